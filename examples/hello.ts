@@ -1,0 +1,25 @@
+/**
+ * The smallest program: one task type, one handler, one task.
+ *
+ * Run it with `node --conditions=source examples/hello.ts`.
+ */
+import { Console, Effect, Layer, Schema } from "effect"
+import { Engine, MemoryStore, Task } from "taskforge"
+
+const Hello = Task.make("hello", {
+  payload: { name: Schema.String },
+  success: Schema.String
+})
+
+const HelloLive = Hello.toLayer(({ name }) => Effect.succeed(`Hello, ${name}!`))
+
+const program = Effect.gen(function*() {
+  const handle = yield* Hello.enqueue({ name: "Ada" })
+  yield* Console.log(yield* handle.result)
+})
+
+const Live = Engine.layer(HelloLive).pipe(
+  Layer.provide(MemoryStore.layer())
+)
+
+await Effect.runPromise(Effect.provide(program, Live))

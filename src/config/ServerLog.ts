@@ -1,0 +1,74 @@
+/**
+ * How the server writes its log, one record per line: JSON for machines, or coloured text for people.
+ *
+ * A JSON record has `time` (ISO 8601), `level` (lower case) and `msg`, then what the record is annotated with:
+ * `worker_id`, `job_id` and `duration` (milliseconds) for the end of an attempt. A defect's stack is in `stack`, a
+ * cause in `cause`.
+ */
+import { Array as List, Cause, Formatter, Layer, Logger, type LogLevel, References } from "effect"
+
+/** What is written, and how. */
+export interface Options {
+  readonly format: "pretty" | "json"
+  readonly colours: boolean
+  /** The least important level that is written. */
+  readonly level: LogLevel.LogLevel
+}
+
+/** Writes the log to stdout. */
+export const layer = ({ colours, format, level }: Options): Layer.Layer<never> =>
+  Layer.merge(
+    Logger.layer([Logger.withConsoleLog(format === "json" ? formatJson : formatPretty(colours))]),
+    Layer.succeed(References.MinimumLogLevel, level)
+  )
+
+/** A record as one line of JSON. */
+const formatJson: Logger.Logger<unknown, string> = Logger.make((options) => {
+  const { annotations, cause, msg, rest } = partsOf(options)
+  const stacks = rest.filter(isStack)
+  const details = rest.filter((part) => !isStack(part))
+  const record: Record<string, unknown> = {
+    time: options.date.toISOString(),
+    level: options.logLevel.toLowerCase(),
+    msg
+  }
+  for (const [name, value] of annotations) if (!(name in record)) record[name] = value
+  if (details.length > 0) record["details"] = details
+  if (stacks.length > 0) record["stack"] = stacks.join("\n")
+  if (cause !== undefined) record["cause"] = cause
+  return Formatter.formatJson(record)
+})
+
+/** A record as a line of text, with stacks and causes on lines of their own. */
+const formatPretty = (colours: boolean): Logger.Logger<unknown, string> => {
+  const paint = (code: number, text: string): string => colours ? `\u001b[${code}m${text}\u001b[0m` : text
+  return Logger.make((options) => {
+    const { annotations, cause, msg, rest } = partsOf(options)
+    const level = paint(colourOf[options.logLevel] ?? 0, options.logLevel.toUpperCase().padEnd(5))
+    const fields = annotations.map(([name, value]) => ` ${paint(dim, `${name}=`)}${plain(value)}`).join("")
+    const head = `${paint(dim, timeOfDay(options.date))} ${level} ${msg}${fields}`
+    return [head, ...rest.map(plain), ...(cause === undefined ? [] : [cause])].join("\n").replaceAll("\n", "\n  ")
+  })
+}
+
+const dim = 2
+const colourOf: Partial<Record<LogLevel.LogLevel, number>> = { Debug: 34, Info: 32, Warn: 33, Error: 31, Fatal: 35 }
+
+const partsOf = ({ cause, fiber, message }: Logger.Options<unknown>) => {
+  const [first, ...rest] = List.ensure(message)
+  return {
+    msg: plain(first ?? ""),
+    rest,
+    cause: cause.reasons.length > 0 ? Cause.pretty(cause) : undefined,
+    annotations: Object.entries(fiber.getRef(References.CurrentLogAnnotations))
+  }
+}
+
+const isStack = (part: unknown): part is string => typeof part === "string" && /\n\s+at /.test(part)
+
+const plain = (value: unknown): string => typeof value === "string" ? value : Formatter.formatJson(value)
+
+/** `12:34:56.789`, local time. */
+const timeOfDay = (date: Date): string =>
+  [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":") +
+  `.${String(date.getMilliseconds()).padStart(3, "0")}`

@@ -1,0 +1,104 @@
+/**
+ * The server's configuration: every setting read and checked, or one error that tells everything that is wrong.
+ */
+import { Array as List, type Config, type Duration, Effect, type LogLevel } from "effect"
+import { InvalidSettings } from "./InvalidSettings.ts"
+import { read, type Reading, type Setting, show } from "./Setting.ts"
+import { table } from "./SettingsTable.ts"
+import { parse as parseStoreUrl, type StoreUrl } from "./StoreUrl.ts"
+
+/** A configuration that makes sense. */
+export interface Settings {
+  readonly host: string
+  readonly port: number
+  readonly workers: number
+  readonly jobTimeout: Duration.Duration
+  readonly retryAttempts: number
+  readonly store: Extract<StoreUrl, { readonly _tag: "Memory" | "Sqlite" }>
+  /** Unfinished tasks accepted at most; `undefined` is the store's default. */
+  readonly queueSize: number | undefined
+  readonly sqliteSync: "full" | "normal"
+  readonly logLevel: LogLevel.LogLevel
+  readonly logFormat: "auto" | "pretty" | "json"
+  readonly lease: Duration.Duration
+  readonly pollInterval: Duration.Duration
+  readonly shutdown: Duration.Duration
+  readonly headStart: Duration.Duration
+  readonly maxCrashes: number
+  readonly keepFinished: Duration.Duration
+  readonly keepFailed: Duration.Duration
+  readonly maxFinished: number
+}
+
+/** Where tasks are kept when nothing is said. */
+const defaultStore = { _tag: "Sqlite", path: "data/taskforge.db" } as const
+
+/** Workers when nothing is said and the ceiling allows. */
+const defaultWorkers = 10
+
+/** Reads the configuration from the current `ConfigProvider`. */
+export const load: Effect.Effect<Settings, InvalidSettings | Config.ConfigError> = Effect.gen(function*() {
+  const readings = yield* readAll
+  const problems = [
+    ...Object.values(readings).flatMap((reading) => reading._tag === "Problem" ? reading.problems : []),
+    ...[tooManyWorkers, openToEveryone, unusableStore].flatMap((check) => check(readings) ?? [])
+  ]
+  return List.isReadonlyArrayNonEmpty(problems) ? yield* new InvalidSettings({ problems }) : combine(readings)
+})
+
+/** What was read for each setting of the table. */
+type Readings = {
+  readonly [Name in keyof typeof table]: (typeof table)[Name] extends Setting<infer A> ? Reading<A> : never
+}
+
+const readAll = Effect.all(
+  Object.fromEntries(Object.entries(table).map(([name, setting]) => [name, read<unknown>(setting)]))
+) as Effect.Effect<Readings, Config.ConfigError>
+
+const tooManyWorkers = ({ maxConcurrency, workers }: Readings): string | undefined =>
+  workers._tag === "Value" && workers.from !== undefined && maxConcurrency._tag === "Value" &&
+    workers.value! > maxConcurrency.value
+    ? `${show(workers.from)}: expected at most WORKER_MAX_CONCURRENCY, which is ${maxConcurrency.value}`
+    : undefined
+
+const openToEveryone = ({ host, insecure }: Readings): string | undefined =>
+  host._tag === "Value" && host.from !== undefined && !isLoopback(host.from.text) &&
+    insecure._tag === "Value" && !insecure.value
+    ? `${show(host.from)}: other machines could run tasks here, and the server asks nobody who they are; ` +
+      "set TASKFORGE_INSECURE=1 if that is meant, or leave SERVER_HOST out to listen on 127.0.0.1"
+    : undefined
+
+const isLoopback = (host: string): boolean => /^(localhost|127(\.\d+){3}|::1)$/i.test(host)
+
+const unusableStore = ({ databaseUrl, redisUrl, store }: Readings): string | undefined => {
+  if (store._tag === "Problem" || databaseUrl._tag === "Problem" || redisUrl._tag === "Problem") return undefined
+  if (store.from !== undefined) {
+    const kind = store.value!._tag
+    return kind === "PostgreSQL" || kind === "Redis"
+      ? `${show(store.from)}: ${kind} is not available in this version; expected ${table.store.expected}`
+      : undefined
+  }
+  if (databaseUrl.from !== undefined && redisUrl.from !== undefined) {
+    return `${show(databaseUrl.from)} and ${show(redisUrl.from)}: both name a store; set STORE_URL to say which it is`
+  }
+  const short = databaseUrl.from ?? redisUrl.from
+  if (short === undefined) return undefined
+  const { expected } = databaseUrl.from === undefined ? table.redisUrl : table.databaseUrl
+  const kind = databaseUrl.from === undefined ? "Redis" : "PostgreSQL"
+  return parseStoreUrl(short.text)?._tag === kind
+    ? `${show(short)}: ${kind} is not available in this version; set STORE_URL, for example to sqlite:data/taskforge.db`
+    : `${show(short)}: expected ${expected}`
+}
+
+/** The settings, when there is no problem with any. */
+const combine = (readings: Readings): Settings => {
+  const values = Object.fromEntries(
+    Object.entries(readings).map(([name, reading]) => [name, reading._tag === "Value" ? reading.value : undefined])
+  ) as { readonly [Name in keyof Readings]: Extract<Readings[Name], { readonly _tag: "Value" }>["value"] }
+  return {
+    ...values,
+    host: values.host ?? (values.insecure ? "0.0.0.0" : "127.0.0.1"),
+    workers: values.workers ?? Math.min(defaultWorkers, values.maxConcurrency),
+    store: (values.store ?? defaultStore) as Settings["store"]
+  }
+}

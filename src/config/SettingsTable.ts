@@ -1,0 +1,163 @@
+/**
+ * Every setting of the server, in one table: documentation and tests read it too.
+ *
+ * Durations read `250ms`, `5m`, `1h30m` and `"5 minutes"`. An empty variable counts as not set.
+ */
+import { Duration, Schema } from "effect"
+import { optional, setting } from "./Setting.ts"
+import { duration, flag, integer, logLevel, word } from "./SettingSchemas.ts"
+import { StoreUrl } from "./StoreUrl.ts"
+
+/** The settings by name. */
+export const table = {
+  port: setting({
+    names: ["SERVER_PORT", "PORT"],
+    fallback: "8080",
+    about: "Port of the HTTP server; 0 takes any free one",
+    expected: "a port from 0 to 65535",
+    schema: integer(0, 65535)
+  }),
+  host: optional({
+    names: ["SERVER_HOST"],
+    about:
+      "Address to listen on: 127.0.0.1, or 0.0.0.0 with TASKFORGE_INSECURE; any other than loopback needs that too",
+    expected: "an address or a host name",
+    schema: Schema.String.check(Schema.isPattern(/^[\w.:-]+$/))
+  }),
+  insecure: setting({
+    names: ["TASKFORGE_INSECURE"],
+    fallback: "0",
+    about: "Lets other machines use the server although it asks nobody who they are",
+    expected: "1 or 0",
+    schema: flag
+  }),
+  workers: optional({
+    names: ["WORKER_NUM_WORKERS", "WORKER_COUNT"],
+    about: "Tasks run at the same time: 10, or WORKER_MAX_CONCURRENCY where that is less",
+    expected: "a whole number from 1 to 10000",
+    schema: integer(1, 10_000)
+  }),
+  maxConcurrency: setting({
+    names: ["WORKER_MAX_CONCURRENCY"],
+    fallback: "100",
+    about: "Ceiling for the number of workers",
+    expected: "a whole number from 1 to 10000",
+    schema: integer(1, 10_000)
+  }),
+  jobTimeout: setting({
+    names: ["WORKER_JOB_TIMEOUT"],
+    fallback: "5m",
+    about: "Time limit of one attempt of tasks that have none of their own",
+    expected: "a duration of at least 1ms such as 30s, 5m or 1h30m, or infinity",
+    schema: duration("1 millis", Duration.infinity)
+  }),
+  retryAttempts: setting({
+    names: ["WORKER_RETRY_ATTEMPTS"],
+    fallback: "3",
+    about: "Retries of tasks that say nothing else; -1 is unlimited",
+    expected: "a whole number, or -1 for unlimited retries",
+    schema: integer(-1)
+  }),
+  queueSize: optional({
+    names: ["QUEUE_SIZE"],
+    about: "Unfinished tasks accepted at most: 1000 in memory, 100000 on SQLite",
+    expected: "a whole number of at least 1",
+    schema: integer(1)
+  }),
+  store: optional({
+    names: ["STORE_URL"],
+    about: "Where tasks are kept: memory: or sqlite:PATH; sqlite:data/taskforge.db",
+    expected: "memory: or sqlite:PATH",
+    schema: StoreUrl
+  }),
+  databaseUrl: optional({
+    names: ["DATABASE_URL"],
+    about: "Short for STORE_URL=postgres://…, where that is not set",
+    expected: "postgres://…",
+    schema: Schema.String
+  }),
+  redisUrl: optional({
+    names: ["REDIS_URL"],
+    about: "Short for STORE_URL=redis://…, where that is not set",
+    expected: "redis://…",
+    schema: Schema.String
+  }),
+  sqliteSync: setting({
+    names: ["TASKFORGE_SQLITE_SYNC"],
+    fallback: "full",
+    about: "What a commit survives: full a power failure, normal the death of the process",
+    expected: "full or normal",
+    schema: word("full", "normal")
+  }),
+  logLevel: setting({
+    names: ["LOG_LEVEL"],
+    fallback: "info",
+    about: "How much is logged",
+    expected: "trace, debug, info, warn, error, fatal or none",
+    schema: logLevel
+  }),
+  logFormat: setting({
+    names: ["LOG_FORMAT"],
+    fallback: "auto",
+    about: "json writes an object per line, pretty is for people; auto is pretty on a terminal, else json",
+    expected: "auto, pretty or json",
+    schema: word("auto", "pretty", "json")
+  }),
+  lease: setting({
+    names: ["TASKFORGE_LEASE"],
+    fallback: "15s",
+    about: "How long a task stays with a process that gives no sign of life; all processes on a store need the same",
+    expected: "a duration from 1s to 1h",
+    schema: duration("1 second", "1 hour")
+  }),
+  pollInterval: setting({
+    names: ["TASKFORGE_POLL_INTERVAL"],
+    fallback: "1s",
+    about: "How often an idle process looks for tasks that another one accepted",
+    expected: "a duration from 10ms to 1m",
+    schema: duration("10 millis", "1 minute")
+  }),
+  shutdown: setting({
+    names: ["TASKFORGE_SHUTDOWN"],
+    fallback: "30s",
+    about: "Time for a shutdown: tasks that still run near its end are released for another process",
+    expected: "a duration from 1s to 1h",
+    schema: duration("1 second", "1 hour")
+  }),
+  headStart: setting({
+    names: ["TASKFORGE_HEAD_START"],
+    fallback: "5m",
+    about:
+      "How much earlier a task runs per priority level; infinity makes priorities strict. Belongs to the stored queue",
+    expected: "a duration such as 5m, or infinity",
+    schema: duration(0, Duration.infinity)
+  }),
+  maxCrashes: setting({
+    names: ["TASKFORGE_MAX_CRASHES"],
+    fallback: "5",
+    about: "Processes that a task may take down with it before it is quarantined; -1 is unlimited",
+    expected: "a whole number, or -1 for no limit",
+    schema: integer(-1)
+  }),
+  keepFinished: setting({
+    names: ["TASKFORGE_KEEP_FINISHED"],
+    fallback: "1d",
+    about: "How long completed and cancelled tasks are kept",
+    expected: "a duration such as 12h or 7d, or infinity",
+    schema: duration(0, Duration.infinity)
+  }),
+  keepFailed: setting({
+    names: ["TASKFORGE_KEEP_FAILED"],
+    fallback: "14d",
+    about: "How long failed tasks are kept",
+    expected: "a duration such as 12h or 14d, or infinity",
+    schema: duration(0, Duration.infinity)
+  }),
+  maxFinished: setting({
+    names: ["TASKFORGE_MAX_FINISHED"],
+    fallback: "100000",
+    about: "Finished tasks kept at most",
+    expected: "a whole number",
+    schema: integer(0)
+  })
+} as const

@@ -1,0 +1,65 @@
+/** Variables that look as if they were meant for TaskForge, but name no setting: most likely misspelt. */
+import { ConfigProvider, Effect } from "effect"
+import type { Variable } from "./Setting.ts"
+import { table } from "./SettingsTable.ts"
+
+const prefix = "TASKFORGE"
+
+/** Kubernetes describes a service called "taskforge" to every container by variables like these. */
+const ofKubernetes = /_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)=|^\w+_PORT=(tcp|udp):/
+
+const known: ReadonlyArray<string> = Object.values(table).flatMap((setting) => setting.names)
+
+/** One sentence for each unknown variable with our prefix. */
+export const find: Effect.Effect<ReadonlyArray<string>, ConfigProvider.SourceError> = Effect.gen(function*() {
+  const provider = yield* ConfigProvider.ConfigProvider
+  const variables = yield* variablesBelow(provider, [prefix])
+  return variables
+    .filter((variable) => !known.includes(variable.name) && !ofKubernetes.test(`${variable.name}=${variable.text}`))
+    .map(({ name }) => name)
+    .toSorted()
+    .map((name) => {
+      const close = nearest(name)
+      return `${name} is not a setting` + (close === undefined ? "" : `; did you mean ${close}?`)
+    })
+})
+
+const variablesBelow = (
+  provider: ConfigProvider.ConfigProvider,
+  path: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<Variable>, ConfigProvider.SourceError> =>
+  Effect.flatMap(provider.load(path), (node) => {
+    if (node === undefined) return Effect.succeed([])
+    const own = node.value === undefined ? [] : [{ name: path.join("_"), text: node.value }]
+    const keys = node._tag === "Record" ? [...node.keys] : []
+    return Effect.map(
+      Effect.forEach(keys, (key) => variablesBelow(provider, [...path, key])),
+      (below) => [...own, ...below.flat()]
+    )
+  })
+
+/** The known name that is fewest edits away, if it is close at all. */
+const nearest = (name: string): string | undefined => {
+  const [closest] = known
+    .map((candidate) => ({ candidate, edits: editsBetween(withoutPrefix(name), withoutPrefix(candidate)) }))
+    .toSorted((left, right) => left.edits - right.edits)
+  return closest !== undefined && closest.edits <= Math.max(2, withoutPrefix(name).length / 3)
+    ? closest.candidate
+    : undefined
+}
+
+const withoutPrefix = (name: string): string => name.replace(`${prefix}_`, "")
+
+/** Insertions, deletions and replacements of characters that turn one word into the other. */
+const editsBetween = (from: string, to: string): number => {
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= to.length; j++) {
+      const replaced = row[j - 1]! + (from[i - 1] === to[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1))
+    }
+    row = next
+  }
+  return row[to.length]!
+}

@@ -1,0 +1,145 @@
+/**
+ * Every error that a caller of the engine can meet. Each carries the facts needed to act on it.
+ */
+import { Schema } from "effect"
+import { TaskFailure } from "./TaskRecord.ts"
+import { TaskState } from "./TaskState.ts"
+
+/** The queue holds as many unfinished tasks as it may. Nothing was stored. */
+export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
+  /** How many unfinished tasks the store accepts. */
+  capacity: Schema.Int,
+  /** How many it holds. */
+  unfinished: Schema.Int,
+  /** How many were offered together. */
+  offered: Schema.Int
+}) {
+  override get message(): string {
+    return this.offered > this.capacity
+      ? `A batch of ${this.offered} tasks can never fit into a capacity of ${this.capacity}; send smaller batches`
+      : `The queue is full: ${this.unfinished} of ${this.capacity} unfinished tasks; try again later or raise QUEUE_SIZE`
+  }
+}
+
+/** The idempotency key belongs to a task with another payload. */
+export class KeyConflict extends Schema.TaggedError<KeyConflict>()("KeyConflict", {
+  type: Schema.String,
+  key: Schema.String,
+  /** The task that owns the key. */
+  id: Schema.String,
+  /** Position in the batch. */
+  index: Schema.Int
+}) {
+  override get message(): string {
+    return `The key ${JSON.stringify(this.key)} of type ${
+      JSON.stringify(this.type)
+    } belongs to task ${this.id}, which has another payload`
+  }
+}
+
+/** A payload that its definition does not accept. */
+export class InvalidPayload extends Schema.TaggedError<InvalidPayload>()("InvalidPayload", {
+  type: Schema.String,
+  /** The schema's own description of what is wrong and where. */
+  issue: Schema.String,
+  /** Position in the batch. */
+  index: Schema.Int
+}) {
+  override get message(): string {
+    return `The payload does not fit task type ${JSON.stringify(this.type)}: ${this.issue}`
+  }
+}
+
+/** No definition has this type. */
+export class UnknownTaskType extends Schema.TaggedError<UnknownTaskType>()("UnknownTaskType", {
+  type: Schema.String,
+  known: Schema.Array(Schema.String),
+  /** Position in the batch. */
+  index: Schema.Int
+}) {
+  override get message(): string {
+    return `Unknown task type ${JSON.stringify(this.type)}; known types: ${this.known.join(", ") || "none"}`
+  }
+}
+
+/** No task has this id, or it has been pruned. */
+export class TaskNotFound extends Schema.TaggedError<TaskNotFound>()("TaskNotFound", { id: Schema.String }) {
+  override get message(): string {
+    return `No task has the id ${this.id}; it never existed or has been removed`
+  }
+}
+
+/** The operation does not fit the task's state, for instance retrying a task that is still running. */
+export class StateConflict extends Schema.TaggedError<StateConflict>()("StateConflict", {
+  id: Schema.String,
+  operation: Schema.String,
+  state: TaskState
+}) {
+  override get message(): string {
+    return `Cannot ${this.operation} task ${this.id}: it is ${this.state}`
+  }
+}
+
+/** The store did not answer or refused. Nothing is known about the outcome unless the operation is a read. */
+export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
+  operation: Schema.String,
+  reason: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message(): string {
+    return `The store failed to ${this.operation}: ${this.reason}`
+  }
+}
+
+/** The store cannot be used as it is: a newer version wrote it, or its settings differ. Waiting does not help. */
+export class StoreIncompatible extends Schema.TaggedError<StoreIncompatible>()("StoreIncompatible", {
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
+/** The awaited task was cancelled. */
+export class TaskCancelled extends Schema.TaggedError<TaskCancelled>()("TaskCancelled", { id: Schema.String }) {
+  override get message(): string {
+    return `Task ${this.id} was cancelled`
+  }
+}
+
+/** The awaited task's last attempt ran longer than its timeout. */
+export class TaskTimedOut extends Schema.TaggedError<TaskTimedOut>()("TaskTimedOut", {
+  id: Schema.String,
+  failure: TaskFailure
+}) {
+  override get message(): string {
+    return `Task ${this.id} timed out: ${this.failure.message}`
+  }
+}
+
+/** The awaited task killed its process too often and will not run again by itself. */
+export class TaskQuarantined extends Schema.TaggedError<TaskQuarantined>()("TaskQuarantined", {
+  id: Schema.String,
+  failure: TaskFailure
+}) {
+  override get message(): string {
+    return `Task ${this.id} is quarantined: ${this.failure.message}`
+  }
+}
+
+/** The awaited task failed with something its definition does not declare: a thrown error, or data that does not fit. */
+export class TaskDefect extends Schema.TaggedError<TaskDefect>()("TaskDefect", {
+  id: Schema.String,
+  failure: TaskFailure
+}) {
+  override get message(): string {
+    return `Task ${this.id} failed unexpectedly: ${this.failure.message}`
+  }
+}
+
+/** The awaited task is not stored any more, so its result is lost. */
+export class TaskGone extends Schema.TaggedError<TaskGone>()("TaskGone", { id: Schema.String }) {
+  override get message(): string {
+    return `Task ${this.id} is not stored any more; keep finished tasks longer if results are fetched late`
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * How an attempt ends, and what that does to the task. This is the one place where a running task's next state is
+ * decided; stores only apply it, atomically and fenced by the claim number.
+ */
+import { type AttemptOutcome, type AttemptRecord, remember, type TaskFailure, type TaskRecord } from "./TaskRecord.ts"
+import type { TaskState } from "./TaskState.ts"
+
+/**
+ * The end of one attempt, as a worker reports it.
+ *
+ * - `Complete`: the handler succeeded
+ * - `Retry`: it failed and has retries left; due again after the delay
+ * - `Fail`: it failed for good
+ * - `Cancel`: it was interrupted because somebody cancelled the task
+ * - `Snooze`: the handler asked to run later; spends nothing
+ * - `Release`: the worker shuts down; due again at its old time, spends nothing
+ */
+export type Settlement =
+  | { readonly _tag: "Complete"; readonly id: string; readonly claim: number; readonly result: string }
+  | {
+    readonly _tag: "Retry"
+    readonly id: string
+    readonly claim: number
+    readonly delayMs: number
+    readonly failure: TaskFailure
+  }
+  | { readonly _tag: "Fail"; readonly id: string; readonly claim: number; readonly failure: TaskFailure }
+  | { readonly _tag: "Cancel"; readonly id: string; readonly claim: number }
+  | { readonly _tag: "Snooze"; readonly id: string; readonly claim: number; readonly delayMs: number }
+  | { readonly _tag: "Release"; readonly id: string; readonly claim: number }
+
+/**
+ * What became of a settlement: `applied` now, `already` applied by an earlier delivery of the same claim, or `stale`
+ * because the claim is no longer the task's current one; a stale settlement changes nothing. Claim numbers are unique
+ * in the store, so a settlement never meets a later task of the same id.
+ */
+export type SettleAnswer = "applied" | "already" | "stale"
+
+/** The fields that settle, rescue, cancel and retry may change. */
+export type Change = Pick<
+  TaskRecord,
+  | "state"
+  | "dueAt"
+  | "completedAt"
+  | "failures"
+  | "crashes"
+  | "settledClaim"
+  | "cancelRequested"
+  | "result"
+  | "failure"
+  | "history"
+>
+
+/** The fields that those decisions read. */
+export type Current = Change & Pick<TaskRecord, "claim" | "startedAt" | "worker">
+
+const unchanged = (task: Current): Change => ({
+  state: task.state,
+  dueAt: task.dueAt,
+  completedAt: task.completedAt,
+  failures: task.failures,
+  crashes: task.crashes,
+  settledClaim: task.settledClaim,
+  cancelRequested: task.cancelRequested,
+  result: task.result,
+  failure: task.failure,
+  history: task.history
+})
+
+/** Whether a settlement may be applied to the task as it stands. */
+export const fence = (task: Pick<TaskRecord, "state" | "claim" | "settledClaim">, claim: number): SettleAnswer =>
+  claim > 0 && task.settledClaim === claim
+    ? "already"
+    : task.state === "running" && task.claim === claim
+    ? "applied"
+    : "stale"
+
+const attempt = (task: Current, now: number, outcome: AttemptOutcome, failure?: TaskFailure): AttemptRecord => ({
+  claim: task.claim,
+  worker: task.worker ?? "",
+  startedAt: task.startedAt ?? now,
+  endedAt: now,
+  outcome,
+  ...(failure === undefined ? {} : { failure })
+})
+
+const waiting = (dueAt: number, now: number): TaskState => dueAt > now ? "scheduled" : "pending"
+
+const cancelled = (task: Current, now: number, settledClaim: number, failure: TaskFailure | null = null): Change => ({
+  ...unchanged(task),
+  state: "cancelled",
+  completedAt: now,
+  settledClaim,
+  failure
+})
+
+/**
+ * The task after a settlement that passed the {@link fence}. With a cancel requested, `Complete` and `Fail` stand,
+ * because the work is done; everything that would run the task again becomes `cancelled`.
+ */
+export const settle = (task: Current, settlement: Settlement, now: number): Change => {
+  const settledClaim = settlement.claim
+  switch (settlement._tag) {
+    case "Complete":
+      return {
+        ...unchanged(task),
+        state: "completed",
+        completedAt: now,
+        settledClaim,
+        result: settlement.result,
+        failure: null
+      }
+    case "Fail":
+      return {
+        ...unchanged(task),
+        state: "failed",
+        completedAt: now,
+        settledClaim,
+        failures: task.failures + 1,
+        failure: settlement.failure
+      }
+    case "Cancel":
+      return cancelled(task, now, settledClaim)
+    case "Retry": {
+      const dueAt = now + settlement.delayMs
+      const failed = { ...task, failures: task.failures + 1, failure: settlement.failure }
+      if (task.cancelRequested) return cancelled(failed, now, settledClaim, settlement.failure)
+      return {
+        ...unchanged(failed),
+        state: waiting(dueAt, now),
+        dueAt,
+        settledClaim,
+        history: remember(task.history, attempt(task, now, "failed", settlement.failure))
+      }
+    }
+    case "Snooze": {
+      if (task.cancelRequested) return cancelled(task, now, settledClaim)
+      const dueAt = now + settlement.delayMs
+      return {
+        ...unchanged(task),
+        state: waiting(dueAt, now),
+        dueAt,
+        settledClaim,
+        history: remember(task.history, attempt(task, now, "snoozed"))
+      }
+    }
+    case "Release":
+      if (task.cancelRequested) return cancelled(task, now, settledClaim)
+      return {
+        ...unchanged(task),
+        state: waiting(task.dueAt, now),
+        settledClaim,
+        history: remember(task.history, attempt(task, now, "released"))
+      }
+  }
+}
+
+/** How many crashes a task may cause before it is quarantined, unless configured; `-1` is unlimited. */
+export const defaultMaxCrashes = 5
+
+/** Wait before a crashed task runs again: none after its first crash, then 1 s doubling up to a minute. */
+export const crashDelayMs = (crashes: number): number =>
+  crashes <= 1 ? 0 : Math.min(1000 * 2 ** Math.min(crashes - 2, 16), 60_000)
+
+/**
+ * The task after its lease ran out: due again, cancelled if that was asked for, or quarantined. The settled claim
+ * stays what it was, so that a late settlement of the lost attempt is stale.
+ */
+export const rescue = (task: Current, maxCrashes: number, now: number): Change => {
+  if (task.cancelRequested) return cancelled(task, now, task.settledClaim)
+  const crashes = task.crashes + 1
+  const history = remember(task.history, attempt(task, now, "crashed"))
+  if (maxCrashes >= 0 && crashes > maxCrashes) {
+    return {
+      ...unchanged(task),
+      state: "failed",
+      completedAt: now,
+      crashes,
+      failure: {
+        kind: "quarantined",
+        tag: "TaskQuarantined",
+        message: `The process running this task died ${crashes} times (maxCrashes is ${maxCrashes})`
+      }
+    }
+  }
+  const dueAt = now + crashDelayMs(crashes)
+  return { ...unchanged(task), state: waiting(dueAt, now), dueAt, crashes, history }
+}
+
+/** What a cancel means for a task as it stands; `undefined` when the task has finished. */
+export const cancel = (task: Current, now: number): Change | undefined => {
+  switch (task.state) {
+    case "scheduled":
+    case "pending":
+      return { ...unchanged(task), state: "cancelled", completedAt: now }
+    case "running":
+      return { ...unchanged(task), cancelRequested: true }
+    default:
+      return undefined
+  }
+}
+
+/** An operator's retry of a dead letter: due now with fresh budgets; claim, claims and history stay. */
+export const redrive = (task: Current, now: number): Change | undefined =>
+  task.state === "failed" || task.state === "cancelled"
+    ? {
+      ...unchanged(task),
+      state: "pending",
+      dueAt: now,
+      completedAt: null,
+      failures: 0,
+      crashes: 0,
+      cancelRequested: false,
+      failure: null,
+      history: task.claim === 0 || task.history.at(-1)?.claim === task.claim
+        ? task.history
+        : remember(
+          task.history,
+          attempt(
+            task,
+            task.completedAt ?? now,
+            task.state === "failed" ? "failed" : "cancelled",
+            task.failure ?? undefined
+          )
+        )
+    }
+    : undefined

@@ -1,0 +1,138 @@
+/**
+ * A task type as data: its name, its schemas, and how it is run. `Task.make` adds `enqueue` and `toLayer`.
+ */
+import { Duration, Exit, Schema, SchemaIssue } from "effect"
+import { type PriorityInput, toNumber } from "./Priority.ts"
+import type { RetryPolicy } from "./RetryPolicy.ts"
+
+/** A schema that needs no services to decode or encode. */
+export interface PlainSchema<out T = any, out E = any> extends Schema.ConstraintCodec<T, E, never, never> {}
+
+/** Any task type, where its types do not matter. */
+export interface AnyTaskDefinition {
+  readonly type: string
+  readonly payload: PlainSchema
+  readonly success: PlainSchema
+  readonly error: PlainSchema
+  /** The lane whose tasks wait together; pausing and ordering are per queue. */
+  readonly queue: string
+  readonly priority: number
+  readonly retry: RetryPolicy<never>
+  /** Time limit of one attempt; `undefined` is the worker's default. */
+  readonly timeoutMs: number | undefined
+  /** One line for people: shown in the API's reference. */
+  readonly description: string | undefined
+  /** JSON texts from and to values; compiled once per definition. */
+  readonly codec: TaskCodec<any, any, any>
+}
+
+/** A task type: what it takes, gives and fails with, and how it is run. */
+export interface TaskDefinition<
+  Type extends string,
+  Payload extends PlainSchema,
+  Success extends PlainSchema,
+  Error extends PlainSchema
+> extends AnyTaskDefinition {
+  readonly type: Type
+  readonly payload: Payload
+  readonly success: Success
+  readonly error: Error
+  readonly retry: RetryPolicy<Error["Type"]>
+  readonly codec: TaskCodec<Payload["Type"], Success["Type"], Error["Type"]>
+}
+
+/** The options of a definition, with every default left out. */
+export interface Options<
+  Payload extends PlainSchema,
+  Success extends PlainSchema,
+  Error extends PlainSchema
+> {
+  readonly payload: Payload
+  readonly success: Success
+  readonly error: Error
+  readonly queue?: string | undefined
+  readonly priority?: PriorityInput | undefined
+  readonly retry?: RetryPolicy<Error["Type"]> | undefined
+  readonly timeout?: Duration.Input | undefined
+  readonly description?: string | undefined
+}
+
+/** The queue of a task that names none. */
+const defaultQueue = "default"
+
+/** Builds a definition. */
+export const make = <
+  const Type extends string,
+  Payload extends PlainSchema,
+  Success extends PlainSchema,
+  Error extends PlainSchema
+>(type: Type, options: Options<Payload, Success, Error>): TaskDefinition<Type, Payload, Success, Error> => ({
+  type,
+  payload: options.payload,
+  success: options.success,
+  error: options.error,
+  queue: options.queue ?? defaultQueue,
+  priority: toNumber(options.priority ?? "normal"),
+  retry: options.retry ?? {},
+  timeoutMs: options.timeout === undefined ? undefined : Math.ceil(Duration.toMillis(options.timeout)),
+  description: options.description,
+  codec: makeCodec(options.payload, options.success, options.error)
+})
+
+/**
+ * How a definition's values become JSON texts and come back. Decoding fails with a readable schema issue. Encoders are
+ * methods, so that every definition is also an {@link AnyTaskDefinition}.
+ */
+export interface TaskCodec<Payload, Success, Error> {
+  encodePayload(payload: Payload): Exit.Exit<string, Schema.SchemaError>
+  /** Checks a payload that is JSON already. */
+  readonly checkPayload: (json: Schema.Json) => Exit.Exit<Payload, Schema.SchemaError>
+  readonly decodePayload: (text: string) => Exit.Exit<Payload, Schema.SchemaError>
+  encodeSuccess(success: Success): Exit.Exit<string, Schema.SchemaError>
+  readonly decodeSuccess: (text: string) => Exit.Exit<Success, Schema.SchemaError>
+  encodeError(error: Error): Exit.Exit<Schema.Json, Schema.SchemaError>
+  readonly decodeError: (error: Schema.Json) => Exit.Exit<Error, Schema.SchemaError>
+}
+
+const text = <A, E>(exit: Exit.Exit<A, E>): Exit.Exit<string, E> =>
+  Exit.map(exit, (value) => value === undefined ? "null" : JSON.stringify(value))
+
+/** Reads a JSON text; one that is none fails as any other value that does not fit. */
+const decodeText = <A>(
+  decode: (input: unknown) => Exit.Exit<A, Schema.SchemaError>,
+  json: string
+): Exit.Exit<A, Schema.SchemaError> => {
+  let value: unknown
+  try {
+    value = JSON.parse(json)
+  } catch (cause) {
+    const { message } = cause as SyntaxError
+    return Exit.fail(
+      new Schema.SchemaError(new SchemaIssue.InvalidValue({ message: `Expected a JSON text: ${message}` }))
+    )
+  }
+  return decode(value)
+}
+
+const makeCodec = (
+  payload: PlainSchema,
+  success: PlainSchema,
+  error: PlainSchema
+): TaskCodec<any, any, any> => {
+  const ofPayload = Schema.toCodecJson(payload)
+  const ofSuccess = Schema.toCodecJson(success)
+  const ofError = Schema.toCodecJson(error)
+  const encodePayload = Schema.encodeUnknownExit(ofPayload)
+  const decodePayload = Schema.decodeUnknownExit(ofPayload)
+  const encodeSuccess = Schema.encodeUnknownExit(ofSuccess)
+  const decodeSuccess = Schema.decodeUnknownExit(ofSuccess)
+  return {
+    checkPayload: decodePayload,
+    encodePayload: (value) => text(encodePayload(value)),
+    decodePayload: (json) => decodeText(decodePayload, json),
+    encodeSuccess: (value) => text(encodeSuccess(value)),
+    decodeSuccess: (json) => decodeText(decodeSuccess, json),
+    encodeError: Schema.encodeUnknownExit(ofError),
+    decodeError: Schema.decodeUnknownExit(ofError)
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * A task as stores keep it. All times are whole milliseconds since the epoch by the store's clock; payloads and
+ * results are JSON texts, encoded and decoded at the border by the task's definition.
+ */
+import { Schema } from "effect"
+import type { TaskState } from "./TaskState.ts"
+
+/**
+ * Why an attempt did not complete.
+ *
+ * - `error`: the handler failed with its declared error
+ * - `defect`: the handler threw or died
+ * - `timeout`: the attempt ran longer than the task's timeout
+ * - `invalid`: the stored payload does not decode, or the handler's result does not encode; never retried
+ * - `quarantined`: the task's process died too often while it ran
+ */
+export const FailureKind = Schema.Literals(["error", "defect", "timeout", "invalid", "quarantined"])
+
+/** See the {@link FailureKind} schema. */
+export type FailureKind = typeof FailureKind.Type
+
+/** What is kept of a failed attempt. */
+export const TaskFailure = Schema.Struct({
+  kind: FailureKind,
+  /** The error's `_tag` or name. */
+  tag: Schema.String,
+  message: Schema.String,
+  stack: Schema.optionalKey(Schema.String),
+  /** The declared error, encoded by the definition's error schema. */
+  error: Schema.optionalKey(Schema.Json)
+})
+
+/** See the {@link TaskFailure} schema. */
+export type TaskFailure = typeof TaskFailure.Type
+
+/**
+ * How an attempt that did not finish its task ended.
+ */
+export const AttemptOutcome = Schema.Literals(["failed", "crashed", "released", "snoozed", "cancelled"])
+
+/** See the {@link AttemptOutcome} schema. */
+export type AttemptOutcome = typeof AttemptOutcome.Type
+
+/** One earlier attempt. The latest attempt lives in the task's own fields until another begins. */
+export const AttemptRecord = Schema.Struct({
+  /** The number of the claim that began it, unique in the store. */
+  claim: Schema.Int,
+  worker: Schema.String,
+  startedAt: Schema.Int,
+  endedAt: Schema.Int,
+  outcome: AttemptOutcome,
+  failure: Schema.optionalKey(TaskFailure)
+})
+
+/** See the {@link AttemptRecord} schema. */
+export type AttemptRecord = typeof AttemptRecord.Type
+
+/** How many earlier attempts a task remembers. */
+export const historyLimit = 20
+
+/** The history with one more attempt, the oldest dropped beyond {@link historyLimit}. */
+export const remember = (
+  history: ReadonlyArray<AttemptRecord>,
+  attempt: AttemptRecord
+): ReadonlyArray<AttemptRecord> => [...history.slice(-(historyLimit - 1)), attempt]
+
+/** What `enqueue` hands to a store. The store adds the sequence, the times and the counts. */
+export interface NewTask {
+  readonly id: string
+  readonly type: string
+  readonly queue: string
+  /** JSON text. */
+  readonly payload: string
+  readonly priority: number
+  /** Idempotency key, unique per type while the task is kept. */
+  readonly key: string | null
+  /** Retries after the first execution; `-1` is unlimited. */
+  readonly maxRetries: number
+  /** Time limit of one attempt; `null` is the worker's default. */
+  readonly timeoutMs: number | null
+  /** Wait before the task is due; ignored when `runAt` is given. */
+  readonly delayMs: number
+  /** The one absolute time that goes in. */
+  readonly runAt: number | null
+}
+
+/** A stored task. */
+export interface TaskRecord {
+  readonly id: string
+  /** Given by the store, strictly increasing: breaks ties of rank and orders lists. */
+  readonly seq: number
+  readonly type: string
+  readonly queue: string
+  readonly payload: string
+  readonly priority: number
+  readonly key: string | null
+  readonly maxRetries: number
+  readonly timeoutMs: number | null
+  readonly state: TaskState
+  readonly createdAt: number
+  readonly dueAt: number
+  /** When the latest attempt was claimed. */
+  readonly startedAt: number | null
+  /** When the task finished. */
+  readonly completedAt: number | null
+  /** Errors, defects and timeouts: they spend retries and drive the backoff. */
+  readonly failures: number
+  /** How often a lease ran out while the task was running. */
+  readonly crashes: number
+  /** How often the task was claimed, for people: every claim adds one and nothing takes one away. */
+  readonly claims: number
+  /**
+   * The number of the latest claim, 0 before the first: the fencing token of the current attempt. The store numbers
+   * all claims of all tasks in one strictly increasing sequence and never gives a number twice.
+   */
+  readonly claim: number
+  /** The claim number whose settlement was applied last; 0 for none. */
+  readonly settledClaim: number
+  readonly leaseUntil: number | null
+  /** Who holds or held the latest claim. */
+  readonly worker: string | null
+  /** A cancel arrived while the task was running. */
+  readonly cancelRequested: boolean
+  /** From 0 to 1, as the handler reports it. */
+  readonly progress: number | null
+  /** JSON text of the encoded success. */
+  readonly result: string | null
+  readonly failure: TaskFailure | null
+  readonly history: ReadonlyArray<AttemptRecord>
+}
+
+/** When a task that is stored now will be due. */
+export const dueAtOf = (task: NewTask, now: number): number => task.runAt ?? now + Math.max(0, task.delayMs)
+
+/** A task that has just been stored, as far as nobody but the store gives its sequence. */
+export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => {
+  const dueAt = dueAtOf(task, now)
+  return {
+    id: task.id,
+    type: task.type,
+    queue: task.queue,
+    payload: task.payload,
+    priority: task.priority,
+    key: task.key,
+    maxRetries: task.maxRetries,
+    timeoutMs: task.timeoutMs,
+    state: dueAt > now ? "scheduled" : "pending",
+    createdAt: now,
+    dueAt,
+    startedAt: null,
+    completedAt: null,
+    failures: 0,
+    crashes: 0,
+    claims: 0,
+    claim: 0,
+    settledClaim: 0,
+    leaseUntil: null,
+    worker: null,
+    cancelRequested: false,
+    progress: null,
+    result: null,
+    failure: null,
+    history: []
+  }
+}
+
+/** What a worker needs of a task it has claimed. */
+export interface ClaimedTask {
+  readonly id: string
+  readonly type: string
+  readonly queue: string
+  readonly payload: string
+  readonly priority: number
+  readonly maxRetries: number
+  readonly timeoutMs: number | null
+  readonly dueAt: number
+  readonly failures: number
+  readonly crashes: number
+  /** The number of this claim, unique in the store: the fencing token that every write of this attempt carries. */
+  readonly claim: number
+}
+
+/** Retries spent so far, as shown to people: never more than the budget. */
+export const retryCount = (task: { readonly failures: number; readonly maxRetries: number }): number =>
+  task.maxRetries < 0 ? task.failures : Math.min(task.failures, task.maxRetries)

@@ -1,0 +1,91 @@
+/**
+ * How the parts of the engine are put together. A process holds any subset: a producer enqueues, a worker runs
+ * tasks, and the whole engine does both.
+ *
+ * ```text
+ * TaskQueue ──► TaskStore ◄── WorkerPool ◄── HandlerRegistry ◄── your handlers
+ *                   ▲
+ *                   └── Rescuer · Pruner
+ * Supervisor keeps every loop alive; Notifier carries hints between them.
+ * ```
+ */
+import { Duration, Layer } from "effect"
+import * as Pruner from "../maintenance/Pruner.ts"
+import * as Rescuer from "../maintenance/Rescuer.ts"
+import { Supervisor } from "../observability/Supervisor.ts"
+import * as Queue from "../queue/TaskQueue.ts"
+import type { Notifier } from "../store/Notifier.ts"
+import type { TaskStore } from "../store/TaskStore.ts"
+import { HandlerRegistry } from "../worker/HandlerRegistry.ts"
+import * as Pool from "../worker/WorkerPool.ts"
+import * as PooledRandom from "./PooledRandom.ts"
+
+/** How the engine works. Every field has a default. */
+export interface Options {
+  readonly queue?: Queue.Options | undefined
+  readonly worker?: Omit<Pool.Options, "gracePeriod" | "resistPeriod" | "flushPeriod"> | undefined
+  readonly rescuer?: Omit<Rescuer.Options, "lease"> | undefined
+  readonly retention?: Pruner.Options | undefined
+  /** The one deadline of the whole shutdown. Default 30 s. */
+  readonly shutdown?: Duration.Input | undefined
+}
+
+/** The whole shutdown, unless configured. */
+export const defaultShutdown: Duration.Duration = Duration.seconds(30)
+
+/**
+ * How a shutdown's time is spent: the HTTP server's own wait comes first, a reserve for flushing settlements last. Tasks
+ * get the rest: time to end by themselves (`grace`), then, interrupted, time to stop (`resist`).
+ */
+export const shutdownPlan = (shutdown: Duration.Input) => {
+  const total = Duration.toMillis(shutdown)
+  const http = Math.min(2000, total / 10)
+  const flush = Math.min(3000, total / 5)
+  const resist = Math.min(5000, total / 5)
+  return { http, grace: total - http - flush - resist, resist, flush }
+}
+
+/** For processes that only enqueue and look. */
+export const layerProducer = (
+  options: Options = {}
+): Layer.Layer<Queue.TaskQueue | Supervisor, never, TaskStore | Notifier> =>
+  Queue.TaskQueue.layer(options.queue).pipe(
+    Layer.provideMerge(Supervisor.layer),
+    Layer.provide(PooledRandom.layer)
+  )
+
+/**
+ * The whole engine, running the given handlers: the layers that `Task.toLayer` gives, merged.
+ *
+ * The pool stands on the handlers, not beside them: at shutdown it drains first, while the handlers' own services
+ * are still there.
+ *
+ * @example
+ * ```ts
+ * const Live = Engine.layer(Layer.mergeAll(SendEmailLive, ResizeImageLive), { worker: { concurrency: 20 } }).pipe(
+ *   Layer.provide(SqliteStore.layer({ path: "tasks.db" }))
+ * )
+ * ```
+ */
+export const layer = <E, R>(
+  handlers: Layer.Layer<never, E, R>,
+  options: Options = {}
+) => {
+  const plan = shutdownPlan(options.shutdown ?? defaultShutdown)
+  const lease = options.worker?.lease
+  return Layer.mergeAll(
+    Pool.WorkerPool.layer({
+      ...options.worker,
+      gracePeriod: plan.grace,
+      resistPeriod: plan.resist,
+      flushPeriod: plan.flush
+    }),
+    Rescuer.layer({ ...options.rescuer, lease }),
+    Pruner.layer(options.retention)
+  ).pipe(
+    Layer.provide(handlers),
+    Layer.provideMerge(Layer.mergeAll(Queue.TaskQueue.layer(options.queue), HandlerRegistry.layer)),
+    Layer.provideMerge(Supervisor.layer),
+    Layer.provide(PooledRandom.layer)
+  )
+}

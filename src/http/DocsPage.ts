@@ -1,0 +1,46 @@
+/**
+ * The API's reference for people. Its script is 3 MB, so neither it nor the page exists before somebody asks for it.
+ */
+import { Effect, type Layer, Scope } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+import { HttpApiScalar } from "effect/http-api"
+import * as OpenApiDocument from "./OpenApiDocument.ts"
+import { TaskCatalog } from "./TaskCatalog.ts"
+
+/** Where the reference is. */
+export const path = "/docs"
+
+/** The script is part of the page, and may talk to this server only. */
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  "script-src 'unsafe-inline'",
+  "style-src 'unsafe-inline'",
+  "img-src 'self' data: blob:",
+  "font-src data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'"
+].join("; ")
+
+/** Serves the reference. */
+export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | TaskCatalog> = HttpRouter.use(
+  Effect.fnUntraced(function*(router) {
+    const catalog = yield* TaskCatalog
+    const scope = yield* Effect.scope
+    const page = yield* Effect.cached(
+      HttpRouter.toHttpEffect(HttpApiScalar.layer(OpenApiDocument.describe(catalog), {
+        path,
+        scalar: { withDefaultFonts: false }
+      })).pipe(Effect.provideService(Scope.Scope, scope))
+    )
+    yield* router.add(
+      "GET",
+      path,
+      Effect.gen(function*() {
+        const answer = yield* Effect.orDie(yield* page)
+        return HttpServerResponse.setHeader(answer, "content-security-policy", contentSecurityPolicy)
+      })
+    )
+  })
+)

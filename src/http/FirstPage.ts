@@ -1,0 +1,129 @@
+/** The page at `/`: what this is, how it is doing, and where to go on. Plain HTML, nothing fetched, no scripts. */
+import { Effect, type Layer, Option } from "effect"
+import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { createHash } from "node:crypto"
+import type { Counts } from "../store/TaskStore.ts"
+import { version } from "./api/Version.ts"
+import { SystemStatus } from "./SystemStatus.ts"
+import { TaskCatalog } from "./TaskCatalog.ts"
+
+/** Where the page is. */
+export const path = "/"
+
+/** Serves the page. */
+export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | SystemStatus | TaskCatalog> = HttpRouter.use(
+  Effect.fnUntraced(function*(router) {
+    const status = yield* SystemStatus
+    const { types } = yield* TaskCatalog
+    const styleHash = createHash("sha256").update(style).digest("base64")
+    const headers = {
+      "content-security-policy": `default-src 'none'; style-src 'sha256-${styleHash}'; base-uri 'none'; ` +
+        "form-action 'none'; frame-ancestors 'none'",
+      "referrer-policy": "no-referrer",
+      "x-content-type-options": "nosniff"
+    }
+    yield* router.add(
+      "GET",
+      path,
+      (request: HttpServerRequest.HttpServerRequest) =>
+        Effect.map(
+          status.counts,
+          (counts) =>
+            HttpServerResponse.text(render(Option.getOrUndefined(counts), types, request.headers["host"]), {
+              contentType: "text/html; charset=utf-8",
+              headers
+            })
+        )
+    )
+  })
+)
+
+const links = [
+  ["/docs", "API reference", "every route, to read and to try"],
+  ["/openapi.json", "OpenAPI", "the same for machines"],
+  ["/api/v1/tasks", "Tasks", "the latest ones, as JSON"],
+  ["/health", "Health", "what works and what does not"],
+  ["/metrics", "Metrics", "for Prometheus"]
+] as const
+
+const render = (counts: Counts | undefined, types: ReadonlyArray<string>, host = "localhost:8080"): string => {
+  const type = types.includes("echo") ? "echo" : types[0] ?? "echo"
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>TaskForge</title>
+<style>${style}</style>
+</head>
+<body>
+<main>
+<header>
+<h1>TaskForge <small>${version}</small></h1>
+<p>A durable task engine. It keeps what you post, runs it once it is due, tries again when it fails, and tells you how it went.</p>
+</header>
+${
+    counts === undefined
+      ? `<p class="trouble">The task store does not answer; see <a href="/health">health</a>.</p>`
+      : renderCounts(counts)
+  }
+<section>
+<h2>Your first task</h2>
+<pre><code>curl -X POST http://${escape(host)}/api/v1/tasks \\
+  -H 'content-type: application/json' \\
+  -d '${escape(JSON.stringify({ type, payload: type === "echo" ? { hello: "world" } : {} }))}'</code></pre>
+<p>The answer has the task's <code>id</code>: follow it at <code>/api/v1/tasks/{id}</code>.${renderTypes(types)}</p>
+</section>
+<nav>
+${links.map(([href, name, text]) => `<a href="${href}"><b>${name}</b><span>${text}</span></a>`).join("\n")}
+</nav>
+</main>
+</body>
+</html>
+`
+}
+
+const renderCounts = ({ completed, failed, pending, running, scheduled }: Counts): string => {
+  const numbers = { running, pending, scheduled, completed, failed }
+  const items = Object.entries(numbers).map(([name, count]) =>
+    `<li class="${name}"><b>${count.toLocaleString("en")}</b> ${name}</li>`
+  )
+  return `<ul class="counts">\n${items.join("\n")}\n</ul>`
+}
+
+const renderTypes = (types: ReadonlyArray<string>): string =>
+  types.length === 0
+    ? ""
+    : ` This server knows ${types.map((type) => `<code>${escape(type)}</code>`).join(", ")}.`
+
+const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "\"": "&quot;", "'": "&#39;" }
+
+const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => entities[character]!)
+
+const style = `
+:root{color-scheme:light dark;--ink:light-dark(#1b1f24,#e8eaed);--soft:light-dark(#5b6470,#9aa4b0);
+--paper:light-dark(#fbfaf8,#14171a);--card:light-dark(#fff,#1c2024);--line:light-dark(#e4e1db,#2b3137);
+--accent:light-dark(#b4470f,#ff9b5e);--bad:light-dark(#b3261e,#ff8a80)}
+*{box-sizing:border-box}
+body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.6 system-ui,sans-serif}
+main{max-width:46rem;margin:0 auto;padding:12vh 1.25rem 4rem;display:grid;gap:2.25rem}
+h1{margin:0;font-size:2.5rem;line-height:1.1;letter-spacing:-.03em}
+h1 small{font-size:.9rem;font-weight:400;letter-spacing:0;color:var(--soft);vertical-align:.9em}
+h2{margin:0 0 .6rem;font-size:1rem}
+header p{margin:.75rem 0 0;font-size:1.15rem;color:var(--soft);max-width:36rem}
+section p{margin:.75rem 0 0;color:var(--soft)}
+a{color:var(--accent)}
+code{font:.92em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;color:var(--ink)}
+pre{margin:0;padding:1rem 1.15rem;overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:.6rem}
+.counts{margin:0;padding:0;list-style:none;display:grid;grid-template-columns:repeat(auto-fit,minmax(7rem,1fr));gap:.75rem}
+.counts li{padding:.8rem 1rem;background:var(--card);border:1px solid var(--line);border-radius:.6rem;color:var(--soft);font-size:.9rem}
+.counts b{display:block;font-size:1.6rem;line-height:1.2;color:var(--ink);font-variant-numeric:tabular-nums}
+.counts .running b{color:var(--accent)}
+.counts .failed b,.trouble{color:var(--bad)}
+nav{display:grid;grid-template-columns:repeat(auto-fill,minmax(13rem,1fr));gap:.75rem}
+nav a{display:block;padding:.8rem 1rem;border:1px solid var(--line);border-radius:.6rem;text-decoration:none;color:inherit}
+nav a:hover,nav a:focus-visible{border-color:var(--accent)}
+nav b{display:block;color:var(--accent)}
+nav span{font-size:.9rem;color:var(--soft)}
+`

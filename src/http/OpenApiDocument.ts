@@ -1,0 +1,30 @@
+/** The API's description for machines, with the task types that this server knows. Made when it is first asked for. */
+import { Effect, type Layer } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+import { OpenApi } from "effect/http-api"
+import { Api } from "./api/Api.ts"
+import { TaskCatalog } from "./TaskCatalog.ts"
+
+/** Where the document is. */
+export const path = "/openapi.json"
+
+/** Serves the document. */
+export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | TaskCatalog> = HttpRouter.use(
+  Effect.fnUntraced(function*(router) {
+    const api = describe(yield* TaskCatalog)
+    const document = yield* Effect.cached(Effect.sync(() => HttpServerResponse.jsonUnsafe(OpenApi.fromApi(api))))
+    yield* router.add("GET", path, document)
+  })
+)
+
+/** The API whose description names the types of a catalog. */
+export const describe = ({ definitions, types }: TaskCatalog["Service"]) =>
+  Api.annotate(OpenApi.Transform, (document) => {
+    const type = document["components"]?.schemas?.NewTask?.properties?.type
+    if (type === undefined || types.length === 0) return document
+    type.examples = types
+    type.description = definitions
+      .map(({ description, type }) => description === undefined ? `\`${type}\`` : `\`${type}\`: ${description}`)
+      .join("\n\n")
+    return document
+  })

@@ -1,0 +1,104 @@
+/** What the server knows about itself: its health, its counts and its workers. */
+import { Clock, Context, Duration, Effect, Layer, Option } from "effect"
+import type { StoreError } from "../domain/Errors.ts"
+import { Supervisor } from "../observability/Supervisor.ts"
+import { TaskQueue } from "../queue/TaskQueue.ts"
+import type { Counts } from "../store/TaskStore.ts"
+import { WorkerPool } from "../worker/WorkerPool.ts"
+import type { HealthJson, StatsJson, WorkersJson } from "./api/SystemJson.ts"
+import { version } from "./api/Version.ts"
+import { timestamp } from "./TaskView.ts"
+
+/** How long the store may take to answer before health is red. */
+const patience: Duration.Duration = Duration.seconds(2)
+
+/** Answers about the running system. */
+export class SystemStatus extends Context.Service<SystemStatus, {
+  readonly health: Effect.Effect<HealthJson>
+  readonly stats: Effect.Effect<typeof StatsJson.Type, StoreError>
+  readonly workers: Effect.Effect<typeof WorkersJson.Type, StoreError>
+  /** The store's counts, or none when it fails or takes too long. */
+  readonly counts: Effect.Effect<Option.Option<Counts>>
+}>()("taskforge/http/SystemStatus") {
+  /** The status of the engine around it. A process without a worker pool only produces. */
+  static readonly layer = Layer.effect(
+    SystemStatus,
+    Effect.gen(function*() {
+      const queue = yield* TaskQueue
+      const supervisor = yield* Supervisor
+      const pool = yield* Effect.serviceOption(WorkerPool)
+      const clock = yield* Clock.Clock
+      const startedAt = clock.monotonicTimeNanosUnsafe()
+
+      const uptime = () => Number((clock.monotonicTimeNanosUnsafe() - startedAt) / 1_000_000n) / 1000
+      const counts = Effect.timeoutOption(queue.counts, patience).pipe(Effect.orElseSucceed(Option.none))
+      const workerCounts = Option.match(pool, {
+        onNone: () => Effect.succeed(null),
+        onSome: ({ active, concurrency }) => Effect.map(active, (active) => ({ count: concurrency, active }))
+      })
+
+      const health = Effect.gen(function*() {
+        const now = clock.currentTimeMillisUnsafe()
+        const found = Option.getOrNull(yield* counts)
+        const troubles = (yield* supervisor.troubles).map(({ failures, part, since }) => ({
+          part,
+          since: timestamp(since),
+          failures
+        }))
+        if (found === null) troubles.unshift({ part: "store", since: timestamp(now), failures: 1 })
+        const facts = {
+          timestamp: timestamp(now),
+          version,
+          uptime: uptime(),
+          queue: { size: found && unfinished(found), capacity: found && found.capacity, closed: found === null },
+          workers: yield* workerCounts,
+          troubles
+        }
+        return troubles.length === 0
+          ? { status: "healthy" as const, ...facts }
+          : { status: "unhealthy" as const, ...facts }
+      })
+
+      const stats = Effect.gen(function*() {
+        const { capacity, totals, ...by_status } = yield* queue.counts
+        const workers = yield* workerCounts
+        return {
+          queue_size: unfinished(by_status),
+          capacity,
+          worker_pool: workers?.count ?? 0,
+          workers_active: workers?.active ?? 0,
+          tasks_total: totals.created,
+          tasks_pending: by_status.scheduled + by_status.pending,
+          tasks_running: by_status.running,
+          tasks_complete: totals.completed,
+          tasks_failed: totals.failed,
+          by_status,
+          totals,
+          uptime: uptime()
+        }
+      })
+
+      const workers = Effect.gen(function*() {
+        const views = Option.isSome(pool) ? yield* pool.value.workers : []
+        return {
+          running: Option.isSome(pool),
+          worker_count: views.length,
+          queue_size: unfinished(yield* queue.counts),
+          workers: views.map(({ id, task }) => ({
+            id,
+            running: task !== undefined,
+            task: task === undefined
+              ? null
+              : { id: task.id, type: task.type, running_for_ms: Math.round(task.runningForMs) }
+          }))
+        }
+      })
+
+      return SystemStatus.of({ health, stats, workers, counts })
+    })
+  )
+}
+
+/** Tasks that are not finished: what the capacity bounds. */
+export const unfinished = (counts: Pick<Counts, "scheduled" | "pending" | "running">): number =>
+  counts.scheduled + counts.pending + counts.running

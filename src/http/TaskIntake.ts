@@ -1,0 +1,47 @@
+/** From posted tasks to submissions: the types are looked up and the payloads checked. */
+import { Effect, Exit } from "effect"
+import { type InvalidPayload, UnknownTaskType } from "../domain/Errors.ts"
+import { fromJson, type Submission } from "../queue/Submission.ts"
+import type { NewTaskJson } from "./api/NewTaskJson.ts"
+import type { TaskCatalog } from "./TaskCatalog.ts"
+
+/** All tasks as submissions, or the first one that is wrong. */
+export const toSubmissions = (
+  catalog: TaskCatalog["Service"],
+  tasks: ReadonlyArray<NewTaskJson>
+): Effect.Effect<ReadonlyArray<Submission>, UnknownTaskType | InvalidPayload> => {
+  const submissions: Array<Submission> = []
+  for (const [index, task] of tasks.entries()) {
+    const submission = toSubmission(catalog, task, index)
+    if (Exit.isFailure(submission)) return Exit.failCause(submission.cause)
+    submissions.push(submission.value)
+  }
+  return Effect.succeed(submissions)
+}
+
+const toSubmission = (
+  catalog: TaskCatalog["Service"],
+  task: NewTaskJson,
+  index: number
+): Exit.Exit<Submission, UnknownTaskType | InvalidPayload> => {
+  const definition = catalog.find(task.type)
+  if (definition === undefined) {
+    return Exit.fail(new UnknownTaskType({ type: task.type, known: catalog.types, index }))
+  }
+  const options = {
+    id: task.id,
+    key: task.key,
+    priority: task.priority,
+    delay: task.delay,
+    runAt: task.run_at,
+    maxRetries: task.max_retries,
+    timeout: task.timeout,
+    queue: task.queue
+  }
+  const submission = fromJson(definition, task.payload ?? {}, options, index)
+  // A type that takes nothing is encoded as null
+  const nothing = task.payload === undefined && Exit.isFailure(submission)
+    ? fromJson(definition, null, options, index)
+    : submission
+  return Exit.isSuccess(nothing) ? nothing : submission
+}

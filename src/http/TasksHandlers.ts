@@ -1,0 +1,56 @@
+/** The endpoints of tasks: thin doors into the queue. */
+import { Effect } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { TaskQueue } from "../queue/TaskQueue.ts"
+import { Api } from "./api/Api.ts"
+import { pageSize } from "./api/TasksApi.ts"
+import { TaskCatalog } from "./TaskCatalog.ts"
+import * as TaskIntake from "./TaskIntake.ts"
+import * as TaskView from "./TaskView.ts"
+
+/** Handles the endpoints of {@link Api}'s tasks. */
+export const layer = HttpApiBuilder.group(
+  Api,
+  "tasks",
+  Effect.fnUntraced(function*(handlers) {
+    const queue = yield* TaskQueue
+    const catalog = yield* TaskCatalog
+
+    const view = (id: string) => Effect.map(queue.get(id), TaskView.toJson)
+
+    return handlers.handleAll({
+      create: Effect.fnUntraced(function*({ payload }) {
+        const batch = isArray(payload) ? payload : [payload]
+        const submissions = yield* TaskIntake.toSubmissions(catalog, batch)
+        const created = yield* queue.create(submissions)
+        const tasks = created.map(({ task }) => TaskView.toJson(task))
+        // Both statuses have the same schema, so the choice cannot be left to it
+        return HttpServerResponse.jsonUnsafe(isArray(payload) ? tasks : tasks[0], {
+          status: created.every(({ duplicate }) => duplicate) ? 200 : 201
+        })
+      }),
+      list: Effect.fnUntraced(function*({ query }) {
+        const { next, tasks } = yield* queue.list({
+          states: query.status,
+          types: query.type,
+          queues: query.queue,
+          limit: query.limit ?? pageSize.default,
+          cursor: query.cursor
+        })
+        return { tasks: tasks.map(TaskView.toJson), next }
+      }),
+      get: ({ params }) => view(params.id),
+      remove: ({ params }) =>
+        Effect.flatMap(queue.cancel(params.id), (answer) =>
+          answer === "finished"
+            // Somebody ran it again in between: then it is to be cancelled
+            ? Effect.catchTag(queue.remove(params.id), "StateConflict", () => queue.cancel(params.id))
+            : Effect.void).pipe(Effect.asVoid),
+      cancel: ({ params }) => Effect.map(queue.cancel(params.id), (status) => ({ status })),
+      retry: ({ params }) => Effect.andThen(queue.retry(params.id), view(params.id))
+    })
+  })
+)
+
+const isArray = <A>(value: A | ReadonlyArray<A>): value is ReadonlyArray<A> => Array.isArray(value)

@@ -1,0 +1,29 @@
+/** The HTTP API: definitions only, for the server and for any client. */
+import { HttpApi, OpenApi } from "effect/http-api"
+import { RequestCheck } from "./RequestCheck.ts"
+import { SystemApi } from "./SystemApi.ts"
+import { TasksApi } from "./TasksApi.ts"
+import { version } from "./Version.ts"
+
+/**
+ * The API of a TaskForge server.
+ *
+ * @example
+ * ```ts
+ * const client = yield* HttpApiClient.make(Api, { baseUrl: "http://localhost:8080" })
+ * const task = yield* client.tasks.get({ params: { id } })
+ * ```
+ */
+export class Api extends HttpApi.make("taskforge")
+  .add(TasksApi, SystemApi)
+  .middleware(RequestCheck)
+  .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error", errors: "all" })
+  .annotate(HttpApi.QueryParseOptions, { onExcessProperty: "error", errors: "all" })
+  .annotateMerge(OpenApi.annotations({
+    title: "TaskForge",
+    version,
+    description:
+      "A durable task engine. Errors are `{ \"error\": { \"code\", \"message\", ... } }` with a stable code.",
+    license: { name: "MIT" }
+  }))
+{}

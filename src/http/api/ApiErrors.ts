@@ -1,0 +1,177 @@
+/**
+ * Errors as clients see them: `{ "error": { "code", "message", ...facts } }`. The code is stable, the message is for
+ * people and may change, the facts say what to do about it. Nothing internal is in any of them.
+ */
+import { Schema, SchemaTransformation } from "effect"
+import { HttpApiSchema } from "effect/http-api"
+import * as Errors from "../../domain/Errors.ts"
+import { TaskState } from "../../domain/TaskState.ts"
+import * as RequestErrors from "./RequestErrors.ts"
+
+/** Seconds that a client should wait before it repeats a request that met a 503. */
+const retryAfterSeconds = 1
+
+/** The body of an error. */
+const body = <const Code extends string, const Facts extends Schema.Struct.Fields>(code: Code, facts: Facts) =>
+  Schema.Struct({ error: Schema.Struct({ code: Schema.Literal(code), message: Schema.String, ...facts }) })
+
+const batchIndex = Schema.Int.annotate({ description: "Position in the batch; 0 for a single task" })
+
+/** The request is malformed: each issue says where and how. */
+export const InvalidRequest = body("invalid_request", { issues: Schema.Array(RequestErrors.RequestIssue) })
+  .annotate({ identifier: "InvalidRequest", description: "The request is malformed" })
+  .pipe(
+    Schema.decodeTo(
+      Schema.toType(RequestErrors.InvalidRequest),
+      SchemaTransformation.transform({
+        decode: ({ error }) => new RequestErrors.InvalidRequest({ issues: error.issues }),
+        encode: ({ issues, message }) => ({ error: { code: "invalid_request" as const, message, issues } })
+      })
+    ),
+    HttpApiSchema.status(400)
+  )
+
+/** A payload that its task type does not take. */
+export const InvalidPayload = body("invalid_payload", { type: Schema.String, issue: Schema.String, index: batchIndex })
+  .annotate({ identifier: "InvalidPayload", description: "A payload does not fit its task type" })
+  .pipe(
+    Schema.decodeTo(
+      Schema.toType(Errors.InvalidPayload),
+      SchemaTransformation.transform({
+        decode: ({ error }) => new Errors.InvalidPayload(error),
+        encode: ({ index, issue, message, type }) => ({
+          error: { code: "invalid_payload" as const, message, type, issue, index }
+        })
+      })
+    ),
+    HttpApiSchema.status(400)
+  )
+
+/** A task type that the server has no definition of. */
+export const UnknownTaskType = body("unknown_task_type", {
+  type: Schema.String,
+  known: Schema.Array(Schema.String),
+  index: batchIndex
+})
+  .annotate({ identifier: "UnknownTaskType", description: "A task type that the server does not know" })
+  .pipe(
+    Schema.decodeTo(
+      Schema.toType(Errors.UnknownTaskType),
+      SchemaTransformation.transform({
+        decode: ({ error }) => new Errors.UnknownTaskType(error),
+        encode: ({ index, known, message, type }) => ({
+          error: { code: "unknown_task_type" as const, message, type, known, index }
+        })
+      })
+    ),
+    HttpApiSchema.status(400)
+  )
+
+/** No task has the id. */
+export const TaskNotFound = body("task_not_found", { id: Schema.String })
+  .annotate({ identifier: "TaskNotFound", description: "No task has this id" })
+  .pipe(
+    Schema.decodeTo(
+      Schema.toType(Errors.TaskNotFound),
+      SchemaTransformation.transform({
+        decode: ({ error }) => new Errors.TaskNotFound(error),
+        encode: ({ id, message }) => ({ error: { code: "task_not_found" as const, message, id } })
+      })
+    ),
+    HttpApiSchema.status(404)
+  )
+
+/** The idempotency key belongs to a task with another payload. */
+export const KeyConflict = body("key_conflict", {
+  type: Schema.String,
+  key: Schema.String,
+  id: Schema.String,
+  index: batchIndex
+})
+  .annotate({ identifier: "KeyConflict", description: "The key belongs to a task with another payload" })
+  .pipe(
+    Schema.decodeTo(
+      Schema.toType(Errors.KeyConflict),
+      SchemaTransformation.transform({
+        decode: ({ error }) => new Errors.KeyConflict(error),
+        encode: ({ id, index, key, message, type }) => ({
+          error: { code: "key_conflict" as const, message, type, key, id, index }
+        })
+      })
+    ),
+    HttpApiSchema.status(409)
+  )
+
+/** The task's state does not allow the operation. */
+export const StateConflict = body("state_conflict", { id: Schema.String, operation: Schema.String, status: TaskState })
+  .annotate({ identifier: "StateConflict", description: "The task's status does not allow this" })
+  .pipe(
+    Schema.decodeTo(
+      Schema.toType(Errors.StateConflict),
+      SchemaTransformation.transform({
+        decode: ({ error: { id, operation, status } }) => new Errors.StateConflict({ id, operation, state: status }),
+        encode: ({ id, message, operation, state }) => ({
+          error: { code: "state_conflict" as const, message, id, operation, status: state }
+        })
+      })
+    ),
+    HttpApiSchema.status(409)
+  )
+
+/** The body is too large. */
+export const BodyTooLarge = body("body_too_large", { limit: Schema.Int })
+  .annotate({ identifier: "BodyTooLarge", description: "The body is too large" })
+  .pipe(
+    Schema.decodeTo(
+      Schema.toType(RequestErrors.BodyTooLarge),
+      SchemaTransformation.transform({
+        decode: ({ error }) => new RequestErrors.BodyTooLarge(error),
+        encode: ({ limit, message }) => ({ error: { code: "body_too_large" as const, message, limit } })
+      })
+    ),
+    HttpApiSchema.status(413)
+  )
+
+/** The body is not JSON. */
+export const UnsupportedMediaType = body("unsupported_media_type", { found: Schema.String })
+  .annotate({ identifier: "UnsupportedMediaType", description: "The body is not JSON" })
+  .pipe(
+    Schema.decodeTo(
+      Schema.toType(RequestErrors.UnsupportedMediaType),
+      SchemaTransformation.transform({
+        decode: ({ error }) => new RequestErrors.UnsupportedMediaType(error),
+        encode: ({ found, message }) => ({ error: { code: "unsupported_media_type" as const, message, found } })
+      })
+    ),
+    HttpApiSchema.status(415)
+  )
+
+const QueueFullBody = body("queue_full", { capacity: Schema.Int, unfinished: Schema.Int, offered: Schema.Int })
+  .annotate({ identifier: "QueueFull", description: "The queue has no room; nothing was stored" })
+
+const StoreUnavailableBody = body("store_unavailable", {})
+  .annotate({ identifier: "StoreUnavailable", description: "The store did not answer; the outcome is not known" })
+
+/** The server cannot do it now: the queue is full, or the store does not answer. Both say when to try again. */
+export const Unavailable = Schema.Union([Errors.QueueFull, Errors.StoreError]).pipe(
+  HttpApiSchema.encodeToWithHeaders({
+    body: Schema.Union([QueueFullBody, StoreUnavailableBody]).pipe(HttpApiSchema.status(503)),
+    headers: { "retry-after": Schema.Int }
+  }, {
+    decode: ({ body: { error } }) =>
+      error.code === "queue_full"
+        ? new Errors.QueueFull(error)
+        : new Errors.StoreError({ operation: "answer", reason: error.message }),
+    encode: (error) => ({ headers: { "retry-after": retryAfterSeconds }, body: unavailableBody(error) })
+  })
+)
+
+function unavailableBody(
+  error: Errors.QueueFull | Errors.StoreError
+): typeof QueueFullBody.Type | typeof StoreUnavailableBody.Type {
+  if (error._tag === "StoreError") {
+    return { error: { code: "store_unavailable", message: "The task store does not answer; try again" } }
+  }
+  const { capacity, message, offered, unfinished } = error
+  return { error: { code: "queue_full", message, capacity, unfinished, offered } }
+}

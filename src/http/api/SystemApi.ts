@@ -1,0 +1,18 @@
+/** The server's own state over HTTP. */
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import * as ApiErrors from "./ApiErrors.ts"
+import { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./SystemJson.ts"
+
+const health = [HealthyJson, UnhealthyJson.pipe(HttpApiSchema.status(503))] as const
+
+/** The endpoints of the system. */
+export class SystemApi extends HttpApiGroup.make("system").add(
+  HttpApiEndpoint.get("health", "/health", { success: health })
+    .annotate(OpenApi.Summary, "Whether everything works, and what does not"),
+  HttpApiEndpoint.get("healthV1", "/api/v1/health", { success: health })
+    .annotate(OpenApi.Summary, "The same as /health"),
+  HttpApiEndpoint.get("stats", "/api/v1/stats", { success: StatsJson, error: ApiErrors.Unavailable })
+    .annotate(OpenApi.Summary, "Counts of tasks and workers"),
+  HttpApiEndpoint.get("workers", "/api/v1/workers", { success: WorkersJson, error: ApiErrors.Unavailable })
+    .annotate(OpenApi.Summary, "The workers of this process, and what they run")
+) {}

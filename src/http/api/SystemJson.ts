@@ -1,0 +1,82 @@
+/** What the server says about itself. */
+import { Schema } from "effect"
+import { Timestamp } from "./TaskJson.ts"
+
+const Seconds = Schema.Finite.annotate({ description: "Seconds" })
+
+/** A part of the engine that does not work at the moment. */
+const TroubleJson = Schema.Struct({
+  part: Schema.String,
+  since: Timestamp,
+  failures: Schema.Int.annotate({ description: "Failed steps in a row" })
+}).annotate({ identifier: "Trouble" })
+
+const health = <const Status extends string>(status: Status) =>
+  Schema.Struct({
+    status: Schema.Literal(status),
+    timestamp: Timestamp,
+    version: Schema.String,
+    uptime: Seconds,
+    queue: Schema.Struct({
+      size: Schema.NullOr(Schema.Int).annotate({
+        description: "Unfinished tasks; null when the store does not answer"
+      }),
+      capacity: Schema.NullOr(Schema.Int),
+      closed: Schema.Boolean.annotate({ description: "Whether new tasks cannot be accepted" })
+    }),
+    workers: Schema.NullOr(Schema.Struct({ count: Schema.Int, active: Schema.Int })).annotate({
+      description: "null when this process runs no tasks"
+    }),
+    troubles: Schema.Array(TroubleJson)
+  })
+
+/** Everything works. */
+export const HealthyJson = health("healthy").annotate({ identifier: "Healthy" })
+
+/** Something does not work; `troubles` names it. */
+export const UnhealthyJson = health("unhealthy").annotate({ identifier: "Unhealthy" })
+
+/** Either. */
+export type HealthJson = typeof HealthyJson.Type | typeof UnhealthyJson.Type
+
+/** Counts of the store, which all instances share, and of this process's workers. */
+export const StatsJson = Schema.Struct({
+  queue_size: Schema.Int.annotate({ description: "Unfinished tasks" }),
+  capacity: Schema.Int.annotate({ description: "Unfinished tasks that are accepted" }),
+  worker_pool: Schema.Int.annotate({ description: "Workers of this process" }),
+  workers_active: Schema.Int,
+  tasks_total: Schema.Int.annotate({ description: "Tasks ever accepted" }),
+  tasks_pending: Schema.Int.annotate({ description: "Tasks that wait, due or scheduled" }),
+  tasks_running: Schema.Int,
+  tasks_complete: Schema.Int.annotate({ description: "Tasks ever completed" }),
+  tasks_failed: Schema.Int.annotate({ description: "Tasks that ever failed for good" }),
+  by_status: Schema.Struct({
+    scheduled: Schema.Int,
+    pending: Schema.Int,
+    running: Schema.Int,
+    completed: Schema.Int,
+    failed: Schema.Int,
+    cancelled: Schema.Int
+  }).annotate({ description: "Tasks that are stored now" }),
+  totals: Schema.Struct({
+    created: Schema.Int,
+    completed: Schema.Int,
+    failed: Schema.Int,
+    cancelled: Schema.Int,
+    retried: Schema.Int,
+    crashed: Schema.Int
+  }).annotate({ description: "Counted since the store was made; they survive pruning and restarts" }),
+  uptime: Seconds
+}).annotate({ identifier: "Stats" })
+
+/** The workers of this process. */
+export const WorkersJson = Schema.Struct({
+  running: Schema.Boolean.annotate({ description: "Whether this process runs tasks" }),
+  worker_count: Schema.Int,
+  queue_size: Schema.Int,
+  workers: Schema.Array(Schema.Struct({
+    id: Schema.Int,
+    running: Schema.Boolean,
+    task: Schema.NullOr(Schema.Struct({ id: Schema.String, type: Schema.String, running_for_ms: Schema.Int }))
+  }))
+}).annotate({ identifier: "Workers" })

@@ -1,0 +1,93 @@
+/** Tasks over HTTP. */
+import { Schema, SchemaTransformation } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import * as Cursor from "../../domain/Cursor.ts"
+import { TaskState } from "../../domain/TaskState.ts"
+import * as ApiErrors from "./ApiErrors.ts"
+import { NewTasksJson } from "./NewTaskJson.ts"
+import { TaskJson, TaskPageJson } from "./TaskJson.ts"
+
+/** Tasks on a page at most, and when nothing is said. */
+export const pageSize = { max: 1000, default: 50 } as const
+
+/** Several values, repeated (`?status=a&status=b`) or with commas (`?status=a,b`). */
+const listOf = <Value extends string>(value: Schema.Codec<Value, string>) =>
+  Schema.Array(Schema.String).pipe(
+    Schema.decodeTo(
+      Schema.Array(value),
+      SchemaTransformation.transform<ReadonlyArray<string>, ReadonlyArray<string>>({
+        decode: (values) => values.flatMap((text) => text.split(",")).map((text) => text.trim()),
+        encode: (values) => values
+      })
+    )
+  )
+
+const CursorText = Schema.String.check(
+  Schema.makeFilter((text: string) =>
+    Cursor.decode(text) === undefined ? "Expected a cursor from the field next of an earlier page" : undefined
+  )
+)
+
+const PageSize = Schema.FiniteFromString.check(
+  Schema.isInt(),
+  Schema.isBetween({ minimum: 1, maximum: pageSize.max })
+)
+
+const id = { id: Schema.String }
+
+/** The endpoints of tasks. */
+export class TasksApi extends HttpApiGroup.make("tasks").add(
+  HttpApiEndpoint.post("create", "/tasks", {
+    payload: NewTasksJson,
+    success: [
+      TaskJson.pipe(HttpApiSchema.status(200)),
+      Schema.Union([TaskJson, Schema.Array(TaskJson)]).pipe(HttpApiSchema.status(201))
+    ],
+    error: [
+      ApiErrors.InvalidPayload,
+      ApiErrors.UnknownTaskType,
+      ApiErrors.KeyConflict,
+      ApiErrors.Unavailable
+    ]
+  }).annotateMerge(OpenApi.annotations({
+    summary: "Create tasks",
+    description:
+      "One task as an object, or several as an array: all are stored or none. 201 answers what was posted; " +
+      "200 when every one of them existed already, by its id or key."
+  })),
+  HttpApiEndpoint.get("list", "/tasks", {
+    query: {
+      status: Schema.optionalKey(listOf(TaskState)),
+      type: Schema.optionalKey(listOf(Schema.String)),
+      queue: Schema.optionalKey(listOf(Schema.String)),
+      limit: Schema.optionalKey(PageSize),
+      cursor: Schema.optionalKey(CursorText)
+    },
+    success: TaskPageJson,
+    error: ApiErrors.Unavailable
+  }).annotateMerge(OpenApi.annotations({ summary: "List tasks", description: "Newest first, by pages." })),
+  HttpApiEndpoint.get("get", "/tasks/:id", {
+    params: id,
+    success: TaskJson,
+    error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
+  }).annotate(OpenApi.Summary, "Get a task"),
+  HttpApiEndpoint.delete("remove", "/tasks/:id", {
+    params: id,
+    success: HttpApiSchema.NoContent,
+    error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
+  }).annotate(OpenApi.Summary, "Cancel an unfinished task, remove a finished one"),
+  HttpApiEndpoint.post("cancel", "/tasks/:id/cancel", {
+    params: id,
+    success: Schema.Struct({ status: Schema.Literals(["cancelled", "requested", "finished"]) }),
+    error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
+  }).annotateMerge(OpenApi.annotations({
+    summary: "Cancel a task",
+    description: "cancelled: it was waiting and will never start. requested: it runs and is being interrupted. " +
+      "finished: there was nothing left to cancel."
+  })),
+  HttpApiEndpoint.post("retry", "/tasks/:id/retry", {
+    params: id,
+    success: TaskJson,
+    error: [ApiErrors.TaskNotFound, ApiErrors.StateConflict, ApiErrors.Unavailable]
+  }).annotate(OpenApi.Summary, "Run a failed or cancelled task again, with fresh budgets")
+).prefix("/api/v1") {}

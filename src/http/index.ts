@@ -1,0 +1,3 @@
+export { Api } from "./api/Api.ts"
+export * as HttpServer from "./HttpServer.ts"
+export { TaskCatalog } from "./TaskCatalog.ts"

@@ -1,0 +1,46 @@
+/** Removes finished tasks that retention no longer keeps. Safe to run in every instance at once. */
+import { Duration, Effect, Layer } from "effect"
+import { Supervisor } from "../observability/Supervisor.ts"
+import { TaskStore } from "../store/TaskStore.ts"
+
+/** What is kept, and how often the rest is removed. */
+export interface Options {
+  /** How long completed and cancelled tasks are kept. Default 1 day. */
+  readonly keepFinished?: Duration.Input | undefined
+  /** How long failed tasks, the dead letters, are kept. Default 14 days. */
+  readonly keepFailed?: Duration.Input | undefined
+  /** Finished tasks kept at most. Default 100,000. */
+  readonly maxFinished?: number | undefined
+  /** Default 1 s. */
+  readonly interval?: Duration.Input | undefined
+}
+
+/** The defaults of {@link Options}. */
+export const defaults = {
+  keepFinished: Duration.days(1),
+  keepFailed: Duration.days(14),
+  maxFinished: 100_000,
+  interval: Duration.seconds(1)
+} as const
+
+/** Tasks removed in one write at most. */
+const batchSize = 500
+
+/** Runs the pruner until the scope closes. */
+export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStore | Supervisor> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const store = yield* TaskStore
+    const supervisor = yield* Supervisor
+    const retention = {
+      finishedForMs: Duration.toMillis(options.keepFinished ?? defaults.keepFinished),
+      failedForMs: Duration.toMillis(options.keepFailed ?? defaults.keepFailed),
+      maxFinished: options.maxFinished ?? defaults.maxFinished
+    }
+    yield* supervisor.loop(
+      "pruner",
+      Effect.gen(function*() {
+        const removed = yield* store.prune(retention, batchSize)
+        yield* removed < batchSize ? Effect.sleep(options.interval ?? defaults.interval) : Effect.yieldNow
+      })
+    )
+  }))

@@ -1,0 +1,122 @@
+/**
+ * The engine's metrics, named as Prometheus likes them. They count what this process did; the cluster's totals are
+ * in the store's counts.
+ */
+import { type Context, Metric } from "effect"
+import type { Settlement } from "../domain/Settlement.ts"
+
+/** Seconds, from a millisecond to an hour. */
+const durations = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600]
+
+const created = Metric.counter("taskforge_tasks_created_total", {
+  description: "Tasks accepted by this process",
+  incremental: true
+})
+
+const attempts = Metric.counter("taskforge_attempts_total", {
+  description: "Attempts that ended in this process, by outcome",
+  incremental: true
+})
+
+const processed = Metric.counter("taskforge_tasks_processed_total", {
+  description: "Tasks that this process completed",
+  incremental: true
+})
+
+const failed = Metric.counter("taskforge_tasks_failed_total", {
+  description: "Tasks that failed for good in this process",
+  incremental: true
+})
+
+const duration = Metric.histogram("taskforge_task_duration_seconds", {
+  description: "Time from an attempt's start to its end",
+  boundaries: durations
+})
+
+const wait = Metric.histogram("taskforge_task_wait_seconds", {
+  description: "Time from when a task was due to when it was claimed",
+  boundaries: durations
+})
+
+const workers = Metric.gauge("taskforge_workers", { description: "Workers of this process" })
+const workersActive = Metric.gauge("taskforge_workers_active", { description: "Workers running a task now" })
+const abandoned = Metric.counter("taskforge_attempts_abandoned_total", {
+  description: "Attempts that went on after they were interrupted and were given up",
+  incremental: true
+})
+
+/** Tasks in the store by state; set when the metrics are read. */
+export const tasks = Metric.gauge("taskforge_tasks", { description: "Tasks in the store by state" })
+
+/** Unfinished tasks in the store; set when the metrics are read. */
+export const queueSize = Metric.gauge("taskforge_queue_size", { description: "Unfinished tasks in the store" })
+
+interface OfType {
+  readonly created: Metric.Counter<number>
+  readonly processed: Metric.Counter<number>
+  readonly failed: Metric.Counter<number>
+  readonly duration: Metric.Histogram<number>
+  readonly wait: Metric.Histogram<number>
+  readonly outcomes: Map<string, Metric.Counter<number>>
+}
+
+/** Types counted by name at most; the rest share the name `other`, so that hostile input cannot grow the registry. */
+const maxTypes = 500
+
+/** Updates the metrics of one process. Plain calls, because they run for every task. */
+export class Recorder {
+  private readonly types = new Map<string, OfType>()
+  private readonly context: Context.Context<never>
+
+  constructor(context: Context.Context<never>) {
+    this.context = context
+  }
+
+  created(type: string, count: number): void {
+    this.of(type).created.updateUnsafe(count, this.context)
+  }
+
+  /** Times are in milliseconds. */
+  claimed(type: string, waitMs: number): void {
+    this.of(type).wait.updateUnsafe(Math.max(0, waitMs) / 1000, this.context)
+  }
+
+  settled(type: string, outcome: Settlement["_tag"], durationMs: number): void {
+    const metrics = this.of(type)
+    let counter = metrics.outcomes.get(outcome)
+    if (counter === undefined) {
+      counter = Metric.withAttributes(attempts, { type, outcome: outcome.toLowerCase() })
+      metrics.outcomes.set(outcome, counter)
+    }
+    counter.updateUnsafe(1, this.context)
+    metrics.duration.updateUnsafe(durationMs / 1000, this.context)
+    if (outcome === "Complete") metrics.processed.updateUnsafe(1, this.context)
+    if (outcome === "Fail") metrics.failed.updateUnsafe(1, this.context)
+  }
+
+  abandoned(): void {
+    abandoned.updateUnsafe(1, this.context)
+  }
+
+  workers(size: number, active: number): void {
+    workers.updateUnsafe(size, this.context)
+    workersActive.updateUnsafe(active, this.context)
+  }
+
+  private of(type: string): OfType {
+    const known = this.types.get(type)
+    if (known !== undefined) return known
+    if (this.types.size >= maxTypes && type !== "other") return this.of("other")
+    const attributes = { type }
+    const metrics: OfType = {
+      created: Metric.withAttributes(created, attributes),
+      processed: Metric.withAttributes(processed, attributes),
+      failed: Metric.withAttributes(failed, attributes),
+      duration: Metric.withAttributes(duration, attributes),
+      wait: Metric.withAttributes(wait, attributes),
+      outcomes: new Map()
+    }
+    this.types.set(type, metrics)
+    return metrics
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * Keeps the engine's loops alive and knows which of them is in trouble.
+ *
+ * A loop's step that fails is logged, counted and tried again with backoff; until it succeeds, health is red and
+ * names the loop and the reason.
+ */
+import { Cause, Clock, Context, type Duration, Effect, Exit, Layer, Metric, Schedule, type Scope } from "effect"
+
+/** A part of the engine that does not work at the moment. */
+export interface Trouble {
+  /** The loop's name, such as `claimer`. */
+  readonly part: string
+  /** Why its last step failed. */
+  readonly reason: string
+  /** Milliseconds since the epoch. */
+  readonly since: number
+  /** Failed steps in a row. */
+  readonly failures: number
+}
+
+const failedSteps = Metric.counter("taskforge_loop_failures_total", {
+  description: "Steps of background loops that failed",
+  incremental: true
+})
+
+/** Waits between failed steps: doubling from 50 ms to 5 s. */
+const backoff = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")])
+
+/** Runs loops and answers what is wrong with them. */
+export class Supervisor extends Context.Service<Supervisor, {
+  /** Repeats `step` until the scope closes, whatever it fails with. A step waits for its next turn by itself. */
+  readonly loop: <E, R>(
+    part: string,
+    step: Effect.Effect<unknown, E, R>,
+    maxBackoff?: Duration.Input
+  ) => Effect.Effect<void, never, R | Scope.Scope>
+  /** The loops whose last step failed. */
+  readonly troubles: Effect.Effect<ReadonlyArray<Trouble>>
+}>()("taskforge/observability/Supervisor") {
+  /** The one supervisor of an engine. */
+  static readonly layer: Layer.Layer<Supervisor> = Layer.effect(
+    Supervisor,
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      const troubles = new Map<string, Trouble>()
+
+      const failed = Effect.fnUntraced(function*(part: string, cause: Cause.Cause<unknown>) {
+        const before = troubles.get(part)
+        const reason = Cause.prettyErrors(cause)[0]?.message ?? "unknown"
+        troubles.set(part, {
+          part,
+          reason,
+          since: before?.since ?? clock.currentTimeMillisUnsafe(),
+          failures: (before?.failures ?? 0) + 1
+        })
+        yield* Metric.update(Metric.withAttributes(failedSteps, { part }), 1)
+        // A store that is down for an hour should not write an hour of stacks.
+        if (before === undefined) yield* Effect.logError(`${part} failed: ${reason}`, cause)
+        else yield* Effect.logDebug(`${part} still fails: ${reason}`)
+      })
+
+      const recovered = (part: string) => troubles.delete(part) ? Effect.logInfo(`${part} works again`) : Effect.void
+
+      return Supervisor.of({
+        loop: Effect.fnUntraced(function*<E, R>(
+          part: string,
+          step: Effect.Effect<unknown, E, R>,
+          maxBackoff: Duration.Input = "5 seconds"
+        ) {
+          const attempt = Effect.exit(step).pipe(
+            Effect.flatMap((exit) =>
+              Exit.isSuccess(exit)
+                ? Effect.suspend(() => recovered(part))
+                : Effect.andThen(failed(part, exit.cause), Effect.fail(exit.cause))
+            )
+          )
+          yield* attempt.pipe(
+            Effect.retry(Schedule.min([backoff, Schedule.spaced(maxBackoff)])),
+            Effect.forever,
+            Effect.forkScoped
+          )
+        }),
+        troubles: Effect.sync(() => [...troubles.values()])
+      })
+    })
+  )
+}

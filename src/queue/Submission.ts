@@ -1,0 +1,91 @@
+/** A task on its way into the store: a definition, an encoded payload, and how this one task is to be run. */
+import { type DateTime, Duration, Exit, type Schema } from "effect"
+import { InvalidPayload } from "../domain/Errors.ts"
+import * as Priority from "../domain/Priority.ts"
+import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
+import type { NewTask } from "../domain/TaskRecord.ts"
+
+/** What may be said about one task; the definition gives the rest. */
+export interface EnqueueOptions {
+  /** Your own id. Enqueueing a known id again changes nothing, so a lost reply can be retried. */
+  readonly id?: string | undefined
+  /**
+   * Idempotency key, unique per type while the task is kept: the same key and payload give the same task, another
+   * payload a `KeyConflict`.
+   */
+  readonly key?: string | undefined
+  /** A name or an integer from 0 to 9; larger is more urgent. */
+  readonly priority?: Priority.PriorityInput | undefined
+  /** Wait before the task is due. */
+  readonly delay?: Duration.Input | undefined
+  /** The time at which it is due; wins over `delay`. */
+  readonly runAt?: DateTime.DateTime | undefined
+  /** Retries after the first execution; `-1` is unlimited. */
+  readonly maxRetries?: number | undefined
+  /** Time limit of one attempt. */
+  readonly timeout?: Duration.Input | undefined
+  readonly queue?: string | undefined
+}
+
+/** A task to store. The payload is JSON text that fits the definition. */
+export interface Submission {
+  readonly definition: AnyTaskDefinition
+  readonly payload: string
+  readonly options: EnqueueOptions
+}
+
+/** Encodes a typed payload. `index` is its position in a batch. */
+export const fromPayload = (
+  definition: AnyTaskDefinition,
+  payload: unknown,
+  options: EnqueueOptions,
+  index: number
+): Exit.Exit<Submission, InvalidPayload> => {
+  const encoded = definition.codec.encodePayload(payload)
+  return Exit.isSuccess(encoded)
+    ? Exit.succeed({ definition, payload: encoded.value, options })
+    : Exit.fail(invalid(definition, encoded, index))
+}
+
+/** Checks a payload that came as JSON. */
+export const fromJson = (
+  definition: AnyTaskDefinition,
+  payload: Schema.Json,
+  options: EnqueueOptions,
+  index: number
+): Exit.Exit<Submission, InvalidPayload> => {
+  const decoded = definition.codec.checkPayload(payload)
+  return Exit.isSuccess(decoded)
+    ? Exit.succeed({ definition, payload: JSON.stringify(payload), options })
+    : Exit.fail(invalid(definition, decoded, index))
+}
+
+const invalid = (
+  definition: AnyTaskDefinition,
+  failure: Exit.Failure<unknown, Schema.SchemaError>,
+  index: number
+): InvalidPayload => {
+  const reason = failure.cause.reasons[0]
+  const issue = reason?._tag === "Fail" ? reason.error.message : "it cannot be encoded"
+  return new InvalidPayload({ type: definition.type, issue, index })
+}
+
+/** The record to store. */
+export const toNewTask = (
+  { definition, options, payload }: Submission,
+  id: string,
+  defaults: { readonly maxRetries: number }
+): NewTask => ({
+  id,
+  type: definition.type,
+  queue: options.queue ?? definition.queue,
+  payload,
+  priority: options.priority === undefined ? definition.priority : Priority.toNumber(options.priority),
+  key: options.key ?? null,
+  maxRetries: options.maxRetries ?? definition.retry.times ?? defaults.maxRetries,
+  timeoutMs: options.timeout === undefined
+    ? definition.timeoutMs ?? null
+    : Math.ceil(Duration.toMillis(options.timeout)),
+  delayMs: options.delay === undefined ? 0 : Math.ceil(Duration.toMillis(options.delay)),
+  runAt: options.runAt === undefined ? null : options.runAt.epochMilliseconds
+})

@@ -1,0 +1,224 @@
+/**
+ * What application code, the HTTP API and operators call: put tasks in, look at them, change their fate, wait for
+ * their results. Everything that runs tasks is on the other side of the store.
+ */
+import { Context, Duration, Effect, Layer, Schedule } from "effect"
+import { SecureRandom } from "effect/crypto"
+import * as Cursor from "../domain/Cursor.ts"
+import {
+  KeyConflict,
+  QueueFull,
+  StateConflict,
+  type StoreError,
+  type TaskGone,
+  TaskNotFound
+} from "../domain/Errors.ts"
+import type { NewTask, TaskRecord } from "../domain/TaskRecord.ts"
+import * as TaskRecords from "../domain/TaskRecord.ts"
+import * as Metrics from "../observability/Metrics.ts"
+import { Supervisor } from "../observability/Supervisor.ts"
+import { Notifier, work } from "../store/Notifier.ts"
+import {
+  type Accepted,
+  type Counts,
+  type EnqueueAnswer,
+  type ListRequest,
+  type Outcome,
+  TaskStore
+} from "../store/TaskStore.ts"
+import * as ResultWaiter from "./ResultWaiter.ts"
+import { type Submission, toNewTask } from "./Submission.ts"
+
+/** How a queue works. Every field has a default. */
+export interface Options {
+  /** Retries of tasks whose definition and enqueue name none. Default 3. */
+  readonly maxRetries?: number | undefined
+  /** How often awaited results are looked up when no hint comes. Default 1 s. */
+  readonly pollInterval?: Duration.Input | undefined
+}
+
+/** The retries of a task that names none. */
+export const defaultMaxRetries = 3
+
+/** What to do when the queue is full: `fail` with `QueueFull`, or `wait` for room. */
+export type WhenFull = "fail" | "wait"
+
+/** A task that was asked for: a new one, or the one that had the id or key before. */
+export interface Created {
+  readonly task: Omit<TaskRecord, "seq">
+  readonly duplicate: boolean
+}
+
+/** Submissions that the store has accepted: what was sent, and what became of each. */
+interface Received {
+  readonly tasks: ReadonlyArray<NewTask>
+  readonly accepted: ReadonlyArray<Accepted>
+  readonly now: number
+}
+
+/** A page of tasks, newest first. */
+export interface Page {
+  readonly tasks: ReadonlyArray<TaskRecord>
+  /** The cursor of the next page, `null` on the last. */
+  readonly next: string | null
+}
+
+/** What {@link TaskQueue} lists. */
+export interface ListOptions extends Omit<ListRequest, "before" | "limit"> {
+  /** From the page before. */
+  readonly cursor?: string | undefined
+  /** Default 50, at most 1,000. */
+  readonly limit?: number | undefined
+}
+
+/** Tasks on a page at most. */
+const maxPage = 1000
+
+/** Waits while a full queue has no room: doubling from 10 ms to 1 s. */
+const roomBackoff = Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("1 second")])
+
+/** The producer's and operator's side of the engine. */
+export class TaskQueue extends Context.Service<TaskQueue, {
+  /** Stores all submissions or none, and answers in their order. */
+  readonly submit: (
+    submissions: ReadonlyArray<Submission>,
+    whenFull?: WhenFull
+  ) => Effect.Effect<ReadonlyArray<Accepted>, QueueFull | KeyConflict | StoreError>
+  /** The same, answering the tasks as they are stored; those that were new without reading them back. */
+  readonly create: (
+    submissions: ReadonlyArray<Submission>,
+    whenFull?: WhenFull
+  ) => Effect.Effect<ReadonlyArray<Created>, QueueFull | KeyConflict | StoreError>
+  /** Waits until a task has finished, in whichever process. */
+  readonly outcome: (id: string) => Effect.Effect<Outcome, TaskGone>
+  readonly get: (id: string) => Effect.Effect<TaskRecord, TaskNotFound | StoreError>
+  readonly list: (options?: ListOptions) => Effect.Effect<Page, StoreError>
+  /**
+   * Cancels a task: `cancelled` when it was waiting and will never start, `requested` when it runs and is being
+   * interrupted, `finished` when there was nothing left to cancel.
+   */
+  readonly cancel: (id: string) => Effect.Effect<"cancelled" | "requested" | "finished", TaskNotFound | StoreError>
+  /** Runs a failed or cancelled task again, with fresh budgets. */
+  readonly retry: (id: string) => Effect.Effect<void, TaskNotFound | StateConflict | StoreError>
+  /** Removes a finished task. */
+  readonly remove: (id: string) => Effect.Effect<void, TaskNotFound | StateConflict | StoreError>
+  /** Stops claims from a queue; running tasks go on. */
+  readonly pause: (queue: string) => Effect.Effect<void, StoreError>
+  readonly resume: (queue: string) => Effect.Effect<void, StoreError>
+  readonly paused: Effect.Effect<ReadonlyArray<string>, StoreError>
+  readonly counts: Effect.Effect<Counts, StoreError>
+}>()("taskforge/queue/TaskQueue") {
+  /** The queue on whichever store is provided. */
+  static readonly layer = (
+    options: Options = {}
+  ): Layer.Layer<TaskQueue, never, TaskStore | Notifier | Supervisor | SecureRandom.SecureRandom> =>
+    Layer.effect(TaskQueue, make(options))
+}
+
+const make = Effect.fnUntraced(function*(options: Options) {
+  const store = yield* TaskStore
+  const notifier = yield* Notifier
+  const random = yield* SecureRandom.SecureRandom
+  const supervisor = yield* Supervisor
+  const recorder = new Metrics.Recorder(yield* Effect.context<never>())
+  const defaults = { maxRetries: options.maxRetries ?? defaultMaxRetries }
+  const outcome = yield* ResultWaiter.make({
+    store,
+    notifier,
+    supervisor,
+    pollInterval: options.pollInterval ?? Duration.seconds(1)
+  })
+  const newId = random.uuidV7()
+
+  const toNewTasks = (submissions: ReadonlyArray<Submission>): Effect.Effect<ReadonlyArray<NewTask>> =>
+    Effect.forEach(submissions, (submission) =>
+      submission.options.id === undefined
+        ? Effect.map(newId, (id) => toNewTask(submission, id, defaults))
+        : Effect.succeed(toNewTask(submission, submission.options.id, defaults)))
+
+  const received = (
+    tasks: ReadonlyArray<NewTask>,
+    answer: EnqueueAnswer
+  ): Effect.Effect<Received, QueueFull | KeyConflict> => {
+    switch (answer._tag) {
+      case "Full":
+        return Effect.fail(
+          new QueueFull({ capacity: answer.capacity, unfinished: answer.unfinished, offered: tasks.length })
+        )
+      case "Conflict": {
+        const { id, index, key } = answer
+        return Effect.fail(new KeyConflict({ type: tasks[index]!.type, key, id, index }))
+      }
+      case "Accepted": {
+        for (let index = 0; index < tasks.length; index++) {
+          if (!answer.tasks[index]!.duplicate) recorder.created(tasks[index]!.type, 1)
+        }
+        return Effect.as(notifier.publish(work), { tasks, accepted: answer.tasks, now: answer.now })
+      }
+    }
+  }
+
+  const trySubmit = (submissions: ReadonlyArray<Submission>) =>
+    Effect.flatMap(
+      toNewTasks(submissions),
+      (tasks) => Effect.flatMap(store.enqueue([tasks]), ([answer]) => received(tasks, answer!))
+    )
+
+  const enqueue = (submissions: ReadonlyArray<Submission>, whenFull: WhenFull = "fail") =>
+    whenFull === "fail"
+      ? trySubmit(submissions)
+      : Effect.retry(trySubmit(submissions), {
+        schedule: roomBackoff,
+        while: (error) => error._tag === "QueueFull" && error.offered <= error.capacity
+      })
+
+  return TaskQueue.of({
+    submit: (submissions, whenFull) => Effect.map(enqueue(submissions, whenFull), ({ accepted }) => accepted),
+    create: Effect.fnUntraced(function*(submissions, whenFull) {
+      const { accepted, now, tasks } = yield* enqueue(submissions, whenFull)
+      const created: Array<Created> = []
+      for (const [index, { duplicate, id }] of accepted.entries()) {
+        const known = duplicate ? yield* store.get(id) : undefined
+        created.push({ task: known ?? TaskRecords.created(tasks[index]!, now), duplicate })
+      }
+      return created
+    }),
+    outcome,
+    get: Effect.fnUntraced(function*(id) {
+      return (yield* store.get(id)) ?? (yield* new TaskNotFound({ id }))
+    }),
+    list: Effect.fnUntraced(function*({ cursor, limit = 50, ...filter } = {}) {
+      const size = Math.min(Math.max(1, limit), maxPage)
+      const before = cursor === undefined ? undefined : Cursor.decode(cursor)
+      const found = yield* store.list({ ...filter, before, limit: size + 1 })
+      const tasks = found.slice(0, size)
+      return { tasks, next: found.length > size ? Cursor.encode(tasks[size - 1]!.seq) : null }
+    }),
+    cancel: Effect.fnUntraced(function*(id) {
+      const [answer] = yield* store.cancel([id])
+      if (answer === undefined || answer === "unknown") return yield* new TaskNotFound({ id })
+      yield* notifier.publish({ _tag: answer === "requested" ? "Cancel" : "Finished", ids: [id] })
+      return answer
+    }),
+    retry: Effect.fnUntraced(function*(id) {
+      const [answer] = yield* store.retry([id])
+      if (answer === undefined || answer._tag === "unknown") return yield* new TaskNotFound({ id })
+      if (answer._tag === "conflict") {
+        return yield* new StateConflict({ id, operation: "retry", state: answer.state })
+      }
+      yield* notifier.publish(work)
+    }),
+    remove: Effect.fnUntraced(function*(id) {
+      const [answer] = yield* store.remove([id])
+      if (answer === undefined || answer === "unknown") return yield* new TaskNotFound({ id })
+      if (answer === "unfinished") {
+        const task = yield* store.get(id)
+        return yield* new StateConflict({ id, operation: "remove", state: task?.state ?? "running" })
+      }
+    }),
+    pause: (queue) => store.pause(queue, true),
+    resume: (queue) => Effect.andThen(store.pause(queue, false), notifier.publish(work)),
+    paused: store.paused,
+    counts: store.counts
+  })
+})

@@ -1,0 +1,38 @@
+/**
+ * Hints between the parts of one engine, and with some drivers between processes: there is work, stop this task,
+ * these tasks have finished. A hint is never needed for correctness; losing one costs one poll interval.
+ */
+import { Context, Effect, Layer, type Scope } from "effect"
+
+/** One hint. */
+export type Signal =
+  | { readonly _tag: "Work" }
+  | { readonly _tag: "Cancel"; readonly ids: ReadonlyArray<string> }
+  | { readonly _tag: "Finished"; readonly ids: ReadonlyArray<string> }
+
+/** There is work to claim. */
+export const work: Signal = { _tag: "Work" }
+
+/** Carries hints to whoever listens. */
+export class Notifier extends Context.Service<Notifier, {
+  /** Tells every listener. Never fails: what cannot be delivered is found by polling. */
+  readonly publish: (signal: Signal) => Effect.Effect<void>
+  /** Calls a listener for each hint until the scope closes. It must return at once and never throw. */
+  readonly listen: (listener: (signal: Signal) => void) => Effect.Effect<void, never, Scope.Scope>
+}>()("taskforge/store/Notifier") {
+  /** Hints within one process. */
+  static readonly layerMemory: Layer.Layer<Notifier> = Layer.sync(Notifier, () => {
+    const listeners = new Set<(signal: Signal) => void>()
+    return Notifier.of({
+      publish: (signal) =>
+        Effect.sync(() => {
+          for (const listener of listeners) listener(signal)
+        }),
+      listen: (listener) =>
+        Effect.asVoid(Effect.acquireRelease(
+          Effect.sync(() => listeners.add(listener)),
+          () => Effect.sync(() => listeners.delete(listener))
+        ))
+    })
+  })
+}

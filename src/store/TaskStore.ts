@@ -1,0 +1,217 @@
+/**
+ * The contract that every storage driver keeps: small, batched, and fenced by claim numbers.
+ *
+ * Rules that the conformance suite proves for each driver:
+ *
+ * - Every claim takes the next number of one sequence of the whole store: strictly increasing, in rank order within a
+ *   call, never given twice, whatever becomes of the task. So an old claim number changes nothing, ever, not even at a
+ *   new task that bears the id of a removed one.
+ * - Concurrent claimers never share a task.
+ * - Every write follows the transition table of `TaskState`.
+ * - A driver reads its own clock, never its caller's: durations go in, absolute times come out, whole milliseconds.
+ *   `runAt` is the one absolute time that goes in.
+ * - Boundaries are inclusive: at `dueAt` a task is due, at `leaseUntil` its lease has run out, and at the age that
+ *   retention names a finished task goes.
+ * - Repeating an `enqueue` (same ids), a `claim` (same nonce) or a `settle` (same claim) after a lost reply is safe.
+ * - Sequence and claim numbers may have gaps; only their order means something.
+ */
+import { Context, type Duration, type Effect } from "effect"
+import type { StoreError } from "../domain/Errors.ts"
+import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
+import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
+import type { TaskState } from "../domain/TaskState.ts"
+
+/**
+ * What became of one group of an `enqueue`: all of its tasks are stored, or none. A group that meets a conflict and
+ * does not fit either is a `Conflict`: waiting for room would not help it.
+ */
+export type EnqueueAnswer =
+  | {
+    readonly _tag: "Accepted"
+    readonly tasks: ReadonlyArray<Accepted>
+    /** The store's clock: when the new ones among them were created. */
+    readonly now: number
+  }
+  | { readonly _tag: "Full"; readonly capacity: number; readonly unfinished: number }
+  | { readonly _tag: "Conflict"; readonly index: number; readonly key: string; readonly id: string }
+
+/** A stored task: a new one, or the one that already had the id or the key. */
+export interface Accepted {
+  readonly id: string
+  readonly duplicate: boolean
+}
+
+/** Who asks for how much work, and for how long it may keep it. */
+export interface ClaimRequest {
+  /** The lanes to claim from; a paused one gives nothing. */
+  readonly queues: ReadonlyArray<string>
+  /** The types that the claimer can run. */
+  readonly types: ReadonlyArray<string>
+  readonly limit: number
+  /** The claiming instance, unique among all that run. */
+  readonly worker: string
+  readonly leaseForMs: number
+  /**
+   * Repeating the nonce of the worker's last claim gives the same tasks, as far as they are still held, and changes
+   * nothing; above all it prolongs no lease. A claim that gave tasks is remembered until the worker's next such claim,
+   * otherwise for a day at least; one that gave none is not, and repeating it is a new claim.
+   */
+  readonly nonce: number
+}
+
+/** Claimed tasks by rank, and when it pays to ask again. */
+export interface ClaimAnswer {
+  readonly tasks: ReadonlyArray<ClaimedTask>
+  /** The store's clock. */
+  readonly now: number
+  /** When the next task of any queue becomes due; `null` when none is scheduled. */
+  readonly nextDueAt: number | null
+}
+
+/** An attempt: a task and the number of the claim that began it, unique in the store, which fences it. */
+export interface Lease {
+  readonly id: string
+  readonly claim: number
+}
+
+/**
+ * What a heartbeat learns: the lease is `held` for another period, the task is to be stopped because somebody
+ * requested its `cancel` (the lease is held meanwhile), or the lease is `lost` to another claim.
+ */
+export type ExtendAnswer = "held" | "cancel" | "lost"
+
+/** A handler's report while it runs. */
+export interface Note extends Lease {
+  readonly progress: number
+}
+
+/** A task whose lease ran out, and what became of it. */
+export interface Rescued {
+  readonly id: string
+  readonly type: string
+  readonly state: TaskState
+  readonly crashes: number
+}
+
+/** What `cancel` did to a task: `requested` means that it runs and will be interrupted. */
+export type CancelAnswer = "cancelled" | "requested" | "finished" | "unknown"
+
+/** What `retry` did: only failed and cancelled tasks can be run again. */
+export type RetryAnswer = { readonly _tag: "retried" } | { readonly _tag: "unknown" } | {
+  readonly _tag: "conflict"
+  readonly state: TaskState
+}
+
+/** What `remove` did: only finished tasks can be removed. */
+export type RemoveAnswer = "removed" | "unfinished" | "unknown"
+
+/** How long finished tasks are kept. */
+export interface Retention {
+  /** Age at which completed and cancelled tasks go, in milliseconds. */
+  readonly finishedForMs: number
+  /** Age at which failed tasks, the dead letters, go. */
+  readonly failedForMs: number
+  /** Finished tasks kept at most, oldest first; keyed ones younger than a day stay. */
+  readonly maxFinished: number
+}
+
+/** Keyed tasks younger than this survive pruning by count, so that their idempotency keys hold. */
+export const keyedForMs = 24 * 60 * 60 * 1000
+
+/** How long the last claim of a worker can be repeated: one that was silent for longer is gone, or starts anew. */
+export const lastClaimForMs = 24 * 60 * 60 * 1000
+
+/** What a list shows. */
+export interface ListRequest {
+  readonly states?: ReadonlyArray<TaskState> | undefined
+  readonly types?: ReadonlyArray<string> | undefined
+  readonly queues?: ReadonlyArray<string> | undefined
+  /** Only tasks with a smaller sequence: the last one of the page before. */
+  readonly before?: number | undefined
+  readonly limit: number
+}
+
+/** How a finished task ended. */
+export interface Outcome {
+  readonly id: string
+  readonly state: TaskState
+  readonly result: string | null
+  readonly failure: TaskFailure | null
+}
+
+/** How many tasks are in each state now, and what has happened since the store was made. */
+export interface Counts extends Readonly<Record<TaskState, number>> {
+  /** Unfinished tasks that the store accepts. */
+  readonly capacity: number
+  readonly totals: Totals
+}
+
+/** Counters of the store: shared by all instances, never going down, surviving pruning and restarts. */
+export interface Totals {
+  readonly created: number
+  readonly completed: number
+  readonly failed: number
+  readonly cancelled: number
+  /** Attempts that failed and were followed by a retry. */
+  readonly retried: number
+  /** Leases that ran out. */
+  readonly crashed: number
+}
+
+/** The settings that belong to a stored queue rather than to a process. */
+export interface StoreSettings {
+  /** Unfinished tasks accepted at most. */
+  readonly capacity?: number | undefined
+  /** See `Rank`. An instance that differs from the stored value is refused at start. */
+  readonly headStart?: Duration.Input | undefined
+  /** Crashes before a task is quarantined; `-1` is unlimited. */
+  readonly maxCrashes?: number | undefined
+}
+
+/** Where tasks are kept. Implemented by drivers, used by `TaskQueue`, `WorkerPool` and the maintenance loops. */
+export class TaskStore extends Context.Service<TaskStore, {
+  /** Stores groups of tasks, each atomic with its own answer, in the order given. */
+  readonly enqueue: (
+    groups: ReadonlyArray<ReadonlyArray<NewTask>>
+  ) => Effect.Effect<ReadonlyArray<EnqueueAnswer>, StoreError>
+  /** Promotes what has become due, then leases up to `limit` tasks by rank, each under a claim number of its own. */
+  readonly claim: (request: ClaimRequest) => Effect.Effect<ClaimAnswer, StoreError>
+  /** The heartbeat: prolongs leases by claim number. An expired lease that nobody rescued is still held. */
+  readonly extend: (
+    leases: ReadonlyArray<Lease>,
+    leaseForMs: number
+  ) => Effect.Effect<ReadonlyArray<ExtendAnswer>, StoreError>
+  /** Applies the ends of attempts, each fenced by its claim number; one answer per item. */
+  readonly settle: (
+    settlements: ReadonlyArray<Settlement>
+  ) => Effect.Effect<ReadonlyArray<SettleAnswer>, StoreError>
+  /** Stores progress, fenced; notes of lost attempts are ignored. */
+  readonly note: (notes: ReadonlyArray<Note>) => Effect.Effect<void, StoreError>
+  /** Takes back up to `limit` leases that have run out: due again, cancelled, or quarantined. */
+  readonly rescue: (limit: number) => Effect.Effect<ReadonlyArray<Rescued>, StoreError>
+  /** Cancels waiting tasks at once and asks running ones to stop; one answer per id. */
+  readonly cancel: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError>
+  /** Makes failed or cancelled tasks due now with fresh budgets; one answer per id. */
+  readonly retry: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RetryAnswer>, StoreError>
+  /** Removes finished tasks; one answer per id. */
+  readonly remove: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError>
+  /** Stops or resumes claims from a queue; running tasks go on. */
+  readonly pause: (queue: string, paused: boolean) => Effect.Effect<void, StoreError>
+  /** The queues that are paused now. */
+  readonly paused: Effect.Effect<ReadonlyArray<string>, StoreError>
+  /** Removes up to `limit` finished tasks that retention no longer keeps; answers how many. */
+  readonly prune: (retention: Retention, limit: number) => Effect.Effect<number, StoreError>
+  /** One task, or `undefined`. */
+  readonly get: (id: string) => Effect.Effect<TaskRecord | undefined, StoreError>
+  /** The outcomes of those ids that have finished, `undefined` for those that have not, `null` for unknown ids. */
+  readonly results: (
+    ids: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
+  /** A page of tasks, newest first. */
+  readonly list: (request: ListRequest) => Effect.Effect<ReadonlyArray<TaskRecord>, StoreError>
+  /** Counts by state and totals; costs the same however many tasks are stored. */
+  readonly counts: Effect.Effect<Counts, StoreError>
+}>()("taskforge/store/TaskStore") {}
+
+/** Scheduled tasks promoted by one claim at most, so that a claim's cost has a bound. */
+export const promoteLimit = 1000

@@ -1,0 +1,41 @@
+/**
+ * What happens to a running attempt: its lease is prolonged, it reports, it ends, or it is taken back.
+ */
+import * as Settlement from "../../domain/Settlement.ts"
+import type { ExtendAnswer, Lease, Note, Rescued } from "../TaskStore.ts"
+import type { Tasks } from "./Tasks.ts"
+
+export const extend = (tasks: Tasks, { claim, id }: Lease, leaseUntil: number): ExtendAnswer => {
+  const entry = tasks.held(id, claim)
+  if (entry === undefined) return "lost"
+  entry.leaseUntil = leaseUntil
+  return entry.cancelRequested ? "cancel" : "held"
+}
+
+export const note = (tasks: Tasks, { claim, id, progress }: Note): void => {
+  const entry = tasks.held(id, claim)
+  if (entry !== undefined) entry.progress = progress
+}
+
+export const settle = (
+  tasks: Tasks,
+  settlement: Settlement.Settlement,
+  now: number
+): Settlement.SettleAnswer => {
+  const entry = tasks.log.get(settlement.id)
+  if (entry === undefined) return "stale"
+  const answer = Settlement.fence(entry, settlement.claim)
+  if (answer === "applied") {
+    const change = Settlement.settle(entry, settlement, now)
+    if (settlement._tag === "Retry" && change.state !== "cancelled") tasks.totals.retried++
+    tasks.apply(entry, change)
+  }
+  return answer
+}
+
+export const rescue = (tasks: Tasks, maxCrashes: number, limit: number, now: number): ReadonlyArray<Rescued> =>
+  tasks.running.expired(now, limit).map((entry) => {
+    tasks.apply(entry, Settlement.rescue(entry, maxCrashes, now))
+    tasks.totals.crashed++
+    return { id: entry.id, type: entry.type, state: entry.state, crashes: entry.crashes }
+  })

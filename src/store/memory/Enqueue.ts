@@ -1,0 +1,42 @@
+/**
+ * Storing new tasks: groups, each entirely or not at all, with exact capacity, ids and keys.
+ */
+import type { NewTask } from "../../domain/TaskRecord.ts"
+import type { Accepted, EnqueueAnswer } from "../TaskStore.ts"
+import type { Tasks } from "./Tasks.ts"
+
+/** Decides about a whole group before anything is stored. */
+export const enqueue = (
+  tasks: Tasks,
+  capacity: number,
+  group: ReadonlyArray<NewTask>,
+  now: number
+): EnqueueAnswer => {
+  const accepted: Array<Accepted> = []
+  const fresh: Array<NewTask> = []
+  const ids = new Set<string>()
+  const keys = new Map<string, NewTask>()
+  for (const [index, task] of group.entries()) {
+    if (ids.has(task.id) || tasks.log.has(task.id)) {
+      accepted.push({ id: task.id, duplicate: true })
+      continue
+    }
+    if (task.key !== null) {
+      const key = `${task.type}\u0000${task.key}`
+      const owner = tasks.ownerOf(task.type, task.key) ?? keys.get(key)
+      if (owner !== undefined) {
+        if (owner.payload !== task.payload) return { _tag: "Conflict", index, key: task.key, id: owner.id }
+        accepted.push({ id: owner.id, duplicate: true })
+        continue
+      }
+      keys.set(key, task)
+    }
+    ids.add(task.id)
+    fresh.push(task)
+    accepted.push({ id: task.id, duplicate: false })
+  }
+  const unfinished = tasks.unfinishedCount
+  if (fresh.length > 0 && unfinished + fresh.length > capacity) return { _tag: "Full", capacity, unfinished }
+  for (const task of fresh) tasks.create(task, now)
+  return { _tag: "Accepted", tasks: accepted, now }
+}

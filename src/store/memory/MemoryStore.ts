@@ -1,0 +1,60 @@
+/**
+ * The memory driver: for tests, for embedding, and the reference that the other drivers are compared with.
+ * Tasks live as long as the layer's scope.
+ */
+import { Clock, type Context, Effect, Layer } from "effect"
+import * as Rank from "../../domain/Rank.ts"
+import * as Settlement from "../../domain/Settlement.ts"
+import { Notifier } from "../Notifier.ts"
+import { lastClaimForMs, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import * as Attempt from "./Attempt.ts"
+import { claim } from "./Claim.ts"
+import { enqueue } from "./Enqueue.ts"
+import { LastClaims } from "./LastClaims.ts"
+import * as Operate from "./Operate.ts"
+import * as Read from "./Read.ts"
+import { Tasks } from "./Tasks.ts"
+
+/** Unfinished tasks accepted at most, unless configured. */
+export const defaultCapacity = 1000
+
+/** A store in this process's memory, with a notifier beside it. */
+export const layer = (settings: StoreSettings = {}): Layer.Layer<TaskStore | Notifier> =>
+  Layer.merge(
+    Layer.effect(TaskStore, Effect.map(Clock.Clock, (clock) => make(clock, settings))),
+    Notifier.layerMemory
+  )
+
+const make = (clock: Clock.Clock, settings: StoreSettings): Context.Service.Shape<typeof TaskStore> => {
+  const capacity = settings.capacity ?? defaultCapacity
+  const maxCrashes = settings.maxCrashes ?? Settlement.defaultMaxCrashes
+  const tasks = new Tasks(Rank.headStartMillis(settings.headStart ?? Rank.defaultHeadStart))
+  const lastClaims = new LastClaims()
+
+  /** An operation at one instant; nothing else runs while it does. */
+  const at = <A>(operation: (now: number) => A): Effect.Effect<A> =>
+    Effect.sync(() => operation(clock.currentTimeMillisUnsafe()))
+
+  return {
+    enqueue: (groups) => at((now) => groups.map((group) => enqueue(tasks, capacity, group, now))),
+    claim: (request) => at((now) => claim(tasks, lastClaims, request, now)),
+    extend: (leases, leaseForMs) => at((now) => leases.map((lease) => Attempt.extend(tasks, lease, now + leaseForMs))),
+    settle: (settlements) => at((now) => settlements.map((settlement) => Attempt.settle(tasks, settlement, now))),
+    note: (notes) => Effect.sync(() => notes.forEach((note) => Attempt.note(tasks, note))),
+    rescue: (limit) => at((now) => Attempt.rescue(tasks, maxCrashes, limit, now)),
+    cancel: (ids) => at((now) => ids.map((id) => Operate.cancel(tasks, id, now))),
+    retry: (ids) => at((now) => ids.map((id) => Operate.retry(tasks, id, now))),
+    remove: (ids) => Effect.sync(() => ids.map((id) => Operate.remove(tasks, id))),
+    pause: (queue, paused) => Effect.sync(() => Operate.pause(tasks, queue, paused)),
+    paused: Effect.sync(() => [...tasks.paused].sort()),
+    prune: (retention, limit) =>
+      at((now) => {
+        lastClaims.forget(now - lastClaimForMs)
+        return Operate.prune(tasks, retention, limit, now)
+      }),
+    get: (id) => Effect.sync(() => Read.get(tasks, id)),
+    results: (ids) => Effect.sync(() => ids.map((id) => Read.result(tasks, id))),
+    list: (request) => Effect.sync(() => Read.list(tasks, request)),
+    counts: Effect.sync(() => ({ ...tasks.size, capacity, totals: { ...tasks.totals } }))
+  }
+}

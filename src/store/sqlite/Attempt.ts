@@ -1,0 +1,75 @@
+/**
+ * What happens to a running attempt: its lease is prolonged, it reports, it ends, or it is taken back.
+ */
+import type { DatabaseSync } from "node:sqlite"
+import * as Settlement from "../../domain/Settlement.ts"
+import type { ExtendAnswer, Lease, Note, Rescued } from "../TaskStore.ts"
+import { prepare } from "./Statement.ts"
+import { columns, recordOf, type Row, type Tasks } from "./Task.ts"
+import type { Transaction } from "./Writer.ts"
+
+/** Prepares the operations. */
+export const make = (database: DatabaseSync, tasks: Tasks, maxCrashes: number) => {
+  // every write to an attempt is fenced by its claim number
+  const fence = "id = ? AND claim = ? AND state = 2"
+  const prolong = prepare<[cancelRequested: number]>(
+    database,
+    `UPDATE task SET lease_until = ? WHERE ${fence} RETURNING cancel_requested`
+  )
+  const report = prepare(database, `UPDATE task SET progress = ? WHERE ${fence}`)
+  // `Settlement.settle` for Complete, in one statement: nearly every attempt ends this way
+  const complete = prepare(
+    database,
+    `UPDATE task SET state = 3, completed_at = ?, settled_claim = claim, result = ?, failure = NULL,
+      lease_until = NULL WHERE ${fence}`
+  )
+  const expired = prepare<Row>(
+    database,
+    `SELECT ${columns} FROM task WHERE state = 2 AND lease_until <= ? ORDER BY lease_until, seq LIMIT ?`
+  )
+
+  const settleOne = (transaction: Transaction, settlement: Settlement.Settlement): Settlement.SettleAnswer => {
+    const { claim, id } = settlement
+    if (settlement._tag === "Complete") {
+      if (complete.run(transaction.now, settlement.result, id, claim).changes === 1) {
+        transaction.tally.move("running", "completed", 1)
+        return "applied"
+      }
+    }
+    const task = tasks.find(id)
+    if (task === undefined) return "stale"
+    const answer = Settlement.fence(task, claim)
+    if (answer === "applied") {
+      const change = Settlement.settle(task, settlement, transaction.now)
+      if (settlement._tag === "Retry" && change.state !== "cancelled") transaction.tally.count("retried")
+      tasks.apply(transaction, task, change)
+    }
+    return answer
+  }
+
+  return {
+    extend: ({ now }: Transaction, leases: ReadonlyArray<Lease>, leaseForMs: number): ReadonlyArray<ExtendAnswer> =>
+      leases.map(({ claim, id }) => {
+        const row = prolong.get(now + leaseForMs, id, claim)
+        return row === undefined ? "lost" : row[0] === 1 ? "cancel" : "held"
+      }),
+
+    note: (_: Transaction, notes: ReadonlyArray<Note>): void => {
+      for (const { claim, id, progress } of notes) report.run(progress, id, claim)
+    },
+
+    settle: (
+      transaction: Transaction,
+      settlements: ReadonlyArray<Settlement.Settlement>
+    ): ReadonlyArray<Settlement.SettleAnswer> => settlements.map((settlement) => settleOne(transaction, settlement)),
+
+    rescue: (transaction: Transaction, limit: number): ReadonlyArray<Rescued> =>
+      expired.all(transaction.now, limit).map((row) => {
+        const task = recordOf(row)
+        const change = Settlement.rescue(task, maxCrashes, transaction.now)
+        transaction.tally.count("crashed")
+        tasks.apply(transaction, task, change)
+        return { id: task.id, type: task.type, state: change.state, crashes: change.crashes }
+      })
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * The SQLite store as layers.
+ *
+ * One process writes at a time and two or more may share the file: what one of them stores, the others find when
+ * they poll. The notifier reaches this process only.
+ */
+import { Clock, Config, type Context, Effect, Layer, type Scope } from "effect"
+import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
+import * as Rank from "../../domain/Rank.ts"
+import * as Settlement from "../../domain/Settlement.ts"
+import { Notifier } from "../Notifier.ts"
+import { type StoreSettings, TaskStore } from "../TaskStore.ts"
+import * as Attempt from "./Attempt.ts"
+import * as Claim from "./Claim.ts"
+import * as Database from "./Database.ts"
+import * as Enqueue from "./Enqueue.ts"
+import * as Operate from "./Operate.ts"
+import * as Prune from "./Prune.ts"
+import * as Read from "./Read.ts"
+import { Tally } from "./Tally.ts"
+import * as Task from "./Task.ts"
+import * as Writer from "./Writer.ts"
+
+/** Unfinished tasks accepted at most, unless configured. */
+export const defaultCapacity = 100_000
+
+/** Where the file is, and how the store behaves. */
+export interface Options extends StoreSettings {
+  /** The file; its folder is created. `":memory:"` keeps tasks as long as the layer's scope. */
+  readonly path: string
+  /** `full`, the default, survives a power failure; `normal` is faster and survives the death of the process. */
+  readonly synchronous?: Database.Synchronous | undefined
+}
+
+/**
+ * A durable store in one file, with a notifier beside it.
+ *
+ * @example
+ * ```ts
+ * import { SqliteStore } from "taskforge/sqlite"
+ *
+ * const StoreLive = SqliteStore.layer({ path: "data/tasks.db" })
+ * ```
+ */
+export const layer = (options: Options): Layer.Layer<TaskStore | Notifier, StoreError | StoreIncompatible> =>
+  Layer.merge(Layer.effect(TaskStore, make(options)), Notifier.layerMemory)
+
+/** The same with options from configuration. */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<TaskStore | Notifier, StoreError | StoreIncompatible | Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
+
+const make = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<Context.Service.Shape<typeof TaskStore>, StoreError | StoreIncompatible, Scope.Scope> {
+  const { path } = options
+  const capacity = options.capacity ?? defaultCapacity
+  const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
+  const clock = yield* Clock.Clock
+  const synchronous = options.synchronous ?? "full"
+  const database = yield* Database.open(path, synchronous, headStartMs)
+
+  const tally = new Tally(database)
+  const { read, write, writeShared, writeVolatile } = yield* Writer.make(database, path, clock, tally, synchronous)
+  const tasks = Task.make(database, headStartMs)
+  const enqueue = Enqueue.make(database, capacity, headStartMs)
+  const claim = Claim.make(database)
+  const attempt = Attempt.make(database, tasks, options.maxCrashes ?? Settlement.defaultMaxCrashes)
+  const operate = Operate.make(database, tasks)
+  const prune = Prune.make(database)
+  const queries = Read.make(database, tasks)
+
+  return TaskStore.of({
+    enqueue: (groups) => writeShared("enqueue", enqueue, groups),
+    claim: (request) => writeVolatile("claim", (transaction) => claim(transaction, request)),
+    extend: (leases, leaseForMs) =>
+      writeVolatile("extend", (transaction) => attempt.extend(transaction, leases, leaseForMs)),
+    settle: (settlements) => write("settle", (transaction) => attempt.settle(transaction, settlements)),
+    note: (notes) => writeVolatile("note", (transaction) => attempt.note(transaction, notes)),
+    rescue: (limit) => write("rescue", (transaction) => attempt.rescue(transaction, limit)),
+    cancel: (ids) => write("cancel", (transaction) => operate.cancel(transaction, ids)),
+    retry: (ids) => write("retry", (transaction) => operate.retry(transaction, ids)),
+    remove: (ids) => write("remove", (transaction) => operate.remove(transaction, ids)),
+    pause: (queue, paused) => write("pause", (transaction) => operate.pause(transaction, queue, paused)),
+    paused: read("read the paused queues", queries.paused),
+    prune: (retention, limit) => writeVolatile("prune", (transaction) => prune(transaction, retention, limit)),
+    get: (id) => read("get", () => queries.get(id)),
+    results: (ids) => read("read results", () => queries.results(ids)),
+    list: (request) => read("list", () => queries.list(request)),
+    counts: read("count", () => {
+      tally.load()
+      return tally.counts(capacity)
+    })
+  })
+})

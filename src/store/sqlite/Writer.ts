@@ -1,0 +1,230 @@
+/**
+ * Group commit. Operations wait in a list; one fiber runs all that wait in one transaction and answers each of them
+ * after COMMIT. Fifty callers pay for one sync of the disk, and nobody is told of something that a crash could undo.
+ *
+ * Operations that promise nothing to the outside (claims, heartbeats) do not wait for the disk when they are alone in
+ * their transaction: after a power failure the tasks they touched are where they were before, and run again. The death
+ * of the process undoes nothing, and the next synced transaction puts them on disk too.
+ *
+ * Nothing here waits for a lock inside SQLite, uses a timer or a promise: a busy file is retried by a `Schedule`, so
+ * the driver runs in a simulated scheduler with a simulated clock.
+ */
+import { type Clock, Effect, Latch, type Scope } from "effect"
+import type { DatabaseSync } from "node:sqlite"
+import { StoreError } from "../../domain/Errors.ts"
+import type { Synchronous } from "./Database.ts"
+import * as Failure from "./Failure.ts"
+import { prepare } from "./Statement.ts"
+import type { Tally } from "./Tally.ts"
+
+/** Turns of the scheduler that a transaction waits for more operations at most: worth 5 % over HTTP. */
+const longestGather = 8
+
+/** What an operation works with while its transaction is open. */
+export interface Transaction {
+  /** The store's clock when the transaction began. */
+  readonly now: number
+  readonly tally: Tally
+}
+
+/** A synchronous part of a transaction. It decides before it writes, so that it fails without a trace or not at all. */
+export type Operation<A> = (transaction: Transaction) => A
+
+/** An operation on any number of inputs with one answer for each: callers that wait side by side share one run of it. */
+export type SharedOperation<I, A> = (transaction: Transaction, inputs: ReadonlyArray<I>) => ReadonlyArray<A>
+
+/** Runs operations in shared transactions, and reads between them. */
+export interface Writer {
+  /** Answers after COMMIT, on disk. Interrupting it takes the operation back unless it has been committed. */
+  readonly write: <A>(name: string, operation: Operation<A>) => Effect.Effect<A, StoreError>
+  /** The same for an operation that callers share: the inputs of all that wait side by side are its inputs once. */
+  readonly writeShared: <I, A>(
+    name: string,
+    operation: SharedOperation<I, A>,
+    inputs: ReadonlyArray<I>
+  ) => Effect.Effect<ReadonlyArray<A>, StoreError>
+  /** The same, without waiting for the disk: a power failure may undo it. */
+  readonly writeVolatile: <A>(name: string, operation: Operation<A>) => Effect.Effect<A, StoreError>
+  /** A read outside of any transaction: it sees what has been committed. */
+  readonly read: <A>(name: string, query: () => A) => Effect.Effect<A, StoreError>
+}
+
+interface Waiting {
+  readonly name: string
+  readonly operation: SharedOperation<unknown, unknown>
+  /** What the caller adds to a shared operation; `undefined` when it shares nothing. */
+  readonly inputs: ReadonlyArray<unknown> | undefined
+  readonly durable: boolean
+  readonly resume: (answer: Effect.Effect<unknown, StoreError>) => void
+  /** Its caller was interrupted. */
+  withdrawn: boolean
+  /** It was in a transaction that failed, so it runs in one of its own. */
+  alone: boolean
+}
+
+/** Starts the writer fiber. Closing the scope commits what still waits. */
+export const make = Effect.fnUntraced(function*(
+  database: DatabaseSync,
+  path: string,
+  clock: Clock.Clock,
+  tally: Tally,
+  synchronous: Synchronous
+): Effect.fn.Return<Writer, never, Scope.Scope> {
+  const begin = prepare(database, "BEGIN IMMEDIATE")
+  const commit = prepare(database, "COMMIT")
+  const latch = Latch.makeUnsafe(false)
+  let waiting: Array<Waiting> = []
+  let closed = false
+  let syncs = synchronous === "full"
+
+  const setSync = (sync: boolean): void => {
+    if (sync === syncs) return
+    // not prepared: this pragma acts when it is compiled, and running it again does nothing
+    database.exec(`PRAGMA synchronous = ${sync ? "FULL" : "NORMAL"}`)
+    syncs = sync
+  }
+
+  /** One transaction; throws when nothing of it was committed. */
+  const transact = (batch: ReadonlyArray<Waiting>): ReadonlyArray<unknown> => {
+    if (synchronous === "full") setSync(batch.some(({ durable }) => durable))
+    begin.run()
+    try {
+      tally.load()
+      const transaction: Transaction = { now: clock.currentTimeMillisUnsafe(), tally }
+      const answers = runAll(transaction, batch)
+      tally.save()
+      commit.run()
+      return answers
+    } catch (cause) {
+      // some errors, a full disk for one, have rolled back already
+      if (database.isTransaction) database.exec("ROLLBACK")
+      throw cause
+    }
+  }
+
+  /** What the next transaction runs: everything that waits, or a single operation whose fate must be its own. */
+  const nextBatch = (): ReadonlyArray<Waiting> => {
+    waiting = waiting.filter(({ withdrawn }) => !withdrawn)
+    if (waiting[0]?.alone === true) return [waiting[0]]
+    const end = waiting.findIndex(({ alone }) => alone)
+    return end === -1 ? waiting : waiting.slice(0, end)
+  }
+
+  /** Commits what waits now. Throws only when the file is locked, with everything unanswered still waiting. */
+  const flush = (): void => {
+    for (let batch = nextBatch(); batch.length > 0; batch = nextBatch()) {
+      let answers: ReadonlyArray<unknown>
+      try {
+        answers = transact(batch)
+      } catch (cause) {
+        if (Failure.is(cause, "busy")) throw cause
+        if (batch.length > 1) {
+          for (const entry of batch) entry.alone = true
+        } else {
+          waiting = waiting.slice(1)
+          batch[0]!.resume(Effect.fail(Failure.storeError(batch[0]!.name, path, cause)))
+        }
+        continue
+      }
+      const rest = waiting.slice(batch.length)
+      waiting = rest
+      // a resumed caller runs at once and may add its next operation, which is for the next turn
+      for (let i = 0; i < batch.length; i++) batch[i]!.resume(Effect.succeed(answers[i]))
+      if (rest.length === 0) return
+    }
+  }
+
+  const flushed = Effect.try({ try: flush, catch: (cause) => Failure.storeError("commit", path, cause) }).pipe(
+    Effect.retry(Failure.whileLocked),
+    Effect.catch(({ cause }) =>
+      Effect.sync(() => {
+        const unanswered = waiting
+        waiting = []
+        for (const { name, resume } of unanswered) resume(Effect.fail(Failure.storeError(name, path, cause)))
+      })
+    )
+  )
+
+  /** Every fiber that can run now adds its operation before the transaction begins, as long as more keep coming. */
+  const gather = Effect.gen(function*() {
+    for (let turn = 0, before = 0; turn < longestGather && waiting.length > before; turn++) {
+      before = waiting.length
+      yield* Effect.yieldNow
+    }
+  })
+
+  const turn = latch.await.pipe(
+    Effect.andThen(gather),
+    Effect.andThen(Effect.suspend(() => {
+      // closed before flushing, so that an operation added by a resumed caller opens it again
+      latch.closeUnsafe()
+      return flushed
+    }))
+  )
+
+  yield* Effect.forkScoped(Effect.forever(turn))
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      closed = true
+      return flushed
+    })
+  )
+
+  const add = <A>(
+    name: string,
+    operation: SharedOperation<never, unknown>,
+    durable: boolean,
+    inputs?: ReadonlyArray<unknown>
+  ): Effect.Effect<A, StoreError> =>
+    Effect.callback<A, StoreError>((resume) => {
+      if (closed) return resume(Effect.fail(refusal(name)))
+      const entry: Waiting = {
+        name,
+        operation: operation as Waiting["operation"],
+        inputs,
+        durable,
+        resume: resume as Waiting["resume"],
+        withdrawn: false,
+        alone: false
+      }
+      waiting.push(entry)
+      latch.openUnsafe()
+      return Effect.sync(() => {
+        entry.withdrawn = true
+      })
+    })
+
+  const refusal = (operation: string) => new StoreError({ operation, reason: `${path}: the store is closed` })
+
+  return {
+    write: (name, operation) => add(name, (transaction) => [operation(transaction)], true),
+    writeVolatile: (name, operation) => add(name, (transaction) => [operation(transaction)], false),
+    writeShared: (name, operation, inputs) => add(name, operation, true, inputs),
+    read: <A>(name: string, query: () => A) =>
+      Effect.suspend(() =>
+        closed
+          ? Effect.fail(refusal(name))
+          : Effect.try({ try: query, catch: (cause) => Failure.storeError(name, path, cause) })
+      ).pipe(Effect.retry(Failure.whileLocked))
+  }
+})
+
+/** Runs each operation, and a shared one once for all that wait side by side. */
+const runAll = (transaction: Transaction, batch: ReadonlyArray<Waiting>): ReadonlyArray<unknown> => {
+  const answers: Array<unknown> = []
+  for (let start = 0; start < batch.length;) {
+    const { inputs, operation } = batch[start]!
+    let end = start + 1
+    if (inputs === undefined) {
+      answers.push(operation(transaction, [])[0])
+    } else {
+      const all: Array<unknown> = [...inputs]
+      for (; end < batch.length && batch[end]!.operation === operation; end++) all.push(...batch[end]!.inputs ?? [])
+      const shared = operation(transaction, all)
+      let from = 0
+      for (let i = start; i < end; i++) answers.push(shared.slice(from, from += batch[i]!.inputs?.length ?? 0))
+    }
+    start = end
+  }
+  return answers
+}

@@ -1,0 +1,4 @@
+/**
+ * The SQLite driver: one machine, one file, durable; needs nothing but Node.
+ */
+export * as SqliteStore from "./SqliteStore.ts"

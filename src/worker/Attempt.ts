@@ -1,0 +1,94 @@
+import { type Context, Duration, Effect, type Fiber, Schema } from "effect"
+import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
+import type { ClaimedTask } from "../domain/TaskRecord.ts"
+import type { TaskContext } from "./TaskContext.ts"
+
+/** Why an attempt is being interrupted. Recorded before the interruption, it decides the settlement. */
+export type InterruptReason = "cancelled" | "lost" | "shutdown" | "timeout"
+
+/** Not an error: how `snooze` leaves a handler. */
+export class Snoozed extends Schema.TaggedError<Snoozed>()("Snoozed", { delayMs: Schema.Finite }) {}
+
+/** One running attempt: the claimed task, the fiber that runs it, and what is known about its end. */
+export class Attempt implements Context.Service.Shape<typeof TaskContext> {
+  readonly task: ClaimedTask
+  readonly definition: AnyTaskDefinition
+  readonly worker: number
+  /** Monotonic milliseconds. */
+  readonly startedAt: number
+  /** When the attempt times out, on the same clock. */
+  readonly deadline: number
+  private fiber: Fiber.Fiber<unknown, unknown> | undefined
+  reason: InterruptReason | undefined
+  /** When it was asked to stop. */
+  interruptedAt = Infinity
+  /** When it ended; the start until then. */
+  endedAt: number
+  /** Its settlement is on its way, or it has none; whatever the fiber still does changes nothing. */
+  settled = false
+  private readonly report: (attempt: Attempt, progress: number) => void
+
+  constructor(
+    task: ClaimedTask,
+    definition: AnyTaskDefinition,
+    worker: number,
+    startedAt: number,
+    timeoutMs: number,
+    report: (attempt: Attempt, progress: number) => void
+  ) {
+    this.task = task
+    this.definition = definition
+    this.worker = worker
+    this.startedAt = startedAt
+    this.endedAt = startedAt
+    this.deadline = startedAt + timeoutMs
+    this.report = report
+  }
+
+  get id(): string {
+    return this.task.id
+  }
+
+  get type(): string {
+    return this.task.type
+  }
+
+  get queue(): string {
+    return this.task.queue
+  }
+
+  get claim(): number {
+    return this.task.claim
+  }
+
+  get attempt(): number {
+    return this.task.failures + this.task.crashes + 1
+  }
+
+  // Getters, so that handlers may take the functions apart and attempts that never use them pay nothing.
+
+  get progress(): (fraction: number) => Effect.Effect<void> {
+    return (fraction) =>
+      Effect.sync(() => {
+        if (!this.settled) this.report(this, Math.min(1, Math.max(0, fraction)))
+      })
+  }
+
+  get snooze(): (delay: Duration.Input) => Effect.Effect<never> {
+    return (delay) => Effect.die(new Snoozed({ delayMs: Math.max(0, Math.ceil(Duration.toMillis(delay))) }))
+  }
+
+  /** Ties the attempt to its fiber, which may have been asked to stop while it took its first steps. */
+  runsIn(fiber: Fiber.Fiber<unknown, unknown>): void {
+    this.fiber = fiber
+    if (this.reason !== undefined) fiber.interruptUnsafe()
+  }
+
+  /** Asks the attempt to stop; the first reason counts. */
+  interrupt(reason: InterruptReason, now: number): void {
+    if (this.settled || this.reason !== undefined) return
+    this.reason = reason
+    this.interruptedAt = now
+    this.fiber?.interruptUnsafe()
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * One log line per ended attempt, with the fields `worker_id`, `job_id` and `duration` in milliseconds. Retries are
+ * logged as warnings, dead letters as errors with the defect's stack; completions as `Info` where a person reads the
+ * log (the server), else as `Debug`, because a busy program would write nothing else.
+ */
+import { Effect, LogLevel, References } from "effect"
+import type { SettleAnswer } from "../domain/Settlement.ts"
+import type { TaskFailure } from "../domain/TaskRecord.ts"
+import type { Attempt } from "./Attempt.ts"
+import type { Ending } from "./Settler.ts"
+
+/** Reads the log level once: a level that is off costs nothing per task. */
+export const make = Effect.fnUntraced(function*(completions: "Info" | "Debug") {
+  const successes = LogLevel.isGreaterThanOrEqualTo(completions, yield* References.MinimumLogLevel)
+  const isSilent = ({ settlement }: Ending, answer: SettleAnswer | undefined) =>
+    !successes && settlement._tag === "Complete" && answer !== "stale"
+  return {
+    settled: (batch: ReadonlyArray<Ending>, answers: ReadonlyArray<SettleAnswer>): Effect.Effect<void> =>
+      batch.every((ending, index) => isSilent(ending, answers[index]))
+        ? Effect.void
+        : Effect.forEach(
+          batch,
+          (ending, index) => isSilent(ending, answers[index]) ? Effect.void : line(ending, answers[index], completions),
+          { discard: true }
+        ),
+    abandoned: (attempt: Attempt): Effect.Effect<void> =>
+      annotated(
+        attempt,
+        Effect.logError(
+          `task ${attempt.type} goes on after it was interrupted (${attempt.reason}); ` +
+            "make its uninterruptible parts short"
+        )
+      )
+  }
+})
+
+const line = (
+  { attempt, settlement }: Ending,
+  answer: SettleAnswer | undefined,
+  completions: "Info" | "Debug"
+): Effect.Effect<void> => {
+  if (answer === "stale") {
+    return annotated(attempt, Effect.logWarning(`task ${attempt.type} was taken over; this attempt changed nothing`))
+  }
+  const name = `task ${attempt.type}`
+  switch (settlement._tag) {
+    case "Complete":
+      return annotated(attempt, Effect.logWithLevel(completions)(`${name} completed`))
+    case "Retry":
+      return annotated(
+        attempt,
+        Effect.logWarning(
+          `${name} failed, retry in ${settlement.delayMs} ms: ${describe(settlement.failure)}`,
+          ...stackOf(settlement.failure)
+        )
+      )
+    case "Fail":
+      return annotated(
+        attempt,
+        Effect.logError(`${name} failed for good: ${describe(settlement.failure)}`, ...stackOf(settlement.failure))
+      )
+    case "Cancel":
+      return annotated(attempt, Effect.logInfo(`${name} cancelled`))
+    case "Snooze":
+      return annotated(attempt, Effect.logInfo(`${name} snoozed for ${settlement.delayMs} ms`))
+    case "Release":
+      return annotated(attempt, Effect.logInfo(`${name} released for another worker`))
+  }
+}
+
+const describe = (failure: TaskFailure): string => `${failure.tag}: ${failure.message}`
+
+const stackOf = (failure: TaskFailure): ReadonlyArray<string> => failure.stack === undefined ? [] : [failure.stack]
+
+const annotated = (attempt: Attempt, log: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.annotateLogs(log, {
+    worker_id: attempt.worker,
+    job_id: attempt.id,
+    attempt: attempt.attempt,
+    duration: Math.round((attempt.endedAt - attempt.startedAt) * 1000) / 1000
+  })

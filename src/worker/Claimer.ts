@@ -1,0 +1,103 @@
+/**
+ * The pool's own loop: while workers are idle, claims as many tasks as there are idle workers, never what cannot run
+ * now, and starts them. Woken by hints, by the next task's due time, or by the poll interval.
+ */
+import { type Duration, Effect, Fiber, type Latch, Schedule } from "effect"
+import type { StoreError } from "../domain/Errors.ts"
+import type { Settlement } from "../domain/Settlement.ts"
+import type { ClaimedTask } from "../domain/TaskRecord.ts"
+import type { Supervisor } from "../observability/Supervisor.ts"
+import type { ClaimRequest, TaskStore } from "../store/TaskStore.ts"
+import type { Handler, HandlerRegistry } from "./HandlerRegistry.ts"
+import type { WorkerSlots } from "./WorkerSlots.ts"
+
+/** How often tasks that cannot be run here are given back, before their leases have to run out. */
+const giveBack = Schedule.upTo(Schedule.exponential("50 millis"), { times: 4 })
+
+/** Starts claiming; closing the scope stops it, waiting `answerFor` for a claim that is on its way. */
+export const start = Effect.fnUntraced(function*(options: {
+  readonly store: TaskStore["Service"]
+  readonly supervisor: Supervisor["Service"]
+  readonly registry: HandlerRegistry["Service"]
+  readonly slots: WorkerSlots
+  /** Opened by whoever knows of work. */
+  readonly work: Latch.Latch
+  readonly request: Pick<ClaimRequest, "worker" | "leaseForMs"> & { readonly queues: () => ReadonlyArray<string> }
+  readonly firstNonce: number
+  readonly pollMs: number
+  readonly answerFor: Duration.Input
+  readonly onClaimed: (task: ClaimedTask, now: number, handler: Handler) => void
+}) {
+  const { registry, request, slots, store, work } = options
+  let nonce = options.firstNonce
+  let closing = false
+  let claiming: Fiber.Fiber<number, StoreError> | undefined
+  let alarm: Fiber.Fiber<unknown> | undefined
+
+  /** One claim; answers how long to wait when there is nothing more. */
+  const claim = Effect.gen(function*() {
+    const limit = slots.free
+    const types = registry.types()
+    if (types.length === 0) return options.pollMs
+    const { nextDueAt, now, tasks } = yield* store.claim({
+      queues: request.queues(),
+      types,
+      limit,
+      worker: request.worker,
+      leaseForMs: request.leaseForMs,
+      nonce
+    })
+    // A claim that failed keeps its nonce: if only its answer was lost, the next one gets the same tasks.
+    nonce++
+    const orphans: Array<Settlement> = []
+    for (const task of tasks) {
+      const handler = registry.find(task.type)
+      // While the claim was on its way, the pool began to close or the handler's layer did.
+      if (handler === undefined || closing) orphans.push({ _tag: "Release", id: task.id, claim: task.claim })
+      else options.onClaimed(task, now, handler)
+    }
+    if (orphans.length > 0) yield* Effect.retry(store.settle(orphans), giveBack)
+    if (tasks.length === limit) return 0
+    return nextDueAt === null ? options.pollMs : Math.min(options.pollMs, Math.max(1, nextDueAt - now))
+  })
+
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+
+  /**
+   * Waits for a hint or the time. A hint finds this fiber waiting for the latch alone, with no race to be settled first; an
+   * alarm that rings for nothing costs a claim.
+   */
+  const workWithin = (wait: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      alarm?.interruptUnsafe()
+      alarm = run(Effect.andThen(Effect.sleep(wait), work.open))
+      return work.await
+    })
+
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      closing = true
+      alarm?.interruptUnsafe()
+      return claiming === undefined
+        ? Effect.void
+        : Effect.interruptible(Fiber.await(claiming)).pipe(
+          Effect.timeoutOption(options.answerFor),
+          Effect.andThen(Fiber.interrupt(claiming))
+        )
+    })
+  )
+
+  yield* options.supervisor.loop(
+    "claimer",
+    Effect.gen(function*() {
+      yield* slots.awaitFree
+      // Closed before claiming: work announced from here on opens the latch again.
+      work.closeUnsafe()
+      // In a fiber of its own, so that its answer is not lost when this loop is interrupted.
+      claiming = run(claim)
+      const wait = yield* Fiber.join(claiming)
+      if (wait > 0) yield* workWithin(wait)
+      else yield* Effect.yieldNow
+    })
+  )
+})

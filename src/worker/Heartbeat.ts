@@ -1,0 +1,36 @@
+/**
+ * Extends the leases of all running attempts in one call, three times per lease. An attempt stays in the heartbeat
+ * until its settlement is acknowledged. What it learns: the lease is lost, or somebody wants the task cancelled.
+ */
+import { Effect } from "effect"
+import type { Supervisor } from "../observability/Supervisor.ts"
+import type { TaskStore } from "../store/TaskStore.ts"
+import type { Attempt, InterruptReason } from "./Attempt.ts"
+
+/** Starts the heartbeat; it ends with the scope. */
+export const start = (options: {
+  readonly store: TaskStore["Service"]
+  readonly supervisor: Supervisor["Service"]
+  readonly attempts: ReadonlySet<Attempt>
+  readonly leaseForMs: number
+  readonly stop: (attempt: Attempt, reason: InterruptReason) => void
+}) =>
+  options.supervisor.loop(
+    "heartbeat",
+    Effect.gen(function*() {
+      const attempts = [...options.attempts]
+      if (attempts.length > 0) {
+        const answers = yield* options.store.extend(
+          attempts.map(({ claim, id }) => ({ id, claim })),
+          options.leaseForMs
+        )
+        for (const [index, attempt] of attempts.entries()) {
+          const answer = answers[index]
+          if (answer === "lost") options.stop(attempt, "lost")
+          else if (answer === "cancel") options.stop(attempt, "cancelled")
+        }
+      }
+      yield* Effect.sleep(options.leaseForMs / 3)
+    }),
+    options.leaseForMs / 3
+  )

@@ -1,0 +1,19 @@
+/** What a handler can know about the attempt it runs in, and do with it. */
+import { Context, type Duration, type Effect } from "effect"
+
+/** The running attempt, provided to every handler. */
+export class TaskContext extends Context.Service<TaskContext, {
+  readonly id: string
+  readonly type: string
+  readonly queue: string
+  /** Counts from 1: one more than the failures and crashes before. */
+  readonly attempt: number
+  /** The fencing token: pass it to systems that can refuse writes of an older holder. */
+  readonly claim: number
+  /** The number of the worker slot that runs this attempt. */
+  readonly worker: number
+  /** Reports how far the work is, from 0 to 1; stored within a second. */
+  readonly progress: (fraction: number) => Effect.Effect<void>
+  /** Ends this attempt and runs the task again after the delay, without spending a retry. */
+  readonly snooze: (delay: Duration.Input) => Effect.Effect<never>
+}>()("taskforge/worker/TaskContext") {}

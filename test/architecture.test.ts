@@ -1,0 +1,166 @@
+import { assert, describe, it } from "@effect/vitest"
+import { fileURLToPath } from "node:url"
+import { forbiddenImports, type ImportTable, packagesReachedFrom } from "./architecture/ImportTable.ts"
+import { anyCastsOf, importsOf, lineCount, readSourceTree } from "./architecture/SourceTree.ts"
+
+const contracts = ["domain", "store", "observability"]
+const loops = ["queue", "worker", "maintenance"]
+const drivers = ["store/memory", "store/sqlite", "store/postgres", "store/redis"]
+const library = [...contracts, ...loops, "Task.ts", "engine"]
+
+/** Imports point down only. `index.ts` and `main.ts` are imported by nobody. */
+const table: ImportTable = {
+  modules: {
+    "domain": [],
+    "store": ["domain"],
+    "store/memory": ["domain", "store"],
+    "store/sqlite": ["domain", "store"],
+    "store/postgres": ["domain", "store"],
+    "store/redis": ["domain", "store"],
+    "observability": ["domain"],
+    "queue": contracts,
+    "worker": contracts,
+    "maintenance": contracts,
+    "Task.ts": [...contracts, "queue", "worker"],
+    "engine": [...contracts, ...drivers, ...loops],
+    "config": ["domain"],
+    "handlers": library,
+    "testing": [...library, "store/memory"],
+    "http/api": ["domain"],
+    "http": [...library, "handlers", "http/api"],
+    "cli": [...library, ...drivers, "handlers", "http/api", "http"],
+    "dashboard": [...library, "http/api"],
+    "index.ts": [...library, "store/memory", "handlers"],
+    "main.ts": [...library, ...drivers, "config", "handlers", "http/api", "http", "cli", "dashboard"]
+  },
+  packages: {
+    "default": ["effect", "node"],
+    "domain": ["effect"],
+    "config": ["effect"],
+    "http/api": ["effect"],
+    "store/postgres": ["effect", "node", "@effect/sql-pg"],
+    "store/redis": ["effect", "node", "@effect/platform-node"],
+    "http": ["effect", "node", "@effect/platform-node"],
+    "cli": ["effect", "node", "@effect/platform-node"],
+    "main.ts": ["effect", "node", "@effect/platform-node"]
+  }
+}
+
+const maxLines = 350
+const vagueName = /(^|[^a-z])(utils?|helpers?|common|managers?)($|[^a-z])/i
+const unfinished = /\b(TODO|FIXME)\b/
+
+const tree = readSourceTree(fileURLToPath(new URL("../src", import.meta.url)))
+const files = [...tree]
+
+describe("the sources", () => {
+  it("import downwards only", () => {
+    assert.isAbove(files.length, 0)
+    assert.deepStrictEqual(forbiddenImports(tree, table), [])
+  })
+
+  it("let a program embed the engine with effect alone", () => {
+    for (const entry of ["index.ts", "store/sqlite/index.ts"].filter((path) => tree.has(path))) {
+      const others = packagesReachedFrom(entry, tree).filter((name) => name !== "effect" && name !== "node")
+      assert.deepStrictEqual(others, [], entry)
+    }
+  })
+
+  it(`keep each file within ${maxLines} lines`, () => {
+    const tooLong = files
+      .map(([path, text]) => ({ path, lines: lineCount(text) }))
+      .filter(({ lines }) => lines > maxLines)
+    assert.deepStrictEqual(tooLong, [])
+  })
+
+  it("name each file for one concept", () => {
+    assert.deepStrictEqual(files.map(([path]) => path).filter((path) => vagueName.test(spaced(path))), [])
+  })
+
+  it("have no casts to any", () => {
+    assert.deepStrictEqual(files.flatMap(([path, text]) => anyCastsOf(path, text).map((line) => `${path}:${line}`)), [])
+  })
+
+  it("leave nothing to be done later", () => {
+    assert.deepStrictEqual(files.filter(([, text]) => unfinished.test(text)).map(([path]) => path), [])
+  })
+})
+
+describe("the checks on the sources", () => {
+  const forbidden = (path: string, text: string, ...others: ReadonlyArray<string>) =>
+    forbiddenImports(new Map([[path, text], ...others.map((other) => [other, ""] as const)]), table)
+
+  const upwards = [
+    `import { TaskQueue } from "../queue/TaskQueue.ts"`,
+    `import type { TaskQueue } from "../queue/TaskQueue.ts"`,
+    `import * as TaskQueue from "../queue/TaskQueue.ts"`,
+    `import "../queue/TaskQueue.ts"`,
+    `export * from "../queue/TaskQueue.ts"`,
+    `export type { TaskQueue } from "../queue/TaskQueue.ts"`,
+    `const load = () => import("../queue/TaskQueue.ts")`,
+    `type Queue = import("../queue/TaskQueue.ts").TaskQueue`
+  ]
+  it.each(upwards)("catch an import that points up: %s", (statement) => {
+    assert.deepStrictEqual(forbidden("domain/Task.ts", statement, "queue/TaskQueue.ts"), [
+      "domain/Task.ts imports ../queue/TaskQueue.ts: domain may import nothing else"
+    ])
+  })
+
+  it.each([
+    ["a neighbour on the same level", "worker/Executor.ts", `import "../queue/TaskQueue.ts"`, "queue/TaskQueue.ts"],
+    ["one driver in another", "store/redis/A.ts", `import "../memory/B.ts"`, "store/memory/B.ts"],
+    ["a driver in its contract", "store/TaskStore.ts", `import "./memory/B.ts"`, "store/memory/B.ts"],
+    ["handlers in API definitions", "http/api/TasksApi.ts", `import "../Handlers.ts"`, "http/Handlers.ts"],
+    ["the public index", "engine/Engine.ts", `import "../index.ts"`, "index.ts"],
+    ["a file outside src", "domain/Task.ts", `import "../../test/Task.ts"`, "domain/Other.ts"],
+    ["a file that does not exist", "domain/Task.ts", `import "./Missing.ts"`, "domain/Other.ts"],
+    ["a package below the rim", "queue/TaskQueue.ts", `import "@effect/platform-node/NodeRuntime"`, "domain/Task.ts"],
+    ["what Node has built in, in the domain", "domain/Task.ts", `import "node:fs"`, "domain/Other.ts"]
+  ])("catch %s", (_, path, statement, other) => {
+    assert.strictEqual(forbidden(path, statement, other).length, 1)
+  })
+
+  it("catch a module that the table does not know", () => {
+    assert.deepStrictEqual(forbidden("shared/Thing.ts", ""), [
+      "shared/Thing.ts belongs to no module of the import table"
+    ])
+  })
+
+  it("pass what points down, and words that only look like imports", () => {
+    const text = `import { Effect } from "effect"
+      // import "../main.ts"
+      const text = 'import "../main.ts"'
+      import { TaskStore } from "../store/TaskStore.ts"`
+    assert.deepStrictEqual(forbidden("queue/TaskQueue.ts", text, "store/TaskStore.ts", "main.ts"), [])
+    assert.strictEqual(importsOf("queue/TaskQueue.ts", text).length, 2)
+  })
+
+  it("follow what an entry loads, past what is erased or loaded on demand", () => {
+    const reached = packagesReachedFrom(
+      "index.ts",
+      new Map([
+        ["index.ts", `export * from "./engine/Engine.ts"`],
+        [
+          "engine/Engine.ts",
+          `import "@effect/platform-node/NodeRedis"; import type {} from "redis"; import("pg"); export * from "../index.ts"`
+        ]
+      ])
+    )
+    assert.deepStrictEqual(reached, ["@effect/platform-node"])
+  })
+
+  it("see casts to any, and vague names", () => {
+    assert.deepStrictEqual(anyCastsOf("a.ts", `const a = 1 as any\nconst b = <any> a\nconst c = a as unknown`), [1, 2])
+    assert.deepStrictEqual(
+      ["utils/A.ts", "TaskManager.ts", "store/helpers.ts", "Commons.ts", "Task.ts"].filter((path) =>
+        vagueName.test(spaced(path))
+      ),
+      ["utils/A.ts", "TaskManager.ts", "store/helpers.ts"]
+    )
+  })
+})
+
+/** `TaskManager` as two words, so that a vague name is found inside a longer one. */
+function spaced(path: string) {
+  return path.replace(/([a-z])([A-Z])/g, "$1 $2")
+}

@@ -1,0 +1,94 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Console, Effect } from "effect"
+import * as ServerLog from "../../src/config/ServerLog.ts"
+
+/** The lines that an effect logs. */
+const linesOf = (effect: Effect.Effect<unknown>, options: Partial<ServerLog.Options> = {}) =>
+  Effect.gen(function*() {
+    const lines: Array<string> = []
+    const console = { ...globalThis.console, log: (line: string) => void lines.push(line) }
+    yield* effect.pipe(
+      Effect.provide(ServerLog.layer({ format: "json", colours: false, level: "Info", ...options })),
+      Effect.provideService(Console.Console, console)
+    )
+    return lines
+  })
+
+const recordOf = (effect: Effect.Effect<unknown>) =>
+  Effect.map(linesOf(effect), (lines) => {
+    assert.strictEqual(lines.length, 1)
+    assert.notInclude(lines[0], "\n")
+    return JSON.parse(lines[0]!) as Record<string, unknown>
+  })
+
+const boom = new Error("boom")
+
+describe("a JSON record", () => {
+  it.effect("has time, level and msg, then its annotations", () =>
+    Effect.gen(function*() {
+      const record = yield* recordOf(
+        Effect.annotateLogs(Effect.logWarning("slow"), { worker_id: 3, job_id: "a", duration: 1.5 })
+      )
+      assert.deepStrictEqual(Object.keys(record), ["time", "level", "msg", "worker_id", "job_id", "duration"])
+      assert.strictEqual(record["level"], "warn")
+      assert.strictEqual(record["msg"], "slow")
+      assert.strictEqual(record["duration"], 1.5)
+      assert.strictEqual(new Date(String(record["time"])).toISOString(), record["time"])
+    }))
+
+  it.effect("keeps its own fields against annotations of the same name", () =>
+    Effect.gen(function*() {
+      const record = yield* recordOf(Effect.annotateLogs(Effect.logInfo("real"), { msg: "fake", level: "fake" }))
+      assert.strictEqual(record["msg"], "real")
+      assert.strictEqual(record["level"], "info")
+    }))
+
+  it.effect("is one line, with stacks, causes and details as fields", () =>
+    Effect.gen(function*() {
+      const stack = yield* recordOf(Effect.logError("task failed", boom.stack))
+      assert.strictEqual(stack["stack"], boom.stack)
+      const cause = yield* recordOf(
+        Effect.catchCause(Effect.die(boom), (cause) => Effect.logError("loop failed", cause))
+      )
+      assert.include(cause["cause"], "Error: boom")
+      const details = yield* recordOf(Effect.logInfo("started", { port: 80 }))
+      assert.deepStrictEqual(details["details"], [{ port: 80 }])
+    }))
+
+  it.effect("survives what is no text", () =>
+    Effect.gen(function*() {
+      const loop: Record<string, unknown> = {}
+      loop["self"] = loop
+      assert.strictEqual((yield* recordOf(Effect.logInfo(10n)))["msg"], "\"10n\"")
+      assert.isDefined((yield* recordOf(Effect.logInfo("loop", loop)))["details"])
+    }))
+})
+
+describe("a record for people", () => {
+  it.effect("is one line with its annotations, and the stack below", () =>
+    Effect.gen(function*() {
+      const lines = yield* linesOf(
+        Effect.annotateLogs(Effect.logError("task failed", "Error: boom\n    at here"), { worker_id: 3 }),
+        { format: "pretty" }
+      )
+      assert.match(lines[0]!, /^\d\d:\d\d:\d\d\.\d{3} ERROR task failed worker_id=3\n {2}Error: boom\n {6}at here$/)
+    }))
+
+  it.effect("is coloured on a terminal only", () =>
+    Effect.gen(function*() {
+      const [plain] = yield* linesOf(Effect.logInfo("x"), { format: "pretty" })
+      const [coloured] = yield* linesOf(Effect.logInfo("x"), { format: "pretty", colours: true })
+      assert.notInclude(plain, "\u001b[")
+      assert.include(coloured, "\u001b[32mINFO ")
+    }))
+})
+
+describe("the level", () => {
+  it.effect("leaves out what is less important", () =>
+    Effect.gen(function*() {
+      const all = Effect.all([Effect.logDebug("a"), Effect.logInfo("b"), Effect.logError("c")])
+      assert.strictEqual((yield* linesOf(all)).length, 2)
+      assert.strictEqual((yield* linesOf(all, { level: "Debug" })).length, 3)
+      assert.strictEqual((yield* linesOf(all, { level: "None" })).length, 0)
+    }))
+})

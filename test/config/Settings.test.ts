@@ -1,0 +1,233 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Duration, Effect } from "effect"
+import type { InvalidSettings } from "../../src/config/InvalidSettings.ts"
+import { fallbackOf, type Setting } from "../../src/config/Setting.ts"
+import * as Settings from "../../src/config/Settings.ts"
+import { table } from "../../src/config/SettingsTable.ts"
+import * as StoreUrl from "../../src/config/StoreUrl.ts"
+import { defaultHeadStart } from "../../src/domain/Rank.ts"
+import { defaultMaxCrashes } from "../../src/domain/Settlement.ts"
+import * as Engine from "../../src/engine/Engine.ts"
+import * as Pruner from "../../src/maintenance/Pruner.ts"
+import { defaultMaxRetries } from "../../src/queue/TaskQueue.ts"
+import * as WorkerPool from "../../src/worker/WorkerPool.ts"
+
+type Environment = Record<string, string>
+
+const load = (env: Environment) =>
+  Effect.provideService(Settings.load, ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+
+/** What is wrong with an environment. */
+const problems = (env: Environment): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.flip(load(env)).pipe(
+    Effect.map((error) => (error as InvalidSettings).problems),
+    Effect.mapError((settings) => new Error(`Accepted: ${JSON.stringify(settings)}`)),
+    Effect.orDie
+  )
+
+describe("without any variable", () => {
+  it.effect("the settings are the documented defaults, which are the engine's own", () =>
+    Effect.gen(function*() {
+      const settings = yield* load({})
+      assert.strictEqual(settings.host, "127.0.0.1")
+      assert.strictEqual(settings.port, 8080)
+      assert.deepStrictEqual(settings.store, { _tag: "Sqlite", path: "data/taskforge.db" })
+      assert.strictEqual(settings.sqliteSync, "full")
+      assert.strictEqual(settings.queueSize, undefined)
+      assert.strictEqual(settings.logLevel, "Info")
+      assert.strictEqual(settings.logFormat, "auto")
+      assert.strictEqual(settings.workers, WorkerPool.defaults.concurrency)
+      assert.deepStrictEqual(settings.jobTimeout, WorkerPool.defaults.timeout)
+      assert.deepStrictEqual(settings.lease, WorkerPool.defaults.lease)
+      assert.deepStrictEqual(settings.pollInterval, WorkerPool.defaults.pollInterval)
+      assert.strictEqual(settings.retryAttempts, defaultMaxRetries)
+      assert.deepStrictEqual(settings.shutdown, Engine.defaultShutdown)
+      assert.deepStrictEqual(settings.headStart, defaultHeadStart)
+      assert.strictEqual(settings.maxCrashes, defaultMaxCrashes)
+      assert.deepStrictEqual(settings.keepFinished, Pruner.defaults.keepFinished)
+      assert.deepStrictEqual(settings.keepFailed, Pruner.defaults.keepFailed)
+      assert.strictEqual(settings.maxFinished, Pruner.defaults.maxFinished)
+    }))
+
+  it("every default of the table can be read", () => {
+    const settings: ReadonlyArray<Setting<unknown>> = Object.values(table)
+    for (const setting of settings) if (setting.fallback !== undefined) assert.isDefined(fallbackOf(setting))
+  })
+
+  it.effect("empty and blank ones count as not set", () =>
+    Effect.gen(function*() {
+      const names = Object.values(table).flatMap((setting) => setting.names)
+      const blank = Object.fromEntries(names.map((name, index) => [name, index % 2 === 0 ? "" : "  "]))
+      assert.deepStrictEqual(yield* load(blank), yield* load({}))
+    }))
+})
+
+describe("each variable", () => {
+  const good: ReadonlyArray<[name: string, text: string, setting: keyof Settings.Settings, value: unknown]> = [
+    ["SERVER_PORT", "9000", "port", 9000],
+    ["PORT", "0", "port", 0],
+    ["SERVER_HOST", "localhost", "host", "localhost"],
+    ["SERVER_HOST", "::1", "host", "::1"],
+    ["SERVER_HOST", "127.0.0.2", "host", "127.0.0.2"],
+    ["WORKER_NUM_WORKERS", "100", "workers", 100],
+    ["WORKER_COUNT", "1", "workers", 1],
+    ["WORKER_JOB_TIMEOUT", "1h30m", "jobTimeout", Duration.minutes(90)],
+    ["WORKER_JOB_TIMEOUT", "5 minutes", "jobTimeout", Duration.minutes(5)],
+    ["WORKER_JOB_TIMEOUT", "250ms", "jobTimeout", Duration.millis(250)],
+    ["WORKER_JOB_TIMEOUT", "Infinity", "jobTimeout", Duration.infinity],
+    ["WORKER_RETRY_ATTEMPTS", "-1", "retryAttempts", -1],
+    ["QUEUE_SIZE", "5", "queueSize", 5],
+    ["STORE_URL", "memory:", "store", { _tag: "Memory" }],
+    ["STORE_URL", "sqlite:tasks.db", "store", { _tag: "Sqlite", path: "tasks.db" }],
+    ["STORE_URL", "sqlite:/var/tasks.db", "store", { _tag: "Sqlite", path: "/var/tasks.db" }],
+    ["STORE_URL", "sqlite:///var/tasks.db", "store", { _tag: "Sqlite", path: "/var/tasks.db" }],
+    ["LOG_LEVEL", "WARN", "logLevel", "Warn"],
+    ["LOG_LEVEL", "none", "logLevel", "None"],
+    ["LOG_FORMAT", "Pretty", "logFormat", "pretty"],
+    ["TASKFORGE_LEASE", "2s", "lease", Duration.seconds(2)],
+    ["TASKFORGE_POLL_INTERVAL", "50ms", "pollInterval", Duration.millis(50)],
+    ["TASKFORGE_SHUTDOWN", "1m", "shutdown", Duration.minutes(1)],
+    ["TASKFORGE_HEAD_START", "infinity", "headStart", Duration.infinity],
+    ["TASKFORGE_HEAD_START", "0s", "headStart", Duration.zero],
+    ["TASKFORGE_MAX_CRASHES", "-1", "maxCrashes", -1],
+    ["TASKFORGE_KEEP_FINISHED", "1w", "keepFinished", Duration.weeks(1)],
+    ["TASKFORGE_KEEP_FAILED", "infinity", "keepFailed", Duration.infinity],
+    ["TASKFORGE_MAX_FINISHED", "0", "maxFinished", 0],
+    ["TASKFORGE_SQLITE_SYNC", "normal", "sqliteSync", "normal"]
+  ]
+  for (const [name, text, setting, value] of good) {
+    it.effect(`${name}=${text} is read`, () =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual((yield* load({ [name]: text }))[setting], value)
+      }))
+  }
+
+  const bad: Record<string, ReadonlyArray<string>> = {
+    SERVER_PORT: ["abc", "65536", "-1", "80.5", "0x50", "1e3"],
+    PORT: ["tcp://10.0.0.1:80"],
+    SERVER_HOST: ["http://localhost", "a b"],
+    WORKER_NUM_WORKERS: ["0", "-1", "ten"],
+    WORKER_COUNT: ["0"],
+    WORKER_MAX_CONCURRENCY: ["0", "10001"],
+    WORKER_JOB_TIMEOUT: ["0s", "5", "-5m", "-5 minutes", "5 parsecs"],
+    WORKER_RETRY_ATTEMPTS: ["-2", "2.5"],
+    QUEUE_SIZE: ["0", "many"],
+    STORE_URL: ["taskforge.db", "sqlite:", "sqlite://data/tasks.db", "mysql://localhost"],
+    LOG_LEVEL: ["loud", "2"],
+    LOG_FORMAT: ["xml"],
+    TASKFORGE_LEASE: ["10ms", "2h", "infinity"],
+    TASKFORGE_POLL_INTERVAL: ["0ms", "1h"],
+    TASKFORGE_SHUTDOWN: ["0s", "2h"],
+    TASKFORGE_HEAD_START: ["-1 seconds", "soon"],
+    TASKFORGE_MAX_CRASHES: ["-2"],
+    TASKFORGE_KEEP_FINISHED: ["forever"],
+    TASKFORGE_KEEP_FAILED: ["14"],
+    TASKFORGE_MAX_FINISHED: ["-1"],
+    TASKFORGE_SQLITE_SYNC: ["off"],
+    TASKFORGE_INSECURE: ["maybe"],
+    DATABASE_URL: ["mysql://localhost"],
+    REDIS_URL: ["localhost:6379"]
+  }
+  for (const [name, texts] of Object.entries(bad)) {
+    for (const text of texts) {
+      it.effect(`${name}=${text} is refused with what was found and what is expected`, () =>
+        Effect.gen(function*() {
+          const found = yield* problems({ [name]: text })
+          assert.strictEqual(found.length, 1, found.join("; "))
+          assert.isTrue(found[0]!.startsWith(`${name}=${text}: expected `), found[0])
+        }))
+    }
+  }
+
+  it("is tried with good and bad texts here", () => {
+    const tried = new Set([...good.map(([name]) => name), ...Object.keys(bad)])
+    const untried = Object.values(table).flatMap((setting) => setting.names).filter((name) => !tried.has(name))
+    assert.deepStrictEqual(untried, [])
+  })
+})
+
+describe("several bad variables", () => {
+  it.effect("are all named in one error", () =>
+    Effect.gen(function*() {
+      const env = { PORT: "x", LOG_LEVEL: "loud", WORKER_COUNT: "200", REDIS_URL: "redis://h", QUEUE_SIZE: "0" }
+      const error = (yield* Effect.flip(load(env))) as InvalidSettings
+      assert.strictEqual(error.problems.length, 5)
+      assert.isTrue(error.message.startsWith("The configuration has 5 problems:\n  - "))
+      for (const name of Object.keys(env)) assert.include(error.message, `  - ${name}=`)
+    }))
+})
+
+describe("two names of one setting", () => {
+  it.effect("may agree, however they are written", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* load({ SERVER_PORT: "9000", PORT: "09000" })).port, 9000)
+    }))
+
+  it.effect("may not differ", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* problems({ WORKER_COUNT: "5", WORKER_NUM_WORKERS: "10" }), [
+        "WORKER_NUM_WORKERS=10 and WORKER_COUNT=5 are one setting: set one of them"
+      ])
+    }))
+})
+
+describe("the number of workers", () => {
+  it.effect("may not exceed the ceiling", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* problems({ WORKER_COUNT: "101" }), [
+        "WORKER_COUNT=101: expected at most WORKER_MAX_CONCURRENCY, which is 100"
+      ])
+      assert.strictEqual((yield* load({ WORKER_COUNT: "101", WORKER_MAX_CONCURRENCY: "200" })).workers, 101)
+    }))
+
+  it.effect("follows a low ceiling when it is not set", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* load({ WORKER_MAX_CONCURRENCY: "4" })).workers, 4)
+    }))
+})
+
+describe("other machines", () => {
+  for (const host of ["0.0.0.0", "::", "192.168.1.5", "example.org"]) {
+    it.effect(`cannot be let in by SERVER_HOST=${host} alone`, () =>
+      Effect.gen(function*() {
+        const [problem] = yield* problems({ SERVER_HOST: host })
+        assert.include(problem, `SERVER_HOST=${host}: `)
+        assert.include(problem, "set TASKFORGE_INSECURE=1")
+        assert.strictEqual((yield* load({ SERVER_HOST: host, TASKFORGE_INSECURE: "1" })).host, host)
+      }))
+  }
+
+  it.effect("are let in by TASKFORGE_INSECURE", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* load({ TASKFORGE_INSECURE: "true" })).host, "0.0.0.0")
+      assert.strictEqual((yield* load({ TASKFORGE_INSECURE: "0" })).host, "127.0.0.1")
+    }))
+})
+
+describe("the store", () => {
+  it.effect("says when it is not available in this version", () =>
+    Effect.gen(function*() {
+      for (const url of ["postgres://u:secret@h/db", "postgresql://h/db", "redis://h", "rediss://:secret@h"]) {
+        const [problem] = yield* problems({ STORE_URL: url })
+        assert.match(problem!, /^STORE_URL=.*: (PostgreSQL|Redis) is not available in this version/)
+        assert.notInclude(problem, "secret")
+      }
+      assert.match((yield* problems({ DATABASE_URL: "postgres://h/db" }))[0]!, /^DATABASE_URL=.*not available/)
+      assert.match((yield* problems({ REDIS_URL: "redis://h" }))[0]!, /^REDIS_URL=.*not available/)
+    }))
+
+  it.effect("must be clear: both short names need STORE_URL", () =>
+    Effect.gen(function*() {
+      const both = { DATABASE_URL: "postgres://h/db", REDIS_URL: "redis://h" }
+      assert.deepStrictEqual(yield* problems(both), [
+        "DATABASE_URL=postgres://h/db and REDIS_URL=redis://h: both name a store; set STORE_URL to say which it is"
+      ])
+      assert.deepStrictEqual((yield* load({ ...both, STORE_URL: "memory:" })).store, { _tag: "Memory" })
+    }))
+
+  it("is shown as it is written", () => {
+    for (const text of ["memory:", "sqlite:data/taskforge.db", "redis://h"]) {
+      assert.strictEqual(StoreUrl.format(StoreUrl.parse(text)!), text)
+    }
+  })
+})

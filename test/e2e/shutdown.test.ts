@@ -1,0 +1,132 @@
+/** SIGINT and SIGTERM, as real processes live them. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import * as Server from "./Server.ts"
+import * as TaskFile from "./TaskFile.ts"
+
+const sleeps = (count: number, duration: string) =>
+  Array.from({ length: count }, () => ({ type: "sleep", payload: { duration } }))
+
+const running = (server: Server.Server, count: number) =>
+  Server.until(`${count} tasks run`, Effect.map(server.stats, (stats) => stats.workers_active === count))
+
+const isShuttingDown = (server: Server.Server) => server.log.some(({ msg }) => msg.startsWith("shutting down"))
+
+/** Nothing was held against a task. */
+const assertUnharmed = (tasks: ReadonlyArray<TaskFile.StoredTask>) => {
+  for (const task of tasks) {
+    assert.strictEqual(task.failures, 0, task.id)
+    assert.strictEqual(task.crashes, 0, task.id)
+  }
+}
+
+/** Starts a server on the folder that completes all its tasks. */
+const assertCompletes = Effect.fnUntraced(function*(directory: string, count: number) {
+  const server = yield* Server.start(directory, { TASKFORGE_LEASE: "2s", WORKER_NUM_WORKERS: "50" })
+  yield* Server.until(
+    `all ${count} tasks are completed`,
+    Effect.map(server.stats, (stats) => stats.by_status.completed === count)
+  )
+})
+
+describe("the first signal", () => {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    it.live(`${signal} lets running tasks end, starts no others, and exits 0`, () =>
+      Effect.gen(function*() {
+        const directory = yield* Server.directory
+        const server = yield* Server.start(directory)
+        yield* server.post(sleeps(30, "400ms"))
+        yield* running(server, 10)
+        yield* Server.stop(server, signal)
+        assert.isTrue(isShuttingDown(server))
+        assert.strictEqual(server.log.at(-1)?.msg, "stopped")
+        const tasks = TaskFile.read(directory)
+        assertUnharmed(tasks)
+        const byState = Object.groupBy(tasks, (task) => task.state)
+        assert.deepStrictEqual(Object.keys(byState).toSorted(), ["completed", "pending"])
+        for (const task of byState["completed"] ?? []) assert.strictEqual(task.claims, 1)
+        for (const task of byState["pending"] ?? []) assert.strictEqual(task.claims, 0)
+        yield* assertCompletes(directory, 30)
+      }), 60_000)
+  }
+
+  it.live("releases tasks that outlast the grace period, and they run again at once", () =>
+    Effect.gen(function*() {
+      const directory = yield* Server.directory
+      const server = yield* Server.start(directory, { TASKFORGE_SHUTDOWN: "2s" })
+      yield* server.post(sleeps(10, "10s"))
+      yield* running(server, 10)
+      const before = performance.now()
+      yield* Server.stop(server)
+      assert.isBelow(performance.now() - before, 3000)
+      const tasks = TaskFile.read(directory)
+      assertUnharmed(tasks)
+      for (const task of tasks) {
+        assert.strictEqual(task.state, "pending")
+        assert.strictEqual(task.claims, 1)
+        assert.deepStrictEqual(task.history.map(({ outcome }) => outcome), ["released"])
+      }
+      const second = yield* Server.start(directory)
+      yield* running(second, 10)
+    }), 60_000)
+
+  it.live("loses nothing that was accepted while it came", () =>
+    Effect.gen(function*() {
+      const directory = yield* Server.directory
+      const server = yield* Server.start(directory, { TASKFORGE_SHUTDOWN: "4s", WORKER_NUM_WORKERS: "50" })
+      const accepted: Array<string> = []
+      const submit = server.post([{ type: "echo" }, ...sleeps(1, "20ms")]).pipe(
+        Effect.tap((ids) => Effect.sync(() => accepted.push(...ids))),
+        Effect.forever,
+        Effect.ignore
+      )
+      const clients = yield* Effect.forEach(Array.from({ length: 8 }), () => Effect.forkChild(submit))
+      yield* Server.until("200 tasks are accepted", Effect.sync(() => accepted.length >= 200))
+      yield* Server.stop(server)
+      yield* Fiber.awaitAll(clients)
+      const tasks = TaskFile.read(directory)
+      assertUnharmed(tasks)
+      const stored = new Set(tasks.map((task) => task.id))
+      assert.deepStrictEqual(accepted.filter((id) => !stored.has(id)), [])
+      assert.isEmpty(tasks.filter((task) => task.state === "running"))
+      yield* assertCompletes(directory, tasks.length)
+    }), 60_000)
+
+  it.live("comes through although a client holds its connection open", () =>
+    Effect.gen(function*() {
+      const directory = yield* Server.directory
+      const server = yield* Server.start(directory)
+      yield* server.post([{ type: "echo" }])
+      const before = performance.now()
+      yield* Server.stop(server)
+      assert.isBelow(performance.now() - before, 5000)
+    }), 60_000)
+})
+
+describe("a second signal", () => {
+  for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
+    it.live(
+      `${signal} exits at once with ${code}, and the tasks run again when their leases end`,
+      () =>
+        Effect.gen(function*() {
+          const directory = yield* Server.directory
+          const server = yield* Server.start(directory, { TASKFORGE_LEASE: "2s" })
+          yield* server.post(sleeps(5, "3s"))
+          yield* running(server, 5)
+          yield* server.signal("SIGTERM")
+          yield* Server.until("it shuts down", Effect.sync(() => isShuttingDown(server)))
+          const before = performance.now()
+          yield* server.signal(signal)
+          assert.deepStrictEqual(yield* server.ended, { code, signal: null })
+          assert.isBelow(performance.now() - before, 1000)
+          for (const task of TaskFile.read(directory)) assert.strictEqual(task.state, "running")
+          yield* assertCompletes(directory, 5)
+          for (const task of TaskFile.read(directory)) {
+            assert.strictEqual(task.failures, 0)
+            assert.strictEqual(task.claims, 2)
+          }
+        }),
+      60_000
+    )
+  }
+})

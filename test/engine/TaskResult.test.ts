@@ -1,0 +1,177 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Schema } from "effect"
+import { TaskCancelled, TaskDefect, TaskGone, TaskQuarantined, TaskTimedOut } from "../../src/domain/Errors.ts"
+import { TaskStore } from "../../src/store/TaskStore.ts"
+import * as Task from "../../src/Task.ts"
+import { Gate } from "./Gate.ts"
+import { pass, quiesce, reaches, withEngine } from "./TestEngine.ts"
+
+class Refused extends Schema.TaggedError<Refused>()("Refused", { code: Schema.Int, since: Schema.Date }) {}
+
+const Divide = Task.make("divide", {
+  payload: { dividend: Schema.Finite, divisor: Schema.Finite },
+  success: Schema.Struct({ quotient: Schema.Finite, at: Schema.Date }),
+  error: Refused,
+  retry: { times: 0 }
+})
+const DivideLive = Divide.toLayer(({ dividend, divisor }) =>
+  divisor === 0
+    ? Effect.fail(new Refused({ code: 7, since: new Date(42) }))
+    : Effect.succeed({ quotient: dividend / divisor, at: new Date(1000) })
+)
+
+const Wait = Task.make("wait", { retry: { times: 0 } })
+
+describe("the result of a task", () => {
+  it.effect("is what the handler gave, in the types of the definition", () =>
+    withEngine(
+      { handlers: DivideLive },
+      Effect.gen(function*() {
+        const handle = yield* Divide.enqueue({ dividend: 1, divisor: 4 })
+        assert.deepStrictEqual(yield* handle.result, { quotient: 0.25, at: new Date(1000) })
+      })
+    ))
+
+  it.effect("is the declared error, as an instance of its class", () =>
+    withEngine(
+      { handlers: DivideLive },
+      Effect.gen(function*() {
+        const handle = yield* Divide.enqueue({ dividend: 1, divisor: 0 })
+        const error = yield* Effect.flip(handle.result)
+        assert.instanceOf(error, Refused)
+        assert.strictEqual(error.code, 7)
+        assert.deepStrictEqual(error.since, new Date(42))
+      })
+    ))
+
+  it.effect("may be nothing at all", () =>
+    withEngine(
+      { handlers: Wait.toLayer(() => Effect.void) },
+      Effect.gen(function*() {
+        const handle = yield* Wait.enqueue()
+        assert.isUndefined(yield* handle.result)
+      })
+    ))
+
+  it.effect("reaches every fiber that waits, before and after the task has finished, by handle or by id", () => {
+    const gate = new Gate()
+    return withEngine(
+      { handlers: Wait.toLayer(() => gate.run) },
+      Effect.gen(function*() {
+        const handle = yield* Wait.enqueue()
+        const early = yield* Effect.forkChild(handle.result)
+        const byId = yield* Effect.forkChild(Effect.flatMap(Wait.handle(handle.id), ({ result }) => result))
+        yield* quiesce
+        assert.isUndefined(early.pollUnsafe())
+        gate.open()
+        yield* Fiber.join(early)
+        yield* Fiber.join(byId)
+        yield* handle.result
+        yield* (yield* Wait.handle(handle.id)).result
+      })
+    )
+  })
+
+  it.effect("is a TaskDefect with the thrown error's stack", () =>
+    withEngine(
+      {
+        handlers: Wait.toLayer(() => {
+          throw new RangeError("nobody expected this")
+        })
+      },
+      Effect.gen(function*() {
+        const handle = yield* Wait.enqueue()
+        const error = yield* Effect.flip(handle.result)
+        assert.instanceOf(error, TaskDefect)
+        assert.strictEqual(error.id, handle.id)
+        assert.deepInclude(error.failure, { kind: "defect", tag: "RangeError", message: "nobody expected this" })
+        assert.include(error.failure.stack, "TaskResult.test.ts")
+      })
+    ))
+
+  it.effect("is TaskTimedOut when the last attempt ran out of time", () =>
+    withEngine(
+      { handlers: Wait.toLayer(() => Effect.never) },
+      Effect.gen(function*() {
+        const handle = yield* Wait.enqueue(undefined, { timeout: "3 seconds" })
+        const error = yield* Effect.forkChild(Effect.flip(handle.result))
+        yield* pass("3 seconds")
+        const found = yield* Fiber.join(error)
+        assert.instanceOf(found, TaskTimedOut)
+        assert.include(found.message, "3000 ms")
+      })
+    ))
+
+  it.effect("is TaskCancelled when somebody cancelled the task", () =>
+    withEngine(
+      {},
+      Effect.gen(function*() {
+        const handle = yield* Wait.enqueue()
+        assert.strictEqual(yield* handle.cancel, "cancelled")
+        const error = yield* Effect.flip(handle.result)
+        assert.deepStrictEqual(error, new TaskCancelled({ id: handle.id }))
+      })
+    ))
+
+  it.effect("is TaskQuarantined when the task kept killing its process", () =>
+    withEngine(
+      { store: { maxCrashes: 0 } },
+      Effect.gen(function*() {
+        const handle = yield* Wait.enqueue()
+        const store = yield* TaskStore
+        yield* store.claim({
+          queues: ["default"],
+          types: ["wait"],
+          limit: 1,
+          worker: "dead",
+          leaseForMs: 1000,
+          nonce: 1
+        })
+        const error = yield* Effect.forkChild(Effect.flip(handle.result))
+        yield* pass("5 seconds")
+        assert.instanceOf(yield* Fiber.join(error), TaskQuarantined)
+      })
+    ))
+
+  it.effect("is TaskGone once the task has been pruned, and for ids that never were", () =>
+    withEngine(
+      { handlers: DivideLive, retention: { keepFinished: "10 seconds" } },
+      Effect.gen(function*() {
+        const handle = yield* Divide.enqueue({ dividend: 1, divisor: 4 })
+        yield* reaches(handle.id, "completed")
+        yield* pass("20 seconds")
+        assert.deepStrictEqual(yield* Effect.flip(handle.result), new TaskGone({ id: handle.id }))
+        const never = yield* Divide.handle("never-was")
+        assert.deepStrictEqual(yield* Effect.flip(never.result), new TaskGone({ id: "never-was" }))
+      })
+    ))
+
+  it.effect("is a TaskDefect when the stored result does not fit the definition that asks", () =>
+    withEngine(
+      { handlers: DivideLive },
+      Effect.gen(function*() {
+        const Other = Task.make("divide", { success: Schema.Struct({ remainder: Schema.Int }) })
+        const handle = yield* Divide.enqueue({ dividend: 1, divisor: 4 })
+        const error = yield* Effect.flip((yield* Other.handle(handle.id)).result)
+        assert.instanceOf(error, TaskDefect)
+        assert.strictEqual(error.failure.kind, "invalid")
+      })
+    ))
+
+  it.effect("can be given up without disturbing the task or others who wait", () => {
+    const gate = new Gate()
+    return withEngine(
+      { handlers: Wait.toLayer(() => gate.run) },
+      Effect.gen(function*() {
+        const handle = yield* Wait.enqueue()
+        const impatient = yield* Effect.forkChild(handle.result)
+        const patient = yield* Effect.forkChild(handle.result)
+        yield* quiesce
+        yield* Fiber.interrupt(impatient)
+        gate.open()
+        yield* Fiber.join(patient)
+        assert.deepStrictEqual(gate.passed, [handle.id])
+      })
+    )
+  })
+})

@@ -1,0 +1,138 @@
+/**
+ * A store that misbehaves on demand. It decorates a driver's layer, so that tests can take the store down, slow it
+ * down, lose its replies or silence its hints while an engine runs on it.
+ */
+import { Context, type Duration, Effect, Latch, Layer } from "effect"
+import { StoreError } from "../../src/domain/Errors.ts"
+import { Notifier, type Signal } from "../../src/store/Notifier.ts"
+import { TaskStore } from "../../src/store/TaskStore.ts"
+
+/** What a store can be asked to do. */
+export type Operation = keyof TaskStore["Service"]
+
+type Fault =
+  | { readonly _tag: "Down" }
+  /** The operation is applied, but its answer never arrives. */
+  | { readonly _tag: "LosesReplies" }
+  | { readonly _tag: "Slow"; readonly by: Duration.Input }
+  | { readonly _tag: "Hangs" }
+
+/** The switches of a misbehaving store. */
+export class TestStore extends Context.Service<TestStore, Faults>()("taskforge/test/TestStore") {
+  /** A driver under the control of the test. */
+  static readonly around = <E, R>(
+    driver: Layer.Layer<TaskStore | Notifier, E, R>
+  ): Layer.Layer<TaskStore | Notifier | TestStore, E, R> =>
+    Layer.effectContext(Effect.gen(function*() {
+      const faults = new Faults()
+      const notifier = yield* Notifier
+      return Context.make(TestStore, faults).pipe(
+        Context.add(TaskStore, decorate(yield* TaskStore, faults)),
+        Context.add(Notifier, {
+          ...notifier,
+          publish: (signal) => faults.isSilent(signal) ? Effect.void : notifier.publish(signal)
+        })
+      )
+    })).pipe(Layer.provide(driver))
+}
+
+class Faults {
+  private readonly faults = new Map<Operation | "all", Fault>()
+  private readonly counts = new Map<Operation, number>()
+  private readonly hanging = new Set<Latch.Latch>()
+  private readonly silenced = new Set<Signal["_tag"]>()
+
+  /** From now on these operations fail, or all of them. */
+  down(...operations: ReadonlyArray<Operation>): void {
+    this.set(operations, { _tag: "Down" })
+  }
+
+  /** These operations are applied, and then fail. */
+  losesReplies(...operations: ReadonlyArray<Operation>): void {
+    this.set(operations, { _tag: "LosesReplies" })
+  }
+
+  /** These operations take that long before they happen. */
+  slow(by: Duration.Input, ...operations: ReadonlyArray<Operation>): void {
+    this.set(operations, { _tag: "Slow", by })
+  }
+
+  /** These operations do not answer, and fail when everything works again. */
+  hangs(...operations: ReadonlyArray<Operation>): void {
+    this.set(operations, { _tag: "Hangs" })
+  }
+
+  /** Everything works again. */
+  up(): void {
+    this.faults.clear()
+    for (const latch of this.hanging) latch.openUnsafe()
+    this.hanging.clear()
+  }
+
+  /** Hints of these kinds are lost. */
+  silence(...signals: ReadonlyArray<Signal["_tag"]>): void {
+    for (const signal of signals) this.silenced.add(signal)
+  }
+
+  /** How often an operation was called, whatever came of it. */
+  calls(operation: Operation): number {
+    return this.counts.get(operation) ?? 0
+  }
+
+  readonly hang: Effect.Effect<void> = Effect.suspend(() => {
+    const latch = Latch.makeUnsafe(false)
+    this.hanging.add(latch)
+    return latch.await
+  })
+
+  isSilent({ _tag }: Signal): boolean {
+    return this.silenced.has(_tag)
+  }
+
+  called(operation: Operation): Fault | undefined {
+    this.counts.set(operation, this.calls(operation) + 1)
+    return this.faults.get(operation) ?? this.faults.get("all")
+  }
+
+  private set(operations: ReadonlyArray<Operation>, fault: Fault): void {
+    for (const operation of operations.length === 0 ? ["all" as const] : operations) this.faults.set(operation, fault)
+  }
+}
+
+const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Service"] => {
+  const guard = <A, E>(operation: Operation, effect: Effect.Effect<A, E>): Effect.Effect<A, E | StoreError> =>
+    Effect.suspend(() => {
+      const fault = faults.called(operation)
+      const failure = new StoreError({ operation, reason: "the test has taken it down" })
+      switch (fault?._tag) {
+        case undefined:
+          return effect
+        case "Down":
+          return Effect.fail(failure)
+        case "LosesReplies":
+          return Effect.andThen(effect, Effect.fail(failure))
+        case "Slow":
+          return Effect.andThen(Effect.sleep(fault.by), effect)
+        case "Hangs":
+          return Effect.andThen(faults.hang, Effect.fail(failure))
+      }
+    })
+  return {
+    enqueue: (groups) => guard("enqueue", store.enqueue(groups)),
+    claim: (request) => guard("claim", store.claim(request)),
+    extend: (leases, leaseForMs) => guard("extend", store.extend(leases, leaseForMs)),
+    settle: (settlements) => guard("settle", store.settle(settlements)),
+    note: (notes) => guard("note", store.note(notes)),
+    rescue: (limit) => guard("rescue", store.rescue(limit)),
+    cancel: (ids) => guard("cancel", store.cancel(ids)),
+    retry: (ids) => guard("retry", store.retry(ids)),
+    remove: (ids) => guard("remove", store.remove(ids)),
+    pause: (queue, paused) => guard("pause", store.pause(queue, paused)),
+    paused: guard("paused", store.paused),
+    prune: (retention, limit) => guard("prune", store.prune(retention, limit)),
+    get: (id) => guard("get", store.get(id)),
+    results: (ids) => guard("results", store.results(ids)),
+    list: (request) => guard("list", store.list(request)),
+    counts: guard("counts", store.counts)
+  }
+}

@@ -1,0 +1,147 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { TaskJson } from "../../src/http/api/TaskJson.ts"
+import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
+import { decoded, expecting, layer, page, post, posted, postedAll, refused, task } from "./TestServer.ts"
+
+const countOf = Effect.map(page(), ({ tasks }) => tasks.length)
+
+describe("POST /api/v1/tasks", () => {
+  it.effect("answers the stored task", () =>
+    Effect.gen(function*() {
+      const created = yield* posted({ type: "echo", payload: { to: ["ada", null, 1.5, true] } })
+      assert.deepInclude(created, {
+        type: "echo",
+        payload: { to: ["ada", null, 1.5, true] },
+        priority: 1,
+        status: "pending",
+        started_at: null,
+        completed_at: null,
+        result: null,
+        error: null,
+        retry_count: 0,
+        max_retries: 3,
+        queue: "default",
+        key: null,
+        history: []
+      })
+      assert.deepStrictEqual(yield* task(created.id), created)
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("takes everything that may be said about a task", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(Date.UTC(2026, 0, 1))
+      const created = yield* posted({
+        type: "count",
+        payload: { n: 1 },
+        priority: "urgent",
+        max_retries: -1,
+        delay: "1h30m",
+        timeout: 2500,
+        key: "k",
+        id: "mine/or yours?",
+        queue: "slow"
+      })
+      assert.deepInclude(created, {
+        id: "mine/or yours?",
+        priority: 3,
+        status: "scheduled",
+        max_retries: -1,
+        created_at: "2026-01-01T00:00:00.000Z",
+        due_at: "2026-01-01T01:30:00.000Z",
+        timeout_ms: 2500,
+        key: "k",
+        queue: "slow"
+      })
+      assert.deepStrictEqual(yield* task("mine/or yours?"), created)
+      const later = yield* posted({ type: "echo", run_at: "2026-02-01T00:00:00+01:00", delay: 5, priority: 9 })
+      assert.deepInclude(later, { due_at: "2026-01-31T23:00:00.000Z", priority: 9 })
+      assert.strictEqual((yield* posted({ type: "echo", delay: 1500 })).due_at, "2026-01-01T00:00:01.500Z")
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("takes ids of any characters, up to 255", () =>
+    Effect.gen(function*() {
+      for (const id of ["x".repeat(255), "€".repeat(255), "a b/c?d#e%f", "...", "ünïcode"]) {
+        yield* posted({ type: "echo", id })
+        assert.strictEqual((yield* task(id)).id, id)
+      }
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("fills in the defaults of the type, and an empty payload", () =>
+    Effect.gen(function*() {
+      assert.deepInclude(yield* posted({ type: "count", payload: { n: 1 } }), { queue: "numbers", priority: 2 })
+      assert.deepStrictEqual((yield* posted({ type: "echo" })).payload, {})
+      assert.isNull((yield* posted({ type: "tick" })).payload)
+      yield* refused(400, "invalid_payload", post({ type: "count" }))
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("stores all tasks of an array, in its order", () =>
+    Effect.gen(function*() {
+      const created = yield* postedAll([1, 2, 3].map((n) => ({ type: "count", payload: { n } })))
+      assert.deepStrictEqual(created.map(({ payload }) => payload), [{ n: 1 }, { n: 2 }, { n: 3 }])
+      assert.deepStrictEqual((yield* page()).tasks, created.toReversed())
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("stores none of an array with a bad task, and names its index", () =>
+    Effect.gen(function*() {
+      const good = { type: "echo" }
+      const indexOf = (status: number, code: string, body: unknown) =>
+        Effect.map(refused(status, code, post(body)), ({ index }) => index)
+      assert.strictEqual(yield* indexOf(400, "unknown_task_type", [good, { type: "nope" }]), 1)
+      const misfit = { type: "count", payload: { n: 1.5 } }
+      assert.strictEqual(yield* indexOf(400, "invalid_payload", [good, good, misfit]), 2)
+      const malformed = yield* refused(400, "invalid_request", post([good, { ...good, colour: "red", priority: 10 }]))
+      assert.deepStrictEqual(malformed.issues?.map(({ path }) => path), [
+        ["body", 1, "colour"],
+        ["body", 1, "priority"]
+      ])
+      yield* posted({ type: "echo", key: "k", payload: 1 })
+      assert.strictEqual(yield* indexOf(409, "key_conflict", [good, { type: "echo", key: "k", payload: 2 }]), 1)
+      yield* refused(400, "invalid_request", post([]))
+      assert.strictEqual(yield* countOf, 1)
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("answers a known id or key with 200 and the task stored before", () =>
+    Effect.gen(function*() {
+      const keyed = { type: "echo", payload: { n: 1 }, key: "k" }
+      const named = { type: "echo", id: "mine" }
+      const first = yield* posted(keyed)
+      assert.deepStrictEqual(yield* decoded(TaskJson, post(keyed)), first)
+      const mine = yield* posted(named)
+      assert.deepStrictEqual(yield* decoded(TaskJson, post({ ...named, payload: "another" })), mine)
+      assert.deepStrictEqual(yield* decoded(Schema.Array(TaskJson), post([named, keyed])), [mine, first])
+      yield* expecting(201, post([named, { type: "echo" }]))
+      assert.strictEqual(yield* countOf, 3)
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("refuses another payload under a known key", () =>
+    Effect.gen(function*() {
+      const { id } = yield* posted({ type: "echo", payload: 1, key: "k" })
+      const error = yield* refused(409, "key_conflict", post({ type: "echo", payload: 2, key: "k" }))
+      assert.deepInclude(error, { type: "echo", key: "k", id, index: 0 })
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("names the known types when it refuses an unknown one", () =>
+    Effect.gen(function*() {
+      const error = yield* refused(400, "unknown_task_type", post({ type: "nope" }))
+      assert.deepInclude(error, { type: "nope", known: ["count", "echo", "tick"] })
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("says where and how a payload does not fit", () =>
+    Effect.gen(function*() {
+      const error = yield* refused(400, "invalid_payload", post({ type: "count", payload: { n: "one" } }))
+      assert.deepInclude(error, { type: "count", index: 0 })
+      assert.match(String(error["issue"]), /\["n"\]/)
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("refuses what does not fit into the queue, and says when to try again", () =>
+    Effect.gen(function*() {
+      yield* posted({ type: "echo" })
+      const answer = yield* post([{ type: "echo" }, { type: "echo" }])
+      assert.strictEqual(answer.headers["retry-after"], "1")
+      const error = yield* refused(503, "queue_full", Effect.succeed(answer))
+      assert.deepInclude(error, { capacity: 2, unfinished: 1, offered: 2 })
+      yield* posted({ type: "echo" })
+    }).pipe(Effect.provide(layer({ store: MemoryStore.layer({ capacity: 2 }) }))))
+})

@@ -1,0 +1,126 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { HttpServer as Listener } from "effect/http"
+import { TaskJson } from "../../src/http/api/TaskJson.ts"
+import { decoded, expecting, get, layer, post, posted, read, refused, send } from "./TestServer.ts"
+
+const malformed: ReadonlyArray<readonly [name: string, body: unknown, path: ReadonlyArray<string>]> = [
+  ["a missing type", {}, ["body", "type"]],
+  ["an empty type", { type: "" }, ["body", "type"]],
+  ["an unknown field", { type: "echo", colour: "red" }, ["body", "colour"]],
+  ["camelCase", { type: "echo", maxRetries: 1 }, ["body", "maxRetries"]],
+  ["a priority out of range", { type: "echo", priority: 10 }, ["body", "priority"]],
+  ["an unknown priority", { type: "echo", priority: "asap" }, ["body", "priority"]],
+  ["a fraction of a retry", { type: "echo", max_retries: 1.5 }, ["body", "max_retries"]],
+  ["fewer retries than unlimited", { type: "echo", max_retries: -2 }, ["body", "max_retries"]],
+  ["a delay that is none", { type: "echo", delay: "soon" }, ["body", "delay"]],
+  ["a negative delay", { type: "echo", delay: -1 }, ["body", "delay"]],
+  ["an endless delay", { type: "echo", delay: "Infinity" }, ["body", "delay"]],
+  ["a delay of centuries", { type: "echo", delay: "40000d" }, ["body", "delay"]],
+  ["no time at all", { type: "echo", timeout: "0s" }, ["body", "timeout"]],
+  ["a date that is none", { type: "echo", run_at: "tomorrow" }, ["body", "run_at"]],
+  ["an empty key", { type: "echo", key: "" }, ["body", "key"]],
+  ["a long id", { type: "echo", id: "x".repeat(256) }, ["body", "id"]],
+  ["an id that no path can end with", { type: "echo", id: ".." }, ["body", "id"]],
+  ["null for a field", { type: "echo", queue: null }, ["body", "queue"]],
+  ["no task at all", "3", ["body"]]
+]
+
+describe("a request body", () => {
+  it.effect.each(malformed)("is refused with %s", ([, body, path]) =>
+    Effect.gen(function*() {
+      const error = yield* refused(400, "invalid_request", post(body))
+      assert.deepStrictEqual(error.issues?.[0]?.path, path)
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("that is no JSON is refused with the position", () =>
+    Effect.gen(function*() {
+      const error = yield* refused(400, "invalid_request", post(`{ "type": nope }`))
+      assert.match(error.message, /position|Unexpected token/)
+      assert.deepStrictEqual(error.issues?.[0]?.path, ["body"])
+      const empty = yield* refused(400, "invalid_request", post(""))
+      assert.deepStrictEqual(empty.issues, [{ path: ["body"], message: "Expected a task or an array of tasks" }])
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("of another type is refused with the one to send", () =>
+    Effect.gen(function*() {
+      const error = yield* refused(
+        415,
+        "unsupported_media_type",
+        post("type=echo", {
+          "content-type": "application/x-www-form-urlencoded"
+        })
+      )
+      assert.match(error.message, /application\/json/)
+      assert.strictEqual(error["found"], "application/x-www-form-urlencoded")
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("with a charset is JSON all the same", () =>
+    Effect.gen(function*() {
+      const answer = post({ type: "echo", payload: "ä€𝄞" }, { "content-type": "application/json; charset=utf-8" })
+      assert.strictEqual((yield* decoded(TaskJson, answer, 201)).payload, "ä€𝄞")
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("over a mebibyte is refused, whether its length is announced or not", () =>
+    Effect.gen(function*() {
+      const giant = JSON.stringify({ type: "echo", payload: "x".repeat(1024 * 1024) })
+      assert.strictEqual((yield* refused(413, "body_too_large", post(giant)))["limit"], 1024 * 1024)
+      yield* refused(413, "body_too_large", streamed(giant))
+      yield* posted({ type: "echo", payload: "x".repeat(1024 * 1024 - 100) })
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("names twenty issues at most", () =>
+    Effect.gen(function*() {
+      const error = yield* refused(400, "invalid_request", post(Array.from({ length: 50 }, () => ({}))))
+      assert.strictEqual(error.issues?.length, 20)
+    }).pipe(Effect.provide(layer())))
+})
+
+describe("a path", () => {
+  it.effect("that does not exist is a 404 in JSON", () =>
+    Effect.gen(function*() {
+      yield* refused(404, "route_not_found", get("/nothing/here?secret=1"))
+      yield* refused(404, "route_not_found", get("/api/v1/tasks/%ZZ/cancel/more"))
+      yield* refused(404, "route_not_found", send("POST", "/api/v1"))
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("refuses methods that it does not have, and says which it has", () =>
+    Effect.gen(function*() {
+      for (
+        const [method, path, allow] of [
+          ["PUT", "/api/v1/tasks", "POST, GET"],
+          ["POST", "/api/v1/tasks/1", "GET, DELETE"],
+          ["GET", "/api/v1/tasks/1/cancel", "POST"],
+          ["DELETE", "/health", "GET"],
+          ["POST", "/", "GET"],
+          ["OPTIONS", "/metrics", "GET"]
+        ] as const
+      ) {
+        const answer = yield* send(method, path)
+        assert.strictEqual(answer.headers["allow"], allow)
+        yield* refused(405, "method_not_allowed", Effect.succeed(answer))
+      }
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("that has GET has HEAD too", () =>
+    Effect.gen(function*() {
+      for (const path of ["/", "/health", "/api/v1/tasks", "/metrics"]) {
+        const answer = yield* expecting(200, send("HEAD", path))
+        assert.strictEqual(answer.text, "")
+      }
+    }).pipe(Effect.provide(layer())))
+})
+
+/** Posts a body whose length is not announced. */
+const streamed = Effect.fnUntraced(function*(body: string) {
+  const { address } = yield* Listener.HttpServer
+  return yield* Effect.promise(async () => {
+    const answer = await fetch(`${Listener.formatAddress(address)}/api/v1/tasks`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: new Blob([body]).stream(),
+      duplex: "half"
+    })
+    return read(answer.status, Object.fromEntries(answer.headers), await answer.text())
+  })
+})

@@ -1,0 +1,194 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Layer } from "effect"
+import { HttpServer as Listener } from "effect/http"
+import type { OpenApi } from "effect/http-api"
+import { TestClock } from "effect/testing"
+import { readFile } from "node:fs/promises"
+import { connect } from "node:net"
+import { HealthyJson, StatsJson, WorkersJson } from "../../src/http/api/SystemJson.ts"
+import { version } from "../../src/http/api/Version.ts"
+import { TaskCatalog } from "../../src/http/TaskCatalog.ts"
+import { decoded, definitions, Echo, expecting, get, layer, posted, postedAll, send, task } from "./TestServer.ts"
+
+/** Gives the payload back, but never ends for `"hang"`. */
+const handlers = Echo.toLayer((payload) => payload === "hang" ? Effect.never : Effect.succeed(payload))
+
+const stats = decoded(StatsJson, get("/api/v1/stats"))
+
+/** Runs one task to its end, starts one that never ends, and leaves one for later. */
+const busy = Effect.gen(function*() {
+  yield* posted({ type: "echo", payload: "hang", id: "hanging" })
+  yield* posted({ type: "echo", id: "done" })
+  yield* posted({ type: "echo", delay: "1h" })
+  for (let reads = 0; reads < 500; reads++) {
+    const { tasks_complete, tasks_running } = yield* stats
+    if (tasks_complete === 1 && tasks_running === 1) return
+  }
+  return assert.fail("The tasks did not run")
+})
+
+describe("/health", () => {
+  it.effect("says what works, here and under /api/v1", () =>
+    Effect.gen(function*() {
+      yield* TestClock.adjust("3 seconds")
+      yield* posted({ type: "echo" })
+      for (const path of ["/health", "/api/v1/health"]) {
+        assert.deepInclude(yield* decoded(HealthyJson, get(path)), {
+          status: "healthy",
+          timestamp: "1970-01-01T00:00:03.000Z",
+          version,
+          uptime: 3,
+          queue: { size: 1, capacity: 1000, closed: false },
+          workers: null,
+          troubles: []
+        })
+      }
+    }).pipe(Effect.provide(layer())))
+
+  it("shows the version of the package", async () => {
+    const { version: published } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"))
+    assert.strictEqual(version, published)
+  })
+})
+
+describe("/api/v1/stats and /api/v1/workers", () => {
+  it.effect("count tasks and show who runs what", () =>
+    Effect.gen(function*() {
+      yield* busy
+      assert.deepInclude(yield* stats, {
+        queue_size: 2,
+        capacity: 1000,
+        worker_pool: 2,
+        workers_active: 1,
+        tasks_total: 3,
+        tasks_pending: 1,
+        tasks_running: 1,
+        tasks_complete: 1,
+        tasks_failed: 0
+      })
+      const { workers, ...pool } = yield* decoded(WorkersJson, get("/api/v1/workers"))
+      assert.deepStrictEqual(pool, { running: true, worker_count: 2, queue_size: 2 })
+      assert.deepStrictEqual(workers.filter(({ running }) => running).map(({ task }) => task?.id), ["hanging"])
+      assert.deepStrictEqual((yield* decoded(HealthyJson, get("/health"))).workers, { count: 2, active: 1 })
+    }).pipe(Effect.provide(layer({ handlers }))))
+
+  it.effect("work in a process that runs no tasks", () =>
+    Effect.gen(function*() {
+      yield* posted({ type: "echo" })
+      assert.deepInclude(yield* stats, { worker_pool: 0, workers_active: 0, queue_size: 1 })
+      assert.deepStrictEqual(yield* decoded(WorkersJson, get("/api/v1/workers")), {
+        running: false,
+        worker_count: 0,
+        queue_size: 1,
+        workers: []
+      })
+    }).pipe(Effect.provide(layer())))
+})
+
+describe("/metrics", () => {
+  it.effect("has the engine's, the store's and the requests' numbers for Prometheus", () =>
+    Effect.gen(function*() {
+      yield* busy
+      yield* task("done")
+      yield* get("/api/v1/tasks/unknown")
+      yield* get("/nowhere/1")
+      yield* get("/nowhere/2")
+      yield* send("PUT", "/api/v1/tasks")
+      const { headers, text } = yield* expecting(200, get("/metrics"))
+      assert.match(headers["content-type"] ?? "", /^text\/plain; version=0\.0\.4/)
+      for (
+        const line of [
+          `taskforge_tasks{state="scheduled"} 1`,
+          `taskforge_tasks{state="running"} 1`,
+          `taskforge_tasks{state="completed"} 1`,
+          `taskforge_queue_size 2`,
+          `taskforge_tasks_created_total{type="echo"} 3`,
+          `taskforge_tasks_processed_total{type="echo"} 1`,
+          `taskforge_task_duration_seconds_count{type="echo"} 1`,
+          `taskforge_http_requests_total{method="POST",endpoint="/api/v1/tasks",status="201"} 3`,
+          `taskforge_http_requests_total{method="GET",endpoint="/api/v1/tasks/{id}",status="200"} 1`,
+          `taskforge_http_requests_total{method="GET",endpoint="/api/v1/tasks/{id}",status="404"} 1`,
+          `taskforge_http_requests_total{method="any",endpoint="unmatched",status="404"} 2`,
+          `taskforge_http_requests_total{method="PUT",endpoint="/api/v1/tasks",status="405"} 1`,
+          `taskforge_http_request_duration_seconds_count{method="GET",endpoint="/api/v1/tasks/{id}"} 2`
+        ]
+      ) assert.include(text, `${line}\n`)
+      assert.notInclude(text, "nowhere")
+      for (const line of text.trimEnd().split("\n")) assert.match(line, /^(# (HELP|TYPE) )?taskforge_/)
+    }).pipe(Effect.provide(layer({ handlers }))))
+})
+
+describe("the pages", () => {
+  it.effect("begin with one that says what this is and how it is doing", () =>
+    Effect.gen(function*() {
+      yield* postedAll([{ type: "echo" }, { type: "echo" }])
+      const { headers, text } = yield* expecting(200, get("/"))
+      assert.match(headers["content-type"] ?? "", /^text\/html/)
+      for (const path of ["/docs", "/openapi.json", "/health", "/metrics", "/api/v1/tasks"]) {
+        assert.include(text, `href="${path}"`)
+        yield* expecting(200, get(path))
+      }
+      assert.include(text, "<b>2</b> pending")
+      assert.include(text, "curl")
+      assert.notMatch(text, /<script|src=|https?:\/\/(?!127\.0\.0\.1)/)
+      assert.match(headers["content-security-policy"] ?? "", /default-src 'none'; style-src 'sha256-/)
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("escape what the client says about itself", () =>
+    Effect.gen(function*() {
+      const { address } = yield* Listener.HttpServer
+      const { port } = new URL(Listener.formatAddress(address))
+      const answer = yield* Effect.callback<string>((resume) => {
+        const socket = connect(Number(port), "127.0.0.1")
+        socket.on("data", (chunk) => {
+          socket.destroy()
+          resume(Effect.succeed(String(chunk)))
+        })
+        socket.write("GET / HTTP/1.1\r\nHost: <script>alert(1)</script>\r\n\r\n")
+      })
+      assert.notInclude(answer, "<script>")
+      assert.include(answer, "&lt;script&gt;")
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("have a reference that needs nobody else", () =>
+    Effect.gen(function*() {
+      const { headers, text } = yield* expecting(200, get("/docs"))
+      assert.match(headers["content-type"] ?? "", /^text\/html/)
+      assert.include(text, "Scalar.createApiReference")
+      assert.notMatch(text, /<script[^>]* src=/)
+      assert.match(headers["content-security-policy"] ?? "", /connect-src 'self'/)
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("describe every route and the known types for machines", () =>
+    Effect.gen(function*() {
+      const document = (yield* expecting(200, get("/openapi.json"))).json as OpenApi.OpenAPISpec
+      assert.deepStrictEqual(Object.keys(document.paths).toSorted(), [
+        "/api/v1/health",
+        "/api/v1/stats",
+        "/api/v1/tasks",
+        "/api/v1/tasks/{id}",
+        "/api/v1/tasks/{id}/cancel",
+        "/api/v1/tasks/{id}/retry",
+        "/api/v1/workers",
+        "/health"
+      ])
+      const responses = document.paths["/api/v1/tasks"]?.post?.responses ?? {}
+      assert.deepStrictEqual(Object.keys(responses), ["200", "201", "400", "409", "413", "415", "503"])
+      assert.property(responses[503]?.headers, "retry-after")
+      const newTask = document.components.schemas["NewTask"] as {
+        readonly properties: { readonly type: { readonly examples: unknown; readonly description: string } }
+      }
+      assert.deepStrictEqual(newTask.properties.type.examples, ["count", "echo", "tick"])
+      assert.include(newTask.properties.type.description, "`echo`: Gives it back")
+    }).pipe(Effect.provide(layer())))
+})
+
+describe("a catalog", () => {
+  it.effect("refuses two definitions of one type", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(
+        Effect.scoped(Layer.build(TaskCatalog.layer([...definitions, { ...definitions[0]! }])))
+      )
+      assert.isTrue(Exit.isFailure(exit))
+    }))
+})

@@ -1,0 +1,166 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Schema } from "effect"
+import { TaskJson, type TaskPageJson } from "../../src/http/api/TaskJson.ts"
+import * as Task from "../../src/Task.ts"
+import {
+  Count,
+  decoded,
+  expecting,
+  get,
+  layer,
+  page,
+  pathOf,
+  posted,
+  postedAll,
+  refused,
+  send,
+  task,
+  Tick
+} from "./TestServer.ts"
+
+const idsOf = (query: string) => Effect.map(page(query), ({ tasks }) => tasks.map(({ id }) => id))
+
+class Refused extends Schema.TaggedError<Refused>()("Refused", { by: Schema.String }) {}
+
+const Fickle = Task.make("echo", { payload: Schema.Json, success: Schema.Json, error: Refused })
+
+/** Echoes, fails for `"fail"`, throws for `"throw"`, never ends for `"hang"`. */
+const handlers = Layer.mergeAll(
+  Fickle.toLayer((payload) =>
+    payload === "fail"
+      ? Effect.fail(new Refused({ by: "nobody" }))
+      : payload === "throw"
+      ? Effect.die(new TypeError("x is not a function"))
+      : payload === "hang"
+      ? Effect.never
+      : Effect.succeed(payload)
+  ),
+  Count.toLayer(() => Effect.void),
+  Tick.toLayer(() => Effect.void)
+)
+
+/** The task once it has this status. */
+const reaches = Effect.fnUntraced(function*({ id }: TaskJson, status: TaskJson["status"]) {
+  for (let reads = 0; reads < 500; reads++) {
+    const found = yield* task(id)
+    if (found.status === status) return found
+  }
+  return assert.fail(`Task ${id} never became ${status}`)
+})
+
+const cancel = ({ id }: TaskJson) => Effect.map(expecting(200, send("POST", pathOf(id, "/cancel"))), ({ json }) => json)
+
+describe("GET /api/v1/tasks", () => {
+  it.effect("filters by status, type and queue, with commas or repeated", () =>
+    Effect.gen(function*() {
+      yield* postedAll([
+        { type: "echo", id: "a" },
+        { type: "count", id: "b", payload: { n: 1 } },
+        { type: "tick", id: "c", delay: "1h" },
+        { type: "echo", id: "d", queue: "slow" }
+      ])
+      assert.deepStrictEqual(yield* idsOf(""), ["d", "c", "b", "a"])
+      assert.deepStrictEqual(yield* idsOf("?status=scheduled"), ["c"])
+      assert.deepStrictEqual(yield* idsOf("?status=scheduled,pending&type=tick,count"), ["c", "b"])
+      assert.deepStrictEqual(yield* idsOf("?type=tick&type=count"), ["c", "b"])
+      assert.deepStrictEqual(yield* idsOf("?queue=slow,numbers"), ["d", "b"])
+      assert.deepStrictEqual(yield* idsOf("?status=failed"), [])
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("goes through all tasks by pages", () =>
+    Effect.gen(function*() {
+      yield* postedAll(Array.from({ length: 7 }, (_, n) => ({ type: "echo", id: `t${n}` })))
+      const seen: Array<string> = []
+      let next: string | null = ""
+      while (next !== null) {
+        const found: typeof TaskPageJson.Type = yield* page(`?limit=3${next === "" ? "" : `&cursor=${next}`}`)
+        assert.isAtMost(found.tasks.length, 3)
+        seen.push(...found.tasks.map(({ id }) => id))
+        next = found.next
+      }
+      assert.deepStrictEqual(seen, ["t6", "t5", "t4", "t3", "t2", "t1", "t0"])
+      assert.isNull((yield* page("?limit=7")).next)
+      assert.isNull((yield* page()).next)
+    }).pipe(Effect.provide(layer())))
+
+  it.effect.each<[query: string, name: string]>([
+    ["?cursor=%21%21", "cursor"],
+    ["?cursor=", "cursor"],
+    ["?limit=0", "limit"],
+    ["?limit=1001", "limit"],
+    ["?limit=ten", "limit"],
+    ["?status=done", "status"],
+    ["?state=failed", "state"]
+  ])("refuses %s", ([query, name]) =>
+    Effect.gen(function*() {
+      const error = yield* refused(400, "invalid_request", get(`/api/v1/tasks${query}`))
+      assert.deepStrictEqual(error.issues?.[0]?.path.slice(0, 2), ["query", name])
+    }).pipe(Effect.provide(layer())))
+})
+
+describe("one task", () => {
+  it.effect("is unknown to every route that takes an id", () =>
+    Effect.gen(function*() {
+      for (
+        const [method, action] of [["GET", ""], ["DELETE", ""], ["POST", "/cancel"], ["POST", "/retry"]] as const
+      ) {
+        const error = yield* refused(404, "task_not_found", send(method, pathOf("unknown", action)))
+        assert.strictEqual(error["id"], "unknown")
+      }
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("shows its result, attempt and worker once it ran", () =>
+    Effect.gen(function*() {
+      const done = yield* reaches(yield* posted({ type: "echo", payload: { deep: [1] } }), "completed")
+      assert.deepInclude(done, { result: { deep: [1] }, attempts: 1, worker: "w", error: null })
+      assert.isString(done.started_at)
+      assert.isString(done.completed_at)
+    }).pipe(Effect.provide(layer({ handlers }))))
+
+  it.effect("shows a declared error with its details, and a defect without its stack", () =>
+    Effect.gen(function*() {
+      const failed = yield* reaches(yield* posted({ type: "echo", payload: "fail", max_retries: 0 }), "failed")
+      assert.deepInclude(failed.error, { kind: "error", tag: "Refused", details: { _tag: "Refused", by: "nobody" } })
+      const threw = yield* reaches(yield* posted({ type: "echo", payload: "throw", max_retries: 0 }), "failed")
+      assert.deepStrictEqual(threw.error, { kind: "defect", tag: "TypeError", message: "x is not a function" })
+    }).pipe(Effect.provide(layer({ handlers }))))
+
+  it.effect("shows its earlier attempts", () =>
+    Effect.gen(function*() {
+      const created = yield* posted({ type: "echo", payload: "fail" })
+      const retried = yield* reaches(created, "scheduled")
+      assert.deepInclude(retried, { failures: 1, retry_count: 1, attempts: 1 })
+      assert.deepInclude(retried.history[0], { claim: 1, worker: "w", outcome: "failed" })
+      assert.strictEqual(retried.history[0]?.error?.tag, "Refused")
+    }).pipe(Effect.provide(layer({ handlers }))))
+
+  it.effect("can be cancelled while it waits and while it runs", () =>
+    Effect.gen(function*() {
+      const waiting = yield* posted({ type: "echo", delay: "1h" })
+      assert.deepStrictEqual(yield* cancel(waiting), { status: "cancelled" })
+      assert.deepStrictEqual(yield* cancel(waiting), { status: "finished" })
+      const running = yield* reaches(yield* posted({ type: "echo", payload: "hang" }), "running")
+      assert.deepStrictEqual(yield* cancel(running), { status: "requested" })
+      yield* reaches(running, "cancelled")
+    }).pipe(Effect.provide(layer({ handlers }))))
+
+  it.effect("is cancelled by DELETE while unfinished, and removed once finished", () =>
+    Effect.gen(function*() {
+      const { id } = yield* posted({ type: "echo", delay: "1h" })
+      const removing = expecting(204, send("DELETE", pathOf(id)))
+      assert.strictEqual((yield* removing).text, "")
+      assert.strictEqual((yield* task(id)).status, "cancelled")
+      yield* removing
+      yield* refused(404, "task_not_found", get(pathOf(id)))
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("can be run again once it failed or was cancelled, not before", () =>
+    Effect.gen(function*() {
+      const { id } = yield* posted({ type: "echo", delay: "1h" })
+      const retrying = send("POST", pathOf(id, "/retry"))
+      const error = yield* refused(409, "state_conflict", retrying)
+      assert.deepInclude(error, { id, operation: "retry", status: "scheduled" })
+      yield* expecting(204, send("DELETE", pathOf(id)))
+      assert.deepInclude(yield* decoded(TaskJson, retrying), { id, status: "pending" })
+    }).pipe(Effect.provide(layer())))
+})

@@ -1,0 +1,93 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Metric, Schedule } from "effect"
+import { Recorder } from "../../src/observability/Metrics.ts"
+import * as Task from "../../src/Task.ts"
+import { pass, quiesce, reaches, withEngine, withStore } from "../engine/TestEngine.ts"
+
+/** The state of a metric by its attributes; counters as numbers. */
+const read = Effect.fnUntraced(function*(id: string, attributes: Record<string, string> = {}) {
+  const found = (yield* Metric.snapshot).find((metric) =>
+    metric.id === id &&
+    Object.entries(attributes).every(([name, value]) => metric.attributes?.[name] === value)
+  )
+  return found?.state as { readonly count?: number; readonly value?: number; readonly sum?: number } | undefined
+})
+const count = (id: string, attributes?: Record<string, string>) =>
+  Effect.map(read(id, attributes), (state) => state?.count ?? 0)
+
+const Work = Task.make("work", { retry: { times: 1, schedule: Schedule.spaced("1 second") } })
+
+describe("the metrics", () => {
+  it.effect("count what was created and how attempts ended, by type", () =>
+    withEngine(
+      { handlers: Work.toLayer(() => Effect.andThen(Effect.sleep("2 seconds"), Effect.die("broken"))) },
+      Effect.gen(function*() {
+        yield* Work.enqueue(undefined, { key: "one" })
+        yield* Work.enqueue(undefined, { key: "one" })
+        const cancelled = yield* Work.enqueue()
+        yield* reaches(cancelled.id, "running")
+        yield* cancelled.cancel
+        yield* pass("10 seconds")
+        assert.strictEqual(yield* count("taskforge_tasks_created_total", { type: "work" }), 2)
+        const outcomes = { retry: 1, fail: 1, cancel: 1, complete: 0 }
+        for (const [outcome, expected] of Object.entries(outcomes)) {
+          const found = yield* count("taskforge_attempts_total", { type: "work", outcome })
+          assert.strictEqual(found, expected, outcome)
+        }
+        assert.strictEqual(yield* count("taskforge_tasks_failed_total", { type: "work" }), 1)
+        assert.strictEqual(yield* count("taskforge_tasks_processed_total", { type: "work" }), 0)
+      })
+    ))
+
+  it.effect("measure in seconds how long tasks wait and run", () =>
+    withEngine(
+      { handlers: Work.toLayer(() => Effect.sleep("2 seconds")), worker: { concurrency: 1 } },
+      Effect.gen(function*() {
+        yield* Work.enqueueAll([undefined, undefined])
+        yield* pass("10 seconds")
+        assert.deepInclude(yield* read("taskforge_task_duration_seconds", { type: "work" }), { count: 2, sum: 4 })
+        assert.deepInclude(yield* read("taskforge_task_wait_seconds", { type: "work" }), { count: 2, sum: 2 })
+        assert.strictEqual(yield* count("taskforge_tasks_processed_total", { type: "work" }), 2)
+      })
+    ))
+
+  it.effect("show how many workers there are and how many are busy, while they are", () =>
+    withEngine(
+      { handlers: Work.toLayer(() => Effect.sleep("2 seconds")), worker: { concurrency: 5 } },
+      Effect.gen(function*() {
+        yield* Work.enqueueAll([undefined, undefined, undefined])
+        yield* pass("1 second")
+        assert.strictEqual((yield* read("taskforge_workers"))?.value, 5)
+        assert.strictEqual((yield* read("taskforge_workers_active"))?.value, 3)
+        yield* pass("2 seconds")
+        assert.strictEqual((yield* read("taskforge_workers_active"))?.value, 0)
+      })
+    ))
+
+  it.effect("count attempts that were given up", () =>
+    withEngine(
+      { handlers: Work.toLayer(() => Effect.uninterruptible(Effect.sleep("1 minute"))) },
+      Effect.gen(function*() {
+        const { cancel } = yield* Work.enqueue()
+        yield* quiesce
+        yield* cancel
+        yield* pass("10 seconds")
+        assert.strictEqual(yield* count("taskforge_attempts_abandoned_total"), 1)
+        yield* pass("1 minute")
+      })
+    ))
+
+  it.effect("do not grow for ever, however many type names there are", () =>
+    withStore(
+      {},
+      Effect.gen(function*() {
+        const recorder = new Recorder(yield* Effect.context<never>())
+        for (let n = 0; n < 2000; n++) recorder.created(`type ${n}`, 1)
+        recorder.created("type 0", 1)
+        const series = (yield* Metric.snapshot).filter(({ id }) => id === "taskforge_tasks_created_total")
+        assert.isAtMost(series.length, 501)
+        assert.strictEqual(yield* count("taskforge_tasks_created_total", { type: "type 0" }), 2)
+        assert.strictEqual(yield* count("taskforge_tasks_created_total", { type: "other" }), 1500)
+      })
+    ))
+})

@@ -1,0 +1,29 @@
+/**
+ * What a store driver brings to the conformance suite, and how one claim about it is stated.
+ */
+import { it } from "@effect/vitest"
+import type { Duration, Layer, Scope } from "effect"
+import { Effect } from "effect"
+import type { Notifier } from "../../../src/store/Notifier.ts"
+import type { StoreSettings, TaskStore } from "../../../src/store/TaskStore.ts"
+
+/** A storage driver under test. */
+export interface Driver {
+  /** A new, empty store: every test builds its own. */
+  readonly layer: (settings: StoreSettings) => Layer.Layer<TaskStore | Notifier, unknown>
+  /** Moves the store's own clock forward. */
+  readonly advance: (duration: Duration.Input) => Effect.Effect<void>
+  /** The driver needs real time, because it talks to a server: no `TestClock`. */
+  readonly live?: boolean
+}
+
+/** One claim about a driver: a fresh store with these settings, and what must hold. */
+export const scenario = (
+  driver: Driver,
+  name: string,
+  body: () => Effect.Effect<void, unknown, TaskStore | Notifier | Scope.Scope>,
+  settings: StoreSettings = {}
+): void => {
+  const test = driver.live === true ? it.live : it.effect
+  test(name, () => Effect.provide(Effect.suspend(body), driver.layer(settings)))
+}

@@ -1,0 +1,191 @@
+/**
+ * The vocabulary of the conformance suite: tasks, claims and settlements with defaults, and shorthands that fail the
+ * test when the store answers something else.
+ */
+import { assert } from "@effect/vitest"
+import { Effect } from "effect"
+import type { SettleAnswer, Settlement } from "../../../src/domain/Settlement.ts"
+import type { NewTask, TaskFailure } from "../../../src/domain/TaskRecord.ts"
+import type { TaskState } from "../../../src/domain/TaskState.ts"
+import {
+  type Accepted,
+  type ClaimRequest,
+  type EnqueueAnswer,
+  type Lease,
+  type Retention,
+  TaskStore
+} from "../../../src/store/TaskStore.ts"
+
+/** Milliseconds in each unit. */
+export const second = 1000
+export const minute = 60 * second
+export const hour = 60 * minute
+const day = 24 * hour
+
+/** A century of milliseconds: retention that keeps everything. */
+const forEver = 100 * 365 * day
+
+let counter = 0
+
+/** A new task with defaults and an id of its own. */
+export const task = (fields: Partial<NewTask> = {}): NewTask => ({
+  id: `task-${++counter}`,
+  type: "work",
+  queue: "default",
+  payload: "{}",
+  priority: 1,
+  key: null,
+  maxRetries: 3,
+  timeoutMs: null,
+  delayMs: 0,
+  runAt: null,
+  ...fields
+})
+
+/** Several new tasks alike. */
+export const tasks = (count: number, fields: Partial<NewTask> = {}): ReadonlyArray<NewTask> =>
+  Array.from({ length: count }, () => task(fields))
+
+/** A claim with defaults and a nonce that no claim has used before. */
+export const request = (fields: Partial<ClaimRequest> = {}): ClaimRequest => ({
+  queues: ["default"],
+  types: ["work"],
+  limit: 1000,
+  worker: "worker-1",
+  leaseForMs: 30 * second,
+  nonce: ++counter,
+  ...fields
+})
+
+/** A retention that keeps all but what the fields say. */
+export const retention = (fields: Partial<Retention> = {}): Retention => ({
+  finishedForMs: forEver,
+  failedForMs: forEver,
+  maxFinished: Number.MAX_SAFE_INTEGER,
+  ...fields
+})
+
+/** Why an attempt failed. */
+export const failure: TaskFailure = { kind: "error", tag: "Refused", message: "The server refused" }
+
+/** Stores tasks as one group and answers their ids. */
+export const add = <const Group extends ReadonlyArray<Partial<NewTask>>>(...group: Group) =>
+  Effect.map(addGroup(group), (accepted) => idsOf(accepted) as { readonly [Index in keyof Group]: string })
+
+/** Stores one task and answers its id. */
+export const addOne = (fields: Partial<NewTask> = {}) => Effect.map(add(fields), ([id]) => id)
+
+/** Stores tasks as one group, which must be accepted. */
+export const addGroup = Effect.fnUntraced(function*(group: ReadonlyArray<Partial<NewTask>>) {
+  const store = yield* TaskStore
+  const [answer] = yield* store.enqueue([group.map(task)])
+  if (answer?._tag !== "Accepted") return assert.fail(`Expected the group to be accepted, got ${show(answer)}`)
+  return answer.tasks as ReadonlyArray<Accepted>
+})
+
+/** What became of groups, without the store's clock. */
+export const timeless = (answers: ReadonlyArray<EnqueueAnswer>) =>
+  answers.map((answer) => answer._tag === "Accepted" ? { _tag: answer._tag, tasks: answer.tasks } : answer)
+
+/** Claims tasks. */
+export const take = (fields: Partial<ClaimRequest> = {}) =>
+  Effect.map(TaskStore.use((store) => store.claim(request(fields))), (answer) => answer.tasks)
+
+/** Claims tasks and answers their ids in the order given. */
+export const takeIds = (fields: Partial<ClaimRequest> = {}) => Effect.map(take(fields), idsOf)
+
+/** Claims exactly one task. */
+export const takeOne = Effect.fnUntraced(function*(fields: Partial<ClaimRequest> = {}) {
+  const [claimed] = yield* take({ limit: 1, ...fields })
+  return claimed ?? assert.fail("Expected a task to claim, got none")
+})
+
+/** Stores one task and claims it. */
+export const running = Effect.fnUntraced(function*(
+  fields: Partial<NewTask> = {},
+  claim: Partial<ClaimRequest> = {}
+) {
+  const id = yield* addOne(fields)
+  const claimed = yield* takeOne(claim)
+  assert.strictEqual(claimed.id, id)
+  return claimed
+})
+
+/** Settles one attempt and answers what became of it. */
+export const settle = Effect.fnUntraced(function*(settlement: Settlement) {
+  const store = yield* TaskStore
+  const [answer] = yield* store.settle([settlement])
+  return answer as SettleAnswer
+})
+
+/** Settles one attempt that is still valid. */
+export const settled = (settlement: Settlement) =>
+  Effect.map(settle(settlement), (answer) => assert.strictEqual(answer, "applied"))
+
+/** Extends one lease. */
+export const extend = (lease: Lease, leaseForMs = 30 * second) =>
+  Effect.map(TaskStore.use((store) => store.extend([lease], leaseForMs)), ([answer]) => answer)
+
+/** Cancels one task and answers what that did. */
+export const cancel = (id: string) => Effect.map(TaskStore.use((store) => store.cancel([id])), ([answer]) => answer)
+
+/** Retries one task as an operator does. */
+export const redrive = (id: string) => Effect.map(TaskStore.use((store) => store.retry([id])), ([answer]) => answer)
+
+/** Rescues what has expired. */
+export const rescue = (limit = 1000) => TaskStore.use((store) => store.rescue(limit))
+
+/** The stored record, which must exist. */
+export const record = Effect.fnUntraced(function*(id: string) {
+  const found = yield* TaskStore.use((store) => store.get(id))
+  return found ?? assert.fail(`Expected task ${id} to be stored`)
+})
+
+/** The state of a stored task. */
+export const stateOf = (id: string) => Effect.map(record(id), (found) => found.state)
+
+/** Everything that is stored, newest first. */
+export const everything = TaskStore.use((store) => store.list({ limit: 10_000 }))
+
+/** Counts by state and totals. */
+export const counts = TaskStore.use((store) => store.counts)
+
+/** The ids of tasks. */
+export const idsOf = (items: ReadonlyArray<{ readonly id: string }>): ReadonlyArray<string> => items.map(({ id }) => id)
+
+/** An attempt of a claimed task. */
+export const leaseOf = ({ claim, id }: Lease): Lease => ({ id, claim })
+
+export const complete = ({ claim, id }: Lease, result = "null"): Settlement => ({ _tag: "Complete", id, claim, result })
+export const fail = ({ claim, id }: Lease): Settlement => ({ _tag: "Fail", id, claim, failure })
+export const again = ({ claim, id }: Lease, delayMs = 0): Settlement => ({ _tag: "Retry", id, claim, delayMs, failure })
+export const stop = ({ claim, id }: Lease): Settlement => ({ _tag: "Cancel", id, claim })
+export const snooze = ({ claim, id }: Lease, delayMs = 0): Settlement => ({ _tag: "Snooze", id, claim, delayMs })
+export const release = ({ claim, id }: Lease): Settlement => ({ _tag: "Release", id, claim })
+
+/** One settlement of each kind for an attempt. */
+export const everySettlement = (lease: Lease): ReadonlyArray<Settlement> => [
+  complete(lease),
+  fail(lease),
+  again(lease, second),
+  stop(lease),
+  snooze(lease, second),
+  release(lease)
+]
+
+/** Stores a task and brings it into a state. */
+export const inState = Effect.fnUntraced(function*(state: TaskState, fields: Partial<NewTask> = {}) {
+  if (state === "scheduled") return yield* addOne({ delayMs: hour, ...fields })
+  if (state === "pending") return yield* addOne(fields)
+  const claimed = yield* running(fields)
+  if (state === "completed") yield* settled(complete(claimed))
+  if (state === "failed") yield* settled(fail(claimed))
+  if (state === "cancelled") yield* settled(stop(claimed))
+  return claimed.id
+})
+
+/** Whether two times are the same on a clock that may tick between two calls. */
+export const nearly = (actual: number, expected: number, toleranceMs = 5 * second): void =>
+  assert.isTrue(Math.abs(actual - expected) <= toleranceMs, `Expected about ${expected}, got ${actual}`)
+
+const show = (value: unknown): string => JSON.stringify(value)

@@ -1,0 +1,158 @@
+import { assert, describe } from "@effect/vitest"
+import { Effect } from "effect"
+import { type ClaimedTask, historyLimit } from "../../../src/domain/TaskRecord.ts"
+import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { type Driver, scenario } from "./driver.ts"
+import {
+  add,
+  again,
+  cancel,
+  complete,
+  fail,
+  failure,
+  record,
+  redrive,
+  release,
+  rescue,
+  running,
+  second,
+  settled,
+  snooze,
+  stop,
+  takeOne
+} from "./fixtures.ts"
+
+export const history = (driver: Driver) =>
+  describe("history", () => {
+    scenario(driver, "is empty for a task that succeeds at once", () =>
+      Effect.gen(function*() {
+        const claimed = yield* running()
+        yield* settled(complete(claimed))
+        assert.deepStrictEqual((yield* record(claimed.id)).history, [])
+      }))
+
+    scenario(driver, "tells of each attempt that did not finish its task: who, when, how", () =>
+      Effect.gen(function*() {
+        const ada = yield* running({}, { worker: "ada" })
+        yield* settled(again(ada))
+        const grace = yield* takeOne({ worker: "grace" })
+        yield* settled(snooze(grace))
+        const joan = yield* takeOne({ worker: "joan" })
+        yield* settled(release(joan))
+        const mary = yield* takeOne({ worker: "mary", leaseForMs: second })
+        yield* driver.advance("10 seconds")
+        yield* rescue()
+        const found = yield* record(mary.id)
+        assert.deepStrictEqual(found.history.map(({ endedAt: _e, startedAt: _s, ...rest }) => rest), [
+          { claim: ada.claim, worker: "ada", outcome: "failed", failure },
+          { claim: grace.claim, worker: "grace", outcome: "snoozed" },
+          { claim: joan.claim, worker: "joan", outcome: "released" },
+          { claim: mary.claim, worker: "mary", outcome: "crashed" }
+        ])
+        for (const { endedAt, startedAt } of found.history) assert.isTrue(startedAt <= endedAt)
+        const last = found.history[3]!
+        assert.isTrue(last.endedAt - last.startedAt >= 10 * second)
+      }))
+
+    scenario(driver, "keeps the last attempts only", () =>
+      Effect.gen(function*() {
+        yield* add({ maxRetries: -1 })
+        const attempts: Array<ClaimedTask> = []
+        for (let i = 0; i < historyLimit + 5; i++) {
+          const claimed = yield* takeOne()
+          attempts.push(claimed)
+          yield* settled(again(claimed))
+        }
+        const found = yield* record(attempts[0]!.id)
+        assert.strictEqual(found.history.length, historyLimit)
+        assert.deepStrictEqual(
+          found.history.map(({ claim }) => claim),
+          attempts.slice(5).map(({ claim }) => claim)
+        )
+        assert.strictEqual(found.failures, historyLimit + 5)
+      }))
+
+    scenario(driver, "takes in the last attempt of a dead letter when an operator retries it", () =>
+      Effect.gen(function*() {
+        const claimed = yield* running({}, { worker: "ada" })
+        yield* settled(fail(claimed))
+        const { completedAt, startedAt } = yield* record(claimed.id)
+        yield* driver.advance("1 hour")
+        yield* redrive(claimed.id)
+        assert.deepStrictEqual((yield* record(claimed.id)).history, [
+          {
+            claim: claimed.claim,
+            worker: "ada",
+            startedAt: startedAt!,
+            endedAt: completedAt!,
+            outcome: "failed",
+            failure
+          }
+        ])
+      }))
+
+    scenario(driver, "takes in the attempt that was stopped when an operator retries", () =>
+      Effect.gen(function*() {
+        const claimed = yield* running({}, { worker: "ada" })
+        yield* settled(stop(claimed))
+        const { completedAt, startedAt } = yield* record(claimed.id)
+        yield* redrive(claimed.id)
+        assert.deepStrictEqual((yield* record(claimed.id)).history, [
+          {
+            claim: claimed.claim,
+            worker: "ada",
+            startedAt: startedAt!,
+            endedAt: completedAt!,
+            outcome: "cancelled"
+          }
+        ])
+      }))
+
+    scenario(driver, "has no attempt of a task that was cancelled before it ever ran", () =>
+      Effect.gen(function*() {
+        const [id] = yield* add({})
+        yield* cancel(id!)
+        yield* redrive(id!)
+        assert.deepStrictEqual((yield* record(id!)).history, [])
+      }))
+
+    scenario(driver, "has each attempt once, also when the task was cancelled while it waited for a retry", () =>
+      Effect.gen(function*() {
+        const claimed = yield* running()
+        yield* settled(again(claimed))
+        yield* cancel(claimed.id)
+        yield* redrive(claimed.id)
+        const found = yield* record(claimed.id)
+        assert.deepStrictEqual(found.history.map(({ claim, outcome }) => [claim, outcome]), [[claimed.claim, "failed"]])
+      }))
+
+    scenario(driver, "does not blame an attempt that was stopped for the failure of the one before", () =>
+      Effect.gen(function*() {
+        const claimed = yield* running()
+        yield* settled(again(claimed))
+        const stopped = yield* takeOne()
+        yield* settled(stop(stopped))
+        yield* redrive(claimed.id)
+        const found = yield* record(claimed.id)
+        assert.deepStrictEqual(found.history.map(({ claim, failure: cause, outcome }) => [claim, outcome, cause]), [
+          [claimed.claim, "failed", failure],
+          [stopped.claim, "cancelled", undefined]
+        ])
+      }))
+
+    scenario(driver, "stays through an operator's retry and a completion", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const claimed = yield* running()
+        yield* settled(again(claimed))
+        const failed = yield* takeOne()
+        yield* settled(fail(failed))
+        yield* store.retry([claimed.id])
+        yield* settled(complete(yield* takeOne()))
+        const found = yield* record(claimed.id)
+        assert.deepStrictEqual(found.history.map(({ claim, outcome }) => [claim, outcome]), [
+          [claimed.claim, "failed"],
+          [failed.claim, "failed"]
+        ])
+      }))
+  })

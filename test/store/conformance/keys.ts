@@ -1,0 +1,114 @@
+import { assert, describe } from "@effect/vitest"
+import { Effect } from "effect"
+import * as TaskState from "../../../src/domain/TaskState.ts"
+import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { type Driver, scenario } from "./driver.ts"
+import { add, addGroup, addOne, everything, inState, redrive, task, timeless } from "./fixtures.ts"
+
+export const keys = (driver: Driver) =>
+  describe("idempotency keys", () => {
+    scenario(driver, "answer the same key and payload with the task that has them", () =>
+      Effect.gen(function*() {
+        const owner = yield* addOne({ key: "k", payload: "1" })
+        const before = yield* everything
+        const answer = yield* addGroup([{ key: "k", payload: "1", priority: 9, queue: "elsewhere" }])
+        assert.deepStrictEqual(answer, [{ id: owner, duplicate: true }])
+        assert.deepStrictEqual(yield* everything, before)
+      }))
+
+    scenario(driver, "refuse another payload and name the place, the key and its owner", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const owner = yield* addOne({ key: "k", payload: "1" })
+        const before = yield* everything
+        const group = [task(), task({ key: "k", payload: "2" }), task()]
+        const answers = yield* store.enqueue([group])
+        assert.deepStrictEqual(answers, [{ _tag: "Conflict", index: 1, key: "k", id: owner }])
+        assert.deepStrictEqual(yield* everything, before)
+      }))
+
+    scenario(driver, "are unique per type, not across types", () =>
+      Effect.gen(function*() {
+        const [a, b] = yield* addGroup([{ key: "k", payload: "1" }, { key: "k", payload: "2", type: "other" }])
+        assert.deepStrictEqual([a?.duplicate, b?.duplicate], [false, false])
+        assert.notStrictEqual(a?.id, b?.id)
+      }))
+
+    scenario(driver, "do not confuse types and keys that read alike when joined", () =>
+      Effect.gen(function*() {
+        const answer = yield* addGroup([{ type: "a:b", key: "c" }, { type: "a", key: "b:c" }, {
+          type: "a",
+          key: ":b:c"
+        }])
+        assert.deepStrictEqual(answer.map(({ duplicate }) => duplicate), [false, false, false])
+      }))
+
+    scenario(driver, "do not bind tasks without one", () =>
+      Effect.gen(function*() {
+        const answer = yield* addGroup([{ key: null, payload: "1" }, { key: null, payload: "2" }])
+        assert.deepStrictEqual(answer.map(({ duplicate }) => duplicate), [false, false])
+      }))
+
+    for (const state of TaskState.all) {
+      scenario(driver, `hold while their task is ${state}`, () =>
+        Effect.gen(function*() {
+          const store = yield* TaskStore
+          const owner = yield* inState(state, { key: "k", payload: "1" })
+          const before = yield* everything
+          assert.deepStrictEqual(yield* addGroup([{ key: "k", payload: "1" }]), [{ id: owner, duplicate: true }])
+          const conflict = yield* store.enqueue([[task({ key: "k", payload: "2" })]])
+          assert.deepStrictEqual(conflict, [{ _tag: "Conflict", index: 0, key: "k", id: owner }])
+          assert.deepStrictEqual(yield* everything, before)
+        }))
+    }
+
+    scenario(driver, "hold after an operator's retry and are free after removal", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const owner = yield* inState("failed", { key: "k" })
+        yield* redrive(owner)
+        assert.deepStrictEqual(yield* addGroup([{ key: "k" }]), [{ id: owner, duplicate: true }])
+        yield* store.cancel([owner])
+        assert.deepStrictEqual(yield* store.remove([owner]), ["removed"])
+        const fresh = task({ key: "k", payload: "2" })
+        assert.deepStrictEqual(yield* addGroup([fresh]), [{ id: fresh.id, duplicate: false }])
+      }))
+
+    scenario(driver, "hold within one group and between groups of one call", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const [first, second, third] = [task({ key: "k" }), task({ key: "k" }), task({ key: "k" })]
+        assert.deepStrictEqual(timeless(yield* store.enqueue([[first, second], [third]])), [
+          { _tag: "Accepted", tasks: [{ id: first.id, duplicate: false }, { id: first.id, duplicate: true }] },
+          { _tag: "Accepted", tasks: [{ id: first.id, duplicate: true }] }
+        ])
+        assert.strictEqual((yield* everything).length, 1)
+      }))
+
+    scenario(driver, "refuse a group that contradicts itself", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const [first, second] = [task({ key: "k", payload: "1" }), task({ key: "k", payload: "2" })]
+        const answers = yield* store.enqueue([[first, second]])
+        assert.deepStrictEqual(answers, [{ _tag: "Conflict", index: 1, key: "k", id: first.id }])
+        assert.deepStrictEqual(yield* everything, [])
+      }))
+
+    scenario(driver, "fail their own group and no other of the call", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        yield* add({ key: "k", payload: "1" })
+        const answers = yield* store.enqueue([[task()], [task(), task({ key: "k", payload: "2" })], [task(), task()]])
+        assert.deepStrictEqual(answers.map(({ _tag }) => _tag), ["Accepted", "Conflict", "Accepted"])
+        assert.strictEqual((yield* everything).length, 4)
+      }))
+
+    scenario(driver, "free nothing when the group that would have taken them is refused", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        yield* add({ key: "taken", payload: "1" })
+        yield* store.enqueue([[task({ key: "new" }), task({ key: "taken", payload: "2" })]])
+        const fresh = task({ key: "new", payload: "3" })
+        assert.deepStrictEqual(yield* addGroup([fresh]), [{ id: fresh.id, duplicate: false }])
+      }))
+  })

@@ -1,0 +1,142 @@
+import { assert, describe } from "@effect/vitest"
+import { Effect } from "effect"
+import * as TaskState from "../../../src/domain/TaskState.ts"
+import { type ListRequest, TaskStore } from "../../../src/store/TaskStore.ts"
+import { type Driver, scenario } from "./driver.ts"
+import {
+  add,
+  again,
+  cancel,
+  complete,
+  everything,
+  failure,
+  idsOf,
+  inState,
+  minute,
+  record,
+  running,
+  settled,
+  tasks
+} from "./fixtures.ts"
+
+export const reading = (driver: Driver) =>
+  describe("reads", () => {
+    const list = (fields: Partial<ListRequest>) =>
+      Effect.map(TaskStore.use((store) => store.list({ limit: 100, ...fields })), idsOf)
+
+    scenario(driver, "get answers undefined for an unknown id", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        assert.strictEqual(yield* store.get("unknown"), undefined)
+      }))
+
+    scenario(driver, "get and list show the same record", () =>
+      Effect.gen(function*() {
+        for (const state of ["completed", "failed", "cancelled", "running", "scheduled", "pending"] as const) {
+          yield* inState(state, { key: state, timeoutMs: 5 })
+        }
+        const listed = yield* everything
+        assert.strictEqual(listed.length, 6)
+        for (const found of listed) assert.deepStrictEqual(yield* record(found.id), found)
+      }))
+
+    scenario(driver, "a record that was read does not change afterwards", () =>
+      Effect.gen(function*() {
+        const claimed = yield* running()
+        const before = yield* record(claimed.id)
+        const copy = structuredClone(before)
+        yield* settled(again(claimed, minute))
+        yield* cancel(claimed.id)
+        assert.deepStrictEqual(before, copy)
+      }))
+
+    scenario(driver, "results tells finished, unfinished and unknown apart, in order", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const claimed = yield* running()
+        yield* settled(complete(claimed, `{"ok":true}`))
+        const failed = yield* inState("failed")
+        const cancelled = yield* inState("cancelled")
+        const others = [yield* inState("running"), yield* inState("scheduled"), yield* inState("pending")]
+        const answers = yield* store.results([...others, failed, "unknown", claimed.id, cancelled, claimed.id])
+        const completed = { id: claimed.id, state: "completed", result: `{"ok":true}`, failure: null } as const
+        assert.deepStrictEqual(answers, [
+          undefined,
+          undefined,
+          undefined,
+          { id: failed, state: "failed", result: null, failure },
+          null,
+          completed,
+          { id: cancelled, state: "cancelled", result: null, failure: null },
+          completed
+        ])
+        assert.deepStrictEqual(yield* store.results([]), [])
+      }))
+
+    scenario(driver, "results takes many ids", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const group = tasks(1500)
+        yield* add(...group)
+        const answers = yield* store.results([...idsOf(group), "unknown"])
+        assert.strictEqual(answers.length, 1501)
+        assert.strictEqual(answers[1500], null)
+        assert.isTrue(answers.slice(0, 1500).every((answer) => answer === undefined))
+      }), { capacity: 2000 })
+
+    scenario(driver, "list shows the newest first and no more than its limit", () =>
+      Effect.gen(function*() {
+        const ids = yield* add({}, {}, {}, {})
+        assert.deepStrictEqual(yield* list({}), ids.toReversed())
+        assert.deepStrictEqual(yield* list({ limit: 3 }), ids.toReversed().slice(0, 3))
+        assert.deepStrictEqual(yield* list({ limit: 0 }), [])
+      }))
+
+    scenario(driver, "list pages through everything once, also while tasks are added and removed", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const finished = yield* inState("cancelled")
+        const ids = [finished, ...yield* add(...tasks(8))]
+        const first = yield* store.list({ limit: 4 })
+        yield* add({}, {})
+        yield* store.remove([finished])
+        const second = yield* store.list({ limit: 4, before: first.at(-1)!.seq })
+        const third = yield* store.list({ limit: 4, before: second.at(-1)!.seq })
+        assert.deepStrictEqual(idsOf([...first, ...second, ...third]), ids.slice(1).toReversed())
+      }))
+
+    scenario(driver, "list filters by state", () =>
+      Effect.gen(function*() {
+        const byState = new Map<TaskState.TaskState, string>()
+        for (const state of ["completed", "failed", "cancelled", "running", "scheduled", "pending"] as const) {
+          byState.set(state, yield* inState(state))
+        }
+        for (const state of TaskState.all) {
+          assert.deepStrictEqual(yield* list({ states: [state] }), [byState.get(state)!])
+        }
+        assert.deepStrictEqual(
+          yield* list({ states: ["scheduled", "completed"] }),
+          [byState.get("scheduled")!, byState.get("completed")!]
+        )
+        assert.strictEqual((yield* list({ states: undefined })).length, 6)
+      }))
+
+    scenario(driver, "list filters by type and queue, exactly and together, within the limit", () =>
+      Effect.gen(function*() {
+        const [ax, ay, bx, by, ax2] = yield* add(
+          { type: "a", queue: "x" },
+          { type: "a", queue: "y" },
+          { type: "b", queue: "x" },
+          { type: "b", queue: "y" },
+          { type: "a", queue: "x" }
+        )
+        assert.deepStrictEqual(yield* list({ types: ["a"] }), [ax2, ay, ax])
+        assert.deepStrictEqual(yield* list({ queues: ["y"] }), [by, ay])
+        assert.deepStrictEqual(yield* list({ types: ["a"], queues: ["x"] }), [ax2, ax])
+        assert.deepStrictEqual(yield* list({ types: ["a", "b"], queues: ["x"], states: ["pending"] }), [ax2, bx, ax])
+        assert.deepStrictEqual(yield* list({ types: ["A", "a%", "_"] }), [])
+        assert.deepStrictEqual(yield* list({ types: ["a"], limit: 2 }), [ax2, ay])
+        const { seq } = yield* record(ax2!)
+        assert.deepStrictEqual(yield* list({ types: ["a"], queues: ["x"], before: seq }), [ax])
+      }))
+  })

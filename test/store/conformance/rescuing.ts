@@ -1,0 +1,171 @@
+import { assert, describe } from "@effect/vitest"
+import { Effect } from "effect"
+import { crashDelayMs } from "../../../src/domain/Settlement.ts"
+import { type Driver, scenario } from "./driver.ts"
+import {
+  add,
+  addOne,
+  again,
+  cancel,
+  complete,
+  counts,
+  everything,
+  fail,
+  hour,
+  idsOf,
+  minute,
+  record,
+  redrive,
+  rescue,
+  running,
+  second,
+  settled,
+  take,
+  takeIds,
+  takeOne
+} from "./fixtures.ts"
+
+export const rescuing = (driver: Driver) =>
+  describe("rescue", () => {
+    /** Claims a task and lets its lease run out. */
+    const crash = Effect.fnUntraced(function*() {
+      const claimed = yield* takeOne({ leaseForMs: second })
+      yield* driver.advance("10 seconds")
+      const [rescued] = yield* rescue()
+      assert.strictEqual(rescued?.id, claimed.id)
+      return yield* record(claimed.id)
+    })
+
+    scenario(driver, "touches nothing but leases that have run out", () =>
+      Effect.gen(function*() {
+        yield* settled(complete(yield* running()))
+        yield* settled(fail(yield* running()))
+        yield* settled(again(yield* running(), hour))
+        yield* running({}, { leaseForMs: hour })
+        yield* add({}, { delayMs: hour })
+        yield* driver.advance("10 seconds")
+        const before = yield* everything
+        assert.deepStrictEqual(yield* rescue(), [])
+        assert.deepStrictEqual(yield* everything, before)
+      }))
+
+    scenario(driver, "makes a crashed task due now, and says so", () =>
+      Effect.gen(function*() {
+        const claimed = yield* running({}, { leaseForMs: second, worker: "ada" })
+        yield* driver.advance("10 seconds")
+        assert.deepStrictEqual(yield* rescue(), [{ id: claimed.id, type: "work", state: "pending", crashes: 1 }])
+        const found = yield* record(claimed.id)
+        assert.deepInclude(found, {
+          state: "pending",
+          failures: 0,
+          crashes: 1,
+          claims: 1,
+          settledClaim: 0,
+          leaseUntil: null,
+          completedAt: null,
+          failure: null
+        })
+        assert.strictEqual(found.dueAt, found.history[0]!.endedAt)
+        assert.deepStrictEqual(yield* takeIds(), [claimed.id])
+      }))
+
+    scenario(driver, "picks the expired among many, whoever holds them", () =>
+      Effect.gen(function*() {
+        yield* add({}, {}, {}, {})
+        const [a] = yield* take({ limit: 1, worker: "ada", leaseForMs: hour })
+        const [b] = yield* take({ limit: 1, worker: "ada", leaseForMs: second })
+        const [c] = yield* take({ limit: 1, worker: "grace", leaseForMs: minute })
+        const [d] = yield* take({ limit: 1, worker: "joan", leaseForMs: second })
+        yield* driver.advance("10 seconds")
+        assert.sameMembers([...idsOf(yield* rescue())], [b!.id, d!.id])
+        yield* driver.advance("2 minutes")
+        assert.deepStrictEqual(idsOf(yield* rescue()), [c!.id])
+        assert.strictEqual((yield* record(a!.id)).state, "running")
+      }))
+
+    scenario(driver, "takes no more than its limit, the rest later", () =>
+      Effect.gen(function*() {
+        yield* add({}, {}, {}, {}, {})
+        const claimed = yield* take({ leaseForMs: second })
+        yield* driver.advance("10 seconds")
+        const batches = [yield* rescue(2), yield* rescue(2), yield* rescue(2), yield* rescue(2)]
+        assert.deepStrictEqual(batches.map(({ length }) => length), [2, 2, 1, 0])
+        assert.sameMembers([...idsOf(batches.flat())], [...idsOf(claimed)])
+        assert.deepStrictEqual((yield* counts).totals.crashed, 5)
+      }))
+
+    scenario(driver, "waits longer after each further crash", () =>
+      Effect.gen(function*() {
+        yield* add({})
+        for (let crashes = 1; crashes <= 10; crashes++) {
+          const found = yield* crash()
+          assert.strictEqual(found.crashes, crashes)
+          assert.strictEqual(found.dueAt, found.history.at(-1)!.endedAt + crashDelayMs(crashes))
+          assert.strictEqual(found.state, crashes === 1 ? "pending" : "scheduled")
+          yield* driver.advance("2 minutes")
+        }
+      }), { maxCrashes: -1 })
+
+    scenario(driver, "quarantines a task that has crashed too often", () =>
+      Effect.gen(function*() {
+        const id = yield* addOne()
+        for (let crashes = 1; crashes <= 2; crashes++) {
+          yield* crash()
+          yield* driver.advance("2 minutes")
+        }
+        yield* takeOne({ leaseForMs: second })
+        yield* driver.advance("10 seconds")
+        assert.deepStrictEqual(yield* rescue(), [{ id, type: "work", state: "failed", crashes: 3 }])
+        const found = yield* record(id)
+        assert.deepInclude(found, { state: "failed", crashes: 3, failures: 0, claims: 3, leaseUntil: null })
+        assert.strictEqual(found.failure?.kind, "quarantined")
+        assert.notStrictEqual(found.completedAt, null)
+        assert.deepStrictEqual(yield* takeIds(), [])
+        assert.deepInclude((yield* counts).totals, { failed: 1, crashed: 3 })
+      }), { maxCrashes: 2 })
+
+    scenario(driver, "allows five crashes unless told otherwise", () =>
+      Effect.gen(function*() {
+        const id = yield* addOne()
+        for (let crashes = 1; crashes <= 5; crashes++) {
+          yield* crash()
+          yield* driver.advance("2 minutes")
+        }
+        assert.notStrictEqual((yield* record(id)).state, "failed")
+        assert.strictEqual((yield* crash()).state, "failed")
+      }))
+
+    scenario(driver, "never quarantines when crashes are unlimited", () =>
+      Effect.gen(function*() {
+        const id = yield* addOne()
+        for (let crashes = 1; crashes <= 30; crashes++) {
+          yield* crash()
+          yield* driver.advance("2 minutes")
+        }
+        assert.deepInclude(yield* record(id), { crashes: 30, failures: 0, claims: 30 })
+      }), { maxCrashes: -1 })
+
+    scenario(driver, "gives a quarantined task that an operator retries a fresh budget", () =>
+      Effect.gen(function*() {
+        const id = yield* addOne()
+        const first = yield* crash()
+        yield* driver.advance("2 minutes")
+        const second = yield* crash()
+        assert.strictEqual(second.state, "failed")
+        yield* redrive(id)
+        assert.deepInclude(yield* record(id), { state: "pending", crashes: 0, failure: null, claims: 2 })
+        const found = yield* crash()
+        assert.deepInclude(found, { state: "pending", crashes: 1 })
+        assert.deepStrictEqual(found.history.map(({ claim }) => claim), [first.claim, second.claim, found.claim])
+      }), { maxCrashes: 1 })
+
+    scenario(driver, "cancels a task whose cancel was requested, and counts the lost lease", () =>
+      Effect.gen(function*() {
+        const claimed = yield* running({}, { leaseForMs: second })
+        yield* cancel(claimed.id)
+        yield* driver.advance("10 seconds")
+        assert.deepStrictEqual(yield* rescue(), [{ id: claimed.id, type: "work", state: "cancelled", crashes: 0 }])
+        assert.deepInclude(yield* record(claimed.id), { state: "cancelled", crashes: 0, leaseUntil: null })
+        assert.deepInclude((yield* counts).totals, { cancelled: 1, crashed: 1 })
+      }))
+  })

@@ -1,0 +1,59 @@
+/**
+ * The claims that every storage driver has to keep, area by area. A driver's test file names itself and calls this.
+ */
+import { describe } from "@effect/vitest"
+import { cancelling } from "./cancelling.ts"
+import { capacity } from "./capacity.ts"
+import { claiming } from "./claiming.ts"
+import { concurrency } from "./concurrency.ts"
+import { counting } from "./counting.ts"
+import type { Driver } from "./driver.ts"
+import { enqueueing } from "./enqueueing.ts"
+import { fencing } from "./fencing.ts"
+import { history } from "./history.ts"
+import { keys } from "./keys.ts"
+import { leases } from "./leases.ts"
+import { nonces } from "./nonces.ts"
+import { notifying } from "./notifying.ts"
+import { order } from "./order.ts"
+import { pausing } from "./pausing.ts"
+import { pruning } from "./pruning.ts"
+import { reading } from "./reading.ts"
+import { rescuing } from "./rescuing.ts"
+import { retrying } from "./retrying.ts"
+import { scheduling } from "./scheduling.ts"
+import { settling } from "./settling.ts"
+import { transitions } from "./transitions.ts"
+
+export type { Driver } from "./driver.ts"
+
+const areas = [
+  enqueueing,
+  keys,
+  capacity,
+  claiming,
+  order,
+  scheduling,
+  nonces,
+  leases,
+  fencing,
+  settling,
+  history,
+  rescuing,
+  cancelling,
+  retrying,
+  pausing,
+  pruning,
+  reading,
+  counting,
+  transitions,
+  concurrency,
+  notifying
+]
+
+/** Holds a driver to the contract of `TaskStore`. */
+export const suite = (name: string, driver: Driver): void => {
+  describe(`${name} keeps the store contract`, () => {
+    for (const area of areas) area(driver)
+  })
+}

@@ -1,0 +1,9 @@
+import { TestClock } from "effect/testing"
+import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
+import { type Driver, suite } from "./conformance/suite.ts"
+import { model } from "./model/property.ts"
+
+const driver: Driver = { layer: MemoryStore.layer, advance: TestClock.adjust }
+
+suite("The memory store", driver)
+model("The memory store", driver, { runs: 1500 })

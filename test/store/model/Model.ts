@@ -1,0 +1,304 @@
+/**
+ * What a store should do, written as plainly as possible: one array of tasks that every operation walks through.
+ * It shares no decision with the code under test; only the shapes of records are the same.
+ */
+import type { AttemptRecord, NewTask, TaskFailure, TaskRecord } from "../../../src/domain/TaskRecord.ts"
+import type { Lease, Retention } from "../../../src/store/TaskStore.ts"
+
+type Mutable<A> = { -readonly [K in keyof A]: A[K] }
+
+/** A task in the model. */
+export type ModelTask = Mutable<TaskRecord>
+
+/** The settings of the store that the model mirrors. */
+export interface ModelSettings {
+  readonly capacity: number
+  readonly headStartMs: number
+  readonly maxCrashes: number
+}
+
+/** The end of an attempt, in the model's words. */
+export interface End extends Lease {
+  readonly as: "Complete" | "Retry" | "Fail" | "Cancel" | "Snooze" | "Release"
+  readonly delayMs: number
+  readonly failure: TaskFailure
+  readonly result: string
+}
+
+export class Model {
+  now: number
+  tasks: Array<ModelTask> = []
+  readonly paused = new Set<string>()
+  readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0 }
+  private seq = 0
+  /** The number of the latest claim of any task; the drivers under test leave no gaps. */
+  private lastClaim = 0
+  private readonly settings: ModelSettings
+
+  constructor(settings: ModelSettings, now: number) {
+    this.settings = settings
+    this.now = now
+  }
+
+  find(id: string): ModelTask | undefined {
+    return this.tasks.find((task) => task.id === id)
+  }
+
+  isFinished(task: ModelTask): boolean {
+    return task.completedAt !== null
+  }
+
+  private get unfinished(): number {
+    return this.tasks.filter((task) => !this.isFinished(task)).length
+  }
+
+  /** Stores the whole group or leaves everything as it was. */
+  enqueue(group: ReadonlyArray<NewTask>): unknown {
+    const before = { tasks: this.tasks, seq: this.seq, unfinished: this.unfinished }
+    this.tasks = [...this.tasks]
+    const accepted: Array<unknown> = []
+    for (const [index, given] of group.entries()) {
+      const known = this.find(given.id)
+      const owner = this.tasks.find((task) => given.key !== null && task.key === given.key && task.type === given.type)
+      if (known !== undefined) {
+        accepted.push({ id: given.id, duplicate: true })
+      } else if (owner !== undefined && owner.payload === given.payload) {
+        accepted.push({ id: owner.id, duplicate: true })
+      } else if (owner !== undefined) {
+        this.tasks = before.tasks
+        this.seq = before.seq
+        return { _tag: "Conflict", index, key: given.key, id: owner.id }
+      } else {
+        this.tasks.push(this.created(given))
+        accepted.push({ id: given.id, duplicate: false })
+      }
+    }
+    const added = this.tasks.length - before.tasks.length
+    if (added > 0 && this.unfinished > this.settings.capacity) {
+      this.tasks = before.tasks
+      this.seq = before.seq
+      return { _tag: "Full", capacity: this.settings.capacity, unfinished: before.unfinished }
+    }
+    this.totals.created += added
+    return { _tag: "Accepted", tasks: accepted, now: this.now }
+  }
+
+  private created({ delayMs, runAt, ...given }: NewTask): ModelTask {
+    const dueAt = runAt ?? this.now + delayMs
+    return {
+      ...given,
+      seq: ++this.seq,
+      state: dueAt > this.now ? "scheduled" : "pending",
+      createdAt: this.now,
+      dueAt,
+      startedAt: null,
+      completedAt: null,
+      failures: 0,
+      crashes: 0,
+      claims: 0,
+      claim: 0,
+      settledClaim: 0,
+      leaseUntil: null,
+      worker: null,
+      cancelRequested: false,
+      progress: null,
+      result: null,
+      failure: null,
+      history: []
+    }
+  }
+
+  /** Makes pending what has become due; the property test never has more of it than one claim promotes. */
+  promote(): void {
+    for (const task of this.tasks) if (task.state === "scheduled" && task.dueAt <= this.now) task.state = "pending"
+  }
+
+  /** The tasks that a claim must give, in order. */
+  claim(request: {
+    readonly worker: string
+    readonly queues: ReadonlyArray<string>
+    readonly types: ReadonlyArray<string>
+    readonly limit: number
+    readonly leaseForMs: number
+  }): ReadonlyArray<ModelTask> {
+    this.promote()
+    const rank = (task: ModelTask) => task.dueAt - task.priority * this.settings.headStartMs
+    const claimed = this.tasks
+      .filter((task) => task.state === "pending")
+      .filter((task) => request.queues.includes(task.queue) && !this.paused.has(task.queue))
+      .filter((task) => request.types.includes(task.type))
+      .sort((a, b) => rank(a) - rank(b) || a.seq - b.seq)
+      .slice(0, request.limit)
+    for (const task of claimed) {
+      task.state = "running"
+      task.claims += 1
+      task.claim = ++this.lastClaim
+      task.worker = request.worker
+      task.startedAt = this.now
+      task.leaseUntil = this.now + request.leaseForMs
+      task.progress = null
+    }
+    return claimed
+  }
+
+  nextDueAt(): number | null {
+    const times = this.tasks.filter((task) => task.state === "scheduled").map((task) => task.dueAt)
+    return times.length === 0 ? null : Math.min(...times)
+  }
+
+  /** The task, if this attempt is the one that runs it. */
+  held({ claim, id }: Lease): ModelTask | undefined {
+    return this.tasks.find((task) => task.id === id && task.state === "running" && task.claim === claim)
+  }
+
+  extend(lease: Lease, leaseForMs: number): string {
+    const task = this.held(lease)
+    if (task === undefined) return "lost"
+    task.leaseUntil = this.now + leaseForMs
+    return task.cancelRequested ? "cancel" : "held"
+  }
+
+  note(lease: Lease, progress: number): void {
+    const task = this.held(lease)
+    if (task !== undefined) task.progress = progress
+  }
+
+  settle(end: End): string {
+    const task = this.held(end)
+    if (task === undefined) {
+      const known = this.find(end.id)
+      return known !== undefined && known.settledClaim === end.claim ? "already" : "stale"
+    }
+    task.settledClaim = end.claim
+    task.leaseUntil = null
+    if (end.as === "Fail" || end.as === "Retry") {
+      task.failures += 1
+      task.failure = end.failure
+    }
+    if (end.as === "Complete") {
+      task.result = end.result
+      task.failure = null
+      this.finish(task, "completed")
+    } else if (end.as === "Fail") {
+      this.finish(task, "failed")
+    } else if (end.as === "Cancel" || task.cancelRequested) {
+      task.failure = end.as === "Retry" ? end.failure : null
+      this.finish(task, "cancelled")
+    } else {
+      this.remember(task, end.as === "Retry" ? "failed" : end.as === "Snooze" ? "snoozed" : "released", end)
+      if (end.as === "Retry") this.totals.retried += 1
+      if (end.as !== "Release") task.dueAt = this.now + end.delayMs
+      task.state = task.dueAt > this.now ? "scheduled" : "pending"
+    }
+    return "applied"
+  }
+
+  private finish(task: ModelTask, state: "completed" | "failed" | "cancelled"): void {
+    task.state = state
+    task.completedAt = this.now
+    this.totals[state] += 1
+  }
+
+  private remember(task: ModelTask, outcome: AttemptRecord["outcome"], end?: End): void {
+    const attempt: AttemptRecord = {
+      claim: task.claim,
+      worker: task.worker!,
+      startedAt: task.startedAt!,
+      endedAt: this.now,
+      outcome,
+      ...(outcome === "failed" ? { failure: end!.failure } : {})
+    }
+    task.history = [...task.history, attempt].slice(-20)
+  }
+
+  expired(): ReadonlyArray<ModelTask> {
+    return this.tasks.filter((task) => task.state === "running" && task.leaseUntil! <= this.now)
+  }
+
+  /** Takes back one expired lease. */
+  rescue(task: ModelTask): unknown {
+    this.totals.crashed += 1
+    task.leaseUntil = null
+    if (task.cancelRequested) {
+      task.failure = null
+      this.finish(task, "cancelled")
+    } else {
+      task.crashes += 1
+      if (this.settings.maxCrashes >= 0 && task.crashes > this.settings.maxCrashes) {
+        task.failure = { kind: "quarantined", tag: "TaskQuarantined", message: "" }
+        this.finish(task, "failed")
+      } else {
+        this.remember(task, "crashed")
+        const backoff = [0, 1000, 2000, 4000, 8000, 16_000, 32_000][task.crashes - 1] ?? 60_000
+        task.dueAt = this.now + backoff
+        task.state = backoff > 0 ? "scheduled" : "pending"
+      }
+    }
+    return { id: task.id, type: task.type, state: task.state, crashes: task.crashes }
+  }
+
+  cancel(id: string): string {
+    const task = this.find(id)
+    if (task === undefined) return "unknown"
+    if (this.isFinished(task)) return "finished"
+    if (task.state === "running") {
+      task.cancelRequested = true
+      return "requested"
+    }
+    this.finish(task, "cancelled")
+    return "cancelled"
+  }
+
+  retry(id: string): unknown {
+    const task = this.find(id)
+    if (task === undefined) return { _tag: "unknown" }
+    if (task.state !== "failed" && task.state !== "cancelled") return { _tag: "conflict", state: task.state }
+    const recorded = task.history.some((attempt) => attempt.claim === task.claim)
+    if (task.claim > 0 && !recorded) {
+      const attempt: AttemptRecord = {
+        claim: task.claim,
+        worker: task.worker!,
+        startedAt: task.startedAt!,
+        endedAt: task.completedAt!,
+        outcome: task.state,
+        ...(task.failure === null ? {} : { failure: task.failure })
+      }
+      task.history = [...task.history, attempt].slice(-20)
+    }
+    task.state = "pending"
+    task.dueAt = this.now
+    task.completedAt = null
+    task.failures = 0
+    task.crashes = 0
+    task.cancelRequested = false
+    task.failure = null
+    return { _tag: "retried" }
+  }
+
+  remove(id: string): string {
+    const task = this.find(id)
+    if (task === undefined) return "unknown"
+    if (!this.isFinished(task)) return "unfinished"
+    this.drop([task])
+    return "removed"
+  }
+
+  drop(gone: ReadonlyArray<ModelTask>): void {
+    this.tasks = this.tasks.filter((task) => !gone.includes(task))
+  }
+
+  /** Finished tasks that are too old, whatever their number. */
+  tooOld(retention: Retention): ReadonlyArray<ModelTask> {
+    return this.tasks.filter((task) =>
+      this.isFinished(task) &&
+      this.now - task.completedAt! >= (task.state === "failed" ? retention.failedForMs : retention.finishedForMs)
+    )
+  }
+
+  /** Finished tasks that pruning by number may take. */
+  prunable(): ReadonlyArray<ModelTask> {
+    return this.tasks.filter((task) =>
+      this.isFinished(task) && (task.key === null || this.now - task.completedAt! >= 24 * 60 * 60 * 1000)
+    )
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * What the property test may do to a store: plain data, drawn at random and shrunk to the shortest sequence that still
+ * fails. Small pools of ids, keys, queues and times make them meet often.
+ */
+import { Arbitrary, Schema } from "effect"
+
+/** Ids that tasks may have; the last one is never enqueued. */
+export const ids = ["t0", "t1", "t2", "t3", "t4", "unknown"] as const
+
+const types = ["a", "b"] as const
+const queues = ["x", "y"] as const
+const workers = ["w0", "w1"] as const
+
+const someOf = <const Values extends ReadonlyArray<string>>(values: Values) =>
+  Schema.Array(Schema.Literals(values)).check(Schema.isMinLength(1), Schema.isMaxLength(2))
+
+const count = Schema.Literals([1, 2, 5])
+const lease = Schema.Literals([1000, 5000])
+const delay = Schema.Literals([0, 1000, 5000])
+
+/** Which of the leases given out so far, counted from the latest. Older ones are usually not valid any more. */
+const attempt = Schema.Literals([0, 1, 2, 5])
+
+const NewTask = Schema.Struct({
+  id: Schema.Literals(["t0", "t1", "t2", "t3", "t4"]),
+  type: Schema.Literals(types),
+  queue: Schema.Literals(queues),
+  payload: Schema.Literals(["1", "2"]),
+  priority: Schema.Literals([0, 1, 3]),
+  key: Schema.NullOr(Schema.Literals(["k0", "k1"])),
+  delayMs: delay,
+  /** A time from now on, or before. */
+  runIn: Schema.NullOr(Schema.Literals([-3000, 2000]))
+})
+
+const few = <S extends Schema.Constraint>(item: S, most: number) =>
+  Schema.Array(item).check(Schema.isMinLength(1), Schema.isMaxLength(most))
+
+const operations = {
+  enqueue: Schema.Struct({ do: Schema.Literal("enqueue"), groups: few(few(NewTask, 3), 2) }),
+  claim: Schema.Struct({
+    do: Schema.Literal("claim"),
+    worker: Schema.Literals(workers),
+    queues: someOf(queues),
+    types: someOf(types),
+    limit: count,
+    leaseForMs: lease
+  }),
+  claimAgain: Schema.Struct({ do: Schema.Literal("claim again"), worker: Schema.Literals(workers) }),
+  settle: Schema.Struct({
+    do: Schema.Literal("settle"),
+    items: few(
+      Schema.Struct({
+        attempt,
+        as: Schema.Literals(["Complete", "Retry", "Fail", "Cancel", "Snooze", "Release"]),
+        delayMs: delay
+      }),
+      3
+    )
+  }),
+  extend: Schema.Struct({ do: Schema.Literal("extend"), attempts: few(attempt, 2), leaseForMs: lease }),
+  note: Schema.Struct({ do: Schema.Literal("note"), attempt, progress: Schema.Literals([0, 0.5, 1]) }),
+  rescue: Schema.Struct({ do: Schema.Literal("rescue"), limit: count }),
+  cancel: Schema.Struct({ do: Schema.Literal("cancel"), ids: someOf(ids) }),
+  retry: Schema.Struct({ do: Schema.Literal("retry"), ids: someOf(ids) }),
+  remove: Schema.Struct({ do: Schema.Literal("remove"), ids: someOf(ids) }),
+  pause: Schema.Struct({ do: Schema.Literal("pause"), queue: Schema.Literals(queues), paused: Schema.Boolean }),
+  prune: Schema.Struct({
+    do: Schema.Literal("prune"),
+    finishedForMs: Schema.Literals([0, 3000, 1e12]),
+    failedForMs: Schema.Literals([0, 3000, 1e12]),
+    maxFinished: Schema.Literals([0, 1, 3, 100]),
+    limit: Schema.Literals([1, 100])
+  }),
+  advance: Schema.Struct({
+    do: Schema.Literal("advance"),
+    ms: Schema.Literals([1, 500, 1000, 3000, 10_000, 86_400_000])
+  })
+}
+
+/** One operation. Those at the heart of the contract are drawn more often. */
+export const Operation = Schema.Union([
+  operations.enqueue,
+  operations.enqueue,
+  operations.claim,
+  operations.claim,
+  operations.claim,
+  operations.settle,
+  operations.settle,
+  operations.advance,
+  operations.advance,
+  operations.claimAgain,
+  operations.extend,
+  operations.note,
+  operations.rescue,
+  operations.cancel,
+  operations.retry,
+  operations.retry,
+  operations.remove,
+  operations.pause,
+  operations.prune
+])
+
+/** See the {@link Operation} schema. */
+export type Operation = typeof Operation.Type
+
+/** The operation of one name. */
+export type OperationOf<Name extends Operation["do"]> = Extract<Operation, { readonly do: Name }>
+
+/** Sequences of operations. */
+export const sequences: Arbitrary.Arbitrary<Array<Operation>> = Arbitrary.array(Arbitrary.schema(Operation), {
+  minLength: 1,
+  maxLength: 80
+})

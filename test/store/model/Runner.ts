@@ -1,0 +1,279 @@
+/**
+ * One run: does each operation to the store and to the model, and holds the answers and the visible state together.
+ */
+import { assert } from "@effect/vitest"
+import { Effect, Predicate } from "effect"
+import { isDeepStrictEqual } from "node:util"
+import type { Settlement } from "../../../src/domain/Settlement.ts"
+import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../../../src/domain/TaskRecord.ts"
+import * as TaskState from "../../../src/domain/TaskState.ts"
+import { type ClaimRequest, type Lease, type Outcome, TaskStore } from "../../../src/store/TaskStore.ts"
+import type { Driver } from "../conformance/driver.ts"
+import type { End, Model, ModelTask } from "./Model.ts"
+import { ids, type Operation, type OperationOf } from "./Operation.ts"
+
+/** A claim and what it gave. */
+interface LastClaim {
+  readonly request: ClaimRequest
+  readonly leases: ReadonlyArray<Lease>
+  readonly at: number
+}
+
+/** Nobody repeats a claim after so long: the store may have forgotten it. */
+const rememberedForMs = 24 * 60 * 60 * 1000
+
+const nobody: Lease = { id: "unknown", claim: 1 }
+
+export class Runner {
+  private readonly model: Model
+  private readonly driver: Driver
+  /** All leases ever given out, the latest first. */
+  private readonly leases: Array<Lease> = []
+  /** Each worker's last claim, if it gave tasks. */
+  private readonly lastClaims = new Map<string, LastClaim>()
+  private readonly sequence = new Map<ModelTask, number>()
+  private lastSequence = -Infinity
+  private nonce = 0
+  private settlements = 0
+
+  constructor(model: Model, driver: Driver) {
+    this.model = model
+    this.driver = driver
+  }
+
+  /** Does one operation to both sides. */
+  step(operation: Operation): Effect.Effect<void, unknown, TaskStore> {
+    switch (operation.do) {
+      case "enqueue":
+        return this.enqueue(operation)
+      case "claim":
+        return this.claim(operation)
+      case "claim again":
+        return this.claimAgain(operation)
+      case "settle":
+        return this.settle(operation)
+      case "extend": {
+        const leases = operation.attempts.map((attempt) => this.lease(attempt))
+        return this.same(
+          (store) => store.extend(leases, operation.leaseForMs),
+          () => leases.map((lease) => this.model.extend(lease, operation.leaseForMs))
+        )
+      }
+      case "note": {
+        const lease = this.lease(operation.attempt)
+        return this.same(
+          (store) => store.note([{ ...lease, progress: operation.progress }]),
+          () => this.model.note(lease, operation.progress)
+        )
+      }
+      case "rescue":
+        return this.rescue(operation)
+      case "cancel":
+        return this.same((store) => store.cancel(operation.ids), () => operation.ids.map((id) => this.model.cancel(id)))
+      case "retry":
+        return this.same((store) => store.retry(operation.ids), () => operation.ids.map((id) => this.model.retry(id)))
+      case "remove":
+        return this.same((store) => store.remove(operation.ids), () => operation.ids.map((id) => this.model.remove(id)))
+      case "pause":
+        return this.same((store) => store.pause(operation.queue, operation.paused), () => {
+          if (operation.paused) this.model.paused.add(operation.queue)
+          else this.model.paused.delete(operation.queue)
+        })
+      case "prune":
+        return this.prune(operation)
+      case "advance":
+        this.model.now += operation.ms
+        return this.driver.advance(operation.ms)
+    }
+  }
+
+  /** Everything that can be seen is as the model has it. */
+  readonly compare: Effect.Effect<void, unknown, TaskStore> = Effect.gen({ self: this }, function*() {
+    const store = yield* TaskStore
+    const expected = this.model.tasks.toSorted((a, b) => b.seq - a.seq)
+    const listed = yield* store.list({ limit: 1000 })
+    agree("list", listed.map(({ id }) => id), expected.map(({ id }) => id))
+    for (const [index, task] of expected.entries()) agreeOnRecord("list", listed[index], task)
+    for (const [index, task] of expected.toReversed().entries()) this.checkSequence(task, listed.at(-1 - index)!.seq)
+    for (const id of ids) agreeOnRecord("get", yield* store.get(id), this.model.find(id))
+    const results = yield* store.results(ids)
+    for (const [index, id] of ids.entries()) {
+      const [outcome, task] = [results[index], this.model.find(id)]
+      const kind = task === undefined ? null : this.model.isFinished(task) ? "finished" : undefined
+      agree(`result of ${id}`, outcome && "finished", kind)
+      if (outcome && task) agree(`result of ${id}`, outcome, outcomeOf(task))
+    }
+    const { capacity: _capacity, totals, ...states } = yield* store.counts
+    agree("totals", totals, this.model.totals)
+    for (const state of TaskState.all) {
+      agree(`number of ${state} tasks`, states[state], expected.filter((task) => task.state === state).length)
+    }
+    agree("paused", [...yield* store.paused].sort(), [...this.model.paused].sort())
+  })
+
+  /** Sequence numbers may have gaps; they only grow, and a task keeps its own. */
+  private checkSequence(task: ModelTask, seq: number): void {
+    const known = this.sequence.get(task)
+    if (known !== undefined) return agree(`seq of ${task.id}`, seq, known)
+    if (seq <= this.lastSequence) assert.fail(`seq of ${task.id} is ${seq}, after ${this.lastSequence} was given`)
+    this.sequence.set(task, seq)
+    this.lastSequence = seq
+  }
+
+  /** An operation whose answer the model knows beforehand. */
+  private same<A>(
+    act: (store: TaskStore["Service"]) => Effect.Effect<A, unknown>,
+    expected: () => unknown
+  ): Effect.Effect<void, unknown, TaskStore> {
+    return Effect.map(TaskStore.use(act), (answer) => agree("answer", answer, expected()))
+  }
+
+  private lease(attempt: number): Lease {
+    return this.leases.length === 0 ? nobody : this.leases[attempt % this.leases.length]!
+  }
+
+  private enqueue({ groups }: OperationOf<"enqueue">) {
+    const given = groups.map((group) =>
+      group.map(({ runIn, ...task }): NewTask => {
+        const runAt = runIn === null ? null : this.model.now + runIn
+        return { ...task, maxRetries: 3, timeoutMs: null, runAt }
+      })
+    )
+    return this.same((store) => store.enqueue(given), () => given.map((group) => this.model.enqueue(group)))
+  }
+
+  private claim({ do: _do, ...asked }: OperationOf<"claim">) {
+    return Effect.gen({ self: this }, function*() {
+      const request: ClaimRequest = { ...asked, nonce: ++this.nonce }
+      const answer = yield* TaskStore.use((store) => store.claim(request))
+      const expected = this.model.claim(request).map(claimedTask)
+      agree("claimed tasks", answer.tasks, expected)
+      agree("now", answer.now, this.model.now)
+      agree("nextDueAt", answer.nextDueAt, this.model.nextDueAt())
+      const leases = expected.map(({ claim, id }) => ({ id, claim }))
+      this.leases.unshift(...leases)
+      if (leases.length > 0) this.lastClaims.set(request.worker, { request, leases, at: this.model.now })
+      else this.lastClaims.delete(request.worker)
+    })
+  }
+
+  /** Repeats a worker's last claim, as after a lost reply: whatever it still holds, and nothing more. */
+  private claimAgain({ worker }: OperationOf<"claim again">) {
+    return Effect.gen({ self: this }, function*() {
+      const last = this.lastClaims.get(worker)
+      if (last === undefined || this.model.now - last.at >= rememberedForMs) return
+      const answer = yield* TaskStore.use((store) => store.claim(last.request))
+      this.model.promote()
+      const expected = last.leases.flatMap((lease) => this.model.held(lease) ?? []).map(claimedTask)
+      agree("tasks claimed again", answer.tasks, expected)
+      agree("nextDueAt", answer.nextDueAt, this.model.nextDueAt())
+    })
+  }
+
+  private settle({ items }: OperationOf<"settle">) {
+    const ends = items.map((item): End => {
+      const n = ++this.settlements
+      const failure: TaskFailure = { kind: "error", tag: "Refused", message: `failure ${n}` }
+      return { ...this.lease(item.attempt), as: item.as, delayMs: item.delayMs, failure, result: String(n) }
+    })
+    return this.same((store) => store.settle(ends.map(settlementOf)), () => ends.map((end) => this.model.settle(end)))
+  }
+
+  /** Which of the expired come first is the store's choice. */
+  private rescue({ limit }: OperationOf<"rescue">) {
+    return Effect.gen({ self: this }, function*() {
+      const rescued = yield* TaskStore.use((store) => store.rescue(limit))
+      const expired = this.model.expired()
+      agree("number rescued", rescued.length, Math.min(limit, expired.length))
+      for (const answer of rescued) {
+        const task = expired.find(({ id }) => id === answer.id)
+        assert.isDefined(task, `${answer.id} had not expired`)
+        agree("rescued", answer, this.model.rescue(task!))
+      }
+    })
+  }
+
+  /** Among equals the store chooses, so the model checks the choice instead of foretelling it. */
+  private prune({ do: _do, limit, ...retention }: OperationOf<"prune">) {
+    return Effect.gen({ self: this }, function*() {
+      const store = yield* TaskStore
+      const removed = yield* store.prune(retention, limit)
+      const left = new Set((yield* store.list({ limit: 1000 })).map(({ id }) => id))
+      const gone = this.model.tasks.filter(({ id }) => !left.has(id))
+      agree("number pruned", removed, gone.length)
+
+      const tooOld = this.model.tooOld(retention)
+      const finished = this.model.tasks.filter((task) => this.model.isFinished(task)).length
+      const excess = Math.max(0, finished - tooOld.length - retention.maxFinished)
+      const prunable = this.model.prunable().filter((task) => !tooOld.includes(task))
+      agree("number due to be pruned", removed, Math.min(limit, tooOld.length + Math.min(excess, prunable.length)))
+
+      const byNumber = gone.filter((task) => !tooOld.includes(task))
+      if (byNumber.length > 0) assert.isTrue(tooOld.every((task) => gone.includes(task)), "the too old go first")
+      assert.isTrue(byNumber.every((task) => prunable.includes(task)), "a protected task was pruned by number")
+      const kept = prunable.filter((task) => !gone.includes(task))
+      for (const task of byNumber) {
+        assert.isTrue(kept.every((other) => other.completedAt! >= task.completedAt!), "an older task was kept")
+      }
+      this.model.drop(gone)
+    })
+  }
+}
+
+const settlementOf = ({ as, claim, delayMs, failure, id, result }: End): Settlement => {
+  switch (as) {
+    case "Complete":
+      return { _tag: as, id, claim, result }
+    case "Retry":
+      return { _tag: as, id, claim, delayMs, failure }
+    case "Fail":
+      return { _tag: as, id, claim, failure }
+    case "Snooze":
+      return { _tag: as, id, claim, delayMs }
+    default:
+      return { _tag: as, id, claim }
+  }
+}
+
+const claimedTask = (task: ModelTask): ClaimedTask => ({
+  id: task.id,
+  type: task.type,
+  queue: task.queue,
+  payload: task.payload,
+  priority: task.priority,
+  maxRetries: task.maxRetries,
+  timeoutMs: task.timeoutMs,
+  dueAt: task.dueAt,
+  failures: task.failures,
+  crashes: task.crashes,
+  claim: task.claim
+})
+
+const outcomeOf = ({ failure, id, result, state }: ModelTask): Outcome => ({ id, state, result, failure })
+
+/** Fails with both values in full, so that a shrunk sequence explains itself. */
+const agree = (what: string, store: unknown, model: unknown): void => {
+  const [actual, expected] = [forPeople(store), forPeople(model)]
+  if (!isDeepStrictEqual(actual, expected)) {
+    assert.fail(`${what}: the store has ${JSON.stringify(actual)}, the model ${JSON.stringify(expected)}`)
+  }
+}
+
+/** Names the first field that differs. */
+const agreeOnRecord = (how: string, found: TaskRecord | undefined, task: ModelTask | undefined): void => {
+  if (found === undefined || task === undefined) return agree(how, found?.id, task?.id)
+  agree(`fields of ${task.id} by ${how}`, Object.keys(found).sort(), Object.keys(task).sort())
+  for (const field of Object.keys(task) as Array<keyof TaskRecord>) {
+    if (field !== "seq") agree(`${field} of ${task.id} by ${how}`, found[field], task[field])
+  }
+}
+
+/** Without the wording of a quarantine, which is for people. */
+const forPeople = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(forPeople)
+  if (!Predicate.isObject(value)) return value
+  const copy: Record<string, unknown> = { ...value }
+  if (copy["kind"] === "quarantined") return { ...copy, message: "" }
+  for (const [name, field] of Object.entries(copy)) copy[name] = forPeople(field)
+  return copy
+}

@@ -1,0 +1,12 @@
+import { TestClock } from "effect/testing"
+import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
+import { type Driver, suite } from "./conformance/suite.ts"
+import { model } from "./model/property.ts"
+
+const driver: Driver = {
+  layer: (settings) => SqliteStore.layer({ path: ":memory:", ...settings }),
+  advance: TestClock.adjust
+}
+
+suite("The SQLite store", driver)
+model("The SQLite store", driver, { runs: 800 })

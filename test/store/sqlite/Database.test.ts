@@ -1,0 +1,140 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import * as Database from "../../../src/store/sqlite/Database.ts"
+import * as Migrations from "../../../src/store/sqlite/Migrations.ts"
+import { task } from "../conformance/fixtures.ts"
+import { file, folder, open, using } from "./fixtures.ts"
+
+/** Changes a file behind the store's back. */
+const edit = (path: string, sql: string) =>
+  Effect.sync(() => {
+    const database = new DatabaseSync(path)
+    database.exec(sql)
+    database.close()
+  })
+
+const refusal = (path: string, options = {}) => Effect.flip(using(path, () => Effect.void, options))
+
+describe("opening a file", () => {
+  it.effect("creates it and its folder", () =>
+    Effect.gen(function*() {
+      const path = join(yield* folder, "deep", "down", "tasks.db")
+      yield* using(path, (store) => store.enqueue([[task()]]))
+      assert.strictEqual((yield* using(path, (store) => store.counts)).pending, 1)
+    }))
+
+  it.effect("leaves one tidy file when the last store closes", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      yield* using(path, (store) => store.enqueue([[task()]]))
+      assert.isTrue(existsSync(path))
+      assert.isFalse(existsSync(`${path}-wal`))
+    }))
+
+  it.effect("waits for the disk at each commit, or does not", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      const levels = { full: 2, normal: 1 } as const
+      for (const synchronous of ["full", "normal"] as const) {
+        const database = yield* Database.open(path, synchronous, 0)
+        assert.deepInclude(database.prepare("PRAGMA synchronous").get(), { synchronous: levels[synchronous] })
+      }
+    }))
+
+  it.effect("gives each store in memory tasks of its own", () =>
+    Effect.gen(function*() {
+      const one = yield* open(":memory:")
+      const other = yield* open(":memory:")
+      yield* one.enqueue([[task()]])
+      assert.strictEqual((yield* one.counts).pending, 1)
+      assert.strictEqual((yield* other.counts).pending, 0)
+    }))
+
+  it.effect("marks it as ours at the latest layout", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      yield* using(path, () => Effect.void)
+      const database = new DatabaseSync(path)
+      const pragma = (name: string) => database.prepare(`PRAGMA ${name}`).get()?.[name]
+      assert.strictEqual(pragma("application_id"), Migrations.applicationId)
+      assert.strictEqual(pragma("user_version"), Migrations.latest)
+      assert.strictEqual(pragma("journal_mode"), "wal")
+      assert.strictEqual(pragma("integrity_check"), "ok")
+      database.close()
+    }))
+})
+
+describe("a file that cannot be used is refused with what to do about it", () => {
+  it.effect("written by a newer version", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      yield* using(path, () => Effect.void)
+      yield* edit(path, "PRAGMA user_version = 99")
+      const error = yield* refusal(path)
+      assert.strictEqual(error._tag, "StoreIncompatible")
+      assert.include(error.message, `${path} has layout 99`)
+      assert.include(error.message, `up to ${Migrations.latest}. Upgrade`)
+    }))
+
+  it.effect("of another program, and it stays as it was", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      yield* edit(path, "CREATE TABLE customer (name TEXT); INSERT INTO customer VALUES ('Ada')")
+      const before = readFileSync(path)
+      const error = yield* refusal(path)
+      assert.strictEqual(error._tag, "StoreIncompatible")
+      assert.include(error.message, "another program")
+      assert.deepStrictEqual(readFileSync(path), before)
+    }))
+
+  it.effect("that is no database", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      writeFileSync(path, "These are the notes of a meeting.\n".repeat(200))
+      const error = yield* refusal(path)
+      assert.strictEqual(error._tag, "StoreIncompatible")
+      assert.include(error.message, `${path}: it is not an SQLite database`)
+    }))
+
+  it.effect("that is a folder, or lies below a file", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      mkdirSync(path)
+      const folderError = yield* refusal(path)
+      assert.strictEqual(folderError._tag, "StoreError")
+      assert.include(folderError.message, "cannot be opened")
+      const below = join(dirname(path), "notes.txt", "tasks.db")
+      writeFileSync(dirname(below), "")
+      const belowError = yield* refusal(below)
+      assert.strictEqual(belowError._tag, "StoreError")
+      assert.include(belowError.message, below)
+    }))
+
+  it.effect("whose head start differs, naming both", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      yield* using(path, () => Effect.void, { headStart: "1 minute" })
+      const error = yield* refusal(path, { headStart: "1 hour" })
+      assert.strictEqual(error._tag, "StoreIncompatible")
+      assert.include(error.message, "head start of 1m")
+      assert.include(error.message, "configured with 1h")
+      yield* using(path, () => Effect.void, { headStart: "60 seconds" })
+    }))
+})
+
+describe("a damaged file", () => {
+  it.effect("fails the operations that meet the damage, and says so", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      yield* using(path, (store) => store.enqueue([Array.from({ length: 500 }, () => task())]))
+      const bytes = readFileSync(path)
+      bytes.fill(0xff, bytes.length >> 1)
+      writeFileSync(path, bytes)
+      const error = yield* Effect.flip(using(path, (store) => store.list({ limit: 500 })))
+      assert.strictEqual(error._tag, "StoreError")
+      assert.include(error.message, "it is damaged; restore it from a backup")
+    }))
+})

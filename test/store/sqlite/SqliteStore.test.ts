@@ -1,0 +1,278 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Config, ConfigProvider, Effect } from "effect"
+import { TestClock } from "effect/testing"
+import { copyFileSync } from "node:fs"
+import { DatabaseSync } from "node:sqlite"
+import { SqliteStore } from "../../../src/store/sqlite/index.ts"
+import { promoteLimit, TaskStore } from "../../../src/store/TaskStore.ts"
+import { request, retention, task, tasks } from "../conformance/fixtures.ts"
+import { file, open, using } from "./fixtures.ts"
+
+describe("what survives closing and opening again", () => {
+  it.effect("every field of a task, at every stage of its life", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      const before = yield* using(path, (store) =>
+        Effect.gen(function*() {
+          yield* store.enqueue([[
+            task({ key: "k", timeoutMs: 5, payload: "{\"text\":\"a\\u0000é'\"}" }),
+            task({ delayMs: 60_000, priority: 9 }),
+            ...tasks(3)
+          ]])
+          const { tasks: claimed } = yield* store.claim(request({ limit: 3 }))
+          const [first, second, third] = claimed.map(({ claim, id }) => ({ claim, id }))
+          yield* store.note([{ ...first!, progress: 0.25 }])
+          yield* store.settle([
+            { _tag: "Complete", ...second!, result: "[1]" },
+            {
+              _tag: "Retry",
+              ...third!,
+              delayMs: 1000,
+              failure: { kind: "error", tag: "E", message: "m", error: { code: 1 } }
+            }
+          ])
+          yield* store.cancel([first!.id])
+          return yield* store.list({ limit: 10 })
+        }))
+      assert.strictEqual(before.length, 5)
+      assert.deepStrictEqual(yield* using(path, (store) => store.list({ limit: 10 })), before)
+    }))
+
+  it.effect("counts, totals, and paused queues", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      const before = yield* using(path, (store) =>
+        Effect.gen(function*() {
+          yield* store.enqueue([tasks(5), [task({ delayMs: 1000 })]])
+          const { tasks: [first, second] } = yield* store.claim(request({ limit: 2 }))
+          yield* store.settle([{ _tag: "Complete", id: first!.id, claim: first!.claim, result: "null" }])
+          yield* store.cancel([second!.id])
+          yield* store.pause("slow", true)
+          yield* store.prune(retention({ maxFinished: 0 }), 100)
+          return yield* store.counts
+        }))
+      assert.deepInclude(before, { pending: 3, scheduled: 1, running: 1, completed: 0 })
+      assert.strictEqual(before.totals.completed, 1)
+      yield* using(path, (store) =>
+        Effect.gen(function*() {
+          assert.deepStrictEqual(yield* store.counts, before)
+          assert.deepStrictEqual(yield* store.paused, ["slow"])
+        }))
+    }))
+
+  it.effect("the sequence: numbers of removed tasks are never given again", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      const last = yield* using(path, (store) =>
+        Effect.gen(function*() {
+          const group = tasks(20)
+          yield* store.enqueue([group])
+          const [newest] = yield* store.list({ limit: 1 })
+          yield* store.cancel(group.map(({ id }) => id))
+          yield* store.remove(group.map(({ id }) => id))
+          assert.deepStrictEqual(yield* store.list({ limit: 1 }), [])
+          return newest!.seq
+        }))
+      const [next] = yield* using(path, (store) => Effect.andThen(store.enqueue([[task()]]), store.list({ limit: 1 })))
+      assert.isAbove(next!.seq, last)
+    }))
+
+  it.effect("the claims' sequence: numbers of removed tasks are never given again", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      const same = task()
+      const claimSame = (store: TaskStore["Service"]) =>
+        Effect.map(
+          Effect.andThen(store.enqueue([[same]]), store.claim(request())),
+          ({ tasks: [claimed] }) => claimed!
+        )
+      const last = yield* using(path, (store) =>
+        Effect.gen(function*() {
+          const { claim, id } = yield* claimSame(store)
+          yield* store.settle([{ _tag: "Complete", id, claim, result: "null" }])
+          assert.deepStrictEqual(yield* store.remove([id]), ["removed"])
+          return claim
+        }))
+      assert.isAbove((yield* using(path, claimSame)).claim, last)
+    }))
+
+  it.effect("the claims' sequence also when a power failure has undone claims: their numbers are not given again", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      const afterFailure = yield* file
+      yield* using(path, (store) => store.enqueue([tasks(200)]))
+      const undone = yield* using(path, (store) =>
+        Effect.gen(function*() {
+          // what is on disk when the claim is not
+          for (const part of ["", "-wal"]) copyFileSync(`${path}${part}`, `${afterFailure}${part}`)
+          return (yield* store.claim(request({ limit: 100 }))).tasks
+        }))
+      const [next] = yield* using(afterFailure, (store) => Effect.map(store.claim(request()), (answer) => answer.tasks))
+      assert.strictEqual(next!.id, undone[0]!.id)
+      assert.isAbove(next!.claim, undone.at(-1)!.claim)
+    }))
+
+  it.effect("the last claim of a worker, whose answer may have been lost", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      const lost = request({ limit: 2 })
+      const before = yield* using(path, (store) => Effect.andThen(store.enqueue([tasks(4)]), store.claim(lost)))
+      const again = yield* using(path, (store) => store.claim(lost))
+      assert.deepStrictEqual(again.tasks, before.tasks)
+    }))
+})
+
+describe("callers that share a commit", () => {
+  it.effect("fail apart: a full queue and a conflict are one caller's own", () =>
+    Effect.gen(function*() {
+      const store = yield* open(yield* file, { capacity: 5 })
+      yield* store.enqueue([[task({ key: "k", payload: "1" })]])
+      const groups = [tasks(3), [task({ key: "k", payload: "2" })], tasks(2), tasks(1), [
+        task({ key: "k", payload: "1" })
+      ]]
+      const answers = yield* Effect.forEach(groups, (group) => store.enqueue([group]), { concurrency: "unbounded" })
+      assert.deepStrictEqual(answers.map(([answer]) => answer!._tag), [
+        "Accepted",
+        "Conflict",
+        "Full",
+        "Accepted",
+        "Accepted"
+      ])
+      assert.strictEqual((yield* store.counts).pending, 5)
+    }))
+
+  it.effect("fail apart: a value that cannot be stored fails its own group only", () =>
+    Effect.gen(function*() {
+      const store = yield* open(yield* file)
+      const groups = [tasks(3), [task(), task({ priority: 0.5 })], tasks(2)]
+      const answers = yield* Effect.forEach(groups, (group) => Effect.result(store.enqueue([group])), {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(answers.map(({ _tag }) => _tag), ["Success", "Failure", "Success"])
+      const counts = yield* store.counts
+      assert.strictEqual(counts.pending, 5)
+      assert.strictEqual(counts.totals.created, 5)
+      assert.strictEqual((yield* store.list({ limit: 10 })).length, 5)
+    }))
+})
+
+describe("stores on one file", () => {
+  it.effect("share tasks, counters and capacity exactly", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      const left = yield* open(path, { capacity: 5 })
+      const right = yield* open(path, { capacity: 5 })
+      const [first] = yield* left.enqueue([tasks(3)])
+      const [second, third] = yield* right.enqueue([tasks(3), tasks(2)])
+      assert.deepStrictEqual([first!._tag, second!._tag, third!._tag], ["Accepted", "Full", "Accepted"])
+      const claimed = yield* left.claim(request({ limit: 3, worker: "left" }))
+      const rest = yield* right.claim(request({ worker: "right" }))
+      assert.strictEqual(new Set([...claimed.tasks, ...rest.tasks].map(({ id }) => id)).size, 5)
+      yield* right.settle(rest.tasks.map(({ claim, id }) => ({ _tag: "Complete", id, claim, result: "null" })))
+      assert.deepStrictEqual(yield* left.counts, yield* right.counts)
+      assert.deepInclude(yield* left.counts, { running: 3, completed: 2 })
+    }))
+})
+
+describe("large groups", () => {
+  it.effect("find the known ids among new ones, wherever they stand", () =>
+    Effect.gen(function*() {
+      const store = yield* open(yield* file)
+      const known = tasks(3)
+      yield* store.enqueue([known])
+      const group = [...tasks(5), known[0]!, ...tasks(11), known[1]!, known[1]!, ...tasks(6), known[2]!]
+      const [answer] = yield* store.enqueue([group])
+      assert.deepInclude(answer, {
+        _tag: "Accepted",
+        tasks: group.map((one) => ({ id: one.id, duplicate: known.includes(one) }))
+      })
+      assert.strictEqual((yield* store.counts).pending, 3 + 22)
+    }))
+
+  it.effect("find an id twice among new ones", () =>
+    Effect.gen(function*() {
+      const store = yield* open(yield* file)
+      const [twice, ...others] = tasks(9)
+      const [answer] = yield* store.enqueue([[twice!, ...others, twice!]])
+      assert.strictEqual(answer?._tag, "Accepted")
+      if (answer?._tag !== "Accepted") return
+      assert.deepStrictEqual(answer.tasks.map(({ duplicate }) => duplicate), [...Array(9).fill(false), true])
+      assert.strictEqual((yield* store.counts).pending, 9)
+    }))
+
+  it.effect("are promoted a bounded number at a time", () =>
+    Effect.gen(function*() {
+      const store = yield* open(yield* file)
+      yield* store.enqueue([tasks(promoteLimit + 10, { delayMs: 1000 })])
+      yield* TestClock.adjust("2 seconds")
+      const { nextDueAt, now, tasks: claimed } = yield* store.claim(request({ limit: 5 }))
+      assert.strictEqual(claimed.length, 5)
+      assert.strictEqual(nextDueAt, now - 1000)
+      assert.deepInclude(yield* store.counts, { scheduled: 10, pending: promoteLimit - 5, running: 5 })
+      assert.isNull((yield* store.claim(request({ limit: 5 }))).nextDueAt)
+    }))
+
+  it.effect("are listed newest first by whatever they are filtered, however rare", () =>
+    Effect.gen(function*() {
+      const store = yield* open(yield* file)
+      const rare = {
+        a: task({ type: "rare" }),
+        b: task({ type: "rare", delayMs: 1 }),
+        c: task({ type: "rare", queue: "q" })
+      }
+      yield* store.enqueue([[rare.a, rare.b, rare.c], tasks(2500)])
+      yield* store.claim(request({ types: ["rare"], limit: 1 }))
+      yield* store.cancel([rare.c.id])
+      const ids = (list: ReadonlyArray<{ readonly id: string }>) => list.map(({ id }) => id)
+      assert.deepStrictEqual(ids(yield* store.list({ limit: 9, types: ["rare"] })), [rare.c.id, rare.b.id, rare.a.id])
+      assert.deepStrictEqual(ids(yield* store.list({ limit: 9, queues: ["q"] })), [rare.c.id])
+      assert.deepStrictEqual(ids(yield* store.list({ limit: 9, states: ["running", "scheduled"] })), [
+        rare.b.id,
+        rare.a.id
+      ])
+      assert.deepStrictEqual(ids(yield* store.list({ limit: 2, types: ["rare"] })), [rare.c.id, rare.b.id])
+      assert.deepStrictEqual(yield* store.list({ limit: 9, types: ["rare"], states: ["pending"] }), [])
+      assert.strictEqual((yield* store.list({ limit: 2000, states: ["pending"] })).length, 2000)
+    }))
+})
+
+describe("the statements", () => {
+  it.effect("find tasks through an index; only lists of waiting and running tasks scan one", () =>
+    Effect.gen(function*() {
+      const prepare = DatabaseSync.prototype.prepare
+      const statements = new Map<string, DatabaseSync>()
+      DatabaseSync.prototype.prepare = function(sql, ...options) {
+        if (!/^(PRAGMA|BEGIN|COMMIT)/.test(sql)) statements.set(sql, this)
+        return prepare.call(this, sql, ...options)
+      }
+      yield* Effect.ensuring(
+        open(":memory:"),
+        Effect.sync(() => {
+          DatabaseSync.prototype.prepare = prepare
+        })
+      )
+      const scans: Array<string> = []
+      for (const [sql, database] of statements) {
+        for (const { detail } of database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all()) {
+          if (String(detail).startsWith("SCAN task")) scans.push(String(detail))
+        }
+      }
+      assert.isAbove(statements.size, 20)
+      assert.deepStrictEqual(scans, ["SCAN task USING COVERING INDEX task_lane", "SCAN task USING INDEX task_lease"])
+    }))
+})
+
+describe("the layer", () => {
+  it.effect("takes its options from configuration too", () =>
+    Effect.gen(function*() {
+      const layer = SqliteStore.layerConfig({ path: Config.String("TASKS_PATH"), capacity: Config.Int("TASKS_MAX") })
+      const counts = yield* Effect.flatMap(TaskStore, (store) => store.counts).pipe(
+        Effect.provide(layer),
+        Effect.provideService(
+          ConfigProvider.ConfigProvider,
+          ConfigProvider.fromUnknown({ TASKS_PATH: yield* file, TASKS_MAX: "7" })
+        )
+      )
+      assert.strictEqual(counts.capacity, 7)
+    }))
+})

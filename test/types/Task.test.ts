@@ -1,0 +1,189 @@
+/** What the types promise. `tsc` checks this file; the test runner only sees that it loads. */
+// @effect-diagnostics floatingEffect:off missingEffectError:off missingLayerContext:off
+import { assert, describe, expectTypeOf, it } from "@effect/vitest"
+import { Context, Effect, type Layer, Schema, SchemaGetter } from "effect"
+import type {
+  InvalidPayload,
+  KeyConflict,
+  QueueFull,
+  StoreError,
+  TaskCancelled,
+  TaskDefect,
+  TaskGone,
+  TaskQuarantined,
+  TaskTimedOut
+} from "../../src/domain/Errors.ts"
+import * as Engine from "../../src/engine/Engine.ts"
+import type { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import * as Task from "../../src/Task.ts"
+import type { HandlerRegistry } from "../../src/worker/HandlerRegistry.ts"
+import { TaskContext } from "../../src/worker/TaskContext.ts"
+
+class Mailer extends Context.Service<Mailer, { readonly send: (to: string) => Effect.Effect<string> }>()("Mailer") {}
+
+class Bounced extends Schema.TaggedError<Bounced>()("Bounced", { address: Schema.String }) {}
+class Other extends Schema.TaggedError<Other>()("Other", {}) {}
+
+const Email = Task.make("email", {
+  payload: { to: Schema.String, at: Schema.Date },
+  success: Schema.Struct({ messageId: Schema.String }),
+  error: Bounced
+})
+const Plain = Task.make("plain")
+
+const address = { to: "ada@example.org", at: new Date(0) }
+const sent = { messageId: "1" }
+
+/** A schema whose decoding needs a service. */
+const NeedsMailer = Schema.String.pipe(
+  Schema.decodeTo(Schema.String, {
+    decode: SchemaGetter.transformEffect((to: string) => Effect.flatMap(Mailer, (mailer) => mailer.send(to))),
+    encode: SchemaGetter.passthrough()
+  })
+)
+
+describe("the payload", () => {
+  it("is what the schema decodes to", () => {
+    expectTypeOf(Email.enqueue).parameter(0).toEqualTypeOf<{ readonly to: string; readonly at: Date }>()
+    Email.enqueue(address)
+    // @ts-expect-error a field has the wrong type
+    Email.enqueue({ to: 1, at: new Date(0) })
+    // @ts-expect-error a field is missing
+    Email.enqueue({ to: "ada" })
+    // @ts-expect-error no field has this name
+    Email.enqueue({ ...address, cc: "grace" })
+    // @ts-expect-error there is no payload at all
+    Email.enqueue()
+    // @ts-expect-error one of many is wrong
+    Email.enqueueAll([address, { to: "ada" }])
+  })
+
+  it("may be nothing", () => {
+    Plain.enqueue()
+    Plain.enqueue(undefined, { delay: "1 second" })
+    // @ts-expect-error the type takes no payload
+    Plain.enqueue({ to: "ada" })
+  })
+
+  it("may be any schema, not only a struct", () => {
+    const Count = Task.make("count", { payload: Schema.Int })
+    Count.enqueue(1)
+    // @ts-expect-error a number is asked for
+    Count.enqueue("1")
+  })
+
+  it("cannot be given an id or a key for many tasks at once", () => {
+    // @ts-expect-error an id belongs to one task
+    Email.enqueueAll([address], { id: "one" })
+    // @ts-expect-error a key belongs to one task
+    Email.enqueueAll([address], { key: "one" })
+  })
+})
+
+describe("a handler", () => {
+  it("gives the declared success", () => {
+    Email.toLayer(() => Effect.succeed(sent))
+    // @ts-expect-error a field is missing
+    Email.toLayer(() => Effect.succeed({}))
+    // @ts-expect-error the success is a struct
+    Email.toLayer(() => Effect.succeed("1"))
+    // @ts-expect-error an effect is asked for
+    Email.toLayer(() => sent)
+  })
+
+  it("fails with the declared error only", () => {
+    Email.toLayer(({ to }) => Effect.fail(new Bounced({ address: to })))
+    // @ts-expect-error the definition does not declare this error
+    Email.toLayer(() => Effect.fail(new Other()))
+    // @ts-expect-error the definition declares no error
+    Plain.toLayer(() => Effect.fail(new Bounced({ address: "" })))
+  })
+
+  it("takes the decoded payload", () => {
+    Email.toLayer((payload) => {
+      expectTypeOf(payload).toEqualTypeOf<{ readonly to: string; readonly at: Date }>()
+      return Effect.succeed(sent)
+    })
+    // @ts-expect-error the payload has no such field
+    Email.toLayer(({ cc }) => Effect.succeed({ messageId: cc }))
+  })
+
+  it("shows the services it needs in its layer, and only those", () => {
+    const live = Email.toLayer(({ to }) =>
+      Effect.gen(function*() {
+        const mailer = yield* Mailer
+        const { id } = yield* TaskContext
+        return { messageId: `${id} ${yield* mailer.send(to)}` }
+      })
+    )
+    expectTypeOf(live).toEqualTypeOf<Layer.Layer<never, never, HandlerRegistry | Mailer>>()
+    // @ts-expect-error Mailer is missing
+    const closed: Layer.Layer<never, never, HandlerRegistry> = live
+    assert.isDefined(closed)
+  })
+
+  it("has its TaskContext provided", () => {
+    const live = Plain.toLayer(() => TaskContext.use((context) => context.progress(0.5)))
+    expectTypeOf(live).toEqualTypeOf<Layer.Layer<never, never, HandlerRegistry>>()
+  })
+
+  it("passes its missing services on to the engine's layer", () => {
+    const live = Plain.toLayer(() => Effect.asVoid(Mailer))
+    const engine = Engine.layer(live)
+    expectTypeOf<Mailer>().toExtend<Layer.Services<typeof engine>>()
+    expectTypeOf<HandlerRegistry>().not.toExtend<Layer.Services<typeof engine>>()
+  })
+})
+
+describe("the awaited result", () => {
+  type Unsuccessful = TaskCancelled | TaskTimedOut | TaskQuarantined | TaskDefect | TaskGone
+  type Result<A> = A extends Effect.Effect<infer Handle, infer _E, infer _R>
+    ? Handle extends { readonly result: infer R } ? R : never
+    : never
+
+  it("is the success, the declared error, or a tagged outcome", () => {
+    expectTypeOf<Result<ReturnType<typeof Email.enqueue>>>().toEqualTypeOf<
+      Effect.Effect<{ readonly messageId: string }, Bounced | Unsuccessful>
+    >()
+    expectTypeOf<Result<ReturnType<typeof Email.handle>>>().toEqualTypeOf<
+      Effect.Effect<{ readonly messageId: string }, Bounced | Unsuccessful>
+    >()
+    expectTypeOf<Result<ReturnType<typeof Plain.enqueue>>>().toEqualTypeOf<Effect.Effect<void, Unsuccessful>>()
+  })
+
+  it("comes from an enqueue that needs a queue and says how it can fail", () => {
+    expectTypeOf<Effect.Error<ReturnType<typeof Email.enqueue>>>().toEqualTypeOf<
+      QueueFull | KeyConflict | InvalidPayload | StoreError
+    >()
+    expectTypeOf<Effect.Services<ReturnType<typeof Email.enqueue>>>().toEqualTypeOf<TaskQueue>()
+  })
+})
+
+describe("a definition", () => {
+  it("keeps its name as a literal", () => {
+    expectTypeOf(Email.type).toEqualTypeOf<"email">()
+  })
+
+  it("knows the declared error in its retry policy", () => {
+    Task.make("typed", { error: Bounced, retry: { retryable: (error) => error.address !== "" } })
+    // @ts-expect-error the error has no such field
+    Task.make("typed", { error: Bounced, retry: { retryable: (error) => error.code === 1 } })
+  })
+
+  it("refuses priorities that are none", () => {
+    Task.make("fine", { priority: "critical" })
+    // @ts-expect-error no priority has this name
+    Task.make("wrong", { priority: "soon" })
+  })
+
+  it("refuses schemas that need services", () => {
+    // @ts-expect-error the payload's schema needs a Mailer
+    Task.make("payload", { payload: NeedsMailer })
+    // @ts-expect-error the success's schema needs a Mailer
+    Task.make("success", { success: NeedsMailer })
+    // @ts-expect-error the error's schema needs a Mailer
+    Task.make("error", { error: NeedsMailer })
+    // @ts-expect-error a field's schema needs a Mailer
+    Task.make("fields", { payload: { to: NeedsMailer } })
+  })
+})

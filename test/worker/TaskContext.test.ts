@@ -1,0 +1,159 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Schedule } from "effect"
+import * as Task from "../../src/Task.ts"
+import { TaskContext } from "../../src/worker/TaskContext.ts"
+import { pass, passing, quiesce, reaches, record, withEngine } from "../engine/TestEngine.ts"
+import { TestStore } from "../engine/TestStore.ts"
+
+const Work = Task.make("work", { queue: "lane", retry: { schedule: Schedule.spaced("1 second") } })
+
+describe("a handler", () => {
+  it.effect("knows the attempt it runs in", () => {
+    const seen: Array<object> = []
+    const handlers = Work.toLayer(() =>
+      Effect.gen(function*() {
+        const { attempt, claim, id, queue, type, worker } = yield* TaskContext
+        seen.push({ attempt, claim, id, queue, type, worker })
+        if (attempt < 3) return yield* Effect.die("again")
+      })
+    )
+    return withEngine(
+      { handlers },
+      Effect.gen(function*() {
+        const { id } = yield* Work.enqueue()
+        yield* pass("5 seconds")
+        const same = { id, queue: "lane", type: "work", worker: 1 }
+        assert.deepStrictEqual(seen, [1, 2, 3].map((n) => ({ attempt: n, claim: n, ...same })))
+      })
+    )
+  })
+
+  it.effect("gets a worker number that nobody else has at the time", () => {
+    const busy = new Set<number>()
+    const handlers = Work.toLayer(() =>
+      Effect.gen(function*() {
+        const { worker } = yield* TaskContext
+        assert.isFalse(busy.has(worker))
+        assert.isTrue(worker >= 1 && worker <= 4)
+        busy.add(worker)
+        yield* Effect.sleep(worker * 10)
+        busy.delete(worker)
+      })
+    )
+    return withEngine(
+      { handlers, worker: { concurrency: 4 } },
+      Effect.gen(function*() {
+        const handles = yield* Work.enqueueAll(Array.from({ length: 40 }, () => undefined))
+        yield* passing("10 seconds", Effect.forEach(handles, ({ result }) => result))
+      })
+    )
+  })
+})
+
+describe("progress", () => {
+  /** Reports these fractions, each a moment after the one before. */
+  const reporting = (gap: number, ...fractions: ReadonlyArray<number>) =>
+    Work.toLayer(() =>
+      Effect.gen(function*() {
+        const { progress } = yield* TaskContext
+        for (const fraction of fractions) {
+          yield* progress(fraction)
+          yield* Effect.sleep(gap)
+        }
+        yield* Effect.sleep("1 minute")
+      })
+    )
+
+  it.effect("is stored within a second", () =>
+    withEngine(
+      { handlers: reporting(10_000, 0.25, 0.75) },
+      Effect.gen(function*() {
+        const { id } = yield* Work.enqueue()
+        yield* quiesce
+        assert.isNull((yield* record(id)).progress)
+        yield* pass("1 second")
+        assert.strictEqual((yield* record(id)).progress, 0.25)
+        yield* pass("10 seconds")
+        assert.strictEqual((yield* record(id)).progress, 0.75)
+      })
+    ))
+
+  it.effect("costs one write for many reports, and the last one counts", () =>
+    withEngine(
+      { handlers: reporting(1, ...Array.from({ length: 101 }, (_, n) => n / 100)) },
+      Effect.gen(function*() {
+        const store = yield* TestStore
+        const handles = yield* Work.enqueueAll([undefined, undefined, undefined])
+        yield* pass("1 second")
+        for (const { id } of handles) assert.strictEqual((yield* record(id)).progress, 1)
+        assert.isAtMost(store.calls("note"), 2)
+      })
+    ))
+
+  it.effect("stays between 0 and 1", () =>
+    withEngine(
+      { handlers: reporting(2000, 7, -3) },
+      Effect.gen(function*() {
+        const { id } = yield* Work.enqueue()
+        yield* pass("1 second")
+        assert.strictEqual((yield* record(id)).progress, 1)
+        yield* pass("2 seconds")
+        assert.strictEqual((yield* record(id)).progress, 0)
+      })
+    ))
+
+  it.effect("is not lost when the store fails for a moment", () =>
+    withEngine(
+      { handlers: reporting(60_000, 0.5) },
+      Effect.gen(function*() {
+        const store = yield* TestStore
+        const { id } = yield* Work.enqueue()
+        yield* reaches(id, "running")
+        store.down("note")
+        yield* pass("1 second")
+        store.up()
+        yield* pass("10 seconds")
+        assert.strictEqual((yield* record(id)).progress, 0.5)
+      })
+    ))
+})
+
+describe("snooze", () => {
+  /** Snoozes once, and notes when it runs. */
+  const napping = (delay: number, runs: Array<number>) =>
+    Work.toLayer(() =>
+      Effect.gen(function*() {
+        const { snooze } = yield* TaskContext
+        runs.push(yield* Clock.currentTimeMillis)
+        if (runs.length === 1) return yield* snooze(delay)
+      })
+    )
+
+  it.effect("runs the task again after the delay, and spends nothing", () => {
+    const runs: Array<number> = []
+    return withEngine(
+      { handlers: napping(90_000, runs) },
+      Effect.gen(function*() {
+        const { id } = yield* Work.enqueue(undefined, { maxRetries: 0 })
+        assert.strictEqual((yield* reaches(id, "scheduled")).dueAt, 90_000)
+        yield* pass("90 seconds")
+        const task = yield* reaches(id, "completed")
+        assert.deepStrictEqual(runs, [0, 90_000])
+        assert.deepInclude(task, { failures: 0, crashes: 0, claims: 2 })
+        assert.deepStrictEqual(task.history.map(({ outcome }) => outcome), ["snoozed"])
+      })
+    )
+  })
+
+  it.effect("keeps to its delay when that is shorter than the poll interval", () => {
+    const runs: Array<number> = []
+    return withEngine(
+      { handlers: napping(20, runs), worker: { pollInterval: "10 seconds" } },
+      Effect.gen(function*() {
+        yield* Work.enqueue()
+        yield* pass("30 seconds")
+        assert.deepStrictEqual(runs, [0, 20])
+      })
+    )
+  })
+})

@@ -1,0 +1,24 @@
+import { defineConfig } from "vitest/config"
+
+const conditions = ["source", "module", "node", "development|production"]
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    include: ["test/**/*.test.ts"],
+    pool: "forks",
+    execArgv: ["--conditions=source"],
+    testTimeout: 15_000,
+    hookTimeout: 30_000,
+    reporters: ["default", ["json", { outputFile: "coverage/tests.json" }]],
+    coverage: {
+      provider: "v8",
+      include: ["src/**/*.ts"],
+      // It runs in processes of its own, which the end-to-end tests start.
+      exclude: ["src/main.ts"],
+      reporter: [["text", { skipFull: true }], "json-summary", "html"],
+      thresholds: { lines: 90 }
+    }
+  }
+})
