@@ -45,7 +45,7 @@ const maxParamLength = maxNameLength * 9
  * ```ts
  * const ServerLive = HttpServer.layer({ port: 8080 }).pipe(
  *   Layer.provide(TaskCatalog.layer([SendEmail])),
- *   Layer.provide(Engine.layer())
+ *   Layer.provide(Engine.layer(SendEmailLive))
  * )
  * ```
  */
