@@ -15,8 +15,8 @@ export default defineConfig({
     coverage: {
       provider: "v8",
       include: ["src/**/*.ts"],
-      // It runs in processes of its own, which the end-to-end tests start.
-      exclude: ["src/main.ts"],
+      // They run in processes of their own, which the end-to-end tests start.
+      exclude: ["src/main.ts", "src/server/**"],
       reporter: [["text", { skipFull: true }], "json-summary", "html"],
       thresholds: { lines: 90 }
     }

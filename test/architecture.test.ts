@@ -28,10 +28,11 @@ const table: ImportTable = {
     "testing": [...library, "store/memory"],
     "http/api": ["domain"],
     "http": [...library, "handlers", "http/api"],
-    "cli": [...library, ...drivers, "handlers", "http/api", "http"],
     "dashboard": [...library, "http/api"],
+    "server": [...library, ...drivers, "config", "handlers", "http/api", "http", "dashboard"],
+    "cli": [...library, ...drivers, "config", "handlers", "http/api", "http", "server"],
     "index.ts": [...library, "store/memory", "handlers"],
-    "main.ts": [...library, ...drivers, "config", "handlers", "http/api", "http", "cli", "dashboard"]
+    "main.ts": ["server"]
   },
   packages: {
     "default": ["effect", "node"],
@@ -42,7 +43,7 @@ const table: ImportTable = {
     "store/redis": ["effect", "node", "@effect/platform-node"],
     "http": ["effect", "node", "@effect/platform-node"],
     "cli": ["effect", "node", "@effect/platform-node"],
-    "main.ts": ["effect", "node", "@effect/platform-node"]
+    "server": ["effect", "node", "@effect/platform-node"]
   }
 }
 
