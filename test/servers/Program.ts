@@ -1,0 +1,164 @@
+/**
+ * A server program of this machine, started for tests: on a free port, with a folder of its own, as a user that may
+ * run it. It can be killed and started again; it ends with the scope that started it, however the test ends.
+ */
+import { Data, Effect, Schedule, type Scope } from "effect"
+import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { accessSync, chownSync, constants, mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { delimiter, join } from "node:path"
+
+/** No such server answers, and none can be started. It says what to do about it. */
+export class ServerMissing extends Data.TaggedError("ServerMissing")<{ readonly reason: string }> {
+  override get message(): string {
+    return this.reason
+  }
+}
+
+/** A user and group to run as; `undefined` is this process's own. */
+export interface User {
+  readonly uid: number
+  readonly gid: number
+}
+
+/** A program that runs, and can be ended and started again in the same folder and on the same port. */
+export interface Program {
+  readonly port: number
+  readonly folder: string
+  /** Ends the process with a signal and waits until it has gone. */
+  readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
+  /** Sends a signal and waits for nothing. */
+  readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
+  /** Starts it again after it ended, and waits until it is ready. */
+  readonly start: Effect.Effect<void, ServerMissing>
+}
+
+/** The first file of these names, in folders that are looked through in order. */
+export const findBinary = (
+  names: ReadonlyArray<string>,
+  folders: ReadonlyArray<string> = []
+): string | undefined => {
+  const path = (process.env["PATH"] ?? "").split(delimiter)
+  const places = [...folders, ...path, "/usr/local/bin", "/usr/local/sbin", "/usr/sbin", "/opt/homebrew/bin"]
+  return places.flatMap((folder) => names.map((name) => join(folder, name))).find(isExecutable)
+}
+
+/** The folders below another one, newest version first. */
+export const versionsIn = (folder: string, inner: string): ReadonlyArray<string> => {
+  try {
+    return readdirSync(folder)
+      .toSorted((left, right) => right.localeCompare(left, "en", { numeric: true }))
+      .map((version) => join(folder, version, inner))
+  } catch {
+    return []
+  }
+}
+
+/** Somebody who is not root: servers refuse to run as root. */
+export const unprivileged = (names: ReadonlyArray<string>): User | undefined => {
+  if (process.getuid?.() !== 0) return undefined
+  for (const name of names) {
+    try {
+      const id = (flag: string) => Number(execFileSync("id", [flag, name], { stdio: ["ignore", "pipe", "ignore"] }))
+      return { uid: id("-u"), gid: id("-g") }
+    } catch {
+      // no such user here
+    }
+  }
+  return undefined
+}
+
+/** A folder that goes with the scope. */
+export const folderFor = (user: User | undefined, name: string): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const folder = mkdtempSync(join(tmpdir(), `taskforge-${name}-`))
+      if (user !== undefined) chownSync(folder, user.uid, user.gid)
+      return folder
+    }),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+  )
+
+/** A port that nobody listens on now. */
+const freePort: Effect.Effect<number> = Effect.callback((resume) => {
+  const server = createServer().listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
+
+/** Starts a program and waits until it is ready. */
+export const run = Effect.fnUntraced(function*(options: {
+  readonly binary: string
+  readonly args: (port: number, folder: string) => ReadonlyArray<string>
+  readonly folder: string
+  readonly user: User | undefined
+  /** Ends it as soon as its scope closes. */
+  readonly stopSignal: NodeJS.Signals
+  readonly isReady: (port: number) => Effect.Effect<unknown, unknown>
+}): Effect.fn.Return<Program, ServerMissing, Scope.Scope> {
+  const { binary, folder, user } = options
+  const port = yield* freePort
+  let child: ChildProcess | undefined
+  let output = ""
+
+  const launch = Effect.sync(() => {
+    output = ""
+    const started = spawn(binary, options.args(port, folder), {
+      cwd: folder,
+      stdio: ["ignore", "pipe", "pipe"],
+      ...user
+    })
+    for (const stream of [started.stdout, started.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        output = (output + text).slice(-4000)
+      })
+    }
+    const endWithUs = () => started.kill(options.stopSignal)
+    process.once("exit", endWithUs)
+    started.once("exit", () => process.off("exit", endWithUs))
+    started.once("error", (cause) => {
+      output += String(cause)
+    })
+    child = started
+  })
+
+  const start = Effect.andThen(
+    launch,
+    Effect.suspend(() => options.isReady(port)).pipe(
+      Effect.retry({ schedule: Schedule.spaced("50 millis"), while: () => isAlive(child) }),
+      Effect.timeout("30 seconds"),
+      Effect.mapError((cause) => new ServerMissing({ reason: `${binary} did not start: ${output || String(cause)}` })),
+      Effect.asVoid
+    )
+  )
+
+  const kill = (signal: NodeJS.Signals): Effect.Effect<void> =>
+    Effect.callback<void>((resume) => {
+      const ending = child
+      if (ending === undefined || !isAlive(ending)) return resume(Effect.void)
+      ending.once("exit", () => resume(Effect.void))
+      ending.kill(signal)
+    })
+
+  yield* Effect.addFinalizer(() =>
+    kill(options.stopSignal).pipe(
+      Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => kill("SIGKILL") })
+    )
+  )
+  yield* start
+  return { port, folder, kill, signal: (signal) => Effect.sync(() => void child?.kill(signal)), start }
+})
+
+const isAlive = (child: ChildProcess | undefined): boolean =>
+  child?.pid !== undefined && child.exitCode === null && child.signalCode === null
+
+const isExecutable = (path: string): boolean => {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
