@@ -1,3 +1,4 @@
+export * as ApiKeys from "./access/ApiKeys.ts"
 export * as Engine from "./engine/Engine.ts"
 export * as Errors from "./domain/Errors.ts"
 export * as Task from "./Task.ts"

@@ -26,12 +26,13 @@ const table: ImportTable = {
     "config": ["domain"],
     "handlers": library,
     "testing": [...library, "store/memory"],
+    "access": ["domain", "store"],
     "http/api": ["domain"],
-    "http": [...library, "handlers", "http/api"],
+    "http": [...library, "access", "handlers", "http/api"],
     "dashboard": [...library, "http/api"],
-    "server": [...library, ...drivers, "config", "handlers", "http/api", "http", "dashboard"],
-    "cli": [...library, ...drivers, "config", "handlers", "http/api", "http", "server"],
-    "index.ts": [...library, "store/memory", "handlers"],
+    "server": [...library, ...drivers, "access", "config", "handlers", "http/api", "http", "dashboard"],
+    "cli": [...library, ...drivers, "access", "config", "handlers", "http/api", "http", "server"],
+    "index.ts": [...library, "access", "store/memory", "handlers"],
     "main.ts": ["server"]
   },
   packages: {

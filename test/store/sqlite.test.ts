@@ -1,5 +1,6 @@
 import { TestClock } from "effect/testing"
 import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
+import { apiKeys } from "./conformance/apiKeys.ts"
 import { type Driver, suite } from "./conformance/suite.ts"
 import { model } from "./model/property.ts"
 
@@ -10,3 +11,4 @@ const driver: Driver = {
 
 suite("The SQLite store", driver)
 model("The SQLite store", driver, { runs: 800 })
+apiKeys("The SQLite store", SqliteStore.layer({ path: ":memory:" }))

@@ -94,7 +94,18 @@ CREATE TABLE paused_queue (queue TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE setting (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `
 
-const migrations: ReadonlyArray<string> = [first]
+/** API keys: hashes of secrets, never the secrets. */
+const apiKeys = `
+CREATE TABLE api_key (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  role TEXT NOT NULL,
+  hash TEXT NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+`
+
+const migrations: ReadonlyArray<string> = [first, apiKeys]
 
 /** The layout that this version of the driver reads and writes. */
 export const latest = migrations.length

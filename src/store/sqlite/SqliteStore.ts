@@ -4,16 +4,18 @@
  * One process writes at a time and two or more may share the file: what one of them stores, the others find when
  * they poll. The notifier reaches this process only.
  */
-import { Clock, Config, type Context, Effect, Layer, type Scope } from "effect"
+import { Clock, Config, Context, Effect, Layer, type Scope } from "effect"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
+import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import { type StoreSettings, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import * as Database from "./Database.ts"
 import * as Enqueue from "./Enqueue.ts"
+import * as Keys from "./Keys.ts"
 import * as Operate from "./Operate.ts"
 import * as Prune from "./Prune.ts"
 import * as Read from "./Read.ts"
@@ -32,8 +34,11 @@ export interface Options extends StoreSettings {
   readonly synchronous?: Database.Synchronous | undefined
 }
 
+/** What the driver provides. */
+export type Services = TaskStore | Notifier | KeyStore
+
 /**
- * A durable store in one file, with a notifier beside it.
+ * A durable store in one file, with a notifier and API keys beside it.
  *
  * @example
  * ```ts
@@ -42,18 +47,18 @@ export interface Options extends StoreSettings {
  * const StoreLive = SqliteStore.layer({ path: "data/tasks.db" })
  * ```
  */
-export const layer = (options: Options): Layer.Layer<TaskStore | Notifier, StoreError | StoreIncompatible> =>
-  Layer.merge(Layer.effect(TaskStore, make(options)), Notifier.layerMemory)
+export const layer = (options: Options): Layer.Layer<Services, StoreError | StoreIncompatible> =>
+  Layer.merge(Layer.effectContext(make(options)), Notifier.layerMemory)
 
 /** The same with options from configuration. */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<TaskStore | Notifier, StoreError | StoreIncompatible | Config.ConfigError> =>
+): Layer.Layer<Services, StoreError | StoreIncompatible | Config.ConfigError> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 const make = Effect.fnUntraced(function*(
   options: Options
-): Effect.fn.Return<Context.Service.Shape<typeof TaskStore>, StoreError | StoreIncompatible, Scope.Scope> {
+): Effect.fn.Return<Context.Context<Exclude<Services, Notifier>>, StoreError | StoreIncompatible, Scope.Scope> {
   const { path } = options
   const capacity = options.capacity ?? defaultCapacity
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
@@ -62,7 +67,8 @@ const make = Effect.fnUntraced(function*(
   const database = yield* Database.open(path, synchronous, headStartMs)
 
   const tally = new Tally(database)
-  const { read, write, writeShared, writeVolatile } = yield* Writer.make(database, path, clock, tally, synchronous)
+  const writer = yield* Writer.make(database, path, clock, tally, synchronous)
+  const { read, write, writeShared, writeVolatile } = writer
   const tasks = Task.make(database, headStartMs)
   const enqueue = Enqueue.make(database, capacity, headStartMs)
   const claim = Claim.make(database)
@@ -71,7 +77,7 @@ const make = Effect.fnUntraced(function*(
   const prune = Prune.make(database)
   const queries = Read.make(database, tasks)
 
-  return TaskStore.of({
+  const taskStore = TaskStore.of({
     enqueue: (groups) => writeShared("enqueue", enqueue, groups),
     claim: (request) => writeVolatile("claim", (transaction) => claim(transaction, request)),
     extend: (leases, leaseForMs) =>
@@ -93,4 +99,5 @@ const make = Effect.fnUntraced(function*(
       return tally.counts(capacity)
     })
   })
+  return Context.make(TaskStore, taskStore).pipe(Context.add(KeyStore, Keys.make(database, writer)))
 })

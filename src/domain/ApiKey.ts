@@ -1,0 +1,38 @@
+/** Who may use a server over HTTP: keys with roles. */
+import { Schema } from "effect"
+
+/**
+ * What a key may do; each role includes the ones before it.
+ *
+ * - `read`: look at tasks, events, workers and metrics
+ * - `write`: create, cancel, retry and remove tasks
+ * - `admin`: stop and resume queues
+ */
+export const Role = Schema.Literals(["read", "write", "admin"])
+
+/** See the {@link Role} schema. */
+export type Role = typeof Role.Type
+
+/** Whether a role is enough for something that needs another one. */
+export const allows = (role: Role, needed: Role): boolean =>
+  Role.literals.indexOf(role) >= Role.literals.indexOf(needed)
+
+/** A key as people see it. Its secret is shown once, when it is made, and is stored nowhere. */
+export interface ApiKey {
+  /** The public part of the secret: names the key in logs and commands. */
+  readonly id: string
+  /** Who or what uses it. */
+  readonly name: string
+  readonly role: Role
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number
+}
+
+/** A key as it is stored: what its secret hashes to, and not the secret. */
+export interface StoredKey extends ApiKey {
+  /** SHA-256 of the secret, in hexadecimal. */
+  readonly hash: string
+}
+
+/** What {@link StoredKey} is made of; the store adds the time. */
+export type NewKey = Omit<StoredKey, "createdAt">
