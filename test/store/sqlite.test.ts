@@ -1,6 +1,7 @@
 import { TestClock } from "effect/testing"
 import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
 import { apiKeys } from "./conformance/apiKeys.ts"
+import { instances } from "./conformance/instances.ts"
 import { type Driver, suite } from "./conformance/suite.ts"
 import { model } from "./model/property.ts"
 
@@ -12,3 +13,4 @@ const driver: Driver = {
 suite("The SQLite store", driver)
 model("The SQLite store", driver, { runs: 800 })
 apiKeys("The SQLite store", SqliteStore.layer({ path: ":memory:" }))
+instances("The SQLite store", { layer: SqliteStore.layer({ path: ":memory:" }), advance: TestClock.adjust })

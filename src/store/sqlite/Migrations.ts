@@ -105,7 +105,25 @@ CREATE TABLE api_key (
 ) STRICT, WITHOUT ROWID;
 `
 
-const migrations: ReadonlyArray<string> = [first, apiKeys]
+const instances = `
+-- who shares the file, forgotten when they have given no sign of life for too long
+CREATE TABLE instance (
+  id TEXT PRIMARY KEY,
+  started_at INTEGER NOT NULL,
+  seen_at INTEGER NOT NULL,
+  alive_until INTEGER NOT NULL,
+  about TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- who does the chores that should run once
+CREATE TABLE lead (
+  chore TEXT PRIMARY KEY,
+  instance TEXT NOT NULL,
+  held_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+`
+
+const migrations: ReadonlyArray<string> = [first, apiKeys, instances]
 
 /** The layout that this version of the driver reads and writes. */
 export const latest = migrations.length

@@ -8,13 +8,16 @@ import { Clock, Config, Context, Effect, Layer, type Scope } from "effect"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
+import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
+import type { StoreServices } from "../StoreServices.ts"
 import { type StoreSettings, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import * as Database from "./Database.ts"
 import * as Enqueue from "./Enqueue.ts"
+import * as Instances from "./Instances.ts"
 import * as Keys from "./Keys.ts"
 import * as Operate from "./Operate.ts"
 import * as Prune from "./Prune.ts"
@@ -34,11 +37,8 @@ export interface Options extends StoreSettings {
   readonly synchronous?: Database.Synchronous | undefined
 }
 
-/** What the driver provides. */
-export type Services = TaskStore | Notifier | KeyStore
-
 /**
- * A durable store in one file, with a notifier and API keys beside it.
+ * A durable store in one file, with a notifier, instances and API keys beside it.
  *
  * @example
  * ```ts
@@ -47,18 +47,18 @@ export type Services = TaskStore | Notifier | KeyStore
  * const StoreLive = SqliteStore.layer({ path: "data/tasks.db" })
  * ```
  */
-export const layer = (options: Options): Layer.Layer<Services, StoreError | StoreIncompatible> =>
+export const layer = (options: Options): Layer.Layer<StoreServices, StoreError | StoreIncompatible> =>
   Layer.merge(Layer.effectContext(make(options)), Notifier.layerMemory)
 
 /** The same with options from configuration. */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<Services, StoreError | StoreIncompatible | Config.ConfigError> =>
+): Layer.Layer<StoreServices, StoreError | StoreIncompatible | Config.ConfigError> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 const make = Effect.fnUntraced(function*(
   options: Options
-): Effect.fn.Return<Context.Context<Exclude<Services, Notifier>>, StoreError | StoreIncompatible, Scope.Scope> {
+): Effect.fn.Return<Context.Context<Exclude<StoreServices, Notifier>>, StoreError | StoreIncompatible, Scope.Scope> {
   const { path } = options
   const capacity = options.capacity ?? defaultCapacity
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
@@ -99,5 +99,8 @@ const make = Effect.fnUntraced(function*(
       return tally.counts(capacity)
     })
   })
-  return Context.make(TaskStore, taskStore).pipe(Context.add(KeyStore, Keys.make(database, writer)))
+  return Context.make(TaskStore, taskStore).pipe(
+    Context.add(InstanceStore, Instances.make(database, writer, clock)),
+    Context.add(KeyStore, Keys.make(database, writer))
+  )
 })

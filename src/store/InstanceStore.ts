@@ -1,0 +1,73 @@
+/**
+ * Who shares the store: the instances that are alive and what they run, and leases for chores that should run once.
+ *
+ * Rules that the conformance suite proves for each driver:
+ *
+ * - A driver reads its own clock, as for `TaskStore`: durations go in, absolute times come out, whole milliseconds.
+ * - Boundaries are inclusive: when the time that a beat keeps an instance has passed, it is gone, and so is a lead.
+ * - A lead has one holder at a time. The holder renews it, anybody takes one that ran out or was given up.
+ * - Nothing here guards a task: claim numbers do. A former leader that stood still may be in the middle of its chore
+ *   while the next one begins, so a chore must be harmless when two do it; a lead only spares the work.
+ */
+import { Context, type Effect } from "effect"
+import type { StoreError } from "../domain/Errors.ts"
+
+/** A task that an instance runs. */
+export interface RunningTask {
+  /** The number of the worker in its instance. */
+  readonly worker: number
+  readonly id: string
+  readonly type: string
+  /** How long it had run when the instance said so, in milliseconds. */
+  readonly forMs: number
+}
+
+/** A sign of life: what an instance says about itself. */
+export interface Beat {
+  /** Unique among all that run. */
+  readonly id: string
+  readonly host: string
+  readonly pid: number
+  readonly version: string
+  /** How long it has been up, in milliseconds. */
+  readonly upForMs: number
+  /** Tasks that it runs at the same time. */
+  readonly capacity: number
+  /** The lanes that it works on. */
+  readonly queues: ReadonlyArray<string>
+  /** The types that it handles. */
+  readonly types: ReadonlyArray<string>
+  readonly running: ReadonlyArray<RunningTask>
+}
+
+/** A living instance. */
+export interface InstanceRecord extends Omit<Beat, "upForMs"> {
+  /** The store's clock, worked out at the first beat and then kept. */
+  readonly startedAt: number
+  /** When it gave its last sign of life. */
+  readonly seenAt: number
+  /** The chores whose lease it holds, in alphabetical order. */
+  readonly leads: ReadonlyArray<string>
+}
+
+/** The living instances, oldest first, then by id. */
+export interface Roll {
+  readonly instances: ReadonlyArray<InstanceRecord>
+  /** The store's clock. */
+  readonly now: number
+}
+
+/** Where instances meet. Implemented by drivers, beside `TaskStore`. */
+export class InstanceStore extends Context.Service<InstanceStore, {
+  /** Records a sign of life. The instance is listed for `keepForMs` from now on. */
+  readonly beat: (beat: Beat, keepForMs: number) => Effect.Effect<void, StoreError>
+  /** Takes an instance off the list and gives up its leads. */
+  readonly leave: (id: string) => Effect.Effect<void, StoreError>
+  /** Those that are alive. */
+  readonly list: Effect.Effect<Roll, StoreError>
+  /**
+   * Takes the lease of a chore for `forMs`, or renews it; answers whether the instance holds it now. It need not be
+   * listed.
+   */
+  readonly lead: (chore: string, id: string, forMs: number) => Effect.Effect<boolean, StoreError>
+}>()("taskforge/store/InstanceStore") {}

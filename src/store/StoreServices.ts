@@ -1,0 +1,7 @@
+import type { InstanceStore } from "./InstanceStore.ts"
+import type { KeyStore } from "./KeyStore.ts"
+import type { Notifier } from "./Notifier.ts"
+import type { TaskStore } from "./TaskStore.ts"
+
+/** What the layer of a storage driver provides. */
+export type StoreServices = TaskStore | Notifier | InstanceStore | KeyStore

@@ -1,0 +1,70 @@
+/**
+ * The instances that share the file. What they say of themselves is kept as one JSON text: nobody searches in it.
+ */
+import type { Clock, Context } from "effect"
+import type { DatabaseSync } from "node:sqlite"
+import type { Beat, InstanceRecord, InstanceStore, Roll } from "../InstanceStore.ts"
+import { prepare } from "./Statement.ts"
+import type { Writer } from "./Writer.ts"
+
+/** Prepares the operations. None waits for the disk: after a power failure nobody is alive anyway. */
+export const make = (
+  database: DatabaseSync,
+  writer: Writer,
+  clock: Clock.Clock
+): Context.Service.Shape<typeof InstanceStore> => {
+  const forget = prepare(database, "DELETE FROM instance WHERE alive_until <= ?")
+  const record = prepare(
+    database,
+    `INSERT INTO instance (id, started_at, seen_at, alive_until, about) VALUES (?1, ?2, ?3, ?4, ?5)
+      ON CONFLICT (id) DO UPDATE SET seen_at = ?3, alive_until = ?4, about = ?5`
+  )
+  const remove = prepare(database, "DELETE FROM instance WHERE id = ?")
+  const giveUp = prepare(database, "DELETE FROM lead WHERE instance = ?")
+  const take = prepare<[instance: string]>(
+    database,
+    `INSERT INTO lead (chore, instance, held_until) VALUES (?1, ?2, ?3)
+      ON CONFLICT (chore) DO UPDATE SET instance = ?2, held_until = ?3 WHERE instance = ?2 OR held_until <= ?4
+      RETURNING instance`
+  )
+  const alive = prepare<[id: string, startedAt: number, seenAt: number, about: string]>(
+    database,
+    "SELECT id, started_at, seen_at, about FROM instance WHERE alive_until > ? ORDER BY started_at, id"
+  )
+  const held = prepare<[instance: string, chore: string]>(
+    database,
+    "SELECT instance, chore FROM lead WHERE held_until > ? ORDER BY chore"
+  )
+
+  const beat = ({ id, upForMs, ...about }: Beat, keepForMs: number, now: number): void => {
+    forget.run(now)
+    record.run(id, now - upForMs, now, now + keepForMs, JSON.stringify(about))
+  }
+
+  const leave = (id: string): void => {
+    remove.run(id)
+    giveUp.run(id)
+  }
+
+  const list = (now: number): Roll => {
+    const leads = held.all(now)
+    return {
+      now,
+      instances: alive.all(now).map(([id, startedAt, seenAt, about]) => ({
+        ...(JSON.parse(about) as Omit<InstanceRecord, "id" | "startedAt" | "seenAt" | "leads">),
+        id,
+        startedAt,
+        seenAt,
+        leads: leads.flatMap(([instance, chore]) => instance === id ? [chore] : [])
+      }))
+    }
+  }
+
+  return {
+    beat: (about, keepForMs) => writer.writeVolatile("beat", ({ now }) => beat(about, keepForMs, now)),
+    leave: (id) => writer.writeVolatile("leave", () => leave(id)),
+    list: writer.read("list the instances", () => list(clock.currentTimeMillisUnsafe())),
+    lead: (chore, id, forMs) =>
+      writer.writeVolatile("lead", ({ now }) => take.get(chore, id, now + forMs, now) !== undefined)
+  }
+}
