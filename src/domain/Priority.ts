@@ -18,7 +18,8 @@ export const normal = names.normal
 /** A stored priority: an integer from 0 to 9. */
 const Priority = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 9 }))
 
-const PriorityName = Schema.Literals(["low", "normal", "high", "critical", "urgent"])
+/** The names that may stand for a number. */
+export const PriorityName = Schema.Literals(["low", "normal", "high", "critical", "urgent"])
 
 /** Reads a name or a number and always writes the number. */
 export const PriorityFromInput = Schema.Union([

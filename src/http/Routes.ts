@@ -6,6 +6,7 @@ import * as DocsPage from "./DocsPage.ts"
 import * as FirstPage from "./FirstPage.ts"
 import * as MethodNotAllowed from "./MethodNotAllowed.ts"
 import * as MetricsPage from "./MetricsPage.ts"
+import * as OlderRoutes from "./OlderRoutes.ts"
 import * as OpenApiDocument from "./OpenApiDocument.ts"
 import * as RequestBoundary from "./RequestBoundary.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
@@ -16,7 +17,7 @@ import * as TasksHandlers from "./TasksHandlers.ts"
 /** The API and the pages beside it. */
 export const layer = Layer.mergeAll(
   HttpApiBuilder.layer(Api).pipe(
-    Layer.provide([TasksHandlers.layer, SystemHandlers.layer]),
+    Layer.provide([TasksHandlers.layer, SystemHandlers.layer, OlderRoutes.layer]),
     Layer.provide(RequestCheckLive.layer)
   ),
   FirstPage.layer,
@@ -24,5 +25,6 @@ export const layer = Layer.mergeAll(
   OpenApiDocument.layer,
   MetricsPage.layer,
   MethodNotAllowed.layer([FirstPage.path, DocsPage.path, OpenApiDocument.path, MetricsPage.path]),
+  OlderRoutes.aliases,
   RequestBoundary.layer
 ).pipe(Layer.provide(SystemStatus.layer))

@@ -16,6 +16,8 @@ const patience: Duration.Duration = Duration.seconds(2)
 export class SystemStatus extends Context.Service<SystemStatus, {
   readonly health: Effect.Effect<HealthJson>
   readonly stats: Effect.Effect<typeof StatsJson.Type, StoreError>
+  /** Workers of this process. */
+  readonly workerCount: Effect.Effect<number>
   readonly workers: Effect.Effect<typeof WorkersJson.Type, StoreError>
   /** The store's counts, or none when it fails or takes too long. */
   readonly counts: Effect.Effect<Option.Option<Counts>>
@@ -94,7 +96,13 @@ export class SystemStatus extends Context.Service<SystemStatus, {
         }
       })
 
-      return SystemStatus.of({ health, stats, workers, counts })
+      return SystemStatus.of({
+        health,
+        stats,
+        workers,
+        workerCount: Effect.map(workerCounts, (workers) => workers?.count ?? 0),
+        counts
+      })
     })
   )
 }

@@ -1,7 +1,7 @@
 /** From posted tasks to submissions: the types are looked up and the payloads checked. */
-import { Effect, Exit } from "effect"
+import { Effect, Exit, type Schema } from "effect"
 import { type InvalidPayload, UnknownTaskType } from "../domain/Errors.ts"
-import { fromJson, type Submission } from "../queue/Submission.ts"
+import { type EnqueueOptions, fromJson, type Submission } from "../queue/Submission.ts"
 import type { NewTaskJson } from "./api/NewTaskJson.ts"
 import type { TaskCatalog } from "./TaskCatalog.ts"
 
@@ -17,6 +17,20 @@ export const toSubmissions = (
     submissions.push(submission.value)
   }
   return Effect.succeed(submissions)
+}
+
+/** A task of a known type, whatever its payload: what does not fit fails in a worker. */
+export const unchecked = (
+  catalog: TaskCatalog["Service"],
+  type: string,
+  payload: Schema.Json | undefined,
+  options: EnqueueOptions
+): Effect.Effect<Submission, UnknownTaskType> => {
+  const definition = catalog.find(type)
+  if (definition === undefined) return Effect.fail(new UnknownTaskType({ type, known: catalog.types, index: 0 }))
+  // A type that takes nothing is encoded as null
+  const nothing = Exit.isSuccess(definition.codec.checkPayload({})) ? {} : null
+  return Effect.succeed({ definition, payload: JSON.stringify(payload === undefined ? nothing : payload), options })
 }
 
 const toSubmission = (

@@ -25,7 +25,7 @@ export const Count = Task.make("count", { payload: { n: Schema.Int }, queue: "nu
 /** Takes nothing. */
 export const Tick = Task.make("tick")
 
-/** What the servers of tests know. */
+/** What the servers of tests know unless they say something else. */
 export const definitions: ReadonlyArray<AnyTaskDefinition> = [Echo, Count, Tick]
 
 /** What the server of a test is made of. */
@@ -34,11 +34,15 @@ export interface Options {
   /** With handlers the server runs tasks; without, it only takes them. */
   readonly handlers?: Layer.Layer<never, never, HandlerRegistry>
   readonly http?: HttpServer.Options
+  /** The types that the server accepts. */
+  readonly definitions?: ReadonlyArray<AnyTaskDefinition>
 }
 
 /** A server on a free port. */
-export const layer = ({ handlers, http, store = MemoryStore.layer() }: Options = {}) => {
-  const server = HttpServer.layer({ port: 0, ...http }).pipe(Layer.provide(TaskCatalog.layer(definitions)))
+export const layer = (
+  { definitions: known = definitions, handlers, http, store = MemoryStore.layer() }: Options = {}
+) => {
+  const server = HttpServer.layer({ port: 0, ...http }).pipe(Layer.provide(TaskCatalog.layer(known)))
   const withClient = Listener.layerTestClient.pipe(
     Layer.provide(FetchHttpClient.layer),
     Layer.provideMerge(server)

@@ -163,6 +163,7 @@ describe("the pages", () => {
     Effect.gen(function*() {
       const document = (yield* expecting(200, get("/openapi.json"))).json as OpenApi.OpenAPISpec
       assert.deepStrictEqual(Object.keys(document.paths).toSorted(), [
+        "/api/metrics",
         "/api/v1/health",
         "/api/v1/stats",
         "/api/v1/tasks",
@@ -170,7 +171,12 @@ describe("the pages", () => {
         "/api/v1/tasks/{id}/cancel",
         "/api/v1/tasks/{id}/retry",
         "/api/v1/workers",
-        "/health"
+        "/health",
+        "/jobs",
+        "/stats",
+        "/status/{id}",
+        "/submit",
+        "/workers"
       ])
       const responses = document.paths["/api/v1/tasks"]?.post?.responses ?? {}
       assert.deepStrictEqual(Object.keys(responses), ["200", "201", "400", "409", "413", "415", "503"])

@@ -1,5 +1,6 @@
 /** The HTTP API: definitions only, for the server and for any client. */
 import { HttpApi, OpenApi } from "effect/http-api"
+import { OlderApi } from "./OlderApi.ts"
 import { RequestCheck } from "./RequestCheck.ts"
 import { SystemApi } from "./SystemApi.ts"
 import { TasksApi } from "./TasksApi.ts"
@@ -15,7 +16,7 @@ import { version } from "./Version.ts"
  * ```
  */
 export class Api extends HttpApi.make("taskforge")
-  .add(TasksApi, SystemApi)
+  .add(TasksApi, SystemApi, OlderApi)
   .middleware(RequestCheck)
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error", errors: "all" })
   .annotate(HttpApi.QueryParseOptions, { onExcessProperty: "error", errors: "all" })

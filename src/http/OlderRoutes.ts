@@ -1,0 +1,148 @@
+/** The routes of earlier designs: thin doors into the same queue. */
+import { Clock, Context, Effect, type Layer, Metric, type Schema } from "effect"
+import { HttpRouter, HttpServerRequest } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import type { TaskRecord } from "../domain/TaskRecord.ts"
+import { isFinished } from "../domain/TaskState.ts"
+import type { EnqueueOptions } from "../queue/Submission.ts"
+import { TaskQueue } from "../queue/TaskQueue.ts"
+import { Api } from "./api/Api.ts"
+import { SystemStatus } from "./SystemStatus.ts"
+import { TaskCatalog } from "./TaskCatalog.ts"
+import * as TaskIntake from "./TaskIntake.ts"
+import { timestamp } from "./TaskView.ts"
+
+/** The type of a job that names none. */
+const defaultType = "default"
+
+/** Handles the endpoints of {@link Api}'s older group. */
+export const layer = HttpApiBuilder.group(
+  Api,
+  "older",
+  Effect.fnUntraced(function*(handlers) {
+    const queue = yield* TaskQueue
+    const catalog = yield* TaskCatalog
+    const status = yield* SystemStatus
+    const figures = yield* makeFigures
+
+    const submit = Effect.fnUntraced(
+      function*(type: string, payload: Schema.Json | undefined, options: EnqueueOptions) {
+        const submission = yield* TaskIntake.unchecked(catalog, type, payload, options)
+        // Without a key there is nothing to conflict with
+        const [accepted] = yield* Effect.catchTag(queue.submit([submission]), "KeyConflict", Effect.die)
+        return accepted!.id
+      }
+    )
+
+    return handlers.handleAll({
+      submitJob: ({ payload, query: { priority, type = defaultType } }) =>
+        Effect.map(
+          submit(type, payload ?? undefined, { priority: priority ?? "normal" }),
+          (id) => ({ job_id: id, status: "submitted" as const })
+        ),
+      olderStats: () =>
+        Effect.map(status.stats, (stats) => ({
+          jobs_submitted: stats.totals.created,
+          jobs_completed: stats.totals.completed,
+          jobs_failed: stats.totals.failed,
+          workers_active: stats.workers_active,
+          queue_size: stats.queue_size,
+          uptime: stats.uptime,
+          total_processed: stats.totals.completed + stats.totals.failed,
+          successful: stats.totals.completed,
+          failed: stats.totals.failed,
+          queue_length: stats.by_status.scheduled + stats.by_status.pending
+        })),
+      olderWorkers: () => Effect.map(status.workerCount, (workers) => ({ workers })),
+      submitTask: ({ payload: { id, payload, type } }) =>
+        Effect.map(
+          submit(type, parsedOrText(payload), { id: id === "" ? undefined : id }),
+          (id) => ({ message: "Task submitted", task_id: id, status: "pending" as const })
+        ),
+      status: ({ params: { id } }) =>
+        queue.get(id).pipe(
+          Effect.map((task) => isFinished(task.state) ? outcome(task) : undefined),
+          Effect.catchTag("TaskNotFound", () => Effect.undefined),
+          Effect.map((found) => found ?? { task_id: id, status: "pending or not found" as const })
+        ),
+      olderMetrics: () => Effect.map(status.stats, figures)
+    })
+  })
+)
+
+/** `/api/tasks` and `/api/workers` are `/api/v1/tasks` and `/api/v1/workers`: the request goes on under that path. */
+export const aliases: Layer.Layer<never, never, HttpRouter.HttpRouter> = HttpRouter.use((router) =>
+  router.addGlobalMiddleware((routes) =>
+    Effect.withFiber((fiber) => {
+      const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
+      if (!aliased.test(request.url)) return routes
+      const canonical = request.modify({ url: `/api/v1${request.url.slice("/api".length)}` })
+      return Effect.provideService(routes, HttpServerRequest.HttpServerRequest, canonical)
+    })
+  )
+)
+
+const aliased = /^\/api\/(?:tasks|workers)(?:[/?#]|$)/
+
+const parsedOrText = (text: string) => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+const outcome = (task: TaskRecord) => {
+  const facts = { task_id: task.id, processed_at: timestamp(task.completedAt ?? task.createdAt) }
+  return task.state === "completed"
+    ? { ...facts, success: true as const, data: task.result === null ? null : JSON.parse(task.result) }
+    : { ...facts, success: false as const, error: task.failure?.message ?? "The task was cancelled" }
+}
+
+/** Rates compare two readings; those that come faster than this share the reading before. */
+const shortestReadingMs = 1000
+
+/** Reads this process's figures beside the stored counts. */
+const makeFigures = Effect.gen(function*() {
+  const clock = yield* Clock.Clock
+  const context = yield* Effect.context<never>()
+  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const cpuMs = () => {
+    const { system, user } = process.cpuUsage()
+    return (system + user) / 1000
+  }
+  let before = { at: now(), ended: 0, cpuMs: cpuMs() }
+  let rates = { tasks: 0, cpu: 0 }
+
+  return (stats: Effect.Success<SystemStatus["Service"]["stats"]>) => {
+    const durations = Metric.snapshotUnsafe(context).flatMap((metric) =>
+      metric.id === "taskforge_task_duration_seconds" && metric.type === "Histogram"
+        ? [{ type: String(metric.attributes?.["type"]), count: metric.state.count, sum: metric.state.sum }]
+        : []
+    )
+    const reading = { at: now(), ended: durations.reduce((sum, { count }) => sum + count, 0), cpuMs: cpuMs() }
+    const passedMs = reading.at - before.at
+    if (passedMs >= shortestReadingMs) {
+      rates = {
+        tasks: (reading.ended - before.ended) / (passedMs / 1000),
+        cpu: (reading.cpuMs - before.cpuMs) / passedMs
+      }
+      before = reading
+    }
+    return {
+      tasks_per_second: rates.tasks,
+      average_duration_ms: Object.fromEntries(
+        durations.map(({ count, sum, type }) => [type, count === 0 ? 0 : (sum / count) * 1000])
+      ),
+      workers: {
+        count: stats.worker_pool,
+        active: stats.workers_active,
+        efficiency: stats.worker_pool === 0 ? 0 : stats.workers_active / stats.worker_pool
+      },
+      tasks: stats.by_status,
+      memory_bytes: process.memoryUsage.rss(),
+      cpu: rates.cpu,
+      uptime: stats.uptime
+    }
+  }
+})
