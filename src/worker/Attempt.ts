@@ -7,7 +7,11 @@ import type { TaskContext } from "./TaskContext.ts"
 export type InterruptReason = "cancelled" | "lost" | "shutdown" | "timeout"
 
 /** Not an error: how `snooze` leaves a handler. */
-export class Snoozed extends Schema.TaggedError<Snoozed>()("Snoozed", { delayMs: Schema.Finite }) {}
+export class Snoozed extends Schema.TaggedError<Snoozed>()("Snoozed", { delayMs: Schema.Finite }) {
+  /** Leaves the handler. */
+  static readonly now = (delay: Duration.Input): Effect.Effect<never> =>
+    Effect.die(new Snoozed({ delayMs: Math.max(0, Math.ceil(Duration.toMillis(delay))) }))
+}
 
 /** One running attempt: the claimed task, the fiber that runs it, and what is known about its end. */
 export class Attempt implements Context.Service.Shape<typeof TaskContext> {
@@ -75,7 +79,7 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
   }
 
   get snooze(): (delay: Duration.Input) => Effect.Effect<never> {
-    return (delay) => Effect.die(new Snoozed({ delayMs: Math.max(0, Math.ceil(Duration.toMillis(delay))) }))
+    return Snoozed.now
   }
 
   /** Ties the attempt to its fiber, which may have been asked to stop while it took its first steps. */

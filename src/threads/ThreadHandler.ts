@@ -1,0 +1,74 @@
+/**
+ * A handler as a thread runs it. It is exported as `handler` from a module of its own, because a thread shares no
+ * memory with the process that started it: it loads the module by itself.
+ *
+ * @example
+ * ```ts
+ * // Mandelbrot.thread.ts
+ * export const handler = ThreadHandler.make(Mandelbrot, ({ width }) => Effect.sync(() => render(width)))
+ * ```
+ */
+import { Cause, Effect, Exit } from "effect"
+import type { AnyTaskDefinition, PlainSchema, TaskDefinition } from "../domain/TaskDefinition.ts"
+import { Snoozed } from "../worker/Attempt.ts"
+import { TaskContext } from "../worker/TaskContext.ts"
+import type { Ending, Job } from "./ThreadMessage.ts"
+
+/** A definition with the code that runs it. */
+export interface ThreadHandler {
+  readonly definition: AnyTaskDefinition
+  readonly run: (payload: unknown) => Effect.Effect<unknown, unknown, TaskContext>
+}
+
+/**
+ * Ties the code to its definition. It may compute for as long as it likes: nothing else runs in its thread. When the
+ * attempt is cancelled, times out or loses its lease, the thread is ended on the spot, so finalizers do not run.
+ */
+export const make = <
+  Type extends string,
+  Payload extends PlainSchema,
+  Success extends PlainSchema,
+  Error extends PlainSchema
+>(
+  definition: TaskDefinition<Type, Payload, Success, Error>,
+  run: (payload: Payload["Type"]) => Effect.Effect<Success["Type"], Error["Type"], TaskContext>
+): ThreadHandler => ({ definition, run: run as ThreadHandler["run"] })
+
+/** Runs a job to its end. It never fails: whatever happens becomes an ending. */
+export const perform = (
+  { definition, run }: ThreadHandler,
+  { attempt, payload }: Job,
+  report: (fraction: number) => Effect.Effect<void>
+): Effect.Effect<Ending> => {
+  const { codec } = definition
+  return codec.decodePayload(payload).pipe(
+    Effect.orDie,
+    Effect.flatMap(run),
+    Effect.flatMap((success) => Effect.orDie(codec.encodeSuccess(success))),
+    Effect.provideService(TaskContext, {
+      ...attempt,
+      progress: report,
+      snooze: Snoozed.now
+    }),
+    Effect.exit,
+    Effect.map((exit) => endingOf(definition, exit))
+  )
+}
+
+const endingOf = ({ codec }: AnyTaskDefinition, exit: Exit.Exit<string, unknown>): Ending => {
+  if (Exit.isSuccess(exit)) return { _tag: "Succeeded", result: exit.value }
+  const defect = exit.cause.reasons.find(Cause.isDieReason)?.defect
+  if (defect instanceof Snoozed) return { _tag: "Snoozed", delayMs: defect.delayMs }
+  const declared = exit.cause.reasons.find(Cause.isFailReason)
+  if (defect === undefined && declared !== undefined) {
+    const encoded = codec.encodeError(declared.error)
+    if (Exit.isSuccess(encoded)) return { _tag: "Failed", error: encoded.value }
+  }
+  return died(defect ?? declared?.error ?? Cause.squash(exit.cause))
+}
+
+/** Anything can be thrown; what crosses the threads is text. */
+export const died = (thrown: unknown): Ending => {
+  const { message, name, stack } = thrown instanceof Error ? thrown : new Error(String(thrown))
+  return { _tag: "Died", name, message, stack }
+}

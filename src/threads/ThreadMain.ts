@@ -1,0 +1,52 @@
+/**
+ * What a thread, or a process in a thread's place, runs: it loads the module of each job and performs it. One job at
+ * a time, as the pool gives it no second one before the first has ended.
+ */
+import { Effect } from "effect"
+import { setPriority } from "node:os"
+import { parentPort } from "node:worker_threads"
+import { died, perform, type ThreadHandler } from "./ThreadHandler.ts"
+import type { Job, Reply } from "./ThreadMessage.ts"
+
+/** Below the thread that serves HTTP and keeps the leases, where the system knows priorities of single threads. */
+const niceness = 10
+
+const post = parentPort === null
+  ? (message: unknown) => process.send?.(message)
+  : (message: unknown) => parentPort!.postMessage(message)
+
+// The messages of effect/workers: [0] ready, [1, reply] back, [0, job] here, [1] close
+const reply = (message: Reply): void => post([1, message])
+
+const report = (fraction: number) => Effect.sync(() => reply({ _tag: "Progress", fraction }))
+
+const load = (module: string): Effect.Effect<ThreadHandler> =>
+  Effect.flatMap(
+    Effect.promise((): Promise<{ readonly handler?: ThreadHandler }> => import(module)),
+    ({ handler }) =>
+      handler === undefined
+        ? Effect.die(new Error(`${module} does not export a handler; make one with ThreadHandler.make`))
+        : Effect.succeed(handler)
+  )
+
+const work = (job: Job): Effect.Effect<void> =>
+  load(job.module).pipe(
+    Effect.flatMap((handler) => perform(handler, job, report)),
+    Effect.catchDefect((defect) => Effect.succeed(died(defect))),
+    Effect.map(reply)
+  )
+
+const receive = (message: readonly [0, Job] | readonly [1]): void => {
+  if (message[0] === 0) Effect.runFork(work(message[1]))
+  else process.exit()
+}
+
+if (process.platform === "linux") setPriority(niceness)
+if (parentPort === null) {
+  process.on("message", receive)
+  // A process in a thread's place ends with its parent
+  process.on("disconnect", () => process.exit())
+} else {
+  parentPort.on("message", receive)
+}
+post([0])

@@ -1,0 +1,38 @@
+/** What a process and its threads tell each other. Values travel as JSON texts, encoded by the definition's schemas. */
+import type { Schema } from "effect"
+
+/** Work for a thread: one attempt. */
+export interface Job {
+  /** The URL of the module that exports `handler`; see `ThreadHandler`. */
+  readonly module: string
+  readonly payload: string
+  readonly attempt: {
+    readonly id: string
+    readonly type: string
+    readonly queue: string
+    readonly attempt: number
+    readonly claim: number
+    readonly worker: number
+  }
+}
+
+/** How far a job is. */
+export interface Progress {
+  readonly _tag: "Progress"
+  readonly fraction: number
+}
+
+/** How a job ended. */
+export type Ending =
+  | { readonly _tag: "Succeeded"; readonly result: string }
+  | { readonly _tag: "Failed"; readonly error: Schema.Json }
+  | { readonly _tag: "Snoozed"; readonly delayMs: number }
+  | {
+    readonly _tag: "Died"
+    readonly name: string
+    readonly message: string
+    readonly stack: string | undefined
+  }
+
+/** A message from a thread. */
+export type Reply = Progress | Ending

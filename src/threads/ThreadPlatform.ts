@@ -1,0 +1,70 @@
+/**
+ * Threads for `effect/workers` that end at once. Node's own platform asks a thread to close and waits 5 s for it, but
+ * one that computes never hears the question, and it would go on with work that nobody wants any more.
+ */
+import { Deferred, Effect, Layer, Scope } from "effect"
+import * as Workers from "effect/workers/Worker"
+import { WorkerError, WorkerReceiveError } from "effect/workers/WorkerError"
+import { type ChildProcess, fork } from "node:child_process"
+import { Worker as WorkerThread } from "node:worker_threads"
+import { moduleBeside } from "./moduleBeside.ts"
+
+/**
+ * `thread` shares the process; `process` is a process of its own, for native code that keeps a thread from ending,
+ * such as a long query in SQLite.
+ */
+export type Isolation = "thread" | "process"
+
+/** What is started, and how. */
+export interface Options {
+  readonly isolation: Isolation
+  /** Heap of one at most, in MiB. */
+  readonly memoryMiB: number
+}
+
+/** Starts threads, or processes in their place. */
+export const layer = (options: Options): Layer.Layer<Workers.WorkerPlatform | Workers.Spawner> =>
+  Layer.merge(
+    Workers.layerSpawner<WorkerThread | ChildProcess>(() => spawn(options)),
+    Layer.sync(Workers.WorkerPlatform, makePlatform)
+  )
+
+const main = moduleBeside(import.meta.url, "ThreadMain")
+
+const spawn = ({ isolation, memoryMiB }: Options): WorkerThread | ChildProcess =>
+  isolation === "thread"
+    ? new WorkerThread(main, { name: "taskforge", resourceLimits: { maxOldGenerationSizeMb: memoryMiB } })
+    : fork(main, { execArgv: [...process.execArgv, `--max-old-space-size=${memoryMiB}`] })
+
+const makePlatform = () =>
+  Workers.makePlatform<WorkerThread | ChildProcess>()({
+    setup: ({ scope, worker }) =>
+      Effect.as(Scope.addFinalizer(scope, terminate(worker)), {
+        worker,
+        postMessage: (message: unknown) => {
+          if (worker instanceof WorkerThread) worker.postMessage(message)
+          else worker.send(message as object)
+        }
+      }),
+    listen: ({ deferred, emit, port: { worker } }) =>
+      Effect.sync(() => {
+        const fail = (message: string, cause?: unknown) =>
+          Deferred.doneUnsafe(
+            deferred,
+            Effect.fail(new WorkerError({ reason: new WorkerReceiveError({ message, cause }) }))
+          )
+        worker.on("message", emit)
+        worker.on("messageerror", (cause) => fail("It sent something that cannot be read", cause))
+        worker.on("error", (cause) => fail(cause instanceof Error ? cause.message : String(cause), cause))
+        worker.on("exit", (code, signal) => fail(`It exited with ${signal ?? `code ${code}`}`))
+      })
+  })
+
+const terminate = (worker: WorkerThread | ChildProcess): Effect.Effect<void> =>
+  worker instanceof WorkerThread
+    ? Effect.promise(() => worker.terminate())
+    : Effect.callback((resume) => {
+      if (worker.exitCode !== null || worker.signalCode !== null) return resume(Effect.void)
+      worker.once("exit", () => resume(Effect.void))
+      worker.kill("SIGKILL")
+    })

@@ -1,0 +1,86 @@
+/**
+ * Worker threads for what computes. JavaScript runs one thing at a time, so a handler that computes for seconds on
+ * end would stop everything else in its process: other tasks, HTTP, and the heartbeat that keeps its own lease.
+ *
+ * ```text
+ * handler ─ job ─► a thread of its own for as long as it takes ─ progress, ending ─► handler
+ * ```
+ *
+ * Threads start when they are needed and end after half a minute without work. One that crashes fails the attempt
+ * that it ran, and the next job gets a new one. Threads never touch the store: progress passes through the process,
+ * which fences it.
+ */
+import { Context, type Duration, Effect, Exit, Layer, Pool, type Scope } from "effect"
+import { availableParallelism } from "node:os"
+import * as Thread from "./Thread.ts"
+import { perform, type ThreadHandler } from "./ThreadHandler.ts"
+import type { Ending, Job } from "./ThreadMessage.ts"
+import * as ThreadPlatform from "./ThreadPlatform.ts"
+
+/** How a pool works. Every field has a default. */
+export interface Options {
+  /** Threads at the same time; jobs beyond that wait for one. Default: as many as there are processors. */
+  readonly size?: number | undefined
+  /** Heap of one at most, in MiB: a job that needs more crashes its thread alone. Default 512. */
+  readonly memoryMiB?: number | undefined
+}
+
+/** How long a thread stays without work. */
+const idleFor: Duration.Input = "30 seconds"
+
+/** The threads of a process. */
+export class ThreadPool extends Context.Service<ThreadPool, {
+  /** Does a job in a thread, which ends at once when this is interrupted. */
+  readonly run: (
+    job: Job,
+    options: {
+      readonly isolation: ThreadPlatform.Isolation
+      readonly report: Thread.Report
+    }
+  ) => Effect.Effect<Ending, Thread.ThreadCrashed>
+}>()("taskforge/threads/ThreadPool") {
+  /** Real threads. */
+  static readonly layer = ({ memoryMiB = 512, size = availableParallelism() }: Options = {}): Layer.Layer<ThreadPool> =>
+    Layer.effect(
+      ThreadPool,
+      Effect.gen(function*() {
+        const pools = {
+          thread: yield* make({ isolation: "thread", memoryMiB }, size),
+          process: yield* make({ isolation: "process", memoryMiB }, size)
+        }
+        return ThreadPool.of({
+          run: (job, { isolation, report }) => runIn(pools[isolation], job, report)
+        })
+      })
+    )
+
+  /** No threads: jobs run where they are asked for. For tests under a simulated clock. */
+  static readonly layerInline: Layer.Layer<ThreadPool> = Layer.succeed(ThreadPool, {
+    run: (job, { report }) =>
+      Effect.flatMap(
+        Effect.promise((): Promise<{ readonly handler: ThreadHandler }> => import(job.module)),
+        ({ handler }) => perform(handler, job, report)
+      )
+  })
+}
+
+type Threads = Pool.Pool<Thread.Thread, Thread.ThreadCrashed>
+
+const make = (options: ThreadPlatform.Options, size: number): Effect.Effect<Threads, never, Scope.Scope> =>
+  Pool.makeWithTTL({
+    acquire: Thread.start.pipe(
+      Effect.mapError(({ message }) => new Thread.ThreadCrashed({ reason: message })),
+      Effect.provide(ThreadPlatform.layer(options))
+    ),
+    min: 0,
+    max: size,
+    timeToLive: idleFor,
+    timeToLiveStrategy: "usage"
+  })
+
+const runIn = (pool: Threads, job: Job, report: Thread.Report) =>
+  Effect.scoped(Effect.flatMap(Pool.get(pool), (thread) =>
+    Effect.onExit(
+      thread.run(job, report),
+      (exit) => Exit.isSuccess(exit) ? Effect.void : Effect.andThen(thread.terminate, Pool.invalidate(pool, thread))
+    )))

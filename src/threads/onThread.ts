@@ -1,0 +1,59 @@
+/**
+ * Puts a handler on worker threads: `Mandelbrot.toLayer(onThread(Mandelbrot, new URL("./Mandelbrot.thread.ts",
+ * import.meta.url)))`, where the module exports `handler`, made with `ThreadHandler.make`.
+ */
+import { Effect } from "effect"
+import type { PlainSchema, TaskDefinition } from "../domain/TaskDefinition.ts"
+import { Snoozed } from "../worker/Attempt.ts"
+import { TaskContext } from "../worker/TaskContext.ts"
+import { ThreadPool } from "./ThreadPool.ts"
+import type { Isolation } from "./ThreadPlatform.ts"
+
+/** How the handler runs. */
+export interface OnThreadOptions {
+  /** Default `thread`. Take `process` for native code that keeps a thread from ending. */
+  readonly isolation?: Isolation | undefined
+}
+
+/** A handler that runs the module's one in a thread of the {@link ThreadPool}. */
+export const onThread = <
+  Type extends string,
+  Payload extends PlainSchema,
+  Success extends PlainSchema,
+  Error extends PlainSchema
+>(
+  definition: TaskDefinition<Type, Payload, Success, Error>,
+  module: URL,
+  { isolation = "thread" }: OnThreadOptions = {}
+) => {
+  const { codec } = definition
+  return Effect.fnUntraced(function*(
+    payload: Payload["Type"]
+  ): Effect.fn.Return<Success["Type"], Error["Type"], ThreadPool | TaskContext> {
+    const threads = yield* ThreadPool
+    const { attempt, claim, id, progress, queue, type, worker } = yield* TaskContext
+    const job = {
+      module: module.href,
+      payload: yield* Effect.orDie(codec.encodePayload(payload)),
+      attempt: { id, type, queue, attempt, claim, worker }
+    }
+    // A crash is the attempt's defect: the policy of the task type knows only declared errors
+    const ending = yield* Effect.orDie(threads.run(job, { isolation, report: progress }))
+    switch (ending._tag) {
+      case "Succeeded":
+        return yield* Effect.orDie(codec.decodeSuccess(ending.result))
+      case "Failed":
+        return yield* Effect.flatMap(Effect.orDie(codec.decodeError(ending.error)), Effect.fail)
+      case "Snoozed":
+        return yield* Snoozed.now(ending.delayMs)
+      case "Died":
+        return yield* Effect.die(thrown(ending))
+    }
+  })
+}
+
+const thrown = ({ message, name, stack }: {
+  readonly name: string
+  readonly message: string
+  readonly stack: string | undefined
+}): Error => Object.assign(new Error(message), { name, stack })
