@@ -1,4 +1,9 @@
+import { globSync } from "node:fs"
+import { basename } from "node:path"
 import { defineConfig } from "rolldown"
+
+/** What threads load: each is an entry of its own, found beside the server under the name that it has in the sources. */
+const ofThreads = globSync(["src/threads/ThreadMain.ts", "src/**/*.thread.ts"])
 
 /**
  * The server in one file: it takes half the memory of the modules it is made of. CommonJS takes 4 MB less than ESM,
@@ -6,10 +11,13 @@ import { defineConfig } from "rolldown"
  * map, which costs 45 MB once `node --enable-source-maps` loads it.
  */
 export default defineConfig({
-  input: { server: "src/main.ts" },
+  input: {
+    server: "src/main.ts",
+    ...Object.fromEntries(ofThreads.map((path) => [basename(path, ".ts"), path]))
+  },
   platform: "node",
   // Optional drivers: loaded on demand, and only where they are installed.
-  external: [/^redis$/, /^@redis\//, /^@effect\/sql-/],
+  external: [/^redis$/, /^@redis\//, /^@effect\/sql-/, /^sharp$/],
   resolve: { conditionNames: ["source", "import", "node", "default"] },
   transform: { define: { "import.meta.env": "undefined" } },
   output: {

@@ -7,6 +7,8 @@ const contracts = ["domain", "store", "observability"]
 const loops = ["queue", "worker", "maintenance"]
 const drivers = ["store/memory", "store/sqlite", "store/postgres", "store/redis"]
 const library = [...contracts, ...loops, "Task.ts", "engine"]
+/** The task types that ship with it, and what they stand on. */
+const work = ["handlers", "threads", "outbound", "files"]
 
 /** Imports point down only. `index.ts` and `main.ts` are imported by nobody. */
 const table: ImportTable = {
@@ -22,17 +24,20 @@ const table: ImportTable = {
     "worker": contracts,
     "maintenance": contracts,
     "Task.ts": [...contracts, "queue", "worker"],
+    "threads": ["domain", "worker"],
+    "outbound": ["domain"],
+    "files": ["domain"],
     "engine": [...contracts, ...drivers, ...loops],
     "config": ["domain"],
-    "handlers": library,
+    "handlers": [...library, ...work],
     "testing": [...library, "store/memory"],
     "access": ["domain", "store"],
     "http/api": ["domain"],
     "http": [...library, "access", "handlers", "http/api"],
     "dashboard": [...library, "http/api"],
-    "server": [...library, ...drivers, "access", "config", "handlers", "http/api", "http", "dashboard"],
-    "cli": [...library, ...drivers, "access", "config", "handlers", "http/api", "http", "server"],
-    "index.ts": [...library, "access", "store/memory", "handlers"],
+    "server": [...library, ...drivers, "access", "config", ...work, "http/api", "http", "dashboard"],
+    "cli": [...library, ...drivers, "access", "config", ...work, "http/api", "http", "server"],
+    "index.ts": [...library, "access", "store/memory", "threads"],
     "main.ts": ["server"]
   },
   packages: {

@@ -28,6 +28,10 @@ export interface Settings {
   readonly keepFinished: Duration.Duration
   readonly keepFailed: Duration.Duration
   readonly maxFinished: number
+  /** Threads for tasks that compute; `undefined` is one per processor. */
+  readonly threads: number | undefined
+  /** Heap of one thread, in MiB. */
+  readonly threadMemory: number
 }
 
 /** Where tasks are kept when nothing is said. */

@@ -159,5 +159,18 @@ export const table = {
     about: "Finished tasks kept at most",
     expected: "a whole number",
     schema: integer(0)
+  }),
+  threads: optional({
+    names: ["TASKFORGE_THREADS"],
+    about: "Threads for tasks that compute, started when needed: as many as there are processors",
+    expected: "a whole number from 1 to 256",
+    schema: integer(1, 256)
+  }),
+  threadMemory: setting({
+    names: ["TASKFORGE_THREAD_MEMORY"],
+    fallback: "512",
+    about: "Heap of one thread at most, in MiB; a task that needs more fails alone",
+    expected: "a whole number from 64 to 65536",
+    schema: integer(64, 65_536)
   })
 } as const

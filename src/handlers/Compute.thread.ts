@@ -8,18 +8,21 @@ import { Compute } from "./Compute.ts"
 const reportEvery = 65_536
 
 /** Runs `compute` in its thread. */
-export const handler = ThreadHandler.make(Compute, Effect.fnUntraced(function*({ n }) {
-  const clock = yield* Clock.Clock
-  const { progress } = yield* TaskContext
-  const startedAt = clock.monotonicTimeNanosUnsafe()
-  let primes = 0
-  for (let candidate = 2; candidate < n; candidate++) {
-    if (isPrime(candidate)) primes++
-    if (candidate % reportEvery === 0) yield* progress(candidate / n)
-  }
-  const nanos = clock.monotonicTimeNanosUnsafe() - startedAt
-  return { primes, took: Duration.millis(Math.round(Number(nanos) / 1e6)) }
-}))
+export const handler = ThreadHandler.make(
+  Compute,
+  Effect.fnUntraced(function*({ n }) {
+    const clock = yield* Clock.Clock
+    const { progress } = yield* TaskContext
+    const startedAt = clock.monotonicTimeNanosUnsafe()
+    let primes = 0
+    for (let candidate = 2; candidate < n; candidate++) {
+      if (isPrime(candidate)) primes++
+      if (candidate % reportEvery === 0) yield* progress(candidate / n)
+    }
+    const nanos = clock.monotonicTimeNanosUnsafe() - startedAt
+    return { primes, took: Duration.millis(Math.round(Number(nanos) / 1e6)) }
+  })
+)
 
 const isPrime = (number: number): boolean => {
   if (number % 2 === 0) return number === 2

@@ -7,13 +7,14 @@ import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import { Compute, ComputeLive } from "./Compute.ts"
 import { Echo, EchoLive } from "./Echo.ts"
 import { Fail, FailLive } from "./Fail.ts"
+import { Primes, PrimesLive } from "./Primes.ts"
 import { Sleep, SleepLive } from "./Sleep.ts"
 
-export { Compute, Echo, Fail, Sleep }
+export { Compute, Echo, Fail, Primes, Sleep }
 export { FailedOnPurpose } from "./Fail.ts"
 
 /** All definitions: what the HTTP API accepts. */
-export const definitions: ReadonlyArray<AnyTaskDefinition> = [Echo, Sleep, Compute, Fail]
+export const definitions: ReadonlyArray<AnyTaskDefinition> = [Echo, Sleep, Compute, Primes, Fail]
 
 /** All handlers. */
-export const layer = Layer.mergeAll(EchoLive, SleepLive, ComputeLive, FailLive)
+export const layer = Layer.mergeAll(EchoLive, SleepLive, ComputeLive, PrimesLive, FailLive)

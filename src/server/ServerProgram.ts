@@ -13,6 +13,7 @@ import * as HttpServer from "../http/HttpServer.ts"
 import { TaskCatalog } from "../http/TaskCatalog.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
 import * as SelectedStore from "./SelectedStore.ts"
+import * as ShippedHandlers from "./ShippedHandlers.ts"
 
 /** Reads the configuration and serves until it is interrupted. */
 export const program = Effect.gen(function*() {
@@ -37,7 +38,7 @@ const server = (settings: Settings.Settings) =>
   )
 
 const engine = (settings: Settings.Settings) =>
-  Engine.layer(Handlers.layer, {
+  Engine.layer(ShippedHandlers.layer(settings), {
     queue: { maxRetries: settings.retryAttempts, pollInterval: settings.pollInterval },
     worker: {
       concurrency: settings.workers,

@@ -39,8 +39,7 @@ export const start: Effect.Effect<
     run: (job, report) =>
       Effect.suspend(() => {
         const ending = Deferred.makeUnsafe<Ending>()
-        onReply = (reply) =>
-          reply._tag === "Progress" ? report(reply.fraction) : Deferred.succeed(ending, reply)
+        onReply = (reply) => reply._tag === "Progress" ? report(reply.fraction) : Deferred.succeed(ending, reply)
         return Effect.andThen(Effect.orDie(worker.send(job)), Effect.raceFirst(Deferred.await(ending), crash))
       }),
     terminate: Fiber.interrupt(listening)

@@ -4,7 +4,7 @@
  */
 import { Effect } from "effect"
 import { setPriority } from "node:os"
-import { parentPort } from "node:worker_threads"
+import { parentPort, Worker } from "node:worker_threads"
 import { died, perform, type ThreadHandler } from "./ThreadHandler.ts"
 import type { Job, Reply } from "./ThreadMessage.ts"
 
@@ -44,9 +44,16 @@ const receive = (message: readonly [0, Job] | readonly [1]): void => {
 if (process.platform === "linux") setPriority(niceness)
 if (parentPort === null) {
   process.on("message", receive)
-  // A process in a thread's place ends with its parent
-  process.on("disconnect", () => process.exit())
+  endWithParent()
 } else {
   parentPort.on("message", receive)
 }
 post([0])
+
+/** A process in a thread's place must not outlive a parent that was killed, even while native code keeps it busy. */
+function endWithParent(): void {
+  const watch =
+    `setInterval(() => { if (process.ppid !== ${process.ppid}) process.kill(${process.pid}, "SIGKILL") }, 1000)`
+  new Worker(watch, { eval: true }).unref()
+  process.on("disconnect", () => process.exit())
+}

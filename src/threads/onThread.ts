@@ -6,8 +6,8 @@ import { Effect } from "effect"
 import type { PlainSchema, TaskDefinition } from "../domain/TaskDefinition.ts"
 import { Snoozed } from "../worker/Attempt.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
-import { ThreadPool } from "./ThreadPool.ts"
 import type { Isolation } from "./ThreadPlatform.ts"
+import { ThreadPool } from "./ThreadPool.ts"
 
 /** How the handler runs. */
 export interface OnThreadOptions {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, type Schema } from "effect"
+import { Duration, Effect, Fiber, Layer, References, Schedule, type Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { InvalidPayload } from "../../src/domain/Errors.ts"
 import * as Engine from "../../src/engine/Engine.ts"
@@ -7,11 +7,19 @@ import * as Handlers from "../../src/handlers/index.ts"
 import { fromJson } from "../../src/queue/Submission.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
+import { ThreadPool } from "../../src/threads/ThreadPool.ts"
 
-const withEngine = Effect.provide(
-  Engine.layer(Handlers.layer, { worker: { lease: "2 seconds" } }).pipe(Layer.provideMerge(MemoryStore.layer())),
-  { local: true }
-)
+const engineWith = (threads: Layer.Layer<ThreadPool>) =>
+  Effect.provide(
+    Engine.layer(Handlers.layer.pipe(Layer.provide(threads)), { worker: { lease: "2 seconds" } }).pipe(
+      Layer.provideMerge(MemoryStore.layer()),
+      Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "None"))
+    ),
+    { local: true }
+  )
+
+const withEngine = engineWith(ThreadPool.layerInline)
+const withThreads = engineWith(ThreadPool.layer())
 
 /** Enqueues JSON as the HTTP API does. */
 const post = Effect.fnUntraced(function*(type: string, payload: Schema.Json) {
@@ -92,16 +100,40 @@ describe("compute", () => {
     })))
 
   it.live("lets other tasks go on, can be stopped, and says how long it took", () =>
-    withEngine(Effect.gen(function*() {
+    withThreads(Effect.gen(function*() {
       const computing = yield* Handlers.Compute.enqueue({ n: 20_000_000 })
+      yield* Effect.repeat(computing.task, {
+        until: ({ progress }) => progress !== null,
+        schedule: Schedule.spaced("20 millis")
+      })
       const echo = yield* Handlers.Echo.enqueue("between")
       assert.strictEqual(yield* echo.result, "between")
-      const { state } = yield* computing.task
-      assert.strictEqual(state, "running")
+      assert.strictEqual((yield* computing.task).state, "running")
       assert.strictEqual(yield* computing.cancel, "requested")
       assert.strictEqual((yield* Effect.flip(computing.result))._tag, "TaskCancelled")
       const { took } = yield* Effect.flatMap(Handlers.Compute.enqueue({ n: 500_000 }), (handle) => handle.result)
       assert.isAbove(Duration.toMillis(took), 0)
+    })))
+})
+
+describe("primes", () => {
+  it.effect("counts them and knows the largest", () =>
+    withEngine(Effect.gen(function*() {
+      const cases = [
+        [0, 0, null],
+        [2, 0, null],
+        [3, 1, 2],
+        [4, 2, 3],
+        [100, 25, 97],
+        [65_537, 6542, 65_521],
+        [65_538, 6543, 65_537],
+        [10_000_000, 664_579, 9_999_991]
+      ] as const
+      for (const [below, count, largest] of cases) {
+        assert.deepStrictEqual(yield* resultOf("primes", { below }), { count, largest }, `below ${below}`)
+      }
+      assert.deepStrictEqual(yield* resultOf("primes", {}), { count: 78_498, largest: 999_983 })
+      for (const below of [-1, 1.5, 1e12, "10"]) yield* isRefused("primes", { below })
     })))
 })
 

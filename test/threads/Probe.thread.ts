@@ -1,0 +1,31 @@
+import { Duration, Effect } from "effect"
+import { isMainThread, threadId } from "node:worker_threads"
+import * as ThreadHandler from "../../src/threads/ThreadHandler.ts"
+import { TaskContext } from "../../src/worker/TaskContext.ts"
+import { Probe, ProbeFailed } from "./Probe.ts"
+
+export const handler = ThreadHandler.make(
+  Probe,
+  Effect.fnUntraced(function*({ act }) {
+    const { attempt, progress, snooze } = yield* TaskContext
+    yield* progress(0.5)
+    switch (act) {
+      case "fail":
+        return yield* new ProbeFailed({ fact: 42 })
+      case "throw":
+        throw new TypeError("thrown in the thread")
+      case "spin":
+        for (;;) continue
+      case "exit":
+        return process.exit(7)
+      case "exhaust": {
+        const kept: Array<Array<number>> = []
+        for (;;) kept.push(Array.from({ length: 100_000 }, (_, index) => index + 0.5))
+      }
+      case "snooze":
+        if (attempt === 1) return yield* snooze("1 milli")
+    }
+    const thread = act === "unfit" ? 0.5 : threadId
+    return { thread, isMain: isMainThread, attempt, at: Duration.seconds(attempt) }
+  })
+)

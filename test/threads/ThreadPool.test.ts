@@ -1,0 +1,137 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Layer, References, Schedule } from "effect"
+import * as Engine from "../../src/engine/Engine.ts"
+import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
+import { onThread } from "../../src/threads/onThread.ts"
+import type { Isolation } from "../../src/threads/ThreadPlatform.ts"
+import { type Options, ThreadPool } from "../../src/threads/ThreadPool.ts"
+import { Probe, ProbeFailed } from "./Probe.ts"
+
+const module = new URL("./Probe.thread.ts", import.meta.url)
+
+const quiet = Layer.succeed(References.MinimumLogLevel, "None")
+
+/** A real engine with real threads. */
+const withThreads = (options: Options & { readonly isolation?: Isolation } = {}) =>
+  Effect.provide(
+    Engine.layer(
+      Probe.toLayer(onThread(Probe, module, options)).pipe(Layer.provide(ThreadPool.layer({ size: 1, ...options }))),
+      { shutdown: "2 seconds", worker: { lease: "2 seconds" } }
+    ).pipe(Layer.provideMerge(MemoryStore.layer()), Layer.provideMerge(quiet)),
+    { local: true }
+  )
+
+type Act = (typeof Probe)["payload"]["Type"]["act"]
+
+const resultOf = (act: Act) => Effect.flatMap(Probe.enqueue({ act }), (handle) => handle.result)
+
+/** A task whose thread has begun to spin. */
+const spinning = Effect.fnUntraced(function*(timeout?: Duration.Input) {
+  const handle = yield* Probe.enqueue({ act: "spin" }, { timeout })
+  yield* handle.task.pipe(
+    Effect.repeat({ until: ({ progress }) => progress === 0.5, schedule: Schedule.spaced("20 millis") }),
+    Effect.timeout("10 seconds")
+  )
+  return handle
+})
+
+describe.each(["thread", "process"] as const)("a handler in a %s of its own", (isolation) => {
+  it.live("gives its result, through the schemas", () =>
+    Effect.gen(function*() {
+      const first = yield* resultOf("answer")
+      assert.strictEqual(first.isMain, isolation === "process")
+      assert.strictEqual(first.attempt, 1)
+      assert.isTrue(Duration.isDuration(first.at))
+      assert.strictEqual((yield* resultOf("answer")).thread, first.thread, "an idle thread is used again")
+    }).pipe(withThreads({ isolation })))
+
+  it.live("is stopped in the middle of a computation when its task is cancelled", () =>
+    Effect.gen(function*() {
+      const handle = yield* spinning()
+      assert.strictEqual(yield* handle.cancel, "requested")
+      assert.strictEqual((yield* Effect.flip(handle.result))._tag, "TaskCancelled")
+      // The only place is free again, so the thread is gone
+      assert.strictEqual((yield* resultOf("answer")).attempt, 1)
+    }).pipe(withThreads({ isolation })))
+
+  it.live("fails one attempt when it crashes, and is replaced", () =>
+    Effect.gen(function*() {
+      const waiting = yield* Effect.forkChild(resultOf("exit"))
+      const behind = yield* Effect.forkChild(resultOf("answer"))
+      const error = yield* Effect.flip(Fiber.join(waiting))
+      assert.strictEqual(error._tag, "TaskDefect")
+      assert.match(error.message, /The thread that ran the task ended: It exited with code 7/)
+      assert.strictEqual((yield* Fiber.join(behind)).attempt, 1)
+    }).pipe(withThreads({ isolation })))
+})
+
+describe("a handler on a thread", () => {
+  it.live("is stopped when its time is up", () =>
+    Effect.gen(function*() {
+      const handle = yield* Probe.enqueue({ act: "spin" }, { timeout: "1 second" })
+      assert.strictEqual((yield* Effect.flip(handle.result))._tag, "TaskTimedOut")
+      assert.strictEqual((yield* resultOf("answer")).attempt, 1)
+    }).pipe(withThreads()))
+
+  it.live("that needs too much memory brings down itself alone", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(resultOf("exhaust"))
+      assert.strictEqual(error._tag, "TaskDefect")
+      assert.match(error.message, /memory limit/)
+      assert.strictEqual((yield* resultOf("answer")).attempt, 1)
+    }).pipe(withThreads({ memoryMiB: 64 })), 30_000)
+
+  it.live("fails with its declared error", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(resultOf("fail"))
+      assert.instanceOf(error, ProbeFailed)
+      assert.strictEqual(error.fact, 42)
+    }).pipe(withThreads()))
+
+  it.live("fails with what it throws, and where that was", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(resultOf("throw"))
+      assert(error._tag === "TaskDefect")
+      assert.strictEqual(error.failure.tag, "TypeError")
+      assert.strictEqual(error.failure.message, "thrown in the thread")
+      assert.match(error.failure.stack ?? "", /Probe\.thread\.ts/)
+    }).pipe(withThreads()))
+
+  it.live("fails when its result does not fit", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Effect.flip(resultOf("unfit")))._tag, "TaskDefect")
+    }).pipe(withThreads()))
+
+  it.live("may end its attempt and run again later", () =>
+    Effect.gen(function*() {
+      const handle = yield* Probe.enqueue({ act: "snooze" })
+      yield* Effect.repeat(handle.task, { until: ({ claims }) => claims > 2, schedule: Schedule.spaced("20 millis") })
+      assert.strictEqual((yield* handle.task).failures, 0)
+      yield* handle.cancel
+    }).pipe(withThreads()))
+
+  it.live("waits for a thread when all are busy, and a shutdown stops the one that computes", () =>
+    Effect.gen(function*() {
+      const [one, other] = [yield* spinning(), yield* Probe.enqueue({ act: "answer" })]
+      yield* Effect.sleep("100 millis")
+      assert.isNull((yield* other.task).progress)
+      yield* one.cancel
+      assert.strictEqual((yield* other.result).attempt, 1)
+      yield* spinning()
+    }).pipe(withThreads()))
+})
+
+describe("a handler that runs inline, as in tests", () => {
+  it.live("does the same without threads", () =>
+    Effect.gen(function*() {
+      assert.isTrue((yield* resultOf("answer")).isMain)
+      assert.instanceOf(yield* Effect.flip(resultOf("fail")), ProbeFailed)
+    }).pipe(
+      Effect.provide(
+        Engine.layer(Probe.toLayer(onThread(Probe, module)).pipe(Layer.provide(ThreadPool.layerInline))).pipe(
+          Layer.provideMerge(MemoryStore.layer()),
+          Layer.provideMerge(quiet)
+        )
+      )
+    ))
+})
