@@ -21,8 +21,6 @@
 import { type Duration, Effect, Exit, Layer, Schema } from "effect"
 import {
   type InvalidPayload,
-  type KeyConflict,
-  type QueueFull,
   type StoreError,
   TaskCancelled,
   TaskDefect,
@@ -34,9 +32,9 @@ import {
 import type { PriorityInput } from "./domain/Priority.ts"
 import type { RetryPolicy } from "./domain/RetryPolicy.ts"
 import * as TaskDefinition from "./domain/TaskDefinition.ts"
-import type { TaskRecord } from "./domain/TaskRecord.ts"
+import type { StoredTask } from "./domain/TaskRecord.ts"
 import { type EnqueueOptions, fromPayload, type Submission } from "./queue/Submission.ts"
-import { TaskQueue, type WhenFull } from "./queue/TaskQueue.ts"
+import { type Refusal, TaskQueue, type WhenFull } from "./queue/TaskQueue.ts"
 import type { Accepted, Outcome } from "./store/TaskStore.ts"
 import { HandlerRegistry } from "./worker/HandlerRegistry.ts"
 import type { TaskContext } from "./worker/TaskContext.ts"
@@ -45,7 +43,7 @@ import type { TaskContext } from "./worker/TaskContext.ts"
 export type Unsuccessful = TaskCancelled | TaskTimedOut | TaskQuarantined | TaskDefect | TaskGone
 
 /** What `enqueue` may fail with. */
-export type EnqueueError = QueueFull | KeyConflict | InvalidPayload | StoreError
+export type EnqueueError = Refusal | InvalidPayload
 
 /** A stored task, from where it was enqueued or from anywhere else that knows its id. */
 export interface TaskHandle<out Success, out Error> {
@@ -57,7 +55,7 @@ export interface TaskHandle<out Success, out Error> {
   /** Stops the task, waiting or running; see `TaskQueue`. */
   readonly cancel: Effect.Effect<"cancelled" | "requested" | "finished", TaskNotFound | StoreError>
   /** The task as it is stored now. */
-  readonly task: Effect.Effect<TaskRecord, TaskNotFound | StoreError>
+  readonly task: Effect.Effect<StoredTask, TaskNotFound | StoreError>
 }
 
 /** How one enqueue is done. */

@@ -30,7 +30,10 @@ export type TaskState = typeof TaskState.Type
 export const all: ReadonlyArray<TaskState> = TaskState.literals
 
 /** The states from which only an operator can bring a task back. */
-export const finished: ReadonlyArray<TaskState> = ["completed", "failed", "cancelled"]
+export const FinishedState = Schema.Literals(["completed", "failed", "cancelled"])
+
+/** The same as a list. */
+export const finished: ReadonlyArray<TaskState> = FinishedState.literals
 
 /** Whether a task in this state will never run again by itself. */
 export const isFinished = (state: TaskState): boolean =>

@@ -2,7 +2,7 @@
 import { Clock, Context, Effect, type Layer, Metric, type Schema } from "effect"
 import { HttpRouter, HttpServerRequest } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import type { TaskRecord } from "../domain/TaskRecord.ts"
+import type { StoredTask } from "../domain/TaskRecord.ts"
 import { isFinished } from "../domain/TaskState.ts"
 import type { EnqueueOptions } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
@@ -92,7 +92,7 @@ const parsedOrText = (text: string) => {
   }
 }
 
-const outcome = (task: TaskRecord) => {
+const outcome = (task: StoredTask) => {
   const facts = { task_id: task.id, processed_at: timestamp(task.completedAt ?? task.createdAt) }
   return task.state === "completed"
     ? { ...facts, success: true as const, data: task.result === null ? null : JSON.parse(task.result) }

@@ -8,6 +8,7 @@ import * as MethodNotAllowed from "./MethodNotAllowed.ts"
 import * as MetricsPage from "./MetricsPage.ts"
 import * as OlderRoutes from "./OlderRoutes.ts"
 import * as OpenApiDocument from "./OpenApiDocument.ts"
+import * as QueuesHandlers from "./QueuesHandlers.ts"
 import * as RequestBoundary from "./RequestBoundary.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
 import * as SystemHandlers from "./SystemHandlers.ts"
@@ -17,7 +18,7 @@ import * as TasksHandlers from "./TasksHandlers.ts"
 /** The API and the pages beside it. */
 export const layer = Layer.mergeAll(
   HttpApiBuilder.layer(Api).pipe(
-    Layer.provide([TasksHandlers.layer, SystemHandlers.layer, OlderRoutes.layer]),
+    Layer.provide([TasksHandlers.layer, QueuesHandlers.layer, SystemHandlers.layer, OlderRoutes.layer]),
     Layer.provide(RequestCheckLive.layer)
   ),
   FirstPage.layer,

@@ -52,7 +52,7 @@ const toSubmission = (
     timeout: task.timeout,
     queue: task.queue
   }
-  const submission = fromJson(definition, task.payload ?? {}, options, index)
+  const submission = fromJson(definition, task.payload === undefined ? {} : task.payload, options, index)
   // A type that takes nothing is encoded as null
   const nothing = task.payload === undefined && Exit.isFailure(submission)
     ? fromJson(definition, null, options, index)

@@ -1,10 +1,12 @@
 /** Stored tasks as clients see them. Stacks stay in the logs. */
 import { DateTime, type Schema } from "effect"
-import { type AttemptRecord, retryCount, type TaskFailure, type TaskRecord } from "../domain/TaskRecord.ts"
-import type { AttemptJson, TaskJson } from "./api/TaskJson.ts"
+import { type AttemptRecord, retryCount, type StoredTask, type TaskFailure } from "../domain/TaskRecord.ts"
+import type { FinishedState } from "../domain/TaskState.ts"
+import type { Outcome } from "../store/TaskStore.ts"
+import type { AttemptJson, TaskJson, TaskResultJson } from "./api/TaskJson.ts"
 
 /** A task on the wire. */
-export const toJson = (task: Omit<TaskRecord, "seq">): TaskJson => {
+export const toJson = (task: StoredTask): TaskJson => {
   const createdAt = timestamp(task.createdAt)
   return {
     id: task.id,
@@ -34,6 +36,63 @@ export const toJson = (task: Omit<TaskRecord, "seq">): TaskJson => {
   }
 }
 
+/** What is known of a task's end: `undefined` when it has not come, `null` when there is no such task. */
+export const resultJson = (id: string, outcome: Outcome | undefined | null): TaskResultJson =>
+  outcome === undefined || outcome === null
+    ? { id, status: outcome === null ? "unknown" : "unfinished", result: null, error: null }
+    : {
+      id,
+      status: outcome.state as typeof FinishedState.Type,
+      result: outcome.result === null ? null : parse(outcome.result),
+      error: failureJson(outcome.failure)
+    }
+
+/** The task that was on the wire. */
+export const fromJson = (task: TaskJson): StoredTask => ({
+  id: task.id,
+  type: task.type,
+  queue: task.queue,
+  payload: JSON.stringify(task.payload),
+  priority: task.priority,
+  key: task.key,
+  maxRetries: task.max_retries,
+  timeoutMs: task.timeout_ms,
+  state: task.status,
+  createdAt: millis(task.created_at),
+  dueAt: millis(task.due_at),
+  startedAt: millisOrNull(task.started_at),
+  completedAt: millisOrNull(task.completed_at),
+  failures: task.failures,
+  crashes: task.crashes,
+  claims: task.attempts,
+  worker: task.worker,
+  cancelRequested: task.cancel_requested,
+  progress: task.progress,
+  result: task.status === "completed" ? JSON.stringify(task.result) : null,
+  failure: failureFromJson(task.error),
+  history: task.history.map((attempt) => ({
+    claim: attempt.claim,
+    worker: attempt.worker,
+    startedAt: millis(attempt.started_at),
+    endedAt: millis(attempt.ended_at),
+    outcome: attempt.outcome,
+    ...(attempt.error === null ? {} : { failure: failureFromJson(attempt.error) })
+  }))
+})
+
+/** The outcome that was on the wire. */
+export const outcomeFromJson = ({ error, id, result, status }: TaskResultJson): Outcome | undefined | null =>
+  status === "unknown"
+    ? null
+    : status === "unfinished"
+    ? undefined
+    : {
+      id,
+      state: status,
+      result: status === "completed" ? JSON.stringify(result) : null,
+      failure: failureFromJson(error)
+    }
+
 let latest = { millis: 0, text: "1970-01-01T00:00:00.000Z" }
 
 /** An instant on the wire. Requests of the same millisecond share the text, which costs more than all else here. */
@@ -51,6 +110,18 @@ const failureJson = (failure: TaskFailure | null | undefined): TaskJson["error"]
   const { error, kind, message, tag } = failure
   return error === undefined ? { kind, tag, message } : { kind, tag, message, details: error }
 }
+
+function failureFromJson(failure: NonNullable<TaskJson["error"]>): TaskFailure
+function failureFromJson(failure: TaskJson["error"]): TaskFailure | null
+function failureFromJson(failure: TaskJson["error"]): TaskFailure | null {
+  if (failure === null) return null
+  const { details, kind, message, tag } = failure
+  return details === undefined ? { kind, tag, message } : { kind, tag, message, error: details }
+}
+
+const millis = (text: string): number => DateTime.toEpochMillis(DateTime.makeUnsafe(text))
+
+const millisOrNull = (text: string | null) => text === null ? null : millis(text)
 
 const attemptJson = (attempt: AttemptRecord): AttemptJson => ({
   claim: attempt.claim,

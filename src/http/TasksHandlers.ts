@@ -1,5 +1,5 @@
 /** The endpoints of tasks: thin doors into the queue. */
-import { Effect } from "effect"
+import { type Duration, Effect } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { TaskQueue } from "../queue/TaskQueue.ts"
@@ -17,6 +17,12 @@ export const layer = HttpApiBuilder.group(
     const queue = yield* TaskQueue
     const catalog = yield* TaskCatalog
 
+    const resultsOf = (ids: ReadonlyArray<string>) =>
+      Effect.map(queue.results(ids), (outcomes) => ids.map((id, index) => TaskView.resultJson(id, outcomes[index])))
+
+    const anyFinished = (ids: ReadonlyArray<string>, wait: Duration.Duration) =>
+      Effect.timeoutOption(Effect.raceAllFirst(ids.map((id) => Effect.exit(queue.outcome(id)))), wait)
+
     const view = (id: string) => Effect.map(queue.get(id), TaskView.toJson)
 
     return handlers.handleAll({
@@ -24,7 +30,9 @@ export const layer = HttpApiBuilder.group(
         const batch = isArray(payload) ? payload : [payload]
         const submissions = yield* TaskIntake.toSubmissions(catalog, batch)
         const created = yield* queue.create(submissions)
-        const tasks = created.map(({ task }) => TaskView.toJson(task))
+        const tasks = created.map(({ duplicate, task }) =>
+          duplicate ? { ...TaskView.toJson(task), duplicate } : TaskView.toJson(task)
+        )
         // Both statuses have the same schema, so the choice cannot be left to it
         return HttpServerResponse.jsonUnsafe(isArray(payload) ? tasks : tasks[0], {
           status: created.every(({ duplicate }) => duplicate) ? 200 : 201
@@ -41,12 +49,20 @@ export const layer = HttpApiBuilder.group(
         return { tasks: tasks.map(TaskView.toJson), next }
       }),
       get: ({ params }) => view(params.id),
-      remove: ({ params }) =>
-        Effect.flatMap(queue.cancel(params.id), (answer) =>
-          answer === "finished"
-            // Somebody ran it again in between: then it is to be cancelled
-            ? Effect.catchTag(queue.remove(params.id), "StateConflict", () => queue.cancel(params.id))
-            : Effect.void).pipe(Effect.asVoid),
+      remove: ({ params, query }) =>
+        query.only === "finished" ?
+          queue.remove(params.id) :
+          Effect.flatMap(queue.cancel(params.id), (answer) =>
+            answer === "finished"
+              // Somebody ran it again in between: then it is to be cancelled
+              ? Effect.catchTag(queue.remove(params.id), "StateConflict", () => queue.cancel(params.id))
+              : Effect.void).pipe(Effect.asVoid),
+      results: Effect.fnUntraced(function*({ payload: { ids, wait } }) {
+        const results = yield* resultsOf(ids)
+        if (wait === undefined || results.some(({ status }) => status !== "unfinished")) return { results }
+        yield* anyFinished(ids, wait)
+        return { results: yield* resultsOf(ids) }
+      }),
       cancel: ({ params }) => Effect.map(queue.cancel(params.id), (status) => ({ status })),
       retry: ({ params }) => Effect.andThen(queue.retry(params.id), view(params.id))
     })

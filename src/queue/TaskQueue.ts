@@ -6,14 +6,16 @@ import { Context, Duration, Effect, Layer, Schedule } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Cursor from "../domain/Cursor.ts"
 import {
+  type InvalidPayload,
   KeyConflict,
   QueueFull,
   StateConflict,
   type StoreError,
   type TaskGone,
-  TaskNotFound
+  TaskNotFound,
+  type UnknownTaskType
 } from "../domain/Errors.ts"
-import type { NewTask, TaskRecord } from "../domain/TaskRecord.ts"
+import type { NewTask, StoredTask } from "../domain/TaskRecord.ts"
 import * as TaskRecords from "../domain/TaskRecord.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
@@ -45,7 +47,7 @@ export type WhenFull = "fail" | "wait"
 
 /** A task that was asked for: a new one, or the one that had the id or key before. */
 export interface Created {
-  readonly task: Omit<TaskRecord, "seq">
+  readonly task: StoredTask
   readonly duplicate: boolean
 }
 
@@ -58,7 +60,7 @@ interface Received {
 
 /** A page of tasks, newest first. */
 export interface Page {
-  readonly tasks: ReadonlyArray<TaskRecord>
+  readonly tasks: ReadonlyArray<StoredTask>
   /** The cursor of the next page, `null` on the last. */
   readonly next: string | null
 }
@@ -77,21 +79,28 @@ const maxPage = 1000
 /** Waits while a full queue has no room: doubling from 10 ms to 1 s. */
 const roomBackoff = Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("1 second")])
 
+/** Why submissions are refused. Types and payloads are checked by remote queues only, which may know other definitions. */
+export type Refusal = QueueFull | KeyConflict | InvalidPayload | UnknownTaskType | StoreError
+
 /** The producer's and operator's side of the engine. */
 export class TaskQueue extends Context.Service<TaskQueue, {
   /** Stores all submissions or none, and answers in their order. */
   readonly submit: (
     submissions: ReadonlyArray<Submission>,
     whenFull?: WhenFull
-  ) => Effect.Effect<ReadonlyArray<Accepted>, QueueFull | KeyConflict | StoreError>
+  ) => Effect.Effect<ReadonlyArray<Accepted>, Refusal>
   /** The same, answering the tasks as they are stored; those that were new without reading them back. */
   readonly create: (
     submissions: ReadonlyArray<Submission>,
     whenFull?: WhenFull
-  ) => Effect.Effect<ReadonlyArray<Created>, QueueFull | KeyConflict | StoreError>
+  ) => Effect.Effect<ReadonlyArray<Created>, Refusal>
   /** Waits until a task has finished, in whichever process. */
   readonly outcome: (id: string) => Effect.Effect<Outcome, TaskGone>
-  readonly get: (id: string) => Effect.Effect<TaskRecord, TaskNotFound | StoreError>
+  /** The outcomes of those ids that have finished, `undefined` for those that have not, `null` for unknown ids. */
+  readonly results: (
+    ids: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
+  readonly get: (id: string) => Effect.Effect<StoredTask, TaskNotFound | StoreError>
   readonly list: (options?: ListOptions) => Effect.Effect<Page, StoreError>
   /**
    * Cancels a task: `cancelled` when it was waiting and will never start, `requested` when it runs and is being
@@ -184,6 +193,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       return created
     }),
     outcome,
+    results: store.results,
     get: Effect.fnUntraced(function*(id) {
       return (yield* store.get(id)) ?? (yield* new TaskNotFound({ id }))
     }),

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { TaskJson } from "../../src/http/api/TaskJson.ts"
+import { CreatedTaskJson } from "../../src/http/api/TaskJson.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
-import { decoded, expecting, layer, page, post, posted, postedAll, refused, task } from "./TestServer.ts"
+import { decoded, layer, page, post, posted, postedAll, refused, task } from "./TestServer.ts"
 
 const countOf = Effect.map(page(), ({ tasks }) => tasks.length)
 
@@ -106,13 +106,20 @@ describe("POST /api/v1/tasks", () => {
     Effect.gen(function*() {
       const keyed = { type: "echo", payload: { n: 1 }, key: "k" }
       const named = { type: "echo", id: "mine" }
-      const first = yield* posted(keyed)
-      assert.deepStrictEqual(yield* decoded(TaskJson, post(keyed)), first)
-      const mine = yield* posted(named)
-      assert.deepStrictEqual(yield* decoded(TaskJson, post({ ...named, payload: "another" })), mine)
-      assert.deepStrictEqual(yield* decoded(Schema.Array(TaskJson), post([named, keyed])), [mine, first])
-      yield* expecting(201, post([named, { type: "echo" }]))
+      const first = { ...(yield* posted(keyed)), duplicate: true as const }
+      assert.deepStrictEqual(yield* decoded(CreatedTaskJson, post(keyed)), first)
+      const mine = { ...(yield* posted(named)), duplicate: true as const }
+      assert.deepStrictEqual(yield* decoded(CreatedTaskJson, post({ ...named, payload: "another" })), mine)
+      assert.deepStrictEqual(yield* decoded(Schema.Array(CreatedTaskJson), post([named, keyed])), [mine, first])
+      const mixed = yield* decoded(Schema.Array(CreatedTaskJson), post([named, { type: "echo" }]), 201)
+      assert.deepStrictEqual(mixed.map(({ duplicate }) => duplicate), [true, undefined])
       assert.strictEqual(yield* countOf, 3)
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("keeps null as the payload that it is", () =>
+    Effect.gen(function*() {
+      assert.isNull((yield* posted({ type: "echo", payload: null })).payload)
+      assert.deepStrictEqual((yield* posted({ type: "echo" })).payload, {})
     }).pipe(Effect.provide(layer())))
 
   it.effect("refuses another payload under a known key", () =>

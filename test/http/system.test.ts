@@ -165,6 +165,10 @@ describe("the pages", () => {
       assert.deepStrictEqual(Object.keys(document.paths).toSorted(), [
         "/api/metrics",
         "/api/v1/health",
+        "/api/v1/queues",
+        "/api/v1/queues/{queue}/pause",
+        "/api/v1/queues/{queue}/resume",
+        "/api/v1/results",
         "/api/v1/stats",
         "/api/v1/tasks",
         "/api/v1/tasks/{id}",

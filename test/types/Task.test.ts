@@ -11,7 +11,8 @@ import type {
   TaskDefect,
   TaskGone,
   TaskQuarantined,
-  TaskTimedOut
+  TaskTimedOut,
+  UnknownTaskType
 } from "../../src/domain/Errors.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import type { TaskQueue } from "../../src/queue/TaskQueue.ts"
@@ -153,7 +154,7 @@ describe("the awaited result", () => {
 
   it("comes from an enqueue that needs a queue and says how it can fail", () => {
     expectTypeOf<Effect.Error<ReturnType<typeof Email.enqueue>>>().toEqualTypeOf<
-      QueueFull | KeyConflict | InvalidPayload | StoreError
+      QueueFull | KeyConflict | InvalidPayload | UnknownTaskType | StoreError
     >()
     expectTypeOf<Effect.Services<ReturnType<typeof Email.enqueue>>>().toEqualTypeOf<TaskQueue>()
   })

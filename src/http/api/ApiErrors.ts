@@ -152,26 +152,42 @@ const QueueFullBody = body("queue_full", { capacity: Schema.Int, unfinished: Sch
 const StoreUnavailableBody = body("store_unavailable", {})
   .annotate({ identifier: "StoreUnavailable", description: "The store did not answer; the outcome is not known" })
 
-/** The server cannot do it now: the queue is full, or the store does not answer. Both say when to try again. */
-export const Unavailable = Schema.Union([Errors.QueueFull, Errors.StoreError]).pipe(
+const storeUnavailable = {
+  error: { code: "store_unavailable" as const, message: "The task store does not answer; try again" }
+}
+
+const storeErrorOf = ({ error }: typeof StoreUnavailableBody.Type) =>
+  new Errors.StoreError({ operation: "answer", reason: error.message })
+
+/** The store does not answer. The answer says when to try again. */
+export const Unavailable = Errors.StoreError.pipe(
+  HttpApiSchema.encodeToWithHeaders({
+    body: StoreUnavailableBody.pipe(HttpApiSchema.status(503)),
+    headers: { "retry-after": Schema.Int }
+  }, {
+    decode: ({ body }) => storeErrorOf(body),
+    encode: () => ({ headers: { "retry-after": retryAfterSeconds }, body: storeUnavailable })
+  })
+)
+
+/** The queue is full, or the store does not answer. Both say when to try again. */
+export const FullOrUnavailable = Schema.Union([Errors.QueueFull, Errors.StoreError]).pipe(
   HttpApiSchema.encodeToWithHeaders({
     body: Schema.Union([QueueFullBody, StoreUnavailableBody]).pipe(HttpApiSchema.status(503)),
     headers: { "retry-after": Schema.Int }
   }, {
-    decode: ({ body: { error } }) =>
-      error.code === "queue_full"
-        ? new Errors.QueueFull(error)
-        : new Errors.StoreError({ operation: "answer", reason: error.message }),
-    encode: (error) => ({ headers: { "retry-after": retryAfterSeconds }, body: unavailableBody(error) })
+    decode: ({ body }) =>
+      body.error.code === "queue_full"
+        ? new Errors.QueueFull(body.error)
+        : storeErrorOf({ error: body.error }),
+    encode: (error) => ({ headers: { "retry-after": retryAfterSeconds }, body: fullOrUnavailable(error) })
   })
 )
 
-function unavailableBody(
+function fullOrUnavailable(
   error: Errors.QueueFull | Errors.StoreError
 ): typeof QueueFullBody.Type | typeof StoreUnavailableBody.Type {
-  if (error._tag === "StoreError") {
-    return { error: { code: "store_unavailable", message: "The task store does not answer; try again" } }
-  }
+  if (error._tag === "StoreError") return storeUnavailable
   const { capacity, message, offered, unfinished } = error
   return { error: { code: "queue_full", message, capacity, unfinished, offered } }
 }

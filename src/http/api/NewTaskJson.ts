@@ -12,14 +12,16 @@ const maxBatch = 10_000
 /** Waits and time limits at most. */
 const longestDays = 3650
 
-const Name = Schema.String.check(Schema.isNonEmpty(), Schema.isMaxLength(maxNameLength))
+/** Ids, keys, and names of types and queues. */
+export const Name = Schema.String.check(Schema.isNonEmpty(), Schema.isMaxLength(maxNameLength))
 
 /** A task is reached by a path that ends with its id, and a path cannot end with a dot segment. */
 const Id = Name.check(
   Schema.makeFilter((id: string) => id === "." || id === ".." ? "Expected an id that can end a path" : undefined)
 )
 
-const MillisOrText = Schema.Union([
+/** A duration as text, or a number of milliseconds. */
+export const MillisOrText = Schema.Union([
   DurationText,
   Schema.Finite.pipe(
     Schema.decodeTo(

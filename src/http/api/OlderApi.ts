@@ -65,7 +65,7 @@ export class OlderApi extends HttpApiGroup.make("older").add(
     payload: [Schema.Null, Schema.Json],
     success: Schema.Struct({ job_id: Schema.String, status: Schema.Literal("submitted") })
       .pipe(HttpApiSchema.status(202)),
-    error: [ApiErrors.UnknownTaskType, ApiErrors.Unavailable]
+    error: [ApiErrors.UnknownTaskType, ApiErrors.InvalidPayload, ApiErrors.FullOrUnavailable]
   }).annotateMerge(OpenApi.annotations({
     summary: "Submit a job",
     description: "The type is `default` and the priority `normal` unless given; a JSON body is the payload."
@@ -83,7 +83,7 @@ export class OlderApi extends HttpApiGroup.make("older").add(
       payload: Schema.String.annotate({ description: "JSON if it parses, else text" })
     }),
     success: Schema.Struct({ message: Schema.String, task_id: Schema.String, status: Schema.Literal("pending") }),
-    error: [ApiErrors.UnknownTaskType, ApiErrors.Unavailable]
+    error: [ApiErrors.UnknownTaskType, ApiErrors.InvalidPayload, ApiErrors.FullOrUnavailable]
   }).annotate(OpenApi.Summary, "Submit a task"),
   HttpApiEndpoint.get("status", "/status/:id", {
     params: { id: Schema.String },

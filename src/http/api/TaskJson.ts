@@ -3,7 +3,7 @@
  */
 import { Schema } from "effect"
 import { AttemptOutcome, FailureKind } from "../../domain/TaskRecord.ts"
-import { TaskState } from "../../domain/TaskState.ts"
+import { FinishedState, TaskState } from "../../domain/TaskState.ts"
 
 /** An instant: `2026-01-31T12:00:00.000Z`. */
 export const Timestamp = Schema.String.annotate({ format: "date-time" })
@@ -58,6 +58,27 @@ export const TaskJson = Schema.Struct({
 
 /** See the {@link TaskJson} schema. */
 export type TaskJson = typeof TaskJson.Type
+
+/** A task as posting it answers. */
+export const CreatedTaskJson = Schema.Struct({
+  ...TaskJson.fields,
+  duplicate: Schema.optionalKey(Schema.Literal(true)).annotate({
+    description: "The task existed already, by its id or key"
+  })
+}).annotate({ identifier: "CreatedTask" })
+
+/** How a finished task ended, or what is known of one that has not. */
+export const TaskResultJson = Schema.Struct({
+  id: Schema.String,
+  status: Schema.Literals([...FinishedState.literals, "unfinished", "unknown"]).annotate({
+    description: "unfinished: it waits or runs. unknown: it never existed or has been removed"
+  }),
+  result: Schema.Json,
+  error: Schema.NullOr(FailureJson)
+}).annotate({ identifier: "TaskResult" })
+
+/** See the {@link TaskResultJson} schema. */
+export type TaskResultJson = typeof TaskResultJson.Type
 
 /** A page of tasks, newest first. */
 export const TaskPageJson = Schema.Struct({

@@ -1,11 +1,11 @@
 /** Tasks over HTTP. */
-import { Schema, SchemaTransformation } from "effect"
+import { Duration, Schema, SchemaTransformation } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Cursor from "../../domain/Cursor.ts"
 import { TaskState } from "../../domain/TaskState.ts"
 import * as ApiErrors from "./ApiErrors.ts"
-import { NewTasksJson } from "./NewTaskJson.ts"
-import { TaskJson, TaskPageJson } from "./TaskJson.ts"
+import { MillisOrText, NewTasksJson } from "./NewTaskJson.ts"
+import { CreatedTaskJson, TaskJson, TaskPageJson, TaskResultJson } from "./TaskJson.ts"
 
 /** Tasks on a page at most, and when nothing is said. */
 export const pageSize = { max: 1000, default: 50 } as const
@@ -33,21 +33,36 @@ const PageSize = Schema.FiniteFromString.check(
   Schema.isBetween({ minimum: 1, maximum: pageSize.max })
 )
 
+/** Results asked for in one request at most. */
+export const maxResults = 1000
+
+/** How long a request may wait for results. */
+const longestWait = Duration.seconds(30)
+
+const Wait = MillisOrText.check(
+  Schema.makeFilter(
+    (duration: Duration.Duration) => Duration.isLessThanOrEqualTo(duration, longestWait),
+    { expected: `a duration of at most ${Duration.toSeconds(longestWait)}s` }
+  )
+)
+
 const id = { id: Schema.String }
+
+const CreatedTasksJson = Schema.Union([CreatedTaskJson, Schema.Array(CreatedTaskJson)])
 
 /** The endpoints of tasks. */
 export class TasksApi extends HttpApiGroup.make("tasks").add(
   HttpApiEndpoint.post("create", "/tasks", {
     payload: NewTasksJson,
     success: [
-      TaskJson.pipe(HttpApiSchema.status(200)),
-      Schema.Union([TaskJson, Schema.Array(TaskJson)]).pipe(HttpApiSchema.status(201))
+      CreatedTasksJson.pipe(HttpApiSchema.status(200)),
+      CreatedTasksJson.pipe(HttpApiSchema.status(201))
     ],
     error: [
       ApiErrors.InvalidPayload,
       ApiErrors.UnknownTaskType,
       ApiErrors.KeyConflict,
-      ApiErrors.Unavailable
+      ApiErrors.FullOrUnavailable
     ]
   }).annotateMerge(OpenApi.annotations({
     summary: "Create tasks",
@@ -73,9 +88,27 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
   }).annotate(OpenApi.Summary, "Get a task"),
   HttpApiEndpoint.delete("remove", "/tasks/:id", {
     params: id,
+    query: {
+      only: Schema.optionalKey(Schema.Literal("finished")).annotate({
+        description: "finished: an unfinished task is left alone and answered with 409"
+      })
+    },
     success: HttpApiSchema.NoContent,
-    error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
+    error: [ApiErrors.TaskNotFound, ApiErrors.StateConflict, ApiErrors.Unavailable]
   }).annotate(OpenApi.Summary, "Cancel an unfinished task, remove a finished one"),
+  HttpApiEndpoint.post("results", "/results", {
+    payload: Schema.Struct({
+      ids: Schema.Array(Schema.String).check(Schema.isMinLength(1), Schema.isMaxLength(maxResults)),
+      wait: Schema.optionalKey(Wait).annotate({
+        description: "How long to wait for the first of them to finish, at most 30s; 0 when left out"
+      })
+    }),
+    success: Schema.Struct({ results: Schema.Array(TaskResultJson) }),
+    error: ApiErrors.Unavailable
+  }).annotateMerge(OpenApi.annotations({
+    summary: "Get the results of several tasks",
+    description: "In the order of the ids. With wait, it answers as soon as at least one of them has finished."
+  })),
   HttpApiEndpoint.post("cancel", "/tasks/:id/cancel", {
     params: id,
     success: Schema.Struct({ status: Schema.Literals(["cancelled", "requested", "finished"]) }),

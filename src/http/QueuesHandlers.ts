@@ -1,0 +1,19 @@
+/** The endpoints of queues. */
+import { Effect } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import { TaskQueue } from "../queue/TaskQueue.ts"
+import { Api } from "./api/Api.ts"
+
+/** Handles the endpoints of {@link Api}'s queues. */
+export const layer = HttpApiBuilder.group(
+  Api,
+  "queues",
+  Effect.fnUntraced(function*(handlers) {
+    const queue = yield* TaskQueue
+    return handlers.handleAll({
+      paused: () => Effect.map(queue.paused, (paused) => ({ paused })),
+      pause: ({ params }) => queue.pause(params.queue),
+      resume: ({ params }) => queue.resume(params.queue)
+    })
+  })
+)

@@ -1,0 +1,87 @@
+/** The client of a server's API: where it is, who asks, and which requests are sent again. */
+import { Effect, type Redacted, Schedule, type Schema } from "effect"
+import { HttpClient, type HttpClientError, HttpClientRequest } from "effect/http"
+import { HttpApiClient } from "effect/http-api"
+import { StoreError } from "../../domain/Errors.ts"
+import { Api } from "../api/Api.ts"
+import type * as RequestErrors from "../api/RequestErrors.ts"
+
+/** A server and how to talk to it. */
+export interface Options {
+  /** Such as `https://tasks.example.org`; a path in it is kept. */
+  readonly url: string | URL
+  /** Sent as a bearer token. */
+  readonly apiKey?: string | Redacted.Redacted | undefined
+  /** When requests that are safe to repeat are sent again. Default {@link defaultRetry}. */
+  readonly retry?: Schedule.Schedule<unknown> | undefined
+}
+
+/** Six times within about 6 s, so that the restart of a server goes unnoticed. */
+const defaultRetry: Schedule.Schedule<unknown> = Schedule.min([
+  Schedule.exponential("200 millis"),
+  Schedule.spaced("2 seconds")
+]).pipe(Schedule.jittered, Schedule.upTo({ times: 6 }))
+
+/** The API as functions. */
+export type ApiClient = HttpApiClient.ForApi<typeof Api>
+
+/** Makes a client of the server. */
+export const make = ({ apiKey, url }: Options): Effect.Effect<ApiClient, never, HttpClient.HttpClient> =>
+  HttpApiClient.make(Api, {
+    baseUrl: String(url).replace(/\/+$/, ""),
+    transformClient: HttpClient.mapRequest((request) =>
+      apiKey === undefined ? request : HttpClientRequest.bearerToken(request, apiKey)
+    )
+  })
+
+/** What goes wrong between a client and a server, beside the errors that an endpoint declares. */
+export type TransportError =
+  | HttpClientError.HttpClientError
+  | Schema.SchemaError
+  | RequestErrors.InvalidRequest
+  | RequestErrors.BodyTooLarge
+  | RequestErrors.UnsupportedMediaType
+
+/** Whether an error came from the way to the server rather than from the endpoint. */
+export const isTransport = (error: { readonly _tag: string }): error is TransportError =>
+  transportTags.includes(error._tag)
+
+const transportTags: ReadonlyArray<string> = [
+  "HttpClientError",
+  "SchemaError",
+  "InvalidRequest",
+  "BodyTooLarge",
+  "UnsupportedMediaType"
+] satisfies ReadonlyArray<TransportError["_tag"]>
+
+/** Whether the same request may succeed a little later: the connection broke, or the server cannot answer now. */
+const isTransient = (error: unknown): boolean =>
+  error instanceof StoreError
+    ? error.cause === undefined || isTransient(error.cause)
+    : HttpClient.isTransientError(error)
+
+/** Sends a request again that changes nothing when the server sees it twice. */
+export const repeatable =
+  (schedule: Schedule.Schedule<unknown> = defaultRetry) =>
+  <A, E, R>(request: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.retry(request, { schedule, while: isTransient })
+
+/** An error of the transport as one of the store, which is what a queue may fail with. */
+export const toStoreError = (operation: string, error: TransportError): StoreError =>
+  new StoreError({ operation, reason: describe(error), cause: error })
+
+/** One line that says what went wrong. */
+const describe = (error: TransportError): string => {
+  if (error._tag !== "HttpClientError") {
+    return error._tag === "SchemaError" ? `the server's answer was not understood: ${error.message}` : error.message
+  }
+  const { reason, request, response } = error
+  if (response !== undefined) return `${request.method} ${request.url} was answered with ${response.status}`
+  return `${request.url} cannot be reached: ${causeOf("cause" in reason ? reason.cause : undefined) ?? reason.message}`
+}
+
+/** `fetch failed` is about as little as an error can say: what made it fail is its cause. */
+const causeOf = (cause: unknown): string | undefined =>
+  cause instanceof Error
+    ? causeOf(cause.cause) ?? (cause.message || String((cause as NodeJS.ErrnoException).code))
+    : undefined

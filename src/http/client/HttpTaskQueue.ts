@@ -1,0 +1,125 @@
+/**
+ * `TaskQueue` over HTTP: a program goes remote when this layer takes the place of an engine's.
+ *
+ * @example
+ * ```ts
+ * const program = Effect.gen(function*() {
+ *   const handle = yield* SendEmail.enqueue({ to: "ada@example.org", subject: "Hello" })
+ *   return yield* handle.result
+ * })
+ *
+ * program.pipe(Effect.provide(HttpTaskQueue.layer({ url: "https://tasks.example.org", apiKey })))
+ * ```
+ */
+import { Effect, Layer, Schedule } from "effect"
+import { SecureRandom } from "effect/crypto"
+import { FetchHttpClient, type HttpClient } from "effect/http"
+import type { StoreError } from "../../domain/Errors.ts"
+import * as PooledRandom from "../../engine/PooledRandom.ts"
+import type { Submission } from "../../queue/Submission.ts"
+import { TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
+import * as TaskView from "../TaskView.ts"
+import * as ApiClient from "./ApiClient.ts"
+import * as NewTasks from "./NewTasks.ts"
+import * as RemoteResults from "./RemoteResults.ts"
+
+/** See {@link ApiClient.Options}. */
+export type Options = ApiClient.Options
+
+/** Waits while a full queue has no room: doubling from 100 ms to 2 s. */
+const roomBackoff = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")]).pipe(
+  Schedule.jittered
+)
+
+/** The queue of a server, reached by `fetch`. */
+export const layer = (options: Options): Layer.Layer<TaskQueue> =>
+  Layer.provide(layerHttpClient(options), FetchHttpClient.layer)
+
+/** The queue of a server, reached by the `HttpClient` that is provided. */
+export const layerHttpClient = (options: Options): Layer.Layer<TaskQueue, never, HttpClient.HttpClient> =>
+  Layer.effect(TaskQueue, make(options)).pipe(Layer.provide(PooledRandom.layer))
+
+const make = Effect.fnUntraced(function*(options: Options) {
+  const { queues, system, tasks } = yield* ApiClient.make(options)
+  const random = yield* SecureRandom.SecureRandom
+  const repeatable = ApiClient.repeatable(options.retry)
+  const results = (ids: ReadonlyArray<string>, wait?: Parameters<typeof tasks.results>[0]["payload"]["wait"]) =>
+    unsent("read results", tasks.results({ payload: wait === undefined ? { ids } : { ids, wait } })).pipe(
+      Effect.map((answer) => answer.results.map(TaskView.outcomeFromJson))
+    )
+
+  /** The ids are chosen here, so that a request whose reply was lost can be sent again. */
+  const toNewTasks = (submissions: ReadonlyArray<Submission>) =>
+    Effect.forEach(submissions, (submission) =>
+      submission.options.id === undefined
+        ? Effect.map(random.uuidV7(), (id) => NewTasks.fromSubmission(submission, id))
+        : Effect.succeed(NewTasks.fromSubmission(submission, submission.options.id)))
+
+  const create = Effect.fnUntraced(function*(submissions: ReadonlyArray<Submission>, whenFull: WhenFull = "fail") {
+    if (submissions.length === 0) return []
+    const payload = yield* toNewTasks(submissions)
+    const sent = repeatable(unsent("store tasks", tasks.create({ payload })))
+    const created = yield* whenFull === "fail"
+      ? sent
+      : Effect.retry(sent, {
+        schedule: roomBackoff,
+        while: (error) => error._tag === "QueueFull" && error.offered <= error.capacity
+      })
+    return [created].flat().map((task, index) => ({
+      task: TaskView.fromJson(task),
+      // A task under an id of ours that is known already is one that we stored, by a request whose reply was lost
+      duplicate: submissions[index]!.options.id === undefined
+        ? task.id !== payload[index]!.id
+        : task.duplicate === true
+    }))
+  })
+
+  return TaskQueue.of({
+    submit: (submissions, whenFull) =>
+      Effect.map(
+        create(submissions, whenFull),
+        (created) => created.map(({ duplicate, task }) => ({ id: task.id, duplicate }))
+      ),
+    create,
+    outcome: yield* RemoteResults.make(results),
+    results: (ids) => repeatable(results(ids)),
+    get: (id) => Effect.map(repeatable(unsent("read a task", tasks.get({ params: { id } }))), TaskView.fromJson),
+    list: ({ cursor, limit, queues, states, types } = {}) =>
+      Effect.map(
+        repeatable(unsent(
+          "list tasks",
+          tasks.list({
+            query: {
+              ...(states === undefined ? {} : { status: states }),
+              ...(types === undefined ? {} : { type: types }),
+              ...(queues === undefined ? {} : { queue: queues }),
+              ...(limit === undefined ? {} : { limit }),
+              ...(cursor === undefined ? {} : { cursor })
+            }
+          })
+        )),
+        ({ next, tasks }) => ({ tasks: tasks.map(TaskView.fromJson), next })
+      ),
+    cancel: (id) =>
+      Effect.map(repeatable(unsent("cancel a task", tasks.cancel({ params: { id } }))), ({ status }) => status),
+    retry: (id) => Effect.asVoid(unsent("retry a task", tasks.retry({ params: { id } }))),
+    remove: (id) => unsent("remove a task", tasks.remove({ params: { id }, query: { only: "finished" } })),
+    pause: (queue) => repeatable(unsent("pause a queue", queues.pause({ params: { queue } }))),
+    resume: (queue) => repeatable(unsent("resume a queue", queues.resume({ params: { queue } }))),
+    paused: Effect.map(repeatable(unsent("read the queues", queues.paused())), ({ paused }) => paused),
+    counts: Effect.map(
+      repeatable(unsent("count tasks", system.stats())),
+      ({ by_status, capacity, totals }) => ({ ...by_status, capacity, totals })
+    )
+  })
+})
+
+/** A request whose failures in transport are those of a store. */
+const unsent = <A, E extends { readonly _tag: string }>(
+  operation: string,
+  request: Effect.Effect<A, E>
+): Effect.Effect<A, Exclude<E, ApiClient.TransportError> | StoreError> =>
+  Effect.mapError(request, (error) =>
+    ApiClient.isTransport(error)
+      ? ApiClient.toStoreError(operation, error)
+      : error as Exclude<E, ApiClient.TransportError>)

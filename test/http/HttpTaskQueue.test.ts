@@ -1,0 +1,299 @@
+/** A program that knows nothing of HTTP, run on an engine of its own process and on one behind a server. */
+import { assert, describe, it } from "@effect/vitest"
+import { DateTime, Effect, Exit, Layer, Logger, Schedule, Schema } from "effect"
+import { FetchHttpClient, HttpClient, HttpClientError, HttpServer as Listener } from "effect/http"
+import {
+  InvalidPayload,
+  KeyConflict,
+  QueueFull,
+  StateConflict,
+  StoreError,
+  TaskCancelled,
+  TaskDefect,
+  TaskGone,
+  TaskNotFound,
+  UnknownTaskType
+} from "../../src/domain/Errors.ts"
+import * as Engine from "../../src/engine/Engine.ts"
+import { HttpServer, HttpTaskQueue, TaskCatalog } from "../../src/http/index.ts"
+import { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
+import * as Task from "../../src/Task.ts"
+
+class TooLong extends Schema.TaggedError<TooLong>()("TooLong", { length: Schema.Int, at: Schema.DateTimeUtc }) {}
+
+const Shout = Task.make("shout", {
+  payload: { text: Schema.String, at: Schema.DateTimeUtc },
+  success: Schema.Struct({ loud: Schema.String, at: Schema.DateTimeUtc }),
+  error: TooLong,
+  retry: { times: 0 },
+  priority: "high",
+  queue: "voices"
+})
+const Never = Task.make("never")
+const Broken = Task.make("broken", { retry: { times: 0 } })
+const Foreign = Task.make("foreign")
+const Strict = Task.make("strict", { payload: { n: Schema.Int } })
+/** The same type as the server knows it. */
+const StrictOfServer = Task.make("strict", { payload: { n: Schema.Int.check(Schema.isLessThan(10)) } })
+
+const handlers = Layer.mergeAll(
+  Shout.toLayer(({ at, text }) =>
+    text.length > 5
+      ? Effect.fail(new TooLong({ length: text.length, at }))
+      : Effect.succeed({ loud: text.toUpperCase(), at })
+  ),
+  Never.toLayer(() => Effect.never),
+  Broken.toLayer(() => Effect.die(new Error("It broke")))
+)
+
+const engine = Engine.layer(handlers, {
+  shutdown: 0,
+  queue: { pollInterval: "50 millis" },
+  worker: { concurrency: 4, pollInterval: "50 millis" }
+}).pipe(Layer.provide(MemoryStore.layer({ capacity: 300 })), Layer.provide(Logger.layer([])))
+
+const server = HttpServer.layer({ port: 0 }).pipe(
+  Layer.provide(TaskCatalog.layer([Shout, Never, Broken, StrictOfServer])),
+  Layer.provide(engine)
+)
+
+const remote = (options: Partial<HttpTaskQueue.Options> = {}) =>
+  Layer.unwrap(
+    Effect.map(Listener.HttpServer, ({ address }) =>
+      HttpTaskQueue.layerHttpClient({ url: Listener.formatAddress(address), ...options }))
+  )
+
+const places = {
+  "its own process": Layer.fresh(engine),
+  "a server": remote().pipe(Layer.provide(FetchHttpClient.layer), Layer.provide(Layer.fresh(server)))
+}
+
+const at = DateTime.makeUnsafe("2030-01-02T03:04:05.678Z")
+
+for (const [place, layer] of Object.entries(places)) {
+  describe(`a program whose queue is in ${place}`, () => {
+    it.live("gets typed results and declared errors", () =>
+      Effect.gen(function*() {
+        const good = yield* Shout.enqueue({ text: "hi", at })
+        const bad = yield* Shout.enqueue({ text: "too long", at })
+        assert.isFalse(good.duplicate)
+        assert.deepStrictEqual(yield* good.result, { loud: "HI", at })
+        assert.deepStrictEqual(yield* Effect.exit(bad.result), Exit.fail(new TooLong({ length: 8, at })))
+        const broken = yield* Broken.enqueue(undefined)
+        const defect = yield* Effect.flip(broken.result)
+        assert.instanceOf(defect, TaskDefect)
+        assert.include(defect.message, "It broke")
+        const task = yield* good.task
+        assert.deepInclude(task, { state: "completed", queue: "voices", priority: 2, maxRetries: 0, claims: 1 })
+        assert.deepStrictEqual(JSON.parse(task.payload), { text: "hi", at: "2030-01-02T03:04:05.678Z" })
+      }).pipe(Effect.provide(layer)))
+
+    it.live("awaits many tasks at once", () =>
+      Effect.gen(function*() {
+        const texts = Array.from({ length: 200 }, (_, index) => `t${index}`)
+        const handles = yield* Shout.enqueueAll(texts.map((text) => ({ text, at })))
+        const results = yield* Effect.forEach(handles, ({ result }) => result, { concurrency: "unbounded" })
+        assert.deepStrictEqual(results.map(({ loud }) => loud), texts.map((text) => text.toUpperCase()))
+      }).pipe(Effect.provide(layer)))
+
+    it.live("cancels, retries, removes and finds tasks", () =>
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        const later = yield* Never.enqueue(undefined, { delay: "1 hour", id: "a/b ?%", timeout: "90 seconds" })
+        assert.deepInclude(yield* later.task, { state: "scheduled", timeoutMs: 90_000, maxRetries: 3 })
+        assert.instanceOf(yield* Effect.flip(queue.remove(later.id)), StateConflict)
+        assert.strictEqual((yield* later.task).state, "scheduled")
+        assert.strictEqual(yield* later.cancel, "cancelled")
+        assert.strictEqual(yield* later.cancel, "finished")
+        assert.instanceOf(yield* Effect.flip(later.result), TaskCancelled)
+        yield* queue.retry(later.id)
+        assert.instanceOf(yield* Effect.flip(queue.retry(later.id)), StateConflict)
+        yield* Effect.repeat(later.task, { until: ({ state }) => state === "running", schedule: Schedule.spaced(10) })
+        assert.strictEqual(yield* later.cancel, "requested")
+        assert.instanceOf(yield* Effect.flip(later.result), TaskCancelled)
+        yield* queue.remove(later.id)
+        assert.instanceOf(yield* Effect.flip(later.task), TaskNotFound)
+        assert.instanceOf(yield* Effect.flip(queue.remove(later.id)), TaskNotFound)
+        assert.instanceOf(yield* Effect.flip(later.cancel), TaskNotFound)
+        assert.instanceOf(yield* Effect.flip(later.result), TaskGone)
+      }).pipe(Effect.provide(layer)))
+
+    it.live("pauses queues, lists pages and counts", () =>
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        yield* queue.pause("voices")
+        yield* queue.pause("a/b")
+        assert.sameMembers([...(yield* queue.paused)], ["voices", "a/b"])
+        const [first, second] = yield* Shout.enqueueAll([{ text: "one", at }, { text: "two", at }])
+        yield* Never.enqueue(undefined, { delay: 60_000 })
+        assert.deepInclude(yield* queue.counts, { pending: 2, scheduled: 1, capacity: 300 })
+        const page = yield* queue.list({ queues: ["voices"], states: ["pending"], types: ["shout"], limit: 1 })
+        assert.deepStrictEqual(page.tasks.map(({ id }) => id), [second!.id])
+        const { next, tasks } = yield* queue.list({ queues: ["voices"], limit: 1, cursor: page.next! })
+        assert.deepStrictEqual([tasks.map(({ id }) => id), next], [[first!.id], null])
+        const read = Effect.map(queue.results([first!.id, "nobody"]), ([outcome, unknown]) => {
+          assert.isNull(unknown)
+          return outcome
+        })
+        assert.isUndefined(yield* read)
+        yield* queue.resume("voices")
+        assert.deepStrictEqual(yield* queue.paused, ["a/b"])
+        yield* first!.result
+        assert.deepInclude(yield* read, { state: "completed", failure: null })
+      }).pipe(Effect.provide(layer)))
+
+    it.live("is told about duplicates and conflicts", () =>
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        const payload = { text: "hello", at }
+        const one = yield* Shout.enqueue(payload, { id: "one", delay: "1 hour" })
+        assert.isFalse(one.duplicate)
+        assert.isTrue((yield* Shout.enqueue(payload, { id: "one" })).duplicate)
+        const keyed = yield* Shout.enqueue(payload, { key: "k", delay: "1 hour" })
+        const again = yield* Shout.enqueue(payload, { key: "k" })
+        assert.deepStrictEqual([again.id, again.duplicate], [keyed.id, true])
+        const conflict = yield* Effect.flip(Shout.enqueue({ text: "other", at }, { key: "k" }))
+        assert.instanceOf(conflict, KeyConflict)
+        assert.deepInclude(conflict, { type: "shout", key: "k", id: keyed.id, index: 0 })
+        const submission = (id: string) => ({ definition: Never, payload: "null", options: { id, delay: 60_000 } })
+        const mixed = yield* queue.submit(["one", "two", "three"].map(submission))
+        assert.deepStrictEqual(mixed.map(({ duplicate, id }) => [id, duplicate]), [
+          ["one", true],
+          ["two", false],
+          ["three", false]
+        ])
+        const created = yield* queue.create([submission("three"), submission("four")])
+        assert.deepStrictEqual(created.map(({ duplicate, task }) => [task.id, duplicate, task.state]), [
+          ["three", true, "scheduled"],
+          ["four", false, "scheduled"]
+        ])
+        assert.deepStrictEqual(yield* queue.submit([]), [])
+      }).pipe(Effect.provide(layer)))
+
+    it.live("is told that the queue is full, or waits for room", () =>
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        yield* queue.pause("voices")
+        const payloads = Array.from({ length: 299 }, () => ({ text: "x", at }))
+        yield* Shout.enqueueAll(payloads)
+        const two = [{ text: "y", at }, { text: "z", at }]
+        const full = yield* Effect.flip(Shout.enqueueAll(two))
+        assert.instanceOf(full, QueueFull)
+        assert.deepInclude(full, { capacity: 300, unfinished: 299, offered: 2 })
+        const [handles] = yield* Effect.all([
+          Shout.enqueueAll(two, { whenFull: "wait" }),
+          Effect.delay(queue.resume("voices"), 50)
+        ], { concurrency: 2 })
+        assert.deepStrictEqual((yield* handles[1]!.result).loud, "Z")
+        assert.instanceOf(yield* Effect.flip(Shout.enqueueAll([...payloads, ...two], { whenFull: "wait" })), QueueFull)
+      }).pipe(Effect.provide(layer)))
+  })
+}
+
+describe("a remote queue", () => {
+  const over = (client: Layer.Layer<HttpClient.HttpClient>, options?: Partial<HttpTaskQueue.Options>) =>
+    remote(options).pipe(Layer.provide(client), Layer.provide(Layer.fresh(server)))
+
+  it.live("is told what the server's own definitions do not take", () =>
+    Effect.gen(function*() {
+      const unknown = yield* Effect.flip(Foreign.enqueue(undefined))
+      assert.instanceOf(unknown, UnknownTaskType)
+      assert.deepStrictEqual(unknown.known, ["broken", "never", "shout", "strict"])
+      const invalid = yield* Effect.flip(Strict.enqueueAll([{ n: 1 }, { n: 11 }]))
+      assert.instanceOf(invalid, InvalidPayload)
+      assert.strictEqual(invalid.index, 1)
+    }).pipe(Effect.provide(over(FetchHttpClient.layer))))
+
+  /** Lets requests through, but loses the replies whose turn it is. */
+  const losing = (isLost: (request: number) => boolean) => {
+    const requests: Array<string> = []
+    const layer = Layer.effect(
+      HttpClient.HttpClient,
+      Effect.map(HttpClient.HttpClient, (client) =>
+        HttpClient.transform(client, (response, request) => {
+          requests.push(`${request.method} ${new URL(request.url).pathname}`)
+          return isLost(requests.length)
+            ? Effect.andThen(
+              response,
+              new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request }) })
+            )
+            : response
+        }))
+    ).pipe(Layer.provide(FetchHttpClient.layer))
+    return { layer, requests }
+  }
+  const retry = Schedule.recurs(2)
+
+  it.live("does not repeat what no server would take", () => {
+    const { layer, requests } = losing(() => false)
+    return Effect.gen(function*() {
+      const large = yield* Effect.flip(Foreign.enqueue(undefined, { key: "k".repeat(256) }))
+      assert.instanceOf(large, StoreError)
+      const heavy = yield* Effect.flip(
+        Shout.enqueueAll(Array.from({ length: 100 }, () => ({ text: "x".repeat(20_000), at })))
+      )
+      assert.instanceOf(heavy, StoreError)
+      assert.include(heavy.message, "larger than 1048576 bytes")
+      assert.isAtMost(requests.length, 2)
+    }).pipe(Effect.provide(over(layer, { retry })))
+  })
+
+  it.live("stores a task once although replies are lost", () => {
+    const { layer, requests } = losing((request) => request <= 2)
+    return Effect.gen(function*() {
+      const handle = yield* Never.enqueue(undefined, { delay: "1 hour" })
+      assert.isFalse(handle.duplicate)
+      assert.deepStrictEqual(requests, Array.from({ length: 3 }, () => "POST /api/v1/tasks"))
+      assert.strictEqual((yield* (yield* TaskQueue).counts).totals.created, 1)
+    }).pipe(Effect.provide(over(layer, { retry })))
+  })
+
+  it.live("gives up after as many times as its schedule says", () => {
+    const { layer, requests } = losing(() => true)
+    return Effect.gen(function*() {
+      const error = yield* Effect.flip(Never.enqueue(undefined))
+      assert.instanceOf(error, StoreError)
+      assert.strictEqual(requests.length, 3)
+    }).pipe(Effect.provide(over(layer, { retry })))
+  })
+
+  it.live("never repeats what a second time would change", () => {
+    const { layer, requests } = losing((request) => request > 2)
+    return Effect.gen(function*() {
+      const queue = yield* TaskQueue
+      const { cancel, id } = yield* Never.enqueue(undefined, { delay: "1 hour" })
+      yield* cancel
+      assert.instanceOf(yield* Effect.flip(queue.retry(id)), StoreError)
+      assert.strictEqual(requests.length, 3)
+    }).pipe(Effect.provide(over(layer, { retry })))
+  })
+
+  it.live("says which server cannot be reached", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Never.enqueue(undefined))
+      assert.instanceOf(error, StoreError)
+      assert.match(
+        error.message,
+        /failed to store tasks: http:\/\/127\.0\.0\.1:1\/base\/api\/v1\/tasks cannot be reached: /
+      )
+    }).pipe(Effect.provide(HttpTaskQueue.layer({ url: "http://127.0.0.1:1/base/", retry: Schedule.recurs(0) }))))
+
+  it.live("sends its key as a bearer token", () => {
+    const seen: Array<string | undefined> = []
+    const layer = Layer.effect(
+      HttpClient.HttpClient,
+      Effect.map(
+        HttpClient.HttpClient,
+        HttpClient.transform((response, request) => {
+          seen.push(request.headers["authorization"])
+          return response
+        })
+      )
+    ).pipe(Layer.provide(FetchHttpClient.layer))
+    return Effect.gen(function*() {
+      yield* (yield* TaskQueue).counts
+      assert.deepStrictEqual(seen, ["Bearer secret"])
+    }).pipe(Effect.provide(over(layer, { apiKey: "secret" })))
+  })
+})
