@@ -1,6 +1,7 @@
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import * as Engine from "../../src/engine/Engine.ts"
 import type { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import type { Notifier } from "../../src/store/Notifier.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
@@ -13,7 +14,9 @@ const Noop = Task.make("noop", { payload: Payload, success: Schema.Struct({ ok: 
 const leaseForMs = 600_000
 
 /** The engine as any program embeds it, on one of its stores. */
-export const runOn = (store: (settings: QueueSettings) => Layer.Layer<TaskStore | Notifier, unknown>): void =>
+export const runOn = (
+  store: (settings: QueueSettings) => Layer.Layer<TaskStore | Notifier | InstanceStore, unknown>
+): void =>
   run(Effect.fnUntraced(function*(settings) {
     const stored = yield* Layer.build(store(settings))
     const tasks = Context.get(stored, TaskStore)

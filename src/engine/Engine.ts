@@ -5,15 +5,18 @@
  * ```text
  * TaskQueue ──► TaskStore ◄── WorkerPool ◄── HandlerRegistry ◄── your handlers
  *                   ▲
- *                   └── Rescuer · Pruner
+ *                   └── Rescuer · Pruner (the leader's)
  * Supervisor keeps every loop alive; Notifier carries hints between them.
  * ```
  */
 import { Duration, Layer } from "effect"
+import { Leader } from "../maintenance/Leader.ts"
 import * as Pruner from "../maintenance/Pruner.ts"
 import * as Rescuer from "../maintenance/Rescuer.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import * as Queue from "../queue/TaskQueue.ts"
+import { Instance } from "../store/Instance.ts"
+import type { InstanceStore } from "../store/InstanceStore.ts"
 import type { Notifier } from "../store/Notifier.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 import { HandlerRegistry } from "../worker/HandlerRegistry.ts"
@@ -22,6 +25,8 @@ import * as PooledRandom from "./PooledRandom.ts"
 
 /** How the engine works. Every field has a default. */
 export interface Options {
+  /** This process among all that share the store. Default: a random name. */
+  readonly instance?: string | undefined
   readonly queue?: Queue.Options | undefined
   readonly worker?: Omit<Pool.Options, "gracePeriod" | "resistPeriod" | "flushPeriod"> | undefined
   readonly rescuer?: Omit<Rescuer.Options, "lease"> | undefined
@@ -48,7 +53,7 @@ export const shutdownPlan = (shutdown: Duration.Input) => {
 /** For processes that only enqueue and look. */
 export const layerProducer = (
   options: Options = {}
-): Layer.Layer<Queue.TaskQueue | Supervisor, never, TaskStore | Notifier> =>
+): Layer.Layer<Queue.TaskQueue | Supervisor, never, TaskStore | Notifier | InstanceStore> =>
   Queue.TaskQueue.layer(options.queue).pipe(
     Layer.provideMerge(Supervisor.layer),
     Layer.provide(PooledRandom.layer)
@@ -81,10 +86,11 @@ export const layer = <E, R>(
       flushPeriod: plan.flush
     }),
     Rescuer.layer({ ...options.rescuer, lease }),
-    Pruner.layer(options.retention)
+    Pruner.layer(options.retention).pipe(Layer.provide(Leader.layer({ lease })))
   ).pipe(
     Layer.provide(handlers),
     Layer.provideMerge(Layer.mergeAll(Queue.TaskQueue.layer(options.queue), HandlerRegistry.layer)),
+    Layer.provide(Instance.layer(options.instance)),
     Layer.provideMerge(Supervisor.layer),
     Layer.provide(PooledRandom.layer)
   )

@@ -2,8 +2,8 @@
 import { Effect, type Layer, Option } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createHash } from "node:crypto"
+import { version } from "../domain/Version.ts"
 import type { Counts } from "../store/TaskStore.ts"
-import { version } from "./api/Version.ts"
 import { SystemStatus } from "./SystemStatus.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 

@@ -1,13 +1,14 @@
 /** What the server knows about itself: its health, its counts and its workers. */
 import { Clock, Context, Duration, Effect, Layer, Option } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
+import { version } from "../domain/Version.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import type { Counts } from "../store/TaskStore.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
 import type { HealthJson, StatsJson, WorkersJson } from "./api/SystemJson.ts"
-import { version } from "./api/Version.ts"
 import { timestamp } from "./TaskView.ts"
+import * as WorkersView from "./WorkersView.ts"
 
 /** How long the store may take to answer before health is red. */
 const patience: Duration.Duration = Duration.seconds(2)
@@ -81,19 +82,11 @@ export class SystemStatus extends Context.Service<SystemStatus, {
       })
 
       const workers = Effect.gen(function*() {
-        const views = Option.isSome(pool) ? yield* pool.value.workers : []
-        return {
-          running: Option.isSome(pool),
-          worker_count: views.length,
-          queue_size: unfinished(yield* queue.counts),
-          workers: views.map(({ id, task }) => ({
-            id,
-            running: task !== undefined,
-            task: task === undefined
-              ? null
-              : { id: task.id, type: task.type, running_for_ms: Math.round(task.runningForMs) }
-          }))
-        }
+        const own = Option.isSome(pool)
+          ? { instance: pool.value.instance, workers: yield* pool.value.workers }
+          : undefined
+        const counts = yield* queue.counts
+        return { ...WorkersView.toJson(yield* queue.instances, own), queue_size: unfinished(counts) }
       })
 
       return SystemStatus.of({

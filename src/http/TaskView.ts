@@ -119,7 +119,8 @@ function failureFromJson(failure: TaskJson["error"]): TaskFailure | null {
   return details === undefined ? { kind, tag, message } : { kind, tag, message, error: details }
 }
 
-const millis = (text: string): number => DateTime.toEpochMillis(DateTime.makeUnsafe(text))
+/** The instant that a text on the wire names. */
+export const millis = (text: string): number => DateTime.toEpochMillis(DateTime.makeUnsafe(text))
 
 const millisOrNull = (text: string | null) => text === null ? null : millis(text)
 

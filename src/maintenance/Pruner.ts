@@ -1,7 +1,8 @@
-/** Removes finished tasks that retention no longer keeps. Safe to run in every instance at once. */
+/** Removes finished tasks that retention no longer keeps. The leader does it; harmless when another one does too. */
 import { Duration, Effect, Layer } from "effect"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { TaskStore } from "../store/TaskStore.ts"
+import { Leader } from "./Leader.ts"
 
 /** What is kept, and how often the rest is removed. */
 export interface Options {
@@ -27,10 +28,11 @@ export const defaults = {
 const batchSize = 500
 
 /** Runs the pruner until the scope closes. */
-export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStore | Supervisor> =>
+export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStore | Supervisor | Leader> =>
   Layer.effectDiscard(Effect.gen(function*() {
     const store = yield* TaskStore
     const supervisor = yield* Supervisor
+    const leader = yield* Leader
     const retention = {
       finishedForMs: Duration.toMillis(options.keepFinished ?? defaults.keepFinished),
       failedForMs: Duration.toMillis(options.keepFailed ?? defaults.keepFailed),
@@ -39,7 +41,7 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStor
     yield* supervisor.loop(
       "pruner",
       Effect.gen(function*() {
-        const removed = yield* store.prune(retention, batchSize)
+        const removed = (yield* leader.leads) ? yield* store.prune(retention, batchSize) : 0
         yield* removed < batchSize ? Effect.sleep(options.interval ?? defaults.interval) : Effect.yieldNow
       })
     )

@@ -19,6 +19,7 @@ import type { NewTask, StoredTask } from "../domain/TaskRecord.ts"
 import * as TaskRecords from "../domain/TaskRecord.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
+import { InstanceStore, type Roll } from "../store/InstanceStore.ts"
 import { Notifier, work } from "../store/Notifier.ts"
 import {
   type Accepted,
@@ -116,16 +117,19 @@ export class TaskQueue extends Context.Service<TaskQueue, {
   readonly resume: (queue: string) => Effect.Effect<void, StoreError>
   readonly paused: Effect.Effect<ReadonlyArray<string>, StoreError>
   readonly counts: Effect.Effect<Counts, StoreError>
+  /** The instances that run tasks, and what they run. */
+  readonly instances: Effect.Effect<Roll, StoreError>
 }>()("taskforge/queue/TaskQueue") {
   /** The queue on whichever store is provided. */
   static readonly layer = (
     options: Options = {}
-  ): Layer.Layer<TaskQueue, never, TaskStore | Notifier | Supervisor | SecureRandom.SecureRandom> =>
+  ): Layer.Layer<TaskQueue, never, TaskStore | Notifier | InstanceStore | Supervisor | SecureRandom.SecureRandom> =>
     Layer.effect(TaskQueue, make(options))
 }
 
 const make = Effect.fnUntraced(function*(options: Options) {
   const store = yield* TaskStore
+  const instances = yield* InstanceStore
   const notifier = yield* Notifier
   const random = yield* SecureRandom.SecureRandom
   const supervisor = yield* Supervisor
@@ -229,6 +233,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     pause: (queue) => store.pause(queue, true),
     resume: (queue) => Effect.andThen(store.pause(queue, false), notifier.publish(work)),
     paused: store.paused,
-    counts: store.counts
+    counts: store.counts,
+    instances: instances.list
   })
 })

@@ -15,6 +15,8 @@ import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
+import { Instance } from "../store/Instance.ts"
+import { InstanceStore, type RunningTask } from "../store/InstanceStore.ts"
 import { Notifier, type Signal, work as announcedWork } from "../store/Notifier.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import { Attempt, type InterruptReason } from "./Attempt.ts"
@@ -25,6 +27,7 @@ import * as Executor from "./Executor.ts"
 import { type Handler, HandlerRegistry } from "./HandlerRegistry.ts"
 import * as Heartbeat from "./Heartbeat.ts"
 import * as ProgressReporter from "./ProgressReporter.ts"
+import * as Registrar from "./Registrar.ts"
 import * as Settler from "./Settler.ts"
 import { TaskContext } from "./TaskContext.ts"
 import { WorkerSlots } from "./WorkerSlots.ts"
@@ -49,8 +52,6 @@ export interface Options {
   readonly flushPeriod?: Duration.Input | undefined
   /** The level of the line per completed task. Default `Debug`; the server uses `Info`. */
   readonly logCompletions?: "Info" | "Debug" | undefined
-  /** This process among all that share the store. Default: a random name. */
-  readonly instance?: string | undefined
 }
 
 /** The defaults of {@link Options}. */
@@ -83,8 +84,11 @@ export class WorkerPool extends Context.Service<WorkerPool, {
   /** Starts a pool; it works until the layer's scope closes. */
   static readonly layer = (
     options: Options = {}
-  ): Layer.Layer<WorkerPool, never, TaskStore | Notifier | HandlerRegistry | Supervisor | SecureRandom.SecureRandom> =>
-    Layer.effect(WorkerPool, make(options))
+  ): Layer.Layer<
+    WorkerPool,
+    never,
+    TaskStore | Notifier | InstanceStore | Instance | HandlerRegistry | Supervisor | SecureRandom.SecureRandom
+  > => Layer.effect(WorkerPool, make(options))
 }
 
 const make = Effect.fnUntraced(function*(options: Options) {
@@ -96,7 +100,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
   const log = yield* AttemptLog.make(options.logCompletions ?? defaults.logCompletions)
-  const instance = options.instance ?? `worker-${(yield* random.uuidV4()).slice(0, 8)}`
+  const instance = yield* Instance
   const leaseForMs = Duration.toMillis(options.lease ?? defaults.lease)
   const pollMs = Duration.toMillis(options.pollInterval ?? defaults.pollInterval)
   const timeoutMs = Duration.toMillis(options.timeout ?? defaults.timeout)
@@ -207,6 +211,29 @@ const make = Effect.fnUntraced(function*(options: Options) {
   })
   yield* registry.onChange(() => work.openUnsafe())
 
+  const runningTasks = (): ReadonlyArray<RunningTask> => {
+    const at = now()
+    return [...attempts].filter((attempt) => !attempt.settled).map(({ id, startedAt, type, worker }) => ({
+      worker,
+      id,
+      type,
+      forMs: Math.round(at - startedAt)
+    }))
+  }
+
+  const queues = () => options.queues ?? registry.queues()
+
+  // Begun before the drain, so it ends after it: whoever still runs tasks is still listed
+  yield* Registrar.start({
+    instances: yield* InstanceStore,
+    instance,
+    supervisor,
+    clock,
+    leaseForMs,
+    answerFor: flushPeriod,
+    describe: () => ({ capacity: slots.size, queues: queues(), types: registry.types(), running: runningTasks() })
+  })
+
   const idleWithin = (duration: Duration.Input) => Effect.map(Effect.timeoutOption(idle.await, duration), Option.isSome)
 
   /** Running tasks may go on for the grace period; then they are interrupted, and at last given up. */
@@ -224,7 +251,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     registry,
     slots,
     work,
-    request: { worker: instance, leaseForMs, queues: () => options.queues ?? registry.queues() },
+    request: { worker: instance.id, leaseForMs, queues },
     // From anywhere: an instance with a fixed name must not repeat a nonce of the process before it.
     firstNonce: yield* random.intBetween(0, 2 ** 31),
     pollMs,
@@ -233,18 +260,13 @@ const make = Effect.fnUntraced(function*(options: Options) {
   })
 
   return WorkerPool.of({
-    instance,
+    instance: instance.id,
     concurrency: slots.size,
     workers: Effect.sync(() => {
-      const at = now()
-      const busy = new Map<number, Attempt>()
-      for (const attempt of attempts) if (!attempt.settled) busy.set(attempt.worker, attempt)
+      const busy = new Map(runningTasks().map((task) => [task.worker, task]))
       return Array.from({ length: slots.size }, (_, index): WorkerView => {
-        const attempt = busy.get(index + 1)
-        return {
-          id: index + 1,
-          task: attempt && { id: attempt.id, type: attempt.type, runningForMs: Math.round(at - attempt.startedAt) }
-        }
+        const task = busy.get(index + 1)
+        return { id: index + 1, task: task && { id: task.id, type: task.type, runningForMs: task.forMs } }
       })
     }),
     active: Effect.sync(() => running)

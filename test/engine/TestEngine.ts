@@ -22,6 +22,7 @@ import type { TaskState } from "../../src/domain/TaskState.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import type { Supervisor } from "../../src/observability/Supervisor.ts"
 import type { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import type { Notifier } from "../../src/store/Notifier.ts"
 import { type StoreSettings, TaskStore } from "../../src/store/TaskStore.ts"
@@ -37,7 +38,7 @@ export type EngineServices = TaskQueue | WorkerPool | HandlerRegistry | Supervis
 
 /** What a test can use. */
 export type Services = EngineServices | StoreServices | Logs | Scope.Scope
-type StoreServices = TaskStore | Notifier | TestStore
+type StoreServices = TaskStore | Notifier | InstanceStore | TestStore
 
 /** How a test's engine is built. */
 export interface Options extends Engine.Options {
@@ -105,7 +106,7 @@ export const withStore = <A, E>(
 /** Starts an engine that the test closes, on the store of the test. */
 export const start = Effect.fnUntraced(function*(options: Options = {}) {
   const scope = yield* Scope.make()
-  const services = yield* Effect.context<TaskStore | Notifier>()
+  const services = yield* Effect.context<TaskStore | Notifier | InstanceStore>()
   const context = yield* Layer.buildWithMemoMap(
     Layer.provide(Engine.layer(options.handlers ?? Layer.empty, options), Layer.succeedContext(services)),
     Layer.makeMemoMapUnsafe(),

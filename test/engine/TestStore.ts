@@ -4,11 +4,12 @@
  */
 import { Context, type Duration, Effect, Latch, Layer } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
+import { InstanceStore } from "../../src/store/InstanceStore.ts"
 import { Notifier, type Signal } from "../../src/store/Notifier.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 
 /** What a store can be asked to do. */
-export type Operation = keyof TaskStore["Service"]
+export type Operation = keyof TaskStore["Service"] | keyof InstanceStore["Service"]
 
 type Fault =
   | { readonly _tag: "Down" }
@@ -21,13 +22,14 @@ type Fault =
 export class TestStore extends Context.Service<TestStore, Faults>()("taskforge/test/TestStore") {
   /** A driver under the control of the test. */
   static readonly around = <E, R>(
-    driver: Layer.Layer<TaskStore | Notifier, E, R>
-  ): Layer.Layer<TaskStore | Notifier | TestStore, E, R> =>
+    driver: Layer.Layer<TaskStore | Notifier | InstanceStore, E, R>
+  ): Layer.Layer<TaskStore | Notifier | InstanceStore | TestStore, E, R> =>
     Layer.effectContext(Effect.gen(function*() {
       const faults = new Faults()
       const notifier = yield* Notifier
       return Context.make(TestStore, faults).pipe(
         Context.add(TaskStore, decorate(yield* TaskStore, faults)),
+        Context.add(InstanceStore, decorateInstances(yield* InstanceStore, faults)),
         Context.add(Notifier, {
           ...notifier,
           publish: (signal) => faults.isSilent(signal) ? Effect.void : notifier.publish(signal)
@@ -99,8 +101,9 @@ class Faults {
   }
 }
 
-const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Service"] => {
-  const guard = <A, E>(operation: Operation, effect: Effect.Effect<A, E>): Effect.Effect<A, E | StoreError> =>
+/** An operation under the control of the test. */
+const guardWith =
+  (faults: Faults) => <A, E>(operation: Operation, effect: Effect.Effect<A, E>): Effect.Effect<A, E | StoreError> =>
     Effect.suspend(() => {
       const fault = faults.called(operation)
       const failure = new StoreError({ operation, reason: "the test has taken it down" })
@@ -117,6 +120,19 @@ const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Servi
           return Effect.andThen(faults.hang, Effect.fail(failure))
       }
     })
+
+const decorateInstances = (store: InstanceStore["Service"], faults: Faults): InstanceStore["Service"] => {
+  const guard = guardWith(faults)
+  return {
+    beat: (beat, keepForMs) => guard("beat", store.beat(beat, keepForMs)),
+    leave: (id) => guard("leave", store.leave(id)),
+    list: guard("list", store.list),
+    lead: (chore, id, forMs) => guard("lead", store.lead(chore, id, forMs))
+  }
+}
+
+const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Service"] => {
+  const guard = guardWith(faults)
   return {
     enqueue: (groups) => guard("enqueue", store.enqueue(groups)),
     claim: (request) => guard("claim", store.claim(request)),

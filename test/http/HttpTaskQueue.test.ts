@@ -14,6 +14,7 @@ import {
   TaskNotFound,
   UnknownTaskType
 } from "../../src/domain/Errors.ts"
+import { version } from "../../src/domain/Version.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import { HttpServer, HttpTaskQueue, TaskCatalog } from "../../src/http/index.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
@@ -141,6 +142,18 @@ for (const [place, layer] of Object.entries(places)) {
         assert.deepStrictEqual(yield* queue.paused, ["a/b"])
         yield* first!.result
         assert.deepInclude(yield* read, { state: "completed", failure: null })
+      }).pipe(Effect.provide(layer)))
+
+    it.live("shows the instances and what they run", () =>
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        const { instances: [instance], now } = yield* Effect.repeat(queue.instances, {
+          until: ({ instances }) => instances.length === 1,
+          schedule: Schedule.spaced(10)
+        })
+        assert.deepInclude(instance, { pid: process.pid, version, capacity: 4, leads: ["maintenance"] })
+        assert.sameMembers([...instance!.types], ["shout", "never", "broken"])
+        assert.isTrue(instance!.startedAt <= instance!.seenAt && instance!.seenAt <= now)
       }).pipe(Effect.provide(layer)))
 
     it.live("is told about duplicates and conflicts", () =>

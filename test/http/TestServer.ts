@@ -10,6 +10,7 @@ import type { RequestIssue } from "../../src/http/api/RequestErrors.ts"
 import { TaskJson, TaskPageJson } from "../../src/http/api/TaskJson.ts"
 import * as HttpServer from "../../src/http/HttpServer.ts"
 import { TaskCatalog } from "../../src/http/TaskCatalog.ts"
+import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import type { Notifier } from "../../src/store/Notifier.ts"
 import type { TaskStore } from "../../src/store/TaskStore.ts"
@@ -30,7 +31,7 @@ export const definitions: ReadonlyArray<AnyTaskDefinition> = [Echo, Count, Tick]
 
 /** What the server of a test is made of. */
 export interface Options {
-  readonly store?: Layer.Layer<TaskStore | Notifier>
+  readonly store?: Layer.Layer<TaskStore | Notifier | InstanceStore>
   /** With handlers the server runs tasks; without, it only takes them. */
   readonly handlers?: Layer.Layer<never, never, HandlerRegistry>
   readonly http?: HttpServer.Options
@@ -48,7 +49,7 @@ export const layer = (
     Layer.provideMerge(server)
   )
   // Tasks that never end are given no time to, as no clock moves while a test closes
-  const engine = Engine.layer(handlers ?? Layer.empty, { shutdown: 0, worker: { concurrency: 2, instance: "w" } })
+  const engine = Engine.layer(handlers ?? Layer.empty, { instance: "w", shutdown: 0, worker: { concurrency: 2 } })
   const ownMetrics = Layer.sync(Metric.MetricRegistry, () => new Map())
   return handlers === undefined
     ? withClient.pipe(Layer.provideMerge(Engine.layerProducer()), Layer.provideMerge(store), Layer.provide(ownMetrics))

@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import { StoreError } from "../../src/domain/Errors.ts"
 import { HealthyJson, UnhealthyJson } from "../../src/http/api/SystemJson.ts"
 import { Supervisor } from "../../src/observability/Supervisor.ts"
+import { InstanceStore } from "../../src/store/InstanceStore.ts"
 import { Notifier } from "../../src/store/Notifier.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import { decoded, expecting, get, layer, refused, send } from "./TestServer.ts"
@@ -12,7 +13,7 @@ const secret = "SQLITE_CORRUPT at /var/lib/secret.db"
 
 /** A store of which every operation that requests need ends like this. */
 const broken = (end: Effect.Effect<never, StoreError>) =>
-  Layer.merge(
+  Layer.mergeAll(
     Layer.mock(TaskStore, {
       enqueue: () => end,
       get: () => end,
@@ -21,6 +22,7 @@ const broken = (end: Effect.Effect<never, StoreError>) =>
       retry: () => end,
       counts: end
     }),
+    Layer.mock(InstanceStore, { list: end }),
     Notifier.layerMemory
   )
 

@@ -5,9 +5,10 @@ import type { OpenApi } from "effect/http-api"
 import { TestClock } from "effect/testing"
 import { readFile } from "node:fs/promises"
 import { connect } from "node:net"
+import { version } from "../../src/domain/Version.ts"
 import { HealthyJson, StatsJson, WorkersJson } from "../../src/http/api/SystemJson.ts"
-import { version } from "../../src/http/api/Version.ts"
 import { TaskCatalog } from "../../src/http/TaskCatalog.ts"
+import { InstanceStore } from "../../src/store/InstanceStore.ts"
 import { decoded, definitions, Echo, expecting, get, layer, posted, postedAll, send, task } from "./TestServer.ts"
 
 /** Gives the payload back, but never ends for `"hang"`. */
@@ -66,8 +67,10 @@ describe("/api/v1/stats and /api/v1/workers", () => {
         tasks_complete: 1,
         tasks_failed: 0
       })
-      const { workers, ...pool } = yield* decoded(WorkersJson, get("/api/v1/workers"))
+      const { instances, timestamp: _, workers, ...pool } = yield* decoded(WorkersJson, get("/api/v1/workers"))
       assert.deepStrictEqual(pool, { running: true, worker_count: 2, queue_size: 2 })
+      assert.lengthOf(instances, 1)
+      assert.deepInclude(instances[0], { id: "w", pid: process.pid, version, worker_count: 2, workers_active: 1 })
       assert.deepStrictEqual(workers.filter(({ running }) => running).map(({ task }) => task?.id), ["hanging"])
       assert.deepStrictEqual((yield* decoded(HealthyJson, get("/health"))).workers, { count: 2, active: 1 })
     }).pipe(Effect.provide(layer({ handlers }))))
@@ -80,9 +83,50 @@ describe("/api/v1/stats and /api/v1/workers", () => {
         running: false,
         worker_count: 0,
         queue_size: 1,
-        workers: []
+        workers: [],
+        timestamp: "1970-01-01T00:00:00.000Z",
+        instances: []
       })
     }).pipe(Effect.provide(layer())))
+})
+
+describe("/api/v1/workers", () => {
+  it.effect("shows the other instances too, as they last said", () =>
+    Effect.gen(function*() {
+      const store = yield* InstanceStore
+      yield* store.beat({
+        id: "elsewhere",
+        host: "host-2",
+        pid: 4711,
+        version: "9.9.9",
+        upForMs: 0,
+        capacity: 2,
+        queues: ["default"],
+        types: ["count"],
+        running: [{ worker: 2, id: "long", type: "count", forMs: 1000 }]
+      }, 60_000)
+      yield* TestClock.adjust("3 seconds")
+      const { instances, running, worker_count, workers } = yield* decoded(WorkersJson, get("/api/v1/workers"))
+      assert.deepStrictEqual({ running, worker_count }, { running: true, worker_count: 4 })
+      assert.deepStrictEqual(workers.filter(({ instance }) => instance === "elsewhere"), [
+        { id: 1, running: false, instance: "elsewhere", task: null },
+        { id: 2, running: true, instance: "elsewhere", task: { id: "long", type: "count", running_for_ms: 4000 } }
+      ])
+      assert.lengthOf(workers.filter(({ instance }) => instance === "w"), 2)
+      assert.deepStrictEqual(instances.find(({ id }) => id === "elsewhere"), {
+        id: "elsewhere",
+        host: "host-2",
+        pid: 4711,
+        version: "9.9.9",
+        started_at: "1970-01-01T00:00:00.000Z",
+        seen_at: "1970-01-01T00:00:00.000Z",
+        worker_count: 2,
+        workers_active: 1,
+        leads: [],
+        queues: ["default"],
+        types: ["count"]
+      })
+    }).pipe(Effect.provide(layer({ handlers }))))
 })
 
 describe("/metrics", () => {

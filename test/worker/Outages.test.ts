@@ -156,7 +156,7 @@ describe("an outage of the store", () => {
         store.down()
         yield* pass("1 minute")
         const parts = (yield* supervisor.troubles).map(({ part }) => part)
-        assert.includeMembers(parts, ["claimer", "pruner"])
+        assert.sameMembers(parts, ["claimer", "rescuer", "registrar", "leader"])
         assert.lengthOf(yield* Logs.matching(/^claimer failed/), 1)
         store.up()
         yield* pass("20 seconds")

@@ -188,7 +188,7 @@ describe("a task that fails", () => {
       new Busy()
     )
     return withEngine(
-      { handlers, worker: { instance: "here" } },
+      { handlers, instance: "here" },
       Effect.gen(function*() {
         const handle = yield* Failing.enqueue()
         yield* pass("5 seconds")

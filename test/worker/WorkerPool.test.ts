@@ -116,7 +116,7 @@ describe("a worker pool", () => {
   it.effect("shows its workers and what they do", () => {
     const gate = new Gate()
     return withEngine(
-      { handlers: Work.toLayer(() => gate.run), worker: { concurrency: 3, instance: "here" } },
+      { handlers: Work.toLayer(() => gate.run), instance: "here", worker: { concurrency: 3 } },
       Effect.gen(function*() {
         const pool = yield* WorkerPool
         const { id } = yield* Work.enqueue()
@@ -180,8 +180,8 @@ describe("a worker pool", () => {
       {},
       Effect.gen(function*() {
         const handlers = Work.toLayer(() => Effect.andThen(Effect.sleep("10 millis"), gate.run))
-        const one = yield* start({ handlers, worker: { concurrency: 3, instance: "one" } })
-        const two = yield* start({ handlers, worker: { concurrency: 3, instance: "two" } })
+        const one = yield* start({ handlers, instance: "one", worker: { concurrency: 3 } })
+        const two = yield* start({ handlers, instance: "two", worker: { concurrency: 3 } })
         const handles = yield* Effect.provide(Work.enqueueAll(times(60)), one.context)
         yield* passing("30 seconds", Effect.forEach(handles, ({ result }) => result))
         const workers = yield* Effect.forEach(handles, ({ id }) => Effect.map(record(id), ({ worker }) => worker))

@@ -1,11 +1,11 @@
 /** The HTTP API: definitions only, for the server and for any client. */
 import { HttpApi, OpenApi } from "effect/http-api"
+import { version } from "../../domain/Version.ts"
 import { OlderApi } from "./OlderApi.ts"
 import { QueuesApi } from "./QueuesApi.ts"
 import { RequestCheck } from "./RequestCheck.ts"
 import { SystemApi } from "./SystemApi.ts"
 import { TasksApi } from "./TasksApi.ts"
-import { version } from "./Version.ts"
 
 /**
  * The API of a TaskForge server.

@@ -14,5 +14,5 @@ export class SystemApi extends HttpApiGroup.make("system").add(
   HttpApiEndpoint.get("stats", "/api/v1/stats", { success: StatsJson, error: ApiErrors.Unavailable })
     .annotate(OpenApi.Summary, "Counts of tasks and workers"),
   HttpApiEndpoint.get("workers", "/api/v1/workers", { success: WorkersJson, error: ApiErrors.Unavailable })
-    .annotate(OpenApi.Summary, "The workers of this process, and what they run")
+    .annotate(OpenApi.Summary, "The instances that are alive, their workers, and what they run")
 ) {}

@@ -69,14 +69,35 @@ export const StatsJson = Schema.Struct({
   uptime: Seconds
 }).annotate({ identifier: "Stats" })
 
-/** The workers of this process. */
-export const WorkersJson = Schema.Struct({
-  running: Schema.Boolean.annotate({ description: "Whether this process runs tasks" }),
+/** One task at a time. */
+const WorkerJson = Schema.Struct({
+  id: Schema.Int.annotate({ description: "Its number in its instance" }),
+  running: Schema.Boolean.annotate({ description: "Whether it runs a task" }),
+  instance: Schema.String,
+  task: Schema.NullOr(Schema.Struct({ id: Schema.String, type: Schema.String, running_for_ms: Schema.Int }))
+}).annotate({ identifier: "Worker" })
+
+/** A process that runs tasks. */
+const InstanceJson = Schema.Struct({
+  id: Schema.String,
+  host: Schema.String,
+  pid: Schema.Int,
+  version: Schema.String,
+  started_at: Timestamp,
+  seen_at: Timestamp.annotate({ description: "Its last sign of life, by the store's clock" }),
   worker_count: Schema.Int,
-  queue_size: Schema.Int,
-  workers: Schema.Array(Schema.Struct({
-    id: Schema.Int,
-    running: Schema.Boolean,
-    task: Schema.NullOr(Schema.Struct({ id: Schema.String, type: Schema.String, running_for_ms: Schema.Int }))
-  }))
+  workers_active: Schema.Int,
+  leads: Schema.Array(Schema.String).annotate({ description: "The chores that it does for all instances" }),
+  queues: Schema.Array(Schema.String),
+  types: Schema.Array(Schema.String).annotate({ description: "Types of tasks that it can run" })
+}).annotate({ identifier: "Instance" })
+
+/** The workers of all instances on the store. */
+export const WorkersJson = Schema.Struct({
+  running: Schema.Boolean.annotate({ description: "Whether any instance runs tasks" }),
+  worker_count: Schema.Int.annotate({ description: "Workers of all instances" }),
+  queue_size: Schema.Int.annotate({ description: "Unfinished tasks" }),
+  workers: Schema.Array(WorkerJson),
+  timestamp: Timestamp.annotate({ description: "The store's clock" }),
+  instances: Schema.Array(InstanceJson).annotate({ description: "The oldest first" })
 }).annotate({ identifier: "Workers" })

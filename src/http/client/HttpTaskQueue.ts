@@ -19,6 +19,7 @@ import * as PooledRandom from "../../engine/PooledRandom.ts"
 import type { Submission } from "../../queue/Submission.ts"
 import { TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
 import * as TaskView from "../TaskView.ts"
+import * as WorkersView from "../WorkersView.ts"
 import * as ApiClient from "./ApiClient.ts"
 import * as NewTasks from "./NewTasks.ts"
 import * as RemoteResults from "./RemoteResults.ts"
@@ -110,7 +111,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     counts: Effect.map(
       repeatable(unsent("count tasks", system.stats())),
       ({ by_status, capacity, totals }) => ({ ...by_status, capacity, totals })
-    )
+    ),
+    instances: Effect.map(repeatable(unsent("list the instances", system.workers())), WorkersView.fromJson)
   })
 })
 

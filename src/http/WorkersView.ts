@@ -1,0 +1,87 @@
+/** The living instances and their workers as clients see them. */
+import type { InstanceRecord, Roll } from "../store/InstanceStore.ts"
+import type { WorkerView } from "../worker/WorkerPool.ts"
+import type { WorkersJson } from "./api/SystemJson.ts"
+import { millis, timestamp } from "./TaskView.ts"
+
+type Workers = Omit<typeof WorkersJson.Type, "queue_size">
+
+/** What the pool of this process knows better than the list, which is as old as its last sign of life. */
+export interface OwnPool {
+  readonly instance: string
+  readonly workers: ReadonlyArray<WorkerView>
+}
+
+/** Every worker of every instance. */
+export const toJson = ({ instances, now }: Roll, own: OwnPool | undefined): Workers => {
+  const shown = instances.map((instance) => ({
+    instance,
+    workers: instance.id === own?.instance ? own.workers : workersOf(instance, now - instance.seenAt)
+  }))
+  const workers = shown.flatMap(({ instance, workers }) => workers.map((worker) => workerJson(instance.id, worker)))
+  return {
+    running: shown.some(({ workers }) => workers.length > 0),
+    worker_count: workers.length,
+    workers,
+    timestamp: timestamp(now),
+    instances: shown.map(({ instance, workers }) => instanceJson(instance, workers))
+  }
+}
+
+/** A worker for each task that may run at once, as it was `agoMs` ago. */
+const workersOf = ({ capacity, running }: InstanceRecord, agoMs: number): ReadonlyArray<WorkerView> => {
+  const busy = new Map(running.map((task) => [task.worker, task]))
+  return Array.from({ length: capacity }, (_, index) => {
+    const task = busy.get(index + 1)
+    return { id: index + 1, task: task && { id: task.id, type: task.type, runningForMs: task.forMs + agoMs } }
+  })
+}
+
+const workerJson = (instance: string, { id, task }: WorkerView): Workers["workers"][number] => ({
+  id,
+  running: task !== undefined,
+  instance,
+  task: task === undefined ? null : { id: task.id, type: task.type, running_for_ms: Math.round(task.runningForMs) }
+})
+
+const instanceJson = (
+  { host, id, leads, pid, queues, seenAt, startedAt, types, version }: InstanceRecord,
+  workers: ReadonlyArray<WorkerView>
+): Workers["instances"][number] => ({
+  id,
+  host,
+  pid,
+  version,
+  started_at: timestamp(startedAt),
+  seen_at: timestamp(seenAt),
+  worker_count: workers.length,
+  workers_active: workers.filter(({ task }) => task !== undefined).length,
+  leads,
+  queues,
+  types
+})
+
+/** The list that was on the wire. */
+export const fromJson = ({ instances, timestamp, workers }: Workers): Roll => ({
+  now: millis(timestamp),
+  instances: instances.map(({ host, id, leads, pid, queues, seen_at, started_at, types, version, worker_count }) => ({
+    id,
+    host,
+    pid,
+    version,
+    startedAt: millis(started_at),
+    seenAt: millis(seen_at),
+    capacity: worker_count,
+    queues,
+    types,
+    leads,
+    running: workers.flatMap(({ id: worker, instance, task }) =>
+      instance !== id || task === null ? [] : [{
+        worker,
+        id: task.id,
+        type: task.type,
+        forMs: Math.max(0, task.running_for_ms - (millis(timestamp) - millis(seen_at)))
+      }]
+    )
+  }))
+})

@@ -1,0 +1,45 @@
+/**
+ * Tells the other instances that this one is alive, what it can do and what it runs. What it says is kept for as long
+ * as a lease: an instance that died leaves the list when its tasks come back to the queue.
+ */
+import { type Clock, type Duration, Effect } from "effect"
+import type { Supervisor } from "../observability/Supervisor.ts"
+import type { Instance } from "../store/Instance.ts"
+import type { Beat, InstanceStore } from "../store/InstanceStore.ts"
+import * as Deadlines from "./Deadlines.ts"
+
+/** The longest time between two signs of life, in milliseconds. */
+const longestIntervalMs = 5000
+
+/** Starts the registrar. When the scope closes it takes this instance off the list, unless the store is out of reach. */
+export const start = Effect.fnUntraced(function*(options: {
+  readonly instances: InstanceStore["Service"]
+  readonly instance: Instance["Service"]
+  readonly supervisor: Supervisor["Service"]
+  readonly clock: Clock.Clock
+  readonly leaseForMs: number
+  /** How long the farewell may take. */
+  readonly answerFor: Duration.Input
+  readonly describe: () => Pick<Beat, "capacity" | "queues" | "types" | "running">
+}) {
+  const { clock, instance, instances, leaseForMs } = options
+  const startedAt = Deadlines.monotonicMillis(clock)
+  const upForMs = () => Math.round(Deadlines.monotonicMillis(clock) - startedAt)
+  const intervalMs = Math.min(longestIntervalMs, leaseForMs / 3)
+
+  yield* Effect.addFinalizer(() =>
+    instances.leave(instance.id).pipe(
+      Effect.timeoutOption(options.answerFor),
+      Effect.ignore,
+      Effect.interruptible
+    )
+  )
+  yield* options.supervisor.loop(
+    "registrar",
+    Effect.andThen(
+      Effect.suspend(() => instances.beat({ ...instance, upForMs: upForMs(), ...options.describe() }, leaseForMs)),
+      Effect.sleep(intervalMs)
+    ),
+    intervalMs
+  )
+})
