@@ -12,23 +12,22 @@ import * as Settings from "./Settings.ts"
 import * as Tally from "./Tally.ts"
 
 /**
- * What a commit survives. `full` waits for the disk at each commit: nothing acknowledged is lost, even to a power
+ * What an answered write survives. `full` waits for the disk at each commit: nothing acknowledged is lost, even to a power
  * failure. `normal` survives the death of the process; a power failure may take the last commits.
  */
 export type Synchronous = "full" | "normal"
 
 /** The path of a database that lives in memory only. */
-const inMemory = ":memory:"
+export const inMemory = ":memory:"
 
 /** An open, migrated database whose stored settings fit this process. */
 export const open = (
   path: string,
-  synchronous: Synchronous,
   headStartMs: number
 ): Effect.Effect<DatabaseSync, StoreError | StoreIncompatible, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.try({
-      try: () => connect(path, synchronous, headStartMs),
+      try: () => connect(path, headStartMs),
       catch: (cause) => explain(path, cause)
     }).pipe(
       // two processes that create the file together meet at its lock
@@ -37,7 +36,7 @@ export const open = (
     (database) => Effect.sync(() => close(database))
   )
 
-const connect = (path: string, synchronous: Synchronous, headStartMs: number): DatabaseSync => {
+const connect = (path: string, headStartMs: number): DatabaseSync => {
   if (path !== inMemory) mkdirSync(dirname(path), { recursive: true })
   // timeout 0: SQLite's own wait for a lock blocks the whole process
   const database = new DatabaseSync(path, { timeout: 0, enableForeignKeyConstraints: false })
@@ -47,7 +46,7 @@ const connect = (path: string, synchronous: Synchronous, headStartMs: number): D
     Migrations.migrate(database, path)
     Settings.agreeOnHeadStart(database, path, headStartMs)
     if (!isNew) Tally.skipClaims(database)
-    if (synchronous === "normal") database.exec("PRAGMA synchronous = NORMAL")
+    database.exec("PRAGMA synchronous = NORMAL")
     return database
   } catch (cause) {
     database.close()
@@ -57,7 +56,8 @@ const connect = (path: string, synchronous: Synchronous, headStartMs: number): D
 
 /**
  * - WAL: readers of other processes never block the writer, and a commit is one write and one sync.
- * - `synchronous` FULL at first, whatever is wanted later: what opening writes must not be undone.
+ * - `synchronous` FULL at first, because what opening writes must not be undone; then NORMAL, and the log is synced by
+ *   `WriteAheadLog`, which does not stop the process.
  * - `cache_size` 16 MB: the hot end of each index stays in memory with a million tasks; 64 MB was no faster.
  * - `wal_autocheckpoint` stays 1000 pages (4 MB), because a larger log only makes rarer and longer pauses; measured
  *   the same throughput up to 16000. `journal_size_limit` gives back the space after a burst.

@@ -24,6 +24,7 @@ import * as Prune from "./Prune.ts"
 import * as Read from "./Read.ts"
 import { Tally } from "./Tally.ts"
 import * as Task from "./Task.ts"
+import * as WriteAheadLog from "./WriteAheadLog.ts"
 import * as Writer from "./Writer.ts"
 
 /** Unfinished tasks accepted at most, unless configured. */
@@ -63,11 +64,13 @@ const make = Effect.fnUntraced(function*(
   const capacity = options.capacity ?? defaultCapacity
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
   const clock = yield* Clock.Clock
-  const synchronous = options.synchronous ?? "full"
-  const database = yield* Database.open(path, synchronous, headStartMs)
+  const database = yield* Database.open(path, headStartMs)
+  const log = path === Database.inMemory || options.synchronous === "normal"
+    ? WriteAheadLog.unsynced
+    : yield* WriteAheadLog.open(path)
 
   const tally = new Tally(database)
-  const writer = yield* Writer.make(database, path, clock, tally, synchronous)
+  const writer = yield* Writer.make(database, path, clock, tally, log)
   const { read, write, writeShared, writeVolatile } = writer
   const tasks = Task.make(database, headStartMs)
   const enqueue = Enqueue.make(database, capacity, headStartMs)

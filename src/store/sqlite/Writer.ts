@@ -1,21 +1,21 @@
 /**
- * Group commit. Operations wait in a list; one fiber runs all that wait in one transaction and answers each of them
- * after COMMIT. Fifty callers pay for one sync of the disk, and nobody is told of something that a crash could undo.
+ * Group commit. Operations wait in a list; one fiber runs all that wait in one transaction, syncs the log, and answers
+ * each of them. Fifty callers pay for one sync of the disk, and nobody is told of something that a crash could undo.
  *
- * Operations that promise nothing to the outside (claims, heartbeats) do not wait for the disk when they are alone in
- * their transaction: after a power failure the tasks they touched are where they were before, and run again. The death
- * of the process undoes nothing, and the next synced transaction puts them on disk too.
+ * Operations that promise nothing to the outside (claims, heartbeats) do not wait for the disk: after a power failure
+ * the tasks they touched are where they were before, and run again. The death of the process undoes nothing, and the
+ * next sync puts them on disk too.
  *
  * Nothing here waits for a lock inside SQLite, uses a timer or a promise: a busy file is retried by a `Schedule`, so
  * the driver runs in a simulated scheduler with a simulated clock.
  */
-import { type Clock, Effect, Latch, type Scope } from "effect"
+import { type Clock, Effect, Exit, Latch, type Scope } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import { StoreError } from "../../domain/Errors.ts"
-import type { Synchronous } from "./Database.ts"
 import * as Failure from "./Failure.ts"
 import { prepare } from "./Statement.ts"
 import type { Tally } from "./Tally.ts"
+import type { WriteAheadLog } from "./WriteAheadLog.ts"
 
 /** Turns of the scheduler that a transaction waits for more operations at most: worth 5 % over HTTP. */
 const longestGather = 8
@@ -35,7 +35,7 @@ export type SharedOperation<I, A> = (transaction: Transaction, inputs: ReadonlyA
 
 /** Runs operations in shared transactions, and reads between them. */
 export interface Writer {
-  /** Answers after COMMIT, on disk. Interrupting it takes the operation back unless it has been committed. */
+  /** Answers once it is committed and on disk. Interrupting it takes the operation back unless it has been committed. */
   readonly write: <A>(name: string, operation: Operation<A>) => Effect.Effect<A, StoreError>
   /** The same for an operation that callers share: the inputs of all that wait side by side are its inputs once. */
   readonly writeShared: <I, A>(
@@ -55,11 +55,17 @@ interface Waiting {
   /** What the caller adds to a shared operation; `undefined` when it shares nothing. */
   readonly inputs: ReadonlyArray<unknown> | undefined
   readonly durable: boolean
-  readonly resume: (answer: Effect.Effect<unknown, StoreError>) => void
+  readonly resume: (answer: Exit.Exit<unknown, StoreError>) => void
   /** Its caller was interrupted. */
   withdrawn: boolean
   /** It was in a transaction that failed, so it runs in one of its own. */
   alone: boolean
+}
+
+/** A committed operation whose caller waits for the disk. */
+interface Committed {
+  readonly entry: Waiting
+  readonly answer: unknown
 }
 
 /** Starts the writer fiber. Closing the scope commits what still waits. */
@@ -68,25 +74,29 @@ export const make = Effect.fnUntraced(function*(
   path: string,
   clock: Clock.Clock,
   tally: Tally,
-  synchronous: Synchronous
+  log: WriteAheadLog
 ): Effect.fn.Return<Writer, never, Scope.Scope> {
   const begin = prepare(database, "BEGIN IMMEDIATE")
   const commit = prepare(database, "COMMIT")
   const latch = Latch.makeUnsafe(false)
   let waiting: Array<Waiting> = []
+  let committed: Array<Committed> = []
   let closed = false
-  let syncs = synchronous === "full"
+  let damaged = false
 
-  const setSync = (sync: boolean): void => {
-    if (sync === syncs) return
-    // not prepared: this pragma acts when it is compiled, and running it again does nothing
-    database.exec(`PRAGMA synchronous = ${sync ? "FULL" : "NORMAL"}`)
-    syncs = sync
+  /**
+   * A sync that failed leaves a gap in the log, at which reading it would end after a crash. So nothing more is
+   * committed behind it until SQLite has brought the database itself up to date, with syncs of its own.
+   */
+  const mend = (): void => {
+    const row = database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get()
+    if (row?.["busy"] !== 0) throw new Error("the disk failed to sync, and another process keeps it from being mended")
+    damaged = false
   }
 
   /** One transaction; throws when nothing of it was committed. */
   const transact = (batch: ReadonlyArray<Waiting>): ReadonlyArray<unknown> => {
-    if (synchronous === "full") setSync(batch.some(({ durable }) => durable))
+    if (damaged) mend()
     begin.run()
     try {
       tally.load()
@@ -122,14 +132,18 @@ export const make = Effect.fnUntraced(function*(
           for (const entry of batch) entry.alone = true
         } else {
           waiting = waiting.slice(1)
-          batch[0]!.resume(Effect.fail(Failure.storeError(batch[0]!.name, path, cause)))
+          batch[0]!.resume(Exit.fail(Failure.storeError(batch[0]!.name, path, cause)))
         }
         continue
       }
       const rest = waiting.slice(batch.length)
       waiting = rest
       // a resumed caller runs at once and may add its next operation, which is for the next turn
-      for (let i = 0; i < batch.length; i++) batch[i]!.resume(Effect.succeed(answers[i]))
+      for (let i = 0; i < batch.length; i++) {
+        const entry = batch[i]!
+        if (entry.durable) committed.push({ entry, answer: answers[i] })
+        else entry.resume(Exit.succeed(answers[i]))
+      }
       if (rest.length === 0) return
     }
   }
@@ -140,10 +154,28 @@ export const make = Effect.fnUntraced(function*(
       Effect.sync(() => {
         const unanswered = waiting
         waiting = []
-        for (const { name, resume } of unanswered) resume(Effect.fail(Failure.storeError(name, path, cause)))
+        for (const { name, resume } of unanswered) resume(Exit.fail(Failure.storeError(name, path, cause)))
       })
     )
   )
+
+  /** Answers those who wait for the disk. */
+  const synced = Effect.suspend(() => {
+    if (committed.length === 0) return Effect.void
+    const batch = committed
+    committed = []
+    return Effect.matchEager(log.sync, {
+      onSuccess: () => {
+        for (const { answer, entry } of batch) entry.resume(Exit.succeed(answer))
+      },
+      onFailure: ({ cause }) => {
+        damaged = true
+        for (const { entry } of batch) entry.resume(Exit.fail(Failure.storeError(entry.name, path, cause)))
+      }
+    })
+  })
+
+  const committing = Effect.andThen(flushed, Effect.uninterruptible(synced))
 
   /** Every fiber that can run now adds its operation before the transaction begins, as long as more keep coming. */
   const gather = Effect.gen(function*() {
@@ -158,7 +190,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.andThen(Effect.suspend(() => {
       // closed before flushing, so that an operation added by a resumed caller opens it again
       latch.closeUnsafe()
-      return flushed
+      return committing
     }))
   )
 
@@ -166,7 +198,7 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       closed = true
-      return flushed
+      return committing
     })
   )
 
@@ -177,7 +209,7 @@ export const make = Effect.fnUntraced(function*(
     inputs?: ReadonlyArray<unknown>
   ): Effect.Effect<A, StoreError> =>
     Effect.callback<A, StoreError>((resume) => {
-      if (closed) return resume(Effect.fail(refusal(name)))
+      if (closed) return resume(Exit.fail(refusal(name)))
       const entry: Waiting = {
         name,
         operation: operation as Waiting["operation"],

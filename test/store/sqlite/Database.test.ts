@@ -3,7 +3,6 @@ import { Effect } from "effect"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import * as Database from "../../../src/store/sqlite/Database.ts"
 import * as Migrations from "../../../src/store/sqlite/Migrations.ts"
 import { task } from "../conformance/fixtures.ts"
 import { file, folder, open, using } from "./fixtures.ts"
@@ -32,16 +31,6 @@ describe("opening a file", () => {
       yield* using(path, (store) => store.enqueue([[task()]]))
       assert.isTrue(existsSync(path))
       assert.isFalse(existsSync(`${path}-wal`))
-    }))
-
-  it.effect("waits for the disk at each commit, or does not", () =>
-    Effect.gen(function*() {
-      const path = yield* file
-      const levels = { full: 2, normal: 1 } as const
-      for (const synchronous of ["full", "normal"] as const) {
-        const database = yield* Database.open(path, synchronous, 0)
-        assert.deepInclude(database.prepare("PRAGMA synchronous").get(), { synchronous: levels[synchronous] })
-      }
     }))
 
   it.effect("gives each store in memory tasks of its own", () =>

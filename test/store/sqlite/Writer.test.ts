@@ -1,25 +1,36 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Scope } from "effect"
+import { Clock, Effect, Exit, Fiber, Latch, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { statSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
+import { StoreError } from "../../../src/domain/Errors.ts"
 import * as Database from "../../../src/store/sqlite/Database.ts"
 import { Tally } from "../../../src/store/sqlite/Tally.ts"
+import * as WriteAheadLog from "../../../src/store/sqlite/WriteAheadLog.ts"
 import * as Writer from "../../../src/store/sqlite/Writer.ts"
 import { file } from "./fixtures.ts"
 
 /** A writer on a new file, and another connection that sees what is committed. */
-const setUp = Effect.gen(function*() {
+const setUpWith = Effect.fnUntraced(function*(log?: WriteAheadLog.WriteAheadLog) {
   const path = yield* file
-  const database = yield* Database.open(path, "full", 0)
-  const writer = yield* Writer.make(database, path, yield* Clock.Clock, new Tally(database), "full")
+  const database = yield* Database.open(path, 0)
+  const writer = yield* Writer.make(
+    database,
+    path,
+    yield* Clock.Clock,
+    new Tally(database),
+    log ?? (yield* WriteAheadLog.open(path))
+  )
   const other = yield* Effect.acquireRelease(
     Effect.sync(() => new DatabaseSync(path)),
     (connection) => Effect.sync(() => connection.close())
   )
   const pause = database.prepare("INSERT INTO paused_queue VALUES (?)")
   const committed = () => other.prepare("SELECT queue FROM paused_queue ORDER BY queue").all().map(({ queue }) => queue)
-  return { committed, database, other, pause, writer }
+  return { committed, database, other, path, pause, writer }
 })
+
+const setUp = setUpWith()
 
 describe("group commit", () => {
   it.effect("runs everything that waits in one transaction", () =>
@@ -34,16 +45,29 @@ describe("group commit", () => {
 
   it.effect("waits for the disk, but not for operations that promise nothing", () =>
     Effect.gen(function*() {
-      const { database, writer } = yield* setUp
-      // 2 is FULL, 1 is NORMAL; read anew each time, as SQLite answers a prepared pragma with what was
-      const level = () => Number(Object.values(database.prepare("PRAGMA synchronous").get()!)[0])
-      assert.strictEqual(yield* writer.write("promise", level), 2)
-      assert.strictEqual(yield* writer.writeVolatile("none", level), 1)
-      assert.strictEqual(yield* writer.write("promise", level), 2)
-      const together = yield* Effect.all([writer.writeVolatile("none", level), writer.write("promise", level)], {
-        concurrency: "unbounded"
+      const disk = Latch.makeUnsafe(false)
+      const { committed, pause, writer } = yield* setUpWith({ sync: disk.await })
+      const promised = yield* Effect.forkChild(writer.write("promise", () => pause.run("a").changes), {
+        startImmediately: true
       })
-      assert.deepStrictEqual(together, [2, 2])
+      yield* writer.writeVolatile("none", () => pause.run("b"))
+      assert.deepStrictEqual(committed(), ["a", "b"])
+      assert.isUndefined(promised.pollUnsafe())
+      yield* disk.open
+      assert.strictEqual(yield* Fiber.join(promised), 1)
+    }))
+
+  it.effect("tells a caller that waits for the disk what became of its operation, even when the scope closes", () =>
+    Effect.gen(function*() {
+      const disk = Latch.makeUnsafe(false)
+      const scope = yield* Scope.make()
+      const { pause, writer } = yield* Scope.provide(setUpWith({ sync: disk.await }), scope)
+      const promised = yield* Effect.forkChild(writer.write("promise", () => pause.run("a").changes))
+      yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.yieldNow)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* disk.open
+      assert.strictEqual(yield* Fiber.join(promised), 1)
+      yield* Fiber.join(closing)
     }))
 
   it.effect("answers after the commit, with each caller's own answer", () =>
@@ -110,6 +134,32 @@ describe("group commit", () => {
         assert.strictEqual(error._tag, "StoreError")
         assert.include(error.message, "closed")
       }
+    }))
+})
+
+describe("a disk that fails to sync", () => {
+  it.effect("fails those who waited for it, and the database is mended before anything more is promised", () =>
+    Effect.gen(function*() {
+      let failures = 1
+      const { committed, other, path, pause, writer } = yield* setUpWith({
+        sync: Effect.suspend(() =>
+          failures-- > 0 ? Effect.fail(new StoreError({ operation: "sync", reason: "EIO", cause: "EIO" })) : Effect.void
+        )
+      })
+      const log = () => statSync(`${path}-wal`).size
+      const error = yield* Effect.flip(writer.write("pause", () => pause.run("a")))
+      assert.include(error.message, "failed to pause")
+      assert.isAbove(log(), 0)
+      // a reader on the old state keeps the log from being brought into the database
+      other.exec("BEGIN; SELECT * FROM paused_queue")
+      const refused = yield* Effect.flip(writer.write("pause", () => pause.run("b")))
+      assert.include(refused.message, "failed to sync")
+      other.exec("COMMIT")
+      yield* writer.write("pause", () => {
+        assert.strictEqual(log(), 0)
+        return pause.run("c")
+      })
+      assert.deepStrictEqual(committed(), ["a", "c"])
     }))
 })
 
