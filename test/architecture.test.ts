@@ -46,7 +46,7 @@ const table: ImportTable = {
     "config": ["effect"],
     "http/api": ["effect"],
     "store/postgres": ["effect", "node", "@effect/sql-pg"],
-    "store/redis": ["effect", "node", "@effect/platform-node"],
+    "store/redis": ["effect", "node", "redis"],
     "http": ["effect", "node", "@effect/platform-node"],
     "cli": ["effect", "node", "@effect/platform-node"],
     "server": ["effect", "node", "@effect/platform-node"]

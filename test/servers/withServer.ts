@@ -20,7 +20,7 @@ import type { ServerMissing } from "./Program.ts"
 export const withServer = async <Server>(
   name: string,
   find: Effect.Effect<Server, ServerMissing, Scope.Scope>,
-  tests: (server: Server) => void
+  tests: (server: Server) => void | Promise<void>
 ): Promise<void> => {
   const scope = Scope.makeUnsafe()
   const found = await Effect.runPromise(Effect.result(Scope.provide(find, scope)))

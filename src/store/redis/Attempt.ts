@@ -1,0 +1,92 @@
+/**
+ * What happens to a running attempt: its lease is prolonged, it reports, it ends, or it is taken back.
+ */
+import { Effect } from "effect"
+import type { StoreError } from "../../domain/Errors.ts"
+import type { SettleAnswer, Settlement } from "../../domain/Settlement.ts"
+import type { ExtendAnswer, Lease, Note, Rescued } from "../TaskStore.ts"
+import type { Coalesced } from "./Coalescer.ts"
+import { type Runner, script } from "./Runner.ts"
+import * as AttemptScripts from "./scripts/Attempt.ts"
+import { rescue } from "./scripts/Rescue.ts"
+import { settle } from "./scripts/Settle.ts"
+import { namesOf, statusNames } from "./Text.ts"
+
+const runExtend = script<string>(AttemptScripts.extend)
+const runNote = script<number>(AttemptScripts.note)
+const runSettle = script<string>(settle)
+const runRescue = script<ReadonlyArray<string | number>>(rescue)
+
+const extendAnswers: Readonly<Record<string, ExtendAnswer>> = { H: "held", C: "cancel", L: "lost" }
+const settleAnswers: Readonly<Record<string, SettleAnswer>> = { A: "applied", D: "already", S: "stale" }
+
+/** The operations of one deployment. */
+export const make = (runner: Runner, headStartMs: number, maxCrashes: number) => {
+  const settleAll: Coalesced<Settlement, SettleAnswer> = (settlements) =>
+    Effect.suspend(() => {
+      const args = [String(headStartMs)]
+      for (const settlement of settlements) pushSettlement(args, settlement)
+      return Effect.map(runner("settle", runSettle, args), (letters) => lettersAs(letters, settleAnswers))
+    })
+
+  return {
+    extend: (leases: ReadonlyArray<Lease>, leaseForMs: number): Effect.Effect<
+      ReadonlyArray<ExtendAnswer>,
+      StoreError
+    > =>
+      Effect.map(
+        runner("extend", runExtend, [String(leaseForMs), ...leases.flatMap(({ claim, id }) => [id, String(claim)])]),
+        (letters) => lettersAs(letters, extendAnswers)
+      ),
+
+    note: (notes: ReadonlyArray<Note>): Effect.Effect<void, StoreError> =>
+      Effect.asVoid(
+        runner("note", runNote, notes.flatMap(({ claim, id, progress }) => [id, String(claim), String(progress)]))
+      ),
+
+    settle: settleAll,
+
+    rescue: (limit: number): Effect.Effect<ReadonlyArray<Rescued>, StoreError> =>
+      Effect.map(
+        runner("rescue", runRescue, [String(headStartMs), String(limit), String(maxCrashes)]),
+        (answer) =>
+          Array.from({ length: answer.length / 4 }, (_, index): Rescued => {
+            const [id, lane, status, crashes] = answer.slice(index * 4)
+            return {
+              id: String(id),
+              type: namesOf(String(lane))[1],
+              state: status === "W" ? "pending" : statusNames[String(status)]!,
+              crashes: Number(crashes)
+            }
+          })
+      )
+  }
+}
+
+/** A settlement as the script reads it: id, kind with claim number, and what it brings. */
+const pushSettlement = (args: Array<string>, settlement: Settlement): void => {
+  const { claim, id } = settlement
+  switch (settlement._tag) {
+    case "Complete":
+      args.push(id, `C${claim}`, settlement.result)
+      break
+    case "Retry":
+      args.push(id, `T${claim}`, `${settlement.delayMs}\n${JSON.stringify(settlement.failure)}`)
+      break
+    case "Fail":
+      args.push(id, `F${claim}`, JSON.stringify(settlement.failure))
+      break
+    case "Cancel":
+      args.push(id, `X${claim}`, "")
+      break
+    case "Snooze":
+      args.push(id, `Z${claim}`, String(settlement.delayMs))
+      break
+    case "Release":
+      args.push(id, `L${claim}`, "")
+  }
+}
+
+/** Answers of a letter each. */
+export const lettersAs = <A>(letters: string, answers: Readonly<Record<string, A>>): ReadonlyArray<A> =>
+  Array.from(letters, (letter) => answers[letter]!)

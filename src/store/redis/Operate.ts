@@ -1,0 +1,74 @@
+/**
+ * What operators do to tasks and queues, and what retention does for them.
+ */
+import { Effect } from "effect"
+import type { StoreError } from "../../domain/Errors.ts"
+import {
+  type CancelAnswer,
+  keyedForMs,
+  lastClaimForMs,
+  type RemoveAnswer,
+  type Retention,
+  type RetryAnswer
+} from "../TaskStore.ts"
+import { lettersAs } from "./Attempt.ts"
+import { type Runner, script } from "./Runner.ts"
+import * as OperateScripts from "./scripts/Operate.ts"
+import * as PauseScripts from "./scripts/Pause.ts"
+import { prune } from "./scripts/Prune.ts"
+import { statusNames } from "./Text.ts"
+
+const runCancel = script<string>(OperateScripts.cancel)
+const runRetry = script<string>(OperateScripts.retry)
+const runRemove = script<string>(OperateScripts.remove)
+const runPause = script<number>(PauseScripts.pause)
+const runPaused = script<ReadonlyArray<string>>(PauseScripts.paused)
+const runPrune = script<number>(prune)
+
+const cancelAnswers: Readonly<Record<string, CancelAnswer>> = {
+  C: "cancelled",
+  R: "requested",
+  F: "finished",
+  U: "unknown"
+}
+const removeAnswers: Readonly<Record<string, RemoveAnswer>> = { A: "removed", N: "unfinished", U: "unknown" }
+
+const retryAnswerOf = (letter: string): RetryAnswer =>
+  letter === "A"
+    ? { _tag: "retried" }
+    : letter === "U"
+    ? { _tag: "unknown" }
+    : { _tag: "conflict", state: statusNames[letter]! }
+
+/** The operations of one deployment. */
+export const make = (runner: Runner, headStartMs: number) => ({
+  cancel: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError> =>
+    Effect.map(runner("cancel", runCancel, ids), (letters) => lettersAs(letters, cancelAnswers)),
+
+  retry: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RetryAnswer>, StoreError> =>
+    Effect.map(
+      runner("retry", runRetry, [String(headStartMs), ...ids]),
+      (letters) => Array.from(letters, retryAnswerOf)
+    ),
+
+  remove: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError> =>
+    Effect.map(runner("remove", runRemove, ids), (letters) => lettersAs(letters, removeAnswers)),
+
+  pause: (queue: string, paused: boolean): Effect.Effect<void, StoreError> =>
+    Effect.asVoid(runner("pause", runPause, [queue, paused ? "1" : "0"])),
+
+  paused: Effect.map(
+    Effect.suspend(() => runner("read the paused queues", runPaused, [])),
+    (queues) => queues.toSorted()
+  ),
+
+  prune: (
+    { failedForMs, finishedForMs, maxFinished }: Retention,
+    limit: number
+  ): Effect.Effect<number, StoreError> =>
+    runner(
+      "prune",
+      runPrune,
+      [limit, finishedForMs, failedForMs, maxFinished, keyedForMs, lastClaimForMs].map(String)
+    )
+})

@@ -1,0 +1,91 @@
+/**
+ * Reads for people and for those who wait for results.
+ */
+import { Effect } from "effect"
+import type { StoreError } from "../../domain/Errors.ts"
+import type { TaskRecord } from "../../domain/TaskRecord.ts"
+import { all, type TaskState } from "../../domain/TaskState.ts"
+import type { Counts, ListRequest, Outcome } from "../TaskStore.ts"
+import { type Runner, script } from "./Runner.ts"
+import * as Scripts from "./scripts/Read.ts"
+import { failureOf, recordOf, type Shown, shownSize, statusNames } from "./Text.ts"
+
+const runGet = script<Shown>(Scripts.get)
+const runResults = script<ReadonlyArray<string | null>>(Scripts.results)
+const runList = script<Shown>(Scripts.list)
+const runCounts = script<ReadonlyArray<number>>(Scripts.counts)
+
+/** How long the end of a task is announced to whoever asked for its result last. */
+const awaitedForMs = 10 * 60 * 1000
+
+/** The first sequence number, which has 12 digits like all others. */
+const firstSeq = 100_000_000_000
+
+const letters = Object.fromEntries(Object.entries(statusNames).map(([letter, state]) => [state, letter])) as Record<
+  TaskState,
+  string
+>
+
+/** The reads of one deployment. */
+export const make = (runner: Runner, capacity: number) => ({
+  get: (id: string): Effect.Effect<TaskRecord | undefined, StoreError> =>
+    Effect.map(runner("get", runGet, [id]), (texts) => texts.length === 0 ? undefined : recordOf(texts, 0)),
+
+  results: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError> =>
+    Effect.map(
+      runner("read results", runResults, [String(awaitedForMs), ...ids]),
+      (texts) => ids.map((id, index) => outcomeOf(id, texts, index * 3))
+    ),
+
+  list: (request: ListRequest): Effect.Effect<ReadonlyArray<TaskRecord>, StoreError> =>
+    request.before !== undefined && request.before <= firstSeq
+      ? Effect.succeed([])
+      : Effect.map(
+        runner("list", runList, [
+          request.before === undefined || request.before >= 10 * firstSeq ? "" : String(request.before),
+          String(request.limit),
+          [...new Set(request.states ?? all)].map((state) => letters[state]).join(""),
+          ...filterOf(request.types),
+          ...filterOf(request.queues)
+        ]),
+        (texts) => Array.from({ length: texts.length / shownSize }, (_, index) => recordOf(texts, index * shownSize))
+      ),
+
+  counts: Effect.map(
+    Effect.suspend(() => runner("count", runCounts, [])),
+    (numbers): Counts => {
+      const [scheduled = 0, running = 0, completed = 0, failed = 0, cancelled = 0, stored = 0, ...totals] = numbers
+      return {
+        scheduled,
+        pending: stored - scheduled - running - completed - failed - cancelled,
+        running,
+        completed,
+        failed,
+        cancelled,
+        capacity,
+        totals: {
+          created: totals[0]!,
+          completed: totals[1]!,
+          failed: totals[2]!,
+          cancelled: totals[3]!,
+          retried: totals[4]!,
+          crashed: totals[5]!
+        }
+      }
+    }
+  )
+})
+
+const filterOf = (names: ReadonlyArray<string> | undefined): readonly [enabled: string, json: string] =>
+  names === undefined ? ["0", ""] : ["1", JSON.stringify(names)]
+
+const outcomeOf = (
+  id: string,
+  texts: ReadonlyArray<string | null>,
+  at: number
+): Outcome | undefined | null => {
+  const status = texts[at]
+  if (status === "W") return undefined
+  if (status === "" || typeof status !== "string") return null
+  return { id, state: statusNames[status]!, result: texts[at + 1] ?? null, failure: failureOf(texts[at + 2]) }
+}

@@ -1,0 +1,142 @@
+/**
+ * The Redis store as layers: several machines share one queue with the least latency.
+ *
+ * How safe tasks are is the server's setting: `docs/redis.md` says which gives which promise. Each operation is one Lua
+ * script, so it happens entirely or not at all, on a single server as on one slot of a cluster.
+ */
+import { Config, Context, Effect, Layer, type Scope } from "effect"
+import { Redis } from "effect/persistence/Redis"
+import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
+import * as Rank from "../../domain/Rank.ts"
+import * as Settlement from "../../domain/Settlement.ts"
+import { InstanceStore } from "../InstanceStore.ts"
+import { KeyStore } from "../KeyStore.ts"
+import { Notifier } from "../Notifier.ts"
+import type { StoreServices } from "../StoreServices.ts"
+import { type StoreSettings, TaskStore } from "../TaskStore.ts"
+import * as Attempt from "./Attempt.ts"
+import * as Claim from "./Claim.ts"
+import * as Coalescer from "./Coalescer.ts"
+import * as Connection from "./Connection.ts"
+import * as Enqueue from "./Enqueue.ts"
+import * as Failure from "./Failure.ts"
+import * as Hints from "./Hints.ts"
+import * as Instances from "./Instances.ts"
+import * as Keys from "./Keys.ts"
+import * as Operate from "./Operate.ts"
+import * as Read from "./Read.ts"
+import * as Runner from "./Runner.ts"
+import * as ServerFacts from "./ServerFacts.ts"
+import * as Settings from "./Settings.ts"
+
+/** Unfinished tasks accepted at most, unless configured. */
+export const defaultCapacity = 100_000
+
+/** The name of a deployment, unless configured. */
+export const defaultPrefix = "taskforge"
+
+/** Which tasks on the server are meant, and how the store behaves. */
+export interface Options extends StoreSettings {
+  /**
+   * Tells deployments on one server apart. All keys begin with it in braces, so that a cluster keeps them together:
+   * `{taskforge}:…` by default.
+   */
+  readonly prefix?: string | undefined
+}
+
+/** The same with the address of a server. */
+export interface UrlOptions extends Options {
+  /** `redis://user:password@host:6379/0`, or `rediss://` with TLS. */
+  readonly url: string
+}
+
+/**
+ * The store on the `Redis` service of the environment, for instance `NodeRedis.layer` of `@effect/platform-node`, or a
+ * client for clusters. That client decides what happens while the server is out of reach; `layerUrl` brings one that
+ * is tuned for it.
+ */
+export const layer = (
+  options: Options = {}
+): Layer.Layer<StoreServices, StoreError | StoreIncompatible, Redis> => Layer.effectContext(make(options))
+
+/**
+ * The store on the server at an address.
+ *
+ * @example
+ * ```ts
+ * import { RedisStore } from "taskforge/redis"
+ *
+ * const StoreLive = RedisStore.layerUrl({ url: "redis://localhost:6379" })
+ * ```
+ */
+export const layerUrl = (
+  { url, ...options }: UrlOptions
+): Layer.Layer<StoreServices, StoreError | StoreIncompatible> =>
+  Layer.provide(layer(options), Layer.effect(Redis, Connection.make(url)))
+
+/** The same with options from configuration. */
+export const layerConfig = (
+  options: Config.Wrap<UrlOptions>
+): Layer.Layer<StoreServices, StoreError | StoreIncompatible | Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layerUrl))
+
+/** Tasks and endings in one script at most, when they come from many callers: enough to share a round trip. */
+const shareSize = 24
+
+const make = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<Context.Context<StoreServices>, StoreError | StoreIncompatible, Redis | Scope.Scope> {
+  const redis = yield* Redis
+  const root = `{${options.prefix ?? defaultPrefix}}`
+  const capacity = options.capacity ?? defaultCapacity
+  const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
+  const maxCrashes = options.maxCrashes ?? Settlement.defaultMaxCrashes
+  const runner = Runner.make(redis, root)
+
+  yield* inspect(redis)
+  yield* Settings.agree(runner, `The Redis store ${root}`, headStartMs)
+
+  const attempt = Attempt.make(runner, headStartMs, maxCrashes)
+  const operate = Operate.make(runner, headStartMs)
+  const queries = Read.make(runner, capacity)
+
+  const taskStore = TaskStore.of({
+    enqueue: yield* Coalescer.make({
+      run: Enqueue.make(runner, capacity, headStartMs),
+      sizeOf: (group) => group.length,
+      most: shareSize
+    }),
+    claim: Claim.make(runner, headStartMs),
+    extend: attempt.extend,
+    settle: yield* Coalescer.make({ run: attempt.settle, sizeOf: () => 1, most: shareSize }),
+    note: attempt.note,
+    rescue: attempt.rescue,
+    cancel: operate.cancel,
+    retry: operate.retry,
+    remove: operate.remove,
+    pause: operate.pause,
+    paused: operate.paused,
+    prune: operate.prune,
+    get: queries.get,
+    results: queries.results,
+    list: queries.list,
+    counts: queries.counts
+  })
+  return Context.make(TaskStore, taskStore).pipe(
+    Context.add(Notifier, yield* Hints.make(redis, `${root}:hints`)),
+    Context.add(InstanceStore, Instances.make(runner)),
+    Context.add(KeyStore, Keys.make(runner))
+  )
+})
+
+/** Refuses a server that is too old, and says what it promises. */
+const inspect = Effect.fnUntraced(function*(redis: Redis["Service"]) {
+  const facts = yield* Effect.mapError(ServerFacts.read(redis), (error) => Failure.storeError("open", error))
+  yield* ServerFacts.check(facts)
+  for (const risk of ServerFacts.risks(facts)) {
+    yield* Effect.annotateLogs(Effect.logWarning(risk.message), { risk: risk._tag })
+  }
+  yield* Effect.annotateLogs(Effect.logInfo(`Redis persistence: ${ServerFacts.persistence(facts)}`), {
+    redis: facts.version
+  })
+})

@@ -1,0 +1,44 @@
+/**
+ * Runs scripts: one round trip each, by hash, loaded again where the server does not know them, with a limit to the
+ * time that anybody waits.
+ */
+import { Effect } from "effect"
+import * as Redis from "effect/persistence/Redis"
+import type { StoreError } from "../../domain/Errors.ts"
+import * as Failure from "./Failure.ts"
+
+/** A script, and what Redis answers to it. */
+export type Script<Answer> = Redis.Script<{
+  readonly params: readonly [root: string, args: ReadonlyArray<string>]
+  readonly result: Answer
+}>
+
+/** Declares a script. */
+export const script = <Answer>(lua: string): Script<Answer> =>
+  Redis.script((root: string, args: ReadonlyArray<string>) => [root, ...args], { lua, numberOfKeys: 1 })
+    .withReturnType<Answer>() as Script<Answer>
+
+/** Arguments of one script at most: they pass over the stack of this process. */
+const maxArguments = 60_000
+
+/** How long an answer is waited for. */
+const answerWithinMs = 5000
+
+/** Runs a script on one deployment's keys. `operation` names it in errors. */
+export type Runner = <Answer>(
+  operation: string,
+  script: Script<Answer>,
+  args: ReadonlyArray<string>
+) => Effect.Effect<Answer, StoreError>
+
+/** The runner of the deployment whose keys begin with `root`. */
+export const make = (redis: Redis.Redis["Service"], root: string): Runner => (operation, script, args) =>
+  args.length > maxArguments
+    ? Effect.fail(Failure.tooLarge(operation))
+    : redis.eval(script)(root, args).pipe(
+      Effect.mapError((error) => Failure.storeError(operation, error)),
+      Effect.timeoutOrElse({
+        duration: answerWithinMs,
+        orElse: () => Effect.fail(Failure.noAnswer(operation, answerWithinMs))
+      })
+    )

@@ -1,0 +1,98 @@
+/**
+ * What the server itself promises: whether it may throw tasks away to save memory, and what it keeps through a crash.
+ */
+import { Effect, Result } from "effect"
+import type { Redis, RedisError } from "effect/persistence/Redis"
+import { StoreIncompatible } from "../../domain/Errors.ts"
+
+/** What a server says about itself; what it keeps to itself is missing. */
+export interface Facts {
+  /** Of Redis, or the one that Valkey is compatible with. */
+  readonly version: string
+  /** What it does when its memory is full. */
+  readonly evictionPolicy: string | undefined
+  /** Bytes it may use; 0 is no limit. */
+  readonly maxMemory: number
+  readonly appendOnly: boolean
+  /** When the append-only file is synced. */
+  readonly appendFsync: string | undefined
+  /** When snapshots are written; empty for never. */
+  readonly save: string | undefined
+}
+
+/** Reads `INFO`, and `CONFIG` where the server allows it. */
+export const read = Effect.fnUntraced(function*(redis: Redis["Service"]): Effect.fn.Return<Facts, RedisError> {
+  const info = fieldsOf(yield* redis.send<string>("INFO"))
+  const config = (name: string) =>
+    Effect.map(
+      Effect.result(redis.send("CONFIG", "GET", name)),
+      (answer) => Result.isSuccess(answer) ? settingOf(answer.success, name) : undefined
+    )
+  return {
+    version: info.get("redis_version") ?? "unknown",
+    evictionPolicy: info.get("maxmemory_policy"),
+    maxMemory: Number(info.get("maxmemory") ?? 0),
+    appendOnly: info.get("aof_enabled") === "1",
+    appendFsync: yield* config("appendfsync"),
+    save: yield* config("save")
+  }
+})
+
+/** Fails for a server that cannot hold a store. */
+export const check = ({ version }: Facts): Effect.Effect<void, StoreIncompatible> => {
+  const [major = 0, minor = 0] = version.split(".").map(Number)
+  return major > 6 || (major === 6 && minor >= 2) || Number.isNaN(major)
+    ? Effect.void
+    : Effect.fail(new StoreIncompatible({ reason: `Redis ${version} is too old; 6.2 or newer is needed, or Valkey` }))
+}
+
+/** Something about the server that an operator should know before it costs tasks. */
+export interface Risk {
+  readonly _tag: "Evicts"
+  readonly message: string
+}
+
+/**
+ * What may cost tasks. Policies that evict only keys with an expiry do no harm: the store's have none.
+ */
+export const risks = ({ evictionPolicy, maxMemory }: Facts): ReadonlyArray<Risk> => {
+  if (evictionPolicy?.startsWith("allkeys-") !== true) return []
+  const when = maxMemory > 0 ? `once it uses ${Math.round(maxMemory / 2 ** 20)} MiB` : "as soon as maxmemory is set"
+  return [{
+    _tag: "Evicts",
+    message:
+      `Redis may delete tasks without a trace: its maxmemory-policy is ${evictionPolicy}, which removes any key ` +
+      `${when}. Set maxmemory-policy to noeviction: a full server then refuses new tasks and keeps those it has`
+  }]
+}
+
+/** What survives the death of the server, as a sentence. */
+export const persistence = ({ appendFsync, appendOnly, save }: Facts): string => {
+  if (appendOnly) {
+    switch (appendFsync) {
+      case "always":
+        return "append-only file synced at each write: an accepted task survives a crash of the server's machine"
+      case "no":
+        return "append-only file synced by the operating system: a crash of the server's machine loses the last half minute"
+      default:
+        return "append-only file synced each second: a crash of the server's machine loses up to two seconds"
+    }
+  }
+  return save === ""
+    ? "none: a restart of the server loses every task"
+    : "snapshots: a crash of the server loses what was stored since the last one"
+}
+
+const fieldsOf = (info: string): ReadonlyMap<string, string> =>
+  new Map(
+    info.split(/\r?\n/).flatMap((line) => {
+      const colon = line.indexOf(":")
+      return colon > 0 ? [[line.slice(0, colon), line.slice(colon + 1)] as const] : []
+    })
+  )
+
+/** Names and values in turns, or an object of them: the answer depends on the protocol. */
+const settingOf = (answer: unknown, name: string): string | undefined => {
+  const value: unknown = Array.isArray(answer) ? answer[1] : Object(answer)[name]
+  return typeof value === "string" ? value : undefined
+}

@@ -1,0 +1,40 @@
+/**
+ * What belongs to the stored queue: the layout that it is kept in, and settings that every process must agree with.
+ */
+import { Duration, Effect } from "effect"
+import * as DurationText from "../../domain/DurationText.ts"
+import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
+import { type Runner, script } from "./Runner.ts"
+import { open } from "./scripts/Open.ts"
+
+/** The layout that this version of the driver reads and writes: keys, texts, and what scripts make of them. */
+const layout = 1
+
+const runOpen = script<readonly [version: string, headStartMs: string]>(open)
+
+/** Stores the settings of a new store; fails when an old one has others. `where` names it. */
+export const agree = (
+  runner: Runner,
+  where: string,
+  headStartMs: number
+): Effect.Effect<void, StoreError | StoreIncompatible> =>
+  Effect.flatMap(runner("open", runOpen, [String(layout), String(headStartMs)]), ([version, stored]) => {
+    if (Number(version) > layout) {
+      return Effect.fail(
+        new StoreIncompatible({
+          reason: `${where} has layout ${version}, written by a newer version; this version knows layouts up to ` +
+            `${layout}. Upgrade this process, or give it another prefix`
+        })
+      )
+    }
+    return Number(stored) === headStartMs
+      ? Effect.void
+      : Effect.fail(
+        new StoreIncompatible({
+          reason: `${where} was created with a head start of ${text(Number(stored))}, but this process is configured ` +
+            `with ${text(headStartMs)}: ranks would disagree. Configure ${text(Number(stored))}, or use another prefix`
+        })
+      )
+  })
+
+const text = (millis: number): string => DurationText.format(Duration.millis(millis))

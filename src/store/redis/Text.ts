@@ -1,0 +1,167 @@
+/**
+ * Tasks as the scripts keep them, see `scripts/Entry.ts`: how they are written and read on this side.
+ */
+import type { AttemptRecord, ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../../domain/TaskRecord.ts"
+import type { TaskState } from "../../domain/TaskState.ts"
+
+/** A queue and a type as the scripts name them. */
+export type Lane = string
+
+const lanes = new Map<string, Map<string, Lane>>()
+
+/** The lane of a queue and a type. */
+export const laneOf = (queue: string, type: string): Lane => {
+  let types = lanes.get(queue)
+  if (types === undefined) lanes.set(queue, types = new Map())
+  let lane = types.get(type)
+  if (lane === undefined) types.set(type, lane = JSON.stringify([queue, type]))
+  return lane
+}
+
+const names = new Map<Lane, readonly [queue: string, type: string]>()
+
+/** The queue and type of a lane. */
+export const namesOf = (lane: Lane): readonly [queue: string, type: string] => {
+  let found = names.get(lane)
+  if (found === undefined) names.set(lane, found = JSON.parse(lane) as [string, string])
+  return found
+}
+
+/** The field under which a key's owner is kept; empty without a key. */
+export const keyFieldOf = ({ key, type }: NewTask): string => key === null ? "" : JSON.stringify([type, key])
+
+/** What is written of a task besides what the script adds. */
+export const restOf = (task: NewTask, keyField: string): string =>
+  `${task.maxRetries};${task.timeoutMs ?? ""}\n${keyField}\n${task.payload}`
+
+/** The five parts of a task's text. */
+const partsOf = (text: string) => {
+  const head = text.indexOf("\n")
+  const lane = text.indexOf("\n", head + 1)
+  const limits = text.indexOf("\n", lane + 1)
+  const key = text.indexOf("\n", limits + 1)
+  return {
+    head: text.slice(0, head).split(";"),
+    lane: text.slice(head + 1, lane),
+    limits: text.slice(lane + 1, limits).split(";"),
+    key: text.slice(limits + 1, key),
+    payload: text.slice(key + 1)
+  }
+}
+
+/** A claimed task. `earlier` is `failures;crashes;dueAt` where it has been touched before. */
+export const claimedTaskOf = (id: string, text: string, earlier: string, claim: number): ClaimedTask => {
+  const { head, lane, limits, payload } = partsOf(text)
+  const [queue, type] = namesOf(lane)
+  const [failures, crashes, dueAt] = earlier === "" ? ["0", "0", head[8]] : earlier.split(";")
+  return {
+    id,
+    type,
+    queue,
+    payload,
+    priority: Number(head[3]),
+    maxRetries: Number(limits[1]),
+    timeoutMs: numberOrNull(limits[2]),
+    dueAt: Number(dueAt),
+    failures: Number(failures),
+    crashes: Number(crashes),
+    claim
+  }
+}
+
+/** A task in nine texts: id, task, state, lease, whether it is scheduled, progress, result, failure, history. */
+export type Shown = ReadonlyArray<string | null>
+
+/** How many texts a task is shown in. */
+export const shownSize = 9
+
+/** The record of a task, from its nine texts at a position. */
+export const recordOf = (texts: Shown, at: number): TaskRecord => {
+  const { head, key, lane, limits, payload } = partsOf(texts[at + 1]!)
+  const [queue, type] = namesOf(lane)
+  const state = stateOf(texts[at + 2]!, head)
+  const [claimOfProgress, progress] = texts[at + 5]?.split(";") ?? []
+  return {
+    id: texts[at]!,
+    seq: Number(head[0]),
+    type,
+    queue,
+    payload,
+    priority: Number(head[3]),
+    key: key === "" ? null : (JSON.parse(key) as [string, string])[1],
+    maxRetries: Number(limits[1]),
+    timeoutMs: numberOrNull(limits[2]),
+    state: state.status === "W" ? texts[at + 4] === "1" ? "scheduled" : "pending" : statusNames[state.status]!,
+    createdAt: Number(limits[0]),
+    dueAt: state.dueAt,
+    startedAt: state.startedAt,
+    completedAt: state.completedAt,
+    failures: state.failures,
+    crashes: state.crashes,
+    claims: state.claims,
+    claim: state.claim,
+    settledClaim: state.settledClaim,
+    leaseUntil: numberOrNull(texts[at + 3]),
+    worker: state.worker,
+    cancelRequested: state.cancelRequested,
+    progress: Number(claimOfProgress) === state.claim ? Number(progress) : null,
+    result: texts[at + 6] ?? null,
+    failure: failureOf(texts[at + 7]),
+    history: texts[at + 8]?.split("\n").map((line) => JSON.parse(line) as AttemptRecord) ?? []
+  }
+}
+
+/** A stored failure. */
+export const failureOf = (text: string | null | undefined): TaskFailure | null =>
+  typeof text === "string" ? JSON.parse(text) as TaskFailure : null
+
+/** The states that statuses stand for, but for a waiting task. */
+export const statusNames: Readonly<Record<string, TaskState>> = {
+  S: "scheduled",
+  P: "pending",
+  R: "running",
+  C: "completed",
+  F: "failed",
+  X: "cancelled"
+}
+
+/** A state's text; without one, the task was never claimed and has not finished. */
+const stateOf = (text: string, head: ReadonlyArray<string>) => {
+  if (text === "") {
+    return {
+      status: "W",
+      claim: 0,
+      completedAt: null,
+      cancelRequested: false,
+      claims: 0,
+      settledClaim: 0,
+      failures: 0,
+      crashes: 0,
+      dueAt: Number(head[8]),
+      startedAt: null,
+      worker: null
+    }
+  }
+  const numbers = text.indexOf("\n")
+  const lane = text.indexOf("\n", numbers + 1)
+  const fields = text.slice(1, numbers).split(";")
+  const worker = text.slice(lane + 1)
+  const status = text[0]!
+  const claim = Number(fields[0])
+  return {
+    status,
+    claim,
+    completedAt: numberOrNull(fields[1]),
+    cancelRequested: fields[4] === "1",
+    claims: Number(fields[6]),
+    settledClaim: status === "C" ? claim : Number(fields[7]),
+    failures: Number(fields[8]),
+    crashes: Number(fields[9]),
+    dueAt: Number(fields[10]),
+    startedAt: numberOrNull(fields[11]),
+    worker: worker === "" ? null : JSON.parse(worker) as string
+  }
+}
+
+const numberOrNull = (text: string | null | undefined): number | null =>
+  text === undefined || text === null || text === "" ? null : Number(text)

@@ -1,0 +1,175 @@
+/**
+ * Hands out work: promotes what is due, then leases the tasks of lowest rank among the lanes asked for.
+ *
+ * - Arguments: head start, how many to promote at most, worker (as JSON text), nonce, limit, lease in ms, then for each
+ *   queue its name, the number of its lanes, and these as `["queue","type"]`.
+ * - Answers: the clock, when the next task is due or nothing, the first claim number, then for each task its id, its
+ *   text, and `failures;crashes;dueAt` if it was claimed before. Claim numbers follow one another in this order; for a
+ *   repeated nonce each id is followed by its number.
+ *
+ * Claim numbers grow with the clock, by at least a thousand each millisecond. So a server that lost its last writes
+ * gives no number twice: an older snapshot or a replica that lagged behind may know an older counter, but the time is
+ * past.
+ */
+import { entry } from "./Entry.ts"
+import { prelude } from "./Prelude.ts"
+
+export const claim = `${prelude}${entry}
+local headStart, promoteLimit, worker, nonce = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local limit, now = tonumber(ARGV[5]), clock()
+local scheduled, running = root .. ":scheduled", root .. ":running"
+
+local function nextDue() return call("ZRANGE", scheduled, 0, 0, "WITHSCORES")[2] end
+
+local function promote()
+  local due = call("ZRANGEBYSCORE", scheduled, "-inf", now, "WITHSCORES", "LIMIT", 0, promoteLimit)
+  local works, lists, left = {}, {}, {}
+  for index = 1, #due, 2 do
+    local seq, priority, lane, id = string.match(due[index], "^(............)([^%[]*)([^\\n]*)\\n(.*)$")
+    works[lane], lists[lane], left[lane] = works[lane] or {}, lists[lane] or {}, left[lane] or {}
+    local w, l, o, ref = works[lane], lists[lane], left[lane], seq .. id
+    w[#w + 1], w[#w + 2] = int(due[index + 1] - priority * headStart), ref
+    l[#l + 1], l[#l + 2] = "0", ref
+    o[#o + 1] = ref
+  end
+  call("ZREMRANGEBYRANK", scheduled, 0, #due / 2 - 1)
+  for lane, members in pairs(works) do
+    each("ZADD", root .. ":lane:" .. lane, members)
+    each("ZADD", root .. ":list:P:" .. lane, lists[lane])
+    each("ZREM", root .. ":list:S:" .. lane, left[lane])
+  end
+end
+
+local due = nextDue()
+if due and tonumber(due) <= now then
+  promote()
+  due = nextDue()
+end
+due = due and tonumber(due) or false
+
+local answer = { now, due and int(due) or "", 0 }
+
+local function add(id, task, text, number)
+  local at = #answer
+  answer[at + 1], answer[at + 2], answer[at + 3] = id, task, ""
+  if text then
+    local e = parse(text)
+    answer[at + 3] = e.failures .. ";" .. e.crashes .. ";" .. e.due
+  end
+  if number then answer[at + 4] = number end
+end
+
+-- the worker's last claim, if it bore this nonce: whatever is still held
+local last = call("HGET", root .. ":claims", worker)
+if last and string.sub(last, 1, #nonce + 1) == nonce .. ";" then
+  local given = cmsgpack.unpack(string.sub(last, #nonce + 2))
+  local ids = given[2]
+  local texts, tasks = hmget(root .. ":state", ids), hmget(root .. ":task", ids)
+  for index, id in ipairs(ids) do
+    local number = int(given[1] + index - 1)
+    local fence = "R" .. number .. ";;"
+    if texts[index] and string.sub(texts[index], 1, #fence) == fence then add(id, tasks[index], texts[index], number) end
+  end
+  answer[3] = -1
+  return answer
+end
+if limit <= 0 then return answer end
+
+local lanes, at = {}, 7
+local paused = call("EXISTS", root .. ":paused") == 1
+while at <= #ARGV do
+  local size = tonumber(ARGV[at + 1])
+  if not (paused and call("SISMEMBER", root .. ":paused", ARGV[at]) == 1) then
+    for index = at + 2, at + 1 + size do lanes[#lanes + 1] = root .. ":lane:" .. ARGV[index] end
+  end
+  at = at + 2 + size
+end
+
+-- takes the members of lowest rank out of one lane
+local function take(lane, amount)
+  local popped, members = call("ZPOPMIN", lane, amount), {}
+  for index = 1, #popped, 2 do members[#members + 1] = popped[index] end
+  return members
+end
+
+local function headOf(lane)
+  local head = call("ZRANGE", lane, 0, 0, "WITHSCORES")
+  if head[1] == nil then return nil end
+  return { lane = lane, ref = head[1], seq = string.sub(head[1], 1, 12), rank = tonumber(head[2]) }
+end
+
+local function before(a, b) return a.rank < b.rank or (a.rank == b.rank and tonumber(a.seq) < tonumber(b.seq)) end
+
+-- pieces in the order of work, each of one lane: as long as its head is the first of all heads
+local pieces, left = {}, limit
+if #lanes == 1 then
+  pieces[1] = { lane = lanes[1], members = take(lanes[1], limit) }
+else
+  local heads = {}
+  for _, lane in ipairs(lanes) do heads[#heads + 1] = headOf(lane) end
+  while left > 0 and #heads > 0 do
+    local first, second = 1, nil
+    for index = 2, #heads do
+      if before(heads[index], heads[first]) then
+        first, second = index, first
+      elseif second == nil or before(heads[index], heads[second]) then
+        second = index
+      end
+    end
+    local lane, amount = heads[first].lane, left
+    if second then
+      amount = math.max(1, math.min(left, call("ZCOUNT", lane, "-inf", "(" .. int(heads[second].rank))))
+    end
+    local members = take(lane, amount)
+    pieces[#pieces + 1] = { lane = lane, members = members }
+    left = left - #members
+    local head = headOf(lane)
+    if head then heads[first] = head else table.remove(heads, first) end
+  end
+end
+
+local ids, refs, lists = {}, {}, {}
+for _, piece in ipairs(pieces) do
+  local list = root .. ":list:P:" .. string.sub(piece.lane, #root + 7)
+  local out = lists[list] or {}
+  lists[list] = out
+  for _, ref in ipairs(piece.members) do
+    ids[#ids + 1], refs[#refs + 1], out[#out + 1] = string.sub(ref, 13), ref, ref
+  end
+end
+if #ids == 0 then return answer end
+for list, out in pairs(lists) do each("ZREM", list, out) end
+
+local tally = root .. ":tally"
+local first = math.max(tonumber(call("HGET", tally, "claim") or 0) + 1, (now - 1700000000000) * 1000)
+call("HSET", tally, "claim", int(first + #ids - 1))
+answer[3] = int(first)
+
+local tasks, texts = hmget(root .. ":task", ids), hmget(root .. ":state", ids)
+local states, leases, lease, started = {}, {}, int(now + ARGV[6]), int(now)
+for index, id in ipairs(ids) do
+  local task, text, number = tasks[index], texts[index], int(first + index - 1)
+  if text then
+    local e = parse(text)
+    e.claims = e.claims + 1
+    text = "R" .. number .. ";;" .. e.seq .. ";" .. e.keyed .. ";" .. e.cancel .. ";" .. e.priority .. ";" .. e.claims ..
+      ";" .. e.settled .. ";" .. e.failures .. ";" .. e.crashes .. ";" .. e.due .. ";" .. started .. "\\n" .. e.lane ..
+      "\\n" .. worker
+    add(id, task, text)
+  else
+    local head = string.find(task, "\\n", 1, true)
+    local lane = string.find(task, "\\n", head + 1, true)
+    text = "R" .. number .. ";;" .. string.sub(task, 1, head - 1) .. ";" .. started .. string.sub(task, head, lane) ..
+      worker
+    local place = #answer
+    answer[place + 1], answer[place + 2], answer[place + 3] = id, task, ""
+  end
+  states[index * 2 - 1], states[index * 2] = id, text
+  leases[index * 2 - 1], leases[index * 2] = lease, refs[index]
+end
+each("HSET", root .. ":state", states)
+each("ZADD", running, leases)
+call("HSET", root .. ":claims", worker, nonce .. ";" .. cmsgpack.pack({ first, ids }))
+call("ZADD", root .. ":claimed", started, worker)
+return answer
+`

@@ -1,0 +1,106 @@
+/**
+ * How a task is written, and the moves between the sorted sets that its states are.
+ *
+ * `task` holds what never changes: five parts, each but the last ended by a line feed, which JSON texts don't contain.
+ *
+ * ```text
+ * seq;keyed;0;priority;1;0;0;0;dueAt
+ * ["queue","type"]
+ * createdAt;maxRetries;timeoutMs
+ * ["type","key"], or nothing
+ * payload
+ * ```
+ *
+ * `state` holds the rest, small and separate, so that a megabyte of payload is not moved about with every change:
+ *
+ * ```text
+ * <status><claim>;completedAt;seq;keyed;cancelRequested;priority;claims;settledClaim;failures;crashes;dueAt;startedAt
+ * ["queue","type"]
+ * "worker"
+ * ```
+ *
+ * Statuses are W waiting, R running, C completed, F failed, X cancelled. A task that was never claimed and has not
+ * finished has no state: the first part of its `task` is what its state will be after its first claim. A waiting task is
+ * scheduled or pending according to the sorted set that it is in, so promotion writes no state. A completed task's
+ * settled claim is its claim, whatever is written. A lease is the score in `running`.
+ *
+ * The fence is a comparison of texts: `R<claim>;;` is how the state of the attempt with that claim begins.
+ */
+export const entry = `
+local form = "^(.)([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^\\n]*)\\n" ..
+  "([^\\n]*)\\n(.*)$"
+
+local function parse(text)
+  local e = {}
+  e.status, e.claim, e.completed, e.seq, e.keyed, e.cancel, e.priority, e.claims, e.settled, e.failures, e.crashes,
+    e.due, e.started, e.lane, e.worker = string.match(text, form)
+  if e.status == "C" then e.settled = e.claim end
+  return e
+end
+
+local function write(id, e)
+  call("HSET", root .. ":state", id, e.status .. e.claim .. ";" .. e.completed .. ";" .. e.seq .. ";" .. e.keyed .. ";" ..
+    e.cancel .. ";" .. e.priority .. ";" .. e.claims .. ";" .. e.settled .. ";" .. e.failures .. ";" .. e.crashes .. ";" ..
+    e.due .. ";" .. e.started .. "\\n" .. e.lane .. "\\n" .. e.worker)
+end
+
+-- where the task stands; nil for an unknown id
+local function load(id)
+  local text = call("HGET", root .. ":state", id)
+  if text then return parse(text) end
+  local task = call("HGET", root .. ":task", id)
+  if not task then return nil end
+  local head, lane = string.match(task, "^([^\\n]*)\\n([^\\n]*)")
+  local e = parse("W0;;" .. head .. ";\\n" .. lane .. "\\n")
+  e.claims = "0"
+  return e
+end
+
+-- scheduled members carry what promotion needs: their priority and lane
+local function appointment(e, id) return e.seq .. e.priority .. e.lane .. "\\n" .. id end
+
+-- files a waiting task: in its lane if it is due, else under its due time
+local function wait(e, id, now, headStart)
+  e.status, e.completed = "W", ""
+  if tonumber(e.due) > now then
+    call("ZADD", root .. ":scheduled", e.due, appointment(e, id))
+    call("ZADD", root .. ":list:S:" .. e.lane, 0, e.seq .. id)
+  else
+    call("ZADD", root .. ":lane:" .. e.lane, int(e.due - e.priority * headStart), e.seq .. id)
+    call("ZADD", root .. ":list:P:" .. e.lane, 0, e.seq .. id)
+  end
+end
+
+-- takes a waiting task out again
+local function unwait(e, id)
+  local ref = e.seq .. id
+  if call("ZREM", root .. ":lane:" .. e.lane, ref) == 1 then
+    call("ZREM", root .. ":list:P:" .. e.lane, ref)
+  else
+    call("ZREM", root .. ":scheduled", appointment(e, id))
+    call("ZREM", root .. ":list:S:" .. e.lane, ref)
+  end
+end
+
+local totals = { C = "completed", F = "failed", X = "cancelled" }
+
+local function finish(e, id, status, now)
+  e.status, e.completed = status, int(now)
+  call("ZADD", root .. ":finished:" .. status .. e.keyed, e.completed, e.seq .. id)
+  call("ZADD", root .. ":list:" .. status .. ":" .. e.lane, 0, e.seq .. id)
+  call("HINCRBY", root .. ":tally", totals[status], 1)
+end
+
+-- adds an attempt to the history, JSON objects each on a line, of which the latest 20 are kept
+local function remember(e, id, now, outcome, failure)
+  local line = '{"claim":' .. e.claim .. ',"worker":' .. e.worker .. ',"startedAt":' .. e.started .. ',"endedAt":' ..
+    int(now) .. ',"outcome":"' .. outcome .. '"' .. (failure and ',"failure":' .. failure or "") .. "}"
+  local before = call("HGET", root .. ":history", id)
+  if before then
+    local _, lines = string.gsub(before, "\\n", "")
+    if lines >= 19 then before = string.match(before, "\\n(.*)$") end
+    line = before .. "\\n" .. line
+  end
+  call("HSET", root .. ":history", id, line)
+end
+`

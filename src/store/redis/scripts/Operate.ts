@@ -1,0 +1,95 @@
+/**
+ * What operators do to tasks, as `Settlement.cancel` and `Settlement.redrive` have it.
+ */
+import { announce } from "./Announce.ts"
+import { entry } from "./Entry.ts"
+import { prelude } from "./Prelude.ts"
+import { drop } from "./Prune.ts"
+
+/**
+ * Cancels waiting tasks and asks running ones to stop.
+ *
+ * - Arguments: ids.
+ * - Answers: a letter for each: `C` cancelled, `R` requested, `F` has finished before, `U` unknown.
+ */
+export const cancel = `${prelude}${entry}${announce}
+local now, answers, ended = clock(), {}, {}
+for index, id in ipairs(ARGV) do
+  local e = load(id)
+  if e == nil then
+    answers[index] = "U"
+  elseif e.status == "W" then
+    unwait(e, id)
+    finish(e, id, "X", now)
+    write(id, e)
+    answers[index], ended[#ended + 1] = "C", id
+  elseif e.status == "R" then
+    e.cancel = "1"
+    write(id, e)
+    answers[index] = "R"
+  else
+    answers[index] = "F"
+  end
+end
+announce(ended)
+return table.concat(answers)
+`
+
+/**
+ * Makes failed and cancelled tasks due now, with fresh budgets.
+ *
+ * - Arguments: head start, then ids.
+ * - Answers: a letter for each: `A` done, `U` unknown, else the status that does not allow it: `S` scheduled, `P`
+ *   pending, `R` running, `C` completed.
+ */
+export const retry = `${prelude}${entry}
+local headStart, now, answers = tonumber(ARGV[1]), clock(), {}
+for index = 2, #ARGV do
+  local id = ARGV[index]
+  local e = load(id)
+  if e == nil then
+    answers[#answers + 1] = "U"
+  elseif e.status == "F" or e.status == "X" then
+    local ref, history = e.seq .. id, call("HGET", root .. ":history", id)
+    call("ZREM", root .. ":finished:" .. e.status .. e.keyed, ref)
+    call("ZREM", root .. ":list:" .. e.status .. ":" .. e.lane, ref)
+    local latest = history and string.match(history, '([^\\n]*)$')
+    if e.claim ~= "0" and not (latest and string.match(latest, '^{"claim":(%d+)') == e.claim) then
+      local failure = call("HGET", root .. ":failure", id)
+      remember(e, id, e.completed, e.status == "F" and "failed" or "cancelled", failure or nil)
+    end
+    call("HDEL", root .. ":failure", id)
+    e.due, e.failures, e.crashes, e.cancel = int(now), "0", "0", "0"
+    wait(e, id, now, headStart)
+    write(id, e)
+    answers[#answers + 1] = "A"
+  elseif e.status == "W" then
+    answers[#answers + 1] = call("ZSCORE", root .. ":scheduled", appointment(e, id)) and "S" or "P"
+  else
+    answers[#answers + 1] = e.status
+  end
+end
+return table.concat(answers)
+`
+
+/**
+ * Removes finished tasks; their ids and keys are free.
+ *
+ * - Arguments: ids.
+ * - Answers: a letter for each: `A` done, `N` not finished, `U` unknown.
+ */
+export const remove = `${prelude}${entry}${drop}
+local answers = {}
+for index, id in ipairs(ARGV) do
+  local e = load(id)
+  if e == nil then
+    answers[index] = "U"
+  elseif e.status == "W" or e.status == "R" then
+    answers[index] = "N"
+  else
+    drop(e.status .. e.keyed, { e.seq .. id })
+    answers[index] = "A"
+  end
+end
+return table.concat(answers)
+`

@@ -1,0 +1,59 @@
+/**
+ * What every script begins with: the names of keys, and the store's clock.
+ *
+ * `KEYS[1]` is the deployment's root, `{taskforge}` unless configured. All other keys are the root, a colon and a
+ * name, so they share its hash tag and with it one slot of a Redis Cluster.
+ *
+ * | key | kind | holds |
+ * |---|---|---|
+ * | `meta` | hash | the layout's version and the settings that belong to the stored queue |
+ * | `tally` | hash | the last sequence and claim numbers given, and the totals |
+ * | `task` | hash | by id: what a task is, written once; see `Entry` |
+ * | `state` | hash | by id: where a task stands, once it was claimed or finished; see `Entry` |
+ * | `result`, `failure`, `history`, `progress` | hashes | by id, for tasks that have them |
+ * | `key` | hash | by `["type","key"]`: the id that owns an idempotency key |
+ * | `lanes`, `paused` | sets | `["queue","type"]` of all tasks ever stored; queues that give no work |
+ * | `lane:<lane>` | sorted set | pending tasks of one queue and type, by rank |
+ * | `scheduled` | sorted set | scheduled tasks, by due time |
+ * | `running` | sorted set | running tasks, by the end of their lease |
+ * | `finished:<status><keyed>` | sorted sets | finished tasks, by when they finished |
+ * | `list:<status>:<lane>` | sorted sets | waiting and finished tasks, by sequence number |
+ * | `claims`, `claimed` | hash, sorted set | by worker: its last claim, and when it was made |
+ * | `awaited` | sorted set | ids whose end somebody waits for, by when that is forgotten |
+ * | `apikey` | hash | API keys by id |
+ * | `clock` | string | for tests only: `+n` moves the clock by n ms, `n` stops it there |
+ *
+ * A sequence number has 12 digits, so that numbers sort like texts. Members of sorted sets begin with it: they break
+ * ties of the score, and where all scores are 0 they are the order.
+ */
+export const prelude = `
+local root, call = KEYS[1], redis.call
+
+local function clock()
+  local set = call("GET", root .. ":clock")
+  if set and string.sub(set, 1, 1) ~= "+" then return tonumber(set) end
+  local time = call("TIME")
+  return time[1] * 1000 + math.floor(time[2] / 1000) + (set and tonumber(set) or 0)
+end
+
+-- whole numbers as text: Lua's own conversion keeps 14 digits
+local function int(number) return string.format("%.0f", number) end
+
+-- a command on one key with any number of further arguments; unpack has a limit
+local most = 4000
+local function each(command, key, items)
+  for first = 1, #items, most do
+    call(command, key, unpack(items, first, math.min(first + most - 1, #items)))
+  end
+end
+
+local function hmget(key, ids)
+  if #ids <= most then return #ids == 0 and {} or call("HMGET", key, unpack(ids)) end
+  local found = {}
+  for first = 1, #ids, most do
+    local part = call("HMGET", key, unpack(ids, first, math.min(first + most - 1, #ids)))
+    for index = 1, #part do found[first + index - 1] = part[index] end
+  end
+  return found
+end
+`

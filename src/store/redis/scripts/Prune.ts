@@ -1,0 +1,89 @@
+/**
+ * Forgetting finished tasks: first those that are too old, then the oldest beyond the number to keep.
+ */
+import { prelude } from "./Prelude.ts"
+
+/** Removes finished tasks of one set, given as its members, from everywhere. */
+export const drop = `
+local function drop(set, refs)
+  local ids, lists = {}, {}
+  for index, ref in ipairs(refs) do ids[index] = string.sub(ref, 13) end
+  each("ZREM", root .. ":finished:" .. set, refs)
+  for index, text in ipairs(hmget(root .. ":state", ids)) do
+    local lane = string.match(text, "^[^\\n]*\\n([^\\n]*)")
+    lists[lane] = lists[lane] or {}
+    table.insert(lists[lane], refs[index])
+  end
+  for lane, members in pairs(lists) do
+    each("ZREM", root .. ":list:" .. string.sub(set, 1, 1) .. ":" .. lane, members)
+  end
+  if string.sub(set, 2) == "1" then
+    local fields = {}
+    for index, task in ipairs(hmget(root .. ":task", ids)) do
+      fields[index] = string.match(task, "^[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n([^\\n]*)")
+    end
+    each("HDEL", root .. ":key", fields)
+  end
+  for _, name in ipairs({ ":task", ":state", ":result", ":failure", ":history", ":progress" }) do
+    each("HDEL", root .. name, ids)
+  end
+end
+`
+
+/**
+ * Removes what retention no longer keeps, and forgets the claims of workers that were silent for long.
+ *
+ * - Arguments: how many at most; the age at which completed and cancelled tasks go, that of failed ones, the number of
+ *   finished tasks to keep, the age at which keyed tasks may be removed by number, and that at which claims are
+ *   forgotten; ages in ms.
+ * - Answers: how many tasks were removed.
+ */
+export const prune = `${prelude}${drop}
+local limit, now = tonumber(ARGV[1]), clock()
+local sets, kept = { "C0", "C1", "F0", "F1", "X0", "X1" }, 0
+
+for _, worker in ipairs(call("ZRANGEBYSCORE", root .. ":claimed", "-inf", int(now - ARGV[6]), "LIMIT", 0, 1000)) do
+  call("HDEL", root .. ":claims", worker)
+  call("ZREM", root .. ":claimed", worker)
+end
+
+-- the oldest that finished by then, of all sets together
+local function oldest(amount, untilOf)
+  local found = {}
+  if amount <= 0 then return found end
+  for _, set in ipairs(sets) do
+    local members = call("ZRANGEBYSCORE", root .. ":finished:" .. set, "-inf", int(untilOf(set)), "WITHSCORES", "LIMIT", 0,
+      int(amount))
+    for index = 1, #members, 2 do
+      found[#found + 1] = { set = set, ref = members[index], at = tonumber(members[index + 1]) }
+    end
+  end
+  table.sort(found, function(a, b)
+    if a.at ~= b.at then return a.at < b.at end
+    return tonumber(string.sub(a.ref, 1, 12)) < tonumber(string.sub(b.ref, 1, 12))
+  end)
+  return found
+end
+
+local function remove(found, amount)
+  local bySet, removed = {}, math.max(0, math.min(#found, amount))
+  for index = 1, removed do
+    local set = found[index].set
+    bySet[set] = bySet[set] or {}
+    table.insert(bySet[set], found[index].ref)
+  end
+  for set, refs in pairs(bySet) do drop(set, refs) end
+  return removed
+end
+
+local removed = remove(oldest(limit, function(set)
+  return now - (string.sub(set, 1, 1) == "F" and ARGV[3] or ARGV[2])
+end), limit)
+
+for _, set in ipairs(sets) do kept = kept + call("ZCARD", root .. ":finished:" .. set) end
+local excess = math.min(kept - ARGV[4], limit - removed)
+-- a keyed task keeps answering repeated requests for a while
+return removed + remove(oldest(excess, function(set)
+  return string.sub(set, 2) == "1" and now - ARGV[5] or now
+end), excess)
+`

@@ -1,0 +1,162 @@
+/**
+ * Reads for people and for those who wait for results.
+ */
+import { entry } from "./Entry.ts"
+import { prelude } from "./Prelude.ts"
+
+/** A task in nine texts: id, task, state, lease, whether it is scheduled, progress, result, failure, history. */
+const show = `
+local function show(answers, id)
+  local task = call("HGET", root .. ":task", id)
+  if not task then return end
+  local text, lease, scheduled = call("HGET", root .. ":state", id) or "", "", ""
+  local e = load(id)
+  if e.status == "R" then lease = call("ZSCORE", root .. ":running", e.seq .. id) or "" end
+  if e.status == "W" and call("ZSCORE", root .. ":scheduled", appointment(e, id)) then scheduled = "1" end
+  local at = #answers
+  answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4], answers[at + 5] = id, task, text, lease, scheduled
+  for index, name in ipairs({ ":progress", ":result", ":failure", ":history" }) do
+    answers[at + 5 + index] = call("HGET", root .. name, id)
+  end
+end
+`
+
+/**
+ * One task.
+ *
+ * - Arguments: its id.
+ * - Answers: the nine texts of the task, or nothing.
+ */
+export const get = `${prelude}${entry}${show}
+local answers = {}
+show(answers, ARGV[1])
+return answers
+`
+
+/**
+ * The outcomes of tasks; remembers which of the others are waited for, so that their end is announced.
+ *
+ * - Arguments: for how long to remember, in ms, then ids.
+ * - Answers: for each the status with its result and failure; `W` for a task that has not finished, nothing for an
+ *   unknown one.
+ */
+export const results = `${prelude}
+local ids, answers, awaited = {}, {}, {}
+for index = 2, #ARGV do ids[#ids + 1] = ARGV[index] end
+local now = clock()
+local forget = int(now + ARGV[1])
+for index, text in ipairs(hmget(root .. ":state", ids)) do
+  local id, at = ids[index], #answers
+  local status = text and string.sub(text, 1, 1) or call("HEXISTS", root .. ":task", id) == 1 and "W" or ""
+  if status == "W" or status == "R" then
+    status = "W"
+    awaited[#awaited + 1], awaited[#awaited + 2] = forget, id
+  end
+  local finished = status ~= "W" and status ~= ""
+  answers[at + 1] = status
+  answers[at + 2] = finished and call("HGET", root .. ":result", id) or false
+  answers[at + 3] = finished and call("HGET", root .. ":failure", id) or false
+end
+if #awaited > 0 then
+  -- a read must not fail because there is no room to remember who reads
+  redis.pcall("ZREMRANGEBYSCORE", root .. ":awaited", "-inf", int(now))
+  for first = 1, #awaited, most do
+    redis.pcall("ZADD", root .. ":awaited", unpack(awaited, first, math.min(first + most - 1, #awaited)))
+  end
+end
+return answers
+`
+
+/**
+ * A page of tasks, newest first.
+ *
+ * - Arguments: the sequence number below which it begins or nothing, how many, the statuses wanted as letters (`S`
+ *   scheduled, `P` pending, `R`, `C`, `F`, `X`), 1 or 0 and a JSON array for the types wanted, the same for the queues.
+ * - Answers: the nine texts of each task.
+ *
+ * Each status and lane has a list by sequence number, so a page costs the same however many tasks are stored. Running
+ * tasks have none: they are as few as there are workers, and are looked through.
+ */
+export const list = `${prelude}${entry}${show}
+local before, limit, wanted = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+
+local function filter(enabled, json)
+  if enabled ~= "1" then return nil end
+  local set = {}
+  for _, name in ipairs(cjson.decode(json)) do set[name] = true end
+  return set
+end
+local types, queues = filter(ARGV[4], ARGV[5]), filter(ARGV[6], ARGV[7])
+local function matches(lane)
+  local names = cjson.decode(lane)
+  return (types == nil or types[names[2]]) and (queues == nil or queues[names[1]])
+end
+
+local lanes, isWanted = {}, {}
+for _, lane in ipairs(call("SMEMBERS", root .. ":lanes")) do
+  if matches(lane) then lanes[#lanes + 1], isWanted[lane] = lane, true end
+end
+
+-- every source of tasks: a list that is read in pages, or the running ones, read at once
+local page = math.min(limit, 32)
+local sources = {}
+local function refill(source)
+  source.refs = call("ZREVRANGEBYLEX", source.key, source.before == "" and "+" or "(" .. source.before, "-", "LIMIT", 0, page)
+  source.at = 1
+  local last = source.refs[#source.refs]
+  if last then source.before = last end
+end
+for index = 1, #wanted do
+  local status = string.sub(wanted, index, index)
+  if status == "R" then
+    local refs = {}
+    for _, ref in ipairs(call("ZRANGE", root .. ":running", 0, -1)) do
+      if before == "" or string.sub(ref, 1, 12) + 0 < before + 0 then
+        local text = call("HGET", root .. ":state", string.sub(ref, 13))
+        if isWanted[string.match(text, "^[^\\n]*\\n([^\\n]*)")] then refs[#refs + 1] = ref end
+      end
+    end
+    table.sort(refs, function(a, b) return string.sub(a, 1, 12) + 0 > string.sub(b, 1, 12) + 0 end)
+    sources[#sources + 1] = { refs = refs, at = 1 }
+  else
+    for _, lane in ipairs(lanes) do
+      local source = { key = root .. ":list:" .. status .. ":" .. lane, before = before }
+      refill(source)
+      sources[#sources + 1] = source
+    end
+  end
+end
+
+local answers, shown = {}, 0
+while shown < limit do
+  local newest, seq = nil, -1
+  for _, source in ipairs(sources) do
+    if source.refs[source.at] == nil and source.key and #source.refs == page then refill(source) end
+    local ref = source.refs[source.at]
+    if ref and string.sub(ref, 1, 12) + 0 > seq then newest, seq = source, string.sub(ref, 1, 12) + 0 end
+  end
+  if newest == nil then break end
+  show(answers, string.sub(newest.refs[newest.at], 13))
+  newest.at, shown = newest.at + 1, shown + 1
+end
+return answers
+`
+
+/**
+ * Counts by state and totals. Nearly all are sizes of sets, so they cannot drift from what is stored.
+ *
+ * - Arguments: none.
+ * - Answers: scheduled, running, completed, failed, cancelled and all tasks, then the totals created, completed, failed,
+ *   cancelled, retried, crashed.
+ */
+export const counts = `${prelude}
+local answers = { call("ZCARD", root .. ":scheduled"), call("ZCARD", root .. ":running") }
+for _, status in ipairs({ "C", "F", "X" }) do
+  answers[#answers + 1] = call("ZCARD", root .. ":finished:" .. status .. "0") +
+    call("ZCARD", root .. ":finished:" .. status .. "1")
+end
+answers[#answers + 1] = call("HLEN", root .. ":task")
+local totals = call("HMGET", root .. ":tally", "created", "completed", "failed", "cancelled", "retried", "crashed")
+for index = 1, 6 do answers[#answers + 1] = tonumber(totals[index] or 0) end
+return answers
+`

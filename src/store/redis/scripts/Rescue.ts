@@ -1,0 +1,57 @@
+/**
+ * Takes back leases that have run out: due again, cancelled, or quarantined, as `Settlement.rescue` has it.
+ *
+ * - Arguments: head start, how many at most, the crashes before a task is quarantined (negative: never).
+ * - Answers: for each task its id, lane, new status (`W` due now, `S` due later, `F`, `X`) and number of crashes.
+ */
+import { announce } from "./Announce.ts"
+import { entry } from "./Entry.ts"
+import { prelude } from "./Prelude.ts"
+
+export const rescue = `${prelude}${entry}${announce}
+local headStart, maxCrashes, now = tonumber(ARGV[1]), tonumber(ARGV[3]), clock()
+local running, answers, ended = root .. ":running", {}, {}
+
+local function quarantine(crashes)
+  return '{"kind":"quarantined","tag":"TaskQuarantined","message":"The process running this task died ' .. crashes ..
+    " times (maxCrashes is " .. ARGV[3] .. ')"}'
+end
+
+-- none after the first crash, then 1 s doubling up to a minute
+local function backoff(crashes)
+  if crashes <= 1 then return 0 end
+  return math.min(1000 * 2 ^ math.min(crashes - 2, 16), 60000)
+end
+
+for _, ref in ipairs(call("ZRANGEBYSCORE", running, "-inf", now, "LIMIT", 0, ARGV[2])) do
+  local id = string.sub(ref, 13)
+  local e = load(id)
+  call("ZREM", running, ref)
+  call("HINCRBY", root .. ":tally", "crashed", 1)
+  local status
+  if e.cancel == "1" then
+    call("HDEL", root .. ":failure", id)
+    status = "X"
+  else
+    e.crashes = e.crashes + 1
+    if maxCrashes >= 0 and e.crashes > maxCrashes then
+      call("HSET", root .. ":failure", id, quarantine(e.crashes))
+      status = "F"
+    end
+  end
+  if status then
+    finish(e, id, status, now)
+    ended[#ended + 1] = id
+  else
+    remember(e, id, now, "crashed")
+    e.due = int(now + backoff(e.crashes))
+    status = tonumber(e.due) > now and "S" or "W"
+    wait(e, id, now, headStart)
+  end
+  write(id, e)
+  local at = #answers
+  answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4] = id, e.lane, status, tonumber(e.crashes)
+end
+announce(ended)
+return answers
+`
