@@ -33,7 +33,7 @@ const table: ImportTable = {
     "testing": [...library, "store/memory"],
     "access": ["domain", "store"],
     "http/api": ["domain"],
-    "http": [...library, "access", "handlers", "http/api"],
+    "http": [...library, "access", "handlers", "http/api", "store/memory"],
     "dashboard": [...library, "http/api"],
     "server": [...library, ...drivers, "access", "config", ...work, "http/api", "http", "dashboard"],
     "cli": [...library, ...drivers, "access", "config", ...work, "http/api", "http", "server"],

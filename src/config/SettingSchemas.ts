@@ -1,5 +1,6 @@
 /** How the texts of settings are read. */
-import { Duration, Schema, SchemaGetter } from "effect"
+import { Duration, Effect, Result, Schema, SchemaGetter, SchemaIssue } from "effect"
+import { IpNetwork } from "effect/net"
 import { DurationText } from "../domain/DurationText.ts"
 
 /** A whole number within bounds. */
@@ -35,6 +36,57 @@ export const flag = word("1", "true", "yes", "on", "0", "false", "no", "off").pi
     encode: SchemaGetter.transform((on) => on ? "1" : "0")
   })
 )
+
+/** Several values with commas between them. */
+export const list = <A>(item: Schema.ConstraintCodec<A, string>) =>
+  Schema.String.pipe(
+    Schema.decodeTo(Schema.Array(item), {
+      decode: SchemaGetter.transform((text: string) => text.split(",").map((part) => part.trim())),
+      encode: SchemaGetter.transform((parts: ReadonlyArray<string>) => parts.join(","))
+    })
+  )
+
+/** So many per window, such as `100/1s`. */
+export interface Rate {
+  readonly limit: number
+  readonly window: Duration.Duration
+}
+
+const rateWindows = { minimum: Duration.seconds(1), maximum: Duration.days(1) }
+
+/** A rate. */
+export const rate = Schema.String.pipe(
+  Schema.decodeTo(
+    Schema.declare((value): value is Rate => typeof value === "object"),
+    {
+      decode: SchemaGetter.transformEffect((text: string) => {
+        const [, limit = "", window = ""] = /^(\d{1,9})\/(.+)$/.exec(text) ?? []
+        const duration = Schema.decodeResult(DurationText)(/^\d/.test(window) ? window : `1${window}`)
+        return Number(limit) >= 1 && Result.isSuccess(duration) &&
+            Duration.between(duration.success, rateWindows)
+          ? Effect.succeed({ limit: Number(limit), window: duration.success })
+          : Effect.fail(new SchemaIssue.InvalidValue({ message: `Not a rate: ${text}` }))
+      }),
+      encode: SchemaGetter.transform(({ limit, window }) => `${limit}/${Duration.toMillis(window)}ms`)
+    }
+  )
+)
+
+/** An address, or a network such as `10.0.0.0/8`. */
+export const network = Schema.String.pipe(
+  Schema.decodeTo(Schema.declare(IpNetwork.isIpNetwork), {
+    decode: SchemaGetter.transformEffect((text: string) =>
+      Result.match(IpNetwork.fromString(text.includes("/") ? text : `${text}/${text.includes(":") ? 128 : 32}`), {
+        onFailure: () => Effect.fail(new SchemaIssue.InvalidValue({ message: `Not a network: ${text}` })),
+        onSuccess: Effect.succeed
+      })
+    ),
+    encode: SchemaGetter.transform(IpNetwork.format)
+  })
+)
+
+/** Where a page comes from, as browsers say it: a scheme, a host and perhaps a port. */
+export const origin = Schema.String.check(Schema.isPattern(/^https?:\/\/[^\s/*,]+$/))
 
 const levels = {
   trace: "Trace",

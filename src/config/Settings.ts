@@ -2,14 +2,25 @@
  * The server's configuration: every setting read and checked, or one error that tells everything that is wrong.
  */
 import { Array as List, type Config, type Duration, Effect, type LogLevel } from "effect"
+import type { IpNetwork } from "effect/net"
 import { InvalidSettings } from "./InvalidSettings.ts"
 import { read, type Reading, type Setting, show } from "./Setting.ts"
+import type { Rate } from "./SettingSchemas.ts"
 import { table } from "./SettingsTable.ts"
 import { parse as parseStoreUrl, type StoreUrl } from "./StoreUrl.ts"
 
 /** A configuration that makes sense. */
 export interface Settings {
-  readonly host: string
+  /** Where to listen; `undefined` depends on whether there are API keys, see `ListenAddress`. */
+  readonly host: string | undefined
+  /** Other machines may use the server without keys. */
+  readonly insecure: boolean
+  readonly ratePerAddress: Rate | undefined
+  readonly ratePerKey: Rate | undefined
+  readonly allowedOrigins: ReadonlyArray<string> | undefined
+  readonly trustedProxies: ReadonlyArray<IpNetwork.IpNetwork> | undefined
+  readonly maxConnections: number
+  readonly requestLog: boolean
   readonly port: number
   readonly workers: number
   readonly jobTimeout: Duration.Duration
@@ -45,7 +56,7 @@ export const load: Effect.Effect<Settings, InvalidSettings | Config.ConfigError>
   const readings = yield* readAll
   const problems = [
     ...Object.values(readings).flatMap((reading) => reading._tag === "Problem" ? reading.problems : []),
-    ...[tooManyWorkers, openToEveryone, unusableStore].flatMap((check) => check(readings) ?? [])
+    ...[tooManyWorkers, unusableStore].flatMap((check) => check(readings) ?? [])
   ]
   return List.isReadonlyArrayNonEmpty(problems) ? yield* new InvalidSettings({ problems }) : combine(readings)
 })
@@ -64,15 +75,6 @@ const tooManyWorkers = ({ maxConcurrency, workers }: Readings): string | undefin
     workers.value! > maxConcurrency.value
     ? `${show(workers.from)}: expected at most WORKER_MAX_CONCURRENCY, which is ${maxConcurrency.value}`
     : undefined
-
-const openToEveryone = ({ host, insecure }: Readings): string | undefined =>
-  host._tag === "Value" && host.from !== undefined && !isLoopback(host.from.text) &&
-    insecure._tag === "Value" && !insecure.value
-    ? `${show(host.from)}: other machines could run tasks here, and the server asks nobody who they are; ` +
-      "set TASKFORGE_INSECURE=1 if that is meant, or leave SERVER_HOST out to listen on 127.0.0.1"
-    : undefined
-
-const isLoopback = (host: string): boolean => /^(localhost|127(\.\d+){3}|::1)$/i.test(host)
 
 const unusableStore = ({ databaseUrl, redisUrl, store }: Readings): string | undefined => {
   if (store._tag === "Problem" || databaseUrl._tag === "Problem" || redisUrl._tag === "Problem") return undefined
@@ -101,7 +103,6 @@ const combine = (readings: Readings): Settings => {
   ) as { readonly [Name in keyof Readings]: Extract<Readings[Name], { readonly _tag: "Value" }>["value"] }
   return {
     ...values,
-    host: values.host ?? (values.insecure ? "0.0.0.0" : "127.0.0.1"),
     workers: values.workers ?? Math.min(defaultWorkers, values.maxConcurrency),
     store: (values.store ?? defaultStore) as Settings["store"]
   }

@@ -5,7 +5,7 @@
  */
 import { Duration, Schema } from "effect"
 import { optional, setting } from "./Setting.ts"
-import { duration, flag, integer, logLevel, word } from "./SettingSchemas.ts"
+import { duration, flag, integer, list, logLevel, network, origin, rate, word } from "./SettingSchemas.ts"
 import { StoreUrl } from "./StoreUrl.ts"
 
 /** The settings by name. */
@@ -20,14 +20,53 @@ export const table = {
   host: optional({
     names: ["SERVER_HOST"],
     about:
-      "Address to listen on: 127.0.0.1, or 0.0.0.0 with TASKFORGE_INSECURE; any other than loopback needs that too",
+      "Address to listen on: 127.0.0.1, or 0.0.0.0 once there are API keys or with TASKFORGE_INSECURE; any other than " +
+      "loopback needs one of these",
     expected: "an address or a host name",
     schema: Schema.String.check(Schema.isPattern(/^[\w.:-]+$/))
   }),
   insecure: setting({
     names: ["TASKFORGE_INSECURE"],
     fallback: "0",
-    about: "Lets other machines use the server although it asks nobody who they are",
+    about: "Lets other machines use the server although it has no API keys and asks nobody who they are",
+    expected: "1 or 0",
+    schema: flag
+  }),
+  ratePerAddress: optional({
+    names: ["TASKFORGE_RATE_PER_ADDRESS"],
+    about: "Requests from one address, such as 100/1s; any number when not set",
+    expected: "a number and a window from 1s to 1d such as 100/1s or 6000/1m",
+    schema: rate
+  }),
+  ratePerKey: optional({
+    names: ["TASKFORGE_RATE_PER_KEY"],
+    about: "Requests with one API key, such as 1000/1s; any number when not set",
+    expected: "a number and a window from 1s to 1d such as 100/1s or 6000/1m",
+    schema: rate
+  }),
+  allowedOrigins: optional({
+    names: ["TASKFORGE_ALLOWED_ORIGINS"],
+    about: "Pages that may call the API from a browser, by their origins with commas between them",
+    expected: "origins such as https://app.example.com, with commas between them",
+    schema: list(origin)
+  }),
+  trustedProxies: optional({
+    names: ["TASKFORGE_TRUSTED_PROXIES"],
+    about: "Proxies whose X-Forwarded-For is believed: addresses and networks with commas between them",
+    expected: "addresses or networks such as 10.0.0.0/8, with commas between them",
+    schema: list(network)
+  }),
+  maxConnections: setting({
+    names: ["TASKFORGE_MAX_CONNECTIONS"],
+    fallback: "10000",
+    about: "Open connections at most, event streams among them",
+    expected: "a whole number of at least 1",
+    schema: integer(1)
+  }),
+  requestLog: setting({
+    names: ["TASKFORGE_REQUEST_LOG"],
+    fallback: "1",
+    about: "A line of the log for each request, at level info",
     expected: "1 or 0",
     schema: flag
   }),

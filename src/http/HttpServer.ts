@@ -3,17 +3,22 @@
  * the answers on their way.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { ByteSize, Duration, Effect, Layer } from "effect"
+import { ByteSize, Duration, Effect, Layer, Option } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServer, type HttpServerError } from "effect/http"
-import { createServer } from "node:http"
+import { RateLimiter } from "effect/persistence"
+import { createServer, type ServerOptions } from "node:http"
+import type { StoreError } from "../domain/Errors.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { TaskQueue } from "../queue/TaskQueue.ts"
+import type { KeyStore } from "../store/KeyStore.ts"
+import * as RateLimiterStore from "../store/memory/RateLimiterStore.ts"
 import { maxNameLength } from "./api/NewTaskJson.ts"
+import * as MalformedRequest from "./MalformedRequest.ts"
 import * as Routes from "./Routes.ts"
 import type { TaskCatalog } from "./TaskCatalog.ts"
 
-/** How the server listens. Every field has a default. */
-export interface Options {
+/** How the server listens, and whom it answers. Every field has a default. */
+export interface Options extends Routes.Options {
   /** Default `127.0.0.1`. */
   readonly host?: string | undefined
   /** Default 8080; 0 is any free port, see `HttpServer.address`. */
@@ -22,6 +27,8 @@ export interface Options {
   readonly gracefulShutdown?: Duration.Input | undefined
   /** A larger body is refused. Default 1 MiB. */
   readonly maxBodyBytes?: number | undefined
+  /** Open connections at most; more are closed at once. Default 10,000. */
+  readonly maxConnections?: number | undefined
 }
 
 /** The defaults of {@link Options}. */
@@ -29,11 +36,20 @@ export const defaults = {
   host: "127.0.0.1",
   port: 8080,
   gracefulShutdown: Duration.seconds(2),
-  maxBodyBytes: 1024 * 1024
+  maxBodyBytes: 1024 * 1024,
+  maxConnections: 10_000
 } as const
 
-/** A client that takes longer to send a request is cut off. */
-const requestTimeoutMs = 30_000
+/** Clients that send nothing, too slowly or too much of a head are cut off. */
+const limits: ServerOptions = {
+  requestTimeout: 30_000,
+  headersTimeout: 10_000,
+  keepAliveTimeout: 10_000,
+  connectionsCheckingInterval: 2000,
+  maxHeaderSize: 16_384,
+  // Node's own refusal has no body; ours has
+  requireHostHeader: false
+}
 
 /** Path parameters may be ids with every character percent-encoded from three bytes. */
 const maxParamLength = maxNameLength * 9
@@ -53,8 +69,8 @@ export const layer = (
   options: Options = {}
 ): Layer.Layer<
   HttpServer.HttpServer,
-  HttpServerError.ServeError,
-  TaskQueue | Supervisor | TaskCatalog
+  HttpServerError.ServeError | StoreError,
+  TaskQueue | Supervisor | TaskCatalog | KeyStore
 > => {
   const listen = {
     host: options.host ?? defaults.host,
@@ -63,24 +79,39 @@ export const layer = (
   }
   const maxBodySize = ByteSize.bytes(options.maxBodyBytes ?? defaults.maxBodyBytes)
   return Layer.suspend(() => {
-    const server = createServer({ requestTimeout: requestTimeoutMs })
+    const server = createServer(limits)
+    server.maxConnections = options.maxConnections ?? defaults.maxConnections
+    server.on("clientError", MalformedRequest.answer)
     // Runs after the wait for open requests and before the one for the last connection to end, which has no limit
     const cutOff = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections())))
-    return serve.pipe(
+    return serve(options).pipe(
       Layer.provide(cutOff),
+      Layer.provide(rateLimiterStore),
       Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize)),
       Layer.provideMerge(NodeHttpServer.layerServer(() => server, listen))
     )
   })
 }
 
-const serve = HttpRouter.serve(Routes.layer, {
-  disableLogger: true,
-  disableListenLog: true,
-  routerConfig: { maxParamLength }
-}).pipe(
-  Layer.merge(
-    Layer.effectDiscard(HttpServer.addressFormattedWith((address) => Effect.logDebug(`listening on ${address}`)))
-  ),
-  Layer.provide(HttpServer.layerServices)
+const serve = (options: Routes.Options) =>
+  HttpRouter.serve(Routes.layer(options), {
+    disableLogger: true,
+    disableListenLog: true,
+    routerConfig: { maxParamLength }
+  }).pipe(
+    Layer.merge(
+      Layer.effectDiscard(HttpServer.addressFormattedWith((address) => Effect.logDebug(`listening on ${address}`)))
+    ),
+    Layer.provide(HttpServer.layerServices)
+  )
+
+/** The one that the store's driver brings, which all instances share, or this process's own. */
+const rateLimiterStore = Layer.unwrap(
+  Effect.map(
+    Effect.serviceOption(RateLimiter.RateLimiterStore),
+    Option.match({
+      onNone: () => RateLimiterStore.layer,
+      onSome: (store) => Layer.succeed(RateLimiter.RateLimiterStore, store)
+    })
+  )
 )

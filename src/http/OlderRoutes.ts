@@ -77,7 +77,9 @@ export const aliases: Layer.Layer<never, never, HttpRouter.HttpRouter> = HttpRou
       const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
       if (!aliased.test(request.url)) return routes
       const canonical = request.modify({ url: `/api/v1${request.url.slice("/api".length)}` })
-      return Effect.provideService(routes, HttpServerRequest.HttpServerRequest, canonical)
+      // As the router does with what it finds out: the fiber is the request's own
+      fiber.setContext(Context.add(fiber.context, HttpServerRequest.HttpServerRequest, canonical))
+      return routes
     })
   )
 )

@@ -5,6 +5,7 @@ import { HttpApiBuilder } from "effect/http-api"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
 import { pageSize } from "./api/TasksApi.ts"
+import * as AuditLog from "./AuditLog.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 import * as TaskIntake from "./TaskIntake.ts"
 import * as TaskView from "./TaskView.ts"
@@ -24,6 +25,13 @@ export const layer = HttpApiBuilder.group(
       Effect.timeoutOption(Effect.raceAllFirst(ids.map((id) => Effect.exit(queue.outcome(id)))), wait)
 
     const view = (id: string) => Effect.map(queue.get(id), TaskView.toJson)
+
+    const cancelOrRemove = (id: string) =>
+      Effect.flatMap(queue.cancel(id), (answer) =>
+        answer === "finished"
+          // Somebody ran it again in between: then it is to be cancelled
+          ? Effect.catchTag(queue.remove(id), "StateConflict", () => queue.cancel(id))
+          : Effect.void).pipe(Effect.asVoid)
 
     return handlers.handleAll({
       create: Effect.fnUntraced(function*({ payload }) {
@@ -49,22 +57,17 @@ export const layer = HttpApiBuilder.group(
         return { tasks: tasks.map(TaskView.toJson), next }
       }),
       get: ({ params }) => view(params.id),
-      remove: ({ params, query }) =>
-        query.only === "finished" ?
-          queue.remove(params.id) :
-          Effect.flatMap(queue.cancel(params.id), (answer) =>
-            answer === "finished"
-              // Somebody ran it again in between: then it is to be cancelled
-              ? Effect.catchTag(queue.remove(params.id), "StateConflict", () => queue.cancel(params.id))
-              : Effect.void).pipe(Effect.asVoid),
+      remove: ({ params: { id }, query }) =>
+        AuditLog.recorded("remove", { task: id }, query.only === "finished" ? queue.remove(id) : cancelOrRemove(id)),
       results: Effect.fnUntraced(function*({ payload: { ids, wait } }) {
         const results = yield* resultsOf(ids)
         if (wait === undefined || results.some(({ status }) => status !== "unfinished")) return { results }
         yield* anyFinished(ids, wait)
         return { results: yield* resultsOf(ids) }
       }),
-      cancel: ({ params }) => Effect.map(queue.cancel(params.id), (status) => ({ status })),
-      retry: ({ params }) => Effect.andThen(queue.retry(params.id), view(params.id))
+      cancel: ({ params: { id } }) =>
+        AuditLog.recorded("cancel", { task: id }, Effect.map(queue.cancel(id), (status) => ({ status }))),
+      retry: ({ params: { id } }) => AuditLog.recorded("retry", { task: id }, Effect.andThen(queue.retry(id), view(id)))
     })
   })
 )

@@ -2,6 +2,8 @@
 import * as NodeStdio from "@effect/platform-node/NodeStdio"
 import { Duration, Effect, Layer, Stdio } from "effect"
 import { HttpServer as Listener } from "effect/http"
+import * as ApiKeys from "../access/ApiKeys.ts"
+import * as ListenAddress from "../config/ListenAddress.ts"
 import * as ServerLog from "../config/ServerLog.ts"
 import * as Settings from "../config/Settings.ts"
 import * as StoreUrl from "../config/StoreUrl.ts"
@@ -26,16 +28,29 @@ export const program = Effect.gen(function*() {
 
 /** Each layer closes before the ones below it: this is the order of the shutdown, from the top. */
 const server = (settings: Settings.Settings) =>
-  announcement(settings).pipe(
-    Layer.provide(HttpServer.layer({
-      host: settings.host,
-      port: settings.port,
-      gracefulShutdown: Engine.shutdownPlan(settings.shutdown).http
-    })),
-    Layer.provide(TaskCatalog.layer(Handlers.definitions)),
-    Layer.provide(engine(settings)),
-    Layer.provide(SelectedStore.layer(settings))
-  )
+  Layer.unwrap(Effect.map(listenAddress(settings), (address) =>
+    announcement(settings).pipe(
+      Layer.provide(http(settings, address)),
+      Layer.provide(TaskCatalog.layer(Handlers.definitions)),
+      Layer.provide(engine(settings))
+    ))).pipe(Layer.provide(SelectedStore.layer(settings)))
+
+/** Decided before anything runs: a server that may not listen claims no tasks. */
+const listenAddress = (settings: Settings.Settings) =>
+  Effect.flatMap(ApiKeys.list, (keys) => ListenAddress.decide(settings, keys.length > 0))
+
+const http = (settings: Settings.Settings, { host, requireKeys }: ListenAddress.ListenAddress) =>
+  HttpServer.layer({
+    host,
+    port: settings.port,
+    gracefulShutdown: Engine.shutdownPlan(settings.shutdown).http,
+    requireKeys,
+    rateLimits: { perAddress: settings.ratePerAddress, perKey: settings.ratePerKey },
+    allowedOrigins: settings.allowedOrigins,
+    trustedProxies: settings.trustedProxies,
+    maxConnections: settings.maxConnections,
+    logRequests: settings.requestLog
+  })
 
 const engine = (settings: Settings.Settings) =>
   Engine.layer(ShippedHandlers.layer(settings), {

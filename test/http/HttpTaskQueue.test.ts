@@ -48,15 +48,18 @@ const handlers = Layer.mergeAll(
   Broken.toLayer(() => Effect.die(new Error("It broke")))
 )
 
+const store = MemoryStore.layer({ capacity: 300 })
+
 const engine = Engine.layer(handlers, {
   shutdown: 0,
   queue: { pollInterval: "50 millis" },
   worker: { concurrency: 4, pollInterval: "50 millis" }
-}).pipe(Layer.provide(MemoryStore.layer({ capacity: 300 })), Layer.provide(Logger.layer([])))
+}).pipe(Layer.provide(store), Layer.provide(Logger.layer([])))
 
 const server = HttpServer.layer({ port: 0 }).pipe(
   Layer.provide(TaskCatalog.layer([Shout, Never, Broken, StrictOfServer])),
-  Layer.provide(engine)
+  Layer.provide(engine),
+  Layer.provide(store)
 )
 
 const remote = (options: Partial<HttpTaskQueue.Options> = {}) =>

@@ -12,7 +12,7 @@ export interface RawAnswer {
 }
 
 /** Sends a text and answers everything that came back until the server closed the connection. */
-const exchange = (port: number, text: string | Uint8Array): Effect.Effect<string> =>
+export const exchange = (port: number, text: string | Uint8Array): Effect.Effect<string> =>
   Effect.callback<string>((resume) => {
     let received = ""
     const socket = connect(port, "127.0.0.1", () => socket.write(text))
@@ -26,7 +26,7 @@ const exchange = (port: number, text: string | Uint8Array): Effect.Effect<string
   })
 
 /** The port of the server around it. */
-const port: Effect.Effect<number, never, Listener.HttpServer> = Effect.map(
+export const port: Effect.Effect<number, never, Listener.HttpServer> = Effect.map(
   Listener.HttpServer,
   ({ address }) => Number(new URL(Listener.formatAddress(address)).port)
 )
@@ -39,7 +39,7 @@ export const request = Effect.fnUntraced(function*(head: string, body = "") {
 })
 
 /** Reads one answer with a body of announced length or in chunks. */
-const parse = (text: string): RawAnswer => {
+export const parse = (text: string): RawAnswer => {
   const end = text.indexOf("\r\n\r\n")
   if (end === -1) return assert.fail(`Expected an answer, got ${JSON.stringify(text)}`)
   const [statusLine = "", ...lines] = text.slice(0, end).split("\r\n")

@@ -41,19 +41,21 @@ export interface Options {
 
 /** A server on a free port. */
 export const layer = (
-  { definitions: known = definitions, handlers, http, store = MemoryStore.layer() }: Options = {}
+  { definitions: known = definitions, handlers, http, store }: Options = {}
 ) => {
   const server = HttpServer.layer({ port: 0, ...http }).pipe(Layer.provide(TaskCatalog.layer(known)))
   const withClient = Listener.layerTestClient.pipe(
     Layer.provide(FetchHttpClient.layer),
     Layer.provideMerge(server)
   )
+  // What a test's own store does not have comes from memory
+  const stores = store === undefined ? MemoryStore.layer() : Layer.merge(MemoryStore.layer(), store)
   // Tasks that never end are given no time to, as no clock moves while a test closes
   const engine = Engine.layer(handlers ?? Layer.empty, { instance: "w", shutdown: 0, worker: { concurrency: 2 } })
   const ownMetrics = Layer.sync(Metric.MetricRegistry, () => new Map())
   return handlers === undefined
-    ? withClient.pipe(Layer.provideMerge(Engine.layerProducer()), Layer.provideMerge(store), Layer.provide(ownMetrics))
-    : withClient.pipe(Layer.provideMerge(engine), Layer.provideMerge(store), Layer.provide(ownMetrics))
+    ? withClient.pipe(Layer.provideMerge(Engine.layerProducer()), Layer.provideMerge(stores), Layer.provide(ownMetrics))
+    : withClient.pipe(Layer.provideMerge(engine), Layer.provideMerge(stores), Layer.provide(ownMetrics))
 }
 
 /** An answer, read. */

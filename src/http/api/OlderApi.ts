@@ -6,10 +6,8 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { PriorityName } from "../../domain/Priority.ts"
 import * as ApiErrors from "./ApiErrors.ts"
-import { maxNameLength } from "./NewTaskJson.ts"
+import { maxNameLength, Name } from "./NewTaskJson.ts"
 import { Timestamp } from "./TaskJson.ts"
-
-const TypeName = Schema.String.check(Schema.isNonEmpty(), Schema.isMaxLength(maxNameLength))
 
 /** Counts under the names of two earlier designs at once. */
 const OlderStatsJson = Schema.Struct({
@@ -60,7 +58,7 @@ const OlderMetricsJson = Schema.Struct({
 /** The endpoints. `/api/tasks…` and `/api/workers` are those of `/api/v1`. */
 export class OlderApi extends HttpApiGroup.make("older").add(
   HttpApiEndpoint.post("submitJob", "/jobs", {
-    query: { type: Schema.optionalKey(TypeName), priority: Schema.optionalKey(PriorityName) },
+    query: { type: Schema.optionalKey(Name), priority: Schema.optionalKey(PriorityName) },
     // Null stands for no body at all
     payload: [Schema.Null, Schema.Json],
     success: Schema.Struct({ job_id: Schema.String, status: Schema.Literal("submitted") })
@@ -79,7 +77,7 @@ export class OlderApi extends HttpApiGroup.make("older").add(
       id: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(maxNameLength))).annotate({
         description: "Submitting a known one again changes nothing; empty is none"
       }),
-      type: TypeName,
+      type: Name,
       payload: Schema.String.annotate({ description: "JSON if it parses, else text" })
     }),
     success: Schema.Struct({ message: Schema.String, task_id: Schema.String, status: Schema.Literal("pending") }),

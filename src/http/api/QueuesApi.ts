@@ -18,11 +18,16 @@ export class QueuesApi extends HttpApiGroup.make("queues").add(
     error: ApiErrors.Unavailable
   }).annotateMerge(OpenApi.annotations({
     summary: "Pause a queue",
-    description: "No instance starts tasks of the queue until it is resumed; running ones go on, new ones are accepted."
+    description:
+      "No instance starts tasks of the queue until it is resumed; running ones go on, new ones are accepted. " +
+      "Needs a key with the role admin, where keys are needed."
   })),
   HttpApiEndpoint.post("resume", "/queues/:queue/resume", {
     params,
     success: HttpApiSchema.NoContent,
     error: ApiErrors.Unavailable
-  }).annotate(OpenApi.Summary, "Resume a queue")
+  }).annotateMerge(OpenApi.annotations({
+    summary: "Resume a queue",
+    description: "Needs a key with the role admin, where keys are needed."
+  }))
 ).prefix("/api/v1") {}
