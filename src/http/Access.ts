@@ -20,14 +20,17 @@ const publicPaths = new Set(["/", "/health", "/api/v1/health", "/docs", "/openap
 export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | KeyRing> = HttpRouter.use(
   Effect.fnUntraced(function*(router) {
     const ring = yield* KeyRing
+    const anonymous = <E, R>(routes: Routes<E, R>) =>
+      Effect.flatMap(ring.isRequired, (required): Routes<E, R> => required ? Effect.succeed(unauthorized) : routes)
+
     yield* router.addGlobalMiddleware((routes) =>
       Effect.withFiber((fiber) => {
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
-        if (!ring.isRequired() || isPublic(request)) return routes
+        if (isPublic(request)) return routes
         const secret = secretOf(request)
-        if (secret === undefined) return Effect.succeed(unauthorized)
+        if (secret === undefined) return anonymous(routes)
         return Effect.flatMap(ring.find(secret), (key) => {
-          if (key === undefined) return Effect.succeed(unauthorized)
+          if (key === undefined) return anonymous(routes)
           const needed = roleFor(request)
           if (!allows(key.role, needed)) return Effect.succeed(forbidden(needed))
           // As the router does: what is around the request finds it there, and the fiber is the request's own
@@ -38,6 +41,8 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | KeyRing> =
     )
   })
 )
+
+type Routes<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 
 const isPublic = ({ method, url }: HttpServerRequest.HttpServerRequest): boolean =>
   (method === "GET" || method === "HEAD") && publicPaths.has(pathOf(url))
