@@ -1,0 +1,89 @@
+/**
+ * What happens to a running attempt beside its end: its lease is prolonged, it reports, or it is taken back. None of it
+ * waits for a row that somebody else is writing.
+ */
+import { Effect } from "effect"
+import type { StoreError } from "../../domain/Errors.ts"
+import * as Settlement from "../../domain/Settlement.ts"
+import type { ExtendAnswer, Lease, Note, Rescued } from "../TaskStore.ts"
+import { type Database, number, numbers, texts } from "./Database.ts"
+import { columns, recordOf, type Row, type Tasks } from "./Task.ts"
+
+/** Prepares the operations. */
+export const make = ({ query, schema, transaction }: Database, tasks: Tasks, maxCrashes: number) => {
+  // A row that is locked is being settled, perhaps in a long transaction of the application: its lease is still held.
+  // Only leases that are held are written: `fenced` finds them without locks, `free` locks what can be had
+  const extend = `WITH given AS (
+      SELECT * FROM unnest($1::text[], $2::float8[]) WITH ORDINALITY AS g (id, claim, place)
+    ), fenced AS (
+      SELECT g.place, t.seq, t.cancel_requested FROM given g
+      JOIN ${schema}.task t ON t.id = g.id AND t.claim = g.claim::bigint AND t.state = 2
+    ), free AS (
+      SELECT t.seq FROM ${schema}.task t WHERE t.seq = ANY (ARRAY(SELECT seq FROM fenced)) AND t.state = 2
+      ORDER BY t.seq FOR UPDATE SKIP LOCKED
+    ), extended AS (
+      UPDATE ${schema}.task t SET lease_until = ${schema}.now_ms() + $3::bigint FROM free WHERE t.seq = free.seq
+    )
+    SELECT place::int, cancel_requested FROM fenced`
+  const note = `WITH given AS (
+      SELECT * FROM unnest($1::text[], $2::float8[], $3::float8[]) AS g (id, claim, progress)
+    ), free AS (
+      SELECT t.seq, g.progress FROM given g
+      JOIN ${schema}.task t ON t.id = g.id AND t.claim = g.claim::bigint AND t.state = 2
+      FOR UPDATE OF t SKIP LOCKED
+    )
+    UPDATE ${schema}.task t SET progress = free.progress FROM free WHERE t.seq = free.seq`
+  const expired = `SELECT c.now::float8, ${columns} FROM (SELECT ${schema}.now_ms() AS now) c
+    CROSS JOIN LATERAL (
+      SELECT * FROM ${schema}.task WHERE state = 2 AND lease_until <= c.now
+      ORDER BY lease_until, seq LIMIT $1 FOR UPDATE SKIP LOCKED
+    ) t`
+
+  return {
+    extend: (
+      leases: ReadonlyArray<Lease>,
+      leaseForMs: number
+    ): Effect.Effect<ReadonlyArray<ExtendAnswer>, StoreError> =>
+      Effect.map(
+        query<[place: number, cancelRequested: boolean]>("extend", extend, [
+          texts(leases.map(({ id }) => id)),
+          numbers(leases.map(({ claim }) => claim)),
+          number(Math.round(leaseForMs))
+        ]),
+        (rows) => {
+          const answers = leases.map((): ExtendAnswer => "lost")
+          for (const [place, cancelRequested] of rows) answers[place - 1] = cancelRequested ? "cancel" : "held"
+          return answers
+        }
+      ),
+
+    note: (notes: ReadonlyArray<Note>): Effect.Effect<void, StoreError> => {
+      // the last report of an attempt counts
+      const last = [...new Map(notes.map((one) => [one.id, one])).values()]
+      return Effect.asVoid(query("note", note, [
+        texts(last.map(({ id }) => id)),
+        numbers(last.map(({ claim }) => claim)),
+        numbers(last.map(({ progress }) => progress))
+      ]))
+    },
+
+    rescue: (limit: number): Effect.Effect<ReadonlyArray<Rescued>, StoreError> =>
+      transaction(
+        "rescue",
+        Effect.gen(function*() {
+          const rows = yield* query<[now: number, ...row: Row]>("rescue", expired, [Math.max(0, limit)])
+          const decided = rows.map(([now, ...row]) => {
+            const task = recordOf(row)
+            return { task, change: Settlement.rescue(task, maxCrashes, now), counts: "crashed" as const }
+          })
+          yield* tasks.apply("rescue", decided)
+          return decided.map(({ change, task }) => ({
+            id: task.id,
+            type: task.type,
+            state: change.state,
+            crashes: change.crashes
+          }))
+        })
+      )
+  }
+}

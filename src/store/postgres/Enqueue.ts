@@ -1,0 +1,179 @@
+/**
+ * Storing new tasks: groups, each entirely or not at all.
+ *
+ * Groups without keys that fit go into one statement, which finds the known ids by itself. Otherwise known ids and
+ * keys are read first, each group is decided about, and what is new is stored in one statement that fails as a whole
+ * when somebody was faster; then everything is looked at again.
+ */
+import { Effect, Schedule } from "effect"
+import type { StoreError } from "../../domain/Errors.ts"
+import type { NewTask } from "../../domain/TaskRecord.ts"
+import type { Accepted, EnqueueAnswer } from "../TaskStore.ts"
+import type { Capacity } from "./Capacity.ts"
+import { type Database, number, numbers, texts } from "./Database.ts"
+import * as Failure from "./Failure.ts"
+
+type Group = ReadonlyArray<NewTask>
+
+/** The clock, how many were stored, and which unless all were. */
+type Stored = [now: number, count: number, ids: ReadonlyArray<string> | null]
+
+type Known = [now: number, id: string | null, type: string, key: string | null, payload: string]
+
+/** Others may store the same ids or keys, but not for ever. */
+const whileDuplicate = {
+  schedule: Schedule.upTo(Schedule.jittered(Schedule.spaced("5 millis")), { times: 20 }),
+  while: Failure.isDuplicate
+}
+
+/** Prepares the operation. */
+export const make = ({ query, schema, transaction }: Database, capacity: Capacity, headStartMs: number) => {
+  const insert = (rest: string) =>
+    `WITH clock AS MATERIALIZED (SELECT ${schema}.now_ms() AS now),
+    given AS (
+      SELECT g.*, coalesce(g.run_at::bigint, clock.now + g.delay::bigint) AS due_at, clock.now
+      FROM clock, unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::text[], $8::float8[],
+        $9::float8[], $10::float8[], $11::float8[]) WITH ORDINALITY
+        AS g (id, type, queue, payload, priority, key, max_retries, timeout_ms, delay, run_at, place)
+      ORDER BY g.place
+    ), numbered AS (
+      SELECT nextval('${schema}.task_seq') AS seq, * FROM given
+    ), stored AS (
+      INSERT INTO ${schema}.task (seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state,
+        created_at, due_at, rank)
+      SELECT seq, id, type, queue, payload, priority::smallint, key, max_retries::bigint,
+        timeout_ms::bigint, CASE WHEN due_at > now THEN 0 ELSE 1 END, now, due_at,
+        due_at - (priority * $1::float8)::bigint
+      FROM numbered ${rest} RETURNING id, state
+    ), counted AS (
+      INSERT INTO ${schema}.tally (unfinished, scheduled, total_created)
+      SELECT count(*), count(*) FILTER (WHERE state = 0), count(*) FROM stored HAVING count(*) > 0
+    )
+    SELECT (SELECT now FROM clock)::float8, count(*)::int,
+      CASE WHEN count(*) < cardinality($2) THEN coalesce(array_agg(id), '{}') END FROM stored`
+  const insertUnknown = insert("ON CONFLICT (id) DO NOTHING")
+  // in one order, or two processes that store the same keys would each wait for the other
+  const insertAll = insert("ORDER BY type, key")
+  const known = `SELECT c.now::float8, t.id, t.type, t.key, t.payload
+    FROM (SELECT ${schema}.now_ms() AS now) c LEFT JOIN (
+      SELECT id, type, key, payload FROM ${schema}.task WHERE id = ANY ($1)
+      UNION ALL
+      SELECT t.id, t.type, t.key, t.payload FROM unnest($2::text[], $3::text[]) AS g (type, key)
+      JOIN ${schema}.task t ON t.type = g.type AND t.key = g.key
+    ) t ON true`
+
+  const store = (text: string, tasks: Group): Effect.Effect<Stored, StoreError> =>
+    Effect.map(
+      query<Stored>("enqueue", text, [
+        number(headStartMs),
+        texts(tasks.map(({ id }) => id)),
+        texts(tasks.map(({ type }) => type)),
+        texts(tasks.map(({ queue }) => queue)),
+        texts(tasks.map(({ payload }) => payload)),
+        numbers(tasks.map(({ priority }) => priority)),
+        texts(tasks.map(({ key }) => key)),
+        numbers(tasks.map(({ maxRetries }) => maxRetries)),
+        numbers(tasks.map(({ timeoutMs }) => timeoutMs === null ? null : whole(timeoutMs))),
+        numbers(tasks.map(({ delayMs }) => whole(Math.max(0, delayMs)))),
+        numbers(tasks.map(({ runAt }) => runAt === null ? null : whole(runAt)))
+      ]),
+      ([row]) => {
+        capacity.add(row![1])
+        return row!
+      }
+    )
+
+  const storeUnkeyed = (
+    groups: ReadonlyArray<Group>,
+    all: Group
+  ): Effect.Effect<ReadonlyArray<EnqueueAnswer>, StoreError> =>
+    Effect.map(store(insertUnknown, all), ([now, , ids]) => {
+      const fresh = ids === null ? undefined : new Set(ids)
+      return groups.map((group): EnqueueAnswer => ({
+        _tag: "Accepted",
+        // an id is new once, where it is met first
+        tasks: group.map(({ id }) => ({ id, duplicate: fresh !== undefined && !fresh.delete(id) })),
+        now
+      }))
+    })
+
+  const decideAndStore = Effect.fnUntraced(function*(groups: ReadonlyArray<Group>, all: Group) {
+    const keyed = all.filter(({ key }) => key !== null)
+    const rows = yield* query<Known>("enqueue", known, [
+      texts(all.map(({ id }) => id)),
+      texts(keyed.map(({ type }) => type)),
+      texts(keyed.map(({ key }) => key))
+    ])
+    const plan = new Plan(rows, capacity)
+    const decided = groups.map((group) => plan.decide(group))
+    const now = plan.fresh.length === 0 ? rows[0]![0] : (yield* store(insertAll, plan.fresh))[0]
+    return decided.map((answer): EnqueueAnswer => answer._tag === "Accepted" ? { ...answer, now } : answer)
+  })
+
+  return (groups: ReadonlyArray<Group>): Effect.Effect<ReadonlyArray<EnqueueAnswer>, StoreError> => {
+    const all = groups.flat()
+    const isKeyed = all.some(({ key }) => key !== null)
+    return Effect.flatMap(capacity.countFor(all.length), () => {
+      if (!isKeyed && capacity.hasRoomFor(all.length)) return storeUnkeyed(groups, all)
+      // inside of the application's transaction, a savepoint keeps a duplicate from spoiling it
+      return Effect.retry(transaction("enqueue", decideAndStore(groups, all)), whileDuplicate)
+    })
+  }
+}
+
+/** Decides about groups in turn, before any of them is stored. */
+class Plan {
+  /** What is to be stored of the groups that were accepted. */
+  readonly fresh: Array<NewTask> = []
+  private readonly ids = new Set<string>()
+  private readonly owners = new Map<string, Pick<NewTask, "id" | "payload">>()
+  private readonly capacity: Capacity
+
+  constructor(known: ReadonlyArray<Known>, capacity: Capacity) {
+    this.capacity = capacity
+    for (const [, id, type, key, payload] of known) {
+      if (id === null) continue
+      this.ids.add(id)
+      if (key !== null) this.owners.set(keyOf(type, key), { id, payload })
+    }
+  }
+
+  decide(group: Group): EnqueueAnswer {
+    const accepted: Array<Accepted> = []
+    const fresh = new Map<string, NewTask>()
+    const keys = new Map<string, NewTask>()
+    for (const [index, task] of group.entries()) {
+      if (this.ids.has(task.id) || fresh.has(task.id)) {
+        accepted.push({ id: task.id, duplicate: true })
+        continue
+      }
+      if (task.key !== null) {
+        const key = keyOf(task.type, task.key)
+        const owner = this.owners.get(key) ?? keys.get(key)
+        if (owner !== undefined) {
+          if (owner.payload !== task.payload) return { _tag: "Conflict", index, key: task.key, id: owner.id }
+          accepted.push({ id: owner.id, duplicate: true })
+          continue
+        }
+        keys.set(key, task)
+      }
+      fresh.set(task.id, task)
+      accepted.push({ id: task.id, duplicate: false })
+    }
+    const { capacity } = this.capacity
+    const unfinished = this.capacity.unfinished + this.fresh.length
+    if (fresh.size > 0 && unfinished + fresh.size > capacity) return { _tag: "Full", capacity, unfinished }
+    for (const task of fresh.values()) {
+      this.fresh.push(task)
+      this.ids.add(task.id)
+    }
+    for (const [key, task] of keys) this.owners.set(key, task)
+    return { _tag: "Accepted", tasks: accepted, now: 0 }
+  }
+}
+
+const keyOf = (type: string, key: string): string => `${type}\u0000${key}`
+
+/** What a `bigint` holds and a double holds exactly. */
+const whole = (value: number): number =>
+  Math.min(Math.max(Math.round(value), -Number.MAX_SAFE_INTEGER), Number.MAX_SAFE_INTEGER)

@@ -1,0 +1,173 @@
+/**
+ * The schema's layout and its history. A released migration is never edited; a change is a new entry at the end.
+ * Functions that an older version calls stay as they are: a new version of one has a new name.
+ */
+import { Effect } from "effect"
+import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
+import * as Claim from "./Claim.ts"
+import type { Database } from "./Database.ts"
+import * as Settle from "./Settle.ts"
+
+/**
+ * States are numbers in the order of `TaskState.all`: 0 scheduled, 1 pending, 2 running, 3 completed, 4 failed,
+ * 5 cancelled. The indexes by state are partial, so that a task pays only for the state it is in. Why the table is
+ * stored as it is: `docs/decisions/0010-postgresql-tables.md`.
+ */
+const first = (schema: string): ReadonlyArray<string> => [
+  `CREATE SEQUENCE ${schema}.task_seq`,
+  // the numbers of all claims: never given twice, whatever becomes of the task
+  `CREATE SEQUENCE ${schema}.claim_number`,
+  `CREATE TABLE ${schema}.task (
+    seq bigint PRIMARY KEY,
+    id text COLLATE "C" NOT NULL UNIQUE,
+    type text COLLATE "C" NOT NULL,
+    queue text COLLATE "C" NOT NULL,
+    payload text NOT NULL,
+    priority smallint NOT NULL,
+    state smallint NOT NULL,
+    cancel_requested boolean NOT NULL DEFAULT false,
+    failures integer NOT NULL DEFAULT 0,
+    crashes integer NOT NULL DEFAULT 0,
+    claims integer NOT NULL DEFAULT 0,
+    max_retries bigint NOT NULL,
+    timeout_ms bigint,
+    created_at bigint NOT NULL,
+    due_at bigint NOT NULL,
+    rank bigint NOT NULL,
+    claim bigint NOT NULL DEFAULT 0,
+    settled_claim bigint NOT NULL DEFAULT 0,
+    started_at bigint,
+    lease_until bigint,
+    completed_at bigint,
+    progress double precision,
+    key text COLLATE "C",
+    worker text COLLATE "C",
+    result text,
+    failure text,
+    history text
+  ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+    autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 1)`,
+  // claim: each lane in the order of work; a worker never scans types that it cannot run
+  `CREATE INDEX task_lane ON ${schema}.task (queue, type, rank, seq) WHERE state = 1`,
+  // claim: what becomes due next
+  `CREATE INDEX task_due ON ${schema}.task (due_at) WHERE state = 0`,
+  // a repeated claim, rescue, counts: no more entries than tasks that run. A lease is not in it, so that a heartbeat
+  // touches no index
+  `CREATE INDEX task_running ON ${schema}.task (worker, claim) WHERE state = 2`,
+  // prune: finished tasks by age, those that their key protects apart
+  `CREATE INDEX task_finished ON ${schema}.task (state, (key IS NULL), completed_at) WHERE state >= 3`,
+  // enqueue: idempotency keys
+  `CREATE UNIQUE INDEX task_key ON ${schema}.task (type, key) WHERE key IS NOT NULL`,
+  // list: dead letters and cancelled tasks, rare among many that completed
+  `CREATE INDEX task_list ON ${schema}.task (state, seq) WHERE state IN (0, 4, 5)`,
+  // claims that gave tasks, so that repeating a nonce gives them again: their numbers lie between the two
+  `CREATE TABLE ${schema}.last_claim (
+    worker text COLLATE "C" NOT NULL,
+    nonce bigint NOT NULL,
+    claimed_at bigint NOT NULL,
+    first_claim bigint NOT NULL,
+    last_claim bigint NOT NULL,
+    PRIMARY KEY (worker, nonce)
+  ) WITH (autovacuum_vacuum_scale_factor = 0.05)`,
+  `CREATE INDEX last_claim_age ON ${schema}.last_claim (claimed_at)`,
+  `CREATE TABLE ${schema}.tally (
+    unfinished bigint NOT NULL DEFAULT 0,
+    scheduled bigint NOT NULL DEFAULT 0,
+    completed bigint NOT NULL DEFAULT 0,
+    failed bigint NOT NULL DEFAULT 0,
+    cancelled bigint NOT NULL DEFAULT 0,
+    total_created bigint NOT NULL DEFAULT 0,
+    total_completed bigint NOT NULL DEFAULT 0,
+    total_failed bigint NOT NULL DEFAULT 0,
+    total_cancelled bigint NOT NULL DEFAULT 0,
+    total_retried bigint NOT NULL DEFAULT 0,
+    total_crashed bigint NOT NULL DEFAULT 0
+  ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0)`,
+  `CREATE TABLE ${schema}.paused_queue (queue text COLLATE "C" PRIMARY KEY)`,
+  `CREATE TABLE ${schema}.setting (name text PRIMARY KEY, value bigint NOT NULL)`,
+  `CREATE TABLE ${schema}.api_key (
+    id text COLLATE "C" PRIMARY KEY,
+    name text NOT NULL,
+    role text NOT NULL,
+    hash text NOT NULL,
+    created_at bigint NOT NULL
+  )`,
+  // the store's clock, which all of its operations read
+  `CREATE FUNCTION ${schema}.now_ms() RETURNS bigint LANGUAGE sql VOLATILE
+    AS 'SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint'`,
+  Claim.claimFunction(schema),
+  Settle.completeFunction(schema)
+]
+
+const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [first]
+
+/** The layout that this version of the driver reads and writes. */
+const latest = migrations.length
+
+/** The oldest PostgreSQL that has what the driver uses. */
+const oldestServer = 14
+
+/**
+ * Brings the schema to the latest layout, all of it or nothing; one process at a time does. Fails with
+ * `StoreIncompatible` when the schema belongs to another program or to a newer version of this one.
+ */
+export const migrate = Effect.fnUntraced(function*(
+  database: Database,
+  name: string
+): Effect.fn.Return<void, StoreError | StoreIncompatible> {
+  const { query, schema } = database
+  const incompatible = (reason: string) => new StoreIncompatible({ reason })
+
+  /** 0 when there is nothing yet. */
+  const version = Effect.gen(function*() {
+    const [row] = yield* query<[server: number, hasSchema: boolean, hasLayout: boolean, tables: number]>(
+      "open",
+      `SELECT current_setting('server_version_num')::int, to_regnamespace($1) IS NOT NULL,
+        to_regclass($1 || '.layout') IS NOT NULL,
+        (SELECT count(*)::int FROM pg_tables WHERE schemaname = $2)`,
+      [schema, name]
+    )
+    const [server, hasSchema, hasLayout, tables] = row!
+    if (server < oldestServer * 10_000) {
+      return yield* incompatible(
+        `The server is PostgreSQL ${Math.floor(server / 10_000)}; the store needs ${oldestServer} or newer`
+      )
+    }
+    if (!hasLayout) {
+      if (tables > 0) {
+        return yield* incompatible(
+          `The schema ${schema} belongs to another program: it has ${tables} tables and no layout of ours. ` +
+            "Choose another schema"
+        )
+      }
+      return { hasSchema, version: 0 }
+    }
+    const [layout] = yield* query<[version: number]>("open", `SELECT version FROM ${schema}.layout`)
+    const found = layout?.[0] ?? 0
+    if (found > latest) {
+      return yield* incompatible(
+        `The schema ${schema} has layout ${found}, written by a newer version; this version knows layouts up to ` +
+          `${latest}. Upgrade this process, or give it another schema`
+      )
+    }
+    return { hasSchema, version: found }
+  })
+
+  if ((yield* version).version === latest) return
+  const all = Effect.gen(function*() {
+    yield* query("migrate", "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [`taskforge ${name}`])
+    // asked again under the lock: another process may have migrated meanwhile
+    const found = yield* version
+    if (found.version === latest) return
+    if (!found.hasSchema) yield* query("migrate", `CREATE SCHEMA ${schema}`)
+    if (found.version === 0) {
+      yield* query("migrate", `CREATE TABLE ${schema}.layout (version integer NOT NULL)`)
+      yield* query("migrate", `INSERT INTO ${schema}.layout VALUES (0)`)
+    }
+    for (const migration of migrations.slice(found.version)) {
+      for (const statement of migration(schema)) yield* query("migrate", statement)
+    }
+    yield* query("migrate", `UPDATE ${schema}.layout SET version = ${latest}`)
+  })
+  yield* database.transaction("migrate", all)
+})

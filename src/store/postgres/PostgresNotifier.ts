@@ -1,0 +1,102 @@
+/**
+ * Hints through `NOTIFY`, on one channel per schema. Within the process they are delivered at once; to the others they
+ * go merged, at most every few milliseconds, and outside of any transaction: a `NOTIFY` inside of one takes a lock that
+ * all commits of the database wait for. Hints of a transaction are sent when it has been committed.
+ *
+ * A listener that lost its connection subscribes again by itself, and then says that there may be work.
+ */
+import type { PgClient } from "@effect/sql-pg/PgClient"
+import { Clock, type Context, Effect, Latch, Option, Queue, Schedule, Schema, type Scope } from "effect"
+import { SecureRandom } from "effect/crypto"
+import type { SqlError } from "effect/sql/SqlError"
+import { type Notifier, type Signal, work } from "../Notifier.ts"
+import { Outbox } from "./Outbox.ts"
+
+/** Time between two notifications of one process at least, in milliseconds. */
+const mergeForMs = 5
+
+/** A notification: who sent it, and the hints in it. */
+const Message = Schema.fromJsonString(Schema.Struct({
+  from: Schema.String,
+  work: Schema.optionalKey(Schema.Boolean),
+  cancel: Schema.optionalKey(Schema.Array(Schema.String)),
+  finished: Schema.optionalKey(Schema.Array(Schema.String))
+}))
+
+const decode = Schema.decodeUnknownOption(Message)
+const encode = Schema.encodeEffect(Message)
+
+/** From a tenth of a second to five, for as long as it takes. */
+const resubscribe = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
+
+/** Subscribes and starts sending; both end with the scope. */
+export const make = Effect.fnUntraced(function*(
+  client: PgClient,
+  channel: string
+): Effect.fn.Return<Context.Service.Shape<typeof Notifier>, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const from = yield* Effect.provide(
+    Effect.flatMap(SecureRandom.SecureRandom, (random) => random.uuidV4()),
+    SecureRandom.layerWebCrypto
+  )
+  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const listeners = new Set<(signal: Signal) => void>()
+  const outbox = new Outbox()
+  const some = Latch.makeUnsafe(false)
+  let sentAt = -Infinity
+
+  const tell = (signal: Signal): void => {
+    for (const listener of listeners) listener(signal)
+  }
+
+  const received = (payload: string): void => {
+    const message = Option.getOrUndefined(decode(payload))
+    // a message of another version that this one cannot read may say anything
+    if (message === undefined) return tell(work)
+    if (message.from === from) return
+    if (message.work === true) tell(work)
+    if (message.cancel !== undefined) tell({ _tag: "Cancel", ids: message.cancel })
+    if (message.finished !== undefined) tell({ _tag: "Finished", ids: message.finished })
+  }
+
+  const subscription = Effect.scoped(Effect.gen(function*() {
+    const notifications = yield* client.listen(channel)
+    // what was announced while nobody listened
+    tell(work)
+    return yield* Effect.forever(Effect.map(Queue.take(notifications), ({ payload }) => received(payload)))
+  }))
+  const warn = (error: SqlError) =>
+    Effect.logWarning(`hints of other processes do not arrive, polling goes on: ${error.message}`)
+  yield* subscription.pipe(
+    Effect.tapError(warn),
+    Effect.retry(resubscribe),
+    Effect.ignore,
+    Effect.forkScoped
+  )
+
+  const send = Effect.gen(function*() {
+    yield* some.await
+    const wait = sentAt + mergeForMs - now()
+    if (wait > 0) yield* Effect.sleep(wait)
+    sentAt = now()
+    const next = outbox.take()
+    if (outbox.isEmpty) some.closeUnsafe()
+    yield* client.notify(channel, yield* Effect.orDie(encode({ from, ...next })))
+  })
+  // a hint that cannot be sent is found by polling
+  yield* Effect.forkScoped(Effect.forever(Effect.ignore(send)))
+
+  return {
+    publish: (signal) =>
+      client.afterCommit(Effect.sync(() => {
+        tell(signal)
+        outbox.add(signal)
+        if (!outbox.isEmpty) some.openUnsafe()
+      })),
+    listen: (listener) =>
+      Effect.asVoid(Effect.acquireRelease(
+        Effect.sync(() => listeners.add(listener)),
+        () => Effect.sync(() => listeners.delete(listener))
+      ))
+  }
+})

@@ -1,0 +1,195 @@
+/**
+ * The PostgreSQL store as layers.
+ *
+ * It works on the application's `PgClient`: what is enqueued or completed inside of the application's
+ * `sql.withTransaction` is committed or rolled back with it. A second client would silently not join.
+ */
+import * as Pg from "@effect/sql-pg/PgClient"
+import { Clock, Config, Context, Duration, Effect, Layer, Redacted, type Scope } from "effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
+import * as Rank from "../../domain/Rank.ts"
+import * as Settlement from "../../domain/Settlement.ts"
+import { KeyStore } from "../KeyStore.ts"
+import { Notifier } from "../Notifier.ts"
+import { type StoreSettings, TaskStore } from "../TaskStore.ts"
+import * as Attempt from "./Attempt.ts"
+import { Capacity } from "./Capacity.ts"
+import * as Claim from "./Claim.ts"
+import * as Coalescer from "./Coalescer.ts"
+import * as Database from "./Database.ts"
+import * as Enqueue from "./Enqueue.ts"
+import * as Keys from "./Keys.ts"
+import * as Migrations from "./Migrations.ts"
+import * as Operate from "./Operate.ts"
+import * as PostgresNotifier from "./PostgresNotifier.ts"
+import * as Prune from "./Prune.ts"
+import * as Read from "./Read.ts"
+import * as Settings from "./Settings.ts"
+import * as Settle from "./Settle.ts"
+import * as Tally from "./Tally.ts"
+import * as Task from "./Task.ts"
+
+/** Unfinished tasks accepted at most, unless configured. */
+export const defaultCapacity = 100_000
+
+/** The schema that the store keeps to itself, unless configured. */
+export const defaultSchema = "taskforge"
+
+/** How the store behaves. */
+export interface Options extends StoreSettings {
+  /** The schema; it is created. Processes that name the same one share a queue. Default `taskforge`. */
+  readonly schema?: string | undefined
+}
+
+/** The server and the connections to it, for programs that have no client of their own. */
+export interface ConnectionOptions extends Options {
+  /** `postgres://user:password@host:port/database`. */
+  readonly url: Redacted.Redacted | string
+  /** Connections of this process at most: one listens, the others work. Default 10, at least 3. */
+  readonly maxConnections?: number | undefined
+  /** A statement that takes longer is given up by the server. Default 30 s. */
+  readonly statementTimeout?: Duration.Input | undefined
+  /** A statement that waits longer for a lock is given up by the server. Default 5 s. */
+  readonly lockTimeout?: Duration.Input | undefined
+  /** What the server's lists show. Default `taskforge`. */
+  readonly applicationName?: string | undefined
+}
+
+/** The services of the store. */
+export type Services = TaskStore | Notifier | KeyStore
+
+/** The fewest connections that the store works with: one listens, one is in a transaction, one is free. */
+const fewestConnections = 3
+
+/** Tasks sent in one statement at most, where several callers share it. */
+const mostTasksAtOnce = 2000
+
+/**
+ * The store on the application's client.
+ *
+ * @example
+ * ```ts
+ * import { PgClient } from "@effect/sql-pg"
+ * import { PostgresStore } from "taskforge/postgres"
+ *
+ * const StoreLive = PostgresStore.layer().pipe(
+ *   Layer.provideMerge(PgClient.layer({ url: Redacted.make("postgres://localhost/app") }))
+ * )
+ * ```
+ */
+export const layer = (options: Options = {}): Layer.Layer<Services, StoreError | StoreIncompatible, Pg.PgClient> =>
+  Layer.effectContext(make(options))
+
+/** The store with a pool of its own, which the program may use too. */
+export const layerUrl = (
+  options: ConnectionOptions
+): Layer.Layer<Services | Pg.PgClient | SqlClient, StoreError | StoreIncompatible | SqlError> => {
+  const millis = (duration: Duration.Input | undefined, otherwise: Duration.Duration) =>
+    String(Math.ceil(Duration.toMillis(duration ?? otherwise)))
+  return Layer.provideMerge(
+    layer(options),
+    Pg.layer({
+      url: Redacted.isRedacted(options.url) ? options.url : Redacted.make(options.url),
+      maxConnections: options.maxConnections ?? 10,
+      applicationName: options.applicationName ?? "taskforge",
+      keepAlive: "10 seconds",
+      startupParameters: {
+        statement_timeout: millis(options.statementTimeout, Duration.seconds(30)),
+        lock_timeout: millis(options.lockTimeout, Duration.seconds(5))
+      }
+    })
+  )
+}
+
+/** The same with options from configuration. */
+export const layerConfig = (
+  options: Config.Wrap<ConnectionOptions>
+): Layer.Layer<
+  Services | Pg.PgClient | SqlClient,
+  StoreError | StoreIncompatible | SqlError | Config.ConfigError
+> => Layer.unwrap(Effect.map(Config.unwrap(options), layerUrl))
+
+const make = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Scope.Scope | Pg.PgClient> {
+  const client = yield* Pg.PgClient
+  const name = options.schema ?? defaultSchema
+  const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
+  yield* check(client, name)
+
+  const database = Database.make(client, name)
+  yield* Migrations.migrate(database, name)
+  yield* Settings.agreeOnHeadStart(database, headStartMs)
+
+  const tally = Tally.make(database)
+  const capacity = new Capacity(options.capacity ?? defaultCapacity, tally, yield* Clock.Clock)
+  const tasks = Task.make(database, headStartMs)
+  const enqueueNow = Enqueue.make(database, capacity, headStartMs)
+  const settleNow = Settle.make(database, tasks)
+  const attempt = Attempt.make(database, tasks, options.maxCrashes ?? Settlement.defaultMaxCrashes)
+  const operate = Operate.make(database, tasks)
+  const read = Read.make(database)
+
+  const enqueueLater = yield* Coalescer.make({
+    operation: "enqueue",
+    send: enqueueNow,
+    weight: (group) => group.length,
+    most: mostTasksAtOnce
+  })
+  const enqueueKeyedLater = yield* Coalescer.make({
+    operation: "enqueue",
+    send: enqueueNow,
+    weight: (group) => group.length,
+    most: mostTasksAtOnce
+  })
+  const settleLater = yield* Coalescer.make({
+    operation: "settle",
+    send: settleNow,
+    weight: () => 1,
+    most: mostTasksAtOnce
+  })
+
+  const store = TaskStore.of({
+    enqueue: (groups) =>
+      Effect.flatMap(database.inTransaction, (inside) =>
+        inside
+          ? enqueueNow(groups)
+          : groups.some((group) => group.some(({ key }) => key !== null))
+          ? enqueueKeyedLater(groups)
+          : enqueueLater(groups)),
+    settle: (settlements) =>
+      Effect.flatMap(database.inTransaction, (inside) => inside ? settleNow(settlements) : settleLater(settlements)),
+    claim: Claim.make(database),
+    extend: attempt.extend,
+    note: attempt.note,
+    rescue: attempt.rescue,
+    cancel: operate.cancel,
+    retry: operate.retry,
+    remove: operate.remove,
+    pause: operate.pause,
+    paused: read.paused,
+    prune: Prune.make(database, tally),
+    get: read.get,
+    results: read.results,
+    list: read.list,
+    counts: tally.counts(capacity.capacity)
+  })
+  return Context.make(TaskStore, store).pipe(
+    Context.add(Notifier, yield* PostgresNotifier.make(client, name)),
+    Context.add(KeyStore, Keys.make(database))
+  )
+})
+
+/** What cannot work is said at once, not found out under load. */
+const check = (client: Pg.PgClient, schema: string): Effect.Effect<void, StoreIncompatible> => {
+  const { maxConnections }: Pg.PgPoolConfig = client.config
+  const reason = maxConnections !== undefined && maxConnections < fewestConnections
+    ? `The pool has ${maxConnections} connections at most; the store needs ${fewestConnections}: one listens, one is ` +
+      "in a transaction, one is free"
+    : schema === "" || Buffer.byteLength(schema) > 63
+    ? `The schema name ${JSON.stringify(schema)} cannot be used; a name has between 1 and 63 bytes`
+    : undefined
+  return reason === undefined ? Effect.void : Effect.fail(new StoreIncompatible({ reason }))
+}

@@ -1,0 +1,68 @@
+/**
+ * Forgetting finished tasks: first those that are too old, then the oldest beyond the number to keep. Beside it, what
+ * else has had its time: claims that cannot be repeated any more, and counters that can be added up.
+ */
+import { Effect } from "effect"
+import type { StoreError } from "../../domain/Errors.ts"
+import { keyedForMs, lastClaimForMs, type Retention } from "../TaskStore.ts"
+import { type Database, number } from "./Database.ts"
+import type { Tally } from "./Tally.ts"
+
+/** A claim that is not its worker's last is kept a little longer, in case its answer is still on its way. */
+const supersededForMs = 60_000
+
+/** Claims forgotten at once at most. */
+const forgetLimit = 5000
+
+/** Prepares the operation. */
+export const make = ({ query, schema }: Database, tally: Tally) => {
+  // one stretch of `task_finished`: a state, unkeyed or keyed, oldest first
+  const stretch = (state: number, keyed: boolean, until: string, limit: string) =>
+    `(SELECT seq, completed_at FROM ${schema}.task, clock
+      WHERE state = ${state} AND state >= 3 AND (key IS NULL) = ${!keyed} AND completed_at <= ${until}
+      ORDER BY completed_at LIMIT ${limit})`
+  const stretches = (until: (state: number, keyed: boolean) => string, limit: string) =>
+    [3, 4, 5].flatMap((state) => [false, true].map((keyed) => stretch(state, keyed, until(state, keyed), limit)))
+      .join(" UNION ALL ")
+  const removal = (candidates: string, limit: string) =>
+    `WITH clock AS MATERIALIZED (SELECT ${schema}.now_ms() AS now),
+    old AS (SELECT seq FROM (${candidates}) c ORDER BY completed_at, seq LIMIT ${limit}),
+    gone AS (
+      DELETE FROM ${schema}.task WHERE seq = ANY (ARRAY(
+        SELECT seq FROM ${schema}.task WHERE seq = ANY (ARRAY(SELECT seq FROM old)) AND state >= 3
+        FOR UPDATE SKIP LOCKED
+      )) RETURNING state
+    ), counted AS (
+      INSERT INTO ${schema}.tally (completed, failed, cancelled)
+      SELECT -count(*) FILTER (WHERE state = 3), -count(*) FILTER (WHERE state = 4),
+        -count(*) FILTER (WHERE state = 5) FROM gone HAVING count(*) > 0
+    )
+    SELECT count(*)::int FROM gone`
+  const aged = removal(stretches((state) => `now - ${state === 4 ? "$2::bigint" : "$1::bigint"}`, "$3::int"), "$3::int")
+  // a keyed task keeps answering repeated requests for a day
+  const excess = removal(stretches((_, keyed) => keyed ? `now - ${keyedForMs}` : "now", "$1::int"), "$1::int")
+  const forget = `DELETE FROM ${schema}.last_claim WHERE (worker, nonce) IN (
+      SELECT worker, nonce FROM ${schema}.last_claim l, (SELECT ${schema}.now_ms() AS now) c
+      WHERE claimed_at <= now - ${supersededForMs} AND (claimed_at <= now - ${lastClaimForMs} OR EXISTS (
+        SELECT FROM ${schema}.last_claim n WHERE n.worker = l.worker AND n.nonce > l.nonce
+      )) ORDER BY claimed_at LIMIT ${forgetLimit} FOR UPDATE OF l SKIP LOCKED
+    )`
+
+  const removed = (text: string, parameters: Parameters<typeof query>[2]) =>
+    Effect.map(query<[count: number]>("prune", text, parameters), (rows) => rows[0]![0])
+
+  return Effect.fnUntraced(function*(
+    retention: Retention,
+    limit: number
+  ): Effect.fn.Return<number, StoreError> {
+    yield* tally.fold
+    yield* query("prune", forget)
+    if (limit <= 0) return 0
+    const old = yield* removed(aged, [bounded(retention.finishedForMs), bounded(retention.failedForMs), limit])
+    const tooMany = Math.min((yield* tally.finished) - retention.maxFinished, limit - old)
+    return tooMany <= 0 ? old : old + (yield* removed(excess, [tooMany]))
+  })
+}
+
+/** For ever is as long as a clock can tell. */
+const bounded = (millis: number) => number(Math.min(Math.round(millis), Number.MAX_SAFE_INTEGER))

@@ -1,0 +1,5 @@
+/**
+ * The PostgreSQL driver: several machines, one queue, and tasks in the application's own transactions. Needs
+ * `@effect/sql-pg`.
+ */
+export * as PostgresStore from "./PostgresStore.ts"

@@ -1,0 +1,96 @@
+/**
+ * Stores in schemas of their own on a real server, with a clock that tests move: the schema's own function for the time
+ * is replaced, so that nothing in the driver knows of it.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { Context, Duration, Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { randomBytes } from "node:crypto"
+import { afterAll } from "vitest"
+import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
+import type { StoreSettings } from "../../../src/store/TaskStore.ts"
+import type { PostgresServer } from "../../servers/Postgres.ts"
+
+const tables = ["task", "last_claim", "tally", "paused_queue", "setting", "api_key"]
+
+/** Schemas on one server for the tests of one file; they are dropped after them. */
+export class Schemas {
+  readonly name = `taskforge_test_${randomBytes(6).toString("hex")}`
+  private readonly url: string
+  private readonly scope = Scope.makeUnsafe()
+  private readonly all: Array<string> = []
+  private readonly free: Array<string> = []
+  private opened: Context.Context<PgClient.PgClient> | undefined
+
+  constructor({ url }: PostgresServer) {
+    this.url = url
+    afterAll(() => Effect.runPromise(this.close))
+  }
+
+  /** An empty store in a schema of its own. */
+  readonly layer = (
+    settings: StoreSettings = {}
+  ): Layer.Layer<PostgresStore.Services | PgClient.PgClient, unknown> =>
+    Layer.unwrap(Effect.gen({ self: this }, function*() {
+      const client = Layer.succeedContext(yield* this.client)
+      const schema = yield* Effect.acquireRelease(this.take, (name) => Effect.sync(() => this.free.push(name)))
+      return PostgresStore.layer({ ...settings, schema }).pipe(Layer.provideMerge(client), Layer.fresh)
+    }))
+
+  /** Moves the clock of all stores of this file. */
+  readonly advance = (duration: Duration.Input): Effect.Effect<void> =>
+    Effect.orDie(this.query(`UPDATE "${this.name}".clock SET ahead = ahead + ${Duration.toMillis(duration)},
+      stopped_at = stopped_at + ${Duration.toMillis(duration)}`))
+
+  /** From now on the clock of all stores of this file only moves when it is moved. */
+  readonly stopClock = (at: number): Effect.Effect<void> =>
+    Effect.orDie(this.query(`UPDATE "${this.name}".clock SET stopped_at = ${at}`))
+
+  /** One statement, beside the store. */
+  readonly query = <Row extends object = Record<string, unknown>>(statement: string) =>
+    Effect.flatMap(this.client, (context) => Context.get(context, PgClient.PgClient).unsafe<Row>(statement))
+
+  /** The client that all stores of this file share. */
+  private readonly client = Effect.suspend(() =>
+    this.opened !== undefined ? Effect.succeed(this.opened) : Effect.gen({ self: this }, function*() {
+      const pool = PgClient.layer({ url: Redacted.make(this.url), maxConnections: 12 })
+      this.opened = yield* Layer.buildWithMemoMap(pool, Layer.makeMemoMapUnsafe(), this.scope)
+      const sql = Context.get(this.opened, PgClient.PgClient)
+      yield* sql.unsafe(`CREATE SCHEMA "${this.name}"`)
+      yield* sql.unsafe(`CREATE TABLE "${this.name}".clock AS SELECT 0::bigint AS ahead, NULL::bigint AS stopped_at`)
+      return this.opened
+    })
+  )
+
+  private readonly take = Effect.suspend(() => {
+    const used = this.free.pop()
+    return used === undefined ? this.create : Effect.as(this.empty(used), used)
+  })
+
+  private readonly create = Effect.gen({ self: this }, function*() {
+    const schema = `${this.name}_${this.all.length}`
+    this.all.push(schema)
+    const client = Layer.succeedContext(yield* this.client)
+    // the store makes its own layout; the head start goes, for each test has its own
+    yield* Effect.scoped(Layer.build(Layer.provide(PostgresStore.layer({ schema }), client)))
+    yield* this.query(`CREATE OR REPLACE FUNCTION "${schema}".now_ms() RETURNS bigint LANGUAGE sql VOLATILE AS
+      'SELECT coalesce(stopped_at, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + ahead)
+       FROM "${this.name}".clock'`)
+    yield* this.empty(schema)
+    return schema
+  })
+
+  private empty(schema: string) {
+    const deletions = tables.map((table) => `d_${table} AS (DELETE FROM "${schema}".${table})`).join(", ")
+    return this.query(
+      `WITH ${deletions} SELECT setval('"${schema}".task_seq', 1, false), setval('"${schema}".claim_number', 1, false)`
+    )
+  }
+
+  private get close() {
+    return Effect.gen({ self: this }, function*() {
+      if (this.opened === undefined) return
+      for (const schema of [...this.all, this.name]) yield* this.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`)
+      yield* Scope.close(this.scope, Exit.void)
+    })
+  }
+}
