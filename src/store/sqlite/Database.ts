@@ -59,8 +59,8 @@ const connect = (path: string, headStartMs: number): DatabaseSync => {
  * - `synchronous` FULL at first, because what opening writes must not be undone; then NORMAL, and the log is synced by
  *   `WriteAheadLog`, which does not stop the process.
  * - `cache_size` 16 MB: the hot end of each index stays in memory with a million tasks; 64 MB was no faster.
- * - `wal_autocheckpoint` stays 1000 pages (4 MB), because a larger log only makes rarer and longer pauses; measured
- *   the same throughput up to 16000. `journal_size_limit` gives back the space after a burst.
+ * - `journal_size_limit` gives back the space of a log that grew in a burst; the log is brought into the database by
+ *   `Checkpointer`.
  * - `mmap_size` stays 0: no faster here, and an I/O error on a mapped page kills the process.
  */
 const configure = (database: DatabaseSync): void =>

@@ -14,6 +14,7 @@ import { Notifier } from "../Notifier.ts"
 import type { StoreServices } from "../StoreServices.ts"
 import { type StoreSettings, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
+import * as Checkpointer from "./Checkpointer.ts"
 import * as Claim from "./Claim.ts"
 import * as Database from "./Database.ts"
 import * as Enqueue from "./Enqueue.ts"
@@ -68,9 +69,10 @@ const make = Effect.fnUntraced(function*(
   const log = path === Database.inMemory || options.synchronous === "normal"
     ? WriteAheadLog.unsynced
     : yield* WriteAheadLog.open(path)
+  const checkpointer = path === Database.inMemory ? Checkpointer.none : yield* Checkpointer.make(database, path)
 
   const tally = new Tally(database)
-  const writer = yield* Writer.make(database, path, clock, tally, log)
+  const writer = yield* Writer.make(database, path, clock, tally, log, checkpointer)
   const { read, write, writeShared, writeVolatile } = writer
   const tasks = Task.make(database, headStartMs)
   const enqueue = Enqueue.make(database, capacity, headStartMs)

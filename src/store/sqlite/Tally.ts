@@ -152,7 +152,7 @@ export class Tally {
 /**
  * Leaves out more claim numbers than a power failure can undo, whenever a file is opened again. Claims are not waited
  * for on disk, and systems outside may remember their numbers: the next ones must be greater. The log is synced after
- * a thousand pages at the latest, which hold less than a tenth as many claims.
+ * eight thousand pages at the latest, which hold fewer claims than that.
  */
 export const skipClaims = (database: DatabaseSync): void => {
   prepare(database, "UPDATE tally SET claim = claim + 1000000").run()

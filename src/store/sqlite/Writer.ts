@@ -12,6 +12,7 @@
 import { type Clock, Effect, Exit, Latch, type Scope } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import { StoreError } from "../../domain/Errors.ts"
+import type { Checkpointer } from "./Checkpointer.ts"
 import * as Failure from "./Failure.ts"
 import { prepare } from "./Statement.ts"
 import type { Tally } from "./Tally.ts"
@@ -74,7 +75,8 @@ export const make = Effect.fnUntraced(function*(
   path: string,
   clock: Clock.Clock,
   tally: Tally,
-  log: WriteAheadLog
+  log: WriteAheadLog,
+  checkpointer: Checkpointer
 ): Effect.fn.Return<Writer, never, Scope.Scope> {
   const begin = prepare(database, "BEGIN IMMEDIATE")
   const commit = prepare(database, "COMMIT")
@@ -104,6 +106,7 @@ export const make = Effect.fnUntraced(function*(
       const answers = runAll(transaction, batch)
       tally.save()
       commit.run()
+      checkpointer.committed()
       return answers
     } catch (cause) {
       // some errors, a full disk for one, have rolled back already

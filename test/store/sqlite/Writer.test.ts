@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import { statSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { StoreError } from "../../../src/domain/Errors.ts"
+import * as Checkpointer from "../../../src/store/sqlite/Checkpointer.ts"
 import * as Database from "../../../src/store/sqlite/Database.ts"
 import { Tally } from "../../../src/store/sqlite/Tally.ts"
 import * as WriteAheadLog from "../../../src/store/sqlite/WriteAheadLog.ts"
@@ -19,7 +20,8 @@ const setUpWith = Effect.fnUntraced(function*(log?: WriteAheadLog.WriteAheadLog)
     path,
     yield* Clock.Clock,
     new Tally(database),
-    log ?? (yield* WriteAheadLog.open(path))
+    log ?? (yield* WriteAheadLog.open(path)),
+    Checkpointer.none
   )
   const other = yield* Effect.acquireRelease(
     Effect.sync(() => new DatabaseSync(path)),

@@ -1,0 +1,41 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schedule } from "effect"
+import { existsSync, statSync } from "node:fs"
+import { longestLog } from "../../../src/store/sqlite/Checkpointer.ts"
+import { tasks } from "../conformance/fixtures.ts"
+import { file, open, using } from "./fixtures.ts"
+
+const pageSize = 4096
+
+describe("the log", () => {
+  it.live(
+    "is brought into the database by the thread, and starts over, before SQLite itself has to",
+    () =>
+      Effect.gen(function*() {
+        const path = yield* file
+        const store = yield* open(path, { capacity: 1_000_000 })
+        const pages = () => statSync(path).size / pageSize
+        for (let before = pages(), round = 0; round < 8; round++, before = pages()) {
+          // a thousand of these tasks write about 170 pages
+          for (let i = 0; i < 15; i++) yield* store.enqueue([tasks(1000, { payload: JSON.stringify("x".repeat(200)) })])
+          yield* Effect.repeat(store.enqueue([tasks(1)]), {
+            until: () => pages() > before + 1000,
+            schedule: Schedule.spaced("5 millis")
+          })
+        }
+        assert.isAbove(pages(), longestLog)
+        assert.isBelow(statSync(`${path}-wal`).size, longestLog * pageSize)
+      }),
+    60_000
+  )
+
+  it.live("is gone when the store closes, though a thread has read it", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      yield* using(path, (store) => Effect.forEach(Array.from({ length: 20 }), () => store.enqueue([tasks(1000)])), {
+        capacity: 1_000_000
+      })
+      assert.isFalse(existsSync(`${path}-wal`))
+      assert.strictEqual((yield* using(path, (store) => store.counts)).pending, 20_000)
+    }), 30_000)
+})
