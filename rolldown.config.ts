@@ -10,25 +10,28 @@ const ofThreads = globSync(["src/threads/ThreadMain.ts", "src/**/*.thread.ts"])
  * leaving out comments and dead code another 5. Names and lines stay, so a stack trace reads well without the source
  * map, which costs 45 MB once `node --enable-source-maps` loads it.
  */
-export default defineConfig({
-  input: {
-    server: "src/main.ts",
-    ...Object.fromEntries(ofThreads.map((path) => [basename(path, ".ts"), path]))
-  },
-  platform: "node",
-  // Optional drivers: loaded on demand, and only where they are installed.
-  external: [/^redis$/, /^@redis\//, /^@effect\/sql-/, /^sharp$/],
-  resolve: { conditionNames: ["source", "import", "node", "default"] },
-  transform: { define: { "import.meta.env": "undefined" } },
-  output: {
-    dir: "dist",
-    format: "cjs",
-    entryFileNames: "[name].cjs",
-    // What is loaded on demand (the script of `/docs` has 3 MB) stays outside of the server's memory until then.
-    codeSplitting: true,
-    chunkFileNames: "[name].cjs",
-    comments: false,
-    minify: "dce-only",
-    sourcemap: true
-  }
+export const bundle = (input: Record<string, string>, chunkPrefix = "") =>
+  defineConfig({
+    input,
+    platform: "node",
+    // Optional drivers: loaded on demand, and only where they are installed.
+    external: [/^redis$/, /^@redis\//, /^@effect\/sql-/, /^sharp$/],
+    resolve: { conditionNames: ["source", "import", "node", "default"] },
+    transform: { define: { "import.meta.env": "undefined" } },
+    output: {
+      dir: "dist",
+      format: "cjs",
+      entryFileNames: "[name].cjs",
+      // What is loaded on demand (the script of `/docs` has 3 MB) stays outside of the server's memory until then.
+      codeSplitting: true,
+      chunkFileNames: `${chunkPrefix}[name].cjs`,
+      comments: false,
+      minify: "dce-only",
+      sourcemap: true
+    }
+  })
+
+export default bundle({
+  server: "src/main.ts",
+  ...Object.fromEntries(ofThreads.map((path) => [basename(path, ".ts"), path]))
 })

@@ -28,6 +28,12 @@ export class KeyRing extends Context.Service<KeyRing, {
   /** Keys of the store around it; `required` even while there are none. */
   static readonly layer = (required: boolean): Layer.Layer<KeyRing, StoreError, KeyStore> =>
     Layer.effect(KeyRing, make(required))
+
+  /** Asks nobody: for callers that have the store in their own hands. */
+  static readonly layerOpen: Layer.Layer<KeyRing> = Layer.succeed(
+    KeyRing,
+    KeyRing.of({ isRequired: Effect.succeed(false), find: () => Effect.undefined })
+  )
 }
 
 const make = Effect.fnUntraced(function*(requiredAtOnce: boolean) {

@@ -23,8 +23,8 @@ import * as TasksHandlers from "./TasksHandlers.ts"
 
 /** What is between a request and its route. */
 export interface Options {
-  /** Refuse requests without a key from the start, else as soon as there is one. */
-  readonly requireKeys?: boolean | undefined
+  /** Refuse requests without a key from the start, as soon as there is one, which is the default, or never. */
+  readonly requireKeys?: boolean | "never" | undefined
   readonly rateLimits?: RateLimits.Options | undefined
   /** Pages of these origins may call the API from a browser. */
   readonly allowedOrigins?: ReadonlyArray<string> | undefined
@@ -49,7 +49,7 @@ export const layer = (options: Options) =>
     gates(options)
   ).pipe(
     Layer.provide(SystemStatus.layer),
-    Layer.provide(KeyRing.layer(options.requireKeys ?? false))
+    Layer.provide(options.requireKeys === "never" ? KeyRing.layerOpen : KeyRing.layer(options.requireKeys ?? false))
   )
 
 /** What a request passes on its way to its route; the last one provided here is the first that it meets. */

@@ -9,27 +9,49 @@ import { Cause, Console, Effect, Exit, Option, Runtime } from "effect"
 import { HttpServerError } from "effect/http"
 import { constants } from "node:os"
 
-/** Runs a program that lasts until a signal: being interrupted is its orderly end, exit code 0. */
-export const run = <A, E>(program: Effect.Effect<A, E>): void =>
+/**
+ * Runs a program that lasts until a signal: being interrupted is its orderly end, exit code 0. A program that ends by
+ * itself may answer another code.
+ */
+export const run = <A, E>(program: Effect.Effect<A, E>): void => {
+  // Whoever read the log has gone (EPIPE): the tasks matter more
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
+  start(program, () => 0)
+}
+
+/**
+ * Runs a program that does something and ends; it answers its exit code. Interrupted, it exits as the signal would
+ * have ended it. It ends when nobody reads its output any more, as in `taskforge list | head`.
+ */
+export const runCommand = <E>(program: Effect.Effect<number, E>): void => {
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => process.exit(0))
+  start(program, (signal) => 128 + constants.signals[signal])
+}
+
+type Signal = "SIGINT" | "SIGTERM"
+
+const start = <A, E>(program: Effect.Effect<A, E>, interruptedBy: (signal: Signal) => number): void => {
+  let received: Signal | undefined
+  const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      process.on(signal, () => {
+        if (received !== undefined) process.exit(128 + constants.signals[signal])
+        received = signal
+        fiber.interruptUnsafe(fiber.id)
+      })
+    }
+    fiber.addObserver((exit) => teardown(exit, process.exit))
+  })
   runMain(Effect.tapCause(program, report), {
     disableErrorReporting: true,
     teardown: (exit, onExit) =>
-      Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)
+      Exit.isSuccess(exit)
+        ? onExit(typeof exit.value === "number" ? exit.value : 0)
+        : Cause.hasInterruptsOnly(exit.cause)
+        ? onExit(received === undefined ? 0 : interruptedBy(received))
+        : Runtime.defaultTeardown(exit, onExit)
   })
-
-const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
-  // Whoever read the log has gone (EPIPE): the tasks matter more
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
-  let stopping = false
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.on(signal, () => {
-      if (stopping) process.exit(128 + constants.signals[signal])
-      stopping = true
-      fiber.interruptUnsafe(fiber.id)
-    })
-  }
-  fiber.addObserver((exit) => teardown(exit, process.exit))
-})
+}
 
 const report = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))

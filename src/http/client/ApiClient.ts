@@ -1,6 +1,6 @@
 /** The client of a server's API: where it is, who asks, and which requests are sent again. */
 import { Effect, type Redacted, Schedule, type Schema } from "effect"
-import { HttpClient, type HttpClientError, HttpClientRequest } from "effect/http"
+import { HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import { StoreError } from "../../domain/Errors.ts"
 import { Api } from "../api/Api.ts"
@@ -58,7 +58,9 @@ const transportTags: ReadonlyArray<string> = [
 const isTransient = (error: unknown): boolean =>
   error instanceof StoreError
     ? error.cause === undefined || isTransient(error.cause)
-    : HttpClient.isTransientError(error)
+    : HttpClient.isTransientError(error) ||
+      HttpClientError.isHttpClientError(error) && error.response !== undefined &&
+        HttpClient.isTransientResponse(error.response)
 
 /** Sends a request again that changes nothing when the server sees it twice. */
 export const repeatable =
@@ -75,10 +77,14 @@ const describe = (error: TransportError): string => {
   if (error._tag !== "HttpClientError") {
     return error._tag === "SchemaError" ? `the server's answer was not understood: ${error.message}` : error.message
   }
-  const { reason, request, response } = error
+  const { request, response } = error
   if (response !== undefined) return `${request.method} ${request.url} was answered with ${response.status}`
-  return `${request.url} cannot be reached: ${causeOf("cause" in reason ? reason.cause : undefined) ?? reason.message}`
+  return `${request.url} cannot be reached: ${reasonOf(error)}`
 }
+
+/** Why a request got no answer. */
+export const reasonOf = ({ reason }: HttpClientError.HttpClientError): string =>
+  causeOf("cause" in reason ? reason.cause : undefined) ?? reason.message
 
 /** `fetch failed` is about as little as an error can say: what made it fail is its cause. */
 const causeOf = (cause: unknown): string | undefined =>

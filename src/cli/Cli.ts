@@ -1,0 +1,78 @@
+/** The command `taskforge`: its tree, and how it speaks. */
+import { Console, Effect, Layer, Logger, Runtime } from "effect"
+import { CliConfig, CliOutput, Command, GlobalFlag, TerminalCapabilities } from "effect/cli"
+import { version } from "../domain/Version.ts"
+import * as PooledRandom from "../engine/PooledRandom.ts"
+import * as Cancel from "./commands/Cancel.ts"
+import * as Enqueue from "./commands/Enqueue.ts"
+import * as Get from "./commands/Get.ts"
+import * as ListTasks from "./commands/List.ts"
+import * as Retry from "./commands/Retry.ts"
+import * as Serve from "./commands/Serve.ts"
+import { exitCodes, Failure } from "./Failure.ts"
+import * as Paint from "./Paint.ts"
+import * as Screen from "./Screen.ts"
+
+/** Every command. */
+const command = Command.make("taskforge").pipe(
+  Command.withDescription("A durable task engine: run a server, put tasks in, see what becomes of them"),
+  Command.withSubcommands([
+    { group: "Run", commands: [Serve.command] },
+    { group: "Tasks", commands: [Enqueue.command, Get.command, ListTasks.command, Cancel.command, Retry.command] }
+  ])
+)
+
+/** Runs a command line and answers its exit code. Failures have been told by then. */
+export const run = (args: ReadonlyArray<string>) => {
+  const tellIn = args.includes("--json") ? tellJson : tell
+  return Command.runWith(command, { version })(args.length === 0 ? ["--help"] : args).pipe(
+    Effect.as(0),
+    Effect.catchTags({
+      CommandFailure: (failure) => Effect.as(tellIn(failure), failure[Runtime.errorExitCode]),
+      ShowHelp: ({ errors }) => Effect.succeed(errors.length === 0 ? 0 : exitCodes.usage)
+    }),
+    Effect.provide(Layer.mergeAll(
+      PooledRandom.layer,
+      CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] }),
+      Layer.effect(CliOutput.Presenter, presenter(tellIn)),
+      // What a command has to say is said by it; the server and the worker bring a log of their own
+      Logger.layer([])
+    ))
+  )
+}
+
+/** The screen of the process, as far as `NO_COLOR` and the like leave it its colours. */
+export const layerScreen = Screen.Screen.layer.pipe(Layer.provide(TerminalCapabilities.layer))
+
+/** Help as it comes; of a command line that is wrong only what is wrong, and where to read on. */
+const presenter = (tellIn: (failure: Failure) => Effect.Effect<void, never, Screen.Screen>) =>
+  Effect.map(Screen.Screen, (screen): CliOutput.Presenter => {
+    const { formatHelpDoc } = CliOutput.defaultFormatter({ colors: screen.colours })
+    return {
+      present: (event) => {
+        switch (event._tag) {
+          case "Help":
+            return Console.log(formatHelpDoc(event.helpDoc))
+          case "Version":
+            return Console.log(`${event.name} ${event.version}`)
+          case "InvalidInvocation":
+            return tellIn(
+              new Failure({
+                exit: "usage",
+                problem: event.errors.map(({ message }) => message.trim()).join("\n"),
+                advice: `${event.helpDoc.usage}\nRead more with: ${event.commandPath.join(" ")} --help`
+              })
+            ).pipe(Effect.provideService(Screen.Screen, screen))
+        }
+      }
+    }
+  })
+
+const tellJson = ({ advice, code, exit, problem }: Failure) =>
+  Screen.lineError(JSON.stringify({ error: { code: code ?? exit, message: problem, advice } }))
+
+const tell = Effect.fnUntraced(function*({ advice, problem }: Failure) {
+  const paint = Paint.make(yield* Screen.Screen)
+  yield* Screen.lineError(`${paint.bad("✗")} ${problem.replaceAll("\n", "\n  ")}`)
+  for (const line of advice?.split("\n") ?? []) yield* Screen.lineError(paint.dim(`  ${line}`))
+})

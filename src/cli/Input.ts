@@ -1,0 +1,47 @@
+/** What commands read: a file, or stdin under the name `-`. */
+import { Effect, FileSystem, type PlatformError, type Schema, Stdio, Stream } from "effect"
+import { Failure } from "./Failure.ts"
+
+/** The whole text. */
+export const text = (path: string): Effect.Effect<string, Failure, FileSystem.FileSystem | Stdio.Stdio> =>
+  Stream.mkString(Stream.decodeText(bytes(path)))
+
+/** The lines, with their numbers; empty ones are left out. */
+export const lines = (
+  path: string
+): Stream.Stream<{ readonly number: number; readonly text: string }, Failure, FileSystem.FileSystem | Stdio.Stdio> =>
+  bytes(path).pipe(
+    Stream.decodeText,
+    Stream.splitLines,
+    Stream.map((text, index) => ({ number: index + 1, text })),
+    Stream.filter(({ text }) => text.trim() !== "")
+  )
+
+/** Reads JSON. `name` says where it came from. */
+export const json = (text: string, name: string): Effect.Effect<Schema.Json, Failure> =>
+  Effect.try({
+    try: () => JSON.parse(text) as Schema.Json,
+    catch: (error) =>
+      new Failure({
+        exit: "input",
+        code: "invalid_json",
+        problem: `${name === "-" ? "stdin" : name} is no JSON: ${
+          error instanceof Error ? error.message : String(error)
+        }`,
+        advice: `A text needs its own quotes: '"like this"'.`
+      })
+  })
+
+const bytes = (path: string): Stream.Stream<Uint8Array, Failure, FileSystem.FileSystem | Stdio.Stdio> =>
+  Stream.unwrap(Effect.gen(function*() {
+    const { stdin } = yield* Stdio.Stdio
+    const { stream } = yield* FileSystem.FileSystem
+    return path === "-" ? stdin : stream(path)
+  })).pipe(Stream.mapError((error) => unreadable(path, error)))
+
+const unreadable = (path: string, error: PlatformError.PlatformError): Failure =>
+  new Failure({
+    exit: "unknown",
+    code: "unreadable",
+    problem: error.reason._tag === "NotFound" ? `There is no file ${path}` : `${path} cannot be read: ${error.message}`
+  })

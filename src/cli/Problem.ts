@@ -1,0 +1,90 @@
+/** Errors of the API, of the way to it and of stores, as failures of a command that name the fix. */
+import { Cause, Option } from "effect"
+import { HttpClientError } from "effect/http"
+import { InvalidSettings } from "../config/InvalidSettings.ts"
+import * as Errors from "../domain/Errors.ts"
+import * as RequestErrors from "../http/api/RequestErrors.ts"
+import * as ApiClient from "../http/client/ApiClient.ts"
+import { Failure } from "./Failure.ts"
+
+/** The failure of a command on a target. */
+export const of = (error: unknown, target: string): Failure => {
+  if (error instanceof Failure) return error
+  if (HttpClientError.isHttpClientError(error)) return ofClient(error, target)
+  if (error instanceof Errors.TaskNotFound) {
+    return failure("unknown", "task_not_found", error.message, "taskforge list shows the tasks there are.")
+  }
+  if (error instanceof Errors.StateConflict) {
+    return failure("failed", "state_conflict", error.message, adviceOn(error))
+  }
+  if (error instanceof Errors.QueueFull) {
+    return error.offered > error.capacity
+      ? failure("input", "queue_full", error.message)
+      : failure("later", "queue_full", error.message, "Wait for room with --when-full wait.")
+  }
+  if (error instanceof Errors.KeyConflict) {
+    return failure("failed", "key_conflict", error.message, `See it with: taskforge get ${error.id}`)
+  }
+  if (error instanceof Errors.InvalidPayload) return failure("input", "invalid_payload", error.message)
+  if (error instanceof Errors.UnknownTaskType) return failure("input", "unknown_task_type", error.message)
+  if (error instanceof RequestErrors.InvalidRequest) return failure("input", "invalid_request", error.message)
+  if (error instanceof RequestErrors.BodyTooLarge) return failure("input", "body_too_large", error.message)
+  if (error instanceof Errors.StoreError) {
+    return failure("unavailable", "store_unavailable", `The task store of ${target} does not answer: ${error.reason}`)
+  }
+  if (error instanceof InvalidSettings || error instanceof Errors.StoreIncompatible) {
+    return failure("configuration", "configuration", error.message)
+  }
+  return failure("failed", "failed", error instanceof Error ? error.message : String(error))
+}
+
+/** The failure of a command whose store could not be opened. */
+export const ofCause = (cause: Cause.Cause<unknown>, target: string): Failure => {
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  return error === undefined
+    ? failure("failed", "defect", Cause.pretty(cause))
+    : error instanceof Errors.StoreError
+    ? failure("unavailable", "store_unavailable", `${target} cannot be opened: ${error.reason}`)
+    : of(error, target)
+}
+
+const ofClient = (error: HttpClientError.HttpClientError, target: string): Failure => {
+  const status = error.response?.status
+  switch (status) {
+    case undefined:
+      return failure(
+        "unavailable",
+        "unreachable",
+        `${target} cannot be reached: ${ApiClient.reasonOf(error)}`,
+        "Start a server with: taskforge serve\nor name one with --server or TASKFORGE_URL."
+      )
+    case 401:
+      return failure(
+        "forbidden",
+        "unauthorized",
+        `${target} wants to know who asks`,
+        "Give a key with --api-key or TASKFORGE_API_KEY; taskforge keys create makes one."
+      )
+    case 403:
+      return failure("forbidden", "forbidden", `The API key may not do this on ${target}`)
+    case 429:
+      return failure("later", "rate_limited", `${target} has had enough requests for now`, "Try again later.")
+    default:
+      return failure(
+        status >= 500 ? "unavailable" : "failed",
+        "unexpected_answer",
+        `${target} answered ${status} to ${error.request.method} ${new URL(error.request.url).pathname}`,
+        status === 404 ? "Is it a TaskForge server, of a version that knows this?" : undefined
+      )
+  }
+}
+
+const adviceOn = ({ id, operation, state }: Errors.StateConflict): string | undefined =>
+  operation === "retry" && state !== "completed"
+    ? `It runs by itself; stop it with: taskforge cancel ${id}`
+    : operation === "remove"
+    ? `Only finished tasks can be removed; stop it first with: taskforge cancel ${id}`
+    : undefined
+
+const failure = (exit: Failure["exit"], code: string, problem: string, advice?: string): Failure =>
+  new Failure({ exit, code, problem, ...(advice === undefined ? {} : { advice }) })

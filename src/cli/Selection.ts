@@ -1,0 +1,145 @@
+/** Doing something to tasks: to some by their ids, or to all that match. */
+import { Effect } from "effect"
+import { Argument, Flag } from "effect/cli"
+import type { TaskState } from "../domain/TaskState.ts"
+import type { TaskPageJson } from "../http/api/TaskJson.ts"
+import { pageSize } from "../http/api/TasksApi.ts"
+import { Failure } from "./Failure.ts"
+import * as Paint from "./Paint.ts"
+import * as Progress from "./Progress.ts"
+import * as Screen from "./Screen.ts"
+import * as Target from "./Target.ts"
+import * as Words from "./Words.ts"
+
+/** Requests on their way at the same time. */
+const concurrency = 16
+
+/** The flags that name tasks; `states` are those in which there is something to do. */
+export const flags = <const State extends TaskState>(states: ReadonlyArray<State>) => ({
+  ids: Argument.String("id").pipe(
+    Argument.withDescription("The task"),
+    Argument.variadic()
+  ),
+  status: Flag.Literals("status", states).pipe(
+    Flag.withDescription("All tasks in this status; may be repeated"),
+    Flag.atLeast(0)
+  ),
+  type: Flag.String("type").pipe(
+    Flag.withAlias("t"),
+    Flag.withDescription("With --status: only tasks of this type; may be repeated"),
+    Flag.atLeast(0)
+  ),
+  queue: Flag.String("queue").pipe(
+    Flag.withAlias("q"),
+    Flag.withDescription("With --status: only tasks of this queue; may be repeated"),
+    Flag.atLeast(0)
+  )
+})
+
+/** What was given for them. */
+interface Given {
+  readonly ids: ReadonlyArray<string>
+  readonly status: ReadonlyArray<TaskState>
+  readonly type: ReadonlyArray<string>
+  readonly queue: ReadonlyArray<string>
+  readonly json: boolean
+}
+
+/** What is done to each. */
+interface Action<Answer extends string, E> {
+  readonly doing: string
+  readonly selectable: ReadonlyArray<TaskState>
+  readonly one: (id: string) => Effect.Effect<Answer, E, Target.Target>
+  readonly words: Record<Answer, string>
+}
+
+/** Does it to the tasks that are named, or to those that match. What fails for one does not keep it from the others. */
+export const each = Effect.fnUntraced(function*<Answer extends string, E>(given: Given, action: Action<Answer, E>) {
+  const { ids, queue, status, type } = given
+  if (ids.length > 0 && status.length + type.length + queue.length > 0) {
+    return yield* usage("Tasks are named by ids or by what they have in common, not by both")
+  }
+  if (ids.length > 0) return yield* named(given, action)
+  if (status.length > 0) return yield* matching(given, action)
+  return yield* usage("Which tasks?")
+
+  function usage(problem: string) {
+    return new Failure({
+      exit: "usage",
+      problem,
+      advice: `Give their ids, or --status with one of: ${action.selectable.join(", ")}.`
+    })
+  }
+})
+
+const named = Effect.fnUntraced(function*<Answer extends string, E>(
+  { ids, json }: Given,
+  { one, words }: Action<Answer, E>
+) {
+  const { problem } = yield* Target.Target
+  const paint = Paint.make(yield* Screen.Screen)
+  const failures: Array<Failure> = []
+  for (const id of ids) {
+    const failure = yield* one(id).pipe(
+      Effect.flatMap((answer) =>
+        json
+          ? Screen.json({ id, status: answer })
+          : Screen.line(`${paint.bold(Paint.plain(id))}  ${words[answer]}`)
+      ),
+      Effect.as(undefined),
+      Effect.catch((error) => Effect.succeed(problem(error)))
+    )
+    if (failure === undefined) continue
+    if (ids.length === 1 || failure.exit === "unavailable" || failure.exit === "forbidden") return yield* failure
+    failures.push(failure)
+    yield* json
+      ? Screen.json({ id, error: { code: failure.code, message: failure.problem } })
+      : Screen.line(`${paint.bold(Paint.plain(id))}  ${paint.bad(failure.problem)}`)
+  }
+  if (failures.length > 0) {
+    return yield* new Failure({
+      exit: "failed",
+      code: "not_all",
+      problem: `${failures.length} of ${Words.counted(ids.length, "task")} failed`
+    })
+  }
+})
+
+const matching = Effect.fnUntraced(function*<Answer extends string, E>(
+  { json, queue, status, type }: Given,
+  { doing, one }: Action<Answer, E>
+) {
+  const { api, problem, repeatable } = yield* Target.Target
+  const progress = yield* Progress.make(doing)
+  const answers: Record<string, number> = {}
+  let done = 0
+  const query = {
+    status,
+    limit: pageSize.max,
+    ...(type.length === 0 ? {} : { type }),
+    ...(queue.length === 0 ? {} : { queue })
+  }
+  let cursor: string | undefined
+  do {
+    const page: typeof TaskPageJson.Type = yield* Effect.mapError(
+      repeatable(api.tasks.list({ query: cursor === undefined ? query : { ...query, cursor } })),
+      problem
+    )
+    yield* Effect.forEach(page.tasks, ({ id }) =>
+      one(id).pipe(
+        Effect.mapError(problem),
+        // Somebody was faster: it is no longer what was asked for
+        Effect.catchIf(({ exit }) => exit === "failed" || exit === "unknown", () => Effect.succeed("gone")),
+        Effect.tap((answer) => {
+          answers[answer] = (answers[answer] ?? 0) + 1
+          done++
+          return progress.update(done)
+        })
+      ), { concurrency, discard: true })
+    cursor = page.next ?? undefined
+  } while (cursor !== undefined)
+  yield* progress.clear
+  if (json) return yield* Screen.json({ matched: done, ...answers })
+  const parts = Object.entries(answers).map(([answer, count]) => `${Words.count(count)} ${answer}`)
+  yield* Screen.line(done === 0 ? "No task matches." : `${Words.counted(done, "task")}: ${parts.join(", ")}`)
+})

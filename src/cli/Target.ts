@@ -1,0 +1,153 @@
+/** What a command works on: a server by its URL, or a store by its own. Either way it speaks the same API. */
+import { Config, ConfigProvider, Context, Effect, Layer, Option, type Redacted, Schedule } from "effect"
+import { Flag } from "effect/cli"
+import { FetchHttpClient, type HttpClient } from "effect/http"
+import { existsSync } from "node:fs"
+import * as Settings from "../config/Settings.ts"
+import * as StoreUrl from "../config/StoreUrl.ts"
+import * as Engine from "../engine/Engine.ts"
+import * as Handlers from "../handlers/index.ts"
+import * as ApiClient from "../http/client/ApiClient.ts"
+import * as LocalClient from "../http/client/LocalClient.ts"
+import { TaskCatalog } from "../http/TaskCatalog.ts"
+import * as SelectedStore from "../server/SelectedStore.ts"
+import { Failure } from "./Failure.ts"
+import * as Problem from "./Problem.ts"
+
+/** Three times within about a second and a half: a person waits for the answer. */
+const impatient = Schedule.exponential("200 millis").pipe(Schedule.upTo({ times: 3 }))
+
+/** Where the server is when nothing is said. */
+const defaultServer = "http://localhost:8080"
+
+const server = Flag.String("server").pipe(
+  Flag.withAlias("s"),
+  Flag.withMetavar("URL"),
+  Flag.withDescription(`The server to ask: TASKFORGE_URL, or ${defaultServer}`),
+  Flag.optional
+)
+
+const store = Flag.String("store").pipe(
+  Flag.withMetavar("URL"),
+  Flag.withDescription("Works straight on a store instead: sqlite:PATH, postgres://… or redis://…"),
+  Flag.optional
+)
+
+const apiKey = Flag.Redacted("api-key").pipe(
+  Flag.withMetavar("KEY"),
+  Flag.withDescription("The key that the server asks for: TASKFORGE_API_KEY"),
+  Flag.optional
+)
+
+/** The flags that name a target. */
+export const flags = { server, store, apiKey }
+
+/** What was given for them. */
+export interface Given {
+  readonly server: Option.Option<string>
+  readonly store: Option.Option<string>
+  readonly apiKey: Option.Option<Redacted.Redacted>
+}
+
+/** The API of whatever a command works on. */
+export class Target extends Context.Service<Target, {
+  readonly api: ApiClient.ApiClient
+  /** The URL, as people know it. */
+  readonly name: string
+  /** Sends a request that changes nothing when it is seen twice, again if need be. */
+  readonly repeatable: <A, E, R>(request: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** The same for a command that has come far: it outlasts the restart of a server. */
+  readonly patient: <A, E, R>(request: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Words an error of the API for people. */
+  readonly problem: (error: unknown) => Failure
+}>()("taskforge/cli/Target") {}
+
+/** Runs a command's work on the target that was given. */
+export const provide =
+  (given: Given) => <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E | Failure, Exclude<R, Target>> =>
+    Effect.scoped(Effect.flatMap(Layer.build(layer(given)), (context) => Effect.provideContext(work, context)))
+
+const layer = (given: Given): Layer.Layer<Target, Failure> =>
+  Layer.unwrap(Effect.gen(function*() {
+    const storeUrl = Option.getOrUndefined(given.store)
+    const serverUrl = Option.getOrUndefined(given.server)
+    if (storeUrl !== undefined && serverUrl !== undefined) {
+      return yield* new Failure({
+        exit: "usage",
+        problem: "--server and --store exclude each other",
+        advice: "Name the server to ask it, or the store to work on it without a server."
+      })
+    }
+    return storeUrl === undefined ? yield* overHttp(serverUrl, given.apiKey) : yield* onStore(storeUrl)
+  }))
+
+const overHttp = Effect.fnUntraced(function*(given: string | undefined, givenKey: Given["apiKey"]) {
+  const url = given ?? (yield* variable("TASKFORGE_URL")) ?? defaultServer
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    return yield* new Failure({
+      exit: "usage",
+      problem: `${url} is not the URL of a server`,
+      advice: `It looks like ${defaultServer} or https://tasks.example.org; a store is named with --store.`
+    })
+  }
+  const apiKey = Option.getOrUndefined(givenKey) ?? (yield* variable("TASKFORGE_API_KEY"))
+  return make(url, { url, apiKey }).pipe(Layer.provide(FetchHttpClient.layer))
+})
+
+const onStore = Effect.fnUntraced(function*(url: string) {
+  const store = StoreUrl.parse(url)
+  if (store === undefined || store._tag === "Memory") {
+    return yield* new Failure({
+      exit: "usage",
+      problem: store === undefined
+        ? `${url} is not the URL of a store`
+        : "A store in memory lives in one process, so there is nothing to work on",
+      advice: "It looks like sqlite:data/taskforge.db; a server is named with --server."
+    })
+  }
+  if (store._tag === "Sqlite" && !existsSync(store.path)) {
+    return yield* new Failure({
+      exit: "unknown",
+      problem: `There is no store at ${store.path}`,
+      advice: `Create it with: taskforge migrate --store ${url}`
+    })
+  }
+  const settings = yield* Effect.mapError(settingsOf(url), (error) => Problem.of(error, url))
+  return make(url, { url: LocalClient.url }).pipe(
+    Layer.provide(LocalClient.layer),
+    Layer.provide(TaskCatalog.layer(Handlers.definitions)),
+    Layer.provide(Engine.layerProducer({ queue: { maxRetries: settings.retryAttempts } })),
+    Layer.provide(SelectedStore.layer(settings)),
+    Layer.catchCause((cause) => Layer.effect(Target, Effect.fail(Problem.ofCause(cause, url))))
+  )
+})
+
+/** The settings of the environment, with this store. */
+const settingsOf = (store: string) =>
+  Effect.gen(function*() {
+    const environment = yield* ConfigProvider.ConfigProvider
+    const provider = ConfigProvider.orElse(ConfigProvider.fromUnknown({ STORE_URL: store }), environment)
+    return yield* Effect.provideService(Settings.load, ConfigProvider.ConfigProvider, provider)
+  })
+
+const make = (
+  name: string,
+  options: ApiClient.Options
+): Layer.Layer<Target, never, HttpClient.HttpClient> =>
+  Layer.effect(
+    Target,
+    Effect.map(ApiClient.make(options), (api) =>
+      Target.of({
+        api,
+        name,
+        repeatable: ApiClient.repeatable(impatient),
+        patient: ApiClient.repeatable(),
+        problem: (error) => Problem.of(error, name)
+      }))
+  )
+
+const variable = (name: string): Effect.Effect<string | undefined, Failure> =>
+  Effect.mapBoth(Config.option(Config.String(name)), {
+    onFailure: (error) => new Failure({ exit: "configuration", problem: error.message }),
+    onSuccess: (text) => Option.getOrUndefined(Option.filter(text, (one) => one !== ""))
+  })

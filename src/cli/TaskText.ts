@@ -1,0 +1,117 @@
+/** A task in words: a row of a list, or a card of its own. */
+import { DateTime } from "effect"
+import * as Priority from "../domain/Priority.ts"
+import type { AttemptJson, TaskJson } from "../http/api/TaskJson.ts"
+import { mark, type Paint, plain } from "./Paint.ts"
+import * as Table from "./Table.ts"
+import * as Words from "./Words.ts"
+
+/** The columns of {@link row}. */
+export const columns: ReadonlyArray<Table.Column> = [
+  { head: "ID" },
+  { head: "TYPE", shrinksTo: 8 },
+  { head: "STATUS" },
+  { head: "WHEN" },
+  { head: "DETAIL", shrinksTo: 6 }
+]
+
+/** A task as a row of {@link columns}. */
+export const row = (task: TaskJson, paint: Paint, now: number): ReadonlyArray<string> => [
+  plain(task.id),
+  plain(task.type),
+  paint.state(task.status, `${mark[task.status]} ${task.status}`),
+  paint.dim(Words.relative(Date.parse(momentOf(task)), now)),
+  detail(task, paint)
+]
+
+/** The moment that matters for its status. */
+const momentOf = (task: TaskJson): string =>
+  task.status === "scheduled"
+    ? task.due_at
+    : task.completed_at ?? (task.status === "running" ? task.started_at : null) ?? task.created_at
+
+/** What there is to know beside the status, in a few words. */
+const detail = (task: TaskJson, paint: Paint): string => {
+  const { error, failures, progress, status } = task
+  if (status === "failed") return paint.bad(plain(error?.message ?? ""))
+  if (status === "running") {
+    if (task.cancel_requested) return paint.warn("stopping")
+    if (progress !== null) return percent(progress)
+    return failures > 0 ? `attempt ${failures + 1}` : ""
+  }
+  if (failures > 0 && error !== null && status !== "completed") {
+    const budget = task.max_retries < 0 ? "" : `/${task.max_retries}`
+    return `${paint.warn(`retry ${failures}${budget}`)} ${plain(error.message)}`
+  }
+  return status === "completed" && task.result !== null ? paint.dim(plain(JSON.stringify(task.result))) : ""
+}
+
+/** Everything there is to know about a task, as lines of at most `width` cells. */
+export const card = (task: TaskJson, paint: Paint, now: number, width: number): ReadonlyArray<string> => {
+  const field = (name: string, value: string) => Table.fit(`  ${paint.dim(name.padEnd(9))} ${value}`, width)
+  const moment = (name: string, text: string | null, more = "") =>
+    text === null ? [] : [field(name, `${localTime(text)}  ${paint.dim(Words.relative(Date.parse(text), now))}${more}`)]
+  const took = task.started_at === null || task.completed_at === null
+    ? ""
+    : paint.dim(`, took ${Words.precise(Date.parse(task.completed_at) - Date.parse(task.started_at))}`)
+  const budget = task.max_retries < 0 ? "without limit" : `of ${task.max_retries}`
+  const counts = [
+    `${task.attempts} claimed`,
+    `${task.retry_count} ${budget} retries`,
+    ...(task.crashes > 0 ? [paint.bad(Words.counted(task.crashes, "crash", "crashes"))] : [])
+  ]
+  return [
+    Table.fit(
+      `${paint.state(task.status, `${mark[task.status]} ${task.status}`)}  ${paint.bold(plain(task.type))}`,
+      width
+    ),
+    "",
+    // Never cut: it is there to be copied
+    `  ${paint.dim("Id".padEnd(9))} ${plain(task.id)}`,
+    field("Queue", `${plain(task.queue)}, ${Priority.nameOf(task.priority)} priority (${task.priority})`),
+    ...(task.key === null ? [] : [field("Key", plain(task.key))]),
+    field("Payload", plain(JSON.stringify(task.payload))),
+    ...(task.status === "completed" ? [field("Result", plain(JSON.stringify(task.result)))] : []),
+    ...(task.error === null
+      ? []
+      : [field("Error", paint.bad(`${plain(task.error.tag)}: ${plain(task.error.message)}`))]),
+    ...(task.progress !== null && task.status === "running" ? [field("Progress", percent(task.progress))] : []),
+    ...(task.cancel_requested && task.status === "running" ? [field("Cancel", "requested, being stopped")] : []),
+    "",
+    ...moment("Created", task.created_at),
+    ...(task.status === "scheduled" || task.due_at !== task.created_at ? moment("Due", task.due_at) : []),
+    ...moment("Started", task.started_at),
+    ...moment("Finished", task.completed_at, took),
+    field("Attempts", counts.join(", ")),
+    ...(task.timeout_ms === null ? [] : [field("Timeout", Words.precise(task.timeout_ms))]),
+    ...(task.worker === null ? [] : [field("Worker", plain(task.worker))]),
+    ...(task.history.length === 0 ? [] : ["", ...history(task.history, paint, width)])
+  ]
+}
+
+const history = (attempts: ReadonlyArray<AttemptJson>, paint: Paint, width: number): ReadonlyArray<string> =>
+  Table.format(
+    [{ head: "EARLIER ATTEMPTS" }, { head: "RAN", align: "right" }, { head: "OUTCOME" }, {
+      head: "ERROR",
+      shrinksTo: 8
+    }],
+    attempts.map(({ ended_at, error, outcome, started_at }) => [
+      localTime(started_at),
+      Words.precise(Date.parse(ended_at) - Date.parse(started_at)),
+      outcome === "failed" || outcome === "crashed" ? paint.bad(outcome) : outcome,
+      error === null ? "" : plain(error.message)
+    ]),
+    width - 2,
+    paint.dim
+  ).map((line) => `  ${line}`)
+
+const percent = (progress: number): string => `${Math.floor(progress * 100)}%`
+
+/** `2026-01-31 12:00:00`, local time. */
+const localTime = (text: string): string => {
+  const { day, hour, minute, month, second, year } = DateTime.toParts(
+    DateTime.makeZonedUnsafe(text, { timeZone: DateTime.zoneMakeLocal() })
+  )
+  const two = (number: number) => String(number).padStart(2, "0")
+  return `${year}-${two(month)}-${two(day)} ${[hour, minute, second].map(two).join(":")}`
+}

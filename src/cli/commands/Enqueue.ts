@@ -1,0 +1,190 @@
+import { Effect, Option, Schema } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { NewTaskJson } from "../../http/api/NewTaskJson.ts"
+import type { TaskJson } from "../../http/api/TaskJson.ts"
+import * as Awaiting from "../Awaiting.ts"
+import * as Bulk from "../Bulk.ts"
+import { Failure } from "../Failure.ts"
+import * as Input from "../Input.ts"
+import * as Json from "../Json.ts"
+import { make as makePaint, mark, plain } from "../Paint.ts"
+import * as Screen from "../Screen.ts"
+import * as Submitting from "../Submitting.ts"
+import * as Target from "../Target.ts"
+import { show } from "./Get.ts"
+
+const text = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.optional)
+
+/** Puts tasks into the queue. */
+export const command = Command.make("enqueue", {
+  ...Target.flags,
+  json: Json.flag,
+  type: Argument.String("type").pipe(
+    Argument.withDescription("The task type; with --lines it may stand in each line instead"),
+    Argument.optional
+  ),
+  payload: Argument.String("payload").pipe(
+    Argument.withDescription("JSON that the type takes, or - to read it from stdin; {} when left out"),
+    Argument.optional
+  ),
+  file: text("file", "PATH", "Reads the payload from a file; - is stdin").pipe(Flag.withAlias("f")),
+  lines: text(
+    "lines",
+    "PATH",
+    "Enqueues a task per line of JSON: a whole task, or its payload if a type is given; - is stdin"
+  )
+    .pipe(Flag.withAlias("l")),
+  priority: text("priority", "PRIORITY", "low, normal, high, critical, or 0 to 9").pipe(Flag.withAlias("p")),
+  delay: text("delay", "DURATION", "Due after this time: 30s, 5m, 1h30m"),
+  at: text("at", "TIME", "Due at this time: 2026-01-31T12:00:00Z"),
+  key: text("key", "KEY", "Idempotency key: the same key and payload give the same task"),
+  id: text("id", "ID", "An id of your own"),
+  queue: text("queue", "QUEUE", "The queue, instead of the type's own").pipe(Flag.withAlias("q")),
+  retries: Flag.Int("retries").pipe(
+    Flag.withDescription("Retries after the first execution; -1 is unlimited"),
+    Flag.optional
+  ),
+  timeout: text("timeout", "DURATION", "Time limit of one attempt"),
+  wait: Flag.Boolean("wait").pipe(
+    Flag.withAlias("w"),
+    Flag.withDescription("Waits until the task has finished; exits with 1 unless it completed"),
+    Flag.withDefault(false)
+  ),
+  whenFull: Flag.Literals("when-full", ["fail", "wait"]).pipe(
+    Flag.withDescription("What to do when the queue is full: fail with exit code 75, or wait for room (with --lines)"),
+    Flag.optional
+  )
+}, (input) => Target.provide(input)(enqueue(input))).pipe(
+  Command.withDescription("Put a task, or many, into the queue"),
+  Command.withAlias("add"),
+  Command.withExamples([
+    { command: `taskforge enqueue echo '{"hello": "world"}' --wait`, description: "One task and its result" },
+    {
+      command: `taskforge enqueue sleep '{"duration": "2s"}' --priority high --delay 5m`,
+      description: "Urgent, but later"
+    },
+    {
+      command: "taskforge enqueue email --file welcome.json --key welcome:ada",
+      description: "Once, however often it is sent"
+    },
+    { command: "taskforge enqueue --lines tasks.jsonl", description: "A task per line, with a progress bar" },
+    { command: `seq 1000 | jq -c '{n: .}' | taskforge enqueue compute --lines -`, description: "A payload per line" }
+  ])
+)
+
+interface Input {
+  readonly json: boolean
+  readonly type: Option.Option<string>
+  readonly payload: Option.Option<string>
+  readonly file: Option.Option<string>
+  readonly lines: Option.Option<string>
+  readonly priority: Option.Option<string>
+  readonly delay: Option.Option<string>
+  readonly at: Option.Option<string>
+  readonly key: Option.Option<string>
+  readonly id: Option.Option<string>
+  readonly queue: Option.Option<string>
+  readonly retries: Option.Option<number>
+  readonly timeout: Option.Option<string>
+  readonly wait: boolean
+  readonly whenFull: Option.Option<"fail" | "wait">
+}
+
+const enqueue = (input: Input) => Option.isSome(input.lines) ? many(input, input.lines.value) : one(input)
+
+const one = Effect.fnUntraced(function*(input: Input) {
+  const type = Option.getOrUndefined(input.type)
+  if (type === undefined) {
+    return yield* usage("Which type of task?", `For instance: taskforge enqueue echo '{"hello": "world"}'`)
+  }
+  const payload = yield* payloadOf(input)
+  const task = yield* toTask({ ...options(input), type, ...(payload === undefined ? {} : { payload }) }, flagOf)
+  const [created] = yield* Submitting.submit([task], Option.getOrElse(input.whenFull, () => "fail" as const))
+  if (input.wait) return yield* result(created!.id, input.json)
+  if (input.json) return yield* Screen.json(created)
+  const paint = makePaint(yield* Screen.Screen)
+  const { duplicate, id, status } = created!
+  yield* Screen.line(
+    duplicate
+      ? `${paint.warn("=")} This ${plain(type)} task exists already: ${paint.bold(id)}, ${paint.state(status)}`
+      : `${paint.state(status, mark[status])} Enqueued ${plain(type)} as ${paint.bold(id)}`
+  )
+  yield* Screen.line(paint.dim(`  Follow it with: taskforge watch ${id}`))
+})
+
+const result = Effect.fnUntraced(function*(id: string, json: boolean) {
+  const { api, problem, repeatable } = yield* Target.Target
+  yield* Awaiting.finished([id])
+  const task: TaskJson = yield* Effect.mapError(repeatable(api.tasks.get({ params: { id } })), problem)
+  yield* json ? Screen.json(task) : show(task)
+  yield* Awaiting.allCompleted([task])
+})
+
+const many = Effect.fnUntraced(function*(input: Input, path: string) {
+  const given = [
+    ...(Option.isSome(input.payload) ? ["a payload"] : []),
+    ...(["file", "id", "key"] as const).filter((name) => Option.isSome(input[name])).map((name) => `--${name}`),
+    ...(input.wait ? ["--wait"] : [])
+  ]
+  if (given.length > 0) return yield* usage(`${given.join(" and ")} cannot go with --lines`, "Each line has its own.")
+  const shared = options(input)
+  const type = Option.getOrUndefined(input.type)
+  yield* Bulk.enqueue({
+    lines: Input.lines(path),
+    toTask: (json) =>
+      type === undefined
+        ? toTask({ ...shared, ...(json as object) }, (field) => field)
+        : toTask({ ...shared, type, payload: json as Schema.Json }, flagOf),
+    whenFull: Option.getOrElse(input.whenFull, () => "wait" as const),
+    json: input.json
+  })
+})
+
+/** What the flags say of a task, in the words of the API. */
+const options = (input: Input): Partial<Record<keyof NewTaskJson, unknown>> => {
+  const priority = Option.map(input.priority, (text) => /^\d+$/.test(text) ? Number(text) : text)
+  const given = {
+    priority,
+    delay: input.delay,
+    run_at: input.at,
+    key: input.key,
+    id: input.id,
+    queue: input.queue,
+    max_retries: input.retries,
+    timeout: input.timeout
+  }
+  return Object.fromEntries(
+    Object.entries(given).flatMap(([field, value]) => Option.isSome<unknown>(value) ? [[field, value.value]] : [])
+  )
+}
+
+const payloadOf = Effect.fnUntraced(function*({ file, payload }: Input) {
+  if (Option.isSome(payload) && Option.isSome(file)) {
+    return yield* usage("The payload is given twice", "Give it as an argument or with --file.")
+  }
+  const path = Option.isSome(payload) && payload.value === "-" ? "-" : Option.getOrUndefined(file)
+  const json = path === undefined ? Option.getOrUndefined(payload) : yield* Input.text(path)
+  return json === undefined ? undefined : yield* Input.json(json, path ?? "the payload")
+})
+
+const decodeTask = Schema.decodeUnknownEffect(NewTaskJson, { onExcessProperty: "error" })
+
+/** A task of the API, or what is wrong with it by the name that people gave it. */
+const toTask = (task: Partial<Record<keyof NewTaskJson, unknown>>, nameOf: (field: string) => string) =>
+  Effect.mapError(decodeTask(task), (error) =>
+    new Failure({
+      exit: "input",
+      code: "invalid_request",
+      problem: error.message.replaceAll(/\["(\w+)"\]/g, (_, field: string) => nameOf(field)).replaceAll(
+        /\s*\n\s*/g,
+        " "
+      )
+    }))
+
+const flagOf = (field: string): string =>
+  field === "type" || field === "payload"
+    ? `the ${field}`
+    : `--${{ run_at: "at", max_retries: "retries" }[field] ?? field}`
+
+const usage = (problem: string, advice: string) => new Failure({ exit: "usage", problem, advice })

@@ -1,0 +1,60 @@
+import { Clock, Effect } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import type { TaskJson } from "../../http/api/TaskJson.ts"
+import * as Awaiting from "../Awaiting.ts"
+import * as Json from "../Json.ts"
+import * as Paint from "../Paint.ts"
+import * as Screen from "../Screen.ts"
+import * as Target from "../Target.ts"
+import * as TaskText from "../TaskText.ts"
+
+/** Shows tasks by their ids. */
+export const command = Command.make("get", {
+  ...Target.flags,
+  json: Json.flag,
+  ids: Argument.String("id").pipe(
+    Argument.withDescription("The task"),
+    Argument.variadic({ min: 1 })
+  ),
+  wait: Flag.Boolean("wait").pipe(
+    Flag.withAlias("w"),
+    Flag.withDescription("Waits until the tasks have finished; exits with 1 unless all completed"),
+    Flag.withDefault(false)
+  )
+}, (input) => Target.provide(input)(get(input))).pipe(
+  Command.withDescription("Show everything about a task"),
+  Command.withExamples([
+    {
+      command: "taskforge get 01a20f47-7cd7-71dc-9fb0-f0ff6cbf4cae",
+      description: "Its payload, its result, its attempts"
+    },
+    { command: "taskforge get --wait --json $ID | jq .result", description: "The result once it is there" }
+  ])
+)
+
+const get = Effect.fnUntraced(function*({ ids, json, wait }: {
+  readonly ids: ReadonlyArray<string>
+  readonly json: boolean
+  readonly wait: boolean
+}) {
+  const { api, problem, repeatable } = yield* Target.Target
+  if (wait) yield* Awaiting.finished(ids)
+  const tasks: Array<TaskJson> = []
+  for (const id of ids) {
+    const task = yield* Effect.mapError(repeatable(api.tasks.get({ params: { id } })), problem)
+    tasks.push(task)
+    if (json) yield* Screen.json(task)
+    else {
+      if (tasks.length > 1) yield* Screen.line()
+      yield* show(task)
+    }
+  }
+  if (wait) yield* Awaiting.allCompleted(tasks)
+})
+
+/** Shows a task as a card. */
+export const show = Effect.fnUntraced(function*(task: TaskJson) {
+  const screen = yield* Screen.Screen
+  const now = yield* Clock.currentTimeMillis
+  for (const line of TaskText.card(task, Paint.make(screen), now, yield* screen.columns)) yield* Screen.line(line)
+})

@@ -1,0 +1,24 @@
+/**
+ * The API of the engine in this process, without a server in between: requests go straight to the routes. What works
+ * with a server so works the same with nothing but a store.
+ */
+import { Effect, Layer } from "effect"
+import { FetchHttpClient, type HttpClient, HttpEffect, HttpRouter, HttpServer } from "effect/http"
+import * as RateLimiterStore from "../../store/memory/RateLimiterStore.ts"
+import * as Routes from "../Routes.ts"
+
+/** Where requests seem to go. */
+export const url = "http://localhost"
+
+/** A client whose requests are answered by the routes. */
+export const layer = FetchHttpClient.layer.pipe(
+  Layer.provide(Layer.effect(
+    FetchHttpClient.Fetch,
+    Effect.gen(function*() {
+      const routes = yield* HttpRouter.toHttpEffect(Routes.layer({ requireKeys: "never" }))
+      const handle = HttpEffect.toWebHandler(routes)
+      return (input, init) => handle(new Request(input, init))
+    })
+  )),
+  Layer.provide([HttpServer.layerServices, RateLimiterStore.layer])
+) satisfies Layer.Layer<HttpClient.HttpClient, unknown, unknown>

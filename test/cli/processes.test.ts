@@ -1,0 +1,108 @@
+/** What only a process shows: signals, pipes that break, the bundle, a server and its clients. */
+import { assert, beforeAll, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { join } from "node:path"
+import { directory, until } from "../e2e/Server.ts"
+import { bundled, type Program } from "./Program.ts"
+
+let program: Program
+beforeAll(async () => {
+  program = await bundled()
+})
+
+const run = (...parameters: Parameters<Program>) =>
+  Effect.scoped(Effect.flatMap(program(...parameters), ({ ended }) => ended))
+
+/** A server of the program on a free port and a file of its own. */
+const served = Effect.fnUntraced(function*(args: ReadonlyArray<string> = []) {
+  const store = `sqlite:${join(yield* directory, "tasks.db")}`
+  const server = yield* program(["serve", ...args], {
+    environment: { STORE_URL: store, SERVER_PORT: "0", LOG_FORMAT: "json" }
+  })
+  const url = () => /"url":"([^"]+)"/.exec(server.stdout())?.[1]
+  yield* until("the server listens", Effect.sync(() => url() !== undefined || server.child.exitCode !== null))
+  return { ...server, store, url: url()! }
+})
+
+describe("taskforge serve", () => {
+  for (const args of [[], ["--log-level", "info"]]) {
+    it.live(
+      `serves, with ${args.length === 0 ? "nothing else said" : "flags"}, until a signal stops it in order`,
+      () =>
+        Effect.gen(function*() {
+          const { child, ended, store, url } = yield* served(args)
+          const onServer = { environment: { TASKFORGE_URL: url } }
+          const { code, stdout } = yield* run(["enqueue", "echo", `"hi"`, "--wait", "--json"], onServer)
+          assert.strictEqual(code, 0)
+          const { id, result } = JSON.parse(stdout)
+          assert.strictEqual(result, "hi")
+          const listed = yield* run(["list", "--json", "--store", store])
+          assert.deepStrictEqual([listed.code, listed.stderr, JSON.parse(listed.stdout).id], [0, "", id])
+          child.kill("SIGTERM")
+          const { stderr, ...end } = yield* ended
+          assert.deepStrictEqual({ code: end.code, stderr }, { code: 0, stderr: "" })
+          assert.include(end.stdout, "stopped")
+        }),
+      30_000
+    )
+  }
+
+  it.live(
+    "takes flags for settings, before the environment, and names what it cannot use",
+    () =>
+      Effect.gen(function*() {
+        const environment = { SERVER_PORT: "1", PORT: "2", WORKER_COUNT: "1000" }
+        const { code, stderr } = yield* run(["serve", "--port", "high", "--store", "memory:"], { environment })
+        assert.strictEqual(code, 78)
+        assert.include(stderr, "SERVER_PORT=high: expected a port")
+        assert.include(stderr, "WORKER_COUNT=1000")
+        assert.strictEqual((yield* run(["serve", "--prot", "1"])).code, 64)
+      }),
+    30_000
+  )
+})
+
+describe("the program", () => {
+  it.live("ends quietly when nobody reads on", () =>
+    Effect.gen(function*() {
+      const { url } = yield* served()
+      const stdin = Array.from({ length: 10_000 }, (_, n) => JSON.stringify({ n, text: "x".repeat(200) })).join("\n")
+      const onServer = { environment: { TASKFORGE_URL: url }, stdin }
+      const { code, stderr, stdout } = yield* run(["enqueue", "echo", "--lines", "-", "--delay", "1h"], onServer)
+      assert.deepStrictEqual([code, stderr], [0, ""])
+      assert.include(stdout, "Enqueued 10,000 tasks")
+      const list = yield* program(["list", "--all", "--json"], { environment: { TASKFORGE_URL: url } })
+      yield* until("it writes", Effect.sync(() => list.stdout() !== ""))
+      list.child.stdout!.destroy()
+      const end = yield* list.ended
+      assert.deepStrictEqual([end.code, end.signal, end.stderr], [0, null, ""])
+    }), 30_000)
+
+  it.live("exits as a signal would have ended it", () =>
+    Effect.gen(function*() {
+      const { url } = yield* served()
+      const environment = { TASKFORGE_URL: url }
+      for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+        const waiting = yield* program(["enqueue", "sleep", `{"duration":"1h"}`, "--wait"], { environment })
+        yield* until(
+          "the task runs",
+          Effect.map(run(["list", "--status", "running", "--json"], { environment }), ({ stdout }) => stdout !== "")
+        )
+        waiting.child.kill(signal)
+        const end = yield* waiting.ended
+        assert.deepStrictEqual([end.code, end.signal, end.stderr], [code, null, ""])
+        yield* run(["cancel", "--status", "running"], { environment })
+        yield* until(
+          "it is stopped",
+          Effect.map(run(["list", "--status", "running", "--json"], { environment }), ({ stdout }) => stdout === "")
+        )
+      }
+    }), 30_000)
+
+  it.live("tells failures to programs", () =>
+    Effect.gen(function*() {
+      const { code, stderr, stdout } = yield* run(["list", "--json", "--server", "http://127.0.0.1:1"])
+      assert.deepStrictEqual([code, stdout], [69, ""])
+      assert.strictEqual(JSON.parse(stderr).error.code, "unreachable")
+    }), 30_000)
+})

@@ -1,0 +1,261 @@
+/** What people and programs do with tasks on the command line. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { mkdtempSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
+import { Count, Echo, layer as serverLayer, Tick } from "../http/TestServer.ts"
+import { failing, jsonOf, onServer, succeeding, taskforge } from "./CommandLine.ts"
+
+const idle = serverLayer()
+const working = serverLayer({
+  handlers: Layer.mergeAll(
+    Echo.toLayer(Effect.succeed),
+    Count.toLayer(({ n }) => n < 0 ? Effect.die(new Error("\u001b[31mNegative\n")) : Effect.void),
+    Tick.toLayer(() => Effect.void)
+  )
+})
+
+const idIn = (text: string) => /[0-9a-f]{8}-[0-9a-f-]{27}/.exec(text)![0]
+
+describe("taskforge enqueue", () => {
+  it.live("puts a task in and says how to follow it", () =>
+    Effect.gen(function*() {
+      const { lines } = yield* succeeding(onServer(["enqueue", "echo", `{"hello": "world"}`]))
+      const id = idIn(lines[0]!)
+      assert.deepStrictEqual(lines, [`○ Enqueued echo as ${id}`, `  Follow it with: taskforge watch ${id}`])
+      const [task] = jsonOf(yield* succeeding(onServer(["get", id, "--json"])))
+      assert.deepInclude(task, { id, type: "echo", status: "pending" })
+      assert.deepStrictEqual(task.payload, { hello: "world" })
+    }).pipe(Effect.provide(idle)))
+
+  it.live("takes the payload from a file or from stdin, and every option", () =>
+    Effect.gen(function*() {
+      const file = join(mkdtempSync(join(tmpdir(), "taskforge-")), "payload.json")
+      writeFileSync(file, `{"n": 7}`)
+      const args = ["--priority", "high", "--delay", "1h", "--queue", "q", "--retries", "-1", "--timeout", "90s"]
+      const [task] = jsonOf(yield* succeeding(onServer(["enqueue", "count", "--file", file, "--json", ...args])))
+      assert.deepInclude(task, { priority: 2, status: "scheduled", queue: "q", max_retries: -1, timeout_ms: 90_000 })
+      assert.deepStrictEqual(task.payload, { n: 7 })
+      const piped = yield* succeeding(onServer(["enqueue", "count", "-", "--json"], { stdin: `{"n": 8}` }))
+      assert.deepStrictEqual(jsonOf(piped)[0].payload, { n: 8 })
+      const at = ["--at", "2099-01-01T00:00:00Z", "--id", "mine", "--key", "k", "-p", "7"]
+      const [later] = jsonOf(yield* succeeding(onServer(["enqueue", "echo", "null", "--json", ...at])))
+      assert.deepInclude(later, {
+        id: "mine",
+        key: "k",
+        due_at: "2099-01-01T00:00:00.000Z",
+        priority: 7,
+        payload: null
+      })
+    }).pipe(Effect.provide(idle)))
+
+  it.live("says when the task existed already", () =>
+    Effect.gen(function*() {
+      const args = ["enqueue", "echo", "1", "--key", "k"]
+      const id = idIn((yield* succeeding(onServer(args))).stdout)
+      const { lines } = yield* succeeding(onServer(args))
+      assert.strictEqual(lines[0], `= This echo task exists already: ${id}, pending`)
+      assert.isTrue(jsonOf(yield* onServer([...args, "--json"]))[0].duplicate)
+      const stderr = yield* failing(1, onServer(["enqueue", "echo", "2", "--key", "k"]))
+      assert.include(stderr, `taskforge get ${id}`)
+    }).pipe(Effect.provide(idle)))
+
+  it.live("waits for the result, and fails when the task does", () =>
+    Effect.gen(function*() {
+      const good = yield* succeeding(onServer(["enqueue", "echo", "[1]", "--wait"]))
+      assert.include(good.stdout, "✓ completed  echo")
+      assert.match(good.stdout, /Result +\[1\]/)
+      const [task] = jsonOf(yield* succeeding(onServer(["enqueue", "echo", "[1]", "--wait", "--json"])))
+      assert.deepStrictEqual(task.result, [1])
+      const bad = yield* onServer(["enqueue", "count", `{"n": -1}`, "--retries", "0", "--wait"])
+      assert.strictEqual(bad.code, 1)
+      assert.include(bad.stdout, "✗ failed  count")
+      assert.match(bad.stderr, /^✗ Task \S+ failed: .*Negative/)
+      assert.notInclude(bad.stdout + bad.stderr, "\u001b")
+    }).pipe(Effect.provide(working)))
+
+  it.live("names what is wrong with the input, by the words that were used", () =>
+    Effect.gen(function*() {
+      const refused = (...args: ReadonlyArray<string>) => failing(65, onServer(["enqueue", ...args]))
+      assert.include(yield* refused("nope"), `Unknown task type "nope"; known types: count, echo, tick`)
+      assert.include(yield* refused("count", `{"n": "x"}`), `does not fit task type "count"`)
+      assert.include(yield* refused("count", "{n: 1}"), "the payload is no JSON")
+      assert.include(yield* refused("echo", "-p", "urgnt"), `"urgent" at --priority`)
+      assert.include(yield* refused("echo", "--delay", "soon"), "--delay")
+      assert.include(yield* refused("echo", "--at", "tomorrow"), "--at")
+      assert.include(yield* refused("echo", "--retries", "-2"), "--retries")
+      assert.include(yield* failing(66, onServer(["enqueue", "echo", "-f", "/nowhere"])), "There is no file /nowhere")
+      assert.include(yield* failing(64, onServer(["enqueue"])), "Which type of task?")
+      assert.include(yield* failing(64, onServer(["enqueue", "echo", "1", "-f", "x"])), "given twice")
+      assert.include(yield* failing(64, onServer(["enqueue", "echo", "--lines", "-", "--key", "k"])), "--key cannot")
+      const error = JSON.parse(yield* failing(65, onServer(["enqueue", "nope", "--json"])))
+      assert.strictEqual(error.error.code, "unknown_task_type")
+    }).pipe(Effect.provide(idle)))
+
+  it.live("fails with 75 when the queue is full, or waits for room", () =>
+    Effect.gen(function*() {
+      yield* succeeding(onServer(["enqueue", "echo", "--id", "a"]))
+      assert.include(yield* failing(75, onServer(["enqueue", "echo"])), "--when-full wait")
+      const [waited] = yield* Effect.all([
+        succeeding(onServer(["enqueue", "echo", "--when-full", "wait"])),
+        Effect.delay(onServer(["cancel", "a"]), 50)
+      ], { concurrency: 2 })
+      assert.include(waited.stdout, "Enqueued echo")
+    }).pipe(Effect.provide(serverLayer({ store: MemoryStore.layer({ capacity: 1 }) }))))
+})
+
+describe("taskforge enqueue --lines", () => {
+  const many = (count: number, line: (index: number) => string) =>
+    Array.from({ length: count }, (_, i) => line(i)).join("\n")
+  const roomy = serverLayer({ store: MemoryStore.layer({ capacity: 20_000 }) })
+
+  it.live("takes 10,000 tasks from stdin", () =>
+    Effect.gen(function*() {
+      const stdin = many(10_000, (n) => `{"type": "count", "payload": {"n": ${n}}, "id": "task-${n}"}`)
+      const done = yield* succeeding(onServer(["enqueue", "--lines", "-"], { stdin }))
+      assert.match(done.stdout, /^✓ Enqueued 10,000 tasks in \S+ \([\d,]+\/s\)\n$/)
+      const [last] = jsonOf(yield* succeeding(onServer(["get", "task-9999", "--json"])))
+      assert.deepStrictEqual(last.payload, { n: 9999 })
+      const again = yield* succeeding(onServer(["enqueue", "--lines", "-", "--json"], { stdin }))
+      assert.deepStrictEqual(jsonOf(again), [{ accepted: 10_000, created: 0, duplicates: 10_000 }])
+    }).pipe(Effect.provide(roomy)))
+
+  it.live("takes payloads of one type, with options for all", () =>
+    Effect.gen(function*() {
+      const stdin = `{"n": 1}\n\n  \n{"n": 2}\r\n{"n": 3}`
+      yield* succeeding(onServer(["enqueue", "count", "-l", "-", "-p", "9"], { stdin }))
+      const tasks = jsonOf(yield* succeeding(onServer(["list", "--json"])))
+      assert.deepStrictEqual(tasks.map(({ payload, priority }) => [payload.n, priority]), [[3, 9], [2, 9], [1, 9]])
+    }).pipe(Effect.provide(roomy)))
+
+  it.live("shows a person how far it is, and clears that away", () =>
+    Effect.gen(function*() {
+      const stdin = many(3000, (n) => String(n))
+      const done = yield* onServer(["enqueue", "echo", "-l", "-"], { stdin, terminal: true })
+      assert.strictEqual(done.code, 0)
+      assert.match(done.stderr, /Enqueueing .*█.* 1,000/)
+      assert.isTrue(done.stderr.endsWith("\r\u001b[2K"))
+    }).pipe(Effect.provide(roomy)))
+
+  it.live("stops at a line that is none, keeps those before it and says where to go on", () =>
+    Effect.gen(function*() {
+      const lines = (bad: string) => `${many(5, (n) => `{"type": "echo", "payload": ${n}}`)}\n${bad}\n{"type": "echo"}`
+      const stopped = (bad: string) => failing(65, onServer(["enqueue", "-l", "-"], { stdin: lines(bad) }))
+      const stderr = yield* stopped(`{"type": "ec`)
+      assert.include(stderr, "line 6 is no JSON")
+      assert.include(stderr, "Everything up to line 5 has been enqueued; go on with: tail -n +6")
+      assert.include(yield* stopped(`{"typ": "echo"}`), "line 6: ")
+      assert.include(yield* stopped(`{"type": "echo", "priority": 11}`), "line 6: ")
+      assert.include(yield* stopped("7"), "line 6: ")
+      assert.strictEqual(jsonOf(yield* onServer(["list", "--all", "--json"])).length, 20)
+      assert.include(yield* stopped(`{"type": "nope"}`), "Nothing has been enqueued")
+      const none = yield* failing(65, onServer(["enqueue", "-l", "-"], { stdin: "[" }))
+      assert.include(none, "Nothing has been enqueued")
+    }).pipe(Effect.provide(roomy)))
+
+  it.live("says so when there is nothing to do", () =>
+    Effect.gen(function*() {
+      const { stdout } = yield* succeeding(onServer(["enqueue", "-l", "-"]))
+      assert.strictEqual(stdout, "There were no lines, so nothing was enqueued.\n")
+    }).pipe(Effect.provide(roomy)))
+})
+
+describe("taskforge list", () => {
+  it.live("says what to do when there are no tasks", () =>
+    Effect.gen(function*() {
+      assert.include((yield* succeeding(onServer(["list"]))).stdout, "taskforge enqueue echo")
+      assert.include((yield* succeeding(onServer(["list", "--status", "failed"]))).stdout, "No task matches")
+      assert.strictEqual((yield* succeeding(onServer(["list", "--json"]))).stdout, "")
+    }).pipe(Effect.provide(idle)))
+
+  it.live("shows a table that fits the terminal", () =>
+    Effect.gen(function*() {
+      yield* succeeding(onServer(["enqueue", "echo", JSON.stringify("long ".repeat(50)), "--wait"]))
+      const bad = yield* onServer(["enqueue", "count", `{"n": -1}`, "--retries", "0", "--wait"])
+      const id = idIn(bad.stdout)
+      const { lines } = yield* succeeding(onServer(["ls"], { terminal: true }))
+      assert.match(lines[0]!, /^ID +TYPE +STATUS +WHEN +DETAIL$/)
+      assert.match(lines[1]!, new RegExp(`^${id}  count  ✗ failed +now +Negative$`))
+      assert.match(lines[2]!, /echo {3}✓ completed +now +"long .*…$/)
+      for (const line of lines) assert.isAtMost(line.length, 80)
+      assert.notInclude(lines.join(""), "\u001b")
+      const { stdout } = yield* succeeding(onServer(["ls"], { terminal: true, colours: true }))
+      assert.include(stdout, "\u001b[31m✗ failed\u001b[0m")
+    }).pipe(Effect.provide(working)))
+
+  it.live("filters, limits, and goes through all pages", () =>
+    Effect.gen(function*() {
+      const stdin = Array.from({ length: 1500 }, (_, n) =>
+        n % 3 === 0 ? `{"type":"tick"}` : `{"type":"echo","payload":${n}}`)
+      yield* succeeding(onServer(["enqueue", "-l", "-"], { stdin: stdin.join("\n") }))
+      const count = (...args: ReadonlyArray<string>) =>
+        Effect.map(succeeding(onServer(["list", "--json", ...args])), (done) =>
+          jsonOf(done).length)
+      assert.strictEqual(yield* count(), 20)
+      assert.strictEqual(yield* count("--all"), 1500)
+      assert.strictEqual(yield* count("--all", "--type", "tick"), 500)
+      assert.strictEqual(yield* count("--all", "--type", "tick", "--type", "echo"), 1500)
+      assert.strictEqual(yield* count("-n", "1200"), 1200)
+      assert.strictEqual(yield* count("--all", "--status", "failed"), 0)
+      assert.strictEqual(yield* count("--all", "--queue", "default"), 1500)
+      const { lines } = yield* succeeding(onServer(["list", "-n", "2"]))
+      assert.strictEqual(lines[3], "The latest 2; more with --limit or --all")
+      assert.include(yield* failing(64, onServer(["list", "-n", "0"])), "at least 1")
+    }).pipe(Effect.provide(serverLayer({ store: MemoryStore.layer({ capacity: 2000 }) }))))
+})
+
+describe("taskforge get", () => {
+  it.live("shows several tasks, and fails on one that is not there", () =>
+    Effect.gen(function*() {
+      yield* onServer(["enqueue", "echo", "1", "--id", "a"])
+      yield* onServer(["enqueue", "echo", "2", "--id", "b"])
+      const { stdout } = yield* succeeding(onServer(["get", "a", "b"]))
+      assert.strictEqual(stdout.match(/○ pending {2}echo/g)?.length, 2)
+      assert.include(yield* failing(66, onServer(["get", "nobody"])), "No task has the id nobody")
+      assert.include(yield* failing(66, onServer(["get", "nobody", "--wait"])), "No task has the id nobody")
+      assert.include(yield* failing(64, onServer(["get"])), "Missing required argument: id")
+    }).pipe(Effect.provide(idle)))
+})
+
+describe("a target", () => {
+  it.live("that does not answer is named, with what to do", () =>
+    Effect.gen(function*() {
+      const stderr = yield* failing(69, taskforge(["enqueue", "echo", "--server", "http://127.0.0.1:1"]))
+      assert.match(stderr, /^✗ http:\/\/127\.0\.0\.1:1 cannot be reached: /)
+      assert.include(stderr, "taskforge serve")
+    }), 20_000)
+
+  it.live("has to make sense", () =>
+    Effect.gen(function*() {
+      const list = (...args: ReadonlyArray<string>) => taskforge(["list", ...args])
+      assert.include(yield* failing(64, list("--server", "nonsense")), "not the URL of a server")
+      assert.include(yield* failing(64, list("--server", "http://a", "--store", "sqlite:b")), "exclude each other")
+      assert.include(yield* failing(64, list("--store", "file.db")), "not the URL of a store")
+      assert.include(yield* failing(64, list("--store", "memory:")), "lives in one process")
+      assert.include(yield* failing(66, list("--store", "sqlite:/nowhere.db")), "taskforge migrate")
+    }))
+})
+
+describe("a command line that is wrong", () => {
+  it.live("is told what is wrong and where to read on", () =>
+    Effect.gen(function*() {
+      const unknown = yield* failing(64, taskforge(["lst"]))
+      assert.include(unknown, `Unknown subcommand "lst"`)
+      assert.include(unknown, "list")
+      assert.include(yield* failing(64, taskforge(["list", "--lmit", "3"])), "taskforge list --help")
+      assert.include(yield* failing(64, taskforge(["list", "--status", "done"])), "--status")
+    }))
+
+  it.live("is helped on request", () =>
+    Effect.gen(function*() {
+      for (const args of [[], ["--help"], ["list", "--help"]]) {
+        assert.include((yield* succeeding(taskforge(args))).stdout, "USAGE")
+      }
+      assert.match((yield* succeeding(taskforge(["--version"]))).stdout, /^taskforge \d+\.\d+\.\d+\n$/)
+      for (const shell of ["bash", "zsh", "fish"]) {
+        assert.include((yield* succeeding(taskforge(["--completions", shell]))).stdout, "enqueue")
+      }
+    }))
+})
