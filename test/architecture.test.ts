@@ -8,7 +8,7 @@ const loops = ["queue", "worker", "maintenance"]
 const drivers = ["store/memory", "store/sqlite", "store/postgres", "store/redis"]
 const library = [...contracts, ...loops, "Task.ts", "engine"]
 /** The task types that ship with it, and what they stand on. */
-const work = ["handlers", "threads", "outbound", "files"]
+const work = ["handlers", "threads", "outbound", "files", "data"]
 
 /** Imports point down only. `index.ts` and `main.ts` are imported by nobody. */
 const table: ImportTable = {
@@ -27,8 +27,9 @@ const table: ImportTable = {
     "threads": ["domain", "worker"],
     "outbound": ["domain"],
     "files": ["domain"],
+    "data": ["domain"],
     "engine": [...contracts, ...drivers, ...loops],
-    "config": ["domain"],
+    "config": ["domain", "outbound"],
     "handlers": [...library, ...work],
     "testing": [...library, "store/memory"],
     "access": ["domain", "store"],
@@ -44,6 +45,7 @@ const table: ImportTable = {
     "default": ["effect", "node"],
     "domain": ["effect"],
     "config": ["effect"],
+    "outbound": ["effect", "node", "@effect/platform-node"],
     "http/api": ["effect"],
     "store/postgres": ["effect", "node", "@effect/sql-pg"],
     "store/redis": ["effect", "node", "redis"],

@@ -1,7 +1,7 @@
 /**
  * The server's configuration: every setting read and checked, or one error that tells everything that is wrong.
  */
-import { Array as List, type Config, type Duration, Effect, type LogLevel } from "effect"
+import { Array as List, type Config, type Duration, Effect, type LogLevel, type Redacted } from "effect"
 import type { IpNetwork } from "effect/net"
 import { InvalidSettings } from "./InvalidSettings.ts"
 import { read, type Reading, type Setting, show } from "./Setting.ts"
@@ -43,6 +43,14 @@ export interface Settings {
   readonly threads: number | undefined
   /** Heap of one thread, in MiB. */
   readonly threadMemory: number
+  /** Folders that tasks may use. */
+  readonly folders: ReadonlyArray<string>
+  readonly outboundAllow: ReadonlyArray<string> | undefined
+  readonly outboundTimeout: Duration.Duration
+  /** Bytes of an answer, in MiB. */
+  readonly outboundMaxSize: number
+  readonly outboundRedirects: number
+  readonly webhookSecret: Redacted.Redacted<string> | undefined
 }
 
 /** Where tasks are kept when nothing is said. */

@@ -4,6 +4,7 @@
  * Durations read `250ms`, `5m`, `1h30m` and `"5 minutes"`. An empty variable counts as not set.
  */
 import { Duration, Schema } from "effect"
+import { isEntry } from "../outbound/AddressPolicy.ts"
 import { optional, setting } from "./Setting.ts"
 import { duration, flag, integer, list, logLevel, network, origin, rate, word } from "./SettingSchemas.ts"
 import { StoreUrl } from "./StoreUrl.ts"
@@ -211,5 +212,46 @@ export const table = {
     about: "Heap of one thread at most, in MiB; a task that needs more fails alone",
     expected: "a whole number from 64 to 65536",
     schema: integer(64, 65_536)
+  }),
+  folders: setting({
+    names: ["TASKFORGE_FOLDERS"],
+    fallback: "data/files",
+    about: "Folders that tasks may read and write, with commas between; paths in payloads start at the first",
+    expected: "folders, with commas between",
+    schema: list(Schema.NonEmptyString)
+  }),
+  outboundAllow: optional({
+    names: ["TASKFORGE_OUTBOUND_ALLOW"],
+    about:
+      "What tasks may connect to beside the public Internet: addresses, ranges, hosts, *.domains, with commas between",
+    expected: "addresses, ranges such as 10.0.0.0/8, hosts or *.domains, with commas between",
+    schema: list(Schema.String.check(Schema.makeFilter(isEntry)))
+  }),
+  outboundTimeout: setting({
+    names: ["TASKFORGE_OUTBOUND_TIMEOUT"],
+    fallback: "30s",
+    about: "Time limit of one request of a task, with its redirects",
+    expected: "a duration from 1ms to 1h",
+    schema: duration("1 millis", "1 hour")
+  }),
+  outboundMaxSize: setting({
+    names: ["TASKFORGE_OUTBOUND_MAX_SIZE"],
+    fallback: "10",
+    about: "Size of an answer to a task's request at most, in MiB",
+    expected: "a whole number from 1 to 1024",
+    schema: integer(1, 1024)
+  }),
+  outboundRedirects: setting({
+    names: ["TASKFORGE_OUTBOUND_REDIRECTS"],
+    fallback: "5",
+    about: "Redirects that a task's request follows at most",
+    expected: "a whole number from 0 to 20",
+    schema: integer(0, 20)
+  }),
+  webhookSecret: optional({
+    names: ["TASKFORGE_WEBHOOK_SECRET"],
+    about: "Secret that webhooks are signed with, as text or after whsec_ as base64",
+    expected: "a text",
+    schema: Schema.RedactedFromValue(Schema.String)
   })
 } as const

@@ -1,14 +1,36 @@
 /** The handlers that ship with the server, and what they stand on. */
 import { Layer } from "effect"
 import type { Settings } from "../config/Settings.ts"
+import { Folders } from "../files/Folders.ts"
 import * as Handlers from "../handlers/index.ts"
+import { Outbound } from "../outbound/Outbound.ts"
 import { ThreadPool } from "../threads/ThreadPool.ts"
 
 /** What the handlers depend on. */
-export type Choice = Pick<Settings, "threads" | "threadMemory">
+export type Choice = Pick<
+  Settings,
+  | "threads"
+  | "threadMemory"
+  | "folders"
+  | "outboundAllow"
+  | "outboundTimeout"
+  | "outboundMaxSize"
+  | "outboundRedirects"
+  | "webhookSecret"
+>
 
 /** All handlers with their services. */
-export const layer = ({ threadMemory, threads }: Choice) =>
+export const layer = ({ folders: [home = ".", ...others], ...settings }: Choice) =>
   Handlers.layer.pipe(
-    Layer.provide(ThreadPool.layer({ size: threads, memoryMiB: threadMemory }))
+    Layer.provide([
+      ThreadPool.layer({ size: settings.threads, memoryMiB: settings.threadMemory }),
+      Folders.layer([home, ...others]),
+      Outbound.layer({
+        allow: settings.outboundAllow,
+        timeout: settings.outboundTimeout,
+        maxBytes: settings.outboundMaxSize * 1024 * 1024,
+        maxRedirects: settings.outboundRedirects
+      }),
+      Handlers.WebhookSecret.layer(settings.webhookSecret)
+    ])
   )

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Duration, Effect } from "effect"
+import { ConfigProvider, Duration, Effect, Redacted } from "effect"
 import { IpNetwork } from "effect/net"
 import type { InvalidSettings } from "../../src/config/InvalidSettings.ts"
 import { fallbackOf, type Setting } from "../../src/config/Setting.ts"
@@ -108,7 +108,15 @@ describe("each variable", () => {
     ["TASKFORGE_KEEP_FINISHED", "1w", "keepFinished", Duration.weeks(1)],
     ["TASKFORGE_KEEP_FAILED", "infinity", "keepFailed", Duration.infinity],
     ["TASKFORGE_MAX_FINISHED", "0", "maxFinished", 0],
-    ["TASKFORGE_SQLITE_SYNC", "normal", "sqliteSync", "normal"]
+    ["TASKFORGE_SQLITE_SYNC", "normal", "sqliteSync", "normal"],
+    ["TASKFORGE_THREADS", "3", "threads", 3],
+    ["TASKFORGE_THREAD_MEMORY", "64", "threadMemory", 64],
+    ["TASKFORGE_FOLDERS", "in, /srv/out", "folders", ["in", "/srv/out"]],
+    ["TASKFORGE_OUTBOUND_ALLOW", "10.0.0.0/8,*.internal", "outboundAllow", ["10.0.0.0/8", "*.internal"]],
+    ["TASKFORGE_OUTBOUND_TIMEOUT", "5s", "outboundTimeout", Duration.seconds(5)],
+    ["TASKFORGE_OUTBOUND_MAX_SIZE", "1", "outboundMaxSize", 1],
+    ["TASKFORGE_OUTBOUND_REDIRECTS", "0", "outboundRedirects", 0],
+    ["TASKFORGE_WEBHOOK_SECRET", "whsec_c2VjcmV0", "webhookSecret", Redacted.make("whsec_c2VjcmV0")]
   ]
   for (const [name, text, setting, value] of good) {
     it.effect(`${name}=${text} is read`, () =>
@@ -146,6 +154,13 @@ describe("each variable", () => {
     TASKFORGE_MAX_FINISHED: ["-1"],
     TASKFORGE_SQLITE_SYNC: ["off"],
     TASKFORGE_INSECURE: ["maybe"],
+    TASKFORGE_THREADS: ["0", "all"],
+    TASKFORGE_THREAD_MEMORY: ["1", "1GiB"],
+    TASKFORGE_FOLDERS: ["data,,files"],
+    TASKFORGE_OUTBOUND_ALLOW: ["10.0.0.0/33", "http://localhost", "*"],
+    TASKFORGE_OUTBOUND_TIMEOUT: ["0s", "infinity"],
+    TASKFORGE_OUTBOUND_MAX_SIZE: ["0", "10MiB"],
+    TASKFORGE_OUTBOUND_REDIRECTS: ["-1", "21"],
     DATABASE_URL: ["mysql://localhost"],
     REDIS_URL: ["localhost:6379"]
   }

@@ -1,0 +1,40 @@
+/** Files that are either the old one or the whole new one, whenever somebody looks and whatever happens. */
+import { Effect } from "effect"
+import { open, rename, rm } from "node:fs/promises"
+import { basename, dirname, join } from "node:path"
+import { PathRefused } from "./Folders.ts"
+
+/**
+ * Gives a path beside the target to write to; once that has succeeded the file is flushed to disk and takes the
+ * target's place. Otherwise nothing is left of it. `mark` tells apart who writes at the same time.
+ */
+export const write = <A, E, R>(
+  target: string,
+  mark: string,
+  use: (part: string) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | PathRefused, R> => {
+  const part = join(dirname(target), `.${basename(target).slice(0, 180)}.${mark.replaceAll(/[^\w-]/g, "_")}.part`)
+  const attempt = <B>(run: () => PromiseLike<B>) =>
+    Effect.tryPromise({
+      try: run,
+      catch: (cause) => new PathRefused({ path: target, reason: `it cannot be written: ${String(cause)}` })
+    })
+  return use(part).pipe(
+    Effect.tap(() => flush(part, attempt)),
+    Effect.tap(() => attempt(() => rename(part, target))),
+    Effect.onExit((exit) =>
+      exit._tag === "Success"
+        ? Effect.void
+        : Effect.ignore(Effect.tryPromise(() => rm(part, { force: true, recursive: true })))
+    )
+  )
+}
+
+const flush = (
+  path: string,
+  attempt: <B>(run: () => PromiseLike<B>) => Effect.Effect<B, PathRefused>
+): Effect.Effect<void, PathRefused> =>
+  Effect.scoped(Effect.flatMap(
+    Effect.acquireRelease(attempt(() => open(path, "r+")), (file) => Effect.promise(() => file.close())),
+    (file) => attempt(() => file.sync())
+  ))

@@ -1,0 +1,117 @@
+/**
+ * `data_process` filters, aggregates, renames and sorts a CSV file of any size in little memory, and writes CSV or JSON.
+ * Rows that cannot be read are kept aside with their lines, not lost and not in the way.
+ *
+ * Paths are this process's to check, rows are a thread's to read: `DataProcess.thread.ts`.
+ */
+import { Effect, Schema } from "effect"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Unprocessable } from "../data/Columns.ts"
+import { CsvOptions } from "../data/CsvFile.ts"
+import { DataQuery } from "../data/DataQuery.ts"
+import * as AtomicFile from "../files/AtomicFile.ts"
+import { Folders, PathRefused, PathText } from "../files/Folders.ts"
+import * as Task from "../Task.ts"
+import { moduleBeside } from "../threads/moduleBeside.ts"
+import { onThread } from "../threads/onThread.ts"
+import { TaskContext } from "../worker/TaskContext.ts"
+import { withDefault } from "./withDefault.ts"
+
+const Format = Schema.Literals(["json", "jsonl", "csv"])
+
+const Success = Schema.Struct({
+  rows_in: Schema.Int,
+  /** Rows that could not be read, or had text where a figure needed a number. */
+  bad_rows: Schema.Int,
+  rows_out: Schema.Int,
+  columns: Schema.Array(Schema.String),
+  /** The file that was written. */
+  output: Schema.NullOr(Schema.String),
+  /** The rows, where no file was asked for: the first thousand. */
+  rows: Schema.NullOr(Schema.Array(Schema.Record(Schema.String, Schema.Json))),
+  /** The first bad rows. */
+  rejects: Schema.Array(Schema.Struct({ line: Schema.Int, reason: Schema.String }))
+})
+
+const OwnError = Schema.Union([Unprocessable, PathRefused])
+
+/** The task type `data_process`. */
+export const DataProcess = Task.make("data_process", {
+  description: "Filters, aggregates, renames and sorts a CSV file of any size, and writes CSV or JSON",
+  payload: Schema.Struct({
+    /** A file; or `text` has the CSV itself. */
+    input: Schema.optionalKey(PathText),
+    text: Schema.optionalKey(Schema.String),
+    csv: withDefault(CsvOptions, {}),
+    ...DataQuery,
+    /** The file to write. Without it the rows are the result. */
+    output: Schema.optionalKey(PathText),
+    format: withDefault(Format, "json"),
+    /** A CSV file for the lines of bad rows and what is wrong with them. */
+    rejects: Schema.optionalKey(PathText)
+  }).check(
+    Schema.makeFilter((
+      payload: {
+        readonly input?: string
+        readonly text?: string
+        readonly select?: unknown
+        readonly aggregate?: unknown
+      }
+    ) =>
+      (payload.input === undefined) === (payload.text === undefined)
+        ? "Expected input or text"
+        : payload.select !== undefined && payload.aggregate !== undefined
+        ? "Expected select or aggregate, not both"
+        : undefined
+    )
+  ),
+  success: Success,
+  error: OwnError,
+  retry: { byTag: { Unprocessable: false, PathRefused: false } }
+})
+
+/** What the thread does: the same with real paths. */
+export const DataWork = Task.make("data_process", {
+  payload: {
+    input: Schema.String,
+    csv: CsvOptions,
+    query: Schema.Struct(DataQuery),
+    format: Format,
+    output: Schema.NullOr(Schema.String),
+    rejects: Schema.NullOr(Schema.String),
+    scratch: Schema.String
+  },
+  success: Success,
+  error: Unprocessable
+})
+
+const work = onThread(DataWork, moduleBeside(import.meta.url, "DataProcess.thread"))
+
+/** Runs `data_process`. */
+export const DataProcessLive = DataProcess.toLayer((payload) => Effect.scoped(run(payload)))
+
+const run = Effect.fnUntraced(function*(
+  { csv, format, input, output, rejects, text, ...query }: (typeof DataProcess)["payload"]["Type"]
+) {
+  const folders = yield* Folders
+  const { claim, id } = yield* TaskContext
+  // A thread that is stopped cannot clean up, so this process does
+  const scratch = yield* Effect.acquireRelease(
+    Effect.promise(() => mkdtemp(join(tmpdir(), "taskforge-"))),
+    (path) => Effect.promise(() => rm(path, { recursive: true, force: true }))
+  )
+  const given = join(scratch, "input.csv")
+  if (text !== undefined) yield* Effect.promise(() => writeFile(given, text))
+  const source = input === undefined ? given : yield* folders.existing(input)
+  const withPart = <A, E, R>(path: string | undefined, use: (part: string | null) => Effect.Effect<A, E, R>) =>
+    path === undefined
+      ? use(null)
+      : Effect.flatMap(folders.target(path), (target) => AtomicFile.write(target, `${id}-${claim}`, use))
+  const done = yield* withPart(
+    output,
+    (output) => withPart(rejects, (rejects) => work({ input: source, csv, query, format, output, rejects, scratch }))
+  )
+  return { ...done, output: output ?? null }
+})

@@ -1,0 +1,180 @@
+/** How requests are sent: see `Outbound`. */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Ref, Scope, Stream } from "effect"
+import { HttpBody, type HttpClient, HttpClientRequest } from "effect/http"
+import { CircuitBreaker } from "effect/persistence"
+import * as Guard from "./ConnectionGuard.ts"
+import type { LeftAlone, Options, Outbound, OutboundRequest } from "./Outbound.ts"
+import { type OutboundError, RequestFailed, RequestRefused, RequestRejected } from "./OutboundErrors.ts"
+import * as Redirect from "./Redirect.ts"
+
+/** How much of a rejection is kept. */
+const longestAnswer = 500
+
+/** A host whose probe is under way may be asked again soon. */
+const probeTakes = Duration.seconds(1)
+
+/** The client, as long as the scope. */
+export const make = Effect.fnUntraced(function*(
+  {
+    allow = [],
+    breakAfter = 5,
+    breakFor = "30 seconds",
+    lookup,
+    maxBytes = 10 * 1024 * 1024,
+    maxRedirects = 5,
+    timeout = "30 seconds"
+  }: Options,
+  scope: Scope.Scope
+): Effect.fn.Return<Outbound["Service"]["send"]> {
+  const dispatcher = yield* Scope.provide(Guard.makeDispatcher({ allow, lookup }), scope)
+  const client = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
+  const breakers = yield* Layer.buildWithScope(
+    CircuitBreaker.layer({ tripPolicy: CircuitBreaker.consecutive(breakAfter), openDuration: breakFor }).pipe(
+      Layer.provide(CircuitBreaker.layerStoreMemory())
+    ),
+    scope
+  )
+  const breaker = Context.get(breakers, CircuitBreaker.CircuitBreaker)
+
+  const once = (request: OutboundRequest, url: URL, time: number) =>
+    breaker.execute(
+      // Within the breaker, so that a host that hangs counts as one that fails
+      Effect.timeoutOrElse(exchange(client, request, url, Math.min(request.maxBytes ?? maxBytes, maxBytes)), {
+        duration: Math.max(0, time),
+        orElse: () =>
+          new RequestFailed({
+            url: url.href,
+            status: null,
+            reason: "there was no whole answer in time",
+            retry_after_ms: null
+          })
+      }),
+      { key: url.host, classify: outcomeOf }
+    )
+
+  const follow = Effect.fnUntraced(function*(request: OutboundRequest) {
+    const most = Duration.fromInputUnsafe(timeout)
+    const time = request.timeout === undefined ? most : Duration.min(request.timeout, most)
+    const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(time)
+    let current = request
+    for (let redirects = 0;; redirects++) {
+      const url = yield* parse(current.url)
+      const answer = yield* once(current, url, deadline - (yield* Clock.currentTimeMillis))
+      const next = request.redirects === "none" ? undefined : Redirect.next(current, url, answer)
+      if (next === undefined) return { ...answer, redirects }
+      if (request.redirects === "same" && next.method !== current.method) {
+        return yield* new RequestRefused({
+          url: current.url,
+          reason: `it answered ${answer.status}, which would turn ${current.method} into ${next.method}`
+        })
+      }
+      if (redirects === maxRedirects) {
+        return yield* new RequestRefused({ url: request.url, reason: `it redirects more than ${maxRedirects} times` })
+      }
+      current = next
+    }
+  })
+
+  return (request) =>
+    Effect.catchTag(follow(request), "CircuitBreakerError", ({ reason }): Effect.Effect<LeftAlone> =>
+      Effect.succeed({
+        _tag: "LeftAlone",
+        retryAfter: reason._tag === "CircuitOpen" ? reason.retryAfter : probeTakes
+      }))
+})
+
+/** The URL of a request, if tasks may use it at all. */
+const parse = (text: string): Effect.Effect<URL, RequestRefused> => {
+  const url = URL.parse(text)
+  const reason = url === null
+    ? "it is no URL"
+    : url.protocol !== "http:" && url.protocol !== "https:"
+    ? `${url.protocol} is not sent, only http: and https:`
+    : url.username !== "" || url.password !== ""
+    ? "a user and a password belong into a header"
+    : undefined
+  return url === null || reason !== undefined
+    ? Effect.fail(new RequestRefused({ url: text.replace(/\/\/[^/@]*@/, "//***@"), reason: reason! }))
+    : Effect.succeed(url)
+}
+
+/** One request with its answer, whole. */
+const exchange = Effect.fnUntraced(
+  function*(client: HttpClient.HttpClient, request: OutboundRequest, url: URL, maxBytes: number) {
+    const response = yield* client.execute(
+      HttpClientRequest.make(request.method)(url, {
+        ...(request.headers === undefined ? {} : { headers: request.headers }),
+        ...(request.body === undefined ? {} : { body: HttpBody.uint8Array(request.body, contentTypeOf(request)) })
+      })
+    )
+    const { headers, status } = response
+    const size = yield* Ref.make(0)
+    const chunks = yield* response.stream.pipe(
+      Stream.tap((chunk) =>
+        Effect.flatMap(Ref.updateAndGet(size, (bytes) => bytes + chunk.byteLength), (bytes) =>
+          bytes > maxBytes
+            ? Effect.fail(new RequestRefused({ url: url.href, reason: `its answer has more than ${maxBytes} bytes` }))
+            : Effect.void)
+      ),
+      Stream.runCollect
+    )
+    const answer = { status, headers: { ...headers }, body: Buffer.concat([...chunks]), url: url.href }
+    if (status < 400) return answer
+    if (mayPass.has(status) || status >= 500) {
+      const retry_after_ms = retryAfterOf(headers["retry-after"], yield* Clock.currentTimeMillis)
+      return yield* new RequestFailed({ url: url.href, status, reason: `it answered ${status}`, retry_after_ms })
+    }
+    const text = answer.body.toString("utf8", 0, longestAnswer)
+    return yield* new RequestRejected({ url: url.href, status, answer: text })
+  },
+  (effect, _client, _request, url) =>
+    Effect.catchTag(effect, "HttpClientError", ({ cause, reason }) => Effect.fail(failureOf(url, cause ?? reason)))
+)
+
+const contentTypeOf = ({ headers = {} }: OutboundRequest): string =>
+  Object.entries(headers).find(([name]) => name.toLowerCase() === "content-type")?.[1] ?? "application/octet-stream"
+
+/** Request Timeout, Too Early and Too Many Requests say "not now", not "not this". */
+const mayPass = new Set([408, 425, 429])
+
+/** An error of the transport, or what kept a connection from being made. */
+const failureOf = (url: URL, error: unknown): RequestRefused | RequestFailed => {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof Guard.AddressRefused) return new RequestRefused({ url: url.href, reason: cause.message })
+    // What cannot be sent at all, such as a header with a line break
+    if ("code" in cause && (cause.code === "UND_ERR_INVALID_ARG" || cause.code === "ERR_INVALID_CHAR")) {
+      return new RequestRefused({ url: url.href, reason: cause.message })
+    }
+    if (cause.cause === undefined) {
+      const { message } = cause
+      return new RequestFailed({ url: url.href, status: null, reason: message, retry_after_ms: null })
+    }
+  }
+  return new RequestFailed({ url: url.href, status: null, reason: String(error), retry_after_ms: null })
+}
+
+/** Seconds, or a date. */
+const retryAfterOf = (header: string | undefined, now: number): number | null => {
+  if (header === undefined) return null
+  const millis = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - now
+  return Number.isNaN(millis) ? null : Math.max(0, millis)
+}
+
+/** The host is in trouble when it does not answer or answers 5xx, not when it rejects or when we refuse. */
+const outcomeOf = (exit: Exit.Exit<unknown, OutboundError>): CircuitBreaker.Outcome => {
+  if (Exit.isSuccess(exit)) return { _tag: "Success" }
+  const error = exit.cause.reasons.find(Cause.isFailReason)?.error
+  if (error === undefined) return { _tag: "Ignored" }
+  switch (error._tag) {
+    case "RequestRefused":
+      return { _tag: "Ignored" }
+    case "RequestRejected":
+      return { _tag: "Success" }
+    case "RequestFailed":
+      return {
+        _tag: "Failure",
+        retryAfter: error.retry_after_ms === null ? undefined : Duration.millis(error.retry_after_ms)
+      }
+  }
+}
