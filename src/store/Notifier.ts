@@ -9,9 +9,14 @@ export type Signal =
   | { readonly _tag: "Work" }
   | { readonly _tag: "Cancel"; readonly ids: ReadonlyArray<string> }
   | { readonly _tag: "Finished"; readonly ids: ReadonlyArray<string> }
+  /** The log of events has grown, or somebody begins to read it. */
+  | { readonly _tag: "Events" }
 
 /** There is work to claim. */
 export const work: Signal = { _tag: "Work" }
+
+/** Look at the log of events. */
+export const events: Signal = { _tag: "Events" }
 
 /** Carries hints to whoever listens. */
 export class Notifier extends Context.Service<Notifier, {

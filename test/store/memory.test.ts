@@ -1,6 +1,7 @@
 import { TestClock } from "effect/testing"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import { apiKeys } from "./conformance/apiKeys.ts"
+import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
 import { type Driver, suite } from "./conformance/suite.ts"
 import { model } from "./model/property.ts"
@@ -11,3 +12,4 @@ suite("The memory store", driver)
 model("The memory store", driver, { runs: 1500 })
 apiKeys("The memory store", MemoryStore.layer())
 instances("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
+eventLog("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })

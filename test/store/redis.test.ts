@@ -1,6 +1,7 @@
 import * as Redis from "../servers/Redis.ts"
 import { withServer } from "../servers/withServer.ts"
 import { apiKeys } from "./conformance/apiKeys.ts"
+import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
 import { suite } from "./conformance/suite.ts"
 import { model } from "./model/property.ts"
@@ -13,4 +14,5 @@ await withServer("Redis", Redis.find, async (server) => {
   model("The Redis store", { layer: layerStopped, advance }, { runs: 40 })
   instances("The Redis store", { layer: layer(), advance, live: true })
   apiKeys("The Redis store", layer())
+  eventLog("The Redis store", { layer: layer(), advance, live: true })
 })

@@ -1,6 +1,7 @@
 import { TestClock } from "effect/testing"
 import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
 import { apiKeys } from "./conformance/apiKeys.ts"
+import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
 import { type Driver, suite } from "./conformance/suite.ts"
 import { model } from "./model/property.ts"
@@ -14,3 +15,4 @@ suite("The SQLite store", driver)
 model("The SQLite store", driver, { runs: 800 })
 apiKeys("The SQLite store", SqliteStore.layer({ path: ":memory:" }))
 instances("The SQLite store", { layer: SqliteStore.layer({ path: ":memory:" }), advance: TestClock.adjust })
+eventLog("The SQLite store", { layer: SqliteStore.layer({ path: ":memory:" }), advance: TestClock.adjust })

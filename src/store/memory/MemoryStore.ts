@@ -5,6 +5,7 @@
 import { Clock, type Context, Effect, Layer } from "effect"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
+import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
@@ -13,6 +14,7 @@ import { lastClaimForMs, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
 import { claim } from "./Claim.ts"
 import { enqueue } from "./Enqueue.ts"
+import * as Events from "./Events.ts"
 import * as Instances from "./Instances.ts"
 import * as Keys from "./Keys.ts"
 import { LastClaims } from "./LastClaims.ts"
@@ -23,12 +25,13 @@ import { Tasks } from "./Tasks.ts"
 /** Unfinished tasks accepted at most, unless configured. */
 export const defaultCapacity = 1000
 
-/** A store in this process's memory, with a notifier, instances and API keys beside it. */
+/** A store in this process's memory, with all that belongs to a store beside it. */
 export const layer = (settings: StoreSettings = {}): Layer.Layer<StoreServices> =>
   Layer.mergeAll(
     Layer.effect(TaskStore, Effect.map(Clock.Clock, (clock) => make(clock, settings))),
     Layer.effect(InstanceStore, Effect.map(Clock.Clock, Instances.make)),
     Layer.effect(KeyStore, Effect.map(Clock.Clock, Keys.make)),
+    Layer.effect(EventLog, Effect.map(Clock.Clock, Events.make)),
     Notifier.layerMemory
   )
 

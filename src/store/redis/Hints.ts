@@ -8,12 +8,13 @@
  */
 import { type Context, Effect, Latch, Queue, Random, Schedule, Schema, type Scope } from "effect"
 import type { Redis } from "effect/persistence/Redis"
-import { type Notifier, type Signal, work } from "../Notifier.ts"
+import { events, type Notifier, type Signal, work } from "../Notifier.ts"
 
 const Message = Schema.fromJsonString(Schema.Struct({
   /** Who sent it; it has heard already. */
   from: Schema.optionalKey(Schema.Int),
   work: Schema.optionalKey(Schema.Boolean),
+  events: Schema.optionalKey(Schema.Boolean),
   cancel: Schema.optionalKey(Schema.Array(Schema.String)),
   finished: Schema.optionalKey(Schema.Array(Schema.String))
 }))
@@ -35,6 +36,7 @@ export const make = Effect.fnUntraced(function*(
   const listeners = new Set<(signal: Signal) => void>()
   const some = Latch.makeUnsafe(false)
   let hasWork = false
+  let hasEvents = false
   let cancelled: Array<string> = []
 
   const deliver = (signal: Signal): void => {
@@ -45,6 +47,7 @@ export const make = Effect.fnUntraced(function*(
     const message = decode(text)
     if (message._tag === "None" || message.value.from === self) return
     if (message.value.work === true) deliver(work)
+    if (message.value.events === true) deliver(events)
     if (message.value.cancel !== undefined) deliver({ _tag: "Cancel", ids: message.value.cancel })
     if (message.value.finished !== undefined) deliver({ _tag: "Finished", ids: message.value.finished })
   }
@@ -54,9 +57,11 @@ export const make = Effect.fnUntraced(function*(
     const message = {
       from: self,
       ...(hasWork ? { work: true } : {}),
+      ...(hasEvents ? { events: true } : {}),
       ...(cancelled.length > 0 ? { cancel: cancelled } : {})
     }
     hasWork = false
+    hasEvents = false
     cancelled = []
     return Effect.ignore(redis.send("PUBLISH", channel, JSON.stringify(message)))
   })
@@ -64,6 +69,7 @@ export const make = Effect.fnUntraced(function*(
   const listen = Effect.scoped(Effect.gen(function*() {
     const messages = yield* redis.subscribe(channel)
     deliver(work)
+    deliver(events)
     return yield* Effect.forever(Effect.map(Queue.takeAll(messages), (taken) => {
       for (const { message } of taken) receive(message)
     }))
@@ -79,6 +85,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.sync(() => {
         deliver(signal)
         if (signal._tag === "Work") hasWork = true
+        else if (signal._tag === "Events") hasEvents = true
         else if (signal._tag === "Cancel") cancelled.push(...signal.ids)
         else return
         some.openUnsafe()

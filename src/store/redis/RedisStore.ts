@@ -9,6 +9,7 @@ import { Redis } from "effect/persistence/Redis"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
+import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
@@ -19,6 +20,7 @@ import * as Claim from "./Claim.ts"
 import * as Coalescer from "./Coalescer.ts"
 import * as Connection from "./Connection.ts"
 import * as Enqueue from "./Enqueue.ts"
+import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
 import * as Hints from "./Hints.ts"
 import * as Instances from "./Instances.ts"
@@ -125,7 +127,8 @@ const make = Effect.fnUntraced(function*(
   return Context.make(TaskStore, taskStore).pipe(
     Context.add(Notifier, yield* Hints.make(redis, `${root}:hints`)),
     Context.add(InstanceStore, Instances.make(runner)),
-    Context.add(KeyStore, Keys.make(runner))
+    Context.add(KeyStore, Keys.make(runner)),
+    Context.add(EventLog, Events.make(runner))
   )
 })
 

@@ -123,7 +123,27 @@ CREATE TABLE lead (
 ) STRICT, WITHOUT ROWID;
 `
 
-const migrations: ReadonlyArray<string> = [first, apiKeys, instances]
+/** The log of events: one row says where it stands, the others are batches of JSON. */
+const events = `
+CREATE TABLE event_head (
+  seq INTEGER NOT NULL,
+  floor INTEGER NOT NULL,
+  attended_from INTEGER NOT NULL,
+  attended_until INTEGER NOT NULL,
+  -- whether a process that has not closed the file has appended
+  dirty INTEGER NOT NULL
+) STRICT;
+INSERT INTO event_head VALUES (0, 0, 0, 0, 0);
+
+CREATE TABLE event_batch (
+  last INTEGER PRIMARY KEY,
+  first INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  events TEXT NOT NULL
+) STRICT;
+`
+
+const migrations: ReadonlyArray<string> = [first, apiKeys, instances, events]
 
 /** The layout that this version of the driver reads and writes. */
 export const latest = migrations.length

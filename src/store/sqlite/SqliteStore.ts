@@ -8,6 +8,7 @@ import { Clock, Config, Context, Effect, Layer, type Scope } from "effect"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
+import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
@@ -18,6 +19,7 @@ import * as Checkpointer from "./Checkpointer.ts"
 import * as Claim from "./Claim.ts"
 import * as Database from "./Database.ts"
 import * as Enqueue from "./Enqueue.ts"
+import * as Events from "./Events.ts"
 import * as Instances from "./Instances.ts"
 import * as Keys from "./Keys.ts"
 import * as Operate from "./Operate.ts"
@@ -40,7 +42,7 @@ export interface Options extends StoreSettings {
 }
 
 /**
- * A durable store in one file, with a notifier, instances and API keys beside it.
+ * A durable store in one file, with all that belongs to a store beside it.
  *
  * @example
  * ```ts
@@ -106,6 +108,7 @@ const make = Effect.fnUntraced(function*(
   })
   return Context.make(TaskStore, taskStore).pipe(
     Context.add(InstanceStore, Instances.make(database, writer, clock)),
-    Context.add(KeyStore, Keys.make(database, writer))
+    Context.add(KeyStore, Keys.make(database, writer)),
+    Context.add(EventLog, yield* Events.make(database, writer, () => clock.currentTimeMillisUnsafe()))
   )
 })

@@ -23,7 +23,8 @@ export const notifying = (driver: Driver) =>
         const signals: ReadonlyArray<Signal> = [
           work,
           { _tag: "Cancel", ids: ["a", "b"] },
-          { _tag: "Finished", ids: ["c"] }
+          { _tag: "Finished", ids: ["c"] },
+          { _tag: "Events" }
         ]
         for (const signal of signals) {
           yield* publishUntil(

@@ -21,6 +21,7 @@
  * | `claims`, `claimed` | hash, sorted set | by worker: its last claim, and when it was made |
  * | `awaited` | sorted set | ids whose end somebody waits for, by when that is forgotten |
  * | `apikey` | hash | API keys by id |
+ * | `event:head`, `event:log` | hash, sorted set | where the log of events stands; its batches, by their last number |
  * | `clock` | string | for tests only: `+n` moves the clock by n ms, `n` stops it there |
  *
  * A sequence number has 12 digits, so that numbers sort like texts. Members of sorted sets begin with it: they break

@@ -1,0 +1,51 @@
+/** The log of events in this process's memory. */
+import { type Clock, type Context, Effect } from "effect"
+import type { TaskEvent } from "../../domain/TaskEvent.ts"
+import { type EventLog, keptEvents } from "../EventLog.ts"
+
+export const make = (clock: Clock.Clock): Context.Service.Shape<typeof EventLog> => {
+  let events: Array<TaskEvent> = []
+  let seq = 0
+  /** Every event after this number is in the log. */
+  let floor = 0
+  let attendedFrom = 0
+  let attendedUntil = -Infinity
+  const now = () => clock.currentTimeMillisUnsafe()
+
+  const beginAnew = (): void => {
+    floor = ++seq
+    events = []
+  }
+
+  return {
+    append: (added, lost = false) =>
+      Effect.sync(() => {
+        if (lost) beginAnew()
+        const at = now()
+        for (const event of added) events.push({ ...event, seq: ++seq, at })
+        // Half of it at once, so that each append pays little
+        if (events.length > 2 * keptEvents) {
+          events = events.slice(-keptEvents)
+          floor = events[0]!.seq - 1
+        }
+      }),
+    read: (after, limit) =>
+      Effect.sync(() => {
+        const gap = after < floor || after > seq
+        const from = gap ? floor : after
+        // All numbers above the floor are there, one after the other
+        const page = events.slice(from - floor, from - floor + limit)
+        return { events: page, gap, next: page.at(-1)?.seq ?? seq }
+      }),
+    end: Effect.sync(() => seq),
+    attend: (forMs) =>
+      Effect.sync(() => {
+        if (attendedUntil <= now()) {
+          attendedFrom = now()
+          beginAnew()
+        }
+        attendedUntil = Math.max(attendedUntil, now() + forMs)
+      }),
+    attended: Effect.sync(() => attendedUntil > now() ? now() - attendedFrom : undefined)
+  }
+}

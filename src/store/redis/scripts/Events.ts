@@ -1,0 +1,77 @@
+/**
+ * The log of events. `:event:head` is a hash of `seq` (the last number given), `floor` (everything after it is in the
+ * log), `from` and `until` (since and till when somebody attends). `:event:log` is a sorted set of batches by their last
+ * number, each the text `first;time;JSON array`.
+ */
+import { prelude } from "./Prelude.ts"
+
+const shared = `${prelude}
+local head, log = root .. ":event:head", root .. ":event:log"
+local function field(name) return tonumber(call("HGET", head, name) or "0") end
+local function beginAnew()
+  local seq = call("HINCRBY", head, "seq", 1)
+  call("HSET", head, "floor", int(seq))
+  call("DEL", log)
+end
+`
+
+/**
+ * Appends events.
+ *
+ * - Arguments: 1 if events were lost before, events kept, number of events, events as a JSON array.
+ * - Answers: the last number given.
+ */
+export const appendEvents = `${shared}
+if ARGV[1] == "1" then beginAnew() end
+local count = tonumber(ARGV[3])
+if count == 0 then return field("seq") end
+local last = call("HINCRBY", head, "seq", ARGV[3])
+call("ZADD", log, int(last), int(last - count + 1) .. ";" .. int(clock()) .. ";" .. ARGV[4])
+local oldest = int(last - tonumber(ARGV[2]))
+local dropped = call("ZREVRANGEBYSCORE", log, oldest, "-inf", "WITHSCORES", "LIMIT", 0, 1)[2]
+if dropped then
+  call("ZREMRANGEBYSCORE", log, "-inf", dropped)
+  if tonumber(dropped) > field("floor") then call("HSET", head, "floor", dropped) end
+end
+return last
+`
+
+/**
+ * Batches after a number.
+ *
+ * - Arguments: the number, batches at most.
+ * - Answers: the last number given, the floor, the batches.
+ */
+export const readEvents = `${shared}
+local after, seq, floor = tonumber(ARGV[1]), field("seq"), field("floor")
+if after < floor or after > seq then after = floor end
+return { seq, floor, call("ZRANGEBYSCORE", log, "(" .. int(after), "+inf", "LIMIT", 0, tonumber(ARGV[2])) }
+`
+
+/**
+ * Says that somebody reads.
+ *
+ * - Arguments: for how long.
+ * - Answers: 1.
+ */
+export const attendEvents = `${shared}
+local now, till = clock(), field("until")
+if till <= now then
+  beginAnew()
+  call("HSET", head, "from", int(now))
+end
+call("HSET", head, "until", int(math.max(till, now + tonumber(ARGV[1]))))
+return 1
+`
+
+/**
+ * Since when somebody reads.
+ *
+ * - Arguments: none.
+ * - Answers: milliseconds, or -1 when nobody does.
+ */
+export const attendedEvents = `${shared}
+local now = clock()
+if field("until") <= now then return -1 end
+return now - field("from")
+`

@@ -1,0 +1,99 @@
+/**
+ * The log of events in the file: a row per batch, because nobody searches in it. Appending does not wait for the disk.
+ * A process that dies may take events with it; whoever opens the file next then marks a gap.
+ */
+import { type Context, Effect, type Scope } from "effect"
+import type { DatabaseSync } from "node:sqlite"
+import type { StoreError } from "../../domain/Errors.ts"
+import type { NewTaskEvent, TaskEvent } from "../../domain/TaskEvent.ts"
+import { type EventLog, type EventPage, keptEvents } from "../EventLog.ts"
+import { prepare } from "./Statement.ts"
+import type { Transaction, Writer } from "./Writer.ts"
+
+type Head = [seq: number, floor: number, attendedFrom: number, attendedUntil: number, dirty: number]
+type Batch = [first: number, at: number, events: string]
+
+/** Prepares the log. */
+export const make = Effect.fnUntraced(function*(
+  database: DatabaseSync,
+  writer: Writer,
+  now: () => number
+): Effect.fn.Return<Context.Service.Shape<typeof EventLog>, StoreError, Scope.Scope> {
+  const selectHead = prepare<Head>(
+    database,
+    "SELECT seq, floor, attended_from, attended_until, dirty FROM event_head"
+  )
+  const advance = prepare(database, "UPDATE event_head SET seq = ?, dirty = 1")
+  const setFloor = prepare(database, "UPDATE event_head SET seq = ?1, floor = ?1")
+  const setAttended = prepare(database, "UPDATE event_head SET attended_from = ?, attended_until = ?")
+  const clean = prepare(database, "UPDATE event_head SET dirty = 0")
+  const insert = prepare(database, "INSERT INTO event_batch (last, first, at, events) VALUES (?, ?, ?, ?)")
+  const select = prepare<Batch>(
+    database,
+    "SELECT first, at, events FROM event_batch WHERE last > ? ORDER BY last LIMIT ?"
+  )
+  const lastBelow = prepare<[last: number | null]>(database, "SELECT max(last) FROM event_batch WHERE last <= ?")
+  const removeUpTo = prepare(database, "DELETE FROM event_batch WHERE last <= ?")
+  const keepFloor = prepare(database, "UPDATE event_head SET floor = max(floor, ?)")
+
+  const head = () => selectHead.get()!
+
+  const beginAnew = (): number => {
+    const seq = head()[0] + 1
+    setFloor.run(seq)
+    removeUpTo.run(seq)
+    return seq
+  }
+
+  const append = ({ now }: Transaction, events: ReadonlyArray<NewTaskEvent>, lost: boolean): void => {
+    const before = lost ? beginAnew() : head()[0]
+    if (events.length === 0) return
+    const last = before + events.length
+    insert.run(last, before + 1, now, JSON.stringify(events))
+    advance.run(last)
+    const [dropped] = lastBelow.get(last - keptEvents)!
+    if (dropped === null) return
+    removeUpTo.run(dropped)
+    keepFloor.run(dropped)
+  }
+
+  const read = (after: number, limit: number): EventPage => {
+    const [seq, floor] = head()
+    const gap = after < floor || after > seq
+    const from = gap ? floor : after
+    const events: Array<TaskEvent> = []
+    let next = from
+    while (events.length < limit) {
+      const [batch] = select.all(next, 1)
+      if (batch === undefined) break
+      const [first, at, text] = batch
+      const added = JSON.parse(text) as ReadonlyArray<NewTaskEvent>
+      for (const [index, event] of added.entries()) {
+        if (first + index > next) events.push({ ...event, seq: first + index, at })
+      }
+      next = first + added.length - 1
+    }
+    return { events, gap, next: events.length === 0 ? seq : next }
+  }
+
+  const attend = ({ now }: Transaction, forMs: number): void => {
+    const [, , from, until] = head()
+    if (until <= now) beginAnew()
+    setAttended.run(until <= now ? now : from, Math.max(until, now + forMs))
+  }
+
+  if (head()[4] === 1) yield* writer.writeVolatile("open the log of events", () => void beginAnew())
+  yield* Effect.addFinalizer(() => Effect.ignore(writer.writeVolatile("close the log of events", () => clean.run())))
+
+  return {
+    append: (events, lost = false) =>
+      writer.writeVolatile("append events", (transaction) => append(transaction, events, lost)),
+    read: (after, limit) => writer.read("read events", () => read(after, limit)),
+    end: writer.read("read events", () => head()[0]),
+    attend: (forMs) => writer.writeVolatile("attend to events", (transaction) => attend(transaction, forMs)),
+    attended: writer.read("read events", () => {
+      const [, , from, until] = head()
+      return until > now() ? now() - from : undefined
+    })
+  }
+})
