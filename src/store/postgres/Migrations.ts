@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Claim from "./Claim.ts"
 import type { Database } from "./Database.ts"
+import * as Events from "./Events.ts"
 import * as Settle from "./Settle.ts"
 
 /**
@@ -99,7 +100,7 @@ const first = (schema: string): ReadonlyArray<string> => [
   Settle.completeFunction(schema)
 ]
 
-const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [first]
+const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [first, Events.tables]
 
 /** The layout that this version of the driver reads and writes. */
 const latest = migrations.length

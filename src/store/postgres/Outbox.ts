@@ -10,21 +10,24 @@ const mostWaiting = 10_000
 /** The hints of one notification. */
 export interface Hints {
   readonly work?: boolean
+  readonly events?: boolean
   readonly cancel?: ReadonlyArray<string>
   readonly finished?: ReadonlyArray<string>
 }
 
 export class Outbox {
   private work = false
+  private events = false
   private readonly cancel = new Set<string>()
   private readonly finished = new Set<string>()
 
   get isEmpty(): boolean {
-    return !this.work && this.cancel.size === 0 && this.finished.size === 0
+    return !this.work && !this.events && this.cancel.size === 0 && this.finished.size === 0
   }
 
   add(signal: Signal): void {
     if (signal._tag === "Work") this.work = true
+    else if (signal._tag === "Events") this.events = true
     else {
       const ids = signal._tag === "Cancel" ? this.cancel : this.finished
       for (const id of signal.ids) if (ids.size < mostWaiting) ids.add(id)
@@ -33,8 +36,9 @@ export class Outbox {
 
   /** Takes as much as one notification holds. */
   take(): Hints {
-    const { work } = this
+    const { events, work } = this
     this.work = false
+    this.events = false
     let room = mostCharacters
     const some = (ids: Set<string>): ReadonlyArray<string> => {
       const taken: Array<string> = []
@@ -51,6 +55,7 @@ export class Outbox {
     const finished = some(this.finished)
     return {
       ...(work ? { work } : {}),
+      ...(events ? { events } : {}),
       ...(cancel.length > 0 ? { cancel } : {}),
       ...(finished.length > 0 ? { finished } : {})
     }

@@ -9,7 +9,7 @@ import type { PgClient } from "@effect/sql-pg/PgClient"
 import { Clock, type Context, Effect, Latch, Option, Queue, Schedule, Schema, type Scope } from "effect"
 import { SecureRandom } from "effect/crypto"
 import type { SqlError } from "effect/sql/SqlError"
-import { type Notifier, type Signal, work } from "../Notifier.ts"
+import { events, type Notifier, type Signal, work } from "../Notifier.ts"
 import { Outbox } from "./Outbox.ts"
 
 /** Time between two notifications of one process at least, in milliseconds. */
@@ -19,6 +19,7 @@ const mergeForMs = 5
 const Message = Schema.fromJsonString(Schema.Struct({
   from: Schema.String,
   work: Schema.optionalKey(Schema.Boolean),
+  events: Schema.optionalKey(Schema.Boolean),
   cancel: Schema.optionalKey(Schema.Array(Schema.String)),
   finished: Schema.optionalKey(Schema.Array(Schema.String))
 }))
@@ -55,6 +56,7 @@ export const make = Effect.fnUntraced(function*(
     if (message === undefined) return tell(work)
     if (message.from === from) return
     if (message.work === true) tell(work)
+    if (message.events === true) tell(events)
     if (message.cancel !== undefined) tell({ _tag: "Cancel", ids: message.cancel })
     if (message.finished !== undefined) tell({ _tag: "Finished", ids: message.finished })
   }
@@ -63,6 +65,7 @@ export const make = Effect.fnUntraced(function*(
     const notifications = yield* client.listen(channel)
     // what was announced while nobody listened
     tell(work)
+    tell(events)
     return yield* Effect.forever(Effect.map(Queue.take(notifications), ({ payload }) => received(payload)))
   }))
   const warn = (error: SqlError) =>

@@ -11,6 +11,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
+import { EventLog } from "../EventLog.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import { type StoreSettings, TaskStore } from "../TaskStore.ts"
@@ -20,6 +21,7 @@ import * as Claim from "./Claim.ts"
 import * as Coalescer from "./Coalescer.ts"
 import * as Database from "./Database.ts"
 import * as Enqueue from "./Enqueue.ts"
+import * as Events from "./Events.ts"
 import * as Keys from "./Keys.ts"
 import * as Migrations from "./Migrations.ts"
 import * as Operate from "./Operate.ts"
@@ -58,7 +60,7 @@ export interface ConnectionOptions extends Options {
 }
 
 /** The services of the store. */
-export type Services = TaskStore | Notifier | KeyStore
+export type Services = TaskStore | Notifier | KeyStore | EventLog
 
 /** The fewest connections that the store works with: one listens, one is in a transaction, one is free. */
 const fewestConnections = 3
@@ -178,7 +180,8 @@ const make = Effect.fnUntraced(function*(
   })
   return Context.make(TaskStore, store).pipe(
     Context.add(Notifier, yield* PostgresNotifier.make(client, name)),
-    Context.add(KeyStore, Keys.make(database))
+    Context.add(KeyStore, Keys.make(database)),
+    Context.add(EventLog, Events.make(database))
   )
 })
 

@@ -82,7 +82,8 @@ export const make = Effect.fnUntraced(function*(
     setAttended.run(until <= now ? now : from, Math.max(until, now + forMs))
   }
 
-  if (head()[4] === 1) yield* writer.writeVolatile("open the log of events", () => void beginAnew())
+  const isDirty = yield* writer.read("open the log of events", () => head()[4] === 1)
+  if (isDirty) yield* writer.writeVolatile("open the log of events", () => void beginAnew())
   yield* Effect.addFinalizer(() => Effect.ignore(writer.writeVolatile("close the log of events", () => clean.run())))
 
   return {
