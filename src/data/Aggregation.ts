@@ -1,0 +1,137 @@
+/** Groups of rows and figures over each: counts, sums, means, extremes. */
+import { Schema } from "effect"
+import { columnIndex, Unprocessable } from "./Columns.ts"
+import { numberOf } from "./RowFilter.ts"
+
+/** Groups kept at most, so that memory stays bounded. */
+const mostGroups = 100_000
+
+/** A figure over the rows of a group. Empty cells do not count, except in `count` without a column. */
+const Figure = Schema.Struct({
+  op: Schema.Literals(["count", "sum", "mean", "min", "max"]),
+  /** Needed by all but `count`. */
+  column: Schema.optionalKey(Schema.String)
+}).check(
+  Schema.makeFilter(({ column, op }: { readonly op: string; readonly column?: string }) =>
+    op === "count" || column !== undefined ? undefined : `Expected a column with op ${op}`
+  )
+)
+
+/** What to compute: figures by name, for each group of rows that have the same cells in the columns `by`. */
+export const Aggregate = Schema.Struct({
+  by: Schema.Array(Schema.String).check(Schema.isMaxLength(16)),
+  figures: Schema.Record(Schema.String, Figure)
+})
+
+/** See the {@link Aggregate} schema. */
+export type Aggregate = typeof Aggregate.Type
+
+/** Cells of the result: text for groups, numbers for figures; null for a figure over nothing. */
+export type Cell = string | number | null
+
+interface Group {
+  readonly keys: ReadonlyArray<string>
+  readonly states: ReadonlyArray<State>
+}
+
+interface State {
+  count: number
+  sum: number
+  /** What adding to the sum has rounded away (Kahan), so that a million rows of 0.1 are 100000. */
+  lost: number
+  min: number
+  max: number
+}
+
+/** Takes rows and gives the groups, in the order in which they were first seen. */
+export class Aggregation {
+  readonly columns: ReadonlyArray<string>
+  private readonly groups = new Map<string, Group>()
+  private readonly by: ReadonlyArray<number>
+  private readonly figures: ReadonlyArray<{
+    readonly name: string
+    readonly op: string
+    readonly index: number | undefined
+    readonly column: string | undefined
+  }>
+
+  constructor({ by, figures }: Aggregate, columns: ReadonlyArray<string>) {
+    this.by = by.map((column) => columnIndex(columns, column))
+    this.figures = Object.entries(figures).map(([name, { column, op }]) => ({
+      name,
+      op,
+      column,
+      index: column === undefined ? undefined : columnIndex(columns, column)
+    }))
+    this.columns = [...by, ...this.figures.map(({ name }) => name)]
+  }
+
+  /** Counts a row in. Answers what is wrong with it, if it has text where a number is needed. */
+  add(cells: ReadonlyArray<string>): string | undefined {
+    for (const { column, index, op } of this.figures) {
+      if (index === undefined || op === "count") continue
+      const cell = cells[index]!
+      if (cell !== "" && numberOf(cell) === undefined) return `${JSON.stringify(column)} is not a number: ${clip(cell)}`
+    }
+    const { states } = this.groupOf(cells)
+    for (let figure = 0; figure < this.figures.length; figure++) {
+      const { index, op } = this.figures[figure]!
+      const state = states[figure]!
+      if (index === undefined) state.count++
+      else if (op === "count") state.count += cells[index] === "" ? 0 : 1
+      else count(state, numberOf(cells[index]!))
+    }
+    return undefined
+  }
+
+  *rows(): IterableIterator<ReadonlyArray<Cell>> {
+    for (const { keys, states } of this.groups.values()) {
+      yield [...keys, ...this.figures.map(({ op }, figure) => figureOf(op, states[figure]!))]
+    }
+  }
+
+  private groupOf(cells: ReadonlyArray<string>): Group {
+    const keys = this.by.map((index) => cells[index]!)
+    const key = keys.length === 1 ? keys[0]! : JSON.stringify(keys)
+    const known = this.groups.get(key)
+    if (known !== undefined) return known
+    if (this.groups.size === mostGroups) {
+      throw new Unprocessable({ reason: `There are more than ${mostGroups} groups; group by something coarser` })
+    }
+    const group = {
+      keys: keys.map(own),
+      states: this.figures.map(() => ({ count: 0, sum: 0, lost: 0, min: Infinity, max: -Infinity }))
+    }
+    this.groups.set(own(key), group)
+    return group
+  }
+}
+
+const count = (state: State, value: number | undefined): void => {
+  if (value === undefined) return
+  state.count++
+  const added = value - state.lost
+  const sum = state.sum + added
+  state.lost = sum - state.sum - added
+  state.sum = sum
+  if (value < state.min) state.min = value
+  if (value > state.max) state.max = value
+}
+
+const figureOf = (op: string, { count, max, min, sum }: State): number | null =>
+  op === "count"
+    ? count
+    : count === 0
+    ? null
+    : op === "sum"
+    ? sum
+    : op === "mean"
+    ? sum / count
+    : op === "min"
+    ? min
+    : max
+
+/** A copy: a slice would keep the whole chunk of the file that it was cut from. */
+const own = (text: string): string => Buffer.from(text).toString()
+
+const clip = (cell: string): string => JSON.stringify(cell.slice(0, 40))
