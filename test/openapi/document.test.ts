@@ -1,0 +1,71 @@
+/** What others make of `/openapi.json`: a validator, and a generator of clients. */
+import { assert, beforeAll, describe, it } from "@effect/vitest"
+import { Validator } from "@seriousme/openapi-schema-validator"
+import { Effect, Layer } from "effect"
+import { HttpServer as Listener } from "effect/http"
+import { execFile } from "node:child_process"
+import { copyFileSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { generateSource } from "oazapfts"
+import { Count, expecting, get, layer, Tick } from "../http/TestServer.ts"
+
+const worker = layer({
+  handlers: Layer.merge(Count.toLayer(() => Effect.void), Tick.toLayer(() => Effect.void))
+})
+
+const modules = fileURLToPath(new URL("../../node_modules", import.meta.url))
+const program = fileURLToPath(new URL("program.ts", import.meta.url))
+const run = promisify(execFile)
+
+/** What a program of somebody else is compiled with. */
+const compilerOptions = {
+  strict: true,
+  noUncheckedIndexedAccess: true,
+  erasableSyntaxOnly: true,
+  allowImportingTsExtensions: true,
+  noEmit: true,
+  target: "ES2024",
+  module: "NodeNext",
+  lib: ["ES2024", "DOM", "DOM.Iterable"],
+  types: ["node"],
+  skipLibCheck: true
+}
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "taskforge-openapi-"))
+  symlinkSync(modules, join(folder, "node_modules"))
+  copyFileSync(program, join(folder, "program.ts"))
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }))
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }))
+  return () => rmSync(folder, { recursive: true, force: true })
+})
+
+describe("/openapi.json", () => {
+  it.live("is a valid document of OpenAPI 3.1", () =>
+    Effect.gen(function*() {
+      const { json } = yield* expecting(200, get("/openapi.json"))
+      const validator = new Validator()
+      const { errors, valid } = yield* Effect.promise(() => validator.validate(json as Record<string, unknown>))
+      assert.isTrue(valid, JSON.stringify(errors, null, 2))
+      assert.strictEqual(validator.version, "3.1")
+      const broken = {
+        ...(json as Record<string, unknown>),
+        paths: { "/api/v1/tasks": { post: { responses: "none" } } }
+      }
+      assert.isFalse((yield* Effect.promise(() => new Validator().validate(broken))).valid)
+    }).pipe(Effect.provide(worker)))
+
+  it.live("gives a client that compiles and works", () =>
+    Effect.gen(function*() {
+      const url = Listener.formatAddress((yield* Listener.HttpServer).address)
+      const client = join(folder, "client.ts")
+      writeFileSync(client, yield* Effect.promise(() => generateSource(`${url}/openapi.json`)))
+      yield* Effect.promise(() => run(join(modules, ".bin", "tsc"), ["-p", folder]))
+      const { stdout } = yield* Effect.promise(() => run(process.execPath, [join(folder, "program.ts"), url]))
+      assert.strictEqual(stdout, "done\n")
+    }).pipe(Effect.provide(worker)), 60_000)
+})
