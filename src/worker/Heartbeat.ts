@@ -3,6 +3,7 @@
  * until its settlement is acknowledged. What it learns: the lease is lost, or somebody wants the task cancelled.
  */
 import { Effect } from "effect"
+import { StoreError } from "../domain/Errors.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 import type { Attempt, InterruptReason } from "./Attempt.ts"
@@ -20,9 +21,16 @@ export const start = (options: {
     Effect.gen(function*() {
       const attempts = [...options.attempts]
       if (attempts.length > 0) {
-        const answers = yield* options.store.extend(
-          attempts.map(({ claim, id }) => ({ id, claim })),
-          options.leaseForMs
+        // A call that is never answered must not outlast the leases that it was to prolong.
+        const answers = yield* Effect.timeoutOrElse(
+          options.store.extend(attempts.map(({ claim, id }) => ({ id, claim })), options.leaseForMs),
+          {
+            duration: options.leaseForMs / 3,
+            orElse: () =>
+              Effect.fail(
+                new StoreError({ operation: "extend", reason: "it did not answer within a third of a lease" })
+              )
+          }
         )
         for (const [index, attempt] of attempts.entries()) {
           const answer = answers[index]
