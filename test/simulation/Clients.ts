@@ -1,0 +1,93 @@
+/** What clients and operators do through an instance, with the patience of real ones: a store error is tried again. */
+import { Cause, Effect, Exit, Schedule } from "effect"
+import * as Submission from "../../src/queue/Submission.ts"
+import { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import type * as Task from "../../src/Task.ts"
+import type { Process } from "./Cluster.ts"
+import type { Action } from "./Scenario.ts"
+import { types } from "./Tasks.ts"
+import type { Witness } from "./Witness.ts"
+
+export type { Action } from "./Scenario.ts"
+
+const untilTheStoreAnswers = {
+  while: (error: { readonly _tag: string }) => error._tag === "StoreError",
+  schedule: Schedule.spaced("300 millis")
+}
+
+/** Does it, and tells the witness what came of it. */
+export const perform = Effect.fnUntraced(function*(
+  action: Action,
+  witness: Witness,
+  process: Process,
+  now: () => number
+) {
+  const queue = yield* TaskQueue
+  switch (action.do) {
+    case "enqueue": {
+      const submissions: Array<Submission.Submission> = []
+      for (const { id, ms, script, type, ...options } of action.tasks) {
+        const payload = { script, ms }
+        const submission = Submission.fromPayload(
+          types[type],
+          payload,
+          {
+            id,
+            key: options.key,
+            priority: options.priority,
+            delay: options.delayMs,
+            maxRetries: options.maxRetries
+          },
+          0
+        )
+        submissions.push(yield* submission)
+      }
+      const exit = yield* Effect.exit(Effect.retry(queue.submit(submissions, action.whenFull), untilTheStoreAnswers))
+      if (Exit.isFailure(exit)) return
+      const ids = exit.value.map(({ id }) => id)
+      witness.saw({ _tag: "Answered", at: now(), process: process.name, call: { do: "enqueue", ids } })
+      if (action.awaits) {
+        yield* Effect.forEach(
+          exit.value.map(({ id }, index) => ({ id, type: action.tasks[index]!.type })),
+          ({ id, type }) => awaitResult(id, types[type], witness, process, now),
+          { concurrency: "unbounded", discard: true }
+        )
+      }
+      return
+    }
+    case "await":
+      return yield* awaitResult(action.id, types.work, witness, process, now)
+    case "cancel":
+      return yield* Effect.ignore(Effect.retry(queue.cancel(action.id), untilTheStoreAnswers))
+    case "retry":
+      return yield* Effect.ignore(Effect.retry(queue.retry(action.id), untilTheStoreAnswers))
+    case "remove":
+      return yield* Effect.ignore(Effect.retry(queue.remove(action.id), untilTheStoreAnswers))
+    case "pause":
+      return yield* Effect.ignore(Effect.retry(queue.pause(action.queue), untilTheStoreAnswers))
+    case "resume":
+      return yield* Effect.ignore(Effect.retry(queue.resume(action.queue), untilTheStoreAnswers))
+    case "look":
+      yield* Effect.ignore(queue.list({ limit: 5 }))
+      return yield* Effect.ignore(queue.counts)
+  }
+})
+
+const awaitResult = Effect.fnUntraced(function*(
+  id: string,
+  definition: Task.Task<string, any, any, any>,
+  witness: Witness,
+  process: Process,
+  now: () => number
+) {
+  const handle = yield* definition.handle(id)
+  const exit = yield* Effect.exit(handle.result)
+  const outcome = Exit.isSuccess(exit) ? "completed" : tagOf(exit.cause)
+  const of = Exit.isSuccess(exit) ? JSON.stringify(exit.value) : undefined
+  witness.saw({ _tag: "Answered", at: now(), process: process.name, call: { do: "result", id, outcome, of } })
+})
+
+const tagOf = (cause: Cause.Cause<unknown>): string => {
+  const error = cause.reasons.find(Cause.isFailReason)?.error
+  return error === undefined ? "interrupted" : String((error as { readonly _tag?: string })._tag)
+}

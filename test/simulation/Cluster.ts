@@ -1,0 +1,263 @@
+/**
+ * The cluster of one run: a store on a machine of its own, and instances of the real engine that reach it through a
+ * faulty network, each a process that may die, stand still, be deployed, and come back.
+ */
+import { Context, Effect, Exit, Fiber, Layer, Logger, References, Scope } from "effect"
+import * as Engine from "../../src/engine/Engine.ts"
+import { type TaskQueue } from "../../src/queue/TaskQueue.ts"
+import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
+import { Notifier } from "../../src/store/Notifier.ts"
+import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
+import { TaskStore } from "../../src/store/TaskStore.ts"
+import type { Machine, World } from "../../src/testing/Simulation.ts"
+import { type WorkerPool } from "../../src/worker/WorkerPool.ts"
+import * as Clients from "./Clients.ts"
+import { FaultyNetwork } from "./FaultyNetwork.ts"
+import { Ledger } from "./Ledger.ts"
+import type { Mutant } from "./Mutant.ts"
+import { type Fault, leaseMs, pollMs, type Scenario, timeoutMs } from "./Scenario.ts"
+import { handlers } from "./Tasks.ts"
+import { Witness } from "./Witness.ts"
+
+type Store = TaskStore["Service"]
+
+/** What an instance's process has once its engine has started. */
+export type EngineServices = TaskQueue | WorkerPool
+
+/** One process of an instance, from its start to its end. */
+export interface Process {
+  readonly instance: number
+  readonly name: string
+  readonly machine: Machine
+  readonly scope: Scope.Closeable
+  context: Context.Context<EngineServices> | undefined
+  /** Shuts down in order, or has done so. */
+  closing: boolean
+  closed: boolean
+  /** Calls of clients that have not returned. */
+  readonly calls: Set<string>
+}
+
+/** Builds the driver on the store's machine and keeps it until the scope closes. */
+const buildStore = Effect.fnUntraced(function*(server: Machine, scenario: Scenario, mutant: Mutant | undefined) {
+  const settings = {
+    capacity: scenario.capacity,
+    headStart: scenario.headStartMs,
+    maxCrashes: scenario.maxCrashes,
+    ...mutant?.settings
+  }
+  const driver = scenario.store === "memory"
+    ? MemoryStore.layer(settings)
+    : SqliteStore.layer({ ...settings, path: ":memory:" })
+  const scope = yield* Scope.make()
+  const built = server.run(Layer.buildWithScope(driver, scope), Context.empty())
+  yield* Effect.addFinalizer(() => Fiber.await(server.run(Scope.close(scope, Exit.void), Context.empty())))
+  return Context.get(yield* Effect.orDie(Fiber.join(built)), TaskStore)
+})
+
+/** All processes of all instances. */
+export class Cluster {
+  readonly witness: Witness
+  readonly ledger: Ledger
+  readonly processes: Array<Process> = []
+  readonly network: FaultyNetwork
+  /** The driver itself, with nothing between. */
+  readonly store: Store
+  private readonly scenario: Scenario
+  private readonly world: World
+  private readonly mutant: Mutant | undefined
+  private readonly inside: Store
+  private readonly attempts = new Map<string, number>()
+  private healed = false
+  private calls = 0
+
+  /** A cluster without instances. */
+  static readonly make = Effect.fnUntraced(function*(scenario: Scenario, world: World, mutant: Mutant | undefined) {
+    const server = world.machine("store")
+    return new Cluster(scenario, world, server, yield* buildStore(server, scenario, mutant), mutant)
+  })
+
+  private constructor(scenario: Scenario, world: World, server: Machine, store: Store, mutant: Mutant | undefined) {
+    this.scenario = scenario
+    this.world = world
+    this.mutant = mutant
+    this.store = store
+    this.inside = mutant?.store?.(store) ?? store
+    this.ledger = new Ledger(scenario)
+    this.witness = new Witness(world, server)
+    this.network = new FaultyNetwork(world, server, scenario.network)
+  }
+
+  /** The process of an instance, unless it is dead or closed. */
+  running(instance: number): Process | undefined {
+    return this.processes.findLast((process) =>
+      process.instance === instance && process.machine.isAlive && !process.closed
+    )
+  }
+
+  /** Starts an instance that does not run, or one more process of it. */
+  start(instance: number): Process {
+    const { scenario, witness, world } = this
+    const generation = this.processes.filter((process) => process.instance === instance).length
+    const name = `i${instance}.${generation}`
+    const options = scenario.instances[instance]!
+    const machine = world.machine(name, options)
+    const process: Process = {
+      instance,
+      name,
+      machine,
+      scope: Scope.makeUnsafe(),
+      context: undefined,
+      closing: false,
+      closed: false,
+      calls: new Set()
+    }
+    this.processes.push(process)
+    const remote = this.network.storeFor(machine, witness.atTheStore(this.inside, name, () => this.ledger.finished()))
+    const seen = witness.atTheProcess(remote, name)
+    const store = this.mutant?.engine?.(seen) ?? seen
+    const tasks = handlers({
+      witness,
+      process: name,
+      now: () => world.now,
+      attempts: this.attempts,
+      die: () => this.kill(process, 700)
+    })
+    const engine = Engine.layer(tasks, {
+      worker: {
+        concurrency: options.concurrency,
+        lease: leaseMs,
+        pollInterval: pollMs,
+        timeout: timeoutMs,
+        instance: name
+      },
+      queue: { pollInterval: pollMs },
+      retention: {
+        keepFinished: scenario.keepFinishedMs,
+        keepFailed: scenario.keepFailedMs,
+        maxFinished: scenario.maxFinished,
+        interval: "1500 millis"
+      },
+      shutdown: "4 seconds"
+    }).pipe(Layer.provide(Layer.mergeAll(
+      Layer.succeed(TaskStore, store),
+      Layer.succeed(
+        Notifier,
+        this.mutant?.notifier?.(this.network.notifierFor(machine)) ??
+          this.network.notifierFor(machine)
+      )
+    )))
+    this.event(process, "started")
+    machine.run(
+      Layer.buildWithMemoMap(engine, Layer.makeMemoMapUnsafe(), process.scope).pipe(
+        Effect.map((context) => {
+          process.context = context
+          this.event(process, "ready")
+        })
+      ),
+      logsTo(world, name)
+    )
+    return process
+  }
+
+  /** Ends a process between two of its operations; another takes its place after a while. */
+  kill(process: Process, backAfterMs: number): void {
+    if (!process.machine.isAlive || process.closed) return
+    process.machine.kill()
+    this.event(process, "died")
+    this.restart(process.instance, backAfterMs)
+  }
+
+  private restart(instance: number, afterMs: number): void {
+    this.world.after(afterMs, () => this.running(instance) ?? this.start(instance))
+  }
+
+  /** Shuts a process down in order. */
+  close(process: Process, then: () => void = () => {}): void {
+    if (!process.machine.isAlive || process.closing) return
+    process.closing = true
+    this.event(process, "closing")
+    process.machine.run(Scope.close(process.scope, Exit.void), Context.empty()).addObserver(() => {
+      process.closed = true
+      this.event(process, "closed")
+      then()
+    })
+  }
+
+  /** Makes something go wrong now. */
+  inflict(fault: Fault): void {
+    const { network, world } = this
+    if (fault.do === "outage") return network.outage(fault.duration)
+    const process = this.running(fault.instance)
+    if (process === undefined) return
+    const { machine } = process
+    switch (fault.do) {
+      case "crash":
+        machine.interject(fault.turns, () => this.healed || this.kill(process, fault.backAfter))
+        break
+      case "deploy":
+        this.close(process, () => this.restart(fault.instance, fault.backAfter))
+        break
+      case "freeze":
+        machine.interject(fault.turns, () => {
+          if (this.healed) return
+          machine.freeze()
+          this.event(process, "froze")
+          world.after(fault.duration, () => this.thaw(process))
+        })
+        break
+      case "clock":
+        machine.stepClock(fault.byMs)
+        break
+      case "cut":
+        network.cut(machine, fault.duration)
+    }
+  }
+
+  /** Makes everything work again, for good. */
+  heal(): void {
+    this.healed = true
+    this.network.heal(this.scenario.silent)
+    for (const process of this.processes) this.thaw(process)
+    for (let instance = 0; instance < this.scenario.instances.length; instance++) {
+      if (this.running(instance) === undefined) this.start(instance)
+    }
+    this.witness.saw({ _tag: "Healed", at: this.world.now })
+  }
+
+  /** Runs a client's call on an instance that is up; it is lost when none is. */
+  call(instance: number, action: Clients.Action): void {
+    const process = [0, 1, 2]
+      .map((offset) => this.running((instance + offset) % this.scenario.instances.length))
+      .find((process) => process?.context !== undefined && !process.closing)
+    if (process?.context === undefined) return
+    const name = `call ${++this.calls}: ${action.do} ${"id" in action ? action.id : ""}`
+    process.calls.add(name)
+    process.machine.run(Clients.perform(action, this.witness, process, () => this.world.now), process.context)
+      .addObserver(() => process.calls.delete(name))
+  }
+
+  private thaw(process: Process): void {
+    if (!process.machine.isFrozen) return
+    process.machine.thaw()
+    this.event(process, "thawed")
+  }
+
+  private event(
+    process: Process,
+    what: "started" | "ready" | "closing" | "closed" | "died" | "froze" | "thawed"
+  ): void {
+    this.witness.saw({ _tag: "Process", at: this.world.now, process: process.name, what })
+  }
+}
+
+/** What the engine logs is part of the trace. */
+const logsTo = (world: World, process: string) =>
+  Context.make(
+    References.CurrentLoggers,
+    new Set([
+      Logger.make<unknown, void>(({ logLevel, message }) =>
+        world.log(`${process} logs ${logLevel}: ${[message].flat().map(String).join(" ").slice(0, 200)}`)
+      )
+    ])
+  )

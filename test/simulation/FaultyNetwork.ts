@@ -1,0 +1,155 @@
+/**
+ * What lies between an instance and the store. Each call is a message that takes its time, may get lost on the way
+ * there or back, may arrive twice, and is applied on the store's machine whatever has become of the caller meanwhile.
+ */
+import { Context, Effect, Exit, Scheduler } from "effect"
+import { StoreError } from "../../src/domain/Errors.ts"
+import type { Notifier, Signal } from "../../src/store/Notifier.ts"
+import type { TaskStore } from "../../src/store/TaskStore.ts"
+import type { Machine, SeededRandom, World } from "../../src/testing/Simulation.ts"
+import type { Network } from "./Scenario.ts"
+
+type Store = TaskStore["Service"]
+
+/** What the network does once everything works. */
+const calm = { latencyMs: 2, lostRequest: 0, lostReply: 0, duplicated: 0, late: 0 } as const
+
+/** The network of one simulated cluster. */
+export class FaultyNetwork {
+  private readonly world: World
+  private readonly server: Machine
+  private readonly random: SeededRandom
+  private network: Network
+  private outages = 0
+  private readonly cuts = new Map<Machine, number>()
+  private readonly listeners = new Map<(signal: Signal) => void, Machine>()
+
+  constructor(world: World, server: Machine, network: Network) {
+    this.world = world
+    this.server = server
+    this.network = network
+    this.random = world.random("network")
+  }
+
+  /** Nothing goes wrong from now on, except that hints may stay lost. */
+  heal(silent: boolean): void {
+    this.network = { ...this.network, ...calm, lostHint: silent ? 1 : 0 }
+    this.outages = 0
+    this.cuts.clear()
+  }
+
+  /** Nobody reaches the store for a while; calls that are under way may still arrive. */
+  outage(durationMs: number): void {
+    this.outages++
+    this.world.after(durationMs, () => {
+      this.outages = Math.max(0, this.outages - 1)
+    })
+  }
+
+  /** One machine does not reach the store for a while. */
+  cut(machine: Machine, durationMs: number): void {
+    this.cuts.set(machine, this.world.now + durationMs)
+  }
+
+  /** The store as an instance reaches it. */
+  storeFor(machine: Machine, store: Store): Store {
+    const call = <A>(operation: string, effect: Effect.Effect<A, StoreError>): Effect.Effect<A, StoreError> =>
+      this.call(machine, operation, effect)
+    return {
+      enqueue: (groups) => call("enqueue", store.enqueue(groups)),
+      claim: (request) => call("claim", store.claim(request)),
+      extend: (leases, leaseForMs) => call("extend", store.extend(leases, leaseForMs)),
+      settle: (settlements) => call("settle", store.settle(settlements)),
+      note: (notes) => call("note", store.note(notes)),
+      rescue: (limit) => call("rescue", store.rescue(limit)),
+      cancel: (ids) => call("cancel", store.cancel(ids)),
+      retry: (ids) => call("retry", store.retry(ids)),
+      remove: (ids) => call("remove", store.remove(ids)),
+      pause: (queue, paused) => call("pause", store.pause(queue, paused)),
+      paused: call("paused", store.paused),
+      prune: (retention, limit) => call("prune", store.prune(retention, limit)),
+      get: (id) => call("get", store.get(id)),
+      results: (ids) => call("results", store.results(ids)),
+      list: (request) => call("list", store.list(request)),
+      counts: call("counts", store.counts)
+    }
+  }
+
+  /** Hints between all instances, each of which may get lost for any of them. */
+  notifierFor(machine: Machine): Notifier["Service"] {
+    return {
+      publish: (signal) =>
+        Effect.sync(() => {
+          for (const [listener, at] of this.listeners) {
+            if (!at.isAlive) this.listeners.delete(listener)
+            if (this.random.chance(this.network.lostHint)) continue
+            // In its own process a hint is a call.
+            if (at === machine) listener(signal)
+            else this.world.after(this.latency(), () => at.post(() => this.listeners.has(listener) && listener(signal)))
+          }
+        }),
+      listen: (listener) =>
+        Effect.asVoid(Effect.acquireRelease(
+          Effect.sync(() => this.listeners.set(listener, machine)),
+          () => Effect.sync(() => this.listeners.delete(listener))
+        ))
+    }
+  }
+
+  private call<A>(
+    machine: Machine,
+    operation: string,
+    effect: Effect.Effect<A, StoreError>
+  ): Effect.Effect<A, StoreError> {
+    const { network, random, world } = this
+    return Effect.callback<A, StoreError>((resume) => {
+      let waiting = true
+      let giveUp = () => {}
+      const answer = (exit: Exit.Exit<A, StoreError>) => {
+        if (!waiting) return
+        waiting = false
+        giveUp()
+        resume(exit)
+      }
+      const replyAfter = (millis: number, exit: Exit.Exit<A, StoreError>) =>
+        world.after(millis, () => machine.post(() => answer(exit)))
+      const failAfter = (millis: number, reason: string) =>
+        world.after(millis, () => machine.post(() => answer(Exit.fail(new StoreError({ operation, reason })))))
+      const deliver = (replies: boolean) => {
+        if (!this.reaches(machine)) return
+        const fiber = this.server.run(effect, onTheServer)
+        fiber.addObserver((exit) => {
+          if (replies && this.reaches(machine)) replyAfter(this.latency(), exit)
+        })
+      }
+      if (!this.reaches(machine)) {
+        failAfter(this.latency(), "it cannot be reached")
+        return
+      }
+      const lost = random.chance(network.lostRequest)
+      const replies = !random.chance(network.lostReply)
+      if (!lost) world.after(this.latency(), () => deliver(replies))
+      if (random.chance(network.duplicated)) {
+        world.after(this.latency() + random.pick([0, 1, 50, 1000, 5000]), () => deliver(false))
+      }
+      giveUp = failAfter(network.patienceMs, "it did not answer in time")
+      return Effect.sync(() => {
+        waiting = false
+        giveUp()
+      })
+    })
+  }
+
+  private reaches(machine: Machine): boolean {
+    return this.outages === 0 && (this.cuts.get(machine) ?? 0) <= this.world.now
+  }
+
+  private latency(): number {
+    const { late, latencyMs } = this.network
+    const usual = latencyMs === 0 ? 0 : this.random.int(latencyMs + 1)
+    return this.random.chance(late) ? usual + this.random.int(5000) : usual
+  }
+}
+
+/** The order in which the store's answers are seen is the order in which it applied the operations. */
+const onTheServer = Context.make(Scheduler.PreventSchedulerYield, true)

@@ -1,0 +1,172 @@
+/**
+ * What was seen of a run from outside the engine: every operation in the order in which the store applied it, every
+ * step of a handler, everything that clients were told, and everything that was done to the machines.
+ */
+import type { SettleAnswer, Settlement } from "../../src/domain/Settlement.ts"
+import type { NewTask } from "../../src/domain/TaskRecord.ts"
+import type {
+  CancelAnswer,
+  ClaimAnswer,
+  ClaimRequest,
+  EnqueueAnswer,
+  ExtendAnswer,
+  Lease,
+  Note,
+  RemoveAnswer,
+  Rescued,
+  Retention,
+  RetryAnswer
+} from "../../src/store/TaskStore.ts"
+import type { Behaviour } from "./Scenario.ts"
+
+/** An operation that changed the store, or could have, with what the store answered. */
+export type Operation =
+  | {
+    readonly op: "enqueue"
+    readonly groups: ReadonlyArray<ReadonlyArray<NewTask>>
+    readonly answers: ReadonlyArray<EnqueueAnswer>
+  }
+  | { readonly op: "claim"; readonly request: ClaimRequest; readonly answer: ClaimAnswer }
+  | {
+    readonly op: "extend"
+    readonly leases: ReadonlyArray<Lease>
+    readonly leaseForMs: number
+    readonly answers: ReadonlyArray<ExtendAnswer>
+  }
+  | {
+    readonly op: "settle"
+    readonly settlements: ReadonlyArray<Settlement>
+    readonly answers: ReadonlyArray<SettleAnswer>
+  }
+  | { readonly op: "note"; readonly notes: ReadonlyArray<Note> }
+  | { readonly op: "rescue"; readonly limit: number; readonly rescued: ReadonlyArray<Rescued> }
+  | { readonly op: "cancel"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<CancelAnswer> }
+  | { readonly op: "retry"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RetryAnswer> }
+  | { readonly op: "remove"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RemoveAnswer> }
+  | { readonly op: "pause"; readonly queue: string; readonly paused: boolean }
+  /** `gone` are the tasks that it removed. */
+  | { readonly op: "prune"; readonly retention: Retention; readonly gone: ReadonlyArray<string> }
+
+/** An operation as it was applied. Every event bears the world's time in milliseconds. */
+export type Stored = Operation & {
+  readonly _tag: "Stored"
+  readonly at: number
+  /** The store's clock, in milliseconds since the epoch. */
+  readonly now: number
+  /** The process that sent it, such as `i1.0`: instance 1, started for the first time. */
+  readonly from: string
+}
+
+/** How an attempt left its handler. */
+export type Ending = "succeeded" | "failed" | "died" | "snoozed" | "interrupted"
+
+/** Everything that can be seen. */
+export type Event =
+  | Stored
+  /** The answer to a claim or a heartbeat has reached a process that waits for it. */
+  | {
+    readonly _tag: "Told"
+    readonly at: number
+    readonly process: string
+    readonly leases: ReadonlyArray<Lease>
+    readonly news: "claimed" | "lost" | "cancel"
+  }
+  /** A process has sent a claim for so many tasks. */
+  | { readonly _tag: "Asked"; readonly at: number; readonly process: string; readonly limit: number }
+  | {
+    readonly _tag: "Began"
+    readonly at: number
+    readonly process: string
+    readonly id: string
+    readonly claim: number
+    readonly behaviour: Behaviour
+  }
+  | {
+    readonly _tag: "Ended"
+    readonly at: number
+    readonly process: string
+    readonly id: string
+    readonly claim: number
+    readonly how: Ending
+    readonly result: string | undefined
+  }
+  /** A client's call has returned. */
+  | { readonly _tag: "Answered"; readonly at: number; readonly process: string; readonly call: Call }
+  | {
+    readonly _tag: "Process"
+    readonly at: number
+    readonly process: string
+    readonly what: "started" | "ready" | "closing" | "closed" | "died" | "froze" | "thawed"
+  }
+  /** From here on everything works. */
+  | { readonly _tag: "Healed"; readonly at: number }
+
+/** What a client was told. */
+export type Call =
+  | { readonly do: "enqueue"; readonly ids: ReadonlyArray<string> }
+  | { readonly do: "result"; readonly id: string; readonly outcome: string; readonly of: string | undefined }
+
+/** A line for people. */
+export const describe = (event: Event): string => {
+  switch (event._tag) {
+    case "Stored":
+      return `${event.from} ${describeOperation(event)}`
+    case "Told":
+      return `${event.process} is told: ${event.news} ${event.leases.map(name).join(" ")}`
+    case "Asked":
+      return `${event.process} asks for ${event.limit}`
+    case "Began":
+      return `${event.process} begins ${name(event)} ${event.behaviour}`
+    case "Ended":
+      return `${event.process} ends ${name(event)} ${event.how}`
+    case "Answered":
+      return `${event.process} answers ${JSON.stringify(event.call)}`
+    case "Process":
+      return `${event.process} ${event.what}`
+    case "Healed":
+      return "everything works again"
+  }
+}
+
+const name = ({ claim, id }: Lease): string => `${id}#${claim}`
+
+const describeOperation = (operation: Operation): string => {
+  switch (operation.op) {
+    case "enqueue":
+      return operation.groups.map((group, index) => {
+        const answer = operation.answers[index]!
+        return `enqueue ${group.map(({ id }) => id).join(" ")} → ${
+          answer._tag === "Accepted"
+            ? answer.tasks.map(({ duplicate, id }) => duplicate ? `(${id})` : id).join(" ")
+            : answer._tag
+        }`
+      }).join("; ")
+    case "claim": {
+      const { answer, request } = operation
+      return `claim ${request.limit} (${request.nonce % 10_000}) → ${answer.tasks.map(name).join(" ")}`
+    }
+    case "extend":
+      return `extend → ${
+        operation.leases.map((lease, index) => `${name(lease)} ${operation.answers[index]}`).join(" ")
+      }`
+    case "settle":
+      return `settle ${
+        operation.settlements.map((settlement, index) =>
+          `${settlement._tag} ${name(settlement)} → ${operation.answers[index]}`
+        ).join("; ")
+      }`
+    case "note":
+      return `note ${operation.notes.map((note) => `${name(note)} ${note.progress}`).join(" ")}`
+    case "rescue":
+      return `rescue → ${operation.rescued.map(({ id, state }) => `${id} ${state}`).join(" ")}`
+    case "cancel":
+    case "remove":
+      return `${operation.op} ${operation.ids.map((id, index) => `${id} → ${operation.answers[index]}`).join(" ")}`
+    case "retry":
+      return `retry ${operation.ids.map((id, index) => `${id} → ${operation.answers[index]!._tag}`).join(" ")}`
+    case "pause":
+      return `${operation.paused ? "pause" : "resume"} ${operation.queue}`
+    case "prune":
+      return `prune → ${operation.gone.join(" ")}`
+  }
+}

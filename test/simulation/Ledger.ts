@@ -1,0 +1,345 @@
+/**
+ * What is known of every task from the operations alone: what was asked and what the store answered, in the order in
+ * which it applied them. It shares no code with the engine's decisions and is what the invariants compare with.
+ */
+import type { NewTask } from "../../src/domain/TaskRecord.ts"
+import type { TaskState } from "../../src/domain/TaskState.ts"
+import type { ClaimRequest } from "../../src/store/TaskStore.ts"
+import type { Ending, Event, Stored } from "./History.ts"
+import type { Behaviour } from "./Scenario.ts"
+
+/** A task as it has to be. */
+export interface Known {
+  readonly task: NewTask
+  /** In the order of their creation. */
+  readonly seq: number
+  state: TaskState
+  dueAt: number
+  /** When it finished. */
+  finishedAt: number
+  claim: number
+  leaseUntil: number
+  claims: number
+  failures: number
+  crashes: number
+  cancelRequested: boolean
+  /** The claim whose settlement was applied last. */
+  settledClaim: number
+  /** JSON text of the last completion. */
+  result: string | null
+  /** How often it finished in each way: an operator may bring it back. */
+  readonly ends: { completed: number; failed: number; cancelled: number }
+}
+
+/** What became of one claim. Times are the world's. */
+export interface Attempt {
+  readonly id: string
+  readonly claim: number
+  readonly process: string
+  /** When its process learned of it. */
+  toldAt: number | undefined
+  began: { readonly at: number; readonly behaviour: Behaviour } | undefined
+  ended: { readonly at: number; readonly how: Ending; readonly result: string | undefined } | undefined
+  /** Somebody cancelled the task while it ran. */
+  cancelRequested: boolean
+}
+
+/** What is known of a process. */
+export interface KnownProcess {
+  state: "starting" | "ready" | "closing" | "closed" | "died"
+  frozen: boolean
+  /** When it last went on after it stood still. */
+  thawedAt: number
+  /** Attempts that run now. */
+  readonly running: Set<Attempt>
+  /** How many tasks it asked for last. */
+  lastLimit: number | undefined
+  closingAt: number
+}
+
+/** The settings that matter for what is to be expected. */
+export interface Rules {
+  readonly capacity: number
+  readonly maxCrashes: number
+  readonly headStartMs: number
+}
+
+/** All tasks of a store, as they have to be. */
+export class Ledger {
+  readonly rules: Rules
+  readonly tasks = new Map<string, Known>()
+  readonly paused = new Set<string>()
+  readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0 }
+  readonly attempts = new Map<number, Attempt>()
+  readonly processes = new Map<string, KnownProcess>()
+  lastClaim = 0
+  unfinished = 0
+  /** When everything began to work. */
+  healedAt = Infinity
+  private readonly lastClaims = new Map<string, { readonly nonce: number; readonly claims: ReadonlyArray<number> }>()
+  private seq = 0
+
+  constructor(rules: Rules) {
+    this.rules = rules
+  }
+
+  /** The task that bears a key. */
+  ownerOf(type: string, key: string): Known | undefined {
+    for (const known of this.tasks.values()) if (known.task.type === type && known.task.key === key) return known
+    return undefined
+  }
+
+  /** The ids of the tasks that have finished. */
+  finished(): ReadonlyArray<string> {
+    return [...this.tasks.values()].filter(isFinished).map(({ task }) => task.id)
+  }
+
+  /** Those of these lanes that wait and are due, in the order in which they have to be claimed. */
+  due(queues: ReadonlyArray<string>, types: ReadonlyArray<string>, now: number): Array<Known> {
+    const rank = ({ dueAt, task }: Known) => dueAt - task.priority * this.rules.headStartMs
+    return [...this.tasks.values()]
+      .filter(({ dueAt, state, task }) =>
+        (state === "pending" || state === "scheduled") && dueAt <= now && !this.paused.has(task.queue) &&
+        queues.includes(task.queue) && types.includes(task.type)
+      )
+      .sort((a, b) => rank(a) - rank(b) || a.seq - b.seq)
+  }
+
+  /** The claims that a worker's last claim gave, if this is a repetition of it. */
+  repeated(request: ClaimRequest): ReadonlyArray<number> | undefined {
+    const last = this.lastClaims.get(request.worker)
+    return last?.nonce === request.nonce ? last.claims : undefined
+  }
+
+  /** The task that this claim runs, as far as it is the current one. */
+  held(claim: number): Known | undefined {
+    const known = this.tasks.get(this.attempts.get(claim)?.id ?? "")
+    return known?.claim === claim && known.state === "running" ? known : undefined
+  }
+
+  /** Takes an event into account. */
+  apply(event: Event): void {
+    switch (event._tag) {
+      case "Stored":
+        return this.applyOperation(event)
+      case "Told":
+        if (event.news === "claimed") {
+          for (const { claim } of event.leases) {
+            const attempt = this.attempts.get(claim)
+            if (attempt !== undefined) attempt.toldAt ??= event.at
+          }
+        }
+        return
+      case "Asked":
+        this.processes.get(event.process)!.lastLimit = event.limit
+        return
+      case "Began": {
+        const attempt = this.attempts.get(event.claim)
+        if (attempt === undefined) return
+        attempt.began = { at: event.at, behaviour: event.behaviour }
+        this.processes.get(event.process)?.running.add(attempt)
+        return
+      }
+      case "Ended": {
+        const attempt = this.attempts.get(event.claim)
+        if (attempt === undefined) return
+        attempt.ended = { at: event.at, how: event.how, result: event.result }
+        this.processes.get(event.process)?.running.delete(attempt)
+        return
+      }
+      case "Process":
+        return this.applyProcess(event.process, event.what, event.at)
+      case "Healed":
+        this.healedAt = event.at
+    }
+  }
+
+  private applyProcess(name: string, what: Extract<Event, { _tag: "Process" }>["what"], at: number): void {
+    if (what === "started") {
+      this.processes.set(name, {
+        state: "starting",
+        frozen: false,
+        thawedAt: 0,
+        running: new Set(),
+        lastLimit: undefined,
+        closingAt: Infinity
+      })
+      return
+    }
+    const process = this.processes.get(name)!
+    if (what === "froze") process.frozen = true
+    else if (what === "thawed") {
+      process.frozen = false
+      process.thawedAt = at
+    } else if (what !== "ready" || process.state === "starting") {
+      process.state = what
+      if (what === "closing") process.closingAt = at
+    }
+  }
+
+  private applyOperation(event: Stored): void {
+    const { now } = event
+    switch (event.op) {
+      case "enqueue":
+        for (const [index, group] of event.groups.entries()) {
+          const answer = event.answers[index]!
+          if (answer._tag !== "Accepted") continue
+          for (const [place, task] of group.entries()) if (!answer.tasks[place]!.duplicate) this.create(task, now)
+        }
+        break
+      case "claim":
+        for (const known of this.tasks.values()) {
+          if (known.state === "scheduled" && known.dueAt <= now) known.state = "pending"
+        }
+        this.applyClaim(event)
+        break
+      case "extend":
+        for (const [index, { claim, id }] of event.leases.entries()) {
+          const known = this.tasks.get(id)
+          if (event.answers[index] !== "lost" && known?.claim === claim) known.leaseUntil = now + event.leaseForMs
+        }
+        break
+      case "settle":
+        for (const [index, settlement] of event.settlements.entries()) {
+          const known = this.tasks.get(settlement.id)
+          if (event.answers[index] !== "applied" || known === undefined) continue
+          known.settledClaim = settlement.claim
+          switch (settlement._tag) {
+            case "Complete":
+              known.result = settlement.result
+              this.finish(known, "completed", now)
+              break
+            case "Fail":
+              known.failures++
+              this.finish(known, "failed", now)
+              break
+            case "Cancel":
+              this.finish(known, "cancelled", now)
+              break
+            case "Retry":
+              known.failures++
+              if (!known.cancelRequested) this.totals.retried++
+              this.again(known, now + settlement.delayMs, now)
+              break
+            case "Snooze":
+              this.again(known, now + settlement.delayMs, now)
+              break
+            case "Release":
+              this.again(known, known.dueAt, now)
+          }
+        }
+        break
+      case "rescue":
+        for (const { id } of event.rescued) {
+          const known = this.tasks.get(id)
+          if (known === undefined) continue
+          this.totals.crashed++
+          if (!known.cancelRequested) known.crashes++
+          if (!known.cancelRequested && known.crashes > this.rules.maxCrashes) this.finish(known, "failed", now)
+          else this.again(known, now + crashDelay(known.crashes), now)
+        }
+        break
+      case "cancel":
+        for (const [index, id] of event.ids.entries()) {
+          const known = this.tasks.get(id)
+          if (known === undefined) continue
+          if (event.answers[index] === "cancelled") this.finish(known, "cancelled", now)
+          else if (event.answers[index] === "requested") {
+            known.cancelRequested = true
+            this.attempts.get(known.claim)!.cancelRequested = true
+          }
+        }
+        break
+      case "retry":
+        for (const [index, id] of event.ids.entries()) {
+          const known = this.tasks.get(id)
+          if (known === undefined || event.answers[index]!._tag !== "retried") continue
+          known.state = "pending"
+          known.dueAt = now
+          known.failures = 0
+          known.crashes = 0
+          known.cancelRequested = false
+          this.unfinished++
+        }
+        break
+      case "remove":
+        for (const [index, id] of event.ids.entries()) if (event.answers[index] === "removed") this.tasks.delete(id)
+        break
+      case "prune":
+        for (const id of event.gone) this.tasks.delete(id)
+        break
+      case "pause":
+        if (event.paused) this.paused.add(event.queue)
+        else this.paused.delete(event.queue)
+    }
+  }
+
+  private applyClaim({ answer, from, now, request }: Stored & { readonly op: "claim" }): void {
+    for (const { claim, id } of answer.tasks) {
+      const known = this.tasks.get(id)
+      // A repeated claim gives what is held already.
+      if (known === undefined || known.claim === claim) continue
+      known.state = "running"
+      known.claim = claim
+      known.claims++
+      known.leaseUntil = now + request.leaseForMs
+      this.attempts.set(claim, {
+        id,
+        claim,
+        process: from,
+        toldAt: undefined,
+        began: undefined,
+        ended: undefined,
+        cancelRequested: false
+      })
+      this.lastClaim = Math.max(this.lastClaim, claim)
+    }
+    if (answer.tasks.length > 0 && this.repeated(request) === undefined) {
+      this.lastClaims.set(request.worker, { nonce: request.nonce, claims: answer.tasks.map(({ claim }) => claim) })
+    }
+  }
+
+  private create(task: NewTask, now: number): void {
+    const dueAt = task.runAt ?? now + task.delayMs
+    this.tasks.set(task.id, {
+      task,
+      seq: this.seq++,
+      state: dueAt > now ? "scheduled" : "pending",
+      dueAt,
+      finishedAt: 0,
+      claim: 0,
+      leaseUntil: 0,
+      claims: 0,
+      failures: 0,
+      crashes: 0,
+      cancelRequested: false,
+      settledClaim: 0,
+      result: null,
+      ends: { completed: 0, failed: 0, cancelled: 0 }
+    })
+    this.unfinished++
+    this.totals.created++
+  }
+
+  private finish(known: Known, state: "completed" | "failed" | "cancelled", now: number): void {
+    known.state = state
+    known.finishedAt = now
+    known.ends[state]++
+    this.unfinished--
+    this.totals[state]++
+  }
+
+  /** It runs again, unless somebody asked for its end. */
+  private again(known: Known, dueAt: number, now: number): void {
+    if (known.cancelRequested) return this.finish(known, "cancelled", now)
+    known.dueAt = dueAt
+    known.state = dueAt > now ? "scheduled" : "pending"
+  }
+}
+
+/** Whether a task has come to an end. */
+export const isFinished = ({ state }: { readonly state: TaskState }): boolean =>
+  state === "completed" || state === "failed" || state === "cancelled"
+
+/** None after the first crash, then a second, doubling up to a minute. */
+const crashDelay = (crashes: number): number => crashes <= 1 ? 0 : Math.min(60_000, 1000 * 2 ** (crashes - 2))

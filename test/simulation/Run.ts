@@ -1,0 +1,167 @@
+/** One run: a cluster, a scenario, and the invariants. */
+import { Context, Effect } from "effect"
+import * as Simulation from "../../src/testing/Simulation.ts"
+import { WorkerPool } from "../../src/worker/WorkerPool.ts"
+import { Cluster } from "./Cluster.ts"
+import { boundMs, type Final, invariants } from "./invariants.ts"
+import { isFinished } from "./Ledger.ts"
+import type { Mutant } from "./Mutant.ts"
+import { type Action, calmAt, type Scenario, type Step } from "./Scenario.ts"
+
+/** An invariant that did not hold. */
+export interface Violation {
+  readonly invariant: string
+  readonly at: number
+  readonly how: string
+}
+
+/** What came of a run. */
+export interface Verdict {
+  readonly seed: number
+  /** Empty when all is well. */
+  readonly violations: ReadonlyArray<Violation>
+  readonly digest: string
+  readonly trace: ReadonlyArray<string>
+  readonly simulatedMs: number
+  readonly steps: number
+}
+
+/** Violations after which a run has told enough. */
+const enough = 5
+
+/** Runs a scenario to its end. */
+export const run = (scenario: Scenario, mutant?: Mutant): Verdict => {
+  const violations: Array<Violation> = []
+  const repair = mutant?.patch?.()
+  try {
+    const result = Simulation.run(play(scenario, mutant, violations), {
+      seed: scenario.seed,
+      maxDuration: scenario.healsAt + boundMs + 60_000,
+      maxSteps: 3_000_000
+    })
+    const { outcome } = result
+    if (outcome._tag !== "Succeeded") {
+      const how = outcome._tag === "Failed" ? String(outcome.cause) : outcome._tag
+      violations.push({ invariant: "runs", at: result.simulatedMs, how })
+    } else if (result.fibersLeft + result.timersLeft > 0) {
+      const how = `${result.fibersLeft} fibers and ${result.timersLeft} timers of the simulation itself are left`
+      violations.push({ invariant: "runs", at: result.simulatedMs, how })
+    }
+    return {
+      seed: scenario.seed,
+      violations: violations.slice(0, enough),
+      digest: result.digest,
+      trace: result.trace,
+      simulatedMs: result.simulatedMs,
+      steps: result.steps
+    }
+  } finally {
+    repair?.()
+  }
+}
+
+const play = Effect.fnUntraced(function*(
+  scenario: Scenario,
+  mutant: Mutant | undefined,
+  violations: Array<Violation>
+) {
+  const { world } = yield* Simulation.Simulation
+  const cluster = yield* Cluster.make(scenario, world, mutant)
+  const { ledger, witness } = cluster
+  const watches = invariants.map(({ name, watch }) => ({
+    ...watch(ledger, scenario),
+    violated: (how: string) => {
+      violations.push({ invariant: name, at: world.now, how })
+      world.log(`VIOLATED ${name}: ${how}`)
+    }
+  }))
+  witness.onEvent((event) => {
+    for (const { on, violated } of watches) on?.(event, violated)
+    ledger.apply(event)
+  })
+
+  const { healsAt } = scenario
+  for (let instance = 0; instance < scenario.instances.length; instance++) cluster.start(instance)
+  for (const fault of scenario.faults) world.after(fault.at, () => cluster.inflict(fault))
+  for (const { action, at, instance } of scenario.steps) world.after(at, () => cluster.call(instance, action))
+  world.after(healsAt, () => cluster.heal())
+  for (const { action, at, instance } of afterwards(calmAt(scenario))) {
+    world.after(at, () => cluster.call(instance, action))
+  }
+
+  const doubts = () => doubtsOf(cluster)
+  const deadline = healsAt + boundMs
+  while (
+    world.now < deadline && violations.length < enough && (world.now < calmAt(scenario) + 1200 || doubts().length > 0)
+  ) {
+    yield* Effect.sleep(250)
+    // An operator sees to it that nothing stays paused: a late message may have done it once more.
+    if (world.now > calmAt(scenario)) { for (const queue of ledger.paused) cluster.call(0, { do: "resume", queue }) }
+  }
+  const unfinished = doubts()
+  // Long enough for each idle process to ask for work once more.
+  yield* Effect.sleep(1500)
+
+  const final = yield* examine(cluster, unfinished)
+  for (const { atEnd, violated } of watches) atEnd?.(final, violated)
+})
+
+/** What is done in calm: tasks that hang are cancelled. */
+const afterwards = (calm: number): ReadonlyArray<Step> => {
+  const hanging = (id: string): Action => ({
+    do: "enqueue",
+    tasks: [{
+      id,
+      type: "work",
+      script: ["hang", "ok"],
+      ms: 0,
+      key: undefined,
+      priority: 9,
+      delayMs: 0,
+      maxRetries: 3
+    }],
+    whenFull: "wait",
+    awaits: true
+  })
+  return [
+    { at: calm + 100, instance: 0, action: hanging("calm0") },
+    { at: calm + 100, instance: 1, action: hanging("calm1") },
+    { at: calm + 800, instance: 1, action: { do: "cancel", id: "calm0" } },
+    { at: calm + 900, instance: 2, action: { do: "cancel", id: "calm1" } }
+  ]
+}
+
+/** What is not yet as it has to be in the end. */
+const doubtsOf = ({ ledger, processes }: Cluster): ReadonlyArray<string> => [
+  ...[...ledger.tasks.values()].filter((known) => !isFinished(known)).map(({ state, task }) =>
+    `${task.id} is ${state}`
+  ),
+  ...processes.filter(({ closed, machine }) => machine.isAlive && !closed).flatMap(({ calls, context, name }) => [
+    ...(context === undefined ? [`${name} has not started`] : []),
+    ...[...ledger.processes.get(name)!.running].map(({ claim, id }) => `${name} still runs ${id}#${claim}`),
+    ...[...calls].map((call) => `${name} has not answered ${call}`)
+  ])
+]
+
+/** Shuts everything down and looks at what is left. */
+const examine = Effect.fnUntraced(function*(
+  cluster: Cluster,
+  unfinished: ReadonlyArray<string>
+): Effect.fn.Return<Final> {
+  const last = cluster.processes.filter(({ closed, machine }) => machine.isAlive && !closed)
+  for (const process of last) cluster.close(process)
+  for (let turn = 0; turn < 100 && !last.every(({ closed }) => closed); turn++) yield* Effect.sleep(100)
+  const left: Array<Final["left"][number]> = []
+  for (const { context, machine, name } of last) {
+    const pool = context === undefined ? undefined : Context.get(context, WorkerPool)
+    left.push({
+      process: name,
+      fibers: machine.fibers,
+      timers: machine.timers,
+      active: pool === undefined ? 0 : yield* pool.active
+    })
+  }
+  const records = yield* Effect.orDie(cluster.store.list({ limit: 100_000 }))
+  const counts = yield* Effect.orDie(cluster.store.counts)
+  return { records, counts, unfinished, left }
+})

@@ -1,0 +1,295 @@
+/**
+ * What happens in one run, as plain data drawn from the seed before it begins: the cluster, what goes wrong when, and
+ * what clients and operators do when. Leaving out faults and steps gives a smaller scenario of the same seed.
+ */
+import { SeededRandom } from "../../src/testing/Simulation.ts"
+
+/** What an attempt does. The number of the attempt picks the word of the task's script; the last word stays. */
+export const behaviours = [
+  "ok",
+  "progress",
+  "fail",
+  "fatal",
+  "die",
+  "hang",
+  "resist",
+  "snooze",
+  "spawn",
+  "kill"
+] as const
+
+/** See {@link behaviours}. */
+export type Behaviour = (typeof behaviours)[number]
+
+/** A task as a client submits it. */
+export interface Submission {
+  readonly id: string
+  readonly type: "work" | "mail"
+  readonly script: ReadonlyArray<Behaviour>
+  /** How long an attempt works, in milliseconds. */
+  readonly ms: number
+  readonly key: string | undefined
+  readonly priority: number
+  readonly delayMs: number
+  readonly maxRetries: number
+}
+
+/** What a client or an operator does through one instance. */
+export type Action =
+  | {
+    readonly do: "enqueue"
+    readonly tasks: ReadonlyArray<Submission>
+    readonly whenFull: "fail" | "wait"
+    /** Waits for the results. */
+    readonly awaits: boolean
+  }
+  | { readonly do: "cancel" | "retry" | "remove" | "await"; readonly id: string }
+  | { readonly do: "pause" | "resume"; readonly queue: string }
+  | { readonly do: "look" }
+
+/** An {@link Action} at its time. */
+export interface Step {
+  readonly at: number
+  readonly instance: number
+  readonly action: Action
+}
+
+/** Something that goes wrong at a time. Times and durations are milliseconds of the world. */
+export type Fault =
+  /** Dies with everything it was about to do; comes back after a while. `turns` says how deep in its work it is. */
+  | {
+    readonly do: "crash"
+    readonly at: number
+    readonly instance: number
+    readonly turns: number
+    readonly backAfter: number
+  }
+  /** Is shut down in order and started again, as a deploy does. */
+  | { readonly do: "deploy"; readonly at: number; readonly instance: number; readonly backAfter: number }
+  | {
+    readonly do: "freeze"
+    readonly at: number
+    readonly instance: number
+    readonly turns: number
+    readonly duration: number
+  }
+  | { readonly do: "clock"; readonly at: number; readonly instance: number; readonly byMs: number }
+  /** One instance cannot reach the store. */
+  | { readonly do: "cut"; readonly at: number; readonly instance: number; readonly duration: number }
+  /** Nobody can reach the store. */
+  | { readonly do: "outage"; readonly at: number; readonly duration: number }
+
+/** What the network does to messages while faults last, as probabilities. */
+export interface Network {
+  /** The longest usual latency of a message. */
+  readonly latencyMs: number
+  readonly lostRequest: number
+  readonly lostReply: number
+  readonly duplicated: number
+  /** A message takes many times as long as usual. */
+  readonly late: number
+  readonly lostHint: number
+  /** How long a caller waits for an answer. */
+  readonly patienceMs: number
+}
+
+/** A process that runs the engine. */
+export interface InstanceOptions {
+  readonly concurrency: number
+  readonly offsetMs: number
+  readonly drift: number
+}
+
+/** Everything about one run that is not the order of its fibers. */
+export interface Scenario {
+  readonly seed: number
+  readonly store: "memory" | "sqlite"
+  readonly capacity: number
+  readonly maxCrashes: number
+  readonly headStartMs: number
+  readonly keepFinishedMs: number
+  readonly keepFailedMs: number
+  readonly maxFinished: number
+  readonly instances: ReadonlyArray<InstanceOptions>
+  readonly network: Network
+  /** When everything works again. */
+  readonly healsAt: number
+  readonly faults: ReadonlyArray<Fault>
+  readonly steps: ReadonlyArray<Step>
+  /** Whether hints stay lost after that, so that polling alone must do. */
+  readonly silent: boolean
+}
+
+/** How long a lease holds. Everything else is measured by it. */
+export const leaseMs = 3000
+
+/** How often an idle pool looks by itself. */
+export const pollMs = 500
+
+/** The time limit of an attempt. */
+export const timeoutMs = 2000
+
+/** When the last effects of what went wrong are over: every process has renewed its leases and nobody waits in vain. */
+export const calmAt = ({ healsAt, network }: Pick<Scenario, "healsAt" | "network">): number =>
+  healsAt + Math.max(leaseMs * 2 / 3 + 500, network.patienceMs + 100)
+
+/** Draws the scenario of a seed. */
+export const fromSeed = (seed: number): Scenario => {
+  const random = new SeededRandom(seed, "scenario")
+  const instances = Array.from({ length: 3 }, (): InstanceOptions => ({
+    concurrency: random.pick([1, 2, 4]),
+    offsetMs: random.pick([0, 0, -30_000, 45_000, 3_600_000]),
+    drift: random.pick([1, 1, 1, 0.98, 1.03])
+  }))
+  const healsAt = random.pick([4000, 8000, 12_000])
+  const faults = drawFaults(new SeededRandom(seed, "faults"), healsAt)
+  const level = random.pick([0, 0.02, 0.08])
+  return {
+    seed,
+    store: random.pick(["memory", "sqlite"]),
+    capacity: random.pick([6, 20, 1000]),
+    maxCrashes: random.pick([1, 2, 5]),
+    headStartMs: random.pick([1000, 300_000]),
+    keepFinishedMs: random.pick([2000, 86_400_000]),
+    keepFailedMs: random.pick([4000, 86_400_000]),
+    maxFinished: random.pick([3, 1000]),
+    instances,
+    network: {
+      latencyMs: random.pick([0, 5, 60]),
+      lostRequest: random.chance(0.7) ? level : 0,
+      lostReply: random.chance(0.7) ? level : 0,
+      duplicated: random.chance(0.7) ? level : 0,
+      late: random.pick([0, 0, 0.02]),
+      lostHint: random.pick([0, 0.1, 0.5, 1]),
+      patienceMs: random.pick([400, 400, 4000])
+    },
+    healsAt,
+    faults,
+    steps: drawSteps(new SeededRandom(seed, "steps"), healsAt),
+    silent: random.chance(0.3)
+  }
+}
+
+const drawFaults = (random: SeededRandom, healsAt: number): ReadonlyArray<Fault> => {
+  const count = random.pick([0, 1, 2, 4, 7])
+  const kinds = ["crash", "crash", "deploy", "freeze", "freeze", "clock", "cut", "outage"] as const
+  return Array.from({ length: count }, (): Fault => {
+    const at = random.int(healsAt)
+    const instance = random.int(3)
+    const duration = random.pick([200, 1500, 4000, 7000])
+    switch (random.pick(kinds)) {
+      case "crash":
+        return { do: "crash", at, instance, turns: random.between(1, 60), backAfter: random.pick([50, 1000, 5000]) }
+      case "deploy":
+        return { do: "deploy", at, instance, backAfter: random.pick([0, 1000]) }
+      case "freeze":
+        return { do: "freeze", at, instance, turns: random.between(1, 60), duration }
+      case "clock":
+        return { do: "clock", at, instance, byMs: random.pick([-60_000, -1000, 1000, 60_000]) }
+      case "cut":
+        return { do: "cut", at, instance, duration }
+      case "outage":
+        return { do: "outage", at, duration: Math.min(duration, 4000) }
+    }
+  }).sort((a, b) => a.at - b.at)
+}
+
+const queues = ["default", "mail"] as const
+
+const drawSteps = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> => {
+  const count = random.pick([4, 10, 20])
+  let nextId = 0
+  const ids: Array<string> = []
+  const submission = (bulk: boolean): Submission => {
+    const known = ids.length > 0 && random.chance(0.05)
+    const id = known ? random.pick(ids) : `t${nextId++}`
+    ids.push(id)
+    const type = random.pick(["work", "work", "mail"] as const)
+    return {
+      id,
+      type,
+      script: drawScript(random),
+      ms: random.pick(type === "mail" ? [0, 5, 100, 600] : [0, 5, 100, 600, 1500]),
+      // Tasks with few keys and equal payloads meet often; bulk ones take part as well.
+      key: random.chance(bulk ? 0.1 : 0.25) ? `k${random.int(3)}` : undefined,
+      priority: random.pick([0, 1, 1, 2, 3, 9]),
+      delayMs: random.pick([0, 0, 0, 300, 2000]),
+      maxRetries: random.pick([0, 1, 3, -1])
+    }
+  }
+  const action = (): Action => {
+    const id = ids.length === 0 ? "t0" : random.pick(ids)
+    switch (
+      random.pick([
+        "enqueue",
+        "enqueue",
+        "enqueue",
+        "enqueue",
+        "bulk",
+        "cancel",
+        "cancel",
+        "retry",
+        "remove",
+        "await",
+        "pause",
+        "resume",
+        "look"
+      ])
+    ) {
+      case "bulk":
+        return {
+          do: "enqueue",
+          tasks: Array.from({ length: random.between(2, 6) }, () => submission(true)),
+          whenFull: random.pick(["fail", "wait"]),
+          awaits: random.chance(0.3)
+        }
+      case "cancel":
+        return { do: "cancel", id }
+      case "retry":
+        return { do: "retry", id }
+      case "remove":
+        return { do: "remove", id }
+      case "await":
+        return { do: "await", id }
+      case "pause":
+        return { do: "pause", queue: random.pick(queues) }
+      case "resume":
+        return { do: "resume", queue: random.pick(queues) }
+      case "look":
+        return { do: "look" }
+      default:
+        return {
+          do: "enqueue",
+          tasks: [submission(false)],
+          whenFull: random.pick(["fail", "wait"]),
+          awaits: random.chance(0.5)
+        }
+    }
+  }
+  return Array.from({ length: count }, () => random.int(healsAt + 1000))
+    .sort((a, b) => a - b)
+    .map((at): Step => ({ at, instance: random.int(3), action: action() }))
+}
+
+const drawScript = (random: SeededRandom): ReadonlyArray<Behaviour> => {
+  const rough = Array.from(
+    { length: random.pick([0, 0, 1, 2, 4]) },
+    () =>
+      random.pick<Behaviour>([
+        "ok",
+        "progress",
+        "fail",
+        "fail",
+        "fail",
+        "fatal",
+        "die",
+        "hang",
+        "resist",
+        "snooze",
+        "spawn",
+        "kill"
+      ])
+  )
+  // It comes to an end: else nothing could be said about when everything has finished.
+  return [...rough, random.pick<Behaviour>(["ok", "ok", "ok", "progress", "spawn", "fatal"])]
+}

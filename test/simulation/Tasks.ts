@@ -1,0 +1,119 @@
+/** The task types of the simulated cluster, and handlers that do what a task's script says. */
+import { Cause, Effect, Exit, Layer, Schedule, Schema } from "effect"
+import * as Task from "../../src/Task.ts"
+import { Snoozed } from "../../src/worker/Attempt.ts"
+import { TaskContext } from "../../src/worker/TaskContext.ts"
+import type { Ending } from "./History.ts"
+import { type Behaviour, behaviours } from "./Scenario.ts"
+import type { Witness } from "./Witness.ts"
+
+/** Fails an attempt; it may be tried again. */
+class Broken extends Schema.TaggedError<Broken>()("Broken", { attempt: Schema.Int }) {}
+
+/** Fails a task for good. */
+class Hopeless extends Schema.TaggedError<Hopeless>()("Hopeless", {}) {}
+
+const payload = { script: Schema.Array(Schema.Literals(behaviours)), ms: Schema.Int }
+const error = Schema.Union([Broken, Hopeless])
+const retry = {
+  schedule: Schedule.exponential("100 millis"),
+  maxDelay: "1 second",
+  byTag: { Hopeless: false }
+} as const
+
+/** Which attempt of which task gave a result. */
+const success = Schema.Struct({ id: Schema.String, claim: Schema.Int })
+
+/** The types that clients enqueue; each has a queue of its own. */
+export const types = {
+  work: Task.make("work", { payload, success, error, retry }),
+  mail: Task.make("mail", { payload, success, error, retry, queue: "mail", timeout: "1 second" })
+} as const
+
+/** What attempts enqueue themselves. */
+const Child = Task.make("child", { payload: { parent: Schema.String }, success, priority: "high" })
+
+/** The handlers of one process. `attempts` counts those that have begun, by task. */
+export const handlers = (options: {
+  readonly witness: Witness
+  readonly process: string
+  readonly now: () => number
+  readonly attempts: Map<string, number>
+  /** Ends the process at once. */
+  readonly die: () => void
+}) => {
+  const { attempts, die, process, witness } = options
+
+  const observed = <A, E, R>(
+    script: ReadonlyArray<Behaviour>,
+    body: (behaviour: Behaviour, number: number) => Effect.Effect<A, E, R>
+  ) =>
+    Effect.flatMap(TaskContext, ({ claim, id }) =>
+      Effect.suspend(() => {
+        const number = attempts.get(id) ?? 0
+        attempts.set(id, number + 1)
+        const behaviour = script[Math.min(number, script.length - 1)]!
+        const seen = { process, id, claim }
+        witness.saw({ _tag: "Began", at: options.now(), ...seen, behaviour })
+        return Effect.onExit(body(behaviour, number), (exit) =>
+          Effect.sync(() => {
+            const result = Exit.isSuccess(exit) ? JSON.stringify(exit.value) : undefined
+            witness.saw({ _tag: "Ended", at: options.now(), ...seen, how: endingOf(exit), result })
+          }))
+      }))
+
+  const run = ({ ms, script }: { readonly script: ReadonlyArray<Behaviour>; readonly ms: number }) =>
+    observed(script, (behaviour, number) => behave(behaviour, number, ms))
+
+  const behave = Effect.fnUntraced(function*(behaviour: Behaviour, attempt: number, ms: number) {
+    const { claim, id, progress, snooze } = yield* TaskContext
+    switch (behaviour) {
+      case "hang":
+        return yield* Effect.never
+      case "resist":
+        yield* Effect.uninterruptible(Effect.sleep(ms * 5))
+        break
+      case "kill":
+        die()
+        return yield* Effect.never
+      case "snooze":
+        return yield* snooze(ms)
+      case "progress":
+        yield* progress(0.3)
+        yield* Effect.sleep(ms)
+        yield* progress(0.9)
+        break
+      case "spawn": {
+        // The key makes it one child, whichever attempt enqueues it.
+        const child = yield* Effect.orDie(Child.enqueue({ parent: id }, { key: id }))
+        yield* Effect.timeoutOption(Effect.exit(child.result), ms)
+        break
+      }
+      default:
+        yield* Effect.sleep(ms)
+    }
+    if (behaviour === "fail") return yield* new Broken({ attempt })
+    if (behaviour === "fatal") return yield* new Hopeless()
+    if (behaviour === "die") throw new Error("thrown on purpose")
+    return { id, claim }
+  })
+
+  return Layer.mergeAll(
+    types.work.toLayer(run),
+    types.mail.toLayer(run),
+    Child.toLayer(() =>
+      observed(
+        ["ok"],
+        () => Effect.map(TaskContext, ({ claim, id }) => ({ id, claim })).pipe(Effect.delay("20 millis"))
+      )
+    )
+  )
+}
+
+const endingOf = (exit: Exit.Exit<unknown, unknown>): Ending => {
+  if (Exit.isSuccess(exit)) return "succeeded"
+  if (Cause.hasInterrupts(exit.cause)) return "interrupted"
+  const defect = exit.cause.reasons.find(Cause.isDieReason)?.defect
+  if (defect === undefined) return "failed"
+  return defect instanceof Snoozed ? "snoozed" : "died"
+}

@@ -1,0 +1,425 @@
+/**
+ * What must hold in every run, whatever goes wrong. Each invariant is a sentence and a check of it, fed with what was
+ * seen from outside: every event, before the ledger takes it into account, and how all stands at the end.
+ */
+import type { Settlement } from "../../src/domain/Settlement.ts"
+import type { TaskRecord } from "../../src/domain/TaskRecord.ts"
+import type { Counts } from "../../src/store/TaskStore.ts"
+import type { Event, Operation, Stored } from "./History.ts"
+import { type Attempt, isFinished, type Ledger } from "./Ledger.ts"
+import { calmAt, leaseMs, type Scenario } from "./Scenario.ts"
+
+/** Reports that an invariant does not hold. */
+export type Violated = (how: string) => void
+
+/** How all stands when a run has ended: the store's own view, and what the processes have left behind. */
+export interface Final {
+  readonly records: ReadonlyArray<TaskRecord>
+  readonly counts: Counts
+  /** What was not finished within the bound. */
+  readonly unfinished: ReadonlyArray<string>
+  /** Of processes that were shut down in order. */
+  readonly left: ReadonlyArray<{
+    readonly process: string
+    readonly fibers: number
+    readonly timers: number
+    readonly active: number
+  }>
+}
+
+/** Something that must hold. */
+export interface Invariant {
+  readonly name: string
+  /** The claim, as a sentence. */
+  readonly says: string
+  readonly watch: (ledger: Ledger, scenario: Scenario) => {
+    readonly on?: (event: Event, violated: Violated) => void
+    readonly atEnd?: (final: Final, violated: Violated) => void
+  }
+}
+
+/** When everything works again, everything has to finish within this time. */
+export const boundMs = 120_000
+
+/** The time within which a process that has been told something acts on it. */
+const promptMs = 50
+
+/** The time after the healing within which every process has renewed its leases: a call in vain and the next one. */
+const renewedMs = leaseMs * 2 / 3 + 200
+
+const invariant = (name: string, says: string, watch: Invariant["watch"]): Invariant => ({ name, says, watch })
+
+/** Looks at operations of one kind. */
+const at = <Op extends Operation["op"]>(
+  op: Op,
+  check: (event: Extract<Stored, { readonly op: Op }>, violated: Violated) => void
+) =>
+(event: Event, violated: Violated): void => {
+  if (event._tag === "Stored" && event.op === op) check(event as Extract<Stored, { readonly op: Op }>, violated)
+}
+
+export const invariants: ReadonlyArray<Invariant> = [
+  invariant("kept", "no accepted task is lost, and none comes from nowhere", (ledger) => {
+    const stored = new Set<string>()
+    return {
+      on: (event, violated) => {
+        if (event._tag === "Stored" && event.op === "enqueue") {
+          for (const answer of event.answers) {
+            if (answer._tag === "Accepted") answer.tasks.forEach(({ id }) => stored.add(id))
+          }
+        } else if (event._tag === "Answered" && event.call.do === "enqueue") {
+          for (const id of event.call.ids) if (!stored.has(id)) violated(`${id} was accepted and never stored`)
+        }
+      },
+      atEnd: ({ records }, violated) => {
+        const ids = new Set(records.map(({ id }) => id))
+        for (const id of ledger.tasks.keys()) if (!ids.has(id)) violated(`${id} is gone`)
+        for (const id of ids) if (!ledger.tasks.has(id)) violated(`${id} is stored and should not be`)
+      }
+    }
+  }),
+
+  invariant("whole", "a batch is stored entirely or not at all, and a known id changes nothing", (ledger) => ({
+    on: at("enqueue", ({ answers, groups }, violated) =>
+      groups.forEach((group, index) => {
+        const answer = answers[index]!
+        if (answer._tag !== "Accepted") return
+        if (answer.tasks.length !== group.length) violated(`${answer.tasks.length} of ${group.length} were accepted`)
+        group.forEach(({ id }, place) => {
+          if (ledger.tasks.has(id) && !answer.tasks[place]!.duplicate) violated(`${id} was known and is called new`)
+        })
+      }))
+  })),
+
+  invariant("keys", "a key belongs to one task of a type as long as it is stored", (ledger) => ({
+    on: at("enqueue", ({ answers, groups }, violated) =>
+      groups.forEach((group, index) => {
+        const answer = answers[index]!
+        for (const [place, task] of group.entries()) {
+          const isKnown = ledger.tasks.has(task.id) || group.findIndex(({ id }) => id === task.id) < place
+          const owner = task.key === null || isKnown
+            ? undefined
+            : ledger.ownerOf(task.type, task.key)
+          if (owner === undefined || answer._tag === "Full") continue
+          const same = owner.task.payload === task.payload
+          if (answer._tag === "Conflict" && answer.index === place && same) violated(`${task.id} is no conflict`)
+          if (answer._tag !== "Accepted") continue
+          if (!same) violated(`${task.id} was accepted beside ${owner.task.id}, which has its key`)
+          else if (answer.tasks[place]!.id !== owner.task.id) violated(`${task.id} is not answered as ${owner.task.id}`)
+        }
+      }))
+  })),
+
+  invariant(
+    "capacity",
+    "a store never holds more unfinished tasks than it may, and refuses none that fits",
+    (ledger) => ({
+      on: at("enqueue", ({ answers, groups }, violated) => {
+        const { capacity } = ledger.rules
+        let unfinished = ledger.unfinished
+        for (const [index, group] of groups.entries()) {
+          const answer = answers[index]!
+          if (answer._tag === "Accepted") unfinished += answer.tasks.filter(({ duplicate }) => !duplicate).length
+          if (answer._tag === "Accepted" && unfinished > capacity && answer.tasks.some((task) => !task.duplicate)) {
+            violated(`${unfinished} unfinished tasks, ${capacity} are allowed`)
+          }
+          if (answer._tag === "Full" && unfinished + group.length <= capacity) violated(`${group.length} were refused`)
+        }
+      })
+    })
+  ),
+
+  invariant("final", "a finished task never changes unless an operator says so", (ledger) => ({
+    atEnd: ({ records }, violated) => {
+      for (const record of records) {
+        const known = ledger.tasks.get(record.id)
+        if (known === undefined) continue
+        const is = `${record.state} #${record.claim} failures ${record.failures} crashes ${record.crashes} ` +
+          `claims ${record.claims} result ${known.state === "completed" ? record.result : "-"}`
+        const should = `${known.state} #${known.claim} failures ${known.failures} crashes ${known.crashes} ` +
+          `claims ${known.claims} result ${known.state === "completed" ? known.result : "-"}`
+        if (is !== should) violated(`${record.id} is ${is}, and should be ${should}`)
+      }
+    }
+  })),
+
+  invariant("fenced", "only the current claim settles a task, and only once", (ledger) => ({
+    on: at("settle", ({ answers, settlements }, violated) =>
+      settlements.forEach(({ _tag, claim, id }, index) => {
+        const known = ledger.tasks.get(id)
+        const should = known?.settledClaim === claim
+          ? "already"
+          : ledger.held(claim)?.task.id === id
+          ? "applied"
+          : "stale"
+        if (answers[index] !== should) violated(`${_tag} of ${id}#${claim} was ${answers[index]}, not ${should}`)
+      }))
+  })),
+
+  invariant(
+    "leases",
+    "a lease is held by the current claim alone, and is taken back only when it has run out",
+    (ledger) => ({
+      on: (event, violated) => {
+        at("extend", ({ answers, leases }) =>
+          leases.forEach(({ claim, id }, index) => {
+            const held = ledger.held(claim)
+            const should = held === undefined ? "lost" : held.cancelRequested ? "cancel" : "held"
+            if (answers[index] !== should) violated(`${id}#${claim} was ${answers[index]}, not ${should}`)
+          }))(event, violated)
+        at("rescue", ({ now, rescued }) => {
+          for (const { id } of rescued) {
+            const known = ledger.tasks.get(id)
+            if (known?.state !== "running") violated(`${id} was rescued and did not run`)
+            else if (known.leaseUntil > now) {
+              violated(`${id}#${known.claim} was rescued ${known.leaseUntil - now} ms early`)
+            }
+          }
+        })(event, violated)
+      }
+    })
+  ),
+
+  invariant("alive", "a process that works and reaches the store never loses a task", (ledger, scenario) => ({
+    on: at("rescue", ({ at, now, rescued }, violated) => {
+      for (const { id } of rescued) {
+        const known = ledger.tasks.get(id)
+        const attempt = ledger.attempts.get(known?.claim ?? 0)
+        if (known === undefined || attempt?.toldAt === undefined) continue
+        const lapsedAt = at - (now - known.leaseUntil)
+        const process = ledger.processes.get(attempt.process)
+        const worked = process?.state === "ready" || process!.closingAt > calmAt(scenario)
+        if (lapsedAt > ledger.healedAt + renewedMs && process!.state !== "died" && worked) {
+          violated(`${id}#${known.claim} was taken from ${attempt.process}, which is ${process!.state}`)
+        }
+      }
+    })
+  })),
+
+  invariant("claims", "claim numbers only grow; a repeated claim gives the same tasks", (ledger) => ({
+    on: at("claim", ({ answer, request }, violated) => {
+      const given = answer.tasks.map(({ claim }) => claim)
+      const repeated = ledger.repeated(request)
+      if (repeated !== undefined) {
+        const held = repeated.filter((claim) => ledger.held(claim) !== undefined)
+        if (given.join() !== held.join()) {
+          violated(`a repeated claim gave #${given.join(" #")}, not #${held.join(" #")}`)
+        }
+        return
+      }
+      let highest = ledger.lastClaim
+      for (const claim of given) {
+        if (claim <= highest) violated(`claim ${claim} follows ${highest}`)
+        highest = Math.max(highest, claim)
+      }
+    })
+  })),
+
+  invariant("order", "tasks that wait together are claimed by rank, and nothing else is claimed", (ledger) => ({
+    on: at("claim", ({ answer, now, request }, violated) => {
+      if (ledger.repeated(request) !== undefined) return
+      const due = ledger.due(request.queues, request.types, now).slice(0, request.limit).map(({ task }) => task.id)
+      const given = answer.tasks.map(({ id }) => id)
+      if (given.join() !== due.join()) violated(`claimed ${given.join() || "nothing"}, not ${due.join() || "nothing"}`)
+    })
+  })),
+
+  invariant("paused", "a paused queue starts nothing", (ledger) => ({
+    on: at("claim", ({ answer, request }, violated) => {
+      if (ledger.repeated(request) !== undefined) return
+      for (const { id, queue } of answer.tasks) if (ledger.paused.has(queue)) violated(`${id} of ${queue} is claimed`)
+    })
+  })),
+
+  invariant("once", "each claim is executed once, by its process, and soon", (ledger) => ({
+    on: (event, violated) => {
+      if (event._tag !== "Began") return
+      const attempt = ledger.attempts.get(event.claim)
+      const name = `${event.id}#${event.claim}`
+      if (attempt === undefined || attempt.id !== event.id) return violated(`${name} was never claimed`)
+      if (attempt.process !== event.process) {
+        violated(`${name} belongs to ${attempt.process} and runs on ${event.process}`)
+      }
+      if (attempt.began !== undefined) violated(`${name} begins again`)
+      if (attempt.toldAt === undefined) violated(`${name} begins before its process was told`)
+    }
+  })),
+
+  invariant("cancelled", "a task whose cancel was answered `cancelled` never starts", (ledger) => {
+    const cancelledAt = new Map<string, number>()
+    return {
+      on: (event, violated) => {
+        if (event._tag === "Stored") {
+          if (event.op === "cancel") {
+            event.ids.forEach((id, index) => event.answers[index] === "cancelled" && cancelledAt.set(id, event.at))
+          } else if (event.op === "retry") {
+            event.ids.forEach((id, index) => event.answers[index]!._tag === "retried" && cancelledAt.delete(id))
+          } else if (event.op === "enqueue") {
+            // A task that was removed may come again.
+            event.groups.flat().forEach(({ id }) => ledger.tasks.has(id) || cancelledAt.delete(id))
+          } else if (event.op === "claim" && ledger.repeated(event.request) === undefined) {
+            for (const { id } of event.answer.tasks) if (cancelledAt.has(id)) violated(`${id} is claimed`)
+          }
+        } else if (event._tag === "Began") {
+          // Whoever was told before could not know.
+          const toldAt = ledger.attempts.get(event.claim)?.toldAt ?? Infinity
+          if ((cancelledAt.get(event.id) ?? Infinity) < toldAt) violated(`${event.id}#${event.claim} begins`)
+        }
+      }
+    }
+  }),
+
+  invariant(
+    "stopped",
+    "a running task is interrupted within a heartbeat of its cancel, and as soon as its lease is lost",
+    (ledger, scenario) => {
+      const due = new Map<Attempt, { readonly by: number; readonly why: string }>()
+      const stop = (claim: number, by: number, why: string) => {
+        const attempt = ledger.attempts.get(claim)
+        if (attempt === undefined || attempt.ended !== undefined || attempt.began === undefined) return
+        if (attempt.began.behaviour !== "resist" && !due.has(attempt)) due.set(attempt, { by, why })
+      }
+      return {
+        on: (event, violated) => {
+          if (due.size > 0) {
+            for (const [attempt, { by, why }] of due) {
+              const process = ledger.processes.get(attempt.process)
+              const worked = process?.state !== "died" && !process?.frozen && process!.thawedAt < by - leaseMs
+              if (attempt.ended !== undefined || !worked) due.delete(attempt)
+              else if (event.at > by) {
+                violated(`${attempt.id}#${attempt.claim} still runs ${event.at - by} ms after it had to stop: ${why}`)
+                due.delete(attempt)
+              }
+            }
+          }
+          if (event._tag === "Told" && event.news !== "claimed") {
+            for (const { claim } of event.leases) stop(claim, event.at + promptMs, `it was told: ${event.news}`)
+          }
+          at("cancel", ({ answers, at, ids }) =>
+            ids.forEach((id, index) => {
+              if (answers[index] !== "requested" || at < calmAt(scenario)) return
+              stop(ledger.tasks.get(id)!.claim, at + leaseMs / 3 * 1.05 + promptMs, `cancel was requested at ${at}`)
+            }))(event, violated)
+        }
+      }
+    }
+  ),
+
+  invariant("budget", "retries never exceed the budget", (ledger) => ({
+    on: at("settle", ({ answers, settlements }, violated) =>
+      settlements.forEach(({ _tag, id }, index) => {
+        const known = ledger.tasks.get(id)
+        if (known === undefined || _tag !== "Retry" || answers[index] !== "applied") return
+        const { maxRetries } = known.task
+        if (maxRetries >= 0 && known.failures >= maxRetries) {
+          violated(`${id} has failed ${known.failures + 1} times, may be retried ${maxRetries} times, and is`)
+        }
+      }))
+  })),
+
+  invariant("told truly", "an attempt is settled as its handler ended, or as it was interrupted", (ledger) => {
+    const fits = (settlement: Settlement, attempt: Attempt): boolean => {
+      const how = attempt.ended?.how
+      switch (settlement._tag) {
+        case "Complete":
+          return how === "succeeded" && settlement.result === attempt.ended?.result
+        case "Snooze":
+          return how === "snoozed"
+        case "Retry":
+        case "Fail":
+          return how === "failed" || how === "died" || settlement.failure.kind === "timeout"
+        case "Cancel":
+          return attempt.cancelRequested
+        case "Release":
+          return attempt.began === undefined || ledger.processes.get(attempt.process)!.closingAt < Infinity
+      }
+    }
+    return {
+      on: at("settle", ({ settlements }, violated) => {
+        for (const settlement of settlements) {
+          const attempt = ledger.attempts.get(settlement.claim)
+          const name = `${settlement._tag} of ${settlement.id}#${settlement.claim}`
+          if (attempt === undefined) violated(`${name}, which was never claimed`)
+          else if (attempt.began !== undefined && attempt.ended === undefined && attempt.began.behaviour !== "resist") {
+            violated(`${name}, which has not ended`)
+          } else if (!fits(settlement, attempt)) violated(`${name}, which ${attempt.ended?.how ?? "never began"}`)
+        }
+      })
+    }
+  }),
+
+  invariant("parallel", "a process runs no more tasks at a time than it has workers", (ledger, scenario) => ({
+    on: (event, violated) => {
+      if (event._tag !== "Began") return
+      const { concurrency } = scenario.instances[Number(event.process[1])]!
+      const running = [...ledger.processes.get(event.process)!.running]
+      // Those that did not stop for five seconds were given up.
+      const counted = running.filter(({ began }) => began!.behaviour !== "resist" || event.at - began!.at < 5000)
+      if (counted.length >= concurrency) violated(`${event.id} is number ${counted.length + 1} of ${concurrency}`)
+    }
+  })),
+
+  invariant("results", "whoever awaits a task is told how it ended", (ledger) => ({
+    on: (event, violated) => {
+      if (event._tag !== "Answered" || event.call.do !== "result") return
+      const { id, of, outcome } = event.call
+      const known = ledger.tasks.get(id)
+      if (known === undefined || outcome === "TaskGone") return
+      if (outcome === "completed" && known.state === "completed" && of !== known.result) {
+        violated(`${id} gave ${of}, and ${known.result} is stored`)
+      }
+      if (outcome === "completed" && known.ends.completed === 0) violated(`${id} has never completed`)
+      if (outcome === "TaskCancelled" && known.ends.cancelled === 0) violated(`${id} was never cancelled`)
+    }
+  })),
+
+  invariant("retention", "only finished tasks that retention does not keep are pruned", (ledger) => ({
+    on: at("prune", ({ gone, now, retention }, violated) => {
+      let finished = ledger.finished().length
+      const age = (id: string) => now - ledger.tasks.get(id)!.finishedAt
+      for (const id of gone.toSorted((a, b) => age(b) - age(a))) {
+        const known = ledger.tasks.get(id)!
+        if (!isFinished(known)) violated(`${id} was ${known.state}`)
+        const keptForMs = known.state === "failed" ? retention.failedForMs : retention.finishedForMs
+        if (age(id) < keptForMs && (finished <= retention.maxFinished || known.task.key !== null)) {
+          violated(`${id} was pruned ${age(id)} ms after its end`)
+        }
+        finished--
+      }
+    })
+  })),
+
+  invariant("counts", "counts and totals add up", (ledger) => ({
+    atEnd: ({ counts, records }, violated) => {
+      const stored = { scheduled: 0, pending: 0, running: 0, completed: 0, failed: 0, cancelled: 0 }
+      for (const { state } of records) stored[state]++
+      for (const [state, count] of Object.entries(stored)) {
+        const counted = counts[state as keyof typeof stored]
+        if (counted !== count) violated(`${counted} are counted as ${state}, ${count} are`)
+      }
+      for (const [total, count] of Object.entries(ledger.totals)) {
+        const counted = counts.totals[total as keyof Ledger["totals"]]
+        if (counted !== count) violated(`the total of ${total} is ${counted}, and should be ${count}`)
+      }
+    }
+  })),
+
+  invariant("ends", "once faults stop, everything finishes within a bound", () => ({
+    atEnd: ({ unfinished }, violated) => unfinished.forEach((what) => violated(what))
+  })),
+
+  invariant("leaks", "no fiber, permit or timer is left", (ledger, scenario) => ({
+    atEnd: ({ left }, violated) => {
+      for (const { active, fibers, process, timers } of left) {
+        if (fibers + timers + active > 0) {
+          violated(`${process} has left ${fibers} fibers, ${timers} timers and ${active} running attempts`)
+        }
+        const { concurrency } = scenario.instances[Number(process[1])]!
+        const limit = ledger.processes.get(process)?.lastLimit
+        if (limit !== undefined && limit !== concurrency) {
+          violated(`${process} is idle and asks for ${limit} tasks, having ${concurrency} workers`)
+        }
+      }
+    }
+  }))
+]
