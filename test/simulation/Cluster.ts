@@ -5,6 +5,7 @@
 import { Context, Effect, Exit, Fiber, Layer, Logger, References, Scope } from "effect"
 import * as Engine from "../../src/engine/Engine.ts"
 import { type TaskQueue } from "../../src/queue/TaskQueue.ts"
+import { InstanceStore } from "../../src/store/InstanceStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import { Notifier } from "../../src/store/Notifier.ts"
 import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
@@ -52,7 +53,7 @@ const buildStore = Effect.fnUntraced(function*(server: Machine, scenario: Scenar
   const scope = yield* Scope.make()
   const built = server.run(Layer.buildWithScope(driver, scope), Context.empty())
   yield* Effect.addFinalizer(() => Fiber.await(server.run(Scope.close(scope, Exit.void), Context.empty())))
-  return Context.get(yield* Effect.orDie(Fiber.join(built)), TaskStore)
+  return yield* Effect.orDie(Fiber.join(built))
 })
 
 /** All processes of all instances. */
@@ -67,6 +68,7 @@ export class Cluster {
   private readonly world: World
   private readonly mutant: Mutant | undefined
   private readonly inside: Store
+  private readonly instances: InstanceStore["Service"]
   private readonly attempts = new Map<string, number>()
   private healed = false
   private calls = 0
@@ -77,12 +79,19 @@ export class Cluster {
     return new Cluster(scenario, world, server, yield* buildStore(server, scenario, mutant), mutant)
   })
 
-  private constructor(scenario: Scenario, world: World, server: Machine, store: Store, mutant: Mutant | undefined) {
+  private constructor(
+    scenario: Scenario,
+    world: World,
+    server: Machine,
+    driver: Context.Context<TaskStore | InstanceStore>,
+    mutant: Mutant | undefined
+  ) {
     this.scenario = scenario
     this.world = world
     this.mutant = mutant
-    this.store = store
-    this.inside = mutant?.store?.(store) ?? store
+    this.store = Context.get(driver, TaskStore)
+    this.instances = Context.get(driver, InstanceStore)
+    this.inside = mutant?.store?.(this.store) ?? this.store
     this.ledger = new Ledger(scenario)
     this.witness = new Witness(world, server)
     this.network = new FaultyNetwork(world, server, scenario.network)
@@ -128,9 +137,9 @@ export class Cluster {
         concurrency: options.concurrency,
         lease: leaseMs,
         pollInterval: pollMs,
-        timeout: timeoutMs,
-        instance: name
+        timeout: timeoutMs
       },
+      instance: name,
       queue: { pollInterval: pollMs },
       retention: {
         keepFinished: scenario.keepFinishedMs,
@@ -141,6 +150,10 @@ export class Cluster {
       shutdown: "4 seconds"
     }).pipe(Layer.provide(Layer.mergeAll(
       Layer.succeed(TaskStore, store),
+      Layer.succeed(
+        InstanceStore,
+        this.network.instancesFor(machine, witness.instancesAtTheStore(this.instances, name))
+      ),
       Layer.succeed(
         Notifier,
         this.mutant?.notifier?.(this.network.notifierFor(machine)) ??

@@ -4,6 +4,7 @@
  */
 import { Context, Effect, Exit, Scheduler } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
+import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import type { Notifier, Signal } from "../../src/store/Notifier.ts"
 import type { TaskStore } from "../../src/store/TaskStore.ts"
 import type { Machine, SeededRandom, World } from "../../src/testing/Simulation.ts"
@@ -72,6 +73,16 @@ export class FaultyNetwork {
       results: (ids) => call("results", store.results(ids)),
       list: (request) => call("list", store.list(request)),
       counts: call("counts", store.counts)
+    }
+  }
+
+  /** The same for what instances know of each other. */
+  instancesFor(machine: Machine, store: InstanceStore["Service"]): InstanceStore["Service"] {
+    return {
+      beat: (beat, keepForMs) => this.call(machine, "beat", store.beat(beat, keepForMs)),
+      leave: (id) => this.call(machine, "leave", store.leave(id)),
+      list: this.call(machine, "list", store.list),
+      lead: (chore, id, forMs) => this.call(machine, "lead", store.lead(chore, id, forMs))
     }
   }
 

@@ -44,6 +44,15 @@ export type Operation =
   | { readonly op: "retry"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RetryAnswer> }
   | { readonly op: "remove"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RemoveAnswer> }
   | { readonly op: "pause"; readonly queue: string; readonly paused: boolean }
+  /** Whether the instance has the lease of the chore now. */
+  | {
+    readonly op: "lead"
+    readonly chore: string
+    readonly id: string
+    readonly forMs: number
+    readonly leads: boolean
+  }
+  | { readonly op: "leave"; readonly id: string }
   /** `gone` are the tasks that it removed. */
   | { readonly op: "prune"; readonly retention: Retention; readonly gone: ReadonlyArray<string> }
 
@@ -166,6 +175,10 @@ const describeOperation = (operation: Operation): string => {
       return `retry ${operation.ids.map((id, index) => `${id} → ${operation.answers[index]!._tag}`).join(" ")}`
     case "pause":
       return `${operation.paused ? "pause" : "resume"} ${operation.queue}`
+    case "lead":
+      return `lead ${operation.chore} → ${operation.leads}`
+    case "leave":
+      return "leave"
     case "prune":
       return `prune → ${operation.gone.join(" ")}`
   }

@@ -72,6 +72,8 @@ export class Ledger {
   readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0 }
   readonly attempts = new Map<number, Attempt>()
   readonly processes = new Map<string, KnownProcess>()
+  /** Who does the chores, and until when. */
+  lead: { readonly id: string; readonly until: number } | undefined
   lastClaim = 0
   unfinished = 0
   /** When everything began to work. */
@@ -267,6 +269,12 @@ export class Ledger {
         break
       case "prune":
         for (const id of event.gone) this.tasks.delete(id)
+        break
+      case "lead":
+        if (event.leads) this.lead = { id: event.id, until: now + event.forMs }
+        break
+      case "leave":
+        if (this.lead?.id === event.id) this.lead = undefined
         break
       case "pause":
         if (event.paused) this.paused.add(event.queue)

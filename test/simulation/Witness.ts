@@ -2,12 +2,20 @@
  * Stands outside the engine and writes down what happens: at the store, in the order in which it applies operations,
  * and at each process, when an answer has reached it.
  */
-import { Effect } from "effect"
+import { Effect, Exit } from "effect"
+import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import type { TaskStore } from "../../src/store/TaskStore.ts"
 import type { Machine, World } from "../../src/testing/Simulation.ts"
 import { describe, type Event, type Operation } from "./History.ts"
 
 type Store = TaskStore["Service"]
+type Instances = InstanceStore["Service"]
+
+/** An operation that has reached the store. */
+interface Arrived {
+  /** What to do once it is its turn to be written down; `undefined` until the store has answered. */
+  answered: (() => void) | undefined
+}
 
 /** The witness of one run. */
 export class Witness {
@@ -15,6 +23,9 @@ export class Witness {
   private readonly world: World
   private readonly server: Machine
   private readonly listeners: Array<(event: Event) => void> = []
+  private readonly arrived: Array<Arrived> = []
+  private waiting: Array<() => void> = []
+  private pruning = false
 
   constructor(world: World, server: Machine) {
     this.world = world
@@ -35,13 +46,8 @@ export class Witness {
 
   /** The store, seen from its own side: `finished` are the tasks that pruning may have taken. */
   atTheStore(store: Store, from: string, finished: () => ReadonlyArray<string>): Store {
-    const stored = (operation: Operation): void =>
-      this.saw({ _tag: "Stored", at: this.world.now, now: this.server.wallMs, from, ...operation })
-    const watch = <A, E>(effect: Effect.Effect<A, E>, operation: (answer: A) => Operation): Effect.Effect<A, E> =>
-      Effect.map(effect, (answer) => {
-        stored(operation(answer))
-        return answer
-      })
+    const watch = <A, E>(effect: Effect.Effect<A, E>, operation: (answer: A) => Operation) =>
+      this.inOrder(effect, from, operation)
     return {
       ...store,
       enqueue: (groups) => watch(store.enqueue(groups), (answers) => ({ op: "enqueue", groups, answers })),
@@ -56,14 +62,24 @@ export class Witness {
       remove: (ids) => watch(store.remove(ids), (answers) => ({ op: "remove", ids, answers })),
       pause: (queue, paused) => watch(store.pause(queue, paused), () => ({ op: "pause", queue, paused })),
       prune: (retention, limit) =>
-        Effect.flatMap(store.prune(retention, limit), (count) => {
-          if (count === 0) return Effect.succeed(count)
-          const ids = finished()
-          return Effect.map(store.results(ids), (results) => {
-            stored({ op: "prune", retention, gone: ids.filter((_, index) => results[index] === null) })
+        this.alone(Effect.flatMap(store.prune(retention, limit), (count) => {
+          const ids = count === 0 ? [] : finished()
+          return Effect.map(ids.length === 0 ? Effect.succeed([]) : store.results(ids), (results) => {
+            const gone = ids.filter((_, index) => results[index] === null)
+            this.stored(from, { op: "prune", retention, gone })
             return count
           })
-        })
+        }))
+    }
+  }
+
+  /** The same for what instances know of each other. */
+  instancesAtTheStore(store: Instances, from: string): Instances {
+    return {
+      ...store,
+      leave: (id) => this.inOrder(store.leave(id), from, () => ({ op: "leave", id })),
+      lead: (chore, id, forMs) =>
+        this.inOrder(store.lead(chore, id, forMs), from, (leads) => ({ op: "lead", chore, id, forMs, leads }))
     }
   }
 
@@ -98,14 +114,80 @@ export class Witness {
         })
     }
   }
+
+  private stored(from: string, operation: Operation): void {
+    this.saw({ _tag: "Stored", at: this.world.now, now: this.server.wallMs, from, ...operation })
+  }
+
+  /**
+   * A store may commit operations together and answer them in another order. It applies them in the order in which they
+   * arrive: in that order they are written down, and nobody gets an answer before that.
+   */
+  private inOrder<A, E>(
+    effect: Effect.Effect<A, E>,
+    from: string,
+    operation: (answer: A) => Operation
+  ): Effect.Effect<A, E> {
+    return this.when(() => !this.pruning, () => {
+      const entry: Arrived = { answered: undefined }
+      this.arrived.push(entry)
+      return Effect.flatMap(Effect.exit(effect), (exit) =>
+        Effect.callback<A, E>((resume) => {
+          entry.answered = () => {
+            if (Exit.isSuccess(exit)) this.stored(from, operation(exit.value))
+            resume(exit)
+          }
+          while (this.arrived[0]?.answered !== undefined) this.arrived.shift()!.answered!()
+          this.wake()
+        }))
+    })
+  }
+
+  /** An operation beside which the store has no other: nobody else has changed what is seen after it. */
+  private alone<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return this.when(() => !this.pruning && this.arrived.length === 0, () => {
+      this.pruning = true
+      return Effect.ensuring(
+        effect,
+        Effect.sync(() => {
+          this.pruning = false
+          this.wake()
+        })
+      )
+    })
+  }
+
+  private when<A, E>(condition: () => boolean, effect: () => Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.suspend(() =>
+      condition() ? effect() : Effect.andThen(
+        Effect.callback<void>((resume) => {
+          this.waiting.push(() => resume(Effect.void))
+        }),
+        this.when(condition, effect)
+      )
+    )
+  }
+
+  private wake(): void {
+    const waiting = this.waiting
+    this.waiting = []
+    for (const resume of waiting) resume()
+  }
 }
 
 /** Idle polling would fill the trace. */
-const isWorthALine = (event: Event): boolean =>
-  event._tag === "Stored"
-    ? (event.op === "claim"
-      ? event.answer.tasks.length > 0
-      : event.op === "rescue"
-      ? event.rescued.length > 0
-      : true)
-    : event._tag !== "Asked"
+const isWorthALine = (event: Event): boolean => {
+  if (event._tag !== "Stored") return event._tag !== "Asked"
+  switch (event.op) {
+    case "claim":
+      return event.answer.tasks.length > 0
+    case "rescue":
+      return event.rescued.length > 0
+    case "prune":
+      return event.gone.length > 0
+    case "lead":
+      return false
+    default:
+      return true
+  }
+}

@@ -389,6 +389,15 @@ export const invariants: ReadonlyArray<Invariant> = [
     })
   })),
 
+  invariant("leader", "chores have one leader at a time", (ledger) => ({
+    on: at("lead", ({ id, leads, now }, violated) => {
+      const { lead } = ledger
+      const isTaken = lead !== undefined && lead.until > now && lead.id !== id
+      if (leads && isTaken) violated(`${id} leads, and ${lead.id} does so for ${lead.until - now} ms more`)
+      if (!leads && !isTaken) violated(`${id} may not lead, and nobody does`)
+    })
+  })),
+
   invariant("counts", "counts and totals add up", (ledger) => ({
     atEnd: ({ counts, records }, violated) => {
       const stored = { scheduled: 0, pending: 0, running: 0, completed: 0, failed: 0, cancelled: 0 }
