@@ -93,6 +93,19 @@ const first = (schema: string): ReadonlyArray<string> => [
     hash text NOT NULL,
     created_at bigint NOT NULL
   )`,
+  `CREATE TABLE ${schema}.instance (
+    id text COLLATE "C" PRIMARY KEY,
+    started_at bigint NOT NULL,
+    seen_at bigint NOT NULL,
+    alive_until bigint NOT NULL,
+    about text NOT NULL
+  )`,
+  `CREATE TABLE ${schema}.lead (
+    chore text COLLATE "C" PRIMARY KEY,
+    instance text COLLATE "C" NOT NULL,
+    held_until bigint NOT NULL,
+    taken_at bigint NOT NULL
+  )`,
   // the store's clock, which all of its operations read
   `CREATE FUNCTION ${schema}.now_ms() RETURNS bigint LANGUAGE sql VOLATILE
     AS 'SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint'`,

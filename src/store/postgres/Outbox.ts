@@ -1,63 +1,65 @@
 /** Hints that wait to be sent to the other processes, merged into as few as possible. */
-import type { Signal } from "../Notifier.ts"
-
 /** Characters of ids in one notification at most: PostgreSQL takes less than 8000 bytes, and an id may have 3 per character. */
 const mostCharacters = 2000
 
 /** Ids that wait at most; what goes beyond is found by polling. */
 const mostWaiting = 10_000
 
+const kinds = ["cancel", "finished", "awaited"] as const
+
 /** The hints of one notification. */
 export interface Hints {
   readonly work?: boolean
   readonly events?: boolean
+  /** Tasks to be stopped. */
   readonly cancel?: ReadonlyArray<string>
+  /** Tasks that have ended. */
   readonly finished?: ReadonlyArray<string>
+  /** Tasks whose end is to be announced. */
+  readonly awaited?: ReadonlyArray<string>
 }
 
 export class Outbox {
-  private work = false
-  private events = false
-  private readonly cancel = new Set<string>()
-  private readonly finished = new Set<string>()
-
-  get isEmpty(): boolean {
-    return !this.work && !this.events && this.cancel.size === 0 && this.finished.size === 0
+  private readonly flags = { work: false, events: false }
+  private readonly ids = {
+    cancel: new Set<string>(),
+    finished: new Set<string>(),
+    awaited: new Set<string>()
   }
 
-  add(signal: Signal): void {
-    if (signal._tag === "Work") this.work = true
-    else if (signal._tag === "Events") this.events = true
-    else {
-      const ids = signal._tag === "Cancel" ? this.cancel : this.finished
-      for (const id of signal.ids) if (ids.size < mostWaiting) ids.add(id)
-    }
+  get isEmpty(): boolean {
+    return !this.flags.work && !this.flags.events && kinds.every((kind) => this.ids[kind].size === 0)
+  }
+
+  flag(name: "work" | "events"): void {
+    this.flags[name] = true
+  }
+
+  add(kind: typeof kinds[number], ids: ReadonlyArray<string>): void {
+    const waiting = this.ids[kind]
+    for (const id of ids) if (waiting.size < mostWaiting) waiting.add(id)
   }
 
   /** Takes as much as one notification holds. */
   take(): Hints {
-    const { events, work } = this
-    this.work = false
-    this.events = false
+    const hints: { -readonly [Kind in keyof Hints]: Hints[Kind] } = {}
+    for (const name of ["work", "events"] as const) {
+      if (this.flags[name]) hints[name] = true
+      this.flags[name] = false
+    }
     let room = mostCharacters
-    const some = (ids: Set<string>): ReadonlyArray<string> => {
+    for (const kind of kinds) {
       const taken: Array<string> = []
-      for (const id of ids) {
-        // an id that is longer than any notification is left to polling
-        if (taken.length > 0 && id.length > room) break
-        ids.delete(id)
+      for (const id of this.ids[kind]) {
+        if (id.length > room && id.length <= mostCharacters) break
+        this.ids[kind].delete(id)
+        // one that is longer than any notification is left to polling
+        if (id.length > room) continue
         room -= id.length
-        if (id.length <= mostCharacters) taken.push(id)
+        taken.push(id)
       }
-      return taken
+      if (taken.length > 0) hints[kind] = taken
     }
-    const cancel = some(this.cancel)
-    const finished = some(this.finished)
-    return {
-      ...(work ? { work } : {}),
-      ...(events ? { events } : {}),
-      ...(cancel.length > 0 ? { cancel } : {}),
-      ...(finished.length > 0 ? { finished } : {})
-    }
+    return hints
   }
 }

@@ -10,7 +10,9 @@ import { Clock, type Context, Effect, Latch, Option, Queue, Schedule, Schema, ty
 import { SecureRandom } from "effect/crypto"
 import type { SqlError } from "effect/sql/SqlError"
 import { events, type Notifier, type Signal, work } from "../Notifier.ts"
+import { Awaited } from "./Awaited.ts"
 import { Outbox } from "./Outbox.ts"
+import { Recent } from "./Recent.ts"
 
 /** Time between two notifications of one process at least, in milliseconds. */
 const mergeForMs = 5
@@ -21,7 +23,8 @@ const Message = Schema.fromJsonString(Schema.Struct({
   work: Schema.optionalKey(Schema.Boolean),
   events: Schema.optionalKey(Schema.Boolean),
   cancel: Schema.optionalKey(Schema.Array(Schema.String)),
-  finished: Schema.optionalKey(Schema.Array(Schema.String))
+  finished: Schema.optionalKey(Schema.Array(Schema.String)),
+  awaited: Schema.optionalKey(Schema.Array(Schema.String))
 }))
 
 const decode = Schema.decodeUnknownOption(Message)
@@ -30,11 +33,17 @@ const encode = Schema.encodeEffect(Message)
 /** From a tenth of a second to five, for as long as it takes. */
 const resubscribe = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
 
+/** Hints, and what the store adds to them. */
+export interface PostgresNotifier extends Context.Service.Shape<typeof Notifier> {
+  /** Somebody in this process waits for these tasks to end: the others shall say when they do. */
+  readonly awaiting: (ids: ReadonlyArray<string>) => void
+}
+
 /** Subscribes and starts sending; both end with the scope. */
 export const make = Effect.fnUntraced(function*(
   client: PgClient,
   channel: string
-): Effect.fn.Return<Context.Service.Shape<typeof Notifier>, never, Scope.Scope> {
+): Effect.fn.Return<PostgresNotifier, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const from = yield* Effect.provide(
     Effect.flatMap(SecureRandom.SecureRandom, (random) => random.uuidV4()),
@@ -43,6 +52,9 @@ export const make = Effect.fnUntraced(function*(
   const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
   const listeners = new Set<(signal: Signal) => void>()
   const outbox = new Outbox()
+  const awaitedHere = new Awaited()
+  const awaitedElsewhere = new Awaited()
+  const recent = new Recent()
   const some = Latch.makeUnsafe(false)
   let sentAt = -Infinity
 
@@ -50,11 +62,26 @@ export const make = Effect.fnUntraced(function*(
     for (const listener of listeners) listener(signal)
   }
 
+  const post = (signal: Signal): void => {
+    if (signal._tag === "Work") outbox.flag("work")
+    else if (signal._tag === "Events") outbox.flag("events")
+    else if (signal._tag === "Cancel") outbox.add("cancel", signal.ids)
+    else {
+      recent.add(signal.ids, now())
+      outbox.add("finished", awaitedElsewhere.among(signal.ids, now()))
+    }
+    if (!outbox.isEmpty) some.openUnsafe()
+  }
+
   const received = (payload: string): void => {
     const message = Option.getOrUndefined(decode(payload))
     // a message of another version that this one cannot read may say anything
     if (message === undefined) return tell(work)
     if (message.from === from) return
+    if (message.awaited !== undefined) {
+      awaitedElsewhere.add(message.awaited, now())
+      post({ _tag: "Finished", ids: recent.among(message.awaited, now()) })
+    }
     if (message.work === true) tell(work)
     if (message.events === true) tell(events)
     if (message.cancel !== undefined) tell({ _tag: "Cancel", ids: message.cancel })
@@ -93,9 +120,12 @@ export const make = Effect.fnUntraced(function*(
     publish: (signal) =>
       client.afterCommit(Effect.sync(() => {
         tell(signal)
-        outbox.add(signal)
-        if (!outbox.isEmpty) some.openUnsafe()
+        post(signal)
       })),
+    awaiting: (ids) => {
+      outbox.add("awaited", awaitedHere.add(ids, now()))
+      if (!outbox.isEmpty) some.openUnsafe()
+    },
     listen: (listener) =>
       Effect.asVoid(Effect.acquireRelease(
         Effect.sync(() => listeners.add(listener)),

@@ -12,8 +12,10 @@ import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
 import { EventLog } from "../EventLog.ts"
+import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
+import type { StoreServices } from "../StoreServices.ts"
 import { type StoreSettings, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
 import { Capacity } from "./Capacity.ts"
@@ -22,6 +24,7 @@ import * as Coalescer from "./Coalescer.ts"
 import * as Database from "./Database.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
+import * as Instances from "./Instances.ts"
 import * as Keys from "./Keys.ts"
 import * as Migrations from "./Migrations.ts"
 import * as Operate from "./Operate.ts"
@@ -59,9 +62,6 @@ export interface ConnectionOptions extends Options {
   readonly applicationName?: string | undefined
 }
 
-/** The services of the store. */
-export type Services = TaskStore | Notifier | KeyStore | EventLog
-
 /** The fewest connections that the store works with: one listens, one is in a transaction, one is free. */
 const fewestConnections = 3
 
@@ -81,13 +81,13 @@ const mostTasksAtOnce = 2000
  * )
  * ```
  */
-export const layer = (options: Options = {}): Layer.Layer<Services, StoreError | StoreIncompatible, Pg.PgClient> =>
+export const layer = (options: Options = {}): Layer.Layer<StoreServices, StoreError | StoreIncompatible, Pg.PgClient> =>
   Layer.effectContext(make(options))
 
 /** The store with a pool of its own, which the program may use too. */
 export const layerUrl = (
   options: ConnectionOptions
-): Layer.Layer<Services | Pg.PgClient | SqlClient, StoreError | StoreIncompatible | SqlError> => {
+): Layer.Layer<StoreServices | Pg.PgClient | SqlClient, StoreError | StoreIncompatible | SqlError> => {
   const millis = (duration: Duration.Input | undefined, otherwise: Duration.Duration) =>
     String(Math.ceil(Duration.toMillis(duration ?? otherwise)))
   return Layer.provideMerge(
@@ -109,13 +109,13 @@ export const layerUrl = (
 export const layerConfig = (
   options: Config.Wrap<ConnectionOptions>
 ): Layer.Layer<
-  Services | Pg.PgClient | SqlClient,
+  StoreServices | Pg.PgClient | SqlClient,
   StoreError | StoreIncompatible | SqlError | Config.ConfigError
 > => Layer.unwrap(Effect.map(Config.unwrap(options), layerUrl))
 
 const make = Effect.fnUntraced(function*(
   options: Options
-): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Scope.Scope | Pg.PgClient> {
+): Effect.fn.Return<Context.Context<StoreServices>, StoreError | StoreIncompatible, Scope.Scope | Pg.PgClient> {
   const client = yield* Pg.PgClient
   const name = options.schema ?? defaultSchema
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
@@ -132,7 +132,8 @@ const make = Effect.fnUntraced(function*(
   const settleNow = Settle.make(database, tasks)
   const attempt = Attempt.make(database, tasks, options.maxCrashes ?? Settlement.defaultMaxCrashes)
   const operate = Operate.make(database, tasks)
-  const read = Read.make(database)
+  const notifier = yield* PostgresNotifier.make(client, name)
+  const read = Read.make(database, notifier.awaiting)
 
   const enqueueLater = yield* Coalescer.make({
     operation: "enqueue",
@@ -179,7 +180,8 @@ const make = Effect.fnUntraced(function*(
     counts: tally.counts(capacity.capacity)
   })
   return Context.make(TaskStore, store).pipe(
-    Context.add(Notifier, yield* PostgresNotifier.make(client, name)),
+    Context.add(Notifier, notifier),
+    Context.add(InstanceStore, Instances.make(database)),
     Context.add(KeyStore, Keys.make(database)),
     Context.add(EventLog, Events.make(database))
   )

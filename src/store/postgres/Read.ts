@@ -13,7 +13,7 @@ import { columns, failureOf, recordOf, type Row, stateCode, stateOf } from "./Ta
 const window = 1000
 
 /** Prepares the reads. */
-export const make = ({ query, schema }: Database) => {
+export const make = ({ query, schema }: Database, awaiting: (ids: ReadonlyArray<string>) => void) => {
   const byId = `SELECT ${columns} FROM ${schema}.task WHERE id = $1`
   const outcomes = `SELECT id, state, result, failure FROM ${schema}.task WHERE id = ANY ($1)`
   const paused = `SELECT queue FROM ${schema}.paused_queue ORDER BY queue`
@@ -48,6 +48,8 @@ export const make = ({ query, schema }: Database) => {
         ),
         (rows) => {
           const byId = new Map(rows.map((row) => [row[0], row]))
+          // whoever asks for results that are not there yet waits for them
+          awaiting(rows.flatMap(([id, state]) => isFinished(stateOf(state)) ? [] : [id]))
           return ids.map((id): Outcome | undefined | null => {
             const row = byId.get(id)
             if (row === undefined) return null

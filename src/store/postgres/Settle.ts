@@ -67,6 +67,7 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks) => 
         const change = Settlement.settle(task, settlement, now)
         const retried = settlement._tag === "Retry" && change.state !== "cancelled"
         decided.push({ task, change, counts: retried ? "retried" : undefined })
+        found.set(task.id, { ...task, ...change })
       }
       return answer
     })
@@ -75,34 +76,22 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks) => 
   })
 
   return Effect.fnUntraced(function*(settlements: ReadonlyArray<Settlement.Settlement>) {
-    // of several ends of one attempt the first counts
-    const first = new Map<string, Settlement.Settlement>()
-    for (const settlement of settlements) {
-      const attempt = attemptOf(settlement)
-      if (!first.has(attempt)) first.set(attempt, settlement)
-    }
-    const answers = new Map<string, Settlement.SettleAnswer>()
-    const others: Array<Settlement.Settlement> = []
-    const completions: Array<Complete> = []
-    const ids = new Set<string>()
-    for (const settlement of first.values()) {
-      if (settlement._tag !== "Complete" || ids.has(settlement.id)) others.push(settlement)
-      else {
-        ids.add(settlement.id)
-        completions.push(settlement)
-      }
-    }
-    const left = yield* complete(completions)
-    if (left.length + others.length > 0) {
-      const rest = [...left, ...others]
-      const decided = yield* transaction("settle", decideAndApply(rest))
-      for (const [index, settlement] of rest.entries()) answers.set(attemptOf(settlement), decided[index]!)
-    }
-    return settlements.map((settlement): Settlement.SettleAnswer => {
-      const answer = answers.get(attemptOf(settlement)) ?? "applied"
-      return answer === "applied" && first.get(attemptOf(settlement)) !== settlement ? "already" : answer
+    // several ends of one task are looked at in their order
+    const met = new Set<string>()
+    const several = new Set<string>()
+    for (const { id } of settlements) (met.has(id) ? several : met).add(id)
+    const isPlain = (settlement: Settlement.Settlement): settlement is Complete =>
+      settlement._tag === "Complete" && !several.has(settlement.id)
+    const completions = settlements.filter(isPlain)
+    const left = new Set<Settlement.Settlement>(yield* complete(completions))
+    const answers = settlements.map((): Settlement.SettleAnswer => "applied")
+    if (completions.length === settlements.length && left.size === 0) return answers
+    const places = [...settlements.keys()].filter((place) => {
+      const settlement = settlements[place]!
+      return !isPlain(settlement) || left.has(settlement)
     })
+    const decided = yield* transaction("settle", decideAndApply(places.map((place) => settlements[place]!)))
+    for (const [index, place] of places.entries()) answers[place] = decided[index]!
+    return answers
   })
 }
-
-const attemptOf = ({ claim, id }: Settlement.Settlement): string => `${claim} ${id}`

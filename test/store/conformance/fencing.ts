@@ -209,4 +209,17 @@ export const fencing = (driver: Driver) =>
         yield* next
         assert.strictEqual(seen.length, 8)
       }))
+
+    scenario(driver, "looks at several attempts of one task in the order of the call", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const first = yield* running()
+        yield* settled(again(first))
+        const second = yield* takeOne()
+        assert.deepStrictEqual(
+          yield* store.settle([again(first), complete(second), again(first), fail(second)]),
+          ["already", "applied", "stale", "already"]
+        )
+        assert.deepInclude(yield* record(first.id), { state: "completed", failures: 1 })
+      }))
   })

@@ -3,14 +3,15 @@
  * is replaced, so that nothing in the driver knows of it.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Context, Duration, Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { Clock, Context, Duration, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import { randomBytes } from "node:crypto"
 import { afterAll } from "vitest"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
+import type { StoreServices } from "../../../src/store/StoreServices.ts"
 import type { StoreSettings } from "../../../src/store/TaskStore.ts"
 import type { PostgresServer } from "../../servers/Postgres.ts"
 
-const tables = ["task", "last_claim", "tally", "paused_queue", "setting", "api_key"]
+const tables = ["task", "last_claim", "tally", "paused_queue", "setting", "api_key", "instance", "lead", "event_batch"]
 
 /** Schemas on one server for the tests of one file; they are dropped after them. */
 export class Schemas {
@@ -26,28 +27,31 @@ export class Schemas {
     afterAll(() => Effect.runPromise(this.close))
   }
 
-  /** An empty store in a schema of its own. */
-  readonly layer = (
-    settings: StoreSettings = {}
-  ): Layer.Layer<PostgresStore.Services | PgClient.PgClient, unknown> =>
-    Layer.unwrap(Effect.gen({ self: this }, function*() {
-      const client = Layer.succeedContext(yield* this.client)
-      const schema = yield* Effect.acquireRelease(this.take, (name) => Effect.sync(() => this.free.push(name)))
-      return PostgresStore.layer({ ...settings, schema }).pipe(Layer.provideMerge(client), Layer.fresh)
-    }))
+  /** An empty store in a schema of its own, on the server's clock. */
+  readonly layer = (settings: StoreSettings = {}): Layer.Layer<StoreServices | PgClient.PgClient, unknown> =>
+    this.layerWith(settings, "NULL")
+
+  /** The same on a clock that stands at the test's time and only moves when it is moved. */
+  readonly layerStopped = (settings: StoreSettings = {}): Layer.Layer<StoreServices | PgClient.PgClient, unknown> =>
+    Layer.unwrap(Effect.map(Clock.currentTimeMillis, (now) => this.layerWith(settings, String(now))))
 
   /** Moves the clock of all stores of this file. */
   readonly advance = (duration: Duration.Input): Effect.Effect<void> =>
     Effect.orDie(this.query(`UPDATE "${this.name}".clock SET ahead = ahead + ${Duration.toMillis(duration)},
       stopped_at = stopped_at + ${Duration.toMillis(duration)}`))
 
-  /** From now on the clock of all stores of this file only moves when it is moved. */
-  readonly stopClock = (at: number): Effect.Effect<void> =>
-    Effect.orDie(this.query(`UPDATE "${this.name}".clock SET stopped_at = ${at}`))
-
   /** One statement, beside the store. */
   readonly query = <Row extends object = Record<string, unknown>>(statement: string) =>
     Effect.flatMap(this.client, (context) => Context.get(context, PgClient.PgClient).unsafe<Row>(statement))
+
+  private layerWith(settings: StoreSettings, stoppedAt: string) {
+    return Layer.unwrap(Effect.gen({ self: this }, function*() {
+      const client = Layer.succeedContext(yield* this.client)
+      yield* this.query(`UPDATE "${this.name}".clock SET stopped_at = ${stoppedAt}`)
+      const schema = yield* Effect.acquireRelease(this.take, (name) => Effect.sync(() => this.free.push(name)))
+      return PostgresStore.layer({ ...settings, schema }).pipe(Layer.provideMerge(client), Layer.fresh)
+    }))
+  }
 
   /** The client that all stores of this file share. */
   private readonly client = Effect.suspend(() =>
@@ -82,7 +86,9 @@ export class Schemas {
   private empty(schema: string) {
     const deletions = tables.map((table) => `d_${table} AS (DELETE FROM "${schema}".${table})`).join(", ")
     return this.query(
-      `WITH ${deletions} SELECT setval('"${schema}".task_seq', 1, false), setval('"${schema}".claim_number', 1, false)`
+      `WITH ${deletions}, head AS (
+        UPDATE "${schema}".event_head SET seq = 0, floor = 0, attended_from = 0, attended_until = 0
+      ) SELECT setval('"${schema}".task_seq', 1, false), setval('"${schema}".claim_number', 1, false)`
     )
   }
 
