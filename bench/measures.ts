@@ -91,6 +91,44 @@ const bulk: Measure = {
   ]
 }
 
+const redis: Measure = {
+  name: "redis",
+  title: "processing a backlog, Redis",
+  entries: [
+    ...processing("taskforge-redis", 30_000),
+    ...processing("bullmq", 20_000),
+    ...processing("bee-queue", 20_000)
+  ],
+  checks: [
+    ratio("perSecond", "taskforge-redis c=100", "bullmq c=100", atLeast(2)),
+    ratio("perSecond", "taskforge-redis c=100", "bee-queue c=100", atLeast(1.5)),
+    ratio("perSecond", "taskforge-redis c=10", "bullmq c=10"),
+    ratio("perSecond", "taskforge-redis c=10", "bee-queue c=10")
+  ]
+}
+
+const onRedis = ["taskforge-redis", "bullmq", "bee-queue"]
+
+const redisEnqueue: Measure = {
+  name: "redis-enqueue",
+  title: "50 concurrent enqueuers, Redis",
+  entries: onRedis.map((name) => queue(name, name, { driver: "enqueue", count: 100_000, concurrency: 50 })),
+  checks: [
+    ratio("perSecond", "taskforge-redis", "bullmq", atLeast(2)),
+    ratio("perSecond", "taskforge-redis", "bee-queue", atLeast(0.8))
+  ]
+}
+
+const redisBulk: Measure = {
+  name: "redis-bulk",
+  title: "bulk enqueue of 1,000, Redis",
+  entries: onRedis.map((name) => queue(name, name, { driver: "bulk", count: 100_000, options: { batch: 1000 } })),
+  checks: [
+    ratio("perSecond", "taskforge-redis", "bullmq", atLeast(3)),
+    ratio("perSecond", "taskforge-redis", "bee-queue", atLeast(1))
+  ]
+}
+
 const pickupOf = (contender: string) => queue(contender, contender, { driver: "pickup", count: 300, concurrency: 10 })
 
 const pickup: Measure = {
@@ -109,6 +147,18 @@ const pickup: Measure = {
   ])
 }
 
+const redisPickup: Measure = {
+  name: "redis-pickup",
+  title: "idle pickup latency, Redis",
+  entries: onRedis.map(pickupOf),
+  checks: [
+    ratio("p50Ms", "taskforge-redis", "bullmq", atMost(1)),
+    ratio("p99Ms", "taskforge-redis", "bullmq", atMost(1)),
+    ratio("p50Ms", "taskforge-redis", "bee-queue"),
+    ratio("p99Ms", "taskforge-redis", "bee-queue")
+  ]
+}
+
 const depths = (contender: string) =>
   [1000, 1_000_000].map((depth) =>
     queue(`${contender} ${depth.toLocaleString("en")} waiting`, contender, {
@@ -121,9 +171,9 @@ const depths = (contender: string) =>
 const claimDepth: Measure = {
   name: "claim-depth",
   title: "claim of 100 tasks by depth of the queue",
-  entries: [...depths("taskforge-memory"), ...depths("taskforge-sqlite"), ...depths("plainjob")],
+  entries: ["taskforge-memory", "taskforge-sqlite", "taskforge-redis", "plainjob"].flatMap(depths),
   checks: [
-    ...["taskforge-memory", "taskforge-sqlite"].map((ours) =>
+    ...["taskforge-memory", "taskforge-sqlite", "taskforge-redis"].map((ours) =>
       ratio("claimMs", `${ours} 1,000,000 waiting`, `${ours} 1,000 waiting`, atMost(1.3))
     ),
     ratio("claimMs", "plainjob 1,000,000 waiting", "plainjob 1,000 waiting")
@@ -170,7 +220,11 @@ export const measures: ReadonlyArray<Measure> = [
   sqlite,
   enqueue,
   bulk,
+  redis,
+  redisEnqueue,
+  redisBulk,
   pickup,
+  redisPickup,
   claimDepth,
   http,
   idleMemory

@@ -2,8 +2,10 @@
  * Callers that ask for the same at the same time share one script, each with its own answer: fifty callers pay for one
  * round trip.
  *
- * What waits is sent after every fiber that can run now has had its turn. It is sent in parts: while Redis works on one,
- * the callers of the one before it already prepare the next. Nothing waits for an answer before it is sent.
+ * What waits is sent after every fiber that can run now has had its turn, and what callers ask as soon as they are
+ * answered, at once. No more than a part is sent in a turn: while Redis works on one part, the callers of another already
+ * prepare their next. Sent together, all would be answered together, and each side would be idle while the other works.
+ * Nothing waits for an answer before it is sent.
  */
 import { Effect, Exit } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
@@ -18,7 +20,7 @@ interface Waiting<I, A> {
 /** Sends inputs with those of other callers; answers one for each. Interrupting it takes back what was not sent yet. */
 export type Coalesced<I, A> = (inputs: ReadonlyArray<I>) => Effect.Effect<ReadonlyArray<A>, StoreError>
 
-/** Shares an operation. `most` is the size, as `sizeOf` reckons it, above which what waits is sent in parts. */
+/** Shares an operation. A part is full when its size, as `sizeOf` reckons it, is `most`. */
 export const make = Effect.fnUntraced(function*<I, A>(options: {
   readonly run: Coalesced<I, A>
   readonly sizeOf: (input: I) => number
@@ -26,43 +28,63 @@ export const make = Effect.fnUntraced(function*<I, A>(options: {
 }): Effect.fn.Return<Coalesced<I, A>> {
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   let waiting: Array<Waiting<I, A>> = []
+  /** The turn in which something was added or sent is not over. */
+  let inTurn = false
+  /** Callers are being answered, and may ask again. */
+  let answering = false
 
   const send = (part: ReadonlyArray<Waiting<I, A>>): void => {
     const inputs = part.length === 1 ? part[0]!.inputs : part.flatMap((entry) => entry.inputs)
     fork(options.run(inputs)).addObserver((exit) => {
-      if (Exit.isFailure(exit)) {
-        for (const { resume } of part) resume(exit)
-        return
-      }
-      let from = 0
-      for (const { inputs, resume } of part) resume(Effect.succeed(exit.value.slice(from, from += inputs.length)))
+      answering = true
+      answer(part, exit)
+      answering = false
+      if (!inTurn) sendPart()
     })
   }
 
-  const flush = Effect.sync(() => {
-    const all = waiting
-    waiting = []
-    let part: Array<Waiting<I, A>> = []
-    let size = 0
-    for (const entry of all) {
-      if (entry.withdrawn) continue
-      part.push(entry)
-      for (const input of entry.inputs) size += options.sizeOf(input)
-      if (size >= options.most) {
-        send(part)
-        part = []
-        size = 0
-      }
+  const sendPart = (): void => {
+    const all = waiting.some(({ withdrawn }) => withdrawn) ? waiting.filter(({ withdrawn }) => !withdrawn) : waiting
+    let end = 0
+    for (let size = 0; end < all.length && size < options.most; end++) {
+      for (const input of all[end]!.inputs) size += options.sizeOf(input)
     }
-    if (part.length > 0) send(part)
-  })
+    waiting = all.slice(end)
+    if (end === 0) return
+    beginTurn()
+    send(waiting.length === 0 ? all : all.slice(0, end))
+  }
+
+  const beginTurn = (): void => {
+    inTurn = true
+    fork(turn)
+  }
+
+  const turn = Effect.andThen(
+    Effect.yieldNow,
+    Effect.sync(() => {
+      inTurn = false
+      sendPart()
+    })
+  )
 
   return (inputs) =>
     Effect.callback<ReadonlyArray<A>, StoreError>((resume) => {
       const entry: Waiting<I, A> = { inputs, resume, withdrawn: false }
-      if (waiting.push(entry) === 1) fork(Effect.andThen(Effect.yieldNow, flush))
+      waiting.push(entry)
+      if (!inTurn && !answering) beginTurn()
       return Effect.sync(() => {
         entry.withdrawn = true
       })
     })
 })
+
+const answer = <I, A>(part: ReadonlyArray<Waiting<I, A>>, exit: Exit.Exit<ReadonlyArray<A>, StoreError>): void => {
+  if (Exit.isFailure(exit)) {
+    for (const { resume } of part) resume(exit)
+    return
+  }
+  if (part.length === 1) return part[0]!.resume(exit)
+  let from = 0
+  for (const { inputs, resume } of part) resume(Effect.succeed(exit.value.slice(from, from += inputs.length)))
+}

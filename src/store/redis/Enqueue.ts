@@ -10,8 +10,11 @@ import { enqueue } from "./scripts/Enqueue.ts"
 import { keyFieldOf, laneOf, restOf } from "./Text.ts"
 
 type GroupAnswer = "A" | ReadonlyArray<string | number>
+type Answer =
+  | readonly [now: number, kind: "A", ...known: ReadonlyArray<number>]
+  | readonly [now: number, kind: "G", ...groups: ReadonlyArray<GroupAnswer>]
 
-const run = script<readonly [now: number, ...groups: ReadonlyArray<GroupAnswer>]>(enqueue)
+const run = script<Answer>(enqueue)
 
 /** Groups of tasks, each atomic with its own answer. */
 export const make = (
@@ -20,36 +23,42 @@ export const make = (
   headStartMs: number
 ): Coalesced<ReadonlyArray<NewTask>, EnqueueAnswer> =>
 (groups) =>
-  Effect.suspend(() => {
-    const args = [String(headStartMs), String(capacity)]
-    for (const group of groups) pushGroup(args, group)
-    return Effect.map(
-      runner("enqueue", run, args),
-      ([now, ...answers]) => groups.map((group, index) => answerOf(group, answers[index]!, now, capacity))
+  Effect.suspend(() =>
+    Effect.map(
+      runner("enqueue", run, argumentsOf(groups, capacity, headStartMs)),
+      (answer) => answersOf(groups, answer, capacity)
     )
-  })
+  )
 
 /** Neighbours that differ in nothing but id, limits and payload are one run. */
-const pushGroup = (args: Array<string>, group: ReadonlyArray<NewTask>): void => {
-  const runsAt = args.push("0") - 1
-  let runs = 0
+const argumentsOf = (
+  groups: ReadonlyArray<ReadonlyArray<NewTask>>,
+  capacity: number,
+  headStartMs: number
+): ReadonlyArray<string> => {
+  const args = [String(headStartMs), String(capacity), "", "0", groups.map((group) => group.length).join(";")]
+  let amount = 0
   let sizeAt = 0
   let size = 0
   let before: NewTask | undefined
-  for (const task of group) {
-    const keyField = keyFieldOf(task)
-    if (before === undefined || keyField !== "" || before.key !== null || !alike(before, task)) {
-      if (runs > 0) args[sizeAt] = String(size)
-      runs++
-      size = 0
-      sizeAt = args.push("0", laneOf(task.queue, task.type), String(task.priority), dueOf(task), keyField) - 5
+  for (const group of groups) {
+    for (const task of group) {
+      const keyField = keyFieldOf(task)
+      if (before === undefined || keyField !== "" || before.key !== null || !alike(before, task)) {
+        if (size > 0) args[sizeAt] = String(size)
+        size = 0
+        sizeAt = args.push("", laneOf(task.queue, task.type), String(task.priority), dueOf(task), keyField) - 5
+        if (keyField !== "") args[3] = "1"
+      }
+      args.push(task.id, restOf(task, keyField))
+      size++
+      amount++
+      before = task
     }
-    args.push(task.id, restOf(task, keyField))
-    size++
-    before = task
   }
-  if (runs > 0) args[sizeAt] = String(size)
-  args[runsAt] = String(runs)
+  if (size > 0) args[sizeAt] = String(size)
+  args[2] = String(amount)
+  return args
 }
 
 const alike = (a: NewTask, b: NewTask): boolean =>
@@ -57,6 +66,24 @@ const alike = (a: NewTask, b: NewTask): boolean =>
   a.delayMs === b.delayMs
 
 const dueOf = (task: NewTask): string => task.runAt === null ? `+${Math.max(0, task.delayMs)}` : `=${task.runAt}`
+
+const answersOf = (
+  groups: ReadonlyArray<ReadonlyArray<NewTask>>,
+  answer: Answer,
+  capacity: number
+): ReadonlyArray<EnqueueAnswer> => {
+  const now = answer[0]
+  if (answer[1] === "G") {
+    return groups.map((group, index) => answerOf(group, answer[index + 2] as GroupAnswer, now, capacity))
+  }
+  const known = answer.length === 2 ? undefined : new Set(answer.slice(2) as ReadonlyArray<number>)
+  let place = 0
+  return groups.map((group) => ({
+    _tag: "Accepted",
+    tasks: group.map(({ id }) => ({ id, duplicate: known?.has(++place) === true })),
+    now
+  }))
+}
 
 const answerOf = (
   group: ReadonlyArray<NewTask>,

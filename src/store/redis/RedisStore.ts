@@ -44,6 +44,11 @@ export interface Options extends StoreSettings {
    * `{taskforge}:…` by default.
    */
   readonly prefix?: string | undefined
+  /**
+   * For tests: a key, with the same prefix, that holds `+n` to move the store's clock by n milliseconds, or `n` to stop
+   * it there. By default the clock is the server's.
+   */
+  readonly clockKey?: string | undefined
 }
 
 /** The same with the address of a server. */
@@ -83,7 +88,7 @@ export const layerConfig = (
   Layer.unwrap(Effect.map(Config.unwrap(options), layerUrl))
 
 /** Tasks and endings in one script at most, when they come from many callers: enough to share a round trip. */
-const shareSize = 24
+const shareSize = 25
 
 const make = Effect.fnUntraced(function*(
   options: Options
@@ -93,7 +98,7 @@ const make = Effect.fnUntraced(function*(
   const capacity = options.capacity ?? defaultCapacity
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
   const maxCrashes = options.maxCrashes ?? Settlement.defaultMaxCrashes
-  const runner = Runner.make(redis, root)
+  const runner = Runner.make(redis, options.clockKey === undefined ? [root] : [root, options.clockKey])
 
   yield* inspect(redis)
   yield* Settings.agree(runner, `The Redis store ${root}`, headStartMs)

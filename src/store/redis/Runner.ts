@@ -9,14 +9,16 @@ import * as Failure from "./Failure.ts"
 
 /** A script, and what Redis answers to it. */
 export type Script<Answer> = Redis.Script<{
-  readonly params: readonly [root: string, args: ReadonlyArray<string>]
+  readonly params: readonly [keys: ReadonlyArray<string>, args: ReadonlyArray<string>]
   readonly result: Answer
 }>
 
 /** Declares a script. */
 export const script = <Answer>(lua: string): Script<Answer> =>
-  Redis.script((root: string, args: ReadonlyArray<string>) => [root, ...args], { lua, numberOfKeys: 1 })
-    .withReturnType<Answer>() as Script<Answer>
+  Redis.script(
+    (keys: ReadonlyArray<string>, args: ReadonlyArray<string>) => [...keys, ...args],
+    { lua, numberOfKeys: (keys) => keys.length }
+  ).withReturnType<Answer>()
 
 /** Arguments of one script at most: they pass over the stack of this process. */
 const maxArguments = 60_000
@@ -31,11 +33,11 @@ export type Runner = <Answer>(
   args: ReadonlyArray<string>
 ) => Effect.Effect<Answer, StoreError>
 
-/** The runner of the deployment whose keys begin with `root`. */
-export const make = (redis: Redis.Redis["Service"], root: string): Runner => (operation, script, args) =>
+/** The runner of the deployment whose keys are derived from these: its root, and in tests the clock's key. */
+export const make = (redis: Redis.Redis["Service"], keys: ReadonlyArray<string>): Runner => (operation, script, args) =>
   args.length > maxArguments
     ? Effect.fail(Failure.tooLarge(operation))
-    : redis.eval(script)(root, args).pipe(
+    : redis.eval(script)(keys, args).pipe(
       Effect.mapError((error) => Failure.storeError(operation, error)),
       Effect.timeoutOrElse({
         duration: answerWithinMs,

@@ -36,7 +36,7 @@ export const connect = async ({ url }: RedisServer) => {
       movedBy = 0
       stoppedAt = stopped ? yield* Clock.currentTimeMillis : undefined
       if (stoppedAt !== undefined) yield* setClock(String(stoppedAt))
-      return RedisStore.layer({ prefix: name, ...settings })
+      return RedisStore.layer({ prefix: name, clockKey: `${root}:clock`, ...settings })
     })).pipe(
       Layer.provide(Layer.succeed(Redis, redis)),
       Layer.provide(Layer.succeed(References.MinimumLogLevel, "Warn"))

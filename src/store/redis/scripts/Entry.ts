@@ -88,7 +88,7 @@ local function finish(e, id, status, now)
   e.status, e.completed = status, int(now)
   call("ZADD", root .. ":finished:" .. status .. e.keyed, e.completed, e.seq .. id)
   call("ZADD", root .. ":list:" .. status .. ":" .. e.lane, 0, e.seq .. id)
-  call("HINCRBY", root .. ":tally", totals[status], 1)
+  count("unfinished", -1, totals[status], 1)
 end
 
 -- adds an attempt to the history, JSON objects each on a line, of which the latest 20 are kept

@@ -62,6 +62,7 @@ for index = 2, #ARGV do
     e.due, e.failures, e.crashes, e.cancel = int(now), "0", "0", "0"
     wait(e, id, now, headStart)
     write(id, e)
+    count("unfinished", 1)
     answers[#answers + 1] = "A"
   elseif e.status == "W" then
     answers[#answers + 1] = call("ZSCORE", root .. ":scheduled", appointment(e, id)) and "S" or "P"

@@ -7,7 +7,7 @@
  * | key | kind | holds |
  * |---|---|---|
  * | `meta` | hash | the layout's version and the settings that belong to the stored queue |
- * | `tally` | hash | the last sequence and claim numbers given, and the totals |
+ * | `tally` | hash | the last sequence and claim numbers given, the number of unfinished tasks, and the totals |
  * | `task` | hash | by id: what a task is, written once; see `Entry` |
  * | `state` | hash | by id: where a task stands, once it was claimed or finished; see `Entry` |
  * | `result`, `failure`, `history`, `progress` | hashes | by id, for tasks that have them |
@@ -22,7 +22,8 @@
  * | `awaited` | sorted set | ids whose end somebody waits for, by when that is forgotten |
  * | `apikey` | hash | API keys by id |
  * | `event:head`, `event:log` | hash, sorted set | where the log of events stands; its batches, by their last number |
- * | `clock` | string | for tests only: `+n` moves the clock by n ms, `n` stops it there |
+ *
+ * Tests may give a second key: `+n` in it moves the clock by n ms, `n` stops it there.
  *
  * A sequence number has 12 digits, so that numbers sort like texts. Members of sorted sets begin with it: they break
  * ties of the score, and where all scores are 0 they are the order.
@@ -31,7 +32,7 @@ export const prelude = `
 local root, call = KEYS[1], redis.call
 
 local function clock()
-  local set = call("GET", root .. ":clock")
+  local set = KEYS[2] and call("GET", KEYS[2])
   if set and string.sub(set, 1, 1) ~= "+" then return tonumber(set) end
   local time = call("TIME")
   return time[1] * 1000 + math.floor(time[2] / 1000) + (set and tonumber(set) or 0)
@@ -46,6 +47,15 @@ local function each(command, key, items)
   for first = 1, #items, most do
     call(command, key, unpack(items, first, math.min(first + most - 1, #items)))
   end
+end
+
+-- adds to counters of the tally, given as names and amounts in turns
+local function count(...)
+  local changes, names = { ... }, {}
+  for index = 1, #changes, 2 do names[#names + 1] = changes[index] end
+  local numbers = call("HMGET", root .. ":tally", unpack(names))
+  for index = 1, #names do changes[index * 2] = int(changes[index * 2] + (numbers[index] or 0)) end
+  call("HSET", root .. ":tally", unpack(changes))
 end
 
 local function hmget(key, ids)

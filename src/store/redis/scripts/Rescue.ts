@@ -27,7 +27,7 @@ for _, ref in ipairs(call("ZRANGEBYSCORE", running, "-inf", now, "LIMIT", 0, ARG
   local id = string.sub(ref, 13)
   local e = load(id)
   call("ZREM", running, ref)
-  call("HINCRBY", root .. ":tally", "crashed", 1)
+  count("crashed", 1)
   local status
   if e.cancel == "1" then
     call("HDEL", root .. ":failure", id)

@@ -63,7 +63,7 @@ local function apply(id, text, kind, data)
     ended[#ended + 1] = id
   else
     remember(e, id, now, kind == "T" and "failed" or kind == "Z" and "snoozed" or "released", failure)
-    if kind == "T" then call("HINCRBY", root .. ":tally", "retried", 1) end
+    if kind == "T" then count("retried", 1) end
     if delay then e.due = int(now + delay) end
     wait(e, id, now, headStart)
   end
@@ -99,7 +99,7 @@ if #refs > 0 then
     for index = 1, #states, 2 do done[#done + 1] = states[index] end
     each("HDEL", root .. ":failure", done)
   end
-  call("HINCRBY", root .. ":tally", "completed", #refs)
+  count("unfinished", -#refs, "completed", #refs)
 end
 announce(ended)
 return table.concat(answers)
