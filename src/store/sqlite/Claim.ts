@@ -37,6 +37,11 @@ export const make = (database: DatabaseSync) => {
     `UPDATE task SET state = 1
       WHERE seq IN (SELECT seq FROM task WHERE state = 0 AND due_at <= ? ORDER BY due_at, seq LIMIT ${promoteLimit})`
   )
+  // the next lane that has work, from the index of lanes
+  const nextLane = prepare<[type: string]>(
+    database,
+    "SELECT type FROM task WHERE state = 1 AND queue = ? AND type >= ? ORDER BY type LIMIT 1"
+  )
   // one lane, from its index alone
   const heads = prepare<Head>(
     database,
@@ -71,16 +76,38 @@ export const make = (database: DatabaseSync) => {
       return row === undefined ? [] : [claimedTask(row)]
     })
 
+  let known = inOrder([])
+
+  /** Which of these types have work. A worker may know dozens of types of which one waits: two lookups, not dozens. */
+  const lanesWithWork = (queue: string, types: ReadonlyArray<string>): ReadonlyArray<string> => {
+    // a worker asks with the same array until its handlers change
+    if (known.types !== types) known = inOrder(types)
+    const { ordered, positions } = known
+    const lanes: Array<string> = []
+    for (let next = 0; next < ordered.length;) {
+      const lane = nextLane.get(queue, ordered[next]!)?.[0]
+      if (lane === undefined) break
+      const position = positions.get(lane)
+      if (position === undefined) {
+        next = ordered.findIndex((type) => byBytes(type, lane) > 0)
+        if (next < 0) break
+      } else {
+        lanes.push(lane)
+        next = position + 1
+      }
+    }
+    return lanes
+  }
+
   /** The waiting tasks of lowest rank, by their sequence numbers. */
   const pick = ({ limit, queues, types }: ClaimRequest): ReadonlyArray<number> => {
     let best: Array<Head> = []
     for (const queue of new Set(queues)) {
       if (isPaused.get(queue) !== undefined) continue
-      for (const type of new Set(types)) {
+      for (const type of lanesWithWork(queue, types)) {
         // once there are enough, a lane is only read as far as it can do better
         const worst = best.length < limit ? Number.MAX_SAFE_INTEGER : best[limit - 1]![0]
         const found = heads.all(queue, type, worst, limit)
-        if (found.length === 0) continue
         best = best.length === 0 ? found : best.concat(found).sort(byRank).slice(0, limit)
       }
     }
@@ -108,6 +135,15 @@ export const make = (database: DatabaseSync) => {
 }
 
 const byClaim = (a: ClaimedTask, b: ClaimedTask): number => a.claim - b.claim
+
+/** Types in the order of the index of lanes, and where each stands. */
+const inOrder = (types: ReadonlyArray<string>) => {
+  const ordered = [...new Set(types)].sort(byBytes)
+  return { types, ordered, positions: new Map(ordered.map((type, position) => [type, position])) }
+}
+
+/** How SQLite compares texts: by the bytes of their UTF-8, which is not how JavaScript does. */
+const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
 const byRank = (a: Head, b: Head): number => a[0] - b[0] || a[1] - b[1]
 

@@ -151,6 +151,20 @@ export const claiming = (driver: Driver) =>
         assert.deepStrictEqual(yield* takeIds({ types: ["a", "b"], queues: ["x", "y"] }), [c])
       }))
 
+    scenario(driver, "finds the types that have work among many, however they are written and ordered", () =>
+      Effect.gen(function*() {
+        // in UTF-8 the last two sort the other way round than in UTF-16
+        const types = ["zebra", "Zebra", "ä", "10", "9", "a b", "a", "\u{1F600}", "\uFFFD"]
+        const ids = yield* add(...types.flatMap((type) => [{ type }, { type: `${type}!` }]))
+        assert.sameMembers(
+          [...yield* takeIds({ types: [...types, "absent"], limit: 100 })],
+          ids.filter((_, i) =>
+            i % 2 === 0
+          )
+        )
+        assert.deepStrictEqual(yield* takeIds({ types, limit: 100 }), [])
+      }))
+
     scenario(driver, "gives a task once when a queue or a type is named twice", () =>
       Effect.gen(function*() {
         const ids = yield* add({}, {})
