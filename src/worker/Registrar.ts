@@ -8,9 +8,6 @@ import type { Instance } from "../store/Instance.ts"
 import type { Beat, InstanceStore } from "../store/InstanceStore.ts"
 import * as Deadlines from "./Deadlines.ts"
 
-/** The longest time between two signs of life, in milliseconds. */
-const longestIntervalMs = 5000
-
 /** Starts the registrar. When the scope closes it takes this instance off the list, unless the store is out of reach. */
 export const start = Effect.fnUntraced(function*(options: {
   readonly instances: InstanceStore["Service"]
@@ -25,7 +22,7 @@ export const start = Effect.fnUntraced(function*(options: {
   const { clock, instance, instances, leaseForMs } = options
   const startedAt = Deadlines.monotonicMillis(clock)
   const upForMs = () => Math.round(Deadlines.monotonicMillis(clock) - startedAt)
-  const intervalMs = Math.min(longestIntervalMs, leaseForMs / 3)
+  const intervalMs = leaseForMs / 3
 
   yield* Effect.addFinalizer(() =>
     instances.leave(instance.id).pipe(
