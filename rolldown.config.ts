@@ -14,15 +14,16 @@ export const bundle = (input: Record<string, string>, chunkPrefix = "") =>
   defineConfig({
     input,
     platform: "node",
-    // Optional drivers: loaded on demand, and only where they are installed.
-    external: [/^redis$/, /^@redis\//, /^@effect\/sql-/, /^sharp$/],
+    // What has a binary of its own stays where it is installed.
+    external: [/^sharp$/],
     resolve: { conditionNames: ["source", "import", "node", "default"] },
     transform: { define: { "import.meta.env": "undefined" } },
     output: {
       dir: "dist",
       format: "cjs",
       entryFileNames: "[name].cjs",
-      // What is loaded on demand (the script of `/docs` has 3 MB) stays outside of the server's memory until then.
+      // What is loaded on demand (the script of `/docs` has 3 MB, the drivers of other stores) stays outside of the
+      // server's memory until then.
       codeSplitting: true,
       chunkFileNames: `${chunkPrefix}[name].cjs`,
       comments: false,

@@ -25,7 +25,10 @@ export interface Settings {
   readonly workers: number
   readonly jobTimeout: Duration.Duration
   readonly retryAttempts: number
-  readonly store: Extract<StoreUrl, { readonly _tag: "Memory" | "Sqlite" }>
+  readonly store: StoreUrl
+  /** Tells queues on one server apart. */
+  readonly namespace: string
+  readonly postgresConnections: number
   /** Unfinished tasks accepted at most; `undefined` is the store's default. */
   readonly queueSize: number | undefined
   readonly sqliteSync: "full" | "normal"
@@ -64,7 +67,7 @@ export const load: Effect.Effect<Settings, InvalidSettings | Config.ConfigError>
   const readings = yield* readAll
   const problems = [
     ...Object.values(readings).flatMap((reading) => reading._tag === "Problem" ? reading.problems : []),
-    ...[tooManyWorkers, unusableStore].flatMap((check) => check(readings) ?? [])
+    ...[tooManyWorkers, unclearStore].flatMap((check) => check(readings) ?? [])
   ]
   return List.isReadonlyArrayNonEmpty(problems) ? yield* new InvalidSettings({ problems }) : combine(readings)
 })
@@ -84,24 +87,22 @@ const tooManyWorkers = ({ maxConcurrency, workers }: Readings): string | undefin
     ? `${show(workers.from)}: expected at most WORKER_MAX_CONCURRENCY, which is ${maxConcurrency.value}`
     : undefined
 
-const unusableStore = ({ databaseUrl, redisUrl, store }: Readings): string | undefined => {
-  if (store._tag === "Problem" || databaseUrl._tag === "Problem" || redisUrl._tag === "Problem") return undefined
-  if (store.from !== undefined) {
-    const kind = store.value!._tag
-    return kind === "PostgreSQL" || kind === "Redis"
-      ? `${show(store.from)}: ${kind} is not available in this version; expected ${table.store.expected}`
-      : undefined
-  }
+/** What is wrong with the short names of a store, which count where `STORE_URL` is not set. */
+const unclearStore = ({ databaseUrl, redisUrl, store }: Readings): string | undefined => {
+  if (store._tag === "Problem" || store.from !== undefined) return undefined
+  if (databaseUrl._tag === "Problem" || redisUrl._tag === "Problem") return undefined
   if (databaseUrl.from !== undefined && redisUrl.from !== undefined) {
     return `${show(databaseUrl.from)} and ${show(redisUrl.from)}: both name a store; set STORE_URL to say which it is`
   }
-  const short = databaseUrl.from ?? redisUrl.from
-  if (short === undefined) return undefined
-  const { expected } = databaseUrl.from === undefined ? table.redisUrl : table.databaseUrl
-  const kind = databaseUrl.from === undefined ? "Redis" : "PostgreSQL"
-  return parseStoreUrl(short.text)?._tag === kind
-    ? `${show(short)}: ${kind} is not available in this version; set STORE_URL, for example to sqlite:data/taskforge.db`
-    : `${show(short)}: expected ${expected}`
+  for (
+    const [{ from }, kind, { expected }] of [
+      [databaseUrl, "PostgreSQL", table.databaseUrl],
+      [redisUrl, "Redis", table.redisUrl]
+    ] as const
+  ) {
+    if (from !== undefined && parseStoreUrl(from.text)?._tag !== kind) return `${show(from)}: expected ${expected}`
+  }
+  return undefined
 }
 
 /** The settings, when there is no problem with any. */
@@ -112,6 +113,6 @@ const combine = (readings: Readings): Settings => {
   return {
     ...values,
     workers: values.workers ?? Math.min(defaultWorkers, values.maxConcurrency),
-    store: (values.store ?? defaultStore) as Settings["store"]
+    store: values.store ?? parseStoreUrl(values.databaseUrl ?? values.redisUrl ?? "") ?? defaultStore
   }
 }

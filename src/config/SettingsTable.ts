@@ -100,27 +100,41 @@ export const table = {
   }),
   queueSize: optional({
     names: ["QUEUE_SIZE"],
-    about: "Unfinished tasks accepted at most: 1000 in memory, 100000 on SQLite",
+    about: "Unfinished tasks accepted at most: 1000 in memory, 100000 elsewhere",
     expected: "a whole number of at least 1",
     schema: integer(1)
   }),
   store: optional({
     names: ["STORE_URL"],
-    about: "Where tasks are kept: memory: or sqlite:PATH; sqlite:data/taskforge.db",
-    expected: "memory: or sqlite:PATH",
+    about: "Where tasks are kept: memory:, sqlite:PATH, postgres://… or redis://…; sqlite:data/taskforge.db",
+    expected: "memory:, sqlite:PATH, postgres://… or redis://…",
     schema: StoreUrl
   }),
   databaseUrl: optional({
     names: ["DATABASE_URL"],
     about: "Short for STORE_URL=postgres://…, where that is not set",
-    expected: "postgres://…",
+    expected: "postgres://user:password@host:5432/database",
     schema: Schema.String
   }),
   redisUrl: optional({
     names: ["REDIS_URL"],
     about: "Short for STORE_URL=redis://…, where that is not set",
-    expected: "redis://…",
+    expected: "redis://user:password@host:6379/0, or rediss://",
     schema: Schema.String
+  }),
+  namespace: setting({
+    names: ["TASKFORGE_NAMESPACE"],
+    fallback: "taskforge",
+    about: "Which queue of the server is meant: the schema in PostgreSQL, the key prefix in Redis",
+    expected: "up to 63 letters, digits, - and _",
+    schema: Schema.String.check(Schema.isPattern(/^[\w-]{1,63}$/))
+  }),
+  postgresConnections: setting({
+    names: ["TASKFORGE_POSTGRES_CONNECTIONS"],
+    fallback: "10",
+    about: "Connections to PostgreSQL that one process opens at most",
+    expected: "a whole number from 3 to 1000",
+    schema: integer(3, 1000)
   }),
   sqliteSync: setting({
     names: ["TASKFORGE_SQLITE_SYNC"],

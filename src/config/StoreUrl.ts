@@ -11,15 +11,17 @@ export type StoreUrl =
 /** Reads the text, or answers `undefined` when it names no store. */
 export const parse = (text: string): StoreUrl | undefined => {
   if (/^memory:?$/i.test(text)) return { _tag: "Memory" }
-  if (/^postgres(ql)?:\/\//i.test(text)) return { _tag: "PostgreSQL", url: text }
-  if (/^rediss?:\/\//i.test(text)) return { _tag: "Redis", url: text }
+  if (/^postgres(ql)?:\/\//i.test(text)) return URL.canParse(text) ? { _tag: "PostgreSQL", url: text } : undefined
+  if (/^rediss?:\/\//i.test(text)) return URL.canParse(text) ? { _tag: "Redis", url: text } : undefined
   // sqlite://data/file would name a host; sqlite:data/file and sqlite:///data/file are clear
   const sqlite = /^sqlite:(?!\/\/[^/])(.+)$/i.exec(text)
   return sqlite === null ? undefined : { _tag: "Sqlite", path: sqlite[1]!.replace(/^\/\/\//, "/") }
 }
 
-/** The store as the log shows it. */
-export const format = (store: StoreUrl): string => {
+/** The store as the log shows it: what may be secret in a URL, who asks and with which parameters, is left out. */
+export const format = (store: StoreUrl): string => textOf(store).replace(/\/\/[^/@]*@/, "//***@").replace(/\?.*$/s, "")
+
+const textOf = (store: StoreUrl): string => {
   switch (store._tag) {
     case "Memory":
       return "memory:"
@@ -39,6 +41,6 @@ export const StoreUrl = Schema.String.pipe(
         ? Effect.fail(new SchemaIssue.InvalidValue({ message: `Not a store: ${text}` }))
         : Effect.succeed(store)
     }),
-    encode: SchemaGetter.transform(format)
+    encode: SchemaGetter.transform(textOf)
   })
 )

@@ -9,30 +9,42 @@ import * as Settings from "../config/Settings.ts"
 import * as StoreUrl from "../config/StoreUrl.ts"
 import * as UnknownVariables from "../config/UnknownVariables.ts"
 import * as DurationText from "../domain/DurationText.ts"
+import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import * as Engine from "../engine/Engine.ts"
 import * as Handlers from "../handlers/index.ts"
 import * as HttpServer from "../http/HttpServer.ts"
 import { TaskCatalog } from "../http/TaskCatalog.ts"
+import type { HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
 import * as SelectedStore from "./SelectedStore.ts"
 import * as ShippedHandlers from "./ShippedHandlers.ts"
 
+/** Task types that a server has beside those that ship with it. */
+export interface MoreTypes {
+  readonly definitions: ReadonlyArray<AnyTaskDefinition>
+  readonly handlers: Layer.Layer<never, never, HandlerRegistry>
+}
+
 /** Reads the configuration and serves until it is interrupted. */
-export const program = Effect.gen(function*() {
-  const settings = yield* Settings.load
-  return yield* Effect.provide(
-    Effect.onInterrupt(Layer.launch(server(settings)), () => Effect.logInfo("stopped")),
-    log(settings)
-  )
-})
+export const programWith = (more: MoreTypes) =>
+  Effect.gen(function*() {
+    const settings = yield* Settings.load
+    return yield* Effect.provide(
+      Effect.onInterrupt(Layer.launch(server(settings, more)), () => Effect.logInfo("stopped")),
+      log(settings)
+    )
+  })
+
+/** The server with the types that ship with it. */
+export const program = programWith({ definitions: [], handlers: Layer.empty })
 
 /** Each layer closes before the ones below it: this is the order of the shutdown, from the top. */
-const server = (settings: Settings.Settings) =>
+const server = (settings: Settings.Settings, more: MoreTypes) =>
   Layer.unwrap(Effect.map(listenAddress(settings), (address) =>
     announcement(settings).pipe(
       Layer.provide(http(settings, address)),
-      Layer.provide(TaskCatalog.layer(Handlers.definitions)),
-      Layer.provide(engine(settings))
+      Layer.provide(TaskCatalog.layer([...Handlers.definitions, ...more.definitions])),
+      Layer.provide(engine(settings, more))
     ))).pipe(Layer.provide(SelectedStore.layer(settings)))
 
 /** Decided before anything runs: a server that may not listen claims no tasks. */
@@ -52,8 +64,8 @@ const http = (settings: Settings.Settings, { host, requireKeys }: ListenAddress.
     logRequests: settings.requestLog
   })
 
-const engine = (settings: Settings.Settings) =>
-  Engine.layer(ShippedHandlers.layer(settings), {
+const engine = (settings: Settings.Settings, more: MoreTypes) =>
+  Engine.layer(Layer.merge(ShippedHandlers.layer(settings), more.handlers), {
     queue: { maxRetries: settings.retryAttempts, pollInterval: settings.pollInterval },
     worker: {
       concurrency: settings.workers,

@@ -96,6 +96,14 @@ describe("each variable", () => {
     ["STORE_URL", "sqlite:tasks.db", "store", { _tag: "Sqlite", path: "tasks.db" }],
     ["STORE_URL", "sqlite:/var/tasks.db", "store", { _tag: "Sqlite", path: "/var/tasks.db" }],
     ["STORE_URL", "sqlite:///var/tasks.db", "store", { _tag: "Sqlite", path: "/var/tasks.db" }],
+    ["STORE_URL", "postgres://u:p@h:5433/db", "store", { _tag: "PostgreSQL", url: "postgres://u:p@h:5433/db" }],
+    ["STORE_URL", "rediss://h:6380/2", "store", { _tag: "Redis", url: "rediss://h:6380/2" }],
+    ["DATABASE_URL", "postgres://h/db", "store", { _tag: "PostgreSQL", url: "postgres://h/db" }],
+    ["REDIS_URL", "redis://h", "store", { _tag: "Redis", url: "redis://h" }],
+    ["TASKFORGE_THREADS", "2", "threads", 2],
+    ["TASKFORGE_THREAD_MEMORY", "64", "threadMemory", 64],
+    ["TASKFORGE_NAMESPACE", "shop_2-jobs", "namespace", "shop_2-jobs"],
+    ["TASKFORGE_POSTGRES_CONNECTIONS", "3", "postgresConnections", 3],
     ["LOG_LEVEL", "WARN", "logLevel", "Warn"],
     ["LOG_LEVEL", "none", "logLevel", "None"],
     ["LOG_FORMAT", "Pretty", "logFormat", "pretty"],
@@ -141,7 +149,9 @@ describe("each variable", () => {
     WORKER_JOB_TIMEOUT: ["0s", "5", "-5m", "-5 minutes", "5 parsecs"],
     WORKER_RETRY_ATTEMPTS: ["-2", "2.5"],
     QUEUE_SIZE: ["0", "many"],
-    STORE_URL: ["taskforge.db", "sqlite:", "sqlite://data/tasks.db", "mysql://localhost"],
+    STORE_URL: ["taskforge.db", "sqlite:", "sqlite://data/tasks.db", "mysql://localhost", "postgres://h:port/db"],
+    TASKFORGE_NAMESPACE: ["a b", "a:b", "ä"],
+    TASKFORGE_POSTGRES_CONNECTIONS: ["2", "many"],
     LOG_LEVEL: ["loud", "2"],
     LOG_FORMAT: ["xml"],
     TASKFORGE_LEASE: ["10ms", "2h", "infinity"],
@@ -185,7 +195,7 @@ describe("each variable", () => {
 describe("several bad variables", () => {
   it.effect("are all named in one error", () =>
     Effect.gen(function*() {
-      const env = { PORT: "x", LOG_LEVEL: "loud", WORKER_COUNT: "200", REDIS_URL: "redis://h", QUEUE_SIZE: "0" }
+      const env = { PORT: "x", LOG_LEVEL: "loud", WORKER_COUNT: "200", REDIS_URL: "http://h", QUEUE_SIZE: "0" }
       const error = (yield* Effect.flip(load(env))) as InvalidSettings
       assert.strictEqual(error.problems.length, 5)
       assert.isTrue(error.message.startsWith("The configuration has 5 problems:\n  - "))
@@ -223,15 +233,26 @@ describe("the number of workers", () => {
 })
 
 describe("the store", () => {
-  it.effect("says when it is not available in this version", () =>
+  it.effect("may be named in short, unless STORE_URL says something else", () =>
     Effect.gen(function*() {
-      for (const url of ["postgres://u:secret@h/db", "postgresql://h/db", "redis://h", "rediss://:secret@h"]) {
-        const [problem] = yield* problems({ STORE_URL: url })
-        assert.match(problem!, /^STORE_URL=.*: (PostgreSQL|Redis) is not available in this version/)
-        assert.notInclude(problem, "secret")
+      const short = { DATABASE_URL: "postgresql://u:p@h:5433/db?sslmode=require" }
+      assert.deepStrictEqual((yield* load(short)).store, { _tag: "PostgreSQL", url: short.DATABASE_URL })
+      const { store } = yield* load({ REDIS_URL: "rediss://:p@h" })
+      assert.deepStrictEqual(store, { _tag: "Redis", url: "rediss://:p@h" })
+      assert.deepStrictEqual((yield* load({ ...short, STORE_URL: "memory:" })).store, { _tag: "Memory" })
+      // An application's own database of another kind
+      assert.deepStrictEqual((yield* load({ DATABASE_URL: "mysql://h/db", STORE_URL: "memory:" })).store, {
+        _tag: "Memory"
+      })
+    }))
+
+  it.effect("may not be named in short by a URL of another kind", () =>
+    Effect.gen(function*() {
+      for (const [name, text] of [["DATABASE_URL", "redis://h"], ["REDIS_URL", "postgres://h/db"]] as const) {
+        assert.match((yield* problems({ [name]: text }))[0]!, new RegExp(`^${name}=${text}: expected `))
       }
-      assert.match((yield* problems({ DATABASE_URL: "postgres://h/db" }))[0]!, /^DATABASE_URL=.*not available/)
-      assert.match((yield* problems({ REDIS_URL: "redis://h" }))[0]!, /^REDIS_URL=.*not available/)
+      const [problem] = yield* problems({ REDIS_URL: "postgres://u:secret@h/db" })
+      assert.notInclude(problem, "secret")
     }))
 
   it.effect("must be clear: both short names need STORE_URL", () =>
@@ -243,9 +264,11 @@ describe("the store", () => {
       assert.deepStrictEqual((yield* load({ ...both, STORE_URL: "memory:" })).store, { _tag: "Memory" })
     }))
 
-  it("is shown as it is written", () => {
-    for (const text of ["memory:", "sqlite:data/taskforge.db", "redis://h"]) {
+  it("is shown as it is written, without what may be secret", () => {
+    for (const text of ["memory:", "sqlite:data/taskforge.db", "redis://h", "postgres://h:5433/db"]) {
       assert.strictEqual(StoreUrl.format(StoreUrl.parse(text)!), text)
     }
+    const url = "postgres://user:secret@h/db?password=secret"
+    assert.strictEqual(StoreUrl.format(StoreUrl.parse(url)!), "postgres://***@h/db")
   })
 })
