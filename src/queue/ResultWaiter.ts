@@ -65,7 +65,8 @@ export const make = Effect.fnUntraced(function*(options: {
       if (due) polledAt = now()
       fresh.clear()
       yield* read(ids)
-    })
+    }),
+    pollMs
   )
 
   /** The outcome of a task once it has finished. */

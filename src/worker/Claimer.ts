@@ -98,6 +98,8 @@ export const start = Effect.fnUntraced(function*(options: {
       const wait = yield* Fiber.join(claiming)
       if (wait > 0) yield* workWithin(wait)
       else yield* Effect.yieldNow
-    })
+    }),
+    // A store that is back is found as soon as new work is
+    options.pollMs
   )
 })

@@ -28,6 +28,8 @@ const flushBackoff = Schedule.min([Schedule.exponential("20 millis"), Schedule.s
 export const make = Effect.fnUntraced(function*(options: {
   readonly store: TaskStore["Service"]
   readonly supervisor: Supervisor["Service"]
+  /** The longest wait before a batch that was refused is tried again, in milliseconds. */
+  readonly retryWithinMs: number
   readonly flushForMs: number
   readonly onSettled: (batch: ReadonlyArray<Ending>, answers: ReadonlyArray<SettleAnswer>) => Effect.Effect<void>
 }) {
@@ -66,7 +68,7 @@ export const make = Effect.fnUntraced(function*(options: {
       Effect.interruptible
     )
   )
-  yield* options.supervisor.loop("settler", Effect.andThen(some.await, settleBatch))
+  yield* options.supervisor.loop("settler", Effect.andThen(some.await, settleBatch), options.retryWithinMs)
 
   return {
     /** Whether another ending may be added now. */

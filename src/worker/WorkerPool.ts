@@ -136,6 +136,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const settler = yield* Settler.make({
     store,
     supervisor,
+    retryWithinMs: Math.min(5000, leaseForMs / 3),
     flushForMs: Duration.toMillis(flushPeriod),
     onSettled
   })
