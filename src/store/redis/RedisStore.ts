@@ -4,7 +4,7 @@
  * How safe tasks are is the server's setting: `docs/redis.md` says which gives which promise. Each operation is one Lua
  * script, so it happens entirely or not at all, on a single server as on one slot of a cluster.
  */
-import { Config, Context, Effect, Layer, type Scope } from "effect"
+import { Config, Context, Duration, Effect, Layer, type Scope } from "effect"
 import { Redis } from "effect/persistence/Redis"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
@@ -49,7 +49,17 @@ export interface Options extends StoreSettings {
    * it there. By default the clock is the server's.
    */
   readonly clockKey?: string | undefined
+  /**
+   * How long an answer is waited for; with `layerUrl`, also how long a connection may be silent. A third of the workers'
+   * lease is the longest that makes sense. Default 5 s.
+   */
+  readonly answerWithin?: Duration.Input | undefined
 }
+
+/** How long an answer is waited for, unless configured. */
+const defaultAnswerWithin = Duration.seconds(5)
+
+const answerWithinMsOf = ({ answerWithin }: Options): number => Duration.toMillis(answerWithin ?? defaultAnswerWithin)
 
 /** The same with the address of a server. */
 export interface UrlOptions extends Options {
@@ -79,7 +89,10 @@ export const layer = (
 export const layerUrl = (
   { url, ...options }: UrlOptions
 ): Layer.Layer<StoreServices, StoreError | StoreIncompatible> =>
-  Layer.provide(layer(options), Layer.effect(Redis, Connection.make(url)))
+  Layer.provide(
+    layer(options),
+    Layer.effect(Redis, Connection.make({ url, answerWithinMs: answerWithinMsOf(options) }))
+  )
 
 /** The same with options from configuration. */
 export const layerConfig = (
@@ -98,7 +111,8 @@ const make = Effect.fnUntraced(function*(
   const capacity = options.capacity ?? defaultCapacity
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
   const maxCrashes = options.maxCrashes ?? Settlement.defaultMaxCrashes
-  const runner = Runner.make(redis, options.clockKey === undefined ? [root] : [root, options.clockKey])
+  const keys = options.clockKey === undefined ? [root] : [root, options.clockKey]
+  const runner = Runner.make(redis, keys, answerWithinMsOf(options))
 
   yield* inspect(redis)
   yield* Settings.agree(runner, `The Redis store ${root}`, headStartMs)

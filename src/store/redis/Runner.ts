@@ -23,9 +23,6 @@ export const script = <Answer>(lua: string): Script<Answer> =>
 /** Arguments of one script at most: they pass over the stack of this process. */
 const maxArguments = 60_000
 
-/** How long an answer is waited for. */
-const answerWithinMs = 5000
-
 /** Runs a script on one deployment's keys. `operation` names it in errors. */
 export type Runner = <Answer>(
   operation: string,
@@ -33,14 +30,19 @@ export type Runner = <Answer>(
   args: ReadonlyArray<string>
 ) => Effect.Effect<Answer, StoreError>
 
-/** The runner of the deployment whose keys are derived from these: its root, and in tests the clock's key. */
-export const make = (redis: Redis.Redis["Service"], keys: ReadonlyArray<string>): Runner => (operation, script, args) =>
-  args.length > maxArguments
-    ? Effect.fail(Failure.tooLarge(operation))
-    : redis.eval(script)(keys, args).pipe(
-      Effect.mapError((error) => Failure.storeError(operation, error)),
-      Effect.timeoutOrElse({
-        duration: answerWithinMs,
-        orElse: () => Effect.fail(Failure.noAnswer(operation, answerWithinMs))
-      })
-    )
+/**
+ * The runner of the deployment whose keys are derived from these: its root, and in tests the clock's key. It waits no
+ * longer than that for an answer.
+ */
+export const make =
+  (redis: Redis.Redis["Service"], keys: ReadonlyArray<string>, answerWithinMs: number): Runner =>
+  (operation, script, args) =>
+    args.length > maxArguments
+      ? Effect.fail(Failure.tooLarge(operation))
+      : redis.eval(script)(keys, args).pipe(
+        Effect.mapError((error) => Failure.storeError(operation, error)),
+        Effect.timeoutOrElse({
+          duration: answerWithinMs,
+          orElse: () => Effect.fail(Failure.noAnswer(operation, answerWithinMs))
+        })
+      )

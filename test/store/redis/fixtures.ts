@@ -14,7 +14,7 @@ import type { RedisServer } from "../../servers/Redis.ts"
 /** What tests of one file share. */
 export const connect = async ({ url }: RedisServer) => {
   const scope = Scope.makeUnsafe()
-  const redis = await Effect.runPromise(Scope.provide(Connection.make(url), scope))
+  const redis = await Effect.runPromise(Scope.provide(Connection.make({ url, answerWithinMs: 5000 }), scope))
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
   let root = ""
