@@ -9,7 +9,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
-const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
+/** The program as it is in the sources. */
+const source = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
 
 /** How a process ended: an exit code, or the signal that killed it. */
 export interface Ended {
@@ -75,13 +76,14 @@ export const directory: Effect.Effect<string, never, Scope.Scope> = Effect.acqui
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
 )
 
-/** Starts a process in a folder. */
+/** Starts a process in a folder; it runs from source unless a file is given. */
 export const launch = (
   cwd: string,
-  environment: Environment = {}
+  environment: Environment = {},
+  file: string = source
 ): Effect.Effect<ServerProcess, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.sync(() => spawnServer(cwd, environment)),
+    Effect.sync(() => spawnServer(cwd, environment, file)),
     (process) =>
       Effect.andThen(
         Effect.sync(() => process.child.kill("SIGKILL")),
@@ -92,8 +94,9 @@ export const launch = (
 /** Starts a server and waits until it listens. */
 export const start = (
   cwd: string,
-  environment: Environment = {}
-): Effect.Effect<Server, NotStarted, Scope.Scope> => Effect.flatMap(launch(cwd, environment), listening)
+  environment: Environment = {},
+  file: string = source
+): Effect.Effect<Server, NotStarted, Scope.Scope> => Effect.flatMap(launch(cwd, environment, file), listening)
 
 /** Waits until a process listens. */
 export const listening = (process: ServerProcess): Effect.Effect<Server, NotStarted> =>
@@ -139,8 +142,8 @@ export const until = <E, R>(
 
 const started = ({ log }: ServerProcess) => log.find((record) => "url" in record)
 
-const spawnServer = (cwd: string, environment: Environment): ServerProcess => {
-  const child = spawn(process.execPath, [main], {
+const spawnServer = (cwd: string, environment: Environment, file: string): ServerProcess => {
+  const child = spawn(process.execPath, [file], {
     cwd,
     env: {
       PATH: process.env["PATH"],
@@ -181,11 +184,16 @@ const spawnServer = (cwd: string, environment: Environment): ServerProcess => {
   }
 }
 
-const request = <Answer>(url: string, body?: unknown): Effect.Effect<Answer, RequestFailed> =>
+/** Sends a request, a POST if there is a body, and reads the answer, which has to come in time. */
+export const request = <Answer>(
+  url: string,
+  body?: unknown,
+  withinMs = 10_000
+): Effect.Effect<Answer, RequestFailed> =>
   Effect.tryPromise({
     try: async (signal) => {
       const response = await fetch(url, {
-        signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]),
+        signal: AbortSignal.any([signal, AbortSignal.timeout(withinMs)]),
         ...(body === undefined
           ? {}
           : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) })

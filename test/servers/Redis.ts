@@ -18,7 +18,7 @@ export interface OwnRedis extends RedisServer, Program.Program {}
 /** No answer, or an error for one. */
 export class CommandFailed extends Data.TaggedError("CommandFailed")<{ readonly cause: unknown }> {
   override get message(): string {
-    return String(this.cause)
+    return this.cause instanceof Error ? this.cause.message : "no answer"
   }
 }
 
@@ -88,6 +88,32 @@ export const scratchPrefix = (server: RedisServer): Effect.Effect<string, never,
 /** One command on a connection of its own. */
 export const command = (url: string, ...args: ReadonlyArray<string>): Effect.Effect<unknown, CommandFailed> =>
   withClient(url, (client) => client.sendCommand([...args]))
+
+/** A connection that lasts as long as the scope: commands get through when the server takes no new ones. */
+export const session = (
+  url: string
+): Effect.Effect<
+  (...args: ReadonlyArray<string>) => Effect.Effect<unknown, CommandFailed>,
+  CommandFailed,
+  Scope.Scope
+> =>
+  Effect.acquireRelease(
+    Effect.tryPromise({
+      try: async () => {
+        const client = clientOf(url)
+        client.on("error", () => {})
+        await client.connect()
+        return client
+      },
+      catch: (cause) => new CommandFailed({ cause })
+    }),
+    (client) => Effect.sync(() => client.destroy())
+  ).pipe(Effect.map((client) => (...args) =>
+    Effect.tryPromise({
+      try: () => client.sendCommand([...args]),
+      catch: (cause) => new CommandFailed({ cause })
+    })
+  ))
 
 const clientOf = (url: string) => createClient({ url, socket: { reconnectStrategy: false, connectTimeout: 2000 } })
 

@@ -1,0 +1,163 @@
+/**
+ * One fault: a steady load, the fault in the middle of it, and what came of it.
+ *
+ * ```text
+ * load ──────────────────────────────────────┐
+ *      baseline │ the fault │ healed, recovers │ rest: everything ends │ the checker
+ * ```
+ */
+import { assert } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { mkdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as Server from "../e2e/Server.ts"
+import { flawsOf, type StoredTask } from "./Checker.ts"
+import { type Cluster, leaseMs } from "./Cluster.ts"
+import type { Line } from "./Ledger.ts"
+
+/** A fault as it is described to people, and as it is done. */
+export interface Fault {
+  readonly name: string
+  /** One line for the table. */
+  readonly what: string
+  /** Does it, and ends when it is over. */
+  readonly strike: Effect.Effect<void, unknown>
+  /** The share of the usual speed that has to be kept while it lasts. */
+  readonly keeps?: number
+}
+
+/** A row of the table. */
+export interface Row {
+  readonly store: string
+  readonly name: string
+  readonly what: string
+  readonly lastedMs: number
+  readonly accepted: number
+  /** Attempts whose lease ran out. */
+  readonly cutOff: number
+  /** Attempts that went on to their end after they had lost their task, and changed nothing. */
+  readonly fenced: number
+  /** Tasks completed per second while it lasted, as a share of the speed before. */
+  readonly keptSpeed: number
+  /** Until the speed was back, from when the fault was over. */
+  readonly recoveredAfterMs: number
+}
+
+const clients = 3
+const tasksPerPost = 5
+const pauseMs = 60
+const baselineMs = 1200
+const recoveryMs = leaseMs + 1000
+
+/** Speed is counted in windows of this length. */
+const windowMs = 500
+
+/** The share of the usual speed that counts as full: what a busy machine varies by itself. */
+const fullSpeed = 0.6
+
+/** Runs a fault on a cluster and fails unless everything holds; answers its row and the tasks as they ended. */
+export const run = Effect.fnUntraced(function*(
+  store: string,
+  cluster: Cluster,
+  fault: Fault
+): Effect.fn.Return<Row, unknown> {
+  const prefix = `${fault.name}-`
+  const accepted = new Set<string>()
+  const load = { goesOn: true }
+  const offering = yield* Effect.forkChild(offer(cluster, prefix, accepted, load))
+  yield* Effect.sleep(baselineMs)
+
+  const struckAt = Date.now()
+  yield* fault.strike
+  const healedAt = Date.now()
+  yield* Effect.sleep(recoveryMs)
+  load.goesOn = false
+  yield* Fiber.join(offering)
+
+  yield* Server.until(
+    "every task has ended",
+    Effect.orElseSucceed(Effect.map(cluster.unfinished, (count) => count === 0), () => false),
+    20
+  )
+  const before = yield* cluster.tasks(prefix)
+  yield* Server.until(
+    "every server is healthy",
+    Effect.map(cluster.troubles, (troubles) => troubles.length === 0),
+    20
+  )
+  // By now whoever was frozen or cut off has tried to settle what it had
+  const tasks = yield* cluster.tasks(prefix)
+  const ledger = cluster.ledger().filter(({ id }) => id.startsWith(prefix))
+  const flaws = flawsOf({ accepted, ledger, tasks, before })
+  assert.deepStrictEqual(flaws.slice(0, 10), [], `${flaws.length} flaws after: ${fault.name}`)
+
+  const ends = completions(ledger, tasks)
+  const usual = rate(ends, struckAt - baselineMs / 2, struckAt)
+  const row = {
+    store,
+    name: fault.name,
+    what: fault.what,
+    lastedMs: healedAt - struckAt,
+    accepted: accepted.size,
+    cutOff: tasks.reduce((sum, task) => sum + task.crashes, 0),
+    fenced: lateEnds(ledger, tasks),
+    keptSpeed: rate(ends, struckAt, healedAt) / usual,
+    recoveredAfterMs: recoveredAfter(ends, healedAt, usual * fullSpeed)
+  }
+  assert.isAtMost(row.recoveredAfterMs, leaseMs, `full speed is not back within a lease: ${JSON.stringify(row)}`)
+  if (fault.keeps !== undefined) assert.isAtLeast(row.keptSpeed, fault.keeps, JSON.stringify(row))
+  return row
+})
+
+/** Posts tasks at a steady pace, each batch until it is accepted: a lost reply is met with the same ids. */
+const offer = (cluster: Cluster, prefix: string, accepted: Set<string>, load: { readonly goesOn: boolean }) =>
+  Effect.forEach(
+    Array.from({ length: clients }, (_, client) => client),
+    Effect.fnUntraced(function*(client) {
+      for (let batch = 0; load.goesOn; batch++) {
+        const tasks = Array.from({ length: tasksPerPost }, (_, index) => ({
+          id: `${prefix}${client}-${batch}-${index}`,
+          type: "ledger",
+          payload: { ms: durationOf(batch * tasksPerPost + index) }
+        }))
+        yield* cluster.post(tasks)
+        for (const { id } of tasks) accepted.add(id)
+        yield* Effect.sleep(pauseMs)
+      }
+    }),
+    { concurrency: "unbounded", discard: true }
+  )
+
+/** Mostly quick work, and some that a fault is likely to hit. */
+const durationOf = (number: number): number => number % 40 === 7 ? 600 : number % 10 === 3 ? 60 : 5
+
+/** When the attempts that settled their task ended. */
+const completions = (ledger: ReadonlyArray<Line>, tasks: ReadonlyArray<StoredTask>): ReadonlyArray<number> => {
+  const settled = new Set(tasks.map(({ id, result }) => `${id} ${result?.claim}`))
+  return ledger.filter(({ claim, event, id }) => event === "end" && settled.has(`${id} ${claim}`)).map(({ at }) => at)
+}
+
+/** Ends of attempts that settled nothing, because their task was somebody else's by then. */
+const lateEnds = (ledger: ReadonlyArray<Line>, tasks: ReadonlyArray<StoredTask>): number =>
+  ledger.filter(({ event }) => event === "end").length - completions(ledger, tasks).length
+
+/** Events per millisecond. */
+const rate = (times: ReadonlyArray<number>, from: number, to: number): number =>
+  times.filter((at) => at >= from && at < to).length / Math.max(1, to - from)
+
+/** The beginning of the first window after a moment in which the speed is back. */
+const recoveredAfter = (times: ReadonlyArray<number>, from: number, speed: number): number => {
+  for (let after = 0; after <= recoveryMs - windowMs; after += 50) {
+    if (rate(times, from + after, from + after + windowMs) >= speed) return after
+  }
+  return Infinity
+}
+
+const folder = fileURLToPath(new URL("../../coverage/chaos", import.meta.url))
+
+/** Leaves the rows for the page about them. */
+export const save = (store: string, rows: ReadonlyArray<Row>): void => {
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, `${store}.json`), JSON.stringify(rows, null, 2))
+}
