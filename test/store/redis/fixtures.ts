@@ -11,8 +11,11 @@ import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import type { StoreSettings } from "../../../src/store/TaskStore.ts"
 import type { RedisServer } from "../../servers/Redis.ts"
 
-/** What tests of one file share. */
-export const connect = async ({ url }: RedisServer) => {
+/** What tests of one file share. `prepare` is told of each new prefix before anything is stored under it. */
+export const connect = async (
+  { url }: RedisServer,
+  prepare: (redis: Redis["Service"], root: string) => Effect.Effect<void> = () => Effect.void
+) => {
   const scope = Scope.makeUnsafe()
   const redis = await Effect.runPromise(Scope.provide(Connection.make({ url, answerWithinMs: 5000 }), scope))
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
@@ -33,6 +36,7 @@ export const connect = async ({ url }: RedisServer) => {
     Layer.unwrap(Effect.gen(function*() {
       const name = yield* prefix
       root = `{${name}}`
+      yield* prepare(redis, root)
       movedBy = 0
       stoppedAt = stopped ? yield* Clock.currentTimeMillis : undefined
       if (stoppedAt !== undefined) yield* setClock(String(stoppedAt))
