@@ -8,7 +8,7 @@ const loops = ["queue", "worker", "maintenance"]
 const drivers = ["store/memory", "store/sqlite", "store/postgres", "store/redis"]
 const library = [...contracts, ...loops, "Task.ts", "engine"]
 /** The task types that ship with it, and what they stand on. */
-const work = ["handlers", "threads", "outbound", "files", "data"]
+const work = ["handlers", "threads", "outbound", "files", "data", "mail"]
 
 /** Imports point down only. `index.ts` and `main.ts` are imported by nobody. */
 const table: ImportTable = {
@@ -28,6 +28,7 @@ const table: ImportTable = {
     "outbound": ["domain"],
     "files": ["domain"],
     "data": ["domain"],
+    "mail": ["domain"],
     "engine": [...contracts, ...drivers, ...loops],
     "config": ["domain", "outbound"],
     "handlers": [...library, ...work],
@@ -46,6 +47,9 @@ const table: ImportTable = {
     "domain": ["effect"],
     "config": ["effect"],
     "outbound": ["effect", "node", "@effect/platform-node"],
+    "mail": ["effect", "node", "nodemailer"],
+    "files": ["effect", "node", "tar-stream"],
+    "handlers": ["effect", "node", "sharp"],
     "http/api": ["effect"],
     "store/postgres": ["effect", "node", "@effect/sql-pg"],
     "store/redis": ["effect", "node", "redis"],

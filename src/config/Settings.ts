@@ -54,6 +54,13 @@ export interface Settings {
   readonly outboundMaxSize: number
   readonly outboundRedirects: number
   readonly webhookSecret: Redacted.Redacted<string> | undefined
+  readonly smtpUrl: Redacted.Redacted<string> | undefined
+  readonly smtpTls: "offered" | "required"
+  readonly mailFrom: string
+  readonly outbox: string
+  readonly imageMaxPixels: number
+  /** Bytes of an image file, in MiB. */
+  readonly imageMaxSize: number
 }
 
 /** Where tasks are kept when nothing is said. */

@@ -267,5 +267,49 @@ export const table = {
     about: "Secret that webhooks are signed with, as text or after whsec_ as base64",
     expected: "a text",
     schema: Schema.RedactedFromValue(Schema.String)
+  }),
+  smtpUrl: optional({
+    names: ["TASKFORGE_SMTP_URL"],
+    about:
+      "Mail server: smtp://user:password@host:587, or smtps:// for TLS from the start; without, mail goes to a folder",
+    expected: "smtp://… or smtps://…",
+    schema: Schema.RedactedFromValue(
+      Schema.String.check(Schema.makeFilter((text: string) => /^smtps?:\/\/[^/]/.test(text) && URL.canParse(text)))
+    )
+  }),
+  smtpTls: setting({
+    names: ["TASKFORGE_SMTP_TLS"],
+    fallback: "offered",
+    about: "Whether smtp:// turns to TLS where that is offered, or sends nothing without: required",
+    expected: "offered or required",
+    schema: word("offered", "required")
+  }),
+  mailFrom: setting({
+    names: ["TASKFORGE_MAIL_FROM"],
+    fallback: "taskforge@localhost",
+    about: "Sender of mail that names none",
+    expected: "a mail address",
+    schema: Schema.String.check(Schema.isPattern(/^[^\r\n]*[^\s@]+@[^\s@]+$/))
+  }),
+  outbox: setting({
+    names: ["TASKFORGE_OUTBOX"],
+    fallback: "data/outbox",
+    about: "Folder for mail that is not sent",
+    expected: "a folder",
+    schema: Schema.NonEmptyString
+  }),
+  imageMaxPixels: setting({
+    names: ["TASKFORGE_IMAGE_MAX_PIXELS"],
+    fallback: "100000000",
+    about: "Pixels of an image at most, width times height",
+    expected: "a whole number of at least 1",
+    schema: integer(1)
+  }),
+  imageMaxSize: setting({
+    names: ["TASKFORGE_IMAGE_MAX_SIZE"],
+    fallback: "50",
+    about: "Size of an image file at most, in MiB",
+    expected: "a whole number from 1 to 1024",
+    schema: integer(1, 1024)
   })
 } as const

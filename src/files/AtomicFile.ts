@@ -1,17 +1,19 @@
 /** Files that are either the old one or the whole new one, whenever somebody looks and whatever happens. */
 import { Effect } from "effect"
-import { open, rename, rm } from "node:fs/promises"
+import { link, open, rename, rm } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import { PathRefused } from "./Folders.ts"
 
 /**
  * Gives a path beside the target to write to; once that has succeeded the file is flushed to disk and takes the
- * target's place. Otherwise nothing is left of it. `mark` tells apart who writes at the same time.
+ * target's place. Otherwise nothing is left of it. `mark` tells apart who writes at the same time. Without `replace` it
+ * fails where there is a file already.
  */
 export const write = <A, E, R>(
   target: string,
   mark: string,
-  use: (part: string) => Effect.Effect<A, E, R>
+  use: (part: string) => Effect.Effect<A, E, R>,
+  { replace = true }: { readonly replace?: boolean } = {}
 ): Effect.Effect<A, E | PathRefused, R> => {
   const part = join(dirname(target), `.${basename(target).slice(0, 180)}.${mark.replaceAll(/[^\w-]/g, "_")}.part`)
   const attempt = <B>(run: () => PromiseLike<B>) =>
@@ -21,12 +23,9 @@ export const write = <A, E, R>(
     })
   return use(part).pipe(
     Effect.tap(() => flush(part, attempt)),
-    Effect.tap(() => attempt(() => rename(part, target))),
-    Effect.onExit((exit) =>
-      exit._tag === "Success"
-        ? Effect.void
-        : Effect.ignore(Effect.tryPromise(() => rm(part, { force: true, recursive: true })))
-    )
+    // A second name, unlike a new one, never takes the place of a file
+    Effect.tap(() => attempt(() => replace ? rename(part, target) : link(part, target))),
+    Effect.ensuring(Effect.ignore(Effect.tryPromise(() => rm(part, { force: true, recursive: true }))))
   )
 }
 

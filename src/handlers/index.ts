@@ -4,39 +4,104 @@
  */
 import { Layer } from "effect"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
+import { Backup, BackupLive } from "./Backup.ts"
+import { Batch, BatchLive } from "./Batch.ts"
+import { Cleanup, CleanupLive } from "./Cleanup.ts"
 import { Compute, ComputeLive } from "./Compute.ts"
 import { DataProcess, DataProcessLive } from "./DataProcess.ts"
+import { Default, DefaultLive } from "./Default.ts"
 import { Echo, EchoLive } from "./Echo.ts"
+import { Email, EmailLive } from "./Email.ts"
 import { Fail, FailLive } from "./Fail.ts"
+import { Fibonacci, FibonacciLive } from "./Fibonacci.ts"
+import { FileRead, FileReadLive } from "./FileRead.ts"
+import { FileWrite, FileWriteLive } from "./FileWrite.ts"
+import { Hash, HashLive } from "./Hash.ts"
 import { HttpRequest, HttpRequestLive } from "./HttpRequest.ts"
+import { ImageResize, ImageResizeLive } from "./ImageResize.ts"
 import { Primes, PrimesLive } from "./Primes.ts"
+import { Report, ReportLive } from "./Report.ts"
 import { Sleep, SleepLive } from "./Sleep.ts"
+import { SqlQuery, SqlQueryLive } from "./SqlQuery.ts"
+import { Sync, SyncLive } from "./Sync.ts"
 import { Webhook, WebhookLive } from "./Webhook.ts"
 
-export { Compute, DataProcess, Echo, Fail, HttpRequest, Primes, Sleep, Webhook }
+export {
+  Backup,
+  Batch,
+  Cleanup,
+  Compute,
+  DataProcess,
+  Default,
+  Echo,
+  Email,
+  Fail,
+  Fibonacci,
+  FileRead,
+  FileWrite,
+  Hash,
+  HttpRequest,
+  ImageResize,
+  Primes,
+  Report,
+  Sleep,
+  SqlQuery,
+  Sync,
+  Webhook
+}
+export { BackupDamaged } from "./Backup.ts"
+export { TypeRefused } from "./Batch.ts"
 export { FailedOnPurpose } from "./Fail.ts"
+export { ImageLimits, ImageRefused } from "./ImageResize.ts"
+export { QueryRefused, QueryTooSlow } from "./SqlQuery.ts"
 export { WebhookSecret } from "./Webhook.ts"
 
 /** All definitions: what the HTTP API accepts. */
 export const definitions: ReadonlyArray<AnyTaskDefinition> = [
-  Echo,
-  Sleep,
+  Backup,
+  Batch,
+  Cleanup,
   Compute,
-  Primes,
+  DataProcess,
+  Default,
+  Echo,
+  Email,
   Fail,
-  Webhook,
+  Fibonacci,
+  FileRead,
+  FileWrite,
+  Hash,
   HttpRequest,
-  DataProcess
+  ImageResize,
+  Primes,
+  Report,
+  Sleep,
+  SqlQuery,
+  Sync,
+  Webhook
 ]
 
 /** All handlers. */
 export const layer = Layer.mergeAll(
-  EchoLive,
-  SleepLive,
+  BackupLive,
+  BatchLive,
+  CleanupLive,
   ComputeLive,
-  PrimesLive,
+  DataProcessLive,
+  DefaultLive,
+  EchoLive,
+  EmailLive,
   FailLive,
-  WebhookLive,
+  FibonacciLive,
+  FileReadLive,
+  FileWriteLive,
+  HashLive,
   HttpRequestLive,
-  DataProcessLive
+  ImageResizeLive,
+  PrimesLive,
+  ReportLive,
+  SleepLive,
+  SqlQueryLive,
+  SyncLive,
+  WebhookLive
 )

@@ -3,6 +3,7 @@ import { Layer } from "effect"
 import type { Settings } from "../config/Settings.ts"
 import { Folders } from "../files/Folders.ts"
 import * as Handlers from "../handlers/index.ts"
+import { Mailer } from "../mail/Mailer.ts"
 import { Outbound } from "../outbound/Outbound.ts"
 import { ThreadPool } from "../threads/ThreadPool.ts"
 
@@ -17,6 +18,12 @@ export type Choice = Pick<
   | "outboundMaxSize"
   | "outboundRedirects"
   | "webhookSecret"
+  | "smtpUrl"
+  | "smtpTls"
+  | "mailFrom"
+  | "outbox"
+  | "imageMaxPixels"
+  | "imageMaxSize"
 >
 
 /** All handlers with their services. */
@@ -31,6 +38,16 @@ export const layer = ({ folders: [home = ".", ...others], ...settings }: Choice)
         maxBytes: settings.outboundMaxSize * 1024 * 1024,
         maxRedirects: settings.outboundRedirects
       }),
-      Handlers.WebhookSecret.layer(settings.webhookSecret)
+      Handlers.WebhookSecret.layer(settings.webhookSecret),
+      Handlers.ImageLimits.layer({
+        maxPixels: settings.imageMaxPixels,
+        maxBytes: settings.imageMaxSize * 1024 * 1024
+      }),
+      Mailer.layer({
+        server: settings.smtpUrl,
+        requireTls: settings.smtpTls === "required",
+        from: settings.mailFrom,
+        outbox: settings.outbox
+      })
     ])
   )

@@ -124,7 +124,13 @@ describe("each variable", () => {
     ["TASKFORGE_OUTBOUND_TIMEOUT", "5s", "outboundTimeout", Duration.seconds(5)],
     ["TASKFORGE_OUTBOUND_MAX_SIZE", "1", "outboundMaxSize", 1],
     ["TASKFORGE_OUTBOUND_REDIRECTS", "0", "outboundRedirects", 0],
-    ["TASKFORGE_WEBHOOK_SECRET", "whsec_c2VjcmV0", "webhookSecret", Redacted.make("whsec_c2VjcmV0")]
+    ["TASKFORGE_WEBHOOK_SECRET", "whsec_c2VjcmV0", "webhookSecret", Redacted.make("whsec_c2VjcmV0")],
+    ["TASKFORGE_SMTP_URL", "smtp://a:b@mail:25", "smtpUrl", Redacted.make("smtp://a:b@mail:25")],
+    ["TASKFORGE_SMTP_TLS", "required", "smtpTls", "required"],
+    ["TASKFORGE_MAIL_FROM", "Shop <shop@example.org>", "mailFrom", "Shop <shop@example.org>"],
+    ["TASKFORGE_OUTBOX", "mail", "outbox", "mail"],
+    ["TASKFORGE_IMAGE_MAX_PIXELS", "1000", "imageMaxPixels", 1000],
+    ["TASKFORGE_IMAGE_MAX_SIZE", "1", "imageMaxSize", 1]
   ]
   for (const [name, text, setting, value] of good) {
     it.effect(`${name}=${text} is read`, () =>
@@ -171,6 +177,11 @@ describe("each variable", () => {
     TASKFORGE_OUTBOUND_TIMEOUT: ["0s", "infinity"],
     TASKFORGE_OUTBOUND_MAX_SIZE: ["0", "10MiB"],
     TASKFORGE_OUTBOUND_REDIRECTS: ["-1", "21"],
+    TASKFORGE_SMTP_URL: ["mail.example.org", "http://mail", "smtp://"],
+    TASKFORGE_SMTP_TLS: ["maybe"],
+    TASKFORGE_MAIL_FROM: ["shop"],
+    TASKFORGE_IMAGE_MAX_PIXELS: ["0"],
+    TASKFORGE_IMAGE_MAX_SIZE: ["0", "1GiB"],
     DATABASE_URL: ["mysql://localhost"],
     REDIS_URL: ["localhost:6379"]
   }

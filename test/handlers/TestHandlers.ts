@@ -9,6 +9,7 @@ import type { TaskFailure } from "../../src/domain/TaskRecord.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import { Folders } from "../../src/files/Folders.ts"
 import * as Handlers from "../../src/handlers/index.ts"
+import { Mailer, type Options as MailOptions } from "../../src/mail/Mailer.ts"
 import { type Options as OutboundOptions, Outbound } from "../../src/outbound/Outbound.ts"
 import { type EnqueueOptions, fromJson } from "../../src/queue/Submission.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
@@ -32,17 +33,20 @@ export interface Options {
   readonly threads?: boolean
   readonly outbound?: OutboundOptions
   readonly secret?: string
+  readonly mail?: MailOptions
 }
 
 /** Everything for one test. */
-const layer = ({ outbound, secret, threads = false }: Options = {}) =>
+const layer = ({ mail, outbound, secret, threads = false }: Options = {}) =>
   Layer.unwrap(Effect.map(Home, (home) =>
     Engine.layer(
       Handlers.layer.pipe(Layer.provide([
         threads ? ThreadPool.layer({ size: 2 }) : ThreadPool.layerInline,
         Folders.layer([home]),
         Outbound.layer({ allow: ["127.0.0.1"], timeout: "5 seconds", ...outbound }),
-        Handlers.WebhookSecret.layer(secret === undefined ? undefined : Redacted.make(secret))
+        Handlers.WebhookSecret.layer(secret === undefined ? undefined : Redacted.make(secret)),
+        Handlers.ImageLimits.layer({ maxPixels: 1_000_000, maxBytes: 1_000_000 }),
+        Mailer.layer({ outbox: join(home, "outbox"), ...mail })
       ])),
       { worker: { concurrency: 20, pollInterval: "1 minute" }, shutdown: "1 second" }
     ))).pipe(

@@ -137,7 +137,15 @@ describe("fail", () => {
 })
 
 describe("the definitions", () => {
-  const mustBeTold = ["webhook", "http_request", "data_process"]
+  const mustBeTold = [
+    "webhook",
+    "http_request",
+    "data_process",
+    "file_read",
+    "file_write",
+    "sql_query",
+    "image_resize"
+  ]
 
   it("accept an empty payload where something harmless can be done, so that anybody can try them", () => {
     for (const definition of Handlers.definitions) {

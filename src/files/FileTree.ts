@@ -1,0 +1,79 @@
+/** The files below a folder. Symbolic links are neither followed nor listed, so that nothing outside is reached. */
+import { Effect } from "effect"
+import { createHash } from "node:crypto"
+import { createReadStream } from "node:fs"
+import { opendir, stat } from "node:fs/promises"
+import { join } from "node:path"
+import { pipeline } from "node:stream/promises"
+import { PathRefused } from "./Folders.ts"
+
+/** Files in one tree at most. */
+const mostFiles = 100_000
+
+/** A file. */
+export interface FileEntry {
+  /** Below the folder, with forward slashes. */
+  readonly path: string
+  readonly size: number
+  readonly mtimeMs: number
+}
+
+/**
+ * All files, in alphabetical order. Files that are still being written (`.….part`) are left out, and so are the folders
+ * named in `except`, by their real paths.
+ */
+export const list = Effect.fnUntraced(function*(
+  folder: string,
+  except: ReadonlyArray<string> = []
+): Effect.fn.Return<ReadonlyArray<FileEntry>, PathRefused> {
+  const found: Array<FileEntry> = []
+  const folders = [""]
+  for (let current = folders.pop(); current !== undefined; current = folders.pop()) {
+    const entries = yield* namesIn(folder, current)
+    for (const { isFolder, name } of entries) {
+      const path = current === "" ? name : `${current}/${name}`
+      if (isFolder) {
+        if (!except.includes(join(folder, path))) folders.push(path)
+        continue
+      }
+      // It may have gone since it was listed
+      const stats = yield* Effect.option(Effect.tryPromise(() => stat(join(folder, path))))
+      if (stats._tag === "None") continue
+      if (found.length === mostFiles) {
+        return yield* new PathRefused({ path: folder, reason: `it holds more than ${mostFiles} files` })
+      }
+      found.push({ path, size: stats.value.size, mtimeMs: stats.value.mtimeMs })
+    }
+  }
+  return found.toSorted((one, other) => one.path < other.path ? -1 : 1)
+})
+
+const namesIn = (folder: string, below: string) =>
+  Effect.gen(function*() {
+    const directory = yield* Effect.tryPromise({
+      try: () => opendir(join(folder, below)),
+      catch: (cause) => new PathRefused({ path: folder, reason: `it cannot be listed: ${String(cause)}` })
+    })
+    const names: Array<{ readonly name: string; readonly isFolder: boolean }> = []
+    for (;;) {
+      const entry = yield* Effect.promise(() => directory.read())
+      if (entry === null) break
+      if (entry.isDirectory()) names.push({ name: entry.name, isFolder: true })
+      else if (entry.isFile() && !/^\..*\.part$/.test(entry.name)) names.push({ name: entry.name, isFolder: false })
+    }
+    yield* Effect.promise(() => directory.close())
+    return names
+  })
+
+/** The SHA-256 of a file, in hexadecimal. */
+export const sha256 = (path: string): Effect.Effect<string, PathRefused> =>
+  Effect.suspend(() => {
+    const hash = createHash("sha256")
+    return Effect.as(
+      Effect.tryPromise({
+        try: (signal) => pipeline(createReadStream(path), hash, { signal }),
+        catch: (cause) => new PathRefused({ path, reason: `it cannot be read: ${String(cause)}` })
+      }),
+      hash
+    )
+  }).pipe(Effect.map((hash) => hash.digest("hex")))

@@ -1,0 +1,81 @@
+/** The work of `report`: groups and their figures, the largest first. */
+import { Effect } from "effect"
+import { DatabaseSync } from "node:sqlite"
+import { Unprocessable } from "../data/Columns.ts"
+import { runQuery } from "../data/runQuery.ts"
+import * as ThreadHandler from "../threads/ThreadHandler.ts"
+import { ReportWork } from "./Report.ts"
+
+/** Groups in a report at most. */
+const mostGroups = 1000
+
+type Payload = (typeof ReportWork)["payload"]["Type"]
+type Found = (typeof ReportWork)["success"]["Type"]
+
+/** Runs `report` in its process. */
+export const handler = ThreadHandler.make(ReportWork, (payload) =>
+  Effect.try({
+    try: () => sorted("csv" in payload.source ? fromCsv(payload, payload.source) : fromSqlite(payload, payload.source)),
+    catch: (thrown) =>
+      thrown instanceof Unprocessable
+        ? thrown
+        : new Unprocessable({ reason: thrown instanceof Error ? thrown.message : String(thrown) })
+  }))
+
+const sorted = (found: Found): Found => {
+  if (found.groups.length > mostGroups) {
+    throw new Unprocessable({
+      reason: `There are ${found.groups.length} groups, too many for a page: at most ${mostGroups}`
+    })
+  }
+  return { ...found, groups: found.groups.toSorted((one, other) => (other.value ?? 0) - (one.value ?? 0)) }
+}
+
+const fromCsv = (
+  { column, group_by, op }: Payload,
+  { csv, filter, options, scratch }: Extract<Payload["source"], { readonly csv: string }>
+): Found => {
+  const groups: Array<Found["groups"][number]> = []
+  const figure = column === null ? { op } : { op, column }
+  const query = runQuery(
+    { path: csv, options, scratch },
+    { filter, aggregate: { by: [group_by], figures: { value: figure, rows: { op: "count" } } }, rename: {} },
+    {
+      columns: () => {},
+      row: ([name, value, rows]) =>
+        groups.push({ name: String(name), value: value as number | null, rows: Number(rows) }),
+      bad: () => {}
+    }
+  )
+  for (;;) {
+    const { done, value } = query.next()
+    if (done === true) return { groups, rows: value.rowsIn, bad_rows: value.badRows }
+  }
+}
+
+const fromSqlite = (
+  { column, group_by, op }: Payload,
+  { database: path, table }: Extract<Payload["source"], { readonly database: string }>
+): Found => {
+  const database = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+  try {
+    const figure = column === null ? "COUNT(*)" : `${op === "mean" ? "AVG" : op.toUpperCase()}(${quoted(column)})`
+    const name = quoted(group_by)
+    const found = database.prepare(
+      `SELECT ${name} AS name, ${figure} AS value, COUNT(*) AS rows FROM ${quoted(table)} GROUP BY ${name}`
+    )
+    const groups: Array<Found["groups"][number]> = []
+    for (const { name, rows, value } of found.iterate()) {
+      groups.push({ name: String(name ?? ""), value: value === null ? null : Number(value), rows: Number(rows) })
+    }
+    return { groups, rows: groups.reduce((sum, { rows }) => sum + rows, 0), bad_rows: 0 }
+  } finally {
+    database.close()
+  }
+}
+
+/** A name that is a name whatever it contains. */
+const quoted = (name: string): string => {
+  if (name.includes("\0")) throw new Unprocessable({ reason: "A name cannot contain NUL" })
+  return `"${name.replaceAll("\"", "\"\"")}"`
+}

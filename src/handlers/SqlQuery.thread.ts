@@ -1,0 +1,65 @@
+/** The work of `sql_query`. */
+import { Effect } from "effect"
+import { constants, DatabaseSync, type SQLOutputValue } from "node:sqlite"
+import * as ThreadHandler from "../threads/ThreadHandler.ts"
+import { QueryRefused, SqlWork } from "./SqlQuery.ts"
+
+/** Characters of a result at most: it is stored with its task. */
+const mostCharacters = 1024 * 1024
+
+/** All that a statement may do. What is missing here could open or write other files. */
+const allowed = new Set([
+  constants.SQLITE_SELECT,
+  constants.SQLITE_READ,
+  constants.SQLITE_FUNCTION,
+  constants.SQLITE_RECURSIVE
+])
+
+/** Runs `sql_query` in its process. */
+export const handler = ThreadHandler.make(SqlWork, ({ database, max_rows, params, sql }) =>
+  Effect.try({
+    try: () => query(database, sql, params, max_rows),
+    catch: (thrown) => new QueryRefused({ reason: thrown instanceof Error ? thrown.message : String(thrown) })
+  }))
+
+type Value = string | number | null
+
+const query = (
+  path: string,
+  sql: string,
+  params: ReadonlyArray<Value> | Readonly<Record<string, Value>>,
+  maxRows: number
+) => {
+  const database = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+  try {
+    database.setAuthorizer((action) => allowed.has(action) ? constants.SQLITE_OK : constants.SQLITE_DENY)
+    const statement = database.prepare(sql)
+    statement.setReadBigInts(true)
+    statement.setReturnArrays(true)
+    const columns = statement.columns().map(({ name }) => name)
+    if (columns.length === 0) throw new Error("The statement asks for nothing")
+    const found = isList(params) ? statement.iterate(...params) : statement.iterate({ ...params })
+    const rows: Array<ReadonlyArray<Value>> = []
+    let characters = 0
+    for (const row of found as unknown as Iterable<ReadonlyArray<SQLOutputValue>>) {
+      const values = row.map(valueOf)
+      characters += JSON.stringify(values).length
+      if (rows.length === maxRows || characters > mostCharacters) return { columns, rows, truncated: true }
+      rows.push(values)
+    }
+    return { columns, rows, truncated: false }
+  } finally {
+    database.close()
+  }
+}
+
+const isList = (params: object): params is ReadonlyArray<Value> => Array.isArray(params)
+
+const valueOf = (value: SQLOutputValue): Value =>
+  typeof value === "bigint"
+    ? Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
+    : value instanceof Uint8Array
+    ? Buffer.from(value).toString("base64")
+    : typeof value === "number" && !Number.isFinite(value)
+    ? String(value)
+    : value

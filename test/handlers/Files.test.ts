@@ -1,0 +1,218 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { createHash } from "node:crypto"
+import {
+  appendFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync
+} from "node:fs"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import * as Archive from "../../src/files/Archive.ts"
+import { failureOf, Home, isRefused, resultOf, withHandlers } from "./TestHandlers.ts"
+
+/** Makes files below the folder for tasks. */
+const make = Effect.fnUntraced(function*(files: Readonly<Record<string, string>>) {
+  const home = yield* Home
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(join(home, path, ".."), { recursive: true })
+    writeFileSync(join(home, path), text)
+  }
+  return home
+})
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
+
+/** Paths that lead out, whatever a task would do there. */
+const outside = ["../a.txt", "/etc/hostname", "link/hostname", "deep/../../a.txt"]
+
+describe("file_read", () => {
+  it.live("reads text and bytes, whole or in parts", () =>
+    Effect.gen(function*() {
+      const home = yield* make({ "a.txt": "grüß dich" })
+      writeFileSync(join(home, "b.bin"), Buffer.from([0xff, 0, 1]))
+      assert.deepStrictEqual(yield* resultOf("file_read", { path: "a.txt" }), {
+        path: "a.txt",
+        size: 11,
+        bytes: 11,
+        body: "grüß dich",
+        encoding: "text",
+        is_end: true
+      })
+      const part = yield* resultOf("file_read", { path: "a.txt", offset: 7, max_bytes: 2 })
+      assert.deepInclude(part, { bytes: 2, body: "di", is_end: false })
+      assert.deepInclude(yield* resultOf("file_read", { path: "a.txt", offset: 100 }), { bytes: 0, is_end: true })
+      assert.deepInclude(yield* resultOf("file_read", { path: "b.bin" }), { body: "/wAB", encoding: "base64" })
+      yield* isRefused("file_read", { path: "a.txt", max_bytes: 1e9 })
+    }).pipe(withHandlers()))
+
+  it.live("reads no folders, and nothing outside", () =>
+    Effect.gen(function*() {
+      const home = yield* make({ "deep/a.txt": "a" })
+      symlinkSync("/etc", join(home, "link"))
+      for (const path of [...outside, "deep", "none.txt"]) {
+        assert.strictEqual((yield* failureOf("file_read", { path })).tag, "PathRefused", path)
+      }
+      yield* isRefused("file_read", { path: "a\0b" })
+    }).pipe(withHandlers()))
+})
+
+describe("file_write", () => {
+  it.live("replaces a file as a whole, or makes a new one", () =>
+    Effect.gen(function*() {
+      const home = yield* make({ "a.txt": "old" })
+      assert.deepStrictEqual(yield* resultOf("file_write", { path: "a.txt", body: "new" }), {
+        path: "a.txt",
+        bytes: 3,
+        sha256: sha256("new")
+      })
+      yield* resultOf("file_write", { path: "x/y.bin", body: "/wAB", encoding: "base64", mode: "create" })
+      assert.deepStrictEqual([...readFileSync(join(home, "x/y.bin"))], [0xff, 0, 1])
+      const taken = yield* failureOf("file_write", { path: "a.txt", body: "newer", mode: "create" })
+      assert.strictEqual(taken.tag, "PathRefused")
+      assert.strictEqual(readFileSync(join(home, "a.txt"), "utf8"), "new")
+      assert.deepStrictEqual(readdirSync(home).toSorted(), ["a.txt", "x"])
+    }).pipe(withHandlers()))
+
+  it.live("writes nothing outside, and through no link", () =>
+    Effect.gen(function*() {
+      const home = yield* make({ "deep/a.txt": "a" })
+      symlinkSync("/etc", join(home, "link"))
+      symlinkSync("/tmp/taskforge-never.txt", join(home, "trap.txt"))
+      for (const path of outside) {
+        assert.strictEqual((yield* failureOf("file_write", { path, body: "x" })).tag, "PathRefused", path)
+      }
+      yield* resultOf("file_write", { path: "trap.txt", body: "x" })
+      assert.isTrue(lstatSync(join(home, "trap.txt")).isFile())
+      assert.isFalse(existsSync("/tmp/taskforge-never.txt"))
+    }).pipe(withHandlers()))
+})
+
+describe("cleanup", () => {
+  it.live("says what it would remove, and removes that when told to", () =>
+    Effect.gen(function*() {
+      const home = yield* make({ "old.tmp": "12345", "logs/old.tmp": "1", "logs/old.log": "1", "new.tmp": "1" })
+      const lately = Date.now() / 1000 - 100_000
+      for (const path of ["old.tmp", "logs/old.tmp", "logs/old.log"]) utimesSync(join(home, path), lately, lately)
+      const payload = { older_than: "1d", pattern: "*.tmp" }
+      const found = { files: 2, bytes: 6, kept: 2, paths: ["logs/old.tmp", "old.tmp"] }
+      assert.deepStrictEqual(yield* resultOf("cleanup", payload), { dry_run: true, ...found })
+      assert.isTrue(existsSync(join(home, "old.tmp")))
+      assert.deepInclude(yield* resultOf("cleanup", { ...payload, pattern: "logs/*" }), { files: 2 })
+      assert.deepStrictEqual(yield* resultOf("cleanup", { ...payload, dry_run: false }), { dry_run: false, ...found })
+      assert.deepStrictEqual(readdirSync(home).toSorted(), ["logs", "new.tmp"])
+      assert.deepStrictEqual(readdirSync(join(home, "logs")), ["old.log"])
+    }).pipe(withHandlers()))
+
+  it.live("follows no links", () =>
+    Effect.gen(function*() {
+      const home = yield* make({ "victim/a.txt": "a", "folder/b.txt": "b" })
+      symlinkSync(join(home, "victim"), join(home, "folder/link"))
+      yield* resultOf("cleanup", { folder: "folder", older_than: "0s", dry_run: false })
+      assert.isTrue(existsSync(join(home, "victim/a.txt")))
+      assert.strictEqual((yield* failureOf("cleanup", { folder: "/etc", dry_run: false })).tag, "PathRefused")
+    }).pipe(withHandlers()))
+})
+
+describe("sync", () => {
+  it.live("makes one folder like another, and does nothing the second time", () =>
+    Effect.gen(function*() {
+      const home = yield* make({ "a/1.txt": "one", "a/x/2.txt": "two", "b/1.txt": "ONE", "b/3.txt": "three" })
+      const payload = { from: "a", to: "b" }
+      const dry = yield* resultOf("sync", { ...payload, dry_run: true, delete: true })
+      assert.deepInclude(dry, { dry_run: true, copied: 2, removed: 1, unchanged: 0, bytes: 6 })
+      assert.deepStrictEqual(dry["changes"], [
+        { path: "1.txt", action: "copy" },
+        { path: "x/2.txt", action: "copy" },
+        { path: "3.txt", action: "remove" }
+      ])
+      assert.strictEqual(readFileSync(join(home, "b/1.txt"), "utf8"), "ONE")
+      assert.deepInclude(yield* resultOf("sync", payload), { copied: 2, removed: 0 })
+      assert.strictEqual(readFileSync(join(home, "b/x/2.txt"), "utf8"), "two")
+      assert.isTrue(existsSync(join(home, "b/3.txt")))
+      assert.deepInclude(yield* resultOf("sync", payload), { copied: 0, unchanged: 2 })
+      assert.deepInclude(yield* resultOf("sync", { ...payload, delete: true }), { removed: 1 })
+      assert.isFalse(existsSync(join(home, "b/3.txt")))
+    }).pipe(withHandlers()))
+
+  it.live("only says what it would do without folders, and copies no folder into itself", () =>
+    Effect.gen(function*() {
+      const home = yield* make({ "a/1.txt": "one" })
+      assert.deepInclude(yield* resultOf("sync", {}), { dry_run: true, copied: 1 })
+      assert.deepInclude(yield* resultOf("sync", { from: ".", to: "copy" }), { copied: 1 })
+      assert.deepInclude(yield* resultOf("sync", { from: ".", to: "copy" }), { copied: 0, unchanged: 1 })
+      assert.isFalse(existsSync(join(home, "copy/copy")))
+      symlinkSync("/etc", join(home, "link"))
+      for (const payload of [{ from: "a", to: "link/x" }, { from: "link", to: "b" }, { from: "a", to: "." }]) {
+        assert.strictEqual((yield* failureOf("sync", payload)).tag, "PathRefused")
+      }
+    }).pipe(withHandlers()))
+})
+
+describe("backup", () => {
+  it.live("archives a folder with a manifest, and the archive holds what it says", () =>
+    Effect.gen(function*() {
+      const long = `${"long/".repeat(30)}name.txt`
+      const home = yield* make({ "data/a.txt": "one", [`data/${long}`]: "two", "data/big.txt": "x".repeat(1_000_000) })
+      const result = yield* resultOf("backup", { source: "data", output: "b/data.tar.gz" })
+      assert.deepInclude(result, {
+        dry_run: false,
+        kind: "folder",
+        files: 3,
+        bytes: 1_000_006,
+        archive: "b/data.tar.gz"
+      })
+      const { carried, files } = yield* Archive.read(join(home, "b/data.tar.gz"))
+      assert.deepStrictEqual(Object.keys(files).toSorted(), ["a.txt", "big.txt", long].toSorted())
+      assert.deepStrictEqual(files["a.txt"], { size: 3, sha256: sha256("one") })
+      assert.deepStrictEqual(carried.files, files)
+      assert.deepStrictEqual(readdirSync(join(home, "b")), ["data.tar.gz"])
+    }).pipe(withHandlers()))
+
+  it.live("copies a SQLite file as it was at one moment, while another connection is in the middle of writing", () =>
+    Effect.gen(function*() {
+      const home = yield* make({})
+      const database = new DatabaseSync(join(home, "shop.db"))
+      database.exec("PRAGMA journal_mode = WAL; CREATE TABLE item (n); INSERT INTO item VALUES (1), (2)")
+      database.exec("BEGIN; INSERT INTO item VALUES (3)")
+      const result = yield* resultOf("backup", { source: "shop.db" })
+      database.exec("ROLLBACK")
+      database.close()
+      assert.deepInclude(result, { kind: "sqlite", files: 1 })
+      assert.match(String(result["archive"]), /^backups\/shop\.db-.*\.tar\.gz$/)
+      const { files } = yield* Archive.read(join(home, String(result["archive"])))
+      assert.deepStrictEqual(Object.keys(files), ["shop.db"])
+    }).pipe(withHandlers()))
+
+  it.live("only says what it would do without a source, and takes nothing else", () =>
+    Effect.gen(function*() {
+      const home = yield* make({ "a.txt": "one" })
+      assert.deepInclude(yield* resultOf("backup", {}), { dry_run: true, files: 1, bytes: 3, archive: null })
+      symlinkSync("/etc", join(home, "link"))
+      for (const source of ["a.txt", "link", "none", "/etc"]) {
+        assert.strictEqual((yield* failureOf("backup", { source })).tag, "PathRefused", source)
+      }
+    }).pipe(withHandlers()))
+
+  it.live("notices an archive that is damaged", () =>
+    Effect.gen(function*() {
+      const home = yield* make({ "a.txt": "one", "b.txt": "two" })
+      const files = [{ path: "a.txt", size: 3, mtimeMs: 0 }, { path: "b.txt", size: 3, mtimeMs: 0 }]
+      const archive = join(home, "x.tar.gz")
+      const manifest = yield* Archive.write(archive, home, files)
+      assert.isUndefined(Archive.difference(manifest, yield* Archive.read(archive)))
+      const other = { files: { ...manifest.files, "c.txt": { size: 1, sha256: sha256("c") } } }
+      assert.match(Archive.difference(other, yield* Archive.read(archive))!, /^c\.txt is not in/)
+      const bytes = readFileSync(archive)
+      writeFileSync(archive, bytes.subarray(0, bytes.length - 20))
+      yield* Effect.flip(Archive.read(archive))
+      appendFileSync(join(home, "a.txt"), " more")
+      assert.strictEqual((yield* Effect.flip(Archive.write(archive, home, files)))._tag, "ArchiveFailed")
+    }).pipe(withHandlers()))
+})
