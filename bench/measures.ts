@@ -180,6 +180,74 @@ const claimDepth: Measure = {
   ]
 }
 
+const batched = { batched: true }
+
+const postgres: Measure = {
+  name: "postgres",
+  title: "processing a backlog, PostgreSQL",
+  entries: [
+    ...processing("taskforge-postgres", 50_000),
+    ...processing("graphile-worker", 50_000, batched, "graphile-worker batched"),
+    ...processing("graphile-worker", 5000),
+    ...processing("pg-boss", 50_000)
+  ],
+  checks: [
+    ratio("perSecond", "taskforge-postgres c=100", "graphile-worker batched c=100", atLeast(0.6)),
+    ratio("perSecond", "taskforge-postgres c=100", "graphile-worker c=100", atLeast(10)),
+    ratio("perSecond", "taskforge-postgres c=100", "pg-boss c=100", atLeast(2)),
+    ratio("perSecond", "taskforge-postgres c=10", "graphile-worker batched c=10")
+  ]
+}
+
+const postgresEnqueue: Measure = {
+  name: "postgres-enqueue",
+  title: "50 concurrent enqueuers, PostgreSQL",
+  entries: [
+    queue("taskforge-postgres", "taskforge-postgres", { driver: "enqueue", count: 50_000, concurrency: 50 }),
+    queue("graphile-worker", "graphile-worker", { driver: "enqueue", count: 5000, concurrency: 50 }),
+    queue("pg-boss", "pg-boss", { driver: "enqueue", count: 5000, concurrency: 50 })
+  ],
+  checks: [
+    ratio("perSecond", "taskforge-postgres", "graphile-worker", atLeast(10)),
+    ratio("perSecond", "taskforge-postgres", "pg-boss")
+  ]
+}
+
+const postgresBulk: Measure = {
+  name: "postgres-bulk",
+  title: "bulk enqueue of 1,000, PostgreSQL",
+  entries: ["taskforge-postgres", "graphile-worker", "pg-boss"].map((contender) =>
+    queue(contender, contender, { driver: "bulk", count: 100_000, options: { batch: 1000 } })
+  ),
+  checks: [
+    ratio("perSecond", "taskforge-postgres", "graphile-worker", atLeast(1)),
+    ratio("perSecond", "taskforge-postgres", "pg-boss")
+  ]
+}
+
+const postgresPickup: Measure = {
+  name: "postgres-pickup",
+  title: "idle pickup latency, PostgreSQL",
+  entries: [
+    pickupOf("taskforge-postgres"),
+    pickupOf("graphile-worker"),
+    queue("pg-boss", "pg-boss", { driver: "pickup", count: 300, options: { listen: true } })
+  ],
+  checks: (["p50Ms", "p99Ms"] as const).flatMap((metric) => [
+    ratio(metric, "taskforge-postgres", "graphile-worker", atMost(1)),
+    ratio(metric, "taskforge-postgres", "pg-boss")
+  ])
+}
+
+const postgresClaimDepth: Measure = {
+  name: "postgres-claim-depth",
+  title: "claim of 100 tasks by depth of the queue, PostgreSQL",
+  entries: depths("taskforge-postgres"),
+  checks: [
+    ratio("claimMs", "taskforge-postgres 1,000,000 waiting", "taskforge-postgres 1,000 waiting", atMost(1.3))
+  ]
+}
+
 const servers = (probe: ServerEntry["probe"]): ReadonlyArray<ServerEntry> => [
   server("taskforge-http", "taskforge-http", { probe }),
   server("httpapi-empty", "httpapi-empty", { probe }),
@@ -226,6 +294,11 @@ export const measures: ReadonlyArray<Measure> = [
   pickup,
   redisPickup,
   claimDepth,
+  postgres,
+  postgresEnqueue,
+  postgresBulk,
+  postgresPickup,
+  postgresClaimDepth,
   http,
   idleMemory
 ]

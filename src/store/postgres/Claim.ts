@@ -28,6 +28,14 @@ const columns = "t.id, t.type, t.queue, t.payload, t.priority, t.max_retries::fl
   "t.due_at::float8, t.failures, t.crashes, t.claim::float8"
 
 /**
+ * Claim numbers left out when a session claims for the first time. A claim does not wait for the disk, so a crash of the
+ * server, or a failover, may undo the last ones, numbers included; but systems outside may remember them, and the next
+ * ones must be greater. By then every session is a new one. The server writes its log several times a second: what it
+ * may lose has less than a tenth as many claims.
+ */
+const skippedNumbers = 1_000_000
+
+/**
  * - Rows come in the order of work, each with the clock and the next due time; a claim that gives nothing answers one
  *   row without a task.
  * - No plan may be a scan: one made while the table is small would be kept until its statistics are renewed.
@@ -37,7 +45,7 @@ const columns = "t.id, t.type, t.queue, t.payload, t.priority, t.max_retries::fl
  */
 export const claimFunction = (schema: string): string =>
   `CREATE FUNCTION ${schema}.claim_1(
-    p_queues text[], p_types text[], p_limit int, p_worker text, p_lease bigint, p_nonce bigint
+    p_queues text[], p_types text[], p_limit int, p_worker text, p_lease bigint, p_nonce bigint, p_alone boolean
   ) RETURNS TABLE (
     out_now float8, out_next_due float8, out_id text, out_type text, out_queue text, out_payload text,
     out_priority smallint, out_max_retries float8, out_timeout_ms float8, out_due_at float8, out_failures int,
@@ -53,7 +61,14 @@ export const claimFunction = (schema: string): string =>
     v_claims bigint[];
     v_queues text[];
     v_types text[];
+    v_known text := coalesce(current_setting('taskforge.numbered', true), '');
   BEGIN
+    IF p_alone THEN PERFORM set_config('synchronous_commit', 'off', true); END IF;
+    IF position('${schema};' IN v_known) = 0 THEN
+      PERFORM setval('${schema}.claim_number', nextval('${schema}.claim_number') + ${skippedNumbers}, false);
+      PERFORM set_config('taskforge.numbered', v_known || '${schema};', false);
+    END IF;
+
     SELECT min(due_at) INTO v_due FROM ${schema}.task WHERE state = 0;
     IF v_due <= v_now THEN
       UPDATE ${schema}.task SET state = 1 WHERE seq = ANY (ARRAY(
@@ -114,24 +129,26 @@ export const claimFunction = (schema: string): string =>
   END $function$`
 
 /** Prepares the operation. */
-export const make = ({ query, schema }: Database) => {
-  const claim = `SELECT * FROM ${schema}.claim_1($1, $2, $3, $4, $5::bigint, $6::bigint)`
-  return (request: ClaimRequest): Effect.Effect<ClaimAnswer, StoreError> =>
-    Effect.map(
+export const make = ({ inTransaction, query, schema }: Database) => {
+  const claim = `SELECT * FROM ${schema}.claim_1($1, $2, $3, $4, $5::bigint, $6::bigint, $7)`
+  const rowsOf = (request: ClaimRequest) =>
+    // the application's transaction waits for the disk
+    Effect.flatMap(inTransaction, (inside) =>
       query<Row>("claim", claim, [
         texts(request.queues),
         texts(request.types),
         Math.max(0, request.limit),
         request.worker,
         number(Math.round(request.leaseForMs)),
-        number(request.nonce)
-      ]),
-      (rows) => ({
-        tasks: rows[0]![2] === null ? [] : rows.map(claimedTask),
-        now: rows[0]![0],
-        nextDueAt: rows[0]![1]
-      })
-    )
+        number(request.nonce),
+        !inside
+      ]))
+  return (request: ClaimRequest): Effect.Effect<ClaimAnswer, StoreError> =>
+    Effect.map(rowsOf(request), (rows) => ({
+      tasks: rows[0]![2] === null ? [] : rows.map(claimedTask),
+      now: rows[0]![0],
+      nextDueAt: rows[0]![1]
+    }))
 }
 
 const claimedTask = (row: Row): ClaimedTask => ({

@@ -3,6 +3,7 @@
  * is replaced, so that nothing in the driver knows of it.
  */
 import { PgClient } from "@effect/sql-pg"
+import { assert } from "@effect/vitest"
 import { Clock, Context, Duration, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import { randomBytes } from "node:crypto"
 import { afterAll } from "vitest"
@@ -16,6 +17,8 @@ const tables = ["task", "last_claim", "tally", "paused_queue", "setting", "api_k
 /** Schemas on one server for the tests of one file; they are dropped after them. */
 export class Schemas {
   readonly name = `taskforge_test_${randomBytes(6).toString("hex")}`
+  /** Those that there may be: as many as one test has open. */
+  private readonly names = Array.from({ length: 8 }, (_, index) => `${this.name}_${index}`)
   private readonly url: string
   private readonly scope = Scope.makeUnsafe()
   private readonly all: Array<string> = []
@@ -56,7 +59,12 @@ export class Schemas {
   /** The client that all stores of this file share. */
   private readonly client = Effect.suspend(() =>
     this.opened !== undefined ? Effect.succeed(this.opened) : Effect.gen({ self: this }, function*() {
-      const pool = PgClient.layer({ url: Redacted.make(this.url), maxConnections: 12 })
+      const pool = PgClient.layer({
+        url: Redacted.make(this.url),
+        maxConnections: 12,
+        // the model counts claims: no session skips numbers, as if all had claimed before
+        startupParameters: { "taskforge.numbered": this.names.map((name) => `"${name}";`).join("") }
+      })
       this.opened = yield* Layer.buildWithMemoMap(pool, Layer.makeMemoMapUnsafe(), this.scope)
       const sql = Context.get(this.opened, PgClient.PgClient)
       yield* sql.unsafe(`CREATE SCHEMA "${this.name}"`)
@@ -71,7 +79,7 @@ export class Schemas {
   })
 
   private readonly create = Effect.gen({ self: this }, function*() {
-    const schema = `${this.name}_${this.all.length}`
+    const schema = this.names[this.all.length] ?? assert.fail("Too many stores at once")
     this.all.push(schema)
     const client = Layer.succeedContext(yield* this.client)
     // the store makes its own layout; the head start goes, for each test has its own

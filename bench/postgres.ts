@@ -1,0 +1,25 @@
+import { Effect, type Scope } from "effect"
+import { randomBytes } from "node:crypto"
+import Pg from "pg"
+
+/** The server that the contenders share: `BENCH_POSTGRES_URL`, else the one on the default port. */
+export const url = process.env["BENCH_POSTGRES_URL"] ?? "postgres://postgres@127.0.0.1:5432/postgres"
+
+/** One connection beside the contender's own. */
+export const connect: Effect.Effect<Pg.Client, unknown, Scope.Scope> = Effect.acquireRelease(
+  Effect.tryPromise(async () => {
+    const client = new Pg.Client({ connectionString: url })
+    await client.connect()
+    return client
+  }),
+  (client) => Effect.promise(() => client.end())
+)
+
+/** A schema name that nobody uses; it is dropped with the scope. Take it first, so that it goes last. */
+export const schema: Effect.Effect<string, unknown, Scope.Scope> = Effect.gen(function*() {
+  const client = yield* connect
+  return yield* Effect.acquireRelease(
+    Effect.sync(() => `bench_${randomBytes(6).toString("hex")}`),
+    (name) => Effect.promise(() => client.query(`DROP SCHEMA IF EXISTS "${name}" CASCADE`))
+  )
+})
