@@ -1,14 +1,14 @@
 import { Effect, type Scope } from "effect"
 import { randomBytes } from "node:crypto"
-import Pg from "pg"
+import { Client } from "pg"
 
 /** The server that the contenders share: `BENCH_POSTGRES_URL`, else the one on the default port. */
 export const url = process.env["BENCH_POSTGRES_URL"] ?? "postgres://postgres@127.0.0.1:5432/postgres"
 
 /** One connection beside the contender's own. */
-export const connect: Effect.Effect<Pg.Client, unknown, Scope.Scope> = Effect.acquireRelease(
+export const connect: Effect.Effect<Client, unknown, Scope.Scope> = Effect.acquireRelease(
   Effect.tryPromise(async () => {
-    const client = new Pg.Client({ connectionString: url })
+    const client = new Client({ connectionString: url })
     await client.connect()
     return client
   }),

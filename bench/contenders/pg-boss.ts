@@ -24,9 +24,9 @@ run(Effect.fnUntraced(function*({ onCompleted, onStarted, options }) {
     }),
     (boss) => Effect.promise(() => boss.stop({ graceful: false, close: true }))
   )
-  let stopped = false
+  const stop = new AbortController()
   const loop = async () => {
-    while (!stopped) {
+    while (!stop.signal.aborted) {
       const jobs = await boss.fetch("bench", { batchSize })
       if (jobs.length === 0) {
         await new Promise((resolve) => setTimeout(resolve, 500))
@@ -48,7 +48,7 @@ run(Effect.fnUntraced(function*({ onCompleted, onStarted, options }) {
         Effect.sync(() => Array.from({ length: loops }, loop)),
         (running) =>
           Effect.promise(() => {
-            stopped = true
+            stop.abort()
             return Promise.all(running)
           })
       ),
