@@ -4,7 +4,7 @@ import { forbiddenImports, type ImportTable, packagesReachedFrom } from "./archi
 import { anyCastsOf, importsOf, lineCount, readSourceTree } from "./architecture/SourceTree.ts"
 
 const contracts = ["domain", "store", "observability"]
-const loops = ["queue", "worker", "maintenance"]
+const loops = ["queue", "worker", "maintenance", "events"]
 const drivers = ["store/memory", "store/sqlite", "store/postgres", "store/redis"]
 const library = [...contracts, ...loops, "Task.ts", "engine"]
 /** The task types that ship with it, and what they stand on. */
@@ -20,6 +20,7 @@ const table: ImportTable = {
     "store/postgres": ["domain", "store"],
     "store/redis": ["domain", "store"],
     "observability": ["domain"],
+    "events": contracts,
     "queue": contracts,
     "worker": contracts,
     "maintenance": contracts,

@@ -12,7 +12,7 @@ import { FailureKind } from "./TaskRecord.ts"
  * - `retried`: an operator runs it again
  * - `removed`: it is not stored any more
  */
-const TaskEventName = Schema.Literals([
+export const TaskEventName = Schema.Literals([
   "created",
   "started",
   "progress",
@@ -59,3 +59,7 @@ export interface TaskEvent extends NewTaskEvent {
   /** When it was logged, by the store's clock. */
   readonly at: number
 }
+
+/** Whether nothing follows for this task unless somebody runs it again. */
+export const isLast = ({ event }: NewTaskEvent): boolean =>
+  event === "completed" || event === "failed" || event === "cancelled" || event === "removed"

@@ -10,6 +10,7 @@
  * ```
  */
 import { Duration, Layer } from "effect"
+import * as RecordedStore from "../events/RecordedStore.ts"
 import { Leader } from "../maintenance/Leader.ts"
 import * as Pruner from "../maintenance/Pruner.ts"
 import * as Rescuer from "../maintenance/Rescuer.ts"
@@ -55,6 +56,7 @@ export const layerProducer = (
   options: Options = {}
 ): Layer.Layer<Queue.TaskQueue | Supervisor, never, TaskStore | Notifier | InstanceStore> =>
   Queue.TaskQueue.layer(options.queue).pipe(
+    Layer.provide(RecordedStore.layer),
     Layer.provideMerge(Supervisor.layer),
     Layer.provide(PooledRandom.layer)
   )
@@ -91,6 +93,7 @@ export const layer = <E, R>(
     Layer.provide(handlers),
     Layer.provideMerge(Layer.mergeAll(Queue.TaskQueue.layer(options.queue), HandlerRegistry.layer)),
     Layer.provide(Instance.layer(options.instance)),
+    Layer.provide(RecordedStore.layer),
     Layer.provideMerge(Supervisor.layer),
     Layer.provide(PooledRandom.layer)
   )

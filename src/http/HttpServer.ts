@@ -8,10 +8,13 @@ import { HttpIncomingMessage, HttpRouter, HttpServer, type HttpServerError } fro
 import { RateLimiter } from "effect/persistence"
 import { createServer, type ServerOptions } from "node:http"
 import type { StoreError } from "../domain/Errors.ts"
+import { EventFeed } from "../events/EventFeed.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { TaskQueue } from "../queue/TaskQueue.ts"
+import type { EventLog } from "../store/EventLog.ts"
 import type { KeyStore } from "../store/KeyStore.ts"
 import * as RateLimiterStore from "../store/memory/RateLimiterStore.ts"
+import type { Notifier } from "../store/Notifier.ts"
 import { maxNameLength } from "./api/NewTaskJson.ts"
 import * as MalformedRequest from "./MalformedRequest.ts"
 import * as Routes from "./Routes.ts"
@@ -70,7 +73,7 @@ export const layer = (
 ): Layer.Layer<
   HttpServer.HttpServer,
   HttpServerError.ServeError | StoreError,
-  TaskQueue | Supervisor | TaskCatalog | KeyStore
+  TaskQueue | Supervisor | TaskCatalog | KeyStore | EventLog | Notifier
 > => {
   const listen = {
     host: options.host ?? defaults.host,
@@ -84,7 +87,9 @@ export const layer = (
     server.on("clientError", MalformedRequest.answer)
     // Runs after the wait for open requests and before the one for the last connection to end, which has no limit
     const cutOff = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections())))
-    return serve(options).pipe(
+    return endStreams.pipe(
+      Layer.provideMerge(serve(options)),
+      Layer.provide(EventFeed.layer),
       Layer.provide(cutOff),
       Layer.provide(rateLimiterStore),
       Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize)),
@@ -104,6 +109,11 @@ const serve = (options: Routes.Options) =>
     ),
     Layer.provide(HttpServer.layerServices)
   )
+
+/** Streams have no end of their own: it comes before the server waits for open requests. */
+const endStreams = Layer.effectDiscard(
+  Effect.flatMap(EventFeed, (feed) => Effect.addFinalizer(() => feed.close))
+)
 
 /** The one that the store's driver brings, which all instances share, or this process's own. */
 const rateLimiterStore = Layer.unwrap(

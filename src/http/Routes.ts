@@ -5,6 +5,7 @@ import type { IpNetwork } from "effect/net"
 import * as Access from "./Access.ts"
 import { Api } from "./api/Api.ts"
 import * as DocsPage from "./DocsPage.ts"
+import * as EventsHandlers from "./EventsHandlers.ts"
 import * as FirstPage from "./FirstPage.ts"
 import * as ForwardedFor from "./ForwardedFor.ts"
 import { KeyRing } from "./KeyRing.ts"
@@ -38,7 +39,13 @@ export interface Options {
 export const layer = (options: Options) =>
   Layer.mergeAll(
     HttpApiBuilder.layer(Api).pipe(
-      Layer.provide([TasksHandlers.layer, QueuesHandlers.layer, SystemHandlers.layer, OlderRoutes.layer]),
+      Layer.provide([
+        TasksHandlers.layer,
+        EventsHandlers.layer,
+        QueuesHandlers.layer,
+        SystemHandlers.layer,
+        OlderRoutes.layer
+      ]),
       Layer.provide(RequestCheckLive.layer)
     ),
     FirstPage.layer,

@@ -2,6 +2,7 @@
 import { type Duration, Effect } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
+import { TaskNotFound } from "../domain/Errors.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
 import { pageSize } from "./api/TasksApi.ts"
@@ -59,6 +60,14 @@ export const layer = HttpApiBuilder.group(
       get: ({ params }) => view(params.id),
       remove: ({ params: { id }, query }) =>
         AuditLog.recorded("remove", { task: id }, query.only === "finished" ? queue.remove(id) : cancelOrRemove(id)),
+      result: Effect.fnUntraced(function*({ params: { id }, query: { wait } }) {
+        const [now] = yield* resultsOf([id])
+        const result = now!.status === "unfinished" && wait !== undefined
+          ? (yield* Effect.andThen(anyFinished([id], wait), resultsOf([id])))[0]!
+          : now!
+        if (result.status === "unknown") return yield* new TaskNotFound({ id })
+        return HttpServerResponse.jsonUnsafe(result, { status: result.status === "unfinished" ? 202 : 200 })
+      }),
       results: Effect.fnUntraced(function*({ payload: { ids, wait } }) {
         const results = yield* resultsOf(ids)
         if (wait === undefined || results.some(({ status }) => status !== "unfinished")) return { results }

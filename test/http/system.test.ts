@@ -208,6 +208,7 @@ describe("the pages", () => {
       const document = (yield* expecting(200, get("/openapi.json"))).json as OpenApi.OpenAPISpec
       assert.deepStrictEqual(Object.keys(document.paths).toSorted(), [
         "/api/metrics",
+        "/api/v1/events",
         "/api/v1/health",
         "/api/v1/queues",
         "/api/v1/queues/{queue}/pause",
@@ -217,6 +218,8 @@ describe("the pages", () => {
         "/api/v1/tasks",
         "/api/v1/tasks/{id}",
         "/api/v1/tasks/{id}/cancel",
+        "/api/v1/tasks/{id}/events",
+        "/api/v1/tasks/{id}/result",
         "/api/v1/tasks/{id}/retry",
         "/api/v1/workers",
         "/health",
@@ -224,7 +227,8 @@ describe("the pages", () => {
         "/stats",
         "/status/{id}",
         "/submit",
-        "/workers"
+        "/workers",
+        "/ws"
       ])
       const responses = document.paths["/api/v1/tasks"]?.post?.responses ?? {}
       assert.deepStrictEqual(Object.keys(responses), ["200", "201", "400", "409", "413", "415", "503"])

@@ -1,6 +1,7 @@
 /** The HTTP API: definitions only, for the server and for any client. */
 import { HttpApi, OpenApi } from "effect/http-api"
 import { version } from "../../domain/Version.ts"
+import { EventsApi } from "./EventsApi.ts"
 import { OlderApi } from "./OlderApi.ts"
 import { QueuesApi } from "./QueuesApi.ts"
 import { RequestCheck } from "./RequestCheck.ts"
@@ -17,7 +18,7 @@ import { TasksApi } from "./TasksApi.ts"
  * ```
  */
 export class Api extends HttpApi.make("taskforge")
-  .add(TasksApi, QueuesApi, SystemApi, OlderApi)
+  .add(TasksApi, EventsApi, QueuesApi, SystemApi, OlderApi)
   .middleware(RequestCheck)
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error", errors: "all" })
   .annotate(HttpApi.QueryParseOptions, { onExcessProperty: "error", errors: "all" })

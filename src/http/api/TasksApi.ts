@@ -1,26 +1,16 @@
 /** Tasks over HTTP. */
-import { Duration, Schema, SchemaTransformation } from "effect"
+import { Duration, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Cursor from "../../domain/Cursor.ts"
+import { DurationText } from "../../domain/DurationText.ts"
 import { TaskState } from "../../domain/TaskState.ts"
 import * as ApiErrors from "./ApiErrors.ts"
+import { listOf } from "./ListOf.ts"
 import { MillisOrText, NewTasksJson } from "./NewTaskJson.ts"
 import { CreatedTaskJson, TaskJson, TaskPageJson, TaskResultJson } from "./TaskJson.ts"
 
 /** Tasks on a page at most, and when nothing is said. */
 export const pageSize = { max: 1000, default: 50 } as const
-
-/** Several values, repeated (`?status=a&status=b`) or with commas (`?status=a,b`). */
-const listOf = <Value extends string>(value: Schema.Codec<Value, string>) =>
-  Schema.Array(Schema.String).pipe(
-    Schema.decodeTo(
-      Schema.Array(value),
-      SchemaTransformation.transform<ReadonlyArray<string>, ReadonlyArray<string>>({
-        decode: (values) => values.flatMap((text) => text.split(",")).map((text) => text.trim()),
-        encode: (values) => values
-      })
-    )
-  )
 
 const CursorText = Schema.String.check(
   Schema.makeFilter((text: string) =>
@@ -40,6 +30,13 @@ export const maxResults = 1000
 const longestWait = Duration.seconds(30)
 
 const Wait = MillisOrText.check(
+  Schema.makeFilter(
+    (duration: Duration.Duration) => Duration.isLessThanOrEqualTo(duration, longestWait),
+    { expected: `a duration of at most ${Duration.toSeconds(longestWait)}s` }
+  )
+)
+
+const WaitText = DurationText.check(
   Schema.makeFilter(
     (duration: Duration.Duration) => Duration.isLessThanOrEqualTo(duration, longestWait),
     { expected: `a duration of at most ${Duration.toSeconds(longestWait)}s` }
@@ -96,6 +93,15 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     success: HttpApiSchema.NoContent,
     error: [ApiErrors.TaskNotFound, ApiErrors.StateConflict, ApiErrors.Unavailable]
   }).annotate(OpenApi.Summary, "Cancel an unfinished task, remove a finished one"),
+  HttpApiEndpoint.get("result", "/tasks/:id/result", {
+    params: id,
+    query: { wait: Schema.optionalKey(WaitText).annotate({ description: "How long to wait for it, at most 30s" }) },
+    success: [TaskResultJson, TaskResultJson.pipe(HttpApiSchema.status(202))],
+    error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
+  }).annotateMerge(OpenApi.annotations({
+    summary: "Get a task's result",
+    description: "200 once it has finished, 202 when it has not; with wait, it answers as soon as it has."
+  })),
   HttpApiEndpoint.post("results", "/results", {
     payload: Schema.Struct({
       ids: Schema.Array(Schema.String).check(Schema.isMinLength(1), Schema.isMaxLength(maxResults)),

@@ -4,6 +4,7 @@
  */
 import { Effect, Layer } from "effect"
 import { FetchHttpClient, type HttpClient, HttpEffect, HttpRouter, HttpServer } from "effect/http"
+import { EventFeed } from "../../events/EventFeed.ts"
 import * as RateLimiterStore from "../../store/memory/RateLimiterStore.ts"
 import * as Routes from "../Routes.ts"
 
@@ -20,5 +21,5 @@ export const layer = FetchHttpClient.layer.pipe(
       return (input, init) => handle(new Request(input, init))
     })
   )),
-  Layer.provide([HttpServer.layerServices, RateLimiterStore.layer])
+  Layer.provide([HttpServer.layerServices, RateLimiterStore.layer, EventFeed.layer])
 ) satisfies Layer.Layer<HttpClient.HttpClient, unknown, unknown>

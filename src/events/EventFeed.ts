@@ -1,0 +1,176 @@
+/**
+ * Gives events to those who watch, whichever process they happened in: one reader of the log per process, woken by hints
+ * and by the poll interval, fills a bounded queue per subscriber. Nobody waits for a subscriber that does not keep up:
+ * it is dropped.
+ */
+import { type Cause, Clock, Context, Effect, Latch, Layer, Option, Queue, type Scope, Semaphore, Stream } from "effect"
+import type { StoreError } from "../domain/Errors.ts"
+import type { TaskEvent } from "../domain/TaskEvent.ts"
+import { Supervisor } from "../observability/Supervisor.ts"
+import { EventLog, type EventPage } from "../store/EventLog.ts"
+import { events as hint, Notifier } from "../store/Notifier.ts"
+
+/** What a subscriber gets: an event, word that some are missing, or a sign of life. */
+export type Item = TaskEvent | "gap" | "idle"
+
+/** What a subscriber wants. */
+export interface Subscription {
+  /** The number of the last event that it has seen; without, it begins with what happens next. */
+  readonly after?: number | undefined
+  /** Whether an event is for it. */
+  readonly matches: (event: TaskEvent) => boolean
+  /** Called when it does not keep up; nothing more comes. */
+  readonly onDropped: () => void
+}
+
+/** Items that may wait for a subscriber. */
+const capacity = 1024
+
+/** Events read together. */
+const pageSize = 500
+
+/** How often the log is looked at when no hint comes. */
+const pollMs = 1000
+
+/** A sign of life after so long, which also shows which connections are dead. */
+const idleAfterMs = 15_000
+
+/** How long writers go on recording after the last subscriber has gone, so that one that comes back misses nothing. */
+const attendForMs = 120_000
+
+interface Subscriber extends Subscription {
+  readonly queue: Queue.Queue<Item, Cause.Done>
+}
+
+/** The events of one store. */
+export class EventFeed extends Context.Service<EventFeed, {
+  /** Items until the scope closes, the feed does, or the subscriber is dropped. */
+  readonly subscribe: (
+    subscription: Subscription
+  ) => Effect.Effect<Stream.Stream<Item, StoreError>, StoreError, Scope.Scope>
+  /** Ends all subscriptions. */
+  readonly close: Effect.Effect<void>
+}>()("taskforge/events/EventFeed") {
+  /** Reads the log of the store around it, while there are subscribers. */
+  static readonly layer: Layer.Layer<EventFeed, never, EventLog | Notifier | Supervisor> = Layer.effect(
+    EventFeed,
+    Effect.suspend(() => make)
+  )
+}
+
+const make = Effect.gen(function*() {
+  const log = yield* EventLog
+  const notifier = yield* Notifier
+  const supervisor = yield* Supervisor
+  const clock = yield* Clock.Clock
+  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const subscribers = new Set<Subscriber>()
+  const someone = Latch.makeUnsafe(false)
+  const news = Latch.makeUnsafe(false)
+  const turn = Semaphore.makeUnsafe(1)
+  let place = 0
+  let attendedAt = -Infinity
+  let idleSince = now()
+
+  const offer = (subscriber: Subscriber, item: Item): void => {
+    if (Queue.offerUnsafe(subscriber.queue, item)) return
+    subscribers.delete(subscriber)
+    Queue.endUnsafe(subscriber.queue)
+    subscriber.onDropped()
+  }
+
+  const deliver = ({ events, gap }: EventPage): void => {
+    for (const subscriber of subscribers) {
+      if (gap) offer(subscriber, "gap")
+      for (const event of events) {
+        if (!subscribers.has(subscriber)) break
+        if (subscriber.matches(event)) offer(subscriber, event)
+      }
+    }
+  }
+
+  /** Delivers what is new. A page at a time, so that other fibers run between. */
+  const readAll = turn.withPermit(Effect.gen(function*() {
+    while (true) {
+      const page = yield* log.read(place, pageSize)
+      place = page.next
+      if (page.gap || page.events.length > 0) {
+        idleSince = now()
+        deliver(page)
+      }
+      if (page.events.length === 0) return
+      yield* Effect.yieldNow
+    }
+  }))
+
+  const attend = Effect.suspend(() => {
+    if (now() - attendedAt < attendForMs / 4) return Effect.void
+    attendedAt = now()
+    return Effect.onError(log.attend(attendForMs), () =>
+      Effect.sync(() => {
+        attendedAt = -Infinity
+      }))
+  })
+
+  yield* supervisor.loop(
+    "event feed",
+    Effect.gen(function*() {
+      yield* someone.await
+      yield* Effect.timeoutOption(news.await, pollMs)
+      news.closeUnsafe()
+      if (subscribers.size === 0) return void someone.closeUnsafe()
+      yield* attend
+      yield* readAll
+      if (now() - idleSince < idleAfterMs) return
+      idleSince = now()
+      for (const subscriber of subscribers) offer(subscriber, "idle")
+    })
+  )
+  yield* notifier.listen((signal) => {
+    if (signal._tag === "Events" && subscribers.size > 0) news.openUnsafe()
+  })
+
+  /** Joins the live subscribers, the first one at the end of the log. */
+  const join = (subscriber: Subscriber) =>
+    turn.withPermit(Effect.gen(function*() {
+      if (subscribers.size === 0) {
+        yield* attend
+        yield* notifier.publish(hint)
+        place = yield* log.end
+      }
+      subscribers.add(subscriber)
+      someone.openUnsafe()
+      return place
+    }))
+
+  /** What a subscriber has missed, up to where it joined the others. */
+  const missed = ({ matches }: Subscription, after: number, until: number): Stream.Stream<Item, StoreError> =>
+    Stream.paginate(after, (from) =>
+      Effect.map(log.read(from, pageSize), ({ events, gap, next }) => {
+        const items: Array<Item> = gap ? ["gap"] : []
+        for (const event of events) if (event.seq <= until && matches(event)) items.push(event)
+        return [items, events.length > 0 && next < until ? Option.some(next) : Option.none()] as const
+      }))
+
+  const leave = (subscriber: Subscriber) =>
+    Effect.sync(() => {
+      subscribers.delete(subscriber)
+    })
+
+  return EventFeed.of({
+    subscribe: Effect.fnUntraced(function*(subscription) {
+      const queue = yield* Queue.make<Item, Cause.Done>({ capacity, strategy: "dropping" })
+      const subscriber = { ...subscription, queue }
+      const joinedAt = yield* Effect.acquireRelease(join(subscriber), () => leave(subscriber))
+      const live = Stream.fromQueue(queue)
+      const { after } = subscription
+      return after === undefined || after === joinedAt
+        ? live
+        : Stream.concat(missed(subscription, after, joinedAt), live)
+    }),
+    close: Effect.sync(() => {
+      for (const { queue } of subscribers) Queue.endUnsafe(queue)
+      subscribers.clear()
+    })
+  })
+})

@@ -1,0 +1,114 @@
+/**
+ * Takes down what happens to tasks in this process and hands it to the log in batches, behind the work and not in its
+ * way. While nobody attends, recording is one comparison; a full buffer drops the oldest and says that some were lost.
+ *
+ * Whether somebody attends is asked of the log once a second at most, while things happen, and at once when a hint says
+ * that somebody has come.
+ */
+import { Clock, Effect, Latch, type Scope } from "effect"
+import type { NewTaskEvent } from "../domain/TaskEvent.ts"
+import { Supervisor } from "../observability/Supervisor.ts"
+import { type EventLog, keptEvents } from "../store/EventLog.ts"
+import { events as hint, Notifier } from "../store/Notifier.ts"
+
+/** Events appended together at most. */
+const batchSize = 1000
+
+/** How long events are gathered. */
+const gatherFor = "20 millis"
+
+/** How long an answer about attendance holds. */
+const askAgainAfterMs = 1000
+
+/** Takes events down. */
+export interface Recorder {
+  /** Whether anybody will read what is recorded now: ask before making events. */
+  readonly isAttended: () => boolean
+  /** Takes down events, in their order. */
+  readonly record: (events: ReadonlyArray<NewTaskEvent>) => void
+  /** Something has happened that nobody can tell of any more: a process died. */
+  readonly lost: () => void
+}
+
+/** Starts recording into a log; closing the scope flushes what waits. */
+export const make = Effect.fnUntraced(function*(
+  log: EventLog["Service"]
+): Effect.fn.Return<Recorder, never, Notifier | Supervisor | Scope.Scope> {
+  const notifier = yield* Notifier
+  const supervisor = yield* Supervisor
+  const clock = yield* Clock.Clock
+  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const some = Latch.makeUnsafe(false)
+  const ask = Latch.makeUnsafe(true)
+  let waiting: Array<NewTaskEvent> = []
+  let isLost = false
+  let attended = false
+  let askedAt = now()
+  let skippedAt = -Infinity
+
+  const append = Effect.gen(function*() {
+    while (waiting.length > 0 || isLost) {
+      const batch = waiting.slice(0, batchSize)
+      const lost = isLost
+      yield* log.append(batch, lost)
+      waiting = waiting.slice(batch.length)
+      if (lost) isLost = false
+    }
+    yield* notifier.publish(hint)
+  })
+
+  const flush = Effect.suspend(() => waiting.length === 0 && !isLost ? Effect.void : append)
+
+  yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeoutOption(flush, "1 second")))
+  yield* supervisor.loop(
+    "events",
+    some.await.pipe(
+      Effect.andThen(Effect.sleep(gatherFor)),
+      Effect.andThen(Effect.suspend(() => {
+        some.closeUnsafe()
+        return Effect.onError(append, () => some.open)
+      }))
+    )
+  )
+  yield* supervisor.loop(
+    "attendance",
+    Effect.gen(function*() {
+      yield* ask.await
+      ask.closeUnsafe()
+      askedAt = now()
+      const since = yield* Effect.onError(log.attended, () => ask.open)
+      // What was left out since somebody came
+      if (!attended && since !== undefined && skippedAt > now() - since) lost()
+      attended = since !== undefined
+    })
+  )
+  yield* notifier.listen((signal) => {
+    if (signal._tag === "Events" && !attended) ask.openUnsafe()
+  })
+
+  const lost = (): void => {
+    isLost = true
+    some.openUnsafe()
+  }
+
+  return {
+    isAttended: () => {
+      const at = now()
+      if (at - askedAt >= askAgainAfterMs) ask.openUnsafe()
+      if (!attended) skippedAt = at
+      return attended
+    },
+    record: (events) => {
+      if (events.length === 0) return
+      for (const event of events) waiting.push(event)
+      if (waiting.length > keptEvents) {
+        waiting = waiting.slice(-keptEvents)
+        isLost = true
+      }
+      some.openUnsafe()
+    },
+    lost: () => {
+      if (attended) lost()
+    }
+  }
+})

@@ -1,0 +1,52 @@
+/** Events as watchers get them. An event is written once, however many watch. */
+import { Sse } from "effect/encoding"
+import type { TaskEvent } from "../domain/TaskEvent.ts"
+import type { Item } from "../events/EventFeed.ts"
+import type { TaskEventJson } from "./api/EventsApi.ts"
+import type { TaskJson } from "./api/TaskJson.ts"
+import { timestamp } from "./TaskView.ts"
+
+const encoder = new TextEncoder()
+
+const write = (event: string, data: unknown, id?: string): Uint8Array =>
+  encoder.encode(Sse.encoder.write({ _tag: "Event", event, id, data: JSON.stringify(data) }))
+
+/** How a stream begins: it is open, and whoever loses it may come back after two seconds. */
+export const opening: Uint8Array = encoder.encode("retry: 2000\n\n")
+
+const gap = write("gap", {})
+const idle = encoder.encode(": idle\n\n")
+
+const written = new WeakMap<TaskEvent, Uint8Array>()
+
+/** An item as a server-sent event. */
+export const serverSent = (item: Item): Uint8Array => {
+  if (item === "gap") return gap
+  if (item === "idle") return idle
+  let bytes = written.get(item)
+  if (bytes === undefined) written.set(item, bytes = write(item.event, toJson(item), String(item.seq)))
+  return bytes
+}
+
+/** A task as a server-sent event. */
+export const task = (task: TaskJson, id?: string): Uint8Array => write("task", task, id)
+
+/** The end of a task that is not stored any more. */
+export const gone = (id: string): Uint8Array => write("gap", {}, id)
+
+const messages = new WeakMap<TaskEvent, string>()
+
+/** An item as a message of a WebSocket; an empty one is a sign of life. */
+export const message = (item: Item): string => {
+  if (item === "gap") return `{"event":"gap"}`
+  if (item === "idle") return `{"event":"idle"}`
+  let text = messages.get(item)
+  if (text === undefined) messages.set(item, text = JSON.stringify({ seq: item.seq, ...toJson(item) }))
+  return text
+}
+
+const toJson = ({ at, delayMs, seq: _seq, ...event }: TaskEvent): TaskEventJson => ({
+  ...event,
+  at: timestamp(at),
+  ...(delayMs === undefined ? {} : { delay_ms: delayMs })
+})

@@ -1,0 +1,106 @@
+/** The endpoints of events: the feed as server-sent events, and as messages of a WebSocket. */
+import { Effect, Option, type Scope, Stream } from "effect"
+import { type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import type { StoreError } from "../domain/Errors.ts"
+import { isLast, type TaskEvent } from "../domain/TaskEvent.ts"
+import { isFinished } from "../domain/TaskState.ts"
+import { EventFeed, type Item } from "../events/EventFeed.ts"
+import { TaskQueue } from "../queue/TaskQueue.ts"
+import { Api } from "./api/Api.ts"
+import * as ErrorAnswer from "./ErrorAnswer.ts"
+import * as EventSocket from "./EventSocket.ts"
+import * as EventView from "./EventView.ts"
+import * as TaskView from "./TaskView.ts"
+
+/** The id of a stream's last message: whoever comes back with it has seen all. */
+const done = "done"
+
+/** Handles the endpoints of {@link Api}'s events. */
+export const layer = HttpApiBuilder.group(
+  Api,
+  "events",
+  Effect.fnUntraced(function*(handlers) {
+    const feed = yield* EventFeed
+    const queue = yield* TaskQueue
+
+    /** Items for a request, which is cut off when it does not keep up. */
+    const subscribe = (
+      after: number | undefined,
+      matches: (event: TaskEvent) => boolean
+    ): Effect.Effect<Stream.Stream<Item, StoreError>, StoreError, Scope.Scope> =>
+      Effect.withFiber((fiber) => feed.subscribe({ after, matches, onDropped: () => fiber.interruptUnsafe() }))
+
+    /** The task as it is, what happens to it, and the task as it has become. */
+    const story = Effect.fnUntraced(function*(id: string, after: number | undefined) {
+      // Subscribed before looking: what happens in between is in the stream
+      const items = yield* subscribe(after, (event) => event.id === id)
+      const task = yield* queue.get(id)
+      const first = Stream.succeed(EventView.task(TaskView.toJson(task)))
+      if (isFinished(task.state)) return Stream.succeed(EventView.task(TaskView.toJson(task), done))
+      const last = Stream.fromEffect(
+        Effect.map(
+          Effect.result(queue.get(id)),
+          (found) =>
+            found._tag === "Success" ? EventView.task(TaskView.toJson(found.success), done) : EventView.gone(done)
+        )
+      )
+      const events = items.pipe(
+        Stream.takeUntil((item) => typeof item !== "string" && isLast(item)),
+        // An event may be missing; the outcome never is
+        Stream.interruptWhen(Effect.exit(queue.outcome(id))),
+        Stream.map(EventView.serverSent)
+      )
+      return Stream.concat(first, Stream.concat(events, last))
+    })
+
+    return handlers.handleAll({
+      stream: Effect.fnUntraced(function*({ query, request }) {
+        const items = yield* subscribe(placeOf(request) ?? query.after, matching(query))
+        return answer(Stream.map(items, EventView.serverSent))
+      }),
+      ofTask: Effect.fnUntraced(function*({ params, query, request }) {
+        if (request.headers["last-event-id"] === done) return HttpServerResponse.empty()
+        return answer(yield* story(params.id, placeOf(request) ?? query.after))
+      }),
+      socket: Effect.fnUntraced(function*({ query, request }) {
+        const socket = yield* Effect.option(request.upgrade)
+        if (Option.isNone(socket)) return upgradeRequired
+        const items = yield* subscribe(query.after, matching(query))
+        yield* EventSocket.send(request, socket.value, Stream.map(items, EventView.message))
+        return HttpServerResponse.empty()
+      })
+    })
+  })
+)
+
+/** Where a reader that comes back left off. */
+const placeOf = ({ headers }: HttpServerRequest.HttpServerRequest): number | undefined => {
+  const text = headers["last-event-id"]
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
+}
+
+interface Filters {
+  readonly type?: ReadonlyArray<string>
+  readonly queue?: ReadonlyArray<string>
+  readonly task?: ReadonlyArray<string>
+}
+
+const matching = (filters: Filters): (event: TaskEvent) => boolean => {
+  const [types, queues, tasks] = [filters.type, filters.queue, filters.task].map((names) => names && new Set(names))
+  return (event) =>
+    types?.has(event.type) !== false && queues?.has(event.queue) !== false && tasks?.has(event.id) !== false
+}
+
+const answer = (body: Stream.Stream<Uint8Array, StoreError>): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.stream(Stream.concat(Stream.succeed(EventView.opening), body), {
+    contentType: "text/event-stream",
+    headers: { "x-accel-buffering": "no" }
+  })
+
+const upgradeRequired = ErrorAnswer.make(
+  426,
+  "upgrade_required",
+  "Connect with a WebSocket, or watch /api/v1/events",
+  { connection: "upgrade", upgrade: "websocket" }
+)

@@ -1,0 +1,94 @@
+/** What happens to tasks, as it happens. */
+import { Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { TaskEventName } from "../../domain/TaskEvent.ts"
+import { FailureKind } from "../../domain/TaskRecord.ts"
+import * as ApiErrors from "./ApiErrors.ts"
+import { listOf } from "./ListOf.ts"
+import { Name } from "./NewTaskJson.ts"
+import { TaskJson, Timestamp } from "./TaskJson.ts"
+
+/** An event on the wire. */
+export const TaskEventJson = Schema.Struct({
+  event: TaskEventName,
+  id: Schema.String.annotate({ description: "The task's" }),
+  type: Schema.String,
+  queue: Schema.String,
+  at: Timestamp.annotate({ description: "When the event was logged" }),
+  attempt: Schema.optionalKey(Schema.Int),
+  worker: Schema.optionalKey(Schema.String),
+  progress: Schema.optionalKey(Schema.Finite).annotate({ description: "0 to 1" }),
+  delay_ms: Schema.optionalKey(Schema.Finite).annotate({ description: "Wait before it is due again" }),
+  error: Schema.optionalKey(Schema.Struct({ kind: FailureKind, tag: Schema.String, message: Schema.String }))
+}).annotate({ identifier: "TaskEvent" })
+
+/** See the {@link TaskEventJson} schema. */
+export type TaskEventJson = typeof TaskEventJson.Type
+
+/** Some events before this are missing: the tasks themselves say where they stand. */
+const Gap = Schema.Struct({}).annotate({ identifier: "Gap" })
+
+const Place = Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0))
+
+const place = {
+  after: Schema.optionalKey(Place).annotate({
+    description: "The number of the last event seen, as the header Last-Event-ID says it"
+  }),
+  access_token: Schema.optionalKey(Schema.String).annotate({
+    description: "An API key, for browsers, which cannot send headers here"
+  })
+}
+
+/** Which events are wanted. */
+const filters = {
+  type: Schema.optionalKey(listOf(Name)),
+  queue: Schema.optionalKey(listOf(Name)),
+  task: Schema.optionalKey(listOf(Name)).annotate({ description: "Ids of tasks" }),
+  ...place
+}
+
+const about = "Each has the number of the event as its id. `gap` says that some before it are missing. " +
+  "A comment every 15 s shows that the stream lives; a reader that does not keep up is cut off."
+
+const EventStream = HttpApiSchema.StreamSse({
+  events: Schema.Struct({
+    id: Schema.optional(Schema.String),
+    event: Schema.String,
+    data: Schema.fromJsonString(Schema.Union([TaskEventJson, TaskJson, Gap]))
+  })
+})
+
+/** The endpoints of events. */
+export class EventsApi extends HttpApiGroup.make("events").add(
+  HttpApiEndpoint.get("stream", "/events", {
+    query: filters,
+    success: EventStream,
+    error: ApiErrors.Unavailable
+  }).annotateMerge(OpenApi.annotations({
+    summary: "Watch events",
+    description: "Server-sent events of all tasks, or of those that the filters name. " + about
+  })),
+  HttpApiEndpoint.get("ofTask", "/tasks/:id/events", {
+    params: { id: Schema.String },
+    query: place,
+    success: EventStream,
+    error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
+  }).annotateMerge(OpenApi.annotations({
+    summary: "Watch a task",
+    description:
+      "`task` with the task as it is, then its events, and `task` again when it has finished: there the stream " +
+      "ends. " + about
+  }))
+).prefix("/api/v1").add(
+  HttpApiEndpoint.get("socket", "/ws", {
+    query: filters,
+    success: HttpApiSchema.NoContent,
+    error: ApiErrors.Unavailable
+  })
+    .annotateMerge(OpenApi.annotations({
+      summary: "Watch events over a WebSocket",
+      description:
+        "As `/api/v1/events`, one JSON message per event with its number as `seq`; `{\"event\":\"gap\"}` says " +
+        "that some are missing. A plain request is answered with 426."
+    }))
+) {}
