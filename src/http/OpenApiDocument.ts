@@ -4,6 +4,7 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 import { OpenApi } from "effect/http-api"
 import { Api } from "./api/Api.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
+import { specialise } from "./TaskTypeSchemas.ts"
 
 /** Where the document is. */
 export const path = "/openapi.json"
@@ -17,14 +18,11 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | TaskCatalo
   })
 )
 
-/** The API whose description names the types of a catalog. */
-export const describe = ({ definitions, types }: TaskCatalog["Service"]) =>
+/** The API whose description knows the types of a catalog. */
+export const describe = ({ definitions }: TaskCatalog["Service"]) =>
   Api.annotate(OpenApi.Transform, (document) => {
-    const type = document["components"]?.schemas?.NewTask?.properties?.type
-    if (type === undefined || types.length === 0) return document
-    type.examples = types
-    type.description = definitions
-      .map(({ description, type }) => description === undefined ? `\`${type}\`` : `\`${type}\`: ${description}`)
-      .join("\n\n")
-    return document
+    const components = document["components"]
+    return components?.schemas === undefined
+      ? document
+      : { ...document, components: { ...components, schemas: specialise(components.schemas, definitions) } }
   })

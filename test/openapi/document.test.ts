@@ -1,8 +1,9 @@
 /** What others make of `/openapi.json`: a validator, and a generator of clients. */
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { Validator } from "@seriousme/openapi-schema-validator"
-import { Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { HttpServer as Listener } from "effect/http"
+import { OpenApi } from "effect/http-api"
 import { execFile } from "node:child_process"
 import { copyFileSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -10,6 +11,9 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { generateSource } from "oazapfts"
+import * as Handlers from "../../src/handlers/index.ts"
+import { describe as describeApi } from "../../src/http/OpenApiDocument.ts"
+import { TaskCatalog } from "../../src/http/TaskCatalog.ts"
 import { Count, expecting, get, layer, Tick } from "../http/TestServer.ts"
 
 const worker = layer({
@@ -59,10 +63,41 @@ describe("/openapi.json", () => {
       assert.isFalse((yield* Effect.promise(() => new Validator().validate(broken))).valid)
     }).pipe(Effect.provide(worker)))
 
+  it.effect("has the payload and the result of every type that ships with the server", () =>
+    Effect.gen(function*() {
+      const catalog = Context.get(yield* Layer.build(TaskCatalog.layer(Handlers.definitions)), TaskCatalog)
+      const document = OpenApi.fromApi(describeApi(catalog))
+      const { errors, valid } = yield* Effect.promise(() =>
+        new Validator().validate(JSON.parse(JSON.stringify(document)) as Record<string, unknown>)
+      )
+      assert.isTrue(valid, JSON.stringify(errors, null, 2))
+      const schemas = document.components.schemas as Record<string, Record<string, any>>
+      const { mapping } = schemas["NewTask"]!["discriminator"]
+      assert.deepStrictEqual(Object.keys(mapping), catalog.types)
+      assert.strictEqual(mapping["file_read"], "#/components/schemas/NewFileReadTask")
+      assert.deepStrictEqual(schemas["NewFileReadTask"]!["required"], ["type", "payload"])
+      assert.deepStrictEqual(schemas["NewSleepTask"]!["required"], ["type"])
+      assert.deepStrictEqual(Object.keys(schemas["FileReadPayload"]!["properties"]), ["path", "offset", "max_bytes"])
+      assert.deepStrictEqual(schemas["FileReadPayload"]!["required"], ["path"])
+      assert.include(Object.keys(schemas["FileReadResult"]!["properties"]), "is_end")
+      assert.deepStrictEqual(schemas["FileReadTask"]!["properties"].result, {
+        anyOf: [{ $ref: "#/components/schemas/FileReadResult" }, { type: "null" }]
+      })
+    }).pipe(Effect.scoped))
+
   it.live("gives a client that compiles and works", () =>
     Effect.gen(function*() {
       const url = Listener.formatAddress((yield* Listener.HttpServer).address)
       const client = join(folder, "client.ts")
+      writeFileSync(
+        join(folder, "typed.ts"),
+        `import { tasksCreate } from "./client.ts"
+// @ts-expect-error the client knows what each type takes
+void tasksCreate({ type: "count", payload: { n: "one" } })
+// @ts-expect-error and which types there are
+void tasksCreate({ type: "unheard of" })
+`
+      )
       writeFileSync(client, yield* Effect.promise(() => generateSource(`${url}/openapi.json`)))
       yield* Effect.promise(() => run(join(modules, ".bin", "tsc"), ["-p", folder]))
       const { stdout } = yield* Effect.promise(() => run(process.execPath, [join(folder, "program.ts"), url]))

@@ -25,7 +25,7 @@ const batch = await client.tasksCreate([{ type: "tick" }, { type: "count", paylo
 assert(batch.status === 201 && Array.isArray(batch.data))
 assert.equal(batch.data.length, 2)
 
-const invalid = await client.tasksCreate({ type: "count", payload: { n: "one" } })
+const invalid = await client.tasksCreate({ type: "count", payload: { n: "one" as never } })
 assert(invalid.status === 400)
 assert.equal(invalid.data.error.code, "invalid_payload")
 assert.match(invalid.data.error.message, /does not fit/)
