@@ -40,7 +40,13 @@ export const layer = (choice: Choice) => {
       return Layer.unwrap(Effect.map(
         load("PostgreSQL", "@effect/sql-pg", () => import("../store/postgres/PostgresStore.ts")),
         ({ layerUrl }) =>
-          layerUrl({ ...shared, url: store.url, schema: namespace, maxConnections: choice.postgresConnections })
+          layerUrl({
+            ...shared,
+            url: store.url,
+            schema: namespace,
+            maxConnections: choice.postgresConnections,
+            statementTimeout: answerWithin
+          })
       ))
     case "Redis":
       return Layer.unwrap(Effect.map(

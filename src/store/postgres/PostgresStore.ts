@@ -33,6 +33,7 @@ import * as Prune from "./Prune.ts"
 import * as Read from "./Read.ts"
 import * as Settings from "./Settings.ts"
 import * as Settle from "./Settle.ts"
+import * as Sockets from "./Sockets.ts"
 import * as Tally from "./Tally.ts"
 import * as Task from "./Task.ts"
 
@@ -54,7 +55,11 @@ export interface ConnectionOptions extends Options {
   readonly url: Redacted.Redacted | string
   /** Connections of this process at most: one listens, the others work. Default 10, at least 3. */
   readonly maxConnections?: number | undefined
-  /** A statement that takes longer is given up by the server. Default 30 s. */
+  /**
+   * A statement that takes longer is given up by the server, and a connection without TLS on which nothing is heard for
+   * half as long again is closed. A third of the workers' lease is the longest that makes sense for the store alone.
+   * Default 30 s.
+   */
   readonly statementTimeout?: Duration.Input | undefined
   /** A statement that waits longer for a lock is given up by the server. Default 5 s. */
   readonly lockTimeout?: Duration.Input | undefined
@@ -88,22 +93,34 @@ export const layer = (options: Options = {}): Layer.Layer<StoreServices, StoreEr
 export const layerUrl = (
   options: ConnectionOptions
 ): Layer.Layer<StoreServices | Pg.PgClient | SqlClient, StoreError | StoreIncompatible | SqlError> => {
-  const millis = (duration: Duration.Input | undefined, otherwise: Duration.Duration) =>
-    String(Math.ceil(Duration.toMillis(duration ?? otherwise)))
-  return Layer.provideMerge(
-    layer(options),
-    Pg.layer({
-      url: Redacted.isRedacted(options.url) ? options.url : Redacted.make(options.url),
-      maxConnections: options.maxConnections ?? 10,
-      applicationName: options.applicationName ?? "taskforge",
-      keepAlive: "10 seconds",
-      startupParameters: {
-        statement_timeout: millis(options.statementTimeout, Duration.seconds(30)),
-        lock_timeout: millis(options.lockTimeout, Duration.seconds(5))
-      }
-    })
+  const url = Redacted.isRedacted(options.url) ? options.url : Redacted.make(options.url)
+  const statementTimeoutMs = Math.ceil(Duration.toMillis(options.statementTimeout ?? defaultStatementTimeout))
+  const lockTimeoutMs = Math.ceil(Duration.toMillis(options.lockTimeout ?? defaultLockTimeout))
+  const address = Sockets.addressOf(Redacted.value(url))
+  const client = Effect.map(
+    // The server answers within the limit for statements, or it is not there any more
+    address === undefined ? Effect.succeed({}) : Sockets.make(address, statementTimeoutMs * 1.5),
+    (sockets) =>
+      Pg.layer({
+        url,
+        ...sockets,
+        maxConnections: options.maxConnections ?? 10,
+        applicationName: options.applicationName ?? "taskforge",
+        keepAlive: "10 seconds",
+        startupParameters: {
+          statement_timeout: String(statementTimeoutMs),
+          lock_timeout: String(lockTimeoutMs)
+        }
+      })
   )
+  return Layer.provideMerge(layer(options), Layer.unwrap(client))
 }
+
+/** A statement that takes longer is given up, unless configured. */
+const defaultStatementTimeout = Duration.seconds(30)
+
+/** The same for one that waits for a lock. */
+const defaultLockTimeout = Duration.seconds(5)
 
 /** The same with options from configuration. */
 export const layerConfig = (

@@ -1,0 +1,106 @@
+/**
+ * The connections' sockets, watched: a network that goes dead without a word (a router that forgot the connection, a
+ * pulled cable) tells nobody. Whoever asked something on such a connection would wait until the operating system gives
+ * up, for a quarter of an hour.
+ *
+ * A connection is dead when something was asked and nothing has been heard for longer than the server may take for any
+ * statement. Others that have been silent as long and are at rest are closed with it: they probably are dead as well, and
+ * a new one costs little. What encryption hides is not seen here; there only the system's own probes help.
+ */
+import { Clock, Effect, type Scope } from "effect"
+import { Socket, type TcpNetConnectOpts } from "node:net"
+
+/** Ends an answer: `ReadyForQuery`, its length, and `I` outside of a transaction. */
+const ready = Buffer.from([0x5a, 0, 0, 0, 5])
+const atRest = "I".charCodeAt(0)
+
+/** A socket that knows whether an answer is due. */
+class WatchedSocket extends Socket {
+  /** Whether something was asked and has not been answered to its end. */
+  waiting = false
+  /** Whether the last answer left the connection outside of any transaction. */
+  resting = true
+  /** When something was last asked or heard. */
+  activeAt = 0
+  private readonly now: () => number
+  private tail = Buffer.alloc(0)
+
+  constructor(now: () => number) {
+    super()
+    this.now = now
+    this.activeAt = now()
+  }
+
+  override _write(chunk: unknown, encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    this.asked()
+    super._write(chunk, encoding, callback)
+  }
+
+  override _writev(
+    chunks: Array<{ chunk: unknown; encoding: BufferEncoding }>,
+    callback: (error?: Error | null) => void
+  ): void {
+    this.asked()
+    super._writev?.(chunks, callback)
+  }
+
+  override push(chunk: unknown, encoding?: BufferEncoding): boolean {
+    if (Buffer.isBuffer(chunk)) this.heard(chunk)
+    return super.push(chunk, encoding)
+  }
+
+  private asked(): void {
+    if (!this.waiting) this.activeAt = this.now()
+    this.waiting = true
+  }
+
+  private heard(chunk: Buffer): void {
+    this.activeAt = this.now()
+    this.tail = Buffer.concat([this.tail, chunk.subarray(-6)]).subarray(-6)
+    // What arrives unasked, a notification, begins no answer
+    if (!this.waiting || !this.tail.subarray(0, 5).equals(ready)) return
+    this.waiting = false
+    this.resting = this.tail[5] === atRest
+  }
+}
+
+/** The host and port of a URL; nothing where it names neither, such as one for a socket in the file system. */
+export const addressOf = (url: string): TcpNetConnectOpts | undefined => {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  return parsed === undefined || parsed.hostname === "" || parsed.searchParams.has("host")
+    ? undefined
+    : {
+      host: decodeURIComponent(parsed.hostname).replace(/^\[(.*)\]$/, "$1"),
+      port: parsed.port === "" ? 5432 : Number(parsed.port),
+      keepAlive: true,
+      keepAliveInitialDelay: 10_000,
+      noDelay: true
+    }
+}
+
+/** Makes sockets to an address, and closes those that are dead until the scope closes. */
+export const make = Effect.fnUntraced(function*(
+  address: TcpNetConnectOpts,
+  silenceMs: number
+): Effect.fn.Return<{ readonly stream: () => Socket }, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const sockets = new Set<WatchedSocket>()
+
+  const closeDead = Effect.sync(() => {
+    const silent = [...sockets].filter(({ activeAt }) => now() - activeAt >= silenceMs)
+    if (!silent.some(({ waiting }) => waiting)) return
+    for (const socket of silent) {
+      if (socket.waiting || socket.resting) socket.destroy(new Error(`the server was silent for ${silenceMs} ms`))
+    }
+  })
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(silenceMs / 8), closeDead)))
+
+  const stream = () => {
+    const socket = new WatchedSocket(now)
+    sockets.add(socket)
+    socket.once("close", () => sockets.delete(socket))
+    return socket.connect(address)
+  }
+  return { stream }
+})
