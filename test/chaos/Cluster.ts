@@ -35,6 +35,8 @@ export interface Cluster {
   readonly unfinished: Effect.Effect<number, Server.RequestFailed>
   /** Every stored task whose id begins like this. */
   readonly tasks: (prefix: string) => Effect.Effect<ReadonlyArray<StoredTask>, Server.RequestFailed>
+  /** What the servers have complained about, for whoever has to find out why. */
+  readonly complaints: () => ReadonlyArray<string>
   /** Whether every server is alive and says that it is healthy. */
   readonly troubles: Effect.Effect<ReadonlyArray<string>>
 }
@@ -132,6 +134,11 @@ export const start = Effect.fnUntraced(function*(options: {
       }
       return found
     }),
+    complaints: () =>
+      members.flatMap(({ number, server }) =>
+        (server?.log ?? []).filter(({ level }) => level !== "info").slice(-8)
+          .map((line) => `server ${number}: ${JSON.stringify(line).slice(0, 600)}`)
+      ),
     troubles: Effect.map(
       Effect.forEach(members, ({ number, server }) =>
         server === undefined || server.isEnded()

@@ -36,8 +36,8 @@ export interface Row {
   readonly accepted: number
   /** Attempts whose lease ran out. */
   readonly cutOff: number
-  /** Attempts that went on to their end after they had lost their task, and changed nothing. */
-  readonly fenced: number
+  /** Attempts that came to their end and settled nothing: their task was somebody else's, or their process died. */
+  readonly repeated: number
   /** Tasks completed per second while it lasted, as a share of the speed before. */
   readonly keptSpeed: number
   /** Until the speed was back, from when the fault was over. */
@@ -56,8 +56,14 @@ const windowMs = 500
 /** The share of the usual speed that counts as full: what a busy machine varies by itself. */
 const fullSpeed = 0.6
 
-/** Runs a fault on a cluster and fails unless everything holds; answers its row and the tasks as they ended. */
-export const run = Effect.fnUntraced(function*(
+/** Runs a fault on a cluster and fails unless everything holds; answers its row. */
+export const run = (store: string, cluster: Cluster, fault: Fault): Effect.Effect<Row, unknown> =>
+  Effect.onError(
+    Effect.timeout(observe(store, cluster, fault), "50 seconds"),
+    () => Effect.sync(() => console.error([fault.name, ...cluster.complaints()].join("\n")))
+  )
+
+const observe = Effect.fnUntraced(function*(
   store: string,
   cluster: Cluster,
   fault: Fault
@@ -101,7 +107,7 @@ export const run = Effect.fnUntraced(function*(
     lastedMs: healedAt - struckAt,
     accepted: accepted.size,
     cutOff: tasks.reduce((sum, task) => sum + task.crashes, 0),
-    fenced: lateEnds(ledger, tasks),
+    repeated: lateEnds(ledger, tasks),
     keptSpeed: rate(ends, struckAt, healedAt) / usual,
     recoveredAfterMs: recoveredAfter(ends, healedAt, usual * fullSpeed)
   }
@@ -138,7 +144,7 @@ const completions = (ledger: ReadonlyArray<Line>, tasks: ReadonlyArray<StoredTas
   return ledger.filter(({ claim, event, id }) => event === "end" && settled.has(`${id} ${claim}`)).map(({ at }) => at)
 }
 
-/** Ends of attempts that settled nothing, because their task was somebody else's by then. */
+/** Ends of attempts that settled nothing. */
 const lateEnds = (ledger: ReadonlyArray<Line>, tasks: ReadonlyArray<StoredTask>): number =>
   ledger.filter(({ event }) => event === "end").length - completions(ledger, tasks).length
 
