@@ -90,7 +90,8 @@ export class Cluster {
     this.world = world
     this.mutant = mutant
     this.store = Context.get(driver, TaskStore)
-    this.instances = Context.get(driver, InstanceStore)
+    const instances = Context.get(driver, InstanceStore)
+    this.instances = mutant?.instances?.(instances) ?? instances
     this.inside = mutant?.store?.(this.store) ?? this.store
     this.ledger = new Ledger(scenario)
     this.witness = new Witness(world, server)
@@ -140,6 +141,7 @@ export class Cluster {
         timeout: timeoutMs
       },
       instance: name,
+      rescuer: { interval: pollMs },
       queue: { pollInterval: pollMs },
       retention: {
         keepFinished: scenario.keepFinishedMs,

@@ -1,18 +1,21 @@
-/** A broken engine: parts of the real one with something wrong wrapped around them. */
+/** A broken engine: the real one with something wrong wrapped around one of its parts. */
+import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import type { Notifier } from "../../src/store/Notifier.ts"
 import type { StoreSettings, TaskStore } from "../../src/store/TaskStore.ts"
 
 /** How an engine is broken. */
 export interface Mutant {
   readonly name: string
-  /** What is wrong with it, as a sentence. */
-  readonly breaks: string
-  /** The invariants that may notice, by name: all others noticing first is as good, but not expected. */
+  /** A seed under which it was noticed before. */
+  readonly noticedAt?: number
+  /** The store itself, made anew for each run. */
   readonly store?: (store: TaskStore["Service"]) => TaskStore["Service"]
-  /** Around what each instance sees of the store. */
+  /** What one process sees of the store. */
   readonly engine?: (store: TaskStore["Service"]) => TaskStore["Service"]
+  readonly instances?: (store: InstanceStore["Service"]) => InstanceStore["Service"]
+  /** What one process sees of the hints. */
   readonly notifier?: (notifier: Notifier["Service"]) => Notifier["Service"]
-  /** Instead of the settings that it was given. */
+  /** The store's settings instead of the scenario's. */
   readonly settings?: StoreSettings
   /** Breaks something for the time of one run, and answers how to repair it. */
   readonly patch?: () => () => void

@@ -6,7 +6,7 @@ import { Cluster } from "./Cluster.ts"
 import { boundMs, type Final, invariants } from "./invariants.ts"
 import { isFinished } from "./Ledger.ts"
 import type { Mutant } from "./Mutant.ts"
-import { type Action, calmAt, type Scenario, type Step } from "./Scenario.ts"
+import { type Action, calmAt, pollMs, type Scenario, type Step } from "./Scenario.ts"
 
 /** An invariant that did not hold. */
 export interface Violation {
@@ -24,6 +24,7 @@ export interface Verdict {
   readonly trace: ReadonlyArray<string>
   readonly simulatedMs: number
   readonly steps: number
+  readonly preemption: number
 }
 
 /** Violations after which a run has told enough. */
@@ -53,7 +54,8 @@ export const run = (scenario: Scenario, mutant?: Mutant): Verdict => {
       digest: result.digest,
       trace: result.trace,
       simulatedMs: result.simulatedMs,
-      steps: result.steps
+      steps: result.steps,
+      preemption: result.preemption
     }
   } finally {
     repair?.()
@@ -76,8 +78,13 @@ const play = Effect.fnUntraced(function*(
     }
   }))
   witness.onEvent((event) => {
-    for (const { on, violated } of watches) on?.(event, violated)
-    ledger.apply(event)
+    try {
+      for (const { on, violated } of watches) on?.(event, violated)
+      ledger.apply(event)
+    } catch (cause) {
+      // What the invariants cannot make sense of must not look like an error of the engine.
+      violations.push({ invariant: "runs", at: world.now, how: `${(cause as Error).stack}` })
+    }
   })
 
   const { healsAt } = scenario
@@ -89,20 +96,20 @@ const play = Effect.fnUntraced(function*(
     world.after(at, () => cluster.call(instance, action))
   }
 
-  const doubts = () => doubtsOf(cluster)
   const deadline = healsAt + boundMs
-  while (
-    world.now < deadline && violations.length < enough && (world.now < calmAt(scenario) + 1200 || doubts().length > 0)
-  ) {
+  let doubts = doubtsOf(cluster)
+  // Long enough for each idle process to ask for work once more, while no late message brings new work.
+  for (let quietSince = Infinity; world.now < deadline && violations.length < enough;) {
     yield* Effect.sleep(250)
     // An operator sees to it that nothing stays paused: a late message may have done it once more.
     if (world.now > calmAt(scenario)) { for (const queue of ledger.paused) cluster.call(0, { do: "resume", queue }) }
+    doubts = doubtsOf(cluster)
+    if (world.now < calmAt(scenario) + 1200 || doubts.length > 0) quietSince = Infinity
+    else quietSince = Math.min(quietSince, world.now)
+    if (world.now - quietSince >= pollMs + 250) break
   }
-  const unfinished = doubts()
-  // Long enough for each idle process to ask for work once more.
-  yield* Effect.sleep(1500)
 
-  const final = yield* examine(cluster, unfinished)
+  const final = yield* examine(cluster, doubts)
   for (const { atEnd, violated } of watches) atEnd?.(final, violated)
 })
 

@@ -124,7 +124,7 @@ export interface Scenario {
 export const leaseMs = 3000
 
 /** How often an idle pool looks by itself. */
-export const pollMs = 500
+export const pollMs = 1000
 
 /** The time limit of an attempt. */
 export const timeoutMs = 2000
@@ -141,7 +141,7 @@ export const fromSeed = (seed: number): Scenario => {
     offsetMs: random.pick([0, 0, -30_000, 45_000, 3_600_000]),
     drift: random.pick([1, 1, 1, 0.98, 1.03])
   }))
-  const healsAt = random.pick([4000, 8000, 12_000])
+  const healsAt = random.pick([3000, 6000, 9000])
   const faults = drawFaults(new SeededRandom(seed, "faults"), healsAt)
   const level = random.pick([0, 0.02, 0.08])
   return {
@@ -161,7 +161,7 @@ export const fromSeed = (seed: number): Scenario => {
       duplicated: random.chance(0.7) ? level : 0,
       late: random.pick([0, 0, 0.02]),
       lostHint: random.pick([0, 0.1, 0.5, 1]),
-      patienceMs: random.pick([400, 400, 4000])
+      patienceMs: random.pick([400, 400, 400, 4000])
     },
     healsAt,
     faults,

@@ -273,18 +273,20 @@ export const invariants: ReadonlyArray<Invariant> = [
     "stopped",
     "a running task is interrupted within a heartbeat of its cancel, and as soon as its lease is lost",
     (ledger, scenario) => {
-      const due = new Map<Attempt, { readonly by: number; readonly why: string }>()
-      const stop = (claim: number, by: number, why: string) => {
+      const due = new Map<Attempt, { readonly since: number; readonly by: number; readonly why: string }>()
+      const stop = (claim: number, since: number, withinMs: number, why: string) => {
         const attempt = ledger.attempts.get(claim)
         if (attempt === undefined || attempt.ended !== undefined || attempt.began === undefined) return
-        if (attempt.began.behaviour !== "resist" && !due.has(attempt)) due.set(attempt, { by, why })
+        if (attempt.began.behaviour !== "resist" && !due.has(attempt)) {
+          due.set(attempt, { since, by: since + withinMs, why })
+        }
       }
       return {
         on: (event, violated) => {
           if (due.size > 0) {
-            for (const [attempt, { by, why }] of due) {
+            for (const [attempt, { by, since, why }] of due) {
               const process = ledger.processes.get(attempt.process)
-              const worked = process?.state !== "died" && !process?.frozen && process!.thawedAt < by - leaseMs
+              const worked = process?.state !== "died" && !process?.frozen && process!.thawedAt <= since
               if (attempt.ended !== undefined || !worked) due.delete(attempt)
               else if (event.at > by) {
                 violated(`${attempt.id}#${attempt.claim} still runs ${event.at - by} ms after it had to stop: ${why}`)
@@ -293,12 +295,12 @@ export const invariants: ReadonlyArray<Invariant> = [
             }
           }
           if (event._tag === "Told" && event.news !== "claimed") {
-            for (const { claim } of event.leases) stop(claim, event.at + promptMs, `it was told: ${event.news}`)
+            for (const { claim } of event.leases) stop(claim, event.at, promptMs, `it was told: ${event.news}`)
           }
           at("cancel", ({ answers, at, ids }) =>
             ids.forEach((id, index) => {
               if (answers[index] !== "requested" || at < calmAt(scenario)) return
-              stop(ledger.tasks.get(id)!.claim, at + leaseMs / 3 * 1.05 + promptMs, `cancel was requested at ${at}`)
+              stop(ledger.tasks.get(id)!.claim, at, leaseMs / 3 * 1.05 + promptMs, `cancel was requested at ${at}`)
             }))(event, violated)
         }
       }

@@ -1,10 +1,51 @@
-/** The engine in a simulated cluster. `npm run simulate` searches further. */
+/** The engine in a simulated cluster: seeds that are always the same, fresh ones, and those that once failed. */
 import { assert, describe, it } from "@effect/vitest"
+import { randomInt } from "node:crypto"
+import { mutants } from "./mutants.ts"
+import { regressions } from "./regressions.ts"
 import { run } from "./Run.ts"
 import { fromSeed } from "./Scenario.ts"
+import { search } from "./searcher.ts"
+import { partsOf, shrink, without } from "./shrink.ts"
+
+/** How long the search for a fresh failing seed may take, in milliseconds. */
+const freshForMs = Number(process.env["SIMULATION_FRESH_MS"] ?? 20_000)
+
+/** Seeds run at a time. */
+const batch = 10
+
+const keeps = (from: number, count: number): void => {
+  const { failures } = search({ from, count })
+  assert.deepStrictEqual(failures, [], `npm run simulate -- --seed ${failures[0]?.seed}`)
+}
 
 describe("a simulated cluster keeps every invariant", () => {
-  it("under a fixed set of seeds", () => {
-    for (let seed = 0; seed < 100; seed++) assert.deepStrictEqual(run(fromSeed(seed)).violations, [], `seed ${seed}`)
+  it(
+    "under 300 seeds that are always the same, every tenth run twice with the same digest",
+    () => keeps(0, 300),
+    90_000
+  )
+
+  it("under fresh seeds", () => {
+    const from = randomInt(1_000_000_000)
+    const until = performance.now() + freshForMs
+    for (let seed = from; performance.now() < until; seed += batch) keeps(seed, batch)
+  }, freshForMs + 30_000)
+
+  it.each(regressions.map(({ reason, seed }) => [seed, reason]))(
+    "under seed %i, where once %s",
+    (seed) => keeps(seed, 1)
+  )
+})
+
+describe("a failing seed", () => {
+  it("is shrunk to what is needed for its failure", () => {
+    const mutant = mutants.find(({ name }) => name.startsWith("nonce ignored"))!
+    const seed = mutant.noticedAt ?? 0
+    const { parts, verdict } = shrink(seed, mutant)
+    assert.isAbove(verdict.violations.length, 0)
+    const left = partsOf(fromSeed(seed)).filter((part) => !parts.has(part))
+    assert.isBelow(left.length, partsOf(fromSeed(seed)).length / 2)
+    assert.deepStrictEqual(run(without(seed, parts), mutant).digest, verdict.digest)
   }, 60_000)
 })

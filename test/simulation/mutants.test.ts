@@ -1,0 +1,23 @@
+/** Broken engines, each of which the search has to notice. */
+import { assert, describe, it } from "@effect/vitest"
+import { mutants } from "./mutants.ts"
+import { run } from "./Run.ts"
+import { fromSeed } from "./Scenario.ts"
+
+/** Seeds that may be tried. */
+const most = 1000
+
+describe("an engine is found to be broken", () => {
+  it.each(mutants.map((mutant) => [mutant.name, mutant] as const))("%s", (_, mutant) => {
+    // Where it was noticed before comes first, so that this takes no longer than it must.
+    const first = mutant.noticedAt ?? 0
+    for (let tried = 0; tried < most; tried++) {
+      if (run(fromSeed((first + tried) % most), mutant).violations.length > 0) return
+    }
+    assert.fail(`It survives ${most} seeds`)
+  }, 120_000)
+
+  it("and the real one is not, under the same seeds", () => {
+    for (const { noticedAt = 0 } of mutants) assert.deepStrictEqual(run(fromSeed(noticedAt)).violations, [])
+  })
+})

@@ -1,0 +1,275 @@
+/**
+ * Engines that are broken on purpose. Each breaks one promise; an invariant has to notice. One that survives the search
+ * means that an invariant is missing.
+ */
+import { Effect } from "effect"
+import type { SettleAnswer, Settlement } from "../../src/domain/Settlement.ts"
+import type { ClaimedTask, NewTask } from "../../src/domain/TaskRecord.ts"
+import type { EnqueueAnswer, TaskStore } from "../../src/store/TaskStore.ts"
+import { WorkerSlots } from "../../src/worker/WorkerSlots.ts"
+import type { Mutant } from "./Mutant.ts"
+
+type Store = TaskStore["Service"]
+
+/** A store that does one thing in another way. */
+const but = (change: (store: Store) => Partial<Store>) => (store: Store): Store => ({ ...store, ...change(store) })
+
+/** The same settlement under another claim number. */
+const under = (settlement: Settlement, claim: number): Settlement => ({ ...settlement, claim })
+
+export const mutants: ReadonlyArray<Mutant> = [
+  {
+    name: "fencing removed: whoever settles a running task settles it",
+    noticedAt: 7,
+    store: but((store) => ({
+      settle: (settlements) =>
+        Effect.flatMap(
+          Effect.forEach(settlements, (settlement) =>
+            Effect.map(store.get(settlement.id), (task) =>
+              task?.state === "running" ? under(settlement, task.claim) : settlement)),
+          store.settle
+        )
+    }))
+  },
+  {
+    name: "settlement not retried: a store error is taken for an answer",
+    noticedAt: 52,
+    engine: but((store) => ({
+      settle: (settlements) =>
+        Effect.orElseSucceed(store.settle(settlements), () => settlements.map((): SettleAnswer => "applied"))
+    }))
+  },
+  {
+    name: "heartbeat forgotten",
+    engine: but(() => ({ extend: (leases) => Effect.succeed(leases.map(() => "held")) }))
+  },
+  {
+    name: "heartbeat not fenced: it prolongs whatever claim the task has now",
+    noticedAt: 46,
+    store: but((store) => ({
+      extend: (leases, leaseForMs) =>
+        Effect.flatMap(
+          Effect.forEach(leases, ({ claim, id }) =>
+            Effect.map(store.get(id), (task) => ({ id, claim: task?.claim ?? claim }))),
+          (current) =>
+            store.extend(current, leaseForMs)
+        )
+    }))
+  },
+  {
+    name: "lost lease ignored",
+    noticedAt: 326,
+    engine: but((store) => ({
+      extend: (leases, leaseForMs) =>
+        Effect.map(
+          store.extend(leases, leaseForMs),
+          (answers) => answers.map((answer) => answer === "lost" ? "held" : answer)
+        )
+    }))
+  },
+  {
+    name: "rescue too eager: leases run out after a fifth of their time",
+    store: but((store) => ({
+      claim: (request) => store.claim({ ...request, leaseForMs: request.leaseForMs / 5 })
+    }))
+  },
+  {
+    name: "permit leaked: one worker in five does not come back",
+    patch: () => {
+      const { release } = WorkerSlots.prototype
+      let released = 0
+      WorkerSlots.prototype.release = function(number) {
+        if (++released % 5 !== 0) release.call(this, number)
+      }
+      return () => {
+        WorkerSlots.prototype.release = release
+      }
+    }
+  },
+  {
+    name: "one task too many claimed",
+    engine: but((store) => ({ claim: (request) => store.claim({ ...request, limit: request.limit + 1 }) }))
+  },
+  {
+    name: "rank reversed",
+    store: but((store) => ({
+      enqueue: (groups) =>
+        store.enqueue(groups.map((group) => group.map((task) => ({ ...task, priority: 9 - task.priority }))))
+    }))
+  },
+  {
+    name: "key checked outside the transaction",
+    noticedAt: 1,
+    store: (store) => {
+      const seen = new Set<string>()
+      const keyOf = ({ key, type }: NewTask) => `${type}/${key}`
+      return {
+        ...store,
+        enqueue: (groups) =>
+          Effect.gen(function*() {
+            const isKnown = groups.flat().some((task) => task.key !== null && seen.has(keyOf(task)))
+            yield* Effect.yieldNow
+            groups.flat().forEach((task) => seen.add(keyOf(task)))
+            return yield* store.enqueue(
+              isKnown ? groups : groups.map((group) => group.map((task) => ({ ...task, key: null })))
+            )
+          })
+      }
+    }
+  },
+  {
+    name: "nonce ignored",
+    store: (store) => {
+      let nonce = 0
+      return { ...store, claim: (request) => store.claim({ ...request, nonce: ++nonce }) }
+    }
+  },
+  {
+    name: "claimed twice: an answer is taken for the next one as well",
+    engine: (store) => {
+      let last: ReadonlyArray<ClaimedTask> = []
+      return {
+        ...store,
+        claim: (request) =>
+          Effect.map(store.claim(request), (answer) => {
+            const again = last.slice(0, request.limit - answer.tasks.length)
+            last = answer.tasks
+            return { ...answer, tasks: [...again, ...answer.tasks] }
+          })
+      }
+    }
+  },
+  { name: "capacity forgotten", noticedAt: 2, settings: { capacity: 1_000_000 } },
+  {
+    name: "batch torn: each task is stored by itself",
+    noticedAt: 18,
+    store: but((store) => ({
+      enqueue: (groups) =>
+        Effect.forEach(
+          groups,
+          (group) =>
+            Effect.map(store.enqueue(group.map((task) => [task])), (answers): EnqueueAnswer => {
+              const refusal = answers.find(({ _tag }) => _tag !== "Accepted")
+              return refusal ?? {
+                _tag: "Accepted",
+                tasks: answers.flatMap((answer) => answer._tag === "Accepted" ? answer.tasks : []),
+                now: 0
+              }
+            })
+        )
+    }))
+  },
+  {
+    name: "enqueue answered before it is stored, and one in eight lost",
+    store: (store) => {
+      let calls = 0
+      return {
+        ...store,
+        enqueue: (groups) =>
+          ++calls % 8 === 0
+            ? Effect.succeed(groups.map((group): EnqueueAnswer => ({
+              _tag: "Accepted",
+              tasks: group.map(({ id }) => ({ id, duplicate: false })),
+              now: 0
+            })))
+            : store.enqueue(groups)
+      }
+    }
+  },
+  { name: "pause forgotten", store: but(() => ({ pause: () => Effect.void })) },
+  {
+    name: "cancel of a waiting task answered, but not done",
+    noticedAt: 1,
+    store: but((store) => ({
+      cancel: (ids) =>
+        Effect.forEach(
+          ids,
+          (id) =>
+            Effect.flatMap(store.get(id), (task) =>
+              task?.state === "pending" || task?.state === "scheduled"
+                ? Effect.succeed("cancelled" as const)
+                : Effect.map(store.cancel([id]), ([answer]) => answer!))
+        )
+    }))
+  },
+  {
+    name: "cancel of a running task never told",
+    engine: but((store) => ({
+      extend: (leases, leaseForMs) =>
+        Effect.map(
+          store.extend(leases, leaseForMs),
+          (answers) => answers.map((answer) => answer === "cancel" ? "held" : answer)
+        )
+    })),
+    notifier: (notifier) => ({
+      ...notifier,
+      listen: (listener) => notifier.listen((signal) => signal._tag !== "Cancel" && listener(signal))
+    })
+  },
+  {
+    name: "budget forgotten: what failed for good is tried again",
+    engine: but((store) => ({
+      settle: (settlements) =>
+        store.settle(
+          settlements.map((settlement) =>
+            settlement._tag === "Fail" ? { ...settlement, _tag: "Retry", delayMs: 100 } : settlement
+          )
+        )
+    }))
+  },
+  {
+    name: "snooze spends a retry",
+    engine: but((store) => ({
+      settle: (settlements) =>
+        store.settle(settlements.map((settlement) =>
+          settlement._tag === "Snooze"
+            ? { ...settlement, _tag: "Retry", failure: { kind: "error", tag: "Snoozed", message: "" } }
+            : settlement
+        ))
+    }))
+  },
+  {
+    name: "result forgotten",
+    engine: but((store) => ({
+      settle: (settlements) =>
+        store.settle(
+          settlements.map((settlement) =>
+            settlement._tag === "Complete" ? { ...settlement, result: "null" } : settlement
+          )
+        )
+    }))
+  },
+  {
+    name: "an awaited result comes from another task",
+    engine: (store) => {
+      let before: string | null = null
+      return {
+        ...store,
+        results: (ids) =>
+          Effect.map(store.results(ids), (outcomes) =>
+            outcomes.map((outcome) => {
+              if (outcome === undefined || outcome === null || outcome.state !== "completed") return outcome
+              const result = before ?? outcome.result
+              before = outcome.result
+              return { ...outcome, result }
+            }))
+      }
+    }
+  },
+  {
+    name: "pruned as soon as finished",
+    store: but((store) => ({ prune: (retention, limit) => store.prune({ ...retention, finishedForMs: 0 }, limit) }))
+  },
+  {
+    name: "quarantine forgotten",
+    noticedAt: 77,
+    settings: { maxCrashes: -1 }
+  },
+  {
+    name: "everybody leads",
+    instances: (store) => ({
+      ...store,
+      lead: (chore, id, forMs) => Effect.as(store.lead(chore, id, forMs), true)
+    })
+  }
+]

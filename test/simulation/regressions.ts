@@ -1,0 +1,6 @@
+/** Seeds under which the engine, or the simulation itself, once failed. They are run for ever. */
+export const regressions: ReadonlyArray<{
+  readonly seed: number
+  /** What was wrong. */
+  readonly reason: string
+}> = []

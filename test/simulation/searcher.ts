@@ -1,0 +1,47 @@
+/** Runs the seeds that its parent sends it; every tenth one twice, and compares what they did. */
+import { run, type Violation } from "./Run.ts"
+import { fromSeed } from "./Scenario.ts"
+
+/** Seeds to be run. */
+export interface Batch {
+  readonly from: number
+  readonly count: number
+}
+
+/** A seed that must not be passed over. */
+export interface Failure {
+  readonly seed: number
+  readonly violations: ReadonlyArray<Violation>
+}
+
+/** What came of a batch. */
+export interface Report {
+  readonly runs: number
+  readonly repeated: number
+  readonly failures: ReadonlyArray<Failure>
+}
+
+/** Runs a batch. */
+export const search = ({ count, from }: Batch): Report => {
+  const failures: Array<Failure> = []
+  let repeated = 0
+  for (let seed = from; seed < from + count; seed++) {
+    const { digest, violations } = run(fromSeed(seed))
+    if (violations.length > 0) failures.push({ seed, violations })
+    if (seed % 10 !== 0) continue
+    repeated++
+    const again = run(fromSeed(seed)).digest
+    if (again !== digest) {
+      const how = `two runs of one seed differ: ${digest} and ${again}`
+      failures.push({ seed, violations: [{ invariant: "deterministic", at: 0, how }] })
+    }
+  }
+  return { runs: count, repeated, failures }
+}
+
+if (process.send !== undefined && process.env["SIMULATION_SEARCHER"] === "yes") {
+  // Thousands of expected errors are made; nobody reads their stacks.
+  Error.stackTraceLimit = 0
+  process.on("message", (batch: Batch) => process.send!(search(batch)))
+  process.send({ runs: 0, repeated: 0, failures: [] } satisfies Report)
+}
