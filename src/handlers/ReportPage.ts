@@ -110,8 +110,8 @@ const ticksOf = (least: number, most: number): ReadonlyArray<number> => {
   return ticks
 }
 
-const numbers = new Intl.NumberFormat("en", { maximumFractionDigits: 2 })
-const number = (value: number): string => numbers.format(value)
+// Made where it is used: the tables behind it take 4 MB of an idle server
+const number = (value: number): string => value.toLocaleString("en", { maximumFractionDigits: 2 })
 const figure = (value: number | null): string => value === null ? "—" : number(value)
 const round = (value: number): number => Math.round(value * 10) / 10
 const time = (at: Date): string => `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`

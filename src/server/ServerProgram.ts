@@ -18,6 +18,7 @@ import type { HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
 import * as SelectedStore from "./SelectedStore.ts"
 import * as ShippedHandlers from "./ShippedHandlers.ts"
+import * as StartupMemory from "./StartupMemory.ts"
 
 /** Task types that a server has beside those that ship with it. */
 export interface MoreTypes {
@@ -100,6 +101,7 @@ const announcement = (settings: Settings.Settings) =>
       Effect.logInfo(`taskforge listens on ${url}`),
       { url, store: StoreUrl.format(settings.store), workers: settings.workers, instance: pool.instance }
     )
+    yield* StartupMemory.giveBack
     yield* Effect.addFinalizer(() =>
       Effect.flatMap(pool.active, (active) => {
         const grace = DurationText.format(Duration.millis(Engine.shutdownPlan(settings.shutdown).grace))
