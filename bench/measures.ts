@@ -112,7 +112,7 @@ const onRedis = ["taskforge-redis", "bullmq", "bee-queue"]
 const redisEnqueue: Measure = {
   name: "redis-enqueue",
   title: "50 concurrent enqueuers, Redis",
-  entries: onRedis.map((name) => queue(name, name, { driver: "enqueue", count: 100_000, concurrency: 50 })),
+  entries: onRedis.map((name) => queue(name, name, { driver: "enqueue", count: 200_000, concurrency: 50 })),
   checks: [
     ratio("perSecond", "taskforge-redis", "bullmq", atLeast(2)),
     ratio("perSecond", "taskforge-redis", "bee-queue", atLeast(0.8))
