@@ -21,6 +21,7 @@
 import { type Duration, Effect, Exit, Layer, Schema } from "effect"
 import {
   type InvalidPayload,
+  type ResultInTransaction,
   type StoreError,
   TaskCancelled,
   TaskDefect,
@@ -40,7 +41,13 @@ import { HandlerRegistry } from "./worker/HandlerRegistry.ts"
 import type { TaskContext } from "./worker/TaskContext.ts"
 
 /** Everything that awaiting a result can end with, beside success and the declared error. */
-export type Unsuccessful = TaskCancelled | TaskTimedOut | TaskQuarantined | TaskDefect | TaskGone
+export type Unsuccessful =
+  | TaskCancelled
+  | TaskTimedOut
+  | TaskQuarantined
+  | TaskDefect
+  | TaskGone
+  | ResultInTransaction
 
 /** What `enqueue` may fail with. */
 export type EnqueueError = Refusal | InvalidPayload

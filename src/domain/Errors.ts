@@ -137,6 +137,32 @@ export class TaskDefect extends Schema.TaggedError<TaskDefect>()("TaskDefect", {
   }
 }
 
+/**
+ * The attempt does not hold its task any more: its lease ran out and somebody else has it, or it has ended. Fail with it
+ * inside of a transaction, and the transaction is rolled back.
+ */
+export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {
+  id: Schema.String,
+  /** The number of the claim that is not valid any more. */
+  claim: Schema.Int
+}) {
+  override get message(): string {
+    return `Claim ${this.claim} of task ${this.id} is not valid any more; this attempt can change nothing`
+  }
+}
+
+/**
+ * A result was awaited inside of a transaction that the store's writes join. Nobody can run a task before it is
+ * committed, so the wait would never end.
+ */
+export class ResultInTransaction extends Schema.TaggedError<ResultInTransaction>()("ResultInTransaction", {
+  id: Schema.String
+}) {
+  override get message(): string {
+    return `The result of task ${this.id} cannot be awaited inside of a transaction; await it after the commit`
+  }
+}
+
 /** The awaited task is not stored any more, so its result is lost. */
 export class TaskGone extends Schema.TaggedError<TaskGone>()("TaskGone", { id: Schema.String }) {
   override get message(): string {

@@ -99,7 +99,12 @@ const runItem = (
     Effect.flatMap(run),
     Effect.flatMap((success) => codec.encodeSuccess(success)),
     Effect.provide(
-      Context.add(services, TaskContext, { ...own(context), id: `${context.id}:${index}`, progress: () => Effect.void })
+      Context.add(services, TaskContext, {
+        ...own(context),
+        id: `${context.id}:${index}`,
+        progress: () => Effect.void,
+        complete: () => Effect.die(new Error("An item of a batch is no task of its own: return the result instead"))
+      })
     ),
     Effect.exit,
     // Interrupted from outside, the batch ends; what an item does to itself is its own failure

@@ -3,7 +3,7 @@
  * read forward, polling stands behind it.
  */
 import { Clock, Deferred, Duration, Effect, Latch } from "effect"
-import { TaskGone } from "../domain/Errors.ts"
+import { ResultInTransaction, TaskGone } from "../domain/Errors.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { Notifier } from "../store/Notifier.ts"
 import type { Outcome, TaskStore } from "../store/TaskStore.ts"
@@ -69,8 +69,7 @@ export const make = Effect.fnUntraced(function*(options: {
     pollMs
   )
 
-  /** The outcome of a task once it has finished. */
-  return (id: string): Effect.Effect<Outcome, TaskGone> =>
+  const wait = (id: string): Effect.Effect<Outcome, TaskGone> =>
     Effect.suspend(() => {
       const waiter = Deferred.makeUnsafe<Outcome, TaskGone>()
       const waiters = waiting.get(id)
@@ -85,4 +84,12 @@ export const make = Effect.fnUntraced(function*(options: {
           if (left?.size === 0) waiting.delete(id)
         }))
     })
+
+  const { inTransaction } = options.store
+  /** The outcome of a task once it has finished. */
+  return (id: string): Effect.Effect<Outcome, TaskGone | ResultInTransaction> =>
+    inTransaction === undefined
+      ? wait(id)
+      : Effect.flatMap(inTransaction, (inside) =>
+        Effect.andThen(inside ? Effect.fail(new ResultInTransaction({ id })) : Effect.void, wait(id)))
 })

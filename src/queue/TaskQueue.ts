@@ -9,6 +9,7 @@ import {
   type InvalidPayload,
   KeyConflict,
   QueueFull,
+  type ResultInTransaction,
   StateConflict,
   type StoreError,
   type TaskGone,
@@ -96,7 +97,7 @@ export class TaskQueue extends Context.Service<TaskQueue, {
     whenFull?: WhenFull
   ) => Effect.Effect<ReadonlyArray<Created>, Refusal>
   /** Waits until a task has finished, in whichever process. */
-  readonly outcome: (id: string) => Effect.Effect<Outcome, TaskGone>
+  readonly outcome: (id: string) => Effect.Effect<Outcome, TaskGone | ResultInTransaction>
   /** The outcomes of those ids that have finished, `undefined` for those that have not, `null` for unknown ids. */
   readonly results: (
     ids: ReadonlyArray<string>

@@ -209,6 +209,11 @@ export class TaskStore extends Context.Service<TaskStore, {
   ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
   /** A page of tasks, newest first. */
   readonly list: (request: ListRequest) => Effect.Effect<ReadonlyArray<TaskRecord>, StoreError>
+  /**
+   * Whether the calling fiber is inside of an application's transaction that the store's writes join. Left out where
+   * there is no such thing.
+   */
+  readonly inTransaction?: Effect.Effect<boolean> | undefined
   /** Counts by state and totals; costs the same however many tasks are stored. */
   readonly counts: Effect.Effect<Counts, StoreError>
 }>()("taskforge/store/TaskStore") {}

@@ -48,7 +48,8 @@ export const perform = (
     Effect.provideService(TaskContext, {
       ...attempt,
       progress: report,
-      snooze: Snoozed.now
+      snooze: Snoozed.now,
+      complete: () => Effect.die(new Error("A thread has no store: return the result instead of completing the task"))
     }),
     Effect.exit,
     Effect.map((exit) => endingOf(definition, exit))

@@ -1,7 +1,10 @@
-import { type Context, Duration, Effect, type Fiber, Schema } from "effect"
+import { type Context, Duration, Effect, Exit, type Fiber, Schema } from "effect"
+import { LeaseLost, type StoreError } from "../domain/Errors.ts"
+import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
 import type { TaskContext } from "./TaskContext.ts"
+import { Unfit } from "./Unfit.ts"
 
 /** Why an attempt is being interrupted. Recorded before the interruption, it decides the settlement. */
 export type InterruptReason = "cancelled" | "lost" | "shutdown" | "timeout"
@@ -11,6 +14,12 @@ export class Snoozed extends Schema.TaggedError<Snoozed>()("Snoozed", { delayMs:
   /** Leaves the handler. */
   static readonly now = (delay: Duration.Input): Effect.Effect<never> =>
     Effect.die(new Snoozed({ delayMs: Math.max(0, Math.ceil(Duration.toMillis(delay))) }))
+}
+
+/** What attempts ask of their pool. */
+export interface AttemptHost {
+  readonly report: (attempt: Attempt, progress: number) => void
+  readonly settle: (settlement: Settlement) => Effect.Effect<SettleAnswer | undefined, StoreError>
 }
 
 /** One running attempt: the claimed task, the fiber that runs it, and what is known about its end. */
@@ -30,7 +39,9 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
   endedAt: number
   /** Its settlement is on its way, or it has none; whatever the fiber still does changes nothing. */
   settled = false
-  private readonly report: (attempt: Attempt, progress: number) => void
+  /** Its handler has completed it, perhaps in a transaction that is still open. */
+  completedEarly = false
+  private readonly host: AttemptHost
 
   constructor(
     task: ClaimedTask,
@@ -38,7 +49,7 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
     worker: number,
     startedAt: number,
     timeoutMs: number,
-    report: (attempt: Attempt, progress: number) => void
+    host: AttemptHost
   ) {
     this.task = task
     this.definition = definition
@@ -46,7 +57,7 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
     this.startedAt = startedAt
     this.endedAt = startedAt
     this.deadline = startedAt + timeoutMs
-    this.report = report
+    this.host = host
   }
 
   get id(): string {
@@ -74,12 +85,28 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
   get progress(): (fraction: number) => Effect.Effect<void> {
     return (fraction) =>
       Effect.sync(() => {
-        if (!this.settled) this.report(this, Math.min(1, Math.max(0, fraction)))
+        if (!this.settled) this.host.report(this, Math.min(1, Math.max(0, fraction)))
       })
   }
 
   get snooze(): (delay: Duration.Input) => Effect.Effect<never> {
     return Snoozed.now
+  }
+
+  get complete(): (result: unknown) => Effect.Effect<void, LeaseLost | StoreError> {
+    return (success) =>
+      Effect.suspend(() => {
+        const { claim, id } = this
+        const result = this.definition.codec.encodeSuccess(success)
+        if (Exit.isFailure(result)) return Effect.die(new Unfit("result", result.cause))
+        return Effect.flatMap(this.host.settle({ _tag: "Complete", id, claim, result: result.value }), (answer) => {
+          // settled before, it must not be done once more: a transaction that is repeated because nobody knows whether it
+          // was committed would write twice
+          if (answer !== "applied") return Effect.fail(new LeaseLost({ id, claim }))
+          this.completedEarly = true
+          return Effect.void
+        })
+      })
   }
 
   /** Ties the attempt to its fiber, which may have been asked to stop while it took its first steps. */

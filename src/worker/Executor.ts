@@ -9,6 +9,7 @@ import type { FailureKind, TaskFailure } from "../domain/TaskRecord.ts"
 import { type Attempt, Snoozed } from "./Attempt.ts"
 import type { Handler } from "./HandlerRegistry.ts"
 import type { TaskContext } from "./TaskContext.ts"
+import { Unfit } from "./Unfit.ts"
 
 /** The attempt itself: decodes the payload, runs the handler, and encodes its result as JSON text. */
 export const perform = (handler: Handler, attempt: Attempt): Effect.Effect<string, unknown, TaskContext> => {
@@ -19,17 +20,6 @@ export const perform = (handler: Handler, attempt: Attempt): Effect.Effect<strin
     const result = codec.encodeSuccess(success)
     return Exit.isFailure(result) ? Effect.die(new Unfit("result", result.cause)) : result
   })
-}
-
-/** Data that does not fit its schema: trying again cannot help. */
-class Unfit {
-  readonly subject: "payload" | "result"
-  readonly cause: Cause.Cause<unknown>
-
-  constructor(subject: "payload" | "result", cause: Cause.Cause<unknown>) {
-    this.subject = subject
-    this.cause = cause
-  }
 }
 
 /** What an attempt becomes. A lost attempt becomes nothing, because somebody else owns the task. */

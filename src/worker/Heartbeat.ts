@@ -34,6 +34,8 @@ export const start = (options: {
         )
         for (const [index, attempt] of attempts.entries()) {
           const answer = answers[index]
+          // one that its handler has completed is lost by being done
+          if (answer === "lost" && attempt.completedEarly) continue
           if (answer === "lost") options.stop(attempt, "lost")
           else if (answer === "cancel") options.stop(attempt, "cancelled")
         }

@@ -1,5 +1,6 @@
 /** What a handler can know about the attempt it runs in, and do with it. */
 import { Context, type Duration, type Effect } from "effect"
+import type { LeaseLost, StoreError } from "../domain/Errors.ts"
 
 /** The running attempt, provided to every handler. */
 export class TaskContext extends Context.Service<TaskContext, {
@@ -16,4 +17,11 @@ export class TaskContext extends Context.Service<TaskContext, {
   readonly progress: (fraction: number) => Effect.Effect<void>
   /** Ends this attempt and runs the task again after the delay, without spending a retry. */
   readonly snooze: (delay: Duration.Input) => Effect.Effect<never>
+  /**
+   * Completes the task now, with a result of its success type. Inside of a transaction that the store's writes join
+   * (PostgreSQL), the completion is committed with the handler's own writes or not at all: where the attempt has lost
+   * its lease it fails with `LeaseLost`, which rolls the transaction back. What the handler returns afterwards changes
+   * nothing.
+   */
+  readonly complete: (result: unknown) => Effect.Effect<void, LeaseLost | StoreError>
 }>()("taskforge/worker/TaskContext") {}

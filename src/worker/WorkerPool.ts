@@ -19,7 +19,7 @@ import { Instance } from "../store/Instance.ts"
 import { InstanceStore, type RunningTask } from "../store/InstanceStore.ts"
 import { Notifier, type Signal, work as announcedWork } from "../store/Notifier.ts"
 import { TaskStore } from "../store/TaskStore.ts"
-import { Attempt, type InterruptReason } from "./Attempt.ts"
+import { Attempt, type AttemptHost, type InterruptReason } from "./Attempt.ts"
 import * as AttemptLog from "./AttemptLog.ts"
 import * as Claimer from "./Claimer.ts"
 import * as Deadlines from "./Deadlines.ts"
@@ -175,7 +175,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
     deadlines.watch(attempt)
   }
 
-  const report = yield* ProgressReporter.make({ store, supervisor })
+  const host: AttemptHost = {
+    report: yield* ProgressReporter.make({ store, supervisor }),
+    settle: (settlement) => Effect.map(store.settle([settlement]), ([answer]) => answer)
+  }
   yield* Heartbeat.start({ store, supervisor, attempts, leaseForMs, stop })
 
   /** What a handler's fibers run with: the pool's context and the services of the handler's layer. */
@@ -187,7 +190,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const start = (task: ClaimedTask, claimedAt: number, handler: Handler): void => {
     recorder.claimed(task.type, claimedAt - task.dueAt)
-    const attempt = new Attempt(task, handler.definition, slots.take(), now(), task.timeoutMs ?? timeoutMs, report)
+    const attempt = new Attempt(task, handler.definition, slots.take(), now(), task.timeoutMs ?? timeoutMs, host)
     attempts.add(attempt)
     if (++running === 1) idle.closeUnsafe()
     const runAttempt = Effect.runForkWith(Context.add(servicesOf(handler), TaskContext, attempt))

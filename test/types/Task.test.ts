@@ -6,6 +6,7 @@ import type {
   InvalidPayload,
   KeyConflict,
   QueueFull,
+  ResultInTransaction,
   StoreError,
   TaskCancelled,
   TaskDefect,
@@ -137,7 +138,13 @@ describe("a handler", () => {
 })
 
 describe("the awaited result", () => {
-  type Unsuccessful = TaskCancelled | TaskTimedOut | TaskQuarantined | TaskDefect | TaskGone
+  type Unsuccessful =
+    | TaskCancelled
+    | TaskTimedOut
+    | TaskQuarantined
+    | TaskDefect
+    | TaskGone
+    | ResultInTransaction
   type Result<A> = A extends Effect.Effect<infer Handle, infer _E, infer _R>
     ? Handle extends { readonly result: infer R } ? R : never
     : never

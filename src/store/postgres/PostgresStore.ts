@@ -194,6 +194,7 @@ const make = Effect.fnUntraced(function*(
     get: read.get,
     results: read.results,
     list: read.list,
+    inTransaction: database.inTransaction,
     counts: tally.counts(capacity.capacity)
   })
   return Context.make(TaskStore, store).pipe(

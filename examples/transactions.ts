@@ -1,0 +1,58 @@
+/**
+ * PostgreSQL: a task is enqueued in the transaction that makes it necessary, and completed in the transaction that does
+ * its work. Either all of it happened or nothing did.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { Console, Effect, Layer, Schema } from "effect"
+import { Engine, Task, TaskContext } from "taskforge"
+import { PostgresStore } from "taskforge/postgres"
+import * as Postgres from "../test/servers/Postgres.ts"
+
+const schema = `example_${process.pid}`
+const orders = `${schema}.orders`
+
+const Ship = Task.make("ship", {
+  payload: { order: Schema.Int },
+  success: Schema.Struct({ shipped: Schema.Int }),
+  retry: { times: 3 }
+})
+
+const ShipLive = Ship.toLayer(
+  Effect.fn("ship")(function*({ order }) {
+    const sql = yield* PgClient.PgClient
+    const { complete } = yield* TaskContext
+    // the order's new state and the end of the task: committed together. Had this attempt lost its task meanwhile,
+    // `complete` would fail and the order would stay as it was
+    yield* Effect.orDie(sql.withTransaction(Effect.gen(function*() {
+      yield* sql.unsafe(`UPDATE ${orders} SET state = 'shipped' WHERE id = $1`, [order])
+      yield* complete({ shipped: order })
+    })))
+    return { shipped: order }
+  })
+)
+
+const program = Effect.gen(function*() {
+  const sql = yield* PgClient.PgClient
+  yield* sql.unsafe(`CREATE TABLE ${orders} (id int PRIMARY KEY, state text NOT NULL)`)
+  const placed = (id: number) =>
+    Effect.andThen(sql.unsafe(`INSERT INTO ${orders} VALUES ($1, 'placed')`, [id]), Ship.enqueue({ order: id }))
+
+  // no order without its task, and no task without its order
+  const handle = yield* sql.withTransaction(placed(1))
+  yield* Effect.ignore(sql.withTransaction(Effect.andThen(placed(2), Effect.fail("the customer changed her mind"))))
+
+  const { shipped } = yield* handle.result
+  const states = yield* sql.unsafe(`SELECT id, state FROM ${orders}`)
+  yield* Console.log(`order ${shipped} has been shipped:`, JSON.stringify(states))
+})
+
+// a program of your own names its server: `PostgresStore.layerUrl({ url })`
+const Store = Layer.unwrap(Effect.map(Postgres.find, ({ url }) => PostgresStore.layerUrl({ url, schema })))
+
+const Live = Engine.layer(ShipLive).pipe(Layer.provideMerge(Store))
+
+const cleanUp = Effect.ignore(
+  PgClient.PgClient.use((sql) => sql.unsafe(`DROP SCHEMA IF EXISTS ${schema} CASCADE`))
+)
+
+await Effect.runPromise(Effect.provide(Effect.ensuring(program, cleanUp), Live))

@@ -1,0 +1,307 @@
+import { PgClient } from "@effect/sql-pg"
+import { assert, it } from "@effect/vitest"
+import { Deferred, type Duration, Effect, Fiber, Layer, Schedule, Schema } from "effect"
+import { Engine, Task, TaskContext, TaskStore } from "../../../src/index.ts"
+import type { StoreServices } from "../../../src/store/StoreServices.ts"
+import * as Postgres from "../../servers/Postgres.ts"
+import { withServer } from "../../servers/withServer.ts"
+import {
+  add,
+  addOne,
+  complete,
+  counts,
+  extend,
+  record,
+  rescue,
+  running,
+  second,
+  settle,
+  stateOf,
+  take,
+  takeOne,
+  task
+} from "../conformance/fixtures.ts"
+import { Schemas } from "./fixtures.ts"
+
+const Pay = Task.make("pay", {
+  payload: { amount: Schema.Int },
+  success: Schema.Struct({ paid: Schema.Int }),
+  retry: { times: 5, schedule: Schedule.spaced("10 millis") }
+})
+
+/** Why an application rolls back. */
+class Declined extends Schema.TaggedError<Declined>()("Declined", {}) {}
+
+await withServer("PostgreSQL", Postgres.find, (server) => {
+  const schemas = new Schemas(server)
+
+  const test = <E>(name: string, body: Effect.Effect<void, E, StoreServices | PgClient.PgClient>) =>
+    it.live(name, () => Effect.provide(body, schemas.layer()))
+
+  /** A table of the application's own. */
+  const ledger = Effect.gen(function*() {
+    const sql = yield* PgClient.PgClient
+    const table = `"${schemas.name}".ledger`
+    yield* sql.unsafe(`CREATE TABLE IF NOT EXISTS ${table} (amount int)`)
+    yield* sql.unsafe(`DELETE FROM ${table}`)
+    return {
+      write: (amount: number) => Effect.asVoid(sql.unsafe(`INSERT INTO ${table} VALUES (${amount})`)),
+      amounts: Effect.map(
+        sql.unsafe<{ amount: number }>(`SELECT amount FROM ${table} ORDER BY amount`),
+        (rows) => rows.map(({ amount }) => amount)
+      )
+    }
+  })
+
+  /** Keeps a transaction open until it is let go. */
+  const held = Effect.fnUntraced(function*<E>(body: Effect.Effect<unknown, E, TaskStore>) {
+    const sql = yield* PgClient.PgClient
+    const written = Deferred.makeUnsafe<void>()
+    const end = Deferred.makeUnsafe<void, Declined>()
+    const fiber = yield* Effect.forkChild(sql.withTransaction(body.pipe(
+      Effect.andThen(Deferred.succeed(written, undefined)),
+      Effect.andThen(Deferred.await(end))
+    )))
+    yield* Deferred.await(written)
+    return {
+      commit: Effect.andThen(Deferred.succeed(end, undefined), Fiber.join(fiber)),
+      rollBack: Effect.andThen(Deferred.fail(end, new Declined()), Effect.exit(Fiber.join(fiber)))
+    }
+  })
+
+  const enqueue = (...ids: ReadonlyArray<string>) =>
+    TaskStore.use((store) => store.enqueue(ids.map((id) => [task({ id, key: id === "keyed" ? "key" : null })])))
+
+  test(
+    "a task is enqueued with the transaction: nobody sees it before the commit",
+    Effect.gen(function*() {
+      const book = yield* ledger
+      const transaction = yield* held(Effect.andThen(book.write(1), enqueue("plain", "keyed")))
+      assert.deepStrictEqual(yield* take(), [])
+      yield* transaction.commit
+      assert.sameMembers((yield* take()).map(({ id }) => id), ["plain", "keyed"])
+      assert.deepStrictEqual(yield* book.amounts, [1])
+      assert.strictEqual((yield* counts).totals.created, 2)
+    })
+  )
+
+  test(
+    "a task is rolled back with the transaction, and so is its key",
+    Effect.gen(function*() {
+      const book = yield* ledger
+      const transaction = yield* held(Effect.andThen(book.write(1), enqueue("plain", "keyed")))
+      yield* transaction.rollBack
+      assert.deepStrictEqual(yield* take(), [])
+      assert.deepStrictEqual(yield* book.amounts, [])
+      assert.strictEqual((yield* counts).totals.created, 0)
+      yield* add({ id: "other", key: "key", payload: "2" })
+      assert.strictEqual(yield* stateOf("other"), "pending")
+    })
+  )
+
+  test(
+    "an open transaction holds up no other caller",
+    Effect.gen(function*() {
+      const transaction = yield* held(enqueue("plain", "keyed"))
+      yield* add({}, { key: "another key" })
+      assert.strictEqual((yield* take()).length, 2)
+      yield* transaction.commit
+    })
+  )
+
+  test(
+    "what is known already spoils no transaction",
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const store = yield* TaskStore
+      const book = yield* ledger
+      yield* add({ id: "known", key: "key", payload: "1" })
+      const answers = yield* sql.withTransaction(Effect.gen(function*() {
+        const known = yield* store.enqueue([[task({ id: "known" })]])
+        const conflict = yield* store.enqueue([[task({ id: "other", key: "key", payload: "2" })]])
+        yield* book.write(1)
+        return [...known, ...conflict].map(({ _tag }) => _tag)
+      }))
+      assert.deepStrictEqual(answers, ["Accepted", "Conflict"])
+      assert.deepStrictEqual(yield* book.amounts, [1])
+    })
+  )
+
+  test(
+    "an attempt is completed with the transaction, or not at all",
+    Effect.gen(function*() {
+      const book = yield* ledger
+      const claimed = yield* running()
+      const lost = yield* held(Effect.andThen(book.write(1), settle(complete(claimed, "1"))))
+      assert.strictEqual(yield* stateOf(claimed.id), "running")
+      yield* lost.rollBack
+      assert.strictEqual(yield* stateOf(claimed.id), "running")
+      const kept = yield* held(Effect.andThen(book.write(2), settle(complete(claimed, "2"))))
+      yield* kept.commit
+      assert.deepInclude(yield* record(claimed.id), { state: "completed", result: "2" })
+      assert.deepStrictEqual(yield* book.amounts, [2])
+      assert.strictEqual(yield* settle(complete(claimed, "3")), "already")
+    })
+  )
+
+  test(
+    "heartbeats and rescue do not wait for a transaction that completes an attempt",
+    Effect.gen(function*() {
+      yield* addOne({ id: "a" })
+      yield* addOne({ id: "b" })
+      const [first, other] = yield* take({ leaseForMs: second })
+      const transaction = yield* held(settle(complete(first!)))
+      assert.strictEqual(yield* extend(first!, second), "held")
+      yield* schemas.advance("10 seconds")
+      assert.deepStrictEqual((yield* rescue()).map(({ id }) => id), [other!.id])
+      yield* transaction.commit
+      assert.strictEqual(yield* stateOf(first!.id), "completed")
+    })
+  )
+
+  /** An engine on the store of the test, which finds work by hints alone. */
+  const withEngine = <A, E, R>(
+    handler: (payload: { readonly amount: number }) => Effect.Effect<{ readonly paid: number }, never, TaskContext>,
+    body: Effect.Effect<A, E, R>,
+    lease: Duration.Input = "1 second"
+  ) =>
+    Effect.flatMap(Effect.context<StoreServices>(), (services) =>
+      Effect.provide(
+        body,
+        Engine.layer(Pay.toLayer(handler), {
+          queue: { pollInterval: "1 minute" },
+          worker: { concurrency: 1, pollInterval: "1 minute", lease }
+        }).pipe(Layer.provide(Layer.succeedContext(services))),
+        { local: true }
+      ))
+
+  test(
+    "a handler completes its task together with its own writes",
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const book = yield* ledger
+      let runs = 0
+      const pay = ({ amount }: { readonly amount: number }) =>
+        Effect.gen(function*() {
+          const { complete } = yield* TaskContext
+          runs++
+          yield* sql.withTransaction(Effect.gen(function*() {
+            yield* book.write(amount)
+            yield* complete({ paid: amount })
+            // the first time, after both were written
+            if (runs === 1) return yield* new Declined()
+          })).pipe(Effect.orDie)
+          // longer than the lease: the heartbeat does not mistake it for lost
+          yield* Effect.sleep("1500 millis")
+          return { paid: -1 }
+        })
+      yield* withEngine(
+        pay,
+        Effect.gen(function*() {
+          const handle = yield* Pay.enqueue({ amount: 7 })
+          assert.deepStrictEqual(yield* handle.result, { paid: 7 })
+          assert.strictEqual(runs, 2)
+          assert.deepStrictEqual(yield* book.amounts, [7])
+        })
+      )
+      const [stored] = yield* TaskStore.use((store) => store.list({ limit: 10 }))
+      assert.deepInclude(stored, { state: "completed", result: `{"paid":7}`, failures: 1 })
+    })
+  )
+
+  test(
+    "a handler that has lost its task cannot commit anything",
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const book = yield* ledger
+      const outcome = Deferred.makeUnsafe<unknown>()
+      const started = Deferred.makeUnsafe<string>()
+      const goOn = Deferred.makeUnsafe<void>()
+      const pay = ({ amount }: { readonly amount: number }) =>
+        Effect.gen(function*() {
+          const { complete, id } = yield* TaskContext
+          yield* Deferred.succeed(started, id)
+          yield* Deferred.await(goOn)
+          const result = yield* Effect.flip(
+            sql.withTransaction(Effect.andThen(book.write(amount), complete({ paid: amount })))
+          ).pipe(Effect.orDie)
+          yield* Deferred.succeed(outcome, result)
+          return { paid: 0 }
+        })
+      yield* withEngine(
+        pay,
+        Effect.gen(function*() {
+          const { id } = yield* Pay.enqueue({ amount: 7 })
+          yield* Deferred.await(started)
+          // somebody takes it away, as the rescue of another process would
+          const store = yield* TaskStore
+          const { claim } = yield* record(id)
+          yield* store.settle([{ _tag: "Release", id, claim }])
+          yield* takeOne({ types: ["pay"], worker: "thief" })
+          yield* Deferred.succeed(goOn, undefined)
+          assert.propertyVal(yield* Deferred.await(outcome), "_tag", "LeaseLost")
+          assert.deepStrictEqual(yield* book.amounts, [])
+          assert.deepInclude(yield* record(id), { state: "running", worker: "thief" })
+        }),
+        // it does not hear of its loss before
+        "1 minute"
+      )
+    })
+  )
+
+  test(
+    "a transaction that is repeated after it was committed changes nothing",
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const book = yield* ledger
+      const pay = ({ amount }: { readonly amount: number }) =>
+        Effect.gen(function*() {
+          const { complete } = yield* TaskContext
+          const once = sql.withTransaction(Effect.andThen(book.write(amount), complete({ paid: amount })))
+          yield* Effect.orDie(once)
+          assert.propertyVal(yield* Effect.orDie(Effect.flip(once)), "_tag", "LeaseLost")
+          return { paid: 0 }
+        })
+      yield* withEngine(
+        pay,
+        Effect.gen(function*() {
+          const handle = yield* Pay.enqueue({ amount: 7 })
+          assert.deepStrictEqual(yield* handle.result, { paid: 7 })
+        })
+      )
+      assert.deepStrictEqual(yield* book.amounts, [7])
+    })
+  )
+
+  test(
+    "work that a transaction announces is found after the commit, long before anybody polls",
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      yield* withEngine(
+        ({ amount }) => Effect.succeed({ paid: amount }),
+        Effect.gen(function*() {
+          const handle = yield* sql.withTransaction(
+            Effect.andThen(Effect.sleep("20 millis"), Pay.enqueue({ amount: 1 }))
+          )
+          assert.deepStrictEqual(yield* handle.result, { paid: 1 })
+        })
+      )
+    })
+  )
+
+  test(
+    "a result cannot be awaited inside of the transaction that enqueued the task",
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      yield* withEngine(
+        ({ amount }) => Effect.succeed({ paid: amount }),
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(
+            sql.withTransaction(Effect.flatMap(Pay.enqueue({ amount: 1 }), (handle) => handle.result))
+          )
+          assert.propertyVal(error, "_tag", "ResultInTransaction")
+        })
+      )
+    })
+  )
+})
