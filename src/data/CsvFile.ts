@@ -25,7 +25,7 @@ export interface RowListener {
   readonly bad: (line: number, reason: string) => void
 }
 
-const chunkBytes = 256 * 1024
+const chunkBytes = 64 * 1024
 
 /** Reads a file to its end, and yields after each chunk how much of it that was, from 0 to 1. */
 export function* readCsv(path: string, options: CsvOptions, listener: RowListener): IterableIterator<number> {

@@ -102,9 +102,7 @@ export const ImageResizeLive = ImageResize.toLayer(Effect.fnUntraced(function*(p
   const { maxBytes, maxPixels } = yield* ImageLimits
   const source = yield* sourceOf(payload, maxBytes)
   const { default: sharp } = yield* Effect.promise(() => import("sharp"))
-  const image = yield* attempt(() =>
-    Promise.resolve(sharp(source, { limitInputPixels: maxPixels, failOn: "error", sequentialRead: true }))
-  )
+  const image = yield* attempt(() => Promise.resolve(sharp(source, { limitInputPixels: maxPixels, failOn: "error" })))
   const from = yield* attempt(() => image.metadata())
   if (!readable.has(from.format)) return yield* new ImageRefused({ reason: `${from.format} is not a format to resize` })
   const { data, info } = yield* attempt(() =>
