@@ -28,26 +28,47 @@ import { Webhook, WebhookLive } from "./Webhook.ts"
 
 export {
   Backup,
+  BackupLive,
   Batch,
+  BatchLive,
   Cleanup,
+  CleanupLive,
   Compute,
+  ComputeLive,
   DataProcess,
+  DataProcessLive,
   Default,
+  DefaultLive,
   Echo,
+  EchoLive,
   Email,
+  EmailLive,
   Fail,
+  FailLive,
   Fibonacci,
+  FibonacciLive,
   FileRead,
+  FileReadLive,
   FileWrite,
+  FileWriteLive,
   Hash,
+  HashLive,
   HttpRequest,
+  HttpRequestLive,
   ImageResize,
+  ImageResizeLive,
   Primes,
+  PrimesLive,
   Report,
+  ReportLive,
   Sleep,
+  SleepLive,
   SqlQuery,
+  SqlQueryLive,
   Sync,
-  Webhook
+  SyncLive,
+  Webhook,
+  WebhookLive
 }
 export { BackupDamaged } from "./Backup.ts"
 export { TypeRefused } from "./Batch.ts"
@@ -55,6 +76,10 @@ export { FailedOnPurpose } from "./Fail.ts"
 export { ImageLimits, ImageRefused } from "./ImageResize.ts"
 export { QueryRefused, QueryTooSlow } from "./SqlQuery.ts"
 export { WebhookSecret } from "./Webhook.ts"
+
+export { Folders, PathRefused } from "../files/Folders.ts"
+export { Mailer, MailFailed, MailRejected } from "../mail/Mailer.ts"
+export { Outbound } from "../outbound/Outbound.ts"
 
 /** All definitions: what the HTTP API accepts. */
 export const definitions: ReadonlyArray<AnyTaskDefinition> = [

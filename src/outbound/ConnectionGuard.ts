@@ -31,19 +31,23 @@ export const makeDispatcher = (options: {
   const policy = AddressPolicy.make(options.allow)
   const lookup = guarded(policy, options.lookup ?? (systemLookup as LookupFunction))
   return Effect.acquireRelease(
-    Effect.map(Effect.promise(() => import("@effect/platform-node/Undici")), ({ Agent, buildConnector }) => {
-      const connect = buildConnector({ lookup, timeout: connectTimeoutMillis })
-      return new Agent({
-        connections: connectionsPerHost,
-        connect: (target, callback) => {
-          // An address in the URL is never looked up
-          const host = target.hostname.replace(/^\[|\]$/g, "")
-          const reason = isIP(host) === 0 ? undefined : policy.refuse(host, host)
-          if (reason === undefined) connect(target, callback)
-          else callback(new AddressRefused({ reason }), null)
-        }
-      })
-    }),
+    // The default export: bundlers lose the names of a CommonJS module that is exported again
+    Effect.map(
+      Effect.promise(() => import("@effect/platform-node/Undici")),
+      ({ default: { Agent, buildConnector } }) => {
+        const connect = buildConnector({ lookup, timeout: connectTimeoutMillis })
+        return new Agent({
+          connections: connectionsPerHost,
+          connect: (target, callback) => {
+            // An address in the URL is never looked up
+            const host = target.hostname.replace(/^\[|\]$/g, "")
+            const reason = isIP(host) === 0 ? undefined : policy.refuse(host, host)
+            if (reason === undefined) connect(target, callback)
+            else callback(new AddressRefused({ reason }), null)
+          }
+        })
+      }
+    ),
     (agent) => Effect.promise(() => agent.destroy())
   )
 }
