@@ -78,12 +78,15 @@ export const enqueue = Effect.fnUntraced(function*<R>({ json, lines, toTask, whe
   yield* Screen.line(`${paint.good("✓")} Enqueued ${Words.counted(created, "task")} ${rate}${known}`)
 })
 
-const stopped = (failure: Failure, where: string, lastLine: number): Failure =>
-  new Failure({
+const stopped = (failure: Failure, where: string, lastLine: number): Failure => {
+  const ofInput = failure.exit === "input" && !failure.problem.startsWith(where)
+  const progress = lastLine === 0
+    ? "Nothing has been enqueued."
+    : `Everything up to line ${lastLine} has been enqueued; go on with: tail -n +${lastLine + 1}`
+  return new Failure({
     exit: failure.exit,
     ...(failure.code === undefined ? {} : { code: failure.code }),
-    problem: failure.problem.startsWith(where) ? failure.problem : `${where}: ${failure.problem}`,
-    advice: lastLine === 0
-      ? "Nothing has been enqueued."
-      : `Everything up to line ${lastLine} has been enqueued; go on with: tail -n +${lastLine + 1}`
+    problem: ofInput ? `${where}: ${failure.problem}` : failure.problem,
+    advice: ofInput || failure.advice === undefined ? progress : `${progress}\n${failure.advice}`
   })
+}

@@ -4,11 +4,20 @@ import { CliConfig, CliOutput, Command, GlobalFlag, TerminalCapabilities } from 
 import { version } from "../domain/Version.ts"
 import * as PooledRandom from "../engine/PooledRandom.ts"
 import * as Cancel from "./commands/Cancel.ts"
+import * as Demo from "./commands/Demo.ts"
 import * as Enqueue from "./commands/Enqueue.ts"
 import * as Get from "./commands/Get.ts"
+import * as Keys from "./commands/Keys.ts"
 import * as ListTasks from "./commands/List.ts"
+import * as Migrate from "./commands/Migrate.ts"
+import * as Queues from "./commands/Queues.ts"
+import * as Remove from "./commands/Remove.ts"
 import * as Retry from "./commands/Retry.ts"
 import * as Serve from "./commands/Serve.ts"
+import * as Stats from "./commands/Stats.ts"
+import * as Watch from "./commands/Watch.ts"
+import * as Worker from "./commands/Worker.ts"
+import * as Workers from "./commands/Workers.ts"
 import { exitCodes, Failure } from "./Failure.ts"
 import * as Paint from "./Paint.ts"
 import * as Screen from "./Screen.ts"
@@ -17,8 +26,12 @@ import * as Screen from "./Screen.ts"
 const command = Command.make("taskforge").pipe(
   Command.withDescription("A durable task engine: run a server, put tasks in, see what becomes of them"),
   Command.withSubcommands([
-    { group: "Run", commands: [Serve.command] },
-    { group: "Tasks", commands: [Enqueue.command, Get.command, ListTasks.command, Cancel.command, Retry.command] }
+    {
+      group: "Tasks",
+      commands: [Enqueue.command, Get.command, ListTasks.command, Cancel.command, Retry.command, Remove.command]
+    },
+    { group: "System", commands: [Watch.command, Stats.command, Workers.command, Queues.pause, Queues.resume] },
+    { group: "Run", commands: [Serve.command, Worker.command, Migrate.command, Keys.command, Demo.command] }
   ])
 )
 

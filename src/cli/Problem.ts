@@ -5,6 +5,7 @@ import { InvalidSettings } from "../config/InvalidSettings.ts"
 import * as Errors from "../domain/Errors.ts"
 import * as RequestErrors from "../http/api/RequestErrors.ts"
 import * as ApiClient from "../http/client/ApiClient.ts"
+import { DriverMissing } from "../server/SelectedStore.ts"
 import { Failure } from "./Failure.ts"
 
 /** The failure of a command on a target. */
@@ -32,7 +33,7 @@ export const of = (error: unknown, target: string): Failure => {
   if (error instanceof Errors.StoreError) {
     return failure("unavailable", "store_unavailable", `The task store of ${target} does not answer: ${error.reason}`)
   }
-  if (error instanceof InvalidSettings || error instanceof Errors.StoreIncompatible) {
+  if (error instanceof DriverMissing || error instanceof InvalidSettings || error instanceof Errors.StoreIncompatible) {
     return failure("configuration", "configuration", error.message)
   }
   return failure("failed", "failed", error instanceof Error ? error.message : String(error))

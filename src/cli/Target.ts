@@ -1,9 +1,8 @@
 /** What a command works on: a server by its URL, or a store by its own. Either way it speaks the same API. */
-import { Config, ConfigProvider, Context, Effect, Layer, Option, type Redacted, Schedule } from "effect"
+import { Config, Context, Effect, Layer, Option, type Redacted, Schedule } from "effect"
 import { Flag } from "effect/cli"
 import { FetchHttpClient, type HttpClient } from "effect/http"
 import { existsSync } from "node:fs"
-import * as Settings from "../config/Settings.ts"
 import * as StoreUrl from "../config/StoreUrl.ts"
 import * as Engine from "../engine/Engine.ts"
 import * as Handlers from "../handlers/index.ts"
@@ -12,6 +11,7 @@ import * as LocalClient from "../http/client/LocalClient.ts"
 import { TaskCatalog } from "../http/TaskCatalog.ts"
 import * as SelectedStore from "../server/SelectedStore.ts"
 import { Failure } from "./Failure.ts"
+import * as OpenStore from "./OpenStore.ts"
 import * as Problem from "./Problem.ts"
 
 /** Three times within about a second and a half: a person waits for the answer. */
@@ -112,7 +112,7 @@ const onStore = Effect.fnUntraced(function*(url: string) {
       advice: `Create it with: taskforge migrate --store ${url}`
     })
   }
-  const settings = yield* Effect.mapError(settingsOf(url), (error) => Problem.of(error, url))
+  const settings = yield* Effect.mapError(OpenStore.settingsWith(Option.some(url)), (error) => Problem.of(error, url))
   return make(url, { url: LocalClient.url }).pipe(
     Layer.provide(LocalClient.layer),
     Layer.provide(TaskCatalog.layer(Handlers.definitions)),
@@ -121,14 +121,6 @@ const onStore = Effect.fnUntraced(function*(url: string) {
     Layer.catchCause((cause) => Layer.effect(Target, Effect.fail(Problem.ofCause(cause, url))))
   )
 })
-
-/** The settings of the environment, with this store. */
-const settingsOf = (store: string) =>
-  Effect.gen(function*() {
-    const environment = yield* ConfigProvider.ConfigProvider
-    const provider = ConfigProvider.orElse(ConfigProvider.fromUnknown({ STORE_URL: store }), environment)
-    return yield* Effect.provideService(Settings.load, ConfigProvider.ConfigProvider, provider)
-  })
 
 const make = (
   name: string,

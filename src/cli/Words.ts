@@ -5,7 +5,7 @@ import * as DurationText from "../domain/DurationText.ts"
 const units = [["d", 86_400_000], ["h", 3_600_000], ["m", 60_000], ["s", 1000]] as const
 
 /** A duration by its largest unit, cut rather than rounded: `3m`, `2d`. */
-const rough = (millis: number): string => {
+export const age = (millis: number): string => {
   for (const [name, size] of units) if (millis >= size) return `${Math.floor(millis / size)}${name}`
   return "0s"
 }
@@ -22,7 +22,7 @@ export const precise = (millis: number): string =>
 export const relative = (millis: number, now: number): string => {
   const distance = millis - now
   if (Math.abs(distance) < 1000) return "now"
-  return distance < 0 ? `${rough(-distance)} ago` : `in ${rough(distance)}`
+  return distance < 0 ? `${age(-distance)} ago` : `in ${age(distance)}`
 }
 
 /** A number with separators between thousands. */

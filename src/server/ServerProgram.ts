@@ -1,14 +1,11 @@
 /** The server: settings, a store, the engine with the handlers that ship with it, and the HTTP API. */
-import * as NodeStdio from "@effect/platform-node/NodeStdio"
-import { Duration, Effect, Layer, Stdio } from "effect"
+import { Effect, Layer } from "effect"
 import { HttpServer as Listener } from "effect/http"
 import * as ApiKeys from "../access/ApiKeys.ts"
 import * as ListenAddress from "../config/ListenAddress.ts"
-import * as ServerLog from "../config/ServerLog.ts"
 import * as Settings from "../config/Settings.ts"
 import * as StoreUrl from "../config/StoreUrl.ts"
 import * as UnknownVariables from "../config/UnknownVariables.ts"
-import * as DurationText from "../domain/DurationText.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import * as Engine from "../engine/Engine.ts"
 import * as Handlers from "../handlers/index.ts"
@@ -16,8 +13,10 @@ import * as HttpServer from "../http/HttpServer.ts"
 import { TaskCatalog } from "../http/TaskCatalog.ts"
 import type { HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
+import * as ConfiguredEngine from "./ConfiguredEngine.ts"
+import * as ConfiguredLog from "./ConfiguredLog.ts"
 import * as SelectedStore from "./SelectedStore.ts"
-import * as ShippedHandlers from "./ShippedHandlers.ts"
+import * as ShutdownLog from "./ShutdownLog.ts"
 import * as StartupMemory from "./StartupMemory.ts"
 
 /** Task types that a server has beside those that ship with it. */
@@ -32,7 +31,7 @@ export const programWith = (more: MoreTypes) =>
     const settings = yield* Settings.load
     return yield* Effect.provide(
       Effect.onInterrupt(Layer.launch(server(settings, more)), () => Effect.logInfo("stopped")),
-      log(settings)
+      ConfiguredLog.layer(settings)
     )
   })
 
@@ -45,7 +44,7 @@ const server = (settings: Settings.Settings, more: MoreTypes) =>
     announcement(settings).pipe(
       Layer.provide(http(settings, address)),
       Layer.provide(TaskCatalog.layer([...Handlers.definitions, ...more.definitions])),
-      Layer.provide(engine(settings, more))
+      Layer.provide(ConfiguredEngine.layer(settings, more.handlers))
     ))).pipe(Layer.provide(SelectedStore.layer(settings)))
 
 /** Decided before anything runs: a server that may not listen claims no tasks. */
@@ -65,31 +64,6 @@ const http = (settings: Settings.Settings, { host, requireKeys }: ListenAddress.
     logRequests: settings.requestLog
   })
 
-const engine = (settings: Settings.Settings, more: MoreTypes) =>
-  Engine.layer(Layer.merge(ShippedHandlers.layer(settings), more.handlers), {
-    queue: { maxRetries: settings.retryAttempts, pollInterval: settings.pollInterval },
-    worker: {
-      concurrency: settings.workers,
-      lease: settings.lease,
-      pollInterval: settings.pollInterval,
-      timeout: settings.jobTimeout,
-      logCompletions: "Info"
-    },
-    retention: {
-      keepFinished: settings.keepFinished,
-      keepFailed: settings.keepFailed,
-      maxFinished: settings.maxFinished
-    },
-    shutdown: settings.shutdown
-  })
-
-const log = ({ logFormat, logLevel }: Settings.Settings) =>
-  Layer.unwrap(Effect.gen(function*() {
-    const colours = yield* (yield* Stdio.Stdio).stdoutIsTerminal
-    const format = logFormat === "auto" ? colours ? "pretty" : "json" : logFormat
-    return ServerLog.layer({ format, colours, level: logLevel })
-  })).pipe(Layer.provide(NodeStdio.layer))
-
 /** Says where the server listens once it does, and what it waits for when it is told to stop. */
 const announcement = (settings: Settings.Settings) =>
   Layer.effectDiscard(Effect.gen(function*() {
@@ -102,17 +76,5 @@ const announcement = (settings: Settings.Settings) =>
       { url, store: StoreUrl.format(settings.store), workers: settings.workers, instance: pool.instance }
     )
     yield* StartupMemory.giveBack
-    yield* Effect.addFinalizer(() =>
-      Effect.flatMap(pool.active, (active) => {
-        const grace = DurationText.format(Duration.millis(Engine.shutdownPlan(settings.shutdown).grace))
-        return Effect.annotateLogs(
-          Effect.logInfo(
-            active === 0
-              ? "shutting down"
-              : `shutting down: running tasks have ${grace} to end; a second signal exits at once`
-          ),
-          { active }
-        )
-      })
-    )
+    yield* ShutdownLog.make(settings.shutdown)
   }))

@@ -62,6 +62,30 @@ describe("taskforge serve", () => {
   )
 })
 
+describe("taskforge worker", () => {
+  it.live("runs the tasks of a store until a signal stops it in order", () =>
+    Effect.gen(function*() {
+      const store = `sqlite:${join(yield* directory, "tasks.db")}`
+      assert.strictEqual((yield* run(["migrate", "--store", store])).code, 0)
+      const { stdout } = yield* run(["enqueue", "echo", "1", "--json", "--store", store])
+      const worker = yield* program(["worker", "--store", store, "--workers", "2", "--log-format", "json"])
+      yield* until("the task has run", Effect.sync(() => worker.stdout().includes(JSON.parse(stdout).id)))
+      assert.include(worker.stdout(), `"msg":"taskforge works on ${store}"`)
+      const done = yield* run(["get", JSON.parse(stdout).id, "--wait", "--json", "--store", store])
+      assert.deepStrictEqual([done.code, JSON.parse(done.stdout).result], [0, 1])
+      worker.child.kill("SIGTERM")
+      const { code, stderr } = yield* worker.ended
+      assert.deepStrictEqual([code, stderr], [0, ""])
+    }), 30_000)
+
+  it.live("does not start on a store that nobody else can reach", () =>
+    Effect.gen(function*() {
+      const { code, stderr } = yield* run(["worker", "--store", "memory:"])
+      assert.strictEqual(code, 78)
+      assert.include(stderr, "name a store that is shared")
+    }), 30_000)
+})
+
 describe("the program", () => {
   it.live("ends quietly when nobody reads on", () =>
     Effect.gen(function*() {

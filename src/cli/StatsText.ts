@@ -1,0 +1,59 @@
+/** Counts in words and bars. */
+import { all as states } from "../domain/TaskState.ts"
+import type { StatsJson } from "../http/api/SystemJson.ts"
+import { mark, type Paint } from "./Paint.ts"
+import * as Words from "./Words.ts"
+
+type Stats = typeof StatsJson.Type
+
+const barWidth = 16
+
+/** Something per second since another look. */
+export interface Rates {
+  readonly created: number
+  readonly completed: number
+  readonly failed: number
+}
+
+/** Lines of at most 80 cells: what is stored on the left, what has happened on the right. */
+export const lines = (stats: Stats, paint: Paint, rates?: Rates): ReadonlyArray<string> => {
+  const most = Math.max(1, ...states.map((state) => stats.by_status[state]))
+  const left = states.map((state) => {
+    const number = stats.by_status[state]
+    const name = paint.state(state, `${mark[state]} ${state.padEnd(9)}`)
+    return `${name} ${Words.count(number).padStart(11)}  ${bar(number / most, (text) => paint.state(state, text))}`
+  })
+  const { cancelled, completed, crashed, created, failed, retried } = stats.totals
+  const right = [
+    total("created", created, rates?.created),
+    total("completed", completed, rates?.completed),
+    total("failed", failed, rates?.failed),
+    total("cancelled", cancelled),
+    total("retried", retried),
+    total("crashed", crashed)
+  ]
+  return [
+    `${paint.dim("STORED".padEnd(44))}${paint.dim("SO FAR")}`,
+    ...left.map((text, index) => `${text}  ${right[index]}`)
+  ]
+
+  function total(name: string, number: number, rate?: number): string {
+    const perSecond = rate === undefined ? "" : paint.dim(`  ${Words.count(Math.round(rate))}/s`.padStart(11))
+    return `${paint.dim(name.padEnd(9))} ${Words.count(number).padStart(11)}${perSecond}`
+  }
+}
+
+/** How much of the capacity is taken. */
+export const room = ({ capacity, queue_size }: Stats, paint: Paint): string => {
+  const text = `${Words.count(queue_size)} of ${Words.count(capacity)} places taken`
+  return queue_size > capacity * 0.9 ? paint.bad(text) : text
+}
+
+const eighths = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"]
+
+/** A bar with parts of a cell; whatever is more than nothing is seen. */
+const bar = (share: number, paint: (text: string) => string): string => {
+  const cells = share <= 0 ? 0 : Math.max(1, Math.round(Math.min(1, share) * barWidth * 8))
+  const text = "█".repeat(Math.floor(cells / 8)) + eighths[cells % 8]
+  return paint(text) + " ".repeat(barWidth - text.length)
+}

@@ -1,0 +1,75 @@
+import { Effect } from "effect"
+import { Command } from "effect/cli"
+import * as Json from "../Json.ts"
+import * as Paint from "../Paint.ts"
+import * as Screen from "../Screen.ts"
+import * as Table from "../Table.ts"
+import * as Target from "../Target.ts"
+import * as Words from "../Words.ts"
+
+/** Shows who runs tasks. */
+export const command = Command.make(
+  "workers",
+  { ...Target.flags, json: Json.flag },
+  (input) => Target.provide(input)(workers(input))
+).pipe(
+  Command.withDescription("Show the instances that run tasks, and what they run now"),
+  Command.withExamples([{ command: "taskforge workers", description: "Everyone on the store" }])
+)
+
+const workers = Effect.fnUntraced(function*({ json }: { readonly json: boolean }) {
+  const { api, problem, repeatable } = yield* Target.Target
+  const found = yield* Effect.mapError(repeatable(api.system.workers()), problem)
+  if (json) return yield* Screen.json(found)
+  const screen = yield* Screen.Screen
+  const paint = Paint.make(screen)
+  const width = yield* screen.columns
+  const now = Date.parse(found.timestamp)
+  if (found.instances.length === 0) {
+    yield* Screen.line(`Nobody runs tasks. Start a worker:\n\n  ${paint.accent("taskforge worker --store URL")}`)
+    if (found.queue_size > 0) {
+      yield* Screen.line(`\n${Words.counted(found.queue_size, "task")} ${found.queue_size === 1 ? "waits" : "wait"}.`)
+    }
+    return
+  }
+  const instances = found.instances.map((one) => [
+    Paint.plain(one.id),
+    Paint.plain(`${one.host}:${one.pid}`),
+    `${one.workers_active}/${one.worker_count}`,
+    Words.age(now - Date.parse(one.started_at)),
+    Words.relative(Date.parse(one.seen_at), now),
+    paint.dim(one.leads.join(", "))
+  ])
+  yield* lines(Table.format(
+    [
+      { head: "INSTANCE", shrinksTo: 12 },
+      { head: "HOST", shrinksTo: 8 },
+      { head: "BUSY", align: "right" },
+      { head: "UP", align: "right" },
+      { head: "SEEN" },
+      { head: "CHORES", shrinksTo: 6 }
+    ],
+    instances,
+    width,
+    paint.dim
+  ))
+  const busy = found.workers.filter(({ task }) => task !== null)
+  yield* Screen.line()
+  if (busy.length === 0) return yield* Screen.line(paint.dim("Nothing runs at the moment."))
+  yield* lines(Table.format(
+    [{ head: "RUNNING" }, { head: "TYPE", shrinksTo: 8 }, { head: "FOR", align: "right" }, {
+      head: "WORKER",
+      shrinksTo: 8
+    }],
+    busy.map(({ id, instance, task }) => [
+      Paint.plain(task!.id),
+      Paint.plain(task!.type),
+      Words.precise(task!.running_for_ms),
+      paint.dim(Paint.plain(`${instance} #${id}`))
+    ]),
+    width,
+    paint.dim
+  ))
+})
+
+const lines = (texts: ReadonlyArray<string>) => Effect.forEach(texts, Screen.line, { discard: true })

@@ -1,0 +1,28 @@
+/** The engine as the settings have it, with the handlers that ship with it. */
+import { Layer } from "effect"
+import type { Settings } from "../config/Settings.ts"
+import * as Engine from "../engine/Engine.ts"
+import type { HandlerRegistry } from "../worker/HandlerRegistry.ts"
+import * as ShippedHandlers from "./ShippedHandlers.ts"
+
+/** Queue, workers and maintenance; `more` are handlers beside those that ship with it. */
+export const layer = (
+  settings: Settings,
+  more: Layer.Layer<never, never, HandlerRegistry> = Layer.empty
+) =>
+  Engine.layer(Layer.merge(ShippedHandlers.layer(settings), more), {
+    queue: { maxRetries: settings.retryAttempts, pollInterval: settings.pollInterval },
+    worker: {
+      concurrency: settings.workers,
+      lease: settings.lease,
+      pollInterval: settings.pollInterval,
+      timeout: settings.jobTimeout,
+      logCompletions: "Info"
+    },
+    retention: {
+      keepFinished: settings.keepFinished,
+      keepFailed: settings.keepFailed,
+      maxFinished: settings.maxFinished
+    },
+    shutdown: settings.shutdown
+  })

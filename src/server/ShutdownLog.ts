@@ -1,0 +1,23 @@
+/** Says, once a process is told to stop, what it waits for. */
+import { Duration, Effect } from "effect"
+import * as DurationText from "../domain/DurationText.ts"
+import * as Engine from "../engine/Engine.ts"
+import { WorkerPool } from "../worker/WorkerPool.ts"
+
+/** Logs when its scope closes, which must be before the pool's. */
+export const make = Effect.fnUntraced(function*(shutdown: Duration.Duration) {
+  const pool = yield* WorkerPool
+  yield* Effect.addFinalizer(() =>
+    Effect.flatMap(pool.active, (active) => {
+      const grace = DurationText.format(Duration.millis(Engine.shutdownPlan(shutdown).grace))
+      return Effect.annotateLogs(
+        Effect.logInfo(
+          active === 0
+            ? "shutting down"
+            : `shutting down: running tasks have ${grace} to end; a second signal exits at once`
+        ),
+        { active }
+      )
+    })
+  )
+})

@@ -1,0 +1,244 @@
+/** What people and programs learn of the system on the command line, and do to it. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer } from "effect"
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
+import { until } from "../e2e/Server.ts"
+import { Count, Echo, layer as serverLayer, Tick } from "../http/TestServer.ts"
+import { failing, jsonOf, onServer, succeeding, taskforge } from "./CommandLine.ts"
+
+const idle = serverLayer()
+const working = serverLayer({
+  handlers: Layer.mergeAll(
+    Echo.toLayer(Effect.succeed),
+    Count.toLayer(({ n }) => n < 0 ? Effect.die(new Error("Negative")) : Effect.sleep(n)),
+    Tick.toLayer(() => Effect.never)
+  )
+})
+
+/** A store of its own, that is not there yet. */
+const newStore = () => `sqlite:${join(mkdtempSync(join(tmpdir(), "taskforge-")), "tasks.db")}`
+
+const repeated = (line: string, count: number) => Array.from({ length: count }, () => line).join("\n")
+
+describe("taskforge cancel, retry and remove", () => {
+  it.live("take tasks by their ids, and go on after one that is not there", () =>
+    Effect.gen(function*() {
+      for (const id of ["a", "b"]) yield* onServer(["enqueue", "echo", "--id", id])
+      const { code, stderr, stdout } = yield* onServer(["cancel", "a", "nobody", "b"])
+      assert.strictEqual(code, 1)
+      assert.match(stdout, /^a {2}Cancelled; it will not start\nnobody {2}No task has the id nobody.*\nb {2}Cancelled/)
+      assert.include(stderr, "1 of 3 tasks failed")
+      assert.include((yield* succeeding(onServer(["cancel", "a"]))).stdout, "Finished already")
+      assert.deepStrictEqual(jsonOf(yield* succeeding(onServer(["retry", "a", "--json"]))), [{
+        id: "a",
+        status: "retried"
+      }])
+      assert.include(yield* failing(1, onServer(["retry", "a"])), "Cannot retry task a: it is pending")
+      assert.include(yield* failing(1, onServer(["remove", "a"])), "taskforge cancel a")
+      assert.include((yield* succeeding(onServer(["rm", "b"]))).stdout, "Removed")
+      assert.include(yield* failing(66, onServer(["get", "b"])), "No task has the id b")
+    }).pipe(Effect.provide(idle)))
+
+  it.live("take all tasks that match", () =>
+    Effect.gen(function*() {
+      yield* onServer(["enqueue", "-l", "-"], { stdin: repeated(`{"type":"echo"}`, 1200) })
+      yield* onServer(["enqueue", "-l", "-"], { stdin: repeated(`{"type":"tick","queue":"other"}`, 30) })
+      const cancel = yield* succeeding(onServer(["cancel", "--status", "pending", "--type", "echo"]))
+      assert.strictEqual(cancel.stdout, "1,200 tasks: 1,200 cancelled\n")
+      const retry = yield* succeeding(onServer(["retry", "--status", "cancelled", "--status", "failed", "--json"]))
+      assert.deepStrictEqual(jsonOf(retry), [{ matched: 1200, retried: 1200 }])
+      assert.strictEqual(
+        (yield* onServer(["cancel", "--status", "pending", "-q", "other"])).stdout,
+        "30 tasks: 30 cancelled\n"
+      )
+      assert.strictEqual((yield* onServer(["remove", "--status", "cancelled"])).stdout, "30 tasks: 30 removed\n")
+      assert.strictEqual((yield* onServer(["remove", "--status", "cancelled"])).stdout, "No task matches.\n")
+      assert.include(yield* failing(64, onServer(["cancel"])), "Which tasks?")
+      assert.include(yield* failing(64, onServer(["cancel", "a", "--status", "pending"])), "not by both")
+      assert.include(yield* failing(64, onServer(["cancel", "--type", "echo"])), "Which tasks?")
+      assert.include(yield* failing(64, onServer(["retry", "--status", "running"])), "--status")
+    }).pipe(Effect.provide(serverLayer({ store: MemoryStore.layer({ capacity: 2000 }) }))), 30_000)
+
+  it.live("stop a running task", () =>
+    Effect.gen(function*() {
+      yield* onServer(["enqueue", "tick", "--id", "t"])
+      const waiting = yield* Effect.forkChild(onServer(["get", "t", "--wait"]))
+      yield* until(
+        "it runs",
+        Effect.map(onServer(["get", "t", "--json"]), (done) => jsonOf(done)[0].status === "running")
+      )
+      assert.include((yield* succeeding(onServer(["cancel", "t"]))).stdout, "Running; it is being stopped")
+      const { code, stderr } = yield* Fiber.join(waiting)
+      assert.strictEqual(code, 1)
+      assert.include(stderr, "Task t was cancelled")
+    }).pipe(Effect.provide(working)))
+})
+
+describe("taskforge pause and resume", () => {
+  it.live("stop and go on with queues", () =>
+    Effect.gen(function*() {
+      const { stdout } = yield* succeeding(onServer(["pause", "mail", "default"]))
+      assert.include(stdout, "mail is paused; go on with: taskforge resume mail")
+      assert.include((yield* succeeding(onServer(["stats"]))).stdout, "paused  ")
+      yield* onServer(["enqueue", "echo", "1", "--id", "a"])
+      assert.deepInclude(jsonOf(yield* succeeding(onServer(["get", "a", "--json"])))[0], { status: "pending" })
+      assert.deepStrictEqual(jsonOf(yield* succeeding(onServer(["resume", "default", "--json"]))), [
+        { queue: "default", paused: false }
+      ])
+      yield* succeeding(onServer(["get", "a", "--wait"]))
+    }).pipe(Effect.provide(working)))
+})
+
+describe("taskforge stats and workers", () => {
+  it.live("say how many there are, and who does what", () =>
+    Effect.gen(function*() {
+      yield* onServer(["enqueue", "tick", "--id", "t"])
+      yield* onServer(["enqueue", "echo", "1", "--wait"])
+      const stats = yield* succeeding(onServer(["stats"], { terminal: true }))
+      assert.match(stats.stdout, /◐ running +1 +█+ +failed +0/)
+      assert.match(stats.stdout, /✓ completed +1 /)
+      assert.include(stats.stdout, "1 of 1,000 places taken")
+      for (const line of stats.lines) assert.isAtMost(line.length, 80)
+      assert.deepInclude(jsonOf(yield* succeeding(onServer(["stats", "--json"])))[0].by_status, { running: 1 })
+      const workers = yield* succeeding(onServer(["workers"], { terminal: true }))
+      assert.match(workers.stdout, /^INSTANCE +HOST +BUSY +UP +SEEN +CHORES\nw +\S+ +1\/2 /)
+      assert.match(workers.stdout, /\nt +tick +\S+ +w #\d\n$/)
+      for (const line of workers.lines) assert.isAtMost(line.length, 80)
+    }).pipe(Effect.provide(working)))
+
+  it.live("say what to do when nobody runs tasks", () =>
+    Effect.gen(function*() {
+      yield* onServer(["enqueue", "echo"])
+      const { stdout } = yield* succeeding(onServer(["workers"]))
+      assert.include(stdout, "Nobody runs tasks. Start a worker:")
+      assert.include(stdout, "1 task waits.")
+    }).pipe(Effect.provide(idle)))
+})
+
+describe("taskforge watch", () => {
+  it.live("follows tasks until they have finished", () =>
+    Effect.gen(function*() {
+      yield* onServer(["enqueue", "count", `{"n": 300}`, "--id", "good"])
+      yield* onServer(["enqueue", "count", `{"n": -1}`, "--id", "bad", "--retries", "0", "--delay", "200ms"])
+      const { code, lines, stderr } = yield* onServer(["watch", "good", "bad"])
+      assert.strictEqual(code, 1)
+      assert.match(lines[0]!, /good {2}[○◐] (pending|running) +count$/)
+      assert.match(lines[1]!, /bad {2}◷ scheduled +count +\S+/)
+      assert.isTrue(lines.some((line) => /good {2}✓ completed +count/.test(line)))
+      assert.isTrue(lines.some((line) => /bad {2}✗ failed +count +Negative/.test(line)))
+      assert.include(stderr, "1 of 2 tasks did not complete")
+      const json = jsonOf(yield* succeeding(onServer(["watch", "good", "--json"])))
+      assert.deepStrictEqual(json.map(({ status }) => status), ["completed"])
+    }).pipe(Effect.provide(working)))
+
+  it.live("shows the system in a frame that fits the terminal, and leaves no trace", () =>
+    Effect.gen(function*() {
+      yield* onServer(["enqueue", "-l", "-"], { stdin: repeated(`{"type":"tick"}`, 50) })
+      const args = ["watch", "--interval", "100ms", "--for", "450ms"]
+      const { stderr, stdout } = yield* onServer(args, { terminal: true, columns: 80 })
+      assert.strictEqual(stderr, "")
+      assert.isTrue(stdout.startsWith("\u001b[?1049h\u001b[?25l") && stdout.endsWith("\u001b[?25h\u001b[?1049l"))
+      const frames = stdout.split("\u001b[H").slice(1)
+      assert.isAtLeast(frames.length, 2)
+      for (const frame of frames) {
+        const lines = frame.split("\u001b[J")[0]!.replaceAll("\u001b[K", "").split("\r\n")
+        assert.isAtMost(lines.length, 24)
+        for (const line of lines) assert.isAtMost(line.length, 80)
+        assert.include(frame, "2 of 2 workers busy, 50 of 1,000 places taken")
+        assert.include(frame, "RUNNING 2")
+        assert.include(frame, "Ctrl-C ends this")
+      }
+    }).pipe(Effect.provide(working)))
+
+  it.live("writes a line per look to a pipe", () =>
+    Effect.gen(function*() {
+      const args = ["watch", "--interval", "100ms", "--for", "350ms"]
+      const { lines } = yield* succeeding(onServer(args))
+      assert.isAtLeast(lines.length, 2)
+      assert.match(lines[0]!, /^\d{4}-\S+Z {2}scheduled 0 {2}pending 0 /)
+      const json = jsonOf(yield* succeeding(onServer([...args, "--json"])))
+      assert.isAtLeast(json.length, 2)
+      assert.strictEqual(json[0].queue_size, 0)
+      assert.include(yield* failing(64, onServer(["watch", "--interval", "soon"])), "--interval")
+    }).pipe(Effect.provide(working)))
+})
+
+describe("taskforge demo", () => {
+  it.live("asks for what a server does not have, by its name", () =>
+    Effect.gen(function*() {
+      assert.include(yield* failing(65, onServer(["demo", "--rate", "200", "--for", "1s"])), "Unknown task type")
+      assert.include(yield* failing(64, onServer(["demo", "--rate", "0"])), "--rate")
+    }).pipe(Effect.provide(idle)))
+
+  it.live("loads a server and tells how long it took", () =>
+    Effect.gen(function*() {
+      const args = ["demo", "--load", "--rate", "500", "--for", "1s"]
+      const { lines } = yield* succeeding(onServer(args))
+      assert.match(lines[0]!, /^✓ Sent 500 tasks in \S+, \d+ per second$/)
+      assert.match(lines[1]!, /end to end$/)
+      const [json] = jsonOf(yield* succeeding(onServer([...args, "--json"])))
+      assert.deepInclude(json, { sent: 500, cancelled: 0 })
+    }).pipe(Effect.provide(working)))
+})
+
+describe("a store without a server", () => {
+  it.live("is created, filled, read and kept by the same commands", () =>
+    Effect.gen(function*() {
+      const store = ["--store", newStore()]
+      assert.include((yield* succeeding(taskforge(["migrate", ...store]))).stdout, "is ready for this version")
+      yield* succeeding(taskforge(["enqueue", "echo", "1", "--id", "a", ...store]))
+      yield* succeeding(taskforge(["enqueue", "echo", "--lines", "-", ...store], { stdin: "1\n2\n3" }))
+      assert.include(yield* failing(65, taskforge(["enqueue", "nope", ...store])), "Unknown task type")
+      assert.strictEqual(jsonOf(yield* succeeding(taskforge(["list", "--json", ...store]))).length, 4)
+      assert.include((yield* succeeding(taskforge(["cancel", "a", ...store]))).stdout, "Cancelled")
+      assert.include((yield* succeeding(taskforge(["stats", ...store]))).stdout, "3 of 100,000 places taken")
+      assert.include((yield* succeeding(taskforge(["workers", ...store]))).stdout, "Nobody runs tasks")
+      yield* succeeding(taskforge(["pause", "mail", ...store]))
+      assert.include((yield* succeeding(taskforge(["stats", ...store]))).stdout, "paused  mail")
+    }), 30_000)
+
+  it.live("can be that of the environment for the commands that need one", () =>
+    Effect.gen(function*() {
+      const environment = { STORE_URL: newStore() }
+      assert.deepInclude(jsonOf(yield* succeeding(taskforge(["migrate", "--json"], { environment })))[0], {
+        ready: true
+      })
+      assert.include(yield* failing(64, taskforge(["migrate", "--store", "memory:"])), "lives in one process")
+      assert.include(yield* failing(78, taskforge(["migrate", "--store", "file.db"])), "STORE_URL=file.db")
+      assert.include(
+        yield* failing(69, taskforge(["migrate", "--store", "sqlite:/dev/null/tasks.db"])),
+        "cannot be opened"
+      )
+    }))
+})
+
+describe("taskforge keys", () => {
+  it.live("makes, shows and takes back keys, whose secrets are shown once", () =>
+    Effect.gen(function*() {
+      const environment = { STORE_URL: newStore() }
+      const keys = (...args: ReadonlyArray<string>) => taskforge(["keys", ...args], { environment })
+      assert.include(yield* failing(66, keys("list")), "There is no store")
+      const made = yield* succeeding(keys("create", "ci", "--role", "read"))
+      const secret = /tf_[0-9a-f]{12}_[\w-]{43}/.exec(made.stdout)![0]
+      const id = secret.split("_")[1]!
+      assert.include(made.stdout, `Made the key ${id} for ci, who may read`)
+      const [other] = jsonOf(yield* succeeding(keys("create", "app", "--json")))
+      assert.deepInclude(other, { name: "app", role: "write" })
+      const listed = yield* succeeding(keys("list"))
+      assert.match(
+        listed.stdout,
+        new RegExp(`^ID +NAME +ROLE +MADE\n${id} +ci +read +now\n${other.id} +app +write +now\n$`)
+      )
+      assert.notInclude(listed.stdout, secret)
+      assert.deepStrictEqual(jsonOf(yield* succeeding(keys("list", "--json"))).map(({ name }) => name), ["ci", "app"])
+      assert.include((yield* succeeding(keys("revoke", id))).stdout, "is taken no more")
+      assert.include(yield* failing(66, keys("revoke", id)), "taskforge keys list")
+      yield* succeeding(keys("revoke", other.id, "--json"))
+      assert.include((yield* succeeding(keys("list"))).stdout, "There are no keys")
+      assert.include(yield* failing(65, keys("create", "\n")), "needs a name")
+      assert.include(yield* failing(64, keys("create", "x", "--role", "god")), "--role")
+    }), 30_000)
+})
