@@ -25,11 +25,13 @@ export const start = Effect.fnUntraced(function*(options: {
   readonly request: Pick<ClaimRequest, "worker" | "leaseForMs"> & { readonly queues: () => ReadonlyArray<string> }
   readonly firstNonce: number
   readonly pollMs: number
+  readonly monotonicMs: () => number
   readonly answerFor: Duration.Input
   readonly onClaimed: (task: ClaimedTask, now: number, handler: Handler) => void
 }) {
   const { registry, request, slots, store, work } = options
   let nonce = options.firstNonce
+  let askedAt: number | undefined
   let closing = false
   let claiming: Fiber.Fiber<number, StoreError> | undefined
   let alarm: Fiber.Fiber<unknown> | undefined
@@ -39,6 +41,8 @@ export const start = Effect.fnUntraced(function*(options: {
     const limit = slots.free
     const types = registry.types()
     if (types.length === 0) return options.pollMs
+    // A repeated claim gives tasks whose leases began with the first one.
+    const since = askedAt ??= options.monotonicMs()
     const { nextDueAt, now, tasks } = yield* store.claim({
       queues: request.queues(),
       types,
@@ -47,10 +51,12 @@ export const start = Effect.fnUntraced(function*(options: {
       leaseForMs: request.leaseForMs,
       nonce
     })
+    const held = yield* stillHeld(tasks, since)
     // A claim that failed keeps its nonce: if only its answer was lost, the next one gets the same tasks.
     nonce++
+    askedAt = undefined
     const orphans: Array<Settlement> = []
-    for (const task of tasks) {
+    for (const task of held) {
       const handler = registry.find(task.type)
       // While the claim was on its way, the pool began to close or the handler's layer did.
       if (handler === undefined || closing) orphans.push({ _tag: "Release", id: task.id, claim: task.claim })
@@ -59,6 +65,21 @@ export const start = Effect.fnUntraced(function*(options: {
     if (orphans.length > 0) yield* Effect.retry(store.settle(orphans), giveBack)
     if (tasks.length === limit) return 0
     return nextDueAt === null ? options.pollMs : Math.min(options.pollMs, Math.max(1, nextDueAt - now))
+  })
+
+  /**
+   * An answer may be so late that the leases in it have run out, and the tasks have been given to others or cancelled:
+   * before it starts any of them, the claimer asks which it still holds.
+   */
+  const stillHeld = Effect.fnUntraced(function*(tasks: ReadonlyArray<ClaimedTask>, since: number) {
+    let held = tasks
+    let confirmedAt = since
+    while (held.length > 0 && options.monotonicMs() - confirmedAt > request.leaseForMs / 2) {
+      confirmedAt = options.monotonicMs()
+      const answers = yield* store.extend(held.map(({ claim, id }) => ({ id, claim })), request.leaseForMs)
+      held = held.filter((_, index) => answers[index] !== "lost")
+    }
+    return held
   })
 
   const run = Effect.runForkWith(yield* Effect.context<never>())

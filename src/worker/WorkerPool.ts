@@ -259,6 +259,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     // From anywhere: an instance with a fixed name must not repeat a nonce of the process before it.
     firstNonce: yield* random.intBetween(0, 2 ** 31),
     pollMs,
+    monotonicMs: now,
     answerFor: flushPeriod,
     onClaimed: start
   })

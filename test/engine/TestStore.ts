@@ -16,6 +16,8 @@ type Fault =
   /** The operation is applied, but its answer never arrives. */
   | { readonly _tag: "LosesReplies" }
   | { readonly _tag: "Slow"; readonly by: Duration.Input }
+  /** The operation is applied at once, but its answer takes that long. */
+  | { readonly _tag: "AnswersLate"; readonly by: Duration.Input }
   | { readonly _tag: "Hangs" }
 
 /** The switches of a misbehaving store. */
@@ -59,9 +61,19 @@ class Faults {
     this.set(operations, { _tag: "Slow", by })
   }
 
+  /** These operations happen at once, and answer that much later. */
+  answersLate(by: Duration.Input, ...operations: ReadonlyArray<Operation>): void {
+    this.set(operations, { _tag: "AnswersLate", by })
+  }
+
   /** These operations do not answer, and fail when everything works again. */
   hangs(...operations: ReadonlyArray<Operation>): void {
     this.set(operations, { _tag: "Hangs" })
+  }
+
+  /** New calls of these operations work; those that hang still do. */
+  forget(...operations: ReadonlyArray<Operation>): void {
+    for (const operation of operations) this.faults.delete(operation)
   }
 
   /** Everything works again. */
@@ -114,6 +126,8 @@ const guardWith =
           return Effect.fail(failure)
         case "LosesReplies":
           return Effect.andThen(effect, Effect.fail(failure))
+        case "AnswersLate":
+          return Effect.tap(effect, () => Effect.sleep(fault.by))
         case "Slow":
           return Effect.andThen(Effect.sleep(fault.by), effect)
         case "Hangs":

@@ -40,6 +40,63 @@ describe("a lease", () => {
     )
   })
 
+  it.effect("that ran out before the claim's answer came starts nothing that was cancelled meanwhile", () => {
+    const gate = new Gate()
+    gate.open()
+    return withEngine(
+      { handlers: Work.toLayer(() => gate.run), worker: { lease: "15 seconds" } },
+      Effect.gen(function*() {
+        const store = yield* TestStore
+        yield* pass("2 seconds")
+        store.answersLate("20 seconds", "claim")
+        const handle = yield* Work.enqueue()
+        yield* pass("18 seconds")
+        assert.deepInclude(yield* record(handle.id), { state: "pending", crashes: 1 })
+        assert.strictEqual(yield* handle.cancel, "cancelled")
+        store.up()
+        yield* pass("10 seconds")
+        assert.strictEqual(gate.count, 0)
+      })
+    )
+  })
+
+  it.effect("that is still held when the claim's answer comes late is prolonged, and the task starts", () => {
+    const gate = new Gate()
+    gate.open()
+    return withEngine(
+      { handlers: Work.toLayer(() => gate.run), worker: { lease: "15 seconds" } },
+      Effect.gen(function*() {
+        const store = yield* TestStore
+        yield* pass("2 seconds")
+        store.answersLate("10 seconds", "claim")
+        const handle = yield* Work.enqueue()
+        yield* pass("11 seconds")
+        assert.deepInclude(yield* reaches(handle.id, "completed"), { claims: 1, crashes: 0 })
+        assert.strictEqual(store.calls("extend"), 1)
+      })
+    )
+  })
+
+  it.effect("is not lost to a heartbeat that is never answered", () => {
+    const gate = new Gate()
+    return withEngine(
+      { handlers: Work.toLayer(() => gate.run), worker: { lease: "15 seconds" } },
+      Effect.gen(function*() {
+        const store = yield* TestStore
+        const handle = yield* Work.enqueue()
+        yield* pass("1 second")
+        store.hangs("extend")
+        yield* pass("6 seconds")
+        // The next calls are answered, the one that hangs is not.
+        store.forget("extend")
+        yield* pass("30 seconds")
+        assert.deepInclude(yield* record(handle.id), { state: "running", claims: 1, crashes: 0 })
+        gate.open()
+        yield* reaches(handle.id, "completed")
+      })
+    )
+  })
+
   it.effect("costs nothing while no task runs", () =>
     withEngine(
       {},
