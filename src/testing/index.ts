@@ -1,1 +1,2 @@
 export * as Simulation from "./Simulation.ts"
+export { TestEngine } from "./TestEngine.ts"

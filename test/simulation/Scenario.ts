@@ -141,12 +141,12 @@ export const fromSeed = (seed: number): Scenario => {
     offsetMs: random.pick([0, 0, -30_000, 45_000, 3_600_000]),
     drift: random.pick([1, 1, 1, 0.98, 1.03])
   }))
-  const healsAt = random.pick([3000, 6000, 9000])
+  const healsAt = random.pick([2500, 5000, 8000])
   const faults = drawFaults(new SeededRandom(seed, "faults"), healsAt)
   const level = random.pick([0, 0.02, 0.08])
   return {
     seed,
-    store: random.pick(["memory", "sqlite"]),
+    store: random.pick(["memory", "memory", "sqlite"]),
     capacity: random.pick([6, 20, 1000]),
     maxCrashes: random.pick([1, 2, 5]),
     headStartMs: random.pick([1000, 300_000]),

@@ -1,0 +1,237 @@
+/**
+ * An engine for tests: the real one on a store in memory, under the `TestClock`. It runs nothing by itself, so that a
+ * test can look at what was enqueued first; `drain` runs what is due, `advance` lets time pass.
+ *
+ * @example
+ * ```ts
+ * it.effect("welcomes new users", () =>
+ *   Effect.gen(function*() {
+ *     const engine = yield* TestEngine
+ *     yield* signUp("ada@example.org")
+ *     yield* engine.assertEnqueued(SendEmail, { payload: { to: "ada@example.org" } })
+ *     const { completed } = yield* engine.drain
+ *     assert.strictEqual(completed, 1)
+ *   }).pipe(Effect.provide(TestEngine.layer(SendEmailLive))))
+ * ```
+ */
+import { Cause, Context, type Duration, Effect, Exit, Layer, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import type { InvalidPayload, StoreError } from "../domain/Errors.ts"
+import type { PlainSchema, TaskDefinition } from "../domain/TaskDefinition.ts"
+import * as Engine from "../engine/Engine.ts"
+import { fromPayload } from "../queue/Submission.ts"
+import * as MemoryStore from "../store/memory/MemoryStore.ts"
+import { Notifier, work } from "../store/Notifier.ts"
+import { type StoreSettings, TaskStore } from "../store/TaskStore.ts"
+import { Snoozed } from "../worker/Attempt.ts"
+import { HandlerRegistry } from "../worker/HandlerRegistry.ts"
+import { TaskContext } from "../worker/TaskContext.ts"
+
+/** How the engine is built: its options, and the settings of its store. */
+export interface Options extends Engine.Options {
+  readonly store?: StoreSettings | undefined
+}
+
+/** What {@link TestEngine} drained: how many tasks reached each end, and how many still wait. */
+export interface Drained {
+  readonly completed: number
+  readonly failed: number
+  readonly cancelled: number
+  /** Tasks that are due later, such as those that failed and will be tried again. */
+  readonly scheduled: number
+  /** Tasks that are due and were not run: their queue is paused, or no handler is there. */
+  readonly pending: number
+}
+
+/** A stored task with its payload decoded. */
+export interface Enqueued<Payload> {
+  readonly id: string
+  readonly payload: Payload
+  readonly queue: string
+  readonly priority: number
+  readonly key: string | null
+  /** Milliseconds since the epoch. */
+  readonly dueAt: number
+  readonly state: string
+}
+
+/** What an expected task looks like; what is not named may be anything. */
+export interface Expected<Payload> {
+  readonly payload?: Partial<Payload> | undefined
+  readonly queue?: string | undefined
+  readonly priority?: number | undefined
+  readonly key?: string | undefined
+}
+
+/** No enqueued task looks as expected. */
+export class NotEnqueued extends Schema.TaggedError<NotEnqueued>()("NotEnqueued", {
+  type: Schema.String,
+  /** JSON text. */
+  expected: Schema.String,
+  /** The tasks of that type, as JSON text. */
+  found: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    const found = this.found.length === 0 ? "none" : this.found.join(", ")
+    return `No task of type ${JSON.stringify(this.type)} looks like ${this.expected}; enqueued: ${found}`
+  }
+}
+
+type AnyTask<Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema> = TaskDefinition<
+  string,
+  Payload,
+  Success,
+  Error
+>
+
+/** The engine of one test. */
+export class TestEngine extends Context.Service<TestEngine, {
+  /**
+   * Runs what is due until nothing is. Handlers that wait for time get it: the clock moves on while any of them runs,
+   * for ten minutes at most.
+   */
+  readonly drain: Effect.Effect<Drained, StoreError>
+  /** Moves the clock, and then drains what has become due. */
+  readonly advance: (duration: Duration.Input) => Effect.Effect<Drained, StoreError>
+  /** Runs the handler of a task once, here and now, without storing anything. */
+  readonly perform: <Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema>(
+    task: AnyTask<Payload, Success, Error>,
+    payload: Payload["Type"],
+    options?: { readonly attempt?: number | undefined; readonly id?: string | undefined }
+  ) => Effect.Effect<Success["Type"], Error["Type"] | InvalidPayload | Snoozed>
+  /** The stored tasks of a type in the order in which they were enqueued, whatever has become of them. */
+  readonly enqueued: <Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema>(
+    task: AnyTask<Payload, Success, Error>
+  ) => Effect.Effect<ReadonlyArray<Enqueued<Payload["Type"]>>, StoreError>
+  /** Fails unless a task of this type that looks as expected was enqueued. */
+  readonly assertEnqueued: <Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema>(
+    task: AnyTask<Payload, Success, Error>,
+    expected?: Expected<Payload["Type"]>
+  ) => Effect.Effect<Enqueued<Payload["Type"]>, NotEnqueued | StoreError>
+}>()("taskforge/testing/TestEngine") {
+  /** The engine with the given handlers: the layers that `Task.toLayer` gives, merged. */
+  static readonly layer = <E, R>(
+    handlers: Layer.Layer<never, E, R>,
+    options: Options = {}
+  ) => {
+    const gate: Gate = { isOpen: false, isDrained: false }
+    const store = Layer.fresh(MemoryStore.layer(options.store))
+    const gated = Layer.effect(TaskStore, Effect.map(TaskStore, (store) => guard(store, gate)))
+    return Layer.effect(TestEngine, make(gate)).pipe(
+      Layer.provideMerge(Engine.layer(handlers, options)),
+      Layer.provideMerge(Layer.provideMerge(gated, store))
+    )
+  }
+}
+
+/** Whether the pool gets any work, and whether it has seen that there is no more. */
+interface Gate {
+  isOpen: boolean
+  isDrained: boolean
+}
+
+const guard = (store: TaskStore["Service"], gate: Gate): TaskStore["Service"] => ({
+  ...store,
+  claim: (request) =>
+    Effect.suspend(() => {
+      if (!gate.isOpen) return store.claim({ ...request, limit: 0 })
+      return Effect.map(store.claim(request), (answer) => {
+        gate.isDrained = answer.tasks.length < request.limit
+        return answer
+      })
+    })
+})
+
+/** How long a drain may let time pass, in milliseconds. */
+const longestDrainMs = 600_000
+
+const make = Effect.fnUntraced(function*(gate: Gate) {
+  const store = yield* TaskStore
+  const notifier = yield* Notifier
+  const registry = yield* HandlerRegistry
+
+  const drain = Effect.gen(function*() {
+    gate.isOpen = true
+    gate.isDrained = false
+    yield* notifier.publish(work)
+    let passedMs = 0
+    for (let step = 10; passedMs < longestDrainMs; step = Math.min(1000, step * 2)) {
+      yield* everythingThatCanRun
+      const { running } = yield* store.counts
+      if (running === 0 && gate.isDrained) break
+      yield* TestClock.adjust(step)
+      passedMs += step
+    }
+    gate.isOpen = false
+    const { cancelled, completed, failed, pending, scheduled } = yield* store.counts
+    return { cancelled, completed, failed, pending, scheduled }
+  })
+
+  const enqueued = <Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema>(
+    task: AnyTask<Payload, Success, Error>
+  ) =>
+    Effect.map(
+      store.list({ types: [task.type], limit: Number.MAX_SAFE_INTEGER }),
+      (records) =>
+        records.toReversed().flatMap((record): ReadonlyArray<Enqueued<Payload["Type"]>> => {
+          const payload = task.codec.decodePayload(record.payload)
+          const { dueAt, id, key, priority, queue, state } = record
+          return Exit.isSuccess(payload) ? [{ id, payload: payload.value, queue, priority, key, dueAt, state }] : []
+        })
+    )
+
+  return TestEngine.of({
+    drain,
+    advance: (duration) => Effect.andThen(TestClock.adjust(duration), drain),
+    enqueued,
+    assertEnqueued: Effect.fnUntraced(function*(task, expected = {}) {
+      const all = yield* enqueued(task)
+      const found = all.find((one) => looksLike(one, expected))
+      if (found !== undefined) return found
+      return yield* new NotEnqueued({
+        type: task.type,
+        expected: JSON.stringify(expected),
+        found: all.map(({ id, key, payload, priority, queue }) => JSON.stringify({ id, payload, queue, priority, key }))
+      })
+    }),
+    perform: Effect.fnUntraced(function*(task, payload, { attempt = 1, id = "performed" } = {}) {
+      const handler = registry.find(task.type)
+      if (handler === undefined) return yield* Effect.die(new Error(`No handler for ${JSON.stringify(task.type)}`))
+      // Through the codecs, as it would be: what does not survive them is found here.
+      const submission = yield* fromPayload(task, payload, {}, 0)
+      const decoded = yield* Effect.orDie(task.codec.decodePayload(submission.payload))
+      const context = {
+        id,
+        type: task.type,
+        queue: task.queue,
+        attempt,
+        claim: attempt,
+        worker: 1,
+        progress: () => Effect.void,
+        snooze: Snoozed.now
+      }
+      const success = yield* handler.run(decoded).pipe(
+        Effect.provideContext(Context.add(handler.services as Context.Context<never>, TaskContext, context)),
+        Effect.catchCause((cause) => {
+          const defect = cause.reasons.find(Cause.isDieReason)?.defect
+          return defect instanceof Snoozed ? Effect.fail(defect) : Effect.failCause(cause)
+        })
+      )
+      const text = yield* Effect.orDie(task.codec.encodeSuccess(success))
+      return yield* Effect.orDie(task.codec.decodeSuccess(text))
+    }) as TestEngine["Service"]["perform"]
+  })
+})
+
+/** Lets everything run that can run without time passing. */
+const everythingThatCanRun: Effect.Effect<void> = Effect.gen(function*() {
+  for (let turn = 0; turn < 100; turn++) yield* Effect.yieldNow
+})
+
+const looksLike = (task: Enqueued<unknown>, expected: Expected<unknown>): boolean =>
+  (expected.queue === undefined || task.queue === expected.queue) &&
+  (expected.priority === undefined || task.priority === expected.priority) &&
+  (expected.key === undefined || task.key === expected.key) &&
+  Object.entries(expected.payload ?? {}).every(([name, value]) =>
+    JSON.stringify((task.payload as Record<string, unknown>)[name]) === JSON.stringify(value)
+  )
