@@ -208,7 +208,9 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
         claim: attempt,
         worker: 1,
         progress: () => Effect.void,
-        snooze: Snoozed.now
+        snooze: Snoozed.now,
+        // Nothing is stored here, so there is nothing to complete early.
+        complete: () => Effect.void
       }
       const success = yield* handler.run(decoded).pipe(
         Effect.provideContext(Context.add(handler.services as Context.Context<never>, TaskContext, context)),
