@@ -71,16 +71,21 @@ const hostless = ErrorAnswer.make(400, "malformed_request", "A request of HTTP/1
 const mustHaveHost = (source: object): boolean => "httpVersionMinor" in source && source.httpVersionMinor === 1
 
 /** Nothing here is meant to be framed, guessed at, kept by proxies, or to tell other sites where it was linked from. */
-const carefulHeaders = {
+const carefulHeaders = Headers.fromInput({
   "cache-control": "no-store",
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
   "referrer-policy": "no-referrer",
   "x-content-type-options": "nosniff"
-}
+})
+const carefulNames = Object.keys(carefulHeaders)
 
-/** A page's own headers win. */
-const withCarefulHeaders = (response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.setHeaders(response, Headers.fromRecordUnsafe({ ...carefulHeaders, ...response.headers }))
+/** A page's own headers win. Most answers have none, and merging once costs half of merging twice. */
+const withCarefulHeaders = (response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse => {
+  const careful = HttpServerResponse.setHeaders(response, carefulHeaders)
+  return carefulNames.some((name) => name in response.headers)
+    ? HttpServerResponse.setHeaders(careful, response.headers)
+    : careful
+}
 
 const log = ({ method, remoteAddress, url }: HttpServerRequest.HttpServerRequest, status: number, seconds: number) => {
   const path = url.split(/[?#]/, 1)[0]!
