@@ -64,7 +64,7 @@ export const layer = HttpApiBuilder.group(
         return answer(yield* story(params.id, placeOf(request) ?? query.after))
       }),
       socket: Effect.fnUntraced(function*({ query, request }) {
-        const socket = yield* Effect.option(request.upgrade)
+        const socket = isHandshake(request) ? yield* Effect.option(request.upgrade) : Option.none()
         if (Option.isNone(socket)) return upgradeRequired
         const items = yield* subscribe(query.after, matching(query))
         yield* EventSocket.send(request, socket.value, Stream.map(items, EventView.message))
@@ -97,6 +97,11 @@ const answer = (body: Stream.Stream<Uint8Array, StoreError>): HttpServerResponse
     contentType: "text/event-stream",
     headers: { "x-accel-buffering": "no" }
   })
+
+/** What the WebSocket's own server would refuse in its own words. */
+const isHandshake = ({ headers, method }: HttpServerRequest.HttpServerRequest): boolean =>
+  method === "GET" && headers["upgrade"]?.toLowerCase() === "websocket" && headers["sec-websocket-version"] === "13" &&
+  /^[+/0-9A-Za-z]{22}==$/.test(headers["sec-websocket-key"] ?? "")
 
 const upgradeRequired = ErrorAnswer.make(
   426,

@@ -85,6 +85,7 @@ export const layer = (
     const server = createServer(limits)
     server.maxConnections = options.maxConnections ?? defaults.maxConnections
     server.on("clientError", MalformedRequest.answer)
+    server.on("checkExpectation", MalformedRequest.refuseExpectation)
     // Runs after the wait for open requests and before the one for the last connection to end, which has no limit
     const cutOff = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections())))
     return endStreams.pipe(

@@ -1,4 +1,5 @@
 /** What is no HTTP at all, or too much of it: answered before there is a request, then the connection ends. */
+import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 
 interface Refusal {
@@ -48,6 +49,14 @@ export const answer = (error: NodeJS.ErrnoException, socket: Duplex): void => {
     `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
       `x-content-type-options: nosniff\r\nconnection: close\r\n\r\n${body}`
   )
+}
+
+/** To be called for each `checkExpectation`: only `100-continue` can be met. */
+export const refuseExpectation = (_request: IncomingMessage, response: ServerResponse): void => {
+  const error = { code: "expectation_failed", message: "This server meets no expectation but 100-continue" }
+  const body = JSON.stringify({ error })
+  const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body), connection: "close" }
+  response.writeHead(417, headers).end(body)
 }
 
 /** Node keeps the answer that is being written on its socket. */

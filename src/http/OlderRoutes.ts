@@ -7,6 +7,7 @@ import { isFinished } from "../domain/TaskState.ts"
 import type { EnqueueOptions } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
+import { parsedOrText } from "./api/OlderApi.ts"
 import { SystemStatus } from "./SystemStatus.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 import * as TaskIntake from "./TaskIntake.ts"
@@ -85,14 +86,6 @@ export const aliases: Layer.Layer<never, never, HttpRouter.HttpRouter> = HttpRou
 )
 
 const aliased = /^\/api\/(?:tasks|workers)(?:[/?#]|$)/
-
-const parsedOrText = (text: string) => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
-}
 
 const outcome = (task: StoredTask) => {
   const facts = { task_id: task.id, processed_at: timestamp(task.completedAt ?? task.createdAt) }

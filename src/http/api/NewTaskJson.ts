@@ -2,6 +2,7 @@
 import { Duration, Schema, SchemaTransformation } from "effect"
 import { DurationText } from "../../domain/DurationText.ts"
 import { PriorityFromInput } from "../../domain/Priority.ts"
+import { JsonValue } from "./JsonValue.ts"
 
 /** Characters in ids, keys and names at most. */
 export const maxNameLength = 255
@@ -44,7 +45,7 @@ const bounded = (what: string, isLongEnough: (millis: number) => boolean) =>
 /** A new task. */
 export const NewTaskJson = Schema.Struct({
   type: Name.annotate({ description: "A task type that the server knows" }),
-  payload: Schema.optionalKey(Schema.Json).annotate({ description: "What the type takes; {} when left out" }),
+  payload: Schema.optionalKey(JsonValue).annotate({ description: "What the type takes; {} when left out" }),
   priority: Schema.optionalKey(PriorityFromInput).annotate({
     description: "low, normal, high, critical, urgent, or 0 to 9; larger is more urgent"
   }),

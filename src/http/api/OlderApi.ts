@@ -6,6 +6,7 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { PriorityName } from "../../domain/Priority.ts"
 import * as ApiErrors from "./ApiErrors.ts"
+import { isShallow, JsonValue, maxDepth } from "./JsonValue.ts"
 import { maxNameLength, Name } from "./NewTaskJson.ts"
 import { Timestamp } from "./TaskJson.ts"
 
@@ -60,7 +61,7 @@ export class OlderApi extends HttpApiGroup.make("older").add(
   HttpApiEndpoint.post("submitJob", "/jobs", {
     query: { type: Schema.optionalKey(Name), priority: Schema.optionalKey(PriorityName) },
     // Null stands for no body at all
-    payload: [Schema.Null, Schema.Json],
+    payload: [Schema.Null, JsonValue],
     success: Schema.Struct({ job_id: Schema.String, status: Schema.Literal("submitted") })
       .pipe(HttpApiSchema.status(202)),
     error: [ApiErrors.UnknownTaskType, ApiErrors.InvalidPayload, ApiErrors.FullOrUnavailable]
@@ -78,7 +79,11 @@ export class OlderApi extends HttpApiGroup.make("older").add(
         description: "Submitting a known one again changes nothing; empty is none"
       }),
       type: Name,
-      payload: Schema.String.annotate({ description: "JSON if it parses, else text" })
+      payload: Schema.String.check(
+        Schema.makeFilter((text: string) => isShallow(parsedOrText(text), maxDepth), {
+          expected: `text, or JSON that is nested ${maxDepth} levels deep at most`
+        })
+      ).annotate({ description: "JSON if it parses, else text" })
     }),
     success: Schema.Struct({ message: Schema.String, task_id: Schema.String, status: Schema.Literal("pending") }),
     error: [ApiErrors.UnknownTaskType, ApiErrors.InvalidPayload, ApiErrors.FullOrUnavailable]
@@ -94,3 +99,12 @@ export class OlderApi extends HttpApiGroup.make("older").add(
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "ignore", errors: "all" })
   .annotate(HttpApi.QueryParseOptions, { onExcessProperty: "ignore", errors: "all" })
 {}
+
+/** The JSON in a text, or the text where it is none. */
+export const parsedOrText = (text: string): Schema.Json => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
