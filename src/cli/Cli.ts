@@ -23,7 +23,7 @@ import * as Paint from "./Paint.ts"
 import * as Screen from "./Screen.ts"
 
 /** Every command. */
-const command = Command.make("taskforge").pipe(
+export const command = Command.make("taskforge").pipe(
   Command.withDescription("A durable task engine: run a server, put tasks in, see what becomes of them"),
   Command.withSubcommands([
     {

@@ -112,13 +112,15 @@ const onStore = Effect.fnUntraced(function*(url: string) {
       advice: `Create it with: taskforge migrate --store ${url}`
     })
   }
-  const settings = yield* Effect.mapError(OpenStore.settingsWith(Option.some(url)), (error) => Problem.of(error, url))
-  return make(url, { url: LocalClient.url }).pipe(
+  // Without the password that may be in it
+  const name = StoreUrl.format(store)
+  const settings = yield* Effect.mapError(OpenStore.settingsWith(Option.some(url)), (error) => Problem.of(error, name))
+  return make(name, { url: LocalClient.url }).pipe(
     Layer.provide(LocalClient.layer),
     Layer.provide(TaskCatalog.layer(Handlers.definitions)),
     Layer.provide(Engine.layerProducer({ queue: { maxRetries: settings.retryAttempts } })),
     Layer.provide(SelectedStore.layer(settings)),
-    Layer.catchCause((cause) => Layer.effect(Target, Effect.fail(Problem.ofCause(cause, url))))
+    Layer.catchCause((cause) => Layer.effect(Target, Effect.fail(Problem.ofCause(cause, name))))
   )
 })
 

@@ -7,8 +7,12 @@ import { Effect } from "effect"
 import * as MainProcess from "../server/MainProcess.ts"
 
 const [first, ...rest] = process.argv.slice(2)
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
 
-if (first === "serve" && rest.length === 0) {
+if (major < 22 || major === 22 && minor < 19) {
+  process.stderr.write(`taskforge needs Node 22.19 or newer, this is ${process.versions.node}\n`)
+  process.exitCode = 1
+} else if (first === "serve" && rest.length === 0) {
   MainProcess.run(
     Effect.flatMap(Effect.promise(() => import("../server/ServerProgram.ts")), ({ program }) => program)
   )

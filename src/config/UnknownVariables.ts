@@ -8,7 +8,10 @@ const prefix = "TASKFORGE"
 /** Kubernetes describes a service called "taskforge" to every container by variables like these. */
 const ofKubernetes = /_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)=|^\w+_PORT=(tcp|udp):/
 
-const known: ReadonlyArray<string> = Object.values(table).flatMap((setting) => setting.names)
+/** Where the command line finds a server; whoever has set them may start one too. */
+const ofClients = ["TASKFORGE_URL", "TASKFORGE_API_KEY"]
+
+const known: ReadonlyArray<string> = [...Object.values(table).flatMap((setting) => setting.names), ...ofClients]
 
 /** One sentence for each unknown variable with our prefix. */
 export const find: Effect.Effect<ReadonlyArray<string>, ConfigProvider.SourceError> = Effect.gen(function*() {

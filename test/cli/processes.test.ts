@@ -123,6 +123,37 @@ describe("the program", () => {
       }
     }), 30_000)
 
+  it.live("shows colours only to those who want them", () =>
+    Effect.gen(function*() {
+      const { url } = yield* served()
+      const list = (environment: Record<string, string>) =>
+        Effect.map(run(["list", "--server", url], { environment }), ({ stdout }) => stdout.includes("\u001b["))
+      assert.isFalse(yield* list({}))
+      assert.isTrue(yield* list({ FORCE_COLOR: "1" }))
+      assert.isFalse(yield* list({ FORCE_COLOR: "1", NO_COLOR: "1" }))
+      assert.isFalse(yield* list({ FORCE_COLOR: "1", TERM: "dumb" }))
+    }), 30_000)
+
+  it.live("shows its key to a server that asks for one", () =>
+    Effect.gen(function*() {
+      const { store, url } = yield* served()
+      const made = yield* run(["keys", "create", "reader", "--role", "read", "--json", "--store", store])
+      const key = String(JSON.parse(made.stdout).secret)
+      yield* until(
+        "the server asks for keys",
+        Effect.map(run(["list", "--server", url]), ({ code }) => code === 77)
+      )
+      const without = yield* run(["list", "--server", url])
+      assert.include(without.stderr, "TASKFORGE_API_KEY")
+      assert.strictEqual((yield* run(["list", "--server", url, "--api-key", key])).code, 0)
+      const environment = { TASKFORGE_API_KEY: key, TASKFORGE_URL: url }
+      assert.strictEqual((yield* run(["stats"], { environment })).code, 0)
+      const enqueue = yield* run(["enqueue", "echo"], { environment })
+      assert.strictEqual(enqueue.code, 77)
+      assert.notInclude(enqueue.stderr, key)
+      assert.strictEqual((yield* run(["enqueue", "echo", "--store", store])).code, 0)
+    }), 30_000)
+
   it.live("tells failures to programs", () =>
     Effect.gen(function*() {
       const { code, stderr, stdout } = yield* run(["list", "--json", "--server", "http://127.0.0.1:1"])
