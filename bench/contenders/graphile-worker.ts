@@ -6,11 +6,14 @@ import { connect, schema as scratchSchema, url } from "../postgres.ts"
 
 const logger = new Logger(() => () => {})
 
+/** A server accepts 100 connections unless told otherwise, and others may need some. */
+const mostConnections = 50
+
 /** `batched` is the setting that its documentation gives for high throughput; without it, the defaults. */
 run(Effect.fnUntraced(function*({ concurrency, onCompleted, onStarted, options }) {
   const schema = yield* scratchSchema
   const client = yield* connect
-  const shared = { connectionString: url, schema, logger, maxPoolSize: concurrency + 2 }
+  const shared = { connectionString: url, schema, logger, maxPoolSize: Math.min(concurrency + 2, mostConnections) }
   const utils = yield* Effect.acquireRelease(
     Effect.promise(async () => {
       const utils = await makeWorkerUtils(shared)

@@ -1,0 +1,154 @@
+import { PgClient } from "@effect/sql-pg"
+import { assert, it } from "@effect/vitest"
+import { Context, Effect, Layer, Redacted, type Scope } from "effect"
+import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
+import { TaskStore } from "../../../src/store/TaskStore.ts"
+import * as Postgres from "../../servers/Postgres.ts"
+import { withServer } from "../../servers/withServer.ts"
+import { complete, leaseOf, request, task, tasks } from "../conformance/fixtures.ts"
+
+await withServer("PostgreSQL", Postgres.find, (server) => {
+  const { url } = server
+
+  /** A store of another process would be opened like this. */
+  const open = (schema: string, options: Partial<PostgresStore.ConnectionOptions> = {}) =>
+    Layer.build(Layer.fresh(PostgresStore.layerUrl({ url, schema, maxConnections: 4, ...options })))
+  const storeOf = Effect.map((context: Context.Context<TaskStore>) => Context.get(context, TaskStore))
+  const refused = (schema: string, options: Partial<PostgresStore.ConnectionOptions> = {}) =>
+    Effect.map(Effect.flip(Effect.scoped(open(schema, options))), (error) => {
+      assert.strictEqual(error._tag, "StoreIncompatible")
+      return error.message
+    })
+  const sql = (text: string) => Postgres.query(url, text)
+  const test = (name: string, body: (schema: string) => Effect.Effect<void, unknown, Scope.Scope>) =>
+    it.live(name, () => Effect.scoped(Effect.flatMap(Postgres.scratchSchema(server), body)), 60_000)
+
+  test("processes that start together make one layout", (schema) =>
+    Effect.gen(function*() {
+      const opened = yield* Effect.all(Array.from({ length: 5 }, () => storeOf(open(schema))), {
+        concurrency: "unbounded"
+      })
+      yield* Effect.forEach(opened, (store) => store.enqueue([[task()]]), { concurrency: "unbounded" })
+      assert.strictEqual((yield* opened[0]!.counts).pending, 5)
+    }))
+
+  test("a schema that a newer version wrote is refused, and stays as it is", (schema) =>
+    Effect.gen(function*() {
+      yield* Effect.scoped(open(schema))
+      yield* sql(`UPDATE "${schema}".layout SET version = 99`)
+      assert.match(yield* refused(schema), /layout 99, written by a newer version/)
+      assert.deepStrictEqual(yield* sql(`SELECT version FROM "${schema}".layout`), [{ version: 99 }])
+    }))
+
+  test("a schema of another program is refused, and stays as it is", (schema) =>
+    Effect.gen(function*() {
+      yield* sql(`CREATE SCHEMA "${schema}"`)
+      yield* sql(`CREATE TABLE "${schema}".task (mine int)`)
+      assert.match(yield* refused(schema), /belongs to another program/)
+      assert.deepStrictEqual(yield* sql(`SELECT * FROM "${schema}".task`), [])
+    }))
+
+  test("an empty schema that somebody made for it is used", (schema) =>
+    Effect.gen(function*() {
+      yield* sql(`CREATE SCHEMA "${schema}"`)
+      const store = yield* storeOf(open(schema))
+      assert.strictEqual((yield* store.counts).pending, 0)
+    }))
+
+  test("an instance with another head start is refused", (schema) =>
+    Effect.gen(function*() {
+      yield* Effect.scoped(open(schema, { headStart: "1 minute" }))
+      assert.match(yield* refused(schema, { headStart: "2 minutes" }), /head start of 1m.*configured with 2m/)
+      yield* Effect.scoped(open(schema, { headStart: "60 seconds" }))
+    }))
+
+  test("a pool that is too small, and a name that is no name, are refused", () =>
+    Effect.gen(function*() {
+      assert.match(yield* refused("taskforge_never", { maxConnections: 2 }), /the store needs 3/)
+      assert.match(yield* refused(""), /between 1 and 63 bytes/)
+      assert.match(yield* refused("é".repeat(32)), /between 1 and 63 bytes/)
+    }))
+
+  test("the claims of a new session have greater numbers than any that a crash may have undone", (schema) =>
+    Effect.gen(function*() {
+      const claim = Effect.scoped(Effect.gen(function*() {
+        const store = yield* storeOf(open(schema))
+        yield* store.enqueue([[task()]])
+        const { tasks } = yield* store.claim(request())
+        return tasks[0]!.claim
+      }))
+      const [first, second] = [yield* claim, yield* claim]
+      assert.isAtLeast(second - first, 1_000_000)
+    }))
+
+  test("two processes share the work: no task is given twice or lost", (schema) =>
+    Effect.gen(function*() {
+      const stores = [yield* storeOf(open(schema)), yield* storeOf(open(schema))]
+      const given: Array<string> = []
+      const each = 300
+      yield* Effect.forEach(stores, (store, index) =>
+        Effect.gen(function*() {
+          yield* Effect.forEach(tasks(each, { type: `type-${index}` }), (one) => store.enqueue([[one]]), {
+            concurrency: 20
+          })
+          while ((yield* store.counts).completed < stores.length * each) {
+            const { tasks: claimed } = yield* store.claim(
+              request({ types: ["type-0", "type-1"], limit: 7, worker: `worker-${index}` })
+            )
+            given.push(...claimed.map(({ id }) => id))
+            const answers = yield* store.settle(claimed.map((one) => complete(leaseOf(one))))
+            assert.isTrue(answers.every((answer) => answer === "applied"))
+          }
+        }), { concurrency: "unbounded" })
+      assert.strictEqual(given.length, 2 * each)
+      assert.strictEqual(new Set(given).size, 2 * each)
+      const { pending, running, totals } = yield* stores[0]!.counts
+      assert.deepInclude({ ...totals, pending, running }, { created: 2 * each, pending: 0, running: 0 })
+    }))
+
+  test("the same keys from two processes at once make one task each", (schema) =>
+    Effect.gen(function*() {
+      const stores = [yield* storeOf(open(schema)), yield* storeOf(open(schema))]
+      const keys = Array.from({ length: 50 }, (_, index) => `key-${index}`)
+      const answers = yield* Effect.forEach(stores, (store, index) =>
+        Effect.forEach(index === 0 ? keys : keys.toReversed(), (key) =>
+          store.enqueue([[task({ key })]]), {
+          concurrency: "unbounded"
+        }), { concurrency: "unbounded" })
+      const accepted = answers.flat(2).flatMap((answer) =>
+        answer._tag === "Accepted" ? answer.tasks : []
+      )
+      assert.strictEqual(accepted.length, 2 * keys.length)
+      assert.strictEqual(accepted.filter(({ duplicate }) => !duplicate).length, keys.length)
+      assert.strictEqual((yield* stores[1]!.counts).pending, keys.length)
+    }))
+
+  test("a task that the server cannot store fails its own caller alone", (schema) =>
+    Effect.gen(function*() {
+      const store = yield* storeOf(open(schema))
+      const [bad, good] = yield* Effect.all([
+        Effect.result(store.enqueue([[task({ id: "a\u0000b" })]])),
+        Effect.result(store.enqueue([[task({ id: "good" })]]))
+      ], { concurrency: "unbounded" })
+      assert.strictEqual(bad._tag, "Failure")
+      assert.match(bad._tag === "Failure" ? bad.failure.message : "", /U\+0000/)
+      assert.strictEqual(good._tag, "Success")
+    }))
+
+  test("it stands on whatever settings the application's client has", (schema) =>
+    Effect.gen(function*() {
+      const client = PgClient.layer({
+        url: Redacted.make(url),
+        prepare: false,
+        transformResultNames: (name) => name.toUpperCase(),
+        transformQueryNames: (name) => `x_${name}`
+      })
+      const store = yield* storeOf(
+        Layer.build(Layer.fresh(Layer.provide(PostgresStore.layer({ schema }), client)))
+      )
+      yield* store.enqueue([[task({ id: "a", key: "k" })]])
+      const { tasks: claimed } = yield* store.claim(request())
+      assert.deepStrictEqual(yield* store.settle([complete(leaseOf(claimed[0]!), "1")]), ["applied"])
+      assert.deepInclude(yield* store.get("a"), { state: "completed", result: "1", key: "k" })
+    }))
+})
