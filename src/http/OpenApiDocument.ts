@@ -3,6 +3,7 @@ import { Effect, type Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { OpenApi } from "effect/http-api"
 import { Api } from "./api/Api.ts"
+import { completeDocument } from "./api/completeDocument.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 import { specialise } from "./TaskTypeSchemas.ts"
 
@@ -21,6 +22,7 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | TaskCatalo
 /** The API whose description knows the types of a catalog. */
 export const describe = ({ definitions }: TaskCatalog["Service"]) =>
   Api.annotate(OpenApi.Transform, (document) => {
+    completeDocument(document as Parameters<typeof completeDocument>[0])
     const components = document["components"]
     return components?.schemas === undefined
       ? document

@@ -231,7 +231,19 @@ describe("the pages", () => {
         "/ws"
       ])
       const responses = document.paths["/api/v1/tasks"]?.post?.responses ?? {}
-      assert.deepStrictEqual(Object.keys(responses), ["200", "201", "400", "409", "413", "415", "503"])
+      assert.deepStrictEqual(Object.keys(responses), [
+        "200",
+        "201",
+        "400",
+        "401",
+        "403",
+        "409",
+        "413",
+        "415",
+        "429",
+        "500",
+        "503"
+      ])
       assert.property(responses[503]?.headers, "retry-after")
       const { NewEchoTask, NewTask } = document.components.schemas as Record<string, Record<string, any>>
       assert.deepStrictEqual(Object.keys(NewTask!["discriminator"].mapping), ["count", "echo", "tick"])

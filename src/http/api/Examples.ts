@@ -1,0 +1,216 @@
+/** What requests and answers look like: by the name of the schema, or by operation where a schema has none. */
+import { version } from "../../domain/Version.ts"
+import type { TaskEventJson } from "./EventsApi.ts"
+import type { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./SystemJson.ts"
+import type { TaskJson, TaskPageJson, TaskResultJson } from "./TaskJson.ts"
+
+const id = "01a20f46-60fe-779b-a926-cef2c43ec95c"
+const at = "2026-01-31T12:00:00.000Z"
+
+const pending: TaskJson = {
+  id,
+  type: "echo",
+  payload: { hello: "world" },
+  priority: 2,
+  status: "pending",
+  created_at: at,
+  started_at: null,
+  completed_at: null,
+  result: null,
+  error: null,
+  retry_count: 0,
+  max_retries: 3,
+  queue: "default",
+  key: null,
+  due_at: at,
+  timeout_ms: null,
+  attempts: 0,
+  failures: 0,
+  crashes: 0,
+  progress: null,
+  worker: null,
+  cancel_requested: false,
+  history: []
+}
+
+const completed: TaskJson = {
+  ...pending,
+  status: "completed",
+  started_at: "2026-01-31T12:00:00.012Z",
+  completed_at: "2026-01-31T12:00:00.015Z",
+  result: { hello: "world" },
+  attempts: 1,
+  worker: "worker-1a2b3c4d"
+}
+
+const page: typeof TaskPageJson.Type = { tasks: [completed], next: null }
+const result: TaskResultJson = { id, status: "completed", result: { hello: "world" }, error: null }
+const unfinished: TaskResultJson = { id, status: "unfinished", result: null, error: null }
+const event: TaskEventJson = {
+  event: "completed",
+  id,
+  type: "echo",
+  queue: "default",
+  at: "2026-01-31T12:00:00.040Z",
+  attempt: 1,
+  worker: "worker-1a2b3c4d"
+}
+const healthy: typeof HealthyJson.Type = {
+  status: "healthy",
+  timestamp: at,
+  version,
+  uptime: 86_400.5,
+  queue: { size: 12, capacity: 100_000, closed: false },
+  workers: { count: 10, active: 4 },
+  troubles: []
+}
+const unhealthy: typeof UnhealthyJson.Type = {
+  ...healthy,
+  status: "unhealthy",
+  queue: { size: null, capacity: null, closed: true },
+  troubles: [{ part: "store", since: at, failures: 3 }]
+}
+const stats: typeof StatsJson.Type = {
+  queue_size: 12,
+  capacity: 100_000,
+  worker_pool: 10,
+  workers_active: 4,
+  tasks_total: 1012,
+  tasks_pending: 8,
+  tasks_running: 4,
+  tasks_complete: 990,
+  tasks_failed: 10,
+  by_status: { scheduled: 3, pending: 5, running: 4, completed: 990, failed: 10, cancelled: 0 },
+  totals: { created: 1012, completed: 990, failed: 10, cancelled: 0, retried: 7, crashed: 1 },
+  uptime: 86_400.5
+}
+const workers: typeof WorkersJson.Type = {
+  running: true,
+  worker_count: 1,
+  queue_size: 1,
+  workers: [{ id: 1, instance: "worker-1a2b3c4d", running: true, task: { id, type: "echo", running_for_ms: 12 } }],
+  timestamp: at,
+  instances: []
+}
+
+const error = (code: string, message: string, facts: object = {}) => ({ error: { code, message, ...facts } })
+
+/** By the name of a schema. */
+export const ofSchemas: Readonly<Record<string, unknown>> = {
+  NewTask: { type: "echo", payload: { hello: "world" }, priority: "high", delay: "5m", key: "welcome:ada" },
+  Task: pending,
+  CreatedTask: pending,
+  TaskPage: page,
+  TaskResult: result,
+  TaskEvent: event,
+  Healthy: healthy,
+  Unhealthy: unhealthy,
+  Stats: stats,
+  Workers: workers,
+  OlderStats: {
+    jobs_submitted: 1012,
+    jobs_completed: 990,
+    jobs_failed: 10,
+    workers_active: 4,
+    queue_size: 12,
+    uptime: 86_400.5,
+    total_processed: 1000,
+    successful: 990,
+    failed: 10,
+    queue_length: 8
+  },
+  OlderStatus: { task_id: id, success: true, data: { hello: "world" }, processed_at: at },
+  OlderMetrics: {
+    tasks_per_second: 120.5,
+    average_duration_ms: { echo: 0.4 },
+    workers: { count: 10, active: 4, efficiency: 0.4 },
+    tasks: stats.by_status,
+    memory_bytes: 98_000_000,
+    cpu: 0.2,
+    uptime: 86_400.5
+  },
+  InvalidRequest: error("invalid_request", "Unknown field at body.colour", {
+    issues: [{ path: ["body", "colour"], message: "Unknown field" }]
+  }),
+  InvalidPayload: error(
+    "invalid_payload",
+    "The payload does not fit task type \"sleep\": Missing key at [\"duration\"]",
+    {
+      type: "sleep",
+      issue: "Missing key at [\"duration\"]",
+      index: 0
+    }
+  ),
+  UnknownTaskType: error("unknown_task_type", "Unknown task type \"dance\"; known types: echo, sleep", {
+    type: "dance",
+    known: ["echo", "sleep"],
+    index: 0
+  }),
+  TaskNotFound: error("task_not_found", `No task has the id ${id}; it never existed or has been removed`, { id }),
+  KeyConflict: error(
+    "key_conflict",
+    `The key "welcome:ada" of type "echo" belongs to task ${id}, which has another payload`,
+    { type: "echo", key: "welcome:ada", id, index: 0 }
+  ),
+  StateConflict: error("state_conflict", `Cannot retry task ${id}: it is running`, {
+    id,
+    operation: "retry",
+    status: "running"
+  }),
+  BodyTooLarge: error(
+    "body_too_large",
+    "The body is larger than 1048576 bytes; send fewer or smaller tasks per request",
+    {
+      limit: 1_048_576
+    }
+  ),
+  UnsupportedMediaType: error(
+    "unsupported_media_type",
+    "Cannot read a body of type \"text/plain\"; send application/json",
+    { found: "text/plain" }
+  ),
+  QueueFull: error(
+    "queue_full",
+    "The queue is full: 100000 of 100000 unfinished tasks; try again later or raise QUEUE_SIZE",
+    { capacity: 100_000, unfinished: 100_000, offered: 1 }
+  ),
+  StoreUnavailable: error("store_unavailable", "The task store does not answer; try again")
+}
+
+/** Errors that may meet any request, by status: they come from what is around the endpoints. */
+export const ofErrors: Readonly<Record<string, { readonly about: string; readonly examples: ReadonlyArray<unknown> }>> =
+  {
+    401: {
+      about: "Keys are needed, and there is none or an unknown one",
+      examples: [error("unauthorized", "This server needs an API key: send Authorization: Bearer <key>")]
+    },
+    403: {
+      about: "The key's role does not allow this",
+      examples: [error("forbidden", "This needs a key with the role write", { needed: "write" })]
+    },
+    429: {
+      about: "Too many requests from this address or with this key; Retry-After says when to come again",
+      examples: [
+        error("rate_limited", "More than 100 requests within 1s; try again in 1 s", { limit: 100, retry_after: 1 })
+      ]
+    },
+    500: {
+      about: "A defect of the server; its log has the rest",
+      examples: [error("internal", "Something went wrong on the server")]
+    }
+  }
+
+/** By operation and status, or `request`: what has no schema of its own. */
+export const ofOperations: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  "tasks.result": { 202: unfinished },
+  "tasks.results": { request: { ids: [id], wait: "10s" }, 200: { results: [result] } },
+  "tasks.cancel": { 200: { status: "requested" } },
+  "tasks.create": { request: ofSchemas["NewTask"], 200: { ...pending, duplicate: true }, 201: pending },
+  "queues.paused": { 200: { paused: ["reports"] } },
+  "older.submitJob": { request: { to: "ada@example.com" }, 202: { job_id: id, status: "submitted" } },
+  "older.olderWorkers": { 200: { workers: 10 } },
+  "older.submitTask": {
+    request: { type: "echo", payload: "{\"hello\":\"world\"}" },
+    200: { message: "Task submitted", task_id: id, status: "pending" }
+  }
+}

@@ -1,0 +1,89 @@
+/** What the description of the API says beyond its definitions: keys, the errors around endpoints, and examples. */
+import * as Examples from "./Examples.ts"
+
+/** The parts of an OpenAPI document that are read and written here. */
+interface Document {
+  readonly paths: Record<string, Record<string, Operation>>
+  readonly components: { readonly schemas: Record<string, Schema>; securitySchemes?: object }
+  security?: ReadonlyArray<object>
+}
+
+interface Operation {
+  readonly operationId: string
+  readonly requestBody?: { readonly content: Record<string, Content> }
+  readonly responses: Record<string, { description: string; content?: Record<string, Content> }>
+  security?: ReadonlyArray<object>
+}
+
+interface Content {
+  readonly schema: Schema
+  example?: unknown
+  examples?: Record<string, { readonly value: unknown }>
+}
+
+interface Schema {
+  readonly $ref?: string
+  readonly anyOf?: ReadonlyArray<Schema>
+  examples?: ReadonlyArray<unknown>
+}
+
+const errorSchema = {
+  type: "object",
+  properties: {
+    error: {
+      type: "object",
+      properties: { code: { type: "string" }, message: { type: "string" } },
+      required: ["code", "message"]
+    }
+  },
+  required: ["error"]
+}
+
+/** Open to everybody, whatever keys there are. */
+const isPublic = (path: string): boolean => path === "/health" || path === "/api/v1/health"
+
+/** Adds them to a document, in place. */
+export const completeDocument = (document: Document): void => {
+  document.components.securitySchemes = {
+    bearer: { type: "http", scheme: "bearer", description: "An API key, where the server asks for one" },
+    header: { type: "apiKey", in: "header", name: "X-API-Key" }
+  }
+  for (const [name, schema] of Object.entries(document.components.schemas)) {
+    const example = Examples.ofSchemas[name]
+    if (example !== undefined) schema.examples = [example]
+  }
+  for (const [path, operations] of Object.entries(document.paths)) {
+    for (const operation of Object.values(operations)) complete(path, operation)
+  }
+}
+
+const complete = (path: string, operation: Operation): void => {
+  operation.security = isPublic(path) ? [] : [{}, { bearer: [] }, { header: [] }]
+  const own = Examples.ofOperations[operation.operationId] ?? {}
+  for (const content of Object.values(operation.requestBody?.content ?? {})) give(content, own["request"])
+  for (const [status, { about, examples }] of Object.entries(Examples.ofErrors)) {
+    if (isPublic(path) && (status === "401" || status === "403")) continue
+    operation.responses[status] ??= {
+      description: about,
+      content: { "application/json": { schema: errorSchema as Schema, example: examples[0] } }
+    }
+  }
+  for (const [status, { content = {} }] of Object.entries(operation.responses)) {
+    const json = content["application/json"]
+    if (json !== undefined && json.example === undefined) give(json, own[status])
+  }
+}
+
+/** The example of an operation, or those of the schemas that its content may have. */
+const give = (content: Content, own: unknown): void => {
+  if (own !== undefined) {
+    content.example = own
+    return
+  }
+  const names = (content.schema.anyOf ?? [content.schema]).flatMap(({ $ref }) => $ref?.split("/").at(-1) ?? [])
+  const known = names.filter((name) => Examples.ofSchemas[name] !== undefined)
+  if (known.length === 1) content.example = Examples.ofSchemas[known[0]!]
+  else if (known.length > 1) {
+    content.examples = Object.fromEntries(known.map((name) => [name, { value: Examples.ofSchemas[name] }]))
+  }
+}
