@@ -19,6 +19,7 @@ import * as Watch from "./commands/Watch.ts"
 import * as Worker from "./commands/Worker.ts"
 import * as Workers from "./commands/Workers.ts"
 import { exitCodes, Failure } from "./Failure.ts"
+import * as Help from "./Help.ts"
 import * as Paint from "./Paint.ts"
 import * as Screen from "./Screen.ts"
 
@@ -65,7 +66,10 @@ const presenter = (tellIn: (failure: Failure) => Effect.Effect<void, never, Scre
       present: (event) => {
         switch (event._tag) {
           case "Help":
-            return Console.log(formatHelpDoc(event.helpDoc))
+            return Effect.flatMap(
+              screen.columns,
+              (columns) => Console.log(Help.wrap(formatHelpDoc(event.helpDoc), columns))
+            )
           case "Version":
             return Console.log(`${event.name} ${event.version}`)
           case "InvalidInvocation":

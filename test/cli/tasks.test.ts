@@ -1,6 +1,7 @@
 /** What people and programs do with tasks on the command line. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import { CliOutput } from "effect/cli"
 import { mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -252,6 +253,10 @@ describe("a command line that is wrong", () => {
     Effect.gen(function*() {
       for (const args of [[], ["--help"], ["list", "--help"]]) {
         assert.include((yield* succeeding(taskforge(args))).stdout, "USAGE")
+      }
+      for (const command of ["enqueue", "serve", "demo"]) {
+        const { lines } = yield* succeeding(taskforge([command, "--help"], { terminal: true, colours: true }))
+        for (const line of lines) assert.isAtMost(CliOutput.displayWidth(line), 80)
       }
       assert.match((yield* succeeding(taskforge(["--version"]))).stdout, /^taskforge \d+\.\d+\.\d+\n$/)
       for (const shell of ["bash", "zsh", "fish"]) {

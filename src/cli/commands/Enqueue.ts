@@ -52,6 +52,7 @@ export const command = Command.make("enqueue", {
     Flag.withDefault(false)
   ),
   whenFull: Flag.Literals("when-full", ["fail", "wait"]).pipe(
+    Flag.withMetavar("fail|wait"),
     Flag.withDescription("What to do when the queue is full: fail with exit code 75, or wait for room (with --lines)"),
     Flag.optional
   )
