@@ -1,8 +1,11 @@
+import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
+import * as RateLimiterStore from "../../src/store/memory/RateLimiterStore.ts"
 import { apiKeys } from "./conformance/apiKeys.ts"
 import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
+import { rateLimits } from "./conformance/rateLimits.ts"
 import { type Driver, suite } from "./conformance/suite.ts"
 import { model } from "./model/property.ts"
 
@@ -13,3 +16,4 @@ model("The memory store", driver, { runs: 1500 })
 apiKeys("The memory store", MemoryStore.layer())
 instances("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
 eventLog("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
+rateLimits("A process by itself", Effect.succeed(Layer.fresh(RateLimiterStore.layer)), false)

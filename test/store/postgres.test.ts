@@ -1,20 +1,34 @@
+import { Effect } from "effect"
+import { randomBytes } from "node:crypto"
+import * as PostgresStore from "../../src/store/postgres/PostgresStore.ts"
 import * as Postgres from "../servers/Postgres.ts"
 import { withServer } from "../servers/withServer.ts"
 import { apiKeys } from "./conformance/apiKeys.ts"
 import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
+import { rateLimits } from "./conformance/rateLimits.ts"
 import { suite } from "./conformance/suite.ts"
 import { differential } from "./differential/differential.ts"
 import { model } from "./model/property.ts"
 import { Schemas } from "./postgres/fixtures.ts"
 
 await withServer("PostgreSQL", Postgres.find, (server) => {
-  const { advance, layer, layerStopped } = new Schemas(server)
+  const schemas = new Schemas(server)
+  const { advance, layer, layerStopped } = schemas
+  const schema = Effect.acquireRelease(
+    Effect.sync(() => `taskforge_limits_${randomBytes(6).toString("hex")}`),
+    (name) => Effect.orDie(schemas.query(`DROP SCHEMA IF EXISTS "${name}" CASCADE`))
+  )
 
   suite("The PostgreSQL store", { layer, advance, live: true })
   model("The PostgreSQL store", { layer: layerStopped, advance }, { runs: 15 })
   differential("The PostgreSQL store", { layer: layerStopped, advance }, { runs: 15 })
   instances("The PostgreSQL store", { layer: layer(), advance, live: true })
   apiKeys("The PostgreSQL store", layer())
+  rateLimits(
+    "The PostgreSQL store",
+    Effect.map(schema, (schema) => PostgresStore.layerUrl({ url: server.url, schema, maxConnections: 4 })),
+    true
+  )
   eventLog("The PostgreSQL store", { layer: layer(), advance, live: true })
 })

@@ -1,20 +1,29 @@
-import * as Redis from "../servers/Redis.ts"
+import { Effect, Layer } from "effect"
+import { Redis } from "effect/persistence/Redis"
+import * as RedisStore from "../../src/store/redis/RedisStore.ts"
+import * as RedisServer from "../servers/Redis.ts"
 import { withServer } from "../servers/withServer.ts"
 import { apiKeys } from "./conformance/apiKeys.ts"
 import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
+import { rateLimits } from "./conformance/rateLimits.ts"
 import { suite } from "./conformance/suite.ts"
 import { differential } from "./differential/differential.ts"
 import { model } from "./model/property.ts"
 import { connect } from "./redis/fixtures.ts"
 
-await withServer("Redis", Redis.find, async (server) => {
-  const { advance, layer, layerStopped } = await connect(server)
+await withServer("Redis", RedisServer.find, async (server) => {
+  const { advance, layer, layerStopped, prefix, redis } = await connect(server)
 
   suite("The Redis store", { layer, advance, live: true })
   model("The Redis store", { layer: layerStopped, advance }, { runs: 40 })
   differential("The Redis store", { layer: layerStopped, advance }, { runs: 40 })
   instances("The Redis store", { layer: layer(), advance, live: true })
   apiKeys("The Redis store", layer())
+  rateLimits(
+    "The Redis store",
+    Effect.map(prefix, (prefix) => RedisStore.layer({ prefix }).pipe(Layer.provide(Layer.succeed(Redis, redis)))),
+    true
+  )
   eventLog("The Redis store", { layer: layer(), advance, live: true })
 })

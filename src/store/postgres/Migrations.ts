@@ -7,6 +7,7 @@ import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Claim from "./Claim.ts"
 import type { Database } from "./Database.ts"
 import * as Events from "./Events.ts"
+import * as RateLimits from "./RateLimits.ts"
 import * as Settle from "./Settle.ts"
 
 /**
@@ -113,7 +114,7 @@ const first = (schema: string): ReadonlyArray<string> => [
   Settle.completeFunction(schema)
 ]
 
-const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [first, Events.tables]
+const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [first, Events.tables, RateLimits.table]
 
 /** The layout that this version of the driver reads and writes. */
 const latest = migrations.length

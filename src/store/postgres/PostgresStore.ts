@@ -6,6 +6,7 @@
  */
 import * as Pg from "@effect/sql-pg/PgClient"
 import { Clock, Config, Context, Duration, Effect, Layer, Redacted, type Scope } from "effect"
+import { RateLimiterStore } from "effect/persistence/RateLimiter"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
@@ -30,6 +31,7 @@ import * as Migrations from "./Migrations.ts"
 import * as Operate from "./Operate.ts"
 import * as PostgresNotifier from "./PostgresNotifier.ts"
 import * as Prune from "./Prune.ts"
+import * as RateLimits from "./RateLimits.ts"
 import * as Read from "./Read.ts"
 import * as Settings from "./Settings.ts"
 import * as Settle from "./Settle.ts"
@@ -67,6 +69,9 @@ export interface ConnectionOptions extends Options {
   readonly applicationName?: string | undefined
 }
 
+/** What the driver provides: all that belongs to a store, and the counts of rate limits. */
+export type Services = StoreServices | RateLimiterStore
+
 /** The fewest connections that the store works with: one listens, one is in a transaction, one is free. */
 const fewestConnections = 3
 
@@ -86,13 +91,13 @@ const mostTasksAtOnce = 2000
  * )
  * ```
  */
-export const layer = (options: Options = {}): Layer.Layer<StoreServices, StoreError | StoreIncompatible, Pg.PgClient> =>
+export const layer = (options: Options = {}): Layer.Layer<Services, StoreError | StoreIncompatible, Pg.PgClient> =>
   Layer.effectContext(make(options))
 
 /** The store with a pool of its own, which the program may use too. */
 export const layerUrl = (
   options: ConnectionOptions
-): Layer.Layer<StoreServices | Pg.PgClient | SqlClient, StoreError | StoreIncompatible | SqlError> => {
+): Layer.Layer<Services | Pg.PgClient | SqlClient, StoreError | StoreIncompatible | SqlError> => {
   const url = Redacted.isRedacted(options.url) ? options.url : Redacted.make(options.url)
   const statementTimeoutMs = Math.ceil(Duration.toMillis(options.statementTimeout ?? defaultStatementTimeout))
   const lockTimeoutMs = Math.ceil(Duration.toMillis(options.lockTimeout ?? defaultLockTimeout))
@@ -126,13 +131,13 @@ const defaultLockTimeout = Duration.seconds(5)
 export const layerConfig = (
   options: Config.Wrap<ConnectionOptions>
 ): Layer.Layer<
-  StoreServices | Pg.PgClient | SqlClient,
+  Services | Pg.PgClient | SqlClient,
   StoreError | StoreIncompatible | SqlError | Config.ConfigError
 > => Layer.unwrap(Effect.map(Config.unwrap(options), layerUrl))
 
 const make = Effect.fnUntraced(function*(
   options: Options
-): Effect.fn.Return<Context.Context<StoreServices>, StoreError | StoreIncompatible, Scope.Scope | Pg.PgClient> {
+): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Scope.Scope | Pg.PgClient> {
   const client = yield* Pg.PgClient
   const name = options.schema ?? defaultSchema
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
@@ -201,7 +206,8 @@ const make = Effect.fnUntraced(function*(
     Context.add(Notifier, notifier),
     Context.add(InstanceStore, Instances.make(database)),
     Context.add(KeyStore, Keys.make(database)),
-    Context.add(EventLog, Events.make(database))
+    Context.add(EventLog, Events.make(database)),
+    Context.add(RateLimiterStore, yield* RateLimits.make(database))
   )
 })
 

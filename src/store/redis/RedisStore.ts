@@ -5,6 +5,7 @@
  * script, so it happens entirely or not at all, on a single server as on one slot of a cluster.
  */
 import { Config, Context, Duration, Effect, Layer, type Scope } from "effect"
+import { RateLimiter } from "effect/persistence"
 import { Redis } from "effect/persistence/Redis"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
@@ -30,6 +31,9 @@ import * as Read from "./Read.ts"
 import * as Runner from "./Runner.ts"
 import * as ServerFacts from "./ServerFacts.ts"
 import * as Settings from "./Settings.ts"
+
+/** What the driver provides: all that belongs to a store, and the counts of rate limits. */
+export type Services = StoreServices | RateLimiter.RateLimiterStore
 
 /** Unfinished tasks accepted at most, unless configured. */
 export const defaultCapacity = 100_000
@@ -74,7 +78,7 @@ export interface UrlOptions extends Options {
  */
 export const layer = (
   options: Options = {}
-): Layer.Layer<StoreServices, StoreError | StoreIncompatible, Redis> => Layer.effectContext(make(options))
+): Layer.Layer<Services, StoreError | StoreIncompatible, Redis> => Layer.effectContext(make(options))
 
 /**
  * The store on the server at an address.
@@ -88,7 +92,7 @@ export const layer = (
  */
 export const layerUrl = (
   { url, ...options }: UrlOptions
-): Layer.Layer<StoreServices, StoreError | StoreIncompatible> =>
+): Layer.Layer<Services, StoreError | StoreIncompatible> =>
   Layer.provide(
     layer(options),
     Layer.effect(Redis, Connection.make({ url, answerWithinMs: answerWithinMsOf(options) }))
@@ -97,7 +101,7 @@ export const layerUrl = (
 /** The same with options from configuration. */
 export const layerConfig = (
   options: Config.Wrap<UrlOptions>
-): Layer.Layer<StoreServices, StoreError | StoreIncompatible | Config.ConfigError> =>
+): Layer.Layer<Services, StoreError | StoreIncompatible | Config.ConfigError> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), layerUrl))
 
 /** Tasks and endings in one script at most, when they come from many callers: enough to share a round trip. */
@@ -105,7 +109,7 @@ const shareSize = 25
 
 const make = Effect.fnUntraced(function*(
   options: Options
-): Effect.fn.Return<Context.Context<StoreServices>, StoreError | StoreIncompatible, Redis | Scope.Scope> {
+): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Redis | Scope.Scope> {
   const redis = yield* Redis
   const root = `{${options.prefix ?? defaultPrefix}}`
   const capacity = options.capacity ?? defaultCapacity
@@ -147,7 +151,8 @@ const make = Effect.fnUntraced(function*(
     Context.add(Notifier, yield* Hints.make(redis, `${root}:hints`)),
     Context.add(InstanceStore, Instances.make(runner)),
     Context.add(KeyStore, Keys.make(runner)),
-    Context.add(EventLog, Events.make(runner))
+    Context.add(EventLog, Events.make(runner)),
+    Context.add(RateLimiter.RateLimiterStore, yield* RateLimiter.makeStoreRedis({ prefix: `${root}:rate:` }))
   )
 })
 

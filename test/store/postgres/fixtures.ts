@@ -12,7 +12,18 @@ import type { StoreServices } from "../../../src/store/StoreServices.ts"
 import type { StoreSettings } from "../../../src/store/TaskStore.ts"
 import type { PostgresServer } from "../../servers/Postgres.ts"
 
-const tables = ["task", "last_claim", "tally", "paused_queue", "setting", "api_key", "instance", "lead", "event_batch"]
+const tables = [
+  "task",
+  "last_claim",
+  "tally",
+  "paused_queue",
+  "setting",
+  "api_key",
+  "instance",
+  "lead",
+  "event_batch",
+  "rate_limit"
+]
 
 /** Schemas on one server for the tests of one file; they are dropped after them. */
 export class Schemas {

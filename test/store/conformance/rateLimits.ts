@@ -1,0 +1,62 @@
+/** What the store of rate limits of every driver has to keep. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Duration, Effect, Layer, Scope } from "effect"
+import { RateLimiter } from "effect/persistence"
+
+/** Holds a driver to the contract; `instances` are layers on the same store. */
+export const rateLimits = (
+  name: string,
+  instance: Effect.Effect<Layer.Layer<RateLimiter.RateLimiterStore, unknown>, never, Scope.Scope>,
+  shared: boolean
+): void => {
+  describe(`${name} counts what is limited`, () => {
+    const take = (store: RateLimiter.RateLimiterStore["Service"], key: string, limit = 3, windowMs = 60_000) =>
+      store.fixedWindow({ key, tokens: 1, limit, refillRate: Duration.millis(windowMs / limit) })
+
+    it.live("up to the limit, by subject, and tells how long it lasts", () =>
+      Effect.gen(function*() {
+        const store = Context.get(yield* Layer.build(yield* instance), RateLimiter.RateLimiterStore)
+        for (const expected of [1, 2, 3, 4, 4]) {
+          const [count, ttl] = yield* take(store, "a")
+          assert.strictEqual(count, expected)
+          assert.isAbove(ttl, 15_000)
+          assert.isAtMost(ttl, 60_000)
+        }
+        assert.strictEqual((yield* take(store, "b"))[0], 1)
+      }).pipe(Effect.scoped))
+
+    it.live("and begins anew when the time is over", () =>
+      Effect.gen(function*() {
+        const store = Context.get(yield* Layer.build(yield* instance), RateLimiter.RateLimiterStore)
+        assert.strictEqual((yield* take(store, "a", 1, 60))[0], 1)
+        assert.strictEqual((yield* take(store, "a", 1, 60))[0], 2)
+        yield* Effect.sleep("80 millis")
+        assert.strictEqual((yield* take(store, "a", 1, 60))[0], 1)
+      }).pipe(Effect.scoped))
+
+    it.live("exactly, however many ask at once", () =>
+      Effect.gen(function*() {
+        const store = Context.get(yield* Layer.build(yield* instance), RateLimiter.RateLimiterStore)
+        const asked = yield* Effect.all(Array.from({ length: 40 }, () => take(store, "a", 10)), {
+          concurrency: "unbounded"
+        })
+        assert.strictEqual(asked.filter(([count]) => count <= 10).length, 10)
+      }).pipe(Effect.scoped))
+
+    if (!shared) return
+    it.live("for all instances together", () =>
+      Effect.gen(function*() {
+        const layer = yield* instance
+        const scope = yield* Scope.Scope
+        const build = Effect.map(
+          Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), scope),
+          Context.get(RateLimiter.RateLimiterStore)
+        )
+        const [one, other] = [yield* build, yield* build]
+        assert.strictEqual((yield* take(one, "a"))[0], 1)
+        assert.strictEqual((yield* take(other, "a"))[0], 2)
+        assert.strictEqual((yield* take(one, "a"))[0], 3)
+        assert.strictEqual((yield* take(other, "a"))[0], 4)
+      }).pipe(Effect.scoped))
+  })
+}
