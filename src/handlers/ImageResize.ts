@@ -138,7 +138,11 @@ const sourceOf = Effect.fnUntraced(function*({ data, file, url }: Payload, maxBy
     const answer = yield* outbound.send({ method: "GET", url, maxBytes })
     return "_tag" in answer ? yield* snooze(answer.retryAfter) : answer.body
   }
-  if (file === undefined) return data!
+  if (file === undefined) {
+    return data!.byteLength > maxBytes
+      ? yield* new ImageRefused({ reason: `The image has more than ${maxBytes} bytes` })
+      : data!
+  }
   const path = yield* Folders.use((folders) => folders.existing(file))
   const stats = yield* Effect.promise(() => stat(path))
   if (!stats.isFile()) return yield* new PathRefused({ path: file, reason: "it is no file" })

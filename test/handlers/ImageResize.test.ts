@@ -86,6 +86,8 @@ describe("image_resize", () => {
         (yield* failureOf("image_resize", { file: "large.png", width: 1 })).message,
         /more than 1000000 bytes/
       )
+      const large = Buffer.alloc(1_000_001).toString("base64")
+      assert.match((yield* failureOf("image_resize", { data: large, width: 1 })).message, /more than 1000000 bytes/)
       const site = yield* Site.start((_, response) => response.end(Buffer.alloc(1_000_001)))
       assert.strictEqual((yield* failureOf("image_resize", { url: site.url, width: 1 })).tag, "RequestRefused")
       symlinkSync("/etc/hostname", join(home, "link.png"))
