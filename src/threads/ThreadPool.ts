@@ -6,7 +6,7 @@
  * handler ─ job ─► a thread of its own for as long as it takes ─ progress, ending ─► handler
  * ```
  *
- * Threads start when they are needed and end after half a minute without work. One that crashes fails the attempt
+ * Threads start when they are needed and end within half a minute without work. One that crashes fails the attempt
  * that it ran, and the next job gets a new one. Threads never touch the store: progress passes through the process,
  * which fences it.
  */
@@ -25,8 +25,8 @@ export interface Options {
   readonly memoryMiB?: number | undefined
 }
 
-/** How long a thread stays without work. */
-const idleFor: Duration.Input = "30 seconds"
+/** How long a thread stays without work; it is looked for that often, so it may be twice as long. */
+const idleFor: Duration.Input = "15 seconds"
 
 /** The threads of a process. */
 export class ThreadPool extends Context.Service<ThreadPool, {
