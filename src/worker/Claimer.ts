@@ -9,6 +9,7 @@ import type { ClaimedTask } from "../domain/TaskRecord.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { ClaimRequest, TaskStore } from "../store/TaskStore.ts"
 import type { Handler, HandlerRegistry } from "./HandlerRegistry.ts"
+import * as Heartbeat from "./Heartbeat.ts"
 import type { WorkerSlots } from "./WorkerSlots.ts"
 
 /** How often tasks that cannot be run here are given back, before their leases have to run out. */
@@ -76,7 +77,7 @@ export const start = Effect.fnUntraced(function*(options: {
     let confirmedAt = since
     while (held.length > 0 && options.monotonicMs() - confirmedAt > request.leaseForMs / 2) {
       confirmedAt = options.monotonicMs()
-      const answers = yield* store.extend(held.map(({ claim, id }) => ({ id, claim })), request.leaseForMs)
+      const answers = yield* Heartbeat.extend(store, held, request.leaseForMs)
       held = held.filter((_, index) => answers[index] !== "lost")
     }
     return held

@@ -5,7 +5,7 @@
 import { Effect } from "effect"
 import { StoreError } from "../domain/Errors.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
-import type { TaskStore } from "../store/TaskStore.ts"
+import type { ExtendAnswer, Lease, TaskStore } from "../store/TaskStore.ts"
 import type { Attempt, InterruptReason } from "./Attempt.ts"
 
 /** Starts the heartbeat; it ends with the scope. */
@@ -21,17 +21,7 @@ export const start = (options: {
     Effect.gen(function*() {
       const attempts = [...options.attempts]
       if (attempts.length > 0) {
-        // A call that is never answered must not outlast the leases that it was to prolong.
-        const answers = yield* Effect.timeoutOrElse(
-          options.store.extend(attempts.map(({ claim, id }) => ({ id, claim })), options.leaseForMs),
-          {
-            duration: options.leaseForMs / 3,
-            orElse: () =>
-              Effect.fail(
-                new StoreError({ operation: "extend", reason: "it did not answer within a third of a lease" })
-              )
-          }
-        )
+        const answers = yield* extend(options.store, attempts, options.leaseForMs)
         for (const [index, attempt] of attempts.entries()) {
           const answer = answers[index]
           // one that its handler has completed is lost by being done
@@ -44,3 +34,15 @@ export const start = (options: {
     }),
     options.leaseForMs / 3
   )
+
+/** Prolongs leases. A call that is never answered must not outlast what it was to prolong: it has a third of a lease. */
+export const extend = (
+  store: TaskStore["Service"],
+  leases: ReadonlyArray<Lease>,
+  leaseForMs: number
+): Effect.Effect<ReadonlyArray<ExtendAnswer>, StoreError> =>
+  Effect.timeoutOrElse(store.extend(leases.map(({ claim, id }) => ({ id, claim })), leaseForMs), {
+    duration: leaseForMs / 3,
+    orElse: () =>
+      Effect.fail(new StoreError({ operation: "extend", reason: "it did not answer within a third of a lease" }))
+  })
