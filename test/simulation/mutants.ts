@@ -20,7 +20,7 @@ const under = (settlement: Settlement, claim: number): Settlement => ({ ...settl
 export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 7,
+    noticedAt: 74,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -33,7 +33,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "settlement not retried: a store error is taken for an answer",
-    noticedAt: 52,
+    noticedAt: 10,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.orElseSucceed(store.settle(settlements), () => settlements.map((): SettleAnswer => "applied"))
@@ -45,7 +45,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 46,
+    noticedAt: 74,
     store: but((store) => ({
       extend: (leases, leaseForMs) =>
         Effect.flatMap(
@@ -99,7 +99,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "key checked outside the transaction",
-    noticedAt: 1,
+    noticedAt: 0,
     store: (store) => {
       const seen = new Set<string>()
       const keyOf = ({ key, type }: NewTask) => `${type}/${key}`
@@ -142,7 +142,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   { name: "capacity forgotten", noticedAt: 2, settings: { capacity: 1_000_000 } },
   {
     name: "batch torn: each task is stored by itself",
-    noticedAt: 18,
+    noticedAt: 2,
     store: but((store) => ({
       enqueue: (groups) =>
         Effect.forEach(
@@ -179,7 +179,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   { name: "pause forgotten", store: but(() => ({ pause: () => Effect.void })) },
   {
     name: "cancel of a waiting task answered, but not done",
-    noticedAt: 1,
+    noticedAt: 0,
     store: but((store) => ({
       cancel: (ids) =>
         Effect.forEach(
