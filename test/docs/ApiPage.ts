@@ -27,6 +27,7 @@ interface Schema {
   readonly $ref?: string
   readonly type?: string
   readonly anyOf?: ReadonlyArray<Schema>
+  readonly oneOf?: ReadonlyArray<Schema>
   readonly description?: string
   readonly allOf?: ReadonlyArray<Schema>
   readonly properties?: Record<string, Schema>
@@ -87,7 +88,7 @@ export const render = (): string => {
     ]),
     "## Fields",
     "",
-    ...["NewTask", "Task", "TaskEvent", "Stats"].flatMap((name) => fields(name, components.schemas[name]!)),
+    ...["NewTask", "Task", "TaskEvent", "Stats"].flatMap((name) => fields(name, shapeOf(name, components.schemas))),
     "## Errors",
     "",
     "Every error is `{\"error\": {\"code\", \"message\", …facts}}`. The code is stable, the message is for people. Nothing internal",
@@ -142,6 +143,20 @@ const block = (title: string, content: Content): ReadonlyArray<string> =>
 /** Every example of a content. */
 export const examplesOf = (content: Content): ReadonlyArray<unknown> =>
   content.example === undefined ? Object.values(content.examples ?? {}).map(({ value }) => value) : [content.example]
+
+/** What the members of a union by type have in common: all fields, and that the type decides about some. */
+const shapeOf = (name: string, schemas: Document["components"]["schemas"]): Schema => {
+  const schema: Schema = schemas[name]!
+  const member: Schema | undefined = schemas[schema.oneOf?.[0]?.$ref?.split("/").at(-1) ?? ""]
+  if (member === undefined) return schema
+  const properties = {
+    ...member.properties,
+    type: { description: "One of the [task types](task-types.md)" },
+    payload: { description: name === "NewTask" ? "What the type takes; `{}` when left out" : "What the type takes" },
+    ...(member.properties?.["result"] === undefined ? {} : { result: { description: "What the type gives, or null" } })
+  }
+  return { ...member, properties }
+}
 
 const fields = (name: string, { properties = {}, required = [] }: Schema): ReadonlyArray<string> => [
   `### ${name}`,
