@@ -2,8 +2,8 @@
  * Callers that ask for the same at the same time share one script, each with its own answer: fifty callers pay for one
  * round trip.
  *
- * What waits is sent after every fiber that can run now has had its turn, and what callers ask as soon as they are
- * answered, at once. No more than a part is sent in a turn: while Redis works on one part, the callers of another already
+ * A caller that is alone is sent at once. While others are under way, what waits is sent after every fiber that can run now
+ * has had its turn, and what callers ask as soon as they are answered, at once. No more than a part is sent in a turn: while Redis works on one part, the callers of another already
  * prepare their next. Sent together, all would be answered together, and each side would be idle while the other works.
  * Nothing waits for an answer before it is sent.
  */
@@ -32,10 +32,13 @@ export const make = Effect.fnUntraced(function*<I, A>(options: {
   let inTurn = false
   /** Callers are being answered, and may ask again. */
   let answering = false
+  let underWay = 0
 
   const send = (part: ReadonlyArray<Waiting<I, A>>): void => {
     const inputs = part.length === 1 ? part[0]!.inputs : part.flatMap((entry) => entry.inputs)
+    underWay++
     fork(options.run(inputs)).addObserver((exit) => {
+      underWay--
       answering = true
       answer(part, exit)
       answering = false
@@ -72,7 +75,10 @@ export const make = Effect.fnUntraced(function*<I, A>(options: {
     Effect.callback<ReadonlyArray<A>, StoreError>((resume) => {
       const entry: Waiting<I, A> = { inputs, resume, withdrawn: false }
       waiting.push(entry)
-      if (!inTurn && !answering) beginTurn()
+      if (!inTurn && !answering) {
+        if (underWay === 0) sendPart()
+        else beginTurn()
+      }
       return Effect.sync(() => {
         entry.withdrawn = true
       })
