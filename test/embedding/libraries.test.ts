@@ -62,10 +62,10 @@ describe("a program that embeds the engine", () => {
 describe("the server", () => {
   it("on a SQLite file loads no driver of another store", () => {
     const program = `
-      import { Effect, Layer } from "effect"
+      import { Duration, Effect, Layer } from "effect"
       import * as SelectedStore from "./src/server/SelectedStore.ts"
       const store = { _tag: "Sqlite", path: ":memory:" }
-      await Effect.runPromise(Effect.scoped(Layer.build(SelectedStore.layer({ store, lease: "15 seconds" }))))
+      await Effect.runPromise(Effect.scoped(Layer.build(SelectedStore.layer({ store, lease: Duration.seconds(15) }))))
       console.log("DONE 42")
     `
     const packages = packagesOf(program)
