@@ -9,6 +9,7 @@ import * as ConfiguredEngine from "./ConfiguredEngine.ts"
 import * as ConfiguredLog from "./ConfiguredLog.ts"
 import * as SelectedStore from "./SelectedStore.ts"
 import * as ShutdownLog from "./ShutdownLog.ts"
+import * as StartupMemory from "./StartupMemory.ts"
 
 /** Reads the configuration and runs tasks until it is interrupted. */
 export const program = Effect.gen(function*() {
@@ -42,5 +43,6 @@ const announcement = (settings: Settings.Settings) =>
       Effect.logInfo(`taskforge works on ${store}`),
       { store, workers: settings.workers, instance: pool.instance }
     )
+    yield* StartupMemory.giveBack
     yield* ShutdownLog.make(settings.shutdown)
   }))
