@@ -16,7 +16,7 @@ import * as Clients from "./Clients.ts"
 import { FaultyNetwork } from "./FaultyNetwork.ts"
 import { Ledger } from "./Ledger.ts"
 import type { Mutant } from "./Mutant.ts"
-import { type Fault, leaseMs, pollMs, type Scenario, timeoutMs } from "./Scenario.ts"
+import { type Fault, leaseMs, pollMs, type Scenario } from "./Scenario.ts"
 import { handlers } from "./Tasks.ts"
 import { Witness } from "./Witness.ts"
 
@@ -138,7 +138,7 @@ export class Cluster {
         concurrency: options.concurrency,
         lease: leaseMs,
         pollInterval: pollMs,
-        timeout: timeoutMs
+        timeout: scenario.timeoutMs
       },
       instance: name,
       rescuer: { interval: pollMs },

@@ -107,6 +107,8 @@ export interface Scenario {
   readonly capacity: number
   readonly maxCrashes: number
   readonly headStartMs: number
+  /** The time limit of an attempt: shorter than a lease, or much longer. */
+  readonly timeoutMs: number
   readonly keepFinishedMs: number
   readonly keepFailedMs: number
   readonly maxFinished: number
@@ -125,9 +127,6 @@ export const leaseMs = 3000
 
 /** How often an idle pool looks by itself. */
 export const pollMs = 1000
-
-/** The time limit of an attempt. */
-export const timeoutMs = 2000
 
 /** When the last effects of what went wrong are over: every process has renewed its leases and nobody waits in vain. */
 export const calmAt = ({ healsAt, network }: Pick<Scenario, "healsAt" | "network">): number =>
@@ -150,6 +149,7 @@ export const fromSeed = (seed: number): Scenario => {
     capacity: random.pick([6, 20, 1000]),
     maxCrashes: random.pick([1, 2, 5]),
     headStartMs: random.pick([1000, 300_000]),
+    timeoutMs: random.pick([2000, 2000, 7000]),
     keepFinishedMs: random.pick([2000, 86_400_000]),
     keepFailedMs: random.pick([4000, 86_400_000]),
     maxFinished: random.pick([3, 1000]),
@@ -209,7 +209,7 @@ const drawSteps = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> =
       id,
       type,
       script: drawScript(random),
-      ms: random.pick(type === "mail" ? [0, 5, 100, 600] : [0, 5, 100, 600, 1500]),
+      ms: random.pick(type === "mail" ? [0, 5, 100, 600] : [0, 5, 100, 600, 1500, 4000]),
       // Tasks with few keys and equal payloads meet often; bulk ones take part as well.
       key: random.chance(bulk ? 0.1 : 0.25) ? `k${random.int(3)}` : undefined,
       priority: random.pick([0, 1, 1, 2, 3, 9]),

@@ -58,7 +58,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "lost lease ignored",
-    noticedAt: 326,
+    noticedAt: 413,
     engine: but((store) => ({
       extend: (leases, leaseForMs) =>
         Effect.map(
@@ -99,7 +99,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "key checked outside the transaction",
-    noticedAt: 0,
+    noticedAt: 1,
     store: (store) => {
       const seen = new Set<string>()
       const keyOf = ({ key, type }: NewTask) => `${type}/${key}`
@@ -119,6 +119,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce ignored",
+    noticedAt: 18,
     store: (store) => {
       let nonce = 0
       return { ...store, claim: (request) => store.claim({ ...request, nonce: ++nonce }) }
@@ -179,7 +180,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   { name: "pause forgotten", store: but(() => ({ pause: () => Effect.void })) },
   {
     name: "cancel of a waiting task answered, but not done",
-    noticedAt: 0,
+    noticedAt: 1,
     store: but((store) => ({
       cancel: (ids) =>
         Effect.forEach(
