@@ -4,6 +4,7 @@ import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/h
 import { createHash } from "node:crypto"
 import { version } from "../domain/Version.ts"
 import type { Counts } from "../store/TaskStore.ts"
+import { KeyRing } from "./KeyRing.ts"
 import { SystemStatus } from "./SystemStatus.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 
@@ -11,32 +12,31 @@ import { TaskCatalog } from "./TaskCatalog.ts"
 export const path = "/"
 
 /** Serves the page. */
-export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | SystemStatus | TaskCatalog> = HttpRouter.use(
-  Effect.fnUntraced(function*(router) {
-    const status = yield* SystemStatus
-    const { types } = yield* TaskCatalog
-    const styleHash = createHash("sha256").update(style).digest("base64")
-    const headers = {
-      "content-security-policy": `default-src 'none'; style-src 'sha256-${styleHash}'; base-uri 'none'; ` +
-        "form-action 'none'; frame-ancestors 'none'",
-      "referrer-policy": "no-referrer",
-      "x-content-type-options": "nosniff"
-    }
-    yield* router.add(
-      "GET",
-      path,
-      (request: HttpServerRequest.HttpServerRequest) =>
-        Effect.map(
-          status.counts,
-          (counts) =>
-            HttpServerResponse.text(render(Option.getOrUndefined(counts), types, request.headers["host"]), {
-              contentType: "text/html; charset=utf-8",
-              headers
-            })
-        )
-    )
-  })
-)
+export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | SystemStatus | TaskCatalog | KeyRing> = HttpRouter
+  .use(
+    Effect.fnUntraced(function*(router) {
+      const status = yield* SystemStatus
+      const { types } = yield* TaskCatalog
+      const ring = yield* KeyRing
+      const styleHash = createHash("sha256").update(style).digest("base64")
+      const headers = {
+        "content-security-policy": `default-src 'none'; style-src 'sha256-${styleHash}'; base-uri 'none'; ` +
+          "form-action 'none'; frame-ancestors 'none'",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff"
+      }
+      yield* router.add(
+        "GET",
+        path,
+        Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest) {
+          // Anybody may open the page, so it says how it is doing only where nobody needs a key
+          const counts = (yield* ring.isRequired) ? "hidden" : Option.getOrUndefined(yield* status.counts)
+          const contentType = "text/html; charset=utf-8"
+          return HttpServerResponse.text(render(counts, types, request.headers["host"]), { contentType, headers })
+        })
+      )
+    })
+  )
 
 const links = [
   ["/docs", "API reference", "every route, to read and to try"],
@@ -46,7 +46,11 @@ const links = [
   ["/metrics", "Metrics", "for Prometheus"]
 ] as const
 
-const render = (counts: Counts | undefined, types: ReadonlyArray<string>, host = "localhost:8080"): string => {
+const render = (
+  counts: Counts | "hidden" | undefined,
+  types: ReadonlyArray<string>,
+  host = "localhost:8080"
+): string => {
   const type = types.includes("echo") ? "echo" : types[0] ?? "echo"
   return `<!doctype html>
 <html lang="en">
@@ -64,7 +68,9 @@ const render = (counts: Counts | undefined, types: ReadonlyArray<string>, host =
 <p>A durable task engine. It keeps what you post, runs it once it is due, tries again when it fails, and tells you how it went.</p>
 </header>
 ${
-    counts === undefined
+    counts === "hidden"
+      ? `<p>Requests need an API key: <code>Authorization: Bearer &lt;key&gt;</code>.</p>`
+      : counts === undefined
       ? `<p class="trouble">The task store does not answer; see <a href="/health">health</a>.</p>`
       : renderCounts(counts)
   }

@@ -37,6 +37,9 @@ describe("a server without keys", () => {
       yield* refused(401, "unauthorized", get("/nothing/here"))
       yield* refused(401, "unauthorized", send("POST", "/"))
       for (const path of ["/health", "/api/v1/health", "/docs", "/openapi.json", "/"]) yield* expecting(200, get(path))
+      const { text } = yield* get("/")
+      assert.include(text, "Requests need an API key")
+      assert.notInclude(text, "pending")
     }).pipe(Effect.provide(server({ requireKeys: true }))))
 })
 
