@@ -19,6 +19,8 @@ export interface Subscription {
   readonly after?: number | undefined
   /** Whether an event is for it. */
   readonly matches: (event: TaskEvent) => boolean
+  /** Begin with a sign of life, so that whoever connects sees that it has. */
+  readonly greet?: boolean | undefined
   /** Called when it does not keep up; nothing more comes. */
   readonly onDropped: () => void
 }
@@ -161,6 +163,7 @@ const make = Effect.gen(function*() {
     subscribe: Effect.fnUntraced(function*(subscription) {
       const queue = yield* Queue.make<Item, Cause.Done>({ capacity, strategy: "dropping" })
       const subscriber = { ...subscription, queue }
+      if (subscription.greet === true) Queue.offerUnsafe(queue, "idle")
       const joinedAt = yield* Effect.acquireRelease(join(subscriber), () => leave(subscriber))
       const live = Stream.fromQueue(queue)
       const { after } = subscription

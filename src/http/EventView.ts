@@ -1,4 +1,5 @@
 /** Events as watchers get them. An event is written once, however many watch. */
+import type { NonEmptyReadonlyArray } from "effect/Array"
 import { Sse } from "effect/encoding"
 import type { TaskEvent } from "../domain/TaskEvent.ts"
 import type { Item } from "../events/EventFeed.ts"
@@ -11,11 +12,9 @@ const encoder = new TextEncoder()
 const write = (event: string, data: unknown, id?: string): Uint8Array =>
   encoder.encode(Sse.encoder.write({ _tag: "Event", event, id, data: JSON.stringify(data) }))
 
-/** How a stream begins: it is open, and whoever loses it may come back after two seconds. */
-export const opening: Uint8Array = encoder.encode("retry: 2000\n\n")
-
 const gap = write("gap", {})
-const idle = encoder.encode(": idle\n\n")
+/** A comment, and after how many milliseconds whoever loses the stream may come back. */
+const idle = encoder.encode(": idle\nretry: 2000\n\n")
 
 const written = new WeakMap<TaskEvent, Uint8Array>()
 
@@ -27,6 +26,11 @@ export const serverSent = (item: Item): Uint8Array => {
   if (bytes === undefined) written.set(item, bytes = write(item.event, toJson(item), String(item.seq)))
   return bytes
 }
+
+/** Items that came together as one piece of the stream. */
+export const serverSentTogether = (items: NonEmptyReadonlyArray<Item>): NonEmptyReadonlyArray<Uint8Array> => [
+  items.length === 1 ? serverSent(items[0]) : Buffer.concat(items.map(serverSent))
+]
 
 /** A task as a server-sent event. */
 export const task = (task: TaskJson, id?: string): Uint8Array => write("task", task, id)

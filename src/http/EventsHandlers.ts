@@ -27,9 +27,10 @@ export const layer = HttpApiBuilder.group(
     /** Items for a request, which is cut off when it does not keep up. */
     const subscribe = (
       after: number | undefined,
-      matches: (event: TaskEvent) => boolean
+      matches: (event: TaskEvent) => boolean,
+      greet = false
     ): Effect.Effect<Stream.Stream<Item, StoreError>, StoreError, Scope.Scope> =>
-      Effect.withFiber((fiber) => feed.subscribe({ after, matches, onDropped: () => fiber.interruptUnsafe() }))
+      Effect.withFiber((fiber) => feed.subscribe({ after, matches, greet, onDropped: () => fiber.interruptUnsafe() }))
 
     /** The task as it is, what happens to it, and the task as it has become. */
     const story = Effect.fnUntraced(function*(id: string, after: number | undefined) {
@@ -56,8 +57,8 @@ export const layer = HttpApiBuilder.group(
 
     return handlers.handleAll({
       stream: Effect.fnUntraced(function*({ query, request }) {
-        const items = yield* subscribe(placeOf(request) ?? query.after, matching(query))
-        return answer(Stream.map(items, EventView.serverSent))
+        const items = yield* subscribe(placeOf(request) ?? query.after, matching(query), true)
+        return answer(Stream.mapArray(items, EventView.serverSentTogether))
       }),
       ofTask: Effect.fnUntraced(function*({ params, query, request }) {
         if (request.headers["last-event-id"] === done) return HttpServerResponse.empty()
@@ -93,10 +94,7 @@ const matching = (filters: Filters): (event: TaskEvent) => boolean => {
 }
 
 const answer = (body: Stream.Stream<Uint8Array, StoreError>): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.stream(Stream.concat(Stream.succeed(EventView.opening), body), {
-    contentType: "text/event-stream",
-    headers: { "x-accel-buffering": "no" }
-  })
+  HttpServerResponse.stream(body, { contentType: "text/event-stream", headers: { "x-accel-buffering": "no" } })
 
 /** What the WebSocket's own server would refuse in its own words. */
 const isHandshake = ({ headers, method }: HttpServerRequest.HttpServerRequest): boolean =>
