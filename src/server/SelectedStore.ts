@@ -50,7 +50,7 @@ export const layer = (choice: Choice) => {
       ))
     case "Redis":
       return Layer.unwrap(Effect.map(
-        load("Redis", "redis @effect/platform-node", () => import("../store/redis/RedisStore.ts")),
+        load("Redis", "redis", () => import("../store/redis/RedisStore.ts")),
         ({ layerUrl }) => layerUrl({ ...shared, url: store.url, prefix: namespace, answerWithin })
       ))
   }
