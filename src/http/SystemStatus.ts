@@ -7,6 +7,8 @@ import { TaskQueue } from "../queue/TaskQueue.ts"
 import type { Counts } from "../store/TaskStore.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
 import type { HealthJson, StatsJson, WorkersJson } from "./api/SystemJson.ts"
+import * as StrandedTypes from "./StrandedTypes.ts"
+import { TaskCatalog } from "./TaskCatalog.ts"
 import { timestamp } from "./TaskView.ts"
 import * as WorkersView from "./WorkersView.ts"
 
@@ -29,12 +31,19 @@ export class SystemStatus extends Context.Service<SystemStatus, {
     Effect.gen(function*() {
       const queue = yield* TaskQueue
       const supervisor = yield* Supervisor
+      const catalog = yield* TaskCatalog
       const pool = yield* Effect.serviceOption(WorkerPool)
       const clock = yield* Clock.Clock
       const startedAt = clock.monotonicTimeNanosUnsafe()
 
       const uptime = () => Number((clock.monotonicTimeNanosUnsafe() - startedAt) / 1_000_000n) / 1000
       const counts = Effect.timeoutOption(queue.counts, patience).pipe(Effect.orElseSucceed(Option.none))
+      const stranded = (found: Counts) =>
+        StrandedTypes.find(queue, catalog.types, found).pipe(
+          Effect.timeoutOption(patience),
+          Effect.map(Option.getOrElse(() => [])),
+          Effect.orElseSucceed(() => [])
+        )
       const workerCounts = Option.match(pool, {
         onNone: () => Effect.succeed(null),
         onSome: ({ active, concurrency }) => Effect.map(active, (active) => ({ count: concurrency, active }))
@@ -49,6 +58,9 @@ export class SystemStatus extends Context.Service<SystemStatus, {
           failures
         }))
         if (found === null) troubles.unshift({ part: "store", since: timestamp(now), failures: 1 })
+        for (const { count, since, type } of found === null ? [] : yield* stranded(found)) {
+          troubles.push({ part: `no instance for ${type}`, since: timestamp(since), failures: count })
+        }
         const facts = {
           timestamp: timestamp(now),
           version,

@@ -6,7 +6,7 @@ import { TestClock } from "effect/testing"
 import { readFile } from "node:fs/promises"
 import { connect } from "node:net"
 import { version } from "../../src/domain/Version.ts"
-import { HealthyJson, StatsJson, WorkersJson } from "../../src/http/api/SystemJson.ts"
+import { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "../../src/http/api/SystemJson.ts"
 import { TaskCatalog } from "../../src/http/TaskCatalog.ts"
 import { InstanceStore } from "../../src/store/InstanceStore.ts"
 import { decoded, definitions, Echo, expecting, get, layer, posted, postedAll, send, task } from "./TestServer.ts"
@@ -15,6 +15,19 @@ import { decoded, definitions, Echo, expecting, get, layer, posted, postedAll, s
 const handlers = Echo.toLayer((payload) => payload === "hang" ? Effect.never : Effect.succeed(payload))
 
 const stats = decoded(StatsJson, get("/api/v1/stats"))
+
+/** Another process on the store. */
+const elsewhere = {
+  id: "elsewhere",
+  host: "host-2",
+  pid: 4711,
+  version: "9.9.9",
+  upForMs: 0,
+  capacity: 2,
+  queues: ["default"],
+  types: [],
+  running: []
+}
 
 /** Runs one task to its end, starts one that never ends, and leaves one for later. */
 const busy = Effect.gen(function*() {
@@ -45,6 +58,22 @@ describe("/health", () => {
         })
       }
     }).pipe(Effect.provide(layer())))
+
+  it.effect("names the types that wait and that no living instance can run", () =>
+    Effect.gen(function*() {
+      yield* postedAll([{ type: "count", payload: { n: 1 } }, { type: "count", payload: { n: 2 } }])
+      yield* posted({ type: "tick", delay: "1h" })
+      yield* TestClock.adjust("14 seconds")
+      yield* decoded(HealthyJson, get("/health"))
+      yield* TestClock.adjust("2 seconds")
+      const { troubles } = yield* decoded(UnhealthyJson, get("/health"), 503)
+      assert.deepStrictEqual(troubles, [
+        { part: "no instance for count", since: "1970-01-01T00:00:00.000Z", failures: 2 }
+      ])
+      const store = yield* InstanceStore
+      yield* store.beat({ ...elsewhere, types: ["count"] }, 60_000)
+      yield* decoded(HealthyJson, get("/health"))
+    }).pipe(Effect.provide(layer({ handlers }))))
 
   it("shows the version of the package", async () => {
     const { version: published } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"))
@@ -94,17 +123,10 @@ describe("/api/v1/workers", () => {
   it.effect("shows the other instances too, as they last said", () =>
     Effect.gen(function*() {
       const store = yield* InstanceStore
-      yield* store.beat({
-        id: "elsewhere",
-        host: "host-2",
-        pid: 4711,
-        version: "9.9.9",
-        upForMs: 0,
-        capacity: 2,
-        queues: ["default"],
-        types: ["count"],
-        running: [{ worker: 2, id: "long", type: "count", forMs: 1000 }]
-      }, 60_000)
+      yield* store.beat(
+        { ...elsewhere, types: ["count"], running: [{ worker: 2, id: "long", type: "count", forMs: 1000 }] },
+        60_000
+      )
       yield* TestClock.adjust("3 seconds")
       const { instances, running, worker_count, workers } = yield* decoded(WorkersJson, get("/api/v1/workers"))
       assert.deepStrictEqual({ running, worker_count }, { running: true, worker_count: 4 })

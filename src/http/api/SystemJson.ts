@@ -4,11 +4,11 @@ import { Timestamp } from "./TaskJson.ts"
 
 const Seconds = Schema.Finite.annotate({ description: "Seconds" })
 
-/** A part of the engine that does not work at the moment. */
+/** A part of the engine that does not work at the moment, or a type of task that waits and that no instance can run. */
 const TroubleJson = Schema.Struct({
   part: Schema.String,
   since: Timestamp,
-  failures: Schema.Int.annotate({ description: "Failed steps in a row" })
+  failures: Schema.Int.annotate({ description: "Failed steps in a row; of a type that no instance can run, tasks" })
 }).annotate({ identifier: "Trouble" })
 
 const health = <const Status extends string>(status: Status) =>
