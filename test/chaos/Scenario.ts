@@ -38,7 +38,7 @@ export interface Row {
   readonly cutOff: number
   /** Attempts that came to their end and settled nothing: their task was somebody else's, or their process died. */
   readonly repeated: number
-  /** Tasks completed per second while it lasted, as a share of the speed before. */
+  /** Tasks completed per second while it lasted, as a share of the usual speed: the slower one of before and after. */
   readonly keptSpeed: number
   /** Until the speed was back, from when the fault was over. */
   readonly recoveredAfterMs: number
@@ -53,8 +53,11 @@ const recoveryMs = leaseMs + 1000
 /** Speed is counted in windows of this length. */
 const windowMs = 500
 
-/** The share of the usual speed that counts as full: what a busy machine varies by itself. */
+/** The share of the slower of the speeds before and at the end that counts as full: a machine varies by itself. */
 const fullSpeed = 0.6
+
+/** What has to be left of the speed before, however busy the machine has become meanwhile. */
+const leastSpeed = 0.25
 
 /** Runs a fault on a cluster and fails unless everything holds; answers its row. */
 export const run = (store: string, cluster: Cluster, fault: Fault): Effect.Effect<Row, unknown> =>
@@ -72,12 +75,18 @@ const observe = Effect.fnUntraced(function*(
   const accepted = new Set<string>()
   const load = { goesOn: true }
   const offering = yield* Effect.forkChild(offer(cluster, prefix, accepted, load))
+  // Begun when work flows: the first scenario has just started its servers
+  yield* Server.until(
+    "work flows",
+    Effect.sync(() => cluster.ledger().filter(({ event, id }) => event === "end" && id.startsWith(prefix)).length > 50)
+  )
   yield* Effect.sleep(baselineMs)
 
   const struckAt = Date.now()
   yield* fault.strike
   const healedAt = Date.now()
   yield* Effect.sleep(recoveryMs)
+  const endedAt = Date.now()
   load.goesOn = false
   yield* Fiber.join(offering)
 
@@ -99,7 +108,10 @@ const observe = Effect.fnUntraced(function*(
   assert.deepStrictEqual(flaws.slice(0, 10), [], `${flaws.length} flaws after: ${fault.name}`)
 
   const ends = completions(ledger, tasks)
-  const usual = rate(ends, struckAt - baselineMs / 2, struckAt)
+  const usual = rate(ends, struckAt - baselineMs, struckAt)
+  const atTheEnd = rate(ends, endedAt - 1000, endedAt)
+  assert.isAbove(usual, 0)
+  const full = Math.max(Math.min(usual, atTheEnd), usual * leastSpeed)
   const row = {
     store,
     name: fault.name,
@@ -108,8 +120,8 @@ const observe = Effect.fnUntraced(function*(
     accepted: accepted.size,
     cutOff: tasks.reduce((sum, task) => sum + task.crashes, 0),
     repeated: lateEnds(ledger, tasks),
-    keptSpeed: rate(ends, struckAt, healedAt) / usual,
-    recoveredAfterMs: recoveredAfter(ends, healedAt, usual * fullSpeed)
+    keptSpeed: rate(ends, struckAt, healedAt) / full,
+    recoveredAfterMs: recoveredAfter(ends, healedAt, full * fullSpeed)
   }
   assert.isAtMost(row.recoveredAfterMs, leaseMs, `full speed is not back within a lease: ${JSON.stringify(row)}`)
   if (fault.keeps !== undefined) assert.isAtLeast(row.keptSpeed, fault.keeps, JSON.stringify(row))
@@ -160,7 +172,8 @@ const recoveredAfter = (times: ReadonlyArray<number>, from: number, speed: numbe
   return Infinity
 }
 
-const folder = fileURLToPath(new URL("../../coverage/chaos", import.meta.url))
+/** Where a run leaves its rows. */
+export const folder = fileURLToPath(new URL("../../coverage/chaos", import.meta.url))
 
 /** Leaves the rows for the page about them. */
 export const save = (store: string, rows: ReadonlyArray<Row>): void => {

@@ -2,10 +2,12 @@
 import { PgClient } from "@effect/sql-pg"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Redacted, Scope } from "effect"
+import { readFileSync } from "node:fs"
 import { installed, type OwnPostgres, query, start as startPostgres } from "../servers/Postgres.ts"
 import { withServer } from "../servers/withServer.ts"
 import * as Bundle from "./Bundle.ts"
 import * as Cluster from "./Cluster.ts"
+import * as Page from "./Page.ts"
 import * as Proxy from "./Proxy.ts"
 import * as Scenario from "./Scenario.ts"
 
@@ -149,8 +151,11 @@ await withServer("a PostgreSQL of its own", installed, () => {
       0.6
     )
 
-    it("kept everything through all of it", () => {
+    it("are told of on the page about it", () => {
       assert.lengthOf(rows, 12)
+      if (process.env["CHAOS_PAGE"] === "write") return
+      const page = readFileSync(Page.path, "utf8")
+      assert.deepStrictEqual(rows.map(Page.beginningOf).filter((line) => !page.includes(line)), [])
     })
   })
 })

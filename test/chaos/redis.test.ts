@@ -1,10 +1,12 @@
 /** Faults of instances, of the network and of the server, while three instances share one Redis. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
+import { readFileSync } from "node:fs"
 import { command, installed, type OwnRedis, session, start as startRedis } from "../servers/Redis.ts"
 import { withServer } from "../servers/withServer.ts"
 import * as Bundle from "./Bundle.ts"
 import * as Cluster from "./Cluster.ts"
+import * as Page from "./Page.ts"
 import * as Proxy from "./Proxy.ts"
 import * as Scenario from "./Scenario.ts"
 
@@ -134,8 +136,11 @@ await withServer("a Redis of its own", installed, () => {
         }))
     )
 
-    it("kept everything through all of it", () => {
+    it("are told of on the page about it", () => {
       assert.lengthOf(rows, 12)
+      if (process.env["CHAOS_PAGE"] === "write") return
+      const page = readFileSync(Page.path, "utf8")
+      assert.deepStrictEqual(rows.map(Page.beginningOf).filter((line) => !page.includes(line)), [])
     })
   })
 })

@@ -126,7 +126,7 @@ const open = Effect.fnUntraced(function*(
     () => closing,
     { interruptible: true }
   )
-  const pinging = Effect.sleep(options.answerWithinMs / 2).pipe(
+  const pinging = Effect.sleep(options.answerWithinMs / 4).pipe(
     Effect.andThen(within(options, tryPromise(() => client.ping()))),
     Effect.forever
   )
