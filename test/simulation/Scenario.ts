@@ -8,6 +8,7 @@ import { SeededRandom } from "../../src/testing/Simulation.ts"
 export const behaviours = [
   "ok",
   "progress",
+  "early",
   "fail",
   "fatal",
   "die",
@@ -280,7 +281,7 @@ const drawScript = (random: SeededRandom): ReadonlyArray<Behaviour> => {
         "progress",
         "fail",
         "fail",
-        "fail",
+        "early",
         "fatal",
         "die",
         "hang",

@@ -48,14 +48,15 @@ export const handlers = (options: {
     script: ReadonlyArray<Behaviour>,
     body: (behaviour: Behaviour, number: number) => Effect.Effect<A, E, R>
   ) =>
+    // What has been seen to begin is seen to end, even when it is interrupted before its first step.
     Effect.flatMap(TaskContext, ({ claim, id }) =>
-      Effect.suspend(() => {
+      Effect.uninterruptibleMask((restore) => {
         const number = attempts.get(id) ?? 0
         attempts.set(id, number + 1)
         const behaviour = script[Math.min(number, script.length - 1)]!
         const seen = { process, id, claim }
         witness.saw({ _tag: "Began", at: options.now(), ...seen, behaviour })
-        return Effect.onExit(body(behaviour, number), (exit) =>
+        return Effect.onExit(restore(body(behaviour, number)), (exit) =>
           Effect.sync(() => {
             const result = Exit.isSuccess(exit) ? JSON.stringify(exit.value) : undefined
             witness.saw({ _tag: "Ended", at: options.now(), ...seen, how: endingOf(exit), result })
@@ -67,7 +68,7 @@ export const handlers = (options: {
     observed(script, (behaviour, number) => behave(behaviour, number, number < 4 ? ms : Math.min(ms, 100)))
 
   const behave = Effect.fnUntraced(function*(behaviour: Behaviour, attempt: number, ms: number) {
-    const { claim, id, progress, snooze } = yield* TaskContext
+    const { claim, complete, id, progress, snooze } = yield* TaskContext
     switch (behaviour) {
       case "hang":
         return yield* Effect.never
@@ -83,6 +84,10 @@ export const handlers = (options: {
         yield* progress(0.3)
         yield* Effect.sleep(ms)
         yield* progress(0.9)
+        break
+      case "early":
+        yield* Effect.orDie(complete({ id, claim }))
+        yield* Effect.sleep(ms)
         break
       case "spawn": {
         // The key makes it one child, whichever attempt enqueues it.

@@ -49,6 +49,9 @@ const renewedMs = leaseMs * 2 / 3 + 200
 
 const invariant = (name: string, says: string, watch: Invariant["watch"]): Invariant => ({ name, says, watch })
 
+/** Whether an attempt may go on after its end: it resists interruption, or it completed its task before. */
+const outlasts = ({ began }: Attempt): boolean => began?.behaviour === "resist" || began?.behaviour === "early"
+
 /** Looks at operations of one kind. */
 const at = <Op extends Operation["op"]>(
   op: Op,
@@ -277,7 +280,7 @@ export const invariants: ReadonlyArray<Invariant> = [
       const stop = (claim: number, since: number, withinMs: number, why: string) => {
         const attempt = ledger.attempts.get(claim)
         if (attempt === undefined || attempt.ended !== undefined || attempt.began === undefined) return
-        if (attempt.began.behaviour !== "resist" && !due.has(attempt)) {
+        if (!outlasts(attempt) && !due.has(attempt)) {
           due.set(attempt, { since, by: since + withinMs, why })
         }
       }
@@ -324,7 +327,9 @@ export const invariants: ReadonlyArray<Invariant> = [
       const how = attempt.ended?.how
       switch (settlement._tag) {
         case "Complete":
-          return how === "succeeded" && settlement.result === attempt.ended?.result
+          return attempt.began?.behaviour === "early"
+            ? settlement.result === JSON.stringify({ id: attempt.id, claim: attempt.claim })
+            : how === "succeeded" && settlement.result === attempt.ended?.result
         case "Snooze":
           return how === "snoozed"
         case "Retry":
@@ -342,7 +347,7 @@ export const invariants: ReadonlyArray<Invariant> = [
           const attempt = ledger.attempts.get(settlement.claim)
           const name = `${settlement._tag} of ${settlement.id}#${settlement.claim}`
           if (attempt === undefined) violated(`${name}, which was never claimed`)
-          else if (attempt.began !== undefined && attempt.ended === undefined && attempt.began.behaviour !== "resist") {
+          else if (attempt.began !== undefined && attempt.ended === undefined && !outlasts(attempt)) {
             violated(`${name}, which has not ended`)
           } else if (!fits(settlement, attempt)) violated(`${name}, which ${attempt.ended?.how ?? "never began"}`)
         }
