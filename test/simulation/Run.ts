@@ -24,7 +24,6 @@ export interface Verdict {
   readonly trace: ReadonlyArray<string>
   readonly simulatedMs: number
   readonly steps: number
-  readonly preemption: number
 }
 
 /** Violations after which a run has told enough. */
@@ -54,8 +53,7 @@ export const run = (scenario: Scenario, mutant?: Mutant): Verdict => {
       digest: result.digest,
       trace: result.trace,
       simulatedMs: result.simulatedMs,
-      steps: result.steps,
-      preemption: result.preemption
+      steps: result.steps
     }
   } finally {
     repair?.()
