@@ -35,18 +35,19 @@ export const layer = HttpApiBuilder.group(
           : Effect.void).pipe(Effect.asVoid)
 
     return handlers.handleAll({
-      create: Effect.fnUntraced(function*({ payload }) {
-        const batch = isArray(payload) ? payload : [payload]
-        const submissions = yield* TaskIntake.toSubmissions(catalog, batch)
-        const created = yield* queue.create(submissions)
-        const tasks = created.map(({ duplicate, task }) =>
-          duplicate ? { ...TaskView.toJson(task), duplicate } : TaskView.toJson(task)
-        )
-        // Both statuses have the same schema, so the choice cannot be left to it
-        return HttpServerResponse.jsonUnsafe(isArray(payload) ? tasks : tasks[0], {
-          status: created.every(({ duplicate }) => duplicate) ? 200 : 201
-        })
-      }),
+      create: ({ payload }) =>
+        TaskIntake.toSubmissions(catalog, isArray(payload) ? payload : [payload]).pipe(
+          Effect.flatMap((submissions) => queue.create(submissions)),
+          Effect.map((created) => {
+            const tasks = created.map(({ duplicate, task }) =>
+              duplicate ? { ...TaskView.toJson(task), duplicate } : TaskView.toJson(task)
+            )
+            // Both statuses have the same schema, so the choice cannot be left to it
+            return HttpServerResponse.jsonUnsafe(isArray(payload) ? tasks : tasks[0], {
+              status: created.every(({ duplicate }) => duplicate) ? 200 : 201
+            })
+          })
+        ),
       list: Effect.fnUntraced(function*({ query }) {
         const { next, tasks } = yield* queue.list({
           states: query.status,

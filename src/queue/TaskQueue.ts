@@ -144,11 +144,16 @@ const make = Effect.fnUntraced(function*(options: Options) {
   })
   const newId = random.uuidV7()
 
+  const toTask = (submission: Submission): Effect.Effect<NewTask> =>
+    submission.options.id === undefined
+      ? Effect.map(newId, (id) => toNewTask(submission, id, defaults))
+      : Effect.succeed(toNewTask(submission, submission.options.id, defaults))
+
+  /** Most come alone, and a loop of effects costs more than what it does for one. */
   const toNewTasks = (submissions: ReadonlyArray<Submission>): Effect.Effect<ReadonlyArray<NewTask>> =>
-    Effect.forEach(submissions, (submission) =>
-      submission.options.id === undefined
-        ? Effect.map(newId, (id) => toNewTask(submission, id, defaults))
-        : Effect.succeed(toNewTask(submission, submission.options.id, defaults)))
+    submissions.length === 1
+      ? Effect.map(toTask(submissions[0]!), (task) => [task])
+      : Effect.forEach(submissions, toTask)
 
   const received = (
     tasks: ReadonlyArray<NewTask>,
@@ -186,17 +191,19 @@ const make = Effect.fnUntraced(function*(options: Options) {
         while: (error) => error._tag === "QueueFull" && error.offered <= error.capacity
       })
 
+  /** The tasks as they are stored: only those that were known before have to be read. */
+  const asStored = ({ accepted, now, tasks }: Received): Effect.Effect<ReadonlyArray<Created>, StoreError> => {
+    const fresh = (index: number): Created => ({ task: TaskRecords.created(tasks[index]!, now), duplicate: false })
+    if (!accepted.some(({ duplicate }) => duplicate)) return Effect.succeed(tasks.map((_, index) => fresh(index)))
+    return Effect.forEach(accepted, ({ duplicate, id }, index) =>
+      duplicate
+        ? Effect.map(store.get(id), (known) => ({ task: known ?? fresh(index).task, duplicate }))
+        : Effect.succeed(fresh(index)))
+  }
+
   return TaskQueue.of({
     submit: (submissions, whenFull) => Effect.map(enqueue(submissions, whenFull), ({ accepted }) => accepted),
-    create: Effect.fnUntraced(function*(submissions, whenFull) {
-      const { accepted, now, tasks } = yield* enqueue(submissions, whenFull)
-      const created: Array<Created> = []
-      for (const [index, { duplicate, id }] of accepted.entries()) {
-        const known = duplicate ? yield* store.get(id) : undefined
-        created.push({ task: known ?? TaskRecords.created(tasks[index]!, now), duplicate })
-      }
-      return created
-    }),
+    create: (submissions, whenFull) => Effect.flatMap(enqueue(submissions, whenFull), asStored),
     outcome,
     results: store.results,
     get: Effect.fnUntraced(function*(id) {
