@@ -2,23 +2,28 @@
  * Extends the leases of all running attempts in one call, three times per lease. An attempt stays in the heartbeat
  * until its settlement is acknowledged. What it learns: the lease is lost, or somebody wants the task cancelled.
  */
-import { Effect } from "effect"
+import { Effect, Latch } from "effect"
 import { StoreError } from "../domain/Errors.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { ExtendAnswer, Lease, TaskStore } from "../store/TaskStore.ts"
 import type { Attempt, InterruptReason } from "./Attempt.ts"
 
-/** Starts the heartbeat; it ends with the scope. */
-export const start = (options: {
+/**
+ * Starts the heartbeat, which ends with the scope. Answers how to bring the next beat forward: somebody says that a task
+ * is to be cancelled. Only the store knows whether that is still true of the attempt that runs now.
+ */
+export const start = Effect.fnUntraced(function*(options: {
   readonly store: TaskStore["Service"]
   readonly supervisor: Supervisor["Service"]
   readonly attempts: ReadonlySet<Attempt>
   readonly leaseForMs: number
   readonly stop: (attempt: Attempt, reason: InterruptReason) => void
-}) =>
-  options.supervisor.loop(
+}) {
+  const hurry = Latch.makeUnsafe(false)
+  yield* options.supervisor.loop(
     "heartbeat",
     Effect.gen(function*() {
+      hurry.closeUnsafe()
       const attempts = [...options.attempts]
       if (attempts.length > 0) {
         const answers = yield* extend(options.store, attempts, options.leaseForMs)
@@ -30,10 +35,14 @@ export const start = (options: {
           else if (answer === "cancel") options.stop(attempt, "cancelled")
         }
       }
-      yield* Effect.sleep(options.leaseForMs / 3)
+      yield* Effect.timeoutOption(hurry.await, options.leaseForMs / 3)
     }),
     options.leaseForMs / 3
   )
+  return (): void => {
+    hurry.openUnsafe()
+  }
+})
 
 /** Prolongs leases. A call that is never answered must not outlast what it was to prolong: it has a third of a lease. */
 export const extend = (

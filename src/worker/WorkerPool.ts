@@ -179,7 +179,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     report: yield* ProgressReporter.make({ store, supervisor }),
     settle: (settlement) => Effect.map(store.settle([settlement]), ([answer]) => answer)
   }
-  yield* Heartbeat.start({ store, supervisor, attempts, leaseForMs, stop })
+  const beatNow = yield* Heartbeat.start({ store, supervisor, attempts, leaseForMs, stop })
 
   /** What a handler's fibers run with: the pool's context and the services of the handler's layer. */
   const servicesOf = (handler: Handler): Context.Context<never> => {
@@ -208,8 +208,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
         work.openUnsafe()
         break
       case "Cancel": {
+        // A hint may be late, and the attempt that runs now a later one, which nobody cancelled: the store is asked
         const ids = new Set(signal.ids)
-        for (const attempt of attempts) if (ids.has(attempt.id)) stop(attempt, "cancelled")
+        for (const attempt of attempts) if (ids.has(attempt.id)) return beatNow()
       }
     }
   })

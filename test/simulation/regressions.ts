@@ -5,5 +5,6 @@ export const regressions: ReadonlyArray<{
   readonly reason: string
 }> = [
   { seed: 302, reason: "the claimer waited longer than a lease for the answer that tells which tasks it still holds" },
-  { seed: 2001634, reason: "an attempt that was interrupted before its first step was not seen to end" }
+  { seed: 2001634, reason: "an attempt that was interrupted before its first step was not seen to end" },
+  { seed: 3008709, reason: "a late hint of an earlier cancel interrupted the attempt after an operator's retry" }
 ]
