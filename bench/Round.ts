@@ -80,6 +80,9 @@ const spawn = Effect.fnUntraced(function*(script: string, parameters: object) {
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
   return yield* spawner.spawn(
     ChildProcess.make(process.execPath, [...process.execArgv, script, JSON.stringify(parameters)], {
+      // As `npm start` sets it, and for all alike: the allocator gives back what it does not need
+      env: { MALLOC_ARENA_MAX: "2", MALLOC_TRIM_THRESHOLD_: "131072" },
+      extendEnv: true,
       forceKillAfter: "5 seconds"
     })
   )

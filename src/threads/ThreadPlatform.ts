@@ -6,7 +6,7 @@ import { Deferred, Effect, Layer, Scope } from "effect"
 import * as Workers from "effect/workers/Worker"
 import { WorkerError, WorkerReceiveError } from "effect/workers/WorkerError"
 import type { ChildProcess } from "node:child_process"
-import { Worker as WorkerThread } from "node:worker_threads"
+import type { Worker as WorkerThread } from "node:worker_threads"
 import { moduleBeside } from "./moduleBeside.ts"
 
 /**
@@ -31,10 +31,13 @@ export const layer = (options: Options): Layer.Layer<Workers.WorkerPlatform | Wo
 
 const main = moduleBeside(import.meta.url, "ThreadMain")
 
+// Node's modules are loaded with the first thread: an idle server is 3 MB smaller without them
 const spawn = ({ isolation, memoryMiB }: Options): WorkerThread | ChildProcess =>
   isolation === "thread"
-    ? new WorkerThread(main, { name: "taskforge", resourceLimits: { maxOldGenerationSizeMb: memoryMiB } })
-    // Loaded where it is needed: it takes 2 MB of an idle server
+    ? new (process.getBuiltinModule("node:worker_threads").Worker)(main, {
+      name: "taskforge",
+      resourceLimits: { maxOldGenerationSizeMb: memoryMiB }
+    })
     : process.getBuiltinModule("node:child_process").fork(main, {
       execArgv: [...process.execArgv, `--max-old-space-size=${memoryMiB}`]
     })
@@ -45,7 +48,7 @@ const makePlatform = () =>
       Effect.as(Scope.addFinalizer(scope, terminate(worker)), {
         worker,
         postMessage: (message: unknown) => {
-          if (worker instanceof WorkerThread) worker.postMessage(message)
+          if (isThread(worker)) worker.postMessage(message)
           else worker.send(message as object)
         }
       }),
@@ -63,8 +66,10 @@ const makePlatform = () =>
       })
   })
 
+const isThread = (worker: WorkerThread | ChildProcess): worker is WorkerThread => !("send" in worker)
+
 const terminate = (worker: WorkerThread | ChildProcess): Effect.Effect<void> =>
-  worker instanceof WorkerThread
+  isThread(worker)
     ? Effect.promise(() => worker.terminate())
     : Effect.callback((resume) => {
       if (worker.exitCode !== null || worker.signalCode !== null) return resume(Effect.void)

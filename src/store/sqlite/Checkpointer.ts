@@ -8,7 +8,7 @@
  */
 import { Effect, type Scope } from "effect"
 import type { DatabaseSync } from "node:sqlite"
-import { Worker } from "node:worker_threads"
+import type { Worker } from "node:worker_threads"
 import { prepare } from "./Statement.ts"
 
 /** Pages in the log at which SQLite brings them into the database by itself, and everybody waits. */
@@ -96,7 +96,12 @@ class Checkpoints {
   })
 
   private start(): Worker {
-    const thread = new Worker(script, { eval: true, workerData: this.path, execArgv: [] })
+    // Loaded with the first thread: an idle server is smaller without
+    const thread = new (process.getBuiltinModule("node:worker_threads").Worker)(script, {
+      eval: true,
+      workerData: this.path,
+      execArgv: []
+    })
     thread.unref()
     thread.on("message", () => this.copied())
     // without a thread nothing is lost: see `longestLog`

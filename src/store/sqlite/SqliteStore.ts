@@ -70,7 +70,7 @@ const make = Effect.fnUntraced(function*(
   const database = yield* Database.open(path, headStartMs)
   const log = path === Database.inMemory || options.synchronous === "normal"
     ? WriteAheadLog.unsynced
-    : yield* WriteAheadLog.open(path)
+    : yield* WriteAheadLog.open(path, clock)
   const checkpointer = path === Database.inMemory ? Checkpointer.none : yield* Checkpointer.make(database, path)
 
   const tally = new Tally(database)

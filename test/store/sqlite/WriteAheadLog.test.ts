@@ -6,41 +6,53 @@ import type { SqliteStore } from "../../../src/store/sqlite/index.ts"
 import { request, task } from "../conformance/fixtures.ts"
 import { file, open } from "./fixtures.ts"
 
-/** How often the disk was asked to sync a file's log until the scope closes. */
-const countSyncs = (path: string): Effect.Effect<() => number, never, Scope.Scope> =>
+/** A disk that takes its time, and counts how often it was asked to sync a file's log, until the scope closes. */
+const countSyncs = (path: string, takesMs = 0): Effect.Effect<Syncs, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => {
-        const original = fs.fdatasync
-        let count = 0
+        const { fdatasync, fdatasyncSync } = fs
+        const syncs = { onTheSpot: 0, meanwhile: 0 }
+        const isLog = (descriptor: number) => fs.fstatSync(descriptor).ino === fs.statSync(`${path}-wal`).ino
+        fs.fdatasyncSync = (descriptor) => {
+          fdatasyncSync(descriptor)
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, takesMs)
+          if (isLog(descriptor)) syncs.onTheSpot++
+        }
         fs.fdatasync = ((descriptor: number, done: fs.NoParamCallback) =>
-          original(descriptor, (error) => {
-            if (fs.fstatSync(descriptor).ino === fs.statSync(`${path}-wal`).ino) count++
-            done(error)
-          })) as typeof original
+          fdatasync(descriptor, (error) => {
+            if (isLog(descriptor)) syncs.meanwhile++
+            setTimeout(() => done(error), takesMs)
+          })) as typeof fdatasync
         syncBuiltinESMExports()
-        return { count: () => count, original }
+        return { syncs, original: { fdatasync, fdatasyncSync } }
       }),
       ({ original }) =>
         Effect.sync(() => {
-          fs.fdatasync = original
+          Object.assign(fs, original)
           syncBuiltinESMExports()
         })
     ),
-    ({ count }) => count
+    ({ syncs }) => syncs
   )
+
+interface Syncs {
+  readonly onTheSpot: number
+  readonly meanwhile: number
+}
 
 const syncsOf = Effect.fnUntraced(function*(synchronous: SqliteStore.Options["synchronous"]) {
   const path = yield* file
   const syncs = yield* countSyncs(path)
   const store = yield* open(path, { synchronous })
-  const seen = [syncs()]
+  const total = () => syncs.onTheSpot + syncs.meanwhile
+  const seen = [total()]
   yield* store.enqueue([[task()]])
-  seen.push(syncs())
+  seen.push(total())
   const { tasks: [claimed] } = yield* store.claim(request())
-  seen.push(syncs())
+  seen.push(total())
   yield* store.settle([{ _tag: "Complete", id: claimed!.id, claim: claimed!.claim, result: "null" }])
-  seen.push(syncs())
+  seen.push(total())
   return seen
 })
 
@@ -53,5 +65,23 @@ describe("what is answered is on disk", () => {
   it.live("nothing waits for the disk where that is not wanted", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* syncsOf("normal"), [0, 0, 0, 0])
+    }))
+
+  it.live("a slow disk is waited for while others are served, until it is fast again", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      const store = yield* open(path)
+      const add = store.enqueue([[task()]])
+      yield* Effect.scoped(Effect.gen(function*() {
+        const slow = yield* countSyncs(path, 20)
+        yield* add
+        assert.deepInclude(slow, { meanwhile: 0 })
+        yield* add
+        yield* add
+        assert.deepInclude(slow, { meanwhile: 2 })
+      }))
+      const fast = yield* countSyncs(path)
+      yield* Effect.repeat(add, { until: () => fast.onTheSpot > 0, times: 1000 })
+      assert.isAbove(fast.onTheSpot, 0)
     }))
 })

@@ -20,7 +20,7 @@ const setUpWith = Effect.fnUntraced(function*(log?: WriteAheadLog.WriteAheadLog)
     path,
     yield* Clock.Clock,
     new Tally(database),
-    log ?? (yield* WriteAheadLog.open(path)),
+    log ?? (yield* WriteAheadLog.open(path, yield* Clock.Clock)),
     Checkpointer.none
   )
   const other = yield* Effect.acquireRelease(
