@@ -119,7 +119,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce ignored",
-    noticedAt: 18,
+    noticedAt: 43,
     store: (store) => {
       let nonce = 0
       return { ...store, claim: (request) => store.claim({ ...request, nonce: ++nonce }) }

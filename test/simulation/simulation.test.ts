@@ -9,7 +9,7 @@ import { search } from "./searcher.ts"
 import { partsOf, shrink, without } from "./shrink.ts"
 
 /** How long the search for a fresh failing seed may take, in milliseconds. */
-const freshForMs = Number(process.env["SIMULATION_FRESH_MS"] ?? 20_000)
+const freshForMs = Number(process.env["SIMULATION_FRESH_MS"] ?? 10_000)
 
 /** Seeds run at a time. */
 const batch = 10
@@ -41,7 +41,8 @@ describe("a simulated cluster keeps every invariant", () => {
 describe("a failing seed", () => {
   it("is shrunk to what is needed for its failure", () => {
     const mutant = mutants.find(({ name }) => name.startsWith("nonce ignored"))!
-    const seed = mutant.noticedAt ?? 0
+    let seed = mutant.noticedAt ?? 0
+    while (run(fromSeed(seed), mutant).violations.length === 0) seed++
     const { parts, verdict } = shrink(seed, mutant)
     assert.isAbove(verdict.violations.length, 0)
     const left = partsOf(fromSeed(seed)).filter((part) => !parts.has(part))
