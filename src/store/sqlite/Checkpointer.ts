@@ -43,7 +43,7 @@ parentPort.on("message", () => {
 
 /** Decides when it is time for a checkpoint. */
 export interface Checkpointer {
-  /** To be called after each commit. */
+  /** To be called after each commit. It never throws: what is committed must not look as if it had failed. */
   readonly committed: () => void
 }
 
@@ -86,8 +86,12 @@ class Checkpoints {
     if (this.pages < pagesPerCheckpoint || this.busy) return
     this.busy = true
     this.pages = 0
-    this.thread ??= this.start()
-    this.thread.postMessage(null)
+    try {
+      this.thread ??= this.start()
+      this.thread.postMessage(null)
+    } catch {
+      // there is no thread to be had, and it stays busy: see `longestLog`
+    }
   }
 
   readonly end: Effect.Effect<void> = Effect.suspend(() => {

@@ -38,4 +38,30 @@ describe("the log", () => {
       assert.isFalse(existsSync(`${path}-wal`))
       assert.strictEqual((yield* using(path, (store) => store.counts)).pending, 20_000)
     }), 30_000)
+
+  it.live("is no reason to run a commit again when there is no thread to be had", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      const store = yield* open(path, { capacity: 1_000_000 })
+      const original = process.getBuiltinModule
+      let refused = 0
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          process.getBuiltinModule = ((name: string) => {
+            if (name === "node:worker_threads") {
+              refused++
+              throw new Error("no more threads")
+            }
+            return original(name)
+          }) as typeof original
+        }),
+        () => Effect.sync(() => process.getBuiltinModule = original)
+      )
+      for (let i = 0; i < 12; i++) {
+        const [answer] = yield* store.enqueue([tasks(1000)])
+        assert.isTrue(answer?._tag === "Accepted" && answer.tasks.every(({ duplicate }) => !duplicate))
+      }
+      assert.strictEqual(refused, 1)
+      assert.strictEqual((yield* store.counts).pending, 12_000)
+    }), 30_000)
 })
