@@ -17,9 +17,9 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks, max
       SELECT * FROM unnest($1::text[], $2::float8[]) WITH ORDINALITY AS g (id, claim, place)
     ), fenced AS (
       SELECT g.place, t.seq, t.cancel_requested FROM given g
-      JOIN ${schema}.task t ON t.id = g.id AND t.claim = g.claim::bigint AND t.state = 2
+      JOIN ${schema}.task t ON t.id = g.id AND t.claim = g.claim::bigint AND t.state + 0 = 2
     ), free AS (
-      SELECT t.seq FROM ${schema}.task t WHERE t.seq = ANY (ARRAY(SELECT seq FROM fenced)) AND t.state = 2
+      SELECT t.seq FROM ${schema}.task t WHERE t.seq = ANY (ARRAY(SELECT seq FROM fenced)) AND t.state + 0 = 2
       ORDER BY t.seq FOR UPDATE SKIP LOCKED
     ), extended AS (
       UPDATE ${schema}.task t SET lease_until = ${schema}.now_ms() + $3::bigint FROM free WHERE t.seq = free.seq
@@ -29,7 +29,7 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks, max
       SELECT * FROM unnest($1::text[], $2::float8[], $3::float8[]) AS g (id, claim, progress)
     ), free AS (
       SELECT t.seq, g.progress FROM given g
-      JOIN ${schema}.task t ON t.id = g.id AND t.claim = g.claim::bigint AND t.state = 2
+      JOIN ${schema}.task t ON t.id = g.id AND t.claim = g.claim::bigint AND t.state + 0 = 2
       FOR UPDATE OF t SKIP LOCKED
     )
     UPDATE ${schema}.task t SET progress = free.progress FROM free WHERE t.seq = free.seq`

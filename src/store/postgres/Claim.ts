@@ -50,7 +50,7 @@ export const claimFunction = (schema: string): string =>
     out_now float8, out_next_due float8, out_id text, out_type text, out_queue text, out_payload text,
     out_priority smallint, out_max_retries float8, out_timeout_ms float8, out_due_at float8, out_failures int,
     out_crashes int, out_claim float8
-  ) LANGUAGE plpgsql SET enable_seqscan TO off AS $function$
+  ) LANGUAGE plpgsql SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_sort TO off SET enable_hashjoin TO off SET enable_mergejoin TO off AS $function$
   DECLARE
     v_now bigint := ${schema}.now_ms();
     v_due bigint;
@@ -101,7 +101,7 @@ export const claimFunction = (schema: string): string =>
         ORDER BY t.rank, t.seq LIMIT p_limit
       ) h ORDER BY h.rank, h.seq LIMIT p_limit);
       v_found := cardinality(v_seqs);
-      v_seqs := ARRAY(SELECT seq FROM ${schema}.task WHERE seq = ANY (v_seqs) AND state = 1
+      v_seqs := ARRAY(SELECT seq FROM ${schema}.task WHERE seq = ANY (v_seqs) AND state + 0 = 1
         ORDER BY rank, seq FOR UPDATE SKIP LOCKED);
       IF cardinality(v_seqs) < v_found THEN
         v_more := ARRAY(SELECT h.seq FROM unnest(v_queues) q, unnest(v_types) y, LATERAL (

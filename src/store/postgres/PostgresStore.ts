@@ -114,7 +114,9 @@ export const layerUrl = (
         keepAlive: "10 seconds",
         startupParameters: {
           statement_timeout: String(statementTimeoutMs),
-          lock_timeout: String(lockTimeoutMs)
+          lock_timeout: String(lockTimeoutMs),
+          // an index is asked for whatever it costs; to a compiler of plans that looks like a long query
+          jit: "off"
         }
       })
   )

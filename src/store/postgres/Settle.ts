@@ -16,7 +16,7 @@ type Complete = Extract<Settlement.Settlement, { readonly _tag: "Complete" }>
  */
 export const completeFunction = (schema: string): string =>
   `CREATE FUNCTION ${schema}.complete_1(p_ids text[], p_claims bigint[], p_results text[])
-  RETURNS text[] LANGUAGE plpgsql SET enable_seqscan TO off AS $function$
+  RETURNS text[] LANGUAGE plpgsql SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off AS $function$
   DECLARE
     v_ids text[];
     v_count int;
@@ -26,7 +26,7 @@ export const completeFunction = (schema: string): string =>
       UPDATE ${schema}.task t SET state = 3, completed_at = v_now, settled_claim = t.claim, result = p.result,
         failure = NULL, lease_until = NULL
       FROM unnest(p_ids, p_claims, p_results) AS p (id, claim, result)
-      WHERE t.id = p.id AND t.claim = p.claim AND t.state = 2 RETURNING t.id
+      WHERE t.id = p.id AND t.claim = p.claim AND t.state + 0 = 2 RETURNING t.id
     ) SELECT array_agg(id), count(*) INTO v_ids, v_count FROM done;
     IF v_count > 0 THEN
       INSERT INTO ${schema}.tally (unfinished, completed, total_completed) VALUES (-v_count, v_count, v_count);

@@ -54,8 +54,10 @@ export const make = Effect.fnUntraced(function*<I, A>(options: {
     }
     waiting = all.slice(end)
     if (end === 0) return
-    beginTurn()
+    inTurn = true
     send(waiting.length === 0 ? all : all.slice(0, end))
+    // After it, or the turn would be over before the client has written the part, and the next one be written with it
+    beginTurn()
   }
 
   const beginTurn = (): void => {

@@ -41,6 +41,7 @@ const argumentsOf = (
   let sizeAt = 0
   let size = 0
   let before: NewTask | undefined
+  const ids = new Set<string>()
   for (const group of groups) {
     for (const task of group) {
       const keyField = keyFieldOf(task)
@@ -51,6 +52,7 @@ const argumentsOf = (
         if (keyField !== "") args[3] = "1"
       }
       args.push(task.id, restOf(task, keyField))
+      ids.add(task.id)
       size++
       amount++
       before = task
@@ -58,6 +60,7 @@ const argumentsOf = (
   }
   if (size > 0) args[sizeAt] = String(size)
   args[2] = String(amount)
+  if (ids.size < amount) args[3] = "1"
   return args
 }
 

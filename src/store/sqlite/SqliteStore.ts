@@ -11,7 +11,7 @@ import * as Settlement from "../../domain/Settlement.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
-import { Notifier } from "../Notifier.ts"
+import { Notifier, work } from "../Notifier.ts"
 import type { StoreServices } from "../StoreServices.ts"
 import { type StoreSettings, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
@@ -52,7 +52,7 @@ export interface Options extends StoreSettings {
  * ```
  */
 export const layer = (options: Options): Layer.Layer<StoreServices, StoreError | StoreIncompatible> =>
-  Layer.merge(Layer.effectContext(make(options)), Notifier.layerMemory)
+  Layer.provideMerge(Layer.effectContext(make(options)), Notifier.layerMemory)
 
 /** The same with options from configuration. */
 export const layerConfig = (
@@ -62,7 +62,13 @@ export const layerConfig = (
 
 const make = Effect.fnUntraced(function*(
   options: Options
-): Effect.fn.Return<Context.Context<Exclude<StoreServices, Notifier>>, StoreError | StoreIncompatible, Scope.Scope> {
+): Effect.fn.Return<
+  Context.Context<Exclude<StoreServices, Notifier>>,
+  StoreError | StoreIncompatible,
+  Scope.Scope | Notifier
+> {
+  const notifier = yield* Notifier
+  const run = Effect.runForkWith(yield* Effect.context<never>())
   const { path } = options
   const capacity = options.capacity ?? defaultCapacity
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
@@ -84,8 +90,10 @@ const make = Effect.fnUntraced(function*(
   const prune = Prune.make(database)
   const queries = Read.make(database, tasks)
 
+  // before it is on disk: it is as much there for this process's workers as for those of another
+  const announce = () => run(notifier.publish(work))
   const taskStore = TaskStore.of({
-    enqueue: (groups) => writeShared("enqueue", enqueue, groups),
+    enqueue: (groups) => writeShared("enqueue", enqueue, groups, announce),
     claim: (request) => writeVolatile("claim", (transaction) => claim(transaction, request)),
     extend: (leases, leaseForMs) =>
       writeVolatile("extend", (transaction) => attempt.extend(transaction, leases, leaseForMs)),

@@ -42,7 +42,8 @@ export interface Writer {
   readonly writeShared: <I, A>(
     name: string,
     operation: SharedOperation<I, A>,
-    inputs: ReadonlyArray<I>
+    inputs: ReadonlyArray<I>,
+    onCommit?: () => void
   ) => Effect.Effect<ReadonlyArray<A>, StoreError>
   /** The same, without waiting for the disk: a power failure may undo it. */
   readonly writeVolatile: <A>(name: string, operation: Operation<A>) => Effect.Effect<A, StoreError>
@@ -56,6 +57,8 @@ interface Waiting {
   /** What the caller adds to a shared operation; `undefined` when it shares nothing. */
   readonly inputs: ReadonlyArray<unknown> | undefined
   readonly durable: boolean
+  /** Called once it is committed, before the disk is waited for. */
+  readonly onCommit: (() => void) | undefined
   readonly resume: (answer: Exit.Exit<unknown, StoreError>) => void
   /** Its caller was interrupted. */
   withdrawn: boolean
@@ -85,6 +88,8 @@ export const make = Effect.fnUntraced(function*(
   let committed: Array<Committed> = []
   let closed = false
   let damaged = false
+  /** Somebody was told of a commit. */
+  let told = false
 
   /**
    * A sync that failed leaves a gap in the log, at which reading it would end after a crash. So nothing more is
@@ -144,6 +149,10 @@ export const make = Effect.fnUntraced(function*(
       // a resumed caller runs at once and may add its next operation, which is for the next turn
       for (let i = 0; i < batch.length; i++) {
         const entry = batch[i]!
+        if (entry.onCommit !== undefined) {
+          entry.onCommit()
+          told = true
+        }
         if (entry.durable) committed.push({ entry, answer: answers[i] })
         else entry.resume(Exit.succeed(answers[i]))
       }
@@ -178,7 +187,14 @@ export const make = Effect.fnUntraced(function*(
     })
   })
 
-  const committing = Effect.andThen(flushed, Effect.uninterruptible(synced))
+  /** Who heard of a commit may have an operation of its own, a worker its claim, which need not wait for the disk. */
+  const answered = Effect.suspend(() => {
+    if (!told) return Effect.void
+    told = false
+    return Effect.andThen(Effect.yieldNow, flushed)
+  })
+
+  const committing = flushed.pipe(Effect.andThen(answered), Effect.andThen(Effect.uninterruptible(synced)))
 
   /** Every fiber that can run now adds its operation before the transaction begins, as long as more keep coming. */
   const gather = Effect.gen(function*() {
@@ -209,7 +225,8 @@ export const make = Effect.fnUntraced(function*(
     name: string,
     operation: SharedOperation<never, unknown>,
     durable: boolean,
-    inputs?: ReadonlyArray<unknown>
+    inputs?: ReadonlyArray<unknown>,
+    onCommit?: () => void
   ): Effect.Effect<A, StoreError> =>
     Effect.callback<A, StoreError>((resume) => {
       if (closed) return resume(Exit.fail(refusal(name)))
@@ -218,6 +235,7 @@ export const make = Effect.fnUntraced(function*(
         operation: operation as Waiting["operation"],
         inputs,
         durable,
+        onCommit,
         resume: resume as Waiting["resume"],
         withdrawn: false,
         alone: false
@@ -234,7 +252,7 @@ export const make = Effect.fnUntraced(function*(
   return {
     write: (name, operation) => add(name, (transaction) => [operation(transaction)], true),
     writeVolatile: (name, operation) => add(name, (transaction) => [operation(transaction)], false),
-    writeShared: (name, operation, inputs) => add(name, operation, true, inputs),
+    writeShared: (name, operation, inputs, onCommit) => add(name, operation, true, inputs, onCommit),
     read: <A>(name: string, query: () => A) =>
       Effect.suspend(() =>
         closed

@@ -151,4 +151,35 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       assert.deepStrictEqual(yield* store.settle([complete(leaseOf(claimed[0]!), "1")]), ["applied"])
       assert.deepInclude(yield* store.get("a"), { state: "completed", result: "1", key: "k" })
     }))
+
+  test("what is done to many running tasks never looks through all of them, whatever the statistics say", (schema) =>
+    Effect.gen(function*() {
+      const services = yield* Layer.build(PostgresStore.layerUrl({ url, schema, maxConnections: 3 }))
+      const store = Context.get(services, TaskStore)
+      const client = Context.get(services, PgClient.PgClient)
+      const many = 1000
+      yield* store.enqueue([tasks(many)])
+      // Statistics of a moment when nothing runs make the index of running tasks look as if it held none
+      yield* client.unsafe(`ANALYZE "${schema}".task`)
+      const { tasks: claimed } = yield* store.claim(request({ limit: many }))
+      const leases = claimed.map(leaseOf)
+      const scans = Effect.map(
+        client.unsafe<{ readonly scans: string }>(
+          `SELECT pg_stat_get_xact_numscans('"${schema}".task_running'::regclass) AS scans`
+        ),
+        ([row]) => Number(row?.scans)
+      )
+      /** How often an operation looks through the running tasks. */
+      const looking = <A, E>(operation: Effect.Effect<A, E>) =>
+        Effect.gen(function*() {
+          const before = yield* scans
+          return [yield* operation, (yield* scans) - before] as const
+        }).pipe(client.withTransaction)
+      const [held, looksForLeases] = yield* looking(store.extend(leases, 60_000))
+      assert.isTrue(held.every((answer) => answer === "held"))
+      assert.strictEqual(looksForLeases, 0)
+      const [settled, looksForEnds] = yield* looking(store.settle(leases.map((lease) => complete(lease))))
+      assert.isTrue(settled.every((answer) => answer === "applied"))
+      assert.strictEqual(looksForEnds, 0)
+    }))
 })

@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
+import { Context, Effect, Fiber, Latch, Layer, type Scope } from "effect"
 import fs from "node:fs"
 import { syncBuiltinESMExports } from "node:module"
-import type { SqliteStore } from "../../../src/store/sqlite/index.ts"
+import { Notifier } from "../../../src/store/Notifier.ts"
+import { SqliteStore } from "../../../src/store/sqlite/index.ts"
+import { TaskStore } from "../../../src/store/TaskStore.ts"
 import { request, task } from "../conformance/fixtures.ts"
 import { file, open } from "./fixtures.ts"
 
@@ -83,5 +85,29 @@ describe("what is answered is on disk", () => {
       const fast = yield* countSyncs(path)
       yield* Effect.repeat(add, { until: () => fast.onTheSpot > 0, times: 1000 })
       assert.isAbove(fast.onTheSpot, 0)
+    }))
+
+  it.live("a worker that hears of a new task has it before the disk does; the caller is answered after", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      const syncs = yield* countSyncs(path)
+      const services = yield* Layer.build(Layer.fresh(SqliteStore.layer({ path })))
+      const store = Context.get(services, TaskStore)
+      const heard = Latch.makeUnsafe()
+      yield* Context.get(services, Notifier).listen(() => heard.openUnsafe())
+      const seen: Array<string> = []
+      const note = (what: string) =>
+        Effect.sync(() => {
+          seen.push(`${what} after ${syncs.onTheSpot + syncs.meanwhile} syncs`)
+        })
+      const worker = heard.await.pipe(
+        Effect.andThen(store.claim(request())),
+        Effect.tap(({ tasks }) => note(`${tasks.length} claimed`)),
+        Effect.forkChild({ startImmediately: true })
+      )
+      const claiming = yield* worker
+      yield* Effect.andThen(store.enqueue([[task()]]), note("answered"))
+      yield* Fiber.join(claiming)
+      assert.deepStrictEqual(seen, ["1 claimed after 0 syncs", "answered after 1 syncs"])
     }))
 })

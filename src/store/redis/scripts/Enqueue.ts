@@ -1,7 +1,7 @@
 /**
  * Stores new tasks: groups, each entirely or not at all, with exact capacity, ids and keys.
  *
- * - Arguments: head start, capacity, how many tasks there are, 1 if any has a key or else 0, the sizes of the groups
+ * - Arguments: head start, capacity, how many tasks there are, 1 if any has a key or an id comes twice or else 0, the sizes of the groups
  *   separated by semicolons, then the tasks in runs. A run is neighbours of one lane, priority and time, of whatever
  *   groups: their number, `["queue","type"]`, priority, when they are due (`+delay` or `=time`, in ms), the
  *   `["type","key"]` of a single keyed task or nothing, and for each task its id and the rest of its text.
@@ -11,7 +11,7 @@
  *     before (1); `{F, unfinished}` without room; `{C, index, owner}` where the key of the task at that index belongs
  *     to one with another payload.
  *
- * Where nothing can be refused, because there is room for all and none has a key, the groups don't matter. Otherwise each
+ * Where nothing can be refused, because there is room for all and none has a key or comes twice, the groups don't matter. Otherwise each
  * is planned before anything of it is written. All that was planned is written at the end with a handful of commands,
  * for a command costs as much as storing a task. The first write is one that Redis refuses when its memory is full, so a
  * refusal leaves no trace.
@@ -21,16 +21,24 @@ import { prelude } from "./Prelude.ts"
 export const enqueue = `${prelude}
 local headStart, capacity, amount, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), clock()
 
-local ids, runs, at = {}, {}, 6
-while at <= #ARGV do
-  local last = at + 4 + 2 * ARGV[at]
+local argv, format = ARGV, string.format
+local ids, runs, at, n = {}, {}, 6, 0
+while argv[at] do
+  local last = at + 4 + 2 * argv[at]
   runs[#runs + 1] = at
-  for index = at + 5, last, 2 do ids[#ids + 1] = ARGV[index] end
+  for index = at + 5, last, 2 do
+    n = n + 1
+    ids[n] = argv[index]
+  end
   at = last + 1
 end
-local known = {}
+-- ids that are there already, if any
+local known
 for index, found in ipairs(hmget(root .. ":task", ids)) do
-  if found then known[ids[index]] = true end
+  if found then
+    known = known or {}
+    known[ids[index]] = true
+  end
 end
 local tally = call("HMGET", root .. ":tally", "seq", "created", "unfinished")
 local seq, created, unfinished = tonumber(tally[1] or 0), tonumber(tally[2] or 0), tonumber(tally[3] or 0)
@@ -55,7 +63,7 @@ end
 local function plan(tasks)
   local stored, new, keys, mixed, conflict = { "M" }, {}, {}, false, nil
   for index, task in ipairs(tasks) do
-    local id, field = ARGV[task.place], task.field
+    local id, field = argv[task.place], task.field
     local at = #stored
     if known[id] then
       mixed = true
@@ -68,10 +76,10 @@ local function plan(tasks)
         new[#new + 1] = task.place
         stored[at + 1], stored[at + 2] = id, 0
         if field ~= "" then
-          taken[field] = { id = id, payload = payloadOf(ARGV[task.place + 1]) }
+          taken[field] = { id = id, payload = payloadOf(argv[task.place + 1]) }
           keys[#keys + 1] = field
         end
-      elseif payload == payloadOf(ARGV[task.place + 1]) then
+      elseif payload == payloadOf(argv[task.place + 1]) then
         mixed = true
         stored[at + 1], stored[at + 2] = owner, 1
       else
@@ -82,7 +90,7 @@ local function plan(tasks)
   end
   local full = #new > 0 and unfinished + fresh + #new > capacity
   if conflict or full then
-    for _, place in ipairs(new) do known[ARGV[place]] = nil end
+    for _, place in ipairs(new) do known[argv[place]] = nil end
     for _, field in ipairs(keys) do taken[field] = nil end
     return conflict or { "F", unfinished + fresh }
   end
@@ -91,19 +99,32 @@ local function plan(tasks)
   return mixed and stored or "A"
 end
 
-if ARGV[4] == "0" and unfinished + amount <= capacity then
+if argv[4] == "0" and unfinished + amount <= capacity then
   answers[2] = "A"
+  if known then
+    chosen, n = {}, 0
+    for _, at in ipairs(runs) do
+      for place = at + 5, at + 3 + 2 * argv[at], 2 do
+        n = n + 1
+        if known[argv[place]] then
+          answers[#answers + 1] = n
+        else
+          chosen[place] = true
+        end
+      end
+    end
+  end
 else
-  answers[2], chosen = "G", {}
-  local run, place, left = 1, runs[1] and runs[1] + 5, runs[1] and tonumber(ARGV[runs[1]])
-  for size in string.gmatch(ARGV[5], "%d+") do
+  answers[2], chosen, known = "G", {}, known or {}
+  local run, place, left = 1, runs[1] and runs[1] + 5, runs[1] and tonumber(argv[runs[1]])
+  for size in string.gmatch(argv[5], "%d+") do
     local tasks = {}
     for index = 1, tonumber(size) do
       if left == 0 then
         run = run + 1
-        place, left = runs[run] + 5, tonumber(ARGV[runs[run]])
+        place, left = runs[run] + 5, tonumber(argv[runs[run]])
       end
-      tasks[index] = { place = place, field = ARGV[runs[run] + 4] }
+      tasks[index] = { place = place, field = argv[runs[run] + 4] }
       place, left = place + 2, left - 1
     end
     answers[#answers + 1] = plan(tasks)
@@ -111,11 +132,12 @@ else
   if fresh == 0 then return answers end
 end
 
-local tasks, sets, keyed, lanes, t, n = {}, {}, {}, {}, 0, 0
+-- the tasks to store move to the front of the arguments, each id and its text: a table of their own would cost more
+local sets, keyed, lanes, t = {}, {}, {}, 0
 seq = seq + 100000000000
 local first = seq
 for _, at in ipairs(runs) do
-  local size, lane, priority, time, field = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local size, lane, priority, time, field = tonumber(argv[at]), argv[at + 1], argv[at + 2], argv[at + 3], argv[at + 4]
   local due = tonumber(string.sub(time, 2))
   if string.sub(time, 1, 1) == "+" then due = now + due end
   local later, dueText = due > now, int(due)
@@ -127,21 +149,11 @@ for _, at in ipairs(runs) do
   local works, lists = sets[work] or {}, sets[list] or {}
   local w, l = #works, #lists
   for place = at + 5, at + 3 + 2 * size, 2 do
-    local id = ARGV[place]
-    n = n + 1
-    local new
-    if chosen then
-      new = chosen[place]
-    elseif known[id] then
-      answers[#answers + 1] = n
-    else
-      new, known[id] = true, true
-    end
-    if new then
+    if not chosen or chosen[place] then
       seq = seq + 1
-      local number = string.format("%d", seq)
+      local id, number = argv[place], format("%d", seq)
       local ref = number .. id
-      tasks[t + 1], tasks[t + 2] = id, number .. head .. ARGV[place + 1]
+      argv[t + 1], argv[t + 2] = id, number .. head .. argv[place + 1]
       works[w + 1], works[w + 2] = score, later and number .. priority .. lane .. "\\n" .. id or ref
       lists[l + 1], lists[l + 2] = "0", ref
       t, w, l = t + 2, w + 2, l + 2
@@ -154,7 +166,7 @@ if t == 0 then return answers end
 fresh = seq - first
 call("HSET", root .. ":tally", "seq", int(seq - 100000000000), "created", int(created + fresh), "unfinished",
   int(unfinished + fresh))
-each("HSET", root .. ":task", tasks)
+each("HSET", root .. ":task", argv, t)
 each("HSET", root .. ":key", keyed)
 for set, members in pairs(sets) do each("ZADD", set, members) end
 for lane in pairs(lanes) do call("SADD", root .. ":lanes", lane) end

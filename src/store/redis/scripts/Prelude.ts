@@ -41,11 +41,12 @@ end
 -- whole numbers as text: Lua's own conversion keeps 14 digits
 local function int(number) return string.format("%.0f", number) end
 
--- a command on one key with any number of further arguments; unpack has a limit
+-- a command on one key with any number of further arguments, all or the first so many; unpack has a limit
 local most = 4000
-local function each(command, key, items)
-  for first = 1, #items, most do
-    call(command, key, unpack(items, first, math.min(first + most - 1, #items)))
+local function each(command, key, items, count)
+  count = count or #items
+  for first = 1, count, most do
+    call(command, key, unpack(items, first, math.min(first + most - 1, count)))
   end
 end
 
