@@ -5,7 +5,19 @@
  * `worker_id`, `job_id` and `duration` (milliseconds) for the end of an attempt. A defect's stack is in `stack`, a
  * cause in `cause`.
  */
-import { Array as List, Cause, Formatter, Layer, Logger, type LogLevel, References } from "effect"
+import {
+  Array as List,
+  Cause,
+  Console,
+  Effect,
+  Formatter,
+  Latch,
+  Layer,
+  Logger,
+  LogLevel,
+  References,
+  type Scope
+} from "effect"
 
 /** What is written, and how. */
 export interface Options {
@@ -18,9 +30,46 @@ export interface Options {
 /** Writes the log to stdout. */
 export const layer = ({ colours, format, level }: Options): Layer.Layer<never> =>
   Layer.merge(
-    Logger.layer([Logger.withConsoleLog(format === "json" ? formatJson : formatPretty(colours))]),
+    Logger.layer([gathering(format === "json" ? formatJson : formatPretty(colours))]),
     Layer.succeed(References.MinimumLogLevel, level)
   )
+
+/**
+ * Writes the lines of one turn of the scheduler together: a busy server has hundreds, and each would cost a call into the
+ * operating system. Warnings and errors wait for nothing, and what is before them goes with them.
+ */
+const gathering = Effect.fnUntraced(function*(
+  format: Logger.Logger<unknown, string>
+): Effect.fn.Return<Logger.Logger<unknown, void>, never, Scope.Scope> {
+  const console = yield* Console.Console
+  const some = Latch.makeUnsafe(false)
+  let lines: Array<string> = []
+  let closed = false
+  const write = (): void => {
+    some.closeUnsafe()
+    if (lines.length === 0) return
+    const text = lines.join("\n")
+    lines = []
+    console.log(text)
+  }
+  yield* some.await.pipe(
+    Effect.andThen(Effect.yieldNow),
+    Effect.andThen(Effect.sync(write)),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      closed = true
+      write()
+    })
+  )
+  return Logger.make((options) => {
+    lines.push(format.log(options))
+    if (closed || LogLevel.isGreaterThanOrEqualTo(options.logLevel, "Warn")) write()
+    else some.openUnsafe()
+  })
+})
 
 /** A record as one line of JSON. */
 const formatJson: Logger.Logger<unknown, string> = Logger.make((options) => {
@@ -36,7 +85,10 @@ const formatJson: Logger.Logger<unknown, string> = Logger.make((options) => {
   if (details.length > 0) record["details"] = details
   if (stacks.length > 0) record["stack"] = stacks.join("\n")
   if (cause !== undefined) record["cause"] = cause
-  return Formatter.formatJson(record)
+  // What is no object needs no look for cycles and secrets
+  return Object.values(record).every((value) => typeof value !== "object")
+    ? JSON.stringify(record)
+    : Formatter.formatJson(record)
 })
 
 /** A record as a line of text, with stacks and causes on lines of their own. */

@@ -87,8 +87,29 @@ describe("the level", () => {
   it.effect("leaves out what is less important", () =>
     Effect.gen(function*() {
       const all = Effect.all([Effect.logDebug("a"), Effect.logInfo("b"), Effect.logError("c")])
-      assert.strictEqual((yield* linesOf(all)).length, 2)
-      assert.strictEqual((yield* linesOf(all, { level: "Debug" })).length, 3)
-      assert.strictEqual((yield* linesOf(all, { level: "None" })).length, 0)
+      const countOf = (options: Partial<ServerLog.Options>) =>
+        Effect.map(linesOf(all, options), (written) => written.flatMap((text) => text.split("\n")).length)
+      assert.strictEqual(yield* countOf({}), 2)
+      assert.strictEqual(yield* countOf({ level: "Debug" }), 3)
+      assert.strictEqual(yield* countOf({ level: "None" }), 0)
+    }))
+})
+
+describe("lines", () => {
+  it.effect("of one turn are written together; a warning is written at once, with what is before it", () =>
+    Effect.gen(function*() {
+      const written = yield* linesOf(
+        Effect.gen(function*() {
+          yield* Effect.logInfo("a")
+          yield* Effect.logInfo("b")
+          yield* Effect.yieldNow
+          yield* Effect.yieldNow
+          yield* Effect.logInfo("c")
+          yield* Effect.logWarning("d")
+          yield* Effect.logInfo("e")
+        })
+      )
+      const messages = written.map((text) => text.split("\n").map((line) => JSON.parse(line).msg).join(""))
+      assert.deepStrictEqual(messages, ["ab", "cd", "e"])
     }))
 })

@@ -52,7 +52,7 @@ export interface KnownProcess {
   thawedAt: number
   /** Attempts that run now. */
   readonly running: Set<Attempt>
-  /** How many tasks it asked for last. */
+  /** How many tasks it asked for last, if it has asked since its last attempt ended. */
   lastLimit: number | undefined
   closingAt: number
 }
@@ -146,7 +146,10 @@ export class Ledger {
         const attempt = this.attempts.get(event.claim)
         if (attempt === undefined) return
         attempt.ended = { at: event.at, how: event.how, result: event.result }
-        this.processes.get(event.process)?.running.delete(attempt)
+        const process = this.processes.get(event.process)
+        if (process === undefined) return
+        process.running.delete(attempt)
+        process.lastLimit = undefined
         return
       }
       case "Process":

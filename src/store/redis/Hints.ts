@@ -27,11 +27,17 @@ const mergeFor = "5 millis"
 /** Waits before subscribing again: doubling from 50 ms to 2 s. */
 const resubscribe = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")])
 
+/** The notifier, and what the store adds to it. */
+export interface Hints extends Context.Service.Shape<typeof Notifier> {
+  /** Tells the workers of this process alone that there is work. */
+  readonly wake: () => void
+}
+
 /** Starts sending and listening; both end with the scope. */
 export const make = Effect.fnUntraced(function*(
   redis: Redis["Service"],
   channel: string
-): Effect.fn.Return<Context.Service.Shape<typeof Notifier>, never, Scope.Scope> {
+): Effect.fn.Return<Hints, never, Scope.Scope> {
   const self = yield* Random.nextIntBetween(0, 2 ** 48)
   const listeners = new Set<(signal: Signal) => void>()
   const some = Latch.makeUnsafe(false)
@@ -81,6 +87,7 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.forkScoped(Effect.retry(listen, resubscribe))
 
   return {
+    wake: () => deliver(work),
     publish: (signal) =>
       Effect.sync(() => {
         deliver(signal)

@@ -10,12 +10,13 @@ import { Redis } from "effect/persistence/Redis"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
+import type { NewTask } from "../../domain/TaskRecord.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import type { StoreServices } from "../StoreServices.ts"
-import { type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { type EnqueueAnswer, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import * as Coalescer from "./Coalescer.ts"
@@ -124,10 +125,13 @@ const make = Effect.fnUntraced(function*(
   const attempt = Attempt.make(runner, headStartMs, maxCrashes)
   const operate = Operate.make(runner, headStartMs)
   const queries = Read.make(runner, capacity)
+  const hints = yield* Hints.make(redis, `${root}:hints`)
+  const enqueue = Enqueue.make(runner, capacity, headStartMs)
 
   const taskStore = TaskStore.of({
-    enqueue: yield* Coalescer.make({
-      run: Enqueue.make(runner, capacity, headStartMs),
+    enqueue: yield* Coalescer.make<ReadonlyArray<NewTask>, EnqueueAnswer>({
+      // The claim of an idle worker follows on the same connection, so it finds what is on its way
+      run: (groups) => Effect.andThen(Effect.sync(hints.wake), enqueue(groups)),
       sizeOf: (group) => group.length,
       most: shareSize
     }),
@@ -148,7 +152,7 @@ const make = Effect.fnUntraced(function*(
     counts: queries.counts
   })
   return Context.make(TaskStore, taskStore).pipe(
-    Context.add(Notifier, yield* Hints.make(redis, `${root}:hints`)),
+    Context.add(Notifier, hints),
     Context.add(InstanceStore, Instances.make(runner)),
     Context.add(KeyStore, Keys.make(runner)),
     Context.add(EventLog, Events.make(runner)),
