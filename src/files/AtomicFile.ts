@@ -1,5 +1,5 @@
 /** Files that are either the old one or the whole new one, whenever somebody looks and whatever happens. */
-import { Effect } from "effect"
+import { Effect, Exit } from "effect"
 import { link, open, rename, rm } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import { PathRefused } from "./Folders.ts"
@@ -25,7 +25,11 @@ export const write = <A, E, R>(
     Effect.tap(() => flush(part, attempt)),
     // A second name, unlike a new one, never takes the place of a file
     Effect.tap(() => attempt(() => replace ? rename(part, target) : link(part, target))),
-    Effect.ensuring(Effect.ignore(Effect.tryPromise(() => rm(part, { force: true, recursive: true }))))
+    Effect.onExit((exit) =>
+      replace && Exit.isSuccess(exit)
+        ? Effect.void
+        : Effect.ignore(Effect.tryPromise(() => rm(part, { force: true, recursive: true })))
+    )
   )
 }
 

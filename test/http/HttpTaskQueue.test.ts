@@ -1,7 +1,7 @@
 /** A program that knows nothing of HTTP, run on an engine of its own process and on one behind a server. */
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Exit, Layer, Logger, Schedule, Schema } from "effect"
-import { FetchHttpClient, HttpClient, HttpClientError, HttpServer as Listener } from "effect/http"
+import { FetchHttpClient, HttpClient, HttpClientError, HttpClientResponse, HttpServer as Listener } from "effect/http"
 import {
   InvalidPayload,
   KeyConflict,
@@ -311,5 +311,28 @@ describe("a remote queue", () => {
       yield* (yield* TaskQueue).counts
       assert.deepStrictEqual(seen, ["Bearer secret"])
     }).pipe(Effect.provide(over(layer, { apiKey: "secret" })))
+  })
+
+  it.live("says what a refusal of the server means", () => {
+    const answering = (status: number) =>
+      Layer.succeed(
+        HttpClient.HttpClient,
+        HttpClient.make((request) =>
+          Effect.succeed(HttpClientResponse.fromWeb(request, new Response("{}", { status })))
+        )
+      )
+    const refusedWith = (status: number) =>
+      Effect.map(
+        Effect.flip(Never.enqueue(undefined)).pipe(
+          Effect.provide(over(answering(status), { retry: Schedule.recurs(0) }))
+        ),
+        ({ message }) => message
+      )
+    return Effect.gen(function*() {
+      assert.match(yield* refusedWith(401), /answered with 401: the server needs an API key/)
+      assert.match(yield* refusedWith(403), /answered with 403: the role/)
+      assert.match(yield* refusedWith(429), /answered with 429: too many requests/)
+      assert.match(yield* refusedWith(418), /answered with 418$/)
+    })
   })
 })

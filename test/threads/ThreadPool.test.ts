@@ -1,7 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, References, Schedule } from "effect"
+import { TestClock } from "effect/testing"
+import { spawn } from "node:child_process"
+import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import * as Engine from "../../src/engine/Engine.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
+import { TaskStore } from "../../src/store/TaskStore.ts"
 import { onThread } from "../../src/threads/onThread.ts"
 import type { Isolation } from "../../src/threads/ThreadPlatform.ts"
 import { type Options, ThreadPool } from "../../src/threads/ThreadPool.ts"
@@ -24,6 +29,29 @@ const withThreads = (options: Options & { readonly isolation?: Isolation } = {})
 type Act = (typeof Probe)["payload"]["Type"]["act"]
 
 const resultOf = (act: Act) => Effect.flatMap(Probe.enqueue({ act }), (handle) => handle.result)
+
+/** An attempt that nobody claimed. */
+const job = (act: Act) => ({
+  module: module.href,
+  payload: JSON.stringify({ act }),
+  attempt: { id: "a", type: "probe", queue: "default", attempt: 1, claim: 1, worker: 1 }
+})
+
+/** The processes that a process has started, from Linux's list. */
+const childrenOf = (pid: number) =>
+  Effect.sync(() =>
+    readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter((id) => id !== "").map(Number)
+  )
+
+/** A process that has ended but was not waited for is dead too. */
+const isAlive = (pid: number) =>
+  Effect.sync(() => {
+    try {
+      return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))
+    } catch {
+      return false
+    }
+  })
 
 /** A task whose thread has begun to spin. */
 const spinning = Effect.fnUntraced(function*(timeout?: Duration.Input) {
@@ -119,6 +147,69 @@ describe("a handler on a thread", () => {
       assert.strictEqual((yield* other.result).attempt, 1)
       yield* spinning()
     }).pipe(withThreads()))
+})
+
+describe("a thread", () => {
+  it.live("ends when its task's lease is lost, in the middle of a computation", () =>
+    Effect.gen(function*() {
+      const handle = yield* spinning()
+      const store = yield* TaskStore
+      const { claim } = (yield* store.get(handle.id))!
+      assert.deepStrictEqual(yield* store.settle([{ _tag: "Release", id: handle.id, claim }]), ["applied"])
+      // There is only one thread: the next attempt has it once the first one's is gone
+      yield* handle.task.pipe(
+        Effect.repeat({
+          until: ({ claims, progress }) => claims === 2 && progress === 0.5,
+          schedule: Schedule.spaced("20 millis")
+        }),
+        Effect.timeout("10 seconds")
+      )
+      yield* handle.cancel
+    }).pipe(withThreads()))
+
+  it.effect("that has nothing to do ends after a while", () =>
+    Effect.gen(function*() {
+      const { run } = yield* ThreadPool
+      const processes = () => process.getActiveResourcesInfo().filter((kind) => kind === "ProcessWrap").length
+      const before = processes()
+      const ending = yield* run(job("answer"), { isolation: "process", report: () => Effect.void })
+      assert.strictEqual(ending._tag, "Succeeded")
+      assert.strictEqual(processes(), before + 1)
+      yield* TestClock.adjust("31 seconds")
+      yield* TestClock.withLive(
+        Effect.repeat(Effect.sync(processes), {
+          until: (now) => now === before,
+          schedule: Schedule.spaced("20 millis")
+        })
+          .pipe(Effect.timeout("10 seconds"))
+      )
+    }).pipe(Effect.provide(ThreadPool.layer({ size: 1 }))))
+
+  it.live.skipIf(process.platform !== "linux")(
+    "that is a process does not outlive a parent that is killed",
+    () =>
+      Effect.gen(function*() {
+        const parent = yield* Effect.acquireRelease(
+          Effect.sync(() =>
+            spawn(process.execPath, ["--conditions=source", fileURLToPath(new URL("./parent.ts", import.meta.url))], {
+              stdio: ["ignore", "pipe", "inherit"]
+            })
+          ),
+          (child) => Effect.sync(() => child.kill("SIGKILL"))
+        )
+        yield* Effect.callback<void>((resume) => {
+          parent.stdout.once("data", () => resume(Effect.void))
+        })
+        const [computing] = yield* childrenOf(parent.pid!)
+        assert.isDefined(computing)
+        parent.kill("SIGKILL")
+        yield* Effect.repeat(isAlive(computing!), { until: (alive) => !alive, schedule: Schedule.spaced("50 millis") })
+          .pipe(
+            Effect.timeout("10 seconds")
+          )
+      }).pipe(Effect.scoped),
+    30_000
+  )
 })
 
 describe("a handler that runs inline, as in tests", () => {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
+import { Notifier } from "../../src/store/Notifier.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
 import { WorkerPool } from "../../src/worker/WorkerPool.ts"
@@ -73,6 +74,45 @@ describe("a lease", () => {
         yield* pass("11 seconds")
         assert.deepInclude(yield* reaches(handle.id, "completed"), { claims: 1, crashes: 0 })
         assert.strictEqual(store.calls("extend"), 1)
+      })
+    )
+  })
+
+  it.effect("is not lost when that prolonging is never answered: the claim is asked for again", () => {
+    const gate = new Gate()
+    gate.open()
+    return withEngine(
+      { handlers: Work.toLayer(() => gate.run), worker: { lease: "15 seconds" } },
+      Effect.gen(function*() {
+        const store = yield* TestStore
+        yield* pass("2 seconds")
+        store.answersLate("8 seconds", "claim")
+        store.hangs("extend")
+        const handle = yield* Work.enqueue()
+        yield* pass("9 seconds")
+        assert.strictEqual(store.calls("extend"), 1)
+        // The next calls are answered at once, the one that hangs is not.
+        store.forget("claim", "extend")
+        yield* pass("6 seconds")
+        assert.deepInclude(yield* reaches(handle.id, "completed"), { claims: 1, crashes: 0 })
+      })
+    )
+  })
+
+  it.effect("is asked about when a hint says that the task was cancelled, and a late hint changes nothing", () => {
+    const gate = new Gate()
+    return withEngine(
+      { handlers: Work.toLayer(() => gate.run), worker: { lease: "15 seconds" } },
+      Effect.gen(function*() {
+        const store = yield* TestStore
+        const handle = yield* Work.enqueue()
+        yield* pass("1 second")
+        yield* (yield* Notifier).publish({ _tag: "Cancel", ids: [handle.id] })
+        yield* pass("1 second")
+        assert.strictEqual(store.calls("extend"), 1)
+        assert.deepInclude(yield* record(handle.id), { state: "running", claims: 1 })
+        gate.open()
+        yield* reaches(handle.id, "completed")
       })
     )
   })

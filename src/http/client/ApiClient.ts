@@ -78,8 +78,18 @@ const describe = (error: TransportError): string => {
     return error._tag === "SchemaError" ? `the server's answer was not understood: ${error.message}` : error.message
   }
   const { request, response } = error
-  if (response !== undefined) return `${request.method} ${request.url} was answered with ${response.status}`
+  if (response !== undefined) {
+    const meaning = meanings[response.status]
+    return `${request.method} ${request.url} was answered with ${response.status}${meaning ? `: ${meaning}` : ""}`
+  }
   return `${request.url} cannot be reached: ${reasonOf(error)}`
+}
+
+/** What to do about refusals that any endpoint may answer with. */
+const meanings: Readonly<Record<number, string>> = {
+  401: "the server needs an API key, and this is none of its own; set apiKey",
+  403: "the role of the API key does not allow it",
+  429: "too many requests with this key or from this address; try again later"
 }
 
 /** Why a request got no answer. */
