@@ -123,7 +123,7 @@ const image = async () => {
   const photo = await sharp({ create: { width: 2000, height: 1500, channels: 3, background: "#888", noise } }).jpeg()
     .toBuffer()
   writeFileSync(join(folder, "in.jpg"), photo)
-  const count = 12
+  const count = 6
   const payload = { file: "in.jpg", width: 800, height: 600, fit: "cover", quality: 80, enlarge: true } as const
   const Live = Engine.layer(
     ImageResizeLive.pipe(Layer.provide([ImageLimits.layer(), Folders.layer([folder]), Outbound.layer()])),
@@ -155,13 +155,14 @@ const image = async () => {
       yield* byTasks
       const flushed: Array<number> = []
       const unflushed: Array<number> = []
-      for (let pair = 0; pair < 11; pair++) {
+      for (let pair = 0; pair < 31; pair++) {
         const tasks = yield* byTasks
         flushed.push((yield* Effect.promise(() => byLoop(true))) / tasks)
         unflushed.push((yield* Effect.promise(() => byLoop(false))) / tasks)
       }
       const ratioOf = (ratios: ReadonlyArray<number>) => ({
-        ratios: ratios.map(round),
+        least: round(Math.min(...ratios)),
+        most: round(Math.max(...ratios)),
         median: round(quantile(ratios, 0.5))
       })
       return { images: count, flushed: ratioOf(flushed), unflushed: ratioOf(unflushed) }

@@ -252,6 +252,7 @@ const servers = (probe: ServerEntry["probe"]): ReadonlyArray<ServerEntry> => [
   server("taskforge-http", "taskforge-http", { probe }),
   server("httpapi-empty", "httpapi-empty", { probe }),
   server("httpapi-empty cjs bundle", "httpapi-empty", { probe, bundle: "cjs" }),
+  server("httprouter-bare", "httprouter-bare", { probe, bundle: "cjs" }),
   // A bundle, because stripping types at run time costs 17 MB of its own.
   server("http-bare", "http-bare", { probe, bundle: "esm" })
 ]
@@ -268,6 +269,8 @@ const http: Measure = {
     ratio("perSecond", "taskforge-http", "httpapi-empty cjs bundle", atLeast(0.6)),
     ratio("perSecond", "taskforge-http", "httpapi-empty"),
     ratio("perSecond", "taskforge-http", "httpapi-empty with request log"),
+    ratio("perSecond", "taskforge-http", "httprouter-bare"),
+    ratio("perSecond", "httpapi-empty cjs bundle", "httprouter-bare"),
     ratio("perSecond", "taskforge-http", "http-bare")
   ]
 }

@@ -5,9 +5,9 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiGroup } from "effect/http-api"
 import { createServer } from "node:http"
 import { RequestCheck } from "../../src/http/api/RequestCheck.ts"
-import type { TaskJson } from "../../src/http/api/TaskJson.ts"
 import { TasksApi } from "../../src/http/api/TasksApi.ts"
 import type { ServerParameters } from "../Contender.ts"
+import { answer } from "./answer.ts"
 
 const { options, port }: ServerParameters = JSON.parse(process.argv[2]!)
 
@@ -17,32 +17,6 @@ class Api extends HttpApi.make("bench")
   .middleware(RequestCheck)
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error", errors: "all" })
 {}
-
-const answer: TaskJson = {
-  id: "01234567-89ab-7def-8123-456789abcdef",
-  type: "echo",
-  payload: {},
-  priority: 1,
-  status: "pending",
-  created_at: "2026-01-01T00:00:00.000Z",
-  started_at: null,
-  completed_at: null,
-  result: null,
-  error: null,
-  retry_count: 0,
-  max_retries: 3,
-  queue: "default",
-  key: null,
-  due_at: "2026-01-01T00:00:00.000Z",
-  timeout_ms: null,
-  attempts: 0,
-  failures: 0,
-  crashes: 0,
-  progress: null,
-  worker: null,
-  cancel_requested: false,
-  history: []
-}
 
 const Handlers = HttpApiBuilder.group(
   Api,

@@ -41,42 +41,43 @@ export class Folders extends Context.Service<Folders, {
       /** The roots with their own links resolved; those that do not exist hold nothing. */
       const realRoots = Effect.gen(function*() {
         yield* Effect.ignore(Effect.tryPromise(() => mkdir(home, { recursive: true })))
-        const found = yield* Effect.forEach(roots, (root) => Effect.option(Effect.tryPromise(() => realpath(root))))
+        const found = yield* Effect.forEach(roots, (root) => Effect.option(realPath(root)))
         return found.flatMap((root) => root._tag === "Some" ? [root.value] : [])
       })
 
-      const inside = Effect.fnUntraced(function*(path: string, real: string) {
-        const isInside = (yield* realRoots).some((root) => real === root || real.startsWith(root + sep))
-        return isInside ? real : yield* new PathRefused({ path, reason: "it lies outside of the folders for tasks" })
-      })
+      const inside = (path: string, real: string, known: ReadonlyArray<string>): Effect.Effect<string, PathRefused> =>
+        known.some((root) => real === root || real.startsWith(root + sep))
+          ? Effect.succeed(real)
+          : Effect.fail(new PathRefused({ path, reason: "it lies outside of the folders for tasks" }))
 
       const absolute = (path: string): string => isAbsolute(path) ? resolve(path) : resolve(home, path)
 
       const existing = Effect.fnUntraced(function*(path: string) {
-        yield* realRoots
+        const known = yield* realRoots
         const full = absolute(path)
-        const real = yield* Effect.option(Effect.tryPromise(() => realpath(full)))
-        if (real._tag === "Some") return yield* inside(path, real.value)
+        const real = yield* Effect.option(realPath(full))
+        if (real._tag === "Some") return yield* inside(path, real.value, known)
         // Whether something exists outside is nobody's business
-        yield* inside(path, join(yield* realAncestor(dirname(full)), basename(full)))
+        yield* inside(path, join(yield* realAncestor(dirname(full)), basename(full)), known)
         return yield* new PathRefused({ path, reason: "there is no such file or folder" })
       })
 
       const target = Effect.fnUntraced(function*(path: string) {
-        yield* realRoots
+        const known = yield* realRoots
         const full = absolute(path)
         const parent = dirname(full)
-        const ancestor = yield* realAncestor(parent)
-        yield* inside(path, ancestor)
+        const there = yield* Effect.option(realPath(parent))
+        if (there._tag === "Some") return join(yield* inside(path, there.value, known), basename(full))
+        yield* inside(path, yield* realAncestor(parent), known)
         yield* Effect.tryPromise({
           try: () => mkdir(parent, { recursive: true }),
           catch: (cause) => new PathRefused({ path, reason: `its folder cannot be made: ${String(cause)}` })
         })
-        const real = yield* Effect.tryPromise({
-          try: () => realpath(parent),
-          catch: (cause) => new PathRefused({ path, reason: `its folder cannot be used: ${String(cause)}` })
-        })
-        return join(yield* inside(path, real), basename(full))
+        const made = yield* Effect.mapError(
+          realPath(parent),
+          ({ cause }) => new PathRefused({ path, reason: `its folder cannot be used: ${String(cause)}` })
+        )
+        return join(yield* inside(path, made, known), basename(full))
       })
 
       return Folders.of({
@@ -90,9 +91,11 @@ export class Folders extends Context.Service<Folders, {
     })
 }
 
+const realPath = (path: string) => Effect.tryPromise(() => realpath(path))
+
 /** The real path of the closest folder above that exists, with what does not exist yet behind it. */
 const realAncestor = (path: string): Effect.Effect<string> =>
-  Effect.tryPromise(() => realpath(path)).pipe(
+  realPath(path).pipe(
     Effect.catch(() =>
       dirname(path) === path
         ? Effect.succeed(path)

@@ -6,7 +6,7 @@
  * sharp works in native threads of its own, so this handler needs no worker thread.
  */
 import { Context, Effect, Layer, Schema } from "effect"
-import { readFile, stat, writeFile } from "node:fs/promises"
+import { stat, writeFile } from "node:fs/promises"
 import type { Sharp } from "sharp"
 import * as AtomicFile from "../files/AtomicFile.ts"
 import { Folders, PathRefused, PathText } from "../files/Folders.ts"
@@ -100,7 +100,10 @@ export const ImageResize = Task.make("image_resize", {
 export const ImageResizeLive = ImageResize.toLayer(Effect.fnUntraced(function*(payload) {
   const folders = yield* Folders
   const { maxBytes, maxPixels } = yield* ImageLimits
-  const source = yield* sourceOf(payload, maxBytes)
+  const [source, target] = yield* Effect.all([
+    sourceOf(payload, maxBytes),
+    payload.output === undefined ? Effect.undefined : folders.target(payload.output)
+  ], { concurrency: "unbounded" })
   const { default: sharp } = yield* Effect.promise(() => import("sharp"))
   const image = yield* attempt(() => Promise.resolve(sharp(source, { limitInputPixels: maxPixels, failOn: "error" })))
   const from = yield* attempt(() => image.metadata())
@@ -115,7 +118,7 @@ export const ImageResizeLive = ImageResize.toLayer(Effect.fnUntraced(function*(p
     bytes: info.size,
     from: { width: from.width, height: from.height, format: from.format }
   }
-  if (payload.output === undefined) {
+  if (target === undefined) {
     return data.byteLength > mostInResult
       ? yield* new ImageRefused({
         reason: `The image has ${data.byteLength} bytes, too many for a result: name an output`
@@ -123,14 +126,13 @@ export const ImageResizeLive = ImageResize.toLayer(Effect.fnUntraced(function*(p
       : { ...result, output: null, data: data.toString("base64") }
   }
   const { claim, id } = yield* TaskContext
-  const target = yield* folders.target(payload.output)
   yield* AtomicFile.write(target, `${id}-${claim}`, (part) => Effect.promise(() => writeFile(part, data)))
   return { ...result, output: folders.display(target), data: null }
 }))
 
 type Payload = (typeof ImageResize)["payload"]["Type"]
 
-/** The bytes of the image. */
+/** The image: its bytes, or where they are, for sharp reads a file better than we do. */
 const sourceOf = Effect.fnUntraced(function*({ data, file, url }: Payload, maxBytes: number) {
   if (url !== undefined) {
     const outbound = yield* Outbound
@@ -147,7 +149,7 @@ const sourceOf = Effect.fnUntraced(function*({ data, file, url }: Payload, maxBy
   const stats = yield* Effect.promise(() => stat(path))
   if (!stats.isFile()) return yield* new PathRefused({ path: file, reason: "it is no file" })
   if (stats.size > maxBytes) return yield* new ImageRefused({ reason: `The file has more than ${maxBytes} bytes` })
-  return yield* Effect.promise(() => readFile(path))
+  return path
 })
 
 const convert = (image: Sharp, { enlarge, fit, format, height, quality, width }: Payload, was: string): Sharp => {
