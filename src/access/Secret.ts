@@ -32,7 +32,7 @@ export const hashOf = (text: string): string => hash("sha256", text, "hex")
 
 /** Whether a text is the secret with this hash; takes the same time whatever the answer. */
 export const matches = (text: string, stored: string): boolean => {
-  const found = Buffer.from(hashOf(text))
-  const expected = Buffer.from(stored)
+  const found = hash("sha256", text, "buffer")
+  const expected = Buffer.from(stored, "hex")
   return found.length === expected.length && timingSafeEqual(found, expected)
 }

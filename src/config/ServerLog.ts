@@ -30,26 +30,27 @@ export interface Options {
 /** Writes the log to stdout. */
 export const layer = ({ colours, format, level }: Options): Layer.Layer<never> =>
   Layer.merge(
-    Logger.layer([gathering(format === "json" ? formatJson : formatPretty(colours))]),
+    Logger.layer([gathering(format === "json" ? toJson : toText(colours))]),
     Layer.succeed(References.MinimumLogLevel, level)
   )
 
 /**
- * Writes the lines of one turn of the scheduler together: a busy server has hundreds, and each would cost a call into the
- * operating system. Warnings and errors wait for nothing, and what is before them goes with them.
+ * Formats and writes what was logged in one turn of the scheduler together: a busy server logs hundreds of lines, each of
+ * which would keep an answer waiting and cost a call into the operating system. Warnings and errors wait for nothing, and
+ * what is before them goes with them.
  */
 const gathering = Effect.fnUntraced(function*(
-  format: Logger.Logger<unknown, string>
+  format: (entry: Entry) => string
 ): Effect.fn.Return<Logger.Logger<unknown, void>, never, Scope.Scope> {
   const console = yield* Console.Console
   const some = Latch.makeUnsafe(false)
-  let lines: Array<string> = []
+  let entries: Array<Entry> = []
   let closed = false
   const write = (): void => {
     some.closeUnsafe()
-    if (lines.length === 0) return
-    const text = lines.join("\n")
-    lines = []
+    if (entries.length === 0) return
+    const text = entries.map(format).join("\n")
+    entries = []
     console.log(text)
   }
   yield* some.await.pipe(
@@ -65,22 +66,39 @@ const gathering = Effect.fnUntraced(function*(
     })
   )
   return Logger.make((options) => {
-    lines.push(format.log(options))
+    entries.push(entryOf(options))
     if (closed || LogLevel.isGreaterThanOrEqualTo(options.logLevel, "Warn")) write()
     else some.openUnsafe()
   })
 })
 
-/** A record as one line of JSON. */
-const formatJson: Logger.Logger<unknown, string> = Logger.make((options) => {
-  const { annotations, cause, msg, rest } = partsOf(options)
+/** What was logged. */
+interface Entry {
+  readonly date: Date
+  readonly level: LogLevel.LogLevel
+  readonly msg: string
+  readonly rest: ReadonlyArray<unknown>
+  readonly cause: string | undefined
+  readonly annotations: ReadonlyArray<[name: string, value: unknown]>
+}
+
+const entryOf = ({ cause, date, fiber, logLevel, message }: Logger.Options<unknown>): Entry => {
+  const [first, ...rest] = List.ensure(message)
+  return {
+    date,
+    level: logLevel,
+    msg: plain(first ?? ""),
+    rest,
+    cause: cause.reasons.length > 0 ? Cause.pretty(cause) : undefined,
+    annotations: Object.entries(fiber.getRef(References.CurrentLogAnnotations))
+  }
+}
+
+/** One line of JSON. */
+const toJson = ({ annotations, cause, date, level, msg, rest }: Entry): string => {
   const stacks = rest.filter(isStack)
   const details = rest.filter((part) => !isStack(part))
-  const record: Record<string, unknown> = {
-    time: options.date.toISOString(),
-    level: options.logLevel.toLowerCase(),
-    msg
-  }
+  const record: Record<string, unknown> = { time: date.toISOString(), level: level.toLowerCase(), msg }
   for (const [name, value] of annotations) if (!(name in record)) record[name] = value
   if (details.length > 0) record["details"] = details
   if (stacks.length > 0) record["stack"] = stacks.join("\n")
@@ -89,32 +107,21 @@ const formatJson: Logger.Logger<unknown, string> = Logger.make((options) => {
   return Object.values(record).every((value) => typeof value !== "object")
     ? JSON.stringify(record)
     : Formatter.formatJson(record)
-})
+}
 
-/** A record as a line of text, with stacks and causes on lines of their own. */
-const formatPretty = (colours: boolean): Logger.Logger<unknown, string> => {
+/** A line of text, with stacks and causes on lines of their own. */
+const toText = (colours: boolean) => {
   const paint = (code: number, text: string): string => colours ? `\u001b[${code}m${text}\u001b[0m` : text
-  return Logger.make((options) => {
-    const { annotations, cause, msg, rest } = partsOf(options)
-    const level = paint(colourOf[options.logLevel] ?? 0, options.logLevel.toUpperCase().padEnd(5))
+  return ({ annotations, cause, date, level, msg, rest }: Entry): string => {
+    const name = paint(colourOf[level] ?? 0, level.toUpperCase().padEnd(5))
     const fields = annotations.map(([name, value]) => ` ${paint(dim, `${name}=`)}${plain(value)}`).join("")
-    const head = `${paint(dim, timeOfDay(options.date))} ${level} ${msg}${fields}`
+    const head = `${paint(dim, timeOfDay(date))} ${name} ${msg}${fields}`
     return [head, ...rest.map(plain), ...(cause === undefined ? [] : [cause])].join("\n").replaceAll("\n", "\n  ")
-  })
+  }
 }
 
 const dim = 2
 const colourOf: Partial<Record<LogLevel.LogLevel, number>> = { Debug: 34, Info: 32, Warn: 33, Error: 31, Fatal: 35 }
-
-const partsOf = ({ cause, fiber, message }: Logger.Options<unknown>) => {
-  const [first, ...rest] = List.ensure(message)
-  return {
-    msg: plain(first ?? ""),
-    rest,
-    cause: cause.reasons.length > 0 ? Cause.pretty(cause) : undefined,
-    annotations: Object.entries(fiber.getRef(References.CurrentLogAnnotations))
-  }
-}
 
 const isStack = (part: unknown): part is string => typeof part === "string" && /\n\s+at /.test(part)
 

@@ -7,6 +7,7 @@ import { HttpRouter, HttpServerRequest, type HttpServerResponse } from "effect/h
 import { allows, type ApiKey, type Role } from "../domain/ApiKey.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import { KeyRing } from "./KeyRing.ts"
+import { pathOf } from "./pathOf.ts"
 
 /** The key that a request came with; `undefined` where none is needed. */
 export class Caller extends Context.Reference<ApiKey | undefined>("taskforge/http/Caller", {
@@ -67,8 +68,6 @@ const secretOf = ({ headers, method, url }: HttpServerRequest.HttpServerRequest)
 }
 
 const streams = /^(?:\/ws|\/api\/v1\/(?:[^?]*\/)?events)\?/
-
-const pathOf = (url: string): string => url.split(/[?#]/, 1)[0]!
 
 const unauthorized = ErrorAnswer.make(
   401,

@@ -3,7 +3,7 @@
  * where the store is. While that does not answer, requests pass.
  */
 import { Context, Duration, Effect, type Layer, Option } from "effect"
-import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Headers, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { RateLimiter } from "effect/persistence"
 import { Caller } from "./Access.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
@@ -49,12 +49,12 @@ const limiting = (
         return Effect.matchEffect(
           limiter.consume({ algorithm: "fixed-window", onExceeded: "fail", key, limit, window }),
           {
-            onSuccess: (consumed) =>
-              Effect.map(
-                routes,
-                (response) =>
-                  HttpServerResponse.setHeaders(response, headersOf(limit, consumed.remaining, consumed.resetAfter))
-              ),
+            onSuccess: ({ remaining, resetAfter }) =>
+              Effect.map(routes, (response) =>
+                // What the limit inside says holds where it leaves less
+                Number(response.headers["ratelimit-remaining"] ?? Infinity) <= remaining
+                  ? response
+                  : HttpServerResponse.setHeaders(response, headersOf(limit, remaining, resetAfter))),
             onFailure: ({ reason }) =>
               reason._tag === "RateLimitExceeded"
                 ? Effect.succeed(exceeded(rate, reason.retryAfter))
@@ -68,11 +68,12 @@ const limiting = (
     )
   }))
 
-const headersOf = (limit: number, remaining: number, resetAfter: Duration.Duration) => ({
-  "ratelimit-limit": String(limit),
-  "ratelimit-remaining": String(Math.max(0, Math.floor(remaining))),
-  "ratelimit-reset": String(seconds(resetAfter))
-})
+const headersOf = (limit: number, remaining: number, resetAfter: Duration.Duration) =>
+  Headers.fromRecordUnsafe({
+    "ratelimit-limit": String(limit),
+    "ratelimit-remaining": String(Math.max(0, Math.floor(remaining))),
+    "ratelimit-reset": String(seconds(resetAfter))
+  })
 
 const exceeded = ({ limit, window }: Rate, retryAfter: Duration.Duration): HttpServerResponse.HttpServerResponse => {
   const wait = Math.max(1, seconds(retryAfter))

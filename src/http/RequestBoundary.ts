@@ -6,6 +6,7 @@
 import { Cause, Clock, Context, Effect, type Layer, LogLevel, Option, References, type Types } from "effect"
 import { Headers, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
+import { pathOf } from "./pathOf.ts"
 import { RequestMetrics } from "./RequestMetrics.ts"
 
 /** How requests are seen. */
@@ -61,7 +62,7 @@ const toAnswer = (cause: Cause.Cause<unknown>, request: HttpServerRequest.HttpSe
       return Effect.succeed(notFound(request))
     }
   }
-  return Effect.as(Effect.logError(`${request.method} ${pathOf(request)} failed`, cause), ErrorAnswer.internal)
+  return Effect.as(Effect.logError(`${request.method} ${pathOf(request.url)} failed`, cause), ErrorAnswer.internal)
 }
 
 const tooLong = ErrorAnswer.make(414, "uri_too_long", `The address is longer than ${maxUrlLength} characters`)
@@ -88,7 +89,7 @@ const withCarefulHeaders = (response: HttpServerResponse.HttpServerResponse): Ht
 }
 
 const log = ({ method, remoteAddress, url }: HttpServerRequest.HttpServerRequest, status: number, seconds: number) => {
-  const path = url.split(/[?#]/, 1)[0]!
+  const path = pathOf(url)
   return Effect.annotateLogs(Effect.logInfo(`${method} ${path} ${status}`), {
     method,
     path,
@@ -99,6 +100,4 @@ const log = ({ method, remoteAddress, url }: HttpServerRequest.HttpServerRequest
 }
 
 const notFound = (request: HttpServerRequest.HttpServerRequest) =>
-  ErrorAnswer.make(404, "route_not_found", `There is nothing at ${request.method} ${pathOf(request)}; see /docs`)
-
-const pathOf = (request: HttpServerRequest.HttpServerRequest): string => request.url.split(/[?#]/, 1)[0] ?? "/"
+  ErrorAnswer.make(404, "route_not_found", `There is nothing at ${request.method} ${pathOf(request.url)}; see /docs`)
