@@ -41,6 +41,28 @@ describe("Callers that share scripts", () => {
       ])
     }))
 
+  it.live("are sent in parts of which each is written before the next is sent, as a client writes at the end of a turn", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const ask = yield* Coalescer.make<number, number>({
+        run: (inputs) =>
+          Effect.callback((resume) => {
+            seen.push(`sent ${inputs}`)
+            setImmediate(() => {
+              seen.push(`written ${inputs}`)
+              setTimeout(() => resume(Effect.succeed(inputs)), 10)
+            })
+          }),
+        sizeOf: () => 1,
+        most: 2
+      })
+      yield* Effect.forEach([1, 2, 3, 4, 5], (n) => ask([n]), { concurrency: "unbounded", discard: true })
+      assert.deepStrictEqual(
+        seen,
+        ["1", "2,3", "4,5"].flatMap((part) => [`sent ${part}`, `written ${part}`])
+      )
+    }))
+
   it.effect("get the answers to what they asked, however much each did", () =>
     Effect.gen(function*() {
       const { ask, gate } = yield* shared(100)
