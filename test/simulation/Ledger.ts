@@ -29,6 +29,8 @@ export interface Known {
   result: string | null
   /** How often it finished in each way: an operator may bring it back. */
   readonly ends: { completed: number; failed: number; cancelled: number }
+  /** The task that had this id before, and is gone: an answer about it may be on its way still. */
+  readonly before: Known | undefined
 }
 
 /** What became of one claim. Times are the world's. */
@@ -79,6 +81,7 @@ export class Ledger {
   /** When everything began to work. */
   healedAt = Infinity
   private readonly lastClaims = new Map<string, { readonly nonce: number; readonly claims: ReadonlyArray<number> }>()
+  private readonly gone = new Map<string, Known>()
   private seq = 0
 
   constructor(rules: Rules) {
@@ -268,10 +271,10 @@ export class Ledger {
         }
         break
       case "remove":
-        for (const [index, id] of event.ids.entries()) if (event.answers[index] === "removed") this.tasks.delete(id)
+        for (const [index, id] of event.ids.entries()) if (event.answers[index] === "removed") this.forget(id)
         break
       case "prune":
-        for (const id of event.gone) this.tasks.delete(id)
+        for (const id of event.gone) this.forget(id)
         break
       case "lead":
         if (event.leads) this.lead = { id: event.id, until: now + event.forMs }
@@ -310,6 +313,12 @@ export class Ledger {
     }
   }
 
+  private forget(id: string): void {
+    const known = this.tasks.get(id)
+    if (known !== undefined) this.gone.set(id, known)
+    this.tasks.delete(id)
+  }
+
   private create(task: NewTask, now: number): void {
     const dueAt = task.runAt ?? now + task.delayMs
     this.tasks.set(task.id, {
@@ -326,7 +335,8 @@ export class Ledger {
       cancelRequested: false,
       settledClaim: 0,
       result: null,
-      ends: { completed: 0, failed: 0, cancelled: 0 }
+      ends: { completed: 0, failed: 0, cancelled: 0 },
+      before: this.gone.get(task.id)
     })
     this.unfinished++
     this.totals.created++

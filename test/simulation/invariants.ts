@@ -6,7 +6,7 @@ import type { Settlement } from "../../src/domain/Settlement.ts"
 import type { TaskRecord } from "../../src/domain/TaskRecord.ts"
 import type { Counts } from "../../src/store/TaskStore.ts"
 import type { Event, Operation, Stored } from "./History.ts"
-import { type Attempt, isFinished, type Ledger } from "./Ledger.ts"
+import { type Attempt, isFinished, type Known, type Ledger } from "./Ledger.ts"
 import { calmAt, leaseMs, type Scenario } from "./Scenario.ts"
 
 /** Reports that an invariant does not hold. */
@@ -53,6 +53,10 @@ const invariant = (name: string, says: string, watch: Invariant["watch"]): Invar
 const outlasts = ({ began }: Attempt): boolean => began?.behaviour === "resist" || began?.behaviour === "early"
 
 /** Looks at operations of one kind. */
+/** A task, and those that had its id before it. */
+const livesOf = (known: Known): ReadonlyArray<Known> =>
+  known.before === undefined ? [known] : [known, ...livesOf(known.before)]
+
 const at = <Op extends Operation["op"]>(
   op: Op,
   check: (event: Extract<Stored, { readonly op: Op }>, violated: Violated) => void
@@ -372,11 +376,16 @@ export const invariants: ReadonlyArray<Invariant> = [
       const { id, of, outcome } = event.call
       const known = ledger.tasks.get(id)
       if (known === undefined || outcome === "TaskGone") return
-      if (outcome === "completed" && known.state === "completed" && of !== known.result) {
+      const lives = livesOf(known)
+      if (outcome === "completed" && known.state === "completed" && lives.every(({ result }) => result !== of)) {
         violated(`${id} gave ${of}, and ${known.result} is stored`)
       }
-      if (outcome === "completed" && known.ends.completed === 0) violated(`${id} has never completed`)
-      if (outcome === "TaskCancelled" && known.ends.cancelled === 0) violated(`${id} was never cancelled`)
+      if (outcome === "completed" && lives.every(({ ends }) => ends.completed === 0)) {
+        violated(`${id} has never completed`)
+      }
+      if (outcome === "TaskCancelled" && lives.every(({ ends }) => ends.cancelled === 0)) {
+        violated(`${id} was never cancelled`)
+      }
     }
   })),
 
