@@ -52,11 +52,11 @@ const invariant = (name: string, says: string, watch: Invariant["watch"]): Invar
 /** Whether an attempt may go on after its end: it resists interruption, or it completed its task before. */
 const outlasts = ({ began }: Attempt): boolean => began?.behaviour === "resist" || began?.behaviour === "early"
 
-/** Looks at operations of one kind. */
 /** A task, and those that had its id before it. */
 const livesOf = (known: Known): ReadonlyArray<Known> =>
   known.before === undefined ? [known] : [known, ...livesOf(known.before)]
 
+/** Looks at operations of one kind. */
 const at = <Op extends Operation["op"]>(
   op: Op,
   check: (event: Extract<Stored, { readonly op: Op }>, violated: Violated) => void
