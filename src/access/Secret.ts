@@ -31,8 +31,10 @@ export const idOf = (text: string): string | undefined => form.exec(text)?.[1]
 export const hashOf = (text: string): string => hash("sha256", text, "hex")
 
 /** Whether a text is the secret with this hash; takes the same time whatever the answer. */
-export const matches = (text: string, stored: string): boolean => {
-  const found = hash("sha256", text, "buffer")
-  const expected = Buffer.from(stored, "hex")
-  return found.length === expected.length && timingSafeEqual(found, expected)
-}
+export const matches = (text: string, stored: string): boolean =>
+  same(hash("sha256", text, "buffer"), Buffer.from(stored, "hex"))
+
+/** Whether two secrets are the same; takes the same time whatever the answer. */
+export const equal = (one: string, other: string): boolean => same(Buffer.from(one), Buffer.from(other))
+
+const same = (one: Buffer, other: Buffer): boolean => one.length === other.length && timingSafeEqual(one, other)

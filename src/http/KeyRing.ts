@@ -42,6 +42,8 @@ const make = Effect.fnUntraced(function*(requiredAtOnce: boolean) {
   const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
   const turn = Semaphore.makeUnsafe(1)
   let keys: ReadonlyMap<string, StoredKey> = new Map()
+  /** Secrets by their hashes, found true since the keys were read: hashing one again costs as much as storing a task. */
+  const proven = new Map<string, string>()
   let required = requiredAtOnce
   let readAt = -Infinity
 
@@ -49,6 +51,7 @@ const make = Effect.fnUntraced(function*(requiredAtOnce: boolean) {
     readAt = now()
     return Effect.map(store.list, (list) => {
       keys = new Map(list.map((key) => [key.id, key]))
+      proven.clear()
       // Whoever has made a key wants callers to have one, also after the last one was revoked
       if (keys.size > 0) required = true
     })
@@ -65,27 +68,37 @@ const make = Effect.fnUntraced(function*(requiredAtOnce: boolean) {
         )
     ))
 
-  const fresh = Effect.suspend(() => {
-    const oldest = now() - freshForMs
-    return readAt > oldest ? Effect.void : readSince(oldest + 1)
-  })
+  const isFresh = () => readAt > now() - freshForMs
+
+  const fresh = Effect.suspend(() => isFresh() ? Effect.void : readSince(now() - freshForMs + 1))
 
   const lookUp = (secret: string): ApiKey | undefined => {
     const id = Secret.idOf(secret)
     const key = id === undefined ? undefined : keys.get(id)
-    return key !== undefined && Secret.matches(secret, key.hash) ? key : undefined
+    if (key === undefined) return undefined
+    const known = proven.get(key.hash)
+    if (known !== undefined && Secret.equal(known, secret)) return key
+    if (!Secret.matches(secret, key.hash)) return undefined
+    proven.set(key.hash, secret)
+    return key
   }
+
+  const findFresh = Effect.fnUntraced(function*(secret: string) {
+    yield* fresh
+    const key = lookUp(secret)
+    if (key !== undefined || Secret.idOf(secret) === undefined) return key
+    yield* readSince(now())
+    return lookUp(secret)
+  })
 
   yield* Effect.retry(read, Schedule.upTo(Schedule.spaced("100 millis"), { times: 10 }))
 
   return KeyRing.of({
     isRequired: Effect.map(fresh, () => required),
-    find: Effect.fnUntraced(function*(secret) {
-      yield* fresh
-      const key = lookUp(secret)
-      if (key !== undefined || Secret.idOf(secret) === undefined) return key
-      yield* readSince(now())
-      return lookUp(secret)
-    })
+    find: (secret) =>
+      Effect.suspend(() => {
+        const key = isFresh() ? lookUp(secret) : undefined
+        return key === undefined ? findFresh(secret) : Effect.succeed(key)
+      })
   })
 })

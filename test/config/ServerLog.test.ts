@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Console, Effect } from "effect"
+import { TestClock } from "effect/testing"
 import * as ServerLog from "../../src/config/ServerLog.ts"
 
 /** The lines that an effect logs. */
@@ -96,14 +97,13 @@ describe("the level", () => {
 })
 
 describe("lines", () => {
-  it.effect("of one turn are written together; a warning is written at once, with what is before it", () =>
+  it.effect("are written together soon; a warning at once, with what is before it; all of them in the end", () =>
     Effect.gen(function*() {
       const written = yield* linesOf(
         Effect.gen(function*() {
           yield* Effect.logInfo("a")
           yield* Effect.logInfo("b")
-          yield* Effect.yieldNow
-          yield* Effect.yieldNow
+          yield* TestClock.adjust("20 millis")
           yield* Effect.logInfo("c")
           yield* Effect.logWarning("d")
           yield* Effect.logInfo("e")
