@@ -43,17 +43,16 @@ const measure = async (name: string): Promise<number> => {
   }
 }
 
-/** Measures settings in turns. */
+/** Measures settings in turns, and divides each by the first round by round, as the other benches do. */
 export const compare = async (names: ReadonlyArray<string>, rounds: number): Promise<void> => {
   const found = new Map<string, Array<number>>(names.map((name) => [name, []]))
   for (let round = 0; round < rounds; round++) for (const name of names) found.get(name)!.push(await measure(name))
-  const median = (rates: ReadonlyArray<number>) => rates.toSorted((one, other) => one - other)[rates.length >> 1]!
-  const base = median(found.get(names[0]!)!)
+  const median = (values: ReadonlyArray<number>) => values.toSorted((one, other) => one - other)[values.length >> 1]!
+  const base = found.get(names[0]!)!
   for (const [name, rates] of found) {
+    const ratio = median(rates.map((rate, round) => rate / base[round]!))
     console.log(
-      `${name.padEnd(12)} ${rates.map(Math.round).join(" ")} requests/s; ${(median(rates) / base).toFixed(2)} of ${
-        names[0]
-      }`
+      `${name.padEnd(12)} ${rates.map(Math.round).join(" ")} requests/s; ${ratio.toFixed(2)} of ${names[0]}`
     )
   }
 }
