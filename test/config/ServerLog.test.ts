@@ -96,6 +96,15 @@ describe("the level", () => {
     }))
 })
 
+describe("what JSON does not know", () => {
+  it.effect("is written all the same", () =>
+    Effect.gen(function*() {
+      const record = yield* recordOf(Effect.annotateLogs(Effect.logWarning("big"), { size: 2n ** 64n, none: null }))
+      assert.include(String(record["size"]), "18446744073709551616")
+      assert.isNull(record["none"])
+    }))
+})
+
 describe("lines", () => {
   it.effect("are written together soon; a warning at once, with what is before it; all of them in the end", () =>
     Effect.gen(function*() {

@@ -50,7 +50,9 @@ export const claimFunction = (schema: string): string =>
     out_now float8, out_next_due float8, out_id text, out_type text, out_queue text, out_payload text,
     out_priority smallint, out_max_retries float8, out_timeout_ms float8, out_due_at float8, out_failures int,
     out_crashes int, out_claim float8
-  ) LANGUAGE plpgsql SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_sort TO off SET enable_hashjoin TO off SET enable_mergejoin TO off AS $function$
+  ) LANGUAGE plpgsql
+    SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_sort TO off
+    SET enable_hashjoin TO off SET enable_mergejoin TO off AS $function$
   DECLARE
     v_now bigint := ${schema}.now_ms();
     v_due bigint;

@@ -16,7 +16,9 @@ type Complete = Extract<Settlement.Settlement, { readonly _tag: "Complete" }>
  */
 export const completeFunction = (schema: string): string =>
   `CREATE FUNCTION ${schema}.complete_1(p_ids text[], p_claims bigint[], p_results text[])
-  RETURNS text[] LANGUAGE plpgsql SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_hashjoin TO off SET enable_mergejoin TO off AS $function$
+  RETURNS text[] LANGUAGE plpgsql
+    SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_hashjoin TO off
+    SET enable_mergejoin TO off AS $function$
   DECLARE
     v_ids text[];
     v_count int;

@@ -1,8 +1,8 @@
 /**
  * Stores new tasks: groups, each entirely or not at all, with exact capacity, ids and keys.
  *
- * - Arguments: head start, capacity, how many tasks there are, 1 if any has a key or an id comes twice or else 0, the sizes of the groups
- *   separated by semicolons, then the tasks in runs. A run is neighbours of one lane, priority and time, of whatever
+ * - Arguments: head start, capacity, how many tasks there are, 1 if any has a key or an id comes twice or else 0, the
+ *   sizes of the groups separated by semicolons, then the tasks in runs. A run is neighbours of one lane, priority and time, of whatever
  *   groups: their number, `["queue","type"]`, priority, when they are due (`+delay` or `=time`, in ms), the
  *   `["type","key"]` of a single keyed task or nothing, and for each task its id and the rest of its text.
  * - Answers: the clock, then one of
@@ -11,8 +11,8 @@
  *     before (1); `{F, unfinished}` without room; `{C, index, owner}` where the key of the task at that index belongs
  *     to one with another payload.
  *
- * Where nothing can be refused, because there is room for all and none has a key or comes twice, the groups don't matter. Otherwise each
- * is planned before anything of it is written. All that was planned is written at the end with a handful of commands,
+ * Where nothing can be refused, because there is room for all and none has a key or comes twice, the groups don't
+ * matter. Otherwise each is planned before anything of it is written. All that was planned is written at the end with a handful of commands,
  * for a command costs as much as storing a task. The first write is one that Redis refuses when its memory is full, so a
  * refusal leaves no trace.
  */
