@@ -43,7 +43,10 @@ const retryAnswerOf = (letter: string): RetryAnswer =>
 /** The operations of one deployment. */
 export const make = (runner: Runner, headStartMs: number) => ({
   cancel: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError> =>
-    Effect.map(runner("cancel", runCancel, ids), (letters) => lettersAs(letters, cancelAnswers)),
+    Effect.map(
+      runner("cancel", runCancel, [String(headStartMs), ...ids]),
+      (letters) => lettersAs(letters, cancelAnswers)
+    ),
 
   retry: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RetryAnswer>, StoreError> =>
     Effect.map(

@@ -7,8 +7,11 @@ import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import { type Runner, script } from "./Runner.ts"
 import { open } from "./scripts/Open.ts"
 
-/** The layout that this version of the driver reads and writes: keys, texts, and what scripts make of them. */
-const layout = 1
+/**
+ * The layout that this version of the driver writes: keys, texts, and what scripts make of them. It reads earlier ones
+ * too. Since 2, pending tasks may be in blocks.
+ */
+const layout = 2
 
 const runOpen = script<readonly [version: string, headStartMs: string]>(open)
 

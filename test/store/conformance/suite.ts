@@ -23,6 +23,7 @@ import { rescuing } from "./rescuing.ts"
 import { retrying } from "./retrying.ts"
 import { scheduling } from "./scheduling.ts"
 import { settling } from "./settling.ts"
+import { together } from "./together.ts"
 import { transitions } from "./transitions.ts"
 
 export type { Driver } from "./driver.ts"
@@ -33,6 +34,7 @@ const areas = [
   capacity,
   claiming,
   order,
+  together,
   scheduling,
   nonces,
   leases,

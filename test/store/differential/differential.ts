@@ -10,7 +10,7 @@ import type { NewTask, TaskFailure } from "../../../src/domain/TaskRecord.ts"
 import * as MemoryStore from "../../../src/store/memory/MemoryStore.ts"
 import { type ClaimRequest, type Lease, TaskStore } from "../../../src/store/TaskStore.ts"
 import type { Driver } from "../conformance/driver.ts"
-import { ids, type Operation, sequences } from "../model/Operation.ts"
+import { groupOf, ids, type Operation, sequences } from "../model/Operation.ts"
 
 const settings = { capacity: 4, headStart: 2000, maxCrashes: 1 }
 
@@ -85,6 +85,8 @@ class History {
         )
         return (store) => store.enqueue(groups)
       }
+      case "enqueue alike":
+        return this.plan(groupOf(operation), now)
       case "claim": {
         const { do: _do, ...asked } = operation
         const request = { ...asked, nonce: ++this.numbers }

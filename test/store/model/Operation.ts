@@ -2,10 +2,12 @@
  * What the property test may do to a store: plain data, drawn at random and shrunk to the shortest sequence that still
  * fails. Small pools of ids, keys, queues and times make them meet often.
  */
-import { Arbitrary, Schema } from "effect"
+import { Arbitrary, Schema, Struct } from "effect"
+
+const enqueued = ["t0", "t1", "t2", "t3", "t4"] as const
 
 /** Ids that tasks may have; the last one is never enqueued. */
-export const ids = ["t0", "t1", "t2", "t3", "t4", "unknown"] as const
+export const ids = [...enqueued, "unknown"] as const
 
 const types = ["a", "b"] as const
 const queues = ["x", "y"] as const
@@ -22,7 +24,7 @@ const delay = Schema.Literals([0, 1000, 5000])
 const attempt = Schema.Literals([0, 1, 2, 5])
 
 const NewTask = Schema.Struct({
-  id: Schema.Literals(["t0", "t1", "t2", "t3", "t4"]),
+  id: Schema.Literals(enqueued),
   type: Schema.Literals(types),
   queue: Schema.Literals(queues),
   payload: Schema.Literals(["1", "2"]),
@@ -38,6 +40,12 @@ const few = <S extends Schema.Constraint>(item: S, most: number) =>
 
 const operations = {
   enqueue: Schema.Struct({ do: Schema.Literal("enqueue"), groups: few(few(NewTask, 3), 2) }),
+  /** So many neighbours that differ in nothing but their ids, which a driver may keep together. */
+  enqueueAlike: Schema.Struct({
+    do: Schema.Literal("enqueue alike"),
+    count: Schema.Literals([2, 3, 4]),
+    task: NewTask.mapFields(Struct.omit(["id", "key"]))
+  }),
   claim: Schema.Struct({
     do: Schema.Literal("claim"),
     worker: Schema.Literals(workers),
@@ -82,6 +90,7 @@ const operations = {
 export const Operation = Schema.Union([
   operations.enqueue,
   operations.enqueue,
+  operations.enqueueAlike,
   operations.claim,
   operations.claim,
   operations.claim,
@@ -103,6 +112,12 @@ export const Operation = Schema.Union([
 
 /** See the {@link Operation} schema. */
 export type Operation = typeof Operation.Type
+
+/** Neighbours that are alike as the one group that they are. */
+export const groupOf = ({ count, task }: OperationOf<"enqueue alike">): OperationOf<"enqueue"> => ({
+  do: "enqueue",
+  groups: [enqueued.slice(0, count).map((id) => ({ ...task, id, key: null }))]
+})
 
 /** The operation of one name. */
 export type OperationOf<Name extends Operation["do"]> = Extract<Operation, { readonly do: Name }>

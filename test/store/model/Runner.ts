@@ -10,7 +10,7 @@ import * as TaskState from "../../../src/domain/TaskState.ts"
 import { type ClaimRequest, type Lease, type Outcome, TaskStore } from "../../../src/store/TaskStore.ts"
 import type { Driver } from "../conformance/driver.ts"
 import type { End, Model, ModelTask } from "./Model.ts"
-import { ids, type Operation, type OperationOf } from "./Operation.ts"
+import { groupOf, ids, type Operation, type OperationOf } from "./Operation.ts"
 
 /** A claim and what it gave. */
 interface LastClaim {
@@ -46,6 +46,8 @@ export class Runner {
     switch (operation.do) {
       case "enqueue":
         return this.enqueue(operation)
+      case "enqueue alike":
+        return this.enqueue(groupOf(operation))
       case "claim":
         return this.claim(operation)
       case "claim again":

@@ -85,11 +85,28 @@ while at <= #ARGV do
   at = at + 2 + size
 end
 
--- takes the members of lowest rank out of one lane
-local function take(lane, amount)
-  local popped, members = call("ZPOPMIN", lane, amount), {}
-  for index = 1, #popped, 2 do members[#members + 1] = popped[index] end
-  return members
+-- takes the tasks of lowest rank out of one lane: at most so many, of so many members
+local function take(lane, amount, members)
+  local refs, name, glance = {}, string.sub(lane, #root + 7), 1
+  while amount > 0 and members > 0 do
+    local found = call("ZRANGE", lane, 0, math.min(amount, members, glance) - 1, "WITHSCORES")
+    if found[1] == nil then break end
+    local alone = 0
+    while found[2 * alone + 1] and not blockOf(found[2 * alone + 1]) do
+      alone = alone + 1
+      refs[#refs + 1] = found[2 * alone - 1]
+    end
+    if alone > 0 then
+      call("ZREMRANGEBYRANK", lane, 0, alone - 1)
+      each("ZREM", root .. ":list:P:" .. name, { unpack(refs, #refs - alone + 1) })
+      amount, members, glance = amount - alone, members - alone, most
+    else
+      local front = shift(name, found[2], blockOf(found[1]), amount)
+      for _, ref in ipairs(front) do refs[#refs + 1] = ref end
+      amount, members, glance = amount - #front, members - 1, 1
+    end
+  end
+  return refs
 end
 
 local function headOf(lane)
@@ -103,7 +120,7 @@ local function before(a, b) return a.rank < b.rank or (a.rank == b.rank and tonu
 -- pieces in the order of work, each of one lane: as long as its head is the first of all heads
 local pieces, left = {}, limit
 if #lanes == 1 then
-  pieces[1] = { lane = lanes[1], members = take(lanes[1], limit) }
+  pieces[1] = take(lanes[1], limit, limit)
 else
   local heads = {}
   for _, lane in ipairs(lanes) do heads[#heads + 1] = headOf(lane) end
@@ -116,29 +133,21 @@ else
         second = index
       end
     end
-    local lane, amount = heads[first].lane, left
-    if second then
-      amount = math.max(1, math.min(left, call("ZCOUNT", lane, "-inf", "(" .. int(heads[second].rank))))
-    end
-    local members = take(lane, amount)
-    pieces[#pieces + 1] = { lane = lane, members = members }
-    left = left - #members
+    local lane, members = heads[first].lane, left
+    if second then members = math.max(1, call("ZCOUNT", lane, "-inf", "(" .. int(heads[second].rank))) end
+    local refs = take(lane, left, members)
+    pieces[#pieces + 1] = refs
+    left = left - #refs
     local head = headOf(lane)
     if head then heads[first] = head else table.remove(heads, first) end
   end
 end
 
-local ids, refs, lists = {}, {}, {}
+local ids, refs = {}, {}
 for _, piece in ipairs(pieces) do
-  local list = root .. ":list:P:" .. string.sub(piece.lane, #root + 7)
-  local out = lists[list] or {}
-  lists[list] = out
-  for _, ref in ipairs(piece.members) do
-    ids[#ids + 1], refs[#refs + 1], out[#out + 1] = string.sub(ref, 13), ref, ref
-  end
+  for _, ref in ipairs(piece) do ids[#ids + 1], refs[#refs + 1] = string.sub(ref, 13), ref end
 end
 if #ids == 0 then return answer end
-for list, out in pairs(lists) do each("ZREM", list, out) end
 
 local tally = root .. ":tally"
 local first = math.max(tonumber(call("HGET", tally, "claim") or 0) + 1, (now - 1700000000000) * 1000)

@@ -16,9 +16,10 @@
  * for a command costs as much as storing a task. The first write is one that Redis refuses when its memory is full, so a
  * refusal leaves no trace.
  */
+import { block } from "./Block.ts"
 import { prelude } from "./Prelude.ts"
 
-export const enqueue = `${prelude}
+export const enqueue = `${prelude}${block}
 local headStart, capacity, amount, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), clock()
 
 local argv, format = ARGV, string.format
@@ -134,33 +135,48 @@ end
 
 -- the tasks to store move to the front of the arguments, each id and its text: a table of their own would cost more
 local sets, keyed, lanes, t = {}, {}, {}, 0
+
+local function add(name, score, member)
+  local set = sets[name] or {}
+  local at = #set
+  set[at + 1], set[at + 2] = score, member
+  sets[name] = set
+end
+
 seq = seq + 100000000000
 local first = seq
 for _, at in ipairs(runs) do
   local size, lane, priority, time, field = tonumber(argv[at]), argv[at + 1], argv[at + 2], argv[at + 3], argv[at + 4]
   local due = tonumber(string.sub(time, 2))
   if string.sub(time, 1, 1) == "+" then due = now + due end
-  local later, dueText = due > now, int(due)
-  local head = ";" .. (field == "" and "0" or "1") .. ";0;" .. priority .. ";1;0;0;0;" .. dueText .. "\\n" .. lane ..
+  local head = ";" .. (field == "" and "0" or "1") .. ";0;" .. priority .. ";1;0;0;0;" .. int(due) .. "\\n" .. lane ..
     "\\n" .. int(now) .. ";"
-  local work = later and root .. ":scheduled" or root .. ":lane:" .. lane
-  local list = root .. (later and ":list:S:" or ":list:P:") .. lane
-  local score = later and dueText or int(due - priority * headStart)
-  local works, lists = sets[work] or {}, sets[list] or {}
-  local w, l = #works, #lists
+  local refs, r = {}, 0
   for place = at + 5, at + 3 + 2 * size, 2 do
     if not chosen or chosen[place] then
       seq = seq + 1
       local id, number = argv[place], format("%d", seq)
-      local ref = number .. id
       argv[t + 1], argv[t + 2] = id, number .. head .. argv[place + 1]
-      works[w + 1], works[w + 2] = score, later and number .. priority .. lane .. "\\n" .. id or ref
-      lists[l + 1], lists[l + 2] = "0", ref
-      t, w, l = t + 2, w + 2, l + 2
+      t, r = t + 2, r + 1
+      refs[r] = number .. id
       if field ~= "" then keyed[#keyed + 1], keyed[#keyed + 2] = field, id end
     end
   end
-  if l > 0 then sets[work], sets[list], lanes[lane] = works, lists, true end
+  if r > 0 then lanes[lane] = true end
+  if due > now then
+    for _, ref in ipairs(refs) do
+      add(root .. ":scheduled", int(due), string.sub(ref, 1, 12) .. priority .. lane .. "\\n" .. string.sub(ref, 13))
+      add(root .. ":list:S:" .. lane, "0", ref)
+    end
+  elseif r == 1 then
+    add(root .. ":lane:" .. lane, int(due - priority * headStart), refs[1])
+    add(root .. ":list:P:" .. lane, "0", refs[1])
+  else
+    for _, name in ipairs(store(refs)) do
+      add(root .. ":lane:" .. lane, int(due - priority * headStart), name .. mark)
+      add(root .. ":blocks:" .. lane, "0", name)
+    end
+  end
 end
 if t == 0 then return answers end
 fresh = seq - first

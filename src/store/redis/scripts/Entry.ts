@@ -26,7 +26,9 @@
  *
  * The fence is a comparison of texts: `R<claim>;;` is how the state of the attempt with that claim begins.
  */
-export const entry = `
+import { block } from "./Block.ts"
+
+export const entry = `${block}
 local form = "^(.)([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^\\n]*)\\n" ..
   "([^\\n]*)\\n(.*)$"
 
@@ -59,6 +61,8 @@ end
 -- scheduled members carry what promotion needs: their priority and lane
 local function appointment(e, id) return e.seq .. e.priority .. e.lane .. "\\n" .. id end
 
+local function rankOf(e, headStart) return int(e.due - e.priority * headStart) end
+
 -- files a waiting task: in its lane if it is due, else under its due time
 local function wait(e, id, now, headStart)
   e.status, e.completed = "W", ""
@@ -66,19 +70,20 @@ local function wait(e, id, now, headStart)
     call("ZADD", root .. ":scheduled", e.due, appointment(e, id))
     call("ZADD", root .. ":list:S:" .. e.lane, 0, e.seq .. id)
   else
-    call("ZADD", root .. ":lane:" .. e.lane, int(e.due - e.priority * headStart), e.seq .. id)
+    call("ZADD", root .. ":lane:" .. e.lane, rankOf(e, headStart), e.seq .. id)
     call("ZADD", root .. ":list:P:" .. e.lane, 0, e.seq .. id)
   end
 end
 
 -- takes a waiting task out again
-local function unwait(e, id)
+local function unwait(e, id, headStart)
   local ref = e.seq .. id
   if call("ZREM", root .. ":lane:" .. e.lane, ref) == 1 then
     call("ZREM", root .. ":list:P:" .. e.lane, ref)
-  else
-    call("ZREM", root .. ":scheduled", appointment(e, id))
+  elseif call("ZREM", root .. ":scheduled", appointment(e, id)) == 1 then
     call("ZREM", root .. ":list:S:" .. e.lane, ref)
+  else
+    extract(e.lane, rankOf(e, headStart), e.seq)
   end
 end
 

@@ -9,17 +9,18 @@ import { drop } from "./Prune.ts"
 /**
  * Cancels waiting tasks and asks running ones to stop.
  *
- * - Arguments: ids.
+ * - Arguments: head start, then ids.
  * - Answers: a letter for each: `C` cancelled, `R` requested, `F` has finished before, `U` unknown.
  */
 export const cancel = `${prelude}${entry}${announce}
-local now, answers, ended = clock(), {}, {}
-for index, id in ipairs(ARGV) do
+local headStart, now, answers, ended = tonumber(ARGV[1]), clock(), {}, {}
+for index = 1, #ARGV - 1 do
+  local id = ARGV[index + 1]
   local e = load(id)
   if e == nil then
     answers[index] = "U"
   elseif e.status == "W" then
-    unwait(e, id)
+    unwait(e, id, headStart)
     finish(e, id, "X", now)
     write(id, e)
     answers[index], ended[#ended + 1] = "C", id

@@ -13,11 +13,13 @@
  * | `result`, `failure`, `history`, `progress` | hashes | by id, for tasks that have them |
  * | `key` | hash | by `["type","key"]`: the id that owns an idempotency key |
  * | `lanes`, `paused` | sets | `["queue","type"]` of all tasks ever stored; queues that give no work |
- * | `lane:<lane>` | sorted set | pending tasks of one queue and type, by rank |
+ * | `lane:<lane>` | sorted set | pending tasks of one queue and type, alone or in blocks, by rank |
+ * | `blocks:<lane>` | sorted set | the blocks among them, by sequence number; see `Block` |
+ * | `block:<seq>` | list | the tasks of a block |
  * | `scheduled` | sorted set | scheduled tasks, by due time |
  * | `running` | sorted set | running tasks, by the end of their lease |
  * | `finished:<status><keyed>` | sorted sets | finished tasks, by when they finished |
- * | `list:<status>:<lane>` | sorted sets | waiting and finished tasks, by sequence number |
+ * | `list:<status>:<lane>` | sorted sets | waiting and finished tasks by sequence number, without those in blocks |
  * | `claims`, `claimed` | hash, sorted set | by worker: its last claim, and when it was made |
  * | `awaited` | sorted set | ids whose end somebody waits for, by when that is forgotten |
  * | `apikey` | hash | API keys by id |

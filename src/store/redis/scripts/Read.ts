@@ -97,15 +97,37 @@ for _, lane in ipairs(call("SMEMBERS", root .. ":lanes")) do
   if matches(lane) then lanes[#lanes + 1], isWanted[lane] = lane, true end
 end
 
--- every source of tasks: a list that is read in pages, or the running ones, read at once
+-- every source of tasks: a list that is read in pages, the blocks of a lane one by one, or the running ones at once
 local page = math.min(limit, 32)
 local sources = {}
-local function refill(source)
-  source.refs = call("ZREVRANGEBYLEX", source.key, source.before == "" and "+" or "(" .. source.before, "-", "LIMIT", 0, page)
-  source.at = 1
-  local last = source.refs[#source.refs]
-  if last then source.before = last end
+
+local function below(key, before, amount)
+  return call("ZREVRANGEBYLEX", key, before == "" and "+" or "(" .. before, "-", "LIMIT", 0, amount)
 end
+
+local function nextPage(source)
+  source.refs, source.at = below(source.key, source.before, page), 1
+  if #source.refs < page then source.more = nil else source.before = source.refs[page] end
+end
+
+local function nextBlock(source)
+  local name = below(source.key, source.before, 1)[1]
+  source.refs, source.at = {}, 1
+  if name == nil then
+    source.more = nil
+    return
+  end
+  local refs = call("LRANGE", root .. ":block:" .. name, 0, source.before == "" and -1 or source.before - name - 1)
+  for index = #refs, 1, -1 do source.refs[#refs - index + 1] = refs[index] end
+  source.before = name
+end
+
+local function add(key, more)
+  local source = { key = key, before = before, more = more }
+  more(source)
+  sources[#sources + 1] = source
+end
+
 for index = 1, #wanted do
   local status = string.sub(wanted, index, index)
   if status == "R" then
@@ -120,9 +142,8 @@ for index = 1, #wanted do
     sources[#sources + 1] = { refs = refs, at = 1 }
   else
     for _, lane in ipairs(lanes) do
-      local source = { key = root .. ":list:" .. status .. ":" .. lane, before = before }
-      refill(source)
-      sources[#sources + 1] = source
+      add(root .. ":list:" .. status .. ":" .. lane, nextPage)
+      if status == "P" then add(root .. ":blocks:" .. lane, nextBlock) end
     end
   end
 end
@@ -131,7 +152,7 @@ local answers, shown = {}, 0
 while shown < limit do
   local newest, seq = nil, -1
   for _, source in ipairs(sources) do
-    if source.refs[source.at] == nil and source.key and #source.refs == page then refill(source) end
+    if source.refs[source.at] == nil and source.more then source.more(source) end
     local ref = source.refs[source.at]
     if ref and string.sub(ref, 1, 12) + 0 > seq then newest, seq = source, string.sub(ref, 1, 12) + 0 end
   end
