@@ -80,18 +80,23 @@ export const folderFor = (user: User | undefined, name: string): Effect.Effect<s
     (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
   )
 
-/** A port that nobody listens on now. */
-const freePort: Effect.Effect<number> = Effect.callback((resume) => {
+const anyPort: Effect.Effect<number> = Effect.callback((resume) => {
   const server = createServer().listen(0, "127.0.0.1", () => {
     const address = server.address()
     server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
   })
 })
 
+/** A port up to a highest one that nobody listens on now. */
+const freePort = (highest: number): Effect.Effect<number> =>
+  Effect.repeat(anyPort, { until: (port) => port <= highest })
+
 /** Starts a program and waits until it is ready. */
 export const run = Effect.fnUntraced(function*(options: {
   readonly binary: string
   readonly args: (port: number, folder: string) => ReadonlyArray<string>
+  /** For a program that listens above its port as well. */
+  readonly highestPort?: number | undefined
   readonly folder: string
   readonly user: User | undefined
   /** Ends it as soon as its scope closes. */
@@ -99,7 +104,7 @@ export const run = Effect.fnUntraced(function*(options: {
   readonly isReady: (port: number) => Effect.Effect<unknown, unknown>
 }): Effect.fn.Return<Program, ServerMissing, Scope.Scope> {
   const { binary, folder, user } = options
-  const port = yield* freePort
+  const port = yield* freePort(options.highestPort ?? 65_535)
   let child: ChildProcess | undefined
   let output = ""
 

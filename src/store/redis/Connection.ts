@@ -1,16 +1,20 @@
 /**
  * The `Redis` service on a client of its own, tuned for a store: it says at once that a server is out of reach instead
- * of keeping commands for later, notices a connection that died in silence, and comes back by itself.
+ * of keeping commands for later, notices a connection that died in silence, and comes back by itself. In a cluster it is
+ * connected to the node that has the deployment's keys, wherever they move.
  */
 import { Deferred, Effect, Schedule, type Scope } from "effect"
 import * as Redis from "effect/persistence/Redis"
 import { createClient } from "redis"
 import { StoreError } from "../../domain/Errors.ts"
 import * as Failure from "./Failure.ts"
+import * as Whereabouts from "./Whereabouts.ts"
 
 /** Where the server is, and how long it may be silent. */
 export interface Options {
   readonly url: string
+  /** Any of the deployment's keys: they are all in one slot of a cluster. */
+  readonly key?: string | undefined
   /** How long an answer is waited for, in milliseconds. A connection on which a ping gets none by then is dead. */
   readonly answerWithinMs: number
 }
@@ -43,16 +47,17 @@ export const make = Effect.fnUntraced(function*(
   return yield* Redis.make({
     send: (command, ...args) =>
       Effect.suspend(() => {
-        const client = current()
-        return client === undefined ? Effect.fail(offline) : sendOn(client)(command, ...args)
+        const connection = current()
+        return connection === undefined ? Effect.fail(offline) : sendOn(connection)(command, ...args)
       }),
-    subscribe: (channel, onMessage) => subscribe(options, channel, onMessage),
+    subscribe: (channel, onMessage) =>
+      Effect.suspend(() => subscribe({ ...options, url: current()?.url ?? options.url }, channel, onMessage)),
     connect: Effect.suspend(() => {
-      const reserved = makeClient(options)
+      const reserved = makeClient({ ...options, url: current()?.url ?? options.url })
       // whoever sent a command learns of its failure anyway; an error that nobody listens to would be thrown
       reserved.on("error", () => {})
       return Effect.as(tryPromise(() => reserved.connect()), {
-        send: sendOn(reserved),
+        send: sendOn({ client: reserved, abandon: () => close(reserved) }),
         close: Effect.sync(() => close(reserved))
       })
     })
@@ -61,16 +66,28 @@ export const make = Effect.fnUntraced(function*(
 
 const offline = new Redis.RedisError({ cause: new Error("offline") })
 
+/** A client that is connected. */
+interface Connection {
+  readonly url: string
+  readonly client: Client
+  /** Fails when the connection is dead or given up. */
+  readonly ended: Effect.Effect<never, Redis.RedisError>
+  /** Gives the connection up, because its server does not have the keys any more. */
+  readonly abandon: (error: Redis.RedisError) => void
+}
+
 /**
- * The client that is connected now. The first connection has to succeed; after that a new one takes the place of each
- * that is lost, for ever, with one line in the log per outage.
+ * The connection there is now. The first one has to succeed; after that a new one takes the place of each that is lost,
+ * for ever, with one line in the log per outage.
  */
 const keepConnected = Effect.fnUntraced(function*(
   options: Options
-): Effect.fn.Return<() => Client | undefined, Redis.RedisError, Scope.Scope> {
+): Effect.fn.Return<() => Connection | undefined, Redis.RedisError, Scope.Scope> {
   const first = yield* Deferred.make<void, Redis.RedisError>()
-  let current: Client | undefined
+  let current: Connection | undefined
   let lost = false
+  /** Servers that may know where the keys are, the one to be asked next at the front. */
+  let servers: ReadonlyArray<string> = [options.url]
 
   const report = Effect.fnUntraced(function*(error: Redis.RedisError) {
     if ((yield* Deferred.fail(first, error)) || lost) return
@@ -78,24 +95,57 @@ const keepConnected = Effect.fnUntraced(function*(
     yield* Effect.logWarning(`lost the connection to Redis (${reasonOf(error)}); connecting again until it is back`)
   })
 
+  const attempt = Effect.suspend(() => openHome({ ...options, url: servers[0]! })).pipe(
+    Effect.tapError((error) => {
+      servers = [...servers.slice(1), servers[0]!]
+      return report(error)
+    })
+  )
+
   /** Connects, for as long as it takes, and lasts as long as the connection. */
   const session = Effect.scoped(Effect.gen(function*() {
-    const { client, ended } = yield* Effect.retry(Effect.tapError(open(options), report), reconnect)
+    const connection = yield* Effect.retry(attempt, reconnect)
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         current = undefined
       })
     )
-    current = client
+    servers = [...new Set([connection.url, ...yield* peersOf(connection), options.url])]
+    current = connection
     if (lost) yield* Effect.logInfo("connected to Redis again")
     lost = false
     yield* Deferred.succeed(first, undefined)
-    yield* ended.pipe(Effect.catch(report))
+    yield* connection.ended.pipe(Effect.catch(report))
   }))
   yield* Effect.forkScoped(Effect.forever(session))
   yield* Deferred.await(first)
   return () => current
 })
+
+/** How often a node of a cluster may name another one before it is believed that they don't know. */
+const mostHops = 5
+
+/** Opens a connection to the server that has the keys: the one that is asked, or the one that it names. */
+const openHome = (options: Options, hops = mostHops): Effect.Effect<Connection, Redis.RedisError, Scope.Scope> =>
+  Effect.flatMap(open(options), (connection) => {
+    const { key } = options
+    if (key === undefined) return Effect.succeed(connection)
+    return within(options, tryPromise(() => connection.client.exists(key))).pipe(
+      Effect.as(connection),
+      Effect.catch((error) => {
+        close(connection.client)
+        const home = Whereabouts.movedTo(options.url, error.cause)
+        return home === undefined || hops === 0 ? Effect.fail(error) : openHome({ ...options, url: home }, hops - 1)
+      })
+    )
+  })
+
+/** The nodes of the cluster, which may answer when this one has died; nothing where there is no cluster. */
+const peersOf = ({ client, url }: Connection): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.match(tryPromise(() => client.sendCommand(["CLUSTER", "SLOTS"])), {
+    onSuccess: (slots) => Whereabouts.nodesOf(url, slots),
+    onFailure: () => []
+  })
 
 /** Subscribes on a connection of its own. It does not subscribe again: whoever listens has to know that hints were lost. */
 const subscribe = (
@@ -109,17 +159,14 @@ const subscribe = (
       ended
     ))
 
-/** Connects a client, which is closed with the scope. `ended` fails when its connection is dead. */
+/** Connects a client, which is closed with the scope. */
 const open = Effect.fnUntraced(function*(
   options: Options
-): Effect.fn.Return<
-  { readonly client: Client; readonly ended: Effect.Effect<never, Redis.RedisError> },
-  Redis.RedisError,
-  Scope.Scope
-> {
+): Effect.fn.Return<Connection, Redis.RedisError, Scope.Scope> {
   const broken = yield* Deferred.make<never, Redis.RedisError>()
+  const abandon = (error: Redis.RedisError): void => void Deferred.doneUnsafe(broken, Effect.fail(error))
   const client = makeClient(options)
-  client.on("error", (cause) => Deferred.doneUnsafe(broken, Effect.fail(new Redis.RedisError({ cause }))))
+  client.on("error", (cause) => abandon(new Redis.RedisError({ cause })))
   const closing = Effect.sync(() => close(client))
   yield* Effect.acquireRelease(
     Effect.onError(within(options, tryPromise(() => client.connect())), () => closing),
@@ -130,7 +177,7 @@ const open = Effect.fnUntraced(function*(
     Effect.andThen(within(options, tryPromise(() => client.ping()))),
     Effect.forever
   )
-  return { client, ended: Effect.raceFirst(Deferred.await(broken), pinging) }
+  return { url: options.url, client, ended: Effect.raceFirst(Deferred.await(broken), pinging), abandon }
 })
 
 /** An answer that has to come in time. */
@@ -146,8 +193,17 @@ const within = <A>(
 const tryPromise = <A>(evaluate: () => Promise<A>): Effect.Effect<A, Redis.RedisError> =>
   Effect.tryPromise({ try: evaluate, catch: (cause) => new Redis.RedisError({ cause }) })
 
-const sendOn = (client: Client) => <A = unknown>(command: string, ...args: ReadonlyArray<string>) =>
-  tryPromise(() => client.sendCommand([command, ...args]) as Promise<A>)
+const sendOn =
+  ({ abandon, client }: Pick<Connection, "abandon" | "client">) =>
+  <A = unknown>(command: string, ...args: ReadonlyArray<string>): Effect.Effect<A, Redis.RedisError> =>
+    Effect.tryPromise({
+      try: () => client.sendCommand([command, ...args]) as Promise<A>,
+      catch: (cause) => {
+        const error = new Redis.RedisError({ cause })
+        if (Whereabouts.isElsewhere(cause)) abandon(error)
+        return error
+      }
+    })
 
 const close = (client: Client): void => {
   if (client.isOpen) client.destroy()

@@ -64,11 +64,14 @@ export interface Options extends StoreSettings {
 /** How long an answer is waited for, unless configured. */
 const defaultAnswerWithin = Duration.seconds(5)
 
+/** What the names of all keys begin with. In braces, so that all are in one slot of a cluster. */
+const rootOf = ({ prefix }: Options): string => `{${prefix ?? defaultPrefix}}`
+
 const answerWithinMsOf = ({ answerWithin }: Options): number => Duration.toMillis(answerWithin ?? defaultAnswerWithin)
 
 /** The same with the address of a server. */
 export interface UrlOptions extends Options {
-  /** `redis://user:password@host:6379/0`, or `rediss://` with TLS. */
+  /** `redis://user:password@host:6379/0`, or `rediss://` with TLS. Of a cluster, any node. */
   readonly url: string
 }
 
@@ -96,7 +99,7 @@ export const layerUrl = (
 ): Layer.Layer<Services, StoreError | StoreIncompatible> =>
   Layer.provide(
     layer(options),
-    Layer.effect(Redis, Connection.make({ url, answerWithinMs: answerWithinMsOf(options) }))
+    Layer.effect(Redis, Connection.make({ url, key: rootOf(options), answerWithinMs: answerWithinMsOf(options) }))
   )
 
 /** The same with options from configuration. */
@@ -112,7 +115,7 @@ const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Redis | Scope.Scope> {
   const redis = yield* Redis
-  const root = `{${options.prefix ?? defaultPrefix}}`
+  const root = rootOf(options)
   const capacity = options.capacity ?? defaultCapacity
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
   const maxCrashes = options.maxCrashes ?? Settlement.defaultMaxCrashes
