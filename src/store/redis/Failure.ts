@@ -12,10 +12,15 @@ const hints: ReadonlyArray<readonly [pattern: RegExp, hint: string]> = [
   [/closed|terminated|destroyed|ECONNRESET|EPIPE/i, "the connection broke; it is being made again"],
   [/\bOOM\b/, "its memory is full; raise maxmemory or keep fewer finished tasks"],
   [/MISCONF/, "it cannot write its snapshot and refuses writes; see its log"],
-  [/READONLY/, "it is a replica; give the address of the primary"],
+  [/READONLY/, "it has become a replica, or is one; the address has to lead to the primary"],
   [/NOAUTH|WRONGPASS|NOPERM/, "it refuses this user; check the credentials and what they may do"],
   [/LOADING/, "it is still loading its data"],
-  [/MOVED|ASK|CROSSSLOT|CLUSTERDOWN/, "it is a node of a cluster; use a client for clusters"],
+  [
+    /MOVED/,
+    "another node of the cluster has the tasks; the store's own client goes there, another one must be for clusters"
+  ],
+  [/ASK|TRYAGAIN/, "the tasks are being moved to another node of the cluster"],
+  [/CLUSTERDOWN/, "its cluster has no node for the tasks now"],
   [/WRONGTYPE/, "another program uses keys of the same prefix; choose another prefix"]
 ]
 

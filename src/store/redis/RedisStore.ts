@@ -76,9 +76,9 @@ export interface UrlOptions extends Options {
 }
 
 /**
- * The store on the `Redis` service of the environment, for instance `NodeRedis.layer` of `@effect/platform-node`, or a
- * client for clusters. That client decides what happens while the server is out of reach; `layerUrl` brings one that
- * is tuned for it.
+ * The store on the `Redis` service of the environment, for instance `NodeRedis.layer` of `@effect/platform-node`. That
+ * client decides what happens while the server is out of reach, and whether a cluster is followed; `layerUrl` brings one
+ * that is tuned for it.
  */
 export const layer = (
   options: Options = {}

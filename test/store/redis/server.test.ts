@@ -9,7 +9,7 @@ import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Redis from "../../servers/Redis.ts"
 import { withServer } from "../../servers/withServer.ts"
-import { complete, request, settle, task, tasks } from "../conformance/fixtures.ts"
+import { complete, request, retention, settle, task, tasks } from "../conformance/fixtures.ts"
 
 const quiet = Layer.succeed(References.MinimumLogLevel, "None")
 
@@ -172,6 +172,40 @@ await withServer("a Redis of its own", Redis.installed, () => {
         }),
       30_000
     )
+
+    it.live("needs no more rights than the documents name", () =>
+      Effect.gen(function*() {
+        const server = yield* Redis.start()
+        const rights =
+          "~{taskforge} ~{taskforge}:* &{taskforge}:* +@read +@write +@scripting +@pubsub +@connection +info +time"
+        yield* Redis.command(server.url, "ACL", "SETUSER", "app", "on", ">secret", ...rights.split(" "))
+        const url = new URL(server.url)
+        url.username = "app"
+        url.password = "secret"
+        yield* Effect.gen(function*() {
+          const store = yield* TaskStore
+          const [kept, cancelled] = tasks(2)
+          yield* store.enqueue([[kept!, cancelled!], [task({ key: "k" })], [task({ delayMs: 1000 })]])
+          assert.deepStrictEqual(yield* store.cancel([cancelled!.id]), ["cancelled"])
+          yield* store.results([kept!.id])
+          const claimed = yield* store.claim(request())
+          assert.lengthOf(claimed.tasks, 2)
+          yield* store.extend(claimed.tasks, 1000)
+          yield* store.settle(claimed.tasks.map((one) => complete(one)))
+          yield* store.retry([cancelled!.id])
+          assert.lengthOf(yield* store.list({ limit: 10 }), 4)
+          yield* store.prune(retention({ finishedForMs: 0 }), 10)
+          assert.deepInclude(yield* store.counts, { pending: 1, scheduled: 1, completed: 0 })
+          const heard: Array<Signal> = []
+          const notifier = yield* Notifier
+          yield* notifier.listen((signal) => void heard.push(signal))
+          const other = yield* Layer.build(Layer.fresh(storeOn(url.href)))
+          yield* eventually(Effect.andThen(
+            Notifier.use((there) => there.publish({ _tag: "Cancel", ids: ["a"] })).pipe(Effect.provideContext(other)),
+            Effect.suspend(() => heard.some(({ _tag }) => _tag === "Cancel") ? Effect.void : Effect.fail("not heard"))
+          ))
+        }).pipe(Effect.scoped, Effect.provide(storeOn(url.href)))
+      }), 30_000)
 
     it.live("refuses a layout from the future, and another head start", () =>
       Effect.gen(function*() {
