@@ -3,7 +3,8 @@
  * message without recipients, which cannot be sent to anybody.
  */
 import { Effect, Schema } from "effect"
-import { Mailer, MailFailed, MailRejected } from "../mail/Mailer.ts"
+import { MailFailed, MailRejected } from "../mail/Mail.ts"
+import { Mailer } from "../mail/Mailer.ts"
 import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import { withDefault } from "./withDefault.ts"

@@ -78,7 +78,8 @@ export { QueryRefused, QueryTooSlow } from "./SqlQuery.ts"
 export { WebhookSecret } from "./Webhook.ts"
 
 export { Folders, PathRefused } from "../files/Folders.ts"
-export { Mailer, MailFailed, MailRejected } from "../mail/Mailer.ts"
+export { MailFailed, MailRejected } from "../mail/Mail.ts"
+export { Mailer } from "../mail/Mailer.ts"
 export { Outbound } from "../outbound/Outbound.ts"
 
 /** All definitions: what the HTTP API accepts. */

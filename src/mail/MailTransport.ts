@@ -6,15 +6,7 @@ import { join } from "node:path"
 import { rootCertificates } from "node:tls"
 import { createTransport } from "nodemailer"
 import type { Options as MailOptions } from "nodemailer/lib/mailer"
-import {
-  type LeftAlone,
-  type Mailer,
-  MailFailed,
-  MailRejected,
-  type Message,
-  type Options,
-  type Sent
-} from "./Mailer.ts"
+import { type LeftAlone, MailFailed, MailRejected, type Message, type Options, type Send, type Sent } from "./Mail.ts"
 
 /** How long a server may keep us waiting. */
 const timeouts = { connectionTimeout: 10_000, greetingTimeout: 10_000, socketTimeout: 60_000 }
@@ -29,7 +21,7 @@ const safety = { disableFileAccess: true, disableUrlAccess: true }
 export const make = Effect.fnUntraced(function*(
   { connections = 5, from = "taskforge@localhost", outbox = "data/outbox", requireTls = false, server, trust }: Options,
   scope: Scope.Scope
-): Effect.fn.Return<Mailer["Service"]["send"]> {
+): Effect.fn.Return<Send> {
   const toOutbox = (message: Message) => writeTo(outbox, mailOf(message, from))
   if (server === undefined) return toOutbox
   const url = new URL(Redacted.value(server))

@@ -4,8 +4,8 @@ import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Ref, Scope, Strea
 import { HttpBody, type HttpClient, HttpClientRequest } from "effect/http"
 import { CircuitBreaker } from "effect/persistence"
 import * as Guard from "./ConnectionGuard.ts"
-import type { LeftAlone, Options, Outbound, OutboundRequest } from "./Outbound.ts"
 import { type OutboundError, RequestFailed, RequestRefused, RequestRejected } from "./OutboundErrors.ts"
+import type { LeftAlone, Options, OutboundRequest, Send } from "./OutboundRequest.ts"
 import * as Redirect from "./Redirect.ts"
 
 /** How much of a rejection is kept. */
@@ -26,7 +26,7 @@ export const make = Effect.fnUntraced(function*(
     timeout = "30 seconds"
   }: Options,
   scope: Scope.Scope
-): Effect.fn.Return<Outbound["Service"]["send"]> {
+): Effect.fn.Return<Send> {
   const dispatcher = yield* Scope.provide(Guard.makeDispatcher({ allow, lookup }), scope)
   const client = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
   const breakers = yield* Layer.buildWithScope(

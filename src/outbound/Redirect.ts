@@ -1,5 +1,5 @@
 /** Where an answer sends its request on to, by the rules of `fetch`. */
-import type { OutboundRequest } from "./Outbound.ts"
+import type { OutboundRequest } from "./OutboundRequest.ts"
 
 const statuses = new Set([301, 302, 303, 307, 308])
 

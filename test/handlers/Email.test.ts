@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { existsSync, readFileSync } from "node:fs"
-import type { Options } from "../../src/mail/Mailer.ts"
+import type { Options } from "../../src/mail/Mail.ts"
 import * as SmtpSite from "./SmtpSite.ts"
 import { failureOf, isRefused, outcomeOf, resultOf, withHandlers } from "./TestHandlers.ts"
 

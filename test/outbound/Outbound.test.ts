@@ -2,8 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import type { LookupAddress } from "node:dns"
 import type { LookupFunction } from "node:net"
-import { type Options, Outbound, type OutboundRequest } from "../../src/outbound/Outbound.ts"
+import { Outbound } from "../../src/outbound/Outbound.ts"
 import { RequestFailed, RequestRefused, RequestRejected } from "../../src/outbound/OutboundErrors.ts"
+import type { Options, OutboundRequest } from "../../src/outbound/OutboundRequest.ts"
 import * as Site from "./Site.ts"
 
 const allow = ["127.0.0.1"]
