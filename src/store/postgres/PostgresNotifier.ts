@@ -106,6 +106,9 @@ export const make = Effect.fnUntraced(function*(
 
   const send = Effect.gen(function*() {
     yield* some.await
+    // idle workers of this process were told too: two turns later their claim is on its way, which would wait for this
+    yield* Effect.yieldNow
+    yield* Effect.yieldNow
     const wait = sentAt + mergeForMs - now()
     if (wait > 0) yield* Effect.sleep(wait)
     sentAt = now()
