@@ -80,23 +80,35 @@ export const folderFor = (user: User | undefined, name: string): Effect.Effect<s
     (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
   )
 
-const anyPort: Effect.Effect<number> = Effect.callback((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+/** Listens for a moment on a port, or on any with 0; answers which it was, if nobody else listens there. */
+const listenOnce = (port: number): Effect.Effect<number | null> =>
+  Effect.callback((resume) => {
+    const server = createServer()
+    server.once("error", () => resume(Effect.succeed(null)))
+    server.listen(port, "127.0.0.1", () => {
+      const address = server.address()
+      server.close(() => resume(Effect.succeed(address !== null && typeof address === "object" ? address.port : 0)))
+    })
   })
-})
 
-/** A port up to a highest one that nobody listens on now. */
-const freePort = (highest: number): Effect.Effect<number> =>
-  Effect.repeat(anyPort, { until: (port) => port <= highest })
+/** A port that nobody listens on now, nor so far above it. */
+const freePort = (above: number | undefined): Effect.Effect<number> =>
+  Effect.flatMap(listenOnce(0), (any) => {
+    const port = any ?? 0
+    if (above === undefined) return Effect.succeed(port)
+    if (port + above > 65_535) return freePort(above)
+    return Effect.flatMap(
+      listenOnce(port + above),
+      (free) => free === null ? freePort(above) : Effect.succeed(port)
+    )
+  })
 
 /** Starts a program and waits until it is ready. */
 export const run = Effect.fnUntraced(function*(options: {
   readonly binary: string
   readonly args: (port: number, folder: string) => ReadonlyArray<string>
-  /** For a program that listens above its port as well. */
-  readonly highestPort?: number | undefined
+  /** The program listens on another port too, so far above its own. */
+  readonly listensAbove?: number | undefined
   readonly folder: string
   readonly user: User | undefined
   /** Ends it as soon as its scope closes. */
@@ -104,7 +116,7 @@ export const run = Effect.fnUntraced(function*(options: {
   readonly isReady: (port: number) => Effect.Effect<unknown, unknown>
 }): Effect.fn.Return<Program, ServerMissing, Scope.Scope> {
   const { binary, folder, user } = options
-  const port = yield* freePort(options.highestPort ?? 65_535)
+  const port = yield* freePort(options.listensAbove)
   let child: ChildProcess | undefined
   let output = ""
 

@@ -64,8 +64,8 @@ export const start = Effect.fnUntraced(function*(
     folder: yield* Program.folderFor(undefined, "redis"),
     user: undefined,
     stopSignal: "SIGKILL",
-    // a cluster's nodes talk to each other 10,000 above
-    highestPort: "cluster-enabled" in settings ? 55_535 : undefined,
+    // where the nodes of a cluster talk to each other
+    listensAbove: "cluster-enabled" in settings ? 10_000 : undefined,
     args: (port, folder) =>
       Object.entries({ port: String(port), bind: "127.0.0.1", dir: folder, ...directives })
         .flatMap(([name, value]) => [`--${name}`, value]),
