@@ -1,6 +1,7 @@
 /**
  * The store of an engine with a record of what happens in it. Events are made where the store has acknowledged what they
- * tell of, so whoever calls it need not think of them.
+ * tell of, so whoever calls it need not think of them. What happens in an application's transaction has happened when
+ * that is committed.
  */
 import { type Context, Effect, Layer, Option } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
@@ -35,15 +36,21 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
   /** The attempts that were claimed here and have not been settled, by their claim numbers. */
   const known = new Map<number, Subject>()
 
+  const { afterCommit } = store
+
+  /** Does it now, or when the transaction that the fiber is in has been committed. */
+  const whenFinal = (action: () => void): Effect.Effect<void> =>
+    afterCommit === undefined ? Effect.sync(action) : afterCommit(Effect.sync(action))
+
   /** The same effect, and its events once it has succeeded. Costs a comparison while nobody attends. */
   const recording = <A>(
     effect: Effect.Effect<A, StoreError>,
     events: (value: A) => ReadonlyArray<NewTaskEvent>
   ): Effect.Effect<A, StoreError> =>
-    Effect.map(effect, (value) => {
-      if (recorder.isAttended()) recorder.record(events(value))
-      return value
-    })
+    Effect.tap(
+      effect,
+      (value) => recorder.isAttended() ? whenFinal(() => recorder.record(events(value))) : Effect.void
+    )
 
   /** The same for events that need what the store knows of their tasks. It is asked only where somebody attends. */
   const recordingAfterwards = <A>(
@@ -53,7 +60,10 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
     Effect.tap(effect, (value) =>
       value.length === 0 || !recorder.isAttended()
         ? Effect.void
-        : Effect.match(events(value), { onFailure: recorder.lost, onSuccess: recorder.record }))
+        : Effect.matchEffect(events(value), {
+          onFailure: () => Effect.sync(recorder.lost),
+          onSuccess: (made) => whenFinal(() => recorder.record(made))
+        }))
 
   const subjectOf = (id: string): Effect.Effect<Subject | undefined, StoreError> =>
     Effect.map(store.get(id), (task) => task && { id, type: task.type, queue: task.queue })
@@ -93,10 +103,12 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
     const events: Array<NewTaskEvent> = []
     for (const settlement of ended) {
       const subject = known.get(settlement.claim) ?? (yield* subjectOf(settlement.id))
-      known.delete(settlement.claim)
       if (subject === undefined) continue
       events.push(cancelled.has(settlement) ? { event: "cancelled", ...subject } : endOf(settlement, subject))
     }
+    yield* whenFinal(() => {
+      for (const { claim } of ended) known.delete(claim)
+    })
     return events
   })
 

@@ -214,6 +214,11 @@ export class TaskStore extends Context.Service<TaskStore, {
    * there is no such thing.
    */
   readonly inTransaction?: Effect.Effect<boolean> | undefined
+  /**
+   * Does something once what the calling fiber has written is final: when the application's transaction that the writes
+   * joined has been committed, never if it is rolled back, and now outside of any. Left out where there is no such thing.
+   */
+  readonly afterCommit?: (<R>(effect: Effect.Effect<void, never, R>) => Effect.Effect<void, never, R>) | undefined
   /** Counts by state and totals; costs the same however many tasks are stored. */
   readonly counts: Effect.Effect<Counts, StoreError>
 }>()("taskforge/store/TaskStore") {}

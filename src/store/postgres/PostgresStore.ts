@@ -202,6 +202,7 @@ const make = Effect.fnUntraced(function*(
     results: read.results,
     list: read.list,
     inTransaction: database.inTransaction,
+    afterCommit: client.afterCommit,
     counts: tally.counts(capacity.capacity)
   })
   return Context.make(TaskStore, store).pipe(

@@ -2,6 +2,8 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
 import { Deferred, type Duration, Effect, Fiber, Layer, Schedule, Schema } from "effect"
 import { Engine, Task, TaskContext, TaskStore } from "../../../src/index.ts"
+import { EventLog } from "../../../src/store/EventLog.ts"
+import { events, Notifier } from "../../../src/store/Notifier.ts"
 import type { StoreServices } from "../../../src/store/StoreServices.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
@@ -284,6 +286,50 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
             Effect.andThen(Effect.sleep("20 millis"), Pay.enqueue({ amount: 1 }))
           )
           assert.deepStrictEqual(yield* handle.result, { paid: 1 })
+        })
+      )
+    })
+  )
+
+  test(
+    "what a transaction did is told to those who watch when it has been committed, and never when it was rolled back",
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const log = yield* EventLog
+      const runs = new Map<string, number>()
+      const pay = ({ amount }: { readonly amount: number }) =>
+        Effect.gen(function*() {
+          const { complete, id } = yield* TaskContext
+          const run = (runs.get(id) ?? 0) + 1
+          runs.set(id, run)
+          yield* sql.withTransaction(
+            Effect.andThen(complete({ paid: amount }), run === 1 ? Effect.fail(new Declined()) : Effect.void)
+          ).pipe(Effect.orDie)
+          return { paid: -1 }
+        })
+      yield* log.attend(60_000)
+      yield* withEngine(
+        pay,
+        Effect.gen(function*() {
+          // the recorder hears that somebody attends
+          yield* Notifier.use((notifier) => notifier.publish(events))
+          yield* Effect.sleep("100 millis")
+          yield* Effect.ignore(
+            sql.withTransaction(Effect.andThen(Pay.enqueue({ amount: 1 }), Effect.fail(new Declined())))
+          )
+          const handle = yield* sql.withTransaction(Pay.enqueue({ amount: 2 }))
+          assert.deepStrictEqual(yield* handle.result, { paid: 2 })
+          const told = yield* Effect.retry(
+            Effect.filterOrFail(
+              log.read(0, 100),
+              (page) => page.events.some(({ event }) => event === "completed")
+            ),
+            { times: 100, schedule: Schedule.spaced("20 millis") }
+          )
+          assert.deepStrictEqual(new Set(told.events.map(({ id }) => id)), new Set([handle.id]))
+          const names = told.events.map(({ event }) => event)
+          assert.deepStrictEqual(names, ["created", "started", "retrying", "started", "completed"])
+          assert.deepInclude(told.events.at(-1), { attempt: 2 })
         })
       )
     })
