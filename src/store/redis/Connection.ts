@@ -110,7 +110,7 @@ const keepConnected = Effect.fnUntraced(function*(
         current = undefined
       })
     )
-    servers = [...new Set([connection.url, ...yield* peersOf(connection), options.url])]
+    servers = [...new Set([connection.url, ...yield* peersOf(options, connection), options.url])]
     current = connection
     if (lost) yield* Effect.logInfo("connected to Redis again")
     lost = false
@@ -125,15 +125,26 @@ const keepConnected = Effect.fnUntraced(function*(
 /** How often a node of a cluster may name another one before it is believed that they don't know. */
 const mostHops = 5
 
+const isReplica = new Redis.RedisError({ cause: new Error("READONLY it is a replica") })
+
 /** Opens a connection to the server that has the keys: the one that is asked, or the one that it names. */
 const openHome = (options: Options, hops = mostHops): Effect.Effect<Connection, Redis.RedisError, Scope.Scope> =>
   Effect.flatMap(open(options), (connection) => {
+    const { client } = connection
     const { key } = options
     if (key === undefined) return Effect.succeed(connection)
-    return within(options, tryPromise(() => connection.client.exists(key))).pipe(
+    const asked = Effect.andThen(
+      tryPromise(() => client.exists(key)),
+      Effect.filterOrFail(
+        tryPromise(() => client.info("replication")),
+        (replication) => !replication.includes("role:slave"),
+        () => isReplica
+      )
+    )
+    return within(options, asked).pipe(
       Effect.as(connection),
       Effect.catch((error) => {
-        close(connection.client)
+        close(client)
         const home = Whereabouts.movedTo(options.url, error.cause)
         return home === undefined || hops === 0 ? Effect.fail(error) : openHome({ ...options, url: home }, hops - 1)
       })
@@ -141,8 +152,8 @@ const openHome = (options: Options, hops = mostHops): Effect.Effect<Connection, 
   })
 
 /** The nodes of the cluster, which may answer when this one has died; nothing where there is no cluster. */
-const peersOf = ({ client, url }: Connection): Effect.Effect<ReadonlyArray<string>> =>
-  Effect.match(tryPromise(() => client.sendCommand(["CLUSTER", "SLOTS"])), {
+const peersOf = (options: Options, { client, url }: Connection): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.match(within(options, tryPromise(() => client.sendCommand(["CLUSTER", "SLOTS"]))), {
     onSuccess: (slots) => Whereabouts.nodesOf(url, slots),
     onFailure: () => []
   })
