@@ -16,6 +16,7 @@ import type { KeyStore } from "../store/KeyStore.ts"
 import * as RateLimiterStore from "../store/memory/RateLimiterStore.ts"
 import type { Notifier } from "../store/Notifier.ts"
 import { maxNameLength } from "./api/NewTaskJson.ts"
+import * as Farewell from "./Farewell.ts"
 import * as MalformedRequest from "./MalformedRequest.ts"
 import * as Routes from "./Routes.ts"
 import type { TaskCatalog } from "./TaskCatalog.ts"
@@ -26,7 +27,12 @@ export interface Options extends Routes.Options {
   readonly host?: string | undefined
   /** Default 8080; 0 is any free port, see `HttpServer.address`. */
   readonly port?: number | undefined
-  /** How long open requests may take once the server stops. Default 2 s. */
+  /**
+   * How long clients are still answered once the server stops, each answer being the last of its connection, so that
+   * nobody is cut off between two requests. Default 100 ms; nothing is waited for when nobody is connected.
+   */
+  readonly farewell?: Duration.Input | undefined
+  /** How long open requests may take after that. Default 2 s. */
   readonly gracefulShutdown?: Duration.Input | undefined
   /** A larger body is refused. Default 1 MiB. */
   readonly maxBodyBytes?: number | undefined
@@ -38,6 +44,7 @@ export interface Options extends Routes.Options {
 export const defaults = {
   host: "127.0.0.1",
   port: 8080,
+  farewell: Duration.millis(100),
   gracefulShutdown: Duration.seconds(2),
   maxBodyBytes: 1024 * 1024,
   maxConnections: 10_000
@@ -86,9 +93,10 @@ export const layer = (
     server.maxConnections = options.maxConnections ?? defaults.maxConnections
     server.on("clientError", MalformedRequest.answer)
     server.on("checkExpectation", MalformedRequest.refuseExpectation)
+    const farewell = Farewell.make(server, Duration.fromInputUnsafe(options.farewell ?? defaults.farewell))
     // Runs after the wait for open requests and before the one for the last connection to end, which has no limit
     const cutOff = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections())))
-    return endStreams.pipe(
+    return stop(farewell).pipe(
       Layer.provideMerge(serve(options)),
       Layer.provide(EventFeed.layer),
       Layer.provide(cutOff),
@@ -111,10 +119,11 @@ const serve = (options: Routes.Options) =>
     Layer.provide(HttpServer.layerServices)
   )
 
-/** Streams have no end of their own: it comes before the server waits for open requests. */
-const endStreams = Layer.effectDiscard(
-  Effect.flatMap(EventFeed, (feed) => Effect.addFinalizer(() => feed.close))
-)
+/** Comes before the server waits for open requests; streams have no end of their own. */
+const stop = (farewell: Effect.Effect<void>) =>
+  Layer.effectDiscard(
+    Effect.flatMap(EventFeed, (feed) => Effect.addFinalizer(() => Effect.andThen(farewell, feed.close)))
+  )
 
 /** The one that the store's driver brings, which all instances share, or this process's own. */
 const rateLimiterStore = Layer.unwrap(

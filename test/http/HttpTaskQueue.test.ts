@@ -56,7 +56,7 @@ const engine = Engine.layer(handlers, {
   worker: { concurrency: 4, pollInterval: "50 millis" }
 }).pipe(Layer.provide(store), Layer.provide(Logger.layer([])))
 
-const server = HttpServer.layer({ port: 0 }).pipe(
+const server = HttpServer.layer({ port: 0, farewell: 0 }).pipe(
   Layer.provide(TaskCatalog.layer([Shout, Never, Broken, StrictOfServer])),
   Layer.provide(engine),
   Layer.provide(store)

@@ -43,14 +43,15 @@ export interface Options {
 export const layer = (
   { definitions: known = definitions, handlers, http, store }: Options = {}
 ) => {
-  const server = HttpServer.layer({ port: 0, ...http }).pipe(Layer.provide(TaskCatalog.layer(known)))
+  // No clock moves while a test closes
+  const server = HttpServer.layer({ port: 0, farewell: 0, ...http }).pipe(Layer.provide(TaskCatalog.layer(known)))
   const withClient = Listener.layerTestClient.pipe(
     Layer.provide(FetchHttpClient.layer),
     Layer.provideMerge(server)
   )
   // What a test's own store does not have comes from memory
   const stores = store === undefined ? MemoryStore.layer() : Layer.merge(MemoryStore.layer(), store)
-  // Tasks that never end are given no time to, as no clock moves while a test closes
+  // Neither are tasks that never end given time to
   const engine = Engine.layer(handlers ?? Layer.empty, { instance: "w", shutdown: 0, worker: { concurrency: 2 } })
   const ownMetrics = Layer.sync(Metric.MetricRegistry, () => new Map())
   return handlers === undefined

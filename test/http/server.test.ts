@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { HttpServer as Listener } from "effect/http"
+import { Agent, request as post } from "node:http"
 import { connect, type Socket } from "node:net"
 import { layer, type Options } from "./TestServer.ts"
 
@@ -59,6 +60,47 @@ describe("a server", () => {
       socket.write(body)
       yield* Fiber.join(closing)
       assert.match(received.join(""), /^HTTP\/1\.1 201 /)
+    }))
+
+  it.live("sends busy clients away between two requests, and cuts nobody off", () =>
+    Effect.gen(function*() {
+      const { close, url } = yield* open({ http: { farewell: "500 millis" } })
+      const agent = new Agent({ keepAlive: true, maxSockets: 4 })
+      const statuses: Array<number> = []
+      const ends: Array<string> = []
+      /** One client: sends as soon as it is answered, until its connection is closed or broken. */
+      const client = Effect.callback<void>((resume) => {
+        const send = () => {
+          const request = post(`${url}/api/v1/tasks`, {
+            agent,
+            method: "POST",
+            headers: { "content-type": "application/json" }
+          })
+          request.on("error", (error) => {
+            ends.push(error.message)
+            resume(Effect.void)
+          })
+          request.on("response", (response) => {
+            statuses.push(response.statusCode ?? 0)
+            response.resume().on("end", () => {
+              if (response.headers.connection !== "close") return send()
+              ends.push("close")
+              resume(Effect.void)
+            })
+          })
+          request.end(body)
+        }
+        send()
+      })
+      const clients = yield* Effect.forkChild(Effect.all([client, client, client, client], { concurrency: 4 }))
+      yield* Effect.sleep("100 millis")
+      const [took] = yield* Effect.timed(close)
+      yield* Fiber.join(clients)
+      agent.destroy()
+      assert.deepStrictEqual(ends, ["close", "close", "close", "close"])
+      assert.deepStrictEqual(new Set(statuses), new Set([201]))
+      // far from the time that open requests are given
+      assert.isBelow(Duration.toMillis(took), 2000)
     }))
 
   it.live("does not wait for clients that keep it waiting", () =>
