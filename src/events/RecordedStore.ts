@@ -95,7 +95,10 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
     settlements: ReadonlyArray<Settlement>,
     answers: ReadonlyArray<SettleAnswer>
   ) {
-    const ended = settlements.filter((_, index) => answers[index] !== "stale")
+    // What was settled before has been told before, unless the answer was lost then
+    const ended = settlements.filter(({ claim }, index) =>
+      answers[index] === "applied" || (answers[index] === "already" && known.has(claim))
+    )
     const again = ended.filter(({ _tag }) => _tag === "Retry" || _tag === "Snooze" || _tag === "Release")
     // With a cancel requested, what would run again has been cancelled
     const outcomes = again.length === 0 ? [] : yield* store.results(again.map(({ id }) => id))
