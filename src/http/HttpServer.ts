@@ -29,10 +29,11 @@ export interface Options extends Routes.Options {
   readonly port?: number | undefined
   /**
    * How long clients are still answered once the server stops, each answer being the last of its connection, so that
-   * nobody is cut off between two requests. Default 100 ms; nothing is waited for when nobody is connected.
+   * nobody is cut off between two requests. Half of `gracefulShutdown` at most, of which it is a part. Default 100 ms;
+   * nothing is waited for when nobody is connected.
    */
   readonly farewell?: Duration.Input | undefined
-  /** How long open requests may take after that. Default 2 s. */
+  /** How long open requests may take once the server stops. Default 2 s. */
   readonly gracefulShutdown?: Duration.Input | undefined
   /** A larger body is refused. Default 1 MiB. */
   readonly maxBodyBytes?: number | undefined
@@ -82,10 +83,13 @@ export const layer = (
   HttpServerError.ServeError | StoreError,
   TaskQueue | Supervisor | TaskCatalog | KeyStore | EventLog | Notifier
 > => {
+  const gracefulShutdown = Duration.fromInputUnsafe(options.gracefulShutdown ?? defaults.gracefulShutdown)
+  const farewellFor = Duration.fromInputUnsafe(options.farewell ?? defaults.farewell)
+  const within = Duration.min(farewellFor, Duration.times(gracefulShutdown, 0.5))
   const listen = {
     host: options.host ?? defaults.host,
     port: options.port ?? defaults.port,
-    gracefulShutdownTimeout: options.gracefulShutdown ?? defaults.gracefulShutdown
+    gracefulShutdownTimeout: Duration.subtract(gracefulShutdown, within)
   }
   const maxBodySize = ByteSize.bytes(options.maxBodyBytes ?? defaults.maxBodyBytes)
   return Layer.suspend(() => {
@@ -93,7 +97,7 @@ export const layer = (
     server.maxConnections = options.maxConnections ?? defaults.maxConnections
     server.on("clientError", MalformedRequest.answer)
     server.on("checkExpectation", MalformedRequest.refuseExpectation)
-    const farewell = Farewell.make(server, Duration.fromInputUnsafe(options.farewell ?? defaults.farewell))
+    const farewell = Farewell.make(server, within)
     // Runs after the wait for open requests and before the one for the last connection to end, which has no limit
     const cutOff = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections())))
     return stop(farewell).pipe(

@@ -20,6 +20,10 @@ export interface Proxy {
   readonly reset: Effect.Effect<void>
   /** Resets every connection, and each new one at once. */
   readonly refuse: Effect.Effect<void>
+  /** Forgets each connection on which a client sends this text, from then on. */
+  readonly forgetAfter: (text: string) => Effect.Effect<void>
+  /** Leads new connections to another port; those there are stay where they are, also when it heals. */
+  readonly leadTo: (target: number) => Effect.Effect<void>
 }
 
 interface Link {
@@ -31,13 +35,19 @@ interface Link {
 export const make = (target: number): Effect.Effect<Proxy, never, Scope.Scope> =>
   Effect.gen(function*() {
     const links = new Set<Link>()
-    const now = { delayMs: 0, mode: "pass" as "pass" | "blackHole" | "refuse" }
+    const now = {
+      target,
+      delayMs: 0,
+      mode: "pass" as "pass" | "blackHole" | "refuse",
+      lastWords: undefined as string | undefined
+    }
 
     const pump = (link: Link, from: Socket, to: Socket) => {
       // In order: nothing overtakes what is on its way, also when the delay ends
       let onTheWay = 0
       let lastArrival = 0
       from.on("data", (data) => {
+        if (from === link.sockets[0] && now.lastWords !== undefined) link.forgotten ||= data.includes(now.lastWords)
         if (link.forgotten) return
         if (now.delayMs === 0 && onTheWay === 0) return void to.write(data)
         onTheWay++
@@ -58,7 +68,7 @@ export const make = (target: number): Effect.Effect<Proxy, never, Scope.Scope> =
 
     const accept = (client: Socket) => {
       if (now.mode === "refuse") return void client.resetAndDestroy()
-      const server = connect(target, "127.0.0.1")
+      const server = connect(now.target, "127.0.0.1")
       const link: Link = { sockets: [client, server], forgotten: now.mode === "blackHole" }
       client.setNoDelay(true)
       server.setNoDelay(true)
@@ -88,6 +98,7 @@ export const make = (target: number): Effect.Effect<Proxy, never, Scope.Scope> =
       heal: set(() => {
         now.delayMs = 0
         now.mode = "pass"
+        now.lastWords = undefined
       }),
       delay: (ms) =>
         set(() => {
@@ -102,7 +113,15 @@ export const make = (target: number): Effect.Effect<Proxy, never, Scope.Scope> =
       refuse: set(() => {
         now.mode = "refuse"
         resetAll()
-      })
+      }),
+      forgetAfter: (text) =>
+        set(() => {
+          now.lastWords = text
+        }),
+      leadTo: (other) =>
+        set(() => {
+          now.target = other
+        })
     }
   })
 

@@ -94,13 +94,11 @@ describe("a server", () => {
       })
       const clients = yield* Effect.forkChild(Effect.all([client, client, client, client], { concurrency: 4 }))
       yield* Effect.sleep("100 millis")
-      const [took] = yield* Effect.timed(close)
+      yield* close
       yield* Fiber.join(clients)
       agent.destroy()
       assert.deepStrictEqual(ends, ["close", "close", "close", "close"])
       assert.deepStrictEqual(new Set(statuses), new Set([201]))
-      // far from the time that open requests are given
-      assert.isBelow(Duration.toMillis(took), 2000)
     }))
 
   it.live("does not wait for clients that keep it waiting", () =>

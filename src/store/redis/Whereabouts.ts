@@ -2,6 +2,7 @@
  * Where a deployment's keys are. A single server has them; in a cluster they are in one slot, whose node changes when
  * the slot is moved or its node dies and a replica takes over.
  */
+import { Option, Schema } from "effect"
 
 /** The address of a node, with the credentials and the protocol of another one. */
 const at = (url: string, host: string, port: number): string => {
@@ -25,13 +26,16 @@ export const movedTo = (url: string, error: unknown): string | undefined => {
 export const isElsewhere = (error: unknown): boolean =>
   error instanceof Error && (error.message.startsWith("MOVED ") || error.message.includes("READONLY "))
 
-/** The nodes in an answer to `CLUSTER SLOTS`. */
-export const nodesOf = (url: string, slots: unknown): ReadonlyArray<string> => {
-  const nodes = new Set<string>()
-  for (const [, , ...members] of slots as ReadonlyArray<ReadonlyArray<unknown>>) {
-    for (const [host, port] of members as ReadonlyArray<readonly [string | null, number]>) {
-      nodes.add(at(url, host ?? "", port))
-    }
-  }
-  return [...nodes]
+/** What `CLUSTER SLOTS` answers: ranges of slots, each with its nodes. */
+const Slots = Schema.Array(Schema.TupleWithRest(Schema.Tuple([Schema.Finite, Schema.Finite]), [
+  Schema.TupleWithRest(Schema.Tuple([Schema.NullOr(Schema.String), Schema.Finite]), [Schema.Unknown])
+]))
+
+const decodeSlots = Schema.decodeUnknownOption(Slots)
+
+/** The nodes in an answer to `CLUSTER SLOTS`; none in one that is something else. */
+export const nodesOf = (url: string, answer: unknown): ReadonlyArray<string> => {
+  const slots = Option.getOrElse(decodeSlots(answer), () => [])
+  const nodes = slots.flatMap(([, , ...members]) => members.map(([host, port]) => at(url, host ?? "", port)))
+  return [...new Set(nodes)]
 }

@@ -35,6 +35,6 @@ describe("Where keys are in a cluster", () => {
       "rediss://ada:secret@10.0.0.2:7001/0",
       "rediss://ada:secret@one.example:7002/0"
     ])
-    assert.deepStrictEqual(Whereabouts.nodesOf(url, []), [])
+    for (const other of [[], "OK", null, [[0, 1, "a:1"]]]) assert.deepStrictEqual(Whereabouts.nodesOf(url, other), [])
   })
 })

@@ -1,11 +1,12 @@
 /**
- * The store on a Redis Cluster of several nodes, given the address of one that does not have its keys.
+ * The store when its keys are elsewhere: on another node of a cluster than the one in its address, or on another server
+ * than the one that its address led to.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Logger, Schedule } from "effect"
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
+import * as Proxy from "../../chaos/Proxy.ts"
 import * as Redis from "../../servers/Redis.ts"
 import * as RedisCluster from "../../servers/RedisCluster.ts"
 import { withServer } from "../../servers/withServer.ts"
@@ -54,52 +55,14 @@ await withServer("Redis for clusters", Redis.installed, async () => {
   })
 
   describe("The Redis store behind a name", () => {
-    /**
-     * Leads to a server, as a name or a proxy does; those who came before stay where they are. A connection on which
-     * `silentAfter` is sent carries nothing any more.
-     */
-    const nameFor = Effect.fnUntraced(function*(first: Redis.OwnRedis) {
-      let port = first.port
-      const silentAfter = new Set<string>()
-      const sockets = new Set<Socket>()
-      const server = yield* Effect.acquireRelease(
-        Effect.callback<Server>((resume) => {
-          const listening = createServer((client) => {
-            const target = connect(port, "127.0.0.1")
-            for (const socket of [client, target]) sockets.add(socket.on("error", () => {}))
-            target.pipe(client)
-            client.on("data", (data) => {
-              for (const text of silentAfter) if (data.includes(text)) target.unpipe(client)
-              target.write(data)
-            })
-            client.on("close", () => target.destroy())
-            target.on("close", () => client.destroy())
-          }).listen(0, "127.0.0.1", () => resume(Effect.succeed(listening)))
-        }),
-        (server) =>
-          Effect.sync(() => {
-            server.close()
-            for (const socket of sockets) socket.destroy()
-          })
-      )
-      return {
-        url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
-        silentAfter,
-        reset: () => {
-          for (const socket of sockets) socket.destroy()
-        },
-        leadTo: (next: Redis.OwnRedis) => {
-          port = next.port
-        }
-      }
-    })
+    const urlOf = ({ port }: Proxy.Proxy) => `redis://127.0.0.1:${port}`
 
     it.live(
       "leaves a server that has become a replica, and waits until the name leads to another",
       () =>
         Effect.gen(function*() {
           const [first, second] = [yield* Redis.start(), yield* Redis.start()]
-          const name = yield* nameFor(first)
+          const name = yield* Proxy.make(first.port)
           const warnings: Array<unknown> = []
           const logger = Logger.make(({ logLevel, message }) => {
             if (logLevel === "Warn") warnings.push(message)
@@ -112,12 +75,12 @@ await withServer("Redis for clusters", Redis.installed, async () => {
               assert.isTrue(Exit.isFailure(yield* Effect.exit(store.enqueue([tasks(1)]))))
               yield* Effect.sleep("100 millis")
             }
-            name.leadTo(second)
+            yield* name.leadTo(second.port)
             const [answer] = yield* eventually(store.enqueue([tasks(2)]))
             assert.strictEqual(answer?._tag, "Accepted")
             assert.deepInclude(yield* store.counts, { pending: 2 })
             assert.lengthOf(warnings, 1)
-          }).pipe(Effect.provide(Layer.provide(RedisStore.layerUrl({ url: name.url }), Logger.layer([logger]))))
+          }).pipe(Effect.provide(Layer.provide(RedisStore.layerUrl({ url: urlOf(name) }), Logger.layer([logger]))))
         }),
       60_000
     )
@@ -133,18 +96,18 @@ await withServer("Redis for clusters", Redis.installed, async () => {
     for (const command of ["HELLO", "EXISTS", "CLUSTER"]) {
       it.live(`comes back from a server that falls silent at ${command}`, () =>
         Effect.gen(function*() {
-          const name = yield* nameFor(yield* Redis.start())
+          const name = yield* Proxy.make((yield* Redis.start()).port)
           yield* Effect.gen(function*() {
             const store = yield* TaskStore
             yield* store.enqueue([tasks(1)])
-            name.silentAfter.add(command)
-            name.reset()
+            yield* name.forgetAfter(command)
+            yield* name.reset
             yield* Effect.sleep("1 second")
             assert.isTrue(Exit.isFailure(yield* Effect.exit(store.counts)))
-            name.silentAfter.clear()
+            yield* name.heal
             yield* eventually(store.enqueue([tasks(1)]))
             assert.deepInclude(yield* store.counts, { pending: 2 })
-          }).pipe(Effect.provide(RedisStore.layerUrl({ url: name.url, answerWithin: "500 millis" })))
+          }).pipe(Effect.provide(RedisStore.layerUrl({ url: urlOf(name), answerWithin: "500 millis" })))
         }), 60_000)
     }
   })
