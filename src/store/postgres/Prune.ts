@@ -41,12 +41,13 @@ export const make = ({ query, schema }: Database, tally: Tally) => {
   const aged = removal(stretches((state) => `now - ${state === 4 ? "$2::bigint" : "$1::bigint"}`, "$3::int"), "$3::int")
   // a keyed task keeps answering repeated requests for a day
   const excess = removal(stretches((_, keyed) => keyed ? `now - ${keyedForMs}` : "now", "$1::int"), "$1::int")
-  const forget = `DELETE FROM ${schema}.last_claim WHERE (worker, nonce) IN (
-      SELECT worker, nonce FROM ${schema}.last_claim l, (SELECT ${schema}.now_ms() AS now) c
+  // an array is read once; a subquery of IN may be run once per row, its limit with it
+  const forget = `DELETE FROM ${schema}.last_claim WHERE ctid = ANY (ARRAY(
+      SELECT l.ctid FROM ${schema}.last_claim l, (SELECT ${schema}.now_ms() AS now) c
       WHERE claimed_at <= now - ${supersededForMs} AND (claimed_at <= now - ${lastClaimForMs} OR EXISTS (
         SELECT FROM ${schema}.last_claim n WHERE n.worker = l.worker AND n.nonce > l.nonce
       )) ORDER BY claimed_at LIMIT ${forgetLimit} FOR UPDATE OF l SKIP LOCKED
-    )`
+    ))`
 
   const removed = (text: string, parameters: Parameters<typeof query>[2]) =>
     Effect.map(query<[count: number]>("prune", text, parameters), (rows) => rows[0]![0])

@@ -212,6 +212,23 @@ describe("large groups", () => {
       assert.isNull((yield* store.claim(request({ limit: 5 }))).nextDueAt)
     }))
 
+  it.effect("are promoted a bounded number at a time by statistics that know of none", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      yield* using(path, () => Effect.void)
+      const database = new DatabaseSync(path)
+      // ANALYZE writes no line for an empty table: these are what it would say
+      database.exec("ANALYZE; DELETE FROM sqlite_stat1; INSERT INTO sqlite_stat1 VALUES ('task', NULL, '0')")
+      database.close()
+      yield* using(path, (store) =>
+        Effect.gen(function*() {
+          yield* store.enqueue([tasks(promoteLimit + 10, { delayMs: 1000 })])
+          yield* TestClock.adjust("2 seconds")
+          yield* store.claim(request({ limit: 0 }))
+          assert.deepInclude(yield* store.counts, { scheduled: 10, pending: promoteLimit })
+        }))
+    }))
+
   it.effect("are listed newest first by whatever they are filtered, however rare", () =>
     Effect.gen(function*() {
       const store = yield* open(yield* file)
