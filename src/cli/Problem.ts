@@ -26,6 +26,7 @@ export const of = (error: unknown, target: string): Failure => {
   if (error instanceof Errors.KeyConflict) {
     return failure("failed", "key_conflict", error.message, `See it with: taskforge get ${error.id}`)
   }
+  if (error instanceof Errors.InvalidOption) return failure("input", "invalid_option", error.message)
   if (error instanceof Errors.InvalidPayload) return failure("input", "invalid_payload", error.message)
   if (error instanceof Errors.UnknownTaskType) return failure("input", "unknown_task_type", error.message)
   if (error instanceof RequestErrors.InvalidRequest) return failure("input", "invalid_request", error.message)

@@ -37,6 +37,22 @@ export class KeyConflict extends Schema.TaggedError<KeyConflict>()("KeyConflict"
   }
 }
 
+/** An option that is outside of its bound. Nothing was stored. */
+export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidOption", {
+  /** As a program names it: `maxRetries`. */
+  option: Schema.String,
+  /** The value, as text that may be cut. */
+  found: Schema.String,
+  /** The bound. */
+  expected: Schema.String,
+  /** Position in the batch; 0 where there is none. */
+  index: Schema.Int
+}) {
+  override get message(): string {
+    return `The option ${this.option} is ${this.found}; expected ${this.expected}`
+  }
+}
+
 /** A payload that its definition does not accept. */
 export class InvalidPayload extends Schema.TaggedError<InvalidPayload>()("InvalidPayload", {
   type: Schema.String,

@@ -2,6 +2,7 @@
  * How urgent a task is: an integer from 0 to 9, larger is more urgent.
  */
 import { Schema, SchemaTransformation } from "effect"
+import { type Bound, maxPriority } from "./Bounds.ts"
 
 /** The names that may stand for a number. `critical` and `urgent` are the same. */
 export const names = { low: 0, normal: 1, high: 2, critical: 3, urgent: 3 } as const
@@ -15,8 +16,17 @@ export type PriorityInput = PriorityName | number
 /** The priority of a task that names none. */
 export const normal = names.normal
 
+/** What is accepted of a priority. */
+export const bound: Bound<PriorityInput> = {
+  expected: `an integer from 0 to ${maxPriority}, or one of ${Object.keys(names).join(", ")}`,
+  accepts: (input) =>
+    typeof input === "number"
+      ? Number.isInteger(input) && input >= 0 && input <= maxPriority
+      : Object.hasOwn(names, input)
+}
+
 /** A stored priority: an integer from 0 to 9. */
-const Priority = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 9 }))
+const Priority = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: maxPriority }))
 
 /** The names that may stand for a number. */
 export const PriorityName = Schema.Literals(["low", "normal", "high", "critical", "urgent"])

@@ -7,6 +7,7 @@ import { ByteSize, Duration, Effect, Layer, Option } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServer, type HttpServerError } from "effect/http"
 import { RateLimiter } from "effect/persistence"
 import { createServer, type ServerOptions } from "node:http"
+import { maxIdLength } from "../domain/Bounds.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import { EventFeed } from "../events/EventFeed.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
@@ -15,7 +16,6 @@ import type { EventLog } from "../store/EventLog.ts"
 import type { KeyStore } from "../store/KeyStore.ts"
 import * as RateLimiterStore from "../store/memory/RateLimiterStore.ts"
 import type { Notifier } from "../store/Notifier.ts"
-import { maxNameLength } from "./api/NewTaskJson.ts"
 import * as Farewell from "./Farewell.ts"
 import * as MalformedRequest from "./MalformedRequest.ts"
 import * as Routes from "./Routes.ts"
@@ -63,7 +63,7 @@ const limits: ServerOptions = {
 }
 
 /** Path parameters may be ids with every character percent-encoded from three bytes. */
-const maxParamLength = maxNameLength * 9
+const maxParamLength = maxIdLength * 9
 
 /**
  * Serves the API and its pages. With a `WorkerPool` beside the queue it shows the workers too.

@@ -30,7 +30,10 @@ export const layer = HttpApiBuilder.group(
       function*(type: string, payload: Schema.Json | undefined, options: EnqueueOptions) {
         const submission = yield* TaskIntake.unchecked(catalog, type, payload, options)
         // Without a key there is nothing to conflict with
-        const [accepted] = yield* Effect.catchTag(queue.submit([submission]), "KeyConflict", Effect.die)
+        const [accepted] = yield* Effect.catchTags(queue.submit([submission]), {
+          KeyConflict: Effect.die,
+          InvalidOption: TaskIntake.refused
+        })
         return accepted!.id
       }
     )

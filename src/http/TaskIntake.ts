@@ -1,8 +1,9 @@
 /** From posted tasks to submissions: the types are looked up and the payloads checked. */
 import { Effect, Exit, type Schema } from "effect"
-import { type InvalidPayload, UnknownTaskType } from "../domain/Errors.ts"
+import { type InvalidOption, type InvalidPayload, UnknownTaskType } from "../domain/Errors.ts"
 import { type EnqueueOptions, fromJson, type Submission } from "../queue/Submission.ts"
 import type { NewTaskJson } from "./api/NewTaskJson.ts"
+import { InvalidRequest } from "./api/RequestErrors.ts"
 import type { TaskCatalog } from "./TaskCatalog.ts"
 
 /** All tasks as submissions, or the first one that is wrong. */
@@ -32,6 +33,10 @@ export const unchecked = (
   const nothing = Exit.isSuccess(definition.codec.checkPayload({})) ? {} : null
   return Effect.succeed({ definition, payload: JSON.stringify(payload === undefined ? nothing : payload), options })
 }
+
+/** What a queue refuses of a request's options; the schema of the request has checked them by the same bounds. */
+export const refused = ({ message }: InvalidOption): Effect.Effect<never, InvalidRequest> =>
+  Effect.fail(new InvalidRequest({ issues: [{ path: ["body"], message }] }))
 
 const toSubmission = (
   catalog: TaskCatalog["Service"],

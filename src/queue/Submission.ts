@@ -1,6 +1,7 @@
 /** A task on its way into the store: a definition, an encoded payload, and how this one task is to be run. */
 import { type DateTime, Duration, Exit, type Schema } from "effect"
-import { InvalidPayload } from "../domain/Errors.ts"
+import * as Bounds from "../domain/Bounds.ts"
+import { type InvalidOption, InvalidPayload } from "../domain/Errors.ts"
 import * as Priority from "../domain/Priority.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
@@ -70,6 +71,23 @@ const invalid = (
   return new InvalidPayload({ type: definition.type, issue, index })
 }
 
+/** The first option of submissions that is outside of its bound, if any is. What a definition says was checked with it. */
+export const invalidOption = (submissions: ReadonlyArray<Submission>): InvalidOption | undefined => {
+  for (let index = 0; index < submissions.length; index++) {
+    const { options } = submissions[index]!
+    const invalid = Bounds.refuse("id", Bounds.id, options.id, index) ??
+      Bounds.refuse("key", Bounds.key, options.key, index) ??
+      Bounds.refuse("priority", Priority.bound, options.priority, index) ??
+      Bounds.refuse("delay", Bounds.delay, options.delay, index) ??
+      Bounds.refuse("runAt", Bounds.runAt, options.runAt, index) ??
+      Bounds.refuse("maxRetries", Bounds.retries, options.maxRetries, index) ??
+      Bounds.refuse("timeout", Bounds.timeout, options.timeout, index) ??
+      Bounds.refuse("queue", Bounds.name, options.queue, index)
+    if (invalid !== undefined) return invalid
+  }
+  return undefined
+}
+
 /** The record to store. */
 export const toNewTask = (
   { definition, options, payload }: Submission,
@@ -87,5 +105,5 @@ export const toNewTask = (
     ? definition.timeoutMs ?? null
     : Math.ceil(Duration.toMillis(options.timeout)),
   delayMs: options.delay === undefined ? 0 : Math.ceil(Duration.toMillis(options.delay)),
-  runAt: options.runAt === undefined ? null : options.runAt.epochMilliseconds
+  runAt: options.runAt === undefined ? null : Math.ceil(options.runAt.epochMilliseconds)
 })

@@ -6,6 +6,7 @@ import { Context, Duration, Effect, Layer, Schedule } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Cursor from "../domain/Cursor.ts"
 import {
+  type InvalidOption,
   type InvalidPayload,
   KeyConflict,
   QueueFull,
@@ -31,7 +32,7 @@ import {
   TaskStore
 } from "../store/TaskStore.ts"
 import * as ResultWaiter from "./ResultWaiter.ts"
-import { type Submission, toNewTask } from "./Submission.ts"
+import { invalidOption, type Submission, toNewTask } from "./Submission.ts"
 
 /** How a queue works. Every field has a default. */
 export interface Options {
@@ -82,7 +83,7 @@ const maxPage = 1000
 const roomBackoff = Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("1 second")])
 
 /** Why submissions are refused. Types and payloads are checked by remote queues only, which may know other definitions. */
-export type Refusal = QueueFull | KeyConflict | InvalidPayload | UnknownTaskType | StoreError
+export type Refusal = QueueFull | KeyConflict | InvalidOption | InvalidPayload | UnknownTaskType | StoreError
 
 /** The producer's and operator's side of the engine. */
 export class TaskQueue extends Context.Service<TaskQueue, {
@@ -183,13 +184,19 @@ const make = Effect.fnUntraced(function*(options: Options) {
       (tasks) => Effect.flatMap(store.enqueue([tasks]), ([answer]) => received(tasks, answer!))
     )
 
-  const enqueue = (submissions: ReadonlyArray<Submission>, whenFull: WhenFull = "fail") =>
-    whenFull === "fail"
+  const enqueue = (
+    submissions: ReadonlyArray<Submission>,
+    whenFull: WhenFull = "fail"
+  ): Effect.Effect<Received, QueueFull | KeyConflict | InvalidOption | StoreError> => {
+    const invalid = invalidOption(submissions)
+    if (invalid !== undefined) return Effect.fail(invalid)
+    return whenFull === "fail"
       ? trySubmit(submissions)
       : Effect.retry(trySubmit(submissions), {
         schedule: roomBackoff,
         while: (error) => error._tag === "QueueFull" && error.offered <= error.capacity
       })
+  }
 
   /** The tasks as they are stored: only those that were known before have to be read. */
   const asStored = ({ accepted, now, tasks }: Received): Effect.Effect<ReadonlyArray<Created>, StoreError> => {

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Exit, Layer, Logger, Schedule, Schema } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientError, HttpClientResponse, HttpServer as Listener } from "effect/http"
 import {
+  InvalidOption,
   InvalidPayload,
   KeyConflict,
   QueueFull,
@@ -245,7 +246,7 @@ describe("a remote queue", () => {
     const { layer, requests } = losing(() => false)
     return Effect.gen(function*() {
       const large = yield* Effect.flip(Foreign.enqueue(undefined, { key: "k".repeat(256) }))
-      assert.instanceOf(large, StoreError)
+      assert.instanceOf(large, InvalidOption)
       const heavy = yield* Effect.flip(
         Shout.enqueueAll(Array.from({ length: 100 }, () => ({ text: "x".repeat(20_000), at })))
       )

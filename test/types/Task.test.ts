@@ -3,6 +3,7 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Effect, type Layer, Schema, SchemaGetter } from "effect"
 import type {
+  InvalidOption,
   InvalidPayload,
   KeyConflict,
   QueueFull,
@@ -161,7 +162,7 @@ describe("the awaited result", () => {
 
   it("comes from an enqueue that needs a queue and says how it can fail", () => {
     expectTypeOf<Effect.Error<ReturnType<typeof Email.enqueue>>>().toEqualTypeOf<
-      QueueFull | KeyConflict | InvalidPayload | UnknownTaskType | StoreError
+      QueueFull | KeyConflict | InvalidOption | InvalidPayload | UnknownTaskType | StoreError
     >()
     expectTypeOf<Effect.Services<ReturnType<typeof Email.enqueue>>>().toEqualTypeOf<TaskQueue>()
   })

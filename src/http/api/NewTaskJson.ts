@@ -1,25 +1,27 @@
 /** A task as clients post it. Only the type is needed. */
 import { Duration, Schema, SchemaTransformation } from "effect"
+import * as Bounds from "../../domain/Bounds.ts"
 import { DurationText } from "../../domain/DurationText.ts"
 import { PriorityFromInput } from "../../domain/Priority.ts"
 import { JsonValue } from "./JsonValue.ts"
 
-/** Characters in ids, keys and names at most. */
-export const maxNameLength = 255
-
 /** Tasks in one request at most. */
 const maxBatch = 10_000
 
-/** Waits and time limits at most. */
-const longestDays = 3650
+/** Checks a value of the wire by the bound that programs have too. */
+const within = <A>({ accepts, expected }: Bounds.Bound<A>) =>
+  Schema.makeFilter((value: A) => accepts(value) ? undefined : `Expected ${expected}`)
 
-/** Ids, keys, and names of types and queues. */
-export const Name = Schema.String.check(Schema.isNonEmpty(), Schema.isMaxLength(maxNameLength))
-
-/** A task is reached by a path that ends with its id, and a path cannot end with a dot segment. */
-const Id = Name.check(
-  Schema.makeFilter((id: string) => id === "." || id === ".." ? "Expected an id that can end a path" : undefined)
+/** Names of types and queues. */
+export const Name = Schema.String.check(
+  Schema.isNonEmpty(),
+  Schema.isMaxLength(Bounds.maxNameLength),
+  within(Bounds.name)
 )
+
+const Key = Schema.String.check(Schema.isNonEmpty(), Schema.isMaxLength(Bounds.maxKeyLength), within(Bounds.key))
+
+const Id = Schema.String.check(Schema.isNonEmpty(), Schema.isMaxLength(Bounds.maxIdLength), within(Bounds.id))
 
 /** A duration as text, or a number of milliseconds. */
 export const MillisOrText = Schema.Union([
@@ -32,16 +34,6 @@ export const MillisOrText = Schema.Union([
   )
 ])
 
-const bounded = (what: string, isLongEnough: (millis: number) => boolean) =>
-  MillisOrText.check(
-    Schema.makeFilter((duration: Duration.Duration) => {
-      const millis = Duration.toMillis(duration)
-      return isLongEnough(millis) && millis <= longestDays * 86_400_000
-        ? undefined
-        : `Expected a ${what} duration of at most ${longestDays} days`
-    })
-  )
-
 /** A new task. */
 export const NewTaskJson = Schema.Struct({
   type: Name.annotate({ description: "A task type that the server knows" }),
@@ -49,19 +41,21 @@ export const NewTaskJson = Schema.Struct({
   priority: Schema.optionalKey(PriorityFromInput).annotate({
     description: "low, normal, high, critical, urgent, or 0 to 9; larger is more urgent"
   }),
-  max_retries: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(-1))).annotate({
+  max_retries: Schema.optionalKey(Schema.Int.check(
+    Schema.isBetween({ minimum: Bounds.unlimitedRetries, maximum: Bounds.maxRetryCount })
+  )).annotate({
     description: "Retries after the first execution; -1 is unlimited"
   }),
-  delay: Schema.optionalKey(bounded("non-negative", (millis) => millis >= 0)).annotate({
+  delay: Schema.optionalKey(MillisOrText.check(within(Bounds.delay))).annotate({
     description: "Wait before the task is due: text such as 250ms, 5m or 1h30m, or milliseconds"
   }),
-  run_at: Schema.optionalKey(Schema.DateTimeUtcFromString).annotate({
+  run_at: Schema.optionalKey(Schema.DateTimeUtcFromString.check(within(Bounds.runAt))).annotate({
     description: "When the task is due, ISO 8601; wins over delay"
   }),
-  timeout: Schema.optionalKey(bounded("positive", (millis) => millis > 0)).annotate({
+  timeout: Schema.optionalKey(MillisOrText.check(within(Bounds.timeout))).annotate({
     description: "Time limit of one attempt, written like delay"
   }),
-  key: Schema.optionalKey(Name).annotate({
+  key: Schema.optionalKey(Key).annotate({
     description: "Idempotency key: the same key and payload give the same task, another payload a conflict"
   }),
   id: Schema.optionalKey(Id).annotate({

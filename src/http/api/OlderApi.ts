@@ -4,10 +4,11 @@
  */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { maxIdLength } from "../../domain/Bounds.ts"
 import { PriorityName } from "../../domain/Priority.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { isShallow, JsonValue, maxDepth } from "./JsonValue.ts"
-import { maxNameLength, Name } from "./NewTaskJson.ts"
+import { Name } from "./NewTaskJson.ts"
 import { Timestamp } from "./TaskJson.ts"
 
 /** Counts under the names of two earlier designs at once. */
@@ -75,7 +76,7 @@ export class OlderApi extends HttpApiGroup.make("older").add(
     .annotate(OpenApi.Summary, "How many workers this process has"),
   HttpApiEndpoint.post("submitTask", "/submit", {
     payload: Schema.Struct({
-      id: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(maxNameLength))).annotate({
+      id: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(maxIdLength))).annotate({
         description: "Submitting a known one again changes nothing; empty is none"
       }),
       type: Name,

@@ -16,7 +16,7 @@ import { SecureRandom } from "effect/crypto"
 import { FetchHttpClient, type HttpClient } from "effect/http"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as PooledRandom from "../../engine/PooledRandom.ts"
-import type { Submission } from "../../queue/Submission.ts"
+import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import { TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
 import * as TaskView from "../TaskView.ts"
 import * as WorkersView from "../WorkersView.ts"
@@ -58,6 +58,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const create = Effect.fnUntraced(function*(submissions: ReadonlyArray<Submission>, whenFull: WhenFull = "fail") {
     if (submissions.length === 0) return []
+    const invalid = invalidOption(submissions)
+    if (invalid !== undefined) return yield* invalid
     const payload = yield* toNewTasks(submissions)
     const sent = repeatable(unsent("store tasks", tasks.create({ payload })))
     const created = yield* whenFull === "fail"

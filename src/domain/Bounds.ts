@@ -1,0 +1,137 @@
+/**
+ * What is accepted of everything that callers may say about a task, a queue or an engine. Programs, HTTP, the command
+ * line and handlers are checked by these same bounds, so what one of them takes, all of them and every store take.
+ *
+ * - Texts are indexed by stores: PostgreSQL holds 2,704 bytes in an entry, and two names of 255 characters are at most
+ *   1,530 bytes of UTF-8.
+ * - Times and durations are whole milliseconds that a double and a 64-bit integer hold exactly, also after a priority's
+ *   head start is subtracted from them.
+ */
+import { type DateTime, Duration, Formatter, Option } from "effect"
+import { InvalidOption } from "./Errors.ts"
+
+/** Characters of an id. */
+export const maxIdLength = 255
+
+/** Characters of an idempotency key. */
+export const maxKeyLength = 255
+
+/** Characters of the name of a type, a queue or an instance. */
+export const maxNameLength = 255
+
+/** The most urgent priority; 0 is the least. */
+export const maxPriority = 9
+
+/** Retries after the first execution, unless they are unlimited: failures are counted in 32 bits. */
+export const maxRetryCount = 2 ** 31 - 1
+
+/** The number of retries that stands for no limit. */
+export const unlimitedRetries = -1
+
+/** Wait before a task is due, also of a snooze and between retries. */
+export const maxDelay: Duration.Duration = Duration.days(3650)
+
+/** Time limit of one attempt. */
+export const maxTimeout: Duration.Duration = Duration.days(3650)
+
+/** The first and the last millisecond that RFC 3339 can write: years have four digits. */
+export const minRunAt: number = -62_167_219_200_000
+/** See {@link minRunAt}. */
+export const maxRunAt = 253_402_300_799_999
+
+/** Bytes of UTF-8 in the JSON text of a payload. */
+export const maxPayloadBytes: number = 4 * 1024 * 1024
+
+/** Bytes of UTF-8 in the JSON text of a result. */
+export const maxResultBytes: number = 4 * 1024 * 1024
+
+/** What is accepted of an option: in words, and as a test. */
+export interface Bound<in A> {
+  /** Completes the sentence "expected …". */
+  readonly expected: string
+  readonly accepts: (value: A) => boolean
+}
+
+/**
+ * Whether every store keeps a text as it is. PostgreSQL has no U+0000, and lone surrogates all become the same
+ * replacement character in UTF-8, so that two texts would become one.
+ */
+export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes("\u0000")
+
+const isName = (text: unknown, maxLength: number): boolean =>
+  typeof text === "string" && text.length > 0 && text.length <= maxLength && isStorable(text)
+
+const characters = (maxLength: number) => `1 to ${maxLength} characters, without U+0000 and lone surrogates`
+
+/** The name of a type, a queue or an instance. */
+export const name: Bound<string> = {
+  expected: characters(maxNameLength),
+  accepts: (text) => isName(text, maxNameLength)
+}
+
+/** An idempotency key. */
+export const key: Bound<string> = { expected: characters(maxKeyLength), accepts: (text) => isName(text, maxKeyLength) }
+
+/** The id of a task. HTTP reaches it by a path, and no path ends with a dot segment. */
+export const id: Bound<string> = {
+  expected: `${characters(maxIdLength)}, and neither "." nor ".."`,
+  accepts: (text) => isName(text, maxIdLength) && text !== "." && text !== ".."
+}
+
+/** Retries after the first execution. */
+export const retries: Bound<number> = {
+  expected: `an integer from 0 to ${maxRetryCount}, or ${unlimitedRetries} for no limit`,
+  accepts: (count) => Number.isInteger(count) && count >= unlimitedRetries && count <= maxRetryCount
+}
+
+/** Not a number is a duration of nothing to `Duration`; to a caller it is a mistake. */
+const hasNaN = (input: Duration.Input): boolean =>
+  typeof input === "number"
+    ? Number.isNaN(input)
+    : typeof input === "object" && input !== null && !Duration.isDuration(input) &&
+      Object.values(input).some(Number.isNaN)
+
+const isWithin = (input: Duration.Input, max: Duration.Duration): boolean =>
+  !hasNaN(input) && Option.exists(
+    Duration.fromInput(input),
+    (duration) => !Duration.isNegative(duration) && Duration.isLessThanOrEqualTo(duration, max)
+  )
+
+/** A wait before a task is due. */
+export const delay: Bound<Duration.Input> = {
+  expected: `a duration from 0 to ${Duration.toDays(maxDelay)} days`,
+  accepts: (input) => isWithin(input, maxDelay)
+}
+
+/** A time limit. */
+export const timeout: Bound<Duration.Input> = {
+  expected: `a duration of more than 0 and at most ${Duration.toDays(maxTimeout)} days`,
+  accepts: (input) => isWithin(input, maxTimeout) && Duration.toMillis(input) > 0
+}
+
+/** The instant at which a task is due. */
+export const runAt: Bound<DateTime.DateTime> = {
+  expected: "a date and time in the years 0000 to 9999",
+  // Not a number is in no range, and what is no DateTime has no such field
+  accepts: (instant) => instant?.epochMilliseconds >= minRunAt && instant.epochMilliseconds <= maxRunAt
+}
+
+/** Characters of a value that an error shows. */
+const maxFoundLength = 80
+
+/** Why an option is refused, if it is; one that is not given never is. `index` is a position in a batch. */
+export const refuse = <A>(
+  option: string,
+  bound: Bound<A>,
+  value: A | undefined,
+  index: number = 0
+): InvalidOption | undefined =>
+  value === undefined || bound.accepts(value)
+    ? undefined
+    : new InvalidOption({ option, found: foundOf(value), expected: bound.expected, index })
+
+/** What cannot be seen is escaped. */
+const foundOf = (value: unknown): string => {
+  const text = Formatter.format(typeof value === "string" ? value.slice(0, maxFoundLength) : value)
+  return text.length > maxFoundLength ? `${text.slice(0, maxFoundLength)}…` : text
+}

@@ -1,0 +1,45 @@
+/** What a program says about a task is checked by the same bounds on every way in, and nothing outside of them is stored. */
+import { assert, describe, it } from "@effect/vitest"
+import { DateTime, Effect } from "effect"
+import { InvalidOption } from "../../src/domain/Errors.ts"
+import { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import * as Task from "../../src/Task.ts"
+import { withEngine } from "../engine/TestEngine.ts"
+
+const Ping = Task.make("ping", {})
+
+/** Options that are outside of their bounds, by name; some cannot be written in TypeScript. */
+const outside: Readonly<Record<string, ReadonlyArray<unknown>>> = {
+  id: ["", "a\u0000", "\ud800", "x".repeat(256), ".", "..", 7],
+  key: ["", "a\u0000", "\ud800", "x".repeat(256)],
+  queue: ["", "a\u0000", "\ud800", "x".repeat(256)],
+  priority: [-1, 10, 1.5, NaN, Infinity, 2 ** 53, 1e18, "hihg"],
+  maxRetries: [-2, 1.5, NaN, Infinity, 2 ** 53, 1e18, "3"],
+  delay: [-1, NaN, Infinity, 2 ** 53, 1e18, "Infinity", "soon"],
+  timeout: [0, -1, NaN, Infinity, 2 ** 53, 1e18, "Infinity", "soon"],
+  runAt: [{ epochMilliseconds: NaN }, { epochMilliseconds: 1e18 }, DateTime.makeUnsafe(253_402_300_800_000), "soon"]
+}
+
+describe("options of an enqueue", () => {
+  it.effect("are refused outside of their bounds, by name, with nothing stored", () =>
+    withEngine(
+      {},
+      Effect.gen(function*() {
+        for (const [option, values] of Object.entries(outside)) {
+          for (const value of values) {
+            const error = yield* Effect.flip(Ping.enqueue(undefined, { [option]: value }))
+            assert.instanceOf(error, InvalidOption, `${option} ${String(value)}`)
+            assert.deepInclude(error, { option, index: 0 })
+            assert.include(error.message, error.expected)
+          }
+        }
+        const queue = yield* TaskQueue
+        const second = yield* Effect.flip(queue.create([
+          { definition: Ping, payload: "null", options: {} },
+          { definition: Ping, payload: "null", options: { key: "" } }
+        ]))
+        assert.deepInclude(second, { _tag: "InvalidOption", option: "key", index: 1 })
+        assert.strictEqual((yield* queue.counts).totals.created, 0)
+      })
+    ))
+})
