@@ -7,6 +7,7 @@ import * as Guard from "./ConnectionGuard.ts"
 import { type OutboundError, RequestFailed, RequestRefused, RequestRejected } from "./OutboundErrors.ts"
 import type { LeftAlone, Options, OutboundRequest, Send } from "./OutboundRequest.ts"
 import * as Redirect from "./Redirect.ts"
+import * as RetryAfter from "./RetryAfter.ts"
 
 /** How much of a rejection is kept. */
 const longestAnswer = 500
@@ -30,7 +31,11 @@ export const make = Effect.fnUntraced(function*(
   const dispatcher = yield* Scope.provide(Guard.makeDispatcher({ allow, lookup }), scope)
   const client = yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
   const breakers = yield* Layer.buildWithScope(
-    CircuitBreaker.layer({ tripPolicy: CircuitBreaker.consecutive(breakAfter), openDuration: breakFor }).pipe(
+    CircuitBreaker.layer({
+      tripPolicy: CircuitBreaker.consecutive(breakAfter),
+      openDuration: breakFor,
+      maxOpenDuration: RetryAfter.maxRetryAfterMillis
+    }).pipe(
       Layer.provide(CircuitBreaker.layerStoreMemory())
     ),
     scope
@@ -122,7 +127,7 @@ const exchange = Effect.fnUntraced(
     const answer = { status, headers: { ...headers }, body: Buffer.concat([...chunks]), url: url.href }
     if (status < 400) return answer
     if (mayPass.has(status) || status >= 500) {
-      const retry_after_ms = retryAfterOf(headers["retry-after"], yield* Clock.currentTimeMillis)
+      const retry_after_ms = RetryAfter.read(headers["retry-after"], yield* Clock.currentTimeMillis)
       return yield* new RequestFailed({ url: url.href, status, reason: `it answered ${status}`, retry_after_ms })
     }
     const text = answer.body.toString("utf8", 0, longestAnswer)
@@ -152,13 +157,6 @@ const failureOf = (url: URL, error: unknown): RequestRefused | RequestFailed => 
     }
   }
   return new RequestFailed({ url: url.href, status: null, reason: String(error), retry_after_ms: null })
-}
-
-/** Seconds, or a date. */
-const retryAfterOf = (header: string | undefined, now: number): number | null => {
-  if (header === undefined) return null
-  const millis = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - now
-  return Number.isNaN(millis) ? null : Math.max(0, millis)
 }
 
 /** The host is in trouble when it does not answer or answers 5xx, not when it rejects or when we refuse. */

@@ -1,6 +1,7 @@
 /** Why a request of a task did not succeed. The three kinds differ in what helps: nothing, another request, time. */
 import { Duration, Effect, Schedule, Schema } from "effect"
 import type { RetryPolicy } from "../domain/RetryPolicy.ts"
+import { maxRetryAfterMillis } from "./RetryAfter.ts"
 
 /** The server does not send such a request, or not this far: an address that is not allowed, too many redirects. */
 export class RequestRefused extends Schema.TaggedError<RequestRefused>()("RequestRefused", {
@@ -44,10 +45,11 @@ export const OutboundError = Schema.Union([RequestRefused, RequestRejected, Requ
 /** See the {@link OutboundError} schema. */
 export type OutboundError = typeof OutboundError.Type
 
-/** Only failures are retried, and not before the other side's `Retry-After`. */
+/** Only failures are retried, and not before the other side's `Retry-After`, which may be longer than our own delays. */
 export const retry = {
   retryable: (error: { readonly _tag: string }) => error._tag === "RequestFailed",
-  schedule: Schedule.exponential("1 second").pipe(
+  maxDelay: Duration.millis(maxRetryAfterMillis),
+  schedule: Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("1 hour")]).pipe(
     Schedule.jittered,
     Schedule.setInputType<{ readonly _tag: string }>(),
     Schedule.modifyDelay(({ duration, input }) => Effect.succeed(Duration.max(duration, retryAfterOf(input))))

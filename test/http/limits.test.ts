@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Redacted } from "effect"
+import { Clock, Duration, Effect, Layer, Redacted } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { HttpServer as Listener } from "effect/http"
 import { IpNetwork } from "effect/net"
@@ -33,6 +33,43 @@ describe("a rate limit", () => {
       yield* expecting(200, get("/health"))
     }).pipe(Effect.provide(server({ rateLimits: { perAddress: minute(3) } }))))
 
+  it.effect("says when to come again in whole seconds, never earlier than it would let the client pass", () =>
+    Effect.gen(function*() {
+      yield* expecting(200, get("/health"))
+      // 2.5 s, then 1.3 s, then 0.3 s are left
+      for (const [passed, wait] of [[0, "3"], [1200, "2"], [1000, "1"]] as const) {
+        yield* TestClock.adjust(passed)
+        const answer = yield* get("/health")
+        assert.strictEqual(answer.status, 429)
+        for (const header of ["retry-after", "ratelimit-reset"]) assert.strictEqual(answer.headers[header], wait)
+        assert.strictEqual((yield* refused(429, "rate_limited", Effect.succeed(answer)))["retry_after"], Number(wait))
+      }
+    }).pipe(Effect.provide(server({ rateLimits: { perAddress: { limit: 1, window: Duration.millis(2500) } } }))))
+
+  it.effect("lets less than twice its limit through in any window, and the limit per window in the long run", () =>
+    Effect.gen(function*() {
+      const passed: Array<number> = []
+      const ask = Effect.fnUntraced(function*(times: number) {
+        for (let index = 0; index < times; index++) {
+          if ((yield* get("/health")).status === 200) passed.push(yield* Clock.currentTimeMillis)
+        }
+      })
+      // The worst that clients can do: one request begins a window, the rest comes at its end, all of the next at once
+      yield* ask(1)
+      yield* TestClock.adjust("249 millis")
+      yield* ask(10)
+      for (let window = 0; window < 5; window++) {
+        yield* TestClock.adjust("751 millis")
+        yield* ask(10)
+        yield* TestClock.adjust("249 millis")
+        yield* ask(10)
+      }
+      const most = Math.max(...passed.map((from) => passed.filter((at) => at >= from && at < from + 1000).length))
+      assert.isAbove(most, 4)
+      assert.isAtMost(most, 2 * 4 - 1)
+      assert.isAtMost(passed.length, 4 * (passed.at(-1)! / 1000 + 1))
+    }).pipe(Effect.provide(server({ rateLimits: { perAddress: { limit: 4, window: Duration.seconds(1) } } }))))
+
   it.effect("counts clients behind a trusted proxy apart, and believes nobody else", () =>
     Effect.gen(function*() {
       yield* expecting(200, from("203.0.113.1"))
@@ -61,7 +98,9 @@ describe("a rate limit", () => {
       const [a, b] = keys.map(({ secret }) => ({ authorization: `Bearer ${Redacted.value(secret)}` }))
       const list = (headers?: Record<string, string>) => send("GET", "/api/v1/tasks", undefined, headers)
       yield* expecting(200, list(a))
-      yield* refused(429, "rate_limited", list(a))
+      const limited = yield* list(a)
+      yield* refused(429, "rate_limited", Effect.succeed(limited))
+      assert.match(limited.headers["retry-after"] ?? "", /^[1-9]\d?$/)
       yield* expecting(200, list(b))
       yield* refused(401, "unauthorized", list())
     }).pipe(Effect.provide(server({ requireKeys: true, rateLimits: { perKey: minute(1) } }))))

@@ -2,9 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import type { LookupAddress } from "node:dns"
 import type { LookupFunction } from "node:net"
+import * as RetryPolicy from "../../src/domain/RetryPolicy.ts"
 import { Outbound } from "../../src/outbound/Outbound.ts"
-import { RequestFailed, RequestRefused, RequestRejected } from "../../src/outbound/OutboundErrors.ts"
+import { RequestFailed, RequestRefused, RequestRejected, retry } from "../../src/outbound/OutboundErrors.ts"
 import type { Options, OutboundRequest } from "../../src/outbound/OutboundRequest.ts"
+import { maxRetryAfterMillis } from "../../src/outbound/RetryAfter.ts"
 import * as Site from "./Site.ts"
 
 const allow = ["127.0.0.1"]
@@ -75,6 +77,45 @@ describe("requests of tasks", () => {
         assert.deepInclude(failed, { status, retry_after_ms: 7000 })
       }
     }).pipe(withOutbound({ allow, breakAfter: 100 })))
+
+  it.live("wait as long as an answer asks, in whole seconds, and ignore what is no Retry-After", () =>
+    Effect.gen(function*() {
+      const asked = [["1.5", 2000], ["32.5", 33_000], ["2030-01-01", null], ["soon", null], [
+        "9".repeat(30),
+        86_400_000
+      ]]
+      for (const [header, expected] of asked) {
+        const site = yield* Site.start((_, response) =>
+          response.writeHead(503, { "retry-after": String(header) }).end()
+        )
+        const failed = yield* Effect.flip(send({ url: site.url }))
+        assert.instanceOf(failed, RequestFailed)
+        assert.strictEqual(failed.retry_after_ms, expected, String(header))
+      }
+    }).pipe(withOutbound()))
+
+  it.live("leave a host alone for as long as it asks", () =>
+    Effect.gen(function*() {
+      const site = yield* Site.start((_, response) => response.writeHead(503, { "retry-after": "7200.5" }).end())
+      yield* Effect.flip(send({ url: site.url }))
+      const answer = yield* send({ url: site.url })
+      assert("_tag" in answer)
+      // Less what has passed since
+      assert.isAbove(Duration.toSeconds(answer.retryAfter), 7100)
+      assert.isAtMost(Duration.toSeconds(answer.retryAfter), 7201)
+    }).pipe(withOutbound({ allow, breakAfter: 1 })))
+
+  it.effect("are retried when the other side says, up to a day later, and else within the hour", () =>
+    Effect.gen(function*() {
+      const delayAfter = (failures: number, retry_after_ms: number | null) => {
+        const error = new RequestFailed({ url: "", status: 503, reason: "", retry_after_ms })
+        return RetryPolicy.next(retry, { failures, maxRetries: -1, tag: error._tag, declared: { error } })
+      }
+      assert.strictEqual(yield* delayAfter(1, 7_200_000), 7_200_000)
+      assert.strictEqual(yield* delayAfter(1, maxRetryAfterMillis), maxRetryAfterMillis)
+      assert.isAtMost((yield* delayAfter(1, null))!, 1200)
+      assert.isAtMost((yield* delayAfter(30, null))!, 1.2 * 3_600_000)
+    }))
 
   it.live("fail when nobody listens, and when there is no answer in time", () =>
     Effect.gen(function*() {
