@@ -2,6 +2,7 @@
  * The `Retry-After` header of an answer (RFC 9110, section 10.2.3): a number of seconds, or a date in one of the three
  * forms of HTTP. `Date.parse` is no help: it takes `32.5` for a day in 2032 and `1.5` for one in 2001.
  */
+import { DateTime } from "effect"
 
 /** The longest wait that an answer can ask for, in milliseconds: one day. */
 export const maxRetryAfterMillis = 86_400_000
@@ -49,17 +50,17 @@ const instantOf = (parts: Readonly<Record<string, string>>, now: number): number
   const month = months.indexOf(parts["month"]!)
   const year = fullYear(parts["year"]!, now)
   if (month < 0 || hour! > 23 || minute! > 59 || second! > 60) return null
-  const date = new Date(Date.UTC(year, month, day))
+  const date = DateTime.makeUnsafe(Date.UTC(year, month, day))
   // The 30th of February would be the 1st or 2nd of March
-  return date.getUTCMonth() === month && date.getUTCDate() === day
-    ? date.getTime() + ((hour! * 60 + minute!) * 60 + second!) * 1000
+  return DateTime.getPartUtc(date, "month") === month + 1 && DateTime.getPartUtc(date, "day") === day
+    ? DateTime.toEpochMillis(date) + ((hour! * 60 + minute!) * 60 + second!) * 1000
     : null
 }
 
 /** A year of two digits is the one that ends alike and is nearest to now, not more than 50 years ahead (RFC 9110). */
 const fullYear = (text: string, now: number): number => {
   if (text.length === 4) return Number(text)
-  const current = new Date(now).getUTCFullYear()
+  const current = DateTime.getPartUtc(DateTime.makeUnsafe(now), "year")
   const year = current - (current % 100) + Number(text)
   return year > current + 50 ? year - 100 : year <= current - 50 ? year + 100 : year
 }
