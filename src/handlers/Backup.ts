@@ -109,9 +109,19 @@ const copyOf = Effect.fnUntraced(function*(path: string) {
     (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
   )
   const database = yield* Effect.acquireRelease(
-    Effect.sync(() => new DatabaseSync(path, { readOnly: true })),
+    Effect.sync(() => new DatabaseSync(path, { readOnly: true, timeout: lockTimeoutMillis })),
     (database) => Effect.sync(() => database.close())
   )
-  yield* Effect.promise(() => backupSqlite(database, join(folder, basename(path))))
+  yield* Effect.promise(() => backupSqlite(database, join(folder, basename(path)), { rate: allPages }))
   return folder
 })
+
+/**
+ * All pages in one step, which is one read transaction. With several steps SQLite lets go of the file between them and
+ * starts over when another connection has written to it, so the backup of a busy file would not end. In WAL mode writers
+ * go on during the step; with a rollback journal they wait for it.
+ */
+const allPages = 2 ** 31 - 1
+
+/** How long the backup waits for a writer that locks the whole file. It waits on a thread. */
+const lockTimeoutMillis = 10_000

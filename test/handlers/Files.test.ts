@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber, Schedule } from "effect"
 import { createHash } from "node:crypto"
 import {
   appendFileSync,
@@ -189,6 +189,40 @@ describe("backup", () => {
       const { files } = yield* Archive.read(join(home, String(result["archive"])))
       assert.deepStrictEqual(Object.keys(files), ["shop.db"])
     }).pipe(withHandlers()))
+
+  it.live.each(["wal", "delete"])(
+    "ends while another connection writes without a pause: journal mode %s",
+    (mode) =>
+      Effect.gen(function*() {
+        const home = yield* make({})
+        const writer = new DatabaseSync(join(home, "shop.db"), { timeout: 60_000 })
+        yield* Effect.addFinalizer(() => Effect.sync(() => writer.close()))
+        writer.exec(`PRAGMA journal_mode = ${mode}; PRAGMA synchronous = OFF; CREATE TABLE item (x)`)
+        writer.exec(`WITH RECURSIVE count (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count LIMIT 2000)
+        INSERT INTO item SELECT randomblob(4000) FROM count`)
+        // More writes than a backup can take that is not sent back to its first page by each of them
+        const write = Effect.sync(() => writer.exec("INSERT INTO item VALUES (1)"))
+        const writing = yield* Effect.forkScoped(Effect.repeat(write, { times: 10_000, schedule: Schedule.spaced(1) }))
+        yield* Effect.sleep(5)
+        assert.deepInclude(yield* resultOf("backup", { source: "shop.db", output: "shop.tar.gz" }), { kind: "sqlite" })
+        assert.isUndefined(writing.pollUnsafe())
+        const { files } = yield* Archive.read(join(home, "shop.tar.gz"))
+        assert.isAbove(files["shop.db"]!.size, 8_000_000)
+      }).pipe(Effect.scoped, withHandlers())
+  )
+
+  it.live("waits for a writer that has locked the file", () =>
+    Effect.gen(function*() {
+      const home = yield* make({})
+      const writer = new DatabaseSync(join(home, "shop.db"))
+      yield* Effect.addFinalizer(() => Effect.sync(() => writer.close()))
+      writer.exec("CREATE TABLE item (x); BEGIN EXCLUSIVE; INSERT INTO item VALUES (1)")
+      const backup = yield* Effect.forkChild(resultOf("backup", { source: "shop.db" }))
+      yield* Effect.sleep(100)
+      assert.isUndefined(backup.pollUnsafe())
+      writer.exec("COMMIT")
+      assert.deepInclude(yield* Fiber.join(backup), { kind: "sqlite", files: 1 })
+    }).pipe(Effect.scoped, withHandlers()))
 
   it.live("only says what it would do without a source, and takes nothing else", () =>
     Effect.gen(function*() {
