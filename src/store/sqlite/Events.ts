@@ -24,7 +24,7 @@ export const make = Effect.fnUntraced(function*(
     "SELECT seq, floor, attended_from, attended_until, dirty FROM event_head"
   )
   const advance = prepare(database, "UPDATE event_head SET seq = ?, dirty = 1")
-  const setFloor = prepare(database, "UPDATE event_head SET seq = ?1, floor = ?1")
+  const setFloor = prepare(database, "UPDATE event_head SET seq = ?, floor = ?")
   const setAttended = prepare(database, "UPDATE event_head SET attended_from = ?, attended_until = ?")
   const clean = prepare(database, "UPDATE event_head SET dirty = 0")
   const insert = prepare(database, "INSERT INTO event_batch (last, first, at, events) VALUES (?, ?, ?, ?)")
@@ -40,7 +40,7 @@ export const make = Effect.fnUntraced(function*(
 
   const beginAnew = (): number => {
     const seq = head()[0] + 1
-    setFloor.run(seq)
+    setFloor.run(seq, seq)
     removeUpTo.run(seq)
     return seq
   }

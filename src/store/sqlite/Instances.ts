@@ -16,15 +16,17 @@ export const make = (
   const forget = prepare(database, "DELETE FROM instance WHERE alive_until <= ?")
   const record = prepare(
     database,
-    `INSERT INTO instance (id, started_at, seen_at, alive_until, about) VALUES (?1, ?2, ?3, ?4, ?5)
-      ON CONFLICT (id) DO UPDATE SET seen_at = ?3, alive_until = ?4, about = ?5`
+    `INSERT INTO instance (id, started_at, seen_at, alive_until, about) VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT (id) DO UPDATE
+        SET seen_at = excluded.seen_at, alive_until = excluded.alive_until, about = excluded.about`
   )
   const remove = prepare(database, "DELETE FROM instance WHERE id = ?")
   const giveUp = prepare(database, "DELETE FROM lead WHERE instance = ?")
   const take = prepare<[instance: string]>(
     database,
-    `INSERT INTO lead (chore, instance, held_until) VALUES (?1, ?2, ?3)
-      ON CONFLICT (chore) DO UPDATE SET instance = ?2, held_until = ?3 WHERE instance = ?2 OR held_until <= ?4
+    `INSERT INTO lead (chore, instance, held_until) VALUES (?, ?, ?)
+      ON CONFLICT (chore) DO UPDATE SET instance = excluded.instance, held_until = excluded.held_until
+        WHERE instance = excluded.instance OR held_until <= ?
       RETURNING instance`
   )
   const alive = prepare<[id: string, startedAt: number, seenAt: number, about: string]>(

@@ -29,18 +29,18 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
   const bySeq = prepare<Row>(database, `SELECT ${columns} FROM task WHERE seq = ?`)
   // pending and running tasks have no index by sequence, which each claim would pay for: theirs is scanned and the
   // newest kept. Capacity bounds the scan; measured 7 ms per 100,000 waiting tasks
-  const filters = "(?2 IS NULL OR queue IN (SELECT value FROM json_each(?2))) " +
-    "AND (?3 IS NULL OR type IN (SELECT value FROM json_each(?3)))"
+  const filters = "(? IS NULL OR queue IN (SELECT value FROM json_each(?))) " +
+    "AND (? IS NULL OR type IN (SELECT value FROM json_each(?)))"
   const scan: Partial<Record<TaskState, Statement<Seq>>> = {
     pending: prepare(
       database,
-      `SELECT seq FROM task INDEXED BY task_lane WHERE state = 1 AND seq < ?1 AND ${filters}
-        ORDER BY seq DESC LIMIT ?4`
+      `SELECT seq FROM task INDEXED BY task_lane WHERE state = 1 AND seq < ? AND ${filters}
+        ORDER BY seq DESC LIMIT ?`
     ),
     running: prepare(
       database,
-      `SELECT seq FROM task INDEXED BY task_lease WHERE state = 2 AND seq < ?1 AND ${filters}
-        ORDER BY seq DESC LIMIT ?4`
+      `SELECT seq FROM task INDEXED BY task_lease WHERE state = 2 AND seq < ? AND ${filters}
+        ORDER BY seq DESC LIMIT ?`
     )
   }
   // the next lane that has tasks in a state: one seek each. Comparing (queue, type) at once would scan the whole lane
@@ -74,7 +74,10 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
   /** The newest tasks in a state that match, by their sequence numbers. */
   const newestIn = (state: TaskState, { limit, queues, types }: ListRequest, before: number): ReadonlyArray<Seq> => {
     const statement = scan[state]
-    if (statement !== undefined) return statement.all(before, jsonOrNull(queues), jsonOrNull(types), limit)
+    if (statement !== undefined) {
+      const [ofQueues, ofTypes] = [jsonOrNull(queues), jsonOrNull(types)]
+      return statement.all(before, ofQueues, ofQueues, ofTypes, ofTypes, limit)
+    }
     const code = stateCode[state]
     return lanesIn(code)
       .filter(([queue, type]) => queues?.includes(queue) !== false && types?.includes(type) !== false)
