@@ -22,6 +22,9 @@ export const handler = ThreadHandler.make(SqlWork, ({ database, max_rows, params
     catch: (thrown) => new QueryRefused({ reason: thrown instanceof Error ? thrown.message : String(thrown) })
   }))
 
+/** Only later versions of `node:sqlite` ask whether a statement may do what it does. */
+const canBound = "setAuthorizer" in DatabaseSync.prototype
+
 type Value = string | number | null
 
 const query = (
@@ -30,6 +33,12 @@ const query = (
   params: ReadonlyArray<Value> | Readonly<Record<string, Value>>,
   maxRows: number
 ) => {
+  if (!canBound) {
+    throw new Error(
+      "sql_query needs Node 24.10 or later, which can bound what a statement reads; " +
+        `this is ${process.versions.node}`
+    )
+  }
   const database = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
   try {
     database.setAuthorizer((action) => allowed.has(action) ? constants.SQLITE_OK : constants.SQLITE_DENY)
