@@ -5,9 +5,12 @@ import { Effect } from "effect"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import type { Coalesced } from "./Coalescer.ts"
-import { type Runner, script } from "./Runner.ts"
+import { maxArguments, type Runner, script } from "./Runner.ts"
 import { enqueue } from "./scripts/Enqueue.ts"
 import { keyFieldOf, laneOf, restOf } from "./Text.ts"
+
+/** Texts in one argument, where there are too many for an argument each. */
+const packSize = 1000
 
 type GroupAnswer = "A" | ReadonlyArray<string | number>
 type Answer =
@@ -25,10 +28,20 @@ export const make = (
 (groups) =>
   Effect.suspend(() =>
     Effect.map(
-      runner("enqueue", run, argumentsOf(groups, capacity, headStartMs)),
+      runner("enqueue", run, packed(argumentsOf(groups, capacity, headStartMs))),
       (answer) => answersOf(groups, answer, capacity)
     )
   )
+
+/** Any number of texts as arguments: as they are, or many in one, as JSON. */
+const packed = (texts: ReadonlyArray<string>): ReadonlyArray<string> =>
+  texts.length <= maxArguments ? texts : [
+    "packed",
+    ...Array.from(
+      { length: Math.ceil(texts.length / packSize) },
+      (_, pack) => JSON.stringify(texts.slice(pack * packSize, (pack + 1) * packSize))
+    )
+  ]
 
 /** Neighbours that differ in nothing but id, limits and payload are one run. */
 const argumentsOf = (

@@ -43,4 +43,4 @@ export const noAnswer = (operation: string, afterMs: number): StoreError =>
 
 /** The typed error for more than one script may carry. */
 export const tooLarge = (operation: string): StoreError =>
-  new StoreError({ operation, reason: "Redis: too much for one atomic step; send batches of at most 25,000 tasks" })
+  new StoreError({ operation, reason: "Redis: too much for one atomic step; ask for less at once" })

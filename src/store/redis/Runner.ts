@@ -20,8 +20,8 @@ export const script = <Answer>(lua: string): Script<Answer> =>
     { lua, numberOfKeys: (keys) => keys.length }
   ).withReturnType<Answer>()
 
-/** Arguments of one script at most: they pass over the stack of this process. */
-const maxArguments = 60_000
+/** Arguments of one script at most: they pass over the stack of this process, which has an end. */
+export const maxArguments = 60_000
 
 /** Runs a script on one deployment's keys. `operation` names it in errors. */
 export type Runner = <Answer>(

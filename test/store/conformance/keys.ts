@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import * as TaskState from "../../../src/domain/TaskState.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import { type Driver, scenario } from "./driver.ts"
-import { add, addGroup, addOne, everything, inState, redrive, task, timeless } from "./fixtures.ts"
+import { add, addGroup, addOne, everything, hour, idsOf, inState, redrive, task, timeless } from "./fixtures.ts"
 
 export const keys = (driver: Driver) =>
   describe("idempotency keys", () => {
@@ -111,4 +111,48 @@ export const keys = (driver: Driver) =>
         const fresh = task({ key: "new", payload: "3" })
         assert.deepStrictEqual(yield* addGroup([fresh]), [{ id: fresh.id, duplicate: false }])
       }))
+
+    scenario(driver, "fit into a batch of 10,000, however long they are and however the tasks differ", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const batch = Array.from({ length: 10_000 }, (_, index) =>
+          task({
+            key: String(index).padEnd(255, "k"),
+            id: String(index).padEnd(255, "i"),
+            type: index % 2 === 0 ? "even" : "odd",
+            queue: `queue-${index % 7}`,
+            priority: index % 3,
+            delayMs: index % 5 === 0 ? hour : 0
+          }))
+        const conflicting = [...batch.slice(0, -1), { ...batch[0]!, id: "other", payload: "1" }]
+        assert.deepStrictEqual(yield* store.enqueue([conflicting]), [
+          { _tag: "Conflict", index: 9999, key: batch[0]!.key!, id: batch[0]!.id }
+        ])
+        assert.deepStrictEqual(yield* everything, [])
+        const answersOf = (duplicate: boolean) => [{
+          _tag: "Accepted" as const,
+          tasks: batch.map(({ id }) => ({ id, duplicate }))
+        }]
+        assert.deepStrictEqual(timeless(yield* store.enqueue([batch])), answersOf(false))
+        const repeated = batch.map((given) => ({ ...given, id: `again-${given.id}` }))
+        assert.deepStrictEqual(timeless(yield* store.enqueue([repeated])), answersOf(true))
+        assert.strictEqual((yield* store.counts).totals.created, 10_000)
+        assert.deepStrictEqual(idsOf(yield* everything).toReversed(), idsOf(batch))
+      }), { capacity: 10_000 })
+
+    scenario(driver, "need not be there for a batch of 10,000 tasks that differ, or more", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const unlike = (count: number) =>
+          Array.from({ length: count }, (_, index) =>
+            task({ type: `type-${index % 3}`, priority: index % 2 }))
+        for (const count of [10_000, 40_000]) {
+          const batch = unlike(count)
+          assert.deepStrictEqual(timeless(yield* store.enqueue([batch])), [{
+            _tag: "Accepted",
+            tasks: batch.map(({ id }) => ({ id, duplicate: false }))
+          }])
+        }
+        assert.strictEqual((yield* store.counts).pending, 50_000)
+      }), { capacity: 50_000 })
   })

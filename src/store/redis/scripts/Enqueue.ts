@@ -4,7 +4,8 @@
  * - Arguments: head start, capacity, how many tasks there are, 1 if any has a key or an id comes twice or else 0, the
  *   sizes of the groups separated by semicolons, then the tasks in runs. A run is neighbours of one lane, priority and time, of whatever
  *   groups: their number, `["queue","type"]`, priority, when they are due (`+delay` or `=time`, in ms), the
- *   `["type","key"]` of a single keyed task or nothing, and for each task its id and the rest of its text.
+ *   `["type","key"]` of a single keyed task or nothing, and for each task its id and the rest of its text. Where there
+ *   are too many: `packed`, then the same texts in JSON arrays.
  * - Answers: the clock, then one of
  *   - `A` and the places, from 1, of tasks whose id was known; all others are new and stored;
  *   - `G` and an answer for each group: `A` where all are new and stored; `{M, id, 0 or 1 …}` where some were there
@@ -20,9 +21,15 @@ import { block } from "./Block.ts"
 import { prelude } from "./Prelude.ts"
 
 export const enqueue = `${prelude}${block}
-local headStart, capacity, amount, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), clock()
-
 local argv, format = ARGV, string.format
+if argv[1] == "packed" then
+  argv = {}
+  for pack = 2, #ARGV do
+    for _, text in ipairs(cjson.decode(ARGV[pack])) do argv[#argv + 1] = text end
+  end
+end
+local headStart, capacity, amount, now = tonumber(argv[1]), tonumber(argv[2]), tonumber(argv[3]), clock()
+
 local ids, runs, at, n = {}, {}, 6, 0
 while argv[at] do
   local last = at + 4 + 2 * argv[at]
