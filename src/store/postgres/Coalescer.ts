@@ -5,7 +5,7 @@
  *
  * A call from inside of the application's transaction must not come here: this fiber would not carry it.
  */
-import { Effect, Latch, type Scope, Semaphore } from "effect"
+import { Cause, Effect, Latch, type Scope, Semaphore } from "effect"
 import { StoreError } from "../../domain/Errors.ts"
 import * as Failure from "./Failure.ts"
 
@@ -55,6 +55,14 @@ export const make = Effect.fnUntraced(function*<I, A>(options: {
     return batch
   }
 
+  // this fiber serves all later callers too: no defect of one statement may end it
+  const errorOf = (cause: Cause.Cause<StoreError>): StoreError => {
+    const error = Cause.squash(cause)
+    return error instanceof StoreError
+      ? error
+      : new StoreError({ operation: options.operation, reason: String(error), cause: error })
+  }
+
   const failAll = (batch: ReadonlyArray<Waiting<I, A>>, error: StoreError) =>
     Effect.sync(() => {
       for (const { resume } of batch) resume(Effect.fail(error))
@@ -62,16 +70,18 @@ export const make = Effect.fnUntraced(function*<I, A>(options: {
 
   const sendBatch = (batch: ReadonlyArray<Waiting<I, A>>): Effect.Effect<void> =>
     options.send(batch.flatMap(({ inputs }) => inputs)).pipe(
-      Effect.matchEffect({
+      Effect.matchCauseEffect({
         onSuccess: (answers) =>
           Effect.sync(() => {
             let from = 0
             for (const { inputs, resume } of batch) resume(Effect.succeed(answers.slice(from, from += inputs.length)))
           }),
-        onFailure: (error) =>
-          batch.length > 1 && Failure.isOneCallersOwn(error)
+        onFailure: (cause) => {
+          const error = errorOf(cause)
+          return batch.length > 1 && Failure.isOneCallersOwn(error)
             ? Effect.forEach(batch, (one) => sendBatch([one]), { discard: true })
             : failAll(batch, error)
+        }
       }),
       Effect.onInterrupt(() => failAll(batch, refusal))
     )

@@ -6,19 +6,16 @@
  */
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import * as PgTypes from "@effect/sql-pg/PgTypes"
-import { Context, Effect, Result, Schedule } from "effect"
-import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import { type Cause, Clock, Context, Effect, Result, Schedule } from "effect"
+import type { SqlError } from "effect/sql/SqlError"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as Failure from "./Failure.ts"
 
 /** A value that goes into a statement. */
 export type Parameter = string | number | boolean | null | PgTypes.Parameter
 
-/** The store's side of a `PgClient`. */
-export interface Database {
-  readonly client: PgClient
-  /** The schema, quoted for use in SQL. */
-  readonly schema: string
+/** Statements and transactions. What fails for a reason that passes is done again, unless the application does that. */
+export interface Statements {
   /** One statement in one round trip; a transaction of its own unless the fiber is in one. */
   readonly query: <Row extends ReadonlyArray<unknown>>(
     operation: string,
@@ -30,33 +27,53 @@ export interface Database {
     operation: string,
     body: Effect.Effect<A, StoreError | E>
   ) => Effect.Effect<A, StoreError | E>
+}
+
+/** The store's side of a `PgClient`. What is asked here is done again even when it may have been done before. */
+export interface Database extends Statements {
+  readonly client: PgClient
+  /** The schema, quoted for use in SQL. */
+  readonly schema: string
+  /** For what must not be done twice: when nobody knows whether it was done, it fails. */
+  readonly once: Statements
   /** Whether the fiber is inside of a transaction of the client. */
   readonly inTransaction: Effect.Effect<boolean>
 }
 
-/** Deadlocks and serialization failures undo everything, so what met one is run again. */
-const whileColliding = {
-  schedule: Schedule.upTo(Schedule.jittered(Schedule.exponential("5 millis")), { times: 5 }),
-  while: Failure.isCollision
-}
+/** Pauses before what failed is done again: 150 ms in all. Longer outages are their callers' to wait out. */
+const pauses = Schedule.upTo(Schedule.jittered(Schedule.exponential("5 millis")), { times: 5 })
+
+/** What took this long before it failed, in milliseconds, was no moment's fault: another try would take as long. */
+const maxPassingMs = 1000
 
 /** Wraps a client. */
 export const make = (client: PgClient, schema: string): Database => {
   const inTransaction = Effect.withFiber((fiber) =>
     Effect.succeed(Context.getOrUndefined(fiber.context, client.transactionService) !== undefined)
   )
-  /** Inside of a transaction only its owner can run it again. */
-  const repeated = <A, E>(operation: string, effect: Effect.Effect<A, E>) => {
-    const typed = Effect.mapError(
-      effect,
-      (error): StoreError | Exclude<E, SqlError> =>
-        isSqlError(error) ? Failure.storeError(operation, error) : error as Exclude<E, SqlError>
-    )
-    return Effect.flatMap(inTransaction, (inside) => inside ? typed : Effect.retry(typed, whileColliding))
+
+  const repeated = <A, E>(
+    operation: string,
+    effect: Effect.Effect<A, E>,
+    mayRepeat: (error: unknown) => boolean
+  ): Effect.Effect<A, StoreError | Exclude<E, SqlError>> => {
+    const typed = Effect.catchCause(effect, (cause): Effect.Effect<never, StoreError | Exclude<E, SqlError>> => {
+      const error = Failure.ofCause(operation, cause)
+      // without an `SqlError` in it, what is left is the body's own
+      return error === undefined ? Effect.failCause(cause as Cause.Cause<Exclude<E, SqlError>>) : Effect.fail(error)
+    })
+    return Effect.withFiber((fiber) => {
+      // inside of a transaction only its owner can run it again
+      if (Context.getOrUndefined(fiber.context, client.transactionService) !== undefined) return typed
+      const clock = fiber.getRef(Clock.Clock)
+      const startedAt = clock.monotonicTimeNanosUnsafe()
+      const isPassing = (error: unknown) =>
+        mayRepeat(error) && clock.monotonicTimeNanosUnsafe() - startedAt < BigInt(maxPassingMs) * 1_000_000n
+      return Effect.retry(typed, { schedule: pauses, while: isPassing })
+    })
   }
-  return {
-    client,
-    schema: quote(schema),
+
+  const statements = (isSafe: (error: StoreError) => boolean): Statements => ({
     query: <Row extends ReadonlyArray<unknown>>(
       operation: string,
       text: string,
@@ -65,9 +82,30 @@ export const make = (client: PgClient, schema: string): Database => {
       // the row type is the caller's knowledge of its columns
       repeated(
         operation,
-        Effect.map(client.unsafe(text, parameters).values, (rows) => rows as unknown as ReadonlyArray<Row>)
+        Effect.map(client.unsafe(text, parameters).values, (rows) => rows as unknown as ReadonlyArray<Row>),
+        (error) => Failure.isPassing(error) && isSafe(error as StoreError)
       ),
-    transaction: (operation, body) => repeated(operation, client.withTransaction(body)),
+    transaction: (operation, body) =>
+      Effect.suspend(() => {
+        // what fails before its commit has not been done
+        let committing = false
+        const once = Effect.suspend(() => {
+          committing = false
+          return client.withTransaction(Effect.tap(body, () => Effect.sync(() => committing = true)))
+        })
+        return repeated(
+          operation,
+          once,
+          (error) => Failure.isPassing(error) && (!committing || isSafe(error as StoreError))
+        )
+      })
+  })
+
+  return {
+    client,
+    schema: quote(schema),
+    ...statements(() => true),
+    once: statements((error) => !Failure.isUndecided(error)),
     inTransaction
   }
 }

@@ -33,7 +33,7 @@ export const tables = (schema: string): ReadonlyArray<string> => [
 ]
 
 /** Prepares the operations. */
-export const make = ({ query, schema }: Database): Context.Service.Shape<typeof EventLog> => {
+export const make = ({ once, query, schema }: Database): Context.Service.Shape<typeof EventLog> => {
   const head = `${schema}.event_head`
   const batch = `${schema}.event_batch`
   // $1 events as JSON, $2 how many, $3 whether some were lost before
@@ -71,7 +71,7 @@ export const make = ({ query, schema }: Database): Context.Service.Shape<typeof 
   return {
     append: Effect.fnUntraced(function*(events, lost = false) {
       const parameters = [JSON.stringify(events), events.length, lost]
-      const [row] = yield* query<[seq: number]>("append events", append, parameters)
+      const [row] = yield* once.query<[seq: number]>("append events", append, parameters)
       const seq = row?.[0] ?? 0
       if (seq < droppedAt + dropAfter) return
       droppedAt = seq

@@ -1,7 +1,8 @@
 /**
  * What PostgreSQL's errors mean to a caller.
  */
-import type { SqlError } from "effect/sql/SqlError"
+import { Cause } from "effect"
+import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { StoreError } from "../../domain/Errors.ts"
 
 /** What to do about an error, by its SQLSTATE or the first part of it. */
@@ -18,25 +19,62 @@ const hints: ReadonlyArray<readonly [code: string, hint: string]> = [
   ["22021", "PostgreSQL cannot store the character U+0000 in a text"]
 ]
 
-/** The SQLSTATE of a database error, if the server answered at all. */
+/** The SQLSTATE of a database error, if the server answered at all; a socket's own code, such as ECONNRESET, is none. */
 const codeOf = ({ reason: { cause } }: SqlError): string | undefined =>
-  typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string"
+  typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string" &&
+    /^[0-9A-Z]{5}$/.test(cause.code)
     ? cause.code
     : undefined
 
 /** The typed error of an operation, with what to do about it where that is known. */
-export const storeError = (operation: string, error: SqlError): StoreError => {
+const storeError = (operation: string, error: SqlError): StoreError => {
   const code = codeOf(error)
   const hint = code === undefined ? undefined : hints.find(([prefix]) => code.startsWith(prefix))?.[1]
   const detail = detailOf(error)
   return new StoreError({ operation, reason: hint === undefined ? detail : `${hint} (${detail})`, cause: error })
 }
 
-/** The transaction met another one and can simply be run again. */
-export const isCollision = (error: unknown): boolean => {
-  const reason = error instanceof StoreError ? reasonOf(error) : undefined
-  return reason === "DeadlockError" || reason === "SerializationError"
+/**
+ * The typed error of whatever failed because the database did, wherever in the cause that stands: the client answers a
+ * session that ends in a transaction with defects, for the rollback fails too. Nothing for other causes.
+ */
+export const ofCause = (operation: string, cause: Cause.Cause<unknown>): StoreError | undefined => {
+  if (Cause.hasInterrupts(cause)) return undefined
+  const errors = cause.reasons.map((reason) =>
+    Cause.isFailReason(reason) ? reason.error : Cause.isDieReason(reason) ? reason.defect : undefined
+  )
+  const error = errors.find(isSqlError)
+  if (error === undefined) return undefined
+  // what the body of a transaction met says more than its rollback
+  return errors.find((one) => one instanceof StoreError) ?? storeError(operation, error)
 }
+
+/**
+ * SQLSTATEs of what passes: the connection failed (08), another transaction was in the way (40001, 40P01), the server
+ * lacked a resource (53), or it ended the session (57P01 to 57P03, 57P05, 25P03). `isRetryable` of an `SqlError` says
+ * something else: it counts a session that an operator ended as hopeless, and a lock that somebody holds as passing.
+ */
+const passing = /^(08|40001|40P01|53|57P0[1235]|25P03)/
+
+/** The same may succeed when it is done again at once: the fault lay with the session or the moment. */
+export const isPassing = (error: unknown): boolean => {
+  const cause = error instanceof StoreError ? sqlErrorOf(error) : undefined
+  if (cause === undefined) return false
+  const code = codeOf(cause)
+  return code === undefined ? cause.reason._tag === "ConnectionError" && !isUnreadable(cause) : passing.test(code)
+}
+
+/** The connection was lost while an answer was due: what was asked may have been done. */
+export const isUndecided = (error: StoreError): boolean => {
+  const cause = sqlErrorOf(error)
+  if (cause?.reason._tag !== "ConnectionError" || cause.reason.operation === "connect") return false
+  const code = codeOf(cause)
+  return code === undefined || code.startsWith("08")
+}
+
+/** The client closed the connection because it could not read an answer; it could not read it a second time either. */
+const isUnreadable = ({ reason: { cause } }: SqlError): boolean =>
+  typeof cause === "object" && cause !== null && "_tag" in cause && cause._tag === "PgProtocolParseError"
 
 /** Somebody stored the same id or key at the same time. */
 export const isDuplicate = (error: StoreError): boolean => reasonOf(error) === "UniqueViolation"

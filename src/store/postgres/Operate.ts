@@ -11,7 +11,7 @@ import { type Database, numbers } from "./Database.ts"
 import type { Decided, Tasks } from "./Task.ts"
 
 /** Prepares the operations. */
-export const make = ({ query, schema, transaction }: Database, tasks: Tasks) => {
+export const make = ({ once: { transaction }, query, schema }: Database, tasks: Tasks) => {
   const clock = `SELECT ${schema}.now_ms()::float8`
   const remove = `WITH gone AS (
       DELETE FROM ${schema}.task WHERE seq = ANY ($1::float8[]::bigint[]) RETURNING state

@@ -21,7 +21,7 @@ export const table = (schema: string): ReadonlyArray<string> => [
 ]
 
 /** Fixed windows, which limit requests. The other algorithms of `RateLimiterStore` count in this process alone. */
-export const make = Effect.fnUntraced(function*({ query, schema }: Database) {
+export const make = Effect.fnUntraced(function*({ once, query, schema }: Database) {
   const others = yield* Effect.provide(RateLimiter.RateLimiterStore, Layer.fresh(RateLimiter.layerStoreMemory))
   const clock = `${schema}.now_ms()`
   // $1 key, $2 tokens, $3 milliseconds per token, $4 limit or null; what is over the limit changes nothing
@@ -52,7 +52,7 @@ export const make = Effect.fnUntraced(function*({ query, schema }: Database) {
       Effect.gen(function*() {
         if (++counted % sweepAfter === 0) yield* query("forget old limits", sweep)
         const parameters = [key, tokens, Duration.toMillis(refillRate), limit ?? null]
-        const [row] = yield* query<[asked: number, ttl: number]>("count a request", consume, parameters)
+        const [row] = yield* once.query<[asked: number, ttl: number]>("count a request", consume, parameters)
         return [row![0], Math.max(0, row![1])] as const
       }).pipe(Effect.mapError(failed))
   })
