@@ -79,6 +79,10 @@ const isUnreadable = ({ reason: { cause } }: SqlError): boolean =>
 /** Somebody stored the same id or key at the same time. */
 export const isDuplicate = (error: StoreError): boolean => reasonOf(error) === "UniqueViolation"
 
+/** The user lacks a privilege. */
+export const isForbidden = (error: StoreError | { readonly _tag: string }): error is StoreError =>
+  error instanceof StoreError && reasonOf(error) === "AuthorizationError"
+
 /**
  * The failure has to do with what was asked, or with a lock on it, not with the server: others that were asked in the
  * same statement need not fail with it.

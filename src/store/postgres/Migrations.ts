@@ -7,7 +7,9 @@ import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Claim from "./Claim.ts"
 import type { Database } from "./Database.ts"
 import * as Events from "./Events.ts"
+import * as Failure from "./Failure.ts"
 import * as RateLimits from "./RateLimits.ts"
+import * as Rights from "./Rights.ts"
 import * as Settle from "./Settle.ts"
 
 /**
@@ -119,9 +121,6 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [fi
 /** The layout that this version of the driver reads and writes. */
 const latest = migrations.length
 
-/** The oldest PostgreSQL that has what the driver uses. */
-const oldestServer = 14
-
 /**
  * Brings the schema to the latest layout, all of it or nothing; one process at a time does. Fails with
  * `StoreIncompatible` when the schema belongs to another program or to a newer version of this one.
@@ -135,19 +134,14 @@ export const migrate = Effect.fnUntraced(function*(
 
   /** 0 when there is nothing yet. */
   const version = Effect.gen(function*() {
-    const [row] = yield* query<[server: number, hasSchema: boolean, hasLayout: boolean, tables: number]>(
+    const [row] = yield* query<[hasSchema: boolean, hasLayout: boolean, tables: number]>(
       "open",
-      `SELECT current_setting('server_version_num')::int, to_regnamespace($1) IS NOT NULL,
-        to_regclass($1 || '.layout') IS NOT NULL,
-        (SELECT count(*)::int FROM pg_tables WHERE schemaname = $2)`,
-      [schema, name]
+      // the catalog is readable to all, unlike the schema
+      `SELECT to_regnamespace($1) IS NOT NULL, coalesce(bool_or(relname = 'layout'), false), count(*)::int
+        FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p')`,
+      [schema]
     )
-    const [server, hasSchema, hasLayout, tables] = row!
-    if (server < oldestServer * 10_000) {
-      return yield* incompatible(
-        `The server is PostgreSQL ${Math.floor(server / 10_000)}; the store needs ${oldestServer} or newer`
-      )
-    }
+    const [hasSchema, hasLayout, tables] = row!
     if (!hasLayout) {
       if (tables > 0) {
         return yield* incompatible(
@@ -157,6 +151,7 @@ export const migrate = Effect.fnUntraced(function*(
       }
       return { hasSchema, version: 0 }
     }
+    yield* Rights.check(database, name)
     const [layout] = yield* query<[version: number]>("open", `SELECT version FROM ${schema}.layout`)
     const found = layout?.[0] ?? 0
     if (found > latest) {
@@ -168,7 +163,8 @@ export const migrate = Effect.fnUntraced(function*(
     return { hasSchema, version: found }
   })
 
-  if ((yield* version).version === latest) return
+  const before = yield* version
+  if (before.version === latest) return
   const all = Effect.gen(function*() {
     yield* query("migrate", "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [`taskforge ${name}`])
     // asked again under the lock: another process may have migrated meanwhile
@@ -184,5 +180,12 @@ export const migrate = Effect.fnUntraced(function*(
     }
     yield* query("migrate", `UPDATE ${schema}.layout SET version = ${latest}`)
   })
-  yield* database.transaction("migrate", all)
+  yield* database.transaction("migrate", all).pipe(
+    Effect.catchIf(Failure.isForbidden, (error) =>
+      incompatible(
+        `The schema ${schema} has ${before.version === 0 ? "no layout" : `layout ${before.version}`}, this version ` +
+          `needs layout ${latest}, and the user may not make it (${error.reason}). Run taskforge migrate as the owner ` +
+          "of the schema, or grant CREATE on the database"
+      ))
+  )
 })

@@ -33,6 +33,8 @@ import * as PostgresNotifier from "./PostgresNotifier.ts"
 import * as Prune from "./Prune.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Read from "./Read.ts"
+import * as Sequences from "./Sequences.ts"
+import * as Server from "./Server.ts"
 import * as Settings from "./Settings.ts"
 import * as Settle from "./Settle.ts"
 import * as Sockets from "./Sockets.ts"
@@ -146,7 +148,9 @@ const make = Effect.fnUntraced(function*(
   yield* check(client, name)
 
   const database = Database.make(client, name)
+  yield* Server.check(database)
   yield* Migrations.migrate(database, name)
+  yield* Sequences.bringForward(database, name)
   yield* Settings.agreeOnHeadStart(database, headStartMs)
 
   const tally = Tally.make(database)
@@ -222,6 +226,8 @@ const check = (client: Pg.PgClient, schema: string): Effect.Effect<void, StoreIn
       "in a transaction, one is free"
     : schema === "" || Buffer.byteLength(schema) > 63
     ? `The schema name ${JSON.stringify(schema)} cannot be used; a name has between 1 and 63 bytes`
+    : schema.includes("'")
+    ? `The schema name ${JSON.stringify(schema)} cannot be used; it has an apostrophe`
     : undefined
   return reason === undefined ? Effect.void : Effect.fail(new StoreIncompatible({ reason }))
 }

@@ -41,10 +41,12 @@ export const make = ({ query, schema }: Database, tally: Tally) => {
   const aged = removal(stretches((state) => `now - ${state === 4 ? "$2::bigint" : "$1::bigint"}`, "$3::int"), "$3::int")
   // a keyed task keeps answering repeated requests for a day
   const excess = removal(stretches((_, keyed) => keyed ? `now - ${keyedForMs}` : "now", "$1::int"), "$1::int")
+  // the newest stays for ever: it holds the greatest number that a claim has had, see `Sequences`
   // an array is read once; a subquery of IN may be run once per row, its limit with it
   const forget = `DELETE FROM ${schema}.last_claim WHERE ctid = ANY (ARRAY(
       SELECT l.ctid FROM ${schema}.last_claim l, (SELECT ${schema}.now_ms() AS now) c
-      WHERE claimed_at <= now - ${supersededForMs} AND (claimed_at <= now - ${lastClaimForMs} OR EXISTS (
+      WHERE l.last_claim < (SELECT max(last_claim) FROM ${schema}.last_claim)
+        AND claimed_at <= now - ${supersededForMs} AND (claimed_at <= now - ${lastClaimForMs} OR EXISTS (
         SELECT FROM ${schema}.last_claim n WHERE n.worker = l.worker AND n.nonce > l.nonce
       )) ORDER BY claimed_at LIMIT ${forgetLimit} FOR UPDATE OF l SKIP LOCKED
     ))`

@@ -65,6 +65,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
   test("a pool that is too small, and a name that is no name, are refused", () =>
     Effect.gen(function*() {
       assert.match(yield* refused("taskforge_never", { maxConnections: 2 }), /the store needs 3/)
+      assert.match(yield* refused("o'brien"), /has an apostrophe/)
       assert.match(yield* refused(""), /between 1 and 63 bytes/)
       assert.match(yield* refused("é".repeat(32)), /between 1 and 63 bytes/)
     }))

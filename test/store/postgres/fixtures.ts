@@ -1,6 +1,7 @@
 /**
  * Stores in schemas of their own on a real server, with a clock that tests move: the schema's own function for the time
- * is replaced, so that nothing in the driver knows of it.
+ * is replaced, so that nothing in the driver knows of it. The stores work as a role that has the documented rights and no
+ * others; an administrator makes their schemas.
  */
 import { PgClient } from "@effect/sql-pg"
 import { assert } from "@effect/vitest"
@@ -11,6 +12,7 @@ import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
 import type { StoreServices } from "../../../src/store/StoreServices.ts"
 import type { StoreSettings } from "../../../src/store/TaskStore.ts"
 import type { PostgresServer } from "../../servers/Postgres.ts"
+import * as rights from "./rights.ts"
 
 const tables = [
   "task",
@@ -34,7 +36,7 @@ export class Schemas {
   private readonly scope = Scope.makeUnsafe()
   private readonly all: Array<string> = []
   private readonly free: Array<string> = []
-  private opened: Context.Context<PgClient.PgClient> | undefined
+  private opened: { readonly admin: PgClient.PgClient; readonly app: Context.Context<PgClient.PgClient> } | undefined
 
   constructor({ url }: PostgresServer) {
     this.url = url
@@ -54,35 +56,46 @@ export class Schemas {
     Effect.orDie(this.query(`UPDATE "${this.name}".clock SET ahead = ahead + ${Duration.toMillis(duration)},
       stopped_at = stopped_at + ${Duration.toMillis(duration)}`))
 
-  /** One statement, beside the store. */
+  /** One statement of the administrator, beside the store. */
   readonly query = <Row extends object = Record<string, unknown>>(statement: string) =>
-    Effect.flatMap(this.client, (context) => Context.get(context, PgClient.PgClient).unsafe<Row>(statement))
+    Effect.flatMap(this.clients, ({ admin }) => admin.unsafe<Row>(statement))
 
   private layerWith(settings: StoreSettings, stoppedAt: string) {
     return Layer.unwrap(Effect.gen({ self: this }, function*() {
-      const client = Layer.succeedContext(yield* this.client)
+      const { app } = yield* this.clients
+      const client = Layer.succeedContext(app)
       yield* this.query(`UPDATE "${this.name}".clock SET stopped_at = ${stoppedAt}`)
       const schema = yield* Effect.acquireRelease(this.take, (name) => Effect.sync(() => this.free.push(name)))
       return PostgresStore.layer({ ...settings, schema }).pipe(Layer.provideMerge(client), Layer.fresh)
     }))
   }
 
-  /** The client that all stores of this file share. */
-  private readonly client = Effect.suspend(() =>
+  /** The clients that all stores of this file share. */
+  private readonly clients = Effect.suspend(() =>
     this.opened !== undefined ? Effect.succeed(this.opened) : Effect.gen({ self: this }, function*() {
-      const pool = PgClient.layer({
-        url: Redacted.make(this.url),
+      const admin = yield* this.connect({ url: Redacted.make(this.url), maxConnections: 4 })
+      const sql = Context.get(admin, PgClient.PgClient)
+      const url = new URL(this.url)
+      url.username = this.name
+      url.password = this.name
+      yield* sql.unsafe(`CREATE ROLE "${this.name}" LOGIN PASSWORD '${this.name}'`)
+      // Tables of the application's own are made in it
+      yield* sql.unsafe(`CREATE SCHEMA "${this.name}" AUTHORIZATION "${this.name}"`)
+      yield* sql.unsafe(`CREATE TABLE "${this.name}".clock AS SELECT 0::bigint AS ahead, NULL::bigint AS stopped_at`)
+      yield* sql.unsafe(`GRANT SELECT ON "${this.name}".clock TO "${this.name}"`)
+      const app = yield* this.connect({
+        url: Redacted.make(url.href),
         maxConnections: 12,
         // the model counts claims: no session skips numbers, as if all had claimed before
         startupParameters: { "taskforge.numbered": this.names.map((name) => `"${name}";`).join("") }
       })
-      this.opened = yield* Layer.buildWithMemoMap(pool, Layer.makeMemoMapUnsafe(), this.scope)
-      const sql = Context.get(this.opened, PgClient.PgClient)
-      yield* sql.unsafe(`CREATE SCHEMA "${this.name}"`)
-      yield* sql.unsafe(`CREATE TABLE "${this.name}".clock AS SELECT 0::bigint AS ahead, NULL::bigint AS stopped_at`)
-      return this.opened
+      return this.opened = { admin: sql, app }
     })
   )
+
+  private connect(config: PgClient.PgPoolConfig) {
+    return Layer.buildWithMemoMap(PgClient.layer(config), Layer.makeMemoMapUnsafe(), this.scope)
+  }
 
   private readonly take = Effect.suspend(() => {
     const used = this.free.pop()
@@ -92,9 +105,15 @@ export class Schemas {
   private readonly create = Effect.gen({ self: this }, function*() {
     const schema = this.names[this.all.length] ?? assert.fail("Too many stores at once")
     this.all.push(schema)
-    const client = Layer.succeedContext(yield* this.client)
+    const { admin } = yield* this.clients
     // the store makes its own layout; the head start goes, for each test has its own
-    yield* Effect.scoped(Layer.build(Layer.provide(PostgresStore.layer({ schema }), client)))
+    yield* Effect.scoped(
+      Layer.build(Layer.provide(PostgresStore.layer({ schema }), Layer.succeed(PgClient.PgClient, admin)))
+    )
+    const [database] = yield* this.query<{ owner: string; database: string }>(
+      "SELECT current_user::text AS owner, current_database()::text AS database"
+    )
+    yield* Effect.forEach(rights.afterwards({ ...database!, app: this.name, schema }), this.query)
     yield* this.query(`CREATE OR REPLACE FUNCTION "${schema}".now_ms() RETURNS bigint LANGUAGE sql VOLATILE AS
       'SELECT coalesce(stopped_at, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + ahead)
        FROM "${this.name}".clock'`)
@@ -115,6 +134,8 @@ export class Schemas {
     return Effect.gen({ self: this }, function*() {
       if (this.opened === undefined) return
       for (const schema of [...this.all, this.name]) yield* this.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`)
+      yield* this.query(`DROP OWNED BY "${this.name}"`)
+      yield* this.query(`DROP ROLE "${this.name}"`)
       yield* Scope.close(this.scope, Exit.void)
     })
   }

@@ -138,7 +138,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
   test("forgetting claims", ({ sql, store }, schema) =>
     Effect.gen(function*() {
       yield* sql(`INSERT INTO "${schema}".last_claim (worker, nonce, claimed_at, first_claim, last_claim)
-        SELECT 'worker-' || g, 1, 0, 1, 1 FROM generate_series(1, 5500) g`)
+        SELECT 'worker-' || g, 1, 0, g, g FROM generate_series(1, 5500) g`)
       yield* store.prune(retention(), 0)
       assert.strictEqual(yield* sql(`SELECT count(*)::int AS n FROM "${schema}".last_claim`), 500)
     }))

@@ -1,0 +1,162 @@
+import { assert, it } from "@effect/vitest"
+import { Context, Effect, Layer, type Scope } from "effect"
+import { randomBytes } from "node:crypto"
+import { maxIdLength, maxKeyLength, maxNameLength } from "../../../src/domain/Bounds.ts"
+import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
+import { TaskStore } from "../../../src/store/TaskStore.ts"
+import * as Postgres from "../../servers/Postgres.ts"
+import { withServer } from "../../servers/withServer.ts"
+import { complete, fail, leaseOf, minute, request, retention, task, tasks } from "../conformance/fixtures.ts"
+
+await withServer("PostgreSQL", Postgres.find, (server) => {
+  const { url } = server
+  const sql = <Row extends object>(text: string, at = url) => Postgres.query<Row>(at, text)
+  const open = (schema: string, at = url) =>
+    Effect.map(
+      Layer.build(Layer.fresh(PostgresStore.layerUrl({ url: at, schema, maxConnections: 4 }))),
+      (context) => Context.get(context, TaskStore)
+    )
+  const test = (name: string, body: (schema: string) => Effect.Effect<void, unknown, Scope.Scope>) =>
+    it.live(name, () => Effect.scoped(Effect.flatMap(Postgres.scratchSchema(server), body)), 60_000)
+
+  for (const encoding of ["SQL_ASCII", "LATIN1"]) {
+    test(`a database with the encoding ${encoding} is refused, and stays empty`, () =>
+      Effect.gen(function*() {
+        const database = yield* Effect.acquireRelease(
+          Effect.suspend(() => {
+            const name = `taskforge_test_${randomBytes(6).toString("hex")}`
+            return Effect.as(
+              sql(`CREATE DATABASE "${name}" ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`),
+              name
+            )
+          }),
+          (name) => Effect.ignore(sql(`DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`))
+        )
+        const at = new URL(url)
+        at.pathname = `/${database}`
+        const error = yield* Effect.flip(Effect.scoped(open("taskforge", at.href)))
+        assert.strictEqual(error._tag, "StoreIncompatible")
+        assert.include(error.message, `has the encoding ${encoding}`)
+        assert.include(error.message, "ENCODING 'UTF8'")
+        assert.deepStrictEqual(yield* sql("SELECT FROM pg_namespace WHERE nspname = 'taskforge'", at.href), [])
+      }))
+  }
+
+  test("sequences behind their tables are brought forward at start, by processes that start together too", (schema) =>
+    Effect.gen(function*() {
+      const { claim, seq } = yield* Effect.scoped(Effect.gen(function*() {
+        const store = yield* open(schema)
+        // further than a new session skips, and than a repeated enqueue goes on
+        yield* sql(`SELECT setval('"${schema}".claim_number', 50000000)`)
+        yield* store.enqueue([tasks(500)])
+        const claimed = (yield* store.claim(request({ limit: 10 }))).tasks
+        return { claim: claimed.at(-1)!.claim, seq: (yield* store.list({ limit: 1 }))[0]!.seq }
+      }))
+      // What logical replication leaves: rows, and sequences that have never been used
+      yield* sql(`SELECT setval('"${schema}".task_seq', 1, false), setval('"${schema}".claim_number', 1, false)`)
+      const stores = yield* Effect.all(Array.from({ length: 4 }, () => open(schema)), { concurrency: "unbounded" })
+      const answers = yield* Effect.forEach(stores, (store) => store.enqueue([[task()]]), { concurrency: "unbounded" })
+      assert.isTrue(answers.flat().every((answer) => answer._tag === "Accepted"))
+      const newest = yield* stores[0]!.list({ limit: 4 })
+      assert.isTrue(newest.every((one) => one.seq > seq))
+      const claimed = yield* Effect.forEach(
+        stores,
+        (store, index) => store.claim(request({ limit: 3, worker: `w${index}` })),
+        { concurrency: "unbounded" }
+      )
+      const numbers = claimed.flatMap((answer) => answer.tasks.map((one) => one.claim))
+      assert.strictEqual(numbers.length, 12)
+      assert.isTrue(numbers.every((number) => number > claim))
+      assert.strictEqual(new Set(numbers).size, numbers.length)
+    }))
+
+  test("the number of a claim is not used again when its task and all later claims are long forgotten", (schema) =>
+    Effect.gen(function*() {
+      const claim = yield* Effect.scoped(Effect.gen(function*() {
+        const store = yield* open(schema)
+        yield* sql(`SELECT setval('"${schema}".claim_number', 50000000)`)
+        yield* store.enqueue([tasks(2)])
+        const claimed = (yield* store.claim(request())).tasks
+        yield* store.settle(claimed.map((one) => complete(leaseOf(one))))
+        yield* sql(`UPDATE "${schema}".last_claim SET claimed_at = 0`)
+        yield* store.prune(retention({ maxFinished: 0 }), 10)
+        return claimed.at(-1)!.claim
+      }))
+      assert.deepStrictEqual(yield* sql(`SELECT FROM "${schema}".task`), [])
+      yield* sql(`SELECT setval('"${schema}".claim_number', 1, false)`)
+      const store = yield* open(schema)
+      yield* store.enqueue([[task()]])
+      assert.isAbove((yield* store.claim(request())).tasks[0]!.claim, claim)
+    }))
+
+  test("a sequence that is ahead stays where it is", (schema) =>
+    Effect.gen(function*() {
+      yield* Effect.scoped(Effect.flatMap(open(schema), (store) => store.enqueue([tasks(3)])))
+      yield* sql(`SELECT setval('"${schema}".task_seq', 5000), setval('"${schema}".claim_number', 7000, false)`)
+      yield* Effect.scoped(open(schema))
+      assert.deepStrictEqual(
+        yield* sql(`SELECT t.last_value::int AS tasks, c.last_value::int AS claims, c.is_called AS called
+          FROM "${schema}".task_seq t, "${schema}".claim_number c`),
+        [{ tasks: 5000, claims: 7000, called: false }]
+      )
+    }))
+
+  for (
+    const [what, character] of [
+      // the most bytes per unit of JavaScript's length, and the most per character; drawn so that nothing compresses
+      ["three bytes", () => String.fromCodePoint(0x4e00 + Math.floor(random() * 20_000))],
+      ["four bytes", () => String.fromCodePoint(0x20000 + Math.floor(random() * 40_000))]
+    ] as const
+  ) {
+    test(`the longest id, key, type, queue and instance fit the indexes, in characters of ${what}`, (schema) =>
+      Effect.gen(function*() {
+        const text = (maxLength: number) => {
+          let drawn = ""
+          for (let next = character(); drawn.length + next.length <= maxLength; next = character()) drawn += next
+          return drawn.padEnd(maxLength, "é")
+        }
+        const store = yield* open(schema)
+        const [queue, type, worker] = [text(maxNameLength), text(maxNameLength), text(maxNameLength)]
+        const longest = () => task({ id: text(maxIdLength), key: text(maxKeyLength), type, queue })
+        const later = { ...longest(), delayMs: minute }
+        const group = [longest(), longest(), longest(), later]
+        const [answer] = yield* store.enqueue([group])
+        assert.strictEqual(answer?._tag, "Accepted")
+        const { tasks: claimed } = yield* store.claim(request({ queues: [queue], types: [type], worker }))
+        assert.deepStrictEqual(claimed.map(({ id }) => id), group.slice(0, 3).map(({ id }) => id))
+        assert.deepStrictEqual(yield* store.settle([complete(leaseOf(claimed[0]!)), fail(leaseOf(claimed[1]!))]), [
+          "applied",
+          "applied"
+        ])
+        yield* store.pause(queue, true)
+        yield* store.cancel([later.id])
+        assert.deepInclude(yield* store.get(later.id), { key: later.key, type, queue, state: "cancelled" })
+        const [again] = yield* store.enqueue([[{ ...longest(), key: later.key }]])
+        assert.deepInclude(again, { _tag: "Accepted" })
+      }))
+  }
+
+  test("a schema's name may have spaces, capitals and quotes", (schema) =>
+    Effect.gen(function*() {
+      const name = `${schema} "My.Queue"-é`
+      const quoted = `"${name.replaceAll("\"", "\"\"")}"`
+      yield* Effect.addFinalizer(() => Effect.ignore(sql(`DROP SCHEMA ${quoted} CASCADE`)))
+      for (const _ of ["made", "opened again"]) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const store = yield* open(name)
+          yield* store.enqueue([[task()]])
+          const { tasks: [claimed] } = yield* store.claim(request())
+          assert.deepStrictEqual(yield* store.settle([complete(leaseOf(claimed!))]), ["applied"])
+          yield* store.prune(retention({ maxFinished: 0 }), 10)
+        }))
+        yield* sql(`SELECT setval('${quoted}.claim_number', 1, false)`)
+      }
+    }))
+})
+
+/** Numbers that look random and are the same in each run. */
+let state = 20_261_128
+const random = (): number => {
+  state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+  return state / 2 ** 32
+}
