@@ -1,6 +1,7 @@
 /**
  * Storing new tasks: groups, each entirely or not at all, with exact capacity, ids and keys.
  */
+import { sameJson } from "../../domain/SameJson.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import type { Accepted, EnqueueAnswer } from "../TaskStore.ts"
 import type { Tasks } from "./Tasks.ts"
@@ -25,7 +26,7 @@ export const enqueue = (
       const key = `${task.type}\u0000${task.key}`
       const owner = tasks.ownerOf(task.type, task.key) ?? keys.get(key)
       if (owner !== undefined) {
-        if (owner.payload !== task.payload) return { _tag: "Conflict", index, key: task.key, id: owner.id }
+        if (!sameJson(owner.payload, task.payload)) return { _tag: "Conflict", index, key: task.key, id: owner.id }
         accepted.push({ id: owner.id, duplicate: true })
         continue
       }

@@ -7,6 +7,7 @@
  */
 import { Effect, Schedule } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
+import { sameJson } from "../../domain/SameJson.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import type { Accepted, EnqueueAnswer } from "../TaskStore.ts"
 import type { Capacity } from "./Capacity.ts"
@@ -202,7 +203,7 @@ class Plan {
         const key = keyOf(task.type, task.key)
         const owner = this.owners.get(key) ?? keys.get(key)
         if (owner !== undefined) {
-          if (owner.payload !== task.payload) return { _tag: "Conflict", index, key: task.key, id: owner.id }
+          if (!sameJson(owner.payload, task.payload)) return { _tag: "Conflict", index, key: task.key, id: owner.id }
           accepted.push({ id: owner.id, duplicate: true })
           continue
         }

@@ -2,6 +2,7 @@
  * Storing new tasks: writes groups as the script reads them, and reads what became of each.
  */
 import { Effect } from "effect"
+import { sameJson } from "../../domain/SameJson.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import type { Coalesced } from "./Coalescer.ts"
@@ -19,19 +20,35 @@ type Answer =
 
 const run = script<Answer>(enqueue)
 
-/** Groups of tasks, each atomic with its own answer. */
+/** A group that was refused although its payloads say the same as those that own their keys: with the texts of these. */
+interface Alike {
+  readonly _tag: "Alike"
+  readonly group: ReadonlyArray<NewTask>
+}
+
+/**
+ * Groups of tasks, each atomic with its own answer. The script compares payloads as texts; a group that only writes the
+ * same in another way is asked for again, after the others of its call.
+ */
 export const make = (
   runner: Runner,
   capacity: number,
   headStartMs: number
-): Coalesced<ReadonlyArray<NewTask>, EnqueueAnswer> =>
-(groups) =>
-  Effect.suspend(() =>
-    Effect.map(
-      runner("enqueue", run, packed(argumentsOf(groups, capacity, headStartMs))),
-      (answer) => answersOf(groups, answer, capacity)
+): Coalesced<ReadonlyArray<NewTask>, EnqueueAnswer> => {
+  const enqueue: Coalesced<ReadonlyArray<NewTask>, EnqueueAnswer> = (groups) =>
+    Effect.suspend(() =>
+      Effect.flatMap(runner("enqueue", run, packed(argumentsOf(groups, capacity, headStartMs))), (answer) => {
+        const answers = answersOf(groups, answer, capacity)
+        const alike = answers.flatMap((one) => one._tag === "Alike" ? [one.group] : [])
+        if (alike.length === 0) return Effect.succeed(answers as ReadonlyArray<EnqueueAnswer>)
+        return Effect.map(enqueue(alike), (again) => {
+          let next = 0
+          return answers.map((one) => one._tag === "Alike" ? again[next++]! : one)
+        })
+      })
     )
-  )
+  return enqueue
+}
 
 /** Any number of texts as arguments: as they are, or many in one, as JSON. */
 const packed = (texts: ReadonlyArray<string>): ReadonlyArray<string> =>
@@ -87,7 +104,7 @@ const answersOf = (
   groups: ReadonlyArray<ReadonlyArray<NewTask>>,
   answer: Answer,
   capacity: number
-): ReadonlyArray<EnqueueAnswer> => {
+): ReadonlyArray<EnqueueAnswer | Alike> => {
   const now = answer[0]
   if (answer[1] === "G") {
     return groups.map((group, index) => answerOf(group, answer[index + 2] as GroupAnswer, now, capacity))
@@ -106,15 +123,13 @@ const answerOf = (
   answer: GroupAnswer,
   now: number,
   capacity: number
-): EnqueueAnswer => {
+): EnqueueAnswer | Alike => {
   if (answer === "A") return { _tag: "Accepted", tasks: group.map(({ id }) => ({ id, duplicate: false })), now }
   switch (answer[0]) {
     case "F":
       return { _tag: "Full", capacity, unfinished: Number(answer[1]) }
-    case "C": {
-      const index = Number(answer[1])
-      return { _tag: "Conflict", index, key: group[index]!.key!, id: String(answer[2]) }
-    }
+    case "C":
+      return conflictOf(group, answer)
     default:
       return {
         _tag: "Accepted",
@@ -125,4 +140,19 @@ const answerOf = (
         now
       }
   }
+}
+
+/** The first task whose payload says something else, or else the group with the payloads that own its keys. */
+const conflictOf = (group: ReadonlyArray<NewTask>, answer: ReadonlyArray<string | number>): EnqueueAnswer | Alike => {
+  const alike = [...group]
+  for (let at = 1; at < answer.length; at += 3) {
+    const index = Number(answer[at])
+    const payload = String(answer[at + 2])
+    const task = group[index]!
+    if (!sameJson(payload, task.payload)) {
+      return { _tag: "Conflict", index, key: task.key!, id: String(answer[at + 1]) }
+    }
+    alike[index] = { ...task, payload }
+  }
+  return { _tag: "Alike", group: alike }
 }

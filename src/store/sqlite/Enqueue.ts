@@ -3,6 +3,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import * as Rank from "../../domain/Rank.ts"
+import { sameJson } from "../../domain/SameJson.ts"
 import { dueAtOf, type NewTask } from "../../domain/TaskRecord.ts"
 import type { Accepted, EnqueueAnswer } from "../TaskStore.ts"
 import { prepare, type Value } from "./Statement.ts"
@@ -74,7 +75,7 @@ export const make = (database: DatabaseSync, capacity: number, headStartMs: numb
         const stored = byKey.get(task.type, task.key)
         const owner = stored === undefined ? keys.get(key) : { id: stored[0], payload: stored[1] }
         if (owner !== undefined) {
-          if (owner.payload !== task.payload) return { _tag: "Conflict", index, key: task.key, id: owner.id }
+          if (!sameJson(owner.payload, task.payload)) return { _tag: "Conflict", index, key: task.key, id: owner.id }
           tasks.push({ id: owner.id, duplicate: true })
           continue
         }

@@ -16,6 +16,66 @@ export const keys = (driver: Driver) =>
         assert.deepStrictEqual(yield* everything, before)
       }))
 
+    scenario(driver, "take a payload for the same whatever the order of its fields", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const payload = `{"to":{"name":"Ada","tags":[{"a":1,"b":2}]},"n":1}`
+        const reordered = `{"n":1.0,"to":{"tags":[{"b":2,"a":1}],"name":"Ada"}}`
+        const owner = yield* addOne({ key: "k", payload })
+        const before = yield* everything
+        assert.deepStrictEqual(yield* addGroup([{ key: "k", payload: reordered }]), [{ id: owner, duplicate: true }])
+        assert.deepStrictEqual(yield* everything, before)
+        const other = `{"to":{"name":"Ada","tags":[{"a":1,"b":3}]},"n":1}`
+        assert.deepStrictEqual(
+          yield* store.enqueue([[task({ key: "k", payload: other })]]),
+          [{ _tag: "Conflict", index: 0, key: "k", id: owner }]
+        )
+        const array = yield* addOne({ key: "array", payload: "[1,2]" })
+        assert.deepStrictEqual(
+          yield* store.enqueue([[task({ key: "array", payload: "[2,1]" })]]),
+          [{ _tag: "Conflict", index: 0, key: "array", id: array }]
+        )
+      }))
+
+    scenario(driver, "take reordered payloads for the same within and between groups, the rest of them as ever", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const one = (key: string, payload = `{"a":1,"b":2}`) =>
+          task({ key, payload })
+        const again = (key: string) =>
+          one(key, `{"b":2,"a":1}`)
+        const [a, b] = [one("a"), one("b")]
+        yield* addGroup([a, b])
+        const [c, d, e, f] = [one("c"), one("d"), one("e"), one("f")]
+        const answers = yield* store.enqueue([
+          [again("a"), c, again("c"), again("b")],
+          [again("d"), one("a", `{"a":1,"b":3}`)],
+          [d, again("a")],
+          [e, again("e"), one("e", `{"a":2}`)],
+          [f]
+        ])
+        const accepted = (...tasks: ReadonlyArray<readonly [id: string, duplicate: boolean]>) =>
+          tasks.map(([id, duplicate]) => ({ id, duplicate }))
+        assert.deepStrictEqual(answers.map((answer) => answer._tag === "Accepted" ? answer.tasks : answer), [
+          accepted([a.id, true], [c.id, false], [c.id, true], [b.id, true]),
+          { _tag: "Conflict", index: 1, key: "a", id: a.id },
+          accepted([d.id, false], [a.id, true]),
+          { _tag: "Conflict", index: 2, key: "e", id: e.id },
+          accepted([f.id, false])
+        ])
+        assert.sameMembers((yield* everything).map(({ id }) => id), [a, b, c, d, f].map(({ id }) => id))
+      }))
+
+    scenario(driver, "compare large payloads, however many there are", () =>
+      Effect.gen(function*() {
+        const large = "x".repeat(400_000)
+        const keys = Array.from({ length: 6 }, (_, index) =>
+          `k${index}`)
+        const owners = yield* addGroup(keys.map((key) => ({ key, payload: `{"a":"${large}","b":1}` })))
+        const again = yield* addGroup(keys.map((key) => ({ key, payload: `{"b":1,"a":"${large}"}` })))
+        assert.deepStrictEqual(again, owners.map(({ id }) => ({ id, duplicate: true })))
+      }))
+
     scenario(driver, "refuse another payload and name the place, the key and its owner", () =>
       Effect.gen(function*() {
         const store = yield* TaskStore
@@ -40,7 +100,10 @@ export const keys = (driver: Driver) =>
           type: "a",
           key: ":b:c"
         }])
-        assert.deepStrictEqual(answer.map(({ duplicate }) => duplicate), [false, false, false])
+        assert.deepStrictEqual(
+          answer.map(({ duplicate }) => duplicate),
+          [false, false, false]
+        )
       }))
 
     scenario(driver, "do not bind tasks without one", () =>

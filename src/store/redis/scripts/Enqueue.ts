@@ -9,8 +9,10 @@
  * - Answers: the clock, then one of
  *   - `A` and the places, from 1, of tasks whose id was known; all others are new and stored;
  *   - `G` and an answer for each group: `A` where all are new and stored; `{M, id, 0 or 1 …}` where some were there
- *     before (1); `{F, unfinished}` without room; `{C, index, owner}` where the key of the task at that index belongs
- *     to one with another payload.
+ *     before (1); `{F, unfinished}` without room; `{C, index, owner, payload …}` where the key of the task at that index
+ *     belongs to one whose payload is another text. The texts may still say the same: the caller compares them, and
+ *     asks again with the owner's text. It gets all such tasks of a group at once, as far as their payloads are not too
+ *     much for an answer.
  *
  * Where nothing can be refused, because there is room for all and none has a key or comes twice, the groups don't
  * matter. Otherwise each is planned before anything of it is written. All that was planned is written at the end with a handful of commands,
@@ -67,9 +69,12 @@ local function ownerOf(field)
   return id, string.match(call("HGET", root .. ":task", id), "^[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n(.*)$")
 end
 
+-- characters of payloads in one answer, but for the last
+local maxPayloads = 1000000
+
 -- decides about the tasks of one group, given as places in ARGV with the keys of their runs
 local function plan(tasks)
-  local stored, new, keys, mixed, conflict = { "M" }, {}, {}, false, nil
+  local stored, new, keys, mixed, conflict, size = { "M" }, {}, {}, false, nil, 0
   for index, task in ipairs(tasks) do
     local id, field = argv[task.place], task.field
     local at = #stored
@@ -87,12 +92,16 @@ local function plan(tasks)
           taken[field] = { id = id, payload = payloadOf(argv[task.place + 1]) }
           keys[#keys + 1] = field
         end
-      elseif payload == payloadOf(argv[task.place + 1]) then
+      else
         mixed = true
         stored[at + 1], stored[at + 2] = owner, 1
-      else
-        conflict = { "C", index - 1, owner }
-        break
+        if payload ~= payloadOf(argv[task.place + 1]) then
+          conflict = conflict or { "C" }
+          local c = #conflict
+          conflict[c + 1], conflict[c + 2], conflict[c + 3] = index - 1, owner, payload
+          size = size + #payload
+          if size > maxPayloads then break end
+        end
       end
     end
   end
