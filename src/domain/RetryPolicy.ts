@@ -76,7 +76,8 @@ const hasBudget = (rule: RetryRule<never>, failures: number, maxRetries: number)
  * What to do after a failure: the delay before the next attempt, or `undefined` to fail for good.
  *
  * `failures` includes the one just met. The task's own `maxRetries` is the budget; a rule per tag can only narrow it.
- * `declared` is absent for defects and timeouts, which only the policy's general rule concerns.
+ * `declared` is absent for defects and timeouts, which only the policy's general rule concerns, except that a rule for its
+ * tag counts `byTag`: for errors of a database, which need not be declared.
  */
 export const next = <E>(
   policy: RetryPolicy<E>,
@@ -84,10 +85,11 @@ export const next = <E>(
     readonly failures: number
     readonly maxRetries: number
     readonly tag: string
+    readonly byTag?: boolean | undefined
     readonly declared?: { readonly error: E } | undefined
   }
 ): Effect.Effect<number | undefined> => {
-  const byTag = options.declared === undefined ? undefined : policy.byTag?.[options.tag]
+  const byTag = (options.byTag ?? options.declared !== undefined) ? policy.byTag?.[options.tag] : undefined
   if (byTag === false) return Effect.undefined
   if (options.declared !== undefined && policy.retryable?.(options.declared.error) === false) return Effect.undefined
   const rule: RetryRule<E> = {

@@ -7,6 +7,7 @@ import * as RetryPolicy from "../domain/RetryPolicy.ts"
 import type { Settlement } from "../domain/Settlement.ts"
 import type { FailureKind, TaskFailure } from "../domain/TaskRecord.ts"
 import { type Attempt, Snoozed } from "./Attempt.ts"
+import * as AttemptError from "./AttemptError.ts"
 import type { Handler } from "./HandlerRegistry.ts"
 import type { TaskContext } from "./TaskContext.ts"
 import { Unfit } from "./Unfit.ts"
@@ -56,18 +57,23 @@ const decideFailed = (
 ): Effect.Effect<Settlement | undefined> => {
   const { claim, definition, id } = attempt
   if (attempt.reason !== undefined && Cause.hasInterrupts(cause)) return decideInterrupted(attempt)
-  const defect = cause.reasons.find(Cause.isDieReason)?.defect
+  const defects = cause.reasons.filter(Cause.isDieReason).map(({ defect }) => defect)
+  const defect = defects.find((one) => one instanceof Snoozed || one instanceof Unfit)
   if (defect instanceof Snoozed) return Effect.succeed({ _tag: "Snooze", id, claim, delayMs: defect.delayMs })
   if (defect instanceof Unfit) {
     return Effect.succeed({ _tag: "Fail", id, claim, failure: describeUnfit(defect, definition.type) })
   }
-  const declared = defect === undefined ? cause.reasons.find(Cause.isFailReason) : undefined
-  if (declared === undefined) return retryOrFail(attempt, describe("defect", defect ?? interrupted))
-  const failure = describe("error", declared.error)
-  const encoded = definition.codec.encodeError(declared.error)
-  if (Exit.isFailure(encoded)) return retryOrFail(attempt, { ...failure, kind: "defect" })
+  const { encodeError } = definition.codec
+  const met = AttemptError.of(cause, (error) => Exit.isSuccess(encodeError(error)))
+  if (met === undefined || met.isDefect) return retryOrFail(attempt, describe("defect", met ? met.error : interrupted))
+  const { error } = met
+  const encoded = encodeError(error)
+  if (Exit.isFailure(encoded)) {
+    return retryOrFail(attempt, describe("defect", error), undefined, AttemptError.isStorage(error))
+  }
+  const failure = describe("error", error)
   const message = failure.message === "" ? JSON.stringify(encoded.value).slice(0, longestMessage) : failure.message
-  return retryOrFail(attempt, { ...failure, message, error: encoded.value }, { error: declared.error })
+  return retryOrFail(attempt, { ...failure, message, error: encoded.value }, { error })
 }
 
 /** What an attempt becomes whose fiber was told to stop. */
@@ -92,7 +98,8 @@ export const decideInterrupted = (attempt: Attempt): Effect.Effect<Settlement | 
 const retryOrFail = (
   attempt: Attempt,
   failure: TaskFailure,
-  declared?: { readonly error: unknown }
+  declared?: { readonly error: unknown },
+  byTag = declared !== undefined
 ): Effect.Effect<Settlement> => {
   const { claim, definition, id, task } = attempt
   return Effect.map(
@@ -100,6 +107,7 @@ const retryOrFail = (
       failures: task.failures + 1,
       maxRetries: task.maxRetries,
       tag: failure.tag,
+      byTag,
       declared
     }),
     (delayMs) =>

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schedule, Schema } from "effect"
+import { Cause, Effect, Fiber, Schedule, Schema } from "effect"
+import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import { StoreError, TaskDefect } from "../../src/domain/Errors.ts"
 import * as Task from "../../src/Task.ts"
+import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { WorkerPool } from "../../src/worker/WorkerPool.ts"
 import * as OtherProcess from "../engine/OtherProcess.ts"
 import { pass, passing, quiesce, reaches, withEngine } from "../engine/TestEngine.ts"
@@ -173,4 +175,80 @@ describe("a failure", () => {
         assert.isString(failure?.stack)
       })
     ))
+})
+
+describe("an error of a database that became a defect, as in a transaction whose session has ended", () => {
+  const lost = new SqlError({ reason: new ConnectionError({ cause: new Error("closed"), message: "closed" }) })
+  const rollbackFailed = (...others: ReadonlyArray<unknown>) =>
+    Effect.failCause(Cause.fromReasons<never>([...others, lost].map((one) => Cause.makeDieReason(one))))
+  const never = { times: 5, schedule: Schedule.spaced("1 second") }
+
+  it.effect("is the declared error where the definition declares it", () => {
+    const Query = Task.make("query", {
+      success: Schema.NonEmptyString,
+      error: Schema.Union([Refused, SqlError]),
+      retry: { ...never, retryable: (error) => error._tag !== "SqlError" }
+    })
+    return withEngine(
+      { handlers: Query.toLayer(() => rollbackFailed()) },
+      Effect.gen(function*() {
+        const handle = yield* Query.enqueue()
+        const error = yield* Effect.flip(handle.result)
+        assert.strictEqual(error._tag, "SqlError")
+        assert.deepInclude(yield* reaches(handle.id, "failed"), { claims: 1 })
+      })
+    )
+  })
+
+  it.effect.each([
+    { rule: "none", byTag: undefined, claims: 3 },
+    { rule: "fewer retries", byTag: { SqlError: { times: 1 } }, claims: 2 },
+    { rule: "no retry", byTag: { SqlError: false as const }, claims: 1 }
+  ])("follows the rule for its tag where it is not declared: $rule", ({ byTag, claims }) => {
+    const Query = Task.make("query", { retry: { times: 2, schedule: Schedule.spaced("1 second"), byTag } })
+    return withEngine(
+      { handlers: Query.toLayer(() => rollbackFailed()) },
+      Effect.gen(function*() {
+        const handle = yield* Query.enqueue()
+        yield* passing("10 seconds", Effect.exit(handle.result))
+        const task = yield* reaches(handle.id, "failed")
+        assert.deepInclude(task, { claims })
+        assert.deepInclude(task.failure, { kind: "defect", tag: "SqlError" })
+      })
+    )
+  })
+
+  it.effect("does not hide the declared error that the transaction's body failed with", () => {
+    const Pay = Task.make("pay", { error: Refused, retry: { ...never, byTag: { Refused: false } } })
+    return withEngine(
+      { handlers: Pay.toLayer(() => rollbackFailed(new Refused({ code: 7 }))) },
+      Effect.gen(function*() {
+        const handle = yield* Pay.enqueue()
+        assert.deepInclude(yield* Effect.flip(handle.result), { _tag: "Refused", code: 7 })
+        assert.deepInclude(yield* reaches(handle.id, "failed"), { claims: 1 })
+      })
+    )
+  })
+
+  it.effect("does not hide a snooze", () => {
+    const Nap = Task.make("nap", {})
+    let runs = 0
+    return withEngine(
+      {
+        handlers: Nap.toLayer(() =>
+          Effect.gen(function*() {
+            const { snooze } = yield* TaskContext
+            if (++runs > 1) return
+            const exit = yield* Effect.exit(snooze("1 second"))
+            if (exit._tag === "Failure") return yield* Effect.failCause(Cause.combine(Cause.die(lost), exit.cause))
+          })
+        )
+      },
+      Effect.gen(function*() {
+        const handle = yield* Nap.enqueue()
+        yield* passing("10 seconds", handle.result)
+        assert.deepInclude(yield* reaches(handle.id, "completed"), { claims: 2, failures: 0 })
+      })
+    )
+  })
 })
