@@ -31,20 +31,23 @@ const columns = "t.id, t.type, t.queue, t.payload, t.priority, t.max_retries::fl
  * Claim numbers left out when a session claims for the first time. A claim does not wait for the disk, so a crash of the
  * server, or a failover, may undo the last ones, numbers included; but systems outside may remember them, and the next
  * ones must be greater. By then every session is a new one. The server writes its log several times a second: what it
- * may lose has less than a tenth as many claims.
+ * may lose has less than a tenth as many claims. On a logical replica the sequence may be far behind, so the newest claim
+ * that is remembered counts too, see `Sequences`.
  */
 const skippedNumbers = 1_000_000
 
 /**
  * - Rows come in the order of work, each with the clock and the next due time; a claim that gives nothing answers one
  *   row without a task.
+ * - Sessions skip numbers one after the other: of two at once, one could set the sequence back to numbers that the other
+ *   has given.
  * - No plan may be a scan: one made while the table is small would be kept until its statistics are renewed.
  * - With one lane its head is locked as it is read. With several, the best of all heads are found first and then
  *   locked, or each lane would lock as many as all of them together give. Where another claim was faster, what is
  *   missing is taken the other way, so that a claim never gives less than it could.
  */
 export const claimFunction = (schema: string): string =>
-  `CREATE FUNCTION ${schema}.claim_1(
+  `CREATE OR REPLACE FUNCTION ${schema}.claim_1(
     p_queues text[], p_types text[], p_limit int, p_worker text, p_lease bigint, p_nonce bigint, p_alone boolean
   ) RETURNS TABLE (
     out_now float8, out_next_due float8, out_id text, out_type text, out_queue text, out_payload text,
@@ -67,7 +70,9 @@ export const claimFunction = (schema: string): string =>
   BEGIN
     IF p_alone THEN PERFORM set_config('synchronous_commit', 'off', true); END IF;
     IF position('${schema};' IN v_known) = 0 THEN
-      PERFORM setval('${schema}.claim_number', nextval('${schema}.claim_number') + ${skippedNumbers}, false);
+      PERFORM pg_advisory_xact_lock(hashtextextended('taskforge claim_number ${schema}', 0));
+      PERFORM setval('${schema}.claim_number', ${skippedNumbers} + greatest(
+        nextval('${schema}.claim_number'), (SELECT max(last_claim) FROM ${schema}.last_claim)), false);
       PERFORM set_config('taskforge.numbered', v_known || '${schema};', false);
     END IF;
 

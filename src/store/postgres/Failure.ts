@@ -79,6 +79,12 @@ const isUnreadable = ({ reason: { cause } }: SqlError): boolean =>
 /** Somebody stored the same id or key at the same time. */
 export const isDuplicate = (error: StoreError): boolean => reasonOf(error) === "UniqueViolation"
 
+/** A task's number was given before: the sequence is behind the table. */
+export const isNumberTaken = (error: StoreError): boolean => {
+  const reason = sqlErrorOf(error)?.reason
+  return reason?._tag === "UniqueViolation" && reason.constraint === "task_pkey"
+}
+
 /** The user lacks a privilege. */
 export const isForbidden = (error: StoreError | { readonly _tag: string }): error is StoreError =>
   error instanceof StoreError && reasonOf(error) === "AuthorizationError"

@@ -116,7 +116,21 @@ const first = (schema: string): ReadonlyArray<string> => [
   Settle.completeFunction(schema)
 ]
 
-const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [first, Events.tables, RateLimits.table]
+/**
+ * Logical replication of updates and deletions needs to tell rows apart. Without this, a publication of all tables would
+ * make them fail in those that have no key.
+ */
+const replicated = (schema: string): ReadonlyArray<string> => [
+  ...["layout", "tally", "event_head"].map((table) => `ALTER TABLE ${schema}.${table} REPLICA IDENTITY FULL`),
+  Claim.claimFunction(schema)
+]
+
+const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
+  first,
+  Events.tables,
+  RateLimits.table,
+  replicated
+]
 
 /** The layout that this version of the driver reads and writes. */
 const latest = migrations.length

@@ -25,6 +25,7 @@ import * as Coalescer from "./Coalescer.ts"
 import * as Database from "./Database.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
+import * as Failure from "./Failure.ts"
 import * as Instances from "./Instances.ts"
 import * as Keys from "./Keys.ts"
 import * as Migrations from "./Migrations.ts"
@@ -156,7 +157,18 @@ const make = Effect.fnUntraced(function*(
   const tally = Tally.make(database)
   const capacity = new Capacity(options.capacity ?? defaultCapacity, tally, yield* Clock.Clock)
   const tasks = Task.make(database, headStartMs)
-  const enqueueNow = Enqueue.make(database, capacity, headStartMs)
+  const enqueueOnce = Enqueue.make(database, capacity, headStartMs)
+  // the server may have become another one while the process ran: one whose sequences are behind
+  const enqueueNow: typeof enqueueOnce = (groups) =>
+    Effect.catchIf(
+      enqueueOnce(groups),
+      Failure.isNumberTaken,
+      (error) =>
+        Effect.flatMap(database.inTransaction, (inside) =>
+          inside
+            ? Effect.fail(error)
+            : Effect.andThen(Sequences.bringForward(database, name), enqueueOnce(groups)))
+    )
   const settleNow = Settle.make(database, tasks)
   const attempt = Attempt.make(database, tasks, options.maxCrashes ?? Settlement.defaultMaxCrashes)
   const operate = Operate.make(database, tasks)

@@ -1,7 +1,10 @@
+import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Context, Effect, Fiber, Layer, Redacted, Schedule, type Scope } from "effect"
 import { randomBytes } from "node:crypto"
 import { maxIdLength, maxKeyLength, maxNameLength } from "../../../src/domain/Bounds.ts"
+import { EventLog } from "../../../src/store/EventLog.ts"
+import { InstanceStore } from "../../../src/store/InstanceStore.ts"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
@@ -11,9 +14,9 @@ import { complete, fail, leaseOf, minute, request, retention, task, tasks } from
 await withServer("PostgreSQL", Postgres.find, (server) => {
   const { url } = server
   const sql = <Row extends object>(text: string, at = url) => Postgres.query<Row>(at, text)
-  const open = (schema: string, at = url) =>
+  const open = (schema: string, at = url, applicationName?: string) =>
     Effect.map(
-      Layer.build(Layer.fresh(PostgresStore.layerUrl({ url: at, schema, maxConnections: 4 }))),
+      Layer.build(Layer.fresh(PostgresStore.layerUrl({ url: at, schema, maxConnections: 4, applicationName }))),
       (context) => Context.get(context, TaskStore)
     )
   const test = (name: string, body: (schema: string) => Effect.Effect<void, unknown, Scope.Scope>) =>
@@ -87,6 +90,79 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       const store = yield* open(schema)
       yield* store.enqueue([[task()]])
       assert.isAbove((yield* store.claim(request())).tasks[0]!.claim, claim)
+    }))
+
+  test("a process that runs while the server becomes a logical replica goes on with greater numbers", (schema) =>
+    Effect.gen(function*() {
+      const applicationName = schema.slice(-20)
+      const store = yield* open(schema, url, applicationName)
+      yield* sql(`SELECT setval('"${schema}".claim_number', 50000000)`)
+      yield* store.enqueue([tasks(500)])
+      const claim = (yield* store.claim(request({ limit: 10 }))).tasks.at(-1)!.claim
+      yield* sql(`SELECT setval('"${schema}".task_seq', 1, false), setval('"${schema}".claim_number', 1, false)`)
+      yield* sql(
+        `SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE application_name = '${applicationName}'`
+      )
+      const next = yield* Effect.retry(store.claim(request({ limit: 10, worker: "w2" })), { times: 20 })
+      assert.strictEqual(next.tasks.length, 10)
+      assert.isTrue(next.tasks.every((one) => one.claim > claim))
+      const [answer] = yield* store.enqueue([[task({ key: "k" })]])
+      assert.strictEqual(answer?._tag, "Accepted")
+      assert.strictEqual((yield* store.enqueue([[task()]]))[0]?._tag, "Accepted")
+    }))
+
+  test("sessions skip claim numbers one after the other", (schema) =>
+    Effect.gen(function*() {
+      const store = yield* open(schema)
+      yield* store.enqueue([[task()]])
+      const key = `hashtextextended('taskforge claim_number "${schema}"', 0)`
+      const waiting = Effect.filterOrFail(
+        sql(`SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+          AND (classid::bigint << 32 | objid::bigint) = ${key}`),
+        (rows) => rows.length > 0
+      )
+      const given = sql(`SELECT last_value::int AS n FROM "${schema}".claim_number`)
+      const claim = yield* Effect.gen(function*() {
+        const client = yield* PgClient.PgClient
+        return yield* client.withTransaction(Effect.gen(function*() {
+          yield* client.unsafe(`SELECT pg_advisory_xact_lock(${key})`)
+          const fiber = yield* Effect.forkDetach(store.claim(request()))
+          yield* Effect.retry(waiting, { times: 500, schedule: Schedule.spaced("10 millis") })
+          assert.deepStrictEqual(yield* given, [{ n: 1 }])
+          return fiber
+        }))
+      }).pipe(Effect.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 1 })))
+      assert.isAbove((yield* Fiber.join(claim)).tasks[0]!.claim, 1_000_000)
+    }))
+
+  test("tables of the schema may be published, after an upgrade too", (schema) =>
+    Effect.gen(function*() {
+      yield* Effect.scoped(open(schema))
+      // as the layout was before
+      for (const table of ["layout", "tally", "event_head"]) {
+        yield* sql(`ALTER TABLE "${schema}".${table} REPLICA IDENTITY DEFAULT`)
+      }
+      yield* sql(`UPDATE "${schema}".layout SET version = 3`)
+      yield* Effect.scoped(open(schema))
+      const [published] = yield* sql<{ tables: string }>(
+        `SELECT string_agg(format('%I.%I', '${schema}', relname), ', ') AS tables FROM pg_class
+          WHERE relnamespace = '"${schema}"'::regnamespace AND relkind = 'r' AND relpersistence = 'p'`
+      )
+      yield* sql(`CREATE PUBLICATION "${schema}" FOR TABLE ${published!.tables}`)
+      yield* Effect.addFinalizer(() => Effect.ignore(sql(`DROP PUBLICATION "${schema}"`)))
+      const services = yield* Layer.build(Layer.fresh(PostgresStore.layerUrl({ url, schema, maxConnections: 4 })))
+      const store = Context.get(services, TaskStore)
+      yield* store.enqueue([tasks(3)])
+      const { tasks: claimed } = yield* store.claim(request({ limit: 2 }))
+      yield* store.settle([complete(leaseOf(claimed[0]!)), fail(leaseOf(claimed[1]!))])
+      yield* store.prune(retention({ maxFinished: 0 }), 10)
+      yield* Context.get(services, EventLog).append([])
+      yield* Context.get(services, EventLog).attend(1000)
+      const instances = Context.get(services, InstanceStore)
+      yield* instances.lead("chore", "a", 1000)
+      yield* instances.lead("chore", "a", 1000)
+      yield* instances.leave("a")
+      assert.deepInclude(yield* store.counts, { pending: 1, completed: 0, failed: 0 })
     }))
 
   test("a sequence that is ahead stays where it is", (schema) =>
