@@ -7,7 +7,7 @@
  * - Times and durations are whole milliseconds that a double and a 64-bit integer hold exactly, also after a priority's
  *   head start is subtracted from them.
  */
-import { type DateTime, Duration, Formatter, Option } from "effect"
+import { type DateTime, Duration, Effect, Formatter, Option } from "effect"
 import { InvalidOption } from "./Errors.ts"
 
 /** Characters of an id. */
@@ -129,6 +129,12 @@ export const refuse = <A>(
   value === undefined || bound.accepts(value)
     ? undefined
     : new InvalidOption({ option, found: foundOf(value), expected: bound.expected, index })
+
+/** Fails where an option is refused. */
+export const check = <A>(option: string, bound: Bound<A>, value: A | undefined): Effect.Effect<void, InvalidOption> => {
+  const invalid = refuse(option, bound, value)
+  return invalid === undefined ? Effect.void : Effect.fail(invalid)
+}
 
 /** What cannot be seen is escaped. */
 const foundOf = (value: unknown): string => {

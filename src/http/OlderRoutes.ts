@@ -32,7 +32,7 @@ export const layer = HttpApiBuilder.group(
         // Without a key there is nothing to conflict with
         const [accepted] = yield* Effect.catchTags(queue.submit([submission]), {
           KeyConflict: Effect.die,
-          InvalidOption: TaskIntake.refused
+          InvalidOption: TaskIntake.refused("body")
         })
         return accepted!.id
       }

@@ -1,9 +1,11 @@
 /** The endpoints of queues. */
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import type { InvalidOption, StoreError } from "../domain/Errors.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
 import * as AuditLog from "./AuditLog.ts"
+import * as TaskIntake from "./TaskIntake.ts"
 
 /** Handles the endpoints of {@link Api}'s queues. */
 export const layer = HttpApiBuilder.group(
@@ -11,10 +13,13 @@ export const layer = HttpApiBuilder.group(
   "queues",
   Effect.fnUntraced(function*(handlers) {
     const queue = yield* TaskQueue
+    const change = (action: string, name: string, done: Effect.Effect<void, InvalidOption | StoreError>) =>
+      AuditLog.recorded(action, { queue: name }, Effect.catchTag(done, "InvalidOption", TaskIntake.refused("path")))
+
     return handlers.handleAll({
       paused: () => Effect.map(queue.paused, (paused) => ({ paused })),
-      pause: ({ params }) => AuditLog.recorded("pause", { queue: params.queue }, queue.pause(params.queue)),
-      resume: ({ params }) => AuditLog.recorded("resume", { queue: params.queue }, queue.resume(params.queue))
+      pause: ({ params }) => change("pause", params.queue, queue.pause(params.queue)),
+      resume: ({ params }) => change("resume", params.queue, queue.resume(params.queue))
     })
   })
 )

@@ -35,8 +35,8 @@ export const unchecked = (
 }
 
 /** What a queue refuses of a request's options; the schema of the request has checked them by the same bounds. */
-export const refused = ({ message }: InvalidOption): Effect.Effect<never, InvalidRequest> =>
-  Effect.fail(new InvalidRequest({ issues: [{ path: ["body"], message }] }))
+export const refused = (part: "body" | "path") => ({ message }: InvalidOption): Effect.Effect<never, InvalidRequest> =>
+  Effect.fail(new InvalidRequest({ issues: [{ path: [part], message }] }))
 
 const toSubmission = (
   catalog: TaskCatalog["Service"],

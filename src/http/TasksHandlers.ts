@@ -38,7 +38,7 @@ export const layer = HttpApiBuilder.group(
       create: ({ payload }) =>
         TaskIntake.toSubmissions(catalog, isArray(payload) ? payload : [payload]).pipe(
           Effect.flatMap((submissions) => queue.create(submissions)),
-          Effect.catchTag("InvalidOption", TaskIntake.refused),
+          Effect.catchTag("InvalidOption", TaskIntake.refused("body")),
           Effect.map((created) => {
             const tasks = created.map(({ duplicate, task }) =>
               duplicate ? { ...TaskView.toJson(task), duplicate } : TaskView.toJson(task)

@@ -4,6 +4,7 @@
  */
 import { Context, Duration, Effect, Layer, Schedule } from "effect"
 import { SecureRandom } from "effect/crypto"
+import * as Bounds from "../domain/Bounds.ts"
 import * as Cursor from "../domain/Cursor.ts"
 import {
   type InvalidOption,
@@ -13,7 +14,7 @@ import {
   type ResultInTransaction,
   StateConflict,
   type StoreError,
-  type TaskGone,
+  TaskGone,
   TaskNotFound,
   type UnknownTaskType
 } from "../domain/Errors.ts"
@@ -115,8 +116,8 @@ export class TaskQueue extends Context.Service<TaskQueue, {
   /** Removes a finished task. */
   readonly remove: (id: string) => Effect.Effect<void, TaskNotFound | StateConflict | StoreError>
   /** Stops claims from a queue; running tasks go on. */
-  readonly pause: (queue: string) => Effect.Effect<void, StoreError>
-  readonly resume: (queue: string) => Effect.Effect<void, StoreError>
+  readonly pause: (queue: string) => Effect.Effect<void, InvalidOption | StoreError>
+  readonly resume: (queue: string) => Effect.Effect<void, InvalidOption | StoreError>
   readonly paused: Effect.Effect<ReadonlyArray<string>, StoreError>
   readonly counts: Effect.Effect<Counts, StoreError>
   /** The instances that run tasks, and what they run. */
@@ -211,26 +212,35 @@ const make = Effect.fnUntraced(function*(options: Options) {
   return TaskQueue.of({
     submit: (submissions, whenFull) => Effect.map(enqueue(submissions, whenFull), ({ accepted }) => accepted),
     create: (submissions, whenFull) => Effect.flatMap(enqueue(submissions, whenFull), asStored),
-    outcome,
-    results: store.results,
+    // No store is asked for a text that it cannot keep: one of them would fail, and take along who asks beside it
+    outcome: (id) => Bounds.isStorable(id) ? outcome(id) : Effect.fail(new TaskGone({ id })),
+    results: (ids) => {
+      if (ids.every(Bounds.isStorable)) return store.results(ids)
+      return Effect.map(store.results(ids.filter(Bounds.isStorable)), (outcomes) => {
+        let next = 0
+        return ids.map((id) => Bounds.isStorable(id) ? outcomes[next++] : null)
+      })
+    },
     get: Effect.fnUntraced(function*(id) {
-      return (yield* store.get(id)) ?? (yield* new TaskNotFound({ id }))
+      return (yield* known(id, store.get)) ?? (yield* new TaskNotFound({ id }))
     }),
-    list: Effect.fnUntraced(function*({ cursor, limit = 50, ...filter } = {}) {
-      const size = Math.min(Math.max(1, limit), maxPage)
+    list: Effect.fnUntraced(function*({ cursor, limit = 50, states, ...names } = {}) {
+      const size = Math.min(Math.max(1, Math.trunc(limit) || 1), maxPage)
       const before = cursor === undefined ? undefined : Cursor.decode(cursor)
-      const found = yield* store.list({ ...filter, before, limit: size + 1 })
+      const types = names.types?.filter(Bounds.isStorable)
+      const queues = names.queues?.filter(Bounds.isStorable)
+      const found = yield* store.list({ states, types, queues, before, limit: size + 1 })
       const tasks = found.slice(0, size)
       return { tasks, next: found.length > size ? Cursor.encode(tasks[size - 1]!.seq) : null }
     }),
     cancel: Effect.fnUntraced(function*(id) {
-      const [answer] = yield* store.cancel([id])
+      const answer = yield* known(id, first(store.cancel))
       if (answer === undefined || answer === "unknown") return yield* new TaskNotFound({ id })
       yield* notifier.publish({ _tag: answer === "requested" ? "Cancel" : "Finished", ids: [id] })
       return answer
     }),
     retry: Effect.fnUntraced(function*(id) {
-      const [answer] = yield* store.retry([id])
+      const answer = yield* known(id, first(store.retry))
       if (answer === undefined || answer._tag === "unknown") return yield* new TaskNotFound({ id })
       if (answer._tag === "conflict") {
         return yield* new StateConflict({ id, operation: "retry", state: answer.state })
@@ -238,17 +248,30 @@ const make = Effect.fnUntraced(function*(options: Options) {
       yield* notifier.publish(work)
     }),
     remove: Effect.fnUntraced(function*(id) {
-      const [answer] = yield* store.remove([id])
+      const answer = yield* known(id, first(store.remove))
       if (answer === undefined || answer === "unknown") return yield* new TaskNotFound({ id })
       if (answer === "unfinished") {
         const task = yield* store.get(id)
         return yield* new StateConflict({ id, operation: "remove", state: task?.state ?? "running" })
       }
     }),
-    pause: (queue) => store.pause(queue, true),
-    resume: (queue) => Effect.andThen(store.pause(queue, false), notifier.publish(work)),
+    pause: (queue) => Effect.andThen(Bounds.check("queue", Bounds.name, queue), store.pause(queue, true)),
+    resume: (queue) =>
+      Bounds.check("queue", Bounds.name, queue).pipe(
+        Effect.andThen(store.pause(queue, false)),
+        Effect.andThen(notifier.publish(work))
+      ),
     paused: store.paused,
     counts: store.counts,
     instances: instances.list
   })
 })
+
+/** Asks about an id, unless no task can have it. */
+const known = <A>(
+  id: string,
+  ask: (id: string) => Effect.Effect<A, StoreError>
+): Effect.Effect<A | undefined, StoreError> => Bounds.isStorable(id) ? ask(id) : Effect.undefined
+
+const first = <A>(ask: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<A>, StoreError>) => (id: string) =>
+  Effect.map(ask([id]), ([answer]) => answer)

@@ -121,6 +121,17 @@ for (const [place, layer] of Object.entries(places)) {
         assert.instanceOf(yield* Effect.flip(later.task), TaskNotFound)
         assert.instanceOf(yield* Effect.flip(queue.remove(later.id)), TaskNotFound)
         assert.instanceOf(yield* Effect.flip(later.cancel), TaskNotFound)
+        for (const text of ["", ".", "..", "a\u0000", "\ud800"]) {
+          assert.instanceOf(yield* Effect.flip(queue.get(text)), TaskNotFound)
+          assert.instanceOf(yield* Effect.flip(queue.retry(text)), TaskNotFound)
+          assert.instanceOf(yield* Effect.flip(queue.cancel(text)), TaskNotFound)
+          assert.instanceOf(yield* Effect.flip(queue.remove(text)), TaskNotFound)
+          assert.instanceOf(yield* Effect.flip(queue.outcome(text)), TaskGone)
+        }
+        for (const text of ["", "a\u0000", "\ud800"]) {
+          assert.instanceOf(yield* Effect.flip(queue.pause(text)), InvalidOption)
+          assert.instanceOf(yield* Effect.flip(queue.resume(text)), InvalidOption)
+        }
         assert.instanceOf(yield* Effect.flip(later.result), TaskGone)
       }).pipe(Effect.provide(layer)))
 

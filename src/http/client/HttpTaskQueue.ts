@@ -14,7 +14,8 @@
 import { Effect, Layer, Schedule } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { FetchHttpClient, type HttpClient } from "effect/http"
-import type { StoreError } from "../../domain/Errors.ts"
+import * as Bounds from "../../domain/Bounds.ts"
+import { type StoreError, TaskNotFound } from "../../domain/Errors.ts"
 import * as PooledRandom from "../../engine/PooledRandom.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import { TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
@@ -86,7 +87,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     create,
     outcome: yield* RemoteResults.make(results),
     results: (ids) => repeatable(results(ids)),
-    get: (id) => Effect.map(repeatable(unsent("read a task", tasks.get({ params: { id } }))), TaskView.fromJson),
+    get: (id) =>
+      known(id, Effect.map(repeatable(unsent("read a task", tasks.get({ params: { id } }))), TaskView.fromJson)),
     list: ({ cursor, limit, queues, states, types } = {}) =>
       Effect.map(
         repeatable(unsent(
@@ -104,11 +106,22 @@ const make = Effect.fnUntraced(function*(options: Options) {
         ({ next, tasks }) => ({ tasks: tasks.map(TaskView.fromJson), next })
       ),
     cancel: (id) =>
-      Effect.map(repeatable(unsent("cancel a task", tasks.cancel({ params: { id } }))), ({ status }) => status),
-    retry: (id) => Effect.asVoid(unsent("retry a task", tasks.retry({ params: { id } }))),
-    remove: (id) => unsent("remove a task", tasks.remove({ params: { id }, query: { only: "finished" } })),
-    pause: (queue) => repeatable(unsent("pause a queue", queues.pause({ params: { queue } }))),
-    resume: (queue) => repeatable(unsent("resume a queue", queues.resume({ params: { queue } }))),
+      known(
+        id,
+        Effect.map(repeatable(unsent("cancel a task", tasks.cancel({ params: { id } }))), ({ status }) => status)
+      ),
+    retry: (id) => known(id, Effect.asVoid(unsent("retry a task", tasks.retry({ params: { id } })))),
+    remove: (id) => known(id, unsent("remove a task", tasks.remove({ params: { id }, query: { only: "finished" } }))),
+    pause: (queue) =>
+      Effect.andThen(
+        Bounds.check("queue", Bounds.name, queue),
+        repeatable(unsent("pause a queue", queues.pause({ params: { queue } })))
+      ),
+    resume: (queue) =>
+      Effect.andThen(
+        Bounds.check("queue", Bounds.name, queue),
+        repeatable(unsent("resume a queue", queues.resume({ params: { queue } })))
+      ),
     paused: Effect.map(repeatable(unsent("read the queues", queues.paused())), ({ paused }) => paused),
     counts: Effect.map(
       repeatable(unsent("count tasks", system.stats())),
@@ -117,6 +130,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
     instances: Effect.map(repeatable(unsent("list the instances", system.workers())), WorkersView.fromJson)
   })
 })
+
+/** Asks about an id, unless no task can have it: no request can name it either. */
+const known = <A, E>(id: string, request: Effect.Effect<A, E>): Effect.Effect<A, E | TaskNotFound> =>
+  Bounds.id.accepts(id) ? request : Effect.fail(new TaskNotFound({ id }))
 
 /** A request whose failures in transport are those of a store. */
 const unsent = <A, E extends { readonly _tag: string }>(
