@@ -1,9 +1,10 @@
 /**
  * A task type as data: its name, its schemas, and how it is run. `Task.make` adds `enqueue` and `toLayer`.
  */
-import { Duration, Exit, Schema, SchemaIssue } from "effect"
+import { Duration, Exit, Schema, SchemaAST, SchemaIssue } from "effect"
 import { type PriorityInput, toNumber } from "./Priority.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
+import * as UnknownFields from "./UnknownFields.ts"
 
 /** A schema that needs no services to decode or encode. */
 export interface PlainSchema<out T = any, out E = any> extends Schema.ConstraintCodec<T, E, never, never> {}
@@ -84,9 +85,11 @@ export const make = <
  * methods, so that every definition is also an {@link AnyTaskDefinition}.
  */
 export interface TaskCodec<Payload, Success, Error> {
+  /** Fails with each field that the schema does not know: a program would else lose it without a word. */
   encodePayload(payload: Payload): Exit.Exit<string, Schema.SchemaError>
-  /** Checks a payload that is JSON already. */
+  /** Checks a payload that is JSON already, on its way in: fails with each field that the schema does not know. */
   readonly checkPayload: (json: Schema.Json) => Exit.Exit<Payload, Schema.SchemaError>
+  /** Reads a stored payload. Unknown fields are ignored: tasks of an older definition stay runnable. */
   readonly decodePayload: (text: string) => Exit.Exit<Payload, Schema.SchemaError>
   encodeSuccess(success: Success): Exit.Exit<string, Schema.SchemaError>
   readonly decodeSuccess: (text: string) => Exit.Exit<Success, Schema.SchemaError>
@@ -114,6 +117,19 @@ const decodeText = <A>(
   return decode(value)
 }
 
+/** All that is wrong with a payload, unknown fields included. */
+const strict: SchemaAST.ParseOptions = { onExcessProperty: "error", errors: "all" }
+
+/** Parses quickly, and a second time and strictly where that may find more. */
+const closed = <A>(
+  parse: (input: unknown, options?: SchemaAST.ParseOptions) => Exit.Exit<A, Schema.SchemaError>,
+  hasNoUnknownField: UnknownFields.Look
+) =>
+(input: unknown): Exit.Exit<A, Schema.SchemaError> => {
+  const exit = parse(input)
+  return Exit.isSuccess(exit) && hasNoUnknownField(input) ? exit : parse(input, strict)
+}
+
 const makeCodec = (
   payload: PlainSchema,
   success: PlainSchema,
@@ -122,12 +138,15 @@ const makeCodec = (
   const ofPayload = Schema.toCodecJson(payload)
   const ofSuccess = Schema.toCodecJson(success)
   const ofError = Schema.toCodecJson(error)
-  const encodePayload = Schema.encodeUnknownExit(ofPayload)
+  const encodePayload = closed(
+    Schema.encodeUnknownExit(ofPayload),
+    UnknownFields.lookFor(SchemaAST.toType(ofPayload.ast))
+  )
   const decodePayload = Schema.decodeUnknownExit(ofPayload)
   const encodeSuccess = Schema.encodeUnknownExit(ofSuccess)
   const decodeSuccess = Schema.decodeUnknownExit(ofSuccess)
   return {
-    checkPayload: decodePayload,
+    checkPayload: closed(decodePayload, UnknownFields.lookFor(SchemaAST.toEncoded(ofPayload.ast))),
     encodePayload: (value) => text(encodePayload(value)),
     decodePayload: (json) => decodeText(decodePayload, json),
     encodeSuccess: (value) => text(encodeSuccess(value)),

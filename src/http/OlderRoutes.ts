@@ -28,7 +28,7 @@ export const layer = HttpApiBuilder.group(
 
     const submit = Effect.fnUntraced(
       function*(type: string, payload: Schema.Json | undefined, options: EnqueueOptions) {
-        const submission = yield* TaskIntake.unchecked(catalog, type, payload, options)
+        const submission = yield* TaskIntake.acceptedFirst(catalog, type, payload, options)
         // Without a key there is nothing to conflict with
         const [accepted] = yield* Effect.catchTags(queue.submit([submission]), {
           KeyConflict: Effect.die,

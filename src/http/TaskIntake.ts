@@ -20,18 +20,27 @@ export const toSubmissions = (
   return Effect.succeed(submissions)
 }
 
-/** A task of a known type, whatever its payload: what does not fit fails in a worker. */
-export const unchecked = (
+/**
+ * A task of a known type, whatever its payload: what does not fit fails in a worker. Only a payload that fits but for
+ * fields that its type does not know is refused, as a worker would run it without them.
+ */
+export const acceptedFirst = (
   catalog: TaskCatalog["Service"],
   type: string,
   payload: Schema.Json | undefined,
   options: EnqueueOptions
-): Effect.Effect<Submission, UnknownTaskType> => {
+): Effect.Effect<Submission, UnknownTaskType | InvalidPayload> => {
   const definition = catalog.find(type)
   if (definition === undefined) return Effect.fail(new UnknownTaskType({ type, known: catalog.types, index: 0 }))
   // A type that takes nothing is encoded as null
   const nothing = Exit.isSuccess(definition.codec.checkPayload({})) ? {} : null
-  return Effect.succeed({ definition, payload: JSON.stringify(payload === undefined ? nothing : payload), options })
+  const given = payload === undefined ? nothing : payload
+  const submission = fromJson(definition, given, options, 0)
+  if (Exit.isSuccess(submission)) return submission
+  const text = JSON.stringify(given)
+  return Exit.isSuccess(definition.codec.decodePayload(text))
+    ? submission
+    : Effect.succeed({ definition, payload: text, options })
 }
 
 /** What a queue refuses of a request's options; the schema of the request has checked them by the same bounds. */

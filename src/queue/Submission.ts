@@ -35,7 +35,7 @@ export interface Submission {
   readonly options: EnqueueOptions
 }
 
-/** Encodes a typed payload. `index` is its position in a batch. */
+/** Encodes a typed payload, which may have no field that the definition does not know. `index` is its position in a batch. */
 export const fromPayload = (
   definition: AnyTaskDefinition,
   payload: unknown,
@@ -48,7 +48,7 @@ export const fromPayload = (
     : Exit.fail(invalid(definition, encoded, index))
 }
 
-/** Checks a payload that came as JSON. */
+/** Checks a payload that came as JSON, which may have no field that the definition does not know. */
 export const fromJson = (
   definition: AnyTaskDefinition,
   payload: Schema.Json,
@@ -67,8 +67,16 @@ const invalid = (
   index: number
 ): InvalidPayload => {
   const reason = failure.cause.reasons[0]
-  const issue = reason?._tag === "Fail" ? reason.error.message : "it cannot be encoded"
+  const issue = reason?._tag === "Fail" ? describe(reason.error) : "it cannot be encoded"
   return new InvalidPayload({ type: definition.type, issue, index })
+}
+
+/** Characters of a description. One payload can have thousands of unknown fields. */
+const maxIssueLength = 2000
+
+const describe = ({ message }: Schema.SchemaError): string => {
+  const text = message.replaceAll("Expected no excess property", "Unknown field")
+  return text.length > maxIssueLength ? `${text.slice(0, maxIssueLength)}…` : text
 }
 
 /** The first option of submissions that is outside of its bound, if any is. What a definition says was checked with it. */

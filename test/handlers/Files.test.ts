@@ -141,6 +141,20 @@ describe("sync", () => {
       assert.isFalse(existsSync(join(home, "b/3.txt")))
     }).pipe(withHandlers()))
 
+  it.live("takes no fields that it does not know: a misspelt dry run removes nothing", () =>
+    Effect.gen(function*() {
+      const home = yield* make({ "a/new.txt": "new", "b/old.txt": "old" })
+      const payload = { from: "a", to: "b", delete: true, dryrun: true }
+      yield* isRefused("sync", payload)
+      const batch = yield* resultOf("batch", {
+        type: "sync",
+        items: [payload]
+      })
+      assert.include(JSON.stringify(batch["items"]), "dryrun")
+      assert.deepInclude(batch, { succeeded: 0, failed: 1 })
+      assert.isTrue(existsSync(join(home, "b/old.txt")))
+    }).pipe(withHandlers()))
+
   it.live("only says what it would do without folders, and copies no folder into itself", () =>
     Effect.gen(function*() {
       const home = yield* make({ "a/1.txt": "one" })

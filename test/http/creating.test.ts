@@ -142,6 +142,28 @@ describe("POST /api/v1/tasks", () => {
       assert.match(String(error["issue"]), /\["n"\]/)
     }).pipe(Effect.provide(layer())))
 
+  it.effect("refuses fields that the type does not know, and names each of them", () =>
+    Effect.gen(function*() {
+      const payload = { n: 1, dryrun: true, "dry run": true }
+      const error = yield* refused(
+        400,
+        "invalid_payload",
+        post([{ type: "echo", payload }, { type: "count", payload }])
+      )
+      assert.deepInclude(error, { type: "count", index: 1 })
+      for (const name of ["dryrun", "dry run"]) {
+        assert.include(String(error["issue"]), `Unknown field\n  at ["${name}"]`)
+      }
+      assert.deepStrictEqual((yield* page()).tasks, [])
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("bounds what it says about a payload with thousands of them", () =>
+    Effect.gen(function*() {
+      const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`field ${index}`, index]))
+      const error = yield* refused(400, "invalid_payload", post({ type: "count", payload: { n: 1, ...many } }))
+      assert.isAtMost(JSON.stringify(error).length, 10_000)
+    }).pipe(Effect.provide(layer())))
+
   it.effect("refuses what does not fit into the queue, and says when to try again", () =>
     Effect.gen(function*() {
       yield* posted({ type: "echo" })

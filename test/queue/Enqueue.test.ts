@@ -38,6 +38,22 @@ describe("enqueue", () => {
       })
     ))
 
+  it.effect("refuses a payload with fields that its definition does not know, and stores nothing", () =>
+    withEngine(
+      {},
+      Effect.gen(function*() {
+        const payload = { to: "ada", subject: "Hello", dryRun: true }
+        const one = Effect.asVoid(Email.enqueue(payload))
+        const many = Effect.asVoid(Email.enqueueAll([{ to: "ada" }, payload]))
+        for (const enqueue of [one, many]) {
+          const error = yield* Effect.flip(enqueue)
+          assert.instanceOf(error, InvalidPayload)
+          for (const field of ["subject", "dryRun"]) assert.include(error.issue, `Unknown field\n  at ["${field}"]`)
+        }
+        assert.strictEqual(yield* stored, 0)
+      })
+    ))
+
   it.effect("lets one task differ from its definition", () =>
     withEngine(
       {},

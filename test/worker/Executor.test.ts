@@ -41,6 +41,16 @@ describe("data that does not fit", () => {
     )
   })
 
+  it.effect("runs a stored payload of an older definition, without the fields that are gone", () =>
+    withEngine(
+      { handlers: Work.toLayer((payload) => Effect.succeed(JSON.stringify(payload))) },
+      Effect.gen(function*() {
+        yield* OtherProcess.enqueue("old", { payload: `{"n":1,"gone":true}` })
+        yield* pass("5 seconds")
+        assert.deepInclude(yield* reaches("old", "completed"), { result: JSON.stringify(`{"n":1}`), failures: 0 })
+      })
+    ))
+
   it.effect("does no harm to the tasks that were claimed together with it", () =>
     withEngine(
       { handlers: Work.toLayer(() => Effect.succeed("done")), worker: { pollInterval: "1 hour" } },

@@ -1,6 +1,7 @@
 /**
  * The routes of earlier designs, with the fields, statuses and defaults that their clients know. They accept first: a
- * payload that its type does not take becomes a failed task. Fields they do not know are ignored.
+ * payload that its type does not take becomes a failed task; only one with fields that its type does not know is refused.
+ * Fields of a request that the route does not know are ignored.
  */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
