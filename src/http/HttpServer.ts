@@ -1,6 +1,6 @@
 /**
- * The server. It binds once the engine below it stands, and closes before it: no new connections, then a moment for
- * the answers on their way.
+ * The server. It binds once the engine below it and all of its routes stand, and closes before them: no new connections,
+ * then a moment for the answers on their way.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { ByteSize, Duration, Effect, Layer, Option } from "effect"
@@ -16,10 +16,12 @@ import type { EventLog } from "../store/EventLog.ts"
 import type { KeyStore } from "../store/KeyStore.ts"
 import * as RateLimiterStore from "../store/memory/RateLimiterStore.ts"
 import type { Notifier } from "../store/Notifier.ts"
+import * as CutOff from "./CutOff.ts"
 import * as Farewell from "./Farewell.ts"
 import * as MalformedRequest from "./MalformedRequest.ts"
 import * as Routes from "./Routes.ts"
 import type { TaskCatalog } from "./TaskCatalog.ts"
+import * as Unserved from "./Unserved.ts"
 
 /** How the server listens, and whom it answers. Every field has a default. */
 export interface Options extends Routes.Options {
@@ -98,30 +100,34 @@ export const layer = (
     server.on("clientError", MalformedRequest.answer)
     server.on("checkExpectation", MalformedRequest.refuseExpectation)
     const farewell = Farewell.make(server, within)
+    Unserved.answer(server)
+    const cutOff = CutOff.make(server)
     // Runs after the wait for open requests and before the one for the last connection to end, which has no limit
-    const cutOff = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections())))
-    return stop(farewell).pipe(
-      Layer.provideMerge(serve(options)),
-      Layer.provide(EventFeed.layer),
-      Layer.provide(cutOff),
-      Layer.provide(rateLimiterStore),
-      Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize)),
+    const listening = Layer.effectDiscard(Effect.addFinalizer(() => cutOff)).pipe(
       Layer.provideMerge(NodeHttpServer.layerServer(() => server, listen))
+    )
+    return stop(farewell).pipe(
+      Layer.provideMerge(serve(options, listening)),
+      Layer.provide(EventFeed.layer),
+      Layer.provide(rateLimiterStore),
+      Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize))
     )
   })
 }
 
-const serve = (options: Routes.Options) =>
-  HttpRouter.serve(Routes.layer(options), {
-    disableLogger: true,
-    disableListenLog: true,
-    routerConfig: { maxParamLength }
-  }).pipe(
+/** Binds last: a client that connects to a server whose store is slow to answer is refused and may try another one. */
+const serve = (
+  options: Routes.Options,
+  listening: Layer.Layer<HttpServer.HttpServer, HttpServerError.ServeError>
+) =>
+  Layer.unwrap(Effect.map(HttpRouter.toHttpEffect(Routes.layer(options)), (routes) =>
     Layer.merge(
+      HttpServer.serve(routes),
       Layer.effectDiscard(HttpServer.addressFormattedWith((address) => Effect.logDebug(`listening on ${address}`)))
-    ),
-    Layer.provide(HttpServer.layerServices)
-  )
+    ).pipe(Layer.provideMerge(listening)))).pipe(
+      Layer.provide(Layer.succeed(HttpRouter.RouterConfig, { maxParamLength })),
+      Layer.provide(HttpServer.layerServices)
+    )
 
 /** Comes before the server waits for open requests; streams have no end of their own. */
 const stop = (farewell: Effect.Effect<void>) =>
