@@ -61,12 +61,19 @@ const ofClient = (error: HttpClientError.HttpClientError, target: string): Failu
         "Start a server with: taskforge serve\nor name one with --server or TASKFORGE_URL."
       )
     case 401:
-      return failure(
-        "forbidden",
-        "unauthorized",
-        `${target} wants to know who asks`,
-        "Give a key with --api-key or TASKFORGE_API_KEY; taskforge keys create makes one."
-      )
+      return error.request.headers["authorization"] === undefined
+        ? failure(
+          "forbidden",
+          "unauthorized",
+          `${target} needs an API key`,
+          "Give one with --api-key or TASKFORGE_API_KEY; taskforge keys create makes one."
+        )
+        : failure(
+          "forbidden",
+          "unknown_key",
+          `${target} does not know this API key`,
+          "It was mistyped, revoked, or made for another store; taskforge keys list --store URL shows those that hold."
+        )
     case 403:
       return failure("forbidden", "forbidden", `The API key may not do this on ${target}`)
     case 429:

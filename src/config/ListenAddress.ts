@@ -1,6 +1,6 @@
 /**
  * Where the server listens, which depends on whether it can ask callers who they are. That is known once the store is
- * open, as the keys are in it.
+ * open, as keys are in it.
  */
 import { Effect } from "effect"
 import { InvalidSettings } from "./InvalidSettings.ts"
@@ -12,24 +12,33 @@ export interface ListenAddress {
   readonly requireKeys: boolean
 }
 
-/** Refuses to let other machines in when nobody is asked who they are, unless that is meant. */
+/**
+ * Refuses to let other machines in when callers are asked for no key, unless that is meant. Only settings open the server
+ * to other machines by themselves: a key that was made in the store does not.
+ */
 export const decide = (
-  { host, insecure }: Pick<Settings, "host" | "insecure">,
+  { adminKey, host, insecure, requireKeys }: Pick<Settings, "adminKey" | "host" | "insecure" | "requireKeys">,
   hasKeys: boolean
 ): Effect.Effect<ListenAddress, InvalidSettings> => {
-  const open = hasKeys || insecure
-  if (host !== undefined && !isLoopback(host) && !open) {
-    return Effect.fail(
-      new InvalidSettings({
-        problems: [
-          `SERVER_HOST=${host}: other machines could run tasks here, and the server has no API keys to ask for; make one ` +
-          "with taskforge keys create, set TASKFORGE_INSECURE=1 if everybody may come, or leave SERVER_HOST out to " +
-          "listen on 127.0.0.1"
-        ]
-      })
+  const keysAreSet = requireKeys || adminKey !== undefined
+  const asks = keysAreSet || hasKeys
+  if (insecure && keysAreSet) {
+    return refuse(
+      "TASKFORGE_INSECURE=1: the server asks for keys because of TASKFORGE_REQUIRE_KEYS or TASKFORGE_ADMIN_KEY; leave one " +
+        "of them out"
     )
   }
-  return Effect.succeed({ host: host ?? (open ? "0.0.0.0" : "127.0.0.1"), requireKeys: hasKeys })
+  if (host !== undefined && !isLoopback(host) && !asks && !insecure) {
+    return refuse(
+      `SERVER_HOST=${host}: other machines could run tasks here, and the server asks for no API key; set ` +
+        "TASKFORGE_ADMIN_KEY, or make a key with taskforge keys create, set TASKFORGE_INSECURE=1 if every caller may come, " +
+        "or leave SERVER_HOST out to listen on 127.0.0.1"
+    )
+  }
+  return Effect.succeed({ host: host ?? (keysAreSet || insecure ? "0.0.0.0" : "127.0.0.1"), requireKeys: asks })
 }
 
+const refuse = (problem: string) => Effect.fail(new InvalidSettings({ problems: [problem] }))
+
+/** Whether an address is reached from its own machine only. */
 const isLoopback = (host: string): boolean => /^(localhost|127(\.\d+){3}|::1)$/i.test(host)

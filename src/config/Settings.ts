@@ -11,8 +11,14 @@ import { parse as parseStoreUrl, type StoreUrl } from "./StoreUrl.ts"
 
 /** A configuration that makes sense. */
 export interface Settings {
-  /** Where to listen; `undefined` depends on whether there are API keys, see `ListenAddress`. */
+  /** Where to listen; `undefined` depends on who may come, see `ListenAddress`. */
   readonly host: string | undefined
+  /** A key of the role admin that is not in the store. */
+  readonly adminKey: Redacted.Redacted<string> | undefined
+  /** Callers need a key, also while there is none. */
+  readonly requireKeys: boolean
+  /** Names that the server goes by. */
+  readonly allowedHosts: ReadonlyArray<string> | undefined
   /** Other machines may use the server without keys. */
   readonly insecure: boolean
   readonly ratePerAddress: Rate | undefined

@@ -21,17 +21,38 @@ export const table = {
   host: optional({
     names: ["SERVER_HOST"],
     about:
-      "Address to listen on: 127.0.0.1, or 0.0.0.0 once there are API keys or with TASKFORGE_INSECURE; any other than " +
-      "loopback needs one of these",
+      "Address to listen on: 0.0.0.0 with TASKFORGE_ADMIN_KEY, TASKFORGE_REQUIRE_KEYS or TASKFORGE_INSECURE, else " +
+      "127.0.0.1. Any other than loopback needs one of these, or API keys in the store",
     expected: "an address or a host name",
     schema: Schema.String.check(Schema.isPattern(/^[\w.:-]+$/))
+  }),
+  adminKey: optional({
+    names: ["TASKFORGE_ADMIN_KEY"],
+    about: "A first API key of the role admin, beside those in the store; with it, every caller needs a key",
+    expected: "a text of 32 to 200 letters, digits, - and _",
+    schema: Schema.RedactedFromValue(Schema.String.check(Schema.isPattern(/^[\w-]{32,200}$/)))
+  }),
+  requireKeys: setting({
+    names: ["TASKFORGE_REQUIRE_KEYS"],
+    fallback: "0",
+    about: "Every caller needs an API key, also while the store has none",
+    expected: "1 or 0",
+    schema: flag
   }),
   insecure: setting({
     names: ["TASKFORGE_INSECURE"],
     fallback: "0",
-    about: "Lets other machines use the server although it has no API keys and asks nobody who they are",
+    about: "Lets other machines use the server although it has no API keys and asks no caller for one",
     expected: "1 or 0",
     schema: flag
+  }),
+  allowedHosts: optional({
+    names: ["TASKFORGE_ALLOWED_HOSTS"],
+    about:
+      "Names of the server, with commas between them: without API keys it answers to these, to localhost, to the " +
+      "machine's own name and to addresses only",
+    expected: "host names such as tasks.example.com, with commas between them",
+    schema: list(Schema.String.check(Schema.isPattern(/^[\w.-]+$/)))
   }),
   ratePerAddress: optional({
     names: ["TASKFORGE_RATE_PER_ADDRESS"],

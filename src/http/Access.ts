@@ -1,80 +1,139 @@
 /**
- * Who may do what: finds the key of a request and refuses what its role does not allow. Applies to every path, known
- * or not, except those that anybody may read.
+ * The gate of every route: finds out who sent a request and refuses what its role does not allow. The role belongs to
+ * the route that the router has chosen, so that no spelling of a path reaches a route with the role of another one.
  */
-import { Context, Effect, type Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { HttpRouter, HttpServerRequest, type HttpServerResponse } from "effect/http"
-import { allows, type ApiKey, type Role } from "../domain/ApiKey.ts"
+import type { RateLimiter } from "effect/persistence"
+import { allows } from "../domain/ApiKey.ts"
+import type { GuardedRoute, Needed } from "./api/NeededRole.ts"
+import * as AuditLog from "./AuditLog.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
+import * as ForeignPages from "./ForeignPages.ts"
 import { KeyRing } from "./KeyRing.ts"
-import { pathOf } from "./pathOf.ts"
+import * as RateLimits from "./RateLimits.ts"
+import { CurrentVisitor, type Visitor } from "./Visitor.ts"
 
-/** The key that a request came with; `undefined` where none is needed. */
-export class Caller extends Context.Reference<ApiKey | undefined>("taskforge/http/Caller", {
-  defaultValue: () => undefined
-}) {}
+/** What the gate looks at. */
+export interface Options {
+  /** Every route that may be added. */
+  readonly routes: Iterable<GuardedRoute>
+  /** Whose pages may send requests without a key. */
+  readonly pages: ForeignPages.Options
+  readonly perKey: RateLimits.Rate | undefined
+}
 
-/** What probes and people without a key may read: whether the server is up, and how to use it. */
-const publicPaths = new Set(["/", "/health", "/api/v1/health", "/docs", "/openapi.json"])
+/**
+ * A router that puts the gate before each route that is added to it. A route that nothing is declared about is refused
+ * when it is added: the server does not start.
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<HttpRouter.HttpRouter, never, HttpRouter.HttpRouter | KeyRing | RateLimiter.RateLimiterStore> =>
+  Layer.effect(
+    HttpRouter.HttpRouter,
+    Effect.gen(function*() {
+      const router = yield* HttpRouter.HttpRouter
+      const ring = yield* KeyRing
+      const limited = yield* RateLimits.perKey(options.perKey)
+      const refuse = refusing(yield* AuditLog.denials, options.pages)
+      const declared = new Map(Array.from(options.routes, (route) => [`${route.method} ${route.path}`, route]))
 
-/** Puts the check before all routes. */
-export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | KeyRing> = HttpRouter.use(
-  Effect.fnUntraced(function*(router) {
-    const ring = yield* KeyRing
-    const anonymous = <E, R>(routes: Routes<E, R>) =>
-      Effect.flatMap(ring.isRequired, (required): Routes<E, R> => required ? Effect.succeed(unauthorized) : routes)
-
-    yield* router.addGlobalMiddleware((routes) =>
-      Effect.withFiber((fiber) => {
-        const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
-        if (isPublic(request)) return routes
-        const secret = secretOf(request)
-        if (secret === undefined) return anonymous(routes)
-        return Effect.flatMap(ring.find(secret), (key) => {
-          if (key === undefined) return anonymous(routes)
-          const needed = roleFor(request)
-          if (!allows(key.role, needed)) return Effect.succeed(forbidden(needed))
-          // As the router does: what is around the request finds it there, and the fiber is the request's own
-          fiber.setContext(Context.add(fiber.context, Caller, key))
-          return routes
+      const guarded = <E, R>(route: HttpRouter.Route<E, R>): HttpRouter.Route<E, R> => {
+        const known = declared.get(`${route.method} ${route.path}`)
+        if (known === undefined) throw new Error(`Nothing says who may use ${route.method} ${route.path}`)
+        const answer = limited(route.handler)
+        const handler = Effect.withFiber<HttpServerResponse.HttpServerResponse, E, R>((fiber) => {
+          const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
+          return Effect.flatMap(ring.admit(secretOf(request, known.takesKeyInQuery)), (visitor) => {
+            const refusal = refuse(visitor, known, request)
+            if (refusal !== undefined) return refusal
+            // As the router does with what it finds out: the fiber is the request's own
+            fiber.setContext(Context.add(fiber.context, CurrentVisitor, visitor))
+            return answer
+          })
         })
+        return { ...route, handler: handler as HttpRouter.Route<E, R>["handler"] }
+      }
+
+      return HttpRouter.HttpRouter.of({
+        ...router,
+        add: (method, path, handler, options) =>
+          router.addAll([guarded(HttpRouter.route(method, path, handler, options))]),
+        addAll: (<Routes extends ReadonlyArray<HttpRouter.Route<any, any>>>(routes: Routes) =>
+          router.addAll(routes.map(guarded))) as typeof router.addAll,
+        prefixed: () => {
+          throw new Error("Routes are declared by their whole path")
+        }
       })
-    )
-  })
-)
+    })
+  )
 
-type Routes<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+/** The answer to a request for a path that is no route: strangers do not learn that. */
+export const unmatched = (
+  ring: KeyRing["Service"],
+  request: HttpServerRequest.HttpServerRequest,
+  answer: HttpServerResponse.HttpServerResponse
+): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+  Effect.map(
+    ring.admit(secretOf(request, false)),
+    (visitor) => visitor._tag === "Stranger" ? unauthorized(visitor) : answer
+  )
 
-const isPublic = ({ method, url }: HttpServerRequest.HttpServerRequest): boolean =>
-  (method === "GET" || method === "HEAD") && publicPaths.has(pathOf(url))
+/** The answer to a visitor who may not do this, after it was logged; `undefined` when it may. */
+const refusing = (denied: AuditLog.Denied, pages: ForeignPages.Options) => {
+  const refuseForeign = ForeignPages.make(pages)
+  return (
+    visitor: Visitor,
+    { needed, path }: GuardedRoute,
+    request: HttpServerRequest.HttpServerRequest
+  ): Effect.Effect<HttpServerResponse.HttpServerResponse> | undefined => {
+    const answer = visitor._tag === "Anonymous"
+      ? refuseForeign(request)
+      : needed === "public"
+      ? undefined
+      : visitor._tag === "Stranger"
+      ? unauthorized(visitor)
+      : allows(visitor.key.role, needed)
+      ? undefined
+      : forbidden(needed)
+    return answer && Effect.as(denied(visitor, request, path, answer.status), answer)
+  }
+}
 
-const roleFor = ({ method, url }: HttpServerRequest.HttpServerRequest): Role =>
-  method === "GET" || method === "HEAD" || method === "OPTIONS" || pathOf(url) === "/api/v1/results"
-    ? "read"
-    : url.startsWith("/api/v1/queues")
-    ? "admin"
-    : "write"
-
-/** `Authorization: Bearer`, `X-API-Key`, or `?access_token` where a browser cannot send headers. */
-const secretOf = ({ headers, method, url }: HttpServerRequest.HttpServerRequest): string | undefined => {
+/** `Authorization: Bearer`, `X-API-Key`, or `?access_token` where the route takes one there. */
+const secretOf = (
+  { headers, url }: HttpServerRequest.HttpServerRequest,
+  takesKeyInQuery = false
+): string | undefined => {
   const authorization = headers["authorization"]
   if (authorization !== undefined) {
     return /^bearer +/i.test(authorization) ? authorization.slice("bearer".length).trim() : undefined
   }
   const header = headers["x-api-key"]
   if (header !== undefined) return header
-  if (method !== "GET" || !streams.test(url)) return undefined
-  return new URLSearchParams(url.slice(url.indexOf("?"))).get("access_token") ?? undefined
+  const query = takesKeyInQuery ? url.indexOf("?") : -1
+  return query === -1 ? undefined : new URLSearchParams(url.slice(query)).get("access_token") ?? undefined
 }
 
-const streams = /^(?:\/ws|\/api\/v1\/(?:[^?]*\/)?events)\?/
+const challenge = "Bearer realm=\"taskforge\""
 
-const unauthorized = ErrorAnswer.make(
+const withoutKey = ErrorAnswer.make(
   401,
   "unauthorized",
   "This server needs an API key: send Authorization: Bearer <key>",
-  { "www-authenticate": "Bearer realm=\"taskforge\"" }
+  { "www-authenticate": challenge }
 )
 
-const forbidden = (needed: Role): HttpServerResponse.HttpServerResponse =>
+const withUnknownKey = ErrorAnswer.make(
+  401,
+  "unknown_key",
+  "This server does not know the API key: it was mistyped, revoked, or made for another store",
+  { "www-authenticate": `${challenge}, error="invalid_token"` }
+)
+
+const unauthorized = ({ hasKey }: Visitor & { readonly _tag: "Stranger" }): HttpServerResponse.HttpServerResponse =>
+  hasKey ? withUnknownKey : withoutKey
+
+const forbidden = (needed: Needed): HttpServerResponse.HttpServerResponse =>
   ErrorAnswer.make(403, "forbidden", `This needs a key with the role ${needed}`, {}, { needed })

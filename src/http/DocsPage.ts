@@ -4,11 +4,15 @@
 import { Effect, type Layer, Scope } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiScalar } from "effect/http-api"
+import type { GuardedRoute } from "./api/NeededRole.ts"
 import * as OpenApiDocument from "./OpenApiDocument.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 
 /** Where the reference is. */
-export const path = "/docs"
+const path = "/docs"
+
+/** Who may read it. */
+export const route: GuardedRoute = { method: "GET", path, needed: "public" }
 
 /** The script is part of the page, and may talk to this server only. */
 const contentSecurityPolicy = [

@@ -11,7 +11,9 @@ import { Api } from "./api/Api.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import * as EventSocket from "./EventSocket.ts"
 import * as EventView from "./EventView.ts"
+import { KeyRing } from "./KeyRing.ts"
 import * as TaskView from "./TaskView.ts"
+import { CurrentVisitor } from "./Visitor.ts"
 
 /** The id of a stream's last message: whoever comes back with it has seen all. */
 const done = "done"
@@ -23,14 +25,20 @@ export const layer = HttpApiBuilder.group(
   Effect.fnUntraced(function*(handlers) {
     const feed = yield* EventFeed
     const queue = yield* TaskQueue
+    const ring = yield* KeyRing
 
-    /** Items for a request, which is cut off when it does not keep up. */
+    /** Items for a request, which is cut off when it does not keep up, and ended when it would be refused by now. */
     const subscribe = (
       after: number | undefined,
       matches: (event: TaskEvent) => boolean,
       greet = false
     ): Effect.Effect<Stream.Stream<Item, StoreError>, StoreError, Scope.Scope> =>
-      Effect.withFiber((fiber) => feed.subscribe({ after, matches, greet, onDropped: () => fiber.interruptUnsafe() }))
+      Effect.withFiber((fiber) =>
+        Effect.map(
+          feed.subscribe({ after, matches, greet, onDropped: () => fiber.interruptUnsafe() }),
+          Stream.interruptWhen(ring.untilRefused(fiber.getRef(CurrentVisitor)))
+        )
+      )
 
     /** The task as it is, what happens to it, and the task as it has become. */
     const story = Effect.fnUntraced(function*(id: string, after: number | undefined) {

@@ -4,12 +4,16 @@ import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/h
 import { createHash } from "node:crypto"
 import { version } from "../domain/Version.ts"
 import type { Counts } from "../store/TaskStore.ts"
+import type { GuardedRoute } from "./api/NeededRole.ts"
 import { KeyRing } from "./KeyRing.ts"
 import { SystemStatus } from "./SystemStatus.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 
 /** Where the page is. */
-export const path = "/"
+const path = "/"
+
+/** Who may read it. */
+export const route: GuardedRoute = { method: "GET", path, needed: "public" }
 
 /** Serves the page. */
 export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | SystemStatus | TaskCatalog | KeyRing> = HttpRouter

@@ -7,7 +7,6 @@ import { ByteSize, Duration, Effect, Layer, Option } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServer, type HttpServerError } from "effect/http"
 import { RateLimiter } from "effect/persistence"
 import { createServer, type ServerOptions } from "node:http"
-import { maxIdLength } from "../domain/Bounds.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import { EventFeed } from "../events/EventFeed.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
@@ -64,9 +63,6 @@ const limits: ServerOptions = {
   requireHostHeader: false
 }
 
-/** Path parameters may be ids with every character percent-encoded from three bytes. */
-const maxParamLength = maxIdLength * 9
-
 /**
  * Serves the API and its pages. With a `WorkerPool` beside the queue it shows the workers too.
  *
@@ -107,7 +103,7 @@ export const layer = (
       Layer.provideMerge(NodeHttpServer.layerServer(() => server, listen))
     )
     return stop(farewell).pipe(
-      Layer.provideMerge(serve(options, listening)),
+      Layer.provideMerge(serve({ ...options, allowedHosts: [...options.allowedHosts ?? [], listen.host] }, listening)),
       Layer.provide(EventFeed.layer),
       Layer.provide(rateLimiterStore),
       Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize))
@@ -125,7 +121,7 @@ const serve = (
       HttpServer.serve(routes),
       Layer.effectDiscard(HttpServer.addressFormattedWith((address) => Effect.logDebug(`listening on ${address}`)))
     ).pipe(Layer.provideMerge(listening)))).pipe(
-      Layer.provide(Layer.succeed(HttpRouter.RouterConfig, { maxParamLength })),
+      Layer.provide(Layer.succeed(HttpRouter.RouterConfig, Routes.routerConfig)),
       Layer.provide(HttpServer.layerServices)
     )
 

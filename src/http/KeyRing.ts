@@ -3,11 +3,13 @@
  * one costs no query, and a revoked one is refused everywhere soon. While the store does not answer, the keys known
  * last hold.
  */
-import { Clock, Context, Duration, Effect, Layer, Schedule, Semaphore } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Redacted, Schedule, Semaphore } from "effect"
 import * as Secret from "../access/Secret.ts"
-import type { ApiKey, StoredKey } from "../domain/ApiKey.ts"
+import type { StoredKey } from "../domain/ApiKey.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import { KeyStore } from "../store/KeyStore.ts"
+import * as AuditLog from "./AuditLog.ts"
+import { anonymous, keyless, type Visitor, withUnknownKey } from "./Visitor.ts"
 
 /** Keys read before this are read again. */
 const freshForMs = 5000
@@ -18,25 +20,45 @@ const readAgainAfterMs = 100
 /** How long a request waits for the keys to be read before the ones known last have to do. */
 const patience: Duration.Duration = Duration.seconds(1)
 
+/** Which keys count beside those of the store. */
+export interface Options {
+  /** Ask for keys even while there are none. */
+  readonly required: boolean
+  /** A key that the operator has set, of the role `admin`. With one, keys are asked for from the start. */
+  readonly adminKey?: Redacted.Redacted | undefined
+}
+
 /** Checks secrets. */
 export class KeyRing extends Context.Service<KeyRing, {
   /** Whether requests need a key: from the start, or since there is one. */
   readonly isRequired: Effect.Effect<boolean>
-  /** The key with this secret. */
-  readonly find: (secret: string) => Effect.Effect<ApiKey | undefined>
+  /** Who comes with this secret, or with none. A secret that no key has is refused even where none is needed. */
+  readonly admit: (secret: string | undefined) => Effect.Effect<Visitor>
+  /** Waits until the visitor would be refused: its key was revoked, or it came without one before there were keys. */
+  readonly untilRefused: (visitor: Visitor) => Effect.Effect<void>
 }>()("taskforge/http/KeyRing") {
-  /** Keys of the store around it; `required` even while there are none. */
-  static readonly layer = (required: boolean): Layer.Layer<KeyRing, StoreError, KeyStore> =>
-    Layer.effect(KeyRing, make(required))
+  /** Keys of the store around it. */
+  static readonly layer = (options: Options): Layer.Layer<KeyRing, StoreError, KeyStore> =>
+    Layer.effect(KeyRing, make(options))
 
   /** Asks nobody: for callers that have the store in their own hands. */
   static readonly layerOpen: Layer.Layer<KeyRing> = Layer.succeed(
     KeyRing,
-    KeyRing.of({ isRequired: Effect.succeed(false), find: () => Effect.undefined })
+    KeyRing.of({
+      isRequired: Effect.succeed(false),
+      admit: () => Effect.succeed(anonymous),
+      untilRefused: () => Effect.never
+    })
   )
 }
 
-const make = Effect.fnUntraced(function*(requiredAtOnce: boolean) {
+/** The visitor with the key of the environment. */
+const environment: Visitor = {
+  _tag: "Caller",
+  key: { id: "environment", name: "TASKFORGE_ADMIN_KEY", role: "admin", createdAt: 0 }
+}
+
+const make = Effect.fnUntraced(function*({ adminKey, required: requiredAtOnce }: Options) {
   const store = yield* KeyStore
   const clock = yield* Clock.Clock
   const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
@@ -44,16 +66,30 @@ const make = Effect.fnUntraced(function*(requiredAtOnce: boolean) {
   let keys: ReadonlyMap<string, StoredKey> = new Map()
   /** Secrets by their hashes, found true since the keys were read: hashing one again costs as much as storing a task. */
   const proven = new Map<string, string>()
-  let required = requiredAtOnce
+  let required = requiredAtOnce || adminKey !== undefined
+  const adminHash = adminKey && Secret.hashOf(Redacted.value(adminKey))
   let readAt = -Infinity
+  let hasRead = false
+
+  const changes = (before: ReadonlyMap<string, StoredKey>, after: ReadonlyMap<string, StoredKey>) => {
+    if (!hasRead) return Effect.void
+    const added = [...after.values()].filter(({ id }) => !before.has(id))
+    const revoked = [...before.values()].filter(({ id }) => !after.has(id))
+    return Effect.andThen(
+      Effect.forEach(added, (key) => AuditLog.keyChanged("key_added", key), { discard: true }),
+      Effect.forEach(revoked, (key) => AuditLog.keyChanged("key_revoked", key), { discard: true })
+    )
+  }
 
   const read = Effect.suspend(() => {
     readAt = now()
-    return Effect.map(store.list, (list) => {
+    return Effect.flatMap(store.list, (list) => {
+      const before = keys
       keys = new Map(list.map((key) => [key.id, key]))
       proven.clear()
-      // Whoever has made a key wants callers to have one, also after the last one was revoked
+      // Who has made a key wants callers to have one, also after the last one was revoked
       if (keys.size > 0) required = true
+      return changes(before, keys)
     })
   })
 
@@ -72,33 +108,47 @@ const make = Effect.fnUntraced(function*(requiredAtOnce: boolean) {
 
   const fresh = Effect.suspend(() => isFresh() ? Effect.void : readSince(now() - freshForMs + 1))
 
-  const lookUp = (secret: string): ApiKey | undefined => {
+  const lookUp = (secret: string): Visitor | undefined => {
+    if (adminHash !== undefined && Secret.matches(secret, adminHash)) return environment
     const id = Secret.idOf(secret)
     const key = id === undefined ? undefined : keys.get(id)
     if (key === undefined) return undefined
     const known = proven.get(key.hash)
-    if (known !== undefined && Secret.equal(known, secret)) return key
+    if (known !== undefined && Secret.equal(known, secret)) return { _tag: "Caller", key }
     if (!Secret.matches(secret, key.hash)) return undefined
     proven.set(key.hash, secret)
-    return key
+    return { _tag: "Caller", key }
   }
 
-  const findFresh = Effect.fnUntraced(function*(secret: string) {
+  const admitFresh = Effect.fnUntraced(function*(secret: string) {
     yield* fresh
-    const key = lookUp(secret)
-    if (key !== undefined || Secret.idOf(secret) === undefined) return key
+    const visitor = lookUp(secret)
+    if (visitor !== undefined) return visitor
+    if (Secret.idOf(secret) === undefined) return withUnknownKey
     yield* readSince(now())
-    return lookUp(secret)
+    return lookUp(secret) ?? withUnknownKey
   })
 
+  const withoutSecret = () => required ? keyless : anonymous
+
+  const isRefused = (visitor: Visitor): boolean =>
+    visitor._tag === "Caller" ? visitor !== environment && !keys.has(visitor.key.id) : required
+
+  // The first reading tells of no change
   yield* Effect.retry(read, Schedule.upTo(Schedule.spaced("100 millis"), { times: 10 }))
+  hasRead = true
 
   return KeyRing.of({
     isRequired: Effect.map(fresh, () => required),
-    find: (secret) =>
+    admit: (secret) =>
       Effect.suspend(() => {
-        const key = isFresh() ? lookUp(secret) : undefined
-        return key === undefined ? findFresh(secret) : Effect.succeed(key)
-      })
+        if (secret === undefined) return isFresh() ? Effect.succeed(withoutSecret()) : Effect.map(fresh, withoutSecret)
+        const visitor = isFresh() ? lookUp(secret) : undefined
+        return visitor === undefined ? admitFresh(secret) : Effect.succeed(visitor)
+      }),
+    untilRefused: (visitor) =>
+      Effect.andThen(Effect.sleep(freshForMs), fresh).pipe(
+        Effect.repeat({ until: () => isRefused(visitor) })
+      )
   })
 })

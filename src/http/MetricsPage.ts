@@ -4,10 +4,14 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { all } from "../domain/TaskState.ts"
 import * as Metrics from "../observability/Metrics.ts"
+import type { GuardedRoute } from "./api/NeededRole.ts"
 import { SystemStatus, unfinished } from "./SystemStatus.ts"
 
 /** Where the metrics are. */
-export const path = "/metrics"
+const path = "/metrics"
+
+/** Who may read it. */
+export const route: GuardedRoute = { method: "GET", path, needed: "read" }
 
 const contentType = "text/plain; version=0.0.4; charset=utf-8"
 

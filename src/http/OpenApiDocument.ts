@@ -4,11 +4,15 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 import { OpenApi } from "effect/http-api"
 import { Api } from "./api/Api.ts"
 import { completeDocument } from "./api/completeDocument.ts"
+import type { GuardedRoute } from "./api/NeededRole.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 import { specialise } from "./TaskTypeSchemas.ts"
 
 /** Where the document is. */
-export const path = "/openapi.json"
+const path = "/openapi.json"
+
+/** Who may read it. */
+export const route: GuardedRoute = { method: "GET", path, needed: "public" }
 
 /** Serves the document. */
 export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | TaskCatalog> = HttpRouter.use(

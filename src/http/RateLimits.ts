@@ -2,11 +2,11 @@
  * How many requests a key and an address may make. The counts are in the `RateLimiterStore`: shared by all instances
  * where the store is. While that does not answer, requests pass.
  */
-import { Context, Duration, Effect, type Layer, Option } from "effect"
+import { Context, Duration, Effect, type Fiber, identity, type Layer, Option } from "effect"
 import { Headers, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { RateLimiter } from "effect/persistence"
-import { Caller } from "./Access.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
+import { CurrentVisitor, keyOf } from "./Visitor.ts"
 
 /** So many requests per window. */
 export interface Rate {
@@ -24,49 +24,59 @@ export interface Options {
 export const layerPerAddress = (
   rate: Rate | undefined
 ): Layer.Layer<never, never, HttpRouter.HttpRouter | RateLimiter.RateLimiterStore> =>
-  limiting(rate, (request) => `address:${network(Option.getOrElse(request.remoteAddress, () => "unknown"))}`)
-
-/** Limits requests by their key: to be put behind the check of keys. */
-export const layerPerKey = (
-  rate: Rate | undefined
-): Layer.Layer<never, never, HttpRouter.HttpRouter | RateLimiter.RateLimiterStore> =>
-  limiting(rate, (_, caller) => caller === undefined ? undefined : `key:${caller.id}`)
-
-const limiting = (
-  rate: Rate | undefined,
-  subject: (request: HttpServerRequest.HttpServerRequest, caller: typeof Caller.Service) => string | undefined
-) =>
   HttpRouter.use(Effect.fnUntraced(function*(router) {
     if (rate === undefined) return
-    const limiter = yield* RateLimiter.make
-    const { limit, window } = rate
-
-    yield* router.addGlobalMiddleware((routes) =>
-      Effect.withFiber((fiber) => {
+    yield* router.addGlobalMiddleware(
+      yield* limiting(rate, (fiber) => {
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
-        const key = subject(request, fiber.getRef(Caller))
-        if (key === undefined) return routes
-        return Effect.matchEffect(
-          limiter.consume({ algorithm: "fixed-window", onExceeded: "fail", key, limit, window }),
-          {
-            onSuccess: ({ remaining, resetAfter }) =>
-              Effect.map(routes, (response) =>
-                // What the limit inside says holds where it leaves less
-                Number(response.headers["ratelimit-remaining"] ?? Infinity) <= remaining
-                  ? response
-                  : HttpServerResponse.setHeaders(response, headersOf(limit, remaining, resetAfter))),
-            onFailure: ({ reason }) =>
-              reason._tag === "RateLimitExceeded"
-                ? Effect.succeed(exceeded(rate, reason.retryAfter))
-                : Effect.andThen(
-                  Effect.logWarning("requests are not limited: the store of limits failed", reason),
-                  routes
-                )
-          }
-        )
+        return `address:${network(Option.getOrElse(request.remoteAddress, () => "unknown"))}`
       })
     )
   }))
+
+/** Limits requests by their key: to be put behind the check of keys. */
+export const perKey = (rate: Rate | undefined): Effect.Effect<Limiting, never, RateLimiter.RateLimiterStore> =>
+  rate === undefined ? Effect.succeed(identity) : limiting(rate, (fiber) => {
+    const key = keyOf(fiber.getRef(CurrentVisitor))
+    return key && `key:${key.id}`
+  })
+
+/** Puts a limit before an answer. */
+type Limiting = <E, R>(
+  routes: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+) => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+
+const limiting = Effect.fnUntraced(function*(
+  rate: Rate,
+  subject: (fiber: Fiber.Fiber<unknown, unknown>) => string | undefined
+): Effect.fn.Return<Limiting, never, RateLimiter.RateLimiterStore> {
+  const limiter = yield* RateLimiter.make
+  const { limit, window } = rate
+
+  return (routes) =>
+    Effect.withFiber((fiber) => {
+      const key = subject(fiber)
+      if (key === undefined) return routes
+      return Effect.matchEffect(
+        limiter.consume({ algorithm: "fixed-window", onExceeded: "fail", key, limit, window }),
+        {
+          onSuccess: ({ remaining, resetAfter }) =>
+            Effect.map(routes, (response) =>
+              // What the limit inside says holds where it leaves less
+              Number(response.headers["ratelimit-remaining"] ?? Infinity) <= remaining
+                ? response
+                : HttpServerResponse.setHeaders(response, headersOf(limit, remaining, resetAfter))),
+          onFailure: ({ reason }) =>
+            reason._tag === "RateLimitExceeded"
+              ? Effect.succeed(exceeded(rate, reason.retryAfter))
+              : Effect.andThen(
+                Effect.logWarning("requests are not limited: the store of limits failed", reason),
+                routes
+              )
+        }
+      )
+    })
+})
 
 const headersOf = (limit: number, remaining: number, resetAfter: Duration.Duration) =>
   Headers.fromRecordUnsafe({

@@ -5,7 +5,9 @@
  */
 import { Cause, Clock, Context, Effect, type Layer, LogLevel, Option, References, type Types } from "effect"
 import { Headers, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
+import * as Access from "./Access.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
+import { KeyRing } from "./KeyRing.ts"
 import { pathOf } from "./pathOf.ts"
 import { RequestMetrics } from "./RequestMetrics.ts"
 
@@ -19,9 +21,10 @@ export interface Options {
 const maxUrlLength = 8192
 
 /** Puts the boundary around all routes. */
-export const layer = (options: Options): Layer.Layer<never, never, HttpRouter.HttpRouter> =>
+export const layer = (options: Options): Layer.Layer<never, never, HttpRouter.HttpRouter | KeyRing> =>
   HttpRouter.use(
     Effect.fnUntraced(function*(router) {
+      const ring = yield* KeyRing
       const clock = yield* Clock.Clock
       const metrics = new RequestMetrics(yield* Effect.context<never>())
       const logged = options.logRequests &&
@@ -46,20 +49,24 @@ export const layer = (options: Options): Layer.Layer<never, never, HttpRouter.Ht
               // A client that left, or a server that stops: the server knows how to end those
               Cause.hasInterruptsOnly(cause)
                 ? Effect.failCause(cause)
-                : Effect.flatMap(toAnswer(cause, request), answer)
+                : Effect.flatMap(toAnswer(cause, request, ring), answer)
           })
         })
       )
     })
   )
 
-const toAnswer = (cause: Cause.Cause<unknown>, request: HttpServerRequest.HttpServerRequest) => {
+const toAnswer = (
+  cause: Cause.Cause<unknown>,
+  request: HttpServerRequest.HttpServerRequest,
+  ring: KeyRing["Service"]
+) => {
   for (const reason of cause.reasons) {
     if (
       reason._tag === "Fail" && HttpServerError.isHttpServerError(reason.error) &&
       reason.error.reason._tag === "RouteNotFound"
     ) {
-      return Effect.succeed(notFound(request))
+      return Access.unmatched(ring, request, notFound(request))
     }
   }
   return Effect.as(Effect.logError(`${request.method} ${pathOf(request.url)} failed`, cause), ErrorAnswer.internal)

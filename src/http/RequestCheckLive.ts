@@ -12,8 +12,8 @@ const maxIssues = 20
 /** Reads what went wrong before or in an endpoint's handler. Errors of the store are logged here, as clients see less. */
 export const layer: Layer.Layer<RequestCheck> = Layer.succeed(
   RequestCheck,
-  (endpoint) =>
-    Effect.matchCauseEffect(endpoint, {
+  (endpoint) => {
+    const checked = Effect.matchCauseEffect(endpoint, {
       onSuccess: (response) =>
         response.status === 415 ? Effect.flatMap(foundMediaType, Effect.fail) : Effect.succeed(response),
       onFailure: (cause): Effect.Effect<never, Refusal, HttpServerRequest.HttpServerRequest> => {
@@ -34,7 +34,17 @@ export const layer: Layer.Layer<RequestCheck> = Layer.succeed(
         return Effect.failCause(cause)
       }
     })
+    return Effect.flatMap(
+      HttpServerRequest.HttpServerRequest,
+      (request): typeof checked => hasUntypedBody(request) ? Effect.flatMap(foundMediaType, Effect.fail) : checked
+    )
+  }
 )
+
+/** A page of any origin may post a text without saying what it is; the framework would read it as JSON. */
+const hasUntypedBody = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
+  headers["content-type"] === undefined &&
+  (headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0")
 
 type Refusal = Types.unhandled | InvalidRequest | BodyTooLarge
 

@@ -1,9 +1,11 @@
 /** Every route of the server on one page. */
-import { Layer } from "effect"
+import { Layer, type Redacted } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import type { IpNetwork } from "effect/net"
+import { maxIdLength } from "../domain/Bounds.ts"
 import * as Access from "./Access.ts"
 import { Api } from "./api/Api.ts"
+import { routesOf } from "./api/NeededRole.ts"
 import * as DocsPage from "./DocsPage.ts"
 import * as EventsHandlers from "./EventsHandlers.ts"
 import * as FirstPage from "./FirstPage.ts"
@@ -24,9 +26,13 @@ import * as TasksHandlers from "./TasksHandlers.ts"
 
 /** What is between a request and its route. */
 export interface Options {
-  /** Refuse requests without a key from the start, as soon as there is one, which is the default, or never. */
+  /** `true`: always require a key. `false`, the default: once one exists. `"never"`: never. */
   readonly requireKeys?: boolean | "never" | undefined
+  /** A key of the role `admin` that is not in the store. With one, requests need a key from the start. */
+  readonly adminKey?: Redacted.Redacted | undefined
   readonly rateLimits?: RateLimits.Options | undefined
+  /** Names of the server beside `localhost` and its addresses. Without keys, it answers to no other. */
+  readonly allowedHosts?: ReadonlyArray<string> | undefined
   /** Pages of these origins may call the API from a browser. */
   readonly allowedOrigins?: ReadonlyArray<string> | undefined
   /** Proxies whose `X-Forwarded-For` is believed. */
@@ -35,35 +41,59 @@ export interface Options {
   readonly logRequests?: boolean | undefined
 }
 
-/** The API and the pages beside it. */
+/**
+ * How paths are read: to the letter. Path parameters may be ids with every character percent-encoded from three bytes.
+ */
+export const routerConfig = {
+  maxParamLength: maxIdLength * 9,
+  caseSensitive: true,
+  ignoreDuplicateSlashes: false,
+  ignoreTrailingSlash: false
+} as const
+
+/** The API and its pages. */
 export const layer = (options: Options) =>
-  Layer.mergeAll(
-    HttpApiBuilder.layer(Api).pipe(
-      Layer.provide([
-        TasksHandlers.layer,
-        EventsHandlers.layer,
-        QueuesHandlers.layer,
-        SystemHandlers.layer,
-        OlderRoutes.layer
-      ]),
-      Layer.provide(RequestCheckLive.layer)
-    ),
-    FirstPage.layer,
-    DocsPage.layer,
-    OpenApiDocument.layer,
-    MetricsPage.layer,
-    MethodNotAllowed.layer([FirstPage.path, DocsPage.path, OpenApiDocument.path, MetricsPage.path]),
+  Layer.merge(
+    Layer.mergeAll(
+      HttpApiBuilder.layer(Api).pipe(
+        Layer.provide([
+          TasksHandlers.layer,
+          EventsHandlers.layer,
+          QueuesHandlers.layer,
+          SystemHandlers.layer,
+          OlderRoutes.layer
+        ]),
+        Layer.provide(RequestCheckLive.layer)
+      ),
+      FirstPage.layer,
+      DocsPage.layer,
+      OpenApiDocument.layer,
+      MetricsPage.layer,
+      MethodNotAllowed.layer(pages)
+    ).pipe(Layer.provide(guardedRouter(options))),
     gates(options)
   ).pipe(
     Layer.provide(SystemStatus.layer),
-    Layer.provide(options.requireKeys === "never" ? KeyRing.layerOpen : KeyRing.layer(options.requireKeys ?? false))
+    Layer.provide(
+      options.requireKeys === "never"
+        ? KeyRing.layerOpen
+        : KeyRing.layer({ required: options.requireKeys ?? false, adminKey: options.adminKey })
+    )
   )
 
-/** What a request passes on its way to its route; the last one provided here is the first that it meets. */
+const pages = [FirstPage.route, DocsPage.route, OpenApiDocument.route, MetricsPage.route]
+
+/** What a request passes between the router and the handler of its route. */
+const guardedRouter = ({ allowedHosts = [], allowedOrigins = [], rateLimits = {} }: Options) =>
+  Access.layer({
+    routes: [...routesOf(Api), ...pages, ...MethodNotAllowed.routes(pages)],
+    pages: { hosts: allowedHosts, origins: allowedOrigins },
+    perKey: rateLimits.perKey
+  })
+
+/** What a request passes on its way to the router; the last one provided here is the first that it meets. */
 const gates = ({ allowedOrigins = [], logRequests = false, rateLimits = {}, trustedProxies = [] }: Options) =>
-  RateLimits.layerPerKey(rateLimits.perKey).pipe(
-    Layer.provide(Access.layer),
-    Layer.provide(RateLimits.layerPerAddress(rateLimits.perAddress)),
+  RateLimits.layerPerAddress(rateLimits.perAddress).pipe(
     Layer.provide(OlderRoutes.aliases),
     Layer.provide(Origins.layer(allowedOrigins)),
     Layer.provide(RequestBoundary.layer({ logRequests })),

@@ -1,6 +1,7 @@
 /** The server: settings, a store, the engine with the handlers that ship with it, and the HTTP API. */
 import { Effect, Layer } from "effect"
 import { HttpServer as Listener } from "effect/http"
+import { hostname } from "node:os"
 import * as ApiKeys from "../access/ApiKeys.ts"
 import * as ListenAddress from "../config/ListenAddress.ts"
 import * as Settings from "../config/Settings.ts"
@@ -49,7 +50,12 @@ const server = (settings: Settings.Settings, more: MoreTypes) =>
 
 /** Decided before anything runs: a server that may not listen claims no tasks. */
 const listenAddress = (settings: Settings.Settings) =>
-  Effect.flatMap(ApiKeys.list, (keys) => ListenAddress.decide(settings, keys.length > 0))
+  Effect.gen(function*() {
+    const keys = yield* ApiKeys.list
+    const address = yield* ListenAddress.decide(settings, keys.length > 0)
+    yield* warnOfAccess(settings, address, keys.length)
+    return address
+  })
 
 const http = (settings: Settings.Settings, { host, requireKeys }: ListenAddress.ListenAddress) =>
   HttpServer.layer({
@@ -57,12 +63,27 @@ const http = (settings: Settings.Settings, { host, requireKeys }: ListenAddress.
     port: settings.port,
     gracefulShutdown: Engine.shutdownPlan(settings.shutdown).http,
     requireKeys,
+    adminKey: settings.adminKey,
+    allowedHosts: [...settings.allowedHosts ?? [], hostname()],
     rateLimits: { perAddress: settings.ratePerAddress, perKey: settings.ratePerKey },
     allowedOrigins: settings.allowedOrigins,
     trustedProxies: settings.trustedProxies,
     maxConnections: settings.maxConnections,
     logRequests: settings.requestLog
   })
+
+/** Says at each start that every machine that reaches the server may do everything, or that no caller may do anything. */
+const warnOfAccess = (settings: Settings.Settings, address: ListenAddress.ListenAddress, keys: number) =>
+  settings.insecure && !address.requireKeys
+    ? Effect.logWarning(
+      `TASKFORGE_INSECURE=1: every machine that reaches ${address.host} may run, read and remove tasks here, without a key`
+    )
+    : settings.requireKeys && settings.adminKey === undefined && keys === 0
+    ? Effect.logWarning(
+      "TASKFORGE_REQUIRE_KEYS=1, and the store has no API keys: all calls are refused; make one with taskforge keys " +
+        "create, or set TASKFORGE_ADMIN_KEY"
+    )
+    : Effect.void
 
 /** Says where the server listens once it does, and what it waits for when it is told to stop. */
 const announcement = (settings: Settings.Settings) =>

@@ -320,7 +320,8 @@ describe("a remote queue", () => {
       )
     ).pipe(Layer.provide(FetchHttpClient.layer))
     return Effect.gen(function*() {
-      yield* (yield* TaskQueue).counts
+      const refused = yield* Effect.flip((yield* TaskQueue).counts)
+      assert.include(refused.message, "401")
       assert.deepStrictEqual(seen, ["Bearer secret"])
     }).pipe(Effect.provide(over(layer, { apiKey: "secret" })))
   })

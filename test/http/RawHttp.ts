@@ -32,9 +32,12 @@ export const port: Effect.Effect<number, never, Listener.HttpServer> = Effect.ma
 )
 
 /** Sends one request, a head and a body, as they would be written down. */
-export const request = Effect.fnUntraced(function*(head: string, body = "") {
+export const request = (head: string, body = "") => exchangeHead(`${head.trim()}\nHost: localhost`, body)
+
+/** Sends one request whose head names its own host. */
+export const exchangeHead = Effect.fnUntraced(function*(head: string, body = "") {
   const length = body === "" ? "" : `Content-Length: ${Buffer.byteLength(body)}\r\n`
-  const text = `${head.trim().replaceAll("\n", "\r\n")}\r\nHost: localhost\r\nConnection: close\r\n${length}\r\n${body}`
+  const text = `${head.trim().replaceAll("\n", "\r\n")}\r\nConnection: close\r\n${length}\r\n${body}`
   return parse(yield* exchange(yield* port, text))
 })
 

@@ -41,21 +41,23 @@ const memory = (server: Server.Server) =>
     return memory_bytes
   })
 
-const start = Effect.flatMap(Server.directory, (directory) =>
-  Server.start(directory, {
-    STORE_URL: "memory:",
-    TASKFORGE_REQUEST_LOG: "0",
-    WORKER_JOB_TIMEOUT: "100ms",
-    // What leaks does not fit
-    NODE_OPTIONS: "--max-old-space-size=160",
-    WORKER_RETRY_ATTEMPTS: "0",
-    TASKFORGE_MAX_FINISHED: "100"
-  }))
+const start = (environment: Server.Environment = {}) =>
+  Effect.flatMap(Server.directory, (directory) =>
+    Server.start(directory, {
+      STORE_URL: "memory:",
+      TASKFORGE_REQUEST_LOG: "0",
+      WORKER_JOB_TIMEOUT: "100ms",
+      // What leaks does not fit
+      NODE_OPTIONS: "--max-old-space-size=160",
+      WORKER_RETRY_ATTEMPTS: "0",
+      TASKFORGE_MAX_FINISHED: "100",
+      ...environment
+    }))
 
 describe("a server that is sent what no client should send", () => {
   it.live("answers each with a typed error, and is as well afterwards as before", () =>
     Effect.gen(function*() {
-      const server = yield* start
+      const server = yield* start()
       const port = portOf(server)
       const dice = new Dice(seed)
       const some = (count: number) => Array.from({ length: count }, () => malformed(dice))
@@ -90,9 +92,32 @@ describe("a server that is sent what no client should send", () => {
       yield* Server.stop(server)
     }).pipe(Effect.scoped), 120_000)
 
+  it.live("lets none of it past the check of keys", () =>
+    Effect.gen(function*() {
+      const key = "fuzz_first_key_0123456789abcdefgh"
+      const server = yield* start({ TASKFORGE_ADMIN_KEY: key, SERVER_HOST: "127.0.0.1" })
+      const dice = new Dice(seed + 2)
+      const requests = Array.from({ length: 5000 }, () => malformed(dice))
+      const answers = yield* Effect.promise(() => sendAll(portOf(server), requests))
+      const faults = requests.flatMap((request, place) => {
+        const answer = answers[place]!
+        const isPublic = /^\w+ \/(?:docs|openapi\.json|health|api\/v1\/health)?(?:[?#][^ ]*)? /.test(request.text)
+        const got = answer.status < 400 && !isPublic
+          ? `let in: ${answer.status} to ${JSON.stringify(request.text.slice(0, 300))}`
+          : fault(request, answer)
+        return got ?? []
+      })
+      assert.deepStrictEqual(faults.slice(0, 5), [], `${faults.length} of them`)
+      const stats = yield* Effect.promise(async () => {
+        const response = await fetch(`${server.url}/api/v1/stats`, { headers: { authorization: `Bearer ${key}` } })
+        return await response.json() as Server.Stats
+      })
+      assert.strictEqual(stats.totals.created, 0)
+    }).pipe(Effect.scoped), 60_000)
+
   it.live("survives what is no request at all, and requests that never end", () =>
     Effect.gen(function*() {
-      const server = yield* start
+      const server = yield* start()
       const port = portOf(server)
       const dice = new Dice(seed + 1)
       const texts = Array.from({ length: 1500 }, () => dice.chance(0.8) ? garbage(dice) : truncated(dice))
@@ -123,7 +148,7 @@ describe("a server that is sent what no client should send", () => {
 
   it.live("refuses bodies that are too large or too deep", () =>
     Effect.gen(function*() {
-      const server = yield* start
+      const server = yield* start()
       const deep = (depth: number) => `{"type":"echo","payload":${"[".repeat(depth)}${"]".repeat(depth)}}`
       const bodies = [
         ...[100, 1000, 10_000, 100_000, 500_000].map(deep),

@@ -27,7 +27,7 @@ const dial = (url: string) =>
 const body = JSON.stringify({ type: "echo", payload: "late" })
 
 const head =
-  `POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`
+  `POST /api/v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`
 
 describe("a server", () => {
   it.live("listens on a free port and says which", () =>

@@ -214,7 +214,7 @@ describe("the pages", () => {
       })
       assert.notInclude(answer, "<script>")
       assert.include(answer, "&lt;script&gt;")
-    }).pipe(Effect.provide(layer())))
+    }).pipe(Effect.provide(layer({ http: { requireKeys: true } }))))
 
   it.effect("have a reference that needs nobody else", () =>
     Effect.gen(function*() {

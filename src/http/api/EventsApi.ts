@@ -5,6 +5,7 @@ import { TaskEventName } from "../../domain/TaskEvent.ts"
 import { FailureKind } from "../../domain/TaskRecord.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { listOf } from "./ListOf.ts"
+import { NeededRole, TakesKeyInQuery } from "./NeededRole.ts"
 import { Name } from "./NewTaskJson.ts"
 import { TaskJson, Timestamp } from "./TaskJson.ts"
 
@@ -64,7 +65,7 @@ export class EventsApi extends HttpApiGroup.make("events").add(
     query: filters,
     success: EventStream,
     error: ApiErrors.Unavailable
-  }).annotateMerge(OpenApi.annotations({
+  }).annotate(NeededRole, "read").annotate(TakesKeyInQuery, true).annotateMerge(OpenApi.annotations({
     summary: "Watch events",
     description: "Server-sent events of all tasks, or of those that the filters name. " + about
   })),
@@ -73,7 +74,7 @@ export class EventsApi extends HttpApiGroup.make("events").add(
     query: place,
     success: EventStream,
     error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
-  }).annotateMerge(OpenApi.annotations({
+  }).annotate(NeededRole, "read").annotate(TakesKeyInQuery, true).annotateMerge(OpenApi.annotations({
     summary: "Watch a task",
     description:
       "`task` with the task as it is, then its events, and `task` again when it has finished: there the stream " +
@@ -84,7 +85,7 @@ export class EventsApi extends HttpApiGroup.make("events").add(
     query: filters,
     success: HttpApiSchema.NoContent,
     error: ApiErrors.Unavailable
-  })
+  }).annotate(NeededRole, "read").annotate(TakesKeyInQuery, true)
     .annotateMerge(OpenApi.annotations({
       summary: "Watch events over a WebSocket",
       description:

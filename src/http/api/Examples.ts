@@ -182,10 +182,16 @@ export const ofErrors: Readonly<Record<string, { readonly about: string; readonl
   {
     401: {
       about: "Keys are needed, and there is none or an unknown one",
-      examples: [error("unauthorized", "This server needs an API key: send Authorization: Bearer <key>")]
+      examples: [
+        error("unauthorized", "This server needs an API key: send Authorization: Bearer <key>"),
+        error(
+          "unknown_key",
+          "This server does not know the API key: it was mistyped, revoked, or made for another store"
+        )
+      ]
     },
     403: {
-      about: "The key's role does not allow this",
+      about: "The key's role does not allow this, or a server without keys was asked by a page of another origin",
       examples: [error("forbidden", "This needs a key with the role write", { needed: "write" })]
     },
     429: {

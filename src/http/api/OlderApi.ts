@@ -9,6 +9,7 @@ import { maxIdLength } from "../../domain/Bounds.ts"
 import { PriorityName } from "../../domain/Priority.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { isShallow, JsonValue, maxDepth } from "./JsonValue.ts"
+import { NeededRole } from "./NeededRole.ts"
 import { Name } from "./NewTaskJson.ts"
 import { Timestamp } from "./TaskJson.ts"
 
@@ -67,13 +68,19 @@ export class OlderApi extends HttpApiGroup.make("older").add(
     success: Schema.Struct({ job_id: Schema.String, status: Schema.Literal("submitted") })
       .pipe(HttpApiSchema.status(202)),
     error: [ApiErrors.UnknownTaskType, ApiErrors.InvalidPayload, ApiErrors.FullOrUnavailable]
-  }).annotateMerge(OpenApi.annotations({
+  }).annotate(NeededRole, "write").annotateMerge(OpenApi.annotations({
     summary: "Submit a job",
     description: "The type is `default` and the priority `normal` unless given; a JSON body is the payload."
   })),
-  HttpApiEndpoint.get("olderStats", "/stats", { success: OlderStatsJson, error: ApiErrors.Unavailable })
+  HttpApiEndpoint.get("olderStats", "/stats", { success: OlderStatsJson, error: ApiErrors.Unavailable }).annotate(
+    NeededRole,
+    "read"
+  )
     .annotate(OpenApi.Summary, "Counts"),
-  HttpApiEndpoint.get("olderWorkers", "/workers", { success: Schema.Struct({ workers: Schema.Int }) })
+  HttpApiEndpoint.get("olderWorkers", "/workers", { success: Schema.Struct({ workers: Schema.Int }) }).annotate(
+    NeededRole,
+    "read"
+  )
     .annotate(OpenApi.Summary, "How many workers this process has"),
   HttpApiEndpoint.post("submitTask", "/submit", {
     payload: Schema.Struct({
@@ -89,13 +96,14 @@ export class OlderApi extends HttpApiGroup.make("older").add(
     }),
     success: Schema.Struct({ message: Schema.String, task_id: Schema.String, status: Schema.Literal("pending") }),
     error: [ApiErrors.UnknownTaskType, ApiErrors.InvalidPayload, ApiErrors.FullOrUnavailable]
-  }).annotate(OpenApi.Summary, "Submit a task"),
+  }).annotate(NeededRole, "write").annotate(OpenApi.Summary, "Submit a task"),
   HttpApiEndpoint.get("status", "/status/:id", {
     params: { id: Schema.String },
     success: OlderStatusJson,
     error: ApiErrors.Unavailable
-  }).annotate(OpenApi.Summary, "What became of a task"),
+  }).annotate(NeededRole, "read").annotate(OpenApi.Summary, "What became of a task"),
   HttpApiEndpoint.get("olderMetrics", "/api/metrics", { success: OlderMetricsJson, error: ApiErrors.Unavailable })
+    .annotate(NeededRole, "read")
     .annotate(OpenApi.Summary, "Figures of this process as JSON")
 )
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "ignore", errors: "all" })

@@ -2,6 +2,7 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as ApiErrors from "./ApiErrors.ts"
+import { NeededRole } from "./NeededRole.ts"
 import { Name } from "./NewTaskJson.ts"
 
 const params = { queue: Name }
@@ -11,12 +12,12 @@ export class QueuesApi extends HttpApiGroup.make("queues").add(
   HttpApiEndpoint.get("paused", "/queues", {
     success: Schema.Struct({ paused: Schema.Array(Schema.String) }),
     error: ApiErrors.Unavailable
-  }).annotate(OpenApi.Summary, "The queues that are paused"),
+  }).annotate(NeededRole, "read").annotate(OpenApi.Summary, "The queues that are paused"),
   HttpApiEndpoint.post("pause", "/queues/:queue/pause", {
     params,
     success: HttpApiSchema.NoContent,
     error: ApiErrors.Unavailable
-  }).annotateMerge(OpenApi.annotations({
+  }).annotate(NeededRole, "admin").annotateMerge(OpenApi.annotations({
     summary: "Pause a queue",
     description:
       "No instance starts tasks of the queue until it is resumed; running ones go on, new ones are accepted. " +
@@ -26,7 +27,7 @@ export class QueuesApi extends HttpApiGroup.make("queues").add(
     params,
     success: HttpApiSchema.NoContent,
     error: ApiErrors.Unavailable
-  }).annotateMerge(OpenApi.annotations({
+  }).annotate(NeededRole, "admin").annotateMerge(OpenApi.annotations({
     summary: "Resume a queue",
     description: "Needs a key with the role admin, where keys are needed."
   }))

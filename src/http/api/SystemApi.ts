@@ -1,18 +1,30 @@
 /** The server's own state over HTTP. */
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as ApiErrors from "./ApiErrors.ts"
-import { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./SystemJson.ts"
+import { NeededRole } from "./NeededRole.ts"
+import { DownJson, HealthyJson, StatsJson, UnhealthyJson, UpJson, WorkersJson } from "./SystemJson.ts"
 
-const health = [HealthyJson, UnhealthyJson.pipe(HttpApiSchema.status(503))] as const
+const health = [
+  HealthyJson,
+  UpJson,
+  UnhealthyJson.pipe(HttpApiSchema.status(503)),
+  DownJson.pipe(HttpApiSchema.status(503))
+] as const
 
 /** The endpoints of the system. */
 export class SystemApi extends HttpApiGroup.make("system").add(
-  HttpApiEndpoint.get("health", "/health", { success: health })
+  HttpApiEndpoint.get("health", "/health", { success: health }).annotate(NeededRole, "public")
     .annotate(OpenApi.Summary, "Whether everything works, and what does not"),
-  HttpApiEndpoint.get("healthV1", "/api/v1/health", { success: health })
+  HttpApiEndpoint.get("healthV1", "/api/v1/health", { success: health }).annotate(NeededRole, "public")
     .annotate(OpenApi.Summary, "The same as /health"),
-  HttpApiEndpoint.get("stats", "/api/v1/stats", { success: StatsJson, error: ApiErrors.Unavailable })
+  HttpApiEndpoint.get("stats", "/api/v1/stats", { success: StatsJson, error: ApiErrors.Unavailable }).annotate(
+    NeededRole,
+    "read"
+  )
     .annotate(OpenApi.Summary, "Counts of tasks and workers"),
-  HttpApiEndpoint.get("workers", "/api/v1/workers", { success: WorkersJson, error: ApiErrors.Unavailable })
+  HttpApiEndpoint.get("workers", "/api/v1/workers", { success: WorkersJson, error: ApiErrors.Unavailable }).annotate(
+    NeededRole,
+    "read"
+  )
     .annotate(OpenApi.Summary, "The instances that are alive, their workers, and what they run")
 ) {}

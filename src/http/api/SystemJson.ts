@@ -39,6 +39,15 @@ export const UnhealthyJson = health("unhealthy").annotate({ identifier: "Unhealt
 /** Either. */
 export type HealthJson = typeof HealthyJson.Type | typeof UnhealthyJson.Type
 
+const verdict = <const Status extends string>(status: Status) =>
+  Schema.Struct({ status: Schema.Literal(status), timestamp: Timestamp })
+
+/** All that callers without a key learn where keys are needed: everything works. */
+export const UpJson = verdict("healthy").annotate({ identifier: "Up" })
+
+/** The same: something does not work. */
+export const DownJson = verdict("unhealthy").annotate({ identifier: "Down" })
+
 /** Counts of the store, which all instances share, and of this process's workers. */
 export const StatsJson = Schema.Struct({
   queue_size: Schema.Int.annotate({ description: "Unfinished tasks" }),

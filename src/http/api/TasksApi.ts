@@ -6,6 +6,7 @@ import { DurationText } from "../../domain/DurationText.ts"
 import { TaskState } from "../../domain/TaskState.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { listOf } from "./ListOf.ts"
+import { NeededRole } from "./NeededRole.ts"
 import { MillisOrText, NewTasksJson } from "./NewTaskJson.ts"
 import { CreatedTaskJson, TaskJson, TaskPageJson, TaskResultJson } from "./TaskJson.ts"
 
@@ -61,7 +62,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
       ApiErrors.KeyConflict,
       ApiErrors.FullOrUnavailable
     ]
-  }).annotateMerge(OpenApi.annotations({
+  }).annotate(NeededRole, "write").annotateMerge(OpenApi.annotations({
     summary: "Create tasks",
     description:
       "One task as an object, or several as an array: all are stored or none. 201 answers what was posted; " +
@@ -77,12 +78,14 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     },
     success: TaskPageJson,
     error: ApiErrors.Unavailable
-  }).annotateMerge(OpenApi.annotations({ summary: "List tasks", description: "Newest first, by pages." })),
+  }).annotate(NeededRole, "read").annotateMerge(
+    OpenApi.annotations({ summary: "List tasks", description: "Newest first, by pages." })
+  ),
   HttpApiEndpoint.get("get", "/tasks/:id", {
     params: id,
     success: TaskJson,
     error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
-  }).annotate(OpenApi.Summary, "Get a task"),
+  }).annotate(NeededRole, "read").annotate(OpenApi.Summary, "Get a task"),
   HttpApiEndpoint.delete("remove", "/tasks/:id", {
     params: id,
     query: {
@@ -92,13 +95,13 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     },
     success: HttpApiSchema.NoContent,
     error: [ApiErrors.TaskNotFound, ApiErrors.StateConflict, ApiErrors.Unavailable]
-  }).annotate(OpenApi.Summary, "Cancel an unfinished task, remove a finished one"),
+  }).annotate(NeededRole, "write").annotate(OpenApi.Summary, "Cancel an unfinished task, remove a finished one"),
   HttpApiEndpoint.get("result", "/tasks/:id/result", {
     params: id,
     query: { wait: Schema.optionalKey(WaitText).annotate({ description: "How long to wait for it, at most 30s" }) },
     success: [TaskResultJson, TaskResultJson.pipe(HttpApiSchema.status(202))],
     error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
-  }).annotateMerge(OpenApi.annotations({
+  }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
     summary: "Get a task's result",
     description: "200 once it has finished, 202 when it has not; with wait, it answers as soon as it has."
   })),
@@ -111,7 +114,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     }),
     success: Schema.Struct({ results: Schema.Array(TaskResultJson) }),
     error: ApiErrors.Unavailable
-  }).annotateMerge(OpenApi.annotations({
+  }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
     summary: "Get the results of several tasks",
     description: "In the order of the ids. With wait, it answers as soon as at least one of them has finished."
   })),
@@ -119,7 +122,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     params: id,
     success: Schema.Struct({ status: Schema.Literals(["cancelled", "requested", "finished"]) }),
     error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
-  }).annotateMerge(OpenApi.annotations({
+  }).annotate(NeededRole, "write").annotateMerge(OpenApi.annotations({
     summary: "Cancel a task",
     description: "cancelled: it was waiting and will never start. requested: it runs and is being interrupted. " +
       "finished: there was nothing left to cancel."
@@ -128,5 +131,5 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     params: id,
     success: TaskJson,
     error: [ApiErrors.TaskNotFound, ApiErrors.StateConflict, ApiErrors.Unavailable]
-  }).annotate(OpenApi.Summary, "Run a failed or cancelled task again, with fresh budgets")
+  }).annotate(NeededRole, "write").annotate(OpenApi.Summary, "Run a failed or cancelled task again, with fresh budgets")
 ).prefix("/api/v1") {}

@@ -21,5 +21,10 @@ export const layer = FetchHttpClient.layer.pipe(
       return (input, init) => handle(new Request(input, init))
     })
   )),
-  Layer.provide([HttpServer.layerServices, RateLimiterStore.layer, EventFeed.layer])
+  Layer.provide([
+    Layer.succeed(HttpRouter.RouterConfig, Routes.routerConfig),
+    HttpServer.layerServices,
+    RateLimiterStore.layer,
+    EventFeed.layer
+  ])
 ) satisfies Layer.Layer<HttpClient.HttpClient, unknown, unknown>
