@@ -1,5 +1,6 @@
 /** What commands read: a file, or stdin under the name `-`. */
 import { Effect, FileSystem, type PlatformError, type Schema, Stdio, Stream } from "effect"
+import { inexactIn } from "../domain/ExactJson.ts"
 import { Failure } from "./Failure.ts"
 
 /** The whole text. */
@@ -17,17 +18,32 @@ export const lines = (
     Stream.filter(({ text }) => text.trim() !== "")
   )
 
-/** Reads JSON. `name` says where it came from. */
+/** Reads JSON whose numbers are kept as they are. `name` says where it came from. */
 export const json = (text: string, name: string): Effect.Effect<Schema.Json, Failure> =>
+  Effect.tap(parsed(text, name), () => {
+    const inexact = inexactIn(text)
+    return inexact === undefined ? Effect.void : Effect.fail(
+      new Failure({
+        exit: "input",
+        code: "invalid_json",
+        problem: `${shown(name)} has a number that is not kept exactly: ${inexact.number.slice(0, 80)}${
+          inexact.path.length === 0 ? "" : ` at ${inexact.path.join(".")}`
+        }`,
+        advice: "Write it as a text, in quotes."
+      })
+    )
+  })
+
+const shown = (name: string): string => name === "-" ? "stdin" : name
+
+const parsed = (text: string, name: string): Effect.Effect<Schema.Json, Failure> =>
   Effect.try({
     try: () => JSON.parse(text) as Schema.Json,
     catch: (error) =>
       new Failure({
         exit: "input",
         code: "invalid_json",
-        problem: `${name === "-" ? "stdin" : name} is no JSON: ${
-          error instanceof Error ? error.message : String(error)
-        }`,
+        problem: `${shown(name)} is no JSON: ${error instanceof Error ? error.message : String(error)}`,
         advice: `A text needs its own quotes: '"like this"'.`
       })
   })

@@ -8,6 +8,7 @@ import type { EnqueueOptions } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
 import { parsedOrText } from "./api/OlderApi.ts"
+import * as ExactBody from "./ExactBody.ts"
 import { SystemStatus } from "./SystemStatus.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 import * as TaskIntake from "./TaskIntake.ts"
@@ -39,9 +40,12 @@ export const layer = HttpApiBuilder.group(
     )
 
     return handlers.handleAll({
-      submitJob: ({ payload, query: { priority, type = defaultType } }) =>
+      submitJob: ({ payload, query: { priority, type = defaultType }, request }) =>
         Effect.map(
-          submit(type, payload ?? undefined, { priority: priority ?? "normal" }),
+          Effect.andThen(
+            ExactBody.check(request),
+            submit(type, payload ?? undefined, { priority: priority ?? "normal" })
+          ),
           (id) => ({ job_id: id, status: "submitted" as const })
         ),
       olderStats: () =>
@@ -58,9 +62,12 @@ export const layer = HttpApiBuilder.group(
           queue_length: stats.by_status.scheduled + stats.by_status.pending
         })),
       olderWorkers: () => Effect.map(status.workerCount, (workers) => ({ workers })),
-      submitTask: ({ payload: { id, payload, type } }) =>
+      submitTask: ({ payload: { id, payload, type }, request }) =>
         Effect.map(
-          submit(type, parsedOrText(payload), { id: id === "" ? undefined : id }),
+          Effect.andThen(
+            ExactBody.check(request),
+            submit(type, parsedOrText(payload), { id: id === "" ? undefined : id })
+          ),
           (id) => ({ message: "Task submitted", task_id: id, status: "pending" as const })
         ),
       status: ({ params: { id } }) =>

@@ -7,6 +7,7 @@ import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
 import { pageSize } from "./api/TasksApi.ts"
 import * as AuditLog from "./AuditLog.ts"
+import * as ExactBody from "./ExactBody.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 import * as TaskIntake from "./TaskIntake.ts"
 import * as TaskView from "./TaskView.ts"
@@ -35,8 +36,11 @@ export const layer = HttpApiBuilder.group(
           : Effect.void).pipe(Effect.asVoid)
 
     return handlers.handleAll({
-      create: ({ payload }) =>
-        TaskIntake.toSubmissions(catalog, isArray(payload) ? payload : [payload]).pipe(
+      create: ({ payload, request }) =>
+        Effect.andThen(
+          ExactBody.check(request),
+          TaskIntake.toSubmissions(catalog, isArray(payload) ? payload : [payload])
+        ).pipe(
           Effect.flatMap((submissions) => queue.create(submissions)),
           Effect.catchTag("InvalidOption", TaskIntake.refused("body")),
           Effect.map((created) => {

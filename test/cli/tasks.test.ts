@@ -85,7 +85,17 @@ describe("taskforge enqueue", () => {
       assert.include(yield* refused("count", "{n: 1}"), "the payload is no JSON")
       assert.include(yield* refused("echo", "-p", "urgnt"), `"urgent" at --priority`)
       assert.include(yield* refused("echo", "--delay", "soon"), "--delay")
-      assert.include(yield* refused("echo", "--at", "tomorrow"), "--at")
+      for (const at of ["tomorrow", "1", "task 7", "2030-02-31T00:00:00Z", "01/06/2030", "2030-01-01T00:00:00"]) {
+        assert.match(yield* refused("echo", "--at", at), /RFC 3339 such as 2026-01-31T12:00:00Z, got .* at --at/)
+      }
+      assert.include(yield* refused("echo", "--retries", "2147483648"), "--retries")
+      assert.include(yield* refused("echo", "--delay", "99999d"), "from 0 to 3650 days at --delay")
+      assert.include(yield* refused("echo", "--id", ".."), "--id")
+      assert.include(yield* refused("echo", `{"a": [{"id": 9007199254740993}]}`), "9007199254740993 at a.0.id")
+      const stdin = [`{"type": "echo", "id": "a\\u0000b"}`, `{"type": "echo", "payload": 9007199254740993}`]
+      for (const line of stdin) {
+        yield* failing(65, onServer(["enqueue", "--lines", "-"], { stdin: line }))
+      }
       assert.include(yield* refused("echo", "--retries", "-2"), "--retries")
       assert.include(yield* failing(66, onServer(["enqueue", "echo", "-f", "/nowhere"])), "There is no file /nowhere")
       assert.include(yield* failing(64, onServer(["enqueue"])), "Which type of task?")

@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { HttpServer as Listener } from "effect/http"
 import { TaskJson } from "../../src/http/api/TaskJson.ts"
-import { decoded, expecting, get, layer, post, posted, read, refused, send } from "./TestServer.ts"
+import { exchange, parse, port } from "./RawHttp.ts"
+import { decoded, expecting, get, layer, page, post, posted, read, refused, send } from "./TestServer.ts"
 
 const malformed: ReadonlyArray<readonly [name: string, body: unknown, path: ReadonlyArray<string>]> = [
   ["a missing type", {}, ["body", "type"]],
@@ -19,6 +20,13 @@ const malformed: ReadonlyArray<readonly [name: string, body: unknown, path: Read
   ["a delay of centuries", { type: "echo", delay: "40000d" }, ["body", "delay"]],
   ["no time at all", { type: "echo", timeout: "0s" }, ["body", "timeout"]],
   ["a date that is none", { type: "echo", run_at: "tomorrow" }, ["body", "run_at"]],
+  ["a number for a date", { type: "echo", run_at: "1" }, ["body", "run_at"]],
+  ["a text with a number for a date", { type: "echo", run_at: "task 7" }, ["body", "run_at"]],
+  ["a day that there is not", { type: "echo", run_at: "2030-02-31T00:00:00Z" }, ["body", "run_at"]],
+  ["a date in some country's order", { type: "echo", run_at: "01/06/2030" }, ["body", "run_at"]],
+  ["a date without a zone", { type: "echo", run_at: "2030-01-01T00:00:00" }, ["body", "run_at"]],
+  ["a date without a time", { type: "echo", run_at: "2030-01-01" }, ["body", "run_at"]],
+  ["milliseconds for a date", { type: "echo", run_at: 1_900_000_000_000 }, ["body", "run_at"]],
   ["an empty key", { type: "echo", key: "" }, ["body", "key"]],
   ["a long id", { type: "echo", id: "x".repeat(256) }, ["body", "id"]],
   ["an id that no path can end with", { type: "echo", id: ".." }, ["body", "id"]],
@@ -31,6 +39,59 @@ describe("a request body", () => {
     Effect.gen(function*() {
       const error = yield* refused(400, "invalid_request", post(body))
       assert.deepStrictEqual(error.issues?.[0]?.path, path)
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("is refused with a number that would be changed, wherever it is", () =>
+    Effect.gen(function*() {
+      const inArray = yield* refused(
+        400,
+        "invalid_request",
+        post(`[{"type":"echo"},{"type":"echo","payload":{"user":{"ids":[1,9007199254740993]}}}]`)
+      )
+      assert.deepStrictEqual(inArray.issues?.[0]?.path, ["body", 1, "payload", "user", "ids", 1])
+      assert.include(inArray.message, "9007199254740993")
+      yield* refused(400, "invalid_request", post(`{"type":"echo","payload":1e400}`))
+      yield* refused(400, "invalid_request", send("POST", "/jobs?type=echo", `{"id":9007199254740993}`))
+      yield* refused(
+        400,
+        "invalid_request",
+        send("POST", "/submit", { type: "echo", payload: `{"id":9007199254740993}` })
+      )
+      assert.deepStrictEqual((yield* page()).tasks, [])
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("is taken with large numbers that are kept, and with any digits in a text", () =>
+    Effect.gen(function*() {
+      const payload = `{"max":9007199254740991,"double":12345678901234567000,"text":"9007199254740993","e":1e99}`
+      const { status, text } = yield* post(`{"type":"echo","payload":${payload}}`)
+      assert.strictEqual(status, 201)
+      assert.include(text, payload.replace("1e99", "1e+99"))
+      yield* expecting(200, send("POST", "/submit", { type: "echo", payload: "order 9007199254740993" }))
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("is refused in another encoding than UTF-8, which would be lost", () =>
+    Effect.gen(function*() {
+      const body = `{"type":"echo","key":"caf\u00e9"}`
+      const answer = parse(
+        yield* exchange(
+          yield* port,
+          Buffer.from(
+            [
+              "POST /api/v1/tasks HTTP/1.1",
+              "Host: localhost",
+              "Connection: close",
+              "Content-Type: application/json",
+              `Content-Length: ${body.length}`,
+              "",
+              body
+            ].join("\r\n"),
+            "latin1"
+          )
+        )
+      )
+      assert.strictEqual(answer.status, 400, answer.body)
+      assert.include(answer.body, "Expected UTF-8")
+      yield* posted({ type: "echo", key: "caf\ufffd" })
     }).pipe(Effect.provide(layer())))
 
   it.effect("that is no JSON is refused with the position", () =>

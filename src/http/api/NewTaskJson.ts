@@ -3,6 +3,7 @@ import { Duration, Schema, SchemaTransformation } from "effect"
 import * as Bounds from "../../domain/Bounds.ts"
 import { DurationText } from "../../domain/DurationText.ts"
 import { PriorityFromInput } from "../../domain/Priority.ts"
+import { Rfc3339 } from "../../domain/Rfc3339.ts"
 import { JsonValue } from "./JsonValue.ts"
 
 /** Tasks in one request at most. */
@@ -49,8 +50,8 @@ export const NewTaskJson = Schema.Struct({
   delay: Schema.optionalKey(MillisOrText.check(within(Bounds.delay))).annotate({
     description: "Wait before the task is due: text such as 250ms, 5m or 1h30m, or milliseconds"
   }),
-  run_at: Schema.optionalKey(Schema.DateTimeUtcFromString.check(within(Bounds.runAt))).annotate({
-    description: "When the task is due, ISO 8601; wins over delay"
+  run_at: Schema.optionalKey(Rfc3339.check(within(Bounds.runAt))).annotate({
+    description: "When the task is due, in RFC 3339: 2026-01-31T12:00:00Z; wins over delay"
   }),
   timeout: Schema.optionalKey(MillisOrText.check(within(Bounds.timeout))).annotate({
     description: "Time limit of one attempt, written like delay"

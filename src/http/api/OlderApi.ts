@@ -6,6 +6,7 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { maxIdLength } from "../../domain/Bounds.ts"
+import { inexactIn } from "../../domain/ExactJson.ts"
 import { PriorityName } from "../../domain/Priority.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { isShallow, JsonValue, maxDepth } from "./JsonValue.ts"
@@ -91,6 +92,9 @@ export class OlderApi extends HttpApiGroup.make("older").add(
       payload: Schema.String.check(
         Schema.makeFilter((text: string) => isShallow(parsedOrText(text), maxDepth), {
           expected: `text, or JSON that is nested ${maxDepth} levels deep at most`
+        }),
+        Schema.makeFilter((text: string) => parsedOrText(text) === text || inexactIn(text) === undefined, {
+          expected: "text, or JSON whose numbers are kept exactly"
         })
       ).annotate({ description: "JSON if it parses, else text" })
     }),

@@ -1,0 +1,85 @@
+/**
+ * Numbers that a JSON text has and JavaScript has not. `JSON.parse` makes 9007199254740992 of 9007199254740993, and
+ * `Infinity` of 1e400, and says nothing: an account number would become another one.
+ */
+
+/** A number that would be changed by being read. */
+export interface Inexact {
+  /** As it is written. */
+  readonly number: string
+  /** Where it is: keys and positions, the outermost first. */
+  readonly path: ReadonlyArray<string | number>
+}
+
+/** Most texts have nothing that could be such a number, which this says faster than a look at each character. */
+const suspicious = /\d{16}|[eE]\+?\d{3}/
+
+/**
+ * The first number of a JSON text that would not be kept as it is: an integer that is written back with other digits, or
+ * one that is too large for a double. A fraction is rounded to the nearest double, as everywhere.
+ */
+export const inexactIn = (json: string): Inexact | undefined => {
+  const number = suspicious.test(json) ? firstInexact(json) : undefined
+  return number === undefined ? undefined : { number, path: pathToInexact(json) }
+}
+
+const number = /-?\d+(\.\d+)?([eE][+-]?\d+)?/y
+
+const isInexact = (source: string): boolean => {
+  const value = Number(source)
+  if (!Number.isFinite(value)) return true
+  const integer = /^-?\d+(?=(?:\.0+)?$)/.exec(source)?.[0]
+  return integer !== undefined && !Number.isSafeInteger(value) && JSON.stringify(value) !== integer
+}
+
+/** Looks at each number outside of strings. */
+const firstInexact = (json: string): string | undefined => {
+  let at = 0
+  while (at < json.length) {
+    const character = json[at]!
+    if (character === "\"") {
+      at = endOfString(json, at)
+    } else if (character === "-" || (character >= "0" && character <= "9")) {
+      number.lastIndex = at
+      const [source = character] = number.exec(json) ?? []
+      if (isInexact(source)) return source
+      at += source.length
+    } else {
+      at++
+    }
+  }
+  return undefined
+}
+
+/** The place after the string that begins at `start`. */
+const endOfString = (json: string, start: number): number => {
+  for (let quote = json.indexOf("\"", start + 1); quote >= 0; quote = json.indexOf("\"", quote + 1)) {
+    let backslashes = 0
+    while (json[quote - 1 - backslashes] === "\\") backslashes++
+    if (backslashes % 2 === 0) return quote + 1
+  }
+  return json.length
+}
+
+/** Finds the way to the number, from the inside out: the reviver is called for what is in a value before it. */
+const pathToInexact = (json: string): ReadonlyArray<string | number> => {
+  let found: { readonly path: Array<string | number>; holder: unknown } | undefined
+  // The third argument is newer than its type
+  const reviver = function(this: unknown, key: string, value: unknown, context?: { readonly source?: string }) {
+    if (found === undefined) {
+      const source = context?.source
+      if (typeof value === "number" && source !== undefined && isInexact(source)) {
+        found = { path: [keyIn(this, key)], holder: this }
+      }
+    } else if (value === found.holder) {
+      found.path.unshift(keyIn(this, key))
+      found.holder = this
+    }
+    return value
+  }
+  JSON.parse(json, reviver)
+  // The outermost holder is one that the parser makes, under the key ""
+  return found === undefined ? [] : found.path.slice(1)
+}
+
+const keyIn = (holder: unknown, key: string): string | number => Array.isArray(holder) ? Number(key) : key
