@@ -1,6 +1,10 @@
 /** Hints that wait to be sent to the other processes, merged into as few as possible. */
-/** Characters of ids in one notification at most: PostgreSQL takes less than 8000 bytes, and an id may have 3 per character. */
-const mostCharacters = 2000
+
+/**
+ * Bytes of ids in one notification at most, as JSON: PostgreSQL takes less than 8000, and the sender and the names of
+ * the fields are in it too.
+ */
+const maxBytes = 7000
 
 /** Ids that wait at most; what goes beyond is found by polling. */
 const mostWaiting = 10_000
@@ -47,15 +51,16 @@ export class Outbox {
       if (this.flags[name]) hints[name] = true
       this.flags[name] = false
     }
-    let room = mostCharacters
+    let room = maxBytes
     for (const kind of kinds) {
       const taken: Array<string> = []
       for (const id of this.ids[kind]) {
-        if (id.length > room && id.length <= mostCharacters) break
+        const bytes = bytesOf(id)
+        if (bytes > room && bytes <= maxBytes) break
         this.ids[kind].delete(id)
         // one that is longer than any notification is left to polling
-        if (id.length > room) continue
-        room -= id.length
+        if (bytes > room) continue
+        room -= bytes
         taken.push(id)
       }
       if (taken.length > 0) hints[kind] = taken
@@ -63,3 +68,6 @@ export class Outbox {
     return hints
   }
 }
+
+/** What an id and its comma take up: JSON escapes control characters with six bytes each. */
+const bytesOf = (id: string): number => Buffer.byteLength(JSON.stringify(id)) + 1
