@@ -11,6 +11,7 @@ import { suite } from "./conformance/suite.ts"
 import { differential } from "./differential/differential.ts"
 import { model } from "./model/property.ts"
 import { Schemas } from "./postgres/fixtures.ts"
+import { types } from "./postgres/types.ts"
 
 await withServer("PostgreSQL", Postgres.find, (server) => {
   const schemas = new Schemas(server)
@@ -31,4 +32,6 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
     true
   )
   eventLog("The PostgreSQL store", { layer: layer(), advance, live: true })
+  // Last, so that all statements of the others have been sent
+  types("The PostgreSQL store", schemas, server)
 })

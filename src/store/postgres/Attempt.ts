@@ -36,7 +36,7 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks, max
   const expired = `SELECT c.now::float8, ${columns} FROM (SELECT ${schema}.now_ms() AS now) c
     CROSS JOIN LATERAL (
       SELECT * FROM ${schema}.task WHERE state = 2 AND lease_until <= c.now
-      ORDER BY lease_until, seq LIMIT $1 FOR UPDATE SKIP LOCKED
+      ORDER BY lease_until, seq LIMIT $1::int FOR UPDATE SKIP LOCKED
     ) t`
 
   return {
@@ -71,7 +71,7 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks, max
       transaction(
         "rescue",
         Effect.gen(function*() {
-          const rows = yield* query<[now: number, ...row: Row]>("rescue", expired, [Math.max(0, limit)])
+          const rows = yield* query<[now: number, ...row: Row]>("rescue", expired, [number(Math.max(0, limit))])
           const decided = rows.map(([now, ...row]) => {
             const task = recordOf(row)
             return { task, change: Settlement.rescue(task, maxCrashes, now), counts: "crashed" as const }

@@ -137,14 +137,14 @@ export const claimFunction = (schema: string): string =>
 
 /** Prepares the operation. */
 export const make = ({ inTransaction, query, schema }: Database) => {
-  const claim = `SELECT * FROM ${schema}.claim_1($1, $2, $3, $4, $5::bigint, $6::bigint, $7)`
+  const claim = `SELECT * FROM ${schema}.claim_1($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
   const rowsOf = (request: ClaimRequest) =>
     // the application's transaction waits for the disk
     Effect.flatMap(inTransaction, (inside) =>
       query<Row>("claim", claim, [
         texts(request.queues),
         texts(request.types),
-        Math.max(0, request.limit),
+        number(Math.max(0, request.limit)),
         request.worker,
         number(Math.round(request.leaseForMs)),
         number(request.nonce),

@@ -11,8 +11,11 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as Failure from "./Failure.ts"
 
-/** A value that goes into a statement. */
-export type Parameter = string | number | boolean | null | PgTypes.Parameter
+/**
+ * A value that goes into a statement. A plain number is none: the client would choose its type by its value, so that one
+ * statement would have several.
+ */
+export type Parameter = string | boolean | null | PgTypes.Parameter
 
 /** Statements and transactions. What fails for a reason that passes is done again, unless the application does that. */
 export interface Statements {

@@ -5,7 +5,7 @@
 import { type Context, Effect } from "effect"
 import type { NewTaskEvent, TaskEvent } from "../../domain/TaskEvent.ts"
 import { type EventLog, type EventPage, keptEvents } from "../EventLog.ts"
-import type { Database } from "./Database.ts"
+import { type Database, number } from "./Database.ts"
 
 type Row = [seq: number, floor: number, first: number | null, at: number | null, events: string | null]
 
@@ -56,7 +56,7 @@ export const make = ({ once, query, schema }: Database): Context.Service.Shape<t
     FROM ${head} h LEFT JOIN LATERAL (
       SELECT * FROM ${batch}
       WHERE last > CASE WHEN $1::bigint < h.floor OR $1::bigint > h.seq THEN h.floor ELSE $1::bigint END
-      ORDER BY last LIMIT $2
+      ORDER BY last LIMIT $2::int
     ) b ON true ORDER BY b.last`
   const attend = `UPDATE ${head} SET
       seq = CASE WHEN attended_until <= now THEN seq + 1 ELSE seq END,
@@ -70,7 +70,7 @@ export const make = ({ once, query, schema }: Database): Context.Service.Shape<t
 
   return {
     append: Effect.fnUntraced(function*(events, lost = false) {
-      const parameters = [JSON.stringify(events), events.length, lost]
+      const parameters = [JSON.stringify(events), number(events.length), lost]
       const [row] = yield* once.query<[seq: number]>("append events", append, parameters)
       const seq = row?.[0] ?? 0
       if (seq < droppedAt + dropAfter) return
@@ -79,11 +79,11 @@ export const make = ({ once, query, schema }: Database): Context.Service.Shape<t
     }),
     read: (after, limit) =>
       Effect.map(
-        query<Row>("read events", read, [after, Math.min(limit, batchesAtOnce)]),
+        query<Row>("read events", read, [number(after), number(Math.min(limit, batchesAtOnce))]),
         (rows) => pageOf(after, rows)
       ),
-    end: Effect.map(query<Row>("read events", read, [0, 0]), ([row]) => row?.[0] ?? 0),
-    attend: (forMs) => Effect.asVoid(query("attend to events", attend, [forMs])),
+    end: Effect.map(query<Row>("read events", read, [number(0), number(0)]), ([row]) => row?.[0] ?? 0),
+    attend: (forMs) => Effect.asVoid(query("attend to events", attend, [number(forMs)])),
     attended: Effect.map(query<[ms: number]>("read events", attended), ([row]) => row?.[0])
   }
 }

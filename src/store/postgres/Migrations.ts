@@ -180,7 +180,7 @@ export const migrate = Effect.fnUntraced(function*(
   const before = yield* version
   if (before.version === latest) return
   const all = Effect.gen(function*() {
-    yield* query("migrate", "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [`taskforge ${name}`])
+    yield* query("migrate", "SELECT true FROM pg_advisory_xact_lock(hashtextextended($1, 0))", [`taskforge ${name}`])
     // asked again under the lock: another process may have migrated meanwhile
     const found = yield* version
     if (found.version === latest) return

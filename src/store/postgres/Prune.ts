@@ -61,9 +61,9 @@ export const make = ({ query, schema }: Database, tally: Tally) => {
     yield* tally.fold
     yield* query("prune", forget)
     if (limit <= 0) return 0
-    const old = yield* removed(aged, [bounded(retention.finishedForMs), bounded(retention.failedForMs), limit])
+    const old = yield* removed(aged, [bounded(retention.finishedForMs), bounded(retention.failedForMs), number(limit)])
     const tooMany = Math.min((yield* tally.finished) - retention.maxFinished, limit - old)
-    return tooMany <= 0 ? old : old + (yield* removed(excess, [tooMany]))
+    return tooMany <= 0 ? old : old + (yield* removed(excess, [number(tooMany)]))
   })
 }
 

@@ -5,7 +5,7 @@
 import { Duration, Effect, Layer } from "effect"
 import { RateLimiter } from "effect/persistence"
 import type { StoreError } from "../../domain/Errors.ts"
-import type { Database } from "./Database.ts"
+import { type Database, number } from "./Database.ts"
 
 /** Counts after which those whose time is over are removed. */
 const sweepAfter = 1000
@@ -51,7 +51,7 @@ export const make = Effect.fnUntraced(function*({ once, query, schema }: Databas
     fixedWindow: ({ key, limit, refillRate, tokens }) =>
       Effect.gen(function*() {
         if (++counted % sweepAfter === 0) yield* query("forget old limits", sweep)
-        const parameters = [key, tokens, Duration.toMillis(refillRate), limit ?? null]
+        const parameters = [key, number(tokens), number(Duration.toMillis(refillRate)), number(limit ?? null)]
         const [row] = yield* once.query<[asked: number, ttl: number]>("count a request", consume, parameters)
         return [row![0], Math.max(0, row![1])] as const
       }).pipe(Effect.mapError(failed))

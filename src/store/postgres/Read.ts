@@ -61,15 +61,16 @@ export const make = ({ query, schema }: Database, awaiting: (ids: ReadonlyArray<
 
     list: Effect.fnUntraced(function*({ before, limit, queues, states, types }: ListRequest) {
       const from = number(before ?? Number.MAX_SAFE_INTEGER)
+      const most = number(limit)
       if (states === undefined && types === undefined && queues === undefined) {
-        return yield* records(newest, [from, limit])
+        return yield* records(newest, [from, most])
       }
       if (states?.length === 0 || types?.length === 0 || queues?.length === 0) return []
       const codes = [...new Set((states ?? []).map((state) => stateCode[state]))]
       const named = [types === undefined ? null : texts(types), queues === undefined ? null : texts(queues)]
-      const page = yield* records(recent, [from, numbers(codes), ...named, limit])
+      const page = yield* records(recent, [from, numbers(codes), ...named, most])
       if (page.length >= limit) return page
-      return yield* records(found(codes.length === 0 ? [0, 1, 2, 3, 4, 5] : codes), [from, ...named, limit])
+      return yield* records(found(codes.length === 0 ? [0, 1, 2, 3, 4, 5] : codes), [from, ...named, most])
     }),
 
     paused: Effect.map(query<[queue: string]>("read the paused queues", paused), (rows) => rows.map(([queue]) => queue))

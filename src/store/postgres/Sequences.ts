@@ -21,6 +21,8 @@ export const bringForward = Effect.fnUntraced(function*(
   const lastClaim = `(SELECT max(last_claim) FROM ${schema}.last_claim)`
   // there is no index by claim: all tasks are read only where a sequence is behind, or where no claim is remembered
   const lastClaimOfTasks = `(SELECT max(claim) FROM ${schema}.task)`
+  const forward = (sequence: string, last: string) =>
+    `SELECT setval('${schema}.${sequence}', ${last})::text WHERE ${given(sequence)} < ${last}`
   const behind = query<[tasks: boolean, claims: boolean]>(
     "open",
     `SELECT ${given("task_seq")} < ${lastTask},
@@ -30,15 +32,11 @@ export const bringForward = Effect.fnUntraced(function*(
 
   if (!(yield* areBehind)) return
   const advance = Effect.gen(function*() {
-    yield* query("open", "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [`taskforge ${name}`])
+    yield* query("open", "SELECT true FROM pg_advisory_xact_lock(hashtextextended($1, 0))", [`taskforge ${name}`])
     // asked again under the lock: a second process would set them back to where they were for this one
     if (!(yield* areBehind)) return
-    yield* query("open", `SELECT setval('${schema}.task_seq', greatest(${given("task_seq")}, ${lastTask}))::text`)
-    yield* query(
-      "open",
-      `SELECT setval('${schema}.claim_number',
-        greatest(${given("claim_number")}, ${lastClaim}, ${lastClaimOfTasks}))::text`
-    )
+    yield* query("open", forward("task_seq", lastTask))
+    yield* query("open", forward("claim_number", `greatest(${lastClaim}, ${lastClaimOfTasks}, 0)`))
     yield* Effect.logWarning(
       `the sequences of ${schema} were behind its tables, as after logical replication, and have been brought forward`
     )

@@ -7,7 +7,7 @@ import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
 import type { AttemptRecord, TaskFailure, TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
-import { booleans, type Database, numbers, texts } from "./Database.ts"
+import { booleans, type Database, number, numbers, texts } from "./Database.ts"
 
 /** The number that a state is stored as. */
 export const stateCode = Object.fromEntries(all.map((state, code) => [state, code])) as Record<TaskState, number>
@@ -139,7 +139,7 @@ export const make = ({ query, schema }: Database, headStartMs: number): Tasks =>
         texts(decided.map(({ change }) => change.result)),
         texts(decided.map(({ change }) => change.failure === null ? null : JSON.stringify(change.failure))),
         texts(decided.map(({ change }) => change.history.length === 0 ? null : JSON.stringify(change.history))),
-        ...countersOf(decided)
+        ...countersOf(decided).map(number)
       ]))
   }
 }

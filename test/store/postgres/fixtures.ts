@@ -13,6 +13,7 @@ import type { StoreServices } from "../../../src/store/StoreServices.ts"
 import type { StoreSettings } from "../../../src/store/TaskStore.ts"
 import type { PostgresServer } from "../../servers/Postgres.ts"
 import * as rights from "./rights.ts"
+import { Wire } from "./Wire.ts"
 
 const tables = [
   "task",
@@ -32,6 +33,8 @@ export class Schemas {
   readonly name = `taskforge_test_${randomBytes(6).toString("hex")}`
   /** Those that there may be: as many as one test has open. */
   private readonly names = Array.from({ length: 8 }, (_, index) => `${this.name}_${index}`)
+  /** What the stores have asked of the server. */
+  readonly wire: Wire
   private readonly url: string
   private readonly scope = Scope.makeUnsafe()
   private readonly all: Array<string> = []
@@ -40,6 +43,7 @@ export class Schemas {
 
   constructor({ url }: PostgresServer) {
     this.url = url
+    this.wire = new Wire(url)
     afterAll(() => Effect.runPromise(this.close))
   }
 
@@ -59,6 +63,18 @@ export class Schemas {
   /** One statement of the administrator, beside the store. */
   readonly query = <Row extends object = Record<string, unknown>>(statement: string) =>
     Effect.flatMap(this.clients, ({ admin }) => admin.unsafe<Row>(statement))
+
+  /** The types that the server gives the parameters of a statement, where the given ones leave it to the server. */
+  readonly parameterTypes = (given: ReadonlyArray<string>, statement: string) =>
+    Effect.flatMap(this.clients, ({ admin }) =>
+      admin.withTransaction(Effect.gen(function*() {
+        yield* admin.unsafe(`PREPARE described (${given.join(", ")}) AS ${statement}`)
+        const [row] = yield* admin.unsafe<{ types: ReadonlyArray<string> }>(
+          "SELECT parameter_types::text[] AS types FROM pg_prepared_statements WHERE name = 'described'"
+        )
+        yield* admin.unsafe("DEALLOCATE described")
+        return row!.types
+      })))
 
   private layerWith(settings: StoreSettings, stoppedAt: string) {
     return Layer.unwrap(Effect.gen({ self: this }, function*() {
@@ -85,6 +101,8 @@ export class Schemas {
       yield* sql.unsafe(`GRANT SELECT ON "${this.name}".clock TO "${this.name}"`)
       const app = yield* this.connect({
         url: Redacted.make(url.href),
+        // A connection with TLS cannot be listened to
+        stream: url.searchParams.has("sslmode") ? undefined : this.wire.stream,
         maxConnections: 12,
         // the model counts claims: no session skips numbers, as if all had claimed before
         startupParameters: { "taskforge.numbered": this.names.map((name) => `"${name}";`).join("") }
