@@ -34,7 +34,8 @@ interface Group {
   readonly states: ReadonlyArray<State>
 }
 
-interface State {
+/** What is known of the numbers seen. */
+export interface State {
   count: number
   sum: number
   /** What adding to the sum has rounded away (Kahan), so that a million rows of 0.1 are 100000. */
@@ -98,16 +99,17 @@ export class Aggregation {
     if (this.groups.size === mostGroups) {
       throw new Unprocessable({ reason: `There are more than ${mostGroups} groups; group by something coarser` })
     }
-    const group = {
-      keys: keys.map(own),
-      states: this.figures.map(() => ({ count: 0, sum: 0, lost: 0, min: Infinity, max: -Infinity }))
-    }
+    const group = { keys: keys.map(own), states: this.figures.map(noNumbers) }
     this.groups.set(own(key), group)
     return group
   }
 }
 
-const count = (state: State, value: number | undefined): void => {
+/** The state before any. */
+export const noNumbers = (): State => ({ count: 0, sum: 0, lost: 0, min: Infinity, max: -Infinity })
+
+/** Counts a number in. */
+export const count = (state: State, value: number | undefined): void => {
   if (value === undefined) return
   state.count++
   const added = value - state.lost
@@ -118,7 +120,8 @@ const count = (state: State, value: number | undefined): void => {
   if (value > state.max) state.max = value
 }
 
-const figureOf = (op: string, { count, max, min, sum }: State): number | null =>
+/** The figure over what was counted in. */
+export const figureOf = (op: string, { count, max, min, sum }: State): number | null =>
   op === "count"
     ? count
     : count === 0

@@ -11,6 +11,8 @@ export const DataQuery = {
   /** Columns to keep, in this order. Not with `aggregate`, which names its columns itself. */
   select: Schema.optionalKey(Schema.Array(Schema.String).check(Schema.isMinLength(1), Schema.isMaxLength(10_000))),
   aggregate: Schema.optionalKey(Aggregate),
+  /** `aggregate` without an `aggregate` gives figures over each column. */
+  operation: Schema.optionalKey(Schema.Literal("aggregate")),
   /** New names by old names. */
   rename: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
   /** By the new names. */

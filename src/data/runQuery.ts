@@ -1,4 +1,5 @@
 import { Aggregation, type Cell } from "./Aggregation.ts"
+import { ColumnFigures } from "./ColumnFigures.ts"
 import { columnIndex, Unprocessable } from "./Columns.ts"
 import { type CsvOptions, readCsv } from "./CsvFile.ts"
 import type { DataQuery } from "./DataQuery.ts"
@@ -65,13 +66,17 @@ interface Plan {
 }
 
 const planOf = (
-  { aggregate, filter = [], rename = {}, select, sort = [] }: DataQuery,
+  { aggregate, filter = [], operation, rename = {}, select, sort = [] }: DataQuery,
   columns: ReadonlyArray<string>,
   scratch: string,
   put: (cells: ReadonlyArray<Cell>) => void
 ): Plan => {
   const isWanted = RowFilter.compile(filter, columns)
-  const aggregation = aggregate === undefined ? undefined : new Aggregation(aggregate, columns)
+  const aggregation = aggregate !== undefined
+    ? new Aggregation(aggregate, columns)
+    : operation === undefined
+    ? undefined
+    : new ColumnFigures(columns)
   const selected = select?.map((column) => columnIndex(columns, column))
   const names = renamed(aggregation?.columns ?? select ?? columns, rename)
   const sorter = sort.length === 0 ? undefined : new RowSorter(sort, names, scratch)

@@ -13,11 +13,24 @@ import { CsvOptions } from "../data/CsvFile.ts"
 import { DataQuery } from "../data/DataQuery.ts"
 import * as AtomicFile from "../files/AtomicFile.ts"
 import { Folders, PathRefused, PathText } from "../files/Folders.ts"
+import { Outbound } from "../outbound/Outbound.ts"
+import { RequestFailed, RequestRefused, RequestRejected, retry } from "../outbound/OutboundErrors.ts"
+import { Url } from "../outbound/OutboundRequestFields.ts"
 import * as Task from "../Task.ts"
 import { moduleBeside } from "../threads/moduleBeside.ts"
 import { onThread } from "../threads/onThread.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import { withDefault } from "./withDefault.ts"
+
+/** A CSV file: a path, or where to fetch it. */
+const DataSource = Schema.Union([
+  Url,
+  PathText.check(
+    Schema.makeFilter((path: string) => !isUrl(path), { expected: "a path, or an http:// or https:// URL" })
+  )
+])
+
+const isUrl = (source: string): boolean => /^https?:\/\//i.test(source)
 
 const Format = Schema.Literals(["json", "jsonl", "csv"])
 
@@ -35,7 +48,7 @@ const Success = Schema.Struct({
   rejects: Schema.Array(Schema.Struct({ line: Schema.Int, reason: Schema.String }))
 })
 
-const OwnError = Schema.Union([Unprocessable, PathRefused])
+const OwnError = Schema.Union([Unprocessable, PathRefused, RequestRefused, RequestRejected, RequestFailed])
 
 /** The task type `data_process`. */
 export const DataProcess = Task.make("data_process", {
@@ -44,6 +57,8 @@ export const DataProcess = Task.make("data_process", {
     /** A file; or `text` has the CSV itself. */
     input: Schema.optionalKey(PathText),
     text: Schema.optionalKey(Schema.String),
+    /** Another name for `input`, which may also be a URL. */
+    data_source: Schema.optionalKey(DataSource),
     csv: withDefault(CsvOptions, {}),
     ...DataQuery,
     /** The file to write. Without it the rows are the result. */
@@ -56,20 +71,22 @@ export const DataProcess = Task.make("data_process", {
       payload: {
         readonly input?: string
         readonly text?: string
+        readonly data_source?: string
         readonly select?: unknown
         readonly aggregate?: unknown
+        readonly operation?: unknown
       }
     ) =>
-      (payload.input === undefined) === (payload.text === undefined)
-        ? "Expected input or text"
-        : payload.select !== undefined && payload.aggregate !== undefined
+      [payload.input, payload.text, payload.data_source].filter((source) => source !== undefined).length !== 1
+        ? "Expected one of input, text and data_source"
+        : payload.select !== undefined && (payload.aggregate ?? payload.operation) !== undefined
         ? "Expected select or aggregate, not both"
         : undefined
     )
   ),
   success: Success,
   error: OwnError,
-  retry: { byTag: { Unprocessable: false, PathRefused: false } }
+  retry
 })
 
 /** What the thread does: the same with real paths. */
@@ -92,8 +109,10 @@ const work = onThread(DataWork, moduleBeside(import.meta.url, "DataProcess.threa
 /** Runs `data_process`. */
 export const DataProcessLive = DataProcess.toLayer((payload) => Effect.scoped(run(payload)))
 
+type Payload = (typeof DataProcess)["payload"]["Type"]
+
 const run = Effect.fnUntraced(function*(
-  { csv, format, input, output, rejects, text, ...query }: (typeof DataProcess)["payload"]["Type"]
+  { csv, data_source, format, input = data_source, output, rejects, text, ...query }: Payload
 ) {
   const folders = yield* Folders
   const { claim, id } = yield* TaskContext
@@ -103,8 +122,9 @@ const run = Effect.fnUntraced(function*(
     (path) => Effect.promise(() => rm(path, { recursive: true, force: true }))
   )
   const given = join(scratch, "input.csv")
-  if (text !== undefined) yield* Effect.promise(() => writeFile(given, text))
-  const source = input === undefined ? given : yield* folders.existing(input)
+  const fetched = input !== undefined && isUrl(input) ? yield* fetch(input) : text
+  if (fetched !== undefined) yield* Effect.promise(() => writeFile(given, fetched))
+  const source = fetched !== undefined || input === undefined ? given : yield* folders.existing(input)
   const withPart = <A, E, R>(path: string | undefined, use: (part: string | null) => Effect.Effect<A, E, R>) =>
     path === undefined
       ? use(null)
@@ -114,4 +134,12 @@ const run = Effect.fnUntraced(function*(
     (output) => withPart(rejects, (rejects) => work({ input: source, csv, query, format, output, rejects, scratch }))
   )
   return { ...done, output: output ?? null }
+})
+
+/** The file behind a URL, as large as the server lets answers be. */
+const fetch = Effect.fnUntraced(function*(url: string) {
+  const outbound = yield* Outbound
+  const { snooze } = yield* TaskContext
+  const answer = yield* outbound.send({ method: "GET", url })
+  return "_tag" in answer ? yield* snooze(answer.retryAfter) : answer.body
 })

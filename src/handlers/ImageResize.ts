@@ -52,6 +52,8 @@ export const ImageResize = Task.make("image_resize", {
   description: "Resizes an image from a URL, a file or the payload, and converts it to JPEG, PNG, WebP or AVIF",
   payload: Schema.Struct({
     url: Schema.optionalKey(Url),
+    /** Another name for `url`. */
+    image_url: Schema.optionalKey(Url),
     file: Schema.optionalKey(PathText),
     /** The image itself, base64. */
     data: Schema.optionalKey(Schema.Uint8ArrayFromBase64),
@@ -69,13 +71,14 @@ export const ImageResize = Task.make("image_resize", {
     Schema.makeFilter((
       payload: {
         readonly url?: unknown
+        readonly image_url?: unknown
         readonly file?: unknown
         readonly data?: unknown
         readonly width?: unknown
         readonly height?: unknown
       }
     ) =>
-      [payload.url, payload.file, payload.data].filter((source) => source !== undefined).length !== 1
+      [payload.url, payload.image_url, payload.file, payload.data].filter((source) => source !== undefined).length !== 1
         ? "Expected one of url, file and data"
         : payload.width === undefined && payload.height === undefined
         ? "Expected width or height"
@@ -133,7 +136,7 @@ export const ImageResizeLive = ImageResize.toLayer(Effect.fnUntraced(function*(p
 type Payload = (typeof ImageResize)["payload"]["Type"]
 
 /** The image: its bytes, or where they are, for sharp reads a file better than we do. */
-const sourceOf = Effect.fnUntraced(function*({ data, file, url }: Payload, maxBytes: number) {
+const sourceOf = Effect.fnUntraced(function*({ data, file, image_url, url = image_url }: Payload, maxBytes: number) {
   if (url !== undefined) {
     const outbound = yield* Outbound
     const { snooze } = yield* TaskContext

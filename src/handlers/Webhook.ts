@@ -21,14 +21,20 @@ const longestAnswer = 2000
 /** The task type `webhook`. */
 export const Webhook = Task.make("webhook", {
   description: "Posts a body as JSON to a URL, signed where the server has a secret",
-  payload: {
+  payload: Schema.Struct({
     url: Url,
     method: withDefault(Schema.Literals(["POST", "PUT", "PATCH"]), "POST"),
     headers: withDefault(Headers, {}),
-    /** Any JSON. */
-    body: withDefault(Schema.Json, {}),
+    /** Any JSON; an empty object when left out. */
+    body: Schema.optionalKey(Schema.Json),
+    /** Another name for `body`. */
+    data: Schema.optionalKey(Schema.Json),
     timeout: Schema.optionalKey(Timeout)
-  },
+  }).check(
+    Schema.makeFilter(({ body, data }: { readonly body?: unknown; readonly data?: unknown }) =>
+      body !== undefined && data !== undefined ? "Expected body or data, not both" : undefined
+    )
+  ),
   success: Schema.Struct({
     status: Schema.Int,
     /** Who answered in the end. */
@@ -51,35 +57,37 @@ export class WebhookSecret extends Context.Service<WebhookSecret, {
 }
 
 /** Runs `webhook`. */
-export const WebhookLive = Webhook.toLayer(Effect.fnUntraced(function*({ body, headers, method, timeout, url }) {
-  const outbound = yield* Outbound
-  const { id, snooze } = yield* TaskContext
-  const { secret } = yield* WebhookSecret
-  const text = JSON.stringify(body)
-  const timestamp = Math.floor((yield* Clock.currentTimeMillis) / 1000)
-  const answer = yield* outbound.send({
-    method,
-    url,
-    timeout,
-    redirects: "same",
-    body: Buffer.from(text),
-    headers: {
-      "content-type": "application/json",
-      "user-agent": "taskforge",
-      ...lowerCase(headers),
-      "idempotency-key": id,
-      "webhook-id": id,
-      "webhook-timestamp": String(timestamp),
-      ...(secret === undefined ? {} : { "webhook-signature": sign(Redacted.value(secret), id, timestamp, text) })
+export const WebhookLive = Webhook.toLayer(
+  Effect.fnUntraced(function*({ data = {}, body = data, headers, method, timeout, url }) {
+    const outbound = yield* Outbound
+    const { id, snooze } = yield* TaskContext
+    const { secret } = yield* WebhookSecret
+    const text = JSON.stringify(body)
+    const timestamp = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+    const answer = yield* outbound.send({
+      method,
+      url,
+      timeout,
+      redirects: "same",
+      body: Buffer.from(text),
+      headers: {
+        "content-type": "application/json",
+        "user-agent": "taskforge",
+        ...lowerCase(headers),
+        "idempotency-key": id,
+        "webhook-id": id,
+        "webhook-timestamp": String(timestamp),
+        ...(secret === undefined ? {} : { "webhook-signature": sign(Redacted.value(secret), id, timestamp, text) })
+      }
+    })
+    if ("_tag" in answer) return yield* snooze(answer.retryAfter)
+    const beginning = Buffer.from(answer.body).toString("utf8", 0, longestAnswer)
+    if (answer.status >= 300) {
+      return yield* new RequestRejected({ url: answer.url, status: answer.status, answer: beginning })
     }
+    return { status: answer.status, url: answer.url, redirects: answer.redirects, answer: beginning }
   })
-  if ("_tag" in answer) return yield* snooze(answer.retryAfter)
-  const beginning = Buffer.from(answer.body).toString("utf8", 0, longestAnswer)
-  if (answer.status >= 300) {
-    return yield* new RequestRejected({ url: answer.url, status: answer.status, answer: beginning })
-  }
-  return { status: answer.status, url: answer.url, redirects: answer.redirects, answer: beginning }
-}))
+)
 
 /** `v1,` and the base64 of HMAC-SHA256 over the id, the time in seconds and the body. */
 const sign = (secret: string, id: string, timestamp: number, body: string): string => {

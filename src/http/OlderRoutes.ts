@@ -55,7 +55,7 @@ export const layer = HttpApiBuilder.group(
           jobs_failed: stats.totals.failed,
           workers_active: stats.workers_active,
           queue_size: stats.queue_size,
-          uptime: stats.uptime,
+          uptime: uptimeText(stats.uptime),
           total_processed: stats.totals.completed + stats.totals.failed,
           successful: stats.totals.completed,
           failed: stats.totals.failed,
@@ -96,6 +96,13 @@ export const aliases: Layer.Layer<never, never, HttpRouter.HttpRouter> = HttpRou
 )
 
 const aliased = /^\/api\/(?:tasks|workers)(?:[/?#]|$)/
+
+/** Whole seconds as the earlier design writes them: `1h30m45s`, `2m0s`, `7s`. Its clients know no unit above the hour. */
+export const uptimeText = (seconds: number): string => {
+  const whole = Math.floor(seconds)
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60]
+  return `${hours > 0 ? `${hours}h` : ""}${whole >= 60 ? `${minutes}m` : ""}${whole % 60}s`
+}
 
 const outcome = (task: StoredTask) => {
   const facts = { task_id: task.id, processed_at: timestamp(task.completedAt ?? task.createdAt) }

@@ -3,6 +3,7 @@ import { Effect, Schedule } from "effect"
 import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Handlers from "../../src/handlers/index.ts"
+import * as Site from "../outbound/Site.ts"
 import { failureOf, Home, isRefused, resultOf, withHandlers } from "./TestHandlers.ts"
 
 const sales = `city,product,price,qty
@@ -50,6 +51,46 @@ describe("data_process", () => {
       assert.strictEqual((yield* rows({ filter: [{ column: "qty", op: "empty" }] })).length, 1)
       assert.strictEqual((yield* rows({ filter: [{ column: "qty", op: "filled" }] })).length, 3)
     }).pipe(withHandlers()))
+
+  it.live("gives figures over each column when told to aggregate and nothing else", () =>
+    Effect.gen(function*() {
+      const text = { sum: null, mean: null, min: null, max: null }
+      assert.deepStrictEqual(
+        yield* rows({ operation: "aggregate", filter: [{ column: "city", op: "ne", value: "Rome" }] }),
+        [
+          { column: "city", count: 3, ...text },
+          { column: "product", count: 3, ...text },
+          { column: "price", count: 3, sum: 700.5, mean: 233.5, min: 120.5, max: 300 },
+          { column: "qty", count: 2, sum: 3, mean: 1.5, min: 1, max: 2 }
+        ]
+      )
+      const one = { sort: [{ column: "count" }], limit: 1, rename: { column: "of" } }
+      assert.deepStrictEqual(yield* rows({ ...one, operation: "aggregate", text: "a,b\n,-1e3\nx,\n,2\n" }), [
+        { of: "a", count: 1, ...text }
+      ])
+      assert.deepStrictEqual(yield* rows({ operation: "aggregate", text: "a,b\n" }), [
+        { column: "a", count: 0, ...text },
+        { column: "b", count: 0, ...text }
+      ])
+      const figures = { by: [], figures: { rows: { op: "count" } } }
+      assert.deepStrictEqual(yield* rows({ operation: "aggregate", aggregate: figures }), [{ rows: 4 }])
+      for (const other of [{ select: ["city"] }, { data_source: "a.csv" }]) {
+        yield* isRefused("data_process", { text: sales, operation: "aggregate", ...other })
+      }
+    }).pipe(withHandlers()))
+
+  it.live("fetches a file as requests do, in the bounds of the server", () =>
+    Effect.gen(function*() {
+      const site = yield* Site.start(({ path }, response) =>
+        response.writeHead(path === "/sales.csv" ? 200 : Number(path.slice(1))).end(
+          path === "/sales.csv" ? sales : "no"
+        )
+      )
+      const payload = (path: string) => ({ data_source: `${site.url}${path}`, limit: 1 })
+      assert.deepInclude(yield* resultOf("data_process", payload("/sales.csv")), { rows_in: 4, rows_out: 1 })
+      assert.strictEqual((yield* failureOf("data_process", payload("/404"))).tag, "RequestRejected")
+      assert.strictEqual((yield* failureOf("data_process", payload("/503"))).tag, "RequestFailed")
+    }).pipe(Effect.scoped, withHandlers()))
 
   it.live("aggregates", () =>
     Effect.gen(function*() {

@@ -29,6 +29,17 @@ describe("webhook", () => {
       assert.strictEqual(headers["webhook-signature"], `v1,${expected}`)
     }).pipe(withHandlers({ secret: "whsec_c2VjcmV0" })))
 
+  it.live("sends its body under either name, also null, and an empty object without", () =>
+    Effect.gen(function*() {
+      const site = yield* Site.start((_, response) => response.end())
+      const { url } = site
+      for (const payload of [{ url, body: null }, { url, data: null }, { url, data: [1] }, { url }]) {
+        yield* resultOf("webhook", payload)
+      }
+      assert.deepStrictEqual(site.asked.map(({ body }) => body), ["null", "null", "[1]", "{}"])
+      yield* isRefused("webhook", { url, body: null, data: null })
+    }).pipe(withHandlers()))
+
   it.live("tries again after 5xx, not before Retry-After, with the same idempotency key", () =>
     Effect.gen(function*() {
       const times: Array<number> = []

@@ -113,7 +113,7 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
     jobs_failed: 10,
     workers_active: 4,
     queue_size: 12,
-    uptime: 86_400.5,
+    uptime: "24h0m0s",
     total_processed: 1000,
     successful: 990,
     failed: 10,

@@ -21,7 +21,9 @@ const OlderStatsJson = Schema.Struct({
   jobs_failed: Schema.Int,
   workers_active: Schema.Int,
   queue_size: Schema.Int.annotate({ description: "Unfinished tasks" }),
-  uptime: Schema.Finite.annotate({ description: "Seconds" }),
+  uptime: Schema.String.check(Schema.isPattern(/^(?:(?:\d+h)?\d+m)?\d+s$/)).annotate({
+    description: "Such as 1h30m45s"
+  }),
   total_processed: Schema.Int.annotate({ description: "Completed and failed" }),
   successful: Schema.Int,
   failed: Schema.Int,
@@ -57,7 +59,7 @@ const OlderMetricsJson = Schema.Struct({
   tasks: Schema.Record(Schema.String, Schema.Int).annotate({ description: "By status" }),
   memory_bytes: Schema.Int.annotate({ description: "Resident" }),
   cpu: Schema.Finite.annotate({ description: "Cores used since the reading before this one" }),
-  uptime: Schema.Finite
+  uptime: Schema.Finite.annotate({ description: "Seconds" })
 }).annotate({ identifier: "OlderMetrics" })
 
 /** The endpoints. `/api/tasks…` and `/api/workers` are those of `/api/v1`. */
