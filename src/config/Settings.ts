@@ -35,6 +35,7 @@ export interface Settings {
   /** Tells queues on one server apart. */
   readonly namespace: string
   readonly postgresConnections: number
+  readonly postgresPrepare: "auto" | "on" | "off"
   /** Unfinished tasks accepted at most; `undefined` is the store's default. */
   readonly queueSize: number | undefined
   readonly sqliteSync: "full" | "normal"

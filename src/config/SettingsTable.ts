@@ -157,6 +157,14 @@ export const table = {
     expected: "a whole number from 3 to 1000",
     schema: integer(3, 1000)
   }),
+  postgresPrepare: setting({
+    names: ["TASKFORGE_POSTGRES_PREPARE"],
+    fallback: "auto",
+    about:
+      "Prepared statements in PostgreSQL: auto means on, but off behind a pooler that shares sessions by transaction",
+    expected: "auto, on or off",
+    schema: word("auto", "on", "off")
+  }),
   sqliteSync: setting({
     names: ["TASKFORGE_SQLITE_SYNC"],
     fallback: "full",

@@ -4,6 +4,7 @@ import type { StoreError } from "../domain/Errors.ts"
 import { version } from "../domain/Version.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
+import { Notifier } from "../store/Notifier.ts"
 import type { Counts } from "../store/TaskStore.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
 import type { HealthJson, StatsJson, WorkersJson } from "./api/SystemJson.ts"
@@ -33,6 +34,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
       const supervisor = yield* Supervisor
       const catalog = yield* TaskCatalog
       const pool = yield* Effect.serviceOption(WorkerPool)
+      const { arriving } = yield* Notifier
       const clock = yield* Clock.Clock
       const startedAt = clock.monotonicTimeNanosUnsafe()
 
@@ -67,6 +69,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
           uptime: uptime(),
           queue: { size: found && unfinished(found), capacity: found && found.capacity, closed: found === null },
           workers: yield* workerCounts,
+          ...(arriving === undefined ? {} : { hears_by: yield* arriving }),
           troubles
         }
         return troubles.length === 0

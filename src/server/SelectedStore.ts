@@ -10,7 +10,15 @@ import * as SqliteStore from "../store/sqlite/SqliteStore.ts"
 /** What the choice of a store depends on. */
 export type Choice = Pick<
   Settings,
-  "headStart" | "lease" | "maxCrashes" | "namespace" | "postgresConnections" | "queueSize" | "sqliteSync" | "store"
+  | "headStart"
+  | "lease"
+  | "maxCrashes"
+  | "namespace"
+  | "postgresConnections"
+  | "postgresPrepare"
+  | "queueSize"
+  | "sqliteSync"
+  | "store"
 >
 
 /** The library that a driver stands on is not installed. */
@@ -45,6 +53,7 @@ export const layer = (choice: Choice) => {
             url: store.url,
             schema: namespace,
             maxConnections: choice.postgresConnections,
+            prepare: choice.postgresPrepare === "auto" ? undefined : choice.postgresPrepare === "on",
             statementTimeout: answerWithin
           })
       ))

@@ -24,6 +24,11 @@ export class Notifier extends Context.Service<Notifier, {
   readonly publish: (signal: Signal) => Effect.Effect<void>
   /** Calls a listener for each hint until the scope closes. It must return at once and never throw. */
   readonly listen: (listener: (signal: Signal) => void) => Effect.Effect<void, never, Scope.Scope>
+  /**
+   * How this process learns of what others do now: by their `hints`, or by `polling` alone while these do not arrive. Left
+   * out where the driver does not know.
+   */
+  readonly arriving?: Effect.Effect<"hints" | "polling"> | undefined
 }>()("taskforge/store/Notifier") {
   /** Hints within one process. */
   static readonly layerMemory: Layer.Layer<Notifier> = Layer.sync(Notifier, () => {

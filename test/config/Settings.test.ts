@@ -107,6 +107,7 @@ describe("each variable", () => {
     ["TASKFORGE_THREAD_MEMORY", "64", "threadMemory", 64],
     ["TASKFORGE_NAMESPACE", "shop_2-jobs", "namespace", "shop_2-jobs"],
     ["TASKFORGE_POSTGRES_CONNECTIONS", "3", "postgresConnections", 3],
+    ["TASKFORGE_POSTGRES_PREPARE", "off", "postgresPrepare", "off"],
     ["LOG_LEVEL", "WARN", "logLevel", "Warn"],
     ["LOG_LEVEL", "none", "logLevel", "None"],
     ["LOG_FORMAT", "Pretty", "logFormat", "pretty"],

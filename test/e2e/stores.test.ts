@@ -1,6 +1,7 @@
 /** What each store makes of several servers: one queue, whichever process takes, runs, cancels or watches a task. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
+import * as PgBouncer from "../servers/PgBouncer.ts"
 import * as Postgres from "../servers/Postgres.ts"
 import * as Redis from "../servers/Redis.ts"
 import { withServer } from "../servers/withServer.ts"
@@ -45,7 +46,9 @@ const looking: Pace = {
 const sharing = (
   store: string,
   settings: Effect.Effect<Server.Environment, unknown, Scope.Scope>,
-  { cancelMs, environment, resultMs }: Pace
+  { cancelMs, environment, resultMs }: Pace,
+  /** What health says of it. */
+  hearsBy?: "hints" | "polling"
 ): void => {
   describe(`two servers on ${store}`, () => {
     const scope = Scope.makeUnsafe()
@@ -117,6 +120,16 @@ const sharing = (
         assert.sameMembers([...new Set(workers)], servers.map(instanceOf))
       }), 60_000)
 
+    it.live("say how they learn from each other", () =>
+      Effect.forEach(servers, ({ url }) =>
+        Server.until(
+          "health says so",
+          Effect.map(
+            Server.request<{ hears_by?: string; status: string }>(`${url}/health`),
+            ({ hears_by, status }) => hears_by === hearsBy && status === "healthy"
+          )
+        ), { discard: true }), 60_000)
+
     it.live(`stop each other's tasks within ${cancelMs} ms`, () =>
       Effect.gen(function*() {
         assert.isBelow(yield* best("a cancel", cancelled), cancelMs)
@@ -145,12 +158,22 @@ const sharing = (
 
 sharing("one SQLite file", Effect.succeed({}), looking)
 
-await withServer(
-  "PostgreSQL",
-  Postgres.find,
-  (server) =>
-    sharing("PostgreSQL", Effect.map(Postgres.scratchDatabase(server), (STORE_URL) => ({ STORE_URL })), notified)
-)
+await withServer("PostgreSQL", Postgres.find, (server) => {
+  sharing(
+    "PostgreSQL",
+    Effect.map(Postgres.scratchDatabase(server), (STORE_URL) => ({ STORE_URL })),
+    notified,
+    "hints"
+  )
+})
+
+await withServer("PgBouncer", Effect.andThen(PgBouncer.installed, Postgres.find), (server) => {
+  const pooled = Effect.gen(function*() {
+    const { url } = yield* PgBouncer.start({ url: yield* Postgres.scratchDatabase(server) })
+    return { STORE_URL: url }
+  })
+  sharing("PostgreSQL behind PgBouncer", pooled, looking, "polling")
+})
 
 await withServer("Redis", Redis.find, (server) =>
   sharing(

@@ -27,6 +27,9 @@ const health = <const Status extends string>(status: Status) =>
     workers: Schema.NullOr(Schema.Struct({ count: Schema.Int, active: Schema.Int })).annotate({
       description: "null when this process runs no tasks"
     }),
+    hears_by: Schema.optionalKey(Schema.Literals(["hints", "polling"])).annotate({
+      description: "How it learns of what other instances do now; only on stores that know"
+    }),
     troubles: Schema.Array(TroubleJson)
   })
 

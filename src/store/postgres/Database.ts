@@ -4,7 +4,7 @@
  * Whatever is asked from inside of the application's own `sql.withTransaction` runs on that transaction's connection,
  * because the client finds it in the fiber's context.
  */
-import type { PgClient } from "@effect/sql-pg/PgClient"
+import type { PgClient, PgPoolConfig } from "@effect/sql-pg/PgClient"
 import * as PgTypes from "@effect/sql-pg/PgTypes"
 import { type Cause, Clock, Context, Effect, Result, Schedule } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
@@ -49,11 +49,38 @@ const pauses = Schedule.upTo(Schedule.jittered(Schedule.exponential("5 millis"))
 /** What took this long before it failed, in milliseconds, was no moment's fault: another try would take as long. */
 const maxPassingMs = 1000
 
+/** Connections of a pool whose configuration names no number. */
+const defaultMaxConnections = 10
+
+/** How long idle connections are looked through for one that was left in a failed transaction. */
+const maxRollbackMs = 500
+
+/** Settings for each transaction of the store, where a pooler takes none for the session. */
+export type LocalSettings = Readonly<Record<string, string>>
+
 /** Wraps a client. */
-export const make = (client: PgClient, schema: string): Database => {
+export const make = (client: PgClient, schema: string, local: LocalSettings = {}): Database => {
   const inTransaction = Effect.withFiber((fiber) =>
     Effect.succeed(Context.getOrUndefined(fiber.context, client.transactionService) !== undefined)
   )
+
+  /** `COMMIT` that is refused leaves its transaction open, and the client's pool lends such a connection out again. */
+  const rollBackIdle = Effect.scoped(Effect.gen(function*() {
+    const { maxConnections = defaultMaxConnections }: PgPoolConfig = client.config
+    // those that are lent out are in somebody's transaction
+    for (let index = 0; index < maxConnections; index++) {
+      const connection = yield* client.reserve
+      yield* connection.executeUnprepared("ROLLBACK", [], undefined)
+    }
+  })).pipe(Effect.timeoutOption(maxRollbackMs), Effect.ignore)
+
+  const names = Object.keys(local)
+  const configure = client.unsafe(
+    `SELECT ${names.map((_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, true)`).join(", ")}`,
+    names.flatMap((name) => [name, local[name]!])
+  )
+  const configured = <A, E>(body: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
+    names.length === 0 ? body : Effect.andThen(configure, body)
 
   const repeated = <A, E>(
     operation: string,
@@ -63,16 +90,21 @@ export const make = (client: PgClient, schema: string): Database => {
     const typed = Effect.catchCause(effect, (cause): Effect.Effect<never, StoreError | Exclude<E, SqlError>> => {
       const error = Failure.ofCause(operation, cause)
       // without an `SqlError` in it, what is left is the body's own
-      return error === undefined ? Effect.failCause(cause as Cause.Cause<Exclude<E, SqlError>>) : Effect.fail(error)
+      if (error === undefined) return Effect.failCause(cause as Cause.Cause<Exclude<E, SqlError>>)
+      if (!Failure.isLeftAborted(error)) return Effect.fail(error)
+      return Effect.andThen(
+        Effect.flatMap(inTransaction, (own) => own ? Effect.void : rollBackIdle),
+        Effect.fail(error)
+      )
     })
     return Effect.withFiber((fiber) => {
       // inside of a transaction only its owner can run it again
       if (Context.getOrUndefined(fiber.context, client.transactionService) !== undefined) return typed
       const clock = fiber.getRef(Clock.Clock)
       const startedAt = clock.monotonicTimeNanosUnsafe()
-      const isPassing = (error: unknown) =>
+      const isMoment = (error: unknown) =>
         mayRepeat(error) && clock.monotonicTimeNanosUnsafe() - startedAt < BigInt(maxPassingMs) * 1_000_000n
-      return Effect.retry(typed, { schedule: pauses, while: isPassing })
+      return Effect.retry(typed, { schedule: pauses, while: isMoment })
     })
   }
 
@@ -86,7 +118,7 @@ export const make = (client: PgClient, schema: string): Database => {
       repeated(
         operation,
         Effect.map(client.unsafe(text, parameters).values, (rows) => rows as unknown as ReadonlyArray<Row>),
-        (error) => Failure.isPassing(error) && isSafe(error as StoreError)
+        (error) => isPassing(error) && isSafe(error as StoreError)
       ),
     transaction: (operation, body) =>
       Effect.suspend(() => {
@@ -94,12 +126,12 @@ export const make = (client: PgClient, schema: string): Database => {
         let committing = false
         const once = Effect.suspend(() => {
           committing = false
-          return client.withTransaction(Effect.tap(body, () => Effect.sync(() => committing = true)))
+          return client.withTransaction(Effect.tap(configured(body), () => Effect.sync(() => committing = true)))
         })
         return repeated(
           operation,
           once,
-          (error) => Failure.isPassing(error) && (!committing || isSafe(error as StoreError))
+          (error) => isPassing(error) && (!committing || isSafe(error as StoreError))
         )
       })
   })
@@ -112,6 +144,9 @@ export const make = (client: PgClient, schema: string): Database => {
     inTransaction
   }
 }
+
+/** Doing the same again may help: at once, or once a connection that was left in a failed transaction is rolled back. */
+const isPassing = (error: unknown): boolean => Failure.isPassing(error) || Failure.isLeftAborted(error)
 
 /** A name as an SQL identifier. */
 const quote = (name: string): string => `"${name.replaceAll("\"", "\"\"")}"`

@@ -27,7 +27,7 @@ const codeOf = ({ reason: { cause } }: SqlError): string | undefined =>
     : undefined
 
 /** The typed error of an operation, with what to do about it where that is known. */
-const storeError = (operation: string, error: SqlError): StoreError => {
+export const storeError = (operation: string, error: SqlError): StoreError => {
   const code = codeOf(error)
   const hint = code === undefined ? undefined : hints.find(([prefix]) => code.startsWith(prefix))?.[1]
   const detail = detailOf(error)
@@ -71,6 +71,15 @@ export const isUndecided = (error: StoreError): boolean => {
   const code = codeOf(cause)
   return code === undefined || code.startsWith("08")
 }
+
+/** The connection stands in a transaction that somebody else has left open and that has failed. */
+export const isLeftAborted = (error: unknown): boolean => {
+  const cause = error instanceof StoreError ? sqlErrorOf(error) : undefined
+  return cause !== undefined && codeOf(cause) === "25P02"
+}
+
+/** Whoever answered did not like the startup packet: a pooler refuses settings that it does not know. */
+export const isRefusedPacket = (error: SqlError): boolean => codeOf(error) === "08P01"
 
 /** The client closed the connection because it could not read an answer; it could not read it a second time either. */
 const isUnreadable = ({ reason: { cause } }: SqlError): boolean =>

@@ -3,7 +3,8 @@
  * go merged, at most every few milliseconds, and outside of any transaction: a `NOTIFY` inside of one takes a lock that
  * all commits of the database wait for. Hints of a transaction are sent when it has been committed.
  *
- * A listener that lost its connection subscribes again by itself, and then says that there may be work.
+ * A listener that lost its connection subscribes again by itself, and then says that there may be work. Through a pooler
+ * that shares sessions nothing can be heard: there polling finds the work of other processes.
  */
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import { Clock, type Context, Effect, Latch, Option, Queue, Schedule, Schema, type Scope } from "effect"
@@ -42,7 +43,8 @@ export interface PostgresNotifier extends Context.Service.Shape<typeof Notifier>
 /** Subscribes and starts sending; both end with the scope. */
 export const make = Effect.fnUntraced(function*(
   client: PgClient,
-  channel: string
+  channel: string,
+  isShared: boolean
 ): Effect.fn.Return<PostgresNotifier, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const from = yield* Effect.provide(
@@ -57,6 +59,7 @@ export const make = Effect.fnUntraced(function*(
   const recent = new Recent()
   const some = Latch.makeUnsafe(false)
   let sentAt = -Infinity
+  let hears = false
 
   const tell = (signal: Signal): void => {
     for (const listener of listeners) listener(signal)
@@ -90,6 +93,7 @@ export const make = Effect.fnUntraced(function*(
 
   const subscription = Effect.scoped(Effect.gen(function*() {
     const notifications = yield* client.listen(channel)
+    yield* Effect.acquireRelease(Effect.sync(() => hears = true), () => Effect.sync(() => hears = false))
     // what was announced while nobody listened
     tell(work)
     tell(events)
@@ -97,12 +101,18 @@ export const make = Effect.fnUntraced(function*(
   }))
   const warn = (error: SqlError) =>
     Effect.logWarning(`hints of other processes do not arrive, polling goes on: ${error.message}`)
-  yield* subscription.pipe(
-    Effect.tapError(warn),
-    Effect.retry(resubscribe),
-    Effect.ignore,
-    Effect.forkScoped
-  )
+  if (isShared) {
+    yield* Effect.logWarning(
+      "a connection pooler shares the server's sessions, so LISTEN hears nothing: polling finds the work of other processes"
+    )
+  } else {
+    yield* subscription.pipe(
+      Effect.tapError(warn),
+      Effect.retry(resubscribe),
+      Effect.ignore,
+      Effect.forkScoped
+    )
+  }
 
   const send = Effect.gen(function*() {
     yield* some.await
@@ -117,7 +127,7 @@ export const make = Effect.fnUntraced(function*(
     yield* client.notify(channel, yield* Effect.orDie(encode({ from, ...next })))
   })
   // a hint that cannot be sent is found by polling
-  yield* Effect.forkScoped(Effect.forever(Effect.ignore(send)))
+  yield* Effect.forkScoped(Effect.forever(Effect.ignoreCause(send)))
 
   return {
     publish: (signal) =>
@@ -125,6 +135,7 @@ export const make = Effect.fnUntraced(function*(
         tell(signal)
         post(signal)
       })),
+    arriving: Effect.sync(() => hears ? "hints" : "polling"),
     awaiting: (ids) => {
       outbox.add("awaited", awaitedHere.add(ids, now()))
       if (!outbox.isEmpty) some.openUnsafe()

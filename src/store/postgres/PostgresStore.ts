@@ -30,6 +30,7 @@ import * as Instances from "./Instances.ts"
 import * as Keys from "./Keys.ts"
 import * as Migrations from "./Migrations.ts"
 import * as Operate from "./Operate.ts"
+import * as Pooler from "./Pooler.ts"
 import * as PostgresNotifier from "./PostgresNotifier.ts"
 import * as Prune from "./Prune.ts"
 import * as RateLimits from "./RateLimits.ts"
@@ -52,6 +53,12 @@ export const defaultSchema = "taskforge"
 export interface Options extends StoreSettings {
   /** The schema; it is created. Processes that name the same one share a queue. Default `taskforge`. */
   readonly schema?: string | undefined
+  /**
+   * Whether prepared statements may be used. Unless given, they are where no connection pooler shares sessions of the
+   * server between connections; `true` says that the pooler there is follows them (PgBouncer 1.21 and newer, with
+   * `max_prepared_statements`). With {@link layer}, whose client is the application's, this only answers the check.
+   */
+  readonly prepare?: boolean | undefined
 }
 
 /** The server and the connections to it, for programs that have no client of their own. */
@@ -95,7 +102,22 @@ const mostTasksAtOnce = 2000
  * ```
  */
 export const layer = (options: Options = {}): Layer.Layer<Services, StoreError | StoreIncompatible, Pg.PgClient> =>
-  Layer.effectContext(make(options))
+  Layer.effectContext(Effect.flatMap(Pg.PgClient, (client) =>
+    Effect.flatMap(routeOf(client.config), (route) => {
+      const prepares = client.config.prepare !== false
+      return route.isShared && prepares && options.prepare !== true
+        ? Effect.fail(new StoreIncompatible({ reason: sharedSessions }))
+        : make(options, route)
+    })))
+
+/** Why a client that prepares statements is refused behind some poolers. */
+const sharedSessions = "A connection pooler shares the server's sessions by the transaction, and the client prepares " +
+  "statements: they are missing in the next session, which fails transactions and leaves connections unusable. Make the " +
+  "client with prepare: false, or say prepare: true if the pooler follows prepared statements"
+
+/** What the connections lead to. */
+const routeOf = (config: Pg.PgClientConfig): Effect.Effect<Pooler.Route, StoreError> =>
+  Effect.mapError(Pooler.find(config), (error) => Failure.storeError("open", error))
 
 /** The store with a pool of its own, which the program may use too. */
 export const layerUrl = (
@@ -105,25 +127,32 @@ export const layerUrl = (
   const statementTimeoutMs = Math.ceil(Duration.toMillis(options.statementTimeout ?? defaultStatementTimeout))
   const lockTimeoutMs = Math.ceil(Duration.toMillis(options.lockTimeout ?? defaultLockTimeout))
   const address = Sockets.addressOf(Redacted.value(url))
-  const client = Effect.map(
+  const settings = {
+    statement_timeout: String(statementTimeoutMs),
+    lock_timeout: String(lockTimeoutMs),
+    // an index is asked for whatever it costs; to a compiler of plans that looks like a long query
+    jit: "off"
+  }
+  return Layer.unwrap(Effect.gen(function*() {
     // The server answers within the limit for statements, or it is not there any more
-    address === undefined ? Effect.succeed({}) : Sockets.make(address, statementTimeoutMs * 1.5),
-    (sockets) =>
-      Pg.layer({
-        url,
-        ...sockets,
-        maxConnections: options.maxConnections ?? 10,
-        applicationName: options.applicationName ?? "taskforge",
-        keepAlive: "10 seconds",
-        startupParameters: {
-          statement_timeout: String(statementTimeoutMs),
-          lock_timeout: String(lockTimeoutMs),
-          // an index is asked for whatever it costs; to a compiler of plans that looks like a long query
-          jit: "off"
-        }
-      })
-  )
-  return Layer.provideMerge(layer(options), Layer.unwrap(client))
+    const sockets = address === undefined ? {} : yield* Sockets.make(address, statementTimeoutMs * 1.5)
+    const config = {
+      url,
+      ...sockets,
+      maxConnections: options.maxConnections ?? 10,
+      applicationName: options.applicationName ?? "taskforge",
+      keepAlive: "10 seconds",
+      startupParameters: settings
+    } as const
+    const route = yield* routeOf(config)
+    const isPlain = route.takesParameters && !route.isShared
+    const client = Pg.layer({
+      ...config,
+      startupParameters: isPlain ? settings : undefined,
+      prepare: options.prepare ?? !route.isShared
+    })
+    return Layer.provideMerge(Layer.effectContext(make(options, route, isPlain ? {} : settings)), client)
+  }))
 }
 
 /** A statement that takes longer is given up, unless configured. */
@@ -141,14 +170,16 @@ export const layerConfig = (
 > => Layer.unwrap(Effect.map(Config.unwrap(options), layerUrl))
 
 const make = Effect.fnUntraced(function*(
-  options: Options
+  options: Options,
+  route: Pooler.Route,
+  local: Database.LocalSettings = {}
 ): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Scope.Scope | Pg.PgClient> {
   const client = yield* Pg.PgClient
   const name = options.schema ?? defaultSchema
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
   yield* check(client, name)
 
-  const database = Database.make(client, name)
+  const database = Database.make(client, name, local)
   yield* Server.check(database)
   yield* Migrations.migrate(database, name)
   yield* Sequences.bringForward(database, name)
@@ -172,7 +203,7 @@ const make = Effect.fnUntraced(function*(
   const settleNow = Settle.make(database, tasks)
   const attempt = Attempt.make(database, tasks, options.maxCrashes ?? Settlement.defaultMaxCrashes)
   const operate = Operate.make(database, tasks)
-  const notifier = yield* PostgresNotifier.make(client, name)
+  const notifier = yield* PostgresNotifier.make(client, name, route.isShared)
   const read = Read.make(database, notifier.awaiting)
 
   const enqueueLater = yield* Coalescer.make({

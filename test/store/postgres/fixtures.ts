@@ -36,14 +36,17 @@ export class Schemas {
   /** What the stores have asked of the server. */
   readonly wire: Wire
   private readonly url: string
+  private readonly pooler: string | undefined
   private readonly scope = Scope.makeUnsafe()
   private readonly all: Array<string> = []
   private readonly free: Array<string> = []
   private opened: { readonly admin: PgClient.PgClient; readonly app: Context.Context<PgClient.PgClient> } | undefined
 
-  constructor({ url }: PostgresServer) {
+  /** With a pooler, the stores reach the server through it, as the user that it connects as. */
+  constructor({ url }: PostgresServer, pooler?: PostgresServer) {
     this.url = url
     this.wire = new Wire(url)
+    this.pooler = pooler?.url
     afterAll(() => Effect.runPromise(this.close))
   }
 
@@ -99,13 +102,21 @@ export class Schemas {
       yield* sql.unsafe(`CREATE SCHEMA "${this.name}" AUTHORIZATION "${this.name}"`)
       yield* sql.unsafe(`CREATE TABLE "${this.name}".clock AS SELECT 0::bigint AS ahead, NULL::bigint AS stopped_at`)
       yield* sql.unsafe(`GRANT SELECT ON "${this.name}".clock TO "${this.name}"`)
+      // the model counts claims: no session skips numbers, as if all had claimed before
+      const numbered = this.names.map((name) => `"${name}";`).join("")
+      if (this.pooler !== undefined) {
+        yield* sql.unsafe(`ALTER DATABASE "${url.pathname.slice(1)}" SET taskforge.numbered = '${numbered}'`)
+      }
       const app = yield* this.connect({
-        url: Redacted.make(url.href),
-        // A connection with TLS cannot be listened to
-        stream: url.searchParams.has("sslmode") ? undefined : this.wire.stream,
         maxConnections: 12,
-        // the model counts claims: no session skips numbers, as if all had claimed before
-        startupParameters: { "taskforge.numbered": this.names.map((name) => `"${name}";`).join("") }
+        ...(this.pooler === undefined
+          ? {
+            url: Redacted.make(url.href),
+            // A connection with TLS cannot be listened to
+            stream: url.searchParams.has("sslmode") ? undefined : this.wire.stream,
+            startupParameters: { "taskforge.numbered": numbered }
+          }
+          : { url: Redacted.make(this.pooler), prepare: false })
       })
       return this.opened = { admin: sql, app }
     })
