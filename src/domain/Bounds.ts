@@ -141,3 +141,9 @@ const foundOf = (value: unknown): string => {
   const text = Formatter.format(typeof value === "string" ? value.slice(0, maxFoundLength) : value)
   return text.length > maxFoundLength ? `${text.slice(0, maxFoundLength)}…` : text
 }
+
+/** Bytes of UTF-8 in the JSON text of a declared error's details: longer texts in them are cut. */
+export const maxDetailBytes: number = 256 * 1024
+
+/** Bytes of UTF-8 in the details of an earlier attempt's error. The latest failure alone keeps larger ones. */
+export const maxHistoryDetailBytes: number = 4 * 1024

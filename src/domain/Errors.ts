@@ -100,6 +100,8 @@ export class StateConflict extends Schema.TaggedError<StateConflict>()("StateCon
 export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
   operation: Schema.String,
   reason: Schema.String,
+  /** The store works and refuses what it was given: nothing was done, and asking for the same again cannot help. */
+  refused: Schema.optionalKey(Schema.Boolean),
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message(): string {

@@ -89,7 +89,9 @@ export const next = <E>(
     readonly declared?: { readonly error: E } | undefined
   }
 ): Effect.Effect<number | undefined> => {
-  const byTag = (options.byTag ?? options.declared !== undefined) ? policy.byTag?.[options.tag] : undefined
+  // Its own rules: an error may be named like something that every object has
+  const rules = (options.byTag ?? options.declared !== undefined) ? policy.byTag : undefined
+  const byTag = rules !== undefined && Object.hasOwn(rules, options.tag) ? rules[options.tag] : undefined
   if (byTag === false) return Effect.undefined
   if (options.declared !== undefined && policy.retryable?.(options.declared.error) === false) return Effect.undefined
   const rule: RetryRule<E> = {

@@ -1,7 +1,9 @@
 /**
  * A task type as data: its name, its schemas, and how it is run. `Task.make` adds `enqueue` and `toLayer`.
  */
-import { Duration, Exit, Schema, SchemaAST, SchemaIssue } from "effect"
+import { Duration, Exit, Schema, SchemaAST } from "effect"
+import * as Bounds from "./Bounds.ts"
+import * as JsonText from "./JsonText.ts"
 import { type PriorityInput, toNumber } from "./Priority.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 import * as UnknownFields from "./UnknownFields.ts"
@@ -81,8 +83,9 @@ export const make = <
 })
 
 /**
- * How a definition's values become JSON texts and come back. Decoding fails with a readable schema issue. Encoders are
- * methods, so that every definition is also an {@link AnyTaskDefinition}.
+ * How a definition's values become JSON texts and come back. What is encoded is proven to be JSON within its bounds;
+ * whatever else a value is, and whatever an encoder throws, is a failure with a readable issue. Encoders are methods, so
+ * that every definition is also an {@link AnyTaskDefinition}.
  */
 export interface TaskCodec<Payload, Success, Error> {
   /** Fails with each field that the schema does not know: a program would else lose it without a word. */
@@ -97,8 +100,14 @@ export interface TaskCodec<Payload, Success, Error> {
   readonly decodeError: (error: Schema.Json) => Exit.Exit<Error, Schema.SchemaError>
 }
 
-const text = <A, E>(exit: Exit.Exit<A, E>): Exit.Exit<string, E> =>
-  Exit.map(exit, (value) => value === undefined ? "null" : JSON.stringify(value))
+const toText = (
+  encode: (input: unknown) => Exit.Exit<unknown, Schema.SchemaError>,
+  value: unknown,
+  maxBytes: number
+): Exit.Exit<string, Schema.SchemaError> => {
+  const encoded = JsonText.guarded(() => encode(value))
+  return Exit.isSuccess(encoded) ? JsonText.encode(encoded.value, maxBytes) : Exit.failCause(encoded.cause)
+}
 
 /** Reads a JSON text; one that is none fails as any other value that does not fit. */
 const decodeText = <A>(
@@ -110,9 +119,7 @@ const decodeText = <A>(
     value = JSON.parse(json)
   } catch (cause) {
     const { message } = cause as SyntaxError
-    return Exit.fail(
-      new Schema.SchemaError(new SchemaIssue.InvalidValue({ message: `Expected a JSON text: ${message}` }))
-    )
+    return JsonText.unfit(`Expected a JSON text: ${message}`)
   }
   return decode(value)
 }
@@ -130,6 +137,9 @@ const closed = <A>(
   return Exit.isSuccess(exit) && hasNoUnknownField(input) ? exit : parse(input, strict)
 }
 
+/** Plain JSON, whatever it was made of: nothing that could throw or change when a store reads it. */
+const toJson = (text: string): Schema.Json => JSON.parse(text) as Schema.Json
+
 const makeCodec = (
   payload: PlainSchema,
   success: PlainSchema,
@@ -145,13 +155,14 @@ const makeCodec = (
   const decodePayload = Schema.decodeUnknownExit(ofPayload)
   const encodeSuccess = Schema.encodeUnknownExit(ofSuccess)
   const decodeSuccess = Schema.decodeUnknownExit(ofSuccess)
+  const encodeError = Schema.encodeUnknownExit(ofError)
   return {
     checkPayload: closed(decodePayload, UnknownFields.lookFor(SchemaAST.toEncoded(ofPayload.ast))),
-    encodePayload: (value) => text(encodePayload(value)),
+    encodePayload: (value) => toText(encodePayload, value, Bounds.maxPayloadBytes),
     decodePayload: (json) => decodeText(decodePayload, json),
-    encodeSuccess: (value) => text(encodeSuccess(value)),
+    encodeSuccess: (value) => toText(encodeSuccess, value, Bounds.maxResultBytes),
     decodeSuccess: (json) => decodeText(decodeSuccess, json),
-    encodeError: Schema.encodeUnknownExit(ofError),
+    encodeError: (value) => Exit.map(toText(encodeError, value, Infinity), toJson),
     decodeError: Schema.decodeUnknownExit(ofError)
   }
 }

@@ -10,6 +10,7 @@
  */
 import { Cause, Effect, Exit } from "effect"
 import type { AnyTaskDefinition, PlainSchema, TaskDefinition } from "../domain/TaskDefinition.ts"
+import * as Thrown from "../domain/Thrown.ts"
 import { Snoozed } from "../worker/Attempt.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import type { Ending, Job } from "./ThreadMessage.ts"
@@ -58,18 +59,21 @@ export const perform = (
 
 const endingOf = ({ codec }: AnyTaskDefinition, exit: Exit.Exit<string, unknown>): Ending => {
   if (Exit.isSuccess(exit)) return { _tag: "Succeeded", result: exit.value }
-  const defect = exit.cause.reasons.find(Cause.isDieReason)?.defect
-  if (defect instanceof Snoozed) return { _tag: "Snoozed", delayMs: defect.delayMs }
-  const declared = exit.cause.reasons.find(Cause.isFailReason)
-  if (defect === undefined && declared !== undefined) {
-    const encoded = codec.encodeError(declared.error)
-    if (Exit.isSuccess(encoded)) return { _tag: "Failed", error: encoded.value }
+  // The reasons, not what is in them: nothing at all can be thrown
+  const defect = exit.cause.reasons.find(Cause.isDieReason)
+  if (defect !== undefined) {
+    return defect.defect instanceof Snoozed
+      ? { _tag: "Snoozed", delayMs: defect.defect.delayMs }
+      : died(defect.defect)
   }
-  return died(defect ?? declared?.error ?? Cause.squash(exit.cause))
+  const declared = exit.cause.reasons.find(Cause.isFailReason)
+  if (declared === undefined) return died(Cause.squash(exit.cause))
+  const encoded = codec.encodeError(declared.error)
+  return Exit.isSuccess(encoded) ? { _tag: "Failed", error: encoded.value } : died(declared.error)
 }
 
 /** Anything can be thrown; what crosses the threads is text. */
 export const died = (thrown: unknown): Ending => {
-  const { message, name, stack } = thrown instanceof Error ? thrown : new Error(String(thrown))
-  return { _tag: "Died", name, message, stack }
+  const { message, stack, tag } = Thrown.show(thrown)
+  return { _tag: "Died", name: tag, message, stack }
 }

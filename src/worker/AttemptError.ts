@@ -31,4 +31,11 @@ export const of = (
 }
 
 /** A database or the store behind the task failed, wherever that was noticed. */
-export const isStorage = (error: unknown): boolean => isSqlError(error) || error instanceof StoreError
+export const isStorage = (error: unknown): boolean => {
+  try {
+    return isSqlError(error) || error instanceof StoreError
+  } catch {
+    // Anything can be thrown, even what throws when it is looked at
+    return false
+  }
+}

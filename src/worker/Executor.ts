@@ -2,12 +2,15 @@
  * One attempt, from the stored payload to its settlement: decode, run the handler, look at how it ended, settle.
  * This is the only place that catches defects.
  */
-import { Cause, Effect, Exit, Predicate } from "effect"
+import { Cause, Duration, Effect, Exit } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
 import * as RetryPolicy from "../domain/RetryPolicy.ts"
 import type { Settlement } from "../domain/Settlement.ts"
 import type { FailureKind, TaskFailure } from "../domain/TaskRecord.ts"
+import * as Thrown from "../domain/Thrown.ts"
 import { type Attempt, Snoozed } from "./Attempt.ts"
 import * as AttemptError from "./AttemptError.ts"
+import * as ErrorDetails from "./ErrorDetails.ts"
 import type { Handler } from "./HandlerRegistry.ts"
 import type { TaskContext } from "./TaskContext.ts"
 import { Unfit } from "./Unfit.ts"
@@ -50,6 +53,18 @@ export const complete = ({ claim, id }: Attempt, result: string): Settlement => 
   result
 })
 
+/** What an attempt becomes whose end the store cannot keep, with the store's own reason. It is fenced like any end. */
+export const refused = ({ claim, id }: Attempt, reason: string): Settlement => ({
+  _tag: "Fail",
+  id,
+  claim,
+  failure: {
+    kind: "invalid",
+    tag: "InvalidEnd",
+    message: Thrown.cut(`The store cannot keep how the attempt ended: ${reason}`, Thrown.maxMessageLength)
+  }
+})
+
 /** What a failed attempt becomes, from its cause and the reason recorded before it was interrupted. */
 const decideFailed = (
   attempt: Attempt,
@@ -57,23 +72,40 @@ const decideFailed = (
 ): Effect.Effect<Settlement | undefined> => {
   const { claim, definition, id } = attempt
   if (attempt.reason !== undefined && Cause.hasInterrupts(cause)) return decideInterrupted(attempt)
-  const defects = cause.reasons.filter(Cause.isDieReason).map(({ defect }) => defect)
-  const defect = defects.find((one) => one instanceof Snoozed || one instanceof Unfit)
+  const defect = cause.reasons.filter(Cause.isDieReason).map(({ defect }) => defect).find(isOurs)
   if (defect instanceof Snoozed) return Effect.succeed({ _tag: "Snooze", id, claim, delayMs: defect.delayMs })
   if (defect instanceof Unfit) {
     return Effect.succeed({ _tag: "Fail", id, claim, failure: describeUnfit(defect, definition.type) })
   }
-  const { encodeError } = definition.codec
-  const met = AttemptError.of(cause, (error) => Exit.isSuccess(encodeError(error)))
-  if (met === undefined || met.isDefect) return retryOrFail(attempt, describe("defect", met ? met.error : interrupted))
-  const { error } = met
-  const encoded = encodeError(error)
+  const met = AttemptError.of(cause, (error) => Exit.isSuccess(definition.codec.encodeError(error)))
+  return met === undefined || met.isDefect
+    ? retryOrFail(attempt, describe("defect", met === undefined ? interrupted : met.error))
+    : decideDeclared(attempt, met.error)
+}
+
+/** How the engine itself leaves a handler. What else was thrown may throw when it is looked at. */
+const isOurs = (defect: unknown): defect is Snoozed | Unfit => {
+  try {
+    return defect instanceof Snoozed || defect instanceof Unfit
+  } catch {
+    return false
+  }
+}
+
+/** What an attempt becomes that failed with an error. One that its definition does not declare is a defect. */
+const decideDeclared = (attempt: Attempt, error: unknown): Effect.Effect<Settlement> => {
+  const encoded = attempt.definition.codec.encodeError(error)
   if (Exit.isFailure(encoded)) {
     return retryOrFail(attempt, describe("defect", error), undefined, AttemptError.isStorage(error))
   }
-  const failure = describe("error", error)
-  const message = failure.message === "" ? JSON.stringify(encoded.value).slice(0, longestMessage) : failure.message
-  return retryOrFail(attempt, { ...failure, message, error: encoded.value }, { error })
+  const { message, tag } = describe("error", error)
+  const failure: TaskFailure = {
+    kind: "error",
+    tag,
+    message: message === "" ? Thrown.cut(JSON.stringify(encoded.value), Thrown.maxMessageLength) : message,
+    ...ErrorDetails.of(encoded.value)
+  }
+  return retryOrFail(attempt, failure, { error })
 }
 
 /** What an attempt becomes whose fiber was told to stop. */
@@ -113,47 +145,29 @@ const retryOrFail = (
     (delayMs) =>
       delayMs === undefined
         ? { _tag: "Fail", id, claim, failure }
-        : { _tag: "Retry", id, claim, failure, delayMs }
+        : { _tag: "Retry", id, claim, failure, delayMs: storableDelay(delayMs) }
   )
 }
 
+const maxDelayMs = Duration.toMillis(Bounds.maxDelay)
+
+/** A policy may say anything; a store keeps whole milliseconds within the bound. What is no number is no wait. */
+const storableDelay = (delayMs: number): number => Math.min(Math.max(0, Math.ceil(delayMs) || 0), maxDelayMs)
+
 const interrupted = new Error("The handler was interrupted from within, by a fiber that it joined")
 
-/** Failures are stored: their texts are kept readable, not endless. */
-const longestMessage = 2000
-const longestStack = 8000
-
 const describe = (kind: FailureKind, error: unknown): TaskFailure => {
-  const message = textOf(error)
-  const stack = error instanceof Error && kind === "defect" ? error.stack : undefined
-  return {
-    kind,
-    tag: tagOf(error),
-    message: message.slice(0, longestMessage),
-    ...(stack === undefined ? {} : { stack: stack.slice(0, longestStack) })
-  }
+  const { message, stack, tag } = Thrown.show(error)
+  return { kind, tag, message, ...(stack === undefined || kind !== "defect" ? {} : { stack }) }
 }
-
-/** Anything can be thrown, even what cannot be shown. */
-const textOf = (error: unknown): string => {
-  try {
-    return Predicate.hasProperty(error, "message") ? String(error.message) : String(error)
-  } catch {
-    return `An error that cannot be shown as text`
-  }
-}
-
-const tagOf = (error: unknown): string =>
-  Predicate.hasProperty(error, "_tag") && typeof error._tag === "string"
-    ? error._tag
-    : error instanceof Error
-    ? error.name
-    : typeof error
 
 const describeUnfit = (unfit: Unfit, type: string): TaskFailure => ({
   kind: "invalid",
   tag: unfit.subject === "payload" ? "InvalidPayload" : "InvalidResult",
-  message: `The ${unfit.subject} does not fit task type ${JSON.stringify(type)}: ${
-    Cause.prettyErrors(unfit.cause).map((error) => error.message).join("; ")
-  }`.slice(0, longestMessage)
+  message: Thrown.cut(
+    `The ${unfit.subject} does not fit task type ${JSON.stringify(type)}: ${
+      Cause.prettyErrors(unfit.cause).map((error) => error.message).join("; ")
+    }`,
+    Thrown.maxMessageLength
+  )
 })

@@ -18,6 +18,10 @@ const Work = Task.make("work", {
 
 const noneActive = Effect.map(WorkerPool.use((pool) => pool.active), (active) => assert.strictEqual(active, 0))
 
+const throwing = (value: unknown): never => {
+  throw value
+}
+
 describe("data that does not fit", () => {
   it.effect.each([
     { why: "has the wrong type", payload: `{"n":"one"}`, issue: `["n"]` },
@@ -127,6 +131,48 @@ describe("a handler that ends strangely", () => {
         assert.strictEqual((yield* reaches(first.id, "failed")).failure?.kind, "defect")
         assert.deepInclude(yield* reaches(second.id, "failed"), { claims: 1, failures: 1, crashes: 0 })
         yield* noneActive
+      })
+    ))
+
+  const thrown: ReadonlyArray<
+    { how: string; run: () => Effect.Effect<string, Refused>; tag: string; message: string }
+  > = [
+    {
+      how: "throws undefined",
+      run: () => Effect.sync(() => throwing(undefined)),
+      tag: "undefined",
+      message: "undefined"
+    },
+    { how: "throws null", run: () => Effect.sync(() => throwing(null)), tag: "null", message: "null" },
+    { how: "fails with null", run: () => Effect.fail(null as never), tag: "null", message: "null" },
+    { how: "fails with undefined", run: () => Effect.fail(undefined as never), tag: "undefined", message: "undefined" },
+    {
+      how: "meets an empty rejection",
+      run: () => Effect.promise(() => Promise.reject()),
+      tag: "undefined",
+      message: "undefined"
+    },
+    {
+      how: "declares no error and meets a rejection",
+      run: () => Effect.mapError(Effect.tryPromise(() => Promise.reject(new Error("gone"))), (error) => error as never),
+      tag: "UnknownError",
+      message: "An error occurred in Effect.tryPromise: gone"
+    },
+    { how: "throws a text", run: () => Effect.sync(() => throwing("text")), tag: "string", message: "text" },
+    {
+      how: "throws something with a name that is too long",
+      run: () => Effect.die(Object.assign(new Error("m"), { name: "n".repeat(1000) })),
+      tag: "n".repeat(255),
+      message: "m"
+    }
+  ]
+  it.effect.each(thrown)("$how: that is what is shown", ({ message, run, tag }) =>
+    withEngine(
+      { handlers: Work.toLayer(run) },
+      Effect.gen(function*() {
+        const { id } = yield* Work.enqueue({ n: 1 }, { maxRetries: 0 })
+        yield* pass("1 second")
+        assert.deepInclude((yield* reaches(id, "failed")).failure, { kind: "defect", tag, message })
       })
     ))
 
