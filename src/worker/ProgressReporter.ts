@@ -1,5 +1,6 @@
 /** Stores the progress that handlers report, merged and batched: many reports cost one write. */
 import { Effect, Latch } from "effect"
+import type { StoreError } from "../domain/Errors.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { Note, TaskStore } from "../store/TaskStore.ts"
 import type { Attempt } from "./Attempt.ts"
@@ -12,6 +13,14 @@ export const make = Effect.fnUntraced(function*(options: {
   const latest = new Map<Attempt, number>()
   const some = Latch.makeUnsafe(false)
 
+  /** Those that the store refuses for what is in them are left out; trying them again would keep all others from it. */
+  const store = (notes: ReadonlyArray<Note>): Effect.Effect<void, StoreError> =>
+    Effect.catchIf(
+      options.store.note(notes),
+      ({ refused }) => refused === true,
+      () => notes.length === 1 ? Effect.void : Effect.forEach(notes, (note) => store([note]), { discard: true })
+    )
+
   yield* options.supervisor.loop(
     "progress",
     Effect.gen(function*() {
@@ -23,9 +32,7 @@ export const make = Effect.fnUntraced(function*(options: {
       for (const [attempt, progress] of sent) {
         if (!attempt.settled) notes.push({ id: attempt.id, claim: attempt.claim, progress })
       }
-      if (notes.length > 0) {
-        yield* Effect.tapError(options.store.note(notes), () => Effect.sync(() => some.openUnsafe()))
-      }
+      if (notes.length > 0) yield* Effect.tapError(store(notes), () => Effect.sync(() => some.openUnsafe()))
       for (const [attempt, progress] of sent) if (latest.get(attempt) === progress) latest.delete(attempt)
     })
   )

@@ -1,13 +1,19 @@
 /**
  * Settles the ends of attempts in batches. An ending stays in the list until the store has answered for it: a batch
- * that the store refuses is tried again until it is through, nothing is dropped, and meanwhile the bounded list holds
- * back the workers.
+ * that cannot be settled now is tried again until it is through, nothing is dropped, and the bounded list holds back the
+ * workers until then.
+ *
+ * A batch that the store refuses for what is in it is taken apart, because trying it again would never help: the ending
+ * that the store cannot keep becomes a failure with the store's reason, and all others are settled as they are.
  */
-import { Effect, Latch, Schedule } from "effect"
+import { Cause, Effect, Latch, Schedule } from "effect"
+import { StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
+import * as Thrown from "../domain/Thrown.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 import type { Attempt } from "./Attempt.ts"
+import * as Executor from "./Executor.ts"
 
 /** A settlement on its way, and the attempt it belongs to. */
 export interface Ending {
@@ -18,11 +24,20 @@ export interface Ending {
 /** Endings that may wait before workers are held back. */
 const capacity = 2048
 
+/** The same for what they bring, in characters of results. */
+const maxWaitingSize = 64 * 1024 * 1024
+
 /** Endings sent to the store together at most. */
 const batchSize = 1024
 
+/** The same for what they bring, in characters of results, unless a single one brings more. */
+const maxBatchSize = 4 * 1024 * 1024
+
 /** Waits between attempts to flush a batch at shutdown: doubling from 20 ms to 500 ms. */
 const flushBackoff = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("500 millis")])
+
+/** How much an ending brings. Failures are small and count as nothing. */
+const sizeOf = ({ settlement }: Ending): number => settlement._tag === "Complete" ? settlement.result.length : 0
 
 /** Starts the settler; closing the scope flushes what waits, for `flushForMs` at most. */
 export const make = Effect.fnUntraced(function*(options: {
@@ -33,25 +48,89 @@ export const make = Effect.fnUntraced(function*(options: {
   readonly flushForMs: number
   readonly onSettled: (batch: ReadonlyArray<Ending>, answers: ReadonlyArray<SettleAnswer>) => Effect.Effect<void>
 }) {
+  const { store } = options
   let draining = false
   let waiting: Array<Ending> = []
+  let waitingSize = 0
   const some = Latch.makeUnsafe(false)
   const room = Latch.makeUnsafe(true)
 
+  const isFull = (): boolean => waiting.length >= capacity || waitingSize >= maxWaitingSize
+
   const add = (ending: Ending): void => {
     waiting.push(ending)
+    waitingSize += sizeOf(ending)
     some.openUnsafe()
-    if (waiting.length >= capacity && !draining) room.closeUnsafe()
+    if (!draining && isFull()) room.closeUnsafe()
   }
 
-  const settleBatch = Effect.gen(function*() {
-    const batch = waiting.slice(0, batchSize)
-    const answers = yield* options.store.settle(batch.map((ending) => ending.settlement))
+  /** As many as fit into one call, in their order. */
+  const nextBatch = (): ReadonlyArray<Ending> => {
+    let size = 0
+    let end = 0
+    for (; end < waiting.length && end < batchSize; end++) {
+      size += sizeOf(waiting[end]!)
+      if (end > 0 && size > maxBatchSize) break
+    }
+    return waiting.slice(0, end)
+  }
+
+  /** The store has answered for the first of those that wait. `batch` is what was told to it. */
+  const answered = (batch: ReadonlyArray<Ending>, answers: ReadonlyArray<SettleAnswer>): Effect.Effect<void> => {
+    for (let index = 0; index < batch.length; index++) waitingSize -= sizeOf(waiting[index]!)
     waiting = waiting.slice(batch.length)
     if (waiting.length === 0) some.closeUnsafe()
-    if (waiting.length < capacity) room.openUnsafe()
-    yield* options.onSettled(batch, answers)
+    if (!isFull()) room.openUnsafe()
+    return options.onSettled(batch, answers)
+  }
+
+  /** Settles the first of those that wait. */
+  const settle = (batch: ReadonlyArray<Ending>): Effect.Effect<void, StoreError> =>
+    Effect.matchCauseEffect(store.settle(batch.map(({ settlement }) => settlement)), {
+      onSuccess: (answers) => answered(batch, answers),
+      onFailure: (cause) => {
+        if (!isAboutContent(cause)) return Effect.failCause(cause)
+        if (batch.length === 1) return settleAlone(batch[0]!, cause)
+        const middle = batch.length >> 1
+        return Effect.andThen(settle(batch.slice(0, middle)), Effect.suspend(() => settle(batch.slice(middle))))
+      }
+    })
+
+  /**
+   * Whether the store cannot keep this ending. Of a store that dies of it, only one that answers something else and then
+   * dies of it again is believed: a connection that broke may look the same.
+   */
+  const isCulprit = ({ attempt, settlement }: Ending, cause: Cause.Cause<unknown>) =>
+    isRefusal(cause)
+      ? Effect.succeed(true)
+      : Effect.catchDefect(
+        Effect.andThen(
+          store.get(attempt.id),
+          Effect.matchCause(store.settle([settlement]), { onFailure: isAboutContent, onSuccess: () => false })
+        ),
+        (defect) => Effect.fail(new StoreError({ operation: "settle", reason: Thrown.show(defect).message }))
+      )
+
+  /** An ending that was refused by itself: fails its task with the reason, and at the worst leaves it to its lease. */
+  const settleAlone = Effect.fnUntraced(function*(ending: Ending, cause: Cause.Cause<unknown>) {
+    const reason = Cause.prettyErrors(cause)[0]?.message ?? "unknown"
+    // Where the second try succeeded, the next one is answered as settled already
+    if (!(yield* isCulprit(ending, cause))) return yield* new StoreError({ operation: "settle", reason })
+    const { attempt } = ending
+    const failed: Ending = { attempt, settlement: Executor.refused(attempt, reason) }
+    yield* Effect.matchCauseEffect(store.settle([failed.settlement]), {
+      onSuccess: (answers) => answered([failed], answers),
+      onFailure: (cause) =>
+        isAboutContent(cause)
+          ? Effect.andThen(
+            Effect.logError(`the end of task ${attempt.id} cannot be stored; its lease will run out`, cause),
+            answered([failed], ["stale"])
+          )
+          : Effect.failCause(cause)
+    })
   })
+
+  const settleBatch = Effect.suspend(() => settle(nextBatch()))
 
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {
@@ -72,7 +151,7 @@ export const make = Effect.fnUntraced(function*(options: {
 
   return {
     /** Whether another ending may be added now. */
-    hasRoom: (): boolean => draining || waiting.length < capacity,
+    hasRoom: (): boolean => draining || !isFull(),
     awaitRoom: room.await,
     /** From now on there is always room: nothing new is claimed any more. */
     drain: (): void => {
@@ -82,3 +161,13 @@ export const make = Effect.fnUntraced(function*(options: {
     add
   }
 })
+
+/** The store said that it cannot keep what it was given. */
+const isRefusal = (cause: Cause.Cause<unknown>): boolean =>
+  cause.reasons.some((reason) =>
+    Cause.isFailReason(reason) && reason.error instanceof StoreError && reason.error.refused === true
+  )
+
+/** The store said so, or died of it: a store that is only out of reach does neither. */
+const isAboutContent = (cause: Cause.Cause<unknown>): boolean =>
+  !Cause.hasInterrupts(cause) && (isRefusal(cause) || cause.reasons.some(Cause.isDieReason))

@@ -5,8 +5,9 @@
  *
  * A call from inside of the application's transaction must not come here: this fiber would not carry it.
  */
-import { Cause, Effect, Latch, type Scope, Semaphore } from "effect"
+import { Effect, Latch, Result, type Scope, Semaphore } from "effect"
 import { StoreError } from "../../domain/Errors.ts"
+import * as Thrown from "../../domain/Thrown.ts"
 import * as Failure from "./Failure.ts"
 
 /** How long the end of a scope waits for calls that are on their way. */
@@ -55,13 +56,20 @@ export const make = Effect.fnUntraced(function*<I, A>(options: {
     return batch
   }
 
-  // this fiber serves all later callers too: no defect of one statement may end it
-  const errorOf = (cause: Cause.Cause<StoreError>): StoreError => {
-    const error = Cause.squash(cause)
-    return error instanceof StoreError
-      ? error
-      : new StoreError({ operation: options.operation, reason: String(error), cause: error })
-  }
+  /**
+   * This fiber serves all later callers too: no defect of one statement may end it. What the database ran into is typed;
+   * whatever else is thrown was thrown about what is to be sent.
+   */
+  const typed = (effect: Effect.Effect<ReadonlyArray<A>, StoreError>): Effect.Effect<ReadonlyArray<A>, StoreError> =>
+    Effect.catchDefect(
+      effect,
+      (cause) =>
+        Effect.fail(
+          new StoreError({ operation: options.operation, reason: Thrown.show(cause).message, refused: true, cause })
+        )
+    )
+
+  const send = (inputs: ReadonlyArray<I>) => typed(Effect.suspend(() => options.send(inputs)))
 
   const failAll = (batch: ReadonlyArray<Waiting<I, A>>, error: StoreError) =>
     Effect.sync(() => {
@@ -69,22 +77,29 @@ export const make = Effect.fnUntraced(function*<I, A>(options: {
     })
 
   const sendBatch = (batch: ReadonlyArray<Waiting<I, A>>): Effect.Effect<void> =>
-    options.send(batch.flatMap(({ inputs }) => inputs)).pipe(
-      Effect.matchCauseEffect({
+    send(batch.flatMap(({ inputs }) => inputs)).pipe(
+      Effect.matchEffect({
         onSuccess: (answers) =>
           Effect.sync(() => {
             let from = 0
             for (const { inputs, resume } of batch) resume(Effect.succeed(answers.slice(from, from += inputs.length)))
           }),
-        onFailure: (cause) => {
-          const error = errorOf(cause)
-          return batch.length > 1 && Failure.isOneCallersOwn(error)
-            ? Effect.forEach(batch, (one) => sendBatch([one]), { discard: true })
-            : failAll(batch, error)
-        }
+        onFailure: (error) =>
+          batch.length > 1 && Failure.isOneCallersOwn(error) ? sendEach(batch) : failAll(batch, error)
       }),
       Effect.onInterrupt(() => failAll(batch, refusal))
     )
+
+  /** Each caller by itself. A server that does not answer any more is not waited for again and again. */
+  const sendEach = Effect.fnUntraced(function*(batch: ReadonlyArray<Waiting<I, A>>) {
+    for (const [index, one] of batch.entries()) {
+      const result = yield* Effect.result(send(one.inputs))
+      one.resume(Effect.fromResult(result))
+      if (Result.isFailure(result) && !Failure.isOneCallersOwn(result.failure)) {
+        return yield* failAll(batch.slice(index + 1), result.failure)
+      }
+    }
+  })
 
   /** Every fiber that can run now adds its call before the statement is sent, as long as more keep coming. */
   const gather = Effect.gen(function*() {

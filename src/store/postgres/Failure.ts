@@ -31,8 +31,20 @@ export const storeError = (operation: string, error: SqlError): StoreError => {
   const code = codeOf(error)
   const hint = code === undefined ? undefined : hints.find(([prefix]) => code.startsWith(prefix))?.[1]
   const detail = detailOf(error)
-  return new StoreError({ operation, reason: hint === undefined ? detail : `${hint} (${detail})`, cause: error })
+  return new StoreError({
+    operation,
+    reason: hint === undefined ? detail : `${hint} (${detail})`,
+    ...(isRefusal(error, code) ? { refused: true } : {}),
+    cause: error
+  })
 }
+
+/** What the server says when data does not fit, breaks a constraint, or is more than it can take. */
+const refusals = /^(22|23|54)/
+
+/** Whether it is what was given that cannot be stored. Others may be storing the same key: then it can be tried again. */
+const isRefusal = ({ reason }: SqlError, code: string | undefined): boolean =>
+  code !== undefined && refusals.test(code) && reason._tag !== "UniqueViolation"
 
 /**
  * The typed error of whatever failed because the database did, wherever in the cause that stands: the client answers a
@@ -103,6 +115,7 @@ export const isForbidden = (error: StoreError | { readonly _tag: string }): erro
  * same statement need not fail with it.
  */
 export const isOneCallersOwn = (error: StoreError): boolean => {
+  if (error.refused === true) return true
   const cause = sqlErrorOf(error)
   const code = cause === undefined ? undefined : codeOf(cause)
   return code !== undefined && /^(2[123]|40|55P03|57014|54)/.test(code)

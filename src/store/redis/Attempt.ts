@@ -6,6 +6,7 @@ import type { StoreError } from "../../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../../domain/Settlement.ts"
 import type { ExtendAnswer, Lease, Note, Rescued } from "../TaskStore.ts"
 import type { Coalesced } from "./Coalescer.ts"
+import * as Failure from "./Failure.ts"
 import { type Runner, script } from "./Runner.ts"
 import * as AttemptScripts from "./scripts/Attempt.ts"
 import { rescue } from "./scripts/Rescue.ts"
@@ -23,11 +24,14 @@ const settleAnswers: Readonly<Record<string, SettleAnswer>> = { A: "applied", D:
 /** The operations of one deployment. */
 export const make = (runner: Runner, headStartMs: number, maxCrashes: number) => {
   const settleAll: Coalesced<Settlement, SettleAnswer> = (settlements) =>
-    Effect.suspend(() => {
-      const args = [String(headStartMs)]
-      for (const settlement of settlements) pushSettlement(args, settlement)
-      return Effect.map(runner("settle", runSettle, args), (letters) => lettersAs(letters, settleAnswers))
-    })
+    Effect.flatMap(
+      Failure.packing("settle", () => {
+        const args = [String(headStartMs)]
+        for (const settlement of settlements) pushSettlement(args, settlement)
+        return args
+      }),
+      (args) => Effect.map(runner("settle", runSettle, args), (letters) => lettersAs(letters, settleAnswers))
+    )
 
   return {
     extend: (leases: ReadonlyArray<Lease>, leaseForMs: number): Effect.Effect<

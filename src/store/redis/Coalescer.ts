@@ -5,9 +5,10 @@
  * A caller that is alone is sent at once. While others are under way, what waits is sent after every fiber that can run now
  * has had its turn, and what callers ask as soon as they are answered, at once. No more than a part is sent in a turn: while Redis works on one part, the callers of another already
  * prepare their next. Sent together, all would be answered together, and each side would be idle while the other works.
- * Nothing waits for an answer before it is sent.
+ * Nothing waits for an answer before it is sent. A part that is refused for what one caller asked is sent again caller by
+ * caller, so that each has its own fate.
  */
-import { Effect, Exit } from "effect"
+import { Cause, Effect, Exit } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 
 interface Waiting<I, A> {
@@ -37,8 +38,12 @@ export const make = Effect.fnUntraced(function*<I, A>(options: {
   const send = (part: ReadonlyArray<Waiting<I, A>>): void => {
     const inputs = part.length === 1 ? part[0]!.inputs : part.flatMap((entry) => entry.inputs)
     underWay++
-    fork(options.run(inputs)).addObserver((exit) => {
+    fork(Effect.suspend(() => options.run(inputs))).addObserver((exit) => {
       underWay--
+      if (part.length > 1 && isOneCallersOwn(exit)) {
+        for (const entry of part) send([entry])
+        return
+      }
       answering = true
       answer(part, exit)
       answering = false
@@ -96,3 +101,10 @@ const answer = <I, A>(part: ReadonlyArray<Waiting<I, A>>, exit: Exit.Exit<Readon
   let from = 0
   for (const { inputs, resume } of part) resume(Effect.succeed(exit.value.slice(from, from += inputs.length)))
 }
+
+/** A script may be refused, or the client throw, because of what one of the callers asked. */
+const isOneCallersOwn = (exit: Exit.Exit<unknown, StoreError>): boolean =>
+  Exit.isFailure(exit) && !Cause.hasInterrupts(exit.cause) &&
+  exit.cause.reasons.some((reason) =>
+    Cause.isDieReason(reason) || (Cause.isFailReason(reason) && reason.error.refused === true)
+  )

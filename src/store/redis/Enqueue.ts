@@ -6,6 +6,7 @@ import { sameJson } from "../../domain/SameJson.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import type { Coalesced } from "./Coalescer.ts"
+import * as Failure from "./Failure.ts"
 import { maxArguments, type Runner, script } from "./Runner.ts"
 import { enqueue } from "./scripts/Enqueue.ts"
 import { keyFieldOf, laneOf, restOf } from "./Text.ts"
@@ -36,8 +37,9 @@ export const make = (
   headStartMs: number
 ): Coalesced<ReadonlyArray<NewTask>, EnqueueAnswer> => {
   const enqueue: Coalesced<ReadonlyArray<NewTask>, EnqueueAnswer> = (groups) =>
-    Effect.suspend(() =>
-      Effect.flatMap(runner("enqueue", run, packed(argumentsOf(groups, capacity, headStartMs))), (answer) => {
+    Failure.packing("enqueue", () => packed(argumentsOf(groups, capacity, headStartMs))).pipe(
+      Effect.flatMap((args) => runner("enqueue", run, args)),
+      Effect.flatMap((answer) => {
         const answers = answersOf(groups, answer, capacity)
         const alike = answers.flatMap((one) => one._tag === "Alike" ? [one.group] : [])
         if (alike.length === 0) return Effect.succeed(answers as ReadonlyArray<EnqueueAnswer>)

@@ -1,6 +1,7 @@
 /**
  * What Redis's errors mean to a caller.
  */
+import { Effect } from "effect"
 import type { RedisError } from "effect/persistence/Redis"
 import { StoreError } from "../../domain/Errors.ts"
 
@@ -33,14 +34,37 @@ export const storeError = (operation: string, error: RedisError): StoreError => 
   return new StoreError({
     operation,
     reason: hint === undefined ? `Redis: ${detail}` : `Redis: ${hint} (${detail})`,
+    ...(hint === undefined && isRefusal(cause) ? { refused: true } : {}),
     cause
   })
 }
+
+/**
+ * Whether it is what was given that cannot be stored: the client could not write it, or a script failed on it. What a
+ * server says about itself begins with another word than `ERR`.
+ */
+const isRefusal = (cause: unknown): boolean =>
+  cause instanceof TypeError || cause instanceof RangeError ||
+  (cause instanceof Error && /^ERR .*(script|integer|float|string exceeds)/.test(cause.message))
 
 /** The typed error for an answer that did not come. */
 export const noAnswer = (operation: string, afterMs: number): StoreError =>
   new StoreError({ operation, reason: `Redis: no answer within ${afterMs} ms; what it did is unknown` })
 
+/** Writes the arguments of a script. Where something has no text, that is refused. */
+export const packing = (
+  operation: string,
+  pack: () => ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<string>, StoreError> => Effect.try({ try: pack, catch: () => notText(operation) })
+
+/** The typed error for an argument that is no text: the client would take it and lose its place among the answers. */
+export const notText = (operation: string): StoreError =>
+  new StoreError({ operation, reason: "Redis: something that is no text cannot be stored", refused: true })
+
 /** The typed error for more than one script may carry. */
 export const tooLarge = (operation: string): StoreError =>
-  new StoreError({ operation, reason: "Redis: too much for one atomic step; ask for less at once" })
+  new StoreError({
+    operation,
+    reason: "Redis: too much for one atomic step; ask for less at once",
+    refused: true
+  })

@@ -23,6 +23,20 @@ export const script = <Answer>(lua: string): Script<Answer> =>
 /** Arguments of one script at most: they pass over the stack of this process, which has an end. */
 export const maxArguments = 60_000
 
+/** Characters of one script's arguments at most: the client joins them to one text, which has a limit. */
+const maxSize = 128 * 1024 * 1024
+
+/** Why these arguments cannot be sent, if they cannot. The client would find out too late, when it has begun. */
+const refusalOf = (operation: string, args: ReadonlyArray<string>): StoreError | undefined => {
+  if (args.length > maxArguments) return Failure.tooLarge(operation)
+  let size = 0
+  for (const arg of args) {
+    if (typeof arg !== "string") return Failure.notText(operation)
+    size += arg.length
+  }
+  return size > maxSize ? Failure.tooLarge(operation) : undefined
+}
+
 /** Runs a script on one deployment's keys. `operation` names it in errors. */
 export type Runner = <Answer>(
   operation: string,
@@ -36,13 +50,13 @@ export type Runner = <Answer>(
  */
 export const make =
   (redis: Redis.Redis["Service"], keys: ReadonlyArray<string>, answerWithinMs: number): Runner =>
-  (operation, script, args) =>
-    args.length > maxArguments
-      ? Effect.fail(Failure.tooLarge(operation))
-      : redis.eval(script)(keys, args).pipe(
-        Effect.mapError((error) => Failure.storeError(operation, error)),
-        Effect.timeoutOrElse({
-          duration: answerWithinMs,
-          orElse: () => Effect.fail(Failure.noAnswer(operation, answerWithinMs))
-        })
-      )
+  (operation, script, args) => {
+    const refusal = refusalOf(operation, args)
+    return refusal !== undefined ? Effect.fail(refusal) : redis.eval(script)(keys, args).pipe(
+      Effect.mapError((error) => Failure.storeError(operation, error)),
+      Effect.timeoutOrElse({
+        duration: answerWithinMs,
+        orElse: () => Effect.fail(Failure.noAnswer(operation, answerWithinMs))
+      })
+    )
+  }

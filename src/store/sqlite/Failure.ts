@@ -5,7 +5,18 @@ import { Schedule } from "effect"
 import { StoreError, type StoreIncompatible } from "../../domain/Errors.ts"
 
 /** SQLite's primary result codes that are told apart. */
-const codes = { busy: 5, readonly: 8, corrupt: 11, full: 13, cannotOpen: 14, notADatabase: 26 } as const
+const codes = {
+  busy: 5,
+  readonly: 8,
+  corrupt: 11,
+  full: 13,
+  cannotOpen: 14,
+  tooBig: 18,
+  constraint: 19,
+  mismatch: 20,
+  range: 25,
+  notADatabase: 26
+} as const
 
 type Code = keyof typeof codes
 
@@ -38,6 +49,14 @@ const hints: ReadonlyArray<readonly [Code, string]> = [
   ["notADatabase", "it is not an SQLite database; choose another path"]
 ]
 
+/**
+ * Whether it is what was given that cannot be stored: too large, against a constraint, or no value of SQLite at all,
+ * which is found out before it is asked.
+ */
+const isRefusal = (cause: unknown): boolean =>
+  is(cause, "tooBig") || is(cause, "constraint") || is(cause, "mismatch") || is(cause, "range") ||
+  cause instanceof TypeError || cause instanceof RangeError
+
 /** The typed error for whatever an operation threw, with what to do about it where that is known. */
 export const storeError = (operation: string, path: string, cause: unknown): StoreError => {
   const hint = hints.find(([code]) => is(cause, code))?.[1]
@@ -45,6 +64,7 @@ export const storeError = (operation: string, path: string, cause: unknown): Sto
   return new StoreError({
     operation,
     reason: hint === undefined ? `${path}: ${detail}` : `${path}: ${hint} (${detail})`,
+    ...(isRefusal(cause) ? { refused: true } : {}),
     cause
   })
 }
