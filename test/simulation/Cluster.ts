@@ -3,6 +3,7 @@
  * faulty network, each a process that may die, stand still, be deployed, and come back.
  */
 import { Context, Effect, Exit, Fiber, Layer, Logger, References, Scope } from "effect"
+import { StoreError } from "../../src/domain/Errors.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import { type TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { InstanceStore } from "../../src/store/InstanceStore.ts"
@@ -17,7 +18,7 @@ import { FaultyNetwork } from "./FaultyNetwork.ts"
 import { Ledger } from "./Ledger.ts"
 import type { Mutant } from "./Mutant.ts"
 import { type Fault, leaseMs, pollMs, type Scenario } from "./Scenario.ts"
-import { handlers } from "./Tasks.ts"
+import { handlers, unlucky } from "./Tasks.ts"
 import { Witness } from "./Witness.ts"
 
 type Store = TaskStore["Service"]
@@ -56,6 +57,15 @@ const buildStore = Effect.fnUntraced(function*(server: Machine, scenario: Scenar
   return yield* Effect.orDie(Fiber.join(built))
 })
 
+/** The same store with something that it cannot keep: a call that brings it is refused, and nothing of it is done. */
+const refusingUnlucky = (store: Store): Store => ({
+  ...store,
+  settle: (settlements) =>
+    settlements.some((settlement) => settlement._tag === "Complete" && settlement.result.includes(unlucky))
+      ? Effect.fail(new StoreError({ operation: "settle", reason: "it cannot keep this text", refused: true }))
+      : store.settle(settlements)
+})
+
 /** All processes of all instances. */
 export class Cluster {
   readonly witness: Witness
@@ -92,7 +102,8 @@ export class Cluster {
     this.store = Context.get(driver, TaskStore)
     const instances = Context.get(driver, InstanceStore)
     this.instances = mutant?.instances?.(instances) ?? instances
-    this.inside = mutant?.store?.(this.store) ?? this.store
+    const refusing = refusingUnlucky(this.store)
+    this.inside = mutant?.store?.(refusing) ?? refusing
     this.ledger = new Ledger(scenario)
     this.witness = new Witness(world, server)
     this.network = new FaultyNetwork(world, server, scenario.network)

@@ -16,11 +16,18 @@ export const behaviours = [
   "resist",
   "snooze",
   "spawn",
-  "kill"
+  "kill",
+  "unfit",
+  "cyclic",
+  "refused"
 ] as const
 
 /** See {@link behaviours}. */
 export type Behaviour = (typeof behaviours)[number]
+
+/** Gives a result that is no JSON, or one that the store refuses: that fails the task, and no other one. */
+export const isUnstorable = (behaviour: Behaviour | undefined): boolean =>
+  behaviour === "unfit" || behaviour === "refused"
 
 /** A task as a client submits it. */
 export interface Submission {
@@ -166,7 +173,7 @@ export const fromSeed = (seed: number): Scenario => {
     },
     healsAt,
     faults,
-    steps: drawSteps(new SeededRandom(seed, "steps"), healsAt),
+    steps: drawSteps(new SeededRandom(seed, "steps"), new SeededRandom(seed, "odd"), healsAt),
     silent: random.chance(0.3)
   }
 }
@@ -197,7 +204,7 @@ const drawFaults = (random: SeededRandom, healsAt: number): ReadonlyArray<Fault>
 
 const queues = ["default", "mail"] as const
 
-const drawSteps = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> => {
+const drawSteps = (random: SeededRandom, odd: SeededRandom, healsAt: number): ReadonlyArray<Step> => {
   const count = random.pick([4, 10, 20])
   let nextId = 0
   const ids: Array<string> = []
@@ -209,7 +216,7 @@ const drawSteps = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> =
     return {
       id,
       type,
-      script: drawScript(random),
+      script: withOdd(odd, drawScript(random)),
       ms: random.pick(type === "mail" ? [0, 5, 100, 600] : [0, 5, 100, 600, 1500, 4000]),
       // Tasks with few keys and equal payloads meet often; bulk ones take part as well.
       key: random.chance(bulk ? 0.1 : 0.25) ? `k${random.int(3)}` : undefined,
@@ -293,4 +300,15 @@ const drawScript = (random: SeededRandom): ReadonlyArray<Behaviour> => {
   )
   // It comes to an end: else nothing could be said about when everything has finished.
   return [...rough, random.pick<Behaviour>(["ok", "ok", "ok", "progress", "spawn", "fatal"])]
+}
+
+/** Some scripts have an end that cannot be stored. It has random numbers of its own, so that all else stays as it was. */
+const withOdd = (random: SeededRandom, script: ReadonlyArray<Behaviour>): ReadonlyArray<Behaviour> => {
+  if (!random.chance(0.1)) return script
+  // Not the last word: an error may be tried again for ever
+  return script.toSpliced(
+    random.int(script.length),
+    0,
+    random.pick<Behaviour>(["unfit", "cyclic", "refused", "refused"])
+  )
 }

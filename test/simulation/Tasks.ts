@@ -13,8 +13,18 @@ class Broken extends Schema.TaggedError<Broken>()("Broken", { attempt: Schema.In
 /** Fails a task for good. */
 class Hopeless extends Schema.TaggedError<Hopeless>()("Hopeless", {}) {}
 
+/** An error with details that may be anything. */
+class Vague extends Schema.TaggedError<Vague>()("Vague", { about: Schema.Any }) {}
+
+/** No JSON: it refers to itself. */
+const cycle: Record<string, unknown> = {}
+cycle["self"] = cycle
+
+/** A text that the simulated store cannot keep. */
+export const unlucky = "a text that the store cannot keep"
+
 const payload = { script: Schema.Array(Schema.Literals(behaviours)), ms: Schema.Int }
-const error = Schema.Union([Broken, Hopeless])
+const error = Schema.Union([Broken, Hopeless, Vague])
 const retry = {
   schedule: Schedule.exponential("100 millis"),
   maxDelay: "1 second",
@@ -22,7 +32,7 @@ const retry = {
 } as const
 
 /** Which attempt of which task gave a result. */
-const success = Schema.Struct({ id: Schema.String, claim: Schema.Int })
+const success = Schema.Struct({ id: Schema.String, claim: Schema.Int, more: Schema.optionalKey(Schema.Any) })
 
 /** The types that clients enqueue; each has a queue of its own. */
 export const types = {
@@ -58,7 +68,7 @@ export const handlers = (options: {
         witness.saw({ _tag: "Began", at: options.now(), ...seen, behaviour })
         return Effect.onExit(restore(body(behaviour, number)), (exit) =>
           Effect.sync(() => {
-            const result = Exit.isSuccess(exit) ? JSON.stringify(exit.value) : undefined
+            const result = Exit.isSuccess(exit) && behaviour !== "unfit" ? JSON.stringify(exit.value) : undefined
             witness.saw({ _tag: "Ended", at: options.now(), ...seen, how: endingOf(exit), result })
           }))
       }))
@@ -100,7 +110,10 @@ export const handlers = (options: {
     }
     if (behaviour === "fail") return yield* new Broken({ attempt })
     if (behaviour === "fatal") return yield* new Hopeless()
+    if (behaviour === "cyclic") return yield* new Vague({ about: cycle })
     if (behaviour === "die") throw new Error("thrown on purpose")
+    if (behaviour === "unfit") return { id, claim, more: cycle }
+    if (behaviour === "refused") return { id, claim, more: unlucky }
     return { id, claim }
   })
 

@@ -7,7 +7,7 @@ import type { TaskRecord } from "../../src/domain/TaskRecord.ts"
 import type { Counts } from "../../src/store/TaskStore.ts"
 import type { Event, Operation, Stored } from "./History.ts"
 import { type Attempt, isFinished, type Known, type Ledger } from "./Ledger.ts"
-import { calmAt, leaseMs, type Scenario } from "./Scenario.ts"
+import { calmAt, isUnstorable, leaseMs, type Scenario } from "./Scenario.ts"
 
 /** Reports that an invariant does not hold. */
 export type Violated = (how: string) => void
@@ -338,6 +338,9 @@ export const invariants: ReadonlyArray<Invariant> = [
           return how === "snoozed"
         case "Retry":
         case "Fail":
+          if (settlement.failure.kind === "invalid") {
+            return how === "succeeded" && isUnstorable(attempt.began?.behaviour)
+          }
           return how === "failed" || how === "died" || settlement.failure.kind === "timeout"
         case "Cancel":
           return attempt.cancelRequested
@@ -358,6 +361,17 @@ export const invariants: ReadonlyArray<Invariant> = [
       })
     }
   }),
+
+  invariant("unstorable", "an end that cannot be stored fails its own task with the reason", (ledger) => ({
+    on: at("settle", ({ settlements }, violated) => {
+      for (const settlement of settlements) {
+        const attempt = ledger.attempts.get(settlement.claim)
+        if (attempt?.ended?.how !== "succeeded" || !isUnstorable(attempt.began?.behaviour)) continue
+        const isReasoned = settlement._tag === "Fail" && settlement.failure.message.length > 0
+        if (!isReasoned) violated(`${settlement._tag} of ${settlement.id}#${settlement.claim}`)
+      }
+    })
+  })),
 
   invariant("parallel", "a process runs no more tasks at a time than it has workers", (ledger, scenario) => ({
     on: (event, violated) => {

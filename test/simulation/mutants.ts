@@ -3,6 +3,7 @@
  * means that an invariant is missing.
  */
 import { Effect } from "effect"
+import { StoreError } from "../../src/domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../../src/domain/Settlement.ts"
 import type { ClaimedTask, NewTask } from "../../src/domain/TaskRecord.ts"
 import type { EnqueueAnswer, TaskStore } from "../../src/store/TaskStore.ts"
@@ -37,6 +38,32 @@ export const mutants: ReadonlyArray<Mutant> = [
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.orElseSucceed(store.settle(settlements), () => settlements.map((): SettleAnswer => "applied"))
+    }))
+  },
+  {
+    name: "refusal taken for an outage: the same batch is sent for ever",
+    noticedAt: 13,
+    engine: but((store) => ({
+      settle: (settlements) =>
+        Effect.mapError(store.settle(settlements), ({ operation, reason }) => new StoreError({ operation, reason }))
+    }))
+  },
+  {
+    name: "refusal shared: whatever came in one batch with the culprit fails with it",
+    noticedAt: 154,
+    engine: but((store) => ({
+      settle: (settlements) =>
+        Effect.catchIf(
+          store.settle(settlements),
+          ({ refused }) => refused === true,
+          ({ reason: message }) =>
+            store.settle(settlements.map(({ claim, id }): Settlement => ({
+              _tag: "Fail",
+              id,
+              claim,
+              failure: { kind: "invalid", tag: "InvalidEnd", message }
+            })))
+        )
     }))
   },
   {
