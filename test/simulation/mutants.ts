@@ -21,7 +21,7 @@ const under = (settlement: Settlement, claim: number): Settlement => ({ ...settl
 export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 74,
+    noticedAt: 106,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -34,7 +34,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "settlement not retried: a store error is taken for an answer",
-    noticedAt: 10,
+    noticedAt: 22,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.orElseSucceed(store.settle(settlements), () => settlements.map((): SettleAnswer => "applied"))
@@ -72,7 +72,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 74,
+    noticedAt: 216,
     store: but((store) => ({
       extend: (leases, leaseForMs) =>
         Effect.flatMap(
@@ -146,7 +146,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce ignored",
-    noticedAt: 43,
+    noticedAt: 70,
     store: (store) => {
       let nonce = 0
       return { ...store, claim: (request) => store.claim({ ...request, nonce: ++nonce }) }
@@ -222,6 +222,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "cancel of a running task never told",
+    noticedAt: 1,
     engine: but((store) => ({
       extend: (leases, leaseForMs) =>
         Effect.map(
@@ -290,7 +291,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "quarantine forgotten",
-    noticedAt: 77,
+    noticedAt: 139,
     settings: { maxCrashes: -1 }
   },
   {
