@@ -144,6 +144,3 @@ const foundOf = (value: unknown): string => {
 
 /** Bytes of UTF-8 in the JSON text of a declared error's details: longer texts in them are cut. */
 export const maxDetailBytes: number = 256 * 1024
-
-/** Bytes of UTF-8 in the details of an earlier attempt's error. The latest failure alone keeps larger ones. */
-export const maxHistoryDetailBytes: number = 4 * 1024

@@ -28,7 +28,7 @@ export const encode = (value: unknown, maxBytes: number): Exit.Exit<string, Sche
 }
 
 /** Holds a JSON text to the bounds. A short one, as nearly all are, costs two comparisons. */
-export const prove = (text: string, maxBytes: number): Exit.Exit<string, Schema.SchemaError> => {
+const prove = (text: string, maxBytes: number): Exit.Exit<string, Schema.SchemaError> => {
   if (text.length > minDeepLength && depthOf(text) > maxDepth) {
     return unfit(`Expected JSON that is nested ${maxDepth} levels deep at most`)
   }
