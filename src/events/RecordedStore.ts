@@ -141,7 +141,8 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
           const subject = known.get(claim)
           return subject === undefined ? [] : [{ event: "progress", ...subject, progress }]
         })),
-    rescue: (limit) => recordingAfterwards(store.rescue(limit), rescued),
+    rescue: (request) =>
+      Effect.tap(store.rescue(request), (answer) => recordingAfterwards(Effect.succeed(answer.rescued), rescued)),
     cancel: (ids) =>
       recordingAfterwards(
         store.cancel(ids),

@@ -1,17 +1,21 @@
 /**
- * Takes back the tasks of workers that stopped renewing their leases. Safe to run in every instance at once.
+ * Takes back the tasks of instances that stopped renewing their leases. Safe to run in every instance at once.
  *
- * After the store was out of reach, or this process stood still, every lease may look expired although its worker is
- * fine: the rescuer then waits one full lease, so that living workers can renew first.
+ * A lease may look as if it had run out although its holder is fine. So the rescuer
+ *
+ * - measures by its own monotonic clock, and believes the store's clock only as far as both agree: see `Reckoning`;
+ * - waits one full lease after the store was out of reach, or after this process stood still: living instances renew first;
+ * - waits half a lease after it has started, as it does not know what the store's clock did before.
  */
 import { Clock, Duration, Effect, Layer } from "effect"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { Notifier, work } from "../store/Notifier.ts"
 import { type Rescued, TaskStore } from "../store/TaskStore.ts"
+import { Reckoning } from "./Reckoning.ts"
 
 /** How the rescuer works. */
 export interface Options {
-  /** The workers' lease. Default 15 s. */
+  /** The instances' lease: all on one store need the same. Default 15 s. */
   readonly lease?: Duration.Input | undefined
   /** Default: a sixth of the lease, between 200 ms and 2.5 s. */
   readonly interval?: Duration.Input | undefined
@@ -19,6 +23,12 @@ export interface Options {
 
 /** Tasks taken back in one write at most. */
 const batchSize = 500
+
+/**
+ * A lease that ends more than so many leases from now is of before the store's clock was set back. Not one or two: while
+ * the setting is changed, instances on one store have different leases.
+ */
+const maxLeasesAhead = 10
 
 /** Runs the rescuer until the scope closes. */
 export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStore | Notifier | Supervisor> =>
@@ -31,14 +41,43 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStor
     const intervalMs = options.interval === undefined
       ? Math.min(2500, Math.max(200, leaseMs / 6))
       : Duration.toMillis(options.interval)
-    const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
-    let lastSeen = now()
-    let notBefore = 0
-    let failed = false
+    const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+    const maxAheadMs = Math.ceil(maxLeasesAhead * leaseMs)
+    const reckoning = new Reckoning(leaseMs)
+    let askedAt = monotonicMs()
+    let notBefore = Infinity
+    /** How long to wait from the next answer on, before anything is taken back. */
+    let wait: number | undefined = leaseMs / 2
+
+    /** Asks the store once; while it has to wait it asks for the time only. */
+    const ask = Effect.gen(function*() {
+      const sentAt = monotonicMs()
+      if (sentAt - askedAt > leaseMs / 2 + intervalMs) wait = leaseMs
+      askedAt = sentAt
+      const bounds = reckoning.at(sentAt)
+      // An answer may take long, and a request may be on its way for long: what it asks for was true when it was sent
+      const { now, rescued } = yield* store.rescue(
+        bounds === undefined || wait !== undefined || sentAt < notBefore
+          ? { limit: 0, earliest: 0, latest: 0, maxAheadMs }
+          : { limit: batchSize, ...bounds, maxAheadMs }
+      )
+      const receivedAt = monotonicMs()
+      if (wait !== undefined) {
+        notBefore = receivedAt + wait
+        wait = undefined
+        reckoning.clear()
+      }
+      reckoning.add({ now, sentAt, receivedAt })
+      return rescued
+    }).pipe(Effect.onError(() =>
+      Effect.sync(() => {
+        wait = leaseMs
+      })
+    ))
 
     const rescueAll = Effect.gen(function*() {
       while (true) {
-        const rescued = yield* store.rescue(batchSize)
+        const rescued = yield* ask
         yield* Effect.forEach(rescued, report, { discard: true })
         if (rescued.some((task) => task.state === "pending")) yield* notifier.publish(work)
         const ended = rescued.filter((task) => task.state === "failed" || task.state === "cancelled")
@@ -47,24 +86,7 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStor
       }
     })
 
-    yield* supervisor.loop(
-      "rescuer",
-      Effect.gen(function*() {
-        const at = now()
-        if (at - lastSeen > leaseMs / 2 + intervalMs) notBefore = at + leaseMs
-        lastSeen = at
-        // While it waits it only looks whether the store answers: the lease counts from when it does.
-        yield* Effect.onError(failed || at < notBefore ? store.rescue(0) : rescueAll, () =>
-          Effect.sync(() => {
-            failed = true
-          }))
-        if (failed) {
-          failed = false
-          notBefore = now() + leaseMs
-        }
-        yield* Effect.sleep(intervalMs)
-      })
-    )
+    yield* supervisor.loop("rescuer", Effect.andThen(rescueAll, Effect.sleep(intervalMs)))
   }))
 
 const report = (task: Rescued): Effect.Effect<void> =>

@@ -85,6 +85,28 @@ export interface Note extends Lease {
   readonly progress: number
 }
 
+/**
+ * Which leases a rescue takes back. The store's own clock may have been set forward or back since they were given, so
+ * the rescuer says what that clock can show by its own reckoning: see `maintenance/Reckoning`.
+ */
+export interface RescueRequest {
+  /** Tasks taken back at most; with 0 only the clock is asked. */
+  readonly limit: number
+  /** What the store's clock can show at least: leases that ended by then, and by the store's clock, are taken back. */
+  readonly earliest: number
+  /** What it can show at most. */
+  readonly latest: number
+  /** Leases that end later than this after both are taken back too: they were given before the clock was set back. */
+  readonly maxAheadMs: number
+}
+
+/** What was taken back. */
+export interface RescueAnswer {
+  /** The clock that the store measures leases by. It need not be the wall clock. */
+  readonly now: number
+  readonly rescued: ReadonlyArray<Rescued>
+}
+
 /** A task whose lease ran out, and what became of it. */
 export interface Rescued {
   readonly id: string
@@ -187,8 +209,8 @@ export class TaskStore extends Context.Service<TaskStore, {
   ) => Effect.Effect<ReadonlyArray<SettleAnswer>, StoreError>
   /** Stores progress, fenced; notes of lost attempts are ignored. */
   readonly note: (notes: ReadonlyArray<Note>) => Effect.Effect<void, StoreError>
-  /** Takes back up to `limit` leases that have run out: due again, cancelled, or quarantined. */
-  readonly rescue: (limit: number) => Effect.Effect<ReadonlyArray<Rescued>, StoreError>
+  /** Takes back leases that have run out: their tasks are due again, cancelled, or quarantined. */
+  readonly rescue: (request: RescueRequest) => Effect.Effect<RescueAnswer, StoreError>
   /** Cancels waiting tasks at once and asks running ones to stop; one answer per id. */
   readonly cancel: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError>
   /** Makes failed or cancelled tasks due now with fresh budgets; one answer per id. */

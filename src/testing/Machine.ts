@@ -27,6 +27,9 @@ export class Machine {
   private offsetMs: number
   private condition: "running" | "frozen" | "dead" = "running"
   private held: Array<() => void> = []
+  /** Time of the world that its monotonic clock has not noticed. */
+  private sleptMs = 0
+  private suspendedAt: number | undefined
   private interjection: { turns: number; readonly action: () => void } | undefined
   private liveFibers = 0
   /** Timers that have neither rung nor been cancelled. */
@@ -76,7 +79,12 @@ export class Machine {
 
   /** Its monotonic clock, in milliseconds. */
   get monotonicMs(): number {
-    return (this.world.now - this.bornAt) * this.drift
+    return this.awakeMs * this.drift
+  }
+
+  /** How long it has been there without the time for which it was suspended. */
+  private get awakeMs(): number {
+    return (this.suspendedAt ?? this.world.now) - this.bornAt - this.sleptMs
   }
 
   /** Runs an effect on this machine. */
@@ -96,10 +104,22 @@ export class Machine {
     if (this.condition === "running") this.condition = "frozen"
   }
 
-  /** Goes on after {@link freeze}, not knowing that time has passed. */
+  /**
+   * Stops everything on it until {@link thaw}, its monotonic clock and its timers too: a laptop whose lid is closed, a
+   * paused virtual machine. Its wall clock goes on.
+   */
+  suspend(): void {
+    if (this.condition !== "running") return
+    this.condition = "frozen"
+    this.suspendedAt = this.world.now
+  }
+
+  /** Goes on after {@link freeze} or {@link suspend}, not knowing that time has passed. */
   thaw(): void {
     if (this.condition !== "frozen") return
     this.condition = "running"
+    if (this.suspendedAt !== undefined) this.sleptMs += this.world.now - this.suspendedAt
+    this.suspendedAt = undefined
     const held = this.held
     this.held = []
     for (const action of held) this.post(action)
@@ -166,13 +186,20 @@ export class Machine {
     return Effect.callback((resume) => {
       this.timers++
       let rung = false
-      const cancel = this.world.after(worldMs, () =>
+      const ringsAt = this.awakeMs + worldMs
+      const ring = () =>
         this.post(() => {
           if (rung) return
+          const left = ringsAt - this.awakeMs
+          if (left > 0) {
+            cancel = this.world.after(left, ring)
+            return
+          }
           rung = true
           this.timers--
           resume(Effect.void)
-        }))
+        })
+      let cancel = this.world.after(worldMs, ring)
       return Effect.sync(() => {
         if (rung) return
         rung = true

@@ -20,7 +20,7 @@ describe("the rescuer", () => {
         yield* OtherProcess.claim({ leaseForMs: 4000 })
         const engine = yield* start({
           handlers: Work.toLayer(() => gate.run),
-          worker: { pollInterval: "1 hour" },
+          worker: { pollInterval: "1 hour", lease: "6 seconds" },
           rescuer: { interval: "1 second" }
         })
         yield* pass("3900 millis")
@@ -45,12 +45,15 @@ describe("the rescuer", () => {
         yield* pass("1 second")
         const store = yield* TestStore
         const engine = yield* start()
-        yield* pass("1 millis")
-        assert.strictEqual(
-          (yield* Effect.provide(TaskQueue.use((queue) => queue.counts), engine.context)).pending,
-          1700
+        const pending = Effect.provide(TaskQueue.use((queue) => queue.counts), engine.context).pipe(
+          Effect.map((counts) => counts.pending)
         )
-        assert.strictEqual(store.calls("rescue"), 4)
+        yield* pass("7499 millis")
+        assert.strictEqual(yield* pending, 0, "before half a lease has passed")
+        const looks = store.calls("rescue")
+        yield* pass("1 millis")
+        assert.strictEqual(yield* pending, 1700)
+        assert.strictEqual(store.calls("rescue") - looks, 4)
         yield* engine.close
       })
     ))
@@ -81,7 +84,7 @@ describe("the rescuer", () => {
         const handle = yield* Effect.provide(Work.handle("doomed"), engine.context)
         assert.strictEqual(yield* handle.cancel, "requested")
         const result = yield* Effect.forkChild(Effect.flip(handle.result))
-        yield* pass("5 seconds")
+        yield* pass("8 seconds")
         assert.strictEqual(result.pollUnsafe()?._tag, "Success")
         assert.deepInclude(yield* record("doomed"), { state: "cancelled", crashes: 0 })
         yield* engine.close

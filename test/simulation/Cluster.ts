@@ -23,6 +23,9 @@ import { Witness } from "./Witness.ts"
 
 type Store = TaskStore["Service"]
 
+/** How long the store's clock is left alone after a step. */
+const shortestStepMs = 3000
+
 /** What an instance's process has once its engine has started. */
 export type EngineServices = TaskQueue | WorkerPool
 
@@ -78,8 +81,11 @@ export class Cluster {
   private readonly world: World
   private readonly mutant: Mutant | undefined
   private readonly inside: Store
+  private readonly server: Machine
   private readonly instances: InstanceStore["Service"]
   private readonly attempts = new Map<string, number>()
+  private asleep: { readonly processes: Set<Process>; readonly sleep: (machine: Machine) => void } | undefined
+  private nextStepAt = 0
   private healed = false
   private calls = 0
 
@@ -98,6 +104,7 @@ export class Cluster {
   ) {
     this.scenario = scenario
     this.world = world
+    this.server = server
     this.mutant = mutant
     this.store = Context.get(driver, TaskStore)
     const instances = Context.get(driver, InstanceStore)
@@ -105,7 +112,11 @@ export class Cluster {
     const refusing = refusingUnlucky(this.store)
     this.inside = mutant?.store?.(refusing) ?? refusing
     this.ledger = new Ledger(scenario)
-    this.witness = new Witness(world, server)
+    this.witness = new Witness(
+      world,
+      server,
+      () => scenario.store === "memory" ? world.startsAt + Math.floor(server.monotonicMs) : server.wallMs
+    )
     this.network = new FaultyNetwork(world, server, scenario.network)
   }
 
@@ -174,6 +185,11 @@ export class Cluster {
       )
     )))
     this.event(process, "started")
+    if (this.asleep !== undefined) {
+      this.asleep.sleep(machine)
+      this.asleep.processes.add(process)
+      this.event(process, "froze")
+    }
     machine.run(
       Layer.buildWithMemoMap(engine, Layer.makeMemoMapUnsafe(), process.scope).pipe(
         Effect.map((context) => {
@@ -214,6 +230,10 @@ export class Cluster {
   inflict(fault: Fault): void {
     const { network, world } = this
     if (fault.do === "outage") return network.outage(fault.duration)
+    if (fault.do === "suspend") return this.suspend(fault.duration, fault.monotonic === "stops")
+    if (fault.do === "store clock") {
+      return this.setStoreClock(fault.byMs, fault.rightAfter)
+    }
     const process = this.running(fault.instance)
     if (process === undefined) return
     const { machine } = process
@@ -244,6 +264,7 @@ export class Cluster {
   heal(): void {
     this.healed = true
     this.network.heal(this.scenario.silent)
+    this.wake()
     for (const process of this.processes) this.thaw(process)
     for (let instance = 0; instance < this.scenario.instances.length; instance++) {
       if (this.running(instance) === undefined) this.start(instance)
@@ -263,8 +284,40 @@ export class Cluster {
       .addObserver(() => process.calls.delete(name))
   }
 
+  /** The machine that all of it runs on stands still: the store and every process. One sleep at a time. */
+  private suspend(duration: number, stopsMonotonic: boolean): void {
+    if (this.asleep !== undefined) return
+    const processes = this.processes.filter(({ closed, machine }) => machine.isAlive && !machine.isFrozen && !closed)
+    const sleep = (machine: Machine) => stopsMonotonic ? machine.suspend() : machine.freeze()
+    for (const machine of [this.server, ...processes.map(({ machine }) => machine)]) sleep(machine)
+    for (const process of processes) this.event(process, "froze")
+    const asleep = this.asleep = { processes: new Set(processes), sleep }
+    this.world.after(duration, () => this.asleep === asleep && this.wake())
+  }
+
+  private wake(): void {
+    const { asleep } = this
+    if (asleep === undefined) return
+    this.asleep = undefined
+    this.server.thaw()
+    for (const process of asleep.processes) this.thaw(process)
+  }
+
+  /** One step at a time: a clock that is set and reset between two looks at it is not promised to harm nobody. */
+  private setStoreClock(byMs: number, rightAfterMs: number): void {
+    if (this.world.now < this.nextStepAt) return
+    this.stepStoreClock(byMs)
+    if (byMs < 0) this.world.after(rightAfterMs, () => this.stepStoreClock(-byMs))
+    this.nextStepAt = this.world.now + rightAfterMs + shortestStepMs
+  }
+
+  private stepStoreClock(byMs: number): void {
+    this.server.stepClock(byMs)
+    this.witness.saw({ _tag: "Stepped", at: this.world.now, byMs })
+  }
+
   private thaw(process: Process): void {
-    if (!process.machine.isFrozen) return
+    if (!process.machine.isFrozen || this.asleep?.processes.has(process) === true) return
     process.machine.thaw()
     this.event(process, "thawed")
   }

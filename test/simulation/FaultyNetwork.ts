@@ -62,7 +62,7 @@ export class FaultyNetwork {
       extend: (leases, leaseForMs) => call("extend", store.extend(leases, leaseForMs)),
       settle: (settlements) => call("settle", store.settle(settlements)),
       note: (notes) => call("note", store.note(notes)),
-      rescue: (limit) => call("rescue", store.rescue(limit)),
+      rescue: (request) => call("rescue", store.rescue(request)),
       cancel: (ids) => call("cancel", store.cancel(ids)),
       retry: (ids) => call("retry", store.retry(ids)),
       remove: (ids) => call("remove", store.remove(ids)),

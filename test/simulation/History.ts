@@ -14,6 +14,7 @@ import type {
   Note,
   RemoveAnswer,
   Rescued,
+  RescueRequest,
   Retention,
   RetryAnswer
 } from "../../src/store/TaskStore.ts"
@@ -39,7 +40,7 @@ export type Operation =
     readonly answers: ReadonlyArray<SettleAnswer>
   }
   | { readonly op: "note"; readonly notes: ReadonlyArray<Note> }
-  | { readonly op: "rescue"; readonly limit: number; readonly rescued: ReadonlyArray<Rescued> }
+  | { readonly op: "rescue"; readonly request: RescueRequest; readonly rescued: ReadonlyArray<Rescued> }
   | { readonly op: "cancel"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<CancelAnswer> }
   | { readonly op: "retry"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RetryAnswer> }
   | { readonly op: "remove"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RemoveAnswer> }
@@ -60,8 +61,10 @@ export type Operation =
 export type Stored = Operation & {
   readonly _tag: "Stored"
   readonly at: number
-  /** The store's clock, in milliseconds since the epoch. */
+  /** The store's wall clock, in milliseconds since the epoch. */
   readonly now: number
+  /** The clock by which the store measures leads. */
+  readonly measured: number
   /** The process that sent it, such as `i1.0`: instance 1, started for the first time. */
   readonly from: string
 }
@@ -107,6 +110,8 @@ export type Event =
     readonly process: string
     readonly what: "started" | "ready" | "closing" | "closed" | "died" | "froze" | "thawed"
   }
+  /** The store's wall clock was moved. */
+  | { readonly _tag: "Stepped"; readonly at: number; readonly byMs: number }
   /** From here on everything works. */
   | { readonly _tag: "Healed"; readonly at: number }
 
@@ -128,6 +133,8 @@ export const describe = (event: Event): string => {
       return `${event.process} begins ${name(event)} ${event.behaviour}`
     case "Ended":
       return `${event.process} ends ${name(event)} ${event.how}`
+    case "Stepped":
+      return `the store's clock steps by ${event.byMs} ms`
     case "Answered":
       return `${event.process} answers ${JSON.stringify(event.call)}`
     case "Process":

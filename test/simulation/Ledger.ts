@@ -18,7 +18,8 @@ export interface Known {
   /** When it finished. */
   finishedAt: number
   claim: number
-  leaseUntil: number
+  /** When its lease ends by the world's time, which no clock can change. */
+  lapsesAt: number
   claims: number
   failures: number
   crashes: number
@@ -80,6 +81,8 @@ export class Ledger {
   unfinished = 0
   /** When everything began to work. */
   healedAt = Infinity
+  /** When the store's clock, or all clocks, were last disturbed. */
+  disturbedAt = 0
   private readonly lastClaims = new Map<string, { readonly nonce: number; readonly claims: ReadonlyArray<number> }>()
   private readonly gone = new Map<string, Known>()
   private seq = 0
@@ -104,7 +107,7 @@ export class Ledger {
     const rank = ({ dueAt, task }: Known) => dueAt - task.priority * this.rules.headStartMs
     return [...this.tasks.values()]
       .filter(({ dueAt, state, task }) =>
-        (state === "pending" || state === "scheduled") && dueAt <= now && !this.paused.has(task.queue) &&
+        (state === "pending" || (state === "scheduled" && dueAt <= now)) && !this.paused.has(task.queue) &&
         queues.includes(task.queue) && types.includes(task.type)
       )
       .sort((a, b) => rank(a) - rank(b) || a.seq - b.seq)
@@ -155,7 +158,11 @@ export class Ledger {
         process.lastLimit = undefined
         return
       }
+      case "Stepped":
+        this.disturbedAt = event.at
+        return
       case "Process":
+        if (event.what === "thawed") this.disturbedAt = event.at
         return this.applyProcess(event.process, event.what, event.at)
       case "Healed":
         this.healedAt = event.at
@@ -204,7 +211,7 @@ export class Ledger {
       case "extend":
         for (const [index, { claim, id }] of event.leases.entries()) {
           const known = this.tasks.get(id)
-          if (event.answers[index] !== "lost" && known?.claim === claim) known.leaseUntil = now + event.leaseForMs
+          if (event.answers[index] !== "lost" && known?.claim === claim) known.lapsesAt = event.at + event.leaseForMs
         }
         break
       case "settle":
@@ -277,7 +284,7 @@ export class Ledger {
         for (const id of event.gone) this.forget(id)
         break
       case "lead":
-        if (event.leads) this.lead = { id: event.id, until: now + event.forMs }
+        if (event.leads) this.lead = { id: event.id, until: event.measured + event.forMs }
         break
       case "leave":
         if (this.lead?.id === event.id) this.lead = undefined
@@ -288,7 +295,7 @@ export class Ledger {
     }
   }
 
-  private applyClaim({ answer, from, now, request }: Stored & { readonly op: "claim" }): void {
+  private applyClaim({ answer, at, from, request }: Stored & { readonly op: "claim" }): void {
     for (const { claim, id } of answer.tasks) {
       const known = this.tasks.get(id)
       // A repeated claim gives what is held already.
@@ -296,7 +303,7 @@ export class Ledger {
       known.state = "running"
       known.claim = claim
       known.claims++
-      known.leaseUntil = now + request.leaseForMs
+      known.lapsesAt = at + request.leaseForMs
       this.attempts.set(claim, {
         id,
         claim,
@@ -328,7 +335,7 @@ export class Ledger {
       dueAt,
       finishedAt: 0,
       claim: 0,
-      leaseUntil: 0,
+      lapsesAt: 0,
       claims: 0,
       failures: 0,
       crashes: 0,

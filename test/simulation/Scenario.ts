@@ -82,6 +82,13 @@ export type Fault =
     readonly duration: number
   }
   | { readonly do: "clock"; readonly at: number; readonly instance: number; readonly byMs: number }
+  /**
+   * The wall clock of the store's machine is moved. Set back, it is right again after a while; set forward it stays, as what
+   * was to wait until then would wait as much longer.
+   */
+  | { readonly do: "store clock"; readonly at: number; readonly byMs: number; readonly rightAfter: number }
+  /** The machine that everything runs on stands still; its monotonic clock may do so too. */
+  | { readonly do: "suspend"; readonly at: number; readonly duration: number; readonly monotonic: "goes on" | "stops" }
   /** One instance cannot reach the store. */
   | { readonly do: "cut"; readonly at: number; readonly instance: number; readonly duration: number }
   /** Nobody can reach the store. */
@@ -149,7 +156,10 @@ export const fromSeed = (seed: number): Scenario => {
     drift: random.pick([1, 1, 1, 0.98, 1.03])
   }))
   const healsAt = random.pick([2500, 5000, 8000])
-  const faults = drawFaults(new SeededRandom(seed, "faults"), healsAt)
+  const faults = [
+    ...drawFaults(new SeededRandom(seed, "faults"), healsAt),
+    ...drawClocks(new SeededRandom(seed, "clocks"), healsAt)
+  ].sort((a, b) => a.at - b.at)
   const level = random.pick([0, 0.02, 0.08])
   return {
     seed,
@@ -201,6 +211,23 @@ const drawFaults = (random: SeededRandom, healsAt: number): ReadonlyArray<Fault>
     }
   }).sort((a, b) => a.at - b.at)
 }
+
+/** What happens to the clocks of all, during the other faults and in the calm after them. */
+const drawClocks = (random: SeededRandom, healsAt: number): ReadonlyArray<Fault> =>
+  Array.from({ length: random.pick([0, 0, 1, 2]) }, (): ReadonlyArray<Fault> => {
+    const at = random.int(healsAt + 6000)
+    if (random.chance(0.3)) {
+      const duration = random.pick([1500, 4000, 7000])
+      return [{ do: "suspend", at, duration, monotonic: random.pick(["goes on", "stops"]) }]
+    }
+    const byMs = random.pick([-3_600_000, -60_000, -1000, 1000, 60_000, 3_600_000])
+    const step: Fault = { do: "store clock", at, byMs, rightAfter: random.pick([3000, 5000, 15_000]) }
+    // One that dies at about the same time leaves leases by the old clock, and comes back without having seen it.
+    const instance = random.int(3)
+    return random.chance(0.5)
+      ? [step]
+      : [step, { do: "crash", at: Math.max(0, at - 150), instance, turns: random.between(1, 60), backAfter: 200 }]
+  }).flat()
 
 const queues = ["default", "mail"] as const
 

@@ -26,10 +26,13 @@ export class Witness {
   private readonly arrived: Array<Arrived> = []
   private waiting: Array<() => void> = []
   private pruning = false
+  private readonly measured: () => number
 
-  constructor(world: World, server: Machine) {
+  /** `measured` is the clock by which the store measures. */
+  constructor(world: World, server: Machine, measured: () => number) {
     this.world = world
     this.server = server
+    this.measured = measured
   }
 
   /** Calls a listener with each event, before anything else happens. */
@@ -56,7 +59,7 @@ export class Witness {
         watch(store.extend(leases, leaseForMs), (answers) => ({ op: "extend", leases, leaseForMs, answers })),
       settle: (settlements) => watch(store.settle(settlements), (answers) => ({ op: "settle", settlements, answers })),
       note: (notes) => watch(store.note(notes), () => ({ op: "note", notes })),
-      rescue: (limit) => watch(store.rescue(limit), (rescued) => ({ op: "rescue", limit, rescued })),
+      rescue: (request) => watch(store.rescue(request), ({ rescued }) => ({ op: "rescue", request, rescued })),
       cancel: (ids) => watch(store.cancel(ids), (answers) => ({ op: "cancel", ids, answers })),
       retry: (ids) => watch(store.retry(ids), (answers) => ({ op: "retry", ids, answers })),
       remove: (ids) => watch(store.remove(ids), (answers) => ({ op: "remove", ids, answers })),
@@ -116,7 +119,14 @@ export class Witness {
   }
 
   private stored(from: string, operation: Operation): void {
-    this.saw({ _tag: "Stored", at: this.world.now, now: this.server.wallMs, from, ...operation })
+    this.saw({
+      _tag: "Stored",
+      at: this.world.now,
+      now: this.server.wallMs,
+      measured: this.measured(),
+      from,
+      ...operation
+    })
   }
 
   /**

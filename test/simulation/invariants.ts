@@ -7,7 +7,7 @@ import type { TaskRecord } from "../../src/domain/TaskRecord.ts"
 import type { Counts } from "../../src/store/TaskStore.ts"
 import type { Event, Operation, Stored } from "./History.ts"
 import { type Attempt, isFinished, type Known, type Ledger } from "./Ledger.ts"
-import { calmAt, isUnstorable, leaseMs, type Scenario } from "./Scenario.ts"
+import { calmAt, isUnstorable, leaseMs, pollMs, type Scenario } from "./Scenario.ts"
 
 /** Reports that an invariant does not hold. */
 export type Violated = (how: string) => void
@@ -46,6 +46,15 @@ const promptMs = 50
 
 /** The time after the healing within which every process has renewed its leases: a call in vain and the next one. */
 const renewedMs = leaseMs * 2 / 3 + 200
+
+/**
+ * How much too early a lease may be taken back when a clock has moved: one that has just begun to look at the store does not
+ * know, and waits half a lease.
+ */
+const earlyMs = leaseMs * 0.55
+
+/** How long it may take to take a lease back: a full lease of waiting, one in which the clock may have moved, and the looks. */
+const orphanedMs = leaseMs * 2 + pollMs * 3
 
 const invariant = (name: string, says: string, watch: Invariant["watch"]): Invariant => ({ name, says, watch })
 
@@ -174,12 +183,12 @@ export const invariants: ReadonlyArray<Invariant> = [
             const should = held === undefined ? "lost" : held.cancelRequested ? "cancel" : "held"
             if (answers[index] !== should) violated(`${id}#${claim} was ${answers[index]}, not ${should}`)
           }))(event, violated)
-        at("rescue", ({ now, rescued }) => {
+        at("rescue", ({ at, rescued }) => {
           for (const { id } of rescued) {
             const known = ledger.tasks.get(id)
             if (known?.state !== "running") violated(`${id} was rescued and did not run`)
-            else if (known.leaseUntil > now) {
-              violated(`${id}#${known.claim} was rescued ${known.leaseUntil - now} ms early`)
+            else if (known.lapsesAt > at + earlyMs) {
+              violated(`${id}#${known.claim} was rescued ${known.lapsesAt - at} ms early`)
             }
           }
         })(event, violated)
@@ -188,20 +197,46 @@ export const invariants: ReadonlyArray<Invariant> = [
   ),
 
   invariant("alive", "a process that works and reaches the store never loses a task", (ledger, scenario) => ({
-    on: at("rescue", ({ at, now, rescued }, violated) => {
+    on: at("rescue", ({ rescued }, violated) => {
       for (const { id } of rescued) {
         const known = ledger.tasks.get(id)
         const attempt = ledger.attempts.get(known?.claim ?? 0)
         if (known === undefined || attempt?.toldAt === undefined) continue
-        const lapsedAt = at - (now - known.leaseUntil)
         const process = ledger.processes.get(attempt.process)
         const worked = process?.state === "ready" || process!.closingAt > calmAt(scenario)
-        if (lapsedAt > ledger.healedAt + renewedMs && process!.state !== "died" && worked) {
+        if (known.lapsesAt > ledger.healedAt + renewedMs && process!.state !== "died" && worked) {
           violated(`${id}#${known.claim} was taken from ${attempt.process}, which is ${process!.state}`)
         }
       }
     })
   })),
+
+  invariant(
+    "orphans",
+    "what a dead process held is taken back soon, whatever the clocks show",
+    (ledger, scenario) => {
+      const check = (known: Known, now: number, violated: Violated) => {
+        const since = Math.max(known.lapsesAt, calmAt(scenario), ledger.disturbedAt)
+        if (now > since + orphanedMs) violated(`${known.task.id}#${known.claim} waits ${now - since} ms for its rescue`)
+      }
+      return {
+        on: (event, violated) => {
+          at("rescue", ({ at, rescued }) => {
+            for (const { id } of rescued) {
+              const known = ledger.tasks.get(id)
+              if (known !== undefined) check(known, at, violated)
+            }
+          })(event, violated)
+          // From here on it counts anew.
+          if (event._tag !== "Stepped") return
+          for (const known of ledger.tasks.values()) {
+            const process = ledger.processes.get(ledger.attempts.get(known.claim)?.process ?? "")
+            if (known.state === "running" && process?.state === "died") check(known, event.at, violated)
+          }
+        }
+      }
+    }
+  ),
 
   invariant("claims", "claim numbers only grow; a repeated claim gives the same tasks", (ledger) => ({
     on: at("claim", ({ answer, request }, violated) => {
@@ -407,11 +442,17 @@ export const invariants: ReadonlyArray<Invariant> = [
     on: at("prune", ({ gone, now, retention }, violated) => {
       let finished = ledger.finished().length
       const age = (id: string) => now - ledger.tasks.get(id)!.finishedAt
-      for (const id of gone.toSorted((a, b) => age(b) - age(a))) {
+      const keptForMs = (id: string) =>
+        ledger.tasks.get(id)!.state === "failed" ? retention.failedForMs : retention.finishedForMs
+      // The oldest go first. When the clock was set back, the ages do not say which were.
+      const isAged = (id: string) => Number(age(id) >= keptForMs(id))
+      const order = ledger.disturbedAt > 0
+        ? (a: string, b: string) => isAged(a) - isAged(b)
+        : (a: string, b: string) => age(b) - age(a)
+      for (const id of gone.toSorted(order)) {
         const known = ledger.tasks.get(id)!
         if (!isFinished(known)) violated(`${id} was ${known.state}`)
-        const keptForMs = known.state === "failed" ? retention.failedForMs : retention.finishedForMs
-        if (age(id) < keptForMs && (finished <= retention.maxFinished || known.task.key !== null)) {
+        if (isAged(id) === 0 && (finished <= retention.maxFinished || known.task.key !== null)) {
           violated(`${id} was pruned ${age(id)} ms after its end`)
         }
         finished--
@@ -420,10 +461,10 @@ export const invariants: ReadonlyArray<Invariant> = [
   })),
 
   invariant("leader", "chores have one leader at a time", (ledger) => ({
-    on: at("lead", ({ id, leads, now }, violated) => {
+    on: at("lead", ({ id, leads, measured }, violated) => {
       const { lead } = ledger
-      const isTaken = lead !== undefined && lead.until > now && lead.id !== id
-      if (leads && isTaken) violated(`${id} leads, and ${lead.id} does so for ${lead.until - now} ms more`)
+      const isTaken = lead !== undefined && lead.until > measured && lead.id !== id
+      if (leads && isTaken) violated(`${id} leads, and ${lead.id} does so for ${lead.until - measured} ms more`)
       if (!leads && !isTaken) violated(`${id} may not lead, and nobody does`)
     })
   })),

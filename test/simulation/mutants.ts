@@ -101,6 +101,31 @@ export const mutants: ReadonlyArray<Mutant> = [
     }))
   },
   {
+    name: "the store's clock believed: a lease runs out when it is set forward",
+    noticedAt: 282,
+    store: but((store) => ({
+      rescue: (request) => store.rescue({ ...request, earliest: Number.MAX_SAFE_INTEGER })
+    }))
+  },
+  {
+    name: "the store's clock believed: a lease is too far ahead when it is set back",
+    noticedAt: 125,
+    engine: but((store) => ({ rescue: (request) => store.rescue({ ...request, latest: 0 }) }))
+  },
+  {
+    name: "leases of before the clock was set back are never too far ahead",
+    noticedAt: 467,
+    engine: but((store) => ({ rescue: (request) => store.rescue({ ...request, maxAheadMs: 1e12 }) }))
+  },
+  {
+    name: "no waiting before the first rescue, nor after the store was out of reach",
+    noticedAt: 127,
+    engine: but((store) => ({
+      rescue: (request) =>
+        store.rescue(request.limit > 0 ? request : { ...request, limit: 100, earliest: Number.MAX_SAFE_INTEGER })
+    }))
+  },
+  {
     name: "permit leaked: one worker in five does not come back",
     patch: () => {
       const { release } = WorkerSlots.prototype

@@ -8,6 +8,7 @@ import { Gate } from "../engine/Gate.ts"
 import * as OtherProcess from "../engine/OtherProcess.ts"
 import { Logs, pass, quiesce, reaches, record, start, withEngine, withStore } from "../engine/TestEngine.ts"
 import { TestStore } from "../engine/TestStore.ts"
+import { anyTime } from "../store/conformance/fixtures.ts"
 
 const Work = Task.make("work", { timeout: "1 hour" })
 
@@ -197,7 +198,7 @@ describe("a lease", () => {
         const faults = yield* TestStore
         faults.down("extend", "claim")
         yield* pass("16 seconds")
-        yield* store.rescue(10)
+        yield* store.rescue({ limit: 10, ...anyTime })
         faults.up()
         const other = yield* OtherProcess.claim({ leaseForMs: 60_000 })
         assert.strictEqual(other.claim, 2)
@@ -224,7 +225,7 @@ describe("fencing", () => {
         yield* reaches(handle.id, "running")
         faults.down("extend", "claim")
         yield* pass("16 seconds")
-        yield* store.rescue(10)
+        yield* store.rescue({ limit: 10, ...anyTime })
         faults.up()
         faults.down("extend")
         const other = yield* OtherProcess.claim({ leaseForMs: 600_000 })

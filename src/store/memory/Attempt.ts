@@ -2,7 +2,7 @@
  * What happens to a running attempt: its lease is prolonged, it reports, it ends, or it is taken back.
  */
 import * as Settlement from "../../domain/Settlement.ts"
-import type { ExtendAnswer, Lease, Note, Rescued } from "../TaskStore.ts"
+import type { ExtendAnswer, Lease, Note, Rescued, RescueRequest } from "../TaskStore.ts"
 import type { Tasks } from "./Tasks.ts"
 
 export const extend = (tasks: Tasks, { claim, id }: Lease, leaseUntil: number): ExtendAnswer => {
@@ -33,8 +33,14 @@ export const settle = (
   return answer
 }
 
-export const rescue = (tasks: Tasks, maxCrashes: number, limit: number, now: number): ReadonlyArray<Rescued> =>
-  tasks.running.expired(now, limit).map((entry) => {
+export const rescue = (
+  tasks: Tasks,
+  maxCrashes: number,
+  request: RescueRequest,
+  now: number,
+  leasesNow: number
+): ReadonlyArray<Rescued> =>
+  tasks.running.expired(request, leasesNow).map((entry) => {
     tasks.apply(entry, Settlement.rescue(entry, maxCrashes, now))
     tasks.totals.crashed++
     return { id: entry.id, type: entry.type, state: entry.state, crashes: entry.crashes }

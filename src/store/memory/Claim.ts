@@ -8,7 +8,13 @@ import type { LastClaims } from "./LastClaims.ts"
 import type { Tasks } from "./Tasks.ts"
 
 /** Answers a claim, or answers the worker's last one again. */
-export const claim = (tasks: Tasks, lastClaims: LastClaims, request: ClaimRequest, now: number): ClaimAnswer => {
+export const claim = (
+  tasks: Tasks,
+  lastClaims: LastClaims,
+  request: ClaimRequest,
+  now: number,
+  leasesNow: number
+): ClaimAnswer => {
   tasks.promote(now)
   const last = lastClaims.get(request.worker, request.nonce)
   if (last !== undefined) {
@@ -17,10 +23,10 @@ export const claim = (tasks: Tasks, lastClaims: LastClaims, request: ClaimReques
   }
   const queues = request.queues.filter((queue) => !tasks.paused.has(queue))
   const claimed = tasks.waiting.take(queues, request.types, request.limit).map((entry): ClaimedTask => {
-    tasks.begin(entry, request.worker, now + request.leaseForMs, now)
+    tasks.begin(entry, request.worker, leasesNow + request.leaseForMs, now)
     return claimedTask(entry)
   })
-  if (claimed.length > 0) lastClaims.remember(request.worker, { nonce: request.nonce, at: now, tasks: claimed })
+  if (claimed.length > 0) lastClaims.remember(request.worker, { nonce: request.nonce, at: leasesNow, tasks: claimed })
   return { tasks: claimed, now, nextDueAt: tasks.waiting.nextDueAt() }
 }
 

@@ -2,6 +2,7 @@
 import { type Clock, type Context, Effect } from "effect"
 import type { TaskEvent } from "../../domain/TaskEvent.ts"
 import { type EventLog, keptEvents } from "../EventLog.ts"
+import { steady } from "./SteadyClock.ts"
 
 export const make = (clock: Clock.Clock): Context.Service.Shape<typeof EventLog> => {
   let events: Array<TaskEvent> = []
@@ -10,7 +11,7 @@ export const make = (clock: Clock.Clock): Context.Service.Shape<typeof EventLog>
   let floor = 0
   let attendedFrom = 0
   let attendedUntil = -Infinity
-  const now = () => clock.currentTimeMillisUnsafe()
+  const now = steady(clock)
 
   const beginAnew = (): void => {
     floor = ++seq
@@ -21,7 +22,7 @@ export const make = (clock: Clock.Clock): Context.Service.Shape<typeof EventLog>
     append: (added, lost = false) =>
       Effect.sync(() => {
         if (lost) beginAnew()
-        const at = now()
+        const at = clock.currentTimeMillisUnsafe()
         for (const event of added) events.push({ ...event, seq: ++seq, at })
         // Half of it at once, so that each append pays little
         if (events.length > 2 * keptEvents) {

@@ -1,6 +1,7 @@
 /** The instances of a store in memory: one process, which may hold several engines. */
 import { type Clock, type Context, Effect } from "effect"
 import type { Beat, InstanceRecord, InstanceStore, Roll } from "../InstanceStore.ts"
+import { steady } from "./SteadyClock.ts"
 
 interface Entry extends Omit<InstanceRecord, "leads"> {
   readonly until: number
@@ -13,8 +14,8 @@ interface Lead {
 
 export const make = (clock: Clock.Clock): Context.Service.Shape<typeof InstanceStore> => {
   const instances = new Instances()
-  const at = <A>(operation: (now: number) => A): Effect.Effect<A> =>
-    Effect.sync(() => operation(clock.currentTimeMillisUnsafe()))
+  const now = steady(clock)
+  const at = <A>(operation: (now: number) => A): Effect.Effect<A> => Effect.sync(() => operation(now()))
 
   return {
     beat: (beat, keepForMs) => at((now) => instances.beat(beat, keepForMs, now)),

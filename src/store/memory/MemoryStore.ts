@@ -1,6 +1,8 @@
 /**
  * The memory driver: for tests, for embedding, and the reference that the other drivers are compared with.
  * Tasks live as long as the layer's scope.
+ *
+ * Leases, leads and whatever else is measured follow a steady clock; what is due, and how old a task is, the wall clock.
  */
 import { Clock, type Context, Effect, Layer } from "effect"
 import * as Rank from "../../domain/Rank.ts"
@@ -20,6 +22,7 @@ import * as Keys from "./Keys.ts"
 import { LastClaims } from "./LastClaims.ts"
 import * as Operate from "./Operate.ts"
 import * as Read from "./Read.ts"
+import { steady } from "./SteadyClock.ts"
 import { Tasks } from "./Tasks.ts"
 
 /** Unfinished tasks accepted at most, unless configured. */
@@ -40,6 +43,7 @@ const make = (clock: Clock.Clock, settings: StoreSettings): Context.Service.Shap
   const maxCrashes = settings.maxCrashes ?? Settlement.defaultMaxCrashes
   const tasks = new Tasks(Rank.headStartMillis(settings.headStart ?? Rank.defaultHeadStart))
   const lastClaims = new LastClaims()
+  const leasesNow = steady(clock)
 
   /** An operation at one instant; nothing else runs while it does. */
   const at = <A>(operation: (now: number) => A): Effect.Effect<A> =>
@@ -47,11 +51,19 @@ const make = (clock: Clock.Clock, settings: StoreSettings): Context.Service.Shap
 
   return {
     enqueue: (groups) => at((now) => groups.map((group) => enqueue(tasks, capacity, group, now))),
-    claim: (request) => at((now) => claim(tasks, lastClaims, request, now)),
-    extend: (leases, leaseForMs) => at((now) => leases.map((lease) => Attempt.extend(tasks, lease, now + leaseForMs))),
+    claim: (request) => at((now) => claim(tasks, lastClaims, request, now, leasesNow())),
+    extend: (leases, leaseForMs) =>
+      Effect.sync(() => {
+        const leaseUntil = leasesNow() + leaseForMs
+        return leases.map((lease) => Attempt.extend(tasks, lease, leaseUntil))
+      }),
     settle: (settlements) => at((now) => settlements.map((settlement) => Attempt.settle(tasks, settlement, now))),
     note: (notes) => Effect.sync(() => notes.forEach((note) => Attempt.note(tasks, note))),
-    rescue: (limit) => at((now) => Attempt.rescue(tasks, maxCrashes, limit, now)),
+    rescue: (request) =>
+      at((now) => {
+        const measured = leasesNow()
+        return { now: measured, rescued: Attempt.rescue(tasks, maxCrashes, request, now, measured) }
+      }),
     cancel: (ids) => at((now) => ids.map((id) => Operate.cancel(tasks, id, now))),
     retry: (ids) => at((now) => ids.map((id) => Operate.retry(tasks, id, now))),
     remove: (ids) => Effect.sync(() => ids.map((id) => Operate.remove(tasks, id))),
@@ -59,7 +71,7 @@ const make = (clock: Clock.Clock, settings: StoreSettings): Context.Service.Shap
     paused: Effect.sync(() => [...tasks.paused].sort()),
     prune: (retention, limit) =>
       at((now) => {
-        lastClaims.forget(now - lastClaimForMs)
+        lastClaims.forget(leasesNow() - lastClaimForMs)
         return Operate.prune(tasks, retention, limit, now)
       }),
     get: (id) => Effect.sync(() => Read.get(tasks, id)),

@@ -1,3 +1,4 @@
+import type { RescueRequest } from "../TaskStore.ts"
 import type { Entry } from "./Entry.ts"
 
 /**
@@ -21,12 +22,15 @@ export class Running {
     entry.place = -1
   }
 
-  /** Up to `limit` tasks whose leases have run out. */
-  expired(now: number, limit: number): ReadonlyArray<Entry> {
+  /** The tasks whose leases have run out. */
+  expired({ earliest, latest, limit, maxAheadMs }: RescueRequest, now: number): ReadonlyArray<Entry> {
+    const endedBy = Math.min(now, earliest)
+    const endsAfter = Math.max(now, latest) + maxAheadMs
     const found: Array<Entry> = []
     for (const entry of this.entries) {
       if (found.length >= limit) break
-      if (entry.leaseUntil! <= now) found.push(entry)
+      const leaseUntil = entry.leaseUntil!
+      if (leaseUntil <= endedBy || leaseUntil > endsAfter) found.push(entry)
     }
     return found
   }

@@ -5,7 +5,7 @@
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as Settlement from "../../domain/Settlement.ts"
-import type { ExtendAnswer, Lease, Note, Rescued } from "../TaskStore.ts"
+import type { ExtendAnswer, Lease, Note, RescueAnswer, RescueRequest } from "../TaskStore.ts"
 import { type Database, number, numbers, texts } from "./Database.ts"
 import { columns, recordOf, type Row, type Tasks } from "./Task.ts"
 
@@ -33,11 +33,11 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks, max
       FOR UPDATE OF t SKIP LOCKED
     )
     UPDATE ${schema}.task t SET progress = free.progress FROM free WHERE t.seq = free.seq`
-  const expired = `SELECT c.now::float8, ${columns} FROM (SELECT ${schema}.now_ms() AS now) c
-    CROSS JOIN LATERAL (
-      SELECT * FROM ${schema}.task WHERE state = 2 AND lease_until <= c.now
-      ORDER BY lease_until, seq LIMIT $1::int FOR UPDATE SKIP LOCKED
-    ) t`
+  const clock = `SELECT ${schema}.now_ms()::float8`
+  // $1 how many, $2 when they must have ended, $3 the end after which they are of before the clock was set back
+  const expired = `SELECT ${columns} FROM ${schema}.task
+    WHERE state = 2 AND (lease_until <= $2::bigint OR lease_until > $3::bigint)
+    ORDER BY lease_until, seq LIMIT $1::int FOR UPDATE SKIP LOCKED`
 
   return {
     extend: (
@@ -67,22 +67,30 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks, max
       ]))
     },
 
-    rescue: (limit: number): Effect.Effect<ReadonlyArray<Rescued>, StoreError> =>
+    rescue: ({ earliest, latest, limit, maxAheadMs }: RescueRequest): Effect.Effect<RescueAnswer, StoreError> =>
       transaction(
         "rescue",
         Effect.gen(function*() {
-          const rows = yield* query<[now: number, ...row: Row]>("rescue", expired, [number(Math.max(0, limit))])
-          const decided = rows.map(([now, ...row]) => {
+          const [row] = yield* query<[now: number]>("rescue", clock, [])
+          const [now] = row!
+          if (limit <= 0) return { now, rescued: [] }
+          const rows = yield* query<Row>("rescue", expired, [
+            number(limit),
+            number(Math.min(now, earliest)),
+            number(Math.max(now, latest) + maxAheadMs)
+          ])
+          const decided = rows.map((row) => {
             const task = recordOf(row)
             return { task, change: Settlement.rescue(task, maxCrashes, now), counts: "crashed" as const }
           })
           yield* tasks.apply("rescue", decided)
-          return decided.map(({ change, task }) => ({
+          const rescued = decided.map(({ change, task }) => ({
             id: task.id,
             type: task.type,
             state: change.state,
             crashes: change.crashes
           }))
+          return { now, rescued }
         })
       )
   }

@@ -4,7 +4,7 @@
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../../domain/Settlement.ts"
-import type { ExtendAnswer, Lease, Note, Rescued } from "../TaskStore.ts"
+import type { ExtendAnswer, Lease, Note, RescueAnswer, Rescued, RescueRequest } from "../TaskStore.ts"
 import type { Coalesced } from "./Coalescer.ts"
 import * as Failure from "./Failure.ts"
 import { type Runner, script } from "./Runner.ts"
@@ -50,11 +50,12 @@ export const make = (runner: Runner, headStartMs: number, maxCrashes: number) =>
 
     settle: settleAll,
 
-    rescue: (limit: number): Effect.Effect<ReadonlyArray<Rescued>, StoreError> =>
+    rescue: ({ earliest, latest, limit, maxAheadMs }: RescueRequest): Effect.Effect<RescueAnswer, StoreError> =>
       Effect.map(
-        runner("rescue", runRescue, [String(headStartMs), String(limit), String(maxCrashes)]),
-        (answer) =>
-          Array.from({ length: answer.length / 4 }, (_, index): Rescued => {
+        runner("rescue", runRescue, [headStartMs, limit, maxCrashes, earliest, latest, maxAheadMs].map(String)),
+        ([now, ...answer]) => ({
+          now: Number(now),
+          rescued: Array.from({ length: answer.length / 4 }, (_, index): Rescued => {
             const [id, lane, status, crashes] = answer.slice(index * 4)
             return {
               id: String(id),
@@ -63,6 +64,7 @@ export const make = (runner: Runner, headStartMs: number, maxCrashes: number) =>
               crashes: Number(crashes)
             }
           })
+        })
       )
   }
 }

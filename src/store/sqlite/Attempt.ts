@@ -3,7 +3,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import * as Settlement from "../../domain/Settlement.ts"
-import type { ExtendAnswer, Lease, Note, Rescued } from "../TaskStore.ts"
+import type { ExtendAnswer, Lease, Note, RescueAnswer, RescueRequest } from "../TaskStore.ts"
 import { prepare } from "./Statement.ts"
 import { columns, recordOf, type Row, type Tasks } from "./Task.ts"
 import type { Transaction } from "./Writer.ts"
@@ -26,6 +26,10 @@ export const make = (database: DatabaseSync, tasks: Tasks, maxCrashes: number) =
   const expired = prepare<Row>(
     database,
     `SELECT ${columns} FROM task WHERE state = 2 AND lease_until <= ? ORDER BY lease_until, seq LIMIT ?`
+  )
+  const farAhead = prepare<Row>(
+    database,
+    `SELECT ${columns} FROM task WHERE state = 2 AND lease_until > ? ORDER BY lease_until, seq LIMIT ?`
   )
 
   const settleOne = (transaction: Transaction, settlement: Settlement.Settlement): Settlement.SettleAnswer => {
@@ -63,13 +67,18 @@ export const make = (database: DatabaseSync, tasks: Tasks, maxCrashes: number) =
       settlements: ReadonlyArray<Settlement.Settlement>
     ): ReadonlyArray<Settlement.SettleAnswer> => settlements.map((settlement) => settleOne(transaction, settlement)),
 
-    rescue: (transaction: Transaction, limit: number): ReadonlyArray<Rescued> =>
-      expired.all(transaction.now, limit).map((row) => {
+    rescue: (transaction: Transaction, { earliest, latest, limit, maxAheadMs }: RescueRequest): RescueAnswer => {
+      const { now, tally } = transaction
+      const rows = limit <= 0 ? [] : expired.all(Math.min(now, earliest), limit)
+      if (rows.length < limit) rows.push(...farAhead.all(Math.max(now, latest) + maxAheadMs, limit - rows.length))
+      const rescued = rows.map((row) => {
         const task = recordOf(row)
-        const change = Settlement.rescue(task, maxCrashes, transaction.now)
-        transaction.tally.count("crashed")
+        const change = Settlement.rescue(task, maxCrashes, now)
+        tally.count("crashed")
         tasks.apply(transaction, task, change)
         return { id: task.id, type: task.type, state: change.state, crashes: change.crashes }
       })
+      return { now, rescued }
+    }
   }
 }

@@ -99,7 +99,7 @@ const make = Effect.fnUntraced(function*(
       writeVolatile("extend", (transaction) => attempt.extend(transaction, leases, leaseForMs)),
     settle: (settlements) => write("settle", (transaction) => attempt.settle(transaction, settlements)),
     note: (notes) => writeVolatile("note", (transaction) => attempt.note(transaction, notes)),
-    rescue: (limit) => write("rescue", (transaction) => attempt.rescue(transaction, limit)),
+    rescue: (request) => write("rescue", (transaction) => attempt.rescue(transaction, request)),
     cancel: (ids) => write("cancel", (transaction) => operate.cancel(transaction, ids)),
     retry: (ids) => write("retry", (transaction) => operate.retry(transaction, ids)),
     remove: (ids) => write("remove", (transaction) => operate.remove(transaction, ids)),

@@ -132,8 +132,12 @@ export const cancel = (id: string) => Effect.map(TaskStore.use((store) => store.
 /** Retries one task as an operator does. */
 export const redrive = (id: string) => Effect.map(TaskStore.use((store) => store.retry([id])), ([answer]) => answer)
 
+/** Any time of the store's clock is possible: what has expired by it is rescued, and nothing is too far ahead. */
+export const anyTime = { earliest: Number.MAX_SAFE_INTEGER, latest: 0, maxAheadMs: 1_000_000 * hour }
+
 /** Rescues what has expired. */
-export const rescue = (limit = 1000) => TaskStore.use((store) => store.rescue(limit))
+export const rescue = (limit = 1000) =>
+  Effect.map(TaskStore.use((store) => store.rescue({ limit, ...anyTime })), ({ rescued }) => rescued)
 
 /** The stored record, which must exist. */
 export const record = Effect.fnUntraced(function*(id: string) {

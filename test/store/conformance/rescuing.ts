@@ -1,15 +1,18 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
 import { crashDelayMs } from "../../../src/domain/Settlement.ts"
+import { TaskStore } from "../../../src/store/TaskStore.ts"
 import { type Driver, scenario } from "./driver.ts"
 import {
   add,
   addOne,
   again,
+  anyTime,
   cancel,
   complete,
   counts,
   everything,
+  extend,
   fail,
   hour,
   idsOf,
@@ -47,6 +50,51 @@ export const rescuing = (driver: Driver) =>
         const before = yield* everything
         assert.deepStrictEqual(yield* rescue(), [])
         assert.deepStrictEqual(yield* everything, before)
+      }))
+
+    scenario(driver, "answers what the store's clock shows, and with a limit of 0 does nothing else", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const claimed = yield* running({}, { leaseForMs: second })
+        const { leaseUntil } = yield* record(claimed.id)
+        yield* driver.advance("10 seconds")
+        const { now, rescued } = yield* store.rescue({ ...anyTime, limit: 0 })
+        assert.deepStrictEqual(rescued, [])
+        assert.isAtLeast(now, leaseUntil! + 8 * second)
+        assert.isTrue(Number.isInteger(now))
+        assert.deepInclude(yield* record(claimed.id), { state: "running", crashes: 0 })
+      }))
+
+    scenario(driver, "takes nothing that had not run out by the time that the rescuer reckons with", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const claimed = yield* running({}, { leaseForMs: minute })
+        const { leaseUntil } = yield* record(claimed.id)
+        // the clock is set forward
+        yield* driver.advance("1 hour")
+        const early = yield* store.rescue({ ...anyTime, limit: 10, earliest: leaseUntil! - 1 })
+        assert.deepStrictEqual(early.rescued, [])
+        const late = yield* store.rescue({ ...anyTime, limit: 10, earliest: leaseUntil! })
+        assert.deepStrictEqual(idsOf(late.rescued), [claimed.id])
+      }))
+
+    scenario(driver, "takes what ends so far ahead that it was given before the clock was set back", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const far = yield* running({}, { leaseForMs: 2 * hour })
+        const near = yield* running({}, { leaseForMs: minute })
+        const { now } = yield* store.rescue({ ...anyTime, limit: 0 })
+        const ahead = { limit: 10, earliest: now, maxAheadMs: hour }
+        // the rescuer still reckons with the clock as it was
+        const early = yield* store.rescue({ ...ahead, latest: now + hour + minute })
+        assert.deepStrictEqual(early.rescued, [])
+        const late = yield* store.rescue({ ...ahead, latest: now })
+        assert.deepStrictEqual(idsOf(late.rescued), [far.id])
+        assert.deepInclude(yield* record(far.id), { state: "pending", crashes: 1 })
+        // what the rescuer knows may be old: the store's clock is set forward again
+        const behind = yield* store.rescue({ ...ahead, latest: now - 10 * hour })
+        assert.deepStrictEqual(behind.rescued, [])
+        assert.strictEqual(yield* extend(near, minute), "held")
       }))
 
     scenario(driver, "makes a crashed task due now, and says so", () =>
@@ -89,7 +137,12 @@ export const rescuing = (driver: Driver) =>
         const claimed = yield* take({ leaseForMs: second })
         yield* driver.advance("10 seconds")
         const batches = [yield* rescue(2), yield* rescue(2), yield* rescue(2), yield* rescue(2)]
-        assert.deepStrictEqual(batches.map(({ length }) => length), [2, 2, 1, 0])
+        assert.deepStrictEqual(
+          batches.map(({ length }) =>
+            length
+          ),
+          [2, 2, 1, 0]
+        )
         assert.sameMembers([...idsOf(batches.flat())], [...idsOf(claimed)])
         assert.deepStrictEqual((yield* counts).totals.crashed, 5)
       }))
@@ -156,7 +209,12 @@ export const rescuing = (driver: Driver) =>
         assert.deepInclude(yield* record(id), { state: "pending", crashes: 0, failure: null, claims: 2 })
         const found = yield* crash()
         assert.deepInclude(found, { state: "pending", crashes: 1 })
-        assert.deepStrictEqual(found.history.map(({ claim }) => claim), [first.claim, second.claim, found.claim])
+        assert.deepStrictEqual(
+          found.history.map(({ claim }) =>
+            claim
+          ),
+          [first.claim, second.claim, found.claim]
+        )
       }), { maxCrashes: 1 })
 
     scenario(driver, "cancels a task whose cancel was requested, and counts the lost lease", () =>

@@ -10,6 +10,7 @@ import type { NewTask, TaskFailure } from "../../../src/domain/TaskRecord.ts"
 import * as MemoryStore from "../../../src/store/memory/MemoryStore.ts"
 import { type ClaimRequest, type Lease, TaskStore } from "../../../src/store/TaskStore.ts"
 import type { Driver } from "../conformance/driver.ts"
+import { anyTime } from "../conformance/fixtures.ts"
 import { groupOf, ids, type Operation, sequences } from "../model/Operation.ts"
 
 const settings = { capacity: 4, headStart: 2000, maxCrashes: 1 }
@@ -111,7 +112,11 @@ class History {
       }
       case "rescue":
         // all of them: which come first is the store's choice
-        return (store) => Effect.map(store.rescue(100), (rescued) => rescued.toSorted((a, b) => a.id < b.id ? -1 : 1))
+        return (store) =>
+          Effect.map(
+            store.rescue({ limit: 100, ...anyTime }),
+            ({ rescued }) => rescued.toSorted((a, b) => a.id < b.id ? -1 : 1)
+          )
       case "cancel":
         return (store) => store.cancel(operation.ids)
       case "retry":

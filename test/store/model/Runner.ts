@@ -9,6 +9,7 @@ import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../../../src
 import * as TaskState from "../../../src/domain/TaskState.ts"
 import { type ClaimRequest, type Lease, type Outcome, TaskStore } from "../../../src/store/TaskStore.ts"
 import type { Driver } from "../conformance/driver.ts"
+import { anyTime } from "../conformance/fixtures.ts"
 import type { End, Model, ModelTask } from "./Model.ts"
 import { groupOf, ids, type Operation, type OperationOf } from "./Operation.ts"
 
@@ -184,7 +185,7 @@ export class Runner {
   /** Which of the expired come first is the store's choice. */
   private rescue({ limit }: OperationOf<"rescue">) {
     return Effect.gen({ self: this }, function*() {
-      const rescued = yield* TaskStore.use((store) => store.rescue(limit))
+      const { rescued } = yield* TaskStore.use((store) => store.rescue({ limit, ...anyTime }))
       const expired = this.model.expired()
       agree("number rescued", rescued.length, Math.min(limit, expired.length))
       for (const answer of rescued) {

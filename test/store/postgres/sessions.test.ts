@@ -11,6 +11,7 @@ import { TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
 import {
+  anyTime,
   cancel,
   complete,
   counts,
@@ -131,7 +132,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         store.claim({ queues: ["none"], types: ["none"], limit: 1, worker: "w", leaseForMs: 1000, nonce: 7 }),
         store.extend([leaseOf(claimed)], 60_000),
         store.note([{ ...leaseOf(claimed), progress: 0.5 }]),
-        store.rescue(10),
+        store.rescue({ limit: 10, ...anyTime }),
         store.prune({ finishedForMs: 1e9, failedForMs: 1e9, maxFinished: 1000 }, 10),
         store.get("running"),
         store.list({ limit: 10 }),

@@ -6,7 +6,7 @@ import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
 import { promoteLimit, TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
-import { complete, leaseOf, minute, request, retention, tasks } from "../conformance/fixtures.ts"
+import { anyTime, complete, leaseOf, minute, request, retention, tasks } from "../conformance/fixtures.ts"
 
 const driver = new URL("../../../src/store/postgres/", import.meta.url)
 
@@ -74,7 +74,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         // Whatever plans are kept are made now
         yield* store.claim(request({ limit: 3 }))
         yield* store.claim(request({ limit: 3, types: ["work", "other"] }))
-        yield* store.rescue(3)
+        yield* store.rescue({ limit: 3, ...anyTime })
         yield* store.prune(retention({ maxFinished: 0, finishedForMs: 0 }), 3)
         yield* body({ store, sql }, schema)
       })), 60_000)
@@ -117,7 +117,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
     Effect.gen(function*() {
       yield* store.enqueue([tasks(1000)])
       yield* store.claim(request({ leaseForMs: -1 }))
-      assert.strictEqual((yield* store.rescue(3)).length, 3)
+      assert.strictEqual((yield* store.rescue({ limit: 3, ...anyTime })).rescued.length, 3)
       assert.strictEqual((yield* store.counts).running, 997)
     }))
 

@@ -3,8 +3,10 @@
  *
  * `share PATH NAME COUNT TOTAL` stores COUNT tasks while it works, until TOTAL tasks are completed, and writes the id
  * of each task that it was given. `flood PATH NAME` stores tasks for ever and writes the ids that were acknowledged.
+ * `lock PATH _ MILLIS` keeps everybody else from writing for so long.
  */
 import { Console, Effect } from "effect"
+import { DatabaseSync } from "node:sqlite"
 import { SqliteStore } from "../../../src/store/sqlite/index.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import { request, task } from "../conformance/fixtures.ts"
@@ -39,4 +41,16 @@ const flood = Effect.gen(function*() {
   yield* Effect.all(Array.from({ length: 10 }, () => Effect.forever(producer)), { concurrency: "unbounded" })
 })
 
-await Effect.runPromise(Effect.provide(mode === "share" ? share : flood, SqliteStore.layer({ path, capacity: 1e6 })))
+const lock = Effect.gen(function*() {
+  const database = new DatabaseSync(path)
+  database.exec("PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE")
+  yield* Effect.sleep(Number(count))
+  database.exec("COMMIT")
+  database.close()
+})
+
+await Effect.runPromise(
+  mode === "lock"
+    ? lock
+    : Effect.provide(mode === "share" ? share : flood, SqliteStore.layer({ path, capacity: 1e6 }))
+)

@@ -1,6 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Context, Effect, Layer, Schedule } from "effect"
 import { DatabaseSync } from "node:sqlite"
+import * as Engine from "../../../src/engine/Engine.ts"
+import { TaskQueue } from "../../../src/queue/TaskQueue.ts"
+import { SqliteStore } from "../../../src/store/sqlite/index.ts"
+import * as Task from "../../../src/Task.ts"
 import { file, run, using } from "./fixtures.ts"
 
 describe("processes on one file", () => {
@@ -22,6 +26,44 @@ describe("processes on one file", () => {
       assert.deepInclude(counts, { pending: 0, running: 0, completed: 2 * each })
       assert.strictEqual(counts.totals.created, 2 * each)
     }), 60_000)
+
+  it.live("may keep each other from writing for longer than a lease: nothing that lives is taken for dead", () => {
+    const Long = Task.make("long")
+    let runs = 0
+    const handlers = Long.toLayer(() =>
+      Effect.suspend(() => {
+        runs++
+        return Effect.sleep("5 seconds")
+      })
+    )
+    return Effect.gen(function*() {
+      const path = yield* file
+      const options = {
+        worker: { lease: "900 millis", pollInterval: "50 millis" },
+        rescuer: { interval: "50 millis" }
+      } as const
+      const instance = Layer.fresh(Engine.layer(handlers, options)).pipe(
+        Layer.provideMerge(Layer.fresh(SqliteStore.layer({ path })))
+      )
+      const worker = yield* Layer.build(instance)
+      // Another instance, that would take the task
+      yield* Layer.build(instance)
+      const handle = yield* Effect.provide(Long.enqueue(undefined), worker)
+      const queue = Context.get(worker, TaskQueue)
+      yield* Effect.repeat(queue.get(handle.id), {
+        until: (task) => task?.state === "running",
+        schedule: Schedule.spaced("10 millis")
+      })
+      // Both have looked at the store for longer than they wait at their start
+      yield* Effect.sleep("700 millis")
+      const { code, errors } = yield* run(["lock", path, "", "2500"])
+      assert.deepStrictEqual({ code, errors }, { code: 0, errors: "" })
+      yield* Effect.provide(handle.result, worker)
+      const task = yield* queue.get(handle.id)
+      assert.deepInclude(task, { state: "completed", claims: 1, crashes: 0 })
+      assert.strictEqual(runs, 1)
+    })
+  }, 60_000)
 
   it.live("lose nothing acknowledged when they are killed", () =>
     Effect.gen(function*() {

@@ -1,16 +1,17 @@
 /**
  * Takes back leases that have run out: due again, cancelled, or quarantined, as `Settlement.rescue` has it.
  *
- * - Arguments: head start, how many at most, the crashes before a task is quarantined (negative: never).
- * - Answers: for each task its id, lane, new status (`W` due now, `S` due later, `F`, `X`) and number of crashes.
+ * - Arguments: head start, how many at most, the crashes before a task is quarantined (negative: never), what the clock can
+ *   show at least and at most, and how long after that a lease is of before the clock was set back.
+ * - Answers: the time, then for each task its id, lane, new status (`W` due now, `S` due later, `F`, `X`) and crashes.
  */
 import { announce } from "./Announce.ts"
 import { entry } from "./Entry.ts"
 import { prelude } from "./Prelude.ts"
 
 export const rescue = `${prelude}${entry}${announce}
-local headStart, maxCrashes, now = tonumber(ARGV[1]), tonumber(ARGV[3]), clock()
-local running, answers, ended = root .. ":running", {}, {}
+local headStart, limit, maxCrashes, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), clock()
+local running, answers, ended = root .. ":running", { int(now) }, {}
 
 local function quarantine(crashes)
   return '{"kind":"quarantined","tag":"TaskQuarantined","message":"The process running this task died ' .. crashes ..
@@ -23,7 +24,14 @@ local function backoff(crashes)
   return math.min(1000 * 2 ^ math.min(crashes - 2, 16), 60000)
 end
 
-for _, ref in ipairs(call("ZRANGEBYSCORE", running, "-inf", now, "LIMIT", 0, ARGV[2])) do
+local refs = call("ZRANGEBYSCORE", running, "-inf", int(math.min(now, tonumber(ARGV[4]))), "LIMIT", 0, limit)
+if #refs < limit then
+  local endsAfter = "(" .. int(math.max(now, tonumber(ARGV[5])) + tonumber(ARGV[6]))
+  local farAhead = call("ZRANGEBYSCORE", running, endsAfter, "+inf", "LIMIT", 0, limit - #refs)
+  for _, ref in ipairs(farAhead) do refs[#refs + 1] = ref end
+end
+
+for _, ref in ipairs(refs) do
   local id = string.sub(ref, 13)
   local e = load(id)
   call("ZREM", running, ref)
