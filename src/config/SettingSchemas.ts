@@ -1,6 +1,7 @@
 /** How the texts of settings are read. */
 import { Duration, Effect, Result, Schema, SchemaGetter, SchemaIssue } from "effect"
 import { IpNetwork } from "effect/net"
+import * as Bounds from "../domain/Bounds.ts"
 import { DurationText } from "../domain/DurationText.ts"
 
 /** A whole number within bounds. */
@@ -10,7 +11,7 @@ export const integer = (minimum: number, maximum: number = Number.MAX_SAFE_INTEG
     Schema.check(Schema.isBetween({ minimum, maximum }))
   )
 
-/** A duration within bounds; `infinity` is one where the maximum is. */
+/** A duration within bounds; `infinity` is one where the maximum is, and then any other has the engine's own bound. */
 export const duration = (minimum: Duration.Input, maximum: Duration.Input) => {
   const bounds = { minimum: Duration.fromInputUnsafe(minimum), maximum: Duration.fromInputUnsafe(maximum) }
   return Schema.String.pipe(
@@ -18,7 +19,11 @@ export const duration = (minimum: Duration.Input, maximum: Duration.Input) => {
       decode: SchemaGetter.transform((text) => text.toLowerCase() === "infinity" ? "Infinity" : text),
       encode: SchemaGetter.passthrough()
     }),
-    Schema.check(Schema.makeFilter((value: Duration.Duration) => Duration.between(value, bounds)))
+    Schema.check(
+      Schema.makeFilter((value: Duration.Duration) =>
+        Duration.between(value, bounds) && Bounds.retention.accepts(value)
+      )
+    )
   )
 }
 

@@ -4,6 +4,7 @@
  * Durations read `250ms`, `5m`, `1h30m` and `"5 minutes"`. An empty variable counts as not set.
  */
 import { Duration, Schema } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
 import { isEntry } from "../outbound/AddressPolicy.ts"
 import { optional, setting } from "./Setting.ts"
 import { duration, flag, integer, list, logLevel, network, origin, rate, word } from "./SettingSchemas.ts"
@@ -117,7 +118,7 @@ export const table = {
     fallback: "3",
     about: "Retries of tasks that say nothing else; -1 is unlimited",
     expected: "a whole number, or -1 for unlimited retries",
-    schema: integer(-1)
+    schema: integer(Bounds.unlimitedRetries, Bounds.maxRetryCount)
   }),
   queueSize: optional({
     names: ["QUEUE_SIZE"],
@@ -220,7 +221,7 @@ export const table = {
     fallback: "5",
     about: "Processes that a task may take down with it before it is quarantined; -1 is unlimited",
     expected: "a whole number, or -1 for no limit",
-    schema: integer(-1)
+    schema: integer(Bounds.unlimitedRetries, Bounds.maxRetryCount)
   }),
   keepFinished: setting({
     names: ["TASKFORGE_KEEP_FINISHED"],

@@ -109,6 +109,27 @@ export const timeout: Bound<Duration.Input> = {
   accepts: (input) => isWithin(input, maxTimeout) && Duration.toMillis(input) > 0
 }
 
+/** The time limit of an attempt whose task has none: an engine may do without. */
+export const timeoutOrNone: Bound<Duration.Input> = {
+  expected: `${timeout.expected}, or infinity`,
+  accepts: (input) => timeout.accepts(input) || isInfinite(input)
+}
+
+/** How long something is kept. */
+export const retention: Bound<Duration.Input> = {
+  expected: `${delay.expected}, or infinity`,
+  accepts: (input) => delay.accepts(input) || isInfinite(input)
+}
+
+const isInfinite = (input: Duration.Input): boolean =>
+  Option.exists(Duration.fromInput(input), Duration.equals(Duration.infinity))
+
+/** A whole number, at most the largest that a double and a 64-bit integer both hold. */
+export const whole = (minimum: number, maximum: number = Number.MAX_SAFE_INTEGER): Bound<number> => ({
+  expected: `an integer from ${minimum} to ${maximum}`,
+  accepts: (value) => Number.isInteger(value) && value >= minimum && value <= maximum
+})
+
 /** The instant at which a task is due. */
 export const runAt: Bound<DateTime.DateTime> = {
   expected: "a date and time in the years 0000 to 9999",
@@ -129,6 +150,12 @@ export const refuse = <A>(
   value === undefined || bound.accepts(value)
     ? undefined
     : new InvalidOption({ option, found: foundOf(value), expected: bound.expected, index })
+
+/** Throws where an option is refused: for what a program says once, where it is put together. */
+export const demand = <A>(option: string, bound: Bound<A>, value: A | undefined): void => {
+  const invalid = refuse(option, bound, value)
+  if (invalid !== undefined) throw invalid
+}
 
 /** Fails where an option is refused. */
 export const check = <A>(option: string, bound: Bound<A>, value: A | undefined): Effect.Effect<void, InvalidOption> => {

@@ -54,14 +54,15 @@ export const delayMs = Effect.fnUntraced(function*<E>(
   failures: number,
   error: E
 ): Effect.fn.Return<number | undefined> {
-  const longest = Duration.toMillis(rule.maxDelay ?? defaultMaxDelay)
+  const maxDelayMs = Math.ceil(Duration.toMillis(rule.maxDelay ?? defaultMaxDelay))
   const step = yield* Schedule.toStep(rule.schedule ?? (defaultSchedule as Schedule.Schedule<unknown, E>))
   let now = 0
   let delay = 0
   for (let i = 0; i < Math.min(failures, maxReplay); i++) {
     const next = yield* Pull.catchDone(step(now, error), () => Effect.undefined)
     if (next === undefined) return undefined
-    delay = Math.min(Math.ceil(Duration.toMillis(next[1])), longest)
+    // A schedule is the application's code, and may give any duration
+    delay = Math.max(0, Math.min(Math.ceil(Duration.toMillis(next[1])), maxDelayMs))
     now += delay
   }
   return delay

@@ -4,8 +4,8 @@
 import { Duration, Exit, Schema, SchemaAST } from "effect"
 import * as Bounds from "./Bounds.ts"
 import * as JsonText from "./JsonText.ts"
-import { type PriorityInput, toNumber } from "./Priority.ts"
-import type { RetryPolicy } from "./RetryPolicy.ts"
+import { bound as priorityBound, type PriorityInput, toNumber } from "./Priority.ts"
+import type { RetryPolicy, RetryRule } from "./RetryPolicy.ts"
 import * as UnknownFields from "./UnknownFields.ts"
 
 /** A schema that needs no services to decode or encode. */
@@ -63,24 +63,45 @@ export interface Options<
 /** The queue of a task that names none. */
 const defaultQueue = "default"
 
-/** Builds a definition. */
+/** Builds a definition. Throws `InvalidOption` where something in it is outside of its bound. */
 export const make = <
   const Type extends string,
   Payload extends PlainSchema,
   Success extends PlainSchema,
   Error extends PlainSchema
->(type: Type, options: Options<Payload, Success, Error>): TaskDefinition<Type, Payload, Success, Error> => ({
-  type,
-  payload: options.payload,
-  success: options.success,
-  error: options.error,
-  queue: options.queue ?? defaultQueue,
-  priority: toNumber(options.priority ?? "normal"),
-  retry: options.retry ?? {},
-  timeoutMs: options.timeout === undefined ? undefined : Math.ceil(Duration.toMillis(options.timeout)),
-  description: options.description,
-  codec: makeCodec(options.payload, options.success, options.error)
-})
+>(type: Type, options: Options<Payload, Success, Error>): TaskDefinition<Type, Payload, Success, Error> => {
+  demandBounds(type, options)
+  return {
+    type,
+    payload: options.payload,
+    success: options.success,
+    error: options.error,
+    queue: options.queue ?? defaultQueue,
+    priority: toNumber(options.priority ?? "normal"),
+    retry: options.retry ?? {},
+    timeoutMs: options.timeout === undefined ? undefined : Math.ceil(Duration.toMillis(options.timeout)),
+    description: options.description,
+    codec: makeCodec(options.payload, options.success, options.error)
+  }
+}
+
+const demandBounds = (type: string, { priority, queue, retry, timeout }: Options<any, any, any>): void => {
+  Bounds.demand("type", Bounds.name, type)
+  Bounds.demand("queue", Bounds.name, queue)
+  Bounds.demand("priority", priorityBound, priority)
+  Bounds.demand("timeout", Bounds.timeout, timeout)
+  if (retry === undefined) return
+  const rules: ReadonlyArray<readonly [name: string, rule: RetryRule<never>]> = [
+    ["retry", retry],
+    ...Object.entries(retry.byTag ?? {}).flatMap(([tag, rule]): ReadonlyArray<[string, RetryRule<never>]> =>
+      rule === undefined || rule === false ? [] : [[`retry.byTag.${tag}`, rule]]
+    )
+  ]
+  for (const [name, { maxDelay, times }] of rules) {
+    Bounds.demand(`${name}.times`, Bounds.retries, times)
+    Bounds.demand(`${name}.maxDelay`, Bounds.delay, maxDelay)
+  }
+}
 
 /**
  * How a definition's values become JSON texts and come back. What is encoded is proven to be JSON within its bounds;

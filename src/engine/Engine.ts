@@ -10,6 +10,7 @@
  * ```
  */
 import { Duration, Layer } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
 import * as RecordedStore from "../events/RecordedStore.ts"
 import { Leader } from "../maintenance/Leader.ts"
 import * as Pruner from "../maintenance/Pruner.ts"
@@ -24,7 +25,7 @@ import { HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import * as Pool from "../worker/WorkerPool.ts"
 import * as PooledRandom from "./PooledRandom.ts"
 
-/** How the engine works. Every field has a default. */
+/** How the engine works. Every field has a default; one that is outside of its bound is an `InvalidOption` at start. */
 export interface Options {
   /** This process among all that share the store. Default: a random name. */
   readonly instance?: string | undefined
@@ -78,6 +79,7 @@ export const layer = <E, R>(
   handlers: Layer.Layer<never, E, R>,
   options: Options = {}
 ) => {
+  Bounds.demand("shutdown", Bounds.delay, options.shutdown)
   const plan = shutdownPlan(options.shutdown ?? defaultShutdown)
   const lease = options.worker?.lease
   return Layer.mergeAll(

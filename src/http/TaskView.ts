@@ -1,5 +1,6 @@
 /** Stored tasks as clients see them. Stacks stay in the logs. */
 import { DateTime, type Schema } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
 import { type AttemptRecord, retryCount, type StoredTask, type TaskFailure } from "../domain/TaskRecord.ts"
 import type { FinishedState } from "../domain/TaskState.ts"
 import type { Outcome } from "../store/TaskStore.ts"
@@ -29,7 +30,8 @@ export const toJson = (task: StoredTask): TaskJson => {
     attempts: task.claims,
     failures: task.failures,
     crashes: task.crashes,
-    progress: task.progress,
+    // An older version stored reports that were not a number
+    progress: Number.isNaN(task.progress) ? null : task.progress,
     worker: task.worker,
     cancel_requested: task.cancelRequested,
     history: task.history.map(attemptJson)
@@ -97,9 +99,12 @@ let latest = { millis: 0, text: "1970-01-01T00:00:00.000Z" }
 
 /** An instant on the wire. Requests of the same millisecond share the text, which costs more than all else here. */
 export const timestamp = (millis: number): string => {
-  if (millis !== latest.millis) latest = { millis, text: DateTime.formatIso(DateTime.makeUnsafe(millis)) }
+  if (millis !== latest.millis) latest = { millis, text: DateTime.formatIso(DateTime.makeUnsafe(showable(millis))) }
   return latest.text
 }
+
+/** Versions without bounds may have stored what no calendar has. One such task must not keep the others from being shown. */
+const showable = (millis: number): number => Math.min(Math.max(millis, Bounds.minRunAt), Bounds.maxRunAt)
 
 const timestampOrNull = (millis: number | null) => millis === null ? null : timestamp(millis)
 

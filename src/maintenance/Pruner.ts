@@ -1,5 +1,6 @@
 /** Removes finished tasks that retention no longer keeps. The leader does it; harmless when another one does too. */
 import { Duration, Effect, Layer } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import { Leader } from "./Leader.ts"
@@ -24,12 +25,20 @@ export const defaults = {
   interval: Duration.seconds(1)
 } as const
 
+const demandBounds = ({ interval, keepFailed, keepFinished, maxFinished }: Options): void => {
+  Bounds.demand("retention.keepFinished", Bounds.retention, keepFinished)
+  Bounds.demand("retention.keepFailed", Bounds.retention, keepFailed)
+  Bounds.demand("retention.maxFinished", Bounds.whole(0), maxFinished)
+  Bounds.demand("retention.interval", Bounds.timeout, interval)
+}
+
 /** Tasks removed in one write at most. */
 const batchSize = 500
 
 /** Runs the pruner until the scope closes. */
 export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStore | Supervisor | Leader> =>
   Layer.effectDiscard(Effect.gen(function*() {
+    demandBounds(options)
     const store = yield* TaskStore
     const supervisor = yield* Supervisor
     const leader = yield* Leader

@@ -8,6 +8,7 @@
  * - waits half a lease after it has started, as it does not know what the store's clock did before.
  */
 import { Clock, Duration, Effect, Layer } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { Notifier, work } from "../store/Notifier.ts"
 import { type Rescued, TaskStore } from "../store/TaskStore.ts"
@@ -33,6 +34,8 @@ const maxLeasesAhead = 10
 /** Runs the rescuer until the scope closes. */
 export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStore | Notifier | Supervisor> =>
   Layer.effectDiscard(Effect.gen(function*() {
+    Bounds.demand("rescuer.lease", Bounds.timeout, options.lease)
+    Bounds.demand("rescuer.interval", Bounds.timeout, options.interval)
     const store = yield* TaskStore
     const notifier = yield* Notifier
     const supervisor = yield* Supervisor

@@ -137,6 +137,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const random = yield* SecureRandom.SecureRandom
   const supervisor = yield* Supervisor
   const recorder = new Metrics.Recorder(yield* Effect.context<never>())
+  Bounds.demand("queue.maxRetries", Bounds.retries, options.maxRetries)
+  Bounds.demand("queue.pollInterval", Bounds.timeout, options.pollInterval)
   const defaults = { maxRetries: options.maxRetries ?? defaultMaxRetries }
   const outcome = yield* ResultWaiter.make({
     store,

@@ -2,6 +2,7 @@
 import { Context, Effect, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { hostname } from "node:os"
+import * as Bounds from "../domain/Bounds.ts"
 import { version } from "../domain/Version.ts"
 
 /** What the others call this instance, and where people find it. */
@@ -12,11 +13,12 @@ export class Instance extends Context.Service<Instance, {
   readonly pid: number
   readonly version: string
 }>()("taskforge/store/Instance") {
-  /** This process, under a random name unless it is given one. */
+  /** This process, under a random name unless it is given one. Dies of `InvalidOption` when no store could keep that. */
   static readonly layer = (id?: string): Layer.Layer<Instance, never, SecureRandom.SecureRandom> =>
     Layer.effect(
       Instance,
       Effect.gen(function*() {
+        Bounds.demand("instance", Bounds.name, id)
         const random = yield* SecureRandom.SecureRandom
         return {
           id: id ?? `worker-${(yield* random.uuidV4()).slice(0, 8)}`,

@@ -16,6 +16,7 @@
  * - Sequence and claim numbers may have gaps; only their order means something.
  */
 import { Context, type Duration, type Effect } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
@@ -188,6 +189,13 @@ export interface StoreSettings {
   readonly headStart?: Duration.Input | undefined
   /** Crashes before a task is quarantined; `-1` is unlimited. */
   readonly maxCrashes?: number | undefined
+}
+
+/** Throws `InvalidOption` where a setting is outside of its bound. To be called by each driver before it opens a store. */
+export const demandSettings = ({ capacity, headStart, maxCrashes }: StoreSettings): void => {
+  Bounds.demand("capacity", Bounds.whole(1), capacity)
+  Bounds.demand("headStart", Bounds.retention, headStart)
+  Bounds.demand("maxCrashes", Bounds.retries, maxCrashes)
 }
 
 /** Where tasks are kept. Implemented by drivers, used by `TaskQueue`, `WorkerPool` and the maintenance loops. */

@@ -1,4 +1,5 @@
 import { type Context, Duration, Effect, Exit, type Fiber, Schema } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
 import { LeaseLost, type StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
@@ -11,9 +12,13 @@ export type InterruptReason = "cancelled" | "lost" | "shutdown" | "timeout"
 
 /** Not an error: how `snooze` leaves a handler. */
 export class Snoozed extends Schema.TaggedError<Snoozed>()("Snoozed", { delayMs: Schema.Finite }) {
-  /** Leaves the handler. */
+  /** Leaves the handler. A delay outside of its bound is a defect: the attempt fails, and says why. */
   static readonly now = (delay: Duration.Input): Effect.Effect<never> =>
-    Effect.die(new Snoozed({ delayMs: Math.max(0, Math.ceil(Duration.toMillis(delay))) }))
+    Effect.suspend(() =>
+      Effect.die(
+        Bounds.refuse("snooze", Bounds.delay, delay) ?? new Snoozed({ delayMs: Math.ceil(Duration.toMillis(delay)) })
+      )
+    )
 }
 
 /** What attempts ask of their pool. */
@@ -85,7 +90,9 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
   get progress(): (fraction: number) => Effect.Effect<void> {
     return (fraction) =>
       Effect.sync(() => {
-        if (!this.settled) this.host.report(this, Math.min(1, Math.max(0, fraction)))
+        const progress = Math.min(1, Math.max(0, fraction))
+        // Not a number says nothing, and no store would keep it
+        if (!this.settled && !Number.isNaN(progress)) this.host.report(this, progress)
       })
   }
 

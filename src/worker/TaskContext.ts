@@ -13,9 +13,12 @@ export class TaskContext extends Context.Service<TaskContext, {
   readonly claim: number
   /** The number of the worker slot that runs this attempt. */
   readonly worker: number
-  /** Reports how far the work is, from 0 to 1; stored within a second. */
+  /** Reports how far the work is, from 0 to 1; stored within a second. Not a number is no report. */
   readonly progress: (fraction: number) => Effect.Effect<void>
-  /** Ends this attempt and runs the task again after the delay, without spending a retry. */
+  /**
+   * Ends this attempt and runs the task again after the delay, without spending a retry. With a negative delay, or one of
+   * more than 3,650 days, the attempt fails with `InvalidOption`.
+   */
   readonly snooze: (delay: Duration.Input) => Effect.Effect<never>
   /**
    * Completes the task now, with a result of its success type. Inside of a transaction that the store's writes join

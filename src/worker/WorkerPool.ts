@@ -11,6 +11,7 @@
  */
 import { Clock, Context, Duration, Effect, Exit, Latch, Layer, Option } from "effect"
 import { SecureRandom } from "effect/crypto"
+import * as Bounds from "../domain/Bounds.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
 import * as Metrics from "../observability/Metrics.ts"
@@ -66,6 +67,9 @@ export const defaults = {
   logCompletions: "Debug"
 } as const
 
+/** Tasks that one pool runs at the same time. */
+const maxConcurrency = 10_000
+
 /** A worker as people see it. */
 export interface WorkerView {
   readonly id: number
@@ -91,7 +95,20 @@ export class WorkerPool extends Context.Service<WorkerPool, {
   > => Layer.effect(WorkerPool, make(options))
 }
 
+/** An option outside of its bound is a mistake in the program: the layer dies of it, and says which it is. */
+const demandBounds = (options: Options): void => {
+  Bounds.demand("worker.concurrency", Bounds.whole(1, maxConcurrency), options.concurrency)
+  for (const queue of options.queues ?? []) Bounds.demand("worker.queues", Bounds.name, queue)
+  Bounds.demand("worker.lease", Bounds.timeout, options.lease)
+  Bounds.demand("worker.pollInterval", Bounds.timeout, options.pollInterval)
+  Bounds.demand("worker.timeout", Bounds.timeoutOrNone, options.timeout)
+  Bounds.demand("worker.gracePeriod", Bounds.delay, options.gracePeriod)
+  Bounds.demand("worker.resistPeriod", Bounds.delay, options.resistPeriod)
+  Bounds.demand("worker.flushPeriod", Bounds.delay, options.flushPeriod)
+}
+
 const make = Effect.fnUntraced(function*(options: Options) {
+  demandBounds(options)
   const store = yield* TaskStore
   const notifier = yield* Notifier
   const registry = yield* HandlerRegistry
@@ -101,7 +118,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const context = yield* Effect.context<never>()
   const log = yield* AttemptLog.make(options.logCompletions ?? defaults.logCompletions)
   const instance = yield* Instance
-  const leaseForMs = Duration.toMillis(options.lease ?? defaults.lease)
+  const leaseForMs = Math.ceil(Duration.toMillis(options.lease ?? defaults.lease))
   const pollMs = Duration.toMillis(options.pollInterval ?? defaults.pollInterval)
   const timeoutMs = Duration.toMillis(options.timeout ?? defaults.timeout)
   const gracePeriod = options.gracePeriod ?? defaults.gracePeriod

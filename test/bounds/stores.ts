@@ -2,14 +2,17 @@
  * What callers may say, on a whole server with a store: what is accepted is stored, and what is stored can be shown.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, DateTime, Duration, Effect, Exit, Layer, Schema } from "effect"
+import { Arbitrary, DateTime, Duration, Effect, Exit, Layer, Schedule, Schema } from "effect"
+import * as Bounds from "../../src/domain/Bounds.ts"
 import { type StateConflict, type StoreError, TaskGone, TaskNotFound } from "../../src/domain/Errors.ts"
 import { TaskResultJson } from "../../src/http/api/TaskJson.ts"
 import type { EnqueueOptions } from "../../src/queue/Submission.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import type { Notifier } from "../../src/store/Notifier.ts"
-import type { TaskStore } from "../../src/store/TaskStore.ts"
+import { TaskStore } from "../../src/store/TaskStore.ts"
+import * as Task from "../../src/Task.ts"
+import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { decoded, Echo, get, layer, page, pathOf, post, posted, refused, send, task } from "../http/TestServer.ts"
 
 /** Texts that some store or other would keep as something else, or not at all. */
@@ -87,6 +90,47 @@ export const bounds = (name: string, store: () => Store) =>
         assert.deepStrictEqual(yield* queue.paused, [])
       })), 60_000)
 
+    it.live("outlives whatever a handler reports or asks for", () =>
+      Effect.provide(
+        Effect.gen(function*() {
+          const queue = yield* TaskQueue
+          const ids = yield* Effect.forEach(
+            acts,
+            (act) => Effect.map(Wild.enqueue({ act }, { maxRetries: act === "retry never" ? 1 : 0 }), ({ id }) => id)
+          )
+          const ends = yield* Effect.forEach(ids, (id) =>
+            Effect.repeat(task(id), {
+              schedule: Schedule.spaced("20 millis"),
+              until: ({ status }) => !["pending", "running"].includes(status)
+            }))
+          const shown = Object.fromEntries(acts.map((act, index) => {
+            const { due_at, error, progress, status } = ends[index]!
+            return [act, { status, tag: error?.tag, progress, isDueLater: Date.parse(due_at) > Date.now() }]
+          }))
+          const refused = { status: "failed", tag: "InvalidOption", progress: null, isDueLater: false }
+          assert.deepStrictEqual<unknown>(shown, {
+            "no number": { status: "completed", tag: undefined, progress: 0.5, isDueLater: false },
+            "snooze too long": refused,
+            "snooze for ever": refused,
+            "snooze back": refused,
+            "retry never": { status: "scheduled", tag: "Error", progress: null, isDueLater: true }
+          })
+          assert.strictEqual((yield* page()).tasks.length, acts.length)
+          assert.strictEqual((yield* queue.counts).running, 0)
+        }),
+        layer({ store: Layer.orDie(store()), handlers: WildLive, definitions: [Wild] })
+      ), 60_000)
+
+    it.live("keeps finished tasks for ever", () =>
+      served(Effect.gen(function*() {
+        const store = yield* TaskStore
+        const { id } = yield* posted({ type: "echo" })
+        yield* (yield* TaskQueue).cancel(id)
+        const forever = { finishedForMs: Infinity, failedForMs: Infinity, maxFinished: Number.MAX_SAFE_INTEGER }
+        assert.strictEqual(yield* store.prune(forever, 10), 0)
+        assert.strictEqual((yield* task(id)).status, "cancelled")
+      })), 60_000)
+
     it.live("keeps every character of a payload, in its fields too", () =>
       served(Effect.gen(function*() {
         const payload = { "a\u0000\ud800": ["\u0000", "\udc00\ud800", "\u2028", "\u{1f600}", "\uffff"] }
@@ -103,6 +147,61 @@ export const bounds = (name: string, store: () => Store) =>
         assert.deepStrictEqual(again, { id: created.id, duplicate: true })
       })), 60_000)
   })
+
+/** What a version without bounds has stored is shown as far as it can be, and does not keep others from being shown. */
+export const unbounded = (name: string, store: () => Store) =>
+  describe(name, () => {
+    it.live("are shown, and so are all others", () =>
+      Effect.provide(
+        Effect.gen(function*() {
+          const store = yield* TaskStore
+          const common = { type: "echo", queue: "default", payload: "1", priority: 1, key: null, maxRetries: 3 }
+          yield* store.enqueue([[
+            { ...common, id: "later", timeoutMs: null, delayMs: 1e18, runAt: null },
+            { ...common, id: "at", timeoutMs: null, delayMs: 0, runAt: 9e15 }
+          ]])
+          yield* posted({ type: "echo", id: "now" })
+          const request = { queues: ["default"], types: ["echo"], limit: 1, worker: "w", leaseForMs: 60_000, nonce: 1 }
+          const { tasks: [claimed] } = yield* store.claim(request)
+          yield* store.note([{ id: "now", claim: claimed!.claim, progress: NaN }])
+          const { tasks } = yield* page()
+          assert.deepStrictEqual(tasks.map(({ due_at, id, progress }) => [id, due_at.slice(0, 4), progress]), [
+            ["now", String(new Date().getUTCFullYear()), null],
+            ["at", "9999", null],
+            ["later", "9999", null]
+          ])
+        }),
+        layer({ store: Layer.orDie(store()) })
+      ), 60_000)
+  })
+
+const acts = ["no number", "snooze too long", "snooze for ever", "snooze back", "retry never"] as const
+
+/** Its retries come after for ever, as far as that is possible. */
+const Wild = Task.make("wild", {
+  payload: { act: Schema.Literals(acts) },
+  retry: { schedule: Schedule.spaced(Duration.infinity), maxDelay: Bounds.maxDelay }
+})
+
+const WildLive = Wild.toLayer(Effect.fnUntraced(function*({ act }) {
+  const { progress, snooze } = yield* TaskContext
+  switch (act) {
+    case "no number": {
+      yield* progress(0.5)
+      yield* Effect.sleep("600 millis")
+      yield* progress(0 / 0)
+      return yield* Effect.sleep("600 millis")
+    }
+    case "snooze too long":
+      return yield* snooze(1e18)
+    case "snooze for ever":
+      return yield* snooze(Duration.infinity)
+    case "snooze back":
+      return yield* snooze(-1)
+    case "retry never":
+      return yield* Effect.die(new Error("again"))
+  }
+}))
 
 const Results = Schema.Struct({ results: Schema.Array(TaskResultJson) })
 

@@ -43,6 +43,20 @@ const measured = (schedule: Schedule.Schedule<unknown, Refused>, count: number) 
   })
 
 describe("RetryPolicy", () => {
+  it.effect("is a whole number of milliseconds within its bound, whatever a schedule gives", () =>
+    Effect.gen(function*() {
+      const day = Duration.toMillis("1 day")
+      const rule = (wait: Duration.Input, maxDelay: Duration.Input = "1 day") => ({
+        schedule: Schedule.spaced(wait),
+        maxDelay
+      })
+      assert.deepStrictEqual(yield* delays(rule(Duration.infinity), 2), [day, day])
+      assert.deepStrictEqual(yield* delays(rule(2 ** 60), 2), [day, day])
+      assert.deepStrictEqual(yield* delays(rule("-1 hours"), 2), [0, 0])
+      assert.deepStrictEqual(yield* delays(rule(1.5), 2), [2, 2])
+      assert.deepStrictEqual(yield* delays(rule("1 hour", 0.5), 2), [1, 1])
+    }))
+
   describe("delays", () => {
     it.effect("are constant with a spaced schedule", () =>
       Effect.gen(function*() {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Exit, Schema } from "effect"
+import { InvalidOption } from "../../src/domain/Errors.ts"
 import * as TaskDefinition from "../../src/domain/TaskDefinition.ts"
 
 class Rejected extends Schema.TaggedError<Rejected>()("Rejected", { code: Schema.Int, at: Schema.Date }) {}
@@ -25,6 +26,36 @@ describe("TaskDefinition", () => {
       timeoutMs: undefined,
       description: undefined
     })
+  })
+
+  it("throws where something is outside of its bound, and names it", () => {
+    const outside: ReadonlyArray<readonly [option: string, options: Record<string, unknown>, type?: string]> = [
+      ["type", {}, ""],
+      ["type", {}, "a\u0000"],
+      ["type", {}, "\ud800"],
+      ["queue", { queue: "x".repeat(256) }],
+      ["priority", { priority: 1.5 }],
+      ["priority", { priority: "hihg" }],
+      ["timeout", { timeout: 0 }],
+      ["timeout", { timeout: "Infinity" }],
+      ["timeout", { timeout: NaN }],
+      ["retry.times", { retry: { times: 1.5 } }],
+      ["retry.times", { retry: { times: 2 ** 53 } }],
+      ["retry.maxDelay", { retry: { maxDelay: Infinity } }],
+      ["retry.byTag.Busy.times", { retry: { byTag: { Late: false, Busy: { times: -2 } } } }],
+      ["retry.byTag.Busy.maxDelay", { retry: { byTag: { Busy: { maxDelay: -1 } } } }]
+    ]
+    const schemas = { payload: Payload, success: Schema.Void, error: Rejected }
+    for (const [option, options, type = "email"] of outside) {
+      try {
+        TaskDefinition.make(type, { ...schemas, ...options })
+      } catch (error) {
+        assert.instanceOf(error, InvalidOption)
+        assert.strictEqual(error.option, option)
+        continue
+      }
+      assert.fail(`${option} was taken`)
+    }
   })
 
   it("reads priorities by name and timeouts as whole milliseconds, rounded up", () => {

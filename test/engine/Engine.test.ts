@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Schema } from "effect"
+import { Cause, Duration, Effect, Exit, Layer, Schema } from "effect"
+import { InvalidOption } from "../../src/domain/Errors.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as Task from "../../src/Task.ts"
 import { WorkerPool } from "../../src/worker/WorkerPool.ts"
 import { Gate } from "./Gate.ts"
@@ -11,6 +13,54 @@ const Double = Task.make("double", { payload: { n: Schema.Int }, success: Schema
 const DoubleLive = Double.toLayer(({ n }) => Effect.succeed(n * 2))
 
 describe("an engine", () => {
+  it.effect("does not start with an option that is outside of its bound", () =>
+    withStore(
+      {},
+      Effect.gen(function*() {
+        const outside: ReadonlyArray<readonly [option: string, options: Engine.Options]> = [
+          ["instance", { instance: "a\u0000" }],
+          ["queue.maxRetries", { queue: { maxRetries: 1.5 } }],
+          ["queue.pollInterval", { queue: { pollInterval: 0 } }],
+          ["worker.concurrency", { worker: { concurrency: Infinity } }],
+          ["worker.concurrency", { worker: { concurrency: 0 } }],
+          ["worker.queues", { worker: { queues: ["default", "\ud800"] } }],
+          ["worker.lease", { worker: { lease: NaN } }],
+          ["worker.pollInterval", { worker: { pollInterval: "Infinity" } }],
+          ["worker.timeout", { worker: { timeout: 0 } }],
+          ["rescuer.interval", { rescuer: { interval: -1 } }],
+          ["retention.keepFailed", { retention: { keepFailed: -1 } }],
+          ["retention.maxFinished", { retention: { maxFinished: 0.5 } }],
+          ["shutdown", { shutdown: "Infinity" }]
+        ]
+        for (const [option, options] of outside) {
+          const exit = yield* Effect.exit(Effect.suspend(() => start(options)))
+          const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : assert.fail(`${option} was taken`)
+          assert.instanceOf(error, InvalidOption)
+          assert.strictEqual(error.option, option)
+        }
+        const endless = { keepFinished: "Infinity", keepFailed: "Infinity" } as const
+        const engine = yield* start({ worker: { timeout: "Infinity", lease: 1.5 }, retention: endless })
+        yield* engine.close
+      })
+    ))
+
+  it.effect("does not start on a store with such a setting", () =>
+    Effect.gen(function*() {
+      for (
+        const [option, settings] of [
+          ["capacity", { capacity: 0 }],
+          ["capacity", { capacity: Infinity }],
+          ["headStart", { headStart: -1 }],
+          ["maxCrashes", { maxCrashes: 1.5 }]
+        ] as const
+      ) {
+        const exit = yield* Effect.exit(Effect.scoped(Layer.build(MemoryStore.layer(settings))))
+        const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : assert.fail(`${option} was taken`)
+        assert.instanceOf(error, InvalidOption)
+        assert.strictEqual(error.option, option)
+      }
+    }))
+
   it.effect("goes on with what an earlier one left in the store", () =>
     withStore(
       {},

@@ -12,7 +12,7 @@ import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import type { StoreServices } from "../StoreServices.ts"
-import { lastClaimForMs, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { demandSettings, lastClaimForMs, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
 import { claim } from "./Claim.ts"
 import { enqueue } from "./Enqueue.ts"
@@ -39,6 +39,7 @@ export const layer = (settings: StoreSettings = {}): Layer.Layer<StoreServices> 
   )
 
 const make = (clock: Clock.Clock, settings: StoreSettings): Context.Service.Shape<typeof TaskStore> => {
+  demandSettings(settings)
   const capacity = settings.capacity ?? defaultCapacity
   const maxCrashes = settings.maxCrashes ?? Settlement.defaultMaxCrashes
   const tasks = new Tasks(Rank.headStartMillis(settings.headStart ?? Rank.defaultHeadStart))

@@ -17,7 +17,7 @@ import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import type { StoreServices } from "../StoreServices.ts"
-import { type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { demandSettings, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
 import { Capacity } from "./Capacity.ts"
 import * as Claim from "./Claim.ts"
@@ -174,6 +174,7 @@ const make = Effect.fnUntraced(function*(
   route: Pooler.Route,
   local: Database.LocalSettings = {}
 ): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Scope.Scope | Pg.PgClient> {
+  demandSettings(options)
   const client = yield* Pg.PgClient
   const name = options.schema ?? defaultSchema
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)

@@ -16,7 +16,7 @@ import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import type { StoreServices } from "../StoreServices.ts"
-import { type EnqueueAnswer, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { demandSettings, type EnqueueAnswer, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import * as Coalescer from "./Coalescer.ts"
@@ -114,6 +114,7 @@ const shareSize = 25
 const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Redis | Scope.Scope> {
+  demandSettings(options)
   const redis = yield* Redis
   const root = rootOf(options)
   const capacity = options.capacity ?? defaultCapacity

@@ -13,7 +13,7 @@ import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier, work } from "../Notifier.ts"
 import type { StoreServices } from "../StoreServices.ts"
-import { type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { demandSettings, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Checkpointer from "./Checkpointer.ts"
 import * as Claim from "./Claim.ts"
@@ -67,6 +67,7 @@ const make = Effect.fnUntraced(function*(
   StoreError | StoreIncompatible,
   Scope.Scope | Notifier
 > {
+  demandSettings(options)
   const notifier = yield* Notifier
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const { path } = options
