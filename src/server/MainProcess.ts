@@ -1,13 +1,15 @@
 /**
  * A program as the main thing of its process: what signals, failures and lost readers do to it.
  *
- * SIGINT and SIGTERM interrupt it, so that it stops in order. A second signal ends the process at once, with 130 or
- * 143. A failure is one line on stderr for what an operator can mend, a stack for what only a programmer can; its exit
- * code is the error's own, else 1.
+ * SIGINT and SIGTERM interrupt it, so that it stops in order. Another signal, a second later or more, ends the process at
+ * once, by that signal. Before that a signal is the first one heard again: `npm start` passes on what the terminal has
+ * sent to the whole process group already. A failure is one line on stderr for what an operator can mend, a stack for
+ * what only a programmer can; its exit code is the error's own, else 1.
  */
-import { Cause, Console, Effect, Exit, Option, Runtime } from "effect"
+import { Cause, Clock, Console, Context, Effect, Exit, Option, Runtime } from "effect"
 import { HttpServerError } from "effect/http"
 import { constants } from "node:os"
+import * as Ending from "./Ending.ts"
 
 /**
  * Runs a program that lasts until a signal: being interrupted is its orderly end, exit code 0. A program that ends by
@@ -16,7 +18,7 @@ import { constants } from "node:os"
 export const run = <A, E>(program: Effect.Effect<A, E>): void => {
   // Whoever read the log has gone (EPIPE): the tasks matter more
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
-  start(program, () => 0)
+  start(program, { interruptedBy: () => 0, exit: Ending.withCode })
 }
 
 /**
@@ -25,31 +27,41 @@ export const run = <A, E>(program: Effect.Effect<A, E>): void => {
  */
 export const runCommand = <E>(program: Effect.Effect<number, E>): void => {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => process.exit(0))
-  start(program, (signal) => 128 + constants.signals[signal])
+  start(program, { interruptedBy: (signal) => 128 + constants.signals[signal], exit: (code) => process.exit(code) })
 }
 
-type Signal = "SIGINT" | "SIGTERM"
+/** Signals that come sooner after the first one are that one again. */
+const sameSignalForNanos = 1_000_000_000n
 
-const start = <A, E>(program: Effect.Effect<A, E>, interruptedBy: (signal: Signal) => number): void => {
-  let received: Signal | undefined
+interface Ends {
+  /** The exit code of an interrupted program. */
+  readonly interruptedBy: (signal: Ending.Signal) => number
+  readonly exit: (code: number) => void
+}
+
+const start = <A, E>(program: Effect.Effect<A, E>, { exit, interruptedBy }: Ends): void => {
+  let received: { readonly signal: Ending.Signal; readonly at: bigint } | undefined
   const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
+    const clock = Context.get(fiber.context, Clock.Clock)
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
       process.on(signal, () => {
-        if (received !== undefined) process.exit(128 + constants.signals[signal])
-        received = signal
-        fiber.interruptUnsafe(fiber.id)
+        const at = clock.monotonicTimeNanosUnsafe()
+        if (received === undefined) {
+          received = { signal, at }
+          fiber.interruptUnsafe(fiber.id)
+        } else if (at - received.at >= sameSignalForNanos) Ending.bySignal(signal)
       })
     }
-    fiber.addObserver((exit) => teardown(exit, process.exit))
+    fiber.addObserver((ended) => teardown(ended, exit))
   })
   runMain(Effect.tapCause(program, report), {
     disableErrorReporting: true,
-    teardown: (exit, onExit) =>
-      Exit.isSuccess(exit)
-        ? onExit(typeof exit.value === "number" ? exit.value : 0)
-        : Cause.hasInterruptsOnly(exit.cause)
-        ? onExit(received === undefined ? 0 : interruptedBy(received))
-        : Runtime.defaultTeardown(exit, onExit)
+    teardown: (ended, onExit) =>
+      Exit.isSuccess(ended)
+        ? onExit(typeof ended.value === "number" ? ended.value : 0)
+        : Cause.hasInterruptsOnly(ended.cause)
+        ? onExit(received === undefined ? 0 : interruptedBy(received.signal))
+        : Runtime.defaultTeardown(ended, onExit)
   })
 }
 

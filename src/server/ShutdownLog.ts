@@ -14,7 +14,7 @@ export const make = Effect.fnUntraced(function*(shutdown: Duration.Duration) {
         Effect.logInfo(
           active === 0
             ? "shutting down"
-            : `shutting down: running tasks have ${grace} to end; a second signal exits at once`
+            : `shutting down: running tasks have ${grace} to end; another signal, a second from now or later, ends them at once`
         ),
         { active }
       )

@@ -32,6 +32,8 @@ export interface ServerProcess {
   readonly log: ReadonlyArray<LogRecord>
   readonly stderr: () => string
   readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
+  /** Ends it and all that it has started in its process group. */
+  readonly kill: () => void
   /** Waits for its end. */
   readonly ended: Effect.Effect<Ended>
   /** Waits for its end unless that has come. */
@@ -76,17 +78,20 @@ export const directory: Effect.Effect<string, never, Scope.Scope> = Effect.acqui
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
 )
 
-/** Starts a process in a folder; it runs from source unless a file is given. */
+/** What runs: a file, or a command with its arguments, in a process group of its own. */
+export type Runs = string | readonly [command: string, ...args: Array<string>]
+
+/** Starts a process in a folder; it runs from source unless something else is given. */
 export const launch = (
   cwd: string,
   environment: Environment = {},
-  file: string = source
+  runs: Runs = source
 ): Effect.Effect<ServerProcess, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.sync(() => spawnServer(cwd, environment, file)),
+    Effect.sync(() => spawnServer(cwd, environment, runs)),
     (process) =>
       Effect.andThen(
-        Effect.sync(() => process.child.kill("SIGKILL")),
+        Effect.sync(process.kill),
         process.ended
       )
   )
@@ -95,8 +100,8 @@ export const launch = (
 export const start = (
   cwd: string,
   environment: Environment = {},
-  file: string = source
-): Effect.Effect<Server, NotStarted, Scope.Scope> => Effect.flatMap(launch(cwd, environment, file), listening)
+  runs: Runs = source
+): Effect.Effect<Server, NotStarted, Scope.Scope> => Effect.flatMap(launch(cwd, environment, runs), listening)
 
 /** Waits until a process listens. */
 export const listening = (process: ServerProcess): Effect.Effect<Server, NotStarted> =>
@@ -142,9 +147,12 @@ export const until = <E, R>(
 
 const started = ({ log }: ServerProcess) => log.find((record) => "url" in record)
 
-const spawnServer = (cwd: string, environment: Environment, file: string): ServerProcess => {
-  const child = spawn(process.execPath, [file], {
+const spawnServer = (cwd: string, environment: Environment, runs: Runs): ServerProcess => {
+  const isFile = typeof runs === "string"
+  const [command, ...args] = isFile ? [process.execPath, runs] : runs
+  const child = spawn(command, args, {
     cwd,
+    detached: !isFile,
     env: {
       PATH: process.env["PATH"],
       STORE_URL: "sqlite:tasks.db",
@@ -167,10 +175,13 @@ const spawnServer = (cwd: string, environment: Environment, file: string): Serve
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text
   })
-  const killWithUs = () => child.kill("SIGKILL")
-  process.once("exit", killWithUs)
+  const kill = () => {
+    if (isFile) child.kill("SIGKILL")
+    else if (!isEnded && child.pid !== undefined) process.kill(-child.pid, "SIGKILL")
+  }
+  process.once("exit", kill)
   child.once("close", (code, signal) => {
-    process.off("exit", killWithUs)
+    process.off("exit", kill)
     isEnded = true
     Deferred.doneUnsafe(ended, Effect.succeed({ code, signal }))
   })
@@ -179,6 +190,7 @@ const spawnServer = (cwd: string, environment: Environment, file: string): Serve
     log,
     stderr: () => stderr,
     signal: (signal) => Effect.sync(() => void child.kill(signal)),
+    kill,
     ended: Deferred.await(ended),
     isEnded: () => isEnded
   }
