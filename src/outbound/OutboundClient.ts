@@ -61,11 +61,11 @@ export const make = Effect.fnUntraced(function*(
   const follow = Effect.fnUntraced(function*(request: OutboundRequest) {
     const most = Duration.fromInputUnsafe(timeout)
     const time = request.timeout === undefined ? most : Duration.min(request.timeout, most)
-    const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(time)
+    const deadline = (yield* monotonicMs) + Duration.toMillis(time)
     let current = request
     for (let redirects = 0;; redirects++) {
       const url = yield* parse(current.url)
-      const answer = yield* once(current, url, deadline - (yield* Clock.currentTimeMillis))
+      const answer = yield* once(current, url, deadline - (yield* monotonicMs))
       const next = request.redirects === "none" ? undefined : Redirect.next(current, url, answer)
       if (next === undefined) return { ...answer, redirects }
       if (request.redirects === "same" && next.method !== current.method) {
@@ -90,6 +90,9 @@ export const make = Effect.fnUntraced(function*(
 })
 
 /** The URL of a request, if tasks may use it at all. */
+/** What the time limit of a request is measured by. */
+const monotonicMs = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1000n) / 1000)
+
 const parse = (text: string): Effect.Effect<URL, RequestRefused> => {
   const url = URL.parse(text)
   const reason = url === null

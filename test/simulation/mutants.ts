@@ -42,7 +42,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal taken for an outage: the same batch is sent for ever",
-    noticedAt: 13,
+    noticedAt: 22,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.mapError(store.settle(settlements), ({ operation, reason }) => new StoreError({ operation, reason }))
@@ -50,7 +50,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 154,
+    noticedAt: 635,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -72,7 +72,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 216,
+    noticedAt: 349,
     store: but((store) => ({
       extend: (leases, leaseForMs) =>
         Effect.flatMap(
@@ -102,14 +102,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "the store's clock believed: a lease runs out when it is set forward",
-    noticedAt: 282,
+    noticedAt: 289,
     store: but((store) => ({
       rescue: (request) => store.rescue({ ...request, earliest: Number.MAX_SAFE_INTEGER })
     }))
   },
   {
     name: "the store's clock believed: a lease is too far ahead when it is set back",
-    noticedAt: 125,
+    noticedAt: 188,
     engine: but((store) => ({ rescue: (request) => store.rescue({ ...request, latest: 0 }) }))
   },
   {
@@ -119,7 +119,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "no waiting before the first rescue, nor after the store was out of reach",
-    noticedAt: 127,
+    noticedAt: 159,
     engine: but((store) => ({
       rescue: (request) =>
         store.rescue(request.limit > 0 ? request : { ...request, limit: 100, earliest: Number.MAX_SAFE_INTEGER })
@@ -151,7 +151,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "key checked outside the transaction",
-    noticedAt: 1,
+    noticedAt: 5,
     store: (store) => {
       const seen = new Set<string>()
       const keyOf = ({ key, type }: NewTask) => `${type}/${key}`
@@ -171,7 +171,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce ignored",
-    noticedAt: 70,
+    noticedAt: 73,
     store: (store) => {
       let nonce = 0
       return { ...store, claim: (request) => store.claim({ ...request, nonce: ++nonce }) }

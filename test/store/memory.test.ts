@@ -1,7 +1,8 @@
-import { Effect, Layer } from "effect"
+import { Clock, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as RateLimiterStore from "../../src/store/memory/RateLimiterStore.ts"
+import { stepping } from "../engine/Clocks.ts"
 import { apiKeys } from "./conformance/apiKeys.ts"
 import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
@@ -16,4 +17,14 @@ model("The memory store", driver, { runs: 1500 })
 apiKeys("The memory store", MemoryStore.layer())
 instances("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
 eventLog("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
-rateLimits("A process by itself", Effect.succeed(Layer.fresh(RateLimiterStore.layer)), false)
+rateLimits(
+  "A process by itself",
+  Clock.clockWith((live) =>
+    Effect.sync(() => {
+      const { clock, step } = stepping(live)
+      const layer = Layer.provide(Layer.fresh(RateLimiterStore.layer), Layer.succeed(Clock.Clock, clock))
+      return { layer, setBack: step("-1 hour") }
+    })
+  ),
+  false
+)

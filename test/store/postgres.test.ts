@@ -28,7 +28,10 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
   apiKeys("The PostgreSQL store", layer())
   rateLimits(
     "The PostgreSQL store",
-    Effect.map(schema, (schema) => PostgresStore.layerUrl({ url: server.url, schema, maxConnections: 4 })),
+    Effect.map(schema, (schema) => ({
+      layer: PostgresStore.layerUrl({ url: server.url, schema, maxConnections: 4 }),
+      setBack: schemas.query(`UPDATE "${schema}".rate_limit SET expires_at = expires_at + 3600000`)
+    })),
     true
   )
   eventLog("The PostgreSQL store", { layer: layer(), advance, live: true })

@@ -1,3 +1,4 @@
+import { assert } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Redis } from "effect/persistence/Redis"
 import * as RedisStore from "../../src/store/redis/RedisStore.ts"
@@ -22,7 +23,13 @@ await withServer("Redis", RedisServer.find, async (server) => {
   apiKeys("The Redis store", layer())
   rateLimits(
     "The Redis store",
-    Effect.map(prefix, (prefix) => RedisStore.layer({ prefix }).pipe(Layer.provide(Layer.succeed(Redis, redis)))),
+    Effect.map(prefix, (prefix) => ({
+      layer: RedisStore.layer({ prefix }).pipe(Layer.provide(Layer.succeed(Redis, redis))),
+      setBack: Effect.flatMap(redis.send<Array<string>>("KEYS", `*${prefix}*rate:*`), (keys) => {
+        assert.lengthOf(keys, 1)
+        return redis.send("PEXPIRE", keys[0]!, String(3_660_000))
+      })
+    })),
     true
   )
   eventLog("The Redis store", { layer: layer(), advance, live: true })

@@ -4,6 +4,7 @@
  */
 import { Clock, Duration, Effect, Layer } from "effect"
 import { RateLimiter } from "effect/persistence"
+import { steady } from "./SteadyClock.ts"
 
 /** Subjects counted before those whose time is over are forgotten. */
 const sweepAt = 10_000
@@ -21,6 +22,7 @@ export const layer: Layer.Layer<RateLimiter.RateLimiterStore> = Layer.effect(
     const clock = yield* Clock.Clock
     const others = yield* RateLimiter.RateLimiterStore
     const counters = new Map<string, Counter>()
+    const measured = steady(clock)
     let sweepNextAt = sweepAt
 
     const sweep = (now: number): void => {
@@ -32,7 +34,7 @@ export const layer: Layer.Layer<RateLimiter.RateLimiterStore> = Layer.effect(
       ...others,
       fixedWindow: ({ key, limit, refillRate, tokens }) =>
         Effect.sync(() => {
-          const now = clock.currentTimeMillisUnsafe()
+          const now = measured()
           if (counters.size >= sweepNextAt) sweep(now)
           let counter = counters.get(key)
           if (counter === undefined || counter.expiresAt <= now) {

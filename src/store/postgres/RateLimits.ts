@@ -24,17 +24,20 @@ export const table = (schema: string): ReadonlyArray<string> => [
 export const make = Effect.fnUntraced(function*({ once, query, schema }: Database) {
   const others = yield* Effect.provide(RateLimiter.RateLimiterStore, Layer.fresh(RateLimiter.layerStoreMemory))
   const clock = `${schema}.now_ms()`
+  // A window that ends later than it is long was counted before the clock was set back
+  const isOver = `(r.expires_at <= ${clock} OR
+    r.expires_at > ${clock} + 1 + $3::float8 * GREATEST($2::float8, COALESCE($4::float8, 'infinity')))`
   // $1 key, $2 tokens, $3 milliseconds per token, $4 limit or null; what is over the limit changes nothing
   const consume = `INSERT INTO ${schema}.rate_limit AS r (key, count, asked, expires_at)
     VALUES ($1, $2::float8, $2::float8, ${clock} + $2::float8 * $3::float8)
     ON CONFLICT (key) DO UPDATE SET
-      asked = CASE WHEN r.expires_at <= ${clock} THEN 0 ELSE r.count END + $2::float8,
+      asked = CASE WHEN ${isOver} THEN 0 ELSE r.count END + $2::float8,
       count = CASE
-        WHEN r.expires_at <= ${clock} THEN $2::float8
+        WHEN ${isOver} THEN $2::float8
         WHEN r.count + $2::float8 > $4::float8 THEN r.count
         ELSE r.count + $2::float8 END,
       expires_at = CASE
-        WHEN r.expires_at <= ${clock} THEN ${clock} + $2::float8 * $3::float8
+        WHEN ${isOver} THEN ${clock} + $2::float8 * $3::float8
         WHEN r.count + $2::float8 > $4::float8 THEN r.expires_at
         ELSE r.expires_at + $2::float8 * $3::float8 END
     RETURNING asked, expires_at - ${clock}`

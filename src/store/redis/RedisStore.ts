@@ -28,6 +28,7 @@ import * as Hints from "./Hints.ts"
 import * as Instances from "./Instances.ts"
 import * as Keys from "./Keys.ts"
 import * as Operate from "./Operate.ts"
+import * as RateLimits from "./RateLimits.ts"
 import * as Read from "./Read.ts"
 import * as Runner from "./Runner.ts"
 import * as ServerFacts from "./ServerFacts.ts"
@@ -160,7 +161,7 @@ const make = Effect.fnUntraced(function*(
     Context.add(InstanceStore, Instances.make(runner)),
     Context.add(KeyStore, Keys.make(runner)),
     Context.add(EventLog, Events.make(runner)),
-    Context.add(RateLimiter.RateLimiterStore, yield* RateLimiter.makeStoreRedis({ prefix: `${root}:rate:` }))
+    Context.add(RateLimiter.RateLimiterStore, yield* RateLimits.make(root))
   )
 })
 

@@ -3,10 +3,18 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Duration, Effect, Layer, Scope } from "effect"
 import { RateLimiter } from "effect/persistence"
 
-/** Holds a driver to the contract; `instances` are layers on the same store. */
+/** A store for one test. */
+export interface Limited {
+  /** An instance of it, each time that it is built. */
+  readonly layer: Layer.Layer<RateLimiter.RateLimiterStore, unknown>
+  /** Sets its clock back by an hour, or makes what it has counted look so. */
+  readonly setBack: Effect.Effect<unknown, unknown>
+}
+
+/** Holds a driver to the contract. */
 export const rateLimits = (
   name: string,
-  instance: Effect.Effect<Layer.Layer<RateLimiter.RateLimiterStore, unknown>, never, Scope.Scope>,
+  limited: Effect.Effect<Limited, never, Scope.Scope>,
   shared: boolean
 ): void => {
   describe(`${name} counts what is limited`, () => {
@@ -15,7 +23,7 @@ export const rateLimits = (
 
     it.live("up to the limit, by subject, and tells how long it lasts", () =>
       Effect.gen(function*() {
-        const store = Context.get(yield* Layer.build(yield* instance), RateLimiter.RateLimiterStore)
+        const store = Context.get(yield* Layer.build((yield* limited).layer), RateLimiter.RateLimiterStore)
         for (const expected of [1, 2, 3, 4, 4]) {
           const [count, ttl] = yield* take(store, "a")
           assert.strictEqual(count, expected)
@@ -27,7 +35,7 @@ export const rateLimits = (
 
     it.live("and begins anew when the time is over", () =>
       Effect.gen(function*() {
-        const store = Context.get(yield* Layer.build(yield* instance), RateLimiter.RateLimiterStore)
+        const store = Context.get(yield* Layer.build((yield* limited).layer), RateLimiter.RateLimiterStore)
         assert.strictEqual((yield* take(store, "a", 1, 60))[0], 1)
         assert.strictEqual((yield* take(store, "a", 1, 60))[0], 2)
         yield* Effect.sleep("80 millis")
@@ -36,17 +44,28 @@ export const rateLimits = (
 
     it.live("exactly, however many ask at once", () =>
       Effect.gen(function*() {
-        const store = Context.get(yield* Layer.build(yield* instance), RateLimiter.RateLimiterStore)
+        const store = Context.get(yield* Layer.build((yield* limited).layer), RateLimiter.RateLimiterStore)
         const asked = yield* Effect.all(Array.from({ length: 40 }, () => take(store, "a", 10)), {
           concurrency: "unbounded"
         })
         assert.strictEqual(asked.filter(([count]) => count <= 10).length, 10)
       }).pipe(Effect.scoped))
 
+    it.live("and keeps no one out when the clock is set back by an hour", () =>
+      Effect.gen(function*() {
+        const { layer, setBack } = yield* limited
+        const store = Context.get(yield* Layer.build(layer), RateLimiter.RateLimiterStore)
+        for (let taken = 0; taken < 4; taken++) yield* take(store, "a")
+        yield* setBack
+        const [count, ttl] = yield* take(store, "a")
+        assert.isAtLeast(count, 1)
+        assert.isAtMost(ttl, 60_010)
+      }).pipe(Effect.scoped))
+
     if (!shared) return
     it.live("for all instances together", () =>
       Effect.gen(function*() {
-        const layer = yield* instance
+        const { layer } = yield* limited
         const scope = yield* Scope.Scope
         const build = Effect.map(
           Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), scope),
