@@ -10,6 +10,9 @@
 import { Clock, Effect, type Scope } from "effect"
 import { Socket, type TcpNetConnectOpts } from "node:net"
 
+/** The server's word that the connection is encrypted from here on, the first that it says. */
+const encrypted = Buffer.from("S")
+
 /** Ends an answer: `ReadyForQuery`, its length, and `I` outside of a transaction. */
 const ready = Buffer.from([0x5a, 0, 0, 0, 5])
 const atRest = "I".charCodeAt(0)
@@ -22,6 +25,9 @@ class WatchedSocket extends Socket {
   resting = true
   /** When something was last asked or heard. */
   activeAt = 0
+  /** Nothing of what is said can be seen, so neither silence nor an answer that is due. */
+  private hidden = false
+  private heardAny = false
   private readonly now: () => number
   private tail = Buffer.alloc(0)
 
@@ -50,11 +56,20 @@ class WatchedSocket extends Socket {
   }
 
   private asked(): void {
+    if (this.hidden) return
     if (!this.waiting) this.activeAt = this.now()
     this.waiting = true
   }
 
   private heard(chunk: Buffer): void {
+    if (this.hidden) return
+    if (!this.heardAny && chunk.equals(encrypted)) {
+      this.hidden = true
+      this.waiting = false
+      this.activeAt = Infinity
+      return
+    }
+    this.heardAny = true
     this.activeAt = this.now()
     this.tail = Buffer.concat([this.tail, chunk.subarray(-6)]).subarray(-6)
     // What arrives unasked, a notification, begins no answer

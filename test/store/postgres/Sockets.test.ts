@@ -1,0 +1,55 @@
+import { assert, it } from "@effect/vitest"
+import { Effect, Schedule } from "effect"
+import { once } from "node:events"
+import { createServer, type Server, type Socket } from "node:net"
+import * as Sockets from "../../../src/store/postgres/Sockets.ts"
+
+/** A server that answers the first thing that it hears with a letter, and then is silent. */
+const silentAfter = (letter: string) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const connections = new Set<Socket>()
+      const server = createServer((socket) => {
+        connections.add(socket)
+        socket.on("error", () => {})
+        socket.once("data", () => socket.write(letter))
+      })
+      server.listen(0, "127.0.0.1")
+      await once(server, "listening")
+      return { server, connections }
+    }),
+    ({ connections, server }) =>
+      Effect.sync(() => {
+        for (const connection of connections) connection.destroy()
+        server.close()
+      })
+  )
+
+const portOf = (server: Server): number => {
+  const address = server.address()
+  return address !== null && typeof address === "object" ? address.port : 0
+}
+
+it.live("a connection on which an answer is due is closed when nothing is heard, one with TLS is left alone", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const open = Effect.fnUntraced(function*(letter: string) {
+      const { server } = yield* silentAfter(letter)
+      const { stream } = yield* Sockets.make({ host: "127.0.0.1", port: portOf(server) }, 100)
+      const socket = yield* Effect.acquireRelease(Effect.sync(stream), (socket) => Effect.sync(() => socket.destroy()))
+      const closed: Array<string> = []
+      socket.on("error", (error) => closed.push(error.message))
+      const heard = Effect.promise(() => once(socket, "data"))
+      socket.write("a request for TLS")
+      yield* heard
+      socket.write("something after it")
+      return closed
+    })
+    const encrypted = yield* open("S")
+    const plain = yield* open("N")
+    yield* Effect.retry(Effect.suspend(() => plain.length > 0 ? Effect.void : Effect.fail("not yet")), {
+      times: 200,
+      schedule: Schedule.spaced("50 millis")
+    })
+    assert.deepStrictEqual(plain, ["the server was silent for 100 ms"])
+    assert.deepStrictEqual(encrypted, [])
+  })))
