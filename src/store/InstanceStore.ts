@@ -33,7 +33,7 @@ export interface Beat {
   readonly upForMs: number
   /** Tasks that it runs at the same time. */
   readonly capacity: number
-  /** The lanes that it works on. */
+  /** The queues that it works on; all of them when none is named. */
   readonly queues: ReadonlyArray<string>
   /** The types that it handles. */
   readonly types: ReadonlyArray<string>

@@ -44,8 +44,8 @@ export interface Accepted {
 
 /** Who asks for how much work, and for how long it may keep it. */
 export interface ClaimRequest {
-  /** The lanes to claim from; a paused one gives nothing. */
-  readonly queues: ReadonlyArray<string>
+  /** The queues to claim from, all of them when left out; a paused one gives nothing. */
+  readonly queues?: ReadonlyArray<string> | undefined
   /** The types that the claimer can run. */
   readonly types: ReadonlyArray<string>
   readonly limit: number
@@ -67,6 +67,17 @@ export interface ClaimAnswer {
   readonly now: number
   /** When the next task of any queue becomes due; `null` when none is scheduled. */
   readonly nextDueAt: number | null
+}
+
+/** What an instance can run: tasks of these types, in these queues or, when left out, in all. */
+export type Runnable = Pick<ClaimRequest, "queues" | "types">
+
+/** Pending tasks of one queue and type that wait in vain. */
+export interface Stranded {
+  readonly queue: string
+  readonly type: string
+  /** When the first of them in the order of work became due. */
+  readonly since: number
 }
 
 /** An attempt: a task and the number of the claim that began it, unique in the store, which fences it. */
@@ -249,6 +260,14 @@ export class TaskStore extends Context.Service<TaskStore, {
    * joined has been committed, never if it is rolled back, and now outside of any. Left out where there is no such thing.
    */
   readonly afterCommit?: (<R>(effect: Effect.Effect<void, never, R>) => Effect.Effect<void, never, R>) | undefined
+  /**
+   * Up to `limit` pairs of queue and type that have pending tasks and that none of these can run, in no order. Costs the
+   * same however many tasks wait, and however many queues have work that can be run.
+   */
+  readonly stranded: (
+    runnable: ReadonlyArray<Runnable>,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<Stranded>, StoreError>
   /** Counts by state and totals; costs the same however many tasks are stored. */
   readonly counts: Effect.Effect<Counts, StoreError>
 }>()("taskforge/store/TaskStore") {}

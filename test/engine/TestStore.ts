@@ -163,6 +163,7 @@ const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Servi
     get: (id) => guard("get", store.get(id)),
     results: (ids) => guard("results", store.results(ids)),
     list: (request) => guard("list", store.list(request)),
+    stranded: (runnable, limit) => guard("stranded", store.stranded(runnable, limit)),
     counts: guard("counts", store.counts)
   }
 }

@@ -72,6 +72,7 @@ export class FaultyNetwork {
       get: (id) => call("get", store.get(id)),
       results: (ids) => call("results", store.results(ids)),
       list: (request) => call("list", store.list(request)),
+      stranded: (runnable, limit) => call("stranded", store.stranded(runnable, limit)),
       counts: call("counts", store.counts)
     }
   }

@@ -102,13 +102,13 @@ export class Ledger {
     return [...this.tasks.values()].filter(isFinished).map(({ task }) => task.id)
   }
 
-  /** Those of these lanes that wait and are due, in the order in which they have to be claimed. */
-  due(queues: ReadonlyArray<string>, types: ReadonlyArray<string>, now: number): Array<Known> {
+  /** Those of these types, in these queues or all, that wait and are due, in the order in which they have to be claimed. */
+  due(queues: ReadonlyArray<string> | undefined, types: ReadonlyArray<string>, now: number): Array<Known> {
     const rank = ({ dueAt, task }: Known) => dueAt - task.priority * this.rules.headStartMs
     return [...this.tasks.values()]
       .filter(({ dueAt, state, task }) =>
         (state === "pending" || (state === "scheduled" && dueAt <= now)) && !this.paused.has(task.queue) &&
-        queues.includes(task.queue) && types.includes(task.type)
+        queues?.includes(task.queue) !== false && types.includes(task.type)
       )
       .sort((a, b) => rank(a) - rank(b) || a.seq - b.seq)
   }

@@ -21,8 +21,11 @@ export const claim = (
     const held = last.filter((task) => tasks.held(task.id, task.claim) !== undefined)
     return { tasks: held, now, nextDueAt: tasks.waiting.nextDueAt() }
   }
-  const queues = request.queues.filter((queue) => !tasks.paused.has(queue))
-  const claimed = tasks.waiting.take(queues, request.types, request.limit).map((entry): ClaimedTask => {
+  const types = setOf(request.types)
+  const queues = request.queues === undefined ? undefined : setOf(request.queues)
+  const wantsQueue = (queue: string) => queues?.has(queue) !== false && !tasks.paused.has(queue)
+  const taken = tasks.waiting.lanes.take((type) => types.has(type), wantsQueue, request.limit)
+  const claimed = taken.map((entry): ClaimedTask => {
     tasks.begin(entry, request.worker, leasesNow + request.leaseForMs, now)
     return claimedTask(entry)
   })
@@ -43,3 +46,12 @@ const claimedTask = (entry: Entry): ClaimedTask => ({
   crashes: entry.crashes,
   claim: entry.claim
 })
+
+/** A claimer asks with the same arrays until its handlers change. */
+const sets = new WeakMap<ReadonlyArray<string>, ReadonlySet<string>>()
+
+const setOf = (names: ReadonlyArray<string>): ReadonlySet<string> => {
+  let set = sets.get(names)
+  if (set === undefined) sets.set(names, set = new Set(names))
+  return set
+}

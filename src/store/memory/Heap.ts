@@ -15,6 +15,18 @@ export class Heap<A> {
     return this.items[0]
   }
 
+  /** An item that none but the first one is before. */
+  second(): A | undefined {
+    const left = this.items[1]
+    const right = this.items[2]
+    return right === undefined || !this.before(right, left!) ? left : right
+  }
+
+  /** To be called when the first item has become greater. */
+  sinkFirst(): void {
+    if (this.items.length > 1) this.sink(this.items[0]!)
+  }
+
   push(item: A): void {
     const items = this.items
     let index = items.length

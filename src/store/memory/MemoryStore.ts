@@ -7,6 +7,7 @@
 import { Clock, type Context, Effect, Layer } from "effect"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
+import * as Coverage from "../Coverage.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
@@ -78,6 +79,7 @@ const make = (clock: Clock.Clock, settings: StoreSettings): Context.Service.Shap
     get: (id) => Effect.sync(() => Read.get(tasks, id)),
     results: (ids) => Effect.sync(() => ids.map((id) => Read.result(tasks, id))),
     list: (request) => Effect.sync(() => Read.list(tasks, request)),
+    stranded: (runnable, limit) => Effect.sync(() => tasks.waiting.lanes.stranded(Coverage.of(runnable), limit)),
     counts: Effect.sync(() => ({ ...tasks.size, capacity, totals: { ...tasks.totals } }))
   }
 }

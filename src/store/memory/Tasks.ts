@@ -137,6 +137,7 @@ export class Tasks {
       case "failed":
       case "cancelled":
         if (from === "scheduled") this.waiting.leave()
+        if (from === "pending") this.waiting.lanes.leave(entry)
         this.totals[change.state]++
         this.finished.add(entry)
     }

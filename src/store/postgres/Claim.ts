@@ -1,5 +1,5 @@
 /**
- * Handing out work: promotes what is due, then leases the tasks of lowest rank among the lanes asked for. It is one
+ * Handing out work: promotes what is due, then leases the tasks of lowest rank of the types and queues asked for. It is one
  * function of the schema, because what it does next depends on what it finds, and a claim has one round trip.
  */
 import { Effect } from "effect"
@@ -36,18 +36,26 @@ const columns = "t.id, t.type, t.queue, t.payload, t.priority, t.max_retries::fl
  */
 const skippedNumbers = 1_000_000
 
+/** Tasks that a claim steps over in the order of work at most, before it looks up the lanes that it takes from. */
+const windowSize = 100
+
+/** After every rank. */
+const endOfTime = "9223372036854775807"
+
 /**
  * - Rows come in the order of work, each with the clock and the next due time; a claim that gives nothing answers one
  *   row without a task.
  * - Sessions skip numbers one after the other: of two at once, one could set the sequence back to numbers that the other
  *   has given.
  * - No plan may be a scan: one made while the table is small would be kept until its statistics are renewed.
- * - With one lane its head is locked as it is read. With several, the best of all heads are found first and then
- *   locked, or each lane would lock as many as all of them together give. Where another claim was faster, what is
- *   missing is taken the other way, so that a claim never gives less than it could.
+ * - Tasks are locked as they are read in the order of work, whatever their queues and types: `p_queues` is `NULL` for
+ *   all. But only the first hundred that are not wanted are stepped over. Where more come first, because nobody
+ *   here can run them, the wanted lanes are looked up, the first tasks of all of them found and then locked, or each lane
+ *   would lock as many as all of them together give. Where another claim was faster, what is missing is locked as it is
+ *   read, so that a claim never gives less than it could.
  */
 export const claimFunction = (schema: string): string =>
-  `CREATE OR REPLACE FUNCTION ${schema}.claim_1(
+  `CREATE OR REPLACE FUNCTION ${schema}.claim_2(
     p_queues text[], p_types text[], p_limit int, p_worker text, p_lease bigint, p_nonce bigint, p_alone boolean
   ) RETURNS TABLE (
     out_now float8, out_next_due float8, out_id text, out_type text, out_queue text, out_payload text,
@@ -63,6 +71,11 @@ export const claimFunction = (schema: string): string =>
     v_seqs bigint[];
     v_more bigint[];
     v_found int;
+    v_left int;
+    v_rank bigint;
+    v_last bigint;
+    v_crowded boolean;
+    v_paused text[];
     v_claims bigint[];
     v_queues text[];
     v_types text[];
@@ -96,28 +109,50 @@ export const claimFunction = (schema: string): string =>
       RETURN;
     END IF;
 
-    v_queues := ARRAY(SELECT DISTINCT q FROM unnest(p_queues) q
-      WHERE NOT EXISTS (SELECT FROM ${schema}.paused_queue p WHERE p.queue = q));
-    v_types := ARRAY(SELECT DISTINCT y FROM unnest(p_types) y);
-    IF cardinality(v_queues) = 1 AND cardinality(v_types) = 1 THEN
-      v_seqs := ARRAY(SELECT seq FROM ${schema}.task WHERE state = 1 AND queue = v_queues[1] AND type = v_types[1]
-        ORDER BY rank, seq LIMIT p_limit FOR UPDATE SKIP LOCKED);
-    ELSE
-      v_seqs := ARRAY(SELECT h.seq FROM unnest(v_queues) q, unnest(v_types) y, LATERAL (
-        SELECT t.seq, t.rank FROM ${schema}.task t WHERE t.state = 1 AND t.queue = q AND t.type = y
-        ORDER BY t.rank, t.seq LIMIT p_limit
-      ) h ORDER BY h.rank, h.seq LIMIT p_limit);
-      v_found := cardinality(v_seqs);
-      v_seqs := ARRAY(SELECT seq FROM ${schema}.task WHERE seq = ANY (v_seqs) AND state + 0 = 1
-        ORDER BY rank, seq FOR UPDATE SKIP LOCKED);
-      IF cardinality(v_seqs) < v_found THEN
-        v_more := ARRAY(SELECT h.seq FROM unnest(v_queues) q, unnest(v_types) y, LATERAL (
+    v_paused := ARRAY(SELECT queue FROM ${schema}.paused_queue);
+    SELECT rank, seq INTO v_rank, v_last FROM ${schema}.task WHERE state = 1
+      ORDER BY rank + 0, seq OFFSET p_limit + ${windowSize} LIMIT 1;
+    v_crowded := FOUND;
+    v_seqs := ARRAY(SELECT seq FROM ${schema}.task WHERE state = 1
+      AND (rank + 0, seq) < (coalesce(v_rank, ${endOfTime}), coalesce(v_last, 0))
+      AND type = ANY (p_types) AND (p_queues IS NULL OR queue = ANY (p_queues)) AND queue <> ALL (v_paused)
+      ORDER BY rank + 0, seq LIMIT p_limit FOR UPDATE SKIP LOCKED);
+    v_left := p_limit - cardinality(v_seqs);
+    IF v_crowded AND v_left > 0 THEN
+      WITH RECURSIVE lane AS (
+        SELECT y AS type, (SELECT min(t.queue) FROM ${schema}.task t WHERE t.state = 1 AND t.type = y) AS queue
+        FROM (SELECT DISTINCT unnest(p_types)) AS given (y)
+        UNION ALL
+        SELECT l.type, (
+          SELECT min(t.queue) FROM ${schema}.task t WHERE t.state = 1 AND t.type = l.type AND t.queue > l.queue
+        ) FROM lane l WHERE l.queue IS NOT NULL
+      ) SELECT coalesce(array_agg(type), '{}'), coalesce(array_agg(queue), '{}') INTO v_types, v_queues FROM lane
+        WHERE queue IS NOT NULL AND (p_queues IS NULL OR queue = ANY (p_queues)) AND queue <> ALL (v_paused);
+      v_more := ARRAY(
+        WITH lane AS MATERIALIZED (
+          SELECT y, q FROM unnest(v_types, v_queues) AS l (y, q), LATERAL (
+            SELECT t.rank, t.seq FROM ${schema}.task t
+            WHERE t.state = 1 AND t.type = y AND t.queue = q AND t.seq <> ALL (v_seqs)
+            ORDER BY t.rank, t.seq LIMIT 1
+          ) h ORDER BY h.rank, h.seq LIMIT v_left
+        ) SELECT h.seq FROM lane, LATERAL (
+          SELECT t.rank, t.seq FROM ${schema}.task t
+          WHERE t.state = 1 AND t.type = y AND t.queue = q AND t.seq <> ALL (v_seqs)
+          ORDER BY t.rank, t.seq LIMIT v_left
+        ) h ORDER BY h.rank, h.seq LIMIT v_left
+      );
+      v_found := cardinality(v_more);
+      v_seqs := v_seqs || ARRAY(SELECT seq FROM ${schema}.task WHERE seq = ANY (v_more) AND state + 0 = 1
+        FOR UPDATE SKIP LOCKED);
+      IF cardinality(v_seqs) < p_limit AND v_found = v_left THEN
+        v_more := ARRAY(SELECT h.seq FROM unnest(v_types, v_queues) AS l (y, q), LATERAL (
           SELECT t.seq, t.rank FROM ${schema}.task t
-          WHERE t.state = 1 AND t.queue = q AND t.type = y AND t.seq <> ALL (v_seqs)
+          WHERE t.state = 1 AND t.type = y AND t.queue = q AND t.seq <> ALL (v_seqs)
           ORDER BY t.rank, t.seq LIMIT p_limit - cardinality(v_seqs) FOR UPDATE SKIP LOCKED
         ) h ORDER BY h.rank, h.seq LIMIT p_limit - cardinality(v_seqs));
-        v_seqs := ARRAY(SELECT seq FROM ${schema}.task WHERE seq = ANY (v_seqs || v_more) ORDER BY rank, seq);
+        v_seqs := v_seqs || v_more;
       END IF;
+      v_seqs := ARRAY(SELECT seq FROM ${schema}.task WHERE seq = ANY (v_seqs) ORDER BY rank, seq);
     END IF;
     v_found := cardinality(v_seqs);
     IF v_found = 0 THEN
@@ -137,12 +172,12 @@ export const claimFunction = (schema: string): string =>
 
 /** Prepares the operation. */
 export const make = ({ inTransaction, query, schema }: Database) => {
-  const claim = `SELECT * FROM ${schema}.claim_1($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
+  const claim = `SELECT * FROM ${schema}.claim_2($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
   const rowsOf = (request: ClaimRequest) =>
     // the application's transaction waits for the disk
     Effect.flatMap(inTransaction, (inside) =>
       query<Row>("claim", claim, [
-        texts(request.queues),
+        request.queues === undefined ? null : texts(request.queues),
         texts(request.types),
         number(Math.max(0, request.limit)),
         request.worker,

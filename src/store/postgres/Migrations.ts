@@ -5,12 +5,14 @@
 import { Effect } from "effect"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Claim from "./Claim.ts"
+import * as Claim1 from "./Claim1.ts"
 import type { Database } from "./Database.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Rights from "./Rights.ts"
 import * as Settle from "./Settle.ts"
+import * as Stranded from "./Stranded.ts"
 
 /**
  * States are numbers in the order of `TaskState.all`: 0 scheduled, 1 pending, 2 running, 3 completed, 4 failed,
@@ -112,7 +114,7 @@ const first = (schema: string): ReadonlyArray<string> => [
   // the store's clock, which all of its operations read
   `CREATE FUNCTION ${schema}.now_ms() RETURNS bigint LANGUAGE sql VOLATILE
     AS 'SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint'`,
-  Claim.claimFunction(schema),
+  Claim1.claimFunction(schema),
   Settle.completeFunction(schema)
 ]
 
@@ -122,14 +124,27 @@ const first = (schema: string): ReadonlyArray<string> => [
  */
 const replicated = (schema: string): ReadonlyArray<string> => [
   ...["layout", "tally", "event_head"].map((table) => `ALTER TABLE ${schema}.${table} REPLICA IDENTITY FULL`),
-  Claim.claimFunction(schema)
+  Claim1.claimFunction(schema)
+]
+
+/**
+ * Claims from all queues and of any number of types: pending tasks in the order of work, whatever these are, and by type
+ * and queue. The first index is on an expression, so that it is never taken for the order of one lane.
+ */
+const lanes = (schema: string): ReadonlyArray<string> => [
+  `CREATE INDEX IF NOT EXISTS task_order ON ${schema}.task ((rank + 0), seq) WHERE state = 1`,
+  `CREATE INDEX IF NOT EXISTS task_waiting ON ${schema}.task (type, queue, rank, seq) WHERE state = 1`,
+  `DROP INDEX IF EXISTS ${schema}.task_lane`,
+  Claim.claimFunction(schema),
+  ...Stranded.functions(schema)
 ]
 
 const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   first,
   Events.tables,
   RateLimits.table,
-  replicated
+  replicated,
+  lanes
 ]
 
 /** The layout that this version of the driver reads and writes. */

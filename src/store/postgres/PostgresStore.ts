@@ -40,6 +40,7 @@ import * as Server from "./Server.ts"
 import * as Settings from "./Settings.ts"
 import * as Settle from "./Settle.ts"
 import * as Sockets from "./Sockets.ts"
+import * as Stranded from "./Stranded.ts"
 import * as Tally from "./Tally.ts"
 import * as Task from "./Task.ts"
 
@@ -251,6 +252,7 @@ const make = Effect.fnUntraced(function*(
     list: read.list,
     inTransaction: database.inTransaction,
     afterCommit: client.afterCommit,
+    stranded: Stranded.make(database),
     counts: tally.counts(capacity.capacity)
   })
   return Context.make(TaskStore, store).pipe(

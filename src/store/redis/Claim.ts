@@ -1,5 +1,5 @@
 /**
- * Handing out work: asks for lanes, and reads the tasks that were leased.
+ * Handing out work: asks for types and queues, and reads the tasks that were leased.
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
@@ -7,7 +7,7 @@ import type { ClaimedTask } from "../../domain/TaskRecord.ts"
 import { type ClaimAnswer, type ClaimRequest, promoteLimit } from "../TaskStore.ts"
 import { type Runner, script } from "./Runner.ts"
 import { claim } from "./scripts/Claim.ts"
-import { claimedTaskOf, laneOf } from "./Text.ts"
+import { claimedTaskOf, elementsOf } from "./Text.ts"
 
 type Answer = readonly [now: number, nextDueAt: string, firstClaim: string | number, ...tasks: ReadonlyArray<string>]
 
@@ -21,22 +21,16 @@ export const make =
   (runner: Runner, headStartMs: number) => (request: ClaimRequest): Effect.Effect<ClaimAnswer, StoreError> =>
     Effect.suspend(() => Effect.map(runner("claim", run, argumentsOf(request, headStartMs)), answerOf))
 
-const argumentsOf = (request: ClaimRequest, headStartMs: number): ReadonlyArray<string> => {
-  const args = [
-    String(headStartMs),
-    String(promoteLimit),
-    JSON.stringify(request.worker),
-    String(request.nonce),
-    String(request.limit),
-    String(request.leaseForMs)
-  ]
-  const types = new Set(request.types)
-  for (const queue of new Set(request.queues)) {
-    args.push(queue, String(types.size))
-    for (const type of types) args.push(laneOf(queue, type))
-  }
-  return args
-}
+const argumentsOf = (request: ClaimRequest, headStartMs: number): ReadonlyArray<string> => [
+  String(headStartMs),
+  String(promoteLimit),
+  JSON.stringify(request.worker),
+  String(request.nonce),
+  String(request.limit),
+  String(request.leaseForMs),
+  elementsOf(request.types),
+  request.queues === undefined ? "" : elementsOf(request.queues)
+]
 
 const answerOf = (answer: Answer): ClaimAnswer => {
   const tasks: Array<ClaimedTask> = []

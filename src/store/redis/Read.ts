@@ -5,14 +5,16 @@ import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, type TaskState } from "../../domain/TaskState.ts"
-import type { Counts, ListRequest, Outcome } from "../TaskStore.ts"
+import * as Coverage from "../Coverage.ts"
+import type { Counts, ListRequest, Outcome, Runnable, Stranded } from "../TaskStore.ts"
 import { type Runner, script } from "./Runner.ts"
 import * as Scripts from "./scripts/Read.ts"
-import { failureOf, recordOf, type Shown, shownSize, statusNames } from "./Text.ts"
+import { elementsOf, failureOf, namesOf, recordOf, type Shown, shownSize, statusNames } from "./Text.ts"
 
 const runGet = script<Shown>(Scripts.get)
 const runResults = script<ReadonlyArray<string | null>>(Scripts.results)
 const runList = script<Shown>(Scripts.list)
+const runStranded = script<ReadonlyArray<string>>(Scripts.stranded)
 const runCounts = script<ReadonlyArray<number>>(Scripts.counts)
 
 /** How long the end of a task is announced to whoever asked for its result last. */
@@ -50,6 +52,25 @@ export const make = (runner: Runner, capacity: number) => ({
         ]),
         (texts) => Array.from({ length: texts.length / shownSize }, (_, index) => recordOf(texts, index * shownSize))
       ),
+
+  stranded: (
+    runnable: ReadonlyArray<Runnable>,
+    limit: number
+  ): Effect.Effect<ReadonlyArray<Stranded>, StoreError> =>
+    Effect.map(
+      runner("find stranded tasks", runStranded, [
+        String(limit),
+        ...[...Coverage.of(runnable)].flatMap(([type, queues]) => [
+          JSON.stringify(type),
+          queues === "all" ? "" : elementsOf([...queues])
+        ])
+      ]),
+      (texts) =>
+        Array.from({ length: texts.length / 2 }, (_, index) => {
+          const [queue, type] = namesOf(texts[index * 2]!)
+          return { queue, type, since: Number(texts[index * 2 + 1]) }
+        })
+    ),
 
   counts: Effect.map(
     Effect.suspend(() => runner("count", runCounts, [])),

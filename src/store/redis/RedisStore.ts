@@ -154,6 +154,7 @@ const make = Effect.fnUntraced(function*(
     get: queries.get,
     results: queries.results,
     list: queries.list,
+    stranded: queries.stranded,
     counts: queries.counts
   })
   return Context.make(TaskStore, taskStore).pipe(

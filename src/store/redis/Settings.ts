@@ -9,9 +9,9 @@ import { open } from "./scripts/Open.ts"
 
 /**
  * The layout that this version of the driver writes: keys, texts, and what scripts make of them. It reads earlier ones
- * too. Since 2, pending tasks may be in blocks.
+ * too. Since 2, pending tasks may be in blocks; since 3, lanes are known as long as they have tasks.
  */
-const layout = 2
+const layout = 3
 
 const runOpen = script<readonly [version: string, headStartMs: string]>(open)
 

@@ -27,6 +27,18 @@ export const namesOf = (lane: Lane): readonly [queue: string, type: string] => {
   return found
 }
 
+const elements = new WeakMap<ReadonlyArray<string>, string>()
+
+/**
+ * Names as one text that scripts search: `,"a","b",`. In JSON no quote follows a comma but that of an element, so what is
+ * found between commas is one. The same array gives the same text.
+ */
+export const elementsOf = (names: ReadonlyArray<string>): string => {
+  let text = elements.get(names)
+  if (text === undefined) elements.set(names, text = `,${JSON.stringify(names).slice(1, -1)},`)
+  return text
+}
+
 /** The field under which a key's owner is kept; empty without a key. */
 export const keyFieldOf = ({ key, type }: NewTask): string => key === null ? "" : JSON.stringify([type, key])
 

@@ -4,11 +4,23 @@
 import type { DatabaseSync } from "node:sqlite"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
 import { type ClaimAnswer, type ClaimRequest, promoteLimit } from "../TaskStore.ts"
+import type { Lanes, Wanted } from "./Lanes.ts"
 import { prepare } from "./Statement.ts"
 import type { Transaction } from "./Writer.ts"
 
 /** The place of a waiting task in the order of work. */
 type Head = [rank: number, seq: number]
+
+/** What a claim saw of a lane. */
+interface Look {
+  readonly queue: string
+  readonly type: string
+  /** Its first tasks, none behind the worst that there were enough of before. */
+  readonly found: ReadonlyArray<Head>
+  readonly worst: Head | undefined
+  /** It has no others. */
+  readonly isAll: boolean
+}
 
 const columns = "id, type, queue, payload, priority, max_retries, timeout_ms, due_at, failures, crashes, claim"
 
@@ -32,15 +44,11 @@ type LastClaim = [firstClaim: number, seqs: string]
 /** Prepares the operation. */
 export const make = (database: DatabaseSync) => {
   const nextDue = prepare<[dueAt: number | null]>(database, "SELECT min(due_at) FROM task WHERE state = 0")
-  const promote = prepare(
+  const promote = prepare<[queue: string, type: string, rank: number, seq: number]>(
     database,
     `UPDATE task SET state = 1
-      WHERE seq IN (SELECT seq FROM task WHERE state = 0 AND due_at <= ? ORDER BY due_at, seq LIMIT ${promoteLimit})`
-  )
-  // the next lane that has work, from the index of lanes
-  const nextLane = prepare<[type: string]>(
-    database,
-    "SELECT type FROM task WHERE state = 1 AND queue = ? AND type >= ? ORDER BY type LIMIT 1"
+      WHERE seq IN (SELECT seq FROM task WHERE state = 0 AND due_at <= ? ORDER BY due_at, seq LIMIT ${promoteLimit})
+      RETURNING queue, type, rank, seq`
   )
   // one lane, from its index alone
   const heads = prepare<Head>(
@@ -56,7 +64,7 @@ export const make = (database: DatabaseSync) => {
       worker = ?, progress = NULL
       FROM json_each(?) AS picked WHERE task.seq = picked.value RETURNING ${columns}`
   )
-  const isPaused = prepare<[found: number]>(database, "SELECT 1 FROM paused_queue WHERE queue = ?")
+  const pausedQueues = prepare<[queue: string]>(database, "SELECT queue FROM paused_queue")
   const lastClaim = prepare<LastClaim>(
     database,
     "SELECT first_claim, seqs FROM last_claim WHERE worker = ? AND nonce = ?"
@@ -76,58 +84,70 @@ export const make = (database: DatabaseSync) => {
       return row === undefined ? [] : [claimedTask(row)]
     })
 
-  let known = inOrder([])
-
-  /** Which of these types have work. A worker may know dozens of types of which one waits: two lookups, not dozens. */
-  const lanesWithWork = (queue: string, types: ReadonlyArray<string>): ReadonlyArray<string> => {
-    // a worker asks with the same array until its handlers change
-    if (known.types !== types) known = inOrder(types)
-    const { ordered, positions } = known
-    const lanes: Array<string> = []
-    for (let next = 0; next < ordered.length;) {
-      const lane = nextLane.get(queue, ordered[next]!)?.[0]
-      if (lane === undefined) break
-      const position = positions.get(lane)
-      if (position === undefined) {
-        next = ordered.findIndex((type) => byBytes(type, lane) > 0)
-        if (next < 0) break
-      } else {
-        lanes.push(lane)
-        next = position + 1
-      }
+  const wantedOf = ({ queues, types }: ClaimRequest): Wanted => {
+    const paused = new Set(pausedQueues.all().map(([queue]) => queue))
+    return {
+      types: setOf(types),
+      queues: queues === undefined ? undefined : setOf(queues),
+      isPaused: (queue) => paused.has(queue)
     }
-    return lanes
   }
 
-  /** The waiting tasks of lowest rank, by their sequence numbers. */
-  const pick = ({ limit, queues, types }: ClaimRequest): ReadonlyArray<number> => {
-    let best: Array<Head> = []
-    for (const queue of new Set(queues)) {
-      if (isPaused.get(queue) !== undefined) continue
-      for (const type of lanesWithWork(queue, types)) {
-        // once there are enough, a lane is only read as far as it can do better
-        const worst = best.length < limit ? Number.MAX_SAFE_INTEGER : best[limit - 1]![0]
-        const found = heads.all(queue, type, worst, limit)
-        best = best.length === 0 ? found : best.concat(found).sort(byRank).slice(0, limit)
-      }
+  /** The waiting tasks of lowest rank, and the lanes that were looked at. */
+  const pick = (
+    lanes: Lanes,
+    request: ClaimRequest
+  ): { readonly best: ReadonlyArray<Head>; readonly looks: Array<Look> } => {
+    const { limit } = request
+    const looks: Array<Look> = []
+    let best: ReadonlyArray<Head> = []
+    for (const [queue, type, rank, seq] of lanes.inOrder(wantedOf(request))) {
+      // once there are enough, a lane is only read as far as it can do better
+      const worst = best.length < limit ? undefined : best[limit - 1]!
+      if (worst !== undefined && byRank(worst, [rank, seq]) < 0) break
+      const found = heads.all(queue, type, worst?.[0] ?? Number.MAX_SAFE_INTEGER, limit + 1)
+      looks.push({ queue, type, found, isAll: worst === undefined && found.length <= limit, worst })
+      best = looks.length === 1 ? found.slice(0, limit) : [...best, ...found].sort(byRank).slice(0, limit)
     }
-    return best.map(([, seq]) => seq)
+    return { best, looks }
   }
 
-  return ({ now, tally }: Transaction, request: ClaimRequest): ClaimAnswer => {
+  /** Forgets the lanes that have been emptied, and files those that were looked at in vain where they really are. */
+  const tidy = (lanes: Lanes, looks: ReadonlyArray<Look>, last: Head | undefined): void => {
+    for (const { found, isAll, queue, type, worst } of looks) {
+      const next = found.findIndex((head) => last === undefined || byRank(last, head) < 0)
+      if (next === -1) {
+        if (isAll) lanes.remove(queue, type)
+        else if (found.length > 0) lanes.removeIfEmpty(queue, type)
+        else if (worst !== undefined) lanes.moveTo(queue, type, worst[0] + 1, 0)
+      } else if (next === 0) {
+        lanes.moveTo(queue, type, ...found[0]!)
+      }
+    }
+  }
+
+  return ({ lanes, now, tally }: Transaction, request: ClaimRequest): ClaimAnswer => {
     let [nextDueAt] = nextDue.get()!
     if (nextDueAt !== null && nextDueAt <= now) {
-      tally.move("scheduled", "pending", Number(promote.run(now).changes))
+      const promoted = promote.all(now)
+      for (const lane of promoted) lanes.note(...lane)
+      tally.move("scheduled", "pending", promoted.length)
       nextDueAt = nextDue.get()![0]
     }
     const last = lastClaim.get(request.worker, request.nonce)
     if (last !== undefined) return { tasks: again(last), now, nextDueAt }
-    const picked = request.limit > 0 ? pick(request) : []
-    if (picked.length === 0) return { tasks: [], now, nextDueAt }
-    const seqs = JSON.stringify(picked)
-    const firstClaim = tally.nextClaims(picked.length)
+    if (request.limit <= 0) return { tasks: [], now, nextDueAt }
+    lanes.save()
+    const { best, looks } = pick(lanes, request)
+    if (best.length === 0) {
+      tidy(lanes, looks, undefined)
+      return { tasks: [], now, nextDueAt }
+    }
+    const seqs = JSON.stringify(best.map(([, seq]) => seq))
+    const firstClaim = tally.nextClaims(best.length)
     const rows = lease.all(firstClaim, now, now + request.leaseForMs, request.worker, seqs)
     tally.move("pending", "running", rows.length)
+    tidy(lanes, looks, best.at(-1))
     remember.run(request.worker, request.nonce, now, firstClaim, seqs)
     // RETURNING promises no order; claim numbers are in the order of work
     return { tasks: rows.map(claimedTask).sort(byClaim), now, nextDueAt }
@@ -136,14 +156,14 @@ export const make = (database: DatabaseSync) => {
 
 const byClaim = (a: ClaimedTask, b: ClaimedTask): number => a.claim - b.claim
 
-/** Types in the order of the index of lanes, and where each stands. */
-const inOrder = (types: ReadonlyArray<string>) => {
-  const ordered = [...new Set(types)].sort(byBytes)
-  return { types, ordered, positions: new Map(ordered.map((type, position) => [type, position])) }
-}
+/** A claimer asks with the same arrays until its handlers change. */
+const sets = new WeakMap<ReadonlyArray<string>, ReadonlySet<string>>()
 
-/** How SQLite compares texts: by the bytes of their UTF-8, which is not how JavaScript does. */
-const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
+const setOf = (names: ReadonlyArray<string>): ReadonlySet<string> => {
+  let set = sets.get(names)
+  if (set === undefined) sets.set(names, set = new Set(names))
+  return set
+}
 
 const byRank = (a: Head, b: Head): number => a[0] - b[0] || a[1] - b[1]
 

@@ -35,7 +35,7 @@ export const make = (database: DatabaseSync, capacity: number, headStartMs: numb
   )
 
   /** Inserts tasks; answers for each whether it was new. */
-  const store = ({ now, tally }: Transaction, tasks: ReadonlyArray<NewTask>): ReadonlyArray<boolean> => {
+  const store = ({ lanes, now, tally }: Transaction, tasks: ReadonlyArray<NewTask>): ReadonlyArray<boolean> => {
     const isNew: Array<boolean> = []
     for (let start = 0; start < tasks.length;) {
       const rows = tasks.length - start >= rowsAtOnce ? rowsAtOnce : 1
@@ -52,7 +52,12 @@ export const make = (database: DatabaseSync, capacity: number, headStartMs: numb
         // only where some were known, each is asked which sequence number its id has
         const stored = changes === rows || byId.get(task.id)?.[0] === seqs[i]
         isNew.push(stored)
-        if (stored) tally.create(dueAtOf(task, now) > now ? "scheduled" : "pending", 1)
+        if (!stored) continue
+        const dueAt = dueAtOf(task, now)
+        tally.create(dueAt > now ? "scheduled" : "pending", 1)
+        if (dueAt <= now) {
+          lanes.note(task.queue, task.type, Rank.rank(dueAt, task.priority, headStartMs), seqs[i]!)
+        }
       }
       start += rows
     }

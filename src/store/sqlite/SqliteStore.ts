@@ -8,6 +8,7 @@ import { Clock, Config, Context, Effect, Layer, type Scope } from "effect"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
+import * as Coverage from "../Coverage.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
@@ -22,6 +23,7 @@ import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Instances from "./Instances.ts"
 import * as Keys from "./Keys.ts"
+import { Lanes } from "./Lanes.ts"
 import * as Operate from "./Operate.ts"
 import * as Prune from "./Prune.ts"
 import * as Read from "./Read.ts"
@@ -81,7 +83,8 @@ const make = Effect.fnUntraced(function*(
   const checkpointer = path === Database.inMemory ? Checkpointer.none : yield* Checkpointer.make(database, path)
 
   const tally = new Tally(database)
-  const writer = yield* Writer.make(database, path, clock, tally, log, checkpointer)
+  const lanes = new Lanes(database)
+  const writer = yield* Writer.make(database, path, clock, tally, lanes, log, checkpointer)
   const { read, write, writeShared, writeVolatile } = writer
   const tasks = Task.make(database, headStartMs)
   const enqueue = Enqueue.make(database, capacity, headStartMs)
@@ -110,6 +113,7 @@ const make = Effect.fnUntraced(function*(
     get: (id) => read("get", () => queries.get(id)),
     results: (ids) => read("read results", () => queries.results(ids)),
     list: (request) => read("list", () => queries.list(request)),
+    stranded: (runnable, limit) => read("find stranded tasks", () => lanes.stranded(Coverage.of(runnable), limit)),
     counts: read("count", () => {
       tally.load()
       return tally.counts(capacity)

@@ -105,11 +105,12 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
       const row = select.get(id)
       return row === undefined ? undefined : recordOf(row)
     },
-    apply: ({ tally }, task, change) => {
+    apply: ({ lanes, tally }, task, change) => {
+      const rank = Rank.rank(change.dueAt, task.priority, headStartMs)
       update.run(
         stateCode[change.state],
         change.dueAt,
-        Rank.rank(change.dueAt, task.priority, headStartMs),
+        rank,
         change.completedAt,
         change.failures,
         change.crashes,
@@ -122,6 +123,8 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
         task.seq
       )
       tally.move(task.state, change.state, 1)
+      if (change.state === "pending") lanes.note(task.queue, task.type, rank, task.seq)
+      else if (task.state === "pending") lanes.leave(task.queue, task.type)
     }
   }
 }

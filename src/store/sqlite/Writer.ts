@@ -14,6 +14,7 @@ import type { DatabaseSync } from "node:sqlite"
 import { StoreError } from "../../domain/Errors.ts"
 import type { Checkpointer } from "./Checkpointer.ts"
 import * as Failure from "./Failure.ts"
+import type { Lanes } from "./Lanes.ts"
 import { prepare } from "./Statement.ts"
 import type { Tally } from "./Tally.ts"
 import type { WriteAheadLog } from "./WriteAheadLog.ts"
@@ -26,6 +27,7 @@ export interface Transaction {
   /** The store's clock when the transaction began. */
   readonly now: number
   readonly tally: Tally
+  readonly lanes: Lanes
 }
 
 /** A synchronous part of a transaction. It decides before it writes, so that it fails without a trace or not at all. */
@@ -78,6 +80,7 @@ export const make = Effect.fnUntraced(function*(
   path: string,
   clock: Clock.Clock,
   tally: Tally,
+  lanes: Lanes,
   log: WriteAheadLog,
   checkpointer: Checkpointer
 ): Effect.fn.Return<Writer, never, Scope.Scope> {
@@ -107,8 +110,10 @@ export const make = Effect.fnUntraced(function*(
     begin.run()
     try {
       tally.load()
-      const transaction: Transaction = { now: clock.currentTimeMillisUnsafe(), tally }
+      lanes.load()
+      const transaction: Transaction = { now: clock.currentTimeMillisUnsafe(), tally, lanes }
       const answers = runAll(transaction, batch)
+      lanes.save()
       tally.save()
       commit.run()
       checkpointer.committed()

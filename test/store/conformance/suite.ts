@@ -12,6 +12,7 @@ import { enqueueing } from "./enqueueing.ts"
 import { fencing } from "./fencing.ts"
 import { history } from "./history.ts"
 import { keys } from "./keys.ts"
+import { lanes } from "./lanes.ts"
 import { leases } from "./leases.ts"
 import { nonces } from "./nonces.ts"
 import { notifying } from "./notifying.ts"
@@ -33,6 +34,7 @@ const areas = [
   keys,
   capacity,
   claiming,
+  lanes,
   order,
   together,
   scheduling,

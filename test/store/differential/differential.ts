@@ -175,7 +175,10 @@ const everything = Effect.fnUntraced(function*(store: Store) {
     filtered: filtered.map(({ id }) => id),
     results: yield* store.results(ids),
     counts: yield* store.counts,
-    paused: yield* store.paused
+    paused: yield* store.paused,
+    stranded: (yield* store.stranded([{ types: ["a"], queues: ["y"] }], 100)).map(({ queue, since, type }) =>
+      `${queue} ${type} ${since}`
+    ).toSorted()
   }
 })
 

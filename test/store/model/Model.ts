@@ -3,7 +3,7 @@
  * It shares no decision with the code under test; only the shapes of records are the same.
  */
 import type { AttemptRecord, NewTask, TaskFailure, TaskRecord } from "../../../src/domain/TaskRecord.ts"
-import type { Lease, Retention } from "../../../src/store/TaskStore.ts"
+import type { Lease, Retention, Runnable, Stranded } from "../../../src/store/TaskStore.ts"
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
@@ -116,18 +116,15 @@ export class Model {
   /** The tasks that a claim must give, in order. */
   claim(request: {
     readonly worker: string
-    readonly queues: ReadonlyArray<string>
+    readonly queues?: ReadonlyArray<string> | undefined
     readonly types: ReadonlyArray<string>
     readonly limit: number
     readonly leaseForMs: number
   }): ReadonlyArray<ModelTask> {
     this.promote()
-    const rank = (task: ModelTask) => task.dueAt - task.priority * this.settings.headStartMs
-    const claimed = this.tasks
-      .filter((task) => task.state === "pending")
-      .filter((task) => request.queues.includes(task.queue) && !this.paused.has(task.queue))
+    const claimed = this.pending
+      .filter((task) => request.queues?.includes(task.queue) !== false && !this.paused.has(task.queue))
       .filter((task) => request.types.includes(task.type))
-      .sort((a, b) => rank(a) - rank(b) || a.seq - b.seq)
       .slice(0, request.limit)
     for (const task of claimed) {
       task.state = "running"
@@ -139,6 +136,23 @@ export class Model {
       task.progress = null
     }
     return claimed
+  }
+
+  /** Pending tasks in the order of work. */
+  private get pending(): ReadonlyArray<ModelTask> {
+    const rank = (task: ModelTask) => task.dueAt - task.priority * this.settings.headStartMs
+    return this.tasks.filter((task) => task.state === "pending").sort((a, b) => rank(a) - rank(b) || a.seq - b.seq)
+  }
+
+  /** The pairs of queue and type with pending tasks that none of these can run. */
+  stranded(runnable: ReadonlyArray<Runnable>): ReadonlyArray<Stranded> {
+    const found = new Map<string, Stranded>()
+    for (const { dueAt, queue, type } of this.pending) {
+      const runs = runnable.some(({ queues, types }) => types.includes(type) && queues?.includes(queue) !== false)
+      const name = `${queue} ${type}`
+      if (!runs && !found.has(name)) found.set(name, { queue, type, since: dueAt })
+    }
+    return [...found.values()]
   }
 
   nextDueAt(): number | null {

@@ -49,7 +49,7 @@ const operations = {
   claim: Schema.Struct({
     do: Schema.Literal("claim"),
     worker: Schema.Literals(workers),
-    queues: someOf(queues),
+    queues: Schema.Union([someOf(queues), Schema.Undefined]),
     types: someOf(types),
     limit: count,
     leaseForMs: lease

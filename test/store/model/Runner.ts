@@ -7,7 +7,14 @@ import { isDeepStrictEqual } from "node:util"
 import type { Settlement } from "../../../src/domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../../../src/domain/TaskRecord.ts"
 import * as TaskState from "../../../src/domain/TaskState.ts"
-import { type ClaimRequest, type Lease, type Outcome, TaskStore } from "../../../src/store/TaskStore.ts"
+import {
+  type ClaimRequest,
+  type Lease,
+  type Outcome,
+  type Runnable,
+  type Stranded,
+  TaskStore
+} from "../../../src/store/TaskStore.ts"
 import type { Driver } from "../conformance/driver.ts"
 import { anyTime } from "../conformance/fixtures.ts"
 import type { End, Model, ModelTask } from "./Model.ts"
@@ -110,6 +117,13 @@ export class Runner {
     agree("totals", totals, this.model.totals)
     for (const state of TaskState.all) {
       agree(`number of ${state} tasks`, states[state], expected.filter((task) => task.state === state).length)
+    }
+    for (const runnable of coverages) {
+      agree(
+        "stranded",
+        yield* store.stranded(runnable, 100).pipe(Effect.map(byName)),
+        byName(this.model.stranded(runnable))
+      )
     }
     agree("paused", [...yield* store.paused].sort(), [...this.model.paused].sort())
   })
@@ -222,6 +236,16 @@ export class Runner {
     })
   }
 }
+
+/** What living instances may run of the tasks that operations make. */
+const coverages: ReadonlyArray<ReadonlyArray<Runnable>> = [
+  [],
+  [{ types: ["a"] }, { types: ["b"], queues: ["x"] }],
+  [{ types: ["a", "b"], queues: ["x"] }, { types: ["b"], queues: ["y", "z"] }]
+]
+
+const byName = (stranded: ReadonlyArray<Stranded>): ReadonlyArray<Stranded> =>
+  stranded.toSorted((a, b) => `${a.queue} ${a.type}` < `${b.queue} ${b.type}` ? -1 : 1)
 
 const settlementOf = ({ as, claim, delayMs, failure, id, result }: End): Settlement => {
   switch (as) {

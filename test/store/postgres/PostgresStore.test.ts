@@ -48,6 +48,28 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       assert.deepStrictEqual(yield* sql(`SELECT * FROM "${schema}".task`), [])
     }))
 
+  test("a schema of an earlier version gives the tasks that wait in it, also to instances of that version", (schema) =>
+    Effect.gen(function*() {
+      const given = Array.from(
+        { length: 12 },
+        (_, index) => task({ queue: `q${index % 3}`, type: `t${index % 2}`, priority: index % 4 })
+      )
+      yield* Effect.scoped(Effect.flatMap(storeOf(open(schema)), (store) => store.enqueue([given])))
+      yield* sql(`DROP INDEX "${schema}".task_order, "${schema}".task_waiting`)
+      yield* sql(`CREATE INDEX task_lane ON "${schema}".task (queue, type, rank, seq) WHERE state = 1`)
+      yield* sql(`DROP FUNCTION "${schema}".claim_2, "${schema}".waiting_types_1, "${schema}".waiting_queues_1`)
+      yield* sql(`UPDATE "${schema}".layout SET version = 4`)
+      const store = yield* storeOf(open(schema))
+      assert.strictEqual((yield* store.stranded([], 100)).length, 6)
+      const { tasks: claimed } = yield* store.claim(request({ queues: undefined, types: ["t0", "t1"], limit: 5 }))
+      const old = yield* sql(`SELECT out_id AS id, out_priority::int AS priority
+        FROM "${schema}".claim_1('{q0,q1,q2}', '{t0,t1}', 5, 'old', 60000, 1, true)`)
+      const { tasks: rest } = yield* store.claim(request({ queues: undefined, types: ["t0", "t1"] }))
+      const all = [...claimed, ...old as unknown as typeof claimed, ...rest]
+      assert.sameMembers(all.map(({ id }) => id), given.map(({ id }) => id))
+      assert.deepStrictEqual(all.map(({ priority }) => priority), [3, 3, 3, 2, 2, 2, 1, 1, 1, 0, 0, 0])
+    }))
+
   test("an empty schema that somebody made for it is used", (schema) =>
     Effect.gen(function*() {
       yield* sql(`CREATE SCHEMA "${schema}"`)

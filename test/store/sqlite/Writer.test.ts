@@ -6,6 +6,7 @@ import { DatabaseSync } from "node:sqlite"
 import { StoreError } from "../../../src/domain/Errors.ts"
 import * as Checkpointer from "../../../src/store/sqlite/Checkpointer.ts"
 import * as Database from "../../../src/store/sqlite/Database.ts"
+import { Lanes } from "../../../src/store/sqlite/Lanes.ts"
 import { Tally } from "../../../src/store/sqlite/Tally.ts"
 import * as WriteAheadLog from "../../../src/store/sqlite/WriteAheadLog.ts"
 import * as Writer from "../../../src/store/sqlite/Writer.ts"
@@ -20,6 +21,7 @@ const setUpWith = Effect.fnUntraced(function*(log?: WriteAheadLog.WriteAheadLog)
     path,
     yield* Clock.Clock,
     new Tally(database),
+    new Lanes(database),
     log ?? (yield* WriteAheadLog.open(path, yield* Clock.Clock)),
     Checkpointer.none
   )

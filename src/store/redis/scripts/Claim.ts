@@ -1,8 +1,8 @@
 /**
- * Hands out work: promotes what is due, then leases the tasks of lowest rank among the lanes asked for.
+ * Hands out work: promotes what is due, then leases the tasks of lowest rank among the types and queues asked for.
  *
- * - Arguments: head start, how many to promote at most, worker (as JSON text), nonce, limit, lease in ms, then for each
- *   queue its name, the number of its lanes, and these as `["queue","type"]`.
+ * - Arguments: head start, how many to promote at most, worker (as JSON text), nonce, limit, lease in ms, the types as
+ *   `,"a","b",` and the queues like that, or nothing for all.
  * - Answers: the clock, when the next task is due or nothing, the first claim number, then for each task its id, its
  *   text, and `failures;crashes;dueAt` if it was claimed before. Claim numbers follow one another in this order; for a
  *   repeated nonce each id is followed by its number.
@@ -11,6 +11,7 @@
  * gives no number twice: an older snapshot or a replica that lagged behind may know an older counter, but the time is
  * past.
  */
+import { choice } from "./Choice.ts"
 import { entry } from "./Entry.ts"
 import { prelude } from "./Prelude.ts"
 
@@ -34,6 +35,13 @@ local function promote()
   end
   call("ZREMRANGEBYRANK", scheduled, 0, #due / 2 - 1)
   for lane, members in pairs(works) do
+    local rank, seq
+    for index = 1, #members, 2 do
+      if rank == nil or tonumber(members[index]) < rank then
+        rank, seq = tonumber(members[index]), string.sub(members[index + 1], 1, 12)
+      end
+    end
+    arrive(lane, rank, seq)
     each("ZADD", root .. ":lane:" .. lane, members)
     each("ZADD", root .. ":list:P:" .. lane, lists[lane])
     each("ZREM", root .. ":list:S:" .. lane, left[lane])
@@ -75,16 +83,6 @@ if last and string.sub(last, 1, #nonce + 1) == nonce .. ";" then
 end
 if limit <= 0 then return answer end
 
-local lanes, at = {}, 7
-local paused = call("EXISTS", root .. ":paused") == 1
-while at <= #ARGV do
-  local size = tonumber(ARGV[at + 1])
-  if not (paused and call("SISMEMBER", root .. ":paused", ARGV[at]) == 1) then
-    for index = at + 2, at + 1 + size do lanes[#lanes + 1] = root .. ":lane:" .. ARGV[index] end
-  end
-  at = at + 2 + size
-end
-
 -- takes the tasks of lowest rank out of one lane: at most so many, of so many members
 local function take(lane, amount, members)
   local refs, name, glance = {}, string.sub(lane, #root + 7), 1
@@ -109,45 +107,15 @@ local function take(lane, amount, members)
   return refs
 end
 
-local function headOf(lane)
-  local head = call("ZRANGE", lane, 0, 0, "WITHSCORES")
-  if head[1] == nil then return nil end
-  return { lane = lane, ref = head[1], seq = string.sub(head[1], 1, 12), rank = tonumber(head[2]) }
-end
-
-local function before(a, b) return a.rank < b.rank or (a.rank == b.rank and tonumber(a.seq) < tonumber(b.seq)) end
-
--- pieces in the order of work, each of one lane: as long as its head is the first of all heads
-local pieces, left = {}, limit
-if #lanes == 1 then
-  pieces[1] = take(lanes[1], limit, limit)
-else
-  local heads = {}
-  for _, lane in ipairs(lanes) do heads[#heads + 1] = headOf(lane) end
-  while left > 0 and #heads > 0 do
-    local first, second = 1, nil
-    for index = 2, #heads do
-      if before(heads[index], heads[first]) then
-        first, second = index, first
-      elseif second == nil or before(heads[index], heads[second]) then
-        second = index
-      end
-    end
-    local lane, members = heads[first].lane, left
-    if second then members = math.max(1, call("ZCOUNT", lane, "-inf", "(" .. int(heads[second].rank))) end
-    local refs = take(lane, left, members)
-    pieces[#pieces + 1] = refs
-    left = left - #refs
-    local head = headOf(lane)
-    if head then heads[first] = head else table.remove(heads, first) end
-  end
-end
-
+${choice}
 local ids, refs = {}, {}
 for _, piece in ipairs(pieces) do
   for _, ref in ipairs(piece) do ids[#ids + 1], refs[#refs + 1] = string.sub(ref, 13), ref end
 end
-if #ids == 0 then return answer end
+if #ids == 0 then
+  tidy()
+  return answer
+end
 
 local tally = root .. ":tally"
 local first = math.max(tonumber(call("HGET", tally, "claim") or 0) + 1, (now - 1700000000000) * 1000)
@@ -178,6 +146,7 @@ for index, id in ipairs(ids) do
 end
 each("HSET", root .. ":state", states)
 each("ZADD", running, leases)
+tidy()
 call("HSET", root .. ":claims", worker, nonce .. ";" .. cmsgpack.pack({ first, ids }))
 call("ZADD", root .. ":claimed", started, worker)
 return answer

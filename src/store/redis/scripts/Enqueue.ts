@@ -20,9 +20,10 @@
  * refusal leaves no trace.
  */
 import { block } from "./Block.ts"
+import { lanes } from "./Lanes.ts"
 import { prelude } from "./Prelude.ts"
 
-export const enqueue = `${prelude}${block}
+export const enqueue = `${prelude}${block}${lanes}
 local argv, format = ARGV, string.format
 if argv[1] == "packed" then
   argv = {}
@@ -150,7 +151,7 @@ else
 end
 
 -- the tasks to store move to the front of the arguments, each id and its text: a table of their own would cost more
-local sets, keyed, lanes, t = {}, {}, {}, 0
+local sets, keyed, amounts, arrivals, t = {}, {}, {}, {}, 0
 
 local function add(name, score, member)
   local set = sets[name] or {}
@@ -178,19 +179,26 @@ for _, at in ipairs(runs) do
       if field ~= "" then keyed[#keyed + 1], keyed[#keyed + 2] = field, id end
     end
   end
-  if r > 0 then lanes[lane] = true end
+  if r > 0 then amounts[lane] = (amounts[lane] or 0) + r end
   if due > now then
     for _, ref in ipairs(refs) do
       add(root .. ":scheduled", int(due), string.sub(ref, 1, 12) .. priority .. lane .. "\\n" .. string.sub(ref, 13))
       add(root .. ":list:S:" .. lane, "0", ref)
     end
-  elseif r == 1 then
-    add(root .. ":lane:" .. lane, int(due - priority * headStart), refs[1])
-    add(root .. ":list:P:" .. lane, "0", refs[1])
-  else
-    for _, name in ipairs(store(refs)) do
-      add(root .. ":lane:" .. lane, int(due - priority * headStart), name .. mark)
-      add(root .. ":blocks:" .. lane, "0", name)
+  elseif r > 0 then
+    local rank = due - priority * headStart
+    local earliest = arrivals[lane]
+    if earliest == nil or rank < earliest.rank then
+      arrivals[lane] = { rank = rank, seq = string.sub(refs[1], 1, 12) }
+    end
+    if r == 1 then
+      add(root .. ":lane:" .. lane, int(rank), refs[1])
+      add(root .. ":list:P:" .. lane, "0", refs[1])
+    else
+      for _, name in ipairs(store(refs)) do
+        add(root .. ":lane:" .. lane, int(rank), name .. mark)
+        add(root .. ":blocks:" .. lane, "0", name)
+      end
     end
   end
 end
@@ -201,6 +209,7 @@ call("HSET", root .. ":tally", "seq", int(seq - 100000000000), "created", int(cr
 each("HSET", root .. ":task", argv, t)
 each("HSET", root .. ":key", keyed)
 for set, members in pairs(sets) do each("ZADD", set, members) end
-for lane in pairs(lanes) do call("SADD", root .. ":lanes", lane) end
+for lane, amount in pairs(amounts) do call("HINCRBY", root .. ":stored", lane, amount) end
+for lane, earliest in pairs(arrivals) do arrive(lane, earliest.rank, earliest.seq) end
 return answers
 `

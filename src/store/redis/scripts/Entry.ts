@@ -27,8 +27,9 @@
  * The fence is a comparison of texts: `R<claim>;;` is how the state of the attempt with that claim begins.
  */
 import { block } from "./Block.ts"
+import { lanes } from "./Lanes.ts"
 
-export const entry = `${block}
+export const entry = `${block}${lanes}
 local form = "^(.)([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^\\n]*)\\n" ..
   "([^\\n]*)\\n(.*)$"
 
@@ -72,6 +73,7 @@ local function wait(e, id, now, headStart)
   else
     call("ZADD", root .. ":lane:" .. e.lane, rankOf(e, headStart), e.seq .. id)
     call("ZADD", root .. ":list:P:" .. e.lane, 0, e.seq .. id)
+    arrive(e.lane, rankOf(e, headStart), e.seq)
   end
 end
 
@@ -80,10 +82,12 @@ local function unwait(e, id, headStart)
   local ref = e.seq .. id
   if call("ZREM", root .. ":lane:" .. e.lane, ref) == 1 then
     call("ZREM", root .. ":list:P:" .. e.lane, ref)
+    depart(e.lane)
   elseif call("ZREM", root .. ":scheduled", appointment(e, id)) == 1 then
     call("ZREM", root .. ":list:S:" .. e.lane, ref)
   else
     extract(e.lane, rankOf(e, headStart), e.seq)
+    depart(e.lane)
   end
 end
 

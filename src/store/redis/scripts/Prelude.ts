@@ -12,7 +12,10 @@
  * | `state` | hash | by id: where a task stands, once it was claimed or finished; see `Entry` |
  * | `result`, `failure`, `history`, `progress` | hashes | by id, for tasks that have them |
  * | `key` | hash | by `["type","key"]`: the id that owns an idempotency key |
- * | `lanes`, `paused` | sets | `["queue","type"]` of all tasks ever stored; queues that give no work |
+ * | `stored` | hash | by `["queue","type"]`: how many tasks of this lane are stored |
+ * | `head` | hash | by lane, of those that have pending tasks: where it is filed; see `Lanes` |
+ * | `ready`, `ready:<type>` | sorted sets | these lanes in the order of work; those of one type |
+ * | `types`, `paused` | sets | types that have pending tasks; queues that give no work |
  * | `lane:<lane>` | sorted set | pending tasks of one queue and type, alone or in blocks, by rank |
  * | `blocks:<lane>` | sorted set | the blocks among them, by sequence number; see `Block` |
  * | `block:<seq>` | list | the tasks of a block |

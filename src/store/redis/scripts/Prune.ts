@@ -1,10 +1,11 @@
 /**
  * Forgetting finished tasks: first those that are too old, then the oldest beyond the number to keep.
  */
+import { adopt, lanes, stored } from "./Lanes.ts"
 import { prelude } from "./Prelude.ts"
 
 /** Removes finished tasks of one set, given as its members, from everywhere. */
-export const drop = `
+export const drop = `${stored}
 local function drop(set, refs)
   local ids, lists = {}, {}
   for index, ref in ipairs(refs) do ids[index] = string.sub(ref, 13) end
@@ -16,6 +17,7 @@ local function drop(set, refs)
   end
   for lane, members in pairs(lists) do
     each("ZREM", root .. ":list:" .. string.sub(set, 1, 1) .. ":" .. lane, members)
+    uncount(lane, #members)
   end
   if string.sub(set, 2) == "1" then
     local fields = {}
@@ -38,7 +40,9 @@ end
  *   forgotten; ages in ms.
  * - Answers: how many tasks were removed.
  */
-export const prune = `${prelude}${drop}
+export const prune = `${prelude}${lanes}${drop}${adopt}
+-- an older version that still runs writes lanes in its own way
+adopt()
 local limit, now = tonumber(ARGV[1]), clock()
 local sets, kept = { "C0", "C1", "F0", "F1", "X0", "X1" }, 0
 

@@ -93,7 +93,7 @@ local function matches(lane)
 end
 
 local lanes, isWanted = {}, {}
-for _, lane in ipairs(call("SMEMBERS", root .. ":lanes")) do
+for _, lane in ipairs(call("HKEYS", root .. ":stored")) do
   if matches(lane) then lanes[#lanes + 1], isWanted[lane] = lane, true end
 end
 
@@ -161,6 +161,39 @@ while shown < limit do
   newest.at, shown = newest.at + 1, shown + 1
 end
 return answers
+`
+
+/**
+ * Lanes that have pending tasks and that nobody can run.
+ *
+ * - Arguments: how many at most, then for each type that somebody can run its name as JSON text and the queues as
+ *   `,"a","b",`, or nothing for all.
+ * - Answers: for each lane its name, and when its first task became due.
+ */
+export const stranded = `${prelude}${entry}
+local limit, covered, found = tonumber(ARGV[1]), {}, {}
+for index = 2, #ARGV, 2 do covered[ARGV[index]] = ARGV[index + 1] end
+
+local function dueOf(lane)
+  local member = call("ZRANGE", root .. ":lane:" .. lane, 0, 0)[1]
+  local name = blockOf(member)
+  return load(string.sub(name and call("LINDEX", root .. ":block:" .. name, 0) or member, 13)).due
+end
+
+for _, type in ipairs(call("SMEMBERS", root .. ":types")) do
+  local queues = covered[type]
+  if queues ~= "" then
+    local _, amount = string.gsub(queues or "", ",", "")
+    for _, member in ipairs(call("ZRANGE", root .. ":ready:" .. type, 0, limit + amount - 1)) do
+      if #found >= 2 * limit then return found end
+      local lane = string.sub(member, 13)
+      if not (queues and string.find(queues, "," .. (namesOf(lane)) .. ",", 1, true)) then
+        found[#found + 1], found[#found + 2] = lane, dueOf(lane)
+      end
+    end
+  end
+end
+return found
 `
 
 /**

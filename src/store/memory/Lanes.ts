@@ -1,0 +1,194 @@
+import type { Coverage } from "../Coverage.ts"
+import type { Stranded } from "../TaskStore.ts"
+import type { Entry } from "./Entry.ts"
+import { Heap } from "./Heap.ts"
+import { byRank, Lane as Tasks, type Place } from "./Lane.ts"
+
+/** A lane as it is filed. */
+class Lane extends Tasks {
+  filed: Filed<Lane> | undefined
+}
+
+/** Something filed under a place that none of its tasks is before; void once it has another. */
+interface Filed<A> {
+  readonly of: A
+  rank: number
+  seq: number
+}
+
+/** What can be filed, and how it is. */
+interface Fileable<A> {
+  filed: Filed<A> | undefined
+}
+
+/** Things in the order of their first tasks, at a cost that grows with the logarithm of their number. */
+class Order<A extends Fileable<A>> {
+  private readonly heap = new Heap<Filed<A>>(byRank)
+  private size = 0
+
+  /** Files it before a task, unless it is already. */
+  before(of: A, task: Place): void {
+    const { filed } = of
+    if (filed !== undefined && byRank(filed, task)) return
+    if (filed === undefined) this.size++
+    of.filed = { of, rank: task.rank, seq: task.seq }
+    this.heap.push(of.filed)
+    // what was filed before is void and lies deeper: it is given up lazily, but not for ever
+    if (this.heap.size > 64 && this.heap.size > 2 * this.size) this.heap.filter((kept) => kept.of.filed === kept)
+  }
+
+  /** To be called when it has no more tasks. */
+  remove(of: A): void {
+    if (of.filed !== undefined) this.size--
+    of.filed = undefined
+  }
+
+  first(): Filed<A> | undefined {
+    let first = this.heap.first()
+    while (first !== undefined && first.of.filed !== first) {
+      this.heap.shift()
+      first = this.heap.first()
+    }
+    return first
+  }
+
+  /** A place that none but the first one is before. */
+  second(): Place | undefined {
+    return this.heap.second()
+  }
+
+  /** Files the first one where it really is. */
+  moveFirst(first: Filed<A>, { rank, seq }: Place): void {
+    first.rank = rank
+    first.seq = seq
+    this.heap.sinkFirst()
+  }
+
+  /** Leaves the first one out until it is put back. */
+  setAside(): Filed<A> {
+    return this.heap.shift()!
+  }
+
+  putBack(aside: ReadonlyArray<Filed<A>>): void {
+    for (const filed of aside) this.heap.push(filed)
+  }
+}
+
+/** The lanes of one type. */
+class OfType {
+  filed: Filed<OfType> | undefined
+  readonly type: string
+  readonly byQueue = new Map<string, Lane>()
+  readonly order = new Order<Lane>()
+
+  constructor(type: string) {
+    this.type = type
+  }
+}
+
+/**
+ * The lanes that have pending tasks, and nothing of those that have none. They are ordered twice: types by their first
+ * lane, and the lanes of each type by their first task. So a claim looks at what it gives, and steps over a type or a
+ * queue that it may not take once, however many lanes there are.
+ */
+export class Lanes {
+  private readonly types = new Map<string, OfType>()
+  private readonly order = new Order<OfType>()
+
+  /** Files a pending task. */
+  add(entry: Entry): void {
+    let ofType = this.types.get(entry.type)
+    if (ofType === undefined) this.types.set(entry.type, ofType = new OfType(entry.type))
+    let lane = ofType.byQueue.get(entry.queue)
+    if (lane === undefined) ofType.byQueue.set(entry.queue, lane = new Lane(entry.queue, entry.type))
+    lane.push(entry)
+    ofType.order.before(lane, entry)
+    this.order.before(ofType, entry)
+  }
+
+  /** To be called when a pending task is cancelled. */
+  leave({ queue, type }: Entry): void {
+    const ofType = this.types.get(type)
+    const lane = ofType?.byQueue.get(queue)
+    if (ofType === undefined || lane === undefined) return
+    lane.size--
+    if (lane.size === 0) this.remove(ofType, lane)
+  }
+
+  /** Takes up to `limit` tasks of the types and queues that are wanted, by rank. */
+  take(wantsType: (type: string) => boolean, wantsQueue: (queue: string) => boolean, limit: number): Array<Entry> {
+    const taken: Array<Entry> = []
+    const aside: Array<Filed<OfType>> = []
+    const asideOf = new Map<OfType, Array<Filed<Lane>>>()
+    while (taken.length < limit) {
+      const first = this.order.first()
+      if (first === undefined) break
+      const ofType = first.of
+      const lane = wantsType(ofType.type) ? firstWanted(ofType, wantsQueue, asideOf) : undefined
+      if (lane === undefined) {
+        aside.push(this.order.setAside())
+        continue
+      }
+      if (byRank(first, lane)) {
+        this.order.moveFirst(first, lane)
+        continue
+      }
+      // as long as no other lane can have a task before its next one
+      let entry = lane.of.first()
+      for (; entry !== undefined && taken.length < limit; entry = lane.of.first()) {
+        if (isAfter(entry, ofType.order.second()) || isAfter(entry, this.order.second())) break
+        lane.of.shift(entry)
+        taken.push(entry)
+      }
+      if (entry === undefined) this.remove(ofType, lane.of)
+      else ofType.order.moveFirst(lane, entry)
+    }
+    this.order.putBack(aside)
+    for (const [ofType, lanes] of asideOf) {
+      ofType.order.putBack(lanes)
+      // it may have been filed where the first wanted lane is
+      this.order.before(ofType, ofType.order.first()!)
+    }
+    return taken
+  }
+
+  /** Up to `limit` lanes that are not covered. */
+  stranded(coverage: Coverage, limit: number): ReadonlyArray<Stranded> {
+    const found: Array<Stranded> = []
+    for (const { byQueue, type } of this.types.values()) {
+      const queues = coverage.get(type)
+      if (queues === "all") continue
+      for (const lane of byQueue.values()) {
+        if (found.length >= limit) return found
+        if (queues?.has(lane.queue) !== true) found.push({ queue: lane.queue, type, since: lane.first()!.dueAt })
+      }
+    }
+    return found
+  }
+
+  private remove(ofType: OfType, lane: Lane): void {
+    ofType.order.remove(lane)
+    ofType.byQueue.delete(lane.queue)
+    if (ofType.byQueue.size > 0) return
+    this.order.remove(ofType)
+    this.types.delete(ofType.type)
+  }
+}
+
+const isAfter = (entry: Place, other: Place | undefined): boolean => other !== undefined && byRank(other, entry)
+
+/** The first lane of a wanted queue; those before it are set aside. */
+const firstWanted = (
+  ofType: OfType,
+  wantsQueue: (queue: string) => boolean,
+  asideOf: Map<OfType, Array<Filed<Lane>>>
+): Filed<Lane> | undefined => {
+  let lane = ofType.order.first()
+  while (lane !== undefined && !wantsQueue(lane.of.queue)) {
+    const aside = asideOf.get(ofType)
+    if (aside === undefined) asideOf.set(ofType, [ofType.order.setAside()])
+    else aside.push(ofType.order.setAside())
+    lane = ofType.order.first()
+  }
+  return lane
+}

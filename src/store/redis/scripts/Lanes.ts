@@ -1,0 +1,107 @@
+/**
+ * The lanes that have pending tasks, each filed under a place in the order of work that none of its tasks is before: so
+ * a claim finds those that it takes from, however many there are. A lane comes with its first pending task and goes with
+ * the last, in the same script. It is filed twice, in `ready` and with the others of its type.
+ *
+ * A place is written as the sequence number of 12 digits and the rank. Where a claim takes a lane's first tasks, the lane
+ * stays where it is: that place is still before all others of it. It is filed again when it was looked at in vain.
+ */
+export const lanes = `
+-- the queue and the type of a lane, as JSON texts
+local function namesOf(lane)
+  local plain = lane
+  if string.find(lane, "\\\\", 1, true) then plain = string.gsub(lane, "\\\\.", "  ") end
+  local at = string.find(plain, '","', 3, true)
+  return string.sub(lane, 2, at), string.sub(lane, at + 2, -2)
+end
+
+local function file(lane, rank, seq)
+  local _, type = namesOf(lane)
+  call("HSET", root .. ":head", lane, seq .. int(rank))
+  call("ZADD", root .. ":ready", int(rank), seq .. lane)
+  call("ZADD", root .. ":ready:" .. type, int(rank), seq .. lane)
+  return type
+end
+
+local function unfile(lane, filed)
+  local _, type = namesOf(lane)
+  local member = string.sub(filed, 1, 12) .. lane
+  call("ZREM", root .. ":ready", member)
+  call("ZREM", root .. ":ready:" .. type, member)
+  return type
+end
+
+-- to be called for the first of the tasks of a lane that become pending
+local function arrive(lane, rank, seq)
+  local filed = call("HGET", root .. ":head", lane)
+  if filed then
+    local known = tonumber(string.sub(filed, 13))
+    if known < tonumber(rank) or (known == tonumber(rank) and string.sub(filed, 1, 12) <= seq) then return end
+    unfile(lane, filed)
+    file(lane, rank, seq)
+  else
+    call("SADD", root .. ":types", file(lane, rank, seq))
+  end
+end
+
+-- to be called for a lane that has been emptied
+local function forget(lane)
+  local filed = call("HGET", root .. ":head", lane)
+  if not filed then return end
+  call("HDEL", root .. ":head", lane)
+  local type = unfile(lane, filed)
+  if call("EXISTS", root .. ":ready:" .. type) == 0 then call("SREM", root .. ":types", type) end
+end
+
+-- to be called when a pending task is taken out of a lane
+local function depart(lane)
+  if call("EXISTS", root .. ":lane:" .. lane) == 0 then forget(lane) end
+end
+`
+
+/**
+ * How many tasks of each lane are stored, in whatever state: a lane is known as long as it has any.
+ */
+export const stored = `
+local function hasTasks(lane)
+  for _, status in ipairs({ "C", "F", "X", "S", "P" }) do
+    if call("EXISTS", root .. ":list:" .. status .. ":" .. lane) == 1 then return true end
+  end
+  return call("EXISTS", root .. ":lane:" .. lane) == 1
+end
+
+local function uncount(lane, amount)
+  if call("HINCRBY", root .. ":stored", lane, -amount) <= 0 and not hasTasks(lane) then
+    call("HDEL", root .. ":stored", lane)
+  end
+end
+`
+
+/**
+ * Takes over lanes that an older version has written: it kept the names of all, for ever, and nothing else.
+ */
+export const adopt = `
+local function adopt()
+  local old = call("SMEMBERS", root .. ":lanes")
+  if #old == 0 then return end
+  local runs = {}
+  for _, ref in ipairs(call("ZRANGE", root .. ":running", 0, -1)) do
+    local text = call("HGET", root .. ":state", string.sub(ref, 13))
+    local lane = text and string.match(text, "^[^\\n]*\\n([^\\n]*)")
+    if lane then runs[lane] = (runs[lane] or 0) + 1 end
+  end
+  for _, lane in ipairs(old) do
+    local amount = runs[lane] or 0
+    for _, status in ipairs({ "C", "F", "X", "S", "P" }) do
+      amount = amount + call("ZCARD", root .. ":list:" .. status .. ":" .. lane)
+    end
+    for _, name in ipairs(call("ZRANGE", root .. ":blocks:" .. lane, 0, -1)) do
+      amount = amount + call("LLEN", root .. ":block:" .. name)
+    end
+    if amount > 0 then call("HSET", root .. ":stored", lane, amount) else call("HDEL", root .. ":stored", lane) end
+    local head = call("ZRANGE", root .. ":lane:" .. lane, 0, 0, "WITHSCORES")
+    if head[1] then arrive(lane, head[2], string.sub(head[1], 1, 12)) end
+  end
+  call("DEL", root .. ":lanes")
+end
+`

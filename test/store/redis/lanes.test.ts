@@ -1,0 +1,104 @@
+/** What is left in Redis of queues and types, and how a store of an earlier version is taken over. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { Redis as RedisClient } from "effect/persistence/Redis"
+import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
+import { TaskStore } from "../../../src/store/TaskStore.ts"
+import * as Redis from "../../servers/Redis.ts"
+import { withServer } from "../../servers/withServer.ts"
+import {
+  add,
+  complete,
+  everything,
+  fail,
+  idsOf,
+  retention,
+  settled,
+  take,
+  takeIds,
+  takeOne,
+  tasks
+} from "../conformance/fixtures.ts"
+import { connect } from "./fixtures.ts"
+
+await withServer("Redis", Redis.find, async (server) => {
+  const { prefix, redis } = await connect(server)
+  const everywhere = { queues: undefined, types: ["work", "other"] }
+
+  const storeOn = (name: string) =>
+    RedisStore.layer({ prefix: name }).pipe(Layer.provide(Layer.succeed(RedisClient, redis)), Layer.fresh)
+
+  /** The keys of a deployment that belong to queues and types, without its own name. */
+  const keys = Effect.fnUntraced(function*(root: string) {
+    const found = yield* redis.send<Array<string>>("KEYS", `${root}:*`)
+    return found.map((key) => key.slice(root.length + 1)).filter((key) => !/^(meta|tally|claims|claimed)$/.test(key))
+  })
+
+  /** Writes the lanes as earlier versions did: only the names of all that there ever were. */
+  const asBefore = Effect.fnUntraced(function*(root: string) {
+    const lanes = yield* redis.send<Array<string>>("HKEYS", `${root}:stored`)
+    yield* redis.send("SADD", `${root}:lanes`, ...lanes, "[\"gone\",\"work\"]")
+    const index = (yield* keys(root)).filter((key) => /^(stored|head|ready.*|types)$/.test(key))
+    yield* redis.send("DEL", ...index.map((key) => `${root}:${key}`))
+    return yield* redis.send("HSET", `${root}:meta`, "version", "2")
+  })
+
+  const fill = Effect.gen(function*() {
+    const ids = yield* add(...tasks(3, { queue: "a" }), { queue: "b", type: "other" }, {
+      queue: "c",
+      delayMs: 3_600_000
+    })
+    yield* settled(complete(yield* takeOne(everywhere)))
+    yield* settled(fail(yield* takeOne(everywhere)))
+    yield* takeOne({ types: ["other"], queues: ["b"] })
+    return ids
+  })
+
+  describe("Queues and types in Redis", () => {
+    it.live("leave nothing behind when their last task goes", () =>
+      Effect.gen(function*() {
+        const name = yield* prefix
+        yield* Effect.gen(function*() {
+          const store = yield* TaskStore
+          for (let index = 0; index < 50; index++) {
+            yield* add({ queue: `q${index}`, type: "work" }, { queue: `q${index}`, type: "other" })
+          }
+          const claimed = yield* take({ ...everywhere, limit: 60 })
+          yield* store.settle(claimed.map((one) => complete(one)))
+          yield* store.cancel(idsOf(yield* everything))
+          assert.strictEqual(yield* redis.send("HLEN", `{${name}}:stored`), 100)
+          yield* store.remove(idsOf(yield* everything).slice(0, 30))
+          yield* store.prune(retention({ maxFinished: 0 }), 1000)
+          assert.deepStrictEqual(yield* keys(`{${name}}`), [])
+        }).pipe(Effect.provide(storeOn(name)))
+      }))
+
+    it.live("of an earlier version are taken over when the store is opened", () =>
+      Effect.gen(function*() {
+        const name = yield* prefix
+        const ids = yield* Effect.provide(fill, storeOn(name))
+        yield* asBefore(`{${name}}`)
+        yield* Effect.gen(function*() {
+          const store = yield* TaskStore
+          assert.strictEqual((yield* everything).length, 5)
+          assert.deepInclude((yield* store.stranded([], 10))[0], { queue: "a", type: "work" })
+          const stored = yield* redis.send("HGETALL", `{${name}}:stored`)
+          assert.deepStrictEqual(stored, { "[\"a\",\"work\"]": "3", "[\"b\",\"other\"]": "1", "[\"c\",\"work\"]": "1" })
+          assert.deepStrictEqual(yield* takeIds(everywhere), [ids[2]!])
+        }).pipe(Effect.provide(storeOn(name)))
+      }))
+
+    it.live("of an earlier version that still runs are taken over soon", () =>
+      Effect.gen(function*() {
+        const name = yield* prefix
+        yield* Effect.gen(function*() {
+          const store = yield* TaskStore
+          const ids = yield* fill
+          yield* asBefore(`{${name}}`)
+          assert.deepStrictEqual(yield* takeIds(everywhere), [])
+          yield* store.prune(retention(), 1000)
+          assert.deepStrictEqual(yield* takeIds(everywhere), [ids[2]!])
+        }).pipe(Effect.provide(storeOn(name)))
+      }))
+  })
+})
