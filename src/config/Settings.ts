@@ -29,6 +29,8 @@ export interface Settings {
   readonly requestLog: boolean
   readonly port: number
   readonly workers: number
+  /** Queues to work on; `undefined` is all. */
+  readonly queues: ReadonlyArray<string> | undefined
   readonly jobTimeout: Duration.Duration
   readonly retryAttempts: number
   readonly store: StoreUrl

@@ -1,6 +1,5 @@
 /**
  * Every setting of the server, in one table: documentation and tests read it too.
- *
  * Durations read `250ms`, `5m`, `1h30m` and `"5 minutes"`. An empty variable counts as not set.
  */
 import { Duration, Schema } from "effect"
@@ -120,6 +119,12 @@ export const table = {
     expected: "a whole number, or -1 for unlimited retries",
     schema: integer(Bounds.unlimitedRetries, Bounds.maxRetryCount)
   }),
+  queues: optional({
+    names: ["TASKFORGE_QUEUES"],
+    about: "Queues that this process works on, with commas between; all unless it is set",
+    expected: "names of queues, with commas between",
+    schema: list(Schema.NonEmptyString)
+  }),
   queueSize: optional({
     names: ["QUEUE_SIZE"],
     about: "Unfinished tasks accepted at most: 1000 in memory, 100000 elsewhere",
@@ -211,8 +216,7 @@ export const table = {
   headStart: setting({
     names: ["TASKFORGE_HEAD_START"],
     fallback: "5m",
-    about:
-      "How much earlier a task runs per priority level; infinity makes priorities strict. Belongs to the stored queue",
+    about: "How much earlier a task runs per priority level; infinity makes priorities strict. Belongs to the store",
     expected: "a duration such as 5m, or infinity",
     schema: duration(0, Duration.infinity)
   }),

@@ -15,6 +15,7 @@ import type { EventLog } from "../store/EventLog.ts"
 import type { KeyStore } from "../store/KeyStore.ts"
 import * as RateLimiterStore from "../store/memory/RateLimiterStore.ts"
 import type { Notifier } from "../store/Notifier.ts"
+import type { TaskStore } from "../store/TaskStore.ts"
 import * as CutOff from "./CutOff.ts"
 import * as Farewell from "./Farewell.ts"
 import * as MalformedRequest from "./MalformedRequest.ts"
@@ -79,7 +80,7 @@ export const layer = (
 ): Layer.Layer<
   HttpServer.HttpServer,
   HttpServerError.ServeError | StoreError,
-  TaskQueue | Supervisor | TaskCatalog | KeyStore | EventLog | Notifier
+  TaskQueue | TaskStore | Supervisor | TaskCatalog | KeyStore | EventLog | Notifier
 > => {
   const gracefulShutdown = Duration.fromInputUnsafe(options.gracefulShutdown ?? defaults.gracefulShutdown)
   const farewellFor = Duration.fromInputUnsafe(options.farewell ?? defaults.farewell)

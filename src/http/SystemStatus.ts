@@ -5,11 +5,10 @@ import { version } from "../domain/Version.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Notifier } from "../store/Notifier.ts"
-import type { Counts } from "../store/TaskStore.ts"
+import { type Counts, TaskStore } from "../store/TaskStore.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
 import type { HealthJson, StatsJson, WorkersJson } from "./api/SystemJson.ts"
-import * as StrandedTypes from "./StrandedTypes.ts"
-import { TaskCatalog } from "./TaskCatalog.ts"
+import * as StrandedTasks from "./StrandedTasks.ts"
 import { timestamp } from "./TaskView.ts"
 import * as WorkersView from "./WorkersView.ts"
 
@@ -32,7 +31,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
     Effect.gen(function*() {
       const queue = yield* TaskQueue
       const supervisor = yield* Supervisor
-      const catalog = yield* TaskCatalog
+      const store = yield* TaskStore
       const pool = yield* Effect.serviceOption(WorkerPool)
       const { arriving } = yield* Notifier
       const clock = yield* Clock.Clock
@@ -41,7 +40,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
       const uptime = () => Number((clock.monotonicTimeNanosUnsafe() - startedAt) / 1_000_000n) / 1000
       const counts = Effect.timeoutOption(queue.counts, patience).pipe(Effect.orElseSucceed(Option.none))
       const stranded = (found: Counts) =>
-        StrandedTypes.find(queue, catalog.types, found).pipe(
+        StrandedTasks.find(queue, store, found).pipe(
           Effect.timeoutOption(patience),
           Effect.map(Option.getOrElse(() => [])),
           Effect.orElseSucceed(() => [])
@@ -60,8 +59,8 @@ export class SystemStatus extends Context.Service<SystemStatus, {
           failures
         }))
         if (found === null) troubles.unshift({ part: "store", since: timestamp(now), failures: 1 })
-        for (const { count, since, type } of found === null ? [] : yield* stranded(found)) {
-          troubles.push({ part: `no instance for ${type}`, since: timestamp(since), failures: count })
+        for (const { queue, since, type } of found === null ? [] : yield* stranded(found)) {
+          troubles.push({ part: `no instance for ${type} in queue ${queue}`, since: timestamp(since), failures: 1 })
         }
         const facts = {
           timestamp: timestamp(now),

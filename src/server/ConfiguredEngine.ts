@@ -14,6 +14,7 @@ export const layer = (
     queue: { maxRetries: settings.retryAttempts, pollInterval: settings.pollInterval },
     worker: {
       concurrency: settings.workers,
+      queues: settings.queues,
       lease: settings.lease,
       pollInterval: settings.pollInterval,
       timeout: settings.jobTimeout,

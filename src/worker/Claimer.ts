@@ -23,7 +23,7 @@ export const start = Effect.fnUntraced(function*(options: {
   readonly slots: WorkerSlots
   /** Opened by whoever knows of work. */
   readonly work: Latch.Latch
-  readonly request: Pick<ClaimRequest, "worker" | "leaseForMs"> & { readonly queues: () => ReadonlyArray<string> }
+  readonly request: Pick<ClaimRequest, "worker" | "leaseForMs" | "queues">
   readonly firstNonce: number
   readonly pollMs: number
   readonly monotonicMs: () => number
@@ -45,7 +45,7 @@ export const start = Effect.fnUntraced(function*(options: {
     // A repeated claim gives tasks whose leases began with the first one.
     const since = askedAt ??= options.monotonicMs()
     const { nextDueAt, now, tasks } = yield* store.claim({
-      queues: request.queues(),
+      queues: request.queues,
       types,
       limit,
       worker: request.worker,

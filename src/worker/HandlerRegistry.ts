@@ -17,8 +17,6 @@ export class HandlerRegistry extends Context.Service<HandlerRegistry, {
   readonly find: (type: string) => Handler | undefined
   /** The registered types; the same array until that changes. */
   readonly types: () => ReadonlyArray<string>
-  /** The queues of the registered types; the same array until that changes. */
-  readonly queues: () => ReadonlyArray<string>
   /** Calls a listener after each change until the scope closes. */
   readonly onChange: (listener: () => void) => Effect.Effect<void, never, Scope.Scope>
 }>()("taskforge/worker/HandlerRegistry") {
@@ -27,10 +25,8 @@ export class HandlerRegistry extends Context.Service<HandlerRegistry, {
     const handlers = new Map<string, Handler>()
     const listeners = new Set<() => void>()
     let types: ReadonlyArray<string> = []
-    let queues: ReadonlyArray<string> = []
     const changed = () => {
       types = [...handlers.keys()]
-      queues = [...new Set([...handlers.values()].map((handler) => handler.definition.queue))]
       for (const listener of listeners) listener()
     }
     return HandlerRegistry.of({
@@ -55,7 +51,6 @@ export class HandlerRegistry extends Context.Service<HandlerRegistry, {
         )),
       find: (type) => handlers.get(type),
       types: () => types,
-      queues: () => queues,
       onChange: (listener) =>
         Effect.asVoid(Effect.acquireRelease(
           Effect.sync(() => listeners.add(listener)),

@@ -37,7 +37,7 @@ import { WorkerSlots } from "./WorkerSlots.ts"
 export interface Options {
   /** Tasks run at the same time. Default 10. */
   readonly concurrency?: number | undefined
-  /** Lanes to work on. Default: those of the registered definitions. */
+  /** Queues to work on. Default, and when none is named: all, whatever they are called. */
   readonly queues?: ReadonlyArray<string> | undefined
   /** How long a claim holds without a heartbeat; a crashed process's tasks come back after it. Default 15 s. */
   readonly lease?: Duration.Input | undefined
@@ -243,7 +243,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     }))
   }
 
-  const queues = () => options.queues ?? registry.queues()
+  const queues = options.queues ?? []
 
   // Begun before the drain, so it ends after it: whoever still runs tasks is still listed
   yield* Registrar.start({
@@ -253,7 +253,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     clock,
     leaseForMs,
     answerFor: flushPeriod,
-    describe: () => ({ capacity: slots.size, queues: queues(), types: registry.types(), running: runningTasks() })
+    describe: () => ({ capacity: slots.size, queues, types: registry.types(), running: runningTasks() })
   })
 
   const idleWithin = (duration: Duration.Input) => Effect.map(Effect.timeoutOption(idle.await, duration), Option.isSome)
@@ -273,7 +273,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     registry,
     slots,
     work,
-    request: { worker: instance.id, leaseForMs, queues },
+    request: { worker: instance.id, leaseForMs, queues: queues.length === 0 ? undefined : queues },
     // From anywhere: an instance with a fixed name must not repeat a nonce of the process before it.
     firstNonce: yield* random.intBetween(0, 2 ** 31),
     pollMs,

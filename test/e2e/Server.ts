@@ -50,6 +50,7 @@ export interface Server extends ServerProcess {
 
 /** A task as it is posted. */
 export interface NewTask {
+  readonly queue?: string
   readonly type: string
   readonly id?: string
   readonly payload?: unknown

@@ -68,10 +68,34 @@ describe("/health", () => {
       yield* TestClock.adjust("2 seconds")
       const { troubles } = yield* decoded(UnhealthyJson, get("/health"), 503)
       assert.deepStrictEqual(troubles, [
-        { part: "no instance for count", since: "1970-01-01T00:00:00.000Z", failures: 2 }
+        { part: "no instance for count in queue numbers", since: "1970-01-01T00:00:00.000Z", failures: 1 }
       ])
       const store = yield* InstanceStore
-      yield* store.beat({ ...elsewhere, types: ["count"] }, 60_000)
+      yield* store.beat({ ...elsewhere, types: ["count"], queues: [] }, 60_000)
+      yield* decoded(HealthyJson, get("/health"))
+    }).pipe(Effect.provide(layer({ handlers }))))
+
+  it.effect("names the queues that wait and that no living instance works on", () =>
+    Effect.gen(function*() {
+      yield* posted({ type: "count", payload: { n: 1 }, queue: "mail" })
+      yield* posted({ type: "count", payload: { n: 1 }, queue: "reports" })
+      yield* TestClock.adjust("14 seconds")
+      const store = yield* InstanceStore
+      const named = (queues: ReadonlyArray<string>) =>
+        Effect.gen(function*() {
+          yield* store.beat({ ...elsewhere, types: ["count"], queues }, 60_000)
+          const { troubles } = yield* decoded(UnhealthyJson, get("/health"), 503)
+          return troubles.map(({ part }) => part)
+        })
+      yield* store.beat({ ...elsewhere, types: ["count"], queues: ["mail"] }, 60_000)
+      yield* decoded(HealthyJson, get("/health"))
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* named(["mail"]), ["no instance for count in queue reports"])
+      assert.deepStrictEqual(yield* named(["other"]), [
+        "no instance for count in queue mail",
+        "no instance for count in queue reports"
+      ])
+      yield* store.beat({ ...elsewhere, types: ["count"], queues: [] }, 60_000)
       yield* decoded(HealthyJson, get("/health"))
     }).pipe(Effect.provide(layer({ handlers }))))
 

@@ -27,7 +27,7 @@ describe("an instance", () => {
           startedAt: 0,
           seenAt: 5000,
           capacity: 3,
-          queues: ["default"],
+          queues: [],
           types: ["work"],
           running: [],
           leads: ["maintenance"]

@@ -157,7 +157,21 @@ describe("a worker pool", () => {
     )
   })
 
-  it.effect("works on the queues it is told to, else on those of its handlers", () => {
+  it.effect("works on every queue, also on those that it never heard of", () => {
+    const gate = new Gate()
+    gate.open()
+    return withEngine(
+      { handlers: Work.toLayer(() => gate.run), worker: { queues: [] } },
+      Effect.gen(function*() {
+        for (const queue of ["default", "never heard of", "*", "ä\n\""]) {
+          const { result } = yield* Work.enqueue(undefined, { queue })
+          yield* result
+        }
+      })
+    )
+  })
+
+  it.effect("works only on the queues it is told to, if it is", () => {
     const gate = new Gate()
     gate.open()
     const handlers = Layer.mergeAll(Work.toLayer(() => gate.run), Other.toLayer(() => gate.run))
@@ -223,9 +237,9 @@ describe("the handlers of a pool", () => {
           scope
         )
         yield* early.result
-        assert.deepStrictEqual([registry.types(), registry.queues()], [["work"], ["default"]])
+        assert.deepStrictEqual(registry.types(), ["work"])
         yield* Scope.close(scope, Exit.void)
-        assert.deepStrictEqual([registry.types(), registry.queues()], [[], []])
+        assert.deepStrictEqual(registry.types(), [])
         const late = yield* Work.enqueue()
         yield* pass("1 minute")
         assert.deepInclude(yield* record(late.id), { state: "pending", claims: 0 })

@@ -8,7 +8,9 @@ const Seconds = Schema.Finite.annotate({ description: "Seconds" })
 const TroubleJson = Schema.Struct({
   part: Schema.String,
   since: Timestamp,
-  failures: Schema.Int.annotate({ description: "Failed steps in a row; of a type that no instance can run, tasks" })
+  failures: Schema.Int.annotate({
+    description: "Failed steps in a row; 1 where it says that no instance runs tasks that wait"
+  })
 }).annotate({ identifier: "Trouble" })
 
 const health = <const Status extends string>(status: Status) =>
@@ -100,7 +102,7 @@ const InstanceJson = Schema.Struct({
   worker_count: Schema.Int,
   workers_active: Schema.Int,
   leads: Schema.Array(Schema.String).annotate({ description: "The chores that it does for all instances" }),
-  queues: Schema.Array(Schema.String),
+  queues: Schema.Array(Schema.String).annotate({ description: "The queues that it works on; none for all" }),
   types: Schema.Array(Schema.String).annotate({ description: "Types of tasks that it can run" })
 }).annotate({ identifier: "Instance" })
 

@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as Coverage from "../Coverage.ts"
 import type { Runnable, Stranded } from "../TaskStore.ts"
-import { type Database, texts } from "./Database.ts"
+import { type Database, number, texts } from "./Database.ts"
 
 const settings = "SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off"
 
@@ -37,7 +37,7 @@ export const functions = (schema: string): ReadonlyArray<string> => [
 /** Prepares the operation. */
 export const make = ({ query, schema }: Database) => {
   const types = `SELECT ${schema}.waiting_types_1()`
-  const queues = `SELECT * FROM ${schema}.waiting_queues_1($1, $2, $3)`
+  const queues = `SELECT * FROM ${schema}.waiting_queues_1($1, $2, $3::int)`
 
   return Effect.fnUntraced(function*(
     runnable: ReadonlyArray<Runnable>,
@@ -52,7 +52,7 @@ export const make = ({ query, schema }: Database) => {
       const rows = yield* query<[queue: string, since: number]>("find stranded tasks", queues, [
         type,
         texts([...covered ?? []]),
-        limit - found.length
+        number(limit - found.length)
       ])
       for (const [queue, since] of rows) found.push({ queue, type, since })
     }
