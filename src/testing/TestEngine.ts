@@ -14,18 +14,20 @@
  *   }).pipe(Effect.provide(TestEngine.layer(SendEmailLive))))
  * ```
  */
-import { Cause, Context, type Duration, Effect, Exit, Layer, Schema } from "effect"
+import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import type { InvalidPayload, StoreError } from "../domain/Errors.ts"
 import type { PlainSchema, TaskDefinition } from "../domain/TaskDefinition.ts"
 import * as Engine from "../engine/Engine.ts"
 import { fromPayload } from "../queue/Submission.ts"
+import { TaskQueue } from "../queue/TaskQueue.ts"
 import * as MemoryStore from "../store/memory/MemoryStore.ts"
 import { Notifier, work } from "../store/Notifier.ts"
 import { type StoreSettings, TaskStore } from "../store/TaskStore.ts"
 import { Snoozed } from "../worker/Attempt.ts"
 import { HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
+import { watch } from "./ResultNeverComes.ts"
 
 /** How the engine is built: its options, and the settings of its store. */
 export interface Options extends Engine.Options {
@@ -91,7 +93,10 @@ export class TestEngine extends Context.Service<TestEngine, {
    * for ten minutes at most.
    */
   readonly drain: Effect.Effect<Drained, StoreError>
-  /** Moves the clock, and then drains what has become due. */
+  /**
+   * Lets time pass, and runs what becomes due in it in the order of its time: retries, delays, snoozes, and what these
+   * lead to. Then it drains what is due at the end.
+   */
   readonly advance: (duration: Duration.Input) => Effect.Effect<Drained, StoreError>
   /** Runs the handler of a task once, here and now, without storing anything. */
   readonly perform: <Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema>(
@@ -114,20 +119,41 @@ export class TestEngine extends Context.Service<TestEngine, {
     handlers: Layer.Layer<never, E, R>,
     options: Options = {}
   ) => {
-    const gate: Gate = { isOpen: false, isDrained: false }
+    const gate: Gate = { isOpen: false, isDrained: false, turns: 0 }
     const store = Layer.fresh(MemoryStore.layer(options.store))
     const gated = Layer.effect(TaskStore, Effect.map(TaskStore, (store) => guard(store, gate)))
+    const watched = Layer.effect(
+      TaskQueue,
+      Effect.gen(function*() {
+        return watch(yield* TaskQueue, yield* TaskStore, yield* HandlerRegistry, gate)
+      })
+    )
     return Layer.effect(TestEngine, make(gate)).pipe(
-      Layer.provideMerge(Engine.layer(handlers, options)),
+      Layer.provideMerge(watched),
+      Layer.provideMerge(Engine.layer(handlers, quiet(options))),
       Layer.provideMerge(Layer.provideMerge(gated, store))
     )
   }
 }
 
+/**
+ * The test engine tells the pool of all work, so nothing has to look for it by itself: a day of the test's time would be
+ * hundreds of thousands of looks.
+ */
+const quiet = ({ store: _store, ...options }: Options): Engine.Options => ({
+  ...options,
+  worker: { pollInterval: "1 hour", lease: "15 minutes", ...options.worker },
+  queue: { pollInterval: "1 hour", ...options.queue },
+  rescuer: { interval: "5 minutes", ...options.rescuer },
+  retention: { interval: "1 minute", ...options.retention }
+})
+
 /** Whether the pool gets any work, and whether it has seen that there is no more. */
 interface Gate {
   isOpen: boolean
   isDrained: boolean
+  /** How often it was opened or closed. */
+  turns: number
 }
 
 const guard = (store: TaskStore["Service"], gate: Gate): TaskStore["Service"] => ({
@@ -145,27 +171,73 @@ const guard = (store: TaskStore["Service"], gate: Gate): TaskStore["Service"] =>
 /** How long a drain may let time pass, in milliseconds. */
 const longestDrainMs = 600_000
 
+/** By how much time moves on while something runs: the first step and the longest, in milliseconds. */
+const firstStepMs = 10
+const longestStepMs = 1000
+
 const make = Effect.fnUntraced(function*(gate: Gate) {
   const store = yield* TaskStore
   const notifier = yield* Notifier
   const registry = yield* HandlerRegistry
 
-  const drain = Effect.gen(function*() {
-    gate.isOpen = true
+  /** Lets the pool have work while the effect lasts. */
+  const whileOpen = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        gate.isOpen = true
+        gate.turns++
+      }),
+      () => effect,
+      () =>
+        Effect.sync(() => {
+          gate.isOpen = false
+          gate.turns++
+        })
+    )
+
+  /** Runs what is due as far as it comes without time; answers whether anything waits for time. */
+  const runDue = Effect.gen(function*() {
     gate.isDrained = false
     yield* notifier.publish(work)
+    yield* everythingThatCanRun
+    const { running } = yield* store.counts
+    return running > 0 || !gate.isDrained
+  })
+
+  /** How long until the next scheduled task is due. */
+  const untilNextDue = Effect.map(
+    store.claim({ queues: [], types: [], limit: 0, worker: "test", leaseForMs: 0, nonce: 0 }),
+    ({ nextDueAt, now }) => nextDueAt === null ? Infinity : Math.max(1, nextDueAt - now)
+  )
+
+  const finishDue = Effect.gen(function*() {
     let passedMs = 0
-    for (let step = 10; passedMs < longestDrainMs; step = Math.min(1000, step * 2)) {
-      yield* everythingThatCanRun
-      const { running } = yield* store.counts
-      if (running === 0 && gate.isDrained) break
+    for (let step = firstStepMs; passedMs < longestDrainMs; step = Math.min(longestStepMs, step * 2)) {
+      if (!(yield* runDue)) break
       yield* TestClock.adjust(step)
       passedMs += step
     }
-    gate.isOpen = false
-    const { cancelled, completed, failed, pending, scheduled } = yield* store.counts
-    return { cancelled, completed, failed, pending, scheduled }
   })
+
+  /** From one due time to the next; while something runs, in steps that let it end and lead to more. */
+  const liveThrough = Effect.fnUntraced(function*(duration: Duration.Input) {
+    const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(duration)
+    let step = firstStepMs
+    while (true) {
+      const waits = yield* runDue
+      const left = until - (yield* Clock.currentTimeMillis)
+      if (left <= 0) return
+      const dueIn = yield* untilNextDue
+      yield* TestClock.adjust(Math.min(left, dueIn, waits ? step : Infinity))
+      step = waits ? Math.min(longestStepMs, step * 2) : firstStepMs
+    }
+  })
+
+  const drained = Effect.map(
+    store.counts,
+    ({ cancelled, completed, failed, pending, scheduled }) => ({ cancelled, completed, failed, pending, scheduled })
+  )
+  const drain = Effect.andThen(whileOpen(finishDue), drained)
 
   const enqueued = <Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema>(
     task: AnyTask<Payload, Success, Error>
@@ -182,7 +254,7 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
 
   return TestEngine.of({
     drain,
-    advance: (duration) => Effect.andThen(TestClock.adjust(duration), drain),
+    advance: (duration) => Effect.andThen(whileOpen(Effect.andThen(liveThrough(duration), finishDue)), drained),
     enqueued,
     assertEnqueued: Effect.fnUntraced(function*(task, expected = {}) {
       const all = yield* enqueued(task)

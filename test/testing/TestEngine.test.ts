@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Layer, Schedule, Schema } from "effect"
+import { Cause, Clock, Effect, Exit, Fiber, Layer, Schedule, Schema } from "effect"
+import { TestClock } from "effect/testing"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import * as Task from "../../src/Task.ts"
+import { ResultNeverComes } from "../../src/testing/ResultNeverComes.ts"
 import { TestEngine } from "../../src/testing/TestEngine.ts"
 import { TaskContext } from "../../src/worker/TaskContext.ts"
 
@@ -16,7 +18,27 @@ const SendEmail = Task.make("email", {
 
 const Digest = Task.make("digest", { payload: { day: Schema.Int } })
 
+const Flaky = Task.make("flaky", {
+  payload: { failures: Schema.Int },
+  success: Schema.Array(Schema.Finite),
+  retry: { times: 5, schedule: Schedule.exponential("1 second") }
+})
+
+const Chain = Task.make("chain", { payload: { left: Schema.Int } })
+
+const attempts = new Map<string, Array<number>>()
+
 const handlers = Layer.mergeAll(
+  Flaky.toLayer(Effect.fnUntraced(function*({ failures }) {
+    const { attempt, id } = yield* TaskContext
+    const ran = [...(attempts.get(id) ?? []), yield* Clock.currentTimeMillis]
+    attempts.set(id, ran)
+    if (attempt <= failures) return yield* Effect.die("not yet")
+    return ran
+  })),
+  Chain.toLayer(({ left }) =>
+    left === 0 ? Effect.void : Effect.orDie(Chain.enqueue({ left: left - 1 }, { delay: "1 hour" }))
+  ),
   SendEmail.toLayer(Effect.fnUntraced(function*({ to }) {
     const { attempt } = yield* TaskContext
     if (to.startsWith("full") && attempt < 3) return yield* new MailboxFull({ address: to })
@@ -117,4 +139,102 @@ describe("a test engine", () => {
       assert.deepStrictEqual(yield* engine.enqueued(SendEmail), [])
     })
   )
+
+  test(
+    "lives through all retries that become due while time passes, each at its time",
+    Effect.gen(function*() {
+      const engine = yield* TestEngine
+      const handle = yield* Flaky.enqueue({ failures: 4 })
+      const drained = yield* engine.advance("1 minute")
+      assert.deepInclude(drained, { completed: 1, scheduled: 0 })
+      // at once, then after 1, 2, 4 and 8 seconds
+      assert.deepStrictEqual(yield* handle.result, [0, 1000, 3000, 7000, 15_000])
+      assert.strictEqual(yield* Clock.currentTimeMillis, 60_000)
+    })
+  )
+
+  test(
+    "lives through a chain of delayed tasks, and leaves what is due after the end",
+    Effect.gen(function*() {
+      const engine = yield* TestEngine
+      yield* Chain.enqueue({ left: 10 })
+      yield* engine.advance("330 minutes")
+      assert.deepStrictEqual(
+        (yield* engine.enqueued(Chain)).map(({ dueAt, state }) => [dueAt / 3_600_000, state]),
+        [[0, "completed"], [1, "completed"], [2, "completed"], [3, "completed"], [4, "completed"], [5, "completed"], [
+          6,
+          "scheduled"
+        ]]
+      )
+      yield* engine.advance("5 hours")
+      assert.lengthOf((yield* engine.enqueued(Chain)).filter(({ state }) => state === "completed"), 11)
+    })
+  )
+
+  test(
+    "runs what is due in the order of its time, and snoozes too",
+    Effect.gen(function*() {
+      const engine = yield* TestEngine
+      const second = yield* Flaky.enqueue({ failures: 0 }, { delay: "20 minutes" })
+      const first = yield* Flaky.enqueue({ failures: 1 }, { delay: "10 minutes" })
+      yield* engine.advance("1 hour")
+      assert.deepStrictEqual(yield* first.result, [600_000, 601_000])
+      assert.deepStrictEqual(yield* second.result, [1_200_000])
+      yield* Digest.enqueue({ day: 0 })
+      assert.strictEqual((yield* engine.advance("150 minutes")).scheduled, 1)
+      assert.strictEqual((yield* engine.advance("1 day")).scheduled, 1)
+    })
+  )
+
+  describe("fails a test that awaits what cannot come, and says why:", () => {
+    const refusal = <A, E>(result: Effect.Effect<A, E>) =>
+      Effect.map(Effect.exit(result), (exit) => {
+        const defect = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+        assert.instanceOf(defect, ResultNeverComes)
+        return (defect as ResultNeverComes).message
+      })
+
+    test(
+      "the task is due and was not drained",
+      Effect.gen(function*() {
+        const handle = yield* Flaky.enqueue({ failures: 0 })
+        assert.match(yield* refusal(handle.result), /\(flaky\) cannot come: it is due.*call drain or advance/)
+      })
+    )
+
+    test(
+      "it is scheduled for later",
+      Effect.gen(function*() {
+        const handle = yield* Flaky.enqueue({ failures: 0 }, { delay: "1 minute" })
+        assert.match(
+          yield* refusal(handle.result),
+          /scheduled for 1970-01-01T00:01:00.000Z, in 60000 ms of the test's time; call advance/
+        )
+      })
+    )
+
+    test(
+      "its queue is paused, or nobody handles its type",
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        yield* queue.pause("default")
+        const paused = yield* Flaky.enqueue({ failures: 0 })
+        assert.match(yield* refusal(paused.result), /its queue "default" is paused/)
+        const unknown = yield* Task.make("unknown").enqueue(undefined)
+        assert.match(yield* refusal(unknown.result), /no handler/)
+      })
+    )
+
+    test(
+      "but not one whose other fiber lets the engine run",
+      Effect.gen(function*() {
+        const engine = yield* TestEngine
+        const handle = yield* Flaky.enqueue({ failures: 2 })
+        const result = yield* Effect.forkChild(handle.result)
+        yield* TestClock.withLive(Effect.sleep("1 second"))
+        yield* engine.advance("1 minute")
+        assert.lengthOf(yield* Fiber.join(result), 3)
+      })
+    )
+  })
 })
