@@ -4,6 +4,7 @@ import { Flag } from "effect/cli"
 import { FetchHttpClient, type HttpClient } from "effect/http"
 import { existsSync } from "node:fs"
 import * as StoreUrl from "../config/StoreUrl.ts"
+import * as Redaction from "../domain/Redaction.ts"
 import * as Engine from "../engine/Engine.ts"
 import * as Handlers from "../handlers/index.ts"
 import * as ApiClient from "../http/client/ApiClient.ts"
@@ -86,7 +87,7 @@ const overHttp = Effect.fnUntraced(function*(given: string | undefined, givenKey
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     return yield* new Failure({
       exit: "usage",
-      problem: `${url} is not the URL of a server`,
+      problem: `${Redaction.url(url)} is not the URL of a server`,
       advice: `It looks like ${defaultServer} or https://tasks.example.org; a store is named with --store.`
     })
   }
@@ -100,7 +101,7 @@ const onStore = Effect.fnUntraced(function*(url: string) {
     return yield* new Failure({
       exit: "usage",
       problem: store === undefined
-        ? `${url} is not the URL of a store`
+        ? `${Redaction.url(url)} is not the URL of a store`
         : "A store in memory lives in one process, so there is nothing to work on",
       advice: "It looks like sqlite:data/taskforge.db; a server is named with --server."
     })
@@ -109,7 +110,7 @@ const onStore = Effect.fnUntraced(function*(url: string) {
     return yield* new Failure({
       exit: "unknown",
       problem: `There is no store at ${store.path}`,
-      advice: `Create it with: taskforge migrate --store ${url}`
+      advice: `Create it with: taskforge migrate --store ${Redaction.url(url)}`
     })
   }
   // Without the password that may be in it

@@ -18,6 +18,7 @@ import {
   References,
   type Scope
 } from "effect"
+import * as Redaction from "../domain/Redaction.ts"
 
 /** What is written, and how. */
 export interface Options {
@@ -99,9 +100,10 @@ const formatPretty = (colours: boolean): Logger.Logger<unknown, string> => {
   return Logger.make((options) => {
     const { annotations, cause, msg, rest } = partsOf(options)
     const level = paint(colourOf[options.logLevel] ?? 0, options.logLevel.toUpperCase().padEnd(5))
-    const fields = annotations.map(([name, value]) => ` ${paint(dim, `${name}=`)}${plain(value)}`).join("")
-    const head = `${paint(dim, timeOfDay(options.date))} ${level} ${msg}${fields}`
-    return [head, ...rest.map(plain), ...(cause === undefined ? [] : [cause])].join("\n").replaceAll("\n", "\n  ")
+    const fields = annotations.map(([name, value]) => ` ${paint(dim, `${name}=`)}${harmless(plain(value))}`).join("")
+    const head = `${paint(dim, timeOfDay(options.date))} ${level} ${harmless(msg)}${fields}`
+    const below = [...rest.map(plain), ...(cause === undefined ? [] : [cause])].map(harmless)
+    return [head, ...below].join("\n").replaceAll("\n", "\n  ")
   })
 }
 
@@ -112,9 +114,11 @@ const partsOf = ({ cause, fiber, message }: Logger.Options<unknown>) => {
   const [first, ...rest] = List.ensure(message)
   return {
     msg: plain(first ?? ""),
-    rest,
-    cause: cause.reasons.length > 0 ? Cause.pretty(cause) : undefined,
-    annotations: Object.entries(fiber.getRef(References.CurrentLogAnnotations))
+    rest: rest.map(withoutSecrets),
+    cause: cause.reasons.length > 0 ? Redaction.text(Cause.pretty(cause)) : undefined,
+    annotations: Object.entries(fiber.getRef(References.CurrentLogAnnotations)).map(([name, value]) =>
+      [name, withoutSecrets(value)] as const
+    )
   }
 }
 
@@ -123,7 +127,20 @@ const isStack = (part: unknown): part is string => typeof part === "string" && /
 const isPlain = (value: unknown): boolean =>
   typeof value === "string" || typeof value === "number" || typeof value === "boolean" || value === null
 
-const plain = (value: unknown): string => typeof value === "string" ? value : Formatter.formatJson(value)
+const plain = (value: unknown): string =>
+  Redaction.text(typeof value === "string" ? value : Formatter.formatJson(value))
+
+const withoutSecrets = (value: unknown): unknown => typeof value === "string" ? Redaction.text(value) : value
+
+/**
+ * Texts from elsewhere may hold escape sequences, which would rule the terminal; their line breaks are kept, and indented
+ * by the caller.
+ */
+const harmless = (text: string): string =>
+  text.replace(
+    /[\p{Control}\p{Bidi_Control}]/gu,
+    (character) => character === "\n" ? character : `\\u${character.codePointAt(0)!.toString(16).padStart(4, "0")}`
+  )
 
 /** `12:34:56.789`, local time. */
 const timeOfDay = (date: Date): string =>

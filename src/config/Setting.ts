@@ -2,6 +2,7 @@
  * One setting: the environment variables that carry it, its default, what it means, and how its text is read.
  */
 import { Config, Effect, Equal, Option, Result, Schema } from "effect"
+import * as Redaction from "../domain/Redaction.ts"
 
 /** A setting as data. */
 export interface Setting<out A> {
@@ -14,6 +15,11 @@ export interface Setting<out A> {
   /** What a good value is; completes "expected …". */
   readonly expected: string
   readonly schema: Schema.ConstraintCodec<A, string>
+  /**
+   * What of its text is secret: the whole `value`, or what may be secret in a `url`. Nothing is when left out; a URL in any
+   * other setting is still shown without its secrets.
+   */
+  readonly secret?: "value" | "url" | undefined
 }
 
 /** A setting that always has a value. */
@@ -34,6 +40,7 @@ export type Reading<A> =
 export interface Variable {
   readonly name: string
   readonly text: string
+  readonly secret?: Setting<unknown>["secret"]
 }
 
 /**
@@ -41,7 +48,7 @@ export interface Variable {
  * can be read and all problems told at once. Empty text counts as not set.
  */
 export const read = <A>(setting: Setting<A>): Effect.Effect<Reading<A>, Config.ConfigError> =>
-  Effect.map(Effect.forEach(setting.names, lookUp), (variables): Reading<A> => {
+  Effect.map(Effect.forEach(setting.names, (name) => lookUp(name, setting.secret)), (variables): Reading<A> => {
     const given = variables.filter(({ text }) => text !== "")
     const results = given.map(({ text }) => Schema.decodeResult(setting.schema)(text))
     const problems = given.flatMap((variable, index) =>
@@ -58,12 +65,17 @@ export const read = <A>(setting: Setting<A>): Effect.Effect<Reading<A>, Config.C
       }
   })
 
-/** A variable as errors show it; the user and password of a URL are left out. */
-export const show = ({ name, text }: Variable): string => `${name}=${text.replace(/\/\/[^/@]*@/, "//***@")}`
+/** A variable as errors show it, without what is secret. */
+export const show = ({ name, secret, text }: Variable): string =>
+  `${name}=${secret === "value" ? "***" : secret === "url" ? Redaction.url(text) : Redaction.text(text)}`
 
 /** The value that holds when nothing is set. */
 export const fallbackOf = <A>({ fallback, schema }: Setting<A>): A =>
   fallback === undefined ? undefined as A : Schema.decodeSync(schema)(fallback)
 
-const lookUp = (name: string): Effect.Effect<Variable, Config.ConfigError> =>
-  Effect.map(Config.option(Config.String(name)), (text) => ({ name, text: Option.getOrElse(text, () => "").trim() }))
+const lookUp = (name: string, secret: Variable["secret"]): Effect.Effect<Variable, Config.ConfigError> =>
+  Effect.map(Config.option(Config.String(name)), (text) => ({
+    name,
+    secret,
+    text: Option.getOrElse(text, () => "").trim()
+  }))

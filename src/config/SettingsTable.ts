@@ -28,6 +28,7 @@ export const table = {
   }),
   adminKey: optional({
     names: ["TASKFORGE_ADMIN_KEY"],
+    secret: "value",
     about: "A first API key of the role admin, beside those in the store; with it, every caller needs a key",
     expected: "a text of 32 to 200 letters, digits, - and _",
     schema: Schema.RedactedFromValue(Schema.String.check(Schema.isPattern(/^[\w-]{32,200}$/)))
@@ -133,18 +134,21 @@ export const table = {
   }),
   store: optional({
     names: ["STORE_URL"],
+    secret: "url",
     about: "Where tasks are kept: memory:, sqlite:PATH, postgres://… or redis://…; sqlite:data/taskforge.db",
     expected: "memory:, sqlite:PATH, postgres://… or redis://…",
     schema: StoreUrl
   }),
   databaseUrl: optional({
     names: ["DATABASE_URL"],
+    secret: "url",
     about: "Short for STORE_URL=postgres://…, where that is not set",
     expected: "postgres://user:password@host:5432/database",
     schema: Schema.String
   }),
   redisUrl: optional({
     names: ["REDIS_URL"],
+    secret: "url",
     about: "Short for STORE_URL=redis://…, where that is not set",
     expected: "redis://user:password@host:6379/0, or rediss://",
     schema: Schema.String
@@ -298,12 +302,14 @@ export const table = {
   }),
   webhookSecret: optional({
     names: ["TASKFORGE_WEBHOOK_SECRET"],
+    secret: "value",
     about: "Secret that webhooks are signed with, as text or after whsec_ as base64",
     expected: "a text",
     schema: Schema.RedactedFromValue(Schema.String)
   }),
   smtpUrl: optional({
     names: ["TASKFORGE_SMTP_URL"],
+    secret: "url",
     about:
       "Mail server: smtp://user:password@host:587, or smtps:// for TLS from the start; without, mail goes to a folder",
     expected: "smtp://… or smtps://…",

@@ -1,5 +1,6 @@
 /** Where tasks are kept, as one text: `memory:`, `sqlite:PATH`, `postgres://…` or `redis://…`. */
 import { Effect, Schema, SchemaGetter, SchemaIssue } from "effect"
+import * as Redaction from "../domain/Redaction.ts"
 
 /** A store by its URL. */
 export type StoreUrl =
@@ -19,7 +20,8 @@ export const parse = (text: string): StoreUrl | undefined => {
 }
 
 /** The store as the log shows it: what may be secret in a URL, who asks and with which parameters, is left out. */
-export const format = (store: StoreUrl): string => textOf(store).replace(/\/\/[^/@]*@/, "//***@").replace(/\?.*$/s, "")
+export const format = (store: StoreUrl): string =>
+  store._tag === "Sqlite" ? textOf(store) : Redaction.url(textOf(store))
 
 const textOf = (store: StoreUrl): string => {
   switch (store._tag) {
@@ -38,7 +40,7 @@ export const StoreUrl = Schema.String.pipe(
     decode: SchemaGetter.transformEffect((text: string) => {
       const store = parse(text)
       return store === undefined
-        ? Effect.fail(new SchemaIssue.InvalidValue({ message: `Not a store: ${text}` }))
+        ? Effect.fail(new SchemaIssue.InvalidValue({ message: `Not a store: ${Redaction.url(text)}` }))
         : Effect.succeed(store)
     }),
     encode: SchemaGetter.transform(textOf)

@@ -1,6 +1,7 @@
 /** Events as watchers get them. An event is written once, however many watch. */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { Sse } from "effect/encoding"
+import * as Redaction from "../domain/Redaction.ts"
 import type { TaskEvent } from "../domain/TaskEvent.ts"
 import type { Item } from "../events/EventFeed.ts"
 import type { TaskEventJson } from "./api/EventsApi.ts"
@@ -49,8 +50,9 @@ export const message = (item: Item): string => {
   return text
 }
 
-const toJson = ({ at, delayMs, seq: _seq, ...event }: TaskEvent): TaskEventJson => ({
+const toJson = ({ at, delayMs, error, seq: _seq, ...event }: TaskEvent): TaskEventJson => ({
   ...event,
   at: timestamp(at),
-  ...(delayMs === undefined ? {} : { delay_ms: delayMs })
+  ...(delayMs === undefined ? {} : { delay_ms: delayMs }),
+  ...(error === undefined ? {} : { error: { ...error, message: Redaction.text(error.message) } })
 })

@@ -1,6 +1,7 @@
 /** Stored tasks as clients see them. Stacks stay in the logs. */
 import { DateTime, type Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
+import * as Redaction from "../domain/Redaction.ts"
 import { type AttemptRecord, retryCount, type StoredTask, type TaskFailure } from "../domain/TaskRecord.ts"
 import type { FinishedState } from "../domain/TaskState.ts"
 import type { Outcome } from "../store/TaskStore.ts"
@@ -12,7 +13,7 @@ export const toJson = (task: StoredTask): TaskJson => {
   return {
     id: task.id,
     type: task.type,
-    payload: parse(task.payload),
+    payload: Redaction.parse(task.payload) as Schema.Json,
     priority: task.priority,
     status: task.state,
     created_at: createdAt,

@@ -3,6 +3,7 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Ref, Scope, Stream } from "effect"
 import { HttpBody, type HttpClient, HttpClientRequest } from "effect/http"
 import { CircuitBreaker } from "effect/persistence"
+import * as Redaction from "../domain/Redaction.ts"
 import * as Guard from "./ConnectionGuard.ts"
 import { type OutboundError, RequestFailed, RequestRefused, RequestRejected } from "./OutboundErrors.ts"
 import type { LeftAlone, Options, OutboundRequest, Send } from "./OutboundRequest.ts"
@@ -49,7 +50,7 @@ export const make = Effect.fnUntraced(function*(
         duration: Math.max(0, time),
         orElse: () =>
           new RequestFailed({
-            url: url.href,
+            url: Redaction.url(url.href),
             status: null,
             reason: "there was no whole answer in time",
             retry_after_ms: null
@@ -70,12 +71,15 @@ export const make = Effect.fnUntraced(function*(
       if (next === undefined) return { ...answer, redirects }
       if (request.redirects === "same" && next.method !== current.method) {
         return yield* new RequestRefused({
-          url: current.url,
+          url: Redaction.url(current.url),
           reason: `it answered ${answer.status}, which would turn ${current.method} into ${next.method}`
         })
       }
       if (redirects === maxRedirects) {
-        return yield* new RequestRefused({ url: request.url, reason: `it redirects more than ${maxRedirects} times` })
+        return yield* new RequestRefused({
+          url: Redaction.url(request.url),
+          reason: `it redirects more than ${maxRedirects} times`
+        })
       }
       current = next
     }
@@ -103,7 +107,7 @@ const parse = (text: string): Effect.Effect<URL, RequestRefused> => {
     ? "a user and a password belong into a header"
     : undefined
   return url === null || reason !== undefined
-    ? Effect.fail(new RequestRefused({ url: text.replace(/\/\/[^/@]*@/, "//***@"), reason: reason! }))
+    ? Effect.fail(new RequestRefused({ url: Redaction.url(text), reason: reason! }))
     : Effect.succeed(url)
 }
 
@@ -122,7 +126,9 @@ const exchange = Effect.fnUntraced(
       Stream.tap((chunk) =>
         Effect.flatMap(Ref.updateAndGet(size, (bytes) => bytes + chunk.byteLength), (bytes) =>
           bytes > maxBytes
-            ? Effect.fail(new RequestRefused({ url: url.href, reason: `its answer has more than ${maxBytes} bytes` }))
+            ? Effect.fail(
+              new RequestRefused({ url: Redaction.url(url.href), reason: `its answer has more than ${maxBytes} bytes` })
+            )
             : Effect.void)
       ),
       Stream.runCollect
@@ -131,10 +137,15 @@ const exchange = Effect.fnUntraced(
     if (status < 400) return answer
     if (mayPass.has(status) || status >= 500) {
       const retry_after_ms = RetryAfter.read(headers["retry-after"], yield* Clock.currentTimeMillis)
-      return yield* new RequestFailed({ url: url.href, status, reason: `it answered ${status}`, retry_after_ms })
+      return yield* new RequestFailed({
+        url: Redaction.url(url.href),
+        status,
+        reason: `it answered ${status}`,
+        retry_after_ms
+      })
     }
     const text = answer.body.toString("utf8", 0, longestAnswer)
-    return yield* new RequestRejected({ url: url.href, status, answer: text })
+    return yield* new RequestRejected({ url: Redaction.url(url.href), status, answer: text })
   },
   (effect, _client, _request, url) =>
     Effect.catchTag(effect, "HttpClientError", ({ cause, reason }) => Effect.fail(failureOf(url, cause ?? reason)))
@@ -149,17 +160,19 @@ const mayPass = new Set([408, 425, 429])
 /** An error of the transport, or what kept a connection from being made. */
 const failureOf = (url: URL, error: unknown): RequestRefused | RequestFailed => {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof Guard.AddressRefused) return new RequestRefused({ url: url.href, reason: cause.message })
+    if (cause instanceof Guard.AddressRefused) {
+      return new RequestRefused({ url: Redaction.url(url.href), reason: cause.message })
+    }
     // What cannot be sent at all, such as a header with a line break
     if ("code" in cause && (cause.code === "UND_ERR_INVALID_ARG" || cause.code === "ERR_INVALID_CHAR")) {
-      return new RequestRefused({ url: url.href, reason: cause.message })
+      return new RequestRefused({ url: Redaction.url(url.href), reason: cause.message })
     }
     if (cause.cause === undefined) {
       const { message } = cause
-      return new RequestFailed({ url: url.href, status: null, reason: message, retry_after_ms: null })
+      return new RequestFailed({ url: Redaction.url(url.href), status: null, reason: message, retry_after_ms: null })
     }
   }
-  return new RequestFailed({ url: url.href, status: null, reason: String(error), retry_after_ms: null })
+  return new RequestFailed({ url: Redaction.url(url.href), status: null, reason: String(error), retry_after_ms: null })
 }
 
 /** The host is in trouble when it does not answer or answers 5xx, not when it rejects or when we refuse. */

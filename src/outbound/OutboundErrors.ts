@@ -20,8 +20,9 @@ export class RequestRejected extends Schema.TaggedError<RequestRejected>()("Requ
   /** The beginning of the answer. */
   answer: Schema.String
 }) {
+  /** Without the answer: messages are logged, and it is not known what the other side wrote. */
   override get message(): string {
-    return `${this.url} answered ${this.status}: ${this.answer}`
+    return `${this.url} answered ${this.status}`
   }
 }
 

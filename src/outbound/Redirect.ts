@@ -3,8 +3,15 @@ import type { OutboundRequest } from "./OutboundRequest.ts"
 
 const statuses = new Set([301, 302, 303, 307, 308])
 
-/** Headers that another origin must not see. */
-const secret = new Set(["authorization", "cookie", "proxy-authorization", "webhook-signature"])
+/** Headers that another origin may see. Any other may be a secret, whatever it is called. */
+const harmless = new Set([
+  "accept",
+  "accept-language",
+  "content-type",
+  "user-agent",
+  "webhook-id",
+  "webhook-timestamp"
+])
 
 /** The next request; `undefined` when the answer is no redirect. */
 export const next = (
@@ -18,7 +25,7 @@ export const next = (
   const becomesGet = (answer.status === 303 && request.method !== "HEAD") ||
     (answer.status <= 302 && request.method === "POST")
   const headers = Object.entries(request.headers ?? {}).filter(([name]) =>
-    (target.origin === url.origin || !secret.has(name.toLowerCase())) &&
+    (target.origin === url.origin || harmless.has(name.toLowerCase())) &&
     !(becomesGet && name.toLowerCase().startsWith("content-"))
   )
   return {

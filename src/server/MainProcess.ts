@@ -40,6 +40,8 @@ interface Ends {
 }
 
 const start = <A, E>(program: Effect.Effect<A, E>, { exit, interruptedBy }: Ends): void => {
+  // Files and folders that the process makes are for its own user: payloads and results may be secret
+  process.umask(0o077)
   let received: { readonly signal: Ending.Signal; readonly at: bigint } | undefined
   const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
     const clock = Context.get(fiber.context, Clock.Clock)

@@ -26,11 +26,32 @@ export type Choice = Pick<
   | "imageMaxSize"
 >
 
+/** Variables that threads and child processes need. They get no others: the rest may hold passwords. */
+const passedOn = new Set([
+  "HOME",
+  "LANG",
+  "LC_ALL",
+  "LD_LIBRARY_PATH",
+  "MALLOC_ARENA_MAX",
+  "MALLOC_TRIM_THRESHOLD_",
+  "NODE_EXTRA_CA_CERTS",
+  "NODE_OPTIONS",
+  "PATH",
+  "SYSTEMROOT",
+  "TEMP",
+  "TMP",
+  "TMPDIR",
+  "TZ"
+])
+
+const harmlessOf = ({ env }: NodeJS.Process): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(env).filter(([name]) => passedOn.has(name.toUpperCase())))
+
 /** All handlers with their services. */
 export const layer = ({ folders: [home = ".", ...others], ...settings }: Choice) =>
   Handlers.layer.pipe(
     Layer.provide([
-      ThreadPool.layer({ size: settings.threads, memoryMiB: settings.threadMemory }),
+      ThreadPool.layer({ size: settings.threads, memoryMiB: settings.threadMemory, env: harmlessOf(process) }),
       Folders.layer([home, ...others]),
       Outbound.layer({
         allow: settings.outboundAllow,

@@ -20,6 +20,8 @@ export interface Options {
   readonly isolation: Isolation
   /** Heap of one at most, in MiB. */
   readonly memoryMiB: number
+  /** The environment variables that it gets. */
+  readonly env: NodeJS.ProcessEnv | undefined
 }
 
 /** Starts threads, or processes in their place. */
@@ -32,13 +34,15 @@ export const layer = (options: Options): Layer.Layer<Workers.WorkerPlatform | Wo
 const main = moduleBeside(import.meta.url, "ThreadMain")
 
 // Node's modules are loaded with the first thread: an idle server is 3 MB smaller without them
-const spawn = ({ isolation, memoryMiB }: Options): WorkerThread | ChildProcess =>
+const spawn = ({ env, isolation, memoryMiB }: Options): WorkerThread | ChildProcess =>
   isolation === "thread"
     ? new (process.getBuiltinModule("node:worker_threads").Worker)(main, {
       name: "taskforge",
+      ...(env === undefined ? {} : { env }),
       resourceLimits: { maxOldGenerationSizeMb: memoryMiB }
     })
     : process.getBuiltinModule("node:child_process").fork(main, {
+      ...(env === undefined ? {} : { env }),
       execArgv: [...process.execArgv, `--max-old-space-size=${memoryMiB}`]
     })
 

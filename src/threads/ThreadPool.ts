@@ -23,6 +23,8 @@ export interface Options {
   readonly size?: number | undefined
   /** Heap of one at most, in MiB: a job that needs more crashes its thread alone. Default 512. */
   readonly memoryMiB?: number | undefined
+  /** The environment variables that threads get. Default: all that this process has. */
+  readonly env?: NodeJS.ProcessEnv | undefined
 }
 
 /** How long a thread stays without work; it is looked for that often, so it may be twice as long. */
@@ -40,13 +42,15 @@ export class ThreadPool extends Context.Service<ThreadPool, {
   ) => Effect.Effect<Ending, Thread.ThreadCrashed>
 }>()("taskforge/threads/ThreadPool") {
   /** Real threads. */
-  static readonly layer = ({ memoryMiB = 512, size = availableParallelism() }: Options = {}): Layer.Layer<ThreadPool> =>
+  static readonly layer = (
+    { env, memoryMiB = 512, size = availableParallelism() }: Options = {}
+  ): Layer.Layer<ThreadPool> =>
     Layer.effect(
       ThreadPool,
       Effect.gen(function*() {
         const pools = {
-          thread: yield* make({ isolation: "thread", memoryMiB }, size),
-          process: yield* make({ isolation: "process", memoryMiB }, size)
+          thread: yield* make({ isolation: "thread", memoryMiB, env }, size),
+          process: yield* make({ isolation: "process", memoryMiB, env }, size)
         }
         return ThreadPool.of({
           run: (job, { isolation, report }) => runIn(pools[isolation], job, report)

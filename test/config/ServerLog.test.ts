@@ -75,12 +75,40 @@ describe("a record for people", () => {
       assert.match(lines[0]!, /^\d\d:\d\d:\d\d\.\d{3} ERROR task failed worker_id=3\n {2}Error: boom\n {6}at here$/)
     }))
 
+  it.effect("has no escape sequences of others, which would rule the terminal", () =>
+    Effect.gen(function*() {
+      const evil = "a\u001b[2Jb\u0007\u009b31m\u202ec"
+      const [line] = yield* linesOf(Effect.annotateLogs(Effect.logInfo(evil, evil), { id: evil }), { format: "pretty" })
+      assert.notMatch(line!, /(?!\n)[\p{Control}\p{Bidi_Control}]/u)
+      assert.include(line!, "a\\u001b[2Jb")
+    }))
+
   it.effect("is coloured on a terminal only", () =>
     Effect.gen(function*() {
       const [plain] = yield* linesOf(Effect.logInfo("x"), { format: "pretty" })
       const [coloured] = yield* linesOf(Effect.logInfo("x"), { format: "pretty", colours: true })
       assert.notInclude(plain, "\u001b[")
       assert.include(coloured, "\u001b[32mINFO ")
+    }))
+})
+
+describe("a record of either kind", () => {
+  it.effect("shows no user, password and query of a URL", () =>
+    Effect.gen(function*() {
+      const url = "postgres://me:hunter2@host/db?token=hunter2"
+      for (const format of ["json", "pretty"] as const) {
+        const error = new Error(`cannot reach ${url}`)
+        const lines = yield* linesOf(
+          Effect.all([
+            Effect.annotateLogs(Effect.logInfo(`cannot reach ${url}`, url), { url }),
+            Effect.catchCause(Effect.die(error), (cause) => Effect.logError("failed", cause)),
+            Effect.logError("failed", error.stack)
+          ]),
+          { format }
+        )
+        assert.notInclude(lines.join(), "hunter2")
+        assert.include(lines.join(), "postgres://***@host/db?***")
+      }
     }))
 })
 

@@ -143,6 +143,12 @@ describe("each variable", () => {
       }))
   }
 
+  const secrets = new Set(
+    Object.values(table as Record<string, Setting<unknown>>).flatMap(({ names, secret }) =>
+      secret === "value" ? [...names] : []
+    )
+  )
+
   const bad: Record<string, ReadonlyArray<string>> = {
     SERVER_PORT: ["abc", "65536", "-1", "80.5", "0x50", "1e3"],
     PORT: ["tcp://10.0.0.1:80"],
@@ -198,10 +204,23 @@ describe("each variable", () => {
         Effect.gen(function*() {
           const found = yield* problems({ [name]: text })
           assert.strictEqual(found.length, 1, found.join("; "))
-          assert.isTrue(found[0]!.startsWith(`${name}=${text}: expected `), found[0])
+          const shown = secrets.has(name) ? "***" : text
+          assert.isTrue(found[0]!.startsWith(`${name}=${shown}: expected `), found[0])
         }))
     }
   }
+
+  it.effect("that is secret is never shown", () =>
+    Effect.gen(function*() {
+      const secret = "hunter2"
+      const urls = [`x://me:${secret}@h`, `me:${secret}@h`, `postgres://me:a/${secret}@h:port`, `h?password=${secret}`]
+      for (const name of ["STORE_URL", "DATABASE_URL", "REDIS_URL", "TASKFORGE_SMTP_URL"]) {
+        for (const text of urls) assert.notInclude((yield* problems({ [name]: text })).join(), secret)
+      }
+      assert.notInclude((yield* problems({ TASKFORGE_ADMIN_KEY: `${secret} ${secret}` })).join(), secret)
+      const both = { DATABASE_URL: `postgres://me:${secret}@h/db`, REDIS_URL: `redis://:${secret}@h` }
+      assert.notInclude((yield* problems(both)).join(), secret)
+    }))
 
   it("is tried with good and bad texts here", () => {
     const tried = new Set([...good.map(([name]) => name), ...Object.keys(bad)])
@@ -287,6 +306,6 @@ describe("the store", () => {
       assert.strictEqual(StoreUrl.format(StoreUrl.parse(text)!), text)
     }
     const url = "postgres://user:secret@h/db?password=secret"
-    assert.strictEqual(StoreUrl.format(StoreUrl.parse(url)!), "postgres://***@h/db")
+    assert.strictEqual(StoreUrl.format(StoreUrl.parse(url)!), "postgres://***@h/db?***")
   })
 })

@@ -14,6 +14,8 @@ export const handler = ThreadHandler.make(
         return yield* new ProbeFailed({ fact: 42 })
       case "throw":
         throw new TypeError("thrown in the thread")
+      case "environment":
+        throw new TypeError(`TASKFORGE_PROBE is ${process.env["TASKFORGE_PROBE"]}`)
       case "spin":
         for (;;) continue
       case "exit":

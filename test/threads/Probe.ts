@@ -5,7 +5,9 @@ import * as Task from "../../src/Task.ts"
 export class ProbeFailed extends Schema.TaggedError<ProbeFailed>()("ProbeFailed", { fact: Schema.Int }) {}
 
 export const Probe = Task.make("probe", {
-  payload: { act: Schema.Literals(["answer", "fail", "throw", "spin", "exit", "exhaust", "snooze", "unfit"]) },
+  payload: {
+    act: Schema.Literals(["answer", "fail", "throw", "spin", "exit", "exhaust", "snooze", "unfit", "environment"])
+  },
   success: Schema.Struct({ thread: Schema.Int, isMain: Schema.Boolean, attempt: Schema.Int, at: Schema.Duration }),
   error: ProbeFailed,
   retry: { times: 0 }

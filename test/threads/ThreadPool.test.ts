@@ -73,6 +73,13 @@ describe.each(["thread", "process"] as const)("a handler in a %s of its own", (i
       assert.strictEqual((yield* resultOf("answer")).thread, first.thread, "an idle thread is used again")
     }).pipe(withThreads({ isolation })))
 
+  it.live("sees the environment that its pool was given, and not the server's", () =>
+    Effect.gen(function*() {
+      process.env["TASKFORGE_PROBE"] = "secret"
+      const error = yield* Effect.flip(resultOf("environment"))
+      assert.include(error.message, "TASKFORGE_PROBE is given")
+    }).pipe(withThreads({ isolation, env: { TASKFORGE_PROBE: "given" } })))
+
   it.live("is stopped in the middle of a computation when its task is cancelled", () =>
     Effect.gen(function*() {
       const handle = yield* spinning()

@@ -7,6 +7,7 @@ import { Deferred, Effect, Schedule, type Scope } from "effect"
 import * as Redis from "effect/persistence/Redis"
 import { createClient } from "redis"
 import { StoreError } from "../../domain/Errors.ts"
+import * as Redaction from "../../domain/Redaction.ts"
 import * as Failure from "./Failure.ts"
 import * as Whereabouts from "./Whereabouts.ts"
 
@@ -224,8 +225,5 @@ const reasonOf = ({ cause }: Redis.RedisError): string => cause instanceof Error
 
 const unreachable = (url: string, error: Redis.RedisError): StoreError => {
   const { reason } = Failure.storeError("open", error)
-  return new StoreError({ operation: `open ${withoutPassword(url)}`, reason, cause: error.cause })
+  return new StoreError({ operation: `open ${Redaction.url(url)}`, reason, cause: error.cause })
 }
-
-/** The address as errors show it. */
-const withoutPassword = (url: string): string => url.replace(/\/\/[^@/]*@/, "//")

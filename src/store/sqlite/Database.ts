@@ -2,7 +2,7 @@
  * Opens the file and closes it with the scope.
  */
 import { Effect, type Scope } from "effect"
-import { mkdirSync } from "node:fs"
+import { closeSync, mkdirSync, openSync } from "node:fs"
 import { dirname } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
@@ -37,7 +37,7 @@ export const open = (
   )
 
 const connect = (path: string, headStartMs: number): DatabaseSync => {
-  if (path !== inMemory) mkdirSync(dirname(path), { recursive: true })
+  if (path !== inMemory) createPrivately(path)
   // timeout 0: SQLite's own wait for a lock blocks the whole process
   const database = new DatabaseSync(path, { timeout: 0, enableForeignKeyConstraints: false })
   try {
@@ -52,6 +52,15 @@ const connect = (path: string, headStartMs: number): DatabaseSync => {
     database.close()
     throw cause
   }
+}
+
+/**
+ * Makes the file and its folders where they are missing, for their owner only: payloads and results may be secret. SQLite
+ * gives its log the permissions of the file.
+ */
+const createPrivately = (path: string): void => {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  closeSync(openSync(path, "a", 0o600))
 }
 
 /**

@@ -1,0 +1,75 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Redaction from "../../src/domain/Redaction.ts"
+
+const secret = "hunter2"
+
+describe("a URL that people read", () => {
+  it.each([
+    ["https://example.org/a/b", "https://example.org/a/b"],
+    ["https://example.org", "https://example.org"],
+    ["http://localhost:8080/", "http://localhost:8080/"],
+    ["https://example.org/@user/post", "https://example.org/@user/post"],
+    ["redis://host:6379/0", "redis://host:6379/0"],
+    ["postgres://host/db", "postgres://host/db"],
+    ["https://example.org/a?token=1", "https://example.org/a?***"],
+    ["postgres://me:pw@host:5432/db?sslmode=on", "postgres://***@host:5432/db?***"],
+    ["rediss://:pw@host:6379", "rediss://***@host:6379"]
+  ])("%s is shown as %s", (url, shown) => {
+    assert.strictEqual(Redaction.url(url), shown)
+    assert.strictEqual(Redaction.text(`it is ${url}, and no more.`), `it is ${shown}, and no more.`)
+  })
+
+  it.each([
+    `postgres://me:${secret}@host/db`,
+    `postgres://${secret}@host/db`,
+    `postgres://me:a/${secret}@host/db`,
+    `postgres://me:12/${secret}@host/db`,
+    `postgres://me:a?${secret}@host/db`,
+    `postgres://me:a#${secret}@host/db`,
+    `postgres://me:a@${secret}@host/db`,
+    `postgres://me:${secret}%zz@host/db`,
+    `postgres://me:${secret}@host:port/db`,
+    `postgres://me:${secret}@/db`,
+    `postgres://me:${secret}@host/db?password=${secret}`,
+    `postgres://host/db?password=${secret}`,
+    `postgres://host/db?user=me&password=${secret}&ssl`,
+    `POSTGRES://me:${secret}@host/db`,
+    `redis://:${secret}@host`,
+    `redis://default:${secret}@[::1]:6379/0`,
+    `postgres:me:${secret}@host/db`,
+    `me:${secret}@host/db`,
+    `host=h user=me password=${secret} dbname=db`,
+    `smtp://me%40example.org:${secret}@mail.example.org:587`,
+    `https://example.org/hook#${secret}`,
+    `https://example.org:80/${secret}@x`
+  ])("%s does not show its secret", (url) => {
+    assert.notInclude(Redaction.url(url), secret)
+  })
+})
+
+describe("a payload that people read", () => {
+  it("does not show headers that carry a secret", () => {
+    const payload = {
+      url: "https://example.org",
+      headers: { Authorization: secret, "x-api-key": secret, COOKIE: [secret], accept: "text/plain" },
+      list: [{ authorization: { scheme: "Basic", value: secret } }],
+      cookies: "are fine"
+    }
+    assert.deepStrictEqual(Redaction.parse(JSON.stringify(payload)), {
+      url: "https://example.org",
+      headers: { Authorization: "***", "x-api-key": "***", COOKIE: "***", accept: "text/plain" },
+      list: [{ authorization: "***" }],
+      cookies: "are fine"
+    })
+  })
+
+  it("is as it was where there are none", () => {
+    for (const json of ["null", "1", "\"authorization\"", "{\"authorized\":true}", "[{\"a\":{\"b\":[]}}]"]) {
+      assert.deepStrictEqual(Redaction.parse(json), JSON.parse(json))
+    }
+  })
+
+  it("hides a name with an escape in it", () => {
+    assert.deepStrictEqual(Redaction.parse(`{"\\u0061uthorization": "${secret}"}`), { authorization: "***" })
+  })
+})
