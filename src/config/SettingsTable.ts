@@ -4,95 +4,15 @@
  */
 import { Duration, Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
-import { isEntry } from "../outbound/AddressPolicy.ts"
+import { handlerSettings } from "./HandlerSettings.ts"
+import { httpSettings } from "./HttpSettings.ts"
 import { optional, setting } from "./Setting.ts"
-import { duration, flag, integer, list, logLevel, network, origin, rate, word } from "./SettingSchemas.ts"
+import { duration, integer, list, logLevel, word } from "./SettingSchemas.ts"
 import { StoreUrl } from "./StoreUrl.ts"
 
 /** The settings by name. */
 export const table = {
-  port: setting({
-    names: ["SERVER_PORT", "PORT"],
-    fallback: "8080",
-    about: "Port of the HTTP server; 0 takes any free one",
-    expected: "a port from 0 to 65535",
-    schema: integer(0, 65535)
-  }),
-  host: optional({
-    names: ["SERVER_HOST"],
-    about:
-      "Address to listen on: 0.0.0.0 with TASKFORGE_ADMIN_KEY, TASKFORGE_REQUIRE_KEYS or TASKFORGE_INSECURE, else " +
-      "127.0.0.1. Any other than loopback needs one of these, or API keys in the store",
-    expected: "an address or a host name",
-    schema: Schema.String.check(Schema.isPattern(/^[\w.:-]+$/))
-  }),
-  adminKey: optional({
-    names: ["TASKFORGE_ADMIN_KEY"],
-    secret: "value",
-    about: "A first API key of the role admin, beside those in the store; with it, every caller needs a key",
-    expected: "a text of 32 to 200 letters, digits, - and _",
-    schema: Schema.RedactedFromValue(Schema.String.check(Schema.isPattern(/^[\w-]{32,200}$/)))
-  }),
-  requireKeys: setting({
-    names: ["TASKFORGE_REQUIRE_KEYS"],
-    fallback: "0",
-    about: "Every caller needs an API key, also while the store has none",
-    expected: "1 or 0",
-    schema: flag
-  }),
-  insecure: setting({
-    names: ["TASKFORGE_INSECURE"],
-    fallback: "0",
-    about: "Lets other machines use the server although it has no API keys and asks no caller for one",
-    expected: "1 or 0",
-    schema: flag
-  }),
-  allowedHosts: optional({
-    names: ["TASKFORGE_ALLOWED_HOSTS"],
-    about:
-      "Names of the server, with commas between them: without API keys it answers to these, to localhost, to the " +
-      "machine's own name and to addresses only",
-    expected: "host names such as tasks.example.com, with commas between them",
-    schema: list(Schema.String.check(Schema.isPattern(/^[\w.-]+$/)))
-  }),
-  ratePerAddress: optional({
-    names: ["TASKFORGE_RATE_PER_ADDRESS"],
-    about: "Requests from one address, such as 100/1s; any number when not set",
-    expected: "a number and a window from 1s to 1d such as 100/1s or 6000/1m",
-    schema: rate
-  }),
-  ratePerKey: optional({
-    names: ["TASKFORGE_RATE_PER_KEY"],
-    about: "Requests with one API key, such as 1000/1s; any number when not set",
-    expected: "a number and a window from 1s to 1d such as 100/1s or 6000/1m",
-    schema: rate
-  }),
-  allowedOrigins: optional({
-    names: ["TASKFORGE_ALLOWED_ORIGINS"],
-    about: "Pages that may call the API from a browser, by their origins with commas between them",
-    expected: "origins such as https://app.example.com, with commas between them",
-    schema: list(origin)
-  }),
-  trustedProxies: optional({
-    names: ["TASKFORGE_TRUSTED_PROXIES"],
-    about: "Proxies whose X-Forwarded-For is believed: addresses and networks with commas between them",
-    expected: "addresses or networks such as 10.0.0.0/8, with commas between them",
-    schema: list(network)
-  }),
-  maxConnections: setting({
-    names: ["TASKFORGE_MAX_CONNECTIONS"],
-    fallback: "10000",
-    about: "Open connections at most, event streams among them",
-    expected: "a whole number of at least 1",
-    schema: integer(1)
-  }),
-  requestLog: setting({
-    names: ["TASKFORGE_REQUEST_LOG"],
-    fallback: "1",
-    about: "A line of the log for each request, at level info",
-    expected: "1 or 0",
-    schema: flag
-  }),
+  ...httpSettings,
   workers: optional({
     names: ["WORKER_NUM_WORKERS", "WORKER_COUNT"],
     about: "Tasks run at the same time: 10, or WORKER_MAX_CONCURRENCY where that is less",
@@ -252,104 +172,5 @@ export const table = {
     expected: "a whole number",
     schema: integer(0)
   }),
-  threads: optional({
-    names: ["TASKFORGE_THREADS"],
-    about: "Threads for tasks that compute, started when needed: as many as there are processors",
-    expected: "a whole number from 1 to 256",
-    schema: integer(1, 256)
-  }),
-  threadMemory: setting({
-    names: ["TASKFORGE_THREAD_MEMORY"],
-    fallback: "512",
-    about: "Heap of one thread at most, in MiB; a task that needs more fails alone",
-    expected: "a whole number from 64 to 65536",
-    schema: integer(64, 65_536)
-  }),
-  folders: setting({
-    names: ["TASKFORGE_FOLDERS"],
-    fallback: "data/files",
-    about: "Folders that tasks may read and write, with commas between; paths in payloads start at the first",
-    expected: "folders, with commas between",
-    schema: list(Schema.NonEmptyString)
-  }),
-  outboundAllow: optional({
-    names: ["TASKFORGE_OUTBOUND_ALLOW"],
-    about:
-      "What tasks may connect to beside the public Internet: addresses, ranges, hosts, *.domains, with commas between",
-    expected: "addresses, ranges such as 10.0.0.0/8, hosts or *.domains, with commas between",
-    schema: list(Schema.String.check(Schema.makeFilter(isEntry)))
-  }),
-  outboundTimeout: setting({
-    names: ["TASKFORGE_OUTBOUND_TIMEOUT"],
-    fallback: "30s",
-    about: "Time limit of one request of a task, with its redirects",
-    expected: "a duration from 1ms to 1h",
-    schema: duration("1 millis", "1 hour")
-  }),
-  outboundMaxSize: setting({
-    names: ["TASKFORGE_OUTBOUND_MAX_SIZE"],
-    fallback: "10",
-    about: "Size of an answer to a task's request at most, in MiB",
-    expected: "a whole number from 1 to 1024",
-    schema: integer(1, 1024)
-  }),
-  outboundRedirects: setting({
-    names: ["TASKFORGE_OUTBOUND_REDIRECTS"],
-    fallback: "5",
-    about: "Redirects that a task's request follows at most",
-    expected: "a whole number from 0 to 20",
-    schema: integer(0, 20)
-  }),
-  webhookSecret: optional({
-    names: ["TASKFORGE_WEBHOOK_SECRET"],
-    secret: "value",
-    about: "Secret that webhooks are signed with, as text or after whsec_ as base64",
-    expected: "a text",
-    schema: Schema.RedactedFromValue(Schema.String)
-  }),
-  smtpUrl: optional({
-    names: ["TASKFORGE_SMTP_URL"],
-    secret: "url",
-    about:
-      "Mail server: smtp://user:password@host:587, or smtps:// for TLS from the start; without, mail goes to a folder",
-    expected: "smtp://… or smtps://…",
-    schema: Schema.RedactedFromValue(
-      Schema.String.check(Schema.makeFilter((text: string) => /^smtps?:\/\/[^/]/.test(text) && URL.canParse(text)))
-    )
-  }),
-  smtpTls: setting({
-    names: ["TASKFORGE_SMTP_TLS"],
-    fallback: "offered",
-    about: "Whether smtp:// turns to TLS where that is offered, or sends nothing without: required",
-    expected: "offered or required",
-    schema: word("offered", "required")
-  }),
-  mailFrom: setting({
-    names: ["TASKFORGE_MAIL_FROM"],
-    fallback: "taskforge@localhost",
-    about: "Sender of mail that names none",
-    expected: "a mail address",
-    schema: Schema.String.check(Schema.isPattern(/^[^\r\n]*[^\s@]+@[^\s@]+$/))
-  }),
-  outbox: setting({
-    names: ["TASKFORGE_OUTBOX"],
-    fallback: "data/outbox",
-    about: "Folder for mail that is not sent",
-    expected: "a folder",
-    schema: Schema.NonEmptyString
-  }),
-  imageMaxPixels: setting({
-    names: ["TASKFORGE_IMAGE_MAX_PIXELS"],
-    fallback: "100000000",
-    about: "Pixels of an image at most, width times height",
-    expected: "a whole number of at least 1",
-    schema: integer(1)
-  }),
-  imageMaxSize: setting({
-    names: ["TASKFORGE_IMAGE_MAX_SIZE"],
-    fallback: "50",
-    about: "Size of an image file at most, in MiB",
-    expected: "a whole number from 1 to 1024",
-    schema: integer(1, 1024)
-  })
+  ...handlerSettings
 } as const

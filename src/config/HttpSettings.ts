@@ -1,0 +1,90 @@
+/** The settings of the HTTP server: where it listens, and whom it answers. */
+import { Schema } from "effect"
+import { optional, setting } from "./Setting.ts"
+import { flag, integer, list, network, origin, rate } from "./SettingSchemas.ts"
+
+/** The settings by name. */
+export const httpSettings = {
+  port: setting({
+    names: ["SERVER_PORT", "PORT"],
+    fallback: "8080",
+    about: "Port of the HTTP server; 0 takes any free one",
+    expected: "a port from 0 to 65535",
+    schema: integer(0, 65535)
+  }),
+  host: optional({
+    names: ["SERVER_HOST"],
+    about:
+      "Address to listen on: 0.0.0.0 with TASKFORGE_ADMIN_KEY, TASKFORGE_REQUIRE_KEYS or TASKFORGE_INSECURE, else " +
+      "127.0.0.1. Any other than loopback needs one of these, or API keys in the store",
+    expected: "an address or a host name",
+    schema: Schema.String.check(Schema.isPattern(/^[\w.:-]+$/))
+  }),
+  adminKey: optional({
+    names: ["TASKFORGE_ADMIN_KEY"],
+    secret: "value",
+    about: "A first API key of the role admin, beside those in the store; with it, every caller needs a key",
+    expected: "a text of 32 to 200 letters, digits, - and _",
+    schema: Schema.RedactedFromValue(Schema.String.check(Schema.isPattern(/^[\w-]{32,200}$/)))
+  }),
+  requireKeys: setting({
+    names: ["TASKFORGE_REQUIRE_KEYS"],
+    fallback: "0",
+    about: "Every caller needs an API key, also while the store has none",
+    expected: "1 or 0",
+    schema: flag
+  }),
+  insecure: setting({
+    names: ["TASKFORGE_INSECURE"],
+    fallback: "0",
+    about: "Lets other machines use the server although it has no API keys and asks no caller for one",
+    expected: "1 or 0",
+    schema: flag
+  }),
+  allowedHosts: optional({
+    names: ["TASKFORGE_ALLOWED_HOSTS"],
+    about:
+      "Names of the server, with commas between them: without API keys it answers to these, to localhost, to the " +
+      "machine's own name and to addresses only",
+    expected: "host names such as tasks.example.com, with commas between them",
+    schema: list(Schema.String.check(Schema.isPattern(/^[\w.-]+$/)))
+  }),
+  ratePerAddress: optional({
+    names: ["TASKFORGE_RATE_PER_ADDRESS"],
+    about: "Requests from one address, such as 100/1s; any number when not set",
+    expected: "a number and a window from 1s to 1d such as 100/1s or 6000/1m",
+    schema: rate
+  }),
+  ratePerKey: optional({
+    names: ["TASKFORGE_RATE_PER_KEY"],
+    about: "Requests with one API key, such as 1000/1s; any number when not set",
+    expected: "a number and a window from 1s to 1d such as 100/1s or 6000/1m",
+    schema: rate
+  }),
+  allowedOrigins: optional({
+    names: ["TASKFORGE_ALLOWED_ORIGINS"],
+    about: "Pages that may call the API from a browser, by their origins with commas between them",
+    expected: "origins such as https://app.example.com, with commas between them",
+    schema: list(origin)
+  }),
+  trustedProxies: optional({
+    names: ["TASKFORGE_TRUSTED_PROXIES"],
+    about: "Proxies whose X-Forwarded-For is believed: addresses and networks with commas between them",
+    expected: "addresses or networks such as 10.0.0.0/8, with commas between them",
+    schema: list(network)
+  }),
+  maxConnections: setting({
+    names: ["TASKFORGE_MAX_CONNECTIONS"],
+    fallback: "10000",
+    about: "Open connections at most, event streams among them",
+    expected: "a whole number of at least 1",
+    schema: integer(1)
+  }),
+  requestLog: setting({
+    names: ["TASKFORGE_REQUEST_LOG"],
+    fallback: "1",
+    about: "A line of the log for each request, at level info",
+    expected: "1 or 0",
+    schema: flag
+  })
+} as const
