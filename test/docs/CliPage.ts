@@ -104,7 +104,7 @@ In a checkout, \`npm run --silent taskforge -- list\` runs it from source; \`npm
 | 75 | the queue is full, or there were too many requests: try again later |
 | 77 | the API key is missing, or may not do this |
 | 78 | the configuration cannot be used |
-| 130, 143 | ended by SIGINT or SIGTERM; \`serve\` and \`worker\` stop in order then, and exit with 0 |
+| 130, 143 | ended by SIGINT or SIGTERM; \`serve\` and \`worker\` stop in order then, and exit with 0; [another signal](configuration.md#exit-codes) ends them at once |
 
 ## Commands
 
