@@ -6,7 +6,7 @@ import { Console, Effect, Layer, Schedule } from "effect"
 import { Engine, MemoryStore, onThread, ThreadPool } from "taskforge"
 import { Collatz } from "./Collatz.ts"
 
-const CollatzLive = Collatz.toLayer(onThread(Collatz, new URL("./Collatz.thread.ts", import.meta.url)))
+const CollatzLive = Collatz.toLayer(onThread(Collatz, new URL("./Collatz.thread.js", import.meta.url)))
 
 const program = Effect.gen(function*() {
   const short = yield* Collatz.enqueue({ below: 300_000 })

@@ -8,6 +8,7 @@ import { WorkerError, WorkerReceiveError } from "effect/workers/WorkerError"
 import type { ChildProcess } from "node:child_process"
 import type { Worker as WorkerThread } from "node:worker_threads"
 import { moduleBeside } from "./moduleBeside.ts"
+import * as ThreadModule from "./ThreadModule.ts"
 
 /**
  * `thread` shares the process; `process` is a process of its own, for native code that keeps a thread from ending,
@@ -31,7 +32,7 @@ export const layer = (options: Options): Layer.Layer<Workers.WorkerPlatform | Wo
     Layer.sync(Workers.WorkerPlatform, makePlatform)
   )
 
-const main = moduleBeside(import.meta.url, "ThreadMain")
+const main = ThreadModule.find(moduleBeside(import.meta.url, "ThreadMain"))
 
 // Node's modules are loaded with the first thread: an idle server is 3 MB smaller without them
 const spawn = ({ env, isolation, memoryMiB }: Options): WorkerThread | ChildProcess =>

@@ -10,11 +10,12 @@
  * that it ran, and the next job gets a new one. Threads never touch the store: progress passes through the process,
  * which fences it.
  */
-import { Context, type Duration, Effect, Exit, Layer, Pool, type Scope } from "effect"
+import { Context, type Duration, Effect, Exit, Layer, Pool, Schema, type Scope } from "effect"
 import { availableParallelism } from "node:os"
 import * as Thread from "./Thread.ts"
 import { perform, type ThreadHandler } from "./ThreadHandler.ts"
 import type { Ending, Job } from "./ThreadMessage.ts"
+import * as ThreadModule from "./ThreadModule.ts"
 import * as ThreadPlatform from "./ThreadPlatform.ts"
 
 /** How a pool works. Every field has a default. */
@@ -25,6 +26,17 @@ export interface Options {
   readonly memoryMiB?: number | undefined
   /** The environment variables that threads get. Default: all that this process has. */
   readonly env?: NodeJS.ProcessEnv | undefined
+}
+
+/** Modules that handlers name are not there, so their tasks could never run. */
+export class ThreadModulesMissing extends Schema.TaggedError<ThreadModulesMissing>()("ThreadModulesMissing", {
+  modules: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return `There is no ${this.modules.join(", no ")} for threads to load. ` +
+      "Make each thread module an entry of the bundle, next to the file that names it; " +
+      "leave taskforge out of the bundle, or make taskforge/ThreadMain an entry too"
+  }
 }
 
 /** How long a thread stays without work; it is looked for that often, so it may be twice as long. */
@@ -41,13 +53,15 @@ export class ThreadPool extends Context.Service<ThreadPool, {
     }
   ) => Effect.Effect<Ending, Thread.ThreadCrashed>
 }>()("taskforge/threads/ThreadPool") {
-  /** Real threads. */
+  /** Real threads. A module of a handler that is not there is a defect of this layer: {@link ThreadModulesMissing}. */
   static readonly layer = (
     { env, memoryMiB = 512, size = availableParallelism() }: Options = {}
   ): Layer.Layer<ThreadPool> =>
     Layer.effect(
       ThreadPool,
       Effect.gen(function*() {
+        const modules = ThreadModule.missing()
+        if (modules.length > 0) return yield* Effect.die(new ThreadModulesMissing({ modules }))
         const pools = {
           thread: yield* make({ isolation: "thread", memoryMiB, env }, size),
           process: yield* make({ isolation: "process", memoryMiB, env }, size)

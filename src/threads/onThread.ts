@@ -1,11 +1,13 @@
 /**
- * Puts a handler on worker threads: `Mandelbrot.toLayer(onThread(Mandelbrot, new URL("./Mandelbrot.thread.ts",
- * import.meta.url)))`, where the module exports `handler`, made with `ThreadHandler.make`.
+ * Puts a handler on worker threads: `Mandelbrot.toLayer(onThread(Mandelbrot, new URL("./Mandelbrot.thread.js",
+ * import.meta.url)))`, where the module exports `handler`, made with `ThreadHandler.make`. The module is found whatever
+ * ending it has: `.ts` from source, `.js` after a compiler, `.mjs` or `.cjs` in a bundle, where it is an entry of its own.
  */
 import { Effect } from "effect"
 import type { PlainSchema, TaskDefinition } from "../domain/TaskDefinition.ts"
 import { Snoozed } from "../worker/Attempt.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
+import * as ThreadModule from "./ThreadModule.ts"
 import type { Isolation } from "./ThreadPlatform.ts"
 import { ThreadPool } from "./ThreadPool.ts"
 
@@ -27,13 +29,14 @@ export const onThread = <
   { isolation = "thread" }: OnThreadOptions = {}
 ) => {
   const { codec } = definition
+  const { href } = ThreadModule.find(module)
   return Effect.fnUntraced(function*(
     payload: Payload["Type"]
   ): Effect.fn.Return<Success["Type"], Error["Type"], ThreadPool | TaskContext> {
     const threads = yield* ThreadPool
     const { attempt, claim, id, progress, queue, type, worker } = yield* TaskContext
     const job = {
-      module: module.href,
+      module: href,
       payload: yield* Effect.orDie(codec.encodePayload(payload)),
       attempt: { id, type, queue, attempt, claim, worker }
     }
