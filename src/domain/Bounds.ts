@@ -169,5 +169,14 @@ const foundOf = (value: unknown): string => {
   return text.length > maxFoundLength ? `${text.slice(0, maxFoundLength)}…` : text
 }
 
+/** Bytes of UTF-8 in the details of an earlier attempt's error: the latest failure alone keeps larger ones. */
+export const maxHistoryDetailBytes: number = 4 * 1024
+
+/** Characters of payloads that a pool asks for in one claim, as far as it can tell from the claims before. */
+export const maxClaimSize: number = 16 * 1024 * 1024
+
+/** Characters or bytes of a page of tasks, unless one has more: a page ends early, and the next one goes on. */
+export const maxPageSize: number = 16 * 1024 * 1024
+
 /** Bytes of UTF-8 in the JSON text of a declared error's details: longer texts in them are cut. */
 export const maxDetailBytes: number = 256 * 1024

@@ -2,6 +2,7 @@
  * How an attempt ends, and what that does to the task. This is the one place where a running task's next state is
  * decided; stores only apply it, atomically and fenced by the claim number.
  */
+import { brief } from "./Sizes.ts"
 import { type AttemptOutcome, type AttemptRecord, remember, type TaskFailure, type TaskRecord } from "./TaskRecord.ts"
 import type { TaskState } from "./TaskState.ts"
 
@@ -81,7 +82,7 @@ const attempt = (task: Current, now: number, outcome: AttemptOutcome, failure?: 
   startedAt: task.startedAt ?? now,
   endedAt: now,
   outcome,
-  ...(failure === undefined ? {} : { failure })
+  ...(failure === undefined ? {} : { failure: brief(failure) })
 })
 
 const waiting = (dueAt: number, now: number): TaskState => dueAt > now ? "scheduled" : "pending"

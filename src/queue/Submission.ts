@@ -2,6 +2,7 @@
 import { type DateTime, Duration, Exit, type Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { type InvalidOption, InvalidPayload } from "../domain/Errors.ts"
+import * as JsonText from "../domain/JsonText.ts"
 import * as Priority from "../domain/Priority.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
@@ -56,9 +57,11 @@ export const fromJson = (
   index: number
 ): Exit.Exit<Submission, InvalidPayload> => {
   const decoded = definition.codec.checkPayload(payload)
-  return Exit.isSuccess(decoded)
-    ? Exit.succeed({ definition, payload: JSON.stringify(payload), options })
-    : Exit.fail(invalid(definition, decoded, index))
+  if (Exit.isFailure(decoded)) return Exit.fail(invalid(definition, decoded, index))
+  const text = JsonText.encode(payload, Bounds.maxPayloadBytes)
+  return Exit.isSuccess(text)
+    ? Exit.succeed({ definition, payload: text.value, options })
+    : Exit.fail(invalid(definition, text, index))
 }
 
 const invalid = (

@@ -18,7 +18,8 @@ import {
   TaskNotFound,
   type UnknownTaskType
 } from "../domain/Errors.ts"
-import type { NewTask, StoredTask } from "../domain/TaskRecord.ts"
+import { sizeOf } from "../domain/Sizes.ts"
+import type { NewTask, StoredTask, TaskRecord } from "../domain/TaskRecord.ts"
 import * as TaskRecords from "../domain/TaskRecord.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
@@ -79,6 +80,10 @@ export interface ListOptions extends Omit<ListRequest, "before" | "limit"> {
 
 /** Tasks on a page at most. */
 const maxPage = 1000
+
+/** Whether a store has ended a page early because its tasks are large: then there may be more. */
+const isLarge = (tasks: ReadonlyArray<TaskRecord>): boolean =>
+  tasks.reduce((size, task) => size + sizeOf(task), 0) > Bounds.maxPageSize / 8
 
 /** Waits while a full queue has no room: doubling from 10 ms to 1 s. */
 const roomBackoff = Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("1 second")])
@@ -233,7 +238,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
       const queues = names.queues?.filter(Bounds.isStorable)
       const found = yield* store.list({ states, types, queues, before, limit: size + 1 })
       const tasks = found.slice(0, size)
-      return { tasks, next: found.length > size ? Cursor.encode(tasks[size - 1]!.seq) : null }
+      const isCut = found.length > size || isLarge(found)
+      return { tasks, next: isCut ? Cursor.encode(tasks.at(-1)!.seq) : null }
     }),
     cancel: Effect.fnUntraced(function*(id) {
       const answer = yield* known(id, first(store.cancel))

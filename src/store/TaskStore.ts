@@ -248,7 +248,7 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly results: (
     ids: ReadonlyArray<string>
   ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
-  /** A page of tasks, newest first. */
+  /** A page of tasks, newest first. It ends early where the tasks are large; see `Bounds.maxPageSize`. */
   readonly list: (request: ListRequest) => Effect.Effect<ReadonlyArray<TaskRecord>, StoreError>
   /**
    * Whether the calling fiber is inside of an application's transaction that the store's writes join. Left out where

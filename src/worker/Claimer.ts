@@ -3,6 +3,7 @@
  * now, and starts them. Woken by hints, by the next task's due time, or by the poll interval.
  */
 import { type Duration, Effect, Fiber, type Latch, Schedule } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import type { Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
@@ -14,6 +15,20 @@ import type { WorkerSlots } from "./WorkerSlots.ts"
 
 /** How often tasks that cannot be run here are given back, before their leases have to run out. */
 const giveBack = Schedule.upTo(Schedule.exponential("50 millis"), { times: 4 })
+
+/** Tasks that the first claim asks for at most: nothing is known about their size yet. */
+const firstLimit = 64
+
+/**
+ * Tasks that the next claim may ask for: what is claimed has to fit into an answer. Twice as many as before, as long as
+ * they are small; no more than fit where they are as large as the last ones. What failed is asked for in half the number.
+ */
+const nextLimit = (tasks: ReadonlyArray<ClaimedTask>, mayAsk: number): number => {
+  let size = 0
+  for (const { payload } of tasks) size += payload.length
+  const perTask = size / Math.max(tasks.length, 1)
+  return Math.max(1, Math.min(mayAsk * 2, Math.floor(Bounds.maxClaimSize / Math.max(perTask, 1))))
+}
 
 /** Starts claiming; closing the scope stops it, waiting `answerFor` for a claim that is on its way. */
 export const start = Effect.fnUntraced(function*(options: {
@@ -34,28 +49,34 @@ export const start = Effect.fnUntraced(function*(options: {
   let nonce = options.firstNonce
   let askedAt: number | undefined
   let closing = false
+  let mayAsk = firstLimit
   let claiming: Fiber.Fiber<number, StoreError> | undefined
   let alarm: Fiber.Fiber<unknown> | undefined
 
   /** One claim; answers how long to wait when there is nothing more. */
   const claim = Effect.gen(function*() {
-    const limit = slots.free
+    const limit = Math.min(slots.free, mayAsk)
     const types = registry.types()
     if (types.length === 0) return options.pollMs
     // A repeated claim gives tasks whose leases began with the first one.
     const since = askedAt ??= options.monotonicMs()
-    const { nextDueAt, now, tasks } = yield* store.claim({
-      queues: request.queues,
-      types,
-      limit,
-      worker: request.worker,
-      leaseForMs: request.leaseForMs,
-      nonce
-    })
+    const { nextDueAt, now, tasks } = yield* Effect.tapError(
+      store.claim({
+        queues: request.queues,
+        types,
+        limit,
+        worker: request.worker,
+        leaseForMs: request.leaseForMs,
+        nonce
+      }),
+      // Perhaps it was too much to be answered
+      () => Effect.sync(() => mayAsk = Math.max(1, mayAsk >> 1))
+    )
     const held = yield* stillHeld(tasks, since)
     // A claim that failed keeps its nonce: if only its answer was lost, the next one gets the same tasks.
     nonce++
     askedAt = undefined
+    mayAsk = nextLimit(tasks, mayAsk)
     const orphans: Array<Settlement> = []
     for (const task of held) {
       const handler = registry.find(task.type)
@@ -64,7 +85,7 @@ export const start = Effect.fnUntraced(function*(options: {
       else options.onClaimed(task, now, handler)
     }
     if (orphans.length > 0) yield* Effect.retry(store.settle(orphans), giveBack)
-    if (tasks.length === limit) return 0
+    if (tasks.length >= limit) return 0
     return nextDueAt === null ? options.pollMs : Math.min(options.pollMs, Math.max(1, nextDueAt - now))
   })
 

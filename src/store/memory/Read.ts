@@ -1,6 +1,7 @@
 /**
  * Reads for people and for those who wait for results. They give copies: entries change in place.
  */
+import { fitting } from "../../domain/Sizes.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import type { ListRequest, Outcome } from "../TaskStore.ts"
@@ -20,12 +21,12 @@ export const result = (tasks: Tasks, id: string): Outcome | undefined | null => 
 }
 
 export const list = (tasks: Tasks, { before, limit, queues, states, types }: ListRequest): ReadonlyArray<TaskRecord> =>
-  tasks.log.newest(
+  fitting(tasks.log.newest(
     before,
     limit,
     (entry) =>
       states?.includes(entry.state) !== false && types?.includes(entry.type) !== false &&
       queues?.includes(entry.queue) !== false
-  ).map(recordOf)
+  )).map(recordOf)
 
 const recordOf = ({ dead: _dead, place: _place, rank: _rank, ...record }: Entry): TaskRecord => record

@@ -7,7 +7,7 @@ import type { StoreError } from "../../domain/Errors.ts"
 import * as Settlement from "../../domain/Settlement.ts"
 import type { ExtendAnswer, Lease, Note, RescueAnswer, RescueRequest } from "../TaskStore.ts"
 import { type Database, number, numbers, texts } from "./Database.ts"
-import { columns, recordOf, type Row, type Tasks } from "./Task.ts"
+import { columnsOfDecisions, recordOf, type Row, type Tasks } from "./Task.ts"
 
 /** Prepares the operations. */
 export const make = ({ query, schema, transaction }: Database, tasks: Tasks, maxCrashes: number) => {
@@ -35,7 +35,7 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks, max
     UPDATE ${schema}.task t SET progress = free.progress FROM free WHERE t.seq = free.seq`
   const clock = `SELECT ${schema}.now_ms()::float8`
   // $1 how many, $2 when they must have ended, $3 the end after which they are of before the clock was set back
-  const expired = `SELECT ${columns} FROM ${schema}.task
+  const expired = `SELECT ${columnsOfDecisions} FROM ${schema}.task
     WHERE state = 2 AND (lease_until <= $2::bigint OR lease_until > $3::bigint)
     ORDER BY lease_until, seq LIMIT $1::int FOR UPDATE SKIP LOCKED`
 

@@ -12,6 +12,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
+import type { NewTask } from "../../domain/TaskRecord.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
@@ -89,6 +90,12 @@ const fewestConnections = 3
 /** Tasks sent in one statement at most, where several callers share it. */
 const mostTasksAtOnce = 2000
 
+/** Characters of a payload or a result that count as one more task: a statement has a size that can be sent. */
+const sizePerTask = 16 * 1024
+
+const weightOf = (group: ReadonlyArray<NewTask>): number =>
+  group.reduce((weight, { payload }) => weight + 1 + payload.length / sizePerTask, 0)
+
 /**
  * The store on the application's client.
  *
@@ -149,12 +156,16 @@ export const layerUrl = (
     const isPlain = route.takesParameters && !route.isShared
     const client = Pg.layer({
       ...config,
+      maxMessageSize,
       startupParameters: isPlain ? settings : undefined,
       prepare: options.prepare ?? !route.isShared
     })
     return Layer.provideMerge(Layer.effectContext(make(options, route, isPlain ? {} : settings)), client)
   }))
 }
+
+/** Bytes of a row at most: more than the server can store. The client's own limit would make a larger row unreadable. */
+const maxMessageSize = 2 ** 30
 
 /** A statement that takes longer is given up, unless configured. */
 const defaultStatementTimeout = Duration.seconds(30)
@@ -211,19 +222,19 @@ const make = Effect.fnUntraced(function*(
   const enqueueLater = yield* Coalescer.make({
     operation: "enqueue",
     send: enqueueNow,
-    weight: (group) => group.length,
+    weight: weightOf,
     most: mostTasksAtOnce
   })
   const enqueueKeyedLater = yield* Coalescer.make({
     operation: "enqueue",
     send: enqueueNow,
-    weight: (group) => group.length,
+    weight: weightOf,
     most: mostTasksAtOnce
   })
   const settleLater = yield* Coalescer.make({
     operation: "settle",
     send: settleNow,
-    weight: () => 1,
+    weight: (settlement) => settlement._tag === "Complete" ? 1 + settlement.result.length / sizePerTask : 1,
     most: mostTasksAtOnce
   })
 

@@ -2,6 +2,7 @@
  * Reads for people and for those who wait for results.
  */
 import { Effect } from "effect"
+import * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
@@ -19,18 +20,25 @@ export const make = ({ query, schema }: Database, awaiting: (ids: ReadonlyArray<
   const paused = `SELECT queue FROM ${schema}.paused_queue ORDER BY queue`
   const filter = "(cardinality($2::float8[]) = 0 OR state = ANY ($2::float8[]::smallint[])) AND " +
     "($3::text[] IS NULL OR type = ANY ($3)) AND ($4::text[] IS NULL OR queue = ANY ($4))"
-  const newest = `SELECT ${columns} FROM ${schema}.task WHERE seq < $1::bigint ORDER BY seq DESC LIMIT $2::int`
+  /** As many of the first tasks as fit into a page, one in any case: lengths are known without reading the texts. */
+  const page = (tasks: string) =>
+    `SELECT ${columns} FROM (
+      SELECT *, sum(octet_length(payload) + coalesce(octet_length(result), 0)) OVER (ORDER BY seq DESC
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS size_so_far,
+        row_number() OVER (ORDER BY seq DESC) AS place FROM (${tasks}) t
+    ) t WHERE place = 1 OR size_so_far <= ${Bounds.maxPageSize} ORDER BY seq DESC`
+  const newest = page(`SELECT * FROM ${schema}.task WHERE seq < $1::bigint ORDER BY seq DESC LIMIT $2::int`)
   // most pages are found among the latest tasks
-  const recent = `SELECT ${columns} FROM (
+  const recent = page(`SELECT * FROM (
       SELECT * FROM ${schema}.task WHERE seq < $1::bigint ORDER BY seq DESC LIMIT ${window}
-    ) t WHERE ${filter} ORDER BY seq DESC LIMIT $5::int`
+    ) t WHERE ${filter} ORDER BY seq DESC LIMIT $5::int`)
   /** Only what is rare or old is looked up by its state; the planner knows how many there are of each. */
   const inState = (state: number) =>
     `(SELECT * FROM ${schema}.task WHERE state = ${state} AND seq < $1::bigint
       AND ($2::text[] IS NULL OR type = ANY ($2)) AND ($3::text[] IS NULL OR queue = ANY ($3))
       ORDER BY seq DESC LIMIT $4::int)`
   const found = (states: ReadonlyArray<number>) =>
-    `SELECT ${columns} FROM (${states.map(inState).join(" UNION ALL ")}) t ORDER BY seq DESC LIMIT $4::int`
+    page(`SELECT * FROM (${states.map(inState).join(" UNION ALL ")}) t ORDER BY seq DESC LIMIT $4::int`)
 
   const records = (text: string, parameters: ReadonlyArray<Parameter>) =>
     Effect.map(query<Row>("list", text, parameters), (rows) => rows.map(recordOf))

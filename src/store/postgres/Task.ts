@@ -21,6 +21,9 @@ export const columns = "seq::float8, id, type, queue, payload, priority, key, ma
   "crashes, claims, claim::float8, settled_claim::float8, lease_until::float8, worker, cancel_requested, progress, " +
   "result, failure, history"
 
+/** The same without the payload, which no decision reads: a batch of large ones would not fit into memory. */
+export const columnsOfDecisions: string = columns.replace(" payload,", " ''::text,")
+
 /** A task as it is read. */
 export type Row = [
   seq: number,
@@ -103,7 +106,7 @@ export interface Tasks {
 
 /** Prepares the statements. */
 export const make = ({ query, schema }: Database, headStartMs: number): Tasks => {
-  const lock = `SELECT ${columns} FROM ${schema}.task WHERE id = ANY ($1) ORDER BY seq FOR UPDATE`
+  const lock = `SELECT ${columnsOfDecisions} FROM ${schema}.task WHERE id = ANY ($1) ORDER BY seq FOR UPDATE`
   // every field that a Change may touch; the rank follows from the due time, and a lease ends with its attempt
   const apply = `WITH given AS (
       SELECT * FROM unnest($1::float8[], $2::float8[], $3::float8[], $4::float8[], $5::float8[], $6::float8[],

@@ -11,7 +11,7 @@ import { type Runner, script } from "./Runner.ts"
 import * as AttemptScripts from "./scripts/Attempt.ts"
 import { rescue } from "./scripts/Rescue.ts"
 import { settle } from "./scripts/Settle.ts"
-import { namesOf, statusNames } from "./Text.ts"
+import { namesOf, statusNames, textsOf } from "./Text.ts"
 
 const runExtend = script<string>(AttemptScripts.extend)
 const runNote = script<number>(AttemptScripts.note)
@@ -77,10 +77,10 @@ const pushSettlement = (args: Array<string>, settlement: Settlement): void => {
       args.push(id, `C${claim}`, settlement.result)
       break
     case "Retry":
-      args.push(id, `T${claim}`, `${settlement.delayMs}\n${JSON.stringify(settlement.failure)}`)
+      args.push(id, `T${claim}`, `${settlement.delayMs}\n${textsOf(settlement.failure)}`)
       break
     case "Fail":
-      args.push(id, `F${claim}`, JSON.stringify(settlement.failure))
+      args.push(id, `F${claim}`, textsOf(settlement.failure))
       break
     case "Cancel":
       args.push(id, `X${claim}`, "")

@@ -33,11 +33,7 @@ export const make = (runner: Runner, capacity: number) => ({
   get: (id: string): Effect.Effect<TaskRecord | undefined, StoreError> =>
     Effect.map(runner("get", runGet, [id]), (texts) => texts.length === 0 ? undefined : recordOf(texts, 0)),
 
-  results: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError> =>
-    Effect.map(
-      runner("read results", runResults, [String(awaitedForMs), ...ids]),
-      (texts) => ids.map((id, index) => outcomeOf(id, texts, index * 3))
-    ),
+  results: (ids: ReadonlyArray<string>) => resultsOf(runner, ids),
 
   list: (request: ListRequest): Effect.Effect<ReadonlyArray<TaskRecord>, StoreError> =>
     request.before !== undefined && request.before <= firstSeq
@@ -96,6 +92,21 @@ export const make = (runner: Runner, capacity: number) => ({
     }
   )
 })
+
+/** Large results come in several answers. */
+const resultsOf = (
+  runner: Runner,
+  ids: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError> =>
+  Effect.flatMap(runner("read results", runResults, [String(awaitedForMs), ...ids]), (texts) => {
+    const outcomes = ids.map((id, index) => texts[index * 3] === "+" ? undefined : outcomeOf(id, texts, index * 3))
+    const left = [...ids.keys()].filter((index) => texts[index * 3] === "+")
+    if (left.length === 0) return Effect.succeed(outcomes)
+    return Effect.map(resultsOf(runner, left.map((index) => ids[index]!)), (others) => {
+      for (const [place, index] of left.entries()) outcomes[index] = others[place]
+      return outcomes
+    })
+  })
 
 const filterOf = (names: ReadonlyArray<string> | undefined): readonly [enabled: string, json: string] =>
   names === undefined ? ["0", ""] : ["1", JSON.stringify(names)]

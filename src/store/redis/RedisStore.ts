@@ -112,6 +112,9 @@ export const layerConfig = (
 /** Tasks and endings in one script at most, when they come from many callers: enough to share a round trip. */
 const shareSize = 25
 
+/** Characters of a payload or a result that count as one more task: a script blocks the server while it is read. */
+const sizePerTask = 64 * 1024
+
 const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Redis | Scope.Scope> {
@@ -137,12 +140,16 @@ const make = Effect.fnUntraced(function*(
     enqueue: yield* Coalescer.make<ReadonlyArray<NewTask>, EnqueueAnswer>({
       // The claim of an idle worker follows on the same connection, so it finds what is on its way
       run: (groups) => Effect.andThen(Effect.sync(hints.wake), enqueue(groups)),
-      sizeOf: (group) => group.length,
+      sizeOf: (group) => group.reduce((size, { payload }) => size + 1 + payload.length / sizePerTask, 0),
       most: shareSize
     }),
     claim: Claim.make(runner, headStartMs),
     extend: attempt.extend,
-    settle: yield* Coalescer.make({ run: attempt.settle, sizeOf: () => 1, most: shareSize }),
+    settle: yield* Coalescer.make({
+      run: attempt.settle,
+      sizeOf: (settlement) => settlement._tag === "Complete" ? 1 + settlement.result.length / sizePerTask : 1,
+      most: shareSize
+    }),
     note: attempt.note,
     rescue: attempt.rescue,
     cancel: operate.cancel,

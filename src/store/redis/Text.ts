@@ -1,6 +1,7 @@
 /**
  * Tasks as the scripts keep them, see `scripts/Entry.ts`: how they are written and read on this side.
  */
+import { brief } from "../../domain/Sizes.ts"
 import type { AttemptRecord, ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../../domain/TaskRecord.ts"
 import type { TaskState } from "../../domain/TaskState.ts"
 
@@ -123,9 +124,18 @@ export const recordOf = (texts: Shown, at: number): TaskRecord => {
   }
 }
 
+/** A failure as it is written, followed on a line of its own by what the history will keep where that is less. */
+export const textsOf = (failure: TaskFailure): string => {
+  const kept = brief(failure)
+  return kept === failure ? JSON.stringify(failure) : `${JSON.stringify(failure)}\n${JSON.stringify(kept)}`
+}
+
 /** A stored failure. */
-export const failureOf = (text: string | null | undefined): TaskFailure | null =>
-  typeof text === "string" ? JSON.parse(text) as TaskFailure : null
+export const failureOf = (text: string | null | undefined): TaskFailure | null => {
+  if (typeof text !== "string") return null
+  const end = text.indexOf("\n")
+  return JSON.parse(end < 0 ? text : text.slice(0, end)) as TaskFailure
+}
 
 /** The states that statuses stand for, but for a waiting task. */
 export const statusNames: Readonly<Record<string, TaskState>> = {

@@ -2,6 +2,7 @@
  * Reads for people and for those who wait for results. None of them scans the finished tasks.
  */
 import type { DatabaseSync } from "node:sqlite"
+import { fitting } from "../../domain/Sizes.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import type { ListRequest, Outcome } from "../TaskStore.ts"
@@ -21,7 +22,6 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
     "SELECT state, result, failure FROM task WHERE id = ?"
   )
   const pausedQueues = prepare<[queue: string]>(database, "SELECT queue FROM paused_queue ORDER BY queue")
-  const newest = prepare<Row>(database, `SELECT ${columns} FROM task WHERE seq < ? ORDER BY seq DESC LIMIT ?`)
   const latest = prepare<[seq: number, state: number, queue: string, type: string]>(
     database,
     "SELECT seq, state, queue, type FROM task WHERE seq < ? ORDER BY seq DESC LIMIT ?"
@@ -84,6 +84,10 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
       .flatMap(([queue, type]) => newestOfLane.all(code, queue, type, before, limit))
   }
 
+  /** One by one, so that no more is read than a page holds. */
+  const read = (places: ReadonlyArray<readonly [seq: number, ...rest: ReadonlyArray<unknown>]>) =>
+    fitting(Iterator.from(places).map(([seq]) => recordOf(bySeq.get(seq)!)))
+
   return {
     get: (id: string): TaskRecord | undefined => tasks.find(id),
 
@@ -98,7 +102,7 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
     list: (request: ListRequest): ReadonlyArray<TaskRecord> => {
       const before = request.before ?? Number.MAX_SAFE_INTEGER
       if (request.states === undefined && request.types === undefined && request.queues === undefined) {
-        return newest.all(before, request.limit).map(recordOf)
+        return read(latest.all(before, request.limit))
       }
       const recent = latest.all(before, window)
       const matching = recent.filter(([, state, queue, type]) =>
@@ -111,7 +115,7 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
         : [...new Set(request.states ?? all)]
           .flatMap((state) => newestIn(state, request, before))
           .sort(([a], [b]) => b - a)
-      return found.slice(0, request.limit).map(([seq]) => recordOf(bySeq.get(seq)!))
+      return read(found.slice(0, request.limit))
     },
 
     paused: (): ReadonlyArray<string> => pausedQueues.all().map(([queue]) => queue)

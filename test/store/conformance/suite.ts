@@ -24,6 +24,7 @@ import { rescuing } from "./rescuing.ts"
 import { retrying } from "./retrying.ts"
 import { scheduling } from "./scheduling.ts"
 import { settling } from "./settling.ts"
+import { sizes } from "./sizes.ts"
 import { together } from "./together.ts"
 import { transitions } from "./transitions.ts"
 
@@ -42,6 +43,7 @@ const areas = [
   leases,
   fencing,
   settling,
+  sizes,
   history,
   rescuing,
   cancelling,

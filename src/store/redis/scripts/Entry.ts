@@ -100,10 +100,14 @@ local function finish(e, id, status, now)
   count("unfinished", -1, totals[status], 1)
 end
 
--- adds an attempt to the history, JSON objects each on a line, of which the latest 20 are kept
+-- what follows the last line feed. A pattern without an anchor would look from every place, and take hours for a megabyte
+local function lastLine(text) return string.match(text, "^.*\\n(.*)$") or text end
+
+-- adds an attempt to the history, JSON objects each on a line, of which the latest 20 are kept. A failure with large
+-- details has a second line, with what is kept here
 local function remember(e, id, now, outcome, failure)
   local line = '{"claim":' .. e.claim .. ',"worker":' .. e.worker .. ',"startedAt":' .. e.started .. ',"endedAt":' ..
-    int(now) .. ',"outcome":"' .. outcome .. '"' .. (failure and ',"failure":' .. failure or "") .. "}"
+    int(now) .. ',"outcome":"' .. outcome .. '"' .. (failure and ',"failure":' .. lastLine(failure) or "") .. "}"
   local before = call("HGET", root .. ":history", id)
   if before then
     local _, lines = string.gsub(before, "\\n", "")

@@ -54,7 +54,7 @@ for index = 2, #ARGV do
     local ref, history = e.seq .. id, call("HGET", root .. ":history", id)
     call("ZREM", root .. ":finished:" .. e.status .. e.keyed, ref)
     call("ZREM", root .. ":list:" .. e.status .. ":" .. e.lane, ref)
-    local latest = history and string.match(history, '([^\\n]*)$')
+    local latest = history and lastLine(history)
     if e.claim ~= "0" and not (latest and string.match(latest, '^{"claim":(%d+)') == e.claim) then
       local failure = call("HGET", root .. ":failure", id)
       remember(e, id, e.completed, e.status == "F" and "failed" or "cancelled", failure or nil)

@@ -1,8 +1,12 @@
 /**
  * Reads for people and for those who wait for results.
  */
+import * as Bounds from "../../../domain/Bounds.ts"
 import { entry } from "./Entry.ts"
 import { prelude } from "./Prelude.ts"
+
+/** How many texts a task is shown in. */
+const shownSize = 9
 
 /** A task in nine texts: id, task, state, lease, whether it is scheduled, progress, result, failure, history. */
 const show = `
@@ -38,10 +42,10 @@ return answers
  *
  * - Arguments: for how long to remember, in ms, then ids.
  * - Answers: for each the status with its result and failure; `W` for a task that has not finished, nothing for an
- *   unknown one.
+ *   unknown one, `+` for one that has finished and did not fit into this answer.
  */
 export const results = `${prelude}
-local ids, answers, awaited = {}, {}, {}
+local ids, answers, awaited, size = {}, {}, {}, 0
 for index = 2, #ARGV do ids[#ids + 1] = ARGV[index] end
 local now = clock()
 local forget = int(now + ARGV[1])
@@ -53,9 +57,13 @@ for index, text in ipairs(hmget(root .. ":state", ids)) do
     awaited[#awaited + 1], awaited[#awaited + 2] = forget, id
   end
   local finished = status ~= "W" and status ~= ""
+  if finished and size > ${Bounds.maxPageSize} then
+    status, finished = "+", false
+  end
   answers[at + 1] = status
   answers[at + 2] = finished and call("HGET", root .. ":result", id) or false
   answers[at + 3] = finished and call("HGET", root .. ":failure", id) or false
+  size = size + #(answers[at + 2] or "") + #(answers[at + 3] or "")
 end
 if #awaited > 0 then
   -- a read must not fail because there is no room to remember who reads
@@ -148,7 +156,7 @@ for index = 1, #wanted do
   end
 end
 
-local answers, shown = {}, 0
+local answers, shown, size = {}, 0, 0
 while shown < limit do
   local newest, seq = nil, -1
   for _, source in ipairs(sources) do
@@ -157,8 +165,11 @@ while shown < limit do
     if ref and string.sub(ref, 1, 12) + 0 > seq then newest, seq = source, string.sub(ref, 1, 12) + 0 end
   end
   if newest == nil then break end
+  local at = #answers
   show(answers, string.sub(newest.refs[newest.at], 13))
   newest.at, shown = newest.at + 1, shown + 1
+  for index = at + 1, at + ${shownSize} do size = size + #(answers[index] or "") end
+  if size > ${Bounds.maxPageSize} then break end
 end
 return answers
 `
