@@ -36,10 +36,12 @@ export const differential = (name: string, driver: Driver, options: { readonly r
 const run = (driver: Driver, operations: ReadonlyArray<Operation>) =>
   Effect.gen(function*() {
     const begun = yield* Clock.currentTimeMillis
+    const startedAt = (yield* Clock.Clock).monotonicTimeNanosUnsafe()
     let passed = 0
     // moved by hand: adjusting the test's clock would wait for whatever the driver's connection sleeps for
     const clock: Clock.Clock = Object.assign(Object.create(yield* Clock.Clock) as Clock.Clock, {
-      currentTimeMillisUnsafe: () => begun + passed
+      currentTimeMillisUnsafe: () => begun + passed,
+      monotonicTimeNanosUnsafe: () => startedAt + BigInt(passed) * 1_000_000n
     })
     const memory = Layer.provide(Layer.fresh(MemoryStore.layer(settings)), Layer.succeed(Clock.Clock, clock))
     const stores = [
