@@ -17,7 +17,8 @@ it("every module that locks rows up to a limit is tried here, and no subquery of
   const locking: Array<string> = []
   for (const file of readdirSync(driver).filter((name) => name.endsWith(".ts"))) {
     const text = readFileSync(new URL(file, driver), "utf8")
-    if (/LIMIT [^)]*FOR UPDATE/.test(text)) locking.push(file)
+    // What only earlier versions call is compared with nothing here
+    if (file !== "Claim1.ts" && /LIMIT [^)]*FOR UPDATE/.test(text)) locking.push(file)
     for (const subquery of subqueriesOfIn(text)) assert.notMatch(subquery, /LIMIT|FOR UPDATE/, file)
   }
   assert.deepStrictEqual(locking.toSorted(), covered)
@@ -99,6 +100,14 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
   test("a claim of several lanes", ({ store }) =>
     Effect.gen(function*() {
       yield* store.enqueue([tasks(1000), tasks(1000, { type: "other" })])
+      const { tasks: claimed } = yield* store.claim(request({ limit: 3, types: ["work", "other"] }))
+      assert.strictEqual(claimed.length, 3)
+      assert.strictEqual((yield* store.counts).running, 3)
+    }))
+
+  test("a claim of lanes behind many tasks of others", ({ store }) =>
+    Effect.gen(function*() {
+      yield* store.enqueue([tasks(2500, { type: "foreign" }), tasks(1000), tasks(1000, { type: "other" })])
       const { tasks: claimed } = yield* store.claim(request({ limit: 3, types: ["work", "other"] }))
       assert.strictEqual(claimed.length, 3)
       assert.strictEqual((yield* store.counts).running, 3)
