@@ -7,7 +7,7 @@
  * - Times and durations are whole milliseconds that a double and a 64-bit integer hold exactly, also after a priority's
  *   head start is subtracted from them.
  */
-import { type DateTime, Duration, Effect, Formatter, Option } from "effect"
+import { type DateTime, Duration, Effect, Formatter } from "effect"
 import { InvalidOption } from "./Errors.ts"
 
 /** Characters of an id. */
@@ -84,29 +84,37 @@ export const retries: Bound<number> = {
   accepts: (count) => Number.isInteger(count) && count >= unlimitedRetries && count <= maxRetryCount
 }
 
-/** Not a number is a duration of nothing to `Duration`; to a caller it is a mistake. */
-const hasNaN = (input: Duration.Input): boolean =>
-  typeof input === "number"
-    ? Number.isNaN(input)
-    : typeof input === "object" && input !== null && !Duration.isDuration(input) &&
-      Object.values(input).some(Number.isNaN)
+/** The milliseconds of a duration, or not a number where it is none. `Duration` takes that for nothing. */
+const millisOf = (input: Duration.Input): number => {
+  if (typeof input === "number") return input
+  try {
+    return hasNaN(input) ? NaN : Duration.toMillis(input)
+  } catch {
+    return NaN
+  }
+}
 
-const isWithin = (input: Duration.Input, max: Duration.Duration): boolean =>
-  !hasNaN(input) && Option.exists(
-    Duration.fromInput(input),
-    (duration) => !Duration.isNegative(duration) && Duration.isLessThanOrEqualTo(duration, max)
-  )
+const hasNaN = (input: Duration.Input): boolean =>
+  typeof input === "object" && !Duration.isDuration(input) && Object.values(input).some(Number.isNaN)
+
+const isWithin = (input: Duration.Input, maxMs: number): boolean => {
+  const millis = millisOf(input)
+  return millis >= 0 && millis <= maxMs
+}
+
+const maxDelayMs = Duration.toMillis(maxDelay)
+const maxTimeoutMs = Duration.toMillis(maxTimeout)
 
 /** A wait before a task is due. */
 export const delay: Bound<Duration.Input> = {
   expected: `a duration from 0 to ${Duration.toDays(maxDelay)} days`,
-  accepts: (input) => isWithin(input, maxDelay)
+  accepts: (input) => isWithin(input, maxDelayMs)
 }
 
 /** A time limit. */
 export const timeout: Bound<Duration.Input> = {
   expected: `a duration of more than 0 and at most ${Duration.toDays(maxTimeout)} days`,
-  accepts: (input) => isWithin(input, maxTimeout) && Duration.toMillis(input) > 0
+  accepts: (input) => isWithin(input, maxTimeoutMs) && millisOf(input) > 0
 }
 
 /** The time limit of an attempt whose task has none: an engine may do without. */
@@ -121,8 +129,7 @@ export const retention: Bound<Duration.Input> = {
   accepts: (input) => delay.accepts(input) || isInfinite(input)
 }
 
-const isInfinite = (input: Duration.Input): boolean =>
-  Option.exists(Duration.fromInput(input), Duration.equals(Duration.infinity))
+const isInfinite = (input: Duration.Input): boolean => millisOf(input) === Infinity
 
 /** A whole number, at most the largest that a double and a 64-bit integer both hold. */
 export const whole = (minimum: number, maximum: number = Number.MAX_SAFE_INTEGER): Bound<number> => ({

@@ -82,19 +82,32 @@ const describe = ({ message }: Schema.SchemaError): string => {
   return text.length > maxIssueLength ? `${text.slice(0, maxIssueLength)}…` : text
 }
 
-/** The first option of submissions that is outside of its bound, if any is. What a definition says was checked with it. */
+/** What is accepted of each option. */
+const bounds: { readonly [Name in keyof EnqueueOptions]: Bounds.Bound<any> } = {
+  id: Bounds.id,
+  key: Bounds.key,
+  priority: Priority.bound,
+  delay: Bounds.delay,
+  runAt: Bounds.runAt,
+  maxRetries: Bounds.retries,
+  timeout: Bounds.timeout,
+  queue: Bounds.name
+}
+
+/**
+ * The first option of submissions that is outside of its bound, if any is. What a definition says was checked with it.
+ * Most submissions have few options, and a look at those that there are costs less than one at those that there may be.
+ */
 export const invalidOption = (submissions: ReadonlyArray<Submission>): InvalidOption | undefined => {
   for (let index = 0; index < submissions.length; index++) {
     const { options } = submissions[index]!
-    const invalid = Bounds.refuse("id", Bounds.id, options.id, index) ??
-      Bounds.refuse("key", Bounds.key, options.key, index) ??
-      Bounds.refuse("priority", Priority.bound, options.priority, index) ??
-      Bounds.refuse("delay", Bounds.delay, options.delay, index) ??
-      Bounds.refuse("runAt", Bounds.runAt, options.runAt, index) ??
-      Bounds.refuse("maxRetries", Bounds.retries, options.maxRetries, index) ??
-      Bounds.refuse("timeout", Bounds.timeout, options.timeout, index) ??
-      Bounds.refuse("queue", Bounds.name, options.queue, index)
-    if (invalid !== undefined) return invalid
+    for (const name in options) {
+      const bound = bounds[name as keyof EnqueueOptions]
+      const value = options[name as keyof EnqueueOptions]
+      if (bound !== undefined && value !== undefined && !bound.accepts(value)) {
+        return Bounds.refuse(name, bound, value, index)
+      }
+    }
   }
   return undefined
 }
