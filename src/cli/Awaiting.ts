@@ -16,7 +16,7 @@ export const finished = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) 
   let waiting = [...new Set(ids)]
   while (waiting.length > 0) {
     const asked = waiting.slice(0, maxResults)
-    const { results } = yield* Effect.mapError(
+    const { left_out: leftOut = [], results } = yield* Effect.mapError(
       repeatable(api.tasks.results({ payload: { ids: asked, wait } })),
       problem
     )
@@ -24,7 +24,7 @@ export const finished = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) 
       if (status === "unknown") yield* Effect.mapError(api.tasks.get({ params: { id } }), problem)
     }
     const unfinished = results.filter(({ status }) => status === "unfinished").map(({ id }) => id)
-    waiting = [...waiting.slice(maxResults), ...unfinished]
+    waiting = [...leftOut, ...waiting.slice(maxResults), ...unfinished]
   }
 })
 

@@ -3,10 +3,9 @@ import { Effect, Schedule } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { QueueFull } from "../domain/Errors.ts"
 import type { NewTaskJson } from "../http/api/NewTaskJson.ts"
-import type { CreatedTaskJson } from "../http/api/TaskJson.ts"
+import type { CreatedTaskJson as CreatedTask, KnownTaskJson } from "../http/api/TaskJson.ts"
+import type { Failure } from "./Failure.ts"
 import * as Target from "./Target.ts"
-
-type CreatedTask = typeof CreatedTaskJson.Type
 
 /** Waits while a full queue has no room: doubling from 100 ms to 2 s. */
 const roomBackoff = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")]).pipe(
@@ -34,7 +33,20 @@ export const submit = Effect.fnUntraced(function*(
     }),
     Effect.mapError(problem)
   )
-  return listOf<CreatedTask>(created).map((task, index): CreatedTask => {
+  const stored = yield* Effect.forEach(
+    listOf<CreatedTask | KnownTaskJson>(created),
+    (task): Effect.Effect<CreatedTask, Failure> =>
+      "type" in task
+        ? Effect.succeed(task)
+        : Effect.mapError(
+          Effect.map(
+            repeatable(api.tasks.get({ params: { id: task.id } })),
+            (found) => ({ ...found, duplicate: true as const })
+          ),
+          problem
+        )
+  )
+  return stored.map((task, index): CreatedTask => {
     if (tasks[index]!.id !== undefined || task.id !== payload[index]!.id) return task
     // It was stored by a request of ours whose reply was lost
     const { duplicate: _, ...fresh } = task

@@ -45,6 +45,12 @@ export const maxPayloadBytes: number = 4 * 1024 * 1024
 /** Bytes of UTF-8 in the JSON text of a result. */
 export const maxResultBytes: number = 4 * 1024 * 1024
 
+/**
+ * Bytes of stored texts (payloads, results, failures, histories) in an answer about several tasks. What does not fit is
+ * asked for again; one task always fits.
+ */
+export const maxAnswerBytes: number = 8 * 1024 * 1024
+
 /** What is accepted of an option: in words, and as a test. */
 export interface Bound<in A> {
   /** Completes the sentence "expected …". */
@@ -181,9 +187,6 @@ export const maxHistoryDetailBytes: number = 4 * 1024
 
 /** Characters of payloads that a pool asks for in one claim, as far as it can tell from the claims before. */
 export const maxClaimSize: number = 16 * 1024 * 1024
-
-/** Characters or bytes of a page of tasks, unless one has more: a page ends early, and the next one goes on. */
-export const maxPageSize: number = 16 * 1024 * 1024
 
 /** Bytes of UTF-8 in the JSON text of a declared error's details: longer texts in them are cut. */
 export const maxDetailBytes: number = 256 * 1024

@@ -4,8 +4,9 @@ import * as Bounds from "../domain/Bounds.ts"
 import * as Redaction from "../domain/Redaction.ts"
 import { type AttemptRecord, retryCount, type StoredTask, type TaskFailure } from "../domain/TaskRecord.ts"
 import type { FinishedState } from "../domain/TaskState.ts"
+import type { Created } from "../queue/TaskQueue.ts"
 import type { Outcome } from "../store/TaskStore.ts"
-import type { AttemptJson, TaskJson, TaskResultJson } from "./api/TaskJson.ts"
+import type { AttemptJson, CreatedTaskJson, KnownTaskJson, TaskJson, TaskResultJson } from "./api/TaskJson.ts"
 
 /** A task on the wire. */
 export const toJson = (task: StoredTask): TaskJson => {
@@ -38,6 +39,10 @@ export const toJson = (task: StoredTask): TaskJson => {
     history: task.history.map(attemptJson)
   }
 }
+
+/** What posting a task answers. */
+export const createdJson = ({ duplicate, id, task }: Created): CreatedTaskJson | KnownTaskJson =>
+  duplicate ? task === null ? { id, duplicate } : { ...toJson(task), duplicate } : toJson(task!)
 
 /** What is known of a task's end: `undefined` when it has not come, `null` when there is no such task. */
 export const resultJson = (id: string, outcome: Outcome | undefined | null): TaskResultJson =>

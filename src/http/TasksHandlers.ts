@@ -2,6 +2,7 @@
 import { type Duration, Effect } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
+import * as Bounds from "../domain/Bounds.ts"
 import { TaskNotFound } from "../domain/Errors.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
@@ -20,11 +21,15 @@ export const layer = HttpApiBuilder.group(
     const queue = yield* TaskQueue
     const catalog = yield* TaskCatalog
 
+    /** What is known of the first ids, as far as it fits into an answer, and the ids for which there is no room. */
     const resultsOf = (ids: ReadonlyArray<string>) =>
-      Effect.map(queue.results(ids), (outcomes) => ids.map((id, index) => TaskView.resultJson(id, outcomes[index])))
+      Effect.map(queue.results(ids, Bounds.maxAnswerBytes), (outcomes) => ({
+        results: outcomes.map((outcome, index) => TaskView.resultJson(ids[index]!, outcome)),
+        leftOut: ids.slice(outcomes.length)
+      }))
 
-    const anyFinished = (ids: ReadonlyArray<string>, wait: Duration.Duration) =>
-      Effect.timeoutOption(Effect.raceAllFirst(ids.map((id) => Effect.exit(queue.outcome(id)))), wait)
+    const anyFinished = (ids: readonly [string, ...Array<string>], wait: Duration.Duration) =>
+      Effect.timeoutOption(Effect.exit(queue.firstOutcome(ids)), wait)
 
     const view = (id: string) => Effect.map(queue.get(id), TaskView.toJson)
 
@@ -44,9 +49,7 @@ export const layer = HttpApiBuilder.group(
           Effect.flatMap((submissions) => queue.create(submissions)),
           Effect.catchTag("InvalidOption", TaskIntake.refused("body")),
           Effect.map((created) => {
-            const tasks = created.map(({ duplicate, task }) =>
-              duplicate ? { ...TaskView.toJson(task), duplicate } : TaskView.toJson(task)
-            )
+            const tasks = created.map(TaskView.createdJson)
             // Both statuses have the same schema, so the choice cannot be left to it
             return HttpServerResponse.jsonUnsafe(isArray(payload) ? tasks : tasks[0], {
               status: created.every(({ duplicate }) => duplicate) ? 200 : 201
@@ -67,18 +70,25 @@ export const layer = HttpApiBuilder.group(
       remove: ({ params: { id }, query }) =>
         AuditLog.recorded("remove", { task: id }, query.only === "finished" ? queue.remove(id) : cancelOrRemove(id)),
       result: Effect.fnUntraced(function*({ params: { id }, query: { wait } }) {
-        const [now] = yield* resultsOf([id])
-        const result = now!.status === "unfinished" && wait !== undefined
-          ? (yield* Effect.andThen(anyFinished([id], wait), resultsOf([id])))[0]!
-          : now!
+        const read = Effect.map(resultsOf([id]), ({ results }) => results[0]!)
+        const now = yield* read
+        const result = now.status === "unfinished" && wait !== undefined
+          ? yield* Effect.andThen(anyFinished([id], wait), read)
+          : now
         if (result.status === "unknown") return yield* new TaskNotFound({ id })
         return HttpServerResponse.jsonUnsafe(result, { status: result.status === "unfinished" ? 202 : 200 })
       }),
       results: Effect.fnUntraced(function*({ payload: { ids, wait } }) {
-        const results = yield* resultsOf(ids)
-        if (wait === undefined || results.some(({ status }) => status !== "unfinished")) return { results }
-        yield* anyFinished(ids, wait)
-        return { results: yield* resultsOf(ids) }
+        const [first, ...others] = new Set(ids)
+        const distinct = [first!, ...others] as const
+        const read = Effect.map(
+          resultsOf(distinct),
+          ({ leftOut, results }) => leftOut.length === 0 ? { results } : { results, left_out: leftOut }
+        )
+        const now = yield* read
+        if (wait === undefined || now.results.some(({ status }) => status !== "unfinished")) return now
+        yield* anyFinished(distinct, wait)
+        return yield* read
       }),
       cancel: ({ params: { id } }) =>
         AuditLog.recorded("cancel", { task: id }, Effect.map(queue.cancel(id), (status) => ({ status }))),

@@ -3,6 +3,7 @@
  * read forward, polling stands behind it.
  */
 import { Clock, Deferred, Duration, Effect, Latch } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
 import { ResultInTransaction, TaskGone } from "../domain/Errors.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { Notifier } from "../store/Notifier.ts"
@@ -34,12 +35,14 @@ export const make = Effect.fnUntraced(function*(options: {
   })
 
   const read = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
-    for (let start = 0; start < ids.length; start += batchSize) {
+    let start = 0
+    while (start < ids.length) {
       const batch = ids.slice(start, start + batchSize)
-      const outcomes = yield* options.store.results(batch)
-      for (const [index, id] of batch.entries()) {
-        const outcome = outcomes[index]
+      const outcomes = yield* options.store.results(batch, Bounds.maxAnswerBytes)
+      start += Math.max(1, outcomes.length)
+      for (const [index, outcome] of outcomes.entries()) {
         if (outcome === undefined) continue
+        const id = batch[index]!
         const waiters = waiting.get(id)
         waiting.delete(id)
         for (const waiter of waiters ?? []) {
@@ -69,27 +72,36 @@ export const make = Effect.fnUntraced(function*(options: {
     pollMs
   )
 
-  const wait = (id: string): Effect.Effect<Outcome, TaskGone> =>
+  const leave = (ids: ReadonlyArray<string>, waiter: Waiting): void => {
+    for (const id of ids) {
+      const left = waiting.get(id)
+      left?.delete(waiter)
+      if (left?.size === 0) waiting.delete(id)
+    }
+  }
+
+  /** However many ids there are, it is one waiter. */
+  const wait = (ids: readonly [string, ...Array<string>]): Effect.Effect<Outcome, TaskGone> =>
     Effect.suspend(() => {
       const waiter = Deferred.makeUnsafe<Outcome, TaskGone>()
-      const waiters = waiting.get(id)
-      if (waiters === undefined) waiting.set(id, new Set([waiter]))
-      else waiters.add(waiter)
-      fresh.add(id)
+      for (const id of ids) {
+        const waiters = waiting.get(id)
+        if (waiters === undefined) waiting.set(id, new Set([waiter]))
+        else waiters.add(waiter)
+        fresh.add(id)
+      }
       some.openUnsafe()
-      return Effect.onInterrupt(Deferred.await(waiter), () =>
-        Effect.sync(() => {
-          const left = waiting.get(id)
-          left?.delete(waiter)
-          if (left?.size === 0) waiting.delete(id)
-        }))
+      return Effect.ensuring(Deferred.await(waiter), Effect.sync(() => leave(ids, waiter)))
     })
 
   const { inTransaction } = options.store
-  /** The outcome of a task once it has finished. */
-  return (id: string): Effect.Effect<Outcome, TaskGone | ResultInTransaction> =>
+  /** The outcome of the first of these tasks that has finished. */
+  return (ids: readonly [string, ...Array<string>]): Effect.Effect<Outcome, TaskGone | ResultInTransaction> =>
     inTransaction === undefined
-      ? wait(id)
-      : Effect.flatMap(inTransaction, (inside) =>
-        Effect.andThen(inside ? Effect.fail(new ResultInTransaction({ id })) : Effect.void, wait(id)))
+      ? wait(ids)
+      : Effect.flatMap(
+        inTransaction,
+        (inside) =>
+          Effect.andThen(inside ? Effect.fail(new ResultInTransaction({ id: ids[0] })) : Effect.void, wait(ids))
+      )
 })

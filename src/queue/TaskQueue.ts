@@ -18,11 +18,11 @@ import {
   TaskNotFound,
   type UnknownTaskType
 } from "../domain/Errors.ts"
-import { sizeOf } from "../domain/Sizes.ts"
-import type { NewTask, StoredTask, TaskRecord } from "../domain/TaskRecord.ts"
+import type { NewTask, StoredTask } from "../domain/TaskRecord.ts"
 import * as TaskRecords from "../domain/TaskRecord.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
+import { bytesOf } from "../store/Budget.ts"
 import { InstanceStore, type Roll } from "../store/InstanceStore.ts"
 import { Notifier, work } from "../store/Notifier.ts"
 import {
@@ -52,7 +52,9 @@ export type WhenFull = "fail" | "wait"
 
 /** A task that was asked for: a new one, or the one that had the id or key before. */
 export interface Created {
-  readonly task: StoredTask
+  readonly id: string
+  /** `null` for a duplicate that does not fit into {@link Bounds.maxAnswerBytes} with those before it: `get` reads it. */
+  readonly task: StoredTask | null
   readonly duplicate: boolean
 }
 
@@ -81,10 +83,6 @@ export interface ListOptions extends Omit<ListRequest, "before" | "limit"> {
 /** Tasks on a page at most. */
 const maxPage = 1000
 
-/** Whether a store has ended a page early because its tasks are large: then there may be more. */
-const isLarge = (tasks: ReadonlyArray<TaskRecord>): boolean =>
-  tasks.reduce((size, task) => size + sizeOf(task), 0) > Bounds.maxPageSize / 8
-
 /** Waits while a full queue has no room: doubling from 10 ms to 1 s. */
 const roomBackoff = Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("1 second")])
 
@@ -105,9 +103,17 @@ export class TaskQueue extends Context.Service<TaskQueue, {
   ) => Effect.Effect<ReadonlyArray<Created>, Refusal>
   /** Waits until a task has finished, in whichever process. */
   readonly outcome: (id: string) => Effect.Effect<Outcome, TaskGone | ResultInTransaction>
-  /** The outcomes of those ids that have finished, `undefined` for those that have not, `null` for unknown ids. */
+  /** Waits until one of several tasks has finished, at the cost of one waiter. An id that is not stored fails it. */
+  readonly firstOutcome: (
+    ids: readonly [string, ...Array<string>]
+  ) => Effect.Effect<Outcome, TaskGone | ResultInTransaction>
+  /**
+   * The outcomes of those ids that have finished, `undefined` for those that have not, `null` for unknown ids, in the
+   * order of the ids. With `maxBytes`, of the first ids only, if more results and failures do not fit: of at least one.
+   */
   readonly results: (
-    ids: ReadonlyArray<string>
+    ids: ReadonlyArray<string>,
+    maxBytes?: number
   ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
   readonly get: (id: string) => Effect.Effect<StoredTask, TaskNotFound | StoreError>
   readonly list: (options?: ListOptions) => Effect.Effect<Page, StoreError>
@@ -208,24 +214,39 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   /** The tasks as they are stored: only those that were known before have to be read. */
   const asStored = ({ accepted, now, tasks }: Received): Effect.Effect<ReadonlyArray<Created>, StoreError> => {
-    const fresh = (index: number): Created => ({ task: TaskRecords.created(tasks[index]!, now), duplicate: false })
-    if (!accepted.some(({ duplicate }) => duplicate)) return Effect.succeed(tasks.map((_, index) => fresh(index)))
-    return Effect.forEach(accepted, ({ duplicate, id }, index) =>
-      duplicate
-        ? Effect.map(store.get(id), (known) => ({ task: known ?? fresh(index).task, duplicate }))
-        : Effect.succeed(fresh(index)))
+    const fresh = (index: number): StoredTask => TaskRecords.created(tasks[index]!, now)
+    if (!accepted.some(({ duplicate }) => duplicate)) {
+      return Effect.succeed(tasks.map(({ id }, index) => ({ id, task: fresh(index), duplicate: false })))
+    }
+    let bytes = 0
+    return Effect.forEach(accepted, ({ duplicate, id }, index): Effect.Effect<Created, StoreError> => {
+      if (!duplicate) return Effect.succeed({ id, task: fresh(index), duplicate })
+      if (bytes > Bounds.maxAnswerBytes) return Effect.succeed({ id, task: null, duplicate })
+      return Effect.map(store.get(id), (known): Created => {
+        const task = known ?? fresh(index)
+        const isFirst = bytes === 0
+        bytes += bytesOf(task)
+        return { id, task: isFirst || bytes <= Bounds.maxAnswerBytes ? task : null, duplicate }
+      })
+    })
   }
 
   return TaskQueue.of({
     submit: (submissions, whenFull) => Effect.map(enqueue(submissions, whenFull), ({ accepted }) => accepted),
     create: (submissions, whenFull) => Effect.flatMap(enqueue(submissions, whenFull), asStored),
     // No store is asked for a text that it cannot keep: one of them would fail, and take along who asks beside it
-    outcome: (id) => Bounds.isStorable(id) ? outcome(id) : Effect.fail(new TaskGone({ id })),
-    results: (ids) => {
-      if (ids.every(Bounds.isStorable)) return store.results(ids)
-      return Effect.map(store.results(ids.filter(Bounds.isStorable)), (outcomes) => {
-        let next = 0
-        return ids.map((id) => Bounds.isStorable(id) ? outcomes[next++] : null)
+    outcome: (id) => Bounds.isStorable(id) ? outcome([id]) : Effect.fail(new TaskGone({ id })),
+    firstOutcome: (ids) => {
+      const id = ids.find((id) => !Bounds.isStorable(id))
+      return id === undefined ? outcome(ids) : Effect.fail(new TaskGone({ id }))
+    },
+    results: (ids, maxBytes) => {
+      const asked = [...new Set(ids)].filter(Bounds.isStorable)
+      if (asked.length === ids.length) return store.results(ids, maxBytes)
+      return Effect.map(store.results(asked, maxBytes), (outcomes) => {
+        const byId = new Map(outcomes.map((outcome, index) => [asked[index]!, outcome]))
+        const end = ids.findIndex((id) => Bounds.isStorable(id) && !byId.has(id))
+        return ids.slice(0, end < 0 ? ids.length : end).map((id) => Bounds.isStorable(id) ? byId.get(id) : null)
       })
     },
     get: Effect.fnUntraced(function*(id) {
@@ -236,10 +257,14 @@ const make = Effect.fnUntraced(function*(options: Options) {
       const before = cursor === undefined ? undefined : Cursor.decode(cursor)
       const types = names.types?.filter(Bounds.isStorable)
       const queues = names.queues?.filter(Bounds.isStorable)
-      const found = yield* store.list({ states, types, queues, before, limit: size + 1 })
-      const tasks = found.slice(0, size)
-      const isCut = found.length > size || isLarge(found)
-      return { tasks, next: isCut ? Cursor.encode(tasks.at(-1)!.seq) : null }
+      const { more, tasks } = yield* store.list({
+        states,
+        types,
+        queues,
+        before,
+        limit: size
+      })
+      return { tasks, next: more ? Cursor.encode(tasks.at(-1)!.seq) : null }
     }),
     cancel: Effect.fnUntraced(function*(id) {
       const answer = yield* known(id, first(store.cancel))

@@ -163,6 +163,18 @@ export interface ListRequest {
   /** Only tasks with a smaller sequence: the last one of the page before. */
   readonly before?: number | undefined
   readonly limit: number
+  /**
+   * Bytes of payloads, results, failures and histories on the page. Its first task is listed whatever it has, another
+   * one if it fits. `Bounds.maxAnswerBytes` when left out.
+   */
+  readonly maxBytes?: number | undefined
+}
+
+/** A page of a list. */
+export interface Listed {
+  readonly tasks: ReadonlyArray<TaskRecord>
+  /** Whether older tasks match that have no place on the page. */
+  readonly more: boolean
 }
 
 /** How a finished task ended. */
@@ -244,12 +256,16 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly prune: (retention: Retention, limit: number) => Effect.Effect<number, StoreError>
   /** One task, or `undefined`. */
   readonly get: (id: string) => Effect.Effect<TaskRecord | undefined, StoreError>
-  /** The outcomes of those ids that have finished, `undefined` for those that have not, `null` for unknown ids. */
+  /**
+   * The outcomes of those ids that have finished, `undefined` for those that have not, `null` for unknown ids, in the
+   * order of the ids. With `maxBytes`, of the first ids only, if more results and failures do not fit: of at least one.
+   */
   readonly results: (
-    ids: ReadonlyArray<string>
+    ids: ReadonlyArray<string>,
+    maxBytes?: number
   ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
-  /** A page of tasks, newest first. It ends early where the tasks are large; see `Bounds.maxPageSize`. */
-  readonly list: (request: ListRequest) => Effect.Effect<ReadonlyArray<TaskRecord>, StoreError>
+  /** A page of tasks, newest first. A store reads no more of large tasks than is on the page. */
+  readonly list: (request: ListRequest) => Effect.Effect<Listed, StoreError>
   /**
    * Whether the calling fiber is inside of an application's transaction that the store's writes join. Left out where
    * there is no such thing.

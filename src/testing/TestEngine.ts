@@ -243,9 +243,9 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
     task: AnyTask<Payload, Success, Error>
   ) =>
     Effect.map(
-      store.list({ types: [task.type], limit: Number.MAX_SAFE_INTEGER }),
-      (records) =>
-        records.toReversed().flatMap((record): ReadonlyArray<Enqueued<Payload["Type"]>> => {
+      store.list({ types: [task.type], limit: Number.MAX_SAFE_INTEGER, maxBytes: Infinity }),
+      ({ tasks }) =>
+        tasks.toReversed().flatMap((record): ReadonlyArray<Enqueued<Payload["Type"]>> => {
           const payload = task.codec.decodePayload(record.payload)
           const { dueAt, id, key, priority, queue, state } = record
           return Exit.isSuccess(payload) ? [{ id, payload: payload.value, queue, priority, key, dueAt, state }] : []

@@ -192,7 +192,7 @@ for (const [place, layer] of Object.entries(places)) {
           ["three", false]
         ])
         const created = yield* queue.create([submission("three"), submission("four")])
-        assert.deepStrictEqual(created.map(({ duplicate, task }) => [task.id, duplicate, task.state]), [
+        assert.deepStrictEqual(created.map(({ duplicate, task }) => [task?.id, duplicate, task?.state]), [
           ["three", true, "scheduled"],
           ["four", false, "scheduled"]
         ])

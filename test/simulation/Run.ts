@@ -169,7 +169,7 @@ const examine = Effect.fnUntraced(function*(
       active: pool === undefined ? 0 : yield* pool.active
     })
   }
-  const records = yield* Effect.orDie(cluster.store.list({ limit: 100_000 }))
+  const { tasks: records } = yield* Effect.orDie(cluster.store.list({ limit: 100_000, maxBytes: Infinity }))
   const counts = yield* Effect.orDie(cluster.store.counts)
   return { records, counts, unfinished, left }
 })

@@ -67,6 +67,21 @@ export const CreatedTaskJson = Schema.Struct({
   })
 }).annotate({ identifier: "CreatedTask" })
 
+/** See the {@link CreatedTaskJson} schema. */
+export type CreatedTaskJson = typeof CreatedTaskJson.Type
+
+/** A task that existed already, where the answer has no room for what is stored of it. */
+export const KnownTaskJson = Schema.Struct({
+  id: Schema.String,
+  duplicate: Schema.Literal(true)
+}).annotate({
+  identifier: "KnownTask",
+  description: "A task of a batch that existed already, where those before it have filled the answer (8 MiB)"
+})
+
+/** See the {@link KnownTaskJson} schema. */
+export type KnownTaskJson = typeof KnownTaskJson.Type
+
 /** How a finished task ended, or what is known of one that has not. */
 export const TaskResultJson = Schema.Struct({
   id: Schema.String,
@@ -79,6 +94,16 @@ export const TaskResultJson = Schema.Struct({
 
 /** See the {@link TaskResultJson} schema. */
 export type TaskResultJson = typeof TaskResultJson.Type
+
+/** What is known of the ends of several tasks. */
+export const TaskResultsJson = Schema.Struct({
+  results: Schema.Array(TaskResultJson).annotate({
+    description: "Each id once, in the order in which they were asked"
+  }),
+  left_out: Schema.optionalKey(Schema.Array(Schema.String)).annotate({
+    description: "The ids whose results did not fit into this answer (8 MiB): ask for them again"
+  })
+}).annotate({ identifier: "TaskResults" })
 
 /** A page of tasks, newest first. */
 export const TaskPageJson = Schema.Struct({

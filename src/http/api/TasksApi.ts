@@ -8,7 +8,7 @@ import * as ApiErrors from "./ApiErrors.ts"
 import { listOf } from "./ListOf.ts"
 import { NeededRole } from "./NeededRole.ts"
 import { MillisOrText, NewTasksJson } from "./NewTaskJson.ts"
-import { CreatedTaskJson, TaskJson, TaskPageJson, TaskResultJson } from "./TaskJson.ts"
+import { CreatedTaskJson, KnownTaskJson, TaskJson, TaskPageJson, TaskResultJson, TaskResultsJson } from "./TaskJson.ts"
 
 /** Tasks on a page at most, and when nothing is said. */
 export const pageSize = { max: 1000, default: 50 } as const
@@ -46,7 +46,10 @@ const WaitText = DurationText.check(
 
 const id = { id: Schema.String }
 
-const CreatedTasksJson = Schema.Union([CreatedTaskJson, Schema.Array(CreatedTaskJson)])
+const CreatedTasksJson = Schema.Union([
+  CreatedTaskJson,
+  Schema.Array(Schema.Union([CreatedTaskJson, KnownTaskJson]))
+])
 
 /** The endpoints of tasks. */
 export class TasksApi extends HttpApiGroup.make("tasks").add(
@@ -79,7 +82,10 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     success: TaskPageJson,
     error: ApiErrors.Unavailable
   }).annotate(NeededRole, "read").annotateMerge(
-    OpenApi.annotations({ summary: "List tasks", description: "Newest first, by pages." })
+    OpenApi.annotations({
+      summary: "List tasks",
+      description: "Newest first, by pages. A page with large tasks ends early."
+    })
   ),
   HttpApiEndpoint.get("get", "/tasks/:id", {
     params: id,
@@ -112,11 +118,12 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
         description: "How long to wait for the first of them to finish, at most 30s; 0 when left out"
       })
     }),
-    success: Schema.Struct({ results: Schema.Array(TaskResultJson) }),
+    success: TaskResultsJson,
     error: ApiErrors.Unavailable
   }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
     summary: "Get the results of several tasks",
-    description: "In the order of the ids. With wait, it answers as soon as at least one of them has finished."
+    description: "Each id once, in the order of the ids. With wait, it answers as soon as at least one of them has " +
+      "finished."
   })),
   HttpApiEndpoint.post("cancel", "/tasks/:id/cancel", {
     params: id,

@@ -19,6 +19,7 @@ import { type StoreError, TaskNotFound } from "../../domain/Errors.ts"
 import * as PooledRandom from "../../engine/PooledRandom.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import { TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
+import { maxResults } from "../api/TasksApi.ts"
 import * as TaskView from "../TaskView.ts"
 import * as WorkersView from "../WorkersView.ts"
 import * as ApiClient from "./ApiClient.ts"
@@ -45,10 +46,20 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const { queues, system, tasks } = yield* ApiClient.make(options)
   const random = yield* SecureRandom.SecureRandom
   const repeatable = ApiClient.repeatable(options.retry)
-  const results = (ids: ReadonlyArray<string>, wait?: Parameters<typeof tasks.results>[0]["payload"]["wait"]) =>
-    unsent("read results", tasks.results({ payload: wait === undefined ? { ids } : { ids, wait } })).pipe(
-      Effect.map((answer) => answer.results.map(TaskView.outcomeFromJson))
-    )
+  /** What the server knows of the ids that fit into its answer. */
+  const someResults = (ids: ReadonlyArray<string>, wait?: Parameters<typeof tasks.results>[0]["payload"]["wait"]) =>
+    unsent("read results", tasks.results({ payload: wait === undefined ? { ids } : { ids, wait } }))
+
+  const results = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
+    const found = new Map<string, ReturnType<typeof TaskView.outcomeFromJson>>()
+    let left: ReadonlyArray<string> = [...new Set(ids)]
+    while (left.length > 0) {
+      const answer = yield* repeatable(someResults(left.slice(0, maxResults)))
+      for (const result of answer.results) found.set(result.id, TaskView.outcomeFromJson(result))
+      left = [...answer.left_out ?? [], ...left.slice(maxResults)]
+    }
+    return ids.map((id) => found.get(id))
+  })
 
   /** The ids are chosen here, so that a request whose reply was lost can be sent again. */
   const toNewTasks = (submissions: ReadonlyArray<Submission>) =>
@@ -70,7 +81,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
         while: (error) => error._tag === "QueueFull" && error.offered <= error.capacity
       })
     return [created].flat().map((task, index) => ({
-      task: TaskView.fromJson(task),
+      id: task.id,
+      task: "type" in task ? TaskView.fromJson(task) : null,
       // A task under an id of ours that is known already is one that we stored, by a request whose reply was lost
       duplicate: submissions[index]!.options.id === undefined
         ? task.id !== payload[index]!.id
@@ -78,15 +90,23 @@ const make = Effect.fnUntraced(function*(options: Options) {
     }))
   })
 
+  const outcome = yield* RemoteResults.make((ids, wait) =>
+    Effect.map(
+      someResults(ids, wait),
+      (answer) => answer.results.map((result) => [result.id, TaskView.outcomeFromJson(result)] as const)
+    )
+  )
+
   return TaskQueue.of({
     submit: (submissions, whenFull) =>
       Effect.map(
         create(submissions, whenFull),
-        (created) => created.map(({ duplicate, task }) => ({ id: task.id, duplicate }))
+        (created) => created.map(({ duplicate, id }) => ({ id, duplicate }))
       ),
     create,
-    outcome: yield* RemoteResults.make(results),
-    results: (ids) => repeatable(results(ids)),
+    outcome,
+    firstOutcome: (ids) => Effect.raceAllFirst(ids.map(outcome)),
+    results,
     get: (id) =>
       known(id, Effect.map(repeatable(unsent("read a task", tasks.get({ params: { id } }))), TaskView.fromJson)),
     list: ({ cursor, limit, queues, states, types } = {}) =>

@@ -16,11 +16,11 @@ const gather = Duration.millis(20)
 /** Waits while the server does not answer: doubling from 200 ms to 5 s. */
 const backoff = Schedule.min([Schedule.exponential("200 millis"), Schedule.spaced("5 seconds")]).pipe(Schedule.jittered)
 
-/** Reads results, as `TaskQueue` does, but waits for the first one. */
+/** Reads the results of as many ids as fit into an answer, by id, once the first of them is there. */
 type Read = (
   ids: ReadonlyArray<string>,
   wait: Duration.Duration
-) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
+) => Effect.Effect<ReadonlyArray<readonly [id: string, outcome: Outcome | undefined | null]>, StoreError>
 
 /** Starts waiting; it ends with the scope. */
 export const make = Effect.fnUntraced(function*(read: Read) {
@@ -59,8 +59,8 @@ export const make = Effect.fnUntraced(function*(read: Read) {
       read(ids, crowded ? Duration.zero : wait),
       Effect.as(more.await, [])
     )
-    for (const [index, outcome] of outcomes.entries()) {
-      if (outcome !== undefined) finish(ids[index]!, outcome)
+    for (const [id, outcome] of outcomes) {
+      if (outcome !== undefined) finish(id, outcome)
     }
     if (crowded) yield* Effect.sleep("200 millis")
   })

@@ -77,7 +77,7 @@ const make = (clock: Clock.Clock, settings: StoreSettings): Context.Service.Shap
         return Operate.prune(tasks, retention, limit, now)
       }),
     get: (id) => Effect.sync(() => Read.get(tasks, id)),
-    results: (ids) => Effect.sync(() => ids.map((id) => Read.result(tasks, id))),
+    results: (ids, maxBytes) => Effect.sync(() => Read.results(tasks, ids, maxBytes)),
     list: (request) => Effect.sync(() => Read.list(tasks, request)),
     stranded: (runnable, limit) => Effect.sync(() => tasks.waiting.lanes.stranded(Coverage.of(runnable), limit)),
     counts: Effect.sync(() => ({ ...tasks.size, capacity, totals: { ...tasks.totals } }))

@@ -1,10 +1,11 @@
 /**
  * Reads for people and for those who wait for results. They give copies: entries change in place.
  */
-import { fitting } from "../../domain/Sizes.ts"
+import * as Bounds from "../../domain/Bounds.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
-import type { ListRequest, Outcome } from "../TaskStore.ts"
+import { bytesOf, fitting } from "../Budget.ts"
+import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
 import type { Entry } from "./Entry.ts"
 import type { Tasks } from "./Tasks.ts"
 
@@ -13,20 +14,36 @@ export const get = (tasks: Tasks, id: string): TaskRecord | undefined => {
   return entry === undefined ? undefined : recordOf(entry)
 }
 
-export const result = (tasks: Tasks, id: string): Outcome | undefined | null => {
+export const results = (
+  tasks: Tasks,
+  ids: ReadonlyArray<string>,
+  maxBytes: number | undefined
+): ReadonlyArray<Outcome | undefined | null> => {
+  const outcomes = ids.map((id) => result(tasks, id))
+  if (maxBytes === undefined) return outcomes
+  const sizes = outcomes.map((outcome) => outcome === undefined || outcome === null ? 0 : bytesOf(outcome))
+  return outcomes.slice(0, fitting(sizes, maxBytes))
+}
+
+const result = (tasks: Tasks, id: string): Outcome | undefined | null => {
   const entry = tasks.log.get(id)
   if (entry === undefined) return null
   if (!isFinished(entry.state)) return undefined
   return { id, state: entry.state, result: entry.result, failure: entry.failure }
 }
 
-export const list = (tasks: Tasks, { before, limit, queues, states, types }: ListRequest): ReadonlyArray<TaskRecord> =>
-  fitting(tasks.log.newest(
+export const list = (tasks: Tasks, request: ListRequest): Listed => {
+  const { before, limit, maxBytes = Bounds.maxAnswerBytes, queues, states, types } = request
+  const found = tasks.log.newest(
     before,
-    limit,
+    limit + 1,
     (entry) =>
       states?.includes(entry.state) !== false && types?.includes(entry.type) !== false &&
       queues?.includes(entry.queue) !== false
-  )).map(recordOf)
+  )
+  const page = found.slice(0, limit)
+  const count = fitting(page.map(bytesOf), maxBytes)
+  return { tasks: page.slice(0, count).map(recordOf), more: count < found.length }
+}
 
 const recordOf = ({ dead: _dead, place: _place, rank: _rank, ...record }: Entry): TaskRecord => record

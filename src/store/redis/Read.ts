@@ -2,18 +2,19 @@
  * Reads for people and for those who wait for results.
  */
 import { Effect } from "effect"
+import * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, type TaskState } from "../../domain/TaskState.ts"
 import * as Coverage from "../Coverage.ts"
-import type { Counts, ListRequest, Outcome, Runnable, Stranded } from "../TaskStore.ts"
+import type { Counts, Listed, ListRequest, Outcome, Runnable, Stranded } from "../TaskStore.ts"
 import { type Runner, script } from "./Runner.ts"
 import * as Scripts from "./scripts/Read.ts"
 import { elementsOf, failureOf, namesOf, recordOf, type Shown, shownSize, statusNames } from "./Text.ts"
 
 const runGet = script<Shown>(Scripts.get)
 const runResults = script<ReadonlyArray<string | null>>(Scripts.results)
-const runList = script<Shown>(Scripts.list)
+const runList = script<readonly [more: number, ...shown: Shown]>(Scripts.list)
 const runStranded = script<ReadonlyArray<string>>(Scripts.stranded)
 const runCounts = script<ReadonlyArray<number>>(Scripts.counts)
 
@@ -33,20 +34,28 @@ export const make = (runner: Runner, capacity: number) => ({
   get: (id: string): Effect.Effect<TaskRecord | undefined, StoreError> =>
     Effect.map(runner("get", runGet, [id]), (texts) => texts.length === 0 ? undefined : recordOf(texts, 0)),
 
-  results: (ids: ReadonlyArray<string>) => resultsOf(runner, ids),
+  results: (
+    ids: ReadonlyArray<string>,
+    maxBytes?: number
+  ): Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError> =>
+    maxBytes === undefined ? allResults(runner, ids) : resultsOf(runner, ids, maxBytes),
 
-  list: (request: ListRequest): Effect.Effect<ReadonlyArray<TaskRecord>, StoreError> =>
+  list: (request: ListRequest): Effect.Effect<Listed, StoreError> =>
     request.before !== undefined && request.before <= firstSeq
-      ? Effect.succeed([])
+      ? Effect.succeed({ tasks: [], more: false })
       : Effect.map(
         runner("list", runList, [
           request.before === undefined || request.before >= 10 * firstSeq ? "" : String(request.before),
           String(request.limit),
+          String(request.maxBytes ?? Bounds.maxAnswerBytes),
           [...new Set(request.states ?? all)].map((state) => letters[state]).join(""),
           ...filterOf(request.types),
           ...filterOf(request.queues)
         ]),
-        (texts) => Array.from({ length: texts.length / shownSize }, (_, index) => recordOf(texts, index * shownSize))
+        ([more, ...texts]) => ({
+          tasks: Array.from({ length: texts.length / shownSize }, (_, index) => recordOf(texts, index * shownSize)),
+          more: more === 1
+        })
       ),
 
   stranded: (
@@ -93,20 +102,25 @@ export const make = (runner: Runner, capacity: number) => ({
   )
 })
 
-/** Large results come in several answers. */
+/** The outcomes of the first ids, as far as they fit. */
 const resultsOf = (
   runner: Runner,
-  ids: ReadonlyArray<string>
+  ids: ReadonlyArray<string>,
+  maxBytes: number
 ): Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError> =>
-  Effect.flatMap(runner("read results", runResults, [String(awaitedForMs), ...ids]), (texts) => {
-    const outcomes = ids.map((id, index) => texts[index * 3] === "+" ? undefined : outcomeOf(id, texts, index * 3))
-    const left = [...ids.keys()].filter((index) => texts[index * 3] === "+")
-    if (left.length === 0) return Effect.succeed(outcomes)
-    return Effect.map(resultsOf(runner, left.map((index) => ids[index]!)), (others) => {
-      for (const [place, index] of left.entries()) outcomes[index] = others[place]
-      return outcomes
-    })
-  })
+  Effect.map(
+    runner("read results", runResults, [String(awaitedForMs), String(maxBytes), ...ids]),
+    (texts) => ids.slice(0, texts.length / 3).map((id, index) => outcomeOf(id, texts, index * 3))
+  )
+
+/** Large results come in several answers: a script blocks the server. */
+const allResults = Effect.fnUntraced(function*(runner: Runner, ids: ReadonlyArray<string>) {
+  let found = yield* resultsOf(runner, ids, Bounds.maxAnswerBytes)
+  while (found.length < ids.length) {
+    found = [...found, ...yield* resultsOf(runner, ids.slice(found.length), Bounds.maxAnswerBytes)]
+  }
+  return found
+})
 
 const filterOf = (names: ReadonlyArray<string> | undefined): readonly [enabled: string, json: string] =>
   names === undefined ? ["0", ""] : ["1", JSON.stringify(names)]

@@ -2,10 +2,11 @@
  * Reads for people and for those who wait for results. None of them scans the finished tasks.
  */
 import type { DatabaseSync } from "node:sqlite"
-import { fitting } from "../../domain/Sizes.ts"
+import * as Bounds from "../../domain/Bounds.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
-import type { ListRequest, Outcome } from "../TaskStore.ts"
+import { fitting } from "../Budget.ts"
+import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
 import { prepare, type Statement } from "./Statement.ts"
 import { columns, failureOf, recordOf, type Row, stateCode, stateOf, type Tasks } from "./Task.ts"
 
@@ -84,25 +85,49 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
       .flatMap(([queue, type]) => newestOfLane.all(code, queue, type, before, limit))
   }
 
-  /** One by one, so that no more is read than a page holds. */
-  const read = (places: ReadonlyArray<readonly [seq: number, ...rest: ReadonlyArray<unknown>]>) =>
-    fitting(Iterator.from(places).map(([seq]) => recordOf(bySeq.get(seq)!)))
+  /** As many of the tasks found as are asked for and fit, read one by one. */
+  const page = (
+    found: ReadonlyArray<readonly [seq: number, ...unknown: ReadonlyArray<unknown>]>,
+    asked: ListRequest
+  ) => {
+    const records: Array<TaskRecord> = []
+    const count = fitting(
+      sizesOf(found.slice(0, asked.limit), ([seq]) => {
+        const row = bySeq.get(seq)!
+        records.push(recordOf(row))
+        return byteLength(row[4]) + byteLength(row[23]) + byteLength(row[24]) + byteLength(row[25])
+      }),
+      asked.maxBytes ?? Bounds.maxAnswerBytes
+    )
+    return { tasks: records.slice(0, count), more: count < found.length }
+  }
 
   return {
     get: (id: string): TaskRecord | undefined => tasks.find(id),
 
-    results: (ids: ReadonlyArray<string>): ReadonlyArray<Outcome | undefined | null> =>
-      ids.map((id) => {
-        const row = outcome.get(id)
-        if (row === undefined) return null
-        const state = stateOf(row[0])
-        return isFinished(state) ? { id, state, result: row[1], failure: failureOf(row[2]) } : undefined
-      }),
+    results: (ids: ReadonlyArray<string>, maxBytes?: number): ReadonlyArray<Outcome | undefined | null> => {
+      const outcomes: Array<Outcome | undefined | null> = []
+      const count = fitting(
+        sizesOf(ids, (id) => {
+          const row = outcome.get(id)
+          const state = row && stateOf(row[0])
+          const isEnded = row !== undefined && state !== undefined && isFinished(state)
+          outcomes.push(
+            row === undefined ? null : isEnded ? { id, state, result: row[1], failure: failureOf(row[2]) } : undefined
+          )
+          return isEnded ? byteLength(row[1]) + byteLength(row[2]) : 0
+        }),
+        maxBytes
+      )
+      return outcomes.slice(0, count)
+    },
 
-    list: (request: ListRequest): ReadonlyArray<TaskRecord> => {
-      const before = request.before ?? Number.MAX_SAFE_INTEGER
+    list: (asked: ListRequest): Listed => {
+      const before = asked.before ?? Number.MAX_SAFE_INTEGER
+      // one more than is shown tells whether there are more
+      const request = { ...asked, limit: asked.limit + 1 }
       if (request.states === undefined && request.types === undefined && request.queues === undefined) {
-        return read(latest.all(before, request.limit))
+        return page(latest.all(before, request.limit), asked)
       }
       const recent = latest.all(before, window)
       const matching = recent.filter(([, state, queue, type]) =>
@@ -115,12 +140,19 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
         : [...new Set(request.states ?? all)]
           .flatMap((state) => newestIn(state, request, before))
           .sort(([a], [b]) => b - a)
-      return read(found.slice(0, request.limit))
+      return page(found, asked)
     },
 
     paused: (): ReadonlyArray<string> => pausedQueues.all().map(([queue]) => queue)
   }
 }
+
+/** The sizes of things that are read as they are asked for. */
+function* sizesOf<A>(all: Iterable<A>, read: (one: A) => number): Generator<number> {
+  for (const one of all) yield read(one)
+}
+
+const byteLength = (text: string | null): number => text === null ? 0 : Buffer.byteLength(text)
 
 const jsonOrNull = (values: ReadonlyArray<string> | undefined): string | null =>
   values === undefined ? null : JSON.stringify(values)

@@ -111,7 +111,7 @@ const make = Effect.fnUntraced(function*(
     paused: read("read the paused queues", queries.paused),
     prune: (retention, limit) => writeVolatile("prune", (transaction) => prune(transaction, retention, limit)),
     get: (id) => read("get", () => queries.get(id)),
-    results: (ids) => read("read results", () => queries.results(ids)),
+    results: (ids, maxBytes) => read("read results", () => queries.results(ids, maxBytes)),
     list: (request) => read("list", () => queries.list(request)),
     stranded: (runnable, limit) => read("find stranded tasks", () => lanes.stranded(Coverage.of(runnable), limit)),
     counts: read("count", () => {

@@ -149,7 +149,10 @@ export const record = Effect.fnUntraced(function*(id: string) {
 export const stateOf = (id: string) => Effect.map(record(id), (found) => found.state)
 
 /** Everything that is stored, newest first. */
-export const everything = TaskStore.use((store) => store.list({ limit: 10_000 }))
+export const everything = Effect.map(
+  TaskStore.use((store) => store.list({ limit: 10_000 })),
+  ({ tasks }) => tasks
+)
 
 /** Counts by state and totals. */
 export const counts = TaskStore.use((store) => store.counts)

@@ -128,7 +128,7 @@ export const lanes = (driver: Driver) =>
         )
         assert.deepStrictEqual(yield* stranded([{ types: ["work", "other"] }, { types: ["work"], queues: ["a"] }]), [])
         assert.strictEqual((yield* stranded([], 2)).length, 2)
-        const { dueAt } = (yield* store.list({ limit: 1, queues: ["b"], types: ["other"] }))[0]!
+        const { dueAt } = (yield* store.list({ limit: 1, queues: ["b"], types: ["other"] })).tasks[0]!
         assert.deepStrictEqual(yield* store.stranded([{ types: ["work"] }], 10), [
           { queue: "b", type: "other", since: dueAt }
         ])

@@ -22,7 +22,7 @@ import {
 export const reading = (driver: Driver) =>
   describe("reads", () => {
     const list = (fields: Partial<ListRequest>) =>
-      Effect.map(TaskStore.use((store) => store.list({ limit: 100, ...fields })), idsOf)
+      Effect.map(TaskStore.use((store) => store.list({ limit: 100, ...fields })), ({ tasks }) => idsOf(tasks))
 
     scenario(driver, "get answers undefined for an unknown id", () =>
       Effect.gen(function*() {
@@ -100,9 +100,66 @@ export const reading = (driver: Driver) =>
         const first = yield* store.list({ limit: 4 })
         yield* add({}, {})
         yield* store.remove([finished])
-        const second = yield* store.list({ limit: 4, before: first.at(-1)!.seq })
-        const third = yield* store.list({ limit: 4, before: second.at(-1)!.seq })
-        assert.deepStrictEqual(idsOf([...first, ...second, ...third]), ids.slice(1).toReversed())
+        const second = yield* store.list({ limit: 4, before: first.tasks.at(-1)!.seq })
+        const third = yield* store.list({ limit: 4, before: second.tasks.at(-1)!.seq })
+        const pages = [first, second, third]
+        assert.deepStrictEqual(
+          idsOf(pages.flatMap(({ tasks }) =>
+            tasks
+          )),
+          ids.slice(1).toReversed()
+        )
+        assert.deepStrictEqual(pages.map(({ more }) => more), [true, false, false])
+      }))
+
+    scenario(
+      driver,
+      "list shows what fits into its bytes, the first task in any case, and says whether there are more",
+      () =>
+        Effect.gen(function*() {
+          const store = yield* TaskStore
+          const payload = JSON.stringify("x".repeat(998))
+          const ids = (yield* add(...Array.from({ length: 6 }, () => ({ payload })))).toReversed()
+          for (const filter of [{}, { states: ["pending"] as const }, { types: ["work"] }, { queues: ["default"] }]) {
+            const page = (maxBytes: number, limit = 100) =>
+              store.list({ limit, maxBytes, ...filter })
+            const all = yield* page(1_000_000)
+            assert.deepStrictEqual([idsOf(all.tasks), all.more], [ids, false])
+            const three = yield* page(3500)
+            assert.deepStrictEqual([idsOf(three.tasks), three.more], [ids.slice(0, 3), true])
+            const rest = yield* store.list({ limit: 100, maxBytes: 3500, before: three.tasks.at(-1)!.seq, ...filter })
+            assert.deepStrictEqual([idsOf(rest.tasks), rest.more], [ids.slice(3), false])
+            const one = yield* page(1)
+            assert.deepStrictEqual([idsOf(one.tasks), one.more], [ids.slice(0, 1), true])
+            const last = yield* store.list({ limit: 100, maxBytes: 1, before: rest.tasks[1]!.seq, ...filter })
+            assert.deepStrictEqual([idsOf(last.tasks), last.more], [ids.slice(5), false])
+            assert.deepStrictEqual((yield* page(1_000_000, 6)).more, false)
+            assert.deepStrictEqual((yield* page(1_000_000, 5)).more, true)
+          }
+        })
+    )
+
+    scenario(driver, "results ends with what fits into its bytes, and answers the first in any case", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const claimed = yield* Effect.forEach([1, 2, 3, 4], () =>
+          running())
+        const result = JSON.stringify("x".repeat(998))
+        for (const task of claimed) {
+          yield* settled(complete(task, result))
+        }
+        const waiting = yield* inState("pending")
+        const [a, b, c, d] = idsOf(claimed)
+        const outcome = (id: string) => ({ id, state: "completed", result, failure: null } as const)
+        const asked = [waiting, a!, "unknown", b!, c!, d!, waiting]
+        assert.deepStrictEqual(yield* store.results(asked, 2500), [
+          undefined,
+          outcome(a!),
+          null,
+          outcome(b!)
+        ])
+        assert.deepStrictEqual(yield* store.results([c!, d!, waiting], 1), [outcome(c!)])
+        assert.lengthOf(yield* store.results(asked, 1_000_000), asked.length)
       }))
 
     scenario(driver, "list filters by state", () =>

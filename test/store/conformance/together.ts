@@ -29,10 +29,10 @@ export const together = (driver: Driver) =>
         const ids: Array<string> = []
         let before: number | undefined
         for (;;) {
-          const page = yield* store.list({ states: ["pending"], limit, before })
-          ids.push(...idsOf(page))
-          if (page.length < limit) return ids
-          before = page.at(-1)!.seq
+          const { more, tasks } = yield* store.list({ states: ["pending"], limit, before })
+          ids.push(...idsOf(tasks))
+          if (!more) return ids
+          before = tasks.at(-1)!.seq
         }
       })
 

@@ -173,8 +173,9 @@ const everything = Effect.fnUntraced(function*(store: Store) {
   const listed = yield* store.list({ limit: 1000 })
   const filtered = yield* store.list({ limit: 3, states: ["pending", "failed"], types: ["a"], queues: ["x", "y"] })
   return {
-    tasks: listed.map(({ seq: _seq, ...task }) => task),
-    filtered: filtered.map(({ id }) => id),
+    tasks: listed.tasks.map(({ seq: _seq, ...task }) => task),
+    filtered: filtered.tasks.map(({ id }) => id),
+    more: filtered.more,
     results: yield* store.results(ids),
     counts: yield* store.counts,
     paused: yield* store.paused,

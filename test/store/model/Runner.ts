@@ -101,7 +101,7 @@ export class Runner {
   readonly compare: Effect.Effect<void, unknown, TaskStore> = Effect.gen({ self: this }, function*() {
     const store = yield* TaskStore
     const expected = this.model.tasks.toSorted((a, b) => b.seq - a.seq)
-    const listed = yield* store.list({ limit: 1000 })
+    const { tasks: listed } = yield* store.list({ limit: 1000 })
     agree("list", listed.map(({ id }) => id), expected.map(({ id }) => id))
     for (const [index, task] of expected.entries()) agreeOnRecord("list", listed[index], task)
     for (const [index, task] of expected.toReversed().entries()) this.checkSequence(task, listed.at(-1 - index)!.seq)
@@ -215,7 +215,7 @@ export class Runner {
     return Effect.gen({ self: this }, function*() {
       const store = yield* TaskStore
       const removed = yield* store.prune(retention, limit)
-      const left = new Set((yield* store.list({ limit: 1000 })).map(({ id }) => id))
+      const left = new Set((yield* store.list({ limit: 1000 })).tasks.map(({ id }) => id))
       const gone = this.model.tasks.filter(({ id }) => !left.has(id))
       agree("number pruned", removed, gone.length)
 

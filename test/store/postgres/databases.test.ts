@@ -53,14 +53,14 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         yield* sql(`SELECT setval('"${schema}".claim_number', 50000000)`)
         yield* store.enqueue([tasks(500)])
         const claimed = (yield* store.claim(request({ limit: 10 }))).tasks
-        return { claim: claimed.at(-1)!.claim, seq: (yield* store.list({ limit: 1 }))[0]!.seq }
+        return { claim: claimed.at(-1)!.claim, seq: (yield* store.list({ limit: 1 })).tasks[0]!.seq }
       }))
       // What logical replication leaves: rows, and sequences that have never been used
       yield* sql(`SELECT setval('"${schema}".task_seq', 1, false), setval('"${schema}".claim_number', 1, false)`)
       const stores = yield* Effect.all(Array.from({ length: 4 }, () => open(schema)), { concurrency: "unbounded" })
       const answers = yield* Effect.forEach(stores, (store) => store.enqueue([[task()]]), { concurrency: "unbounded" })
       assert.isTrue(answers.flat().every((answer) => answer._tag === "Accepted"))
-      const newest = yield* stores[0]!.list({ limit: 4 })
+      const { tasks: newest } = yield* stores[0]!.list({ limit: 4 })
       assert.isTrue(newest.every((one) => one.seq > seq))
       const claimed = yield* Effect.forEach(
         stores,

@@ -206,7 +206,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
           assert.deepStrictEqual(yield* book.amounts, [7])
         })
       )
-      const [stored] = yield* TaskStore.use((store) => store.list({ limit: 10 }))
+      const { tasks: [stored] } = yield* TaskStore.use((store) => store.list({ limit: 10 }))
       assert.deepInclude(stored, { state: "completed", result: `{"paid":7}`, failures: 1 })
     })
   )

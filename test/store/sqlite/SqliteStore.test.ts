@@ -34,7 +34,7 @@ describe("what survives closing and opening again", () => {
           yield* store.cancel([first!.id])
           return yield* store.list({ limit: 10 })
         }))
-      assert.strictEqual(before.length, 5)
+      assert.strictEqual(before.tasks.length, 5)
       assert.deepStrictEqual(yield* using(path, (store) => store.list({ limit: 10 })), before)
     }))
 
@@ -67,13 +67,14 @@ describe("what survives closing and opening again", () => {
         Effect.gen(function*() {
           const group = tasks(20)
           yield* store.enqueue([group])
-          const [newest] = yield* store.list({ limit: 1 })
+          const { tasks: [newest] } = yield* store.list({ limit: 1 })
           yield* store.cancel(group.map(({ id }) => id))
           yield* store.remove(group.map(({ id }) => id))
-          assert.deepStrictEqual(yield* store.list({ limit: 1 }), [])
+          assert.deepStrictEqual(yield* store.list({ limit: 1 }), { tasks: [], more: false })
           return newest!.seq
         }))
-      const [next] = yield* using(path, (store) => Effect.andThen(store.enqueue([[task()]]), store.list({ limit: 1 })))
+      const { tasks: [next] } = yield* using(path, (store) =>
+        Effect.andThen(store.enqueue([[task()]]), store.list({ limit: 1 })))
       assert.isAbove(next!.seq, last)
     }))
 
@@ -152,7 +153,7 @@ describe("callers that share a commit", () => {
       const counts = yield* store.counts
       assert.strictEqual(counts.pending, 5)
       assert.strictEqual(counts.totals.created, 5)
-      assert.strictEqual((yield* store.list({ limit: 10 })).length, 5)
+      assert.strictEqual((yield* store.list({ limit: 10 })).tasks.length, 5)
     }))
 })
 
@@ -241,15 +242,19 @@ describe("large groups", () => {
       yield* store.claim(request({ types: ["rare"], limit: 1 }))
       yield* store.cancel([rare.c.id])
       const ids = (list: ReadonlyArray<{ readonly id: string }>) => list.map(({ id }) => id)
-      assert.deepStrictEqual(ids(yield* store.list({ limit: 9, types: ["rare"] })), [rare.c.id, rare.b.id, rare.a.id])
-      assert.deepStrictEqual(ids(yield* store.list({ limit: 9, queues: ["q"] })), [rare.c.id])
-      assert.deepStrictEqual(ids(yield* store.list({ limit: 9, states: ["running", "scheduled"] })), [
+      assert.deepStrictEqual(ids((yield* store.list({ limit: 9, types: ["rare"] })).tasks), [
+        rare.c.id,
         rare.b.id,
         rare.a.id
       ])
-      assert.deepStrictEqual(ids(yield* store.list({ limit: 2, types: ["rare"] })), [rare.c.id, rare.b.id])
-      assert.deepStrictEqual(yield* store.list({ limit: 9, types: ["rare"], states: ["pending"] }), [])
-      assert.strictEqual((yield* store.list({ limit: 2000, states: ["pending"] })).length, 2000)
+      assert.deepStrictEqual(ids((yield* store.list({ limit: 9, queues: ["q"] })).tasks), [rare.c.id])
+      assert.deepStrictEqual(ids((yield* store.list({ limit: 9, states: ["running", "scheduled"] })).tasks), [
+        rare.b.id,
+        rare.a.id
+      ])
+      assert.deepStrictEqual(ids((yield* store.list({ limit: 2, types: ["rare"] })).tasks), [rare.c.id, rare.b.id])
+      assert.deepStrictEqual((yield* store.list({ limit: 9, types: ["rare"], states: ["pending"] })).tasks, [])
+      assert.strictEqual((yield* store.list({ limit: 2000, states: ["pending"] })).tasks.length, 2000)
     }))
 })
 

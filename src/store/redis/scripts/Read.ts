@@ -1,12 +1,8 @@
 /**
  * Reads for people and for those who wait for results.
  */
-import * as Bounds from "../../../domain/Bounds.ts"
 import { entry } from "./Entry.ts"
 import { prelude } from "./Prelude.ts"
-
-/** How many texts a task is shown in. */
-const shownSize = 9
 
 /** A task in nine texts: id, task, state, lease, whether it is scheduled, progress, result, failure, history. */
 const show = `
@@ -40,13 +36,14 @@ return answers
 /**
  * The outcomes of tasks; remembers which of the others are waited for, so that their end is announced.
  *
- * - Arguments: for how long to remember, in ms, then ids.
- * - Answers: for each the status with its result and failure; `W` for a task that has not finished, nothing for an
- *   unknown one, `+` for one that has finished and did not fit into this answer.
+ * - Arguments: for how long to remember, in ms, bytes of results and failures in the answer, then ids.
+ * - Answers: for each of the first ids whose results fit, one at least, the status with its result and failure; `W` for a task that has not finished, nothing for an
+ *   unknown one.
  */
 export const results = `${prelude}
-local ids, answers, awaited, size = {}, {}, {}, 0
-for index = 2, #ARGV do ids[#ids + 1] = ARGV[index] end
+local ids, answers, awaited = {}, {}, {}
+local left = tonumber(ARGV[2])
+for index = 3, #ARGV do ids[#ids + 1] = ARGV[index] end
 local now = clock()
 local forget = int(now + ARGV[1])
 for index, text in ipairs(hmget(root .. ":state", ids)) do
@@ -57,13 +54,13 @@ for index, text in ipairs(hmget(root .. ":state", ids)) do
     awaited[#awaited + 1], awaited[#awaited + 2] = forget, id
   end
   local finished = status ~= "W" and status ~= ""
-  if finished and size > ${Bounds.maxPageSize} then
-    status, finished = "+", false
+  if finished then
+    left = left - call("HSTRLEN", root .. ":result", id) - call("HSTRLEN", root .. ":failure", id)
+    if left < 0 and at > 0 then break end
   end
   answers[at + 1] = status
   answers[at + 2] = finished and call("HGET", root .. ":result", id) or false
   answers[at + 3] = finished and call("HGET", root .. ":failure", id) or false
-  size = size + #(answers[at + 2] or "") + #(answers[at + 3] or "")
 end
 if #awaited > 0 then
   -- a read must not fail because there is no room to remember who reads
@@ -78,15 +75,15 @@ return answers
 /**
  * A page of tasks, newest first.
  *
- * - Arguments: the sequence number below which it begins or nothing, how many, the statuses wanted as letters (`S`
+ * - Arguments: the sequence number below which it begins or nothing, how many, how many bytes, the statuses wanted as letters (`S`
  *   scheduled, `P` pending, `R`, `C`, `F`, `X`), 1 or 0 and a JSON array for the types wanted, the same for the queues.
- * - Answers: the nine texts of each task.
+ * - Answers: 1 if there are more, else 0, then the nine texts of each task.
  *
  * Each status and lane has a list by sequence number, so a page costs the same however many tasks are stored. Running
  * tasks have none: they are as few as there are workers, and are looked through.
  */
 export const list = `${prelude}${entry}${show}
-local before, limit, wanted = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local before, limit, left, wanted = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 
 local function filter(enabled, json)
   if enabled ~= "1" then return nil end
@@ -94,7 +91,7 @@ local function filter(enabled, json)
   for _, name in ipairs(cjson.decode(json)) do set[name] = true end
   return set
 end
-local types, queues = filter(ARGV[4], ARGV[5]), filter(ARGV[6], ARGV[7])
+local types, queues = filter(ARGV[5], ARGV[6]), filter(ARGV[7], ARGV[8])
 local function matches(lane)
   local names = cjson.decode(lane)
   return (types == nil or types[names[2]]) and (queues == nil or queues[names[1]])
@@ -106,7 +103,7 @@ for _, lane in ipairs(call("HKEYS", root .. ":stored")) do
 end
 
 -- every source of tasks: a list that is read in pages, the blocks of a lane one by one, or the running ones at once
-local page = math.min(limit, 32)
+local page = math.min(limit + 1, 32)
 local sources = {}
 
 local function below(key, before, amount)
@@ -156,8 +153,16 @@ for index = 1, #wanted do
   end
 end
 
-local answers, shown, size = {}, 0, 0
-while shown < limit do
+local function sizeOf(id)
+  local size = 0
+  for _, name in ipairs({ ":task", ":result", ":failure", ":history" }) do
+    size = size + call("HSTRLEN", root .. name, id)
+  end
+  return size
+end
+
+local answers, shown = { 0 }, 0
+while true do
   local newest, seq = nil, -1
   for _, source in ipairs(sources) do
     if source.refs[source.at] == nil and source.more then source.more(source) end
@@ -165,11 +170,14 @@ while shown < limit do
     if ref and string.sub(ref, 1, 12) + 0 > seq then newest, seq = source, string.sub(ref, 1, 12) + 0 end
   end
   if newest == nil then break end
-  local at = #answers
-  show(answers, string.sub(newest.refs[newest.at], 13))
+  local id = string.sub(newest.refs[newest.at], 13)
+  left = left - sizeOf(id)
+  if shown == limit or (shown > 0 and left < 0) then
+    answers[1] = 1
+    break
+  end
+  show(answers, id)
   newest.at, shown = newest.at + 1, shown + 1
-  for index = at + 1, at + ${shownSize} do size = size + #(answers[index] or "") end
-  if size > ${Bounds.maxPageSize} then break end
 end
 return answers
 `
