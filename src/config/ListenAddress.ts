@@ -41,4 +41,4 @@ export const decide = (
 const refuse = (problem: string) => Effect.fail(new InvalidSettings({ problems: [problem] }))
 
 /** Whether an address is reached from its own machine only. */
-const isLoopback = (host: string): boolean => /^(localhost|127(\.\d+){3}|::1)$/i.test(host)
+export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d+){3}|::1)$/i.test(host)

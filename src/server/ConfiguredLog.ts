@@ -4,10 +4,24 @@ import { Effect, Layer, Stdio } from "effect"
 import * as ServerLog from "../config/ServerLog.ts"
 import type { Settings } from "../config/Settings.ts"
 
+type Chosen = Pick<Settings, "logFormat" | "logLevel">
+
+/** The format that the settings mean here. */
+export const formatOf = ({ logFormat }: Pick<Settings, "logFormat">): Effect.Effect<"pretty" | "json"> =>
+  logFormat === "auto"
+    ? Effect.map(isTerminal, (colours) => colours ? "pretty" : "json")
+    : Effect.succeed(logFormat)
+
 /** Writes the log to stdout. */
-export const layer = ({ logFormat, logLevel }: Pick<Settings, "logFormat" | "logLevel">) =>
+export const layer = (chosen: Chosen) =>
   Layer.unwrap(Effect.gen(function*() {
-    const colours = yield* (yield* Stdio.Stdio).stdoutIsTerminal
-    const format = logFormat === "auto" ? colours ? "pretty" : "json" : logFormat
-    return ServerLog.layer({ format, colours, level: logLevel })
-  })).pipe(Layer.provide(NodeStdio.layer))
+    return ServerLog.layer({
+      format: yield* formatOf(chosen),
+      colours: yield* isTerminal,
+      level: chosen.logLevel
+    })
+  }))
+
+const isTerminal = Effect.flatMap(Stdio.Stdio, ({ stdoutIsTerminal }) => stdoutIsTerminal).pipe(
+  Effect.provide(NodeStdio.layer)
+)

@@ -1,11 +1,9 @@
 /** The server: settings, a store, the engine with the handlers that ship with it, and the HTTP API. */
 import { Effect, Layer } from "effect"
-import { HttpServer as Listener } from "effect/http"
 import { hostname } from "node:os"
 import * as ApiKeys from "../access/ApiKeys.ts"
 import * as ListenAddress from "../config/ListenAddress.ts"
 import * as Settings from "../config/Settings.ts"
-import * as StoreUrl from "../config/StoreUrl.ts"
 import * as UnknownVariables from "../config/UnknownVariables.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import * as Engine from "../engine/Engine.ts"
@@ -13,12 +11,12 @@ import * as Handlers from "../handlers/index.ts"
 import * as HttpServer from "../http/HttpServer.ts"
 import { TaskCatalog } from "../http/TaskCatalog.ts"
 import type { HandlerRegistry } from "../worker/HandlerRegistry.ts"
-import { WorkerPool } from "../worker/WorkerPool.ts"
 import * as ConfiguredEngine from "./ConfiguredEngine.ts"
 import * as ConfiguredLog from "./ConfiguredLog.ts"
 import * as SelectedStore from "./SelectedStore.ts"
 import * as ShutdownLog from "./ShutdownLog.ts"
 import * as StartupMemory from "./StartupMemory.ts"
+import * as Welcome from "./Welcome.ts"
 
 /** Task types that a server has beside those that ship with it. */
 export interface MoreTypes {
@@ -42,7 +40,7 @@ export const program = programWith({ definitions: [], handlers: Layer.empty })
 /** Each layer closes before the ones below it: this is the order of the shutdown, from the top. */
 const server = (settings: Settings.Settings, more: MoreTypes) =>
   Layer.unwrap(Effect.map(listenAddress(settings), (address) =>
-    announcement(settings).pipe(
+    announcement(settings, address).pipe(
       Layer.provide(http(settings, address)),
       Layer.provide(TaskCatalog.layer([...Handlers.definitions, ...more.definitions])),
       Layer.provide(ConfiguredEngine.layer(settings, more.handlers))
@@ -86,16 +84,13 @@ const warnOfAccess = (settings: Settings.Settings, address: ListenAddress.Listen
     : Effect.void
 
 /** Says where the server listens once it does, and what it waits for when it is told to stop. */
-const announcement = (settings: Settings.Settings) =>
+const announcement = (settings: Settings.Settings, address: ListenAddress.ListenAddress) =>
   Layer.effectDiscard(Effect.gen(function*() {
-    const pool = yield* WorkerPool
-    const listener = yield* Listener.HttpServer
-    for (const sentence of yield* UnknownVariables.find) yield* Effect.logWarning(sentence)
-    const url = Listener.formatAddress(listener.address)
-    yield* Effect.annotateLogs(
-      Effect.logInfo(`taskforge listens on ${url}`),
-      { url, store: StoreUrl.format(settings.store), workers: settings.workers, instance: pool.instance }
-    )
     yield* StartupMemory.giveBack
     yield* ShutdownLog.make(settings.shutdown)
-  }))
+  })).pipe(
+    Layer.provide(Welcome.layer(settings, address)),
+    Layer.provide(Layer.effectDiscard(Effect.gen(function*() {
+      for (const sentence of yield* UnknownVariables.find) yield* Effect.logWarning(sentence)
+    })))
+  )

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { isAbsolute, join } from "node:path"
 import * as Server from "./Server.ts"
 
 /** A process that must not start: how it ended and what it said. */
@@ -24,6 +24,18 @@ describe("a server", () => {
       assert.match(server.url, /^http:\/\/127\.0\.0\.1:\d+$/)
       assert.strictEqual(record?.["store"], "sqlite:tasks.db")
       assert.strictEqual(record?.["workers"], 3)
+      assert.isTrue(isAbsolute(String(record?.["file"])))
+      assert.match(String(record?.["access"]), /^from this machine only, because no API key is asked for/)
+    }), 30_000)
+
+  it.live("warns that a store in memory loses every task", () =>
+    Effect.gen(function*() {
+      const server = yield* Server.start(yield* Server.directory, { STORE_URL: "memory:" })
+      const { level, msg } = server.log[0]!
+      assert.deepStrictEqual({ level, msg }, {
+        level: "warn",
+        msg: "Tasks are kept in memory only: the end of this process loses every task"
+      })
     }), 30_000)
 
   it.live("logs each attempt as a line of JSON", () =>

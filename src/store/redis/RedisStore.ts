@@ -180,7 +180,8 @@ const inspect = Effect.fnUntraced(function*(redis: Redis["Service"]) {
   for (const risk of ServerFacts.risks(facts)) {
     yield* Effect.annotateLogs(Effect.logWarning(risk.message), { risk: risk._tag })
   }
-  yield* Effect.annotateLogs(Effect.logInfo(`Redis persistence: ${ServerFacts.persistence(facts)}`), {
+  const persistence = `Redis persistence: ${ServerFacts.persistence(facts)}`
+  yield* Effect.annotateLogs(ServerFacts.isKept(facts) ? Effect.logInfo(persistence) : Effect.logWarning(persistence), {
     redis: facts.version
   })
 })

@@ -66,6 +66,9 @@ export const risks = ({ evictionPolicy, maxMemory }: Facts): ReadonlyArray<Risk>
   }]
 }
 
+/** Whether anything survives the death of the server. */
+export const isKept = ({ appendOnly, save }: Facts): boolean => appendOnly || save !== ""
+
 /** What survives the death of the server, as a sentence. */
 export const persistence = ({ appendFsync, appendOnly, save }: Facts): string => {
   if (appendOnly) {
