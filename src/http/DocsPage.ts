@@ -5,6 +5,7 @@ import { Effect, type Layer, Scope } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiScalar } from "effect/http-api"
 import type { GuardedRoute } from "./api/NeededRole.ts"
+import * as Favicon from "./Favicon.ts"
 import * as OpenApiDocument from "./OpenApiDocument.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 
@@ -27,6 +28,19 @@ const contentSecurityPolicy = [
   "frame-ancestors 'none'"
 ].join("; ")
 
+/**
+ * How the reference shows itself. What its maker offers (a hosted client, tools to publish the document, links to its
+ * site) is left out: it has nothing to do with this server, and would send the description of the API elsewhere.
+ */
+const appearance = {
+  withDefaultFonts: false,
+  favicon: Favicon.path,
+  hideClientButton: true,
+  showDeveloperTools: "never",
+  telemetry: false,
+  customCss: `a[href*="scalar.com"]{display:none!important}`
+} as const
+
 /** Serves the reference. */
 export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | TaskCatalog> = HttpRouter.use(
   Effect.fnUntraced(function*(router) {
@@ -35,7 +49,7 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | TaskCatalo
     const page = yield* Effect.cached(
       HttpRouter.toHttpEffect(HttpApiScalar.layer(OpenApiDocument.describe(catalog), {
         path,
-        scalar: { withDefaultFonts: false }
+        scalar: appearance
       })).pipe(Effect.provideService(Scope.Scope, scope))
     )
     yield* router.add(

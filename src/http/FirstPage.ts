@@ -1,10 +1,11 @@
-/** The page at `/`: what this is, how it is doing, and where to go on. Plain HTML, nothing fetched, no scripts. */
+/** The page at `/`: what this is, how it is doing, and where to go on. Plain HTML; a few lines of script keep the counts up to date. */
 import { Effect, type Layer, Option } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createHash } from "node:crypto"
 import { version } from "../domain/Version.ts"
 import type { Counts } from "../store/TaskStore.ts"
 import type { GuardedRoute } from "./api/NeededRole.ts"
+import * as Favicon from "./Favicon.ts"
 import { KeyRing } from "./KeyRing.ts"
 import { SystemStatus } from "./SystemStatus.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
@@ -22,10 +23,9 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | SystemStat
       const status = yield* SystemStatus
       const { types } = yield* TaskCatalog
       const ring = yield* KeyRing
-      const styleHash = createHash("sha256").update(style).digest("base64")
       const headers = {
-        "content-security-policy": `default-src 'none'; style-src 'sha256-${styleHash}'; base-uri 'none'; ` +
-          "form-action 'none'; frame-ancestors 'none'",
+        "content-security-policy": `default-src 'none'; style-src ${hashOf(style)}; script-src ${hashOf(script)}; ` +
+          "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         "referrer-policy": "no-referrer",
         "x-content-type-options": "nosniff"
       }
@@ -41,6 +41,8 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | SystemStat
       )
     })
   )
+
+const hashOf = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`
 
 const links = [
   ["/docs", "API reference", "every route, to read and to try"],
@@ -63,7 +65,11 @@ const render = (
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>TaskForge</title>
-<style>${style}</style>
+<link rel="icon" href="${Favicon.path}" type="image/svg+xml">
+${
+    counts === "hidden" ? "" : `<noscript><meta http-equiv="refresh" content="10"></noscript>
+`
+  }<style>${style}</style>
 </head>
 <body>
 <main>
@@ -73,15 +79,21 @@ const render = (
 </header>
 ${
     counts === "hidden"
-      ? `<p>Requests need an API key: <code>Authorization: Bearer &lt;key&gt;</code>.</p>`
-      : counts === undefined
-      ? `<p class="trouble">The task store does not answer; see <a href="/health">health</a>.</p>`
-      : renderCounts(counts)
+      ? `<p>Requests need an API key. <code>taskforge keys create NAME</code> makes one, where the store is at hand.</p>`
+      : `<div id="now">${
+        counts === undefined
+          ? `<p class="trouble">The task store does not answer; see <a href="/health">health</a>.</p>`
+          : renderCounts(counts)
+      }</div>`
   }
 <section>
 <h2>Your first task</h2>
-<pre><code>curl -X POST http://${escape(host)}/api/v1/tasks \\
-  -H 'content-type: application/json' \\
+<pre><code>${counts === "hidden" ? "TASKFORGE_API_KEY='your key'\n" : ""}curl http://${escape(host)}/api/v1/tasks \\
+${
+    counts === "hidden"
+      ? `  -H "authorization: Bearer $TASKFORGE_API_KEY" \\\n`
+      : ""
+  }  -H 'content-type: application/json' \\
   -d '${escape(JSON.stringify({ type, payload: type === "echo" ? { hello: "world" } : {} }))}'</code></pre>
 <p>The answer has the task's <code>id</code>: follow it at <code>/api/v1/tasks/{id}</code>.${renderTypes(types)}</p>
 </section>
@@ -89,6 +101,7 @@ ${
 ${links.map(([href, name, text]) => `<a href="${href}"><b>${name}</b><span>${text}</span></a>`).join("\n")}
 </nav>
 </main>
+${counts === "hidden" ? "" : `<script>${script}</script>`}
 </body>
 </html>
 `
@@ -111,26 +124,45 @@ const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;
 
 const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => entities[character]!)
 
+/** Puts the counts of a new page into this one, while somebody looks. They fade while the server does not answer. */
+const script = `
+setInterval(async () => {
+  if (document.hidden) return
+  const now = document.getElementById("now")
+  try {
+    const page = await (await fetch("/", { cache: "no-store" })).text()
+    const next = new DOMParser().parseFromString(page, "text/html").getElementById("now")
+    if (next) now.replaceWith(next)
+    else location.reload()
+  } catch {
+    now.className = "old"
+  }
+}, 3000)
+`
+
 const style = `
 :root{color-scheme:light dark;--ink:light-dark(#1b1f24,#e8eaed);--soft:light-dark(#5b6470,#9aa4b0);
 --paper:light-dark(#fbfaf8,#14171a);--card:light-dark(#fff,#1c2024);--line:light-dark(#e4e1db,#2b3137);
 --accent:light-dark(#b4470f,#ff9b5e);--bad:light-dark(#b3261e,#ff8a80)}
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.6 system-ui,sans-serif}
-main{max-width:46rem;margin:0 auto;padding:12vh 1.25rem 4rem;display:grid;gap:2.25rem}
+main{max-width:46rem;margin:0 auto;padding:min(12vh,6rem) 1.25rem 4rem;display:grid;grid-template-columns:minmax(0,1fr);gap:2.25rem}
 h1{margin:0;font-size:2.5rem;line-height:1.1;letter-spacing:-.03em}
 h1 small{font-size:.9rem;font-weight:400;letter-spacing:0;color:var(--soft);vertical-align:.9em}
 h2{margin:0 0 .6rem;font-size:1rem}
 header p{margin:.75rem 0 0;font-size:1.15rem;color:var(--soft);max-width:36rem}
+p{overflow-wrap:anywhere}
 section p{margin:.75rem 0 0;color:var(--soft)}
 a{color:var(--accent)}
 code{font:.92em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;color:var(--ink)}
 pre{margin:0;padding:1rem 1.15rem;overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:.6rem}
-.counts{margin:0;padding:0;list-style:none;display:grid;grid-template-columns:repeat(auto-fit,minmax(7rem,1fr));gap:.75rem}
+.counts{margin:0;padding:0;list-style:none;display:grid;grid-template-columns:repeat(auto-fit,minmax(6.5rem,1fr));gap:.75rem}
 .counts li{padding:.8rem 1rem;background:var(--card);border:1px solid var(--line);border-radius:.6rem;color:var(--soft);font-size:.9rem}
 .counts b{display:block;font-size:1.6rem;line-height:1.2;color:var(--ink);font-variant-numeric:tabular-nums}
 .counts .running b{color:var(--accent)}
 .counts .failed b,.trouble{color:var(--bad)}
+.old{opacity:.4}
+@media(max-width:30rem){main{padding-top:2rem}pre code{white-space:pre-wrap;overflow-wrap:anywhere}}
 nav{display:grid;grid-template-columns:repeat(auto-fill,minmax(13rem,1fr));gap:.75rem}
 nav a{display:block;padding:.8rem 1rem;border:1px solid var(--line);border-radius:.6rem;text-decoration:none;color:inherit}
 nav a:hover,nav a:focus-visible{border-color:var(--accent)}

@@ -8,6 +8,7 @@ import { Api } from "./api/Api.ts"
 import { routesOf } from "./api/NeededRole.ts"
 import * as DocsPage from "./DocsPage.ts"
 import * as EventsHandlers from "./EventsHandlers.ts"
+import * as Favicon from "./Favicon.ts"
 import * as FirstPage from "./FirstPage.ts"
 import * as ForwardedFor from "./ForwardedFor.ts"
 import { KeyRing } from "./KeyRing.ts"
@@ -66,6 +67,7 @@ export const layer = (options: Options) =>
         Layer.provide(RequestCheckLive.layer)
       ),
       FirstPage.layer,
+      Favicon.layer,
       DocsPage.layer,
       OpenApiDocument.layer,
       MetricsPage.layer,
@@ -81,7 +83,7 @@ export const layer = (options: Options) =>
     )
   )
 
-const pages = [FirstPage.route, DocsPage.route, OpenApiDocument.route, MetricsPage.route]
+const pages = [FirstPage.route, ...Favicon.routes, DocsPage.route, OpenApiDocument.route, MetricsPage.route]
 
 /** What a request passes between the router and the handler of its route. */
 const guardedRouter = ({ allowedHosts = [], allowedOrigins = [], rateLimits = {} }: Options) =>

@@ -52,7 +52,6 @@ const before = [
   ["408", "request_timeout", "the request took too long to arrive"],
   ["414", "uri_too_long", "the target is longer than 8 KiB"],
   ["417", "expectation_failed", "another expectation than `100-continue`"],
-  ["426", "upgrade_required", "`/ws` without a WebSocket"],
   ["431", "headers_too_large", "the head is larger than 16 KiB"]
 ] as const
 

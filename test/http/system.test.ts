@@ -220,9 +220,29 @@ describe("the pages", () => {
       }
       assert.include(text, "<b>2</b> pending")
       assert.include(text, "curl")
-      assert.notMatch(text, /<script|src=|https?:\/\/(?!127\.0\.0\.1)/)
-      assert.match(headers["content-security-policy"] ?? "", /default-src 'none'; style-src 'sha256-/)
+      assert.notMatch(text, / src=|https?:\/\/(?!127\.0\.0\.1)/)
+      assert.match(
+        headers["content-security-policy"] ?? "",
+        /^default-src 'none'; style-src 'sha256-\S+; script-src 'sha256-/
+      )
+      assert.notInclude(text, "authorization")
     }).pipe(Effect.provide(layer())))
+
+  it.effect("say in their example that a key is needed where one is, and nothing of the tasks", () =>
+    Effect.gen(function*() {
+      const { text } = yield* expecting(200, get("/"))
+      assert.include(text, `-H "authorization: Bearer $TASKFORGE_API_KEY"`)
+      assert.notMatch(text, /<script|http-equiv|pending/)
+    }).pipe(Effect.provide(layer({ http: { requireKeys: true } }))))
+
+  it.effect("have a picture, which browsers ask for without a key", () =>
+    Effect.gen(function*() {
+      for (const path of ["/favicon.svg", "/favicon.ico"]) {
+        const { headers, text } = yield* expecting(200, get(path))
+        assert.strictEqual(headers["content-type"], "image/svg+xml")
+        assert.match(text, /^<svg /)
+      }
+    }).pipe(Effect.provide(layer({ http: { requireKeys: true } }))))
 
   it.effect("escape what the client says about itself", () =>
     Effect.gen(function*() {

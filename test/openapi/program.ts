@@ -38,7 +38,7 @@ const found = await client.tasksGet(id)
 assert(found.status === 200)
 assert.deepEqual([found.data.key, found.data.priority, found.data.max_retries], ["generated", 2, -1])
 
-const listed = await client.tasksList({ status: ["completed"], queue: ["numbers"], limit: "1" })
+const listed = await client.tasksList({ status: ["completed"], queue: ["numbers"], limit: 1 })
 assert(listed.status === 200)
 assert.equal(listed.data.tasks.length, 1)
 

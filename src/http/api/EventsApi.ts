@@ -89,7 +89,10 @@ export class EventsApi extends HttpApiGroup.make("events").add(
     .annotateMerge(OpenApi.annotations({
       summary: "Watch events over a WebSocket",
       description:
-        "As `/api/v1/events`, one JSON message per event with its number as `seq`; `{\"event\":\"gap\"}` says " +
-        "that some are missing. A plain request is answered with 426."
+        "Each message of the server is one JSON object. An event is as in `/api/v1/events`, with its number as `seq`: " +
+        "`{\"seq\":42,\"event\":\"completed\",\"id\":\"…\",\"type\":\"echo\",\"queue\":\"default\",\"at\":\"…\"}`. " +
+        "`{\"event\":\"gap\"}` says that some before it are missing, `{\"event\":\"idle\"}` every 15 s that the connection " +
+        "lives. What a client sends is ignored, and one that does not keep up is cut off: it comes back with `after`. " +
+        "Where keys are needed, browsers send theirs as `access_token`. A plain request is answered with 426."
     }))
 ) {}

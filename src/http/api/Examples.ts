@@ -21,7 +21,7 @@ const pending: TaskJson = {
   retry_count: 0,
   max_retries: 3,
   queue: "default",
-  key: null,
+  key: "welcome:ada",
   due_at: at,
   timeout_ms: null,
   attempts: 0,
@@ -97,7 +97,7 @@ const error = (code: string, message: string, facts: object = {}) => ({ error: {
 
 /** By the name of a schema. */
 export const ofSchemas: Readonly<Record<string, unknown>> = {
-  NewTask: { type: "echo", payload: { hello: "world" }, priority: "high", delay: "5m", key: "welcome:ada" },
+  NewTask: { type: "echo", payload: { hello: "world" }, priority: "high", key: "welcome:ada" },
   Task: pending,
   CreatedTask: pending,
   TaskPage: page,
@@ -176,6 +176,9 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   ),
   StoreUnavailable: error("store_unavailable", "The task store does not answer; try again")
 }
+
+/** The answer to a request that is no WebSocket where one is expected. */
+export const upgradeRequired = error("upgrade_required", "Connect with a WebSocket, or watch /api/v1/events")
 
 /** Errors that may meet any request, by status: they come from what is around the endpoints. */
 export const ofErrors: Readonly<Record<string, { readonly about: string; readonly examples: ReadonlyArray<unknown> }>> =

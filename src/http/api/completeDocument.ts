@@ -1,5 +1,6 @@
 /** What the description of the API says beyond its definitions: keys, the errors around endpoints, and examples. */
 import * as Examples from "./Examples.ts"
+import * as Parameters from "./Parameters.ts"
 
 /** The parts of an OpenAPI document that are read and written here. */
 interface Document {
@@ -10,6 +11,7 @@ interface Document {
 
 interface Operation {
   readonly operationId: string
+  readonly parameters: Array<{ readonly name: string; description?: string; schema: object; example?: unknown }>
   readonly requestBody?: { readonly content: Record<string, Content> }
   readonly responses: Record<string, { description: string; content?: Record<string, Content> }>
   security?: ReadonlyArray<object>
@@ -58,6 +60,10 @@ export const completeDocument = (document: Document): void => {
 }
 
 const complete = (path: string, operation: Operation): void => {
+  for (const parameter of operation.parameters) {
+    Object.assign(parameter, Parameters.find(operation.operationId, parameter.name))
+  }
+  if (operation.operationId === "events.socket") describeSocket(operation)
   operation.security = isPublic(path) ? [] : [{}, { bearer: [] }, { header: [] }]
   const own = Examples.ofOperations[operation.operationId] ?? {}
   for (const content of Object.values(operation.requestBody?.content ?? {})) give(content, own["request"])
@@ -71,6 +77,17 @@ const complete = (path: string, operation: Operation): void => {
   for (const [status, { content = {} }] of Object.entries(operation.responses)) {
     const json = content["application/json"]
     if (json !== undefined && json.example === undefined) give(json, own[status])
+  }
+}
+
+/** OpenAPI has no words for a WebSocket: its answers are those of the handshake. */
+const describeSocket = ({ responses }: Operation): void => {
+  delete responses["200"]
+  delete responses["204"]
+  responses["101"] = { description: "The connection is a WebSocket from here on" }
+  responses["426"] = {
+    description: "The request is no handshake of a WebSocket",
+    content: { "application/json": { schema: errorSchema as Schema, example: Examples.upgradeRequired } }
   }
 }
 

@@ -1,0 +1,59 @@
+/** What the description of the API says about parameters: the type that their text stands for, and what they mean. */
+import { maxIdLength, maxNameLength } from "../../domain/Bounds.ts"
+import { names } from "../../domain/Priority.ts"
+import { all } from "../../domain/TaskState.ts"
+
+/** What is said about one parameter. */
+export interface Parameter {
+  readonly description: string
+  /** Replaces what the definition says, which is what the text of a URL is before it is read. */
+  readonly schema?: object
+  readonly example?: unknown
+}
+
+const listOf = (items: object) => ({ type: "array", items })
+const name = { type: "string", minLength: 1, maxLength: maxNameLength }
+
+/** By name, for every operation. */
+const common: Readonly<Record<string, Parameter>> = {
+  id: { description: "The task's id", schema: { type: "string", minLength: 1, maxLength: maxIdLength } },
+  status: {
+    description: "Only tasks in these states; repeated, or with commas between",
+    schema: listOf({ type: "string", enum: all })
+  },
+  type: { description: "Only these task types; repeated, or with commas between", schema: listOf(name) },
+  queue: { description: "Only these queues; repeated, or with commas between", schema: listOf(name) },
+  task: {
+    description: "Only tasks with these ids; repeated, or with commas between",
+    schema: listOf({ type: "string" })
+  },
+  limit: {
+    description: "Tasks on the page, at most",
+    schema: { type: "integer", minimum: 1, maximum: 1000, default: 50 }
+  },
+  cursor: { description: "The field next of the page before this one" },
+  only: { description: "finished: an unfinished task is left alone and answered with 409" },
+  wait: { description: "How long to wait for the result: 500ms, 10s; 30s at most", example: "10s" },
+  after: {
+    description: "The number of the last event seen, as the header Last-Event-ID says it",
+    schema: { type: "integer", minimum: 0 }
+  },
+  access_token: { description: "An API key, for browsers, which cannot send headers here" }
+}
+
+/** By operation, where a name means something else there. */
+const ofOperations: Readonly<Record<string, Readonly<Record<string, Parameter>>>> = {
+  "queues.pause": { queue: { description: "The queue; tasks that name none are in default", example: "default" } },
+  "queues.resume": { queue: { description: "The queue; tasks that name none are in default", example: "default" } },
+  "older.submitJob": {
+    type: { description: "The task type; default when left out", schema: name, example: "echo" },
+    priority: {
+      description: "How urgent it is; normal when left out",
+      schema: { type: "string", enum: Object.keys(names), default: "normal" }
+    }
+  }
+}
+
+/** What is said about a parameter of an operation. */
+export const find = (operationId: string, parameter: string): Parameter | undefined =>
+  ofOperations[operationId]?.[parameter] ?? common[parameter]

@@ -1,0 +1,88 @@
+/** Whether the examples of the API's description are true: a real server takes the requests, the schemas the answers. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { HttpApi, type OpenApi } from "effect/http-api"
+import { Api } from "../../src/http/api/Api.ts"
+import { document, examplesOf } from "../docs/ApiPage.ts"
+import * as ShippedServer from "../http/ShippedServer.ts"
+import { get, send } from "../http/TestServer.ts"
+
+const { paths } = document()
+const operations = Object.entries(paths).flatMap(([path, byMethod]) =>
+  Object.entries(byMethod).map(([method, operation]) => ({ method: method.toUpperCase(), operation, path }))
+)
+
+/** What the definitions say that an operation answers, by its id and the status. */
+const answers = new Map<string, ReadonlyArray<Schema.Top>>()
+HttpApi.reflect(Api, {
+  onGroup: () => {},
+  onEndpoint: ({ endpoint, errors, group, successes }) => {
+    for (const [status, schemas] of [...successes, ...errors]) {
+      answers.set(`${group.identifier}.${endpoint.identifier} ${status}`, schemas)
+    }
+  }
+})
+
+/** Facts that the example cannot know. */
+const varying = new Set(["id", "job_id", "task_id", "created_at", "due_at"])
+
+const withoutVarying = (value: unknown): unknown =>
+  Object.fromEntries(Object.entries(value as object).filter(([name]) => !varying.has(name)))
+
+describe("the examples of the API's description", () => {
+  for (const { method, operation, path } of operations) {
+    const request = operation.requestBody?.content["application/json"]
+    if (request !== undefined) {
+      it.effect(`have requests that ${method} ${path} takes, and answers that fit them`, () =>
+        Effect.gen(function*() {
+          const expected = Object.entries(operation.responses).filter(([status]) => status < "300")
+          for (const body of examplesOf(request)) {
+            const { json, status } = yield* send(method as "POST", path, body)
+            const content = Object.fromEntries(expected)[status]?.content?.["application/json"]
+            assert.isDefined(content, `${status} ${JSON.stringify(json)}`)
+            if (path === "/api/v1/results") continue
+            const shown = examplesOf(content!).map(withoutVarying)
+            assert.deepInclude(shown, withoutVarying(json) as object)
+          }
+        }).pipe(Effect.provide(ShippedServer.waiting)))
+    }
+
+    for (const [status, { content }] of Object.entries(operation.responses)) {
+      const json = content?.["application/json"]
+      const schemas = answers.get(`${(operation as unknown as { operationId: string }).operationId} ${status}`)
+      // The schema of a 503 is of its headers too
+      if (json === undefined || schemas === undefined || status === "503") continue
+      it(`show what ${method} ${path} answers with ${status}`, () => {
+        const codec = Schema.Union(schemas) as unknown as Schema.Codec<unknown>
+        for (const example of examplesOf(json)) Schema.decodeUnknownSync(codec, { onExcessProperty: "error" })(example)
+      })
+    }
+  }
+
+  it("say of every parameter what it means and which type it has", () => {
+    for (const { method, operation, path } of operations) {
+      for (const { description, name } of operation.parameters) {
+        assert.isNotEmpty(description, `${method} ${path} ${name}`)
+      }
+    }
+    const list = paths["/api/v1/tasks"]!["get"]!.parameters as unknown as ReadonlyArray<OpenApi.OpenAPISpecParameter>
+    const schemaOf = (name: string) => list.find((one) => one.name === name)!.schema
+    assert.deepStrictEqual(schemaOf("limit"), { type: "integer", minimum: 1, maximum: 1000, default: 50 })
+    assert.include(JSON.stringify(schemaOf("status")), `"enum":["scheduled"`)
+  })
+
+  it("show the socket as it is", () => {
+    assert.deepStrictEqual(
+      Object.keys(paths["/ws"]!["get"]!.responses).filter((status) => status < "400"),
+      ["101"]
+    )
+  })
+
+  it.effect("are those of the socket too", () =>
+    Effect.gen(function*() {
+      const { json, status } = yield* get("/ws")
+      assert.strictEqual(status, 426)
+      const { content } = paths["/ws"]!["get"]!.responses["426"]!
+      assert.deepStrictEqual(json, content!["application/json"]!.example)
+    }).pipe(Effect.provide(ShippedServer.waiting)))
+})
