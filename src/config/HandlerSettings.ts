@@ -15,7 +15,7 @@ export const handlerSettings = {
   threadMemory: setting({
     names: ["TASKFORGE_THREAD_MEMORY"],
     fallback: "512",
-    about: "Heap of one thread at most, in MiB; a task that needs more fails alone",
+    about: "Memory of one thread at most, in MiB; a task that needs more fails alone",
     expected: "a whole number from 64 to 65536",
     schema: integer(64, 65_536)
   }),
@@ -95,7 +95,7 @@ export const handlerSettings = {
   imageMaxPixels: setting({
     names: ["TASKFORGE_IMAGE_MAX_PIXELS"],
     fallback: "100000000",
-    about: "Pixels of an image at most, width times height",
+    about: "Pixels of an image at most, width times height; of the new one as well",
     expected: "a whole number of at least 1",
     schema: integer(1)
   }),

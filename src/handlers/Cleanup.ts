@@ -2,18 +2,30 @@
  * `cleanup` removes files that are old, by age and pattern. Unless told otherwise it only says what it would remove. It
  * follows no symbolic links and leaves folders.
  */
-import { Clock, Duration, Effect, Schema } from "effect"
+import { Clock, Duration, Effect, Result, Schema } from "effect"
 import { rm } from "node:fs/promises"
-import { join, matchesGlob } from "node:path"
+import { join } from "node:path"
 import { DurationText } from "../domain/DurationText.ts"
 import * as FileTree from "../files/FileTree.ts"
 import { Folders, PathRefused, PathText } from "../files/Folders.ts"
+import * as PathPattern from "../files/PathPattern.ts"
 import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import { withDefault } from "./withDefault.ts"
 
 /** Files named in a result. */
 const mostNamed = 1000
+
+/** Files that are matched before other work of the process has its turn. */
+const matchedAtOnce = 50
+
+const Pattern = Schema.String.check(
+  Schema.isMaxLength(PathPattern.maxLength),
+  Schema.makeFilter((text: string) => {
+    const compiled = PathPattern.compile(text)
+    return Result.isFailure(compiled) ? `Expected a pattern for paths, not one with ${compiled.failure}` : undefined
+  })
+)
 
 /** The task type `cleanup`. */
 export const Cleanup = Task.make("cleanup", {
@@ -22,8 +34,8 @@ export const Cleanup = Task.make("cleanup", {
     folder: withDefault(PathText, "."),
     /** Age since the last change. */
     older_than: withDefault(DurationText, "30d"),
-    /** Such as `*.tmp`, or `logs/**` for paths below the folder. */
-    pattern: withDefault(Schema.String.check(Schema.isMaxLength(500)), "**"),
+    /** Such as `*.tmp`, or `logs/**` for paths below the folder; see `PathPattern`. */
+    pattern: withDefault(Pattern, "**"),
     dry_run: withDefault(Schema.Boolean, true)
   },
   success: Schema.Struct({
@@ -46,7 +58,12 @@ export const CleanupLive = Cleanup.toLayer(Effect.fnUntraced(function*({ dry_run
   const root = yield* folders.existing(folder)
   const before = (yield* Clock.currentTimeMillis) - Duration.toMillis(older_than)
   const all = yield* FileTree.list(root)
-  const old = all.filter(({ mtimeMs, path }) => mtimeMs < before && matches(path, pattern))
+  const matches = Result.getOrThrow(PathPattern.compile(pattern))
+  const old: Array<FileTree.FileEntry> = []
+  for (const [index, file] of all.entries()) {
+    if (index % matchedAtOnce === 0) yield* Effect.yieldNow
+    if (file.mtimeMs < before && matches(file.path)) old.push(file)
+  }
   for (const [index, { path }] of old.entries()) {
     if (dry_run) break
     yield* Effect.promise(() => rm(join(root, path), { force: true }))
@@ -60,7 +77,3 @@ export const CleanupLive = Cleanup.toLayer(Effect.fnUntraced(function*({ dry_run
     paths: old.slice(0, mostNamed).map(({ path }) => path)
   }
 }))
-
-/** A pattern without a slash is about names. */
-const matches = (path: string, pattern: string): boolean =>
-  matchesGlob(pattern.includes("/") ? path : path.slice(path.lastIndexOf("/") + 1), pattern)

@@ -1,19 +1,23 @@
 /**
  * `image_resize` makes an image smaller, or another format of it, with sharp. The image comes from a URL, a file or the
- * payload; the new one goes to a file or into the result. How many pixels an image may have is known before any of them
- * is decoded, so a bomb costs nothing.
+ * payload; the new one goes to a file or into the result. How many pixels an image may have, and the new one would have, is
+ * known before any of them is decoded, so a bomb costs nothing.
  *
- * sharp works in native threads of its own, so this handler needs no worker thread.
+ * sharp works in the thread pool of its process, where the server syncs the store's log too. So it has a process of its
+ * own, which can be ended in the middle of an image.
  */
 import { Context, Effect, Layer, Schema } from "effect"
-import { stat, writeFile } from "node:fs/promises"
-import type { Sharp } from "sharp"
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import * as AtomicFile from "../files/AtomicFile.ts"
 import { Folders, PathRefused, PathText } from "../files/Folders.ts"
 import { Outbound } from "../outbound/Outbound.ts"
 import { RequestFailed, RequestRefused, RequestRejected, retry } from "../outbound/OutboundErrors.ts"
 import { Url } from "../outbound/OutboundRequestFields.ts"
 import * as Task from "../Task.ts"
+import { moduleBeside } from "../threads/moduleBeside.ts"
+import { onThread } from "../threads/onThread.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import { withDefault } from "./withDefault.ts"
 
@@ -42,10 +46,26 @@ export class ImageLimits extends Context.Service<ImageLimits, Limits>()("taskfor
 /** Bytes of an image in a result. */
 const mostInResult = 1024 * 1024
 
-/** Formats that are images and nothing else: an SVG, for one, may ask for other files. */
-const readable = new Set(["jpeg", "png", "webp", "gif", "avif", "heif", "tiff"])
-
 const Size = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 16_383 }))
+
+const shape = {
+  /** With one of both the other one follows. */
+  width: Schema.optionalKey(Size),
+  height: Schema.optionalKey(Size),
+  fit: withDefault(Schema.Literals(["cover", "contain", "fill", "inside", "outside"]), "cover"),
+  /** Default: as it was, or PNG. */
+  format: Schema.optionalKey(Schema.Literals(["jpeg", "png", "webp", "avif"])),
+  quality: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })), 80),
+  enlarge: withDefault(Schema.Boolean, true)
+}
+
+const Resized = {
+  width: Schema.Int,
+  height: Schema.Int,
+  format: Schema.String,
+  bytes: Schema.Int,
+  from: Schema.Struct({ width: Schema.Int, height: Schema.Int, format: Schema.String })
+}
 
 /** The task type `image_resize`. */
 export const ImageResize = Task.make("image_resize", {
@@ -57,14 +77,7 @@ export const ImageResize = Task.make("image_resize", {
     file: Schema.optionalKey(PathText),
     /** The image itself, base64. */
     data: Schema.optionalKey(Schema.Uint8ArrayFromBase64),
-    /** With one of both the other one follows. */
-    width: Schema.optionalKey(Size),
-    height: Schema.optionalKey(Size),
-    fit: withDefault(Schema.Literals(["cover", "contain", "fill", "inside", "outside"]), "cover"),
-    /** Default: as it was, or PNG. */
-    format: Schema.optionalKey(Schema.Literals(["jpeg", "png", "webp", "avif"])),
-    quality: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })), 80),
-    enlarge: withDefault(Schema.Boolean, true),
+    ...shape,
     /** The file to write; without it the image is in the result. */
     output: Schema.optionalKey(PathText)
   }).check(
@@ -86,11 +99,7 @@ export const ImageResize = Task.make("image_resize", {
     )
   ),
   success: Schema.Struct({
-    width: Schema.Int,
-    height: Schema.Int,
-    format: Schema.String,
-    bytes: Schema.Int,
-    from: Schema.Struct({ width: Schema.Int, height: Schema.Int, format: Schema.String }),
+    ...Resized,
     output: Schema.NullOr(Schema.String),
     /** Base64, where no file was asked for. */
     data: Schema.NullOr(Schema.String)
@@ -98,6 +107,15 @@ export const ImageResize = Task.make("image_resize", {
   error: Schema.Union([ImageRefused, PathRefused, RequestRefused, RequestRejected, RequestFailed]),
   retry
 })
+
+/** What the process does: from one real path to another. */
+export const ImageWork = Task.make("image_resize", {
+  payload: { ...shape, source: Schema.String, output: Schema.String, max_pixels: Schema.Int },
+  success: Schema.Struct(Resized),
+  error: ImageRefused
+})
+
+const work = onThread(ImageWork, moduleBeside(import.meta.url, "ImageResize.thread"), { isolation: "process" })
 
 /** Runs `image_resize`. */
 export const ImageResizeLive = ImageResize.toLayer(Effect.fnUntraced(function*(payload) {
@@ -107,46 +125,53 @@ export const ImageResizeLive = ImageResize.toLayer(Effect.fnUntraced(function*(p
     sourceOf(payload, maxBytes),
     payload.output === undefined ? Effect.undefined : folders.target(payload.output)
   ], { concurrency: "unbounded" })
-  const { default: sharp } = yield* Effect.promise(() => import("sharp"))
-  const image = yield* attempt(() => Promise.resolve(sharp(source, { limitInputPixels: maxPixels, failOn: "error" })))
-  const from = yield* attempt(() => image.metadata())
-  if (!readable.has(from.format)) return yield* new ImageRefused({ reason: `${from.format} is not a format to resize` })
-  const { data, info } = yield* attempt(() =>
-    convert(image, payload, from.format).toBuffer({ resolveWithObject: true })
-  )
-  const result = {
-    width: info.width,
-    height: info.height,
-    format: info.format,
-    bytes: info.size,
-    from: { width: from.width, height: from.height, format: from.format }
+  const { enlarge, fit, format, height, quality, width } = payload
+  const resize = (output: string) =>
+    work({
+      source,
+      output,
+      max_pixels: maxPixels,
+      enlarge,
+      fit,
+      quality,
+      ...(format === undefined ? {} : { format }),
+      ...(height === undefined ? {} : { height }),
+      ...(width === undefined ? {} : { width })
+    })
+  if (target !== undefined) {
+    const { claim, id } = yield* TaskContext
+    const resized = yield* AtomicFile.write(target, `${id}-${claim}`, resize)
+    return { ...resized, output: folders.display(target), data: null }
   }
-  if (target === undefined) {
-    return data.byteLength > mostInResult
-      ? yield* new ImageRefused({
-        reason: `The image has ${data.byteLength} bytes, too many for a result: name an output`
-      })
-      : { ...result, output: null, data: data.toString("base64") }
-  }
-  const { claim, id } = yield* TaskContext
-  yield* AtomicFile.write(target, `${id}-${claim}`, (part) => Effect.promise(() => writeFile(part, data)))
-  return { ...result, output: folders.display(target), data: null }
-}))
+  const output = join(yield* scratch, "image")
+  const resized = yield* resize(output)
+  return resized.bytes > mostInResult
+    ? yield* new ImageRefused({
+      reason: `The image has ${resized.bytes} bytes, too many for a result: name an output`
+    })
+    : { ...resized, output: null, data: (yield* Effect.promise(() => readFile(output))).toString("base64") }
+}, Effect.scoped))
+
+/** A folder for as long as the attempt takes. */
+const scratch = Effect.acquireRelease(
+  Effect.promise(() => mkdtemp(join(tmpdir(), "taskforge-"))),
+  (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
+)
 
 type Payload = (typeof ImageResize)["payload"]["Type"]
 
-/** The image: its bytes, or where they are, for sharp reads a file better than we do. */
+/** The file that holds the image. */
 const sourceOf = Effect.fnUntraced(function*({ data, file, image_url, url = image_url }: Payload, maxBytes: number) {
   if (url !== undefined) {
     const outbound = yield* Outbound
     const { snooze } = yield* TaskContext
     const answer = yield* outbound.send({ method: "GET", url, maxBytes })
-    return "_tag" in answer ? yield* snooze(answer.retryAfter) : answer.body
+    return "_tag" in answer ? yield* snooze(answer.retryAfter) : yield* kept(answer.body)
   }
   if (file === undefined) {
     return data!.byteLength > maxBytes
       ? yield* new ImageRefused({ reason: `The image has more than ${maxBytes} bytes` })
-      : data!
+      : yield* kept(data!)
   }
   const path = yield* Folders.use((folders) => folders.existing(file))
   const stats = yield* Effect.promise(() => stat(path))
@@ -155,17 +180,9 @@ const sourceOf = Effect.fnUntraced(function*({ data, file, image_url, url = imag
   return path
 })
 
-const convert = (image: Sharp, { enlarge, fit, format, height, quality, width }: Payload, was: string): Sharp => {
-  const to = format ?? (was === "jpeg" || was === "webp" || was === "avif" ? was : "png")
-  // As a camera held it, before what it says about that is left out
-  return image.autoOrient().resize({ width, height, fit, withoutEnlargement: !enlarge }).toFormat(
-    to,
-    to === "png" ? {} : { quality }
-  )
-}
-
-const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, ImageRefused> =>
-  Effect.tryPromise({
-    try: run,
-    catch: (cause) => new ImageRefused({ reason: cause instanceof Error ? cause.message : String(cause) })
-  })
+/** Bytes as a file. */
+const kept = Effect.fnUntraced(function*(bytes: Uint8Array) {
+  const path = join(yield* scratch, "source")
+  yield* Effect.promise(() => writeFile(path, bytes))
+  return path
+})

@@ -22,20 +22,25 @@ export const handler = ThreadHandler.make(ReportWork, (payload) =>
         : new Unprocessable({ reason: thrown instanceof Error ? thrown.message : String(thrown) })
   }))
 
-const sorted = (found: Found): Found => {
-  if (found.groups.length > mostGroups) {
-    throw new Unprocessable({
-      reason: `There are ${found.groups.length} groups, too many for a page: at most ${mostGroups}`
-    })
+type Group = Found["groups"][number]
+
+/** Stops at the first group too many: there may be as many as rows. */
+const add = (groups: Array<Group>, group: Group): void => {
+  if (groups.push(group) > mostGroups) {
+    throw new Unprocessable({ reason: `There are more than ${mostGroups} groups, too many for a page` })
   }
-  return { ...found, groups: found.groups.toSorted((one, other) => (other.value ?? 0) - (one.value ?? 0)) }
 }
+
+const sorted = (found: Found): Found => ({
+  ...found,
+  groups: found.groups.toSorted((one, other) => (other.value ?? 0) - (one.value ?? 0))
+})
 
 const fromCsv = (
   { column, group_by, op }: Payload,
   { csv, filter, options, scratch }: Extract<Payload["source"], { readonly csv: string }>
 ): Found => {
-  const groups: Array<Found["groups"][number]> = []
+  const groups: Array<Group> = []
   const figure = column === null ? { op } : { op, column }
   const query = runQuery(
     { path: csv, options, scratch },
@@ -43,7 +48,7 @@ const fromCsv = (
     {
       columns: () => {},
       row: ([name, value, rows]) =>
-        groups.push({ name: String(name), value: value as number | null, rows: Number(rows) }),
+        add(groups, { name: String(name), value: value as number | null, rows: Number(rows) }),
       bad: () => {}
     }
   )
@@ -64,9 +69,9 @@ const fromSqlite = (
     const found = database.prepare(
       `SELECT ${name} AS name, ${figure} AS value, COUNT(*) AS rows FROM ${quoted(table)} GROUP BY ${name}`
     )
-    const groups: Array<Found["groups"][number]> = []
+    const groups: Array<Group> = []
     for (const { name, rows, value } of found.iterate()) {
-      groups.push({ name: String(name ?? ""), value: value === null ? null : Number(value), rows: Number(rows) })
+      add(groups, { name: String(name ?? ""), value: value === null ? null : Number(value), rows: Number(rows) })
     }
     return { groups, rows: groups.reduce((sum, { rows }) => sum + rows, 0), bad_rows: 0 }
   } finally {

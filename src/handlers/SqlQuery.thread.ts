@@ -43,6 +43,8 @@ const query = (
   try {
     database.setAuthorizer((action) => allowed.has(action) ? constants.SQLITE_OK : constants.SQLITE_DENY)
     const statement = database.prepare(sql)
+    // SQLite reads one statement and leaves the rest
+    if (!isBlank(sql.slice(statement.sourceSQL.length))) throw new Error("Expected one statement, and there is another")
     statement.setReadBigInts(true)
     statement.setReturnArrays(true)
     const columns = statement.columns().map(({ name }) => name)
@@ -61,6 +63,10 @@ const query = (
     database.close()
   }
 }
+
+/** Whether a text holds nothing but white space, semicolons and comments. */
+const isBlank = (text: string): boolean =>
+  text.replace(/--[^\n]*|\/\*[^]*?(?:\*\/|$)/g, "").replace(/[\s;]+/g, "") === ""
 
 const isList = (params: object): params is ReadonlyArray<Value> => Array.isArray(params)
 

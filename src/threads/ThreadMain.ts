@@ -50,10 +50,17 @@ if (parentPort === null) {
 }
 post([0])
 
-/** A process in a thread's place must not outlive a parent that was killed, even while native code keeps it busy. */
+/**
+ * A process in a thread's place must not outlive a parent that was killed, and must not take more memory than it may, even
+ * while native code keeps it busy. V8's own limit is for the heap of JavaScript alone; what the process has itself, 100 MiB,
+ * comes on top.
+ */
 function endWithParent(): void {
-  const watch =
-    `setInterval(() => { if (process.ppid !== ${process.ppid}) process.kill(${process.pid}, "SIGKILL") }, 1000)`
+  const maxBytes = (Number(process.argv[2]) + 100) * 1024 * 1024
+  const watch = `setInterval(() => {
+    if (process.ppid !== ${process.ppid} || process.memoryUsage.rss() > ${maxBytes}) process.kill(${process.pid}, "SIGKILL")
+  }, 100)`
   new Worker(watch, { eval: true }).unref()
-  process.on("disconnect", () => process.exit())
+  // An exit would wait for native work in the thread pool
+  process.on("disconnect", () => process.kill(process.pid, "SIGKILL"))
 }

@@ -42,7 +42,7 @@ const spawn = ({ env, isolation, memoryMiB }: Options): WorkerThread | ChildProc
       ...(env === undefined ? {} : { env }),
       resourceLimits: { maxOldGenerationSizeMb: memoryMiB }
     })
-    : process.getBuiltinModule("node:child_process").fork(main, {
+    : process.getBuiltinModule("node:child_process").fork(main, [String(memoryMiB)], {
       ...(env === undefined ? {} : { env }),
       execArgv: [...process.execArgv, `--max-old-space-size=${memoryMiB}`]
     })
@@ -67,7 +67,12 @@ const makePlatform = () =>
         worker.on("message", emit)
         worker.on("messageerror", (cause) => fail("It sent something that cannot be read", cause))
         worker.on("error", (cause) => fail(cause instanceof Error ? cause.message : String(cause), cause))
-        worker.on("exit", (code, signal) => fail(`It exited with ${signal ?? `code ${code}`}`))
+        worker.on("exit", (code, signal) =>
+          fail(
+            signal === "SIGKILL"
+              ? "It was ended by SIGKILL, as it is when it needs more memory than it may"
+              : `It exited with ${signal ?? `code ${code}`}`
+          ))
       })
   })
 

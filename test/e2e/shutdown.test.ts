@@ -137,7 +137,7 @@ describe("a second signal", () => {
   }
 })
 
-describe("an image that is being encoded, which nothing can stop", () => {
+describe("an image that is being encoded, in native code that hears nothing", () => {
   /** Minutes of work for the encoder. */
   const encoding = Effect.fnUntraced(function*(settings: Server.Environment) {
     const directory = yield* Server.directory
@@ -151,6 +151,7 @@ describe("an image that is being encoded, which nothing can stop", () => {
     const server = yield* Server.start(directory, {
       TASKFORGE_FOLDERS: "files",
       TASKFORGE_LEASE: "5s",
+      TASKFORGE_THREAD_MEMORY: "8192",
       ...settings
     })
     yield* server.post([{

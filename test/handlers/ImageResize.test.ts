@@ -63,6 +63,22 @@ describe("image_resize", () => {
       assert.deepInclude(yield* resultOf("image_resize", { data, width: 10 }), { width: 10, height: 20 })
     }).pipe(withHandlers()))
 
+  it.live("makes no image larger than it would take", () =>
+    Effect.gen(function*() {
+      const data = (yield* bytesOf(picture(40, 20).jpeg())).toString("base64")
+      for (
+        const size of [{ width: 16_383, height: 16_383 }, { width: 2000 }, { height: 1000 }, {
+          width: 10,
+          height: 1000,
+          fit: "outside"
+        }]
+      ) {
+        const failure = yield* failureOf("image_resize", { data, ...size })
+        assert.strictEqual(failure.tag, "ImageRefused")
+        assert.match(failure.message, /would have \d+ pixels, and 1000000 is the limit/)
+      }
+    }).pipe(withHandlers()))
+
   it.live("takes no bombs, nothing broken, and nothing that is no image", () =>
     Effect.gen(function*() {
       const home = yield* Home

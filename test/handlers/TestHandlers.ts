@@ -33,17 +33,19 @@ export class Home extends Context.Service<Home, string>()("taskforge/test/Home")
 export interface Options {
   /** Real threads instead of none. */
   readonly threads?: boolean
+  /** Memory of a thread at most. */
+  readonly memoryMiB?: number
   readonly outbound?: OutboundOptions
   readonly secret?: string
   readonly mail?: MailOptions
 }
 
 /** Everything for one test. */
-const layer = ({ mail, outbound, secret, threads = false }: Options = {}) =>
+const layer = ({ mail, memoryMiB, outbound, secret, threads = false }: Options = {}) =>
   Layer.unwrap(Effect.map(Home, (home) =>
     Engine.layer(
       Handlers.layer.pipe(Layer.provide([
-        threads ? ThreadPool.layer({ size: 2 }) : ThreadPool.layerInline,
+        threads ? ThreadPool.layer({ size: 2, memoryMiB }) : ThreadPool.layerInline,
         Folders.layer([home]),
         Outbound.layer({ allow: ["127.0.0.1"], timeout: "5 seconds", ...outbound }),
         Handlers.WebhookSecret.layer(secret === undefined ? undefined : Redacted.make(secret)),

@@ -154,10 +154,16 @@ describe("sql_query", () => {
         "CREATE TABLE x (y)",
         "SELECT load_extension('/tmp/x')",
         "nonsense",
+        "SELECT 1; SELECT 2",
+        "SELECT 1; DELETE FROM item",
+        "SELECT 1 /* ; */ ; -- a comment\n SELECT 2",
         "SELECT * FROM nothing"
       ]
       for (const sql of statements) {
         assert.strictEqual((yield* failureOf("sql_query", { database: "shop.db", sql })).tag, "QueryRefused", sql)
+      }
+      for (const sql of ["SELECT 1;", " SELECT 1 ;; -- done", "SELECT 1 /* ; SELECT 2 */ ; /* open"]) {
+        assert.deepInclude(yield* resultOf("sql_query", { database: "shop.db", sql }), { rows: [[1]] })
       }
       writeFileSync(join(home, "text.txt"), "no database")
       const text = yield* failureOf("sql_query", { database: "text.txt", sql: "SELECT * FROM x" })
@@ -176,4 +182,14 @@ describe("sql_query", () => {
       assert.strictEqual(failure.tag, "QueryTooSlow")
       assert.deepInclude(yield* resultOf("sql_query", { database: "shop.db", sql: "SELECT 1" }), { rows: [[1]] })
     }).pipe(withHandlers({ threads: true })))
+
+  it.live("ends a query that takes more memory than it may, in SQLite's own code", () =>
+    Effect.gen(function*() {
+      yield* shop
+      const sql = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 400000) " +
+        "SELECT length(group_concat(hex(randomblob(1000)))) FROM n"
+      const failure = yield* failureOf("sql_query", { database: "shop.db", sql })
+      assert.include(failure.message, "memory")
+      assert.deepInclude(yield* resultOf("sql_query", { database: "shop.db", sql: "SELECT 1" }), { rows: [[1]] })
+    }).pipe(withHandlers({ threads: true, memoryMiB: 64 })), 30_000)
 })
