@@ -24,7 +24,7 @@ export const make = (allowed: ReadonlyArray<string>): AddressPolicy => {
     refuse: (host, address) =>
       names.some((name) => isNamed(name, host.toLowerCase())) || contains(ranges, address)
         ? undefined
-        : contains(special, address)
+        : !isPublic(address)
         ? `${address} is not an address of the public Internet`
         : undefined
   }
@@ -55,40 +55,47 @@ const addTo = (list: BlockList, text: string): boolean => {
   return true
 }
 
-/** The special-purpose registries of IANA: private, loopback, link-local (cloud metadata), shared, multicast, ways around. */
-const special = new BlockList()
-for (
-  const range of [
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.0.0.0/24",
-    "192.0.2.0/24",
-    "192.88.99.0/24",
-    "192.168.0.0/16",
-    "198.18.0.0/15",
-    "198.51.100.0/24",
-    "203.0.113.0/24",
-    "224.0.0.0/4",
-    "240.0.0.0/4",
-    "::/128",
-    "::1/128",
-    // Ways to write or to reach IPv4 addresses: translated (NAT64), 6to4, Teredo, compatible
-    "::/96",
-    "64:ff9b::/96",
-    "64:ff9b:1::/48",
-    "2002::/16",
-    "2001::/23",
-    "100::/64",
-    "2001:db8::/32",
-    "3fff::/20",
-    "5f00::/16",
-    "fc00::/7",
-    "fe80::/10",
-    "fec0::/10",
-    "ff00::/8"
-  ]
-) addTo(special, range)
+/** Ranges as a list that addresses are looked up in. */
+const listOf = (...texts: ReadonlyArray<string>): BlockList => {
+  const list = new BlockList()
+  for (const text of texts) addTo(list, text)
+  return list
+}
+
+/** An IPv4 address written as an IPv6 one is that IPv4 address, and `BlockList` finds it in ranges of IPv4. */
+const mapped = listOf("::ffff:0:0/96")
+
+/** All that IANA assigns to the public Internet in IPv6 ("IPv6 Global Unicast Address Space"); the rest has no use there. */
+const unicast = listOf("2000::/3")
+
+/**
+ * What has another purpose: the special-purpose address registries of IANA for IPv4 and IPv6 (RFC 6890), and multicast.
+ * IPv4 addresses are given out to the last, so here the exceptions say everything.
+ */
+const special = listOf(
+  "0.0.0.0/8", // this network
+  "10.0.0.0/8", // private
+  "100.64.0.0/10", // shared between a provider and its customers
+  "127.0.0.0/8", // loopback
+  "169.254.0.0/16", // link-local, with the metadata of clouds
+  "172.16.0.0/12", // private
+  "192.0.0.0/24", // protocols of the IETF
+  "192.0.2.0/24", // documentation
+  "192.88.99.0/24", // 6to4 relays, deprecated
+  "192.168.0.0/16", // private
+  "198.18.0.0/15", // benchmarks
+  "198.51.100.0/24", // documentation
+  "203.0.113.0/24", // documentation
+  "224.0.0.0/4", // multicast
+  "240.0.0.0/4", // reserved, broadcast
+  // Within the unicast addresses of IPv6
+  "2001::/23", // protocols of the IETF: Teredo (2001::/32), benchmarks (2001:2::/48), ORCHID (2001:10::/28, 2001:20::/28)
+  "2001:db8::/32", // documentation
+  "2002::/16", // 6to4, which carries any IPv4 address
+  "3fff::/20" // documentation
+)
+
+/** Whether an address is one of the public Internet. An address with a zone (`fe80::1%eth0`) belongs to a link. */
+const isPublic = (address: string): boolean =>
+  isIP(address) !== 0 && !address.includes("%") && !contains(special, address) &&
+  (isIP(address) === 4 || contains(mapped, address) || contains(unicast, address))
