@@ -1,7 +1,7 @@
 /** How requests are sent: see `Outbound`. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Ref, Scope, Stream } from "effect"
-import { HttpBody, type HttpClient, HttpClientRequest } from "effect/http"
+import { HttpBody, HttpClient, HttpClientRequest } from "effect/http"
 import { CircuitBreaker } from "effect/persistence"
 import * as Redaction from "../domain/Redaction.ts"
 import * as Guard from "./ConnectionGuard.ts"
@@ -86,17 +86,21 @@ export const make = Effect.fnUntraced(function*(
   })
 
   return (request) =>
-    Effect.catchTag(follow(request), "CircuitBreakerError", ({ reason }): Effect.Effect<LeftAlone> =>
-      Effect.succeed({
-        _tag: "LeftAlone",
-        retryAfter: reason._tag === "CircuitOpen" ? reason.retryAfter : probeTakes
-      }))
+    follow(request).pipe(
+      // A trace's id is no business of the other side; a task that wants to pass it on sets the header itself
+      Effect.provideService(HttpClient.TracerPropagationEnabled, false),
+      Effect.catchTag("CircuitBreakerError", ({ reason }): Effect.Effect<LeftAlone> =>
+        Effect.succeed({
+          _tag: "LeftAlone",
+          retryAfter: reason._tag === "CircuitOpen" ? reason.retryAfter : probeTakes
+        }))
+    )
 })
 
-/** The URL of a request, if tasks may use it at all. */
 /** What the time limit of a request is measured by. */
 const monotonicMs = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1000n) / 1000)
 
+/** The URL of a request, if tasks may use it at all. */
 const parse = (text: string): Effect.Effect<URL, RequestRefused> => {
   const url = URL.parse(text)
   const reason = url === null

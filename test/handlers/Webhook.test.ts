@@ -21,6 +21,8 @@ describe("webhook", () => {
       const { headers } = asked!
       assert.strictEqual(headers["content-type"], "application/json")
       assert.strictEqual(headers["x-shop"], "1")
+      assert.notProperty(headers, "traceparent")
+      assert.notProperty(headers, "b3")
       assert.strictEqual(headers["idempotency-key"], headers["webhook-id"])
       const timestamp = Number(headers["webhook-timestamp"])
       assert.isBelow(Math.abs(timestamp - Date.now() / 1000), 60)

@@ -52,6 +52,21 @@ describe("requests of tasks", () => {
       assert.deepInclude(site.asked[0]!.headers, { "x-one": "1", "content-type": "text/plain" })
     }).pipe(withOutbound()))
 
+  it.live("tell the other side nothing of a trace, unless their headers do", () =>
+    Effect.gen(function*() {
+      const site = yield* Site.start(({ path }, response) =>
+        path === "/" ? response.writeHead(302, { location: "/end" }).end() : response.end()
+      )
+      yield* Effect.withSpan(send({ url: `${site.url}/` }), "task")
+      const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+      yield* Effect.withSpan(send({ url: `${site.url}/end`, headers: { traceparent } }), "task")
+      assert.strictEqual(site.asked.length, 3)
+      for (const { headers } of site.asked.slice(0, 2)) {
+        assert.deepStrictEqual(Object.keys(headers).filter((name) => /^(trace|b3$|x-b3|baggage)/.test(name)), [])
+      }
+      assert.strictEqual(site.asked[2]!.headers["traceparent"], traceparent)
+    }).pipe(withOutbound()))
+
   it.live("use a connection again", () =>
     Effect.gen(function*() {
       const ports = new Set<number | undefined>()
