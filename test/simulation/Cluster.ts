@@ -84,7 +84,10 @@ export class Cluster {
   private readonly server: Machine
   private readonly instances: InstanceStore["Service"]
   private readonly attempts = new Map<string, number>()
-  private asleep: { readonly processes: Set<Process>; readonly sleep: (machine: Machine) => void } | undefined
+  private asleep:
+    | { readonly processes: Set<Process>; readonly sleep: (machine: Machine) => void; readonly since: number }
+    | undefined
+  private sleptMs = 0
   private nextStepAt = 0
   private healed = false
   private calls = 0
@@ -291,7 +294,7 @@ export class Cluster {
     const sleep = (machine: Machine) => stopsMonotonic ? machine.suspend() : machine.freeze()
     for (const machine of [this.server, ...processes.map(({ machine }) => machine)]) sleep(machine)
     for (const process of processes) this.event(process, "froze")
-    const asleep = this.asleep = { processes: new Set(processes), sleep }
+    const asleep = this.asleep = { processes: new Set(processes), sleep, since: this.world.now }
     this.world.after(duration, () => this.asleep === asleep && this.wake())
   }
 
@@ -299,6 +302,7 @@ export class Cluster {
     const { asleep } = this
     if (asleep === undefined) return
     this.asleep = undefined
+    this.sleptMs += this.world.now - asleep.since
     this.server.thaw()
     for (const process of asleep.processes) this.thaw(process)
   }
@@ -307,8 +311,22 @@ export class Cluster {
   private setStoreClock(byMs: number, rightAfterMs: number): void {
     if (this.world.now < this.nextStepAt) return
     this.stepStoreClock(byMs)
-    if (byMs < 0) this.world.after(rightAfterMs, () => this.stepStoreClock(-byMs))
-    this.nextStepAt = this.world.now + rightAfterMs + shortestStepMs
+    this.nextStepAt = Infinity
+    this.afterAwake(rightAfterMs, () => {
+      if (byMs < 0) this.stepStoreClock(-byMs)
+      this.nextStepAt = this.world.now + shortestStepMs
+    })
+  }
+
+  /** Does something after a time in which the machine was awake: while it sleeps, nothing looks at the clock. */
+  private afterAwake(forMs: number, action: () => void): void {
+    const slept = this.sleptMs
+    this.world.after(forMs, () => {
+      const since = this.asleep === undefined ? 0 : this.world.now - this.asleep.since
+      const missedMs = this.sleptMs - slept + since
+      if (missedMs === 0 && this.asleep === undefined) action()
+      else this.afterAwake(Math.max(1, missedMs), action)
+    })
   }
 
   private stepStoreClock(byMs: number): void {
