@@ -145,8 +145,30 @@ const decodeText = <A>(
   return decode(value)
 }
 
-/** All that is wrong with a payload, unknown fields included. */
-const strict: SchemaAST.ParseOptions = { onExcessProperty: "error", errors: "all" }
+/** All that is wrong with a payload, unknown fields included; or in a large one, which can be wrong everywhere, the first. */
+const strict = (value: unknown): SchemaAST.ParseOptions => ({
+  onExcessProperty: "error",
+  errors: partsIn(value, maxSearchedParts) < maxSearchedParts ? "all" : "first"
+})
+
+/** Values inside of a value, counted so far, in which all that is wrong is looked for. */
+const maxSearchedParts = 1000
+
+/** How many values are inside of a value, as far as `max`. */
+const partsIn = (value: unknown, max: number): number => {
+  const waiting = [value]
+  let parts = 0
+  while (waiting.length > 0 && parts < max) {
+    const next = waiting.pop()
+    parts++
+    if (typeof next !== "object" || next === null) continue
+    if (Array.isArray(next) && next.length > max) return max
+    for (const key in next) {
+      if (waiting.push((next as Record<string, unknown>)[key]) > max) return max
+    }
+  }
+  return parts
+}
 
 /** Parses quickly, and a second time and strictly where that may find more. */
 const closed = <A>(
@@ -155,7 +177,7 @@ const closed = <A>(
 ) =>
 (input: unknown): Exit.Exit<A, Schema.SchemaError> => {
   const exit = parse(input)
-  return Exit.isSuccess(exit) && hasNoUnknownField(input) ? exit : parse(input, strict)
+  return Exit.isSuccess(exit) && hasNoUnknownField(input) ? exit : parse(input, strict(input))
 }
 
 /** Plain JSON, whatever it was made of: nothing that could throw or change when a store reads it. */

@@ -53,6 +53,9 @@ export const defaults = {
   maxConnections: 10_000
 } as const
 
+/** Bytes of a message that a WebSocket's client may send: none is expected, and a larger one closes the socket. */
+const maxMessageBytes = 4096
+
 /** Clients that send nothing, too slowly or too much of a head are cut off. */
 const limits: ServerOptions = {
   requestTimeout: 30_000,
@@ -88,7 +91,8 @@ export const layer = (
   const listen = {
     host: options.host ?? defaults.host,
     port: options.port ?? defaults.port,
-    gracefulShutdownTimeout: Duration.subtract(gracefulShutdown, within)
+    gracefulShutdownTimeout: Duration.subtract(gracefulShutdown, within),
+    websocket: { maxPayload: maxMessageBytes }
   }
   const maxBodySize = ByteSize.bytes(options.maxBodyBytes ?? defaults.maxBodyBytes)
   return Layer.suspend(() => {

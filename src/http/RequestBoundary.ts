@@ -17,6 +17,9 @@ export interface Options {
   readonly logRequests: boolean
 }
 
+/** Characters of a path that an answer shows. */
+const maxShownLength = 300
+
 /** A longer target is refused. */
 const maxUrlLength = 8192
 
@@ -107,4 +110,8 @@ const log = ({ method, remoteAddress, url }: HttpServerRequest.HttpServerRequest
 }
 
 const notFound = (request: HttpServerRequest.HttpServerRequest) =>
-  ErrorAnswer.make(404, "route_not_found", `There is nothing at ${request.method} ${pathOf(request.url)}; see /docs`)
+  ErrorAnswer.make(
+    404,
+    "route_not_found",
+    `There is nothing at ${request.method} ${pathOf(request.url).slice(0, maxShownLength)}; see /docs`
+  )

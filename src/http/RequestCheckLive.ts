@@ -1,7 +1,7 @@
 /** How requests that cannot be read become errors of the API. */
-import { type Cause, Effect, Layer, SchemaIssue, type Types } from "effect"
+import { type Cause, Context, Effect, Exit, Layer, Schema, SchemaIssue, type Types } from "effect"
 import { HttpIncomingMessage, HttpServerError, HttpServerRequest } from "effect/http"
-import { HttpApiError } from "effect/http-api"
+import { HttpApi, HttpApiError } from "effect/http-api"
 import { StoreError } from "../domain/Errors.ts"
 import { RequestCheck } from "./api/RequestCheck.ts"
 import { BodyTooLarge, InvalidRequest, type RequestIssue, UnsupportedMediaType } from "./api/RequestErrors.ts"
@@ -12,7 +12,12 @@ const maxIssues = 20
 /** Reads what went wrong before or in an endpoint's handler. Errors of the store are logged here, as clients see less. */
 export const layer: Layer.Layer<RequestCheck> = Layer.succeed(
   RequestCheck,
-  (endpoint) => {
+  (endpoint, { endpoint: definition, group }) => {
+    const options = Context.getOrUndefined(group.annotations, HttpApi.PayloadParseOptions) ??
+      { onExcessProperty: "error" }
+    const payloads = [...definition.payload.values()].flatMap(({ schemas }) => schemas).map((schema) =>
+      Schema.decodeUnknownExit(Schema.toCodecJson(schema as Schema.Codec<unknown>), { ...options, errors: "all" })
+    )
     const checked = Effect.matchCauseEffect(endpoint, {
       onSuccess: (response) =>
         response.status === 415 ? Effect.flatMap(foundMediaType, Effect.fail) : Effect.succeed(response),
@@ -24,7 +29,7 @@ export const layer: Layer.Layer<RequestCheck> = Layer.succeed(
         }
         if (HttpApiError.HttpApiSchemaError.is(error)) {
           const part = parts[error.kind]
-          return part === undefined ? Effect.die(error) : Effect.flatMap(issuesOf(error, part), invalid)
+          return part === undefined ? Effect.die(error) : Effect.flatMap(issuesOf(error, part, payloads), invalid)
         }
         if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RequestParseError") {
           return error.reason.reason === "BodyTooLarge"
@@ -60,32 +65,72 @@ const invalid = (issues: ReadonlyArray<RequestIssue>) => Effect.fail(new Invalid
 
 const foundMediaType = Effect.map(
   HttpServerRequest.HttpServerRequest,
-  ({ headers }) => new UnsupportedMediaType({ found: headers["content-type"] ?? "" })
+  ({ headers }) => new UnsupportedMediaType({ found: shortened(headers["content-type"] ?? "") })
 )
 
 const bodyLimit = Effect.map(HttpIncomingMessage.MaxBodySize, (limit) => Number(limit ?? 0n))
 
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
 
+type Payload = (input: unknown) => Exit.Exit<unknown, Schema.SchemaError>
+
 const issuesOf = (
   error: HttpApiError.HttpApiSchemaError,
-  part: string
+  part: string,
+  payloads: ReadonlyArray<Payload>
 ): Effect.Effect<ReadonlyArray<RequestIssue>, never, HttpServerRequest.HttpServerRequest> => {
   const { issues } = formatIssues(error.cause.issue)
   if (issues[0]?.message === "Expected a valid JSON body") {
-    return Effect.map(syntaxError, (message) => [{ path: [part], message }])
+    return Effect.map(syntaxError, (message) => [{ path: [part], message: shortened(message) }])
   }
-  return Effect.succeed(
-    issues.slice(0, maxIssues).map(({ message, path = [] }) => ({
-      path: [part, ...path.map(keyOf)],
-      message: message === "Expected no excess property" ? "Unknown field" : message
-    }))
-  )
+  if (part !== "body") return Effect.succeed(shown(issues, part))
+  return Effect.map(allIssues(payloads), (all) => shown(all.length > 0 ? all : issues, part))
 }
+
+/** Bytes of a body in which all that is wrong is looked for; in a larger one the first mistake is enough. */
+const maxSearchedLength = 16 * 1024
+
+type Issues = ReturnType<typeof formatIssues>["issues"]
+
+const allIssues = (
+  payloads: ReadonlyArray<Payload>
+): Effect.Effect<Issues, never, HttpServerRequest.HttpServerRequest> =>
+  Effect.map(
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => Effect.orDie(request.text)),
+    (text) => {
+      const [decode] = payloads
+      // No body at all is not JSON either
+      if (decode === undefined || text === "" || text.length > maxSearchedLength) return []
+      const decoded = decode(JSON.parse(text))
+      const reason = Exit.isFailure(decoded) ? decoded.cause.reasons[0] : undefined
+      return reason?._tag === "Fail" ? formatIssues(reason.error.issue).issues : []
+    }
+  )
+
+/** The first issues as clients see them, and how many are left out. What was sent is not sent back. */
+const shown = (issues: Issues, part: string): ReadonlyArray<RequestIssue> => {
+  const first = issues.slice(0, issues.length > maxIssues ? maxIssues - 1 : maxIssues).map((
+    { message, path = [] }
+  ): RequestIssue => ({
+    path: [part, ...path.slice(0, maxPathLength).map(keyOf)],
+    message: message === "Expected no excess property" ? "Unknown field" : shortened(message)
+  }))
+  const left = issues.length - first.length
+  return left === 0 ? first : [...first, { path: [part], message: `${left} more issues are not named` }]
+}
+
+/** Keys of a path that are shown at most. */
+const maxPathLength = 32
+
+/** Characters of a message, or of a field's name, that are shown at most. */
+const maxShownLength = { message: 300, name: 80 }
+
+const shortened = (text: string, max = maxShownLength.message): string =>
+  text.length > max ? `${text.slice(0, max)}…` : text
 
 const keyOf = (segment: PropertyKey | { readonly key: PropertyKey }): string | number => {
   const key = typeof segment === "object" ? segment.key : segment
-  return typeof key === "number" ? key : String(key)
+  return typeof key === "number" ? key : shortened(String(key), maxShownLength.name)
 }
 
 /** What the parser says, which names the position. The text was read before, so reading it again is free. */

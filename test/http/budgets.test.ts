@@ -115,3 +115,62 @@ describe("a server whose tasks are larger than its memory", () => {
       yield* Server.stop(server)
     }).pipe(Effect.scoped), 120_000)
 })
+
+/** Bodies that are wrong everywhere, or in one large place. */
+const wrong: ReadonlyArray<readonly [path: string, body: string]> = [
+  ["/api/v1/tasks", `[${Array(300_000).fill("{}").join(",")}]`],
+  [
+    "/api/v1/tasks",
+    `[${Array(10_000).fill(`{"type":5,"priority":"x","key":7,"id":8,"queue":9,"a":1,"b":2}`).join(",")}]`
+  ],
+  ["/api/v1/tasks", `{"type":"echo",${Array.from({ length: 80_000 }, (_, n) => `"k${n}":0`).join(",")}}`],
+  ["/api/v1/tasks", `{"type":"email","payload":{${Array.from({ length: 80_000 }, (_, n) => `"k${n}":0`).join(",")}}}`],
+  ["/api/v1/tasks", `{"type":"email","payload":{"to":[${Array(300_000).fill("1").join(",")}]}}`],
+  ["/api/v1/results", `{"ids":[${Array(300_000).fill("1").join(",")}]}`],
+  ["/submit", `{"id":[${Array(300_000).fill("1").join(",")}]}`],
+  ...["type", "key", "id", "queue", "priority", "delay", "run_at", "timeout", "f".repeat(100_000)].map((field) =>
+    ["/api/v1/tasks", JSON.stringify({ type: "echo", [field]: large.slice(100_000) })] as const
+  ),
+  ["/api/v1/tasks", `{"type":"sleep","payload":{"duration":"${large.slice(100_000)}"}}`],
+  ["/api/v1/tasks", `{"type":"${large.slice(100_000)}" x`]
+]
+
+describe("a server that is sent what is wrong everywhere", () => {
+  it.live("answers each with few issues, and sends nothing large back", () =>
+    Effect.gen(function*() {
+      const server = yield* start()
+      for (const [path, body] of wrong) {
+        const what = `${path} ${body.slice(0, 60)}`
+        const { status, text } = yield* Effect.promise(async () => {
+          const response = await fetch(`${server.url}${path}`, {
+            method: "POST",
+            headers: { "content-type": "application/json" },
+            body,
+            signal: AbortSignal.timeout(20_000)
+          })
+          return { status: response.status, text: await response.text() }
+        })
+        assert.strictEqual(status, 400, what)
+        assert.isBelow(text.length, 5000, what)
+      }
+      assert.strictEqual((yield* server.stats).totals.created, 0)
+      yield* Server.stop(server)
+    }).pipe(Effect.scoped), 60_000)
+
+  it.live("ignores small messages of a WebSocket and closes one that sends a large one", () =>
+    Effect.gen(function*() {
+      const server = yield* start()
+      const code = yield* Effect.promise(() =>
+        new Promise<number>((resolve) => {
+          const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws`)
+          socket.addEventListener("open", () => {
+            socket.send("x".repeat(1000))
+            socket.send("x".repeat(5000))
+          })
+          socket.addEventListener("close", (event) => resolve(event.code))
+        })
+      )
+      assert.strictEqual(code, 1009)
+      yield* Server.stop(server)
+    }).pipe(Effect.scoped), 30_000)
+})

@@ -134,6 +134,7 @@ describe("a request body", () => {
     Effect.gen(function*() {
       const error = yield* refused(400, "invalid_request", post(Array.from({ length: 50 }, () => ({}))))
       assert.strictEqual(error.issues?.length, 20)
+      assert.deepStrictEqual(error.issues?.at(-1), { path: ["body"], message: "31 more issues are not named" })
     }).pipe(Effect.provide(layer())))
 })
 

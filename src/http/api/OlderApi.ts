@@ -112,7 +112,7 @@ export class OlderApi extends HttpApiGroup.make("older").add(
     .annotate(NeededRole, "read")
     .annotate(OpenApi.Summary, "Figures of this process as JSON")
 )
-  .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "ignore", errors: "all" })
+  .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "ignore", errors: "first" })
   .annotate(HttpApi.QueryParseOptions, { onExcessProperty: "ignore", errors: "all" })
 {}
 
