@@ -25,7 +25,15 @@ export class Snoozed extends Schema.TaggedError<Snoozed>()("Snoozed", { delayMs:
 export interface AttemptHost {
   readonly report: (attempt: Attempt, progress: number) => void
   readonly settle: (settlement: Settlement) => Effect.Effect<SettleAnswer | undefined, StoreError>
+  /** Does something once what the fiber has written is committed, never if it is rolled back. */
+  readonly whenFinal: (effect: Effect.Effect<void>) => Effect.Effect<void>
 }
+
+/**
+ * What became of a handler's `complete`: `written` in a transaction that may still be open or be rolled back, `doubted`
+ * since a heartbeat found the lease lost before the commit was known here, `final` once it is committed.
+ */
+export type EarlyCompletion = "none" | "written" | "doubted" | "final"
 
 /** One running attempt: the claimed task, the fiber that runs it, and what is known about its end. */
 export class Attempt implements Context.Service.Shape<typeof TaskContext> {
@@ -44,8 +52,8 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
   endedAt: number
   /** Its settlement is on its way, or it has none; whatever the fiber still does changes nothing. */
   settled = false
-  /** Its handler has completed it, perhaps in a transaction that is still open. */
-  completedEarly = false
+  /** Whether its handler has completed it. */
+  completion: EarlyCompletion = "none"
   private readonly host: AttemptHost
 
   constructor(
@@ -110,8 +118,10 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
           // settled before, it must not be done once more: a transaction that is repeated because nobody knows whether it
           // was committed would write twice
           if (answer !== "applied") return Effect.fail(new LeaseLost({ id, claim }))
-          this.completedEarly = true
-          return Effect.void
+          this.completion = "written"
+          return this.host.whenFinal(Effect.sync(() => {
+            this.completion = "final"
+          }))
         })
       })
   }
@@ -120,6 +130,18 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
   runsIn(fiber: Fiber.Fiber<unknown, unknown>): void {
     this.fiber = fiber
     if (this.reason !== undefined) fiber.interruptUnsafe()
+  }
+
+  /**
+   * Whether a lost lease is that of an attempt that is done. The store knows of a commit before its handler does, so one
+   * heartbeat gives the benefit of the doubt; a completion that is not final by the next was rolled back.
+   */
+  isLostByBeingDone(): boolean {
+    if (this.completion === "written") {
+      this.completion = "doubted"
+      return true
+    }
+    return this.completion === "final"
   }
 
   /** Asks the attempt to stop; the first reason counts. */

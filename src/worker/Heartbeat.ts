@@ -29,10 +29,9 @@ export const start = Effect.fnUntraced(function*(options: {
         const answers = yield* extend(options.store, attempts, options.leaseForMs)
         for (const [index, attempt] of attempts.entries()) {
           const answer = answers[index]
-          // one that its handler has completed is lost by being done
-          if (answer === "lost" && attempt.completedEarly) continue
-          if (answer === "lost") options.stop(attempt, "lost")
-          else if (answer === "cancel") options.stop(attempt, "cancelled")
+          if (answer === "lost") {
+            if (!attempt.isLostByBeingDone()) options.stop(attempt, "lost")
+          } else if (answer === "cancel") options.stop(attempt, "cancelled")
         }
       }
       yield* Effect.timeoutOption(hurry.await, options.leaseForMs / 3)

@@ -9,7 +9,7 @@
  *
  * Closing the scope stops claiming, gives running tasks the grace period, releases the rest, and flushes the settler.
  */
-import { Clock, Context, Duration, Effect, Exit, Latch, Layer, Option } from "effect"
+import { Clock, Context, Duration, Effect, Exit, identity, Latch, Layer, Option } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Bounds from "../domain/Bounds.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
@@ -194,7 +194,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const host: AttemptHost = {
     report: yield* ProgressReporter.make({ store, supervisor }),
-    settle: (settlement) => Effect.map(store.settle([settlement]), ([answer]) => answer)
+    settle: (settlement) => Effect.map(store.settle([settlement]), ([answer]) => answer),
+    whenFinal: store.afterCommit ?? identity
   }
   const beatNow = yield* Heartbeat.start({ store, supervisor, attempts, leaseForMs, stop })
 

@@ -252,6 +252,37 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
   )
 
   test(
+    "a handler whose completion was rolled back is stopped when it has lost its task",
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const rolledBack = Deferred.makeUnsafe<string>()
+      const stopped = Deferred.makeUnsafe<void>()
+      const pay = ({ amount }: { readonly amount: number }) =>
+        Effect.gen(function*() {
+          const { complete, id } = yield* TaskContext
+          yield* Effect.exit(
+            sql.withTransaction(Effect.andThen(complete({ paid: amount }), Effect.fail(new Declined())))
+          )
+          yield* Deferred.succeed(rolledBack, id)
+          return yield* Effect.onInterrupt(Effect.never, () => Deferred.succeed(stopped, undefined))
+        })
+      yield* withEngine(
+        pay,
+        Effect.gen(function*() {
+          yield* Pay.enqueue({ amount: 7 })
+          const id = yield* Deferred.await(rolledBack)
+          const store = yield* TaskStore
+          const { claim } = yield* record(id)
+          yield* store.settle([{ _tag: "Release", id, claim }])
+          yield* takeOne({ types: ["pay"], worker: "thief" })
+          yield* Deferred.await(stopped)
+          assert.deepInclude(yield* record(id), { failures: 0, result: null })
+        })
+      )
+    })
+  )
+
+  test(
     "a transaction that is repeated after it was committed changes nothing",
     Effect.gen(function*() {
       const sql = yield* PgClient.PgClient
