@@ -1,7 +1,7 @@
 /** From posted tasks to submissions: the types are looked up and the payloads checked. */
 import { Effect, Exit, type Schema } from "effect"
 import { type InvalidOption, type InvalidPayload, UnknownTaskType } from "../domain/Errors.ts"
-import { type EnqueueOptions, fromJson, type Submission } from "../queue/Submission.ts"
+import { type EnqueueOptions, fromJson, type Submission, withinBounds } from "../queue/Submission.ts"
 import type { NewTaskJson } from "./api/NewTaskJson.ts"
 import { InvalidRequest } from "./api/RequestErrors.ts"
 import type { TaskCatalog } from "./TaskCatalog.ts"
@@ -37,10 +37,12 @@ export const acceptedFirst = (
   const given = payload === undefined ? nothing : payload
   const submission = fromJson(definition, given, options, 0)
   if (Exit.isSuccess(submission)) return submission
-  const text = JSON.stringify(given)
-  return Exit.isSuccess(definition.codec.decodePayload(text))
+  // It is stored as it came, so it keeps the bounds of all that is stored
+  const text = withinBounds(definition, given, 0)
+  if (Exit.isFailure(text)) return Exit.failCause(text.cause)
+  return Exit.isSuccess(definition.codec.decodePayload(text.value))
     ? submission
-    : Effect.succeed({ definition, payload: text, options })
+    : Effect.succeed({ definition, payload: text.value, options })
 }
 
 /** What a queue refuses of a request's options; the schema of the request has checked them by the same bounds. */

@@ -58,10 +58,17 @@ export const fromJson = (
 ): Exit.Exit<Submission, InvalidPayload> => {
   const decoded = definition.codec.checkPayload(payload)
   if (Exit.isFailure(decoded)) return Exit.fail(invalid(definition, decoded, index))
+  return Exit.map(withinBounds(definition, payload, index), (text) => ({ definition, payload: text, options }))
+}
+
+/** The text of a payload that may not fit its definition, held to the bounds of all that is stored. */
+export const withinBounds = (
+  definition: AnyTaskDefinition,
+  payload: Schema.Json,
+  index: number
+): Exit.Exit<string, InvalidPayload> => {
   const text = JsonText.encode(payload, Bounds.maxPayloadBytes)
-  return Exit.isSuccess(text)
-    ? Exit.succeed({ definition, payload: text.value, options })
-    : Exit.fail(invalid(definition, text, index))
+  return Exit.isSuccess(text) ? Exit.succeed(text.value) : Exit.fail(invalid(definition, text, index))
 }
 
 const invalid = (

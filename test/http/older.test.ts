@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
+import { maxPayloadBytes } from "../../src/domain/Bounds.ts"
+import { definitions } from "../../src/handlers/index.ts"
 import { request } from "./RawHttp.ts"
 import { running, waiting } from "./ShippedServer.ts"
 import { layer } from "./TestServer.ts"
@@ -68,6 +70,21 @@ describe("a client of the task processing system", () => {
       assert.isFalse(status.success)
       assert.match(status.error, /does not fit/)
     }).pipe(Effect.provide(running)))
+
+  it.live("is refused a payload that no store would keep, also one that does not fit its type", () =>
+    Effect.gen(function*() {
+      const large = JSON.stringify({ to: "x".repeat(maxPayloadBytes) })
+      const deep = `{"to":${"[".repeat(200)}${"]".repeat(200)}}`
+      for (const [payload, code] of [[large, "invalid_payload"], [deep, "invalid_request"]] as const) {
+        for (const type of ["email", "default"]) {
+          const job = yield* json(400, `POST /jobs?type=${type} HTTP/1.1\nContent-Type: application/json`, payload)
+          assert.strictEqual(job.error.code, code)
+          const task = JSON.stringify({ id: "x", type, payload })
+          const submitted = yield* json(400, "POST /submit HTTP/1.1\nContent-Type: application/json", task)
+          assert.strictEqual(submitted.error.code, code)
+        }
+      }
+    }).pipe(Effect.provide(layer({ definitions, http: { maxBodyBytes: 16 * maxPayloadBytes } }))))
 
   it.live("reads health, counts and workers", () =>
     Effect.gen(function*() {
