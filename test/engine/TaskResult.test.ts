@@ -128,7 +128,8 @@ describe("the result of a task", () => {
           nonce: 1
         })
         const error = yield* Effect.forkChild(Effect.flip(handle.result))
-        yield* pass("5 seconds")
+        // The rescuer waits half a lease after it has started: 7.5 s
+        yield* pass("10 seconds")
         assert.instanceOf(yield* Fiber.join(error), TaskQuarantined)
       })
     ))
