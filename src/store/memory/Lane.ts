@@ -1,15 +1,7 @@
+import { Heap } from "../Heap.ts"
+import { byRank } from "../Order.ts"
 import { Deque } from "./Deque.ts"
 import type { Entry } from "./Entry.ts"
-import { Heap } from "./Heap.ts"
-
-/** A place in the order of work. */
-export interface Place {
-  readonly rank: number
-  readonly seq: number
-}
-
-/** Whether a place comes before another. */
-export const byRank = (a: Place, b: Place): boolean => a.rank < b.rank || (a.rank === b.rank && a.seq < b.seq)
 
 /**
  * The pending tasks of one queue, type and priority. Within one priority the order of ranks is the order of due

@@ -1,77 +1,12 @@
 import type { Coverage } from "../Coverage.ts"
+import { byRank, type Filed, Order, type Place } from "../Order.ts"
 import type { Stranded } from "../TaskStore.ts"
 import type { Entry } from "./Entry.ts"
-import { Heap } from "./Heap.ts"
-import { byRank, Lane as Tasks, type Place } from "./Lane.ts"
+import { Lane as Tasks } from "./Lane.ts"
 
 /** A lane as it is filed. */
 class Lane extends Tasks {
   filed: Filed<Lane> | undefined
-}
-
-/** Something filed under a place that none of its tasks is before; void once it has another. */
-interface Filed<A> {
-  readonly of: A
-  rank: number
-  seq: number
-}
-
-/** What can be filed, and how it is. */
-interface Fileable<A> {
-  filed: Filed<A> | undefined
-}
-
-/** Things in the order of their first tasks, at a cost that grows with the logarithm of their number. */
-class Order<A extends Fileable<A>> {
-  private readonly heap = new Heap<Filed<A>>(byRank)
-  private size = 0
-
-  /** Files it before a task, unless it is already. */
-  before(of: A, task: Place): void {
-    const { filed } = of
-    if (filed !== undefined && byRank(filed, task)) return
-    if (filed === undefined) this.size++
-    of.filed = { of, rank: task.rank, seq: task.seq }
-    this.heap.push(of.filed)
-    // what was filed before is void and lies deeper: it is given up lazily, but not for ever
-    if (this.heap.size > 64 && this.heap.size > 2 * this.size) this.heap.filter((kept) => kept.of.filed === kept)
-  }
-
-  /** To be called when it has no more tasks. */
-  remove(of: A): void {
-    if (of.filed !== undefined) this.size--
-    of.filed = undefined
-  }
-
-  first(): Filed<A> | undefined {
-    let first = this.heap.first()
-    while (first !== undefined && first.of.filed !== first) {
-      this.heap.shift()
-      first = this.heap.first()
-    }
-    return first
-  }
-
-  /** A place that none but the first one is before. */
-  second(): Place | undefined {
-    return this.heap.second()
-  }
-
-  /** Files the first one where it really is. */
-  moveFirst(first: Filed<A>, { rank, seq }: Place): void {
-    first.rank = rank
-    first.seq = seq
-    this.heap.sinkFirst()
-  }
-
-  /** Leaves the first one out until it is put back. */
-  setAside(): Filed<A> {
-    return this.heap.shift()!
-  }
-
-  putBack(aside: ReadonlyArray<Filed<A>>): void {
-    for (const filed of aside) this.heap.push(filed)
-  }
 }
 
 /** The lanes of one type. */

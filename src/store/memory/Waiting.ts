@@ -1,7 +1,7 @@
 import * as Rank from "../../domain/Rank.ts"
+import { Heap } from "../Heap.ts"
 import { promoteLimit } from "../TaskStore.ts"
 import type { Entry } from "./Entry.ts"
-import { Heap } from "./Heap.ts"
 import { Lanes } from "./Lanes.ts"
 
 const byDueAt = (a: Entry, b: Entry): boolean => a.dueAt < b.dueAt || (a.dueAt === b.dueAt && a.seq < b.seq)

@@ -4,7 +4,7 @@
 import type { DatabaseSync } from "node:sqlite"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
 import { type ClaimAnswer, type ClaimRequest, promoteLimit } from "../TaskStore.ts"
-import type { Lanes, Wanted } from "./Lanes.ts"
+import type { Lane, Lanes, Wanted } from "./Lanes.ts"
 import { prepare } from "./Statement.ts"
 import type { Transaction } from "./Writer.ts"
 
@@ -13,13 +13,10 @@ type Head = [rank: number, seq: number]
 
 /** What a claim saw of a lane. */
 interface Look {
-  readonly queue: string
-  readonly type: string
-  /** Its first tasks, none behind the worst that there were enough of before. */
+  readonly lane: Lane
+  /** Its first tasks; none behind `maxRank`, and no more than were asked for. */
   readonly found: ReadonlyArray<Head>
-  readonly worst: Head | undefined
-  /** It has no others. */
-  readonly isAll: boolean
+  readonly maxRank: number
 }
 
 const columns = "id, type, queue, payload, priority, max_retries, timeout_ms, due_at, failures, crashes, claim"
@@ -94,35 +91,31 @@ export const make = (database: DatabaseSync) => {
   }
 
   /** The waiting tasks of lowest rank, and the lanes that were looked at. */
-  const pick = (
-    lanes: Lanes,
-    request: ClaimRequest
-  ): { readonly best: ReadonlyArray<Head>; readonly looks: Array<Look> } => {
+  const pick = (lanes: Lanes, request: ClaimRequest) => {
     const { limit } = request
     const looks: Array<Look> = []
     let best: ReadonlyArray<Head> = []
-    for (const [queue, type, rank, seq] of lanes.inOrder(wantedOf(request))) {
+    for (const lane of lanes.inOrder(wantedOf(request))) {
       // once there are enough, a lane is only read as far as it can do better
       const worst = best.length < limit ? undefined : best[limit - 1]!
+      const { rank, seq } = lane.filed!
       if (worst !== undefined && byRank(worst, [rank, seq]) < 0) break
-      const found = heads.all(queue, type, worst?.[0] ?? Number.MAX_SAFE_INTEGER, limit + 1)
-      looks.push({ queue, type, found, isAll: worst === undefined && found.length <= limit, worst })
-      best = looks.length === 1 ? found.slice(0, limit) : [...best, ...found].sort(byRank).slice(0, limit)
+      const maxRank = worst?.[0] ?? Number.MAX_SAFE_INTEGER
+      const found = heads.all(lane.queue, lane.type, maxRank, limit)
+      looks.push({ lane, found, maxRank })
+      best = looks.length === 1 ? found : [...best, ...found].sort(byRank).slice(0, limit)
     }
     return { best, looks }
   }
 
-  /** Forgets the lanes that have been emptied, and files those that were looked at in vain where they really are. */
-  const tidy = (lanes: Lanes, looks: ReadonlyArray<Look>, last: Head | undefined): void => {
-    for (const { found, isAll, queue, type, worst } of looks) {
-      const next = found.findIndex((head) => last === undefined || byRank(last, head) < 0)
-      if (next === -1) {
-        if (isAll) lanes.remove(queue, type)
-        else if (found.length > 0) lanes.removeIfEmpty(queue, type)
-        else if (worst !== undefined) lanes.moveTo(queue, type, worst[0] + 1, 0)
-      } else if (next === 0) {
-        lanes.moveTo(queue, type, ...found[0]!)
-      }
+  /** Removes the lanes that have been emptied, and files the others where the tasks begin that are left. */
+  const tidy = (lanes: Lanes, looks: ReadonlyArray<Look>, limit: number, last: Head | undefined): void => {
+    for (const { found, lane, maxRank } of looks) {
+      const next = last === undefined ? undefined : found.find((head) => byRank(last, head) < 0)
+      if (next !== undefined) lanes.move(lane, { rank: next[0], seq: next[1] })
+      else if (found.length === limit) lanes.move(lane, { rank: found[limit - 1]![0], seq: found[limit - 1]![1] })
+      else if (maxRank === Number.MAX_SAFE_INTEGER) lanes.remove(lane)
+      else lanes.move(lane, { rank: maxRank + 1, seq: 0 })
     }
   }
 
@@ -137,17 +130,14 @@ export const make = (database: DatabaseSync) => {
     const last = lastClaim.get(request.worker, request.nonce)
     if (last !== undefined) return { tasks: again(last), now, nextDueAt }
     if (request.limit <= 0) return { tasks: [], now, nextDueAt }
-    lanes.save()
+    lanes.refresh()
     const { best, looks } = pick(lanes, request)
-    if (best.length === 0) {
-      tidy(lanes, looks, undefined)
-      return { tasks: [], now, nextDueAt }
-    }
+    tidy(lanes, looks, request.limit, best.at(-1))
+    if (best.length === 0) return { tasks: [], now, nextDueAt }
     const seqs = JSON.stringify(best.map(([, seq]) => seq))
     const firstClaim = tally.nextClaims(best.length)
     const rows = lease.all(firstClaim, now, now + request.leaseForMs, request.worker, seqs)
     tally.move("pending", "running", rows.length)
-    tidy(lanes, looks, best.at(-1))
     remember.run(request.worker, request.nonce, now, firstClaim, seqs)
     // RETURNING promises no order; claim numbers are in the order of work
     return { tasks: rows.map(claimedTask).sort(byClaim), now, nextDueAt }

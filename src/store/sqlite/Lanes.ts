@@ -1,15 +1,14 @@
 /**
- * The lanes: queues and types that have pending tasks, each filed under a place that none of its tasks is before. A row
- * comes with the first pending task of a lane and goes with the last, in the same transaction. So a claim finds the lanes
- * that it takes from in the order of work, at a cost that does not grow with their number.
+ * The lanes: queues and types that have pending tasks, each filed under a place that none of its tasks is before. They
+ * are kept in memory, because a table of them would cost each commit pages of its own. The index of pending tasks
+ * has them too: it is read when the first claim comes, when another process has written to the file since, and when a
+ * transaction was rolled back.
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { Coverage } from "../Coverage.ts"
+import { type Filed, Order, type Place } from "../Order.ts"
 import type { Stranded } from "../TaskStore.ts"
 import { prepare } from "./Statement.ts"
-
-/** A lane and its place in the order of work. */
-export type Lane = readonly [queue: string, type: string, rank: number, seq: number]
 
 /** Which lanes a claim takes from. */
 export interface Wanted {
@@ -18,183 +17,197 @@ export interface Wanted {
   readonly isPaused: (queue: string) => boolean
 }
 
-/** Lanes that are stepped over in the order of work at most, before the wanted ones are looked for. */
-const maxSteps = 100
-
-/** A lane as far as a transaction has added to it. */
-interface Noted {
+/** A queue and a type. */
+export class Lane {
   readonly queue: string
-  readonly type: string
-  rank: number
-  seq: number
+  readonly ofType: OfType
+  filed: Filed<Lane> | undefined
+
+  constructor(queue: string, ofType: OfType) {
+    this.queue = queue
+    this.ofType = ofType
+  }
+
+  get type(): string {
+    return this.ofType.type
+  }
 }
+
+/** The lanes of one type. */
+class OfType {
+  readonly type: string
+  readonly byQueue = new Map<string, Lane>()
+  readonly order = new Order<Lane>()
+  filed: Filed<OfType> | undefined
+
+  constructor(type: string) {
+    this.type = type
+  }
+}
+
+type Row = [queue: string, type: string, rank: number, seq: number]
 
 /** The lanes of a file, as the open transaction has them. */
 export class Lanes {
-  private readonly file
-  private readonly byOrder
-  private readonly byType
-  private readonly byQueue
-  private readonly hasTask
-  private readonly removeOne
-  private readonly move
-  private readonly firstType
-  private readonly nextType
+  private readonly dataVersion
+  private readonly firstLane
+  private readonly nextLane
   private readonly since
-  /** The first of the tasks of each lane that became pending in this transaction, by queue and type. */
-  private readonly noted = new Map<string, Map<string, Noted>>()
-  private lastNoted: Noted | undefined
-  /** Lanes that pending tasks have left in this transaction. */
-  private left: Array<readonly [queue: string, type: string]> = []
+  /** `undefined` until they are asked for. */
+  private types: Map<string, OfType> | undefined
+  private order = new Order<OfType>()
+  private version: number | undefined
+  private lastNoted: Lane | undefined
 
   constructor(database: DatabaseSync) {
-    this.file = prepare(
-      database,
-      `INSERT INTO lane (queue, type, rank, seq) VALUES (?, ?, ?, ?) ON CONFLICT (queue, type) DO UPDATE
-        SET rank = excluded.rank, seq = excluded.seq
-        WHERE excluded.rank < rank OR (excluded.rank = rank AND excluded.seq < seq)`
-    )
+    // another number after each commit of another connection
+    this.dataVersion = prepare<[version: number]>(database, "PRAGMA data_version")
     const columns = "queue, type, rank, seq"
-    this.byOrder = prepare<Lane>(
+    this.firstLane = prepare<Row>(
       database,
-      `SELECT ${columns} FROM lane ORDER BY rank, seq, queue, type LIMIT ? OFFSET ?`
+      `SELECT ${columns} FROM task WHERE state = 1 AND queue >= '' ORDER BY ${columns} LIMIT 1`
     )
-    this.byType = prepare<Lane>(
+    this.nextLane = prepare<Row>(
       database,
-      `SELECT ${columns} FROM lane WHERE type = ? ORDER BY rank, seq, queue LIMIT ?`
+      `SELECT ${columns} FROM task WHERE state = 1 AND (queue, type) > (?, ?) ORDER BY ${columns} LIMIT 1`
     )
-    this.byQueue = prepare<Lane>(database, `SELECT ${columns} FROM lane WHERE queue = ?`)
-    this.hasTask = prepare<[seq: number]>(
-      database,
-      "SELECT seq FROM task WHERE state = 1 AND queue = ? AND type = ? ORDER BY rank, seq LIMIT 1"
-    )
-    this.removeOne = prepare(database, "DELETE FROM lane WHERE queue = ? AND type = ?")
-    this.move = prepare(database, "UPDATE lane SET rank = ?, seq = ? WHERE queue = ? AND type = ?")
-    this.firstType = prepare<[type: string]>(database, "SELECT type FROM lane ORDER BY type LIMIT 1")
-    this.nextType = prepare<[type: string]>(database, "SELECT type FROM lane WHERE type > ? ORDER BY type LIMIT 1")
     this.since = prepare<[dueAt: number]>(
       database,
       "SELECT due_at FROM task WHERE state = 1 AND queue = ? AND type = ? ORDER BY rank, seq LIMIT 1"
     )
   }
 
-  /** To be called when a transaction begins. */
-  load(): void {
-    if (this.lastNoted === undefined && this.left.length === 0) return
-    this.noted.clear()
+  /** To be called when a transaction has been rolled back. */
+  forget(): void {
+    this.types = undefined
     this.lastNoted = undefined
-    this.left = []
+  }
+
+  /** To be called before lanes are asked for. */
+  refresh(): void {
+    const [version] = this.dataVersion.get()!
+    if (this.types === undefined || version !== this.version) this.load()
+    this.version = version
   }
 
   /** To be called for each task that becomes pending. */
   note(queue: string, type: string, rank: number, seq: number): void {
-    let noted = this.lastNoted
-    if (noted === undefined || noted.queue !== queue || noted.type !== type) {
-      let types = this.noted.get(queue)
-      if (types === undefined) this.noted.set(queue, types = new Map())
-      noted = types.get(type)
-      if (noted === undefined) types.set(type, noted = { queue, type, rank, seq })
-      this.lastNoted = noted
+    if (this.types === undefined) return
+    let lane = this.lastNoted
+    if (lane?.filed === undefined || lane.queue !== queue || lane.type !== type) {
+      lane = this.lastNoted = this.laneOf(this.types, queue, type)
     }
-    if (rank < noted.rank || (rank === noted.rank && seq < noted.seq)) {
-      noted.rank = rank
-      noted.seq = seq
-    }
+    const { filed, ofType } = lane
+    if (filed !== undefined && (filed.rank < rank || (filed.rank === rank && filed.seq <= seq))) return
+    ofType.order.before(lane, { rank, seq })
+    this.order.before(ofType, { rank, seq })
   }
 
-  /** To be called for each pending task that no claim has taken and that is not pending any more. */
-  leave(queue: string, type: string): void {
-    this.left.push([queue, type])
-  }
-
-  /** Writes what this transaction has changed so far. */
-  save(): void {
-    for (const types of this.noted.values()) {
-      for (const { queue, rank, seq, type } of types.values()) this.file.run(queue, type, rank, seq)
-    }
-    for (const [queue, type] of this.left) this.removeIfEmpty(queue, type)
-    this.load()
-  }
-
-  /** Forgets a lane. */
-  remove(queue: string, type: string): void {
-    this.removeOne.run(queue, type)
-  }
-
-  /** Forgets a lane unless it has a task. */
-  removeIfEmpty(queue: string, type: string): void {
-    if (this.hasTask.get(queue, type) === undefined) this.remove(queue, type)
+  /** To be called for a lane that has no pending tasks. One that is not removed is looked at in vain later. */
+  remove(lane: Lane): void {
+    const { ofType, queue } = lane
+    ofType.order.remove(lane)
+    ofType.byQueue.delete(queue)
+    if (ofType.byQueue.size > 0) return
+    this.order.remove(ofType)
+    this.types?.delete(ofType.type)
   }
 
   /** Files a lane under a later place. */
-  moveTo(queue: string, type: string, rank: number, seq: number): void {
-    this.move.run(rank, seq, queue, type)
+  move(lane: Lane, place: Place): void {
+    lane.ofType.order.move(lane.filed!, place)
   }
 
-  /**
-   * The wanted lanes in the order of their places, for as long as they are asked for. Where many others are before them,
-   * because nobody here can run these, the wanted ones are looked up by queue or type.
-   */
-  *inOrder(wanted: Wanted): Generator<Lane, void> {
-    const given = new Set<string>()
-    const wants = ([queue, type]: Lane) =>
-      wanted.types.has(type) && wanted.queues?.has(queue) !== false && !wanted.isPaused(queue)
-    let steps = 0
-    for (let offset = 0, size = 2;; offset += size, size = Math.min(4 * size, 200)) {
-      const lanes = this.byOrder.all(size, offset)
-      for (const lane of lanes) {
-        if (wants(lane)) {
-          given.add(nameOf(lane))
-          yield lane
-        } else if (++steps > maxSteps) {
-          return yield* this.lookedUp(wanted, (lane) => wants(lane) && !given.has(nameOf(lane)))
+  /** The wanted lanes in the order of their places, for as long as they are asked for; to be changed afterwards. */
+  inOrder(wanted: Wanted): Iterable<Lane> {
+    return wanted.queues === undefined ? this.ofTypes(wanted) : this.named(wanted.queues, wanted)
+  }
+
+  private *ofTypes({ isPaused, types }: Wanted): Generator<Lane, void> {
+    const aside: Array<Filed<OfType>> = []
+    const asideOf = new Map<OfType, Array<Filed<Lane>>>()
+    try {
+      for (let first = this.order.first(); first !== undefined; first = this.order.first()) {
+        const ofType = first.of
+        const lane = types.has(ofType.type) ? ofType.order.first() : undefined
+        if (lane === undefined) {
+          aside.push(this.order.setAside())
+        } else if (first.rank < lane.rank || (first.rank === lane.rank && first.seq < lane.seq)) {
+          this.order.moveFirst(first, lane)
+        } else {
+          const lanes = asideOf.get(ofType)
+          if (lanes === undefined) asideOf.set(ofType, [ofType.order.setAside()])
+          else lanes.push(ofType.order.setAside())
+          if (!isPaused(lane.of.queue)) yield lane.of
         }
       }
-      if (lanes.length < size) return
+    } finally {
+      this.order.putBack(aside)
+      for (const [ofType, lanes] of asideOf) {
+        ofType.order.putBack(lanes)
+        // it may have been filed behind those that were set aside
+        this.order.before(ofType, lanes[0]!)
+      }
     }
   }
 
-  private *lookedUp({ queues, types }: Wanted, wants: (lane: Lane) => boolean): Generator<Lane, void> {
-    const given = new Set<string>()
-    const sources = queues === undefined
-      ? [...types].map((type) => (size: number) => this.byType.all(type, size))
-      : [...queues].map((queue) => () => this.byQueue.all(queue))
-    for (let size = 16;; size *= 4) {
-      // Behind the last lane that was read of a type there may be more
-      let horizon: Lane | undefined
-      const lanes: Array<Lane> = []
-      for (const source of sources) {
-        const found = source(size)
-        const last = found.at(-1)
-        if (queues === undefined && found.length === size && last !== undefined) {
-          if (horizon === undefined || byPlace(last, horizon) < 0) horizon = last
+  private named(queues: ReadonlySet<string>, { isPaused, types }: Wanted): ReadonlyArray<Lane> {
+    const found: Array<Lane> = []
+    for (const type of types) {
+      const byQueue = this.types?.get(type)?.byQueue
+      if (byQueue === undefined) continue
+      if (byQueue.size < queues.size) {
+        for (const lane of byQueue.values()) if (queues.has(lane.queue)) found.push(lane)
+      } else {
+        for (const queue of queues) {
+          const lane = byQueue.get(queue)
+          if (lane !== undefined) found.push(lane)
         }
-        lanes.push(...found.filter((lane) => wants(lane) && !given.has(nameOf(lane))))
       }
-      for (const lane of lanes.sort(byPlace)) {
-        if (horizon !== undefined && byPlace(horizon, lane) < 0) break
-        given.add(nameOf(lane))
-        yield lane
-      }
-      if (horizon === undefined) return
     }
+    const open = found.filter(({ queue }) => !isPaused(queue))
+    return open.length < 2 ? open : open.sort(byPlace)
   }
 
   /** Up to `limit` lanes that are not covered. */
   stranded(coverage: Coverage, limit: number): ReadonlyArray<Stranded> {
+    this.refresh()
     const found: Array<Stranded> = []
-    for (let type = this.firstType.get()?.[0]; type !== undefined; type = this.nextType.get(type)?.[0]) {
+    for (const { byQueue, type } of this.types!.values()) {
       const queues = coverage.get(type)
       if (queues === "all") continue
-      for (const [queue] of this.byType.all(type, limit + (queues?.size ?? 0))) {
+      for (const lane of byQueue.values()) {
         if (found.length >= limit) return found
-        if (queues?.has(queue) !== true) found.push({ queue, type, since: this.since.get(queue, type)?.[0] ?? 0 })
+        const { queue } = lane
+        if (queues?.has(queue) === true) continue
+        const since = this.since.get(queue, type)?.[0]
+        if (since === undefined) this.remove(lane)
+        else found.push({ queue, type, since })
       }
     }
     return found
   }
+
+  /** One seek for each lane. */
+  private load(): void {
+    this.forget()
+    this.order = new Order()
+    const types = this.types = new Map<string, OfType>()
+    for (let row = this.firstLane.get(); row !== undefined; row = this.nextLane.get(row[0], row[1])) {
+      const [queue, type, rank, seq] = row
+      const lane = this.laneOf(types, queue, type)
+      lane.ofType.order.before(lane, { rank, seq })
+      this.order.before(lane.ofType, { rank, seq })
+    }
+  }
+
+  private laneOf(types: Map<string, OfType>, queue: string, type: string): Lane {
+    let ofType = types.get(type)
+    if (ofType === undefined) types.set(type, ofType = new OfType(type))
+    let lane = ofType.byQueue.get(queue)
+    if (lane === undefined) ofType.byQueue.set(queue, lane = new Lane(queue, ofType))
+    return lane
+  }
 }
 
-const byPlace = (a: Lane, b: Lane): number => a[2] - b[2] || a[3] - b[3]
-
-const nameOf = ([queue, type]: Lane): string => `${queue}\u0000${type}`
+const byPlace = ({ filed: a }: Lane, { filed: b }: Lane): number => a!.rank - b!.rank || a!.seq - b!.seq

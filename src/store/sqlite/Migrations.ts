@@ -143,26 +143,7 @@ CREATE TABLE event_batch (
 ) STRICT;
 `
 
-/**
- * The lanes that have pending tasks, see `Lanes`. A process of an older version that still has the file open would store
- * tasks without them, which nobody would find: it meets a table that is not there any more, and says so.
- */
-const lanes = `
-CREATE TABLE lane (
-  queue TEXT NOT NULL,
-  type TEXT NOT NULL,
-  rank INTEGER NOT NULL,
-  seq INTEGER NOT NULL,
-  PRIMARY KEY (queue, type)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX lane_order ON lane (rank, seq, queue, type);
-CREATE INDEX lane_of_type ON lane (type, rank, seq, queue);
-INSERT INTO lane SELECT queue, type, min(rank), 0 FROM task WHERE state = 1 GROUP BY queue, type;
-
-ALTER TABLE tally RENAME TO counter;
-`
-
-const migrations: ReadonlyArray<string> = [first, apiKeys, instances, events, lanes]
+const migrations: ReadonlyArray<string> = [first, apiKeys, instances, events]
 
 /** The layout that this version of the driver reads and writes. */
 export const latest = migrations.length

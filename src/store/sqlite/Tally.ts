@@ -35,10 +35,10 @@ export class Tally {
   private totals: { -readonly [Name in keyof Totals]: number } = noTotals()
 
   constructor(database: DatabaseSync) {
-    this.select = prepare(database, "SELECT * FROM counter")
+    this.select = prepare(database, "SELECT * FROM tally")
     this.update = prepare(
       database,
-      `UPDATE counter SET seq = ?, claim = ?, scheduled = ?, pending = ?, running = ?, completed = ?, failed = ?,
+      `UPDATE tally SET seq = ?, claim = ?, scheduled = ?, pending = ?, running = ?, completed = ?, failed = ?,
         cancelled = ?, total_created = ?, total_completed = ?, total_failed = ?, total_cancelled = ?, total_retried = ?,
         total_crashed = ?`
     )
@@ -155,7 +155,7 @@ export class Tally {
  * eight thousand pages at the latest, which hold fewer claims than that.
  */
 export const skipClaims = (database: DatabaseSync): void => {
-  prepare(database, "UPDATE counter SET claim = claim + 1000000").run()
+  prepare(database, "UPDATE tally SET claim = claim + 1000000").run()
 }
 
 const none = (): Record<TaskState, number> => ({

@@ -124,7 +124,6 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
       )
       tally.move(task.state, change.state, 1)
       if (change.state === "pending") lanes.note(task.queue, task.type, rank, task.seq)
-      else if (task.state === "pending") lanes.leave(task.queue, task.type)
     }
   }
 }

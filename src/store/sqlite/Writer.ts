@@ -110,15 +110,14 @@ export const make = Effect.fnUntraced(function*(
     begin.run()
     try {
       tally.load()
-      lanes.load()
       const transaction: Transaction = { now: clock.currentTimeMillisUnsafe(), tally, lanes }
       const answers = runAll(transaction, batch)
-      lanes.save()
       tally.save()
       commit.run()
       checkpointer.committed()
       return answers
     } catch (cause) {
+      lanes.forget()
       // some errors, a full disk for one, have rolled back already
       if (database.isTransaction) database.exec("ROLLBACK")
       throw cause

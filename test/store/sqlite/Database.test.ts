@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as Migrations from "../../../src/store/sqlite/Migrations.ts"
-import { request, task } from "../conformance/fixtures.ts"
+import { task } from "../conformance/fixtures.ts"
 import { file, folder, open, using } from "./fixtures.ts"
 
 /** Changes a file behind the store's back. */
@@ -53,51 +53,6 @@ describe("opening a file", () => {
       assert.strictEqual(pragma("journal_mode"), "wal")
       assert.strictEqual(pragma("integrity_check"), "ok")
       database.close()
-    }))
-})
-
-describe("a file of an earlier version", () => {
-  it.effect("gives the tasks that wait in it, and fails loudly where that version still runs", () =>
-    Effect.gen(function*() {
-      const path = yield* file
-      const ids = yield* using(path, (store) =>
-        Effect.gen(function*() {
-          const given = Array.from({ length: 12 }, (_, index) =>
-            task({ queue: `q${index % 3}`, type: `t${index % 2}`, priority: index % 4 }))
-          yield* store.enqueue([given, [task({ type: "t0", delayMs: 1000 })]])
-          return given.map(({ id }) =>
-            id
-          )
-        }))
-      yield* edit(
-        path,
-        "DROP TABLE lane; ALTER TABLE counter RENAME TO tally; PRAGMA user_version = 4"
-      )
-      const old = new DatabaseSync(path)
-      yield* using(path, (store) =>
-        Effect.gen(function*() {
-          assert.strictEqual((yield* store.stranded([], 100)).length, 6)
-          const { tasks: claimed } = yield* store.claim(request({ queues: undefined, types: ["t0", "t1"], limit: 5 }))
-          const { tasks: rest } = yield* store.claim(request({ queues: undefined, types: ["t0", "t1"] }))
-          assert.sameMembers([...claimed, ...rest].map(({ id }) => id), ids)
-          assert.deepStrictEqual([...claimed, ...rest].map(({ priority }) => priority), [
-            3,
-            3,
-            3,
-            2,
-            2,
-            2,
-            1,
-            1,
-            1,
-            0,
-            0,
-            0
-          ])
-          assert.deepStrictEqual(yield* store.stranded([], 100), [])
-        }))
-      assert.throws(() => old.prepare("SELECT * FROM tally"), /no such table/)
-      old.close()
     }))
 })
 

@@ -298,3 +298,19 @@ describe("the layer", () => {
       assert.strictEqual(counts.capacity, 7)
     }))
 })
+
+describe("a transaction that is rolled back", () => {
+  it.effect("takes no pending task out of the sight of claims", () =>
+    Effect.gen(function*() {
+      const store = yield* open(":memory:")
+      yield* store.enqueue([[task(), task({ queue: "other" })]])
+      assert.strictEqual((yield* store.claim(request({ queues: undefined, limit: 1 }))).tasks.length, 1)
+      const nameless = Symbol("no name") as unknown as string
+      const [claimed, paused] = yield* Effect.all(
+        [store.claim(request({ queues: undefined })), Effect.exit(store.pause(nameless, true))],
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual(paused._tag, "Failure")
+      assert.strictEqual(claimed.tasks.length, 1)
+    }))
+})

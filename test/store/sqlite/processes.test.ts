@@ -82,7 +82,7 @@ describe("processes on one file", () => {
       // the counters agree with the rows, whatever the kill interrupted
       const database = new DatabaseSync(path)
       assert.deepStrictEqual(
-        database.prepare("SELECT pending AS n, total_created AS m FROM counter").get(),
+        database.prepare("SELECT pending AS n, total_created AS m FROM tally").get(),
         database.prepare("SELECT count(*) AS n, count(*) AS m FROM task").get()
       )
       database.close()
