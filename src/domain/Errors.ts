@@ -102,6 +102,8 @@ export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
   reason: Schema.String,
   /** The store works and refuses what it was given: nothing was done, and asking for the same again cannot help. */
   refused: Schema.optionalKey(Schema.Boolean),
+  /** What to do about it, where the store will refuse writes until somebody does something. */
+  advice: Schema.optionalKey(Schema.String),
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message(): string {

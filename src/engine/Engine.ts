@@ -15,6 +15,7 @@ import * as RecordedStore from "../events/RecordedStore.ts"
 import { Leader } from "../maintenance/Leader.ts"
 import * as Pruner from "../maintenance/Pruner.ts"
 import * as Rescuer from "../maintenance/Rescuer.ts"
+import * as StoreWatch from "../maintenance/StoreWatch.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import * as Queue from "../queue/TaskQueue.ts"
 import { Instance } from "../store/Instance.ts"
@@ -56,7 +57,7 @@ export const shutdownPlan = (shutdown: Duration.Input) => {
 export const layerProducer = (
   options: Options = {}
 ): Layer.Layer<Queue.TaskQueue | Supervisor, never, TaskStore | Notifier | InstanceStore> =>
-  Queue.TaskQueue.layer(options.queue).pipe(
+  Layer.merge(Queue.TaskQueue.layer(options.queue), StoreWatch.layer).pipe(
     Layer.provide(RecordedStore.layer),
     Layer.provideMerge(Supervisor.layer),
     Layer.provide(PooledRandom.layer)
@@ -90,6 +91,7 @@ export const layer = <E, R>(
       flushPeriod: plan.flush
     }),
     Rescuer.layer({ ...options.rescuer, lease }),
+    StoreWatch.layer,
     Pruner.layer(options.retention).pipe(Layer.provide(Leader.layer({ lease })))
   ).pipe(
     Layer.provide(handlers),

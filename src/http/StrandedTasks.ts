@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
+import type { Trouble } from "../observability/Supervisor.ts"
 import type { TaskQueue } from "../queue/TaskQueue.ts"
 import type { Counts, Stranded, TaskStore } from "../store/TaskStore.ts"
 
@@ -24,4 +25,12 @@ export const find = Effect.fnUntraced(function*(
   const runnable = instances.map(({ queues, types }) => ({ types, queues: queues.length === 0 ? undefined : queues }))
   const stranded = yield* store.stranded(runnable, maxNamed)
   return stranded.filter(({ since }) => now - since >= patienceMs)
+})
+
+/** What health says of them. */
+export const trouble = ({ queue, since, type }: Stranded): Omit<Trouble, "reason"> => ({
+  part: `no instance for ${type} in queue ${queue}`,
+  since,
+  failures: 1,
+  advice: `start an instance that runs ${type} and works on the queue ${queue}, or cancel its tasks`
 })

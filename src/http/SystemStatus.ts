@@ -2,7 +2,8 @@
 import { Clock, Context, Duration, Effect, Layer, Option } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
 import { version } from "../domain/Version.ts"
-import { Supervisor } from "../observability/Supervisor.ts"
+import * as StoreWatch from "../maintenance/StoreWatch.ts"
+import { Supervisor, type Trouble } from "../observability/Supervisor.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Notifier } from "../store/Notifier.ts"
 import { type Counts, TaskStore } from "../store/TaskStore.ts"
@@ -53,15 +54,13 @@ export class SystemStatus extends Context.Service<SystemStatus, {
       const health = Effect.gen(function*() {
         const now = clock.currentTimeMillisUnsafe()
         const found = Option.getOrNull(yield* counts)
-        const troubles = (yield* supervisor.troubles).map(({ failures, part, since }) => ({
-          part,
-          since: timestamp(since),
-          failures
-        }))
-        if (found === null) troubles.unshift({ part: "store", since: timestamp(now), failures: 1 })
-        for (const { queue, since, type } of found === null ? [] : yield* stranded(found)) {
-          troubles.push({ part: `no instance for ${type} in queue ${queue}`, since: timestamp(since), failures: 1 })
-        }
+        const refusal = store.writeHealth && (yield* store.writeHealth.refusal)
+        const troubles = [
+          ...(found === null ? [{ part: "store", since: now, failures: 1 }] : []),
+          ...(refusal === undefined ? [] : [{ ...refusal, part: StoreWatch.part, advice: refusal.error.advice }]),
+          ...(yield* supervisor.troubles).filter(({ part }) => refusal === undefined || part !== StoreWatch.part),
+          ...(found === null ? [] : (yield* stranded(found)).map(StrandedTasks.trouble))
+        ].map(toJson)
         const facts = {
           timestamp: timestamp(now),
           version,
@@ -113,6 +112,14 @@ export class SystemStatus extends Context.Service<SystemStatus, {
     })
   )
 }
+
+/** A trouble as clients see it. Reasons stay in the log: they may name what is nobody else's business. */
+const toJson = ({ advice, failures, part, since }: Omit<Trouble, "reason">) => ({
+  part,
+  since: timestamp(since),
+  failures,
+  ...(advice === undefined ? {} : { what_to_do: advice })
+})
 
 /** Tasks that are not finished: what the capacity bounds. */
 export const unfinished = (counts: Pick<Counts, "scheduled" | "pending" | "running">): number =>

@@ -5,6 +5,7 @@
  * names the loop and the reason.
  */
 import { Cause, Clock, Context, type Duration, Effect, Exit, Layer, Metric, Schedule, type Scope } from "effect"
+import { StoreError } from "../domain/Errors.ts"
 
 /** A part of the engine that does not work at the moment. */
 export interface Trouble {
@@ -12,6 +13,8 @@ export interface Trouble {
   readonly part: string
   /** Why its last step failed. */
   readonly reason: string
+  /** What to do about it, where the error says so. */
+  readonly advice?: string | undefined
   /** Milliseconds since the epoch. */
   readonly since: number
   /** Failed steps in a row. */
@@ -47,16 +50,20 @@ export class Supervisor extends Context.Service<Supervisor, {
       const failed = Effect.fnUntraced(function*(part: string, cause: Cause.Cause<unknown>) {
         const before = troubles.get(part)
         const reason = Cause.prettyErrors(cause)[0]?.message ?? "unknown"
+        const advice = adviceOf(cause)
         troubles.set(part, {
           part,
           reason,
+          ...(advice === undefined ? {} : { advice }),
           since: before?.since ?? clock.currentTimeMillisUnsafe(),
           failures: (before?.failures ?? 0) + 1
         })
         yield* Metric.update(Metric.withAttributes(failedSteps, { part }), 1)
         // A store that is down for an hour should not write an hour of stacks.
-        if (before === undefined) yield* Effect.logError(`${part} failed: ${reason}`, cause)
-        else yield* Effect.logDebug(`${part} still fails: ${reason}`)
+        if (before === undefined) {
+          const sentence = advice === undefined ? reason : `${reason}. What to do: ${advice}`
+          yield* Effect.logError(`${part} failed: ${sentence}`, cause)
+        } else yield* Effect.logDebug(`${part} still fails: ${reason}`)
       })
 
       const recovered = (part: string) => troubles.delete(part) ? Effect.logInfo(`${part} works again`) : Effect.void
@@ -85,3 +92,8 @@ export class Supervisor extends Context.Service<Supervisor, {
     })
   )
 }
+
+const adviceOf = ({ reasons }: Cause.Cause<unknown>): string | undefined =>
+  reasons.flatMap((reason) =>
+    Cause.isFailReason(reason) && reason.error instanceof StoreError ? [reason.error.advice] : []
+  )[0]

@@ -21,6 +21,7 @@ import type { StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { TaskState } from "../domain/TaskState.ts"
+import type { WriteHealth } from "./WriteHealth.ts"
 
 /**
  * What became of one group of an `enqueue`: all of its tasks are stored, or none. A group that meets a conflict and
@@ -284,6 +285,8 @@ export class TaskStore extends Context.Service<TaskStore, {
     runnable: ReadonlyArray<Runnable>,
     limit: number
   ) => Effect.Effect<ReadonlyArray<Stranded>, StoreError>
+  /** Whether the store takes writes. Left out where nothing can keep it from that. */
+  readonly writeHealth?: WriteHealth | undefined
   /** Counts by state and totals; costs the same however many tasks are stored. */
   readonly counts: Effect.Effect<Counts, StoreError>
 }>()("taskforge/store/TaskStore") {}

@@ -68,7 +68,12 @@ describe("/health", () => {
       yield* TestClock.adjust("2 seconds")
       const { troubles } = yield* decoded(UnhealthyJson, get("/health"), 503)
       assert.deepStrictEqual(troubles, [
-        { part: "no instance for count in queue numbers", since: "1970-01-01T00:00:00.000Z", failures: 1 }
+        {
+          part: "no instance for count in queue numbers",
+          since: "1970-01-01T00:00:00.000Z",
+          failures: 1,
+          what_to_do: "start an instance that runs count and works on the queue numbers, or cancel its tasks"
+        }
       ])
       const store = yield* InstanceStore
       yield* store.beat({ ...elsewhere, types: ["count"], queues: [] }, 60_000)

@@ -152,9 +152,14 @@ const QueueFullBody = body("queue_full", { capacity: Schema.Int, unfinished: Sch
 const StoreUnavailableBody = body("store_unavailable", {})
   .annotate({ identifier: "StoreUnavailable", description: "The store did not answer; the outcome is not known" })
 
-const storeUnavailable = {
-  error: { code: "store_unavailable" as const, message: "The task store does not answer; try again" }
-}
+const storeUnavailable = ({ advice }: Errors.StoreError) => ({
+  error: {
+    code: "store_unavailable" as const,
+    message: advice === undefined
+      ? "The task store does not answer; try again"
+      : `The task store refused to do it. What helps: ${advice}`
+  }
+})
 
 const storeErrorOf = ({ error }: typeof StoreUnavailableBody.Type) =>
   new Errors.StoreError({ operation: "answer", reason: error.message })
@@ -166,7 +171,7 @@ export const Unavailable = Errors.StoreError.pipe(
     headers: { "retry-after": Schema.Int }
   }, {
     decode: ({ body }) => storeErrorOf(body),
-    encode: () => ({ headers: { "retry-after": retryAfterSeconds }, body: storeUnavailable })
+    encode: (error) => ({ headers: { "retry-after": retryAfterSeconds }, body: storeUnavailable(error) })
   })
 )
 
@@ -187,7 +192,7 @@ export const FullOrUnavailable = Schema.Union([Errors.QueueFull, Errors.StoreErr
 function fullOrUnavailable(
   error: Errors.QueueFull | Errors.StoreError
 ): typeof QueueFullBody.Type | typeof StoreUnavailableBody.Type {
-  if (error._tag === "StoreError") return storeUnavailable
+  if (error._tag === "StoreError") return storeUnavailable(error)
   const { capacity, message, offered, unfinished } = error
   return { error: { code: "queue_full", message, capacity, unfinished, offered } }
 }

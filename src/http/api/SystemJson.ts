@@ -4,13 +4,17 @@ import { Timestamp } from "./TaskJson.ts"
 
 const Seconds = Schema.Finite.annotate({ description: "Seconds" })
 
-/** A part of the engine that does not work at the moment, or a type of task that waits and that no instance can run. */
+/**
+ * A part of the engine or of the store that does not work at the moment, or a type of task that waits and that no
+ * instance can run.
+ */
 const TroubleJson = Schema.Struct({
   part: Schema.String,
   since: Timestamp,
   failures: Schema.Int.annotate({
     description: "Failed steps in a row; 1 where it says that no instance runs tasks that wait"
-  })
+  }),
+  what_to_do: Schema.optionalKey(Schema.String.annotate({ description: "What ends it, where that is known" }))
 }).annotate({ identifier: "Trouble" })
 
 const health = <const Status extends string>(status: Status) =>

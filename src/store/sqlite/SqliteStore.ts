@@ -15,21 +15,25 @@ import { KeyStore } from "../KeyStore.ts"
 import { Notifier, work } from "../Notifier.ts"
 import type { StoreServices } from "../StoreServices.ts"
 import { demandSettings, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Checkpointer from "./Checkpointer.ts"
 import * as Claim from "./Claim.ts"
 import * as Database from "./Database.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
+import * as FileIdentity from "./FileIdentity.ts"
 import * as Instances from "./Instances.ts"
 import * as Keys from "./Keys.ts"
 import { Lanes } from "./Lanes.ts"
 import * as Operate from "./Operate.ts"
 import * as Prune from "./Prune.ts"
 import * as Read from "./Read.ts"
+import * as Reserve from "./Reserve.ts"
 import { Tally } from "./Tally.ts"
 import * as Task from "./Task.ts"
 import * as WriteAheadLog from "./WriteAheadLog.ts"
+import * as SqliteWriteHealth from "./WriteHealth.ts"
 import * as Writer from "./Writer.ts"
 
 /** Unfinished tasks accepted at most, unless configured. */
@@ -81,10 +85,13 @@ const make = Effect.fnUntraced(function*(
     ? WriteAheadLog.unsynced
     : yield* WriteAheadLog.open(path, clock)
   const checkpointer = path === Database.inMemory ? Checkpointer.none : yield* Checkpointer.make(database, path)
+  const reserve = path === Database.inMemory ? Reserve.none : yield* Reserve.make(path)
+  const findMissing = path === Database.inMemory ? FileIdentity.none : FileIdentity.of(path)
+  const refusals = new Refusals(clock)
 
   const tally = new Tally(database)
   const lanes = new Lanes(database)
-  const writer = yield* Writer.make(database, path, clock, tally, lanes, log, checkpointer)
+  const writer = yield* Writer.make(database, path, clock, tally, lanes, log, checkpointer, reserve, refusals)
   const { read, write, writeShared, writeVolatile } = writer
   const tasks = Task.make(database, headStartMs)
   const enqueue = Enqueue.make(database, capacity, headStartMs)
@@ -97,23 +104,24 @@ const make = Effect.fnUntraced(function*(
   // before it is on disk: it is as much there for this process's workers as for those of another
   const announce = () => run(notifier.publish(work))
   const taskStore = TaskStore.of({
-    enqueue: (groups) => writeShared("enqueue", enqueue, groups, announce),
+    enqueue: (groups) => writeShared("enqueue", enqueue, groups, "takes", announce),
     claim: (request) => writeVolatile("claim", (transaction) => claim(transaction, request)),
     extend: (leases, leaseForMs) =>
       writeVolatile("extend", (transaction) => attempt.extend(transaction, leases, leaseForMs)),
     settle: (settlements) => write("settle", (transaction) => attempt.settle(transaction, settlements)),
     note: (notes) => writeVolatile("note", (transaction) => attempt.note(transaction, notes)),
     rescue: (request) => write("rescue", (transaction) => attempt.rescue(transaction, request)),
-    cancel: (ids) => write("cancel", (transaction) => operate.cancel(transaction, ids)),
+    cancel: (ids) => write("cancel", (transaction) => operate.cancel(transaction, ids), "frees"),
     retry: (ids) => write("retry", (transaction) => operate.retry(transaction, ids)),
-    remove: (ids) => write("remove", (transaction) => operate.remove(transaction, ids)),
+    remove: (ids) => write("remove", (transaction) => operate.remove(transaction, ids), "frees"),
     pause: (queue, paused) => write("pause", (transaction) => operate.pause(transaction, queue, paused)),
     paused: read("read the paused queues", queries.paused),
-    prune: (retention, limit) => writeVolatile("prune", (transaction) => prune(transaction, retention, limit)),
+    prune: (retention, limit) => writeVolatile("prune", (transaction) => prune(transaction, retention, limit), "frees"),
     get: (id) => read("get", () => queries.get(id)),
     results: (ids, maxBytes) => read("read results", () => queries.results(ids, maxBytes)),
     list: (request) => read("list", () => queries.list(request)),
     stranded: (runnable, limit) => read("find stranded tasks", () => lanes.stranded(Coverage.of(runnable), limit)),
+    writeHealth: SqliteWriteHealth.make(database, path, writer, refusals, reserve, findMissing),
     counts: read("count", () => {
       tally.load()
       return tally.counts(capacity)

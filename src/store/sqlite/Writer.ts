@@ -12,9 +12,12 @@
 import { type Clock, Effect, Exit, Latch, type Scope } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import { StoreError } from "../../domain/Errors.ts"
+import { Refusals } from "../WriteHealth.ts"
 import type { Checkpointer } from "./Checkpointer.ts"
 import * as Failure from "./Failure.ts"
+import type { Missing } from "./FileIdentity.ts"
 import type { Lanes } from "./Lanes.ts"
+import * as Reserve from "./Reserve.ts"
 import { prepare } from "./Statement.ts"
 import type { Tally } from "./Tally.ts"
 import type { WriteAheadLog } from "./WriteAheadLog.ts"
@@ -36,21 +39,34 @@ export type Operation<A> = (transaction: Transaction) => A
 /** An operation on any number of inputs with one answer for each: callers that wait side by side share one run of it. */
 export type SharedOperation<I, A> = (transaction: Transaction, inputs: ReadonlyArray<I>) => ReadonlyArray<A>
 
+/**
+ * What an operation does to the room on the disk: it takes some, so it is refused while the reserve is in use; it frees
+ * some, so it may use the reserve; or neither matters.
+ */
+export type Room = "takes" | "frees" | "neither"
+
 /** Runs operations in shared transactions, and reads between them. */
 export interface Writer {
   /** Answers once it is committed and on disk. Interrupting it takes the operation back unless it has been committed. */
-  readonly write: <A>(name: string, operation: Operation<A>) => Effect.Effect<A, StoreError>
+  readonly write: <A>(name: string, operation: Operation<A>, room?: Room) => Effect.Effect<A, StoreError>
   /** The same for an operation that callers share: the inputs of all that wait side by side are its inputs once. */
   readonly writeShared: <I, A>(
     name: string,
     operation: SharedOperation<I, A>,
     inputs: ReadonlyArray<I>,
+    room: Room,
     onCommit?: () => void
   ) => Effect.Effect<ReadonlyArray<A>, StoreError>
   /** The same, without waiting for the disk: a power failure may undo it. */
-  readonly writeVolatile: <A>(name: string, operation: Operation<A>) => Effect.Effect<A, StoreError>
+  readonly writeVolatile: <A>(name: string, operation: Operation<A>, room?: Room) => Effect.Effect<A, StoreError>
   /** A read outside of any transaction: it sees what has been committed. */
   readonly read: <A>(name: string, query: () => A) => Effect.Effect<A, StoreError>
+  /** Refuses all writes from now on because of what became of the file, or takes them again. */
+  readonly refuse: (missing: Missing | undefined) => void
+  /**
+   * Brings the log into the database and gives its room back, then makes the reserve whole. Answers whether it is.
+   */
+  readonly makeRoom: () => boolean
 }
 
 interface Waiting {
@@ -59,6 +75,7 @@ interface Waiting {
   /** What the caller adds to a shared operation; `undefined` when it shares nothing. */
   readonly inputs: ReadonlyArray<unknown> | undefined
   readonly durable: boolean
+  readonly room: Room
   /** Called once it is committed, before the disk is waited for. */
   readonly onCommit: (() => void) | undefined
   readonly resume: (answer: Exit.Exit<unknown, StoreError>) => void
@@ -82,15 +99,22 @@ export const make = Effect.fnUntraced(function*(
   tally: Tally,
   lanes: Lanes,
   log: WriteAheadLog,
-  checkpointer: Checkpointer
+  checkpointer: Checkpointer,
+  reserve: Reserve.Reserve = Reserve.none,
+  refusals: Refusals = new Refusals(clock)
 ): Effect.fn.Return<Writer, never, Scope.Scope> {
   const begin = prepare(database, "BEGIN IMMEDIATE")
   const commit = prepare(database, "COMMIT")
+  const size = prepare<[pages: number, pageSize: number]>(
+    database,
+    "SELECT page_count, page_size FROM pragma_page_count, pragma_page_size"
+  )
   const latch = Latch.makeUnsafe(false)
   let waiting: Array<Waiting> = []
   let committed: Array<Committed> = []
   let closed = false
   let damaged = false
+  let missing: Missing | undefined
   /** Somebody was told of a commit. */
   let told = false
 
@@ -124,6 +148,28 @@ export const make = Effect.fnUntraced(function*(
     }
   }
 
+  /** Tells health of it. */
+  const failed = (error: StoreError): Exit.Exit<never, StoreError> => {
+    refusals.note(error)
+    return Exit.fail(error)
+  }
+
+  /**
+   * Brings the log into the database, with the reserve as the room for that, and gives the room of the log back. So the
+   * next write that frees something finds as much room as this one.
+   */
+  const makeRoom = (): boolean => {
+    try {
+      const [pages, pageSize] = size.get()!
+      // half a log would take the room away and give none
+      if (reserve.fits(pages * pageSize)) database.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+      return reserve.restore()
+    } catch {
+      // another process is at it; the next try may find some room
+      return false
+    }
+  }
+
   /** What the next transaction runs: everything that waits, or a single operation whose fate must be its own. */
   const nextBatch = (): ReadonlyArray<Waiting> => {
     waiting = waiting.filter(({ withdrawn }) => !withdrawn)
@@ -140,14 +186,16 @@ export const make = Effect.fnUntraced(function*(
         answers = transact(batch)
       } catch (cause) {
         if (Failure.is(cause, "busy")) throw cause
+        const first = batch[0]!
         if (batch.length > 1) {
           for (const entry of batch) entry.alone = true
-        } else {
+        } else if (!(first.room === "frees" && Failure.isFull(cause) && reserve.giveUp())) {
           waiting = waiting.slice(1)
-          batch[0]!.resume(Exit.fail(Failure.storeError(batch[0]!.name, path, cause)))
+          first.resume(failed(Failure.storeError(first.name, path, cause)))
         }
         continue
       }
+      if (reserve.isSpent()) makeRoom()
       const rest = waiting.slice(batch.length)
       waiting = rest
       // a resumed caller runs at once and may add its next operation, which is for the next turn
@@ -170,7 +218,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.sync(() => {
         const unanswered = waiting
         waiting = []
-        for (const { name, resume } of unanswered) resume(Exit.fail(Failure.storeError(name, path, cause)))
+        for (const { name, resume } of unanswered) resume(failed(Failure.storeError(name, path, cause)))
       })
     )
   )
@@ -186,7 +234,7 @@ export const make = Effect.fnUntraced(function*(
       },
       onFailure: ({ cause }) => {
         damaged = true
-        for (const { entry } of batch) entry.resume(Exit.fail(Failure.storeError(entry.name, path, cause)))
+        for (const { entry } of batch) entry.resume(failed(Failure.storeError(entry.name, path, cause)))
       }
     })
   })
@@ -229,16 +277,20 @@ export const make = Effect.fnUntraced(function*(
     name: string,
     operation: SharedOperation<never, unknown>,
     durable: boolean,
+    room: Room,
     inputs?: ReadonlyArray<unknown>,
     onCommit?: () => void
   ): Effect.Effect<A, StoreError> =>
     Effect.callback<A, StoreError>((resume) => {
       if (closed) return resume(Exit.fail(refusal(name)))
+      if (missing !== undefined) return resume(failed(Failure.moved(name, missing)))
+      if (room === "takes" && reserve.isSpent()) return resume(failed(Failure.full(name, path)))
       const entry: Waiting = {
         name,
         operation: operation as Waiting["operation"],
         inputs,
         durable,
+        room,
         onCommit,
         resume: resume as Waiting["resume"],
         withdrawn: false,
@@ -254,9 +306,14 @@ export const make = Effect.fnUntraced(function*(
   const refusal = (operation: string) => new StoreError({ operation, reason: `${path}: the store is closed` })
 
   return {
-    write: (name, operation) => add(name, (transaction) => [operation(transaction)], true),
-    writeVolatile: (name, operation) => add(name, (transaction) => [operation(transaction)], false),
-    writeShared: (name, operation, inputs, onCommit) => add(name, operation, true, inputs, onCommit),
+    write: (name, operation, room = "neither") => add(name, (transaction) => [operation(transaction)], true, room),
+    writeVolatile: (name, operation, room = "neither") =>
+      add(name, (transaction) => [operation(transaction)], false, room),
+    writeShared: (name, operation, inputs, room, onCommit) => add(name, operation, true, room, inputs, onCommit),
+    refuse: (found) => {
+      missing = found
+    },
+    makeRoom,
     read: <A>(name: string, query: () => A) =>
       Effect.suspend(() =>
         closed

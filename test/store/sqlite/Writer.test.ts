@@ -10,6 +10,7 @@ import { Lanes } from "../../../src/store/sqlite/Lanes.ts"
 import { Tally } from "../../../src/store/sqlite/Tally.ts"
 import * as WriteAheadLog from "../../../src/store/sqlite/WriteAheadLog.ts"
 import * as Writer from "../../../src/store/sqlite/Writer.ts"
+import { Refusals } from "../../../src/store/WriteHealth.ts"
 import { file } from "./fixtures.ts"
 
 /** A writer on a new file, and another connection that sees what is committed. */
@@ -210,5 +211,36 @@ describe("a file that another process has locked", () => {
       other.exec("ROLLBACK")
       yield* writer.write("pause", () => pause.run("b"))
       assert.deepStrictEqual(committed(), ["b"])
+    }))
+})
+
+describe("a file that may not grow", () => {
+  it.effect("refuses what takes room, remembers that, and lets what frees room go on", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      const clock = yield* Clock.Clock
+      const database = yield* Database.open(path, 0)
+      const refusals = new Refusals(clock)
+      const writer = yield* Writer.make(
+        database,
+        path,
+        clock,
+        new Tally(database),
+        new Lanes(database),
+        WriteAheadLog.unsynced,
+        Checkpointer.none,
+        undefined,
+        refusals
+      )
+      database.exec(`PRAGMA max_page_count = ${database.prepare("PRAGMA page_count").get()!["page_count"]}`)
+      const insert = database.prepare("INSERT INTO paused_queue VALUES (?)")
+      const names = Array.from({ length: 100 }, (_, index) => String(index).padEnd(300, "x"))
+      yield* TestClock.adjust("5 seconds")
+      const refused = yield* Effect.flip(Effect.forEach(names, (name) => writer.write("pause", () => insert.run(name))))
+      assert.include(refused.reason, "the disk is full")
+      assert.include(refused.advice, "free some space")
+      assert.deepInclude(refusals.current, { since: 5000, failures: 1 })
+      yield* writer.write("resume", () => database.exec("DELETE FROM paused_queue"), "frees")
+      yield* writer.write("pause", () => insert.run(names[0]!))
     }))
 })
