@@ -18,10 +18,11 @@ import * as Stats from "./commands/Stats.ts"
 import * as Watch from "./commands/Watch.ts"
 import * as Worker from "./commands/Worker.ts"
 import * as Workers from "./commands/Workers.ts"
-import { exitCodes, Failure } from "./Failure.ts"
+import { exitCodes, type Failure } from "./Failure.ts"
 import * as Help from "./Help.ts"
 import * as Paint from "./Paint.ts"
 import * as Screen from "./Screen.ts"
+import * as Usage from "./Usage.ts"
 
 /** Every command. */
 export const command = Command.make("taskforge").pipe(
@@ -73,13 +74,7 @@ const presenter = (tellIn: (failure: Failure) => Effect.Effect<void, never, Scre
           case "Version":
             return Console.log(`${event.name} ${event.version}`)
           case "InvalidInvocation":
-            return tellIn(
-              new Failure({
-                exit: "usage",
-                problem: event.errors.map(({ message }) => message.trim()).join("\n"),
-                advice: `${event.helpDoc.usage}\nRead more with: ${event.commandPath.join(" ")} --help`
-              })
-            ).pipe(Effect.provideService(Screen.Screen, screen))
+            return Effect.provideService(tellIn(Usage.failure(event)), Screen.Screen, screen)
         }
       }
     }

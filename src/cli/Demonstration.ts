@@ -1,7 +1,9 @@
-/** Varied life for a server, at a steady rate: what a day of work looks like in half a minute. */
+/** Varied life for a server, at a steady rate: what a day of work looks like in half a minute. Or a load, see `Load`. */
 import { Clock, Duration, Effect, Random } from "effect"
 import type { NewTaskJson } from "../http/api/NewTaskJson.ts"
 import * as Awaiting from "./Awaiting.ts"
+import type { Failure } from "./Failure.ts"
+import * as Load from "./Load.ts"
 import * as Paint from "./Paint.ts"
 import * as Progress from "./Progress.ts"
 import * as Screen from "./Screen.ts"
@@ -11,8 +13,8 @@ import * as Words from "./Words.ts"
 
 /** How it is done. */
 export interface Options {
-  /** Tasks per second. */
-  readonly rate: number
+  /** Tasks per second; only a load has none: as many as the server completes. */
+  readonly rate: number | undefined
   readonly for: Duration.Duration
   readonly load: boolean
   readonly seed: string
@@ -32,86 +34,106 @@ const concurrency = 8
 const cancelledOneIn = 20
 
 /** Sends tasks, then says what became of it. */
-export const run = Effect.fnUntraced(function*(options: Options) {
-  const total = Math.max(1, Math.round(options.rate * Duration.toSeconds(options.for)))
+export const run = Effect.fnUntraced(function*({ for: lasting, json, load, rate, seed }: Options) {
+  const total = rate === undefined ? undefined : Math.max(1, Math.round(rate * Duration.toSeconds(lasting)))
   const progress = yield* Progress.make("Sending", total)
   const startedAt = yield* Clock.currentTimeMillis
-  const ids: Array<string> = []
-  const latencies: Array<number> = []
-  let made = 0
+  const elapsed = Effect.map(Clock.currentTimeMillis, (now) => now - startedAt)
+  const sample = new Load.Sample()
+  const requests: Array<number> = []
+  /** Those that have to be waited for at the end. */
+  const unawaited: Array<string> = []
+  let sent = 0
   let cancelled = 0
 
   const send = Effect.fnUntraced(function*(tasks: ReadonlyArray<NewTaskJson>) {
-    const before = yield* Clock.currentTimeMillis
-    const created = yield* Submitting.submit(tasks, "wait", ids.length > 0)
-    latencies.push((yield* Clock.currentTimeMillis) - before)
-    for (const { id } of created) ids.push(id)
-    yield* progress.update(ids.length)
-    if (!options.load) cancelled += yield* cancelSome(created.map(({ id }) => id))
+    const before = yield* elapsed
+    const ids = (yield* Submitting.submit(tasks, "wait", sent > 0)).map(({ id }) => id)
+    requests.push((yield* elapsed) - before)
+    for (const id of ids) sample.see(id)
+    sent += ids.length
+    yield* progress.update(sent)
+    if (load && rate !== undefined) unawaited.push(...ids)
+    if (!load) cancelled += yield* cancelSome(ids)
+    return ids
   })
 
-  yield* Effect.gen(function*() {
+  const sending = rate === undefined || total === undefined
+    ? Load.keepBusy(lasting, send)
+    : atRate(rate, total, load ? Effect.succeed(Load.smallest) : anything, send)
+  yield* sending.pipe(Random.withSeed(seed), Effect.ensuring(progress.clear))
+  const sentMs = yield* elapsed
+  yield* Awaiting.finished(unawaited)
+  const endedMs = yield* elapsed
+  const took = load ? yield* Load.latencies(sample.ids) : undefined
+  yield* tell({ sent, cancelled, sentMs, endedMs, requests, took }, json)
+})
+
+/** Sends so many tasks per second, whatever becomes of them. */
+const atRate = <R>(
+  rate: number,
+  total: number,
+  make: Effect.Effect<NewTaskJson>,
+  send: (tasks: ReadonlyArray<NewTaskJson>) => Effect.Effect<unknown, Failure, R>
+): Effect.Effect<void, Failure, R> =>
+  Effect.gen(function*() {
+    const startedAt = yield* Clock.currentTimeMillis
+    let made = 0
     while (made < total) {
       const now = yield* Clock.currentTimeMillis
-      const due = Math.min(total, Math.ceil(((now - startedAt) / 1000 + tickMs / 1000) * options.rate))
+      const due = Math.min(total, Math.ceil(((now - startedAt) / 1000 + tickMs / 1000) * rate))
       const tasks: Array<NewTaskJson> = []
-      for (; made < due; made++) tasks.push(yield* options.load ? smallest : anything)
+      for (; made < due; made++) tasks.push(yield* make)
       const batches: Array<ReadonlyArray<NewTaskJson>> = []
       for (let start = 0; start < tasks.length; start += batchSize) batches.push(tasks.slice(start, start + batchSize))
       yield* Effect.forEach(batches, send, { concurrency, discard: true })
-      const rest = startedAt + (due / options.rate) * 1000 - (yield* Clock.currentTimeMillis)
+      const rest = startedAt + (due / rate) * 1000 - (yield* Clock.currentTimeMillis)
       if (rest > 0) yield* Effect.sleep(rest)
     }
-  }).pipe(Random.withSeed(options.seed), Effect.ensuring(progress.clear))
-
-  const sentMs = (yield* Clock.currentTimeMillis) - startedAt
-  if (options.load) yield* Awaiting.finished(ids)
-  const endedMs = (yield* Clock.currentTimeMillis) - startedAt
-  yield* tell(options, { sent: ids.length, cancelled, sentMs, endedMs, latencies })
-})
+  })
 
 interface Outcome {
   readonly sent: number
   readonly cancelled: number
   readonly sentMs: number
   readonly endedMs: number
-  readonly latencies: Array<number>
+  readonly requests: ReadonlyArray<number>
+  /** From enqueue to end, of some tasks; none was measured where nothing waited for their end. */
+  readonly took: ReadonlyArray<number> | undefined
 }
 
-const tell = Effect.fnUntraced(function*({ json, load }: Options, outcome: Outcome) {
-  const { cancelled, endedMs, latencies, sent, sentMs } = outcome
-  const acceptedPerSecond = Math.round(sent / (sentMs / 1000))
-  const completedPerSecond = Math.round(sent / (endedMs / 1000))
-  const sorted = latencies.toSorted((one, other) => one - other)
-  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
-  const requestMs = { p50: at(0.5), p99: at(0.99), max: at(1) }
+const tell = Effect.fnUntraced(function*(outcome: Outcome, json: boolean) {
+  const { cancelled, endedMs, requests, sent, sentMs, took } = outcome
+  const perSecond = (ms: number) => Math.round(sent / (Math.max(1, ms) / 1000))
+  const requestMs = Load.percentiles(requests)
+  const taskMs = took && Load.percentiles(took)
   if (json) {
     return yield* Screen.json({
       sent,
       cancelled,
-      accepted_per_second: acceptedPerSecond,
-      ...(load ? { finished_per_second: completedPerSecond } : {}),
-      request_ms: requestMs
+      accepted_per_second: perSecond(sentMs),
+      request_ms: requestMs,
+      ...(taskMs === undefined ? {} : { finished_per_second: perSecond(endedMs), task_ms: taskMs })
     })
   }
   const paint = Paint.make(yield* Screen.Screen)
   yield* Screen.line(
     `${paint.good("✓")} Sent ${Words.counted(sent, "task")} in ${Words.precise(sentMs)}, ` +
-      `${Words.count(acceptedPerSecond)} per second` +
+      `${Words.count(perSecond(sentMs))} per second` +
       (cancelled > 0 ? `, and cancelled ${Words.count(cancelled)} of them` : "")
   )
-  if (load) {
+  if (taskMs !== undefined) {
     yield* Screen.line(
-      `  All had finished after ${Words.precise(endedMs)}: ${Words.count(completedPerSecond)} per second end to end`
+      `  All had finished after ${Words.precise(endedMs)}: ${Words.count(perSecond(endedMs))} per second end to end`
     )
+    yield* Screen.line(`  From enqueue to end  ${inWords(taskMs)}`)
   }
-  yield* Screen.line(
-    `  Requests took ${requestMs.p50}ms (median), ${requestMs.p99}ms (99 %), ${requestMs.max}ms at most`
-  )
-  if (!load) yield* Screen.line(paint.dim("  See what becomes of them with: taskforge watch"))
+  yield* Screen.line(`  Requests             ${inWords(requestMs)}`)
+  if (taskMs === undefined) yield* Screen.line(paint.dim("  See what becomes of them with: taskforge watch"))
 })
 
-const smallest: Effect.Effect<NewTaskJson> = Effect.succeed({ type: "echo", payload: null })
+const inWords = ({ max, p50, p95, p99 }: Load.Percentiles): string =>
+  `p50 ${Words.precise(p50)}, p95 ${Words.precise(p95)}, p99 ${Words.precise(p99)}, max ${Words.precise(max)}`
 
 /** The kinds of task, and how often each comes. */
 const kinds: ReadonlyArray<readonly [weight: number, make: Effect.Effect<NewTaskJson>]> = [

@@ -3,6 +3,7 @@ import { Cause, Option } from "effect"
 import { HttpClientError } from "effect/http"
 import { InvalidSettings } from "../config/InvalidSettings.ts"
 import * as Errors from "../domain/Errors.ts"
+import { nearest } from "../domain/Nearest.ts"
 import * as RequestErrors from "../http/api/RequestErrors.ts"
 import * as ApiClient from "../http/client/ApiClient.ts"
 import { DriverMissing } from "../server/SelectedStore.ts"
@@ -28,7 +29,11 @@ export const of = (error: unknown, target: string): Failure => {
   }
   if (error instanceof Errors.InvalidOption) return failure("input", "invalid_option", error.message)
   if (error instanceof Errors.InvalidPayload) return failure("input", "invalid_payload", error.message)
-  if (error instanceof Errors.UnknownTaskType) return failure("input", "unknown_task_type", error.message)
+  if (error instanceof Errors.UnknownTaskType) {
+    const meant = nearest(error.type, error.known)
+    const advice = meant === undefined ? undefined : `Did you mean ${meant}?`
+    return failure("input", "unknown_task_type", error.message, advice)
+  }
   if (error instanceof RequestErrors.InvalidRequest) return failure("input", "invalid_request", error.message)
   if (error instanceof RequestErrors.BodyTooLarge) return failure("input", "body_too_large", error.message)
   if (error instanceof Errors.StoreError) {

@@ -1,6 +1,7 @@
 /** Flags of the commands that run an engine. Each stands for a setting of the environment and wins over it. */
 import { ConfigProvider, Effect, Option } from "effect"
 import { Flag } from "effect/cli"
+import { InvalidSettings } from "../config/InvalidSettings.ts"
 import type { table } from "../config/SettingsTable.ts"
 import { table as settings } from "../config/SettingsTable.ts"
 
@@ -25,18 +26,41 @@ export const shared = {
   logFormat: flag("log-format", "logFormat", "FORMAT")
 }
 
+const flagged = ["port", "host", "store", "workers", "logLevel", "logFormat"] as const
+
 /** What was given for them. */
 export type Given = Partial<Readonly<Record<keyof typeof http | keyof typeof shared, Option.Option<string>>>>
 
 /** Runs a program whose settings are those of the flags, then those of the environment. */
-export const provide = (given: Given) => <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(ConfigProvider.ConfigProvider, (environment) => {
-    const variables: Record<string, string> = {}
-    for (const name of ["port", "host", "store", "workers", "logLevel", "logFormat"] as const) {
+export const provide =
+  (given: Given) => <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E | InvalidSettings, R> =>
+    Effect.flatMap(ConfigProvider.ConfigProvider, (environment) => {
+      const variables: Record<string, string> = {}
+      for (const name of flagged) {
+        const value = Option.getOrUndefined(given[name] ?? Option.none())
+        // Every name of the setting, so that another one in the environment does not contradict the flag
+        if (value !== undefined) { for (const variable of settings[name].names) variables[variable] = value }
+      }
+      const provider = ConfigProvider.orElse(ConfigProvider.fromUnknown(variables), environment)
+      return Effect.mapError(
+        Effect.provideService(program, ConfigProvider.ConfigProvider, provider),
+        (error): E | InvalidSettings => error instanceof InvalidSettings ? named(error, given) : error
+      )
+    })
+
+/** The same problems by the flags that people gave, once each: a flag stands for all variables of its setting. */
+const named = ({ problems: [first, ...rest] }: InvalidSettings, given: Given): InvalidSettings => {
+  const byFlag = (problem: string): string => {
+    for (const name of flagged) {
       const value = Option.getOrUndefined(given[name] ?? Option.none())
-      // Every name of the setting, so that another one in the environment does not contradict the flag
-      if (value !== undefined) { for (const variable of settings[name].names) variables[variable] = value }
+      const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+      for (const variable of value === undefined ? [] : settings[name].names) {
+        if (problem.startsWith(`${variable}=`)) return `${flag} ${problem.slice(variable.length + 1)}`
+      }
     }
-    const provider = ConfigProvider.orElse(ConfigProvider.fromUnknown(variables), environment)
-    return Effect.provideService(program, ConfigProvider.ConfigProvider, provider)
-  })
+    return problem
+  }
+  const others = new Set(rest.map(byFlag))
+  others.delete(byFlag(first))
+  return new InvalidSettings({ problems: [byFlag(first), ...others] })
+}

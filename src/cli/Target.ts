@@ -83,17 +83,22 @@ const layer = (given: Given): Layer.Layer<Target, Failure> =>
   }))
 
 const overHttp = Effect.fnUntraced(function*(given: string | undefined, givenKey: Given["apiKey"]) {
-  const url = given ?? (yield* variable("TASKFORGE_URL")) ?? defaultServer
+  const named = given ?? (yield* variable("TASKFORGE_URL")) ?? defaultServer
+  const url = withScheme(named)
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     return yield* new Failure({
       exit: "usage",
-      problem: `${Redaction.url(url)} is not the URL of a server`,
+      problem: `${Redaction.url(named)} is not the URL of a server`,
       advice: `It looks like ${defaultServer} or https://tasks.example.org; a store is named with --store.`
     })
   }
   const apiKey = Option.getOrUndefined(givenKey) ?? (yield* variable("TASKFORGE_API_KEY"))
   return make(url, { url, apiKey }).pipe(Layer.provide(FetchHttpClient.layer))
 })
+
+/** People write `localhost:8080`, which a URL reads as the scheme "localhost". */
+const withScheme = (url: string): string =>
+  /^(localhost|\[[\da-f:.]+\]|[\w-]+(\.[\w-]+)+|[\w-]+(?=:\d))(:\d+)?(\/|$)/i.test(url) ? `http://${url}` : url
 
 const onStore = Effect.fnUntraced(function*(url: string) {
   const store = StoreUrl.parse(url)

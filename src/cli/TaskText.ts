@@ -1,5 +1,5 @@
 /** A task in words: a row of a list, or a card of its own. */
-import { DateTime } from "effect"
+import { DateTime, type Schema } from "effect"
 import * as Priority from "../domain/Priority.ts"
 import type { AttemptJson, TaskJson } from "../http/api/TaskJson.ts"
 import { mark, type Paint, plain } from "./Paint.ts"
@@ -49,6 +49,14 @@ export const detail = (task: TaskJson, paint: Paint): string => {
 /** Everything there is to know about a task, as lines of at most `width` cells. */
 export const card = (task: TaskJson, paint: Paint, now: number, width: number): ReadonlyArray<string> => {
   const field = (name: string, value: string) => Table.fit(`  ${paint.dim(name.padEnd(9))} ${value}`, width)
+  /** JSON behind its name where it fits, else below it by lines; all of it, as people have asked for this task. */
+  const whole = (name: string, value: Schema.Json): ReadonlyArray<string> => {
+    const head = `  ${paint.dim(name.padEnd(9))}`
+    const text = visible(JSON.stringify(value))
+    if (text.length <= width - wholeIndent) return [`${head} ${text}`]
+    const lines = JSON.stringify(value, null, 2).split("\n").map(visible)
+    return lines.length === 1 ? [`${head} ${text}`] : [head.trimEnd(), ...lines.map((line) => `    ${line}`)]
+  }
   const moment = (name: string, text: string | null, more = "") =>
     text === null ? [] : [field(name, `${localTime(text)}  ${paint.dim(Words.relative(Date.parse(text), now))}${more}`)]
   const took = task.started_at === null || task.completed_at === null
@@ -70,11 +78,12 @@ export const card = (task: TaskJson, paint: Paint, now: number, width: number): 
     `  ${paint.dim("Id".padEnd(9))} ${plain(task.id)}`,
     field("Queue", `${plain(task.queue)}, ${Priority.nameOf(task.priority)} priority (${task.priority})`),
     ...(task.key === null ? [] : [field("Key", plain(task.key))]),
-    field("Payload", plain(JSON.stringify(task.payload))),
-    ...(task.status === "completed" ? [field("Result", plain(JSON.stringify(task.result)))] : []),
+    ...whole("Payload", task.payload),
+    ...(task.status === "completed" ? whole("Result", task.result) : []),
     ...(task.error === null
       ? []
-      : [field("Error", paint.bad(`${plain(task.error.tag)}: ${plain(task.error.message)}`))]),
+      // Like an id, never cut
+      : [`  ${paint.dim("Error".padEnd(9))} ${paint.bad(`${plain(task.error.tag)}: ${plain(task.error.message)}`)}`]),
     ...(task.progress !== null && task.status === "running" ? [field("Progress", percent(task.progress))] : []),
     ...(task.cancel_requested && task.status === "running" ? [field("Cancel", "requested, being stopped")] : []),
     "",
@@ -88,6 +97,16 @@ export const card = (task: TaskJson, paint: Paint, now: number, width: number): 
     ...(task.history.length === 0 ? [] : ["", ...history(task.history, paint, width)])
   ]
 }
+
+/** What is before a value on its line. */
+const wholeIndent = 12
+
+/** JSON has escaped the control characters of its texts, but for some that rule the direction of the text. */
+const visible = (json: string): string =>
+  json.replace(
+    /[\p{Control}\p{Bidi_Control}]/gu,
+    (character) => `\\u${character.codePointAt(0)!.toString(16).padStart(4, "0")}`
+  )
 
 const history = (attempts: ReadonlyArray<AttemptJson>, paint: Paint, width: number): ReadonlyArray<string> =>
   Table.format(

@@ -1,5 +1,6 @@
 /** Variables that look as if they were meant for TaskForge, but name no setting: most likely misspelt. */
 import { ConfigProvider, Effect } from "effect"
+import { nearest } from "../domain/Nearest.ts"
 import type { Variable } from "./Setting.ts"
 import { table } from "./SettingsTable.ts"
 
@@ -22,7 +23,7 @@ export const find: Effect.Effect<ReadonlyArray<string>, ConfigProvider.SourceErr
     .map(({ name }) => name)
     .toSorted()
     .map((name) => {
-      const close = nearest(name)
+      const close = meant(name)
       return `${name} is not a setting` + (close === undefined ? "" : `; did you mean ${close}?`)
     })
 })
@@ -41,28 +42,10 @@ const variablesBelow = (
     )
   })
 
-/** The known name that is fewest edits away, if it is close at all. */
-const nearest = (name: string): string | undefined => {
-  const [closest] = known
-    .map((candidate) => ({ candidate, edits: editsBetween(withoutPrefix(name), withoutPrefix(candidate)) }))
-    .toSorted((left, right) => left.edits - right.edits)
-  return closest !== undefined && closest.edits <= Math.max(2, withoutPrefix(name).length / 3)
-    ? closest.candidate
-    : undefined
+/** The known name that was meant, compared without the prefix that all of them share. */
+const meant = (name: string): string | undefined => {
+  const close = nearest(withoutPrefix(name), known.map(withoutPrefix))
+  return known.find((candidate) => withoutPrefix(candidate) === close)
 }
 
 const withoutPrefix = (name: string): string => name.replace(`${prefix}_`, "")
-
-/** Insertions, deletions and replacements of characters that turn one word into the other. */
-const editsBetween = (from: string, to: string): number => {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= to.length; j++) {
-      const replaced = row[j - 1]! + (from[i - 1] === to[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1))
-    }
-    row = next
-  }
-  return row[to.length]!
-}

@@ -1,6 +1,7 @@
 /** What people and programs learn of the system on the command line, and do to it. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
+import { HttpServer as Listener } from "effect/http"
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -179,9 +180,67 @@ describe("taskforge demo", () => {
       const { lines } = yield* succeeding(onServer(args))
       assert.match(lines[0]!, /^✓ Sent 500 tasks in \S+, \d+ per second$/)
       assert.match(lines[1]!, /end to end$/)
+      assert.match(lines[2]!, /^ {2}From enqueue to end +p50 \S+, p95 \S+, p99 \S+, max \S+$/)
       const [json] = jsonOf(yield* succeeding(onServer([...args, "--json"])))
       assert.deepInclude(json, { sent: 500, cancelled: 0 })
+      assert.hasAllKeys(json!["task_ms"] as object, ["p50", "p95", "p99", "max"])
     }).pipe(Effect.provide(working)))
+})
+
+describe("taskforge demo --load without a rate", () => {
+  it.live("sends as much as the server completes, for the time that was given", () =>
+    Effect.gen(function*() {
+      const [json] = jsonOf(yield* succeeding(onServer(["demo", "--load", "--for", "1s", "--json"])))
+      // Eight clients have sent a batch of 50 each at least once
+      assert.isAtLeast(Number(json!["sent"]), 400)
+      assert.strictEqual(Number(json!["sent"]) % 50, 0)
+      const [counts] = jsonOf(yield* succeeding(onServer(["stats", "--json"])))
+      assert.strictEqual((counts!["by_status"] as Record<string, number>)["completed"], json!["sent"])
+    }).pipe(Effect.provide(working)))
+})
+
+describe("a command line with a mistake", () => {
+  it.live("is answered with one complaint, and with what was meant", () =>
+    Effect.gen(function*() {
+      const complaint = (args: ReadonlyArray<string>) =>
+        Effect.map(failing(64, onServer(args)), (text) => text.split("\n").slice(0, 2))
+      assert.deepStrictEqual(
+        (yield* complaint(["stat"]))[0],
+        `✗ Unknown subcommand "stat" for "taskforge"; did you mean stats?`
+      )
+      assert.deepStrictEqual(
+        (yield* complaint(["list", "--statsu", "failed"]))[0],
+        "✗ Unrecognized flag: --statsu; did you mean --status?"
+      )
+      assert.match(
+        (yield* complaint(["list", "--status", "fail"]))[0]!,
+        /^✗ --status fail: expected .*; did you mean failed\?$/
+      )
+      assert.strictEqual(
+        (yield* complaint(["watch", "--interval", "5q"]))[0],
+        `✗ Invalid value for flag --interval: "5q". Expected a duration such as 250ms, 5m, 1h30m or "5 minutes"`
+      )
+      assert.deepStrictEqual(yield* complaint(["--server", "localhost:1", "list"]), [
+        "✗ Unrecognized flag: --server in command taskforge",
+        "  --server comes after the command: taskforge list --server …"
+      ])
+      assert.include(yield* failing(65, onServer(["enqueue", "ecko"])), "Did you mean echo?")
+      assert.include(yield* failing(65, onServer(["enqueue", "echo", "--priority", "hgih"])), "Did you mean high?")
+    }).pipe(Effect.provide(idle)))
+})
+
+describe("the server of a command", () => {
+  it.live("needs no scheme", () =>
+    Effect.gen(function*() {
+      const { address } = yield* Listener.HttpServer
+      const { host } = new URL(Listener.formatAddress(address))
+      yield* succeeding(taskforge(["list", "--server", host]))
+      yield* succeeding(taskforge(["list"], { environment: { TASKFORGE_URL: host } }))
+      assert.include(
+        yield* failing(64, taskforge(["list", "--server", "sqlite:tasks.db"])),
+        "is not the URL of a server"
+      )
+    }).pipe(Effect.provide(idle)))
 })
 
 describe("a store without a server", () => {

@@ -77,6 +77,25 @@ describe("taskforge enqueue", () => {
       assert.notInclude(bad.stdout + bad.stderr, "\u001b")
     }).pipe(Effect.provide(working)))
 
+  it.live("tells a person the id while it waits", () =>
+    Effect.gen(function*() {
+      const { code, stderr } = yield* onServer(["enqueue", "echo", "--id", "mine", "--wait"], { terminal: true })
+      assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "Enqueued echo as mine; waiting for its end …\n" })
+    }).pipe(Effect.provide(working)))
+
+  it.live("shows all of the payload and of the result, however narrow the terminal is", () =>
+    Effect.gen(function*() {
+      const payload = { text: "long ".repeat(100), list: [1, 2], escape: "\u001b[31m\u202e" }
+      const args = ["enqueue", "echo", JSON.stringify(payload), "--id", "large", "--wait"]
+      for (const shown of [args, ["get", "large"]]) {
+        const { stdout } = yield* onServer(shown, { terminal: true })
+        const [, , below = ""] = stdout.split(/^ {2}(?:Payload|Result)$/m)
+        const whole = below.slice(0, below.indexOf("\n    }") + "\n    }".length)
+        assert.deepStrictEqual(JSON.parse(whole), payload)
+        assert.notMatch(stdout, /\u001b|\u202e|…/)
+      }
+    }).pipe(Effect.provide(working)))
+
   it.live("names what is wrong with the input, by the words that were used", () =>
     Effect.gen(function*() {
       const refused = (...args: ReadonlyArray<string>) => failing(65, onServer(["enqueue", ...args]))

@@ -1,4 +1,4 @@
-import { Duration } from "effect"
+import { Duration, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { DurationText } from "../../domain/DurationText.ts"
 import * as Demonstration from "../Demonstration.ts"
@@ -10,34 +10,45 @@ export const command = Command.make("demo", {
   ...Target.flags,
   json: Json.flag,
   rate: Flag.Finite("rate").pipe(
-    Flag.withDescription("Tasks per second"),
+    Flag.withDescription("Tasks per second: 10 when left out, and with --load as many as the server completes"),
     Flag.filter(
       (rate) => rate > 0 && rate <= 100_000,
       (rate) => `Expected more than 0 and at most 100000, got ${rate}`
     ),
-    Flag.withDefault(10)
+    Flag.optional
   ),
   for: Flag.String("for").pipe(
     Flag.withMetavar("DURATION"),
-    Flag.withDescription("How long to go on"),
+    Flag.withDescription("How long to go on: 30s when left out, 10s with --load"),
     Flag.withSchema(DurationText),
-    Flag.withDefault(Duration.seconds(30))
+    Flag.optional
   ),
   load: Flag.Boolean("load").pipe(
-    Flag.withDescription("Sends nothing but the smallest tasks, waits for all of them and tells the latencies"),
+    Flag.withDescription(
+      "Keeps the server busy with the smallest tasks, waits for all of them, and tells rates and latencies"
+    ),
     Flag.withDefault(false)
   ),
   seed: Flag.String("seed").pipe(
     Flag.withDescription("The same seed gives the same tasks"),
     Flag.withDefault("taskforge")
   )
-}, (input) => Target.provide(input)(Demonstration.run(input))).pipe(
-  Command.withDescription(
-    "Fill a server with varied life: urgent, late, failing, cancelled and long tasks; or with load"
-  ),
-  Command.withShortDescription("Fill a server with varied life, or with load"),
-  Command.withExamples([
-    { command: "taskforge demo", description: "Ten tasks per second for half a minute; see them with taskforge watch" },
-    { command: "taskforge demo --load --rate 5000 --for 20s", description: "A load test" }
-  ])
-)
+}, (input) =>
+  Target.provide(input)(Demonstration.run({
+    ...input,
+    rate: Option.getOrElse(input.rate, () => input.load ? undefined : 10),
+    for: Option.getOrElse(input.for, () => Duration.seconds(input.load ? 10 : 30))
+  }))).pipe(
+    Command.withDescription(
+      "Fill a server with varied life: urgent, late, failing, cancelled and long tasks; or with load"
+    ),
+    Command.withShortDescription("Fill a server with varied life, or with load"),
+    Command.withExamples([
+      {
+        command: "taskforge demo",
+        description: "Ten tasks per second for half a minute; see them with taskforge watch"
+      },
+      { command: "taskforge demo --load", description: "A load test: how much the server completes, and how fast" },
+      { command: "taskforge demo --load --rate 500 --for 1m", description: "The latencies at a steady rate" }
+    ])
+  )

@@ -1,7 +1,9 @@
 import { Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import { nearest } from "../../domain/Nearest.ts"
+import * as Priority from "../../domain/Priority.ts"
 import { NewTaskJson } from "../../http/api/NewTaskJson.ts"
-import type { TaskJson } from "../../http/api/TaskJson.ts"
+import type { CreatedTaskJson, TaskJson } from "../../http/api/TaskJson.ts"
 import * as Awaiting from "../Awaiting.ts"
 import * as Bulk from "../Bulk.ts"
 import { Failure } from "../Failure.ts"
@@ -102,7 +104,10 @@ const one = Effect.fnUntraced(function*(input: Input) {
   const payload = yield* payloadOf(input)
   const task = yield* toTask({ ...options(input), type, ...(payload === undefined ? {} : { payload }) }, flagOf)
   const [created] = yield* Submitting.submit([task], Option.getOrElse(input.whenFull, () => "fail" as const))
-  if (input.wait) return yield* result(created!.id, input.json)
+  if (input.wait) {
+    yield* sayThatItWaits(created!)
+    return yield* result(created!.id, input.json)
+  }
   if (input.json) return yield* Screen.json(created)
   const paint = makePaint(yield* Screen.Screen)
   const { duplicate, id, status } = created!
@@ -112,6 +117,18 @@ const one = Effect.fnUntraced(function*(input: Input) {
       : `${paint.state(status, mark[status])} Enqueued ${plain(type)} as ${paint.bold(id)}`
   )
   yield* Screen.line(paint.dim(`  Follow it with: taskforge watch ${id}`))
+})
+
+/** To the person at the terminal: who stops the command can find the task. */
+const sayThatItWaits = Effect.fnUntraced(function*({ due_at, duplicate, id, status, type }: CreatedTaskJson) {
+  const screen = yield* Screen.Screen
+  if (!screen.animates) return
+  const due = status === "scheduled" ? `, which is due at ${due_at}` : ""
+  yield* Screen.lineError(
+    makePaint(screen).dim(
+      `${duplicate === true ? "Found" : "Enqueued"} ${plain(type)} as ${plain(id)}${due}; waiting for its end …`
+    )
+  )
 })
 
 const result = Effect.fnUntraced(function*(id: string, json: boolean) {
@@ -177,11 +194,19 @@ const toTask = (task: Partial<Record<keyof NewTaskJson, unknown>>, nameOf: (fiel
     new Failure({
       exit: "input",
       code: "invalid_request",
+      ...suggestion(task.priority),
       problem: error.message.replaceAll(/\["(\w+)"\]/g, (_, field: string) => nameOf(field)).replaceAll(
         /\s*\n\s*/g,
         " "
       )
     }))
+
+const suggestion = (priority: unknown): { readonly advice?: string } => {
+  const meant = typeof priority === "string" && !Object.hasOwn(Priority.names, priority)
+    ? nearest(priority, Object.keys(Priority.names))
+    : undefined
+  return meant === undefined ? {} : { advice: `Did you mean ${meant}?` }
+}
 
 const flagOf = (field: string): string =>
   field === "type" || field === "payload"
