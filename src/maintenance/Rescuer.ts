@@ -12,7 +12,7 @@ import * as Bounds from "../domain/Bounds.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { Notifier, work } from "../store/Notifier.ts"
 import { type Rescued, TaskStore } from "../store/TaskStore.ts"
-import { Reckoning } from "./Reckoning.ts"
+import { type Bounds as ReckoningBounds, Reckoning } from "./Reckoning.ts"
 
 /** How the rescuer works. */
 export interface Options {
@@ -52,16 +52,16 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStor
     /** How long to wait from the next answer on, before anything is taken back. */
     let wait: number | undefined = leaseMs / 2
 
-    /** Asks the store once; while it has to wait it asks for the time only. */
-    const ask = Effect.gen(function*() {
+    const nothing = { limit: 0, earliest: 0, latest: 0, maxAheadMs }
+
+    /** Sends a request whose bounds are true when it is sent, and learns from the time in the answer. */
+    const send = Effect.fnUntraced(function*(bounds: ReckoningBounds | undefined) {
       const sentAt = monotonicMs()
       if (sentAt - askedAt > leaseMs / 2 + intervalMs) wait = leaseMs
       askedAt = sentAt
-      const bounds = reckoning.at(sentAt)
-      // An answer may take long, and a request may be on its way for long: what it asks for was true when it was sent
       const { now, rescued } = yield* store.rescue(
         bounds === undefined || wait !== undefined || sentAt < notBefore
-          ? { limit: 0, earliest: 0, latest: 0, maxAheadMs }
+          ? nothing
           : { limit: batchSize, ...bounds, maxAheadMs }
       )
       const receivedAt = monotonicMs()
@@ -72,22 +72,31 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStor
       }
       reckoning.add({ now, sentAt, receivedAt })
       return rescued
-    }).pipe(Effect.onError(() =>
-      Effect.sync(() => {
-        wait = leaseMs
-      })
-    ))
-
-    const rescueAll = Effect.gen(function*() {
-      while (true) {
-        const rescued = yield* ask
-        yield* Effect.forEach(rescued, report, { discard: true })
-        if (rescued.some((task) => task.state === "pending")) yield* notifier.publish(work)
-        const ended = rescued.filter((task) => task.state === "failed" || task.state === "cancelled")
-        if (ended.length > 0) yield* notifier.publish({ _tag: "Finished", ids: ended.map((task) => task.id) })
-        if (rescued.length < batchSize) return
-      }
     })
+
+    const rescueBatch = Effect.gen(function*() {
+      const rescued = yield* send(reckoning.at(monotonicMs()))
+      yield* Effect.forEach(rescued, report, { discard: true })
+      if (rescued.some((task) => task.state === "pending")) yield* notifier.publish(work)
+      const ended = rescued.filter((task) => task.state === "failed" || task.state === "cancelled")
+      if (ended.length > 0) yield* notifier.publish({ _tag: "Finished", ids: ended.map((task) => task.id) })
+      return rescued.length
+    })
+
+    /**
+     * Asks for the time first: the clock may have been set since the last look, and a request that waits somewhere, as it
+     * does while the machine sleeps, would be judged by a time that this process has not compared with its own.
+     */
+    const rescueAll = Effect.andThen(
+      send(undefined),
+      Effect.repeat(rescueBatch, { while: (count) => count === batchSize })
+    ).pipe(
+      Effect.onError(() =>
+        Effect.sync(() => {
+          wait = leaseMs
+        })
+      )
+    )
 
     yield* supervisor.loop("rescuer", Effect.andThen(rescueAll, Effect.sleep(intervalMs)))
   }))

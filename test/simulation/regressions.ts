@@ -10,5 +10,9 @@ export const regressions: ReadonlyArray<{
   {
     seed: 500036651,
     reason: "a short late task, unseen by the simulation, kept a pool from asking for all it had room for"
+  },
+  {
+    seed: 910000316,
+    reason: "a request to rescue, sent before its sender had seen the clock set back, outlasted the machine's sleep"
   }
 ]
