@@ -51,6 +51,7 @@ export interface Settings {
   readonly keepFinished: Duration.Duration
   readonly keepFailed: Duration.Duration
   readonly maxFinished: number
+  readonly maxKeyedFinished: number
   /** Threads for tasks that compute; `undefined` is one per processor. */
   readonly threads: number | undefined
   /** Heap of one thread, in MiB. */

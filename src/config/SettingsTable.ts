@@ -168,7 +168,14 @@ export const table = {
   maxFinished: setting({
     names: ["TASKFORGE_MAX_FINISHED"],
     fallback: "100000",
-    about: "Finished tasks kept at most",
+    about: "Finished tasks kept at most; those with a key stay for a day all the same",
+    expected: "a whole number",
+    schema: integer(0)
+  }),
+  maxKeyedFinished: setting({
+    names: ["TASKFORGE_MAX_KEYED_FINISHED"],
+    fallback: "1000000",
+    about: "Finished tasks kept at most whatever keys they have: beyond it keyed ones go before their day is over",
     expected: "a whole number",
     schema: integer(0)
   }),

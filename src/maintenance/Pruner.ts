@@ -13,6 +13,11 @@ export interface Options {
   readonly keepFailed?: Duration.Input | undefined
   /** Finished tasks kept at most. Default 100,000. */
   readonly maxFinished?: number | undefined
+  /**
+   * Finished tasks kept at most whatever keys they have. Keyed ones stay for a day beyond `maxFinished`, so that repeated
+   * requests find them, but not beyond this. Default 1,000,000.
+   */
+  readonly maxKeyedFinished?: number | undefined
   /** Default 1 s. */
   readonly interval?: Duration.Input | undefined
 }
@@ -22,13 +27,15 @@ export const defaults = {
   keepFinished: Duration.days(1),
   keepFailed: Duration.days(14),
   maxFinished: 100_000,
+  maxKeyedFinished: 1_000_000,
   interval: Duration.seconds(1)
 } as const
 
-const demandBounds = ({ interval, keepFailed, keepFinished, maxFinished }: Options): void => {
+const demandBounds = ({ interval, keepFailed, keepFinished, maxFinished, maxKeyedFinished }: Options): void => {
   Bounds.demand("retention.keepFinished", Bounds.retention, keepFinished)
   Bounds.demand("retention.keepFailed", Bounds.retention, keepFailed)
   Bounds.demand("retention.maxFinished", Bounds.whole(0), maxFinished)
+  Bounds.demand("retention.maxKeyedFinished", Bounds.whole(0), maxKeyedFinished)
   Bounds.demand("retention.interval", Bounds.timeout, interval)
 }
 
@@ -45,7 +52,8 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStor
     const retention = {
       finishedForMs: Duration.toMillis(options.keepFinished ?? defaults.keepFinished),
       failedForMs: Duration.toMillis(options.keepFailed ?? defaults.keepFailed),
-      maxFinished: options.maxFinished ?? defaults.maxFinished
+      maxFinished: options.maxFinished ?? defaults.maxFinished,
+      maxKeyedFinished: options.maxKeyedFinished ?? defaults.maxKeyedFinished
     }
     yield* supervisor.loop(
       "pruner",

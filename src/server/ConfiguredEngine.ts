@@ -23,7 +23,8 @@ export const layer = (
     retention: {
       keepFinished: settings.keepFinished,
       keepFailed: settings.keepFailed,
-      maxFinished: settings.maxFinished
+      maxFinished: settings.maxFinished,
+      maxKeyedFinished: settings.maxKeyedFinished
     },
     shutdown: settings.shutdown
   })

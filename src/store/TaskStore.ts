@@ -148,6 +148,8 @@ export interface Retention {
   readonly failedForMs: number
   /** Finished tasks kept at most, oldest first; keyed ones younger than a day stay. */
   readonly maxFinished: number
+  /** Finished tasks kept at most whatever keys they have: beyond it the oldest keyed ones go before their day is over. */
+  readonly maxKeyedFinished: number
 }
 
 /** Keyed tasks younger than this survive pruning by count, so that their idempotency keys hold. */

@@ -126,7 +126,12 @@ export const bounds = (name: string, store: () => Store) =>
         const store = yield* TaskStore
         const { id } = yield* posted({ type: "echo" })
         yield* (yield* TaskQueue).cancel(id)
-        const forever = { finishedForMs: Infinity, failedForMs: Infinity, maxFinished: Number.MAX_SAFE_INTEGER }
+        const forever = {
+          finishedForMs: Infinity,
+          failedForMs: Infinity,
+          maxFinished: Number.MAX_SAFE_INTEGER,
+          maxKeyedFinished: Number.MAX_SAFE_INTEGER
+        }
         assert.strictEqual(yield* store.prune(forever, 10), 0)
         assert.strictEqual((yield* task(id)).status, "cancelled")
       })), 60_000)

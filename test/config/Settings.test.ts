@@ -48,6 +48,7 @@ describe("without any variable", () => {
       assert.deepStrictEqual(settings.keepFinished, Pruner.defaults.keepFinished)
       assert.deepStrictEqual(settings.keepFailed, Pruner.defaults.keepFailed)
       assert.strictEqual(settings.maxFinished, Pruner.defaults.maxFinished)
+      assert.strictEqual(settings.maxKeyedFinished, Pruner.defaults.maxKeyedFinished)
     }))
 
   it("every default of the table can be read", () => {
@@ -121,6 +122,7 @@ describe("each variable", () => {
     ["TASKFORGE_KEEP_FINISHED", "1w", "keepFinished", Duration.weeks(1)],
     ["TASKFORGE_KEEP_FAILED", "infinity", "keepFailed", Duration.infinity],
     ["TASKFORGE_MAX_FINISHED", "0", "maxFinished", 0],
+    ["TASKFORGE_MAX_KEYED_FINISHED", "5", "maxKeyedFinished", 5],
     ["TASKFORGE_SQLITE_SYNC", "normal", "sqliteSync", "normal"],
     ["TASKFORGE_THREADS", "3", "threads", 3],
     ["TASKFORGE_THREAD_MEMORY", "64", "threadMemory", 64],
@@ -180,6 +182,7 @@ describe("each variable", () => {
     TASKFORGE_KEEP_FINISHED: ["forever"],
     TASKFORGE_KEEP_FAILED: ["14"],
     TASKFORGE_MAX_FINISHED: ["-1"],
+    TASKFORGE_MAX_KEYED_FINISHED: ["-1"],
     TASKFORGE_SQLITE_SYNC: ["off"],
     TASKFORGE_INSECURE: ["maybe"],
     TASKFORGE_ADMIN_KEY: ["short", "k".repeat(201), `${"k".repeat(16)} ${"k".repeat(16)}`],

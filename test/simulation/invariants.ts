@@ -452,7 +452,9 @@ export const invariants: ReadonlyArray<Invariant> = [
       for (const id of gone.toSorted(order)) {
         const known = ledger.tasks.get(id)!
         if (!isFinished(known)) violated(`${id} was ${known.state}`)
-        if (isAged(id) === 0 && (finished <= retention.maxFinished || known.task.key !== null)) {
+        if (
+          isAged(id) === 0 && finished <= (known.task.key === null ? retention.maxFinished : retention.maxKeyedFinished)
+        ) {
           violated(`${id} was pruned ${age(id)} ms after its end`)
         }
         finished--

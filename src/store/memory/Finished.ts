@@ -22,12 +22,17 @@ export class Finished {
     for (const list of [this.failed.plain, this.failed.keyed]) {
       if (age(list, now) >= retention.failedForMs) return list.shift()
     }
-    if (count <= retention.maxFinished) return undefined
+    return (count > retention.maxFinished ? this.oldest(now, keyedForMs) : undefined) ??
+      (count > retention.maxKeyedFinished ? this.oldest(now, 0) : undefined)
+  }
+
+  /** The oldest task, without keyed ones that are younger than this; it leaves the lists. */
+  private oldest(now: number, keyedFromMs: number): Entry | undefined {
     let oldest: Deque<Entry> | undefined
     let oldestAge = -1
     for (const list of [this.done.plain, this.failed.plain, this.done.keyed, this.failed.keyed]) {
       const listAge = age(list, now)
-      const protectedByKey = (list === this.done.keyed || list === this.failed.keyed) && listAge < keyedForMs
+      const protectedByKey = (list === this.done.keyed || list === this.failed.keyed) && listAge < keyedFromMs
       if (listAge > oldestAge && !protectedByKey) {
         oldest = list
         oldestAge = listAge

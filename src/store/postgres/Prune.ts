@@ -41,6 +41,7 @@ export const make = ({ query, schema }: Database, tally: Tally) => {
   const aged = removal(stretches((state) => `now - ${state === 4 ? "$2::bigint" : "$1::bigint"}`, "$3::int"), "$3::int")
   // a keyed task keeps answering repeated requests for a day
   const excess = removal(stretches((_, keyed) => keyed ? `now - ${keyedForMs}` : "now", "$1::int"), "$1::int")
+  const excessKeyed = removal(stretches(() => "now", "$1::int"), "$1::int")
   // the newest stays for ever: it holds the greatest number that a claim has had, see `Sequences`
   // an array is read once; a subquery of IN may be run once per row, its limit with it
   const forget = `DELETE FROM ${schema}.last_claim WHERE ctid = ANY (ARRAY(
@@ -62,8 +63,11 @@ export const make = ({ query, schema }: Database, tally: Tally) => {
     yield* query("prune", forget)
     if (limit <= 0) return 0
     const old = yield* removed(aged, [bounded(retention.finishedForMs), bounded(retention.failedForMs), number(limit)])
-    const tooMany = Math.min((yield* tally.finished) - retention.maxFinished, limit - old)
-    return tooMany <= 0 ? old : old + (yield* removed(excess, [number(tooMany)]))
+    const finished = yield* tally.finished
+    const tooMany = Math.min(finished - retention.maxFinished, limit - old)
+    const byNumber = tooMany <= 0 ? 0 : yield* removed(excess, [number(tooMany)])
+    const tooManyKeyed = Math.min(finished - byNumber - retention.maxKeyedFinished, limit - old - byNumber)
+    return old + byNumber + (tooManyKeyed <= 0 ? 0 : yield* removed(excessKeyed, [number(tooManyKeyed)]))
   })
 }
 

@@ -66,12 +66,12 @@ export const make = (runner: Runner, headStartMs: number) => ({
   ),
 
   prune: (
-    { failedForMs, finishedForMs, maxFinished }: Retention,
+    { failedForMs, finishedForMs, maxFinished, maxKeyedFinished }: Retention,
     limit: number
   ): Effect.Effect<number, StoreError> =>
     runner(
       "prune",
       runPrune,
-      [limit, finishedForMs, failedForMs, maxFinished, keyedForMs, lastClaimForMs].map(String)
+      [limit, finishedForMs, failedForMs, maxFinished, keyedForMs, lastClaimForMs, maxKeyedFinished].map(String)
     )
 })

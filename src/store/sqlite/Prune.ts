@@ -52,6 +52,8 @@ export const make = (database: DatabaseSync) => {
     ))
     const excess = Math.min(tally.finished - retention.maxFinished, limit - aged)
     // a keyed task keeps answering repeated requests for a day
-    return aged + remove(candidates(excess, (_, keyed) => keyed ? now - keyedForMs : now))
+    const spared = aged + remove(candidates(excess, (_, keyed) => keyed ? now - keyedForMs : now))
+    const excessKeyed = Math.min(tally.finished - retention.maxKeyedFinished, limit - spared)
+    return spared + remove(candidates(excessKeyed, () => now))
   }
 }

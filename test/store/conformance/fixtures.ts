@@ -62,6 +62,7 @@ export const retention = (fields: Partial<Retention> = {}): Retention => ({
   finishedForMs: forEver,
   failedForMs: forEver,
   maxFinished: Number.MAX_SAFE_INTEGER,
+  maxKeyedFinished: Number.MAX_SAFE_INTEGER,
   ...fields
 })
 

@@ -113,6 +113,32 @@ export const pruning = (driver: Driver) =>
         assert.strictEqual(yield* prune({ maxFinished: 0 }), 2)
       }))
 
+    scenario(
+      driver,
+      "takes young keyed tasks too beyond the number kept whatever keys they have, the oldest first",
+      () =>
+        Effect.gen(function*() {
+          const keyed: Array<string> = []
+          for (const [index, state] of (["completed", "failed", "cancelled", "completed"] as const).entries()) {
+            keyed.push(yield* inState(state, { key: `k${index}` }))
+            yield* driver.advance("1 minute")
+          }
+          const plain = yield* inState("completed")
+          const fields = { maxFinished: 1, maxKeyedFinished: 3 }
+          assert.strictEqual(yield* prune(fields, 1), 1)
+          assert.sameMembers(yield* kept, keyed, `${plain} goes first`)
+          assert.strictEqual(yield* prune(fields), 1)
+          assert.sameMembers(yield* kept, keyed.slice(1))
+          assert.strictEqual(yield* prune(fields), 0)
+          assert.strictEqual((yield* addGroup([{ key: "k0" }]))[0]?.duplicate, false)
+          assert.deepStrictEqual(yield* addGroup([{ key: "k1" }]), [{ id: keyed[1]!, duplicate: true }])
+          assert.strictEqual(yield* prune({ maxFinished: 0, maxKeyedFinished: 0 }, 2), 2)
+          assert.strictEqual(yield* prune({ maxFinished: 0, maxKeyedFinished: 0 }), 1)
+          const counted = yield* counts
+          assert.deepStrictEqual([counted.completed, counted.failed, counted.cancelled], [0, 0, 0])
+        })
+    )
+
     scenario(driver, "frees the key of what it takes", () =>
       Effect.gen(function*() {
         const gone = yield* inState("completed", { key: "a", payload: "1" })

@@ -131,7 +131,8 @@ class History {
         const { do: _do, limit: _limit, ...retention } = operation
         // all or none by number: among tasks that finished together the choice is the store's
         const maxFinished = retention.maxFinished < 100 ? 0 : 100
-        return (store) => store.prune({ ...retention, maxFinished }, 100)
+        const maxKeyedFinished = retention.maxKeyedFinished < 100 ? 0 : 100
+        return (store) => store.prune({ ...retention, maxFinished, maxKeyedFinished }, 100)
       }
     }
   }

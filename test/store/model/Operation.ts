@@ -78,6 +78,7 @@ const operations = {
     finishedForMs: Schema.Literals([0, 3000, 1e12]),
     failedForMs: Schema.Literals([0, 3000, 1e12]),
     maxFinished: Schema.Literals([0, 1, 3, 100]),
+    maxKeyedFinished: Schema.Literals([2, 100]),
     limit: Schema.Literals([1, 100])
   }),
   advance: Schema.Struct({

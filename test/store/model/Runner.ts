@@ -223,14 +223,18 @@ export class Runner {
       const finished = this.model.tasks.filter((task) => this.model.isFinished(task)).length
       const excess = Math.max(0, finished - tooOld.length - retention.maxFinished)
       const prunable = this.model.prunable().filter((task) => !tooOld.includes(task))
-      agree("number due to be pruned", removed, Math.min(limit, tooOld.length + Math.min(excess, prunable.length)))
+      const spared = tooOld.length + Math.min(excess, prunable.length)
+      const excessKeyed = Math.max(0, finished - spared - retention.maxKeyedFinished)
+      agree("number due to be pruned", removed, Math.min(limit, spared + excessKeyed))
 
       const byNumber = gone.filter((task) => !tooOld.includes(task))
       if (byNumber.length > 0) assert.isTrue(tooOld.every((task) => gone.includes(task)), "the too old go first")
-      assert.isTrue(byNumber.every((task) => prunable.includes(task)), "a protected task was pruned by number")
-      const kept = prunable.filter((task) => !gone.includes(task))
+      const taken = byNumber.filter((task) => !prunable.includes(task))
+      assert.isAtMost(taken.length, excessKeyed, "a protected task was pruned by number")
+      const kept = this.model.tasks.filter((task) => this.model.isFinished(task) && !gone.includes(task))
       for (const task of byNumber) {
-        assert.isTrue(kept.every((other) => other.completedAt! >= task.completedAt!), "an older task was kept")
+        const others = taken.includes(task) ? kept : kept.filter((other) => prunable.includes(other))
+        assert.isTrue(others.every((other) => other.completedAt! >= task.completedAt!), "an older task was kept")
       }
       this.model.drop(gone)
     })

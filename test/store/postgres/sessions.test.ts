@@ -133,7 +133,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         store.extend([leaseOf(claimed)], 60_000),
         store.note([{ ...leaseOf(claimed), progress: 0.5 }]),
         store.rescue({ limit: 10, ...anyTime }),
-        store.prune({ finishedForMs: 1e9, failedForMs: 1e9, maxFinished: 1000 }, 10),
+        store.prune({ finishedForMs: 1e9, failedForMs: 1e9, maxFinished: 1000, maxKeyedFinished: 1000 }, 10),
         store.get("running"),
         store.list({ limit: 10 }),
         store.results(["running"]),

@@ -36,8 +36,8 @@ end
  * Removes what retention no longer keeps, and forgets the claims of workers that were silent for long.
  *
  * - Arguments: how many at most; the age at which completed and cancelled tasks go, that of failed ones, the number of
- *   finished tasks to keep, the age at which keyed tasks may be removed by number, and that at which claims are
- *   forgotten; ages in ms.
+ *   finished tasks to keep, the age at which keyed tasks may be removed by number, that at which claims are
+ *   forgotten, and the number of finished tasks to keep whatever keys they have; ages in ms.
  * - Answers: how many tasks were removed.
  */
 export const prune = `${prelude}${lanes}${drop}${adopt}
@@ -87,7 +87,9 @@ end), limit)
 for _, set in ipairs(sets) do kept = kept + call("ZCARD", root .. ":finished:" .. set) end
 local excess = math.min(kept - ARGV[4], limit - removed)
 -- a keyed task keeps answering repeated requests for a while
-return removed + remove(oldest(excess, function(set)
+local byNumber = remove(oldest(excess, function(set)
   return string.sub(set, 2) == "1" and now - ARGV[5] or now
 end), excess)
+local excessKeyed = math.min(kept - byNumber - ARGV[7], limit - removed - byNumber)
+return removed + byNumber + remove(oldest(excessKeyed, function() return now end), excessKeyed)
 `
