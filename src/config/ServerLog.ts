@@ -81,11 +81,12 @@ const formatJson: Logger.Logger<unknown, string> = Logger.make((options) => {
   const { annotations, cause, msg, rest } = partsOf(options)
   const stacks = rest.filter(isStack)
   const details = rest.filter((part) => !isStack(part))
-  const record: Record<string, unknown> = {
+  // Without what objects inherit, so that an annotation may have any name
+  const record: Record<string, unknown> = Object.assign(Object.create(null), {
     time: options.date.toISOString(),
     level: options.logLevel.toLowerCase(),
     msg
-  }
+  })
   for (const [name, value] of annotations) if (!(name in record)) record[name] = value
   if (details.length > 0) record["details"] = details
   if (stacks.length > 0) record["stack"] = stacks.join("\n")

@@ -101,7 +101,8 @@ const renamed = (
   rename: Readonly<Record<string, string>>
 ): ReadonlyArray<string> => {
   for (const column of Object.keys(rename)) columnIndex(columns, column)
-  const names = columns.map((column) => rename[column] ?? column)
+  // A column may be named like what every object inherits
+  const names = columns.map((column) => Object.hasOwn(rename, column) ? rename[column]! : column)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) throw new Unprocessable({ reason: `The result names ${JSON.stringify(twice)} twice` })
   return names

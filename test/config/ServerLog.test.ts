@@ -44,6 +44,19 @@ describe("a JSON record", () => {
       assert.strictEqual(record["level"], "info")
     }))
 
+  it.effect("has annotations with any name, also one that every object inherits", () =>
+    Effect.gen(function*() {
+      const record = yield* recordOf(
+        Effect.logInfo("named").pipe(
+          Effect.annotateLogs("constructor", 1),
+          Effect.annotateLogs("toString", [2]),
+          Effect.annotateLogs("__proto__", 3)
+        )
+      )
+      const annotations = Object.entries(record).slice(3).toSorted(([one], [other]) => one < other ? -1 : 1)
+      assert.deepStrictEqual(annotations, [["__proto__", 3], ["constructor", 1], ["toString", [2]]])
+    }))
+
   it.effect("is one line, with stacks, causes and details as fields", () =>
     Effect.gen(function*() {
       const stack = yield* recordOf(Effect.logError("task failed", boom.stack))

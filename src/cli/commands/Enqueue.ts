@@ -211,6 +211,8 @@ const suggestion = (priority: unknown): { readonly advice?: string } => {
 const flagOf = (field: string): string =>
   field === "type" || field === "payload"
     ? `the ${field}`
-    : `--${{ run_at: "at", max_retries: "retries" }[field] ?? field}`
+    : `--${flagNames.get(field) ?? field}`
+
+const flagNames = new Map([["run_at", "at"], ["max_retries", "retries"]])
 
 const usage = (problem: string, advice: string) => new Failure({ exit: "usage", problem, advice })
