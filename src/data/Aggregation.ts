@@ -26,7 +26,7 @@ export const Aggregate = Schema.Struct({
 /** See the {@link Aggregate} schema. */
 export type Aggregate = typeof Aggregate.Type
 
-/** Cells of the result: text for groups, numbers for figures; null for a figure over nothing. */
+/** Cells of the result: text for groups and integers beyond 2^53, else numbers for figures; null for one over nothing. */
 export type Cell = string | number | null
 
 interface Group {
@@ -40,8 +40,10 @@ export interface State {
   sum: number
   /** What adding to the sum has rounded away (Kahan), so that a million rows of 0.1 are 100000. */
   lost: number
-  min: number
-  max: number
+  /** The exact sum as long as only integers were seen: `whole`, and `beyond` what a `number` can hold. */
+  integers: { whole: number; beyond: bigint } | undefined
+  min: number | bigint
+  max: number | bigint
 }
 
 /** Takes rows and gives the groups, in the order in which they were first seen. */
@@ -106,13 +108,21 @@ export class Aggregation {
 }
 
 /** The state before any. */
-export const noNumbers = (): State => ({ count: 0, sum: 0, lost: 0, min: Infinity, max: -Infinity })
+export const noNumbers = (): State => ({
+  count: 0,
+  sum: 0,
+  lost: 0,
+  integers: { whole: 0, beyond: 0n },
+  min: Infinity,
+  max: -Infinity
+})
 
 /** Counts a number in. */
-export const count = (state: State, value: number | undefined): void => {
+export const count = (state: State, value: number | bigint | undefined): void => {
   if (value === undefined) return
   state.count++
-  const added = value - state.lost
+  addExactly(state, value)
+  const added = Number(value) - state.lost
   const sum = state.sum + added
   state.lost = sum - state.sum - added
   state.sum = sum
@@ -120,19 +130,42 @@ export const count = (state: State, value: number | undefined): void => {
   if (value > state.max) state.max = value
 }
 
+const addExactly = (state: State, value: number | bigint): void => {
+  const { integers } = state
+  if (integers === undefined) return
+  if (typeof value === "bigint") {
+    integers.beyond += value
+    return
+  }
+  if (!Number.isSafeInteger(value)) {
+    state.integers = undefined
+    return
+  }
+  const whole = integers.whole + value
+  if (Number.isSafeInteger(whole)) integers.whole = whole
+  else {
+    integers.beyond += BigInt(integers.whole)
+    integers.whole = value
+  }
+}
+
 /** The figure over what was counted in. */
-export const figureOf = (op: string, { count, max, min, sum }: State): number | null =>
-  op === "count"
-    ? count
-    : count === 0
-    ? null
-    : op === "sum"
-    ? sum
-    : op === "mean"
-    ? sum / count
-    : op === "min"
-    ? min
-    : max
+export const figureOf = (op: string, { count, integers, max, min, sum }: State): number | string | null => {
+  if (op === "count") return count
+  if (count === 0) return null
+  switch (op) {
+    case "sum":
+      return integers === undefined ? sum : cellOf(BigInt(integers.whole) + integers.beyond)
+    case "mean":
+      return sum / count
+    default:
+      return cellOf(op === "min" ? min : max)
+  }
+}
+
+/** An integer that a `number` would round is text, digit for digit. */
+export const cellOf = (value: number | bigint): number | string =>
+  typeof value === "number" ? value : Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
 
 /** A copy: a slice would keep the whole chunk of the file that it was cut from. */
 const own = (text: string): string => Buffer.from(text).toString()

@@ -84,12 +84,23 @@ const testOf = ({ op, value, values = [] }: Condition): (cell: string) => boolea
 /** Negative, zero or positive: as numbers where both are, else by code units. */
 const compare = (left: string, right: string): number => {
   const [a, b] = [numberOf(left), numberOf(right)]
-  return a !== undefined && b !== undefined ? a - b : left < right ? -1 : left > right ? 1 : 0
+  return a !== undefined && b !== undefined ? compareNumbers(a, b) : left < right ? -1 : left > right ? 1 : 0
 }
 
-/** The number that a cell holds. */
-export const numberOf = (cell: string): number | undefined => {
+/** Negative, zero or positive. JavaScript compares a `bigint` with a `number` exactly. */
+export const compareNumbers = (left: number | bigint, right: number | bigint): number =>
+  left < right ? -1 : left > right ? 1 : 0
+
+/** The number that a cell holds: a `bigint` where it is an integer beyond 2^53, which a `number` would round. */
+export const numberOf = (cell: string): number | bigint | undefined => {
   if (cell === "" || cell.trim() === "") return undefined
   const number = Number(cell)
-  return Number.isFinite(number) ? number : undefined
+  if (!Number.isFinite(number)) return undefined
+  return Math.abs(number) > Number.MAX_SAFE_INTEGER ? exactly(cell) ?? number : number
+}
+
+/** The integer that is written in digits; one with an exponent is a double as it is. */
+const exactly = (cell: string): bigint | undefined => {
+  const [, sign, digits] = /^\s*([+-]?)(\d+|0[xob][\da-f]+)(?:\.0*)?\s*$/i.exec(cell) ?? []
+  return digits === undefined ? undefined : sign === "-" ? -BigInt(digits) : BigInt(digits)
 }

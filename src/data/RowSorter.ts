@@ -7,7 +7,7 @@ import { closeSync, openSync, readSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Cell } from "./Aggregation.ts"
 import { columnIndex } from "./Columns.ts"
-import { numberOf } from "./RowFilter.ts"
+import { compareNumbers, numberOf } from "./RowFilter.ts"
 
 /** A column to sort by: numbers first, by value, then everything else, by code units. */
 export const SortKey = Schema.Struct({
@@ -113,11 +113,11 @@ const orderBy =
 
 const compareCells = (left: Cell, right: Cell): number => {
   const [a, b] = [valueOf(left), valueOf(right)]
-  if (typeof a === "number") return typeof b === "number" ? a - b : -1
-  return typeof b === "number" ? 1 : a < b ? -1 : a > b ? 1 : 0
+  if (typeof a !== "string") return typeof b === "string" ? -1 : compareNumbers(a, b)
+  return typeof b !== "string" ? 1 : a < b ? -1 : a > b ? 1 : 0
 }
 
-const valueOf = (cell: Cell): number | string => typeof cell === "string" ? numberOf(cell) ?? cell : cell ?? ""
+const valueOf = (cell: Cell): number | bigint | string => typeof cell === "string" ? numberOf(cell) ?? cell : cell ?? ""
 
 function* readRows(path: string): IterableIterator<Row> {
   const file = openSync(path, "r")

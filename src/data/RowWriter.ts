@@ -1,8 +1,12 @@
 /** Rows as text: CSV, a JSON array with an object per line, or one JSON object per line. */
 import type { Cell } from "./Aggregation.ts"
+import { numberOf } from "./RowFilter.ts"
 
 /** How rows are written. */
 export type Format = "csv" | "json" | "jsonl"
+
+/** What becomes of texts in CSV that a spreadsheet would take for a formula: they stay, or get a `'` in front. */
+export type Formulas = "keep" | "escape"
 
 /** Gives text for the head, for each row, and for the end. */
 export interface RowWriter {
@@ -12,11 +16,13 @@ export interface RowWriter {
 }
 
 /** A writer of rows with these columns. */
-export const make = (format: Format, columns: ReadonlyArray<string>): RowWriter => {
+export const make = (format: Format, columns: ReadonlyArray<string>, formulas: Formulas = "keep"): RowWriter => {
   const json = (cells: ReadonlyArray<Cell>) => JSON.stringify(objectOf(columns, cells))
   switch (format) {
-    case "csv":
-      return { head: csvLine(columns), row: csvLine, end: () => "" }
+    case "csv": {
+      const row = formulas === "keep" ? csvLine : (cells: ReadonlyArray<Cell>) => csvLine(cells.map(withoutFormula))
+      return { head: row(columns), row, end: () => "" }
+    }
     case "json":
       return {
         head: "[",
@@ -31,6 +37,10 @@ export const make = (format: Format, columns: ReadonlyArray<string>): RowWriter 
 /** A row as an object. */
 export const objectOf = (columns: ReadonlyArray<string>, cells: ReadonlyArray<Cell>): Record<string, Cell> =>
   Object.fromEntries(columns.map((column, index) => [column, cells[index] ?? null]))
+
+/** Spreadsheets run what begins so, also by its wide forms; a number is no formula. */
+const withoutFormula = (cell: Cell): Cell =>
+  typeof cell === "string" && /^[=+\-@\t\r\n＝＋－＠]/.test(cell) && numberOf(cell) === undefined ? `'${cell}` : cell
 
 const csvLine = (cells: ReadonlyArray<Cell>): string => `${cells.map(csvCell).join(",")}\n`
 

@@ -37,7 +37,7 @@ export const handler = ThreadHandler.make(
     const query = runQuery({ path: payload.input, options: payload.csv, scratch: payload.scratch }, payload.query, {
       columns: (names) => {
         columns = names
-        writer = RowWriter.make(payload.format, columns)
+        writer = RowWriter.make(payload.format, columns, payload.formulas)
         output?.write(writer.head)
       },
       row: (cells) => {

@@ -33,6 +33,7 @@ const DataSource = Schema.Union([
 const isUrl = (source: string): boolean => /^https?:\/\//i.test(source)
 
 const Format = Schema.Literals(["json", "jsonl", "csv"])
+const Formulas = Schema.Literals(["keep", "escape"])
 
 const Success = Schema.Struct({
   rows_in: Schema.Int,
@@ -64,6 +65,8 @@ export const DataProcess = Task.make("data_process", {
     /** The file to write. Without it the rows are the result. */
     output: Schema.optionalKey(PathText),
     format: withDefault(Format, "json"),
+    /** `escape` puts a `'` before cells of a CSV output that a spreadsheet would take for a formula. */
+    formulas: Schema.optionalKey(Formulas),
     /** A CSV file for the lines of bad rows and what is wrong with them. */
     rejects: Schema.optionalKey(PathText)
   }).check(
@@ -75,12 +78,17 @@ export const DataProcess = Task.make("data_process", {
         readonly select?: unknown
         readonly aggregate?: unknown
         readonly operation?: unknown
+        readonly output?: string
+        readonly format: string
+        readonly formulas?: string
       }
     ) =>
       [payload.input, payload.text, payload.data_source].filter((source) => source !== undefined).length !== 1
         ? "Expected one of input, text and data_source"
         : payload.select !== undefined && (payload.aggregate ?? payload.operation) !== undefined
         ? "Expected select or aggregate, not both"
+        : payload.formulas === "escape" && (payload.output === undefined || payload.format !== "csv")
+        ? "Expected an output with format csv where formulas are escaped"
         : undefined
     )
   ),
@@ -96,6 +104,7 @@ export const DataWork = Task.make("data_process", {
     csv: CsvOptions,
     query: Schema.Struct(DataQuery),
     format: Format,
+    formulas: Formulas,
     output: Schema.NullOr(Schema.String),
     rejects: Schema.NullOr(Schema.String),
     scratch: Schema.String
@@ -112,7 +121,7 @@ export const DataProcessLive = DataProcess.toLayer((payload) => Effect.scoped(ru
 type Payload = (typeof DataProcess)["payload"]["Type"]
 
 const run = Effect.fnUntraced(function*(
-  { csv, data_source, format, input = data_source, output, rejects, text, ...query }: Payload
+  { csv, data_source, format, formulas = "keep", input = data_source, output, rejects, text, ...query }: Payload
 ) {
   const folders = yield* Folders
   const { claim, id } = yield* TaskContext
@@ -131,7 +140,8 @@ const run = Effect.fnUntraced(function*(
       : Effect.flatMap(folders.target(path), (target) => AtomicFile.write(target, `${id}-${claim}`, use))
   const done = yield* withPart(
     output,
-    (output) => withPart(rejects, (rejects) => work({ input: source, csv, query, format, output, rejects, scratch }))
+    (output) =>
+      withPart(rejects, (rejects) => work({ input: source, csv, query, format, formulas, output, rejects, scratch }))
   )
   return { ...done, output: output ?? null }
 })

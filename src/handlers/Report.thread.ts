@@ -1,10 +1,13 @@
 /** The work of `report`: groups and their figures, the largest first. */
 import { Effect } from "effect"
-import { DatabaseSync } from "node:sqlite"
+import { DatabaseSync, type SQLOutputValue } from "node:sqlite"
+import { cellOf } from "../data/Aggregation.ts"
 import { Unprocessable } from "../data/Columns.ts"
+import { compareNumbers } from "../data/RowFilter.ts"
 import { runQuery } from "../data/runQuery.ts"
 import * as ThreadHandler from "../threads/ThreadHandler.ts"
 import { ReportWork } from "./Report.ts"
+import { numberOf } from "./ReportPage.ts"
 
 /** Groups in a report at most. */
 const mostGroups = 1000
@@ -33,7 +36,7 @@ const add = (groups: Array<Group>, group: Group): void => {
 
 const sorted = (found: Found): Found => ({
   ...found,
-  groups: found.groups.toSorted((one, other) => (other.value ?? 0) - (one.value ?? 0))
+  groups: found.groups.toSorted((one, other) => compareNumbers(numberOf(other.value), numberOf(one.value)))
 })
 
 const fromCsv = (
@@ -47,8 +50,7 @@ const fromCsv = (
     { filter, aggregate: { by: [group_by], figures: { value: figure, rows: { op: "count" } } }, rename: {} },
     {
       columns: () => {},
-      row: ([name, value, rows]) =>
-        add(groups, { name: String(name), value: value as number | null, rows: Number(rows) }),
+      row: ([name, value, rows]) => add(groups, { name: String(name), value: value ?? null, rows: Number(rows) }),
       bad: () => {}
     }
   )
@@ -69,14 +71,23 @@ const fromSqlite = (
     const found = database.prepare(
       `SELECT ${name} AS name, ${figure} AS value, COUNT(*) AS rows FROM ${quoted(table)} GROUP BY ${name}`
     )
+    found.setReadBigInts(true)
     const groups: Array<Group> = []
     for (const { name, rows, value } of found.iterate()) {
-      add(groups, { name: String(name ?? ""), value: value === null ? null : Number(value), rows: Number(rows) })
+      add(groups, { name: String(name ?? ""), value: figureOf(value), rows: Number(rows) })
     }
     return { groups, rows: groups.reduce((sum, { rows }) => sum + rows, 0), bad_rows: 0 }
   } finally {
     database.close()
   }
+}
+
+/** What SQLite computed. The least of several texts is a text, for which a page has no bar. */
+const figureOf = (value: SQLOutputValue | undefined): string | number | null => {
+  if (value === null || value === undefined) return null
+  if (typeof value === "bigint") return cellOf(value)
+  if (typeof value === "number" && Number.isFinite(value)) return value
+  throw new Unprocessable({ reason: `A figure is not a number: ${JSON.stringify(String(value).slice(0, 40))}` })
 }
 
 /** A name that is a name whatever it contains. */

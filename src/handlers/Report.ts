@@ -75,6 +75,9 @@ export const Report = Task.make("report", {
   retry: { byTag: { PathRefused: false, Unprocessable: false } }
 })
 
+/** An integer beyond 2^53 is text. */
+const Figure = Schema.NullOr(Schema.Union([Schema.Finite, Schema.String.check(Schema.isPattern(/^-?\d+$/))]))
+
 /** What the process does: groups and their figures, from real paths. */
 export const ReportWork = Task.make("report", {
   payload: {
@@ -92,7 +95,7 @@ export const ReportWork = Task.make("report", {
     column: Schema.NullOr(Schema.String)
   },
   success: Schema.Struct({
-    groups: Schema.Array(Schema.Struct({ name: Schema.String, value: Schema.NullOr(Schema.Finite), rows: Schema.Int })),
+    groups: Schema.Array(Schema.Struct({ name: Schema.String, value: Figure, rows: Schema.Int })),
     rows: Schema.Int,
     bad_rows: Schema.Int
   }),

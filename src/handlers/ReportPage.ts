@@ -3,7 +3,8 @@
 /** A group with its figure. */
 export interface Group {
   readonly name: string
-  readonly value: number | null
+  /** An integer beyond 2^53 is text. */
+  readonly value: number | string | null
   readonly rows: number
 }
 
@@ -18,6 +19,10 @@ export interface ReportData {
   readonly badRows: number
   readonly at: Date
 }
+
+/** A figure to compare by; without one it counts as nothing. */
+export const numberOf = (value: Group["value"]): number | bigint =>
+  typeof value === "string" ? BigInt(value) : value ?? 0
 
 /** Bars in the chart; the rest is one bar. */
 const mostBars = 20
@@ -70,7 +75,7 @@ const tableRow = ({ name, rows, value }: Group): string =>
 /** Horizontal bars: names stay readable, however many and long they are. */
 const chart = (groups: ReadonlyArray<Group>, unit: string): string => {
   const shown = groups.slice(0, mostBars)
-  const values = shown.map(({ value }) => value ?? 0)
+  const values = shown.map(({ value }) => Number(numberOf(value)))
   const [least, most] = [Math.min(0, ...values), Math.max(0, ...values)]
   const span = most - least || 1
   const [labelWidth, barWidth, valueWidth, step, top] = [190, 560, 110, 34, 8]
@@ -79,7 +84,7 @@ const chart = (groups: ReadonlyArray<Group>, unit: string): string => {
   const ticks = ticksOf(least, most)
   const bars = shown.map(({ name, value }, index) => {
     const y = top + index * step
-    const [from, to] = [x(Math.min(0, value ?? 0)), x(Math.max(0, value ?? 0))]
+    const [from, to] = [x(Math.min(0, values[index]!)), x(Math.max(0, values[index]!))]
     return `<g><title>${escape(`${name}: ${figure(value)}`)}</title>
 <text class="name" x="${labelWidth - 12}" y="${y + 19}" text-anchor="end">${escape(clip(name || "—"))}</text>
 <rect x="${round(from)}" y="${y + 4}" width="${Math.max(2, round(to - from))}" height="${step - 12}" rx="4"/>
@@ -112,7 +117,8 @@ const ticksOf = (least: number, most: number): ReadonlyArray<number> => {
 
 // Made where it is used: the tables behind it take 4 MB of an idle server
 const number = (value: number): string => value.toLocaleString("en", { maximumFractionDigits: 2 })
-const figure = (value: number | null): string => value === null ? "—" : number(value)
+const figure = (value: Group["value"]): string =>
+  value === null ? "—" : typeof value === "string" ? BigInt(value).toLocaleString("en") : number(value)
 const round = (value: number): number => Math.round(value * 10) / 10
 const time = (at: Date): string => `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`
 const clip = (name: string): string => name.length > 26 ? `${name.slice(0, 25)}…` : name

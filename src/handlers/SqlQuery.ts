@@ -25,6 +25,16 @@ export class QueryTooSlow extends Schema.TaggedError<QueryTooSlow>()("QueryTooSl
 }
 
 const Value = Schema.NullOr(Schema.Union([Schema.String, Schema.Finite]))
+
+/** An integer of JavaScript beyond 2^53 may have been rounded already; as text it keeps its digits. */
+const Param = Schema.NullOr(Schema.Union([
+  Schema.String,
+  Schema.Finite.check(
+    Schema.makeFilter((value: number) => !Number.isInteger(value) || Number.isSafeInteger(value), {
+      expected: "a number that is kept exactly; send integers beyond 2^53 as text"
+    })
+  )
+]))
 const MaxRows = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000 }))
 const Limit = DurationText.check(
   Schema.makeFilter(
@@ -39,7 +49,7 @@ const Limit = DurationText.check(
 const fields = {
   sql: Schema.String.check(Schema.isNonEmpty(), Schema.isMaxLength(100_000)),
   /** By position for `?`, by name for `:name`. */
-  params: withDefault(Schema.Union([Schema.Array(Value), Schema.Record(Schema.String, Value)]), []),
+  params: withDefault(Schema.Union([Schema.Array(Param), Schema.Record(Schema.String, Param)]), []),
   max_rows: withDefault(MaxRows, 1000)
 }
 

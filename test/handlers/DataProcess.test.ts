@@ -92,6 +92,98 @@ describe("data_process", () => {
       assert.strictEqual((yield* failureOf("data_process", payload("/503"))).tag, "RequestFailed")
     }).pipe(Effect.scoped, withHandlers()))
 
+  it.live("has columns with any name, also those that every object inherits", () =>
+    Effect.gen(function*() {
+      const names = ["__proto__", "constructor", "toString", "hasOwnProperty"]
+      const text = `${names.join(",")}\nb,1,x,2\na,2,y,3\na,3,y,4\n`
+      const objectOf = (values: ReadonlyArray<unknown>, keys: ReadonlyArray<string> = names) =>
+        JSON.parse(`{${keys.map((key, index) => `${JSON.stringify(key)}:${JSON.stringify(values[index])}`).join()}}`)
+      const json = (value: unknown) => JSON.stringify(value)
+      const same = (found: ReadonlyArray<unknown>, expected: ReadonlyArray<unknown>) =>
+        assert.deepStrictEqual(found.map(json), expected.map(json))
+      same(
+        yield* rows({ text }),
+        [["b", "1", "x", "2"], ["a", "2", "y", "3"], ["a", "3", "y", "4"]].map((one) => objectOf(one))
+      )
+      // A new name for one of them leaves the others theirs
+      same(yield* rows({ text, rename: { constructor: "c" }, limit: 1, sort: [{ column: "__proto__" }] }), [
+        objectOf(["a", "2", "y", "3"], ["__proto__", "c", "toString", "hasOwnProperty"])
+      ])
+      const aggregate = JSON.parse(
+        `{"by":["__proto__"],"figures":{"constructor":{"op":"sum","column":"constructor"},"valueOf":{"op":"count"}}}`
+      )
+      same(yield* rows({ text, aggregate, filter: [{ column: "toString", op: "in", values: ["x", "y"] }] }), [
+        objectOf(["b", 1, 1], ["__proto__", "constructor", "valueOf"]),
+        objectOf(["a", 5, 2], ["__proto__", "constructor", "valueOf"])
+      ])
+      const renamed = JSON.parse(`{"text":${json(text)},"rename":{"__proto__":"p","toString":"__proto__"},"limit":1}`)
+      same(yield* rows(renamed), [objectOf(["b", "1", "x", "2"], ["p", "constructor", "__proto__", "hasOwnProperty"])])
+    }).pipe(withHandlers()))
+
+  it.live("rounds no integers: those beyond 2^53 are compared, sorted and added as they are written", () =>
+    Effect.gen(function*() {
+      const ids = ["9007199254740993", "9007199254740992", "-9007199254740993", "9007199254740994", "7"]
+      const text = `id\n${ids.join("\n")}\n`
+      const found = (payload: Record<string, unknown>) =>
+        Effect.map(rows({ text, ...payload }), (rows) => rows.map((row) => (row as { readonly id: string }).id))
+      for (const op of ["eq", "le"]) {
+        const filter = [{ column: "id", op, value: "9007199254740993" }, { column: "id", op: "gt", value: 8 }]
+        assert.deepStrictEqual(yield* found({ filter }), op === "eq" ? [ids[0]] : [ids[0], ids[1]])
+      }
+      assert.deepStrictEqual(
+        yield* found({ sort: [{ column: "id" }] }),
+        [ids[2], "7", ids[1], ids[0], ids[3]]
+      )
+      const figures = Object.fromEntries(["sum", "min", "max", "mean"].map((op) => [op, { op, column: "id" }]))
+      const aggregated = (text: string) => rows({ text, aggregate: { by: [], figures } })
+      assert.deepStrictEqual(yield* aggregated("id\n9007199254740993\n9007199254740995\n0002\n"), [
+        { sum: "18014398509481990", min: 2, max: "9007199254740995", mean: 18014398509481990 / 3 }
+      ])
+      // Each of them fits, their sum does not
+      assert.deepInclude((yield* aggregated("id\n9007199254740991\n9007199254740991\n3\n"))[0], {
+        sum: "18014398509481985"
+      })
+      assert.deepInclude((yield* aggregated("id\n9007199254740993\n-9007199254740992\n"))[0], { sum: 1 })
+      assert.deepInclude((yield* aggregated("id\n0.1\n0.2\n"))[0], { sum: 0.1 + 0.2, max: 0.2 })
+      assert.deepInclude((yield* rows({ text: "id\n9007199254740993\n", operation: "aggregate" }))[0], {
+        sum: "9007199254740993",
+        max: "9007199254740993"
+      })
+    }).pipe(withHandlers()))
+
+  it.live("leaves formulas as they are in CSV, or makes them texts when it is told to", () =>
+    Effect.gen(function*() {
+      const home = yield* Home
+      const cells = ["=1+1", "+SUM(A1)", "-2+3", "@x", "-2.5", "+49", "a=b", "＝1"]
+      const payload = {
+        text: `=id,n\n${cells.map((cell) => `${cell},1`).join("\n")}\n"\tt",1\n`,
+        output: "a.csv",
+        format: "csv"
+      }
+      const written = (formulas?: string) =>
+        Effect.map(
+          resultOf("data_process", formulas === undefined ? payload : { ...payload, formulas }),
+          () => readFileSync(join(home, "a.csv"), "utf8").trimEnd().split("\n").map((line) => line.slice(0, -2))
+        )
+      assert.deepStrictEqual(yield* written(), ["=id", ...cells, "\tt"])
+      assert.deepStrictEqual(yield* written("keep"), ["=id", ...cells, "\tt"])
+      assert.deepStrictEqual(yield* written("escape"), [
+        "'=id",
+        "'=1+1",
+        "'+SUM(A1)",
+        "'-2+3",
+        "'@x",
+        "-2.5",
+        "+49",
+        "a=b",
+        "'＝1",
+        "'\tt"
+      ])
+      for (const other of [{ format: "json" }, { output: undefined }]) {
+        yield* isRefused("data_process", { ...payload, formulas: "escape", ...other } as never)
+      }
+    }).pipe(withHandlers()))
+
   it.live("aggregates", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(

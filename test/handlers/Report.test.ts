@@ -50,6 +50,34 @@ describe("report", () => {
       }
     }).pipe(withHandlers()))
 
+  it.live("rounds no integers and takes columns with any name", () =>
+    Effect.gen(function*() {
+      const home = yield* Home
+      const database = new DatabaseSync(join(home, "ids.db"))
+      database.exec(
+        "CREATE TABLE t (\"__proto__\", \"constructor\");" +
+          "INSERT INTO t VALUES (9007199254740993, 9007199254740993), (9007199254740992, 9007199254740994), (1, 5), (1, 6)"
+      )
+      database.exec("CREATE TABLE w (g, x); INSERT INTO w VALUES (1, 'word')")
+      database.close()
+      writeFileSync(
+        join(home, "ids.csv"),
+        "__proto__,constructor\n9007199254740993,9007199254740993\n9007199254740992,9007199254740994\n1,5\n1,6\n"
+      )
+      const figures = { group_by: "__proto__", op: "sum", column: "constructor", output: "r.html" }
+      for (const source of [{ csv: "ids.csv" }, { database: "ids.db", table: "t" }]) {
+        yield* resultOf("report", { ...figures, ...source })
+        const html = readFileSync(join(home, "r.html"), "utf8")
+        assert.deepStrictEqual(rowsOf(html), [
+          ["9007199254740992", "9,007,199,254,740,994", "1"],
+          ["9007199254740993", "9,007,199,254,740,993", "1"],
+          ["1", "11", "2"]
+        ])
+      }
+      const words = { database: "ids.db", table: "w", group_by: "g", op: "min", column: "x" }
+      assert.strictEqual((yield* failureOf("report", words)).tag, "Unprocessable")
+    }).pipe(withHandlers()))
+
   it.live("shows what is in the folder for tasks when it is told nothing", () =>
     Effect.gen(function*() {
       const home = yield* Home

@@ -142,6 +142,21 @@ describe("sql_query", () => {
       assert.deepStrictEqual(cut, { columns: ["x"], rows: [[1], [2], [3]], truncated: true })
     }).pipe(withHandlers()))
 
+  it.live("asks for integers beyond 2^53 by their digits", () =>
+    Effect.gen(function*() {
+      yield* shop
+      const named = { database: "shop.db", sql: "SELECT name FROM item WHERE id = ?", params: ["9007199254740993"] }
+      assert.deepInclude(yield* resultOf("sql_query", named), { rows: [["lamp"]] })
+      const other = { ...named, params: ["9007199254740992"] }
+      assert.deepInclude(yield* resultOf("sql_query", other), { rows: [] })
+      const computed = { ...named, sql: "SELECT CAST(? AS INTEGER) + 1" }
+      assert.deepInclude(yield* resultOf("sql_query", computed), { rows: [["9007199254740994"]] })
+      // A number of JavaScript up there was rounded before it got here
+      yield* isRefused("sql_query", { ...named, params: [2 ** 53] })
+      yield* isRefused("sql_query", { ...named, params: { id: -(2 ** 53) } })
+      assert.deepInclude(yield* resultOf("sql_query", { ...named, params: [2 ** 53 - 1] }), { rows: [] })
+    }).pipe(withHandlers()))
+
   it.live("does nothing but read, and reads nothing else", () =>
     Effect.gen(function*() {
       const home = yield* shop
