@@ -20,9 +20,9 @@ export const of = (error: unknown, target: string): Failure => {
     return failure("failed", "state_conflict", error.message, adviceOn(error))
   }
   if (error instanceof Errors.QueueFull) {
-    return error.offered > error.capacity
-      ? failure("input", "queue_full", error.message)
-      : failure("later", "queue_full", error.message, "Wait for room with --when-full wait.")
+    return error.mayFitLater
+      ? failure("later", "queue_full", error.message, "Wait for room with --when-full wait.")
+      : failure("input", "batch_too_large", error.message)
   }
   if (error instanceof Errors.KeyConflict) {
     return failure("failed", "key_conflict", error.message, `See it with: taskforge get ${error.id}`)

@@ -29,7 +29,7 @@ export const submit = Effect.fnUntraced(function*(
   const created = yield* repeatable(api.tasks.create({ payload })).pipe(
     Effect.retry({
       schedule: roomBackoff,
-      while: (error) => whenFull === "wait" && error instanceof QueueFull && error.offered <= error.capacity
+      while: (error) => whenFull === "wait" && error instanceof QueueFull && error.mayFitLater
     }),
     Effect.mapError(problem)
   )

@@ -5,7 +5,7 @@ import { Schema } from "effect"
 import { TaskFailure } from "./TaskRecord.ts"
 import { TaskState } from "./TaskState.ts"
 
-/** The queue holds as many unfinished tasks as it may. Nothing was stored. */
+/** The queue has no room for the tasks, or never will have: see `mayFitLater`. Nothing was stored. */
 export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
   /** How many unfinished tasks the store accepts. */
   capacity: Schema.Int,
@@ -14,8 +14,13 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
   /** How many were offered together. */
   offered: Schema.Int
 }) {
+  /** Whether waiting can help: a batch of more tasks than the store accepts at all never fits. */
+  get mayFitLater(): boolean {
+    return this.offered <= this.capacity
+  }
+
   override get message(): string {
-    return this.offered > this.capacity
+    return !this.mayFitLater
       ? `A batch of ${this.offered} tasks can never fit into a capacity of ${this.capacity}; send smaller batches`
       : `The queue is full: ${this.unfinished} of ${this.capacity} unfinished tasks; try again later or raise QUEUE_SIZE`
   }

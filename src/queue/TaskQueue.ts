@@ -208,7 +208,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       ? trySubmit(submissions)
       : Effect.retry(trySubmit(submissions), {
         schedule: roomBackoff,
-        while: (error) => error._tag === "QueueFull" && error.offered <= error.capacity
+        while: (error) => error._tag === "QueueFull" && error.mayFitLater
       })
   }
 

@@ -214,7 +214,11 @@ for (const [place, layer] of Object.entries(places)) {
           Effect.delay(queue.resume("voices"), 50)
         ], { concurrency: 2 })
         assert.deepStrictEqual((yield* handles[1]!.result).loud, "Z")
-        assert.instanceOf(yield* Effect.flip(Shout.enqueueAll([...payloads, ...two], { whenFull: "wait" })), QueueFull)
+        const never = yield* Effect.flip(Shout.enqueueAll([...payloads, ...two], { whenFull: "wait" }))
+        assert.instanceOf(never, QueueFull)
+        assert.deepInclude(never, { capacity: 300, offered: 301 })
+        assert.isTrue(full.mayFitLater)
+        assert.isFalse(never.mayFitLater)
       }).pipe(Effect.provide(layer)))
   })
 }

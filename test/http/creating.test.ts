@@ -173,4 +173,13 @@ describe("POST /api/v1/tasks", () => {
       assert.deepInclude(error, { capacity: 2, unfinished: 1, offered: 2 })
       yield* posted({ type: "echo" })
     }).pipe(Effect.provide(layer({ store: MemoryStore.layer({ capacity: 2 }) }))))
+
+  it.effect("refuses for good what can never fit into the queue", () =>
+    Effect.gen(function*() {
+      const answer = yield* post([{ type: "echo" }, { type: "echo" }, { type: "echo" }])
+      assert.isUndefined(answer.headers["retry-after"])
+      const error = yield* refused(413, "batch_too_large", Effect.succeed(answer))
+      assert.deepInclude(error, { capacity: 2, unfinished: 0, offered: 3 })
+      yield* postedAll([{ type: "echo" }, { type: "echo" }])
+    }).pipe(Effect.provide(layer({ store: MemoryStore.layer({ capacity: 2 }) }))))
 })

@@ -149,6 +149,28 @@ export const UnsupportedMediaType = body("unsupported_media_type", { found: Sche
 const QueueFullBody = body("queue_full", { capacity: Schema.Int, unfinished: Schema.Int, offered: Schema.Int })
   .annotate({ identifier: "QueueFull", description: "The queue has no room; nothing was stored" })
 
+/** A batch that does not fit however long its client waits. */
+export const BatchTooLarge = body("batch_too_large", {
+  capacity: Schema.Int,
+  unfinished: Schema.Int,
+  offered: Schema.Int
+})
+  .annotate({ identifier: "BatchTooLarge", description: "More tasks than the queue takes at all; nothing was stored" })
+  .pipe(
+    Schema.decodeTo(
+      Schema.toType(Errors.QueueFull).check(
+        Schema.makeFilter((full: Errors.QueueFull) => !full.mayFitLater, { expected: "more tasks than the capacity" })
+      ),
+      SchemaTransformation.transform({
+        decode: ({ error }) => new Errors.QueueFull(error),
+        encode: ({ capacity, message, offered, unfinished }) => ({
+          error: { code: "batch_too_large" as const, message, capacity, unfinished, offered }
+        })
+      })
+    ),
+    HttpApiSchema.status(413)
+  )
+
 const StoreUnavailableBody = body("store_unavailable", {})
   .annotate({ identifier: "StoreUnavailable", description: "The store did not answer; the outcome is not known" })
 

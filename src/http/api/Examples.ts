@@ -169,6 +169,11 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
     "Cannot read a body of type \"text/plain\"; send application/json",
     { found: "text/plain" }
   ),
+  BatchTooLarge: error(
+    "batch_too_large",
+    "A batch of 5000 tasks can never fit into a capacity of 1000; send smaller batches",
+    { capacity: 1000, unfinished: 0, offered: 5000 }
+  ),
   QueueFull: error(
     "queue_full",
     "The queue is full: 100000 of 100000 unfinished tasks; try again later or raise QUEUE_SIZE",

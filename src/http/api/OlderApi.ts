@@ -70,7 +70,7 @@ export class OlderApi extends HttpApiGroup.make("older").add(
     payload: [Schema.Null, JsonValue],
     success: Schema.Struct({ job_id: Schema.String, status: Schema.Literal("submitted") })
       .pipe(HttpApiSchema.status(202)),
-    error: [ApiErrors.UnknownTaskType, ApiErrors.InvalidPayload, ApiErrors.FullOrUnavailable]
+    error: [ApiErrors.UnknownTaskType, ApiErrors.InvalidPayload, ApiErrors.BatchTooLarge, ApiErrors.FullOrUnavailable]
   }).annotate(NeededRole, "write").annotateMerge(OpenApi.annotations({
     summary: "Submit a job",
     description: "The type is `default` and the priority `normal` unless given; a JSON body is the payload."
@@ -101,7 +101,7 @@ export class OlderApi extends HttpApiGroup.make("older").add(
       ).annotate({ description: "JSON if it parses, else text" })
     }),
     success: Schema.Struct({ message: Schema.String, task_id: Schema.String, status: Schema.Literal("pending") }),
-    error: [ApiErrors.UnknownTaskType, ApiErrors.InvalidPayload, ApiErrors.FullOrUnavailable]
+    error: [ApiErrors.UnknownTaskType, ApiErrors.InvalidPayload, ApiErrors.BatchTooLarge, ApiErrors.FullOrUnavailable]
   }).annotate(NeededRole, "write").annotate(OpenApi.Summary, "Submit a task"),
   HttpApiEndpoint.get("status", "/status/:id", {
     params: { id: Schema.String },

@@ -63,6 +63,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
       ApiErrors.InvalidPayload,
       ApiErrors.UnknownTaskType,
       ApiErrors.KeyConflict,
+      ApiErrors.BatchTooLarge,
       ApiErrors.FullOrUnavailable
     ]
   }).annotate(NeededRole, "write").annotateMerge(OpenApi.annotations({

@@ -78,7 +78,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       ? sent
       : Effect.retry(sent, {
         schedule: roomBackoff,
-        while: (error) => error._tag === "QueueFull" && error.offered <= error.capacity
+        while: (error) => error._tag === "QueueFull" && error.mayFitLater
       })
     return [created].flat().map((task, index) => ({
       id: task.id,
