@@ -24,7 +24,11 @@ type Fate = number | "refused" | "closed" | "nothing"
 /** Sends a request and waits for what becomes of it. */
 const fateOf = (port: number, path = "/health", withinMs = 10_000, headers = ""): Effect.Effect<Fate> =>
   Effect.callback<Fate>((resume) => {
-    const socket = connect(port, "127.0.0.1", () => socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`))
+    const socket = connect(
+      port,
+      "127.0.0.1",
+      () => socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n${headers}\r\n`)
+    )
     const end = (fate: Fate) => {
       clearTimeout(timer)
       socket.destroy()
@@ -128,7 +132,7 @@ describe("while no route listens", () => {
 })
 
 describe("while it stops", () => {
-  const get = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: x\r\n${more}\r\n`
+  const get = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`
   const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
@@ -136,7 +140,7 @@ describe("while it stops", () => {
   const states: Readonly<Record<string, string>> = {
     "that has sent nothing": "",
     "in the middle of a head": "GET /health HTTP/1.1\r\nHo",
-    "in the middle of a body": "POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+    "in the middle of a body": "POST /api/v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
     "that was answered": get("/health"),
     "that watches events": get("/api/v1/events"),
     "that is a WebSocket": get("/ws", upgrade),

@@ -182,7 +182,7 @@ describe("a definition", () => {
   it("refuses priorities that are none", () => {
     Task.make("fine", { priority: "critical" })
     // @ts-expect-error no priority has this name
-    Task.make("wrong", { priority: "soon" })
+    assert.throws(() => Task.make("wrong", { priority: "soon" }), "expected an integer from 0 to 9")
   })
 
   it("refuses schemas that need services", () => {
