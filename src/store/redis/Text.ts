@@ -8,12 +8,18 @@ import type { TaskState } from "../../domain/TaskState.ts"
 /** A queue and a type as the scripts name them. */
 export type Lane = string
 
+/** Names remembered at most: clients choose those of queues, without end. */
+const maxNames = 10_000
+
 const lanes = new Map<string, Map<string, Lane>>()
 
 /** The lane of a queue and a type. */
 export const laneOf = (queue: string, type: string): Lane => {
   let types = lanes.get(queue)
-  if (types === undefined) lanes.set(queue, types = new Map())
+  if (types === undefined) {
+    if (lanes.size >= maxNames) lanes.clear()
+    lanes.set(queue, types = new Map())
+  }
   let lane = types.get(type)
   if (lane === undefined) types.set(type, lane = JSON.stringify([queue, type]))
   return lane
@@ -24,7 +30,10 @@ const names = new Map<Lane, readonly [queue: string, type: string]>()
 /** The queue and type of a lane. */
 export const namesOf = (lane: Lane): readonly [queue: string, type: string] => {
   let found = names.get(lane)
-  if (found === undefined) names.set(lane, found = JSON.parse(lane) as [string, string])
+  if (found === undefined) {
+    if (names.size >= maxNames) names.clear()
+    names.set(lane, found = JSON.parse(lane) as [string, string])
+  }
   return found
 }
 

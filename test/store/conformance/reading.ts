@@ -10,6 +10,7 @@ import {
   complete,
   everything,
   failure,
+  hour,
   idsOf,
   inState,
   minute,
@@ -161,6 +162,40 @@ export const reading = (driver: Driver) =>
         assert.deepStrictEqual(yield* store.results([c!, d!, waiting], 1), [outcome(c!)])
         assert.lengthOf(yield* store.results(asked, 1_000_000), asked.length)
       }))
+
+    scenario(driver, "list pages through tasks of many queues, newest first", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const ids: Array<string> = []
+        for (let round = 0; round < 3; round++) {
+          ids.push(...yield* add(...Array.from({ length: 300 }, (_, n) => ({ queue: `q${n % (120 + round)}` }))))
+          yield* add(...Array.from({ length: 20 }, (_, n) => ({ queue: `later${n}`, delayMs: hour })))
+        }
+        yield* TaskStore.use((store) =>
+          store.cancel(ids.filter((_, index) =>
+            index % 7 === 0
+          ))
+        )
+        const pages = Effect.fnUntraced(function*(request: ListRequest) {
+          const found: Array<string> = []
+          let before: number | undefined
+          for (;;) {
+            const { more, tasks } = yield* store.list({ ...request, before })
+            found.push(...idsOf(tasks))
+            if (!more) return found
+            before = tasks.at(-1)!.seq
+          }
+        })
+        const isCancelled = (_: string, index: number) => index % 7 === 0
+        for (const limit of [13, 250, 1000]) {
+          assert.deepStrictEqual(
+            yield* pages({ limit, states: ["pending", "cancelled"] }),
+            ids.toReversed()
+          )
+          assert.deepStrictEqual(yield* pages({ limit, states: ["cancelled"] }), ids.filter(isCancelled).toReversed())
+        }
+        assert.lengthOf(yield* pages({ limit: 100 }), 960)
+      }), { capacity: 2000 })
 
     scenario(driver, "list filters by state", () =>
       Effect.gen(function*() {

@@ -103,8 +103,47 @@ for _, lane in ipairs(call("HKEYS", root .. ":stored")) do
 end
 
 -- every source of tasks: a list that is read in pages, the blocks of a lane one by one, or the running ones at once
-local page = math.min(limit + 1, 32)
+-- of many lanes, most have no task on the page
+local page = math.min(limit + 1, #lanes > 100 and 2 or 32)
+-- the sources that have a task left, as a heap: the one with the newest task comes first
 local sources = {}
+
+-- reads on where that is needed; answers whether there is a task, and remembers its number
+local function ready(source)
+  while source.refs[source.at] == nil and source.more do source.more(source) end
+  local ref = source.refs[source.at]
+  source.seq = ref and string.sub(ref, 1, 12) + 0
+  return ref ~= nil
+end
+
+local function push(source)
+  if not ready(source) then return end
+  local at = #sources + 1
+  while at > 1 do
+    local parent = math.floor(at / 2)
+    if sources[parent].seq >= source.seq then break end
+    sources[at], at = sources[parent], parent
+  end
+  sources[at] = source
+end
+
+-- to be called when the first source has moved on
+local function settle()
+  local source = sources[1]
+  if not ready(source) then
+    source = table.remove(sources)
+    if #sources == 0 then return end
+  end
+  local at = 1
+  while true do
+    local child = 2 * at
+    if sources[child] == nil then break end
+    if sources[child + 1] and sources[child + 1].seq > sources[child].seq then child = child + 1 end
+    if sources[child].seq <= source.seq then break end
+    sources[at], at = sources[child], child
+  end
+  sources[at] = source
+end
 
 local function below(key, before, amount)
   return call("ZREVRANGEBYLEX", key, before == "" and "+" or "(" .. before, "-", "LIMIT", 0, amount)
@@ -130,7 +169,7 @@ end
 local function add(key, more)
   local source = { key = key, before = before, more = more }
   more(source)
-  sources[#sources + 1] = source
+  push(source)
 end
 
 for index = 1, #wanted do
@@ -144,7 +183,7 @@ for index = 1, #wanted do
       end
     end
     table.sort(refs, function(a, b) return string.sub(a, 1, 12) + 0 > string.sub(b, 1, 12) + 0 end)
-    sources[#sources + 1] = { refs = refs, at = 1 }
+    push({ refs = refs, at = 1 })
   else
     for _, lane in ipairs(lanes) do
       add(root .. ":list:" .. status .. ":" .. lane, nextPage)
@@ -162,14 +201,8 @@ local function sizeOf(id)
 end
 
 local answers, shown = { 0 }, 0
-while true do
-  local newest, seq = nil, -1
-  for _, source in ipairs(sources) do
-    if source.refs[source.at] == nil and source.more then source.more(source) end
-    local ref = source.refs[source.at]
-    if ref and string.sub(ref, 1, 12) + 0 > seq then newest, seq = source, string.sub(ref, 1, 12) + 0 end
-  end
-  if newest == nil then break end
+while sources[1] do
+  local newest = sources[1]
   local id = string.sub(newest.refs[newest.at], 13)
   left = left - sizeOf(id)
   if shown == limit or (shown > 0 and left < 0) then
@@ -178,6 +211,7 @@ while true do
   end
   show(answers, id)
   newest.at, shown = newest.at + 1, shown + 1
+  settle()
 end
 return answers
 `
