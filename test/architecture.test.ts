@@ -29,7 +29,7 @@ const table: ImportTable = {
     "outbound": ["domain"],
     "files": ["domain"],
     "data": ["domain"],
-    "mail": ["domain"],
+    "mail": ["domain", "files"],
     "engine": [...contracts, ...drivers, ...loops],
     "config": ["domain", "outbound"],
     "handlers": [...library, ...work],

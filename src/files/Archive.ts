@@ -1,4 +1,4 @@
-/** `.tar.gz` archives that carry a manifest of what they hold as their last entry, `manifest.json`. */
+/** `.tar.gz` archives that carry a manifest of what they hold as their last entry: `manifest.json`, or another name where that is taken. */
 import { DateTime, Effect, Schema } from "effect"
 import { createHash } from "node:crypto"
 import { createReadStream, createWriteStream } from "node:fs"
@@ -17,7 +17,18 @@ export interface Manifest {
   readonly files: Readonly<Record<string, { readonly size: number; readonly sha256: string }>>
 }
 
-const manifestName = "manifest.json"
+/** Files by path, which may be a name that objects inherit. */
+type Files = Record<string, { readonly size: number; readonly sha256: string }>
+const noFiles = (): Files => Object.create(null) as Files
+
+/** `manifest.json`, or the first of `manifest-2.json`, … that no file or folder has: its entry would replace that one. */
+const manifestNameBeside = (files: ReadonlyArray<FileEntry>): string => {
+  // Not all file systems tell the case
+  const taken = new Set(files.map(({ path }) => path.split("/", 1)[0]!.toLowerCase()))
+  let name = "manifest.json"
+  for (let number = 2; taken.has(name); number++) name = `manifest-${number}.json`
+  return name
+}
 
 const attempt = <A>(run: (signal: AbortSignal) => PromiseLike<A>): Effect.Effect<A, ArchiveFailed> =>
   Effect.tryPromise({
@@ -28,10 +39,11 @@ const attempt = <A>(run: (signal: AbortSignal) => PromiseLike<A>): Effect.Effect
 /** The pipeline tells of an error; the stream may say it once more when nobody listens any longer. */
 const handled = <S extends Duplex>(stream: S): S => stream.on("error", () => {})
 
-/** Writes the files below `root` to an archive. */
+/** Writes the files below `root` to an archive. Gives what it holds, and the name of its manifest. */
 export const write = Effect.fnUntraced(function*(archive: string, root: string, files: ReadonlyArray<FileEntry>) {
   const tar = pack()
-  const found: Record<string, { readonly size: number; readonly sha256: string }> = {}
+  const found = noFiles()
+  const name = manifestNameBeside(files)
   const filling = Effect.gen(function*() {
     for (const { mtimeMs, path, size } of files) {
       // A file that has changed its size since it was listed does not fit its entry, and that fails
@@ -39,12 +51,12 @@ export const write = Effect.fnUntraced(function*(archive: string, root: string, 
       found[path] = { size, sha256 }
     }
     const mtime = yield* DateTime.nowAsDate
-    tar.entry({ name: manifestName, mtime }, JSON.stringify({ created_at: mtime.toISOString(), files: found }, null, 2))
+    tar.entry({ name, mtime }, JSON.stringify({ created_at: mtime.toISOString(), files: found }, null, 2))
     tar.finalize()
   })
   const writing = attempt((signal) => pipeline(tar, handled(createGzip()), createWriteStream(archive), { signal }))
   yield* Effect.all([writing, filling], { concurrency: "unbounded", discard: true })
-  return { files: found } satisfies Manifest
+  return { name, files: found }
 })
 
 const dateOf = (millis: number): Date => DateTime.toDateUtc(DateTime.makeUnsafe(millis))
@@ -64,9 +76,9 @@ const copy = (path: string, entry: NodeJS.WritableStream): Effect.Effect<string,
     )
   })
 
-/** Reads an archive to its end: what is really in it, and the manifest that it carries. */
-export const read = Effect.fnUntraced(function*(archive: string) {
-  const files: Record<string, { readonly size: number; readonly sha256: string }> = {}
+/** Reads an archive to its end: what is really in it, and the manifest that it carries under this name. */
+export const read = Effect.fnUntraced(function*(archive: string, manifestName = "manifest.json") {
+  const files = noFiles()
   const text: Array<Buffer> = []
   const reading = extract()
   reading.on("error", () => {})

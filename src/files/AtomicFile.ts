@@ -1,27 +1,52 @@
-/** Files that are either the old one or the whole new one, whenever somebody looks and whatever happens. */
-import { Effect, Exit } from "effect"
-import { link, open, rename, rm } from "node:fs/promises"
+/** Files that are either the old one or the whole new one, whenever they are read and whatever happens. */
+import { Clock, Duration, Effect, Exit } from "effect"
+import { link, open, readdir, rename, rm, stat } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
+import * as FileName from "./FileName.ts"
 import { PathRefused } from "./Folders.ts"
 
+/** Who writes: an attempt of a task. */
+export interface Writer {
+  readonly id: string
+  readonly claim: number
+  /** From the second on, files that an earlier attempt has left are removed first. */
+  readonly attempt: number
+  /** The folders in which that has been done, for an attempt that writes many files. */
+  readonly swept?: Set<string>
+}
+
+/** A part that nobody has written to for so long has been left by an attempt that was killed. */
+const abandonedAfter = Duration.days(1)
+
+const partName = /^\.taskforge-[\da-f]{32}-(\d+)-[\da-f]{32}\.part$/
+
+/** Whether a name is one of a file that is being written, or was when its attempt was killed. */
+export const isPart = (name: string): boolean => partName.test(name)
+
+/** Whether a part that was last written to at this time is used no more. */
+export const isAbandoned = (mtimeMs: number): Effect.Effect<boolean> =>
+  Effect.map(Clock.currentTimeMillis, (now) => now - mtimeMs > Duration.toMillis(abandonedAfter))
+
 /**
- * Gives a path beside the target to write to; once that has succeeded the file is flushed to disk and takes the
- * target's place. Otherwise nothing is left of it. `mark` tells apart who writes at the same time. Without `replace` it
- * fails where there is a file already.
+ * Gives a path in the target's folder to write to; once that has succeeded the file is flushed to disk and takes the
+ * target's place. Otherwise nothing is left of it. Without `replace` it fails where there is a file already.
  */
 export const write = <A, E, R>(
   target: string,
-  mark: string,
+  writer: Writer,
   use: (part: string) => Effect.Effect<A, E, R>,
   { replace = true }: { readonly replace?: boolean } = {}
 ): Effect.Effect<A, E | PathRefused, R> => {
-  const part = join(dirname(target), `.${basename(target).slice(0, 180)}.${mark.replaceAll(/[^\w-]/g, "_")}.part`)
+  const folder = dirname(target)
+  // Of digests only: ids and names may be as long as the file system allows, or the same but for a character
+  const part = join(folder, `${prefixOf(writer)}${writer.claim}-${FileName.digest(basename(target))}.part`)
   const attempt = <B>(run: () => PromiseLike<B>) =>
     Effect.tryPromise({
       try: run,
       catch: (cause) => new PathRefused({ path: target, reason: `it cannot be written: ${String(cause)}` })
     })
-  return use(part).pipe(
+  return sweep(folder, writer).pipe(
+    Effect.andThen(use(part)),
     Effect.tap(() => flush(part, attempt)),
     // A second name, unlike a new one, never takes the place of a file
     Effect.tap(() => attempt(() => replace ? rename(part, target) : link(part, target))),
@@ -32,6 +57,29 @@ export const write = <A, E, R>(
     )
   )
 }
+
+const prefixOf = ({ id }: Writer): string => `.taskforge-${FileName.digest(id)}-`
+
+/** Removes what earlier attempts of the task have left in a folder, and what others have abandoned there. */
+const sweep = (folder: string, writer: Writer): Effect.Effect<void> =>
+  writer.attempt < 2 || writer.swept?.has(folder) === true ? Effect.void : Effect.gen(function*() {
+    writer.swept?.add(folder)
+    const prefix = prefixOf(writer)
+    for (const name of yield* Effect.promise(() => readdir(folder))) {
+      const claim = partName.exec(name)?.[1]
+      if (claim === undefined) continue
+      const path = join(folder, name)
+      // A part of a later claim belongs to an attempt that took this one's place
+      const isOurs = name.startsWith(prefix) && Number(claim) < writer.claim
+      if (isOurs || (yield* isAbandoned((yield* Effect.promise(() => stat(path))).mtimeMs))) {
+        yield* Effect.promise(() => rm(path, { force: true }))
+      }
+    }
+  }).pipe(
+    // What cannot be removed is in nobody's way
+    Effect.sandbox,
+    Effect.ignore
+  )
 
 const flush = (
   path: string,

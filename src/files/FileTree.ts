@@ -5,6 +5,7 @@ import { createReadStream } from "node:fs"
 import { opendir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { pipeline } from "node:stream/promises"
+import * as AtomicFile from "./AtomicFile.ts"
 import { PathRefused } from "./Folders.ts"
 
 /** Files in one tree at most. */
@@ -19,17 +20,18 @@ export interface FileEntry {
 }
 
 /**
- * All files, in alphabetical order. Files that are still being written (`.….part`) are left out, and so are the folders
- * named in `except`, by their real paths.
+ * All files, in alphabetical order. Files that are still being written are left out, or are the only ones with `parts`; the
+ * folders named in `except`, by their real paths, are left out too.
  */
 export const list = Effect.fnUntraced(function*(
   folder: string,
-  except: ReadonlyArray<string> = []
+  except: ReadonlyArray<string> = [],
+  { parts = false }: { readonly parts?: boolean } = {}
 ): Effect.fn.Return<ReadonlyArray<FileEntry>, PathRefused> {
   const found: Array<FileEntry> = []
   const folders = [""]
   for (let current = folders.pop(); current !== undefined; current = folders.pop()) {
-    const entries = yield* namesIn(folder, current)
+    const entries = yield* namesIn(folder, current, parts)
     for (const { isFolder, name } of entries) {
       const path = current === "" ? name : `${current}/${name}`
       if (isFolder) {
@@ -48,7 +50,7 @@ export const list = Effect.fnUntraced(function*(
   return found.toSorted((one, other) => one.path < other.path ? -1 : 1)
 })
 
-const namesIn = (folder: string, below: string) =>
+const namesIn = (folder: string, below: string, parts: boolean) =>
   Effect.gen(function*() {
     const directory = yield* Effect.tryPromise({
       try: () => opendir(join(folder, below)),
@@ -59,7 +61,9 @@ const namesIn = (folder: string, below: string) =>
       const entry = yield* Effect.promise(() => directory.read())
       if (entry === null) break
       if (entry.isDirectory()) names.push({ name: entry.name, isFolder: true })
-      else if (entry.isFile() && !/^\..*\.part$/.test(entry.name)) names.push({ name: entry.name, isFolder: false })
+      else if (entry.isFile() && AtomicFile.isPart(entry.name) === parts) {
+        names.push({ name: entry.name, isFolder: false })
+      }
     }
     yield* Effect.promise(() => directory.close())
     return names

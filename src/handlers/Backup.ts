@@ -9,6 +9,7 @@ import { tmpdir } from "node:os"
 import { basename, dirname, join } from "node:path"
 import { backup as backupSqlite, DatabaseSync } from "node:sqlite"
 import * as AtomicFile from "../files/AtomicFile.ts"
+import * as FileName from "../files/FileName.ts"
 import * as FileTree from "../files/FileTree.ts"
 import { Folders, PathRefused, PathText } from "../files/Folders.ts"
 import * as Task from "../Task.ts"
@@ -53,7 +54,7 @@ export const Backup = Task.make("backup", {
 /** Runs `backup`. */
 export const BackupLive = Backup.toLayer(Effect.fnUntraced(function*({ dry_run, output, source = "." }) {
   const folders = yield* Folders
-  const { claim, id } = yield* TaskContext
+  const context = yield* TaskContext
   const isDry = dry_run ?? source === "."
   const real = yield* folders.existing(source)
   const isFolder = (yield* Effect.promise(() => stat(real))).isDirectory()
@@ -61,7 +62,7 @@ export const BackupLive = Backup.toLayer(Effect.fnUntraced(function*({ dry_run, 
     return yield* new PathRefused({ path: source, reason: "it is neither a folder nor a SQLite file" })
   }
   const time = DateTime.formatIso(yield* DateTime.now).replaceAll(/[:.]/g, "-")
-  const target = yield* folders.target(output ?? join("backups", `${basename(real)}-${time}.tar.gz`))
+  const target = yield* folders.target(output ?? join("backups", FileName.fit(basename(real), `-${time}.tar.gz`)))
   const root = isFolder || isDry ? (isFolder ? real : dirname(real)) : yield* copyOf(real)
   const all = yield* FileTree.list(root, [dirname(target)])
   const files = isFolder ? all : all.filter(({ path }) => path === basename(real))
@@ -73,10 +74,10 @@ export const BackupLive = Backup.toLayer(Effect.fnUntraced(function*({ dry_run, 
   }
   if (isDry) return { ...summary, archive: null, archive_bytes: null, archive_sha256: null }
   const Archive = yield* Effect.promise(() => import("../files/Archive.ts"))
-  yield* AtomicFile.write(target, `${id}-${claim}`, (part) =>
+  yield* AtomicFile.write(target, context, (part) =>
     Effect.gen(function*() {
       const manifest = yield* Archive.write(part, root, files)
-      const found = yield* Archive.read(part)
+      const found = yield* Archive.read(part, manifest.name)
       const problem = Archive.difference(manifest, found)
       if (problem !== undefined) return yield* new BackupDamaged({ path: folders.display(target), reason: problem })
     }).pipe(Effect.catchTag("ArchiveFailed", ({ reason }) =>

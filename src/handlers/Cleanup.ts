@@ -1,11 +1,12 @@
 /**
  * `cleanup` removes files that are old, by age and pattern. Unless told otherwise it only says what it would remove. It
- * follows no symbolic links and leaves folders.
+ * follows no symbolic links and leaves folders. Parts of files that killed attempts have left go too, whatever the pattern.
  */
 import { Clock, Duration, Effect, Result, Schema } from "effect"
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
 import { DurationText } from "../domain/DurationText.ts"
+import * as AtomicFile from "../files/AtomicFile.ts"
 import * as FileTree from "../files/FileTree.ts"
 import { Folders, PathRefused, PathText } from "../files/Folders.ts"
 import * as PathPattern from "../files/PathPattern.ts"
@@ -64,16 +65,21 @@ export const CleanupLive = Cleanup.toLayer(Effect.fnUntraced(function*({ dry_run
     if (index % matchedAtOnce === 0) yield* Effect.yieldNow
     if (file.mtimeMs < before && matches(file.path)) old.push(file)
   }
-  for (const [index, { path }] of old.entries()) {
+  const abandoned = yield* Effect.filter(
+    yield* FileTree.list(root, [], { parts: true }),
+    ({ mtimeMs }) => AtomicFile.isAbandoned(mtimeMs)
+  )
+  const removed = [...old, ...abandoned]
+  for (const [index, { path }] of removed.entries()) {
     if (dry_run) break
     yield* Effect.promise(() => rm(join(root, path), { force: true }))
-    if (index % 100 === 0) yield* progress(index / old.length)
+    if (index % 100 === 0) yield* progress(index / removed.length)
   }
   return {
     dry_run,
-    files: old.length,
-    bytes: old.reduce((sum, { size }) => sum + size, 0),
+    files: removed.length,
+    bytes: removed.reduce((sum, { size }) => sum + size, 0),
     kept: all.length - old.length,
-    paths: old.slice(0, mostNamed).map(({ path }) => path)
+    paths: removed.slice(0, mostNamed).map(({ path }) => path)
   }
 }))

@@ -124,7 +124,7 @@ const run = Effect.fnUntraced(function*(
   { csv, data_source, format, formulas = "keep", input = data_source, output, rejects, text, ...query }: Payload
 ) {
   const folders = yield* Folders
-  const { claim, id } = yield* TaskContext
+  const context = yield* TaskContext
   // A thread that is stopped cannot clean up, so this process does
   const scratch = yield* Effect.acquireRelease(
     Effect.promise(() => mkdtemp(join(tmpdir(), "taskforge-"))),
@@ -137,7 +137,7 @@ const run = Effect.fnUntraced(function*(
   const withPart = <A, E, R>(path: string | undefined, use: (part: string | null) => Effect.Effect<A, E, R>) =>
     path === undefined
       ? use(null)
-      : Effect.flatMap(folders.target(path), (target) => AtomicFile.write(target, `${id}-${claim}`, use))
+      : Effect.flatMap(folders.target(path), (target) => AtomicFile.write(target, context, use))
   const done = yield* withPart(
     output,
     (output) =>

@@ -29,10 +29,10 @@ export const FileWrite = Task.make("file_write", {
 /** Runs `file_write`. */
 export const FileWriteLive = FileWrite.toLayer(Effect.fnUntraced(function*({ body, encoding, mode, path }) {
   const folders = yield* Folders
-  const { claim, id } = yield* TaskContext
+  const context = yield* TaskContext
   const bytes = Buffer.from(body, encoding === "text" ? "utf8" : "base64")
   const target = yield* folders.target(path)
-  yield* AtomicFile.write(target, `${id}-${claim}`, (part) => Effect.promise(() => writeFile(part, bytes)), {
+  yield* AtomicFile.write(target, context, (part) => Effect.promise(() => writeFile(part, bytes)), {
     replace: mode === "replace"
   })
   return {

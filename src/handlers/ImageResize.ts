@@ -139,8 +139,7 @@ export const ImageResizeLive = ImageResize.toLayer(Effect.fnUntraced(function*(p
       ...(width === undefined ? {} : { width })
     })
   if (target !== undefined) {
-    const { claim, id } = yield* TaskContext
-    const resized = yield* AtomicFile.write(target, `${id}-${claim}`, resize)
+    const resized = yield* AtomicFile.write(target, yield* TaskContext, resize)
     return { ...resized, output: folders.display(target), data: null }
   }
   const output = join(yield* scratch, "image")

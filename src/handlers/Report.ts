@@ -107,7 +107,7 @@ const work = onThread(ReportWork, moduleBeside(import.meta.url, "Report.thread")
 /** Runs `report`. */
 export const ReportLive = Report.toLayer(Effect.fnUntraced(function*(payload) {
   const folders = yield* Folders
-  const { claim, id } = yield* TaskContext
+  const context = yield* TaskContext
   const { bad_rows, groups, rows, source, title, unit } = yield* collect(payload)
   const target = yield* folders.target(payload.output)
   const html = page({
@@ -119,7 +119,7 @@ export const ReportLive = Report.toLayer(Effect.fnUntraced(function*(payload) {
     badRows: bad_rows,
     at: yield* DateTime.nowAsDate
   })
-  yield* AtomicFile.write(target, `${id}-${claim}`, (part) => Effect.promise(() => writeFile(part, html)))
+  yield* AtomicFile.write(target, context, (part) => Effect.promise(() => writeFile(part, html)))
   return { output: folders.display(target), groups: groups.length, rows, bad_rows }
 }, Effect.scoped))
 

@@ -43,7 +43,7 @@ export const Sync = Task.make("sync", {
 /** Runs `sync`. */
 export const SyncLive = Sync.toLayer(Effect.fnUntraced(function*({ delete: isMirror, dry_run, from = ".", to }) {
   const folders = yield* Folders
-  const { claim, id, progress } = yield* TaskContext
+  const { attempt, claim, id, progress } = yield* TaskContext
   const isDry = dry_run ?? to === undefined
   const source = yield* folders.existing(from)
   // A path to a folder, through a file that it might hold
@@ -54,6 +54,7 @@ export const SyncLive = Sync.toLayer(Effect.fnUntraced(function*({ delete: isMir
   const wanted = yield* FileTree.list(source, [target])
   const present = new Map((yield* FileTree.list(target)).map((file) => [file.path, file]))
   const changes: Array<{ readonly path: string; readonly action: "copy" | "remove" }> = []
+  const writer = { id, claim, attempt, swept: new Set<string>() }
   let bytes = 0
   for (const [index, { path, size }] of wanted.entries()) {
     const other = present.get(path)
@@ -67,7 +68,7 @@ export const SyncLive = Sync.toLayer(Effect.fnUntraced(function*({ delete: isMir
       const place = yield* folders.target(join(target, path))
       yield* AtomicFile.write(
         place,
-        `${id}-${claim}`,
+        writer,
         (part) => Effect.promise(() => copyFile(join(source, path), part))
       )
     }

@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { rootCertificates } from "node:tls"
 import { createTransport } from "nodemailer"
 import type { Options as MailOptions } from "nodemailer/lib/mailer"
+import * as FileName from "../files/FileName.ts"
 import { type LeftAlone, MailFailed, MailRejected, type Message, type Options, type Send, type Sent } from "./Mail.ts"
 
 /** How long a server may keep us waiting. */
@@ -22,7 +23,7 @@ export const make = Effect.fnUntraced(function*(
   { connections = 5, from = "taskforge@localhost", outbox = "data/outbox", requireTls = false, server, trust }: Options,
   scope: Scope.Scope
 ): Effect.fn.Return<Send> {
-  const toOutbox = (message: Message) => writeTo(outbox, mailOf(message, from))
+  const toOutbox = (message: Message) => writeTo(outbox, `${FileName.ofId(message.id)}.eml`, mailOf(message, from))
   if (server === undefined) return toOutbox
   const url = new URL(Redacted.value(server))
   const transport = yield* Scope.provide(
@@ -84,7 +85,7 @@ const mailOf = (message: Message, from: string): MailOptions => ({
   subject: message.subject,
   text: message.text,
   html: message.html,
-  messageId: `<${message.id.replaceAll(/[^\w.-]/g, "-")}@taskforge>`,
+  messageId: `<${FileName.ofId(message.id)}@taskforge>`,
   attachments: message.attachments.map(({ content, filename, type }) => ({
     filename,
     content: Buffer.from(content),
@@ -93,13 +94,12 @@ const mailOf = (message: Message, from: string): MailOptions => ({
 })
 
 /** The message as a file, whole or not at all. */
-const writeTo = (folder: string, mail: MailOptions): Effect.Effect<Sent, MailFailed> =>
+const writeTo = (folder: string, name: string, mail: MailOptions): Effect.Effect<Sent, MailFailed> =>
   Effect.tryPromise({
     try: () => createTransport({ streamTransport: true, buffer: true, ...safety }).sendMail(mail),
     catch: (cause) => new MailFailed({ reason: `The message cannot be written: ${String(cause)}` })
   }).pipe(Effect.flatMap((info) => {
-    const name = info.messageId.replaceAll(/[^\w.-]/g, "")
-    const file = join(folder, `${name}.eml`)
+    const file = join(folder, name)
     return Effect.as(
       Effect.tryPromise({
         try: () => mkdir(folder, { recursive: true }),

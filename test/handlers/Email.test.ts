@@ -117,6 +117,23 @@ describe("email", () => {
       assert.match(mail, /\r\n\r\nhello/)
     }).pipe(withHandlers()))
 
+  it.live("has a file and a Message-ID that no other task's message has, whatever the ids are", () =>
+    Effect.gen(function*() {
+      const ids = ["a:b", "a-b", "A-b", "a..b", "a.b", "a b", "ü".repeat(120), `${"ü".repeat(119)}u`, "x".repeat(250)]
+      const sent: Array<Record<string, unknown>> = []
+      for (const id of ids) {
+        const { failure, result } = yield* outcomeOf("email", { ...message, text: id }, { id, maxRetries: 0 })
+        assert.isNull(failure, `${id}: ${failure?.message}`)
+        sent.push(JSON.parse(result!) as Record<string, unknown>)
+      }
+      // Also where a file system takes no notice of the case
+      for (const field of ["file", "message_id"]) {
+        assert.strictEqual(new Set(sent.map((one) => String(one[field]).toLowerCase())).size, ids.length, field)
+      }
+      assert.strictEqual(sent[1]!["message_id"], "<a-b@taskforge>")
+      for (const { file } of sent) assert.isTrue(existsSync(String(file)))
+    }).pipe(withHandlers()))
+
   it.live("without recipients goes nowhere, also where there is a server", () =>
     Effect.gen(function*() {
       const site = yield* SmtpSite.start()

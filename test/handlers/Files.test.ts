@@ -12,9 +12,12 @@ import {
   utimesSync,
   writeFileSync
 } from "node:fs"
+import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as Archive from "../../src/files/Archive.ts"
+import * as AtomicFile from "../../src/files/AtomicFile.ts"
+import * as FileName from "../../src/files/FileName.ts"
 import { failureOf, Home, isRefused, resultOf, withHandlers } from "./TestHandlers.ts"
 
 /** Makes files below the folder for tasks. */
@@ -91,6 +94,85 @@ describe("file_write", () => {
       yield* resultOf("file_write", { path: "trap.txt", body: "x" })
       assert.isTrue(lstatSync(join(home, "trap.txt")).isFile())
       assert.isFalse(existsSync("/tmp/taskforge-never.txt"))
+    }).pipe(withHandlers()))
+})
+
+describe("names of files", () => {
+  it.live("may be as long as the file system allows, in bytes", () =>
+    Effect.gen(function*() {
+      const home = yield* Home
+      // 255 bytes of 128 characters, and of 64
+      for (const name of [`${"ü".repeat(127)}x`, `${"🙂".repeat(63)}xyz`, "x".repeat(255)]) {
+        yield* resultOf("file_write", { path: name, body: name })
+        assert.strictEqual(readFileSync(join(home, name), "utf8"), name)
+      }
+      const tooLong = yield* failureOf("file_write", { path: "ü".repeat(128), body: "x" })
+      assert.strictEqual(tooLong.tag, "PathRefused")
+      assert.strictEqual(readdirSync(home).length, 3)
+    }).pipe(withHandlers()))
+
+  it.live("of archives are cut between characters where a folder's name is too long", () =>
+    Effect.gen(function*() {
+      const home = yield* make({ [`${"ü".repeat(127)}/a.txt`]: "one", [`${"ü".repeat(126)}ä/a.txt`]: "two" })
+      for (const source of readdirSync(home)) yield* resultOf("backup", { source })
+      const names = readdirSync(join(home, "backups"))
+      assert.strictEqual(names.length, 2)
+      for (const name of names) assert.match(name, /^ü+-[\da-f]{32}-[-\dTZ]+\.tar\.gz$/)
+    }).pipe(withHandlers()))
+
+  it.live("that differ in nothing but a sign belong to tasks that do not disturb each other", () =>
+    Effect.gen(function*() {
+      const home = yield* Home
+      const writing = (id: string, body: string) =>
+        AtomicFile.write(
+          join(home, "same.txt"),
+          { id, claim: 1, attempt: 1 },
+          (part) => Effect.andThen(Effect.promise(() => writeFile(part, body)), Effect.sleep(20))
+        )
+      yield* Effect.all([writing("a:b", "one"), writing("a.b", "two"), writing("A:b", "three")], { concurrency: 3 })
+      assert.deepStrictEqual(readdirSync(home), ["same.txt"])
+    }).pipe(withHandlers()))
+})
+
+describe("parts of files that a killed attempt has left", () => {
+  const part = (id: string, claim: number) => `.taskforge-${FileName.digest(id)}-${claim}-${FileName.digest("x")}.part`
+
+  it.live("are removed by the next attempt of the same task, and by any that comes when they are old", () =>
+    Effect.gen(function*() {
+      const home = yield* make({
+        [part("mine", 1)]: "left",
+        [part("mine", 3)]: "a later attempt's",
+        [part("other", 1)]: "being written",
+        [part("old", 1)]: "abandoned",
+        ".mine.part": "not ours"
+      })
+      const before = Date.now() / 1000 - 100_000
+      utimesSync(join(home, part("old", 1)), before, before)
+      const write = (attempt: number) =>
+        AtomicFile.write(
+          join(home, "a.txt"),
+          { id: "mine", claim: 2, attempt },
+          (path) => Effect.promise(() => writeFile(path, "whole"))
+        )
+      yield* write(1)
+      assert.strictEqual(readdirSync(home).length, 6)
+      yield* write(2)
+      assert.deepStrictEqual(
+        readdirSync(home).toSorted(),
+        [".mine.part", part("mine", 3), part("other", 1), "a.txt"].toSorted()
+      )
+    }).pipe(withHandlers()))
+
+  it.live("go in a cleanup once they are a day old, whatever its pattern", () =>
+    Effect.gen(function*() {
+      const home = yield* make({ [`x/${part("old", 1)}`]: "12345", [part("new", 1)]: "1", ".mine.part": "1" })
+      const before = Date.now() / 1000 - 100_000
+      utimesSync(join(home, "x", part("old", 1)), before, before)
+      const found = { files: 1, bytes: 5, kept: 1, paths: [`x/${part("old", 1)}`] }
+      assert.deepInclude(yield* resultOf("cleanup", { pattern: "*.log" }), found)
+      assert.deepInclude(yield* resultOf("cleanup", { pattern: "*.log", dry_run: false }), found)
+      assert.deepStrictEqual(readdirSync(join(home, "x")), [])
+      assert.deepStrictEqual(readdirSync(home).toSorted(), [".mine.part", part("new", 1), "x"].toSorted())
     }).pipe(withHandlers()))
 })
 
@@ -187,6 +269,19 @@ describe("backup", () => {
       assert.deepStrictEqual(files["a.txt"], { size: 3, sha256: sha256("one") })
       assert.deepStrictEqual(carried.files, files)
       assert.deepStrictEqual(readdirSync(join(home, "b")), ["data.tar.gz"])
+    }).pipe(withHandlers()))
+
+  it.live("archives files whose names are a manifest's or inherited by objects", () =>
+    Effect.gen(function*() {
+      const files = ["Manifest.json", "manifest-2.json/a.txt", "__proto__", "constructor"]
+      const home = yield* make(Object.fromEntries(files.map((path) => [`data/${path}`, path])))
+      assert.deepInclude(yield* resultOf("backup", { source: "data", output: "data.tar.gz" }), { files: 4 })
+      const { carried, files: found } = yield* Archive.read(join(home, "data.tar.gz"), "manifest-3.json")
+      assert.deepStrictEqual(Object.keys(found).toSorted(), files.toSorted())
+      for (const path of files) {
+        assert.deepStrictEqual(found[path], { size: path.length, sha256: sha256(path) })
+        assert.deepStrictEqual(carried.files[path], found[path])
+      }
     }).pipe(withHandlers()))
 
   it.live("copies a SQLite file as it was at one moment, while another connection is in the middle of writing", () =>
