@@ -20,6 +20,7 @@ const broken = (end: Effect.Effect<never, StoreError>) =>
       list: () => end,
       cancel: () => end,
       retry: () => end,
+      writeHealth: undefined,
       counts: end
     }),
     Layer.mock(InstanceStore, { list: end }),

@@ -1,7 +1,7 @@
 /** A small disk for tests that fill one: a file system in memory, which only root may mount. */
 import { Effect, type Scope } from "effect"
 import { execFileSync } from "node:child_process"
-import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { ServerMissing } from "./Program.ts"
@@ -36,6 +36,9 @@ export const find: Effect.Effect<typeof mount, ServerMissing, Scope.Scope> = Eff
   Effect.scoped(mount(1)),
   mount
 )
+
+/** Gives the room back that a file takes. */
+export const remove = (path: string): Effect.Effect<void> => Effect.sync(() => rmSync(path))
 
 const fill = (path: string): string => {
   for (const size of [64 * 1024, 4096]) {

@@ -9,6 +9,7 @@ import * as PgTypes from "@effect/sql-pg/PgTypes"
 import { type Cause, Clock, Context, Effect, Result, Schedule } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { StoreError } from "../../domain/Errors.ts"
+import type { Refusals } from "../WriteHealth.ts"
 import * as Failure from "./Failure.ts"
 
 /**
@@ -59,7 +60,12 @@ const maxRollbackMs = 500
 export type LocalSettings = Readonly<Record<string, string>>
 
 /** Wraps a client. */
-export const make = (client: PgClient, schema: string, local: LocalSettings = {}): Database => {
+export const make = (
+  client: PgClient,
+  schema: string,
+  local: LocalSettings = {},
+  refusals?: Refusals
+): Database => {
   const inTransaction = Effect.withFiber((fiber) =>
     Effect.succeed(Context.getOrUndefined(fiber.context, client.transactionService) !== undefined)
   )
@@ -91,6 +97,7 @@ export const make = (client: PgClient, schema: string, local: LocalSettings = {}
       const error = Failure.ofCause(operation, cause)
       // without an `SqlError` in it, what is left is the body's own
       if (error === undefined) return Effect.failCause(cause as Cause.Cause<Exclude<E, SqlError>>)
+      refusals?.note(error)
       if (!Failure.isLeftAborted(error)) return Effect.fail(error)
       return Effect.andThen(
         Effect.flatMap(inTransaction, (own) => own ? Effect.void : rollBackIdle),

@@ -5,10 +5,25 @@ import { Cause } from "effect"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { StoreError } from "../../domain/Errors.ts"
 
-/** What to do about an error, by its SQLSTATE or the first part of it. */
-const hints: ReadonlyArray<readonly [code: string, hint: string]> = [
-  ["25006", "the server only answers reads; connect to the primary"],
-  ["53100", "the server's disk is full; free some space"],
+const tablesGone =
+  "restore the store's schema from a backup; or, if the schema is gone and its tasks may be lost, run " +
+  "taskforge migrate or restart a server to make an empty one"
+
+/**
+ * What an error means, by its SQLSTATE or the first part of it, and what to do about it where no write will succeed until
+ * somebody does.
+ */
+const hints: ReadonlyArray<readonly [code: string, hint: string, advice?: string]> = [
+  [
+    "25006",
+    "the server only answers reads; connect to the primary",
+    "let the address of the store lead to the primary PostgreSQL"
+  ],
+  ["3F000", "the schema of the store is gone", tablesGone],
+  ["42P01", "a table of the store is gone, or its whole schema", tablesGone],
+  ["42883", "a function of the store is gone, or its whole schema", tablesGone],
+  ["53100", "the server's disk is full; free some space", "free some space on the disk of PostgreSQL"],
+  ["58030", "the server's disk failed", "see PostgreSQL's log for errors of its disk"],
   ["53300", "the server has no connection left; raise max_connections or make the pools smaller"],
   ["53", "the server is out of resources"],
   ["55P03", "somebody holds a lock for longer than lock_timeout; look for a transaction that is left open"],
@@ -29,12 +44,13 @@ const codeOf = ({ reason: { cause } }: SqlError): string | undefined =>
 /** The typed error of an operation, with what to do about it where that is known. */
 export const storeError = (operation: string, error: SqlError): StoreError => {
   const code = codeOf(error)
-  const hint = code === undefined ? undefined : hints.find(([prefix]) => code.startsWith(prefix))?.[1]
+  const [, hint, advice] = (code === undefined ? undefined : hints.find(([prefix]) => code.startsWith(prefix))) ?? []
   const detail = detailOf(error)
   return new StoreError({
     operation,
     reason: hint === undefined ? detail : `${hint} (${detail})`,
     ...(isRefusal(error, code) ? { refused: true } : {}),
+    ...(advice === undefined ? {} : { advice }),
     cause: error
   })
 }

@@ -19,6 +19,7 @@ import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import type { StoreServices } from "../StoreServices.ts"
 import { demandSettings, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
 import { Capacity } from "./Capacity.ts"
 import * as Claim from "./Claim.ts"
@@ -27,6 +28,7 @@ import * as Database from "./Database.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
+import * as Health from "./Health.ts"
 import * as Instances from "./Instances.ts"
 import * as Keys from "./Keys.ts"
 import * as Migrations from "./Migrations.ts"
@@ -192,7 +194,8 @@ const make = Effect.fnUntraced(function*(
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
   yield* check(client, name)
 
-  const database = Database.make(client, name, local)
+  const refusals = new Refusals(yield* Clock.Clock)
+  const database = Database.make(client, name, local, refusals)
   yield* Server.check(database)
   yield* Migrations.migrate(database, name)
   yield* Sequences.bringForward(database, name)
@@ -264,6 +267,7 @@ const make = Effect.fnUntraced(function*(
     inTransaction: database.inTransaction,
     afterCommit: client.afterCommit,
     stranded: Stranded.make(database),
+    writeHealth: Health.make(database, refusals),
     counts: tally.counts(capacity.capacity)
   })
   return Context.make(TaskStore, store).pipe(

@@ -5,15 +5,33 @@ import { Effect } from "effect"
 import type { RedisError } from "effect/persistence/Redis"
 import { StoreError } from "../../domain/Errors.ts"
 
-const hints: ReadonlyArray<readonly [pattern: RegExp, hint: string]> = [
+/** What an error means, and what to do about it where no write will succeed until somebody does. */
+const hints: ReadonlyArray<readonly [pattern: RegExp, hint: string, advice?: string]> = [
   [
     /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|EAI_AGAIN|offline/i,
     "it cannot be reached; what is asked of it meanwhile fails"
   ],
   [/closed|terminated|destroyed|ECONNRESET|EPIPE/i, "the connection broke; it is being made again"],
-  [/\bOOM\b/, "its memory is full; raise maxmemory or keep fewer finished tasks"],
-  [/MISCONF/, "it cannot write its snapshot and refuses writes; see its log"],
-  [/READONLY/, "it has become a replica, or is one; the address has to lead to the primary"],
+  [
+    /\bOOM\b/,
+    "its memory is full; raise maxmemory or keep fewer finished tasks",
+    "raise Redis's maxmemory, keep fewer finished tasks, or remove some; cancelling and removing tasks still works"
+  ],
+  [
+    /MISCONF/,
+    "it cannot write its snapshot and refuses writes; see its log",
+    "see Redis's log for why it cannot write to its disk, which may be full"
+  ],
+  [
+    /READONLY/,
+    "it has become a replica, or is one; the address has to lead to the primary",
+    "let the address of the store lead to the primary, or make this Redis the primary"
+  ],
+  [
+    /NOREPLICAS/,
+    "it has too few replicas and refuses writes",
+    "start Redis's replicas, or lower min-replicas-to-write"
+  ],
   [/NOAUTH|WRONGPASS|NOPERM/, "it refuses this user; check the credentials and what they may do"],
   [/LOADING/, "it is still loading its data"],
   [
@@ -30,11 +48,12 @@ export const storeError = (operation: string, error: RedisError): StoreError => 
   const cause = error.cause
   const detail = cause instanceof AggregateError ? cause.errors.map(String).join(", ") : String(cause)
   const code = typeof cause === "object" && cause !== null && "code" in cause ? ` ${String(cause.code)}` : ""
-  const hint = hints.find(([pattern]) => pattern.test(detail + code))?.[1]
+  const [, hint, advice] = hints.find(([pattern]) => pattern.test(detail + code)) ?? []
   return new StoreError({
     operation,
     reason: hint === undefined ? `Redis: ${detail}` : `Redis: ${hint} (${detail})`,
     ...(hint === undefined && isRefusal(cause) ? { refused: true } : {}),
+    ...(advice === undefined ? {} : { advice }),
     cause
   })
 }
@@ -46,6 +65,15 @@ export const storeError = (operation: string, error: RedisError): StoreError => 
 const isRefusal = (cause: unknown): boolean =>
   cause instanceof TypeError || cause instanceof RangeError ||
   (cause instanceof Error && /^ERR .*(script|integer|float|string exceeds)/.test(cause.message))
+
+/** The typed error for a store whose keys somebody has removed, or that has become an empty server. */
+export const gone = (root: string): StoreError =>
+  new StoreError({
+    operation: "find its keys",
+    reason: `Redis: the keys of ${root} are gone, with all tasks that were stored`,
+    advice: "restore Redis's data; or, if the tasks may be lost, run taskforge migrate or restart a server to go on " +
+      "with an empty store"
+  })
 
 /** The typed error for an answer that did not come. */
 export const noAnswer = (operation: string, afterMs: number): StoreError =>

@@ -4,7 +4,7 @@
  * How safe tasks are is the server's setting: `docs/redis.md` says which gives which promise. Each operation is one Lua
  * script, so it happens entirely or not at all, on a single server as on one slot of a cluster.
  */
-import { Config, Context, Duration, Effect, Layer, type Scope } from "effect"
+import { Clock, Config, Context, Duration, Effect, Layer, type Scope } from "effect"
 import { RateLimiter } from "effect/persistence"
 import { Redis } from "effect/persistence/Redis"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
@@ -17,6 +17,7 @@ import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import type { StoreServices } from "../StoreServices.ts"
 import { demandSettings, type EnqueueAnswer, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import * as Coalescer from "./Coalescer.ts"
@@ -24,6 +25,7 @@ import * as Connection from "./Connection.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
+import * as Health from "./Health.ts"
 import * as Hints from "./Hints.ts"
 import * as Instances from "./Instances.ts"
 import * as Keys from "./Keys.ts"
@@ -125,7 +127,8 @@ const make = Effect.fnUntraced(function*(
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
   const maxCrashes = options.maxCrashes ?? Settlement.defaultMaxCrashes
   const keys = options.clockKey === undefined ? [root] : [root, options.clockKey]
-  const runner = Runner.make(redis, keys, answerWithinMsOf(options))
+  const refusals = new Refusals(yield* Clock.Clock)
+  const runner = Runner.make(redis, keys, answerWithinMsOf(options), refusals)
 
   yield* inspect(redis)
   yield* Settings.agree(runner, `The Redis store ${root}`, headStartMs)
@@ -162,6 +165,7 @@ const make = Effect.fnUntraced(function*(
     results: queries.results,
     list: queries.list,
     stranded: queries.stranded,
+    writeHealth: Health.make(runner, root, refusals),
     counts: queries.counts
   })
   return Context.make(TaskStore, taskStore).pipe(

@@ -5,6 +5,7 @@
 import { Effect } from "effect"
 import * as Redis from "effect/persistence/Redis"
 import type { StoreError } from "../../domain/Errors.ts"
+import type { Refusals } from "../WriteHealth.ts"
 import * as Failure from "./Failure.ts"
 
 /** A script, and what Redis answers to it. */
@@ -48,15 +49,23 @@ export type Runner = <Answer>(
  * The runner of the deployment whose keys are derived from these: its root, and in tests the clock's key. It waits no
  * longer than that for an answer.
  */
-export const make =
-  (redis: Redis.Redis["Service"], keys: ReadonlyArray<string>, answerWithinMs: number): Runner =>
-  (operation, script, args) => {
-    const refusal = refusalOf(operation, args)
-    return refusal !== undefined ? Effect.fail(refusal) : redis.eval(script)(keys, args).pipe(
-      Effect.mapError((error) => Failure.storeError(operation, error)),
-      Effect.timeoutOrElse({
-        duration: answerWithinMs,
-        orElse: () => Effect.fail(Failure.noAnswer(operation, answerWithinMs))
-      })
-    )
-  }
+export const make = (
+  redis: Redis.Redis["Service"],
+  keys: ReadonlyArray<string>,
+  answerWithinMs: number,
+  refusals?: Refusals
+): Runner =>
+(operation, script, args) => {
+  const refusal = refusalOf(operation, args)
+  return refusal !== undefined ? Effect.fail(refusal) : redis.eval(script)(keys, args).pipe(
+    Effect.mapError((error) => {
+      const failure = Failure.storeError(operation, error)
+      refusals?.note(failure)
+      return failure
+    }),
+    Effect.timeoutOrElse({
+      duration: answerWithinMs,
+      orElse: () => Effect.fail(Failure.noAnswer(operation, answerWithinMs))
+    })
+  )
+}

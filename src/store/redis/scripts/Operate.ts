@@ -3,6 +3,7 @@
  */
 import { announce } from "./Announce.ts"
 import { entry } from "./Entry.ts"
+import { freeing } from "./Health.ts"
 import { prelude } from "./Prelude.ts"
 import { drop } from "./Prune.ts"
 
@@ -12,7 +13,7 @@ import { drop } from "./Prune.ts"
  * - Arguments: head start, then ids.
  * - Answers: a letter for each: `C` cancelled, `R` requested, `F` has finished before, `U` unknown.
  */
-export const cancel = `${prelude}${entry}${announce}
+export const cancel = `${prelude}${freeing}${entry}${announce}
 local headStart, now, answers, ended = tonumber(ARGV[1]), clock(), {}, {}
 for index = 1, #ARGV - 1 do
   local id = ARGV[index + 1]
@@ -80,7 +81,7 @@ return table.concat(answers)
  * - Arguments: ids.
  * - Answers: a letter for each: `A` done, `N` not finished, `U` unknown.
  */
-export const remove = `${prelude}${entry}${drop}
+export const remove = `${prelude}${freeing}${entry}${drop}
 local answers = {}
 for index, id in ipairs(ARGV) do
   local e = load(id)

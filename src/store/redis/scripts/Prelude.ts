@@ -24,6 +24,7 @@
  * | `finished:<status><keyed>` | sorted sets | finished tasks, by when they finished |
  * | `list:<status>:<lane>` | sorted sets | waiting and finished tasks by sequence number, without those in blocks |
  * | `claims`, `claimed` | hash, sorted set | by worker: its last claim, and when it was made |
+ * | `probe` | string | that a write was tried, for a second |
  * | `awaited` | sorted set | ids whose end somebody waits for, by when that is forgotten |
  * | `apikey` | hash | API keys by id |
  * | `event:head`, `event:log` | hash, sorted set | where the log of events stands; its batches, by their last number |

@@ -1,6 +1,7 @@
 /**
  * Forgetting finished tasks: first those that are too old, then the oldest beyond the number to keep.
  */
+import { freeing } from "./Health.ts"
 import { adopt, lanes, stored } from "./Lanes.ts"
 import { prelude } from "./Prelude.ts"
 
@@ -40,7 +41,7 @@ end
  *   forgotten, and the number of finished tasks to keep whatever keys they have; ages in ms.
  * - Answers: how many tasks were removed.
  */
-export const prune = `${prelude}${lanes}${drop}${adopt}
+export const prune = `${prelude}${freeing}${lanes}${drop}${adopt}
 -- an older version that still runs writes lanes in its own way
 adopt()
 local limit, now = tonumber(ARGV[1]), clock()
