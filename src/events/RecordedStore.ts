@@ -12,6 +12,7 @@ import type { Supervisor } from "../observability/Supervisor.ts"
 import { EventLog } from "../store/EventLog.ts"
 import type { Notifier } from "../store/Notifier.ts"
 import { type ClaimAnswer, type EnqueueAnswer, type Rescued, TaskStore } from "../store/TaskStore.ts"
+import { BirthOrder } from "./BirthOrder.ts"
 import * as EventRecorder from "./EventRecorder.ts"
 
 /** Running attempts remembered at most. */
@@ -33,6 +34,7 @@ type Subject = Pick<NewTaskEvent, "id" | "type" | "queue" | "attempt" | "worker"
 type Store = Context.Service.Shape<typeof TaskStore>
 
 const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
+  const order = new BirthOrder(recorder.record)
   /** The attempts that were claimed here and have not been settled, by their claim numbers. */
   const known = new Map<number, Subject>()
 
@@ -49,7 +51,7 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
   ): Effect.Effect<A, StoreError> =>
     Effect.tap(
       effect,
-      (value) => recorder.isAttended() ? whenFinal(() => recorder.record(events(value))) : Effect.void
+      (value) => recorder.isAttended() ? whenFinal(() => order.record(events(value))) : Effect.void
     )
 
   /** The same for events that need what the store knows of their tasks. It is asked only where somebody attends. */
@@ -62,8 +64,22 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
         ? Effect.void
         : Effect.matchEffect(events(value), {
           onFailure: () => Effect.sync(recorder.lost),
-          onSuccess: (made) => whenFinal(() => recorder.record(made))
+          onSuccess: (made) => whenFinal(() => order.record(made))
         }))
+
+  /** What is claimed before the answer is here waits for it; in a transaction, nothing is claimed before the commit. */
+  const enqueue = (groups: ReadonlyArray<ReadonlyArray<NewTask>>) => {
+    order.expect(idsOf(groups))
+    return store.enqueue(groups).pipe(
+      Effect.onError(() => Effect.sync(() => order.release(idsOf(groups)))),
+      Effect.tap((answers) => {
+        const created = createdOf(groups, answers)
+        const isNew = new Set(created.map(({ id }) => id))
+        order.release(idsOf(groups).filter((id) => !isNew.has(id)))
+        return created.length === 0 ? Effect.void : whenFinal(() => order.created(created))
+      })
+    )
+  }
 
   const subjectOf = (id: string): Effect.Effect<Subject | undefined, StoreError> =>
     Effect.map(store.get(id), (task) => task && { id, type: task.type, queue: task.queue })
@@ -127,11 +143,11 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
 
   return {
     ...store,
-    enqueue: (groups) => recording(store.enqueue(groups), (answers) => createdOf(groups, answers)),
+    enqueue: (groups) => Effect.suspend(() => recorder.isAttended() ? enqueue(groups) : store.enqueue(groups)),
     // Idle workers ask again and again: what gives nothing is no reason to look whether anybody attends
     claim: (request) =>
       Effect.map(store.claim(request), (answer) => {
-        if (answer.tasks.length > 0 && recorder.isAttended()) recorder.record(claimed(answer, request.worker))
+        if (answer.tasks.length > 0 && recorder.isAttended()) order.record(claimed(answer, request.worker))
         return answer
       }),
     settle: (settlements) => recordingAfterwards(store.settle(settlements), (answers) => settled(settlements, answers)),
@@ -167,6 +183,9 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
       })
   }
 }
+
+const idsOf = (groups: ReadonlyArray<ReadonlyArray<NewTask>>): ReadonlyArray<string> =>
+  groups.flatMap((tasks) => tasks.map(({ id }) => id))
 
 const createdOf = (
   groups: ReadonlyArray<ReadonlyArray<NewTask>>,

@@ -46,8 +46,9 @@ export const acceptedFirst = (
 }
 
 /** What a queue refuses of a request's options; the schema of the request has checked them by the same bounds. */
-export const refused = (part: "body" | "path") => ({ message }: InvalidOption): Effect.Effect<never, InvalidRequest> =>
-  Effect.fail(new InvalidRequest({ issues: [{ path: [part], message }] }))
+export const refused =
+  (part: "body" | "path" | "query") => ({ message }: InvalidOption): Effect.Effect<never, InvalidRequest> =>
+    Effect.fail(new InvalidRequest({ issues: [{ path: [part], message }] }))
 
 const toSubmission = (
   catalog: TaskCatalog["Service"],

@@ -63,7 +63,7 @@ export const layer = HttpApiBuilder.group(
           queues: query.queue,
           limit: query.limit ?? pageSize.default,
           cursor: query.cursor
-        })
+        }).pipe(Effect.catchTag("InvalidOption", TaskIntake.refused("query")))
         return { tasks: tasks.map(TaskView.toJson), next }
       }),
       get: ({ params }) => view(params.id),

@@ -1,7 +1,7 @@
 /** A task on its way into the store: a definition, an encoded payload, and how this one task is to be run. */
 import { type DateTime, Duration, Exit, type Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
-import { type InvalidOption, InvalidPayload } from "../domain/Errors.ts"
+import { InvalidOption, InvalidPayload } from "../domain/Errors.ts"
 import * as JsonText from "../domain/JsonText.ts"
 import * as Priority from "../domain/Priority.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
@@ -18,9 +18,9 @@ export interface EnqueueOptions {
   readonly key?: string | undefined
   /** A name or an integer from 0 to 9; larger is more urgent. */
   readonly priority?: Priority.PriorityInput | undefined
-  /** Wait before the task is due. */
+  /** Wait before the task is due. Not together with `runAt`. */
   readonly delay?: Duration.Input | undefined
-  /** The time at which it is due; wins over `delay`. */
+  /** The time at which it is due. Not together with `delay`. */
   readonly runAt?: DateTime.DateTime | undefined
   /** Retries after the first execution; `-1` is unlimited. */
   readonly maxRetries?: number | undefined
@@ -113,6 +113,9 @@ export const invalidOption = (submissions: ReadonlyArray<Submission>): InvalidOp
       const value = options[name as keyof EnqueueOptions]
       if (bound !== undefined && value !== undefined && !bound.accepts(value)) {
         return Bounds.refuse(name, bound, value, index)
+      }
+      if (name === "runAt" && value !== undefined && options.delay !== undefined) {
+        return new InvalidOption({ option: "delay", found: "given with runAt", expected: "one of both", index })
       }
     }
   }

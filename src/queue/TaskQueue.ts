@@ -116,7 +116,8 @@ export class TaskQueue extends Context.Service<TaskQueue, {
     maxBytes?: number
   ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
   readonly get: (id: string) => Effect.Effect<StoredTask, TaskNotFound | StoreError>
-  readonly list: (options?: ListOptions) => Effect.Effect<Page, StoreError>
+  /** A page of tasks. A cursor that no page gave is refused. */
+  readonly list: (options?: ListOptions) => Effect.Effect<Page, InvalidOption | StoreError>
   /**
    * Cancels a task: `cancelled` when it was waiting and will never start, `requested` when it runs and is being
    * interrupted, `finished` when there was nothing left to cancel.
@@ -254,6 +255,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     }),
     list: Effect.fnUntraced(function*({ cursor, limit = 50, states, ...names } = {}) {
       const size = Math.min(Math.max(1, Math.trunc(limit) || 1), maxPage)
+      yield* Bounds.check("cursor", Cursor.bound, cursor)
       const before = cursor === undefined ? undefined : Cursor.decode(cursor)
       const types = names.types?.filter(Bounds.isStorable)
       const queues = names.queues?.filter(Bounds.isStorable)

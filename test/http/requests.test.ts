@@ -19,6 +19,7 @@ const malformed: ReadonlyArray<readonly [name: string, body: unknown, path: Read
   ["an endless delay", { type: "echo", delay: "Infinity" }, ["body", "delay"]],
   ["a delay of centuries", { type: "echo", delay: "40000d" }, ["body", "delay"]],
   ["no time at all", { type: "echo", timeout: "0s" }, ["body", "timeout"]],
+  ["two times", { type: "echo", delay: "5m", run_at: "2030-01-01T00:00:00Z" }, ["body", "delay"]],
   ["a date that is none", { type: "echo", run_at: "tomorrow" }, ["body", "run_at"]],
   ["a number for a date", { type: "echo", run_at: "1" }, ["body", "run_at"]],
   ["a text with a number for a date", { type: "echo", run_at: "task 7" }, ["body", "run_at"]],

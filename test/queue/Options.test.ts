@@ -42,4 +42,30 @@ describe("options of an enqueue", () => {
         assert.strictEqual((yield* queue.counts).totals.created, 0)
       })
     ))
+
+  it.effect("name one time at which a task is due, not two", () =>
+    withEngine(
+      {},
+      Effect.gen(function*() {
+        const runAt = yield* DateTime.now
+        const error = yield* Effect.flip(Ping.enqueue(undefined, { delay: "5 minutes", runAt }))
+        assert.deepInclude(error, { _tag: "InvalidOption", option: "delay", index: 0 })
+        yield* Ping.enqueue(undefined, { delay: undefined, runAt })
+        yield* Ping.enqueue(undefined, { delay: "5 minutes", runAt: undefined })
+      })
+    ))
+})
+
+describe("a list", () => {
+  it.effect("refuses a cursor that no page gave", () =>
+    withEngine(
+      {},
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        for (const cursor of ["", "-1", "Next!", "00", "zzzzzzzzzzzzzz"]) {
+          const error = yield* Effect.flip(queue.list({ cursor }))
+          assert.deepInclude(error, { _tag: "InvalidOption", option: "cursor" }, cursor)
+        }
+      })
+    ))
 })

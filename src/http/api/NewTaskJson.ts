@@ -51,7 +51,7 @@ export const NewTaskJson = Schema.Struct({
     description: "Wait before the task is due: text such as 250ms, 5m or 1h30m, or milliseconds"
   }),
   run_at: Schema.optionalKey(Rfc3339.check(within(Bounds.runAt))).annotate({
-    description: "When the task is due, in RFC 3339: 2026-01-31T12:00:00Z; wins over delay"
+    description: "When the task is due, in RFC 3339: 2026-01-31T12:00:00Z; not together with delay"
   }),
   timeout: Schema.optionalKey(MillisOrText.check(within(Bounds.timeout))).annotate({
     description: "Time limit of one attempt, written like delay"
@@ -63,7 +63,13 @@ export const NewTaskJson = Schema.Struct({
     description: "Your own id; posting a known one again changes nothing"
   }),
   queue: Schema.optionalKey(Name)
-}).annotate({ identifier: "NewTask" })
+}).check(
+  Schema.makeFilter(({ delay, run_at }: { readonly delay?: unknown; readonly run_at?: unknown }) =>
+    delay === undefined || run_at === undefined
+      ? undefined
+      : { path: ["delay"], issue: "Expected either delay or run_at, not both" }
+  )
+).annotate({ identifier: "NewTask" })
 
 /** See the {@link NewTaskJson} schema. */
 export type NewTaskJson = typeof NewTaskJson.Type

@@ -15,6 +15,7 @@ import { Effect, Layer, Schedule } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { FetchHttpClient, type HttpClient } from "effect/http"
 import * as Bounds from "../../domain/Bounds.ts"
+import * as Cursor from "../../domain/Cursor.ts"
 import { type StoreError, TaskNotFound } from "../../domain/Errors.ts"
 import * as PooledRandom from "../../engine/PooledRandom.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
@@ -111,18 +112,21 @@ const make = Effect.fnUntraced(function*(options: Options) {
       known(id, Effect.map(repeatable(unsent("read a task", tasks.get({ params: { id } }))), TaskView.fromJson)),
     list: ({ cursor, limit, queues, states, types } = {}) =>
       Effect.map(
-        repeatable(unsent(
-          "list tasks",
-          tasks.list({
-            query: {
-              ...(states === undefined ? {} : { status: states }),
-              ...(types === undefined ? {} : { type: types }),
-              ...(queues === undefined ? {} : { queue: queues }),
-              ...(limit === undefined ? {} : { limit }),
-              ...(cursor === undefined ? {} : { cursor })
-            }
-          })
-        )),
+        Effect.andThen(
+          Bounds.check("cursor", Cursor.bound, cursor),
+          repeatable(unsent(
+            "list tasks",
+            tasks.list({
+              query: {
+                ...(states === undefined ? {} : { status: states }),
+                ...(types === undefined ? {} : { type: types }),
+                ...(queues === undefined ? {} : { queue: queues }),
+                ...(limit === undefined ? {} : { limit }),
+                ...(cursor === undefined ? {} : { cursor })
+              }
+            })
+          ))
+        ),
         ({ next, tasks }) => ({ tasks: tasks.map(TaskView.fromJson), next })
       ),
     cancel: (id) =>
