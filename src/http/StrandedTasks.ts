@@ -18,9 +18,10 @@ const maxNamed = 100
 export const find = Effect.fnUntraced(function*(
   queue: TaskQueue["Service"],
   store: TaskStore["Service"],
-  { pending }: Pick<Counts, "pending">
+  { pending, scheduled }: Pick<Counts, "pending" | "scheduled">
 ): Effect.fn.Return<ReadonlyArray<Stranded>, StoreError> {
-  if (pending === 0) return []
+  // Nothing may have promoted what has become due, as only claims do
+  if (pending === 0 && scheduled === 0) return []
   const { instances, now } = yield* queue.instances
   const runnable = instances.map(({ queues, types }) => ({ types, queues: queues.length === 0 ? undefined : queues }))
   const stranded = yield* store.stranded(runnable, maxNamed)

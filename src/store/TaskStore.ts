@@ -61,6 +61,9 @@ export interface ClaimRequest {
   readonly nonce: number
 }
 
+/** A claim that takes nothing: it only promotes what has become due. */
+export const promotion: ClaimRequest = { types: [], limit: 0, worker: "", leaseForMs: 0, nonce: 0 }
+
 /** Claimed tasks by rank, and when it pays to ask again. */
 export interface ClaimAnswer {
   readonly tasks: ReadonlyArray<ClaimedTask>
@@ -280,8 +283,9 @@ export class TaskStore extends Context.Service<TaskStore, {
    */
   readonly afterCommit?: (<R>(effect: Effect.Effect<void, never, R>) => Effect.Effect<void, never, R>) | undefined
   /**
-   * Up to `limit` pairs of queue and type that have pending tasks and that none of these can run, in no order. Costs the
-   * same however many tasks wait, and however many queues have work that can be run.
+   * Promotes what has become due, as nothing else may be left that does, then answers up to `limit` pairs of queue and
+   * type that have pending tasks and that none of these can run, in no order. Costs the same however many tasks wait, and
+   * however many queues have work that can be run.
    */
   readonly stranded: (
     runnable: ReadonlyArray<Runnable>,

@@ -80,6 +80,17 @@ describe("/health", () => {
       yield* decoded(HealthyJson, get("/health"))
     }).pipe(Effect.provide(layer({ handlers }))))
 
+  it.effect("names what has become due where nothing claims at all", () =>
+    Effect.gen(function*() {
+      yield* posted({ type: "count", payload: { n: 1 }, delay: "1h" })
+      yield* TestClock.adjust("1 hour")
+      yield* TestClock.adjust("14 seconds")
+      yield* decoded(HealthyJson, get("/health"))
+      yield* TestClock.adjust("2 seconds")
+      const { troubles } = yield* decoded(UnhealthyJson, get("/health"), 503)
+      assert.deepStrictEqual(troubles.map(({ part }) => part), ["no instance for count in queue numbers"])
+    }).pipe(Effect.provide(layer())))
+
   it.effect("names the queues that wait and that no living instance works on", () =>
     Effect.gen(function*() {
       yield* posted({ type: "count", payload: { n: 1 }, queue: "mail" })

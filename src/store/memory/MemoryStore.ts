@@ -79,7 +79,11 @@ const make = (clock: Clock.Clock, settings: StoreSettings): Context.Service.Shap
     get: (id) => Effect.sync(() => Read.get(tasks, id)),
     results: (ids, maxBytes) => Effect.sync(() => Read.results(tasks, ids, maxBytes)),
     list: (request) => Effect.sync(() => Read.list(tasks, request)),
-    stranded: (runnable, limit) => Effect.sync(() => tasks.waiting.lanes.stranded(Coverage.of(runnable), limit)),
+    stranded: (runnable, limit) =>
+      at((now) => {
+        tasks.promote(now)
+        return tasks.waiting.lanes.stranded(Coverage.of(runnable), limit)
+      }),
     counts: Effect.sync(() => ({ ...tasks.size, capacity, totals: { ...tasks.totals } }))
   }
 }

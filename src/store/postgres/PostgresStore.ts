@@ -18,7 +18,7 @@ import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import type { StoreServices } from "../StoreServices.ts"
-import { demandSettings, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { demandSettings, promotion, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
 import { Capacity } from "./Capacity.ts"
@@ -241,6 +241,8 @@ const make = Effect.fnUntraced(function*(
     most: mostTasksAtOnce
   })
 
+  const claim = Claim.make(database)
+  const stranded = Stranded.make(database)
   const store = TaskStore.of({
     enqueue: (groups) =>
       Effect.flatMap(database.inTransaction, (inside) =>
@@ -251,7 +253,7 @@ const make = Effect.fnUntraced(function*(
           : enqueueLater(groups)),
     settle: (settlements) =>
       Effect.flatMap(database.inTransaction, (inside) => inside ? settleNow(settlements) : settleLater(settlements)),
-    claim: Claim.make(database),
+    claim,
     extend: attempt.extend,
     note: attempt.note,
     rescue: attempt.rescue,
@@ -266,7 +268,7 @@ const make = Effect.fnUntraced(function*(
     list: read.list,
     inTransaction: database.inTransaction,
     afterCommit: client.afterCommit,
-    stranded: Stranded.make(database),
+    stranded: (runnable, limit) => Effect.andThen(claim(promotion), stranded(runnable, limit)),
     writeHealth: Health.make(database, refusals),
     counts: tally.counts(capacity.capacity)
   })

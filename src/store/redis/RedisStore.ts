@@ -16,7 +16,7 @@ import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import type { StoreServices } from "../StoreServices.ts"
-import { demandSettings, type EnqueueAnswer, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { demandSettings, type EnqueueAnswer, promotion, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
@@ -139,6 +139,8 @@ const make = Effect.fnUntraced(function*(
   const hints = yield* Hints.make(redis, `${root}:hints`)
   const enqueue = Enqueue.make(runner, capacity, headStartMs)
 
+  const claim = Claim.make(runner, headStartMs)
+
   const taskStore = TaskStore.of({
     enqueue: yield* Coalescer.make<ReadonlyArray<NewTask>, EnqueueAnswer>({
       // The claim of an idle worker follows on the same connection, so it finds what is on its way
@@ -146,7 +148,7 @@ const make = Effect.fnUntraced(function*(
       sizeOf: (group) => group.reduce((size, { payload }) => size + 1 + payload.length / sizePerTask, 0),
       most: shareSize
     }),
-    claim: Claim.make(runner, headStartMs),
+    claim,
     extend: attempt.extend,
     settle: yield* Coalescer.make({
       run: attempt.settle,
@@ -164,7 +166,7 @@ const make = Effect.fnUntraced(function*(
     get: queries.get,
     results: queries.results,
     list: queries.list,
-    stranded: queries.stranded,
+    stranded: (runnable, limit) => Effect.andThen(claim(promotion), queries.stranded(runnable, limit)),
     writeHealth: Health.make(runner, root, refusals),
     counts: queries.counts
   })

@@ -14,7 +14,7 @@ import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier, work } from "../Notifier.ts"
 import type { StoreServices } from "../StoreServices.ts"
-import { demandSettings, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { demandSettings, promotion, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Checkpointer from "./Checkpointer.ts"
@@ -120,7 +120,11 @@ const make = Effect.fnUntraced(function*(
     get: (id) => read("get", () => queries.get(id)),
     results: (ids, maxBytes) => read("read results", () => queries.results(ids, maxBytes)),
     list: (request) => read("list", () => queries.list(request)),
-    stranded: (runnable, limit) => read("find stranded tasks", () => lanes.stranded(Coverage.of(runnable), limit)),
+    stranded: (runnable, limit) =>
+      Effect.andThen(
+        writeVolatile("promote", (transaction) => claim(transaction, promotion)),
+        read("find stranded tasks", () => lanes.stranded(Coverage.of(runnable), limit))
+      ),
     writeHealth: SqliteWriteHealth.make(database, path, writer, refusals, reserve, findMissing),
     counts: read("count", () => {
       tally.load()

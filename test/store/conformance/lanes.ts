@@ -134,10 +134,28 @@ export const lanes = (driver: Driver) =>
         ])
       }))
 
+    scenario(driver, "are named when their tasks have become due and nothing has claimed since", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        yield* add({ queue: "q", delayMs: minute }, { queue: "later", delayMs: 2 * hour })
+        const { dueAt } = (yield* store.list({ limit: 1, queues: ["q"] })).tasks[0]!
+        assert.deepStrictEqual(yield* stranded([]), [])
+        yield* driver.advance(hour)
+        assert.deepStrictEqual(yield* store.stranded([{ types: ["other"] }], 10), [
+          { queue: "q", type: "work", since: dueAt }
+        ])
+        assert.deepStrictEqual(yield* stranded([{ types: ["work"] }]), [])
+        assert.strictEqual((yield* take(everywhere)).length, 1)
+      }))
+
     scenario(driver, "are found among 1,500 that somebody can run", () =>
       Effect.gen(function*() {
         yield* add(...many(1500).map((index) => ({ queue: `q${index}`, type: index % 2 === 0 ? "work" : "other" })))
-        const queues = many(1500).filter((index) => index !== 1234).map((index) => `q${index}`)
+        const queues = many(1500).filter((index) =>
+          index !== 1234
+        ).map((index) =>
+          `q${index}`
+        )
         assert.deepStrictEqual(yield* stranded([{ types: ["other"] }, { types: ["work"], queues }]), ["q1234/work"])
       }), { capacity: 2000 })
 

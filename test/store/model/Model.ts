@@ -113,6 +113,11 @@ export class Model {
     for (const task of this.tasks) if (task.state === "scheduled" && task.dueAt <= this.now) task.state = "pending"
   }
 
+  /** Whether something has become due and no claim has promoted it. */
+  hasUnpromoted(): boolean {
+    return this.tasks.some((task) => task.state === "scheduled" && task.dueAt <= this.now)
+  }
+
   /** The tasks that a claim must give, in order. */
   claim(request: {
     readonly worker: string
