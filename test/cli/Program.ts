@@ -5,7 +5,8 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { build } from "rolldown"
-import config from "../../rolldown.cli.config.ts"
+import program from "../../rolldown.cli.config.ts"
+import server from "../../rolldown.config.ts"
 
 /** How a process ended, and what it wrote. */
 export interface Ended {
@@ -33,7 +34,10 @@ export type Program = (
 export const bundled = async (): Promise<Program> => {
   const directory = mkdtempSync(join(tmpdir(), "taskforge-cli-"))
   process.once("exit", () => rmSync(directory, { recursive: true, force: true }))
-  await build({ ...config, logLevel: "silent", output: { ...config.output, dir: directory, sourcemap: false } })
+  // As in what is released: the modules of threads come with the server, and the program finds them next to itself
+  for (const config of [server, program]) {
+    await build({ ...config, logLevel: "silent", output: { ...config.output, dir: directory, sourcemap: false } })
+  }
   return (args, { cwd = directory, environment = {}, stdin } = {}) =>
     Effect.acquireRelease(
       Effect.sync(() => start(join(directory, "taskforge.cjs"), args, cwd, environment, stdin)),
