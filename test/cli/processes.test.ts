@@ -54,7 +54,7 @@ describe("taskforge serve", () => {
         const environment = { SERVER_PORT: "1", PORT: "2", WORKER_COUNT: "1000" }
         const { code, stderr } = yield* run(["serve", "--port", "high", "--store", "memory:"], { environment })
         assert.strictEqual(code, 78)
-        assert.include(stderr, "SERVER_PORT=high: expected a port")
+        assert.include(stderr, "--port high: expected a port")
         assert.include(stderr, "WORKER_COUNT=1000")
         assert.strictEqual((yield* run(["serve", "--prot", "1"])).code, 64)
       }),
