@@ -12,14 +12,22 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
   /** How many it holds. */
   unfinished: Schema.Int,
   /** How many were offered together. */
-  offered: Schema.Int
+  offered: Schema.Int,
+  /** Where it is not their number: the bytes that the tasks of a store may have together, and those of the offered. */
+  size: Schema.optionalKey(Schema.Struct({ maxBytes: Schema.Int, offeredBytes: Schema.Int }))
 }) {
-  /** Whether waiting can help: a batch of more tasks than the store accepts at all never fits. */
+  /** Whether waiting can help: a batch of more tasks, or larger ones, than the store accepts at all never fits. */
   get mayFitLater(): boolean {
-    return this.offered <= this.capacity
+    return this.offered <= this.capacity && (this.size === undefined || this.size.offeredBytes <= this.size.maxBytes)
   }
 
   override get message(): string {
+    if (this.size !== undefined) {
+      const { maxBytes, offeredBytes } = this.size
+      return this.mayFitLater
+        ? `The queue is full: its tasks may have ${maxBytes} bytes together; try again later`
+        : `Tasks of ${offeredBytes} bytes can never fit into a store of ${maxBytes} bytes; send smaller batches`
+    }
     return !this.mayFitLater
       ? `A batch of ${this.offered} tasks can never fit into a capacity of ${this.capacity}; send smaller batches`
       : `The queue is full: ${this.unfinished} of ${this.capacity} unfinished tasks; try again later or raise QUEUE_SIZE`

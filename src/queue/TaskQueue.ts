@@ -178,7 +178,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
     switch (answer._tag) {
       case "Full":
         return Effect.fail(
-          new QueueFull({ capacity: answer.capacity, unfinished: answer.unfinished, offered: tasks.length })
+          new QueueFull({
+            capacity: answer.capacity,
+            unfinished: answer.unfinished,
+            offered: tasks.length,
+            ...(answer.size === undefined ? {} : { size: answer.size })
+          })
         )
       case "Conflict": {
         const { id, index, key } = answer

@@ -34,7 +34,13 @@ export type EnqueueAnswer =
     /** The store's clock: when the new ones among them were created. */
     readonly now: number
   }
-  | { readonly _tag: "Full"; readonly capacity: number; readonly unfinished: number }
+  | {
+    readonly _tag: "Full"
+    readonly capacity: number
+    readonly unfinished: number
+    /** Where it is not their number: the bytes that tasks may have together, and those of the group. */
+    readonly size?: { readonly maxBytes: number; readonly offeredBytes: number }
+  }
   | { readonly _tag: "Conflict"; readonly index: number; readonly key: string; readonly id: string }
 
 /** A stored task: a new one, or the one that already had the id or the key. */

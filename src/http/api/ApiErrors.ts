@@ -146,7 +146,14 @@ export const UnsupportedMediaType = body("unsupported_media_type", { found: Sche
     HttpApiSchema.status(415)
   )
 
-const QueueFullBody = body("queue_full", { capacity: Schema.Int, unfinished: Schema.Int, offered: Schema.Int })
+const QueueFullBody = body("queue_full", {
+  capacity: Schema.Int,
+  unfinished: Schema.Int,
+  offered: Schema.Int,
+  size: Schema.optionalKey(Schema.Struct({ max_bytes: Schema.Int, offered_bytes: Schema.Int })).annotate({
+    description: "What is full, where it is not the number of tasks"
+  })
+})
   .annotate({ identifier: "QueueFull", description: "The queue has no room; nothing was stored" })
 
 /** A batch that does not fit however long its client waits. */
@@ -205,7 +212,7 @@ export const FullOrUnavailable = Schema.Union([Errors.QueueFull, Errors.StoreErr
   }, {
     decode: ({ body }) =>
       body.error.code === "queue_full"
-        ? new Errors.QueueFull(body.error)
+        ? queueFullOf(body.error)
         : storeErrorOf({ error: body.error }),
     encode: (error) => ({ headers: { "retry-after": retryAfterSeconds }, body: fullOrUnavailable(error) })
   })
@@ -215,6 +222,20 @@ function fullOrUnavailable(
   error: Errors.QueueFull | Errors.StoreError
 ): typeof QueueFullBody.Type | typeof StoreUnavailableBody.Type {
   if (error._tag === "StoreError") return storeUnavailable(error)
-  const { capacity, message, offered, unfinished } = error
-  return { error: { code: "queue_full", message, capacity, unfinished, offered } }
+  const { capacity, message, offered, size, unfinished } = error
+  const facts = { code: "queue_full" as const, message, capacity, unfinished, offered }
+  return {
+    error: size === undefined
+      ? facts
+      : { ...facts, size: { max_bytes: size.maxBytes, offered_bytes: size.offeredBytes } }
+  }
+}
+
+function queueFullOf({ capacity, offered, size, unfinished }: typeof QueueFullBody.Type["error"]): Errors.QueueFull {
+  const facts = { capacity, offered, unfinished }
+  return new Errors.QueueFull(
+    size === undefined
+      ? facts
+      : { ...facts, size: { maxBytes: size.max_bytes, offeredBytes: size.offered_bytes } }
+  )
 }

@@ -3,13 +3,13 @@
  */
 import { sameJson } from "../../domain/SameJson.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
-import type { Accepted, EnqueueAnswer } from "../TaskStore.ts"
+import { type Accepted, type EnqueueAnswer, keyedForMs } from "../TaskStore.ts"
 import type { Tasks } from "./Tasks.ts"
 
 /** Decides about a whole group before anything is stored. */
 export const enqueue = (
   tasks: Tasks,
-  capacity: number,
+  { capacity, maxBytes }: { readonly capacity: number; readonly maxBytes: number },
   group: ReadonlyArray<NewTask>,
   now: number
 ): EnqueueAnswer => {
@@ -38,6 +38,23 @@ export const enqueue = (
   }
   const unfinished = tasks.unfinishedCount
   if (fresh.length > 0 && unfinished + fresh.length > capacity) return { _tag: "Full", capacity, unfinished }
+  let bytes = 0
+  for (const { payload } of fresh) bytes += payload.length
+  if (tasks.bytes + bytes > maxBytes && fresh.length > 0) {
+    if (bytes <= maxBytes) makeRoom(tasks, maxBytes - bytes, now)
+    if (tasks.bytes + bytes > maxBytes) {
+      return { _tag: "Full", capacity, unfinished, size: { maxBytes, offeredBytes: bytes } }
+    }
+  }
   for (const task of fresh) tasks.create(task, now)
   return { _tag: "Accepted", tasks: accepted, now }
+}
+
+/** Forgets finished tasks, the oldest first and those with young keys last, until the others have so many bytes. */
+const makeRoom = (tasks: Tasks, maxBytes: number, now: number): void => {
+  while (tasks.bytes > maxBytes) {
+    const entry = tasks.finished.oldest(now, keyedForMs) ?? tasks.finished.oldest(now, 0)
+    if (entry === undefined) return
+    tasks.remove(entry)
+  }
 }

@@ -27,7 +27,7 @@ export class Finished {
   }
 
   /** The oldest task, without keyed ones that are younger than this; it leaves the lists. */
-  private oldest(now: number, keyedFromMs: number): Entry | undefined {
+  oldest(now: number, keyedFromMs: number): Entry | undefined {
     let oldest: Deque<Entry> | undefined
     let oldestAge = -1
     for (const list of [this.done.plain, this.failed.plain, this.done.keyed, this.failed.keyed]) {

@@ -29,8 +29,20 @@ import { Tasks } from "./Tasks.ts"
 /** Unfinished tasks accepted at most, unless configured. */
 export const defaultCapacity = 1000
 
+/** Bytes of payloads, results and failures kept at most, unless configured. */
+export const defaultMaxBytes: number = 256 * 1024 * 1024
+
+/** How much a store in memory keeps. */
+export interface Options extends StoreSettings {
+  /**
+   * Bytes of payloads, results and failures kept at most. Where a new task finds no room, the oldest finished ones are
+   * forgotten; where that is not enough, it is refused as if the queue were full. Default 256 MiB.
+   */
+  readonly maxBytes?: number | undefined
+}
+
 /** A store in this process's memory, with all that belongs to a store beside it. */
-export const layer = (settings: StoreSettings = {}): Layer.Layer<StoreServices> =>
+export const layer = (settings: Options = {}): Layer.Layer<StoreServices> =>
   Layer.mergeAll(
     Layer.effect(TaskStore, Effect.map(Clock.Clock, (clock) => make(clock, settings))),
     Layer.effect(InstanceStore, Effect.map(Clock.Clock, Instances.make)),
@@ -39,9 +51,10 @@ export const layer = (settings: StoreSettings = {}): Layer.Layer<StoreServices> 
     Notifier.layerMemory
   )
 
-const make = (clock: Clock.Clock, settings: StoreSettings): Context.Service.Shape<typeof TaskStore> => {
+const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<typeof TaskStore> => {
   demandSettings(settings)
   const capacity = settings.capacity ?? defaultCapacity
+  const limits = { capacity, maxBytes: settings.maxBytes ?? defaultMaxBytes }
   const maxCrashes = settings.maxCrashes ?? Settlement.defaultMaxCrashes
   const tasks = new Tasks(Rank.headStartMillis(settings.headStart ?? Rank.defaultHeadStart))
   const lastClaims = new LastClaims()
@@ -52,7 +65,7 @@ const make = (clock: Clock.Clock, settings: StoreSettings): Context.Service.Shap
     Effect.sync(() => operation(clock.currentTimeMillisUnsafe()))
 
   return {
-    enqueue: (groups) => at((now) => groups.map((group) => enqueue(tasks, capacity, group, now))),
+    enqueue: (groups) => at((now) => groups.map((group) => enqueue(tasks, limits, group, now))),
     claim: (request) => at((now) => claim(tasks, lastClaims, request, now, leasesNow())),
     extend: (leases, leaseForMs) =>
       Effect.sync(() => {

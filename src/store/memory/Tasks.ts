@@ -25,6 +25,8 @@ export class Tasks {
     retried: 0,
     crashed: 0
   }
+  /** Characters of what may be large in all tasks. */
+  bytes = 0
   private readonly byKey = new Map<string, Entry>()
   private seq = 0
   private lastClaim = 0
@@ -90,6 +92,7 @@ export class Tasks {
       dead: false
     }
     this.log.add(entry)
+    this.bytes += sizeOf(entry)
     if (entry.key !== null) this.byKey.set(keyOf(entry.type, entry.key), entry)
     this.size[entry.state]++
     this.totals.created++
@@ -124,7 +127,9 @@ export class Tasks {
       this.running.delete(entry)
       entry.leaseUntil = null
     }
+    this.bytes -= sizeOf(entry)
     Object.assign(entry, change)
+    this.bytes += sizeOf(entry)
     if (change.state === from) return
     this.size[from]--
     this.size[change.state]++
@@ -156,9 +161,14 @@ export class Tasks {
   remove(entry: Entry): void {
     entry.dead = true
     this.log.delete(entry)
+    this.bytes -= sizeOf(entry)
     if (entry.key !== null) this.byKey.delete(keyOf(entry.type, entry.key))
     this.size[entry.state]--
   }
 }
+
+/** A character is a byte of the heap, or two where the text has others than those of Latin-1. */
+const sizeOf = ({ failure, payload, result }: Pick<Entry, "failure" | "payload" | "result">): number =>
+  payload.length + (result?.length ?? 0) + (failure === null ? 0 : JSON.stringify(failure).length)
 
 const keyOf = (type: string, key: string): string => `${type}\u0000${key}`
