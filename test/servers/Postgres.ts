@@ -25,19 +25,11 @@ const onDefaultPort = "postgres://postgres@127.0.0.1:5432/postgres"
 export const find: Effect.Effect<PostgresServer, Program.ServerMissing, Scope.Scope> = Effect.gen(function*() {
   const named = process.env[variable]
   if (named !== undefined && named !== "") {
-    yield* Effect.mapError(
-      query(named, "SELECT 1"),
-      (cause) =>
-        new Program.ServerMissing({ reason: `${variable}=${named} names a PostgreSQL that does not answer: ${cause}` })
-    )
-    return { url: named }
+    if (yield* Program.answers(query(named, "SELECT 1"))) return { url: named }
+    return yield* new Program.ServerMissing({ reason: `${variable}=${named} names a PostgreSQL that does not answer` })
   }
-  const answers = yield* Effect.match(query(onDefaultPort, "SELECT 1"), {
-    onSuccess: () => true,
-    onFailure: () => false
-  })
   // Without fsync: what these servers store is gone with the tests anyway
-  return answers ? { url: onDefaultPort } : yield* start(["fsync=off", "synchronous_commit=off"])
+  return (yield* Program.answers(query(onDefaultPort, "SELECT 1"))) ? { url: onDefaultPort } : yield* start(["fsync=off", "synchronous_commit=off"])
 })
 
 /** The program, for tests that start a server of their own. */

@@ -2,7 +2,7 @@
  * A server program of this machine, started for tests: on a free port, with a folder of its own, as a user that may
  * run it. It can be killed and started again; it ends with the scope that started it, however the test ends.
  */
-import { Data, Effect, Schedule, type Scope } from "effect"
+import { Data, Effect, Exit, Fiber, Option, Schedule, type Scope } from "effect"
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { accessSync, chownSync, constants, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
@@ -33,6 +33,18 @@ export interface Program {
   /** Starts it again after it ended, and waits until it is ready. */
   readonly start: Effect.Effect<void, ServerMissing>
 }
+
+/**
+ * Whether a server answers within a few seconds. One that takes connections and says nothing is no server for tests, also
+ * where the client's own attempt cannot be interrupted: it is left behind.
+ */
+export const answers = <A, E>(ask: Effect.Effect<A, E>): Effect.Effect<boolean> =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkDetach(ask)
+    const exit = yield* Effect.timeoutOption(Fiber.await(fiber), "5 seconds")
+    if (Option.isNone(exit)) yield* Effect.forkDetach(Fiber.interrupt(fiber))
+    return Option.isSome(exit) && Exit.isSuccess(exit.value)
+  })
 
 /** The first file of these names, in folders that are looked through in order. */
 export const findBinary = (

@@ -29,18 +29,10 @@ const onDefaultPort = "redis://127.0.0.1:6379"
 export const find: Effect.Effect<RedisServer, Program.ServerMissing, Scope.Scope> = Effect.gen(function*() {
   const named = process.env[variable]
   if (named !== undefined && named !== "") {
-    yield* Effect.mapError(
-      command(named, "PING"),
-      (cause) =>
-        new Program.ServerMissing({ reason: `${variable}=${named} names a Redis that does not answer: ${cause}` })
-    )
-    return { url: named }
+    if (yield* Program.answers(command(named, "PING"))) return { url: named }
+    return yield* new Program.ServerMissing({ reason: `${variable}=${named} names a Redis that does not answer` })
   }
-  const answers = yield* Effect.match(command(onDefaultPort, "PING"), {
-    onSuccess: () => true,
-    onFailure: () => false
-  })
-  return answers ? { url: onDefaultPort } : yield* start()
+  return (yield* Program.answers(command(onDefaultPort, "PING"))) ? { url: onDefaultPort } : yield* start()
 })
 
 /** The program, for tests that start a server of their own. */
@@ -124,9 +116,10 @@ const withClient = <A>(
   use: (client: ReturnType<typeof clientOf>) => Promise<A>
 ): Effect.Effect<A, CommandFailed> =>
   Effect.tryPromise({
-    try: async () => {
+    try: async (signal) => {
       const client = clientOf(url)
       client.on("error", () => {})
+      signal.addEventListener("abort", () => client.destroy())
       try {
         await client.connect()
         return await use(client)

@@ -1,9 +1,39 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
 import { existsSync } from "node:fs"
+import { type AddressInfo, createServer, type Server } from "node:net"
 import * as Postgres from "./Postgres.ts"
+import * as Program from "./Program.ts"
 import * as Redis from "./Redis.ts"
 import { withServer } from "./withServer.ts"
+
+describe("A server that takes connections and never answers", () => {
+  /** Its port. */
+  const mute = Effect.acquireRelease(
+    Effect.callback<Server>((resume) => {
+      const server = createServer((socket) => {
+        socket.on("error", () => {})
+        server.once("close", () => socket.destroy())
+      })
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) =>
+      Effect.sync(() => {
+        server.emit("close")
+        server.close()
+      })
+  ).pipe(Effect.map((server) => (server.address() as AddressInfo).port))
+
+  it.live("is none for the tests, and is not waited for", () =>
+    Effect.gen(function*() {
+      const port = yield* mute
+      const answers = yield* Effect.all([
+        Program.answers(Redis.command(`redis://127.0.0.1:${port}`, "PING")),
+        Program.answers(Postgres.query(`postgres://postgres@127.0.0.1:${port}/postgres`, "SELECT 1"))
+      ], { concurrency: 2 })
+      assert.deepStrictEqual(answers, [false, false])
+    }))
+})
 
 await withServer("PostgreSQL", Postgres.find, (postgres) => {
   describe("The PostgreSQL of the tests", () => {
