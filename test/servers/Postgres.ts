@@ -29,7 +29,9 @@ export const find: Effect.Effect<PostgresServer, Program.ServerMissing, Scope.Sc
     return yield* new Program.ServerMissing({ reason: `${variable}=${named} names a PostgreSQL that does not answer` })
   }
   // Without fsync: what these servers store is gone with the tests anyway
-  return (yield* Program.answers(query(onDefaultPort, "SELECT 1"))) ? { url: onDefaultPort } : yield* start(["fsync=off", "synchronous_commit=off"])
+  return (yield* Program.answers(query(onDefaultPort, "SELECT 1")))
+    ? { url: onDefaultPort }
+    : yield* start(["fsync=off", "synchronous_commit=off"])
 })
 
 /** The program, for tests that start a server of their own. */
