@@ -13,6 +13,7 @@ import { TaskCatalog } from "../http/TaskCatalog.ts"
 import type { HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import * as ConfiguredEngine from "./ConfiguredEngine.ts"
 import * as ConfiguredLog from "./ConfiguredLog.ts"
+import * as FileDescriptors from "./FileDescriptors.ts"
 import * as SelectedStore from "./SelectedStore.ts"
 import * as ShutdownLog from "./ShutdownLog.ts"
 import * as StartupMemory from "./StartupMemory.ts"
@@ -56,19 +57,22 @@ const listenAddress = (settings: Settings.Settings) =>
   })
 
 const http = (settings: Settings.Settings, { host, requireKeys }: ListenAddress.ListenAddress) =>
-  HttpServer.layer({
-    host,
-    port: settings.port,
-    gracefulShutdown: Engine.shutdownPlan(settings.shutdown).http,
-    requireKeys,
-    adminKey: settings.adminKey,
-    allowedHosts: [...settings.allowedHosts ?? [], hostname()],
-    rateLimits: { perAddress: settings.ratePerAddress, perKey: settings.ratePerKey },
-    allowedOrigins: settings.allowedOrigins,
-    trustedProxies: settings.trustedProxies,
-    maxConnections: settings.maxConnections,
-    logRequests: settings.requestLog
-  })
+  Layer.unwrap(
+    Effect.map(FileDescriptors.boundConnections(settings.maxConnections), (maxConnections) =>
+      HttpServer.layer({
+        host,
+        port: settings.port,
+        gracefulShutdown: Engine.shutdownPlan(settings.shutdown).http,
+        requireKeys,
+        adminKey: settings.adminKey,
+        allowedHosts: [...settings.allowedHosts ?? [], hostname()],
+        rateLimits: { perAddress: settings.ratePerAddress, perKey: settings.ratePerKey },
+        allowedOrigins: settings.allowedOrigins,
+        trustedProxies: settings.trustedProxies,
+        maxConnections,
+        logRequests: settings.requestLog
+      }))
+  )
 
 /** Says at each start that every machine that reaches the server may do everything, or that no caller may do anything. */
 const warnOfAccess = (settings: Settings.Settings, address: ListenAddress.ListenAddress, keys: number) =>
