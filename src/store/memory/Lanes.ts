@@ -6,7 +6,13 @@ import { Lane as Tasks } from "./Lane.ts"
 
 /** A lane as it is filed. */
 class Lane extends Tasks {
+  readonly ofType: OfType
   filed: Filed<Lane> | undefined
+
+  constructor(queue: string, ofType: OfType) {
+    super(queue, ofType.type)
+    this.ofType = ofType
+  }
 }
 
 /** The lanes of one type. */
@@ -29,14 +35,17 @@ class OfType {
 export class Lanes {
   private readonly types = new Map<string, OfType>()
   private readonly order = new Order<OfType>()
+  private lastAdded: Lane | undefined
 
   /** Files a pending task. */
   add(entry: Entry): void {
-    let ofType = this.types.get(entry.type)
-    if (ofType === undefined) this.types.set(entry.type, ofType = new OfType(entry.type))
-    let lane = ofType.byQueue.get(entry.queue)
-    if (lane === undefined) ofType.byQueue.set(entry.queue, lane = new Lane(entry.queue, entry.type))
+    let lane = this.lastAdded
+    if (lane === undefined || lane.queue !== entry.queue || lane.type !== entry.type) {
+      lane = this.lastAdded = this.laneOf(entry.queue, entry.type)
+    }
     lane.push(entry)
+    const { filed, ofType } = lane
+    if (filed !== undefined && !byRank(entry, filed)) return
     ofType.order.before(lane, entry)
     this.order.before(ofType, entry)
   }
@@ -69,9 +78,12 @@ export class Lanes {
         continue
       }
       // as long as no other lane can have a task before its next one
+      const ofSameType = ofType.order.second()
+      const ofOtherType = this.order.second()
+      const bound = ofSameType === undefined || isAfter(ofSameType, ofOtherType) ? ofOtherType : ofSameType
       let entry = lane.of.first()
       for (; entry !== undefined && taken.length < limit; entry = lane.of.first()) {
-        if (isAfter(entry, ofType.order.second()) || isAfter(entry, this.order.second())) break
+        if (isAfter(entry, bound)) break
         lane.of.shift(entry)
         taken.push(entry)
       }
@@ -101,7 +113,16 @@ export class Lanes {
     return found
   }
 
+  private laneOf(queue: string, type: string): Lane {
+    let ofType = this.types.get(type)
+    if (ofType === undefined) this.types.set(type, ofType = new OfType(type))
+    let lane = ofType.byQueue.get(queue)
+    if (lane === undefined) ofType.byQueue.set(queue, lane = new Lane(queue, ofType))
+    return lane
+  }
+
   private remove(ofType: OfType, lane: Lane): void {
+    if (this.lastAdded === lane) this.lastAdded = undefined
     ofType.order.remove(lane)
     ofType.byQueue.delete(lane.queue)
     if (ofType.byQueue.size > 0) return
