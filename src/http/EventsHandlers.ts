@@ -113,5 +113,6 @@ const upgradeRequired = ErrorAnswer.make(
   426,
   "upgrade_required",
   "Connect with a WebSocket, or watch /api/v1/events",
-  { connection: "upgrade", upgrade: "websocket" }
+  // Node takes a connection header as it is, and would keep the connection of a client that asked to close it
+  { connection: "close, upgrade", upgrade: "websocket" }
 )

@@ -45,7 +45,14 @@ export const layer = (options: Options): Layer.Layer<never, never, HttpRouter.Ht
             return logged ? Effect.as(log(request, response.status, seconds), careful) : Effect.succeed(careful)
           }
           if (request.url.length > maxUrlLength) return answer(tooLong)
-          if (request.headers["host"] === undefined && mustHaveHost(request.source)) return answer(hostless)
+          if (mustHaveHost(request.source) && countOfHosts(request.source.rawHeaders) !== 1) return answer(hostless)
+          if (request.url.includes("#")) return answer(fragmented)
+          const literal = toTheLetter(request.url)
+          if (literal !== request.url) {
+            const modified = request.modify({ url: literal })
+            // As the router does with what it finds out: the fiber is the request's own
+            fiber.setContext(Context.add(fiber.context, HttpServerRequest.HttpServerRequest, modified))
+          }
           return Effect.matchCauseEffect(routes, {
             onSuccess: answer,
             onFailure: (cause): Effect.Effect<HttpServerResponse.HttpServerResponse, Types.unhandled> =>
@@ -77,9 +84,32 @@ const toAnswer = (
 
 const tooLong = ErrorAnswer.make(414, "uri_too_long", `The address is longer than ${maxUrlLength} characters`)
 
-const hostless = ErrorAnswer.make(400, "malformed_request", "A request of HTTP/1.1 has a Host header")
+const hostless = ErrorAnswer.make(400, "malformed_request", "A request of HTTP/1.1 has one Host header")
 
-const mustHaveHost = (source: object): boolean => "httpVersionMinor" in source && source.httpVersionMinor === 1
+const fragmented = ErrorAnswer.make(400, "malformed_request", "The target of a request has no fragment; write # as %23")
+
+const mustHaveHost = (source: object): source is { readonly rawHeaders: ReadonlyArray<string> } =>
+  "httpVersionMinor" in source && source.httpVersionMinor === 1 && "rawHeaders" in source
+
+/** Names and values by turns. A proxy in front may have believed another one of several than Node, which takes the first. */
+const countOfHosts = (rawHeaders: ReadonlyArray<string>): number => {
+  let count = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]!
+    if (name.length === 4 && name.toLowerCase() === "host") count += 1
+  }
+  return count
+}
+
+/**
+ * The target with each semicolon of its path encoded. The router ends the path at one, as at a question mark, so the
+ * target of the task `a;b` would be that of the task `a`.
+ */
+const toTheLetter = (url: string): string => {
+  if (!url.includes(";")) return url
+  const path = pathOf(url)
+  return path.replaceAll(";", "%3B") + url.slice(path.length)
+}
 
 /** Nothing here is meant to be framed, guessed at, kept by proxies, or to tell other sites where it was linked from. */
 const carefulHeaders = Headers.fromInput({

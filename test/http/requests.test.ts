@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { HttpServer as Listener } from "effect/http"
 import { TaskJson } from "../../src/http/api/TaskJson.ts"
-import { exchange, parse, port } from "./RawHttp.ts"
+import { exchange, exchangeHead, parse, port, request } from "./RawHttp.ts"
 import { decoded, expecting, get, layer, page, post, posted, read, refused, send } from "./TestServer.ts"
 
 const malformed: ReadonlyArray<readonly [name: string, body: unknown, path: ReadonlyArray<string>]> = [
@@ -140,6 +140,44 @@ describe("a request body", () => {
 })
 
 describe("a path", () => {
+  it.effect("means the task whose id it spells, and no other", () =>
+    Effect.gen(function*() {
+      for (const id of ["a", "a;b", "a#b", "a?b", "a%3Bb"]) yield* posted({ type: "echo", id, payload: id })
+      const ask = (target: string) => Effect.map(request(`GET ${target} HTTP/1.1`), ({ body }) => JSON.parse(body))
+      assert.strictEqual((yield* ask("/api/v1/tasks/a;b")).id, "a;b")
+      assert.strictEqual((yield* ask("/api/tasks/a;b?")).id, "a;b")
+      assert.strictEqual((yield* ask("/api/v1/tasks/a%3Bb")).id, "a;b")
+      assert.strictEqual((yield* ask("/api/v1/tasks/a%253Bb")).id, "a%3Bb")
+      assert.strictEqual((yield* ask("/api/v1/tasks/a;b/result")).id, "a;b")
+      assert.strictEqual((yield* ask("/api/v1/tasks/;a")).error.code, "task_not_found")
+      for (const target of ["/health;x=1", "/api/v1/tasks;status=failed"]) {
+        assert.strictEqual((yield* ask(target)).error.code, "route_not_found", target)
+      }
+      for (const target of ["/api/v1/tasks/a#b", "/health#", "/api/v1/tasks?limit=1#x"]) {
+        assert.strictEqual((yield* ask(target)).error.code, "malformed_request", target)
+      }
+      assert.strictEqual((yield* request("DELETE /api/v1/tasks/a; HTTP/1.1")).status, 404)
+      assert.strictEqual((yield* request("DELETE /api/v1/tasks/a# HTTP/1.1")).status, 400)
+      assert.strictEqual((yield* ask("/api/v1/tasks/a")).id, "a")
+      assert.strictEqual((yield* request("DELETE /api/v1/tasks/a;b HTTP/1.1")).status, 204)
+      assert.strictEqual((yield* ask("/api/v1/tasks/a")).id, "a")
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("is not answered with two hosts", () =>
+    Effect.gen(function*() {
+      for (const hosts of ["Host: localhost\nHost: localhost", "host: localhost\nHOST: elsewhere.example"]) {
+        const { body, status } = yield* exchangeHead(`GET /health HTTP/1.1\n${hosts}`)
+        assert.strictEqual(status, 400)
+        assert.strictEqual(JSON.parse(body).error.code, "malformed_request")
+      }
+      assert.strictEqual((yield* exchangeHead("GET /health HTTP/1.0")).status, 200)
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("for sockets closes the connection of a client that comes without one", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* request("GET /ws HTTP/1.1")).status, 426)
+    }).pipe(Effect.provide(layer())))
+
   it.effect("that does not exist is a 404 in JSON", () =>
     Effect.gen(function*() {
       yield* refused(404, "route_not_found", get("/nothing/here?secret=1"))
