@@ -92,6 +92,14 @@ const overHttp = Effect.fnUntraced(function*(given: string | undefined, givenKey
       advice: `It looks like ${defaultServer} or https://tasks.example.org; a store is named with --store.`
     })
   }
+  const { hash, password, search, username } = new URL(url)
+  if (username + password + search + hash !== "") {
+    return yield* new Failure({
+      exit: "usage",
+      problem: `${Redaction.url(url)} has more than the address and the path of a server`,
+      advice: "Give a key with --api-key or TASKFORGE_API_KEY; a user, a password and a query cannot be sent."
+    })
+  }
   const apiKey = Option.getOrUndefined(givenKey) ?? (yield* variable("TASKFORGE_API_KEY"))
   return make(url, { url, apiKey }).pipe(Layer.provide(FetchHttpClient.layer))
 })

@@ -257,6 +257,20 @@ describe("a target", () => {
       assert.include(stderr, "taskforge serve")
     }), 20_000)
 
+  it.live("keeps the secrets in its URL to itself", () =>
+    Effect.gen(function*() {
+      for (
+        const server of ["http://ada:hunter2@127.0.0.1:1", "http://127.0.0.1:1/?token=hunter2", "http://[ada:hunter2@x"]
+      ) {
+        for (const environment of [{}, { TASKFORGE_URL: server }]) {
+          const named = "TASKFORGE_URL" in environment ? [] : ["--server", server]
+          const stderr = yield* failing(64, taskforge(["list", ...named], { environment }))
+          assert.notInclude(stderr, "hunter2")
+          assert.include(stderr, "***")
+        }
+      }
+    }))
+
   it.live("has to make sense", () =>
     Effect.gen(function*() {
       const list = (...args: ReadonlyArray<string>) => taskforge(["list", ...args])

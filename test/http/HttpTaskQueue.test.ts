@@ -94,6 +94,13 @@ for (const [place, layer] of Object.entries(places)) {
         assert.deepStrictEqual(JSON.parse(task.payload), { text: "hi", at: "2030-01-02T03:04:05.678Z" })
       }).pipe(Effect.provide(layer)))
 
+    it.live("rounds fractions of a millisecond up", () =>
+      Effect.gen(function*() {
+        const { task } = yield* Shout.enqueue({ text: "hi", at }, { timeout: 0.000_001, delay: 0.000_001 })
+        const { createdAt, dueAt, timeoutMs } = yield* task
+        assert.deepStrictEqual([timeoutMs, dueAt - createdAt], [1, 1])
+      }).pipe(Effect.provide(layer)))
+
     it.live("awaits many tasks at once", () =>
       Effect.gen(function*() {
         const texts = Array.from({ length: 200 }, (_, index) => `t${index}`)
@@ -310,6 +317,17 @@ describe("a remote queue", () => {
         /failed to store tasks: http:\/\/127\.0\.0\.1:1\/base\/api\/v1\/tasks cannot be reached: /
       )
     }).pipe(Effect.provide(HttpTaskQueue.layer({ url: "http://127.0.0.1:1/base/", retry: Schedule.recurs(0) }))))
+
+  it.live.each(["http://ada:hunter2@127.0.0.1:1", "http://127.0.0.1:1/?token=hunter2"])(
+    "keeps the secrets in its URL to itself: %s",
+    (url) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Never.enqueue(undefined))
+        assert.instanceOf(error, StoreError)
+        assert.notInclude(error.message, "hunter2")
+        assert.include(error.message, "***")
+      }).pipe(Effect.provide(HttpTaskQueue.layer({ url, retry: Schedule.recurs(0) })))
+  )
 
   it.live("sends its key as a bearer token", () => {
     const seen: Array<string | undefined> = []

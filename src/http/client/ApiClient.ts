@@ -3,6 +3,7 @@ import { Effect, type Redacted, Schedule, type Schema } from "effect"
 import { HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import { StoreError } from "../../domain/Errors.ts"
+import * as Redaction from "../../domain/Redaction.ts"
 import { Api } from "../api/Api.ts"
 import type * as RequestErrors from "../api/RequestErrors.ts"
 
@@ -78,11 +79,12 @@ const describe = (error: TransportError): string => {
     return error._tag === "SchemaError" ? `the server's answer was not understood: ${error.message}` : error.message
   }
   const { request, response } = error
+  const url = Redaction.url(request.url)
   if (response !== undefined) {
     const meaning = meanings[response.status]
-    return `${request.method} ${request.url} was answered with ${response.status}${meaning ? `: ${meaning}` : ""}`
+    return `${request.method} ${url} was answered with ${response.status}${meaning ? `: ${meaning}` : ""}`
   }
-  return `${request.url} cannot be reached: ${reasonOf(error)}`
+  return `${url} cannot be reached: ${reasonOf(error)}`
 }
 
 /** What to do about refusals that any endpoint may answer with. */
@@ -92,9 +94,9 @@ const meanings: Readonly<Record<number, string>> = {
   429: "too many requests with this key or from this address; try again later"
 }
 
-/** Why a request got no answer. */
+/** Why a request got no answer. What refuses a URL likes to quote it. */
 export const reasonOf = ({ reason }: HttpClientError.HttpClientError): string =>
-  causeOf("cause" in reason ? reason.cause : undefined) ?? reason.message
+  Redaction.text(causeOf("cause" in reason ? reason.cause : undefined) ?? reason.message)
 
 /** `fetch failed` is about as little as an error can say: what made it fail is its cause. */
 const causeOf = (cause: unknown): string | undefined =>

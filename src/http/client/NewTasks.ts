@@ -16,9 +16,13 @@ export const fromSubmission = ({ definition, options, payload }: Submission, id:
     queue: options.queue ?? definition.queue,
     priority: options.priority === undefined ? definition.priority : Priority.toNumber(options.priority),
     ...(key === undefined ? {} : { key }),
-    ...(delay === undefined ? {} : { delay: Duration.fromInputUnsafe(delay) }),
+    ...(delay === undefined ? {} : { delay: wholeMillis(delay) }),
     ...(runAt === undefined ? {} : { run_at: DateTime.toUtc(runAt) }),
     ...(maxRetries === undefined ? {} : { max_retries: maxRetries }),
-    ...(timeout === undefined ? {} : { timeout: Duration.fromInputUnsafe(timeout) })
+    ...(timeout === undefined ? {} : { timeout: wholeMillis(timeout) })
   }
 }
+
+/** Rounded up, as where a task is stored: the text that is sent says nothing of less than a millisecond. */
+const wholeMillis = (input: Duration.Input): Duration.Duration =>
+  Duration.millis(Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(input))))
