@@ -7,15 +7,15 @@ import { Effect, LogLevel, References } from "effect"
 import type { SettleAnswer } from "../domain/Settlement.ts"
 import type { TaskFailure } from "../domain/TaskRecord.ts"
 import type { Attempt } from "./Attempt.ts"
-import type { Ending } from "./Settler.ts"
+import * as Settler from "./Settler.ts"
 
 /** Reads the log level once: a level that is off costs nothing per task. */
 export const make = Effect.fnUntraced(function*(completions: "Info" | "Debug") {
   const successes = LogLevel.isGreaterThanOrEqualTo(completions, yield* References.MinimumLogLevel)
-  const isSilent = ({ settlement }: Ending, answer: SettleAnswer | undefined) =>
+  const isSilent = ({ settlement }: Settler.Ending, answer: SettleAnswer | undefined) =>
     !successes && settlement._tag === "Complete" && answer !== "stale"
   return {
-    settled: (batch: ReadonlyArray<Ending>, answers: ReadonlyArray<SettleAnswer>): Effect.Effect<void> =>
+    settled: (batch: ReadonlyArray<Settler.Ending>, answers: ReadonlyArray<SettleAnswer>): Effect.Effect<void> =>
       batch.every((ending, index) => isSilent(ending, answers[index]))
         ? Effect.void
         : Effect.forEach(
@@ -35,14 +35,16 @@ export const make = Effect.fnUntraced(function*(completions: "Info" | "Debug") {
 })
 
 const line = (
-  { attempt, settlement }: Ending,
+  ending: Settler.Ending,
   answer: SettleAnswer | undefined,
   completions: "Info" | "Debug"
 ): Effect.Effect<void> => {
+  const { attempt, settlement } = ending
   if (answer === "stale") {
     return annotated(attempt, Effect.logWarning(`task ${attempt.type} was taken over; this attempt changed nothing`))
   }
   const name = `task ${attempt.type}`
+  if (Settler.kept(ending, answer) !== settlement._tag) return annotated(attempt, completedBefore(ending, completions))
   switch (settlement._tag) {
     case "Complete":
       return annotated(attempt, Effect.logWithLevel(completions)(`${name} completed`))
@@ -67,6 +69,15 @@ const line = (
       return annotated(attempt, Effect.logInfo(`${name} released for another worker`))
   }
 }
+
+/** The handler has completed the task with `complete` and then ended in another way, which changes nothing. */
+const completedBefore = ({ attempt: { type }, settlement }: Settler.Ending, completions: "Info" | "Debug") =>
+  settlement._tag === "Fail" || settlement._tag === "Retry"
+    ? Effect.logWarning(
+      `task ${type} completed, then its handler failed, which changes nothing: ${describe(settlement.failure)}`,
+      ...stackOf(settlement.failure)
+    )
+    : Effect.logWithLevel(completions)(`task ${type} completed`)
 
 const describe = (failure: TaskFailure): string => `${failure.tag}: ${failure.message}`
 

@@ -21,6 +21,13 @@ export interface Ending {
   readonly settlement: Settlement
 }
 
+/**
+ * What the store has kept of an ending. Where the handler has completed the task itself, that stands, whatever the handler
+ * did afterwards.
+ */
+export const kept = ({ attempt, settlement }: Ending, answer: SettleAnswer | undefined): Settlement["_tag"] =>
+  answer === "already" && attempt.completion === "final" ? "Complete" : settlement._tag
+
 /** Endings that may wait before workers are held back. */
 const capacity = 2048
 

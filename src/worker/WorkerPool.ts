@@ -138,12 +138,14 @@ const make = Effect.fnUntraced(function*(options: Options) {
     const finished: Array<string> = []
     const hints = new Set<Signal>()
     for (let index = 0; index < batch.length; index++) {
-      const { attempt, settlement } = batch[index]!
+      const ending = batch[index]!
+      const { attempt, settlement } = ending
       attempts.delete(attempt)
       if (answers[index] === "stale") continue
-      recorder.settled(attempt.type, settlement._tag, attempt.endedAt - attempt.startedAt)
-      if (finishes(settlement)) finished.push(attempt.id)
-      if (runsAgainWithin(pollMs, settlement)) hints.add(announcedWork)
+      const kept = Settler.kept(ending, answers[index])
+      recorder.settled(attempt.type, kept, attempt.endedAt - attempt.startedAt)
+      if (finishes(kept)) finished.push(attempt.id)
+      else if (runsAgainWithin(pollMs, settlement)) hints.add(announcedWork)
     }
     if (finished.length > 0) hints.add({ _tag: "Finished", ids: finished })
     recorder.workers(slots.size, running)
@@ -297,7 +299,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   })
 })
 
-const finishes = ({ _tag }: Settlement): boolean => _tag === "Complete" || _tag === "Fail" || _tag === "Cancel"
+const finishes = (kept: Settlement["_tag"]): boolean => kept === "Complete" || kept === "Fail" || kept === "Cancel"
 
 /** Whether the task is due again before a pool would look by itself. */
 const runsAgainWithin = (pollMs: number, settlement: Settlement): boolean =>

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Metric, Schedule } from "effect"
 import { Recorder } from "../../src/observability/Metrics.ts"
 import * as Task from "../../src/Task.ts"
+import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { pass, quiesce, reaches, withEngine, withStore } from "../engine/TestEngine.ts"
 
 /** The state of a metric by its attributes; counters as numbers. */
@@ -36,6 +37,25 @@ describe("the metrics", () => {
         }
         assert.strictEqual(yield* count("taskforge_tasks_failed_total", { type: "work" }), 1)
         assert.strictEqual(yield* count("taskforge_tasks_processed_total", { type: "work" }), 0)
+      })
+    ))
+
+  it.effect("count a task that its handler has completed as completed, whatever the handler did afterwards", () =>
+    withEngine(
+      {
+        handlers: Work.toLayer(() =>
+          TaskContext.use(({ complete }) => Effect.andThen(Effect.orDie(complete(undefined)), Effect.die("afterwards")))
+        )
+      },
+      Effect.gen(function*() {
+        const { id } = yield* Work.enqueue()
+        yield* reaches(id, "completed")
+        yield* pass("10 seconds")
+        for (const [outcome, expected] of Object.entries({ retry: 0, fail: 0, complete: 1 })) {
+          const found = yield* count("taskforge_attempts_total", { type: "work", outcome })
+          assert.strictEqual(found, expected, outcome)
+        }
+        assert.strictEqual(yield* count("taskforge_tasks_processed_total", { type: "work" }), 1)
       })
     ))
 

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule, Schema } from "effect"
 import * as Task from "../../src/Task.ts"
+import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { type Line, Logs, pass, quiesce, reaches, withEngine } from "../engine/TestEngine.ts"
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", { reason: Schema.String }) {
@@ -81,6 +82,37 @@ describe("the log line of an attempt", () => {
         assert.include(message, "AttemptLog.test.ts")
       })
     ))
+
+  it.effect("of a task that its handler has completed says so, whatever the handler did afterwards", () => {
+    const afterwards = [
+      ["returned", Effect.void, ["Info", "task work completed"]],
+      ["snoozed", TaskContext.use(({ snooze }) => snooze("1 second")), ["Info", "task work completed"]],
+      [
+        "failed",
+        Effect.fail(new Refused({ reason: "it is late" })),
+        [
+          "Warn",
+          "task work completed, then its handler failed, which changes nothing: Refused: refused because it is late"
+        ]
+      ]
+    ] as const
+    return Effect.forEach(afterwards, ([name, then, logged]) =>
+      withEngine(
+        {
+          handlers: Work.toLayer(() =>
+            Effect.andThen(TaskContext.use(({ complete }) => Effect.orDie(complete(undefined))), then)
+          ),
+          worker: { logCompletions: "Info" }
+        },
+        Effect.gen(function*() {
+          const { id } = yield* Work.enqueue()
+          yield* reaches(id, "completed")
+          yield* pass("5 seconds")
+          const { level, message } = one(yield* aboutTasks)
+          assert.deepStrictEqual<ReadonlyArray<string>>([level, message], logged, name)
+        })
+      ), { discard: true })
+  })
 
   it.effect("tells of cancels", () =>
     withEngine(
