@@ -98,9 +98,9 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
   get progress(): (fraction: number) => Effect.Effect<void> {
     return (fraction) =>
       Effect.sync(() => {
-        const progress = Math.min(1, Math.max(0, fraction))
         // Not a number says nothing, and no store would keep it
-        if (!this.settled && !Number.isNaN(progress)) this.host.report(this, progress)
+        if (this.settled || typeof fraction !== "number" || Number.isNaN(fraction)) return
+        this.host.report(this, Math.min(1, Math.max(0, fraction)))
       })
   }
 

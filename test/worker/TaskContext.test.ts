@@ -102,6 +102,16 @@ describe("progress", () => {
       })
     ))
 
+  it.effect("that is no number is no report, whatever it is", () =>
+    withEngine(
+      { handlers: reporting(0, 0.5, ...[NaN, "0.7", null, undefined, 1n, {}] as ReadonlyArray<any>) },
+      Effect.gen(function*() {
+        const { id } = yield* Work.enqueue()
+        yield* pass("1 second")
+        assert.deepInclude(yield* record(id), { state: "running", progress: 0.5 })
+      })
+    ))
+
   it.effect("is not lost when the store fails for a moment", () =>
     withEngine(
       { handlers: reporting(60_000, 0.5) },
