@@ -3,7 +3,7 @@
  * symbolic links, and what lies outside is refused.
  */
 import { Context, Effect, Layer, Schema } from "effect"
-import { mkdir, realpath } from "node:fs/promises"
+import { mkdir, realpath, stat } from "node:fs/promises"
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path"
 
 /** The path lies outside of the folders for tasks, or there is nothing, or it cannot be used. */
@@ -67,7 +67,11 @@ export class Folders extends Context.Service<Folders, {
         const full = absolute(path)
         const parent = dirname(full)
         const there = yield* Effect.option(realPath(parent))
-        if (there._tag === "Some") return join(yield* inside(path, there.value, known), basename(full))
+        if (there._tag === "Some") {
+          const folder = yield* inside(path, there.value, known)
+          if (yield* isFolder(folder)) return join(folder, basename(full))
+          return yield* new PathRefused({ path, reason: "what should be its folder is a file" })
+        }
         yield* inside(path, yield* realAncestor(parent), known)
         yield* Effect.tryPromise({
           try: () => mkdir(parent, { recursive: true }),
@@ -92,6 +96,8 @@ export class Folders extends Context.Service<Folders, {
 }
 
 const realPath = (path: string) => Effect.tryPromise(() => realpath(path))
+
+const isFolder = (path: string) => Effect.promise(() => stat(path)).pipe(Effect.map((stats) => stats.isDirectory()))
 
 /** The real path of the closest folder above that exists, with what does not exist yet behind it. */
 const realAncestor = (path: string): Effect.Effect<string> =>

@@ -52,10 +52,11 @@ export const Backup = Task.make("backup", {
 })
 
 /** Runs `backup`. */
-export const BackupLive = Backup.toLayer(Effect.fnUntraced(function*({ dry_run, output, source = "." }) {
+export const BackupLive = Backup.toLayer(Effect.fnUntraced(function*({ dry_run, output, source: given }) {
   const folders = yield* Folders
   const context = yield* TaskContext
-  const isDry = dry_run ?? source === "."
+  const source = given ?? "."
+  const isDry = dry_run ?? given === undefined
   const real = yield* folders.existing(source)
   const isFolder = (yield* Effect.promise(() => stat(real))).isDirectory()
   if (!isFolder && !(yield* isSqlite(real))) {

@@ -11,16 +11,23 @@ import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import { withDefault } from "./withDefault.ts"
 
+/** Node reads what it can as base64 and leaves out the rest, so a text by mistake would be an empty or a damaged file. */
+const isEncoded = Schema.makeFilter(({ body, encoding }: { readonly body: string; readonly encoding: string }) =>
+  encoding !== "base64" || isBase64(body) || "Expected base64 as body"
+)
+
+const isBase64 = Schema.is(Schema.String.check(Schema.isBase64()))
+
 /** The task type `file_write`. */
 export const FileWrite = Task.make("file_write", {
   description: "Writes a file atomically",
-  payload: {
+  payload: Schema.Struct({
     path: PathText,
     body: Schema.String,
     encoding: withDefault(Schema.Literals(["text", "base64"]), "text"),
     /** `create` fails where there is a file already. */
     mode: withDefault(Schema.Literals(["replace", "create"]), "replace")
-  },
+  }).check(isEncoded),
   success: Schema.Struct({ path: Schema.String, bytes: Schema.Int, sha256: Schema.String }),
   error: PathRefused,
   retry: { byTag: { PathRefused: false } }

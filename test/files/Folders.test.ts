@@ -52,6 +52,15 @@ describe("the folders for tasks", () => {
       })
     ))
 
+  it.live("have no file below a file", () =>
+    withFolders(() =>
+      Effect.gen(function*() {
+        yield* isRefused(target("a.txt/b.txt"), /is a file/)
+        yield* isRefused(target("a.txt/b/c.txt"), /its folder/)
+        yield* isRefused(target("link.txt/b.txt"), /is a file/)
+      })
+    ))
+
   it.live("are not left by any path", () =>
     withFolders(({ home, outside }) =>
       Effect.gen(function*() {

@@ -83,6 +83,26 @@ describe("file_write", () => {
       assert.deepStrictEqual(readdirSync(home).toSorted(), ["a.txt", "x"])
     }).pipe(withHandlers()))
 
+  it.live("takes no text for base64, which would be written as something else", () =>
+    Effect.gen(function*() {
+      const home = yield* make({ "a.txt": "old" })
+      for (const body of ["***", "grüße", "/wA", "/w A", "_-Aa"]) {
+        yield* isRefused("file_write", { path: "a.txt", body, encoding: "base64" })
+      }
+      assert.strictEqual(readFileSync(join(home, "a.txt"), "utf8"), "old")
+      const large = Buffer.alloc(750_000, "xyz")
+      yield* resultOf("file_write", { path: "a.txt", body: large.toString("base64"), encoding: "base64" })
+      assert.isTrue(large.equals(readFileSync(join(home, "a.txt"))))
+      yield* resultOf("file_write", { path: "a.txt", body: "", encoding: "base64" })
+      assert.strictEqual(readFileSync(join(home, "a.txt"), "utf8"), "")
+    }).pipe(withHandlers()))
+
+  it.live("refuses a path below a file, once", () =>
+    Effect.gen(function*() {
+      yield* make({ "a.txt": "old" })
+      assert.strictEqual((yield* failureOf("file_write", { path: "a.txt/b.txt", body: "x" })).tag, "PathRefused")
+    }).pipe(withHandlers()))
+
   it.live("writes nothing outside, and through no link", () =>
     Effect.gen(function*() {
       const home = yield* make({ "deep/a.txt": "a" })
@@ -337,6 +357,7 @@ describe("backup", () => {
     Effect.gen(function*() {
       const home = yield* make({ "a.txt": "one" })
       assert.deepInclude(yield* resultOf("backup", {}), { dry_run: true, files: 1, bytes: 3, archive: null })
+      assert.deepInclude(yield* resultOf("backup", { source: "." }), { dry_run: false, files: 1, bytes: 3 })
       symlinkSync("/etc", join(home, "link"))
       for (const source of ["a.txt", "link", "none", "/etc"]) {
         assert.strictEqual((yield* failureOf("backup", { source })).tag, "PathRefused", source)
