@@ -7,11 +7,12 @@ import * as Settlement from "../../domain/Settlement.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import type { CancelAnswer, RemoveAnswer, RetryAnswer } from "../TaskStore.ts"
+import type { Capacity } from "./Capacity.ts"
 import { type Database, numbers } from "./Database.ts"
 import type { Decided, Tasks } from "./Task.ts"
 
 /** Prepares the operations. */
-export const make = ({ once: { transaction }, query, schema }: Database, tasks: Tasks) => {
+export const make = ({ once: { transaction }, query, schema }: Database, tasks: Tasks, capacity: Capacity) => {
   const clock = `SELECT ${schema}.now_ms()::float8`
   const remove = `WITH gone AS (
       DELETE FROM ${schema}.task WHERE seq = ANY ($1::float8[]::bigint[]) RETURNING state
@@ -62,7 +63,12 @@ export const make = ({ once: { transaction }, query, schema }: Database, tasks: 
         return retried === undefined
           ? [{ _tag: "conflict", state: task.state }, undefined]
           : [{ _tag: "retried" }, retried]
-      }),
+      }).pipe(
+        // They are unfinished again, which the count of this process would not know for a second
+        Effect.tap((answers) =>
+          Effect.sync(() => capacity.add(answers.filter(({ _tag }) => _tag === "retried").length))
+        )
+      ),
 
     remove: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError> =>
       ids.length === 0 ? Effect.succeed([]) : transaction(

@@ -218,7 +218,7 @@ const make = Effect.fnUntraced(function*(
     )
   const settleNow = Settle.make(database, tasks)
   const attempt = Attempt.make(database, tasks, options.maxCrashes ?? Settlement.defaultMaxCrashes)
-  const operate = Operate.make(database, tasks)
+  const operate = Operate.make(database, tasks, capacity)
   const notifier = yield* PostgresNotifier.make(client, name, route.isShared)
   const read = Read.make(database, notifier.awaiting)
 

@@ -161,4 +161,16 @@ export const capacity = (driver: Driver) =>
         yield* settled(complete(claimed))
         assert.deepStrictEqual(yield* addGroup([refused]), [{ id: refused.id, duplicate: false }])
       }), { capacity: 1 })
+
+    scenario(driver, "counts a failed task that is to run again at once", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const failed = yield* running()
+        yield* settled(fail(failed))
+        yield* add({}, {})
+        // Whatever a process has counted before, it has counted anew for this refusal
+        assert.deepStrictEqual(tags(yield* store.enqueue([tasks(2)])), ["Full"])
+        yield* redrive(failed.id)
+        assert.deepStrictEqual(yield* store.enqueue([[task()]]), [{ _tag: "Full", capacity: 3, unfinished: 3 }])
+      }), { capacity: 3 })
   })
