@@ -25,7 +25,7 @@ const escape = (character: string): string => `\\u${character.charCodeAt(0).toSt
  * leaving out comments and dead code another 5. Names and lines stay, so a stack trace reads well without the source
  * map, which costs 45 MB once `node --enable-source-maps` loads it.
  */
-export const bundle = (input: Record<string, string>, chunkPrefix = "") =>
+export const bundle = (input: Record<string, string>) =>
   defineConfig({
     input,
     platform: "node",
@@ -41,7 +41,7 @@ export const bundle = (input: Record<string, string>, chunkPrefix = "") =>
       // What is loaded on demand (the script of `/docs` has 3 MB, the drivers of other stores) stays outside of the
       // server's memory until then.
       codeSplitting: true,
-      chunkFileNames: `${chunkPrefix}[name].cjs`,
+      chunkFileNames: "[name].cjs",
       comments: false,
       minify: "dce-only",
       sourcemap: true

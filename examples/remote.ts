@@ -7,7 +7,8 @@
 import { Console, Effect, Layer, Logger, Schema } from "effect"
 import { HttpServer as Listener } from "effect/http"
 import { Engine, MemoryStore, Task } from "taskforge"
-import { HttpServer, HttpTaskQueue, TaskCatalog } from "taskforge/http"
+import { HttpTaskQueue } from "taskforge/http"
+import { HttpServer, TaskCatalog } from "taskforge/server"
 
 const Shout = Task.make("shout", { payload: { text: Schema.String }, success: Schema.String })
 

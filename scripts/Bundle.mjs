@@ -54,10 +54,7 @@ export const commandLine = async () => {
   for (const old of globSync("cli-*", { cwd: cache })) rmSync(join(cache, old), { recursive: true, force: true })
   const unfinished = join(cache, `building-${process.pid}`)
   try {
-    const { server: _, ...threads } = (await import("../rolldown.config.ts")).default.input
-    const config = (await import("../rolldown.cli.config.ts")).default
-    // In the package, both share the modules of threads
-    await write({ ...config, input: { ...config.input, ...threads } }, unfinished)
+    await write((await import("../rolldown.cli.config.ts")).default, unfinished)
     renameSync(unfinished, dir)
   } catch (error) {
     rmSync(unfinished, { recursive: true, force: true })

@@ -59,6 +59,16 @@ describe("a program that embeds the engine", () => {
   })
 })
 
+describe("a client of a server", () => {
+  it("loads effect and nothing else", () => {
+    const program = `
+      import { Api, HttpTaskQueue } from "./src/http/index.ts"
+      console.log("DONE " + (Api !== undefined && HttpTaskQueue !== undefined ? 42 : 0))
+    `
+    assert.deepStrictEqual(packagesOf(program), ["effect"])
+  })
+})
+
 describe("the server", () => {
   it("on a SQLite file loads no driver of another store", () => {
     const program = `

@@ -19,7 +19,7 @@ import {
   SqlQuery,
   SqlQueryLive
 } from "../../dist/handlers/index.js"
-import { HttpServer, TaskCatalog } from "../../dist/http/index.js"
+import { HttpServer, TaskCatalog } from "../../dist/http/server.js"
 import { Engine, MemoryStore, ThreadPool } from "../../dist/index.js"
 
 const folder = process.argv[2]
