@@ -14,7 +14,12 @@ const health = [
 /** The endpoints of the system. */
 export class SystemApi extends HttpApiGroup.make("system").add(
   HttpApiEndpoint.get("health", "/health", { success: health }).annotate(NeededRole, "public")
-    .annotate(OpenApi.Summary, "Whether everything works, and what does not"),
+    .annotate(OpenApi.Summary, "Whether everything works, and what does not")
+    .annotate(
+      OpenApi.Description,
+      "503 while something does not work. Each of the troubles has its part, since when, how many failures in a row, and " +
+        "what_to_do where that is known; the page about watching it lists them."
+    ),
   HttpApiEndpoint.get("healthV1", "/api/v1/health", { success: health }).annotate(NeededRole, "public")
     .annotate(OpenApi.Summary, "The same as /health"),
   HttpApiEndpoint.get("stats", "/api/v1/stats", { success: StatsJson, error: ApiErrors.Unavailable }).annotate(
