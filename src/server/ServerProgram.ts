@@ -17,6 +17,7 @@ import * as FileDescriptors from "./FileDescriptors.ts"
 import * as SelectedStore from "./SelectedStore.ts"
 import * as ShutdownLog from "./ShutdownLog.ts"
 import * as StartupMemory from "./StartupMemory.ts"
+import * as StoreOutOfReach from "./StoreOutOfReach.ts"
 import * as Welcome from "./Welcome.ts"
 
 /** Task types that a server has beside those that ship with it. */
@@ -29,6 +30,7 @@ export interface MoreTypes {
 export const programWith = (more: MoreTypes) =>
   Effect.gen(function*() {
     const settings = yield* Settings.load
+    yield* StoreOutOfReach.check(settings)
     return yield* Effect.provide(
       Effect.onInterrupt(Layer.launch(server(settings, more)), () => Effect.logInfo("stopped")),
       ConfiguredLog.layer(settings)

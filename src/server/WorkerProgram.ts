@@ -10,6 +10,7 @@ import * as ConfiguredLog from "./ConfiguredLog.ts"
 import * as SelectedStore from "./SelectedStore.ts"
 import * as ShutdownLog from "./ShutdownLog.ts"
 import * as StartupMemory from "./StartupMemory.ts"
+import * as StoreOutOfReach from "./StoreOutOfReach.ts"
 
 /** Reads the configuration and runs tasks until it is interrupted. */
 export const program = Effect.gen(function*() {
@@ -21,6 +22,7 @@ export const program = Effect.gen(function*() {
       ]
     })
   }
+  yield* StoreOutOfReach.check(settings)
   return yield* Effect.provide(
     Effect.onInterrupt(Layer.launch(worker(settings)), () => Effect.logInfo("stopped")),
     ConfiguredLog.layer(settings)

@@ -84,6 +84,15 @@ describe("taskforge worker", () => {
       assert.strictEqual(code, 78)
       assert.include(stderr, "name a store that is shared")
     }), 30_000)
+
+  it.live("does not start where tasks could destroy its store", () =>
+    Effect.gen(function*() {
+      const folder = yield* directory
+      const environment = { TASKFORGE_FOLDERS: folder }
+      const { code, stderr } = yield* run(["worker", "--store", `sqlite:${join(folder, "tasks.db")}`], { environment })
+      assert.strictEqual(code, 78)
+      assert.include(stderr, `TASKFORGE_FOLDERS=${folder}: tasks could destroy the store`)
+    }), 30_000)
 })
 
 describe("the program", () => {

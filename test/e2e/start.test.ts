@@ -110,6 +110,18 @@ describe("a process that cannot start says why in a line", () => {
       ])
     }), 30_000)
 
+  it.live("when tasks could destroy its store", () =>
+    Effect.gen(function*() {
+      const environment = { TASKFORGE_FOLDERS: "files,.", STORE_URL: "sqlite:tasks.db" }
+      const { code, lines } = yield* refused(yield* Server.directory, environment)
+      assert.strictEqual(code, 78)
+      assert.deepStrictEqual(lines, [
+        "taskforge: The configuration has a problem:",
+        "  - TASKFORGE_FOLDERS=files,.: tasks could destroy the store, tasks.db, which lies in .; name folders without it, " +
+        "or another file in STORE_URL"
+      ])
+    }), 30_000)
+
   it.live("when its port is in use", () =>
     Effect.gen(function*() {
       const directory = yield* Server.directory
