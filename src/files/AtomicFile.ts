@@ -15,7 +15,7 @@ export interface Writer {
   readonly swept?: Set<string>
 }
 
-/** A part that nobody has written to for so long has been left by an attempt that was killed. */
+/** A part that was not written to for so long has been left by an attempt that was killed. */
 const abandonedAfter = Duration.days(1)
 
 const partName = /^\.taskforge-[\da-f]{32}-(\d+)-[\da-f]{32}\.part$/
@@ -76,7 +76,7 @@ const sweep = (folder: string, writer: Writer): Effect.Effect<void> =>
       }
     }
   }).pipe(
-    // What cannot be removed is in nobody's way
+    // What cannot be removed is not in the way
     Effect.sandbox,
     Effect.ignore
   )
