@@ -155,7 +155,8 @@ export const run = Effect.fnUntraced(function*(options: {
 
   const start = Effect.andThen(
     launch,
-    Effect.suspend(() => options.isReady(port)).pipe(
+    Effect.suspend(() => answers(options.isReady(port))).pipe(
+      Effect.filterOrFail((isReady) => isReady, () => "it does not answer"),
       Effect.retry({ schedule: Schedule.spaced("50 millis"), while: () => isAlive(child) }),
       Effect.timeout("30 seconds"),
       Effect.mapError((cause) => new ServerMissing({ reason: `${binary} did not start: ${output || String(cause)}` })),
