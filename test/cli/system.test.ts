@@ -81,7 +81,12 @@ describe("taskforge cancel, retry and remove", () => {
 describe("taskforge pause and resume", () => {
   it.live("stop and go on with queues", () =>
     Effect.gen(function*() {
-      const { stdout } = yield* succeeding(onServer(["pause", "mail", "default"]))
+      yield* succeeding(onServer(["enqueue", "echo", "--queue", "mail", "--delay", "1h"]))
+      const { code, stderr, stdout } = yield* onServer(["pause", "mail", "default"])
+      assert.deepStrictEqual(
+        { code, stderr },
+        { code: 0, stderr: "! No task is in the queue default; the latest tasks are in mail\n" }
+      )
       assert.include(stdout, "mail is paused; go on with: taskforge resume mail")
       assert.include((yield* succeeding(onServer(["stats"]))).stdout, "paused  ")
       yield* onServer(["enqueue", "echo", "1", "--id", "a"])
@@ -255,7 +260,11 @@ describe("a store without a server", () => {
       assert.include((yield* succeeding(taskforge(["cancel", "a", ...store]))).stdout, "Cancelled")
       assert.include((yield* succeeding(taskforge(["stats", ...store]))).stdout, "3 of 100,000 places taken")
       assert.include((yield* succeeding(taskforge(["workers", ...store]))).stdout, "Nobody runs tasks")
-      yield* succeeding(taskforge(["pause", "mail", ...store]))
+      const { code, stderr } = yield* taskforge(["pause", "mail", ...store])
+      assert.deepStrictEqual(
+        { code, stderr },
+        { code: 0, stderr: "! No task is in the queue mail; the latest tasks are in default\n" }
+      )
       assert.include((yield* succeeding(taskforge(["stats", ...store]))).stdout, "paused  mail")
     }), 30_000)
 

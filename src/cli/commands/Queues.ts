@@ -37,6 +37,7 @@ const each = Effect.fnUntraced(function*({ json, queues }: Input, action: "pause
   const paint = Paint.make(yield* Screen.Screen)
   for (const queue of queues) {
     yield* Effect.mapError(repeatable(api.queues[action]({ params: { queue } })), problem)
+    if (action === "pause") yield* warnOfUnknown(queue)
     if (json) yield* Screen.json({ queue, paused: action === "pause" })
     else {
       yield* Screen.line(
@@ -48,4 +49,21 @@ const each = Effect.fnUntraced(function*({ json, queues }: Input, action: "pause
       )
     }
   }
+})
+
+/** Tasks that are looked at for the names of queues. */
+const looked = 200
+
+/** A queue that no task is in may be a typing error. It is paused all the same: its tasks may come later. */
+const warnOfUnknown = Effect.fnUntraced(function*(queue: string) {
+  const { api, problem, repeatable } = yield* Target.Target
+  const { tasks: own } = yield* Effect.mapError(
+    repeatable(api.tasks.list({ query: { queue: [queue], limit: 1 } })),
+    problem
+  )
+  if (own.length > 0) return
+  const { tasks } = yield* Effect.mapError(repeatable(api.tasks.list({ query: { limit: looked } })), problem)
+  const names = [...new Set(tasks.map((task) => task.queue))].toSorted().map(Paint.plain)
+  const known = names.length === 0 ? "" : `; the latest tasks are in ${names.join(", ")}`
+  yield* Screen.lineError(`! No task is in the queue ${Paint.plain(queue)}${known}`)
 })
