@@ -4,7 +4,7 @@ import { mutants } from "./mutants.ts"
 import { run } from "./Run.ts"
 import { fromSeed } from "./Scenario.ts"
 
-/** Seeds that may be tried. */
+/** Seeds that may be tried, from the one on where a mutant was last noticed. */
 const most = 1000
 
 describe("an engine is found to be broken", () => {
@@ -12,7 +12,7 @@ describe("an engine is found to be broken", () => {
     // Where it was noticed before comes first, so that this takes no longer than it must.
     const first = mutant.noticedAt ?? 0
     for (let tried = 0; tried < most; tried++) {
-      if (run(fromSeed((first + tried) % most), mutant).violations.length > 0) return
+      if (run(fromSeed(first + tried), mutant).violations.length > 0) return
     }
     assert.fail(`It survives ${most} seeds`)
   }, 120_000)

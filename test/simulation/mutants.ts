@@ -85,7 +85,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "lost lease ignored",
-    noticedAt: 413,
+    noticedAt: 1442,
     engine: but((store) => ({
       extend: (leases, leaseForMs) =>
         Effect.map(
@@ -114,7 +114,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "leases of before the clock was set back are never too far ahead",
-    noticedAt: 467,
+    noticedAt: 1265,
     engine: but((store) => ({ rescue: (request) => store.rescue({ ...request, maxAheadMs: 1e12 }) }))
   },
   {
