@@ -80,13 +80,15 @@ describe("enqueue", () => {
       })
     ))
 
-  it.effect("prefers a time to a delay", () =>
+  it.effect("takes a time or a delay, and refuses both", () =>
     withEngine(
       {},
       Effect.gen(function*() {
         const runAt = DateTime.makeUnsafe("1970-01-03T04:05:06Z")
-        const { id } = yield* Report.enqueue(undefined, { runAt, delay: "1 minute" })
+        const { id } = yield* Report.enqueue(undefined, { runAt })
         assert.strictEqual((yield* record(id)).dueAt, runAt.epochMilliseconds)
+        const refused = yield* Effect.flip(Report.enqueue(undefined, { runAt, delay: "1 minute" }))
+        assert.strictEqual(refused._tag, "InvalidOption")
       })
     ))
 

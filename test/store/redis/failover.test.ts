@@ -61,7 +61,9 @@ await withServer("Redis for clusters", Redis.installed, async () => {
       "leaves a server that has become a replica, and waits until the name leads to another",
       () =>
         Effect.gen(function*() {
-          const [first, second] = [yield* Redis.start(), yield* Redis.start()]
+          // A server that keeps nothing on disk is warned of
+          const keeping = { appendonly: "yes" }
+          const [first, second] = [yield* Redis.start(keeping), yield* Redis.start(keeping)]
           const name = yield* Proxy.make(first.port)
           const warnings: Array<unknown> = []
           const logger = Logger.make(({ logLevel, message }) => {
