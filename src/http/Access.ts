@@ -45,13 +45,17 @@ export const layer = (
         const answer = limited(route.handler)
         const handler = Effect.withFiber<HttpServerResponse.HttpServerResponse, E, R>((fiber) => {
           const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
-          return Effect.flatMap(ring.admit(secretOf(request, known.takesKeyInQuery)), (visitor) => {
+          const secret = secretOf(request, known.takesKeyInQuery)
+          const enter = (visitor: Visitor) => {
             const refusal = refuse(visitor, known, request)
             if (refusal !== undefined) return refusal
+            if (visitor._tag === "Anonymous") return answer
             // As the router does with what it finds out: the fiber is the request's own
             fiber.setContext(Context.add(fiber.context, CurrentVisitor, visitor))
             return answer
-          })
+          }
+          const visitor = ring.admitNow(secret)
+          return visitor === undefined ? Effect.flatMap(ring.admit(secret), enter) : enter(visitor)
         })
         return { ...route, handler: handler as HttpRouter.Route<E, R>["handler"] }
       }

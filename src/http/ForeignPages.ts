@@ -19,15 +19,26 @@ export interface Options {
 export const make = ({ hosts, origins }: Options) => {
   const names = new Set(Array.from(hosts, (host) => host.toLowerCase()))
   const listed = new Set(origins)
+  /** Most requests name the same host as the one before. */
+  let lastOwn: string | undefined
+
+  const isOwnHost = (host: string): boolean => {
+    if (host === lastOwn) return true
+    if (!isOwn(nameOf(host.toLowerCase()), names)) return false
+    lastOwn = host
+    return true
+  }
 
   return (request: HttpServerRequest.HttpServerRequest): HttpServerResponse.HttpServerResponse | undefined => {
     const { headers, method } = request
-    const host = headers["host"]?.toLowerCase()
+    const host = headers["host"]
     // A page can make its own name resolve to this address, and then counts as same-origin: the name tells
-    if (host !== undefined && !isOwn(nameOf(host), names)) return foreignHost
+    if (host !== undefined && !isOwnHost(host)) return foreignHost
     const origin = headers["origin"]
     if (origin !== undefined) {
-      return listed.has(origin) || hostOf(origin) === host || isHarmless(method, headers) ? undefined : foreignOrigin
+      return listed.has(origin) || hostOf(origin) === host?.toLowerCase() || isHarmless(method, headers)
+        ? undefined
+        : foreignOrigin
     }
     const site = headers["sec-fetch-site"]
     return site === undefined || site === "same-origin" || site === "none" || isHarmless(method, headers)

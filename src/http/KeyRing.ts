@@ -32,6 +32,8 @@ export interface Options {
 export class KeyRing extends Context.Service<KeyRing, {
   /** Whether requests need a key: from the start, or since there is one. */
   readonly isRequired: Effect.Effect<boolean>
+  /** What {@link admit} would answer, where that is known at once: most requests pay for no effect. */
+  readonly admitNow: (secret: string | undefined) => Visitor | undefined
   /** Who comes with this secret, or with none. A secret that no key has is refused even where none is needed. */
   readonly admit: (secret: string | undefined) => Effect.Effect<Visitor>
   /** Waits until the visitor would be refused: its key was revoked, or it came without one before there were keys. */
@@ -46,6 +48,7 @@ export class KeyRing extends Context.Service<KeyRing, {
     KeyRing,
     KeyRing.of({
       isRequired: Effect.succeed(false),
+      admitNow: () => anonymous,
       admit: () => Effect.succeed(anonymous),
       untilRefused: () => Effect.never
     })
@@ -131,6 +134,9 @@ const make = Effect.fnUntraced(function*({ adminKey, required: requiredAtOnce }:
 
   const withoutSecret = () => required ? keyless : anonymous
 
+  const admitNow = (secret: string | undefined): Visitor | undefined =>
+    !isFresh() ? undefined : secret === undefined ? withoutSecret() : lookUp(secret)
+
   const isRefused = (visitor: Visitor): boolean =>
     visitor._tag === "Caller" ? visitor !== environment && !keys.has(visitor.key.id) : required
 
@@ -140,11 +146,15 @@ const make = Effect.fnUntraced(function*({ adminKey, required: requiredAtOnce }:
 
   return KeyRing.of({
     isRequired: Effect.map(fresh, () => required),
+    admitNow,
     admit: (secret) =>
       Effect.suspend(() => {
-        if (secret === undefined) return isFresh() ? Effect.succeed(withoutSecret()) : Effect.map(fresh, withoutSecret)
-        const visitor = isFresh() ? lookUp(secret) : undefined
-        return visitor === undefined ? admitFresh(secret) : Effect.succeed(visitor)
+        const visitor = admitNow(secret)
+        return visitor !== undefined
+          ? Effect.succeed(visitor)
+          : secret === undefined
+          ? Effect.map(fresh, withoutSecret)
+          : admitFresh(secret)
       }),
     untilRefused: (visitor) =>
       Effect.andThen(Effect.sleep(freshForMs), fresh).pipe(

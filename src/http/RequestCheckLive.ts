@@ -39,9 +39,9 @@ export const layer: Layer.Layer<RequestCheck> = Layer.succeed(
         return Effect.failCause(cause)
       }
     })
-    return Effect.flatMap(
-      HttpServerRequest.HttpServerRequest,
-      (request): typeof checked => hasUntypedBody(request) ? Effect.flatMap(foundMediaType, Effect.fail) : checked
+    const untyped: typeof checked = Effect.flatMap(foundMediaType, Effect.fail)
+    return Effect.withFiber((fiber) =>
+      hasUntypedBody(Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)) ? untyped : checked
     )
   }
 )

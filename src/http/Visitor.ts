@@ -21,9 +21,12 @@ export const keyless: Visitor = { _tag: "Stranger", hasKey: false }
 /** Came with a key that no one has been given, or that was taken back. */
 export const withUnknownKey: Visitor = { _tag: "Stranger", hasKey: true }
 
-/** The visitor whose request the fiber answers; set by the gate before any handler runs. */
+/**
+ * The visitor whose request the fiber answers; set by the gate before any handler runs, unless the server asks for no key:
+ * every entry of a fiber's context costs each request.
+ */
 export class CurrentVisitor extends Context.Reference<Visitor>("taskforge/http/CurrentVisitor", {
-  defaultValue: () => keyless
+  defaultValue: () => anonymous
 }) {}
 
 /** The key of a visitor, if it came with one. */
