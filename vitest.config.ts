@@ -8,6 +8,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     pool: "forks",
+    // Many tests wait for servers, processes and clocks; on two cores vitest would run one file at a time
+    maxWorkers: "100%",
     execArgv: ["--conditions=source"],
     testTimeout: 15_000,
     hookTimeout: 30_000,
