@@ -97,7 +97,8 @@ const answer = Effect.fnUntraced(function*(child: ChildProcessSpawner.ChildProce
   if (code !== ChildProcessSpawner.ExitCode(0)) {
     return yield* new RoundFailed({ reason: `exited with code ${code}`, output })
   }
-  return yield* decodeMetrics(stdout)
+  // What a store logs comes before
+  return yield* decodeMetrics(stdout.trimEnd().split("\n").at(-1)!)
 })
 
 const text = <E>(stream: Stream.Stream<Uint8Array, E>) => stream.pipe(Stream.decodeText, Stream.mkString)

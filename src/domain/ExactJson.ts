@@ -28,25 +28,42 @@ const manyDigits = 16
 /** Digits in a row that an exponent needs to be too large. */
 const largeExponent = 3
 
+/** A JSON text as UTF-16 or as UTF-8: digits, signs and the letters of exponents are the same in both. */
+interface Codes {
+  readonly length: number
+  readonly at: (index: number) => number
+}
+
 /**
  * Whether a text has so many digits in a row, be it in a string. Of so many in a row a look at every third character meets
  * one, which costs a fraction of what a pattern does.
  */
-const isSuspicious = (json: string): boolean => {
+const isSuspicious = (json: string): boolean => hasManyDigits({ length: json.length, at: (at) => json.charCodeAt(at) })
+
+/** Whether {@link inexactIn} has to look at the text that these bytes of UTF-8 are. */
+export const mayBeInexact = (json: Uint8Array): boolean => {
   for (let at = largeExponent - 1; at < json.length; at += largeExponent) {
-    if (!isDigit(json.charCodeAt(at))) continue
+    if (isDigit(json[at]!)) return hasManyDigits({ length: json.length, at: (at) => json[at] ?? 0 })
+  }
+  return false
+}
+
+const hasManyDigits = (json: Codes): boolean => {
+  for (let at = largeExponent - 1; at < json.length; at += largeExponent) {
+    if (!isDigit(json.at(at))) continue
     let start = at
-    while (isDigit(json.charCodeAt(start - 1))) start--
-    while (isDigit(json.charCodeAt(at + 1))) at++
+    while (isDigit(json.at(start - 1))) start--
+    while (isDigit(json.at(at + 1))) at++
     const digits = at - start + 1
     if (digits >= manyDigits || (digits >= largeExponent && isExponent(json, start))) return true
   }
   return false
 }
 
-const isExponent = (json: string, start: number): boolean => {
-  const before = json[start - 1] === "+" ? json[start - 2] : json[start - 1]
-  return before === "e" || before === "E"
+const isExponent = (json: Codes, start: number): boolean => {
+  const sign = json.at(start - 1)
+  const before = sign === 43 || sign === 45 ? json.at(start - 2) : sign
+  return before === 101 || before === 69
 }
 
 const number = /-?\d+(\.\d+)?([eE][+-]?\d+)?/y

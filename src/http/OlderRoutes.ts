@@ -42,9 +42,9 @@ export const layer = HttpApiBuilder.group(
     return handlers.handleAll({
       submitJob: ({ payload, query: { priority, type = defaultType }, request }) =>
         Effect.map(
-          Effect.andThen(
-            ExactBody.check(request),
-            submit(type, payload ?? undefined, { priority: priority ?? "normal" })
+          ExactBody.checked(
+            request,
+            () => submit(type, payload ?? undefined, { priority: priority ?? "normal" })
           ),
           (id) => ({ job_id: id, status: "submitted" as const })
         ),
@@ -64,9 +64,9 @@ export const layer = HttpApiBuilder.group(
       olderWorkers: () => Effect.map(status.workerCount, (workers) => ({ workers })),
       submitTask: ({ payload: { id, payload, type }, request }) =>
         Effect.map(
-          Effect.andThen(
-            ExactBody.check(request),
-            submit(type, parsedOrText(payload), { id: id === "" ? undefined : id })
+          ExactBody.checked(
+            request,
+            () => submit(type, parsedOrText(payload), { id: id === "" ? undefined : id })
           ),
           (id) => ({ message: "Task submitted", task_id: id, status: "pending" as const })
         ),

@@ -42,9 +42,9 @@ export const layer = HttpApiBuilder.group(
 
     return handlers.handleAll({
       create: ({ payload, request }) =>
-        Effect.andThen(
-          ExactBody.check(request),
-          TaskIntake.toSubmissions(catalog, isArray(payload) ? payload : [payload])
+        ExactBody.checked(
+          request,
+          () => TaskIntake.toSubmissions(catalog, isArray(payload) ? payload : [payload])
         ).pipe(
           Effect.flatMap((submissions) => queue.create(submissions)),
           Effect.catchTag("InvalidOption", TaskIntake.refused("body")),
