@@ -158,8 +158,12 @@ while left > 0 do
   local refs = take(key, left, members)
   pieces[#pieces + 1] = refs
   left = left - #refs
-  local head = headOf(first.lane)
-  if head then insert(heads, head) else emptied[#emptied + 1] = first.lane end
+  if left > 0 then
+    local head = headOf(first.lane)
+    if head then insert(heads, head) else emptied[#emptied + 1] = first.lane end
+  elseif call("EXISTS", key) == 0 then
+    emptied[#emptied + 1] = first.lane
+  end
 end
 
 -- forgets the lanes that have been emptied, and files where they really are those that were looked at in vain
