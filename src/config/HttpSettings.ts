@@ -23,7 +23,7 @@ export const httpSettings = {
   adminKey: optional({
     names: ["TASKFORGE_ADMIN_KEY"],
     secret: "value",
-    about: "A first API key of the role admin, beside those in the store; with it, every caller needs a key",
+    about: "A first API key of the role admin, in addition to those in the store; with it, every caller needs a key",
     expected: "a text of 32 to 200 letters, digits, - and _",
     schema: Schema.RedactedFromValue(Schema.String.check(Schema.isPattern(/^[\w-]{32,200}$/)))
   }),

@@ -21,12 +21,13 @@ export const url = (text: string): string => {
 
 /** A text, with each URL in it as {@link url} shows it. */
 export const text = (text: string): string =>
-  text.includes("://") ? text.replace(/[a-z][a-z\d+.-]*:\/\/[^\s"'<>`|\\]+/gi, redactWord) : text
+  text.includes("://") ? text.replace(/[a-z][a-z\d+.-]{0,31}:\/\/[^\s"'<>`|\\]+/gi, redactWord) : text
 
-/** The punctuation after a URL belongs to the sentence. */
+/** The punctuation after a URL belongs to the sentence. Found without a pattern, whose work could grow with the square. */
 const redactWord = (word: string): string => {
-  const [, address = word, end = ""] = /^(.*?)([.,;:!)\]}]*)$/s.exec(word)!
-  return url(address) + end
+  let end = word.length
+  while (end > 0 && ".,;:!)]}".includes(word[end - 1]!)) end--
+  return url(word.slice(0, end)) + word.slice(end)
 }
 
 /** Whether an @ behind the host may have been meant as the end of a password. */

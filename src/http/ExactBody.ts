@@ -1,4 +1,4 @@
-/** What is lost when a body is read: nobody would notice that a task has other data than its client sent. */
+/** Refuses bodies that lose something when they are read: their tasks would have other data than the client sent. */
 import { Effect } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { isUtf8 } from "node:buffer"

@@ -70,7 +70,7 @@ const make = Effect.fnUntraced(function*({ adminKey, required: requiredAtOnce }:
   /** Secrets by their hashes, found true since the keys were read: hashing one again costs as much as storing a task. */
   const proven = new Map<string, string>()
   let required = requiredAtOnce || adminKey !== undefined
-  const adminHash = adminKey && Secret.hashOf(Redacted.value(adminKey))
+  const adminSecret = adminKey && Redacted.value(adminKey)
   let readAt = -Infinity
   let hasRead = false
 
@@ -112,7 +112,7 @@ const make = Effect.fnUntraced(function*({ adminKey, required: requiredAtOnce }:
   const fresh = Effect.suspend(() => isFresh() ? Effect.void : readSince(now() - freshForMs + 1))
 
   const lookUp = (secret: string): Visitor | undefined => {
-    if (adminHash !== undefined && Secret.matches(secret, adminHash)) return environment
+    if (adminSecret !== undefined && Secret.equal(adminSecret, secret)) return environment
     const id = Secret.idOf(secret)
     const key = id === undefined ? undefined : keys.get(id)
     if (key === undefined) return undefined

@@ -47,6 +47,17 @@ describe("a URL that people read", () => {
   })
 })
 
+describe("a long text", () => {
+  it("is looked through once, whatever it is made of", () => {
+    const many = 400_000
+    for (const part of ["a", ".", ".a", "a.", ")]", "a+"]) {
+      const long = part.repeat(many / part.length)
+      assert.include(Redaction.text(`${long} x://h/?k=${secret} ${long}`), "x://h/?***")
+      assert.notInclude(Redaction.text(`x://${long}@h?${secret}`), secret)
+    }
+  })
+})
+
 describe("a payload that people read", () => {
   it("does not show headers that carry a secret", () => {
     const payload = {
