@@ -134,17 +134,33 @@ const run = Effect.fnUntraced(function*(
   const fetched = input !== undefined && isUrl(input) ? yield* fetch(input) : text
   if (fetched !== undefined) yield* Effect.promise(() => writeFile(given, fetched))
   const source = fetched !== undefined || input === undefined ? given : yield* folders.existing(input)
-  const withPart = <A, E, R>(path: string | undefined, use: (part: string | null) => Effect.Effect<A, E, R>) =>
-    path === undefined
-      ? use(null)
-      : Effect.flatMap(folders.target(path), (target) => AtomicFile.write(target, context, use))
+  const [rowsTo, rejectsTo] = yield* Effect.all([targetOf(folders, output), targetOf(folders, rejects)])
+  if (rejects !== undefined && rejectsTo !== undefined) {
+    for (const [taken, name] of [[rowsTo, "output"], [source, "input"]] as const) {
+      if (taken === undefined || !mayBeOneFile(taken, rejectsTo)) continue
+      return yield* new PathRefused({
+        path: rejects,
+        reason: `rejects would take the place of the ${name}; name another file`
+      })
+    }
+  }
+  const withPart = <A, E, R>(target: string | undefined, use: (part: string | null) => Effect.Effect<A, E, R>) =>
+    target === undefined ? use(null) : AtomicFile.write(target, context, use)
   const done = yield* withPart(
-    output,
+    rowsTo,
     (output) =>
-      withPart(rejects, (rejects) => work({ input: source, csv, query, format, formulas, output, rejects, scratch }))
+      withPart(rejectsTo, (rejects) => work({ input: source, csv, query, format, formulas, output, rejects, scratch }))
   )
   return { ...done, output: output ?? null }
 })
+
+const targetOf = (folders: Folders["Service"], path: string | undefined) =>
+  path === undefined ? Effect.undefined : folders.target(path)
+
+/** Some file systems take names for the same that differ in case, or in how an accent is written. */
+const mayBeOneFile = (a: string, b: string): boolean => folded(a) === folded(b)
+
+const folded = (path: string): string => path.normalize("NFC").toLowerCase()
 
 /** The file behind a URL, as large as the server lets answers be. */
 const fetch = Effect.fnUntraced(function*(url: string) {

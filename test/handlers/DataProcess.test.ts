@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
-import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Handlers from "../../src/handlers/index.ts"
 import * as Site from "../outbound/Site.ts"
@@ -321,6 +321,38 @@ describe("data_process", () => {
       yield* isRefused("data_process", { text: sales, input: "a.csv" })
       yield* isRefused("data_process", { text: sales, csv: { delimiter: ",," } })
       yield* isRefused("data_process", { text: sales, filter: [{ column: "a", op: "eq" }] })
+    }).pipe(withHandlers()))
+
+  it.live("writes rows and rejects to two files, however their paths are spelled", () =>
+    Effect.gen(function*() {
+      const home = yield* Home
+      const text = "city,n\nBerlin,1\nshort\n"
+      writeFileSync(join(home, "in.csv"), text)
+      mkdirSync(join(home, "folder"))
+      symlinkSync("folder", join(home, "same"))
+      symlinkSync("out.csv", join(home, "link.csv"))
+      const both = [
+        { output: "out.csv", rejects: "out.csv" },
+        { output: "out.csv", rejects: "./out.csv" },
+        { output: "folder/../out.csv", rejects: join(home, "out.csv") },
+        { output: "folder/out.csv", rejects: "same/out.csv" },
+        { output: "Übersicht.csv", rejects: "U\u0308BERSICHT.CSV" },
+        { output: "out.csv", rejects: "in.csv" },
+        { rejects: "same/../in.csv" }
+      ]
+      for (const paths of both) {
+        const failure = yield* failureOf("data_process", { input: "in.csv", format: "csv", ...paths })
+        assert.strictEqual(failure.tag, "PathRefused", JSON.stringify(paths))
+        assert.match(failure.message, /rejects would take the place of the (output|input)/)
+      }
+      assert.deepStrictEqual(readdirSync(home).toSorted(), ["folder", "in.csv", "link.csv", "same"])
+      assert.deepStrictEqual(readdirSync(join(home, "folder")), [])
+
+      // A link that is written to is replaced, so it is a file of its own
+      yield* resultOf("data_process", { input: "in.csv", output: "out.csv", rejects: "link.csv", format: "csv" })
+      assert.strictEqual(readFileSync(join(home, "out.csv"), "utf8"), "city,n\nBerlin,1\n")
+      assert.strictEqual(readFileSync(join(home, "link.csv"), "utf8"), "line,reason\n3,1 cells instead of 2\n")
+      assert.strictEqual(readFileSync(join(home, "in.csv"), "utf8"), text)
     }).pipe(withHandlers()))
 
   it.live("leaves nothing behind when it is stopped", () =>
