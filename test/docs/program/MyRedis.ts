@@ -1,0 +1,3 @@
+import * as NodeRedis from "@effect/platform-node/NodeRedis"
+
+export const MyRedis = NodeRedis.layer({ url: "redis://localhost:6379" })

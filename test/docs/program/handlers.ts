@@ -1,0 +1,1 @@
+export { ResizeImageLive as HandlersLive } from "./ResizeImage.ts"

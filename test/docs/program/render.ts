@@ -1,0 +1,1 @@
+export const render = (width: number): string => `mandelbrot-${width}.png`
