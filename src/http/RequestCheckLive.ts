@@ -1,6 +1,6 @@
 /** How requests that cannot be read become errors of the API. */
 import { type Cause, Context, Effect, Exit, Layer, Schema, SchemaIssue, type Types } from "effect"
-import { HttpIncomingMessage, HttpServerError, HttpServerRequest } from "effect/http"
+import { type Headers, HttpIncomingMessage, HttpServerError, HttpServerRequest } from "effect/http"
 import { HttpApi, HttpApiError } from "effect/http-api"
 import { StoreError } from "../domain/Errors.ts"
 import { RequestCheck } from "./api/RequestCheck.ts"
@@ -39,17 +39,36 @@ export const layer: Layer.Layer<RequestCheck> = Layer.succeed(
         return Effect.failCause(cause)
       }
     })
-    const untyped: typeof checked = Effect.flatMap(foundMediaType, Effect.fail)
-    return Effect.withFiber((fiber) =>
-      hasUntypedBody(Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)) ? untyped : checked
-    )
+    const unreadable: typeof checked = Effect.flatMap(foundMediaType, Effect.fail)
+    const tooLarge: typeof checked = Effect.flatMap(bodyLimit, (limit) => Effect.fail(new BodyTooLarge({ limit })))
+    return Effect.withFiber((fiber) => {
+      const { headers } = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
+      if (!hasBody(headers)) return checked
+      if (!isReadable(headers)) return unreadable
+      // A client that announces too much need not be waited for
+      const limit = fiber.getRef(HttpIncomingMessage.MaxBodySize)
+      return limit !== undefined && Number(headers["content-length"]) > Number(limit) ? tooLarge : checked
+    })
   }
 )
 
-/** A page of any origin may post a text without saying what it is; the framework would read it as JSON. */
-const hasUntypedBody = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
-  headers["content-type"] === undefined &&
-  (headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0")
+const hasBody = (headers: Headers.Headers): boolean =>
+  headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"
+
+/**
+ * Whether a body is UTF-8 that nothing has encoded, by its headers. The framework reads every body so. It also takes one
+ * without a type for JSON, which a page of any origin may post.
+ */
+const isReadable = (headers: Headers.Headers): boolean => {
+  const encoding = headers["content-encoding"] ?? "identity"
+  const type = headers["content-type"]
+  if (encoding.toLowerCase() !== "identity" || type === undefined) return false
+  if (type === "application/json") return true
+  for (const [, charset] of type.matchAll(/;\s*charset\s*=\s*"?([^";]*)/gi)) {
+    if (!/^\s*(?:utf-?8|us-ascii)\s*$/i.test(charset!)) return false
+  }
+  return true
+}
 
 type Refusal = Types.unhandled | InvalidRequest | BodyTooLarge
 
@@ -63,10 +82,10 @@ const parts: Partial<Record<HttpApiError.HttpApiSchemaError["kind"], string>> = 
 
 const invalid = (issues: ReadonlyArray<RequestIssue>) => Effect.fail(new InvalidRequest({ issues }))
 
-const foundMediaType = Effect.map(
-  HttpServerRequest.HttpServerRequest,
-  ({ headers }) => new UnsupportedMediaType({ found: shortened(headers["content-type"] ?? "") })
-)
+const foundMediaType = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) => {
+  const [type = "", encoding] = [headers["content-type"], headers["content-encoding"]]
+  return new UnsupportedMediaType({ found: shortened(encoding === undefined ? type : `${type} as ${encoding}`) })
+})
 
 const bodyLimit = Effect.map(HttpIncomingMessage.MaxBodySize, (limit) => Number(limit ?? 0n))
 

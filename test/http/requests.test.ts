@@ -117,10 +117,43 @@ describe("a request body", () => {
       assert.strictEqual(error["found"], "application/x-www-form-urlencoded")
     }).pipe(Effect.provide(layer())))
 
-  it.effect("with a charset is JSON all the same", () =>
+  it.effect("with the charset UTF-8 is JSON all the same", () =>
     Effect.gen(function*() {
-      const answer = post({ type: "echo", payload: "ä€𝄞" }, { "content-type": "application/json; charset=utf-8" })
-      assert.strictEqual((yield* decoded(TaskJson, answer, 201)).payload, "ä€𝄞")
+      for (const charset of ["; charset=utf-8", ";charset=UTF8", "; x=y; Charset=\"utf-8\" ", "; charset=us-ascii"]) {
+        const answer = post({ type: "echo", payload: "ä€𝄞" }, { "content-type": `application/json${charset}` })
+        assert.strictEqual((yield* decoded(TaskJson, answer, 201)).payload, "ä€𝄞", charset)
+      }
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("said to be in another charset, or compressed, is refused on each route that takes one", () =>
+    Effect.gen(function*() {
+      const others: ReadonlyArray<Readonly<Record<string, string>>> = [
+        { "content-type": "application/json; charset=utf-16" },
+        { "content-type": "application/json;charset=\"UTF-16LE\"" },
+        { "content-type": "application/json; charset = iso-8859-1" },
+        { "content-type": "application/json; charset=utf-8; charset=utf-7" },
+        { "content-encoding": "gzip" },
+        { "content-encoding": "utf-8" }
+      ]
+      for (const path of ["/api/v1/tasks", "/api/v1/results", "/jobs", "/submit", "/api/tasks"]) {
+        for (const headers of others) {
+          const error = yield* refused(415, "unsupported_media_type", send("POST", path, { type: "echo" }, headers))
+          assert.match(error.message, /application\/json in UTF-8, not compressed/)
+        }
+      }
+      assert.deepStrictEqual((yield* page()).tasks, [])
+      yield* expecting(201, post({ type: "echo" }, { "content-encoding": "identity" }))
+    }).pipe(Effect.provide(layer())))
+
+  it.live("that announces more than a mebibyte is refused before it comes", () =>
+    Effect.gen(function*() {
+      const head = "POST /api/v1/tasks HTTP/1.1\nContent-Type: application/json\nContent-Length: 1048577"
+      const answer = yield* exchange(
+        yield* port,
+        `${head}\nHost: localhost\nConnection: close\n\n`.replaceAll("\n", "\r\n")
+      )
+      assert.strictEqual(parse(answer).status, 413)
+      assert.strictEqual(JSON.parse(parse(answer).body).error.limit, 1024 * 1024)
     }).pipe(Effect.provide(layer())))
 
   it.effect("over a mebibyte is refused, whether its length is announced or not", () =>

@@ -35,12 +35,12 @@ export class BodyTooLarge extends Schema.TaggedError<BodyTooLarge>()("BodyTooLar
   }
 }
 
-/** The body is not JSON by its content type. */
+/** The body is not JSON in UTF-8 by its headers. */
 export class UnsupportedMediaType extends Schema.TaggedError<UnsupportedMediaType>()("UnsupportedMediaType", {
   found: Schema.String
 }) {
   override get message(): string {
-    return `Cannot read a body of type ${JSON.stringify(this.found)}; send application/json`
+    return `Cannot read a body of type ${JSON.stringify(this.found)}; send application/json in UTF-8, not compressed`
   }
 }
 
