@@ -172,11 +172,39 @@ const failureOf = (url: URL, error: unknown): RequestRefused | RequestFailed => 
       return new RequestRefused({ url: Redaction.url(url.href), reason: cause.message })
     }
     if (cause.cause === undefined) {
-      const { message } = cause
-      return new RequestFailed({ url: Redaction.url(url.href), status: null, reason: message, retry_after_ms: null })
+      return new RequestFailed({
+        url: Redaction.url(url.href),
+        status: null,
+        reason: reasonOf(cause),
+        retry_after_ms: null
+      })
     }
   }
   return new RequestFailed({ url: Redaction.url(url.href), status: null, reason: String(error), retry_after_ms: null })
+}
+
+/** What the codes of the client mean to those who sent the request. Its own texts are for those who work on it. */
+const reasons: Readonly<Record<string, string>> = {
+  // An assertion of the client's own fails where nothing else stops such an answer
+  ERR_ASSERTION: "it answered with a change of protocol, or with a status that HTTP does not have",
+  UND_ERR_BODY_TIMEOUT: "there was no whole answer in time",
+  UND_ERR_CONNECT_TIMEOUT: "no connection was made in time",
+  UND_ERR_HEADERS_OVERFLOW: "the head of its answer is too large",
+  UND_ERR_HEADERS_TIMEOUT: "there was no answer in time",
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: "its answer has another length than it says"
+}
+
+const socketReasons: Readonly<Record<string, string>> = {
+  "bad response": "it answered with a status that was not asked for",
+  "bad upgrade": "it answered with a change of protocol that was not asked for",
+  "other side closed": "it closed the connection before there was a whole answer"
+}
+
+/** Errors of the system (`connect ECONNREFUSED`, `getaddrinfo ENOTFOUND`) say best what they are. */
+const reasonOf = (error: Error): string => {
+  const code = "code" in error ? String(error.code) : ""
+  if (error.name === "HTTPParserError") return "its answer is not HTTP/1.1"
+  return (code === "UND_ERR_SOCKET" ? socketReasons[error.message] : reasons[code]) ?? error.message
 }
 
 /** The host is in trouble when it does not answer or answers 5xx, not when it rejects or when we refuse. */

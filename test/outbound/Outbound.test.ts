@@ -52,6 +52,32 @@ describe("requests of tasks", () => {
       assert.deepInclude(site.asked[0]!.headers, { "x-one": "1", "content-type": "text/plain" })
     }).pipe(withOutbound()))
 
+  it.live("say what is wrong with an answer that is none, in words of their own", () =>
+    Effect.gen(function*() {
+      const head = "HTTP/1.1 200 OK\r\n"
+      const answers: ReadonlyArray<readonly [text: string, reason: RegExp]> = [
+        ["HTTP/1.1 101 Switching Protocols\r\n\r\n", /^it answered with a change of protocol/],
+        [
+          "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+          /^it answered with a change of protocol that was not asked for$/
+        ],
+        ["HTTP/1.1 100 Continue\r\n\r\n", /^it answered with a status that was not asked for$/],
+        ["HTTP/1.1 000 None\r\n\r\n", /a status that HTTP does not have$/],
+        ["SSH-2.0-OpenSSH\r\n", /^its answer is not HTTP\/1\.1$/],
+        [`${head}Transfer-Encoding: chunked\r\n\r\nzz\r\n`, /^its answer is not HTTP\/1\.1$/],
+        [`${head}X: ${"x".repeat(40_000)}\r\n\r\n`, /^the head of its answer is too large$/],
+        [`${head}Content-Length: 1\r\nContent-Length: 2\r\n\r\nab`, /^its answer has another length than it says$/],
+        [`${head}Content-Length: 10\r\n\r\nab`, /^it closed the connection before there was a whole answer$/],
+        ["", /^it closed the connection before there was a whole answer$/]
+      ]
+      const site = yield* Site.start(({ path }, response) => response.socket!.end(answers[Number(path.slice(1))]![0]))
+      for (const [index, [text, reason]] of answers.entries()) {
+        const error = yield* Effect.flip(send({ url: `${site.url}/${index}` }))
+        assert.instanceOf(error, RequestFailed, text)
+        assert.match(error.reason, reason, text)
+      }
+    }).pipe(withOutbound({ allow, breakAfter: 100 })))
+
   it.live("tell the other side nothing of a trace, unless their headers do", () =>
     Effect.gen(function*() {
       const site = yield* Site.start(({ path }, response) =>
