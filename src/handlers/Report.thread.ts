@@ -1,10 +1,11 @@
 /** The work of `report`: groups and their figures, the largest first. */
 import { Effect } from "effect"
-import { DatabaseSync, type SQLOutputValue } from "node:sqlite"
+import type { SQLOutputValue } from "node:sqlite"
 import { cellOf } from "../data/Aggregation.ts"
 import { Unprocessable } from "../data/Columns.ts"
 import { compareNumbers } from "../data/RowFilter.ts"
 import { runQuery } from "../data/runQuery.ts"
+import * as SqliteFile from "../data/SqliteFile.ts"
 import * as ThreadHandler from "../threads/ThreadHandler.ts"
 import { ReportWork } from "./Report.ts"
 import { numberOf } from "./ReportPage.ts"
@@ -64,7 +65,7 @@ const fromSqlite = (
   { column, group_by, op }: Payload,
   { database: path, table }: Extract<Payload["source"], { readonly database: string }>
 ): Found => {
-  const database = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+  const database = SqliteFile.open(path)
   try {
     const figure = column === null ? "COUNT(*)" : `${op === "mean" ? "AVG" : op.toUpperCase()}(${quoted(column)})`
     const name = quoted(group_by)

@@ -1,6 +1,7 @@
 /** The work of `sql_query`. */
 import { Effect } from "effect"
 import { constants, DatabaseSync, type SQLOutputValue } from "node:sqlite"
+import * as SqliteFile from "../data/SqliteFile.ts"
 import * as ThreadHandler from "../threads/ThreadHandler.ts"
 import { QueryRefused, SqlWork } from "./SqlQuery.ts"
 
@@ -39,7 +40,7 @@ const query = (
         `this is ${process.versions.node}`
     )
   }
-  const database = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+  const database = SqliteFile.open(path)
   try {
     database.setAuthorizer((action) => allowed.has(action) ? constants.SQLITE_OK : constants.SQLITE_DENY)
     const statement = database.prepare(sql)

@@ -198,6 +198,23 @@ describe("sql_query", () => {
       assert.deepInclude(yield* resultOf("sql_query", { database: "shop.db", sql: "SELECT 1" }), { rows: [[1]] })
     }).pipe(withHandlers({ threads: true })))
 
+  it.live("refuses a value that is too large before there is memory for it", () =>
+    Effect.gen(function*() {
+      yield* shop
+      const values = [
+        "zeroblob(900000000)",
+        "randomblob(900000000)",
+        "printf('%900000000d', 1)",
+        "hex(zeroblob(60000000))"
+      ]
+      for (const value of values) {
+        const failure = yield* failureOf("sql_query", { database: "shop.db", sql: `SELECT length(${value})` })
+        assert.deepInclude(failure, { tag: "QueryRefused", message: "string or blob too big" }, value)
+      }
+      const rows = yield* resultOf("sql_query", { database: "shop.db", sql: "SELECT length(zeroblob(60000000))" })
+      assert.deepInclude(rows, { rows: [[60_000_000]] })
+    }).pipe(withHandlers({ threads: true })), 30_000)
+
   it.live("ends a query that takes more memory than it may, in SQLite's own code", () =>
     Effect.gen(function*() {
       yield* shop
