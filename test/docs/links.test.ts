@@ -1,0 +1,63 @@
+/** Every link between the pages and to the files of the project. */
+import { assert, describe, it } from "@effect/vitest"
+import { existsSync, globSync, readFileSync, statSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("../../", import.meta.url))
+const pages = globSync(["*.md", "docs/**/*.md", "bench/*.md"], { cwd: root }).sort()
+
+interface Link {
+  readonly page: string
+  /** What the reader sees. */
+  readonly text: string
+  /** Where the file or folder is. */
+  readonly path: string
+  readonly anchor: string | undefined
+}
+
+/** The links of a page that do not leave the project. */
+const linksOf = (page: string): ReadonlyArray<Link> => {
+  const prose = readFileSync(join(root, page), "utf8").replace(/^```[^]*?^```$/gm, "")
+  return [...prose.matchAll(/\[([^\]]+)\]\(([^)\s]+)\)/g)].flatMap(([, text, target]) => {
+    if (/^[a-z]+:/.test(target!)) return []
+    const [path = "", anchor] = target!.split("#")
+    return [{ page, text: text!, path: path === "" ? page : join(dirname(page), path), anchor }]
+  })
+}
+
+/** The anchors that headings get where pages are shown. */
+const anchorsOf = (page: string): ReadonlySet<string> =>
+  new Set(
+    [...readFileSync(join(root, page), "utf8").matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+      heading!.toLowerCase().replace(/[^\w\- ]/g, "").replace(/ /g, "-")
+    )
+  )
+
+const links = pages.flatMap(linksOf)
+
+describe("the links of the pages", () => {
+  it("lead to files and folders that are there", () => {
+    assert.isAbove(links.length, 100)
+    assert.deepStrictEqual(
+      links.filter(({ path }) => !existsSync(join(root, path))).map(({ page, path }) => `${page}: ${path}`),
+      []
+    )
+  })
+
+  it("lead to headings that are there", () => {
+    const lost = links.filter(({ anchor, path }) =>
+      anchor !== undefined && !(path.endsWith(".md") && anchorsOf(path).has(anchor))
+    )
+    assert.deepStrictEqual(lost.map(({ anchor, page, path }) => `${page}: ${path}#${anchor}`), [])
+  })
+
+  it("to the sources name something that stands in the file", () => {
+    const toSources = links.filter(({ path, text }) => path.startsWith("src/") && /^`[^`]+`$/.test(text))
+    assert.isAbove(toSources.length, 30)
+    const lost = toSources.filter(({ path, text }) =>
+      statSync(join(root, path)).isFile() && !readFileSync(join(root, path), "utf8").includes(text.slice(1, -1))
+    )
+    assert.deepStrictEqual(lost.map(({ page, path, text }) => `${page}: ${text} in ${path}`), [])
+  })
+})
