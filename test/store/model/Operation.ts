@@ -114,6 +114,12 @@ export const Operation = Schema.Union([
 /** See the {@link Operation} schema. */
 export type Operation = typeof Operation.Type
 
+/**
+ * For how long a claim that gave tasks can be repeated. After that a store may have forgotten it or not, so its answer is
+ * left open: PostgreSQL keeps the newest for ever.
+ */
+export const rememberedForMs = 24 * 60 * 60 * 1000
+
 /** Neighbours that are alike as the one group that they are. */
 export const groupOf = ({ count, task }: OperationOf<"enqueue alike">): OperationOf<"enqueue"> => ({
   do: "enqueue",
@@ -128,3 +134,19 @@ export const sequences: Arbitrary.Arbitrary<Array<Operation>> = Arbitrary.array(
   minLength: 1,
   maxLength: 80
 })
+
+const simple = { type: "a", queue: "x", payload: "1", priority: 0, key: null, delayMs: 0, runIn: null } as const
+const keepAll = { finishedForMs: 1e12, failedForMs: 1e12, maxFinished: 100, maxKeyedFinished: 100, limit: 100 } as const
+
+/** Sequences that failed once, each rare among random ones. */
+export const onceFailed: ReadonlyArray<ReadonlyArray<Operation>> = [
+  // A claim is repeated when it may have been forgotten
+  [
+    { do: "enqueue", groups: [[{ ...simple, id: "t0" }], [{ ...simple, id: "t1" }]] },
+    { do: "claim", worker: "w1", queues: undefined, types: ["a"], limit: 1, leaseForMs: 1000 },
+    { do: "settle", items: [{ attempt: 0, as: "Complete", delayMs: 0 }] },
+    { do: "advance", ms: 86_400_000 },
+    { do: "prune", ...keepAll },
+    { do: "claim again", worker: "w1" }
+  ]
+]

@@ -18,7 +18,7 @@ import {
 import type { Driver } from "../conformance/driver.ts"
 import { anyTime } from "../conformance/fixtures.ts"
 import type { End, Model, ModelTask } from "./Model.ts"
-import { groupOf, ids, type Operation, type OperationOf } from "./Operation.ts"
+import { groupOf, ids, type Operation, type OperationOf, rememberedForMs } from "./Operation.ts"
 
 /** A claim and what it gave. */
 interface LastClaim {
@@ -26,9 +26,6 @@ interface LastClaim {
   readonly leases: ReadonlyArray<Lease>
   readonly at: number
 }
-
-/** Nobody repeats a claim after so long: the store may have forgotten it. */
-const rememberedForMs = 24 * 60 * 60 * 1000
 
 const nobody: Lease = { id: "unknown", claim: 1 }
 

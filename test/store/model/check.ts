@@ -1,0 +1,65 @@
+/**
+ * Does sequences of operations, each in a world of its own, until one fails: those that failed once, then random ones.
+ * A failure prints the shortest sequence found, one operation per line, how it failed, and the command that replays it.
+ * `MODEL_RUNS` and `MODEL_SEED` steer the search.
+ */
+import { assert, it } from "@effect/vitest"
+import { Arbitrary, Cause, Effect, type Scope } from "effect"
+import { onceFailed, type Operation, sequences } from "./Operation.ts"
+
+/** Does one operation; fails where its answer, or what can be seen after it, is not as it should be. */
+export type Step = (operation: Operation) => Effect.Effect<void, unknown, Scope.Scope>
+
+/** Defines the test. Each sequence begins its own world. */
+export const check = (
+  name: string,
+  begin: Effect.Effect<Step, unknown, Scope.Scope>,
+  options: { readonly runs: number }
+): void =>
+  it.effect(name, ({ task }) =>
+    Effect.gen(function*() {
+      for (const operations of onceFailed) {
+        yield* run(begin, operations).pipe(Effect.catch((error) => Effect.sync(() => fail(operations, error))))
+      }
+      let first: unknown
+      const result = yield* Arbitrary.checkEffect(
+        sequences,
+        (operations) => Effect.tapError(run(begin, operations), (error) => Effect.sync(() => first ??= error)),
+        {
+          runs: Number(process.env["MODEL_RUNS"] ?? options.runs),
+          // Sequences grow with it up to their own limit, which two thirds of the runs may reach.
+          size: 240,
+          maxShrinks: 3000,
+          seed: process.env["MODEL_SEED"],
+          replay: process.env["MODEL_REPLAY"]
+        }
+      )
+      if (result._tag === "Passed") return
+      if (result._tag !== "Falsified") return assert.fail(Arbitrary.formatCheckFailure(result) ?? result._tag)
+      fail(
+        result.shrunkInput,
+        result.failure._tag === "PropertyError" ? result.failure.error : "",
+        `Before it was shortened, after ${result.runs} runs: ${first}`,
+        `Replay: MODEL_REPLAY='${result.replay}' npx vitest run ${task.file.name} -t '${task.fullTestName}'`
+      )
+    }), 600_000)
+
+const run = (begin: Effect.Effect<Step, unknown, Scope.Scope>, operations: ReadonlyArray<Operation>) =>
+  Effect.gen(function*() {
+    const step = yield* begin
+    for (const [index, operation] of operations.entries()) {
+      yield* Effect.catchCause(
+        Effect.suspend(() => step(operation)),
+        (cause) => Effect.fail(`Step ${index + 1} (${operation.do}): ${Cause.pretty(cause)}`)
+      )
+    }
+    return true
+  }).pipe(Effect.scoped)
+
+const fail = (operations: ReadonlyArray<Operation>, error: unknown, ...more: ReadonlyArray<string>): never =>
+  assert.fail([
+    "It fails for this sequence:",
+    ...operations.map(({ do: name, ...details }, index) => `  ${index + 1}. ${name} ${JSON.stringify(details)}`),
+    String(error),
+    ...more
+  ].join("\n"))
