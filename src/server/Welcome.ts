@@ -18,7 +18,7 @@ export const layer = (settings: Settings, address: ListenAddress.ListenAddress) 
       yield* Effect.logWarning("Tasks are kept in memory only: the end of this process loses every task")
     }
     if ((yield* ConfiguredLog.formatOf(settings)) === "pretty") {
-      const command = (yield* startedByNpm) ? "npm run --silent taskforge --" : "taskforge"
+      const command = (yield* startedByNpm) ? ofClone : "taskforge"
       return yield* Effect.logInfo([said, "", ...lines(settings, address, { url, command })].join("\n"))
     }
     const { store } = settings
@@ -102,6 +102,9 @@ const example = (
 
 /** A word of a shell. */
 const quoted = (text: string): string => /^[\w:/.@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
+
+/** The command line of a clone; `cmd.exe` runs no script of a shell. */
+const ofClone = process.platform === "win32" ? "npm run --silent taskforge --" : "./taskforge"
 
 const startedByNpm = Config.option(Config.String("npm_lifecycle_event")).pipe(
   Effect.map((event) => Option.getOrUndefined(event) === "start"),

@@ -4,28 +4,20 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
-import { delimiter, dirname, join } from "node:path"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import * as Clone from "./Clone.ts"
 import * as Server from "./Server.ts"
 import * as TaskFile from "./TaskFile.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-/** A package that starts as this one does, from sources instead of a bundle, in the folder of its tasks. */
-const startable = Effect.gen(function*() {
-  const directory = yield* Server.directory
-  const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
-  writeFileSync(
-    join(directory, "package.json"),
-    JSON.stringify({ name: "startable", scripts: { start: scripts.start } })
-  )
-  mkdirSync(join(directory, "scripts"))
-  copyFileSync(join(root, "scripts/start.mjs"), join(directory, "scripts/start.mjs"))
-  mkdirSync(join(directory, "dist"))
-  writeFileSync(join(directory, "dist/server.cjs"), `import(${JSON.stringify(join(root, "src/main.ts"))})`)
-  return directory
-})
+/**
+ * A clone whose server is the one of the sources, in the folder of its tasks. The builder, which would bundle a path that
+ * it knows, does not see it.
+ */
+const startable = Clone.make({ "src/main.ts": `import(${JSON.stringify([join(root, "src/main.ts")])}.join())` })
 
 /** How a signal arrives. */
 const ways = {
@@ -61,8 +53,7 @@ for (const [name, launcher] of Object.entries(launchers)) {
       it.live(`stops in order on ${signal} to the ${way}`, () =>
         Effect.gen(function*() {
           const directory = yield* startable
-          const path = [dirname(process.execPath), process.env["PATH"]].join(delimiter)
-          const settings = { PATH: path, TASKFORGE_SHUTDOWN: "1s", HOME: directory }
+          const settings = { ...Clone.environment, TASKFORGE_SHUTDOWN: "1s", HOME: directory }
           const server = yield* Server.start(directory, settings, launcher.runs)
           yield* server.post(Array.from({ length: 5 }, () => ({ type: "sleep", payload: { duration: "20s" } })))
           yield* Server.until("5 tasks run", Effect.map(server.stats, (stats) => stats.workers_active === 5))
@@ -85,7 +76,7 @@ describe("the scripts of the package", () => {
     const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
     // `cmd.exe` knows no exec and takes the second way; a shell of Unix becomes the first
     assert.strictEqual(scripts.start, "exec node scripts/start.mjs || node scripts/start.mjs")
-    for (const name of ["prestart", "build:server", "taskforge"]) {
+    for (const name of ["build:server", "taskforge"]) {
       assert.match(scripts[name], /^(npm|node|rolldown) [\w:.\-/= ]+$/)
     }
   })

@@ -1,4 +1,0 @@
-/** What `npm start` does first. */
-import * as Bundle from "./Bundle.mjs"
-
-await Bundle.server()
