@@ -135,7 +135,8 @@ export const sequences: Arbitrary.Arbitrary<Array<Operation>> = Arbitrary.array(
   maxLength: 80
 })
 
-const simple = { type: "a", queue: "x", payload: "1", priority: 0, key: null, delayMs: 0, runIn: null } as const
+const neighbour = { type: "a", queue: "x", payload: "1", priority: 0, delayMs: 0, runIn: null } as const
+const simple = { ...neighbour, key: null }
 const keepAll = { finishedForMs: 1e12, failedForMs: 1e12, maxFinished: 100, maxKeyedFinished: 100, limit: 100 } as const
 
 /** Sequences that failed once, each rare among random ones. */
@@ -148,5 +149,13 @@ export const onceFailed: ReadonlyArray<ReadonlyArray<Operation>> = [
     { do: "advance", ms: 86_400_000 },
     { do: "prune", ...keepAll },
     { do: "claim again", worker: "w1" }
+  ],
+  // A retry fills a store whose tasks have been counted before
+  [
+    { do: "enqueue alike", count: 4, task: neighbour },
+    { do: "cancel", ids: ["t2"] },
+    { do: "enqueue", groups: [[{ ...simple, id: "t3" }]] },
+    { do: "retry", ids: ["t2"] },
+    { do: "enqueue", groups: [[{ ...simple, id: "t4" }]] }
   ]
 ]

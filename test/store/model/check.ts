@@ -1,10 +1,11 @@
 /**
  * Does sequences of operations, each in a world of its own, until one fails: those that failed once, then random ones.
- * A failure prints the shortest sequence found, one operation per line, how it failed, and the command that replays it.
- * `MODEL_RUNS` and `MODEL_SEED` steer the search.
+ * A failure prints the shortest sequence found, as it can be added to those, how it failed, and the command that replays
+ * it as long as operations are drawn in the same way. `MODEL_RUNS` and `MODEL_SEED` steer the search.
  */
 import { assert, it } from "@effect/vitest"
 import { Arbitrary, Cause, Effect, type Scope } from "effect"
+import { inspect } from "node:util"
 import { onceFailed, type Operation, sequences } from "./Operation.ts"
 
 /** Does one operation; fails where its answer, or what can be seen after it, is not as it should be. */
@@ -59,7 +60,9 @@ const run = (begin: Effect.Effect<Step, unknown, Scope.Scope>, operations: Reado
 const fail = (operations: ReadonlyArray<Operation>, error: unknown, ...more: ReadonlyArray<string>): never =>
   assert.fail([
     "It fails for this sequence:",
-    ...operations.map(({ do: name, ...details }, index) => `  ${index + 1}. ${name} ${JSON.stringify(details)}`),
+    ...operations.map((operation, index) =>
+      `/* ${index + 1} */ ${inspect(operation, { breakLength: Infinity, compact: true, depth: null })},`
+    ),
     String(error),
     ...more
   ].join("\n"))
