@@ -2,7 +2,7 @@
  * Opens the file and closes it with the scope.
  */
 import { Effect, type Scope } from "effect"
-import { closeSync, mkdirSync, openSync } from "node:fs"
+import { closeSync, existsSync, mkdirSync, openSync } from "node:fs"
 import { dirname } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
@@ -56,11 +56,12 @@ const connect = (path: string, headStartMs: number): DatabaseSync => {
 
 /**
  * Makes the file and its folders where they are missing, for their owner only: payloads and results may be secret. SQLite
- * gives its log the permissions of the file.
+ * gives its log the permissions of the file. A file that is there is not opened: closing it would give up the locks of
+ * every store that this process has on it, and the next process to close the file would remove the log under them.
  */
 const createPrivately = (path: string): void => {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  closeSync(openSync(path, "a", 0o600))
+  if (!existsSync(path)) closeSync(openSync(path, "a", 0o600))
 }
 
 /**

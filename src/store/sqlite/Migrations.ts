@@ -3,6 +3,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import { StoreIncompatible } from "../../domain/Errors.ts"
+import { prepare } from "./Statement.ts"
 
 /** Marks the file as ours: `TFRG`. */
 export const applicationId = 0x54465247
@@ -148,16 +149,17 @@ const migrations: ReadonlyArray<string> = [first, apiKeys, instances, events]
 /** The layout that this version of the driver reads and writes. */
 export const latest = migrations.length
 
-const pragma = (database: DatabaseSync, name: string): number =>
-  Number(database.prepare(`PRAGMA ${name}`).get()?.[name])
-
 /**
  * The file's layout version: 0 for a new file. Throws `StoreIncompatible` when the file belongs to another program or
  * to a newer version of this one. Changes nothing, so that a foreign file stays as it is.
  */
 export const inspect = (database: DatabaseSync, path: string): number => {
-  const id = pragma(database, "application_id")
-  const version = pragma(database, "user_version")
+  // In one statement: between two, another process may make the file, and what it made would look foreign
+  const [id, version, objects] = prepare<[id: number, version: number, objects: number]>(
+    database,
+    `SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+      FROM pragma_application_id, pragma_user_version`
+  ).get()!
   if (id === applicationId) {
     if (version > latest) {
       throw new StoreIncompatible({
@@ -168,7 +170,6 @@ export const inspect = (database: DatabaseSync, path: string): number => {
     }
     return version
   }
-  const objects = Number(database.prepare("SELECT count(*) AS n FROM sqlite_schema").get()?.["n"])
   if (id !== 0 || version !== 0 || objects !== 0) {
     throw new StoreIncompatible({
       reason: `${path} is an SQLite database of another program (application_id ${id}, ${objects} tables and ` +

@@ -7,6 +7,35 @@ import * as Migrations from "../../../src/store/sqlite/Migrations.ts"
 import { task } from "../conformance/fixtures.ts"
 import { file, folder, open, using } from "./fixtures.ts"
 
+/** A connection that lets another process make the file when it prepares a statement, the first or one after it. */
+class Interrupted extends DatabaseSync {
+  private left: number
+  private readonly path: string
+
+  constructor(path: string, before: number) {
+    super(path)
+    this.path = path
+    this.left = before
+  }
+
+  override prepare(sql: string) {
+    const statement = super.prepare(sql)
+    if (this.left-- === 0) {
+      const other = new DatabaseSync(this.path)
+      Migrations.migrate(other, this.path)
+      other.close()
+    }
+    return statement
+  }
+}
+
+/** The locks on files that this process holds, where the system lists them. */
+const locks = () =>
+  existsSync("/proc/locks")
+    ? readFileSync("/proc/locks", "utf8").split("\n").map((line) => line.split(/\s+/).slice(1))
+      .filter(([, , , pid]) => pid === String(process.pid)).sort()
+    : []
+
 /** Changes a file behind the store's back. */
 const edit = (path: string, sql: string) =>
   Effect.sync(() => {
@@ -31,6 +60,25 @@ describe("opening a file", () => {
       yield* using(path, (store) => store.enqueue([[task()]]))
       assert.isTrue(existsSync(path))
       assert.isFalse(existsSync(`${path}-wal`))
+    }))
+
+  it.effect("takes no file for another program's while another process makes it", () =>
+    Effect.gen(function*() {
+      for (const before of [0, 1, 2, 3]) {
+        const path = yield* file
+        const database = new Interrupted(path, before)
+        assert.include([0, Migrations.latest], Migrations.inspect(database, path))
+        database.close()
+      }
+    }))
+
+  it.effect("keeps the locks of the stores that this process already has on it", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      yield* open(path)
+      const before = locks()
+      yield* open(path)
+      assert.deepStrictEqual(locks(), before)
     }))
 
   it.effect("gives each store in memory tasks of its own", () =>

@@ -7,25 +7,28 @@ import { SqliteStore } from "../../../src/store/sqlite/index.ts"
 import * as Task from "../../../src/Task.ts"
 import { file, run, using } from "./fixtures.ts"
 
+/** The lines of a process that must do what it is asked to. */
+const succeed = (args: ReadonlyArray<string>) =>
+  Effect.map(run(args), ({ code, errors, lines, signal }) => {
+    assert.deepStrictEqual({ code, signal, errors }, { code: 0, signal: null, errors: "" })
+    return lines
+  })
+
 describe("processes on one file", () => {
   it.live("share the work: no task is given twice or lost, and no lock reaches a caller", () =>
     Effect.gen(function*() {
       const path = yield* file
       const each = 400
-      const ended = yield* Effect.forEach(["left", "right"], (name) =>
-        run(["share", path, name, String(each), String(2 * each)]), { concurrency: 2 })
-      for (const { code, errors } of ended) {
-        assert.deepStrictEqual({ code, errors }, { code: 0, errors: "" })
-      }
-      const given = ended.flatMap(({ lines }) =>
-        lines
-      )
+      // Each waits for the tasks of the other, so one that fails ends both
+      const given = (yield* Effect.forEach(["left", "right"], (name) =>
+        succeed(["share", path, name, String(each), String(2 * each)]), { concurrency: 2 })).flat()
       assert.strictEqual(given.length, 2 * each)
       assert.strictEqual(new Set(given).size, 2 * each)
-      const counts = yield* using(path, (store) => store.counts)
+      const counts = yield* using(path, (store) =>
+        store.counts)
       assert.deepInclude(counts, { pending: 0, running: 0, completed: 2 * each })
       assert.strictEqual(counts.totals.created, 2 * each)
-    }), 60_000)
+    }), 180_000)
 
   it.live("may keep each other from writing for longer than a lease: nothing that lives is taken for dead", () => {
     const Long = Task.make("long")
@@ -56,14 +59,13 @@ describe("processes on one file", () => {
       })
       // Both have looked at the store for longer than they wait at their start
       yield* Effect.sleep("700 millis")
-      const { code, errors } = yield* run(["lock", path, "", "2500"])
-      assert.deepStrictEqual({ code, errors }, { code: 0, errors: "" })
+      yield* succeed(["lock", path, "", "2500"])
       yield* Effect.provide(handle.result, worker)
       const task = yield* queue.get(handle.id)
       assert.deepInclude(task, { state: "completed", claims: 1, crashes: 0 })
       assert.strictEqual(runs, 1)
     })
-  }, 60_000)
+  }, 180_000)
 
   it.live("lose nothing acknowledged when they are killed", () =>
     Effect.gen(function*() {
@@ -86,5 +88,5 @@ describe("processes on one file", () => {
         database.prepare("SELECT count(*) AS n, count(*) AS m FROM task").get()
       )
       database.close()
-    }), 60_000)
+    }), 180_000)
 })
