@@ -109,6 +109,24 @@ export class StateConflict extends Schema.TaggedError<StateConflict>()("StateCon
   }
 }
 
+/** A put met a record of another version than it expects. Nothing of it was done; read the record and decide again. */
+export class RecordConflict extends Schema.TaggedError<RecordConflict>()("RecordConflict", {
+  kind: Schema.String,
+  id: Schema.String,
+  /** Position in the put. */
+  index: Schema.Int,
+  /** The version that the change expects; 0 for none. */
+  expected: Schema.Int,
+  /** The version that is there; 0 for none. */
+  found: Schema.Int
+}) {
+  override get message(): string {
+    const version = (number: number) => number === 0 ? "not there" : `of version ${number}`
+    return `The record ${JSON.stringify(this.id)} of kind ${JSON.stringify(this.kind)} is ${version(this.found)}; ` +
+      `the put expects that it is ${version(this.expected)}`
+  }
+}
+
 /** The store did not answer or refused. Nothing is known about the outcome unless the operation is a read. */
 export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
   operation: Schema.String,

@@ -7,6 +7,7 @@ import { apiKeys } from "./conformance/apiKeys.ts"
 import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
 import { rateLimits } from "./conformance/rateLimits.ts"
+import { records } from "./conformance/records.ts"
 import { type Driver, suite } from "./conformance/suite.ts"
 import { model } from "./model/property.ts"
 
@@ -16,6 +17,7 @@ suite("The memory store", driver)
 model("The memory store", driver, { runs: 1500 })
 apiKeys("The memory store", MemoryStore.layer())
 instances("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
+records("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
 eventLog("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
 rateLimits(
   "A process by itself",

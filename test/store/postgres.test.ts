@@ -7,6 +7,7 @@ import { apiKeys } from "./conformance/apiKeys.ts"
 import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
 import { rateLimits } from "./conformance/rateLimits.ts"
+import { records } from "./conformance/records.ts"
 import { suite } from "./conformance/suite.ts"
 import { differential } from "./differential/differential.ts"
 import { model } from "./model/property.ts"
@@ -34,6 +35,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
     })),
     true
   )
+  records("The PostgreSQL store", { layer: layer(), advance, live: true })
   eventLog("The PostgreSQL store", { layer: layer(), advance, live: true })
   // Last, so that all statements of the others have been sent
   types("The PostgreSQL store", schemas, server)

@@ -8,6 +8,7 @@ import { apiKeys } from "./conformance/apiKeys.ts"
 import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
 import { rateLimits } from "./conformance/rateLimits.ts"
+import { records } from "./conformance/records.ts"
 import { suite } from "./conformance/suite.ts"
 import { differential } from "./differential/differential.ts"
 import { model } from "./model/property.ts"
@@ -32,5 +33,6 @@ await withServer("Redis", RedisServer.find, async (server) => {
     })),
     true
   )
+  records("The Redis store", { layer: layer(), advance, live: true })
   eventLog("The Redis store", { layer: layer(), advance, live: true })
 })

@@ -3,6 +3,7 @@ import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
 import { apiKeys } from "./conformance/apiKeys.ts"
 import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
+import { records } from "./conformance/records.ts"
 import { type Driver, suite } from "./conformance/suite.ts"
 import { model } from "./model/property.ts"
 
@@ -15,4 +16,5 @@ suite("The SQLite store", driver)
 model("The SQLite store", driver, { runs: 800 })
 apiKeys("The SQLite store", SqliteStore.layer({ path: ":memory:" }))
 instances("The SQLite store", { layer: SqliteStore.layer({ path: ":memory:" }), advance: TestClock.adjust })
+records("The SQLite store", { layer: SqliteStore.layer({ path: ":memory:" }), advance: TestClock.adjust })
 eventLog("The SQLite store", { layer: SqliteStore.layer({ path: ":memory:" }), advance: TestClock.adjust })

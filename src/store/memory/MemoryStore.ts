@@ -12,6 +12,7 @@ import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
+import { RecordStore } from "../RecordStore.ts"
 import type { StoreServices } from "../StoreServices.ts"
 import { demandSettings, lastClaimForMs, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
@@ -23,6 +24,7 @@ import * as Keys from "./Keys.ts"
 import { LastClaims } from "./LastClaims.ts"
 import * as Operate from "./Operate.ts"
 import * as Read from "./Read.ts"
+import * as Records from "./Records.ts"
 import { steady } from "./SteadyClock.ts"
 import { Tasks } from "./Tasks.ts"
 
@@ -47,6 +49,7 @@ export const layer = (settings: Options = {}): Layer.Layer<StoreServices> =>
     Layer.effect(TaskStore, Effect.map(Clock.Clock, (clock) => make(clock, settings))),
     Layer.effect(InstanceStore, Effect.map(Clock.Clock, Instances.make)),
     Layer.effect(KeyStore, Effect.map(Clock.Clock, Keys.make)),
+    Layer.effect(RecordStore, Effect.map(Clock.Clock, Records.make)),
     Layer.effect(EventLog, Effect.map(Clock.Clock, Events.make)),
     Notifier.layerMemory
   )

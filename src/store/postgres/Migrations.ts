@@ -10,6 +10,7 @@ import type { Database } from "./Database.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
 import * as RateLimits from "./RateLimits.ts"
+import * as Records from "./Records.ts"
 import * as Rights from "./Rights.ts"
 import * as Settle from "./Settle.ts"
 import * as Stranded from "./Stranded.ts"
@@ -144,7 +145,8 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   Events.tables,
   RateLimits.table,
   replicated,
-  lanes
+  lanes,
+  Records.tables
 ]
 
 /** The layout that this version of the driver reads and writes. */

@@ -17,6 +17,7 @@ import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
+import { RecordStore } from "../RecordStore.ts"
 import type { StoreServices } from "../StoreServices.ts"
 import { demandSettings, promotion, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
@@ -38,6 +39,7 @@ import * as PostgresNotifier from "./PostgresNotifier.ts"
 import * as Prune from "./Prune.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Read from "./Read.ts"
+import * as Records from "./Records.ts"
 import * as Sequences from "./Sequences.ts"
 import * as Server from "./Server.ts"
 import * as Settings from "./Settings.ts"
@@ -276,6 +278,7 @@ const make = Effect.fnUntraced(function*(
     Context.add(Notifier, notifier),
     Context.add(InstanceStore, Instances.make(database)),
     Context.add(KeyStore, Keys.make(database)),
+    Context.add(RecordStore, Records.make(database)),
     Context.add(EventLog, Events.make(database)),
     Context.add(RateLimiterStore, yield* RateLimits.make(database))
   )

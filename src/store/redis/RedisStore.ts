@@ -15,6 +15,7 @@ import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
+import { RecordStore } from "../RecordStore.ts"
 import type { StoreServices } from "../StoreServices.ts"
 import { demandSettings, type EnqueueAnswer, promotion, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
@@ -32,6 +33,7 @@ import * as Keys from "./Keys.ts"
 import * as Operate from "./Operate.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Read from "./Read.ts"
+import * as Records from "./Records.ts"
 import * as Runner from "./Runner.ts"
 import * as ServerFacts from "./ServerFacts.ts"
 import * as Settings from "./Settings.ts"
@@ -174,6 +176,7 @@ const make = Effect.fnUntraced(function*(
     Context.add(Notifier, hints),
     Context.add(InstanceStore, Instances.make(runner)),
     Context.add(KeyStore, Keys.make(runner)),
+    Context.add(RecordStore, Records.make(runner)),
     Context.add(EventLog, Events.make(runner)),
     Context.add(RateLimiter.RateLimiterStore, yield* RateLimits.make(root))
   )

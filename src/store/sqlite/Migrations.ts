@@ -144,7 +144,25 @@ CREATE TABLE event_batch (
 ) STRICT;
 `
 
-const migrations: ReadonlyArray<string> = [first, apiKeys, instances, events]
+/**
+ * Documents by kind and id. `wake_at` is when one is due, or due again because its lease has run out. Rows without a
+ * number of their own: a page of a list is a piece of the table.
+ */
+const records = `
+CREATE TABLE record (
+  kind TEXT NOT NULL,
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  document TEXT NOT NULL,
+  due_at INTEGER,
+  wake_at INTEGER,
+  written_at INTEGER NOT NULL,
+  PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX record_due ON record (kind, wake_at, id) WHERE wake_at IS NOT NULL;
+`
+
+const migrations: ReadonlyArray<string> = [first, apiKeys, instances, events, records]
 
 /** The layout that this version of the driver reads and writes. */
 export const latest = migrations.length

@@ -13,6 +13,7 @@ import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { KeyStore } from "../KeyStore.ts"
 import { Notifier, work } from "../Notifier.ts"
+import { RecordStore } from "../RecordStore.ts"
 import type { StoreServices } from "../StoreServices.ts"
 import { demandSettings, promotion, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
@@ -29,6 +30,7 @@ import { Lanes } from "./Lanes.ts"
 import * as Operate from "./Operate.ts"
 import * as Prune from "./Prune.ts"
 import * as Read from "./Read.ts"
+import * as Records from "./Records.ts"
 import * as Reserve from "./Reserve.ts"
 import { Tally } from "./Tally.ts"
 import * as Task from "./Task.ts"
@@ -134,6 +136,7 @@ const make = Effect.fnUntraced(function*(
   return Context.make(TaskStore, taskStore).pipe(
     Context.add(InstanceStore, Instances.make(database, writer, clock)),
     Context.add(KeyStore, Keys.make(database, writer)),
+    Context.add(RecordStore, Records.make(database, writer, () => clock.currentTimeMillisUnsafe())),
     Context.add(EventLog, yield* Events.make(database, writer, () => clock.currentTimeMillisUnsafe()))
   )
 })

@@ -25,7 +25,8 @@ const tables = [
   "instance",
   "lead",
   "event_batch",
-  "rate_limit"
+  "rate_limit",
+  "record"
 ]
 
 /** Schemas on one server for the tests of one file; they are dropped after them. */

@@ -8,6 +8,7 @@ import { EventLog } from "../../../src/store/EventLog.ts"
 import { InstanceStore } from "../../../src/store/InstanceStore.ts"
 import { KeyStore } from "../../../src/store/KeyStore.ts"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
+import { absent, RecordStore } from "../../../src/store/RecordStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
 import { retention } from "../conformance/fixtures.ts"
@@ -82,6 +83,10 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       yield* Context.get(services, EventLog).append([])
       yield* Context.get(services, InstanceStore).list
       yield* Context.get(services, KeyStore).list
+      const records = Context.get(services, RecordStore)
+      yield* records.put([{ kind: "k", id: "a", expects: absent, document: "1", dueInMs: 0 }])
+      const [taken] = (yield* records.take("k", 1, 1)).records
+      yield* records.put([{ kind: "k", id: "a", expects: taken!.version, document: null }])
       const limits = Context.get(services, RateLimiterStore)
       yield* limits.fixedWindow({ key: "k", tokens: 1, limit: 1, refillRate: Duration.seconds(1) })
       const listening = yield* Context.get(services, PgClient.PgClient).listen("taskforge")
@@ -120,7 +125,10 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       yield* database.asAdmin(...rights.beforehand(names))
       yield* database.migrate
       yield* database.asAdmin(`REVOKE UPDATE ON ALL SEQUENCES IN SCHEMA taskforge FROM "${names.app}"`)
-      assert.match(yield* database.refused, /_app" lacks rights .*UPDATE on claim_number, UPDATE on task_seq\. docs/)
+      assert.match(
+        yield* database.refused,
+        /_app" lacks rights .*UPDATE on claim_number, UPDATE on record_version, UPDATE on task_seq\. docs/
+      )
       yield* database.asAdmin(...rights.afterwards(names), `REVOKE DELETE ON taskforge.lead FROM "${names.app}"`)
       assert.match(yield* database.refused, /DELETE on lead/)
       yield* database.asAdmin(

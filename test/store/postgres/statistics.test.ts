@@ -3,6 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
+import { absent, type Change, RecordStore } from "../../../src/store/RecordStore.ts"
 import { promoteLimit, TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
@@ -11,7 +12,7 @@ import { anyTime, complete, leaseOf, minute, request, retention, tasks } from ".
 const driver = new URL("../../../src/store/postgres/", import.meta.url)
 
 /** The modules whose statements lock rows up to a limit; each has a test below. */
-const covered = ["Attempt.ts", "Claim.ts", "Prune.ts", "Tally.ts"]
+const covered = ["Attempt.ts", "Claim.ts", "Prune.ts", "Records.ts", "Tally.ts"]
 
 it("every module that locks rows up to a limit is tried here, and no subquery of IN has a limit or locks", () => {
   const locking: Array<string> = []
@@ -41,6 +42,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
   const { url } = server
   type Opened = {
     readonly store: Context.Service.Shape<typeof TaskStore>
+    readonly records: RecordStore["Service"]
     readonly sql: (text: string) => Effect.Effect<number>
   }
 
@@ -54,17 +56,19 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         const schema = yield* Postgres.scratchSchema(server)
         const services = yield* Layer.build(Layer.fresh(PostgresStore.layerUrl({ url, schema, maxConnections: 3 })))
         const store = Context.get(services, TaskStore)
+        const records = Context.get(services, RecordStore)
         const client = Context.get(services, PgClient.PgClient)
         const sql = (text: string) =>
           Effect.orDie(Effect.map(client.unsafe<{ readonly n?: number }>(text), ([row]) => row?.n ?? 0))
-        for (const table of ["task", "last_claim", "tally"]) {
+        for (const table of ["task", "last_claim", "tally", "record"]) {
           yield* sql(`ALTER TABLE "${schema}".${table} SET (autovacuum_enabled = off)`)
         }
         yield* store.enqueue([tasks(500)])
         const { tasks: claimed } = yield* store.claim(request())
         yield* store.settle(claimed.map((one) => complete(leaseOf(one))))
         yield* store.prune(retention({ maxFinished: 0 }), 1000)
-        for (const table of ["task", "last_claim", "tally"]) {
+        yield* records.put(due(500))
+        for (const table of ["task", "last_claim", "tally", "record"]) {
           yield* sql(`DELETE FROM "${schema}".${table}`)
           yield* sql(`ANALYZE "${schema}".${table}`)
         }
@@ -77,8 +81,12 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         yield* store.claim(request({ limit: 3, types: ["work", "other"] }))
         yield* store.rescue({ limit: 3, ...anyTime })
         yield* store.prune(retention({ maxFinished: 0, finishedForMs: 0 }), 3)
-        yield* body({ store, sql }, schema)
+        yield* records.take("thing", 3, minute)
+        yield* body({ store, records, sql }, schema)
       })), 60_000)
+
+  const due = (count: number): ReadonlyArray<Change> =>
+    Array.from({ length: count }, (_, n) => ({ kind: "thing", id: `${n}`, expects: absent, document: "1", dueInMs: 0 }))
 
   const finished = ({ sql }: Opened, schema: string, count: number, ageMs: number) =>
     Effect.andThen(
@@ -150,6 +158,14 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         SELECT 'worker-' || g, 1, 0, g, g FROM generate_series(1, 5500) g`)
       yield* store.prune(retention(), 0)
       assert.strictEqual(yield* sql(`SELECT count(*)::int AS n FROM "${schema}".last_claim`), 500)
+    }))
+
+  test("taking what is due", ({ records }) =>
+    Effect.gen(function*() {
+      yield* records.put(due(1000))
+      assert.lengthOf((yield* records.take("thing", 3, minute)).records, 3)
+      const left = yield* Effect.replicateEffect(records.take("thing", 100, minute), 10)
+      assert.strictEqual(left.reduce((sum, taken) => sum + taken.records.length, 0), 997)
     }))
 
   test("folding the counters", ({ sql, store }, schema) =>

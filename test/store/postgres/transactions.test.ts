@@ -4,6 +4,7 @@ import { Deferred, type Duration, Effect, Fiber, Layer, Schedule, Schema } from 
 import { Engine, Task, TaskContext, TaskStore } from "../../../src/index.ts"
 import { EventLog } from "../../../src/store/EventLog.ts"
 import { events, Notifier } from "../../../src/store/Notifier.ts"
+import { absent, RecordStore } from "../../../src/store/RecordStore.ts"
 import type { StoreServices } from "../../../src/store/StoreServices.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
@@ -56,7 +57,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
   })
 
   /** Keeps a transaction open until it is let go. */
-  const held = Effect.fnUntraced(function*<E>(body: Effect.Effect<unknown, E, TaskStore>) {
+  const held = Effect.fnUntraced(function*<E>(body: Effect.Effect<unknown, E, TaskStore | RecordStore>) {
     const sql = yield* PgClient.PgClient
     const written = Deferred.makeUnsafe<void>()
     const end = Deferred.makeUnsafe<void, Declined>()
@@ -126,6 +127,79 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       }))
       assert.deepStrictEqual(answers, ["Accepted", "Conflict"])
       assert.deepStrictEqual(yield* book.amounts, [1])
+    })
+  )
+
+  const put = (id: string, document: string | null, expects: number = absent) =>
+    RecordStore.use((records) => records.put([{ kind: "thing", id, expects, document, dueInMs: 0 }]))
+  const documents = Effect.map(
+    RecordStore.use((records) => records.list("thing")),
+    ({ records }) => records.map(({ document, id }) => `${id}=${document}`)
+  )
+
+  test(
+    "a record is put with the transaction, together with tasks, or not at all",
+    Effect.gen(function*() {
+      const version = yield* put("a", "1")
+      const both = Effect.all([put("a", "2", version), put("b", "2"), enqueue("plain")])
+      const lost = yield* held(both)
+      assert.deepStrictEqual(yield* documents, ["a=1"])
+      yield* lost.rollBack
+      assert.deepStrictEqual(yield* documents, ["a=1"])
+      assert.deepStrictEqual(yield* take(), [])
+      const kept = yield* held(both)
+      yield* kept.commit
+      assert.deepStrictEqual(yield* documents, ["a=2", "b=2"])
+      assert.lengthOf(yield* take(), 1)
+    })
+  )
+
+  test(
+    "a conflict of records spoils no transaction, and leaves nothing behind in it",
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const version = yield* put("b", "1")
+      yield* sql.withTransaction(Effect.gen(function*() {
+        const records = yield* RecordStore
+        const changes = ["a", "b"].map((id) => ({ kind: "thing", id, expects: absent, document: "2" }))
+        const error = yield* Effect.flip(records.put(changes))
+        assert.deepInclude(error, { _tag: "RecordConflict", index: 1, found: version })
+        yield* put("c", "2")
+      }))
+      assert.deepStrictEqual(yield* documents, ["b=1", "c=2"])
+    })
+  )
+
+  test(
+    "a put waits for the transaction that has the record, and for no other",
+    Effect.gen(function*() {
+      const version = yield* put("a", "1")
+      const transaction = yield* held(Effect.all([put("a", "2", version), put("new", "2")]))
+      yield* put("b", "1")
+      const { records: due } = yield* RecordStore.use((records) => records.take("thing", 10, 1000))
+      assert.deepStrictEqual(due.map(({ id }) => id), ["b"])
+      const late = yield* Effect.forkChild(Effect.all([
+        Effect.result(put("a", "3", version)),
+        Effect.result(put("new", "3"))
+      ], { concurrency: 2 }))
+      yield* transaction.commit
+      const tags = (yield* Fiber.join(late)).map((result) =>
+        result._tag === "Failure" ? result.failure._tag : result._tag
+      )
+      assert.deepStrictEqual(tags, ["RecordConflict", "RecordConflict"])
+      assert.deepStrictEqual(yield* documents, ["a=2", "b=1", "new=2"])
+    })
+  )
+
+  test(
+    "a put that waits for a transaction which is then rolled back goes on",
+    Effect.gen(function*() {
+      const transaction = yield* held(put("a", "1"))
+      const other = yield* Effect.forkChild(put("a", "2"))
+      yield* Effect.sleep("50 millis")
+      yield* transaction.rollBack
+      yield* Fiber.join(other)
+      assert.deepStrictEqual(yield* documents, ["a=2"])
     })
   )
 

@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Logger, References, Schedule, Scope } from "effect"
 import { StoreError, StoreIncompatible } from "../../../src/domain/Errors.ts"
 import { Notifier, type Signal, work } from "../../../src/store/Notifier.ts"
+import { absent, type Change, RecordStore } from "../../../src/store/RecordStore.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Redis from "../../servers/Redis.ts"
@@ -16,13 +17,20 @@ const quiet = Layer.succeed(References.MinimumLogLevel, "None")
 const storeOn = (url: string, options: RedisStore.Options = {}) =>
   Layer.provide(RedisStore.layerUrl({ url, ...options }), quiet)
 
+const change = (id: string, expects: number = absent, document: string | null = "1"): Change => ({
+  kind: "thing",
+  id,
+  expects,
+  document
+})
+
 const enqueue = Effect.asVoid(TaskStore.use((store) => store.enqueue([[task()]])))
 
 /** Tries again until it succeeds, for as long as a server may take to come back. */
 const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.retry(effect, { times: 200, schedule: Schedule.spaced("50 millis") })
 
-const failureOf = <A, R>(effect: Effect.Effect<A, StoreError | StoreIncompatible, R>) =>
+const failureOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(
     Effect.result(effect),
     (result) => result._tag === "Failure" ? Effect.succeed(result.failure) : Effect.die("it succeeded")
@@ -112,15 +120,40 @@ await withServer("a Redis of its own", Redis.installed, () => {
             const store = yield* TaskStore
             yield* store.enqueue([tasks(10)])
             const { tasks: claimed } = yield* store.claim(request({ limit: 5 }))
+            const kept = yield* RecordStore.use((records) => records.put([change("a")]))
             yield* Redis.command(server.url, "CONFIG", "SET", "maxmemory", "1")
             const error = yield* failureOf(store.enqueue([[task()]]))
             assert.include(error.message, "its memory is full")
             assert.deepInclude(yield* store.counts, { pending: 5, running: 5 })
+            const records = yield* RecordStore
+            assert.include((yield* failureOf(records.put([change("b")]))).message, "its memory is full")
+            assert.lengthOf((yield* records.list("thing")).records, 1)
+            yield* records.put([change("a", kept, null)])
+            assert.lengthOf((yield* records.list("thing")).records, 0)
             for (const one of claimed) assert.strictEqual(yield* settle(complete(one)), "applied")
             assert.strictEqual((yield* store.claim(request())).tasks.length, 5)
             yield* Redis.command(server.url, "CONFIG", "SET", "maxmemory", "0")
             yield* store.enqueue([[task()]])
             assert.deepInclude(yield* store.counts, { completed: 5, pending: 1, running: 5 })
+          }).pipe(Effect.provide(storeOn(server.url)))
+        }),
+      30_000
+    )
+
+    it.live(
+      "gives no version of a record twice when its server has lost the last writes",
+      () =>
+        Effect.gen(function*() {
+          const server = yield* Redis.start()
+          yield* Effect.gen(function*() {
+            const records = yield* RecordStore
+            const first = yield* records.put([change("a")])
+            yield* Redis.command(server.url, "SAVE")
+            const lost = yield* records.put([change("a", first)])
+            yield* server.kill("SIGKILL")
+            yield* server.start
+            const again = yield* eventually(records.put([change("a", first)]))
+            assert.isAbove(again, lost)
           }).pipe(Effect.provide(storeOn(server.url)))
         }),
       30_000

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Effect } from "effect"
+import { Config, ConfigProvider, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { copyFileSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
+import { absent, RecordStore } from "../../../src/store/RecordStore.ts"
 import { SqliteStore } from "../../../src/store/sqlite/index.ts"
 import { promoteLimit, TaskStore } from "../../../src/store/TaskStore.ts"
 import { request, retention, task, tasks } from "../conformance/fixtures.ts"
@@ -36,6 +37,25 @@ describe("what survives closing and opening again", () => {
         }))
       assert.strictEqual(before.tasks.length, 5)
       assert.deepStrictEqual(yield* using(path, (store) => store.list({ limit: 10 })), before)
+    }))
+
+  it.live("records and their versions, of which none comes twice, even where an older copy of the file is put back", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      const put = (expects: number, document: string | null = "1") =>
+        Effect.provide(
+          RecordStore.use((records) => records.put([{ kind: "thing", id: "a", expects, document }])),
+          Layer.fresh(SqliteStore.layer({ path }))
+        )
+      const first = yield* put(absent)
+      copyFileSync(path, `${path}-copy`)
+      const second = yield* put(first)
+      yield* put(second, null)
+      const third = yield* put(absent)
+      copyFileSync(`${path}-copy`, path)
+      const fourth = yield* put(first)
+      assert.deepStrictEqual([first, second, third, fourth].toSorted((a, b) => a - b), [first, second, third, fourth])
+      assert.strictEqual(new Set([first, second, third, fourth]).size, 4)
     }))
 
   it.effect("counts, totals, and paused queues", () =>
@@ -276,7 +296,9 @@ describe("the statements", () => {
       const scans: Array<string> = []
       for (const [sql, database] of statements) {
         for (const { detail } of database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all()) {
-          if (String(detail).startsWith("SCAN task")) scans.push(String(detail))
+          if (String(detail).startsWith("SCAN task") || String(detail).startsWith("SCAN record")) {
+            scans.push(String(detail))
+          }
         }
       }
       assert.isAbove(statements.size, 20)

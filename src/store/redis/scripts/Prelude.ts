@@ -7,7 +7,7 @@
  * | key | kind | holds |
  * |---|---|---|
  * | `meta` | hash | the layout's version and the settings that belong to the stored queue |
- * | `tally` | hash | the last sequence and claim numbers given, the number of unfinished tasks, and the totals |
+ * | `tally` | hash | the last sequence, claim and record numbers given, the number of unfinished tasks, and the totals |
  * | `task` | hash | by id: what a task is, written once; see `Entry` |
  * | `state` | hash | by id: where a task stands, once it was claimed or finished; see `Entry` |
  * | `result`, `failure`, `history`, `progress` | hashes | by id, for tasks that have them |
@@ -27,6 +27,9 @@
  * | `probe` | string | that a write was tried, for a second |
  * | `awaited` | sorted set | ids whose end somebody waits for, by when that is forgotten |
  * | `apikey` | hash | API keys by id |
+ * | `record:<kind>` | hash | by id: a record; see `Records` |
+ * | `record-ids:<kind>` | sorted set | their ids, in order |
+ * | `record-wakes:<kind>` | sorted set | the ids of those that are due some time, by then or by the end of their lease |
  * | `event:head`, `event:log` | hash, sorted set | where the log of events stands; its batches, by their last number |
  *
  * Tests may give a second key: `+n` in it moves the clock by n ms, `n` stops it there.

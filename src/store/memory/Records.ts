@@ -1,0 +1,136 @@
+/** Records in this process's memory. */
+import { type Clock, Effect } from "effect"
+import * as RecordDriver from "../RecordDriver.ts"
+import type { Due, RecordStore, StoredRecord } from "../RecordStore.ts"
+
+interface Entry extends StoredRecord {
+  /** When it is due, or due again because its lease has run out. */
+  readonly wakeAt: number | null
+}
+
+export const make = (clock: Clock.Clock): RecordStore["Service"] => {
+  const kinds = new Map<string, Kind>()
+  let version = 0
+  const at = <A>(operation: (now: number) => A): Effect.Effect<A> =>
+    Effect.sync(() => operation(clock.currentTimeMillisUnsafe()))
+
+  const kindOf = (name: string): Kind => {
+    let kind = kinds.get(name)
+    if (kind === undefined) kinds.set(name, kind = new Kind())
+    return kind
+  }
+
+  return RecordDriver.make({
+    get: (kind, ids) => Effect.sync(() => ids.flatMap((id) => shown(kinds.get(kind)?.get(id)))),
+    put: (changes) =>
+      at((now) => {
+        const conflict = RecordDriver.conflictOf(changes, (kind, id) => kinds.get(kind)?.get(id)?.version)
+        if (conflict !== undefined) return conflict
+        version = RecordDriver.nextVersion(version, now)
+        for (const change of changes) {
+          const { document, id, kind } = change
+          const dueAt = RecordDriver.dueAtOf(change, now)
+          if (document === null) kinds.get(kind)!.delete(id)
+          else kindOf(kind).set({ id, version, document, dueAt, writtenAt: now, wakeAt: dueAt })
+        }
+        return { version }
+      }),
+    list: (kind, range, limit) => Effect.sync(() => kinds.get(kind)?.list(range, limit).flatMap(shown) ?? []),
+    due: (kind, limit, leaseForMs) =>
+      at((now): Due => {
+        const found = kinds.get(kind)?.due(limit, now) ?? []
+        if (leaseForMs === undefined || found.length === 0) {
+          return { records: found.flatMap(shown), now, nextDueAt: kinds.get(kind)?.nextWakeAt(now) ?? null }
+        }
+        version = RecordDriver.nextVersion(version, now)
+        const taken = found.map((entry) => ({ ...entry, version, wakeAt: now + leaseForMs }))
+        for (const entry of taken) kindOf(kind).set(entry)
+        return { records: taken.flatMap(shown), now, nextDueAt: kindOf(kind).nextWakeAt(now) }
+      })
+  })
+}
+
+const shown = (entry: Entry | undefined): ReadonlyArray<StoredRecord> => {
+  if (entry === undefined) return []
+  const { wakeAt: _, ...record } = entry
+  return [record]
+}
+
+/** The records of one kind, by id and by the time at which they wake. */
+class Kind {
+  private readonly entries = new Map<string, Entry>()
+  private readonly inOrder = new Sorted<Entry>((a, b) => RecordDriver.compareIds(a.id, b.id))
+  private readonly waking = new Sorted<Entry>((a, b) => a.wakeAt! - b.wakeAt! || RecordDriver.compareIds(a.id, b.id))
+
+  get(id: string): Entry | undefined {
+    return this.entries.get(id)
+  }
+
+  set(entry: Entry): void {
+    this.delete(entry.id)
+    this.entries.set(entry.id, entry)
+    this.inOrder.add(entry)
+    if (entry.wakeAt !== null) this.waking.add(entry)
+  }
+
+  delete(id: string): void {
+    const entry = this.entries.get(id)
+    if (entry === undefined) return
+    this.entries.delete(id)
+    this.inOrder.remove(entry)
+    if (entry.wakeAt !== null) this.waking.remove(entry)
+  }
+
+  list({ from, inclusive, until }: RecordDriver.Range, limit: number): ReadonlyArray<Entry> {
+    return this.inOrder.slice(
+      ({ id }) => RecordDriver.compareIds(id, from) < (inclusive ? 0 : 1),
+      ({ id }) => RecordDriver.compareIds(id, until) < 0,
+      limit
+    )
+  }
+
+  due(limit: number, now: number): ReadonlyArray<Entry> {
+    return this.waking.slice(() => false, ({ wakeAt }) => wakeAt! <= now, limit)
+  }
+
+  nextWakeAt(now: number): number | null {
+    return this.waking.slice(({ wakeAt }) => wakeAt! <= now, () => true, 1)[0]?.wakeAt ?? null
+  }
+}
+
+/** Items in an order in which no two are equal. */
+class Sorted<A> {
+  private readonly items: Array<A> = []
+  private readonly compare: (a: A, b: A) => number
+
+  constructor(compare: (a: A, b: A) => number) {
+    this.compare = compare
+  }
+
+  add(item: A): void {
+    this.items.splice(this.placeAfter((other) => this.compare(other, item) < 0), 0, item)
+  }
+
+  remove(item: A): void {
+    this.items.splice(this.placeAfter((other) => this.compare(other, item) < 0), 1)
+  }
+
+  /** The first items behind those that are before it, as long as they are in it. */
+  slice(isBefore: (item: A) => boolean, isIn: (item: A) => boolean, limit: number): ReadonlyArray<A> {
+    const start = this.placeAfter(isBefore)
+    let end = start
+    while (end < this.items.length && end - start < limit && isIn(this.items[end]!)) end++
+    return this.items.slice(start, end)
+  }
+
+  private placeAfter(isBefore: (item: A) => boolean): number {
+    let low = 0
+    let high = this.items.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (isBefore(this.items[middle]!)) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}

@@ -1,0 +1,104 @@
+/** Records in the file. */
+import type { DatabaseSync } from "node:sqlite"
+import * as RecordDriver from "../RecordDriver.ts"
+import type { Due, RecordStore, StoredRecord } from "../RecordStore.ts"
+import { prepare } from "./Statement.ts"
+import type { Writer } from "./Writer.ts"
+
+type Row = [id: string, version: number, document: string, dueAt: number | null, writtenAt: number]
+
+const columns = "id, version, document, due_at, written_at"
+
+/** Prepares the operations. */
+export const make = (database: DatabaseSync, { read, write }: Writer, now: () => number): RecordStore["Service"] => {
+  const byId = prepare<Row>(database, `SELECT ${columns} FROM record WHERE kind = ? AND id = ?`)
+  const versionOf = prepare<[version: number]>(database, "SELECT version FROM record WHERE kind = ? AND id = ?")
+  const store = prepare(
+    database,
+    `INSERT INTO record (kind, id, version, document, due_at, wake_at, written_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version, document = excluded.document,
+        due_at = excluded.due_at, wake_at = excluded.wake_at, written_at = excluded.written_at`
+  )
+  const remove = prepare(database, "DELETE FROM record WHERE kind = ? AND id = ?")
+  const lastVersion = prepare<[value: number]>(database, "SELECT value FROM setting WHERE name = 'record_version'")
+  const saveVersion = prepare(database, "INSERT OR REPLACE INTO setting (name, value) VALUES ('record_version', ?)")
+  const listBehind = (comparison: string) =>
+    prepare<Row>(
+      database,
+      `SELECT ${columns} FROM record WHERE kind = ? AND id ${comparison} ? AND id < ? ORDER BY id LIMIT ?`
+    )
+  const listFrom = listBehind(">=")
+  const listAfter = listBehind(">")
+  const due = prepare<Row>(
+    database,
+    `SELECT ${columns} FROM record WHERE kind = ? AND wake_at <= ? ORDER BY wake_at, id LIMIT ?`
+  )
+  const nextWake = prepare<[wakeAt: number | null]>(
+    database,
+    "SELECT min(wake_at) FROM record WHERE kind = ? AND wake_at > ?"
+  )
+  const lease = prepare(database, "UPDATE record SET version = ?, wake_at = ? WHERE kind = ? AND id = ?")
+
+  const takeVersion = (time: number): number => {
+    const version = RecordDriver.nextVersion(lastVersion.get()?.[0] ?? 0, time)
+    saveVersion.run(version)
+    return version
+  }
+
+  const put = (changes: ReadonlyArray<RecordDriver.PackedChange>, time: number): RecordDriver.PutAnswer => {
+    const conflict = RecordDriver.conflictOf(changes, (kind, id) => versionOf.get(kind, id)?.[0])
+    if (conflict !== undefined) return conflict
+    const version = takeVersion(time)
+    for (const change of changes) {
+      const { document, id, kind } = change
+      const dueAt = RecordDriver.dueAtOf(change, time)
+      if (document === null) remove.run(kind, id)
+      else store.run(kind, id, version, document, dueAt, dueAt, time)
+    }
+    return { version }
+  }
+
+  const look = (kind: string, limit: number, time: number): Due => ({
+    records: due.all(kind, time, limit).map(recordOf),
+    now: time,
+    nextDueAt: nextWake.get(kind, time)![0]
+  })
+
+  const take = (kind: string, limit: number, leaseForMs: number, time: number): Due => {
+    const found = due.all(kind, time, limit)
+    if (found.length === 0) return look(kind, limit, time)
+    const version = takeVersion(time)
+    for (const [id] of found) lease.run(version, time + leaseForMs, kind, id)
+    const records = found.map((row) => ({ ...recordOf(row), version }))
+    return { records, now: time, nextDueAt: nextWake.get(kind, time)![0] }
+  }
+
+  return RecordDriver.make({
+    get: (kind, ids) =>
+      read("read records", () =>
+        ids.flatMap((id) => {
+          const row = byId.get(kind, id)
+          return row === undefined ? [] : [recordOf(row)]
+        })),
+    put: (changes) =>
+      write(
+        "put records",
+        (transaction) => put(changes, transaction.now),
+        changes.every(({ document }) => document === null) ? "frees" : "neither"
+      ),
+    list: (kind, { from, inclusive, until }, limit) =>
+      read("list records", () => (inclusive ? listFrom : listAfter).all(kind, from, until, limit).map(recordOf)),
+    due: (kind, limit, leaseForMs) =>
+      leaseForMs === undefined
+        ? read("find due records", () => look(kind, limit, now()))
+        : write("take records", (transaction) => take(kind, limit, leaseForMs, transaction.now))
+  })
+}
+
+const recordOf = ([id, version, document, dueAt, writtenAt]: Row): StoredRecord => ({
+  id,
+  version,
+  document,
+  dueAt,
+  writtenAt
+})
