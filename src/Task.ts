@@ -19,6 +19,7 @@
  * ```
  */
 import { type Duration, Effect, Exit, Layer, Schema } from "effect"
+import * as Bounds from "./domain/Bounds.ts"
 import {
   type InvalidPayload,
   type ResultInTransaction,
@@ -86,7 +87,7 @@ export interface Task<
   /** Stores many tasks in one write, all or none. */
   readonly enqueueAll: (
     payloads: ReadonlyArray<Payload["Type"]>,
-    options?: Omit<EnqueueSettings, "id" | "key">
+    options?: BatchSettings
   ) => Effect.Effect<ReadonlyArray<TaskHandle<Success["Type"], Error["Type"]>>, EnqueueError, TaskQueue>
   /** The handle of a task stored earlier. */
   readonly handle: (id: string) => Effect.Effect<TaskHandle<Success["Type"], Error["Type"]>, never, TaskQueue>
@@ -119,6 +120,30 @@ export interface Options<
   readonly description?: string | undefined
 }
 
+const names: Bounds.Names<Options<any, any, any>> = {
+  payload: 1,
+  success: 1,
+  error: 1,
+  queue: 1,
+  priority: 1,
+  retry: 1,
+  timeout: 1,
+  description: 1
+}
+
+/** How a batch is enqueued. With an id or a key, all of its tasks but one would be duplicates. */
+type BatchSettings = Omit<EnqueueSettings, "id" | "key">
+
+const batchNames: Bounds.Names<BatchSettings> = {
+  priority: 1,
+  delay: 1,
+  runAt: 1,
+  maxRetries: 1,
+  timeout: 1,
+  queue: 1,
+  whenFull: 1
+}
+
 /** The fields of a payload that is a struct. */
 export interface PlainFields {
   readonly [name: PropertyKey]: TaskDefinition.PlainSchema
@@ -139,6 +164,7 @@ export const make = <
   type: Type,
   options: Options<Payload, Success, Error> = {}
 ): Task<Type, ToSchema<Payload>, Success, Error> => {
+  Bounds.demandKnown(options, names)
   const definition = TaskDefinition.make(type, {
     ...options,
     payload: toSchema(options.payload) as ToSchema<Payload>,
@@ -178,6 +204,8 @@ const operations = <
       ),
     enqueueAll: Effect.fnUntraced(function*(payloads, options = {}) {
       const queue = yield* TaskQueue
+      const shared = Bounds.refuseUnknown(options, batchNames)
+      if (shared !== undefined) return yield* shared
       const submissions: Array<Submission> = []
       for (const [index, payload] of payloads.entries()) {
         const submission = fromPayload(definition, payload, options, index)

@@ -170,6 +170,33 @@ export const demand = <A>(option: string, bound: Bound<A>, value: A | undefined)
   if (invalid !== undefined) throw invalid
 }
 
+/** The names that options may have. */
+export type Names<Options> = { readonly [Name in keyof Options]-?: unknown }
+
+/**
+ * Why a name among options is refused, if one is: a program without types would lose a misspelt option without a word.
+ * `prefix` is what stands before the names where the options are part of others: `worker.`.
+ */
+export const refuseUnknown = (
+  options: object | undefined,
+  known: object,
+  prefix: string = "",
+  index: number = 0
+): InvalidOption | undefined => {
+  for (const name in options) {
+    if (Object.hasOwn(known, name) || options[name as keyof typeof options] === undefined) continue
+    const expected = `one of ${Object.keys(known).map((one) => prefix + one).join(", ")}`
+    return new InvalidOption({ option: prefix + cut(name), found: "unknown", expected, index })
+  }
+  return undefined
+}
+
+/** Throws where a name among options is refused: see {@link refuseUnknown}. */
+export const demandKnown = (options: object | undefined, known: object, prefix?: string): void => {
+  const invalid = refuseUnknown(options, known, prefix)
+  if (invalid !== undefined) throw invalid
+}
+
 /** Fails where an option is refused. */
 export const check = <A>(option: string, bound: Bound<A>, value: A | undefined): Effect.Effect<void, InvalidOption> => {
   const invalid = refuse(option, bound, value)
@@ -179,8 +206,10 @@ export const check = <A>(option: string, bound: Bound<A>, value: A | undefined):
 /** What cannot be seen is escaped. */
 const foundOf = (value: unknown): string => {
   const text = Formatter.format(typeof value === "string" ? value.slice(0, maxFoundLength) : value)
-  return text.length > maxFoundLength ? `${text.slice(0, maxFoundLength)}…` : text
+  return cut(text)
 }
+
+const cut = (text: string): string => text.length > maxFoundLength ? `${text.slice(0, maxFoundLength)}…` : text
 
 /** Bytes of UTF-8 in the details of an earlier attempt's error: the latest failure alone keeps larger ones. */
 export const maxHistoryDetailBytes: number = 4 * 1024

@@ -85,6 +85,9 @@ export const make = <
   }
 }
 
+const ruleNames: Bounds.Names<RetryRule<never>> = { times: 1, schedule: 1, maxDelay: 1 }
+const policyNames: Bounds.Names<RetryPolicy<never>> = { ...ruleNames, byTag: 1, retryable: 1 }
+
 const demandBounds = (type: string, { priority, queue, retry, timeout }: Options<any, any, any>): void => {
   Bounds.demand("type", Bounds.name, type)
   Bounds.demand("queue", Bounds.name, queue)
@@ -97,7 +100,9 @@ const demandBounds = (type: string, { priority, queue, retry, timeout }: Options
       rule === undefined || rule === false ? [] : [[`retry.byTag.${tag}`, rule]]
     )
   ]
-  for (const [name, { maxDelay, times }] of rules) {
+  for (const [name, rule] of rules) {
+    const { maxDelay, times } = rule
+    Bounds.demandKnown(rule, name === "retry" ? policyNames : ruleNames, `${name}.`)
     Bounds.demand(`${name}.times`, Bounds.retries, times)
     Bounds.demand(`${name}.maxDelay`, Bounds.delay, maxDelay)
   }

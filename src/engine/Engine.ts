@@ -38,6 +38,27 @@ export interface Options {
   readonly shutdown?: Duration.Input | undefined
 }
 
+/** The names of {@link Options} and of those within them. */
+const names: Bounds.Names<Options> = { instance: 1, queue: 1, worker: 1, rescuer: 1, retention: 1, shutdown: 1 }
+const queueNames: Bounds.Names<Queue.Options> = { maxRetries: 1, pollInterval: 1 }
+const workerNames: Bounds.Names<NonNullable<Options["worker"]>> = {
+  concurrency: 1,
+  queues: 1,
+  lease: 1,
+  pollInterval: 1,
+  timeout: 1,
+  logCompletions: 1
+}
+const rescuerNames: Bounds.Names<NonNullable<Options["rescuer"]>> = { interval: 1 }
+
+const demandNames = ({ queue, rescuer, retention, worker, ...options }: Options): void => {
+  Bounds.demandKnown(options, names)
+  Bounds.demandKnown(queue, queueNames, "queue.")
+  Bounds.demandKnown(worker, workerNames, "worker.")
+  Bounds.demandKnown(rescuer, rescuerNames, "rescuer.")
+  Bounds.demandKnown(retention, Pruner.defaults, "retention.")
+}
+
 /** The whole shutdown, unless configured. */
 export const defaultShutdown: Duration.Duration = Duration.seconds(30)
 
@@ -56,12 +77,14 @@ export const shutdownPlan = (shutdown: Duration.Input) => {
 /** For processes that only enqueue and look. */
 export const layerProducer = (
   options: Options = {}
-): Layer.Layer<Queue.TaskQueue | Supervisor, never, TaskStore | Notifier | InstanceStore> =>
-  Layer.merge(Queue.TaskQueue.layer(options.queue), StoreWatch.layer).pipe(
+): Layer.Layer<Queue.TaskQueue | Supervisor, never, TaskStore | Notifier | InstanceStore> => {
+  demandNames(options)
+  return Layer.merge(Queue.TaskQueue.layer(options.queue), StoreWatch.layer).pipe(
     Layer.provide(RecordedStore.layer),
     Layer.provideMerge(Supervisor.layer),
     Layer.provide(PooledRandom.layer)
   )
+}
 
 /**
  * The whole engine, running the given handlers: the layers that `Task.toLayer` gives, merged.
@@ -80,6 +103,7 @@ export const layer = <E, R>(
   handlers: Layer.Layer<never, E, R>,
   options: Options = {}
 ) => {
+  demandNames(options)
   Bounds.demand("shutdown", Bounds.delay, options.shutdown)
   const plan = shutdownPlan(options.shutdown ?? defaultShutdown)
   const lease = options.worker?.lease

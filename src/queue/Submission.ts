@@ -89,8 +89,14 @@ const describe = ({ message }: Schema.SchemaError): string => {
   return text.length > maxIssueLength ? `${text.slice(0, maxIssueLength)}…` : text
 }
 
-/** What is accepted of each option. */
-const bounds: { readonly [Name in keyof EnqueueOptions]: Bounds.Bound<any> } = {
+/** What is accepted of `whenFull`. */
+const whenFull: Bounds.Bound<string> = {
+  expected: "\"fail\" or \"wait\"",
+  accepts: (word) => word === "fail" || word === "wait"
+}
+
+/** What is accepted of each option, and of what `enqueue` takes together with them. */
+const bounds: { readonly [Name in keyof EnqueueOptions | "whenFull"]-?: Bounds.Bound<any> } = {
   id: Bounds.id,
   key: Bounds.key,
   priority: Priority.bound,
@@ -98,23 +104,30 @@ const bounds: { readonly [Name in keyof EnqueueOptions]: Bounds.Bound<any> } = {
   runAt: Bounds.runAt,
   maxRetries: Bounds.retries,
   timeout: Bounds.timeout,
-  queue: Bounds.name
+  queue: Bounds.name,
+  whenFull
 }
 
 /**
- * The first option of submissions that is outside of its bound, if any is. What a definition says was checked with it.
+ * The first option of submissions that is unknown or outside of its bound, if any is. What a definition says was checked
+ * with it.
  * Most submissions have few options, and a look at those that there are costs less than one at those that there may be.
  */
-export const invalidOption = (submissions: ReadonlyArray<Submission>): InvalidOption | undefined => {
+export const invalidOption = (
+  submissions: ReadonlyArray<Submission>,
+  whenFullGiven?: string
+): InvalidOption | undefined => {
+  const invalid = Bounds.refuse("whenFull", whenFull, whenFullGiven)
+  if (invalid !== undefined) return invalid
   for (let index = 0; index < submissions.length; index++) {
     const { options } = submissions[index]!
     for (const name in options) {
-      const bound = bounds[name as keyof EnqueueOptions]
       const value = options[name as keyof EnqueueOptions]
-      if (bound !== undefined && value !== undefined && !bound.accepts(value)) {
-        return Bounds.refuse(name, bound, value, index)
-      }
-      if (name === "runAt" && value !== undefined && options.delay !== undefined) {
+      if (value === undefined) continue
+      if (!Object.hasOwn(bounds, name)) return Bounds.refuseUnknown(options, bounds, "", index)
+      const bound = bounds[name as keyof EnqueueOptions]
+      if (!bound.accepts(value)) return Bounds.refuse(name, bound, value, index)
+      if (name === "runAt" && options.delay !== undefined) {
         return new InvalidOption({ option: "delay", found: "given with runAt", expected: "one of both", index })
       }
     }

@@ -80,6 +80,22 @@ export interface ListOptions extends Omit<ListRequest, "before" | "limit"> {
   readonly limit?: number | undefined
 }
 
+/** The names of {@link ListOptions}. */
+const listNames: Bounds.Names<ListOptions> = {
+  cursor: 1,
+  limit: 1,
+  maxBytes: 1,
+  queues: 1,
+  states: 1,
+  types: 1
+}
+
+/** Fails with the first of a list's options that is unknown, or is a cursor that no page gave. */
+export const checkList = (options: ListOptions): Effect.Effect<void, InvalidOption> => {
+  const invalid = Bounds.refuseUnknown(options, listNames)
+  return invalid === undefined ? Bounds.check("cursor", Cursor.bound, options.cursor) : Effect.fail(invalid)
+}
+
 /** Tasks on a page at most. */
 const maxPage = 1000
 
@@ -208,7 +224,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     submissions: ReadonlyArray<Submission>,
     whenFull: WhenFull = "fail"
   ): Effect.Effect<Received, QueueFull | KeyConflict | InvalidOption | StoreError> => {
-    const invalid = invalidOption(submissions)
+    const invalid = invalidOption(submissions, whenFull)
     if (invalid !== undefined) return Effect.fail(invalid)
     return whenFull === "fail"
       ? trySubmit(submissions)
@@ -258,9 +274,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
     get: Effect.fnUntraced(function*(id) {
       return (yield* known(id, store.get)) ?? (yield* new TaskNotFound({ id }))
     }),
-    list: Effect.fnUntraced(function*({ cursor, limit = 50, states, ...names } = {}) {
+    list: Effect.fnUntraced(function*(options = {}) {
+      yield* checkList(options)
+      const { cursor, limit = 50, states, ...names } = options
       const size = Math.min(Math.max(1, Math.trunc(limit) || 1), maxPage)
-      yield* Bounds.check("cursor", Cursor.bound, cursor)
       const before = cursor === undefined ? undefined : Cursor.decode(cursor)
       const types = names.types?.filter(Bounds.isStorable)
       const queues = names.queues?.filter(Bounds.isStorable)

@@ -226,8 +226,16 @@ export interface StoreSettings {
   readonly maxCrashes?: number | undefined
 }
 
-/** Throws `InvalidOption` where a setting is outside of its bound. To be called by each driver before it opens a store. */
-export const demandSettings = ({ capacity, headStart, maxCrashes }: StoreSettings): void => {
+/** The names of {@link StoreSettings}, which those of each driver add to. */
+export const settingNames: Bounds.Names<StoreSettings> = { capacity: 1, headStart: 1, maxCrashes: 1 }
+
+/**
+ * Throws `InvalidOption` where a setting is outside of its bound or has none of the driver's names. To be called by each
+ * driver before it opens a store.
+ */
+export const demandSettings = (settings: StoreSettings, names: object): void => {
+  Bounds.demandKnown(settings, names)
+  const { capacity, headStart, maxCrashes } = settings
   Bounds.demand("capacity", Bounds.whole(1), capacity)
   Bounds.demand("headStart", Bounds.retention, headStart)
   Bounds.demand("maxCrashes", Bounds.retries, maxCrashes)

@@ -30,7 +30,13 @@ describe("an engine", () => {
           ["rescuer.interval", { rescuer: { interval: -1 } }],
           ["retention.keepFailed", { retention: { keepFailed: -1 } }],
           ["retention.maxFinished", { retention: { maxFinished: 0.5 } }],
-          ["shutdown", { shutdown: "Infinity" }]
+          ["shutdown", { shutdown: "Infinity" }],
+          // What has no such name, as a program without types may write it
+          ["concurrency", { concurrency: 5 } as object],
+          ["queue.maxRetires", { queue: { maxRetires: 5 } as object }],
+          ["worker.concurency", { worker: { concurency: 5 } as object }],
+          ["rescuer.lease", { rescuer: { lease: 5 } as object }],
+          ["retention.keepfailed", { retention: { keepfailed: 5 } as object }]
         ]
         for (const [option, options] of outside) {
           const exit = yield* Effect.exit(Effect.suspend(() => start(options)))
@@ -51,7 +57,8 @@ describe("an engine", () => {
           ["capacity", { capacity: 0 }],
           ["capacity", { capacity: Infinity }],
           ["headStart", { headStart: -1 }],
-          ["maxCrashes", { maxCrashes: 1.5 }]
+          ["maxCrashes", { maxCrashes: 1.5 }],
+          ["capactiy", { capactiy: 10 } as object]
         ] as const
       ) {
         const exit = yield* Effect.exit(Effect.scoped(Layer.build(MemoryStore.layer(settings))))

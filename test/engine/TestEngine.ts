@@ -104,11 +104,13 @@ export const withStore = <A, E>(
 }
 
 /** Starts an engine that the test closes, on the store of the test. */
-export const start = Effect.fnUntraced(function*(options: Options = {}) {
+export const start = Effect.fnUntraced(function*(
+  { handlers = Layer.empty, logLevel: _level, store: _store, ...options }: Options = {}
+) {
   const scope = yield* Scope.make()
   const services = yield* Effect.context<TaskStore | Notifier | InstanceStore>()
   const context = yield* Layer.buildWithMemoMap(
-    Layer.provide(Engine.layer(options.handlers ?? Layer.empty, options), Layer.succeedContext(services)),
+    Layer.provide(Engine.layer(handlers, options), Layer.succeedContext(services)),
     Layer.makeMemoMapUnsafe(),
     scope
   )

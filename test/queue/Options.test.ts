@@ -1,6 +1,6 @@
 /** What a program says about a task is checked by the same bounds on every way in, and nothing outside of them is stored. */
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect } from "effect"
+import { DateTime, Effect, Schedule, Schema } from "effect"
 import { InvalidOption } from "../../src/domain/Errors.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import * as Task from "../../src/Task.ts"
@@ -43,6 +43,36 @@ describe("options of an enqueue", () => {
       })
     ))
 
+  it.effect("are refused where there is no option of that name, as a program without types may write them", () =>
+    withEngine(
+      {},
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        for (const name of ["dealy", "maxretries", "constructor", "toString", "__proto", "n".repeat(10_000)]) {
+          const options = Object.fromEntries([["priority", "high"], [name, "5 minutes"]])
+          const enqueued = [
+            Ping.enqueue(undefined, options),
+            Ping.enqueueAll([undefined], options),
+            queue.submit([{ definition: Ping, payload: "null", options }])
+          ]
+          for (const one of enqueued) {
+            const error = yield* Effect.flip<unknown, unknown, TaskQueue>(one)
+            assert.instanceOf(error, InvalidOption, name)
+            assert.deepInclude(error, { found: "unknown", index: 0 })
+            assert.isTrue(name.startsWith(error.option.slice(0, 80)))
+            assert.match(error.message, /expected one of .*\bdelay, runAt\b/)
+            assert.isBelow(error.message.length, 300)
+          }
+          yield* Ping.enqueue(undefined, { [name]: undefined })
+        }
+        const shared = yield* Effect.flip(Ping.enqueueAll([undefined, undefined], { id: "one" } as object))
+        assert.deepInclude(shared, { _tag: "InvalidOption", option: "id" })
+        const waiting = yield* Effect.flip(Ping.enqueue(undefined, { whenFull: "wiat" as never }))
+        assert.deepInclude(waiting, { _tag: "InvalidOption", option: "whenFull" })
+        assert.strictEqual((yield* queue.counts).totals.created, 6)
+      })
+    ))
+
   it.effect("name one time at which a task is due, not two", () =>
     withEngine(
       {},
@@ -56,7 +86,39 @@ describe("options of an enqueue", () => {
     ))
 })
 
+describe("options of a task type", () => {
+  it("are refused where there is no option of that name", () => {
+    const unknown: ReadonlyArray<readonly [name: string, options: object]> = [
+      ["sucess", { sucess: Schema.String }],
+      ["retry.time", { retry: { time: 3 } }],
+      ["retry.byTag.Busy.shedule", { retry: { byTag: { Busy: { shedule: Schedule.forever } } } }],
+      ["retry.byTag.Busy.byTag", { retry: { byTag: { Busy: { byTag: {} } } } }]
+    ]
+    for (const [option, options] of unknown) {
+      try {
+        Task.make("ping", options)
+      } catch (error) {
+        assert.instanceOf(error, InvalidOption)
+        assert.deepInclude(error, { option, found: "unknown" })
+        continue
+      }
+      assert.fail(`${option} was taken`)
+    }
+    Task.make("ping", { timeout: undefined, retry: { byTag: { Busy: false, Gone: undefined } } })
+  })
+})
+
 describe("a list", () => {
+  it.effect("refuses a filter that there is not", () =>
+    withEngine(
+      {},
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        const error = yield* Effect.flip(queue.list({ state: ["failed"] } as object))
+        assert.deepInclude(error, { _tag: "InvalidOption", option: "state", found: "unknown" })
+      })
+    ))
+
   it.effect("refuses a cursor that no page gave", () =>
     withEngine(
       {},

@@ -15,11 +15,10 @@ import { Effect, Layer, Schedule } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { FetchHttpClient, type HttpClient } from "effect/http"
 import * as Bounds from "../../domain/Bounds.ts"
-import * as Cursor from "../../domain/Cursor.ts"
 import { type StoreError, TaskNotFound } from "../../domain/Errors.ts"
 import * as PooledRandom from "../../engine/PooledRandom.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
-import { TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
+import { checkList, TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
 import { maxResults } from "../api/TasksApi.ts"
 import * as TaskView from "../TaskView.ts"
 import * as WorkersView from "../WorkersView.ts"
@@ -71,7 +70,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const create = Effect.fnUntraced(function*(submissions: ReadonlyArray<Submission>, whenFull: WhenFull = "fail") {
     if (submissions.length === 0) return []
-    const invalid = invalidOption(submissions)
+    const invalid = invalidOption(submissions, whenFull)
     if (invalid !== undefined) return yield* invalid
     const payload = yield* toNewTasks(submissions)
     const sent = repeatable(unsent("store tasks", tasks.create({ payload })))
@@ -110,10 +109,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
     results,
     get: (id) =>
       known(id, Effect.map(repeatable(unsent("read a task", tasks.get({ params: { id } }))), TaskView.fromJson)),
-    list: ({ cursor, limit, queues, states, types } = {}) =>
-      Effect.map(
+    list: (options = {}) => {
+      const { cursor, limit, queues, states, types } = options
+      return Effect.map(
         Effect.andThen(
-          Bounds.check("cursor", Cursor.bound, cursor),
+          checkList(options),
           repeatable(unsent(
             "list tasks",
             tasks.list({
@@ -128,7 +128,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
           ))
         ),
         ({ next, tasks }) => ({ tasks: tasks.map(TaskView.fromJson), next })
-      ),
+      )
+    },
     cancel: (id) =>
       known(
         id,

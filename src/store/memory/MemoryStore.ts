@@ -5,6 +5,7 @@
  * Leases, leads and whatever else is measured follow a steady clock; what is due, and how old a task is, the wall clock.
  */
 import { Clock, type Context, Effect, Layer } from "effect"
+import type * as Bounds from "../../domain/Bounds.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
 import * as Coverage from "../Coverage.ts"
@@ -14,7 +15,7 @@ import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
 import type { StoreServices } from "../StoreServices.ts"
-import { demandSettings, lastClaimForMs, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { demandSettings, lastClaimForMs, settingNames, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
 import { claim } from "./Claim.ts"
 import { enqueue } from "./Enqueue.ts"
@@ -43,6 +44,8 @@ export interface Options extends StoreSettings {
   readonly maxBytes?: number | undefined
 }
 
+const names: Bounds.Names<Options> = { ...settingNames, maxBytes: 1 }
+
 /** A store in this process's memory, with all that belongs to a store beside it. */
 export const layer = (settings: Options = {}): Layer.Layer<StoreServices> =>
   Layer.mergeAll(
@@ -55,7 +58,7 @@ export const layer = (settings: Options = {}): Layer.Layer<StoreServices> =>
   )
 
 const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<typeof TaskStore> => {
-  demandSettings(settings)
+  demandSettings(settings, names)
   const capacity = settings.capacity ?? defaultCapacity
   const limits = { capacity, maxBytes: settings.maxBytes ?? defaultMaxBytes }
   const maxCrashes = settings.maxCrashes ?? Settlement.defaultMaxCrashes

@@ -9,6 +9,7 @@ import { Clock, Config, Context, Duration, Effect, Layer, Redacted, type Scope }
 import { RateLimiterStore } from "effect/persistence/RateLimiter"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
+import type * as Bounds from "../../domain/Bounds.ts"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
@@ -19,7 +20,7 @@ import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
 import type { StoreServices } from "../StoreServices.ts"
-import { demandSettings, promotion, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { demandSettings, promotion, settingNames, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
 import { Capacity } from "./Capacity.ts"
@@ -83,6 +84,17 @@ export interface ConnectionOptions extends Options {
   readonly lockTimeout?: Duration.Input | undefined
   /** What the server's lists show. Default `taskforge`. */
   readonly applicationName?: string | undefined
+}
+
+const names: Bounds.Names<ConnectionOptions> = {
+  ...settingNames,
+  schema: 1,
+  prepare: 1,
+  url: 1,
+  maxConnections: 1,
+  statementTimeout: 1,
+  lockTimeout: 1,
+  applicationName: 1
 }
 
 /** What the driver provides: all that belongs to a store, and the counts of rate limits. */
@@ -190,7 +202,7 @@ const make = Effect.fnUntraced(function*(
   route: Pooler.Route,
   local: Database.LocalSettings = {}
 ): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Scope.Scope | Pg.PgClient> {
-  demandSettings(options)
+  demandSettings(options, names)
   const client = yield* Pg.PgClient
   const name = options.schema ?? defaultSchema
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)

@@ -7,6 +7,7 @@
 import { Clock, Config, Context, Duration, Effect, Layer, type Scope } from "effect"
 import { RateLimiter } from "effect/persistence"
 import { Redis } from "effect/persistence/Redis"
+import type * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
@@ -17,7 +18,14 @@ import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
 import type { StoreServices } from "../StoreServices.ts"
-import { demandSettings, type EnqueueAnswer, promotion, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import {
+  demandSettings,
+  type EnqueueAnswer,
+  promotion,
+  settingNames,
+  type StoreSettings,
+  TaskStore
+} from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
@@ -80,6 +88,8 @@ export interface UrlOptions extends Options {
   readonly url: string
 }
 
+const names: Bounds.Names<UrlOptions> = { ...settingNames, prefix: 1, clockKey: 1, answerWithin: 1, url: 1 }
+
 /**
  * The store on the `Redis` service of the environment, for instance `NodeRedis.layer` of `@effect/platform-node`. That
  * client decides what happens while the server is out of reach, and whether a cluster is followed; `layerUrl` brings one
@@ -122,7 +132,7 @@ const sizePerTask = 64 * 1024
 const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Redis | Scope.Scope> {
-  demandSettings(options)
+  demandSettings(options, names)
   const redis = yield* Redis
   const root = rootOf(options)
   const capacity = options.capacity ?? defaultCapacity

@@ -5,6 +5,7 @@
  * they poll. The notifier reaches this process only.
  */
 import { Clock, Config, Context, Effect, Layer, type Scope } from "effect"
+import type * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
@@ -15,7 +16,7 @@ import { KeyStore } from "../KeyStore.ts"
 import { Notifier, work } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
 import type { StoreServices } from "../StoreServices.ts"
-import { demandSettings, promotion, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { demandSettings, promotion, settingNames, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Checkpointer from "./Checkpointer.ts"
@@ -49,6 +50,8 @@ export interface Options extends StoreSettings {
   readonly synchronous?: Database.Synchronous | undefined
 }
 
+const names: Bounds.Names<Options> = { ...settingNames, path: 1, synchronous: 1 }
+
 /**
  * A durable store in one file, with all that belongs to a store beside it.
  *
@@ -75,7 +78,7 @@ const make = Effect.fnUntraced(function*(
   StoreError | StoreIncompatible,
   Scope.Scope | Notifier
 > {
-  demandSettings(options)
+  demandSettings(options, names)
   const notifier = yield* Notifier
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const { path } = options
