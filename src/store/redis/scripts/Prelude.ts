@@ -47,8 +47,8 @@ local function clock()
   return time[1] * 1000 + math.floor(time[2] / 1000) + (set and tonumber(set) or 0)
 end
 
--- whole numbers as text: Lua's own conversion keeps 14 digits
-local function int(number) return string.format("%.0f", number) end
+-- numbers as text: Lua's own conversion keeps 14 digits. %d is the faster one and knows nothing but whole numbers
+local function int(number) return string.format(number % 1 == 0 and "%d" or "%.0f", number) end
 
 -- a command on one key with any number of further arguments, all or the first so many; unpack has a limit
 local most = 4000
