@@ -11,11 +11,13 @@
  * gives no number twice: an older snapshot or a replica that lagged behind may know an older counter, but the time is
  * past.
  */
+import { block } from "./Block.ts"
 import { choice } from "./Choice.ts"
-import { entry } from "./Entry.ts"
+import { state } from "./Entry.ts"
+import { lanes } from "./Lanes.ts"
 import { prelude } from "./Prelude.ts"
 
-export const claim = `${prelude}${entry}
+export const claim = `${prelude}${block}${lanes}${state}
 local headStart, promoteLimit, worker, nonce = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local limit, now = tonumber(ARGV[5]), clock()
 local scheduled, running = root .. ":scheduled", root .. ":running"

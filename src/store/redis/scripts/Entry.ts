@@ -29,34 +29,25 @@
 import { block } from "./Block.ts"
 import { lanes } from "./Lanes.ts"
 
-export const entry = `${block}${lanes}
-local form = "^(.)([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^;]*);([^\\n]*)\\n" ..
-  "([^\\n]*)\\n(.*)$"
+const form = `^(.)${"([^;]*);".repeat(11)}([^\\n]*)\\n([^\\n]*)\\n(.*)$`
 
+/** Reads a state. A script pays for each function that it has, called or not. */
+export const state = `
 local function parse(text)
   local e = {}
   e.status, e.claim, e.completed, e.seq, e.keyed, e.cancel, e.priority, e.claims, e.settled, e.failures, e.crashes,
-    e.due, e.started, e.lane, e.worker = string.match(text, form)
+    e.due, e.started, e.lane, e.worker = string.match(text, "${form}")
   if e.status == "C" then e.settled = e.claim end
   return e
 end
+`
 
+/** What becomes of an attempt that ends: it waits again or has finished, and is remembered. For scripts with lanes. */
+export const ending = `
 local function write(id, e)
   call("HSET", root .. ":state", id, e.status .. e.claim .. ";" .. e.completed .. ";" .. e.seq .. ";" .. e.keyed .. ";" ..
     e.cancel .. ";" .. e.priority .. ";" .. e.claims .. ";" .. e.settled .. ";" .. e.failures .. ";" .. e.crashes .. ";" ..
     e.due .. ";" .. e.started .. "\\n" .. e.lane .. "\\n" .. e.worker)
-end
-
--- where the task stands; nil for an unknown id
-local function load(id)
-  local text = call("HGET", root .. ":state", id)
-  if text then return parse(text) end
-  local task = call("HGET", root .. ":task", id)
-  if not task then return nil end
-  local head, lane = string.match(task, "^([^\\n]*)\\n([^\\n]*)")
-  local e = parse("W0;;" .. head .. ";\\n" .. lane .. "\\n")
-  e.claims = "0"
-  return e
 end
 
 -- scheduled members carry what promotion needs: their priority and lane
@@ -74,20 +65,6 @@ local function wait(e, id, now, headStart)
     call("ZADD", root .. ":lane:" .. e.lane, rankOf(e, headStart), e.seq .. id)
     call("ZADD", root .. ":list:P:" .. e.lane, 0, e.seq .. id)
     arrive(e.lane, rankOf(e, headStart), e.seq)
-  end
-end
-
--- takes a waiting task out again
-local function unwait(e, id, headStart)
-  local ref = e.seq .. id
-  if call("ZREM", root .. ":lane:" .. e.lane, ref) == 1 then
-    call("ZREM", root .. ":list:P:" .. e.lane, ref)
-    depart(e.lane)
-  elseif call("ZREM", root .. ":scheduled", appointment(e, id)) == 1 then
-    call("ZREM", root .. ":list:S:" .. e.lane, ref)
-  else
-    extract(e.lane, rankOf(e, headStart), e.seq)
-    depart(e.lane)
   end
 end
 
@@ -115,5 +92,34 @@ local function remember(e, id, now, outcome, failure)
     line = before .. "\\n" .. line
   end
   call("HSET", root .. ":history", id, line)
+end
+`
+
+/** All that there is to a task. */
+export const entry = `${block}${lanes}${state}${ending}
+-- where the task stands; nil for an unknown id
+local function load(id)
+  local text = call("HGET", root .. ":state", id)
+  if text then return parse(text) end
+  local task = call("HGET", root .. ":task", id)
+  if not task then return nil end
+  local head, lane = string.match(task, "^([^\\n]*)\\n([^\\n]*)")
+  local e = parse("W0;;" .. head .. ";\\n" .. lane .. "\\n")
+  e.claims = "0"
+  return e
+end
+
+-- takes a waiting task out again
+local function unwait(e, id, headStart)
+  local ref = e.seq .. id
+  if call("ZREM", root .. ":lane:" .. e.lane, ref) == 1 then
+    call("ZREM", root .. ":list:P:" .. e.lane, ref)
+    depart(e.lane)
+  elseif call("ZREM", root .. ":scheduled", appointment(e, id)) == 1 then
+    call("ZREM", root .. ":list:S:" .. e.lane, ref)
+  else
+    extract(e.lane, rankOf(e, headStart), e.seq)
+    depart(e.lane)
+  end
 end
 `

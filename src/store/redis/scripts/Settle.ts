@@ -11,10 +11,11 @@
  * is full, and a script that has written may go on: a full Redis finishes what it has begun.
  */
 import { announce } from "./Announce.ts"
-import { entry } from "./Entry.ts"
+import { ending, state } from "./Entry.ts"
+import { lanes } from "./Lanes.ts"
 import { prelude } from "./Prelude.ts"
 
-export const settle = `${prelude}${entry}${announce}
+export const settle = `${prelude}${lanes}${state}${ending}${announce}
 local headStart, now = tonumber(ARGV[1]), clock()
 local ids, current = {}, {}
 for index = 2, #ARGV, 3 do ids[#ids + 1] = ARGV[index] end
