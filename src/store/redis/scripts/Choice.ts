@@ -1,12 +1,6 @@
-/**
- * Which tasks a claim takes: those of lowest rank of the wanted types and queues, in pieces of one lane each.
- *
- * Lanes are looked at in the order in which they are filed, and only as far as one may have a task before those found.
- * Where many lanes that are not wanted come first, because nobody here can run them, the wanted ones are looked up instead.
- */
-export const choice = `
-local wantedTypes, wantedQueues, maxSteps, maxPairs = ARGV[7], ARGV[8], 100, 5000
-local paused
+/** Whether a claim asks for a lane. */
+export const wanted = `
+local wantedTypes, wantedQueues, paused = ARGV[7], ARGV[8], nil
 if call("EXISTS", root .. ":paused") == 1 then
   paused = {}
   for _, queue in ipairs(call("SMEMBERS", root .. ":paused")) do paused[queue] = true end
@@ -18,6 +12,16 @@ local function isWanted(lane)
   if wantedQueues ~= "" and not string.find(wantedQueues, "," .. queue .. ",", 1, true) then return false end
   return not (paused and paused[cjson.decode(lane)[1]])
 end
+`
+
+/**
+ * Which tasks a claim takes: those of lowest rank of the wanted types and queues, in pieces of one lane each.
+ *
+ * Lanes are looked at in the order in which they are filed, and only as far as one may have a task before those found.
+ * Where many lanes that are not wanted come first, because nobody here can run them, the wanted ones are looked up instead.
+ */
+export const choice = `
+local maxSteps, maxPairs = 100, 5000
 
 local function before(a, b) return a.rank < b.rank or (a.rank == b.rank and a.seq < b.seq) end
 
@@ -123,14 +127,15 @@ end
 -- lanes that were looked at: those that have been emptied, and those that have their first task at a later place
 local emptied, moved = {}, {}
 
-local function headOf(lane)
-  local head = call("ZRANGE", root .. ":lane:" .. lane, 0, 0, "WITHSCORES")
+-- where a lane really begins, if it has tasks
+local function look(lane)
+  local head = headOf(lane)
   if head[1] == nil then return nil end
-  return { lane = lane, seq = string.sub(head[1], 1, 12), rank = tonumber(head[2]) }
+  return { lane = lane, seq = string.sub(head[1], 1, 12), rank = tonumber(head[2]), head = head }
 end
 
--- pieces in the order of work, each of one lane: as long as its head is the first of all heads
-local pieces, heads, left = {}, {}, limit
+-- a piece goes on as long as the head of its lane is the first of all heads
+local heads, left = {}, limit
 while left > 0 do
   local following = peek()
   while following and (heads[1] == nil or before(following, heads[#heads])) do
@@ -139,7 +144,7 @@ while left > 0 do
     -- a lane that is alone needs no comparison
     local head = filed
     if heads[1] or following then
-      head = headOf(filed.lane)
+      head = look(filed.lane)
       if head == nil then
         emptied[#emptied + 1] = filed.lane
       elseif before(filed, head) then
@@ -151,27 +156,27 @@ while left > 0 do
   local first = table.remove(heads)
   if first == nil then break end
   moved[first.lane] = nil
-  local second, key = heads[#heads], root .. ":lane:" .. first.lane
+  local second = heads[#heads]
   if following and (second == nil or before(following, second)) then second = following end
   local members = left
-  if second then members = math.max(1, call("ZCOUNT", key, "-inf", "(" .. int(second.rank))) end
-  local refs = take(key, left, members)
+  if second then
+    members = math.max(1, call("ZCOUNT", root .. ":lane:" .. first.lane, "-inf", "(" .. int(second.rank)))
+  end
+  local refs = take(first.lane, left, members, first.head)
   pieces[#pieces + 1] = refs
   left = left - #refs
   if left > 0 then
-    local head = headOf(first.lane)
+    local head = look(first.lane)
     if head then insert(heads, head) else emptied[#emptied + 1] = first.lane end
-  elseif call("EXISTS", key) == 0 then
-    emptied[#emptied + 1] = first.lane
+  else
+    depart(first.lane)
   end
 end
 
--- forgets the lanes that have been emptied, and files where they really are those that were looked at in vain
-local function tidy()
-  for _, lane in ipairs(emptied) do forget(lane) end
-  for lane, head in pairs(moved) do
-    unfile(lane, call("HGET", root .. ":head", lane))
-    file(lane, head.rank, head.seq)
-  end
+-- readers count places, so only now are lanes forgotten, and those filed again that were looked at in vain
+for _, lane in ipairs(emptied) do forget(lane) end
+for lane, head in pairs(moved) do
+  unfile(lane, call("HGET", root .. ":head", lane))
+  file(lane, head.rank, head.seq)
 end
 `

@@ -12,7 +12,7 @@
  * past.
  */
 import { block } from "./Block.ts"
-import { choice } from "./Choice.ts"
+import { choice, wanted } from "./Choice.ts"
 import { state } from "./Entry.ts"
 import { lanes } from "./Lanes.ts"
 import { prelude } from "./Prelude.ts"
@@ -85,39 +85,55 @@ if last and string.sub(last, 1, #nonce + 1) == nonce .. ";" then
 end
 if limit <= 0 then return answer end
 
--- takes the tasks of lowest rank out of one lane: at most so many, of so many members
-local function take(lane, amount, members)
-  local refs, name, glance = {}, string.sub(lane, #root + 7), 1
+-- the first member of a lane with its rank
+local function headOf(lane) return call("ZRANGE", root .. ":lane:" .. lane, 0, 0, "WITHSCORES") end
+
+-- takes the tasks of lowest rank out of one lane: at most so many, of so many members, of which the head may be known
+local function take(lane, amount, members, head)
+  local refs, key = {}, root .. ":lane:" .. lane
   while amount > 0 and members > 0 do
-    local found = call("ZRANGE", lane, 0, math.min(amount, members, glance) - 1, "WITHSCORES")
-    if found[1] == nil then break end
-    local alone = 0
-    while found[2 * alone + 1] and not blockOf(found[2 * alone + 1]) do
-      alone = alone + 1
-      refs[#refs + 1] = found[2 * alone - 1]
-    end
-    if alone > 0 then
-      call("ZREMRANGEBYRANK", lane, 0, alone - 1)
-      each("ZREM", root .. ":list:P:" .. name, { unpack(refs, #refs - alone + 1) })
-      amount, members, glance = amount - alone, members - alone, most
-    else
-      local front = shift(name, found[2], blockOf(found[1]), amount)
+    head = head or headOf(lane)
+    if head[1] == nil then break end
+    local name = blockOf(head[1])
+    if name then
+      local front = shift(lane, head[2], name, amount)
       for _, ref in ipairs(front) do refs[#refs + 1] = ref end
-      amount, members, glance = amount - #front, members - 1, 1
+      amount, members = amount - #front, members - 1
+    else
+      local asked, alone = math.min(amount, members, most), 0
+      local found = asked == 1 and { head[1] } or call("ZRANGE", key, 0, asked - 1)
+      if #found < asked then members = #found end
+      while found[alone + 1] and not blockOf(found[alone + 1]) do
+        alone = alone + 1
+        refs[#refs + 1] = found[alone]
+      end
+      call("ZREMRANGEBYRANK", key, 0, alone - 1)
+      each("ZREM", root .. ":list:P:" .. lane, found, alone)
+      amount, members = amount - alone, members - alone
     end
+    head = nil
   end
   return refs
 end
 
+${wanted}
+-- what was taken, in pieces in the order of work, each of one lane
+local pieces, lanes = {}, call("HLEN", root .. ":head")
+if lanes == 1 then
+  local lane = call("HKEYS", root .. ":head")[1]
+  if isWanted(lane) then
+    pieces[1] = take(lane, limit, limit)
+    if #pieces[1] < limit then forget(lane) else depart(lane) end
+  end
+elseif lanes > 1 then
 ${choice}
+end
+
 local ids, refs = {}, {}
 for _, piece in ipairs(pieces) do
   for _, ref in ipairs(piece) do ids[#ids + 1], refs[#refs + 1] = string.sub(ref, 13), ref end
 end
-if #ids == 0 then
-  tidy()
-  return answer
-end
+if #ids == 0 then return answer end
 
 local tally = root .. ":tally"
 local first = math.max(tonumber(call("HGET", tally, "claim") or 0) + 1, (now - 1700000000000) * 1000)
@@ -148,7 +164,6 @@ for index, id in ipairs(ids) do
 end
 each("HSET", root .. ":state", states)
 each("ZADD", running, leases)
-tidy()
 call("HSET", root .. ":claims", worker, nonce .. ";" .. cmsgpack.pack({ first, ids }))
 call("ZADD", root .. ":claimed", started, worker)
 return answer
