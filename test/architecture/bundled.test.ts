@@ -84,7 +84,7 @@ describe("the packages in the bundles", () => {
       assert.property({ ...manifest.dependencies, ...manifest.devDependencies }, name)
       assert.property(manifest.peerDependencies, name)
     }
-  }, 60_000)
+  })
 })
 
 describe("the lock file", () => {

@@ -34,7 +34,7 @@ export const bounds = (name: string, store: () => Store) =>
         const result = yield* Arbitrary.checkEffect(submissions, shows, { runs: 60 })
         if (result._tag !== "Passed") assert.fail(Arbitrary.formatCheckFailure(result) ?? result._tag)
         yield* page("?limit=1000")
-      })), 60_000)
+      })))
 
     it.live("refuses over HTTP what it refuses in a program", () =>
       served(Effect.gen(function*() {
@@ -43,7 +43,7 @@ export const bounds = (name: string, store: () => Store) =>
           assert.strictEqual(issues?.[0]?.path[1], Object.keys(fields)[0], JSON.stringify(fields))
         }
         assert.deepStrictEqual((yield* page()).tasks, [])
-      })), 60_000)
+      })))
 
     it.live("answers 404 or 400, never 503, to texts that it cannot keep", () =>
       served(Effect.gen(function*() {
@@ -70,7 +70,7 @@ export const bounds = (name: string, store: () => Store) =>
         const { json } = yield* get("/status/a%00b")
         assert.deepStrictEqual(json, { task_id: "a\u0000b", status: "pending or not found" })
         assert.deepStrictEqual(yield* task("known"), known)
-      })), 60_000)
+      })))
 
     it.live("knows no task by a text that it cannot keep, also in a program", () =>
       served(Effect.gen(function*() {
@@ -90,7 +90,7 @@ export const bounds = (name: string, store: () => Store) =>
           }
         }
         assert.deepStrictEqual(yield* queue.paused, [])
-      })), 60_000)
+      })))
 
     it.live("outlives whatever a handler reports or asks for", () =>
       Effect.provide(
@@ -121,7 +121,7 @@ export const bounds = (name: string, store: () => Store) =>
           assert.strictEqual((yield* queue.counts).running, 0)
         }),
         layer({ store: Layer.orDie(store()), handlers: WildLive, definitions: [Wild] })
-      ), 60_000)
+      ))
 
     it.live("keeps finished tasks for ever", () =>
       served(Effect.gen(function*() {
@@ -136,7 +136,7 @@ export const bounds = (name: string, store: () => Store) =>
         }
         assert.strictEqual(yield* store.prune(forever, 10), 0)
         assert.strictEqual((yield* task(id)).status, "cancelled")
-      })), 60_000)
+      })))
 
     it.live("keeps every character of a payload, in its fields too", () =>
       served(Effect.gen(function*() {
@@ -152,7 +152,7 @@ export const bounds = (name: string, store: () => Store) =>
           options: { key: "k" }
         }])
         assert.deepStrictEqual(again, { id: created.id, duplicate: true })
-      })), 60_000)
+      })))
   })
 
 /** What a version without bounds has stored is shown as far as it can be, and does not keep others from being shown. */
@@ -179,7 +179,7 @@ export const unbounded = (name: string, store: () => Store) =>
           ])
         }),
         layer({ store: Layer.orDie(store()) })
-      ), 60_000)
+      ))
   })
 
 const acts = ["no number", "snooze too long", "snooze for ever", "snooze back", "retry never"] as const

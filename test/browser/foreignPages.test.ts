@@ -129,7 +129,7 @@ await withServer("a browser", Chromium.find, (path) => {
         const reading = yield* attack(rebound, `http://rebound.example:${port}`)
         for (const answer of reading) assert.include(answer, "foreign_host")
         assert.deepStrictEqual(yield* state(server), before)
-      }).pipe(Effect.scoped), 60_000)
+      }).pipe(Effect.scoped))
 
     it.live("works from its own pages", () =>
       Effect.gen(function*() {
@@ -144,6 +144,6 @@ await withServer("a browser", Chromium.find, (path) => {
           })
         )
         assert.strictEqual(status, 201)
-      }).pipe(Effect.scoped), 60_000)
+      }).pipe(Effect.scoped))
   })
 })

@@ -50,7 +50,7 @@ withServer("the pages in a browser", Chromium.find, (program) => {
         yield* server.post([{ type: "echo" }, { type: "echo" }])
         yield* Server.until("the page shows the tasks", Effect.map(text, (now) => /2\s+pending/.test(now)))
         assert.deepStrictEqual(problems, [])
-      }).pipe(Effect.scoped), 60_000)
+      }).pipe(Effect.scoped))
   })
 
   describe("the reference", () => {
@@ -77,6 +77,6 @@ withServer("the pages in a browser", Chromium.find, (program) => {
         assert.deepStrictEqual(shown.filter(({ text }) => vendor.test(text)), [])
         assert.deepStrictEqual(asked.filter((url) => /^https?:/.test(url) && new URL(url).origin !== server.url), [])
         assert.deepStrictEqual(problems, [])
-      }).pipe(Effect.scoped), 60_000)
+      }).pipe(Effect.scoped))
   })
 })

@@ -34,7 +34,8 @@ await withServer("a PostgreSQL of its own", installed, () => {
           })
         }),
         scope
-      )), 60_000)
+      ))
+    )
 
     afterAll(async () => {
       await Effect.runPromise(Scope.close(scope, Exit.void))
@@ -46,7 +47,7 @@ await withServer("a PostgreSQL of its own", installed, () => {
         Effect.gen(function*() {
           const fault = { name, what, strike: Effect.suspend(strike), ...(keeps === undefined ? {} : { keeps }) }
           rows.push(yield* Scenario.run("PostgreSQL", cluster, fault))
-        }), 60_000)
+        }))
 
     const ask = (statement: string) => query(postgres.url, statement)
 

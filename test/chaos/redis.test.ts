@@ -30,7 +30,8 @@ await withServer("a Redis of its own", installed, () => {
           })
         }),
         scope
-      )), 60_000)
+      ))
+    )
 
     afterAll(async () => {
       await Effect.runPromise(Scope.close(scope, Exit.void))
@@ -42,7 +43,7 @@ await withServer("a Redis of its own", installed, () => {
         Effect.gen(function*() {
           const fault = { name, what, strike: Effect.suspend(strike), ...(keeps === undefined ? {} : { keeps }) }
           rows.push(yield* Scenario.run("Redis", cluster, fault))
-        }), 60_000)
+        }))
 
     const ask = (...words: ReadonlyArray<string>) => command(redis.url, ...words)
 

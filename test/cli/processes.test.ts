@@ -42,8 +42,7 @@ describe("taskforge serve", () => {
           const { stderr, ...end } = yield* ended
           assert.deepStrictEqual({ code: end.code, stderr }, { code: 0, stderr: "" })
           assert.include(end.stdout, "stopped")
-        }),
-      30_000
+        })
     )
   }
 
@@ -57,8 +56,7 @@ describe("taskforge serve", () => {
         assert.include(stderr, "--port high: expected a port")
         assert.include(stderr, "WORKER_COUNT=1000")
         assert.strictEqual((yield* run(["serve", "--prot", "1"])).code, 64)
-      }),
-    30_000
+      })
   )
 })
 
@@ -76,14 +74,14 @@ describe("taskforge worker", () => {
       worker.child.kill("SIGTERM")
       const { code, stderr } = yield* worker.ended
       assert.deepStrictEqual([code, stderr], [0, ""])
-    }), 30_000)
+    }))
 
   it.live("does not start on a store that nobody else can reach", () =>
     Effect.gen(function*() {
       const { code, stderr } = yield* run(["worker", "--store", "memory:"])
       assert.strictEqual(code, 78)
       assert.include(stderr, "name a store that is shared")
-    }), 30_000)
+    }))
 
   it.live("does not start where tasks could destroy its store", () =>
     Effect.gen(function*() {
@@ -92,7 +90,7 @@ describe("taskforge worker", () => {
       const { code, stderr } = yield* run(["worker", "--store", `sqlite:${join(folder, "tasks.db")}`], { environment })
       assert.strictEqual(code, 78)
       assert.include(stderr, `TASKFORGE_FOLDERS=${folder}: tasks could destroy the store`)
-    }), 30_000)
+    }))
 })
 
 describe("the program", () => {
@@ -109,7 +107,7 @@ describe("the program", () => {
       list.child.stdout!.destroy()
       const end = yield* list.ended
       assert.deepStrictEqual([end.code, end.signal, end.stderr], [0, null, ""])
-    }), 30_000)
+    }))
 
   it.live("exits as a signal would have ended it", () =>
     Effect.gen(function*() {
@@ -130,7 +128,7 @@ describe("the program", () => {
           Effect.map(run(["list", "--status", "running", "--json"], { environment }), ({ stdout }) => stdout === "")
         )
       }
-    }), 30_000)
+    }))
 
   it.live("shows colours only to those who want them", () =>
     Effect.gen(function*() {
@@ -141,7 +139,7 @@ describe("the program", () => {
       assert.isTrue(yield* list({ FORCE_COLOR: "1" }))
       assert.isFalse(yield* list({ FORCE_COLOR: "1", NO_COLOR: "1" }))
       assert.isFalse(yield* list({ FORCE_COLOR: "1", TERM: "dumb" }))
-    }), 30_000)
+    }))
 
   it.live("shows its key to a server that asks for one", () =>
     Effect.gen(function*() {
@@ -161,12 +159,12 @@ describe("the program", () => {
       assert.strictEqual(enqueue.code, 77)
       assert.notInclude(enqueue.stderr, key)
       assert.strictEqual((yield* run(["enqueue", "echo", "--store", store])).code, 0)
-    }), 30_000)
+    }))
 
   it.live("tells failures to programs", () =>
     Effect.gen(function*() {
       const { code, stderr, stdout } = yield* run(["list", "--json", "--server", "http://127.0.0.1:1"])
       assert.deepStrictEqual([code, stdout], [69, ""])
       assert.strictEqual(JSON.parse(stderr).error.code, "unreachable")
-    }), 30_000)
+    }))
 })

@@ -61,7 +61,7 @@ describe("taskforge cancel, retry and remove", () => {
       assert.include(yield* failing(64, onServer(["cancel", "a", "--status", "pending"])), "not by both")
       assert.include(yield* failing(64, onServer(["cancel", "--type", "echo"])), "Which tasks?")
       assert.include(yield* failing(64, onServer(["retry", "--status", "running"])), "--status")
-    }).pipe(Effect.provide(serverLayer({ store: MemoryStore.layer({ capacity: 2000 }) }))), 30_000)
+    }).pipe(Effect.provide(serverLayer({ store: MemoryStore.layer({ capacity: 2000 }) }))))
 
   it.live("stop a running task", () =>
     Effect.gen(function*() {
@@ -266,7 +266,7 @@ describe("a store without a server", () => {
         { code: 0, stderr: "! No task is in the queue mail; the latest tasks are in default\n" }
       )
       assert.include((yield* succeeding(taskforge(["stats", ...store]))).stdout, "paused  mail")
-    }), 30_000)
+    }))
 
   it.live("can be that of the environment for the commands that need one", () =>
     Effect.gen(function*() {
@@ -308,5 +308,5 @@ describe("taskforge keys", () => {
       assert.include((yield* succeeding(keys("list"))).stdout, "There are no keys")
       assert.include(yield* failing(65, keys("create", "\n")), "needs a name")
       assert.include(yield* failing(64, keys("create", "x", "--role", "god")), "--role")
-    }), 30_000)
+    }))
 })

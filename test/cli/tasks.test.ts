@@ -255,7 +255,7 @@ describe("a target", () => {
       const stderr = yield* failing(69, taskforge(["enqueue", "echo", "--server", "http://127.0.0.1:1"]))
       assert.match(stderr, /^✗ http:\/\/127\.0\.0\.1:1 cannot be reached: /)
       assert.include(stderr, "taskforge serve")
-    }), 20_000)
+    }))
 
   it.live("keeps the secrets in its URL to itself", () =>
     Effect.gen(function*() {

@@ -29,7 +29,7 @@ describe("the README", () => {
     } finally {
       rmSync(folder, { recursive: true, force: true })
     }
-  }, 60_000)
+  })
 
   it("goes from what it is to install, program, server, command line and pages", () => {
     const headings = [...readme.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading)

@@ -67,7 +67,7 @@ describe("the TypeScript of the pages", () => {
   let errors: ReadonlyArray<string>
   beforeAll(() => {
     errors = check()
-  }, 120_000)
+  })
 
   it("passes the compiler", () => {
     assert.deepStrictEqual(errors.filter((error) => !error.startsWith(wrongPage)), [])

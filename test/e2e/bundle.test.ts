@@ -89,7 +89,6 @@ describe("the bundle", () => {
           ))
         yield* Server.until("all have ended", Effect.map(ended, ({ length }) => length === tasks.length))
         for (const { error, type } of yield* ended) assert.isNull(error, `${type}: ${JSON.stringify(error)}`)
-      }),
-    90_000
+      })
   )
 })

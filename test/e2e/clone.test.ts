@@ -68,8 +68,7 @@ describe("the command line of a clone", () => {
         }
         assert.deepStrictEqual(bundlesOf(directory), [bundle])
         assert.strictEqual(statSync(join(bundle!, "taskforge.cjs")).mtimeMs, before.mtimeMs)
-      }),
-    60_000
+      })
   )
 
   it.live("starts through a link and from any folder, with the paths of that folder", () =>
@@ -79,7 +78,7 @@ describe("the command line of a clone", () => {
       symlinkSync(join(directory, "taskforge"), join(directory, "src/linked"))
       const { stdout } = yield* Clone.run(join(directory, "src"), "./linked")
       assert.strictEqual(stdout, `${join(directory, "src")} false`)
-    }), 60_000)
+    }))
 
   it.live("says what to do before its packages are installed", () =>
     Effect.gen(function*() {
@@ -88,7 +87,7 @@ describe("the command line of a clone", () => {
       const { code, stderr, stdout } = yield* start(directory)
       assert.deepStrictEqual({ code, stdout }, { code: 1, stdout: "" })
       assert.match(stderr, /run "npm ci"/)
-    }), 60_000)
+    }))
 
   describe("runs the present sources after", () => {
     const edited = `export const said = "later"`
@@ -124,7 +123,7 @@ describe("the command line of a clone", () => {
           assert.deepStrictEqual(yield* said(directory), first)
           change(directory)
           assert.deepStrictEqual(yield* said(directory), { text, built: true })
-        }), 60_000)
+        }))
     }
 
     it.live("a file was added, and after it was deleted", () =>
@@ -135,7 +134,7 @@ describe("the command line of a clone", () => {
         assert.deepStrictEqual(yield* said(directory), { text: "first true", built: true })
         unlinkSync(join(directory, "src/cli/Added.thread.ts"))
         assert.deepStrictEqual(yield* said(directory), { text: "first false", built: false })
-      }), 60_000)
+      }))
 
     it.live("a needed file was deleted: it fails", () =>
       Effect.gen(function*() {
@@ -146,7 +145,7 @@ describe("the command line of a clone", () => {
         assert.deepStrictEqual({ code, stdout }, { code: 1, stdout: "" })
         assert.match(stderr, /taskforge could not be built/)
         assert.lengthOf(bundlesOf(directory), 1)
-      }), 60_000)
+      }))
 
     for (const lock of ["package-lock.json", "node_modules/.package-lock.json"]) {
       it.live(`other packages were installed by ${lock}`, () =>
@@ -164,7 +163,7 @@ describe("the command line of a clone", () => {
           assert.deepStrictEqual(yield* said(directory), first)
           Clone.write(directory, install("later"))
           assert.deepStrictEqual(yield* said(directory), { text: "later false", built: true })
-        }), 60_000)
+        }))
     }
 
     it.live("an edit while it is built", () =>
@@ -193,7 +192,7 @@ export const plugin = {
         assert.lengthOf(stderr.match(/Building/g)!, 2)
         Clone.write(directory, { "src/cli/said.ts": sources["src/cli/said.ts"] })
         assert.deepStrictEqual(yield* said(directory), first)
-      }), 60_000)
+      }))
   })
 
   it.live("is built whole by several processes at once", () =>
@@ -203,7 +202,7 @@ export const plugin = {
       assert.deepStrictEqual(all.map(({ text }) => text), all.map(() => "first false"))
       assert.lengthOf(bundlesOf(directory), 1)
       assert.deepStrictEqual(yield* said(directory), { text: "first false", built: false })
-    }), 60_000)
+    }))
 
   describe("is built again when of its bundle", () => {
     const losses: Readonly<Record<string, (bundle: string) => void>> = {
@@ -232,7 +231,7 @@ export const plugin = {
           lose(bundlesOf(directory)[0]!)
           assert.deepStrictEqual(yield* said(directory), { text: "late", built: true })
           assert.deepStrictEqual(yield* said(directory), { text: "late", built: false })
-        }), 60_000)
+        }))
     }
   })
 
@@ -249,7 +248,7 @@ export const plugin = {
         assert.match(stderr, /^Running from the sources, .*no bundle can be kept/)
       }
       assert.isFalse(existsSync(join(directory, "dist")))
-    }), 60_000)
+    }))
 
   it.live("runs from a checkout that is read only, once it is built", () =>
     Effect.gen(function*() {
@@ -259,7 +258,7 @@ export const plugin = {
       for (const folder of folders) chmodSync(folder, 0o555)
       assert.deepStrictEqual(yield* said(directory), { text: "first false", built: false })
       for (const folder of folders) chmodSync(folder, 0o755)
-    }), 60_000)
+    }))
 
   it.live("keeps its last bundles for programs that still run, and no more", () =>
     Effect.gen(function*() {
@@ -271,5 +270,5 @@ export const plugin = {
         seen.push(bundlesOf(directory).find((path) => !seen.includes(path))!)
       }
       assert.deepStrictEqual(bundlesOf(directory).sort(), seen.slice(-4).sort())
-    }), 60_000)
+    }))
 })

@@ -41,7 +41,7 @@ describe.skipIf(process.platform !== "linux")("a server that may open few files"
         yield* Server.until("connections are refused", Effect.sync(() => refused() >= 50))
       }))
       yield* Server.until("it answers again", Effect.isSuccess(Server.request(`${server.url}/health`)))
-    }).pipe(Effect.scoped), 60_000)
+    }).pipe(Effect.scoped))
 })
 
 describe("tasks that no living instance can run", () => {
@@ -59,5 +59,5 @@ describe("tasks that no living instance can run", () => {
       }])
       yield* Server.start(directory, { TASKFORGE_QUEUES: "reports" })
       yield* Server.until("health is green", Effect.map(health, ({ status }) => status === "healthy"))
-    }).pipe(Effect.scoped), 90_000)
+    }).pipe(Effect.scoped))
 })

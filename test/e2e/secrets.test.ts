@@ -62,5 +62,5 @@ describe("a server with secrets", () => {
       const open = filesIn(home).filter((path) => (statSync(path).mode & 0o077) !== 0)
       assert.deepStrictEqual(open, [])
       assert.isAtLeast(filesIn(home).length, 5)
-    }).pipe(Effect.scoped), 60_000)
+    }).pipe(Effect.scoped))
 })

@@ -30,7 +30,7 @@ describe("two processes on one file", () => {
         assert.strictEqual(totals.completed, 300)
       }
       for (const task of TaskFile.read(directory)) assert.strictEqual(task.claims, 1)
-    }), 60_000)
+    }))
 
   it.live(
     "stand in for each other: a killed one's tasks run again within 20 seconds, with the default lease",
@@ -56,8 +56,7 @@ describe("two processes on one file", () => {
           assert.strictEqual(task.crashes, 1)
           assert.strictEqual(task.failures, 0)
         }
-      }),
-    60_000
+      })
   )
 
   it.live(
@@ -94,8 +93,7 @@ describe("two processes on one file", () => {
         function ofThese(done: ReadonlyArray<string>) {
           return done.filter((id) => ids.includes(id))
         }
-      }),
-    60_000
+      })
   )
 })
 

@@ -50,7 +50,7 @@ describe("the first signal", () => {
         for (const task of byState["completed"] ?? []) assert.strictEqual(task.claims, 1)
         for (const task of byState["pending"] ?? []) assert.strictEqual(task.claims, 0)
         yield* assertCompletes(directory, 30)
-      }), 60_000)
+      }))
   }
 
   it.live("releases tasks that outlast the grace period, and they run again at once", () =>
@@ -71,7 +71,7 @@ describe("the first signal", () => {
       }
       const second = yield* Server.start(directory)
       yield* running(second, 10)
-    }), 60_000)
+    }))
 
   it.live("loses nothing that was accepted while it came", () =>
     Effect.gen(function*() {
@@ -93,7 +93,7 @@ describe("the first signal", () => {
       assert.deepStrictEqual(accepted.filter((id) => !stored.has(id)), [])
       assert.isEmpty(tasks.filter((task) => task.state === "running"))
       yield* assertCompletes(directory, tasks.length)
-    }), 60_000)
+    }))
 
   it.live("comes through although a client holds its connection open", () =>
     Effect.gen(function*() {
@@ -103,7 +103,7 @@ describe("the first signal", () => {
       const before = performance.now()
       yield* Server.stop(server)
       assert.isBelow(performance.now() - before, 5000)
-    }), 60_000)
+    }))
 })
 
 describe("a second signal", () => {
@@ -131,8 +131,7 @@ describe("a second signal", () => {
             assert.strictEqual(task.failures, 0)
             assert.strictEqual(task.claims, 2)
           }
-        }),
-      60_000
+        })
     )
   }
 })
@@ -173,7 +172,7 @@ describe("an image that is being encoded, in native code that hears nothing", ()
       const tasks = TaskFile.read(directory)
       assertUnharmed(tasks)
       assert.deepStrictEqual(tasks.map(({ state }) => state), ["pending"])
-    }), 60_000)
+    }))
 
   it.live("does not hold up a second signal", () =>
     Effect.gen(function*() {
@@ -184,5 +183,5 @@ describe("an image that is being encoded, in native code that hears nothing", ()
       yield* server.signal("SIGINT")
       assert.deepStrictEqual(yield* server.ended, { code: null, signal: "SIGINT" })
       assert.isBelow(performance.now() - before, 2000)
-    }), 60_000)
+    }))
 })

@@ -26,7 +26,7 @@ describe("a server", () => {
       assert.strictEqual(record?.["workers"], 3)
       assert.isTrue(isAbsolute(String(record?.["file"])))
       assert.match(String(record?.["access"]), /^from this machine only, because no API key is asked for/)
-    }), 30_000)
+    }))
 
   it.live("warns that a store in memory loses every task", () =>
     Effect.gen(function*() {
@@ -36,7 +36,7 @@ describe("a server", () => {
         level: "warn",
         msg: "Tasks are kept in memory only: the end of this process loses every task"
       })
-    }), 30_000)
+    }))
 
   it.live("logs each attempt as a line of JSON", () =>
     Effect.gen(function*() {
@@ -56,7 +56,7 @@ describe("a server", () => {
       const failed = server.log.find((record) => record["job_id"] === fail)!
       assert.strictEqual(failed.level, "error")
       assert.strictEqual(failed.msg, "task fail failed for good: FailedOnPurpose: This task always fails")
-    }), 30_000)
+    }))
 
   for (const store of ["memory:", "sqlite:tasks.db"]) {
     it.live(`works on ${store} with no limit of time at all`, () =>
@@ -78,7 +78,7 @@ describe("a server", () => {
         assert.deepStrictEqual(server.log.filter(({ level }) => level === "error").map(({ msg }) => msg), [
           "task fail failed for good: FailedOnPurpose: This task always fails"
         ])
-      }), 30_000)
+      }))
   }
 
   it.live("goes on when whoever reads its log goes away", () =>
@@ -93,7 +93,7 @@ describe("a server", () => {
         )
       }
       yield* Server.stop(server)
-    }), 30_000)
+    }))
 })
 
 describe("a process that cannot start says why in a line", () => {
@@ -108,7 +108,7 @@ describe("a process that cannot start says why in a line", () => {
         "  - LOG_LEVEL=loud: expected trace, debug, info, warn, error, fatal or none",
         "  - WORKER_COUNT=1000: expected at most WORKER_MAX_CONCURRENCY, which is 100"
       ])
-    }), 30_000)
+    }))
 
   it.live("when tasks could destroy its store", () =>
     Effect.gen(function*() {
@@ -120,7 +120,7 @@ describe("a process that cannot start says why in a line", () => {
         "  - TASKFORGE_FOLDERS=files,.: tasks could destroy the store, tasks.db, which lies in .; name folders without it, " +
         "or another file in STORE_URL"
       ])
-    }), 30_000)
+    }))
 
   it.live("when its port is in use", () =>
     Effect.gen(function*() {
@@ -132,7 +132,7 @@ describe("a process that cannot start says why in a line", () => {
         `taskforge: the server cannot listen: listen EADDRINUSE: address already in use 127.0.0.1:${port}; ` +
         "choose another SERVER_PORT or SERVER_HOST"
       ])
-    }), 30_000)
+    }))
 
   it.live("when its tasks cannot be stored there", () =>
     Effect.gen(function*() {
@@ -149,7 +149,7 @@ describe("a process that cannot start says why in a line", () => {
         assert.strictEqual(lines.length, 1, lines.join("\n"))
         assert.include(lines[0], url.slice("sqlite:".length))
       }
-    }), 30_000)
+    }))
 
   it.live("when the file was made with another head start", () =>
     Effect.gen(function*() {
@@ -158,5 +158,5 @@ describe("a process that cannot start says why in a line", () => {
       const { code, lines } = yield* refused(directory, { TASKFORGE_HEAD_START: "infinity" })
       assert.strictEqual(code, 1)
       assert.match(lines.join("\n"), /^taskforge: tasks\.db was created with a head start of 5m/)
-    }), 30_000)
+    }))
 })

@@ -63,7 +63,7 @@ const sharing = (
         }),
         scope
       ))
-    }, 60_000)
+    })
     afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
     const task = (server: Server.Server, id: string) => Server.request<Task>(`${server.url}/api/v1/tasks/${id}`)
@@ -118,7 +118,7 @@ const sharing = (
         )
         const workers = yield* Effect.forEach(ids, (id) => Effect.map(task(two, id), ({ worker }) => worker))
         assert.sameMembers([...new Set(workers)], servers.map(instanceOf))
-      }), 60_000)
+      }))
 
     it.live("say how they learn from each other", () =>
       Effect.forEach(servers, ({ url }) =>
@@ -128,17 +128,17 @@ const sharing = (
             Server.request<{ hears_by?: string; status: string }>(`${url}/health`),
             ({ hears_by, status }) => hears_by === hearsBy && status === "healthy"
           )
-        ), { discard: true }), 60_000)
+        ), { discard: true }))
 
     it.live(`stop each other's tasks within ${cancelMs} ms`, () =>
       Effect.gen(function*() {
         assert.isBelow(yield* best("a cancel", cancelled), cancelMs)
-      }), 60_000)
+      }))
 
     it.live(`know the results of each other's tasks within ${resultMs} ms`, () =>
       Effect.gen(function*() {
         assert.isBelow(yield* best("a result", answered), resultMs)
-      }), 60_000)
+      }))
 
     it.live("know of each other, until one leaves", () =>
       Effect.gen(function*() {
@@ -152,7 +152,7 @@ const sharing = (
         yield* Server.stop(one)
         assert.deepStrictEqual((yield* workersOf(two)).instances.map(({ id }) => id), [instanceOf(two)])
         yield* Server.stop(two)
-      }), 60_000)
+      }))
   })
 }
 

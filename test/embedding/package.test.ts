@@ -22,7 +22,7 @@ describe("the package", () => {
   let files: ReadonlyArray<string>
   beforeAll(() => {
     files = filesOf()
-  }, 60_000)
+  })
 
   it("has every page, file and folder that its README links", () => {
     const text = readFileSync(`${root}README.md`, "utf8")

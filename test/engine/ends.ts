@@ -111,7 +111,7 @@ export const ends = (name: string, driver: Driver): void => {
         }
         const last = yield* Good.enqueue()
         assert.strictEqual(yield* last.result, "done")
-      })), 60_000)
+      })))
 
     const { refusedText } = driver
     if (refusedText === undefined) return

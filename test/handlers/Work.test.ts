@@ -213,7 +213,7 @@ describe("sql_query", () => {
       }
       const rows = yield* resultOf("sql_query", { database: "shop.db", sql: "SELECT length(zeroblob(60000000))" })
       assert.deepInclude(rows, { rows: [[60_000_000]] })
-    }).pipe(withHandlers({ threads: true })), 30_000)
+    }).pipe(withHandlers({ threads: true })))
 
   it.live("ends a query that takes more memory than it may, in SQLite's own code", () =>
     Effect.gen(function*() {
@@ -223,5 +223,5 @@ describe("sql_query", () => {
       const failure = yield* failureOf("sql_query", { database: "shop.db", sql })
       assert.include(failure.message, "memory")
       assert.deepInclude(yield* resultOf("sql_query", { database: "shop.db", sql: "SELECT 1" }), { rows: [[1]] })
-    }).pipe(withHandlers({ threads: true, memoryMiB: 64 })), 30_000)
+    }).pipe(withHandlers({ threads: true, memoryMiB: 64 })))
 })

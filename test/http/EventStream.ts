@@ -3,6 +3,7 @@ import { assert } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { HttpServer as Listener } from "effect/http"
 import { type ClientRequest, get, type IncomingMessage } from "node:http"
+import { patiently } from "../Patience.ts"
 
 /** One event as it came. */
 export interface Received {
@@ -57,7 +58,7 @@ export const open = (
     })
     response.on("error", () => {})
     const waitFor = (what: () => boolean, name: string) =>
-      Effect.repeat(Effect.sleep("5 millis"), { until: what, times: 2000 }).pipe(
+      Effect.repeat(Effect.void, { until: what, schedule: patiently("5 millis") }).pipe(
         Effect.andThen(Effect.sync(() =>
           assert.isTrue(what(), `${name}: ${JSON.stringify(received)}`)
         ))

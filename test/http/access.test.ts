@@ -10,6 +10,7 @@ import { Api } from "../../src/http/api/Api.ts"
 import { routesOf } from "../../src/http/api/NeededRole.ts"
 import * as AuditLog from "../../src/http/AuditLog.ts"
 import { keyless } from "../../src/http/Visitor.ts"
+import { patiently } from "../Patience.ts"
 import * as EventStream from "./EventStream.ts"
 import * as RawHttp from "./RawHttp.ts"
 import { type Answering, expecting, get, layer, type Options, post, refused, send } from "./TestServer.ts"
@@ -25,7 +26,7 @@ const keyed = Effect.fnUntraced(function*(role: Role) {
 
 /** Asks until the answer has this status. */
 const eventually = (status: number, answering: Answering) =>
-  Effect.repeat(answering, { until: (answer) => answer.status === status, times: 1000 })
+  Effect.repeat(answering, { until: (answer) => answer.status === status, schedule: patiently() })
 
 /** Keeps the annotations of log lines. */
 const recorder = () => {
@@ -162,7 +163,7 @@ describe("a server with a key", () => {
       yield* expecting(201, post({ id: "after", type: "tick" }, writer.headers))
       const [created] = yield* kept.until(1)
       assert.strictEqual(created?.data["id"], "after")
-    }).pipe(Effect.scoped, Effect.provide(server({ requireKeys: true }))), 30_000)
+    }).pipe(Effect.scoped, Effect.provide(server({ requireKeys: true }))))
 
   it.effect("writes 20 denials in a second, and counts the rest", () => {
     const { lines, log } = recorder()
@@ -264,7 +265,7 @@ describe("the role of an endpoint", () => {
       )
       const queues = yield* send("GET", "/api/v1/queues", undefined, keys.read.headers)
       assert.deepNestedInclude(queues.json, { paused: [] })
-    }).pipe(Effect.provide(server({ requireKeys: true }))), 30_000)
+    }).pipe(Effect.provide(server({ requireKeys: true }))))
 
   it.live("also has no way around it to read", () =>
     Effect.gen(function*() {
@@ -276,7 +277,7 @@ describe("the role of an endpoint", () => {
           if (!isPublicPage) assert.include([400, 401], status, `${method} ${target}: ${body.slice(0, 300)}`)
         }
       }
-    }).pipe(Effect.provide(server({ requireKeys: true }))), 30_000)
+    }).pipe(Effect.provide(server({ requireKeys: true }))))
 })
 
 describe("a server without keys, and web pages", () => {

@@ -63,7 +63,7 @@ describe("a server whose tasks are larger than its memory", () => {
         assert.deepStrictEqual(found, ids.toReversed())
       }
       yield* Server.stop(server)
-    }).pipe(Effect.scoped), 120_000)
+    }).pipe(Effect.scoped))
 
   it.live("answers the results that fit, says which do not, and answers an id once", () =>
     Effect.gen(function*() {
@@ -94,7 +94,7 @@ describe("a server whose tasks are larger than its memory", () => {
       }
       assert.deepStrictEqual(found, ids)
       yield* Server.stop(server)
-    }).pipe(Effect.scoped), 120_000)
+    }).pipe(Effect.scoped))
 
   it.live("answers a batch whose tasks all exist already", () =>
     Effect.gen(function*() {
@@ -113,7 +113,7 @@ describe("a server whose tasks are larger than its memory", () => {
       assert.deepStrictEqual(created.map(({ id }) => id), again.map(({ id }) => id))
       assert.isTrue(created.every(({ duplicate }) => duplicate === true))
       yield* Server.stop(server)
-    }).pipe(Effect.scoped), 120_000)
+    }).pipe(Effect.scoped))
 })
 
 /** Bodies that are wrong everywhere, or in one large place. */
@@ -155,7 +155,7 @@ describe("a server that is sent what is wrong everywhere", () => {
       }
       assert.strictEqual((yield* server.stats).totals.created, 0)
       yield* Server.stop(server)
-    }).pipe(Effect.scoped), 60_000)
+    }).pipe(Effect.scoped))
 
   it.live("ignores small messages of a WebSocket and closes one that sends a large one", () =>
     Effect.gen(function*() {
@@ -172,5 +172,5 @@ describe("a server that is sent what is wrong everywhere", () => {
       )
       assert.strictEqual(code, 1009)
       yield* Server.stop(server)
-    }).pipe(Effect.scoped), 30_000)
+    }).pipe(Effect.scoped))
 })

@@ -3,7 +3,7 @@
  * a typed client does. What they do not know they ignore; what they know must have its documented type.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule, Schema } from "effect"
+import { Effect, Schema } from "effect"
 import type { HttpClient } from "effect/http"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -11,6 +11,7 @@ import sharp from "sharp"
 import { uptimeText } from "../../src/http/OlderRoutes.ts"
 import { Home } from "../handlers/TestHandlers.ts"
 import * as Site from "../outbound/Site.ts"
+import { patiently } from "../Patience.ts"
 import { running, waiting } from "./ShippedServer.ts"
 import { type Answering, expecting, get, refused, send } from "./TestServer.ts"
 
@@ -31,7 +32,7 @@ const decode = <S extends Schema.ConstraintDecoder<unknown>>(
 
 /** Asks again until the answer is as it should be. */
 const eventually = <A, E, R>(ask: Effect.Effect<A, E, R>, until: (answer: A) => boolean) =>
-  Effect.repeat(ask, { until, schedule: Schedule.upTo(Schedule.spaced("20 millis"), { times: 1000 }) })
+  Effect.repeat(ask, { until, schedule: patiently() })
 
 /** A task of designs A, C and D. */
 const Task = Schema.Struct({
@@ -94,7 +95,7 @@ describe("design A", () => {
         get("/health")
       )
       assert.include((yield* expecting(200, get("/metrics"))).text, "taskforge_tasks_processed_total")
-    }).pipe(Effect.provide(running)), 30_000)
+    }).pipe(Effect.provide(running)))
 })
 
 describe("design B", () => {
@@ -123,7 +124,7 @@ describe("design B", () => {
       assert.deepInclude(stats, { jobs_submitted: 7, jobs_completed: 7, jobs_failed: 0, queue_size: 0 })
       yield* decode(Schema.Struct({ status: Schema.Literal("healthy"), timestamp: Timestamp }), get("/health"))
       assert.deepStrictEqual(yield* decode(Schema.Struct({ workers: Count }), get("/workers")), { workers: 2 })
-    }).pipe(Effect.provide(running)), 30_000)
+    }).pipe(Effect.provide(running)))
 
   it("reads the uptime as its documentation writes it", () => {
     const texts = [[0, "0s"], [59.999, "59s"], [60, "1m0s"], [5445.5, "1h30m45s"], [3600, "1h0m0s"], [
@@ -184,7 +185,7 @@ describe("design C", () => {
       assert.deepInclude(yield* replay(4), { status: 200, answer: "thanks" })
       const delivery = site.asked.find(({ path }) => path === "/webhook")
       assert.deepInclude(delivery, { method: "POST", body: `{"event":"test"}` })
-    }).pipe(Effect.scoped, Effect.provide(running)), 30_000)
+    }).pipe(Effect.scoped, Effect.provide(running)))
 
   it.live(
     "reaches no more by its own names than by ours: inner addresses and folders of others",
@@ -217,8 +218,7 @@ describe("design C", () => {
             ["webhook", { url: "https://example.com", body: 1, data: 1 }]
           ] as const
         ) yield* refused(400, "invalid_payload", send("POST", "/api/v1/tasks", { type, payload }))
-      }).pipe(Effect.provide(running)),
-    30_000
+      }).pipe(Effect.provide(running))
   )
 
   it.live("is served: health, counts and workers", () =>
@@ -252,7 +252,7 @@ describe("design C", () => {
       })
       const workers = yield* decode(Workers, get("/api/v1/workers"))
       assert.strictEqual(workers.workers.length, workers.worker_count)
-    }).pipe(Effect.provide(running)), 30_000)
+    }).pipe(Effect.provide(running)))
 })
 
 describe("design D", () => {
@@ -284,7 +284,7 @@ describe("design D", () => {
       const metrics = yield* decode(Metrics, get("/api/metrics"))
       assert.containsAllKeys(metrics.average_duration_ms, ["primes", "fibonacci", "hash"])
       yield* decode(Schema.Struct({ worker_count: Count }), get("/api/workers"))
-    }).pipe(Effect.provide(running)), 30_000)
+    }).pipe(Effect.provide(running)))
 })
 
 describe("design E", () => {
@@ -316,7 +316,7 @@ describe("design E", () => {
         failed: 1,
         queue_length: 0
       })
-    }).pipe(Effect.provide(running)), 30_000)
+    }).pipe(Effect.provide(running)))
 
   it.live("is refused what would run without some of its fields, by the doors of B and E as well", () =>
     Effect.gen(function*() {

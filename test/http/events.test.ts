@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { EventLog } from "../../src/store/EventLog.ts"
 import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
 import * as Task from "../../src/Task.ts"
+import { patiently } from "../Patience.ts"
 import * as EventStream from "./EventStream.ts"
 import { expecting, get, layer, post, posted, refused, send } from "./TestServer.ts"
 
@@ -107,13 +108,13 @@ describe("the stream of events", () => {
       slow.resume()
       yield* slow.ended
       assert.isBelow(slow.received.length, 20_000)
-      yield* expecting(200, get("/health"))
+      yield* expecting(200, get("/api/v1/stats"))
     }).pipe(
       Effect.scoped,
       Effect.provide(
         layer({ definitions, store: Layer.orDie(SqliteStore.layer({ path: ":memory:" })) }).pipe(Layer.provide(quiet))
       )
-    ), 30_000)
+    ))
 
   it.live("ends when the server stops, which does not wait for it", () =>
     Effect.gen(function*() {
@@ -154,10 +155,10 @@ describe("the stream of events", () => {
       yield* Effect.sleep("1200 millis")
       yield* Effect.provide(posted({ id: "a", type: "echo" }), worker)
       const finished = Effect.sync(() => story(stream.received).includes("completed a"))
-      yield* Effect.repeat(Effect.andThen(Effect.sleep("20 millis"), finished), { until: (done) => done, times: 300 })
+      yield* Effect.repeat(finished, { until: (done) => done, schedule: patiently() })
       assert.isTrue(yield* finished, JSON.stringify(story(stream.received)))
       yield* Scope.close(scope, Exit.void)
-    }).pipe(Effect.scoped), 30_000)
+    }).pipe(Effect.scoped))
 })
 
 describe("the stream of a task", () => {
@@ -212,7 +213,7 @@ describe("a WebSocket", () => {
         (socket) => Effect.sync(() => socket.close())
       )
       const until = (count: number) =>
-        Effect.repeat(Effect.sleep("5 millis"), { until: () => messages.length >= count, times: 2000 })
+        Effect.repeat(Effect.void, { until: () => messages.length >= count, schedule: patiently("5 millis") })
       return { socket, messages, until }
     })
 

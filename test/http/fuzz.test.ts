@@ -90,7 +90,7 @@ describe("a server that is sent what no client should send", () => {
       const errors = server.log.filter(({ level, msg }) => level === "error" && !msg.startsWith("task "))
       assert.deepStrictEqual(errors.slice(0, 3), [])
       yield* Server.stop(server)
-    }).pipe(Effect.scoped), 120_000)
+    }).pipe(Effect.scoped))
 
   it.live("lets none of it past the check of keys", () =>
     Effect.gen(function*() {
@@ -113,7 +113,7 @@ describe("a server that is sent what no client should send", () => {
         return await response.json() as Server.Stats
       })
       assert.strictEqual(stats.totals.created, 0)
-    }).pipe(Effect.scoped), 60_000)
+    }).pipe(Effect.scoped))
 
   it.live("survives what is no request at all, and requests that never end", () =>
     Effect.gen(function*() {
@@ -144,7 +144,7 @@ describe("a server that is sent what no client should send", () => {
       yield* isWell(server)
       assert.deepStrictEqual(server.log.filter(({ level }) => level === "error").slice(0, 3), [])
       yield* Server.stop(server)
-    }).pipe(Effect.scoped), 60_000)
+    }).pipe(Effect.scoped))
 
   it.live("refuses bodies that are too large or too deep", () =>
     Effect.gen(function*() {
@@ -174,7 +174,7 @@ describe("a server that is sent what no client should send", () => {
       }
       yield* isWell(server)
       yield* Server.stop(server)
-    }).pipe(Effect.scoped), 60_000)
+    }).pipe(Effect.scoped))
 })
 
 /** A task goes through. */

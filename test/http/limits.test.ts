@@ -6,6 +6,7 @@ import { IpNetwork } from "effect/net"
 import { TestClock } from "effect/testing"
 import { connect, type Socket } from "node:net"
 import * as ApiKeys from "../../src/access/ApiKeys.ts"
+import { patiently } from "../Patience.ts"
 import { exchange, parse, port } from "./RawHttp.ts"
 import { expecting, get, layer, type Options, refused, send } from "./TestServer.ts"
 
@@ -177,9 +178,9 @@ describe("a client that does not behave", () => {
         (socket) => Effect.sync(() => socket.destroy())
       )
       const open = yield* Effect.forEach(Array.from({ length: 6 }), () => dial)
-      yield* Effect.repeat(Effect.sleep("20 millis"), {
+      yield* Effect.repeat(Effect.void, {
         until: () => open.filter(({ readableEnded, closed }) => readableEnded || closed).length === 3,
-        times: 100
+        schedule: patiently()
       })
       assert.strictEqual(open.filter(({ readableEnded, closed }) => !readableEnded && !closed).length, 3)
     }).pipe(Effect.scoped, Effect.provide(server({ maxConnections: 3 }))))

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
 import { maxPayloadBytes } from "../../src/domain/Bounds.ts"
 import { definitions } from "../../src/handlers/index.ts"
+import { patiently } from "../Patience.ts"
 import { request } from "./RawHttp.ts"
 import { running, waiting } from "./ShippedServer.ts"
 import { layer } from "./TestServer.ts"
@@ -16,7 +17,7 @@ const json = Effect.fnUntraced(function*(status: number, head: string, body?: st
 
 /** Asks again until the answer is as it should be. */
 const eventually = <A, E, R>(ask: Effect.Effect<A, E, R>, until: (answer: A) => boolean) =>
-  Effect.repeat(ask, { until, schedule: Schedule.upTo(Schedule.spaced("10 millis"), { times: 500 }) })
+  Effect.repeat(ask, { until, schedule: patiently() })
 
 const sortedKeys = (value: object) => Object.keys(value).toSorted()
 

@@ -1,6 +1,6 @@
 /** Requests that come while a server starts or stops: each gets an answer, or its connection ends. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Latch, Layer, Schedule, Scope } from "effect"
+import { Effect, Exit, Fiber, Latch, Layer, Scope } from "effect"
 import { createServer, type RequestListener } from "node:http"
 import { type AddressInfo, connect, type Socket } from "node:net"
 import * as Engine from "../../src/engine/Engine.ts"
@@ -13,7 +13,9 @@ import * as PostgresStore from "../../src/store/postgres/PostgresStore.ts"
 import * as RedisStore from "../../src/store/redis/RedisStore.ts"
 import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
 import type { StoreServices } from "../../src/store/StoreServices.ts"
+import { patiently } from "../Patience.ts"
 import * as Postgres from "../servers/Postgres.ts"
+import { freePort } from "../servers/Program.ts"
 import * as Redis from "../servers/Redis.ts"
 import { withServer } from "../servers/withServer.ts"
 import * as TestServer from "./TestServer.ts"
@@ -22,7 +24,7 @@ import * as TestServer from "./TestServer.ts"
 type Fate = number | "refused" | "closed" | "nothing"
 
 /** Sends a request and waits for what becomes of it. */
-const fateOf = (port: number, path = "/health", withinMs = 10_000, headers = ""): Effect.Effect<Fate> =>
+const fateOf = (port: number, path = "/health", withinMs = 120_000, headers = ""): Effect.Effect<Fate> =>
   Effect.callback<Fate>((resume) => {
     const socket = connect(
       port,
@@ -41,13 +43,6 @@ const fateOf = (port: number, path = "/health", withinMs = 10_000, headers = "")
     return Effect.sync(() => end("nothing"))
   })
 
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as AddressInfo
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
-
 type Store = Layer.Layer<StoreServices, unknown>
 
 const starting = (name: string, store: Effect.Effect<Store, unknown, Scope.Scope>) =>
@@ -55,7 +50,7 @@ const starting = (name: string, store: Effect.Effect<Store, unknown, Scope.Scope
     `a server on ${name} leaves no request unanswered while its store is slow to answer`,
     () =>
       Effect.gen(function*() {
-        const port = yield* freePort
+        const port = yield* freePort()
         const asked = yield* Latch.make(false)
         const answer = yield* Latch.make(false)
         const slow = Layer.effect(
@@ -79,8 +74,7 @@ const starting = (name: string, store: Effect.Effect<Store, unknown, Scope.Scope
         const fates = yield* Effect.forEach(early, (fiber) => Fiber.join(fiber))
         assert.notInclude(fates, "nothing")
         assert.strictEqual(yield* fateOf(port), 200)
-      }),
-    30_000
+      })
   )
 
 describe("while it starts", () => {
@@ -121,7 +115,7 @@ describe("while no route listens", () => {
         () => Effect.sync(() => server.close())
       )
       assert.strictEqual(yield* fateOf(port), 503)
-      assert.strictEqual(yield* fateOf(port, "/ws", 10_000, "Connection: upgrade\r\nUpgrade: websocket\r\n"), 503)
+      assert.strictEqual(yield* fateOf(port, "/ws", 120_000, "Connection: upgrade\r\nUpgrade: websocket\r\n"), 503)
       const route: RequestListener = (_, response) => response.writeHead(204).end()
       server.on("request", route)
       assert.strictEqual(yield* fateOf(port), 204)
@@ -150,7 +144,7 @@ describe("while it stops", () => {
 
   it.live("no connection is left open, whatever it has sent", () =>
     Effect.gen(function*() {
-      const port = yield* freePort
+      const port = yield* freePort()
       const scope = yield* Scope.make()
       const http = { port, farewell: "50 millis", gracefulShutdown: "500 millis" } as const
       yield* Layer.buildWithScope(TestServer.layer({ http }), scope)
@@ -181,9 +175,9 @@ describe("while it stops", () => {
       const left = Effect.sync(() => [...open.keys()])
       const after = yield* Effect.repeat(left, {
         until: (states: ReadonlyArray<string>) => states.length === 0,
-        schedule: Schedule.upTo(Schedule.spaced("20 millis"), { times: 100 })
+        schedule: patiently()
       })
       assert.deepStrictEqual(after, [])
       assert.isBelow(performance.now() - before, 5000)
-    }), 30_000)
+    }))
 })

@@ -58,7 +58,7 @@ const packages = [/^[^./]/]
 
 const run = (file: string): string => {
   try {
-    return execFileSync(process.execPath, [file], { cwd: folder, encoding: "utf8", timeout: 30_000, stdio: "pipe" })
+    return execFileSync(process.execPath, [file], { cwd: folder, encoding: "utf8", timeout: 240_000, stdio: "pipe" })
   } catch (error) {
     const { stderr, stdout } = error as { readonly stderr: string; readonly stdout: string }
     return stdout + stderr

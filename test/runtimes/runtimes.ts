@@ -39,7 +39,7 @@ const runtimes: ReadonlyArray<Runtime> = [
 /** Runs a program to its end, which it has to reach by itself. */
 const run = ({ command: [binary, ...before] }: Runtime, program: string, args: ReadonlyArray<string>): Promise<void> =>
   new Promise((resolve, reject) => {
-    execFile(binary, [...before, pathOf(program), ...args], { timeout: 50_000 }, (error, stdout, stderr) => {
+    execFile(binary, [...before, pathOf(program), ...args], { timeout: 240_000 }, (error, stdout, stderr) => {
       if (error === null && stdout.trimEnd().endsWith("done")) resolve()
       else reject(new Error(`${binary} ended with ${error?.signal ?? error?.code}:\n${stdout}\n${stderr}`))
     })

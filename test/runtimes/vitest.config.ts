@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: ["test/runtimes/runtimes.ts", "test/runtimes/bundlers.ts"],
     pool: "forks",
-    testTimeout: 60_000,
+    testTimeout: 300_000,
     maxConcurrency: 2,
     reporters: ["verbose"]
   }

@@ -76,6 +76,6 @@ export const start = Effect.fnUntraced(function*(
 const answers = (url: string) =>
   PgClient.PgClient.use((sql) => sql`SELECT 1`).pipe(
     Effect.provide(
-      PgClient.layer({ url: Redacted.make(url), connectTimeout: "2 seconds", maxConnections: 1, prepare: false })
+      PgClient.layer({ url: Redacted.make(url), connectTimeout: "1 minute", maxConnections: 1, prepare: false })
     )
   )

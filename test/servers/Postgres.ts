@@ -111,8 +111,8 @@ export const query = <Row extends object = Record<string, unknown>>(
   statement: string
 ): Effect.Effect<ReadonlyArray<Row>, unknown> =>
   PgClient.PgClient.use((sql) => sql.unsafe<Row>(statement)).pipe(
-    Effect.provide(PgClient.layer({ url: Redacted.make(url), connectTimeout: "2 seconds", maxConnections: 1 })),
-    Effect.timeout("30 seconds")
+    Effect.provide(PgClient.layer({ url: Redacted.make(url), connectTimeout: "1 minute", maxConnections: 1 })),
+    Effect.timeout("2 minutes")
   )
 
 const urlAt = (port: number): string => `postgres://postgres@127.0.0.1:${port}/postgres`

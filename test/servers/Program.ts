@@ -2,8 +2,9 @@
  * A server program of this machine, started for tests: on a free port, with a folder of its own, as a user that may
  * run it. It can be killed and started again; it ends with the scope that started it, however the test ends.
  */
-import { Data, Effect, Exit, Fiber, Option, Schedule, type Scope } from "effect"
+import { Data, type Duration, Effect, Exit, Fiber, Option, Schedule, type Scope } from "effect"
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { randomInt } from "node:crypto"
 import { accessSync, chownSync, constants, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
@@ -35,13 +36,16 @@ export interface Program {
 }
 
 /**
- * Whether a server answers within a few seconds. One that takes connections and says nothing is no server for tests, also
- * where the client's own attempt cannot be interrupted: it is left behind.
+ * Whether a server answers, however busy the machine is. One that takes connections and says nothing is no server for
+ * tests, also where the client's own attempt cannot be interrupted: it is left behind.
  */
-export const answers = <A, E>(ask: Effect.Effect<A, E>): Effect.Effect<boolean> =>
+export const answers = <A, E>(
+  ask: Effect.Effect<A, E>,
+  within: Duration.Input = "20 seconds"
+): Effect.Effect<boolean> =>
   Effect.gen(function*() {
     const fiber = yield* Effect.forkDetach(ask)
-    const exit = yield* Effect.timeoutOption(Fiber.await(fiber), "5 seconds")
+    const exit = yield* Effect.timeoutOption(Fiber.await(fiber), within)
     if (Option.isNone(exit)) yield* Effect.forkDetach(Fiber.interrupt(fiber))
     return Option.isSome(exit) && Exit.isSuccess(exit.value)
   })
@@ -92,26 +96,24 @@ export const folderFor = (user: User | undefined, name: string): Effect.Effect<s
     (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
   )
 
-/** Listens for a moment on a port, or on any with 0; answers which it was, if nobody else listens there. */
-const listenOnce = (port: number): Effect.Effect<number | null> =>
+/** Listens for a moment on a port; answers whether nothing else does. */
+const isFree = (port: number): Effect.Effect<boolean> =>
   Effect.callback((resume) => {
     const server = createServer()
-    server.once("error", () => resume(Effect.succeed(null)))
-    server.listen(port, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => resume(Effect.succeed(address !== null && typeof address === "object" ? address.port : 0)))
-    })
+    server.once("error", () => resume(Effect.succeed(false)))
+    server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(true))))
   })
 
-/** A port that nobody listens on now, nor so far above it. */
-const freePort = (above: number | undefined): Effect.Effect<number> =>
-  Effect.flatMap(listenOnce(0), (any) => {
-    const port = any ?? 0
-    if (above === undefined) return Effect.succeed(port)
-    if (port + above > 65_535) return freePort(above)
+/**
+ * A port that nothing listens on now, nor so far above it, ten thousand at most. Systems give none of these ports to a
+ * connection that goes out, which could have it when the server starts again.
+ */
+export const freePort = (above = 0): Effect.Effect<number> =>
+  Effect.suspend(() => {
+    const port = randomInt(10_000, 22_000)
     return Effect.flatMap(
-      listenOnce(port + above),
-      (free) => free === null ? freePort(above) : Effect.succeed(port)
+      Effect.all([isFree(port), isFree(port + above)]),
+      (free) => free.every(Boolean) ? Effect.succeed(port) : freePort(above)
     )
   })
 
@@ -158,7 +160,7 @@ export const run = Effect.fnUntraced(function*(options: {
     Effect.suspend(() => answers(options.isReady(port))).pipe(
       Effect.filterOrFail((isReady) => isReady, () => "it does not answer"),
       Effect.retry({ schedule: Schedule.spaced("50 millis"), while: () => isAlive(child) }),
-      Effect.timeout("30 seconds"),
+      Effect.timeout("2 minutes"),
       Effect.mapError((cause) => new ServerMissing({ reason: `${binary} did not start: ${output || String(cause)}` })),
       Effect.asVoid
     )
@@ -174,7 +176,7 @@ export const run = Effect.fnUntraced(function*(options: {
 
   yield* Effect.addFinalizer(() =>
     kill(options.stopSignal).pipe(
-      Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => kill("SIGKILL") })
+      Effect.timeoutOrElse({ duration: "1 minute", orElse: () => kill("SIGKILL") })
     )
   )
   yield* start

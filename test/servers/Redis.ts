@@ -109,7 +109,7 @@ export const session = (
     })
   ))
 
-const clientOf = (url: string) => createClient({ url, socket: { reconnectStrategy: false, connectTimeout: 2000 } })
+const clientOf = (url: string) => createClient({ url, socket: { reconnectStrategy: false, connectTimeout: 60_000 } })
 
 const withClient = <A>(
   url: string,

@@ -2,7 +2,8 @@
  * A Redis Cluster of the test's own: three nodes with a third of the slots each, and a replica of the one that has a
  * given key.
  */
-import { Effect, Schedule, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
+import { patiently } from "../Patience.ts"
 import type { ServerMissing } from "./Program.ts"
 import * as Redis from "./Redis.ts"
 
@@ -26,7 +27,7 @@ const send = (server: Redis.RedisServer, ...args: ReadonlyArray<string>) => Redi
 const until = (server: Redis.RedisServer, command: ReadonlyArray<string>, text: string) =>
   Effect.retry(
     Effect.filterOrFail(send(server, ...command), (answer) => String(answer).includes(text)),
-    { times: 400, schedule: Schedule.spaced("50 millis") }
+    patiently("50 millis")
   )
 
 /** Starts the cluster; it ends with the scope. */

@@ -28,8 +28,8 @@ describe("A server that takes connections and never answers", () => {
     Effect.gen(function*() {
       const port = yield* mute
       const answers = yield* Effect.all([
-        Program.answers(Redis.command(`redis://127.0.0.1:${port}`, "PING")),
-        Program.answers(Postgres.query(`postgres://postgres@127.0.0.1:${port}/postgres`, "SELECT 1"))
+        Program.answers(Redis.command(`redis://127.0.0.1:${port}`, "PING"), "1 second"),
+        Program.answers(Postgres.query(`postgres://postgres@127.0.0.1:${port}/postgres`, "SELECT 1"), "1 second")
       ], { concurrency: 2 })
       assert.deepStrictEqual(answers, [false, false])
     }))
@@ -92,7 +92,7 @@ await withServer("a PostgreSQL of its own", Postgres.installed, () => {
           return server.folder
         }))
         assert.isFalse(existsSync(folder))
-      }), 60_000)
+      }))
   })
 })
 
@@ -109,6 +109,6 @@ await withServer("a Redis of its own", Redis.installed, () => {
           return server.folder
         }))
         assert.isFalse(existsSync(folder))
-      }), 60_000)
+      }))
   })
 })

@@ -114,7 +114,7 @@ describe("a handler on a thread", () => {
       assert.strictEqual(error._tag, "TaskDefect")
       assert.match(error.message, /memory limit/)
       assert.strictEqual((yield* resultOf("answer")).attempt, 1)
-    }).pipe(withThreads({ memoryMiB: 64 })), 30_000)
+    }).pipe(withThreads({ memoryMiB: 64 })))
 
   it.live("fails with its declared error", () =>
     Effect.gen(function*() {
@@ -214,8 +214,7 @@ describe("a thread", () => {
           .pipe(
             Effect.timeout("10 seconds")
           )
-      }).pipe(Effect.scoped),
-    30_000
+      }).pipe(Effect.scoped)
   )
 })
 

@@ -1,6 +1,7 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect, Exit, Schedule, Scope } from "effect"
 import { Notifier, type Signal, work } from "../../../src/store/Notifier.ts"
+import { patiently } from "../../Patience.ts"
 import { type Driver, scenario } from "./driver.ts"
 
 export const notifying = (driver: Driver) =>
@@ -12,7 +13,7 @@ export const notifying = (driver: Driver) =>
         yield* notifier.publish(signal)
         yield* Effect.yieldNow
         if (!heard()) return yield* Effect.fail("not heard yet")
-      }).pipe(Effect.retry({ times: 100, schedule: Schedule.spaced(driver.live === true ? "50 millis" : 0) }))
+      }).pipe(Effect.retry(driver.live === true ? patiently("50 millis") : Schedule.recurs(100)))
 
     scenario(driver, "reach every listener", () =>
       Effect.gen(function*() {

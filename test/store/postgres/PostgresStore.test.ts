@@ -21,7 +21,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
     })
   const sql = (text: string) => Postgres.query(url, text)
   const test = (name: string, body: (schema: string) => Effect.Effect<void, unknown, Scope.Scope>) =>
-    it.live(name, () => Effect.scoped(Effect.flatMap(Postgres.scratchSchema(server), body)), 60_000)
+    it.live(name, () => Effect.scoped(Effect.flatMap(Postgres.scratchSchema(server), body)))
 
   test("processes that start together make one layout", (schema) =>
     Effect.gen(function*() {

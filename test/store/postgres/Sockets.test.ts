@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
 import { once } from "node:events"
 import { createServer, type Server, type Socket } from "node:net"
 import * as Sockets from "../../../src/store/postgres/Sockets.ts"
@@ -30,26 +31,28 @@ const portOf = (server: Server): number => {
   return address !== null && typeof address === "object" ? address.port : 0
 }
 
-it.live("a connection on which an answer is due is closed when nothing is heard, one with TLS is left alone", () =>
+it.effect("a connection on which an answer is due is closed when nothing is heard, one with TLS is left alone", () =>
   Effect.scoped(Effect.gen(function*() {
     const open = Effect.fnUntraced(function*(letter: string) {
       const { server } = yield* silentAfter(letter)
       const { stream } = yield* Sockets.make({ host: "127.0.0.1", port: portOf(server) }, 100)
       const socket = yield* Effect.acquireRelease(Effect.sync(stream), (socket) => Effect.sync(() => socket.destroy()))
       const closed: Array<string> = []
-      socket.on("error", (error) => closed.push(error.message))
+      socket.on("error", (error: Error) => closed.push(error.message))
       const heard = Effect.promise(() => once(socket, "data"))
       socket.write("a request for TLS")
       yield* heard
       socket.write("something after it")
-      return closed
+      return { socket, closed }
     })
     const encrypted = yield* open("S")
     const plain = yield* open("N")
-    yield* Effect.retry(Effect.suspend(() => plain.length > 0 ? Effect.void : Effect.fail("not yet")), {
-      times: 200,
-      schedule: Schedule.spaced("50 millis")
-    })
-    assert.deepStrictEqual(plain, ["the server was silent for 100 ms"])
-    assert.deepStrictEqual(encrypted, [])
+    yield* TestClock.adjust("99 millis")
+    assert.isFalse(plain.socket.destroyed)
+    const closing = once(plain.socket, "close").catch(() => {})
+    yield* TestClock.adjust("20 millis")
+    yield* Effect.promise(() => closing)
+    assert.deepStrictEqual(plain.closed, ["the server was silent for 100 ms"])
+    assert.deepStrictEqual(encrypted.closed, [])
+    assert.isFalse(encrypted.socket.destroyed)
   })))

@@ -92,5 +92,5 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         const handle = yield* Encoded.enqueue({})
         assert.strictEqual(yield* handle.result, 1n)
       }).pipe(Effect.provide(Engine.layer(handlers).pipe(Layer.provideMerge(MemoryStore.layer()))))
-    }).pipe(Effect.provide(client), Effect.scoped), 30_000)
+    }).pipe(Effect.provide(client), Effect.scoped))
 })

@@ -1,12 +1,13 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Redacted, Schedule, type Scope } from "effect"
+import { Context, Effect, Fiber, Layer, Redacted, type Scope } from "effect"
 import { randomBytes } from "node:crypto"
 import { maxIdLength, maxKeyLength, maxNameLength } from "../../../src/domain/Bounds.ts"
 import { EventLog } from "../../../src/store/EventLog.ts"
 import { InstanceStore } from "../../../src/store/InstanceStore.ts"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { patiently } from "../../Patience.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
 import { complete, fail, leaseOf, minute, request, retention, task, tasks } from "../conformance/fixtures.ts"
@@ -20,7 +21,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       (context) => Context.get(context, TaskStore)
     )
   const test = (name: string, body: (schema: string) => Effect.Effect<void, unknown, Scope.Scope>) =>
-    it.live(name, () => Effect.scoped(Effect.flatMap(Postgres.scratchSchema(server), body)), 60_000)
+    it.live(name, () => Effect.scoped(Effect.flatMap(Postgres.scratchSchema(server), body)))
 
   for (const encoding of ["SQL_ASCII", "LATIN1"]) {
     test(`a database with the encoding ${encoding} is refused, and stays empty`, () =>
@@ -127,7 +128,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         return yield* client.withTransaction(Effect.gen(function*() {
           yield* client.unsafe(`SELECT pg_advisory_xact_lock(${key})`)
           const fiber = yield* Effect.forkDetach(store.claim(request()))
-          yield* Effect.retry(waiting, { times: 500, schedule: Schedule.spaced("10 millis") })
+          yield* Effect.retry(waiting, patiently())
           assert.deepStrictEqual(yield* given, [{ n: 1 }])
           return fiber
         }))

@@ -10,6 +10,7 @@ import { Engine, Task, TaskContext, type TaskQueue, TaskStore } from "../../../s
 import { EventLog } from "../../../src/store/EventLog.ts"
 import { events, Notifier } from "../../../src/store/Notifier.ts"
 import type { StoreServices } from "../../../src/store/StoreServices.ts"
+import { patiently } from "../../Patience.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
 import { record } from "../conformance/fixtures.ts"
@@ -28,7 +29,7 @@ const Ship = Task.make("ship", { queue: "nobody works on it" })
 await withServer("PostgreSQL", Postgres.find, (server) => {
   const schemas = new Schemas(server)
   const test = <E>(name: string, body: Effect.Effect<void, E, StoreServices | PgClient.PgClient>) =>
-    it.live(name, () => Effect.provide(body, schemas.layer()), 30_000)
+    it.live(name, () => Effect.provide(body, schemas.layer()))
 
   /** A table of the application's own; a negative amount is committed after half a minute. */
   const ledger = Effect.gen(function*() {
@@ -63,7 +64,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         ),
         (rows) => rows.length === 1
       ),
-      { times: 200, schedule: Schedule.spaced("20 millis") }
+      patiently()
     ).pipe(Effect.orDie)
 
   const withEngine = <A, E, R>(
@@ -164,7 +165,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
               ),
               (rows) => rows.length === 1
             ),
-            { times: 200, schedule: Schedule.spaced("20 millis") }
+            patiently()
           ).pipe(Effect.orDie)
           yield* Fiber.join(fiber)
           return { paid: 0 }
@@ -213,7 +214,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         const log = yield* EventLog
         const told = Effect.map(log.read(0, 1000), (page) => page.events)
         const until = <A, R>(read: Effect.Effect<A, unknown, R>, holds: (value: A) => boolean) =>
-          Effect.retry(Effect.filterOrFail(read, holds), { times: 100, schedule: Schedule.spaced("20 millis") })
+          Effect.retry(Effect.filterOrFail(read, holds), patiently())
         let runs = 0
         const pay = () =>
           Effect.gen(function*() {

@@ -36,7 +36,7 @@ await withServer("PostgreSQL", Postgres.find, ({ url }) => {
           yield* untilGreen
           yield* posted(task)
         }).pipe(Effect.provide(layer({ store: storeOn(url, schema) })))
-      }).pipe(Effect.scoped), 60_000)
+      }).pipe(Effect.scoped))
   })
 })
 
@@ -69,7 +69,7 @@ await withServer("a small disk and PostgreSQL", Effect.andThen(Postgres.installe
           // the tablespace goes before its disk does
           yield* Postgres.query(url, "ALTER TABLE taskforge.task SET TABLESPACE pg_default")
         }).pipe(Effect.provide(layer({ store: storeOn(url, "taskforge") })))
-      }).pipe(Effect.scoped), 60_000)
+      }).pipe(Effect.scoped))
   })
 })
 

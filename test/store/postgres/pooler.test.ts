@@ -8,6 +8,7 @@ import { Context, Deferred, Effect, Fiber, Layer, Logger, Redacted, Schedule, Sc
 import { Engine, Task, TaskContext, TaskStore } from "../../../src/index.ts"
 import { Notifier } from "../../../src/store/Notifier.ts"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
+import { patiently } from "../../Patience.ts"
 import * as PgBouncer from "../../servers/PgBouncer.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
@@ -32,7 +33,7 @@ await withServer("PgBouncer", pooled, ({ direct, pooler }) => {
   suite("The PostgreSQL store behind PgBouncer", { layer: schemas.layer, advance: schemas.advance, live: true })
 
   const test = (name: string, body: (schema: string) => Effect.Effect<void, unknown, Scope.Scope>) =>
-    it.live(name, () => Effect.scoped(Effect.flatMap(Postgres.scratchSchema(direct), body)), 60_000)
+    it.live(name, () => Effect.scoped(Effect.flatMap(Postgres.scratchSchema(direct), body)))
 
   const storeAt = (schema: string, options: Partial<PostgresStore.ConnectionOptions> = {}) =>
     Layer.fresh(PostgresStore.layerUrl({ url: pooler.url, schema, ...options }))
@@ -94,7 +95,7 @@ await withServer("PgBouncer", pooled, ({ direct, pooler }) => {
     Effect.scoped(Effect.gen(function*() {
       const { arriving } = Context.get(yield* Layer.build(storeAt(schema, { url })), Notifier)
       const known = Effect.filterOrFail(arriving ?? Effect.never, (by) => by === expected)
-      return yield* Effect.retry(known, { times: 200, schedule: Schedule.spaced("10 millis") })
+      return yield* Effect.retry(known, patiently())
     }))
 
   test("it polls for the work of others, and says so", (schema) =>

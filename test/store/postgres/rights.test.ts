@@ -67,7 +67,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
 
   type Hardened = Effect.Success<typeof hardened>
   const test = (name: string, body: (database: Hardened) => Effect.Effect<void, unknown, Scope.Scope>) =>
-    it.live(name, () => Effect.scoped(Effect.flatMap(hardened, body)), 60_000)
+    it.live(name, () => Effect.scoped(Effect.flatMap(hardened, body)))
 
   /** The engine and every service of the store, as a role. */
   const works = (url: string) =>

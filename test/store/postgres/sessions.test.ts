@@ -4,10 +4,11 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Schedule, type Scope } from "effect"
+import { Deferred, Effect, Fiber, type Scope } from "effect"
 import type { Settlement } from "../../../src/domain/Settlement.ts"
 import type { StoreServices } from "../../../src/store/StoreServices.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { patiently } from "../../Patience.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
 import {
@@ -28,7 +29,7 @@ import { Schemas } from "./fixtures.ts"
 await withServer("PostgreSQL", Postgres.find, (server) => {
   const schemas = new Schemas(server)
   const test = <E>(name: string, body: Effect.Effect<void, E, StoreServices | PgClient.PgClient | Scope.Scope>) =>
-    it.live(name, () => Effect.provide(Effect.scoped(body), schemas.layer()), 30_000)
+    it.live(name, () => Effect.provide(Effect.scoped(body), schemas.layer()))
 
   /** Ends the sessions of this file's stores that a condition names; answers how many there were. */
   const kill = (condition: string) =>
@@ -44,7 +45,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
   /** Ends the one session that waits for a lock, as soon as there is one. */
   const killWaiting = Effect.retry(
     Effect.filterOrFail(kill("wait_event_type = 'Lock'"), (killed) => killed === 1),
-    { times: 200, schedule: Schedule.spaced("20 millis") }
+    patiently()
   )
 
   /** A transaction that stays open until it is rolled back. */

@@ -83,7 +83,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         yield* store.prune(retention({ maxFinished: 0, finishedForMs: 0 }), 3)
         yield* records.take("thing", 3, minute)
         yield* body({ store, records, sql }, schema)
-      })), 60_000)
+      })))
 
   const due = (count: number): ReadonlyArray<Change> =>
     Array.from({ length: count }, (_, n) => ({ kind: "thing", id: `${n}`, expects: absent, document: "1", dueInMs: 0 }))

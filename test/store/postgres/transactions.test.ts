@@ -6,6 +6,7 @@ import { EventLog } from "../../../src/store/EventLog.ts"
 import { events, Notifier } from "../../../src/store/Notifier.ts"
 import { absent, RecordStore } from "../../../src/store/RecordStore.ts"
 import type { StoreServices } from "../../../src/store/StoreServices.ts"
+import { patiently } from "../../Patience.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
 import {
@@ -427,7 +428,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
             const isThere = (yield* told).some((event) => event.id === id && event.event === "created")
             return yield* isThere ? Effect.void : Effect.fail("not yet")
           })
-          yield* Effect.retry(isTold, { times: 100 })
+          yield* Effect.retry(isTold, patiently())
           yield* Effect.ignore(
             sql.withTransaction(Effect.andThen(Pay.enqueue({ amount: 1 }), Effect.fail(new Declined())))
           )
@@ -437,7 +438,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
             told,
             (events) => events.some(({ event, id }) => id === handle.id && event === "completed")
           )
-          yield* Effect.retry(completed, { times: 100, schedule: Schedule.spaced("20 millis") })
+          yield* Effect.retry(completed, patiently())
           // as long as an attempt's end may take that is told twice
           yield* Effect.sleep("100 millis")
           const others = (yield* told).filter(({ id }) => !probes.has(id))

@@ -41,7 +41,7 @@ export const types = (name: string, schemas: Schemas, server: Postgres.PostgresS
         }
         assert.deepStrictEqual([...columns].toSorted(), selected)
         assert.deepStrictEqual([...parameters].toSorted(), bound)
-      })), 60_000)
+      })))
   })
 }
 

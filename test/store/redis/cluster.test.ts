@@ -3,8 +3,9 @@
  * refuses every script that touches a key of a slot that it does not have.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Schedule } from "effect"
+import { Effect, Exit } from "effect"
 import type { Redis as Service } from "effect/persistence/Redis"
+import { patiently } from "../../Patience.ts"
 import * as Redis from "../../servers/Redis.ts"
 import { withServer } from "../../servers/withServer.ts"
 import { instances } from "../conformance/instances.ts"
@@ -19,7 +20,7 @@ const serve = Effect.fnUntraced(function*(redis: Service["Service"], root: strin
   // two tests may meet in one
   yield* Effect.ignore(redis.send("CLUSTER", "ADDSLOTS", String(slot)))
   const isUp = Effect.filterOrFail(redis.send<string>("CLUSTER", "INFO"), (info) => info.includes("cluster_state:ok"))
-  yield* Effect.retry(isUp, { times: 200, schedule: Schedule.spaced("50 millis") })
+  yield* Effect.retry(isUp, patiently("50 millis"))
 }, Effect.orDie)
 
 await withServer("a Redis Cluster of its own", cluster, async (server) => {

@@ -3,10 +3,11 @@
  * than the one that its address led to.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Logger, Schedule } from "effect"
+import { Context, Effect, Exit, Layer, Logger } from "effect"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Proxy from "../../chaos/Proxy.ts"
+import { patiently } from "../../Patience.ts"
 import * as Redis from "../../servers/Redis.ts"
 import * as RedisCluster from "../../servers/RedisCluster.ts"
 import { withServer } from "../../servers/withServer.ts"
@@ -20,8 +21,7 @@ await withServer("Redis for clusters", Redis.installed, async () => {
   })
 
   /** Until the store answers again; what is refused meanwhile is tried again, as the engine does. */
-  const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.retry(effect, { times: 300, schedule: Schedule.spaced("50 millis") })
+  const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.retry(effect, patiently("50 millis"))
 
   describe("The Redis store on a cluster of several nodes", () => {
     it.live("goes to the node that has its keys, and follows them to another", () =>
@@ -35,7 +35,7 @@ await withServer("Redis for clusters", Redis.installed, async () => {
         const [answer] = yield* eventually(store.enqueue([group]))
         assert.strictEqual(answer?._tag, "Accepted")
         assert.deepStrictEqual(yield* Effect.provideService(takeIds(), TaskStore, store), [...kept, ...idsOf(group)])
-      }), 60_000)
+      }))
 
     it.live("goes on with the replica when that node dies", () =>
       Effect.gen(function*() {
@@ -51,7 +51,7 @@ await withServer("Redis for clusters", Redis.installed, async () => {
         const [answer] = yield* eventually(store.enqueue([group]))
         assert.strictEqual(answer?._tag, "Accepted")
         assert.deepStrictEqual(yield* Effect.provideService(takeIds(), TaskStore, store), [...kept, ...idsOf(group)])
-      }), 60_000)
+      }))
   })
 
   describe("The Redis store behind a name", () => {
@@ -83,8 +83,7 @@ await withServer("Redis for clusters", Redis.installed, async () => {
             assert.deepInclude(yield* store.counts, { pending: 2 })
             assert.lengthOf(warnings, 1)
           }).pipe(Effect.provide(Layer.provide(RedisStore.layerUrl({ url: urlOf(name) }), Logger.layer([logger]))))
-        }),
-      60_000
+        })
     )
 
     it.live("does not begin on a replica", () =>
@@ -93,7 +92,7 @@ await withServer("Redis for clusters", Redis.installed, async () => {
         yield* Redis.command(first.url, "REPLICAOF", "127.0.0.1", String(second.port))
         const error = yield* Effect.flip(Effect.scoped(Layer.build(RedisStore.layerUrl({ url: first.url }))))
         assert.include(error.message, "the address has to lead to the primary")
-      }), 60_000)
+      }))
 
     for (const command of ["HELLO", "EXISTS", "CLUSTER"]) {
       it.live(`comes back from a server that falls silent at ${command}`, () =>
@@ -110,7 +109,7 @@ await withServer("Redis for clusters", Redis.installed, async () => {
             yield* eventually(store.enqueue([tasks(1)]))
             assert.deepInclude(yield* store.counts, { pending: 2 })
           }).pipe(Effect.provide(RedisStore.layerUrl({ url: urlOf(name), answerWithin: "500 millis" })))
-        }), 60_000)
+        }))
     }
   })
 

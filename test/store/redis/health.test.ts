@@ -39,8 +39,7 @@ await withServer("Redis", Redis.installed, () => {
             yield* untilGreen
             yield* posted(task)
           }).pipe(Effect.provide(layer({ store: storeOn(url) })))
-        }).pipe(Effect.scoped),
-      60_000
+        }).pipe(Effect.scoped)
     )
   })
 
@@ -58,6 +57,6 @@ await withServer("Redis", Redis.installed, () => {
           yield* untilGreen
           yield* posted(task)
         }).pipe(Effect.provide(layer({ store: storeOn(url) })))
-      }).pipe(Effect.scoped), 60_000)
+      }).pipe(Effect.scoped))
   })
 })

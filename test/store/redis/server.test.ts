@@ -2,12 +2,13 @@
  * What the store does when its server does not do as it should. Each test has a server of its own.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Logger, References, Schedule, Scope } from "effect"
+import { Effect, Exit, Layer, Logger, References, Scope } from "effect"
 import { StoreError, StoreIncompatible } from "../../../src/domain/Errors.ts"
 import { Notifier, type Signal, work } from "../../../src/store/Notifier.ts"
 import { absent, type Change, RecordStore } from "../../../src/store/RecordStore.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { patiently } from "../../Patience.ts"
 import * as Redis from "../../servers/Redis.ts"
 import { withServer } from "../../servers/withServer.ts"
 import { complete, request, retention, settle, task, tasks } from "../conformance/fixtures.ts"
@@ -27,8 +28,7 @@ const change = (id: string, expects: number = absent, document: string | null = 
 const enqueue = Effect.asVoid(TaskStore.use((store) => store.enqueue([[task()]])))
 
 /** Tries again until it succeeds, for as long as a server may take to come back. */
-const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.retry(effect, { times: 200, schedule: Schedule.spaced("50 millis") })
+const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.retry(effect, patiently("50 millis"))
 
 const failureOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(
@@ -65,8 +65,7 @@ await withServer("a Redis of its own", Redis.installed, () => {
             yield* eventually(enqueue)
             assert.deepInclude(yield* TaskStore.use((store) => store.counts), { pending: 1, running: 0 })
           }).pipe(Effect.provide(storeOn(server.url)))
-        }),
-      30_000
+        })
     )
 
     it.live("fails when its server stands still, and works by itself once it goes on", () =>
@@ -80,7 +79,7 @@ await withServer("a Redis of its own", Redis.installed, () => {
           assert.include(error.message, "no answer within")
           yield* eventually(enqueue)
         }).pipe(Effect.provide(storeOn(server.url)))
-      }), 30_000)
+      }))
 
     it.live(
       "subscribes again when its connection is cut, looks for work then, and hears hints again",
@@ -107,8 +106,7 @@ await withServer("a Redis of its own", Redis.installed, () => {
             ))
             assert.deepStrictEqual(heard.find(({ _tag }) => _tag === "Cancel"), cancel)
           }).pipe(Effect.scoped, Effect.provide(storeOn(server.url)))
-        }),
-      30_000
+        })
     )
 
     it.live(
@@ -136,8 +134,7 @@ await withServer("a Redis of its own", Redis.installed, () => {
             yield* store.enqueue([[task()]])
             assert.deepInclude(yield* store.counts, { completed: 5, pending: 1, running: 5 })
           }).pipe(Effect.provide(storeOn(server.url)))
-        }),
-      30_000
+        })
     )
 
     it.live(
@@ -155,8 +152,7 @@ await withServer("a Redis of its own", Redis.installed, () => {
             const again = yield* eventually(records.put([change("a", first)]))
             assert.isAbove(again, lost)
           }).pipe(Effect.provide(storeOn(server.url)))
-        }),
-      30_000
+        })
     )
 
     it.live("gives no claim number twice when its server has lost the last writes", () =>
@@ -178,7 +174,7 @@ await withServer("a Redis of its own", Redis.installed, () => {
           assert.strictEqual(yield* settle(complete(lost)), "stale")
           assert.strictEqual(yield* settle(complete(again)), "applied")
         }).pipe(Effect.provide(storeOn(server.url)))
-      }), 30_000)
+      }))
 
     it.live(
       "warns of a server that may delete tasks, and of nothing on one that may not",
@@ -202,8 +198,7 @@ await withServer("a Redis of its own", Redis.installed, () => {
           assert.deepStrictEqual(yield* warningsOf("noeviction"), [])
           // the store's keys have no expiry
           assert.deepStrictEqual(yield* warningsOf("volatile-lru"), [])
-        }),
-      30_000
+        })
     )
 
     it.live("needs no more rights than the documents name", () =>
@@ -238,7 +233,7 @@ await withServer("a Redis of its own", Redis.installed, () => {
             Effect.suspend(() => heard.some(({ _tag }) => _tag === "Cancel") ? Effect.void : Effect.fail("not heard"))
           ))
         }).pipe(Effect.scoped, Effect.provide(storeOn(url.href)))
-      }), 30_000)
+      }))
 
     it.live("refuses a layout from the future, and another head start", () =>
       Effect.gen(function*() {
@@ -257,7 +252,7 @@ await withServer("a Redis of its own", Redis.installed, () => {
         const newer = yield* failureOf(open({ headStart: "1 minute" }))
         assert.instanceOf(newer, StoreIncompatible)
         assert.include(newer.message, "99")
-      }), 30_000)
+      }))
 
     it.live("leaves no connection behind", () =>
       Effect.gen(function*() {
@@ -272,6 +267,6 @@ await withServer("a Redis of its own", Redis.installed, () => {
         yield* eventually(Effect.filterOrFail(connections, (open) => open === before + 2))
         yield* Scope.close(scope, Exit.void)
         yield* eventually(Effect.filterOrFail(connections, (open) => open === before))
-      }), 30_000)
+      }))
   })
 })

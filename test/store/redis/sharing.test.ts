@@ -2,10 +2,11 @@
  * Two processes on one deployment, each with connections of its own: what they tell each other.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schedule } from "effect"
+import { Effect, Layer } from "effect"
 import { Notifier, type Signal, work } from "../../../src/store/Notifier.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { patiently } from "../../Patience.ts"
 import * as Redis from "../../servers/Redis.ts"
 import { withServer } from "../../servers/withServer.ts"
 import { complete, request, tasks } from "../conformance/fixtures.ts"
@@ -35,7 +36,7 @@ await withServer("Redis", Redis.find, async (server) => {
       Effect.andThen(
         publish(signal),
         Effect.suspend(() => heard.some((other) => includes(other, signal)) ? Effect.void : Effect.fail("not heard"))
-      ).pipe(Effect.retry({ times: 100, schedule: Schedule.spaced("20 millis") }))
+      ).pipe(Effect.retry(patiently()))
     // whoever has heard one thing hears everything from then on
     yield* heardFrom({ _tag: "Cancel", ids: ["start"] })
     heard.length = 0

@@ -25,8 +25,7 @@ describe("the log", () => {
         }
         assert.isAbove(pages(), longestLog)
         assert.isBelow(statSync(`${path}-wal`).size, longestLog * pageSize)
-      }),
-    60_000
+      })
   )
 
   it.live("is gone when the store closes, though a thread has read it", () =>
@@ -37,7 +36,7 @@ describe("the log", () => {
       })
       assert.isFalse(existsSync(`${path}-wal`))
       assert.strictEqual((yield* using(path, (store) => store.counts)).pending, 20_000)
-    }), 30_000)
+    }))
 
   it.live("is no reason to run a commit again when there is no thread to be had", () =>
     Effect.gen(function*() {
@@ -63,5 +62,5 @@ describe("the log", () => {
       }
       assert.strictEqual(refused, 1)
       assert.strictEqual((yield* store.counts).pending, 12_000)
-    }), 30_000)
+    }))
 })

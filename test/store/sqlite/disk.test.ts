@@ -65,8 +65,7 @@ await withServer("a small disk", SmallDisk.find, (mount) => {
               assert.isAtLeast(reserveOf(path), 4 * 1024 * 1024)
             })
           )
-        }).pipe(Effect.scoped),
-      60_000
+        }).pipe(Effect.scoped)
     )
 
     it.live("is over when enough tasks have been removed", () =>
@@ -89,7 +88,7 @@ await withServer("a small disk", SmallDisk.find, (mount) => {
             yield* Effect.forEach(Array.from({ length: 5 }), () => created(large))
           })
         )
-      }).pipe(Effect.scoped), 60_000)
+      }).pipe(Effect.scoped))
   })
 })
 
@@ -128,7 +127,7 @@ describe("a database that is not where it was", () => {
           yield* expecting(503, post({ type: "echo" }))
         })
       )
-    }).pipe(Effect.scoped), 60_000)
+    }).pipe(Effect.scoped))
 
   it.live("takes tasks again once the file is back", () =>
     Effect.gen(function*() {
@@ -144,7 +143,7 @@ describe("a database that is not where it was", () => {
           yield* created({ type: "echo" })
         })
       )
-    }).pipe(Effect.scoped), 60_000)
+    }).pipe(Effect.scoped))
 })
 
 describe("a table that somebody removed", () => {
@@ -171,5 +170,5 @@ describe("a table that somebody removed", () => {
           yield* created({ type: "echo" })
         })
       )
-    }).pipe(Effect.scoped), 60_000)
+    }).pipe(Effect.scoped))
 })

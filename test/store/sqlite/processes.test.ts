@@ -28,7 +28,7 @@ describe("processes on one file", () => {
         store.counts)
       assert.deepInclude(counts, { pending: 0, running: 0, completed: 2 * each })
       assert.strictEqual(counts.totals.created, 2 * each)
-    }), 180_000)
+    }))
 
   it.live("may keep each other from writing for longer than a lease: nothing that lives is taken for dead", () => {
     const Long = Task.make("long")
@@ -65,7 +65,7 @@ describe("processes on one file", () => {
       assert.deepInclude(task, { state: "completed", claims: 1, crashes: 0 })
       assert.strictEqual(runs, 1)
     })
-  }, 180_000)
+  })
 
   it.live("lose nothing acknowledged when they are killed", () =>
     Effect.gen(function*() {
@@ -88,5 +88,5 @@ describe("processes on one file", () => {
         database.prepare("SELECT count(*) AS n, count(*) AS m FROM task").get()
       )
       database.close()
-    }), 180_000)
+    }))
 })
