@@ -8,11 +8,15 @@
 import { Clock, Effect, Latch, type Scope } from "effect"
 import type { NewTaskEvent } from "../domain/TaskEvent.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
-import { type EventLog, keptEvents } from "../store/EventLog.ts"
+import { fitting } from "../store/Budget.ts"
+import { type EventLog, keptBytes, keptEvents, sizeOf } from "../store/EventLog.ts"
 import { events as hint, Notifier } from "../store/Notifier.ts"
 
 /** Events appended together at most. */
 const batchSize = 1000
+
+/** Their bytes: several batches are read at once. */
+const maxBatchBytes = 256 * 1024
 
 /** How long events are gathered. */
 const gatherFor = "20 millis"
@@ -41,21 +45,47 @@ export const make = Effect.fnUntraced(function*(
   const some = Latch.makeUnsafe(false)
   const ask = Latch.makeUnsafe(true)
   let waiting: Array<NewTaskEvent> = []
+  /** Of those that wait. */
+  let bytes = 0
   let isLost = false
   let attended = false
   let askedAt = now()
   let skippedAt = -Infinity
 
+  /** What is appended next; it does not wait any more. */
+  const take = (): ReadonlyArray<NewTaskEvent> => {
+    const sizes = waiting.slice(0, batchSize).map(sizeOf)
+    const batch = waiting.slice(0, fitting(sizes, maxBatchBytes))
+    waiting = waiting.slice(batch.length)
+    bytes -= totalOf(batch)
+    return batch
+  }
+
   const append = Effect.gen(function*() {
     while (waiting.length > 0 || isLost) {
-      const batch = waiting.slice(0, batchSize)
+      const batch = take()
       const lost = isLost
-      yield* log.append(batch, lost)
-      waiting = waiting.slice(batch.length)
-      if (lost) isLost = false
+      isLost = false
+      yield* Effect.onError(log.append(batch, lost), () =>
+        Effect.sync(() => {
+          waiting = [...batch, ...waiting]
+          bytes += totalOf(batch)
+          isLost ||= lost
+        }))
     }
     yield* notifier.publish(hint)
   })
+
+  /** Drops the oldest of more than the log would keep: half at once, so that each event pays little. */
+  const drop = (): void => {
+    waiting = waiting.slice(-keptEvents / 2)
+    bytes = totalOf(waiting)
+    while (bytes > keptBytes / 2) {
+      const half = waiting.splice(0, Math.ceil(waiting.length / 2))
+      bytes -= totalOf(half)
+    }
+    isLost = true
+  }
 
   const flush = Effect.suspend(() => waiting.length === 0 && !isLost ? Effect.void : append)
 
@@ -100,11 +130,11 @@ export const make = Effect.fnUntraced(function*(
     },
     record: (events) => {
       if (events.length === 0) return
-      for (const event of events) waiting.push(event)
-      if (waiting.length > keptEvents) {
-        waiting = waiting.slice(-keptEvents)
-        isLost = true
+      for (const event of events) {
+        waiting.push(event)
+        bytes += sizeOf(event)
       }
+      if (waiting.length > keptEvents || bytes > keptBytes) drop()
       some.openUnsafe()
     },
     lost: () => {
@@ -112,3 +142,9 @@ export const make = Effect.fnUntraced(function*(
     }
   }
 })
+
+const totalOf = (events: ReadonlyArray<NewTaskEvent>): number => {
+  let bytes = 0
+  for (const event of events) bytes += sizeOf(event)
+  return bytes
+}

@@ -1,7 +1,7 @@
 /**
  * What has happened to tasks lately, for those who watch. It is a convenience beside the tasks, which stay the truth:
- * events are appended in batches after what they tell of was acknowledged, the log is bounded, and writers may leave
- * events out while nobody attends. Where something is missing, a reader is told that there is a gap.
+ * events are appended in batches after what they tell of was acknowledged, the log is bounded in events and in bytes, and
+ * writers may leave events out while nobody attends. Where something is missing, a reader is told that there is a gap.
  *
  * Rules that the conformance suite proves for each driver:
  *
@@ -25,8 +25,31 @@ export interface EventPage {
   readonly next: number
 }
 
-/** Events kept at least; a log may keep some more. */
+/** Events kept at least, as far as `keptBytes` allows; a log may keep some more. */
 export const keptEvents = 10_000
+
+/** Bytes of events after which the oldest are dropped, however few they are; a log may keep some more. */
+export const keptBytes: number = 16 * 1024 * 1024
+
+/** About the bytes of an event: those of its texts, which its callers choose, and of its other fields. */
+export const sizeOf = ({ error, id, queue, type, worker }: NewTaskEvent): number =>
+  200 + id.length + type.length + queue.length + (worker?.length ?? 0) +
+  (error === undefined ? 0 : error.message.length + error.tag.length)
+
+/** What a process has appended since it last looked for what is to be dropped, where looking costs more than appending. */
+export class Appended {
+  private events = 0
+  private bytes = 0
+
+  /** Takes note of a batch. Answers whether a tenth of what is kept has come together, and begins again then. */
+  isMuch(events: number, bytes: number): boolean {
+    this.events += events
+    this.bytes += bytes
+    if (this.events < keptEvents / 10 && this.bytes < keptBytes / 10) return false
+    this.events = this.bytes = 0
+    return true
+  }
+}
 
 /** The log of one store, shared by all instances on it. */
 export class EventLog extends Context.Service<EventLog, {

@@ -1,11 +1,12 @@
 /** The log of events in this process's memory. */
 import { type Clock, type Context, Effect } from "effect"
 import type { TaskEvent } from "../../domain/TaskEvent.ts"
-import { type EventLog, keptEvents } from "../EventLog.ts"
+import { type EventLog, keptBytes, keptEvents, sizeOf } from "../EventLog.ts"
 import { steady } from "./SteadyClock.ts"
 
 export const make = (clock: Clock.Clock): Context.Service.Shape<typeof EventLog> => {
   let events: Array<TaskEvent> = []
+  let bytes = 0
   let seq = 0
   /** Every event after this number is in the log. */
   let floor = 0
@@ -16,6 +17,18 @@ export const make = (clock: Clock.Clock): Context.Service.Shape<typeof EventLog>
   const beginAnew = (): void => {
     floor = ++seq
     events = []
+    bytes = 0
+  }
+
+  const drop = (): void => {
+    let first = Math.max(0, events.length - keptEvents)
+    bytes = 0
+    for (let index = events.length - 1; index >= first; index--) {
+      bytes += sizeOf(events[index]!)
+      if (bytes > keptBytes) first = index
+    }
+    events = events.slice(first)
+    floor = seq - events.length
   }
 
   return {
@@ -23,12 +36,12 @@ export const make = (clock: Clock.Clock): Context.Service.Shape<typeof EventLog>
       Effect.sync(() => {
         if (lost) beginAnew()
         const at = clock.currentTimeMillisUnsafe()
-        for (const event of added) events.push({ ...event, seq: ++seq, at })
-        // Half of it at once, so that each append pays little
-        if (events.length > 2 * keptEvents) {
-          events = events.slice(-keptEvents)
-          floor = events[0]!.seq - 1
+        for (const event of added) {
+          events.push({ ...event, seq: ++seq, at })
+          bytes += sizeOf(event)
         }
+        // Half of it at once, so that each append pays little
+        if (events.length > 2 * keptEvents || bytes > 2 * keptBytes) drop()
       }),
     read: (after, limit) =>
       Effect.sync(() => {

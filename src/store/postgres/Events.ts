@@ -4,16 +4,13 @@
  */
 import { type Context, Effect } from "effect"
 import type { NewTaskEvent, TaskEvent } from "../../domain/TaskEvent.ts"
-import { type EventLog, type EventPage, keptEvents } from "../EventLog.ts"
+import { Appended, type EventLog, type EventPage, keptBytes, keptEvents } from "../EventLog.ts"
 import { type Database, number } from "./Database.ts"
 
 type Row = [seq: number, floor: number, first: number | null, at: number | null, events: string | null]
 
 /** Batches read together at most. */
 const batchesAtOnce = 50
-
-/** Appended events after which old ones are dropped: rarely, and never so rarely that twice as many are kept. */
-const dropAfter = keptEvents / 10
 
 /** The tables. */
 export const tables = (schema: string): ReadonlyArray<string> => [
@@ -47,8 +44,11 @@ export const make = ({ once, query, schema }: Database): Context.Service.Shape<t
       SELECT seq, seq - $2::bigint + 1, ${schema}.now_ms(), $1 FROM head WHERE $2::bigint > 0
     )
     SELECT seq::float8 FROM head`
-  const drop = `WITH dropped AS (
-      DELETE FROM ${batch} WHERE last <= (SELECT seq FROM ${head}) - ${keptEvents} RETURNING last
+  const drop = `WITH sized AS (
+      SELECT last, sum(octet_length(events)) OVER (ORDER BY last DESC) AS bytes FROM ${batch}
+    ), dropped AS (
+      DELETE FROM ${batch} WHERE last <= greatest((SELECT seq FROM ${head}) - ${keptEvents},
+        (SELECT max(last) FROM sized WHERE bytes > ${keptBytes})) RETURNING last
     )
     UPDATE ${head} SET floor = greatest(floor, (SELECT max(last) FROM dropped)) WHERE EXISTS (SELECT FROM dropped)`
   // one statement, so that the floor and the batches are of one moment
@@ -66,16 +66,13 @@ export const make = ({ once, query, schema }: Database): Context.Service.Shape<t
     FROM (SELECT ${schema}.now_ms() AS now) clock`
   const attended = `SELECT (now - attended_from)::float8
     FROM ${head}, (SELECT ${schema}.now_ms() AS now) clock WHERE attended_until > now`
-  let droppedAt = 0
+  const appended = new Appended()
 
   return {
     append: Effect.fnUntraced(function*(events, lost = false) {
-      const parameters = [JSON.stringify(events), number(events.length), lost]
-      const [row] = yield* once.query<[seq: number]>("append events", append, parameters)
-      const seq = row?.[0] ?? 0
-      if (seq < droppedAt + dropAfter) return
-      droppedAt = seq
-      yield* query("drop events", drop)
+      const text = JSON.stringify(events)
+      yield* once.query("append events", append, [text, number(events.length), lost])
+      if (appended.isMuch(events.length, text.length)) yield* query("drop events", drop)
     }),
     read: (after, limit) =>
       Effect.map(

@@ -1,7 +1,7 @@
 /** The log of events in Redis. A batch is one JSON text: nobody searches in it. */
 import { type Context, Effect } from "effect"
 import type { NewTaskEvent, TaskEvent } from "../../domain/TaskEvent.ts"
-import { type EventLog, type EventPage, keptEvents } from "../EventLog.ts"
+import { type EventLog, type EventPage, keptBytes, keptEvents } from "../EventLog.ts"
 import { type Runner, script } from "./Runner.ts"
 import * as Scripts from "./scripts/Events.ts"
 
@@ -20,6 +20,7 @@ export const make = (runner: Runner): Context.Service.Shape<typeof EventLog> => 
       runner("append events", runAppend, [
         lost ? "1" : "0",
         String(keptEvents),
+        String(keptBytes),
         String(events.length),
         JSON.stringify(events)
       ])

@@ -6,7 +6,7 @@ import { type Context, Effect, type Scope } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { NewTaskEvent, TaskEvent } from "../../domain/TaskEvent.ts"
-import { type EventLog, type EventPage, keptEvents } from "../EventLog.ts"
+import { Appended, type EventLog, type EventPage, keptBytes, keptEvents } from "../EventLog.ts"
 import { prepare } from "./Statement.ts"
 import type { Transaction, Writer } from "./Writer.ts"
 
@@ -33,8 +33,15 @@ export const make = Effect.fnUntraced(function*(
     "SELECT first, at, events FROM event_batch WHERE last > ? ORDER BY last LIMIT ?"
   )
   const lastBelow = prepare<[last: number | null]>(database, "SELECT max(last) FROM event_batch WHERE last <= ?")
+  const lastBeyond = prepare<[last: number | null]>(
+    database,
+    `SELECT max(last) FROM (
+      SELECT last, sum(octet_length(events)) OVER (ORDER BY last DESC) AS bytes FROM event_batch
+    ) WHERE bytes > ${keptBytes}`
+  )
   const removeUpTo = prepare(database, "DELETE FROM event_batch WHERE last <= ?")
   const keepFloor = prepare(database, "UPDATE event_head SET floor = max(floor, ?)")
+  const appended = new Appended()
 
   const head = () => selectHead.get()!
 
@@ -45,16 +52,21 @@ export const make = Effect.fnUntraced(function*(
     return seq
   }
 
+  const drop = (last: number | null): void => {
+    if (last === null) return
+    removeUpTo.run(last)
+    keepFloor.run(last)
+  }
+
   const append = ({ now }: Transaction, events: ReadonlyArray<NewTaskEvent>, lost: boolean): void => {
     const before = lost ? beginAnew() : head()[0]
     if (events.length === 0) return
     const last = before + events.length
-    insert.run(last, before + 1, now, JSON.stringify(events))
+    const text = JSON.stringify(events)
+    insert.run(last, before + 1, now, text)
     advance.run(last)
-    const [dropped] = lastBelow.get(last - keptEvents)!
-    if (dropped === null) return
-    removeUpTo.run(dropped)
-    keepFloor.run(dropped)
+    drop(lastBelow.get(last - keptEvents)![0])
+    if (appended.isMuch(events.length, text.length)) drop(lastBeyond.get()![0])
   }
 
   const read = (after: number, limit: number): EventPage => {

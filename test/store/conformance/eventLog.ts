@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type Duration, Effect, type Layer } from "effect"
 import type { NewTaskEvent } from "../../../src/domain/TaskEvent.ts"
-import { EventLog, keptEvents } from "../../../src/store/EventLog.ts"
+import { EventLog, keptBytes, keptEvents } from "../../../src/store/EventLog.ts"
 
 /** A driver under test. */
 interface Driver {
@@ -129,6 +129,27 @@ export const eventLog = (name: string, driver: Driver): void => {
         assert.isAtMost(all.ids.length, 2 * keptEvents + batch)
         assert.strictEqual(all.ids.at(-1), `${3 * keptEvents - batch}-999`)
         assert.isFalse((yield* readAll(log, all.next - keptEvents + batch)).gap)
+      }))
+
+    claim("within bounds of bytes too, where events are large", (log) =>
+      Effect.gen(function*() {
+        const end = yield* log.end
+        const size = keptBytes / 400
+        const message = "x".repeat(size)
+        const large = (id: string) => event(id, { event: "failed", error: { kind: "error", tag: "Large", message } })
+        for (let count = 0; count < 1200; count += 10) {
+          yield* log.append(Array.from({ length: 10 }, (_, index) => large(String(count + index))))
+        }
+        const all = yield* readAll(log, end, 50)
+        assert.isTrue(all.gap)
+        assert.isAtLeast(all.ids.length, 350)
+        assert.isAtMost(all.ids.length, 850)
+        assert.strictEqual(all.ids.at(-1), "1199")
+        assert.isFalse((yield* readAll(log, all.next - 300, 50)).gap)
+        // Small ones again: their number is what counts
+        const before = yield* log.end
+        for (let count = 0; count < 5000; count += 1000) yield* log.append(many(1000, `${count}-`))
+        assert.strictEqual((yield* readAll(log, before, 5000)).ids.length, 5000)
       }))
 
     claim("and takes a place beyond its end for one of another log", (log) =>

@@ -1,6 +1,6 @@
 /**
  * The log of events. `:event:head` is a hash of `seq` (the last number given), `floor` (everything after it is in the
- * log), `from` and `until` (since and till when somebody attends). `:event:log` is a sorted set of batches by their last
+ * log), `bytes` (of all batches) and `from` and `until` (since and till when somebody attends). `:event:log` is a sorted set of batches by their last
  * number, each the text `first;time;JSON array`.
  */
 import { prelude } from "./Prelude.ts"
@@ -10,7 +10,7 @@ local head, log = root .. ":event:head", root .. ":event:log"
 local function field(name) return tonumber(call("HGET", head, name) or "0") end
 local function beginAnew()
   local seq = call("HINCRBY", head, "seq", 1)
-  call("HSET", head, "floor", int(seq))
+  call("HSET", head, "floor", int(seq), "bytes", "0")
   call("DEL", log)
 end
 `
@@ -18,21 +18,24 @@ end
 /**
  * Appends events.
  *
- * - Arguments: 1 if events were lost before, events kept, number of events, events as a JSON array.
+ * - Arguments: 1 if events were lost before, events kept, bytes kept, number of events, events as a JSON array.
  * - Answers: the last number given.
  */
 export const appendEvents = `${shared}
 if ARGV[1] == "1" then beginAnew() end
-local count = tonumber(ARGV[3])
+local count = tonumber(ARGV[4])
 if count == 0 then return field("seq") end
-local last = call("HINCRBY", head, "seq", ARGV[3])
-call("ZADD", log, int(last), int(last - count + 1) .. ";" .. int(clock()) .. ";" .. ARGV[4])
-local oldest = int(last - tonumber(ARGV[2]))
-local dropped = call("ZREVRANGEBYSCORE", log, oldest, "-inf", "WITHSCORES", "LIMIT", 0, 1)[2]
-if dropped then
-  call("ZREMRANGEBYSCORE", log, "-inf", dropped)
-  if tonumber(dropped) > field("floor") then call("HSET", head, "floor", dropped) end
+local last = call("HINCRBY", head, "seq", ARGV[4])
+local batch = int(last - count + 1) .. ";" .. int(clock()) .. ";" .. ARGV[5]
+call("ZADD", log, int(last), batch)
+local bytes = field("bytes") + #batch
+while bytes > tonumber(ARGV[3]) or call("ZCOUNT", log, "-inf", int(last - ARGV[2])) > 0 do
+  local oldest = call("ZPOPMIN", log)
+  call("HSET", head, "floor", oldest[2])
+  -- an older version that still runs does not count
+  bytes = call("ZCARD", log) == 1 and #batch or math.max(0, bytes - #oldest[1])
 end
+call("HSET", head, "bytes", int(bytes))
 return last
 `
 
