@@ -7,6 +7,7 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     include: ["test/**/*.test.ts"],
+    setupFiles: ["test/randomness.ts"],
     pool: "forks",
     // Many tests wait for servers, processes and clocks; on two cores vitest would run one file at a time
     maxWorkers: "100%",

@@ -1,0 +1,46 @@
+/** `npm run test:fast`: what a change breaks first. It starts no servers and builds nothing. */
+import { defineConfig } from "vitest/config"
+import all from "../vitest.config.ts"
+
+const folders = [
+  "access",
+  "config",
+  "data",
+  "docs",
+  "domain",
+  "engine",
+  "events",
+  "files",
+  "maintenance",
+  "observability",
+  "queue",
+  "store/memory",
+  "testing",
+  "types",
+  "worker"
+]
+
+const files = [
+  "architecture",
+  "cli/tasks",
+  "http/access",
+  "http/creating",
+  "http/older",
+  "http/requests",
+  "http/system",
+  "http/tasks",
+  "store/memory",
+  "store/sqlite"
+]
+
+export default defineConfig({
+  ...all,
+  test: {
+    ...all.test,
+    include: [
+      ...folders.map((folder) => `test/${folder}/**/*.test.ts`),
+      ...files.map((file) => `test/${file}.test.ts`)
+    ],
+    env: { MODEL_RUNS: "100" }
+  }
+})
