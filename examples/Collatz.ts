@@ -1,4 +1,4 @@
-/** A task type whose handler runs on a thread; see `threads.ts`. */
+/** A task type whose handler runs on a thread; see `08-threads.ts`. */
 import { Schema } from "effect"
 import { Task } from "taskforge"
 

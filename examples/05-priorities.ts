@@ -31,3 +31,12 @@ const Live = Engine.layer(WorkLive, { worker: { concurrency: 1 } }).pipe(
 )
 
 await Effect.runPromise(Effect.provide(program, Live))
+
+// It prints:
+// One worker takes them in this order:
+//   seven
+//   critical
+//   high
+//   normal, first
+//   normal, second
+//   low

@@ -1,7 +1,7 @@
 /**
  * The smallest program: one task type, one handler, one task.
  *
- * Run it with `node --conditions=source examples/hello.ts`.
+ * Run it with `node --conditions=source examples/01-hello.ts`.
  */
 import { Console, Effect, Layer, Schema } from "effect"
 import { Engine, MemoryStore, Task } from "taskforge"
@@ -23,3 +23,6 @@ const Live = Engine.layer(HelloLive).pipe(
 )
 
 await Effect.runPromise(Effect.provide(program, Live))
+
+// It prints:
+// Hello, Ada!

@@ -33,3 +33,11 @@ const search = Effect.gen(function*() {
 })
 
 await Effect.runPromise(search)
+
+// It prints:
+// seed 78 finds it: Failed
+//   0 ada reads
+//   0 bob reads
+//   0 bob writes 5
+//   0 ada writes 10
+// again, the same: true

@@ -1,14 +1,16 @@
 /**
  * PostgreSQL: a task is enqueued in the transaction that makes it necessary, and completed in the transaction that does
- * its work. Either all of it happened or nothing did.
+ * its work. Either all of a transaction happened or nothing did.
+ *
+ * Run it with `DATABASE_URL=postgres://… node --conditions=source examples/09-transactions.ts`. It makes a schema in that
+ * database and drops it at its end.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Console, Effect, Layer, Schema } from "effect"
+import { Config, Console, Effect, Layer, Schema } from "effect"
 import { Engine, Task, TaskContext } from "taskforge"
 import { PostgresStore } from "taskforge/postgres"
-import * as Postgres from "../test/servers/Postgres.ts"
 
-const schema = `example_${process.pid}`
+const schema = "taskforge_example"
 const orders = `${schema}.orders`
 
 const Ship = Task.make("ship", {
@@ -21,8 +23,8 @@ const ShipLive = Ship.toLayer(
   Effect.fn("ship")(function*({ order }) {
     const sql = yield* PgClient.PgClient
     const { complete } = yield* TaskContext
-    // the order's new state and the end of the task: committed together. Had this attempt lost its task meanwhile,
-    // `complete` would fail and the order would stay as it was
+    // The order's new state and the end of the task are committed together. If this attempt had lost its task, `complete`
+    // would fail and the order would stay as it was
     yield* Effect.orDie(sql.withTransaction(Effect.gen(function*() {
       yield* sql.unsafe(`UPDATE ${orders} SET state = 'shipped' WHERE id = $1`, [order])
       yield* complete({ shipped: order })
@@ -37,7 +39,7 @@ const program = Effect.gen(function*() {
   const placed = (id: number) =>
     Effect.andThen(sql.unsafe(`INSERT INTO ${orders} VALUES ($1, 'placed')`, [id]), Ship.enqueue({ order: id }))
 
-  // no order without its task, and no task without its order
+  // No order without its task, and no task without its order
   const handle = yield* sql.withTransaction(placed(1))
   yield* Effect.ignore(sql.withTransaction(Effect.andThen(placed(2), Effect.fail("the customer changed her mind"))))
 
@@ -46,13 +48,16 @@ const program = Effect.gen(function*() {
   yield* Console.log(`order ${shipped} has been shipped:`, JSON.stringify(states))
 })
 
-// a program of your own names its server: `PostgresStore.layerUrl({ url })`
-const Store = Layer.unwrap(Effect.map(Postgres.find, ({ url }) => PostgresStore.layerUrl({ url, schema })))
-
-const Live = Engine.layer(ShipLive).pipe(Layer.provideMerge(Store))
+const Live = Engine.layer(ShipLive).pipe(
+  Layer.provideMerge(PostgresStore.layer({ schema })),
+  Layer.provideMerge(PgClient.layerConfig({ url: Config.Redacted("DATABASE_URL") }))
+)
 
 const cleanUp = Effect.ignore(
   PgClient.PgClient.use((sql) => sql.unsafe(`DROP SCHEMA IF EXISTS ${schema} CASCADE`))
 )
 
 await Effect.runPromise(Effect.provide(Effect.ensuring(program, cleanUp), Live))
+
+// It prints:
+// order 1 has been shipped: [{"id":1,"state":"shipped"}]

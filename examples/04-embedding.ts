@@ -62,3 +62,7 @@ await Effect.gen(function*() {
   const folder = yield* TemporaryFolder
   yield* Effect.provide(program, Live(folder))
 }).pipe(Effect.scoped, Effect.runPromise)
+
+// It prints:
+// the same key gives the same task: true
+// invoiced: 800

@@ -2,7 +2,7 @@
  * A task's success and failure are typed for whoever awaits it, in this process or another: what the handler fails
  * with comes back as the same error class.
  */
-import { Console, Effect, Layer, Schema } from "effect"
+import { Console, Effect, Layer, Logger, Schema } from "effect"
 import { Engine, MemoryStore, Task } from "taskforge"
 
 class AddressRejected extends Schema.TaggedError<AddressRejected>()("AddressRejected", {
@@ -39,7 +39,12 @@ const program = Effect.gen(function*() {
 })
 
 const Live = Engine.layer(SendEmailLive).pipe(
-  Layer.provide(MemoryStore.layer())
+  // The log, which has a line for each failed or cancelled attempt, is left out here
+  Layer.provide([MemoryStore.layer(), Logger.layer([])])
 )
 
 await Effect.runPromise(Effect.provide(program, Live))
+
+// It prints:
+// sent as message-for-ada@example.org
+// rejected: nobody is no address

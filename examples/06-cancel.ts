@@ -1,7 +1,7 @@
 /**
  * A waiting task is cancelled at once and never starts; a running one is interrupted, and its finalizers run.
  */
-import { Console, Deferred, Effect, Layer } from "effect"
+import { Console, Deferred, Effect, Layer, Logger } from "effect"
 import { Engine, MemoryStore, Task } from "taskforge"
 
 const Backup = Task.make("backup")
@@ -15,7 +15,8 @@ const program = Effect.gen(function*() {
     )
   )
   const Live = Engine.layer(BackupLive).pipe(
-    Layer.provide(MemoryStore.layer())
+    // The log, which has a line for each failed or cancelled attempt, is left out here
+    Layer.provide([MemoryStore.layer(), Logger.layer([])])
   )
 
   yield* Effect.gen(function*() {
@@ -26,8 +27,14 @@ const program = Effect.gen(function*() {
     yield* Deferred.await(started)
     yield* Console.log(`a running task: ${yield* running.cancel}`)
     const end = yield* Effect.flip(running.result)
-    yield* Console.log(`whoever awaits it gets ${end._tag}`)
+    yield* Console.log(`its result: ${end._tag}`)
   }).pipe(Effect.provide(Live))
 })
 
 await Effect.runPromise(program)
+
+// It prints:
+// a waiting task: cancelled
+// a running task: requested
+//   the handler cleans up
+// its result: TaskCancelled

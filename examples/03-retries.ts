@@ -2,7 +2,7 @@
  * Retries follow the task's `Schedule`; rules per error tag decide what is worth another attempt. The task remembers
  * each failed attempt.
  */
-import { Console, Effect, Layer, Ref, Schedule, Schema } from "effect"
+import { Console, Effect, Layer, Logger, Ref, Schedule, Schema } from "effect"
 import { Engine, MemoryStore, Task, TaskContext } from "taskforge"
 
 class ServerBusy extends Schema.TaggedError<ServerBusy>()("ServerBusy", {}) {}
@@ -44,7 +44,14 @@ const FetchLive = Layer.unwrap(Effect.gen(function*() {
 }))
 
 const Live = Engine.layer(FetchLive).pipe(
-  Layer.provide(MemoryStore.layer())
+  // The log, which has a line for each failed or cancelled attempt, is left out here
+  Layer.provide([MemoryStore.layer(), Logger.layer([])])
 )
 
 await Effect.runPromise(Effect.provide(program, Live))
+
+// It prints:
+// fetched at attempt 3
+//   attempt 1 failed: ServerBusy
+//   attempt 2 failed: ServerBusy
+// BadRequest, after 1 attempt
