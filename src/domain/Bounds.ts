@@ -9,6 +9,7 @@
  */
 import { type DateTime, Duration, Effect, Formatter } from "effect"
 import { InvalidOption } from "./Errors.ts"
+import { shortened } from "./Shortened.ts"
 
 /** Characters of an id. */
 export const maxIdLength = 255
@@ -186,7 +187,7 @@ export const refuseUnknown = (
   for (const name in options) {
     if (Object.hasOwn(known, name) || options[name as keyof typeof options] === undefined) continue
     const expected = `one of ${Object.keys(known).map((one) => prefix + one).join(", ")}`
-    return new InvalidOption({ option: prefix + cut(name), found: "unknown", expected, index })
+    return new InvalidOption({ option: prefix + shortened(name, maxFoundLength), found: "unknown", expected, index })
   }
   return undefined
 }
@@ -206,10 +207,8 @@ export const check = <A>(option: string, bound: Bound<A>, value: A | undefined):
 /** What cannot be seen is escaped. */
 const foundOf = (value: unknown): string => {
   const text = Formatter.format(typeof value === "string" ? value.slice(0, maxFoundLength) : value)
-  return cut(text)
+  return shortened(text, maxFoundLength)
 }
-
-const cut = (text: string): string => text.length > maxFoundLength ? `${text.slice(0, maxFoundLength)}…` : text
 
 /** Bytes of UTF-8 in the details of an earlier attempt's error: the latest failure alone keeps larger ones. */
 export const maxHistoryDetailBytes: number = 4 * 1024

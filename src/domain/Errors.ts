@@ -2,8 +2,12 @@
  * Every error that a caller of the engine can meet. Each carries the facts needed to act on it.
  */
 import { Schema } from "effect"
+import { shortened } from "./Shortened.ts"
 import { TaskFailure } from "./TaskRecord.ts"
 import { TaskState } from "./TaskState.ts"
+
+/** Characters of a name or an id that a message shows: what tasks can have. */
+const maxShownLength = 255
 
 /** The queue has no room for the tasks, or never will have: see `mayFitLater`. Nothing was stored. */
 export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
@@ -87,14 +91,15 @@ export class UnknownTaskType extends Schema.TaggedError<UnknownTaskType>()("Unkn
   index: Schema.Int
 }) {
   override get message(): string {
-    return `Unknown task type ${JSON.stringify(this.type)}; known types: ${this.known.join(", ") || "none"}`
+    const type = JSON.stringify(shortened(this.type, maxShownLength))
+    return `Unknown task type ${type}; known types: ${this.known.join(", ") || "none"}`
   }
 }
 
 /** No task has this id, or it has been pruned. */
 export class TaskNotFound extends Schema.TaggedError<TaskNotFound>()("TaskNotFound", { id: Schema.String }) {
   override get message(): string {
-    return `No task has the id ${this.id}; it never existed or has been removed`
+    return `No task has the id ${shortened(this.id, maxShownLength)}; it never existed or has been removed`
   }
 }
 

@@ -2,6 +2,8 @@
 import { Clock, Context, Effect, type Layer, Metric, type Schema } from "effect"
 import { HttpRouter, HttpServerRequest } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
+import { maxIdLength } from "../domain/Bounds.ts"
+import { shortened } from "../domain/Shortened.ts"
 import type { StoredTask } from "../domain/TaskRecord.ts"
 import { isFinished } from "../domain/TaskState.ts"
 import type { EnqueueOptions } from "../queue/Submission.ts"
@@ -74,7 +76,9 @@ export const layer = HttpApiBuilder.group(
         queue.get(id).pipe(
           Effect.map((task) => isFinished(task.state) ? outcome(task) : undefined),
           Effect.catchTag("TaskNotFound", () => Effect.undefined),
-          Effect.map((found) => found ?? { task_id: id, status: "pending or not found" as const })
+          Effect.map((found) =>
+            found ?? { task_id: shortened(id, maxIdLength), status: "pending or not found" as const }
+          )
         ),
       olderMetrics: () => Effect.map(status.stats, figures)
     })

@@ -3,6 +3,7 @@ import { type Cause, Context, Effect, Exit, Layer, Schema, SchemaIssue, type Typ
 import { type Headers, HttpIncomingMessage, HttpServerError, HttpServerRequest } from "effect/http"
 import { HttpApi, HttpApiError } from "effect/http-api"
 import { StoreError } from "../domain/Errors.ts"
+import { shortened as shortenedTo } from "../domain/Shortened.ts"
 import { RequestCheck } from "./api/RequestCheck.ts"
 import { BodyTooLarge, InvalidRequest, type RequestIssue, UnsupportedMediaType } from "./api/RequestErrors.ts"
 
@@ -144,12 +145,11 @@ const maxPathLength = 32
 /** Characters of a message, or of a field's name, that are shown at most. */
 const maxShownLength = { message: 300, name: 80 }
 
-const shortened = (text: string, max = maxShownLength.message): string =>
-  text.length > max ? `${text.slice(0, max)}…` : text
+const shortened = (text: string): string => shortenedTo(text, maxShownLength.message)
 
 const keyOf = (segment: PropertyKey | { readonly key: PropertyKey }): string | number => {
   const key = typeof segment === "object" ? segment.key : segment
-  return typeof key === "number" ? key : shortened(String(key), maxShownLength.name)
+  return typeof key === "number" ? key : shortenedTo(String(key), maxShownLength.name)
 }
 
 /** What the parser says, which names the position. The text was read before, so reading it again is free. */

@@ -4,6 +4,7 @@ import * as Bounds from "../domain/Bounds.ts"
 import { InvalidOption, InvalidPayload } from "../domain/Errors.ts"
 import * as JsonText from "../domain/JsonText.ts"
 import * as Priority from "../domain/Priority.ts"
+import { shortened } from "../domain/Shortened.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
 
@@ -82,11 +83,14 @@ const invalid = (
 }
 
 /** Characters of a description. One payload can have thousands of unknown fields. */
-const maxIssueLength = 2000
+const maxIssueLength = 600
+
+/** Characters of a line in it, which shows what was found or where. */
+const maxLineLength = 200
 
 const describe = ({ message }: Schema.SchemaError): string => {
-  const text = message.replaceAll("Expected no excess property", "Unknown field")
-  return text.length > maxIssueLength ? `${text.slice(0, maxIssueLength)}…` : text
+  const lines = message.replaceAll("Expected no excess property", "Unknown field").split("\n")
+  return shortened(lines.map((line) => shortened(line, maxLineLength)).join("\n"), maxIssueLength)
 }
 
 /** What is accepted of `whenFull`. */

@@ -129,7 +129,8 @@ for (const [place, layer] of Object.entries(places)) {
         assert.instanceOf(yield* Effect.flip(later.task), TaskNotFound)
         assert.instanceOf(yield* Effect.flip(queue.remove(later.id)), TaskNotFound)
         assert.instanceOf(yield* Effect.flip(later.cancel), TaskNotFound)
-        for (const text of ["", ".", "..", "a\u0000", "\ud800"]) {
+        for (const text of ["", ".", "..", "a\u0000", "\ud800", "x".repeat(256)]) {
+          assert.deepStrictEqual(yield* queue.results([text, later.id]), [null, null])
           assert.instanceOf(yield* Effect.flip(queue.get(text)), TaskNotFound)
           assert.instanceOf(yield* Effect.flip(queue.retry(text)), TaskNotFound)
           assert.instanceOf(yield* Effect.flip(queue.cancel(text)), TaskNotFound)

@@ -4,7 +4,9 @@
  */
 import { Schema, SchemaTransformation } from "effect"
 import { HttpApiSchema } from "effect/http-api"
+import { maxIdLength } from "../../domain/Bounds.ts"
 import * as Errors from "../../domain/Errors.ts"
+import { shortened } from "../../domain/Shortened.ts"
 import { TaskState } from "../../domain/TaskState.ts"
 import * as RequestErrors from "./RequestErrors.ts"
 
@@ -75,7 +77,9 @@ export const TaskNotFound = body("task_not_found", { id: Schema.String })
       Schema.toType(Errors.TaskNotFound),
       SchemaTransformation.transform({
         decode: ({ error }) => new Errors.TaskNotFound(error),
-        encode: ({ id, message }) => ({ error: { code: "task_not_found" as const, message, id } })
+        encode: ({ id, message }) => ({
+          error: { code: "task_not_found" as const, message, id: shortened(id, maxIdLength) }
+        })
       })
     ),
     HttpApiSchema.status(404)

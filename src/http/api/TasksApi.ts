@@ -1,6 +1,7 @@
 /** Tasks over HTTP. */
 import { Duration, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { maxIdLength } from "../../domain/Bounds.ts"
 import * as Cursor from "../../domain/Cursor.ts"
 import { DurationText } from "../../domain/DurationText.ts"
 import { TaskState } from "../../domain/TaskState.ts"
@@ -114,7 +115,10 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
   })),
   HttpApiEndpoint.post("results", "/results", {
     payload: Schema.Struct({
-      ids: Schema.Array(Schema.String).check(Schema.isMinLength(1), Schema.isMaxLength(maxResults)),
+      ids: Schema.Array(Schema.String.check(Schema.isMaxLength(maxIdLength))).check(
+        Schema.isMinLength(1),
+        Schema.isMaxLength(maxResults)
+      ),
       wait: Schema.optionalKey(Wait).annotate({
         description: "How long to wait for the first of them to finish, at most 30s; 0 when left out"
       })

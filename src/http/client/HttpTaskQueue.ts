@@ -15,7 +15,7 @@ import { Effect, Layer, Schedule } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { FetchHttpClient, type HttpClient } from "effect/http"
 import * as Bounds from "../../domain/Bounds.ts"
-import { type StoreError, TaskNotFound } from "../../domain/Errors.ts"
+import { type StoreError, TaskGone, TaskNotFound } from "../../domain/Errors.ts"
 import * as PooledRandom from "../../engine/PooledRandom.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import { checkList, TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
@@ -52,13 +52,13 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const results = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
     const found = new Map<string, ReturnType<typeof TaskView.outcomeFromJson>>()
-    let left: ReadonlyArray<string> = [...new Set(ids)]
+    let left: ReadonlyArray<string> = [...new Set(ids)].filter(canBeAsked)
     while (left.length > 0) {
       const answer = yield* repeatable(someResults(left.slice(0, maxResults)))
       for (const result of answer.results) found.set(result.id, TaskView.outcomeFromJson(result))
       left = [...answer.left_out ?? [], ...left.slice(maxResults)]
     }
-    return ids.map((id) => found.get(id))
+    return ids.map((id) => canBeAsked(id) ? found.get(id) : null)
   })
 
   /** The ids are chosen here, so that a request whose reply was lost can be sent again. */
@@ -90,12 +90,14 @@ const make = Effect.fnUntraced(function*(options: Options) {
     }))
   })
 
-  const outcome = yield* RemoteResults.make((ids, wait) =>
+  const awaited = yield* RemoteResults.make((ids, wait) =>
     Effect.map(
       someResults(ids, wait),
       (answer) => answer.results.map((result) => [result.id, TaskView.outcomeFromJson(result)] as const)
     )
   )
+
+  const outcome = (id: string) => canBeAsked(id) ? awaited(id) : Effect.fail(new TaskGone({ id }))
 
   return TaskQueue.of({
     submit: (submissions, whenFull) =>
@@ -155,6 +157,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
     instances: Effect.map(repeatable(unsent("list the instances", system.workers())), WorkersView.fromJson)
   })
 })
+
+/** One id that the server does not take would fail the request for all others. */
+const canBeAsked = (id: string): boolean => id.length <= Bounds.maxIdLength
 
 /** Asks about an id, unless no task can have it: no request can name it either. */
 const known = <A, E>(id: string, request: Effect.Effect<A, E>): Effect.Effect<A, E | TaskNotFound> =>
