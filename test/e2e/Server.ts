@@ -123,11 +123,13 @@ export const listening = (process: ServerProcess): Effect.Effect<Server, NotStar
     }
   })
 
-/** Sends a signal and expects an orderly end: exit code 0, and nothing on stderr. */
+/** Sends a signal and expects an orderly end. */
 export const stop = (server: Server, signal: NodeJS.Signals = "SIGTERM"): Effect.Effect<void> =>
-  Effect.gen(function*() {
-    yield* server.signal(signal)
-    const ended = yield* server.ended
+  Effect.andThen(server.signal(signal), endsInOrder(server))
+
+/** Waits for an orderly end: exit code 0, and nothing on stderr. */
+export const endsInOrder = (server: Server): Effect.Effect<void> =>
+  Effect.map(server.ended, (ended) => {
     assert.deepStrictEqual({ ...ended, stderr: server.stderr() }, { code: 0, signal: null, stderr: "" })
   })
 

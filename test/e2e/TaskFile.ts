@@ -20,6 +20,10 @@ export interface StoredTask {
   readonly settledClaim: number
   readonly failures: number
   readonly crashes: number
+  /** When its last attempt began, in milliseconds of the clock that servers on one machine share. */
+  readonly startedAt: number | null
+  /** Until when it is held, while it runs. */
+  readonly leaseUntil: number | null
   readonly completedAt: number | null
   readonly result: string | null
   readonly history: ReadonlyArray<{ readonly claim: number; readonly outcome: string }>
@@ -37,6 +41,8 @@ export const read = (directory: string): ReadonlyArray<StoredTask> =>
       settledClaim: Number(row["settled_claim"]),
       failures: Number(row["failures"]),
       crashes: Number(row["crashes"]),
+      startedAt: row["started_at"] as number | null,
+      leaseUntil: row["lease_until"] as number | null,
       completedAt: row["completed_at"] as number | null,
       result: row["result"] as string | null,
       history: JSON.parse(String(row["history"] ?? "[]"))
@@ -50,6 +56,19 @@ export const readIfThere = (directory: string): ReadonlyArray<StoredTask> => {
     (database) => database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'task'").get() !== undefined
   )
   return isMade ? read(directory) : []
+}
+
+/** Whether a process is in the middle of a write. */
+export const isLocked = (directory: string): boolean => {
+  const database = new DatabaseSync(join(directory, fileName), { timeout: 0 })
+  try {
+    database.exec("BEGIN IMMEDIATE; ROLLBACK")
+    return false
+  } catch {
+    return true
+  } finally {
+    database.close()
+  }
 }
 
 const fileName = "tasks.db"

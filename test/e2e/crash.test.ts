@@ -42,7 +42,7 @@ describe("a server killed twenty times under load", () => {
               Effect.map(Effect.suspend(() => now.server?.post(tasks) ?? Effect.succeed([])), (ids) => ids.length > 0),
               () => false
             ),
-            120
+            300
           )
           for (const { id } of tasks) accepted.add(id)
           yield* Effect.sleep(20)
@@ -84,8 +84,7 @@ describe("a server killed twenty times under load", () => {
         Effect.map(
           server.stats,
           ({ by_status: { pending, running, scheduled } }) => pending + running + scheduled === 0
-        ),
-        60
+        )
       )
       yield* witness.look(() => true)
       const { by_status, totals } = yield* server.stats
@@ -109,7 +108,7 @@ describe("a server killed twenty times under load", () => {
       const counts = { completed: tasks.length - failed, failed }
       assert.deepInclude(by_status, { ...counts, running: 0, pending: 0, scheduled: 0, cancelled: 0 })
       assert.deepStrictEqual(totals, { ...counts, created: tasks.length, cancelled: 0, retried: 0, crashed: crashes })
-    }), 240_000)
+    }), 600_000)
 })
 
 /** Mostly quick work, some that is likely to be hit, some that uses the processor, some that fails. */

@@ -1,9 +1,10 @@
 /** SIGINT and SIGTERM, as real processes live them. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Schedule } from "effect"
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import sharp from "sharp"
+import * as Gate from "./Gate.ts"
 import * as Server from "./Server.ts"
 import * as TaskFile from "./TaskFile.ts"
 
@@ -24,8 +25,12 @@ const assertUnharmed = (tasks: ReadonlyArray<TaskFile.StoredTask>) => {
 }
 
 /** Starts a server on the folder that completes all its tasks. */
-const assertCompletes = Effect.fnUntraced(function*(directory: string, count: number) {
-  const server = yield* Server.start(directory, { TASKFORGE_LEASE: "2s", WORKER_NUM_WORKERS: "50" })
+const assertCompletes = Effect.fnUntraced(function*(
+  directory: string,
+  count: number,
+  environment: Server.Environment = {}
+) {
+  const server = yield* Server.start(directory, { TASKFORGE_LEASE: "2s", WORKER_NUM_WORKERS: "50", ...environment })
   yield* Server.until(
     `all ${count} tasks are completed`,
     Effect.map(server.stats, (stats) => stats.by_status.completed === count)
@@ -37,19 +42,28 @@ describe("the first signal", () => {
     it.live(`${signal} lets running tasks end, starts no others, and exits 0`, () =>
       Effect.gen(function*() {
         const directory = yield* Server.directory
-        const server = yield* Server.start(directory)
-        yield* server.post(sleeps(30, "400ms"))
-        yield* running(server, 10)
-        yield* Server.stop(server, signal)
-        assert.isTrue(isShuttingDown(server))
+        const gate = yield* Gate.make
+        const server = yield* Server.start(directory, gate.environment)
+        yield* server.post(gate.tasks(200))
+        yield* Server.until("ten tasks run", Effect.sync(() => gate.arrived() === 10))
+        yield* server.signal(signal)
+        yield* Server.until("it shuts down", Effect.sync(() => isShuttingDown(server)))
+        assert.strictEqual(gate.arrived(), 10)
+        // Others may start until the HTTP server has closed, which is first
+        yield* Effect.forkScoped(Effect.repeat(gate.release, Schedule.spaced("500 millis")))
+        yield* Server.endsInOrder(server)
         assert.strictEqual(server.log.at(-1)?.msg, "stopped")
         const tasks = TaskFile.read(directory)
         assertUnharmed(tasks)
         const byState = Object.groupBy(tasks, (task) => task.state)
         assert.deepStrictEqual(Object.keys(byState).toSorted(), ["completed", "pending"])
-        for (const task of byState["completed"] ?? []) assert.strictEqual(task.claims, 1)
-        for (const task of byState["pending"] ?? []) assert.strictEqual(task.claims, 0)
-        yield* assertCompletes(directory, 30)
+        assert.lengthOf(byState["completed"]!, gate.arrived())
+        for (const task of byState["completed"]!) assert.strictEqual(task.claims, 1)
+        for (const { history } of byState["pending"]!) {
+          assert.isEmpty(history.filter(({ outcome }) => outcome !== "released"))
+        }
+        yield* gate.open
+        yield* assertCompletes(directory, 200, gate.environment)
       }))
   }
 
@@ -57,11 +71,9 @@ describe("the first signal", () => {
     Effect.gen(function*() {
       const directory = yield* Server.directory
       const server = yield* Server.start(directory, { TASKFORGE_SHUTDOWN: "2s" })
-      yield* server.post(sleeps(10, "10s"))
+      yield* server.post(sleeps(10, "10m"))
       yield* running(server, 10)
-      const before = performance.now()
       yield* Server.stop(server)
-      assert.isBelow(performance.now() - before, 3000)
       const tasks = TaskFile.read(directory)
       assertUnharmed(tasks)
       for (const task of tasks) {
@@ -100,9 +112,7 @@ describe("the first signal", () => {
       const directory = yield* Server.directory
       const server = yield* Server.start(directory)
       yield* server.post([{ type: "echo" }])
-      const before = performance.now()
       yield* Server.stop(server)
-      assert.isBelow(performance.now() - before, 5000)
     }))
 })
 
@@ -114,16 +124,15 @@ describe("a second signal", () => {
         Effect.gen(function*() {
           const directory = yield* Server.directory
           const server = yield* Server.start(directory, { TASKFORGE_LEASE: "2s" })
-          yield* server.post(sleeps(5, "20s"))
+          yield* server.post(sleeps(5, "10m"))
           yield* running(server, 5)
           yield* server.signal("SIGTERM")
           yield* Server.until("it shuts down", Effect.sync(() => isShuttingDown(server)))
           yield* Effect.sleep("1100 millis")
           assert.isFalse(server.isEnded())
-          const before = performance.now()
           yield* server.signal(signal)
+          // An orderly end would be exit code 0
           assert.deepStrictEqual(yield* server.ended, { code: null, signal })
-          assert.isBelow(performance.now() - before, 1000)
           for (const task of TaskFile.read(directory)) assert.strictEqual(task.state, "running")
           const second = yield* Server.start(directory, { TASKFORGE_LEASE: "2s" })
           yield* running(second, 5)
@@ -166,11 +175,10 @@ describe("an image that is being encoded, in native code that hears nothing", ()
   it.live("does not make a stop miss its deadline", () =>
     Effect.gen(function*() {
       const { directory, server } = yield* encoding({ TASKFORGE_SHUTDOWN: "2s" })
-      const before = performance.now()
       yield* Server.stop(server)
-      assert.isBelow(performance.now() - before, 5000)
       const tasks = TaskFile.read(directory)
       assertUnharmed(tasks)
+      // A stop that waited for the encoder would find it completed
       assert.deepStrictEqual(tasks.map(({ state }) => state), ["pending"])
     }))
 
@@ -179,9 +187,7 @@ describe("an image that is being encoded, in native code that hears nothing", ()
       const { server } = yield* encoding({})
       yield* server.signal("SIGINT")
       yield* Effect.sleep("1100 millis")
-      const before = performance.now()
       yield* server.signal("SIGINT")
       assert.deepStrictEqual(yield* server.ended, { code: null, signal: "SIGINT" })
-      assert.isBelow(performance.now() - before, 2000)
     }))
 })
