@@ -55,8 +55,8 @@ export interface KnownProcess {
   thawedAt: number
   /** Attempts that run now. */
   readonly running: Set<Attempt>
-  /** How many tasks it asked for last, if it has asked since its last attempt ended. */
-  lastLimit: number | undefined
+  /** How many tasks it asked for each time since its last attempt ended. */
+  limits: Array<number>
   closingAt: number
 }
 
@@ -139,7 +139,7 @@ export class Ledger {
         }
         return
       case "Asked":
-        this.processes.get(event.process)!.lastLimit = event.limit
+        this.processes.get(event.process)!.limits.push(event.limit)
         return
       case "Began": {
         const attempt = this.attempts.get(event.claim)
@@ -155,7 +155,7 @@ export class Ledger {
         const process = this.processes.get(event.process)
         if (process === undefined) return
         process.running.delete(attempt)
-        process.lastLimit = undefined
+        process.limits = []
         return
       }
       case "Stepped":
@@ -176,7 +176,7 @@ export class Ledger {
         frozen: false,
         thawedAt: 0,
         running: new Set(),
-        lastLimit: undefined,
+        limits: [],
         closingAt: Infinity
       })
       return

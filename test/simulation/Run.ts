@@ -144,7 +144,7 @@ const doubtsOf = ({ ledger, processes }: Cluster): ReadonlyArray<string> => [
   ...processes.filter(({ closed, machine }) => machine.isAlive && !closed).flatMap(({ calls, context, name }) => [
     ...(context === undefined ? [`${name} has not started`] : []),
     ...[...ledger.processes.get(name)!.running].map(({ claim, id }) => `${name} still runs ${id}#${claim}`),
-    ...(ledger.processes.get(name)!.lastLimit === undefined
+    ...(ledger.processes.get(name)!.limits.length === 0
       ? [`${name} has not asked for work since it had some`]
       : []),
     ...[...calls].map((call) => `${name} has not answered ${call}`)
