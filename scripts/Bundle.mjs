@@ -13,8 +13,8 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const list = "files.json"
 
 const bundles = {
-  server: { source: "src/main.ts", config: "rolldown.config.ts" },
-  taskforge: { source: "src/cli/main.ts", config: "rolldown.cli.config.ts" }
+  server: { source: "src/main.ts", config: "scripts/rolldown.config.ts" },
+  taskforge: { source: "src/cli/main.ts", config: "scripts/rolldown.cli.config.ts" }
 }
 
 /** A program that still runs may load more of an old bundle, such as the module of a thread. */
@@ -53,7 +53,9 @@ export const file = (name) => {
 const fingerprint = () => {
   const hash = createHash("sha256").update(process.version)
   const settings = readdirSync(root).filter((name) => /\.(json|config\.ts)$/.test(name)).sort()
-  for (const path of [...settings, "node_modules/.package-lock.json", ...filesOf("scripts"), ...filesOf("src")]) {
+  // While rolldown reads its configuration, a compiled one (.js) lies next to it
+  const scripts = filesOf("scripts").filter((path) => !path.endsWith(".js"))
+  for (const path of [...settings, "node_modules/.package-lock.json", ...scripts, ...filesOf("src")]) {
     const content = read(join(root, path))
     hash.update(`${path}\0${content.length}\0`).update(content)
   }

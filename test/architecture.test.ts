@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { readdirSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { forbiddenImports, type ImportTable, packagesReachedFrom } from "./architecture/ImportTable.ts"
 import { anyCastsOf, importsOf, lineCount, readSourceTree } from "./architecture/SourceTree.ts"
@@ -61,6 +62,8 @@ const table: ImportTable = {
 }
 
 const maxLines = 350
+const maxTopEntries = 16
+const isIgnored = (name: string) => /^(\.git|node_modules|dist|coverage|data)$|\.(log|tgz|db|db-shm|db-wal)$/.test(name)
 const vagueName = /(^|[^a-z])(utils?|helpers?|common|managers?)($|[^a-z])/i
 const unfinished = /\b(TODO|FIXME)\b/
 
@@ -97,6 +100,14 @@ describe("the sources", () => {
 
   it("leave nothing to be done later", () => {
     assert.deepStrictEqual(files.filter(([, text]) => unfinished.test(text)).map(([path]) => path), [])
+  })
+})
+
+describe("the top of the repository", () => {
+  it(`has no more than ${maxTopEntries} entries`, () => {
+    const entries = readdirSync(fileURLToPath(new URL("..", import.meta.url))).filter((name) => !isIgnored(name))
+    assert.include(entries, "package.json")
+    assert.isAtMost(entries.length, maxTopEntries, entries.join(", "))
   })
 })
 

@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import { build, type RolldownOutput } from "rolldown"
-import cli from "../../rolldown.cli.config.ts"
-import server from "../../rolldown.config.ts"
+import cli from "../../scripts/rolldown.cli.config.ts"
+import server from "../../scripts/rolldown.config.ts"
 
 interface Entry {
   readonly version: string

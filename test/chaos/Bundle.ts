@@ -3,7 +3,7 @@ import { Effect, type Scope } from "effect"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build as bundle } from "rolldown"
-import config from "../../rolldown.config.ts"
+import config from "../../scripts/rolldown.config.ts"
 import { directory } from "../e2e/Server.ts"
 
 /** Builds the server and answers its file, which goes with the scope. */

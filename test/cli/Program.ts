@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { build } from "rolldown"
-import program from "../../rolldown.cli.config.ts"
-import server from "../../rolldown.config.ts"
+import program from "../../scripts/rolldown.cli.config.ts"
+import server from "../../scripts/rolldown.config.ts"
 
 /** How a process ended, and what it wrote. */
 export interface Ended {

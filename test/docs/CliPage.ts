@@ -89,7 +89,7 @@ On a terminal it writes tables and colours; \`NO_COLOR\` turns colours off. In a
 that moves, and nothing is cut. With \`--json\` every command writes JSON, a value per line, and tells failures as a line of
 JSON on stderr. \`taskforge --completions bash\` (or \`zsh\`, \`fish\`, \`powershell\`) prints what a shell needs to complete it.
 
-In a clone, \`./taskforge list\` runs it, from any folder and through links too. The first call after a change of the sources
+In a clone, \`scripts/taskforge list\` runs it, from any folder and through links too. The first call after a change of the sources
 builds it, which takes a few seconds. On Windows, \`npm run --silent taskforge -- list\` does the same; npm adds its own time.
 
 ## Exit codes

@@ -21,9 +21,7 @@ export const environment = { PATH: [dirname(process.execPath), process.env["PATH
 export const make = (files: Files): Effect.Effect<string, never, Scope.Scope> =>
   Effect.tap(Server.directory, (directory) =>
     Effect.sync(() => {
-      for (const path of ["scripts", "taskforge", "rolldown.config.ts", "rolldown.cli.config.ts"]) {
-        cpSync(join(root, path), join(directory, path), { recursive: true })
-      }
+      cpSync(join(root, "scripts"), join(directory, "scripts"), { recursive: true })
       const { scripts, type } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
       write(directory, { "package.json": JSON.stringify({ type, scripts }), "package-lock.json": "{}", ...files })
       mkdirSync(join(directory, "node_modules/.bin"), { recursive: true })

@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
 import { build } from "rolldown"
-import config from "../../rolldown.config.ts"
+import config from "../../scripts/rolldown.config.ts"
 import * as Site from "../outbound/Site.ts"
 import * as Server from "./Server.ts"
 

@@ -30,7 +30,7 @@ process.stdout.write([said, existsSync(new URL("./Added.thread.cjs", import.meta
 const cacheOf = (directory: string) => join(directory, "node_modules/.cache/taskforge")
 const bundlesOf = (directory: string) => readdirSync(cacheOf(directory)).map((name) => join(cacheOf(directory), name))
 
-const start = (directory: string, ...args: ReadonlyArray<string>) => Clone.run(directory, "./taskforge", ...args)
+const start = (directory: string, ...args: ReadonlyArray<string>) => Clone.run(directory, "scripts/taskforge", ...args)
 
 /** Starts the program, which has to end well, and tells what it said and whether it was built for that. */
 const said = (directory: string) =>
@@ -54,7 +54,7 @@ describe("the command line of a clone", () => {
         const before = statSync(join(bundle!, "taskforge.cjs"))
         for (
           const [command, ...args] of [
-            ["./taskforge"],
+            ["scripts/taskforge"],
             ["npm", "run", "--silent", "taskforge", "--"],
             ["node", "scripts/taskforge.mjs"]
           ]
@@ -75,7 +75,7 @@ describe("the command line of a clone", () => {
     Effect.gen(function*() {
       const directory = yield* Clone.make({ ...sources, "src/cli/said.ts": "export const said = process.cwd()" })
       yield* start(directory)
-      symlinkSync(join(directory, "taskforge"), join(directory, "src/linked"))
+      symlinkSync(join(directory, "scripts/taskforge"), join(directory, "src/linked"))
       const { stdout } = yield* Clone.run(join(directory, "src"), "./linked")
       assert.strictEqual(stdout, `${join(directory, "src")} false`)
     }))
@@ -106,7 +106,7 @@ describe("the command line of a clone", () => {
       },
       "an edit of the configuration": {
         change: (directory) => {
-          const path = join(directory, "rolldown.cli.config.ts")
+          const path = join(directory, "scripts/rolldown.cli.config.ts")
           const config = readFileSync(path, "utf8")
           writeFileSync(
             path,
@@ -170,9 +170,9 @@ describe("the command line of a clone", () => {
       Effect.gen(function*() {
         const directory = yield* Clone.make({
           ...sources,
-          "edited.config.ts": `import { existsSync, writeFileSync } from "node:fs"
+          "scripts/edited.config.ts": `import { existsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-const path = join(import.meta.dirname, "src/cli/said.ts")
+const path = join(import.meta.dirname, "../src/cli/said.ts")
 export const plugin = {
   name: "edit",
   buildEnd: () => existsSync("edited.txt") || [path, "edited.txt"].map((path) => writeFileSync(path, ${
@@ -180,7 +180,7 @@ export const plugin = {
           }))
 }`
         })
-        const config = join(directory, "rolldown.cli.config.ts")
+        const config = join(directory, "scripts/rolldown.cli.config.ts")
         writeFileSync(
           config,
           `import { plugin } from "./edited.config.ts"\n${

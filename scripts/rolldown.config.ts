@@ -1,9 +1,11 @@
 import { globSync } from "node:fs"
-import { basename } from "node:path"
+import { basename, join } from "node:path"
 import { defineConfig, type Plugin } from "rolldown"
 
 /** What threads load: each is an entry of its own, found beside the server under the name that it has in the sources. */
-const ofThreads = globSync(["src/threads/ThreadMain.ts", "src/**/*.thread.ts"], { cwd: import.meta.dirname })
+const ofThreads = globSync(["src/threads/ThreadMain.ts", "src/**/*.thread.ts"], {
+  cwd: join(import.meta.dirname, "..")
+})
 
 /** V8 keeps a source with a single character beyond Latin-1 at two bytes for each of them. */
 const oneBytePerCharacter: Plugin = {
