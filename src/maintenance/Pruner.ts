@@ -1,7 +1,12 @@
-/** Removes finished tasks that retention no longer keeps. The leader does it; harmless when another one does too. */
-import { Duration, Effect, Layer } from "effect"
+/**
+ * Removes finished tasks that retention no longer keeps, and forgets puts of records that can no longer be repeated. The
+ * leader does it; harmless when another one does too.
+ */
+import { Clock, Duration, Effect, Layer } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
+import { forgetNonces } from "../store/RecordDriver.ts"
+import { RecordStore } from "../store/RecordStore.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import { Leader } from "./Leader.ts"
 
@@ -43,10 +48,13 @@ const demandBounds = ({ interval, keepFailed, keepFinished, maxFinished, maxKeye
 const batchSize = 500
 
 /** Runs the pruner until the scope closes. */
-export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStore | Supervisor | Leader> =>
+export const layer = (
+  options: Options = {}
+): Layer.Layer<never, never, TaskStore | RecordStore | Supervisor | Leader> =>
   Layer.effectDiscard(Effect.gen(function*() {
     demandBounds(options)
     const store = yield* TaskStore
+    const records = yield* RecordStore
     const supervisor = yield* Supervisor
     const leader = yield* Leader
     const retention = {
@@ -55,10 +63,14 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStor
       maxFinished: options.maxFinished ?? defaults.maxFinished,
       maxKeyedFinished: options.maxKeyedFinished ?? defaults.maxKeyedFinished
     }
+    let forgetAt = -Infinity
     yield* supervisor.loop(
       "pruner",
       Effect.gen(function*() {
-        const removed = (yield* leader.leads) ? yield* store.prune(retention, batchSize) : 0
+        const leads = yield* leader.leads
+        const removed = leads ? yield* store.prune(retention, batchSize) : 0
+        const now = yield* Clock.currentTimeMillis
+        if (leads && now >= forgetAt) forgetAt = now + (yield* forgetNonces(records))
         yield* removed < batchSize ? Effect.sleep(options.interval ?? defaults.interval) : Effect.yieldNow
       })
     )

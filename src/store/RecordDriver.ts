@@ -25,8 +25,8 @@ export const maxPutBytes: number = 8 * 1024 * 1024
 /** Records in one answer: 25 MiB, were all of them as large as they may be. */
 export const maxRecords = 100
 
-/** How long a put can be repeated, in milliseconds. */
-const nonceForMs = 60 * 60 * 1000
+/** How long a nonce is remembered, in milliseconds: an hour is promised, the others are for a clock that is set forward. */
+const nonceForMs = 4 * 60 * 60 * 1000
 
 /** The kind of the records that nonces are remembered by: each has the version that its put has. */
 const nonceKind = "put"
@@ -186,6 +186,21 @@ const noteOf = (nonce: string): Change => ({
   document: "null",
   dueInMs: nonceForMs
 })
+
+/**
+ * Forgets nonces whose time is over, as many as fit into an answer. Answers how long there is nothing more to forget, in
+ * milliseconds. Harmless when two do it.
+ */
+export const forgetNonces = (records: RecordStore["Service"]): Effect.Effect<number, StoreError> =>
+  Effect.gen(function*() {
+    const { nextDueAt, now, records: old } = yield* records.due(nonceKind, maxRecords)
+    const deletions = old.map(({ id, version }) => ({ kind: nonceKind, id, expects: version, document: null }))
+    if (deletions.length > 0) yield* records.put(deletions)
+    return nextDueAt === null ? nonceForMs : nextDueAt - now
+  }).pipe(
+    // with a conflict, another one was faster
+    Effect.catchTags({ RecordConflict: () => Effect.succeed(0), InvalidOption: Effect.die })
+  )
 
 const packed = ({ document, dueAt, dueInMs, expects, id, kind }: Change): PackedChange => ({
   kind,

@@ -25,6 +25,7 @@ import type { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import type { Notifier } from "../../src/store/Notifier.ts"
+import type { RecordStore } from "../../src/store/RecordStore.ts"
 import { type StoreSettings, TaskStore } from "../../src/store/TaskStore.ts"
 import type { HandlerRegistry } from "../../src/worker/HandlerRegistry.ts"
 import { WorkerPool } from "../../src/worker/WorkerPool.ts"
@@ -38,7 +39,7 @@ export type EngineServices = TaskQueue | WorkerPool | HandlerRegistry | Supervis
 
 /** What a test can use. */
 export type Services = EngineServices | StoreServices | Logs | Scope.Scope
-type StoreServices = TaskStore | Notifier | InstanceStore | TestStore
+type StoreServices = TaskStore | RecordStore | Notifier | InstanceStore | TestStore
 
 /** How a test's engine is built. */
 export interface Options extends Engine.Options {
@@ -108,7 +109,7 @@ export const start = Effect.fnUntraced(function*(
   { handlers = Layer.empty, logLevel: _level, store: _store, ...options }: Options = {}
 ) {
   const scope = yield* Scope.make()
-  const services = yield* Effect.context<TaskStore | Notifier | InstanceStore>()
+  const services = yield* Effect.context<TaskStore | RecordStore | Notifier | InstanceStore>()
   const context = yield* Layer.buildWithMemoMap(
     Layer.provide(Engine.layer(handlers, options), Layer.succeedContext(services)),
     Layer.makeMemoMapUnsafe(),

@@ -6,6 +6,7 @@ import { Context, type Duration, Effect, Latch, Layer } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
 import { InstanceStore } from "../../src/store/InstanceStore.ts"
 import { Notifier, type Signal } from "../../src/store/Notifier.ts"
+import { RecordStore } from "../../src/store/RecordStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 
 /** What a store can be asked to do. */
@@ -24,13 +25,14 @@ type Fault =
 export class TestStore extends Context.Service<TestStore, Faults>()("taskforge/test/TestStore") {
   /** A driver under the control of the test. */
   static readonly around = <E, R>(
-    driver: Layer.Layer<TaskStore | Notifier | InstanceStore, E, R>
-  ): Layer.Layer<TaskStore | Notifier | InstanceStore | TestStore, E, R> =>
+    driver: Layer.Layer<TaskStore | RecordStore | Notifier | InstanceStore, E, R>
+  ): Layer.Layer<TaskStore | RecordStore | Notifier | InstanceStore | TestStore, E, R> =>
     Layer.effectContext(Effect.gen(function*() {
       const faults = new Faults()
       const notifier = yield* Notifier
       return Context.make(TestStore, faults).pipe(
         Context.add(TaskStore, decorate(yield* TaskStore, faults)),
+        Context.add(RecordStore, yield* RecordStore),
         Context.add(InstanceStore, decorateInstances(yield* InstanceStore, faults)),
         Context.add(Notifier, {
           ...notifier,

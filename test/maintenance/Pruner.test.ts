@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import { absent, RecordStore } from "../../src/store/RecordStore.ts"
 import * as Task from "../../src/Task.ts"
 import { eventually, pass, quiesce, withEngine } from "../engine/TestEngine.ts"
 
@@ -37,6 +38,25 @@ describe("the pruner", () => {
         yield* pass("2 seconds")
         assert.strictEqual((yield* counts).failed, 0)
         assert.strictEqual((yield* counts).totals.failed, 3)
+      })
+    ))
+
+  it.effect("forgets the nonces of puts, but not within an hour", () =>
+    withEngine(
+      { retention: { interval: "10 minutes" } },
+      Effect.gen(function*() {
+        const records = yield* RecordStore
+        const change = { kind: "thing", id: "a", expects: absent, document: "1" }
+        const puts = Array.from(
+          { length: 150 },
+          (_, index) => records.put([{ ...change, id: `${index}` }], `n${index}`)
+        )
+        const versions = yield* Effect.all(puts)
+        yield* pass("1 hour")
+        assert.deepStrictEqual(yield* Effect.all(puts), versions)
+        yield* pass("4 hours")
+        const again = yield* Effect.forEach(puts, Effect.flip)
+        assert.isTrue(again.every(({ _tag }) => _tag === "RecordConflict"))
       })
     ))
 

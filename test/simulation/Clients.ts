@@ -4,6 +4,7 @@ import * as Submission from "../../src/queue/Submission.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import type * as Task from "../../src/Task.ts"
 import type { Process } from "./Cluster.ts"
+import * as Records from "./Records.ts"
 import type { Action } from "./Scenario.ts"
 import { types } from "./Tasks.ts"
 import type { Witness } from "./Witness.ts"
@@ -15,9 +16,10 @@ const untilTheStoreAnswers = {
   schedule: Schedule.spaced("300 millis")
 }
 
-/** Does it, and tells the witness what came of it. */
+/** Does it under a name of its own, and tells the witness what came of it. */
 export const perform = Effect.fnUntraced(function*(
   action: Action,
+  name: string,
   witness: Witness,
   process: Process,
   now: () => number
@@ -67,6 +69,16 @@ export const perform = Effect.fnUntraced(function*(
       return yield* Effect.ignore(Effect.retry(queue.pause(action.queue), untilTheStoreAnswers))
     case "resume":
       return yield* Effect.ignore(Effect.retry(queue.resume(action.queue), untilTheStoreAnswers))
+    case "append": {
+      const { logs } = action
+      yield* Records.append(name, name, logs)
+      return witness.saw({ _tag: "Answered", at: now(), process: process.name, call: { do: "append", name, logs } })
+    }
+    case "remind": {
+      const made = yield* Records.remind(name, name, action.id, action.dueInMs)
+      const call = { do: "remind", name, logs: [Records.doneLog] } as const
+      return made ? witness.saw({ _tag: "Answered", at: now(), process: process.name, call }) : undefined
+    }
     case "look":
       yield* Effect.ignore(queue.list({ limit: 5 }))
       return yield* Effect.ignore(queue.counts)

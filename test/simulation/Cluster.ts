@@ -9,6 +9,7 @@ import { type TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { InstanceStore } from "../../src/store/InstanceStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import { Notifier } from "../../src/store/Notifier.ts"
+import { RecordStore } from "../../src/store/RecordStore.ts"
 import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import type { Machine, World } from "../../src/testing/Simulation.ts"
@@ -17,6 +18,7 @@ import * as Clients from "./Clients.ts"
 import { FaultyNetwork } from "./FaultyNetwork.ts"
 import { Ledger } from "./Ledger.ts"
 import type { Mutant } from "./Mutant.ts"
+import * as Records from "./Records.ts"
 import { type Fault, leaseMs, pollMs, type Scenario } from "./Scenario.ts"
 import { handlers, unlucky } from "./Tasks.ts"
 import { Witness } from "./Witness.ts"
@@ -27,7 +29,7 @@ type Store = TaskStore["Service"]
 const shortestStepMs = 3000
 
 /** What an instance's process has once its engine has started. */
-export type EngineServices = TaskQueue | WorkerPool
+export type EngineServices = TaskQueue | WorkerPool | RecordStore
 
 /** One process of an instance, from its start to its end. */
 export interface Process {
@@ -77,10 +79,12 @@ export class Cluster {
   readonly network: FaultyNetwork
   /** The driver itself, with nothing between. */
   readonly store: Store
+  readonly records: RecordStore["Service"]
   private readonly scenario: Scenario
   private readonly world: World
   private readonly mutant: Mutant | undefined
   private readonly inside: Store
+  private readonly recordsInside: RecordStore["Service"]
   private readonly server: Machine
   private readonly instances: InstanceStore["Service"]
   private readonly attempts = new Map<string, number>()
@@ -102,7 +106,7 @@ export class Cluster {
     scenario: Scenario,
     world: World,
     server: Machine,
-    driver: Context.Context<TaskStore | InstanceStore>,
+    driver: Context.Context<TaskStore | RecordStore | InstanceStore>,
     mutant: Mutant | undefined
   ) {
     this.scenario = scenario
@@ -110,6 +114,8 @@ export class Cluster {
     this.server = server
     this.mutant = mutant
     this.store = Context.get(driver, TaskStore)
+    this.records = Context.get(driver, RecordStore)
+    this.recordsInside = mutant?.records?.(this.records) ?? this.records
     const instances = Context.get(driver, InstanceStore)
     this.instances = mutant?.instances?.(instances) ?? instances
     const refusing = refusingUnlucky(this.store)
@@ -187,6 +193,10 @@ export class Cluster {
           this.network.notifierFor(machine)
       )
     )))
+    // Where nobody makes reminders, nobody looks for them
+    const reminded = scenario.steps.some(({ action }) => action.do === "remind") ? Records.layer(name) : Layer.empty
+    const records = this.network.recordsFor(machine, witness.recordsAtTheStore(this.recordsInside, name))
+    const parts = Layer.provideMerge(Layer.merge(engine, reminded), Layer.succeed(RecordStore, records))
     this.event(process, "started")
     if (this.asleep !== undefined) {
       this.asleep.sleep(machine)
@@ -194,7 +204,7 @@ export class Cluster {
       this.event(process, "froze")
     }
     machine.run(
-      Layer.buildWithMemoMap(engine, Layer.makeMemoMapUnsafe(), process.scope).pipe(
+      Layer.buildWithMemoMap(parts, Layer.makeMemoMapUnsafe(), process.scope).pipe(
         Effect.map((context) => {
           process.context = context
           this.event(process, "ready")
@@ -283,7 +293,7 @@ export class Cluster {
     if (process?.context === undefined) return
     const name = `call ${++this.calls}: ${action.do} ${"id" in action ? action.id : ""}`
     process.calls.add(name)
-    process.machine.run(Clients.perform(action, this.witness, process, () => this.world.now), process.context)
+    process.machine.run(Clients.perform(action, name, this.witness, process, () => this.world.now), process.context)
       .addObserver(() => process.calls.delete(name))
   }
 

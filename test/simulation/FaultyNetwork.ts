@@ -6,6 +6,7 @@ import { Context, Effect, Exit, Scheduler } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import type { Notifier, Signal } from "../../src/store/Notifier.ts"
+import type { RecordStore } from "../../src/store/RecordStore.ts"
 import type { TaskStore } from "../../src/store/TaskStore.ts"
 import type { Machine, SeededRandom, World } from "../../src/testing/Simulation.ts"
 import type { Network } from "./Scenario.ts"
@@ -87,6 +88,17 @@ export class FaultyNetwork {
     }
   }
 
+  /** The same for records. */
+  recordsFor(machine: Machine, store: RecordStore["Service"]): RecordStore["Service"] {
+    return {
+      get: (kind, ids) => this.call(machine, "read records", store.get(kind, ids)),
+      put: (changes, nonce) => this.call(machine, "put records", store.put(changes, nonce)),
+      list: (kind, request) => this.call(machine, "list records", store.list(kind, request)),
+      due: (kind, limit) => this.call(machine, "find due records", store.due(kind, limit)),
+      take: (kind, limit, leaseForMs) => this.call(machine, "take records", store.take(kind, limit, leaseForMs))
+    }
+  }
+
   /** Hints between all instances, each of which may get lost for any of them. */
   notifierFor(machine: Machine): Notifier["Service"] {
     return {
@@ -108,22 +120,22 @@ export class FaultyNetwork {
     }
   }
 
-  private call<A>(
+  private call<A, E>(
     machine: Machine,
     operation: string,
-    effect: Effect.Effect<A, StoreError>
-  ): Effect.Effect<A, StoreError> {
+    effect: Effect.Effect<A, E>
+  ): Effect.Effect<A, E | StoreError> {
     const { network, random, world } = this
-    return Effect.callback<A, StoreError>((resume) => {
+    return Effect.callback<A, E | StoreError>((resume) => {
       let waiting = true
       let giveUp = () => {}
-      const answer = (exit: Exit.Exit<A, StoreError>) => {
+      const answer = (exit: Exit.Exit<A, E | StoreError>) => {
         if (!waiting) return
         waiting = false
         giveUp()
         resume(exit)
       }
-      const replyAfter = (millis: number, exit: Exit.Exit<A, StoreError>) =>
+      const replyAfter = (millis: number, exit: Exit.Exit<A, E>) =>
         world.after(millis, () => machine.post(() => answer(exit)))
       const failAfter = (millis: number, reason: string) =>
         world.after(millis, () => machine.post(() => answer(Exit.fail(new StoreError({ operation, reason })))))

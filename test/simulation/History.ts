@@ -4,6 +4,7 @@
  */
 import type { SettleAnswer, Settlement } from "../../src/domain/Settlement.ts"
 import type { NewTask } from "../../src/domain/TaskRecord.ts"
+import type { Change, Due } from "../../src/store/RecordStore.ts"
 import type {
   CancelAnswer,
   ClaimAnswer,
@@ -54,6 +55,14 @@ export type Operation =
     readonly leads: boolean
   }
   | { readonly op: "leave"; readonly id: string }
+  /** A put that was done, or had been done before. */
+  | {
+    readonly op: "put records"
+    readonly changes: ReadonlyArray<Change>
+    readonly nonce: string | undefined
+    readonly version: number
+  }
+  | { readonly op: "take records"; readonly kind: string; readonly leaseForMs: number; readonly answer: Due }
   /** `gone` are the tasks that it removed. */
   | { readonly op: "prune"; readonly retention: Retention; readonly gone: ReadonlyArray<string> }
 
@@ -117,6 +126,8 @@ export type Event =
 
 /** What a client was told. */
 export type Call =
+  /** The names that are in these logs now, and the reminders that will be. */
+  | { readonly do: "append" | "remind"; readonly name: string; readonly logs: ReadonlyArray<string> }
   | { readonly do: "enqueue"; readonly ids: ReadonlyArray<string> }
   | { readonly do: "result"; readonly id: string; readonly outcome: string; readonly of: string | undefined }
 
@@ -186,6 +197,14 @@ const describeOperation = (operation: Operation): string => {
       return `lead ${operation.chore} → ${operation.leads}`
     case "leave":
       return "leave"
+    case "put records":
+      return `put ${
+        operation.changes.map(({ document, id, kind }) => `${kind} ${id} ${document}`).join(", ")
+      } (${operation.nonce}) → ${operation.version}`
+    case "take records":
+      return `take ${
+        operation.answer.records.map(({ id, version }) => `${operation.kind} ${id} → ${version}`).join(", ")
+      }`
     case "prune":
       return `prune → ${operation.gone.join(" ")}`
   }

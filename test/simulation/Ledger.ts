@@ -6,6 +6,7 @@ import type { NewTask } from "../../src/domain/TaskRecord.ts"
 import type { TaskState } from "../../src/domain/TaskState.ts"
 import type { ClaimRequest } from "../../src/store/TaskStore.ts"
 import type { Ending, Event, Stored } from "./History.ts"
+import { RecordLedger } from "./RecordLedger.ts"
 import type { Behaviour } from "./Scenario.ts"
 
 /** A task as it has to be. */
@@ -71,6 +72,7 @@ export interface Rules {
 export class Ledger {
   readonly rules: Rules
   readonly tasks = new Map<string, Known>()
+  readonly records = new RecordLedger()
   readonly paused = new Set<string>()
   readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0 }
   readonly attempts = new Map<number, Attempt>()
@@ -194,6 +196,7 @@ export class Ledger {
 
   private applyOperation(event: Stored): void {
     const { now } = event
+    this.records.apply(event)
     switch (event.op) {
       case "enqueue":
         for (const [index, group] of event.groups.entries()) {

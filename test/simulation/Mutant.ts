@@ -1,6 +1,7 @@
 /** A broken engine: the real one with something wrong wrapped around one of its parts. */
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import type { Notifier } from "../../src/store/Notifier.ts"
+import type { RecordStore } from "../../src/store/RecordStore.ts"
 import type { StoreSettings, TaskStore } from "../../src/store/TaskStore.ts"
 
 /** How an engine is broken. */
@@ -12,6 +13,8 @@ export interface Mutant {
   readonly store?: (store: TaskStore["Service"]) => TaskStore["Service"]
   /** What one process sees of the store. */
   readonly engine?: (store: TaskStore["Service"]) => TaskStore["Service"]
+  /** The store of records itself, made anew for each run. */
+  readonly records?: (store: RecordStore["Service"]) => RecordStore["Service"]
   readonly instances?: (store: InstanceStore["Service"]) => InstanceStore["Service"]
   /** What one process sees of the hints. */
   readonly notifier?: (notifier: Notifier["Service"]) => Notifier["Service"]

@@ -138,6 +138,7 @@ const afterwards = (calm: number): ReadonlyArray<Step> => {
 
 /** What is not yet as it has to be in the end. */
 const doubtsOf = ({ ledger, processes }: Cluster): ReadonlyArray<string> => [
+  ...ledger.records.of("reminder").map(({ id }) => `the reminder ${id} is not done`),
   ...[...ledger.tasks.values()].filter((known) => !isFinished(known)).map(({ state, task }) =>
     `${task.id} is ${state}`
   ),
@@ -171,5 +172,9 @@ const examine = Effect.fnUntraced(function*(
   }
   const { tasks: records } = yield* Effect.orDie(cluster.store.list({ limit: 100_000, maxBytes: Infinity }))
   const counts = yield* Effect.orDie(cluster.store.counts)
-  return { records, counts, unfinished, left }
+  const documents = yield* Effect.orDie(Effect.forEach(
+    ["log", "reminder"],
+    (kind) => Effect.map(cluster.records.list(kind), ({ records }) => records.map((record) => ({ kind, ...record })))
+  ))
+  return { records, documents: documents.flat(), counts, unfinished, left }
 })

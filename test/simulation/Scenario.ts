@@ -53,6 +53,8 @@ export type Action =
   }
   | { readonly do: "cancel" | "retry" | "remove" | "await"; readonly id: string }
   | { readonly do: "pause" | "resume"; readonly queue: string }
+  | { readonly do: "append"; readonly logs: ReadonlyArray<string> }
+  | { readonly do: "remind"; readonly id: string; readonly dueInMs: number }
   | { readonly do: "look" }
 
 /** An {@link Action} at its time. */
@@ -183,7 +185,10 @@ export const fromSeed = (seed: number): Scenario => {
     },
     healsAt,
     faults,
-    steps: drawSteps(new SeededRandom(seed, "steps"), new SeededRandom(seed, "odd"), healsAt),
+    steps: [
+      ...drawSteps(new SeededRandom(seed, "steps"), new SeededRandom(seed, "odd"), healsAt),
+      ...drawRecords(new SeededRandom(seed, "records"), healsAt)
+    ],
     silent: random.chance(0.3)
   }
 }
@@ -305,6 +310,16 @@ const drawSteps = (random: SeededRandom, odd: SeededRandom, healsAt: number): Re
     .sort((a, b) => a - b)
     .map((at): Step => ({ at, instance: random.int(3), action: action() }))
 }
+
+/** What is done with records: few of them, so that many want the same at the same time. */
+const drawRecords = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> =>
+  Array.from({ length: random.pick([0, 0, 4, 10]) }, (): Step => ({
+    at: random.int(healsAt + 1000),
+    instance: random.int(3),
+    action: random.chance(0.5)
+      ? { do: "append", logs: random.pick([["a"], ["b"], ["a", "b"], ["b", "a"]]) }
+      : { do: "remind", id: `r${random.int(3)}`, dueInMs: random.pick([0, 500, 3000]) }
+  }))
 
 const drawScript = (random: SeededRandom): ReadonlyArray<Behaviour> => {
   const rough = Array.from(

@@ -4,12 +4,14 @@
  */
 import { Effect, Exit } from "effect"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
+import type { RecordStore } from "../../src/store/RecordStore.ts"
 import type { TaskStore } from "../../src/store/TaskStore.ts"
 import type { Machine, World } from "../../src/testing/Simulation.ts"
 import { describe, type Event, type Operation } from "./History.ts"
 
 type Store = TaskStore["Service"]
 type Instances = InstanceStore["Service"]
+type Records = RecordStore["Service"]
 
 /** An operation that has reached the store. */
 interface Arrived {
@@ -83,6 +85,22 @@ export class Witness {
       leave: (id) => this.inOrder(store.leave(id), from, () => ({ op: "leave", id })),
       lead: (chore, id, forMs) =>
         this.inOrder(store.lead(chore, id, forMs), from, (leads) => ({ op: "lead", chore, id, forMs, leads }))
+    }
+  }
+
+  /** The same for records. */
+  recordsAtTheStore(store: Records, from: string): Records {
+    return {
+      ...store,
+      put: (changes, nonce) =>
+        this.inOrder(store.put(changes, nonce), from, (version) => ({ op: "put records", changes, nonce, version })),
+      take: (kind, limit, leaseForMs) =>
+        this.inOrder(store.take(kind, limit, leaseForMs), from, (answer) => ({
+          op: "take records",
+          kind,
+          leaseForMs,
+          answer
+        }))
     }
   }
 
@@ -195,6 +213,8 @@ const isWorthALine = (event: Event): boolean => {
       return event.rescued.length > 0
     case "prune":
       return event.gone.length > 0
+    case "take records":
+      return event.answer.records.length > 0
     case "lead":
       return false
     default:

@@ -4,9 +4,11 @@
  */
 import type { Settlement } from "../../src/domain/Settlement.ts"
 import type { TaskRecord } from "../../src/domain/TaskRecord.ts"
+import { absent, type StoredRecord } from "../../src/store/RecordStore.ts"
 import type { Counts } from "../../src/store/TaskStore.ts"
-import type { Event, Operation, Stored } from "./History.ts"
+import type { Call, Event, Operation, Stored } from "./History.ts"
 import { type Attempt, isFinished, type Known, type Ledger } from "./Ledger.ts"
+import { namesIn } from "./Records.ts"
 import { calmAt, isUnstorable, leaseMs, pollMs, type Scenario } from "./Scenario.ts"
 
 /** Reports that an invariant does not hold. */
@@ -15,6 +17,7 @@ export type Violated = (how: string) => void
 /** How all stands when a run has ended: the store's own view, and what the processes have left behind. */
 export interface Final {
   readonly records: ReadonlyArray<TaskRecord>
+  readonly documents: ReadonlyArray<StoredRecord & { readonly kind: string }>
   readonly counts: Counts
   /** What was not finished within the bound. */
   readonly unfinished: ReadonlyArray<string>
@@ -488,6 +491,67 @@ export const invariants: ReadonlyArray<Invariant> = [
       }
     }
   })),
+
+  invariant("versions", "a put replaces the versions that it expects, and gives none a second time", ({ records }) => ({
+    on: at("put records", ({ changes, nonce, version }, violated) => {
+      const before = records.doneBefore(nonce)
+      if (before !== undefined) {
+        if (version !== before) violated(`the put ${nonce} is answered ${version}, and was ${before}`)
+        return
+      }
+      for (const { expects, id, kind } of changes) {
+        const found = records.find(kind, id)?.version ?? absent
+        if (found !== expects) violated(`${kind} ${id} has the version ${found}, and ${expects} was replaced`)
+        const last = records.lastVersionOf(kind, id)
+        if (version <= last) violated(`${kind} ${id} got the version ${version} after ${last}`)
+      }
+    })
+  })),
+
+  invariant(
+    "taken",
+    "a record is taken when it is due, by one at a time, and its version says who has it",
+    ({ records }) => ({
+      on: at(
+        "take records",
+        ({ answer, kind }, violated) =>
+          answer.records.forEach(({ document, dueAt, id, version }) => {
+            const known = records.find(kind, id)
+            if (known === undefined) return violated(`${kind} ${id} was taken and is not there`)
+            if (known.wakeAt === null || known.wakeAt > answer.now) violated(`${kind} ${id} was taken before its time`)
+            if (version <= known.version) violated(`${kind} ${id} was taken and has the version ${version} as before`)
+            if (document !== known.document || dueAt !== known.dueAt) {
+              violated(`${kind} ${id} was changed by being taken`)
+            }
+          })
+      )
+    })
+  ),
+
+  invariant("once", "what a client puts is there once, entirely or not at all", ({ records }) => {
+    const told: Array<Extract<Call, { readonly logs: ReadonlyArray<string> }>> = []
+    return {
+      on: (event) => {
+        if (event._tag === "Answered" && "logs" in event.call) told.push(event.call)
+      },
+      atEnd: ({ documents }, violated) => {
+        const logOf = (id: string) =>
+          namesIn(documents.find((document) => document.kind === "log" && document.id === id))
+        for (const { logs, name } of told) {
+          for (const id of logs) if (!logOf(id).includes(name)) violated(`${name} is not in the log ${id}`)
+        }
+        for (const { document, id, kind } of documents) {
+          const known = records.find(kind, id)
+          if (known?.document !== document) violated(`${kind} ${id} is ${document}, and should be ${known?.document}`)
+          const names = kind === "log" ? namesIn({ document }) : []
+          if (new Set(names).size < names.length) violated(`something is twice in ${document}`)
+        }
+        for (const { id, kind } of records.of("log")) {
+          if (!documents.some((document) => document.kind === kind && document.id === id)) violated(`${id} is gone`)
+        }
+      }
+    }
+  }),
 
   invariant("ends", "once faults stop, everything finishes within a bound", () => ({
     atEnd: ({ unfinished }, violated) => unfinished.forEach((what) => violated(what))

@@ -6,11 +6,25 @@ import { Effect } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../../src/domain/Settlement.ts"
 import type { ClaimedTask, NewTask } from "../../src/domain/TaskRecord.ts"
+import { absent, type Change, type RecordStore } from "../../src/store/RecordStore.ts"
 import type { EnqueueAnswer, TaskStore } from "../../src/store/TaskStore.ts"
 import { WorkerSlots } from "../../src/worker/WorkerSlots.ts"
 import type { Mutant } from "./Mutant.ts"
 
 type Store = TaskStore["Service"]
+type Records = RecordStore["Service"]
+
+/** Changes that expect whatever is there. */
+const unconditional = (store: Records, changes: ReadonlyArray<Change>) =>
+  Effect.map(
+    Effect.forEach(changes, (change) =>
+      Effect.map(
+        store.get(change.kind, [change.id]),
+        ([record]) => ({ ...change, expects: record?.version ?? absent })
+      )),
+    // nothing can be deleted that is not there
+    (given) => given.filter(({ document, expects }) => document !== null || expects !== absent)
+  )
 
 /** A store that does one thing in another way. */
 const but = (change: (store: Store) => Partial<Store>) => (store: Store): Store => ({ ...store, ...change(store) })
@@ -21,7 +35,7 @@ const under = (settlement: Settlement, claim: number): Settlement => ({ ...settl
 export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 106,
+    noticedAt: 207,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -85,7 +99,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "lost lease ignored",
-    noticedAt: 1442,
+    noticedAt: 2384,
     engine: but((store) => ({
       extend: (leases, leaseForMs) =>
         Effect.map(
@@ -102,14 +116,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "the store's clock believed: a lease runs out when it is set forward",
-    noticedAt: 289,
+    noticedAt: 304,
     store: but((store) => ({
       rescue: (request) => store.rescue({ ...request, earliest: Number.MAX_SAFE_INTEGER })
     }))
   },
   {
     name: "the store's clock believed: a lease is too far ahead when it is set back",
-    noticedAt: 188,
+    noticedAt: 285,
     engine: but((store) => ({ rescue: (request) => store.rescue({ ...request, latest: 0 }) }))
   },
   {
@@ -171,7 +185,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce ignored",
-    noticedAt: 73,
+    noticedAt: 74,
     store: (store) => {
       let nonce = 0
       return { ...store, claim: (request) => store.claim({ ...request, nonce: ++nonce }) }
@@ -195,7 +209,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   { name: "capacity forgotten", noticedAt: 2, settings: { capacity: 1_000_000 } },
   {
     name: "batch torn: each task is stored by itself",
-    noticedAt: 2,
+    noticedAt: 47,
     store: but((store) => ({
       enqueue: (groups) =>
         Effect.forEach(
@@ -318,6 +332,88 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "quarantine forgotten",
     noticedAt: 139,
     settings: { maxCrashes: -1 }
+  },
+  {
+    name: "versions not compared: the last put wins",
+    noticedAt: 2,
+    records: (store) => ({
+      ...store,
+      put: (changes, nonce) => Effect.flatMap(unconditional(store, changes), (given) => store.put(given, nonce))
+    })
+  },
+  {
+    name: "put torn: each change is made by itself",
+    records: (store) => ({
+      ...store,
+      put: (changes, nonce) =>
+        Effect.map(
+          Effect.forEach(changes, (change, index) => store.put([change], nonce && `${nonce} ${index}`)),
+          (versions) => versions.at(-1)!
+        )
+    })
+  },
+  {
+    name: "put answered and not done, one in eight",
+    records: (store) => {
+      let puts = 0
+      return {
+        ...store,
+        put: (changes, nonce) => ++puts % 8 === 0 ? Effect.succeed(puts) : store.put(changes, nonce)
+      }
+    }
+  },
+  {
+    name: "nonce of a put ignored",
+    noticedAt: 64,
+    records: (store) => ({ ...store, put: (changes) => store.put(changes) })
+  },
+  {
+    name: "nonces of puts forgotten at once",
+    noticedAt: 81,
+    records: (store) => ({
+      ...store,
+      due: (kind, limit) =>
+        kind !== "put" ? store.due(kind, limit) : Effect.map(
+          store.list(kind, { limit }),
+          ({ records }) => ({ records, now: 0, nextDueAt: 100 })
+        )
+    })
+  },
+  {
+    name: "taken and due still: two may have a record",
+    records: (store) => ({ ...store, take: (kind, limit) => store.due(kind, limit) })
+  },
+  {
+    name: "taken not fenced: who had a record before may put it",
+    noticedAt: 45,
+    records: (store) => {
+      const taken = new Map<string, string>()
+      return {
+        ...store,
+        take: (kind, limit, leaseForMs) =>
+          Effect.map(store.take(kind, limit, leaseForMs), (due) => {
+            for (const { document, id } of due.records) taken.set(`${kind} ${id}`, document)
+            return due
+          }),
+        put: (changes, nonce) =>
+          Effect.flatMap(
+            Effect.forEach(changes, (change) =>
+              Effect.map(store.get(change.kind, [change.id]), ([record]) =>
+                record !== undefined && taken.get(`${change.kind} ${change.id}`) === record.document
+                  ? { ...change, expects: record.version }
+                  : change)),
+            (given) =>
+              store.put(given, nonce)
+          )
+      }
+    }
+  },
+  {
+    name: "due records never given",
+    records: (store) => ({
+      ...store,
+      take: (kind, limit) => Effect.map(store.due(kind, limit), (due) => ({ ...due, records: [] }))
+    })
   },
   {
     name: "everybody leads",

@@ -10,6 +10,7 @@ import { rateLimits } from "./conformance/rateLimits.ts"
 import { records } from "./conformance/records.ts"
 import { type Driver, suite } from "./conformance/suite.ts"
 import { model } from "./model/property.ts"
+import { recordModel } from "./model/records.ts"
 
 const driver: Driver = { layer: MemoryStore.layer, advance: TestClock.adjust }
 
@@ -18,6 +19,7 @@ model("The memory store", driver, { runs: 1500 })
 apiKeys("The memory store", MemoryStore.layer())
 instances("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
 records("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
+recordModel("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust }, { runs: 300 })
 eventLog("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
 rateLimits(
   "A process by itself",

@@ -11,6 +11,7 @@ import { records } from "./conformance/records.ts"
 import { suite } from "./conformance/suite.ts"
 import { differential } from "./differential/differential.ts"
 import { model } from "./model/property.ts"
+import { recordDifferential, recordModel } from "./model/records.ts"
 import { Schemas } from "./postgres/fixtures.ts"
 import { types } from "./postgres/types.ts"
 
@@ -36,6 +37,8 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
     true
   )
   records("The PostgreSQL store", { layer: layer(), advance, live: true })
+  recordModel("The PostgreSQL store", { layer: layerStopped({}), advance }, { runs: 8 })
+  recordDifferential("The PostgreSQL store", { layer: layerStopped({}), advance }, { runs: 6 })
   eventLog("The PostgreSQL store", { layer: layer(), advance, live: true })
   // Last, so that all statements of the others have been sent
   types("The PostgreSQL store", schemas, server)

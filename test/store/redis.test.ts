@@ -12,6 +12,7 @@ import { records } from "./conformance/records.ts"
 import { suite } from "./conformance/suite.ts"
 import { differential } from "./differential/differential.ts"
 import { model } from "./model/property.ts"
+import { recordDifferential, recordModel } from "./model/records.ts"
 import { connect } from "./redis/fixtures.ts"
 
 await withServer("Redis", RedisServer.find, async (server) => {
@@ -34,5 +35,7 @@ await withServer("Redis", RedisServer.find, async (server) => {
     true
   )
   records("The Redis store", { layer: layer(), advance, live: true })
+  recordModel("The Redis store", { layer: layerStopped({}), advance }, { runs: 20 })
+  recordDifferential("The Redis store", { layer: layerStopped({}), advance }, { runs: 15 })
   eventLog("The Redis store", { layer: layer(), advance, live: true })
 })

@@ -6,6 +6,7 @@ import { instances } from "./conformance/instances.ts"
 import { records } from "./conformance/records.ts"
 import { type Driver, suite } from "./conformance/suite.ts"
 import { model } from "./model/property.ts"
+import { recordDifferential, recordModel } from "./model/records.ts"
 
 const driver: Driver = {
   layer: (settings) => SqliteStore.layer({ path: ":memory:", ...settings }),
@@ -17,4 +18,10 @@ model("The SQLite store", driver, { runs: 800 })
 apiKeys("The SQLite store", SqliteStore.layer({ path: ":memory:" }))
 instances("The SQLite store", { layer: SqliteStore.layer({ path: ":memory:" }), advance: TestClock.adjust })
 records("The SQLite store", { layer: SqliteStore.layer({ path: ":memory:" }), advance: TestClock.adjust })
+recordModel("The SQLite store", { layer: SqliteStore.layer({ path: ":memory:" }), advance: TestClock.adjust }, {
+  runs: 200
+})
+recordDifferential("The SQLite store", { layer: SqliteStore.layer({ path: ":memory:" }), advance: TestClock.adjust }, {
+  runs: 200
+})
 eventLog("The SQLite store", { layer: SqliteStore.layer({ path: ":memory:" }), advance: TestClock.adjust })

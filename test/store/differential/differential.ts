@@ -12,14 +12,14 @@ import { type ClaimAnswer, type ClaimRequest, type Lease, TaskStore } from "../.
 import type { Driver } from "../conformance/driver.ts"
 import { anyTime } from "../conformance/fixtures.ts"
 import { check, type Step } from "../model/check.ts"
-import { groupOf, ids, type Operation, rememberedForMs } from "../model/Operation.ts"
+import { groupOf, ids, onceFailed, type Operation, rememberedForMs, sequences } from "../model/Operation.ts"
 
 const settings = { capacity: 4, headStart: 2000, maxCrashes: 1 }
 
 /** Holds a driver to the memory store. Its clock must stand at the test's own, and move by `advance` alone. */
 export const differential = (name: string, driver: Driver, options: { readonly runs: number }): void => {
   describe(`${name} answers like the memory store`, () => {
-    check("whatever is done to both, in whatever order", begin(driver), options)
+    check("whatever is done to both, in whatever order", begin(driver), { onceFailed, sequences }, options)
   })
 }
 
@@ -37,7 +37,7 @@ const begin = Effect.fnUntraced(function*(driver: Driver) {
   const memory = Context.get(yield* Layer.build(layer), TaskStore)
   const store = Context.get(yield* Layer.build(Layer.fresh(driver.layer(settings))), TaskStore)
   const history = new History()
-  const step: Step = Effect.fnUntraced(function*(operation) {
+  const step: Step<Operation> = Effect.fnUntraced(function*(operation) {
     if (operation.do === "advance") {
       passed += operation.ms
       return yield* driver.advance(operation.ms)

@@ -6,15 +6,21 @@
 import { assert, it } from "@effect/vitest"
 import { Arbitrary, Cause, Effect, type Scope } from "effect"
 import { inspect } from "node:util"
-import { onceFailed, type Operation, sequences } from "./Operation.ts"
 
 /** Does one operation; fails where its answer, or what can be seen after it, is not as it should be. */
-export type Step = (operation: Operation) => Effect.Effect<void, unknown, Scope.Scope>
+export type Step<Operation> = (operation: Operation) => Effect.Effect<void, unknown, Scope.Scope>
+
+/** What is done: sequences that failed once, and those that are drawn. */
+export interface Operations<Operation> {
+  readonly onceFailed: ReadonlyArray<ReadonlyArray<Operation>>
+  readonly sequences: Arbitrary.Arbitrary<Array<Operation>>
+}
 
 /** Defines the test. Each sequence begins its own world. */
-export const check = (
+export const check = <Operation extends { readonly do: string }>(
   name: string,
-  begin: Effect.Effect<Step, unknown, Scope.Scope>,
+  begin: Effect.Effect<Step<Operation>, unknown, Scope.Scope>,
+  { onceFailed, sequences }: Operations<Operation>,
   options: { readonly runs: number }
 ): void =>
   it.effect(name, ({ task }) =>
@@ -44,7 +50,10 @@ export const check = (
       )
     }), 600_000)
 
-const run = (begin: Effect.Effect<Step, unknown, Scope.Scope>, operations: ReadonlyArray<Operation>) =>
+const run = <Operation extends { readonly do: string }>(
+  begin: Effect.Effect<Step<Operation>, unknown, Scope.Scope>,
+  operations: ReadonlyArray<Operation>
+) =>
   Effect.gen(function*() {
     const step = yield* begin
     for (const [index, operation] of operations.entries()) {
@@ -56,7 +65,7 @@ const run = (begin: Effect.Effect<Step, unknown, Scope.Scope>, operations: Reado
     return true
   }).pipe(Effect.scoped)
 
-const fail = (operations: ReadonlyArray<Operation>, error: unknown, ...more: ReadonlyArray<string>): never =>
+const fail = (operations: ReadonlyArray<unknown>, error: unknown, ...more: ReadonlyArray<string>): never =>
   assert.fail([
     "It fails for this sequence:",
     ...operations.map((operation, index) =>

@@ -7,6 +7,7 @@ import { Clock, Effect, Layer } from "effect"
 import type { Driver } from "../conformance/driver.ts"
 import { check, type Step } from "./check.ts"
 import { Model } from "./Model.ts"
+import { onceFailed, type Operation, sequences } from "./Operation.ts"
 import { Runner } from "./Runner.ts"
 
 /** Small enough that every limit is met often. */
@@ -18,11 +19,11 @@ export const model = (name: string, driver: Driver, options: { readonly runs: nu
     const { capacity, headStartMs: headStart, maxCrashes } = settings
     const store = yield* Layer.build(Layer.fresh(driver.layer({ capacity, headStart, maxCrashes })))
     const runner = new Runner(new Model(settings, yield* Clock.currentTimeMillis), driver)
-    const step: Step = (operation) =>
+    const step: Step<Operation> = (operation) =>
       Effect.provideContext(Effect.andThen(runner.step(operation), runner.compare), store)
     return step
   })
   describe(`${name} behaves like the model`, () => {
-    check("whatever is done to it, in whatever order", begin, options)
+    check("whatever is done to it, in whatever order", begin, { onceFailed, sequences }, options)
   })
 }
