@@ -25,26 +25,26 @@ export const render = (rows: ReadonlyArray<Row>): string =>
   `# What it survives
 
 Three real server processes share one store, with leases of 2 s, while clients post about 200 tasks a second. Each row is a
-fault in the middle of that load. \`npm run chaos\` runs the suite and writes this page; the tests check that it is complete.
+fault in the middle of that load. \`npm run chaos\` runs the suite and writes this page; a test checks that the page has every fault.
 
-After each fault a checker outside of the engine (\`test/chaos/Checker.ts\`) looks at the ids that were answered with 201, at a
-ledger that every attempt writes with the number of its claim, and at the tasks as the API shows them. In every row:
+After each fault a checker outside of the engine (\`test/chaos/Checker.ts\`) compares three things: the ids that were answered with 201, a
+ledger in which every attempt writes the number of its claim, and the tasks as the API shows them. In every row:
 
 - every accepted task is stored and completed;
-- no task was settled by a claim after a later claim of it was given;
-- no claim number was given twice, and within a task they grow;
+- no claim settled a task after a later claim of that task;
+- no claim number was given twice, and the numbers of a task grow;
 - no finished task changed;
 - no fault was counted as a failure of a task;
-- the speed was back within one lease, every process was alive and healthy, and nobody had done anything.
+- the speed was back within one lease, and every process was alive and healthy, without help from an operator.
 
-| store | fault | lasted | speed meanwhile | full speed again after | tasks | leases that ran out | ends that settled nothing |
+| store | fault | lasted | speed during the fault | full speed again after | tasks | leases that ran out | ends that settled nothing |
 |---|---|---|---|---|---|---|---|
 ${rows.map(lineOf).join("\n")}
 
-Full speed is six tenths of the slower of two speeds, before the fault and at the end, in a window of half a second: a busy
-machine varies by that much by itself. An end that settled nothing is an attempt whose handler came to its end although the task was
-another's by then, or whose process died before it was settled: the task ran again, and the late end changed nothing.
+Full speed means 60 % of the slower of two speeds, before the fault and at the end, in a window of half a second: the speed of a busy
+machine varies by that much without any fault. An end that settled nothing is the end of an attempt that had lost its task, or whose
+process died before the end was stored: the task ran again, and the late end changed nothing.
 
-A network that goes dead without a word is noticed within about half a lease, by limits on every answer. What TLS hides is
-noticed by the probes of the operating system, within 20 s.
+A network that dies silently is noticed within about half a lease, because every answer has a time limit. With TLS to PostgreSQL, the probes of
+the operating system notice it within 20 s.
 `

@@ -81,24 +81,24 @@ await withServer("a PostgreSQL of its own", installed, () => {
 
     survives(
       "reset",
-      "connections that are reset by the network, three times",
+      "connections that the network resets, three times",
       () => Effect.repeat(Effect.andThen(proxy.reset, Effect.sleep("400 millis")), { times: 2 })
     )
 
     survives(
       "half-open",
-      "connections that go dead without a word",
+      "connections that die silently",
       () => Effect.andThen(proxy.forget, Effect.sleep("100 millis"))
     )
 
-    survives("black-hole", "a network that swallows everything for longer than a lease", () =>
+    survives("black-hole", "a network that loses everything for longer than a lease", () =>
       Effect.gen(function*() {
         yield* proxy.blackHole
         yield* Effect.sleep(Cluster.leaseMs * 1.5)
         yield* proxy.heal
       }))
 
-    survives("slow", "a network that takes 50 ms longer each way", () =>
+    survives("slow", "a network with 50 ms more delay each way", () =>
       Effect.gen(function*() {
         yield* proxy.delay(50)
         yield* Effect.sleep("2 seconds")
@@ -116,7 +116,7 @@ await withServer("a PostgreSQL of its own", installed, () => {
 
     survives(
       "no-connection",
-      "no free connections: those there were are ended, and no new one is let in",
+      "no free connections: open ones are ended, new ones refused",
       () =>
         Effect.gen(function*() {
           yield* ask("ALTER ROLE instance CONNECTION LIMIT 0")
@@ -128,7 +128,7 @@ await withServer("a PostgreSQL of its own", installed, () => {
 
     survives(
       "few-connections",
-      "two connections for each instance, of the ten that it wants",
+      "two connections for each instance instead of ten",
       () =>
         Effect.gen(function*() {
           yield* ask("ALTER ROLE instance CONNECTION LIMIT 6")

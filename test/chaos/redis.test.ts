@@ -85,38 +85,38 @@ await withServer("a Redis of its own", installed, () => {
 
     survives(
       "reset",
-      "connections that are reset by the network, three times",
+      "connections that the network resets, three times",
       () => Effect.repeat(Effect.andThen(proxy.reset, Effect.sleep("400 millis")), { times: 2 })
     )
 
     survives(
       "half-open",
-      "connections that go dead without a word",
+      "connections that die silently",
       () => Effect.andThen(proxy.forget, Effect.sleep("100 millis"))
     )
 
-    survives("black-hole", "a network that swallows everything for longer than a lease", () =>
+    survives("black-hole", "a network that loses everything for longer than a lease", () =>
       Effect.gen(function*() {
         yield* proxy.blackHole
         yield* Effect.sleep(Cluster.leaseMs * 1.5)
         yield* proxy.heal
       }))
 
-    survives("slow", "a network that takes 100 ms longer each way", () =>
+    survives("slow", "a network with 100 ms more delay each way", () =>
       Effect.gen(function*() {
         yield* proxy.delay(100)
         yield* Effect.sleep("2 seconds")
         yield* proxy.heal
       }))
 
-    survives("full", "a Redis that is full: writes are refused", () =>
+    survives("full", "a full Redis, which refuses writes", () =>
       Effect.gen(function*() {
         yield* ask("CONFIG", "SET", "maxmemory", "1mb")
         yield* Effect.sleep("1500 millis")
         yield* ask("CONFIG", "SET", "maxmemory", "0")
       }))
 
-    survives("read-only", "a Redis that takes no writes, because its replicas are gone", () =>
+    survives("read-only", "a Redis that refuses writes because its replicas are gone", () =>
       Effect.gen(function*() {
         yield* ask("CONFIG", "SET", "min-replicas-to-write", "1")
         yield* Effect.sleep("1500 millis")
@@ -125,7 +125,7 @@ await withServer("a Redis of its own", installed, () => {
 
     survives(
       "no-connection",
-      "no free connections: those there were are killed, and others hold the last ones",
+      "no free connections: open ones are killed, and other clients hold the last ones",
       () =>
         Effect.scoped(Effect.gen(function*() {
           const admin = yield* session(redis.url)
