@@ -6,11 +6,11 @@
  * const { key, secret } = yield* ApiKeys.create({ name: "ci", role: "write" })
  * ```
  */
-import { Effect, Redacted, Schema } from "effect"
+import { Effect, Option, Redacted, Schema } from "effect"
 import type { SecureRandom } from "effect/crypto"
-import type { ApiKey, Role } from "../domain/ApiKey.ts"
+import { type ApiKey, Role, type StoredKey } from "../domain/ApiKey.ts"
 import type { StoreError } from "../domain/Errors.ts"
-import { KeyStore } from "../store/KeyStore.ts"
+import * as RecordStore from "../store/RecordStore.ts"
 import * as Secret from "./Secret.ts"
 
 /** Characters in a name at most. */
@@ -37,26 +37,53 @@ export interface Created {
   readonly secret: Redacted.Redacted
 }
 
+/** The kind of the records that keys are, by their ids. */
+const kind = "api-key"
+
+/** What is stored of a key. It was made when its record was written. */
+const Document = Schema.fromJsonString(Schema.Struct({ name: Schema.String, role: Role, hash: Schema.String }))
+
+const encode = Schema.encodeSync(Document)
+const decode = Schema.decodeOption(Document)
+
 /** Makes a key. */
 export const create = Effect.fnUntraced(function*(
   { name, role }: { readonly name: string; readonly role: Role }
-): Effect.fn.Return<Created, InvalidKeyName | StoreError, KeyStore | SecureRandom.SecureRandom> {
+): Effect.fn.Return<Created, InvalidKeyName | StoreError, RecordStore.RecordStore | SecureRandom.SecureRandom> {
   if (name.trim() === "" || name.length > maxNameLength || /\p{Cc}/u.test(name)) {
     return yield* new InvalidKeyName({ name })
   }
-  const store = yield* KeyStore
   const { id, text } = yield* Secret.make
-  const key = yield* store.create({ id, name, role, hash: Secret.hashOf(text) })
-  return { key, secret: Redacted.make(text) }
+  const document = encode({ name, role, hash: Secret.hashOf(text) })
+  const store = yield* RecordStore.RecordStore
+  const [record] = yield* store.put([{ kind, id, expects: RecordStore.absent, document }]).pipe(
+    Effect.andThen(store.get(kind, [id])),
+    // nobody has an id of 48 random bits before
+    Effect.catchTags({ InvalidOption: Effect.die, RecordConflict: Effect.die })
+  )
+  const createdAt = record?.writtenAt ?? 0
+  return { key: { id, name, role, createdAt }, secret: Redacted.make(text) }
 })
 
+/** Every key with what its secret hashes to, the oldest first. */
+export const stored: Effect.Effect<ReadonlyArray<StoredKey>, StoreError, RecordStore.RecordStore> = Effect.map(
+  RecordStore.all(kind),
+  (records) =>
+    records.flatMap(({ document, id, writtenAt: createdAt }) =>
+      // one that a newer version has written opens nothing here
+      Option.match(decode(document), { onNone: () => [], onSome: (key) => [{ id, ...key, createdAt }] })
+    ).toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
+)
+
 /** Every key, the oldest first. */
-export const list: Effect.Effect<ReadonlyArray<ApiKey>, StoreError, KeyStore> = KeyStore.use((store) =>
-  Effect.map(store.list, (keys) => keys.map(({ hash: _hash, ...key }) => key))
+export const list: Effect.Effect<ReadonlyArray<ApiKey>, StoreError, RecordStore.RecordStore> = Effect.map(
+  stored,
+  (keys) => keys.map(({ hash: _hash, ...key }) => key)
 )
 
 /** Takes a key back. Servers stop taking it within five seconds. */
-export const revoke = (id: string): Effect.Effect<void, KeyNotFound | StoreError, KeyStore> =>
-  KeyStore.use((store) =>
-    Effect.flatMap(store.revoke(id), (found) => found ? Effect.void : Effect.fail(new KeyNotFound({ id })))
+export const revoke = (id: string): Effect.Effect<void, KeyNotFound | StoreError, RecordStore.RecordStore> =>
+  Effect.flatMap(
+    RecordStore.remove(kind, id),
+    (found) => found ? Effect.void : Effect.fail(new KeyNotFound({ id }))
   )

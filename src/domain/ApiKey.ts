@@ -33,6 +33,3 @@ export interface StoredKey extends ApiKey {
   /** SHA-256 of the secret, in hexadecimal. */
   readonly hash: string
 }
-
-/** What {@link StoredKey} is made of; the store adds the time. */
-export type NewKey = Omit<StoredKey, "createdAt">

@@ -12,9 +12,9 @@ import { EventFeed } from "../events/EventFeed.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { TaskQueue } from "../queue/TaskQueue.ts"
 import type { EventLog } from "../store/EventLog.ts"
-import type { KeyStore } from "../store/KeyStore.ts"
 import * as RateLimiterStore from "../store/memory/RateLimiterStore.ts"
 import type { Notifier } from "../store/Notifier.ts"
+import type { RecordStore } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 import * as CutOff from "./CutOff.ts"
 import * as Farewell from "./Farewell.ts"
@@ -83,7 +83,7 @@ export const layer = (
 ): Layer.Layer<
   HttpServer.HttpServer,
   HttpServerError.ServeError | StoreError,
-  TaskQueue | TaskStore | Supervisor | TaskCatalog | KeyStore | EventLog | Notifier
+  TaskQueue | TaskStore | Supervisor | TaskCatalog | RecordStore | EventLog | Notifier
 > => {
   const gracefulShutdown = Duration.fromInputUnsafe(options.gracefulShutdown ?? defaults.gracefulShutdown)
   const farewellFor = Duration.fromInputUnsafe(options.farewell ?? defaults.farewell)

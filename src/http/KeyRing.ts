@@ -4,10 +4,11 @@
  * last hold.
  */
 import { Clock, Context, Duration, Effect, Layer, Redacted, Schedule, Semaphore } from "effect"
+import * as ApiKeys from "../access/ApiKeys.ts"
 import * as Secret from "../access/Secret.ts"
 import type { StoredKey } from "../domain/ApiKey.ts"
 import type { StoreError } from "../domain/Errors.ts"
-import { KeyStore } from "../store/KeyStore.ts"
+import { RecordStore } from "../store/RecordStore.ts"
 import * as AuditLog from "./AuditLog.ts"
 import { anonymous, keyless, type Visitor, withUnknownKey } from "./Visitor.ts"
 
@@ -40,7 +41,7 @@ export class KeyRing extends Context.Service<KeyRing, {
   readonly untilRefused: (visitor: Visitor) => Effect.Effect<void>
 }>()("taskforge/http/KeyRing") {
   /** Keys of the store around it. */
-  static readonly layer = (options: Options): Layer.Layer<KeyRing, StoreError, KeyStore> =>
+  static readonly layer = (options: Options): Layer.Layer<KeyRing, StoreError, RecordStore> =>
     Layer.effect(KeyRing, make(options))
 
   /** Asks nobody: for callers that have the store in their own hands. */
@@ -62,7 +63,7 @@ const environment: Visitor = {
 }
 
 const make = Effect.fnUntraced(function*({ adminKey, required: requiredAtOnce }: Options) {
-  const store = yield* KeyStore
+  const list = Effect.provideService(ApiKeys.stored, RecordStore, yield* RecordStore)
   const clock = yield* Clock.Clock
   const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
   const turn = Semaphore.makeUnsafe(1)
@@ -86,7 +87,7 @@ const make = Effect.fnUntraced(function*({ adminKey, required: requiredAtOnce }:
 
   const read = Effect.suspend(() => {
     readAt = now()
-    return Effect.flatMap(store.list, (list) => {
+    return Effect.flatMap(list, (list) => {
       const before = keys
       keys = new Map(list.map((key) => [key.id, key]))
       proven.clear()

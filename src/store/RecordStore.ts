@@ -18,7 +18,7 @@
  * What is asked for has bounds, so that every store takes what one of them takes: see `RecordDriver`. Beyond them it is
  * refused with `InvalidOption`, and nothing was done.
  */
-import { Context, type Effect } from "effect"
+import { Context, Effect } from "effect"
 import type { InvalidOption, RecordConflict, StoreError } from "../domain/Errors.ts"
 
 /** The version of a record that is not there. */
@@ -105,3 +105,30 @@ export class RecordStore extends Context.Service<RecordStore, {
    */
   readonly take: (kind: string, limit: number, leaseForMs: number) => Effect.Effect<Due, InvalidOption | StoreError>
 }>()("taskforge/store/RecordStore") {}
+
+/** Every record of a kind, page by page: one that is stored or deleted meanwhile may be among them or not. */
+export const all = Effect.fnUntraced(function*(
+  kind: string
+): Effect.fn.Return<ReadonlyArray<StoredRecord>, StoreError, RecordStore> {
+  const store = yield* RecordStore
+  const found: Array<StoredRecord> = []
+  for (let more = true; more;) {
+    const page = yield* Effect.catchTag(store.list(kind, { after: found.at(-1)?.id }), "InvalidOption", Effect.die)
+    found.push(...page.records)
+    more = page.more
+  }
+  return found
+})
+
+/** Deletes a record, whatever its version is; answers whether it was there. What cannot be stored is not. */
+export const remove = (kind: string, id: string): Effect.Effect<boolean, StoreError, RecordStore> =>
+  RecordStore.use((store) =>
+    Effect.flatMap(store.get(kind, [id]), ([record]) =>
+      record === undefined
+        ? Effect.succeed(false)
+        : Effect.as(store.put([{ kind, id, expects: record.version, document: null }]), true))
+  ).pipe(
+    // another one was faster
+    Effect.retry({ while: ({ _tag }) => _tag === "RecordConflict" }),
+    Effect.catchTags({ InvalidOption: () => Effect.succeed(false), RecordConflict: Effect.die })
+  )

@@ -4,7 +4,6 @@ import { SecureRandom } from "effect/crypto"
 import * as ApiKeys from "../../src/access/ApiKeys.ts"
 import * as Secret from "../../src/access/Secret.ts"
 import { allows } from "../../src/domain/ApiKey.ts"
-import { KeyStore } from "../../src/store/KeyStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 
 const services = Layer.merge(MemoryStore.layer(), SecureRandom.layerWebCrypto)
@@ -15,7 +14,7 @@ describe("an API key", () => {
       const { key, secret } = yield* ApiKeys.create({ name: "ci", role: "write" })
       const text = Redacted.value(secret)
       assert.strictEqual(Secret.idOf(text), key.id)
-      const [stored] = yield* KeyStore.use((store) => store.list)
+      const [stored] = yield* ApiKeys.stored
       assert.notInclude(JSON.stringify(stored), text.slice(-43))
       assert.isTrue(Secret.matches(text, stored!.hash))
       assert.deepStrictEqual(yield* ApiKeys.list, [key])

@@ -7,9 +7,9 @@ import * as Engine from "../../src/engine/Engine.ts"
 import * as HttpServer from "../../src/http/HttpServer.ts"
 import { TaskCatalog } from "../../src/http/TaskCatalog.ts"
 import * as Unserved from "../../src/http/Unserved.ts"
-import { KeyStore } from "../../src/store/KeyStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as PostgresStore from "../../src/store/postgres/PostgresStore.ts"
+import { RecordStore } from "../../src/store/RecordStore.ts"
 import * as RedisStore from "../../src/store/redis/RedisStore.ts"
 import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
 import type { StoreServices } from "../../src/store/StoreServices.ts"
@@ -54,10 +54,11 @@ const starting = (name: string, store: Effect.Effect<Store, unknown, Scope.Scope
         const asked = yield* Latch.make(false)
         const answer = yield* Latch.make(false)
         const slow = Layer.effect(
-          KeyStore,
-          Effect.map(KeyStore, (keys) => ({
-            ...keys,
-            list: Effect.andThen(asked.open, Effect.andThen(answer.await, keys.list))
+          RecordStore,
+          Effect.map(RecordStore, (records) => ({
+            ...records,
+            list: (kind, request) =>
+              Effect.andThen(asked.open, Effect.andThen(answer.await, records.list(kind, request)))
           }))
         ).pipe(Layer.provideMerge(yield* store))
         const server = HttpServer.layer({ port, farewell: 0 }).pipe(

@@ -3,7 +3,6 @@ import { TestClock } from "effect/testing"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as RateLimiterStore from "../../src/store/memory/RateLimiterStore.ts"
 import { stepping } from "../engine/Clocks.ts"
-import { apiKeys } from "./conformance/apiKeys.ts"
 import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
 import { rateLimits } from "./conformance/rateLimits.ts"
@@ -16,7 +15,6 @@ const driver: Driver = { layer: MemoryStore.layer, advance: TestClock.adjust }
 
 suite("The memory store", driver)
 model("The memory store", driver, { runs: 1500 })
-apiKeys("The memory store", MemoryStore.layer())
 instances("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
 records("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
 recordModel("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust }, { runs: 300 })

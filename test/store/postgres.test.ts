@@ -3,7 +3,6 @@ import { randomBytes } from "node:crypto"
 import * as PostgresStore from "../../src/store/postgres/PostgresStore.ts"
 import * as Postgres from "../servers/Postgres.ts"
 import { withServer } from "../servers/withServer.ts"
-import { apiKeys } from "./conformance/apiKeys.ts"
 import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
 import { rateLimits } from "./conformance/rateLimits.ts"
@@ -27,7 +26,6 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
   model("The PostgreSQL store", { layer: layerStopped, advance }, { runs: 15 })
   differential("The PostgreSQL store", { layer: layerStopped, advance }, { runs: 15 })
   instances("The PostgreSQL store", { layer: layer(), advance, live: true })
-  apiKeys("The PostgreSQL store", layer())
   rateLimits(
     "The PostgreSQL store",
     Effect.map(schema, (schema) => ({

@@ -4,7 +4,6 @@ import { Redis } from "effect/persistence/Redis"
 import * as RedisStore from "../../src/store/redis/RedisStore.ts"
 import * as RedisServer from "../servers/Redis.ts"
 import { withServer } from "../servers/withServer.ts"
-import { apiKeys } from "./conformance/apiKeys.ts"
 import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
 import { rateLimits } from "./conformance/rateLimits.ts"
@@ -22,7 +21,6 @@ await withServer("Redis", RedisServer.find, async (server) => {
   model("The Redis store", { layer: layerStopped, advance }, { runs: 40 })
   differential("The Redis store", { layer: layerStopped, advance }, { runs: 40 })
   instances("The Redis store", { layer: layer(), advance, live: true })
-  apiKeys("The Redis store", layer())
   rateLimits(
     "The Redis store",
     Effect.map(prefix, (prefix) => ({

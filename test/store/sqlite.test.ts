@@ -1,6 +1,5 @@
 import { TestClock } from "effect/testing"
 import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
-import { apiKeys } from "./conformance/apiKeys.ts"
 import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
 import { records } from "./conformance/records.ts"
@@ -15,7 +14,6 @@ const driver: Driver = {
 
 suite("The SQLite store", driver)
 model("The SQLite store", driver, { runs: 800 })
-apiKeys("The SQLite store", SqliteStore.layer({ path: ":memory:" }))
 instances("The SQLite store", { layer: SqliteStore.layer({ path: ":memory:" }), advance: TestClock.adjust })
 records("The SQLite store", { layer: SqliteStore.layer({ path: ":memory:" }), advance: TestClock.adjust })
 recordModel("The SQLite store", { layer: SqliteStore.layer({ path: ":memory:" }), advance: TestClock.adjust }, {

@@ -11,7 +11,6 @@ import * as Settlement from "../../domain/Settlement.ts"
 import * as Coverage from "../Coverage.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
-import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
 import type { StoreServices } from "../StoreServices.ts"
@@ -21,7 +20,6 @@ import { claim } from "./Claim.ts"
 import { enqueue } from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Instances from "./Instances.ts"
-import * as Keys from "./Keys.ts"
 import { LastClaims } from "./LastClaims.ts"
 import * as Operate from "./Operate.ts"
 import * as Read from "./Read.ts"
@@ -51,7 +49,6 @@ export const layer = (settings: Options = {}): Layer.Layer<StoreServices> =>
   Layer.mergeAll(
     Layer.effect(TaskStore, Effect.map(Clock.Clock, (clock) => make(clock, settings))),
     Layer.effect(InstanceStore, Effect.map(Clock.Clock, Instances.make)),
-    Layer.effect(KeyStore, Effect.map(Clock.Clock, Keys.make)),
     Layer.effect(RecordStore, Effect.map(Clock.Clock, Records.make)),
     Layer.effect(EventLog, Effect.map(Clock.Clock, Events.make)),
     Notifier.layerMemory

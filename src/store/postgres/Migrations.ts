@@ -140,13 +140,22 @@ const lanes = (schema: string): ReadonlyArray<string> => [
   ...Stranded.functions(schema)
 ]
 
+/** API keys are records. */
+const keysAsRecords = (schema: string): ReadonlyArray<string> => [
+  `INSERT INTO ${schema}.record (kind, id, version, document, written_at)
+    SELECT 'api-key', id, nextval('${schema}.record_version'),
+      json_build_object('name', name, 'role', role, 'hash', hash)::text, created_at FROM ${schema}.api_key`,
+  `DROP TABLE ${schema}.api_key`
+]
+
 const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   first,
   Events.tables,
   RateLimits.table,
   replicated,
   lanes,
-  Records.tables
+  Records.tables,
+  keysAsRecords
 ]
 
 /** The layout that this version of the driver reads and writes. */

@@ -16,7 +16,6 @@ import * as Settlement from "../../domain/Settlement.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
-import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
 import type { StoreServices } from "../StoreServices.ts"
@@ -32,7 +31,6 @@ import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
 import * as Health from "./Health.ts"
 import * as Instances from "./Instances.ts"
-import * as Keys from "./Keys.ts"
 import * as Migrations from "./Migrations.ts"
 import * as Operate from "./Operate.ts"
 import * as Pooler from "./Pooler.ts"
@@ -289,7 +287,6 @@ const make = Effect.fnUntraced(function*(
   return Context.make(TaskStore, store).pipe(
     Context.add(Notifier, notifier),
     Context.add(InstanceStore, Instances.make(database)),
-    Context.add(KeyStore, Keys.make(database)),
     Context.add(RecordStore, Records.make(database)),
     Context.add(EventLog, Events.make(database)),
     Context.add(RateLimiterStore, yield* RateLimits.make(database))

@@ -14,7 +14,6 @@ import * as Settlement from "../../domain/Settlement.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
-import { KeyStore } from "../KeyStore.ts"
 import { Notifier } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
 import type { StoreServices } from "../StoreServices.ts"
@@ -37,7 +36,6 @@ import * as Failure from "./Failure.ts"
 import * as Health from "./Health.ts"
 import * as Hints from "./Hints.ts"
 import * as Instances from "./Instances.ts"
-import * as Keys from "./Keys.ts"
 import * as Operate from "./Operate.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Read from "./Read.ts"
@@ -185,7 +183,6 @@ const make = Effect.fnUntraced(function*(
   return Context.make(TaskStore, taskStore).pipe(
     Context.add(Notifier, hints),
     Context.add(InstanceStore, Instances.make(runner)),
-    Context.add(KeyStore, Keys.make(runner)),
     Context.add(RecordStore, Records.make(runner)),
     Context.add(EventLog, Events.make(runner)),
     Context.add(RateLimiter.RateLimiterStore, yield* RateLimits.make(root))

@@ -9,9 +9,10 @@ import { open } from "./scripts/Open.ts"
 
 /**
  * The layout that this version of the driver writes: keys, texts, and what scripts make of them. It reads earlier ones
- * too. Since 2, pending tasks may be in blocks; since 3, lanes are known as long as they have tasks.
+ * too. Since 2, pending tasks may be in blocks; since 3, lanes are known as long as they have tasks; since 4, API keys are
+ * records.
  */
-const layout = 3
+const layout = 4
 
 const runOpen = script<readonly [version: string, headStartMs: string]>(open)
 

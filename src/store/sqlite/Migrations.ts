@@ -162,7 +162,15 @@ CREATE TABLE record (
 CREATE INDEX record_due ON record (kind, wake_at, id) WHERE wake_at IS NOT NULL;
 `
 
-const migrations: ReadonlyArray<string> = [first, apiKeys, instances, events, records]
+/** API keys are records. Those that were there get the first number that there is. */
+const keysAsRecords = `
+INSERT INTO record (kind, id, version, document, written_at)
+  SELECT 'api-key', id, 1, json_object('name', name, 'role', role, 'hash', hash), created_at FROM api_key;
+INSERT INTO setting (name, value) VALUES ('record_version', 1) ON CONFLICT DO NOTHING;
+DROP TABLE api_key;
+`
+
+const migrations: ReadonlyArray<string> = [first, apiKeys, instances, events, records, keysAsRecords]
 
 /** The layout that this version of the driver reads and writes. */
 export const latest = migrations.length

@@ -12,7 +12,6 @@ import * as Settlement from "../../domain/Settlement.ts"
 import * as Coverage from "../Coverage.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
-import { KeyStore } from "../KeyStore.ts"
 import { Notifier, work } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
 import type { StoreServices } from "../StoreServices.ts"
@@ -26,7 +25,6 @@ import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as FileIdentity from "./FileIdentity.ts"
 import * as Instances from "./Instances.ts"
-import * as Keys from "./Keys.ts"
 import { Lanes } from "./Lanes.ts"
 import * as Operate from "./Operate.ts"
 import * as Prune from "./Prune.ts"
@@ -138,7 +136,6 @@ const make = Effect.fnUntraced(function*(
   })
   return Context.make(TaskStore, taskStore).pipe(
     Context.add(InstanceStore, Instances.make(database, writer, clock)),
-    Context.add(KeyStore, Keys.make(database, writer)),
     Context.add(RecordStore, Records.make(database, writer, () => clock.currentTimeMillisUnsafe())),
     Context.add(EventLog, yield* Events.make(database, writer, () => clock.currentTimeMillisUnsafe()))
   )

@@ -1,11 +1,13 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
 import { Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { ApiKeys } from "../../../src/index.ts"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
 import { complete, leaseOf, request, task, tasks } from "../conformance/fixtures.ts"
+import { withoutRecords } from "./fixtures.ts"
 
 await withServer("PostgreSQL", Postgres.find, (server) => {
   const { url } = server
@@ -58,6 +60,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       yield* sql(`DROP INDEX "${schema}".task_order, "${schema}".task_waiting`)
       yield* sql(`CREATE INDEX task_lane ON "${schema}".task (queue, type, rank, seq) WHERE state = 1`)
       yield* sql(`DROP FUNCTION "${schema}".claim_2, "${schema}".waiting_types_1, "${schema}".waiting_queues_1`)
+      yield* Effect.forEach(withoutRecords(schema), sql)
       yield* sql(`UPDATE "${schema}".layout SET version = 4`)
       const store = yield* storeOf(open(schema))
       assert.strictEqual((yield* store.stranded([], 100)).length, 6)
@@ -68,6 +71,23 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       const all = [...claimed, ...old as unknown as typeof claimed, ...rest]
       assert.sameMembers(all.map(({ id }) => id), given.map(({ id }) => id))
       assert.deepStrictEqual(all.map(({ priority }) => priority), [3, 3, 3, 2, 2, 2, 1, 1, 1, 0, 0, 0])
+    }))
+
+  test("a schema of an earlier version gives its API keys", (schema) =>
+    Effect.gen(function*() {
+      yield* Effect.scoped(open(schema))
+      yield* Effect.forEach(withoutRecords(schema), sql)
+      yield* sql(
+        `INSERT INTO "${schema}".api_key VALUES ('b', 'zoë''s "key" \\', 'admin', 'h1', 1000), ('a', 'ci', 'read', 'h2', 2000)`
+      )
+      yield* sql(`UPDATE "${schema}".layout SET version = 5`)
+      const services = yield* open(schema)
+      assert.deepStrictEqual(yield* Effect.provide(ApiKeys.stored, services), [
+        { id: "b", name: "zoë's \"key\" \\", role: "admin", hash: "h1", createdAt: 1000 },
+        { id: "a", name: "ci", role: "read", hash: "h2", createdAt: 2000 }
+      ])
+      yield* Effect.provide(ApiKeys.revoke("b"), services)
+      assert.deepStrictEqual((yield* Effect.provide(ApiKeys.list, services)).map(({ id }) => id), ["a"])
     }))
 
   test("an empty schema that somebody made for it is used", (schema) =>

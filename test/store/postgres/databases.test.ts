@@ -11,6 +11,7 @@ import { patiently } from "../../Patience.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
 import { complete, fail, leaseOf, minute, request, retention, task, tasks } from "../conformance/fixtures.ts"
+import { withoutRecords } from "./fixtures.ts"
 
 await withServer("PostgreSQL", Postgres.find, (server) => {
   const { url } = server
@@ -143,6 +144,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       for (const table of ["layout", "tally", "event_head"]) {
         yield* sql(`ALTER TABLE "${schema}".${table} REPLICA IDENTITY DEFAULT`)
       }
+      yield* Effect.forEach(withoutRecords(schema), (statement) => sql(statement))
       yield* sql(`UPDATE "${schema}".layout SET version = 3`)
       yield* Effect.scoped(open(schema))
       const [published] = yield* sql<{ tables: string }>(

@@ -21,12 +21,19 @@ const tables = [
   "tally",
   "paused_queue",
   "setting",
-  "api_key",
   "instance",
   "lead",
   "event_batch",
   "rate_limit",
   "record"
+]
+
+/** What makes a layout one of those before there were records. */
+export const withoutRecords = (schema: string): ReadonlyArray<string> => [
+  `DROP TABLE "${schema}".record`,
+  `CREATE TABLE "${schema}".api_key (
+    id text COLLATE "C" PRIMARY KEY, name text NOT NULL, role text NOT NULL, hash text NOT NULL, created_at bigint NOT NULL
+  )`
 ]
 
 /** Schemas on one server for the tests of one file; they are dropped after them. */

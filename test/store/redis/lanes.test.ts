@@ -2,6 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Redis as RedisClient } from "effect/persistence/Redis"
+import type { StoredKey } from "../../../src/domain/ApiKey.ts"
+import { ApiKeys } from "../../../src/index.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Redis from "../../servers/Redis.ts"
@@ -52,6 +54,25 @@ await withServer("Redis", Redis.find, async (server) => {
     yield* settled(fail(yield* takeOne(everywhere)))
     yield* takeOne({ types: ["other"], queues: ["b"] })
     return ids
+  })
+
+  describe("API keys in Redis", () => {
+    it.live("of an earlier version are taken over when the store is opened", () =>
+      Effect.gen(function*() {
+        const name = yield* prefix
+        const root = `{${name}}`
+        const old: StoredKey = { createdAt: 1000, id: "b", name: "zoë's \"key\" \\", role: "admin", hash: "h1" }
+        yield* redis.send("HSET", `${root}:meta`, "version", "3", "headStartMs", "300000")
+        yield* redis.send("HSET", `${root}:apikey`, "b", JSON.stringify(old), "a", JSON.stringify({ ...old, id: "a" }))
+        yield* Effect.gen(function*() {
+          assert.deepStrictEqual(yield* ApiKeys.stored, [{ ...old, id: "a" }, old])
+          yield* ApiKeys.revoke("b")
+          assert.deepStrictEqual((yield* ApiKeys.list).map(({ id }) => id), ["a"])
+        }).pipe(Effect.provide(storeOn(name)))
+        assert.strictEqual(yield* redis.send("HGET", `${root}:meta`, "version"), "4")
+        assert.notInclude(yield* keys(root), "apikey")
+        yield* Effect.provide(ApiKeys.list, storeOn(name))
+      }))
   })
 
   describe("Queues and types in Redis", () => {

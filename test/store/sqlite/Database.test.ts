@@ -3,6 +3,8 @@ import { Effect } from "effect"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { ApiKeys } from "../../../src/index.ts"
+import { SqliteStore } from "../../../src/store/sqlite/index.ts"
 import * as Migrations from "../../../src/store/sqlite/Migrations.ts"
 import { task } from "../conformance/fixtures.ts"
 import { file, folder, open, using } from "./fixtures.ts"
@@ -159,6 +161,32 @@ describe("a file that cannot be used is refused with what to do about it", () =>
       assert.include(error.message, "head start of 1m")
       assert.include(error.message, "configured with 1h")
       yield* using(path, () => Effect.void, { headStart: "60 seconds" })
+    }))
+})
+
+describe("a file of an earlier version", () => {
+  it.effect("gives its API keys", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      yield* using(path, () => Effect.void)
+      yield* edit(
+        path,
+        `DROP TABLE record;
+        DELETE FROM setting WHERE name = 'record_version';
+        CREATE TABLE api_key (
+          id TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, hash TEXT NOT NULL, created_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO api_key VALUES ('b', 'zoë''s "key" \\', 'admin', 'h1', 1000), ('a', 'ci', 'read', 'h2', 2000);
+        PRAGMA user_version = 4`
+      )
+      yield* Effect.gen(function*() {
+        assert.deepStrictEqual(yield* ApiKeys.stored, [
+          { id: "b", name: "zoë's \"key\" \\", role: "admin", hash: "h1", createdAt: 1000 },
+          { id: "a", name: "ci", role: "read", hash: "h2", createdAt: 2000 }
+        ])
+        yield* ApiKeys.revoke("b")
+        assert.deepStrictEqual((yield* ApiKeys.list).map(({ id }) => id), ["a"])
+      }).pipe(Effect.provide(SqliteStore.layer({ path })))
     }))
 })
 

@@ -26,7 +26,6 @@
  * | `claims`, `claimed` | hash, sorted set | by worker: its last claim, and when it was made |
  * | `probe` | string | that a write was tried, for a second |
  * | `awaited` | sorted set | ids whose end somebody waits for, by when that is forgotten |
- * | `apikey` | hash | API keys by id |
  * | `record:<kind>` | hash | by id: a record; see `Records` |
  * | `record-ids:<kind>` | sorted set | their ids, in order |
  * | `record-wakes:<kind>` | sorted set | the ids of those that are due some time, by then or by the end of their lease |
