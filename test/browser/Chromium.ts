@@ -16,6 +16,9 @@ const options = [
   "--disable-sync"
 ]
 
+/** How long a page may take to come, in milliseconds: it ends what hangs, however busy the machine is. */
+export const patienceMs = 120_000
+
 /** The browser's program. */
 export const find: Effect.Effect<string, ServerMissing> = Effect.suspend(() => {
   const path = places.find(existsSync)
@@ -32,7 +35,8 @@ export const start = (
   Effect.acquireRelease(
     Effect.promise(() => {
       const rules = Object.entries(hosts).map(([name, address]) => `MAP ${name} ${address}`)
-      return chromium.launch({ executablePath, args: [...options, `--host-resolver-rules=${rules.join(",")}`] })
+      const args = [...options, `--host-resolver-rules=${rules.join(",")}`]
+      return chromium.launch({ executablePath, args, timeout: patienceMs })
     }),
     (browser) => Effect.promise(() => browser.close())
   )

@@ -90,6 +90,7 @@ const attack = (page: Page, url: string) =>
 const opened = (browser: Effect.Success<ReturnType<typeof Chromium.start>>, url: string) =>
   Effect.promise(async () => {
     const page = await browser.newPage()
+    page.setDefaultTimeout(Chromium.patienceMs)
     await page.goto(url)
     return page
   })

@@ -8,6 +8,7 @@ import * as Chromium from "./Chromium.ts"
 /** A page of the server, and what went wrong in it: failed requests, and what the policy of the page forbids. */
 const open = Effect.fnUntraced(function*(browser: Browser, url: string, width: number) {
   const page = yield* Effect.promise(() => browser.newPage({ viewport: { width, height: 740 } }))
+  page.setDefaultTimeout(Chromium.patienceMs)
   const problems: Array<string> = []
   const asked: Array<string> = []
   page.on("request", (request) => asked.push(request.url()))

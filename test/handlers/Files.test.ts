@@ -329,9 +329,8 @@ describe("backup", () => {
         writer.exec(`PRAGMA journal_mode = ${mode}; PRAGMA synchronous = OFF; CREATE TABLE item (x)`)
         writer.exec(`WITH RECURSIVE count (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count LIMIT 2000)
         INSERT INTO item SELECT randomblob(4000) FROM count`)
-        // More writes than a backup can take that is not sent back to its first page by each of them
         const write = Effect.sync(() => writer.exec("INSERT INTO item VALUES (1)"))
-        const writing = yield* Effect.forkScoped(Effect.repeat(write, { times: 10_000, schedule: Schedule.spaced(1) }))
+        const writing = yield* Effect.forkScoped(Effect.repeat(write, Schedule.spaced(1)))
         yield* Effect.sleep(5)
         assert.deepInclude(yield* resultOf("backup", { source: "shop.db", output: "shop.tar.gz" }), { kind: "sqlite" })
         assert.isUndefined(writing.pollUnsafe())

@@ -47,7 +47,7 @@ const layer = ({ mail, memoryMiB, outbound, secret, threads = false }: Options =
       Handlers.layer.pipe(Layer.provide([
         threads ? ThreadPool.layer({ size: 2, memoryMiB }) : ThreadPool.layerInline,
         Folders.layer([home]),
-        Outbound.layer({ allow: ["127.0.0.1"], timeout: "5 seconds", ...outbound }),
+        Outbound.layer({ allow: ["127.0.0.1"], timeout: "1 minute", ...outbound }),
         Handlers.WebhookSecret.layer(secret === undefined ? undefined : Redacted.make(secret)),
         Handlers.ImageLimits.layer({ maxPixels: 1_000_000, maxBytes: 1_000_000 }),
         Mailer.layer({ outbox: join(home, "outbox"), ...mail })

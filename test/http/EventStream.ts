@@ -1,9 +1,7 @@
 /** A reader of server-sent events over a real connection. */
-import { assert } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { HttpServer as Listener } from "effect/http"
 import { type ClientRequest, get, type IncomingMessage } from "node:http"
-import { patiently } from "../Patience.ts"
 
 /** One event as it came. */
 export interface Received {
@@ -57,12 +55,25 @@ export const open = (
       isOver = true
     })
     response.on("error", () => {})
-    const waitFor = (what: () => boolean, name: string) =>
-      Effect.repeat(Effect.void, { until: what, schedule: patiently("5 millis") }).pipe(
-        Effect.andThen(Effect.sync(() =>
-          assert.isTrue(what(), `${name}: ${JSON.stringify(received)}`)
-        ))
-      )
+    /** Looks whenever something comes, whatever clock the test has. */
+    const waitFor = (what: () => boolean, missed: string) =>
+      Effect.callback<void>((resume) => {
+        const end = (outcome: Effect.Effect<void>) => {
+          clearTimeout(timer)
+          response.off("data", look).off("close", look)
+          resume(outcome)
+        }
+        const look = () => {
+          if (what()) {
+            end(Effect.void)
+          }
+        }
+        const timer = setTimeout(() =>
+          end(Effect.die(new Error(`${missed}: ${JSON.stringify(received)}`))), 120_000)
+        response.on("data", look).on("close", look)
+        look()
+        return Effect.sync(() => end(Effect.void))
+      })
     return {
       status: response.statusCode ?? 0,
       received,

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Layer, Logger, Schema, Scope } from "effect"
+import { Effect, Exit, Layer, Logger, Schema, Scope } from "effect"
 import { HttpServer as Listener } from "effect/http"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -116,7 +116,7 @@ describe("the stream of events", () => {
       )
     ))
 
-  it.live("ends when the server stops, which does not wait for it", () =>
+  it.effect("ends when the server stops, which does not wait for it", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(waiting, scope)
@@ -125,8 +125,8 @@ describe("the stream of events", () => {
         Effect.andThen(posted({ id: "a", type: "echo" }), open("/api/v1/tasks/a/events")),
         context
       )
-      const [took] = yield* Effect.timed(Scope.close(scope, Exit.void))
-      assert.isBelow(Duration.toMillis(took), 1500)
+      // No time passes on this clock
+      yield* Scope.close(scope, Exit.void)
       yield* stream.ended
       yield* ofTask.ended
     }).pipe(Effect.scoped))

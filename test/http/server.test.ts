@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Effect, Exit, Fiber, Latch, Layer, Scope } from "effect"
 import { HttpServer as Listener } from "effect/http"
+import { TestClock } from "effect/testing"
 import { Agent, request as post } from "node:http"
 import { connect, type Socket } from "node:net"
+import { patiently } from "../Patience.ts"
 import { layer, type Options } from "./TestServer.ts"
 
 /** A server in a scope of its own, closed when the test says so. */
@@ -24,10 +26,37 @@ const dial = (url: string) =>
     socket.on("error", () => {})
   })
 
+/** Whether the server takes no new connection. */
+const isRefused = (url: string) =>
+  Effect.callback<boolean>((resume) => {
+    const socket = connect(Number(new URL(url).port), "127.0.0.1", () => {
+      socket.destroy()
+      resume(Effect.succeed(false))
+    })
+    socket.on("error", () => resume(Effect.succeed(true)))
+  })
+
 const body = JSON.stringify({ type: "echo", payload: "late" })
 
-const head =
-  `POST /api/v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`
+/** The head of a request, whose client says its body once it is told to go on. */
+const head = "POST /api/v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
+  `Content-Length: ${body.length}\r\nExpect: 100-continue\r\n\r\n`
+
+/** What the server says when it has the head. */
+const goOn = "HTTP/1.1 100 Continue\r\n\r\n"
+
+/** Waits for something real, while no time passes on the test's clock. */
+const until = (what: () => boolean) =>
+  TestClock.withLive(Effect.repeat(Effect.void, { until: what, schedule: patiently("5 millis") }))
+
+/** Lets time pass on the test's clock until a fiber has ended. */
+const passing = <A, E>(fiber: Fiber.Fiber<A, E>) =>
+  Effect.andThen(
+    Effect.repeat(Effect.andThen(TestClock.adjust("100 millis"), TestClock.withLive(Effect.sleep("5 millis"))), {
+      until: () => fiber.pollUnsafe() !== undefined
+    }),
+    Fiber.join(fiber)
+  )
 
 describe("a server", () => {
   it.live("listens on a free port and says which", () =>
@@ -48,26 +77,30 @@ describe("a server", () => {
       yield* close
     }))
 
-  it.live("answers what is on its way before it closes, and takes nothing new", () =>
+  it.effect("answers what is on its way before it closes, and takes nothing new", () =>
     Effect.gen(function*() {
       const { close, url } = yield* open()
       const { received, socket } = yield* dial(url)
       socket.write(head)
-      yield* Effect.sleep("50 millis")
+      yield* until(() => received.join("") === goOn)
       const closing = yield* Effect.forkChild(close)
-      yield* Effect.sleep("50 millis")
-      assert.isTrue(Exit.isFailure(yield* Effect.exit(Effect.tryPromise(() => fetch(`${url}/health`)))))
+      yield* TestClock.withLive(
+        Effect.repeat(isRefused(url), { until: (refused) => refused, schedule: patiently("5 millis") })
+      )
+      assert.isUndefined(closing.pollUnsafe())
       socket.write(body)
-      yield* Fiber.join(closing)
-      assert.match(received.join(""), /^HTTP\/1\.1 201 /)
+      yield* until(() => received.join("").length > goOn.length)
+      assert.match(received.join("").slice(goOn.length), /^HTTP\/1\.1 201 /)
+      yield* passing(closing)
     }))
 
-  it.live("sends busy clients away between two requests, and cuts nobody off", () =>
+  it.effect("sends busy clients away between two requests, and cuts nobody off", () =>
     Effect.gen(function*() {
       const { close, url } = yield* open({ http: { farewell: "500 millis" } })
       const agent = new Agent({ keepAlive: true, maxSockets: 4 })
       const statuses: Array<number> = []
       const ends: Array<string> = []
+      const busy = Latch.makeUnsafe()
       /** One client: sends as soon as it is answered, until its connection is closed or broken. */
       const client = Effect.callback<void>((resume) => {
         const send = () => {
@@ -82,6 +115,7 @@ describe("a server", () => {
           })
           request.on("response", (response) => {
             statuses.push(response.statusCode ?? 0)
+            if (statuses.length === 100) busy.openUnsafe()
             response.resume().on("end", () => {
               if (response.headers.connection !== "close") return send()
               ends.push("close")
@@ -93,24 +127,24 @@ describe("a server", () => {
         send()
       })
       const clients = yield* Effect.forkChild(Effect.all([client, client, client, client], { concurrency: 4 }))
-      yield* Effect.sleep("100 millis")
-      yield* close
+      yield* busy.await
+      const closing = yield* Effect.forkChild(close)
+      // As long as no time passes, none is cut off that is still busy
       yield* Fiber.join(clients)
       agent.destroy()
+      yield* passing(closing)
       assert.deepStrictEqual(ends, ["close", "close", "close", "close"])
       assert.deepStrictEqual(new Set(statuses), new Set([201]))
     }))
 
-  it.live("does not wait for clients that keep it waiting", () =>
+  it.effect("does not wait for clients that keep it waiting", () =>
     Effect.gen(function*() {
       const { close, url } = yield* open({ http: { gracefulShutdown: "100 millis" } })
       const silent = yield* dial(url)
       const halfway = yield* dial(url)
       halfway.socket.write(head)
-      yield* Effect.sleep("50 millis")
-      const [took] = yield* Effect.timed(close)
-      assert.isBelow(Duration.toMillis(took), 2000)
-      yield* Effect.sleep("50 millis")
-      for (const { socket } of [silent, halfway]) assert.isTrue(socket.closed || socket.readableEnded)
+      yield* until(() => halfway.received.join("") === goOn)
+      yield* passing(yield* Effect.forkChild(close))
+      yield* until(() => [silent, halfway].every(({ socket }) => socket.closed || socket.readableEnded))
     }))
 })

@@ -179,6 +179,7 @@ describe("while it stops", () => {
         schedule: patiently()
       })
       assert.deepStrictEqual(after, [])
-      assert.isBelow(performance.now() - before, 5000)
+      // A WebSocket whose client does not answer its end would take half a minute
+      assert.isBelow(performance.now() - before, 25_000)
     }))
 })

@@ -10,6 +10,7 @@ import { TaskStore } from "../../src/store/TaskStore.ts"
 import { onThread } from "../../src/threads/onThread.ts"
 import type { Isolation } from "../../src/threads/ThreadPlatform.ts"
 import { type Options, ThreadPool } from "../../src/threads/ThreadPool.ts"
+import { patiently } from "../Patience.ts"
 import { Probe, ProbeFailed } from "./Probe.ts"
 
 const module = new URL("./Probe.thread.ts", import.meta.url)
@@ -17,11 +18,13 @@ const module = new URL("./Probe.thread.ts", import.meta.url)
 const quiet = Layer.succeed(References.MinimumLogLevel, "None")
 
 /** A real engine with real threads. */
-const withThreads = (options: Options & { readonly isolation?: Isolation } = {}) =>
+const withThreads = (
+  { lease, ...options }: Options & { readonly isolation?: Isolation; readonly lease?: Duration.Input } = {}
+) =>
   Effect.provide(
     Engine.layer(
       Probe.toLayer(onThread(Probe, module, options)).pipe(Layer.provide(ThreadPool.layer({ size: 1, ...options }))),
-      { shutdown: "2 seconds", worker: { lease: "2 seconds" } }
+      { shutdown: "2 seconds", worker: { lease } }
     ).pipe(Layer.provideMerge(MemoryStore.layer()), Layer.provideMerge(quiet)),
     { local: true }
   )
@@ -57,8 +60,7 @@ const isAlive = (pid: number) =>
 const spinning = Effect.fnUntraced(function*(timeout?: Duration.Input) {
   const handle = yield* Probe.enqueue({ act: "spin" }, { timeout })
   yield* handle.task.pipe(
-    Effect.repeat({ until: ({ progress }) => progress === 0.5, schedule: Schedule.spaced("20 millis") }),
-    Effect.timeout("10 seconds")
+    Effect.repeat({ until: ({ progress }) => progress === 0.5, schedule: patiently() })
   )
   return handle
 })
@@ -166,13 +168,12 @@ describe("a thread", () => {
       // There is only one thread: the next attempt has it once the first one's is gone
       yield* handle.task.pipe(
         Effect.repeat({
-          until: ({ claims, progress }) => claims === 2 && progress === 0.5,
-          schedule: Schedule.spaced("20 millis")
-        }),
-        Effect.timeout("10 seconds")
+          until: ({ claims, progress }) => claims > 1 && progress === 0.5,
+          schedule: patiently()
+        })
       )
       yield* handle.cancel
-    }).pipe(withThreads()))
+    }).pipe(withThreads({ lease: "2 seconds" })))
 
   it.effect("that has nothing to do ends after a while", () =>
     Effect.gen(function*() {
@@ -186,9 +187,8 @@ describe("a thread", () => {
       yield* TestClock.withLive(
         Effect.repeat(Effect.sync(processes), {
           until: (now) => now === before,
-          schedule: Schedule.spaced("20 millis")
+          schedule: patiently()
         })
-          .pipe(Effect.timeout("10 seconds"))
       )
     }).pipe(Effect.provide(ThreadPool.layer({ size: 1 }))))
 
@@ -210,10 +210,8 @@ describe("a thread", () => {
         const [computing] = yield* childrenOf(parent.pid!)
         assert.isDefined(computing)
         parent.kill("SIGKILL")
-        yield* Effect.repeat(isAlive(computing!), { until: (alive) => !alive, schedule: Schedule.spaced("50 millis") })
-          .pipe(
-            Effect.timeout("10 seconds")
-          )
+        yield* Effect.repeat(isAlive(computing!), { until: (alive) => !alive, schedule: patiently() })
+        assert.isFalse(yield* isAlive(computing!))
       }).pipe(Effect.scoped)
   )
 })

@@ -62,15 +62,19 @@ const session = (
     socket.on("close", () => resolve())
   })
 
-/** Sends a text on a connection of its own and answers all that came back, for a while at most. */
-export const exchange = (port: number, text: string, waitMs: number): Promise<string> =>
+/**
+ * Sends a text on a connection of its own and answers all that came back, until nothing has come for a while: many of
+ * the texts are no whole request.
+ */
+export const exchange = (port: number, text: string, silenceMs: number): Promise<string> =>
   new Promise((resolve) => {
     let received = ""
     const socket: Socket = connect(port, "127.0.0.1", () => socket.write(Buffer.from(text, "latin1")))
-    const timer = setTimeout(() => socket.destroy(), waitMs)
+    const timer = setTimeout(() => socket.destroy(), silenceMs)
     socket.setEncoding("latin1")
     socket.on("data", (chunk: string) => {
       received += chunk
+      timer.refresh()
       // All that a broken connection is told fits into one answer
       if (/\r\n\r\n[^]*\}$/.test(received)) socket.destroy()
     })

@@ -1,19 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { chownSync } from "node:fs"
-import type { HealthJson } from "../../../src/http/api/SystemJson.ts"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
 import { until } from "../../e2e/Server.ts"
+import { trouble, untilGreen, untilRed } from "../../http/StoreHealth.ts"
 import { expecting, get, layer, post, posted } from "../../http/TestServer.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import * as Program from "../../servers/Program.ts"
 import * as SmallDisk from "../../servers/SmallDisk.ts"
 import { withServer } from "../../servers/withServer.ts"
-
-const health = Effect.map(get("/health"), ({ json }) => json as HealthJson)
-const untilRed = until("health is red", Effect.map(health, ({ status }) => status === "unhealthy"))
-const untilGreen = until("health is green", Effect.map(health, ({ status }) => status === "healthy"))
-const trouble = Effect.map(health, ({ troubles }) => troubles.find(({ part }) => part === "store writes"))
 
 const storeOn = (url: string, schema: string) =>
   Layer.orDie(PostgresStore.layerUrl({ url, schema, maxConnections: 3, prepare: true }))
@@ -30,8 +25,7 @@ await withServer("PostgreSQL", Postgres.find, ({ url }) => {
           yield* untilGreen
           yield* Postgres.query(url, `DROP SCHEMA "${schema}" CASCADE`)
           yield* expecting(503, post(task))
-          yield* untilRed
-          assert.include((yield* trouble)?.what_to_do, "taskforge migrate")
+          assert.include((yield* untilRed)?.what_to_do, "taskforge migrate")
           yield* Effect.scoped(Layer.build(storeOn(url, schema)))
           yield* untilGreen
           yield* posted(task)
@@ -58,7 +52,7 @@ await withServer("a small disk and PostgreSQL", Effect.andThen(Postgres.installe
             "a task is refused",
             Effect.map(post({ ...task, payload: random() }), ({ status }) => status === 503)
           )
-          const red = yield* trouble
+          const red = yield* untilRed
           assert.include(red?.what_to_do, "free some space on the disk of PostgreSQL")
           yield* expecting(200, get("/api/v1/stats"))
           yield* Effect.sleep("1500 millis")

@@ -1,16 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import type { HealthJson } from "../../../src/http/api/SystemJson.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
-import { until } from "../../e2e/Server.ts"
+import { trouble, untilGreen, untilRed } from "../../http/StoreHealth.ts"
 import { expecting, get, layer, post, posted, send } from "../../http/TestServer.ts"
 import * as Redis from "../../servers/Redis.ts"
 import { withServer } from "../../servers/withServer.ts"
-
-const health = Effect.map(get("/health"), ({ json }) => json as HealthJson)
-const untilRed = until("health is red", Effect.map(health, ({ status }) => status === "unhealthy"))
-const untilGreen = until("health is green", Effect.map(health, ({ status }) => status === "healthy"))
-const trouble = Effect.map(health, ({ troubles }) => troubles.find(({ part }) => part === "store writes"))
 
 const storeOn = (url: string) => Layer.orDie(RedisStore.layerUrl({ url }))
 
@@ -28,7 +22,7 @@ await withServer("Redis", Redis.installed, () => {
             yield* untilGreen
             yield* Redis.command(url, "CONFIG", "SET", "maxmemory", "1")
             yield* expecting(503, post(task))
-            const red = yield* trouble
+            const red = yield* untilRed
             assert.include(red?.what_to_do, "raise Redis's maxmemory")
             yield* expecting(200, send("POST", `/api/v1/tasks/${first.id}/cancel`))
             yield* expecting(204, send("DELETE", `/api/v1/tasks/${first.id}`))
@@ -51,8 +45,7 @@ await withServer("Redis", Redis.installed, () => {
           yield* posted(task)
           yield* untilGreen
           yield* Redis.command(url, "FLUSHALL")
-          yield* untilRed
-          assert.include((yield* trouble)?.what_to_do, "taskforge migrate")
+          assert.include((yield* untilRed)?.what_to_do, "taskforge migrate")
           yield* Effect.scoped(Layer.build(storeOn(url)))
           yield* untilGreen
           yield* posted(task)
