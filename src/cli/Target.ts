@@ -30,7 +30,7 @@ const server = Flag.String("server").pipe(
 
 const store = Flag.String("store").pipe(
   Flag.withMetavar("URL"),
-  Flag.withDescription("Works straight on a store instead: sqlite:PATH, postgres://… or redis://…"),
+  Flag.withDescription("Works on a store, without a server: sqlite:PATH, postgres://… or redis://…"),
   Flag.optional
 )
 

@@ -8,49 +8,49 @@ import { duration, integer, list, word } from "./SettingSchemas.ts"
 export const handlerSettings = {
   threads: optional({
     names: ["TASKFORGE_THREADS"],
-    about: "Threads for tasks that compute, started when needed: as many as there are processors",
+    about: "Maximum number of threads for tasks that compute; default one per processor",
     expected: "a whole number from 1 to 256",
     schema: integer(1, 256)
   }),
   threadMemory: setting({
     names: ["TASKFORGE_THREAD_MEMORY"],
     fallback: "512",
-    about: "Memory of one thread at most, in MiB; a task that needs more fails alone",
+    about: "Maximum memory of a thread, in MiB; a task that needs more fails alone",
     expected: "a whole number from 64 to 65536",
     schema: integer(64, 65_536)
   }),
   folders: setting({
     names: ["TASKFORGE_FOLDERS"],
     fallback: "data/files",
-    about: "Folders that tasks may read and write, with commas between; paths in payloads start at the first",
-    expected: "folders, with commas between",
+    about: "Folders that tasks may read and write, separated by commas; paths in payloads are relative to the first",
+    expected: "folders, separated by commas",
     schema: list(Schema.NonEmptyString)
   }),
   outboundAllow: optional({
     names: ["TASKFORGE_OUTBOUND_ALLOW"],
     about:
-      "What tasks may connect to beside the public Internet: addresses, ranges, hosts, *.domains, with commas between",
-    expected: "addresses, ranges such as 10.0.0.0/8, hosts or *.domains, with commas between",
+      "What tasks may connect to besides public addresses: addresses, ranges, hosts, *.domains, separated by commas",
+    expected: "addresses, ranges such as 10.0.0.0/8, hosts or *.domains, separated by commas",
     schema: list(Schema.String.check(Schema.makeFilter(isEntry)))
   }),
   outboundTimeout: setting({
     names: ["TASKFORGE_OUTBOUND_TIMEOUT"],
     fallback: "30s",
-    about: "Time limit of one request of a task, with its redirects",
+    about: "Time limit of a task's request, redirects included",
     expected: "a duration from 1ms to 1h",
     schema: duration("1 millis", "1 hour")
   }),
   outboundMaxSize: setting({
     names: ["TASKFORGE_OUTBOUND_MAX_SIZE"],
     fallback: "10",
-    about: "Size of an answer to a task's request at most, in MiB",
+    about: "Maximum size of an answer to a task's request, in MiB",
     expected: "a whole number from 1 to 1024",
     schema: integer(1, 1024)
   }),
   outboundRedirects: setting({
     names: ["TASKFORGE_OUTBOUND_REDIRECTS"],
     fallback: "5",
-    about: "Redirects that a task's request follows at most",
+    about: "Maximum number of redirects that a task's request follows",
     expected: "a whole number from 0 to 20",
     schema: integer(0, 20)
   }),
@@ -65,7 +65,7 @@ export const handlerSettings = {
     names: ["TASKFORGE_SMTP_URL"],
     secret: "url",
     about:
-      "Mail server: smtp://user:password@host:587, or smtps:// for TLS from the start; without, mail goes to a folder",
+      "Mail server: smtp://user:password@host:587, or smtps:// for TLS from the start; without one, mail goes to a folder",
     expected: "smtp://… or smtps://…",
     schema: Schema.RedactedFromValue(
       Schema.String.check(Schema.makeFilter((text: string) => /^smtps?:\/\/[^/]/.test(text) && URL.canParse(text)))
@@ -74,14 +74,14 @@ export const handlerSettings = {
   smtpTls: setting({
     names: ["TASKFORGE_SMTP_TLS"],
     fallback: "offered",
-    about: "Whether smtp:// turns to TLS where that is offered, or sends nothing without: required",
+    about: "TLS for smtp://: offered means if the server offers it, required means no mail without it",
     expected: "offered or required",
     schema: word("offered", "required")
   }),
   mailFrom: setting({
     names: ["TASKFORGE_MAIL_FROM"],
     fallback: "taskforge@localhost",
-    about: "Sender of mail that names none",
+    about: "Sender of mail that has none",
     expected: "a mail address",
     schema: Schema.String.check(Schema.isPattern(/^[^\r\n]*[^\s@]+@[^\s@]+$/))
   }),
@@ -95,14 +95,14 @@ export const handlerSettings = {
   imageMaxPixels: setting({
     names: ["TASKFORGE_IMAGE_MAX_PIXELS"],
     fallback: "100000000",
-    about: "Pixels of an image at most, width times height; of the new one as well",
+    about: "Maximum number of pixels of an image, width times height, before and after",
     expected: "a whole number of at least 1",
     schema: integer(1)
   }),
   imageMaxSize: setting({
     names: ["TASKFORGE_IMAGE_MAX_SIZE"],
     fallback: "50",
-    about: "Size of an image file at most, in MiB",
+    about: "Maximum size of an image file, in MiB",
     expected: "a whole number from 1 to 1024",
     schema: integer(1, 1024)
   })

@@ -16,7 +16,7 @@ export const httpSettings = {
     names: ["SERVER_HOST"],
     about:
       "Address to listen on: 0.0.0.0 with TASKFORGE_ADMIN_KEY, TASKFORGE_REQUIRE_KEYS or TASKFORGE_INSECURE, else " +
-      "127.0.0.1. Any other than loopback needs one of these, or API keys in the store",
+      "127.0.0.1. Any non-loopback address requires one of these, or API keys in the store",
     expected: "an address or a host name",
     schema: Schema.String.check(Schema.isPattern(/^[\w.:-]+$/))
   }),
@@ -30,60 +30,60 @@ export const httpSettings = {
   requireKeys: setting({
     names: ["TASKFORGE_REQUIRE_KEYS"],
     fallback: "0",
-    about: "Every caller needs an API key, also while the store has none",
+    about: "Every caller needs an API key, even if the store has none",
     expected: "1 or 0",
     schema: flag
   }),
   insecure: setting({
     names: ["TASKFORGE_INSECURE"],
     fallback: "0",
-    about: "Lets other machines use the server although it has no API keys and asks no caller for one",
+    about: "Lets other machines use the server without API keys",
     expected: "1 or 0",
     schema: flag
   }),
   allowedHosts: optional({
     names: ["TASKFORGE_ALLOWED_HOSTS"],
     about:
-      "Names of the server, with commas between them: without API keys it answers to these, to localhost, to the " +
-      "machine's own name and to addresses only",
-    expected: "host names such as tasks.example.com, with commas between them",
+      "Names of the server, separated by commas: without API keys it answers only to these, to localhost, to the " +
+      "machine's own name and to addresses",
+    expected: "host names such as tasks.example.com, separated by commas",
     schema: list(Schema.String.check(Schema.isPattern(/^[\w.-]+$/)))
   }),
   ratePerAddress: optional({
     names: ["TASKFORGE_RATE_PER_ADDRESS"],
-    about: "Requests from one address, such as 100/1s; any number when not set",
+    about: "Requests from one address, such as 100/1s; unlimited by default",
     expected: "a number and a window from 1s to 1d such as 100/1s or 6000/1m",
     schema: rate
   }),
   ratePerKey: optional({
     names: ["TASKFORGE_RATE_PER_KEY"],
-    about: "Requests with one API key, such as 1000/1s; any number when not set",
+    about: "Requests with one API key, such as 1000/1s; unlimited by default",
     expected: "a number and a window from 1s to 1d such as 100/1s or 6000/1m",
     schema: rate
   }),
   allowedOrigins: optional({
     names: ["TASKFORGE_ALLOWED_ORIGINS"],
-    about: "Pages that may call the API from a browser, by their origins with commas between them",
-    expected: "origins such as https://app.example.com, with commas between them",
+    about: "Origins whose pages may call the API from a browser, separated by commas",
+    expected: "origins such as https://app.example.com, separated by commas",
     schema: list(origin)
   }),
   trustedProxies: optional({
     names: ["TASKFORGE_TRUSTED_PROXIES"],
-    about: "Proxies whose X-Forwarded-For is believed: addresses and networks with commas between them",
-    expected: "addresses or networks such as 10.0.0.0/8, with commas between them",
+    about: "Proxies whose X-Forwarded-For is trusted: addresses and networks, separated by commas",
+    expected: "addresses or networks such as 10.0.0.0/8, separated by commas",
     schema: list(network)
   }),
   maxConnections: setting({
     names: ["TASKFORGE_MAX_CONNECTIONS"],
     fallback: "10000",
-    about: "Open connections at most, event streams among them",
+    about: "Maximum number of open connections, event streams included",
     expected: "a whole number of at least 1",
     schema: integer(1)
   }),
   requestLog: setting({
     names: ["TASKFORGE_REQUEST_LOG"],
     fallback: "1",
-    about: "A line of the log for each request, at level info",
+    about: "A line in the log for each request, at level info",
     expected: "1 or 0",
     schema: flag
   })

@@ -15,139 +15,138 @@ export const table = {
   ...httpSettings,
   workers: optional({
     names: ["WORKER_NUM_WORKERS", "WORKER_COUNT"],
-    about: "Tasks run at the same time: 10, or WORKER_MAX_CONCURRENCY where that is less",
+    about: "Tasks run at the same time: 10, or WORKER_MAX_CONCURRENCY if that is less",
     expected: "a whole number from 1 to 10000",
     schema: integer(1, 10_000)
   }),
   maxConcurrency: setting({
     names: ["WORKER_MAX_CONCURRENCY"],
     fallback: "100",
-    about: "Ceiling for the number of workers",
+    about: "Maximum number of workers",
     expected: "a whole number from 1 to 10000",
     schema: integer(1, 10_000)
   }),
   jobTimeout: setting({
     names: ["WORKER_JOB_TIMEOUT"],
     fallback: "5m",
-    about: "Time limit of one attempt of tasks that have none of their own",
+    about: "Time limit of an attempt whose task has none",
     expected: "a duration of at least 1ms such as 30s, 5m or 1h30m, or infinity",
     schema: duration("1 millis", Duration.infinity)
   }),
   retryAttempts: setting({
     names: ["WORKER_RETRY_ATTEMPTS"],
     fallback: "3",
-    about: "Retries of tasks that say nothing else; -1 is unlimited",
+    about: "Retries of tasks that set none; -1 is unlimited",
     expected: "a whole number, or -1 for unlimited retries",
     schema: integer(Bounds.unlimitedRetries, Bounds.maxRetryCount)
   }),
   queues: optional({
     names: ["TASKFORGE_QUEUES"],
-    about: "Queues that this process works on, with commas between; all unless it is set",
-    expected: "names of queues, with commas between",
+    about: "Queues that this process takes tasks from, separated by commas; all by default",
+    expected: "names of queues, separated by commas",
     schema: list(Schema.NonEmptyString)
   }),
   queueSize: optional({
     names: ["QUEUE_SIZE"],
-    about: "Unfinished tasks accepted at most: 1000 in memory, 100000 elsewhere",
+    about: "Maximum number of unfinished tasks: 1000 in memory, 100000 elsewhere",
     expected: "a whole number of at least 1",
     schema: integer(1)
   }),
   store: optional({
     names: ["STORE_URL"],
     secret: "url",
-    about: "Where tasks are kept: memory:, sqlite:PATH, postgres://… or redis://…; sqlite:data/taskforge.db",
+    about: "Where tasks are stored: memory:, sqlite:PATH, postgres://… or redis://…; default sqlite:data/taskforge.db",
     expected: "memory:, sqlite:PATH, postgres://… or redis://…",
     schema: StoreUrl
   }),
   databaseUrl: optional({
     names: ["DATABASE_URL"],
     secret: "url",
-    about: "Short for STORE_URL=postgres://…, where that is not set",
+    about: "Short for STORE_URL=postgres://…, if that is not set",
     expected: "postgres://user:password@host:5432/database",
     schema: Schema.String
   }),
   redisUrl: optional({
     names: ["REDIS_URL"],
     secret: "url",
-    about: "Short for STORE_URL=redis://…, where that is not set",
+    about: "Short for STORE_URL=redis://…, if that is not set",
     expected: "redis://user:password@host:6379/0, or rediss://",
     schema: Schema.String
   }),
   namespace: setting({
     names: ["TASKFORGE_NAMESPACE"],
     fallback: "taskforge",
-    about: "Which queue of the server is meant: the schema in PostgreSQL, the key prefix in Redis",
+    about: "Separates queues on one database server: the schema in PostgreSQL, the key prefix in Redis",
     expected: "up to 63 letters, digits, - and _",
     schema: Schema.String.check(Schema.isPattern(/^[\w-]{1,63}$/))
   }),
   postgresConnections: setting({
     names: ["TASKFORGE_POSTGRES_CONNECTIONS"],
     fallback: "10",
-    about: "Connections to PostgreSQL that one process opens at most",
+    about: "Maximum number of connections to PostgreSQL per process",
     expected: "a whole number from 3 to 1000",
     schema: integer(3, 1000)
   }),
   postgresPrepare: setting({
     names: ["TASKFORGE_POSTGRES_PREPARE"],
     fallback: "auto",
-    about:
-      "Prepared statements in PostgreSQL: auto means on, but off behind a pooler that shares sessions by transaction",
+    about: "Prepared statements in PostgreSQL: auto means on, but off behind a pooler in transaction mode",
     expected: "auto, on or off",
     schema: word("auto", "on", "off")
   }),
   sqliteSync: setting({
     names: ["TASKFORGE_SQLITE_SYNC"],
     fallback: "full",
-    about: "What a commit survives: full a power failure, normal the death of the process",
+    about: "What a commit survives: full means a power failure, normal the death of the process",
     expected: "full or normal",
     schema: word("full", "normal")
   }),
   logLevel: setting({
     names: ["LOG_LEVEL"],
     fallback: "info",
-    about: "How much is logged",
+    about: "Lowest level that is logged",
     expected: "trace, debug, info, warn, error, fatal or none",
     schema: logLevel
   }),
   logFormat: setting({
     names: ["LOG_FORMAT"],
     fallback: "auto",
-    about: "json writes an object per line, pretty is for people; auto is pretty on a terminal, else json",
+    about: "json writes an object per line, pretty is for people; auto means pretty on a terminal, else json",
     expected: "auto, pretty or json",
     schema: word("auto", "pretty", "json")
   }),
   lease: setting({
     names: ["TASKFORGE_LEASE"],
     fallback: "15s",
-    about: "How long a task stays with a process that gives no sign of life; all processes on a store need the same",
+    about: "How long a claim holds without a heartbeat; all processes on a store need the same value",
     expected: "a duration from 1s to 1h",
     schema: duration("1 second", "1 hour")
   }),
   pollInterval: setting({
     names: ["TASKFORGE_POLL_INTERVAL"],
     fallback: "1s",
-    about: "How often an idle process looks for tasks that another one accepted",
+    about: "How often an idle process looks for tasks that another process accepted",
     expected: "a duration from 10ms to 1m",
     schema: duration("10 millis", "1 minute")
   }),
   shutdown: setting({
     names: ["TASKFORGE_SHUTDOWN"],
     fallback: "30s",
-    about: "Time for a shutdown: tasks that still run near its end are released for another process",
+    about: "Deadline of a shutdown: tasks that still run near its end are released",
     expected: "a duration from 1s to 1h",
     schema: duration("1 second", "1 hour")
   }),
   headStart: setting({
     names: ["TASKFORGE_HEAD_START"],
     fallback: "5m",
-    about: "How much earlier a task runs per priority level; infinity makes priorities strict. Belongs to the store",
+    about: "How much earlier a task runs per priority level; infinity makes priorities strict. Stored with the queue",
     expected: "a duration such as 5m, or infinity",
     schema: duration(0, Duration.infinity)
   }),
   maxCrashes: setting({
     names: ["TASKFORGE_MAX_CRASHES"],
     fallback: "5",
-    about: "Processes that a task may take down with it before it is quarantined; -1 is unlimited",
+    about: "Crashes of its process after which a task is quarantined; -1 is unlimited",
     expected: "a whole number, or -1 for no limit",
     schema: integer(Bounds.unlimitedRetries, Bounds.maxRetryCount)
   }),
@@ -168,14 +167,14 @@ export const table = {
   maxFinished: setting({
     names: ["TASKFORGE_MAX_FINISHED"],
     fallback: "100000",
-    about: "Finished tasks kept at most; those with a key stay for a day all the same",
+    about: "Maximum number of finished tasks; tasks with a key younger than a day are kept beyond it",
     expected: "a whole number",
     schema: integer(0)
   }),
   maxKeyedFinished: setting({
     names: ["TASKFORGE_MAX_KEYED_FINISHED"],
     fallback: "1000000",
-    about: "Finished tasks kept at most whatever keys they have: beyond it keyed ones go before their day is over",
+    about: "Maximum number of finished tasks, with or without a key",
     expected: "a whole number",
     schema: integer(0)
   }),

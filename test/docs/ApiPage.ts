@@ -46,7 +46,7 @@ export const document = (): Document => {
 
 /** Errors that come before there is an operation. */
 const before = [
-  ["400", "malformed_request", "it is no request of HTTP/1.1"],
+  ["400", "malformed_request", "the request is not HTTP/1.1"],
   ["404", "route_not_found", "there is nothing at the path"],
   ["405", "method_not_allowed", "the path takes other methods; `Allow` names them"],
   ["408", "request_timeout", "the request took too long to arrive"],
@@ -65,12 +65,12 @@ export const render = (): string => {
   return [
     "# HTTP API",
     "",
-    "`/docs` on a running server is the reference, to read and to try, `/openapi.json` its source. This page is written from",
-    "the same source by `npm run docs:api`.",
+    "`/docs` on a running server shows this reference and can send requests; `/openapi.json` is its source. `npm run docs:api`",
+    "writes this page from the same source.",
     "",
-    "Times are ISO 8601 in UTC. Where a server has API keys, requests carry one: `Authorization: Bearer <key>` or",
-    "`X-API-Key: <key>`; see [configuration](configuration.md). `/api/tasks…` and `/api/workers` are `/api/v1/tasks…` and",
-    "`/api/v1/workers`. `/metrics` is for Prometheus.",
+    "Times are ISO 8601 in UTC. On a server with API keys, each request needs one: `Authorization: Bearer <key>` or",
+    "`X-API-Key: <key>`; see [configuration](configuration.md#who-may-use-it). `/api/tasks…` and `/api/workers` are other names of",
+    "`/api/v1/tasks…` and `/api/v1/workers`. `/metrics` is for Prometheus.",
     "",
     "| route | does | answers |",
     "|---|---|---|",
@@ -90,8 +90,8 @@ export const render = (): string => {
     ...["NewTask", "Task", "TaskEvent", "Stats"].flatMap((name) => fields(name, shapeOf(name, components.schemas))),
     "## Errors",
     "",
-    "Every error is `{\"error\": {\"code\", \"message\", …facts}}`. The code is stable, the message is for people. Nothing internal",
-    "is in any of them; stacks stay in the log.",
+    "Every error is `{\"error\": {\"code\", \"message\", …facts}}`. The code is stable, the message is for people. Errors",
+    "contain nothing internal: stacks are in the log only.",
     "",
     "| status | code | when |",
     "|---|---|---|",
@@ -151,7 +151,7 @@ const shapeOf = (name: string, schemas: Document["components"]["schemas"]): Sche
   const properties = {
     ...member.properties,
     type: { description: "One of the [task types](task-types.md)" },
-    payload: { description: name === "NewTask" ? "What the type takes; `{}` when left out" : "What the type takes" },
+    payload: { description: name === "NewTask" ? "What the type takes; `{}` by default" : "What the type takes" },
     ...(member.properties?.["result"] === undefined ? {} : { result: { description: "What the type gives, or null" } })
   }
   return { ...member, properties }

@@ -81,32 +81,32 @@ const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("<
 
 const introduction = `# The command line
 
-\`taskforge\` talks to a server, \`http://localhost:8080\` unless \`--server\` or \`TASKFORGE_URL\` says otherwise, with the key of
-\`--api-key\` or \`TASKFORGE_API_KEY\`. With \`--store\` it works straight on a store instead: the same commands, the same checks,
-the same answers, and no server needed.
+\`taskforge\` talks to the server at \`--server\` or \`TASKFORGE_URL\`, by default \`http://localhost:8080\`, with the key of
+\`--api-key\` or \`TASKFORGE_API_KEY\`. With \`--store\` it works on a store without a server: the same commands with the same checks
+and answers.
 
-On a terminal it writes tables and colours; \`NO_COLOR\` turns colours off. In a pipe there are neither colours nor anything
-that moves, and nothing is cut. With \`--json\` every command writes JSON, a value per line, and tells failures as a line of
-JSON on stderr. \`taskforge --completions bash\` (or \`zsh\`, \`fish\`, \`powershell\`) prints what a shell needs to complete it.
+On a terminal it writes tables in colour; \`NO_COLOR\` turns colours off. In a pipe there are no colours and no animations,
+and no text is cut. With \`--json\` every command writes JSON, a value per line, and failures as a line of
+JSON on stderr. \`taskforge --completions bash\` (or \`zsh\`, \`fish\`, \`powershell\`) prints a completion script for that shell.
 
-In a clone, \`scripts/taskforge list\` runs it, from any folder and through links too. The first call after a change of the sources
-builds it, which takes a few seconds. On Windows, \`npm run --silent taskforge -- list\` does the same; npm adds its own time.
+In a clone, \`scripts/taskforge list\` runs it, from any folder and also through links. The first call after a change of the sources
+builds it, which takes a few seconds. On Windows use \`npm run --silent taskforge -- list\`, which starts more slowly.
 
 ## Exit codes
 
 | code | means |
 |---|---|
 | 0 | done |
-| 1 | it ran, but what was asked for did not come about: an awaited task failed, a task's status forbids it |
-| 64 | the command line cannot be understood |
-| 65 | the input was refused: no JSON, an unknown type, a payload that does not fit |
-| 66 | there is no such task, key, file or store |
+| 1 | the command ran and did not succeed: an awaited task failed, or a task's status does not allow it |
+| 64 | the command line is invalid |
+| 65 | the input was refused: it is not JSON, has an unknown type, or has a payload that does not fit |
+| 66 | the task, key, file or store does not exist |
 | 69 | the server or the store does not answer |
 | 75 | the queue is full, or there were too many requests: try again later |
-| 77 | the API key is missing, or may not do this |
-| 78 | the configuration cannot be used |
-| 130, 143 | ended by SIGINT or SIGTERM; \`serve\` and \`worker\` stop in order then, and exit with 0; [another signal](configuration.md#exit-codes) ends them at once |
+| 77 | the API key is missing, or its role does not allow the command |
+| 78 | the configuration is invalid |
+| 130, 143 | ended by SIGINT or SIGTERM; \`serve\` and \`worker\` stop in order and exit with 0 instead; [another signal](configuration.md#exit-codes) ends them at once |
 
 ## Commands
 
-This part is written from the commands themselves; \`npx vitest run test/docs/cli.test.ts -u\` writes it anew.`
+\`npx vitest run test/docs/cli.test.ts -u\` writes this part from the commands.`

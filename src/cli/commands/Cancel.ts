@@ -29,6 +29,6 @@ export const command = Command.make("cancel", {
     Command.withShortDescription("Stop tasks, waiting or running"),
     Command.withExamples([
       { command: "taskforge cancel 01a20f47-7cd7-71dc-9fb0-f0ff6cbf4cae", description: "One task" },
-      { command: "taskforge cancel --status pending --type email", description: "All that wait, of one type" }
+      { command: "taskforge cancel --status pending --type email", description: "All waiting tasks of one type" }
     ])
   )

@@ -10,7 +10,7 @@ export const command = Command.make("demo", {
   ...Target.flags,
   json: Json.flag,
   rate: Flag.Finite("rate").pipe(
-    Flag.withDescription("Tasks per second: 10 when left out, and with --load as many as the server completes"),
+    Flag.withDescription("Tasks per second: 10 by default; with --load as many as the server completes"),
     Flag.filter(
       (rate) => rate > 0 && rate <= 100_000,
       (rate) => `Expected more than 0 and at most 100000, got ${rate}`
@@ -19,13 +19,13 @@ export const command = Command.make("demo", {
   ),
   for: Flag.String("for").pipe(
     Flag.withMetavar("DURATION"),
-    Flag.withDescription("How long to go on: 30s when left out, 10s with --load"),
+    Flag.withDescription("Duration: 30s by default, 10s with --load"),
     Flag.withSchema(DurationText),
     Flag.optional
   ),
   load: Flag.Boolean("load").pipe(
     Flag.withDescription(
-      "Keeps the server busy with the smallest tasks, waits for all of them, and tells rates and latencies"
+      "Keeps the server busy with minimal tasks, waits for all of them, and prints rates and latencies"
     ),
     Flag.withDefault(false)
   ),
@@ -40,9 +40,9 @@ export const command = Command.make("demo", {
     for: Option.getOrElse(input.for, () => Duration.seconds(input.load ? 10 : 30))
   }))).pipe(
     Command.withDescription(
-      "Fill a server with varied life: urgent, late, failing, cancelled and long tasks; or with load"
+      "Send varied tasks to a server: urgent, delayed, failing, cancelled and long ones; or a load"
     ),
-    Command.withShortDescription("Fill a server with varied life, or with load"),
+    Command.withShortDescription("Send varied tasks to a server, or a load"),
     Command.withExamples([
       {
         command: "taskforge demo",

@@ -23,11 +23,11 @@ export const command = Command.make("enqueue", {
   ...Target.flags,
   json: Json.flag,
   type: Argument.String("type").pipe(
-    Argument.withDescription("The task type; with --lines it may stand in each line instead"),
+    Argument.withDescription("The task type; with --lines, each line may name it instead"),
     Argument.optional
   ),
   payload: Argument.String("payload").pipe(
-    Argument.withDescription("JSON that the type takes, or - to read it from stdin; {} when left out"),
+    Argument.withDescription("JSON for the type, or - to read it from stdin; {} by default"),
     Argument.optional
   ),
   file: text("file", "PATH", "Reads the payload from a file; - is stdin").pipe(Flag.withAlias("f")),
@@ -55,11 +55,11 @@ export const command = Command.make("enqueue", {
   ),
   whenFull: Flag.Literals("when-full", ["fail", "wait"]).pipe(
     Flag.withMetavar("fail|wait"),
-    Flag.withDescription("What to do when the queue is full: fail with exit code 75, or wait for room (with --lines)"),
+    Flag.withDescription("When the queue is full: fail with exit code 75, or wait for room (with --lines)"),
     Flag.optional
   )
 }, (input) => Target.provide(input)(enqueue(input))).pipe(
-  Command.withDescription("Put a task, or many, into the queue"),
+  Command.withDescription("Enqueue one task or many"),
   Command.withAlias("add"),
   Command.withExamples([
     { command: `taskforge enqueue echo '{"hello": "world"}' --wait`, description: "One task and its result" },
@@ -69,7 +69,7 @@ export const command = Command.make("enqueue", {
     },
     {
       command: "taskforge enqueue email --file welcome.json --key welcome:ada",
-      description: "Once, however often it is sent"
+      description: "One task, however often this is sent"
     },
     { command: "taskforge enqueue --lines tasks.jsonl", description: "A task per line, with a progress bar" },
     { command: `seq 1000 | jq -c '{n: .}' | taskforge enqueue compute --lines -`, description: "A payload per line" }

@@ -17,7 +17,7 @@ const create = Command.make("create", {
   name: Argument.String("name").pipe(Argument.withDescription("Who will use it")),
   role: Flag.Literals("role", Role.literals).pipe(
     Flag.withAlias("r"),
-    Flag.withDescription("read looks, write also enqueues, cancels and retries, admin may do everything"),
+    Flag.withDescription("read only reads, write also enqueues, cancels and retries, admin may do everything"),
     Flag.withDefault("write")
   )
 }, ({ json, name, role, store }) =>
@@ -38,7 +38,7 @@ const create = Command.make("create", {
     }),
     true
   )).pipe(
-    Command.withDescription("Make an API key; from the first one on, servers on the store ask for keys"),
+    Command.withDescription("Create an API key; once the first key exists, servers on the store require keys"),
     Command.withShortDescription("Make an API key"),
     Command.withExamples([{ command: "taskforge keys create ci --role write", description: "A key that enqueues" }])
   )
@@ -72,7 +72,7 @@ const list = Command.make(
         for (const line of Table.format(columns, rows, yield* screen.columns, paint.dim)) yield* Screen.line(line)
       })
     )
-).pipe(Command.withDescription("Show the API keys; their secrets are known to nobody"), Command.withAlias("ls"))
+).pipe(Command.withDescription("List the API keys, without their secrets"), Command.withAlias("ls"))
 
 const revoke = Command.make("revoke", {
   store: OpenStore.flag,
@@ -93,13 +93,13 @@ const revoke = Command.make("revoke", {
       }
     })
   )).pipe(
-    Command.withDescription("Take API keys back"),
+    Command.withDescription("Revoke API keys"),
     Command.withExamples([{ command: "taskforge keys revoke 9f86d081884c", description: "The one that leaked" }])
   )
 
 /** Makes, shows and takes back API keys. */
 export const command = Command.make("keys").pipe(
-  Command.withDescription("Make, show and take back API keys; they are kept in the store"),
+  Command.withDescription("Create, list and revoke API keys, which are stored with the tasks"),
   Command.withSubcommands([create, list, revoke])
 )
 

@@ -9,7 +9,7 @@ const config = {
   ...Target.flags,
   json: Json.flag,
   queues: Argument.String("queue").pipe(
-    Argument.withDescription("The queue; tasks that name none are in default"),
+    Argument.withDescription("The queue; tasks without one are in default"),
     Argument.variadic({ min: 1 })
   )
 }
@@ -21,7 +21,7 @@ interface Input {
 
 /** Stops the start of tasks. */
 export const pause = Command.make("pause", config, (input) => Target.provide(input)(each(input, "pause"))).pipe(
-  Command.withDescription("Start no more tasks of a queue, on all instances; running ones go on"),
+  Command.withDescription("Start no more tasks of a queue, on all instances; running tasks go on"),
   Command.withShortDescription("Start no more tasks of a queue"),
   Command.withExamples([{ command: "taskforge pause mail", description: "While the mail server is down" }])
 )
@@ -29,7 +29,7 @@ export const pause = Command.make("pause", config, (input) => Target.provide(inp
 /** Goes on. */
 export const resume = Command.make("resume", config, (input) => Target.provide(input)(each(input, "resume"))).pipe(
   Command.withDescription("Start tasks of a paused queue again"),
-  Command.withExamples([{ command: "taskforge resume mail", description: "Once it is up again" }])
+  Command.withExamples([{ command: "taskforge resume mail", description: "When the mail server is back" }])
 )
 
 const each = Effect.fnUntraced(function*({ json, queues }: Input, action: "pause" | "resume") {

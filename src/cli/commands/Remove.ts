@@ -21,9 +21,9 @@ export const command = Command.make("remove", {
       }),
     words: { removed: "Removed" }
   }))).pipe(
-    Command.withDescription("Forget finished tasks, with their results"),
+    Command.withDescription("Remove finished tasks and their results"),
     Command.withAlias("rm"),
     Command.withExamples([
-      { command: "taskforge remove --status cancelled", description: "All that were cancelled" }
+      { command: "taskforge remove --status cancelled", description: "All cancelled tasks" }
     ])
   )

@@ -25,6 +25,6 @@ export const command = Command.make("retry", {
     Command.withShortDescription("Run failed or cancelled tasks again"),
     Command.withExamples([
       { command: "taskforge retry 01a20f47-7cd7-71dc-9fb0-f0ff6cbf4cae", description: "One task" },
-      { command: "taskforge retry --status failed --type email", description: "All dead letters of one type" }
+      { command: "taskforge retry --status failed --type email", description: "All failed tasks of one type" }
     ])
   )

@@ -15,6 +15,9 @@ export const command = Command.make("serve", {
     Command.withShortDescription("Run a server"),
     Command.withExamples([
       { command: "taskforge serve", description: "On http://127.0.0.1:8080, with a SQLite file in ./data" },
-      { command: "taskforge serve --port 9000 --store memory: --workers 50", description: "Elsewhere, and forgetful" }
+      {
+        command: "taskforge serve --port 9000 --store memory: --workers 50",
+        description: "On another port, with tasks in memory"
+      }
     ])
   )

@@ -12,7 +12,7 @@ export const command = Command.make(
   { ...Target.flags, json: Json.flag },
   (input) => Target.provide(input)(stats(input))
 ).pipe(
-  Command.withDescription("Show how many tasks there are in each status, and what has happened so far"),
+  Command.withDescription("Show how many tasks are in each status, and totals since the store was made"),
   Command.withShortDescription("Show how many tasks there are"),
   Command.withExamples([{
     command: "taskforge stats --json | jq .by_status.failed",

@@ -17,13 +17,13 @@ export const command = Command.make("watch", {
   interval: Flag.String("interval").pipe(
     Flag.withAlias("i"),
     Flag.withMetavar("DURATION"),
-    Flag.withDescription("Time between two looks at the system"),
+    Flag.withDescription("Time between two updates"),
     Flag.withSchema(DurationText),
     Flag.withDefault(Duration.seconds(1))
   ),
   for: Flag.String("for").pipe(
     Flag.withMetavar("DURATION"),
-    Flag.withDescription("Ends after this time instead of never"),
+    Flag.withDescription("Ends after this time; never by default"),
     Flag.withSchema(DurationText),
     Flag.optional
   )
@@ -38,10 +38,10 @@ export const command = Command.make("watch", {
     })
   )
 }).pipe(
-  Command.withDescription("See what happens: the whole system, or some tasks until they finish"),
+  Command.withDescription("Watch the whole system, or some tasks until they finish"),
   Command.withExamples([
     { command: "taskforge watch", description: "The system, until Ctrl-C" },
-    { command: "taskforge watch $ID", description: "A task's way; exits with 1 unless it completed" },
+    { command: "taskforge watch $ID", description: "One task until it finishes; exits with 1 unless it completed" },
     { command: "taskforge watch --json --interval 10s", description: "A line of counts every ten seconds" }
   ])
 )

@@ -13,7 +13,7 @@ export const command = Command.make("worker", ServerSettings.shared, (input) =>
     Command.withExamples([
       {
         command: "taskforge worker --store postgres://localhost/tasks --workers 50",
-        description: "More hands for a shared store"
+        description: "Another process for a shared store"
       }
     ])
   )

@@ -14,7 +14,7 @@ export const command = Command.make(
   (input) => Target.provide(input)(workers(input))
 ).pipe(
   Command.withDescription("Show the instances that run tasks, and what they run now"),
-  Command.withExamples([{ command: "taskforge workers", description: "Everyone on the store" }])
+  Command.withExamples([{ command: "taskforge workers", description: "All instances on the store" }])
 )
 
 const workers = Effect.fnUntraced(function*({ json }: { readonly json: boolean }) {

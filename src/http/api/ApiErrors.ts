@@ -166,7 +166,10 @@ export const BatchTooLarge = body("batch_too_large", {
   unfinished: Schema.Int,
   offered: Schema.Int
 })
-  .annotate({ identifier: "BatchTooLarge", description: "More tasks than the queue takes at all; nothing was stored" })
+  .annotate({
+    identifier: "BatchTooLarge",
+    description: "More tasks than the capacity of the queue; nothing was stored"
+  })
   .pipe(
     Schema.decodeTo(
       Schema.toType(Errors.QueueFull).check(

@@ -33,7 +33,7 @@ const Place = Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThan
 
 const place = {
   after: Schema.optionalKey(Place).annotate({
-    description: "The number of the last event seen, as the header Last-Event-ID says it"
+    description: "The number of the last event seen, as in the header Last-Event-ID"
   }),
   access_token: Schema.optionalKey(Schema.String).annotate({
     description: "An API key, for browsers, which cannot send headers here"
@@ -48,8 +48,8 @@ const filters = {
   ...place
 }
 
-const about = "Each has the number of the event as its id. `gap` says that some before it are missing. " +
-  "A comment every 15 s shows that the stream lives; a reader that does not keep up is cut off."
+const about = "The id of each is the number of the event. `gap` means that earlier events are missing. " +
+  "A comment is sent every 15 s while the stream is open. A reader that falls behind is disconnected."
 
 const EventStream = HttpApiSchema.StreamSse({
   events: Schema.Struct({
@@ -67,7 +67,7 @@ export class EventsApi extends HttpApiGroup.make("events").add(
     error: ApiErrors.Unavailable
   }).annotate(NeededRole, "read").annotate(TakesKeyInQuery, true).annotateMerge(OpenApi.annotations({
     summary: "Watch events",
-    description: "Server-sent events of all tasks, or of those that the filters name. " + about
+    description: "Server-sent events of all tasks, or of the tasks that the filters name. " + about
   })),
   HttpApiEndpoint.get("ofTask", "/tasks/:id/events", {
     params: { id: Schema.String },
@@ -77,8 +77,8 @@ export class EventsApi extends HttpApiGroup.make("events").add(
   }).annotate(NeededRole, "read").annotate(TakesKeyInQuery, true).annotateMerge(OpenApi.annotations({
     summary: "Watch a task",
     description:
-      "`task` with the task as it is, then its events, and `task` again when it has finished: there the stream " +
-      "ends. " + about
+      "`task` with the task as it is now, then its events, then `task` with the finished task, and the end of the " +
+      "stream. " + about
   }))
 ).prefix("/api/v1").add(
   HttpApiEndpoint.get("socket", "/ws", {
@@ -91,8 +91,8 @@ export class EventsApi extends HttpApiGroup.make("events").add(
       description:
         "Each message of the server is one JSON object. An event is as in `/api/v1/events`, with its number as `seq`: " +
         "`{\"seq\":42,\"event\":\"completed\",\"id\":\"…\",\"type\":\"echo\",\"queue\":\"default\",\"at\":\"…\"}`. " +
-        "`{\"event\":\"gap\"}` says that some before it are missing, `{\"event\":\"idle\"}` every 15 s that the connection " +
-        "lives. What a client sends is ignored, and one that does not keep up is cut off: it comes back with `after`. " +
-        "Where keys are needed, browsers send theirs as `access_token`. A plain request is answered with 426."
+        "`{\"event\":\"gap\"}` means that earlier events are missing; `{\"event\":\"idle\"}` is sent every 15 s while the " +
+        "connection is open. Messages of the client are ignored. A client that falls behind is disconnected, and may " +
+        "come back with `after`. Browsers send their key as `access_token`. A plain request is answered with 426."
     }))
 ) {}

@@ -189,7 +189,7 @@ export const upgradeRequired = error("upgrade_required", "Connect with a WebSock
 export const ofErrors: Readonly<Record<string, { readonly about: string; readonly examples: ReadonlyArray<unknown> }>> =
   {
     401: {
-      about: "Keys are needed, and there is none or an unknown one",
+      about: "A key is required, and the request has none or an unknown one",
       examples: [
         error("unauthorized", "This server needs an API key: send Authorization: Bearer <key>"),
         error(
@@ -203,13 +203,13 @@ export const ofErrors: Readonly<Record<string, { readonly about: string; readonl
       examples: [error("forbidden", "This needs a key with the role write", { needed: "write" })]
     },
     429: {
-      about: "Too many requests from this address or with this key; Retry-After says when to come again",
+      about: "Too many requests from this address or with this key; Retry-After says when to try again",
       examples: [
         error("rate_limited", "More than 100 requests within 1s; try again in 1 s", { limit: 100, retry_after: 1 })
       ]
     },
     500: {
-      about: "A defect of the server; its log has the rest",
+      about: "A fault of the server; its log has the details",
       examples: [error("internal", "Something went wrong on the server")]
     }
   }

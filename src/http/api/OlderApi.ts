@@ -84,7 +84,7 @@ export class OlderApi extends HttpApiGroup.make("older").add(
     NeededRole,
     "read"
   )
-    .annotate(OpenApi.Summary, "How many workers this process has"),
+    .annotate(OpenApi.Summary, "The number of workers of this process"),
   HttpApiEndpoint.post("submitTask", "/submit", {
     payload: Schema.Struct({
       id: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(maxIdLength))).annotate({

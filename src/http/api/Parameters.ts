@@ -18,24 +18,24 @@ const name = { type: "string", minLength: 1, maxLength: maxNameLength }
 const common: Readonly<Record<string, Parameter>> = {
   id: { description: "The task's id", schema: { type: "string", minLength: 1, maxLength: maxIdLength } },
   status: {
-    description: "Only tasks in these states; repeated, or with commas between",
+    description: "Only tasks in these states; repeated, or separated by commas",
     schema: listOf({ type: "string", enum: all })
   },
-  type: { description: "Only these task types; repeated, or with commas between", schema: listOf(name) },
-  queue: { description: "Only these queues; repeated, or with commas between", schema: listOf(name) },
+  type: { description: "Only these task types; repeated, or separated by commas", schema: listOf(name) },
+  queue: { description: "Only these queues; repeated, or separated by commas", schema: listOf(name) },
   task: {
-    description: "Only tasks with these ids; repeated, or with commas between",
+    description: "Only tasks with these ids; repeated, or separated by commas",
     schema: listOf({ type: "string" })
   },
   limit: {
-    description: "Tasks on the page, at most",
+    description: "Maximum number of tasks on the page",
     schema: { type: "integer", minimum: 1, maximum: 1000, default: 50 }
   },
-  cursor: { description: "The field next of the page before this one" },
-  only: { description: "finished: an unfinished task is left alone and answered with 409" },
+  cursor: { description: "The field next of the previous page" },
+  only: { description: "finished: an unfinished task is not cancelled but answered with 409" },
   wait: { description: "How long to wait for the result: 500ms, 10s; 30s at most", example: "10s" },
   after: {
-    description: "The number of the last event seen, as the header Last-Event-ID says it",
+    description: "The number of the last event seen, as in the header Last-Event-ID",
     schema: { type: "integer", minimum: 0 }
   },
   access_token: { description: "An API key, for browsers, which cannot send headers here" }
@@ -43,12 +43,12 @@ const common: Readonly<Record<string, Parameter>> = {
 
 /** By operation, where a name means something else there. */
 const ofOperations: Readonly<Record<string, Readonly<Record<string, Parameter>>>> = {
-  "queues.pause": { queue: { description: "The queue; tasks that name none are in default", example: "default" } },
-  "queues.resume": { queue: { description: "The queue; tasks that name none are in default", example: "default" } },
+  "queues.pause": { queue: { description: "The queue; tasks without one are in default", example: "default" } },
+  "queues.resume": { queue: { description: "The queue; tasks without one are in default", example: "default" } },
   "older.submitJob": {
-    type: { description: "The task type; default when left out", schema: name, example: "echo" },
+    type: { description: "The task type; default by default", schema: name, example: "echo" },
     priority: {
-      description: "How urgent it is; normal when left out",
+      description: "The priority; normal by default",
       schema: { type: "string", enum: Object.keys(names), default: "normal" }
     }
   }

@@ -12,7 +12,7 @@ export class QueuesApi extends HttpApiGroup.make("queues").add(
   HttpApiEndpoint.get("paused", "/queues", {
     success: Schema.Struct({ paused: Schema.Array(Schema.String) }),
     error: ApiErrors.Unavailable
-  }).annotate(NeededRole, "read").annotate(OpenApi.Summary, "The queues that are paused"),
+  }).annotate(NeededRole, "read").annotate(OpenApi.Summary, "List the paused queues"),
   HttpApiEndpoint.post("pause", "/queues/:queue/pause", {
     params,
     success: HttpApiSchema.NoContent,
@@ -20,8 +20,8 @@ export class QueuesApi extends HttpApiGroup.make("queues").add(
   }).annotate(NeededRole, "admin").annotateMerge(OpenApi.annotations({
     summary: "Pause a queue",
     description:
-      "No instance starts tasks of the queue until it is resumed; running ones go on, new ones are accepted. " +
-      "Needs a key with the role admin, where keys are needed."
+      "No instance starts tasks of the queue until it is resumed; running tasks go on, and new ones are accepted. " +
+      "On a server with keys, this needs the role admin."
   })),
   HttpApiEndpoint.post("resume", "/queues/:queue/resume", {
     params,
@@ -29,6 +29,6 @@ export class QueuesApi extends HttpApiGroup.make("queues").add(
     error: ApiErrors.Unavailable
   }).annotate(NeededRole, "admin").annotateMerge(OpenApi.annotations({
     summary: "Resume a queue",
-    description: "Needs a key with the role admin, where keys are needed."
+    description: "On a server with keys, this needs the role admin."
   }))
 ).prefix("/api/v1") {}

@@ -14,11 +14,11 @@ const health = [
 /** The endpoints of the system. */
 export class SystemApi extends HttpApiGroup.make("system").add(
   HttpApiEndpoint.get("health", "/health", { success: health }).annotate(NeededRole, "public")
-    .annotate(OpenApi.Summary, "Whether everything works, and what does not")
+    .annotate(OpenApi.Summary, "Whether the server works, and its troubles")
     .annotate(
       OpenApi.Description,
-      "503 while something does not work. Each of the troubles has its part, since when, how many failures in a row, and " +
-        "what_to_do where that is known; the page about watching it lists them."
+      "503 while there is a trouble. Each trouble has its part, the time since when, the number of failures in a row, and " +
+        "what_to_do if that is known."
     ),
   HttpApiEndpoint.get("healthV1", "/api/v1/health", { success: health }).annotate(NeededRole, "public")
     .annotate(OpenApi.Summary, "The same as /health"),
@@ -31,5 +31,5 @@ export class SystemApi extends HttpApiGroup.make("system").add(
     NeededRole,
     "read"
   )
-    .annotate(OpenApi.Summary, "The instances that are alive, their workers, and what they run")
+    .annotate(OpenApi.Summary, "List the living instances, their workers, and what they run")
 ) {}

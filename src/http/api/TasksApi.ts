@@ -70,8 +70,8 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
   }).annotate(NeededRole, "write").annotateMerge(OpenApi.annotations({
     summary: "Create tasks",
     description:
-      "One task as an object, or several as an array: all are stored or none. 201 answers what was posted; " +
-      "200 when every one of them existed already, by its id or key."
+      "One task as an object, or several as an array: all are stored or none. 200 instead of 201 means that all of them " +
+      "existed already, by their ids or keys."
   })),
   HttpApiEndpoint.get("list", "/tasks", {
     query: {
@@ -86,7 +86,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
   }).annotate(NeededRole, "read").annotateMerge(
     OpenApi.annotations({
       summary: "List tasks",
-      description: "Newest first, by pages. A page with large tasks ends early."
+      description: "Newest first, in pages. A page with large tasks ends early."
     })
   ),
   HttpApiEndpoint.get("get", "/tasks/:id", {
@@ -98,7 +98,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     params: id,
     query: {
       only: Schema.optionalKey(Schema.Literal("finished")).annotate({
-        description: "finished: an unfinished task is left alone and answered with 409"
+        description: "finished: an unfinished task is not cancelled but answered with 409"
       })
     },
     success: HttpApiSchema.NoContent,
@@ -111,7 +111,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
   }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
     summary: "Get a task's result",
-    description: "200 once it has finished, 202 when it has not; with wait, it answers as soon as it has."
+    description: "200 if the task has finished, else 202. With wait, the answer comes as soon as the task has finished."
   })),
   HttpApiEndpoint.post("results", "/results", {
     payload: Schema.Struct({
@@ -127,7 +127,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     error: ApiErrors.Unavailable
   }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
     summary: "Get the results of several tasks",
-    description: "Each id once, in the order of the ids. With wait, it answers as soon as at least one of them has " +
+    description: "Each id once, in the order of the ids. With wait, the answer comes as soon as one of the tasks has " +
       "finished."
   })),
   HttpApiEndpoint.post("cancel", "/tasks/:id/cancel", {
@@ -143,5 +143,8 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     params: id,
     success: TaskJson,
     error: [ApiErrors.TaskNotFound, ApiErrors.StateConflict, ApiErrors.Unavailable]
-  }).annotate(NeededRole, "write").annotate(OpenApi.Summary, "Run a failed or cancelled task again, with fresh budgets")
+  }).annotate(NeededRole, "write").annotate(
+    OpenApi.Summary,
+    "Run a failed or cancelled task again, with all its retries"
+  )
 ).prefix("/api/v1") {}
