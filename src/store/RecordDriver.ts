@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
+import * as ByteOrder from "../domain/ByteOrder.ts"
 import { type InvalidOption, RecordConflict, type StoreError } from "../domain/Errors.ts"
 import { absent, type Change, type Due, type RecordStore, type StoredRecord } from "./RecordStore.ts"
 
@@ -244,7 +245,7 @@ export const nextVersion = (last: number, now: number): number =>
 /** The ids that begin with a text and are behind another one. */
 const rangeOf = (prefix: string, after: string | undefined): Range => {
   const until = behind(prefix)
-  return after === undefined || compareIds(after, prefix) < 0
+  return after === undefined || ByteOrder.compare(after, prefix) < 0
     ? { from: prefix, inclusive: true, until }
     : { from: after, inclusive: false, until }
 }
@@ -262,16 +263,3 @@ const behind = (prefix: string): string => {
   }
   return endOfIds
 }
-
-/** Compares ids by their bytes in UTF-8. */
-export const compareIds = (a: string, b: string): number => {
-  const length = Math.min(a.length, b.length)
-  for (let index = 0; index < length; index++) {
-    const difference = place(a.charCodeAt(index)) - place(b.charCodeAt(index))
-    if (difference !== 0) return difference
-  }
-  return a.length - b.length
-}
-
-/** Surrogates stand for characters behind all others, and yet some others have greater numbers in UTF-16. */
-const place = (unit: number): number => unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit

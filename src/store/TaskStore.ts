@@ -21,6 +21,7 @@ import type { StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { TaskState } from "../domain/TaskState.ts"
+import type { CountedLanes, LaneRange } from "./LaneCounts.ts"
 import type { WriteHealth } from "./WriteHealth.ts"
 
 /**
@@ -309,6 +310,11 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly writeHealth?: WriteHealth | undefined
   /** Counts by state and totals; costs the same however many tasks are stored. */
   readonly counts: Effect.Effect<Counts, StoreError>
+  /**
+   * The queues and types that have tasks in whatever state, with exact counts of those that are not finished. Costs the
+   * same however many tasks have finished, and at most what it takes to count the entries of unfinished ones in an index.
+   */
+  readonly laneCounts: (range: LaneRange) => Effect.Effect<CountedLanes, StoreError>
 }>()("taskforge/store/TaskStore") {}
 
 /** Scheduled tasks promoted by one claim at most, so that a claim's cost has a bound. */

@@ -166,6 +166,7 @@ const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Servi
     results: (ids) => guard("results", store.results(ids)),
     list: (request) => guard("list", store.list(request)),
     stranded: (runnable, limit) => guard("stranded", store.stranded(runnable, limit)),
-    counts: guard("counts", store.counts)
+    counts: guard("counts", store.counts),
+    laneCounts: (range) => guard("laneCounts", store.laneCounts(range))
   }
 }

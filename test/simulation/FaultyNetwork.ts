@@ -74,7 +74,8 @@ export class FaultyNetwork {
       results: (ids) => call("results", store.results(ids)),
       list: (request) => call("list", store.list(request)),
       stranded: (runnable, limit) => call("stranded", store.stranded(runnable, limit)),
-      counts: call("counts", store.counts)
+      counts: call("counts", store.counts),
+      laneCounts: (range) => call("laneCounts", store.laneCounts(range))
     }
   }
 

@@ -176,5 +176,6 @@ const examine = Effect.fnUntraced(function*(
     ["log", "reminder"],
     (kind) => Effect.map(cluster.records.list(kind), ({ records }) => records.map((record) => ({ kind, ...record })))
   ))
-  return { records, documents: documents.flat(), counts, unfinished, left }
+  const { lanes } = yield* Effect.orDie(cluster.store.laneCounts({ limit: 1000 }))
+  return { records, documents: documents.flat(), counts, lanes, unfinished, left }
 })

@@ -4,6 +4,7 @@
  */
 import type { Settlement } from "../../src/domain/Settlement.ts"
 import type { TaskRecord } from "../../src/domain/TaskRecord.ts"
+import type { LaneCounts } from "../../src/store/LaneCounts.ts"
 import { absent, type StoredRecord } from "../../src/store/RecordStore.ts"
 import type { Counts } from "../../src/store/TaskStore.ts"
 import type { Call, Event, Operation, Stored } from "./History.ts"
@@ -19,6 +20,7 @@ export interface Final {
   readonly records: ReadonlyArray<TaskRecord>
   readonly documents: ReadonlyArray<StoredRecord & { readonly kind: string }>
   readonly counts: Counts
+  readonly lanes: ReadonlyArray<LaneCounts>
   /** What was not finished within the bound. */
   readonly unfinished: ReadonlyArray<string>
   /** Of processes that were shut down in order. */
@@ -478,13 +480,20 @@ export const invariants: ReadonlyArray<Invariant> = [
   })),
 
   invariant("counts", "counts and totals add up", (ledger) => ({
-    atEnd: ({ counts, records }, violated) => {
+    atEnd: ({ counts, lanes, records }, violated) => {
       const stored = { scheduled: 0, pending: 0, running: 0, completed: 0, failed: 0, cancelled: 0 }
       for (const { state } of records) stored[state]++
       for (const [state, count] of Object.entries(stored)) {
         const counted = counts[state as keyof typeof stored]
         if (counted !== count) violated(`${counted} are counted as ${state}, ${count} are`)
       }
+      for (const state of ["scheduled", "pending", "running"] as const) {
+        const counted = lanes.reduce((sum, lane) => sum + lane[state], 0)
+        if (counted !== stored[state]) violated(`${counted} are counted as ${state} by queue, ${stored[state]} are`)
+      }
+      const listed = lanes.map(({ queue, type }) => `${queue} ${type}`).toSorted()
+      const known = [...new Set(records.map(({ queue, type }) => `${queue} ${type}`))].toSorted()
+      if (listed.join() !== known.join()) violated(`the queues and types are ${known.join()}, listed ${listed.join()}`)
       for (const [total, count] of Object.entries(ledger.totals)) {
         const counted = counts.totals[total as keyof Ledger["totals"]]
         if (counted !== count) violated(`the total of ${total} is ${counted}, and should be ${count}`)

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { compareIds, nextVersion } from "../../src/store/RecordDriver.ts"
+import * as ByteOrder from "../../src/domain/ByteOrder.ts"
+import { nextVersion } from "../../src/store/RecordDriver.ts"
 
 describe("the number of a put", () => {
   it("is greater than the one before, whatever the clock shows", () => {
@@ -52,7 +53,7 @@ it("ids are in the order of their bytes", () => {
   for (const a of ids) {
     for (const b of ids) {
       const order = Buffer.compare(Buffer.from(a), Buffer.from(b))
-      assert.strictEqual(Math.sign(compareIds(a, b)), order, JSON.stringify([a, b]))
+      assert.strictEqual(Math.sign(ByteOrder.compare(a, b)), order, JSON.stringify([a, b]))
     }
   }
 })

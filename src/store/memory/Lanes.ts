@@ -99,6 +99,11 @@ export class Lanes {
     return taken
   }
 
+  /** The pending tasks of a queue and type, if there are any. */
+  find(queue: string, type: string): Tasks | undefined {
+    return this.types.get(type)?.byQueue.get(queue)
+  }
+
   /** Up to `limit` lanes that are not covered. */
   stranded(coverage: Coverage, limit: number): ReadonlyArray<Stranded> {
     const found: Array<Stranded> = []

@@ -20,6 +20,7 @@ import { claim } from "./Claim.ts"
 import { enqueue } from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Instances from "./Instances.ts"
+import { laneCounts } from "./LaneCounts.ts"
 import { LastClaims } from "./LastClaims.ts"
 import * as Operate from "./Operate.ts"
 import * as Read from "./Read.ts"
@@ -100,6 +101,7 @@ const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<type
         tasks.promote(now)
         return tasks.waiting.lanes.stranded(Coverage.of(runnable), limit)
       }),
-    counts: Effect.sync(() => ({ ...tasks.size, capacity, totals: { ...tasks.totals } }))
+    counts: Effect.sync(() => ({ ...tasks.size, capacity, totals: { ...tasks.totals } })),
+    laneCounts: (range) => at((now) => laneCounts(tasks, range, now))
   }
 }

@@ -1,5 +1,6 @@
 /** Records in this process's memory. */
 import { type Clock, Effect } from "effect"
+import * as ByteOrder from "../../domain/ByteOrder.ts"
 import * as RecordDriver from "../RecordDriver.ts"
 import type { Due, RecordStore, StoredRecord } from "../RecordStore.ts"
 
@@ -59,8 +60,8 @@ const shown = (entry: Entry | undefined): ReadonlyArray<StoredRecord> => {
 /** The records of one kind, by id and by the time at which they wake. */
 class Kind {
   private readonly entries = new Map<string, Entry>()
-  private readonly inOrder = new Sorted<Entry>((a, b) => RecordDriver.compareIds(a.id, b.id))
-  private readonly waking = new Sorted<Entry>((a, b) => a.wakeAt! - b.wakeAt! || RecordDriver.compareIds(a.id, b.id))
+  private readonly inOrder = new Sorted<Entry>((a, b) => ByteOrder.compare(a.id, b.id))
+  private readonly waking = new Sorted<Entry>((a, b) => a.wakeAt! - b.wakeAt! || ByteOrder.compare(a.id, b.id))
 
   get(id: string): Entry | undefined {
     return this.entries.get(id)
@@ -83,8 +84,8 @@ class Kind {
 
   list({ from, inclusive, until }: RecordDriver.Range, limit: number): ReadonlyArray<Entry> {
     return this.inOrder.slice(
-      ({ id }) => RecordDriver.compareIds(id, from) < (inclusive ? 0 : 1),
-      ({ id }) => RecordDriver.compareIds(id, until) < 0,
+      ({ id }) => ByteOrder.compare(id, from) < (inclusive ? 0 : 1),
+      ({ id }) => ByteOrder.compare(id, until) < 0,
       limit
     )
   }

@@ -8,6 +8,10 @@ import type { Entry } from "./Entry.ts"
 export class Running {
   private readonly entries: Array<Entry> = []
 
+  all(): Iterable<Entry> {
+    return this.entries
+  }
+
   add(entry: Entry): void {
     entry.place = this.entries.length
     this.entries.push(entry)

@@ -4,6 +4,7 @@ import { all, type TaskState } from "../../domain/TaskState.ts"
 import type { Totals } from "../TaskStore.ts"
 import type { Entry } from "./Entry.ts"
 import { Finished } from "./Finished.ts"
+import { StoredLanes } from "./LaneCounts.ts"
 import { Running } from "./Running.ts"
 import { TaskLog } from "./TaskLog.ts"
 import { Waiting } from "./Waiting.ts"
@@ -15,6 +16,7 @@ export class Tasks {
   readonly running = new Running()
   readonly finished = new Finished()
   readonly paused = new Set<string>()
+  readonly lanes = new StoredLanes()
   /** How many tasks are in each state. */
   readonly size = Object.fromEntries(all.map((state) => [state, 0])) as Record<TaskState, number>
   readonly totals: { -readonly [Name in keyof Totals]: number } = {
@@ -92,8 +94,10 @@ export class Tasks {
       dead: false
     }
     this.log.add(entry)
+    this.lanes.add(entry)
     this.bytes += sizeOf(entry)
     if (entry.key !== null) this.byKey.set(keyOf(entry.type, entry.key), entry)
+    if (entry.state === "scheduled") this.lanes.schedule(entry, 1)
     this.size[entry.state]++
     this.totals.created++
     this.waiting.add(entry)
@@ -102,8 +106,9 @@ export class Tasks {
   /** Makes due tasks pending, a bounded number at a time. */
   promote(now: number): void {
     const promoted = this.waiting.promote(now)
-    this.size.scheduled -= promoted
-    this.size.pending += promoted
+    for (const entry of promoted) this.lanes.schedule(entry, -1)
+    this.size.scheduled -= promoted.length
+    this.size.pending += promoted.length
   }
 
   /** Begins an attempt at a pending task, under a claim number that was never given before. */
@@ -133,6 +138,8 @@ export class Tasks {
     if (change.state === from) return
     this.size[from]--
     this.size[change.state]++
+    if (from === "scheduled") this.lanes.schedule(entry, -1)
+    if (change.state === "scheduled") this.lanes.schedule(entry, 1)
     switch (change.state) {
       case "scheduled":
       case "pending":
@@ -161,6 +168,7 @@ export class Tasks {
   remove(entry: Entry): void {
     entry.dead = true
     this.log.delete(entry)
+    this.lanes.remove(entry)
     this.bytes -= sizeOf(entry)
     if (entry.key !== null) this.byKey.delete(keyOf(entry.type, entry.key))
     this.size[entry.state]--

@@ -37,16 +37,16 @@ export class Waiting {
     }
   }
 
-  /** Makes due tasks pending, a bounded number at a time, and answers how many. */
-  promote(now: number): number {
-    let promoted = 0
-    while (promoted < promoteLimit) {
+  /** Makes due tasks pending, a bounded number at a time, and answers which. */
+  promote(now: number): ReadonlyArray<Entry> {
+    const promoted: Array<Entry> = []
+    while (promoted.length < promoteLimit) {
       const entry = this.nextScheduled()
       if (entry === undefined || entry.dueAt > now) break
       this.scheduled.shift()
       entry.state = "pending"
       this.add(entry)
-      promoted++
+      promoted.push(entry)
     }
     return promoted
   }

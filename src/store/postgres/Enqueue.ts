@@ -45,6 +45,12 @@ export const make = (
   capacity: Capacity,
   headStartMs: number
 ) => {
+  /** What was stored, by queue and type. */
+  const ofEachLane =
+    "SELECT queue, type, count(*), count(*) FILTER (WHERE state = 0), count(*) FROM stored GROUP BY queue, type"
+  const ofOneLane = `SELECT $5::text, $4::text, count(*), count(*) FILTER (WHERE state = 0), count(*) FROM stored
+    HAVING count(*) > 0`
+
   /** Where a known id is no error, the ids that were stored are answered unless all were. */
   const insert = (tasks: string, rest: string, mayBeKnown = false) =>
     `WITH clock AS MATERIALIZED (SELECT ${schema}.now_ms() AS now),
@@ -59,13 +65,12 @@ export const make = (
       SELECT seq, id, type, queue, payload, priority::smallint, key, max_retries::bigint,
         timeout_ms::bigint, CASE WHEN due_at > now THEN 0 ELSE 1 END, now, due_at,
         due_at - (priority * $1::float8)::bigint
-      FROM numbered ${rest} RETURNING state${mayBeKnown ? ", id" : ""}
+      FROM numbered ${rest} RETURNING state, queue, type${mayBeKnown ? ", id" : ""}
     ), counted AS (
-      INSERT INTO ${schema}.tally (unfinished, scheduled, total_created)
-      SELECT count(*), count(*) FILTER (WHERE state = 0), count(*) FROM stored HAVING count(*) > 0
-      RETURNING unfinished
+      INSERT INTO ${schema}.tally (queue, type, unfinished, scheduled, total_created)
+      ${tasks === alike ? ofOneLane : ofEachLane} RETURNING unfinished
     )
-    SELECT (SELECT now FROM clock)::float8, coalesce((SELECT unfinished FROM counted), 0)::int, ${
+    SELECT (SELECT now FROM clock)::float8, coalesce((SELECT sum(unfinished) FROM counted), 0)::int, ${
       mayBeKnown
         ? "CASE WHEN count(*) < cardinality($2) THEN coalesce(array_agg(id), '{}') END FROM stored"
         : "NULL::text[]"

@@ -9,6 +9,7 @@ import * as Claim1 from "./Claim1.ts"
 import type { Database } from "./Database.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
+import * as LaneCounts from "./LaneCounts.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Records from "./Records.ts"
 import * as Rights from "./Rights.ts"
@@ -155,7 +156,8 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   replicated,
   lanes,
   Records.tables,
-  keysAsRecords
+  keysAsRecords,
+  LaneCounts.additions
 ]
 
 /** The layout that this version of the driver reads and writes. */

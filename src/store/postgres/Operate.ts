@@ -15,11 +15,12 @@ import type { Decided, Tasks } from "./Task.ts"
 export const make = ({ once: { transaction }, query, schema }: Database, tasks: Tasks, capacity: Capacity) => {
   const clock = `SELECT ${schema}.now_ms()::float8`
   const remove = `WITH gone AS (
-      DELETE FROM ${schema}.task WHERE seq = ANY ($1::float8[]::bigint[]) RETURNING state
+      DELETE FROM ${schema}.task WHERE seq = ANY ($1::float8[]::bigint[]) RETURNING state, queue, type
     )
-    INSERT INTO ${schema}.tally (completed, failed, cancelled)
-    SELECT -count(*) FILTER (WHERE state = 3), -count(*) FILTER (WHERE state = 4), -count(*) FILTER (WHERE state = 5)
-    FROM gone HAVING count(*) > 0`
+    INSERT INTO ${schema}.tally (queue, type, completed, failed, cancelled)
+    SELECT queue, type, -count(*) FILTER (WHERE state = 3), -count(*) FILTER (WHERE state = 4),
+      -count(*) FILTER (WHERE state = 5)
+    FROM gone GROUP BY queue, type`
   const pause = `INSERT INTO ${schema}.paused_queue (queue) VALUES ($1) ON CONFLICT DO NOTHING`
   const resume = `DELETE FROM ${schema}.paused_queue WHERE queue = $1`
 

@@ -31,6 +31,7 @@ import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
 import * as Health from "./Health.ts"
 import * as Instances from "./Instances.ts"
+import * as LaneCounts from "./LaneCounts.ts"
 import * as Migrations from "./Migrations.ts"
 import * as Operate from "./Operate.ts"
 import * as Pooler from "./Pooler.ts"
@@ -206,15 +207,16 @@ const make = Effect.fnUntraced(function*(
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
   yield* check(client, name)
 
-  const refusals = new Refusals(yield* Clock.Clock)
+  const clock = yield* Clock.Clock
+  const refusals = new Refusals(clock)
   const database = Database.make(client, name, local, refusals)
   yield* Server.check(database)
   yield* Migrations.migrate(database, name)
   yield* Sequences.bringForward(database, name)
   yield* Settings.agreeOnHeadStart(database, headStartMs)
 
-  const tally = Tally.make(database)
-  const capacity = new Capacity(options.capacity ?? defaultCapacity, tally, yield* Clock.Clock)
+  const tally = Tally.make(database, clock)
+  const capacity = new Capacity(options.capacity ?? defaultCapacity, tally, clock)
   const tasks = Task.make(database, headStartMs)
   const enqueueOnce = Enqueue.make(database, capacity, headStartMs)
   // the server may have become another one while the process ran: one whose sequences are behind
@@ -282,7 +284,8 @@ const make = Effect.fnUntraced(function*(
     afterCommit: client.afterCommit,
     stranded: (runnable, limit) => Effect.andThen(claim(promotion), stranded(runnable, limit)),
     writeHealth: Health.make(database, refusals),
-    counts: tally.counts(capacity.capacity)
+    counts: tally.counts(capacity.capacity),
+    laneCounts: LaneCounts.make(database)
   })
   return Context.make(TaskStore, store).pipe(
     Context.add(Notifier, notifier),

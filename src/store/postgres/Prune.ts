@@ -31,11 +31,11 @@ export const make = ({ query, schema }: Database, tally: Tally) => {
       DELETE FROM ${schema}.task WHERE seq = ANY (ARRAY(
         SELECT seq FROM ${schema}.task WHERE seq = ANY (ARRAY(SELECT seq FROM old)) AND state >= 3
         FOR UPDATE SKIP LOCKED
-      )) RETURNING state
+      )) RETURNING state, queue, type
     ), counted AS (
-      INSERT INTO ${schema}.tally (completed, failed, cancelled)
-      SELECT -count(*) FILTER (WHERE state = 3), -count(*) FILTER (WHERE state = 4),
-        -count(*) FILTER (WHERE state = 5) FROM gone HAVING count(*) > 0
+      INSERT INTO ${schema}.tally (queue, type, completed, failed, cancelled)
+      SELECT queue, type, -count(*) FILTER (WHERE state = 3), -count(*) FILTER (WHERE state = 4),
+        -count(*) FILTER (WHERE state = 5) FROM gone GROUP BY queue, type
     )
     SELECT count(*)::int FROM gone`
   const aged = removal(stretches((state) => `now - ${state === 4 ? "$2::bigint" : "$1::bigint"}`, "$3::int"), "$3::int")

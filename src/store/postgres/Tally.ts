@@ -2,11 +2,15 @@
  * The counters of the store. One row that every transaction updates would make them wait for each other, some for as
  * long as an application keeps its transaction open. So each transaction adds a row with what it changed, and pruning
  * folds the rows into one; the counters are the sum.
+ *
+ * A row that stores or removes tasks names their queue and type, and folding adds them up in `lane`: a lane has tasks as long
+ * as its sum is more than nothing. What versions before this one wrote or folded names none. Where folding meets such rows,
+ * the tasks themselves are counted, once a minute at most: nothing else tells which lanes they belong to.
  */
-import { Effect } from "effect"
+import { type Clock, Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { Counts } from "../TaskStore.ts"
-import type { Database } from "./Database.ts"
+import { type Database, texts } from "./Database.ts"
 
 /** The columns that are summed. `scheduled`, `completed`, `failed` and `cancelled` count stored tasks. */
 const columns = "unfinished, scheduled, completed, failed, cancelled, total_created, total_completed, " +
@@ -16,6 +20,15 @@ const names = columns.split(", ")
 
 /** Rows folded together at once, so that folding has a bound. */
 const foldLimit = 20_000
+
+/** How long after a recount of all tasks the next one may be, in milliseconds. */
+const recountEveryMs = 60_000
+
+/** Tasks that a row of `tally` stores, or removes if there are less than none. */
+const stored = "unfinished + completed + failed + cancelled"
+
+/** Rows that may have stored tasks or removed them, but name no lane. */
+const unnamed = `queue IS NULL AND NOT in_lanes AND (total_created <> 0 OR ${stored} <> 0)`
 
 type Row = [
   running: number,
@@ -32,6 +45,9 @@ type Row = [
   totalCrashed: number
 ]
 
+/** Whether all rows named their lane, and the lanes that have no task any more. */
+type Folded = [isNamed: boolean, queues: ReadonlyArray<string> | null, types: ReadonlyArray<string> | null]
+
 /** Reads and folds the counters. */
 export interface Tally {
   readonly counts: (capacity: number) => Effect.Effect<Counts, StoreError>
@@ -44,7 +60,7 @@ export interface Tally {
 }
 
 /** Prepares the statements. */
-export const make = ({ query, schema }: Database): Tally => {
+export const make = ({ query, schema, transaction }: Database, clock: Clock.Clock): Tally => {
   // running tasks are as many as there are workers: counting them is cheaper than a row per claim
   const all = `SELECT (SELECT count(*) FROM ${schema}.task WHERE state = 2)::float8,
     ${names.map((name) => `coalesce(sum(${name}), 0)::float8`).join(", ")} FROM ${schema}.tally`
@@ -54,11 +70,59 @@ export const make = ({ query, schema }: Database): Tally => {
       DELETE FROM ${schema}.tally WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM ${schema}.tally LIMIT ${foldLimit} FOR UPDATE SKIP LOCKED
       )) RETURNING *
+    ), lanes AS (
+      INSERT INTO ${schema}.lane AS l (queue, type, stored)
+      SELECT queue, type, sum(${stored}) FROM gone WHERE queue IS NOT NULL GROUP BY queue, type
+      HAVING sum(${stored}) <> 0 ORDER BY queue, type
+      ON CONFLICT (queue, type) DO UPDATE SET stored = l.stored + excluded.stored RETURNING queue, type, stored
+    ), folded AS (
+      INSERT INTO ${schema}.tally (${columns}, in_lanes)
+      SELECT ${names.map((name) => `sum(${name})`).join(", ")}, NOT bool_or(${unnamed}) FROM gone HAVING count(*) > 0
+      RETURNING in_lanes
     )
-    INSERT INTO ${schema}.tally (${columns})
-    SELECT ${names.map((name) => `sum(${name})`).join(", ")} FROM gone HAVING count(*) > 0`
+    SELECT coalesce(bool_and(in_lanes), true), (SELECT array_agg(queue) FROM lanes WHERE stored = 0),
+      (SELECT array_agg(type) FROM lanes WHERE stored = 0) FROM folded`
+  const forget = `DELETE FROM ${schema}.lane
+    WHERE stored = 0 AND (queue, type) IN (SELECT * FROM unnest($1::text[], $2::text[]))`
+  const alone = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+  const isOwed = `SELECT EXISTS (SELECT FROM ${schema}.tally WHERE ${unnamed})`
+  // what is missing is added, so it does not matter what others add at the same time
+  const recount = `WITH actual AS (
+      SELECT queue, type, count(*) AS stored FROM ${schema}.task GROUP BY queue, type
+    ), known AS (
+      SELECT queue, type, -stored AS stored FROM ${schema}.lane
+      UNION ALL SELECT queue, type, -(${stored}) FROM ${schema}.tally WHERE queue IS NOT NULL
+    ), named AS (
+      UPDATE ${schema}.tally SET in_lanes = true WHERE ${unnamed}
+    )
+    INSERT INTO ${schema}.lane AS l (queue, type, stored)
+    SELECT queue, type, sum(stored) FROM (SELECT * FROM actual UNION ALL SELECT * FROM known) c
+    GROUP BY queue, type HAVING sum(stored) <> 0 ORDER BY queue, type
+    ON CONFLICT (queue, type) DO UPDATE SET stored = l.stored + excluded.stored`
 
   const one = (operation: string, text: string) => Effect.map(query<[number]>(operation, text), (rows) => rows[0]![0])
+
+  let recountAt = -Infinity
+  const recounted = Effect.suspend(() => {
+    const now = Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+    if (now < recountAt) return Effect.void
+    recountAt = now + recountEveryMs
+    const operation = "count all tasks by queue and type"
+    return transaction(
+      operation,
+      Effect.gen(function*() {
+        // two at once would both add what is missing
+        yield* query(operation, alone, [`taskforge lanes ${schema}`])
+        const [owed] = yield* query<[isOwed: boolean]>(operation, isOwed)
+        if (!owed![0]) return
+        yield* query(operation, recount)
+        yield* query(operation, `DELETE FROM ${schema}.lane WHERE stored = 0`)
+      })
+    ).pipe(
+      // idle queues are missing in lists until the next try; nothing else is wrong
+      Effect.catch((error) => Effect.logWarning("The tasks could not be counted by queue and type", error))
+    )
+  })
 
   return {
     counts: (capacity) =>
@@ -84,6 +148,11 @@ export const make = ({ query, schema }: Database): Tally => {
       }),
     unfinished: one("count", unfinished),
     finished: one("count", finished),
-    fold: Effect.asVoid(query("fold the counters", fold))
+    fold: Effect.gen(function*() {
+      const [row] = yield* query<Folded>("fold the counters", fold)
+      const [isNamed, queues, types] = row!
+      if (queues !== null && types !== null) yield* query("fold the counters", forget, [texts(queues), texts(types)])
+      if (!isNamed) yield* recounted
+    })
   }
 }

@@ -36,6 +36,7 @@ import * as Failure from "./Failure.ts"
 import * as Health from "./Health.ts"
 import * as Hints from "./Hints.ts"
 import * as Instances from "./Instances.ts"
+import * as LaneCounts from "./LaneCounts.ts"
 import * as Operate from "./Operate.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Read from "./Read.ts"
@@ -178,7 +179,8 @@ const make = Effect.fnUntraced(function*(
     list: queries.list,
     stranded: (runnable, limit) => Effect.andThen(claim(promotion), queries.stranded(runnable, limit)),
     writeHealth: Health.make(runner, root, refusals),
-    counts: queries.counts
+    counts: queries.counts,
+    laneCounts: LaneCounts.make(runner)
   })
   return Context.make(TaskStore, taskStore).pipe(
     Context.add(Notifier, hints),

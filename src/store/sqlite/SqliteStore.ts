@@ -25,6 +25,7 @@ import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as FileIdentity from "./FileIdentity.ts"
 import * as Instances from "./Instances.ts"
+import * as LaneCounts from "./LaneCounts.ts"
 import { Lanes } from "./Lanes.ts"
 import * as Operate from "./Operate.ts"
 import * as Prune from "./Prune.ts"
@@ -103,6 +104,7 @@ const make = Effect.fnUntraced(function*(
   const operate = Operate.make(database, tasks)
   const prune = Prune.make(database)
   const queries = Read.make(database, tasks)
+  const laneCounts = LaneCounts.make(database)
 
   // before it is on disk: it is as much there for this process's workers as for those of another
   const announce = () => run(notifier.publish(work))
@@ -132,7 +134,8 @@ const make = Effect.fnUntraced(function*(
     counts: read("count", () => {
       tally.load()
       return tally.counts(capacity)
-    })
+    }),
+    laneCounts: (range) => read("count by queue and type", () => laneCounts(range, clock.currentTimeMillisUnsafe()))
   })
   return Context.make(TaskStore, taskStore).pipe(
     Context.add(InstanceStore, Instances.make(database, writer, clock)),

@@ -12,6 +12,7 @@ import { enqueueing } from "./enqueueing.ts"
 import { fencing } from "./fencing.ts"
 import { history } from "./history.ts"
 import { keys } from "./keys.ts"
+import { laneCounts } from "./laneCounts.ts"
 import { lanes } from "./lanes.ts"
 import { leases } from "./leases.ts"
 import { nonces } from "./nonces.ts"
@@ -52,6 +53,7 @@ const areas = [
   pruning,
   reading,
   counting,
+  laneCounts,
   transitions,
   concurrency,
   notifying

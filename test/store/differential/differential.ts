@@ -175,6 +175,8 @@ const everything = Effect.fnUntraced(function*(store: Store) {
     results: yield* store.results(ids),
     counts: yield* store.counts,
     paused: yield* store.paused,
+    lanes: yield* store.laneCounts({ limit: 100 }),
+    lane: yield* store.laneCounts({ limit: 1, after: { queue: "x", type: "a" } }),
     stranded: (yield* store.stranded([{ types: ["a"], queues: ["y"] }], 100)).map(({ queue, since, type }) =>
       `${queue} ${type} ${since}`
     ).toSorted()

@@ -3,6 +3,7 @@
  * It shares no decision with the code under test; only the shapes of records are the same.
  */
 import type { AttemptRecord, NewTask, TaskFailure, TaskRecord } from "../../../src/domain/TaskRecord.ts"
+import type { CountedLanes, LaneCounts, LaneRange } from "../../../src/store/LaneCounts.ts"
 import type { Lease, Retention, Runnable, Stranded } from "../../../src/store/TaskStore.ts"
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
@@ -158,6 +159,29 @@ export class Model {
       if (!runs && !found.has(name)) found.set(name, { queue, type, since: dueAt })
     }
     return [...found.values()]
+  }
+
+  /** The queues and types of a range that have tasks, and how many of these are not finished. */
+  laneCounts({ after, limit, queue }: LaneRange): CountedLanes {
+    const names = [...new Set(this.tasks.map((task) => JSON.stringify([task.queue, task.type])))].sort()
+    const lanes = names.map((name): LaneCounts => {
+      const [queue, type] = JSON.parse(name) as [string, string]
+      const isIn = (task: ModelTask) => task.queue === queue && task.type === type
+      const inState = (state: string) => this.tasks.filter((task) => isIn(task) && task.state === state).length
+      return {
+        queue,
+        type,
+        scheduled: inState("scheduled"),
+        pending: inState("pending"),
+        running: inState("running"),
+        waitingSince: this.pending.find(isIn)?.dueAt ?? null
+      }
+    })
+    const begins = (lane: LaneCounts) =>
+      after === undefined || lane.queue > after.queue ||
+      (lane.queue === after.queue && after.type !== undefined && lane.type > after.type)
+    const found = lanes.filter((lane) => begins(lane) && (queue === undefined || lane.queue === queue))
+    return { lanes: found.slice(0, limit), more: found.length > limit, now: this.now }
   }
 
   nextDueAt(): number | null {

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from "node:util"
 import type { Settlement } from "../../../src/domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../../../src/domain/TaskRecord.ts"
 import * as TaskState from "../../../src/domain/TaskState.ts"
+import type { LaneRange } from "../../../src/store/LaneCounts.ts"
 import {
   type ClaimRequest,
   type Lease,
@@ -114,6 +115,10 @@ export class Runner {
     agree("totals", totals, this.model.totals)
     for (const state of TaskState.all) {
       agree(`number of ${state} tasks`, states[state], expected.filter((task) => task.state === state).length)
+    }
+    for (const range of ranges) {
+      const what = `counts by queue and type of ${JSON.stringify(range)}`
+      agree(what, yield* store.laneCounts(range), this.model.laneCounts(range))
     }
     // It promotes what has become due, which would hide from the next steps what nothing has promoted
     for (const runnable of this.model.hasUnpromoted() ? [] : coverages) {
@@ -244,6 +249,13 @@ const coverages: ReadonlyArray<ReadonlyArray<Runnable>> = [
   [],
   [{ types: ["a"] }, { types: ["b"], queues: ["x"] }],
   [{ types: ["a", "b"], queues: ["x"] }, { types: ["b"], queues: ["y", "z"] }]
+]
+
+/** Parts of the queues and types of the tasks that operations make. */
+const ranges: ReadonlyArray<LaneRange> = [
+  { limit: 100 },
+  { limit: 1, queue: "y", after: { queue: "y", type: "a" } },
+  { limit: 2, after: { queue: "x", type: "a" } }
 ]
 
 const byName = (stranded: ReadonlyArray<Stranded>): ReadonlyArray<Stranded> =>

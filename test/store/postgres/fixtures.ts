@@ -19,6 +19,7 @@ const tables = [
   "task",
   "last_claim",
   "tally",
+  "lane",
   "paused_queue",
   "setting",
   "instance",

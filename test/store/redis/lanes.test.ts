@@ -40,7 +40,7 @@ await withServer("Redis", Redis.find, async (server) => {
   const asBefore = Effect.fnUntraced(function*(root: string) {
     const lanes = yield* redis.send<Array<string>>("HKEYS", `${root}:stored`)
     yield* redis.send("SADD", `${root}:lanes`, ...lanes, "[\"gone\",\"work\"]")
-    const index = (yield* keys(root)).filter((key) => /^(stored|head|ready.*|types)$/.test(key))
+    const index = (yield* keys(root)).filter((key) => /^(stored|index|head|ready.*|types)$/.test(key))
     yield* redis.send("DEL", ...index.map((key) => `${root}:${key}`))
     return yield* redis.send("HSET", `${root}:meta`, "version", "2")
   })
@@ -106,6 +106,33 @@ await withServer("Redis", Redis.find, async (server) => {
           const stored = yield* redis.send("HGETALL", `{${name}}:stored`)
           assert.deepStrictEqual(stored, { "[\"a\",\"work\"]": "3", "[\"b\",\"other\"]": "1", "[\"c\",\"work\"]": "1" })
           assert.deepStrictEqual(yield* takeIds(everywhere), [ids[2]!])
+        }).pipe(Effect.provide(storeOn(name)))
+      }))
+
+    const listed = Effect.map(
+      TaskStore.use((store) => store.laneCounts({ limit: 100 })),
+      ({ lanes }) => lanes.map(({ queue, type }) => `${queue}/${type}`)
+    )
+
+    it.live("without an index of their names are listed once the store was opened, or soon after", () =>
+      Effect.gen(function*() {
+        const name = yield* prefix
+        const all = ["a/work", "b/other", "c/work"]
+        yield* Effect.provide(fill, storeOn(name))
+        yield* redis.send("DEL", `{${name}}:index`)
+        yield* Effect.gen(function*() {
+          const store = yield* TaskStore
+          assert.deepStrictEqual(yield* listed, all)
+          // an older version has stored a task
+          yield* redis.send("HSET", `{${name}}:stored`, "[\"new\",\"work\"]", "1")
+          assert.deepStrictEqual(yield* listed, all)
+          yield* store.prune(retention(), 1000)
+          assert.deepStrictEqual(yield* listed, [...all, "new/work"])
+          // and removed one
+          yield* redis.send("HDEL", `{${name}}:stored`, "[\"new\",\"work\"]")
+          assert.deepStrictEqual(yield* listed, all)
+          yield* store.prune(retention(), 1000)
+          assert.strictEqual(yield* redis.send("ZCARD", `{${name}}:index`), 3)
         }).pipe(Effect.provide(storeOn(name)))
       }))
 

@@ -20,10 +20,10 @@
  * refusal leaves no trace.
  */
 import { block } from "./Block.ts"
-import { lanes } from "./Lanes.ts"
+import { admitted, lanes } from "./Lanes.ts"
 import { prelude } from "./Prelude.ts"
 
-export const enqueue = `${prelude}${block}${lanes}
+export const enqueue = `${prelude}${block}${lanes}${admitted}
 local argv, format = ARGV, string.format
 if argv[1] == "packed" then
   argv = {}
@@ -209,7 +209,7 @@ call("HSET", root .. ":tally", "seq", int(seq - 100000000000), "created", int(cr
 each("HSET", root .. ":task", argv, t)
 each("HSET", root .. ":key", keyed)
 for set, members in pairs(sets) do each("ZADD", set, members) end
-for lane, amount in pairs(amounts) do call("HINCRBY", root .. ":stored", lane, amount) end
+for lane, amount in pairs(amounts) do admit(lane, amount) end
 for lane, earliest in pairs(arrivals) do arrive(lane, earliest.rank, earliest.seq) end
 return answers
 `

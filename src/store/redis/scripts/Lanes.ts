@@ -59,10 +59,26 @@ local function depart(lane)
 end
 `
 
-/**
- * How many tasks of each lane are stored, in whatever state: a lane is known as long as it has any.
- */
-export const stored = `
+/** The index of lanes by name: a member is the queue, the type and the lane, with a character between that no name has. */
+const index = `
+local function entryOf(lane)
+  local names = cjson.decode(lane)
+  return names[1] .. "\\0" .. names[2] .. "\\0" .. lane
+end
+`
+
+/** How many tasks of each lane are stored, in whatever state: a lane is known and in the index as long as it has any. */
+export const admitted = `${index}
+-- to be called for new tasks
+local function admit(lane, amount)
+  if call("HINCRBY", root .. ":stored", lane, amount) == amount then
+    call("ZADD", root .. ":index", 0, entryOf(lane))
+  end
+end
+`
+
+/** The same for tasks that are removed. */
+export const stored = `${index}
 local function hasTasks(lane)
   for _, status in ipairs({ "C", "F", "X", "S", "P" }) do
     if call("EXISTS", root .. ":list:" .. status .. ":" .. lane) == 1 then return true end
@@ -70,18 +86,21 @@ local function hasTasks(lane)
   return call("EXISTS", root .. ":lane:" .. lane) == 1
 end
 
+-- to be called for tasks that have been removed
 local function uncount(lane, amount)
   if call("HINCRBY", root .. ":stored", lane, -amount) <= 0 and not hasTasks(lane) then
     call("HDEL", root .. ":stored", lane)
+    call("ZREM", root .. ":index", entryOf(lane))
   end
 end
 `
 
 /**
- * Takes over lanes that an older version has written: it kept the names of all, for ever, and nothing else.
+ * Takes over lanes that an older version has written. One kept the names of all, for ever, and nothing else; the next
+ * had no index of them by name.
  */
 export const adopt = `
-local function adopt()
+local function adoptNames()
   local old = call("SMEMBERS", root .. ":lanes")
   if #old == 0 then return end
   local runs = {}
@@ -103,5 +122,12 @@ local function adopt()
     if head[1] then arrive(lane, head[2], string.sub(head[1], 1, 12)) end
   end
   call("DEL", root .. ":lanes")
+end
+
+local function adopt()
+  adoptNames()
+  if call("HLEN", root .. ":stored") == call("ZCARD", root .. ":index") then return end
+  call("DEL", root .. ":index")
+  for _, lane in ipairs(call("HKEYS", root .. ":stored")) do call("ZADD", root .. ":index", 0, entryOf(lane)) end
 end
 `

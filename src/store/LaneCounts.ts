@@ -1,0 +1,40 @@
+/** How many tasks of each queue and type wait and run: what a store answers, and which of them are asked for. */
+import * as ByteOrder from "../domain/ByteOrder.ts"
+
+/** The unfinished tasks of one queue and type. */
+export interface LaneCounts {
+  readonly queue: string
+  readonly type: string
+  /** Tasks that are due later, and those that have become due since the store was last asked for work. */
+  readonly scheduled: number
+  readonly pending: number
+  readonly running: number
+  /** When the pending task that is the first in the order of work became due; `null` when none is pending. */
+  readonly waitingSince: number | null
+}
+
+/** Part of the queues and types that have tasks, in the order of their names: see `ByteOrder`. */
+export interface LaneRange {
+  /** Only those of this queue. */
+  readonly queue?: string | undefined
+  /** Only what comes after this queue or, with a type, after this type of it. */
+  readonly after?: { readonly queue: string; readonly type?: string | undefined } | undefined
+  readonly limit: number
+}
+
+/** Queues and types in the order of their names. */
+export interface CountedLanes {
+  readonly lanes: ReadonlyArray<LaneCounts>
+  /** Whether there may be more in the range: a store stops at the limit, or before it would block for too long. */
+  readonly more: boolean
+  /** The store's clock. */
+  readonly now: number
+}
+
+/** The place that a range begins at: a queue and a type that may be part of it. */
+export const startOf = ({ after, queue = "" }: LaneRange): readonly [queue: string, type: string] => {
+  if (after === undefined) return [queue, ""]
+  return after.type === undefined
+    ? [ByteOrder.after(after.queue), ""]
+    : [after.queue, ByteOrder.after(after.type)]
+}
