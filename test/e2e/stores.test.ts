@@ -81,7 +81,8 @@ const sharing = (
         const [one, two] = servers
         // As many as both can run
         const ids = yield* one.post(gate.tasks(10))
-        yield* Server.until("all of them run", Effect.sync(() => gate.arrived() === 10))
+        // Before any of them looks by itself, where they are notified
+        yield* Server.until("all of them run", Effect.sync(() => gate.arrived() === 10), 50)
         yield* gate.open
         yield* Server.until(
           "both see all of them completed",

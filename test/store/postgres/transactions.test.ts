@@ -240,14 +240,14 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
   const withEngine = <A, E, R>(
     handler: (payload: { readonly amount: number }) => Effect.Effect<{ readonly paid: number }, never, TaskContext>,
     body: Effect.Effect<A, E, R>,
-    lease: Duration.Input = "1 second"
+    lease?: Duration.Input
   ) =>
     Effect.flatMap(Effect.context<StoreServices>(), (services) =>
       Effect.provide(
         body,
         Engine.layer(Pay.toLayer(handler), {
-          queue: { pollInterval: "1 minute" },
-          worker: { concurrency: 1, pollInterval: "1 minute", lease }
+          queue: { pollInterval: "1 hour" },
+          worker: { concurrency: 1, pollInterval: "1 hour", lease }
         }).pipe(Layer.provide(Layer.succeedContext(services))),
         { local: true }
       ))
@@ -268,7 +268,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
             // the first time, after both were written
             if (runs === 1) return yield* new Declined()
           })).pipe(Effect.orDie)
-          // longer than the lease: the heartbeat does not mistake it for lost
+          // A heartbeat comes, and does not mistake it for lost
           yield* Effect.sleep("1500 millis")
           return { paid: -1 }
         })
@@ -279,7 +279,8 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
           assert.deepStrictEqual(yield* handle.result, { paid: 7 })
           assert.strictEqual(runs, 2)
           assert.deepStrictEqual(yield* book.amounts, [7])
-        })
+        }),
+        "3 seconds"
       )
       const { tasks: [stored] } = yield* TaskStore.use((store) => store.list({ limit: 10 }))
       assert.deepInclude(stored, { state: "completed", result: `{"paid":7}`, failures: 1 })
@@ -352,7 +353,8 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
           yield* takeOne({ types: ["pay"], worker: "thief" })
           yield* Deferred.await(stopped)
           assert.deepInclude(yield* record(id), { failures: 0, result: null })
-        })
+        }),
+        "3 seconds"
       )
     })
   )
