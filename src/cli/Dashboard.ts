@@ -110,11 +110,11 @@ const frame = (now: Look, before: Look | undefined, { columns, name, paint, rows
       head: "WORKER",
       shrinksTo: 8
     }],
-    busy.slice(0, runningShown(rows)).map(({ id, instance, task }) => [
+    busy.slice(0, runningShown(rows)).map(({ id, task }) => [
       plain(task!.id),
       plain(task!.type),
       Words.precise(task!.running_for_ms),
-      paint.dim(plain(`${instance} #${id}`))
+      paint.dim(plain(id))
     ]),
     columns,
     paint.dim

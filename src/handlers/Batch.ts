@@ -116,13 +116,14 @@ const runItem = (
   )
 
 /** An attempt has getters, which a copy of it would lose. */
-const own = ({ attempt, claim, queue, snooze, type, worker }: TaskContext["Service"]) => ({
+const own = ({ attempt, claim, instance, queue, slot, snooze, type }: TaskContext["Service"]) => ({
   attempt,
   claim,
+  instance,
   queue,
+  slot,
   snooze,
-  type,
-  worker
+  type
 })
 
 const describe = (error: unknown): { readonly tag: string; readonly message: string } =>

@@ -96,7 +96,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
 
       const workers = Effect.gen(function*() {
         const own = Option.isSome(pool)
-          ? { instance: pool.value.instance, workers: yield* pool.value.workers }
+          ? { instance: pool.value.instance, slots: yield* pool.value.slots }
           : undefined
         const counts = yield* queue.counts
         return { ...WorkersView.toJson(yield* queue.instances, own), queue_size: unfinished(counts) }

@@ -1,6 +1,6 @@
-/** The living instances and their workers as clients see them. */
+/** The living instances and their slots as clients see them, who call a slot a worker. */
 import type { InstanceRecord, Roll } from "../store/InstanceStore.ts"
-import type { WorkerView } from "../worker/WorkerPool.ts"
+import type { SlotView } from "../worker/WorkerPool.ts"
 import type { WorkersJson } from "./api/SystemJson.ts"
 import { millis, timestamp } from "./TaskView.ts"
 
@@ -9,44 +9,45 @@ type Workers = Omit<typeof WorkersJson.Type, "queue_size">
 /** What the pool of this process knows better than the list, which is as old as its last sign of life. */
 export interface OwnPool {
   readonly instance: string
-  readonly workers: ReadonlyArray<WorkerView>
+  readonly slots: ReadonlyArray<SlotView>
 }
 
-/** Every worker of every instance. */
+/** Every slot of every instance. */
 export const toJson = ({ instances, now }: Roll, own: OwnPool | undefined): Workers => {
   const shown = instances.map((instance) => ({
     instance,
-    workers: instance.id === own?.instance ? own.workers : workersOf(instance, now - instance.seenAt)
+    slots: instance.id === own?.instance ? own.slots : slotsOf(instance, now - instance.seenAt)
   }))
-  const workers = shown.flatMap(({ instance, workers }) => workers.map((worker) => workerJson(instance.id, worker)))
+  const workers = shown.flatMap(({ instance, slots }) => slots.map((slot) => workerJson(instance.id, slot)))
   return {
-    running: shown.some(({ workers }) => workers.length > 0),
+    running: shown.some(({ slots }) => slots.length > 0),
     worker_count: workers.length,
     workers,
     timestamp: timestamp(now),
-    instances: shown.map(({ instance, workers }) => instanceJson(instance, workers))
+    instances: shown.map(({ instance, slots }) => instanceJson(instance, slots))
   }
 }
 
-/** A worker for each task that may run at once, as it was `agoMs` ago. */
-const workersOf = ({ capacity, running }: InstanceRecord, agoMs: number): ReadonlyArray<WorkerView> => {
-  const busy = new Map(running.map((task) => [task.worker, task]))
+/** A slot for each task that may run at once, as it was `agoMs` ago. */
+const slotsOf = ({ capacity, running }: InstanceRecord, agoMs: number): ReadonlyArray<SlotView> => {
+  const busy = new Map(running.map((task) => [task.slot, task]))
   return Array.from({ length: capacity }, (_, index) => {
     const task = busy.get(index + 1)
-    return { id: index + 1, task: task && { id: task.id, type: task.type, runningForMs: task.forMs + agoMs } }
+    return { slot: index + 1, task: task && { id: task.id, type: task.type, runningForMs: task.forMs + agoMs } }
   })
 }
 
-const workerJson = (instance: string, { id, task }: WorkerView): Workers["workers"][number] => ({
-  id,
+const workerJson = (instance: string, { slot, task }: SlotView): Workers["workers"][number] => ({
+  id: `${instance}/${slot}`,
   running: task !== undefined,
   instance,
+  slot,
   task: task === undefined ? null : { id: task.id, type: task.type, running_for_ms: Math.round(task.runningForMs) }
 })
 
 const instanceJson = (
   { host, id, leads, pid, queues, seenAt, startedAt, types, version }: InstanceRecord,
-  workers: ReadonlyArray<WorkerView>
+  slots: ReadonlyArray<SlotView>
 ): Workers["instances"][number] => ({
   id,
   host,
@@ -54,8 +55,8 @@ const instanceJson = (
   version,
   started_at: timestamp(startedAt),
   seen_at: timestamp(seenAt),
-  worker_count: workers.length,
-  workers_active: workers.filter(({ task }) => task !== undefined).length,
+  worker_count: slots.length,
+  workers_active: slots.filter(({ task }) => task !== undefined).length,
   leads,
   queues,
   types
@@ -75,9 +76,9 @@ export const fromJson = ({ instances, timestamp, workers }: Workers): Roll => ({
     queues,
     types,
     leads,
-    running: workers.flatMap(({ id: worker, instance, task }) =>
+    running: workers.flatMap(({ instance, slot, task }) =>
       instance !== id || task === null ? [] : [{
-        worker,
+        slot,
         id: task.id,
         type: task.type,
         forMs: Math.max(0, task.running_for_ms - (millis(timestamp) - millis(seen_at)))

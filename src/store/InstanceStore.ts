@@ -14,8 +14,8 @@ import type { StoreError } from "../domain/Errors.ts"
 
 /** A task that an instance runs. */
 export interface RunningTask {
-  /** The number of the worker in its instance. */
-  readonly worker: number
+  /** The number of the instance's slot that it runs in. */
+  readonly slot: number
   readonly id: string
   readonly type: string
   /** How long it had run when the instance said so, in milliseconds. */

@@ -278,7 +278,8 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
         queue: task.queue,
         attempt,
         claim: attempt,
-        worker: 1,
+        instance: "test",
+        slot: 1,
         progress: () => Effect.void,
         snooze: Snoozed.now,
         // Nothing is stored here, so there is nothing to complete early.

@@ -12,7 +12,8 @@ export interface Job {
     readonly queue: string
     readonly attempt: number
     readonly claim: number
-    readonly worker: number
+    readonly instance: string
+    readonly slot: number
   }
 }
 

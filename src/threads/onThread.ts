@@ -34,11 +34,11 @@ export const onThread = <
     payload: Payload["Type"]
   ): Effect.fn.Return<Success["Type"], Error["Type"], ThreadPool | TaskContext> {
     const threads = yield* ThreadPool
-    const { attempt, claim, id, progress, queue, type, worker } = yield* TaskContext
+    const { attempt, claim, id, instance, progress, queue, slot, type } = yield* TaskContext
     const job = {
       module: href,
       payload: yield* Effect.orDie(codec.encodePayload(payload)),
-      attempt: { id, type, queue, attempt, claim, worker }
+      attempt: { id, type, queue, attempt, claim, instance, slot }
     }
     // A crash is the attempt's defect: the policy of the task type knows only declared errors
     const ending = yield* Effect.orDie(threads.run(job, { isolation, report: progress }))

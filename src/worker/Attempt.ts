@@ -21,8 +21,9 @@ export class Snoozed extends Schema.TaggedError<Snoozed>()("Snoozed", { delayMs:
     )
 }
 
-/** What attempts ask of their pool. */
+/** What attempts know of their pool, and ask of it. */
 export interface AttemptHost {
+  readonly instance: string
   readonly report: (attempt: Attempt, progress: number) => void
   readonly settle: (settlement: Settlement) => Effect.Effect<SettleAnswer | undefined, StoreError>
   /** Does something once what the fiber has written is committed, never if it is rolled back. */
@@ -39,7 +40,7 @@ export type EarlyCompletion = "none" | "written" | "doubted" | "final"
 export class Attempt implements Context.Service.Shape<typeof TaskContext> {
   readonly task: ClaimedTask
   readonly definition: AnyTaskDefinition
-  readonly worker: number
+  readonly slot: number
   /** Monotonic milliseconds. */
   readonly startedAt: number
   /** When the attempt times out, on the same clock. */
@@ -50,8 +51,8 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
   interruptedAt = Infinity
   /** When it ended; the start until then. */
   endedAt: number
-  /** Its settlement is on its way, or it has none; whatever the fiber still does changes nothing. */
-  settled = false
+  /** Its settlement is on its way, or it has none; what the fiber does from now on changes nothing. */
+  ended = false
   /** Whether its handler has completed it. */
   completion: EarlyCompletion = "none"
   private readonly host: AttemptHost
@@ -59,14 +60,14 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
   constructor(
     task: ClaimedTask,
     definition: AnyTaskDefinition,
-    worker: number,
+    slot: number,
     startedAt: number,
     timeoutMs: number,
     host: AttemptHost
   ) {
     this.task = task
     this.definition = definition
-    this.worker = worker
+    this.slot = slot
     this.startedAt = startedAt
     this.endedAt = startedAt
     this.deadline = startedAt + timeoutMs
@@ -89,6 +90,10 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
     return this.task.claim
   }
 
+  get instance(): string {
+    return this.host.instance
+  }
+
   get attempt(): number {
     return this.task.failures + this.task.crashes + 1
   }
@@ -99,7 +104,7 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
     return (fraction) =>
       Effect.sync(() => {
         // Not a number says nothing, and no store would keep it
-        if (this.settled || typeof fraction !== "number" || Number.isNaN(fraction)) return
+        if (this.ended || typeof fraction !== "number" || Number.isNaN(fraction)) return
         this.host.report(this, Math.min(1, Math.max(0, fraction)))
       })
   }
@@ -144,9 +149,15 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
     return this.completion === "final"
   }
 
+  /** Its handler ended, or was given up. */
+  end(now: number): void {
+    this.ended = true
+    this.endedAt = now
+  }
+
   /** Asks the attempt to stop; the first reason counts. */
   interrupt(reason: InterruptReason, now: number): void {
-    if (this.settled || this.reason !== undefined) return
+    if (this.ended || this.reason !== undefined) return
     this.reason = reason
     this.interruptedAt = now
     this.fiber?.interruptUnsafe()

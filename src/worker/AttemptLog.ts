@@ -7,15 +7,16 @@ import { Effect, LogLevel, References } from "effect"
 import type { SettleAnswer } from "../domain/Settlement.ts"
 import type { TaskFailure } from "../domain/TaskRecord.ts"
 import type { Attempt } from "./Attempt.ts"
+import type { Ending } from "./Endings.ts"
 import * as Settler from "./Settler.ts"
 
 /** Reads the log level once: a level that is off costs nothing per task. */
 export const make = Effect.fnUntraced(function*(completions: "Info" | "Debug") {
   const successes = LogLevel.isGreaterThanOrEqualTo(completions, yield* References.MinimumLogLevel)
-  const isSilent = ({ settlement }: Settler.Ending, answer: SettleAnswer | undefined) =>
+  const isSilent = ({ settlement }: Ending, answer: SettleAnswer | undefined) =>
     !successes && settlement._tag === "Complete" && answer !== "stale"
   return {
-    settled: (batch: ReadonlyArray<Settler.Ending>, answers: ReadonlyArray<SettleAnswer>): Effect.Effect<void> =>
+    settled: (batch: ReadonlyArray<Ending>, answers: ReadonlyArray<SettleAnswer>): Effect.Effect<void> =>
       batch.every((ending, index) => isSilent(ending, answers[index]))
         ? Effect.void
         : Effect.forEach(
@@ -35,7 +36,7 @@ export const make = Effect.fnUntraced(function*(completions: "Info" | "Debug") {
 })
 
 const line = (
-  ending: Settler.Ending,
+  ending: Ending,
   answer: SettleAnswer | undefined,
   completions: "Info" | "Debug"
 ): Effect.Effect<void> => {
@@ -71,7 +72,7 @@ const line = (
 }
 
 /** The handler has completed the task with `complete` and then ended in another way, which changes nothing. */
-const completedBefore = ({ attempt: { type }, settlement }: Settler.Ending, completions: "Info" | "Debug") =>
+const completedBefore = ({ attempt: { type }, settlement }: Ending, completions: "Info" | "Debug") =>
   settlement._tag === "Fail" || settlement._tag === "Retry"
     ? Effect.logWarning(
       `task ${type} completed, then its handler failed, which changes nothing: ${describe(settlement.failure)}`,
@@ -85,7 +86,7 @@ const stackOf = (failure: TaskFailure): ReadonlyArray<string> => failure.stack =
 
 const annotated = (attempt: Attempt, log: Effect.Effect<void>): Effect.Effect<void> =>
   Effect.annotateLogs(log, {
-    worker_id: attempt.worker,
+    worker_id: `${attempt.instance}/${attempt.slot}`,
     job_id: attempt.id,
     attempt: attempt.attempt,
     duration: Math.round((attempt.endedAt - attempt.startedAt) * 1000) / 1000

@@ -1,17 +1,18 @@
 /**
- * The pool's own loop: while workers are idle, claims as many tasks as there are idle workers, never what cannot run
- * now, and starts them. Woken by hints, by the next task's due time, or by the poll interval.
+ * Claims tasks for the slots that are free, never more than can run now, and starts them. Woken by
+ * hints, by the next task's due time, or by the poll interval.
  */
 import { type Duration, Effect, Fiber, type Latch, Schedule } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import type { Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
+import type { Recorder } from "../observability/Metrics.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { ClaimRequest, TaskStore } from "../store/TaskStore.ts"
 import type { Handler, HandlerRegistry } from "./HandlerRegistry.ts"
 import * as Heartbeat from "./Heartbeat.ts"
-import type { WorkerSlots } from "./WorkerSlots.ts"
+import type { Slots } from "./Slots.ts"
 
 /** How often tasks that cannot be run here are given back, before their leases have to run out. */
 const giveBack = Schedule.upTo(Schedule.exponential("50 millis"), { times: 4 })
@@ -35,17 +36,19 @@ export const start = Effect.fnUntraced(function*(options: {
   readonly store: TaskStore["Service"]
   readonly supervisor: Supervisor["Service"]
   readonly registry: HandlerRegistry["Service"]
-  readonly slots: WorkerSlots
-  /** Opened by whoever knows of work. */
+  readonly recorder: Recorder
+  readonly slots: Slots
+  /** Open while there may be work. */
   readonly work: Latch.Latch
   readonly request: Pick<ClaimRequest, "worker" | "leaseForMs" | "queues">
   readonly firstNonce: number
   readonly pollMs: number
   readonly monotonicMs: () => number
   readonly answerFor: Duration.Input
-  readonly onClaimed: (task: ClaimedTask, now: number, handler: Handler) => void
+  /** Starts a task in a free slot. */
+  readonly begin: (task: ClaimedTask, handler: Handler) => void
 }) {
-  const { registry, request, slots, store, work } = options
+  const { recorder, registry, request, slots, store, work } = options
   let nonce = options.firstNonce
   let askedAt: number | undefined
   let closing = false
@@ -53,7 +56,7 @@ export const start = Effect.fnUntraced(function*(options: {
   let claiming: Fiber.Fiber<number, StoreError> | undefined
   let alarm: Fiber.Fiber<unknown> | undefined
 
-  /** One claim; answers how long to wait when there is nothing more. */
+  /** One claim for slots that are free; answers how long to wait when there is nothing more. */
   const claim = Effect.gen(function*() {
     const limit = Math.min(slots.free, mayAsk)
     const types = registry.types()
@@ -61,14 +64,7 @@ export const start = Effect.fnUntraced(function*(options: {
     // A repeated claim gives tasks whose leases began with the first one.
     const since = askedAt ??= options.monotonicMs()
     const { nextDueAt, now, tasks } = yield* Effect.tapError(
-      store.claim({
-        queues: request.queues,
-        types,
-        limit,
-        worker: request.worker,
-        leaseForMs: request.leaseForMs,
-        nonce
-      }),
+      store.claim({ ...request, types, limit, nonce }),
       // Perhaps it was too much to be answered
       () => Effect.sync(() => mayAsk = Math.max(1, mayAsk >> 1))
     )
@@ -82,7 +78,10 @@ export const start = Effect.fnUntraced(function*(options: {
       const handler = registry.find(task.type)
       // While the claim was on its way, the pool began to close or the handler's layer did.
       if (handler === undefined || closing) orphans.push({ _tag: "Release", id: task.id, claim: task.claim })
-      else options.onClaimed(task, now, handler)
+      else {
+        recorder.claimed(task.type, now - task.dueAt)
+        options.begin(task, handler)
+      }
     }
     if (orphans.length > 0) yield* Effect.retry(store.settle(orphans), giveBack)
     if (tasks.length >= limit) return 0

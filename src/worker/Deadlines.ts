@@ -1,10 +1,11 @@
 /**
  * Timeouts for all running attempts with one sleeping fiber instead of one timer per task. It also notices attempts
- * that go on after they were told to stop: after `abandonAfterMs` they are settled without their fiber.
+ * that go on after they were told to stop: after `abandonAfterMs` they are given up, and end without their fiber.
  */
 import { type Clock, Effect, Latch } from "effect"
 import type { Supervisor } from "../observability/Supervisor.ts"
-import type { Attempt } from "./Attempt.ts"
+import type { Attempt, InterruptReason } from "./Attempt.ts"
+import type { Attempts } from "./Attempts.ts"
 
 /** How long an interrupted attempt may run its finalizers before it is given up. */
 const abandonAfterMs = 5000
@@ -12,25 +13,34 @@ const abandonAfterMs = 5000
 /** The monotonic clock in milliseconds. */
 export const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
 
-/** Starts the watch. Call `watch` for each new attempt. */
+/** The watch over the attempts of a pool. */
+export interface Deadlines {
+  /** To be called when an attempt starts: the next deadline may be earlier now. */
+  readonly watch: (attempt: Attempt) => void
+  /** Interrupts an attempt, and gives it up if it goes on all the same. The first reason counts. */
+  readonly stop: (attempt: Attempt, reason: InterruptReason) => void
+}
+
+/** Starts the watch, which ends with the scope. */
 export const start = Effect.fnUntraced(function*(options: {
   readonly supervisor: Supervisor["Service"]
   readonly clock: Clock.Clock
-  readonly attempts: ReadonlySet<Attempt>
-  /** Settles an attempt whose fiber does not end. */
+  readonly attempts: Attempts
+  /** Ends an attempt whose fiber does not end. */
   readonly abandon: (attempt: Attempt) => Effect.Effect<void>
 }) {
+  const { attempts, clock } = options
   const earlier = Latch.makeUnsafe(false)
   let armedFor = Infinity
 
   const step = Effect.gen(function*() {
     earlier.closeUnsafe()
-    const now = monotonicMillis(options.clock)
+    const now = monotonicMillis(clock)
     armedFor = Infinity
-    for (const attempt of options.attempts) {
-      if (attempt.settled) continue
+    for (const attempt of attempts) {
+      if (attempt.ended) continue
       if (attempt.reason === undefined && attempt.deadline <= now) attempt.interrupt("timeout", now)
-      if (attempt.settled) continue
+      if (attempt.ended) continue
       if (attempt.interruptedAt + abandonAfterMs <= now) {
         yield* options.abandon(attempt)
         continue
@@ -44,12 +54,16 @@ export const start = Effect.fnUntraced(function*(options: {
   })
   yield* options.supervisor.loop("deadlines", step)
 
-  return {
-    /** To be called when an attempt starts or is interrupted: the next deadline may be earlier now. */
-    watch: (attempt: Attempt): void => {
-      if (nextDeadline(attempt) < armedFor) earlier.openUnsafe()
-    }
+  const watch = (attempt: Attempt): void => {
+    if (!attempt.ended && nextDeadline(attempt) < armedFor) earlier.openUnsafe()
   }
+  return {
+    watch,
+    stop: (attempt, reason) => {
+      attempt.interrupt(reason, monotonicMillis(clock))
+      watch(attempt)
+    }
+  } satisfies Deadlines as Deadlines
 })
 
 const nextDeadline = (attempt: Attempt): number =>

@@ -6,7 +6,8 @@ import { Effect, Latch } from "effect"
 import { StoreError } from "../domain/Errors.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { ExtendAnswer, Lease, TaskStore } from "../store/TaskStore.ts"
-import type { Attempt, InterruptReason } from "./Attempt.ts"
+import type { Attempts } from "./Attempts.ts"
+import type { Deadlines } from "./Deadlines.ts"
 
 /**
  * Starts the heartbeat, which ends with the scope. Answers how to bring the next beat forward: somebody says that a task
@@ -15,9 +16,9 @@ import type { Attempt, InterruptReason } from "./Attempt.ts"
 export const start = Effect.fnUntraced(function*(options: {
   readonly store: TaskStore["Service"]
   readonly supervisor: Supervisor["Service"]
-  readonly attempts: ReadonlySet<Attempt>
+  readonly attempts: Attempts
+  readonly deadlines: Deadlines
   readonly leaseForMs: number
-  readonly stop: (attempt: Attempt, reason: InterruptReason) => void
 }) {
   const hurry = Latch.makeUnsafe(false)
   yield* options.supervisor.loop(
@@ -30,8 +31,8 @@ export const start = Effect.fnUntraced(function*(options: {
         for (const [index, attempt] of attempts.entries()) {
           const answer = answers[index]
           if (answer === "lost") {
-            if (!attempt.isLostByBeingDone()) options.stop(attempt, "lost")
-          } else if (answer === "cancel") options.stop(attempt, "cancelled")
+            if (!attempt.isLostByBeingDone()) options.deadlines.stop(attempt, "lost")
+          } else if (answer === "cancel") options.deadlines.stop(attempt, "cancelled")
         }
       }
       yield* Effect.timeoutOption(hurry.await, options.leaseForMs / 3)

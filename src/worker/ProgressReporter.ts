@@ -30,7 +30,7 @@ export const make = Effect.fnUntraced(function*(options: {
       const sent = [...latest]
       const notes: Array<Note> = []
       for (const [attempt, progress] of sent) {
-        if (!attempt.settled) notes.push({ id: attempt.id, claim: attempt.claim, progress })
+        if (!attempt.ended) notes.push({ id: attempt.id, claim: attempt.claim, progress })
       }
       if (notes.length > 0) yield* Effect.tapError(store(notes), () => Effect.sync(() => some.openUnsafe()))
       for (const [attempt, progress] of sent) if (latest.get(attempt) === progress) latest.delete(attempt)

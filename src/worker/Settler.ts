@@ -1,25 +1,20 @@
 /**
- * Settles the ends of attempts in batches. An ending stays in the list until the store has answered for it: a batch
- * that cannot be settled now is tried again until it is through, nothing is dropped, and the bounded list holds back the
- * workers until then.
+ * Settles the endings of attempts in batches. An ending stays here until the store has answered for it: a batch that
+ * cannot be settled now is tried again until it is through, nothing is dropped, and the bounded list of endings holds
+ * back the slots until then.
  *
  * A batch that the store refuses for what is in it is taken apart, because trying it again would never help: the ending
  * that the store cannot keep becomes a failure with the store's reason, and all others are settled as they are.
  */
-import { Cause, Effect, Latch, Schedule } from "effect"
+import { Cause, Effect, Schedule } from "effect"
 import { StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import * as Thrown from "../domain/Thrown.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
-import type { Attempt } from "./Attempt.ts"
+import type { Attempts } from "./Attempts.ts"
+import { type Ending, type Endings, sizeOf } from "./Endings.ts"
 import * as Executor from "./Executor.ts"
-
-/** A settlement on its way, and the attempt it belongs to. */
-export interface Ending {
-  readonly attempt: Attempt
-  readonly settlement: Settlement
-}
 
 /**
  * What the store has kept of an ending. Where the handler has completed the task itself, that stands, whatever the handler
@@ -28,70 +23,49 @@ export interface Ending {
 export const kept = ({ attempt, settlement }: Ending, answer: SettleAnswer | undefined): Settlement["_tag"] =>
   answer === "already" && attempt.completion === "final" ? "Complete" : settlement._tag
 
-/** Endings that may wait before workers are held back. */
-const capacity = 2048
-
-/** The same for what they bring, in characters of results. */
-const maxWaitingSize = 64 * 1024 * 1024
-
 /** Endings sent to the store together at most. */
-const batchSize = 1024
+const maxBatch = 1024
 
-/** The same for what they bring, in characters of results, unless a single one brings more. */
+/** Characters of results that they have together at most, unless a single one has more. */
 const maxBatchSize = 4 * 1024 * 1024
 
 /** Waits between attempts to flush a batch at shutdown: doubling from 20 ms to 500 ms. */
 const flushBackoff = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("500 millis")])
 
-/** How much an ending brings. Failures are small and count as nothing. */
-const sizeOf = ({ settlement }: Ending): number => settlement._tag === "Complete" ? settlement.result.length : 0
-
 /** Starts the settler; closing the scope flushes what waits, for `flushForMs` at most. */
-export const make = Effect.fnUntraced(function*(options: {
+export const start = Effect.fnUntraced(function*(options: {
   readonly store: TaskStore["Service"]
   readonly supervisor: Supervisor["Service"]
+  readonly attempts: Attempts
+  readonly endings: Endings
   /** The longest wait before a batch that was refused is tried again, in milliseconds. */
   readonly retryWithinMs: number
   readonly flushForMs: number
   readonly onSettled: (batch: ReadonlyArray<Ending>, answers: ReadonlyArray<SettleAnswer>) => Effect.Effect<void>
 }) {
-  const { store } = options
-  let draining = false
-  let waiting: Array<Ending> = []
-  let waitingSize = 0
-  const some = Latch.makeUnsafe(false)
-  const room = Latch.makeUnsafe(true)
+  const { attempts, endings, store } = options
+  /** Taken from the queue, and not answered for by the store. */
+  let taken: ReadonlyArray<Ending> = []
 
-  const isFull = (): boolean => waiting.length >= capacity || waitingSize >= maxWaitingSize
-
-  const add = (ending: Ending): void => {
-    waiting.push(ending)
-    waitingSize += sizeOf(ending)
-    some.openUnsafe()
-    if (!draining && isFull()) room.closeUnsafe()
-  }
-
-  /** As many as fit into one call, in their order. */
+  /** As many of the taken as fit into one call, in their order. */
   const nextBatch = (): ReadonlyArray<Ending> => {
     let size = 0
     let end = 0
-    for (; end < waiting.length && end < batchSize; end++) {
-      size += sizeOf(waiting[end]!)
+    for (; end < taken.length; end++) {
+      size += sizeOf(taken[end]!)
       if (end > 0 && size > maxBatchSize) break
     }
-    return waiting.slice(0, end)
+    return end === taken.length ? taken : taken.slice(0, end)
   }
 
-  /** The store has answered for the first of those that wait. `batch` is what was told to it. */
+  /** The store has answered for the first of the taken. `batch` is what was told to it. */
   const answered = (batch: ReadonlyArray<Ending>, answers: ReadonlyArray<SettleAnswer>): Effect.Effect<void> => {
-    for (let index = 0; index < batch.length; index++) waitingSize -= sizeOf(waiting[index]!)
-    waiting = waiting.slice(batch.length)
-    if (waiting.length === 0) some.closeUnsafe()
-    if (!isFull()) room.openUnsafe()
+    endings.settled(taken.slice(0, batch.length))
+    taken = taken.slice(batch.length)
     return options.onSettled(batch, answers)
   }
 
-  /** Settles the first of those that wait. */
+  /** Settles the first of the taken. */
   const settle = (batch: ReadonlyArray<Ending>): Effect.Effect<void, StoreError> =>
     Effect.matchCauseEffect(store.settle(batch.map(({ settlement }) => settlement)), {
       onSuccess: (answers) => answered(batch, answers),
@@ -137,36 +111,31 @@ export const make = Effect.fnUntraced(function*(options: {
     })
   })
 
-  const settleBatch = Effect.suspend(() => settle(nextBatch()))
+  const step = Effect.suspend(() => {
+    if (taken.length > 0) return settle(nextBatch())
+    return Effect.flatMap(endings.await, () => {
+      taken = endings.take(maxBatch)
+      return settle(nextBatch())
+    })
+  })
 
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {
-      while (waiting.length > 0) yield* Effect.ignore(Effect.retry(settleBatch, flushBackoff))
+      while (attempts.unsettled > 0) yield* Effect.ignore(Effect.retry(step, flushBackoff))
     }).pipe(
       Effect.timeoutOrElse({
         duration: options.flushForMs,
         orElse: () =>
           Effect.logError(
-            `${waiting.length} finished attempts could not be settled before shutdown; ` +
+            `${attempts.unsettled} finished attempts could not be settled before shutdown; ` +
               "their leases will run out and the tasks will run again"
           )
       }),
+      Effect.andThen(Effect.sync(() => endings.release())),
       Effect.interruptible
     )
   )
-  yield* options.supervisor.loop("settler", Effect.andThen(some.await, settleBatch), options.retryWithinMs)
-
-  return {
-    /** Whether another ending may be added now. */
-    hasRoom: (): boolean => draining || !isFull(),
-    awaitRoom: room.await,
-    /** From now on there is always room: nothing new is claimed any more. */
-    drain: (): void => {
-      draining = true
-      room.openUnsafe()
-    },
-    add
-  }
+  yield* options.supervisor.loop("settler", step, options.retryWithinMs)
 })
 
 /** The store said that it cannot keep what it was given. */

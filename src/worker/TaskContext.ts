@@ -11,8 +11,10 @@ export class TaskContext extends Context.Service<TaskContext, {
   readonly attempt: number
   /** The fencing token: pass it to systems that can refuse writes of an older holder. */
   readonly claim: number
-  /** The number of the worker slot that runs this attempt. */
-  readonly worker: number
+  /** The instance that runs this attempt. */
+  readonly instance: string
+  /** The number of the slot in which it runs, from 1 to the instance's concurrency. */
+  readonly slot: number
   /** Reports how far the work is, from 0 to 1; stored within a second. Not a number is no report. */
   readonly progress: (fraction: number) => Effect.Effect<void>
   /**

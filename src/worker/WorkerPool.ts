@@ -1,37 +1,40 @@
 /**
- * Runs tasks: claims as many as there are idle workers, runs each in a fiber of its own, and settles how they end.
+ * Runs tasks: claims as many as there are free slots, runs each in a fiber of its own, and settles how they end.
  *
  * ```text
- * idle workers ─► claim ─► Executor (a fiber per attempt) ─► Settler ─► store
- *                              ▲ Heartbeat: leases, lost, cancel
- *                              ▲ Deadlines: timeouts, attempts that do not stop
+ * Claimer ─► Runner: a fiber per attempt ─► Endings: a bounded list ─► Settler ─► store
+ *    ▲            ▲ Heartbeat: leases, lost, cancel          │
+ *    │            ▲ Deadlines: timeouts, attempts that       │
+ *    │              do not stop                              │
+ *    └──────────────── Slots: permits with numbers ◄─────────────────────┘
  * ```
  *
  * Closing the scope stops claiming, gives running tasks the grace period, releases the rest, and flushes the settler.
  */
-import { Clock, Context, Duration, Effect, Exit, identity, Latch, Layer, Option } from "effect"
+import { Clock, Context, Duration, Effect, identity, Latch, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Bounds from "../domain/Bounds.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
-import type { ClaimedTask } from "../domain/TaskRecord.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { Instance } from "../store/Instance.ts"
 import { InstanceStore, type RunningTask } from "../store/InstanceStore.ts"
 import { Notifier, type Signal, work as announcedWork } from "../store/Notifier.ts"
 import { TaskStore } from "../store/TaskStore.ts"
-import { Attempt, type AttemptHost, type InterruptReason } from "./Attempt.ts"
+import type { Attempt } from "./Attempt.ts"
 import * as AttemptLog from "./AttemptLog.ts"
+import { Attempts } from "./Attempts.ts"
 import * as Claimer from "./Claimer.ts"
 import * as Deadlines from "./Deadlines.ts"
+import { type Ending, Endings } from "./Endings.ts"
 import * as Executor from "./Executor.ts"
-import { type Handler, HandlerRegistry } from "./HandlerRegistry.ts"
+import { HandlerRegistry } from "./HandlerRegistry.ts"
 import * as Heartbeat from "./Heartbeat.ts"
 import * as ProgressReporter from "./ProgressReporter.ts"
 import * as Registrar from "./Registrar.ts"
+import * as Runner from "./Runner.ts"
 import * as Settler from "./Settler.ts"
-import { TaskContext } from "./TaskContext.ts"
-import { WorkerSlots } from "./WorkerSlots.ts"
+import { Slots } from "./Slots.ts"
 
 /** How a pool works. Every field has a default. */
 export interface Options {
@@ -70,10 +73,11 @@ export const defaults = {
 /** Tasks that one pool runs at the same time. */
 const maxConcurrency = 10_000
 
-/** A worker as people see it. */
-export interface WorkerView {
-  readonly id: number
-  /** The task that it runs. */
+/** A slot as people see it. */
+export interface SlotView {
+  /** Its number, from 1. */
+  readonly slot: number
+  /** The task that runs in it. */
   readonly task: { readonly id: string; readonly type: string; readonly runningForMs: number } | undefined
 }
 
@@ -81,8 +85,8 @@ export interface WorkerView {
 export class WorkerPool extends Context.Service<WorkerPool, {
   readonly instance: string
   readonly concurrency: number
-  readonly workers: Effect.Effect<ReadonlyArray<WorkerView>>
-  /** How many workers run a task now. */
+  readonly slots: Effect.Effect<ReadonlyArray<SlotView>>
+  /** How many slots run a task now. */
   readonly active: Effect.Effect<number>
 }>()("taskforge/worker/WorkerPool") {
   /** Starts a pool; it works until the layer's scope closes. */
@@ -113,142 +117,64 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const notifier = yield* Notifier
   const registry = yield* HandlerRegistry
   const supervisor = yield* Supervisor
+  const instance = yield* Instance
   const random = yield* SecureRandom.SecureRandom
   const clock = yield* Clock.Clock
-  const context = yield* Effect.context<never>()
-  const log = yield* AttemptLog.make(options.logCompletions ?? defaults.logCompletions)
-  const instance = yield* Instance
   const leaseForMs = Math.ceil(Duration.toMillis(options.lease ?? defaults.lease))
   const pollMs = Duration.toMillis(options.pollInterval ?? defaults.pollInterval)
-  const timeoutMs = Duration.toMillis(options.timeout ?? defaults.timeout)
-  const gracePeriod = options.gracePeriod ?? defaults.gracePeriod
-  const resistPeriod = options.resistPeriod ?? defaults.resistPeriod
   const flushPeriod = options.flushPeriod ?? defaults.flushPeriod
-  const slots = new WorkerSlots(options.concurrency ?? defaults.concurrency)
-  const recorder = new Metrics.Recorder(context)
-  const attempts = new Set<Attempt>()
-  const work = Latch.makeUnsafe(true)
-  const idle = Latch.makeUnsafe(true)
-  const run = Effect.runForkWith(context)
-  const services = new WeakMap<Handler, Context.Context<never>>()
+  const queues = options.queues ?? []
+  const recorder = new Metrics.Recorder(yield* Effect.context<never>())
+  const log = yield* AttemptLog.make(options.logCompletions ?? defaults.logCompletions)
   const now = () => Deadlines.monotonicMillis(clock)
-  let running = 0
 
-  const onSettled = (batch: ReadonlyArray<Settler.Ending>, answers: ReadonlyArray<SettleAnswer>) => {
-    const finished: Array<string> = []
-    const hints = new Set<Signal>()
-    for (let index = 0; index < batch.length; index++) {
-      const ending = batch[index]!
-      const { attempt, settlement } = ending
-      attempts.delete(attempt)
-      if (answers[index] === "stale") continue
-      const kept = Settler.kept(ending, answers[index])
-      recorder.settled(attempt.type, kept, attempt.endedAt - attempt.startedAt)
-      if (finishes(kept)) finished.push(attempt.id)
-      else if (runsAgainWithin(pollMs, settlement)) hints.add(announcedWork)
-    }
-    if (finished.length > 0) hints.add({ _tag: "Finished", ids: finished })
-    recorder.workers(slots.size, running)
-    return Effect.andThen(Effect.forEach(hints, notifier.publish, { discard: true }), log.settled(batch, answers))
-  }
+  // A task's way through the pool: claimed for a free slot, attempted, and its ending kept to be settled
+  const work = Latch.makeUnsafe(true)
+  const slots = new Slots(options.concurrency ?? defaults.concurrency)
+  const attempts = new Attempts()
+  const endings = new Endings(attempts, slots)
 
-  const settler = yield* Settler.make({
+  // The parts, the last of the way first: they stop in the opposite order, when nothing comes from before them any more
+  yield* Settler.start({
     store,
     supervisor,
+    attempts,
+    endings,
     retryWithinMs: Math.min(5000, leaseForMs / 3),
     flushForMs: Duration.toMillis(flushPeriod),
-    onSettled
-  })
-
-  /** The end of an attempt, whether its fiber ended or was given up: hands it to the settler and frees the worker. */
-  const end = (attempt: Attempt, settlement: Settlement | undefined): void => {
-    attempt.settled = true
-    attempt.endedAt = now()
-    running--
-    if (settlement === undefined) attempts.delete(attempt)
-    else settler.add({ attempt, settlement })
-    slots.release(attempt.worker)
-    if (running === 0) idle.openUnsafe()
-  }
-
-  const endWhenRoom = (attempt: Attempt, settlement: Settlement | undefined): Effect.Effect<void> =>
-    Effect.map(settler.awaitRoom, () => attempt.settled ? undefined : end(attempt, settlement))
-
-  /** Called when an attempt's fiber has ended. Nearly all succeed and find room: they need no further fiber. */
-  const conclude = (attempt: Attempt, exit: Exit.Exit<string, unknown>): void => {
-    if (attempt.settled) return
-    if (Exit.isSuccess(exit) && settler.hasRoom()) end(attempt, Executor.complete(attempt, exit.value))
-    else run(Effect.flatMap(Executor.decide(attempt, exit), (settlement) => endWhenRoom(attempt, settlement)))
-  }
-
-  const abandon = Effect.fnUntraced(function*(attempt: Attempt) {
-    recorder.abandoned()
-    yield* endWhenRoom(attempt, yield* Executor.decideInterrupted(attempt))
-    yield* log.abandoned(attempt)
-  })
-
-  const deadlines = yield* Deadlines.start({ supervisor, clock, attempts, abandon })
-
-  const stop = (attempt: Attempt, reason: InterruptReason): void => {
-    attempt.interrupt(reason, now())
-    deadlines.watch(attempt)
-  }
-
-  const host: AttemptHost = {
-    report: yield* ProgressReporter.make({ store, supervisor }),
-    settle: (settlement) => Effect.map(store.settle([settlement]), ([answer]) => answer),
-    whenFinal: store.afterCommit ?? identity
-  }
-  const beatNow = yield* Heartbeat.start({ store, supervisor, attempts, leaseForMs, stop })
-
-  /** What a handler's fibers run with: the pool's context and the services of the handler's layer. */
-  const servicesOf = (handler: Handler): Context.Context<never> => {
-    let known = services.get(handler)
-    if (known === undefined) services.set(handler, known = Context.merge(context, handler.services))
-    return known
-  }
-
-  const start = (task: ClaimedTask, claimedAt: number, handler: Handler): void => {
-    recorder.claimed(task.type, claimedAt - task.dueAt)
-    const attempt = new Attempt(task, handler.definition, slots.take(), now(), task.timeoutMs ?? timeoutMs, host)
-    attempts.add(attempt)
-    if (++running === 1) idle.closeUnsafe()
-    const runAttempt = Effect.runForkWith(Context.add(servicesOf(handler), TaskContext, attempt))
-    const fiber = runAttempt(Effect.suspend(() => Executor.perform(handler, attempt)))
-    attempt.runsIn(fiber)
-    fiber.addObserver((exit) => conclude(attempt, exit))
-    if (attempt.settled) return
-    recorder.workers(slots.size, running)
-    deadlines.watch(attempt)
-  }
-
-  yield* notifier.listen((signal) => {
-    switch (signal._tag) {
-      case "Work":
-        work.openUnsafe()
-        break
-      case "Cancel": {
-        // A hint may be late, and the attempt that runs now a later one, which nobody cancelled: the store is asked
-        const ids = new Set(signal.ids)
-        for (const attempt of attempts) if (ids.has(attempt.id)) return beatNow()
-      }
+    onSettled: (batch, answers) => {
+      batch.forEach((ending, index) => {
+        if (answers[index] === "stale") return
+        const { attempt } = ending
+        recorder.settled(attempt.type, Settler.kept(ending, answers[index]), attempt.endedAt - attempt.startedAt)
+      })
+      recorder.workers(slots.size, attempts.active)
+      return Effect.andThen(
+        Effect.forEach(hintsOf(batch, answers, pollMs), notifier.publish, { discard: true }),
+        log.settled(batch, answers)
+      )
     }
   })
-  yield* registry.onChange(() => work.openUnsafe())
 
-  const runningTasks = (): ReadonlyArray<RunningTask> => {
+  /** Ends an attempt without waiting for its fiber any longer. */
+  const abandon = Effect.fnUntraced(function*(attempt: Attempt) {
+    recorder.abandoned()
+    yield* endings.end(attempt, yield* Executor.decideInterrupted(attempt), now()) ?? Effect.void
+    yield* log.abandoned(attempt)
+  })
+  const deadlines = yield* Deadlines.start({ supervisor, clock, attempts, abandon })
+  const beatNow = yield* Heartbeat.start({ store, supervisor, attempts, deadlines, leaseForMs })
+
+  const running = (): ReadonlyArray<RunningTask> => {
     const at = now()
-    return [...attempts].filter((attempt) => !attempt.settled).map(({ id, startedAt, type, worker }) => ({
-      worker,
+    return [...attempts].filter((attempt) => !attempt.ended).map(({ id, slot, startedAt, type }) => ({
+      slot,
       id,
       type,
       forMs: Math.round(at - startedAt)
     }))
   }
-
-  const queues = options.queues ?? []
-
-  // Begun before the drain, so it ends after it: whoever still runs tasks is still listed
+  // Stops after the attempts: an instance that still runs tasks is listed
   yield* Registrar.start({
     instances: yield* InstanceStore,
     instance,
@@ -256,24 +182,37 @@ const make = Effect.fnUntraced(function*(options: Options) {
     clock,
     leaseForMs,
     answerFor: flushPeriod,
-    describe: () => ({ capacity: slots.size, queues, types: registry.types(), running: runningTasks() })
+    describe: () => ({ capacity: slots.size, queues, types: registry.types(), running: running() })
   })
 
-  const idleWithin = (duration: Duration.Input) => Effect.map(Effect.timeoutOption(idle.await, duration), Option.isSome)
+  yield* Effect.addFinalizer(() => Effect.interruptible(drain(attempts, deadlines, abandon, options)))
+  const begin = yield* Runner.make({
+    clock,
+    attempts,
+    slots,
+    deadlines,
+    endings,
+    timeoutMs: Duration.toMillis(options.timeout ?? defaults.timeout),
+    onStarted: () => recorder.workers(slots.size, attempts.active),
+    host: {
+      instance: instance.id,
+      report: yield* ProgressReporter.make({ store, supervisor }),
+      settle: (settlement) => Effect.map(store.settle([settlement]), ([answer]) => answer),
+      whenFinal: store.afterCommit ?? identity
+    }
+  })
 
-  /** Running tasks may go on for the grace period; then they are interrupted, and at last given up. */
-  const drain = Effect.gen(function*() {
-    if (yield* idleWithin(gracePeriod)) return
-    for (const attempt of attempts) stop(attempt, "shutdown")
-    if (yield* idleWithin(resistPeriod)) return
-    yield* Effect.forEach([...attempts].filter((attempt) => !attempt.settled), abandon, { discard: true })
-  }).pipe(Effect.interruptible)
-  yield* Effect.addFinalizer(() => Effect.andThen(Effect.sync(settler.drain), drain))
-
+  yield* notifier.listen((signal) => {
+    if (signal._tag === "Work") work.openUnsafe()
+    // A hint may be late, and the attempt that runs now a later one, which is not to be cancelled: the store is asked
+    else if (signal._tag === "Cancel" && has(attempts, signal.ids)) beatNow()
+  })
+  yield* registry.onChange(() => work.openUnsafe())
   yield* Claimer.start({
     store,
     supervisor,
     registry,
+    recorder,
     slots,
     work,
     request: { worker: instance.id, leaseForMs, queues: queues.length === 0 ? undefined : queues },
@@ -282,22 +221,48 @@ const make = Effect.fnUntraced(function*(options: Options) {
     pollMs,
     monotonicMs: now,
     answerFor: flushPeriod,
-    onClaimed: start
+    begin
   })
 
   return WorkerPool.of({
     instance: instance.id,
     concurrency: slots.size,
-    workers: Effect.sync(() => {
-      const busy = new Map(runningTasks().map((task) => [task.worker, task]))
-      return Array.from({ length: slots.size }, (_, index): WorkerView => {
-        const task = busy.get(index + 1)
-        return { id: index + 1, task: task && { id: task.id, type: task.type, runningForMs: task.forMs } }
-      })
-    }),
-    active: Effect.sync(() => running)
+    slots: Effect.sync(() => slotsOf(slots.size, running())),
+    active: Effect.sync(() => attempts.active)
   })
 })
+
+/** At shutdown: running tasks may go on for the grace period; then they are interrupted, and at last given up. */
+const drain = Effect.fnUntraced(function*(
+  attempts: Attempts,
+  deadlines: Deadlines.Deadlines,
+  abandon: (attempt: Attempt) => Effect.Effect<void>,
+  { gracePeriod = defaults.gracePeriod, resistPeriod = defaults.resistPeriod }: Options
+) {
+  if (yield* attempts.idleWithin(gracePeriod)) return
+  for (const attempt of attempts) deadlines.stop(attempt, "shutdown")
+  if (yield* attempts.idleWithin(resistPeriod)) return
+  yield* Effect.forEach([...attempts].filter((attempt) => !attempt.ended), abandon, { discard: true })
+})
+
+/** What other parts and processes are told after a batch was settled: who waits for results, and who looks for work. */
+const hintsOf = (
+  batch: ReadonlyArray<Ending>,
+  answers: ReadonlyArray<SettleAnswer>,
+  pollMs: number
+): ReadonlyArray<Signal> => {
+  const finished: Array<string> = []
+  let runsAgain = false
+  batch.forEach((ending, index) => {
+    if (answers[index] === "stale") return
+    if (finishes(Settler.kept(ending, answers[index]))) finished.push(ending.attempt.id)
+    else runsAgain ||= runsAgainWithin(pollMs, ending.settlement)
+  })
+  return [
+    ...(runsAgain ? [announcedWork] : []),
+    ...(finished.length > 0 ? [{ _tag: "Finished", ids: finished } as const] : [])
+  ]
+}
 
 const finishes = (kept: Settlement["_tag"]): boolean => kept === "Complete" || kept === "Fail" || kept === "Cancel"
 
@@ -305,3 +270,18 @@ const finishes = (kept: Settlement["_tag"]): boolean => kept === "Complete" || k
 const runsAgainWithin = (pollMs: number, settlement: Settlement): boolean =>
   settlement._tag === "Release" ||
   ((settlement._tag === "Retry" || settlement._tag === "Snooze") && settlement.delayMs < pollMs)
+
+const has = (attempts: Attempts, ids: ReadonlyArray<string>): boolean => {
+  const wanted = new Set(ids)
+  for (const { id } of attempts) if (wanted.has(id)) return true
+  return false
+}
+
+/** All slots, each with the task that it runs. */
+const slotsOf = (size: number, running: ReadonlyArray<RunningTask>): ReadonlyArray<SlotView> => {
+  const busy = new Map(running.map((task) => [task.slot, task]))
+  return Array.from({ length: size }, (_, index): SlotView => {
+    const task = busy.get(index + 1)
+    return { slot: index + 1, task: task && { id: task.id, type: task.type, runningForMs: task.forMs } }
+  })
+}

@@ -111,7 +111,7 @@ describe("taskforge stats and workers", () => {
       assert.deepInclude(jsonOf(yield* succeeding(onServer(["stats", "--json"])))[0].by_status, { running: 1 })
       const workers = yield* succeeding(onServer(["workers"], { terminal: true }))
       assert.match(workers.stdout, /^INSTANCE +HOST +BUSY +UP +SEEN +CHORES\nw +\S+ +1\/2 /)
-      assert.match(workers.stdout, /\nt +tick +\S+ +w #\d\n$/)
+      assert.match(workers.stdout, /\nt +tick +\S+ +w\/\d\n$/)
       for (const line of workers.lines) assert.isAtMost(line.length, 80)
     }).pipe(Effect.provide(working)))
 

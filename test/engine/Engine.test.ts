@@ -148,7 +148,7 @@ describe("an engine", () => {
         assert.strictEqual(cancelled + completed + failed, 2000)
         const pool = yield* WorkerPool
         assert.strictEqual(yield* pool.active, 0)
-        assert.isTrue((yield* pool.workers).every(({ task }) => task === undefined))
+        assert.isTrue((yield* pool.slots).every(({ task }) => task === undefined))
       })
     )
   })

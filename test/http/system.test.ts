@@ -164,15 +164,21 @@ describe("/api/v1/workers", () => {
     Effect.gen(function*() {
       const store = yield* InstanceStore
       yield* store.beat(
-        { ...elsewhere, types: ["count"], running: [{ worker: 2, id: "long", type: "count", forMs: 1000 }] },
+        { ...elsewhere, types: ["count"], running: [{ slot: 2, id: "long", type: "count", forMs: 1000 }] },
         60_000
       )
       yield* TestClock.adjust("3 seconds")
       const { instances, running, worker_count, workers } = yield* decoded(WorkersJson, get("/api/v1/workers"))
       assert.deepStrictEqual({ running, worker_count }, { running: true, worker_count: 4 })
       assert.deepStrictEqual(workers.filter(({ instance }) => instance === "elsewhere"), [
-        { id: 1, running: false, instance: "elsewhere", task: null },
-        { id: 2, running: true, instance: "elsewhere", task: { id: "long", type: "count", running_for_ms: 4000 } }
+        { id: "elsewhere/1", running: false, instance: "elsewhere", slot: 1, task: null },
+        {
+          id: "elsewhere/2",
+          running: true,
+          instance: "elsewhere",
+          slot: 2,
+          task: { id: "long", type: "count", running_for_ms: 4000 }
+        }
       ])
       assert.lengthOf(workers.filter(({ instance }) => instance === "w"), 2)
       assert.deepStrictEqual(instances.find(({ id }) => id === "elsewhere"), {

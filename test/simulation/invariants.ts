@@ -576,7 +576,7 @@ export const invariants: ReadonlyArray<Invariant> = [
         // A pool whose claims failed asks for fewer, and for more from claim to claim when they succeed again
         const [before, last] = ledger.processes.get(process)?.limits.slice(-2) ?? []
         if (last !== undefined && last === before && last !== concurrency) {
-          violated(`${process} is idle and asks for ${last} tasks twice in a row, having ${concurrency} workers`)
+          violated(`${process} is idle and asks for ${last} tasks twice in a row, having ${concurrency} slots`)
         }
       }
     }

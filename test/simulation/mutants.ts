@@ -8,7 +8,7 @@ import type { SettleAnswer, Settlement } from "../../src/domain/Settlement.ts"
 import type { ClaimedTask, NewTask } from "../../src/domain/TaskRecord.ts"
 import { absent, type Change, type RecordStore } from "../../src/store/RecordStore.ts"
 import type { EnqueueAnswer, TaskStore } from "../../src/store/TaskStore.ts"
-import { WorkerSlots } from "../../src/worker/WorkerSlots.ts"
+import { Slots } from "../../src/worker/Slots.ts"
 import type { Mutant } from "./Mutant.ts"
 
 type Store = TaskStore["Service"]
@@ -140,15 +140,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     }))
   },
   {
-    name: "permit leaked: one worker in five does not come back",
+    name: "permit leaked: one slot in five does not come back",
     patch: () => {
-      const { release } = WorkerSlots.prototype
+      const { release } = Slots.prototype
       let released = 0
-      WorkerSlots.prototype.release = function(number) {
-        if (++released % 5 !== 0) release.call(this, number)
+      Slots.prototype.release = function(slot) {
+        if (++released % 5 !== 0) release.call(this, slot)
       }
       return () => {
-        WorkerSlots.prototype.release = release
+        Slots.prototype.release = release
       }
     }
   },

@@ -37,7 +37,7 @@ const resultOf = (act: Act) => Effect.flatMap(Probe.enqueue({ act }), (handle) =
 const job = (act: Act) => ({
   module: module.href,
   payload: JSON.stringify({ act }),
-  attempt: { id: "a", type: "probe", queue: "default", attempt: 1, claim: 1, worker: 1 }
+  attempt: { id: "a", type: "probe", queue: "default", attempt: 1, claim: 1, instance: "here", slot: 1 }
 })
 
 /** The processes that a process has started, from Linux's list. */

@@ -5,7 +5,7 @@ import { ThreadPool } from "../../src/threads/ThreadPool.ts"
 const job = {
   module: new URL("./Probe.thread.ts", import.meta.url).href,
   payload: JSON.stringify({ act: "spin" }),
-  attempt: { id: "a", type: "probe", queue: "default", attempt: 1, claim: 1, worker: 1 }
+  attempt: { id: "a", type: "probe", queue: "default", attempt: 1, claim: 1, instance: "here", slot: 1 }
 }
 
 void Effect.runPromise(

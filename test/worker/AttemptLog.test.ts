@@ -21,14 +21,18 @@ const one = (lines: ReadonlyArray<Line>): Line => {
 describe("the log line of an attempt", () => {
   it.effect("names the worker, the task, the attempt and how long it took", () =>
     withEngine(
-      { handlers: Work.toLayer(() => Effect.sleep("1500 millis")), worker: { logCompletions: "Info" } },
+      {
+        handlers: Work.toLayer(() => Effect.sleep("1500 millis")),
+        worker: { logCompletions: "Info" },
+        instance: "here"
+      },
       Effect.gen(function*() {
         const { id } = yield* Work.enqueue()
         yield* pass("2 seconds")
         assert.deepStrictEqual(one(yield* aboutTasks), {
           level: "Info",
           message: "task work completed",
-          annotations: { worker_id: 1, job_id: id, attempt: 1, duration: 1500 }
+          annotations: { worker_id: "here/1", job_id: id, attempt: 1, duration: 1500 }
         })
       })
     ))

@@ -46,7 +46,7 @@ describe("an instance", () => {
         const { id } = yield* Work.enqueue()
         yield* pass("6 seconds")
         const [instance] = yield* listed
-        assert.deepStrictEqual(instance!.running, [{ worker: 1, id, type: "work", forMs: 6000 }])
+        assert.deepStrictEqual(instance!.running, [{ slot: 1, id, type: "work", forMs: 6000 }])
         gate.open()
         yield* pass("5 seconds")
         assert.deepStrictEqual((yield* listed)[0]!.running, [])

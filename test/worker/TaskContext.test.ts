@@ -12,32 +12,32 @@ describe("a handler", () => {
     const seen: Array<object> = []
     const handlers = Work.toLayer(() =>
       Effect.gen(function*() {
-        const { attempt, claim, id, queue, type, worker } = yield* TaskContext
-        seen.push({ attempt, claim, id, queue, type, worker })
+        const { attempt, claim, id, instance, queue, slot, type } = yield* TaskContext
+        seen.push({ attempt, claim, id, instance, queue, slot, type })
         if (attempt < 3) return yield* Effect.die("again")
       })
     )
     return withEngine(
-      { handlers },
+      { handlers, instance: "here" },
       Effect.gen(function*() {
         const { id } = yield* Work.enqueue()
         yield* pass("5 seconds")
-        const same = { id, queue: "lane", type: "work", worker: 1 }
+        const same = { id, instance: "here", queue: "lane", slot: 1, type: "work" }
         assert.deepStrictEqual(seen, [1, 2, 3].map((n) => ({ attempt: n, claim: n, ...same })))
       })
     )
   })
 
-  it.effect("gets a worker number that nobody else has at the time", () => {
+  it.effect("gets a slot that no other attempt has at the time", () => {
     const busy = new Set<number>()
     const handlers = Work.toLayer(() =>
       Effect.gen(function*() {
-        const { worker } = yield* TaskContext
-        assert.isFalse(busy.has(worker))
-        assert.isTrue(worker >= 1 && worker <= 4)
-        busy.add(worker)
-        yield* Effect.sleep(worker * 10)
-        busy.delete(worker)
+        const { slot } = yield* TaskContext
+        assert.isFalse(busy.has(slot))
+        assert.isTrue(slot >= 1 && slot <= 4)
+        busy.add(slot)
+        yield* Effect.sleep(slot * 10)
+        busy.delete(slot)
       })
     )
     return withEngine(

@@ -113,7 +113,7 @@ describe("a worker pool", () => {
       })
     ))
 
-  it.effect("shows its workers and what they do", () => {
+  it.effect("shows its slots and what runs in them", () => {
     const gate = new Gate()
     return withEngine(
       { handlers: Work.toLayer(() => gate.run), instance: "here", worker: { concurrency: 3 } },
@@ -121,10 +121,10 @@ describe("a worker pool", () => {
         const pool = yield* WorkerPool
         const { id } = yield* Work.enqueue()
         yield* pass("1500 millis")
-        assert.deepStrictEqual(yield* pool.workers, [
-          { id: 1, task: { id, type: "work", runningForMs: 1500 } },
-          { id: 2, task: undefined },
-          { id: 3, task: undefined }
+        assert.deepStrictEqual(yield* pool.slots, [
+          { slot: 1, task: { id, type: "work", runningForMs: 1500 } },
+          { slot: 2, task: undefined },
+          { slot: 3, task: undefined }
         ])
         assert.strictEqual(pool.instance, "here")
         assert.strictEqual(pool.concurrency, 3)

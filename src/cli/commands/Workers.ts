@@ -61,11 +61,11 @@ const workers = Effect.fnUntraced(function*({ json }: { readonly json: boolean }
       head: "WORKER",
       shrinksTo: 8
     }],
-    busy.map(({ id, instance, task }) => [
+    busy.map(({ id, task }) => [
       Paint.plain(task!.id),
       Paint.plain(task!.type),
       Words.precise(task!.running_for_ms),
-      paint.dim(Paint.plain(`${instance} #${id}`))
+      paint.dim(Paint.plain(id))
     ]),
     width,
     paint.dim

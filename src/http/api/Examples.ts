@@ -88,7 +88,13 @@ const workers: typeof WorkersJson.Type = {
   running: true,
   worker_count: 1,
   queue_size: 1,
-  workers: [{ id: 1, instance: "worker-1a2b3c4d", running: true, task: { id, type: "echo", running_for_ms: 12 } }],
+  workers: [{
+    id: "worker-1a2b3c4d/1",
+    instance: "worker-1a2b3c4d",
+    slot: 1,
+    running: true,
+    task: { id, type: "echo", running_for_ms: 12 }
+  }],
   timestamp: at,
   instances: []
 }

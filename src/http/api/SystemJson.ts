@@ -89,9 +89,10 @@ export const StatsJson = Schema.Struct({
 
 /** One task at a time. */
 const WorkerJson = Schema.Struct({
-  id: Schema.Int.annotate({ description: "Its number in its instance" }),
+  id: Schema.String.annotate({ description: "Unique among all instances: the instance and the slot" }),
   running: Schema.Boolean.annotate({ description: "Whether it runs a task" }),
   instance: Schema.String,
+  slot: Schema.Int.annotate({ description: "Its number in its instance, from 1" }),
   task: Schema.NullOr(Schema.Struct({ id: Schema.String, type: Schema.String, running_for_ms: Schema.Int }))
 }).annotate({ identifier: "Worker" })
 

@@ -60,8 +60,8 @@ export const instances = (name: string, driver: InstanceDriver): void => {
           queues: ["default", "größer \"quoted\""],
           types: ["email", "image_resize"],
           running: [
-            { worker: 1, id: "task-1", type: "email", forMs: 12 },
-            { worker: 7, id: "a task, 'quoted'\\", type: "image_resize", forMs: 34_567 }
+            { slot: 1, id: "task-1", type: "email", forMs: 12 },
+            { slot: 7, id: "a task, 'quoted'\\", type: "image_resize", forMs: 34_567 }
           ]
         })
         const before = yield* storeNow

@@ -1,0 +1,44 @@
+import { type Duration, Effect, Latch, Option } from "effect"
+import type { Attempt } from "./Attempt.ts"
+
+/** The attempts of a pool, from their start until the store has answered for their ending. Their leases are extended. */
+export class Attempts implements Iterable<Attempt> {
+  private readonly held = new Set<Attempt>()
+  private readonly idle = Latch.makeUnsafe(true)
+  private running = 0
+
+  /** How many run now; one that has ended and is not settled yet does not. */
+  get active(): number {
+    return this.running
+  }
+
+  /** How many have ended and are not settled yet. */
+  get unsettled(): number {
+    return this.held.size - this.running
+  }
+
+  /** Adds an attempt that starts. */
+  started(attempt: Attempt): void {
+    this.held.add(attempt)
+    if (++this.running === 1) this.idle.closeUnsafe()
+  }
+
+  /** Its handler ended, or was given up. */
+  ended(): void {
+    if (--this.running === 0) this.idle.openUnsafe()
+  }
+
+  /** The store has answered for its ending, or it has none to be stored. */
+  forget(attempt: Attempt): void {
+    this.held.delete(attempt)
+  }
+
+  /** Waits until none runs; answers whether that came to pass within the duration. */
+  idleWithin(duration: Duration.Input): Effect.Effect<boolean> {
+    return Effect.map(Effect.timeoutOption(this.idle.await, duration), Option.isSome)
+  }
+
+  [Symbol.iterator](): Iterator<Attempt> {
+    return this.held.values()
+  }
+}

@@ -1,0 +1,62 @@
+/** Runs each claimed task in a fiber of its own, and judges how the attempt ended. */
+import { type Clock, Context, Effect, Exit } from "effect"
+import type { Settlement } from "../domain/Settlement.ts"
+import type { ClaimedTask } from "../domain/TaskRecord.ts"
+import { Attempt, type AttemptHost } from "./Attempt.ts"
+import type { Attempts } from "./Attempts.ts"
+import * as Deadlines from "./Deadlines.ts"
+import type { Endings } from "./Endings.ts"
+import * as Executor from "./Executor.ts"
+import type { Handler } from "./HandlerRegistry.ts"
+import type { Slots } from "./Slots.ts"
+import { TaskContext } from "./TaskContext.ts"
+
+/** Answers how to start a task in a free slot. What was started goes on when the scope closes. */
+export const make = Effect.fnUntraced(function*(options: {
+  readonly clock: Clock.Clock
+  readonly attempts: Attempts
+  readonly slots: Slots
+  readonly deadlines: Deadlines.Deadlines
+  readonly endings: Endings
+  /** The time limit of attempts whose task has none, in milliseconds. */
+  readonly timeoutMs: number
+  readonly host: AttemptHost
+  readonly onStarted: () => void
+}) {
+  const { attempts, clock, deadlines, endings } = options
+  const context = yield* Effect.context<never>()
+  const contexts = new WeakMap<Handler, Context.Context<never>>()
+
+  /** What a handler's fibers run with: the pool's context and the services of the handler's layer. */
+  const contextOf = (handler: Handler): Context.Context<never> => {
+    let known = contexts.get(handler)
+    if (known === undefined) contexts.set(handler, known = Context.merge(context, handler.services))
+    return known
+  }
+
+  const fork = Effect.runForkWith(context)
+
+  /** Called when an attempt's fiber has ended, outside of it, where nothing interrupts. Nearly all succeed. */
+  const conclude = (attempt: Attempt, exit: Exit.Exit<string, unknown>): void => {
+    if (Exit.isSuccess(exit)) end(attempt, Executor.complete(attempt, exit.value))
+    else fork(Effect.map(Executor.decide(attempt, exit), (settlement) => end(attempt, settlement)))
+  }
+
+  const end = (attempt: Attempt, settlement: Settlement | undefined): void => {
+    const rest = endings.end(attempt, settlement, Deadlines.monotonicMillis(clock))
+    if (rest !== undefined) fork(rest)
+  }
+
+  return (task: ClaimedTask, handler: Handler): void => {
+    const now = Deadlines.monotonicMillis(clock)
+    const timeoutMs = task.timeoutMs ?? options.timeoutMs
+    const attempt = new Attempt(task, handler.definition, options.slots.take(), now, timeoutMs, options.host)
+    attempts.started(attempt)
+    options.onStarted()
+    const run = Effect.runForkWith(Context.add(contextOf(handler), TaskContext, attempt))
+    const fiber = run(Effect.suspend(() => Executor.perform(handler, attempt)))
+    attempt.runsIn(fiber)
+    fiber.addObserver((exit) => conclude(attempt, exit))
+    deadlines.watch(attempt)
+  }
+})
