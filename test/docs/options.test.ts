@@ -62,6 +62,24 @@ describe("the page about TaskQueue", () => {
   })
 })
 
+describe("the page about writing tasks", () => {
+  it("has every member of TaskContext", () => {
+    const members = membersOf("src/worker/TaskContext.ts", "export class TaskContext extends")
+    const named = namedOn("docs/tasks.md", "## Handle")
+    assert.deepStrictEqual(members.filter((name) => !named.has(name)), [])
+  })
+
+  it("has every option of an enqueue and of a definition", () => {
+    const enqueue = membersOf("src/queue/Submission.ts", "export interface EnqueueOptions")
+    const named = namedOn("docs/tasks.md", "## Enqueue")
+    assert.deepStrictEqual(enqueue.filter((name) => !named.has(name)), [])
+    const definition = membersOf("src/Task.ts", "export interface Options<")
+    const defined = namedOn("docs/tasks.md", "## Define")
+    const plain = [...defined].map((name) => name.split(".")[0]!)
+    assert.deepStrictEqual(definition.filter((name) => !plain.includes(name)), [])
+  })
+})
+
 describe("the page about a server", () => {
   it("has every option of HttpServer.layer", () => {
     const rates = membersOf("src/http/RateLimits.ts", "export interface Options")
