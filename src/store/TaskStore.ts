@@ -119,6 +119,11 @@ export interface RescueRequest {
   readonly earliest: number
   /** What it can show at most. */
   readonly latest: number
+  /**
+   * When the store's clock is past this, the request has been under way for so long that the clock may have been set twice
+   * since: nothing is taken back.
+   */
+  readonly notAfter: number
   /** Leases that end later than this after both are taken back too: they were given before the clock was set back. */
   readonly maxAheadMs: number
 }

@@ -27,7 +27,8 @@ export class Running {
   }
 
   /** The tasks whose leases have run out. */
-  expired({ earliest, latest, limit, maxAheadMs }: RescueRequest, now: number): ReadonlyArray<Entry> {
+  expired({ earliest, latest, limit, maxAheadMs, notAfter }: RescueRequest, now: number): ReadonlyArray<Entry> {
+    if (now > notAfter) return []
     const endedBy = Math.min(now, earliest)
     const endsAfter = Math.max(now, latest) + maxAheadMs
     const found: Array<Entry> = []

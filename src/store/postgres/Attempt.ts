@@ -67,13 +67,15 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks, max
       ]))
     },
 
-    rescue: ({ earliest, latest, limit, maxAheadMs }: RescueRequest): Effect.Effect<RescueAnswer, StoreError> =>
+    rescue: (
+      { earliest, latest, limit, maxAheadMs, notAfter }: RescueRequest
+    ): Effect.Effect<RescueAnswer, StoreError> =>
       transaction(
         "rescue",
         Effect.gen(function*() {
           const [row] = yield* query<[now: number]>("rescue", clock, [])
           const [now] = row!
-          if (limit <= 0) return { now, rescued: [] }
+          if (limit <= 0 || now > notAfter) return { now, rescued: [] }
           const rows = yield* query<Row>("rescue", expired, [
             number(limit),
             number(Math.min(now, earliest)),

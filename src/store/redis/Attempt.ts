@@ -50,9 +50,15 @@ export const make = (runner: Runner, headStartMs: number, maxCrashes: number) =>
 
     settle: settleAll,
 
-    rescue: ({ earliest, latest, limit, maxAheadMs }: RescueRequest): Effect.Effect<RescueAnswer, StoreError> =>
+    rescue: (
+      { earliest, latest, limit, maxAheadMs, notAfter }: RescueRequest
+    ): Effect.Effect<RescueAnswer, StoreError> =>
       Effect.map(
-        runner("rescue", runRescue, [headStartMs, limit, maxCrashes, earliest, latest, maxAheadMs].map(String)),
+        runner(
+          "rescue",
+          runRescue,
+          [headStartMs, limit, maxCrashes, earliest, latest, maxAheadMs, notAfter].map(String)
+        ),
         ([now, ...answer]) => ({
           now: Number(now),
           rescued: Array.from({ length: answer.length / 4 }, (_, index): Rescued => {

@@ -67,9 +67,13 @@ export const make = (database: DatabaseSync, tasks: Tasks, maxCrashes: number) =
       settlements: ReadonlyArray<Settlement.Settlement>
     ): ReadonlyArray<Settlement.SettleAnswer> => settlements.map((settlement) => settleOne(transaction, settlement)),
 
-    rescue: (transaction: Transaction, { earliest, latest, limit, maxAheadMs }: RescueRequest): RescueAnswer => {
+    rescue: (
+      transaction: Transaction,
+      { earliest, latest, limit, maxAheadMs, notAfter }: RescueRequest
+    ): RescueAnswer => {
       const { now, tally } = transaction
-      const rows = limit <= 0 ? [] : expired.all(Math.min(now, earliest), limit)
+      if (limit <= 0 || now > notAfter) return { now, rescued: [] }
+      const rows = expired.all(Math.min(now, earliest), limit)
       if (rows.length < limit) rows.push(...farAhead.all(Math.max(now, latest) + maxAheadMs, limit - rows.length))
       const rescued = rows.map((row) => {
         const task = recordOf(row)

@@ -134,7 +134,12 @@ export const cancel = (id: string) => Effect.map(TaskStore.use((store) => store.
 export const redrive = (id: string) => Effect.map(TaskStore.use((store) => store.retry([id])), ([answer]) => answer)
 
 /** Any time of the store's clock is possible: what has expired by it is rescued, and nothing is too far ahead. */
-export const anyTime = { earliest: Number.MAX_SAFE_INTEGER, latest: 0, maxAheadMs: 1_000_000 * hour }
+export const anyTime = {
+  earliest: Number.MAX_SAFE_INTEGER,
+  latest: 0,
+  notAfter: Number.MAX_SAFE_INTEGER,
+  maxAheadMs: 1_000_000 * hour
+}
 
 /** Rescues what has expired. */
 export const rescue = (limit = 1000) =>

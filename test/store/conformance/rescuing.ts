@@ -78,13 +78,26 @@ export const rescuing = (driver: Driver) =>
         assert.deepStrictEqual(idsOf(late.rescued), [claimed.id])
       }))
 
+    scenario(driver, "takes nothing for a request that has been under way for too long", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const claimed = yield* running({}, { leaseForMs: second })
+        yield* driver.advance("10 seconds")
+        const { now } = yield* store.rescue({ ...anyTime, limit: 0 })
+        yield* driver.advance("1 minute")
+        const late = yield* store.rescue({ ...anyTime, limit: 10, notAfter: now + 30 * second })
+        assert.deepStrictEqual(late.rescued, [])
+        const soon = yield* store.rescue({ ...anyTime, limit: 10, notAfter: now + 3 * minute })
+        assert.deepStrictEqual(idsOf(soon.rescued), [claimed.id])
+      }))
+
     scenario(driver, "takes what ends so far ahead that it was given before the clock was set back", () =>
       Effect.gen(function*() {
         const store = yield* TaskStore
         const far = yield* running({}, { leaseForMs: 2 * hour })
         const near = yield* running({}, { leaseForMs: minute })
         const { now } = yield* store.rescue({ ...anyTime, limit: 0 })
-        const ahead = { limit: 10, earliest: now, maxAheadMs: hour }
+        const ahead = { ...anyTime, limit: 10, earliest: now, maxAheadMs: hour }
         // the rescuer still reckons with the clock as it was
         const early = yield* store.rescue({ ...ahead, latest: now + hour + minute })
         assert.deepStrictEqual(early.rescued, [])

@@ -24,6 +24,7 @@ local function backoff(crashes)
   return math.min(1000 * 2 ^ math.min(crashes - 2, 16), 60000)
 end
 
+if now > tonumber(ARGV[7]) then limit = 0 end
 local refs = call("ZRANGEBYSCORE", running, "-inf", int(math.min(now, tonumber(ARGV[4]))), "LIMIT", 0, limit)
 if #refs < limit then
   local endsAfter = "(" .. int(math.max(now, tonumber(ARGV[5])) + tonumber(ARGV[6]))
