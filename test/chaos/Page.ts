@@ -42,7 +42,7 @@ ledger in which every attempt writes the number of its claim, and the tasks as t
 ${rows.map(lineOf).join("\n")}
 
 Full speed means 60 % of the slower of two speeds, before the fault and at the end, in a window of half a second: the speed of a busy
-machine varies by that much without any fault. An end that settled nothing is the end of an attempt that had lost its task, or whose
+machine varies by that much without any fault. Where the speed was not good enough, the fault was done again, three times at most. An end that settled nothing is the end of an attempt that had lost its task, or whose
 process died before the end was stored: the task ran again, and the late end changed nothing.
 
 A network that dies silently is noticed within about half a lease, because every answer has a time limit. With TLS to PostgreSQL, the probes of

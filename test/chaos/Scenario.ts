@@ -59,19 +59,39 @@ const fullSpeed = 0.6
 /** What has to be left of the speed before, however busy the machine has become meanwhile. */
 const leastSpeed = 0.25
 
-/** Runs a fault on a cluster and fails unless everything holds; answers its row. */
-export const run = (store: string, cluster: Cluster, fault: Fault): Effect.Effect<Row, unknown> =>
-  Effect.onError(
-    Effect.timeout(observe(store, cluster, fault), "50 seconds"),
-    () => Effect.sync(() => console.error([fault.name, ...cluster.complaints()].join("\n")))
-  )
+/** How often a fault is done at most until its speed is good enough: a machine may have been busy with something else. */
+const mostTimes = 3
 
-const observe = Effect.fnUntraced(function*(
+/** Runs a fault on a cluster and fails unless everything holds; answers its row. */
+export const run = Effect.fnUntraced(function*(
   store: string,
   cluster: Cluster,
   fault: Fault
 ): Effect.fn.Return<Row, unknown> {
-  const prefix = `${fault.name}-`
+  for (let time = 1;; time++) {
+    const row = yield* Effect.onError(
+      Effect.timeout(observe(store, cluster, fault, `${fault.name}-${time}-`), "4 minutes"),
+      () => Effect.sync(() => console.error([fault.name, ...cluster.complaints()].join("\n")))
+    )
+    const slow = slownessOf(row, fault)
+    if (slow === undefined) return row
+    if (time === mostTimes) assert.fail(`${slow}: ${JSON.stringify(row)}`)
+  }
+})
+
+const slownessOf = ({ keptSpeed, recoveredAfterMs }: Row, { keeps }: Fault): string | undefined =>
+  recoveredAfterMs > leaseMs
+    ? "full speed is not back within a lease"
+    : keeps !== undefined && keptSpeed < keeps
+    ? `less than ${keeps} of the speed is kept`
+    : undefined
+
+const observe = Effect.fnUntraced(function*(
+  store: string,
+  cluster: Cluster,
+  fault: Fault,
+  prefix: string
+): Effect.fn.Return<Row, unknown> {
   const accepted = new Set<string>()
   const load = { goesOn: true }
   const offering = yield* Effect.forkChild(offer(cluster, prefix, accepted, load))
@@ -92,14 +112,12 @@ const observe = Effect.fnUntraced(function*(
 
   yield* Server.until(
     "every task has ended",
-    Effect.orElseSucceed(Effect.map(cluster.unfinished, (count) => count === 0), () => false),
-    20
+    Effect.orElseSucceed(Effect.map(cluster.unfinished, (count) => count === 0), () => false)
   )
   const before = yield* cluster.tasks(prefix)
   yield* Server.until(
     "every server is healthy",
-    Effect.map(cluster.troubles, (troubles) => troubles.length === 0),
-    20
+    Effect.map(cluster.troubles, (troubles) => troubles.length === 0)
   )
   // By now whoever was frozen or cut off has tried to settle what it had
   const tasks = yield* cluster.tasks(prefix)
@@ -112,7 +130,7 @@ const observe = Effect.fnUntraced(function*(
   const atTheEnd = rate(ends, endedAt - 1000, endedAt)
   assert.isAbove(usual, 0)
   const full = Math.max(Math.min(usual, atTheEnd), usual * leastSpeed)
-  const row = {
+  return {
     store,
     name: fault.name,
     what: fault.what,
@@ -123,9 +141,6 @@ const observe = Effect.fnUntraced(function*(
     keptSpeed: rate(ends, struckAt, healedAt) / full,
     recoveredAfterMs: recoveredAfter(ends, healedAt, full * fullSpeed)
   }
-  assert.isAtMost(row.recoveredAfterMs, leaseMs, `full speed is not back within a lease: ${JSON.stringify(row)}`)
-  if (fault.keeps !== undefined) assert.isAtLeast(row.keptSpeed, fault.keeps, JSON.stringify(row))
-  return row
 })
 
 /** Posts tasks at a steady pace, each batch until it is accepted: a lost reply is met with the same ids. */

@@ -15,6 +15,8 @@ export interface Options {
   readonly columns?: number
   readonly colours?: boolean
   readonly environment?: Readonly<Record<string, string>>
+  /** Is told of each part of stdout as it is written. */
+  readonly onWrite?: (text: string) => void
 }
 
 /** What it left behind. */
@@ -28,7 +30,7 @@ export interface Done {
 
 /** Runs `taskforge` with these arguments. */
 export const taskforge = Effect.fnUntraced(function*(args: ReadonlyArray<string>, options: Options = {}) {
-  const { colours = false, columns = 80, environment = {}, stdin = "", terminal = false } = options
+  const { colours = false, columns = 80, environment = {}, onWrite, stdin = "", terminal = false } = options
   let stdout = ""
   let stderr = ""
   const screen = Screen.of({
@@ -37,12 +39,16 @@ export const taskforge = Effect.fnUntraced(function*(args: ReadonlyArray<string>
     colours,
     columns: Effect.succeed(terminal ? columns : Infinity),
     rows: Effect.succeed(24),
-    write: (text) => Effect.sync(() => void (stdout += text)),
+    write: (text) =>
+      Effect.sync(() => {
+        stdout += text
+        onWrite?.(text)
+      }),
     writeError: (text) => Effect.sync(() => void (stderr += text))
   })
   const layer = Layer.mergeAll(
     Layer.succeed(Screen, screen),
-    TestConsole.layer,
+    Layer.fresh(TestConsole.layer),
     ConfigProvider.layer(ConfigProvider.fromUnknown(environment))
   ).pipe(
     Layer.provideMerge(Layer.merge(

@@ -200,7 +200,7 @@ describe("taskforge list", () => {
       assert.strictEqual((yield* succeeding(onServer(["list", "--json"]))).stdout, "")
     }).pipe(Effect.provide(idle)))
 
-  it.live("shows a table that fits the terminal", () =>
+  it.effect("shows a table that fits the terminal", () =>
     Effect.gen(function*() {
       yield* succeeding(onServer(["enqueue", "echo", JSON.stringify("long ".repeat(50)), "--wait"]))
       const bad = yield* onServer(["enqueue", "count", `{"n": -1}`, "--retries", "0", "--wait"])
