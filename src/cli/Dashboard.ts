@@ -79,7 +79,7 @@ const look = Effect.fnUntraced(function*(rows: number) {
     repeatable(api.system.stats()),
     repeatable(api.system.workers()),
     repeatable(api.tasks.list({ query: { limit: Math.max(1, rows) } })),
-    repeatable(api.queues.paused())
+    repeatable(api.queues.list({ query: { limit: 1 } }))
   ], { concurrency: "unbounded" })
   const at = yield* Clock.currentTimeMillis
   return { at, stats, workers, latest: page.tasks, paused: queues.paused } satisfies Look

@@ -5,6 +5,7 @@ import type { InvalidOption, StoreError } from "../domain/Errors.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
 import * as AuditLog from "./AuditLog.ts"
+import * as QueuesView from "./QueuesView.ts"
 import * as TaskIntake from "./TaskIntake.ts"
 
 /** Handles the endpoints of {@link Api}'s queues. */
@@ -17,7 +18,20 @@ export const layer = HttpApiBuilder.group(
       AuditLog.recorded(action, { queue: name }, Effect.catchTag(done, "InvalidOption", TaskIntake.refused("path")))
 
     return handlers.handleAll({
-      paused: () => Effect.map(queue.paused, (paused) => ({ paused })),
+      list: Effect.fnUntraced(function*({ query }) {
+        const page = yield* Effect.catchTag(queue.queues(query), "InvalidOption", TaskIntake.refused("query"))
+        return QueuesView.pageJson(page, yield* queue.paused)
+      }),
+      get: ({ params, query }) =>
+        queue.queue(params.queue, query).pipe(
+          Effect.catchTag("InvalidOption", TaskIntake.refused("query")),
+          Effect.map(QueuesView.detailJson)
+        ),
+      types: ({ query }) =>
+        queue.types(query).pipe(
+          Effect.catchTag("InvalidOption", TaskIntake.refused("query")),
+          Effect.map(QueuesView.typesJson)
+        ),
       pause: ({ params }) => change("pause", params.queue, queue.pause(params.queue)),
       resume: ({ params }) => change("resume", params.queue, queue.resume(params.queue))
     })

@@ -112,7 +112,8 @@ export const timestamp = (millis: number): string => {
 /** Versions without bounds may have stored what no calendar has. One such task must not keep the others from being shown. */
 const showable = (millis: number): number => Math.min(Math.max(millis, Bounds.minRunAt), Bounds.maxRunAt)
 
-const timestampOrNull = (millis: number | null) => millis === null ? null : timestamp(millis)
+/** An instant on the wire, if there is one. */
+export const timestampOrNull = (millis: number | null) => millis === null ? null : timestamp(millis)
 
 const parse = (text: string): Schema.Json => JSON.parse(text)
 
@@ -133,7 +134,8 @@ function failureFromJson(failure: TaskJson["error"]): TaskFailure | null {
 /** The instant that a text on the wire names. */
 export const millis = (text: string): number => DateTime.toEpochMillis(DateTime.makeUnsafe(text))
 
-const millisOrNull = (text: string | null) => text === null ? null : millis(text)
+/** The instant that a text on the wire names, if there is one. */
+export const millisOrNull = (text: string | null) => text === null ? null : millis(text)
 
 const attemptJson = (attempt: AttemptRecord): AttemptJson => ({
   claim: attempt.claim,

@@ -33,6 +33,7 @@ import {
   type Outcome,
   TaskStore
 } from "../store/TaskStore.ts"
+import * as Queues from "./Queues.ts"
 import * as ResultWaiter from "./ResultWaiter.ts"
 import { invalidOption, type Submission, toNewTask } from "./Submission.ts"
 
@@ -106,51 +107,50 @@ const roomBackoff = Schedule.min([Schedule.exponential("10 millis"), Schedule.sp
 export type Refusal = QueueFull | KeyConflict | InvalidOption | InvalidPayload | UnknownTaskType | StoreError
 
 /** The producer's and operator's side of the engine. */
-export class TaskQueue extends Context.Service<TaskQueue, {
-  /** Stores all submissions or none, and answers in their order. */
-  readonly submit: (
-    submissions: ReadonlyArray<Submission>,
-    whenFull?: WhenFull
-  ) => Effect.Effect<ReadonlyArray<Accepted>, Refusal>
-  /** The same, answering the tasks as they are stored; those that were new without reading them back. */
-  readonly create: (
-    submissions: ReadonlyArray<Submission>,
-    whenFull?: WhenFull
-  ) => Effect.Effect<ReadonlyArray<Created>, Refusal>
-  /** Waits until a task has finished, in whichever process. */
-  readonly outcome: (id: string) => Effect.Effect<Outcome, TaskGone | ResultInTransaction>
-  /** Waits until one of several tasks has finished, at the cost of one waiter. An id that is not stored fails it. */
-  readonly firstOutcome: (
-    ids: readonly [string, ...Array<string>]
-  ) => Effect.Effect<Outcome, TaskGone | ResultInTransaction>
-  /**
-   * The outcomes of those ids that have finished, `undefined` for those that have not, `null` for unknown ids, in the
-   * order of the ids. With `maxBytes`, of the first ids only, if more results and failures do not fit: of at least one.
-   */
-  readonly results: (
-    ids: ReadonlyArray<string>,
-    maxBytes?: number
-  ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
-  readonly get: (id: string) => Effect.Effect<StoredTask, TaskNotFound | StoreError>
-  /** A page of tasks. A cursor that no page gave is refused. */
-  readonly list: (options?: ListOptions) => Effect.Effect<Page, InvalidOption | StoreError>
-  /**
-   * Cancels a task: `cancelled` when it was waiting and will never start, `requested` when it runs and is being
-   * interrupted, `finished` when there was nothing left to cancel.
-   */
-  readonly cancel: (id: string) => Effect.Effect<"cancelled" | "requested" | "finished", TaskNotFound | StoreError>
-  /** Runs a failed or cancelled task again, with fresh budgets. */
-  readonly retry: (id: string) => Effect.Effect<void, TaskNotFound | StateConflict | StoreError>
-  /** Removes a finished task. */
-  readonly remove: (id: string) => Effect.Effect<void, TaskNotFound | StateConflict | StoreError>
-  /** Stops claims from a queue; running tasks go on. */
-  readonly pause: (queue: string) => Effect.Effect<void, InvalidOption | StoreError>
-  readonly resume: (queue: string) => Effect.Effect<void, InvalidOption | StoreError>
-  readonly paused: Effect.Effect<ReadonlyArray<string>, StoreError>
-  readonly counts: Effect.Effect<Counts, StoreError>
-  /** The instances that run tasks, and what they run. */
-  readonly instances: Effect.Effect<Roll, StoreError>
-}>()("taskforge/queue/TaskQueue") {
+export class TaskQueue extends Context.Service<
+  TaskQueue,
+  {
+    /** Stores all submissions or none, and answers in their order. */
+    readonly submit: (
+      submissions: ReadonlyArray<Submission>,
+      whenFull?: WhenFull
+    ) => Effect.Effect<ReadonlyArray<Accepted>, Refusal>
+    /** The same, answering the tasks as they are stored; those that were new without reading them back. */
+    readonly create: (
+      submissions: ReadonlyArray<Submission>,
+      whenFull?: WhenFull
+    ) => Effect.Effect<ReadonlyArray<Created>, Refusal>
+    /** Waits until a task has finished, in whichever process. */
+    readonly outcome: (id: string) => Effect.Effect<Outcome, TaskGone | ResultInTransaction>
+    /** Waits until one of several tasks has finished, at the cost of one waiter. An id that is not stored fails it. */
+    readonly firstOutcome: (
+      ids: readonly [string, ...Array<string>]
+    ) => Effect.Effect<Outcome, TaskGone | ResultInTransaction>
+    /**
+     * The outcomes of those ids that have finished, `undefined` for those that have not, `null` for unknown ids, in the
+     * order of the ids. With `maxBytes`, of the first ids only, if more results and failures do not fit: of at least one.
+     */
+    readonly results: (
+      ids: ReadonlyArray<string>,
+      maxBytes?: number
+    ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
+    readonly get: (id: string) => Effect.Effect<StoredTask, TaskNotFound | StoreError>
+    /** A page of tasks. A cursor that no page gave is refused. */
+    readonly list: (options?: ListOptions) => Effect.Effect<Page, InvalidOption | StoreError>
+    /**
+     * Cancels a task: `cancelled` when it was waiting and will never start, `requested` when it runs and is being
+     * interrupted, `finished` when there was nothing left to cancel.
+     */
+    readonly cancel: (id: string) => Effect.Effect<"cancelled" | "requested" | "finished", TaskNotFound | StoreError>
+    /** Runs a failed or cancelled task again, with fresh budgets. */
+    readonly retry: (id: string) => Effect.Effect<void, TaskNotFound | StateConflict | StoreError>
+    /** Removes a finished task. */
+    readonly remove: (id: string) => Effect.Effect<void, TaskNotFound | StateConflict | StoreError>
+    readonly counts: Effect.Effect<Counts, StoreError>
+    /** The instances that run tasks, and what they run. */
+    readonly instances: Effect.Effect<Roll, StoreError>
+  } & Queues.Queues
+>()("taskforge/queue/TaskQueue") {
   /** The queue on whichever store is provided. */
   static readonly layer = (
     options: Options = {}
@@ -312,13 +312,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         return yield* new StateConflict({ id, operation: "remove", state: task?.state ?? "running" })
       }
     }),
-    pause: (queue) => Effect.andThen(Bounds.check("queue", Bounds.name, queue), store.pause(queue, true)),
-    resume: (queue) =>
-      Bounds.check("queue", Bounds.name, queue).pipe(
-        Effect.andThen(store.pause(queue, false)),
-        Effect.andThen(notifier.publish(work))
-      ),
-    paused: store.paused,
+    ...Queues.make(store, notifier),
     counts: store.counts,
     instances: instances.list
   })

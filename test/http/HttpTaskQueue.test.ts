@@ -162,6 +162,38 @@ for (const [place, layer] of Object.entries(places)) {
           return outcome
         })
         assert.isUndefined(yield* read)
+        const { next: nextQueue, now, queues } = yield* queue.queues({ limit: 2 })
+        assert.isAtLeast(now, tasks[0]!.createdAt)
+        const none = { scheduled: 0, pending: 0, running: 0, waitingSince: null }
+        assert.deepStrictEqual(queues, [
+          { queue: "a/b", paused: true, ...none, typeCount: 0, types: [] },
+          {
+            queue: "default",
+            paused: false,
+            ...none,
+            scheduled: 1,
+            typeCount: 1,
+            types: [{ type: "never", ...none, scheduled: 1 }]
+          }
+        ])
+        const waiting = { ...none, pending: 2, waitingSince: tasks[0]!.dueAt }
+        const voices = {
+          queue: "voices",
+          paused: true,
+          ...waiting,
+          typeCount: 1,
+          types: [{ type: "shout", ...waiting }]
+        }
+        const rest = yield* queue.queues({ limit: 2, cursor: nextQueue! })
+        assert.deepStrictEqual([rest.queues, rest.next], [[voices], null])
+        assert.deepInclude(yield* queue.queue("voices"), { ...voices, next: null })
+        assert.deepInclude(yield* queue.queue("a/b", { limit: 1 }), { queue: "a/b", typeCount: 0 })
+        const byType = yield* queue.types({ limit: 1 })
+        assert.deepStrictEqual(byType.types.map(({ type }) => type), ["never"])
+        assert.deepStrictEqual((yield* queue.types({ cursor: byType.next! })).types, voices.types)
+        assert.lengthOf((yield* queue.types({ limit: 1e9 })).types, 2)
+        assert.instanceOf(yield* Effect.flip(queue.queues({ cursor: byType.next! })), InvalidOption)
+        assert.instanceOf(yield* Effect.flip(queue.queue("")), InvalidOption)
         yield* queue.resume("voices")
         assert.deepStrictEqual(yield* queue.paused, ["a/b"])
         yield* first!.result

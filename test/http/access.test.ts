@@ -8,6 +8,7 @@ import * as ApiKeys from "../../src/access/ApiKeys.ts"
 import type { Role } from "../../src/domain/ApiKey.ts"
 import { Api } from "../../src/http/api/Api.ts"
 import { routesOf } from "../../src/http/api/NeededRole.ts"
+import type { QueuePageJson } from "../../src/http/api/QueueJson.ts"
 import * as AuditLog from "../../src/http/AuditLog.ts"
 import { keyless } from "../../src/http/Visitor.ts"
 import { patiently } from "../Patience.ts"
@@ -126,9 +127,21 @@ describe("a server with a key", () => {
       assert.strictEqual((yield* refused(403, "forbidden", pause(writer)))["needed"], "admin")
       yield* expecting(201, post({ type: "tick" }, admin))
       yield* expecting(204, pause(admin))
-      assert.deepStrictEqual((yield* send("GET", "/api/v1/queues", undefined, reader)).json, { paused: ["default"] })
+      const queues = Effect.map(
+        expecting(200, send("GET", "/api/v1/queues", undefined, reader)),
+        ({ json }) => json as typeof QueuePageJson.Type
+      )
+      const paused = yield* queues
+      assert.deepStrictEqual(paused.paused, ["default"])
+      assert.deepStrictEqual(paused.queues.map(({ queue, paused }) => [queue, paused]), [["default", true]])
       yield* expecting(204, send("POST", "/api/v1/queues/default/resume", undefined, admin))
-      assert.deepStrictEqual((yield* send("GET", "/api/v1/queues", undefined, reader)).json, { paused: [] })
+      const resumed = yield* queues
+      assert.deepStrictEqual(resumed.paused, [])
+      assert.deepStrictEqual(resumed.queues.map(({ queue, paused }) => [queue, paused]), [["default", false]])
+      for (const path of ["/api/v1/queues", "/api/v1/queues/default", "/api/v1/types"]) {
+        for (const headers of [reader, writer, admin]) yield* expecting(200, send("GET", path, undefined, headers))
+        yield* refused(401, "unauthorized", get(path))
+      }
     }).pipe(Effect.provide(server({ requireKeys: true }))))
 
   it.live("still counts requests under their endpoint", () =>

@@ -21,7 +21,9 @@ const broken = (end: Effect.Effect<never, StoreError>) =>
       cancel: () => end,
       retry: () => end,
       writeHealth: undefined,
-      counts: end
+      counts: end,
+      paused: end,
+      laneCounts: () => end
     }),
     Layer.mock(InstanceStore, { list: end }),
     Notifier.layerMemory
@@ -35,7 +37,10 @@ const routes = [
   ["POST", "/api/v1/tasks/1/cancel", undefined],
   ["POST", "/api/v1/tasks/1/retry", undefined],
   ["GET", "/api/v1/stats", undefined],
-  ["GET", "/api/v1/workers", undefined]
+  ["GET", "/api/v1/workers", undefined],
+  ["GET", "/api/v1/queues", undefined],
+  ["GET", "/api/v1/queues/default", undefined],
+  ["GET", "/api/v1/types", undefined]
 ] as const
 
 const quietly = Effect.provideService(References.MinimumLogLevel, "None")

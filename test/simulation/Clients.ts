@@ -81,6 +81,7 @@ export const perform = Effect.fnUntraced(function*(
     }
     case "look":
       yield* Effect.ignore(queue.list({ limit: 5 }))
+      yield* Effect.ignore(queue.queues({ limit: 1 }))
       return yield* Effect.ignore(queue.counts)
   }
 })

@@ -24,7 +24,7 @@ const stats = Effect.fnUntraced(function*({ json }: { readonly json: boolean }) 
   const { api, problem, repeatable } = yield* Target.Target
   const found = yield* Effect.mapError(repeatable(api.system.stats()), problem)
   if (json) return yield* Screen.json(found)
-  const { paused } = yield* Effect.mapError(repeatable(api.queues.paused()), problem)
+  const { paused } = yield* Effect.mapError(repeatable(api.queues.list({ query: { limit: 1 } })), problem)
   const screen = yield* Screen.Screen
   const paint = Paint.make(screen)
   for (const line of [...StatsText.lines(found, paint), "", StatsText.room(found, paint)]) yield* Screen.line(line)

@@ -1,6 +1,7 @@
 /** What requests and answers look like: by the name of the schema, or by operation where a schema has none. */
 import { version } from "../../domain/Version.ts"
 import type { TaskEventJson } from "./EventsApi.ts"
+import type { QueueJson, QueuePageJson, TypeCountsJson } from "./QueueJson.ts"
 import type { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./SystemJson.ts"
 import type { TaskJson, TaskPageJson, TaskResultJson } from "./TaskJson.ts"
 
@@ -99,6 +100,32 @@ const workers: typeof WorkersJson.Type = {
   instances: []
 }
 
+const emails: typeof TypeCountsJson.Type = {
+  type: "email",
+  scheduled: 3,
+  pending: 40,
+  running: 4,
+  waiting_since: "2026-01-31T11:59:58.250Z"
+}
+const { type: _, ...waiting } = emails
+const mail: QueueJson = { queue: "mail", paused: false, ...waiting, type_count: 1, types: [emails] }
+const reports: QueueJson = {
+  queue: "reports",
+  paused: true,
+  scheduled: 0,
+  pending: 0,
+  running: 0,
+  waiting_since: null,
+  type_count: 0,
+  types: []
+}
+const queuePage: typeof QueuePageJson.Type = {
+  queues: [mail, reports],
+  next: null,
+  paused: ["reports"],
+  timestamp: at
+}
+
 const error = (code: string, message: string, facts: object = {}) => ({ error: { code, message, ...facts } })
 
 /** By the name of a schema. */
@@ -113,6 +140,11 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   Unhealthy: unhealthy,
   Stats: stats,
   Workers: workers,
+  TypeCounts: emails,
+  Queue: mail,
+  QueuePage: queuePage,
+  QueueDetail: { ...mail, next: null, timestamp: at },
+  TypePage: { types: [emails], next: null, timestamp: at },
   OlderStats: {
     jobs_submitted: 1012,
     jobs_completed: 990,
@@ -226,7 +258,6 @@ export const ofOperations: Readonly<Record<string, Readonly<Record<string, unkno
   "tasks.results": { request: { ids: [id], wait: "10s" }, 200: { results: [result] } },
   "tasks.cancel": { 200: { status: "requested" } },
   "tasks.create": { request: ofSchemas["NewTask"], 200: { ...pending, duplicate: true }, 201: pending },
-  "queues.paused": { 200: { paused: ["reports"] } },
   "older.submitJob": { request: { to: "ada@example.com" }, 202: { job_id: id, status: "submitted" } },
   "older.olderWorkers": { 200: { workers: 10 } },
   "older.submitTask": {

@@ -2,6 +2,7 @@
 import { maxIdLength, maxNameLength } from "../../domain/Bounds.ts"
 import { names } from "../../domain/Priority.ts"
 import { all } from "../../domain/TaskState.ts"
+import { pageSize } from "./Paging.ts"
 
 /** What is said about one parameter. */
 export interface Parameter {
@@ -13,6 +14,10 @@ export interface Parameter {
 
 const listOf = (items: object) => ({ type: "array", items })
 const name = { type: "string", minLength: 1, maxLength: maxNameLength }
+const limitOf = (items: string): Parameter => ({
+  description: `Maximum number of ${items} on the page`,
+  schema: { type: "integer", minimum: 1, maximum: pageSize.max, default: pageSize.default }
+})
 
 /** By name, for every operation. */
 const common: Readonly<Record<string, Parameter>> = {
@@ -27,10 +32,7 @@ const common: Readonly<Record<string, Parameter>> = {
     description: "Only tasks with these ids; repeated, or separated by commas",
     schema: listOf({ type: "string" })
   },
-  limit: {
-    description: "Maximum number of tasks on the page",
-    schema: { type: "integer", minimum: 1, maximum: 1000, default: 50 }
-  },
+  limit: limitOf("tasks"),
   cursor: { description: "The field next of the previous page" },
   only: { description: "finished: an unfinished task is not cancelled but answered with 409" },
   wait: { description: "How long to wait for the result: 500ms, 10s; 30s at most", example: "10s" },
@@ -43,6 +45,12 @@ const common: Readonly<Record<string, Parameter>> = {
 
 /** By operation, where a name means something else there. */
 const ofOperations: Readonly<Record<string, Readonly<Record<string, Parameter>>>> = {
+  "queues.list": { limit: limitOf("queues") },
+  "queues.get": {
+    queue: { description: "The queue; tasks without one are in default", schema: name, example: "default" },
+    limit: limitOf("types")
+  },
+  "queues.types": { limit: limitOf("types") },
   "queues.pause": { queue: { description: "The queue; tasks without one are in default", example: "default" } },
   "queues.resume": { queue: { description: "The queue; tasks without one are in default", example: "default" } },
   "older.submitJob": {

@@ -2,28 +2,14 @@
 import { Duration, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { maxIdLength } from "../../domain/Bounds.ts"
-import * as Cursor from "../../domain/Cursor.ts"
 import { DurationText } from "../../domain/DurationText.ts"
 import { TaskState } from "../../domain/TaskState.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { listOf } from "./ListOf.ts"
 import { NeededRole } from "./NeededRole.ts"
 import { MillisOrText, NewTasksJson } from "./NewTaskJson.ts"
+import { PageSize, TaskCursor } from "./Paging.ts"
 import { CreatedTaskJson, KnownTaskJson, TaskJson, TaskPageJson, TaskResultJson, TaskResultsJson } from "./TaskJson.ts"
-
-/** Tasks on a page at most, and when nothing is said. */
-export const pageSize = { max: 1000, default: 50 } as const
-
-const CursorText = Schema.String.check(
-  Schema.makeFilter((text: string) =>
-    Cursor.decode(text) === undefined ? "Expected a cursor from the field next of an earlier page" : undefined
-  )
-)
-
-const PageSize = Schema.FiniteFromString.check(
-  Schema.isInt(),
-  Schema.isBetween({ minimum: 1, maximum: pageSize.max })
-)
 
 /** Results asked for in one request at most. */
 export const maxResults = 1000
@@ -79,7 +65,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
       type: Schema.optionalKey(listOf(Schema.String)),
       queue: Schema.optionalKey(listOf(Schema.String)),
       limit: Schema.optionalKey(PageSize),
-      cursor: Schema.optionalKey(CursorText)
+      cursor: Schema.optionalKey(TaskCursor)
     },
     success: TaskPageJson,
     error: ApiErrors.Unavailable

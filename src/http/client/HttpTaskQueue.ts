@@ -17,9 +17,11 @@ import { FetchHttpClient, type HttpClient } from "effect/http"
 import * as Bounds from "../../domain/Bounds.ts"
 import { type StoreError, TaskGone, TaskNotFound } from "../../domain/Errors.ts"
 import * as PooledRandom from "../../engine/PooledRandom.ts"
+import * as Queues from "../../queue/Queues.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import { checkList, TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
 import { maxResults } from "../api/TasksApi.ts"
+import * as QueuesView from "../QueuesView.ts"
 import * as TaskView from "../TaskView.ts"
 import * as WorkersView from "../WorkersView.ts"
 import * as ApiClient from "./ApiClient.ts"
@@ -141,15 +143,42 @@ const make = Effect.fnUntraced(function*(options: Options) {
     remove: (id) => known(id, unsent("remove a task", tasks.remove({ params: { id }, query: { only: "finished" } }))),
     pause: (queue) =>
       Effect.andThen(
-        Bounds.check("queue", Bounds.name, queue),
+        Bounds.check("queue", queueInPath, queue),
         repeatable(unsent("pause a queue", queues.pause({ params: { queue } })))
       ),
     resume: (queue) =>
       Effect.andThen(
-        Bounds.check("queue", Bounds.name, queue),
+        Bounds.check("queue", queueInPath, queue),
         repeatable(unsent("resume a queue", queues.resume({ params: { queue } })))
       ),
-    paused: Effect.map(repeatable(unsent("read the queues", queues.paused())), ({ paused }) => paused),
+    paused: Effect.map(
+      repeatable(unsent("read the paused queues", queues.list({ query: { limit: 1 } }))),
+      ({ paused }) => paused
+    ),
+    queues: (options = {}) =>
+      Effect.andThen(
+        Queues.checkPage("queue", options),
+        Effect.map(
+          repeatable(unsent("list the queues", queues.list({ query: queryOf(options) }))),
+          QueuesView.pageFromJson
+        )
+      ),
+    queue: (queue, options = {}) =>
+      Bounds.check("queue", queueInPath, queue).pipe(
+        Effect.andThen(Queues.checkPage("type", options)),
+        Effect.andThen(
+          repeatable(unsent("read a queue", queues.get({ params: { queue }, query: queryOf(options) })))
+        ),
+        Effect.map(QueuesView.detailFromJson)
+      ),
+    types: (options = {}) =>
+      Effect.andThen(
+        Queues.checkPage("type", options),
+        Effect.map(
+          repeatable(unsent("list the types", queues.types({ query: queryOf(options) }))),
+          QueuesView.typesFromJson
+        )
+      ),
     counts: Effect.map(
       repeatable(unsent("count tasks", system.stats())),
       ({ by_status, capacity, totals }) => ({ ...by_status, capacity, totals })
@@ -164,6 +193,18 @@ const canBeAsked = (id: string): boolean => id.length <= Bounds.maxIdLength
 /** Asks about an id, unless no task can have it: no request can name it either. */
 const known = <A, E>(id: string, request: Effect.Effect<A, E>): Effect.Effect<A, E | TaskNotFound> =>
   Bounds.id.accepts(id) ? request : Effect.fail(new TaskNotFound({ id }))
+
+/** A queue that a URL can name: no path ends with a dot segment. */
+const queueInPath: Bounds.Bound<string> = {
+  expected: `${Bounds.name.expected}, and neither "." nor "..", which no URL can name`,
+  accepts: (queue) => Bounds.name.accepts(queue) && queue !== "." && queue !== ".."
+}
+
+/** A page as a request asks for it. */
+const queryOf = (options: Queues.PageOptions) => ({
+  limit: Queues.sizeOf(options),
+  ...(options.cursor === undefined ? {} : { cursor: options.cursor })
+})
 
 /** A request whose failures in transport are those of a store. */
 const unsent = <A, E extends { readonly _tag: string }>(
