@@ -100,6 +100,9 @@ export const checkList = (options: ListOptions): Effect.Effect<void, InvalidOpti
 /** Tasks on a page at most. */
 const maxPage = 1000
 
+/** How often a store is asked for a page with a task on it: each time it looks at a bounded number of tasks. */
+const maxLooks = 100
+
 /** Waits while a full queue has no room: doubling from 10 ms to 1 s. */
 const roomBackoff = Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("1 second")])
 
@@ -281,14 +284,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
       const before = cursor === undefined ? undefined : Cursor.decode(cursor)
       const types = names.types?.filter(Bounds.isStorable)
       const queues = names.queues?.filter(Bounds.isStorable)
-      const { more, tasks } = yield* store.list({
-        states,
-        types,
-        queues,
-        before,
-        limit: size
-      })
-      return { tasks, next: more ? Cursor.encode(tasks.at(-1)!.seq) : null }
+      let page = yield* store.list({ states, types, queues, before, limit: size })
+      for (let looks = 1; page.tasks.length === 0 && page.next !== undefined && looks < maxLooks; looks++) {
+        page = yield* store.list({ states, types, queues, before: page.next, limit: size })
+      }
+      return { tasks: page.tasks, next: page.next === undefined ? null : Cursor.encode(page.next) }
     }),
     cancel: Effect.fnUntraced(function*(id) {
       const answer = yield* known(id, first(store.cancel))

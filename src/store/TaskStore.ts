@@ -191,8 +191,11 @@ export interface ListRequest {
 /** A page of a list. */
 export interface Listed {
   readonly tasks: ReadonlyArray<TaskRecord>
-  /** Whether older tasks match that have no place on the page. */
-  readonly more: boolean
+  /**
+   * Where the next page begins: its `before`. `undefined` when no older task can match. A store looks at a bounded number
+   * of tasks, so a page may have less than its limit, even nothing, and not be the last.
+   */
+  readonly next: number | undefined
 }
 
 /** How a finished task ended. */
@@ -290,7 +293,7 @@ export class TaskStore extends Context.Service<TaskStore, {
     ids: ReadonlyArray<string>,
     maxBytes?: number
   ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
-  /** A page of tasks, newest first. A store reads no more of large tasks than is on the page. */
+  /** A page of tasks, newest first. It costs the same whatever is stored besides, however rare the tasks are. */
   readonly list: (request: ListRequest) => Effect.Effect<Listed, StoreError>
   /**
    * Whether the calling fiber is inside of an application's transaction that the store's writes join. Left out where

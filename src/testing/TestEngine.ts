@@ -18,6 +18,7 @@ import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Schema } from "ef
 import { TestClock } from "effect/testing"
 import type { InvalidPayload, StoreError } from "../domain/Errors.ts"
 import type { PlainSchema, TaskDefinition } from "../domain/TaskDefinition.ts"
+import type { TaskRecord } from "../domain/TaskRecord.ts"
 import * as Engine from "../engine/Engine.ts"
 import { fromPayload } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
@@ -239,12 +240,22 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
   )
   const drain = Effect.andThen(whileOpen(finishDue), drained)
 
+  const ofType = (
+    type: string,
+    before: number | undefined
+  ): Effect.Effect<ReadonlyArray<TaskRecord>, StoreError> =>
+    Effect.flatMap(
+      store.list({ types: [type], limit: Number.MAX_SAFE_INTEGER, maxBytes: Infinity, before }),
+      ({ next, tasks }) =>
+        next === undefined ? Effect.succeed(tasks) : Effect.map(ofType(type, next), (older) => [...tasks, ...older])
+    )
+
   const enqueued = <Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema>(
     task: AnyTask<Payload, Success, Error>
   ) =>
     Effect.map(
-      store.list({ types: [task.type], limit: Number.MAX_SAFE_INTEGER, maxBytes: Infinity }),
-      ({ tasks }) =>
+      ofType(task.type, undefined),
+      (tasks) =>
         tasks.toReversed().flatMap((record): ReadonlyArray<Enqueued<Payload["Type"]>> => {
           const payload = task.codec.decodePayload(record.payload)
           const { dueAt, id, key, priority, queue, state } = record

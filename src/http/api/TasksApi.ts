@@ -72,7 +72,9 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
   }).annotate(NeededRole, "read").annotateMerge(
     OpenApi.annotations({
       summary: "List tasks",
-      description: "Newest first, in pages. A page with large tasks ends early."
+      description:
+        "Newest first, in pages. A page with large tasks ends early, and so does one whose filter matches little: " +
+        "the last one is that whose next is null."
     })
   ),
   HttpApiEndpoint.get("get", "/tasks/:id", {

@@ -34,7 +34,7 @@ const result = (tasks: Tasks, id: string): Outcome | undefined | null => {
 
 export const list = (tasks: Tasks, request: ListRequest): Listed => {
   const { before, limit, maxBytes = Bounds.maxAnswerBytes, queues, states, types } = request
-  const found = tasks.log.newest(
+  const { found, next } = tasks.log.newest(
     before,
     limit + 1,
     (entry) =>
@@ -43,7 +43,8 @@ export const list = (tasks: Tasks, request: ListRequest): Listed => {
   )
   const page = found.slice(0, limit)
   const count = fitting(page.map(bytesOf), maxBytes)
-  return { tasks: page.slice(0, count).map(recordOf), more: count < found.length }
+  const left = found[count]
+  return { tasks: page.slice(0, count).map(recordOf), next: left === undefined ? next : left.seq + 1 }
 }
 
 const recordOf = ({ dead: _dead, place: _place, rank: _rank, ...record }: Entry): TaskRecord => record

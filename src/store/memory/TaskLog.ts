@@ -1,5 +1,8 @@
 import type { Entry } from "./Entry.ts"
 
+/** Tasks that one page looks at: a few milliseconds. */
+const maxLooked = 100_000
+
 /** All tasks, by id and in the order of their sequence numbers. */
 export class TaskLog {
   private readonly byId = new Map<string, Entry>()
@@ -36,15 +39,19 @@ export class TaskLog {
     }
   }
 
-  /** Up to `limit` matching entries below a sequence number, newest first. */
-  newest(before: number | undefined, limit: number, matches: (entry: Entry) => boolean): Array<Entry> {
+  /** Up to `limit` matching entries below a sequence number, newest first, and below which there may be more. */
+  newest(before: number | undefined, limit: number, matches: (entry: Entry) => boolean): {
+    readonly found: ReadonlyArray<Entry>
+    readonly next: number | undefined
+  } {
     const found: Array<Entry> = []
     let index = (before === undefined ? this.bySeq.length : this.indexFrom(before)) - 1
-    for (; index >= 0 && found.length < limit; index--) {
+    const last = Math.max(0, index + 1 - maxLooked)
+    for (; index >= last && found.length < limit; index--) {
       const entry = this.bySeq[index]!
       if (!entry.dead && matches(entry)) found.push(entry)
     }
-    return found
+    return { found, next: index < 0 ? undefined : this.bySeq[index]!.seq + 1 }
   }
 
   /** The first position whose sequence is not below `seq`. */

@@ -6,12 +6,20 @@ import * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
+import { bytesOf } from "../Budget.ts"
 import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
 import { type Database, number, numbers, type Parameter, texts } from "./Database.ts"
 import { columns, failureOf, recordOf, type Row, stateCode, stateOf } from "./Task.ts"
 
-/** How many of the latest tasks a filtered list looks through first. */
+/** How many of the latest tasks a filtered list looks through first, and then each time. */
 const window = 1000
+const largeWindow = 10_000
+
+/** How often it does that for one page. */
+const maxWindows = 5
+
+/** The states that have an index in the order of the list. */
+const listedStates = [stateCode.scheduled, stateCode.failed, stateCode.cancelled]
 
 /** Lengths of texts are known without reading the texts. */
 const bytes = (...names: ReadonlyArray<string>) => names.map((name) => `coalesce(octet_length(${name}), 0)`).join(" + ")
@@ -49,33 +57,71 @@ export const make = ({ query, schema }: Database, awaiting: (ids: ReadonlyArray<
     "$2::int",
     "$3::bigint"
   )
+  const matching = (tasks: string) =>
+    page(`SELECT * FROM (${tasks}) t WHERE ${filter} ORDER BY seq DESC LIMIT $5::int`, "$5::int", "$6::bigint")
   // most pages are found among the latest tasks
-  const recent = page(
-    `SELECT * FROM (
-      SELECT * FROM ${schema}.task WHERE seq < $1::bigint ORDER BY seq DESC LIMIT ${window}
-    ) t WHERE ${filter} ORDER BY seq DESC LIMIT $5::int`,
-    "$5::int",
-    "$6::bigint"
-  )
-  /** Only what is rare or old is looked up by its state; the planner knows how many there are of each. */
-  const inState = (state: number) =>
-    `(SELECT * FROM ${schema}.task WHERE state = ${state} AND seq < $1::bigint
-      AND ($2::text[] IS NULL OR type = ANY ($2)) AND ($3::text[] IS NULL OR queue = ANY ($3))
-      ORDER BY seq DESC LIMIT $4::int)`
-  const found = (states: ReadonlyArray<number>) =>
-    page(
-      `SELECT * FROM (${states.map(inState).join(" UNION ALL ")}) t ORDER BY seq DESC LIMIT $4::int`,
-      "$4::int",
-      "$5::bigint"
-    )
+  const recent = matching(`SELECT * FROM ${schema}.task WHERE seq < $1::bigint ORDER BY seq DESC LIMIT ${window}`)
+  /**
+   * The latest tasks below $1, or those in some states. A planner that has no idea where these are takes the primary key
+   * for faster, so what is compared and sorted is what the index of the state has: or for pending and running tasks, which
+   * are as few as the capacity allows and are sorted, what no index has.
+   */
+  const latest = (columns: string, states: ReadonlyArray<number>, from = "") => {
+    const all = `SELECT ${columns} FROM ${schema}.task WHERE seq < $1::bigint${from && ` AND seq >= ${from}`}`
+    const some = states.map((state) => {
+      const [condition, order] = listedStates.includes(state)
+        ? [
+          `state IN (${listedStates.join(", ")}) AND (state, seq) < (${state}::smallint, $1::bigint)
+            AND (state, seq) >= (${state}::smallint, ${from || "0"})`,
+          "state DESC, seq DESC"
+        ]
+        : [`state = ${state} AND seq + 0 < $1::bigint AND seq + 0 >= ${from || "0"}`, "seq + 0 DESC"]
+      return `(SELECT ${columns} FROM ${schema}.task WHERE ${condition} ORDER BY ${order} LIMIT ${largeWindow})`
+    })
+    return `${some.length === 0 ? all : `SELECT * FROM (${some.join(" UNION ALL ")}) t`} ORDER BY seq DESC`
+  }
+  /** Where so many of them end. */
+  const endOf = (states: ReadonlyArray<number>) =>
+    `SELECT CASE WHEN count(*) = ${largeWindow} THEN min(seq) END::float8
+      FROM (${latest("seq", states)} LIMIT ${largeWindow}) t`
+  /** Those down to that place, $7, that match. */
+  const downTo = (states: ReadonlyArray<number>) => matching(latest("*", states, "$7::bigint"))
 
   /** A page, and how many tasks were found for it. */
   const listed = (text: string, parameters: ReadonlyArray<Parameter>) =>
     Effect.map(query<Found>("list", text, parameters), (rows) => {
       const tasks = rows.map((row) => recordOf(row as unknown as Row))
-      const count = rows[0]?.at(-1) as number | undefined ?? 0
-      return { tasks, more: count > tasks.length, count }
+      const isMore = (rows[0]?.at(-1) as number | undefined ?? 0) > tasks.length
+      return { tasks, next: isMore ? tasks.at(-1)?.seq ?? unbounded : undefined }
     })
+
+  /** Looks through a bounded number of older and older tasks for what is rare. */
+  const searched = Effect.fnUntraced(function*(
+    { limit, maxBytes = Bounds.maxAnswerBytes, before = unbounded }: ListRequest,
+    codes: ReadonlyArray<number>,
+    filters: ReadonlyArray<Parameter>
+  ): Effect.fn.Return<Listed, StoreError> {
+    const states = codes.includes(stateCode.completed) ? [] : codes
+    const tasks: Array<TaskRecord> = []
+    let bytes = 0
+    let place = before
+    for (let windows = 0; windows < maxWindows; windows++) {
+      // the end comes first: what is stored meanwhile is above it
+      const ends = yield* query<[end: number | null]>("list", endOf(states), [number(place)])
+      const end: number | undefined = ends[0]?.[0] ?? undefined
+      const parameters = [number(limit + 1 - tasks.length), number(maxBytes), number(end ?? 0)]
+      const found = yield* listed(downTo(states), [number(place), ...filters, ...parameters])
+      for (const task of found.tasks) {
+        bytes += bytesOf(task)
+        if (tasks.length > 0 && bytes > maxBytes) return { tasks, next: task.seq + 1 }
+        tasks.push(task)
+      }
+      if (found.next !== undefined) return { tasks, next: found.next }
+      if (end === undefined || tasks.length === limit) return { tasks, next: end }
+      place = end
+    }
+    return { tasks, next: place }
+  })
 
   return {
     get: (id: string): Effect.Effect<TaskRecord | undefined, StoreError> =>
@@ -113,19 +159,22 @@ export const make = ({ query, schema }: Database, awaiting: (ids: ReadonlyArray<
 
     list: Effect.fnUntraced(function*(request: ListRequest): Effect.fn.Return<Listed, StoreError> {
       const { before, limit, maxBytes = Bounds.maxAnswerBytes, queues, states, types } = request
-      const from = number(before ?? Number.MAX_SAFE_INTEGER)
+      const from = number(before ?? unbounded)
       // one more than is shown tells whether there are more
       const most = number(limit + 1)
       const budget = number(maxBytes)
       if (states === undefined && types === undefined && queues === undefined) {
         return yield* listed(newest, [from, most, budget])
       }
-      if (states?.length === 0 || types?.length === 0 || queues?.length === 0) return { tasks: [], more: false }
+      if (states?.length === 0 || types?.length === 0 || queues?.length === 0) return { tasks: [], next: undefined }
       const codes = [...new Set((states ?? []).map((state) => stateCode[state]))]
-      const named = [types === undefined ? null : texts(types), queues === undefined ? null : texts(queues)]
-      const latest = yield* listed(recent, [from, numbers(codes), ...named, most, budget])
-      if (latest.count > limit) return latest
-      return yield* listed(found(codes.length === 0 ? [0, 1, 2, 3, 4, 5] : codes), [from, ...named, most, budget])
+      const filters = [
+        numbers(codes),
+        types === undefined ? null : texts(types),
+        queues === undefined ? null : texts(queues)
+      ]
+      const first = yield* listed(recent, [from, ...filters, most, budget])
+      return first.next === undefined ? yield* searched(request, codes, filters) : first
     }),
 
     paused: Effect.map(query<[queue: string]>("read the paused queues", paused), (rows) => rows.map(([queue]) => queue))

@@ -14,7 +14,7 @@ import { elementsOf, failureOf, namesOf, recordOf, type Shown, shownSize, status
 
 const runGet = script<Shown>(Scripts.get)
 const runResults = script<ReadonlyArray<string | null>>(Scripts.results)
-const runList = script<readonly [more: number, ...shown: Shown]>(Scripts.list)
+const runList = script<readonly [next: string, ...shown: Shown]>(Scripts.list)
 const runStranded = script<ReadonlyArray<string>>(Scripts.stranded)
 const runCounts = script<ReadonlyArray<number>>(Scripts.counts)
 
@@ -42,7 +42,7 @@ export const make = (runner: Runner, capacity: number) => ({
 
   list: (request: ListRequest): Effect.Effect<Listed, StoreError> =>
     request.before !== undefined && request.before <= firstSeq
-      ? Effect.succeed({ tasks: [], more: false })
+      ? Effect.succeed({ tasks: [], next: undefined })
       : Effect.map(
         runner("list", runList, [
           request.before === undefined || request.before >= 10 * firstSeq ? "" : String(request.before),
@@ -52,9 +52,9 @@ export const make = (runner: Runner, capacity: number) => ({
           ...filterOf(request.types),
           ...filterOf(request.queues)
         ]),
-        ([more, ...texts]) => ({
+        ([next, ...texts]) => ({
           tasks: Array.from({ length: texts.length / shownSize }, (_, index) => recordOf(texts, index * shownSize)),
-          more: more === 1
+          next: next === "" ? undefined : Number(next)
         })
       ),
 
@@ -122,8 +122,9 @@ const allResults = Effect.fnUntraced(function*(runner: Runner, ids: ReadonlyArra
   return found
 })
 
+/** Names as JSON texts, which is how they stand in lanes. */
 const filterOf = (names: ReadonlyArray<string> | undefined): readonly [enabled: string, json: string] =>
-  names === undefined ? ["0", ""] : ["1", JSON.stringify(names)]
+  names === undefined ? ["0", ""] : ["1", JSON.stringify(names.map((name) => JSON.stringify(name)))]
 
 const outcomeOf = (
   id: string,

@@ -4,7 +4,7 @@
 import type { DatabaseSync } from "node:sqlite"
 import * as Bounds from "../../domain/Bounds.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
-import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
+import { all as allStates, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { fitting } from "../Budget.ts"
 import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
 import { prepare, type Statement } from "./Statement.ts"
@@ -13,8 +13,16 @@ import { columns, failureOf, recordOf, type Row, stateCode, stateOf, type Tasks 
 type Seq = [seq: number]
 type Lane = [queue: string, type: string]
 
-/** How many of the latest tasks a filtered list looks through first. */
+/** How many of the latest tasks a filtered list looks through first, and then as often where there are too many lanes. */
 const window = 1000
+const maxWindows = 20
+
+/** Bytes of payloads that a look steps over: to know a task's state, all of its payload is passed. */
+const maxPassed = 1024 * 1024
+
+/** Lanes, and entries of the index of lanes, that a page looks at: a dozen milliseconds. */
+const maxLanes = 500
+const maxEntries = 50_000
 
 /** Prepares the reads. */
 export const make = (database: DatabaseSync, tasks: Tasks) => {
@@ -23,10 +31,13 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
     "SELECT state, result, failure FROM task WHERE id = ?"
   )
   const pausedQueues = prepare<[queue: string]>(database, "SELECT queue FROM paused_queue ORDER BY queue")
-  const latest = prepare<[seq: number, state: number, queue: string, type: string]>(
+  // the state lies behind the payload, which is passed page by page where it is large
+  const latest = prepare<[seq: number, queue: string, type: string, size: number, state: number | null]>(
     database,
-    "SELECT seq, state, queue, type FROM task WHERE seq < ? ORDER BY seq DESC LIMIT ?"
+    `SELECT seq, queue, type, octet_length(payload), CASE WHEN octet_length(payload) < 1000 THEN state END
+      FROM task WHERE seq < ? ORDER BY seq DESC LIMIT ?`
   )
+  const stateOfSeq = prepare<[state: number]>(database, "SELECT state FROM task WHERE seq = ?")
   const bySeq = prepare<Row>(database, `SELECT ${columns} FROM task WHERE seq = ?`)
   // pending and running tasks have no index by sequence, which each claim would pay for: theirs is scanned and the
   // newest kept. Capacity bounds the scan; measured 7 ms per 100,000 waiting tasks
@@ -61,35 +72,74 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
       WHERE state = ? AND state NOT IN (1, 2) AND queue = ? AND type = ? AND seq < ? ORDER BY seq DESC LIMIT ?`
   )
 
-  /** Every lane that has tasks in a state. */
-  const lanesIn = (state: number): ReadonlyArray<Lane> => {
+  /** Every lane that has tasks in a state and may be asked for, unless these are too many. */
+  const lanesIn = (state: number, { queues, types }: ListRequest): ReadonlyArray<Lane> | undefined => {
+    if (queues !== undefined && types !== undefined && queues.length * types.length <= maxLanes) {
+      return [...new Set(queues)].flatMap((queue) => [...new Set(types)].map((type): Lane => [queue, type]))
+    }
     const lanes: Array<Lane> = []
-    let lane = nextQueue.get(state, "")
-    while (lane !== undefined) {
-      lanes.push(lane)
-      lane = nextType.get(state, ...lane) ?? nextQueue.get(state, lane[0])
+    let seen = 0
+    for (const start of queues === undefined ? [undefined] : new Set(queues)) {
+      let lane = start === undefined ? nextQueue.get(state, "") : nextType.get(state, start, "")
+      while (lane !== undefined) {
+        if (++seen > maxLanes) return undefined
+        if (types?.includes(lane[1]) !== false) lanes.push(lane)
+        lane = nextType.get(state, ...lane) ?? (start === undefined ? nextQueue.get(state, lane[0]) : undefined)
+      }
     }
     return lanes
   }
 
-  /** The newest tasks in a state that match, by their sequence numbers. */
-  const newestIn = (state: TaskState, { limit, queues, types }: ListRequest, before: number): ReadonlyArray<Seq> => {
+  /** The newest tasks in a state that match, by their sequence numbers, unless they are in too many lanes. */
+  const newestIn = (state: TaskState, request: ListRequest, before: number): ReadonlyArray<Seq> | undefined => {
+    const { limit, queues, types } = request
     const statement = scan[state]
     if (statement !== undefined) {
       const [ofQueues, ofTypes] = [jsonOrNull(queues), jsonOrNull(types)]
       return statement.all(before, ofQueues, ofQueues, ofTypes, ofTypes, limit)
     }
     const code = stateCode[state]
-    return lanesIn(code)
-      .filter(([queue, type]) => queues?.includes(queue) !== false && types?.includes(type) !== false)
-      .flatMap(([queue, type]) => newestOfLane.all(code, queue, type, before, limit))
+    const lanes = lanesIn(code, request)
+    return lanes === undefined || lanes.length * limit > Math.max(maxEntries, limit)
+      ? undefined
+      : lanes.flatMap(([queue, type]) => newestOfLane.all(code, queue, type, before, limit))
   }
 
-  /** As many of the tasks found as are asked for and fit, read one by one. */
+  /** The newest tasks in all states asked for, newest first. */
+  const newest = (request: ListRequest, before: number): ReadonlyArray<Seq> | undefined => {
+    const all: Array<Seq> = []
+    for (const state of new Set(request.states ?? allStates)) {
+      const found = newestIn(state, request, before)
+      if (found === undefined) return undefined
+      for (const one of found) all.push(one)
+    }
+    return all.sort(([a], [b]) => b - a)
+  }
+
+  /** Those that match among the latest tasks before a place, and where the look ended unless at the last task. */
+  const look = ({ limit, queues, states, types }: ListRequest, before: number): Look => {
+    const found: Array<Seq> = []
+    let passed = 0
+    const rows = latest.all(before, window)
+    for (const [seq, queue, type, size, known] of rows) {
+      if (queues?.includes(queue) === false || types?.includes(type) === false) continue
+      if (states !== undefined) {
+        if (known === null) passed += size
+        if (passed > maxPassed && size < passed) return { found, next: seq + 1 }
+        if (!states.includes(stateOf(known ?? stateOfSeq.get(seq)![0]))) continue
+      }
+      found.push([seq])
+      if (found.length === limit) return { found, next: seq }
+    }
+    return { found, next: rows.length < window ? undefined : rows.at(-1)![0] }
+  }
+
+  /** As many of the tasks found as are asked for and fit, read one by one. `next` is where what was found ends. */
   const page = (
     found: ReadonlyArray<readonly [seq: number, ...unknown: ReadonlyArray<unknown>]>,
-    asked: ListRequest
-  ) => {
+    asked: ListRequest,
+    next?: number
+  ): Listed => {
     const records: Array<TaskRecord> = []
     const count = fitting(
       sizesOf(found.slice(0, asked.limit), ([seq]) => {
@@ -99,7 +149,8 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
       }),
       asked.maxBytes ?? Bounds.maxAnswerBytes
     )
-    return { tasks: records.slice(0, count), more: count < found.length }
+    const left = found[count]
+    return { tasks: records.slice(0, count), next: left === undefined ? next : left[0] + 1 }
   }
 
   return {
@@ -129,22 +180,26 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
       if (request.states === undefined && request.types === undefined && request.queues === undefined) {
         return page(latest.all(before, request.limit), asked)
       }
-      const recent = latest.all(before, window)
-      const matching = recent.filter(([, state, queue, type]) =>
-        request.states?.includes(stateOf(state)) !== false && request.queues?.includes(queue) !== false &&
-        request.types?.includes(type) !== false
-      )
-      // most pages are found among the latest tasks; only what is rare or old is looked up state by state
-      const found = matching.length >= request.limit || recent.length < window
-        ? matching
-        : [...new Set(request.states ?? all)]
-          .flatMap((state) => newestIn(state, request, before))
-          .sort(([a], [b]) => b - a)
-      return page(found, asked)
+      let { found, next } = look(request, before)
+      if (found.length === request.limit || next === undefined) return page(found, asked, next)
+      const all = newest(request, before)
+      if (all !== undefined) return page(all, asked)
+      for (let windows = 1; windows < maxWindows && found.length < request.limit && next !== undefined; windows++) {
+        const older = look({ ...request, limit: request.limit - found.length }, next)
+        found = [...found, ...older.found]
+        next = older.next
+      }
+      return page(found, asked, next)
     },
 
     paused: (): ReadonlyArray<string> => pausedQueues.all().map(([queue]) => queue)
   }
+}
+
+/** What a look has found. */
+interface Look {
+  readonly found: ReadonlyArray<Seq>
+  readonly next: number | undefined
 }
 
 /** The sizes of things that are read as they are asked for. */

@@ -5,13 +5,14 @@
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import type { SettleAnswer, Settlement } from "../../../src/domain/Settlement.ts"
-import type { NewTask, TaskFailure } from "../../../src/domain/TaskRecord.ts"
+import type { NewTask, TaskFailure, TaskRecord } from "../../../src/domain/TaskRecord.ts"
 import type { TaskState } from "../../../src/domain/TaskState.ts"
 import {
   type Accepted,
   type ClaimRequest,
   type EnqueueAnswer,
   type Lease,
+  type Listed,
   type Retention,
   TaskStore
 } from "../../../src/store/TaskStore.ts"
@@ -155,10 +156,17 @@ export const record = Effect.fnUntraced(function*(id: string) {
 export const stateOf = (id: string) => Effect.map(record(id), (found) => found.state)
 
 /** Everything that is stored, newest first. */
-export const everything = Effect.map(
-  TaskStore.use((store) => store.list({ limit: 10_000 })),
-  ({ tasks }) => tasks
-)
+export const everything = Effect.gen(function*() {
+  const store = yield* TaskStore
+  const all: Array<TaskRecord> = []
+  let before: number | undefined
+  do {
+    const { next, tasks }: Listed = yield* store.list({ limit: 10_000, before })
+    all.push(...tasks)
+    before = next
+  } while (before !== undefined)
+  return all
+})
 
 /** Counts by state and totals. */
 export const counts = TaskStore.use((store) => store.counts)

@@ -1,7 +1,7 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
 import * as TaskState from "../../../src/domain/TaskState.ts"
-import { type ListRequest, TaskStore } from "../../../src/store/TaskStore.ts"
+import { type Listed, type ListRequest, TaskStore } from "../../../src/store/TaskStore.ts"
 import { type Driver, scenario } from "./driver.ts"
 import {
   add,
@@ -9,6 +9,7 @@ import {
   cancel,
   complete,
   everything,
+  fail,
   failure,
   hour,
   idsOf,
@@ -17,8 +18,11 @@ import {
   record,
   running,
   settled,
+  take,
   tasks
 } from "./fixtures.ts"
+
+const isLast = ({ next }: Listed): boolean => next === undefined
 
 export const reading = (driver: Driver) =>
   describe("reads", () => {
@@ -101,7 +105,7 @@ export const reading = (driver: Driver) =>
         const first = yield* store.list({ limit: 4 })
         yield* add({}, {})
         yield* store.remove([finished])
-        const second = yield* store.list({ limit: 4, before: first.tasks.at(-1)!.seq })
+        const second = yield* store.list({ limit: 4, before: first.next })
         const third = yield* store.list({ limit: 4, before: second.tasks.at(-1)!.seq })
         const pages = [first, second, third]
         assert.deepStrictEqual(
@@ -110,7 +114,7 @@ export const reading = (driver: Driver) =>
           )),
           ids.slice(1).toReversed()
         )
-        assert.deepStrictEqual(pages.map(({ more }) => more), [true, false, false])
+        assert.deepStrictEqual(pages.map(isLast), [false, true, true])
       }))
 
     scenario(
@@ -125,17 +129,17 @@ export const reading = (driver: Driver) =>
             const page = (maxBytes: number, limit = 100) =>
               store.list({ limit, maxBytes, ...filter })
             const all = yield* page(1_000_000)
-            assert.deepStrictEqual([idsOf(all.tasks), all.more], [ids, false])
+            assert.deepStrictEqual([idsOf(all.tasks), isLast(all)], [ids, true])
             const three = yield* page(3500)
-            assert.deepStrictEqual([idsOf(three.tasks), three.more], [ids.slice(0, 3), true])
-            const rest = yield* store.list({ limit: 100, maxBytes: 3500, before: three.tasks.at(-1)!.seq, ...filter })
-            assert.deepStrictEqual([idsOf(rest.tasks), rest.more], [ids.slice(3), false])
+            assert.deepStrictEqual([idsOf(three.tasks), isLast(three)], [ids.slice(0, 3), false])
+            const rest = yield* store.list({ limit: 100, maxBytes: 3500, before: three.next, ...filter })
+            assert.deepStrictEqual([idsOf(rest.tasks), isLast(rest)], [ids.slice(3), true])
             const one = yield* page(1)
-            assert.deepStrictEqual([idsOf(one.tasks), one.more], [ids.slice(0, 1), true])
+            assert.deepStrictEqual([idsOf(one.tasks), isLast(one)], [ids.slice(0, 1), false])
             const last = yield* store.list({ limit: 100, maxBytes: 1, before: rest.tasks[1]!.seq, ...filter })
-            assert.deepStrictEqual([idsOf(last.tasks), last.more], [ids.slice(5), false])
-            assert.deepStrictEqual((yield* page(1_000_000, 6)).more, false)
-            assert.deepStrictEqual((yield* page(1_000_000, 5)).more, true)
+            assert.deepStrictEqual([idsOf(last.tasks), isLast(last)], [ids.slice(5), true])
+            assert.isTrue(isLast(yield* page(1_000_000, 6)))
+            assert.isFalse(isLast(yield* page(1_000_000, 5)))
           }
         })
     )
@@ -180,10 +184,10 @@ export const reading = (driver: Driver) =>
           const found: Array<string> = []
           let before: number | undefined
           for (;;) {
-            const { more, tasks } = yield* store.list({ ...request, before })
+            const { next, tasks } = yield* store.list({ ...request, before })
             found.push(...idsOf(tasks))
-            if (!more) return found
-            before = tasks.at(-1)!.seq
+            if (next === undefined) return found
+            before = next
           }
         })
         const isCancelled = (_: string, index: number) => index % 7 === 0
@@ -196,6 +200,43 @@ export const reading = (driver: Driver) =>
         }
         assert.lengthOf(yield* pages({ limit: 100 }), 960)
       }), { capacity: 2000 })
+
+    scenario(driver, "list finds what is rare among many tasks of many queues, by pages that have an end", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const oldest = yield* add({ type: "rare", queue: "q1" }, { type: "rare" })
+        const ids = yield* add(...Array.from({ length: 2600 }, (_, n) => ({ queue: `q${n % 700}` })))
+        const newest = yield* add({ type: "rare", queue: "q2" })
+        const claimed = yield* take({ queues: undefined, limit: 2000 })
+        yield* store.settle(claimed.map((one, index) =>
+          index % 100 === 0 ? fail(one) : complete(one)
+        ))
+        const gone = new Set(ids.slice(300, 1500).filter((_, index) => index % 100 !== 0))
+        yield* store.remove([...gone])
+        const all = Effect.fnUntraced(function*(request: Partial<ListRequest>) {
+          const found: Array<string> = []
+          let before: number | undefined
+          for (let page = 0; page < 200; page++) {
+            const { next, tasks } = yield* store.list({ limit: 7, ...request, before })
+            found.push(...idsOf(tasks))
+            if (next === undefined) return found.toReversed()
+            if (before !== undefined) assert.isBelow(next, before)
+            before = next
+          }
+          return assert.fail("The pages have no end")
+        })
+        const kept = ids.filter((id) => !gone.has(id))
+        const claimedIds = idsOf(claimed)
+        const failed = claimedIds.filter((id, index) => index % 100 === 0 && !gone.has(id))
+        assert.deepStrictEqual(yield* all({ types: ["rare"] }), [...oldest, ...newest])
+        assert.deepStrictEqual(yield* all({ types: ["rare"], queues: ["q1", "q2"] }), [oldest[0], ...newest])
+        assert.deepStrictEqual(yield* all({ types: ["never"] }), [])
+        assert.deepStrictEqual(yield* all({ queues: ["never"] }), [])
+        assert.deepStrictEqual(yield* all({ states: ["cancelled"] }), [])
+        assert.deepStrictEqual(yield* all({ states: ["failed"] }), ids.filter((id) => failed.includes(id)))
+        assert.deepStrictEqual(yield* all({ queues: ["q7"] }), kept.filter((id) => (ids.indexOf(id) % 700) === 7))
+        assert.deepStrictEqual(yield* all({ limit: 300 }), [...oldest, ...kept, ...newest])
+      }), { capacity: 3000 })
 
     scenario(driver, "list filters by state", () =>
       Effect.gen(function*() {

@@ -55,11 +55,11 @@ export const sizes = (driver: Driver): void => {
         for (const filter of [{}, { states: ["pending"] as const }, { types: ["work"] }]) {
           const pages: Array<ReadonlyArray<TaskRecord>> = []
           for (let before: number | undefined; pages.flat().length < count;) {
-            const { more, tasks: page } = yield* store.list({ ...filter, before, limit: 100 })
+            const { next, tasks: page } = yield* store.list({ ...filter, before, limit: 100 })
             assert.isAbove(page.length, 0)
             pages.push(page)
-            before = page.at(-1)!.seq
-            assert.strictEqual(more, pages.flat().length < count)
+            before = next
+            assert.strictEqual(next !== undefined, pages.flat().length < count)
           }
           assert.deepStrictEqual(pages.flat().map(({ id }) => id), ids.toReversed())
           assert.isAtLeast(pages.length, 2)

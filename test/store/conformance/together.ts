@@ -29,10 +29,10 @@ export const together = (driver: Driver) =>
         const ids: Array<string> = []
         let before: number | undefined
         for (;;) {
-          const { more, tasks } = yield* store.list({ states: ["pending"], limit, before })
+          const { next, tasks } = yield* store.list({ states: ["pending"], limit, before })
           ids.push(...idsOf(tasks))
-          if (!more) return ids
-          before = tasks.at(-1)!.seq
+          if (next === undefined) return ids
+          before = next
         }
       })
 

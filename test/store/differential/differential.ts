@@ -171,7 +171,7 @@ const everything = Effect.fnUntraced(function*(store: Store) {
   return {
     tasks: listed.tasks.map(({ seq: _seq, ...task }) => task),
     filtered: filtered.tasks.map(({ id }) => id),
-    more: filtered.more,
+    isLast: filtered.next === undefined,
     results: yield* store.results(ids),
     counts: yield* store.counts,
     paused: yield* store.paused,

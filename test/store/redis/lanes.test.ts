@@ -1,11 +1,11 @@
 /** What is left in Redis of queues and types, and how a store of an earlier version is taken over. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, References } from "effect"
 import { Redis as RedisClient } from "effect/persistence/Redis"
 import type { StoredKey } from "../../../src/domain/ApiKey.ts"
 import { ApiKeys } from "../../../src/index.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
-import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { type ListRequest, TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Redis from "../../servers/Redis.ts"
 import { withServer } from "../../servers/withServer.ts"
 import {
@@ -27,13 +27,17 @@ await withServer("Redis", Redis.find, async (server) => {
   const { prefix, redis } = await connect(server)
   const everywhere = { queues: undefined, types: ["work", "other"] }
 
+  const quiet = Layer.succeed(References.MinimumLogLevel, "Error")
+
   const storeOn = (name: string) =>
     RedisStore.layer({ prefix: name }).pipe(Layer.provide(Layer.succeed(RedisClient, redis)), Layer.fresh)
 
   /** The keys of a deployment that belong to queues and types, without its own name. */
   const keys = Effect.fnUntraced(function*(root: string) {
     const found = yield* redis.send<Array<string>>("KEYS", `${root}:*`)
-    return found.map((key) => key.slice(root.length + 1)).filter((key) => !/^(meta|tally|claims|claimed)$/.test(key))
+    return found.map((key) => key.slice(root.length + 1)).filter((key) =>
+      !/^(meta|tally|claims|claimed|gone)$/.test(key)
+    )
   })
 
   /** Writes the lanes as earlier versions did: only the names of all that there ever were. */
@@ -81,15 +85,70 @@ await withServer("Redis", Redis.find, async (server) => {
         const name = yield* prefix
         yield* Effect.gen(function*() {
           const store = yield* TaskStore
-          for (let index = 0; index < 50; index++) {
+          for (let index = 0; index < 150; index++) {
             yield* add({ queue: `q${index}`, type: "work" }, { queue: `q${index}`, type: "other" })
           }
           const claimed = yield* take({ ...everywhere, limit: 60 })
           yield* store.settle(claimed.map((one) => complete(one)))
           yield* store.cancel(idsOf(yield* everything))
-          assert.strictEqual(yield* redis.send("HLEN", `{${name}}:stored`), 100)
+          assert.strictEqual(yield* redis.send("HLEN", `{${name}}:stored`), 300)
           yield* store.remove(idsOf(yield* everything).slice(0, 30))
-          yield* store.prune(retention({ maxFinished: 0 }), 1000)
+          for (let prune = 0; prune < 10; prune++) yield* store.prune(retention({ maxFinished: 0 }), 1000)
+          assert.deepStrictEqual(yield* keys(`{${name}}`), [])
+        }).pipe(Effect.provide(storeOn(name)))
+      }))
+
+    it.live("cost a list no more than its page, however many have tasks", () =>
+      Effect.gen(function*() {
+        const own = yield* Redis.start()
+        const commands = Effect.map(
+          Redis.command(own.url, "INFO", "commandstats"),
+          (text) => [...String(text).matchAll(/:calls=(\d+)/g)].reduce((sum, [, calls]) => sum + Number(calls), 0)
+        )
+        yield* Effect.gen(function*() {
+          const store = yield* TaskStore
+          for (let lane = 0; lane < 6000; lane += 500) {
+            yield* add(...tasks(500).map((_, index) => ({ queue: `q${lane + index}` })))
+          }
+          const middle = (yield* store.list({ limit: 1, queues: ["q3000"], types: ["work"] })).tasks[0]!.seq
+          const pages: ReadonlyArray<ListRequest> = [
+            { limit: 50 },
+            { limit: 50, before: middle },
+            { limit: 50, states: ["failed"] },
+            { limit: 50, queues: ["q7"] },
+            { limit: 50, types: ["none"] },
+            { limit: 1000 }
+          ]
+          for (const page of pages) {
+            const before = yield* commands
+            yield* store.list(page)
+            // A page of 1,000 shows as many tasks, with ten commands each
+            assert.isBelow((yield* commands) - before, 5000 + 15 * page.limit, JSON.stringify(page))
+          }
+        }).pipe(Effect.provide(Layer.provide(RedisStore.layerUrl({ url: own.url }), quiet)))
+      }), 60_000)
+
+    it.live("are listed also where an earlier version has stored tasks in between", () =>
+      Effect.gen(function*() {
+        const name = yield* prefix
+        yield* Effect.gen(function*() {
+          const store = yield* TaskStore
+          const many = Array.from({ length: 300 }, (_, index) => ({ queue: `q${index}` }))
+          const ids = [...yield* add(...many)]
+          const listed = Effect.map(store.list({ limit: 1000 }), ({ tasks }) => idsOf(tasks).toReversed())
+          assert.deepStrictEqual(yield* listed, ids)
+          // It knows nothing of eras: what it stores is in none
+          ids.push(...yield* add({ queue: "its own" }, { queue: "q7" }))
+          yield* redis.send("HSET", `{${name}}:tally`, "eras", "300")
+          yield* redis.send("DEL", `{${name}}:era:1000000003`)
+          yield* redis.send("ZREM", `{${name}}:eras`, "1000000003")
+          assert.deepStrictEqual(yield* listed, ids)
+          ids.push(...yield* add({ queue: "ours" }))
+          assert.deepStrictEqual(yield* listed, ids)
+          assert.isTrue((yield* keys(`{${name}}`)).includes("old"))
+          yield* store.cancel(ids)
+          yield* store.remove(ids)
+          for (let prune = 0; prune < 20; prune++) yield* store.prune(retention(), 1000)
           assert.deepStrictEqual(yield* keys(`{${name}}`), [])
         }).pipe(Effect.provide(storeOn(name)))
       }))

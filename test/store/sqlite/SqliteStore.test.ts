@@ -80,6 +80,32 @@ describe("what survives closing and opening again", () => {
         }))
     }))
 
+  it.effect("large tasks, which a list steps over without reading them", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      yield* using(path, (store) =>
+        Effect.gen(function*() {
+          const group = Array.from({ length: 100 }, () => task({ payload: JSON.stringify("x".repeat(1_000_000)) }))
+          for (const one of group) yield* store.enqueue([[one]])
+          yield* store.cancel(group.map(({ id }) => id))
+          const took = <A, E>(effect: Effect.Effect<A, E>) =>
+            Effect.suspend(() => {
+              const from = performance.now()
+              return Effect.map(effect, () => performance.now() - from)
+            })
+          const reading = yield* took(Effect.forEach(group, ({ id }) => store.get(id)))
+          const filters = [{ types: ["none"] }, { queues: ["none"] }, { states: ["failed"] as const }]
+          for (const filter of filters) {
+            const first = yield* store.list({ limit: 10, ...filter })
+            assert.deepStrictEqual(first, { tasks: [], next: undefined })
+            const looking = yield* took(store.list({ limit: 10, ...filter }))
+            assert.isBelow(looking, reading / 4, JSON.stringify(filter))
+          }
+          const { tasks } = yield* store.list({ limit: 100, maxBytes: 1e9, states: ["cancelled"] })
+          assert.deepStrictEqual(tasks.map(({ id }) => id), group.map(({ id }) => id).toReversed())
+        }))
+    }), 60_000)
+
   it.effect("the sequence: numbers of removed tasks are never given again", () =>
     Effect.gen(function*() {
       const path = yield* file
@@ -90,7 +116,7 @@ describe("what survives closing and opening again", () => {
           const { tasks: [newest] } = yield* store.list({ limit: 1 })
           yield* store.cancel(group.map(({ id }) => id))
           yield* store.remove(group.map(({ id }) => id))
-          assert.deepStrictEqual(yield* store.list({ limit: 1 }), { tasks: [], more: false })
+          assert.deepStrictEqual(yield* store.list({ limit: 1 }), { tasks: [], next: undefined })
           return newest!.seq
         }))
       const { tasks: [next] } = yield* using(path, (store) =>

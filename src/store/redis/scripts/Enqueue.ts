@@ -20,10 +20,10 @@
  * refusal leaves no trace.
  */
 import { block } from "./Block.ts"
-import { admitted, lanes } from "./Lanes.ts"
+import { admitted, entered, lanes } from "./Lanes.ts"
 import { prelude } from "./Prelude.ts"
 
-export const enqueue = `${prelude}${block}${lanes}${admitted}
+export const enqueue = `${prelude}${block}${lanes}${admitted}${entered}
 local argv, format = ARGV, string.format
 if argv[1] == "packed" then
   argv = {}
@@ -51,7 +51,7 @@ for index, found in ipairs(hmget(root .. ":task", ids)) do
     known[ids[index]] = true
   end
 end
-local tally = call("HMGET", root .. ":tally", "seq", "created", "unfinished")
+local tally = call("HMGET", root .. ":tally", "seq", "created", "unfinished", "eras")
 local seq, created, unfinished = tonumber(tally[1] or 0), tonumber(tally[2] or 0), tonumber(tally[3] or 0)
 
 local answers, fresh = { now }, 0
@@ -151,7 +151,7 @@ else
 end
 
 -- the tasks to store move to the front of the arguments, each id and its text: a table of their own would cost more
-local sets, keyed, amounts, arrivals, t = {}, {}, {}, {}, 0
+local sets, keyed, amounts, lanesOf, arrivals, t = {}, {}, {}, {}, {}, 0
 
 local function add(name, score, member)
   local set = sets[name] or {}
@@ -179,7 +179,13 @@ for _, at in ipairs(runs) do
       if field ~= "" then keyed[#keyed + 1], keyed[#keyed + 2] = field, id end
     end
   end
-  if r > 0 then amounts[lane] = (amounts[lane] or 0) + r end
+  if r > 0 then
+    amounts[lane] = (amounts[lane] or 0) + r
+    for era = math.floor((seq - r + 1) / eraSize), math.floor(seq / eraSize) do
+      lanesOf[era] = lanesOf[era] or {}
+      lanesOf[era][lane] = true
+    end
+  end
   if due > now then
     for _, ref in ipairs(refs) do
       add(root .. ":scheduled", int(due), string.sub(ref, 1, 12) .. priority .. lane .. "\\n" .. string.sub(ref, 13))
@@ -209,7 +215,12 @@ call("HSET", root .. ":tally", "seq", int(seq - 100000000000), "created", int(cr
 each("HSET", root .. ":task", argv, t)
 each("HSET", root .. ":key", keyed)
 for set, members in pairs(sets) do each("ZADD", set, members) end
-for lane, amount in pairs(amounts) do admit(lane, amount) end
+local isNew = {}
+for lane, amount in pairs(amounts) do isNew[lane] = admit(lane, amount) or nil end
+if tally[4] or (next(isNew) and call("HLEN", root .. ":stored") > fewLanes) then
+  if tally[4] ~= int(first - firstSeq) then keepOld(isNew) end
+  enterEras(lanesOf, int(seq - firstSeq))
+end
 for lane, earliest in pairs(arrivals) do arrive(lane, earliest.rank, earliest.seq) end
 return answers
 `

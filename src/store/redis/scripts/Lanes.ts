@@ -69,10 +69,78 @@ end
 
 /** How many tasks of each lane are stored, in whatever state: a lane is known and in the index as long as it has any. */
 export const admitted = `${index}
--- to be called for new tasks
+-- to be called for new tasks; answers whether the lane is new
 local function admit(lane, amount)
-  if call("HINCRBY", root .. ":stored", lane, amount) == amount then
-    call("ZADD", root .. ":index", 0, entryOf(lane))
+  local isNew = call("HINCRBY", root .. ":stored", lane, amount) == amount
+  if isNew then call("ZADD", root .. ":index", 0, entryOf(lane)) end
+  return isNew
+end
+`
+
+/**
+ * Where there are more than a hundred lanes: which of them have tasks in a stretch of a hundred sequence numbers, an era,
+ * named by the first ten digits. So a list knows which lanes to look at where it reads. `era:<era>` is the set of the lanes of
+ * its tasks, `eras` has all eras whose tasks are not all gone, and `gone` says how many are. Lanes of tasks that were
+ * stored while there were few, or by an older version, are in `old`, and looked at by every list. The field `eras` of the
+ * tally is the last number that an era has.
+ */
+export const eras = `
+local eraSize, fewLanes, firstSeq = 100, 100, 100000000000
+
+-- of a sequence number, as text
+local function eraOf(seq) return string.sub(seq, 1, 10) end
+
+local function firstOf(era) return tonumber(era) * eraSize end
+`
+
+/** The same for new tasks. */
+export const entered = `${eras}
+-- to be called where there are tasks that no era has, with the lanes that have none of them
+local function keepOld(isNew)
+  local lanes = {}
+  for _, lane in ipairs(call("HKEYS", root .. ":stored")) do
+    if not isNew[lane] then lanes[#lanes + 1] = lane end
+  end
+  each("SADD", root .. ":old", lanes)
+end
+
+-- to be called with the lanes of new tasks, by the era as a number, and the last number given
+local function enterEras(lanesOf, last)
+  for era, lanes in pairs(lanesOf) do
+    local names, era = {}, int(era)
+    for lane in pairs(lanes) do names[#names + 1] = lane end
+    if call("SADD", root .. ":era:" .. era, unpack(names)) == #names then call("ZADD", root .. ":eras", 0, era) end
+  end
+  call("HSET", root .. ":tally", "eras", last)
+end
+`
+
+/** The same for tasks that are removed. */
+export const left = `${eras}
+-- how many were removed of each era
+local function leaveEras(amounts)
+  local tally = call("HMGET", root .. ":tally", "seq", "eras")
+  if not tally[2] then return end
+  local newest = firstSeq + tally[1]
+  for era, amount in pairs(amounts) do
+    if call("ZSCORE", root .. ":eras", era) then
+      local gone, first = call("HINCRBY", root .. ":gone", era, amount), firstOf(era)
+      -- the first number is not given
+      local given = math.min(newest, first + eraSize - 1) - first + (first == firstSeq and 0 or 1)
+      if gone >= given then
+        call("DEL", root .. ":era:" .. era)
+        call("ZREM", root .. ":eras", era)
+        if newest >= first + eraSize - 1 then call("HDEL", root .. ":gone", era) end
+      end
+    end
+  end
+end
+
+-- forgets some old lanes that have no tasks
+local function sweep()
+  local lanes = call("SRANDMEMBER", root .. ":old", 100)
+  for index, amount in ipairs(hmget(root .. ":stored", lanes)) do
+    if not amount then call("SREM", root .. ":old", lanes[index]) end
   end
 end
 `

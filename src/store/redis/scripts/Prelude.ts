@@ -13,6 +13,9 @@
  * | `result`, `failure`, `history`, `progress` | hashes | by id, for tasks that have them |
  * | `key` | hash | by `["type","key"]`: the id that owns an idempotency key |
  * | `stored` | hash | by `["queue","type"]`: how many tasks of this lane are stored |
+ * | `era:<era>` | sets | the lanes of the tasks of a hundred sequence numbers; see `Lanes` |
+ * | `eras`, `gone` | sorted set, hash | eras that have tasks; how many of an era's tasks are removed |
+ * | `old` | set | lanes of tasks that are in no era |
  * | `index` | sorted set | these lanes by name, each as queue, type and `["queue","type"]` with U+0000 between |
  * | `head` | hash | by lane, of those that have pending tasks: where it is filed; see `Lanes` |
  * | `ready`, `ready:<type>` | sorted sets | these lanes in the order of work; those of one type |

@@ -2,14 +2,17 @@
  * Forgetting finished tasks: first those that are too old, then the oldest beyond the number to keep.
  */
 import { freeing } from "./Health.ts"
-import { adopt, lanes, stored } from "./Lanes.ts"
+import { adopt, lanes, left, stored } from "./Lanes.ts"
 import { prelude } from "./Prelude.ts"
 
 /** Removes finished tasks of one set, given as its members, from everywhere. */
-export const drop = `${stored}
+export const drop = `${stored}${left}
 local function drop(set, refs)
-  local ids, lists = {}, {}
-  for index, ref in ipairs(refs) do ids[index] = string.sub(ref, 13) end
+  local ids, lists, amounts = {}, {}, {}
+  for index, ref in ipairs(refs) do
+    local era = eraOf(ref)
+    ids[index], amounts[era] = string.sub(ref, 13), (amounts[era] or 0) + 1
+  end
   each("ZREM", root .. ":finished:" .. set, refs)
   for index, text in ipairs(hmget(root .. ":state", ids)) do
     local lane = string.match(text, "^[^\\n]*\\n([^\\n]*)")
@@ -20,6 +23,7 @@ local function drop(set, refs)
     each("ZREM", root .. ":list:" .. string.sub(set, 1, 1) .. ":" .. lane, members)
     uncount(lane, #members)
   end
+  leaveEras(amounts)
   if string.sub(set, 2) == "1" then
     local fields = {}
     for index, task in ipairs(hmget(root .. ":task", ids)) do
@@ -44,6 +48,7 @@ end
 export const prune = `${prelude}${freeing}${lanes}${drop}${adopt}
 -- an older version that still runs writes lanes in its own way
 adopt()
+sweep()
 local limit, now = tonumber(ARGV[1]), clock()
 local sets, kept = { "C0", "C1", "F0", "F1", "X0", "X1" }, 0
 

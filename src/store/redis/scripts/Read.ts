@@ -2,6 +2,7 @@
  * Reads for people and for those who wait for results.
  */
 import { entry } from "./Entry.ts"
+import { eras } from "./Lanes.ts"
 import { prelude } from "./Prelude.ts"
 
 /** A task in nine texts: id, task, state, lease, whether it is scheduled, progress, result, failure, history. */
@@ -76,36 +77,35 @@ return answers
  * A page of tasks, newest first.
  *
  * - Arguments: the sequence number below which it begins or nothing, how many, how many bytes, the statuses wanted as letters (`S`
- *   scheduled, `P` pending, `R`, `C`, `F`, `X`), 1 or 0 and a JSON array for the types wanted, the same for the queues.
- * - Answers: 1 if there are more, else 0, then the nine texts of each task.
+ *   scheduled, `P` pending, `R`, `C`, `F`, `X`), 1 or 0 and a JSON array for the types wanted, the same for the queues; their
+ *   names are JSON texts.
+ * - Answers: the sequence number below which there may be more, or nothing, then the nine texts of each task.
  *
- * Each status and lane has a list by sequence number, so a page costs the same however many tasks are stored. Running
- * tasks have none: they are as few as there are workers, and are looked through.
+ * Each status and lane has a list by sequence number. Of many lanes, eras say which have tasks in a stretch of numbers: a
+ * page opens the lists of those that it meets, and ends early where it meets too many. Running tasks have no list: they are
+ * as few as there are workers, and are looked through.
  */
-export const list = `${prelude}${entry}${show}
+export const list = `${prelude}${entry}${eras}${show}
 local before, limit, left, wanted = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+-- lists and eras that a page looks at, and lanes that are looked up by their names
+local work, maxWork, maxNamed = 0, 3000, 50
 
 local function filter(enabled, json)
   if enabled ~= "1" then return nil end
-  local set = {}
-  for _, name in ipairs(cjson.decode(json)) do set[name] = true end
+  local names = cjson.decode(json)
+  local set = { list = names }
+  for _, name in ipairs(names) do set[name] = true end
   return set
 end
 local types, queues = filter(ARGV[5], ARGV[6]), filter(ARGV[7], ARGV[8])
 local function matches(lane)
-  local names = cjson.decode(lane)
-  return (types == nil or types[names[2]]) and (queues == nil or queues[names[1]])
+  if types == nil and queues == nil then return true end
+  local queue, type = namesOf(lane)
+  return (types == nil or types[type]) and (queues == nil or queues[queue])
 end
 
-local lanes, isWanted = {}, {}
-for _, lane in ipairs(call("HKEYS", root .. ":stored")) do
-  if matches(lane) then lanes[#lanes + 1], isWanted[lane] = lane, true end
-end
-
--- every source of tasks: a list that is read in pages, the blocks of a lane one by one, or the running ones at once
--- of many lanes, most have no task on the page
-local page = math.min(limit + 1, #lanes > 100 and 2 or 32)
--- the sources that have a task left, as a heap: the one with the newest task comes first
+-- every source of tasks: a list that is read in pages, the blocks of a lane one by one, or the running ones at once.
+-- Those that have a task left are a heap: the one with the newest task comes first
 local sources = {}
 
 -- reads on where that is needed; answers whether there is a task, and remembers its number
@@ -146,12 +146,15 @@ local function settle()
 end
 
 local function below(key, before, amount)
+  work = work + 1
   return call("ZREVRANGEBYLEX", key, before == "" and "+" or "(" .. before, "-", "LIMIT", 0, amount)
 end
 
+-- of many lanes, most have few tasks on the page
 local function nextPage(source)
-  source.refs, source.at = below(source.key, source.before, page), 1
-  if #source.refs < page then source.more = nil else source.before = source.refs[page] end
+  local size = source.size or 2
+  source.refs, source.at, source.size = below(source.key, source.before, size), 1, math.min(4 * size, 64)
+  if #source.refs < size then source.more = nil else source.before = source.refs[size] end
 end
 
 local function nextBlock(source)
@@ -172,24 +175,50 @@ local function add(key, more)
   push(source)
 end
 
-for index = 1, #wanted do
-  local status = string.sub(wanted, index, index)
-  if status == "R" then
-    local refs = {}
-    for _, ref in ipairs(call("ZRANGE", root .. ":running", 0, -1)) do
-      if before == "" or string.sub(ref, 1, 12) + 0 < before + 0 then
-        local text = call("HGET", root .. ":state", string.sub(ref, 13))
-        if isWanted[string.match(text, "^[^\\n]*\\n([^\\n]*)")] then refs[#refs + 1] = ref end
-      end
-    end
-    table.sort(refs, function(a, b) return string.sub(a, 1, 12) + 0 > string.sub(b, 1, 12) + 0 end)
-    push({ refs = refs, at = 1 })
-  else
-    for _, lane in ipairs(lanes) do
-      add(root .. ":list:" .. status .. ":" .. lane, nextPage)
-      if status == "P" then add(root .. ":blocks:" .. lane, nextBlock) end
+local opened = {}
+local function open(lane)
+  if opened[lane] then return end
+  opened[lane] = true
+  if not matches(lane) then return end
+  for status in string.gmatch(wanted, "[^R]") do
+    add(root .. ":list:" .. status .. ":" .. lane, nextPage)
+    if status == "P" then add(root .. ":blocks:" .. lane, nextBlock) end
+  end
+end
+
+if string.find(wanted, "R") then
+  local refs = {}
+  for _, ref in ipairs(call("ZRANGE", root .. ":running", 0, -1)) do
+    if before == "" or string.sub(ref, 1, 12) + 0 < before + 0 then
+      local text = call("HGET", root .. ":state", string.sub(ref, 13))
+      if matches(string.match(text, "^[^\\n]*\\n([^\\n]*)")) then refs[#refs + 1] = ref end
     end
   end
+  table.sort(refs, function(a, b) return string.sub(a, 1, 12) + 0 > string.sub(b, 1, 12) + 0 end)
+  push({ refs = refs, at = 1 })
+end
+
+-- eras from the newest on. What is not below the bound was looked at
+local bound, marks, nextAt, from = math.huge, {}, 1, before == "" and "+" or "[" .. eraOf(int(before - 1))
+local function nextEra()
+  if marks[nextAt] == nil and from then
+    marks, nextAt = call("ZREVRANGEBYLEX", root .. ":eras", from, "-", "LIMIT", 0, 100), 1
+    from = #marks == 100 and "(" .. marks[100] or nil
+  end
+  nextAt = nextAt + 1
+  return marks[nextAt - 1]
+end
+
+if types and queues and #types.list * #queues.list <= maxNamed then
+  for _, queue in ipairs(queues.list) do
+    for _, type in ipairs(types.list) do open("[" .. queue .. "," .. type .. "]") end
+  end
+  from = nil
+else
+  local tally = call("HMGET", root .. ":tally", "seq", "eras")
+  if tally[1] ~= tally[2] then from = nil end
+  for _, lane in ipairs(from and call("SMEMBERS", root .. ":old") or call("HKEYS", root .. ":stored")) do open(lane) end
+  work = 0
 end
 
 local function sizeOf(id)
@@ -200,20 +229,36 @@ local function sizeOf(id)
   return size
 end
 
-local answers, shown = { 0 }, 0
-while sources[1] do
+local answers, shown = { "" }, 0
+while true do
+  -- lanes of older tasks are opened until none of these can be newer than what was found
+  while sources[1] == nil or sources[1].seq < bound do
+    local era = nextEra()
+    if era == nil then
+      bound = 0
+      break
+    end
+    if work > maxWork then
+      answers[1] = int(bound)
+      return answers
+    end
+    local lanes = call("SMEMBERS", root .. ":era:" .. era)
+    work = work + 1 + #lanes / 4
+    for _, lane in ipairs(lanes) do open(lane) end
+    bound = firstOf(era)
+  end
   local newest = sources[1]
+  if newest == nil then return answers end
   local id = string.sub(newest.refs[newest.at], 13)
   left = left - sizeOf(id)
   if shown == limit or (shown > 0 and left < 0) then
-    answers[1] = 1
-    break
+    answers[1] = int(newest.seq + 1)
+    return answers
   end
   show(answers, id)
   newest.at, shown = newest.at + 1, shown + 1
   settle()
 end
-return answers
 `
 
 /**
