@@ -248,7 +248,8 @@ describe("design C", () => {
         running: Schema.Boolean,
         worker_count: Count,
         queue_size: Count,
-        workers: Schema.Array(Schema.Struct({ id: Schema.Int, running: Schema.Boolean }))
+        // A text, unique among all instances
+        workers: Schema.Array(Schema.Struct({ id: Text, running: Schema.Boolean }))
       })
       const workers = yield* decode(Workers, get("/api/v1/workers"))
       assert.strictEqual(workers.workers.length, workers.worker_count)
