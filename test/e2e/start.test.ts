@@ -51,7 +51,7 @@ describe("a server", () => {
       assert.strictEqual(completed.level, "info")
       assert.strictEqual(completed.msg, "task echo completed")
       assert.isNumber(completed["duration"])
-      assert.isNumber(completed["worker_id"])
+      assert.match(String(completed["worker_id"]), /^[^/]+\/\d+$/)
       assert.isString(completed["time"])
       const failed = server.log.find((record) => record["job_id"] === fail)!
       assert.strictEqual(failed.level, "error")
