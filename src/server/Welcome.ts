@@ -104,7 +104,7 @@ const example = (
 const quoted = (text: string): string => /^[\w:/.@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 
 /** The command line of a clone; `cmd.exe` runs no script of a shell. */
-const ofClone = process.platform === "win32" ? "npm run --silent taskforge --" : "./taskforge"
+const ofClone = process.platform === "win32" ? "npm run --silent taskforge --" : "scripts/taskforge"
 
 const startedByNpm = Config.option(Config.String("npm_lifecycle_event")).pipe(
   Effect.map((event) => Option.getOrUndefined(event) === "start"),
