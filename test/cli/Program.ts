@@ -1,12 +1,10 @@
 /** The bundled program, run in processes of its own. */
 import { Deferred, Effect, type Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { cpSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { build } from "rolldown"
-import program from "../../scripts/rolldown.cli.config.ts"
-import server from "../../scripts/rolldown.config.ts"
+import { dirname, join } from "node:path"
+import * as Bundle from "../../scripts/Bundle.mjs"
 
 /** How a process ended, and what it wrote. */
 export interface Ended {
@@ -30,13 +28,13 @@ export type Program = (
   options?: { readonly environment?: Record<string, string>; readonly stdin?: string; readonly cwd?: string }
 ) => Effect.Effect<Running, never, Scope.Scope>
 
-/** Bundles the program; the bundle goes with the process of the tests. */
-export const bundled = async (): Promise<Program> => {
+/** The program as it is released; its files go with the process of the tests. */
+export const bundled = (): Program => {
   const directory = mkdtempSync(join(tmpdir(), "taskforge-cli-"))
   process.once("exit", () => rmSync(directory, { recursive: true, force: true }))
-  // As in what is released: the modules of threads come with the server, and the program finds them next to itself
-  for (const config of [server, program]) {
-    await build({ ...config, logLevel: "silent", output: { ...config.output, dir: directory, sourcemap: false } })
+  // The modules of threads come with the server, and the program finds them next to itself
+  for (const name of ["server", "taskforge"] as const) {
+    cpSync(dirname(Bundle.file(name)), directory, { recursive: true })
   }
   return (args, { cwd = directory, environment = {}, stdin } = {}) =>
     Effect.acquireRelease(

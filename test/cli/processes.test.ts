@@ -1,16 +1,13 @@
 /** What only a process shows: signals, pipes that break, the bundle, a server and its clients. */
-import { assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { join } from "node:path"
 import { directory, until } from "../e2e/Server.ts"
-import { bundled, type Program } from "./Program.ts"
+import { bundled } from "./Program.ts"
 
-let program: Program
-beforeAll(async () => {
-  program = await bundled()
-})
+const program = bundled()
 
-const run = (...parameters: Parameters<Program>) =>
+const run = (...parameters: Parameters<typeof program>) =>
   Effect.scoped(Effect.flatMap(program(...parameters), ({ ended }) => ended))
 
 /** A server of the program on a free port and a file of its own. */

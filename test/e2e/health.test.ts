@@ -1,11 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { connect } from "node:net"
-import { fileURLToPath } from "node:url"
 import type { HealthJson } from "../../src/http/api/SystemJson.ts"
 import * as Server from "./Server.ts"
-
-const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
 
 /** Opens connections and answers how many of them the server closes at once. */
 const refusedOf = (count: number, url: string) =>
@@ -31,7 +28,7 @@ describe.skipIf(process.platform !== "linux")("a server that may open few files"
   it.live("says so, and accepts no more connections than it can have", () =>
     Effect.gen(function*() {
       const directory = yield* Server.directory
-      const limited = `ulimit -n 300 && exec "${process.execPath}" --conditions=source "${main}"`
+      const limited = `ulimit -n 300 && exec "${process.execPath}" "${Server.shipped()}"`
       const server = yield* Server.start(directory, {}, ["sh", "-c", limited])
       const warnings = server.log.filter(({ level }) => /^warn/i.test(level)).map(({ msg }) => msg)
       assert.lengthOf(warnings.filter((text) => text.includes("may open 300 files")), 1, JSON.stringify(warnings))

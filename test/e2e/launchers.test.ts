@@ -14,10 +14,10 @@ import * as TaskFile from "./TaskFile.ts"
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
 /**
- * A clone whose server is the one of the sources, in the folder of its tasks. The builder, which would bundle a path that
- * it knows, does not see it.
+ * A clone whose server is the project's, in the folder of its tasks. The builder, which would bundle a path that it knows,
+ * does not see it.
  */
-const startable = Clone.make({ "src/main.ts": `import(${JSON.stringify([join(root, "src/main.ts")])}.join())` })
+const startable = Clone.make({ "src/main.ts": `import(${JSON.stringify([Server.shipped()])}.join())` })
 
 /** How a signal arrives. */
 const ways = {

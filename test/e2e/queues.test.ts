@@ -10,7 +10,7 @@ import * as Redis from "../servers/Redis.ts"
 import { withServer } from "../servers/withServer.ts"
 import * as Server from "./Server.ts"
 
-const cli = await Program.bundled()
+const cli = Program.bundled()
 
 const Hash = Task.make("hash", { payload: { text: Schema.String }, success: Schema.Unknown })
 
