@@ -35,7 +35,7 @@ const under = (settlement: Settlement, claim: number): Settlement => ({ ...settl
 export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 207,
+    noticedAt: 17,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -64,7 +64,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 635,
+    noticedAt: 161,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -99,7 +99,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "lost lease ignored",
-    noticedAt: 2384,
+    noticedAt: 3907,
     engine: but((store) => ({
       extend: (leases, leaseForMs) =>
         Effect.map(
@@ -133,10 +133,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "no waiting before the first rescue, nor after the store was out of reach",
-    noticedAt: 159,
+    noticedAt: 125,
     engine: but((store) => ({
       rescue: (request) =>
-        store.rescue(request.limit > 0 ? request : { ...request, limit: 100, earliest: Number.MAX_SAFE_INTEGER })
+        store.rescue(
+          request.limit > 0
+            ? request
+            : { ...request, limit: 100, earliest: Number.MAX_SAFE_INTEGER, notAfter: Number.MAX_SAFE_INTEGER }
+        )
     }))
   },
   {
