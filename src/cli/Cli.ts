@@ -32,7 +32,18 @@ export const command = Command.make("taskforge").pipe(
       group: "Tasks",
       commands: [Enqueue.command, Get.command, ListTasks.command, Cancel.command, Retry.command, Remove.command]
     },
-    { group: "System", commands: [Watch.command, Stats.command, Workers.command, Queues.pause, Queues.resume] },
+    {
+      group: "System",
+      commands: [
+        Watch.command,
+        Stats.command,
+        Queues.queues,
+        Queues.types,
+        Workers.command,
+        Queues.pause,
+        Queues.resume
+      ]
+    },
     { group: "Run", commands: [Serve.command, Worker.command, Migrate.command, Keys.command, Demo.command] }
   ])
 )

@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as ByteOrder from "../domain/ByteOrder.ts"
 import * as Cursor from "../domain/Cursor.ts"
-import type { InvalidOption, StoreError } from "../domain/Errors.ts"
+import { InvalidOption, type StoreError } from "../domain/Errors.ts"
 import type { LaneCounts, LaneRange } from "../store/LaneCounts.ts"
 import { type Notifier, work } from "../store/Notifier.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
@@ -77,7 +77,7 @@ export interface PageOptions {
 
 /** The part of {@link TaskQueue} that is about queues. */
 export interface Queues {
-  /** Stops claims from a queue; running tasks go on. */
+  /** Stops claims from a queue; running tasks go on. At most {@link maxPaused} queues are paused at a time. */
   readonly pause: (queue: string) => Effect.Effect<void, InvalidOption | StoreError>
   readonly resume: (queue: string) => Effect.Effect<void, InvalidOption | StoreError>
   readonly paused: Effect.Effect<ReadonlyArray<string>, StoreError>
@@ -110,6 +110,9 @@ export const maxListedTypes = 100
 
 /** Types on a page of queues at most. */
 export const maxTypes = 1000
+
+/** Queues that are paused at a time: each instance asks for their names, and every answer about queues has them. */
+export const maxPaused = 1000
 
 /** Queues or types on a page at most, and when nothing is said. */
 const pageSize = { max: 1000, default: 50 }
@@ -213,7 +216,15 @@ export const make = (store: TaskStore["Service"], notifier: Notifier["Service"])
   })
 
   return {
-    pause: (queue) => Effect.andThen(Bounds.check("queue", Bounds.name, queue), store.pause(queue, true)),
+    pause: Effect.fnUntraced(function*(queue) {
+      yield* Bounds.check("queue", Bounds.name, queue)
+      const paused = yield* store.paused
+      if (paused.length >= maxPaused && !paused.includes(queue)) {
+        const expected = `one of at most ${maxPaused} paused queues: resume another one first`
+        return yield* new InvalidOption({ option: "queue", found: queue, expected, index: 0 })
+      }
+      yield* store.pause(queue, true)
+    }),
     resume: (queue) =>
       Bounds.check("queue", Bounds.name, queue).pipe(
         Effect.andThen(store.pause(queue, false)),

@@ -86,7 +86,7 @@ describe("taskforge pause and resume", () => {
       const { code, stderr, stdout } = yield* onServer(["pause", "mail", "default"])
       assert.deepStrictEqual(
         { code, stderr },
-        { code: 0, stderr: "! No task is in the queue default; the latest tasks are in mail\n" }
+        { code: 0, stderr: "! No task is in the queue default; there are tasks in mail\n" }
       )
       assert.include(stdout, "mail is paused; go on with: taskforge resume mail")
       assert.include((yield* succeeding(onServer(["stats"]))).stdout, "paused  ")
@@ -97,6 +97,68 @@ describe("taskforge pause and resume", () => {
       ])
       yield* succeeding(onServer(["get", "a", "--wait"]))
     }).pipe(Effect.provide(working)))
+})
+
+describe("taskforge queues and types", () => {
+  const tasks = [
+    ...Array.from({ length: 3 }, () => ({ type: "echo", queue: "mail" })),
+    { type: "tick", queue: "mail", delay: "1h" },
+    { type: "count", payload: { n: 1 }, queue: "mail" },
+    { type: "echo", queue: "a queue with a long name that does not fit in a terminal of eighty cells" },
+    { type: "echo" }
+  ].map((task) => JSON.stringify(task)).join("\n")
+
+  it.live("say what waits, and where", () =>
+    Effect.gen(function*() {
+      assert.include((yield* succeeding(onServer(["queues"]))).stdout, "There are no tasks yet. Enqueue one:")
+      assert.include((yield* succeeding(onServer(["types"]))).stdout, "There are no tasks yet. Enqueue one:")
+      assert.deepStrictEqual(jsonOf(yield* succeeding(onServer(["queues", "--json"]))), [])
+      yield* succeeding(onServer(["enqueue", "-l", "-"], { stdin: tasks }))
+      yield* succeeding(onServer(["pause", "mail"]))
+      assert.match(
+        (yield* onServer(["pause", "later"])).stderr,
+        /^! No task is in the queue later; there are tasks in /
+      )
+
+      const queues = yield* succeeding(onServer(["queues"], { terminal: true }))
+      assert.match(queues.stdout, /^QUEUE +PENDING +SCHEDULED +RUNNING +WAITING +TYPES\n/)
+      assert.match(queues.stdout, /\na queue with\S* .*… +1 +0 +0 +\d+s +echo\n/)
+      assert.match(queues.stdout, /\ndefault +1 +0 +0 +\d+s +echo\n/)
+      assert.match(queues.stdout, /\nlater ‖ paused +0 +0 +0\n/)
+      assert.match(queues.stdout, /\nmail ‖ paused +4 +1 +0 +\d+s +count, \S+/)
+      for (const line of queues.lines) assert.isAtMost(line.length, 80)
+
+      const mail = yield* succeeding(onServer(["queues", "mail"]))
+      assert.match(
+        mail.stdout,
+        /^TYPE +PENDING +SCHEDULED +RUNNING +WAITING\ncount +1 +0 .*\necho +3 +0 .*\ntick +0 +1 +0\n$/
+      )
+      const types = yield* succeeding(onServer(["types"]))
+      assert.match(types.stdout, /\ncount +1 +0 .*\necho +5 +0 .*\ntick +0 +1 +0\n$/)
+      assert.include(
+        (yield* succeeding(onServer(["queues", "nobody"]))).stdout,
+        "No task is in the queue nobody. taskforge queues shows them all."
+      )
+
+      const json = jsonOf(yield* succeeding(onServer(["queues", "--json"])))
+      assert.deepStrictEqual(json.map(({ paused, pending, queue }) => ({ queue, paused, pending })).slice(1), [
+        { queue: "default", paused: false, pending: 1 },
+        { queue: "later", paused: true, pending: 0 },
+        { queue: "mail", paused: true, pending: 4 }
+      ])
+      assert.deepInclude(jsonOf(yield* succeeding(onServer(["types", "--json"])))[1], { type: "echo", pending: 5 })
+    }).pipe(Effect.provide(idle)))
+
+  it.live("show so many, and every one when asked", () =>
+    Effect.gen(function*() {
+      const many = Array.from({ length: 1010 }, (_, n) => JSON.stringify({ type: "echo", queue: `q${n}` })).join("\n")
+      yield* succeeding(onServer(["enqueue", "-l", "-"], { stdin: many }))
+      const first = yield* succeeding(onServer(["queues", "--limit", "2"]))
+      assert.match(first.stdout, /\nq0 .*\nq1 .*\nThe first 2 by name; more with --limit or --all\n$/)
+      const all = yield* succeeding(onServer(["queues", "--all", "--json"]))
+      assert.strictEqual(new Set(jsonOf(all).map(({ queue }) => queue)).size, 1010)
+      assert.include(yield* failing(64, onServer(["queues", "--limit", "0"])), "Expected at least 1")
+    }).pipe(Effect.provide(serverLayer({ store: MemoryStore.layer({ capacity: 2000 }) }))))
 })
 
 describe("taskforge stats and workers", () => {
@@ -277,7 +339,7 @@ describe("a store without a server", () => {
       const { code, stderr } = yield* taskforge(["pause", "mail", ...store])
       assert.deepStrictEqual(
         { code, stderr },
-        { code: 0, stderr: "! No task is in the queue mail; the latest tasks are in default\n" }
+        { code: 0, stderr: "! No task is in the queue mail; there are tasks in default\n" }
       )
       assert.include((yield* succeeding(taskforge(["stats", ...store]))).stdout, "paused  mail")
     }))

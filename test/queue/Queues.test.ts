@@ -4,7 +4,7 @@ import { TestClock } from "effect/testing"
 import * as Cursor from "../../src/domain/Cursor.ts"
 import { InvalidOption } from "../../src/domain/Errors.ts"
 import type { NewTask } from "../../src/domain/TaskRecord.ts"
-import { maxListedTypes, maxTypes, type QueueCounts, type TypeCounts } from "../../src/queue/Queues.ts"
+import { maxListedTypes, maxPaused, maxTypes, type QueueCounts, type TypeCounts } from "../../src/queue/Queues.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import { withEngine } from "../engine/TestEngine.ts"
@@ -150,6 +150,23 @@ describe("the queues of a TaskQueue", () => {
         for (const { queue, ...listed } of queues) {
           assert.deepInclude(yield* ask((all) => all.queue(queue)), listed)
         }
+      })
+    ))
+
+  it.effect("are paused up to a number, one of them again and again", () =>
+    withEngine(
+      idle,
+      Effect.gen(function*() {
+        const pause = (name: string) => ask((queue) => queue.pause(name))
+        yield* Effect.forEach(many(maxPaused), (index) => pause(`q${index}`))
+        const refused = yield* Effect.flip(pause("one more"))
+        assert.instanceOf(refused, InvalidOption)
+        assert.include(refused.message, "resume another one first")
+        yield* pause("q7")
+        assert.lengthOf(yield* ask((queue) => queue.paused), maxPaused)
+        yield* ask((queue) => queue.resume("q7"))
+        yield* pause("one more")
+        assert.include(yield* ask((queue) => queue.paused), "one more")
       })
     ))
 
