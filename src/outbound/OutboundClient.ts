@@ -37,7 +37,8 @@ export const make = Effect.fnUntraced(function*(
       openDuration: breakFor,
       maxOpenDuration: RetryAfter.maxRetryAfterMillis
     }).pipe(
-      Layer.provide(CircuitBreaker.layerStoreMemory())
+      // Payloads name the hosts, without end
+      Layer.provide(CircuitBreaker.layerStoreMemory({ idleTimeToLive: "5 minutes" }))
     ),
     scope
   )

@@ -12,16 +12,21 @@ export type Lane = string
 const maxNames = 10_000
 
 const lanes = new Map<string, Map<string, Lane>>()
+let laneCount = 0
 
 /** The lane of a queue and a type. */
 export const laneOf = (queue: string, type: string): Lane => {
-  let types = lanes.get(queue)
-  if (types === undefined) {
-    if (lanes.size >= maxNames) lanes.clear()
-    lanes.set(queue, types = new Map())
+  const known = lanes.get(queue)?.get(type)
+  if (known !== undefined) return known
+  if (laneCount >= maxNames) {
+    lanes.clear()
+    laneCount = 0
   }
-  let lane = types.get(type)
-  if (lane === undefined) types.set(type, lane = JSON.stringify([queue, type]))
+  const lane = JSON.stringify([queue, type])
+  const types = lanes.get(queue)
+  if (types === undefined) lanes.set(queue, new Map([[type, lane]]))
+  else types.set(type, lane)
+  laneCount++
   return lane
 }
 

@@ -45,6 +45,12 @@ class OfType {
   }
 }
 
+/**
+ * Lanes from which on they are read again once they have doubled: those whose tasks were all cancelled stay until somebody
+ * looks at them, and clients choose the names of queues without end.
+ */
+const minReloadedLanes = 10_000
+
 type Row = [queue: string, type: string, rank: number, seq: number]
 
 /** The lanes of a file, as the open transaction has them. */
@@ -57,6 +63,9 @@ export class Lanes {
   private types: Map<string, OfType> | undefined
   private order = new Order<OfType>()
   private version: number | undefined
+  /** Lanes that were added, less those that were removed. */
+  private count = 0
+  private maxCount = 0
   private lastNoted: Lane | undefined
 
   constructor(database: DatabaseSync) {
@@ -77,6 +86,11 @@ export class Lanes {
     )
   }
 
+  /** How many are remembered. */
+  get size(): number {
+    return this.count
+  }
+
   /** To be called when a transaction has been rolled back. */
   forget(): void {
     this.types = undefined
@@ -86,7 +100,7 @@ export class Lanes {
   /** To be called before lanes are asked for. */
   refresh(): void {
     const [version] = this.dataVersion.get()!
-    if (this.types === undefined || version !== this.version) this.load()
+    if (this.types === undefined || version !== this.version || this.count > this.maxCount) this.load()
     this.version = version
   }
 
@@ -107,7 +121,7 @@ export class Lanes {
   remove(lane: Lane): void {
     const { ofType, queue } = lane
     ofType.order.remove(lane)
-    ofType.byQueue.delete(queue)
+    if (ofType.byQueue.delete(queue)) this.count--
     if (ofType.byQueue.size > 0) return
     this.order.remove(ofType)
     this.types?.delete(ofType.type)
@@ -191,6 +205,7 @@ export class Lanes {
   /** One seek for each lane. */
   private load(): void {
     this.forget()
+    this.count = 0
     this.order = new Order()
     const types = this.types = new Map<string, OfType>()
     for (let row = this.firstLane.get(); row !== undefined; row = this.nextLane.get(row[0], row[1])) {
@@ -199,13 +214,17 @@ export class Lanes {
       lane.ofType.order.before(lane, { rank, seq })
       this.order.before(lane.ofType, { rank, seq })
     }
+    this.maxCount = Math.max(minReloadedLanes, this.count * 2)
   }
 
   private laneOf(types: Map<string, OfType>, queue: string, type: string): Lane {
     let ofType = types.get(type)
     if (ofType === undefined) types.set(type, ofType = new OfType(type))
     let lane = ofType.byQueue.get(queue)
-    if (lane === undefined) ofType.byQueue.set(queue, lane = new Lane(queue, ofType))
+    if (lane === undefined) {
+      ofType.byQueue.set(queue, lane = new Lane(queue, ofType))
+      this.count++
+    }
     return lane
   }
 }
