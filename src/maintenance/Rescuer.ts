@@ -46,14 +46,14 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStor
       : Duration.toMillis(options.interval)
     const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
     const maxAheadMs = Math.ceil(maxLeasesAhead * leaseMs)
-    const maxUnderWayMs = Math.ceil(leaseMs / 3)
+    const maxOffMs = Math.ceil(leaseMs / 3)
     const reckoning = new Reckoning(leaseMs)
     let askedAt = monotonicMs()
     let notBefore = Infinity
     /** How long to wait from the next answer on, before anything is taken back. */
     let wait: number | undefined = leaseMs / 2
 
-    const nothing = { limit: 0, earliest: 0, latest: 0, notAfter: 0, maxAheadMs }
+    const nothing = { limit: 0, earliest: 0, latest: 0, maxOffMs: 0, maxAheadMs }
 
     /** Sends a request whose bounds are true when it is sent, and learns from the time in the answer. */
     const send = Effect.fnUntraced(function*(bounds: ReckoningBounds | undefined) {
@@ -63,7 +63,7 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStor
       const { now, rescued } = yield* store.rescue(
         bounds === undefined || wait !== undefined || sentAt < notBefore
           ? nothing
-          : { limit: batchSize, ...bounds, notAfter: bounds.latest + maxUnderWayMs, maxAheadMs }
+          : { limit: batchSize, ...bounds, maxOffMs, maxAheadMs }
       )
       const receivedAt = monotonicMs()
       if (wait !== undefined) {

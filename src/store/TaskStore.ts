@@ -120,13 +120,22 @@ export interface RescueRequest {
   /** What it can show at most. */
   readonly latest: number
   /**
-   * When the store's clock is past this, the request has been under way for so long that the clock may have been set twice
-   * since: nothing is taken back.
+   * When the store's clock shows a time further than this before `earliest` or after `latest`, it was set since the request
+   * was sent, or the request was under way for too long: nothing is taken back.
    */
-  readonly notAfter: number
+  readonly maxOffMs: number
   /** Leases that end later than this after both are taken back too: they were given before the clock was set back. */
   readonly maxAheadMs: number
 }
+
+/** Which leases a store takes back by its clock: those that end until the first time or after the second; none if `undefined`. */
+export const rescuable = (
+  { earliest, latest, limit, maxAheadMs, maxOffMs }: RescueRequest,
+  now: number
+): { readonly until: number; readonly after: number } | undefined =>
+  limit <= 0 || now < earliest - maxOffMs || now > latest + maxOffMs
+    ? undefined
+    : { until: Math.min(now, earliest), after: Math.max(now, latest) + maxAheadMs }
 
 /** What was taken back. */
 export interface RescueAnswer {

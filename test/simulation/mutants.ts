@@ -139,7 +139,7 @@ export const mutants: ReadonlyArray<Mutant> = [
         store.rescue(
           request.limit > 0
             ? request
-            : { ...request, limit: 100, earliest: Number.MAX_SAFE_INTEGER, notAfter: Number.MAX_SAFE_INTEGER }
+            : { ...request, limit: 100, earliest: Number.MAX_SAFE_INTEGER, maxOffMs: Number.MAX_SAFE_INTEGER }
         )
     }))
   },

@@ -18,5 +18,9 @@ export const regressions: ReadonlyArray<{
   {
     seed: 920000507,
     reason: "an end that no store can keep came after its time limit, and the simulation knew no such case"
+  },
+  {
+    seed: 388636853,
+    reason: "a dead process's request to rescue came nine seconds late, and the clock had been set back meanwhile"
   }
 ]

@@ -91,7 +91,7 @@ describe("a lease in memory", () => {
       Effect.gen(function*() {
         const store = yield* TaskStore
         const rescue = Effect.map(
-          store.rescue({ limit: 10, earliest: Infinity, latest: 0, notAfter: Infinity, maxAheadMs: 3_600_000 }),
+          store.rescue({ limit: 10, earliest: Infinity, latest: 0, maxOffMs: Infinity, maxAheadMs: 3_600_000 }),
           ({ rescued }) => rescued.length
         )
         yield* OtherProcess.enqueue("one")

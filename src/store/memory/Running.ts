@@ -1,4 +1,4 @@
-import type { RescueRequest } from "../TaskStore.ts"
+import { rescuable, type RescueRequest } from "../TaskStore.ts"
 import type { Entry } from "./Entry.ts"
 
 /**
@@ -27,15 +27,14 @@ export class Running {
   }
 
   /** The tasks whose leases have run out. */
-  expired({ earliest, latest, limit, maxAheadMs, notAfter }: RescueRequest, now: number): ReadonlyArray<Entry> {
-    if (now > notAfter) return []
-    const endedBy = Math.min(now, earliest)
-    const endsAfter = Math.max(now, latest) + maxAheadMs
+  expired(request: RescueRequest, now: number): ReadonlyArray<Entry> {
+    const leases = rescuable(request, now)
+    if (leases === undefined) return []
     const found: Array<Entry> = []
     for (const entry of this.entries) {
-      if (found.length >= limit) break
+      if (found.length >= request.limit) break
       const leaseUntil = entry.leaseUntil!
-      if (leaseUntil <= endedBy || leaseUntil > endsAfter) found.push(entry)
+      if (leaseUntil <= leases.until || leaseUntil > leases.after) found.push(entry)
     }
     return found
   }

@@ -5,7 +5,14 @@
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as Settlement from "../../domain/Settlement.ts"
-import type { ExtendAnswer, Lease, Note, RescueAnswer, RescueRequest } from "../TaskStore.ts"
+import {
+  type ExtendAnswer,
+  type Lease,
+  type Note,
+  rescuable,
+  type RescueAnswer,
+  type RescueRequest
+} from "../TaskStore.ts"
 import { type Database, number, numbers, texts } from "./Database.ts"
 import { columnsOfDecisions, recordOf, type Row, type Tasks } from "./Task.ts"
 
@@ -68,18 +75,19 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks, max
     },
 
     rescue: (
-      { earliest, latest, limit, maxAheadMs, notAfter }: RescueRequest
+      request: RescueRequest
     ): Effect.Effect<RescueAnswer, StoreError> =>
       transaction(
         "rescue",
         Effect.gen(function*() {
           const [row] = yield* query<[now: number]>("rescue", clock, [])
           const [now] = row!
-          if (limit <= 0 || now > notAfter) return { now, rescued: [] }
+          const leases = rescuable(request, now)
+          if (leases === undefined) return { now, rescued: [] }
           const rows = yield* query<Row>("rescue", expired, [
-            number(limit),
-            number(Math.min(now, earliest)),
-            number(Math.max(now, latest) + maxAheadMs)
+            number(request.limit),
+            number(leases.until),
+            number(leases.after)
           ])
           const decided = rows.map((row) => {
             const task = recordOf(row)

@@ -51,13 +51,13 @@ export const make = (runner: Runner, headStartMs: number, maxCrashes: number) =>
     settle: settleAll,
 
     rescue: (
-      { earliest, latest, limit, maxAheadMs, notAfter }: RescueRequest
+      { earliest, latest, limit, maxAheadMs, maxOffMs }: RescueRequest
     ): Effect.Effect<RescueAnswer, StoreError> =>
       Effect.map(
         runner(
           "rescue",
           runRescue,
-          [headStartMs, limit, maxCrashes, earliest, latest, maxAheadMs, notAfter].map(String)
+          [headStartMs, limit, maxCrashes, earliest, latest, maxAheadMs, maxOffMs].map(String)
         ),
         ([now, ...answer]) => ({
           now: Number(now),

@@ -3,7 +3,14 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import * as Settlement from "../../domain/Settlement.ts"
-import type { ExtendAnswer, Lease, Note, RescueAnswer, RescueRequest } from "../TaskStore.ts"
+import {
+  type ExtendAnswer,
+  type Lease,
+  type Note,
+  rescuable,
+  type RescueAnswer,
+  type RescueRequest
+} from "../TaskStore.ts"
 import { prepare } from "./Statement.ts"
 import { columns, recordOf, type Row, type Tasks } from "./Task.ts"
 import type { Transaction } from "./Writer.ts"
@@ -69,12 +76,14 @@ export const make = (database: DatabaseSync, tasks: Tasks, maxCrashes: number) =
 
     rescue: (
       transaction: Transaction,
-      { earliest, latest, limit, maxAheadMs, notAfter }: RescueRequest
+      request: RescueRequest
     ): RescueAnswer => {
       const { now, tally } = transaction
-      if (limit <= 0 || now > notAfter) return { now, rescued: [] }
-      const rows = expired.all(Math.min(now, earliest), limit)
-      if (rows.length < limit) rows.push(...farAhead.all(Math.max(now, latest) + maxAheadMs, limit - rows.length))
+      const leases = rescuable(request, now)
+      if (leases === undefined) return { now, rescued: [] }
+      const { limit } = request
+      const rows = expired.all(leases.until, limit)
+      if (rows.length < limit) rows.push(...farAhead.all(leases.after, limit - rows.length))
       const rescued = rows.map((row) => {
         const task = recordOf(row)
         const change = Settlement.rescue(task, maxCrashes, now)

@@ -138,7 +138,7 @@ export const redrive = (id: string) => Effect.map(TaskStore.use((store) => store
 export const anyTime = {
   earliest: Number.MAX_SAFE_INTEGER,
   latest: 0,
-  notAfter: Number.MAX_SAFE_INTEGER,
+  maxOffMs: Number.MAX_SAFE_INTEGER,
   maxAheadMs: 1_000_000 * hour
 }
 

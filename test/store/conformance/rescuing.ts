@@ -85,10 +85,25 @@ export const rescuing = (driver: Driver) =>
         yield* driver.advance("10 seconds")
         const { now } = yield* store.rescue({ ...anyTime, limit: 0 })
         yield* driver.advance("1 minute")
-        const late = yield* store.rescue({ ...anyTime, limit: 10, notAfter: now + 30 * second })
+        const sent = { ...anyTime, limit: 10, earliest: now, latest: now }
+        const late = yield* store.rescue({ ...sent, maxOffMs: 30 * second })
         assert.deepStrictEqual(late.rescued, [])
-        const soon = yield* store.rescue({ ...anyTime, limit: 10, notAfter: now + 3 * minute })
+        const soon = yield* store.rescue({ ...sent, maxOffMs: 3 * minute })
         assert.deepStrictEqual(idsOf(soon.rescued), [claimed.id])
+      }))
+
+    scenario(driver, "takes nothing when the clock was set back while the request was under way", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const claimed = yield* running({}, { leaseForMs: second })
+        yield* driver.advance("10 seconds")
+        const { now } = yield* store.rescue({ ...anyTime, limit: 0 })
+        // an hour later by the clock that was set back since
+        const sent = { ...anyTime, limit: 10, earliest: now + hour, latest: now + hour }
+        const back = yield* store.rescue({ ...sent, maxOffMs: minute })
+        assert.deepStrictEqual(back.rescued, [])
+        const near = yield* store.rescue({ ...sent, maxOffMs: 2 * hour })
+        assert.deepStrictEqual(idsOf(near.rescued), [claimed.id])
       }))
 
     scenario(driver, "takes what ends so far ahead that it was given before the clock was set back", () =>

@@ -2,7 +2,8 @@
  * Takes back leases that have run out: due again, cancelled, or quarantined, as `Settlement.rescue` has it.
  *
  * - Arguments: head start, how many at most, the crashes before a task is quarantined (negative: never), what the clock can
- *   show at least and at most, and how long after that a lease is of before the clock was set back.
+ *   show at least and at most, how long after that a lease is of before the clock was set back,
+ *   and how far from these times the clock may be.
  * - Answers: the time, then for each task its id, lane, new status (`W` due now, `S` due later, `F`, `X`) and crashes.
  */
 import { announce } from "./Announce.ts"
@@ -24,7 +25,8 @@ local function backoff(crashes)
   return math.min(1000 * 2 ^ math.min(crashes - 2, 16), 60000)
 end
 
-if now > tonumber(ARGV[7]) then limit = 0 end
+local off = tonumber(ARGV[7])
+if now < tonumber(ARGV[4]) - off or now > tonumber(ARGV[5]) + off then limit = 0 end
 local refs = call("ZRANGEBYSCORE", running, "-inf", int(math.min(now, tonumber(ARGV[4]))), "LIMIT", 0, limit)
 if #refs < limit then
   local endsAfter = "(" .. int(math.max(now, tonumber(ARGV[5])) + tonumber(ARGV[6]))
