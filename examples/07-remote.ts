@@ -6,7 +6,7 @@ import { Console, Effect, Layer, Logger, Schema } from "effect"
 import { HttpServer as Listener } from "effect/http"
 import { Engine, MemoryStore, Task } from "taskforge"
 import { HttpTaskQueue } from "taskforge/http"
-import { HttpServer, TaskCatalog } from "taskforge/server"
+import { TaskCatalog, TaskServer } from "taskforge/server"
 
 const Shout = Task.make("shout", { payload: { text: Schema.String }, success: Schema.String })
 
@@ -23,7 +23,7 @@ const engine = Engine.layer(Shout.toLayer(({ text }) => Effect.succeed(text.toUp
 )
 
 /** Elsewhere in real life; here it listens on any free port of this machine. */
-const server = HttpServer.layer({ port: 0 }).pipe(
+const server = TaskServer.layer({ port: 0 }).pipe(
   Layer.provide(TaskCatalog.layer([Shout])),
   Layer.provide(engine)
 )

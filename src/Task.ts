@@ -132,7 +132,7 @@ const names: Bounds.Names<Options<any, any, any>> = {
 }
 
 /** How a batch is enqueued. With an id or a key, all of its tasks but one would be duplicates. */
-type BatchSettings = Omit<EnqueueSettings, "id" | "key">
+export type BatchSettings = Omit<EnqueueSettings, "id" | "key">
 
 const batchNames: Bounds.Names<BatchSettings> = {
   priority: 1,
@@ -149,7 +149,8 @@ export interface PlainFields {
   readonly [name: PropertyKey]: TaskDefinition.PlainSchema
 }
 
-type ToSchema<Payload> = Extract<
+/** The schema of a payload that is given as a schema, or as the fields of a struct. */
+export type ToSchema<Payload> = Extract<
   Payload extends Schema.Struct.Fields ? Schema.Struct<Payload> : Payload,
   TaskDefinition.PlainSchema
 >

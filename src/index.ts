@@ -4,13 +4,96 @@ export * as Errors from "./domain/Errors.ts"
 export * as Task from "./Task.ts"
 export * as TaskState from "./domain/TaskState.ts"
 export { TaskQueue } from "./queue/TaskQueue.ts"
+export { EventLog } from "./store/EventLog.ts"
+export { Instance } from "./store/Instance.ts"
+export { InstanceStore } from "./store/InstanceStore.ts"
 export { Notifier } from "./store/Notifier.ts"
 export { RecordStore } from "./store/RecordStore.ts"
 export { TaskStore } from "./store/TaskStore.ts"
+export { Supervisor } from "./observability/Supervisor.ts"
 export { HandlerRegistry } from "./worker/HandlerRegistry.ts"
 export { TaskContext } from "./worker/TaskContext.ts"
 export { WorkerPool } from "./worker/WorkerPool.ts"
 export * as MemoryStore from "./store/memory/MemoryStore.ts"
 export * as ThreadHandler from "./threads/ThreadHandler.ts"
 export { onThread } from "./threads/onThread.ts"
+export { ThreadCrashed } from "./threads/Thread.ts"
 export { ThreadModulesMissing, ThreadPool } from "./threads/ThreadPool.ts"
+
+// What the signatures above show, by name: the compiler writes these names into the declarations of a program
+export * from "./domain/Errors.ts"
+export { type Created as CreatedKey, InvalidKeyName, KeyNotFound } from "./access/ApiKeys.ts"
+export type { ApiKey, Role, StoredKey } from "./domain/ApiKey.ts"
+export type { PriorityInput, PriorityName } from "./domain/Priority.ts"
+export type { RetryPolicy, RetryRule } from "./domain/RetryPolicy.ts"
+export type { SettleAnswer, Settlement } from "./domain/Settlement.ts"
+export type { AnyTaskDefinition, PlainSchema, TaskCodec, TaskDefinition } from "./domain/TaskDefinition.ts"
+export type { NewTaskEvent, TaskEvent } from "./domain/TaskEvent.ts"
+export type { AttemptRecord, ClaimedTask, NewTask, StoredTask, TaskFailure, TaskRecord } from "./domain/TaskRecord.ts"
+export type { Options as RetentionOptions } from "./maintenance/Pruner.ts"
+export type { Options as RescuerOptions } from "./maintenance/Rescuer.ts"
+export type { Trouble } from "./observability/Supervisor.ts"
+export type {
+  PageOptions,
+  QueueCounts,
+  QueueDetail,
+  QueuePage,
+  Queues,
+  TypeCounts,
+  TypePage,
+  Unfinished
+} from "./queue/Queues.ts"
+export type { EnqueueOptions, Submission } from "./queue/Submission.ts"
+export type {
+  Created as CreatedTask,
+  ListOptions,
+  Options as TaskQueueOptions,
+  Page as TaskPage,
+  Refusal,
+  WhenFull
+} from "./queue/TaskQueue.ts"
+export type { EventPage } from "./store/EventLog.ts"
+export type { Beat, InstanceRecord, Roll, RunningTask } from "./store/InstanceStore.ts"
+export type { CountedLanes, LaneCounts, LaneRange } from "./store/LaneCounts.ts"
+export type { Signal } from "./store/Notifier.ts"
+export type {
+  Change as RecordChange,
+  Due as DueRecords,
+  Listed as ListedRecords,
+  ListRequest as RecordListRequest,
+  StoredRecord
+} from "./store/RecordStore.ts"
+export type { StoreServices } from "./store/StoreServices.ts"
+export type {
+  Accepted,
+  CancelAnswer,
+  ClaimAnswer,
+  ClaimRequest,
+  Counts,
+  EnqueueAnswer,
+  ExtendAnswer,
+  Lease,
+  Listed as ListedTasks,
+  ListRequest as TaskListRequest,
+  Note,
+  Outcome,
+  RemoveAnswer,
+  RescueAnswer,
+  Rescued,
+  RescueRequest,
+  Retention,
+  RetryAnswer,
+  Runnable,
+  StoreSettings,
+  Stranded,
+  Totals
+} from "./store/TaskStore.ts"
+export type { Refusal as RefusedWrites, WriteHealth } from "./store/WriteHealth.ts"
+export type { EnqueueError, EnqueueSettings, Task as TaskType, TaskHandle, Unsuccessful } from "./Task.ts"
+export type { OnThreadOptions } from "./threads/onThread.ts"
+export type { Report as ThreadReport } from "./threads/Thread.ts"
+export type { Ending as ThreadEnding, Job as ThreadJob } from "./threads/ThreadMessage.ts"
+export type { Isolation } from "./threads/ThreadPlatform.ts"
+export type { Options as ThreadPoolOptions } from "./threads/ThreadPool.ts"
+export type { Handler } from "./worker/HandlerRegistry.ts"
+export type { Options as WorkerPoolOptions, SlotView } from "./worker/WorkerPool.ts"

@@ -1,3 +1,5 @@
 /** What serves the API. It needs `@effect/platform-node`. */
-export * as HttpServer from "./HttpServer.ts"
 export { TaskCatalog } from "./TaskCatalog.ts"
+export * as TaskServer from "./TaskServer.ts"
+export type { Options as RateLimitOptions, Rate } from "./RateLimits.ts"
+export type { Options as RouteOptions } from "./Routes.ts"

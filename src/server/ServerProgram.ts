@@ -8,8 +8,8 @@ import * as UnknownVariables from "../config/UnknownVariables.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import * as Engine from "../engine/Engine.ts"
 import * as Handlers from "../handlers/index.ts"
-import * as HttpServer from "../http/HttpServer.ts"
 import { TaskCatalog } from "../http/TaskCatalog.ts"
+import * as TaskServer from "../http/TaskServer.ts"
 import type { HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import * as ConfiguredEngine from "./ConfiguredEngine.ts"
 import * as ConfiguredLog from "./ConfiguredLog.ts"
@@ -61,7 +61,7 @@ const listenAddress = (settings: Settings.Settings) =>
 const http = (settings: Settings.Settings, { host, requireKeys }: ListenAddress.ListenAddress) =>
   Layer.unwrap(
     Effect.map(FileDescriptors.boundConnections(settings.maxConnections), (maxConnections) =>
-      HttpServer.layer({
+      TaskServer.layer({
         host,
         port: settings.port,
         gracefulShutdown: Engine.shutdownPlan(settings.shutdown).http,

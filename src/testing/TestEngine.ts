@@ -80,13 +80,6 @@ export class NotEnqueued extends Schema.TaggedError<NotEnqueued>()("NotEnqueued"
   }
 }
 
-type AnyTask<Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema> = TaskDefinition<
-  string,
-  Payload,
-  Success,
-  Error
->
-
 /** The engine of one test. */
 export class TestEngine extends Context.Service<TestEngine, {
   /**
@@ -101,17 +94,17 @@ export class TestEngine extends Context.Service<TestEngine, {
   readonly advance: (duration: Duration.Input) => Effect.Effect<Drained, StoreError>
   /** Runs the handler of a task once, here and now, without storing anything. */
   readonly perform: <Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema>(
-    task: AnyTask<Payload, Success, Error>,
+    task: TaskDefinition<string, Payload, Success, Error>,
     payload: Payload["Type"],
     options?: { readonly attempt?: number | undefined; readonly id?: string | undefined }
   ) => Effect.Effect<Success["Type"], Error["Type"] | InvalidPayload | Snoozed>
   /** The stored tasks of a type in the order in which they were enqueued, whatever has become of them. */
   readonly enqueued: <Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema>(
-    task: AnyTask<Payload, Success, Error>
+    task: TaskDefinition<string, Payload, Success, Error>
   ) => Effect.Effect<ReadonlyArray<Enqueued<Payload["Type"]>>, StoreError>
   /** Fails unless a task of this type that looks as expected was enqueued. */
   readonly assertEnqueued: <Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema>(
-    task: AnyTask<Payload, Success, Error>,
+    task: TaskDefinition<string, Payload, Success, Error>,
     expected?: Expected<Payload["Type"]>
   ) => Effect.Effect<Enqueued<Payload["Type"]>, NotEnqueued | StoreError>
 }>()("taskforge/testing/TestEngine") {
@@ -251,7 +244,7 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
     )
 
   const enqueued = <Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema>(
-    task: AnyTask<Payload, Success, Error>
+    task: TaskDefinition<string, Payload, Success, Error>
   ) =>
     Effect.map(
       ofType(task.type, undefined),

@@ -22,7 +22,7 @@ export interface Options {
   /** Heap of one at most, in MiB. */
   readonly memoryMiB: number
   /** The environment variables that it gets. */
-  readonly env: NodeJS.ProcessEnv | undefined
+  readonly env: Readonly<Record<string, string | undefined>> | undefined
 }
 
 /** Starts threads, or processes in their place. */

@@ -25,7 +25,7 @@ export interface Options {
   /** Heap of one at most, in MiB: a job that needs more crashes its thread alone. Default 512. */
   readonly memoryMiB?: number | undefined
   /** The environment variables that threads get. Default: all that this process has. */
-  readonly env?: NodeJS.ProcessEnv | undefined
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined
 }
 
 /** Modules that handlers name are not there, so their tasks could never run. */

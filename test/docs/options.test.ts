@@ -81,10 +81,10 @@ describe("the page about writing tasks", () => {
 })
 
 describe("the page about a server", () => {
-  it("has every option of HttpServer.layer", () => {
+  it("has every option of TaskServer.layer", () => {
     const rates = membersOf("src/http/RateLimits.ts", "export interface Options")
     same(namedOn("docs/server.md", "## Options of the server"), [
-      ...optionsOf("src/http/HttpServer.ts"),
+      ...optionsOf("src/http/TaskServer.ts"),
       ...optionsOf("src/http/Routes.ts").filter((name) => name !== "rateLimits"),
       ...prefixed("rateLimits", rates)
     ])

@@ -18,7 +18,7 @@ import {
 import { version } from "../../src/domain/Version.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import { HttpTaskQueue } from "../../src/http/index.ts"
-import { HttpServer, TaskCatalog } from "../../src/http/server.ts"
+import { TaskCatalog, TaskServer } from "../../src/http/server.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as Task from "../../src/Task.ts"
@@ -58,7 +58,7 @@ const engine = Engine.layer(handlers, {
   worker: { concurrency: 4, pollInterval: "50 millis" }
 }).pipe(Layer.provide(store), Layer.provide(Logger.layer([])))
 
-const server = HttpServer.layer({ port: 0, farewell: 0 }).pipe(
+const server = TaskServer.layer({ port: 0, farewell: 0 }).pipe(
   Layer.provide(TaskCatalog.layer([Shout, Never, Broken, StrictOfServer])),
   Layer.provide(engine),
   Layer.provide(store)

@@ -8,8 +8,8 @@ import type { AnyTaskDefinition } from "../../src/domain/TaskDefinition.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import type { RequestIssue } from "../../src/http/api/RequestErrors.ts"
 import { TaskJson, TaskPageJson } from "../../src/http/api/TaskJson.ts"
-import * as HttpServer from "../../src/http/HttpServer.ts"
 import { TaskCatalog } from "../../src/http/TaskCatalog.ts"
+import * as TaskServer from "../../src/http/TaskServer.ts"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import type { Notifier } from "../../src/store/Notifier.ts"
@@ -34,7 +34,7 @@ export interface Options {
   readonly store?: Layer.Layer<TaskStore | Notifier | InstanceStore>
   /** With handlers the server runs tasks; without, it only takes them. */
   readonly handlers?: Layer.Layer<never, never, HandlerRegistry>
-  readonly http?: HttpServer.Options
+  readonly http?: TaskServer.Options
   /** The types that the server accepts. */
   readonly definitions?: ReadonlyArray<AnyTaskDefinition>
 }
@@ -44,7 +44,7 @@ export const layer = (
   { definitions: known = definitions, handlers, http, store }: Options = {}
 ) => {
   // No clock moves while a test closes
-  const server = HttpServer.layer({ port: 0, farewell: 0, ...http }).pipe(Layer.provide(TaskCatalog.layer(known)))
+  const server = TaskServer.layer({ port: 0, farewell: 0, ...http }).pipe(Layer.provide(TaskCatalog.layer(known)))
   const withClient = Listener.layerTestClient.pipe(
     Layer.provide(FetchHttpClient.layer),
     Layer.provideMerge(server)

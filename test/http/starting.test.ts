@@ -4,8 +4,8 @@ import { Effect, Exit, Fiber, Latch, Layer, Scope } from "effect"
 import { createServer, type RequestListener } from "node:http"
 import { type AddressInfo, connect, type Socket } from "node:net"
 import * as Engine from "../../src/engine/Engine.ts"
-import * as HttpServer from "../../src/http/HttpServer.ts"
 import { TaskCatalog } from "../../src/http/TaskCatalog.ts"
+import * as TaskServer from "../../src/http/TaskServer.ts"
 import * as Unserved from "../../src/http/Unserved.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as PostgresStore from "../../src/store/postgres/PostgresStore.ts"
@@ -61,7 +61,7 @@ const starting = (name: string, store: Effect.Effect<Store, unknown, Scope.Scope
               Effect.andThen(asked.open, Effect.andThen(answer.await, records.list(kind, request)))
           }))
         ).pipe(Layer.provideMerge(yield* store))
-        const server = HttpServer.layer({ port, farewell: 0 }).pipe(
+        const server = TaskServer.layer({ port, farewell: 0 }).pipe(
           Layer.provide(TaskCatalog.layer([])),
           Layer.provide(Engine.layerProducer()),
           Layer.provide(slow)

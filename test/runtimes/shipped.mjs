@@ -19,7 +19,7 @@ import {
   SqlQuery,
   SqlQueryLive
 } from "../../dist/handlers/index.js"
-import { HttpServer, TaskCatalog } from "../../dist/http/server.js"
+import { TaskCatalog, TaskServer } from "../../dist/http/server.js"
 import { Engine, MemoryStore, ThreadPool } from "../../dist/index.js"
 
 const folder = process.argv[2]
@@ -78,7 +78,7 @@ const program = Effect.gen(function*() {
   }
 })
 
-const Live = HttpServer.layer({ port: 0 }).pipe(
+const Live = TaskServer.layer({ port: 0 }).pipe(
   Layer.provide(TaskCatalog.layer([Backup, Hash, Report, SqlQuery])),
   Layer.provideMerge(Engine.layer(handlers)),
   Layer.provide(MemoryStore.layer())

@@ -24,12 +24,12 @@ import { maxResults } from "../api/TasksApi.ts"
 import * as QueuesView from "../QueuesView.ts"
 import * as TaskView from "../TaskView.ts"
 import * as WorkersView from "../WorkersView.ts"
+import type { Options } from "./ApiClient.ts"
 import * as ApiClient from "./ApiClient.ts"
 import * as NewTasks from "./NewTasks.ts"
 import * as RemoteResults from "./RemoteResults.ts"
 
-/** See {@link ApiClient.Options}. */
-export type Options = ApiClient.Options
+export type { Options }
 
 /** Waits while a full queue has no room: doubling from 100 ms to 2 s. */
 const roomBackoff = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")]).pipe(

@@ -3,3 +3,6 @@
  * `@effect/sql-pg`.
  */
 export * as PostgresStore from "./PostgresStore.ts"
+export { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
+export type { Services } from "./PostgresStore.ts"
+export type { StoreServices } from "../StoreServices.ts"

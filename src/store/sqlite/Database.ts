@@ -11,12 +11,6 @@ import * as Migrations from "./Migrations.ts"
 import * as Settings from "./Settings.ts"
 import * as Tally from "./Tally.ts"
 
-/**
- * What an answered write survives. `full` waits for the disk at each commit: nothing acknowledged is lost, even to a power
- * failure. `normal` survives the death of the process; a power failure may take the last commits.
- */
-export type Synchronous = "full" | "normal"
-
 /** The path of a database that lives in memory only. */
 export const inMemory = ":memory:"
 

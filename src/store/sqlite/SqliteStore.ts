@@ -46,7 +46,7 @@ export interface Options extends StoreSettings {
   /** The file; its folder is created. `":memory:"` keeps tasks as long as the layer's scope. */
   readonly path: string
   /** `full`, the default, survives a power failure; `normal` is faster and survives the death of the process. */
-  readonly synchronous?: Database.Synchronous | undefined
+  readonly synchronous?: "full" | "normal" | undefined
 }
 
 const names: Bounds.Names<Options> = { ...settingNames, path: 1, synchronous: 1 }

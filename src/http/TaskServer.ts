@@ -72,7 +72,7 @@ const limits: ServerOptions = {
  *
  * @example
  * ```ts
- * const ServerLive = HttpServer.layer({ port: 8080 }).pipe(
+ * const ServerLive = TaskServer.layer({ port: 8080 }).pipe(
  *   Layer.provide(TaskCatalog.layer([SendEmail])),
  *   Layer.provide(Engine.layer(SendEmailLive))
  * )
