@@ -2,7 +2,7 @@
  * What the store's clock can show now, as far as this process can tell without trusting it: each answer of the store says
  * what it showed then, and the monotonic clock says how long ago that was.
  *
- * All answers of the last lease count. In the hour that a clock jumps, they contradict each other for one lease, in which
+ * All answers of the last lease count, and the one before them. In the hour that a clock jumps, they contradict each other for one lease, in which
  * every living instance renews what it holds; until then the earliest time is used for what should have run out, and the
  * latest for what lies too far ahead.
  */
@@ -29,12 +29,15 @@ export class Reckoning {
     this.keepForMs = keepForMs
   }
 
-  /** Takes an answer of the store into account. */
+  /**
+   * Takes an answer of the store into account. One counts until a lease after the answer that followed it: the clock may have
+   * been set just before that.
+   */
   add(reading: Reading): void {
-    this.readings = [
-      ...this.readings.filter(({ receivedAt }) => receivedAt > reading.receivedAt - this.keepForMs),
-      reading
-    ]
+    const readings = [...this.readings, reading]
+    this.readings = readings.filter((_, index) =>
+      (readings[index + 1]?.receivedAt ?? Infinity) > reading.receivedAt - this.keepForMs
+    )
   }
 
   /** Forgets everything: too much time has passed since. */

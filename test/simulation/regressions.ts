@@ -22,5 +22,9 @@ export const regressions: ReadonlyArray<{
   {
     seed: 388636853,
     reason: "a dead process's request to rescue came nine seconds late, and the clock had been set back meanwhile"
+  },
+  {
+    seed: 717622321,
+    reason: "the clock was set back while the store was slow to answer, and what it showed before was forgotten by then"
   }
 ]
