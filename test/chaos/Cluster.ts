@@ -87,8 +87,11 @@ export const start = Effect.fnUntraced(function*(options: {
       ? Effect.fail(new Server.RequestFailed({ reason: "no server is there" }))
       : Effect.succeed(server)
   })
+  /** A read is sent again while the answer is to try again, as any client would do. */
   const get = <Answer>(path: string) =>
-    Effect.flatMap(anyone, ({ url }) => Server.request<Answer>(`${url}${path}`, undefined, 5000))
+    Effect.flatMap(anyone, ({ url }) => Server.request<Answer>(`${url}${path}`, undefined, 5000)).pipe(
+      Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 50 })
+    )
 
   return {
     members,
