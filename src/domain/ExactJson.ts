@@ -25,6 +25,9 @@ const isDigit = (code: number): boolean => code >= 48 && code <= 57
 /** Digits in a row that an integer needs to be inexact. */
 const manyDigits = 16
 
+/** Digits in a row before or after the point that an integer with an exponent needs to be inexact. */
+const halfOfMany = manyDigits / 2
+
 /** Digits in a row that an exponent needs to be too large. */
 const largeExponent = 3
 
@@ -55,7 +58,11 @@ const hasManyDigits = (json: Codes): boolean => {
     while (isDigit(json.at(start - 1))) start--
     while (isDigit(json.at(at + 1))) at++
     const digits = at - start + 1
-    if (digits >= manyDigits || (digits >= largeExponent && isExponent(json, start))) return true
+    if (
+      digits >= manyDigits ||
+      (digits >= largeExponent && isExponent(json, start)) ||
+      (digits >= halfOfMany && hasExponent(json, at + 1))
+    ) return true
   }
   return false
 }
@@ -66,13 +73,35 @@ const isExponent = (json: Codes, start: number): boolean => {
   return before === 101 || before === 69
 }
 
+/** Whether an exponent follows the digits of a number that end before a place, perhaps after a fraction. */
+const hasExponent = (json: Codes, end: number): boolean => {
+  if (json.at(end) === 46) {
+    do end++
+    while (isDigit(json.at(end)))
+  }
+  return json.at(end) === 101 || json.at(end) === 69
+}
+
 const number = /-?\d+(\.\d+)?([eE][+-]?\d+)?/y
 
 const isInexact = (source: string): boolean => {
   const value = Number(source)
   if (!Number.isFinite(value)) return true
-  const integer = /^-?\d+(?=(?:\.0+)?$)/.exec(source)?.[0]
-  return integer !== undefined && !Number.isSafeInteger(value) && JSON.stringify(value) !== integer
+  if (Number.isSafeInteger(value)) return false
+  const [digits, exponent] = normal(source)
+  const [kept, keptExponent] = normal(JSON.stringify(value))
+  return exponent >= 0 && (digits !== kept || exponent !== keptExponent)
+}
+
+/** A number as digits without zeros at either end, and the power of ten that they are multiplied by. */
+const normal = (source: string): readonly [digits: string, exponent: number] => {
+  const [, whole = "", fraction = "", exponent = "0"] = /^-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(source) ?? []
+  const digits = whole + fraction
+  let start = 0
+  let end = digits.length
+  while (digits[start] === "0") start++
+  while (end > start && digits[end - 1] === "0") end--
+  return [digits.slice(start, end), Number(exponent) - fraction.length + digits.length - end]
 }
 
 /** Looks at each number outside of strings. */

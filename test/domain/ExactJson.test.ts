@@ -14,6 +14,12 @@ describe("numbers of a JSON text", () => {
         "12345678901234567000",
         "10000000000000000.0",
         "1e308",
+        "1.2345678901234567e300",
+        "12345678901234567e3",
+        "9007199254740991e0",
+        "12345678.12345678e3",
+        "1e21",
+        "0e999",
         "1e-400",
         "0.12345678901234567890",
         `"9007199254740993"`,
@@ -32,6 +38,11 @@ describe("numbers of a JSON text", () => {
         ["-9007199254740993", "-9007199254740993", []],
         ["18446744073709551616", "18446744073709551616", []],
         ["9007199254740993.0", "9007199254740993.0", []],
+        ["9.007199254740993e15", "9.007199254740993e15", []],
+        ["-900719925474099.3E1", "-900719925474099.3E1", []],
+        ["90071992547409930e-1", "90071992547409930e-1", []],
+        ["90071992.54740993e+8", "90071992.54740993e+8", []],
+        ["1844674407370955.1616e4", "1844674407370955.1616e4", []],
         ["1e400", "1e400", []],
         ["-1E+400", "-1E+400", []],
         [`{"a":[1,{"b":9007199254740993}],"c":1e400}`, "9007199254740993", ["a", 1, "b"]],
@@ -49,5 +60,10 @@ describe("numbers of a JSON text", () => {
     const text = String(2n ** 53n + BigInt(a) * BigInt(b))
     const isKept = JSON.stringify(JSON.parse(text)) === text
     assert.strictEqual(inexactIn(`[${text}]`) === undefined, isKept)
+    const point = 1 + Number(BigInt.asUintN(4, BigInt(a))) % (text.length - 1)
+    const sameNumber = text.startsWith("-")
+      ? text
+      : `${text.slice(0, point)}.${text.slice(point)}e${text.length - point}`
+    assert.strictEqual(inexactIn(`[${sameNumber}]`) === undefined, isKept, sameNumber)
   })
 })
