@@ -47,8 +47,8 @@ export const acceptedFirst = (
 
 /** What a queue refuses of a request's options; the schema of the request has checked them by the same bounds. */
 export const refused =
-  (part: "body" | "path" | "query") => ({ message }: InvalidOption): Effect.Effect<never, InvalidRequest> =>
-    Effect.fail(new InvalidRequest({ issues: [{ path: [part], message }] }))
+  (part: "body" | "path" | "query") => ({ message, option }: InvalidOption): Effect.Effect<never, InvalidRequest> =>
+    Effect.fail(new InvalidRequest({ issues: [{ path: [part, option], message }] }))
 
 const toSubmission = (
   catalog: TaskCatalog["Service"],

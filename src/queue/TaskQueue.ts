@@ -91,10 +91,10 @@ const listNames: Bounds.Names<ListOptions> = {
   types: 1
 }
 
-/** Fails with the first of a list's options that is unknown, or is a cursor that no page gave. */
+/** Fails with the first of a list's options that is unknown, or is a cursor that no page of this filter gave. */
 export const checkList = (options: ListOptions): Effect.Effect<void, InvalidOption> => {
   const invalid = Bounds.refuseUnknown(options, listNames)
-  return invalid === undefined ? Bounds.check("cursor", Cursor.bound, options.cursor) : Effect.fail(invalid)
+  return invalid === undefined ? Bounds.check("cursor", Cursor.boundOf(options), options.cursor) : Effect.fail(invalid)
 }
 
 /** Tasks on a page at most. */
@@ -138,7 +138,7 @@ export class TaskQueue extends Context.Service<
       maxBytes?: number
     ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
     readonly get: (id: string) => Effect.Effect<StoredTask, TaskNotFound | StoreError>
-    /** A page of tasks. A cursor that no page gave is refused. */
+    /** A page of tasks. A cursor that no page gave, or one of another filter, is refused. */
     readonly list: (options?: ListOptions) => Effect.Effect<Page, InvalidOption | StoreError>
     /**
      * Cancels a task: `cancelled` when it was waiting and will never start, `requested` when it runs and is being
@@ -281,14 +281,14 @@ const make = Effect.fnUntraced(function*(options: Options) {
       yield* checkList(options)
       const { cursor, limit = 50, states, ...names } = options
       const size = Math.min(Math.max(1, Math.trunc(limit) || 1), maxPage)
-      const before = cursor === undefined ? undefined : Cursor.decode(cursor)
+      const before = cursor === undefined ? undefined : Cursor.decode(cursor, options)
       const types = names.types?.filter(Bounds.isStorable)
       const queues = names.queues?.filter(Bounds.isStorable)
       let page = yield* store.list({ states, types, queues, before, limit: size })
       for (let looks = 1; page.tasks.length === 0 && page.next !== undefined && looks < maxLooks; looks++) {
         page = yield* store.list({ states, types, queues, before: page.next, limit: size })
       }
-      return { tasks: page.tasks, next: page.next === undefined ? null : Cursor.encode(page.next) }
+      return { tasks: page.tasks, next: page.next === undefined ? null : Cursor.encode(page.next, options) }
     }),
     cancel: Effect.fnUntraced(function*(id) {
       const answer = yield* known(id, first(store.cancel))

@@ -153,10 +153,19 @@ for (const [place, layer] of Object.entries(places)) {
         const [first, second] = yield* Shout.enqueueAll([{ text: "one", at }, { text: "two", at }])
         yield* Never.enqueue(undefined, { delay: 60_000 })
         assert.deepInclude(yield* queue.counts, { pending: 2, scheduled: 1, capacity: 300 })
-        const page = yield* queue.list({ queues: ["voices"], states: ["pending"], types: ["shout"], limit: 1 })
+        const voice = { queues: ["voices"], states: ["pending"], types: ["shout"] } as const
+        const page = yield* queue.list({ ...voice, limit: 1 })
         assert.deepStrictEqual(page.tasks.map(({ id }) => id), [second!.id])
-        const { next, tasks } = yield* queue.list({ queues: ["voices"], limit: 1, cursor: page.next! })
+        const { next, tasks } = yield* queue.list({ ...voice, limit: 1, cursor: page.next! })
         assert.deepStrictEqual([tasks.map(({ id }) => id), next], [[first!.id], null])
+        assert.instanceOf(
+          yield* Effect.flip(queue.list({ queues: ["voices", "b"], cursor: page.next! })),
+          InvalidOption
+        )
+        const comma = yield* Never.enqueue(undefined, { queue: " a,b\"", delay: 60_000 })
+        assert.deepStrictEqual((yield* queue.list({ queues: [" a,b\""] })).tasks.map(({ id }) => id), [comma.id])
+        yield* queue.cancel(comma.id)
+        yield* queue.remove(comma.id)
         const read = Effect.map(queue.results([first!.id, "nobody"]), ([outcome, unknown]) => {
           assert.isNull(unknown)
           return outcome

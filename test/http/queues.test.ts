@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Bounds from "../../src/domain/Bounds.ts"
+import * as Cursor from "../../src/domain/Cursor.ts"
 import type { NewTask } from "../../src/domain/TaskRecord.ts"
 import { QueueDetailJson, QueuePageJson, TypePageJson } from "../../src/http/api/QueueJson.ts"
 import { StatsJson } from "../../src/http/api/SystemJson.ts"
@@ -67,7 +68,7 @@ describe("GET /api/v1/queues", () => {
   const cursorAt = Effect.fnUntraced(function*(name: string) {
     const { queues } = yield* page()
     const limit = queues.findIndex(({ queue }) => queue === name) + 1
-    return encodeURIComponent((yield* page(`?limit=${limit}`)).next ?? "queue.9I-_vw")
+    return encodeURIComponent((yield* page(`?limit=${limit}`)).next ?? Cursor.encodeName("queue", "\u{10ffff}"))
   })
 
   it.effect("has zeros for a queue that nobody has heard of, and does not list it", () =>

@@ -67,6 +67,23 @@ describe("GET /api/v1/tasks", () => {
       assert.deepStrictEqual(yield* idsOf("?status=failed"), [])
     }).pipe(Effect.provide(layer())))
 
+  it.effect("finds names that have commas, quotes and spaces", () =>
+    Effect.gen(function*() {
+      const names = ["a,b", "a", "b", `say "hi"`, ` x `, `"`, `"a","b"`, ","]
+      yield* postedAll(names.map((queue, index) => ({ type: "echo", id: `t${index}`, queue })))
+      const find = (...queries: ReadonlyArray<string>) =>
+        idsOf(`?${queries.map((query) => `queue=${encodeURIComponent(query)}`).join("&")}`)
+      assert.deepStrictEqual(yield* find("a,b"), ["t2", "t1"])
+      assert.deepStrictEqual(yield* find(`"a,b"`), ["t0"])
+      assert.deepStrictEqual(yield* find(`"a,b", b`), ["t2", "t0"])
+      assert.deepStrictEqual(yield* find("b", ` "a,b" `), ["t2", "t0"])
+      assert.deepStrictEqual(yield* find(`"say ""hi"""," x "`), ["t4", "t3"])
+      assert.deepStrictEqual(yield* find(`say "hi"`, `"`), ["t5", "t3"])
+      assert.deepStrictEqual(yield* find(`"""a"",""b"""`, `","`), ["t7", "t6"])
+      // a quote that is never closed keeps nothing together
+      assert.deepStrictEqual(yield* find(`",a`), ["t5", "t1"])
+    }).pipe(Effect.provide(layer())))
+
   it.effect("goes through all tasks by pages", () =>
     Effect.gen(function*() {
       yield* postedAll(Array.from({ length: 7 }, (_, n) => ({ type: "echo", id: `t${n}` })))
@@ -81,6 +98,28 @@ describe("GET /api/v1/tasks", () => {
       assert.deepStrictEqual(seen, ["t6", "t5", "t4", "t3", "t2", "t1", "t0"])
       assert.isNull((yield* page("?limit=7")).next)
       assert.isNull((yield* page()).next)
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("refuses a cursor that was made up, or comes from a page with another filter", () =>
+    Effect.gen(function*() {
+      yield* postedAll(Array.from({ length: 4 }, (_, n) => ({ type: n % 2 === 0 ? "echo" : "tick", id: `t${n}` })))
+      const next = (yield* page("?limit=1&type=echo,tick&status=pending,scheduled")).next!
+      const same = `&type=tick&type=echo&type=tick&status=scheduled,pending`
+      assert.deepStrictEqual(yield* idsOf(`?limit=2&cursor=${next}${same}`), ["t2", "t1"])
+      const [seq, checksum] = next.split(".")
+      for (
+        const [cursor, filter] of [
+          [next, ""],
+          [next, "&type=echo,tick"],
+          [next, `${same}&queue=default`],
+          [`${Number.parseInt(seq!, 36) + 1}.${checksum}`, same],
+          [`${seq}.0`, same],
+          [seq!, same]
+        ] as const
+      ) {
+        const error = yield* refused(400, "invalid_request", get(`/api/v1/tasks?cursor=${cursor}${filter}`))
+        assert.deepStrictEqual(error.issues?.[0]?.path, ["query", "cursor"])
+      }
     }).pipe(Effect.provide(layer())))
 
   it.effect.each<[query: string, name: string]>([

@@ -18,8 +18,8 @@ const cursorText = (isOurs: (cursor: string) => boolean) =>
     )
   )
 
-/** From a page of tasks. */
-export const TaskCursor = cursorText((text) => Cursor.decode(text) !== undefined)
+/** From a page of tasks. Whether it is one of this filter, the queue knows. */
+export const TaskCursor = cursorText(Cursor.isTaskCursor)
 
 /** From a page of queues. */
 export const QueueCursor = cursorText((text) => Cursor.decodeName("queue", text) !== undefined)

@@ -19,6 +19,8 @@ const limitOf = (items: string): Parameter => ({
   schema: { type: "integer", minimum: 1, maximum: pageSize.max, default: pageSize.default }
 })
 
+const several = "repeated, or separated by commas; one that has commas stands in double quotes"
+
 /** By name, for every operation. */
 const common: Readonly<Record<string, Parameter>> = {
   id: { description: "The task's id", schema: { type: "string", minLength: 1, maxLength: maxIdLength } },
@@ -26,10 +28,10 @@ const common: Readonly<Record<string, Parameter>> = {
     description: "Only tasks in these states; repeated, or separated by commas",
     schema: listOf({ type: "string", enum: all })
   },
-  type: { description: "Only these task types; repeated, or separated by commas", schema: listOf(name) },
-  queue: { description: "Only these queues; repeated, or separated by commas", schema: listOf(name) },
+  type: { description: `Only these task types; ${several}`, schema: listOf(name) },
+  queue: { description: `Only these queues; ${several}`, schema: listOf(name) },
   task: {
-    description: "Only tasks with these ids; repeated, or separated by commas",
+    description: `Only tasks with these ids; ${several}`,
     schema: listOf({ type: "string" })
   },
   limit: limitOf("tasks"),
@@ -45,6 +47,7 @@ const common: Readonly<Record<string, Parameter>> = {
 
 /** By operation, where a name means something else there. */
 const ofOperations: Readonly<Record<string, Readonly<Record<string, Parameter>>>> = {
+  "tasks.list": { cursor: { description: "The field next of the previous page, which had the same filter" } },
   "queues.list": { limit: limitOf("queues") },
   "queues.get": {
     queue: { description: "The queue; tasks without one are in default", schema: name, example: "default" },
