@@ -20,14 +20,27 @@ export const url = (text: string): string => {
 }
 
 /** A text, with each URL in it as {@link url} shows it. */
-export const text = (text: string): string =>
-  text.includes("://") ? text.replace(/[a-z][a-z\d+.-]{0,31}:\/\/[^\s"'<>`|\\]+/gi, redactWord) : text
+export const text = (text: string): string => eachUrl(text, url)
+
+/** URLs in a text. A password may hold what ends a URL elsewhere. */
+const urls = /[a-z][a-z\d+.-]{0,31}:\/\/(?:[^\s"/?#]*@)?[^\s"'<>`|\\]*/gi
 
 /** The punctuation after a URL belongs to the sentence. Found without a pattern, whose work could grow with the square. */
-const redactWord = (word: string): string => {
-  let end = word.length
-  while (end > 0 && ".,;:!)]}".includes(word[end - 1]!)) end--
-  return url(word.slice(0, end)) + word.slice(end)
+const eachUrl = (text: string, shown: (url: string) => string): string =>
+  text.includes("://")
+    ? text.replace(urls, (word) => {
+      let end = word.length
+      while (end > 0 && ".,;:!)]}".includes(word[end - 1]!)) end--
+      return shown(word.slice(0, end)) + word.slice(end)
+    })
+    : text
+
+/** A URL that is somebody's own data: it stays as it is, but for user and password and for values that are named as secrets. */
+const ownUrl = (text: string): string => {
+  const parsed = URL.parse(text)
+  if (parsed === null ? text.includes("@") : parsed.port !== "" && isAmbiguous(parsed)) return url(text)
+  const hasUser = parsed !== null && parsed.username + parsed.password !== ""
+  return assignments(hasUser ? text.replace(/\/\/[^/?#]*@/, `//${shown}@`) : text)
 }
 
 /** Whether an @ behind the host may have been meant as the end of a password. */
@@ -39,9 +52,12 @@ const afterLastAt = (text: string): string => {
   return at === -1 ? text : `${shown}@${text.slice(at + 1)}`
 }
 
-/** `password=…` as connection strings write it. */
+/** `password=…` as connection strings and queries write it. */
 const assignments = (text: string): string =>
-  text.replace(/\b(\w*(?:password|passwd|pwd|secret|token))(\s*=\s*)[^\s;&]+/gi, `$1$2${shown}`)
+  text.replace(
+    /\b(\w*(?:password|passwd|pwd|secret|token|api[_-]?key|sig(?:nature)?))(\s*=\s*)[^\s;&#]+/gi,
+    `$1$2${shown}`
+  )
 
 /** Headers that carry a secret. */
 const secretHeaders = new Set([
@@ -59,8 +75,18 @@ const secretHeaders = new Set([
 
 const mayHaveSecretHeader = new RegExp(`"(?:${[...secretHeaders].join("|")})"\\s*:`, "i")
 
-/** Reads JSON; the values of fields named like a header that carries a secret are left out. */
+/** Whether some URL in it may have what {@link ownUrl} leaves out; most have not. */
+const mayHaveSecretUrl = (json: string): boolean => json.includes("://") && /[@=]/.test(json)
+
+/**
+ * Reads the JSON of a payload. The values of fields named like a header that carries a secret are left out, and so are
+ * users, passwords and secrets in URLs.
+ */
 export const parse = (json: string): unknown =>
-  mayHaveSecretHeader.test(json) || json.includes("\\u")
-    ? JSON.parse(json, (name, value) => secretHeaders.has(name.toLowerCase()) ? shown : value)
+  mayHaveSecretHeader.test(json) || mayHaveSecretUrl(json) || json.includes("\\u")
+    ? JSON.parse(
+      json,
+      (name, value) =>
+        secretHeaders.has(name.toLowerCase()) ? shown : typeof value === "string" ? eachUrl(value, ownUrl) : value
+    )
     : JSON.parse(json)

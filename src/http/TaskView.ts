@@ -119,7 +119,8 @@ const parse = (text: string): Schema.Json => JSON.parse(text)
 
 const failureJson = (failure: TaskFailure | null | undefined): TaskJson["error"] => {
   if (failure === null || failure === undefined) return null
-  const { error, kind, message, tag } = failure
+  const { error, kind, tag } = failure
+  const message = Redaction.text(failure.message)
   return error === undefined ? { kind, tag, message } : { kind, tag, message, details: error }
 }
 

@@ -41,9 +41,13 @@ describe("a URL that people read", () => {
     `host=h user=me password=${secret} dbname=db`,
     `smtp://me%40example.org:${secret}@mail.example.org:587`,
     `https://example.org/hook#${secret}`,
+    `postgres://me:it's${secret}@host/db`,
+    `postgres://me:<|>\`${secret}@host/db`,
+    `https://me:a\\${secret}@host/db`,
     `https://example.org:80/${secret}@x`
   ])("%s does not show its secret", (url) => {
     assert.notInclude(Redaction.url(url), secret)
+    if (url.includes("://")) assert.notInclude(Redaction.text(`It is '${url}', and no more`), secret)
   })
 })
 
@@ -72,6 +76,25 @@ describe("a payload that people read", () => {
       list: [{ authorization: "***" }],
       cookies: "are fine"
     })
+  })
+
+  it("does not show users, passwords and secrets in URLs, and keeps what is the person's own", () => {
+    const shownAs = {
+      "https://me:hunter2@example.org/a?page=2#b": "https://***@example.org/a?page=2#b",
+      "https://hunter2@example.org": "https://***@example.org",
+      "https://example.org/?access_token=hunter2&page=2": "https://example.org/?access_token=***&page=2",
+      "https://example.org/#a=1&api_key=hunter2": "https://example.org/#a=1&api_key=***",
+      "https://b.example.org/f?sv=1&sig=hunter2": "https://b.example.org/f?sv=1&sig=***",
+      "postgres://me:a/hunter2@host/db": "postgres://***@host/db",
+      "copy 'https://me:it's-hunter2@example.org/ü' there.": "copy 'https://***@example.org/ü' there.",
+      "HTTP://Example.org/ü?to=ada@example.org": "HTTP://Example.org/ü?to=ada@example.org",
+      "s3://folder/key@2": "s3://folder/key@2",
+      "ada@example.org, token=a": "ada@example.org, token=a"
+    }
+    for (const [text, shown] of Object.entries(shownAs)) {
+      assert.deepStrictEqual(Redaction.parse(JSON.stringify({ a: [text] })), { a: [shown] })
+      assert.strictEqual(Redaction.parse(JSON.stringify(text)), shown)
+    }
   })
 
   it("is as it was where there are none", () => {
