@@ -17,25 +17,38 @@ export const format = (
   rows: ReadonlyArray<ReadonlyArray<string>>,
   width: number,
   head: (text: string) => string
-): ReadonlyArray<string> => {
-  const widths = columns.map(({ head }, index) =>
-    Math.max(CliOutput.displayWidth(head), ...rows.map((row) => CliOutput.displayWidth(row[index] ?? "")))
-  )
-  let excess = widths.reduce((sum, one) => sum + one, gap.length * (columns.length - 1)) - width
-  for (let index = columns.length - 1; index >= 0 && excess > 0; index--) {
-    const least = columns[index]!.shrinksTo
-    if (least === undefined) continue
-    const given = Math.min(excess, Math.max(0, widths[index]! - least))
-    widths[index]! -= given
-    excess -= given
+): ReadonlyArray<string> => inPages(columns, head)(rows, width)
+
+/** A table that comes in pages: its heads come once, and no column is narrower on a later page. */
+export const inPages = (
+  columns: ReadonlyArray<Column>,
+  head: (text: string) => string
+): (rows: ReadonlyArray<ReadonlyArray<string>>, width: number) => ReadonlyArray<string> => {
+  const needed = columns.map(({ head }) => CliOutput.displayWidth(head))
+  let heads: ReadonlyArray<ReadonlyArray<string>> = [columns.map(({ head }) => head)]
+  return (rows, width) => {
+    for (const [index, one] of needed.entries()) {
+      needed[index] = rows.reduce((most, row) => Math.max(most, CliOutput.displayWidth(row[index] ?? "")), one)
+    }
+    const widths = [...needed]
+    let excess = widths.reduce((sum, one) => sum + one, gap.length * (columns.length - 1)) - width
+    for (let index = columns.length - 1; index >= 0 && excess > 0; index--) {
+      const least = columns[index]!.shrinksTo
+      if (least === undefined) continue
+      const given = Math.min(excess, Math.max(0, widths[index]! - least))
+      widths[index]! -= given
+      excess -= given
+    }
+    const lineOf = (cells: ReadonlyArray<string>) =>
+      cells.map((cell, index) => {
+        const cut = fit(cell, widths[index]!)
+        const space = " ".repeat(Math.max(0, widths[index]! - CliOutput.displayWidth(cut)))
+        return columns[index]!.align === "right" ? space + cut : index === cells.length - 1 ? cut : cut + space
+      }).join(gap).trimEnd()
+    const lines = [...heads.map(lineOf).map(head), ...rows.map(lineOf)]
+    heads = []
+    return lines
   }
-  const lineOf = (cells: ReadonlyArray<string>) =>
-    cells.map((cell, index) => {
-      const cut = fit(cell, widths[index]!)
-      const space = " ".repeat(Math.max(0, widths[index]! - CliOutput.displayWidth(cut)))
-      return columns[index]!.align === "right" ? space + cut : index === cells.length - 1 ? cut : cut + space
-    }).join(gap).trimEnd()
-  return [head(lineOf(columns.map(({ head }) => head))), ...rows.map(lineOf)]
 }
 
 const reset = "\u001b[0m"

@@ -131,8 +131,14 @@ describe("taskforge queues and types", () => {
       const mail = yield* succeeding(onServer(["queues", "mail"]))
       assert.match(
         mail.stdout,
-        /^TYPE +PENDING +SCHEDULED +RUNNING +WAITING\ncount +1 +0 .*\necho +3 +0 .*\ntick +0 +1 +0\n$/
+        /^‖ mail is paused; go on with: taskforge resume mail\nTYPE +PENDING +SCHEDULED +RUNNING +WAITING\ncount +1 +0 .*\necho +3 +0 .*\ntick +0 +1 +0\n$/
       )
+      assert.match(
+        (yield* succeeding(onServer(["queues", "later"]))).stdout,
+        /^‖ later is paused; .*\nNo task is in the queue later\./
+      )
+      assert.match((yield* succeeding(onServer(["queues", "default"]))).stdout, /^TYPE /)
+      assert.lengthOf(jsonOf(yield* succeeding(onServer(["queues", "mail", "--json"]))), 3)
       const types = yield* succeeding(onServer(["types"]))
       assert.match(types.stdout, /\ncount +1 +0 .*\necho +5 +0 .*\ntick +0 +1 +0\n$/)
       assert.include(
@@ -157,6 +163,10 @@ describe("taskforge queues and types", () => {
       assert.match(first.stdout, /\nq0 .*\nq1 .*\nThe first 2 by name; more with --limit or --all\n$/)
       const all = yield* succeeding(onServer(["queues", "--all", "--json"]))
       assert.strictEqual(new Set(jsonOf(all).map(({ queue }) => queue)).size, 1010)
+      // Pages with longer names keep the place of the columns
+      const table = yield* succeeding(onServer(["queues", "--all"]))
+      assert.strictEqual(table.stdout.match(/QUEUE/g)?.length, 1)
+      assert.lengthOf(table.stdout.trimEnd().split("\n"), 1011)
       assert.include(yield* failing(64, onServer(["queues", "--limit", "0"])), "Expected at least 1")
     }).pipe(Effect.provide(serverLayer({ store: MemoryStore.layer({ capacity: 2000 }) }))))
 })

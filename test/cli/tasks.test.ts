@@ -230,6 +230,7 @@ describe("taskforge list", () => {
       assert.strictEqual(yield* count("-n", "1200"), 1200)
       assert.strictEqual(yield* count("--all", "--status", "failed"), 0)
       assert.strictEqual(yield* count("--all", "--queue", "default"), 1500)
+      assert.strictEqual((yield* succeeding(onServer(["list", "--all"]))).stdout.match(/STATUS/g)?.length, 1)
       const { lines } = yield* succeeding(onServer(["list", "-n", "2"]))
       assert.strictEqual(lines[3], "The latest 2; more with --limit or --all")
       assert.include(yield* failing(64, onServer(["list", "-n", "0"])), "at least 1")

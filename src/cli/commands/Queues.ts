@@ -1,12 +1,10 @@
 import { Effect, Option } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
-import { pageSize } from "../../http/api/Paging.ts"
+import { Argument, Command } from "effect/cli"
 import type { QueueJson, TypeCountsJson } from "../../http/api/QueueJson.ts"
-import type { Failure } from "../Failure.ts"
 import * as Json from "../Json.ts"
+import * as Listing from "../Listing.ts"
 import * as Paint from "../Paint.ts"
 import * as Screen from "../Screen.ts"
-import * as Table from "../Table.ts"
 import * as Target from "../Target.ts"
 import * as Words from "../Words.ts"
 
@@ -47,14 +45,16 @@ const each = Effect.fnUntraced(function*({ json, queues }: Input, action: "pause
     else {
       yield* Screen.line(
         action === "pause"
-          ? `${paint.warn("‖")} ${paint.bold(Paint.plain(queue))} is paused; go on with: taskforge resume ${
-            Paint.plain(queue)
-          }`
+          ? isPaused(queue)(paint)
           : `${paint.good("▸")} ${paint.bold(Paint.plain(queue))} goes on`
       )
     }
   }
 })
+
+/** What is said of a queue that gives no work. */
+const isPaused = (queue: string) => ({ bold, warn }: Paint.Paint): string =>
+  `${warn("‖")} ${bold(Paint.plain(queue))} is paused; go on with: taskforge resume ${Paint.plain(queue)}`
 
 /** A queue that has no tasks may be a typing error. It is paused all the same: its tasks may come later. */
 const warnOfUnknown = Effect.fnUntraced(function*(queue: string) {
@@ -73,16 +73,7 @@ const warnOfUnknown = Effect.fnUntraced(function*(queue: string) {
 const counting = {
   ...Target.flags,
   json: Json.flag,
-  limit: Flag.Int("limit").pipe(
-    Flag.withAlias("n"),
-    Flag.withDescription("How many to show"),
-    Flag.filter((limit) => limit > 0, (limit) => `Expected at least 1, got ${limit}`),
-    Flag.withDefault(50)
-  ),
-  all: Flag.Boolean("all").pipe(
-    Flag.withDescription("Shows every one, however many there are"),
-    Flag.withDefault(false)
-  )
+  ...Listing.flags(50, "Shows every one, however many there are")
 }
 
 /** Shows the queues, or the types in one of them. */
@@ -98,8 +89,8 @@ export const queues = Command.make(
   (input) =>
     Target.provide(input)(
       Option.match(input.queue, {
-        onNone: () => list(input, allQueues),
-        onSome: (queue) => list(input, typesIn(queue))
+        onNone: () => Listing.show(input, allQueues),
+        onSome: (queue) => Listing.show(input, typesIn(queue))
       })
     )
 ).pipe(
@@ -113,122 +104,79 @@ export const queues = Command.make(
 )
 
 /** Shows the types, over all queues. */
-export const types = Command.make("types", counting, (input) => Target.provide(input)(list(input, allTypes))).pipe(
-  Command.withDescription(
-    "Show the types that have tasks, over all queues: what waits and runs of each, and since when"
-  ),
-  Command.withShortDescription("Show the types, and what waits of each"),
-  Command.withExamples([{ command: "taskforge types", description: "What waits, and of which type" }])
-)
+export const types = Command.make("types", counting, (input) => Target.provide(input)(Listing.show(input, allTypes)))
+  .pipe(
+    Command.withDescription(
+      "Show the types that have tasks, over all queues: what waits and runs of each, and since when"
+    ),
+    Command.withShortDescription("Show the types, and what waits of each"),
+    Command.withExamples([{ command: "taskforge types", description: "What waits, and of which type" }])
+  )
 
 type TypeJson = typeof TypeCountsJson.Type
 type Unfinished = Omit<TypeJson, "type">
 
-/** A page of what is listed. */
-interface Page<A> {
-  readonly items: ReadonlyArray<A>
-  readonly next: string | null
-  readonly timestamp: string
-}
+const counts = [
+  { head: "PENDING", align: "right" },
+  { head: "SCHEDULED", align: "right" },
+  { head: "RUNNING", align: "right" },
+  { head: "WAITING", align: "right" }
+] as const
 
-/** What is listed: how a page of it is read, and what a table shows of each. */
-interface Listing<A extends Unfinished> {
-  readonly read: (
-    target: Target.Target["Service"],
-    query: { readonly limit: number; readonly cursor?: string }
-  ) => Effect.Effect<Page<A>, Failure>
-  readonly head: string
-  readonly name: (item: A, paint: Paint.Paint) => string
-  /** The columns that others have not, with a cell for each item. */
-  readonly more: ReadonlyArray<
-    { readonly column: Table.Column; readonly cell: (item: A, paint: Paint.Paint) => string }
-  >
-  readonly nothing: (paint: Paint.Paint) => string
-}
+const cellsOf = ({ pending, running, scheduled, waiting_since }: Unfinished, paint: Paint.Paint, now: number) => [
+  ...[pending, scheduled, running].map((count) => count === 0 ? paint.dim("0") : Words.count(count)),
+  waiting_since === null ? "" : Words.age(now - Date.parse(waiting_since))
+]
 
-const noTasks = ({ accent }: Paint.Paint) =>
-  `There are no tasks yet. Enqueue one:\n\n  ${accent(`taskforge enqueue echo '{"hello": "world"}'`)}`
+const shown = (count: number) => `The first ${count} by name`
 
-const allQueues: Listing<QueueJson> = {
+const allQueues: Listing.Listing<QueueJson> = {
   read: ({ api, problem, repeatable }, query) =>
-    repeatable(api.queues.list({ query })).pipe(
-      Effect.mapBoth({ onFailure: problem, onSuccess: ({ queues: items, ...page }) => ({ ...page, items }) })
-    ),
-  head: "QUEUE",
-  name: ({ paused, queue }, paint) => paused ? `${Paint.plain(queue)} ${paint.warn("‖ paused")}` : Paint.plain(queue),
-  more: [{
-    column: { head: "TYPES", shrinksTo: 8 },
-    cell: ({ type_count, types }, paint) => {
-      const named = types.slice(0, 5).map(({ type }) => Paint.plain(type)).join(", ")
-      return paint.dim(type_count > 5 ? `${named} and ${Words.count(type_count - 5)} more` : named)
-    }
-  }],
-  nothing: noTasks
+    Effect.mapBoth(repeatable(api.queues.list({ query })), {
+      onFailure: problem,
+      onSuccess: ({ next, queues, timestamp }) => ({ items: queues, next, now: Date.parse(timestamp) })
+    }),
+  columns: [{ head: "QUEUE", shrinksTo: 12 }, ...counts, { head: "TYPES", shrinksTo: 8 }],
+  row: (item, paint, now) => {
+    const named = item.types.slice(0, 5).map(({ type }) => Paint.plain(type)).join(", ")
+    return [
+      item.paused ? `${Paint.plain(item.queue)} ${paint.warn("‖ paused")}` : Paint.plain(item.queue),
+      ...cellsOf(item, paint, now),
+      paint.dim(item.type_count > 5 ? `${named} and ${Words.count(item.type_count - 5)} more` : named)
+    ]
+  },
+  nothing: Listing.noTasks,
+  shown
 }
 
-const byType = { head: "TYPE", name: ({ type }: TypeJson) => Paint.plain(type), more: [] }
+const byType = {
+  columns: [{ head: "TYPE", shrinksTo: 12 }, ...counts],
+  row: (item: TypeJson, paint: Paint.Paint, now: number) => [Paint.plain(item.type), ...cellsOf(item, paint, now)],
+  shown
+}
 
-const typesIn = (queue: string): Listing<TypeJson> => ({
+const typesIn = (queue: string): Listing.Listing<TypeJson> => ({
   ...byType,
   read: ({ api, problem, repeatable }, query) =>
-    repeatable(api.queues.get({ params: { queue }, query })).pipe(
-      Effect.mapBoth({ onFailure: problem, onSuccess: ({ types: items, ...page }) => ({ ...page, items }) })
-    ),
+    Effect.mapBoth(repeatable(api.queues.get({ params: { queue }, query })), {
+      onFailure: problem,
+      onSuccess: ({ next, paused, timestamp, types }) => ({
+        items: types,
+        next,
+        now: Date.parse(timestamp),
+        notice: paused ? isPaused(queue) : undefined
+      })
+    }),
   nothing: ({ accent }) =>
     `No task is in the queue ${Paint.plain(queue)}. ${accent("taskforge queues")} shows them all.`
 })
 
-const allTypes: Listing<TypeJson> = {
+const allTypes: Listing.Listing<TypeJson> = {
   ...byType,
   read: ({ api, problem, repeatable }, query) =>
-    repeatable(api.queues.types({ query })).pipe(
-      Effect.mapBoth({ onFailure: problem, onSuccess: ({ types: items, ...page }) => ({ ...page, items }) })
-    ),
-  nothing: noTasks
+    Effect.mapBoth(repeatable(api.queues.types({ query })), {
+      onFailure: problem,
+      onSuccess: ({ next, timestamp, types }) => ({ items: types, next, now: Date.parse(timestamp) })
+    }),
+  nothing: Listing.noTasks
 }
-
-const list = Effect.fnUntraced(function*<A extends Unfinished>(
-  { all, json, limit }: { readonly all: boolean; readonly json: boolean; readonly limit: number },
-  listing: Listing<A>
-) {
-  const target = yield* Target.Target
-  const screen = yield* Screen.Screen
-  const paint = Paint.make(screen)
-  const columns: ReadonlyArray<Table.Column> = [
-    { head: listing.head, shrinksTo: 12 },
-    { head: "PENDING", align: "right" },
-    { head: "SCHEDULED", align: "right" },
-    { head: "RUNNING", align: "right" },
-    { head: "WAITING", align: "right" },
-    ...listing.more.map(({ column }) => column)
-  ]
-  const wanted = all ? Infinity : limit
-  let shown = 0
-  let cursor: string | null = null
-  do {
-    const query = { limit: Math.min(wanted - shown, pageSize.max), ...(cursor === null ? {} : { cursor }) }
-    const page: Page<A> = yield* listing.read(target, query)
-    const now = Date.parse(page.timestamp)
-    const rows = page.items.map((item) => [
-      listing.name(item, paint),
-      number(item.pending),
-      number(item.scheduled),
-      number(item.running),
-      item.waiting_since === null ? "" : Words.age(now - Date.parse(item.waiting_since)),
-      ...listing.more.map(({ cell }) => cell(item, paint))
-    ])
-    if (json) yield* Effect.forEach(page.items, Screen.json, { discard: true })
-    else if (rows.length > 0) {
-      for (const line of Table.format(columns, rows, yield* screen.columns, paint.dim)) yield* Screen.line(line)
-    }
-    shown += page.items.length
-    cursor = page.next
-  } while (cursor !== null && shown < wanted)
-  if (json) return
-  if (shown === 0) yield* Screen.line(listing.nothing(paint))
-  else if (cursor !== null) yield* Screen.line(paint.dim(`The first ${shown} by name; more with --limit or --all`))
-
-  function number(of: number): string {
-    return of === 0 ? paint.dim("0") : Words.count(of)
-  }
-})
