@@ -38,9 +38,15 @@ export const make = (format: Format, columns: ReadonlyArray<string>, formulas: F
 export const objectOf = (columns: ReadonlyArray<string>, cells: ReadonlyArray<Cell>): Record<string, Cell> =>
   Object.fromEntries(columns.map((column, index) => [column, cells[index] ?? null]))
 
-/** Spreadsheets run what begins so, also by its wide forms; a number is no formula. */
+/**
+ * Spreadsheets run what begins so, also by its wide forms; a number is no formula. In some countries they split cells at
+ * semicolons, whatever is in quotes, so what follows a separator inside a cell begins a cell too.
+ */
 const withoutFormula = (cell: Cell): Cell =>
-  typeof cell === "string" && /^[=+\-@\t\r\n＝＋－＠]/.test(cell) && numberOf(cell) === undefined ? `'${cell}` : cell
+  typeof cell === "string" ? cell.split(/(?<=[;\t\r\n])/).map(asText).join("") : cell
+
+const asText = (part: string): string =>
+  /^[=+\-@\t\r\n＝＋－＠]/.test(part) && numberOf(part.replace(/;$/, "")) === undefined ? `'${part}` : part
 
 const csvLine = (cells: ReadonlyArray<Cell>): string => `${cells.map(csvCell).join(",")}\n`
 

@@ -179,6 +179,16 @@ describe("data_process", () => {
         "'＝1",
         "'\tt"
       ])
+      const inside = {
+        ...payload,
+        text: `a\nb;=1\n-5;-6;x;-y\n"b\t@c"\n"b\n\n+d;"\n;;=e\n`,
+        formulas: "escape" as const
+      }
+      yield* resultOf("data_process", inside)
+      assert.strictEqual(
+        readFileSync(join(home, "a.csv"), "utf8"),
+        `a\nb;'=1\n-5;-6;x;'-y\nb\t'@c\n"b\n'\n'+d;"\n;;'=e\n`
+      )
       for (const other of [{ format: "json" }, { output: undefined }]) {
         yield* isRefused("data_process", { ...payload, formulas: "escape", ...other } as never)
       }
