@@ -1,5 +1,5 @@
 /** Files that are either the old one or the whole new one, whenever they are read and whatever happens. */
-import { Clock, Duration, Effect, Exit } from "effect"
+import { Clock, Duration, Effect, Exit, Option } from "effect"
 import { link, open, readdir, rename, rm, stat } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import * as FileName from "./FileName.ts"
@@ -18,7 +18,7 @@ export interface Writer {
 /** A part that was not written to for so long has been left by an attempt that was killed. */
 const abandonedAfter = Duration.days(1)
 
-const partName = /^\.taskforge-[\da-f]{32}-(\d+)-[\da-f]{32}\.part$/
+const partName = /^\.taskforge-([\da-f]{32})-(\d+)-[\da-f]{32}\.part$/
 
 /** Whether a name is one of a file that is being written, or was when its attempt was killed. */
 export const isPart = (name: string): boolean => partName.test(name)
@@ -39,7 +39,7 @@ export const write = <A, E, R>(
 ): Effect.Effect<A, E | PathRefused, R> => {
   const folder = dirname(target)
   // Of digests only: ids and names may be as long as the file system allows, or the same but for a character
-  const part = join(folder, `${prefixOf(writer)}${writer.claim}-${FileName.digest(basename(target))}.part`)
+  const part = join(folder, `.taskforge-${nameOf(writer)}-${FileName.digest(basename(target))}.part`)
   const attempt = <B>(run: () => PromiseLike<B>) =>
     Effect.tryPromise({
       try: run,
@@ -58,28 +58,28 @@ export const write = <A, E, R>(
   )
 }
 
-const prefixOf = ({ id }: Writer): string => `.taskforge-${FileName.digest(id)}-`
+/** An attempt in the name of what it makes. */
+export const nameOf = ({ claim, id }: Writer): string => `${FileName.digest(id)}-${claim}`
 
-/** Removes what earlier attempts of the task have left in a folder, and what others have abandoned there. */
-const sweep = (folder: string, writer: Writer): Effect.Effect<void> =>
+/**
+ * Removes what earlier attempts of the task have left in a folder, and what others have abandoned there. A pattern finds
+ * {@link nameOf} in the names of what is theirs.
+ */
+export const sweep = (folder: string, writer: Writer, pattern: RegExp = partName): Effect.Effect<void> =>
   writer.attempt < 2 || writer.swept?.has(folder) === true ? Effect.void : Effect.gen(function*() {
     writer.swept?.add(folder)
-    const prefix = prefixOf(writer)
-    for (const name of yield* Effect.promise(() => readdir(folder))) {
-      const claim = partName.exec(name)?.[1]
+    for (const name of yield* Effect.tryPromise(() => readdir(folder))) {
+      const [, id, claim] = pattern.exec(name) ?? []
       if (claim === undefined) continue
       const path = join(folder, name)
-      // A part of a later claim belongs to an attempt that took this one's place
-      const isOurs = name.startsWith(prefix) && Number(claim) < writer.claim
-      if (isOurs || (yield* isAbandoned((yield* Effect.promise(() => stat(path))).mtimeMs))) {
-        yield* Effect.promise(() => rm(path, { force: true }))
-      }
+      // What a later claim has made belongs to an attempt that took this one's place
+      const isOurs = id === FileName.digest(writer.id) && Number(claim) < writer.claim
+      const changed = yield* Effect.option(Effect.tryPromise(() => stat(path)))
+      const isOver = isOurs || (Option.isSome(changed) && (yield* isAbandoned(changed.value.mtimeMs)))
+      // What cannot be removed is not in the way
+      if (isOver) yield* Effect.ignore(Effect.tryPromise(() => rm(path, { force: true, recursive: true })))
     }
-  }).pipe(
-    // What cannot be removed is not in the way
-    Effect.sandbox,
-    Effect.ignore
-  )
+  }).pipe(Effect.ignore)
 
 const flush = (
   path: string,

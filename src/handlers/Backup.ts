@@ -4,14 +4,14 @@
  * is whole also while others write to it. Without a source it only says what it would archive.
  */
 import { DateTime, Effect, Schema } from "effect"
-import { mkdtemp, open, rm, stat } from "node:fs/promises"
-import { tmpdir } from "node:os"
+import { open, stat } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import { backup as backupSqlite, DatabaseSync } from "node:sqlite"
 import * as AtomicFile from "../files/AtomicFile.ts"
 import * as FileName from "../files/FileName.ts"
 import * as FileTree from "../files/FileTree.ts"
 import { Folders, PathRefused, PathText } from "../files/Folders.ts"
+import * as Scratch from "../files/Scratch.ts"
 import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 
@@ -106,10 +106,7 @@ const isSqlite = (path: string): Effect.Effect<boolean> =>
 
 /** A folder with a copy of a SQLite file, as it was at one moment, under the same name. */
 const copyOf = Effect.fnUntraced(function*(path: string) {
-  const folder = yield* Effect.acquireRelease(
-    Effect.promise(() => mkdtemp(join(tmpdir(), "taskforge-"))),
-    (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
-  )
+  const folder = yield* Scratch.make(yield* TaskContext)
   const database = yield* Effect.acquireRelease(
     Effect.sync(() => new DatabaseSync(path, { readOnly: true, timeout: lockTimeoutMillis })),
     (database) => Effect.sync(() => database.close())

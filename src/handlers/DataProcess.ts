@@ -5,14 +5,14 @@
  * Paths are this process's to check, rows are a thread's to read: `DataProcess.thread.ts`.
  */
 import { Effect, Schema } from "effect"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
-import { tmpdir } from "node:os"
+import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Unprocessable } from "../data/Columns.ts"
 import { CsvOptions } from "../data/CsvFile.ts"
 import { DataQuery } from "../data/DataQuery.ts"
 import * as AtomicFile from "../files/AtomicFile.ts"
 import { Folders, PathRefused, PathText } from "../files/Folders.ts"
+import * as Scratch from "../files/Scratch.ts"
 import { Outbound } from "../outbound/Outbound.ts"
 import { RequestFailed, RequestRefused, RequestRejected, retry } from "../outbound/OutboundErrors.ts"
 import { Url } from "../outbound/OutboundRequestFields.ts"
@@ -126,10 +126,7 @@ const run = Effect.fnUntraced(function*(
   const folders = yield* Folders
   const context = yield* TaskContext
   // A thread that is stopped cannot clean up, so this process does
-  const scratch = yield* Effect.acquireRelease(
-    Effect.promise(() => mkdtemp(join(tmpdir(), "taskforge-"))),
-    (path) => Effect.promise(() => rm(path, { recursive: true, force: true }))
-  )
+  const scratch = yield* Scratch.make(context)
   const given = join(scratch, "input.csv")
   const fetched = input !== undefined && isUrl(input) ? yield* fetch(input) : text
   if (fetched !== undefined) yield* Effect.promise(() => writeFile(given, fetched))

@@ -64,13 +64,13 @@ export const Email = Task.make("email", {
 /** Runs `email`. */
 export const EmailLive = Email.toLayer(Effect.fnUntraced(function*(payload) {
   const mailer = yield* Mailer
-  const { id, snooze } = yield* TaskContext
+  const { attempt, claim, id, snooze } = yield* TaskContext
   const { attachments, from, html, reply_to: replyTo, subject } = payload
   const to = [...listOf(payload.to), ...listOf(payload.recipient)]
   const [cc, bcc] = [listOf(payload.cc), listOf(payload.bcc)]
   const text = payload.text ?? payload.body ?? (html === undefined ? "" : undefined)
   const sent = yield* mailer.send(
-    { id, from, to, cc, bcc, replyTo, subject, text, html, attachments },
+    { id, claim, attempt, from, to, cc, bcc, replyTo, subject, text, html, attachments },
     { keep: to.length + cc.length + bcc.length === 0 }
   )
   if ("_tag" in sent) return yield* snooze(sent.retryAfter)

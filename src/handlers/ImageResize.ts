@@ -7,11 +7,11 @@
  * own, which can be ended in the middle of an image.
  */
 import { Context, Effect, Layer, Schema } from "effect"
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises"
-import { tmpdir } from "node:os"
+import { readFile, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import * as AtomicFile from "../files/AtomicFile.ts"
 import { Folders, PathRefused, PathText } from "../files/Folders.ts"
+import * as Scratch from "../files/Scratch.ts"
 import { Outbound } from "../outbound/Outbound.ts"
 import { RequestFailed, RequestRefused, RequestRejected, retry } from "../outbound/OutboundErrors.ts"
 import { Url } from "../outbound/OutboundRequestFields.ts"
@@ -151,11 +151,7 @@ export const ImageResizeLive = ImageResize.toLayer(Effect.fnUntraced(function*(p
     : { ...resized, output: null, data: (yield* Effect.promise(() => readFile(output))).toString("base64") }
 }, Effect.scoped))
 
-/** A folder for as long as the attempt takes. */
-const scratch = Effect.acquireRelease(
-  Effect.promise(() => mkdtemp(join(tmpdir(), "taskforge-"))),
-  (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
-)
+const scratch = Effect.flatMap(TaskContext, Scratch.make)
 
 type Payload = (typeof ImageResize)["payload"]["Type"]
 

@@ -4,15 +4,15 @@
  * file.
  */
 import { DateTime, Effect, Schema } from "effect"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
-import { tmpdir } from "node:os"
-import { extname, join } from "node:path"
+import { writeFile } from "node:fs/promises"
+import { extname } from "node:path"
 import { Unprocessable } from "../data/Columns.ts"
 import { CsvOptions } from "../data/CsvFile.ts"
 import { Condition } from "../data/RowFilter.ts"
 import * as AtomicFile from "../files/AtomicFile.ts"
 import * as FileTree from "../files/FileTree.ts"
 import { Folders, PathRefused, PathText } from "../files/Folders.ts"
+import * as Scratch from "../files/Scratch.ts"
 import * as Task from "../Task.ts"
 import { moduleBeside } from "../threads/moduleBeside.ts"
 import { onThread } from "../threads/onThread.ts"
@@ -140,10 +140,7 @@ const collect = Effect.fnUntraced(function*(payload: Payload) {
   const { column = null, csv, csv_options, database, filter, group_by, op, table } = payload
   if (group_by === undefined || (csv === undefined && database === undefined)) return yield* filesByKind
   const folders = yield* Folders
-  const scratch = yield* Effect.acquireRelease(
-    Effect.promise(() => mkdtemp(join(tmpdir(), "taskforge-"))),
-    (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
-  )
+  const scratch = yield* Scratch.make(yield* TaskContext)
   const path = yield* folders.existing(csv ?? database!)
   const found = yield* work({
     source: csv === undefined

@@ -1,5 +1,6 @@
 /** What is sent, where it goes, and what becomes of it: the words that `Mailer` and its transport share. */
 import { type Duration, type Effect, type Redacted, Schema } from "effect"
+import type { Writer } from "../files/AtomicFile.ts"
 
 /** The server does not take the message: a bad address, a refused sender. Repeating it changes nothing. */
 export class MailRejected extends Schema.TaggedError<MailRejected>()("MailRejected", {
@@ -34,10 +35,8 @@ export interface Options {
   readonly connections?: number | undefined
 }
 
-/** A message. */
-export interface Message {
-  /** Part of the Message-ID, so that a message sent twice can be told. */
-  readonly id: string
+/** A message, and the attempt that sends it. Its `id` is part of the Message-ID, so that duplicates can be recognised. */
+export interface Message extends Omit<Writer, "swept"> {
   readonly from?: string | undefined
   readonly to: ReadonlyArray<string>
   readonly cc: ReadonlyArray<string>

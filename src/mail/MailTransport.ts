@@ -1,11 +1,12 @@
 /** How mail is sent: see `Mailer`. */
 import { Cause, Context, Duration, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import { CircuitBreaker } from "effect/persistence"
-import { mkdir, rename, writeFile } from "node:fs/promises"
+import { mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { rootCertificates } from "node:tls"
 import { createTransport } from "nodemailer"
 import type { Options as MailOptions } from "nodemailer/lib/mailer"
+import * as AtomicFile from "../files/AtomicFile.ts"
 import * as FileName from "../files/FileName.ts"
 import { type LeftAlone, MailFailed, MailRejected, type Message, type Options, type Send, type Sent } from "./Mail.ts"
 
@@ -23,7 +24,7 @@ export const make = Effect.fnUntraced(function*(
   { connections = 5, from = "taskforge@localhost", outbox = "data/outbox", requireTls = false, server, trust }: Options,
   scope: Scope.Scope
 ): Effect.fn.Return<Send> {
-  const toOutbox = (message: Message) => writeTo(outbox, `${FileName.ofId(message.id)}.eml`, mailOf(message, from))
+  const toOutbox = (message: Message) => writeTo(outbox, message, mailOf(message, from))
   if (server === undefined) return toOutbox
   const url = new URL(Redacted.value(server))
   const transport = yield* Scope.provide(
@@ -94,19 +95,21 @@ const mailOf = (message: Message, from: string): MailOptions => ({
 })
 
 /** The message as a file, whole or not at all. */
-const writeTo = (folder: string, name: string, mail: MailOptions): Effect.Effect<Sent, MailFailed> =>
+const writeTo = (folder: string, message: Message, mail: MailOptions): Effect.Effect<Sent, MailFailed> =>
   Effect.tryPromise({
     try: () => createTransport({ streamTransport: true, buffer: true, ...safety }).sendMail(mail),
     catch: (cause) => new MailFailed({ reason: `The message cannot be written: ${String(cause)}` })
   }).pipe(Effect.flatMap((info) => {
-    const file = join(folder, name)
+    const file = join(folder, `${FileName.ofId(message.id)}.eml`)
     return Effect.as(
       Effect.tryPromise({
         try: () => mkdir(folder, { recursive: true }),
         catch: (cause) => new MailFailed({ reason: `The outbox cannot be made: ${String(cause)}` })
       }).pipe(
-        Effect.andThen(Effect.promise(() => writeFile(`${file}.part`, info.message as Buffer))),
-        Effect.andThen(Effect.promise(() => rename(`${file}.part`, file)))
+        Effect.andThen(
+          AtomicFile.write(file, message, (part) => Effect.promise(() => writeFile(part, info.message as Buffer)))
+        ),
+        Effect.catchTag("PathRefused", ({ reason }) => Effect.fail(new MailFailed({ reason: `The outbox: ${reason}` })))
       ),
       { delivery: "outbox" as const, messageId: info.messageId, accepted: [], rejected: [], file }
     )

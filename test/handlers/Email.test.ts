@@ -1,7 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as FileName from "../../src/files/FileName.ts"
 import type { Options } from "../../src/mail/Mail.ts"
+import { Mailer } from "../../src/mail/Mailer.ts"
 import * as SmtpSite from "./SmtpSite.ts"
 import { failureOf, isRefused, outcomeOf, resultOf, withHandlers } from "./TestHandlers.ts"
 
@@ -116,6 +120,18 @@ describe("email", () => {
       assert.match(mail, /^Date: /m)
       assert.match(mail, /\r\n\r\nhello/)
     }).pipe(withHandlers()))
+
+  it.live("leaves nothing of a killed attempt in the outbox", () =>
+    Effect.gen(function*() {
+      const outbox = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "taskforge-outbox-"))),
+        (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+      )
+      writeFileSync(join(outbox, `.taskforge-${FileName.digest("t")}-1-${FileName.digest("t.eml")}.part`), "half")
+      const mail = { id: "t", claim: 2, attempt: 2, to: [], cc: [], bcc: [], subject: "s", text: "t", attachments: [] }
+      yield* Effect.provide(Mailer.use(({ send }) => send(mail)), Mailer.layer({ outbox }))
+      assert.deepStrictEqual(readdirSync(outbox), ["t.eml"])
+    }))
 
   it.live("has a file and a Message-ID that no other task's message has, whatever the ids are", () =>
     Effect.gen(function*() {

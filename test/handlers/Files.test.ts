@@ -8,16 +8,19 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   utimesSync,
   writeFileSync
 } from "node:fs"
 import { writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as Archive from "../../src/files/Archive.ts"
 import * as AtomicFile from "../../src/files/AtomicFile.ts"
 import * as FileName from "../../src/files/FileName.ts"
+import * as Scratch from "../../src/files/Scratch.ts"
 import { failureOf, Home, isRefused, resultOf, withHandlers } from "./TestHandlers.ts"
 
 /** Makes files below the folder for tasks. */
@@ -182,6 +185,30 @@ describe("parts of files that a killed attempt has left", () => {
         [".mine.part", part("mine", 3), part("other", 1), "a.txt"].toSorted()
       )
     }).pipe(withHandlers()))
+
+  it.live("are removed too where they are folders for what it needed meanwhile", () =>
+    Effect.gen(function*() {
+      const before = Date.now() / 1000 - 100_000
+      const left = (id: string, claim: number, isOld = false) => {
+        const folder = join(tmpdir(), `taskforge-${FileName.digest(id)}-${claim}-${"x".repeat(6)}`)
+        mkdirSync(folder)
+        writeFileSync(join(folder, "input.csv"), "a\n1\n")
+        if (isOld) utimesSync(folder, before, before)
+        return folder
+      }
+      // Other tests share the folder
+      const [mine, later, others, old] = ["mine", "mine", "other", "old"].map((name, index) =>
+        left(`scratch ${name} ${process.pid}`, [1, 3, 1, 1][index]!, name === "old")
+      )
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => [later, others].forEach((path) => rmSync(path!, { recursive: true })))
+      )
+      const make = (attempt: number) => Scratch.make({ id: `scratch mine ${process.pid}`, claim: 2, attempt })
+      const folder = yield* Effect.scoped(make(1))
+      assert.deepStrictEqual([folder, mine, old].map((path) => existsSync(path!)), [false, true, true])
+      yield* Effect.scoped(make(2))
+      assert.deepStrictEqual([mine, later, others, old].map((path) => existsSync(path!)), [false, true, true, false])
+    }))
 
   it.live("go in a cleanup once they are a day old, whatever its pattern", () =>
     Effect.gen(function*() {
