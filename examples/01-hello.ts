@@ -14,8 +14,7 @@ const Hello = Task.make("hello", {
 const HelloLive = Hello.toLayer(({ name }) => Effect.succeed(`Hello, ${name}!`))
 
 const program = Effect.gen(function*() {
-  const handle = yield* Hello.enqueue({ name: "Ada" })
-  yield* Console.log(yield* handle.result)
+  yield* Console.log(yield* Hello.execute({ name: "Ada" }))
 })
 
 const Live = Engine.layer(HelloLive).pipe(

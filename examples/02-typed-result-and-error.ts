@@ -23,15 +23,13 @@ const SendEmailLive = SendEmail.toLayer(
   })
 )
 
-const send = Effect.fnUntraced(function*(to: string) {
-  const handle = yield* SendEmail.enqueue({ to, subject: "Welcome" })
-  return yield* handle.result.pipe(
+const send = (to: string) =>
+  SendEmail.execute({ to, subject: "Welcome" }).pipe(
     Effect.map(({ messageId }) => `sent as ${messageId}`),
     Effect.catchTag("AddressRejected", ({ address }) => Effect.succeed(`rejected: ${address} is no address`)),
-    // Everything else that can end a task: cancelled, timed out, quarantined, an unexpected defect, or gone.
+    // A task can also be refused, cancelled, timed out, quarantined, removed, or end by an unexpected defect
     Effect.catch((error) => Effect.succeed(`ended otherwise: ${error.message}`))
   )
-})
 
 const program = Effect.gen(function*() {
   yield* Console.log(yield* send("ada@example.org"))

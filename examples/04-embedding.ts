@@ -20,20 +20,21 @@ class Invoices extends Context.Service<Invoices, {
 
 const SendInvoice = Task.make("invoice", {
   payload: { customer: Schema.String },
-  success: Schema.Struct({ amount: Schema.Finite })
+  success: Schema.Struct({ amount: Schema.Finite }),
+  // A customer gets one invoice, however often it is asked for
+  idempotencyKey: ({ customer }) => customer
 })
 
-const SendInvoiceLive = SendInvoice.toLayer(
-  Effect.fn("invoice")(function*({ customer }) {
-    const invoices = yield* Invoices
-    return { amount: yield* invoices.total(customer) }
-  })
-)
+// The handler is made once, with the services that it needs
+const SendInvoiceLive = SendInvoice.toLayer(Effect.gen(function*() {
+  const invoices = yield* Invoices
+  return ({ customer }) => Effect.map(invoices.total(customer), (amount) => ({ amount }))
+}))
 
 /** Another service of the application, which enqueues. It asks for the queue and knows nothing of workers. */
 class Checkout extends Context.Service<Checkout>()("example/Checkout", {
   make: Effect.succeed({
-    buy: (customer: string) => SendInvoice.enqueue({ customer }, { key: `invoice:${customer}` })
+    buy: (customer: string) => SendInvoice.enqueue({ customer })
   })
 }) {
   static readonly layer = Layer.effect(Checkout, Checkout.make)
@@ -43,7 +44,7 @@ const program = Effect.gen(function*() {
   const checkout = yield* Checkout
   const first = yield* checkout.buy("Lovelace")
   const again = yield* checkout.buy("Lovelace")
-  yield* Console.log(`the same key gives the same task: ${first.id === again.id}`)
+  yield* Console.log(`the same customer gives the same task: ${first.id === again.id}`)
   yield* Console.log(`invoiced: ${(yield* first.result).amount}`)
 })
 
@@ -64,5 +65,5 @@ await Effect.gen(function*() {
 }).pipe(Effect.scoped, Effect.runPromise)
 
 // It prints:
-// the same key gives the same task: true
+// the same customer gives the same task: true
 // invoiced: 800

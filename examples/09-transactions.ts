@@ -7,7 +7,7 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Config, Console, Effect, Layer, Schema } from "effect"
-import { Engine, Task, TaskContext } from "taskforge"
+import { Engine, Task } from "taskforge"
 import { PostgresStore } from "taskforge/postgres"
 
 const schema = "taskforge_example"
@@ -22,14 +22,12 @@ const Ship = Task.make("ship", {
 const ShipLive = Ship.toLayer(
   Effect.fn("ship")(function*({ order }) {
     const sql = yield* PgClient.PgClient
-    const { complete } = yield* TaskContext
     // The order's new state and the end of the task are committed together. If this attempt had lost its task, `complete`
     // would fail and the order would stay as it was
-    yield* Effect.orDie(sql.withTransaction(Effect.gen(function*() {
+    return yield* Effect.orDie(sql.withTransaction(Effect.gen(function*() {
       yield* sql.unsafe(`UPDATE ${orders} SET state = 'shipped' WHERE id = $1`, [order])
-      yield* complete({ shipped: order })
+      return yield* Ship.complete({ shipped: order })
     })))
-    return { shipped: order }
   })
 )
 

@@ -13,64 +13,43 @@
  * const SendEmailLive = SendEmail.toLayer(({ to, subject }) => Effect.succeed({ messageId: `${to}/${subject}` }))
  *
  * const program = Effect.gen(function*() {
- *   const handle = yield* SendEmail.enqueue({ to: "ada@example.org", subject: "Hello" })
- *   const { messageId } = yield* handle.result
+ *   const { messageId } = yield* SendEmail.execute({ to: "ada@example.org", subject: "Hello" })
+ *   const handle = yield* SendEmail.enqueue({ to: "grace@example.org", subject: "Later" }, { delay: "1 hour" })
  * })
  * ```
  */
-import { type Duration, Effect, Exit, Layer, Schema } from "effect"
+import { type Duration, Effect, Exit, Layer, Schema, type Scope } from "effect"
 import * as Bounds from "./domain/Bounds.ts"
-import {
-  type InvalidPayload,
-  type ResultInTransaction,
-  type StoreError,
-  TaskCancelled,
-  TaskDefect,
-  type TaskGone,
-  type TaskNotFound,
-  TaskQuarantined,
-  TaskTimedOut
-} from "./domain/Errors.ts"
+import type { InvalidPayload, LeaseLost, StoreError } from "./domain/Errors.ts"
 import type { PriorityInput } from "./domain/Priority.ts"
 import type { RetryPolicy } from "./domain/RetryPolicy.ts"
 import * as TaskDefinition from "./domain/TaskDefinition.ts"
-import type { StoredTask } from "./domain/TaskRecord.ts"
 import { type EnqueueOptions, fromPayload, type Submission } from "./queue/Submission.ts"
+import * as Handle from "./queue/TaskHandle.ts"
 import { type Refusal, TaskQueue, type WhenFull } from "./queue/TaskQueue.ts"
-import type { Accepted, Outcome } from "./store/TaskStore.ts"
-import { HandlerRegistry } from "./worker/HandlerRegistry.ts"
-import type { TaskContext } from "./worker/TaskContext.ts"
-
-/** Everything that awaiting a result can end with, beside success and the declared error. */
-export type Unsuccessful =
-  | TaskCancelled
-  | TaskTimedOut
-  | TaskQuarantined
-  | TaskDefect
-  | TaskGone
-  | ResultInTransaction
+import type { Accepted } from "./store/TaskStore.ts"
+import { type Handler as RegisteredHandler, HandlerRegistry } from "./worker/HandlerRegistry.ts"
+import { type HandlerContext, TaskContext } from "./worker/TaskContext.ts"
 
 /** What `enqueue` may fail with. */
 export type EnqueueError = Refusal | InvalidPayload
-
-/** A stored task, from where it was enqueued or from anywhere else that knows its id. */
-export interface TaskHandle<out Success, out Error> {
-  readonly id: string
-  /** The id or the key was known: this is the task stored before. */
-  readonly duplicate: boolean
-  /** Waits for the end of the task, in whichever process it runs. */
-  readonly result: Effect.Effect<Success, Error | Unsuccessful>
-  /** Stops the task, waiting or running; see `TaskQueue`. */
-  readonly cancel: Effect.Effect<"cancelled" | "requested" | "finished", TaskNotFound | StoreError>
-  /** The task as it is stored now. */
-  readonly task: Effect.Effect<StoredTask, TaskNotFound | StoreError>
-}
 
 /** How one enqueue is done. */
 export interface EnqueueSettings extends EnqueueOptions {
   /** Default `fail`. */
   readonly whenFull?: WhenFull | undefined
 }
+
+/** The code that runs tasks of a type: takes the decoded payload and the attempt's context. */
+export type TaskHandler<
+  Payload extends TaskDefinition.PlainSchema,
+  Success extends TaskDefinition.PlainSchema,
+  Error extends TaskDefinition.PlainSchema,
+  R
+> = (
+  payload: Payload["Type"],
+  context: HandlerContext<Success["Type"]>
+) => Effect.Effect<Success["Type"], Error["Type"], R>
 
 /** A task type. */
 export interface Task<
@@ -83,18 +62,53 @@ export interface Task<
   readonly enqueue: (
     payload: Payload["Type"],
     options?: EnqueueSettings
-  ) => Effect.Effect<TaskHandle<Success["Type"], Error["Type"]>, EnqueueError, TaskQueue>
+  ) => Effect.Effect<Handle.TaskHandle<Success["Type"], Error["Type"]>, EnqueueError, TaskQueue>
+  /**
+   * Stores one task and waits for its end, in whichever process it runs. An interruption stops the wait, not the task.
+   *
+   * @example
+   * ```ts
+   * const { messageId } = yield* SendEmail.execute({ to: "ada@example.org", subject: "Hello" })
+   * ```
+   */
+  readonly execute: (
+    payload: Payload["Type"],
+    options?: EnqueueSettings
+  ) => Effect.Effect<Success["Type"], Error["Type"] | Handle.Unsuccessful | EnqueueError, TaskQueue>
   /** Stores many tasks in one write, all or none. */
   readonly enqueueAll: (
     payloads: ReadonlyArray<Payload["Type"]>,
-    options?: BatchSettings
-  ) => Effect.Effect<ReadonlyArray<TaskHandle<Success["Type"], Error["Type"]>>, EnqueueError, TaskQueue>
-  /** The handle of a task stored earlier. */
-  readonly handle: (id: string) => Effect.Effect<TaskHandle<Success["Type"], Error["Type"]>, never, TaskQueue>
-  /** Registers the code that runs tasks of this type. */
-  readonly toLayer: <R>(
-    handler: (payload: Payload["Type"]) => Effect.Effect<Success["Type"], Error["Type"], R>
-  ) => Layer.Layer<never, never, HandlerRegistry | Exclude<R, TaskContext>>
+    options?: BatchSettings<Payload["Type"]>
+  ) => Effect.Effect<ReadonlyArray<Handle.TaskHandle<Success["Type"], Error["Type"]>>, EnqueueError, TaskQueue>
+  /** The handle of a task that was stored before. Whatever is asked of it fails with `TaskNotFound` if no task has this id. */
+  readonly handle: (id: string) => Effect.Effect<Handle.TaskHandle<Success["Type"], Error["Type"]>, never, TaskQueue>
+  /**
+   * Completes the task that the calling handler runs; see {@link HandlerContext}. It gives the result back:
+   *
+   * @example
+   * ```ts
+   * const ShipLive = Ship.toLayer(({ order }) =>
+   *   Effect.orDie(sql.withTransaction(Effect.andThen(markAsShipped(order), Ship.complete({ shipped: order }))))
+   * )
+   * ```
+   */
+  readonly complete: (
+    success: Success["Type"]
+  ) => Effect.Effect<Success["Type"], LeaseLost | StoreError, TaskContext>
+  /**
+   * Registers the code that runs tasks of this type: a handler, or an effect that makes one, once, when the layer is built.
+   *
+   * @example
+   * ```ts
+   * const SendEmailLive = SendEmail.toLayer(Effect.gen(function*() {
+   *   const smtp = yield* Smtp
+   *   return ({ to, subject }) => smtp.send(to, subject)
+   * }))
+   * ```
+   */
+  readonly toLayer: <R, EX = never, RX = never>(
+    handler: TaskHandler<Payload, Success, Error, R> | Effect.Effect<TaskHandler<Payload, Success, Error, R>, EX, RX>
+  ) => Layer.Layer<never, EX, HandlerRegistry | Exclude<RX, Scope.Scope> | Exclude<R, TaskContext>>
 }
 
 /** What may be said about a task type; only the name is needed. */
@@ -113,6 +127,11 @@ export interface Options<
   readonly queue?: string | undefined
   /** Default `normal`. */
   readonly priority?: PriorityInput | undefined
+  /**
+   * The idempotency key of a task that is enqueued without a `key`, from its payload. With it, the same payload enqueued
+   * twice is one task, as long as the task is kept; another payload with the same key is a `KeyConflict`.
+   */
+  readonly idempotencyKey?: ((payload: ToSchema<Payload>["Type"]) => string) | undefined
   /** Default: three retries, exponential from one second with jitter, at most an hour apart. */
   readonly retry?: RetryPolicy<Error["Type"]> | undefined
   /** Time limit of one attempt. */
@@ -126,15 +145,27 @@ const names: Bounds.Names<Options<any, any, any>> = {
   error: 1,
   queue: 1,
   priority: 1,
+  idempotencyKey: 1,
   retry: 1,
   timeout: 1,
   description: 1
 }
 
-/** How a batch is enqueued. With an id or a key, all of its tasks but one would be duplicates. */
-export type BatchSettings = Omit<EnqueueSettings, "id" | "key">
+/** How a batch is enqueued. With one id or key, all of its tasks but one would be duplicates: `each` gives each its own. */
+export interface BatchSettings<in Payload = never> extends Omit<EnqueueSettings, "id" | "key"> {
+  /**
+   * What differs from task to task, such as the key and the delay.
+   *
+   * @example
+   * ```ts
+   * yield* SendEmail.enqueueAll(payloads, { each: ({ to }, index) => ({ key: to, delay: `${index} seconds` }) })
+   * ```
+   */
+  readonly each?: ((payload: Payload, index: number) => EnqueueOptions) | undefined
+}
 
 const batchNames: Bounds.Names<BatchSettings> = {
+  each: 1,
   priority: 1,
   delay: 1,
   runAt: 1,
@@ -190,103 +221,59 @@ const operations = <
 >(
   definition: TaskDefinition.TaskDefinition<Type, Payload, Success, Error>
 ): Omit<Task<Type, Payload, Success, Error>, keyof TaskDefinition.AnyTaskDefinition> => {
-  const handleOf = (queue: TaskQueue["Service"], accepted: Accepted): TaskHandle<Success["Type"], Error["Type"]> =>
-    new Handle(queue, definition.codec, accepted)
+  const handleOf = (
+    queue: TaskQueue["Service"],
+    accepted: Accepted
+  ): Handle.TaskHandle<Success["Type"], Error["Type"]> => Handle.make(queue, definition.codec, accepted)
+  const enqueue: Task<Type, Payload, Success, Error>["enqueue"] = (payload, options = {}) =>
+    Effect.flatMap(
+      TaskQueue,
+      (queue) =>
+        Effect.flatMap(fromPayload(definition, payload, options, 0), (submission) =>
+          Effect.map(
+            queue.submit([submission], options.whenFull),
+            ([accepted]) => handleOf(queue, accepted!)
+          ))
+    )
   return {
-    enqueue: (payload, options = {}) =>
-      Effect.flatMap(
-        TaskQueue,
-        (queue) =>
-          Effect.flatMap(fromPayload(definition, payload, options, 0), (submission) =>
-            Effect.map(
-              queue.submit([submission], options.whenFull),
-              ([accepted]) => handleOf(queue, accepted!)
-            ))
-      ),
+    enqueue,
+    execute: (payload, options) => Effect.flatMap(enqueue(payload, options), ({ result }) => result),
     enqueueAll: Effect.fnUntraced(function*(payloads, options = {}) {
       const queue = yield* TaskQueue
-      const shared = Bounds.refuseUnknown(options, batchNames)
-      if (shared !== undefined) return yield* shared
+      const unknown = Bounds.refuseUnknown(options, batchNames)
+      if (unknown !== undefined) return yield* unknown
+      const { each, whenFull, ...shared } = options
       const submissions: Array<Submission> = []
       for (const [index, payload] of payloads.entries()) {
-        const submission = fromPayload(definition, payload, options, index)
+        const own = each === undefined ? shared : { ...shared, ...each(payload, index) }
+        const submission = fromPayload(definition, payload, own, index)
         if (Exit.isFailure(submission)) return yield* Effect.failCause(submission.cause)
         submissions.push(submission.value)
       }
-      const accepted = yield* queue.submit(submissions, options.whenFull)
+      const accepted = yield* queue.submit(submissions, whenFull)
       return accepted.map((one) => handleOf(queue, one))
     }),
     handle: (id) => Effect.map(TaskQueue, (queue) => handleOf(queue, { id, duplicate: true })),
-    toLayer: <R>(handler: (payload: Payload["Type"]) => Effect.Effect<Success["Type"], Error["Type"], R>) =>
+    complete: (success) =>
+      TaskContext.use((context) =>
+        context.type === definition.type
+          // What a handler is given is the context of its task, and has what depends on its types
+          ? (context as HandlerContext<Success["Type"]>).complete(success)
+          : Effect.die(new Error(`This attempt is of a task of type ${context.type}, not ${definition.type}`))
+      ),
+    toLayer: <R, EX = never, RX = never>(
+      handler: TaskHandler<Payload, Success, Error, R> | Effect.Effect<TaskHandler<Payload, Success, Error, R>, EX, RX>
+    ) =>
       Layer.effectDiscard(Effect.gen(function*() {
         const registry = yield* HandlerRegistry
+        const run = Effect.isEffect(handler) ? yield* handler : handler
         const services = yield* Effect.context<Exclude<R, TaskContext>>()
         yield* registry.register({
           definition,
           // The executor adds the attempt's TaskContext to the services captured here.
-          run: handler as (payload: unknown) => Effect.Effect<unknown, unknown, TaskContext>,
+          run: run as RegisteredHandler["run"],
           services
         })
       }))
   }
 }
-
-/** A handle makes its effects when they are asked for: most are never awaited. */
-class Handle<Success, Error> implements TaskHandle<Success, Error> {
-  readonly id: string
-  readonly duplicate: boolean
-  private readonly queue: TaskQueue["Service"]
-  private readonly codec: TaskDefinition.TaskCodec<any, Success, Error>
-
-  constructor(
-    queue: TaskQueue["Service"],
-    codec: TaskDefinition.TaskCodec<any, Success, Error>,
-    { duplicate, id }: Accepted
-  ) {
-    this.queue = queue
-    this.codec = codec
-    this.id = id
-    this.duplicate = duplicate
-  }
-
-  get result(): TaskHandle<Success, Error>["result"] {
-    return Effect.flatMap(this.queue.outcome(this.id), (outcome) => resultOf(this.codec, outcome))
-  }
-
-  get cancel(): TaskHandle<Success, Error>["cancel"] {
-    return this.queue.cancel(this.id)
-  }
-
-  get task(): TaskHandle<Success, Error>["task"] {
-    return this.queue.get(this.id)
-  }
-}
-
-/** The typed end of a task. */
-const resultOf = <Payload, Success, Error>(
-  codec: TaskDefinition.TaskCodec<Payload, Success, Error>,
-  { failure, id, result, state }: Outcome
-): Exit.Exit<Success, Error | Unsuccessful> => {
-  if (state === "cancelled") return Exit.fail(new TaskCancelled({ id }))
-  if (state === "completed") return orUnfit(id, codec.decodeSuccess(result ?? "null"))
-  if (failure === null) return Exit.fail(new TaskDefect({ id, failure: unfit("The failure was not stored") }))
-  switch (failure.kind) {
-    case "error": {
-      const error = orUnfit(id, codec.decodeError(failure.error ?? null))
-      return Exit.isSuccess(error) ? Exit.fail(error.value) : Exit.failCause(error.cause)
-    }
-    case "timeout":
-      return Exit.fail(new TaskTimedOut({ id, failure }))
-    case "quarantined":
-      return Exit.fail(new TaskQuarantined({ id, failure }))
-    default:
-      return Exit.fail(new TaskDefect({ id, failure }))
-  }
-}
-
-const orUnfit = <A>(id: string, exit: Exit.Exit<A, Schema.SchemaError>): Exit.Exit<A, TaskDefect> =>
-  Exit.isSuccess(exit)
-    ? Exit.succeed(exit.value)
-    : Exit.fail(new TaskDefect({ id, failure: unfit("What was stored does not fit the definition's schema") }))
-
-const unfit = (message: string) => ({ kind: "invalid" as const, tag: "InvalidResult", message })

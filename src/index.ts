@@ -44,6 +44,7 @@ export type {
   Unfinished
 } from "./queue/Queues.ts"
 export type { EnqueueOptions, Submission } from "./queue/Submission.ts"
+export type { TaskHandle, Unsuccessful } from "./queue/TaskHandle.ts"
 export type {
   Created as CreatedTask,
   ListOptions,
@@ -89,11 +90,12 @@ export type {
   Totals
 } from "./store/TaskStore.ts"
 export type { Refusal as RefusedWrites, WriteHealth } from "./store/WriteHealth.ts"
-export type { EnqueueError, EnqueueSettings, Task as TaskType, TaskHandle, Unsuccessful } from "./Task.ts"
+export type { BatchSettings, EnqueueError, EnqueueSettings, Task as TaskType, TaskHandler } from "./Task.ts"
 export type { OnThreadOptions } from "./threads/onThread.ts"
 export type { Report as ThreadReport } from "./threads/Thread.ts"
 export type { Ending as ThreadEnding, Job as ThreadJob } from "./threads/ThreadMessage.ts"
 export type { Isolation } from "./threads/ThreadPlatform.ts"
 export type { Options as ThreadPoolOptions } from "./threads/ThreadPool.ts"
 export type { Handler } from "./worker/HandlerRegistry.ts"
+export type { HandlerContext } from "./worker/TaskContext.ts"
 export type { Options as WorkerPoolOptions, SlotView } from "./worker/WorkerPool.ts"

@@ -218,10 +218,3 @@ export class ResultInTransaction extends Schema.TaggedError<ResultInTransaction>
     return `The result of task ${this.id} cannot be awaited inside of a transaction; await it after the commit`
   }
 }
-
-/** The awaited task is not stored any more, so its result is lost. */
-export class TaskGone extends Schema.TaggedError<TaskGone>()("TaskGone", { id: Schema.String }) {
-  override get message(): string {
-    return `Task ${this.id} is not stored any more; keep finished tasks longer if results are fetched late`
-  }
-}

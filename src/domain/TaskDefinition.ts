@@ -20,6 +20,8 @@ export interface AnyTaskDefinition {
   /** The lane whose tasks wait together; pausing and ordering are per queue. */
   readonly queue: string
   readonly priority: number
+  /** The idempotency key of a task that is enqueued without one. */
+  readonly idempotencyKey: ((payload: any) => string) | undefined
   readonly retry: RetryPolicy<never>
   /** Time limit of one attempt; `undefined` is the worker's default. */
   readonly timeoutMs: number | undefined
@@ -40,6 +42,7 @@ export interface TaskDefinition<
   readonly payload: Payload
   readonly success: Success
   readonly error: Error
+  readonly idempotencyKey: ((payload: Payload["Type"]) => string) | undefined
   readonly retry: RetryPolicy<Error["Type"]>
   readonly codec: TaskCodec<Payload["Type"], Success["Type"], Error["Type"]>
 }
@@ -55,6 +58,7 @@ export interface Options<
   readonly error: Error
   readonly queue?: string | undefined
   readonly priority?: PriorityInput | undefined
+  readonly idempotencyKey?: ((payload: Payload["Type"]) => string) | undefined
   readonly retry?: RetryPolicy<Error["Type"]> | undefined
   readonly timeout?: Duration.Input | undefined
   readonly description?: string | undefined
@@ -78,6 +82,7 @@ export const make = <
     error: options.error,
     queue: options.queue ?? defaultQueue,
     priority: toNumber(options.priority ?? "normal"),
+    idempotencyKey: options.idempotencyKey,
     retry: options.retry ?? {},
     timeoutMs: options.timeout === undefined ? undefined : Math.ceil(Duration.toMillis(options.timeout)),
     description: options.description,

@@ -9,7 +9,7 @@
 import { Cause, Context, Effect, Exit, Schema } from "effect"
 import * as Task from "../Task.ts"
 import { type Handler, HandlerRegistry } from "../worker/HandlerRegistry.ts"
-import { TaskContext } from "../worker/TaskContext.ts"
+import { type HandlerContext, TaskContext } from "../worker/TaskContext.ts"
 import { withDefault } from "./withDefault.ts"
 
 /** Characters of all results at most: they are stored with the task. */
@@ -94,18 +94,17 @@ const runItem = (
   item: Schema.Json,
   index: number,
   context: TaskContext["Service"]
-): Effect.Effect<typeof Item.Type> =>
-  codec.checkPayload(item).pipe(
-    Effect.flatMap(run),
+): Effect.Effect<typeof Item.Type> => {
+  const ofItem: HandlerContext<unknown> = {
+    ...own(context),
+    id: `${context.id}:${index}`,
+    progress: () => Effect.void,
+    complete: () => Effect.die(new Error("An item of a batch is no task of its own: return the result instead"))
+  }
+  return codec.checkPayload(item).pipe(
+    Effect.flatMap((payload) => run(payload, ofItem)),
     Effect.flatMap((success) => codec.encodeSuccess(success)),
-    Effect.provide(
-      Context.add(services, TaskContext, {
-        ...own(context),
-        id: `${context.id}:${index}`,
-        progress: () => Effect.void,
-        complete: () => Effect.die(new Error("An item of a batch is no task of its own: return the result instead"))
-      })
-    ),
+    Effect.provide(Context.add(services, TaskContext, ofItem)),
     Effect.exit,
     // Interrupted from outside, the batch ends; what an item does to itself is its own failure
     Effect.map((exit): typeof Item.Type =>
@@ -114,6 +113,7 @@ const runItem = (
         : { index, ok: false, error: describe(Cause.squash(exit.cause)) }
     )
   )
+}
 
 /** An attempt has getters, which a copy of it would lose. */
 const own = ({ attempt, claim, instance, queue, slot, snooze, type }: TaskContext["Service"]) => ({

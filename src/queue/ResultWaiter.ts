@@ -4,7 +4,7 @@
  */
 import { Clock, Deferred, Duration, Effect, Latch } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
-import { ResultInTransaction, TaskGone } from "../domain/Errors.ts"
+import { ResultInTransaction, TaskNotFound } from "../domain/Errors.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { Notifier } from "../store/Notifier.ts"
 import type { Outcome, TaskStore } from "../store/TaskStore.ts"
@@ -19,7 +19,7 @@ export const make = Effect.fnUntraced(function*(options: {
   readonly supervisor: Supervisor["Service"]
   readonly pollInterval: Duration.Input
 }) {
-  type Waiting = Deferred.Deferred<Outcome, TaskGone>
+  type Waiting = Deferred.Deferred<Outcome, TaskNotFound>
   const waiting = new Map<string, Set<Waiting>>()
   const fresh = new Set<string>()
   const some = Latch.makeUnsafe(false)
@@ -46,7 +46,10 @@ export const make = Effect.fnUntraced(function*(options: {
         const waiters = waiting.get(id)
         waiting.delete(id)
         for (const waiter of waiters ?? []) {
-          Deferred.doneUnsafe(waiter, outcome === null ? Effect.fail(new TaskGone({ id })) : Effect.succeed(outcome))
+          Deferred.doneUnsafe(
+            waiter,
+            outcome === null ? Effect.fail(new TaskNotFound({ id })) : Effect.succeed(outcome)
+          )
         }
       }
     }
@@ -81,9 +84,9 @@ export const make = Effect.fnUntraced(function*(options: {
   }
 
   /** However many ids there are, it is one waiter. */
-  const wait = (ids: readonly [string, ...Array<string>]): Effect.Effect<Outcome, TaskGone> =>
+  const wait = (ids: readonly [string, ...Array<string>]): Effect.Effect<Outcome, TaskNotFound> =>
     Effect.suspend(() => {
-      const waiter = Deferred.makeUnsafe<Outcome, TaskGone>()
+      const waiter = Deferred.makeUnsafe<Outcome, TaskNotFound>()
       for (const id of ids) {
         const waiters = waiting.get(id)
         if (waiters === undefined) waiting.set(id, new Set([waiter]))
@@ -96,7 +99,7 @@ export const make = Effect.fnUntraced(function*(options: {
 
   const { inTransaction } = options.store
   /** The outcome of the first of these tasks that has finished. */
-  return (ids: readonly [string, ...Array<string>]): Effect.Effect<Outcome, TaskGone | ResultInTransaction> =>
+  return (ids: readonly [string, ...Array<string>]): Effect.Effect<Outcome, TaskNotFound | ResultInTransaction> =>
     inTransaction === undefined
       ? wait(ids)
       : Effect.flatMap(

@@ -7,6 +7,7 @@ import * as Priority from "../domain/Priority.ts"
 import { shortened } from "../domain/Shortened.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
+import * as Thrown from "../domain/Thrown.ts"
 
 /** What may be said about one task; the definition gives the rest. */
 export interface EnqueueOptions {
@@ -14,7 +15,7 @@ export interface EnqueueOptions {
   readonly id?: string | undefined
   /**
    * Idempotency key, unique per type while the task is kept: the same key and payload give the same task, another
-   * payload a `KeyConflict`.
+   * payload a `KeyConflict`. Default: what the definition's `idempotencyKey` makes of the payload.
    */
   readonly key?: string | undefined
   /** A name or an integer from 0 to 9; larger is more urgent. */
@@ -46,7 +47,7 @@ export const fromPayload = (
 ): Exit.Exit<Submission, InvalidPayload> => {
   const encoded = definition.codec.encodePayload(payload)
   return Exit.isSuccess(encoded)
-    ? Exit.succeed({ definition, payload: encoded.value, options })
+    ? keyed({ definition, payload: encoded.value, options }, payload, index)
     : Exit.fail(invalid(definition, encoded, index))
 }
 
@@ -59,7 +60,23 @@ export const fromJson = (
 ): Exit.Exit<Submission, InvalidPayload> => {
   const decoded = definition.codec.checkPayload(payload)
   if (Exit.isFailure(decoded)) return Exit.fail(invalid(definition, decoded, index))
-  return Exit.map(withinBounds(definition, payload, index), (text) => ({ definition, payload: text, options }))
+  const text = withinBounds(definition, payload, index)
+  return Exit.isSuccess(text)
+    ? keyed({ definition, payload: text.value, options }, decoded.value, index)
+    : Exit.failCause(text.cause)
+}
+
+/** A submission with the key that its definition makes of the payload, unless the caller gives one. */
+const keyed = (submission: Submission, payload: unknown, index: number): Exit.Exit<Submission, InvalidPayload> => {
+  const { definition, options } = submission
+  const { idempotencyKey } = definition
+  if (idempotencyKey === undefined || options.key !== undefined) return Exit.succeed(submission)
+  try {
+    return Exit.succeed({ ...submission, options: { ...options, key: idempotencyKey(payload) } })
+  } catch (cause) {
+    const issue = `idempotencyKey: ${Thrown.show(cause).message}`
+    return Exit.fail(new InvalidPayload({ type: definition.type, issue: shortened(issue, maxIssueLength), index }))
+  }
 }
 
 /** The text of a payload that may not fit its definition, held to the bounds of all that is stored. */

@@ -14,7 +14,6 @@ import {
   type ResultInTransaction,
   StateConflict,
   type StoreError,
-  TaskGone,
   TaskNotFound,
   type UnknownTaskType
 } from "../domain/Errors.ts"
@@ -124,11 +123,11 @@ export class TaskQueue extends Context.Service<
       whenFull?: WhenFull
     ) => Effect.Effect<ReadonlyArray<Created>, Refusal>
     /** Waits until a task has finished, in whichever process. */
-    readonly outcome: (id: string) => Effect.Effect<Outcome, TaskGone | ResultInTransaction>
+    readonly outcome: (id: string) => Effect.Effect<Outcome, TaskNotFound | ResultInTransaction>
     /** Waits until one of several tasks has finished, at the cost of one waiter. An id that is not stored fails it. */
     readonly firstOutcome: (
       ids: readonly [string, ...Array<string>]
-    ) => Effect.Effect<Outcome, TaskGone | ResultInTransaction>
+    ) => Effect.Effect<Outcome, TaskNotFound | ResultInTransaction>
     /**
      * The outcomes of those ids that have finished, `undefined` for those that have not, `null` for unknown ids, in the
      * order of the ids. With `maxBytes`, of the first ids only, if more results and failures do not fit: of at least one.
@@ -260,10 +259,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
     submit: (submissions, whenFull) => Effect.map(enqueue(submissions, whenFull), ({ accepted }) => accepted),
     create: (submissions, whenFull) => Effect.flatMap(enqueue(submissions, whenFull), asStored),
     // No store is asked for a text that it cannot keep: one of them would fail, and take along who asks beside it
-    outcome: (id) => Bounds.isStorable(id) ? outcome([id]) : Effect.fail(new TaskGone({ id })),
+    outcome: (id) => Bounds.isStorable(id) ? outcome([id]) : Effect.fail(new TaskNotFound({ id })),
     firstOutcome: (ids) => {
       const id = ids.find((id) => !Bounds.isStorable(id))
-      return id === undefined ? outcome(ids) : Effect.fail(new TaskGone({ id }))
+      return id === undefined ? outcome(ids) : Effect.fail(new TaskNotFound({ id }))
     },
     results: (ids, maxBytes) => {
       const asked = [...new Set(ids)].filter(Bounds.isStorable)

@@ -27,7 +27,7 @@ import { Notifier, work } from "../store/Notifier.ts"
 import { type StoreSettings, TaskStore } from "../store/TaskStore.ts"
 import { Snoozed } from "../worker/Attempt.ts"
 import { HandlerRegistry } from "../worker/HandlerRegistry.ts"
-import { TaskContext } from "../worker/TaskContext.ts"
+import { type HandlerContext, TaskContext } from "../worker/TaskContext.ts"
 import { watch } from "./ResultNeverComes.ts"
 
 /** How the engine is built: its options, and the settings of its store. */
@@ -276,7 +276,7 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
       // Through the codecs, as it would be: what does not survive them is found here.
       const submission = yield* fromPayload(task, payload, {}, 0)
       const decoded = yield* Effect.orDie(task.codec.decodePayload(submission.payload))
-      const context = {
+      const context: HandlerContext<unknown> = {
         id,
         type: task.type,
         queue: task.queue,
@@ -287,9 +287,9 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
         progress: () => Effect.void,
         snooze: Snoozed.now,
         // Nothing is stored here, so there is nothing to complete early.
-        complete: () => Effect.void
+        complete: Effect.succeed
       }
-      const success = yield* handler.run(decoded).pipe(
+      const success = yield* handler.run(decoded, context).pipe(
         Effect.provideContext(Context.add(handler.services as Context.Context<never>, TaskContext, context)),
         Effect.catchCause((cause) => {
           const defect = cause.reasons.find(Cause.isDieReason)?.defect

@@ -12,13 +12,13 @@ import { Cause, Effect, Exit } from "effect"
 import type { AnyTaskDefinition, PlainSchema, TaskDefinition } from "../domain/TaskDefinition.ts"
 import * as Thrown from "../domain/Thrown.ts"
 import { Snoozed } from "../worker/Attempt.ts"
-import { TaskContext } from "../worker/TaskContext.ts"
+import { type HandlerContext, TaskContext } from "../worker/TaskContext.ts"
 import type { Ending, Job } from "./ThreadMessage.ts"
 
 /** A definition with the code that runs it. */
 export interface ThreadHandler {
   readonly definition: AnyTaskDefinition
-  readonly run: (payload: unknown) => Effect.Effect<unknown, unknown, TaskContext>
+  readonly run: (payload: unknown, context: TaskContext["Service"]) => Effect.Effect<unknown, unknown, TaskContext>
 }
 
 /**
@@ -32,7 +32,10 @@ export const make = <
   Error extends PlainSchema
 >(
   definition: TaskDefinition<Type, Payload, Success, Error>,
-  run: (payload: Payload["Type"]) => Effect.Effect<Success["Type"], Error["Type"], TaskContext>
+  run: (
+    payload: Payload["Type"],
+    context: TaskContext["Service"]
+  ) => Effect.Effect<Success["Type"], Error["Type"], TaskContext>
 ): ThreadHandler => ({ definition, run: run as ThreadHandler["run"] })
 
 /** Runs a job to its end. It never fails: whatever happens becomes an ending. */
@@ -42,16 +45,17 @@ export const perform = (
   report: (fraction: number) => Effect.Effect<void>
 ): Effect.Effect<Ending> => {
   const { codec } = definition
+  const context: HandlerContext<unknown> = {
+    ...attempt,
+    progress: report,
+    snooze: Snoozed.now,
+    complete: () => Effect.die(new Error("A thread has no store: return the result instead of completing the task"))
+  }
   return codec.decodePayload(payload).pipe(
     Effect.orDie,
-    Effect.flatMap(run),
+    Effect.flatMap((payload) => run(payload, context)),
     Effect.flatMap((success) => Effect.orDie(codec.encodeSuccess(success))),
-    Effect.provideService(TaskContext, {
-      ...attempt,
-      progress: report,
-      snooze: Snoozed.now,
-      complete: () => Effect.die(new Error("A thread has no store: return the result instead of completing the task"))
-    }),
+    Effect.provideService(TaskContext, context),
     Effect.exit,
     Effect.map((exit) => endingOf(definition, exit))
   )

@@ -1,10 +1,10 @@
-import { type Context, Duration, Effect, Exit, type Fiber, Schema } from "effect"
+import { Duration, Effect, Exit, type Fiber, Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { LeaseLost, type StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
-import type { TaskContext } from "./TaskContext.ts"
+import type { HandlerContext } from "./TaskContext.ts"
 import { Unfit } from "./Unfit.ts"
 
 /** Why an attempt is being interrupted. Recorded before the interruption, it decides the settlement. */
@@ -37,7 +37,7 @@ export interface AttemptHost {
 export type EarlyCompletion = "none" | "written" | "doubted" | "final"
 
 /** One running attempt: the claimed task, the fiber that runs it, and what is known about its end. */
-export class Attempt implements Context.Service.Shape<typeof TaskContext> {
+export class Attempt implements HandlerContext<any> {
   readonly task: ClaimedTask
   readonly definition: AnyTaskDefinition
   readonly slot: number
@@ -113,7 +113,7 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
     return Snoozed.now
   }
 
-  get complete(): (result: unknown) => Effect.Effect<void, LeaseLost | StoreError> {
+  get complete(): HandlerContext<any>["complete"] {
     return (success) =>
       Effect.suspend(() => {
         const { claim, id } = this
@@ -124,9 +124,10 @@ export class Attempt implements Context.Service.Shape<typeof TaskContext> {
           // was committed would write twice
           if (answer !== "applied") return Effect.fail(new LeaseLost({ id, claim }))
           this.completion = "written"
-          return this.host.whenFinal(Effect.sync(() => {
+          const final = Effect.sync(() => {
             this.completion = "final"
-          }))
+          })
+          return Effect.as(this.host.whenFinal(final), success)
         })
       })
   }

@@ -20,7 +20,7 @@ export const perform = (handler: Handler, attempt: Attempt): Effect.Effect<strin
   const { codec } = handler.definition
   const payload = codec.decodePayload(attempt.task.payload)
   if (Exit.isFailure(payload)) return Effect.die(new Unfit("payload", payload.cause))
-  return Effect.flatMap(Effect.suspend(() => handler.run(payload.value)), (success) => {
+  return Effect.flatMap(Effect.suspend(() => handler.run(payload.value, attempt)), (success) => {
     const result = codec.encodeSuccess(success)
     return Exit.isFailure(result) ? Effect.die(new Unfit("result", result.cause)) : result
   })

@@ -1,12 +1,12 @@
 /** The handlers that this process can run, by task type. */
 import { Context, Effect, Layer, type Scope } from "effect"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
-import type { TaskContext } from "./TaskContext.ts"
+import type { HandlerContext, TaskContext } from "./TaskContext.ts"
 
 /** A definition with the code that runs it, closed over the services it needs. */
 export interface Handler {
   readonly definition: AnyTaskDefinition
-  readonly run: (payload: unknown) => Effect.Effect<unknown, unknown, TaskContext>
+  readonly run: (payload: unknown, context: HandlerContext<any>) => Effect.Effect<unknown, unknown, TaskContext>
   /** The services of the handler's layer; the executor adds the attempt's `TaskContext`. */
   readonly services: Context.Context<never>
 }

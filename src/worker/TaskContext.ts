@@ -22,11 +22,24 @@ export class TaskContext extends Context.Service<TaskContext, {
    * more than 3,650 days, the attempt fails with `InvalidOption`.
    */
   readonly snooze: (delay: Duration.Input) => Effect.Effect<never>
-  /**
-   * Completes the task now, with a result of its success type. Inside of a transaction that the store's writes join
-   * (PostgreSQL), the completion is committed with the handler's own writes or not at all: where the attempt has lost
-   * its lease it fails with `LeaseLost`, which rolls the transaction back. What the handler returns afterwards changes
-   * nothing.
-   */
-  readonly complete: (result: unknown) => Effect.Effect<void, LeaseLost | StoreError>
 }>()("taskforge/worker/TaskContext") {}
+
+/**
+ * The second argument of a handler: its {@link TaskContext}, and what depends on the types of its task.
+ *
+ * @example
+ * ```ts
+ * const ShipLive = Ship.toLayer(({ order }, { attempt, complete }) =>
+ *   Effect.orDie(sql.withTransaction(Effect.andThen(markAsShipped(order), complete({ shipped: order, attempt }))))
+ * )
+ * ```
+ */
+export type HandlerContext<Success> = TaskContext["Service"] & {
+  /**
+   * Completes the task now, and gives the result back, so that the handler can end with it. Inside of a transaction that
+   * the store's writes join (PostgreSQL), the completion is committed with the handler's own writes or not at all: where
+   * the attempt has lost its lease it fails with `LeaseLost`, which rolls the transaction back. What the handler returns
+   * afterwards changes nothing.
+   */
+  readonly complete: (success: Success) => Effect.Effect<Success, LeaseLost | StoreError>
+}

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, DateTime, Duration, Effect, Exit, Layer, Schedule, Schema } from "effect"
 import * as Bounds from "../../src/domain/Bounds.ts"
-import { type StateConflict, type StoreError, TaskGone, TaskNotFound } from "../../src/domain/Errors.ts"
+import { type StateConflict, type StoreError, TaskNotFound } from "../../src/domain/Errors.ts"
 import { TaskResultJson } from "../../src/http/api/TaskJson.ts"
 import type { EnqueueOptions } from "../../src/queue/Submission.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
@@ -82,7 +82,7 @@ export const bounds = (name: string, store: () => Store) =>
               TaskNotFound
             )
           }
-          assert.instanceOf(yield* Effect.flip(queue.outcome(text)), TaskGone)
+          assert.instanceOf(yield* Effect.flip(queue.outcome(text)), TaskNotFound)
           assert.deepStrictEqual(yield* queue.results([text]), [null])
           assert.deepStrictEqual((yield* queue.list({ types: [text], queues: [text] })).tasks, [])
           for (const change of [queue.pause(text), queue.resume(text)]) {

@@ -22,6 +22,7 @@ describe("TaskDefinition", () => {
       error: Rejected,
       queue: "default",
       priority: 1,
+      idempotencyKey: undefined,
       retry: {},
       timeoutMs: undefined,
       description: undefined

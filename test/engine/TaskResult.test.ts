@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema } from "effect"
-import { TaskCancelled, TaskDefect, TaskGone, TaskQuarantined, TaskTimedOut } from "../../src/domain/Errors.ts"
+import { TaskCancelled, TaskDefect, TaskNotFound, TaskQuarantined, TaskTimedOut } from "../../src/domain/Errors.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
 import { Gate } from "./Gate.ts"
-import { pass, quiesce, reaches, withEngine } from "./TestEngine.ts"
+import { pass, quiesce, reaches, record, withEngine } from "./TestEngine.ts"
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", { code: Schema.Int, since: Schema.Date }) {}
 
@@ -41,6 +41,19 @@ describe("the result of a task", () => {
         assert.instanceOf(error, Refused)
         assert.strictEqual(error.code, 7)
         assert.deepStrictEqual(error.since, new Date(42))
+      })
+    ))
+
+  it.effect("is what execute waits for, which fails with the declared error, or as an enqueue fails", () =>
+    withEngine(
+      { handlers: DivideLive },
+      Effect.gen(function*() {
+        const { quotient } = yield* Divide.execute({ dividend: 1, divisor: 4 }, { id: "one" })
+        assert.strictEqual(quotient, 0.25)
+        assert.strictEqual((yield* record("one")).state, "completed")
+        assert.instanceOf(yield* Effect.flip(Divide.execute({ dividend: 1, divisor: 0 })), Refused)
+        const invalid = yield* Effect.flip(Divide.execute({ dividend: Infinity, divisor: 1 }))
+        assert.strictEqual(invalid._tag, "InvalidPayload")
       })
     ))
 
@@ -134,16 +147,16 @@ describe("the result of a task", () => {
       })
     ))
 
-  it.effect("is TaskGone once the task has been pruned, and for ids that never were", () =>
+  it.effect("is TaskNotFound once the task has been pruned, and for an id that was never stored", () =>
     withEngine(
       { handlers: DivideLive, retention: { keepFinished: "10 seconds" } },
       Effect.gen(function*() {
         const handle = yield* Divide.enqueue({ dividend: 1, divisor: 4 })
         yield* reaches(handle.id, "completed")
         yield* pass("20 seconds")
-        assert.deepStrictEqual(yield* Effect.flip(handle.result), new TaskGone({ id: handle.id }))
+        assert.deepStrictEqual(yield* Effect.flip(handle.result), new TaskNotFound({ id: handle.id }))
         const never = yield* Divide.handle("never-was")
-        assert.deepStrictEqual(yield* Effect.flip(never.result), new TaskGone({ id: "never-was" }))
+        assert.deepStrictEqual(yield* Effect.flip(never.result), new TaskNotFound({ id: "never-was" }))
       })
     ))
 

@@ -10,7 +10,6 @@ import * as Engine from "../../src/engine/Engine.ts"
 import type { StoreServices } from "../../src/store/StoreServices.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
-import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { add, take, task } from "../store/conformance/fixtures.ts"
 
 /** A store to hold to it, and a text that it refuses when it comes past the engine, if there is one. */
@@ -69,7 +68,7 @@ const handlers = Layer.mergeAll(
       ? Effect.succeed(valueOf(value))
       : end === "error"
       ? Effect.fail(valueOf(value))
-      : Effect.orDie(TaskContext.use(({ complete }) => complete(valueOf(value))))
+      : Effect.orDie(Odd.complete(valueOf(value)))
   ),
   Good.toLayer(() => Effect.succeed("done"))
 )

@@ -11,7 +11,6 @@ import {
   StoreError,
   TaskCancelled,
   TaskDefect,
-  TaskGone,
   TaskNotFound,
   UnknownTaskType
 } from "../../src/domain/Errors.ts"
@@ -35,6 +34,7 @@ const Shout = Task.make("shout", {
 })
 const Never = Task.make("never")
 const Broken = Task.make("broken", { retry: { times: 0 } })
+const Once = Task.make("once", { payload: { n: Schema.Int }, idempotencyKey: ({ n }) => `n${n}` })
 const Foreign = Task.make("foreign")
 const Strict = Task.make("strict", { payload: { n: Schema.Int } })
 /** The same type as the server knows it. */
@@ -59,7 +59,7 @@ const engine = Engine.layer(handlers, {
 }).pipe(Layer.provide(store), Layer.provide(Logger.layer([])))
 
 const server = TaskServer.layer({ port: 0, farewell: 0 }).pipe(
-  Layer.provide(TaskCatalog.layer([Shout, Never, Broken, StrictOfServer])),
+  Layer.provide(TaskCatalog.layer([Shout, Never, Broken, Once, StrictOfServer])),
   Layer.provide(engine),
   Layer.provide(store)
 )
@@ -86,6 +86,11 @@ for (const [place, layer] of Object.entries(places)) {
         assert.isFalse(good.duplicate)
         assert.deepStrictEqual(yield* good.result, { loud: "HI", at })
         assert.deepStrictEqual(yield* Effect.exit(bad.result), Exit.fail(new TooLong({ length: 8, at })))
+        assert.deepStrictEqual(yield* Shout.execute({ text: "yo", at }), { loud: "YO", at })
+        assert.deepStrictEqual(
+          yield* Effect.flip(Shout.execute({ text: "also too long", at })),
+          new TooLong({ length: 13, at })
+        )
         const broken = yield* Broken.enqueue(undefined)
         const defect = yield* Effect.flip(broken.result)
         assert.instanceOf(defect, TaskDefect)
@@ -135,13 +140,13 @@ for (const [place, layer] of Object.entries(places)) {
           assert.instanceOf(yield* Effect.flip(queue.retry(text)), TaskNotFound)
           assert.instanceOf(yield* Effect.flip(queue.cancel(text)), TaskNotFound)
           assert.instanceOf(yield* Effect.flip(queue.remove(text)), TaskNotFound)
-          assert.instanceOf(yield* Effect.flip(queue.outcome(text)), TaskGone)
+          assert.instanceOf(yield* Effect.flip(queue.outcome(text)), TaskNotFound)
         }
         for (const text of ["", "a\u0000", "\ud800"]) {
           assert.instanceOf(yield* Effect.flip(queue.pause(text)), InvalidOption)
           assert.instanceOf(yield* Effect.flip(queue.resume(text)), InvalidOption)
         }
-        assert.instanceOf(yield* Effect.flip(later.result), TaskGone)
+        assert.instanceOf(yield* Effect.flip(later.result), TaskNotFound)
       }).pipe(Effect.provide(layer)))
 
     it.live("pauses queues, lists pages and counts", () =>
@@ -231,6 +236,10 @@ for (const [place, layer] of Object.entries(places)) {
         const keyed = yield* Shout.enqueue(payload, { key: "k", delay: "1 hour" })
         const again = yield* Shout.enqueue(payload, { key: "k" })
         assert.deepStrictEqual([again.id, again.duplicate], [keyed.id, true])
+        const [first, second] = yield* Once.enqueueAll([{ n: 1 }, { n: 1 }])
+        const third = yield* Once.enqueue({ n: 1 })
+        assert.deepStrictEqual([second!.id, third.id, third.duplicate], [first!.id, first!.id, true])
+        assert.strictEqual((yield* third.task).key, "n1")
         const conflict = yield* Effect.flip(Shout.enqueue({ text: "other", at }, { key: "k" }))
         assert.instanceOf(conflict, KeyConflict)
         assert.deepInclude(conflict, { type: "shout", key: "k", id: keyed.id, index: 0 })
@@ -281,7 +290,7 @@ describe("a remote queue", () => {
     Effect.gen(function*() {
       const unknown = yield* Effect.flip(Foreign.enqueue(undefined))
       assert.instanceOf(unknown, UnknownTaskType)
-      assert.deepStrictEqual(unknown.known, ["broken", "never", "shout", "strict"])
+      assert.deepStrictEqual(unknown.known, ["broken", "never", "once", "shout", "strict"])
       const invalid = yield* Effect.flip(Strict.enqueueAll([{ n: 1 }, { n: 11 }]))
       assert.instanceOf(invalid, InvalidPayload)
       assert.strictEqual(invalid.index, 1)

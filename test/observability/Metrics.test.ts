@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Metric, Schedule } from "effect"
 import { Recorder } from "../../src/observability/Metrics.ts"
 import * as Task from "../../src/Task.ts"
-import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { pass, quiesce, reaches, withEngine, withStore } from "../engine/TestEngine.ts"
 
 /** The state of a metric by its attributes; counters as numbers. */
@@ -43,9 +42,7 @@ describe("the metrics", () => {
   it.effect("count a task that its handler has completed as completed, whatever the handler did afterwards", () =>
     withEngine(
       {
-        handlers: Work.toLayer(() =>
-          TaskContext.use(({ complete }) => Effect.andThen(Effect.orDie(complete(undefined)), Effect.die("afterwards")))
-        )
+        handlers: Work.toLayer(() => Effect.andThen(Effect.orDie(Work.complete()), Effect.die("afterwards")))
       },
       Effect.gen(function*() {
         const { id } = yield* Work.enqueue()

@@ -15,6 +15,15 @@ const Report = Task.make("report", {
   retry: { times: 7 }
 })
 
+const Sync = Task.make("sync", {
+  payload: { tenant: Schema.String, at: Schema.DateTimeUtc },
+  idempotencyKey: ({ at, tenant }) => {
+    if (tenant === "nobody") throw new Error("nobody has a key")
+    return `${tenant}@${DateTime.getPartUtc(at, "year")}`
+  }
+})
+const monday = DateTime.makeUnsafe("1970-01-05T00:00:00Z")
+
 const stored = Effect.map(TaskQueue.use((queue) => queue.counts), ({ totals }) => totals.created)
 
 describe("enqueue", () => {
@@ -130,6 +139,63 @@ describe("enqueue", () => {
         assert.deepStrictEqual([first.duplicate, second.duplicate], [false, true])
         assert.strictEqual(second.id, first.id)
         assert.strictEqual(yield* stored, 1)
+      })
+    ))
+
+  it.effect("takes the key that the definition makes of a payload, unless the caller gives one", () =>
+    withEngine(
+      {},
+      Effect.gen(function*() {
+        const [ada, grace, again] = yield* Sync.enqueueAll([
+          { tenant: "ada", at: monday },
+          { tenant: "grace", at: monday },
+          { tenant: "ada", at: monday }
+        ])
+        assert.deepStrictEqual([ada!.duplicate, grace!.duplicate, again!.duplicate], [false, false, true])
+        assert.strictEqual(again!.id, ada!.id)
+        assert.strictEqual((yield* record(ada!.id)).key, "ada@1970")
+        const one = yield* Sync.enqueue({ tenant: "ada", at: monday })
+        assert.deepInclude(one, { id: ada!.id, duplicate: true })
+        const other = yield* Sync.enqueue({ tenant: "ada", at: monday }, { key: "by hand" })
+        assert.isFalse(other.duplicate)
+        assert.strictEqual((yield* record(other.id)).key, "by hand")
+        const conflict = yield* Effect.flip(Sync.enqueue({ tenant: "ada", at: DateTime.add(monday, { hours: 1 }) }))
+        assert.deepStrictEqual(conflict, new KeyConflict({ type: "sync", key: "ada@1970", id: ada!.id, index: 0 }))
+      })
+    ))
+
+  it.effect("takes what differs from task to task of a batch, such as the key and the delay", () =>
+    withEngine(
+      {},
+      Effect.gen(function*() {
+        const handles = yield* Email.enqueueAll([{ to: "ada" }, { to: "grace" }, { to: "ada" }], {
+          delay: "1 minute",
+          priority: 5,
+          each: ({ to }, index) => ({ key: to, ...(index === 1 ? { delay: "1 hour" } : {}) })
+        })
+        assert.deepStrictEqual(handles.map(({ duplicate }) => duplicate), [false, false, true])
+        assert.deepInclude(yield* record(handles[0]!.id), { key: "ada", dueAt: 60_000, priority: 5 })
+        assert.deepInclude(yield* record(handles[1]!.id), { key: "grace", dueAt: 3_600_000, priority: 5 })
+        const wrong = yield* Effect.flip(Email.enqueueAll([{ to: "a" }, { to: "b" }], {
+          each: (_, index) => ({ priority: index * 10 })
+        }))
+        assert.deepInclude(wrong, { _tag: "InvalidOption", option: "priority", index: 1 })
+      })
+    ))
+
+  it.effect("refuses a payload of which the definition makes no key, and stores nothing", () =>
+    withEngine(
+      {},
+      Effect.gen(function*() {
+        const payloads = ["fine", "nobody"].map((tenant) => ({ tenant, at: monday }))
+        const thrown = yield* Effect.flip(Sync.enqueueAll(payloads))
+        assert.deepStrictEqual(
+          thrown,
+          new InvalidPayload({ type: "sync", issue: "idempotencyKey: nobody has a key", index: 1 })
+        )
+        const empty = yield* Effect.flip(Task.make("empty", { idempotencyKey: () => "" }).enqueue())
+        assert.deepInclude(empty, { _tag: "InvalidOption", option: "key" })
+        assert.strictEqual(yield* stored, 0)
       })
     ))
 

@@ -2,7 +2,7 @@
 import { Cause, Effect, Exit, Layer, Schedule, Schema } from "effect"
 import * as Task from "../../src/Task.ts"
 import { Snoozed } from "../../src/worker/Attempt.ts"
-import { TaskContext } from "../../src/worker/TaskContext.ts"
+import { type HandlerContext, TaskContext } from "../../src/worker/TaskContext.ts"
 import type { Ending } from "./History.ts"
 import { type Behaviour, behaviours } from "./Scenario.ts"
 import type { Witness } from "./Witness.ts"
@@ -73,12 +73,19 @@ export const handlers = (options: {
           }))
       }))
 
-  const run = ({ ms, script }: { readonly script: ReadonlyArray<Behaviour>; readonly ms: number }) =>
+  const run = (
+    { ms, script }: { readonly script: ReadonlyArray<Behaviour>; readonly ms: number },
+    context: HandlerContext<typeof success.Type>
+  ) =>
     // What is too long for its time limit gets shorter in the end, or it would be tried for ever.
-    observed(script, (behaviour, number) => behave(behaviour, number, number < 4 ? ms : Math.min(ms, 100)))
+    observed(script, (behaviour, number) => behave(context, behaviour, number, number < 4 ? ms : Math.min(ms, 100)))
 
-  const behave = Effect.fnUntraced(function*(behaviour: Behaviour, attempt: number, ms: number) {
-    const { claim, complete, id, progress, snooze } = yield* TaskContext
+  const behave = Effect.fnUntraced(function*(
+    { claim, complete, id, progress, snooze }: HandlerContext<typeof success.Type>,
+    behaviour: Behaviour,
+    attempt: number,
+    ms: number
+  ) {
     switch (behaviour) {
       case "hang":
         return yield* Effect.never

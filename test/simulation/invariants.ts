@@ -432,7 +432,7 @@ export const invariants: ReadonlyArray<Invariant> = [
       if (event._tag !== "Answered" || event.call.do !== "result") return
       const { id, of, outcome } = event.call
       const known = ledger.tasks.get(id)
-      if (known === undefined || outcome === "TaskGone") return
+      if (known === undefined || outcome === "TaskNotFound") return
       const lives = livesOf(known)
       if (outcome === "completed" && known.state === "completed" && lives.every(({ result }) => result !== of)) {
         violated(`${id} gave ${of}, and ${known.result} is stored`)

@@ -6,12 +6,13 @@ import type {
   InvalidOption,
   InvalidPayload,
   KeyConflict,
+  LeaseLost,
   QueueFull,
   ResultInTransaction,
   StoreError,
   TaskCancelled,
   TaskDefect,
-  TaskGone,
+  TaskNotFound,
   TaskQuarantined,
   TaskTimedOut,
   UnknownTaskType
@@ -80,6 +81,31 @@ describe("the payload", () => {
     Email.enqueueAll([address], { id: "one" })
     // @ts-expect-error a key belongs to one task
     Email.enqueueAll([address], { key: "one" })
+    Email.enqueueAll([address], {
+      each: (payload, index) => {
+        expectTypeOf(payload).toEqualTypeOf<{ readonly to: string; readonly at: Date }>()
+        return { key: payload.to, delay: index }
+      }
+    })
+    // @ts-expect-error no option has this name
+    Email.enqueueAll([address], { each: ({ to }) => ({ kye: to }) })
+  })
+})
+
+describe("an idempotency key", () => {
+  it("is made of the decoded payload", () => {
+    Task.make("keyed", {
+      payload: { to: Schema.String, at: Schema.Date },
+      idempotencyKey: (payload) => {
+        expectTypeOf(payload).toEqualTypeOf<{ readonly to: string; readonly at: Date }>()
+        return payload.to
+      }
+    })
+    Task.make("keyed", { payload: Schema.Int, idempotencyKey: (n) => `${n.toFixed()}` })
+    // @ts-expect-error a key is a text
+    Task.make("keyed", { payload: Schema.Int, idempotencyKey: (n) => n })
+    // @ts-expect-error the payload has no such field
+    Task.make("keyed", { payload: { to: Schema.String }, idempotencyKey: ({ from }) => from })
   })
 })
 
@@ -125,6 +151,44 @@ describe("a handler", () => {
     assert.isDefined(closed)
   })
 
+  it("may be made by an effect, whose services and errors the layer shows", () => {
+    const live = Email.toLayer(Effect.gen(function*() {
+      const mailer = yield* Mailer
+      yield* Effect.addFinalizer(() => Effect.void)
+      if (Math.random() < 0) return yield* new Other()
+      return ({ at, to }) =>
+        Effect.map(mailer.send(to), (messageId) => {
+          expectTypeOf(at).toEqualTypeOf<Date>()
+          return { messageId }
+        })
+    }))
+    expectTypeOf(live).toEqualTypeOf<Layer.Layer<never, Other, HandlerRegistry | Mailer>>()
+    // @ts-expect-error the handler that is made gives something else
+    Email.toLayer(Effect.succeed(() => Effect.succeed("1")))
+    // @ts-expect-error an effect of no handler
+    Email.toLayer(Effect.succeed(1))
+  })
+
+  it("is given a context that knows what its task gives", () => {
+    Email.toLayer((_, { complete, id }) => {
+      expectTypeOf(id).toEqualTypeOf<string>()
+      // @ts-expect-error a field is missing
+      complete({})
+      return Effect.orDie(complete(sent))
+    })
+    Plain.toLayer((_, context) => Effect.orDie(context.complete()))
+  })
+
+  it("may be a generator function", () => {
+    Email.toLayer(
+      Effect.fn("email")(function*({ to }, { progress }) {
+        expectTypeOf(to).toEqualTypeOf<string>()
+        yield* progress(0.5)
+        return sent
+      })
+    )
+  })
+
   it("has its TaskContext provided", () => {
     const live = Plain.toLayer(() => TaskContext.use((context) => context.progress(0.5)))
     expectTypeOf(live).toEqualTypeOf<Layer.Layer<never, never, HandlerRegistry>>()
@@ -138,14 +202,46 @@ describe("a handler", () => {
   })
 })
 
+type Unsuccessful =
+  | TaskCancelled
+  | TaskTimedOut
+  | TaskQuarantined
+  | TaskDefect
+  | TaskNotFound
+  | ResultInTransaction
+
+describe("completing a task", () => {
+  it("takes its success and gives it back, inside of a handler", () => {
+    expectTypeOf(Email.complete).toEqualTypeOf<
+      (
+        success: { readonly messageId: string }
+      ) => Effect.Effect<{ readonly messageId: string }, LeaseLost | StoreError, TaskContext>
+    >()
+    // @ts-expect-error a field is missing
+    Email.complete({})
+    // @ts-expect-error an untyped context completes nothing
+    TaskContext.use(({ complete }) => complete(sent))
+  })
+})
+
+describe("executing a task", () => {
+  it("gives what its handle's result gives, and fails as enqueue and result do", () => {
+    expectTypeOf(Email.execute(address)).toEqualTypeOf<
+      Effect.Effect<
+        { readonly messageId: string },
+        Bounced | Unsuccessful | Task.EnqueueError,
+        TaskQueue
+      >
+    >()
+    expectTypeOf(Plain.execute()).toEqualTypeOf<
+      Effect.Effect<void, Unsuccessful | Task.EnqueueError, TaskQueue>
+    >()
+    // @ts-expect-error a field has the wrong type
+    Email.execute({ to: 1, at: new Date(0) })
+  })
+})
+
 describe("the awaited result", () => {
-  type Unsuccessful =
-    | TaskCancelled
-    | TaskTimedOut
-    | TaskQuarantined
-    | TaskDefect
-    | TaskGone
-    | ResultInTransaction
   type Result<A> = A extends Effect.Effect<infer Handle, infer _E, infer _R>
     ? Handle extends { readonly result: infer R } ? R : never
     : never

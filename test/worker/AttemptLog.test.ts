@@ -103,9 +103,7 @@ describe("the log line of an attempt", () => {
     return Effect.forEach(afterwards, ([name, then, logged]) =>
       withEngine(
         {
-          handlers: Work.toLayer(() =>
-            Effect.andThen(TaskContext.use(({ complete }) => Effect.orDie(complete(undefined))), then)
-          ),
+          handlers: Work.toLayer(() => Effect.andThen(Effect.orDie(Work.complete()), then)),
           worker: { logCompletions: "Info" }
         },
         Effect.gen(function*() {

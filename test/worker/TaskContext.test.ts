@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Schedule } from "effect"
+import { Clock, Context, Effect, Layer, Schedule, Schema } from "effect"
 import * as Task from "../../src/Task.ts"
 import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { pass, passing, quiesce, reaches, record, withEngine } from "../engine/TestEngine.ts"
@@ -165,5 +165,64 @@ describe("snooze", () => {
         assert.deepStrictEqual(runs, [0, 20])
       })
     )
+  })
+})
+
+describe("completing early", () => {
+  const Ship = Task.make("ship", { success: Schema.Struct({ shipped: Schema.Int }) })
+  const Other = Task.make("other")
+
+  it.effect("gives the result back, so that a handler ends with it", () =>
+    withEngine(
+      {
+        handlers: Layer.mergeAll(
+          Ship.toLayer((_, { attempt, complete }) => Effect.orDie(complete({ shipped: attempt }))),
+          Other.toLayer(() => Effect.orDie(Other.complete()))
+        )
+      },
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* Ship.execute(), { shipped: 1 })
+        assert.isUndefined(yield* Other.execute())
+      })
+    ))
+
+  it.effect("is refused of a task of another type", () =>
+    withEngine(
+      { handlers: Ship.toLayer(() => Effect.as(Effect.orDie(Other.complete()), { shipped: 0 })) },
+      Effect.gen(function*() {
+        const { id } = yield* Ship.enqueue(undefined, { maxRetries: 0 })
+        const { failure } = yield* reaches(id, "failed")
+        assert.deepInclude(failure, { kind: "defect", message: "This attempt is of a task of type ship, not other" })
+      })
+    ))
+})
+
+describe("a layer of a handler", () => {
+  class Counter extends Context.Service<Counter, { readonly next: Effect.Effect<number> }>()("Counter") {}
+  const Count = Task.make("count", { success: Schema.Int })
+
+  it.effect("may make its handler once, with its services, and keeps what it needs until it closes", () => {
+    const steps: Array<string> = []
+    const CountLive = Count.toLayer(Effect.gen(function*() {
+      const { next } = yield* Counter
+      yield* Effect.acquireRelease(
+        Effect.sync(() => steps.push("made")),
+        () => Effect.sync(() => steps.push("closed"))
+      )
+      return () => next
+    }))
+    let count = 0
+    const counter = Layer.succeed(Counter, { next: Effect.sync(() => ++count) })
+    return Effect.gen(function*() {
+      yield* withEngine(
+        { handlers: CountLive.pipe(Layer.provide(counter)) },
+        Effect.gen(function*() {
+          const counts = yield* Effect.forEach([1, 2, 3], () => Count.execute())
+          assert.deepStrictEqual(counts, [1, 2, 3])
+          assert.deepStrictEqual(steps, ["made"])
+        })
+      )
+      assert.deepStrictEqual(steps, ["made", "closed"])
+    })
   })
 })

@@ -15,7 +15,7 @@ import { Effect, Layer, Schedule } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { FetchHttpClient, type HttpClient } from "effect/http"
 import * as Bounds from "../../domain/Bounds.ts"
-import { type StoreError, TaskGone, TaskNotFound } from "../../domain/Errors.ts"
+import { type StoreError, TaskNotFound } from "../../domain/Errors.ts"
 import * as PooledRandom from "../../engine/PooledRandom.ts"
 import * as Queues from "../../queue/Queues.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
@@ -99,7 +99,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     )
   )
 
-  const outcome = (id: string) => canBeAsked(id) ? awaited(id) : Effect.fail(new TaskGone({ id }))
+  const outcome = (id: string) => canBeAsked(id) ? awaited(id) : Effect.fail(new TaskNotFound({ id }))
 
   return TaskQueue.of({
     submit: (submissions, whenFull) =>

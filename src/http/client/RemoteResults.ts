@@ -3,7 +3,7 @@
  * server answers it once one of them has finished. A task that is awaited meanwhile joins by a new request.
  */
 import { Deferred, Duration, Effect, Latch, Schedule } from "effect"
-import { type StoreError, TaskGone } from "../../domain/Errors.ts"
+import { type StoreError, TaskNotFound } from "../../domain/Errors.ts"
 import type { Outcome } from "../../store/TaskStore.ts"
 import { maxResults } from "../api/TasksApi.ts"
 
@@ -24,7 +24,7 @@ type Read = (
 
 /** Starts waiting; it ends with the scope. */
 export const make = Effect.fnUntraced(function*(read: Read) {
-  type Waiting = Deferred.Deferred<Outcome, TaskGone>
+  type Waiting = Deferred.Deferred<Outcome, TaskNotFound>
   const waiting = new Map<string, Set<Waiting>>()
   const more = Latch.makeUnsafe(false)
 
@@ -32,7 +32,7 @@ export const make = Effect.fnUntraced(function*(read: Read) {
     const waiters = waiting.get(id)
     waiting.delete(id)
     for (const waiter of waiters ?? []) {
-      Deferred.doneUnsafe(waiter, outcome === null ? Effect.fail(new TaskGone({ id })) : Effect.succeed(outcome))
+      Deferred.doneUnsafe(waiter, outcome === null ? Effect.fail(new TaskNotFound({ id })) : Effect.succeed(outcome))
     }
   }
 
@@ -73,9 +73,9 @@ export const make = Effect.fnUntraced(function*(read: Read) {
   )
 
   /** The outcome of a task once it has finished. */
-  return (id: string): Effect.Effect<Outcome, TaskGone> =>
+  return (id: string): Effect.Effect<Outcome, TaskNotFound> =>
     Effect.suspend(() => {
-      const waiter = Deferred.makeUnsafe<Outcome, TaskGone>()
+      const waiter = Deferred.makeUnsafe<Outcome, TaskNotFound>()
       const waiters = waiting.get(id)
       if (waiters === undefined) {
         waiting.set(id, new Set([waiter]))

@@ -7,7 +7,8 @@ export class Bounced extends Schema.TaggedError<Bounced>()("Bounced", { address:
 export const Email = Task.make("email", {
   payload: { to: Schema.String },
   success: Schema.Int,
-  error: Bounced
+  error: Bounced,
+  idempotencyKey: ({ to }) => to
 })
 
 export const EmailLive = Email.toLayer(Effect.fnUntraced(function*({ to }) {
@@ -15,6 +16,15 @@ export const EmailLive = Email.toLayer(Effect.fnUntraced(function*({ to }) {
   yield* context.progress(0.5)
   return to.length
 }))
+
+export const EmailMade = Email.toLayer(Effect.gen(function*() {
+  const queue = yield* TaskQueue
+  return (_, { complete }) => Effect.flatMap(queue.counts, ({ pending }) => complete(pending)).pipe(Effect.orDie)
+}))
+
+export const executed = Email.execute({ to: "ada@example.org" })
+
+export const completed = Email.complete(1)
 
 export const EngineLive = Engine.layer(EmailLive).pipe(Layer.provideMerge(MemoryStore.layer()))
 

@@ -6,7 +6,7 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Schedule, Schema } from "effect"
 import { SqlError } from "effect/sql/SqlError"
-import { Engine, Task, TaskContext, type TaskQueue, TaskStore } from "../../../src/index.ts"
+import { Engine, Task, type TaskContext, type TaskQueue, TaskStore } from "../../../src/index.ts"
 import { EventLog } from "../../../src/store/EventLog.ts"
 import { events, Notifier } from "../../../src/store/Notifier.ts"
 import type { StoreServices } from "../../../src/store/StoreServices.ts"
@@ -118,13 +118,12 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
           let runs = 0
           const pay = () =>
             Effect.gen(function*() {
-              const { complete } = yield* TaskContext
               const first = ++runs === 1
               yield* sql.withTransaction(Effect.gen(function*() {
                 const pid = yield* sessionOf(sql)
                 yield* book.write(first ? amount : 7)
                 yield* Effect.orDie(Ship.enqueue(undefined, { id: `shipment-${runs}` }))
-                if (completes) yield* Effect.orDie(complete({ paid: runs }))
+                if (completes) yield* Effect.orDie(Pay.complete({ paid: runs }))
                 if (first) yield* end(sql, pid)
               }))
               return { paid: runs }
@@ -218,14 +217,13 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         let runs = 0
         const pay = () =>
           Effect.gen(function*() {
-            const { complete } = yield* TaskContext
             const spoils = ++runs === 1
             yield* sql.withTransaction(Effect.gen(function*() {
               yield* book.write(runs)
               if (spoils && order === "after") yield* divide(sql)
               // the handler goes on whatever they answer
               yield* Effect.exit(Ship.enqueue(undefined, { id: `shipment-${runs}` }))
-              yield* Effect.exit(complete({ paid: runs }))
+              yield* Effect.exit(Pay.complete({ paid: runs }))
               if (spoils && order === "before") yield* divide(sql)
             }))
             assert.isFalse(spoils, "the transaction was committed")
@@ -263,11 +261,10 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       const book = yield* ledger
       const pay = () =>
         Effect.gen(function*() {
-          const { complete } = yield* TaskContext
           yield* sql.withTransaction(Effect.gen(function*() {
             yield* book.write(7)
             yield* Effect.exit(sql.withTransaction(Effect.andThen(book.write(8), sql`SELECT 1 / 0`)))
-            yield* Effect.orDie(complete({ paid: 7 }))
+            yield* Effect.orDie(Pay.complete({ paid: 7 }))
           }))
           return { paid: -1 }
         })

@@ -5,7 +5,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Logger, Redacted, Schedule, Schema, type Scope } from "effect"
-import { Engine, Task, TaskContext, TaskStore } from "../../../src/index.ts"
+import { Engine, Task, TaskStore } from "../../../src/index.ts"
 import { Notifier } from "../../../src/store/Notifier.ts"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
 import { patiently } from "../../Patience.ts"
@@ -49,12 +49,11 @@ await withServer("PgBouncer", pooled, ({ direct, pooler }) => {
       const tasks = 60
       const pay = ({ amount }: { readonly amount: number }) =>
         Effect.gen(function*() {
-          const { complete } = yield* TaskContext
           const sql = yield* PgClient.PgClient
           yield* sql.withTransaction(Effect.gen(function*() {
             yield* sql.unsafe(`INSERT INTO "${schema}".ledger VALUES ($1)`, [amount])
             yield* sql.withTransaction(sql`SELECT 1`)
-            yield* Effect.orDie(complete({ paid: amount }))
+            yield* Effect.orDie(Pay.complete({ paid: amount }))
           })).pipe(Effect.orDie)
           return { paid: -1 }
         })

@@ -260,11 +260,10 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       let runs = 0
       const pay = ({ amount }: { readonly amount: number }) =>
         Effect.gen(function*() {
-          const { complete } = yield* TaskContext
           runs++
           yield* sql.withTransaction(Effect.gen(function*() {
             yield* book.write(amount)
-            yield* complete({ paid: amount })
+            yield* Pay.complete({ paid: amount })
             // the first time, after both were written
             if (runs === 1) return yield* new Declined()
           })).pipe(Effect.orDie)
@@ -297,11 +296,11 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       const goOn = Deferred.makeUnsafe<void>()
       const pay = ({ amount }: { readonly amount: number }) =>
         Effect.gen(function*() {
-          const { complete, id } = yield* TaskContext
+          const { id } = yield* TaskContext
           yield* Deferred.succeed(started, id)
           yield* Deferred.await(goOn)
           const result = yield* Effect.flip(
-            sql.withTransaction(Effect.andThen(book.write(amount), complete({ paid: amount })))
+            sql.withTransaction(Effect.andThen(book.write(amount), Pay.complete({ paid: amount })))
           ).pipe(Effect.orDie)
           yield* Deferred.succeed(outcome, result)
           return { paid: 0 }
@@ -335,9 +334,9 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       const stopped = Deferred.makeUnsafe<void>()
       const pay = ({ amount }: { readonly amount: number }) =>
         Effect.gen(function*() {
-          const { complete, id } = yield* TaskContext
+          const { id } = yield* TaskContext
           yield* Effect.exit(
-            sql.withTransaction(Effect.andThen(complete({ paid: amount }), Effect.fail(new Declined())))
+            sql.withTransaction(Effect.andThen(Pay.complete({ paid: amount }), Effect.fail(new Declined())))
           )
           yield* Deferred.succeed(rolledBack, id)
           return yield* Effect.onInterrupt(Effect.never, () => Deferred.succeed(stopped, undefined))
@@ -366,8 +365,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       const book = yield* ledger
       const pay = ({ amount }: { readonly amount: number }) =>
         Effect.gen(function*() {
-          const { complete } = yield* TaskContext
-          const once = sql.withTransaction(Effect.andThen(book.write(amount), complete({ paid: amount })))
+          const once = sql.withTransaction(Effect.andThen(book.write(amount), Pay.complete({ paid: amount })))
           yield* Effect.orDie(once)
           assert.propertyVal(yield* Effect.orDie(Effect.flip(once)), "_tag", "LeaseLost")
           return { paid: 0 }
@@ -407,11 +405,11 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       const runs = new Map<string, number>()
       const pay = ({ amount }: { readonly amount: number }) =>
         Effect.gen(function*() {
-          const { complete, id } = yield* TaskContext
+          const { id } = yield* TaskContext
           const run = (runs.get(id) ?? 0) + 1
           runs.set(id, run)
           yield* sql.withTransaction(
-            Effect.andThen(complete({ paid: amount }), run === 1 ? Effect.fail(new Declined()) : Effect.void)
+            Effect.andThen(Pay.complete({ paid: amount }), run === 1 ? Effect.fail(new Declined()) : Effect.void)
           ).pipe(Effect.orDie)
           return { paid: -1 }
         })
