@@ -10,8 +10,9 @@ import type { ClaimedTask } from "../domain/TaskRecord.ts"
 import type { Recorder } from "../observability/Metrics.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { ClaimRequest, TaskStore } from "../store/TaskStore.ts"
-import type { Handler, HandlerRegistry } from "./HandlerRegistry.ts"
+import type { HandlerRegistry } from "./HandlerRegistry.ts"
 import * as Heartbeat from "./Heartbeat.ts"
+import type { Runnable } from "./Runner.ts"
 import type { Slots } from "./Slots.ts"
 
 /** How often tasks that cannot be run here are given back, before their leases have to run out. */
@@ -45,8 +46,8 @@ export const start = Effect.fnUntraced(function*(options: {
   readonly pollMs: number
   readonly monotonicMs: () => number
   readonly answerFor: Duration.Input
-  /** Starts a task in a free slot. */
-  readonly begin: (task: ClaimedTask, handler: Handler) => void
+  /** Starts tasks in free slots. */
+  readonly begin: (claimed: ReadonlyArray<Runnable>) => void
 }) {
   const { recorder, registry, request, slots, store, work } = options
   let nonce = options.firstNonce
@@ -73,6 +74,7 @@ export const start = Effect.fnUntraced(function*(options: {
     nonce++
     askedAt = undefined
     mayAsk = nextLimit(tasks, mayAsk)
+    const runnable: Array<Runnable> = []
     const orphans: Array<Settlement> = []
     for (const task of held) {
       const handler = registry.find(task.type)
@@ -80,9 +82,10 @@ export const start = Effect.fnUntraced(function*(options: {
       if (handler === undefined || closing) orphans.push({ _tag: "Release", id: task.id, claim: task.claim })
       else {
         recorder.claimed(task.type, now - task.dueAt)
-        options.begin(task, handler)
+        runnable.push({ task, handler })
       }
     }
+    options.begin(runnable)
     if (orphans.length > 0) yield* Effect.retry(store.settle(orphans), giveBack)
     if (tasks.length >= limit) return 0
     return nextDueAt === null ? options.pollMs : Math.min(options.pollMs, Math.max(1, nextDueAt - now))

@@ -31,6 +31,7 @@ export class Endings {
   /** Of those that wait and those that the settler has taken. */
   private count = 0
   private size = 0
+  private starting = false
   private readonly some = Latch.makeUnsafe(false)
   private readonly room = Latch.makeUnsafe(true)
   private readonly attempts: Attempts
@@ -58,6 +59,14 @@ export class Endings {
     // Nearly all find room, and need no fiber to wait in
     if (!this.isFull) return this.add(ending)
     return Effect.map(this.room.await, () => this.add(ending))
+  }
+
+  /** Starts the tasks of a claim. The settler sleeps until all have been started: those that end at once are settled together. */
+  together(start: () => void): void {
+    this.starting = true
+    start()
+    this.starting = false
+    if (this.waiting.length > 0) this.some.openUnsafe()
   }
 
   /** Waits until there is an ending. */
@@ -98,7 +107,7 @@ export class Endings {
     this.size += sizeOf(ending)
     if (this.isFull) this.room.closeUnsafe()
     this.slots.release(ending.attempt.slot)
-    this.some.openUnsafe()
+    if (!this.starting) this.some.openUnsafe()
     return undefined
   }
 }

@@ -11,7 +11,13 @@ import type { Handler } from "./HandlerRegistry.ts"
 import type { Slots } from "./Slots.ts"
 import { TaskContext } from "./TaskContext.ts"
 
-/** Answers how to start a task in a free slot. What was started goes on when the scope closes. */
+/** A claimed task, and what runs it. */
+export interface Runnable {
+  readonly task: ClaimedTask
+  readonly handler: Handler
+}
+
+/** Answers how to start tasks in free slots. What was started goes on when the scope closes. */
 export const make = Effect.fnUntraced(function*(options: {
   readonly clock: Clock.Clock
   readonly attempts: Attempts
@@ -21,6 +27,7 @@ export const make = Effect.fnUntraced(function*(options: {
   /** The time limit of attempts whose task has none, in milliseconds. */
   readonly timeoutMs: number
   readonly host: AttemptHost
+  /** Called after the tasks of a claim were started. */
   readonly onStarted: () => void
 }) {
   const { attempts, clock, deadlines, endings } = options
@@ -47,16 +54,20 @@ export const make = Effect.fnUntraced(function*(options: {
     if (rest !== undefined) fork(rest)
   }
 
-  return (task: ClaimedTask, handler: Handler): void => {
+  const start = ({ handler, task }: Runnable): void => {
     const now = Deadlines.monotonicMillis(clock)
     const timeoutMs = task.timeoutMs ?? options.timeoutMs
     const attempt = new Attempt(task, handler.definition, options.slots.take(), now, timeoutMs, options.host)
     attempts.started(attempt)
-    options.onStarted()
     const run = Effect.runForkWith(Context.add(contextOf(handler), TaskContext, attempt))
     const fiber = run(Effect.suspend(() => Executor.perform(handler, attempt)))
     attempt.runsIn(fiber)
     fiber.addObserver((exit) => conclude(attempt, exit))
     deadlines.watch(attempt)
+  }
+
+  return (claimed: ReadonlyArray<Runnable>): void => {
+    endings.together(() => claimed.forEach(start))
+    options.onStarted()
   }
 })

@@ -111,9 +111,12 @@ export const start = Effect.fnUntraced(function*(options: {
     })
   })
 
+  /** The first ending wakes the settler: others of the same turn of the scheduler go with it. */
+  const sameTurn = Effect.suspend(() => attempts.active > 0 ? Effect.yieldNow : Effect.void)
+
   const step = Effect.suspend(() => {
     if (taken.length > 0) return settle(nextBatch())
-    return Effect.flatMap(endings.await, () => {
+    return Effect.flatMap(Effect.andThen(endings.await, sameTurn), () => {
       taken = endings.take(maxBatch)
       return settle(nextBatch())
     })

@@ -143,11 +143,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     retryWithinMs: Math.min(5000, leaseForMs / 3),
     flushForMs: Duration.toMillis(flushPeriod),
     onSettled: (batch, answers) => {
-      batch.forEach((ending, index) => {
-        if (answers[index] === "stale") return
-        const { attempt } = ending
-        recorder.settled(attempt.type, Settler.kept(ending, answers[index]), attempt.endedAt - attempt.startedAt)
-      })
+      recorder.settled(endsOf(batch, answers))
       recorder.workers(slots.size, attempts.active)
       return Effect.andThen(
         Effect.forEach(hintsOf(batch, answers, pollMs), notifier.publish, { discard: true }),
@@ -244,6 +240,20 @@ const drain = Effect.fnUntraced(function*(
   if (yield* attempts.idleWithin(resistPeriod)) return
   yield* Effect.forEach([...attempts].filter((attempt) => !attempt.ended), abandon, { discard: true })
 })
+
+/** The attempts of a batch whose endings count. */
+const endsOf = (
+  batch: ReadonlyArray<Ending>,
+  answers: ReadonlyArray<SettleAnswer>
+): ReadonlyArray<Metrics.AttemptEnd> => {
+  const ends: Array<Metrics.AttemptEnd> = []
+  batch.forEach((ending, index) => {
+    if (answers[index] === "stale") return
+    const { endedAt, startedAt, type } = ending.attempt
+    ends.push({ type, outcome: Settler.kept(ending, answers[index]), durationMs: endedAt - startedAt })
+  })
+  return ends
+}
 
 /** What other parts and processes are told after a batch was settled: who waits for results, and who looks for work. */
 const hintsOf = (

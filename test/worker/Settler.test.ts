@@ -116,3 +116,41 @@ describe("an ending that the store refuses", () => {
     )
   })
 })
+
+describe("endings of tasks that were claimed together", () => {
+  it.effect("are settled together when they come at once", () => {
+    const batches: Array<number> = []
+    return withStoreThat(
+      noting(batches),
+      (gate) =>
+        Effect.gen(function*() {
+          gate.open()
+          yield* Work.enqueueAll(Array.from({ length: 300 }, (_, n) => ({ n })))
+          yield* pass("1 second")
+          // The first claim knows nothing about the tasks' size yet
+          assert.deepStrictEqual(batches, [64, 100, 100, 36])
+        })
+    )
+  })
+
+  it.effect("are settled together when they come in one turn of the scheduler", () => {
+    const batches: Array<number> = []
+    return withStoreThat(
+      noting(batches),
+      (gate) =>
+        Effect.gen(function*() {
+          const handles = yield* Work.enqueueAll(Array.from({ length: 64 }, (_, n) => ({ n })))
+          yield* reaches(handles[63]!.id, "running")
+          gate.open()
+          yield* pass("1 second")
+          assert.deepStrictEqual(batches, [64])
+        })
+    )
+  })
+})
+
+/** Settles, and notes the sizes of the batches. */
+const noting = (batches: Array<number>): Settle => (settlements, store) => {
+  batches.push(settlements.length)
+  return store.settle(settlements)
+}
