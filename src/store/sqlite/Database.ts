@@ -8,20 +8,29 @@ import { DatabaseSync } from "node:sqlite"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Failure from "./Failure.ts"
 import * as Migrations from "./Migrations.ts"
+import { none as noReserve, type Reserve } from "./Reserve.ts"
 import * as Settings from "./Settings.ts"
 import * as Tally from "./Tally.ts"
 
 /** The path of a database that lives in memory only. */
 export const inMemory = ":memory:"
 
-/** An open, migrated database whose stored settings fit this process. */
+/** An open, migrated database whose stored settings fit this process. On a full disk the reserve is the room to open it. */
 export const open = (
   path: string,
-  headStartMs: number
+  headStartMs: number,
+  reserve: Reserve = noReserve
 ): Effect.Effect<DatabaseSync, StoreError | StoreIncompatible, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.try({
-      try: () => connect(path, headStartMs),
+      try: () => {
+        try {
+          return connect(path, headStartMs)
+        } catch (cause) {
+          if (!(Failure.isFull(cause) && reserve.giveUp())) throw cause
+          return connect(path, headStartMs)
+        }
+      },
       catch: (cause) => explain(path, cause)
     }).pipe(
       // two processes that create the file together meet at its lock

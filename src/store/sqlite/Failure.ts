@@ -95,7 +95,7 @@ const hints: ReadonlyArray<readonly [Code, string]> = [
   ["readonly", "it is read-only; make the file and its folder writable for this user"],
   ["corrupt", "it is damaged; restore it from a backup or move it away"],
   ["full", "the disk is full; free some space"],
-  ["io", "the disk failed"],
+  ["io", "the disk failed or is full"],
   ["cannotOpen", "it cannot be opened; check that the path is a file in a folder that this user may write to"],
   ["notADatabase", "it is not an SQLite database; choose another path"]
 ]

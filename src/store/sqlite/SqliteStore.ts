@@ -23,6 +23,7 @@ import * as Claim from "./Claim.ts"
 import * as Database from "./Database.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
+import * as Failure from "./Failure.ts"
 import * as FileIdentity from "./FileIdentity.ts"
 import * as Instances from "./Instances.ts"
 import * as LaneCounts from "./LaneCounts.ts"
@@ -84,14 +85,15 @@ const make = Effect.fnUntraced(function*(
   const capacity = options.capacity ?? defaultCapacity
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
   const clock = yield* Clock.Clock
-  const database = yield* Database.open(path, headStartMs)
+  const reserve = path === Database.inMemory ? Reserve.none : yield* Reserve.make(path)
+  const database = yield* Database.open(path, headStartMs, reserve)
   const log = path === Database.inMemory || options.synchronous === "normal"
     ? WriteAheadLog.unsynced
     : yield* WriteAheadLog.open(path, clock)
   const checkpointer = path === Database.inMemory ? Checkpointer.none : yield* Checkpointer.make(database, path)
-  const reserve = path === Database.inMemory ? Reserve.none : yield* Reserve.make(path)
   const findMissing = path === Database.inMemory ? FileIdentity.none : FileIdentity.of(path)
   const refusals = new Refusals(clock)
+  if (reserve.isSpent()) refusals.note(Failure.full("open", path))
 
   const tally = new Tally(database)
   const lanes = new Lanes(database)

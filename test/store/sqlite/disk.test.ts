@@ -55,6 +55,29 @@ await withServer("a small disk", SmallDisk.find, (mount) => {
         }).pipe(Effect.scoped)
     )
 
+    it.live("lets a server start on it, and tasks be removed from a store", () =>
+      Effect.gen(function*() {
+        const { fill, folder } = yield* mount(32)
+        const path = join(folder, "tasks.db")
+        const ids = yield* serving(
+          path,
+          Effect.tap(Effect.forEach(Array.from({ length: 60 }), () => created(large)), () => untilReserved(path))
+        )
+        const filler = yield* fill
+        yield* serving(
+          path,
+          Effect.gen(function*() {
+            // Where its log has become small since, the reserve was larger than it has to be
+            yield* until("a task is refused", Effect.map(post(large), ({ status }) => status === 503))
+            assert.match((yield* untilRed).what_to_do!, /^free some space on the disk/)
+            for (const id of ids.slice(0, 10)) yield* expecting(200, send("POST", `/api/v1/tasks/${id}/cancel`))
+            for (const id of ids.slice(0, 10)) yield* expecting(204, send("DELETE", `/api/v1/tasks/${id}`))
+          })
+        )
+        rmSync(filler)
+        yield* serving(path, Effect.andThen(untilGreen, created(large)))
+      }).pipe(Effect.scoped))
+
     it.live("is over when enough tasks have been removed", () =>
       Effect.gen(function*() {
         const { fill, folder } = yield* mount(32)
