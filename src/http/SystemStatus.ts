@@ -39,7 +39,18 @@ export class SystemStatus extends Context.Service<SystemStatus, {
       const startedAt = clock.monotonicTimeNanosUnsafe()
 
       const uptime = () => Number((clock.monotonicTimeNanosUnsafe() - startedAt) / 1_000_000n) / 1000
-      const counts = Effect.timeoutOption(queue.counts, patience).pipe(Effect.orElseSucceed(Option.none))
+      /** Since when the store does not answer, and how often it was asked since. */
+      let silence: { readonly since: number; readonly failures: number } | undefined
+      const counts = Effect.timeoutOption(queue.counts, patience).pipe(
+        Effect.orElseSucceed(Option.none),
+        Effect.tap((found) =>
+          Effect.sync(() => {
+            silence = Option.isSome(found)
+              ? undefined
+              : { since: silence?.since ?? clock.currentTimeMillisUnsafe(), failures: (silence?.failures ?? 0) + 1 }
+          })
+        )
+      )
       const stranded = (found: Counts) =>
         StrandedTasks.find(queue, store, found).pipe(
           Effect.timeoutOption(patience),
@@ -56,7 +67,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
         const found = Option.getOrNull(yield* counts)
         const refusal = store.writeHealth && (yield* store.writeHealth.refusal)
         const troubles = [
-          ...(found === null ? [{ part: "store", since: now, failures: 1 }] : []),
+          ...(silence === undefined ? [] : [{ part: "store", ...silence }]),
           ...(refusal === undefined ? [] : [{ ...refusal, part: StoreWatch.part, advice: refusal.error.advice }]),
           ...(yield* supervisor.troubles).filter(({ part }) => refusal === undefined || part !== StoreWatch.part),
           ...(found === null ? [] : (yield* stranded(found)).map(StrandedTasks.trouble))

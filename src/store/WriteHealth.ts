@@ -4,6 +4,9 @@
 import type { Clock, Effect } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
 
+/** Bytes that a probe writes: what the largest request brings. Where less fits, most tasks may still be refused. */
+export const probeBytes: number = 1024 * 1024
+
 /** Writes that the store refused, and none that it has taken since. */
 export interface Refusal {
   /** The last of them. */

@@ -1,6 +1,6 @@
 /** Whether Redis takes writes, and still has the store's keys. */
 import { Effect } from "effect"
-import type { Refusals, WriteHealth } from "../WriteHealth.ts"
+import { probeBytes, type Refusals, type WriteHealth } from "../WriteHealth.ts"
 import * as Failure from "./Failure.ts"
 import { type Runner, script } from "./Runner.ts"
 import { probe } from "./scripts/Health.ts"
@@ -12,7 +12,7 @@ export const make = (runner: Runner, root: string, refusals: Refusals): WriteHea
   refusal: Effect.sync(() => refusals.current),
   probe: Effect.gen(function*() {
     const isRefused = refusals.current !== undefined
-    const found = yield* runner("write", runProbe, [isRefused ? "1" : "0"])
+    const found = yield* runner("write", runProbe, [isRefused ? "x".repeat(probeBytes) : ""])
     if (found === 1) return refusals.end()
     const error = Failure.gone(root)
     refusals.note(error)

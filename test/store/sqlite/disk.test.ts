@@ -69,7 +69,7 @@ await withServer("a small disk", SmallDisk.find, (mount) => {
           Effect.gen(function*() {
             // Where its log has become small since, the reserve was larger than it has to be
             yield* until("a task is refused", Effect.map(post(large), ({ status }) => status === 503))
-            assert.match((yield* untilRed).what_to_do!, /^free some space on the disk/)
+            assert.match((yield* untilRed)!.what_to_do!, /^free some space on the disk/)
             for (const id of ids.slice(0, 10)) yield* expecting(200, send("POST", `/api/v1/tasks/${id}/cancel`))
             for (const id of ids.slice(0, 10)) yield* expecting(204, send("DELETE", `/api/v1/tasks/${id}`))
           })

@@ -14,11 +14,11 @@ call("DEL", root .. ":probe")
 /**
  * Looks whether the store's own record is there, and tries a write where that is asked for.
  *
- * - Arguments: 1 to write, else 0.
+ * - Arguments: what to write, or nothing.
  * - Answers: 1 when the store is there, 0 when somebody has removed it.
  */
 export const probe = `${prelude}
 if call("EXISTS", root .. ":meta") == 0 then return 0 end
-if ARGV[1] == "1" then call("SET", root .. ":probe", "", "PX", 1000) end
+if ARGV[1] ~= "" then call("SET", root .. ":probe", ARGV[1], "PX", 1000) end
 return 1
 `
