@@ -31,7 +31,7 @@ const SendInvoiceLive = SendInvoice.toLayer(Effect.gen(function*() {
   return ({ customer }) => Effect.map(invoices.total(customer), (amount) => ({ amount }))
 }))
 
-/** Another service of the application, which enqueues. It asks for the queue and knows nothing of workers. */
+/** Another service of the application, which enqueues. It asks for the queue and knows nothing of the pool. */
 class Checkout extends Context.Service<Checkout>()("example/Checkout", {
   make: Effect.succeed({
     buy: (customer: string) => SendInvoice.enqueue({ customer })

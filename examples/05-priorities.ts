@@ -21,7 +21,7 @@ const program = Effect.gen(function*() {
     yield* Work.enqueue({ name: "critical" }, { priority: "critical" }),
     yield* Work.enqueue({ name: "seven" }, { priority: 7 })
   ]
-  yield* Console.log("One worker takes them in this order:")
+  yield* Console.log("One slot takes them in this order:")
   yield* queue.resume("default")
   yield* Effect.forEach(handles, (handle) => handle.result, { concurrency: "unbounded" })
 })
@@ -33,7 +33,7 @@ const Live = Engine.layer(WorkLive, { worker: { concurrency: 1 } }).pipe(
 await Effect.runPromise(Effect.provide(program, Live))
 
 // It prints:
-// One worker takes them in this order:
+// One slot takes them in this order:
 //   seven
 //   critical
 //   high

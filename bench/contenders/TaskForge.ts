@@ -47,7 +47,7 @@ export const runOn = (
             queues: ["default"],
             types: ["noop"],
             limit,
-            worker: "bench",
+            instance: "bench",
             leaseForMs,
             nonce: ++nonce
           }),

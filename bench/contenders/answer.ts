@@ -22,7 +22,7 @@ export const answer: TaskJson = {
   failures: 0,
   crashes: 0,
   progress: null,
-  worker: null,
+  instance: null,
   cancel_requested: false,
   history: []
 }

@@ -7,6 +7,7 @@ import * as Cancel from "./commands/Cancel.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Enqueue from "./commands/Enqueue.ts"
 import * as Get from "./commands/Get.ts"
+import * as Instances from "./commands/Instances.ts"
 import * as Keys from "./commands/Keys.ts"
 import * as ListTasks from "./commands/List.ts"
 import * as Migrate from "./commands/Migrate.ts"
@@ -16,8 +17,7 @@ import * as Retry from "./commands/Retry.ts"
 import * as Serve from "./commands/Serve.ts"
 import * as Stats from "./commands/Stats.ts"
 import * as Watch from "./commands/Watch.ts"
-import * as Worker from "./commands/Worker.ts"
-import * as Workers from "./commands/Workers.ts"
+import * as Work from "./commands/Work.ts"
 import { exitCodes, type Failure } from "./Failure.ts"
 import * as Help from "./Help.ts"
 import * as Paint from "./Paint.ts"
@@ -39,12 +39,12 @@ export const command = Command.make("taskforge").pipe(
         Stats.command,
         Queues.queues,
         Queues.types,
-        Workers.command,
+        Instances.command,
         Queues.pause,
         Queues.resume
       ]
     },
-    { group: "Run", commands: [Serve.command, Worker.command, Migrate.command, Keys.command, Demo.command] }
+    { group: "Run", commands: [Serve.command, Work.command, Migrate.command, Keys.command, Demo.command] }
   ])
 )
 
@@ -61,7 +61,7 @@ export const run = (args: ReadonlyArray<string>) => {
       PooledRandom.layer,
       CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] }),
       Layer.effect(CliOutput.Presenter, presenter(tellIn)),
-      // What a command has to say is said by it; the server and the worker bring a log of their own
+      // What a command has to say is said by it; those that run tasks bring a log of their own
       Logger.layer([])
     ))
   )

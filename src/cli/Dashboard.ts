@@ -97,8 +97,8 @@ const frame = (now: Look, before: Look | undefined, { columns, name, paint, rows
   const { instances, workers } = now.workers
   const busy = workers.filter(({ task }) => task !== null)
   const who = instances.length === 0
-    ? paint.warn("nobody runs tasks")
-    : `${busy.length} of ${Words.counted(workers.length, "worker")} busy` +
+    ? paint.warn("no instance runs tasks")
+    : `${busy.length} of ${Words.counted(workers.length, "slot")} busy` +
       (instances.length > 1 ? ` on ${instances.length} instances` : "")
   const head = `${paint.bold("TaskForge")}  ${plain(name)}`
   const state = trouble === undefined
@@ -107,7 +107,7 @@ const frame = (now: Look, before: Look | undefined, { columns, name, paint, rows
     : paint.bad(trouble)
   const running = Table.format(
     [{ head: `RUNNING ${busy.length}` }, { head: "TYPE", shrinksTo: 8 }, { head: "FOR", align: "right" }, {
-      head: "WORKER",
+      head: "SLOT",
       shrinksTo: 8
     }],
     busy.slice(0, runningShown(rows)).map(({ id, task }) => [

@@ -8,7 +8,7 @@ import * as Target from "./Target.ts"
 /** Clients that work at the same time. Each enqueues a batch, waits until all of it has finished, and starts over. */
 const clients = 8
 
-/** Tasks of a client that are unfinished at most: enough that workers never wait, so few that queueing takes no time. */
+/** Tasks of a client that are unfinished at most: enough that no slot ever waits, so few that queueing takes no time. */
 const batch = 50
 
 /** The smallest task: what it costs is what any task costs. */

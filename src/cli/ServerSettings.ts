@@ -18,7 +18,7 @@ export const http = {
   host: flag("host", "host", "HOST")
 }
 
-/** What servers and workers have in common. */
+/** What `serve` and `work` have in common. */
 export const shared = {
   store: flag("store", "store", "URL"),
   workers: flag("workers", "workers", "COUNT"),

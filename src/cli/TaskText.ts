@@ -93,7 +93,7 @@ export const card = (task: TaskJson, paint: Paint, now: number, width: number): 
     ...moment("Finished", task.completed_at, took),
     field("Attempts", counts.join(", ")),
     ...(task.timeout_ms === null ? [] : [field("Timeout", Words.precise(task.timeout_ms))]),
-    ...(task.worker === null ? [] : [field("Worker", plain(task.worker))]),
+    ...(task.instance === null ? [] : [field("Instance", plain(task.instance))]),
     ...(task.history.length === 0 ? [] : ["", ...history(task.history, paint, width)])
   ]
 }

@@ -18,6 +18,6 @@ if (major < 22 || major === 22 && minor < 19) {
   )
 } else {
   const program = Effect.flatMap(Effect.promise(() => import("./Program.ts")), ({ program }) => program)
-  if (first === "serve" || first === "worker") MainProcess.run(program)
+  if (first === "serve" || first === "work") MainProcess.run(program)
   else MainProcess.runCommand(program)
 }

@@ -76,7 +76,7 @@ export interface Settings {
 /** Where tasks are kept when nothing is said. */
 const defaultStore = { _tag: "Sqlite", path: "data/taskforge.db" } as const
 
-/** Workers when nothing is said and the ceiling allows. */
+/** Slots when nothing is said and the ceiling allows. */
 const defaultWorkers = 10
 
 /** Reads the configuration from the current `ConfigProvider`. */

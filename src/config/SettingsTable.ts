@@ -22,7 +22,7 @@ export const table = {
   maxConcurrency: setting({
     names: ["WORKER_MAX_CONCURRENCY"],
     fallback: "100",
-    about: "Maximum number of workers",
+    about: "Maximum number of slots",
     expected: "a whole number from 1 to 10000",
     schema: integer(1, 10_000)
   }),

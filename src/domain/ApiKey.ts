@@ -4,7 +4,7 @@ import { Schema } from "effect"
 /**
  * What a key may do; each role includes the ones before it.
  *
- * - `read`: look at tasks, events, workers and metrics
+ * - `read`: look at tasks, events, instances and metrics
  * - `write`: create, cancel, retry and remove tasks
  * - `admin`: stop and resume queues
  */

@@ -7,14 +7,14 @@ import { type AttemptOutcome, type AttemptRecord, remember, type TaskFailure, ty
 import type { TaskState } from "./TaskState.ts"
 
 /**
- * The end of one attempt, as a worker reports it.
+ * The end of one attempt, as the instance that ran it reports it.
  *
  * - `Complete`: the handler succeeded
  * - `Retry`: it failed and has retries left; due again after the delay
  * - `Fail`: it failed for good
  * - `Cancel`: it was interrupted because somebody cancelled the task
  * - `Snooze`: the handler asked to run later; spends nothing
- * - `Release`: the worker shuts down; due again at its old time, spends nothing
+ * - `Release`: the instance shuts down; due again at its old time, spends nothing
  */
 export type Settlement =
   | { readonly _tag: "Complete"; readonly id: string; readonly claim: number; readonly result: string }
@@ -53,7 +53,7 @@ export type Change = Pick<
 >
 
 /** The fields that those decisions read. */
-export type Current = Change & Pick<TaskRecord, "claim" | "startedAt" | "worker">
+export type Current = Change & Pick<TaskRecord, "claim" | "startedAt" | "instance">
 
 const unchanged = (task: Current): Change => ({
   state: task.state,
@@ -78,7 +78,7 @@ export const fence = (task: Pick<TaskRecord, "state" | "claim" | "settledClaim">
 
 const attempt = (task: Current, now: number, outcome: AttemptOutcome, failure?: TaskFailure): AttemptRecord => ({
   claim: task.claim,
-  worker: task.worker ?? "",
+  instance: task.instance ?? "",
   startedAt: task.startedAt ?? now,
   endedAt: now,
   outcome,

@@ -23,7 +23,7 @@ export interface AnyTaskDefinition {
   /** The idempotency key of a task that is enqueued without one. */
   readonly idempotencyKey: ((payload: any) => string) | undefined
   readonly retry: RetryPolicy<never>
-  /** Time limit of one attempt; `undefined` is the worker's default. */
+  /** Time limit of one attempt; `undefined` is the instance's default. */
   readonly timeoutMs: number | undefined
   /** One line for people: shown in the API's reference. */
   readonly description: string | undefined

@@ -40,7 +40,7 @@ export const NewTaskEvent = Schema.Struct({
   queue: Schema.String,
   /** Which attempt, counted from 1, and who makes it. */
   attempt: Schema.optionalKey(Schema.Int),
-  worker: Schema.optionalKey(Schema.String),
+  instance: Schema.optionalKey(Schema.String),
   /** From 0 to 1. */
   progress: Schema.optionalKey(Schema.Finite),
   /** Wait before it is due again, in milliseconds. */

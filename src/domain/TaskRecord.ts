@@ -45,7 +45,7 @@ export type AttemptOutcome = typeof AttemptOutcome.Type
 export const AttemptRecord = Schema.Struct({
   /** The number of the claim that began it, unique in the store. */
   claim: Schema.Int,
-  worker: Schema.String,
+  instance: Schema.String,
   startedAt: Schema.Int,
   endedAt: Schema.Int,
   outcome: AttemptOutcome,
@@ -64,6 +64,13 @@ export const remember = (
   attempt: AttemptRecord
 ): ReadonlyArray<AttemptRecord> => [...history.slice(-(historyLimit - 1)), attempt]
 
+/** An attempt that was stored as JSON. What was stored by an older version calls its instance `worker`. */
+export const storedAttempt = (text: AttemptRecord & { readonly worker?: string }): AttemptRecord => {
+  if (text.worker === undefined) return text
+  const { worker, ...attempt } = text
+  return { ...attempt, instance: worker }
+}
+
 /** What `enqueue` hands to a store. The store adds the sequence, the times and the counts. */
 export interface NewTask {
   readonly id: string
@@ -76,7 +83,7 @@ export interface NewTask {
   readonly key: string | null
   /** Retries after the first execution; `-1` is unlimited. */
   readonly maxRetries: number
-  /** Time limit of one attempt; `null` is the worker's default. */
+  /** Time limit of one attempt; `null` is the instance's default. */
   readonly timeoutMs: number | null
   /** Wait before the task is due; ignored when `runAt` is given. */
   readonly delayMs: number
@@ -118,7 +125,7 @@ export interface TaskRecord {
   readonly settledClaim: number
   readonly leaseUntil: number | null
   /** Who holds or held the latest claim. */
-  readonly worker: string | null
+  readonly instance: string | null
   /** A cancel arrived while the task was running. */
   readonly cancelRequested: boolean
   /** From 0 to 1, as the handler reports it. */
@@ -132,7 +139,7 @@ export interface TaskRecord {
 /** When a task that is stored now will be due. */
 export const dueAtOf = (task: NewTask, now: number): number => task.runAt ?? now + Math.max(0, task.delayMs)
 
-/** A stored task as far as it concerns anybody but stores and workers. */
+/** A stored task as far as it concerns anybody but stores and instances. */
 export interface StoredTask extends Omit<TaskRecord, "seq" | "claim" | "settledClaim" | "leaseUntil"> {}
 
 /** A task that has just been stored, as far as nobody but the store gives its sequence. */
@@ -158,7 +165,7 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
     claim: 0,
     settledClaim: 0,
     leaseUntil: null,
-    worker: null,
+    instance: null,
     cancelRequested: false,
     progress: null,
     result: null,
@@ -167,7 +174,7 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
   }
 }
 
-/** What a worker needs of a task it has claimed. */
+/** What an instance needs of a task it has claimed. */
 export interface ClaimedTask {
   readonly id: string
   readonly type: string

@@ -17,8 +17,8 @@ import { Schema } from "effect"
  * Where a task stands in its life.
  *
  * - `scheduled`: waits until it is due
- * - `pending`: due, waits for a worker
- * - `running`: claimed by a worker under a lease
+ * - `pending`: due, waits to be claimed
+ * - `running`: claimed by an instance under a lease
  * - `completed`, `failed`, `cancelled`: finished; kept until pruned
  */
 export const TaskState = Schema.Literals(["scheduled", "pending", "running", "completed", "failed", "cancelled"])

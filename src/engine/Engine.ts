@@ -1,5 +1,5 @@
 /**
- * How the parts of the engine are put together. A process holds any subset: a producer enqueues, a worker runs
+ * How the parts of the engine are put together. A process holds any subset: a producer enqueues, a pool runs
  * tasks, and the whole engine does both.
  *
  * ```text

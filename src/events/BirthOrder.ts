@@ -1,5 +1,5 @@
 /**
- * Keeps a task's events behind its `created`. A store may give a task to an idle worker before the enqueue has its
+ * Keeps a task's events behind its `created`. A store may give a task to an idle instance before the enqueue has its
  * answer, so what happens to tasks whose enqueue is on its way is held until that answer is known.
  */
 import type { NewTaskEvent } from "../domain/TaskEvent.ts"

@@ -29,7 +29,7 @@ export const layer: Layer.Layer<TaskStore, never, TaskStore | Notifier | Supervi
 )
 
 /** What an event says about its task. */
-type Subject = Pick<NewTaskEvent, "id" | "type" | "queue" | "attempt" | "worker">
+type Subject = Pick<NewTaskEvent, "id" | "type" | "queue" | "attempt" | "instance">
 
 type Store = Context.Service.Shape<typeof TaskStore>
 
@@ -99,9 +99,9 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
     return events
   })
 
-  const claimed = ({ tasks }: ClaimAnswer, worker: string): ReadonlyArray<NewTaskEvent> =>
+  const claimed = ({ tasks }: ClaimAnswer, instance: string): ReadonlyArray<NewTaskEvent> =>
     tasks.map(({ claim, crashes, failures, id, queue, type }) => {
-      const subject = { id, type, queue, attempt: failures + crashes + 1, worker }
+      const subject = { id, type, queue, attempt: failures + crashes + 1, instance }
       if (known.size >= maxKnown) known.clear()
       known.set(claim, subject)
       return { event: "started", ...subject }
@@ -144,10 +144,10 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
   return {
     ...store,
     enqueue: (groups) => Effect.suspend(() => recorder.isAttended() ? enqueue(groups) : store.enqueue(groups)),
-    // Idle workers ask again and again: what gives nothing is no reason to look whether anybody attends
+    // Idle instances ask again and again: what gives nothing is no reason to look whether anybody attends
     claim: (request) =>
       Effect.map(store.claim(request), (answer) => {
-        if (answer.tasks.length > 0 && recorder.isAttended()) order.record(claimed(answer, request.worker))
+        if (answer.tasks.length > 0 && recorder.isAttended()) order.record(claimed(answer, request.instance))
         return answer
       }),
     settle: (settlements) => recordingAfterwards(store.settle(settlements), (answers) => settled(settlements, answers)),

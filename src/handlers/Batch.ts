@@ -2,7 +2,7 @@
  * `batch` works through many payloads of one task type, in chunks, several at a time. One that fails does not stop the
  * others: the result says for each how it ended.
  *
- * The items are run here, not enqueued: a batch that waited for tasks could occupy the very workers that they need. So
+ * The items are run here, not enqueued: a batch that waited for tasks could occupy the very slots that they need. So
  * they share the batch's time limit, and when the batch is tried again after a crash all of them run again, each with
  * the same id of its own (`<id>:<index>`), which is what idempotency keys are made of.
  */

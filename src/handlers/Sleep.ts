@@ -1,5 +1,5 @@
 /**
- * `sleep` waits: `{ "duration": "2s" }`. It keeps a worker busy without using the processor, and shows that a handler
+ * `sleep` waits: `{ "duration": "2s" }`. It keeps a slot busy without using the processor, and shows that a handler
  * needs nothing special to be stopped: a cancelled, timed out or released attempt is interrupted in its sleep.
  */
 import { Duration, Effect, Schema } from "effect"

@@ -63,7 +63,7 @@ export const layer = HttpApiBuilder.group(
           failed: stats.totals.failed,
           queue_length: stats.by_status.scheduled + stats.by_status.pending
         })),
-      olderWorkers: () => Effect.map(status.workerCount, (workers) => ({ workers })),
+      olderWorkers: () => Effect.map(status.slotCount, (workers) => ({ workers })),
       submitTask: ({ payload: { id, payload, type }, request }) =>
         Effect.map(
           ExactBody.checked(

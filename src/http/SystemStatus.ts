@@ -1,4 +1,4 @@
-/** What the server knows about itself: its health, its counts and its workers. */
+/** What the server knows about itself: its health, its counts and the slots of all instances. */
 import { Clock, Context, Duration, Effect, Layer, Option } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
 import { version } from "../domain/Version.ts"
@@ -20,8 +20,8 @@ const patience: Duration.Duration = Duration.seconds(2)
 export class SystemStatus extends Context.Service<SystemStatus, {
   readonly health: Effect.Effect<HealthJson>
   readonly stats: Effect.Effect<typeof StatsJson.Type, StoreError>
-  /** Workers of this process. */
-  readonly workerCount: Effect.Effect<number>
+  /** Slots of this process. */
+  readonly slotCount: Effect.Effect<number>
   readonly workers: Effect.Effect<typeof WorkersJson.Type, StoreError>
   /** The store's counts, or none when it fails or takes too long. */
   readonly counts: Effect.Effect<Option.Option<Counts>>
@@ -57,7 +57,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
           Effect.map(Option.getOrElse(() => [])),
           Effect.orElseSucceed(() => [])
         )
-      const workerCounts = Option.match(pool, {
+      const slotCounts = Option.match(pool, {
         onNone: () => Effect.succeed(null),
         onSome: ({ active, concurrency }) => Effect.map(active, (active) => ({ count: concurrency, active }))
       })
@@ -77,7 +77,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
           version,
           uptime: uptime(),
           queue: { size: found && unfinished(found), capacity: found && found.capacity, closed: found === null },
-          workers: yield* workerCounts,
+          slots: yield* slotCounts,
           ...(arriving === undefined ? {} : { hears_by: yield* arriving }),
           troubles
         }
@@ -88,12 +88,12 @@ export class SystemStatus extends Context.Service<SystemStatus, {
 
       const stats = Effect.gen(function*() {
         const { capacity, totals, ...by_status } = yield* queue.counts
-        const workers = yield* workerCounts
+        const slots = yield* slotCounts
         return {
           queue_size: unfinished(by_status),
           capacity,
-          worker_pool: workers?.count ?? 0,
-          workers_active: workers?.active ?? 0,
+          worker_pool: slots?.count ?? 0,
+          workers_active: slots?.active ?? 0,
           tasks_total: totals.created,
           tasks_pending: by_status.scheduled + by_status.pending,
           tasks_running: by_status.running,
@@ -117,7 +117,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
         health,
         stats,
         workers,
-        workerCount: Effect.map(workerCounts, (workers) => workers?.count ?? 0),
+        slotCount: Effect.map(slotCounts, (slots) => slots?.count ?? 0),
         counts
       })
     })

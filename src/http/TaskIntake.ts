@@ -21,8 +21,8 @@ export const toSubmissions = (
 }
 
 /**
- * A task of a known type, whatever its payload: what does not fit fails in a worker. Only a payload that fits but for
- * fields that its type does not know is refused, as a worker would run it without them.
+ * A task of a known type, whatever its payload: what does not fit fails when it runs. Only a payload that fits but for
+ * fields that its type does not know is refused, as it would run without them.
  */
 export const acceptedFirst = (
   catalog: TaskCatalog["Service"],

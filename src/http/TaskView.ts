@@ -34,7 +34,7 @@ export const toJson = (task: StoredTask): TaskJson => {
     crashes: task.crashes,
     // An older version stored reports that were not a number
     progress: Number.isNaN(task.progress) ? null : task.progress,
-    worker: task.worker,
+    instance: task.instance,
     cancel_requested: task.cancelRequested,
     history: task.history.map(attemptJson)
   }
@@ -73,14 +73,14 @@ export const fromJson = (task: TaskJson): StoredTask => ({
   failures: task.failures,
   crashes: task.crashes,
   claims: task.attempts,
-  worker: task.worker,
+  instance: task.instance,
   cancelRequested: task.cancel_requested,
   progress: task.progress,
   result: task.status === "completed" ? JSON.stringify(task.result) : null,
   failure: failureFromJson(task.error),
   history: task.history.map((attempt) => ({
     claim: attempt.claim,
-    worker: attempt.worker,
+    instance: attempt.instance,
     startedAt: millis(attempt.started_at),
     endedAt: millis(attempt.ended_at),
     outcome: attempt.outcome,
@@ -140,7 +140,7 @@ export const millisOrNull = (text: string | null) => text === null ? null : mill
 
 const attemptJson = (attempt: AttemptRecord): AttemptJson => ({
   claim: attempt.claim,
-  worker: attempt.worker,
+  instance: attempt.instance,
   started_at: timestamp(attempt.startedAt),
   ended_at: timestamp(attempt.endedAt),
   outcome: attempt.outcome,

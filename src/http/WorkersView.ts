@@ -18,7 +18,7 @@ export const toJson = ({ instances, now }: Roll, own: OwnPool | undefined): Work
     instance,
     slots: instance.id === own?.instance ? own.slots : slotsOf(instance, now - instance.seenAt)
   }))
-  const workers = shown.flatMap(({ instance, slots }) => slots.map((slot) => workerJson(instance.id, slot)))
+  const workers = shown.flatMap(({ instance, slots }) => slots.map((slot) => slotJson(instance.id, slot)))
   return {
     running: shown.some(({ slots }) => slots.length > 0),
     worker_count: workers.length,
@@ -37,7 +37,7 @@ const slotsOf = ({ capacity, running }: InstanceRecord, agoMs: number): Readonly
   })
 }
 
-const workerJson = (instance: string, { slot, task }: SlotView): Workers["workers"][number] => ({
+const slotJson = (instance: string, { slot, task }: SlotView): Workers["workers"][number] => ({
   id: `${instance}/${slot}`,
   running: task !== undefined,
   instance,
@@ -55,8 +55,8 @@ const instanceJson = (
   version,
   started_at: timestamp(startedAt),
   seen_at: timestamp(seenAt),
-  worker_count: slots.length,
-  workers_active: slots.filter(({ task }) => task !== undefined).length,
+  slot_count: slots.length,
+  slots_active: slots.filter(({ task }) => task !== undefined).length,
   leads,
   queues,
   types
@@ -65,14 +65,14 @@ const instanceJson = (
 /** The list that was on the wire. */
 export const fromJson = ({ instances, timestamp, workers }: Workers): Roll => ({
   now: millis(timestamp),
-  instances: instances.map(({ host, id, leads, pid, queues, seen_at, started_at, types, version, worker_count }) => ({
+  instances: instances.map(({ host, id, leads, pid, queues, seen_at, started_at, types, version, slot_count }) => ({
     id,
     host,
     pid,
     version,
     startedAt: millis(started_at),
     seenAt: millis(seen_at),
-    capacity: worker_count,
+    capacity: slot_count,
     queues,
     types,
     leads,

@@ -105,6 +105,6 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStor
 const report = (task: Rescued): Effect.Effect<void> =>
   (task.state === "failed"
     ? Effect.logError(`task ${task.type} is quarantined: its process died ${task.crashes} times`)
-    : Effect.logWarning(`task ${task.type} lost its worker (crash ${task.crashes}); now ${task.state}`)).pipe(
+    : Effect.logWarning(`task ${task.type} lost its instance (crash ${task.crashes}); now ${task.state}`)).pipe(
       Effect.annotateLogs({ job_id: task.id })
     )

@@ -38,8 +38,8 @@ const wait = Metric.histogram("taskforge_task_wait_seconds", {
   boundaries: durations
 })
 
-const workers = Metric.gauge("taskforge_workers", { description: "Workers of this process" })
-const workersActive = Metric.gauge("taskforge_workers_active", { description: "Workers running a task now" })
+const slots = Metric.gauge("taskforge_slots", { description: "Slots of this process" })
+const slotsActive = Metric.gauge("taskforge_slots_active", { description: "Slots running a task now" })
 const abandoned = Metric.counter("taskforge_attempts_abandoned_total", {
   description: "Attempts that went on after they were interrupted and were given up",
   incremental: true
@@ -107,9 +107,9 @@ export class Recorder {
     abandoned.updateUnsafe(1, this.context)
   }
 
-  workers(size: number, active: number): void {
-    workers.updateUnsafe(size, this.context)
-    workersActive.updateUnsafe(active, this.context)
+  slots(size: number, active: number): void {
+    slots.updateUnsafe(size, this.context)
+    slotsActive.updateUnsafe(active, this.context)
   }
 
   private outcomeOf({ outcomes }: OfType, type: string, outcome: AttemptEnd["outcome"]): Metric.Counter<number> {

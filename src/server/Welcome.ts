@@ -27,7 +27,7 @@ export const layer = (settings: Settings, address: ListenAddress.ListenAddress) 
       store: StoreUrl.format(store),
       ...(store._tag === "Sqlite" ? { file: resolve(store.path) } : {}),
       access: access(settings, address),
-      workers: settings.workers,
+      slots: settings.workers,
       instance
     })
   }))

@@ -32,8 +32,8 @@ export const keptEvents = 10_000
 export const keptBytes: number = 16 * 1024 * 1024
 
 /** About the bytes of an event: those of its texts, which its callers choose, and of its other fields. */
-export const sizeOf = ({ error, id, queue, type, worker }: NewTaskEvent): number =>
-  200 + id.length + type.length + queue.length + (worker?.length ?? 0) +
+export const sizeOf = ({ error, id, instance, queue, type }: NewTaskEvent): number =>
+  200 + id.length + type.length + queue.length + (instance?.length ?? 0) +
   (error === undefined ? 0 : error.message.length + error.tag.length)
 
 /** What a process has appended since it last looked for what is to be dropped, where looking costs more than appending. */

@@ -21,7 +21,7 @@ export class Instance extends Context.Service<Instance, {
         Bounds.demand("instance", Bounds.name, id)
         const random = yield* SecureRandom.SecureRandom
         return {
-          id: id ?? `worker-${(yield* random.uuidV4()).slice(0, 8)}`,
+          id: id ?? `instance-${(yield* random.uuidV4()).slice(0, 8)}`,
           host: hostname(),
           pid: process.pid,
           version

@@ -58,18 +58,18 @@ export interface ClaimRequest {
   readonly types: ReadonlyArray<string>
   readonly limit: number
   /** The claiming instance, unique among all that run. */
-  readonly worker: string
+  readonly instance: string
   readonly leaseForMs: number
   /**
-   * Repeating the nonce of the worker's last claim gives the same tasks, as far as they are still held, and changes
-   * nothing; above all it prolongs no lease. A claim that gave tasks is remembered until the worker's next such claim,
+   * Repeating the nonce of the instance's last claim gives the same tasks, as far as they are still held, and changes
+   * nothing; above all it prolongs no lease. A claim that gave tasks is remembered until the instance's next such claim,
    * otherwise for a day at least; one that gave none is not, and repeating it is a new claim.
    */
   readonly nonce: number
 }
 
 /** A claim that takes nothing: it only promotes what has become due. */
-export const promotion: ClaimRequest = { types: [], limit: 0, worker: "", leaseForMs: 0, nonce: 0 }
+export const promotion: ClaimRequest = { types: [], limit: 0, instance: "", leaseForMs: 0, nonce: 0 }
 
 /** Claimed tasks by rank, and when it pays to ask again. */
 export interface ClaimAnswer {
@@ -179,7 +179,7 @@ export interface Retention {
 /** Keyed tasks younger than this survive pruning by count, so that their idempotency keys hold. */
 export const keyedForMs = 24 * 60 * 60 * 1000
 
-/** How long the last claim of a worker can be repeated: one that was silent for longer is gone, or starts anew. */
+/** How long the last claim of an instance can be repeated: one that was silent for longer is gone, or starts anew. */
 export const lastClaimForMs = 24 * 60 * 60 * 1000
 
 /** What a list shows. */

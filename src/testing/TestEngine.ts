@@ -200,7 +200,7 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
 
   /** How long until the next scheduled task is due. */
   const untilNextDue = Effect.map(
-    store.claim({ queues: [], types: [], limit: 0, worker: "test", leaseForMs: 0, nonce: 0 }),
+    store.claim({ queues: [], types: [], limit: 0, instance: "test", leaseForMs: 0, nonce: 0 }),
     ({ nextDueAt, now }) => nextDueAt === null ? Infinity : Math.max(1, nextDueAt - now)
   )
 

@@ -67,7 +67,7 @@ const line = (
     case "Snooze":
       return annotated(attempt, Effect.logInfo(`${name} snoozed for ${settlement.delayMs} ms`))
     case "Release":
-      return annotated(attempt, Effect.logInfo(`${name} released for another worker`))
+      return annotated(attempt, Effect.logInfo(`${name} released for another instance`))
   }
 }
 

@@ -41,7 +41,7 @@ export const start = Effect.fnUntraced(function*(options: {
   readonly slots: Slots
   /** Open while there may be work. */
   readonly work: Latch.Latch
-  readonly request: Pick<ClaimRequest, "worker" | "leaseForMs" | "queues">
+  readonly request: Pick<ClaimRequest, "instance" | "leaseForMs" | "queues">
   readonly firstNonce: number
   readonly pollMs: number
   readonly monotonicMs: () => number

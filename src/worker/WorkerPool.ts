@@ -144,7 +144,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     flushForMs: Duration.toMillis(flushPeriod),
     onSettled: (batch, answers) => {
       recorder.settled(endsOf(batch, answers))
-      recorder.workers(slots.size, attempts.active)
+      recorder.slots(slots.size, attempts.active)
       return Effect.andThen(
         Effect.forEach(hintsOf(batch, answers, pollMs), notifier.publish, { discard: true }),
         log.settled(batch, answers)
@@ -189,7 +189,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     deadlines,
     endings,
     timeoutMs: Duration.toMillis(options.timeout ?? defaults.timeout),
-    onStarted: () => recorder.workers(slots.size, attempts.active),
+    onStarted: () => recorder.slots(slots.size, attempts.active),
     host: {
       instance: instance.id,
       report: yield* ProgressReporter.make({ store, supervisor }),
@@ -211,7 +211,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     recorder,
     slots,
     work,
-    request: { worker: instance.id, leaseForMs, queues: queues.length === 0 ? undefined : queues },
+    request: { instance: instance.id, leaseForMs, queues: queues.length === 0 ? undefined : queues },
     // From anywhere: an instance with a fixed name must not repeat a nonce of the process before it.
     firstNonce: yield* random.intBetween(0, 2 ** 31),
     pollMs,

@@ -57,13 +57,13 @@ describe("taskforge serve", () => {
   )
 })
 
-describe("taskforge worker", () => {
+describe("taskforge work", () => {
   it.live("runs the tasks of a store until a signal stops it in order", () =>
     Effect.gen(function*() {
       const store = `sqlite:${join(yield* directory, "tasks.db")}`
       assert.strictEqual((yield* run(["migrate", "--store", store])).code, 0)
       const { stdout } = yield* run(["enqueue", "echo", "1", "--json", "--store", store])
-      const worker = yield* program(["worker", "--store", store, "--workers", "2", "--log-format", "json"])
+      const worker = yield* program(["work", "--store", store, "--workers", "2", "--log-format", "json"])
       yield* until("the task has run", Effect.sync(() => worker.stdout().includes(JSON.parse(stdout).id)))
       assert.include(worker.stdout(), `"msg":"taskforge works on ${store}"`)
       const done = yield* run(["get", JSON.parse(stdout).id, "--wait", "--json", "--store", store])
@@ -75,7 +75,7 @@ describe("taskforge worker", () => {
 
   it.live("does not start on a store that nobody else can reach", () =>
     Effect.gen(function*() {
-      const { code, stderr } = yield* run(["worker", "--store", "memory:"])
+      const { code, stderr } = yield* run(["work", "--store", "memory:"])
       assert.strictEqual(code, 78)
       assert.include(stderr, "name a store that is shared")
     }))
@@ -84,7 +84,7 @@ describe("taskforge worker", () => {
     Effect.gen(function*() {
       const folder = yield* directory
       const environment = { TASKFORGE_FOLDERS: folder }
-      const { code, stderr } = yield* run(["worker", "--store", `sqlite:${join(folder, "tasks.db")}`], { environment })
+      const { code, stderr } = yield* run(["work", "--store", `sqlite:${join(folder, "tasks.db")}`], { environment })
       assert.strictEqual(code, 78)
       assert.include(stderr, `TASKFORGE_FOLDERS=${folder}: tasks could destroy the store`)
     }))

@@ -171,7 +171,7 @@ describe("taskforge queues and types", () => {
     }).pipe(Effect.provide(serverLayer({ store: MemoryStore.layer({ capacity: 2000 }) }))))
 })
 
-describe("taskforge stats and workers", () => {
+describe("taskforge stats and instances", () => {
   it.live("say how many there are, and who does what", () =>
     Effect.gen(function*() {
       yield* onServer(["enqueue", "tick", "--id", "t"])
@@ -182,17 +182,17 @@ describe("taskforge stats and workers", () => {
       assert.include(stats.stdout, "1 of 1,000 places taken")
       for (const line of stats.lines) assert.isAtMost(line.length, 80)
       assert.deepInclude(jsonOf(yield* succeeding(onServer(["stats", "--json"])))[0].by_status, { running: 1 })
-      const workers = yield* succeeding(onServer(["workers"], { terminal: true }))
-      assert.match(workers.stdout, /^INSTANCE +HOST +BUSY +UP +SEEN +CHORES\nw +\S+ +1\/2 /)
-      assert.match(workers.stdout, /\nt +tick +\S+ +w\/\d\n$/)
-      for (const line of workers.lines) assert.isAtMost(line.length, 80)
+      const instances = yield* succeeding(onServer(["instances"], { terminal: true }))
+      assert.match(instances.stdout, /^INSTANCE +HOST +BUSY +UP +SEEN +CHORES\nw +\S+ +1\/2 /)
+      assert.match(instances.stdout, /\nt +tick +\S+ +w\/\d\n$/)
+      for (const line of instances.lines) assert.isAtMost(line.length, 80)
     }).pipe(Effect.provide(working)))
 
   it.live("say what to do when nobody runs tasks", () =>
     Effect.gen(function*() {
       yield* onServer(["enqueue", "echo"])
-      const { stdout } = yield* succeeding(onServer(["workers"]))
-      assert.include(stdout, "Nobody runs tasks. Start a worker:")
+      const { stdout } = yield* succeeding(onServer(["instances"]))
+      assert.include(stdout, "No instance runs tasks. Start one:")
       assert.include(stdout, "1 task waits.")
     }).pipe(Effect.provide(idle)))
 })
@@ -240,7 +240,7 @@ describe("taskforge watch", () => {
         const lines = frame.split("\u001b[J")[0]!.replaceAll("\u001b[K", "").split("\r\n")
         assert.isAtMost(lines.length, 24)
         for (const line of lines) assert.isAtMost(line.length, 80)
-        assert.include(frame, "2 of 2 workers busy, 50 of 1,000 places taken")
+        assert.include(frame, "2 of 2 slots busy, 50 of 1,000 places taken")
         assert.include(frame, "RUNNING 2")
         assert.include(frame, "Ctrl-C ends this")
       }
@@ -345,7 +345,7 @@ describe("a store without a server", () => {
       assert.strictEqual(jsonOf(yield* succeeding(taskforge(["list", "--json", ...store]))).length, 4)
       assert.include((yield* succeeding(taskforge(["cancel", "a", ...store]))).stdout, "Cancelled")
       assert.include((yield* succeeding(taskforge(["stats", ...store]))).stdout, "3 of 100,000 places taken")
-      assert.include((yield* succeeding(taskforge(["workers", ...store]))).stdout, "Nobody runs tasks")
+      assert.include((yield* succeeding(taskforge(["instances", ...store]))).stdout, "No instance runs tasks")
       const { code, stderr } = yield* taskforge(["pause", "mail", ...store])
       assert.deepStrictEqual(
         { code, stderr },

@@ -105,7 +105,7 @@ builds it, which takes a few seconds. On Windows use \`npm run --silent taskforg
 | 75 | the queue is full, or there were too many requests: try again later |
 | 77 | the API key is missing, or its role does not allow the command |
 | 78 | the configuration is invalid |
-| 130, 143 | ended by SIGINT or SIGTERM; \`serve\` and \`worker\` stop in order and exit with 0 instead; [another signal](configuration.md#exit-codes) ends them at once |
+| 130, 143 | ended by SIGINT or SIGTERM; \`serve\` and \`work\` stop in order and exit with 0 instead; [another signal](configuration.md#exit-codes) ends them at once |
 
 ## Commands
 

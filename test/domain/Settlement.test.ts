@@ -19,18 +19,18 @@ const task: Settlement.Current = {
   result: null,
   failure,
   history: [
-    { claim: 1, worker: "ada", startedAt: 1, endedAt: 2, outcome: "failed", failure },
-    { claim: 2, worker: "ada", startedAt: 3, endedAt: 4, outcome: "crashed" }
+    { claim: 1, instance: "ada", startedAt: 1, endedAt: 2, outcome: "failed", failure },
+    { claim: 2, instance: "ada", startedAt: 3, endedAt: 4, outcome: "crashed" }
   ],
   claim: 3,
   startedAt: now - 1000,
-  worker: "grace"
+  instance: "grace"
 }
 
-const { claim: _claim, startedAt: _startedAt, worker: _worker, ...unchanged } = task
+const { claim: _claim, instance: _instance, startedAt: _startedAt, ...unchanged } = task
 const asked: Settlement.Current = { ...task, cancelRequested: true }
 const lease = { id: "t", claim: 3 }
-const third = { claim: 3, worker: "grace", startedAt: now - 1000, endedAt: now } as const
+const third = { claim: 3, instance: "grace", startedAt: now - 1000, endedAt: now } as const
 const later: TaskFailure = { kind: "defect", tag: "TypeError", message: "x is not a function" }
 
 describe("fence", () => {
@@ -210,7 +210,7 @@ describe("redrive", () => {
       claim: 0,
       settledClaim: 0,
       startedAt: null,
-      worker: null,
+      instance: null,
       history: []
     }
     assert.deepStrictEqual(Settlement.redrive(unborn, now)?.history, [])
@@ -255,7 +255,7 @@ describe("every decision", () => {
     completedAt: null,
     result: null,
     startedAt: 0,
-    worker: "w"
+    instance: "w"
   })))
 
   /** The move is in the table, and what must hold of any change does. */

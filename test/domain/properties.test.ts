@@ -35,7 +35,7 @@ const running = (task: typeof Running.Type): Settlement.Current => ({
   completedAt: null,
   result: null,
   failure: null,
-  worker: "w"
+  instance: "w"
 })
 
 const Ending = Schema.Union([

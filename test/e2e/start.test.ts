@@ -15,7 +15,7 @@ const refused = Effect.fnUntraced(function*(directory: string, environment: Serv
 })
 
 describe("a server", () => {
-  it.live("says where it listens, which store it uses and how many workers it has", () =>
+  it.live("says where it listens, which store it uses and how many slots it has", () =>
     Effect.gen(function*() {
       const server = yield* Server.start(yield* Server.directory, { WORKER_COUNT: "3", TASKFORGE_LEESE: "1s" })
       const [warning, record] = server.log
@@ -23,7 +23,7 @@ describe("a server", () => {
       assert.strictEqual(record?.msg, `taskforge listens on ${server.url}`)
       assert.match(server.url, /^http:\/\/127\.0\.0\.1:\d+$/)
       assert.strictEqual(record?.["store"], "sqlite:tasks.db")
-      assert.strictEqual(record?.["workers"], 3)
+      assert.strictEqual(record?.["slots"], 3)
       assert.isTrue(isAbsolute(String(record?.["file"])))
       assert.match(String(record?.["access"]), /^from this machine only, because no API key is asked for/)
     }))

@@ -11,7 +11,7 @@ import * as Server from "./Server.ts"
 interface Task {
   readonly id: string
   readonly status: string
-  readonly worker: string | null
+  readonly instance: string | null
 }
 
 interface Results {
@@ -71,9 +71,9 @@ const sharing = (
     /** Starts a task and answers its id, and the server that does not run it. */
     const running = Effect.fnUntraced(function*(duration: string) {
       const [id] = yield* servers[0].post([{ type: "sleep", payload: { duration } }])
-      yield* Server.until("it runs", Effect.map(task(servers[0], id!), ({ worker }) => worker !== null))
-      const { worker } = yield* task(servers[0], id!)
-      return { id: id!, other: servers.find((server) => instanceOf(server) !== worker)! }
+      yield* Server.until("it runs", Effect.map(task(servers[0], id!), ({ instance }) => instance !== null))
+      const { instance } = yield* task(servers[0], id!)
+      return { id: id!, other: servers.find((server) => instanceOf(server) !== instance)! }
     })
 
     it.live("share one queue", () =>
@@ -91,7 +91,7 @@ const sharing = (
             (stats) => stats.every(({ by_status }) => by_status.completed === ids.length)
           )
         )
-        const workers = yield* Effect.forEach(ids, (id) => Effect.map(task(two, id), ({ worker }) => worker))
+        const workers = yield* Effect.forEach(ids, (id) => Effect.map(task(two, id), ({ instance }) => instance))
         assert.sameMembers([...new Set(workers)], servers.map(instanceOf))
       }))
 

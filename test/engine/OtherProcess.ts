@@ -24,14 +24,14 @@ export const enqueue = Effect.fnUntraced(function*(id: string, fields: Partial<N
 
 /** Claims the task of type `work` that is next, with a lease that nobody will extend. */
 export const claim = Effect.fnUntraced(function*(
-  { leaseForMs = 15_000, worker = "other" } = {}
+  { leaseForMs = 15_000, instance = "other" } = {}
 ): Effect.fn.Return<ClaimedTask, unknown, TaskStore> {
   const store = yield* TaskStore
   const { tasks } = yield* store.claim({
     queues: ["default"],
     types: ["work"],
     limit: 1,
-    worker,
+    instance,
     leaseForMs,
     nonce: ++nonce
   })

@@ -136,7 +136,7 @@ describe("the result of a task", () => {
           queues: ["default"],
           types: ["wait"],
           limit: 1,
-          worker: "dead",
+          instance: "dead",
           leaseForMs: 1000,
           nonce: 1
         })

@@ -53,7 +53,7 @@ describe("/health", () => {
           version,
           uptime: 3,
           queue: { size: 1, capacity: 1000, closed: false },
-          workers: null,
+          slots: null,
           troubles: []
         })
       }
@@ -139,9 +139,9 @@ describe("/api/v1/stats and /api/v1/workers", () => {
       const { instances, timestamp: _, workers, ...pool } = yield* decoded(WorkersJson, get("/api/v1/workers"))
       assert.deepStrictEqual(pool, { running: true, worker_count: 2, queue_size: 2 })
       assert.lengthOf(instances, 1)
-      assert.deepInclude(instances[0], { id: "w", pid: process.pid, version, worker_count: 2, workers_active: 1 })
+      assert.deepInclude(instances[0], { id: "w", pid: process.pid, version, slot_count: 2, slots_active: 1 })
       assert.deepStrictEqual(workers.filter(({ running }) => running).map(({ task }) => task?.id), ["hanging"])
-      assert.deepStrictEqual((yield* decoded(HealthyJson, get("/health"))).workers, { count: 2, active: 1 })
+      assert.deepStrictEqual((yield* decoded(HealthyJson, get("/health"))).slots, { count: 2, active: 1 })
     }).pipe(Effect.provide(layer({ handlers }))))
 
   it.effect("work in a process that runs no tasks", () =>
@@ -188,8 +188,8 @@ describe("/api/v1/workers", () => {
         version: "9.9.9",
         started_at: "1970-01-01T00:00:00.000Z",
         seen_at: "1970-01-01T00:00:00.000Z",
-        worker_count: 2,
-        workers_active: 1,
+        slot_count: 2,
+        slots_active: 1,
         leads: [],
         queues: ["default"],
         types: ["count"]

@@ -148,10 +148,10 @@ describe("one task", () => {
       }
     }).pipe(Effect.provide(layer())))
 
-  it.effect("shows its result, attempt and worker once it ran", () =>
+  it.effect("shows its result, attempt and instance once it ran", () =>
     Effect.gen(function*() {
       const done = yield* reaches(yield* posted({ type: "echo", payload: { deep: [1] } }), "completed")
-      assert.deepInclude(done, { result: { deep: [1] }, attempts: 1, worker: "w", error: null })
+      assert.deepInclude(done, { result: { deep: [1] }, attempts: 1, instance: "w", error: null })
       assert.isString(done.started_at)
       assert.isString(done.completed_at)
     }).pipe(Effect.provide(layer({ handlers }))))
@@ -169,7 +169,7 @@ describe("one task", () => {
       const created = yield* posted({ type: "echo", payload: "fail" })
       const retried = yield* reaches(created, "scheduled")
       assert.deepInclude(retried, { failures: 1, retry_count: 1, attempts: 1 })
-      assert.deepInclude(retried.history[0], { claim: 1, worker: "w", outcome: "failed" })
+      assert.deepInclude(retried.history[0], { claim: 1, instance: "w", outcome: "failed" })
       assert.strictEqual(retried.history[0]?.error?.tag, "Refused")
     }).pipe(Effect.provide(layer({ handlers }))))
 

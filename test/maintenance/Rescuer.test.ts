@@ -10,7 +10,7 @@ import { TestStore } from "../engine/TestStore.ts"
 const Work = Task.make("work")
 
 describe("the rescuer", () => {
-  it.effect("takes back what a dead worker held, tells the pool, and writes a line", () => {
+  it.effect("takes back what a dead instance held, tells the pool, and writes a line", () => {
     const gate = new Gate()
     gate.open()
     return withStore(
@@ -27,7 +27,7 @@ describe("the rescuer", () => {
         assert.strictEqual((yield* record("orphan")).state, "running")
         yield* pass("1 second")
         yield* reaches("orphan", "completed")
-        const [line] = yield* Logs.matching(/lost its worker/)
+        const [line] = yield* Logs.matching(/lost its instance/)
         assert.deepInclude(line, { level: "Warn", annotations: { job_id: "orphan" } })
         yield* engine.close
       })
@@ -76,7 +76,7 @@ describe("the rescuer", () => {
       near(yield* looks(60_000), 12)
     }))
 
-  it.effect("ends a task that was to be cancelled when its worker died", () =>
+  it.effect("ends a task that was to be cancelled when its instance died", () =>
     withStore(
       {},
       Effect.gen(function*() {

@@ -74,10 +74,10 @@ describe("the metrics", () => {
       Effect.gen(function*() {
         yield* Work.enqueueAll([undefined, undefined, undefined])
         yield* pass("1 second")
-        assert.strictEqual((yield* read("taskforge_workers"))?.value, 5)
-        assert.strictEqual((yield* read("taskforge_workers_active"))?.value, 3)
+        assert.strictEqual((yield* read("taskforge_slots"))?.value, 5)
+        assert.strictEqual((yield* read("taskforge_slots_active"))?.value, 3)
         yield* pass("2 seconds")
-        assert.strictEqual((yield* read("taskforge_workers_active"))?.value, 0)
+        assert.strictEqual((yield* read("taskforge_slots_active"))?.value, 0)
       })
     ))
 

@@ -115,9 +115,9 @@ export class Ledger {
       .sort((a, b) => rank(a) - rank(b) || a.seq - b.seq)
   }
 
-  /** The claims that a worker's last claim gave, if this is a repetition of it. */
+  /** The claims that an instance's last claim gave, if this is a repetition of it. */
   repeated(request: ClaimRequest): ReadonlyArray<number> | undefined {
-    const last = this.lastClaims.get(request.worker)
+    const last = this.lastClaims.get(request.instance)
     return last?.nonce === request.nonce ? last.claims : undefined
   }
 
@@ -319,7 +319,7 @@ export class Ledger {
       this.lastClaim = Math.max(this.lastClaim, claim)
     }
     if (answer.tasks.length > 0 && this.repeated(request) === undefined) {
-      this.lastClaims.set(request.worker, { nonce: request.nonce, claims: answer.tasks.map(({ claim }) => claim) })
+      this.lastClaims.set(request.instance, { nonce: request.nonce, claims: answer.tasks.map(({ claim }) => claim) })
     }
   }
 

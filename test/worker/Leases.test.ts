@@ -147,7 +147,7 @@ describe("a lease", () => {
       })
     ))
 
-  it.effect("of a dead worker runs out: the task runs again within the lease and a rescue", () => {
+  it.effect("of a dead instance runs out: the task runs again within the lease and a rescue", () => {
     const gate = new Gate()
     gate.open()
     return withStore(
@@ -162,7 +162,7 @@ describe("a lease", () => {
         const task = yield* reaches("orphan", "completed")
         assert.isAtMost(gate.started[0]!.at, 17_500)
         assert.deepInclude(task, { claims: 2, crashes: 1, failures: 0 })
-        assert.deepStrictEqual(task.history.map(({ outcome, worker }) => [outcome, worker]), [["crashed", "other"]])
+        assert.deepStrictEqual(task.history.map(({ instance, outcome }) => [outcome, instance]), [["crashed", "other"]])
         yield* engine.close
       })
     )
@@ -204,7 +204,7 @@ describe("a lease", () => {
         assert.strictEqual(other.claim, 2)
         yield* pass("10 seconds")
         assert.deepStrictEqual(gate.interrupted, [handle.id])
-        assert.deepInclude(yield* record(handle.id), { state: "running", claims: 2, worker: "other", settledClaim: 0 })
+        assert.deepInclude(yield* record(handle.id), { state: "running", claims: 2, instance: "other", settledClaim: 0 })
         assert.strictEqual(yield* WorkerPool.use((pool) => pool.active), 0)
         assert.strictEqual(faults.calls("settle"), 0)
         yield* store.settle([{ _tag: "Complete", id: other.id, claim: 2, result: "null" }])

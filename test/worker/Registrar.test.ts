@@ -132,9 +132,9 @@ describe("work", () => {
         assert.deepStrictEqual([gates.small.count, gates.large.count], [2, 8])
         gates.small.open()
         yield* quiesce
-        const workers = yield* Effect.forEach(handles, ({ id }) => Effect.map(record(id), ({ worker }) => worker))
-        assert.strictEqual(workers.filter((worker) => worker === "small").length, 2)
-        assert.strictEqual(workers.filter((worker) => worker === "large").length, 8)
+        const instances = yield* Effect.forEach(handles, ({ id }) => Effect.map(record(id), ({ instance }) => instance))
+        assert.strictEqual(instances.filter((instance) => instance === "small").length, 2)
+        assert.strictEqual(instances.filter((instance) => instance === "large").length, 8)
         yield* small.close
         yield* large.close
       })

@@ -193,16 +193,16 @@ describe("a task that fails", () => {
         const handle = yield* Failing.enqueue()
         yield* pass("5 seconds")
         const task = yield* reaches(handle.id, "failed")
-        const attempts = task.history.map(({ claim, failure, outcome, startedAt, worker }) => ({
+        const attempts = task.history.map(({ claim, failure, outcome, startedAt, instance }) => ({
           claim,
-          worker,
+          instance,
           startedAt,
           outcome,
           tag: failure?.tag
         }))
         assert.deepStrictEqual(attempts, [
-          { claim: 1, worker: "here", startedAt: 0, outcome: "failed", tag: "Busy" },
-          { claim: 2, worker: "here", startedAt: 1000, outcome: "failed", tag: "Rejected" }
+          { claim: 1, instance: "here", startedAt: 0, outcome: "failed", tag: "Busy" },
+          { claim: 2, instance: "here", startedAt: 1000, outcome: "failed", tag: "Rejected" }
         ])
         assert.deepInclude(task, { claims: 3, startedAt: 2000, completedAt: 2000 })
       })

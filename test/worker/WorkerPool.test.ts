@@ -128,7 +128,7 @@ describe("a worker pool", () => {
         ])
         assert.strictEqual(pool.instance, "here")
         assert.strictEqual(pool.concurrency, 3)
-        assert.strictEqual((yield* record(id)).worker, "here")
+        assert.strictEqual((yield* record(id)).instance, "here")
         gate.open()
       })
     )
@@ -198,7 +198,7 @@ describe("a worker pool", () => {
         const two = yield* start({ handlers, instance: "two", worker: { concurrency: 3 } })
         const handles = yield* Effect.provide(Work.enqueueAll(times(60)), one.context)
         yield* passing("30 seconds", Effect.forEach(handles, ({ result }) => result))
-        const workers = yield* Effect.forEach(handles, ({ id }) => Effect.map(record(id), ({ worker }) => worker))
+        const instances = yield* Effect.forEach(handles, ({ id }) => Effect.map(record(id), ({ instance }) => instance))
         assert.sameMembers([...new Set(workers)], ["one", "two"])
         assert.strictEqual(gate.count, 60)
         yield* one.close

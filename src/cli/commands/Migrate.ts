@@ -22,7 +22,7 @@ export const command = Command.make(
     })
 ).pipe(
   Command.withDescription(
-    "Create a store, or bring it up to this version, as servers and workers do when they start"
+    "Create a store, or bring it up to this version, as `serve` and `work` do when they start"
   ),
   Command.withShortDescription("Create a store, or bring it up to date"),
   Command.withExamples([

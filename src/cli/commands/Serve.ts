@@ -11,7 +11,7 @@ export const command = Command.make("serve", {
     const { program } = yield* Effect.promise(() => import("../../server/ServerProgram.ts"))
     return yield* Settings.provide(input)(program)
   })).pipe(
-    Command.withDescription("Run a server: the HTTP API and workers on one store, until a signal stops it"),
+    Command.withDescription("Run a server: the HTTP API and a pool of slots on one store, until a signal stops it"),
     Command.withShortDescription("Run a server"),
     Command.withExamples([
       { command: "taskforge serve", description: "On http://127.0.0.1:8080, with a SQLite file in ./data" },

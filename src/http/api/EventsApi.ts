@@ -17,7 +17,7 @@ export const TaskEventJson = Schema.Struct({
   queue: Schema.String,
   at: Timestamp.annotate({ description: "When the event was logged" }),
   attempt: Schema.optionalKey(Schema.Int),
-  worker: Schema.optionalKey(Schema.String),
+  instance: Schema.optionalKey(Schema.String),
   progress: Schema.optionalKey(Schema.Finite).annotate({ description: "0 to 1" }),
   delay_ms: Schema.optionalKey(Schema.Finite).annotate({ description: "Wait before it is due again" }),
   error: Schema.optionalKey(Schema.Struct({ kind: FailureKind, tag: Schema.String, message: Schema.String }))

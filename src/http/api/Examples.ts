@@ -29,7 +29,7 @@ const pending: TaskJson = {
   failures: 0,
   crashes: 0,
   progress: null,
-  worker: null,
+  instance: null,
   cancel_requested: false,
   history: []
 }
@@ -41,7 +41,7 @@ const completed: TaskJson = {
   completed_at: "2026-01-31T12:00:00.015Z",
   result: { hello: "world" },
   attempts: 1,
-  worker: "worker-1a2b3c4d"
+  instance: "instance-1a2b3c4d"
 }
 
 const page: typeof TaskPageJson.Type = { tasks: [completed], next: null }
@@ -54,7 +54,7 @@ const event: TaskEventJson = {
   queue: "default",
   at: "2026-01-31T12:00:00.040Z",
   attempt: 1,
-  worker: "worker-1a2b3c4d"
+  instance: "instance-1a2b3c4d"
 }
 const healthy: typeof HealthyJson.Type = {
   status: "healthy",
@@ -62,7 +62,7 @@ const healthy: typeof HealthyJson.Type = {
   version,
   uptime: 86_400.5,
   queue: { size: 12, capacity: 100_000, closed: false },
-  workers: { count: 10, active: 4 },
+  slots: { count: 10, active: 4 },
   troubles: []
 }
 const unhealthy: typeof UnhealthyJson.Type = {
@@ -90,8 +90,8 @@ const workers: typeof WorkersJson.Type = {
   worker_count: 1,
   queue_size: 1,
   workers: [{
-    id: "worker-1a2b3c4d/1",
-    instance: "worker-1a2b3c4d",
+    id: "instance-1a2b3c4d/1",
+    instance: "instance-1a2b3c4d",
     slot: 1,
     running: true,
     task: { id, type: "echo", running_for_ms: 12 }

@@ -54,7 +54,7 @@ const OlderMetricsJson = Schema.Struct({
   workers: Schema.Struct({
     count: Schema.Int,
     active: Schema.Int,
-    efficiency: Schema.Finite.annotate({ description: "Active workers, 0 to 1" })
+    efficiency: Schema.Finite.annotate({ description: "Share of the slots that run a task, 0 to 1" })
   }),
   tasks: Schema.Record(Schema.String, Schema.Int).annotate({ description: "By status" }),
   memory_bytes: Schema.Int.annotate({ description: "Resident" }),
@@ -84,7 +84,7 @@ export class OlderApi extends HttpApiGroup.make("older").add(
     NeededRole,
     "read"
   )
-    .annotate(OpenApi.Summary, "The number of workers of this process"),
+    .annotate(OpenApi.Summary, "The number of slots of this process"),
   HttpApiEndpoint.post("submitTask", "/submit", {
     payload: Schema.Struct({
       id: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(maxIdLength))).annotate({

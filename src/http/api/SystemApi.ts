@@ -26,10 +26,10 @@ export class SystemApi extends HttpApiGroup.make("system").add(
     NeededRole,
     "read"
   )
-    .annotate(OpenApi.Summary, "Counts of tasks and workers"),
+    .annotate(OpenApi.Summary, "Counts of tasks and slots"),
   HttpApiEndpoint.get("workers", "/api/v1/workers", { success: WorkersJson, error: ApiErrors.Unavailable }).annotate(
     NeededRole,
     "read"
   )
-    .annotate(OpenApi.Summary, "List the living instances, their workers, and what they run")
+    .annotate(OpenApi.Summary, "List the living instances, their slots, and what they run")
 ) {}

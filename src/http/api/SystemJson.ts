@@ -30,7 +30,7 @@ const health = <const Status extends string>(status: Status) =>
       capacity: Schema.NullOr(Schema.Int),
       closed: Schema.Boolean.annotate({ description: "Whether new tasks cannot be accepted" })
     }),
-    workers: Schema.NullOr(Schema.Struct({ count: Schema.Int, active: Schema.Int })).annotate({
+    slots: Schema.NullOr(Schema.Struct({ count: Schema.Int, active: Schema.Int })).annotate({
       description: "null when this process runs no tasks"
     }),
     hears_by: Schema.optionalKey(Schema.Literals(["hints", "polling"])).annotate({
@@ -57,12 +57,12 @@ export const UpJson = verdict("healthy").annotate({ identifier: "Up" })
 /** The same: something does not work. */
 export const DownJson = verdict("unhealthy").annotate({ identifier: "Down" })
 
-/** Counts of the store, which all instances share, and of this process's workers. */
+/** Counts of the store, which all instances share, and of this process's slots. */
 export const StatsJson = Schema.Struct({
   queue_size: Schema.Int.annotate({ description: "Unfinished tasks" }),
   capacity: Schema.Int.annotate({ description: "Unfinished tasks that are accepted" }),
-  worker_pool: Schema.Int.annotate({ description: "Workers of this process" }),
-  workers_active: Schema.Int,
+  worker_pool: Schema.Int.annotate({ description: "Slots of this process" }),
+  workers_active: Schema.Int.annotate({ description: "Slots of this process that run a task" }),
   tasks_total: Schema.Int.annotate({ description: "Tasks ever accepted" }),
   tasks_pending: Schema.Int.annotate({ description: "Tasks that wait, due or scheduled" }),
   tasks_running: Schema.Int,
@@ -87,14 +87,14 @@ export const StatsJson = Schema.Struct({
   uptime: Seconds
 }).annotate({ identifier: "Stats" })
 
-/** One task at a time. */
-const WorkerJson = Schema.Struct({
+/** A slot of an instance: it runs one task at a time. */
+const SlotJson = Schema.Struct({
   id: Schema.String.annotate({ description: "Unique among all instances: the instance and the slot" }),
   running: Schema.Boolean.annotate({ description: "Whether it runs a task" }),
   instance: Schema.String,
   slot: Schema.Int.annotate({ description: "Its number in its instance, from 1" }),
   task: Schema.NullOr(Schema.Struct({ id: Schema.String, type: Schema.String, running_for_ms: Schema.Int }))
-}).annotate({ identifier: "Worker" })
+}).annotate({ identifier: "Slot" })
 
 /** A process that runs tasks. */
 const InstanceJson = Schema.Struct({
@@ -104,19 +104,19 @@ const InstanceJson = Schema.Struct({
   version: Schema.String,
   started_at: Timestamp,
   seen_at: Timestamp.annotate({ description: "Its last sign of life, by the store's clock" }),
-  worker_count: Schema.Int,
-  workers_active: Schema.Int,
+  slot_count: Schema.Int,
+  slots_active: Schema.Int,
   leads: Schema.Array(Schema.String).annotate({ description: "The chores that it does for all instances" }),
   queues: Schema.Array(Schema.String).annotate({ description: "The queues that it works on; none for all" }),
   types: Schema.Array(Schema.String).annotate({ description: "Types of tasks that it can run" })
 }).annotate({ identifier: "Instance" })
 
-/** The workers of all instances on the store. */
+/** The slots of all instances on the store. */
 export const WorkersJson = Schema.Struct({
   running: Schema.Boolean.annotate({ description: "Whether any instance runs tasks" }),
-  worker_count: Schema.Int.annotate({ description: "Workers of all instances" }),
+  worker_count: Schema.Int.annotate({ description: "Slots of all instances" }),
   queue_size: Schema.Int.annotate({ description: "Unfinished tasks" }),
-  workers: Schema.Array(WorkerJson),
+  workers: Schema.Array(SlotJson),
   timestamp: Timestamp.annotate({ description: "The store's clock" }),
   instances: Schema.Array(InstanceJson).annotate({ description: "The oldest first" })
 }).annotate({ identifier: "Workers" })

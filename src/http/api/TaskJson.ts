@@ -19,7 +19,7 @@ const FailureJson = Schema.Struct({
 /** One earlier attempt. */
 export const AttemptJson = Schema.Struct({
   claim: Schema.Int,
-  worker: Schema.String,
+  instance: Schema.String,
   started_at: Timestamp,
   ended_at: Timestamp,
   outcome: AttemptOutcome,
@@ -46,12 +46,12 @@ export const TaskJson = Schema.Struct({
   queue: Schema.String,
   key: Schema.NullOr(Schema.String),
   due_at: Timestamp,
-  timeout_ms: Schema.NullOr(Schema.Int).annotate({ description: "Limit of one attempt; null is the worker's default" }),
-  attempts: Schema.Int.annotate({ description: "How often the task was claimed by a worker" }),
+  timeout_ms: Schema.NullOr(Schema.Int).annotate({ description: "Limit of one attempt; null is the instance's default" }),
+  attempts: Schema.Int.annotate({ description: "How often the task was claimed" }),
   failures: Schema.Int,
   crashes: Schema.Int.annotate({ description: "How often its process died or stalled while it ran" }),
   progress: Schema.NullOr(Schema.Finite).annotate({ description: "0 to 1, as its handler reports it" }),
-  worker: Schema.NullOr(Schema.String),
+  instance: Schema.NullOr(Schema.String).annotate({ description: "That claimed the latest attempt" }),
   cancel_requested: Schema.Boolean,
   history: Schema.Array(AttemptJson).annotate({ description: "Earlier attempts, the oldest first" })
 }).annotate({ identifier: "Task" })

@@ -7,7 +7,7 @@ import type { Entry } from "./Entry.ts"
 import type { LastClaims } from "./LastClaims.ts"
 import type { Tasks } from "./Tasks.ts"
 
-/** Answers a claim, or answers the worker's last one again. */
+/** Answers a claim, or answers the instance's last one again. */
 export const claim = (
   tasks: Tasks,
   lastClaims: LastClaims,
@@ -16,7 +16,7 @@ export const claim = (
   leasesNow: number
 ): ClaimAnswer => {
   tasks.promote(now)
-  const last = lastClaims.get(request.worker, request.nonce)
+  const last = lastClaims.get(request.instance, request.nonce)
   if (last !== undefined) {
     const held = last.filter((task) => tasks.held(task.id, task.claim) !== undefined)
     return { tasks: held, now, nextDueAt: tasks.waiting.nextDueAt() }
@@ -26,10 +26,10 @@ export const claim = (
   const wantsQueue = (queue: string) => queues?.has(queue) !== false && !tasks.paused.has(queue)
   const taken = tasks.waiting.lanes.take((type) => types.has(type), wantsQueue, request.limit)
   const claimed = taken.map((entry): ClaimedTask => {
-    tasks.begin(entry, request.worker, leasesNow + request.leaseForMs, now)
+    tasks.begin(entry, request.instance, leasesNow + request.leaseForMs, now)
     return claimedTask(entry)
   })
-  if (claimed.length > 0) lastClaims.remember(request.worker, { nonce: request.nonce, at: leasesNow, tasks: claimed })
+  if (claimed.length > 0) lastClaims.remember(request.instance, { nonce: request.nonce, at: leasesNow, tasks: claimed })
   return { tasks: claimed, now, nextDueAt: tasks.waiting.nextDueAt() }
 }
 

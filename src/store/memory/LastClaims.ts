@@ -6,22 +6,22 @@ interface LastClaim {
   readonly tasks: ReadonlyArray<ClaimedTask>
 }
 
-/** The last claim of each worker that gave tasks, so that repeating its nonce gives them again. */
+/** The last claim of each instance that gave tasks, so that repeating its nonce gives them again. */
 export class LastClaims {
-  private readonly byWorker = new Map<string, LastClaim>()
+  private readonly byInstance = new Map<string, LastClaim>()
 
-  /** What the worker's last claim gave, if it bore this nonce. */
-  get(worker: string, nonce: number): ReadonlyArray<ClaimedTask> | undefined {
-    const last = this.byWorker.get(worker)
+  /** What the instance's last claim gave, if it bore this nonce. */
+  get(instance: string, nonce: number): ReadonlyArray<ClaimedTask> | undefined {
+    const last = this.byInstance.get(instance)
     return last?.nonce === nonce ? last.tasks : undefined
   }
 
-  remember(worker: string, last: LastClaim): void {
-    this.byWorker.set(worker, last)
+  remember(instance: string, last: LastClaim): void {
+    this.byInstance.set(instance, last)
   }
 
-  /** Forgets the claims made by then, so that workers that have gone leave nothing behind. */
+  /** Forgets the claims made by then, so that instances that have gone leave nothing behind. */
   forget(until: number): void {
-    for (const [worker, { at }] of this.byWorker) if (at <= until) this.byWorker.delete(worker)
+    for (const [instance, { at }] of this.byInstance) if (at <= until) this.byInstance.delete(instance)
   }
 }

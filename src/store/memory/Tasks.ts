@@ -78,7 +78,7 @@ export class Tasks {
       claim: 0,
       startedAt: null,
       leaseUntil: null,
-      worker: null,
+      instance: null,
       progress: null,
       rank: 0,
       place: -1,
@@ -112,13 +112,13 @@ export class Tasks {
   }
 
   /** Begins an attempt at a pending task, under a claim number that was never given before. */
-  begin(entry: Entry, worker: string, leaseUntil: number, now: number): void {
+  begin(entry: Entry, instance: string, leaseUntil: number, now: number): void {
     entry.state = "running"
     entry.claims++
     entry.claim = ++this.lastClaim
     entry.startedAt = now
     entry.leaseUntil = leaseUntil
-    entry.worker = worker
+    entry.instance = instance
     entry.progress = null
     this.running.add(entry)
     this.size.pending--

@@ -180,7 +180,7 @@ export const make = ({ inTransaction, query, schema }: Database) => {
         request.queues === undefined ? null : texts(request.queues),
         texts(request.types),
         number(Math.max(0, request.limit)),
-        request.worker,
+        request.instance,
         number(Math.round(request.leaseForMs)),
         number(request.nonce),
         !inside

@@ -55,7 +55,7 @@ const first = (schema: string): ReadonlyArray<string> => [
     history text
   ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
     autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 1)`,
-  // claim: each lane in the order of work; a worker never scans types that it cannot run
+  // claim: each lane in the order of work; an instance never scans types that it cannot run
   `CREATE INDEX task_lane ON ${schema}.task (queue, type, rank, seq) WHERE state = 1`,
   // claim: what becomes due next
   `CREATE INDEX task_due ON ${schema}.task (due_at) WHERE state = 0`,

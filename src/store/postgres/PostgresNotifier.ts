@@ -116,7 +116,7 @@ export const make = Effect.fnUntraced(function*(
 
   const send = Effect.gen(function*() {
     yield* some.await
-    // idle workers of this process were told too: two turns later their claim is on its way, which would wait for this
+    // the idle pool of this process was told too: two turns later its claim is on its way, which would wait for this
     yield* Effect.yieldNow
     yield* Effect.yieldNow
     const wait = sentAt + mergeForMs - now()

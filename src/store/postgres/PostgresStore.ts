@@ -75,7 +75,7 @@ export interface ConnectionOptions extends Options {
   readonly maxConnections?: number | undefined
   /**
    * A statement that takes longer is given up by the server, and a connection without TLS on which nothing is heard for
-   * half as long again is closed. A third of the workers' lease is the longest that makes sense for the store alone.
+   * half as long again is closed. A third of the pools' lease is the longest that makes sense for the store alone.
    * Default 30 s.
    */
   readonly statementTimeout?: Duration.Input | undefined

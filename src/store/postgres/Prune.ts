@@ -8,7 +8,7 @@ import { keyedForMs, lastClaimForMs, type Retention } from "../TaskStore.ts"
 import { type Database, number } from "./Database.ts"
 import type { Tally } from "./Tally.ts"
 
-/** A claim that is not its worker's last is kept a little longer, in case its answer is still on its way. */
+/** A claim that is not its instance's last is kept a little longer, in case its answer is still on its way. */
 const supersededForMs = 60_000
 
 /** Claims forgotten at once at most. */

@@ -61,7 +61,7 @@ export interface Tally {
 
 /** Prepares the statements. */
 export const make = ({ query, schema, transaction }: Database, clock: Clock.Clock): Tally => {
-  // running tasks are as many as there are workers: counting them is cheaper than a row per claim
+  // running tasks are as many as there are slots: counting them is cheaper than a row per claim
   const all = `SELECT (SELECT count(*) FROM ${schema}.task WHERE state = 2)::float8,
     ${names.map((name) => `coalesce(sum(${name}), 0)::float8`).join(", ")} FROM ${schema}.tally`
   const unfinished = `SELECT coalesce(sum(unfinished), 0)::float8 FROM ${schema}.tally`

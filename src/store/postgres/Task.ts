@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
-import type { AttemptRecord, TaskFailure, TaskRecord } from "../../domain/TaskRecord.ts"
+import { type AttemptRecord, storedAttempt, type TaskFailure, type TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { booleans, type Database, number, numbers, texts } from "./Database.ts"
 
@@ -46,7 +46,7 @@ export type Row = [
   claim: number,
   settledClaim: number,
   leaseUntil: number | null,
-  worker: string | null,
+  instance: string | null,
   cancelRequested: boolean,
   progress: number | null,
   result: string | null,
@@ -76,12 +76,12 @@ export const recordOf = (row: Row): TaskRecord => ({
   claim: row[17],
   settledClaim: row[18],
   leaseUntil: row[19],
-  worker: row[20],
+  instance: row[20],
   cancelRequested: row[21],
   progress: row[22],
   result: row[23],
   failure: failureOf(row[24]),
-  history: row[25] === null ? [] : JSON.parse(row[25]) as ReadonlyArray<AttemptRecord>
+  history: row[25] === null ? [] : (JSON.parse(row[25]) as ReadonlyArray<AttemptRecord>).map(storedAttempt)
 })
 
 /** A stored failure. */

@@ -24,7 +24,7 @@ export const make =
 const argumentsOf = (request: ClaimRequest, headStartMs: number): ReadonlyArray<string> => [
   String(headStartMs),
   String(promoteLimit),
-  JSON.stringify(request.worker),
+  JSON.stringify(request.instance),
   String(request.nonce),
   String(request.limit),
   String(request.leaseForMs),

@@ -29,7 +29,7 @@ const resubscribe = Schedule.min([Schedule.exponential("50 millis"), Schedule.sp
 
 /** The notifier, and what the store adds to it. */
 export interface Hints extends Context.Service.Shape<typeof Notifier> {
-  /** Tells the workers of this process alone that there is work. */
+  /** Tells the pool of this process alone that there is work. */
   readonly wake: () => void
 }
 

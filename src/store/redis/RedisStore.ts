@@ -67,7 +67,7 @@ export interface Options extends StoreSettings {
    */
   readonly clockKey?: string | undefined
   /**
-   * How long an answer is waited for; with `layerUrl`, also how long a connection may be silent. A third of the workers'
+   * How long an answer is waited for; with `layerUrl`, also how long a connection may be silent. A third of the pools'
    * lease is the longest that makes sense. Default 5 s.
    */
   readonly answerWithin?: Duration.Input | undefined
@@ -154,7 +154,7 @@ const make = Effect.fnUntraced(function*(
 
   const taskStore = TaskStore.of({
     enqueue: yield* Coalescer.make<ReadonlyArray<NewTask>, EnqueueAnswer>({
-      // The claim of an idle worker follows on the same connection, so it finds what is on its way
+      // The claim of an idle instance follows on the same connection, so it finds what is on its way
       run: (groups) => Effect.andThen(Effect.sync(hints.wake), enqueue(groups)),
       sizeOf: (group) => group.reduce((size, { payload }) => size + 1 + payload.length / sizePerTask, 0),
       most: shareSize

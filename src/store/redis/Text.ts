@@ -2,7 +2,7 @@
  * Tasks as the scripts keep them, see `scripts/Entry.ts`: how they are written and read on this side.
  */
 import { brief } from "../../domain/Sizes.ts"
-import type { AttemptRecord, ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../../domain/TaskRecord.ts"
+import { type ClaimedTask, type NewTask, storedAttempt, type TaskFailure, type TaskRecord } from "../../domain/TaskRecord.ts"
 import type { TaskState } from "../../domain/TaskState.ts"
 
 /** A queue and a type as the scripts name them. */
@@ -129,12 +129,12 @@ export const recordOf = (texts: Shown, at: number): TaskRecord => {
     claim: state.claim,
     settledClaim: state.settledClaim,
     leaseUntil: numberOrNull(texts[at + 3]),
-    worker: state.worker,
+    instance: state.instance,
     cancelRequested: state.cancelRequested,
     progress: Number(claimOfProgress) === state.claim ? Number(progress) : null,
     result: texts[at + 6] ?? null,
     failure: failureOf(texts[at + 7]),
-    history: texts[at + 8]?.split("\n").map((line) => JSON.parse(line) as AttemptRecord) ?? []
+    history: texts[at + 8]?.split("\n").map((line) => storedAttempt(JSON.parse(line))) ?? []
   }
 }
 
@@ -175,13 +175,13 @@ const stateOf = (text: string, head: ReadonlyArray<string>) => {
       crashes: 0,
       dueAt: Number(head[8]),
       startedAt: null,
-      worker: null
+      instance: null
     }
   }
   const numbers = text.indexOf("\n")
   const lane = text.indexOf("\n", numbers + 1)
   const fields = text.slice(1, numbers).split(";")
-  const worker = text.slice(lane + 1)
+  const instance = text.slice(lane + 1)
   const status = text[0]!
   const claim = Number(fields[0])
   return {
@@ -195,7 +195,7 @@ const stateOf = (text: string, head: ReadonlyArray<string>) => {
     crashes: Number(fields[9]),
     dueAt: Number(fields[10]),
     startedAt: numberOrNull(fields[11]),
-    worker: worker === "" ? null : JSON.parse(worker) as string
+    instance: instance === "" ? null : JSON.parse(instance) as string
   }
 }
 

@@ -35,7 +35,7 @@ type Row = [
   claim: number
 ]
 
-/** What the last claim of a worker gave: its first number, and the tasks as JSON, in the order of their numbers. */
+/** What the last claim of an instance gave: its first number, and the tasks as JSON, in the order of their numbers. */
 type LastClaim = [firstClaim: number, seqs: string]
 
 /** Prepares the operation. */
@@ -127,7 +127,7 @@ export const make = (database: DatabaseSync) => {
       tally.move("scheduled", "pending", promoted.length)
       nextDueAt = nextDue.get()![0]
     }
-    const last = lastClaim.get(request.worker, request.nonce)
+    const last = lastClaim.get(request.instance, request.nonce)
     if (last !== undefined) return { tasks: again(last), now, nextDueAt }
     if (request.limit <= 0) return { tasks: [], now, nextDueAt }
     lanes.refresh()
@@ -136,9 +136,9 @@ export const make = (database: DatabaseSync) => {
     if (best.length === 0) return { tasks: [], now, nextDueAt }
     const seqs = JSON.stringify(best.map(([, seq]) => seq))
     const firstClaim = tally.nextClaims(best.length)
-    const rows = lease.all(firstClaim, now, now + request.leaseForMs, request.worker, seqs)
+    const rows = lease.all(firstClaim, now, now + request.leaseForMs, request.instance, seqs)
     tally.move("pending", "running", rows.length)
-    remember.run(request.worker, request.nonce, now, firstClaim, seqs)
+    remember.run(request.instance, request.nonce, now, firstClaim, seqs)
     // RETURNING promises no order; claim numbers are in the order of work
     return { tasks: rows.map(claimedTask).sort(byClaim), now, nextDueAt }
   }

@@ -47,7 +47,7 @@ export const make = (database: DatabaseSync) => {
     `SELECT count(*) FROM task INDEXED BY task_list
       WHERE state = 0 AND state NOT IN (1, 2) AND queue = ? AND type = ?`
   )
-  // as many as there are workers: their index does not know their lanes
+  // as many as there are slots: their index does not know their lanes
   const running = prepare<Running>(
     database,
     "SELECT queue, type, count(*) FROM task INDEXED BY task_lease WHERE state = 2 GROUP BY queue, type"

@@ -47,7 +47,7 @@ CREATE TABLE task (
   history TEXT
 ) STRICT;
 
--- claim: each lane in the order of work; a worker never scans types that it cannot run
+-- claim: each lane in the order of work; an instance never scans types that it cannot run
 CREATE INDEX task_lane ON task (queue, type, rank, seq) WHERE state = 1;
 -- claim: what becomes due next
 CREATE INDEX task_due ON task (due_at) WHERE state = 0;
@@ -80,7 +80,7 @@ CREATE TABLE tally (
 ) STRICT;
 INSERT INTO tally VALUES (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 
--- the last claim of each worker that gave tasks, so that repeating its nonce gives them again; seqs by rank, as JSON,
+-- the last claim of each instance that gave tasks, so that repeating its nonce gives them again; seqs by rank, as JSON,
 -- of which the first got first_claim, the second the number after it, and so on
 CREATE TABLE last_claim (
   worker TEXT PRIMARY KEY,

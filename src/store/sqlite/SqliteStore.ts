@@ -108,7 +108,7 @@ const make = Effect.fnUntraced(function*(
   const queries = Read.make(database, tasks)
   const laneCounts = LaneCounts.make(database)
 
-  // before it is on disk: it is as much there for this process's workers as for those of another
+  // before it is on disk: it is as much there for this process's pool as for those of another
   const announce = () => run(notifier.publish(work))
   const taskStore = TaskStore.of({
     enqueue: (groups) => writeShared("enqueue", enqueue, groups, "takes", announce),

@@ -4,7 +4,7 @@
 import type { DatabaseSync } from "node:sqlite"
 import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
-import type { AttemptRecord, TaskFailure, TaskRecord } from "../../domain/TaskRecord.ts"
+import { type AttemptRecord, storedAttempt, type TaskFailure, type TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, type TaskState } from "../../domain/TaskState.ts"
 import { prepare } from "./Statement.ts"
 import type { Transaction } from "./Writer.ts"
@@ -42,7 +42,7 @@ export type Row = [
   claim: number,
   settledClaim: number,
   leaseUntil: number | null,
-  worker: string | null,
+  instance: string | null,
   cancelRequested: number,
   progress: number | null,
   result: string | null,
@@ -72,12 +72,12 @@ export const recordOf = (row: Row): TaskRecord => ({
   claim: row[17],
   settledClaim: row[18],
   leaseUntil: row[19],
-  worker: row[20],
+  instance: row[20],
   cancelRequested: row[21] === 1,
   progress: row[22],
   result: row[23],
   failure: failureOf(row[24]),
-  history: row[25] === null ? [] : JSON.parse(row[25]) as ReadonlyArray<AttemptRecord>
+  history: row[25] === null ? [] : (JSON.parse(row[25]) as ReadonlyArray<AttemptRecord>).map(storedAttempt)
 })
 
 /** A stored failure. */

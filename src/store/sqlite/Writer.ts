@@ -239,7 +239,7 @@ export const make = Effect.fnUntraced(function*(
     })
   })
 
-  /** Who heard of a commit may have an operation of its own, a worker its claim, which need not wait for the disk. */
+  /** Who heard of a commit may have an operation of its own, a pool its claim, which need not wait for the disk. */
   const answered = Effect.suspend(() => {
     if (!told) return Effect.void
     told = false

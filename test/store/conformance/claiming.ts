@@ -24,17 +24,17 @@ import {
 
 export const claiming = (driver: Driver) =>
   describe("claim", () => {
-    scenario(driver, "leases the task to the worker and numbers the attempt", () =>
+    scenario(driver, "leases the task to the instance and numbers the attempt", () =>
       Effect.gen(function*() {
         const id = yield* addOne({ payload: "[1]", priority: 2, timeoutMs: 700 })
-        const claimed = yield* takeOne({ worker: "ada", leaseForMs: minute })
+        const claimed = yield* takeOne({ instance: "ada", leaseForMs: minute })
         assert.strictEqual(claimed.id, id)
         assert.isTrue(Number.isInteger(claimed.claim) && claimed.claim > 0)
         const found = yield* record(id)
         assert.deepInclude(found, {
           ...claimed,
           state: "running",
-          worker: "ada",
+          instance: "ada",
           claims: 1,
           settledClaim: 0,
           progress: null,
@@ -43,7 +43,7 @@ export const claiming = (driver: Driver) =>
         assert.strictEqual(found.leaseUntil, found.startedAt! + minute)
       }))
 
-    scenario(driver, "hands over exactly what a worker needs", () =>
+    scenario(driver, "hands over exactly what an instance needs", () =>
       Effect.gen(function*() {
         const id = yield* addOne({ payload: "[1]", priority: 2, timeoutMs: 700, maxRetries: 9, key: "k" })
         const { dueAt } = yield* record(id)
@@ -68,7 +68,7 @@ export const claiming = (driver: Driver) =>
         const first = yield* running()
         yield* settled(again(first, minute))
         yield* driver.advance("2 minutes")
-        const second = yield* takeOne({ worker: "grace" })
+        const second = yield* takeOne({ instance: "grace" })
         assert.isAbove(second.claim, first.claim)
         assert.deepInclude(second, { id: first.id, failures: 1, crashes: 0 })
         const found = yield* record(first.id)
@@ -76,7 +76,7 @@ export const claiming = (driver: Driver) =>
           claims: 2,
           claim: second.claim,
           settledClaim: first.claim,
-          worker: "grace",
+          instance: "grace",
           failure
         })
         assert.strictEqual(second.dueAt, found.dueAt)
@@ -86,7 +86,7 @@ export const claiming = (driver: Driver) =>
     scenario(driver, "numbers the claims of all tasks in one sequence, by rank within a call", () =>
       Effect.gen(function*() {
         const ids = yield* add({}, { priority: 3 }, { priority: 0 }, { priority: 2 })
-        const claimed = [...yield* take({ limit: 3 }), ...yield* take({ worker: "other" })]
+        const claimed = [...yield* take({ limit: 3 }), ...yield* take({ instance: "other" })]
         assert.deepStrictEqual(idsOf(claimed), [ids[1], ids[3], ids[0], ids[2]])
         for (const [index, { claim }] of claimed.entries()) {
           if (index > 0) {

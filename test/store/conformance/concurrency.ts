@@ -25,16 +25,16 @@ export const concurrency = (driver: Driver) =>
     scenario(driver, "never share a task", () =>
       Effect.gen(function*() {
         const ids = yield* add(...tasks(300))
-        const claimer = Effect.fnUntraced(function*(worker: string) {
+        const claimer = Effect.fnUntraced(function*(instance: string) {
           const mine: Array<ClaimedTask> = []
           while (true) {
-            const batch = yield* take({ worker, limit: 7 })
+            const batch = yield* take({ instance, limit: 7 })
             if (batch.length === 0) return mine
             mine.push(...batch)
             yield* Effect.yieldNow
           }
         })
-        const claimed = yield* Effect.forEach(Array.from({ length: 10 }, (_, i) => `worker-${i}`), claimer, {
+        const claimed = yield* Effect.forEach(Array.from({ length: 10 }, (_, i) => `instance-${i}`), claimer, {
           concurrency: "unbounded"
         })
         assert.strictEqual(claimed.flat().length, 300)
@@ -43,7 +43,7 @@ export const concurrency = (driver: Driver) =>
         for (const [i, mine] of claimed.entries()) {
           for (const { id } of mine) {
             const found = yield* TaskStore.use((store) => store.get(id))
-            assert.strictEqual(found?.worker, `worker-${i}`)
+            assert.strictEqual(found?.instance, `instance-${i}`)
           }
         }
       }))
@@ -125,13 +125,13 @@ export const concurrency = (driver: Driver) =>
       Effect.gen(function*() {
         const store = yield* TaskStore
         yield* add(...tasks(20))
-        const held = yield* take({ limit: 10, worker: "ada" })
+        const held = yield* take({ limit: 10, instance: "ada" })
         const [extended, settled, claimed, enqueued, cancelled] = yield* Effect.all([
           Effect.forEach(held.slice(0, 5), ({ claim, id }) => store.extend([{ id, claim }], second), {
             concurrency: "unbounded"
           }),
           Effect.forEach(held.slice(5), (item) => settle(complete(item, `"${item.id}"`)), { concurrency: "unbounded" }),
-          Effect.forEach([1, 2, 3, 4, 5], (n) => take({ limit: 2, worker: `w${n}` }), { concurrency: "unbounded" }),
+          Effect.forEach([1, 2, 3, 4, 5], (n) => take({ limit: 2, instance: `w${n}` }), { concurrency: "unbounded" }),
           Effect.forEach(tasks(5), (one) => store.enqueue([[one]]), { concurrency: "unbounded" }),
           store.cancel(["unknown"])
         ], { concurrency: "unbounded" })

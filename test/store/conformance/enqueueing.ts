@@ -50,7 +50,7 @@ export const enqueueing = (driver: Driver) =>
           claim: 0,
           settledClaim: 0,
           leaseUntil: null,
-          worker: null,
+          instance: null,
           cancelRequested: false,
           progress: null,
           result: null,

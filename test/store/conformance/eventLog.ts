@@ -55,7 +55,7 @@ export const eventLog = (name: string, driver: Driver): void => {
         const failed = event("b", {
           event: "failed",
           attempt: 2,
-          worker: "w-1",
+          instance: "w-1",
           error: { kind: "error", tag: "Refused", message: "no; \"never\"\n€" }
         })
         yield* log.append([event("a"), failed])

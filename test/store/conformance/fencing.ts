@@ -32,7 +32,7 @@ import {
 /** Ways in which an attempt stops being the task's current one without having been settled itself. */
 const lostBy = (driver: Driver): Record<string, (lost: Lease) => Effect.Effect<unknown, unknown, TaskStore>> => {
   const expire = Effect.andThen(driver.advance("10 seconds"), rescue())
-  const passOn = Effect.andThen(expire, takeOne({ worker: "heir" }))
+  const passOn = Effect.andThen(expire, takeOne({ instance: "heir" }))
   return {
     "was rescued": () => expire,
     "was rescued and claimed again": () => passOn,
@@ -156,7 +156,7 @@ export const fencing = (driver: Driver) =>
         yield* rescue()
         yield* cancel(lost.id)
         yield* store.remove([lost.id])
-        yield* running({ id: lost.id }, { worker: "heir" })
+        yield* running({ id: lost.id }, { instance: "heir" })
         yield* changesNothing(lost)
       }))
 

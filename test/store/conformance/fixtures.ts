@@ -52,7 +52,7 @@ export const request = (fields: Partial<ClaimRequest> = {}): ClaimRequest => ({
   queues: ["default"],
   types: ["work"],
   limit: 1000,
-  worker: "worker-1",
+  instance: "instance-1",
   leaseForMs: 30 * second,
   nonce: ++counter,
   ...fields

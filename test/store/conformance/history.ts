@@ -33,21 +33,21 @@ export const history = (driver: Driver) =>
 
     scenario(driver, "tells of each attempt that did not finish its task: who, when, how", () =>
       Effect.gen(function*() {
-        const ada = yield* running({}, { worker: "ada" })
+        const ada = yield* running({}, { instance: "ada" })
         yield* settled(again(ada))
-        const grace = yield* takeOne({ worker: "grace" })
+        const grace = yield* takeOne({ instance: "grace" })
         yield* settled(snooze(grace))
-        const joan = yield* takeOne({ worker: "joan" })
+        const joan = yield* takeOne({ instance: "joan" })
         yield* settled(release(joan))
-        const mary = yield* takeOne({ worker: "mary", leaseForMs: second })
+        const mary = yield* takeOne({ instance: "mary", leaseForMs: second })
         yield* driver.advance("10 seconds")
         yield* rescue()
         const found = yield* record(mary.id)
         assert.deepStrictEqual(found.history.map(({ endedAt: _e, startedAt: _s, ...rest }) => rest), [
-          { claim: ada.claim, worker: "ada", outcome: "failed", failure },
-          { claim: grace.claim, worker: "grace", outcome: "snoozed" },
-          { claim: joan.claim, worker: "joan", outcome: "released" },
-          { claim: mary.claim, worker: "mary", outcome: "crashed" }
+          { claim: ada.claim, instance: "ada", outcome: "failed", failure },
+          { claim: grace.claim, instance: "grace", outcome: "snoozed" },
+          { claim: joan.claim, instance: "joan", outcome: "released" },
+          { claim: mary.claim, instance: "mary", outcome: "crashed" }
         ])
         for (const { endedAt, startedAt } of found.history) assert.isTrue(startedAt <= endedAt)
         const last = found.history[3]!
@@ -74,7 +74,7 @@ export const history = (driver: Driver) =>
 
     scenario(driver, "takes in the last attempt of a dead letter when an operator retries it", () =>
       Effect.gen(function*() {
-        const claimed = yield* running({}, { worker: "ada" })
+        const claimed = yield* running({}, { instance: "ada" })
         yield* settled(fail(claimed))
         const { completedAt, startedAt } = yield* record(claimed.id)
         yield* driver.advance("1 hour")
@@ -82,7 +82,7 @@ export const history = (driver: Driver) =>
         assert.deepStrictEqual((yield* record(claimed.id)).history, [
           {
             claim: claimed.claim,
-            worker: "ada",
+            instance: "ada",
             startedAt: startedAt!,
             endedAt: completedAt!,
             outcome: "failed",
@@ -93,14 +93,14 @@ export const history = (driver: Driver) =>
 
     scenario(driver, "takes in the attempt that was stopped when an operator retries", () =>
       Effect.gen(function*() {
-        const claimed = yield* running({}, { worker: "ada" })
+        const claimed = yield* running({}, { instance: "ada" })
         yield* settled(stop(claimed))
         const { completedAt, startedAt } = yield* record(claimed.id)
         yield* redrive(claimed.id)
         assert.deepStrictEqual((yield* record(claimed.id)).history, [
           {
             claim: claimed.claim,
-            worker: "ada",
+            instance: "ada",
             startedAt: startedAt!,
             endedAt: completedAt!,
             outcome: "cancelled"

@@ -55,7 +55,7 @@ export const leases = (driver: Driver) =>
           yield* driver.advance("50 seconds")
           assert.strictEqual(yield* extend(claimed, minute), "held")
           assert.deepStrictEqual(yield* rescue(), [])
-          assert.deepStrictEqual(yield* takeIds({ worker: "other" }), [])
+          assert.deepStrictEqual(yield* takeIds({ instance: "other" }), [])
         }
       }))
 
@@ -77,7 +77,7 @@ export const leases = (driver: Driver) =>
       Effect.gen(function*() {
         const claimed = yield* running({}, { leaseForMs: second })
         yield* driver.advance("1 hour")
-        assert.deepStrictEqual(yield* take({ worker: "other" }), [])
+        assert.deepStrictEqual(yield* take({ instance: "other" }), [])
         assert.strictEqual(yield* extend(claimed, minute), "held")
         assert.deepStrictEqual(yield* rescue(), [])
         yield* driver.advance("1 hour")
@@ -105,7 +105,7 @@ export const leases = (driver: Driver) =>
         yield* driver.advance("10 seconds")
         yield* rescue()
         assert.strictEqual(yield* extend(claimed), "lost")
-        yield* take({ worker: "other" })
+        yield* take({ instance: "other" })
         assert.strictEqual(yield* extend(claimed), "lost")
       }))
 

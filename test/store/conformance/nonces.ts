@@ -46,9 +46,9 @@ export const nonces = (driver: Driver) =>
     scenario(driver, "keeps the nonces of workers apart", () =>
       Effect.gen(function*() {
         const ids = yield* add({}, {})
-        assert.deepStrictEqual(yield* takeIds({ limit: 1, nonce: 1, worker: "ada" }), [ids[0]])
-        assert.deepStrictEqual(yield* takeIds({ limit: 1, nonce: 1, worker: "grace" }), [ids[1]])
-        assert.deepStrictEqual(yield* takeIds({ limit: 1, nonce: 1, worker: "ada" }), [ids[0]])
+        assert.deepStrictEqual(yield* takeIds({ limit: 1, nonce: 1, instance: "ada" }), [ids[0]])
+        assert.deepStrictEqual(yield* takeIds({ limit: 1, nonce: 1, instance: "grace" }), [ids[1]])
+        assert.deepStrictEqual(yield* takeIds({ limit: 1, nonce: 1, instance: "ada" }), [ids[0]])
       }))
 
     scenario(driver, "prolongs no lease", () =>
@@ -95,15 +95,15 @@ export const nonces = (driver: Driver) =>
         assert.deepStrictEqual((yield* store.claim(asked)).tasks, [second!])
       }))
 
-    scenario(driver, "leaves out what has been rescued since, even when another worker has it now", () =>
+    scenario(driver, "leaves out what has been rescued since, even when another instance has it now", () =>
       Effect.gen(function*() {
         const store = yield* TaskStore
         yield* add({}, {})
-        const asked = request({ limit: 2, leaseForMs: second, worker: "ada" })
+        const asked = request({ limit: 2, leaseForMs: second, instance: "ada" })
         yield* store.claim(asked)
         yield* driver.advance("10 seconds")
         yield* rescue()
-        assert.strictEqual((yield* takeIds({ limit: 1, worker: "grace" })).length, 1)
+        assert.strictEqual((yield* takeIds({ limit: 1, instance: "grace" })).length, 1)
         assert.deepStrictEqual((yield* store.claim(asked)).tasks, [])
       }))
 
@@ -111,12 +111,12 @@ export const nonces = (driver: Driver) =>
       Effect.gen(function*() {
         const store = yield* TaskStore
         const id = yield* addOne()
-        const asked = request({ worker: "ada" })
+        const asked = request({ instance: "ada" })
         const [claimed] = (yield* store.claim(asked)).tasks
         yield* settled(complete(claimed!))
         yield* store.remove([id])
         yield* addOne({ id })
-        assert.deepStrictEqual(yield* takeIds({ worker: "grace" }), [id])
+        assert.deepStrictEqual(yield* takeIds({ instance: "grace" }), [id])
         assert.deepStrictEqual((yield* store.claim(asked)).tasks, [])
       }))
 

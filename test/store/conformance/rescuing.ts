@@ -127,7 +127,7 @@ export const rescuing = (driver: Driver) =>
 
     scenario(driver, "makes a crashed task due now, and says so", () =>
       Effect.gen(function*() {
-        const claimed = yield* running({}, { leaseForMs: second, worker: "ada" })
+        const claimed = yield* running({}, { leaseForMs: second, instance: "ada" })
         yield* driver.advance("10 seconds")
         assert.deepStrictEqual(yield* rescue(), [{ id: claimed.id, type: "work", state: "pending", crashes: 1 }])
         const found = yield* record(claimed.id)
@@ -148,10 +148,10 @@ export const rescuing = (driver: Driver) =>
     scenario(driver, "picks the expired among many, whoever holds them", () =>
       Effect.gen(function*() {
         yield* add({}, {}, {}, {})
-        const [a] = yield* take({ limit: 1, worker: "ada", leaseForMs: hour })
-        const [b] = yield* take({ limit: 1, worker: "ada", leaseForMs: second })
-        const [c] = yield* take({ limit: 1, worker: "grace", leaseForMs: minute })
-        const [d] = yield* take({ limit: 1, worker: "joan", leaseForMs: second })
+        const [a] = yield* take({ limit: 1, instance: "ada", leaseForMs: hour })
+        const [b] = yield* take({ limit: 1, instance: "ada", leaseForMs: second })
+        const [c] = yield* take({ limit: 1, instance: "grace", leaseForMs: minute })
+        const [d] = yield* take({ limit: 1, instance: "joan", leaseForMs: second })
         yield* driver.advance("10 seconds")
         assert.sameMembers([...idsOf(yield* rescue())], [b!.id, d!.id])
         yield* driver.advance("2 minutes")

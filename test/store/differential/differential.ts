@@ -60,7 +60,7 @@ interface LastClaim {
   gaveAt: number | undefined
 }
 
-/** What later operations refer to: the leases given out, the latest first, and each worker's last claim. */
+/** What later operations refer to: the leases given out, the latest first, and each instance's last claim. */
 class History {
   private leases: Array<Lease> = []
   private readonly claims = new Map<string, LastClaim>()
@@ -85,11 +85,11 @@ class History {
       case "claim": {
         const { do: _do, ...asked } = operation
         const request = { ...asked, nonce: ++this.numbers }
-        this.claims.set(request.worker, { request, gaveAt: undefined })
+        this.claims.set(request.instance, { request, gaveAt: undefined })
         return (store) => store.claim(request)
       }
       case "claim again": {
-        const last = this.claims.get(operation.worker)
+        const last = this.claims.get(operation.instance)
         const mayBeForgotten = last?.gaveAt !== undefined && now - last.gaveAt >= rememberedForMs
         return (store) => last === undefined || mayBeForgotten ? Effect.void : store.claim(last.request)
       }
@@ -133,7 +133,7 @@ class History {
   /** Remembers the leases that a claim gave, or one that gave nothing at first when it was repeated. */
   learn(operation: Operation, answer: ClaimAnswer | undefined): void {
     if (operation.do !== "claim" && operation.do !== "claim again") return
-    const last = this.claims.get(operation.worker)
+    const last = this.claims.get(operation.instance)
     if (last === undefined || last.gaveAt !== undefined || answer === undefined || answer.tasks.length === 0) return
     last.gaveAt = answer.now
     this.leases = [...answer.tasks.map(({ claim, id }) => ({ id, claim })), ...this.leases]

@@ -100,7 +100,7 @@ export class Model {
       claim: 0,
       settledClaim: 0,
       leaseUntil: null,
-      worker: null,
+      instance: null,
       cancelRequested: false,
       progress: null,
       result: null,
@@ -121,7 +121,7 @@ export class Model {
 
   /** The tasks that a claim must give, in order. */
   claim(request: {
-    readonly worker: string
+    readonly instance: string
     readonly queues?: ReadonlyArray<string> | undefined
     readonly types: ReadonlyArray<string>
     readonly limit: number
@@ -136,7 +136,7 @@ export class Model {
       task.state = "running"
       task.claims += 1
       task.claim = ++this.lastClaim
-      task.worker = request.worker
+      task.instance = request.instance
       task.startedAt = this.now
       task.leaseUntil = this.now + request.leaseForMs
       task.progress = null
@@ -245,7 +245,7 @@ export class Model {
   private remember(task: ModelTask, outcome: AttemptRecord["outcome"], end?: End): void {
     const attempt: AttemptRecord = {
       claim: task.claim,
-      worker: task.worker!,
+      instance: task.instance!,
       startedAt: task.startedAt!,
       endedAt: this.now,
       outcome,
@@ -300,7 +300,7 @@ export class Model {
     if (task.claim > 0 && !recorded) {
       const attempt: AttemptRecord = {
         claim: task.claim,
-        worker: task.worker!,
+        instance: task.instance!,
         startedAt: task.startedAt!,
         endedAt: task.completedAt!,
         outcome: task.state,

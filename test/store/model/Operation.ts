@@ -11,7 +11,7 @@ export const ids = [...enqueued, "unknown"] as const
 
 const types = ["a", "b"] as const
 const queues = ["x", "y"] as const
-const workers = ["w0", "w1"] as const
+const instances = ["w0", "w1"] as const
 
 const someOf = <const Values extends ReadonlyArray<string>>(values: Values) =>
   Schema.Array(Schema.Literals(values)).check(Schema.isMinLength(1), Schema.isMaxLength(2))
@@ -48,13 +48,13 @@ const operations = {
   }),
   claim: Schema.Struct({
     do: Schema.Literal("claim"),
-    worker: Schema.Literals(workers),
+    instance: Schema.Literals(instances),
     queues: Schema.Union([someOf(queues), Schema.Undefined]),
     types: someOf(types),
     limit: count,
     leaseForMs: lease
   }),
-  claimAgain: Schema.Struct({ do: Schema.Literal("claim again"), worker: Schema.Literals(workers) }),
+  claimAgain: Schema.Struct({ do: Schema.Literal("claim again"), instance: Schema.Literals(instances) }),
   settle: Schema.Struct({
     do: Schema.Literal("settle"),
     items: few(
@@ -144,11 +144,11 @@ export const onceFailed: ReadonlyArray<ReadonlyArray<Operation>> = [
   // A claim is repeated when it may have been forgotten
   [
     { do: "enqueue", groups: [[{ ...simple, id: "t0" }], [{ ...simple, id: "t1" }]] },
-    { do: "claim", worker: "w1", queues: undefined, types: ["a"], limit: 1, leaseForMs: 1000 },
+    { do: "claim", instance: "w1", queues: undefined, types: ["a"], limit: 1, leaseForMs: 1000 },
     { do: "settle", items: [{ attempt: 0, as: "Complete", delayMs: 0 }] },
     { do: "advance", ms: 86_400_000 },
     { do: "prune", ...keepAll },
-    { do: "claim again", worker: "w1" }
+    { do: "claim again", instance: "w1" }
   ],
   // A retry fills a store whose tasks have been counted before
   [

@@ -35,7 +35,7 @@ export class Runner {
   private readonly driver: Driver
   /** All leases ever given out, the latest first. */
   private readonly leases: Array<Lease> = []
-  /** Each worker's last claim, if it gave tasks. */
+  /** Each instance's last claim, if it gave tasks. */
   private readonly lastClaims = new Map<string, LastClaim>()
   private readonly sequence = new Map<ModelTask, number>()
   private lastSequence = -Infinity
@@ -172,15 +172,15 @@ export class Runner {
       agree("nextDueAt", answer.nextDueAt, this.model.nextDueAt())
       const leases = expected.map(({ claim, id }) => ({ id, claim }))
       this.leases.unshift(...leases)
-      if (leases.length > 0) this.lastClaims.set(request.worker, { request, leases, at: this.model.now })
-      else this.lastClaims.delete(request.worker)
+      if (leases.length > 0) this.lastClaims.set(request.instance, { request, leases, at: this.model.now })
+      else this.lastClaims.delete(request.instance)
     })
   }
 
-  /** Repeats a worker's last claim, as after a lost reply: whatever it still holds, and nothing more. */
-  private claimAgain({ worker }: OperationOf<"claim again">) {
+  /** Repeats an instance's last claim, as after a lost reply: whatever it still holds, and nothing more. */
+  private claimAgain({ instance }: OperationOf<"claim again">) {
     return Effect.gen({ self: this }, function*() {
-      const last = this.lastClaims.get(worker)
+      const last = this.lastClaims.get(instance)
       if (last === undefined || this.model.now - last.at >= rememberedForMs) return
       const answer = yield* TaskStore.use((store) => store.claim(last.request))
       this.model.promote()

@@ -136,7 +136,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
           })
           while ((yield* store.counts).completed < stores.length * each) {
             const { tasks: claimed } = yield* store.claim(
-              request({ types: ["type-0", "type-1"], limit: 7, worker: `worker-${index}` })
+              request({ types: ["type-0", "type-1"], limit: 7, instance: `instance-${index}` })
             )
             given.push(...claimed.map(({ id }) => id))
             const answers = yield* store.settle(claimed.map((one) => complete(leaseOf(one))))

@@ -66,7 +66,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       assert.isTrue(newest.every((one) => one.seq > seq))
       const claimed = yield* Effect.forEach(
         stores,
-        (store, index) => store.claim(request({ limit: 3, worker: `w${index}` })),
+        (store, index) => store.claim(request({ limit: 3, instance: `w${index}` })),
         { concurrency: "unbounded" }
       )
       const numbers = claimed.flatMap((answer) => answer.tasks.map((one) => one.claim))
@@ -105,7 +105,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       yield* sql(
         `SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE application_name = '${applicationName}'`
       )
-      const next = yield* Effect.retry(store.claim(request({ limit: 10, worker: "w2" })), { times: 20 })
+      const next = yield* Effect.retry(store.claim(request({ limit: 10, instance: "w2" })), { times: 20 })
       assert.strictEqual(next.tasks.length, 10)
       assert.isTrue(next.tasks.every((one) => one.claim > claim))
       const [answer] = yield* store.enqueue([[task({ key: "k" })]])
@@ -195,13 +195,13 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
           return drawn.padEnd(maxLength, "é")
         }
         const store = yield* open(schema)
-        const [queue, type, worker] = [text(maxNameLength), text(maxNameLength), text(maxNameLength)]
+        const [queue, type, instance] = [text(maxNameLength), text(maxNameLength), text(maxNameLength)]
         const longest = () => task({ id: text(maxIdLength), key: text(maxKeyLength), type, queue })
         const later = { ...longest(), delayMs: minute }
         const group = [longest(), longest(), longest(), later]
         const [answer] = yield* store.enqueue([group])
         assert.strictEqual(answer?._tag, "Accepted")
-        const { tasks: claimed } = yield* store.claim(request({ queues: [queue], types: [type], worker }))
+        const { tasks: claimed } = yield* store.claim(request({ queues: [queue], types: [type], instance }))
         assert.deepStrictEqual(claimed.map(({ id }) => id), group.slice(0, 3).map(({ id }) => id))
         assert.deepStrictEqual(yield* store.settle([complete(leaseOf(claimed[0]!)), fail(leaseOf(claimed[1]!))]), [
           "applied",

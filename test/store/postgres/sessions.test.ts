@@ -130,7 +130,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       const operations: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
         store.enqueue([[task({ id: "plain" })]]),
         store.enqueue([[task({ id: "keyed", key: "key" })]]),
-        store.claim({ queues: ["none"], types: ["none"], limit: 1, worker: "w", leaseForMs: 1000, nonce: 7 }),
+        store.claim({ queues: ["none"], types: ["none"], limit: 1, instance: "w", leaseForMs: 1000, nonce: 7 }),
         store.extend([leaseOf(claimed)], 60_000),
         store.note([{ ...leaseOf(claimed), progress: 0.5 }]),
         store.rescue({ limit: 10, ...anyTime }),

@@ -314,11 +314,11 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
           const store = yield* TaskStore
           const { claim } = yield* record(id)
           yield* store.settle([{ _tag: "Release", id, claim }])
-          yield* takeOne({ types: ["pay"], worker: "thief" })
+          yield* takeOne({ types: ["pay"], instance: "thief" })
           yield* Deferred.succeed(goOn, undefined)
           assert.propertyVal(yield* Deferred.await(outcome), "_tag", "LeaseLost")
           assert.deepStrictEqual(yield* book.amounts, [])
-          assert.deepInclude(yield* record(id), { state: "running", worker: "thief" })
+          assert.deepInclude(yield* record(id), { state: "running", instance: "thief" })
         }),
         // it does not hear of its loss before
         "1 minute"
@@ -349,7 +349,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
           const store = yield* TaskStore
           const { claim } = yield* record(id)
           yield* store.settle([{ _tag: "Release", id, claim }])
-          yield* takeOne({ types: ["pay"], worker: "thief" })
+          yield* takeOne({ types: ["pay"], instance: "thief" })
           yield* Deferred.await(stopped)
           assert.deepInclude(yield* record(id), { failures: 0, result: null })
         }),

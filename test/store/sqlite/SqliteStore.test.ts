@@ -159,7 +159,7 @@ describe("what survives closing and opening again", () => {
       assert.isAbove(next!.claim, undone.at(-1)!.claim)
     }))
 
-  it.effect("the last claim of a worker, whose answer may have been lost", () =>
+  it.effect("the last claim of an instance, whose answer may have been lost", () =>
     Effect.gen(function*() {
       const path = yield* file
       const lost = request({ limit: 2 })
@@ -212,8 +212,8 @@ describe("stores on one file", () => {
       const [first] = yield* left.enqueue([tasks(3)])
       const [second, third] = yield* right.enqueue([tasks(3), tasks(2)])
       assert.deepStrictEqual([first!._tag, second!._tag, third!._tag], ["Accepted", "Full", "Accepted"])
-      const claimed = yield* left.claim(request({ limit: 3, worker: "left" }))
-      const rest = yield* right.claim(request({ worker: "right" }))
+      const claimed = yield* left.claim(request({ limit: 3, instance: "left" }))
+      const rest = yield* right.claim(request({ instance: "right" }))
       assert.strictEqual(new Set([...claimed.tasks, ...rest.tasks].map(({ id }) => id)).size, 5)
       yield* right.settle(rest.tasks.map(({ claim, id }) => ({ _tag: "Complete", id, claim, result: "null" })))
       assert.deepStrictEqual(yield* left.counts, yield* right.counts)

@@ -22,7 +22,7 @@ const share = Effect.gen(function*() {
   )
   const worker = Effect.gen(function*() {
     while ((yield* store.counts).completed < Number(total)) {
-      const { tasks } = yield* store.claim(request({ limit: 7, worker: name }))
+      const { tasks } = yield* store.claim(request({ limit: 7, instance: name }))
       for (const { id } of tasks) yield* Console.log(id)
       yield* store.settle(tasks.map(({ claim, id }) => ({ _tag: "Complete", id, claim, result: "null" })))
       if (tasks.length === 0) yield* Effect.sleep("1 millis")

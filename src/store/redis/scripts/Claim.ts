@@ -1,7 +1,7 @@
 /**
  * Hands out work: promotes what is due, then leases the tasks of lowest rank among the types and queues asked for.
  *
- * - Arguments: head start, how many to promote at most, worker (as JSON text), nonce, limit, lease in ms, the types as
+ * - Arguments: head start, how many to promote at most, instance (as JSON text), nonce, limit, lease in ms, the types as
  *   `,"a","b",` and the queues like that, or nothing for all.
  * - Answers: the clock, when the next task is due or nothing, the first claim number, then for each task its id, its
  *   text, and `failures;crashes;dueAt` if it was claimed before. Claim numbers follow one another in this order; for a
@@ -18,7 +18,7 @@ import { lanes } from "./Lanes.ts"
 import { prelude } from "./Prelude.ts"
 
 export const claim = `${prelude}${block}${lanes}${state}
-local headStart, promoteLimit, worker, nonce = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local headStart, promoteLimit, instance, nonce = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local limit, now = tonumber(ARGV[5]), clock()
 local scheduled, running = root .. ":scheduled", root .. ":running"
 
@@ -69,8 +69,8 @@ local function add(id, task, text, number)
   if number then answer[at + 4] = number end
 end
 
--- the worker's last claim, if it bore this nonce: whatever is still held
-local last = call("HGET", root .. ":claims", worker)
+-- the instance's last claim, if it bore this nonce: whatever is still held
+local last = call("HGET", root .. ":claims", instance)
 if last and string.sub(last, 1, #nonce + 1) == nonce .. ";" then
   local given = cmsgpack.unpack(string.sub(last, #nonce + 2))
   local ids = given[2]
@@ -149,13 +149,13 @@ for index, id in ipairs(ids) do
     e.claims = e.claims + 1
     text = "R" .. number .. ";;" .. e.seq .. ";" .. e.keyed .. ";" .. e.cancel .. ";" .. e.priority .. ";" .. e.claims ..
       ";" .. e.settled .. ";" .. e.failures .. ";" .. e.crashes .. ";" .. e.due .. ";" .. started .. "\\n" .. e.lane ..
-      "\\n" .. worker
+      "\\n" .. instance
     add(id, task, text)
   else
     local head = string.find(task, "\\n", 1, true)
     local lane = string.find(task, "\\n", head + 1, true)
     text = "R" .. number .. ";;" .. string.sub(task, 1, head - 1) .. ";" .. started .. string.sub(task, head, lane) ..
-      worker
+      instance
     local place = #answer
     answer[place + 1], answer[place + 2], answer[place + 3] = id, task, ""
   end
@@ -164,7 +164,7 @@ for index, id in ipairs(ids) do
 end
 each("HSET", root .. ":state", states)
 each("ZADD", running, leases)
-call("HSET", root .. ":claims", worker, nonce .. ";" .. cmsgpack.pack({ first, ids }))
-call("ZADD", root .. ":claimed", started, worker)
+call("HSET", root .. ":claims", instance, nonce .. ";" .. cmsgpack.pack({ first, ids }))
+call("ZADD", root .. ":claimed", started, instance)
 return answer
 `

@@ -16,7 +16,7 @@
  * ```text
  * <status><claim>;completedAt;seq;keyed;cancelRequested;priority;claims;settledClaim;failures;crashes;dueAt;startedAt
  * ["queue","type"]
- * "worker"
+ * "instance"
  * ```
  *
  * Statuses are W waiting, R running, C completed, F failed, X cancelled. A task that was never claimed and has not
@@ -36,7 +36,7 @@ export const state = `
 local function parse(text)
   local e = {}
   e.status, e.claim, e.completed, e.seq, e.keyed, e.cancel, e.priority, e.claims, e.settled, e.failures, e.crashes,
-    e.due, e.started, e.lane, e.worker = string.match(text, "${form}")
+    e.due, e.started, e.lane, e.instance = string.match(text, "${form}")
   if e.status == "C" then e.settled = e.claim end
   return e
 end
@@ -47,7 +47,7 @@ export const ending = `
 local function write(id, e)
   call("HSET", root .. ":state", id, e.status .. e.claim .. ";" .. e.completed .. ";" .. e.seq .. ";" .. e.keyed .. ";" ..
     e.cancel .. ";" .. e.priority .. ";" .. e.claims .. ";" .. e.settled .. ";" .. e.failures .. ";" .. e.crashes .. ";" ..
-    e.due .. ";" .. e.started .. "\\n" .. e.lane .. "\\n" .. e.worker)
+    e.due .. ";" .. e.started .. "\\n" .. e.lane .. "\\n" .. e.instance)
 end
 
 -- scheduled members carry what promotion needs: their priority and lane
@@ -83,7 +83,7 @@ local function lastLine(text) return string.match(text, "^.*\\n(.*)$") or text e
 -- adds an attempt to the history, JSON objects each on a line, of which the latest 20 are kept. A failure with large
 -- details has a second line, with what is kept here
 local function remember(e, id, now, outcome, failure)
-  local line = '{"claim":' .. e.claim .. ',"worker":' .. e.worker .. ',"startedAt":' .. e.started .. ',"endedAt":' ..
+  local line = '{"claim":' .. e.claim .. ',"instance":' .. e.instance .. ',"startedAt":' .. e.started .. ',"endedAt":' ..
     int(now) .. ',"outcome":"' .. outcome .. '"' .. (failure and ',"failure":' .. lastLine(failure) or "") .. "}"
   local before = call("HGET", root .. ":history", id)
   if before then

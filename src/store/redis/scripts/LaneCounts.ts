@@ -14,7 +14,7 @@ import { prelude } from "./Prelude.ts"
 export const laneCounts = `${prelude}${entry}
 local first, last, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
--- those that run are as few as there are workers
+-- those that run are as few as there are slots
 local running, ids = {}, {}
 for _, ref in ipairs(call("ZRANGE", root .. ":running", 0, -1)) do ids[#ids + 1] = string.sub(ref, 13) end
 for _, text in ipairs(hmget(root .. ":state", ids)) do

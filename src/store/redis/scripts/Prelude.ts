@@ -27,7 +27,7 @@
  * | `running` | sorted set | running tasks, by the end of their lease |
  * | `finished:<status><keyed>` | sorted sets | finished tasks, by when they finished |
  * | `list:<status>:<lane>` | sorted sets | waiting and finished tasks by sequence number, without those in blocks |
- * | `claims`, `claimed` | hash, sorted set | by worker: its last claim, and when it was made |
+ * | `claims`, `claimed` | hash, sorted set | by instance: its last claim, and when it was made |
  * | `probe` | string | that a write was tried, for a second |
  * | `awaited` | sorted set | ids whose end somebody waits for, by when that is forgotten |
  * | `record:<kind>` | hash | by id: a record; see `Records` |

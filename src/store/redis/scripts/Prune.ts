@@ -38,7 +38,7 @@ end
 `
 
 /**
- * Removes what retention no longer keeps, and forgets the claims of workers that were silent for long.
+ * Removes what retention no longer keeps, and forgets the claims of instances that were silent for long.
  *
  * - Arguments: how many at most; the age at which completed and cancelled tasks go, that of failed ones, the number of
  *   finished tasks to keep, the age at which keyed tasks may be removed by number, that at which claims are
@@ -52,9 +52,9 @@ sweep()
 local limit, now = tonumber(ARGV[1]), clock()
 local sets, kept = { "C0", "C1", "F0", "F1", "X0", "X1" }, 0
 
-for _, worker in ipairs(call("ZRANGEBYSCORE", root .. ":claimed", "-inf", int(now - ARGV[6]), "LIMIT", 0, 1000)) do
-  call("HDEL", root .. ":claims", worker)
-  call("ZREM", root .. ":claimed", worker)
+for _, instance in ipairs(call("ZRANGEBYSCORE", root .. ":claimed", "-inf", int(now - ARGV[6]), "LIMIT", 0, 1000)) do
+  call("HDEL", root .. ":claims", instance)
+  call("ZREM", root .. ":claimed", instance)
 end
 
 -- the oldest that finished by then, of all sets together

@@ -83,7 +83,7 @@ return answers
  *
  * Each status and lane has a list by sequence number. Of many lanes, eras say which have tasks in a stretch of numbers: a
  * page opens the lists of those that it meets, and ends early where it meets too many. Running tasks have no list: they are
- * as few as there are workers, and are looked through.
+ * as few as there are slots, and are looked through.
  */
 export const list = `${prelude}${entry}${eras}${show}
 local before, limit, left, wanted = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]

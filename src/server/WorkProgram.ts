@@ -1,4 +1,4 @@
-/** Workers without a server: settings, a store, and the engine with the handlers that ship with it. */
+/** Runs tasks without a server: settings, a store, and the engine with the handlers that ship with it. */
 import { Effect, Layer } from "effect"
 import { InvalidSettings } from "../config/InvalidSettings.ts"
 import * as Settings from "../config/Settings.ts"
@@ -18,18 +18,18 @@ export const program = Effect.gen(function*() {
   if (settings.store._tag === "Memory") {
     return yield* new InvalidSettings({
       problems: [
-        "STORE_URL=memory: nobody else could put tasks into the memory of a worker; name a store that is shared"
+        "STORE_URL=memory: no other process could put tasks into the memory of this one; name a store that is shared"
       ]
     })
   }
   yield* StoreOutOfReach.check(settings)
   return yield* Effect.provide(
-    Effect.onInterrupt(Layer.launch(worker(settings)), () => Effect.logInfo("stopped")),
+    Effect.onInterrupt(Layer.launch(pool(settings)), () => Effect.logInfo("stopped")),
     ConfiguredLog.layer(settings)
   )
 })
 
-const worker = (settings: Settings.Settings) =>
+const pool = (settings: Settings.Settings) =>
   announcement(settings).pipe(
     Layer.provide(ConfiguredEngine.layer(settings)),
     Layer.provide(SelectedStore.layer(settings))
@@ -43,7 +43,7 @@ const announcement = (settings: Settings.Settings) =>
     const store = StoreUrl.format(settings.store)
     yield* Effect.annotateLogs(
       Effect.logInfo(`taskforge works on ${store}`),
-      { store, workers: settings.workers, instance: pool.instance }
+      { store, slots: settings.workers, instance: pool.instance }
     )
     yield* StartupMemory.giveBack
     yield* ShutdownLog.make(settings.shutdown)

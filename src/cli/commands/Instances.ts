@@ -9,15 +9,15 @@ import * as Words from "../Words.ts"
 
 /** Shows who runs tasks. */
 export const command = Command.make(
-  "workers",
+  "instances",
   { ...Target.flags, json: Json.flag },
-  (input) => Target.provide(input)(workers(input))
+  (input) => Target.provide(input)(instances(input))
 ).pipe(
   Command.withDescription("Show the instances that run tasks, and what they run now"),
-  Command.withExamples([{ command: "taskforge workers", description: "All instances on the store" }])
+  Command.withExamples([{ command: "taskforge instances", description: "All instances on the store" }])
 )
 
-const workers = Effect.fnUntraced(function*({ json }: { readonly json: boolean }) {
+const instances = Effect.fnUntraced(function*({ json }: { readonly json: boolean }) {
   const { api, problem, repeatable } = yield* Target.Target
   const found = yield* Effect.mapError(repeatable(api.system.workers()), problem)
   if (json) return yield* Screen.json(found)
@@ -26,16 +26,16 @@ const workers = Effect.fnUntraced(function*({ json }: { readonly json: boolean }
   const width = yield* screen.columns
   const now = Date.parse(found.timestamp)
   if (found.instances.length === 0) {
-    yield* Screen.line(`Nobody runs tasks. Start a worker:\n\n  ${paint.accent("taskforge worker --store URL")}`)
+    yield* Screen.line(`No instance runs tasks. Start one:\n\n  ${paint.accent("taskforge work --store URL")}`)
     if (found.queue_size > 0) {
       yield* Screen.line(`\n${Words.counted(found.queue_size, "task")} ${found.queue_size === 1 ? "waits" : "wait"}.`)
     }
     return
   }
-  const instances = found.instances.map((one) => [
+  const rows = found.instances.map((one) => [
     Paint.plain(one.id),
     Paint.plain(`${one.host}:${one.pid}`),
-    `${one.workers_active}/${one.worker_count}`,
+    `${one.slots_active}/${one.slot_count}`,
     Words.age(now - Date.parse(one.started_at)),
     Words.relative(Date.parse(one.seen_at), now),
     paint.dim(one.leads.join(", "))
@@ -49,7 +49,7 @@ const workers = Effect.fnUntraced(function*({ json }: { readonly json: boolean }
       { head: "SEEN" },
       { head: "CHORES", shrinksTo: 6 }
     ],
-    instances,
+    rows,
     width,
     paint.dim
   ))
@@ -58,7 +58,7 @@ const workers = Effect.fnUntraced(function*({ json }: { readonly json: boolean }
   if (busy.length === 0) return yield* Screen.line(paint.dim("Nothing runs at the moment."))
   yield* lines(Table.format(
     [{ head: "RUNNING" }, { head: "TYPE", shrinksTo: 8 }, { head: "FOR", align: "right" }, {
-      head: "WORKER",
+      head: "SLOT",
       shrinksTo: 8
     }],
     busy.map(({ id, task }) => [
