@@ -151,9 +151,9 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
         return answer
       }),
     settle: (settlements) => recordingAfterwards(store.settle(settlements), (answers) => settled(settlements, answers)),
-    note: (notes) =>
-      recording(store.note(notes), () =>
-        notes.flatMap(({ claim, progress }) => {
+    progress: (reports) =>
+      recording(store.progress(reports), () =>
+        reports.flatMap(({ claim, progress }) => {
           const subject = known.get(claim)
           return subject === undefined ? [] : [{ event: "progress", ...subject, progress }]
         })),

@@ -91,8 +91,8 @@ export interface Stranded {
   readonly since: number
 }
 
-/** An attempt: a task and the number of the claim that began it, unique in the store, which fences it. */
-export interface Lease {
+/** A task and the number of the claim that began its attempt, unique in the store, which fences the attempt. */
+export interface ClaimRef {
   readonly id: string
   readonly claim: number
 }
@@ -103,8 +103,8 @@ export interface Lease {
  */
 export type ExtendAnswer = "held" | "cancel" | "lost"
 
-/** A handler's report while it runs. */
-export interface Note extends Lease {
+/** How far an attempt is, as its handler reports it. */
+export interface ProgressReport extends ClaimRef {
   readonly progress: number
 }
 
@@ -269,15 +269,15 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly claim: (request: ClaimRequest) => Effect.Effect<ClaimAnswer, StoreError>
   /** The heartbeat: prolongs leases by claim number. An expired lease that nobody rescued is still held. */
   readonly extend: (
-    leases: ReadonlyArray<Lease>,
+    refs: ReadonlyArray<ClaimRef>,
     leaseForMs: number
   ) => Effect.Effect<ReadonlyArray<ExtendAnswer>, StoreError>
   /** Applies the ends of attempts, each fenced by its claim number; one answer per item. */
   readonly settle: (
     settlements: ReadonlyArray<Settlement>
   ) => Effect.Effect<ReadonlyArray<SettleAnswer>, StoreError>
-  /** Stores progress, fenced; notes of lost attempts are ignored. */
-  readonly note: (notes: ReadonlyArray<Note>) => Effect.Effect<void, StoreError>
+  /** Stores progress, fenced; reports of lost attempts are ignored. */
+  readonly progress: (reports: ReadonlyArray<ProgressReport>) => Effect.Effect<void, StoreError>
   /** Takes back leases that have run out: their tasks are due again, cancelled, or quarantined. */
   readonly rescue: (request: RescueRequest) => Effect.Effect<RescueAnswer, StoreError>
   /** Cancels waiting tasks at once and asks running ones to stop; one answer per id. */

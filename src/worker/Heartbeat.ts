@@ -5,7 +5,7 @@
 import { Effect, Latch } from "effect"
 import { StoreError } from "../domain/Errors.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
-import type { ExtendAnswer, Lease, TaskStore } from "../store/TaskStore.ts"
+import type { ClaimRef, ExtendAnswer, TaskStore } from "../store/TaskStore.ts"
 import type { Attempts } from "./Attempts.ts"
 import type { Deadlines } from "./Deadlines.ts"
 
@@ -47,10 +47,10 @@ export const start = Effect.fnUntraced(function*(options: {
 /** Prolongs leases. A call that is never answered must not outlast what it was to prolong: it has a third of a lease. */
 export const extend = (
   store: TaskStore["Service"],
-  leases: ReadonlyArray<Lease>,
+  refs: ReadonlyArray<ClaimRef>,
   leaseForMs: number
 ): Effect.Effect<ReadonlyArray<ExtendAnswer>, StoreError> =>
-  Effect.timeoutOrElse(store.extend(leases.map(({ claim, id }) => ({ id, claim })), leaseForMs), {
+  Effect.timeoutOrElse(store.extend(refs.map(({ claim, id }) => ({ id, claim })), leaseForMs), {
     duration: leaseForMs / 3,
     orElse: () =>
       Effect.fail(new StoreError({ operation: "extend", reason: "it did not answer within a third of a lease" }))

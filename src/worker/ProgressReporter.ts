@@ -2,7 +2,7 @@
 import { Effect, Latch } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
-import type { Note, TaskStore } from "../store/TaskStore.ts"
+import type { ProgressReport, TaskStore } from "../store/TaskStore.ts"
 import type { Attempt } from "./Attempt.ts"
 
 /** Starts the reporter; it ends with the scope. */
@@ -14,11 +14,11 @@ export const make = Effect.fnUntraced(function*(options: {
   const some = Latch.makeUnsafe(false)
 
   /** Those that the store refuses for what is in them are left out; trying them again would keep all others from it. */
-  const store = (notes: ReadonlyArray<Note>): Effect.Effect<void, StoreError> =>
+  const store = (reports: ReadonlyArray<ProgressReport>): Effect.Effect<void, StoreError> =>
     Effect.catchIf(
-      options.store.note(notes),
+      options.store.progress(reports),
       ({ refused }) => refused === true,
-      () => notes.length === 1 ? Effect.void : Effect.forEach(notes, (note) => store([note]), { discard: true })
+      () => reports.length === 1 ? Effect.void : Effect.forEach(reports, (report) => store([report]), { discard: true })
     )
 
   yield* options.supervisor.loop(
@@ -28,11 +28,11 @@ export const make = Effect.fnUntraced(function*(options: {
       yield* Effect.sleep("200 millis")
       some.closeUnsafe()
       const sent = [...latest]
-      const notes: Array<Note> = []
+      const reports: Array<ProgressReport> = []
       for (const [attempt, progress] of sent) {
-        if (!attempt.ended) notes.push({ id: attempt.id, claim: attempt.claim, progress })
+        if (!attempt.ended) reports.push({ id: attempt.id, claim: attempt.claim, progress })
       }
-      if (notes.length > 0) yield* Effect.tapError(store(notes), () => Effect.sync(() => some.openUnsafe()))
+      if (reports.length > 0) yield* Effect.tapError(store(reports), () => Effect.sync(() => some.openUnsafe()))
       for (const [attempt, progress] of sent) if (latest.get(attempt) === progress) latest.delete(attempt)
     })
   )

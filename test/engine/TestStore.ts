@@ -152,9 +152,9 @@ const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Servi
   return {
     enqueue: (groups) => guard("enqueue", store.enqueue(groups)),
     claim: (request) => guard("claim", store.claim(request)),
-    extend: (leases, leaseForMs) => guard("extend", store.extend(leases, leaseForMs)),
+    extend: (refs, leaseForMs) => guard("extend", store.extend(refs, leaseForMs)),
     settle: (settlements) => guard("settle", store.settle(settlements)),
-    note: (notes) => guard("note", store.note(notes)),
+    progress: (reports) => guard("progress", store.progress(reports)),
     rescue: (request) => guard("rescue", store.rescue(request)),
     cancel: (ids) => guard("cancel", store.cancel(ids)),
     retry: (ids) => guard("retry", store.retry(ids)),

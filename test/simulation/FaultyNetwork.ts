@@ -60,9 +60,9 @@ export class FaultyNetwork {
     return {
       enqueue: (groups) => call("enqueue", store.enqueue(groups)),
       claim: (request) => call("claim", store.claim(request)),
-      extend: (leases, leaseForMs) => call("extend", store.extend(leases, leaseForMs)),
+      extend: (refs, leaseForMs) => call("extend", store.extend(refs, leaseForMs)),
       settle: (settlements) => call("settle", store.settle(settlements)),
-      note: (notes) => call("note", store.note(notes)),
+      progress: (reports) => call("progress", store.progress(reports)),
       rescue: (request) => call("rescue", store.rescue(request)),
       cancel: (ids) => call("cancel", store.cancel(ids)),
       retry: (ids) => call("retry", store.retry(ids)),

@@ -8,11 +8,11 @@ import type { Change, Due } from "../../src/store/RecordStore.ts"
 import type {
   CancelAnswer,
   ClaimAnswer,
+  ClaimRef,
   ClaimRequest,
   EnqueueAnswer,
   ExtendAnswer,
-  Lease,
-  Note,
+  ProgressReport,
   RemoveAnswer,
   Rescued,
   RescueRequest,
@@ -31,7 +31,7 @@ export type Operation =
   | { readonly op: "claim"; readonly request: ClaimRequest; readonly answer: ClaimAnswer }
   | {
     readonly op: "extend"
-    readonly leases: ReadonlyArray<Lease>
+    readonly refs: ReadonlyArray<ClaimRef>
     readonly leaseForMs: number
     readonly answers: ReadonlyArray<ExtendAnswer>
   }
@@ -40,7 +40,7 @@ export type Operation =
     readonly settlements: ReadonlyArray<Settlement>
     readonly answers: ReadonlyArray<SettleAnswer>
   }
-  | { readonly op: "note"; readonly notes: ReadonlyArray<Note> }
+  | { readonly op: "progress"; readonly reports: ReadonlyArray<ProgressReport> }
   | { readonly op: "rescue"; readonly request: RescueRequest; readonly rescued: ReadonlyArray<Rescued> }
   | { readonly op: "cancel"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<CancelAnswer> }
   | { readonly op: "retry"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RetryAnswer> }
@@ -89,7 +89,7 @@ export type Event =
     readonly _tag: "Told"
     readonly at: number
     readonly process: string
-    readonly leases: ReadonlyArray<Lease>
+    readonly refs: ReadonlyArray<ClaimRef>
     readonly news: "claimed" | "lost" | "cancel"
   }
   /** A process has sent a claim for so many tasks. */
@@ -137,7 +137,7 @@ export const describe = (event: Event): string => {
     case "Stored":
       return `${event.from} ${describeOperation(event)}`
     case "Told":
-      return `${event.process} is told: ${event.news} ${event.leases.map(name).join(" ")}`
+      return `${event.process} is told: ${event.news} ${event.refs.map(name).join(" ")}`
     case "Asked":
       return `${event.process} asks for ${event.limit}`
     case "Began":
@@ -155,7 +155,7 @@ export const describe = (event: Event): string => {
   }
 }
 
-const name = ({ claim, id }: Lease): string => `${id}#${claim}`
+const name = ({ claim, id }: ClaimRef): string => `${id}#${claim}`
 
 const describeOperation = (operation: Operation): string => {
   switch (operation.op) {
@@ -174,7 +174,7 @@ const describeOperation = (operation: Operation): string => {
     }
     case "extend":
       return `extend → ${
-        operation.leases.map((lease, index) => `${name(lease)} ${operation.answers[index]}`).join(" ")
+        operation.refs.map((ref, index) => `${name(ref)} ${operation.answers[index]}`).join(" ")
       }`
     case "settle":
       return `settle ${
@@ -182,8 +182,8 @@ const describeOperation = (operation: Operation): string => {
           `${settlement._tag} ${name(settlement)} → ${operation.answers[index]}`
         ).join("; ")
       }`
-    case "note":
-      return `note ${operation.notes.map((note) => `${name(note)} ${note.progress}`).join(" ")}`
+    case "progress":
+      return `progress ${operation.reports.map((report) => `${name(report)} ${report.progress}`).join(" ")}`
     case "rescue":
       return `rescue → ${operation.rescued.map(({ id, state }) => `${id} ${state}`).join(" ")}`
     case "cancel":

@@ -134,7 +134,7 @@ export class Ledger {
         return this.applyOperation(event)
       case "Told":
         if (event.news === "claimed") {
-          for (const { claim } of event.leases) {
+          for (const { claim } of event.refs) {
             const attempt = this.attempts.get(claim)
             if (attempt !== undefined) attempt.toldAt ??= event.at
           }
@@ -212,7 +212,7 @@ export class Ledger {
         this.applyClaim(event)
         break
       case "extend":
-        for (const [index, { claim, id }] of event.leases.entries()) {
+        for (const [index, { claim, id }] of event.refs.entries()) {
           const known = this.tasks.get(id)
           if (event.answers[index] !== "lost" && known?.claim === claim) known.lapsesAt = event.at + event.leaseForMs
         }

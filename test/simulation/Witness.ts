@@ -57,10 +57,10 @@ export class Witness {
       ...store,
       enqueue: (groups) => watch(store.enqueue(groups), (answers) => ({ op: "enqueue", groups, answers })),
       claim: (request) => watch(store.claim(request), (answer) => ({ op: "claim", request, answer })),
-      extend: (leases, leaseForMs) =>
-        watch(store.extend(leases, leaseForMs), (answers) => ({ op: "extend", leases, leaseForMs, answers })),
+      extend: (refs, leaseForMs) =>
+        watch(store.extend(refs, leaseForMs), (answers) => ({ op: "extend", refs, leaseForMs, answers })),
       settle: (settlements) => watch(store.settle(settlements), (answers) => ({ op: "settle", settlements, answers })),
-      note: (notes) => watch(store.note(notes), () => ({ op: "note", notes })),
+      progress: (reports) => watch(store.progress(reports), () => ({ op: "progress", reports })),
       rescue: (request) => watch(store.rescue(request), ({ rescued }) => ({ op: "rescue", request, rescued })),
       cancel: (ids) => watch(store.cancel(ids), (answers) => ({ op: "cancel", ids, answers })),
       retry: (ids) => watch(store.retry(ids), (answers) => ({ op: "retry", ids, answers })),
@@ -106,14 +106,14 @@ export class Witness {
 
   /** The store, seen from a process: what its engine comes to know. */
   atTheProcess(store: Store, process: string): Store {
-    const told = (news: "claimed" | "lost" | "cancel", leases: ReadonlyArray<{ id: string; claim: number }>): void => {
-      if (leases.length > 0) {
+    const told = (news: "claimed" | "lost" | "cancel", refs: ReadonlyArray<{ id: string; claim: number }>): void => {
+      if (refs.length > 0) {
         this.saw({
           _tag: "Told",
           at: this.world.now,
           process,
           news,
-          leases: leases.map(({ claim, id }) => ({ id, claim }))
+          refs: refs.map(({ claim, id }) => ({ id, claim }))
         })
       }
     }
@@ -127,10 +127,10 @@ export class Witness {
             return answer
           })
         }),
-      extend: (leases, leaseForMs) =>
-        Effect.map(store.extend(leases, leaseForMs), (answers) => {
-          told("lost", leases.filter((_, index) => answers[index] === "lost"))
-          told("cancel", leases.filter((_, index) => answers[index] === "cancel"))
+      extend: (refs, leaseForMs) =>
+        Effect.map(store.extend(refs, leaseForMs), (answers) => {
+          told("lost", refs.filter((_, index) => answers[index] === "lost"))
+          told("cancel", refs.filter((_, index) => answers[index] === "cancel"))
           return answers
         })
     }

@@ -182,8 +182,8 @@ export const invariants: ReadonlyArray<Invariant> = [
     "a lease is held by the current claim alone, and is taken back only when it has run out",
     (ledger) => ({
       on: (event, violated) => {
-        at("extend", ({ answers, leases }) =>
-          leases.forEach(({ claim, id }, index) => {
+        at("extend", ({ answers, refs }) =>
+          refs.forEach(({ claim, id }, index) => {
             const held = ledger.held(claim)
             const should = held === undefined ? "lost" : held.cancelRequested ? "cancel" : "held"
             if (answers[index] !== should) violated(`${id}#${claim} was ${answers[index]}, not ${should}`)
@@ -342,7 +342,7 @@ export const invariants: ReadonlyArray<Invariant> = [
             }
           }
           if (event._tag === "Told" && event.news !== "claimed") {
-            for (const { claim } of event.leases) stop(claim, event.at, promptMs, `it was told: ${event.news}`)
+            for (const { claim } of event.refs) stop(claim, event.at, promptMs, `it was told: ${event.news}`)
           }
           at("cancel", ({ answers, at, ids }) =>
             ids.forEach((id, index) => {

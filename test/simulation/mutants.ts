@@ -82,15 +82,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat forgotten",
-    engine: but(() => ({ extend: (leases) => Effect.succeed(leases.map(() => "held")) }))
+    engine: but(() => ({ extend: (refs) => Effect.succeed(refs.map(() => "held")) }))
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
     noticedAt: 349,
     store: but((store) => ({
-      extend: (leases, leaseForMs) =>
+      extend: (refs, leaseForMs) =>
         Effect.flatMap(
-          Effect.forEach(leases, ({ claim, id }) =>
+          Effect.forEach(refs, ({ claim, id }) =>
             Effect.map(store.get(id), (task) => ({ id, claim: task?.claim ?? claim }))),
           (current) =>
             store.extend(current, leaseForMs)
@@ -101,9 +101,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "lost lease ignored",
     noticedAt: 3907,
     engine: but((store) => ({
-      extend: (leases, leaseForMs) =>
+      extend: (refs, leaseForMs) =>
         Effect.map(
-          store.extend(leases, leaseForMs),
+          store.extend(refs, leaseForMs),
           (answers) => answers.map((answer) => answer === "lost" ? "held" : answer)
         )
     }))
@@ -267,9 +267,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "cancel of a running task never told",
     noticedAt: 1,
     engine: but((store) => ({
-      extend: (leases, leaseForMs) =>
+      extend: (refs, leaseForMs) =>
         Effect.map(
-          store.extend(leases, leaseForMs),
+          store.extend(refs, leaseForMs),
           (answers) => answers.map((answer) => answer === "cancel" ? "held" : answer)
         )
     })),

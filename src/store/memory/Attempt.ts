@@ -2,17 +2,17 @@
  * What happens to a running attempt: its lease is prolonged, it reports, it ends, or it is taken back.
  */
 import * as Settlement from "../../domain/Settlement.ts"
-import type { ExtendAnswer, Lease, Note, Rescued, RescueRequest } from "../TaskStore.ts"
+import type { ClaimRef, ExtendAnswer, ProgressReport, Rescued, RescueRequest } from "../TaskStore.ts"
 import type { Tasks } from "./Tasks.ts"
 
-export const extend = (tasks: Tasks, { claim, id }: Lease, leaseUntil: number): ExtendAnswer => {
+export const extend = (tasks: Tasks, { claim, id }: ClaimRef, leaseUntil: number): ExtendAnswer => {
   const entry = tasks.held(id, claim)
   if (entry === undefined) return "lost"
   entry.leaseUntil = leaseUntil
   return entry.cancelRequested ? "cancel" : "held"
 }
 
-export const note = (tasks: Tasks, { claim, id, progress }: Note): void => {
+export const progress = (tasks: Tasks, { claim, id, progress }: ProgressReport): void => {
   const entry = tasks.held(id, claim)
   if (entry !== undefined) entry.progress = progress
 }

@@ -71,13 +71,13 @@ const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<type
   return {
     enqueue: (groups) => at((now) => groups.map((group) => enqueue(tasks, limits, group, now))),
     claim: (request) => at((now) => claim(tasks, lastClaims, request, now, leasesNow())),
-    extend: (leases, leaseForMs) =>
+    extend: (refs, leaseForMs) =>
       Effect.sync(() => {
         const leaseUntil = leasesNow() + leaseForMs
-        return leases.map((lease) => Attempt.extend(tasks, lease, leaseUntil))
+        return refs.map((ref) => Attempt.extend(tasks, ref, leaseUntil))
       }),
     settle: (settlements) => at((now) => settlements.map((settlement) => Attempt.settle(tasks, settlement, now))),
-    note: (notes) => Effect.sync(() => notes.forEach((note) => Attempt.note(tasks, note))),
+    progress: (reports) => Effect.sync(() => reports.forEach((report) => Attempt.progress(tasks, report))),
     rescue: (request) =>
       at((now) => {
         const measured = leasesNow()

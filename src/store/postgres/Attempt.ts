@@ -6,9 +6,9 @@ import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as Settlement from "../../domain/Settlement.ts"
 import {
+  type ClaimRef,
   type ExtendAnswer,
-  type Lease,
-  type Note,
+  type ProgressReport,
   rescuable,
   type RescueAnswer,
   type RescueRequest
@@ -32,7 +32,7 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks, max
       UPDATE ${schema}.task t SET lease_until = ${schema}.now_ms() + $3::bigint FROM free WHERE t.seq = free.seq
     )
     SELECT place::int, cancel_requested FROM fenced`
-  const note = `WITH given AS (
+  const progress = `WITH given AS (
       SELECT * FROM unnest($1::text[], $2::float8[], $3::float8[]) AS g (id, claim, progress)
     ), free AS (
       SELECT t.seq, g.progress FROM given g
@@ -48,26 +48,26 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks, max
 
   return {
     extend: (
-      leases: ReadonlyArray<Lease>,
+      refs: ReadonlyArray<ClaimRef>,
       leaseForMs: number
     ): Effect.Effect<ReadonlyArray<ExtendAnswer>, StoreError> =>
       Effect.map(
         query<[place: number, cancelRequested: boolean]>("extend", extend, [
-          texts(leases.map(({ id }) => id)),
-          numbers(leases.map(({ claim }) => claim)),
+          texts(refs.map(({ id }) => id)),
+          numbers(refs.map(({ claim }) => claim)),
           number(Math.round(leaseForMs))
         ]),
         (rows) => {
-          const answers = leases.map((): ExtendAnswer => "lost")
+          const answers = refs.map((): ExtendAnswer => "lost")
           for (const [place, cancelRequested] of rows) answers[place - 1] = cancelRequested ? "cancel" : "held"
           return answers
         }
       ),
 
-    note: (notes: ReadonlyArray<Note>): Effect.Effect<void, StoreError> => {
+    progress: (reports: ReadonlyArray<ProgressReport>): Effect.Effect<void, StoreError> => {
       // the last report of an attempt counts
-      const last = [...new Map(notes.map((one) => [one.id, one])).values()]
-      return Effect.asVoid(query("note", note, [
+      const last = [...new Map(reports.map((one) => [one.id, one])).values()]
+      return Effect.asVoid(query("progress", progress, [
         texts(last.map(({ id }) => id)),
         numbers(last.map(({ claim }) => claim)),
         numbers(last.map(({ progress }) => progress))

@@ -269,7 +269,7 @@ const make = Effect.fnUntraced(function*(
       Effect.flatMap(database.inTransaction, (inside) => inside ? settleNow(settlements) : settleLater(settlements)),
     claim,
     extend: attempt.extend,
-    note: attempt.note,
+    progress: attempt.progress,
     rescue: attempt.rescue,
     cancel: operate.cancel,
     retry: operate.retry,

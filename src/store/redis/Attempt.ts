@@ -4,7 +4,7 @@
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../../domain/Settlement.ts"
-import type { ExtendAnswer, Lease, Note, RescueAnswer, Rescued, RescueRequest } from "../TaskStore.ts"
+import type { ClaimRef, ExtendAnswer, ProgressReport, RescueAnswer, Rescued, RescueRequest } from "../TaskStore.ts"
 import type { Coalesced } from "./Coalescer.ts"
 import * as Failure from "./Failure.ts"
 import { type Runner, script } from "./Runner.ts"
@@ -14,7 +14,7 @@ import { settle } from "./scripts/Settle.ts"
 import { namesOf, statusNames, textsOf } from "./Text.ts"
 
 const runExtend = script<string>(AttemptScripts.extend)
-const runNote = script<number>(AttemptScripts.note)
+const runProgress = script<number>(AttemptScripts.progress)
 const runSettle = script<string>(settle)
 const runRescue = script<ReadonlyArray<string | number>>(rescue)
 
@@ -34,18 +34,18 @@ export const make = (runner: Runner, headStartMs: number, maxCrashes: number) =>
     )
 
   return {
-    extend: (leases: ReadonlyArray<Lease>, leaseForMs: number): Effect.Effect<
+    extend: (refs: ReadonlyArray<ClaimRef>, leaseForMs: number): Effect.Effect<
       ReadonlyArray<ExtendAnswer>,
       StoreError
     > =>
       Effect.map(
-        runner("extend", runExtend, [String(leaseForMs), ...leases.flatMap(({ claim, id }) => [id, String(claim)])]),
+        runner("extend", runExtend, [String(leaseForMs), ...refs.flatMap(({ claim, id }) => [id, String(claim)])]),
         (letters) => lettersAs(letters, extendAnswers)
       ),
 
-    note: (notes: ReadonlyArray<Note>): Effect.Effect<void, StoreError> =>
+    progress: (reports: ReadonlyArray<ProgressReport>): Effect.Effect<void, StoreError> =>
       Effect.asVoid(
-        runner("note", runNote, notes.flatMap(({ claim, id, progress }) => [id, String(claim), String(progress)]))
+        runner("progress", runProgress, reports.flatMap(({ claim, id, progress }) => [id, String(claim), String(progress)]))
       ),
 
     settle: settleAll,

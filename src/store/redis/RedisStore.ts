@@ -166,7 +166,7 @@ const make = Effect.fnUntraced(function*(
       sizeOf: (settlement) => settlement._tag === "Complete" ? 1 + settlement.result.length / sizePerTask : 1,
       most: shareSize
     }),
-    note: attempt.note,
+    progress: attempt.progress,
     rescue: attempt.rescue,
     cancel: operate.cancel,
     retry: operate.retry,

@@ -4,9 +4,9 @@
 import type { DatabaseSync } from "node:sqlite"
 import * as Settlement from "../../domain/Settlement.ts"
 import {
+  type ClaimRef,
   type ExtendAnswer,
-  type Lease,
-  type Note,
+  type ProgressReport,
   rescuable,
   type RescueAnswer,
   type RescueRequest
@@ -59,14 +59,14 @@ export const make = (database: DatabaseSync, tasks: Tasks, maxCrashes: number) =
   }
 
   return {
-    extend: ({ now }: Transaction, leases: ReadonlyArray<Lease>, leaseForMs: number): ReadonlyArray<ExtendAnswer> =>
-      leases.map(({ claim, id }) => {
+    extend: ({ now }: Transaction, refs: ReadonlyArray<ClaimRef>, leaseForMs: number): ReadonlyArray<ExtendAnswer> =>
+      refs.map(({ claim, id }) => {
         const row = prolong.get(now + leaseForMs, id, claim)
         return row === undefined ? "lost" : row[0] === 1 ? "cancel" : "held"
       }),
 
-    note: (_: Transaction, notes: ReadonlyArray<Note>): void => {
-      for (const { claim, id, progress } of notes) report.run(progress, id, claim)
+    progress: (_: Transaction, reports: ReadonlyArray<ProgressReport>): void => {
+      for (const { claim, id, progress } of reports) report.run(progress, id, claim)
     },
 
     settle: (

@@ -113,10 +113,10 @@ const make = Effect.fnUntraced(function*(
   const taskStore = TaskStore.of({
     enqueue: (groups) => writeShared("enqueue", enqueue, groups, "takes", announce),
     claim: (request) => writeVolatile("claim", (transaction) => claim(transaction, request)),
-    extend: (leases, leaseForMs) =>
-      writeVolatile("extend", (transaction) => attempt.extend(transaction, leases, leaseForMs)),
+    extend: (refs, leaseForMs) =>
+      writeVolatile("extend", (transaction) => attempt.extend(transaction, refs, leaseForMs)),
     settle: (settlements) => write("settle", (transaction) => attempt.settle(transaction, settlements)),
-    note: (notes) => writeVolatile("note", (transaction) => attempt.note(transaction, notes)),
+    progress: (reports) => writeVolatile("progress", (transaction) => attempt.progress(transaction, reports)),
     rescue: (request) => write("rescue", (transaction) => attempt.rescue(transaction, request)),
     cancel: (ids) => write("cancel", (transaction) => operate.cancel(transaction, ids), "frees"),
     retry: (ids) => write("retry", (transaction) => operate.retry(transaction, ids)),

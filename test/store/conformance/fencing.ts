@@ -1,6 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { type Lease, TaskStore } from "../../../src/store/TaskStore.ts"
+import { type ClaimRef, TaskStore } from "../../../src/store/TaskStore.ts"
 import { type Driver, scenario } from "./driver.ts"
 import {
   add,
@@ -13,7 +13,7 @@ import {
   everything,
   extend,
   fail,
-  leaseOf,
+  refOf,
   minute,
   record,
   redrive,
@@ -30,7 +30,7 @@ import {
 } from "./fixtures.ts"
 
 /** Ways in which an attempt stops being the task's current one without having been settled itself. */
-const lostBy = (driver: Driver): Record<string, (lost: Lease) => Effect.Effect<unknown, unknown, TaskStore>> => {
+const lostBy = (driver: Driver): Record<string, (lost: ClaimRef) => Effect.Effect<unknown, unknown, TaskStore>> => {
   const expire = Effect.andThen(driver.advance("10 seconds"), rescue())
   const passOn = Effect.andThen(expire, takeOne({ instance: "heir" }))
   return {
@@ -52,17 +52,17 @@ const lostBy = (driver: Driver): Record<string, (lost: Lease) => Effect.Effect<u
 }
 
 /** Nothing that an attempt can send may have any effect. */
-const changesNothing = Effect.fnUntraced(function*(lease: Lease, answer: "stale" | "already" = "stale") {
+const changesNothing = Effect.fnUntraced(function*(ref: ClaimRef, answer: "stale" | "already" = "stale") {
   const store = yield* TaskStore
   const before = { tasks: yield* everything, counts: yield* counts }
-  for (const settlement of everySettlement(lease)) {
+  for (const settlement of everySettlement(ref)) {
     assert.strictEqual(yield* settle(settlement), answer, settlement._tag)
     assert.deepStrictEqual({ tasks: yield* everything, counts: yield* counts }, before, settlement._tag)
   }
-  assert.strictEqual(yield* extend(lease, minute), "lost")
+  assert.strictEqual(yield* extend(ref, minute), "lost")
   assert.deepStrictEqual({ tasks: yield* everything, counts: yield* counts }, before, "extend")
-  yield* store.note([{ ...leaseOf(lease), progress: 0.9 }])
-  assert.deepStrictEqual({ tasks: yield* everything, counts: yield* counts }, before, "note")
+  yield* store.progress([{ ...refOf(ref), progress: 0.9 }])
+  assert.deepStrictEqual({ tasks: yield* everything, counts: yield* counts }, before, "progress")
 })
 
 export const fencing = (driver: Driver) =>

@@ -9,9 +9,9 @@ import type { NewTask, TaskFailure, TaskRecord } from "../../../src/domain/TaskR
 import type { TaskState } from "../../../src/domain/TaskState.ts"
 import {
   type Accepted,
+  type ClaimRef,
   type ClaimRequest,
   type EnqueueAnswer,
-  type Lease,
   type Listed,
   type Retention,
   TaskStore
@@ -125,8 +125,8 @@ export const settled = (settlement: Settlement) =>
   Effect.map(settle(settlement), (answer) => assert.strictEqual(answer, "applied"))
 
 /** Extends one lease. */
-export const extend = (lease: Lease, leaseForMs = 30 * second) =>
-  Effect.map(TaskStore.use((store) => store.extend([lease], leaseForMs)), ([answer]) => answer)
+export const extend = (ref: ClaimRef, leaseForMs = 30 * second) =>
+  Effect.map(TaskStore.use((store) => store.extend([ref], leaseForMs)), ([answer]) => answer)
 
 /** Cancels one task and answers what that did. */
 export const cancel = (id: string) => Effect.map(TaskStore.use((store) => store.cancel([id])), ([answer]) => answer)
@@ -174,24 +174,24 @@ export const counts = TaskStore.use((store) => store.counts)
 /** The ids of tasks. */
 export const idsOf = (items: ReadonlyArray<{ readonly id: string }>): ReadonlyArray<string> => items.map(({ id }) => id)
 
-/** An attempt of a claimed task. */
-export const leaseOf = ({ claim, id }: Lease): Lease => ({ id, claim })
+/** The claim of a claimed task. */
+export const refOf = ({ claim, id }: ClaimRef): ClaimRef => ({ id, claim })
 
-export const complete = ({ claim, id }: Lease, result = "null"): Settlement => ({ _tag: "Complete", id, claim, result })
-export const fail = ({ claim, id }: Lease): Settlement => ({ _tag: "Fail", id, claim, failure })
-export const again = ({ claim, id }: Lease, delayMs = 0): Settlement => ({ _tag: "Retry", id, claim, delayMs, failure })
-export const stop = ({ claim, id }: Lease): Settlement => ({ _tag: "Cancel", id, claim })
-export const snooze = ({ claim, id }: Lease, delayMs = 0): Settlement => ({ _tag: "Snooze", id, claim, delayMs })
-export const release = ({ claim, id }: Lease): Settlement => ({ _tag: "Release", id, claim })
+export const complete = ({ claim, id }: ClaimRef, result = "null"): Settlement => ({ _tag: "Complete", id, claim, result })
+export const fail = ({ claim, id }: ClaimRef): Settlement => ({ _tag: "Fail", id, claim, failure })
+export const again = ({ claim, id }: ClaimRef, delayMs = 0): Settlement => ({ _tag: "Retry", id, claim, delayMs, failure })
+export const stop = ({ claim, id }: ClaimRef): Settlement => ({ _tag: "Cancel", id, claim })
+export const snooze = ({ claim, id }: ClaimRef, delayMs = 0): Settlement => ({ _tag: "Snooze", id, claim, delayMs })
+export const release = ({ claim, id }: ClaimRef): Settlement => ({ _tag: "Release", id, claim })
 
 /** One settlement of each kind for an attempt. */
-export const everySettlement = (lease: Lease): ReadonlyArray<Settlement> => [
-  complete(lease),
-  fail(lease),
-  again(lease, second),
-  stop(lease),
-  snooze(lease, second),
-  release(lease)
+export const everySettlement = (ref: ClaimRef): ReadonlyArray<Settlement> => [
+  complete(ref),
+  fail(ref),
+  again(ref, second),
+  stop(ref),
+  snooze(ref, second),
+  release(ref)
 ]
 
 /** Stores a task and brings it into a state. */

@@ -130,14 +130,14 @@ export const leases = (driver: Driver) =>
         assert.deepStrictEqual(yield* rescue(), [])
       }))
 
-    scenario(driver, "carry progress, the last note standing", () =>
+    scenario(driver, "carry progress, the last report standing", () =>
       Effect.gen(function*() {
         const store = yield* TaskStore
         const [a, b] = [yield* running(), yield* running()]
         const before = yield* record(a.id)
-        yield* store.note([{ ...a, progress: 0.25 }, { ...b, progress: 1 }])
-        yield* store.note([{ ...a, progress: 0.5 }])
-        yield* store.note([])
+        yield* store.progress([{ ...a, progress: 0.25 }, { ...b, progress: 1 }])
+        yield* store.progress([{ ...a, progress: 0.5 }])
+        yield* store.progress([])
         assert.deepStrictEqual(yield* record(a.id), { ...before, progress: 0.5 })
         assert.strictEqual((yield* record(b.id)).progress, 1)
       }))

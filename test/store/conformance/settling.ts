@@ -8,7 +8,7 @@ import {
   counts,
   fail,
   failure,
-  leaseOf,
+  refOf,
   minute,
   record,
   release,
@@ -61,7 +61,7 @@ export const settling = (driver: Driver) =>
           stack: "SmtpRejected: 550\n  at send",
           error: { code: 550, nested: [1, null, { a: "b" }] }
         }
-        yield* settled({ _tag: "Fail", ...leaseOf(claimed), failure: whole })
+        yield* settled({ _tag: "Fail", ...refOf(claimed), failure: whole })
         const found = yield* record(claimed.id)
         assert.deepStrictEqual(found.failure, whole)
         assert.deepInclude(found, { state: "failed", failures: 1, crashes: 0, result: null })

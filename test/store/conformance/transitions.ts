@@ -1,7 +1,7 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
 import * as TaskState from "../../../src/domain/TaskState.ts"
-import { type Lease, TaskStore } from "../../../src/store/TaskStore.ts"
+import { type ClaimRef, TaskStore } from "../../../src/store/TaskStore.ts"
 import { type Driver, scenario } from "./driver.ts"
 import {
   everySettlement,
@@ -17,8 +17,8 @@ import {
 } from "./fixtures.ts"
 
 /** Everything that can be done to a stored task, by name. */
-const operations = (driver: Driver, lease: Lease) => {
-  const { id } = lease
+const operations = (driver: Driver, ref: ClaimRef) => {
+  const { id } = ref
   const using = <A, E>(f: (store: TaskStore["Service"]) => Effect.Effect<A, E>) => TaskStore.use(f)
   return {
     "enqueue again": using((store) =>
@@ -28,10 +28,10 @@ const operations = (driver: Driver, lease: Lease) => {
     ),
     claim: take(),
     "claim later": Effect.andThen(driver.advance("2 hours"), take()),
-    extend: using((store) => store.extend([lease], hour)),
-    note: using((store) => store.note([{ ...lease, progress: 1 }])),
+    extend: using((store) => store.extend([ref], hour)),
+    progress: using((store) => store.progress([{ ...ref, progress: 1 }])),
     ...Object.fromEntries(
-      everySettlement(lease).map((settlement) => [settlement._tag, using((store) => store.settle([settlement]))])
+      everySettlement(ref).map((settlement) => [settlement._tag, using((store) => store.settle([settlement]))])
     ),
     rescue: rescue(),
     "rescue later": Effect.andThen(driver.advance("2 hours"), rescue()),

@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from "node:util"
 import type { Settlement } from "../../../src/domain/Settlement.ts"
 import type { NewTask, TaskFailure } from "../../../src/domain/TaskRecord.ts"
 import * as MemoryStore from "../../../src/store/memory/MemoryStore.ts"
-import { type ClaimAnswer, type ClaimRequest, type Lease, TaskStore } from "../../../src/store/TaskStore.ts"
+import { type ClaimAnswer, type ClaimRef, type ClaimRequest, TaskStore } from "../../../src/store/TaskStore.ts"
 import type { Driver } from "../conformance/driver.ts"
 import { anyTime } from "../conformance/fixtures.ts"
 import { check, type Step } from "../model/check.ts"
@@ -62,7 +62,7 @@ interface LastClaim {
 
 /** What later operations refer to: the leases given out, the latest first, and each instance's last claim. */
 class History {
-  private leases: Array<Lease> = []
+  private refs: Array<ClaimRef> = []
   private readonly claims = new Map<string, LastClaim>()
   private numbers = 0
 
@@ -94,16 +94,16 @@ class History {
         return (store) => last === undefined || mayBeForgotten ? Effect.void : store.claim(last.request)
       }
       case "settle": {
-        const settlements = operation.items.map((item) => settlementOf(item, this.lease(item.attempt), ++this.numbers))
+        const settlements = operation.items.map((item) => settlementOf(item, this.ref(item.attempt), ++this.numbers))
         return (store) => store.settle(settlements)
       }
       case "extend": {
-        const leases = operation.attempts.map((attempt) => this.lease(attempt))
-        return (store) => store.extend(leases, operation.leaseForMs)
+        const refs = operation.attempts.map((attempt) => this.ref(attempt))
+        return (store) => store.extend(refs, operation.leaseForMs)
       }
-      case "note": {
-        const lease = this.lease(operation.attempt)
-        return (store) => store.note([{ ...lease, progress: operation.progress }])
+      case "progress": {
+        const ref = this.ref(operation.attempt)
+        return (store) => store.progress([{ ...ref, progress: operation.progress }])
       }
       case "rescue":
         // all of them: which come first is the store's choice
@@ -136,31 +136,31 @@ class History {
     const last = this.claims.get(operation.instance)
     if (last === undefined || last.gaveAt !== undefined || answer === undefined || answer.tasks.length === 0) return
     last.gaveAt = answer.now
-    this.leases = [...answer.tasks.map(({ claim, id }) => ({ id, claim })), ...this.leases]
+    this.refs = [...answer.tasks.map(({ claim, id }) => ({ id, claim })), ...this.refs]
   }
 
-  private lease(attempt: number): Lease {
-    return this.leases.length === 0 ? { id: "unknown", claim: 1 } : this.leases[attempt % this.leases.length]!
+  private ref(attempt: number): ClaimRef {
+    return this.refs.length === 0 ? { id: "unknown", claim: 1 } : this.refs[attempt % this.refs.length]!
   }
 }
 
 const settlementOf = (
   { as, delayMs }: { readonly as: Settlement["_tag"]; readonly delayMs: number },
-  lease: Lease,
+  ref: ClaimRef,
   number: number
 ): Settlement => {
   const failure: TaskFailure = { kind: "error", tag: "Refused", message: `failure ${number}` }
   switch (as) {
     case "Complete":
-      return { _tag: as, ...lease, result: String(number) }
+      return { _tag: as, ...ref, result: String(number) }
     case "Retry":
-      return { _tag: as, ...lease, delayMs, failure }
+      return { _tag: as, ...ref, delayMs, failure }
     case "Fail":
-      return { _tag: as, ...lease, failure }
+      return { _tag: as, ...ref, failure }
     case "Snooze":
-      return { _tag: as, ...lease, delayMs }
+      return { _tag: as, ...ref, delayMs }
     default:
-      return { _tag: as, ...lease }
+      return { _tag: as, ...ref }
   }
 }
 

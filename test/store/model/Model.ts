@@ -4,7 +4,7 @@
  */
 import type { AttemptRecord, NewTask, TaskFailure, TaskRecord } from "../../../src/domain/TaskRecord.ts"
 import type { CountedLanes, LaneCounts, LaneRange } from "../../../src/store/LaneCounts.ts"
-import type { Lease, Retention, Runnable, Stranded } from "../../../src/store/TaskStore.ts"
+import type { ClaimRef, Retention, Runnable, Stranded } from "../../../src/store/TaskStore.ts"
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
@@ -19,7 +19,7 @@ export interface ModelSettings {
 }
 
 /** The end of an attempt, in the model's words. */
-export interface End extends Lease {
+export interface End extends ClaimRef {
   readonly as: "Complete" | "Retry" | "Fail" | "Cancel" | "Snooze" | "Release"
   readonly delayMs: number
   readonly failure: TaskFailure
@@ -190,19 +190,19 @@ export class Model {
   }
 
   /** The task, if this attempt is the one that runs it. */
-  held({ claim, id }: Lease): ModelTask | undefined {
+  held({ claim, id }: ClaimRef): ModelTask | undefined {
     return this.tasks.find((task) => task.id === id && task.state === "running" && task.claim === claim)
   }
 
-  extend(lease: Lease, leaseForMs: number): string {
-    const task = this.held(lease)
+  extend(ref: ClaimRef, leaseForMs: number): string {
+    const task = this.held(ref)
     if (task === undefined) return "lost"
     task.leaseUntil = this.now + leaseForMs
     return task.cancelRequested ? "cancel" : "held"
   }
 
-  note(lease: Lease, progress: number): void {
-    const task = this.held(lease)
+  progress(ref: ClaimRef, progress: number): void {
+    const task = this.held(ref)
     if (task !== undefined) task.progress = progress
   }
 

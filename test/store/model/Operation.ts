@@ -67,7 +67,7 @@ const operations = {
     )
   }),
   extend: Schema.Struct({ do: Schema.Literal("extend"), attempts: few(attempt, 2), leaseForMs: lease }),
-  note: Schema.Struct({ do: Schema.Literal("note"), attempt, progress: Schema.Literals([0, 0.5, 1]) }),
+  progress: Schema.Struct({ do: Schema.Literal("progress"), attempt, progress: Schema.Literals([0, 0.5, 1]) }),
   rescue: Schema.Struct({ do: Schema.Literal("rescue"), limit: count }),
   cancel: Schema.Struct({ do: Schema.Literal("cancel"), ids: someOf(ids) }),
   retry: Schema.Struct({ do: Schema.Literal("retry"), ids: someOf(ids) }),
@@ -101,7 +101,7 @@ export const Operation = Schema.Union([
   operations.advance,
   operations.claimAgain,
   operations.extend,
-  operations.note,
+  operations.progress,
   operations.rescue,
   operations.cancel,
   operations.retry,

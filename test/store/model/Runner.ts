@@ -9,8 +9,8 @@ import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../../../src
 import * as TaskState from "../../../src/domain/TaskState.ts"
 import type { LaneRange } from "../../../src/store/LaneCounts.ts"
 import {
+  type ClaimRef,
   type ClaimRequest,
-  type Lease,
   type Outcome,
   type Runnable,
   type Stranded,
@@ -24,17 +24,17 @@ import { groupOf, ids, type Operation, type OperationOf, rememberedForMs } from 
 /** A claim and what it gave. */
 interface LastClaim {
   readonly request: ClaimRequest
-  readonly leases: ReadonlyArray<Lease>
+  readonly refs: ReadonlyArray<ClaimRef>
   readonly at: number
 }
 
-const nobody: Lease = { id: "unknown", claim: 1 }
+const nobody: ClaimRef = { id: "unknown", claim: 1 }
 
 export class Runner {
   private readonly model: Model
   private readonly driver: Driver
   /** All leases ever given out, the latest first. */
-  private readonly leases: Array<Lease> = []
+  private readonly refs: Array<ClaimRef> = []
   /** Each instance's last claim, if it gave tasks. */
   private readonly lastClaims = new Map<string, LastClaim>()
   private readonly sequence = new Map<ModelTask, number>()
@@ -61,17 +61,17 @@ export class Runner {
       case "settle":
         return this.settle(operation)
       case "extend": {
-        const leases = operation.attempts.map((attempt) => this.lease(attempt))
+        const refs = operation.attempts.map((attempt) => this.ref(attempt))
         return this.same(
-          (store) => store.extend(leases, operation.leaseForMs),
-          () => leases.map((lease) => this.model.extend(lease, operation.leaseForMs))
+          (store) => store.extend(refs, operation.leaseForMs),
+          () => refs.map((ref) => this.model.extend(ref, operation.leaseForMs))
         )
       }
-      case "note": {
-        const lease = this.lease(operation.attempt)
+      case "progress": {
+        const ref = this.ref(operation.attempt)
         return this.same(
-          (store) => store.note([{ ...lease, progress: operation.progress }]),
-          () => this.model.note(lease, operation.progress)
+          (store) => store.progress([{ ...ref, progress: operation.progress }]),
+          () => this.model.progress(ref, operation.progress)
         )
       }
       case "rescue":
@@ -148,8 +148,8 @@ export class Runner {
     return Effect.map(TaskStore.use(act), (answer) => agree("answer", answer, expected()))
   }
 
-  private lease(attempt: number): Lease {
-    return this.leases.length === 0 ? nobody : this.leases[attempt % this.leases.length]!
+  private ref(attempt: number): ClaimRef {
+    return this.refs.length === 0 ? nobody : this.refs[attempt % this.refs.length]!
   }
 
   private enqueue({ groups }: OperationOf<"enqueue">) {
@@ -170,9 +170,9 @@ export class Runner {
       agree("claimed tasks", answer.tasks, expected)
       agree("now", answer.now, this.model.now)
       agree("nextDueAt", answer.nextDueAt, this.model.nextDueAt())
-      const leases = expected.map(({ claim, id }) => ({ id, claim }))
-      this.leases.unshift(...leases)
-      if (leases.length > 0) this.lastClaims.set(request.instance, { request, leases, at: this.model.now })
+      const refs = expected.map(({ claim, id }) => ({ id, claim }))
+      this.refs.unshift(...refs)
+      if (refs.length > 0) this.lastClaims.set(request.instance, { request, refs, at: this.model.now })
       else this.lastClaims.delete(request.instance)
     })
   }
@@ -184,7 +184,7 @@ export class Runner {
       if (last === undefined || this.model.now - last.at >= rememberedForMs) return
       const answer = yield* TaskStore.use((store) => store.claim(last.request))
       this.model.promote()
-      const expected = last.leases.flatMap((lease) => this.model.held(lease) ?? []).map(claimedTask)
+      const expected = last.refs.flatMap((ref) => this.model.held(ref) ?? []).map(claimedTask)
       agree("tasks claimed again", answer.tasks, expected)
       agree("nextDueAt", answer.nextDueAt, this.model.nextDueAt())
     })
@@ -194,7 +194,7 @@ export class Runner {
     const ends = items.map((item): End => {
       const n = ++this.settlements
       const failure: TaskFailure = { kind: "error", tag: "Refused", message: `failure ${n}` }
-      return { ...this.lease(item.attempt), as: item.as, delayMs: item.delayMs, failure, result: String(n) }
+      return { ...this.ref(item.attempt), as: item.as, delayMs: item.delayMs, failure, result: String(n) }
     })
     return this.same((store) => store.settle(ends.map(settlementOf)), () => ends.map((end) => this.model.settle(end)))
   }

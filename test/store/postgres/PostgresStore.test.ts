@@ -6,7 +6,7 @@ import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
-import { complete, leaseOf, request, task, tasks } from "../conformance/fixtures.ts"
+import { complete, refOf, request, task, tasks } from "../conformance/fixtures.ts"
 import { withoutRecords } from "./fixtures.ts"
 
 await withServer("PostgreSQL", Postgres.find, (server) => {
@@ -139,7 +139,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
               request({ types: ["type-0", "type-1"], limit: 7, instance: `instance-${index}` })
             )
             given.push(...claimed.map(({ id }) => id))
-            const answers = yield* store.settle(claimed.map((one) => complete(leaseOf(one))))
+            const answers = yield* store.settle(claimed.map((one) => complete(refOf(one))))
             assert.isTrue(answers.every((answer) => answer === "applied"))
           }
         }), { concurrency: "unbounded" })
@@ -191,7 +191,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       )
       yield* store.enqueue([[task({ id: "a", key: "k" })]])
       const { tasks: claimed } = yield* store.claim(request())
-      assert.deepStrictEqual(yield* store.settle([complete(leaseOf(claimed[0]!), "1")]), ["applied"])
+      assert.deepStrictEqual(yield* store.settle([complete(refOf(claimed[0]!), "1")]), ["applied"])
       assert.deepInclude(yield* store.get("a"), { state: "completed", result: "1", key: "k" })
     }))
 
@@ -205,7 +205,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       // Statistics of a moment when nothing runs make the index of running tasks look as if it held none
       yield* client.unsafe(`ANALYZE "${schema}".task`)
       const { tasks: claimed } = yield* store.claim(request({ limit: many }))
-      const leases = claimed.map(leaseOf)
+      const refs = claimed.map(refOf)
       const scans = Effect.map(
         client.unsafe<{ readonly scans: string }>(
           `SELECT pg_stat_get_xact_numscans('"${schema}".task_running'::regclass) AS scans`
@@ -218,10 +218,10 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
           const before = yield* scans
           return [yield* operation, (yield* scans) - before] as const
         }).pipe(client.withTransaction)
-      const [held, looksForLeases] = yield* looking(store.extend(leases, 60_000))
+      const [held, looksForLeases] = yield* looking(store.extend(refs, 60_000))
       assert.isTrue(held.every((answer) => answer === "held"))
       assert.strictEqual(looksForLeases, 0)
-      const [settled, looksForEnds] = yield* looking(store.settle(leases.map((lease) => complete(lease))))
+      const [settled, looksForEnds] = yield* looking(store.settle(refs.map((ref) => complete(ref))))
       assert.isTrue(settled.every((answer) => answer === "applied"))
       assert.strictEqual(looksForEnds, 0)
     }))

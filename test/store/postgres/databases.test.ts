@@ -10,7 +10,7 @@ import { TaskStore } from "../../../src/store/TaskStore.ts"
 import { patiently } from "../../Patience.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
-import { complete, fail, leaseOf, minute, request, retention, task, tasks } from "../conformance/fixtures.ts"
+import { complete, fail, refOf, minute, request, retention, task, tasks } from "../conformance/fixtures.ts"
 import { withoutRecords } from "./fixtures.ts"
 
 await withServer("PostgreSQL", Postgres.find, (server) => {
@@ -82,7 +82,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         yield* sql(`SELECT setval('"${schema}".claim_number', 50000000)`)
         yield* store.enqueue([tasks(2)])
         const claimed = (yield* store.claim(request())).tasks
-        yield* store.settle(claimed.map((one) => complete(leaseOf(one))))
+        yield* store.settle(claimed.map((one) => complete(refOf(one))))
         yield* sql(`UPDATE "${schema}".last_claim SET claimed_at = 0`)
         yield* store.prune(retention({ maxFinished: 0 }), 10)
         return claimed.at(-1)!.claim
@@ -157,7 +157,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       const store = Context.get(services, TaskStore)
       yield* store.enqueue([tasks(3)])
       const { tasks: claimed } = yield* store.claim(request({ limit: 2 }))
-      yield* store.settle([complete(leaseOf(claimed[0]!)), fail(leaseOf(claimed[1]!))])
+      yield* store.settle([complete(refOf(claimed[0]!)), fail(refOf(claimed[1]!))])
       yield* store.prune(retention({ maxFinished: 0 }), 10)
       yield* Context.get(services, EventLog).append([])
       yield* Context.get(services, EventLog).attend(1000)
@@ -203,7 +203,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         assert.strictEqual(answer?._tag, "Accepted")
         const { tasks: claimed } = yield* store.claim(request({ queues: [queue], types: [type], instance }))
         assert.deepStrictEqual(claimed.map(({ id }) => id), group.slice(0, 3).map(({ id }) => id))
-        assert.deepStrictEqual(yield* store.settle([complete(leaseOf(claimed[0]!)), fail(leaseOf(claimed[1]!))]), [
+        assert.deepStrictEqual(yield* store.settle([complete(refOf(claimed[0]!)), fail(refOf(claimed[1]!))]), [
           "applied",
           "applied"
         ])
@@ -225,7 +225,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
           const store = yield* open(name)
           yield* store.enqueue([[task()]])
           const { tasks: [claimed] } = yield* store.claim(request())
-          assert.deepStrictEqual(yield* store.settle([complete(leaseOf(claimed!))]), ["applied"])
+          assert.deepStrictEqual(yield* store.settle([complete(refOf(claimed!))]), ["applied"])
           yield* store.prune(retention({ maxFinished: 0 }), 10)
         }))
         yield* sql(`SELECT setval('${quoted}.claim_number', 1, false)`)

@@ -7,7 +7,7 @@ import { absent, type Change, RecordStore } from "../../../src/store/RecordStore
 import { promoteLimit, TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
-import { anyTime, complete, leaseOf, minute, request, retention, tasks } from "../conformance/fixtures.ts"
+import { anyTime, complete, refOf, minute, request, retention, tasks } from "../conformance/fixtures.ts"
 
 const driver = new URL("../../../src/store/postgres/", import.meta.url)
 
@@ -65,7 +65,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         }
         yield* store.enqueue([tasks(500)])
         const { tasks: claimed } = yield* store.claim(request())
-        yield* store.settle(claimed.map((one) => complete(leaseOf(one))))
+        yield* store.settle(claimed.map((one) => complete(refOf(one))))
         yield* store.prune(retention({ maxFinished: 0 }), 1000)
         yield* records.put(due(500))
         for (const table of ["task", "last_claim", "tally", "record"]) {

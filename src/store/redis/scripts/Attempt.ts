@@ -30,18 +30,18 @@ return table.concat(answers)
  * Stores progress. It carries its claim number, so that the next attempt begins without any.
  *
  * - Arguments: id, claim number and progress of each attempt.
- * - Answers: nothing; notes of lost attempts are ignored.
+ * - Answers: nothing; reports of lost attempts are ignored.
  */
-export const note = `${prelude}
-local ids, notes = {}, {}
+export const progress = `${prelude}
+local ids, reports = {}, {}
 for index = 1, #ARGV, 3 do ids[#ids + 1] = ARGV[index] end
 for index, text in ipairs(hmget(root .. ":state", ids)) do
   local claim = ARGV[index * 3 - 1]
   local fence = "R" .. claim .. ";;"
   if text and string.sub(text, 1, #fence) == fence then
-    notes[#notes + 1], notes[#notes + 2] = ids[index], claim .. ";" .. ARGV[index * 3]
+    reports[#reports + 1], reports[#reports + 2] = ids[index], claim .. ";" .. ARGV[index * 3]
   end
 end
-each("HSET", root .. ":progress", notes)
+each("HSET", root .. ":progress", reports)
 return 0
 `
