@@ -56,7 +56,7 @@ export type {
 export type { EventPage } from "./store/EventLog.ts"
 export type { Beat, InstanceRecord, Roll, RunningTask } from "./store/InstanceStore.ts"
 export type { CountedLanes, LaneCounts, LaneRange } from "./store/LaneCounts.ts"
-export type { Signal } from "./store/Notifier.ts"
+export type { Hint } from "./store/Notifier.ts"
 export type {
   Change as RecordChange,
   Due as DueRecords,

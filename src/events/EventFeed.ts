@@ -128,8 +128,8 @@ const make = Effect.gen(function*() {
       for (const subscriber of subscribers) offer(subscriber, "idle")
     })
   )
-  yield* notifier.listen((signal) => {
-    if (signal._tag === "Events" && subscribers.size > 0) news.openUnsafe()
+  yield* notifier.listen((hint) => {
+    if (hint._tag === "Events" && subscribers.size > 0) news.openUnsafe()
   })
 
   /** Joins the live subscribers, the first one at the end of the log. */

@@ -112,8 +112,8 @@ export const make = Effect.fnUntraced(function*(
       attended = since !== undefined
     })
   )
-  yield* notifier.listen((signal) => {
-    if (signal._tag === "Events" && !attended) ask.openUnsafe()
+  yield* notifier.listen((hint) => {
+    if (hint._tag === "Events" && !attended) ask.openUnsafe()
   })
 
   const lost = (): void => {

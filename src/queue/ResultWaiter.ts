@@ -28,9 +28,9 @@ export const make = Effect.fnUntraced(function*(options: {
   const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
   let polledAt = now()
 
-  yield* options.notifier.listen((signal) => {
-    if (signal._tag !== "Finished" || waiting.size === 0) return
-    for (const id of signal.ids) if (waiting.has(id)) fresh.add(id)
+  yield* options.notifier.listen((hint) => {
+    if (hint._tag !== "Finished" || waiting.size === 0) return
+    for (const id of hint.ids) if (waiting.has(id)) fresh.add(id)
     if (fresh.size > 0) some.openUnsafe()
   })
 

@@ -5,7 +5,7 @@
 import { Context, Effect, Layer, type Scope } from "effect"
 
 /** One hint. */
-export type Signal =
+export type Hint =
   | { readonly _tag: "Work" }
   | { readonly _tag: "Cancel"; readonly ids: ReadonlyArray<string> }
   | { readonly _tag: "Finished"; readonly ids: ReadonlyArray<string> }
@@ -13,17 +13,17 @@ export type Signal =
   | { readonly _tag: "Events" }
 
 /** There is work to claim. */
-export const work: Signal = { _tag: "Work" }
+export const work: Hint = { _tag: "Work" }
 
 /** Look at the log of events. */
-export const events: Signal = { _tag: "Events" }
+export const events: Hint = { _tag: "Events" }
 
 /** Carries hints to whoever listens. */
 export class Notifier extends Context.Service<Notifier, {
   /** Tells every listener. Never fails: what cannot be delivered is found by polling. */
-  readonly publish: (signal: Signal) => Effect.Effect<void>
+  readonly publish: (hint: Hint) => Effect.Effect<void>
   /** Calls a listener for each hint until the scope closes. It must return at once and never throw. */
-  readonly listen: (listener: (signal: Signal) => void) => Effect.Effect<void, never, Scope.Scope>
+  readonly listen: (listener: (hint: Hint) => void) => Effect.Effect<void, never, Scope.Scope>
   /**
    * How this process learns of what others do now: by their `hints`, or by `polling` alone while these do not arrive. Left
    * out where the driver does not know.
@@ -32,11 +32,11 @@ export class Notifier extends Context.Service<Notifier, {
 }>()("taskforge/store/Notifier") {
   /** Hints within one process. */
   static readonly layerMemory: Layer.Layer<Notifier> = Layer.sync(Notifier, () => {
-    const listeners = new Set<(signal: Signal) => void>()
+    const listeners = new Set<(hint: Hint) => void>()
     return Notifier.of({
-      publish: (signal) =>
+      publish: (hint) =>
         Effect.sync(() => {
-          for (const listener of listeners) listener(signal)
+          for (const listener of listeners) listener(hint)
         }),
       listen: (listener) =>
         Effect.asVoid(Effect.acquireRelease(

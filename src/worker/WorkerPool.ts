@@ -19,7 +19,7 @@ import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { Instance } from "../store/Instance.ts"
 import { InstanceStore, type RunningTask } from "../store/InstanceStore.ts"
-import { Notifier, type Signal, work as announcedWork } from "../store/Notifier.ts"
+import { Notifier, type Hint, work as announcedWork } from "../store/Notifier.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import type { Attempt } from "./Attempt.ts"
 import * as AttemptLog from "./AttemptLog.ts"
@@ -198,10 +198,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
     }
   })
 
-  yield* notifier.listen((signal) => {
-    if (signal._tag === "Work") work.openUnsafe()
+  yield* notifier.listen((hint) => {
+    if (hint._tag === "Work") work.openUnsafe()
     // A hint may be late, and the attempt that runs now a later one, which is not to be cancelled: the store is asked
-    else if (signal._tag === "Cancel" && has(attempts, signal.ids)) beatNow()
+    else if (hint._tag === "Cancel" && has(attempts, hint.ids)) beatNow()
   })
   yield* registry.onChange(() => work.openUnsafe())
   yield* Claimer.start({
@@ -260,7 +260,7 @@ const hintsOf = (
   batch: ReadonlyArray<Ending>,
   answers: ReadonlyArray<SettleAnswer>,
   pollMs: number
-): ReadonlyArray<Signal> => {
+): ReadonlyArray<Hint> => {
   const finished: Array<string> = []
   let runsAgain = false
   batch.forEach((ending, index) => {

@@ -5,7 +5,7 @@
 import { Context, type Duration, Effect, Latch, Layer } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
 import { InstanceStore } from "../../src/store/InstanceStore.ts"
-import { Notifier, type Signal } from "../../src/store/Notifier.ts"
+import { Notifier, type Hint } from "../../src/store/Notifier.ts"
 import { RecordStore } from "../../src/store/RecordStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 
@@ -36,7 +36,7 @@ export class TestStore extends Context.Service<TestStore, Faults>()("taskforge/t
         Context.add(InstanceStore, decorateInstances(yield* InstanceStore, faults)),
         Context.add(Notifier, {
           ...notifier,
-          publish: (signal) => faults.isSilent(signal) ? Effect.void : notifier.publish(signal)
+          publish: (hint) => faults.isSilent(hint) ? Effect.void : notifier.publish(hint)
         })
       )
     })).pipe(Layer.provide(driver))
@@ -46,7 +46,7 @@ class Faults {
   private readonly faults = new Map<Operation | "all", Fault>()
   private readonly counts = new Map<Operation, number>()
   private readonly hanging = new Set<Latch.Latch>()
-  private readonly silenced = new Set<Signal["_tag"]>()
+  private readonly silenced = new Set<Hint["_tag"]>()
 
   /** From now on these operations fail, or all of them. */
   down(...operations: ReadonlyArray<Operation>): void {
@@ -86,8 +86,8 @@ class Faults {
   }
 
   /** Hints of these kinds are lost. */
-  silence(...signals: ReadonlyArray<Signal["_tag"]>): void {
-    for (const signal of signals) this.silenced.add(signal)
+  silence(...hints: ReadonlyArray<Hint["_tag"]>): void {
+    for (const hint of hints) this.silenced.add(hint)
   }
 
   /** How often an operation was called, whatever came of it. */
@@ -101,7 +101,7 @@ class Faults {
     return latch.await
   })
 
-  isSilent({ _tag }: Signal): boolean {
+  isSilent({ _tag }: Hint): boolean {
     return this.silenced.has(_tag)
   }
 

@@ -5,7 +5,7 @@
 import { Context, Effect, Exit, Scheduler } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
-import type { Notifier, Signal } from "../../src/store/Notifier.ts"
+import type { Notifier, Hint } from "../../src/store/Notifier.ts"
 import type { RecordStore } from "../../src/store/RecordStore.ts"
 import type { TaskStore } from "../../src/store/TaskStore.ts"
 import type { Machine, SeededRandom, World } from "../../src/testing/Simulation.ts"
@@ -24,7 +24,7 @@ export class FaultyNetwork {
   private network: Network
   private outages = 0
   private readonly cuts = new Map<Machine, number>()
-  private readonly listeners = new Map<(signal: Signal) => void, Machine>()
+  private readonly listeners = new Map<(hint: Hint) => void, Machine>()
 
   constructor(world: World, server: Machine, network: Network) {
     this.world = world
@@ -103,14 +103,14 @@ export class FaultyNetwork {
   /** Hints between all instances, each of which may get lost for any of them. */
   notifierFor(machine: Machine): Notifier["Service"] {
     return {
-      publish: (signal) =>
+      publish: (hint) =>
         Effect.sync(() => {
           for (const [listener, at] of this.listeners) {
             if (!at.isAlive) this.listeners.delete(listener)
             if (this.random.chance(this.network.lostHint)) continue
             // In its own process a hint is a call.
-            if (at === machine) listener(signal)
-            else this.world.after(this.latency(), () => at.post(() => this.listeners.has(listener) && listener(signal)))
+            if (at === machine) listener(hint)
+            else this.world.after(this.latency(), () => at.post(() => this.listeners.has(listener) && listener(hint)))
           }
         }),
       listen: (listener) =>

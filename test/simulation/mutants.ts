@@ -275,7 +275,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     })),
     notifier: (notifier) => ({
       ...notifier,
-      listen: (listener) => notifier.listen((signal) => signal._tag !== "Cancel" && listener(signal))
+      listen: (listener) => notifier.listen((hint) => hint._tag !== "Cancel" && listener(hint))
     })
   },
   {

@@ -10,7 +10,7 @@ import type { PgClient } from "@effect/sql-pg/PgClient"
 import { Clock, type Context, Effect, Latch, Option, Queue, Schedule, Schema, type Scope } from "effect"
 import { SecureRandom } from "effect/crypto"
 import type { SqlError } from "effect/sql/SqlError"
-import { events, type Notifier, type Signal, work } from "../Notifier.ts"
+import { events, type Notifier, type Hint, work } from "../Notifier.ts"
 import { Awaited } from "./Awaited.ts"
 import { Outbox } from "./Outbox.ts"
 import { Recent } from "./Recent.ts"
@@ -52,7 +52,7 @@ export const make = Effect.fnUntraced(function*(
     SecureRandom.layerWebCrypto
   )
   const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
-  const listeners = new Set<(signal: Signal) => void>()
+  const listeners = new Set<(hint: Hint) => void>()
   const outbox = new Outbox()
   const awaitedHere = new Awaited()
   const awaitedElsewhere = new Awaited()
@@ -61,17 +61,17 @@ export const make = Effect.fnUntraced(function*(
   let sentAt = -Infinity
   let hears = false
 
-  const tell = (signal: Signal): void => {
-    for (const listener of listeners) listener(signal)
+  const tell = (hint: Hint): void => {
+    for (const listener of listeners) listener(hint)
   }
 
-  const post = (signal: Signal): void => {
-    if (signal._tag === "Work") outbox.flag("work")
-    else if (signal._tag === "Events") outbox.flag("events")
-    else if (signal._tag === "Cancel") outbox.add("cancel", signal.ids)
+  const post = (hint: Hint): void => {
+    if (hint._tag === "Work") outbox.flag("work")
+    else if (hint._tag === "Events") outbox.flag("events")
+    else if (hint._tag === "Cancel") outbox.add("cancel", hint.ids)
     else {
-      recent.add(signal.ids, now())
-      outbox.add("finished", awaitedElsewhere.among(signal.ids, now()))
+      recent.add(hint.ids, now())
+      outbox.add("finished", awaitedElsewhere.among(hint.ids, now()))
     }
     if (!outbox.isEmpty) some.openUnsafe()
   }
@@ -130,10 +130,10 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.forkScoped(Effect.forever(Effect.ignoreCause(send)))
 
   return {
-    publish: (signal) =>
+    publish: (hint) =>
       client.afterCommit(Effect.sync(() => {
-        tell(signal)
-        post(signal)
+        tell(hint)
+        post(hint)
       })),
     arriving: Effect.sync(() => hears ? "hints" : "polling"),
     awaiting: (ids) => {

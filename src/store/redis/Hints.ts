@@ -8,7 +8,7 @@
  */
 import { type Context, Effect, Latch, Queue, Random, Schedule, Schema, type Scope } from "effect"
 import type { Redis } from "effect/persistence/Redis"
-import { events, type Notifier, type Signal, work } from "../Notifier.ts"
+import { events, type Notifier, type Hint, work } from "../Notifier.ts"
 
 const Message = Schema.fromJsonString(Schema.Struct({
   /** Who sent it; it has heard already. */
@@ -39,14 +39,14 @@ export const make = Effect.fnUntraced(function*(
   channel: string
 ): Effect.fn.Return<Hints, never, Scope.Scope> {
   const self = yield* Random.nextIntBetween(0, 2 ** 48)
-  const listeners = new Set<(signal: Signal) => void>()
+  const listeners = new Set<(hint: Hint) => void>()
   const some = Latch.makeUnsafe(false)
   let hasWork = false
   let hasEvents = false
   let cancelled: Array<string> = []
 
-  const deliver = (signal: Signal): void => {
-    for (const listener of listeners) listener(signal)
+  const deliver = (hint: Hint): void => {
+    for (const listener of listeners) listener(hint)
   }
 
   const receive = (text: string): void => {
@@ -88,12 +88,12 @@ export const make = Effect.fnUntraced(function*(
 
   return {
     wake: () => deliver(work),
-    publish: (signal) =>
+    publish: (hint) =>
       Effect.sync(() => {
-        deliver(signal)
-        if (signal._tag === "Work") hasWork = true
-        else if (signal._tag === "Events") hasEvents = true
-        else if (signal._tag === "Cancel") cancelled.push(...signal.ids)
+        deliver(hint)
+        if (hint._tag === "Work") hasWork = true
+        else if (hint._tag === "Events") hasEvents = true
+        else if (hint._tag === "Cancel") cancelled.push(...hint.ids)
         else return
         some.openUnsafe()
       }),

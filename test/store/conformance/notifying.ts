@@ -1,16 +1,16 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect, Exit, Schedule, Scope } from "effect"
-import { Notifier, type Signal, work } from "../../../src/store/Notifier.ts"
+import { Notifier, type Hint, work } from "../../../src/store/Notifier.ts"
 import { patiently } from "../../Patience.ts"
 import { type Driver, scenario } from "./driver.ts"
 
 export const notifying = (driver: Driver) =>
   describe("hints", () => {
     /** Publishes until somebody has heard: a hint may be lost, but not for ever. */
-    const publishUntil = (signal: Signal, heard: () => boolean) =>
+    const publishUntil = (hint: Hint, heard: () => boolean) =>
       Effect.gen(function*() {
         const notifier = yield* Notifier
-        yield* notifier.publish(signal)
+        yield* notifier.publish(hint)
         yield* Effect.yieldNow
         if (!heard()) return yield* Effect.fail("not heard yet")
       }).pipe(Effect.retry(driver.live === true ? patiently("50 millis") : Schedule.recurs(100)))
@@ -18,32 +18,32 @@ export const notifying = (driver: Driver) =>
     scenario(driver, "reach every listener", () =>
       Effect.gen(function*() {
         const notifier = yield* Notifier
-        const [first, second]: [Array<Signal>, Array<Signal>] = [[], []]
-        yield* notifier.listen((signal) => void first.push(signal))
-        yield* notifier.listen((signal) => void second.push(signal))
-        const signals: ReadonlyArray<Signal> = [
+        const [first, second]: [Array<Hint>, Array<Hint>] = [[], []]
+        yield* notifier.listen((hint) => void first.push(hint))
+        yield* notifier.listen((hint) => void second.push(hint))
+        const hints: ReadonlyArray<Hint> = [
           work,
           { _tag: "Cancel", ids: ["a", "b"] },
           { _tag: "Finished", ids: ["c"] },
           { _tag: "Events" }
         ]
-        for (const signal of signals) {
+        for (const hint of hints) {
           yield* publishUntil(
-            signal,
-            () => [first, second].every((heard) => heard.some(({ _tag }) => _tag === signal._tag))
+            hint,
+            () => [first, second].every((heard) => heard.some(({ _tag }) => _tag === hint._tag))
           )
-          assert.deepStrictEqual(first.find(({ _tag }) => _tag === signal._tag), signal)
-          assert.deepStrictEqual(second.find(({ _tag }) => _tag === signal._tag), signal)
+          assert.deepStrictEqual(first.find(({ _tag }) => _tag === hint._tag), hint)
+          assert.deepStrictEqual(second.find(({ _tag }) => _tag === hint._tag), hint)
         }
       }))
 
     scenario(driver, "stop reaching a listener whose scope has closed", () =>
       Effect.gen(function*() {
         const notifier = yield* Notifier
-        const [gone, here]: [Array<Signal>, Array<Signal>] = [[], []]
+        const [gone, here]: [Array<Hint>, Array<Hint>] = [[], []]
         const scope = yield* Scope.make()
-        yield* Scope.provide(notifier.listen((signal) => void gone.push(signal)), scope)
-        yield* notifier.listen((signal) => void here.push(signal))
+        yield* Scope.provide(notifier.listen((hint) => void gone.push(hint)), scope)
+        yield* notifier.listen((hint) => void here.push(hint))
         yield* Scope.close(scope, Exit.void)
         yield* publishUntil(work, () => here.length > 0)
         assert.deepStrictEqual(gone, [])

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Logger, References, Scope } from "effect"
 import { StoreError, StoreIncompatible } from "../../../src/domain/Errors.ts"
-import { Notifier, type Signal, work } from "../../../src/store/Notifier.ts"
+import { Notifier, type Hint, work } from "../../../src/store/Notifier.ts"
 import { absent, type Change, RecordStore } from "../../../src/store/RecordStore.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
@@ -88,9 +88,9 @@ await withServer("a Redis of its own", Redis.installed, () => {
           const server = yield* Redis.start()
           const other = yield* Layer.build(storeOn(server.url))
           yield* Effect.gen(function*() {
-            const heard: Array<Signal> = []
+            const heard: Array<Hint> = []
             const notifier = yield* Notifier
-            yield* notifier.listen((signal) => void heard.push(signal))
+            yield* notifier.listen((hint) => void heard.push(hint))
             const hears = Effect.suspend(() => heard.length > 0 ? Effect.void : Effect.fail("nothing heard"))
             // the first subscription is made beside everything else
             yield* eventually(hears)
@@ -99,7 +99,7 @@ await withServer("a Redis of its own", Redis.installed, () => {
             yield* eventually(hears)
             assert.deepStrictEqual(heard[0], work)
             heard.length = 0
-            const cancel: Signal = { _tag: "Cancel", ids: ["a"] }
+            const cancel: Hint = { _tag: "Cancel", ids: ["a"] }
             yield* eventually(Effect.andThen(
               Notifier.use((there) => there.publish(cancel)).pipe(Effect.provideContext(other)),
               Effect.suspend(() => heard.some(({ _tag }) => _tag === "Cancel") ? Effect.void : Effect.fail("not heard"))
@@ -224,9 +224,9 @@ await withServer("a Redis of its own", Redis.installed, () => {
           assert.lengthOf((yield* store.list({ limit: 10 })).tasks, 4)
           yield* store.prune(retention({ finishedForMs: 0 }), 10)
           assert.deepInclude(yield* store.counts, { pending: 1, scheduled: 1, completed: 0 })
-          const heard: Array<Signal> = []
+          const heard: Array<Hint> = []
           const notifier = yield* Notifier
-          yield* notifier.listen((signal) => void heard.push(signal))
+          yield* notifier.listen((hint) => void heard.push(hint))
           const other = yield* Layer.build(Layer.fresh(storeOn(url.href)))
           yield* eventually(Effect.andThen(
             Notifier.use((there) => there.publish({ _tag: "Cancel", ids: ["a"] })).pipe(Effect.provideContext(other)),

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { Notifier, type Signal, work } from "../../../src/store/Notifier.ts"
+import { Notifier, type Hint, work } from "../../../src/store/Notifier.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import { patiently } from "../../Patience.ts"
@@ -16,7 +16,7 @@ await withServer("Redis", Redis.find, async (server) => {
   const { prefix } = await connect(server)
 
   /** Whether a hint says at least what another one says: what a process sends is merged. */
-  const includes = (heard: Signal, sent: Signal): boolean =>
+  const includes = (heard: Hint, sent: Hint): boolean =>
     heard._tag === sent._tag &&
     (!("ids" in sent) || !("ids" in heard) || sent.ids.every((id) => heard.ids.includes(id)))
 
@@ -25,17 +25,17 @@ await withServer("Redis", Redis.find, async (server) => {
     const name = yield* prefix
     const open = Layer.build(Layer.fresh(RedisStore.layerUrl({ url: server.url, prefix: name })))
     const [here, there] = [yield* open, yield* open]
-    const heard: Array<Signal> = []
-    yield* Notifier.use((notifier) => notifier.listen((signal) => void heard.push(signal))).pipe(
+    const heard: Array<Hint> = []
+    yield* Notifier.use((notifier) => notifier.listen((hint) => void heard.push(hint))).pipe(
       Effect.provideContext(here)
     )
-    const publish = (signal: Signal) =>
-      Effect.provideContext(Notifier.use((notifier) => notifier.publish(signal)), there)
+    const publish = (hint: Hint) =>
+      Effect.provideContext(Notifier.use((notifier) => notifier.publish(hint)), there)
     /** Publishes until it is heard: a hint may be lost, but not for ever. */
-    const heardFrom = (signal: Signal) =>
+    const heardFrom = (hint: Hint) =>
       Effect.andThen(
-        publish(signal),
-        Effect.suspend(() => heard.some((other) => includes(other, signal)) ? Effect.void : Effect.fail("not heard"))
+        publish(hint),
+        Effect.suspend(() => heard.some((other) => includes(other, hint)) ? Effect.void : Effect.fail("not heard"))
       ).pipe(Effect.retry(patiently()))
     // whoever has heard one thing hears everything from then on
     yield* heardFrom({ _tag: "Cancel", ids: ["start"] })
@@ -49,7 +49,7 @@ await withServer("Redis", Redis.find, async (server) => {
         const { heard, heardFrom } = yield* two
         yield* heardFrom(work)
         yield* heardFrom({ _tag: "Cancel", ids: ["a", "b"] })
-        assert.isTrue(heard.some((signal) => signal._tag === "Cancel" && signal.ids.includes("a")))
+        assert.isTrue(heard.some((hint) => hint._tag === "Cancel" && hint.ids.includes("a")))
       }))
 
     it.live("don't hear themselves twice", () =>
