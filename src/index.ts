@@ -83,7 +83,7 @@ export type {
   Rescued,
   RescueRequest,
   Retention,
-  RetryAnswer,
+  RerunAnswer,
   Runnable,
   StoreSettings,
   Stranded,

@@ -43,7 +43,7 @@ export const allCompleted = (tasks: ReadonlyArray<TaskJson>): Effect.Effect<void
       exit: "failed",
       code: tasks.length > 1 ? "not_completed" : one.status,
       problem,
-      advice: `Run it again with: taskforge retry ${others.map(({ id }) => id).slice(0, 3).join(" ")}`
+      advice: `Run it again with: taskforge rerun ${others.map(({ id }) => id).slice(0, 3).join(" ")}`
     })
   )
 }

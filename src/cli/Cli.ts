@@ -13,7 +13,7 @@ import * as ListTasks from "./commands/List.ts"
 import * as Migrate from "./commands/Migrate.ts"
 import * as Queues from "./commands/Queues.ts"
 import * as Remove from "./commands/Remove.ts"
-import * as Retry from "./commands/Retry.ts"
+import * as Rerun from "./commands/Rerun.ts"
 import * as Serve from "./commands/Serve.ts"
 import * as Stats from "./commands/Stats.ts"
 import * as Watch from "./commands/Watch.ts"
@@ -30,7 +30,7 @@ export const command = Command.make("taskforge").pipe(
   Command.withSubcommands([
     {
       group: "Tasks",
-      commands: [Enqueue.command, Get.command, ListTasks.command, Cancel.command, Retry.command, Remove.command]
+      commands: [Enqueue.command, Get.command, ListTasks.command, Cancel.command, Rerun.command, Remove.command]
     },
     {
       group: "System",

@@ -94,7 +94,7 @@ const ofClient = (error: HttpClientError.HttpClientError, target: string): Failu
 }
 
 const adviceOn = ({ id, operation, state }: Errors.StateConflict): string | undefined =>
-  operation === "retry" && state !== "completed"
+  operation === "rerun" && state !== "completed"
     ? `It runs by itself; stop it with: taskforge cancel ${id}`
     : operation === "remove"
     ? `Only finished tasks can be removed; stop it first with: taskforge cancel ${id}`

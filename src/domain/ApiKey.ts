@@ -5,7 +5,7 @@ import { Schema } from "effect"
  * What a key may do; each role includes the ones before it.
  *
  * - `read`: look at tasks, events, instances and metrics
- * - `write`: create, cancel, retry and remove tasks
+ * - `write`: create, cancel, rerun and remove tasks
  * - `admin`: stop and resume queues
  */
 export const Role = Schema.Literals(["read", "write", "admin"])

@@ -37,7 +37,7 @@ export type Settlement =
  */
 export type SettleAnswer = "applied" | "already" | "stale"
 
-/** The fields that settle, rescue, cancel and retry may change. */
+/** The fields that settle, rescue, cancel and rerun may change. */
 export type Change = Pick<
   TaskRecord,
   | "state"
@@ -201,8 +201,8 @@ export const cancel = (task: Current, now: number): Change | undefined => {
   }
 }
 
-/** An operator's retry of a dead letter: due now with fresh budgets; claim, claims and history stay. */
-export const redrive = (task: Current, now: number): Change | undefined =>
+/** What a rerun means for a dead letter: due now with fresh budgets; claim, claims and history stay. */
+export const rerun = (task: Current, now: number): Change | undefined =>
   task.state === "failed" || task.state === "cancelled"
     ? {
       ...unchanged(task),

@@ -9,7 +9,7 @@ import { FailureKind } from "./TaskRecord.ts"
  * - `completed`, `failed`, `cancelled`: the task has finished
  * - `retrying`, `snoozed`, `released`, `crashed`: the attempt has ended, the task will run again
  * - `cancelling`: it runs, and was asked to stop
- * - `retried`: an operator runs it again
+ * - `rerun`: an operator runs it again
  * - `removed`: it is not stored any more
  */
 export const TaskEventName = Schema.Literals([
@@ -24,7 +24,7 @@ export const TaskEventName = Schema.Literals([
   "released",
   "crashed",
   "cancelling",
-  "retried",
+  "rerun",
   "removed"
 ])
 

@@ -7,7 +7,7 @@
  *     │               │                      ├─ cancelled
  *     └─ retry, snooze ◄─────────────────────┤
  *                     └─ released or rescued ┘
- * failed | cancelled ─operator's retry─► pending
+ * failed | cancelled ─rerun─► pending
  * scheduled | pending ─cancel─► cancelled
  * ```
  */

@@ -166,10 +166,10 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
           ofIds(ids, answers, (answer) =>
             answer === "cancelled" ? "cancelled" : answer === "requested" ? "cancelling" : undefined)
       ),
-    retry: (ids) =>
+    rerun: (ids) =>
       recordingAfterwards(
-        store.retry(ids),
-        (answers) => ofIds(ids, answers, ({ _tag }) => _tag === "retried" ? "retried" : undefined)
+        store.rerun(ids),
+        (answers) => ofIds(ids, answers, ({ _tag }) => _tag === "rerun" ? "rerun" : undefined)
       ),
     remove: (ids) =>
       Effect.suspend(() => {

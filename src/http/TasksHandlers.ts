@@ -92,7 +92,7 @@ export const layer = HttpApiBuilder.group(
       }),
       cancel: ({ params: { id } }) =>
         AuditLog.recorded("cancel", { task: id }, Effect.map(queue.cancel(id), (status) => ({ status }))),
-      retry: ({ params: { id } }) => AuditLog.recorded("retry", { task: id }, Effect.andThen(queue.retry(id), view(id)))
+      rerun: ({ params: { id } }) => AuditLog.recorded("rerun", { task: id }, Effect.andThen(queue.rerun(id), view(id)))
     })
   })
 )

@@ -145,7 +145,7 @@ export class TaskQueue extends Context.Service<
      */
     readonly cancel: (id: string) => Effect.Effect<"cancelled" | "requested" | "finished", TaskNotFound | StoreError>
     /** Runs a failed or cancelled task again, with fresh budgets. */
-    readonly retry: (id: string) => Effect.Effect<void, TaskNotFound | StateConflict | StoreError>
+    readonly rerun: (id: string) => Effect.Effect<void, TaskNotFound | StateConflict | StoreError>
     /** Removes a finished task. */
     readonly remove: (id: string) => Effect.Effect<void, TaskNotFound | StateConflict | StoreError>
     readonly counts: Effect.Effect<Counts, StoreError>
@@ -295,11 +295,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
       yield* notifier.publish({ _tag: answer === "requested" ? "Cancel" : "Finished", ids: [id] })
       return answer
     }),
-    retry: Effect.fnUntraced(function*(id) {
-      const answer = yield* known(id, first(store.retry))
+    rerun: Effect.fnUntraced(function*(id) {
+      const answer = yield* known(id, first(store.rerun))
       if (answer === undefined || answer._tag === "unknown") return yield* new TaskNotFound({ id })
       if (answer._tag === "conflict") {
-        return yield* new StateConflict({ id, operation: "retry", state: answer.state })
+        return yield* new StateConflict({ id, operation: "rerun", state: answer.state })
       }
       yield* notifier.publish(work)
     }),

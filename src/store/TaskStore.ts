@@ -155,8 +155,8 @@ export interface Rescued {
 /** What `cancel` did to a task: `requested` means that it runs and will be interrupted. */
 export type CancelAnswer = "cancelled" | "requested" | "finished" | "unknown"
 
-/** What `retry` did: only failed and cancelled tasks can be run again. */
-export type RetryAnswer = { readonly _tag: "retried" } | { readonly _tag: "unknown" } | {
+/** What `rerun` did: only failed and cancelled tasks can be run again. */
+export type RerunAnswer = { readonly _tag: "rerun" } | { readonly _tag: "unknown" } | {
   readonly _tag: "conflict"
   readonly state: TaskState
 }
@@ -283,7 +283,7 @@ export class TaskStore extends Context.Service<TaskStore, {
   /** Cancels waiting tasks at once and asks running ones to stop; one answer per id. */
   readonly cancel: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError>
   /** Makes failed or cancelled tasks due now with fresh budgets; one answer per id. */
-  readonly retry: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RetryAnswer>, StoreError>
+  readonly rerun: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError>
   /** Removes finished tasks; one answer per id. */
   readonly remove: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError>
   /** Stops or resumes claims from a queue; running tasks go on. */

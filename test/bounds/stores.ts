@@ -51,7 +51,7 @@ export const bounds = (name: string, store: () => Store) =>
         yield* refused(404, "task_not_found", get(pathOf("a\u0000b", "/result?wait=1s")))
         yield* refused(404, "task_not_found", get(pathOf("a\u0000b", "/events")))
         yield* refused(404, "task_not_found", send("POST", pathOf("a\u0000b", "/cancel")))
-        yield* refused(404, "task_not_found", send("POST", pathOf("a\u0000b", "/retry")))
+        yield* refused(404, "task_not_found", send("POST", pathOf("a\u0000b", "/rerun")))
         yield* refused(404, "task_not_found", send("DELETE", pathOf("a\u0000b")))
         yield* refused(404, "task_not_found", send("DELETE", pathOf("a\u0000b", "?only=finished")))
         yield* refused(400, "invalid_request", send("POST", "/api/v1/queues/a%00b/pause"))
@@ -76,7 +76,7 @@ export const bounds = (name: string, store: () => Store) =>
       served(Effect.gen(function*() {
         const queue = yield* TaskQueue
         for (const text of unstorable) {
-          for (const asked of [queue.get(text), queue.cancel(text), queue.retry(text), queue.remove(text)]) {
+          for (const asked of [queue.get(text), queue.cancel(text), queue.rerun(text), queue.remove(text)]) {
             assert.instanceOf(
               yield* Effect.flip(Effect.asVoid<unknown, TaskNotFound | StateConflict | StoreError, never>(asked)),
               TaskNotFound

@@ -34,11 +34,11 @@ describe("taskforge cancel, retry and remove", () => {
       assert.match(stdout, /^a {2}Cancelled; it will not start\nnobody {2}No task has the id nobody.*\nb {2}Cancelled/)
       assert.include(stderr, "1 of 3 tasks failed")
       assert.include((yield* succeeding(onServer(["cancel", "a"]))).stdout, "Finished already")
-      assert.deepStrictEqual(jsonOf(yield* succeeding(onServer(["retry", "a", "--json"]))), [{
+      assert.deepStrictEqual(jsonOf(yield* succeeding(onServer(["rerun", "a", "--json"]))), [{
         id: "a",
-        status: "retried"
+        status: "rerun"
       }])
-      assert.include(yield* failing(1, onServer(["retry", "a"])), "Cannot retry task a: it is pending")
+      assert.include(yield* failing(1, onServer(["rerun", "a"])), "Cannot rerun task a: it is pending")
       assert.include(yield* failing(1, onServer(["remove", "a"])), "taskforge cancel a")
       assert.include((yield* succeeding(onServer(["rm", "b"]))).stdout, "Removed")
       assert.include(yield* failing(66, onServer(["get", "b"])), "No task has the id b")
@@ -52,7 +52,7 @@ describe("taskforge cancel, retry and remove", () => {
       assert.strictEqual(cancel.stdout, "1,010 tasks: 1,010 cancelled\n")
       const other = (...args: ReadonlyArray<string>) => succeeding(onServer([...args, "-q", "other"]))
       assert.strictEqual((yield* other("cancel", "--status", "pending")).stdout, "30 tasks: 30 cancelled\n")
-      assert.deepStrictEqual(jsonOf(yield* other("retry", "--status", "cancelled", "--status", "failed", "--json")), [
+      assert.deepStrictEqual(jsonOf(yield* other("rerun", "--status", "cancelled", "--status", "failed", "--json")), [
         { matched: 30, retried: 30 }
       ])
       yield* other("cancel", "--status", "pending")
@@ -61,7 +61,7 @@ describe("taskforge cancel, retry and remove", () => {
       assert.include(yield* failing(64, onServer(["cancel"])), "Which tasks?")
       assert.include(yield* failing(64, onServer(["cancel", "a", "--status", "pending"])), "not by both")
       assert.include(yield* failing(64, onServer(["cancel", "--type", "echo"])), "Which tasks?")
-      assert.include(yield* failing(64, onServer(["retry", "--status", "running"])), "--status")
+      assert.include(yield* failing(64, onServer(["rerun", "--status", "running"])), "--status")
     }).pipe(Effect.provide(serverLayer({ store: MemoryStore.layer({ capacity: 2000 }) }))))
 
   it.live("stop a running task", () =>

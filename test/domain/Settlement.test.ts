@@ -181,11 +181,11 @@ describe("cancel", () => {
   })
 })
 
-describe("redrive", () => {
+describe("rerun", () => {
   const dead: Settlement.Current = { ...task, state: "failed", completedAt: now - 10, settledClaim: 3, failure: later }
 
   it("makes dead letters due now with fresh budgets and remembers their last attempt", () => {
-    assert.deepStrictEqual(Settlement.redrive(dead, now), {
+    assert.deepStrictEqual(Settlement.rerun(dead, now), {
       ...unchanged,
       state: "pending",
       dueAt: now,
@@ -200,7 +200,7 @@ describe("redrive", () => {
 
   it("forgets the request to cancel", () => {
     const cancelled = { ...dead, state: "cancelled", cancelRequested: true } as const
-    assert.deepInclude(Settlement.redrive(cancelled, now), { state: "pending", cancelRequested: false })
+    assert.deepInclude(Settlement.rerun(cancelled, now), { state: "pending", cancelRequested: false })
   })
 
   it("has no attempt to remember of a task that never ran", () => {
@@ -213,18 +213,18 @@ describe("redrive", () => {
       instance: null,
       history: []
     }
-    assert.deepStrictEqual(Settlement.redrive(unborn, now)?.history, [])
+    assert.deepStrictEqual(Settlement.rerun(unborn, now)?.history, [])
   })
 
   it("remembers no attempt twice", () => {
     const waited = { ...dead, state: "cancelled", claim: 2, settledClaim: 2 } as const
-    assert.deepStrictEqual(Settlement.redrive(waited, now)?.history, task.history)
+    assert.deepStrictEqual(Settlement.rerun(waited, now)?.history, task.history)
   })
 
   it("leaves every other task alone", () => {
     for (const state of TaskState.all) {
       if (state === "failed" || state === "cancelled") continue
-      assert.strictEqual(Settlement.redrive({ ...task, state }, now), undefined, state)
+      assert.strictEqual(Settlement.rerun({ ...task, state }, now), undefined, state)
     }
   })
 })
@@ -283,13 +283,13 @@ describe("every decision", () => {
     assert.strictEqual(change.settledClaim, from.settledClaim)
   })
 
-  it.prop("is a legal move: cancel and an operator's retry of any task", [
+  it.prop("is a legal move: cancel and a rerun of any task", [
     current,
     Schema.Literals(["scheduled", "pending", "running", "completed", "failed", "cancelled"])
   ], ([fields, state]) => {
     const completedAt = TaskState.isFinished(state) ? 5 : null
     const from = { ...fields, state, completedAt, cancelRequested: state === "running" && fields.cancelRequested }
-    for (const change of [Settlement.cancel(from, now), Settlement.redrive(from, now)]) {
+    for (const change of [Settlement.cancel(from, now), Settlement.rerun(from, now)]) {
       if (change !== undefined) isLegal(from, change)
     }
   })

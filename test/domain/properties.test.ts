@@ -145,7 +145,7 @@ describe("an operator's", () => {
     state,
     time
   ], ([task, state, now]) => {
-    const change = Settlement.redrive({ ...running(task), state, completedAt: now }, now)
+    const change = Settlement.rerun({ ...running(task), state, completedAt: now }, now)
     if (state !== "failed" && state !== "cancelled") return change === undefined
     return change?.state === "pending" && change.failures === 0 && change.crashes === 0 && !change.cancelRequested &&
       TaskState.canMove(state, "pending")

@@ -157,7 +157,7 @@ const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Servi
     progress: (reports) => guard("progress", store.progress(reports)),
     rescue: (request) => guard("rescue", store.rescue(request)),
     cancel: (ids) => guard("cancel", store.cancel(ids)),
-    retry: (ids) => guard("retry", store.retry(ids)),
+    rerun: (ids) => guard("rerun", store.rerun(ids)),
     remove: (ids) => guard("remove", store.remove(ids)),
     pause: (queue, paused) => guard("pause", store.pause(queue, paused)),
     paused: guard("paused", store.paused),

@@ -39,7 +39,7 @@ describe("the events of a task", () => {
           "events are taken down",
           Effect.gen(function*() {
             yield* store.cancel(["early"])
-            yield* store.retry(["early"])
+            yield* store.rerun(["early"])
             yield* Effect.sleep(50)
             return (yield* names("early")).length > 0
           })

@@ -125,8 +125,8 @@ for (const [place, layer] of Object.entries(places)) {
         assert.strictEqual(yield* later.cancel, "cancelled")
         assert.strictEqual(yield* later.cancel, "finished")
         assert.instanceOf(yield* Effect.flip(later.result), TaskCancelled)
-        yield* queue.retry(later.id)
-        assert.instanceOf(yield* Effect.flip(queue.retry(later.id)), StateConflict)
+        yield* queue.rerun(later.id)
+        assert.instanceOf(yield* Effect.flip(queue.rerun(later.id)), StateConflict)
         yield* Effect.repeat(later.task, { until: ({ state }) => state === "running", schedule: Schedule.spaced(10) })
         assert.strictEqual(yield* later.cancel, "requested")
         assert.instanceOf(yield* Effect.flip(later.result), TaskCancelled)
@@ -137,7 +137,7 @@ for (const [place, layer] of Object.entries(places)) {
         for (const text of ["", ".", "..", "a\u0000", "\ud800", "x".repeat(256)]) {
           assert.deepStrictEqual(yield* queue.results([text, later.id]), [null, null])
           assert.instanceOf(yield* Effect.flip(queue.get(text)), TaskNotFound)
-          assert.instanceOf(yield* Effect.flip(queue.retry(text)), TaskNotFound)
+          assert.instanceOf(yield* Effect.flip(queue.rerun(text)), TaskNotFound)
           assert.instanceOf(yield* Effect.flip(queue.cancel(text)), TaskNotFound)
           assert.instanceOf(yield* Effect.flip(queue.remove(text)), TaskNotFound)
           assert.instanceOf(yield* Effect.flip(queue.outcome(text)), TaskNotFound)
@@ -355,7 +355,7 @@ describe("a remote queue", () => {
       const queue = yield* TaskQueue
       const { cancel, id } = yield* Never.enqueue(undefined, { delay: "1 hour" })
       yield* cancel
-      assert.instanceOf(yield* Effect.flip(queue.retry(id)), StoreError)
+      assert.instanceOf(yield* Effect.flip(queue.rerun(id)), StoreError)
       assert.strictEqual(requests.length, 3)
     }).pipe(Effect.provide(over(layer, { retry })))
   })

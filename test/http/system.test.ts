@@ -309,7 +309,7 @@ describe("the pages", () => {
         "/api/v1/tasks/{id}/cancel",
         "/api/v1/tasks/{id}/events",
         "/api/v1/tasks/{id}/result",
-        "/api/v1/tasks/{id}/retry",
+        "/api/v1/tasks/{id}/rerun",
         "/api/v1/types",
         "/api/v1/workers",
         "/health",

@@ -141,7 +141,7 @@ describe("one task", () => {
   it.effect("is unknown to every route that takes an id", () =>
     Effect.gen(function*() {
       for (
-        const [method, action] of [["GET", ""], ["DELETE", ""], ["POST", "/cancel"], ["POST", "/retry"]] as const
+        const [method, action] of [["GET", ""], ["DELETE", ""], ["POST", "/cancel"], ["POST", "/rerun"]] as const
       ) {
         const error = yield* refused(404, "task_not_found", send(method, pathOf("unknown", action)))
         assert.strictEqual(error["id"], "unknown")
@@ -196,9 +196,9 @@ describe("one task", () => {
   it.effect("can be run again once it failed or was cancelled, not before", () =>
     Effect.gen(function*() {
       const { id } = yield* posted({ type: "echo", delay: "1h" })
-      const retrying = send("POST", pathOf(id, "/retry"))
+      const retrying = send("POST", pathOf(id, "/rerun"))
       const error = yield* refused(409, "state_conflict", retrying)
-      assert.deepInclude(error, { id, operation: "retry", status: "scheduled" })
+      assert.deepInclude(error, { id, operation: "rerun", status: "scheduled" })
       yield* expecting(204, send("DELETE", pathOf(id)))
       assert.deepInclude(yield* decoded(TaskJson, retrying), { id, status: "pending" })
     }).pipe(Effect.provide(layer())))

@@ -280,7 +280,7 @@ describe("an operator", () => {
         const unknown = new TaskNotFound({ id: "nobody" })
         assert.deepStrictEqual(yield* Effect.flip(queue.get("nobody")), unknown)
         assert.deepStrictEqual(yield* Effect.flip(queue.cancel("nobody")), unknown)
-        assert.deepStrictEqual(yield* Effect.flip(queue.retry("nobody")), unknown)
+        assert.deepStrictEqual(yield* Effect.flip(queue.rerun("nobody")), unknown)
         assert.deepStrictEqual(yield* Effect.flip(queue.remove("nobody")), unknown)
       })
     ))
@@ -292,7 +292,7 @@ describe("an operator", () => {
         const queue = yield* TaskQueue
         const { id } = yield* Email.enqueue({ to: "ada" })
         const conflict = (operation: string) => new StateConflict({ id, operation, state: "pending" })
-        assert.deepStrictEqual(yield* Effect.flip(queue.retry(id)), conflict("retry"))
+        assert.deepStrictEqual(yield* Effect.flip(queue.rerun(id)), conflict("rerun"))
         assert.deepStrictEqual(yield* Effect.flip(queue.remove(id)), conflict("remove"))
         yield* queue.cancel(id)
         yield* queue.remove(id)
@@ -310,7 +310,7 @@ describe("an operator", () => {
         const handle = yield* Email.enqueue({ to: "ada" }, { maxRetries: 0 })
         yield* Effect.flip(handle.result)
         broken = false
-        yield* queue.retry(handle.id)
+        yield* queue.rerun(handle.id)
         assert.strictEqual(yield* handle.result, "ada")
         assert.deepInclude(yield* record(handle.id), { state: "completed", failures: 0, claims: 2 })
       })

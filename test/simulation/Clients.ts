@@ -61,7 +61,7 @@ export const perform = Effect.fnUntraced(function*(
       return yield* awaitResult(action.id, types.work, witness, process, now)
     case "cancel":
       return yield* Effect.ignore(Effect.retry(queue.cancel(action.id), untilTheStoreAnswers))
-    case "retry":
+    case "rerun":
       return yield* Effect.ignore(Effect.retry(queue.retry(action.id), untilTheStoreAnswers))
     case "remove":
       return yield* Effect.ignore(Effect.retry(queue.remove(action.id), untilTheStoreAnswers))

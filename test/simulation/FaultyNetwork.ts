@@ -65,7 +65,7 @@ export class FaultyNetwork {
       progress: (reports) => call("progress", store.progress(reports)),
       rescue: (request) => call("rescue", store.rescue(request)),
       cancel: (ids) => call("cancel", store.cancel(ids)),
-      retry: (ids) => call("retry", store.retry(ids)),
+      rerun: (ids) => call("rerun", store.rerun(ids)),
       remove: (ids) => call("remove", store.remove(ids)),
       pause: (queue, paused) => call("pause", store.pause(queue, paused)),
       paused: call("paused", store.paused),

@@ -17,7 +17,7 @@ import type {
   Rescued,
   RescueRequest,
   Retention,
-  RetryAnswer
+  RerunAnswer
 } from "../../src/store/TaskStore.ts"
 import type { Behaviour } from "./Scenario.ts"
 
@@ -43,7 +43,7 @@ export type Operation =
   | { readonly op: "progress"; readonly reports: ReadonlyArray<ProgressReport> }
   | { readonly op: "rescue"; readonly request: RescueRequest; readonly rescued: ReadonlyArray<Rescued> }
   | { readonly op: "cancel"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<CancelAnswer> }
-  | { readonly op: "retry"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RetryAnswer> }
+  | { readonly op: "rerun"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RerunAnswer> }
   | { readonly op: "remove"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RemoveAnswer> }
   | { readonly op: "pause"; readonly queue: string; readonly paused: boolean }
   /** Whether the instance has the lease of the chore now. */
@@ -189,7 +189,7 @@ const describeOperation = (operation: Operation): string => {
     case "cancel":
     case "remove":
       return `${operation.op} ${operation.ids.map((id, index) => `${id} → ${operation.answers[index]}`).join(" ")}`
-    case "retry":
+    case "rerun":
       return `retry ${operation.ids.map((id, index) => `${id} → ${operation.answers[index]!._tag}`).join(" ")}`
     case "pause":
       return `${operation.paused ? "pause" : "resume"} ${operation.queue}`

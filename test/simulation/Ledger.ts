@@ -268,10 +268,10 @@ export class Ledger {
           }
         }
         break
-      case "retry":
+      case "rerun":
         for (const [index, id] of event.ids.entries()) {
           const known = this.tasks.get(id)
-          if (known === undefined || event.answers[index]!._tag !== "retried") continue
+          if (known === undefined || event.answers[index]!._tag !== "rerun") continue
           known.state = "pending"
           known.dueAt = now
           known.failures = 0

@@ -51,7 +51,7 @@ export type Action =
     /** Waits for the results. */
     readonly awaits: boolean
   }
-  | { readonly do: "cancel" | "retry" | "remove" | "await"; readonly id: string }
+  | { readonly do: "cancel" | "rerun" | "remove" | "await"; readonly id: string }
   | { readonly do: "pause" | "resume"; readonly queue: string }
   | { readonly do: "append"; readonly logs: ReadonlyArray<string> }
   | { readonly do: "remind"; readonly id: string; readonly dueInMs: number }
@@ -268,7 +268,7 @@ const drawSteps = (random: SeededRandom, odd: SeededRandom, healsAt: number): Re
         "bulk",
         "cancel",
         "cancel",
-        "retry",
+        "rerun",
         "remove",
         "await",
         "pause",
@@ -285,8 +285,8 @@ const drawSteps = (random: SeededRandom, odd: SeededRandom, healsAt: number): Re
         }
       case "cancel":
         return { do: "cancel", id }
-      case "retry":
-        return { do: "retry", id }
+      case "rerun":
+        return { do: "rerun", id }
       case "remove":
         return { do: "remove", id }
       case "await":

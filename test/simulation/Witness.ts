@@ -63,7 +63,7 @@ export class Witness {
       progress: (reports) => watch(store.progress(reports), () => ({ op: "progress", reports })),
       rescue: (request) => watch(store.rescue(request), ({ rescued }) => ({ op: "rescue", request, rescued })),
       cancel: (ids) => watch(store.cancel(ids), (answers) => ({ op: "cancel", ids, answers })),
-      retry: (ids) => watch(store.retry(ids), (answers) => ({ op: "retry", ids, answers })),
+      rerun: (ids) => watch(store.rerun(ids), (answers) => ({ op: "rerun", ids, answers })),
       remove: (ids) => watch(store.remove(ids), (answers) => ({ op: "remove", ids, answers })),
       pause: (queue, paused) => watch(store.pause(queue, paused), () => ({ op: "pause", queue, paused })),
       prune: (retention, limit) =>

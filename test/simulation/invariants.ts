@@ -299,8 +299,8 @@ export const invariants: ReadonlyArray<Invariant> = [
         if (event._tag === "Stored") {
           if (event.op === "cancel") {
             event.ids.forEach((id, index) => event.answers[index] === "cancelled" && cancelledAt.set(id, event.at))
-          } else if (event.op === "retry") {
-            event.ids.forEach((id, index) => event.answers[index]!._tag === "retried" && cancelledAt.delete(id))
+          } else if (event.op === "rerun") {
+            event.ids.forEach((id, index) => event.answers[index]!._tag === "rerun" && cancelledAt.delete(id))
           } else if (event.op === "enqueue") {
             // A task that was removed may come again.
             event.groups.flat().forEach(({ id }) => ledger.tasks.has(id) || cancelledAt.delete(id))

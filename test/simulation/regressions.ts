@@ -6,7 +6,7 @@ export const regressions: ReadonlyArray<{
 }> = [
   { seed: 302, reason: "the claimer waited longer than a lease for the answer that tells which tasks it still holds" },
   { seed: 2001634, reason: "an attempt that was interrupted before its first step was not seen to end" },
-  { seed: 3008709, reason: "a late hint of an earlier cancel interrupted the attempt after an operator's retry" },
+  { seed: 3008709, reason: "a late hint of an earlier cancel interrupted the attempt after a rerun" },
   {
     seed: 500036651,
     reason: "a short late task, unseen by the simulation, kept a pool from asking for all it had room for"

@@ -180,7 +180,7 @@ describe("cancelling a task", () => {
         yield* handle.cancel
         yield* reaches(handle.id, "cancelled")
         gate.open()
-        yield* queue.retry(handle.id)
+        yield* queue.rerun(handle.id)
         assert.deepInclude(yield* reaches(handle.id, "completed"), { cancelRequested: false, claims: 2 })
       })
     )

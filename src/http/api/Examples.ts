@@ -190,9 +190,9 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
     `The key "welcome:ada" of type "echo" belongs to task ${id}, which has another payload`,
     { type: "echo", key: "welcome:ada", id, index: 0 }
   ),
-  StateConflict: error("state_conflict", `Cannot retry task ${id}: it is running`, {
+  StateConflict: error("state_conflict", `Cannot rerun task ${id}: it is running`, {
     id,
-    operation: "retry",
+    operation: "rerun",
     status: "running"
   }),
   BodyTooLarge: error(

@@ -127,7 +127,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     description: "cancelled: it was waiting and will never start. requested: it runs and is being interrupted. " +
       "finished: there was nothing left to cancel."
   })),
-  HttpApiEndpoint.post("retry", "/tasks/:id/retry", {
+  HttpApiEndpoint.post("rerun", "/tasks/:id/rerun", {
     params: id,
     success: TaskJson,
     error: [ApiErrors.TaskNotFound, ApiErrors.StateConflict, ApiErrors.Unavailable]

@@ -139,7 +139,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         id,
         Effect.map(repeatable(unsent("cancel a task", tasks.cancel({ params: { id } }))), ({ status }) => status)
       ),
-    retry: (id) => known(id, Effect.asVoid(unsent("retry a task", tasks.retry({ params: { id } })))),
+    rerun: (id) => known(id, Effect.asVoid(unsent("rerun a task", tasks.rerun({ params: { id } })))),
     remove: (id) => known(id, unsent("remove a task", tasks.remove({ params: { id }, query: { only: "finished" } }))),
     pause: (queue) =>
       Effect.andThen(

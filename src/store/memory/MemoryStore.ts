@@ -84,7 +84,7 @@ const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<type
         return { now: measured, rescued: Attempt.rescue(tasks, maxCrashes, request, now, measured) }
       }),
     cancel: (ids) => at((now) => ids.map((id) => Operate.cancel(tasks, id, now))),
-    retry: (ids) => at((now) => ids.map((id) => Operate.retry(tasks, id, now))),
+    rerun: (ids) => at((now) => ids.map((id) => Operate.rerun(tasks, id, now))),
     remove: (ids) => Effect.sync(() => ids.map((id) => Operate.remove(tasks, id))),
     pause: (queue, paused) => Effect.sync(() => Operate.pause(tasks, queue, paused)),
     paused: Effect.sync(() => [...tasks.paused].sort()),

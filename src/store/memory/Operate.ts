@@ -3,7 +3,7 @@
  */
 import * as Settlement from "../../domain/Settlement.ts"
 import { isFinished } from "../../domain/TaskState.ts"
-import type { CancelAnswer, RemoveAnswer, Retention, RetryAnswer } from "../TaskStore.ts"
+import type { CancelAnswer, RemoveAnswer, Retention, RerunAnswer } from "../TaskStore.ts"
 import type { Tasks } from "./Tasks.ts"
 
 export const cancel = (tasks: Tasks, id: string, now: number): CancelAnswer => {
@@ -15,13 +15,13 @@ export const cancel = (tasks: Tasks, id: string, now: number): CancelAnswer => {
   return entry.state === "running" ? "requested" : "cancelled"
 }
 
-export const retry = (tasks: Tasks, id: string, now: number): RetryAnswer => {
+export const rerun = (tasks: Tasks, id: string, now: number): RerunAnswer => {
   const entry = tasks.log.get(id)
   if (entry === undefined) return { _tag: "unknown" }
-  const change = Settlement.redrive(entry, now)
+  const change = Settlement.rerun(entry, now)
   if (change === undefined) return { _tag: "conflict", state: entry.state }
   tasks.revive(entry, change)
-  return { _tag: "retried" }
+  return { _tag: "rerun" }
 }
 
 export const remove = (tasks: Tasks, id: string): RemoveAnswer => {

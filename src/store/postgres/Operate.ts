@@ -6,7 +6,7 @@ import type { StoreError } from "../../domain/Errors.ts"
 import * as Settlement from "../../domain/Settlement.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
-import type { CancelAnswer, RemoveAnswer, RetryAnswer } from "../TaskStore.ts"
+import type { CancelAnswer, RemoveAnswer, RerunAnswer } from "../TaskStore.ts"
 import type { Capacity } from "./Capacity.ts"
 import { type Database, numbers } from "./Database.ts"
 import type { Decided, Tasks } from "./Task.ts"
@@ -58,16 +58,16 @@ export const make = ({ once: { transaction }, query, schema }: Database, tasks: 
         return [cancelled.state === "running" ? "requested" : "cancelled", cancelled]
       }),
 
-    retry: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RetryAnswer>, StoreError> =>
-      change<RetryAnswer>("retry", ids, { _tag: "unknown" }, (task, now) => {
-        const retried = Settlement.redrive(task, now)
-        return retried === undefined
+    rerun: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
+      change<RerunAnswer>("rerun", ids, { _tag: "unknown" }, (task, now) => {
+        const due = Settlement.rerun(task, now)
+        return due === undefined
           ? [{ _tag: "conflict", state: task.state }, undefined]
-          : [{ _tag: "retried" }, retried]
+          : [{ _tag: "rerun" }, due]
       }).pipe(
         // They are unfinished again, which the count of this process would not know for a second
         Effect.tap((answers) =>
-          Effect.sync(() => capacity.add(answers.filter(({ _tag }) => _tag === "retried").length))
+          Effect.sync(() => capacity.add(answers.filter(({ _tag }) => _tag === "rerun").length))
         )
       ),
 

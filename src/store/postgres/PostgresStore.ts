@@ -272,7 +272,7 @@ const make = Effect.fnUntraced(function*(
     progress: attempt.progress,
     rescue: attempt.rescue,
     cancel: operate.cancel,
-    retry: operate.retry,
+    rerun: operate.rerun,
     remove: operate.remove,
     pause: operate.pause,
     paused: read.paused,

@@ -9,7 +9,7 @@ import {
   lastClaimForMs,
   type RemoveAnswer,
   type Retention,
-  type RetryAnswer
+  type RerunAnswer
 } from "../TaskStore.ts"
 import { lettersAs } from "./Attempt.ts"
 import { type Runner, script } from "./Runner.ts"
@@ -19,7 +19,7 @@ import { prune } from "./scripts/Prune.ts"
 import { statusNames } from "./Text.ts"
 
 const runCancel = script<string>(OperateScripts.cancel)
-const runRetry = script<string>(OperateScripts.retry)
+const runRerun = script<string>(OperateScripts.rerun)
 const runRemove = script<string>(OperateScripts.remove)
 const runPause = script<number>(PauseScripts.pause)
 const runPaused = script<ReadonlyArray<string>>(PauseScripts.paused)
@@ -33,9 +33,9 @@ const cancelAnswers: Readonly<Record<string, CancelAnswer>> = {
 }
 const removeAnswers: Readonly<Record<string, RemoveAnswer>> = { A: "removed", N: "unfinished", U: "unknown" }
 
-const retryAnswerOf = (letter: string): RetryAnswer =>
+const rerunAnswerOf = (letter: string): RerunAnswer =>
   letter === "A"
-    ? { _tag: "retried" }
+    ? { _tag: "rerun" }
     : letter === "U"
     ? { _tag: "unknown" }
     : { _tag: "conflict", state: statusNames[letter]! }
@@ -48,10 +48,10 @@ export const make = (runner: Runner, headStartMs: number) => ({
       (letters) => lettersAs(letters, cancelAnswers)
     ),
 
-  retry: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RetryAnswer>, StoreError> =>
+  rerun: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
     Effect.map(
-      runner("retry", runRetry, [String(headStartMs), ...ids]),
-      (letters) => Array.from(letters, retryAnswerOf)
+      runner("rerun", runRerun, [String(headStartMs), ...ids]),
+      (letters) => Array.from(letters, rerunAnswerOf)
     ),
 
   remove: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError> =>

@@ -169,7 +169,7 @@ const make = Effect.fnUntraced(function*(
     progress: attempt.progress,
     rescue: attempt.rescue,
     cancel: operate.cancel,
-    retry: operate.retry,
+    rerun: operate.rerun,
     remove: operate.remove,
     pause: operate.pause,
     paused: operate.paused,

@@ -4,7 +4,7 @@
 import type { DatabaseSync } from "node:sqlite"
 import * as Settlement from "../../domain/Settlement.ts"
 import { isFinished } from "../../domain/TaskState.ts"
-import type { CancelAnswer, RemoveAnswer, RetryAnswer } from "../TaskStore.ts"
+import type { CancelAnswer, RemoveAnswer, RerunAnswer } from "../TaskStore.ts"
 import { prepare } from "./Statement.ts"
 import type { Tasks } from "./Task.ts"
 import type { Transaction } from "./Writer.ts"
@@ -26,14 +26,14 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
         return change.state === "running" ? "requested" : "cancelled"
       }),
 
-    retry: (transaction: Transaction, ids: ReadonlyArray<string>): ReadonlyArray<RetryAnswer> =>
+    rerun: (transaction: Transaction, ids: ReadonlyArray<string>): ReadonlyArray<RerunAnswer> =>
       ids.map((id) => {
         const task = tasks.find(id)
         if (task === undefined) return { _tag: "unknown" }
-        const change = Settlement.redrive(task, transaction.now)
+        const change = Settlement.rerun(task, transaction.now)
         if (change === undefined) return { _tag: "conflict", state: task.state }
         tasks.apply(transaction, task, change)
-        return { _tag: "retried" }
+        return { _tag: "rerun" }
       }),
 
     remove: ({ tally }: Transaction, ids: ReadonlyArray<string>): ReadonlyArray<RemoveAnswer> =>

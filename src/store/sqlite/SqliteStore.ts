@@ -119,7 +119,7 @@ const make = Effect.fnUntraced(function*(
     progress: (reports) => writeVolatile("progress", (transaction) => attempt.progress(transaction, reports)),
     rescue: (request) => write("rescue", (transaction) => attempt.rescue(transaction, request)),
     cancel: (ids) => write("cancel", (transaction) => operate.cancel(transaction, ids), "frees"),
-    retry: (ids) => write("retry", (transaction) => operate.retry(transaction, ids)),
+    rerun: (ids) => write("rerun", (transaction) => operate.rerun(transaction, ids)),
     remove: (ids) => write("remove", (transaction) => operate.remove(transaction, ids), "frees"),
     pause: (queue, paused) => write("pause", (transaction) => operate.pause(transaction, queue, paused)),
     paused: read("read the paused queues", queries.paused),

@@ -348,7 +348,7 @@ export const malformed = (dice: Dice): Malformed => {
     () =>
       request(
         "POST",
-        `/api/v1/tasks/${ascii(dice.pick(segments))}/${dice.pick(["cancel", "retry", "explode"])}`,
+        `/api/v1/tasks/${ascii(dice.pick(segments))}/${dice.pick(["cancel", "rerun", "explode"])}`,
         headers,
         dice.chance(0.5) ? body(dice) : ""
       ),

@@ -15,7 +15,7 @@ import {
   fail,
   inState,
   minute,
-  redrive,
+  rerun,
   release,
   rescue,
   running,
@@ -102,7 +102,7 @@ export const capacity = (driver: Driver) =>
       Effect.gen(function*() {
         const dead = yield* inState("failed")
         const [known] = yield* add(task())
-        yield* redrive(dead)
+        yield* rerun(dead)
         assert.deepStrictEqual(yield* addGroup([{ id: known }, { id: dead }]), [
           { id: known, duplicate: true },
           { id: dead, duplicate: true }
@@ -122,7 +122,7 @@ export const capacity = (driver: Driver) =>
         )
       }), { capacity: 2 })
 
-    scenario(driver, "never refuses what comes back: retry, snooze, release, rescue, an operator's retry", () =>
+    scenario(driver, "never refuses what comes back: retry, snooze, release, rescue, a rerun", () =>
       Effect.gen(function*() {
         const dead = yield* inState("failed")
         const [a, b, c, d] = [yield* running(), yield* running(), yield* running(), yield* running()]
@@ -132,7 +132,7 @@ export const capacity = (driver: Driver) =>
         assert.strictEqual(yield* extend(d, second), "held")
         yield* driver.advance("10 seconds")
         assert.strictEqual((yield* rescue()).length, 1)
-        assert.deepStrictEqual(yield* redrive(dead), { _tag: "retried" })
+        assert.deepStrictEqual(yield* rerun(dead), { _tag: "rerun" })
         const { pending, running: claimed, scheduled } = yield* counts
         assert.deepStrictEqual([scheduled, pending, claimed], [2, 3, 0])
         const answers = yield* TaskStore.use((store) =>
@@ -170,7 +170,7 @@ export const capacity = (driver: Driver) =>
         yield* add({}, {})
         // Whatever a process has counted before, it has counted anew for this refusal
         assert.deepStrictEqual(tags(yield* store.enqueue([tasks(2)])), ["Full"])
-        yield* redrive(failed.id)
+        yield* rerun(failed.id)
         assert.deepStrictEqual(yield* store.enqueue([[task()]]), [{ _tag: "Full", capacity: 3, unfinished: 3 }])
       }), { capacity: 3 })
   })

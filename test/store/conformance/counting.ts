@@ -12,7 +12,7 @@ import {
   everything,
   fail,
   minute,
-  redrive,
+  rerun,
   rescue,
   retention,
   second,
@@ -74,9 +74,9 @@ export const counting = (driver: Driver) =>
         yield* check("rescue")
         yield* take({ limit: 1 })
         yield* check("promotion")
-        yield* redrive(b!.id)
-        yield* redrive(e!.id)
-        yield* check("retry")
+        yield* rerun(b!.id)
+        yield* rerun(e!.id)
+        yield* check("rerun")
         yield* store.remove([ids[6]!])
         yield* check("remove")
         yield* store.prune(retention({ maxFinished: 0 }), 1)

@@ -16,7 +16,7 @@ import {
   refOf,
   minute,
   record,
-  redrive,
+  rerun,
   release,
   rescue,
   retention,
@@ -42,12 +42,12 @@ const lostBy = (driver: Driver): Record<string, (lost: ClaimRef) => Effect.Effec
     "was followed by one that was released": () => Effect.flatMap(passOn, (heir) => settled(release(heir))),
     "was followed by one that completed": () => Effect.flatMap(passOn, (heir) => settled(complete(heir, "1"))),
     "was followed by one that failed": () => Effect.flatMap(passOn, (heir) => settled(fail(heir))),
-    "was followed by one that failed, and an operator retried": ({ id }) =>
-      Effect.flatMap(passOn, (heir) => Effect.andThen(settled(fail(heir)), redrive(id))),
+    "was followed by one that failed, and was rerun": ({ id }) =>
+      Effect.flatMap(passOn, (heir) => Effect.andThen(settled(fail(heir)), rerun(id))),
     "was rescued and cancelled": ({ id }) => Effect.andThen(expire, cancel(id)),
     "was asked to stop and then rescued": ({ id }) => Effect.andThen(cancel(id), expire),
     "was rescued, cancelled and retried by an operator": ({ id }) =>
-      Effect.andThen(Effect.andThen(expire, cancel(id)), redrive(id))
+      Effect.andThen(Effect.andThen(expire, cancel(id)), rerun(id))
   }
 }
 
@@ -197,7 +197,7 @@ export const fencing = (driver: Driver) =>
         yield* driver.advance("10 seconds")
         yield* rescue()
         yield* settled(fail(yield* next))
-        yield* redrive(id)
+        yield* rerun(id)
         yield* settled(complete(yield* next))
         yield* store.remove([id])
         yield* addOne({ id })

@@ -131,8 +131,8 @@ export const extend = (ref: ClaimRef, leaseForMs = 30 * second) =>
 /** Cancels one task and answers what that did. */
 export const cancel = (id: string) => Effect.map(TaskStore.use((store) => store.cancel([id])), ([answer]) => answer)
 
-/** Retries one task as an operator does. */
-export const redrive = (id: string) => Effect.map(TaskStore.use((store) => store.retry([id])), ([answer]) => answer)
+/** Runs one task again as an operator does. */
+export const rerun = (id: string) => Effect.map(TaskStore.use((store) => store.rerun([id])), ([answer]) => answer)
 
 /** Any time of the store's clock is possible: what has expired by it is rescued, and nothing is too far ahead. */
 export const anyTime = {

@@ -11,7 +11,7 @@ import {
   fail,
   failure,
   record,
-  redrive,
+  rerun,
   release,
   rescue,
   running,
@@ -72,13 +72,13 @@ export const history = (driver: Driver) =>
         assert.strictEqual(found.failures, historyLimit + 5)
       }))
 
-    scenario(driver, "takes in the last attempt of a dead letter when an operator retries it", () =>
+    scenario(driver, "takes in the last attempt of a dead letter when it is rerun", () =>
       Effect.gen(function*() {
         const claimed = yield* running({}, { instance: "ada" })
         yield* settled(fail(claimed))
         const { completedAt, startedAt } = yield* record(claimed.id)
         yield* driver.advance("1 hour")
-        yield* redrive(claimed.id)
+        yield* rerun(claimed.id)
         assert.deepStrictEqual((yield* record(claimed.id)).history, [
           {
             claim: claimed.claim,
@@ -91,12 +91,12 @@ export const history = (driver: Driver) =>
         ])
       }))
 
-    scenario(driver, "takes in the attempt that was stopped when an operator retries", () =>
+    scenario(driver, "takes in the attempt that was stopped by a rerun", () =>
       Effect.gen(function*() {
         const claimed = yield* running({}, { instance: "ada" })
         yield* settled(stop(claimed))
         const { completedAt, startedAt } = yield* record(claimed.id)
-        yield* redrive(claimed.id)
+        yield* rerun(claimed.id)
         assert.deepStrictEqual((yield* record(claimed.id)).history, [
           {
             claim: claimed.claim,
@@ -112,7 +112,7 @@ export const history = (driver: Driver) =>
       Effect.gen(function*() {
         const [id] = yield* add({})
         yield* cancel(id!)
-        yield* redrive(id!)
+        yield* rerun(id!)
         assert.deepStrictEqual((yield* record(id!)).history, [])
       }))
 
@@ -121,7 +121,7 @@ export const history = (driver: Driver) =>
         const claimed = yield* running()
         yield* settled(again(claimed))
         yield* cancel(claimed.id)
-        yield* redrive(claimed.id)
+        yield* rerun(claimed.id)
         const found = yield* record(claimed.id)
         assert.deepStrictEqual(found.history.map(({ claim, outcome }) => [claim, outcome]), [[claimed.claim, "failed"]])
       }))
@@ -132,7 +132,7 @@ export const history = (driver: Driver) =>
         yield* settled(again(claimed))
         const stopped = yield* takeOne()
         yield* settled(stop(stopped))
-        yield* redrive(claimed.id)
+        yield* rerun(claimed.id)
         const found = yield* record(claimed.id)
         assert.deepStrictEqual(found.history.map(({ claim, failure: cause, outcome }) => [claim, outcome, cause]), [
           [claimed.claim, "failed", failure],
@@ -140,14 +140,14 @@ export const history = (driver: Driver) =>
         ])
       }))
 
-    scenario(driver, "stays through an operator's retry and a completion", () =>
+    scenario(driver, "stays through a rerun and a completion", () =>
       Effect.gen(function*() {
         const store = yield* TaskStore
         const claimed = yield* running()
         yield* settled(again(claimed))
         const failed = yield* takeOne()
         yield* settled(fail(failed))
-        yield* store.retry([claimed.id])
+        yield* store.rerun([claimed.id])
         yield* settled(complete(yield* takeOne()))
         const found = yield* record(claimed.id)
         assert.deepStrictEqual(found.history.map(({ claim, outcome }) => [claim, outcome]), [

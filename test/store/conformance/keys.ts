@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import * as TaskState from "../../../src/domain/TaskState.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import { type Driver, scenario } from "./driver.ts"
-import { add, addGroup, addOne, everything, hour, idsOf, inState, redrive, task, timeless } from "./fixtures.ts"
+import { add, addGroup, addOne, everything, hour, idsOf, inState, rerun, task, timeless } from "./fixtures.ts"
 
 export const keys = (driver: Driver) =>
   describe("idempotency keys", () => {
@@ -125,11 +125,11 @@ export const keys = (driver: Driver) =>
         }))
     }
 
-    scenario(driver, "hold after an operator's retry and are free after removal", () =>
+    scenario(driver, "hold after a rerun and are free after removal", () =>
       Effect.gen(function*() {
         const store = yield* TaskStore
         const owner = yield* inState("failed", { key: "k" })
-        yield* redrive(owner)
+        yield* rerun(owner)
         assert.deepStrictEqual(yield* addGroup([{ key: "k" }]), [{ id: owner, duplicate: true }])
         yield* store.cancel([owner])
         assert.deepStrictEqual(yield* store.remove([owner]), ["removed"])

@@ -13,7 +13,7 @@ import {
   fail,
   hour,
   minute,
-  redrive,
+  rerun,
   release,
   rescue,
   retention,
@@ -130,9 +130,9 @@ export const laneCounts = (driver: Driver) =>
         yield* check("rescue")
         yield* take({ ...everywhere, limit: 1 })
         yield* check("promotion")
-        yield* redrive(b!.id)
-        yield* redrive(ids[7]!)
-        yield* check("retry")
+        yield* rerun(b!.id)
+        yield* rerun(ids[7]!)
+        yield* check("rerun")
         yield* settled(release(yield* takeOne(everywhere)))
         yield* check("release")
         yield* store.remove([ids[9]!])
@@ -157,7 +157,7 @@ export const laneCounts = (driver: Driver) =>
         assert.deepStrictEqual(shown(yield* read()), all)
         yield* store.remove(gone.slice(0, 1))
         assert.deepStrictEqual(shown(yield* read()), ["a/work 0 0 0", ...all.slice(2)])
-        yield* redrive(gone[1])
+        yield* rerun(gone[1])
         assert.deepStrictEqual(shown(yield* read()), ["a/work 0 0 0", "b1/work 0 1 0", "b2/work 0 0 0"])
         yield* driver.advance(hour)
         yield* store.prune(retention({ finishedForMs: minute }), 100)

@@ -10,7 +10,7 @@ import {
   hour,
   idsOf,
   minute,
-  redrive,
+  rerun,
   release,
   rescue,
   second,
@@ -174,7 +174,7 @@ export const lanes = (driver: Driver) =>
         assert.deepStrictEqual(yield* stranded([]), ["q/work"])
         yield* cancel(id!)
         assert.deepStrictEqual(yield* stranded([]), [])
-        yield* redrive(id!)
+        yield* rerun(id!)
         assert.deepStrictEqual(yield* stranded([]), ["q/work"])
         yield* takeOne({ ...everywhere, leaseForMs: second })
         yield* driver.advance(minute)
@@ -195,7 +195,7 @@ export const lanes = (driver: Driver) =>
         assert.deepStrictEqual(idsOf(claimed), [urgent!, ids[2]!, ids[3]!])
         yield* settled(release(claimed[1]!))
         yield* driver.advance(second)
-        yield* redrive(ids[1]!)
+        yield* rerun(ids[1]!)
         const left = ids.filter((_, index) =>
           ![0, 1, 3, 20, 59].includes(index)
         )

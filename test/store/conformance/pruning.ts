@@ -12,7 +12,7 @@ import {
   idsOf,
   inState,
   minute,
-  redrive,
+  rerun,
   retention,
   stateOf
 } from "./fixtures.ts"
@@ -177,7 +177,7 @@ export const pruning = (driver: Driver) =>
       Effect.gen(function*() {
         const id = yield* inState("failed")
         yield* driver.advance("2 hours")
-        yield* redrive(id)
+        yield* rerun(id)
         assert.strictEqual(yield* prune({ finishedForMs: 0, failedForMs: 0, maxFinished: 0 }), 0)
         assert.strictEqual(yield* stateOf(id), "pending")
       }))
@@ -186,7 +186,7 @@ export const pruning = (driver: Driver) =>
       Effect.gen(function*() {
         const id = yield* inState("failed")
         yield* driver.advance("2 hours")
-        yield* redrive(id)
+        yield* rerun(id)
         yield* TaskStore.use((store) =>
           store.cancel([id])
         )

@@ -18,7 +18,7 @@ import {
   idsOf,
   minute,
   record,
-  redrive,
+  rerun,
   rescue,
   running,
   second,
@@ -226,14 +226,14 @@ export const rescuing = (driver: Driver) =>
         assert.deepInclude(yield* record(id), { crashes: 30, failures: 0, claims: 30 })
       }), { maxCrashes: -1 })
 
-    scenario(driver, "gives a quarantined task that an operator retries a fresh budget", () =>
+    scenario(driver, "gives a quarantined task that is rerun a fresh budget", () =>
       Effect.gen(function*() {
         const id = yield* addOne()
         const first = yield* crash()
         yield* driver.advance("2 minutes")
         const second = yield* crash()
         assert.strictEqual(second.state, "failed")
-        yield* redrive(id)
+        yield* rerun(id)
         assert.deepInclude(yield* record(id), { state: "pending", crashes: 0, failure: null, claims: 2 })
         const found = yield* crash()
         assert.deepInclude(found, { state: "pending", crashes: 1 })

@@ -99,7 +99,7 @@ export const sizes = (driver: Driver): void => {
           yield* settled({ _tag: "Fail", id, claim, failure: large })
           const [outcome] = yield* store.results([id])
           assert.deepStrictEqual(outcome?.failure, large)
-          yield* store.retry([id])
+          yield* store.rerun([id])
           const again = yield* store.get(id)
           assert.isNull(again?.failure)
           assert.deepStrictEqual(again?.history.map(({ failure }) => failure), [small, withoutDetails, withoutDetails])

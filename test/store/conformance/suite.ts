@@ -22,7 +22,7 @@ import { pausing } from "./pausing.ts"
 import { pruning } from "./pruning.ts"
 import { reading } from "./reading.ts"
 import { rescuing } from "./rescuing.ts"
-import { retrying } from "./retrying.ts"
+import { rerunning } from "./rerunning.ts"
 import { scheduling } from "./scheduling.ts"
 import { settling } from "./settling.ts"
 import { sizes } from "./sizes.ts"
@@ -48,7 +48,7 @@ const areas = [
   history,
   rescuing,
   cancelling,
-  retrying,
+  rerunning,
   pausing,
   pruning,
   reading,

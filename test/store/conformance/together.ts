@@ -7,7 +7,7 @@ import {
   cancel,
   counts,
   idsOf,
-  redrive,
+  rerun,
   release,
   settled,
   stateOf,
@@ -111,7 +111,7 @@ export const together = (driver: Driver) =>
         yield* settled(release(second))
         assert.strictEqual(yield* cancel(ids[10]!), "cancelled")
         yield* driver.advance("1 second")
-        assert.deepStrictEqual(yield* redrive(ids[10]!), { _tag: "retried" })
+        assert.deepStrictEqual(yield* rerun(ids[10]!), { _tag: "rerun" })
         assert.strictEqual(yield* stateOf(ids[10]!), "pending")
         assert.deepStrictEqual(yield* pending(20), without(ids, 0, 2).toReversed())
         assert.deepStrictEqual(

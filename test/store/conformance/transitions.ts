@@ -36,7 +36,7 @@ const operations = (driver: Driver, ref: ClaimRef) => {
     rescue: rescue(),
     "rescue later": Effect.andThen(driver.advance("2 hours"), rescue()),
     cancel: using((store) => store.cancel([id])),
-    retry: using((store) => store.retry([id])),
+    rerun: using((store) => store.rerun([id])),
     pause: using((store) => store.pause("default", true)),
     prune: using((store) => store.prune(retention({ maxFinished: 0 }), 10)),
     remove: using((store) => store.remove([id]))

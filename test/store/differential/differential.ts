@@ -114,8 +114,8 @@ class History {
           )
       case "cancel":
         return (store) => store.cancel(operation.ids)
-      case "retry":
-        return (store) => store.retry(operation.ids)
+      case "rerun":
+        return (store) => store.rerun(operation.ids)
       case "remove":
         return (store) => store.remove(operation.ids)
       case "pause":

@@ -292,7 +292,7 @@ export class Model {
     return "cancelled"
   }
 
-  retry(id: string): unknown {
+  rerun(id: string): unknown {
     const task = this.find(id)
     if (task === undefined) return { _tag: "unknown" }
     if (task.state !== "failed" && task.state !== "cancelled") return { _tag: "conflict", state: task.state }
@@ -315,7 +315,7 @@ export class Model {
     task.crashes = 0
     task.cancelRequested = false
     task.failure = null
-    return { _tag: "retried" }
+    return { _tag: "rerun" }
   }
 
   remove(id: string): string {

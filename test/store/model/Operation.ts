@@ -70,7 +70,7 @@ const operations = {
   progress: Schema.Struct({ do: Schema.Literal("progress"), attempt, progress: Schema.Literals([0, 0.5, 1]) }),
   rescue: Schema.Struct({ do: Schema.Literal("rescue"), limit: count }),
   cancel: Schema.Struct({ do: Schema.Literal("cancel"), ids: someOf(ids) }),
-  retry: Schema.Struct({ do: Schema.Literal("retry"), ids: someOf(ids) }),
+  rerun: Schema.Struct({ do: Schema.Literal("rerun"), ids: someOf(ids) }),
   remove: Schema.Struct({ do: Schema.Literal("remove"), ids: someOf(ids) }),
   pause: Schema.Struct({ do: Schema.Literal("pause"), queue: Schema.Literals(queues), paused: Schema.Boolean }),
   prune: Schema.Struct({
@@ -104,8 +104,8 @@ export const Operation = Schema.Union([
   operations.progress,
   operations.rescue,
   operations.cancel,
-  operations.retry,
-  operations.retry,
+  operations.rerun,
+  operations.rerun,
   operations.remove,
   operations.pause,
   operations.prune
@@ -155,7 +155,7 @@ export const onceFailed: ReadonlyArray<ReadonlyArray<Operation>> = [
     { do: "enqueue alike", count: 4, task: neighbour },
     { do: "cancel", ids: ["t2"] },
     { do: "enqueue", groups: [[{ ...simple, id: "t3" }]] },
-    { do: "retry", ids: ["t2"] },
+    { do: "rerun", ids: ["t2"] },
     { do: "enqueue", groups: [[{ ...simple, id: "t4" }]] }
   ]
 ]

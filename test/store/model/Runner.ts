@@ -78,8 +78,8 @@ export class Runner {
         return this.rescue(operation)
       case "cancel":
         return this.same((store) => store.cancel(operation.ids), () => operation.ids.map((id) => this.model.cancel(id)))
-      case "retry":
-        return this.same((store) => store.retry(operation.ids), () => operation.ids.map((id) => this.model.retry(id)))
+      case "rerun":
+        return this.same((store) => store.rerun(operation.ids), () => operation.ids.map((id) => this.model.rerun(id)))
       case "remove":
         return this.same((store) => store.remove(operation.ids), () => operation.ids.map((id) => this.model.remove(id)))
       case "pause":

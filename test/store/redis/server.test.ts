@@ -220,7 +220,7 @@ await withServer("a Redis of its own", Redis.installed, () => {
           assert.lengthOf(claimed.tasks, 2)
           yield* store.extend(claimed.tasks, 1000)
           yield* store.settle(claimed.tasks.map((one) => complete(one)))
-          yield* store.retry([cancelled!.id])
+          yield* store.rerun([cancelled!.id])
           assert.lengthOf((yield* store.list({ limit: 10 })).tasks, 4)
           yield* store.prune(retention({ finishedForMs: 0 }), 10)
           assert.deepInclude(yield* store.counts, { pending: 1, scheduled: 1, completed: 0 })

@@ -1,5 +1,5 @@
 /**
- * What operators do to tasks, as `Settlement.cancel` and `Settlement.redrive` have it.
+ * What operators do to tasks, as `Settlement.cancel` and `Settlement.rerun` have it.
  */
 import { announce } from "./Announce.ts"
 import { entry } from "./Entry.ts"
@@ -44,7 +44,7 @@ return table.concat(answers)
  * - Answers: a letter for each: `A` done, `U` unknown, else the status that does not allow it: `S` scheduled, `P`
  *   pending, `R` running, `C` completed.
  */
-export const retry = `${prelude}${entry}
+export const rerun = `${prelude}${entry}
 local headStart, now, answers = tonumber(ARGV[1]), clock(), {}
 for index = 2, #ARGV do
   local id = ARGV[index]

@@ -15,7 +15,7 @@ import {
   inState,
   minute,
   record,
-  redrive,
+  rerun,
   rescue,
   running,
   second,
@@ -25,8 +25,8 @@ import {
   takeOne
 } from "./fixtures.ts"
 
-export const retrying = (driver: Driver): void => {
-  describe("an operator's retry", () => {
+export const rerunning = (driver: Driver): void => {
+  describe("a rerun", () => {
     scenario(
       driver,
       "makes a dead letter due now with fresh budgets; claims and history stay",
@@ -43,7 +43,7 @@ export const retrying = (driver: Driver): void => {
           const dead = yield* record(last.id)
           assert.deepInclude(dead, { state: "failed", failures: 2, crashes: 1, claims: 3, claim: last.claim })
           yield* driver.advance("1 hour")
-          assert.deepStrictEqual(yield* redrive(last.id), { _tag: "retried" })
+          assert.deepStrictEqual(yield* rerun(last.id), { _tag: "rerun" })
           const fresh = yield* record(last.id)
           assert.deepInclude(fresh, {
             seq: dead.seq,
@@ -68,7 +68,7 @@ export const retrying = (driver: Driver): void => {
       Effect.gen(function*() {
         const waiting = yield* addOne({ delayMs: minute })
         yield* cancel(waiting)
-        assert.deepStrictEqual(yield* redrive(waiting), { _tag: "retried" })
+        assert.deepStrictEqual(yield* rerun(waiting), { _tag: "rerun" })
         assert.deepStrictEqual(yield* takeIds(), [waiting])
       }))
 
@@ -77,7 +77,7 @@ export const retrying = (driver: Driver): void => {
         const claimed = yield* running()
         yield* cancel(claimed.id)
         yield* settled(again(claimed))
-        yield* redrive(claimed.id)
+        yield* rerun(claimed.id)
         const second = yield* takeOne()
         assert.strictEqual(yield* extend(second), "held")
         yield* settled(again(second))
@@ -89,7 +89,7 @@ export const retrying = (driver: Driver): void => {
         Effect.gen(function*() {
           const id = yield* inState(state)
           const before = yield* everything
-          assert.deepStrictEqual(yield* redrive(id), { _tag: "conflict", state })
+          assert.deepStrictEqual(yield* rerun(id), { _tag: "conflict", state })
           assert.deepStrictEqual(yield* everything, before)
         }))
     }
@@ -98,21 +98,21 @@ export const retrying = (driver: Driver): void => {
       Effect.gen(function*() {
         const store = yield* TaskStore
         const [failed, completed] = [yield* inState("failed"), yield* inState("completed")]
-        assert.deepStrictEqual(yield* store.retry(["unknown", failed, completed, failed]), [
+        assert.deepStrictEqual(yield* store.rerun(["unknown", failed, completed, failed]), [
           { _tag: "unknown" },
-          { _tag: "retried" },
+          { _tag: "rerun" },
           { _tag: "conflict", state: "completed" },
           { _tag: "conflict", state: "pending" }
         ])
-        assert.deepStrictEqual(yield* store.retry([]), [])
+        assert.deepStrictEqual(yield* store.rerun([]), [])
       }))
 
     scenario(driver, "lets a task be finished and counted again", () =>
       Effect.gen(function*() {
         const failed = yield* inState("failed")
-        yield* redrive(failed)
+        yield* rerun(failed)
         yield* settled(fail(yield* takeOne()))
-        yield* redrive(failed)
+        yield* rerun(failed)
         yield* settled(complete(yield* takeOne()))
         assert.deepInclude((yield* counts).totals, { created: 1, failed: 2, completed: 1 })
         assert.deepInclude(yield* counts, { completed: 1, failed: 0, pending: 0, running: 0 })
