@@ -103,7 +103,7 @@ export class TaskNotFound extends Schema.TaggedError<TaskNotFound>()("TaskNotFou
   }
 }
 
-/** The operation does not fit the task's state, for instance retrying a task that is still running. */
+/** The operation does not fit the task's state, for instance a rerun of a task that is still running. */
 export class StateConflict extends Schema.TaggedError<StateConflict>()("StateConflict", {
   id: Schema.String,
   operation: Schema.String,

@@ -151,8 +151,8 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
         return answer
       }),
     settle: (settlements) => recordingAfterwards(store.settle(settlements), (answers) => settled(settlements, answers)),
-    progress: (reports) =>
-      recording(store.progress(reports), () =>
+    report: (reports) =>
+      recording(store.report(reports), () =>
         reports.flatMap(({ claim, progress }) => {
           const subject = known.get(claim)
           return subject === undefined ? [] : [{ event: "progress", ...subject, progress }]

@@ -277,7 +277,7 @@ export class TaskStore extends Context.Service<TaskStore, {
     settlements: ReadonlyArray<Settlement>
   ) => Effect.Effect<ReadonlyArray<SettleAnswer>, StoreError>
   /** Stores progress, fenced; reports of lost attempts are ignored. */
-  readonly progress: (reports: ReadonlyArray<ProgressReport>) => Effect.Effect<void, StoreError>
+  readonly report: (reports: ReadonlyArray<ProgressReport>) => Effect.Effect<void, StoreError>
   /** Takes back leases that have run out: their tasks are due again, cancelled, or quarantined. */
   readonly rescue: (request: RescueRequest) => Effect.Effect<RescueAnswer, StoreError>
   /** Cancels waiting tasks at once and asks running ones to stop; one answer per id. */

@@ -16,7 +16,7 @@ export const make = Effect.fnUntraced(function*(options: {
   /** Those that the store refuses for what is in them are left out; trying them again would keep all others from it. */
   const store = (reports: ReadonlyArray<ProgressReport>): Effect.Effect<void, StoreError> =>
     Effect.catchIf(
-      options.store.progress(reports),
+      options.store.report(reports),
       ({ refused }) => refused === true,
       () => reports.length === 1 ? Effect.void : Effect.forEach(reports, (report) => store([report]), { discard: true })
     )

@@ -170,7 +170,7 @@ export const unbounded = (name: string, store: () => Store) =>
           yield* posted({ type: "echo", id: "now" })
           const request = { queues: ["default"], types: ["echo"], limit: 1, instance: "w", leaseForMs: 60_000, nonce: 1 }
           const { tasks: [claimed] } = yield* store.claim(request)
-          yield* store.progress([{ id: "now", claim: claimed!.claim, progress: NaN }])
+          yield* store.report([{ id: "now", claim: claimed!.claim, progress: NaN }])
           const { tasks } = yield* page()
           assert.deepStrictEqual(tasks.map(({ due_at, id, progress }) => [id, due_at.slice(0, 4), progress]), [
             ["now", String(new Date().getUTCFullYear()), null],

@@ -62,7 +62,7 @@ export class FaultyNetwork {
       claim: (request) => call("claim", store.claim(request)),
       extend: (refs, leaseForMs) => call("extend", store.extend(refs, leaseForMs)),
       settle: (settlements) => call("settle", store.settle(settlements)),
-      progress: (reports) => call("progress", store.progress(reports)),
+      report: (reports) => call("report", store.report(reports)),
       rescue: (request) => call("rescue", store.rescue(request)),
       cancel: (ids) => call("cancel", store.cancel(ids)),
       rerun: (ids) => call("rerun", store.rerun(ids)),

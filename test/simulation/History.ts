@@ -40,7 +40,7 @@ export type Operation =
     readonly settlements: ReadonlyArray<Settlement>
     readonly answers: ReadonlyArray<SettleAnswer>
   }
-  | { readonly op: "progress"; readonly reports: ReadonlyArray<ProgressReport> }
+  | { readonly op: "report"; readonly reports: ReadonlyArray<ProgressReport> }
   | { readonly op: "rescue"; readonly request: RescueRequest; readonly rescued: ReadonlyArray<Rescued> }
   | { readonly op: "cancel"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<CancelAnswer> }
   | { readonly op: "rerun"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RerunAnswer> }
@@ -182,8 +182,8 @@ const describeOperation = (operation: Operation): string => {
           `${settlement._tag} ${name(settlement)} → ${operation.answers[index]}`
         ).join("; ")
       }`
-    case "progress":
-      return `progress ${operation.reports.map((report) => `${name(report)} ${report.progress}`).join(" ")}`
+    case "report":
+      return `report ${operation.reports.map((report) => `${name(report)} ${report.progress}`).join(" ")}`
     case "rescue":
       return `rescue → ${operation.rescued.map(({ id, state }) => `${id} ${state}`).join(" ")}`
     case "cancel":

@@ -60,7 +60,7 @@ export class Witness {
       extend: (refs, leaseForMs) =>
         watch(store.extend(refs, leaseForMs), (answers) => ({ op: "extend", refs, leaseForMs, answers })),
       settle: (settlements) => watch(store.settle(settlements), (answers) => ({ op: "settle", settlements, answers })),
-      progress: (reports) => watch(store.progress(reports), () => ({ op: "progress", reports })),
+      report: (reports) => watch(store.report(reports), () => ({ op: "report", reports })),
       rescue: (request) => watch(store.rescue(request), ({ rescued }) => ({ op: "rescue", request, rescued })),
       cancel: (ids) => watch(store.cancel(ids), (answers) => ({ op: "cancel", ids, answers })),
       rerun: (ids) => watch(store.rerun(ids), (answers) => ({ op: "rerun", ids, answers })),

@@ -86,7 +86,7 @@ describe("progress", () => {
         const handles = yield* Work.enqueueAll([undefined, undefined, undefined])
         yield* pass("1 second")
         for (const { id } of handles) assert.strictEqual((yield* record(id)).progress, 1)
-        assert.isAtMost(store.calls("progress"), 2)
+        assert.isAtMost(store.calls("report"), 2)
       })
     ))
 
@@ -119,7 +119,7 @@ describe("progress", () => {
         const store = yield* TestStore
         const { id } = yield* Work.enqueue()
         yield* reaches(id, "running")
-        store.down("progress")
+        store.down("report")
         yield* pass("1 second")
         store.up()
         yield* pass("10 seconds")

@@ -12,7 +12,7 @@ export const extend = (tasks: Tasks, { claim, id }: ClaimRef, leaseUntil: number
   return entry.cancelRequested ? "cancel" : "held"
 }
 
-export const progress = (tasks: Tasks, { claim, id, progress }: ProgressReport): void => {
+export const report = (tasks: Tasks, { claim, id, progress }: ProgressReport): void => {
   const entry = tasks.held(id, claim)
   if (entry !== undefined) entry.progress = progress
 }

@@ -77,7 +77,7 @@ const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<type
         return refs.map((ref) => Attempt.extend(tasks, ref, leaseUntil))
       }),
     settle: (settlements) => at((now) => settlements.map((settlement) => Attempt.settle(tasks, settlement, now))),
-    progress: (reports) => Effect.sync(() => reports.forEach((report) => Attempt.progress(tasks, report))),
+    report: (reports) => Effect.sync(() => reports.forEach((one) => Attempt.report(tasks, one))),
     rescue: (request) =>
       at((now) => {
         const measured = leasesNow()

@@ -32,7 +32,7 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks, max
       UPDATE ${schema}.task t SET lease_until = ${schema}.now_ms() + $3::bigint FROM free WHERE t.seq = free.seq
     )
     SELECT place::int, cancel_requested FROM fenced`
-  const progress = `WITH given AS (
+  const report = `WITH given AS (
       SELECT * FROM unnest($1::text[], $2::float8[], $3::float8[]) AS g (id, claim, progress)
     ), free AS (
       SELECT t.seq, g.progress FROM given g
@@ -64,10 +64,10 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks, max
         }
       ),
 
-    progress: (reports: ReadonlyArray<ProgressReport>): Effect.Effect<void, StoreError> => {
+    report: (reports: ReadonlyArray<ProgressReport>): Effect.Effect<void, StoreError> => {
       // the last report of an attempt counts
       const last = [...new Map(reports.map((one) => [one.id, one])).values()]
-      return Effect.asVoid(query("progress", progress, [
+      return Effect.asVoid(query("report", report, [
         texts(last.map(({ id }) => id)),
         numbers(last.map(({ claim }) => claim)),
         numbers(last.map(({ progress }) => progress))

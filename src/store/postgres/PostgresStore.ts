@@ -269,7 +269,7 @@ const make = Effect.fnUntraced(function*(
       Effect.flatMap(database.inTransaction, (inside) => inside ? settleNow(settlements) : settleLater(settlements)),
     claim,
     extend: attempt.extend,
-    progress: attempt.progress,
+    report: attempt.report,
     rescue: attempt.rescue,
     cancel: operate.cancel,
     rerun: operate.rerun,

@@ -14,7 +14,7 @@ import { settle } from "./scripts/Settle.ts"
 import { namesOf, statusNames, textsOf } from "./Text.ts"
 
 const runExtend = script<string>(AttemptScripts.extend)
-const runProgress = script<number>(AttemptScripts.progress)
+const runReport = script<number>(AttemptScripts.report)
 const runSettle = script<string>(settle)
 const runRescue = script<ReadonlyArray<string | number>>(rescue)
 
@@ -43,9 +43,9 @@ export const make = (runner: Runner, headStartMs: number, maxCrashes: number) =>
         (letters) => lettersAs(letters, extendAnswers)
       ),
 
-    progress: (reports: ReadonlyArray<ProgressReport>): Effect.Effect<void, StoreError> =>
+    report: (reports: ReadonlyArray<ProgressReport>): Effect.Effect<void, StoreError> =>
       Effect.asVoid(
-        runner("progress", runProgress, reports.flatMap(({ claim, id, progress }) => [id, String(claim), String(progress)]))
+        runner("report", runReport, reports.flatMap(({ claim, id, progress }) => [id, String(claim), String(progress)]))
       ),
 
     settle: settleAll,

@@ -166,7 +166,7 @@ const make = Effect.fnUntraced(function*(
       sizeOf: (settlement) => settlement._tag === "Complete" ? 1 + settlement.result.length / sizePerTask : 1,
       most: shareSize
     }),
-    progress: attempt.progress,
+    report: attempt.report,
     rescue: attempt.rescue,
     cancel: operate.cancel,
     rerun: operate.rerun,

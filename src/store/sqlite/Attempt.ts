@@ -23,7 +23,7 @@ export const make = (database: DatabaseSync, tasks: Tasks, maxCrashes: number) =
     database,
     `UPDATE task SET lease_until = ? WHERE ${fence} RETURNING cancel_requested`
   )
-  const report = prepare(database, `UPDATE task SET progress = ? WHERE ${fence}`)
+  const setProgress = prepare(database, `UPDATE task SET progress = ? WHERE ${fence}`)
   // `Settlement.settle` for Complete, in one statement: nearly every attempt ends this way
   const complete = prepare(
     database,
@@ -65,8 +65,8 @@ export const make = (database: DatabaseSync, tasks: Tasks, maxCrashes: number) =
         return row === undefined ? "lost" : row[0] === 1 ? "cancel" : "held"
       }),
 
-    progress: (_: Transaction, reports: ReadonlyArray<ProgressReport>): void => {
-      for (const { claim, id, progress } of reports) report.run(progress, id, claim)
+    report: (_: Transaction, reports: ReadonlyArray<ProgressReport>): void => {
+      for (const { claim, id, progress } of reports) setProgress.run(progress, id, claim)
     },
 
     settle: (

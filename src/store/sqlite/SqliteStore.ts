@@ -116,7 +116,7 @@ const make = Effect.fnUntraced(function*(
     extend: (refs, leaseForMs) =>
       writeVolatile("extend", (transaction) => attempt.extend(transaction, refs, leaseForMs)),
     settle: (settlements) => write("settle", (transaction) => attempt.settle(transaction, settlements)),
-    progress: (reports) => writeVolatile("progress", (transaction) => attempt.progress(transaction, reports)),
+    report: (reports) => writeVolatile("report", (transaction) => attempt.report(transaction, reports)),
     rescue: (request) => write("rescue", (transaction) => attempt.rescue(transaction, request)),
     cancel: (ids) => write("cancel", (transaction) => operate.cancel(transaction, ids), "frees"),
     rerun: (ids) => write("rerun", (transaction) => operate.rerun(transaction, ids)),

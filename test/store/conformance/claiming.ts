@@ -102,7 +102,7 @@ export const claiming = (driver: Driver) =>
       Effect.gen(function*() {
         const store = yield* TaskStore
         const first = yield* running()
-        yield* store.progress([{ ...refOf(first), progress: 0.5 }])
+        yield* store.report([{ ...refOf(first), progress: 0.5 }])
         assert.strictEqual((yield* record(first.id)).progress, 0.5)
         yield* settled(again(first))
         yield* takeOne()

@@ -61,8 +61,8 @@ const changesNothing = Effect.fnUntraced(function*(ref: ClaimRef, answer: "stale
   }
   assert.strictEqual(yield* extend(ref, minute), "lost")
   assert.deepStrictEqual({ tasks: yield* everything, counts: yield* counts }, before, "extend")
-  yield* store.progress([{ ...refOf(ref), progress: 0.9 }])
-  assert.deepStrictEqual({ tasks: yield* everything, counts: yield* counts }, before, "progress")
+  yield* store.report([{ ...refOf(ref), progress: 0.9 }])
+  assert.deepStrictEqual({ tasks: yield* everything, counts: yield* counts }, before, "report")
 })
 
 export const fencing = (driver: Driver) =>

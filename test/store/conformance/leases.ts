@@ -135,9 +135,9 @@ export const leases = (driver: Driver) =>
         const store = yield* TaskStore
         const [a, b] = [yield* running(), yield* running()]
         const before = yield* record(a.id)
-        yield* store.progress([{ ...a, progress: 0.25 }, { ...b, progress: 1 }])
-        yield* store.progress([{ ...a, progress: 0.5 }])
-        yield* store.progress([])
+        yield* store.report([{ ...a, progress: 0.25 }, { ...b, progress: 1 }])
+        yield* store.report([{ ...a, progress: 0.5 }])
+        yield* store.report([])
         assert.deepStrictEqual(yield* record(a.id), { ...before, progress: 0.5 })
         assert.strictEqual((yield* record(b.id)).progress, 1)
       }))

@@ -29,7 +29,7 @@ const operations = (driver: Driver, ref: ClaimRef) => {
     claim: take(),
     "claim later": Effect.andThen(driver.advance("2 hours"), take()),
     extend: using((store) => store.extend([ref], hour)),
-    progress: using((store) => store.progress([{ ...ref, progress: 1 }])),
+    report: using((store) => store.report([{ ...ref, progress: 1 }])),
     ...Object.fromEntries(
       everySettlement(ref).map((settlement) => [settlement._tag, using((store) => store.settle([settlement]))])
     ),

@@ -101,9 +101,9 @@ class History {
         const refs = operation.attempts.map((attempt) => this.ref(attempt))
         return (store) => store.extend(refs, operation.leaseForMs)
       }
-      case "progress": {
+      case "report": {
         const ref = this.ref(operation.attempt)
-        return (store) => store.progress([{ ...ref, progress: operation.progress }])
+        return (store) => store.report([{ ...ref, progress: operation.progress }])
       }
       case "rescue":
         // all of them: which come first is the store's choice

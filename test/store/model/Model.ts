@@ -201,7 +201,7 @@ export class Model {
     return task.cancelRequested ? "cancel" : "held"
   }
 
-  progress(ref: ClaimRef, progress: number): void {
+  report(ref: ClaimRef, progress: number): void {
     const task = this.held(ref)
     if (task !== undefined) task.progress = progress
   }

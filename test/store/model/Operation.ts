@@ -67,7 +67,7 @@ const operations = {
     )
   }),
   extend: Schema.Struct({ do: Schema.Literal("extend"), attempts: few(attempt, 2), leaseForMs: lease }),
-  progress: Schema.Struct({ do: Schema.Literal("progress"), attempt, progress: Schema.Literals([0, 0.5, 1]) }),
+  report: Schema.Struct({ do: Schema.Literal("report"), attempt, progress: Schema.Literals([0, 0.5, 1]) }),
   rescue: Schema.Struct({ do: Schema.Literal("rescue"), limit: count }),
   cancel: Schema.Struct({ do: Schema.Literal("cancel"), ids: someOf(ids) }),
   rerun: Schema.Struct({ do: Schema.Literal("rerun"), ids: someOf(ids) }),
@@ -101,7 +101,7 @@ export const Operation = Schema.Union([
   operations.advance,
   operations.claimAgain,
   operations.extend,
-  operations.progress,
+  operations.report,
   operations.rescue,
   operations.cancel,
   operations.rerun,

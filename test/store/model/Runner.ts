@@ -67,11 +67,11 @@ export class Runner {
           () => refs.map((ref) => this.model.extend(ref, operation.leaseForMs))
         )
       }
-      case "progress": {
+      case "report": {
         const ref = this.ref(operation.attempt)
         return this.same(
-          (store) => store.progress([{ ...ref, progress: operation.progress }]),
-          () => this.model.progress(ref, operation.progress)
+          (store) => store.report([{ ...ref, progress: operation.progress }]),
+          () => this.model.report(ref, operation.progress)
         )
       }
       case "rescue":

@@ -132,7 +132,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         store.enqueue([[task({ id: "keyed", key: "key" })]]),
         store.claim({ queues: ["none"], types: ["none"], limit: 1, instance: "w", leaseForMs: 1000, nonce: 7 }),
         store.extend([refOf(claimed)], 60_000),
-        store.progress([{ ...refOf(claimed), progress: 0.5 }]),
+        store.report([{ ...refOf(claimed), progress: 0.5 }]),
         store.rescue({ limit: 10, ...anyTime }),
         store.prune({ finishedForMs: 1e9, failedForMs: 1e9, maxFinished: 1000, maxKeyedFinished: 1000 }, 10),
         store.get("running"),

@@ -22,7 +22,7 @@ describe("what survives closing and opening again", () => {
           ]])
           const { tasks: claimed } = yield* store.claim(request({ limit: 3 }))
           const [first, second, third] = claimed.map(({ claim, id }) => ({ claim, id }))
-          yield* store.progress([{ ...first!, progress: 0.25 }])
+          yield* store.report([{ ...first!, progress: 0.25 }])
           yield* store.settle([
             { _tag: "Complete", ...second!, result: "[1]" },
             {

@@ -13,7 +13,7 @@ import { lanes } from "../conformance/lanes.ts"
 import { order } from "../conformance/order.ts"
 import { pausing } from "../conformance/pausing.ts"
 import { rescuing } from "../conformance/rescuing.ts"
-import { retrying } from "../conformance/retrying.ts"
+import { rerunning } from "../conformance/rerunning.ts"
 import { scheduling } from "../conformance/scheduling.ts"
 import type { Driver } from "../conformance/suite.ts"
 import { model } from "../model/property.ts"
@@ -44,5 +44,5 @@ const driver: Driver = {
   advance: TestClock.adjust
 }
 
-for (const area of [lanes, claiming, order, scheduling, rescuing, cancelling, retrying, pausing]) area(driver)
+for (const area of [lanes, claiming, order, scheduling, rescuing, cancelling, rerunning, pausing]) area(driver)
 model("A SQLite file that two stores share", driver, { runs: 60 })

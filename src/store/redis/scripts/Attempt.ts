@@ -32,7 +32,7 @@ return table.concat(answers)
  * - Arguments: id, claim number and progress of each attempt.
  * - Answers: nothing; reports of lost attempts are ignored.
  */
-export const progress = `${prelude}
+export const report = `${prelude}
 local ids, reports = {}, {}
 for index = 1, #ARGV, 3 do ids[#ids + 1] = ARGV[index] end
 for index, text in ipairs(hmget(root .. ":state", ids)) do
