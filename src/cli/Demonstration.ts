@@ -60,7 +60,7 @@ export const run = Effect.fnUntraced(function*({ for: lasting, json, load, rate,
 
   const sending = rate === undefined || total === undefined
     ? Load.keepBusy(lasting, send)
-    : atRate(rate, total, load ? Effect.succeed(Load.smallest) : anything, send)
+    : atRate(rate, total, load ? Effect.succeed(Load.emptyTask) : anything, send)
   yield* sending.pipe(Random.withSeed(seed), Effect.ensuring(progress.clear))
   const sentMs = yield* elapsed
   yield* Awaiting.finished(unawaited)

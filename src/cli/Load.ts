@@ -12,7 +12,7 @@ const clients = 8
 const batch = 50
 
 /** The smallest task: what it costs is what any task costs. */
-export const smallest: NewTaskJson = { type: "echo", payload: null }
+export const emptyTask: NewTaskJson = { type: "echo", payload: null }
 
 /** Sends tasks as fast as the server completes them. */
 export const keepBusy = <R>(
@@ -21,7 +21,7 @@ export const keepBusy = <R>(
 ): Effect.Effect<void, Failure, R | Target.Target> =>
   Effect.gen(function*() {
     const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(lasting)
-    const tasks = Array.from({ length: batch }, () => smallest)
+    const tasks = Array.from({ length: batch }, () => emptyTask)
     const client = Effect.gen(function*() {
       while ((yield* Clock.currentTimeMillis) < until) yield* Awaiting.finished(yield* send(tasks))
     })

@@ -17,11 +17,11 @@ export interface Rates {
 
 /** Lines of at most 80 cells: what is stored on the left, what has happened on the right. */
 export const lines = (stats: Stats, paint: Paint, rates?: Rates): ReadonlyArray<string> => {
-  const most = Math.max(1, ...states.map((state) => stats.by_status[state]))
+  const peak = Math.max(1, ...states.map((state) => stats.by_status[state]))
   const left = states.map((state) => {
     const number = stats.by_status[state]
     const name = paint.state(state, `${mark[state]} ${state.padEnd(9)}`)
-    return `${name} ${Words.count(number).padStart(11)}  ${bar(number / most, (text) => paint.state(state, text))}`
+    return `${name} ${Words.count(number).padStart(11)}  ${bar(number / peak, (text) => paint.state(state, text))}`
   })
   const { cancelled, completed, crashed, created, failed, retried } = stats.totals
   const right = [

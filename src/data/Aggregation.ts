@@ -4,7 +4,7 @@ import { columnIndex, Unprocessable } from "./Columns.ts"
 import { numberOf } from "./RowFilter.ts"
 
 /** Groups kept at most, so that memory stays bounded. */
-const mostGroups = 100_000
+const maxGroups = 100_000
 
 /** A figure over the rows of a group. Empty cells do not count, except in `count` without a column. */
 const Figure = Schema.Struct({
@@ -98,8 +98,8 @@ export class Aggregation {
     const key = keys.length === 1 ? keys[0]! : JSON.stringify(keys)
     const known = this.groups.get(key)
     if (known !== undefined) return known
-    if (this.groups.size === mostGroups) {
-      throw new Unprocessable({ reason: `There are more than ${mostGroups} groups; group by something coarser` })
+    if (this.groups.size === maxGroups) {
+      throw new Unprocessable({ reason: `There are more than ${maxGroups} groups; group by something coarser` })
     }
     const group = { keys: keys.map(own), states: this.figures.map(noNumbers) }
     this.groups.set(own(key), group)

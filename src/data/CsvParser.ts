@@ -11,7 +11,7 @@ export interface CsvListener {
 }
 
 /** Characters of one row at most. */
-export const longestRow = 1024 * 1024
+export const maxRowLength = 1024 * 1024
 
 /** Reads one file: `push` each chunk, then `end`. */
 export class CsvParser {
@@ -61,7 +61,7 @@ export class CsvParser {
       }
     }
     this.rest = text.slice(position)
-    if (this.rest.length > longestRow && !isEnd) this.giveUpRow()
+    if (this.rest.length > maxRowLength && !isEnd) this.giveUpRow()
   }
 
   /** A line without quotes. */
@@ -69,7 +69,7 @@ export class CsvParser {
     const line = this.line++
     const last = text.charCodeAt(end - 1) === carriageReturn ? end - 1 : end
     if (last <= start) return
-    if (last - start > longestRow) return this.listener.bad(line, tooLong)
+    if (last - start > maxRowLength) return this.listener.bad(line, tooLong)
     this.listener.row(text.slice(start, last).split(this.delimiter), line)
   }
 
@@ -90,7 +90,7 @@ export class CsvParser {
           const close = text.indexOf("\"", from)
           if (close < 0 || (close + 1 === text.length && !isEnd)) {
             if (isEnd) return this.reject(lineEnd, "a quote that is never closed")
-            return text.length - start > longestRow ? this.reject(lineEnd, tooLong) : undefined
+            return text.length - start > maxRowLength ? this.reject(lineEnd, tooLong) : undefined
           }
           cell += text.slice(from, close)
           if (text[close + 1] === "\"") {
@@ -110,7 +110,7 @@ export class CsvParser {
       else if (after === "\r" && position + 1 === text.length && !isEnd) return undefined
       else return this.reject(lineEnd, "text behind a closing quote")
     }
-    if (position - start > longestRow) return this.reject(lineEnd, tooLong)
+    if (position - start > maxRowLength) return this.reject(lineEnd, tooLong)
     const line = this.line
     const end = text[position] === "\r" ? position + 1 : position
     this.line += linesIn(text, start, end) + 1
@@ -132,7 +132,7 @@ export class CsvParser {
 }
 
 const carriageReturn = 13
-const tooLong = `a row of more than ${longestRow} characters`
+const tooLong = `a row of more than ${maxRowLength} characters`
 
 /** Where an unquoted cell ends. */
 const endOfCell = (text: string, start: number, delimiter: string): number => {

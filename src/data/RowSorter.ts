@@ -19,10 +19,10 @@ export const SortKey = Schema.Struct({
 export type SortKey = typeof SortKey.Type
 
 /** Characters of rows kept in memory at most. */
-const mostInMemory = 16 * 1024 * 1024
+const maxInMemory = 16 * 1024 * 1024
 
 /** Files merged at a time. */
-const mostRuns = 64
+const maxRuns = 64
 
 type Row = ReadonlyArray<Cell>
 
@@ -43,7 +43,7 @@ export class RowSorter {
   add(row: Row): void {
     this.rows.push(row)
     for (const cell of row) this.size += 16 + (typeof cell === "string" ? cell.length : 0)
-    if (this.size > mostInMemory) this.spill()
+    if (this.size > maxInMemory) this.spill()
   }
 
   *sorted(): IterableIterator<Row> {
@@ -58,7 +58,7 @@ export class RowSorter {
     this.runs.push(this.write(this.rows))
     this.rows = []
     this.size = 0
-    if (this.runs.length === mostRuns) {
+    if (this.runs.length === maxRuns) {
       const one = this.write(this.merged())
       for (const run of this.runs) rmSync(run)
       this.runs = [one]

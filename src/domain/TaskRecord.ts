@@ -56,13 +56,13 @@ export const AttemptRecord = Schema.Struct({
 export type AttemptRecord = typeof AttemptRecord.Type
 
 /** How many earlier attempts a task remembers. */
-export const historyLimit = 20
+export const maxHistory = 20
 
-/** The history with one more attempt, the oldest dropped beyond {@link historyLimit}. */
+/** The history with one more attempt, the oldest dropped beyond {@link maxHistory}. */
 export const remember = (
   history: ReadonlyArray<AttemptRecord>,
   attempt: AttemptRecord
-): ReadonlyArray<AttemptRecord> => [...history.slice(-(historyLimit - 1)), attempt]
+): ReadonlyArray<AttemptRecord> => [...history.slice(-(maxHistory - 1)), attempt]
 
 /** An attempt that was stored as JSON. What was stored by an older version calls its instance `worker`. */
 export const storedAttempt = (text: AttemptRecord & { readonly worker?: string }): AttemptRecord => {

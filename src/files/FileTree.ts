@@ -9,7 +9,7 @@ import * as AtomicFile from "./AtomicFile.ts"
 import { PathRefused } from "./Folders.ts"
 
 /** Files in one tree at most. */
-const mostFiles = 100_000
+const maxFiles = 100_000
 
 /** A file. */
 export interface FileEntry {
@@ -41,8 +41,8 @@ export const list = Effect.fnUntraced(function*(
       // It may have gone since it was listed
       const stats = yield* Effect.option(Effect.tryPromise(() => stat(join(folder, path))))
       if (stats._tag === "None") continue
-      if (found.length === mostFiles) {
-        return yield* new PathRefused({ path: folder, reason: `it holds more than ${mostFiles} files` })
+      if (found.length === maxFiles) {
+        return yield* new PathRefused({ path: folder, reason: `it holds more than ${maxFiles} files` })
       }
       found.push({ path, size: stats.value.size, mtimeMs: stats.value.mtimeMs })
     }

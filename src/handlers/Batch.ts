@@ -13,7 +13,7 @@ import { type HandlerContext, TaskContext } from "../worker/TaskContext.ts"
 import { withDefault } from "./withDefault.ts"
 
 /** Characters of all results at most: they are stored with the task. */
-const mostCharacters = 1024 * 1024
+const maxCharacters = 1024 * 1024
 
 const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
@@ -78,7 +78,7 @@ export const BatchLive = Batch.toLayer(Effect.fnUntraced(
       )
       for (const result of results) {
         characters += JSON.stringify(result).length
-        ended.push(result.ok && characters > mostCharacters ? { index: result.index, ok: true, result: null } : result)
+        ended.push(result.ok && characters > maxCharacters ? { index: result.index, ok: true, result: null } : result)
       }
       yield* context.progress(ended.length / items.length)
       if (stop_on_failure && results.some(({ ok }) => !ok)) break

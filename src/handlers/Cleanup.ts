@@ -15,7 +15,7 @@ import { TaskContext } from "../worker/TaskContext.ts"
 import { withDefault } from "./withDefault.ts"
 
 /** Files named in a result. */
-const mostNamed = 1000
+const maxNamed = 1000
 
 /** Files that are matched before other work of the process has its turn. */
 const matchedAtOnce = 50
@@ -80,6 +80,6 @@ export const CleanupLive = Cleanup.toLayer(Effect.fnUntraced(function*({ dry_run
     files: removed.length,
     bytes: removed.reduce((sum, { size }) => sum + size, 0),
     kept: all.length - old.length,
-    paths: removed.slice(0, mostNamed).map(({ path }) => path)
+    paths: removed.slice(0, maxNamed).map(({ path }) => path)
   }
 }))

@@ -10,12 +10,12 @@ import { onThread } from "../threads/onThread.ts"
 import { withDefault } from "./withDefault.ts"
 
 /** The largest `n` that a payload may ask for: some seconds of work. */
-const largest = 20_000_000
+const maxN = 20_000_000
 
 /** The task type `compute`. */
 export const Compute = Task.make("compute", {
   description: "Keeps a processor busy counting the primes below n, 100000 unless said, at most 20000000",
-  payload: { n: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: largest })), 100_000) },
+  payload: { n: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: maxN })), 100_000) },
   success: Schema.Struct({ primes: Schema.Int, took: DurationText })
 })
 

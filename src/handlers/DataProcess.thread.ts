@@ -10,11 +10,11 @@ import { TaskContext } from "../worker/TaskContext.ts"
 import { DataWork } from "./DataProcess.ts"
 
 /** What a result holds at most where no file was asked for. */
-const mostRows = 1000
-const mostCharacters = 262_144
+const maxRows = 1000
+const maxCharacters = 262_144
 
 /** Bad rows in a result. */
-const mostRejects = 20
+const maxRejects = 20
 
 /** Characters written at a time. */
 const bufferSize = 65_536
@@ -43,7 +43,7 @@ export const handler = ThreadHandler.make(
       row: (cells) => {
         if (output !== undefined) return output.write(writer.row(cells, written++))
         characters += JSON.stringify(cells).length
-        if (kept.length === mostRows || characters > mostCharacters) {
+        if (kept.length === maxRows || characters > maxCharacters) {
           throw new Unprocessable({
             reason: "The result is too large to be stored with the task; name a file as output"
           })
@@ -51,7 +51,7 @@ export const handler = ThreadHandler.make(
         kept.push(RowWriter.objectOf(columns, cells))
       },
       bad: (line, reason) => {
-        if (bad.length < mostRejects) bad.push({ line, reason })
+        if (bad.length < maxRejects) bad.push({ line, reason })
         rejects?.write(rejectLine.row([line, reason], 0))
       }
     })

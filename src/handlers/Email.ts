@@ -20,13 +20,13 @@ const Address = Schema.String.check(
 const Addresses = Schema.Union([Address, Schema.Array(Address).check(Schema.isMaxLength(100))])
 
 /** Base64 of some 10 MiB. */
-const longestAttachment = 14_000_000
+const maxAttachmentBytes = 14_000_000
 
 const Attachment = Schema.Struct({
   filename: Schema.String.check(Schema.isNonEmpty(), Schema.isMaxLength(255)),
   /** Base64. */
   content: Schema.Uint8ArrayFromBase64.check(
-    Schema.makeFilter((bytes: Uint8Array) => bytes.length < longestAttachment)
+    Schema.makeFilter((bytes: Uint8Array) => bytes.length < maxAttachmentBytes)
   ),
   type: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[\w.+-]+\/[\w.+-]+$/)))
 })

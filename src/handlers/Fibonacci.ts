@@ -6,12 +6,12 @@ import { onThread } from "../threads/onThread.ts"
 import { withDefault } from "./withDefault.ts"
 
 /** The largest `n`: its number has 208988 digits, which are stored with the task. */
-const largest = 1_000_000
+const maxN = 1_000_000
 
 /** The task type `fibonacci`. */
 export const Fibonacci = Task.make("fibonacci", {
   description: "Gives the n-th Fibonacci number exactly, the 100th unless said, at most the 1000000th",
-  payload: { n: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: largest })), 100) },
+  payload: { n: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: maxN })), 100) },
   success: Schema.Struct({ value: Schema.BigInt, digits: Schema.Int })
 })
 

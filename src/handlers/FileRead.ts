@@ -7,7 +7,7 @@ import * as Task from "../Task.ts"
 import { withDefault } from "./withDefault.ts"
 
 /** Bytes read at most: results are stored with their tasks. */
-const mostBytes = 1024 * 1024
+const maxBytes = 1024 * 1024
 
 /** The task type `file_read`. */
 export const FileRead = Task.make("file_read", {
@@ -15,7 +15,7 @@ export const FileRead = Task.make("file_read", {
   payload: {
     path: PathText,
     offset: withDefault(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)), 0),
-    max_bytes: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: mostBytes })), mostBytes)
+    max_bytes: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: maxBytes })), maxBytes)
   },
   success: Schema.Struct({
     path: Schema.String,

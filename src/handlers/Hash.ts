@@ -10,10 +10,10 @@ import { onThread } from "../threads/onThread.ts"
 import { withDefault } from "./withDefault.ts"
 
 /** Some seconds of work. */
-const mostRounds = 10_000_000
+const maxRounds = 10_000_000
 
 const Algorithm = Schema.Literals(["sha256", "sha512", "sha3-256", "blake2b512", "sha1", "md5"])
-const Rounds = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: mostRounds }))
+const Rounds = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: maxRounds }))
 
 const Success = Schema.Struct({
   algorithm: Algorithm,

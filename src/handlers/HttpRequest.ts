@@ -14,7 +14,7 @@ import { TaskContext } from "../worker/TaskContext.ts"
 import { withDefault } from "./withDefault.ts"
 
 /** Bytes of an answer kept at most: results are stored with their tasks. */
-const mostKept = 1024 * 1024
+const maxBytes = 1024 * 1024
 
 /** The task type `http_request`. */
 export const HttpRequest = Task.make("http_request", {
@@ -27,7 +27,7 @@ export const HttpRequest = Task.make("http_request", {
     body: Schema.optionalKey(Schema.String),
     json: Schema.optionalKey(Schema.Json),
     timeout: Schema.optionalKey(Timeout),
-    max_bytes: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: mostKept })), 262_144),
+    max_bytes: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: maxBytes })), 262_144),
     follow_redirects: withDefault(Schema.Boolean, true)
   }).check(
     Schema.makeFilter((

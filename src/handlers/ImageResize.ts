@@ -44,7 +44,7 @@ export class ImageLimits extends Context.Service<ImageLimits, Limits>()("taskfor
 }
 
 /** Bytes of an image in a result. */
-const mostInResult = 1024 * 1024
+const maxInResult = 1024 * 1024
 
 const Size = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 16_383 }))
 
@@ -144,7 +144,7 @@ export const ImageResizeLive = ImageResize.toLayer(Effect.fnUntraced(function*(p
   }
   const output = join(yield* scratch, "image")
   const resized = yield* resize(output)
-  return resized.bytes > mostInResult
+  return resized.bytes > maxInResult
     ? yield* new ImageRefused({
       reason: `The image has ${resized.bytes} bytes, too many for a result: name an output`
     })

@@ -9,12 +9,12 @@ import { onThread } from "../threads/onThread.ts"
 import { withDefault } from "./withDefault.ts"
 
 /** The largest `below`: some seconds of work, and a constant 64 KiB of memory. */
-const largest = 2_000_000_000
+const maxBelow = 2_000_000_000
 
 /** The task type `primes`. */
 export const Primes = Task.make("primes", {
   description: "Counts the primes below a number, 1000000 unless said, at most 2000000000",
-  payload: { below: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: largest })), 1_000_000) },
+  payload: { below: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: maxBelow })), 1_000_000) },
   success: Schema.Struct({
     count: Schema.Int,
     /** The largest one; null when there is none. */

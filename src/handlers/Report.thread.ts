@@ -11,7 +11,7 @@ import { ReportWork } from "./Report.ts"
 import { numberOf } from "./ReportPage.ts"
 
 /** Groups in a report at most. */
-const mostGroups = 1000
+const maxGroups = 1000
 
 type Payload = (typeof ReportWork)["payload"]["Type"]
 type Found = (typeof ReportWork)["success"]["Type"]
@@ -30,8 +30,8 @@ type Group = Found["groups"][number]
 
 /** Stops at the first group too many: there may be as many as rows. */
 const add = (groups: Array<Group>, group: Group): void => {
-  if (groups.push(group) > mostGroups) {
-    throw new Unprocessable({ reason: `There are more than ${mostGroups} groups, too many for a page` })
+  if (groups.push(group) > maxGroups) {
+    throw new Unprocessable({ reason: `There are more than ${maxGroups} groups, too many for a page` })
   }
 }
 

@@ -25,7 +25,7 @@ export const numberOf = (value: Group["value"]): number | bigint =>
   typeof value === "string" ? BigInt(value) : value ?? 0
 
 /** Bars in the chart; the rest is one bar. */
-const mostBars = 20
+const maxBars = 20
 
 /** The page as HTML. */
 export const page = ({ at, badRows, groups, rows, source, title, unit }: ReportData): string =>
@@ -74,14 +74,14 @@ const tableRow = ({ name, rows, value }: Group): string =>
 
 /** Horizontal bars: names stay readable, however many and long they are. */
 const chart = (groups: ReadonlyArray<Group>, unit: string): string => {
-  const shown = groups.slice(0, mostBars)
+  const shown = groups.slice(0, maxBars)
   const values = shown.map(({ value }) => Number(numberOf(value)))
-  const [least, most] = [Math.min(0, ...values), Math.max(0, ...values)]
-  const span = most - least || 1
+  const [min, max] = [Math.min(0, ...values), Math.max(0, ...values)]
+  const span = max - min || 1
   const [labelWidth, barWidth, valueWidth, step, top] = [190, 560, 110, 34, 8]
-  const x = (value: number) => labelWidth + ((value - least) / span) * barWidth
+  const x = (value: number) => labelWidth + ((value - min) / span) * barWidth
   const height = top + shown.length * step + 26
-  const ticks = ticksOf(least, most)
+  const ticks = ticksOf(min, max)
   const bars = shown.map(({ name, value }, index) => {
     const y = top + index * step
     const [from, to] = [x(Math.min(0, values[index]!)), x(Math.max(0, values[index]!))]
@@ -103,13 +103,13 @@ const chart = (groups: ReadonlyArray<Group>, unit: string): string => {
 </svg>${rest > 0 ? `<p class="empty">and ${number(rest)} more, in the table</p>` : ""}`
 }
 
-/** Some four round numbers between the least and the most. */
-const ticksOf = (least: number, most: number): ReadonlyArray<number> => {
-  const raw = (most - least || 1) / 4
+/** Some four round numbers between the least and the greatest value. */
+const ticksOf = (min: number, max: number): ReadonlyArray<number> => {
+  const raw = (max - min || 1) / 4
   const power = 10 ** Math.floor(Math.log10(raw))
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= raw) ?? raw
   const ticks: Array<number> = []
-  for (let tick = Math.ceil(least / step) * step; tick <= most + step / 1e6; tick += step) {
+  for (let tick = Math.ceil(min / step) * step; tick <= max + step / 1e6; tick += step) {
     ticks.push(Math.abs(tick) < step / 1e6 ? 0 : tick)
   }
   return ticks

@@ -7,10 +7,10 @@ import { DurationText } from "../domain/DurationText.ts"
 import * as Task from "../Task.ts"
 
 /** The longest sleep that a payload may ask for. */
-const longest: Duration.Duration = Duration.hours(1)
+const maxDuration: Duration.Duration = Duration.hours(1)
 
 const Nap = DurationText.check(Schema.makeFilter(
-  (duration: Duration.Duration) => Duration.between(duration, { minimum: Duration.zero, maximum: longest }),
+  (duration: Duration.Duration) => Duration.between(duration, { minimum: Duration.zero, maximum: maxDuration }),
   { expected: "a duration from 0 to 1h" }
 ))
 

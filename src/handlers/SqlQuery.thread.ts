@@ -6,7 +6,7 @@ import * as ThreadHandler from "../threads/ThreadHandler.ts"
 import { QueryRefused, SqlWork } from "./SqlQuery.ts"
 
 /** Characters of a result at most: it is stored with its task. */
-const mostCharacters = 1024 * 1024
+const maxCharacters = 1024 * 1024
 
 /** All that a statement may do. What is missing here could open or write other files. */
 const allowed = new Set([
@@ -56,7 +56,7 @@ const query = (
     for (const row of found as unknown as Iterable<ReadonlyArray<SQLOutputValue>>) {
       const values = row.map(valueOf)
       characters += JSON.stringify(values).length
-      if (rows.length === maxRows || characters > mostCharacters) return { columns, rows, truncated: true }
+      if (rows.length === maxRows || characters > maxCharacters) return { columns, rows, truncated: true }
       rows.push(values)
     }
     return { columns, rows, truncated: false }

@@ -14,7 +14,7 @@ import { TaskContext } from "../worker/TaskContext.ts"
 import { withDefault } from "./withDefault.ts"
 
 /** Changes named in a result. */
-const mostNamed = 1000
+const maxNamed = 1000
 
 /** The task type `sync`. */
 export const Sync = Task.make("sync", {
@@ -85,6 +85,6 @@ export const SyncLive = Sync.toLayer(Effect.fnUntraced(function*({ delete: isMir
     removed: changes.length - copied,
     unchanged: wanted.length - copied,
     bytes,
-    changes: changes.slice(0, mostNamed)
+    changes: changes.slice(0, maxNamed)
   }
 }))

@@ -16,7 +16,7 @@ import { TaskContext } from "../worker/TaskContext.ts"
 import { withDefault } from "./withDefault.ts"
 
 /** How much of the receiver's answer is kept. */
-const longestAnswer = 2000
+const maxAnswerBytes = 2000
 
 /** The task type `webhook`. */
 export const Webhook = Task.make("webhook", {
@@ -81,7 +81,7 @@ export const WebhookLive = Webhook.toLayer(
       }
     })
     if ("_tag" in answer) return yield* snooze(answer.retryAfter)
-    const beginning = Buffer.from(answer.body).toString("utf8", 0, longestAnswer)
+    const beginning = Buffer.from(answer.body).toString("utf8", 0, maxAnswerBytes)
     if (answer.status >= 300) {
       return yield* new RequestRejected({ url: answer.url, status: answer.status, answer: beginning })
     }

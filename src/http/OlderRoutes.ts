@@ -116,7 +116,7 @@ const outcome = (task: StoredTask) => {
 }
 
 /** Rates compare two readings; those that come faster than this share the reading before. */
-const shortestReadingMs = 1000
+const minReadingMs = 1000
 
 /** Reads this process's figures beside the stored counts. */
 const makeFigures = Effect.gen(function*() {
@@ -138,7 +138,7 @@ const makeFigures = Effect.gen(function*() {
     )
     const reading = { at: now(), ended: durations.reduce((sum, { count }) => sum + count, 0), cpuMs: cpuMs() }
     const passedMs = reading.at - before.at
-    if (passedMs >= shortestReadingMs) {
+    if (passedMs >= minReadingMs) {
       rates = {
         tasks: (reading.ended - before.ended) / (passedMs / 1000),
         cpu: (reading.cpuMs - before.cpuMs) / passedMs

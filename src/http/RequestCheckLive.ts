@@ -34,14 +34,14 @@ export const layer: Layer.Layer<RequestCheck> = Layer.succeed(
         }
         if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RequestParseError") {
           return error.reason.reason === "BodyTooLarge"
-            ? Effect.flatMap(bodyLimit, (limit) => Effect.fail(new BodyTooLarge({ limit })))
+            ? Effect.flatMap(maxBodyBytes, (limit) => Effect.fail(new BodyTooLarge({ limit })))
             : invalid([{ path: ["body"], message: "The body could not be read" }])
         }
         return Effect.failCause(cause)
       }
     })
     const unreadable: typeof checked = Effect.flatMap(foundMediaType, Effect.fail)
-    const tooLarge: typeof checked = Effect.flatMap(bodyLimit, (limit) => Effect.fail(new BodyTooLarge({ limit })))
+    const tooLarge: typeof checked = Effect.flatMap(maxBodyBytes, (limit) => Effect.fail(new BodyTooLarge({ limit })))
     return Effect.withFiber((fiber) => {
       const { headers } = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
       if (!hasBody(headers)) return checked
@@ -88,7 +88,7 @@ const foundMediaType = Effect.map(HttpServerRequest.HttpServerRequest, ({ header
   return new UnsupportedMediaType({ found: shortened(encoding === undefined ? type : `${type} as ${encoding}`) })
 })
 
-const bodyLimit = Effect.map(HttpIncomingMessage.MaxBodySize, (limit) => Number(limit ?? 0n))
+const maxBodyBytes = Effect.map(HttpIncomingMessage.MaxBodySize, (limit) => Number(limit ?? 0n))
 
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
 

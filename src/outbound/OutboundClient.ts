@@ -11,7 +11,7 @@ import * as Redirect from "./Redirect.ts"
 import * as RetryAfter from "./RetryAfter.ts"
 
 /** How much of a rejection is kept. */
-const longestAnswer = 500
+const maxAnswerBytes = 500
 
 /** A host whose probe is under way may be asked again soon. */
 const probeTakes = Duration.seconds(1)
@@ -61,8 +61,8 @@ export const make = Effect.fnUntraced(function*(
     )
 
   const follow = Effect.fnUntraced(function*(request: OutboundRequest) {
-    const most = Duration.fromInputUnsafe(timeout)
-    const time = request.timeout === undefined ? most : Duration.min(request.timeout, most)
+    const maxTime = Duration.fromInputUnsafe(timeout)
+    const time = request.timeout === undefined ? maxTime : Duration.min(request.timeout, maxTime)
     const deadline = (yield* monotonicMs) + Duration.toMillis(time)
     let current = request
     for (let redirects = 0;; redirects++) {
@@ -149,7 +149,7 @@ const exchange = Effect.fnUntraced(
         retry_after_ms
       })
     }
-    const text = answer.body.toString("utf8", 0, longestAnswer)
+    const text = answer.body.toString("utf8", 0, maxAnswerBytes)
     return yield* new RequestRejected({ url: Redaction.url(url.href), status, answer: text })
   },
   (effect, _client, _request, url) =>

@@ -32,12 +32,12 @@ export class DriverMissing extends Schema.TaggedError<DriverMissing>()("DriverMi
 }
 
 /** How long an answer of a server is waited for, unless the lease is short. */
-const longestAnswer = Duration.seconds(5)
+const maxAnswerTime = Duration.seconds(5)
 
 /** The driver of the store, open as long as its scope. */
 export const layer = (choice: Choice) => {
   const { headStart, maxCrashes, namespace, queueSize, store } = choice
-  const answerWithin = Duration.min(longestAnswer, Duration.divideUnsafe(choice.lease, 3))
+  const answerWithin = Duration.min(maxAnswerTime, Duration.divideUnsafe(choice.lease, 3))
   const shared = { capacity: queueSize, headStart, maxCrashes }
   switch (store._tag) {
     case "Memory":

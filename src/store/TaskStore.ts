@@ -335,4 +335,4 @@ export class TaskStore extends Context.Service<TaskStore, {
 }>()("taskforge/store/TaskStore") {}
 
 /** Scheduled tasks promoted by one claim at most, so that a claim's cost has a bound. */
-export const promoteLimit = 1000
+export const maxPromoted = 1000

@@ -37,8 +37,8 @@ export class SeededRandom {
   }
 
   /** An integer from `least` to `most`, both included. */
-  between(least: number, most: number): number {
-    return least + this.int(most - least + 1)
+  between(min: number, max: number): number {
+    return min + this.int(max - min + 1)
   }
 
   /** True with this probability; 0 draws nothing. */

@@ -163,11 +163,11 @@ const guard = (store: TaskStore["Service"], gate: Gate): TaskStore["Service"] =>
 })
 
 /** How long a drain may let time pass, in milliseconds. */
-const longestDrainMs = 600_000
+const maxDrainMs = 600_000
 
 /** By how much time moves on while something runs: the first step and the longest, in milliseconds. */
 const firstStepMs = 10
-const longestStepMs = 1000
+const maxStepMs = 1000
 
 const make = Effect.fnUntraced(function*(gate: Gate) {
   const store = yield* TaskStore
@@ -206,7 +206,7 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
 
   const finishDue = Effect.gen(function*() {
     let passedMs = 0
-    for (let step = firstStepMs; passedMs < longestDrainMs; step = Math.min(longestStepMs, step * 2)) {
+    for (let step = firstStepMs; passedMs < maxDrainMs; step = Math.min(maxStepMs, step * 2)) {
       if (!(yield* runDue)) break
       yield* TestClock.adjust(step)
       passedMs += step
@@ -223,7 +223,7 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
       if (left <= 0) return
       const dueIn = yield* untilNextDue
       yield* TestClock.adjust(Math.min(left, dueIn, waits ? step : Infinity))
-      step = waits ? Math.min(longestStepMs, step * 2) : firstStepMs
+      step = waits ? Math.min(maxStepMs, step * 2) : firstStepMs
     }
   })
 

@@ -19,13 +19,13 @@ import type { Slots } from "./Slots.ts"
 const giveBack = Schedule.upTo(Schedule.exponential("50 millis"), { times: 4 })
 
 /** Tasks that the first claim asks for at most: nothing is known about their size yet. */
-const firstLimit = 64
+const maxFirstClaim = 64
 
 /**
  * Tasks that the next claim may ask for: what is claimed has to fit into an answer. Twice as many as before, as long as
  * they are small; no more than fit where they are as large as the last ones. What failed is asked for in half the number.
  */
-const nextLimit = (tasks: ReadonlyArray<ClaimedTask>, mayAsk: number): number => {
+const maxNextClaim = (tasks: ReadonlyArray<ClaimedTask>, mayAsk: number): number => {
   let size = 0
   for (const { payload } of tasks) size += payload.length
   const perTask = size / Math.max(tasks.length, 1)
@@ -53,7 +53,7 @@ export const start = Effect.fnUntraced(function*(options: {
   let nonce = options.firstNonce
   let askedAt: number | undefined
   let closing = false
-  let mayAsk = firstLimit
+  let mayAsk = maxFirstClaim
   let claiming: Fiber.Fiber<number, StoreError> | undefined
   let alarm: Fiber.Fiber<unknown> | undefined
 
@@ -73,7 +73,7 @@ export const start = Effect.fnUntraced(function*(options: {
     // A claim that failed keeps its nonce: if only its answer was lost, the next one gets the same tasks.
     nonce++
     askedAt = undefined
-    mayAsk = nextLimit(tasks, mayAsk)
+    mayAsk = maxNextClaim(tasks, mayAsk)
     const runnable: Array<Runnable> = []
     const orphans: Array<Settlement> = []
     for (const task of held) {

@@ -60,7 +60,7 @@ const fullSpeed = 0.6
 const leastSpeed = 0.25
 
 /** How often a fault is done at most until its speed is good enough: a machine may have been busy with something else. */
-const mostTimes = 3
+const maxTimes = 3
 
 /** Runs a fault on a cluster and fails unless everything holds; answers its row. */
 export const run = Effect.fnUntraced(function*(
@@ -75,7 +75,7 @@ export const run = Effect.fnUntraced(function*(
     )
     const slow = slownessOf(row, fault)
     if (slow === undefined) return row
-    if (time === mostTimes) assert.fail(`${slow}: ${JSON.stringify(row)}`)
+    if (time === maxTimes) assert.fail(`${slow}: ${JSON.stringify(row)}`)
   }
 })
 

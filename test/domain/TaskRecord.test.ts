@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { type AttemptRecord, historyLimit, remember, retryCount } from "../../src/domain/TaskRecord.ts"
+import { type AttemptRecord, maxHistory, remember, retryCount } from "../../src/domain/TaskRecord.ts"
 
 const attempt = (claim: number): AttemptRecord => ({ claim, instance: "w", startedAt: 0, endedAt: 0, outcome: "failed" })
 
@@ -19,8 +19,8 @@ describe("TaskRecord", () => {
     let history: ReadonlyArray<AttemptRecord> = []
     for (let claim = 1; claim <= attempts; claim++) history = remember(history, attempt(claim))
     const all = Array.from({ length: attempts }, (_, index) => attempt(index + 1))
-    assert.deepStrictEqual(history, all.slice(-historyLimit))
-    assert.strictEqual(historyLimit, 20)
+    assert.deepStrictEqual(history, all.slice(-maxHistory))
+    assert.strictEqual(maxHistory, 20)
   })
 
   it("does not change the history it is given", () => {

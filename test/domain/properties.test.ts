@@ -8,7 +8,7 @@ import * as Rank from "../../src/domain/Rank.ts"
 import * as RetryPolicy from "../../src/domain/RetryPolicy.ts"
 import * as Settlement from "../../src/domain/Settlement.ts"
 import * as TaskDefinition from "../../src/domain/TaskDefinition.ts"
-import { AttemptRecord, historyLimit, TaskFailure } from "../../src/domain/TaskRecord.ts"
+import { AttemptRecord, maxHistory, TaskFailure } from "../../src/domain/TaskRecord.ts"
 import * as TaskState from "../../src/domain/TaskState.ts"
 
 const int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
@@ -26,7 +26,7 @@ const Running = Schema.Struct({
   failures: int(0, 50),
   crashes: int(0, 20),
   cancelRequested: Schema.Boolean,
-  history: Schema.Array(AttemptRecord).check(Schema.isMaxLength(historyLimit))
+  history: Schema.Array(AttemptRecord).check(Schema.isMaxLength(maxHistory))
 })
 
 const running = (task: typeof Running.Type): Settlement.Current => ({
@@ -95,7 +95,7 @@ describe("a settlement, whatever it is and whatever task it meets", () => {
     "keeps the history within its limit",
     [Running, Ending, time],
     ([task, ending, now]) =>
-      Settlement.settle(running(task), settlementOf(ending, task.claim), now).history.length <= historyLimit
+      Settlement.settle(running(task), settlementOf(ending, task.claim), now).history.length <= maxHistory
   )
 
   it.prop("says when a task has finished, exactly when it has", [Running, Ending, time], ([task, ending, now]) => {

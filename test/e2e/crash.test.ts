@@ -12,7 +12,7 @@ const clients = 4
 const tasksPerPost = 5
 
 /** How long a process lives at most after the time that it takes to listen; some die before they do. */
-const longestLifeMs = 2000
+const maxLifeMs = 2000
 
 const environment = {
   TASKFORGE_LEASE: "2s",
@@ -60,7 +60,7 @@ describe("a server killed twenty times under load", () => {
 
       let unborn = 0
       for (let kill = 0; kill < kills; kill++) {
-        const lifeMs = startMs / 2 + random() * (startMs / 2 + longestLifeMs)
+        const lifeMs = startMs / 2 + random() * (startMs / 2 + maxLifeMs)
         yield* Effect.scoped(Effect.gen(function*() {
           const process = yield* Server.launch(directory, environment)
           const startedAt = performance.now()

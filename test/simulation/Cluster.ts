@@ -26,7 +26,7 @@ import { Witness } from "./Witness.ts"
 type Store = TaskStore["Service"]
 
 /** How long the store's clock is left alone after a step. */
-const shortestStepMs = 3000
+const minStepMs = 3000
 
 /** What an instance's process has once its engine has started. */
 export type EngineServices = TaskQueue | WorkerPool | RecordStore
@@ -324,7 +324,7 @@ export class Cluster {
     this.nextStepAt = Infinity
     this.afterAwake(rightAfterMs, () => {
       if (byMs < 0) this.stepStoreClock(-byMs)
-      this.nextStepAt = this.world.now + shortestStepMs
+      this.nextStepAt = this.world.now + minStepMs
     })
   }
 

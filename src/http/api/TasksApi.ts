@@ -15,19 +15,19 @@ import { CreatedTaskJson, KnownTaskJson, TaskJson, TaskPageJson, TaskResultJson,
 export const maxResults = 1000
 
 /** How long a request may wait for results. */
-const longestWait = Duration.seconds(30)
+const maxWait = Duration.seconds(30)
 
 const Wait = MillisOrText.check(
   Schema.makeFilter(
-    (duration: Duration.Duration) => Duration.isLessThanOrEqualTo(duration, longestWait),
-    { expected: `a duration of at most ${Duration.toSeconds(longestWait)}s` }
+    (duration: Duration.Duration) => Duration.isLessThanOrEqualTo(duration, maxWait),
+    { expected: `a duration of at most ${Duration.toSeconds(maxWait)}s` }
   )
 )
 
 const WaitText = DurationText.check(
   Schema.makeFilter(
-    (duration: Duration.Duration) => Duration.isLessThanOrEqualTo(duration, longestWait),
-    { expected: `a duration of at most ${Duration.toSeconds(longestWait)}s` }
+    (duration: Duration.Duration) => Duration.isLessThanOrEqualTo(duration, maxWait),
+    { expected: `a duration of at most ${Duration.toSeconds(maxWait)}s` }
   )
 )
 

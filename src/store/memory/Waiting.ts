@@ -1,6 +1,6 @@
 import * as Rank from "../../domain/Rank.ts"
 import { Heap } from "../Heap.ts"
-import { promoteLimit } from "../TaskStore.ts"
+import { maxPromoted } from "../TaskStore.ts"
 import type { Entry } from "./Entry.ts"
 import { Lanes } from "./Lanes.ts"
 
@@ -40,7 +40,7 @@ export class Waiting {
   /** Makes due tasks pending, a bounded number at a time, and answers which. */
   promote(now: number): ReadonlyArray<Entry> {
     const promoted: Array<Entry> = []
-    while (promoted.length < promoteLimit) {
+    while (promoted.length < maxPromoted) {
       const entry = this.nextScheduled()
       if (entry === undefined || entry.dueAt > now) break
       this.scheduled.shift()

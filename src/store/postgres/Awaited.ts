@@ -10,7 +10,7 @@ const validForMs = 15_000
 const repeatAfterMs = 5000
 
 /** Ids remembered at most; those beyond are found by polling. */
-const most = 20_000
+const maxAwaited = 20_000
 
 export class Awaited {
   /** Until when each is awaited, oldest first. */
@@ -26,7 +26,7 @@ export class Awaited {
     return ids.filter((id) => {
       const until = this.until.get(id)
       if (until !== undefined && until - validForMs + repeatAfterMs > now) return false
-      if (until === undefined && this.until.size >= most) return false
+      if (until === undefined && this.until.size >= maxAwaited) return false
       // to the end of the order
       this.until.delete(id)
       this.until.set(id, now + validForMs)

@@ -5,7 +5,7 @@
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
-import { type ClaimAnswer, type ClaimRequest, promoteLimit } from "../TaskStore.ts"
+import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
 import { type Database, number, texts } from "./Database.ts"
 
 type Row = [
@@ -93,7 +93,7 @@ export const claimFunction = (schema: string): string =>
     IF v_due <= v_now THEN
       UPDATE ${schema}.task SET state = 1 WHERE seq = ANY (ARRAY(
         SELECT seq FROM ${schema}.task WHERE state = 0 AND due_at <= v_now
-        ORDER BY due_at, seq LIMIT ${promoteLimit} FOR UPDATE SKIP LOCKED
+        ORDER BY due_at, seq LIMIT ${maxPromoted} FOR UPDATE SKIP LOCKED
       ));
       GET DIAGNOSTICS v_moved = ROW_COUNT;
       IF v_moved > 0 THEN INSERT INTO ${schema}.tally (scheduled) VALUES (-v_moved); END IF;

@@ -1,7 +1,7 @@
 /**
  * How instances of earlier versions claim: a released function stays as it is, so that they run on during a deploy.
  */
-import { promoteLimit } from "../TaskStore.ts"
+import { maxPromoted } from "../TaskStore.ts"
 
 const columns = "t.id, t.type, t.queue, t.payload, t.priority, t.max_retries::float8, t.timeout_ms::float8, " +
   "t.due_at::float8, t.failures, t.crashes, t.claim::float8"
@@ -59,7 +59,7 @@ export const claimFunction = (schema: string): string =>
     IF v_due <= v_now THEN
       UPDATE ${schema}.task SET state = 1 WHERE seq = ANY (ARRAY(
         SELECT seq FROM ${schema}.task WHERE state = 0 AND due_at <= v_now
-        ORDER BY due_at, seq LIMIT ${promoteLimit} FOR UPDATE SKIP LOCKED
+        ORDER BY due_at, seq LIMIT ${maxPromoted} FOR UPDATE SKIP LOCKED
       ));
       GET DIAGNOSTICS v_moved = ROW_COUNT;
       IF v_moved > 0 THEN INSERT INTO ${schema}.tally (scheduled) VALUES (-v_moved); END IF;

@@ -14,7 +14,7 @@ import * as Failure from "./Failure.ts"
 const closeWithin = "5 seconds"
 
 /** Turns of the scheduler that a statement waits for more calls at most. */
-const longestGather = 4
+const maxGatherTurns = 4
 
 /** Shares one statement among callers. */
 export type Coalescer<I, A> = (inputs: ReadonlyArray<I>) => Effect.Effect<ReadonlyArray<A>, StoreError>
@@ -34,7 +34,7 @@ export const make = Effect.fnUntraced(function*<I, A>(options: {
   /** How much of a statement's bound an input takes up. */
   readonly weight: (input: I) => number
   /** Weight of one statement at most, unless a single call weighs more. */
-  readonly most: number
+  readonly max: number
 }): Effect.fn.Return<Coalescer<I, A>, never, Scope.Scope> {
   const some = Latch.makeUnsafe(false)
   const sending = Semaphore.makeUnsafe(1)
@@ -49,7 +49,7 @@ export const make = Effect.fnUntraced(function*<I, A>(options: {
     let end = 0
     for (; end < waiting.length; end++) {
       size += waiting[end]!.inputs.reduce((total, input) => total + options.weight(input), 0)
-      if (end > 0 && size > options.most) break
+      if (end > 0 && size > options.max) break
     }
     const batch = waiting.slice(0, end)
     waiting = waiting.slice(end)
@@ -103,7 +103,7 @@ export const make = Effect.fnUntraced(function*<I, A>(options: {
 
   /** Every fiber that can run now adds its call before the statement is sent, as long as more keep coming. */
   const gather = Effect.gen(function*() {
-    for (let turn = 0, before = 0; turn < longestGather && waiting.length > before; turn++) {
+    for (let turn = 0, before = 0; turn < maxGatherTurns && waiting.length > before; turn++) {
       before = waiting.length
       yield* Effect.yieldNow
     }

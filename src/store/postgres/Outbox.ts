@@ -7,7 +7,7 @@
 const maxBytes = 7000
 
 /** Ids that wait at most; what goes beyond is found by polling. */
-const mostWaiting = 10_000
+const maxWaiting = 10_000
 
 const kinds = ["cancel", "finished", "awaited"] as const
 
@@ -41,7 +41,7 @@ export class Outbox {
 
   add(kind: typeof kinds[number], ids: ReadonlyArray<string>): void {
     const waiting = this.ids[kind]
-    for (const id of ids) if (waiting.size < mostWaiting) waiting.add(id)
+    for (const id of ids) if (waiting.size < maxWaiting) waiting.add(id)
   }
 
   /** Takes as much as one notification holds. */

@@ -103,7 +103,7 @@ export type Services = StoreServices | RateLimiterStore
 const fewestConnections = 3
 
 /** Tasks sent in one statement at most, where several callers share it. */
-const mostTasksAtOnce = 2000
+const maxTasksAtOnce = 2000
 
 /** Characters of a payload or a result that count as one more task: a statement has a size that can be sent. */
 const sizePerTask = 16 * 1024
@@ -240,19 +240,19 @@ const make = Effect.fnUntraced(function*(
     operation: "enqueue",
     send: enqueueNow,
     weight: weightOf,
-    most: mostTasksAtOnce
+    max: maxTasksAtOnce
   })
   const enqueueKeyedLater = yield* Coalescer.make({
     operation: "enqueue",
     send: enqueueNow,
     weight: weightOf,
-    most: mostTasksAtOnce
+    max: maxTasksAtOnce
   })
   const settleLater = yield* Coalescer.make({
     operation: "settle",
     send: settleNow,
     weight: (settlement) => settlement._tag === "Complete" ? 1 + settlement.result.length / sizePerTask : 1,
-    most: mostTasksAtOnce
+    max: maxTasksAtOnce
   })
 
   const claim = Claim.make(database)

@@ -12,7 +12,7 @@ import type { Tally } from "./Tally.ts"
 const supersededForMs = 60_000
 
 /** Claims forgotten at once at most. */
-const forgetLimit = 5000
+const maxForgotten = 5000
 
 /** Prepares the operation. */
 export const make = ({ query, schema }: Database, tally: Tally) => {
@@ -49,7 +49,7 @@ export const make = ({ query, schema }: Database, tally: Tally) => {
       WHERE l.last_claim < (SELECT max(last_claim) FROM ${schema}.last_claim)
         AND claimed_at <= now - ${supersededForMs} AND (claimed_at <= now - ${lastClaimForMs} OR EXISTS (
         SELECT FROM ${schema}.last_claim n WHERE n.worker = l.worker AND n.nonce > l.nonce
-      )) ORDER BY claimed_at LIMIT ${forgetLimit} FOR UPDATE OF l SKIP LOCKED
+      )) ORDER BY claimed_at LIMIT ${maxForgotten} FOR UPDATE OF l SKIP LOCKED
     ))`
 
   const removed = (text: string, parameters: Parameters<typeof query>[2]) =>

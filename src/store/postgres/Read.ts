@@ -161,10 +161,10 @@ export const make = ({ query, schema }: Database, awaiting: (ids: ReadonlyArray<
       const { before, limit, maxBytes = Bounds.maxAnswerBytes, queues, states, types } = request
       const from = number(before ?? unbounded)
       // one more than is shown tells whether there are more
-      const most = number(limit + 1)
+      const wanted = number(limit + 1)
       const budget = number(maxBytes)
       if (states === undefined && types === undefined && queues === undefined) {
-        return yield* listed(newest, [from, most, budget])
+        return yield* listed(newest, [from, wanted, budget])
       }
       if (states?.length === 0 || types?.length === 0 || queues?.length === 0) return { tasks: [], next: undefined }
       const codes = [...new Set((states ?? []).map((state) => stateCode[state]))]
@@ -173,7 +173,7 @@ export const make = ({ query, schema }: Database, awaiting: (ids: ReadonlyArray<
         types === undefined ? null : texts(types),
         queues === undefined ? null : texts(queues)
       ]
-      const first = yield* listed(recent, [from, ...filters, most, budget])
+      const first = yield* listed(recent, [from, ...filters, wanted, budget])
       return first.next === undefined ? yield* searched(request, codes, filters) : first
     }),
 

@@ -6,7 +6,7 @@
 const knownForMs = 1000
 
 /** Ids known at most. */
-const most = 20_000
+const maxRecent = 20_000
 
 export class Recent {
   private current = new Set<string>()
@@ -15,7 +15,7 @@ export class Recent {
 
   add(ids: ReadonlyArray<string>, now: number): void {
     this.turn(now)
-    for (const id of ids) if (this.current.size < most) this.current.add(id)
+    for (const id of ids) if (this.current.size < maxRecent) this.current.add(id)
   }
 
   /** Those of some ids that ended a moment ago. */

@@ -19,7 +19,7 @@ const columns = "unfinished, scheduled, completed, failed, cancelled, total_crea
 const names = columns.split(", ")
 
 /** Rows folded together at once, so that folding has a bound. */
-const foldLimit = 20_000
+const maxFolded = 20_000
 
 /** How long after a recount of all tasks the next one may be, in milliseconds. */
 const recountEveryMs = 60_000
@@ -68,7 +68,7 @@ export const make = ({ query, schema, transaction }: Database, clock: Clock.Cloc
   const finished = `SELECT coalesce(sum(completed + failed + cancelled), 0)::float8 FROM ${schema}.tally`
   const fold = `WITH gone AS (
       DELETE FROM ${schema}.tally WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM ${schema}.tally LIMIT ${foldLimit} FOR UPDATE SKIP LOCKED
+        SELECT ctid FROM ${schema}.tally LIMIT ${maxFolded} FOR UPDATE SKIP LOCKED
       )) RETURNING *
     ), lanes AS (
       INSERT INTO ${schema}.lane AS l (queue, type, stored)

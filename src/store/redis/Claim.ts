@@ -4,7 +4,7 @@
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
-import { type ClaimAnswer, type ClaimRequest, promoteLimit } from "../TaskStore.ts"
+import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
 import { type Runner, script } from "./Runner.ts"
 import { claim } from "./scripts/Claim.ts"
 import { claimedTaskOf, elementsOf } from "./Text.ts"
@@ -23,7 +23,7 @@ export const make =
 
 const argumentsOf = (request: ClaimRequest, headStartMs: number): ReadonlyArray<string> => [
   String(headStartMs),
-  String(promoteLimit),
+  String(maxPromoted),
   JSON.stringify(request.instance),
   String(request.nonce),
   String(request.limit),

@@ -25,7 +25,7 @@ export type Coalesced<I, A> = (inputs: ReadonlyArray<I>) => Effect.Effect<Readon
 export const make = Effect.fnUntraced(function*<I, A>(options: {
   readonly run: Coalesced<I, A>
   readonly sizeOf: (input: I) => number
-  readonly most: number
+  readonly max: number
 }): Effect.fn.Return<Coalesced<I, A>> {
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   let waiting: Array<Waiting<I, A>> = []
@@ -54,7 +54,7 @@ export const make = Effect.fnUntraced(function*<I, A>(options: {
   const sendPart = (): void => {
     const all = waiting.some(({ withdrawn }) => withdrawn) ? waiting.filter(({ withdrawn }) => !withdrawn) : waiting
     let end = 0
-    for (let size = 0; end < all.length && size < options.most; end++) {
+    for (let size = 0; end < all.length && size < options.max; end++) {
       for (const input of all[end]!.inputs) size += options.sizeOf(input)
     }
     waiting = all.slice(end)

@@ -124,12 +124,12 @@ const keepConnected = Effect.fnUntraced(function*(
 })
 
 /** How often a node of a cluster may name another one before it is believed that they don't know. */
-const mostHops = 5
+const maxHops = 5
 
 const isReplica = new Redis.RedisError({ cause: new Error("READONLY it is a replica") })
 
 /** Opens a connection to the server that has the keys: the one that is asked, or the one that it names. */
-const openHome = (options: Options, hops = mostHops): Effect.Effect<Connection, Redis.RedisError, Scope.Scope> =>
+const openHome = (options: Options, hops = maxHops): Effect.Effect<Connection, Redis.RedisError, Scope.Scope> =>
   Effect.flatMap(open(options), (connection) => {
     const { client } = connection
     const { key } = options

@@ -18,8 +18,8 @@ export const make = Effect.fnUntraced(function*(root: string) {
       Effect.flatMap(store.fixedWindow(options), (counted) => {
         const { key, limit = Infinity, refillRate, tokens } = options
         // Redis rounds the end up with each token. What ends later was counted before the clock was set back
-        const longestMs = Math.max(limit, tokens) * (Duration.toMillis(refillRate) + 1)
-        if (counted[1] <= longestMs) return Effect.succeed(counted)
+        const maxMs = Math.max(limit, tokens) * (Duration.toMillis(refillRate) + 1)
+        if (counted[1] <= maxMs) return Effect.succeed(counted)
         const forgotten = Effect.mapError(redis.send("DEL", `${prefix}${key}`), (cause) =>
           new RateLimiter.RateLimiterError({
             reason: new RateLimiter.RateLimitStoreError({ message: "Failed to forget a rate limit", cause })

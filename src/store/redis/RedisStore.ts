@@ -157,14 +157,14 @@ const make = Effect.fnUntraced(function*(
       // The claim of an idle instance follows on the same connection, so it finds what is on its way
       run: (groups) => Effect.andThen(Effect.sync(hints.wake), enqueue(groups)),
       sizeOf: (group) => group.reduce((size, { payload }) => size + 1 + payload.length / sizePerTask, 0),
-      most: shareSize
+      max: shareSize
     }),
     claim,
     extend: attempt.extend,
     settle: yield* Coalescer.make({
       run: attempt.settle,
       sizeOf: (settlement) => settlement._tag === "Complete" ? 1 + settlement.result.length / sizePerTask : 1,
-      most: shareSize
+      max: shareSize
     }),
     report: attempt.report,
     rescue: attempt.rescue,

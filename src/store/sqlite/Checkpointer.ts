@@ -4,7 +4,7 @@
  * under load. Readers and the writer go on while the thread copies.
  *
  * The thread is a second connection that does nothing else. It starts with the first checkpoint, so an idle process has
- * none; if it fails, SQLite's own checkpoint at {@link longestLog} pages is behind it, and tells what is wrong.
+ * none; if it fails, SQLite's own checkpoint at {@link maxLogPages} pages is behind it, and tells what is wrong.
  */
 import { Effect, type Scope } from "effect"
 import type { DatabaseSync } from "node:sqlite"
@@ -12,7 +12,7 @@ import type { Worker } from "node:worker_threads"
 import { prepare } from "./Statement.ts"
 
 /** Pages in the log at which SQLite brings them into the database by itself, and everybody waits. */
-export const longestLog = 8000
+export const maxLogPages = 8000
 
 /** Pages written, about, after which the thread brings them into the database. */
 const pagesPerCheckpoint = 1000
@@ -76,7 +76,7 @@ class Checkpoints {
       database,
       "PRAGMA wal_checkpoint(PASSIVE)"
     )
-    database.exec(`PRAGMA wal_autocheckpoint = ${longestLog}`)
+    database.exec(`PRAGMA wal_autocheckpoint = ${maxLogPages}`)
   }
 
   committed(): void {
@@ -90,7 +90,7 @@ class Checkpoints {
       this.thread ??= this.start()
       this.thread.postMessage(null)
     } catch {
-      // there is no thread to be had, and it stays busy: see `longestLog`
+      // there is no thread to be had, and it stays busy: see `maxLogPages`
     }
   }
 
@@ -108,7 +108,7 @@ class Checkpoints {
     })
     thread.unref()
     thread.on("message", () => this.copied())
-    // without a thread nothing is lost: see `longestLog`
+    // without a thread nothing is lost: see `maxLogPages`
     thread.on("error", () => {})
     return thread
   }

@@ -3,7 +3,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
-import { type ClaimAnswer, type ClaimRequest, promoteLimit } from "../TaskStore.ts"
+import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
 import type { Lane, Lanes, Wanted } from "./Lanes.ts"
 import { prepare } from "./Statement.ts"
 import type { Transaction } from "./Writer.ts"
@@ -44,7 +44,7 @@ export const make = (database: DatabaseSync) => {
   const promote = prepare<[queue: string, type: string, rank: number, seq: number]>(
     database,
     `UPDATE task SET state = 1
-      WHERE seq IN (SELECT seq FROM task WHERE state = 0 AND due_at <= ? ORDER BY due_at, seq LIMIT ${promoteLimit})
+      WHERE seq IN (SELECT seq FROM task WHERE state = 0 AND due_at <= ? ORDER BY due_at, seq LIMIT ${maxPromoted})
       RETURNING queue, type, rank, seq`
   )
   // one lane, from its index alone

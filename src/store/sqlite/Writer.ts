@@ -23,7 +23,7 @@ import type { Tally } from "./Tally.ts"
 import type { WriteAheadLog } from "./WriteAheadLog.ts"
 
 /** Turns of the scheduler that a transaction waits for more operations at most: worth 5 % over HTTP. */
-const longestGather = 8
+const maxGatherTurns = 8
 
 /** What an operation works with while its transaction is open. */
 export interface Transaction {
@@ -250,7 +250,7 @@ export const make = Effect.fnUntraced(function*(
 
   /** Every fiber that can run now adds its operation before the transaction begins, as long as more keep coming. */
   const gather = Effect.gen(function*() {
-    for (let turn = 0, before = 0; turn < longestGather && waiting.length > before; turn++) {
+    for (let turn = 0, before = 0; turn < maxGatherTurns && waiting.length > before; turn++) {
       before = waiting.length
       yield* Effect.yieldNow
     }

@@ -1,6 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { type ClaimedTask, historyLimit } from "../../../src/domain/TaskRecord.ts"
+import { type ClaimedTask, maxHistory } from "../../../src/domain/TaskRecord.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import { type Driver, scenario } from "./driver.ts"
 import {
@@ -58,18 +58,18 @@ export const history = (driver: Driver) =>
       Effect.gen(function*() {
         yield* add({ maxRetries: -1 })
         const attempts: Array<ClaimedTask> = []
-        for (let i = 0; i < historyLimit + 5; i++) {
+        for (let i = 0; i < maxHistory + 5; i++) {
           const claimed = yield* takeOne()
           attempts.push(claimed)
           yield* settled(again(claimed))
         }
         const found = yield* record(attempts[0]!.id)
-        assert.strictEqual(found.history.length, historyLimit)
+        assert.strictEqual(found.history.length, maxHistory)
         assert.deepStrictEqual(
           found.history.map(({ claim }) => claim),
           attempts.slice(5).map(({ claim }) => claim)
         )
-        assert.strictEqual(found.failures, historyLimit + 5)
+        assert.strictEqual(found.failures, maxHistory + 5)
       }))
 
     scenario(driver, "takes in the last attempt of a dead letter when it is rerun", () =>

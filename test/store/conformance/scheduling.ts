@@ -1,6 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { promoteLimit, TaskStore } from "../../../src/store/TaskStore.ts"
+import { maxPromoted, TaskStore } from "../../../src/store/TaskStore.ts"
 import { type Driver, scenario } from "./driver.ts"
 import {
   add,
@@ -87,7 +87,7 @@ export const scheduling = (driver: Driver) =>
     scenario(driver, "promote a bounded number per claim, the earliest first, and say that more are due", () =>
       Effect.gen(function*() {
         const store = yield* TaskStore
-        const later = tasks(promoteLimit, { delayMs: 2 * second })
+        const later = tasks(maxPromoted, { delayMs: 2 * second })
         const sooner = tasks(5, { delayMs: second })
         yield* add(...later, ...sooner)
         yield* driver.advance("1 minute")
@@ -100,12 +100,12 @@ export const scheduling = (driver: Driver) =>
             id
           )
         )
-        assert.deepInclude(yield* counts, { running: 5, pending: promoteLimit - 5, scheduled: 5 })
+        assert.deepInclude(yield* counts, { running: 5, pending: maxPromoted - 5, scheduled: 5 })
         assert.isTrue(first.nextDueAt !== null && first.nextDueAt <= first.now)
-        const second_ = yield* store.claim(request({ limit: 2 * promoteLimit }))
-        assert.strictEqual(second_.tasks.length, promoteLimit)
+        const second_ = yield* store.claim(request({ limit: 2 * maxPromoted }))
+        assert.strictEqual(second_.tasks.length, maxPromoted)
         assert.strictEqual(second_.nextDueAt, null)
-      }), { capacity: 2 * promoteLimit })
+      }), { capacity: 2 * maxPromoted })
 
     scenario(driver, "order what one claim promotes by rank, not by time alone", () =>
       Effect.gen(function*() {

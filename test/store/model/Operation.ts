@@ -35,8 +35,8 @@ const NewTask = Schema.Struct({
   runIn: Schema.NullOr(Schema.Literals([-3000, 2000]))
 })
 
-const few = <S extends Schema.Constraint>(item: S, most: number) =>
-  Schema.Array(item).check(Schema.isMinLength(1), Schema.isMaxLength(most))
+const few = <S extends Schema.Constraint>(item: S, max: number) =>
+  Schema.Array(item).check(Schema.isMinLength(1), Schema.isMaxLength(max))
 
 const operations = {
   enqueue: Schema.Struct({ do: Schema.Literal("enqueue"), groups: few(few(NewTask, 3), 2) }),

@@ -4,7 +4,7 @@ import { Context, Effect, Layer, type Scope } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
 import { absent, type Change, RecordStore } from "../../../src/store/RecordStore.ts"
-import { promoteLimit, TaskStore } from "../../../src/store/TaskStore.ts"
+import { maxPromoted, TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
 import { anyTime, complete, refOf, minute, request, retention, tasks } from "../conformance/fixtures.ts"
@@ -123,11 +123,11 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
 
   test("a claim that promotes what is due", ({ sql, store }, schema) =>
     Effect.gen(function*() {
-      yield* store.enqueue([tasks(promoteLimit + 500, { delayMs: minute })])
+      yield* store.enqueue([tasks(maxPromoted + 500, { delayMs: minute })])
       yield* sql(`UPDATE "${schema}".task SET due_at = 0`)
       yield* store.claim(request({ limit: 0 }))
       const { pending, scheduled } = yield* store.counts
-      assert.deepStrictEqual({ pending, scheduled }, { pending: promoteLimit, scheduled: 500 })
+      assert.deepStrictEqual({ pending, scheduled }, { pending: maxPromoted, scheduled: 500 })
     }))
 
   test("a rescue", ({ store }) =>

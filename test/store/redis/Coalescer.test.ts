@@ -6,7 +6,7 @@ import * as Coalescer from "../../../src/store/redis/Coalescer.ts"
 const broken = new StoreError({ operation: "test", reason: "broken" })
 
 /** An operation that doubles numbers, the parts that it was asked in, and a gate that it waits at. */
-const shared = Effect.fnUntraced(function*(most: number) {
+const shared = Effect.fnUntraced(function*(max: number) {
   const parts: Array<ReadonlyArray<number>> = []
   const gate = yield* Deferred.make<void, StoreError>()
   const ask = yield* Coalescer.make<number, number>({
@@ -16,7 +16,7 @@ const shared = Effect.fnUntraced(function*(most: number) {
         return Effect.as(Deferred.await(gate), inputs.map((input) => input * 2))
       }),
     sizeOf: () => 1,
-    most
+    max
   })
   return { parts, gate, ask }
 })
@@ -54,7 +54,7 @@ describe("Callers that share scripts", () => {
             })
           }),
         sizeOf: () => 1,
-        most: 2
+        max: 2
       })
       yield* Effect.forEach([1, 2, 3, 4, 5], (n) => ask([n]), { concurrency: "unbounded", discard: true })
       assert.deepStrictEqual(

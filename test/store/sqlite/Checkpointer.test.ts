@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import { existsSync, statSync } from "node:fs"
-import { longestLog } from "../../../src/store/sqlite/Checkpointer.ts"
+import { maxLogPages } from "../../../src/store/sqlite/Checkpointer.ts"
 import { tasks } from "../conformance/fixtures.ts"
 import { file, open, using } from "./fixtures.ts"
 
@@ -23,8 +23,8 @@ describe("the log", () => {
             schedule: Schedule.spaced("5 millis")
           })
         }
-        assert.isAbove(pages(), longestLog)
-        assert.isBelow(statSync(`${path}-wal`).size, longestLog * pageSize)
+        assert.isAbove(pages(), maxLogPages)
+        assert.isBelow(statSync(`${path}-wal`).size, maxLogPages * pageSize)
       })
   )
 

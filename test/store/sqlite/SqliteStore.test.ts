@@ -5,7 +5,7 @@ import { copyFileSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { absent, RecordStore } from "../../../src/store/RecordStore.ts"
 import { SqliteStore } from "../../../src/store/sqlite/index.ts"
-import { promoteLimit, TaskStore } from "../../../src/store/TaskStore.ts"
+import { maxPromoted, TaskStore } from "../../../src/store/TaskStore.ts"
 import { request, retention, task, tasks } from "../conformance/fixtures.ts"
 import { file, open, using } from "./fixtures.ts"
 
@@ -250,12 +250,12 @@ describe("large groups", () => {
   it.effect("are promoted a bounded number at a time", () =>
     Effect.gen(function*() {
       const store = yield* open(yield* file)
-      yield* store.enqueue([tasks(promoteLimit + 10, { delayMs: 1000 })])
+      yield* store.enqueue([tasks(maxPromoted + 10, { delayMs: 1000 })])
       yield* TestClock.adjust("2 seconds")
       const { nextDueAt, now, tasks: claimed } = yield* store.claim(request({ limit: 5 }))
       assert.strictEqual(claimed.length, 5)
       assert.strictEqual(nextDueAt, now - 1000)
-      assert.deepInclude(yield* store.counts, { scheduled: 10, pending: promoteLimit - 5, running: 5 })
+      assert.deepInclude(yield* store.counts, { scheduled: 10, pending: maxPromoted - 5, running: 5 })
       assert.isNull((yield* store.claim(request({ limit: 5 }))).nextDueAt)
     }))
 
@@ -269,10 +269,10 @@ describe("large groups", () => {
       database.close()
       yield* using(path, (store) =>
         Effect.gen(function*() {
-          yield* store.enqueue([tasks(promoteLimit + 10, { delayMs: 1000 })])
+          yield* store.enqueue([tasks(maxPromoted + 10, { delayMs: 1000 })])
           yield* TestClock.adjust("2 seconds")
           yield* store.claim(request({ limit: 0 }))
-          assert.deepInclude(yield* store.counts, { scheduled: 10, pending: promoteLimit })
+          assert.deepInclude(yield* store.counts, { scheduled: 10, pending: maxPromoted })
         }))
     }))
 

@@ -18,14 +18,14 @@ import { lanes } from "./Lanes.ts"
 import { prelude } from "./Prelude.ts"
 
 export const claim = `${prelude}${block}${lanes}${state}
-local headStart, promoteLimit, instance, nonce = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local headStart, maxPromoted, instance, nonce = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local limit, now = tonumber(ARGV[5]), clock()
 local scheduled, running = root .. ":scheduled", root .. ":running"
 
 local function nextDue() return call("ZRANGE", scheduled, 0, 0, "WITHSCORES")[2] end
 
 local function promote()
-  local due = call("ZRANGEBYSCORE", scheduled, "-inf", now, "WITHSCORES", "LIMIT", 0, promoteLimit)
+  local due = call("ZRANGEBYSCORE", scheduled, "-inf", now, "WITHSCORES", "LIMIT", 0, maxPromoted)
   local works, lists, left = {}, {}, {}
   for index = 1, #due, 2 do
     local seq, priority, lane, id = string.match(due[index], "^(............)([^%[]*)([^\\n]*)\\n(.*)$")
@@ -100,7 +100,7 @@ local function take(lane, amount, members, head)
       for _, ref in ipairs(front) do refs[#refs + 1] = ref end
       amount, members = amount - #front, members - 1
     else
-      local asked, alone = math.min(amount, members, most), 0
+      local asked, alone = math.min(amount, members, maxItems), 0
       local found = asked == 1 and { head[1] } or call("ZRANGE", key, 0, asked - 1)
       if #found < asked then members = #found end
       while found[alone + 1] and not blockOf(found[alone + 1]) do

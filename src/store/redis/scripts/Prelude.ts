@@ -54,11 +54,11 @@ end
 local function int(number) return string.format(number % 1 == 0 and "%d" or "%.0f", number) end
 
 -- a command on one key with any number of further arguments, all or the first so many; unpack has a limit
-local most = 4000
+local maxItems = 4000
 local function each(command, key, items, count)
   count = count or #items
-  for first = 1, count, most do
-    call(command, key, unpack(items, first, math.min(first + most - 1, count)))
+  for first = 1, count, maxItems do
+    call(command, key, unpack(items, first, math.min(first + maxItems - 1, count)))
   end
 end
 
@@ -72,10 +72,10 @@ local function count(...)
 end
 
 local function hmget(key, ids)
-  if #ids <= most then return #ids == 0 and {} or call("HMGET", key, unpack(ids)) end
+  if #ids <= maxItems then return #ids == 0 and {} or call("HMGET", key, unpack(ids)) end
   local found = {}
-  for first = 1, #ids, most do
-    local part = call("HMGET", key, unpack(ids, first, math.min(first + most - 1, #ids)))
+  for first = 1, #ids, maxItems do
+    local part = call("HMGET", key, unpack(ids, first, math.min(first + maxItems - 1, #ids)))
     for index = 1, #part do found[first + index - 1] = part[index] end
   end
   return found

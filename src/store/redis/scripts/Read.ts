@@ -66,8 +66,8 @@ end
 if #awaited > 0 then
   -- a read must not fail because there is no room to remember who reads
   redis.pcall("ZREMRANGEBYSCORE", root .. ":awaited", "-inf", int(now))
-  for first = 1, #awaited, most do
-    redis.pcall("ZADD", root .. ":awaited", unpack(awaited, first, math.min(first + most - 1, #awaited)))
+  for first = 1, #awaited, maxItems do
+    redis.pcall("ZADD", root .. ":awaited", unpack(awaited, first, math.min(first + maxItems - 1, #awaited)))
   end
 end
 return answers
