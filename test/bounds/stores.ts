@@ -168,7 +168,14 @@ export const unbounded = (name: string, store: () => Store) =>
             { ...common, id: "at", timeoutMs: null, delayMs: 0, runAt: 9e15 }
           ]])
           yield* posted({ type: "echo", id: "now" })
-          const request = { queues: ["default"], types: ["echo"], limit: 1, instance: "w", leaseForMs: 60_000, nonce: 1 }
+          const request = {
+            queues: ["default"],
+            types: ["echo"],
+            limit: 1,
+            instance: "w",
+            leaseForMs: 60_000,
+            nonce: 1
+          }
           const { tasks: [claimed] } = yield* store.claim(request)
           yield* store.report([{ id: "now", claim: claimed!.claim, progress: NaN }])
           const { tasks } = yield* page()

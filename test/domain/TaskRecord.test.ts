@@ -2,7 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { type AttemptRecord, maxHistory, remember, retryCount } from "../../src/domain/TaskRecord.ts"
 
-const attempt = (claim: number): AttemptRecord => ({ claim, instance: "w", startedAt: 0, endedAt: 0, outcome: "failed" })
+const attempt = (claim: number): AttemptRecord => ({
+  claim,
+  instance: "w",
+  startedAt: 0,
+  endedAt: 0,
+  outcome: "failed"
+})
 
 const count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 60 }))
 

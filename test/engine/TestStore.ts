@@ -5,7 +5,7 @@
 import { Context, type Duration, Effect, Latch, Layer } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
 import { InstanceStore } from "../../src/store/InstanceStore.ts"
-import { Notifier, type Hint } from "../../src/store/Notifier.ts"
+import { type Hint, Notifier } from "../../src/store/Notifier.ts"
 import { RecordStore } from "../../src/store/RecordStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 

@@ -62,7 +62,7 @@ export const perform = Effect.fnUntraced(function*(
     case "cancel":
       return yield* Effect.ignore(Effect.retry(queue.cancel(action.id), untilTheStoreAnswers))
     case "rerun":
-      return yield* Effect.ignore(Effect.retry(queue.retry(action.id), untilTheStoreAnswers))
+      return yield* Effect.ignore(Effect.retry(queue.rerun(action.id), untilTheStoreAnswers))
     case "remove":
       return yield* Effect.ignore(Effect.retry(queue.remove(action.id), untilTheStoreAnswers))
     case "pause":

@@ -5,7 +5,7 @@
 import { Context, Effect, Exit, Scheduler } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
-import type { Notifier, Hint } from "../../src/store/Notifier.ts"
+import type { Hint, Notifier } from "../../src/store/Notifier.ts"
 import type { RecordStore } from "../../src/store/RecordStore.ts"
 import type { TaskStore } from "../../src/store/TaskStore.ts"
 import type { Machine, SeededRandom, World } from "../../src/testing/Simulation.ts"

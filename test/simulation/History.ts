@@ -14,10 +14,10 @@ import type {
   ExtendAnswer,
   ProgressReport,
   RemoveAnswer,
+  RerunAnswer,
   Rescued,
   RescueRequest,
-  Retention,
-  RerunAnswer
+  Retention
 } from "../../src/store/TaskStore.ts"
 import type { Behaviour } from "./Scenario.ts"
 
@@ -173,9 +173,7 @@ const describeOperation = (operation: Operation): string => {
       return `claim ${request.limit} (${request.nonce % 10_000}) → ${answer.tasks.map(name).join(" ")}`
     }
     case "extend":
-      return `extend → ${
-        operation.refs.map((ref, index) => `${name(ref)} ${operation.answers[index]}`).join(" ")
-      }`
+      return `extend → ${operation.refs.map((ref, index) => `${name(ref)} ${operation.answers[index]}`).join(" ")}`
     case "settle":
       return `settle ${
         operation.settlements.map((settlement, index) =>

@@ -204,7 +204,12 @@ describe("a lease", () => {
         assert.strictEqual(other.claim, 2)
         yield* pass("10 seconds")
         assert.deepStrictEqual(gate.interrupted, [handle.id])
-        assert.deepInclude(yield* record(handle.id), { state: "running", claims: 2, instance: "other", settledClaim: 0 })
+        assert.deepInclude(yield* record(handle.id), {
+          state: "running",
+          claims: 2,
+          instance: "other",
+          settledClaim: 0
+        })
         assert.strictEqual(yield* WorkerPool.use((pool) => pool.active), 0)
         assert.strictEqual(faults.calls("settle"), 0)
         yield* store.settle([{ _tag: "Complete", id: other.id, claim: 2, result: "null" }])

@@ -199,7 +199,7 @@ describe("a worker pool", () => {
         const handles = yield* Effect.provide(Work.enqueueAll(times(60)), one.context)
         yield* passing("30 seconds", Effect.forEach(handles, ({ result }) => result))
         const instances = yield* Effect.forEach(handles, ({ id }) => Effect.map(record(id), ({ instance }) => instance))
-        assert.sameMembers([...new Set(workers)], ["one", "two"])
+        assert.sameMembers([...new Set(instances)], ["one", "two"])
         assert.strictEqual(gate.count, 60)
         yield* one.close
         yield* two.close

@@ -46,7 +46,9 @@ export const TaskJson = Schema.Struct({
   queue: Schema.String,
   key: Schema.NullOr(Schema.String),
   due_at: Timestamp,
-  timeout_ms: Schema.NullOr(Schema.Int).annotate({ description: "Limit of one attempt; null is the instance's default" }),
+  timeout_ms: Schema.NullOr(Schema.Int).annotate({
+    description: "Limit of one attempt; null is the instance's default"
+  }),
   attempts: Schema.Int.annotate({ description: "How often the task was claimed" }),
   failures: Schema.Int,
   crashes: Schema.Int.annotate({ description: "How often its process died or stalled while it ran" }),

@@ -3,7 +3,7 @@
  */
 import * as Settlement from "../../domain/Settlement.ts"
 import { isFinished } from "../../domain/TaskState.ts"
-import type { CancelAnswer, RemoveAnswer, Retention, RerunAnswer } from "../TaskStore.ts"
+import type { CancelAnswer, RemoveAnswer, RerunAnswer, Retention } from "../TaskStore.ts"
 import type { Tasks } from "./Tasks.ts"
 
 export const cancel = (tasks: Tasks, id: string, now: number): CancelAnswer => {

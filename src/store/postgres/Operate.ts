@@ -66,9 +66,7 @@ export const make = ({ once: { transaction }, query, schema }: Database, tasks: 
           : [{ _tag: "rerun" }, due]
       }).pipe(
         // They are unfinished again, which the count of this process would not know for a second
-        Effect.tap((answers) =>
-          Effect.sync(() => capacity.add(answers.filter(({ _tag }) => _tag === "rerun").length))
-        )
+        Effect.tap((answers) => Effect.sync(() => capacity.add(answers.filter(({ _tag }) => _tag === "rerun").length)))
       ),
 
     remove: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError> =>

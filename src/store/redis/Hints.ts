@@ -8,7 +8,7 @@
  */
 import { type Context, Effect, Latch, Queue, Random, Schedule, Schema, type Scope } from "effect"
 import type { Redis } from "effect/persistence/Redis"
-import { events, type Notifier, type Hint, work } from "../Notifier.ts"
+import { events, type Hint, type Notifier, work } from "../Notifier.ts"
 
 const Message = Schema.fromJsonString(Schema.Struct({
   /** Who sent it; it has heard already. */

@@ -8,8 +8,8 @@ import {
   keyedForMs,
   lastClaimForMs,
   type RemoveAnswer,
-  type Retention,
-  type RerunAnswer
+  type RerunAnswer,
+  type Retention
 } from "../TaskStore.ts"
 import { lettersAs } from "./Attempt.ts"
 import { type Runner, script } from "./Runner.ts"

@@ -2,7 +2,13 @@
  * Tasks as the scripts keep them, see `scripts/Entry.ts`: how they are written and read on this side.
  */
 import { brief } from "../../domain/Sizes.ts"
-import { type ClaimedTask, type NewTask, storedAttempt, type TaskFailure, type TaskRecord } from "../../domain/TaskRecord.ts"
+import {
+  type ClaimedTask,
+  type NewTask,
+  storedAttempt,
+  type TaskFailure,
+  type TaskRecord
+} from "../../domain/TaskRecord.ts"
 import type { TaskState } from "../../domain/TaskState.ts"
 
 /** A queue and a type as the scripts name them. */

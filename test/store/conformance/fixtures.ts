@@ -177,9 +177,20 @@ export const idsOf = (items: ReadonlyArray<{ readonly id: string }>): ReadonlyAr
 /** The claim of a claimed task. */
 export const refOf = ({ claim, id }: ClaimRef): ClaimRef => ({ id, claim })
 
-export const complete = ({ claim, id }: ClaimRef, result = "null"): Settlement => ({ _tag: "Complete", id, claim, result })
+export const complete = ({ claim, id }: ClaimRef, result = "null"): Settlement => ({
+  _tag: "Complete",
+  id,
+  claim,
+  result
+})
 export const fail = ({ claim, id }: ClaimRef): Settlement => ({ _tag: "Fail", id, claim, failure })
-export const again = ({ claim, id }: ClaimRef, delayMs = 0): Settlement => ({ _tag: "Retry", id, claim, delayMs, failure })
+export const again = ({ claim, id }: ClaimRef, delayMs = 0): Settlement => ({
+  _tag: "Retry",
+  id,
+  claim,
+  delayMs,
+  failure
+})
 export const stop = ({ claim, id }: ClaimRef): Settlement => ({ _tag: "Cancel", id, claim })
 export const snooze = ({ claim, id }: ClaimRef, delayMs = 0): Settlement => ({ _tag: "Snooze", id, claim, delayMs })
 export const release = ({ claim, id }: ClaimRef): Settlement => ({ _tag: "Release", id, claim })

@@ -10,7 +10,7 @@ import { TaskStore } from "../../../src/store/TaskStore.ts"
 import { patiently } from "../../Patience.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
-import { complete, fail, refOf, minute, request, retention, task, tasks } from "../conformance/fixtures.ts"
+import { complete, fail, minute, refOf, request, retention, task, tasks } from "../conformance/fixtures.ts"
 import { withoutRecords } from "./fixtures.ts"
 
 await withServer("PostgreSQL", Postgres.find, (server) => {

@@ -7,7 +7,7 @@ import { absent, type Change, RecordStore } from "../../../src/store/RecordStore
 import { maxPromoted, TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
-import { anyTime, complete, refOf, minute, request, retention, tasks } from "../conformance/fixtures.ts"
+import { anyTime, complete, minute, refOf, request, retention, tasks } from "../conformance/fixtures.ts"
 
 const driver = new URL("../../../src/store/postgres/", import.meta.url)
 

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Logger, References, Scope } from "effect"
 import { StoreError, StoreIncompatible } from "../../../src/domain/Errors.ts"
-import { Notifier, type Hint, work } from "../../../src/store/Notifier.ts"
+import { type Hint, Notifier, work } from "../../../src/store/Notifier.ts"
 import { absent, type Change, RecordStore } from "../../../src/store/RecordStore.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { Notifier, type Hint, work } from "../../../src/store/Notifier.ts"
+import { type Hint, Notifier, work } from "../../../src/store/Notifier.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import { patiently } from "../../Patience.ts"
@@ -29,8 +29,7 @@ await withServer("Redis", Redis.find, async (server) => {
     yield* Notifier.use((notifier) => notifier.listen((hint) => void heard.push(hint))).pipe(
       Effect.provideContext(here)
     )
-    const publish = (hint: Hint) =>
-      Effect.provideContext(Notifier.use((notifier) => notifier.publish(hint)), there)
+    const publish = (hint: Hint) => Effect.provideContext(Notifier.use((notifier) => notifier.publish(hint)), there)
     /** Publishes until it is heard: a hint may be lost, but not for ever. */
     const heardFrom = (hint: Hint) =>
       Effect.andThen(
