@@ -53,7 +53,7 @@ describe("taskforge cancel, retry and remove", () => {
       const other = (...args: ReadonlyArray<string>) => succeeding(onServer([...args, "-q", "other"]))
       assert.strictEqual((yield* other("cancel", "--status", "pending")).stdout, "30 tasks: 30 cancelled\n")
       assert.deepStrictEqual(jsonOf(yield* other("rerun", "--status", "cancelled", "--status", "failed", "--json")), [
-        { matched: 30, retried: 30 }
+        { matched: 30, rerun: 30 }
       ])
       yield* other("cancel", "--status", "pending")
       assert.strictEqual((yield* other("remove", "--status", "cancelled")).stdout, "30 tasks: 30 removed\n")
