@@ -37,8 +37,11 @@ const beginsHalfYear = (instant: DateTime.Utc): boolean => {
   return (month === 1 || month === 7) && day === 1 && hour === 0 && minute === 0 && second === 0
 }
 
-/** An instant on the wire. */
-export const Rfc3339 = Schema.String.annotate({ format: "date-time" }).pipe(
+/** When a task is due, on the wire. */
+export const Rfc3339 = Schema.String.annotate({
+  format: "date-time",
+  description: "When the task is due, in RFC 3339: 2026-01-31T12:00:00Z; not together with delay"
+}).pipe(
   Schema.decodeTo(Schema.DateTimeUtc, {
     decode: SchemaGetter.transformEffect((text: string) => {
       const instant = parse(text)

@@ -38,7 +38,8 @@ const appearance = {
   hideClientButton: true,
   showDeveloperTools: "never",
   telemetry: false,
-  customCss: `a[href*="scalar.com"]{display:none!important}`
+  // On a phone some of its lists are wider than the page, which would then move sideways
+  customCss: `a[href*="scalar.com"]{display:none!important}html,.scalar-api-reference{overflow-x:clip!important}`
 } as const
 
 /** Serves the reference. */

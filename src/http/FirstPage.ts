@@ -110,7 +110,7 @@ ${counts === "hidden" ? "" : `<script>${script}</script>`}
 const renderCounts = ({ completed, failed, pending, running, scheduled }: Counts): string => {
   const numbers = { running, pending, scheduled, completed, failed }
   const items = Object.entries(numbers).map(([name, count]) =>
-    `<li class="${name}"><b>${count.toLocaleString("en")}</b> ${name}</li>`
+    `<li class="${count === 0 ? "none" : name}"><b>${count.toLocaleString("en")}</b> ${name}</li>`
   )
   return `<ul class="counts">\n${items.join("\n")}\n</ul>`
 }
@@ -160,6 +160,7 @@ pre{margin:0;padding:1rem 1.15rem;overflow-x:auto;background:var(--card);border:
 .counts li{padding:.8rem 1rem;background:var(--card);border:1px solid var(--line);border-radius:.6rem;color:var(--soft);font-size:.9rem}
 .counts b{display:block;font-size:1.6rem;line-height:1.2;color:var(--ink);font-variant-numeric:tabular-nums}
 .counts .running b{color:var(--accent)}
+.counts .none b{color:var(--soft)}
 .counts .failed b,.trouble{color:var(--bad)}
 .old{opacity:.4}
 @media(max-width:30rem){main{padding-top:2rem}pre code{white-space:pre-wrap;overflow-wrap:anywhere}}

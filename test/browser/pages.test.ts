@@ -55,6 +55,19 @@ withServer("the pages in a browser", Chromium.find, (program) => {
   })
 
   describe("the reference", () => {
+    it.live("fits a phone", () =>
+      Effect.gen(function*() {
+        const server = yield* Server.start(yield* Server.directory)
+        const browser = yield* Chromium.start(program)
+        const { page } = yield* open(browser, `${server.url}/docs`, 390)
+        yield* Effect.promise(() => page.getByText("List tasks").first().waitFor())
+        yield* Effect.promise(() => page.getByText("503").first().waitFor({ state: "attached" }))
+        const width = yield* Effect.promise(() =>
+          page.evaluate(() => (globalThis as unknown as BrowserGlobals).document.documentElement.scrollWidth)
+        )
+        assert.strictEqual(width, 390)
+      }).pipe(Effect.scoped))
+
     it.live("asks and names no other site", () =>
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory)

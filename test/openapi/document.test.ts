@@ -63,6 +63,27 @@ describe("/openapi.json", () => {
       assert.isFalse((yield* Effect.promise(() => new Validator().validate(broken))).valid)
     }).pipe(Effect.provide(worker)))
 
+  it.effect("says in words what every field of a new task and every answer is", () =>
+    Effect.gen(function*() {
+      const { components, paths } = OpenApi.fromApi(describeApi(yield* TaskCatalog)) as unknown as {
+        readonly components: { readonly schemas: Record<string, { readonly properties: Record<string, object> }> }
+        readonly paths: Record<
+          string,
+          Record<string, { readonly responses: Record<string, { readonly description: string }> }>
+        >
+      }
+      for (const [name, field] of Object.entries(components.schemas["NewSleepTask"]!.properties)) {
+        if (name !== "payload") assert.property(field, "description", name)
+      }
+      for (const [path, operations] of Object.entries(paths)) {
+        for (const { responses } of Object.values(operations)) {
+          for (const [status, { description }] of Object.entries(responses)) {
+            assert.match(description, /^[A-Z]\w* .*\w+/, `${path} ${status}`)
+          }
+        }
+      }
+    }).pipe(Effect.provide(TaskCatalog.layer(Handlers.definitions))))
+
   it.effect("has the payload and the result of every type that ships with the server", () =>
     Effect.gen(function*() {
       const catalog = Context.get(yield* Layer.build(TaskCatalog.layer(Handlers.definitions)), TaskCatalog)

@@ -9,20 +9,23 @@ import { JsonValue } from "./JsonValue.ts"
 /** Tasks in one request at most. */
 const maxBatch = 10_000
 
-/** Checks a value of the wire by the bound that programs have too. */
+/**
+ * Checks a value of the wire by the bound that programs have too. The API's description has no word for such a check, and
+ * loses what is annotated behind it: describe a field before it, or behind a check that it knows.
+ */
 const within = <A>({ accepts, expected }: Bounds.Bound<A>) =>
   Schema.makeFilter((value: A) => accepts(value) ? undefined : `Expected ${expected}`)
 
 /** Names of types and queues. */
 export const Name = Schema.String.check(
+  within(Bounds.name),
   Schema.isNonEmpty(),
-  Schema.isMaxLength(Bounds.maxNameLength),
-  within(Bounds.name)
+  Schema.isMaxLength(Bounds.maxNameLength)
 )
 
-const Key = Schema.String.check(Schema.isNonEmpty(), Schema.isMaxLength(Bounds.maxKeyLength), within(Bounds.key))
+const Key = Schema.String.check(within(Bounds.key), Schema.isNonEmpty(), Schema.isMaxLength(Bounds.maxKeyLength))
 
-const Id = Schema.String.check(Schema.isNonEmpty(), Schema.isMaxLength(Bounds.maxIdLength), within(Bounds.id))
+const Id = Schema.String.check(within(Bounds.id), Schema.isNonEmpty(), Schema.isMaxLength(Bounds.maxIdLength))
 
 /** A duration as text, or a number of milliseconds. */
 export const MillisOrText = Schema.Union([
@@ -47,22 +50,24 @@ export const NewTaskJson = Schema.Struct({
   )).annotate({
     description: "Retries after the first execution; -1 is unlimited"
   }),
-  delay: Schema.optionalKey(MillisOrText.check(within(Bounds.delay))).annotate({
-    description: "Wait before the task is due: text such as 250ms, 5m or 1h30m, or milliseconds"
-  }),
-  run_at: Schema.optionalKey(Rfc3339.check(within(Bounds.runAt))).annotate({
-    description: "When the task is due, in RFC 3339: 2026-01-31T12:00:00Z; not together with delay"
-  }),
-  timeout: Schema.optionalKey(MillisOrText.check(within(Bounds.timeout))).annotate({
-    description: "Time limit of one attempt, written like delay"
-  }),
+  delay: Schema.optionalKey(
+    MillisOrText.annotate({
+      description: "Wait before the task is due: text such as 250ms, 5m or 1h30m, or milliseconds"
+    }).check(within(Bounds.delay))
+  ),
+  run_at: Schema.optionalKey(Rfc3339.check(within(Bounds.runAt))),
+  timeout: Schema.optionalKey(
+    MillisOrText.annotate({ description: "Time limit of one attempt, written like delay" }).check(
+      within(Bounds.timeout)
+    )
+  ),
   key: Schema.optionalKey(Key).annotate({
     description: "Idempotency key: the same key and payload give the same task, another payload a conflict"
   }),
   id: Schema.optionalKey(Id).annotate({
     description: "Your own id; posting a known one again changes nothing"
   }),
-  queue: Schema.optionalKey(Name)
+  queue: Schema.optionalKey(Name).annotate({ description: "Where the task waits; the queue of its type when left out" })
 }).check(
   Schema.makeFilter(({ delay, run_at }: { readonly delay?: unknown; readonly run_at?: unknown }) =>
     delay === undefined || run_at === undefined

@@ -74,10 +74,36 @@ const complete = (path: string, operation: Operation): void => {
       content: { "application/json": { schema: errorSchema as Schema, example: examples[0] } }
     }
   }
-  for (const [status, { content = {} }] of Object.entries(operation.responses)) {
+  for (const [status, response] of Object.entries(operation.responses)) {
+    const { content = {} } = response
+    if (isNameOfSchema.test(response.description)) {
+      response.description = { ...meanings, ...(isPublic(path) ? ofHealth : {}) }[status] ?? response.description
+    }
     const json = content["application/json"]
     if (json !== undefined && json.example === undefined) give(json, own[status])
   }
+}
+
+/** What a response is described as where nobody has said more. */
+const isNameOfSchema = /^(<No Content>|[A-Z]\w+( \| [A-Z]\w+)*)$/
+
+/** What a status means to a person. */
+const meanings: Readonly<Record<string, string>> = {
+  200: "It was done; the answer is here",
+  201: "It is stored",
+  202: "It was accepted and has not finished",
+  204: "It was done; there is no more to say",
+  400: "The request cannot be taken as it is; the message says what is wrong",
+  404: "There is no such task",
+  409: "It conflicts with what is stored",
+  413: "The body, or the number of tasks in it, is too large",
+  415: "The body is not JSON in UTF-8",
+  503: "There is no room, or the store does not answer; Retry-After says when to try again"
+}
+
+const ofHealth: typeof meanings = {
+  200: "All parts work",
+  503: "Some part does not work; troubles names it, for callers with a key where there are keys"
 }
 
 /** OpenAPI has no words for a WebSocket: its answers are those of the handshake. */
