@@ -37,7 +37,7 @@ export const detail = (task: TaskJson, paint: Paint): string => {
   if (status === "running") {
     if (task.cancel_requested) return paint.warn("stopping")
     if (progress !== null) return percent(progress)
-    return failures > 0 ? `attempt ${failures + 1}` : ""
+    return task.attempts > 1 ? `attempt ${task.attempts}` : ""
   }
   if (failures > 0 && error !== null && status !== "completed") {
     const budget = task.max_retries < 0 ? "" : `/${task.max_retries}`

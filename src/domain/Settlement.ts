@@ -53,7 +53,7 @@ export type Change = Pick<
 >
 
 /** The fields that those decisions read. */
-export type Current = Change & Pick<TaskRecord, "claim" | "startedAt" | "instance">
+export type Current = Change & Pick<TaskRecord, "claim" | "claims" | "startedAt" | "instance">
 
 const unchanged = (task: Current): Change => ({
   state: task.state,
@@ -78,6 +78,7 @@ export const fence = (task: Pick<TaskRecord, "state" | "claim" | "settledClaim">
 
 const attempt = (task: Current, now: number, outcome: AttemptOutcome, failure?: TaskFailure): AttemptRecord => ({
   claim: task.claim,
+  attempt: task.claims,
   instance: task.instance ?? "",
   startedAt: task.startedAt ?? now,
   endedAt: now,

@@ -45,6 +45,8 @@ export type AttemptOutcome = typeof AttemptOutcome.Type
 export const AttemptRecord = Schema.Struct({
   /** The number of the claim that began it, unique in the store. */
   claim: Schema.Int,
+  /** Its number among the attempts of its task, from 1. */
+  attempt: Schema.Int,
   instance: Schema.String,
   startedAt: Schema.Int,
   endedAt: Schema.Int,
@@ -64,11 +66,20 @@ export const remember = (
   attempt: AttemptRecord
 ): ReadonlyArray<AttemptRecord> => [...history.slice(-(maxHistory - 1)), attempt]
 
-/** An attempt that was stored as JSON. What was stored by an older version calls its instance `worker`. */
-export const storedAttempt = (text: AttemptRecord & { readonly worker?: string }): AttemptRecord => {
-  if (text.worker === undefined) return text
-  const { worker, ...attempt } = text
-  return { ...attempt, instance: worker }
+/**
+ * A history that was stored as JSON. Older versions called the instance `worker` and stored no numbers: the attempts in it
+ * follow one another, and the task's latest attempt is the last of them once it has ended without finishing the task.
+ */
+export const historyOf = (
+  stored: ReadonlyArray<AttemptRecord & { readonly worker?: string }>,
+  { claim, claims }: Pick<TaskRecord, "claim" | "claims">
+): ReadonlyArray<AttemptRecord> => {
+  const latest = stored.at(-1)?.claim === claim ? claims : claims - 1
+  return stored.map(({ worker, ...attempt }, index) => ({
+    ...attempt,
+    attempt: attempt.attempt ?? latest - (stored.length - 1 - index),
+    instance: attempt.instance ?? worker
+  }))
 }
 
 /** What `enqueue` hands to a store. The store adds the sequence, the times and the counts. */
@@ -114,7 +125,7 @@ export interface TaskRecord {
   readonly failures: number
   /** How often a lease ran out while the task was running. */
   readonly crashes: number
-  /** How often the task was claimed, for people: every claim adds one and nothing takes one away. */
+  /** How often the task was claimed, which is the number of its latest attempt. Nothing takes one away. */
   readonly claims: number
   /**
    * The number of the latest claim, 0 before the first: the fencing token of the current attempt. The store numbers
@@ -186,6 +197,8 @@ export interface ClaimedTask {
   readonly dueAt: number
   readonly failures: number
   readonly crashes: number
+  /** The number of this attempt, from 1: how often the task has been claimed. */
+  readonly attempt: number
   /** The number of this claim, unique in the store: the fencing token that every write of this attempt carries. */
   readonly claim: number
 }

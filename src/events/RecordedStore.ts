@@ -100,8 +100,8 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
   })
 
   const claimed = ({ tasks }: ClaimAnswer, instance: string): ReadonlyArray<NewTaskEvent> =>
-    tasks.map(({ claim, crashes, failures, id, queue, type }) => {
-      const subject = { id, type, queue, attempt: failures + crashes + 1, instance }
+    tasks.map(({ attempt, claim, id, queue, type }) => {
+      const subject = { id, type, queue, attempt, instance }
       if (known.size >= maxKnown) known.clear()
       known.set(claim, subject)
       return { event: "started", ...subject }

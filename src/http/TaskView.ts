@@ -80,6 +80,7 @@ export const fromJson = (task: TaskJson): StoredTask => ({
   failure: failureFromJson(task.error),
   history: task.history.map((attempt) => ({
     claim: attempt.claim,
+    attempt: attempt.attempt,
     instance: attempt.instance,
     startedAt: millis(attempt.started_at),
     endedAt: millis(attempt.ended_at),
@@ -140,6 +141,7 @@ export const millisOrNull = (text: string | null) => text === null ? null : mill
 
 const attemptJson = (attempt: AttemptRecord): AttemptJson => ({
   claim: attempt.claim,
+  attempt: attempt.attempt,
   instance: attempt.instance,
   started_at: timestamp(attempt.startedAt),
   ended_at: timestamp(attempt.endedAt),

@@ -95,7 +95,7 @@ export class Attempt implements HandlerContext<any> {
   }
 
   get attempt(): number {
-    return this.task.failures + this.task.crashes + 1
+    return this.task.attempt
   }
 
   // Getters, so that handlers may take the functions apart and attempts that never use them pay nothing.

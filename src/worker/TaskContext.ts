@@ -7,7 +7,7 @@ export class TaskContext extends Context.Service<TaskContext, {
   readonly id: string
   readonly type: string
   readonly queue: string
-  /** Counts from 1: one more than the failures and crashes before. */
+  /** Which attempt of its task this is, from 1. Every attempt counts, however the earlier ones ended. */
   readonly attempt: number
   /** The fencing token: pass it to systems that can refuse writes of an older holder. */
   readonly claim: number

@@ -19,18 +19,19 @@ const task: Settlement.Current = {
   result: null,
   failure,
   history: [
-    { claim: 1, instance: "ada", startedAt: 1, endedAt: 2, outcome: "failed", failure },
-    { claim: 2, instance: "ada", startedAt: 3, endedAt: 4, outcome: "crashed" }
+    { claim: 1, attempt: 1, instance: "ada", startedAt: 1, endedAt: 2, outcome: "failed", failure },
+    { claim: 2, attempt: 2, instance: "ada", startedAt: 3, endedAt: 4, outcome: "crashed" }
   ],
   claim: 3,
+  claims: 3,
   startedAt: now - 1000,
   instance: "grace"
 }
 
-const { claim: _claim, instance: _instance, startedAt: _startedAt, ...unchanged } = task
+const { claim: _claim, claims: _claims, instance: _instance, startedAt: _startedAt, ...unchanged } = task
 const asked: Settlement.Current = { ...task, cancelRequested: true }
 const lease = { id: "t", claim: 3 }
-const third = { claim: 3, instance: "grace", startedAt: now - 1000, endedAt: now } as const
+const third = { claim: 3, attempt: 3, instance: "grace", startedAt: now - 1000, endedAt: now } as const
 const later: TaskFailure = { kind: "defect", tag: "TypeError", message: "x is not a function" }
 
 describe("fence", () => {
@@ -208,6 +209,7 @@ describe("rerun", () => {
       ...dead,
       state: "cancelled",
       claim: 0,
+      claims: 0,
       settledClaim: 0,
       startedAt: null,
       instance: null,
@@ -248,7 +250,8 @@ describe("every decision", () => {
     cancelRequested: Schema.Boolean,
     failure: Schema.NullOr(TaskFailure),
     history: Schema.Array(AttemptRecord),
-    claim: small
+    claim: small,
+    claims: small
   })).pipe(Arbitrary.map((fields): Settlement.Current => ({
     ...fields,
     state: "running",

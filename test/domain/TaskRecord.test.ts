@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { type AttemptRecord, maxHistory, remember, retryCount } from "../../src/domain/TaskRecord.ts"
+import { type AttemptRecord, historyOf, maxHistory, remember, retryCount } from "../../src/domain/TaskRecord.ts"
 
 const attempt = (claim: number): AttemptRecord => ({
   claim,
+  attempt: claim,
   instance: "w",
   startedAt: 0,
   endedAt: 0,
@@ -27,6 +28,17 @@ describe("TaskRecord", () => {
     const all = Array.from({ length: attempts }, (_, index) => attempt(index + 1))
     assert.deepStrictEqual(history, all.slice(-maxHistory))
     assert.strictEqual(maxHistory, 20)
+  })
+
+  it("reads what older versions stored: the instance as worker, and no numbers of attempts", () => {
+    const stored = [4, 7].map((claim) => {
+      const { attempt: _, instance, ...rest } = attempt(claim)
+      return { ...rest, worker: instance } as unknown as AttemptRecord
+    })
+    const numbered = (claim: number, claims: number) => historyOf(stored, { claim, claims })
+    assert.deepStrictEqual(numbered(7, 5), [{ ...attempt(4), attempt: 4 }, { ...attempt(7), attempt: 5 }], "waits")
+    assert.deepStrictEqual(numbered(9, 6), [{ ...attempt(4), attempt: 4 }, { ...attempt(7), attempt: 5 }], "runs")
+    assert.deepStrictEqual(historyOf([attempt(4)], { claim: 9, claims: 9 }), [attempt(4)], "stored with its number")
   })
 
   it("does not change the history it is given", () => {

@@ -22,6 +22,7 @@ const Running = Schema.Struct({
   dueAt: time,
   startedAt: time,
   claim,
+  claims: int(1, 50),
   settledClaim: int(0, 1_000_000),
   failures: int(0, 50),
   crashes: int(0, 20),

@@ -3,13 +3,16 @@
  * and the tasks that end beside it and after it are settled.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, References, Schema } from "effect"
+import { Effect, Layer, Logger, References, Schedule, Schema } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
 import type { Settlement } from "../../src/domain/Settlement.ts"
 import * as Engine from "../../src/engine/Engine.ts"
+import * as TaskView from "../../src/http/TaskView.ts"
+import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import type { StoreServices } from "../../src/store/StoreServices.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
+import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { add, take, task } from "../store/conformance/fixtures.ts"
 
 /** A store to hold to it, and a text that it refuses when it comes past the engine, if there is one. */
@@ -111,6 +114,42 @@ export const ends = (name: string, driver: Driver): void => {
         const last = yield* Good.enqueue()
         assert.strictEqual(yield* last.result, "done")
       })))
+
+    it.live("have the number of their attempt in TaskContext, in the log and in what is read of the task", () =>
+      Effect.gen(function*() {
+        const told: Array<number> = []
+        const logged: Array<unknown> = []
+        const logger = Logger.make<unknown, void>(({ fiber }) => {
+          const { attempt } = fiber.getRef(References.CurrentLogAnnotations)
+          if (attempt !== undefined) logged.push(attempt)
+        })
+        const Nap = Task.make("nap", { retry: { times: 1, schedule: Schedule.spaced(1) } })
+        const Live = Nap.toLayer(() =>
+          Effect.gen(function*() {
+            const { attempt, snooze } = yield* TaskContext
+            const runs = told.push(attempt)
+            if (runs < 3) return yield* snooze(1)
+            if (runs === 3) return yield* Effect.die("once")
+          })
+        )
+        const engine = Engine.layer(Live, { worker: { pollInterval: "50 millis", logCompletions: "Info" } })
+        yield* Effect.provide(
+          Effect.gen(function*() {
+            const handle = yield* Nap.enqueue()
+            yield* handle.result
+            const { attempts, history } = TaskView.toJson(yield* TaskQueue.use((queue) => queue.get(handle.id)))
+            assert.deepStrictEqual(told, [1, 2, 3, 4])
+            assert.strictEqual(attempts, 4)
+            assert.deepStrictEqual(history.map(({ attempt, outcome }) => [attempt, outcome]), [
+              [1, "snoozed"],
+              [2, "snoozed"],
+              [3, "failed"]
+            ])
+          }),
+          Layer.provideMerge(engine, driver.layer()).pipe(Layer.provide(Logger.layer([logger])))
+        )
+        assert.deepStrictEqual(logged, [1, 2, 3, 4])
+      }))
 
     const { refusedText } = driver
     if (refusedText === undefined) return

@@ -19,6 +19,7 @@ const FailureJson = Schema.Struct({
 /** One earlier attempt. */
 export const AttemptJson = Schema.Struct({
   claim: Schema.Int,
+  attempt: Schema.Int.annotate({ description: "Its number, from 1" }),
   instance: Schema.String,
   started_at: Timestamp,
   ended_at: Timestamp,
@@ -49,7 +50,7 @@ export const TaskJson = Schema.Struct({
   timeout_ms: Schema.NullOr(Schema.Int).annotate({
     description: "Limit of one attempt; null is the instance's default"
   }),
-  attempts: Schema.Int.annotate({ description: "How often the task was claimed" }),
+  attempts: Schema.Int.annotate({ description: "How often the task was claimed: the number of its latest attempt" }),
   failures: Schema.Int,
   crashes: Schema.Int.annotate({ description: "How often its process died or stalled while it ran" }),
   progress: Schema.NullOr(Schema.Finite).annotate({ description: "0 to 1, as its handler reports it" }),

@@ -44,6 +44,7 @@ const claimedTask = (entry: Entry): ClaimedTask => ({
   dueAt: entry.dueAt,
   failures: entry.failures,
   crashes: entry.crashes,
+  attempt: entry.claims,
   claim: entry.claim
 })
 

@@ -21,11 +21,12 @@ type Row = [
   dueAt: number,
   failures: number,
   crashes: number,
+  attempt: number,
   claim: number
 ]
 
-const columns = "t.id, t.type, t.queue, t.payload, t.priority, t.max_retries::float8, t.timeout_ms::float8, " +
-  "t.due_at::float8, t.failures, t.crashes, t.claim::float8"
+const factColumns = "t.id, t.type, t.queue, t.payload, t.priority, t.max_retries::float8, t.timeout_ms::float8, " +
+  "t.due_at::float8, t.failures, t.crashes"
 
 /**
  * Claim numbers left out when a session claims for the first time. A claim does not wait for the disk, so a crash of the
@@ -53,14 +54,16 @@ const endOfTime = "9223372036854775807"
  *   here can run them, the wanted lanes are looked up, the first tasks of all of them found and then locked, or each lane
  *   would lock as many as all of them together give. Where another claim was faster, what is missing is locked as it is
  *   read, so that a claim never gives less than it could.
+ * - Version 2, which instances of before call, leaves out the number of the attempt.
  */
-export const claimFunction = (schema: string): string =>
-  `CREATE OR REPLACE FUNCTION ${schema}.claim_2(
-    p_queues text[], p_types text[], p_limit int, p_worker text, p_lease bigint, p_nonce bigint, p_alone boolean
+export const claimFunction = (schema: string, version: 2 | 3): string => {
+  const columns = `${factColumns},${version === 2 ? "" : " t.claims,"} t.claim::float8`
+  return `CREATE OR REPLACE FUNCTION ${schema}.claim_${version}(
+    p_queues text[], p_types text[], p_limit int, p_instance text, p_lease bigint, p_nonce bigint, p_alone boolean
   ) RETURNS TABLE (
     out_now float8, out_next_due float8, out_id text, out_type text, out_queue text, out_payload text,
     out_priority smallint, out_max_retries float8, out_timeout_ms float8, out_due_at float8, out_failures int,
-    out_crashes int, out_claim float8
+    out_crashes int, ${version === 2 ? "" : "out_attempt int, "}out_claim float8
   ) LANGUAGE plpgsql
     SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_sort TO off
     SET enable_hashjoin TO off SET enable_mergejoin TO off AS $function$
@@ -101,10 +104,10 @@ export const claimFunction = (schema: string): string =>
     END IF;
 
     SELECT ARRAY[first_claim, last_claim] INTO v_claims FROM ${schema}.last_claim
-      WHERE worker = p_worker AND nonce = p_nonce;
+      WHERE worker = p_instance AND nonce = p_nonce;
     IF FOUND THEN
       RETURN QUERY SELECT v_now::float8, v_due::float8, ${columns} FROM ${schema}.task t
-        WHERE t.state = 2 AND t.worker = p_worker AND t.claim BETWEEN v_claims[1] AND v_claims[2] ORDER BY t.claim;
+        WHERE t.state = 2 AND t.worker = p_instance AND t.claim BETWEEN v_claims[1] AND v_claims[2] ORDER BY t.claim;
       IF NOT FOUND THEN out_now := v_now; out_next_due := v_due; RETURN NEXT; END IF;
       RETURN;
     END IF;
@@ -162,17 +165,18 @@ export const claimFunction = (schema: string): string =>
 
     v_claims := ARRAY(SELECT nextval('${schema}.claim_number') FROM generate_series(1, v_found));
     INSERT INTO ${schema}.last_claim (worker, nonce, claimed_at, first_claim, last_claim)
-      VALUES (p_worker, p_nonce, v_now, v_claims[1], v_claims[v_found]);
+      VALUES (p_instance, p_nonce, v_now, v_claims[1], v_claims[v_found]);
     RETURN QUERY WITH leased AS (
       UPDATE ${schema}.task t SET state = 2, claims = t.claims + 1, claim = p.claim, started_at = v_now,
-        lease_until = v_now + p_lease, worker = p_worker, progress = NULL
+        lease_until = v_now + p_lease, worker = p_instance, progress = NULL
       FROM unnest(v_seqs, v_claims) AS p (seq, claim) WHERE t.seq = p.seq RETURNING t.*
     ) SELECT v_now::float8, v_due::float8, ${columns} FROM leased t ORDER BY t.claim;
   END $function$`
+}
 
 /** Prepares the operation. */
 export const make = ({ inTransaction, query, schema }: Database) => {
-  const claim = `SELECT * FROM ${schema}.claim_2($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
+  const claim = `SELECT * FROM ${schema}.claim_3($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
   const rowsOf = (request: ClaimRequest) =>
     // the application's transaction waits for the disk
     Effect.flatMap(inTransaction, (inside) =>
@@ -204,5 +208,6 @@ const claimedTask = (row: Row): ClaimedTask => ({
   dueAt: row[9],
   failures: row[10],
   crashes: row[11],
-  claim: row[12]
+  attempt: row[12],
+  claim: row[13]
 })

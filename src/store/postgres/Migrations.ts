@@ -137,7 +137,7 @@ const lanes = (schema: string): ReadonlyArray<string> => [
   `CREATE INDEX IF NOT EXISTS task_order ON ${schema}.task ((rank + 0), seq) WHERE state = 1`,
   `CREATE INDEX IF NOT EXISTS task_waiting ON ${schema}.task (type, queue, rank, seq) WHERE state = 1`,
   `DROP INDEX IF EXISTS ${schema}.task_lane`,
-  Claim.claimFunction(schema),
+  Claim.claimFunction(schema, 2),
   ...Stranded.functions(schema)
 ]
 
@@ -157,7 +157,8 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   lanes,
   Records.tables,
   keysAsRecords,
-  LaneCounts.additions
+  LaneCounts.additions,
+  (schema) => [Claim.claimFunction(schema, 3)]
 ]
 
 /** The layout that this version of the driver reads and writes. */

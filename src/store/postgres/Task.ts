@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
-import { type AttemptRecord, storedAttempt, type TaskFailure, type TaskRecord } from "../../domain/TaskRecord.ts"
+import { historyOf, type TaskFailure, type TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { booleans, type Database, number, numbers, texts } from "./Database.ts"
 
@@ -81,7 +81,7 @@ export const recordOf = (row: Row): TaskRecord => ({
   progress: row[22],
   result: row[23],
   failure: failureOf(row[24]),
-  history: row[25] === null ? [] : (JSON.parse(row[25]) as ReadonlyArray<AttemptRecord>).map(storedAttempt)
+  history: row[25] === null ? [] : historyOf(JSON.parse(row[25]), { claims: row[16], claim: row[17] })
 })
 
 /** A stored failure. */

@@ -4,8 +4,8 @@
 import { brief } from "../../domain/Sizes.ts"
 import {
   type ClaimedTask,
+  historyOf,
   type NewTask,
-  storedAttempt,
   type TaskFailure,
   type TaskRecord
 } from "../../domain/TaskRecord.ts"
@@ -82,11 +82,11 @@ const partsOf = (text: string) => {
   }
 }
 
-/** A claimed task. `earlier` is `failures;crashes;dueAt` where it has been touched before. */
+/** A claimed task. `earlier` is `failures;crashes;dueAt;claims` where it has been touched before. */
 export const claimedTaskOf = (id: string, text: string, earlier: string, claim: number): ClaimedTask => {
   const { head, lane, limits, payload } = partsOf(text)
   const [queue, type] = namesOf(lane)
-  const [failures, crashes, dueAt] = earlier === "" ? ["0", "0", head[8]] : earlier.split(";")
+  const [failures, crashes, dueAt, attempt] = earlier === "" ? ["0", "0", head[8], "1"] : earlier.split(";")
   return {
     id,
     type,
@@ -98,6 +98,7 @@ export const claimedTaskOf = (id: string, text: string, earlier: string, claim: 
     dueAt: Number(dueAt),
     failures: Number(failures),
     crashes: Number(crashes),
+    attempt: Number(attempt),
     claim
   }
 }
@@ -140,7 +141,7 @@ export const recordOf = (texts: Shown, at: number): TaskRecord => {
     progress: Number(claimOfProgress) === state.claim ? Number(progress) : null,
     result: texts[at + 6] ?? null,
     failure: failureOf(texts[at + 7]),
-    history: texts[at + 8]?.split("\n").map((line) => storedAttempt(JSON.parse(line))) ?? []
+    history: historyOf(texts[at + 8]?.split("\n").map((line) => JSON.parse(line)) ?? [], state)
   }
 }
 

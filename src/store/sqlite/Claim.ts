@@ -19,7 +19,7 @@ interface Look {
   readonly maxRank: number
 }
 
-const columns = "id, type, queue, payload, priority, max_retries, timeout_ms, due_at, failures, crashes, claim"
+const columns = "id, type, queue, payload, priority, max_retries, timeout_ms, due_at, failures, crashes, claims, claim"
 
 type Row = [
   id: string,
@@ -32,6 +32,7 @@ type Row = [
   dueAt: number,
   failures: number,
   crashes: number,
+  claims: number,
   claim: number
 ]
 
@@ -168,5 +169,6 @@ const claimedTask = (row: Row): ClaimedTask => ({
   dueAt: row[7],
   failures: row[8],
   crashes: row[9],
-  claim: row[10]
+  attempt: row[10],
+  claim: row[11]
 })

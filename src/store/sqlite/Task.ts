@@ -4,7 +4,7 @@
 import type { DatabaseSync } from "node:sqlite"
 import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
-import { type AttemptRecord, storedAttempt, type TaskFailure, type TaskRecord } from "../../domain/TaskRecord.ts"
+import { historyOf, type TaskFailure, type TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, type TaskState } from "../../domain/TaskState.ts"
 import { prepare } from "./Statement.ts"
 import type { Transaction } from "./Writer.ts"
@@ -77,7 +77,7 @@ export const recordOf = (row: Row): TaskRecord => ({
   progress: row[22],
   result: row[23],
   failure: failureOf(row[24]),
-  history: row[25] === null ? [] : (JSON.parse(row[25]) as ReadonlyArray<AttemptRecord>).map(storedAttempt)
+  history: row[25] === null ? [] : historyOf(JSON.parse(row[25]), { claims: row[16], claim: row[17] })
 })
 
 /** A stored failure. */

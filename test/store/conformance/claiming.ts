@@ -27,7 +27,8 @@ export const claiming = (driver: Driver) =>
     scenario(driver, "leases the task to the instance and numbers the attempt", () =>
       Effect.gen(function*() {
         const id = yield* addOne({ payload: "[1]", priority: 2, timeoutMs: 700 })
-        const claimed = yield* takeOne({ instance: "ada", leaseForMs: minute })
+        const { attempt, ...claimed } = yield* takeOne({ instance: "ada", leaseForMs: minute })
+        assert.strictEqual(attempt, 1)
         assert.strictEqual(claimed.id, id)
         assert.isTrue(Number.isInteger(claimed.claim) && claimed.claim > 0)
         const found = yield* record(id)
@@ -59,29 +60,34 @@ export const claiming = (driver: Driver) =>
           dueAt,
           failures: 0,
           crashes: 0,
+          attempt: 1,
           claim: (yield* record(id)).claim
         })
       }))
 
-    scenario(driver, "numbers every attempt anew and hands over the counts and the last failure's cost", () =>
-      Effect.gen(function*() {
-        const first = yield* running()
-        yield* settled(again(first, minute))
-        yield* driver.advance("2 minutes")
-        const second = yield* takeOne({ instance: "grace" })
-        assert.isAbove(second.claim, first.claim)
-        assert.deepInclude(second, { id: first.id, failures: 1, crashes: 0 })
-        const found = yield* record(first.id)
-        assert.deepInclude(found, {
-          claims: 2,
-          claim: second.claim,
-          settledClaim: first.claim,
-          instance: "grace",
-          failure
+    scenario(
+      driver,
+      "gives every attempt a claim number of its own and hands over the counts and the last failure's cost",
+      () =>
+        Effect.gen(function*() {
+          const first = yield* running()
+          yield* settled(again(first, minute))
+          yield* driver.advance("2 minutes")
+          const second = yield* takeOne({ instance: "grace" })
+          assert.isAbove(second.claim, first.claim)
+          assert.deepInclude(second, { id: first.id, failures: 1, crashes: 0, attempt: 2 })
+          const found = yield* record(first.id)
+          assert.deepInclude(found, {
+            claims: 2,
+            claim: second.claim,
+            settledClaim: first.claim,
+            instance: "grace",
+            failure
+          })
+          assert.strictEqual(second.dueAt, found.dueAt)
+          assert.isTrue(found.startedAt! > found.history[0]!.endedAt)
         })
-        assert.strictEqual(second.dueAt, found.dueAt)
-        assert.isTrue(found.startedAt! > found.history[0]!.endedAt)
-      }))
+    )
 
     scenario(driver, "numbers the claims of all tasks in one sequence, by rank within a call", () =>
       Effect.gen(function*() {

@@ -12,6 +12,7 @@ import {
   failure,
   record,
   release,
+  request,
   rerun,
   rescue,
   running,
@@ -44,14 +45,51 @@ export const history = (driver: Driver) =>
         yield* rescue()
         const found = yield* record(mary.id)
         assert.deepStrictEqual(found.history.map(({ endedAt: _e, startedAt: _s, ...rest }) => rest), [
-          { claim: ada.claim, instance: "ada", outcome: "failed", failure },
-          { claim: grace.claim, instance: "grace", outcome: "snoozed" },
-          { claim: joan.claim, instance: "joan", outcome: "released" },
-          { claim: mary.claim, instance: "mary", outcome: "crashed" }
+          { claim: ada.claim, attempt: 1, instance: "ada", outcome: "failed", failure },
+          { claim: grace.claim, attempt: 2, instance: "grace", outcome: "snoozed" },
+          { claim: joan.claim, attempt: 3, instance: "joan", outcome: "released" },
+          { claim: mary.claim, attempt: 4, instance: "mary", outcome: "crashed" }
         ])
         for (const { endedAt, startedAt } of found.history) assert.isTrue(startedAt <= endedAt)
         const last = found.history[3]!
         assert.isTrue(last.endedAt - last.startedAt >= 10 * second)
+      }))
+
+    scenario(driver, "numbers attempts from 1, however they end, also after a rerun and in a repeated claim", () =>
+      Effect.gen(function*() {
+        yield* add({})
+        const ends = [snooze, release, again, fail]
+        for (const [index, end] of ends.entries()) {
+          const claimed = yield* takeOne()
+          assert.strictEqual(claimed.attempt, index + 1)
+          yield* settled(end(claimed))
+          if (end === fail) {
+            yield* rerun(claimed.id)
+          }
+        }
+        const asked = request({ limit: 1, leaseForMs: second })
+        const claim = Effect.map(
+          TaskStore.use((store) =>
+            store.claim(asked)
+          ),
+          ({ tasks }) => tasks[0]!
+        )
+        const fifth = yield* claim
+        assert.strictEqual(fifth.attempt, 5)
+        assert.deepStrictEqual(yield* claim, fifth)
+        yield* driver.advance("10 seconds")
+        yield* rescue()
+        const sixth = yield* takeOne()
+        assert.strictEqual(sixth.attempt, 6)
+        const { claims, history } = yield* record(sixth.id)
+        assert.strictEqual(claims, 6)
+        assert.deepStrictEqual(history.map(({ attempt, outcome }) => [attempt, outcome]), [
+          [1, "snoozed"],
+          [2, "released"],
+          [3, "failed"],
+          [4, "failed"],
+          [5, "crashed"]
+        ])
       }))
 
     scenario(driver, "keeps the last attempts only", () =>
@@ -66,8 +104,8 @@ export const history = (driver: Driver) =>
         const found = yield* record(attempts[0]!.id)
         assert.strictEqual(found.history.length, maxHistory)
         assert.deepStrictEqual(
-          found.history.map(({ claim }) => claim),
-          attempts.slice(5).map(({ claim }) => claim)
+          found.history.map(({ attempt, claim }) => ({ attempt, claim })),
+          attempts.slice(5).map(({ attempt, claim }) => ({ attempt, claim }))
         )
         assert.strictEqual(found.failures, maxHistory + 5)
       }))
@@ -82,6 +120,7 @@ export const history = (driver: Driver) =>
         assert.deepStrictEqual((yield* record(claimed.id)).history, [
           {
             claim: claimed.claim,
+            attempt: 1,
             instance: "ada",
             startedAt: startedAt!,
             endedAt: completedAt!,
@@ -100,6 +139,7 @@ export const history = (driver: Driver) =>
         assert.deepStrictEqual((yield* record(claimed.id)).history, [
           {
             claim: claimed.claim,
+            attempt: 1,
             instance: "ada",
             startedAt: startedAt!,
             endedAt: completedAt!,

@@ -245,6 +245,7 @@ export class Model {
   private remember(task: ModelTask, outcome: AttemptRecord["outcome"], end?: End): void {
     const attempt: AttemptRecord = {
       claim: task.claim,
+      attempt: task.claims,
       instance: task.instance!,
       startedAt: task.startedAt!,
       endedAt: this.now,
@@ -300,6 +301,7 @@ export class Model {
     if (task.claim > 0 && !recorded) {
       const attempt: AttemptRecord = {
         claim: task.claim,
+        attempt: task.claims,
         instance: task.instance!,
         startedAt: task.startedAt!,
         endedAt: task.completedAt!,

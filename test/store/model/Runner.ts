@@ -287,6 +287,7 @@ const claimedTask = (task: ModelTask): ClaimedTask => ({
   dueAt: task.dueAt,
   failures: task.failures,
   crashes: task.crashes,
+  attempt: task.claims,
   claim: task.claim
 })
 

@@ -59,16 +59,20 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       yield* Effect.scoped(Effect.flatMap(storeOf(open(schema)), (store) => store.enqueue([given])))
       yield* sql(`DROP INDEX "${schema}".task_order, "${schema}".task_waiting`)
       yield* sql(`CREATE INDEX task_lane ON "${schema}".task (queue, type, rank, seq) WHERE state = 1`)
-      yield* sql(`DROP FUNCTION "${schema}".claim_2, "${schema}".waiting_types_1, "${schema}".waiting_queues_1`)
+      yield* sql(
+        `DROP FUNCTION "${schema}".claim_2, "${schema}".claim_3, "${schema}".waiting_types_1, "${schema}".waiting_queues_1`
+      )
       yield* Effect.forEach(withoutRecords(schema), sql)
       yield* sql(`UPDATE "${schema}".layout SET version = 4`)
       const store = yield* storeOf(open(schema))
       assert.strictEqual((yield* store.stranded([], 100)).length, 6)
       const { tasks: claimed } = yield* store.claim(request({ queues: undefined, types: ["t0", "t1"], limit: 5 }))
       const old = yield* sql(`SELECT out_id AS id, out_priority::int AS priority
-        FROM "${schema}".claim_1('{q0,q1,q2}', '{t0,t1}', 5, 'old', 60000, 1, true)`)
+        FROM "${schema}".claim_1('{q0,q1,q2}', '{t0,t1}', 3, 'old', 60000, 1, true)`)
+      const later = yield* sql(`SELECT out_id AS id, out_priority::int AS priority
+        FROM "${schema}".claim_2(NULL, '{t0,t1}', 2, 'later', 60000, 1, true)`)
       const { tasks: rest } = yield* store.claim(request({ queues: undefined, types: ["t0", "t1"] }))
-      const all = [...claimed, ...old as unknown as typeof claimed, ...rest]
+      const all = [...claimed, ...[...old, ...later] as unknown as typeof claimed, ...rest]
       assert.sameMembers(all.map(({ id }) => id), given.map(({ id }) => id))
       assert.deepStrictEqual(all.map(({ priority }) => priority), [3, 3, 3, 2, 2, 2, 1, 1, 1, 0, 0, 0])
     }))

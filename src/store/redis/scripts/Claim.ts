@@ -4,7 +4,7 @@
  * - Arguments: head start, how many to promote at most, instance (as JSON text), nonce, limit, lease in ms, the types as
  *   `,"a","b",` and the queues like that, or nothing for all.
  * - Answers: the clock, when the next task is due or nothing, the first claim number, then for each task its id, its
- *   text, and `failures;crashes;dueAt` if it was claimed before. Claim numbers follow one another in this order; for a
+ *   text, and `failures;crashes;dueAt;claims` if it was claimed before. Claim numbers follow one another in this order; for a
  *   repeated nonce each id is followed by its number.
  *
  * Claim numbers grow with the clock, by at least a thousand each millisecond. So a server that lost its last writes
@@ -64,7 +64,7 @@ local function add(id, task, text, number)
   answer[at + 1], answer[at + 2], answer[at + 3] = id, task, ""
   if text then
     local e = parse(text)
-    answer[at + 3] = e.failures .. ";" .. e.crashes .. ";" .. e.due
+    answer[at + 3] = e.failures .. ";" .. e.crashes .. ";" .. e.due .. ";" .. e.claims
   end
   if number then answer[at + 4] = number end
 end

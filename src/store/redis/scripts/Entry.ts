@@ -83,7 +83,7 @@ local function lastLine(text) return string.match(text, "^.*\\n(.*)$") or text e
 -- adds an attempt to the history, JSON objects each on a line, of which the latest 20 are kept. A failure with large
 -- details has a second line, with what is kept here
 local function remember(e, id, now, outcome, failure)
-  local line = '{"claim":' .. e.claim .. ',"instance":' .. e.instance .. ',"startedAt":' .. e.started .. ',"endedAt":' ..
+  local line = '{"claim":' .. e.claim .. ',"attempt":' .. e.claims .. ',"instance":' .. e.instance .. ',"startedAt":' .. e.started .. ',"endedAt":' ..
     int(now) .. ',"outcome":"' .. outcome .. '"' .. (failure and ',"failure":' .. lastLine(failure) or "") .. "}"
   local before = call("HGET", root .. ":history", id)
   if before then
