@@ -44,6 +44,7 @@ export type {
   Unfinished
 } from "./queue/Queues.ts"
 export type { EnqueueOptions, Submission } from "./queue/Submission.ts"
+export type { OneOrMany } from "./queue/OneOrMany.ts"
 export type { TaskHandle, Unsuccessful } from "./queue/TaskHandle.ts"
 export type {
   Created as CreatedTask,

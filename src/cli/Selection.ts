@@ -11,9 +11,6 @@ import * as Screen from "./Screen.ts"
 import * as Target from "./Target.ts"
 import * as Words from "./Words.ts"
 
-/** Requests on their way at the same time. */
-const concurrency = 16
-
 /** The flags that name tasks; `states` are those in which there is something to do. */
 export const flags = <const State extends TaskState>(states: ReadonlyArray<State>) => ({
   ids: Argument.String("id").pipe(
@@ -50,6 +47,12 @@ interface Action<Answer extends string, E> {
   readonly doing: string
   readonly selectable: ReadonlyArray<TaskState>
   readonly one: (id: string) => Effect.Effect<Answer, E, Target.Target>
+  /** With one request. What another one was faster with has an answer without a word. */
+  readonly many: (ids: ReadonlyArray<string>) => Effect.Effect<
+    { readonly results: ReadonlyArray<{ readonly status: string }> },
+    E,
+    Target.Target
+  >
   readonly words: Record<Answer, string>
 }
 
@@ -107,7 +110,7 @@ const named = Effect.fnUntraced(function*<Answer extends string, E>(
 
 const matching = Effect.fnUntraced(function*<Answer extends string, E>(
   { json, queue, status, type }: Given,
-  { doing, one }: Action<Answer, E>
+  { doing, many, words }: Action<Answer, E>
 ) {
   const { api, problem, repeatable } = yield* Target.Target
   const progress = yield* Progress.make(doing)
@@ -125,17 +128,16 @@ const matching = Effect.fnUntraced(function*<Answer extends string, E>(
       repeatable(api.tasks.list({ query: cursor === undefined ? query : { ...query, cursor } })),
       problem
     )
-    yield* Effect.forEach(page.tasks, ({ id }) =>
-      one(id).pipe(
-        Effect.mapError(problem),
-        // Somebody was faster: it is no longer what was asked for
-        Effect.catchIf(({ exit }) => exit === "failed" || exit === "unknown", () => Effect.succeed("gone")),
-        Effect.tap((answer) => {
-          answers[answer] = (answers[answer] ?? 0) + 1
-          done++
-          return progress.update(done)
-        })
-      ), { concurrency, discard: true })
+    if (page.tasks.length > 0) {
+      const { results } = yield* Effect.mapError(many(page.tasks.map(({ id }) => id)), problem)
+      // Another operator or a worker was faster with those whose answer has no word: they are not what was asked for
+      for (const { status } of results) {
+        const answer = status in words ? status : "gone"
+        answers[answer] = (answers[answer] ?? 0) + 1
+      }
+      done += results.length
+      yield* progress.update(done)
+    }
     cursor = page.next ?? undefined
   } while (cursor !== undefined)
   yield* progress.clear

@@ -14,6 +14,9 @@ import { shortened } from "./Shortened.ts"
 /** Characters of an id. */
 export const maxIdLength = 255
 
+/** Tasks that are asked about, or that something is done to, at a time. */
+export const maxIds = 1000
+
 /** Characters of an idempotency key. */
 export const maxKeyLength = 255
 

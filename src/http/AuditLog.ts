@@ -13,18 +13,35 @@ export const recorded = <A, E, R>(
   subject: Readonly<Record<string, string>>,
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R | HttpServerRequest.HttpServerRequest> =>
+  Effect.onExit(effect, (exit) => done(action, subject, Exit.isSuccess(exit) ? outcomeOf(exit.value) : "failed"))
+
+/** Runs an action on several tasks and writes down what became of each. */
+export const recordedEach = <A, E, R>(
+  action: string,
+  ids: ReadonlyArray<string>,
+  effect: Effect.Effect<ReadonlyArray<A>, E, R>
+): Effect.Effect<ReadonlyArray<A>, E, R | HttpServerRequest.HttpServerRequest> =>
   Effect.onExit(effect, (exit) =>
-    Effect.gen(function*() {
-      const visitor = yield* CurrentVisitor
-      const request = yield* HttpServerRequest.HttpServerRequest
-      const outcome = Exit.isSuccess(exit) ? outcomeOf(exit.value) : "failed"
-      yield* write(`${action} ${Object.values(subject).join(" ")}: ${outcome}`, {
-        action,
-        ...subject,
-        outcome,
-        ...whoIs(visitor, request)
-      })
-    }))
+    Effect.forEach(
+      ids,
+      (task, index) => done(action, { task }, Exit.isSuccess(exit) ? outcomeOf(exit.value[index]) : "failed"),
+      { discard: true }
+    ))
+
+const done = Effect.fnUntraced(function*(
+  action: string,
+  subject: Readonly<Record<string, string>>,
+  outcome: string
+) {
+  const visitor = yield* CurrentVisitor
+  const request = yield* HttpServerRequest.HttpServerRequest
+  yield* write(`${action} ${Object.values(subject).join(" ")}: ${outcome}`, {
+    action,
+    ...subject,
+    outcome,
+    ...whoIs(visitor, request)
+  })
+})
 
 /** Writes down that a request was refused. */
 export type Denied = (

@@ -3,9 +3,9 @@ import { DateTime, type Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as Redaction from "../domain/Redaction.ts"
 import { type AttemptRecord, retryCount, type StoredTask, type TaskFailure } from "../domain/TaskRecord.ts"
-import type { FinishedState } from "../domain/TaskState.ts"
+import type { FinishedState, TaskState } from "../domain/TaskState.ts"
 import type { Created } from "../queue/TaskQueue.ts"
-import type { Outcome } from "../store/TaskStore.ts"
+import type { Outcome, RerunAnswer } from "../store/TaskStore.ts"
 import type { AttemptJson, CreatedTaskJson, KnownTaskJson, TaskJson, TaskResultJson } from "./api/TaskJson.ts"
 
 /** A task on the wire. */
@@ -148,3 +148,12 @@ const attemptJson = (attempt: AttemptRecord): AttemptJson => ({
   outcome: attempt.outcome,
   error: failureJson(attempt.failure)
 })
+
+/** What a rerun did, on the wire. */
+export const rerunAnswerJson = (answer: RerunAnswer) =>
+  answer._tag === "conflict" ? { status: answer._tag, state: answer.state } : { status: answer._tag }
+
+/** What a rerun did, as it was on the wire. */
+export const rerunAnswerFromJson = (
+  { state, status }: { readonly status: RerunAnswer["_tag"]; readonly state?: TaskState }
+): RerunAnswer => status === "conflict" ? { _tag: status, state: state ?? "running" } : { _tag: status }

@@ -4,6 +4,7 @@ import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Bounds from "../domain/Bounds.ts"
 import { TaskNotFound } from "../domain/Errors.ts"
+import type { OneOrMany } from "../queue/OneOrMany.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
 import { pageSize } from "./api/Paging.ts"
@@ -92,9 +93,28 @@ export const layer = HttpApiBuilder.group(
       }),
       cancel: ({ params: { id } }) =>
         AuditLog.recorded("cancel", { task: id }, Effect.map(queue.cancel(id), (status) => ({ status }))),
-      rerun: ({ params: { id } }) => AuditLog.recorded("rerun", { task: id }, Effect.andThen(queue.rerun(id), view(id)))
+      rerun: ({ params: { id } }) =>
+        AuditLog.recorded("rerun", { task: id }, Effect.andThen(queue.rerun(id), view(id))),
+      cancelAll: doneToEach("cancel", queue.cancel, (status) => ({ status })),
+      rerunAll: doneToEach("rerun", queue.rerun, TaskView.rerunAnswerJson),
+      removeAll: doneToEach("remove", queue.remove, (status) => ({ status }))
     })
   })
 )
+
+/** Does something to each id of a request, once. */
+const doneToEach = <Each, A, E, Json extends { readonly status: string }>(
+  action: string,
+  operation: OneOrMany<Each, A, E>,
+  toJson: (answer: Each) => Json
+) =>
+({ payload }: { readonly payload: { readonly ids: ReadonlyArray<string> } }) => {
+  const ids = [...new Set(payload.ids)]
+  const results = Effect.map(
+    operation(ids),
+    (answers) => answers.map((answer, index) => ({ id: ids[index]!, ...toJson(answer) }))
+  )
+  return Effect.map(AuditLog.recordedEach(action, ids, results), (results) => ({ results }))
+}
 
 const isArray = <A>(value: A | ReadonlyArray<A>): value is ReadonlyArray<A> => Array.isArray(value)

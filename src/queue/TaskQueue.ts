@@ -12,7 +12,7 @@ import {
   KeyConflict,
   QueueFull,
   type ResultInTransaction,
-  StateConflict,
+  type StateConflict,
   type StoreError,
   TaskNotFound,
   type UnknownTaskType
@@ -26,12 +26,16 @@ import { InstanceStore, type Roll } from "../store/InstanceStore.ts"
 import { Notifier, work } from "../store/Notifier.ts"
 import {
   type Accepted,
+  type CancelAnswer,
   type Counts,
   type EnqueueAnswer,
   type ListRequest,
   type Outcome,
+  type RemoveAnswer,
+  type RerunAnswer,
   TaskStore
 } from "../store/TaskStore.ts"
+import * as OneOrMany from "./OneOrMany.ts"
 import * as Queues from "./Queues.ts"
 import * as ResultWaiter from "./ResultWaiter.ts"
 import { invalidOption, type Submission, toNewTask } from "./Submission.ts"
@@ -140,14 +144,14 @@ export class TaskQueue extends Context.Service<
     /** A page of tasks. A cursor that no page gave, or one of another filter, is refused. */
     readonly list: (options?: ListOptions) => Effect.Effect<Page, InvalidOption | StoreError>
     /**
-     * Cancels a task: `cancelled` when it was waiting and will never start, `requested` when it runs and is being
-     * interrupted, `finished` when there was nothing left to cancel.
+     * Cancels one or many tasks: `cancelled` when it was waiting and will never start, `requested` when it runs and is
+     * being interrupted, `finished` when there was nothing left to cancel.
      */
-    readonly cancel: (id: string) => Effect.Effect<"cancelled" | "requested" | "finished", TaskNotFound | StoreError>
-    /** Runs a failed or cancelled task again, with fresh budgets. */
-    readonly rerun: (id: string) => Effect.Effect<void, TaskNotFound | StateConflict | StoreError>
-    /** Removes a finished task. */
-    readonly remove: (id: string) => Effect.Effect<void, TaskNotFound | StateConflict | StoreError>
+    readonly cancel: OneOrMany.OneOrMany<CancelAnswer, Exclude<CancelAnswer, "unknown">, TaskNotFound>
+    /** Runs one or many failed or cancelled tasks again, with fresh budgets. */
+    readonly rerun: OneOrMany.OneOrMany<RerunAnswer, void, TaskNotFound | StateConflict>
+    /** Removes one or many finished tasks. */
+    readonly remove: OneOrMany.OneOrMany<RemoveAnswer, void, TaskNotFound | StateConflict>
     readonly counts: Effect.Effect<Counts, StoreError>
     /** The instances that run tasks, and what they run. */
     readonly instances: Effect.Effect<Roll, StoreError>
@@ -255,6 +259,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
     })
   }
 
+  const get = Effect.fnUntraced(function*(id: string) {
+    return (Bounds.isStorable(id) ? yield* store.get(id) : undefined) ?? (yield* new TaskNotFound({ id }))
+  })
+
   return TaskQueue.of({
     submit: (submissions, whenFull) => Effect.map(enqueue(submissions, whenFull), ({ accepted }) => accepted),
     create: (submissions, whenFull) => Effect.flatMap(enqueue(submissions, whenFull), asStored),
@@ -273,9 +281,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         return ids.slice(0, end < 0 ? ids.length : end).map((id) => Bounds.isStorable(id) ? byId.get(id) : null)
       })
     },
-    get: Effect.fnUntraced(function*(id) {
-      return (yield* known(id, store.get)) ?? (yield* new TaskNotFound({ id }))
-    }),
+    get,
     list: Effect.fnUntraced(function*(options = {}) {
       yield* checkList(options)
       const { cursor, limit = 50, states, ...names } = options
@@ -289,39 +295,30 @@ const make = Effect.fnUntraced(function*(options: Options) {
       }
       return { tasks: page.tasks, next: page.next === undefined ? null : Cursor.encode(page.next, options) }
     }),
-    cancel: Effect.fnUntraced(function*(id) {
-      const answer = yield* known(id, first(store.cancel))
-      if (answer === undefined || answer === "unknown") return yield* new TaskNotFound({ id })
-      yield* notifier.publish({ _tag: answer === "requested" ? "Cancel" : "Finished", ids: [id] })
-      return answer
-    }),
-    rerun: Effect.fnUntraced(function*(id) {
-      const answer = yield* known(id, first(store.rerun))
-      if (answer === undefined || answer._tag === "unknown") return yield* new TaskNotFound({ id })
-      if (answer._tag === "conflict") {
-        return yield* new StateConflict({ id, operation: "rerun", state: answer.state })
-      }
-      yield* notifier.publish(work)
-    }),
-    remove: Effect.fnUntraced(function*(id) {
-      const answer = yield* known(id, first(store.remove))
-      if (answer === undefined || answer === "unknown") return yield* new TaskNotFound({ id })
-      if (answer === "unfinished") {
-        const task = yield* store.get(id)
-        return yield* new StateConflict({ id, operation: "remove", state: task?.state ?? "running" })
-      }
-    }),
+    cancel: OneOrMany.cancel(
+      OneOrMany.each(Bounds.isStorable, "unknown", (ids) =>
+        Effect.tap(store.cancel(ids), (answers) => {
+          const running = ids.filter((_, index) => answers[index] === "requested")
+          const finished = ids.filter((_, index) => answers[index] === "cancelled" || answers[index] === "finished")
+          return Effect.andThen(
+            running.length === 0 ? Effect.void : notifier.publish({ _tag: "Cancel", ids: running }),
+            finished.length === 0 ? Effect.void : notifier.publish({ _tag: "Finished", ids: finished })
+          )
+        }))
+    ),
+    rerun: OneOrMany.rerun(
+      OneOrMany.each(Bounds.isStorable, { _tag: "unknown" }, (ids) =>
+        Effect.tap(
+          store.rerun(ids),
+          (answers) => answers.some(({ _tag }) => _tag === "rerun") ? notifier.publish(work) : Effect.void
+        ))
+    ),
+    remove: OneOrMany.remove(
+      OneOrMany.each(Bounds.isStorable, "unknown", store.remove),
+      (id) => Effect.map(get(id), ({ state }) => state)
+    ),
     ...Queues.make(store, notifier),
     counts: store.counts,
     instances: instances.list
   })
 })
-
-/** Asks about an id, unless no task can have it. */
-const known = <A>(
-  id: string,
-  ask: (id: string) => Effect.Effect<A, StoreError>
-): Effect.Effect<A | undefined, StoreError> => Bounds.isStorable(id) ? ask(id) : Effect.undefined
-
-const first = <A>(ask: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<A>, StoreError>) => (id: string) =>
-  Effect.map(ask([id]), ([answer]) => answer)

@@ -149,6 +149,33 @@ for (const [place, layer] of Object.entries(places)) {
         assert.instanceOf(yield* Effect.flip(later.result), TaskNotFound)
       }).pipe(Effect.provide(layer)))
 
+    it.live("does the same to many tasks at once, and answers for each", () =>
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        const ids = ["one", "two", "three"]
+        yield* Effect.forEach(ids, (id) => Never.enqueue(undefined, { id, delay: "1 hour" }))
+        assert.deepStrictEqual(yield* queue.remove(["one", "nobody"]), ["unfinished", "unknown"])
+        const cancelled = yield* queue.cancel(["one", "nobody", "two", "one", "", "\ud800", "x".repeat(256)])
+        const unknown = "unknown"
+        assert.deepStrictEqual(cancelled, ["cancelled", unknown, "cancelled", "cancelled", unknown, unknown, unknown])
+        assert.deepStrictEqual(yield* queue.cancel(["two"]), ["finished"])
+        assert.deepStrictEqual(yield* queue.rerun(["two", "three", "nobody"]), [
+          { _tag: "rerun" },
+          { _tag: "conflict", state: "scheduled" },
+          { _tag: unknown }
+        ])
+        yield* Effect.repeat(queue.get("two"), {
+          until: ({ state }) => state === "running",
+          schedule: Schedule.spaced(10)
+        })
+        assert.deepStrictEqual(yield* queue.cancel(["two", "three"]), ["requested", "cancelled"])
+        yield* Effect.exit(queue.outcome("two"))
+        assert.deepStrictEqual(yield* queue.remove(["one", "two", "three"]), ["removed", "removed", "removed"])
+        assert.deepStrictEqual(yield* queue.remove([]), [])
+        const many = Array.from({ length: 1001 }, (_, index) => `${index}`)
+        assert.deepStrictEqual(new Set(yield* queue.cancel(many)), new Set([unknown]))
+      }).pipe(Effect.provide(layer)))
+
     it.live("pauses queues, lists pages and counts", () =>
       Effect.gen(function*() {
         const queue = yield* TaskQueue
@@ -338,6 +365,18 @@ describe("a remote queue", () => {
       assert.deepStrictEqual(requests, Array.from({ length: 3 }, () => "POST /api/v1/tasks"))
       assert.strictEqual((yield* (yield* TaskQueue).counts).totals.created, 1)
     }).pipe(Effect.provide(over(layer, { retry })))
+  })
+
+  it.live("sends one request for many tasks", () => {
+    const { layer, requests } = losing(() => false)
+    return Effect.gen(function*() {
+      const queue = yield* TaskQueue
+      const ids = Array.from({ length: 300 }, (_, index) => `${index}`)
+      yield* queue.cancel(ids)
+      yield* queue.rerun(ids)
+      yield* queue.remove(ids)
+      assert.deepStrictEqual(requests, ["cancel", "rerun", "remove"].map((name) => `POST /api/v1/${name}`))
+    }).pipe(Effect.provide(over(layer)))
   })
 
   it.live("gives up after as many times as its schedule says", () => {

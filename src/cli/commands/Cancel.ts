@@ -19,6 +19,7 @@ export const command = Command.make("cancel", {
         const { status } = yield* repeatable(api.tasks.cancel({ params: { id } }))
         return status
       }),
+    many: (ids) => Target.Target.use(({ api, repeatable }) => repeatable(api.tasks.cancelAll({ payload: { ids } }))),
     words: {
       cancelled: "Cancelled; it will not start",
       requested: "Running; it is being stopped",

@@ -19,6 +19,7 @@ export const command = Command.make("remove", {
         yield* api.tasks.remove({ params: { id }, query: { only: "finished" } })
         return "removed" as const
       }),
+    many: (ids) => Target.Target.use(({ api }) => api.tasks.removeAll({ payload: { ids } })),
     words: { removed: "Removed" }
   }))).pipe(
     Command.withDescription("Remove finished tasks and their results"),

@@ -19,6 +19,7 @@ export const command = Command.make("rerun", {
         yield* api.tasks.rerun({ params: { id } })
         return "rerun" as const
       }),
+    many: (ids) => Target.Target.use(({ api }) => api.tasks.rerunAll({ payload: { ids } })),
     words: { rerun: "Due now, with all its retries" }
   }))).pipe(
     Command.withDescription("Run failed or cancelled tasks again, with all their retries"),

@@ -1,7 +1,7 @@
 /** Tasks over HTTP. */
 import { Duration, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { maxIdLength } from "../../domain/Bounds.ts"
+import { maxIdLength, maxIds } from "../../domain/Bounds.ts"
 import { DurationText } from "../../domain/DurationText.ts"
 import { TaskState } from "../../domain/TaskState.ts"
 import * as ApiErrors from "./ApiErrors.ts"
@@ -12,7 +12,7 @@ import { PageSize, TaskCursor } from "./Paging.ts"
 import { CreatedTaskJson, KnownTaskJson, TaskJson, TaskPageJson, TaskResultJson, TaskResultsJson } from "./TaskJson.ts"
 
 /** Results asked for in one request at most. */
-export const maxResults = 1000
+export const maxResults: number = maxIds
 
 /** How long a request may wait for results. */
 const maxWait = Duration.seconds(30)
@@ -32,6 +32,33 @@ const WaitText = DurationText.check(
 )
 
 const id = { id: Schema.String }
+
+const Ids = Schema.Array(Schema.String.check(Schema.isMaxLength(maxIdLength))).check(
+  Schema.isMinLength(1),
+  Schema.isMaxLength(maxResults)
+)
+
+/** Does something to many tasks. */
+const operation = <const Name extends string, const Status extends ReadonlyArray<string>>(
+  name: Name,
+  path: `/${string}`,
+  statuses: Status,
+  summary: string,
+  description: string
+) =>
+  HttpApiEndpoint.post(name, path, {
+    payload: Schema.Struct({ ids: Ids }),
+    success: Schema.Struct({
+      results: Schema.Array(Schema.Struct({
+        id: Schema.String,
+        status: Schema.Literals(statuses),
+        state: Schema.optionalKey(TaskState).annotate({
+          description: "The task's status, where it does not allow this"
+        })
+      })).annotate({ description: "Each id once, in the order in which they were given" })
+    }),
+    error: ApiErrors.Unavailable
+  }).annotate(NeededRole, "write").annotateMerge(OpenApi.annotations({ summary, description }))
 
 const CreatedTasksJson = Schema.Union([
   CreatedTaskJson,
@@ -103,10 +130,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
   })),
   HttpApiEndpoint.post("results", "/results", {
     payload: Schema.Struct({
-      ids: Schema.Array(Schema.String.check(Schema.isMaxLength(maxIdLength))).check(
-        Schema.isMinLength(1),
-        Schema.isMaxLength(maxResults)
-      ),
+      ids: Ids,
       wait: Schema.optionalKey(Wait).annotate({
         description: "How long to wait for the first of them to finish, at most 30s; 0 when left out"
       })
@@ -134,5 +158,27 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
   }).annotate(NeededRole, "write").annotate(
     OpenApi.Summary,
     "Run a failed or cancelled task again, with all its retries"
+  ),
+  operation(
+    "cancelAll",
+    "/cancel",
+    ["cancelled", "requested", "finished", "unknown"],
+    "Cancel several tasks",
+    "cancelled: it was waiting and will never start. requested: it runs and is being interrupted. " +
+      "finished: there was nothing left to cancel. unknown: no task has this id."
+  ),
+  operation(
+    "rerunAll",
+    "/rerun",
+    ["rerun", "conflict", "unknown"],
+    "Run several failed or cancelled tasks again, with all their retries",
+    "rerun: it is due now. conflict: it is neither failed nor cancelled. unknown: no task has this id."
+  ),
+  operation(
+    "removeAll",
+    "/remove",
+    ["removed", "unfinished", "unknown"],
+    "Remove several finished tasks",
+    "removed: it was stored and is not any more. unfinished: it waits or runs. unknown: no task has this id."
   )
 ).prefix("/api/v1") {}

@@ -17,6 +17,7 @@ import { FetchHttpClient, type HttpClient } from "effect/http"
 import * as Bounds from "../../domain/Bounds.ts"
 import { type StoreError, TaskNotFound } from "../../domain/Errors.ts"
 import * as PooledRandom from "../../engine/PooledRandom.ts"
+import * as OneOrMany from "../../queue/OneOrMany.ts"
 import * as Queues from "../../queue/Queues.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import { checkList, TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
@@ -101,6 +102,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const outcome = (id: string) => canBeAsked(id) ? awaited(id) : Effect.fail(new TaskNotFound({ id }))
 
+  const get = (id: string) =>
+    Bounds.id.accepts(id)
+      ? Effect.map(repeatable(unsent("read a task", tasks.get({ params: { id } }))), TaskView.fromJson)
+      : Effect.fail(new TaskNotFound({ id }))
+
   return TaskQueue.of({
     submit: (submissions, whenFull) =>
       Effect.map(
@@ -111,8 +117,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     outcome,
     firstOutcome: (ids) => Effect.raceAllFirst(ids.map(outcome)),
     results,
-    get: (id) =>
-      known(id, Effect.map(repeatable(unsent("read a task", tasks.get({ params: { id } }))), TaskView.fromJson)),
+    get,
     list: (options = {}) => {
       const { cursor, limit, queues, states, types } = options
       return Effect.map(
@@ -134,13 +139,24 @@ const make = Effect.fnUntraced(function*(options: Options) {
         ({ next, tasks }) => ({ tasks: tasks.map(TaskView.fromJson), next })
       )
     },
-    cancel: (id) =>
-      known(
-        id,
-        Effect.map(repeatable(unsent("cancel a task", tasks.cancel({ params: { id } }))), ({ status }) => status)
-      ),
-    rerun: (id) => known(id, Effect.asVoid(unsent("rerun a task", tasks.rerun({ params: { id } })))),
-    remove: (id) => known(id, unsent("remove a task", tasks.remove({ params: { id }, query: { only: "finished" } }))),
+    cancel: OneOrMany.cancel(OneOrMany.each(Bounds.id.accepts, "unknown", (ids) =>
+      Effect.map(
+        repeatable(unsent("cancel tasks", tasks.cancelAll({ payload: { ids } }))),
+        ({ results }) => results.map(({ status }) => status)
+      ))),
+    rerun: OneOrMany.rerun(OneOrMany.each(Bounds.id.accepts, { _tag: "unknown" }, (ids) =>
+      Effect.map(
+        unsent("rerun tasks", tasks.rerunAll({ payload: { ids } })),
+        ({ results }) => results.map(TaskView.rerunAnswerFromJson)
+      ))),
+    remove: OneOrMany.remove(
+      OneOrMany.each(Bounds.id.accepts, "unknown", (ids) =>
+        Effect.map(
+          unsent("remove tasks", tasks.removeAll({ payload: { ids } })),
+          ({ results }) => results.map(({ status }) => status)
+        )),
+      (id) => Effect.map(get(id), ({ state }) => state)
+    ),
     pause: (queue) =>
       Effect.andThen(
         Bounds.check("queue", queueInPath, queue),
@@ -189,10 +205,6 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
 /** One id that the server does not take would fail the request for all others. */
 const canBeAsked = (id: string): boolean => id.length <= Bounds.maxIdLength
-
-/** Asks about an id, unless no task can have it: no request can name it either. */
-const known = <A, E>(id: string, request: Effect.Effect<A, E>): Effect.Effect<A, E | TaskNotFound> =>
-  Bounds.id.accepts(id) ? request : Effect.fail(new TaskNotFound({ id }))
 
 /** A queue that a URL can name: no path ends with a dot segment. */
 const queueInPath: Bounds.Bound<string> = {
