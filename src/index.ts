@@ -4,6 +4,7 @@ export * as Errors from "./domain/Errors.ts"
 export * as Task from "./Task.ts"
 export * as TaskState from "./domain/TaskState.ts"
 export { TaskQueue } from "./queue/TaskQueue.ts"
+export { EventFeed } from "./events/EventFeed.ts"
 export { EventLog } from "./store/EventLog.ts"
 export { Instance } from "./store/Instance.ts"
 export { InstanceStore } from "./store/InstanceStore.ts"
@@ -30,6 +31,13 @@ export type { SettleAnswer, Settlement } from "./domain/Settlement.ts"
 export type { AnyTaskDefinition, PlainSchema, TaskCodec, TaskDefinition } from "./domain/TaskDefinition.ts"
 export type { NewTaskEvent, TaskEvent } from "./domain/TaskEvent.ts"
 export type { AttemptRecord, ClaimedTask, NewTask, StoredTask, TaskFailure, TaskRecord } from "./domain/TaskRecord.ts"
+export type {
+  Filter as EventFilter,
+  Item as EventItem,
+  Subscription,
+  WatchedEvent,
+  WatchOptions
+} from "./events/EventFeed.ts"
 export type { Options as RetentionOptions } from "./maintenance/Pruner.ts"
 export type { Options as RescuerOptions } from "./maintenance/Rescuer.ts"
 export type { Trouble } from "./observability/Supervisor.ts"

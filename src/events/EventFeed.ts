@@ -3,7 +3,20 @@
  * and by the poll interval, fills a bounded queue per subscriber. Nobody waits for a subscriber that does not keep up:
  * it is dropped.
  */
-import { type Cause, Clock, Context, Effect, Latch, Layer, Option, Queue, type Scope, Semaphore, Stream } from "effect"
+import {
+  type Cause,
+  Clock,
+  Context,
+  DateTime,
+  Effect,
+  Latch,
+  Layer,
+  Option,
+  Queue,
+  type Scope,
+  Semaphore,
+  Stream
+} from "effect"
 import type { StoreError } from "../domain/Errors.ts"
 import type { TaskEvent } from "../domain/TaskEvent.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
@@ -23,6 +36,32 @@ export interface Subscription {
   readonly greet?: boolean | undefined
   /** Called when it does not keep up; nothing more comes. */
   readonly onDropped: () => void
+}
+
+/** Which events are wanted: all of them, unless types, queues or tasks are named. */
+export interface Filter {
+  readonly types?: ReadonlyArray<string> | undefined
+  readonly queues?: ReadonlyArray<string> | undefined
+  readonly ids?: ReadonlyArray<string> | undefined
+}
+
+/** What a program watches. */
+export interface WatchOptions extends Filter {
+  /** The number of the last event that it has seen; without, it begins with what happens next. */
+  readonly after?: number | undefined
+}
+
+/** An event as a program sees it. */
+export interface WatchedEvent extends Omit<TaskEvent, "at"> {
+  /** When it was logged, by the store's clock. */
+  readonly at: DateTime.Utc
+}
+
+/** Whether an event is wanted. */
+export const matching = (filter: Filter): (event: TaskEvent) => boolean => {
+  const [types, queues, ids] = [filter.types, filter.queues, filter.ids].map((names) => names && new Set(names))
+  return (event) =>
+    types?.has(event.type) !== false && queues?.has(event.queue) !== false && ids?.has(event.id) !== false
 }
 
 /** Items that may wait for a subscriber. */
@@ -50,6 +89,23 @@ export class EventFeed extends Context.Service<EventFeed, {
   readonly subscribe: (
     subscription: Subscription
   ) => Effect.Effect<Stream.Stream<Item, StoreError>, StoreError, Scope.Scope>
+  /**
+   * What happens to tasks, in whichever process, for a program on the same store. A reader that does not keep up reads on
+   * from the log; `gap` says that events are missing.
+   *
+   * @example
+   * ```ts
+   * const program = Effect.gen(function*() {
+   *   const feed = yield* EventFeed
+   *   yield* feed.watch({ types: ["email"] }).pipe(
+   *     Stream.runForEach((item) => item === "gap" ? Effect.void : Effect.log(`${item.event} ${item.id}`))
+   *   )
+   * })
+   *
+   * program.pipe(Effect.provide(EventFeed.layer), Effect.provide(EngineLive))
+   * ```
+   */
+  readonly watch: (options?: WatchOptions) => Stream.Stream<WatchedEvent | "gap", StoreError>
   /** Ends all subscriptions. */
   readonly close: Effect.Effect<void>
 }>()("taskforge/events/EventFeed") {
@@ -159,8 +215,8 @@ const make = Effect.gen(function*() {
       subscribers.delete(subscriber)
     })
 
-  return EventFeed.of({
-    subscribe: Effect.fnUntraced(function*(subscription) {
+  const subscribe: EventFeed["Service"]["subscribe"] = Effect.fnUntraced(
+    function*(subscription) {
       const queue = yield* Queue.make<Item, Cause.Done>({ capacity, strategy: "dropping" })
       const subscriber = { ...subscription, queue }
       if (subscription.greet === true) Queue.offerUnsafe(queue, "idle")
@@ -170,7 +226,34 @@ const make = Effect.gen(function*() {
       return after === undefined || after === joinedAt
         ? live
         : Stream.concat(missed(subscription, after, joinedAt), live)
-    }),
+    }
+  )
+
+  const watch = (after: number | undefined, matches: Subscription["matches"]): Stream.Stream<Item, StoreError> =>
+    Stream.suspend(() => {
+      let place = after
+      let isDropped = false
+      const onDropped = () => {
+        isDropped = true
+      }
+      return Stream.unwrap(subscribe({ after, matches, onDropped })).pipe(
+        Stream.tap((item) =>
+          Effect.sync(() => {
+            if (typeof item !== "string") place = item.seq
+          })
+        ),
+        // What did not fit into its queue is still in the log
+        Stream.concat(Stream.suspend(() => isDropped ? watch(place, matches) : Stream.empty))
+      )
+    })
+
+  return EventFeed.of({
+    subscribe,
+    watch: ({ after, ...filter } = {}) =>
+      watch(after, matching(filter)).pipe(
+        Stream.filter((item) => item !== "idle"),
+        Stream.map((item) => item === "gap" ? item : { ...item, at: DateTime.makeUnsafe(item.at) })
+      ),
     close: Effect.sync(() => {
       for (const { queue } of subscribers) Queue.endUnsafe(queue)
       subscribers.clear()

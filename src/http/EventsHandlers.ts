@@ -5,6 +5,7 @@ import { HttpApiBuilder } from "effect/http-api"
 import type { StoreError } from "../domain/Errors.ts"
 import { isLast, type TaskEvent } from "../domain/TaskEvent.ts"
 import { isFinished } from "../domain/TaskState.ts"
+import * as EventFeeds from "../events/EventFeed.ts"
 import { EventFeed, type Item } from "../events/EventFeed.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
@@ -89,17 +90,11 @@ const placeOf = ({ headers }: HttpServerRequest.HttpServerRequest): number | und
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }
 
-interface Filters {
+const matching = ({ queue, task, type }: {
   readonly type?: ReadonlyArray<string>
   readonly queue?: ReadonlyArray<string>
   readonly task?: ReadonlyArray<string>
-}
-
-const matching = (filters: Filters): (event: TaskEvent) => boolean => {
-  const [types, queues, tasks] = [filters.type, filters.queue, filters.task].map((names) => names && new Set(names))
-  return (event) =>
-    types?.has(event.type) !== false && queues?.has(event.queue) !== false && tasks?.has(event.id) !== false
-}
+}) => EventFeeds.matching({ types: type, queues: queue, ids: task })
 
 const answer = (body: Stream.Stream<Uint8Array, StoreError>): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.stream(body, { contentType: "text/event-stream", headers: { "x-accel-buffering": "no" } })
