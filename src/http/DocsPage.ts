@@ -42,24 +42,25 @@ const appearance = {
   customCss: `a[href*="scalar.com"]{display:none!important}html,.scalar-api-reference{overflow-x:clip!important}`
 } as const
 
-/** Serves the reference. */
-export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | TaskCatalog> = HttpRouter.use(
-  Effect.fnUntraced(function*(router) {
-    const catalog = yield* TaskCatalog
-    const scope = yield* Effect.scope
-    const page = yield* Effect.cached(
-      HttpRouter.toHttpEffect(HttpApiScalar.layer(OpenApiDocument.describe(catalog), {
+/** Serves the reference of an API that is under a path of the server, or at its root. */
+export const layer = (base: string): Layer.Layer<never, never, HttpRouter.HttpRouter | TaskCatalog> =>
+  HttpRouter.use(
+    Effect.fnUntraced(function*(router) {
+      const catalog = yield* TaskCatalog
+      const scope = yield* Effect.scope
+      const page = yield* Effect.cached(
+        HttpRouter.toHttpEffect(HttpApiScalar.layer(OpenApiDocument.describe(catalog, base), {
+          path,
+          scalar: appearance
+        })).pipe(Effect.provideService(Scope.Scope, scope))
+      )
+      yield* router.add(
+        "GET",
         path,
-        scalar: appearance
-      })).pipe(Effect.provideService(Scope.Scope, scope))
-    )
-    yield* router.add(
-      "GET",
-      path,
-      Effect.gen(function*() {
-        const answer = yield* Effect.orDie(yield* page)
-        return HttpServerResponse.setHeader(answer, "content-security-policy", contentSecurityPolicy)
-      })
-    )
-  })
-)
+        Effect.gen(function*() {
+          const answer = yield* Effect.orDie(yield* page)
+          return HttpServerResponse.setHeader(answer, "content-security-policy", contentSecurityPolicy)
+        })
+      )
+    })
+  )

@@ -14,18 +14,20 @@ const path = "/openapi.json"
 /** Who may read it. */
 export const route: GuardedRoute = { method: "GET", path, needed: "public" }
 
-/** Serves the document. */
-export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | TaskCatalog> = HttpRouter.use(
-  Effect.fnUntraced(function*(router) {
-    const api = describe(yield* TaskCatalog)
-    const document = yield* Effect.cached(Effect.sync(() => HttpServerResponse.jsonUnsafe(OpenApi.fromApi(api))))
-    yield* router.add("GET", path, document)
-  })
-)
+/** Serves the document of an API that is under a path of the server, or at its root. */
+export const layer = (base: string): Layer.Layer<never, never, HttpRouter.HttpRouter | TaskCatalog> =>
+  HttpRouter.use(
+    Effect.fnUntraced(function*(router) {
+      const api = describe(yield* TaskCatalog, base)
+      const document = yield* Effect.cached(Effect.sync(() => HttpServerResponse.jsonUnsafe(OpenApi.fromApi(api))))
+      yield* router.add("GET", path, document)
+    })
+  )
 
-/** The API whose description knows the types of a catalog. */
-export const describe = ({ definitions }: TaskCatalog["Service"]) =>
+/** The API whose description knows the types of a catalog, and where it is. */
+export const describe = ({ definitions }: TaskCatalog["Service"], base: string = "") =>
   Api.annotate(OpenApi.Transform, (document) => {
+    if (base !== "") document["servers"] = [{ url: base }]
     completeDocument(document as Parameters<typeof completeDocument>[0])
     const components = document["components"]
     return components?.schemas === undefined

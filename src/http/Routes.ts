@@ -5,7 +5,7 @@ import type { IpNetwork } from "effect/net"
 import { maxIdLength } from "../domain/Bounds.ts"
 import * as Access from "./Access.ts"
 import { Api } from "./api/Api.ts"
-import { routesOf } from "./api/NeededRole.ts"
+import { type GuardedRoute, routesOf } from "./api/NeededRole.ts"
 import * as DocsPage from "./DocsPage.ts"
 import * as EventsHandlers from "./EventsHandlers.ts"
 import * as Favicon from "./Favicon.ts"
@@ -52,9 +52,10 @@ export const routerConfig = {
   ignoreTrailingSlash: false
 } as const
 
-/** The API and its pages. */
-export const layer = (options: Options) =>
-  Layer.merge(
+/** The API and its pages. Under a path in another router it has no page of its own at `/`. */
+export const layer = (options: Options, path: string = "") => {
+  const pages = path === "" ? [...homePages, ...apiPages] : apiPages
+  return Layer.merge(
     Layer.mergeAll(
       HttpApiBuilder.layer(Api).pipe(
         Layer.provide([
@@ -66,13 +67,12 @@ export const layer = (options: Options) =>
         ]),
         Layer.provide(RequestCheckLive.layer)
       ),
-      FirstPage.layer,
-      Favicon.layer,
-      DocsPage.layer,
-      OpenApiDocument.layer,
+      path === "" ? Layer.merge(FirstPage.layer, Favicon.layer) : Layer.empty,
+      DocsPage.layer(path),
+      OpenApiDocument.layer(path),
       MetricsPage.layer,
       MethodNotAllowed.layer(pages)
-    ).pipe(Layer.provide(guardedRouter(options))),
+    ).pipe(Layer.provide(guardedRouter(options, pages))),
     gates(options)
   ).pipe(
     Layer.provide(SystemStatus.layer),
@@ -82,11 +82,16 @@ export const layer = (options: Options) =>
         : KeyRing.layer({ required: options.requireKeys ?? false, adminKey: options.adminKey })
     )
   )
+}
 
-const pages = [FirstPage.route, ...Favicon.routes, DocsPage.route, OpenApiDocument.route, MetricsPage.route]
+const homePages = [FirstPage.route, ...Favicon.routes]
+const apiPages = [DocsPage.route, OpenApiDocument.route, MetricsPage.route]
 
 /** What a request passes between the router and the handler of its route. */
-const guardedRouter = ({ allowedHosts = [], allowedOrigins = [], rateLimits = {} }: Options) =>
+const guardedRouter = (
+  { allowedHosts = [], allowedOrigins = [], rateLimits = {} }: Options,
+  pages: ReadonlyArray<GuardedRoute>
+) =>
   Access.layer({
     routes: [...routesOf(Api), ...pages, ...MethodNotAllowed.routes(pages)],
     pages: { hosts: allowedHosts, origins: allowedOrigins },

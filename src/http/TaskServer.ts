@@ -3,24 +3,16 @@
  * then a moment for the answers on their way.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { ByteSize, Duration, Effect, Layer, Option } from "effect"
-import { HttpIncomingMessage, HttpRouter, HttpServer, type HttpServerError } from "effect/http"
-import { RateLimiter } from "effect/persistence"
+import { Duration, Effect, Layer } from "effect"
+import { HttpServer, type HttpServerError } from "effect/http"
 import { createServer, type ServerOptions } from "node:http"
 import type { StoreError } from "../domain/Errors.ts"
 import { EventFeed } from "../events/EventFeed.ts"
-import type { Supervisor } from "../observability/Supervisor.ts"
-import type { TaskQueue } from "../queue/TaskQueue.ts"
-import type { EventLog } from "../store/EventLog.ts"
-import * as RateLimiterStore from "../store/memory/RateLimiterStore.ts"
-import type { Notifier } from "../store/Notifier.ts"
-import type { RecordStore } from "../store/RecordStore.ts"
-import type { TaskStore } from "../store/TaskStore.ts"
 import * as CutOff from "./CutOff.ts"
 import * as Farewell from "./Farewell.ts"
 import * as MalformedRequest from "./MalformedRequest.ts"
-import * as Routes from "./Routes.ts"
-import type { TaskCatalog } from "./TaskCatalog.ts"
+import type * as Routes from "./Routes.ts"
+import * as TaskRoutes from "./TaskRoutes.ts"
 import * as Unserved from "./Unserved.ts"
 
 /** How the server listens, and whom it answers. Every field has a default. */
@@ -49,7 +41,7 @@ export const defaults = {
   port: 8080,
   farewell: Duration.millis(100),
   gracefulShutdown: Duration.seconds(2),
-  maxBodyBytes: 1024 * 1024,
+  maxBodyBytes: TaskRoutes.maxBodyBytes,
   maxConnections: 10_000
 } as const
 
@@ -83,7 +75,7 @@ export const layer = (
 ): Layer.Layer<
   HttpServer.HttpServer,
   HttpServerError.ServeError | StoreError,
-  TaskQueue | TaskStore | Supervisor | TaskCatalog | RecordStore | EventLog | Notifier
+  TaskRoutes.Services
 > => {
   const gracefulShutdown = Duration.fromInputUnsafe(options.gracefulShutdown ?? defaults.gracefulShutdown)
   const farewellFor = Duration.fromInputUnsafe(options.farewell ?? defaults.farewell)
@@ -94,7 +86,6 @@ export const layer = (
     gracefulShutdownTimeout: Duration.subtract(gracefulShutdown, within),
     websocket: { maxPayload: maxMessageBytes }
   }
-  const maxBodySize = ByteSize.bytes(options.maxBodyBytes ?? defaults.maxBodyBytes)
   return Layer.suspend(() => {
     const server = createServer(limits)
     server.maxConnections = options.maxConnections ?? defaults.maxConnections
@@ -109,9 +100,7 @@ export const layer = (
     )
     return stop(farewell).pipe(
       Layer.provideMerge(serve({ ...options, allowedHosts: [...options.allowedHosts ?? [], listen.host] }, listening)),
-      Layer.provide(EventFeed.layer),
-      Layer.provide(rateLimiterStore),
-      Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize))
+      Layer.provide(TaskRoutes.services(options.maxBodyBytes))
     )
   })
 }
@@ -121,28 +110,14 @@ const serve = (
   options: Routes.Options,
   listening: Layer.Layer<HttpServer.HttpServer, HttpServerError.ServeError>
 ) =>
-  Layer.unwrap(Effect.map(HttpRouter.toHttpEffect(Routes.layer(options)), (routes) =>
+  Layer.unwrap(Effect.map(TaskRoutes.standalone(options), (routes) =>
     Layer.merge(
       HttpServer.serve(routes),
       Layer.effectDiscard(HttpServer.addressFormattedWith((address) => Effect.logDebug(`listening on ${address}`)))
-    ).pipe(Layer.provideMerge(listening)))).pipe(
-      Layer.provide(Layer.succeed(HttpRouter.RouterConfig, Routes.routerConfig)),
-      Layer.provide(HttpServer.layerServices)
-    )
+    ).pipe(Layer.provideMerge(listening))))
 
 /** Comes before the server waits for open requests; streams have no end of their own. */
 const stop = (farewell: Effect.Effect<void>) =>
   Layer.effectDiscard(
     Effect.flatMap(EventFeed, (feed) => Effect.addFinalizer(() => Effect.andThen(farewell, feed.close)))
   )
-
-/** The one that the store's driver brings, which all instances share, or this process's own. */
-const rateLimiterStore = Layer.unwrap(
-  Effect.map(
-    Effect.serviceOption(RateLimiter.RateLimiterStore),
-    Option.match({
-      onNone: () => RateLimiterStore.layer,
-      onSome: (store) => Layer.succeed(RateLimiter.RateLimiterStore, store)
-    })
-  )
-)

@@ -40,7 +40,8 @@ describe("the examples of the API's description", () => {
             const { json, status } = yield* send(method as "POST", path, body)
             const content = Object.fromEntries(expected)[status]?.content?.["application/json"]
             assert.isDefined(content, `${status} ${JSON.stringify(json)}`)
-            if (path === "/api/v1/results") continue
+            // What is answered about ids depends on what is stored; that it fits is seen below
+            if ("ids" in (body as object)) continue
             const shown = examplesOf(content!).map(withoutVarying)
             assert.deepInclude(shown, withoutVarying(json) as object)
           }

@@ -1,0 +1,83 @@
+/**
+ * The API's routes in an application's own `HttpRouter`, under a path, next to its own routes and behind its own
+ * middleware. They are a router of their own there: nothing of the application answers for them, nor they for it.
+ *
+ * @example
+ * ```ts
+ * const ServerLive = HttpRouter.serve(
+ *   Layer.merge(TaskRoutes.layer({ path: "/tasks", allowedHosts: ["example.org"] }), HttpRouter.add("GET", "/", home))
+ * ).pipe(
+ *   Layer.provide(TaskCatalog.layer([SendEmail])),
+ *   Layer.provide(Engine.layer(SendEmailLive)),
+ *   Layer.provide(NodeHttpServer.layer(createServer, { port: 3000 }))
+ * )
+ * ```
+ */
+import { ByteSize, Effect, Layer, Option } from "effect"
+import { HttpIncomingMessage, HttpRouter, HttpServer } from "effect/http"
+import { RateLimiter } from "effect/persistence"
+import type { StoreError } from "../domain/Errors.ts"
+import { EventFeed } from "../events/EventFeed.ts"
+import type { Supervisor } from "../observability/Supervisor.ts"
+import type { TaskQueue } from "../queue/TaskQueue.ts"
+import type { EventLog } from "../store/EventLog.ts"
+import * as RateLimiterStore from "../store/memory/RateLimiterStore.ts"
+import type { Notifier } from "../store/Notifier.ts"
+import type { RecordStore } from "../store/RecordStore.ts"
+import type { TaskStore } from "../store/TaskStore.ts"
+import * as Routes from "./Routes.ts"
+import type { TaskCatalog } from "./TaskCatalog.ts"
+
+/** Where the routes are, and whom they answer. */
+export interface Options extends Routes.Options {
+  /** Such as `/tasks`: the API is at `/tasks/api/v1`. */
+  readonly path: `/${string}`
+  /** A larger body is refused. Default {@link maxBodyBytes}. */
+  readonly maxBodyBytes?: number | undefined
+}
+
+/** What routes need: an engine with its store, and the types that they accept. */
+export type Services = TaskQueue | TaskStore | Supervisor | TaskCatalog | RecordStore | EventLog | Notifier
+
+/** The bytes of a body that is accepted, unless an option says otherwise. */
+export const maxBodyBytes: number = 1024 * 1024
+
+/** Adds the routes. The page at `/` of a TaskForge server is left out. */
+export const layer = (options: Options): Layer.Layer<never, StoreError, HttpRouter.HttpRouter | Services> =>
+  HttpRouter.use(Effect.fnUntraced(function*(router) {
+    const bodySize = yield* HttpIncomingMessage.MaxBodySize
+    const routes = yield* standalone(options, options.path)
+    const answer = Effect.provideService(Effect.orDie(routes), HttpIncomingMessage.MaxBodySize, bodySize)
+    yield* router.prefixed(options.path).add("*", "*", answer)
+  })).pipe(Layer.provide(services(options.maxBodyBytes)))
+
+/** All routes as one answer to any request, from a router that has nothing else. */
+export const standalone = (options: Routes.Options, path?: string) =>
+  HttpRouter.toHttpEffect(Routes.layer(options, path)).pipe(
+    // Not the router in which they are mounted
+    Effect.provideService(Layer.CurrentMemoMap, Layer.makeMemoMapUnsafe()),
+    Effect.provide([Layer.succeed(HttpRouter.RouterConfig, Routes.routerConfig), HttpServer.layerServices])
+  )
+
+/** What all routes share. */
+export const services = (bytes: number = maxBodyBytes): Layer.Layer<
+  EventFeed | RateLimiter.RateLimiterStore,
+  never,
+  EventLog | Notifier | Supervisor
+> =>
+  Layer.mergeAll(
+    EventFeed.layer,
+    rateLimiterStore,
+    Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(bytes))
+  )
+
+/** The one that the store's driver brings, which all instances share, or this process's own. */
+const rateLimiterStore = Layer.unwrap(
+  Effect.map(
+    Effect.serviceOption(RateLimiter.RateLimiterStore),
+    Option.match({
+      onNone: () => RateLimiterStore.layer,
+      onSome: (store) => Layer.succeed(RateLimiter.RateLimiterStore, store)
+    })
+  )
+)
