@@ -91,6 +91,7 @@ export {
 export { Mailer } from "../mail/Mailer.ts"
 export { Outbound } from "../outbound/Outbound.ts"
 export { OutboundError, RequestFailed, RequestRefused, RequestRejected } from "../outbound/OutboundErrors.ts"
+export type { Writer } from "../files/AtomicFile.ts"
 export type {
   Answer,
   LeftAlone as HostLeftAlone,
