@@ -11,6 +11,8 @@ export default defineConfig({
     pool: "forks",
     // Many tests wait for servers, processes and clocks; on two cores vitest would run one file at a time
     maxWorkers: "100%",
+    // A process loads Effect and the sources once instead of for each file: that was a second of each
+    isolate: false,
     execArgv: ["--conditions=source"],
     // They end what hangs, and judge nothing: no test depends on how quick the machine is
     testTimeout: 300_000,

@@ -1,6 +1,6 @@
 /** Answers have a bound in bytes, whatever is asked for: a server with a small heap survives each request. */
-import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { assert, describe, it, layer } from "@effect/vitest"
+import { Context, Effect, Layer } from "effect"
 import type { TaskJson, TaskPageJson, TaskResultJson } from "../../src/http/api/TaskJson.ts"
 import * as Server from "../e2e/Server.ts"
 
@@ -35,11 +35,13 @@ const answered = (url: string, body?: unknown) =>
 
 const parsed = <A>(text: string): A => JSON.parse(text) as A
 
-const completed = (server: Server.Server, count: number) =>
-  Server.until(`${count} are completed`, Effect.map(server.stats, ({ totals }) => totals.completed === count))
-
-describe("a server whose tasks are larger than its memory", () => {
-  it.live("lists them by pages that fit, each of them once", () =>
+/** A server that has stored and run 60 large tasks, and their ids. */
+class Large extends Context.Service<Large, {
+  readonly server: Server.Server
+  readonly ids: ReadonlyArray<string>
+}>()("taskforge/test/Large") {
+  static readonly layer = Layer.effect(
+    Large,
     Effect.gen(function*() {
       const server = yield* start()
       const ids: Array<string> = []
@@ -47,7 +49,19 @@ describe("a server whose tasks are larger than its memory", () => {
         const [id] = yield* server.post([{ type: "echo", payload: large }])
         ids.push(id!)
       }
-      yield* completed(server, ids.length)
+      yield* Server.until(
+        "all are completed",
+        Effect.map(server.stats, ({ totals }) => totals.completed === ids.length)
+      )
+      return { server, ids }
+    })
+  )
+}
+
+layer(Large.layer, { excludeTestServices: true })("a server whose tasks are larger than its memory", (it) => {
+  it.effect("lists them by pages that fit, each of them once", () =>
+    Effect.gen(function*() {
+      const { ids, server } = yield* Large
       for (const filter of ["", "&type=echo", "&status=completed"]) {
         const found: Array<string> = []
         let cursor = ""
@@ -62,19 +76,11 @@ describe("a server whose tasks are larger than its memory", () => {
         } while (cursor !== "")
         assert.deepStrictEqual(found, ids.toReversed())
       }
-      yield* Server.stop(server)
-    }).pipe(Effect.scoped))
+    }))
 
-  it.live("answers the results that fit, says which do not, and answers an id once", () =>
+  it.effect("answers the results that fit, says which do not, and answers an id once", () =>
     Effect.gen(function*() {
-      const server = yield* start()
-      const ids: Array<string> = []
-      for (let index = 0; index < 60; index++) {
-        const [id] = yield* server.post([{ type: "echo", payload: large }])
-        ids.push(id!)
-      }
-      yield* completed(server, ids.length)
-
+      const { ids, server } = yield* Large
       const repeated = yield* answered(`${server.url}/api/v1/results`, { ids: Array(1000).fill(ids[0]) })
       const { results } = parsed<{ readonly results: ReadonlyArray<TaskResultJson> }>(repeated.text)
       assert.deepStrictEqual(results.map(({ id }) => id), [ids[0]])
@@ -93,18 +99,12 @@ describe("a server whose tasks are larger than its memory", () => {
         left = answer.left_out ?? []
       }
       assert.deepStrictEqual(found, ids)
-      yield* Server.stop(server)
-    }).pipe(Effect.scoped))
+    }))
 
-  it.live("answers a batch whose tasks all exist already", () =>
+  it.effect("answers a batch whose tasks all exist already", () =>
     Effect.gen(function*() {
-      const server = yield* start()
-      const tasks: Array<{ readonly type: string; readonly id: string }> = []
-      for (let index = 0; index < 30; index++) {
-        const [id] = yield* server.post([{ type: "echo", payload: large }])
-        tasks.push({ type: "echo", id: id! })
-      }
-      yield* completed(server, tasks.length)
+      const { ids, server } = yield* Large
+      const tasks = ids.slice(0, 30).map((id) => ({ type: "echo", id }))
       const again = Array.from({ length: 200 }, () => tasks).flat()
       const { status, text } = yield* answered(`${server.url}/api/v1/tasks`, again)
       assert.strictEqual(status, 200)
@@ -112,8 +112,7 @@ describe("a server whose tasks are larger than its memory", () => {
       const created = parsed<ReadonlyArray<Partial<TaskJson> & { readonly duplicate?: true }>>(text)
       assert.deepStrictEqual(created.map(({ id }) => id), again.map(({ id }) => id))
       assert.isTrue(created.every(({ duplicate }) => duplicate === true))
-      yield* Server.stop(server)
-    }).pipe(Effect.scoped))
+    }))
 })
 
 /** Bodies that are wrong everywhere, or in one large place. */

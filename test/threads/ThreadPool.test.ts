@@ -77,7 +77,10 @@ describe.each(["thread", "process"] as const)("a handler in a %s of its own", (i
 
   it.live("sees the environment that its pool was given, and not the server's", () =>
     Effect.gen(function*() {
-      process.env["TASKFORGE_PROBE"] = "secret"
+      yield* Effect.acquireRelease(
+        Effect.sync(() => process.env["TASKFORGE_PROBE"] = "secret"),
+        () => Effect.sync(() => delete process.env["TASKFORGE_PROBE"])
+      )
       const error = yield* Effect.flip(resultOf("environment"))
       assert.include(error.message, "TASKFORGE_PROBE is given")
     }).pipe(withThreads({ isolation, env: { TASKFORGE_PROBE: "given" } })))
