@@ -40,6 +40,8 @@ export interface Settings {
   readonly postgresPrepare: "auto" | "on" | "off"
   /** Unfinished tasks accepted at most; `undefined` is the store's default. */
   readonly queueSize: number | undefined
+  /** Bytes that tasks may have together, in MiB; `undefined` is the store's default. */
+  readonly queueMaxSize: number | undefined
   readonly sqliteSync: "full" | "normal"
   readonly logLevel: LogLevel.LogLevel
   readonly logFormat: "auto" | "pretty" | "json"

@@ -52,6 +52,12 @@ export const table = {
     expected: "a whole number of at least 1",
     schema: integer(1)
   }),
+  queueMaxSize: optional({
+    names: ["TASKFORGE_QUEUE_MAX_SIZE"],
+    about: "Maximum size of the tasks in the store, finished ones too, in MiB: 256 in memory, unlimited elsewhere",
+    expected: "a whole number from 1 to 1000000000",
+    schema: integer(1, 1_000_000_000)
+  }),
   store: optional({
     names: ["STORE_URL"],
     secret: "url",

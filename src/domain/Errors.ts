@@ -17,8 +17,10 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
   unfinished: Schema.Int,
   /** How many were offered together. */
   offered: Schema.Int,
-  /** Where it is not their number: the bytes that the tasks of a store may have together, and those of the offered. */
-  size: Schema.optionalKey(Schema.Struct({ maxBytes: Schema.Int, offeredBytes: Schema.Int }))
+  /** Where it is not their number: the bytes that the tasks of a store may have together, have, and of the offered. */
+  size: Schema.optionalKey(
+    Schema.Struct({ maxBytes: Schema.Int, storedBytes: Schema.Int, offeredBytes: Schema.Int })
+  )
 }) {
   /** Whether waiting can help: a batch of more tasks, or larger ones, than the store accepts at all never fits. */
   get mayFitLater(): boolean {
@@ -27,9 +29,10 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
 
   override get message(): string {
     if (this.size !== undefined) {
-      const { maxBytes, offeredBytes } = this.size
+      const { maxBytes, offeredBytes, storedBytes } = this.size
       return this.mayFitLater
-        ? `The queue is full: its tasks may have ${maxBytes} bytes together; try again later`
+        ? `The queue is full: its tasks have ${storedBytes} of ${maxBytes} bytes; try again later, remove finished tasks ` +
+          "or raise TASKFORGE_QUEUE_MAX_SIZE"
         : `Tasks of ${offeredBytes} bytes can never fit into a store of ${maxBytes} bytes; send smaller batches`
     }
     return !this.mayFitLater

@@ -16,6 +16,7 @@ export type Choice = Pick<
   | "namespace"
   | "postgresConnections"
   | "postgresPrepare"
+  | "queueMaxSize"
   | "queueSize"
   | "sqliteSync"
   | "store"
@@ -36,9 +37,10 @@ const maxAnswerTime = Duration.seconds(5)
 
 /** The driver of the store, open as long as its scope. */
 export const layer = (choice: Choice) => {
-  const { headStart, maxCrashes, namespace, queueSize, store } = choice
+  const { headStart, maxCrashes, namespace, queueMaxSize, queueSize, store } = choice
   const answerWithin = Duration.min(maxAnswerTime, Duration.divideUnsafe(choice.lease, 3))
-  const shared = { capacity: queueSize, headStart, maxCrashes }
+  const maxBytes = queueMaxSize === undefined ? undefined : queueMaxSize * 1024 * 1024
+  const shared = { capacity: queueSize, maxBytes, headStart, maxCrashes }
   switch (store._tag) {
     case "Memory":
       return MemoryStore.layer(shared)

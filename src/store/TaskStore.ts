@@ -39,8 +39,8 @@ export type EnqueueAnswer =
     readonly _tag: "Full"
     readonly capacity: number
     readonly unfinished: number
-    /** Where it is not their number: the bytes that tasks may have together, and those of the group. */
-    readonly size?: { readonly maxBytes: number; readonly offeredBytes: number }
+    /** Where it is not their number: the bytes that tasks may have together, those that they have, and the new ones of the group. */
+    readonly size?: { readonly maxBytes: number; readonly storedBytes: number; readonly offeredBytes: number }
   }
   | { readonly _tag: "Conflict"; readonly index: number; readonly key: string; readonly id: string }
 
@@ -238,6 +238,8 @@ export interface Totals {
 export interface StoreSettings {
   /** Unfinished tasks accepted at most. */
   readonly capacity?: number | undefined
+  /** Bytes that the stored tasks may have together, finished ones too: beyond them a new task is refused. */
+  readonly maxBytes?: number | undefined
   /** See `Rank`. An instance that differs from the stored value is refused at start. */
   readonly headStart?: Duration.Input | undefined
   /** Crashes before a task is quarantined; `-1` is unlimited. */
@@ -245,7 +247,7 @@ export interface StoreSettings {
 }
 
 /** The names of {@link StoreSettings}, which those of each driver add to. */
-export const settingNames: Bounds.Names<StoreSettings> = { capacity: 1, headStart: 1, maxCrashes: 1 }
+export const settingNames: Bounds.Names<StoreSettings> = { capacity: 1, maxBytes: 1, headStart: 1, maxCrashes: 1 }
 
 /**
  * Throws `InvalidOption` where a setting is outside of its bound or has none of the driver's names. To be called by each
@@ -253,8 +255,9 @@ export const settingNames: Bounds.Names<StoreSettings> = { capacity: 1, headStar
  */
 export const demandSettings = (settings: StoreSettings, names: object): void => {
   Bounds.demandKnown(settings, names)
-  const { capacity, headStart, maxCrashes } = settings
+  const { capacity, headStart, maxBytes, maxCrashes } = settings
   Bounds.demand("capacity", Bounds.whole(1), capacity)
+  Bounds.demand("maxBytes", Bounds.whole(1), maxBytes)
   Bounds.demand("headStart", Bounds.retention, headStart)
   Bounds.demand("maxCrashes", Bounds.retries, maxCrashes)
 }

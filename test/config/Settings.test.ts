@@ -35,6 +35,7 @@ describe("without any variable", () => {
       assert.deepStrictEqual(settings.store, { _tag: "Sqlite", path: "data/taskforge.db" })
       assert.strictEqual(settings.sqliteSync, "full")
       assert.strictEqual(settings.queueSize, undefined)
+      assert.strictEqual(settings.queueMaxSize, undefined)
       assert.strictEqual(settings.logLevel, "Info")
       assert.strictEqual(settings.logFormat, "auto")
       assert.strictEqual(settings.workers, WorkerPool.defaults.concurrency)
@@ -96,6 +97,7 @@ describe("each variable", () => {
     ["WORKER_JOB_TIMEOUT", "Infinity", "jobTimeout", Duration.infinity],
     ["WORKER_RETRY_ATTEMPTS", "-1", "retryAttempts", -1],
     ["QUEUE_SIZE", "5", "queueSize", 5],
+    ["TASKFORGE_QUEUE_MAX_SIZE", "64", "queueMaxSize", 64],
     ["TASKFORGE_QUEUES", "mail, reports", "queues", ["mail", "reports"]],
     ["STORE_URL", "memory:", "store", { _tag: "Memory" }],
     ["STORE_URL", "sqlite:tasks.db", "store", { _tag: "Sqlite", path: "tasks.db" }],
@@ -168,6 +170,7 @@ describe("each variable", () => {
     WORKER_JOB_TIMEOUT: ["0s", "5", "-5m", "-5 minutes", "5 parsecs"],
     WORKER_RETRY_ATTEMPTS: ["-2", "2.5"],
     QUEUE_SIZE: ["0", "many"],
+    TASKFORGE_QUEUE_MAX_SIZE: ["0", "1.5", "64MB", "1000000001"],
     TASKFORGE_QUEUES: [",", "mail,,reports"],
     STORE_URL: ["taskforge.db", "sqlite:", "sqlite://data/tasks.db", "mysql://localhost", "postgres://h:port/db"],
     TASKFORGE_NAMESPACE: ["a b", "a:b", "ä"],

@@ -56,6 +56,7 @@ describe("an engine", () => {
         const [option, settings] of [
           ["capacity", { capacity: 0 }],
           ["capacity", { capacity: Infinity }],
+          ["maxBytes", { maxBytes: 0 }],
           ["headStart", { headStart: -1 }],
           ["maxCrashes", { maxCrashes: 1.5 }],
           ["capactiy", { capactiy: 10 } as object]

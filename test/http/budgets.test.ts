@@ -1,8 +1,12 @@
-/** Answers have a bound in bytes, whatever is asked for: a server with a small heap survives each request. */
+/** What is stored and answered has a bound in bytes: a server with a small heap survives each request. */
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, type Scope } from "effect"
 import type { TaskJson, TaskPageJson, TaskResultJson } from "../../src/http/api/TaskJson.ts"
 import * as Server from "../e2e/Server.ts"
+import { patiently } from "../Patience.ts"
+import * as Postgres from "../servers/Postgres.ts"
+import * as Redis from "../servers/Redis.ts"
+import { withServer } from "../servers/withServer.ts"
 
 /** The payload that one task of these tests has: nearly what a body may have. */
 const large = "x".repeat(1_000_000)
@@ -173,3 +177,63 @@ describe("a server that is sent what is wrong everywhere", () => {
       yield* Server.stop(server)
     }).pipe(Effect.scoped))
 })
+
+/** A POST or a DELETE, and what was answered, whatever that is. */
+const sent = (url: string, body?: unknown) =>
+  Effect.promise(async () => {
+    const response = await fetch(url, {
+      signal: AbortSignal.timeout(30_000),
+      ...(body === undefined
+        ? { method: "DELETE" }
+        : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) })
+    })
+    const { status } = response
+    const text = await response.text()
+    return { status, retryAfter: response.headers.get("retry-after"), body: text === "" ? undefined : JSON.parse(text) }
+  })
+
+/** The setting `TASKFORGE_QUEUE_MAX_SIZE` on each store: two of these tasks fit, and no third one. */
+const bounded = (name: string, settings: Effect.Effect<Server.Environment, unknown, Scope.Scope>): void => {
+  describe(`a server on ${name} whose tasks may have 2 MiB together`, () => {
+    it.live("refuses what does not fit, and accepts it when a task is removed", () =>
+      Effect.gen(function*() {
+        const server = yield* start({ TASKFORGE_QUEUE_MAX_SIZE: "2", ...(yield* settings) })
+        const tasks = `${server.url}/api/v1/tasks`
+        const task = (id: string, size: number) => ({ type: "echo", id, delay: "1h", payload: "x".repeat(size) })
+        for (const id of ["a", "b"]) assert.strictEqual((yield* sent(tasks, task(id, 750_000))).status, 201)
+
+        const full = yield* sent(tasks, [task("c", 10), task("d", 750_000)])
+        assert.deepStrictEqual([full.status, full.retryAfter], [503, "1"])
+        assert.deepInclude(full.body.error, { code: "queue_full", unfinished: 2, offered: 2 })
+        assert.deepInclude(full.body.error.size, { max_bytes: 2 * 1024 * 1024, offered_bytes: 750_014 })
+        assert.isAtLeast(full.body.error.size.stored_bytes, 1_500_000)
+        assert.strictEqual((yield* server.stats).totals.created, 2)
+        assert.strictEqual((yield* sent(tasks, task("c", 10))).status, 201)
+
+        yield* Server.request(`${tasks}/a/cancel`, {})
+        assert.strictEqual((yield* sent(`${tasks}/a`)).status, 204)
+        const again = yield* Effect.repeat(sent(tasks, task("d", 750_000)), {
+          until: ({ status }) => status !== 503,
+          schedule: patiently()
+        })
+        assert.strictEqual(again.status, 201)
+        yield* Server.stop(server)
+      }).pipe(Effect.scoped))
+  })
+}
+
+bounded("SQLite", Effect.succeed({}))
+
+bounded("memory", Effect.succeed({ STORE_URL: "memory:" }))
+
+await withServer(
+  "PostgreSQL",
+  Postgres.find,
+  (server) => bounded("PostgreSQL", Effect.map(Postgres.scratchDatabase(server), (STORE_URL) => ({ STORE_URL })))
+)
+
+await withServer("Redis", Redis.find, (server) =>
+  bounded(
+    "Redis",
+    Effect.map(Redis.scratchPrefix(server), (prefix) => ({ STORE_URL: server.url, TASKFORGE_NAMESPACE: prefix }))
+  ))

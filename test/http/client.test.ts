@@ -48,4 +48,18 @@ describe("a client made from the definitions", () => {
       assert.instanceOf(full, QueueFull)
       assert.deepInclude(full, { capacity: 2, unfinished: 1, offered: 2 })
     }).pipe(Effect.provide(roomForTwo)))
+
+  it.effect("is told of the bytes that are full, and whether waiting helps", () =>
+    Effect.gen(function*() {
+      const { tasks } = yield* HttpApiClient.make(Api)
+      const create = (size: number) =>
+        Effect.flip(tasks.create({ payload: { type: "echo", payload: "x".repeat(size - 2) } }))
+      yield* tasks.create({ payload: { type: "echo", payload: "x".repeat(598) } })
+      for (const [offeredBytes, mayFitLater] of [[500, true], [1001, false]] as const) {
+        const full = yield* create(offeredBytes)
+        if (!(full instanceof QueueFull)) return assert.fail(String(full))
+        assert.deepStrictEqual(full.size, { maxBytes: 1000, storedBytes: 600, offeredBytes })
+        assert.strictEqual(full.mayFitLater, mayFitLater)
+      }
+    }).pipe(Effect.provide(layer({ store: MemoryStore.layer({ maxBytes: 1000 }) }))))
 })

@@ -182,4 +182,18 @@ describe("POST /api/v1/tasks", () => {
       assert.deepInclude(error, { capacity: 2, unfinished: 0, offered: 3 })
       yield* postedAll([{ type: "echo" }, { type: "echo" }])
     }).pipe(Effect.provide(layer({ store: MemoryStore.layer({ capacity: 2 }) }))))
+
+  it.effect("says the same of bytes, and how many there are", () =>
+    Effect.gen(function*() {
+      yield* posted({ type: "echo", payload: "x".repeat(598) })
+      const later = yield* post([{ type: "echo", payload: 1 }, { type: "echo", payload: "x".repeat(498) }])
+      assert.strictEqual(later.headers["retry-after"], "1")
+      const full = yield* refused(503, "queue_full", Effect.succeed(later))
+      assert.deepInclude(full, { size: { max_bytes: 1000, stored_bytes: 600, offered_bytes: 501 } })
+      const never = yield* post({ type: "echo", payload: "x".repeat(1000) })
+      assert.isUndefined(never.headers["retry-after"])
+      const error = yield* refused(413, "batch_too_large", Effect.succeed(never))
+      assert.deepInclude(error, { size: { max_bytes: 1000, stored_bytes: 600, offered_bytes: 1002 } })
+      assert.strictEqual(yield* countOf, 1)
+    }).pipe(Effect.provide(layer({ store: MemoryStore.layer({ maxBytes: 1000 }) }))))
 })

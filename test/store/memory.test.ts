@@ -11,7 +11,7 @@ import { type Driver, suite } from "./conformance/suite.ts"
 import { model } from "./model/property.ts"
 import { recordModel } from "./model/records.ts"
 
-const driver: Driver = { layer: MemoryStore.layer, advance: TestClock.adjust }
+const driver: Driver = { layer: MemoryStore.layer, advance: TestClock.adjust, forgets: true }
 
 suite("The memory store", driver)
 model("The memory store", driver, { runs: 1500 })

@@ -150,25 +150,23 @@ export const UnsupportedMediaType = body("unsupported_media_type", { found: Sche
     HttpApiSchema.status(415)
   )
 
-const QueueFullBody = body("queue_full", {
+const full = {
   capacity: Schema.Int,
   unfinished: Schema.Int,
   offered: Schema.Int,
-  size: Schema.optionalKey(Schema.Struct({ max_bytes: Schema.Int, offered_bytes: Schema.Int })).annotate({
-    description: "What is full, where it is not the number of tasks"
-  })
-})
+  size: Schema.optionalKey(
+    Schema.Struct({ max_bytes: Schema.Int, stored_bytes: Schema.Int, offered_bytes: Schema.Int })
+  ).annotate({ description: "What is full, where it is not the number of tasks" })
+}
+
+const QueueFullBody = body("queue_full", full)
   .annotate({ identifier: "QueueFull", description: "The queue has no room; nothing was stored" })
 
 /** A batch that does not fit however long its client waits. */
-export const BatchTooLarge = body("batch_too_large", {
-  capacity: Schema.Int,
-  unfinished: Schema.Int,
-  offered: Schema.Int
-})
+export const BatchTooLarge = body("batch_too_large", full)
   .annotate({
     identifier: "BatchTooLarge",
-    description: "More tasks than the capacity of the queue; nothing was stored"
+    description: "More tasks, or larger ones, than the queue can ever have; nothing was stored"
   })
   .pipe(
     Schema.decodeTo(
@@ -176,10 +174,8 @@ export const BatchTooLarge = body("batch_too_large", {
         Schema.makeFilter((full: Errors.QueueFull) => !full.mayFitLater, { expected: "more tasks than the capacity" })
       ),
       SchemaTransformation.transform({
-        decode: ({ error }) => new Errors.QueueFull(error),
-        encode: ({ capacity, message, offered, unfinished }) => ({
-          error: { code: "batch_too_large" as const, message, capacity, unfinished, offered }
-        })
+        decode: ({ error }) => queueFullOf(error),
+        encode: (error) => ({ error: { code: "batch_too_large" as const, ...factsOf(error) } })
       })
     ),
     HttpApiSchema.status(413)
@@ -229,20 +225,21 @@ function fullOrUnavailable(
   error: Errors.QueueFull | Errors.StoreError
 ): typeof QueueFullBody.Type | typeof StoreUnavailableBody.Type {
   if (error._tag === "StoreError") return storeUnavailable(error)
-  const { capacity, message, offered, size, unfinished } = error
-  const facts = { code: "queue_full" as const, message, capacity, unfinished, offered }
-  return {
-    error: size === undefined
-      ? facts
-      : { ...facts, size: { max_bytes: size.maxBytes, offered_bytes: size.offeredBytes } }
-  }
+  return { error: { code: "queue_full" as const, ...factsOf(error) } }
 }
 
-function queueFullOf({ capacity, offered, size, unfinished }: typeof QueueFullBody.Type["error"]): Errors.QueueFull {
+function factsOf({ capacity, message, offered, size, unfinished }: Errors.QueueFull) {
+  const facts = { message, capacity, unfinished, offered }
+  if (size === undefined) return facts
+  const { maxBytes, offeredBytes, storedBytes } = size
+  return { ...facts, size: { max_bytes: maxBytes, stored_bytes: storedBytes, offered_bytes: offeredBytes } }
+}
+
+function queueFullOf(
+  { capacity, offered, size, unfinished }: Omit<typeof QueueFullBody.Type["error"], "code">
+): Errors.QueueFull {
   const facts = { capacity, offered, unfinished }
-  return new Errors.QueueFull(
-    size === undefined
-      ? facts
-      : { ...facts, size: { maxBytes: size.max_bytes, offeredBytes: size.offered_bytes } }
-  )
+  if (size === undefined) return new Errors.QueueFull(facts)
+  const { max_bytes: maxBytes, offered_bytes: offeredBytes, stored_bytes: storedBytes } = size
+  return new Errors.QueueFull({ ...facts, size: { maxBytes, storedBytes, offeredBytes } })
 }

@@ -41,10 +41,12 @@ export const enqueue = (
   let bytes = 0
   for (const { payload } of fresh) bytes += payload.length
   if (tasks.bytes + bytes > maxBytes && fresh.length > 0) {
-    if (bytes <= maxBytes) makeRoom(tasks, maxBytes - bytes, now)
-    if (tasks.bytes + bytes > maxBytes) {
-      return { _tag: "Full", capacity, unfinished, size: { maxBytes, offeredBytes: bytes } }
+    const storedBytes = tasks.bytes - tasks.finishedBytes
+    // nothing is forgotten for a group that does not fit even so
+    if (storedBytes + bytes > maxBytes) {
+      return { _tag: "Full", capacity, unfinished, size: { maxBytes, storedBytes, offeredBytes: bytes } }
     }
+    makeRoom(tasks, maxBytes - bytes, now)
   }
   for (const task of fresh) tasks.create(task, now)
   return { _tag: "Accepted", tasks: accepted, now }

@@ -5,7 +5,6 @@
  * Leases, leads and whatever else is measured follow a steady clock; what is due, and how old a task is, the wall clock.
  */
 import { Clock, type Context, Effect, Layer } from "effect"
-import type * as Bounds from "../../domain/Bounds.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
 import * as Coverage from "../Coverage.ts"
@@ -43,8 +42,6 @@ export interface Options extends StoreSettings {
   readonly maxBytes?: number | undefined
 }
 
-const names: Bounds.Names<Options> = { ...settingNames, maxBytes: 1 }
-
 /** A store in this process's memory, with all that belongs to a store beside it. */
 export const layer = (settings: Options = {}): Layer.Layer<StoreServices> =>
   Layer.mergeAll(
@@ -56,7 +53,7 @@ export const layer = (settings: Options = {}): Layer.Layer<StoreServices> =>
   )
 
 const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<typeof TaskStore> => {
-  demandSettings(settings, names)
+  demandSettings(settings, settingNames)
   const capacity = settings.capacity ?? defaultCapacity
   const limits = { capacity, maxBytes: settings.maxBytes ?? defaultMaxBytes }
   const maxCrashes = settings.maxCrashes ?? Settlement.defaultMaxCrashes

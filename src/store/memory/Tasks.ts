@@ -1,6 +1,6 @@
 import type { Change } from "../../domain/Settlement.ts"
 import { dueAtOf, type NewTask } from "../../domain/TaskRecord.ts"
-import { all, type TaskState } from "../../domain/TaskState.ts"
+import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import type { Totals } from "../TaskStore.ts"
 import type { Entry } from "./Entry.ts"
 import { Finished } from "./Finished.ts"
@@ -29,6 +29,8 @@ export class Tasks {
   }
   /** Characters of what may be large in all tasks. */
   bytes = 0
+  /** Those of finished tasks. */
+  finishedBytes = 0
   private readonly byKey = new Map<string, Entry>()
   private seq = 0
   private lastClaim = 0
@@ -95,7 +97,7 @@ export class Tasks {
     }
     this.log.add(entry)
     this.lanes.add(entry)
-    this.bytes += sizeOf(entry)
+    this.weigh(entry, 1)
     if (entry.key !== null) this.byKey.set(keyOf(entry.type, entry.key), entry)
     if (entry.state === "scheduled") this.lanes.schedule(entry, 1)
     this.size[entry.state]++
@@ -132,9 +134,9 @@ export class Tasks {
       this.running.delete(entry)
       entry.leaseUntil = null
     }
-    this.bytes -= sizeOf(entry)
+    this.weigh(entry, -1)
     Object.assign(entry, change)
-    this.bytes += sizeOf(entry)
+    this.weigh(entry, 1)
     if (change.state === from) return
     this.size[from]--
     this.size[change.state]++
@@ -169,9 +171,15 @@ export class Tasks {
     entry.dead = true
     this.log.delete(entry)
     this.lanes.remove(entry)
-    this.bytes -= sizeOf(entry)
+    this.weigh(entry, -1)
     if (entry.key !== null) this.byKey.delete(keyOf(entry.type, entry.key))
     this.size[entry.state]--
+  }
+
+  private weigh(entry: Entry, sign: 1 | -1): void {
+    const bytes = sizeOf(entry) * sign
+    this.bytes += bytes
+    if (isFinished(entry.state)) this.finishedBytes += bytes
   }
 }
 

@@ -9,6 +9,7 @@ import { Effect, Schedule } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import { sameJson } from "../../domain/SameJson.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
+import { type ByteBudget, offeredBytes } from "../ByteBudget.ts"
 import type { Accepted, EnqueueAnswer } from "../TaskStore.ts"
 import type { Capacity } from "./Capacity.ts"
 import { type Database, number, numbers, type Parameter, texts } from "./Database.ts"
@@ -43,7 +44,8 @@ const alike = `(
 export const make = (
   { inTransaction, query, schema, transaction }: Database,
   capacity: Capacity,
-  headStartMs: number
+  headStartMs: number,
+  budget: ByteBudget | undefined
 ) => {
   /** What was stored, by queue and type. */
   const ofEachLane =
@@ -99,6 +101,7 @@ export const make = (
       ]),
       ([row]) => {
         capacity.add(row![1])
+        budget?.add(offeredBytes(tasks))
         return row!
       }
     )
@@ -125,7 +128,7 @@ export const make = (
       texts(keyed.map(({ type }) => type)),
       texts(keyed.map(({ key }) => key))
     ])
-    const plan = new Plan(rows, capacity)
+    const plan = new Plan(rows, capacity, budget)
     const decided = groups.map((group) => plan.decide(group))
     const now = plan.fresh.length === 0 ? rows[0]![0] : (yield* store(insertAll, plan.fresh))[0]
     return decided.map((answer): EnqueueAnswer => answer._tag === "Accepted" ? { ...answer, now } : answer)
@@ -134,10 +137,13 @@ export const make = (
   return (groups: ReadonlyArray<Group>): Effect.Effect<ReadonlyArray<EnqueueAnswer>, StoreError> => {
     const all = groups.flat()
     const isKeyed = all.some(({ key }) => key !== null)
-    return Effect.flatMap(capacity.countFor(all.length), () => {
+    const offered = budget === undefined ? 0 : offeredBytes(all)
+    const counted = capacity.countFor(all.length)
+    const measured = budget === undefined ? counted : Effect.andThen(counted, budget.measureFor(offered))
+    return Effect.flatMap(measured, () => {
       // a savepoint keeps a duplicate from spoiling the application's transaction
       const decided = Effect.retry(transaction("enqueue", decideAndStore(groups, all)), whileDuplicate)
-      if (isKeyed || !capacity.hasRoomFor(all.length)) return decided
+      if (isKeyed || !capacity.hasRoomFor(all.length) || budget?.fits(offered) === false) return decided
       return Effect.flatMap(inTransaction, (inside) =>
         inside
           ? storeUnkeyed(insertUnknown, groups, all)
@@ -189,10 +195,13 @@ class Plan {
   readonly fresh: Array<NewTask> = []
   private readonly ids = new Set<string>()
   private readonly owners = new Map<string, Pick<NewTask, "id" | "payload">>()
+  private bytes = 0
   private readonly capacity: Capacity
+  private readonly budget: ByteBudget | undefined
 
-  constructor(known: ReadonlyArray<Known>, capacity: Capacity) {
+  constructor(known: ReadonlyArray<Known>, capacity: Capacity, budget: ByteBudget | undefined) {
     this.capacity = capacity
+    this.budget = budget
     for (const [, id, type, key, payload] of known) {
       if (id === null) continue
       this.ids.add(id)
@@ -225,6 +234,12 @@ class Plan {
     const { capacity } = this.capacity
     const unfinished = this.capacity.unfinished + this.fresh.length
     if (fresh.size > 0 && unfinished + fresh.size > capacity) return { _tag: "Full", capacity, unfinished }
+    if (this.budget !== undefined && fresh.size > 0) {
+      const { bytes, maxBytes } = this.budget
+      const size = { maxBytes, storedBytes: bytes + this.bytes, offeredBytes: offeredBytes(fresh.values()) }
+      if (!this.budget.fits(this.bytes + size.offeredBytes)) return { _tag: "Full", capacity, unfinished, size }
+      this.bytes += size.offeredBytes
+    }
     for (const task of fresh.values()) {
       this.fresh.push(task)
       this.ids.add(task.id)

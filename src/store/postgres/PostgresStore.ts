@@ -14,6 +14,7 @@ import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
+import { ByteBudget } from "../ByteBudget.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { Notifier } from "../Notifier.ts"
@@ -217,8 +218,10 @@ const make = Effect.fnUntraced(function*(
 
   const tally = Tally.make(database, clock)
   const capacity = new Capacity(options.capacity ?? defaultCapacity, tally, clock)
+  const budget = options.maxBytes === undefined ? undefined : new ByteBudget(options.maxBytes, tally.bytes, clock)
+  if (budget !== undefined) yield* budget.measureFor(0)
   const tasks = Task.make(database, headStartMs)
-  const enqueueOnce = Enqueue.make(database, capacity, headStartMs)
+  const enqueueOnce = Enqueue.make(database, capacity, headStartMs, budget)
   // the server may have become another one while the process ran: one whose sequences are behind
   const enqueueNow: typeof enqueueOnce = (groups) =>
     Effect.catchIf(

@@ -55,6 +55,8 @@ export interface Tally {
   readonly unfinished: Effect.Effect<number, StoreError>
   /** Tasks that are finished and still stored. */
   readonly finished: Effect.Effect<number, StoreError>
+  /** Bytes of payloads, results, failures and histories. It looks at every task, but into no large text. */
+  readonly bytes: Effect.Effect<number, StoreError>
   /** Adds up the rows that transactions have left. */
   readonly fold: Effect.Effect<void, StoreError>
 }
@@ -66,6 +68,9 @@ export const make = ({ query, schema, transaction }: Database, clock: Clock.Cloc
     ${names.map((name) => `coalesce(sum(${name}), 0)::float8`).join(", ")} FROM ${schema}.tally`
   const unfinished = `SELECT coalesce(sum(unfinished), 0)::float8 FROM ${schema}.tally`
   const finished = `SELECT coalesce(sum(completed + failed + cancelled), 0)::float8 FROM ${schema}.tally`
+  // of a text that is stored apart the row has the length
+  const bytes = `SELECT coalesce(sum(octet_length(payload) + coalesce(octet_length(result), 0) +
+    coalesce(octet_length(failure), 0) + coalesce(octet_length(history), 0)), 0)::float8 FROM ${schema}.task`
   const fold = `WITH gone AS (
       DELETE FROM ${schema}.tally WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM ${schema}.tally LIMIT ${maxFolded} FOR UPDATE SKIP LOCKED
@@ -148,6 +153,7 @@ export const make = ({ query, schema, transaction }: Database, clock: Clock.Cloc
       }),
     unfinished: one("count", unfinished),
     finished: one("count", finished),
+    bytes: one("measure", bytes),
     fold: Effect.gen(function*() {
       const [row] = yield* query<Folded>("fold the counters", fold)
       const [isNamed, queues, types] = row!

@@ -4,6 +4,7 @@
 import { Effect } from "effect"
 import { sameJson } from "../../domain/SameJson.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
+import { type ByteBudget, offeredBytes } from "../ByteBudget.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import type { Coalesced } from "./Coalescer.ts"
 import * as Failure from "./Failure.ts"
@@ -34,23 +35,34 @@ interface Alike {
 export const make = (
   runner: Runner,
   capacity: number,
-  headStartMs: number
+  headStartMs: number,
+  budget: ByteBudget | undefined
 ): Coalesced<ReadonlyArray<NewTask>, EnqueueAnswer> => {
-  const enqueue: Coalesced<ReadonlyArray<NewTask>, EnqueueAnswer> = (groups) =>
-    Failure.packing("enqueue", () => packed(argumentsOf(groups, capacity, headStartMs))).pipe(
+  const measured: typeof send = (groups) =>
+    Effect.andThen(budget!.measureFor(offeredBytes(groups.flat())), send(groups))
+  const send: Coalesced<ReadonlyArray<NewTask>, EnqueueAnswer> = (groups) =>
+    Failure.packing("enqueue", () => packed(argumentsOf(groups, capacity, headStartMs, budget))).pipe(
       Effect.flatMap((args) => runner("enqueue", run, args)),
       Effect.flatMap((answer) => {
-        const answers = answersOf(groups, answer, capacity)
+        const answers = answersOf(groups, answer, capacity, budget?.maxBytes)
+        if (budget !== undefined) budget.add(offeredBytes(freshOf(groups, answers)))
         const alike = answers.flatMap((one) => one._tag === "Alike" ? [one.group] : [])
         if (alike.length === 0) return Effect.succeed(answers as ReadonlyArray<EnqueueAnswer>)
-        return Effect.map(enqueue(alike), (again) => {
+        return Effect.map(send(alike), (again) => {
           let next = 0
           return answers.map((one) => one._tag === "Alike" ? again[next++]! : one)
         })
       })
     )
-  return enqueue
+  return budget === undefined ? send : measured
 }
+
+/** What is stored that was not before. */
+const freshOf = (groups: ReadonlyArray<ReadonlyArray<NewTask>>, answers: ReadonlyArray<EnqueueAnswer | Alike>) =>
+  groups.flatMap((group, index) => {
+    const answer = answers[index]!
+    return answer._tag === "Accepted" ? group.filter((_, place) => !answer.tasks[place]!.duplicate) : []
+  })
 
 /** Any number of texts as arguments: as they are, or many in one, as JSON. */
 const packed = (texts: ReadonlyArray<string>): ReadonlyArray<string> =>
@@ -66,9 +78,12 @@ const packed = (texts: ReadonlyArray<string>): ReadonlyArray<string> =>
 const argumentsOf = (
   groups: ReadonlyArray<ReadonlyArray<NewTask>>,
   capacity: number,
-  headStartMs: number
+  headStartMs: number,
+  budget: ByteBudget | undefined
 ): ReadonlyArray<string> => {
-  const args = [String(headStartMs), String(capacity), "", "0", groups.map((group) => group.length).join(";")]
+  const sizes = groups.map((group) => group.length).join(";")
+  const room = budget === undefined ? "" : String(budget.maxBytes - budget.bytes)
+  const args = [String(headStartMs), String(capacity), "", "0", sizes, room]
   let amount = 0
   let sizeAt = 0
   let size = 0
@@ -92,7 +107,7 @@ const argumentsOf = (
   }
   if (size > 0) args[sizeAt] = String(size)
   args[2] = String(amount)
-  if (ids.size < amount) args[3] = "1"
+  if (ids.size < amount || budget?.fits(offeredBytes(groups.flat())) === false) args[3] = "1"
   return args
 }
 
@@ -105,11 +120,12 @@ const dueOf = (task: NewTask): string => task.runAt === null ? `+${Math.max(0, t
 const answersOf = (
   groups: ReadonlyArray<ReadonlyArray<NewTask>>,
   answer: Answer,
-  capacity: number
+  capacity: number,
+  maxBytes: number | undefined
 ): ReadonlyArray<EnqueueAnswer | Alike> => {
   const now = answer[0]
   if (answer[1] === "G") {
-    return groups.map((group, index) => answerOf(group, answer[index + 2] as GroupAnswer, now, capacity))
+    return groups.map((group, index) => answerOf(group, answer[index + 2] as GroupAnswer, now, capacity, maxBytes))
   }
   const known = answer.length === 2 ? undefined : new Set(answer.slice(2) as ReadonlyArray<number>)
   let place = 0
@@ -124,12 +140,20 @@ const answerOf = (
   group: ReadonlyArray<NewTask>,
   answer: GroupAnswer,
   now: number,
-  capacity: number
+  capacity: number,
+  maxBytes: number | undefined
 ): EnqueueAnswer | Alike => {
   if (answer === "A") return { _tag: "Accepted", tasks: group.map(({ id }) => ({ id, duplicate: false })), now }
   switch (answer[0]) {
     case "F":
-      return { _tag: "Full", capacity, unfinished: Number(answer[1]) }
+      return {
+        _tag: "Full",
+        capacity,
+        unfinished: Number(answer[1]),
+        ...(maxBytes === undefined || answer.length === 2
+          ? {}
+          : { size: { maxBytes, storedBytes: maxBytes - Number(answer[2]), offeredBytes: Number(answer[3]) } })
+      }
     case "C":
       return conflictOf(group, answer)
     default:

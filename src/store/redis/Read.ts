@@ -13,6 +13,7 @@ import * as Scripts from "./scripts/Read.ts"
 import { elementsOf, failureOf, namesOf, recordOf, type Shown, shownSize, statusNames } from "./Text.ts"
 
 const runGet = script<Shown>(Scripts.get)
+const runMemory = script<number>(Scripts.memory)
 const runResults = script<ReadonlyArray<string | null>>(Scripts.results)
 const runList = script<readonly [next: string, ...shown: Shown]>(Scripts.list)
 const runStranded = script<ReadonlyArray<string>>(Scripts.stranded)
@@ -76,6 +77,9 @@ export const make = (runner: Runner, capacity: number) => ({
           return { queue, type, since: Number(texts[index * 2 + 1]) }
         })
     ),
+
+  /** Bytes of the server's memory that tasks take, about. */
+  memory: Effect.suspend(() => runner("measure", runMemory, [])),
 
   counts: Effect.map(
     Effect.suspend(() => runner("count", runCounts, [])),

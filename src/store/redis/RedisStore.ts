@@ -12,6 +12,7 @@ import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
+import { ByteBudget } from "../ByteBudget.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { Notifier } from "../Notifier.ts"
@@ -138,7 +139,8 @@ const make = Effect.fnUntraced(function*(
   const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
   const maxCrashes = options.maxCrashes ?? Settlement.defaultMaxCrashes
   const keys = options.clockKey === undefined ? [root] : [root, options.clockKey]
-  const refusals = new Refusals(yield* Clock.Clock)
+  const clock = yield* Clock.Clock
+  const refusals = new Refusals(clock)
   const runner = Runner.make(redis, keys, answerWithinMsOf(options), refusals)
 
   yield* inspect(redis)
@@ -147,8 +149,12 @@ const make = Effect.fnUntraced(function*(
   const attempt = Attempt.make(runner, headStartMs, maxCrashes)
   const operate = Operate.make(runner, headStartMs)
   const queries = Read.make(runner, capacity)
+  const budget = options.maxBytes === undefined
+    ? undefined
+    : new ByteBudget(options.maxBytes, queries.memory, clock)
+  if (budget !== undefined) yield* budget.measureFor(0)
   const hints = yield* Hints.make(redis, `${root}:hints`)
-  const enqueue = Enqueue.make(runner, capacity, headStartMs)
+  const enqueue = Enqueue.make(runner, capacity, headStartMs, budget)
 
   const claim = Claim.make(runner, headStartMs)
 

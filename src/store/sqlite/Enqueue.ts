@@ -5,6 +5,7 @@ import type { DatabaseSync } from "node:sqlite"
 import * as Rank from "../../domain/Rank.ts"
 import { sameJson } from "../../domain/SameJson.ts"
 import { dueAtOf, type NewTask } from "../../domain/TaskRecord.ts"
+import { offeredBytes } from "../ByteBudget.ts"
 import type { Accepted, EnqueueAnswer } from "../TaskStore.ts"
 import { prepare, type Value } from "./Statement.ts"
 import { stateCode } from "./Task.ts"
@@ -17,7 +18,12 @@ const columns = "seq, id, type, queue, payload, priority, key, max_retries, time
 const columnCount = columns.split(", ").length
 
 /** Prepares the operation. */
-export const make = (database: DatabaseSync, capacity: number, headStartMs: number) => {
+export const make = (
+  database: DatabaseSync,
+  capacity: number,
+  maxBytes: number | undefined,
+  headStartMs: number
+) => {
   // a known id is no error: the task is there already
   const insert = (rows: number) => {
     const row = `(${Array(columnCount).fill("?").join(", ")})`
@@ -33,6 +39,20 @@ export const make = (database: DatabaseSync, capacity: number, headStartMs: numb
     database,
     "SELECT id, payload FROM task WHERE type = ? AND key = ?"
   )
+
+  // a transaction sees what it has written and removed itself
+  const used = prepare<[bytes: number]>(
+    database,
+    `SELECT (page_count - freelist_count) * page_size
+      FROM pragma_page_count, pragma_freelist_count, pragma_page_size`
+  )
+
+  /** What keeps tasks from being stored because of their bytes. */
+  const beyondSize = (tasks: ReadonlyArray<NewTask>) => {
+    if (maxBytes === undefined || tasks.length === 0) return undefined
+    const size = { maxBytes, storedBytes: used.get()![0], offeredBytes: offeredBytes(tasks) }
+    return size.storedBytes + size.offeredBytes > maxBytes ? size : undefined
+  }
 
   /** Inserts tasks; answers for each whether it was new. */
   const store = ({ lanes, now, tally }: Transaction, tasks: ReadonlyArray<NewTask>): ReadonlyArray<boolean> => {
@@ -100,6 +120,8 @@ export const make = (database: DatabaseSync, capacity: number, headStartMs: numb
     if (planned.fresh.length > 0 && unfinished + planned.fresh.length > capacity) {
       return { _tag: "Full", capacity, unfinished }
     }
+    const size = beyondSize(planned.fresh)
+    if (size !== undefined) return { _tag: "Full", capacity, unfinished, size }
     store(transaction, planned.fresh)
     return { _tag: "Accepted", tasks: planned.tasks, now: transaction.now }
   }
@@ -107,7 +129,10 @@ export const make = (database: DatabaseSync, capacity: number, headStartMs: numb
   return (transaction: Transaction, groups: ReadonlyArray<ReadonlyArray<NewTask>>): ReadonlyArray<EnqueueAnswer> => {
     const all = groups.length === 1 ? groups[0]! : groups.flat()
     // with keys, or without room if all were new, each group is looked at by itself
-    if (transaction.tally.unfinished + all.length > capacity || all.some(({ key }) => key !== null)) {
+    if (
+      transaction.tally.unfinished + all.length > capacity || all.some(({ key }) => key !== null) ||
+      beyondSize(all) !== undefined
+    ) {
       return groups.map((group) => enqueueGroup(transaction, group))
     }
     // otherwise all are inserted together, which finds the known ids by itself

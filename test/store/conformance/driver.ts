@@ -15,6 +15,8 @@ export interface Driver {
   readonly advance: (duration: Duration.Input) => Effect.Effect<void>
   /** The driver needs real time, because it talks to a server: no `TestClock`. */
   readonly live?: boolean
+  /** It forgets finished tasks when a new one finds no room, and counts characters. */
+  readonly forgets?: boolean
 }
 
 /** One claim about a driver: a fresh store with these settings, and what must hold. */

@@ -2,6 +2,7 @@
  * The claims that every storage driver has to keep, area by area. A driver's test file names itself and calls this.
  */
 import { describe } from "@effect/vitest"
+import { bytes } from "./bytes.ts"
 import { cancelling } from "./cancelling.ts"
 import { capacity } from "./capacity.ts"
 import { claiming } from "./claiming.ts"
@@ -35,6 +36,7 @@ const areas = [
   enqueueing,
   keys,
   capacity,
+  bytes,
   claiming,
   lanes,
   order,

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as MemoryStore from "../../../src/store/memory/MemoryStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
-import { add, complete, everything, idsOf, running, settled, task } from "../conformance/fixtures.ts"
+import { add, complete, everything, idsOf, retention, running, settled, task } from "../conformance/fixtures.ts"
 
 const payload = JSON.stringify("x".repeat(998))
 
@@ -20,7 +20,7 @@ describe("the bytes of a memory store", () => {
         _tag: "Full" as const,
         capacity: 1000,
         unfinished: 3,
-        size: { maxBytes: 3500, offeredBytes: 1000 }
+        size: { maxBytes: 3500, storedBytes: 3000, offeredBytes: 1000 }
       }
       assert.deepStrictEqual(yield* offer(payload), full)
       assert.strictEqual((yield* offer(JSON.stringify("small")))?._tag, "Accepted")
@@ -37,6 +37,32 @@ describe("the bytes of a memory store", () => {
       assert.strictEqual((yield* offer(payload))?._tag, "Full")
     }).pipe(Effect.provide(MemoryStore.layer({ maxBytes: 3500 }))))
 
+  it.effect("are not freed for a group that does not fit even so", () =>
+    Effect.gen(function*() {
+      const store = yield* TaskStore
+      const finished = yield* running({ payload })
+      yield* settled(complete(finished))
+      yield* add({ payload })
+      const [answer] = yield* store.enqueue([[task({ payload }), task({ payload })]])
+      assert.deepInclude(answer, { _tag: "Full", size: { maxBytes: 2500, storedBytes: 1000, offeredBytes: 2000 } })
+      assert.isDefined(yield* store.get(finished.id))
+      yield* add({ payload })
+      assert.isUndefined(yield* store.get(finished.id))
+    }).pipe(Effect.provide(MemoryStore.layer({ maxBytes: 2500 }))))
+
+  it.effect("of finished tasks are taken again when these are rerun, removed or pruned", () =>
+    Effect.gen(function*() {
+      const store = yield* TaskStore
+      const [cancelled, removed, pruned] = yield* add({ payload }, { payload }, { payload })
+      yield* store.cancel([cancelled, removed, pruned])
+      assert.deepStrictEqual(yield* store.rerun([cancelled]), [{ _tag: "rerun" }])
+      assert.deepStrictEqual(yield* store.remove([removed]), ["removed"])
+      assert.strictEqual(yield* store.prune(retention({ maxFinished: 0 }), 10), 1)
+      const [answer] = yield* store.enqueue([[task({ payload }), task({ payload }), task({ payload })]])
+      assert.deepInclude(answer, { _tag: "Full", size: { maxBytes: 3500, storedBytes: 1000, offeredBytes: 3000 } })
+      yield* add({ payload }, { payload })
+    }).pipe(Effect.provide(MemoryStore.layer({ maxBytes: 3500 }))))
+
   it.effect("are free again when a task is removed", () =>
     Effect.gen(function*() {
       const store = yield* TaskStore
@@ -47,6 +73,6 @@ describe("the bytes of a memory store", () => {
         yield* store.remove([id])
       }
       const [answer] = yield* store.enqueue([[task({ payload }), task({ payload })]])
-      assert.deepInclude(answer, { _tag: "Full", size: { maxBytes: 1500, offeredBytes: 2000 } })
+      assert.deepInclude(answer, { _tag: "Full", size: { maxBytes: 1500, storedBytes: 0, offeredBytes: 2000 } })
     }).pipe(Effect.provide(MemoryStore.layer({ maxBytes: 1500 }))))
 })

@@ -1,15 +1,15 @@
 /**
  * Stores new tasks: groups, each entirely or not at all, with exact capacity, ids and keys.
  *
- * - Arguments: head start, capacity, how many tasks there are, 1 if any has a key or an id comes twice or else 0, the
- *   sizes of the groups separated by semicolons, then the tasks in runs. A run is neighbours of one lane, priority and time, of whatever
+ * - Arguments: head start, capacity, how many tasks there are, 1 if any has a key, an id comes twice or the payloads have more bytes than
+ *   there is room for, or else 0, the sizes of the groups separated by semicolons, the bytes that there is room for or nothing, then the tasks in runs. A run is neighbours of one lane, priority and time, of whatever
  *   groups: their number, `["queue","type"]`, priority, when they are due (`+delay` or `=time`, in ms), the
  *   `["type","key"]` of a single keyed task or nothing, and for each task its id and the rest of its text. Where there
  *   are too many: `packed`, then the same texts in JSON arrays.
  * - Answers: the clock, then one of
  *   - `A` and the places, from 1, of tasks whose id was known; all others are new and stored;
  *   - `G` and an answer for each group: `A` where all are new and stored; `{M, id, 0 or 1 …}` where some were there
- *     before (1); `{F, unfinished}` without room; `{C, index, owner, payload …}` where the key of the task at that index
+ *     before (1); `{F, unfinished}` without room, with the bytes of the room that is left and of the new payloads if these are too many; `{C, index, owner, payload …}` where the key of the task at that index
  *     belongs to one whose payload is another text. The texts may still say the same: the caller compares them, and
  *     asks again with the owner's text. It gets all such tasks of a group at once, as far as their payloads are not too
  *     much for an answer.
@@ -33,7 +33,9 @@ if argv[1] == "packed" then
 end
 local headStart, capacity, amount, now = tonumber(argv[1]), tonumber(argv[2]), tonumber(argv[3]), clock()
 
-local ids, runs, at, n = {}, {}, 6, 0
+local room = tonumber(argv[6])
+
+local ids, runs, at, n = {}, {}, 7, 0
 while argv[at] do
   local last = at + 4 + 2 * argv[at]
   runs[#runs + 1] = at
@@ -75,7 +77,7 @@ local maxPayloads = 1000000
 
 -- decides about the tasks of one group, given as places in ARGV with the keys of their runs
 local function plan(tasks)
-  local stored, new, keys, mixed, conflict, size = { "M" }, {}, {}, false, nil, 0
+  local stored, new, keys, mixed, conflict, size, bytes = { "M" }, {}, {}, false, nil, 0, 0
   for index, task in ipairs(tasks) do
     local id, field = argv[task.place], task.field
     local at = #stored
@@ -88,6 +90,7 @@ local function plan(tasks)
       if owner == nil then
         known[id] = true
         new[#new + 1] = task.place
+        if room then bytes = bytes + #payloadOf(argv[task.place + 1]) end
         stored[at + 1], stored[at + 2] = id, 0
         if field ~= "" then
           taken[field] = { id = id, payload = payloadOf(argv[task.place + 1]) }
@@ -106,12 +109,14 @@ local function plan(tasks)
       end
     end
   end
-  local full = #new > 0 and unfinished + fresh + #new > capacity
+  local full = #new > 0 and unfinished + fresh + #new > capacity and { "F", unfinished + fresh }
+  if room and not full and #new > 0 and bytes > room then full = { "F", unfinished + fresh, int(room), int(bytes) } end
   if conflict or full then
     for _, place in ipairs(new) do known[argv[place]] = nil end
     for _, field in ipairs(keys) do taken[field] = nil end
-    return conflict or { "F", unfinished + fresh }
+    return conflict or full
   end
+  if room then room = room - bytes end
   for _, place in ipairs(new) do chosen[place] = true end
   fresh = fresh + #new
   return mixed and stored or "A"

@@ -312,3 +312,16 @@ local totals = call("HMGET", root .. ":tally", "created", "completed", "failed",
 for index = 1, 6 do answers[#answers + 1] = tonumber(totals[index] or 0) end
 return answers
 `
+
+/**
+ * Bytes of memory that tasks take: exact for as few as 5,000, and else estimated by so many, which takes some milliseconds.
+ *
+ * - Answers: the bytes.
+ */
+export const memory = `${prelude}
+local bytes = 0
+for _, name in ipairs({ "task", "result", "failure", "history" }) do
+  bytes = bytes + (call("MEMORY", "USAGE", root .. ":" .. name, "SAMPLES", "5000") or 0)
+end
+return bytes
+`
