@@ -3,7 +3,7 @@ import { Clock, Duration, Effect, Exit, Option } from "effect"
 import { link, open, readdir, rename, rm, stat } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import * as FileName from "./FileName.ts"
-import { PathRefused } from "./Folders.ts"
+import { PathRefused, reasonOf } from "./Folders.ts"
 
 /** Who writes: an attempt of a task. */
 export interface Writer {
@@ -43,7 +43,7 @@ export const write = <A, E, R>(
   const attempt = <B>(run: () => PromiseLike<B>) =>
     Effect.tryPromise({
       try: run,
-      catch: (cause) => new PathRefused({ path: target, reason: `it cannot be written: ${String(cause)}` })
+      catch: (cause) => new PathRefused({ path: basename(target), reason: `it cannot be written: ${reasonOf(cause)}` })
     })
   return sweep(folder, writer).pipe(
     Effect.andThen(use(part)),

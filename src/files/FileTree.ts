@@ -3,10 +3,10 @@ import { Effect } from "effect"
 import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
 import { opendir, stat } from "node:fs/promises"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { pipeline } from "node:stream/promises"
 import * as AtomicFile from "./AtomicFile.ts"
-import { PathRefused } from "./Folders.ts"
+import { PathRefused, reasonOf } from "./Folders.ts"
 
 /** Files in one tree at most. */
 const maxFiles = 100_000
@@ -42,7 +42,7 @@ export const list = Effect.fnUntraced(function*(
       const stats = yield* Effect.option(Effect.tryPromise(() => stat(join(folder, path))))
       if (stats._tag === "None") continue
       if (found.length === maxFiles) {
-        return yield* new PathRefused({ path: folder, reason: `it holds more than ${maxFiles} files` })
+        return yield* new PathRefused({ path: basename(folder), reason: `it holds more than ${maxFiles} files` })
       }
       found.push({ path, size: stats.value.size, mtimeMs: stats.value.mtimeMs })
     }
@@ -54,7 +54,7 @@ const namesIn = (folder: string, below: string, parts: boolean) =>
   Effect.gen(function*() {
     const directory = yield* Effect.tryPromise({
       try: () => opendir(join(folder, below)),
-      catch: (cause) => new PathRefused({ path: folder, reason: `it cannot be listed: ${String(cause)}` })
+      catch: (cause) => new PathRefused({ path: basename(folder), reason: `it cannot be listed: ${reasonOf(cause)}` })
     })
     const names: Array<{ readonly name: string; readonly isFolder: boolean }> = []
     for (;;) {
@@ -76,7 +76,7 @@ export const sha256 = (path: string): Effect.Effect<string, PathRefused> =>
     return Effect.as(
       Effect.tryPromise({
         try: (signal) => pipeline(createReadStream(path), hash, { signal }),
-        catch: (cause) => new PathRefused({ path, reason: `it cannot be read: ${String(cause)}` })
+        catch: (cause) => new PathRefused({ path: basename(path), reason: `it cannot be read: ${reasonOf(cause)}` })
       }),
       hash
     )

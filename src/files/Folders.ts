@@ -16,6 +16,10 @@ export class PathRefused extends Schema.TaggedError<PathRefused>()("PathRefused"
   }
 }
 
+/** What the system says of a failure, without the paths in it: where the folders are is this machine's own business. */
+export const reasonOf = (cause: unknown): string =>
+  cause instanceof Error ? cause.message.replace(/^([A-Z\d]+: [^,]*), .*$/s, "$1") : String(cause)
+
 /** A path in a payload: inside the first folder for tasks, or absolute and inside any. */
 export const PathText = Schema.String.check(
   Schema.isNonEmpty(),
@@ -75,11 +79,11 @@ export class Folders extends Context.Service<Folders, {
         yield* inside(path, yield* realAncestor(parent), known)
         yield* Effect.tryPromise({
           try: () => mkdir(parent, { recursive: true }),
-          catch: (cause) => new PathRefused({ path, reason: `its folder cannot be made: ${String(cause)}` })
+          catch: (cause) => new PathRefused({ path, reason: `its folder cannot be made: ${reasonOf(cause)}` })
         })
         const made = yield* Effect.mapError(
           realPath(parent),
-          ({ cause }) => new PathRefused({ path, reason: `its folder cannot be used: ${String(cause)}` })
+          ({ cause }) => new PathRefused({ path, reason: `its folder cannot be used: ${reasonOf(cause)}` })
         )
         return join(yield* inside(path, made, known), basename(full))
       })

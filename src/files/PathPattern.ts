@@ -34,13 +34,13 @@ type Segment = "folders" | ReadonlyArray<Piece>
 /** Whether a path, with slashes between its names, fits. */
 export type Matches = (path: string) => boolean
 
-/** Reads a pattern; the failure says what is wrong with it. */
+/** Reads a pattern; the failure completes the sentence "not one with …". */
 export const compile = (pattern: string): Result.Result<Matches, string> => {
-  if (pattern.length > maxLength) return Result.fail(`a pattern has at most ${maxLength} characters`)
+  if (pattern.length > maxLength) return Result.fail(`more than ${maxLength} characters`)
   const alternatives = expand(pattern)
   if (alternatives === undefined) return Result.fail("an unclosed brace")
   if (alternatives.length > maxAlternatives) {
-    return Result.fail(`braces stand for at most ${maxAlternatives} patterns`)
+    return Result.fail(`braces that stand for more than ${maxAlternatives} patterns`)
   }
   const compiled: Array<ReadonlyArray<Segment>> = []
   for (const alternative of alternatives) {

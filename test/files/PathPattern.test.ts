@@ -29,9 +29,9 @@ describe("a pattern for paths", () => {
     ["[a", "an unclosed bracket"],
     ["{a,b", "an unclosed brace"],
     ["a\\", "a backslash at the end"],
-    ["{a,b}".repeat(10), "at most 64"],
-    [`${"{a,b,c,d,e,f,g}".repeat(33)}`, "at most 64"],
-    ["x".repeat(501), "at most 500"]
+    ["{a,b}".repeat(10), "braces that stand for more than 64 patterns"],
+    [`${"{a,b,c,d,e,f,g}".repeat(33)}`, "braces that stand for more than 64 patterns"],
+    ["x".repeat(501), "more than 500"]
   ])("%s is refused", (pattern, reason) => {
     assert.include(Result.getOrThrow(Result.flip(PathPattern.compile(pattern))), reason)
   })

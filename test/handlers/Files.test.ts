@@ -157,6 +157,18 @@ describe("names of files", () => {
     }).pipe(withHandlers()))
 })
 
+describe("what cannot be written or listed", () => {
+  it.live("is refused without a word of where the folders are on this machine", () =>
+    Effect.gen(function*() {
+      const home = yield* make({ "full/a": "1", "file": "1" })
+      const { message } = yield* failureOf("file_write", { path: "x".repeat(256), body: "" })
+      assert.match(message, /^x+: it cannot be written: ENAMETOOLONG: name too long$/)
+      const taken = yield* failureOf("file_write", { path: "file", body: "", mode: "create" })
+      assert.strictEqual(taken.message, "file: it cannot be written: EEXIST: file already exists")
+      for (const failure of [message, taken.message, JSON.stringify(taken)]) assert.notInclude(failure, home)
+    }).pipe(withHandlers()))
+})
+
 describe("parts of files that a killed attempt has left", () => {
   const part = (id: string, claim: number) => `.taskforge-${FileName.digest(id)}-${claim}-${FileName.digest("x")}.part`
 
