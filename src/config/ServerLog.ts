@@ -92,7 +92,7 @@ const formatJson: Logger.Logger<unknown, string> = Logger.make((options) => {
   if (stacks.length > 0) record["stack"] = stacks.join("\n")
   if (cause !== undefined) record["cause"] = cause
   // Plain values need no look for cycles and secrets
-  return Object.values(record).every(isPlain) ? JSON.stringify(record) : Formatter.formatJson(record)
+  return Object.values(record).every(isPlain) ? JSON.stringify(record) : Redaction.text(Formatter.formatJson(record))
 })
 
 /** A record as a line of text, with stacks and causes on lines of their own. */

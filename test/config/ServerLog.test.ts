@@ -115,12 +115,14 @@ describe("a record of either kind", () => {
           Effect.all([
             Effect.annotateLogs(Effect.logInfo(`cannot reach ${url}`, url), { url }),
             Effect.catchCause(Effect.die(error), (cause) => Effect.logError("failed", cause)),
-            Effect.logError("failed", error.stack)
+            Effect.logError("failed", error.stack),
+            Effect.annotateLogs(Effect.logInfo("asking", { to: [url] }, error), { target: { url } })
           ]),
           { format }
         )
         assert.notInclude(lines.join(), "hunter2")
         assert.include(lines.join(), "postgres://***@host/db?***")
+        if (format === "json") { for (const line of lines) assert.isObject(JSON.parse(line)) }
       }
     }))
 })
