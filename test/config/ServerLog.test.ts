@@ -122,7 +122,7 @@ describe("a record of either kind", () => {
         )
         assert.notInclude(lines.join(), "hunter2")
         assert.include(lines.join(), "postgres://***@host/db?***")
-        if (format === "json") { for (const line of lines) assert.isObject(JSON.parse(line)) }
+        if (format === "json") { for (const line of lines.join("\n").split("\n")) assert.isObject(JSON.parse(line)) }
       }
     }))
 })
