@@ -121,9 +121,9 @@ export interface Options<
   readonly payload?: Payload | undefined
   /** Default: nothing. */
   readonly success?: Success | undefined
-  /** The failure that handlers may end with and that reaches whoever awaits the result. Default: none. */
+  /** The failure that handlers may end with and that reaches the callers that await the result. Default: none. */
   readonly error?: Error | undefined
-  /** The lane. Default `default`. */
+  /** The queue in which its tasks wait. Default `default`. */
   readonly queue?: string | undefined
   /** Default `normal`. */
   readonly priority?: PriorityInput | undefined

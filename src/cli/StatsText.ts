@@ -8,7 +8,7 @@ type Stats = typeof StatsJson.Type
 
 const barWidth = 16
 
-/** Something per second since another look. */
+/** Rates per second since the previous snapshot. */
 export interface Rates {
   readonly created: number
   readonly completed: number

@@ -30,7 +30,7 @@ const momentOf = (task: TaskJson): string =>
     ? task.due_at
     : task.completed_at ?? (task.status === "running" ? task.started_at : null) ?? task.created_at
 
-/** What there is to know beside the status, in a few words. */
+/** What there is to know besides the status, in a few words. */
 export const detail = (task: TaskJson, paint: Paint): string => {
   const { error, failures, progress, status } = task
   if (status === "failed") return paint.bad(plain(error?.message ?? ""))

@@ -35,7 +35,7 @@ export const layer = ({ colours, format, level }: Options): Layer.Layer<never> =
     Layer.succeed(References.MinimumLogLevel, level)
   )
 
-/** How long lines wait for others: nothing to whoever reads along. */
+/** How long lines wait for others: too short for a reader to notice. */
 const gatherFor = "20 millis"
 
 /**

@@ -9,7 +9,7 @@ const prefix = "TASKFORGE"
 /** Kubernetes describes a service called "taskforge" to every container by variables like these. */
 const ofKubernetes = /_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)=|^\w+_PORT=(tcp|udp):/
 
-/** Where the command line finds a server; whoever has set them may start one too. */
+/** Where the command line finds a server; a shell that has them may start one too. */
 const ofClients = ["TASKFORGE_URL", "TASKFORGE_API_KEY"]
 
 const known: ReadonlyArray<string> = [...Object.values(table).flatMap((setting) => setting.names), ...ofClients]

@@ -198,7 +198,7 @@ export class TaskDefect extends Schema.TaggedError<TaskDefect>()("TaskDefect", {
 
 /**
  * The attempt does not hold its task any more: its lease ran out and somebody else has it, or it has ended. Fail with it
- * inside of a transaction, and the transaction is rolled back.
+ * inside a transaction, and the transaction is rolled back.
  */
 export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {
   id: Schema.String,
@@ -211,13 +211,13 @@ export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {
 }
 
 /**
- * A result was awaited inside of a transaction that the store's writes join. Nobody can run a task before it is
+ * A result was awaited inside a transaction that the store's writes join. Nobody can run a task before it is
  * committed, so the wait would never end.
  */
 export class ResultInTransaction extends Schema.TaggedError<ResultInTransaction>()("ResultInTransaction", {
   id: Schema.String
 }) {
   override get message(): string {
-    return `The result of task ${this.id} cannot be awaited inside of a transaction; await it after the commit`
+    return `The result of task ${this.id} cannot be awaited inside a transaction; await it after the commit`
   }
 }

@@ -2,7 +2,7 @@
  * When a failed attempt is tried again.
  *
  * The delay is the policy's `Schedule` replayed to the stored failure count, so it survives restarts and needs no
- * state beside the task. Replay runs on a virtual clock that the delays themselves advance; schedules therefore see
+ * state next to the task. Replay runs on a virtual clock that the delays themselves advance; schedules therefore see
  * how often and with what the task failed, and nothing else.
  */
 import { Duration, Effect, Pull, Schedule } from "effect"

@@ -1,4 +1,4 @@
-/** Texts in errors, where whoever caused them chose how long they are. */
+/** Texts in errors: the caller that caused the error chose how long they are. */
 
 /** The text, or its beginning where it has more characters than that. */
 export const shortened = (text: string, maxLength: number): string =>

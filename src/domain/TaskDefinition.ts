@@ -17,7 +17,7 @@ export interface AnyTaskDefinition {
   readonly payload: PlainSchema
   readonly success: PlainSchema
   readonly error: PlainSchema
-  /** The lane whose tasks wait together; pausing and ordering are per queue. */
+  /** Where its tasks wait; pausing and ordering are per queue. */
   readonly queue: string
   readonly priority: number
   /** The idempotency key of a task that is enqueued without one. */
@@ -161,10 +161,10 @@ const strict = (value: unknown): SchemaAST.ParseOptions => ({
   errors: partsIn(value, maxSearchedParts) < maxSearchedParts ? "all" : "first"
 })
 
-/** Values inside of a value, counted so far, in which all that is wrong is looked for. */
+/** Values inside a value, counted so far, in which all that is wrong is looked for. */
 const maxSearchedParts = 1000
 
-/** How many values are inside of a value, as far as `max`. */
+/** How many values are inside a value, as far as `max`. */
 const partsIn = (value: unknown, max: number): number => {
   const waiting = [value]
   let parts = 0

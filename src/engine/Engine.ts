@@ -89,7 +89,7 @@ export const layerProducer = (
 /**
  * The whole engine, running the given handlers: the layers that `Task.toLayer` gives, merged.
  *
- * The pool stands on the handlers, not beside them: at shutdown it drains first, while the handlers' own services
+ * The pool stands on the handlers, not next to them: at shutdown it drains first, while the handlers' own services
  * are still there.
  *
  * @example

@@ -32,7 +32,7 @@ export interface Subscription {
   readonly after?: number | undefined
   /** Whether an event is for it. */
   readonly matches: (event: TaskEvent) => boolean
-  /** Begin with a sign of life, so that whoever connects sees that it has. */
+  /** Begin with a sign of life, so that a client that connects sees that it has. */
   readonly greet?: boolean | undefined
   /** Called when it does not keep up; nothing more comes. */
   readonly onDropped: () => void

@@ -1,6 +1,6 @@
 /**
  * The store of an engine with a record of what happens in it. Events are made where the store has acknowledged what they
- * tell of, so whoever calls it need not think of them. What happens in an application's transaction has happened when
+ * tell of, so a caller need not think of them. What happens in an application's transaction has happened when
  * that is committed.
  */
 import { type Context, Effect, Layer, Option } from "effect"
@@ -18,7 +18,7 @@ import * as EventRecorder from "./EventRecorder.ts"
 /** Running attempts remembered at most. */
 const maxKnown = 20_000
 
-/** Records into the log of events beside the store, if there is one. */
+/** Records into the log of events of the store, if there is one. */
 export const layer: Layer.Layer<TaskStore, never, TaskStore | Notifier | Supervisor> = Layer.effect(
   TaskStore,
   Effect.gen(function*() {

@@ -15,7 +15,7 @@ import * as Scratch from "../files/Scratch.ts"
 import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 
-/** The archive does not hold what it should: what was archived changed meanwhile, or the disk is bad. */
+/** The archive does not hold what it should: what was archived changed while it was read, or the disk is bad. */
 export class BackupDamaged extends Schema.TaggedError<BackupDamaged>()("BackupDamaged", {
   path: Schema.String,
   reason: Schema.String

@@ -1,6 +1,6 @@
 /**
  * `fail` always fails with its declared error, so it goes through all its retries and ends among the failed tasks.
- * The error is a schema: whoever awaits the result gets a `FailedOnPurpose` back, from whichever process ran the task.
+ * The error is a schema: a caller that awaits the result gets a `FailedOnPurpose` back, from whichever process ran the task.
  */
 import { Effect, Schema } from "effect"
 import * as Task from "../Task.ts"

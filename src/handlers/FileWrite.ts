@@ -1,5 +1,5 @@
 /**
- * `file_write` writes a file, atomically: whoever reads meanwhile sees the old file or the whole new one, and a crash
+ * `file_write` writes a file, atomically: a reader sees the old file or the whole new one, and a crash
  * leaves one of the two.
  */
 import { Effect, Schema } from "effect"

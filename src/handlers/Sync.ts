@@ -1,6 +1,6 @@
 /**
  * `sync` makes one folder like another: files that are missing or differ are copied, each atomically, and with `delete`
- * files that are too many are removed. Files are compared by size, then by hash, so an attempt that was interrupted goes
+ * files that exist only in the target are removed. Files are compared by size, then by hash, so an attempt that was interrupted goes
  * on where it was. Without `from` and `to` it only says what it would do.
  */
 import { Effect, Schema } from "effect"

@@ -14,7 +14,7 @@ const write = (event: string, data: unknown, id?: string): Uint8Array =>
   encoder.encode(Sse.encoder.write({ _tag: "Event", event, id, data: JSON.stringify(data) }))
 
 const gap = write("gap", {})
-/** A comment, and after how many milliseconds whoever loses the stream may come back. */
+/** A comment, and after how many milliseconds a client that loses the stream may come back. */
 const idle = encoder.encode(": idle\nretry: 2000\n\n")
 
 const written = new WeakMap<TaskEvent, Uint8Array>()

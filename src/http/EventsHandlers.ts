@@ -16,7 +16,7 @@ import { KeyRing } from "./KeyRing.ts"
 import * as TaskView from "./TaskView.ts"
 import { CurrentVisitor } from "./Visitor.ts"
 
-/** The id of a stream's last message: whoever comes back with it has seen all. */
+/** The id of a stream's last message: a client that comes back with it has seen all. */
 const done = "done"
 
 /** Handles the endpoints of {@link Api}'s events. */

@@ -9,7 +9,7 @@ import * as ErrorAnswer from "./ErrorAnswer.ts"
 
 /** What is not foreign. */
 export interface Options {
-  /** Names that the server goes by, beside `localhost` and addresses. */
+  /** Names that the server goes by, besides `localhost` and addresses. */
   readonly hosts: Iterable<string>
   /** Origins whose pages may send requests. */
   readonly origins: Iterable<string>

@@ -15,13 +15,13 @@ import { anonymous, keyless, type Visitor, withUnknownKey } from "./Visitor.ts"
 /** Keys read before this are read again. */
 const freshForMs = 5000
 
-/** An unknown key brings the next reading forward, but not more often than this: whoever guesses keys waits for it. */
+/** An unknown key brings the next reading forward, but not more often than this: a caller that guesses keys waits for it. */
 const readAgainAfterMs = 100
 
 /** How long a request waits for the keys to be read before the ones known last have to do. */
 const patience: Duration.Duration = Duration.seconds(1)
 
-/** Which keys count beside those of the store. */
+/** Which keys count besides those of the store. */
 export interface Options {
   /** Ask for keys even while there are none. */
   readonly required: boolean
@@ -68,7 +68,7 @@ const make = Effect.fnUntraced(function*({ adminKey, required: requiredAtOnce }:
   const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
   const turn = Semaphore.makeUnsafe(1)
   let keys: ReadonlyMap<string, StoredKey> = new Map()
-  /** Secrets by their hashes, found true since the keys were read: hashing one again costs as much as storing a task. */
+  /** Hash → secret, for secrets verified since the last read: hashing one again costs as much as storing a task. */
   const proven = new Map<string, string>()
   let required = requiredAtOnce || adminKey !== undefined
   const adminSecret = adminKey && Redacted.value(adminKey)

@@ -118,7 +118,7 @@ const outcome = (task: StoredTask) => {
 /** Rates compare two readings; those that come faster than this share the reading before. */
 const minReadingMs = 1000
 
-/** Reads this process's figures beside the stored counts. */
+/** Reads this process's figures and adds them to the stored counts. */
 const makeFigures = Effect.gen(function*() {
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()

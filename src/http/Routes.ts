@@ -32,7 +32,7 @@ export interface Options {
   /** A key of the role `admin` that is not in the store. With one, requests need a key from the start. */
   readonly adminKey?: Redacted.Redacted | undefined
   readonly rateLimits?: RateLimits.Options | undefined
-  /** Names of the server beside `localhost` and its addresses. Without keys, it answers to no other. */
+  /** Names of the server besides `localhost` and its addresses. Without keys, it answers to no other. */
   readonly allowedHosts?: ReadonlyArray<string> | undefined
   /** Pages of these origins may call the API from a browser. */
   readonly allowedOrigins?: ReadonlyArray<string> | undefined

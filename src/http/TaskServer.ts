@@ -22,9 +22,8 @@ export interface Options extends Routes.Options {
   /** Default 8080; 0 is any free port, see `HttpServer.address`. */
   readonly port?: number | undefined
   /**
-   * How long clients are still answered once the server stops, each answer being the last of its connection, so that
-   * nobody is cut off between two requests. Half of `gracefulShutdown` at most, of which it is a part. Default 100 ms;
-   * nothing is waited for when nobody is connected.
+   * How long a stopping server still answers, with `Connection: close`, so that no client is cut off between two requests.
+   * Counts towards `gracefulShutdown`, half of it at most. Default 100 ms; a server without connections does not wait.
    */
   readonly farewell?: Duration.Input | undefined
   /** How long open requests may take once the server stops. Default 2 s. */
@@ -60,7 +59,7 @@ const limits: ServerOptions = {
 }
 
 /**
- * Serves the API and its pages. With a `WorkerPool` beside the queue it shows the workers too.
+ * Serves the API and its pages. With a `WorkerPool` in this process it shows the slots too.
  *
  * @example
  * ```ts

@@ -25,7 +25,7 @@ export interface Options {
   readonly server?: Redacted.Redacted<string> | undefined
   /** Whether `smtp://` must turn to TLS; else it does where the server offers it. Default false. */
   readonly requireTls?: boolean | undefined
-  /** Certificates (PEM) to trust beside the well-known ones. */
+  /** Certificates (PEM) to trust besides the well-known ones. */
   readonly trust?: ReadonlyArray<string> | undefined
   /** The sender of messages that name none. */
   readonly from?: string | undefined

@@ -1,5 +1,5 @@
 /**
- * Which addresses tasks may connect to. Whoever may create tasks could else reach what only this machine can: databases
+ * Which addresses tasks may connect to. A client that may create tasks could otherwise reach what only this machine can: databases
  * without passwords, the metadata service of a cloud, the router.
  */
 import { BlockList, isIP } from "node:net"

@@ -14,7 +14,7 @@ import type { StoredTask } from "../domain/TaskRecord.ts"
 import type { Accepted, Outcome } from "../store/TaskStore.ts"
 import type { TaskQueue } from "./TaskQueue.ts"
 
-/** Everything that awaiting a result can end with, beside success and the declared error. */
+/** Everything that awaiting a result can end with, besides success and the declared error. */
 export type Unsuccessful =
   | TaskCancelled
   | TaskTimedOut

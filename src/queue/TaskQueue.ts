@@ -109,7 +109,7 @@ const maxLooks = 100
 /** Waits while a full queue has no room: doubling from 10 ms to 1 s. */
 const roomBackoff = Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("1 second")])
 
-/** Why submissions are refused. Types and payloads are checked by remote queues only, which may know other definitions. */
+/** Why submissions are refused. Only a remote queue fails with `UnknownTaskType` or `InvalidPayload`: its server may have other definitions. */
 export type Refusal = QueueFull | KeyConflict | InvalidOption | InvalidPayload | UnknownTaskType | StoreError
 
 /** The producer's and operator's side of the engine. */
@@ -266,7 +266,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   return TaskQueue.of({
     submit: (submissions, whenFull) => Effect.map(enqueue(submissions, whenFull), ({ accepted }) => accepted),
     create: (submissions, whenFull) => Effect.flatMap(enqueue(submissions, whenFull), asStored),
-    // No store is asked for a text that it cannot keep: one of them would fail, and take along who asks beside it
+    // No store is asked for a text that it cannot keep: one of them would fail, and with it the callers in the same batch
     outcome: (id) => Bounds.isStorable(id) ? outcome([id]) : Effect.fail(new TaskNotFound({ id })),
     firstOutcome: (ids) => {
       const id = ids.find((id) => !Bounds.isStorable(id))

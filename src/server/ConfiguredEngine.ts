@@ -5,7 +5,7 @@ import * as Engine from "../engine/Engine.ts"
 import type { HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import * as ShippedHandlers from "./ShippedHandlers.ts"
 
-/** Queue, pool and maintenance; `more` are handlers beside those that ship with it. */
+/** Queue, pool and maintenance; `more` are handlers besides those that ship with it. */
 export const layer = (
   settings: Settings,
   more: Layer.Layer<never, never, HandlerRegistry> = Layer.empty

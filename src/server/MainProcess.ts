@@ -16,7 +16,7 @@ import * as Ending from "./Ending.ts"
  * itself may answer another code.
  */
 export const run = <A, E>(program: Effect.Effect<A, E>): void => {
-  // Whoever read the log has gone (EPIPE): the tasks matter more
+  // The reader of the log has gone (EPIPE): the tasks matter more
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
   start(program, { interruptedBy: () => 0, exit: Ending.withCode })
 }

@@ -20,7 +20,7 @@ import * as StartupMemory from "./StartupMemory.ts"
 import * as StoreOutOfReach from "./StoreOutOfReach.ts"
 import * as Welcome from "./Welcome.ts"
 
-/** Task types that a server has beside those that ship with it. */
+/** Task types that a server has besides those that ship with it. */
 export interface MoreTypes {
   readonly definitions: ReadonlyArray<AnyTaskDefinition>
   readonly handlers: Layer.Layer<never, never, HandlerRegistry>

@@ -1,5 +1,5 @@
 /**
- * What has happened to tasks lately, for those who watch. It is a convenience beside the tasks, which stay the truth:
+ * What has happened to tasks lately, for those who watch. It is a convenience: the tasks stay the truth:
  * events are appended in batches after what they tell of was acknowledged, the log is bounded in events and in bytes, and
  * writers may leave events out while nobody attends. Where something is missing, a reader is told that there is a gap.
  *
@@ -7,7 +7,7 @@
  *
  * - The store numbers events in the order in which they were appended, strictly increasing, without end.
  * - A page says `gap` when any event between the reader's place and the page may be missing: because it was dropped from
- *   the bounded log, because a writer said that it lost some, or because nobody attended meanwhile.
+ *   the bounded log, because a writer said that it lost some, or because no reader attended in between.
  * - A place beyond the end of the log is one of another log: a gap, too.
  * - Time is the store's own clock; durations go in.
  */
@@ -59,7 +59,7 @@ export class EventLog extends Context.Service<EventLog, {
   readonly read: (after: number, limit: number) => Effect.Effect<EventPage, StoreError>
   /** The place at the end of the log. */
   readonly end: Effect.Effect<number, StoreError>
-  /** Says that somebody reads for so long from now on. If nobody did before, the log begins anew. */
+  /** Says that a reader attends for so long from now on. If none did before, the log begins again. */
   readonly attend: (forMs: number) => Effect.Effect<void, StoreError>
   /** Since how many milliseconds somebody attends without a pause; `undefined` when nobody does. */
   readonly attended: Effect.Effect<number | undefined, StoreError>

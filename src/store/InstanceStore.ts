@@ -57,7 +57,7 @@ export interface Roll {
   readonly now: number
 }
 
-/** Where instances meet. Implemented by drivers, beside `TaskStore`. */
+/** Where instances meet. Implemented by drivers, as `TaskStore` is. */
 export class InstanceStore extends Context.Service<InstanceStore, {
   /** Records a sign of life. The instance is listed for `keepForMs` from now on. */
   readonly beat: (beat: Beat, keepForMs: number) => Effect.Effect<void, StoreError>

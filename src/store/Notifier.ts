@@ -18,7 +18,7 @@ export const work: Hint = { _tag: "Work" }
 /** Look at the log of events. */
 export const events: Hint = { _tag: "Events" }
 
-/** Carries hints to whoever listens. */
+/** Carries hints to all listeners. */
 export class Notifier extends Context.Service<Notifier, {
   /** Tells every listener. Never fails: what cannot be delivered is found by polling. */
   readonly publish: (hint: Hint) => Effect.Effect<void>

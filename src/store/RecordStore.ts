@@ -106,7 +106,7 @@ export class RecordStore extends Context.Service<RecordStore, {
   readonly take: (kind: string, limit: number, leaseForMs: number) => Effect.Effect<Due, InvalidOption | StoreError>
 }>()("taskforge/store/RecordStore") {}
 
-/** Every record of a kind, page by page: one that is stored or deleted meanwhile may be among them or not. */
+/** Every record of a kind, page by page: one that is stored or deleted during that may be among them or not. */
 export const all = Effect.fnUntraced(function*(
   kind: string
 ): Effect.fn.Return<ReadonlyArray<StoredRecord>, StoreError, RecordStore> {

@@ -62,8 +62,8 @@ export interface ClaimRequest {
   readonly leaseForMs: number
   /**
    * Repeating the nonce of the instance's last claim gives the same tasks, as far as they are still held, and changes
-   * nothing; above all it prolongs no lease. A claim that gave tasks is remembered until the instance's next such claim,
-   * otherwise for a day at least; one that gave none is not, and repeating it is a new claim.
+   * nothing; above all it prolongs no lease. A claim that returned tasks is remembered until the instance's next
+   * such claim, for a day or more. An empty one is not: repeating it claims again.
    */
   readonly nonce: number
 }
@@ -99,7 +99,7 @@ export interface ClaimRef {
 
 /**
  * What a heartbeat learns: the lease is `held` for another period, the task is to be stopped because somebody
- * requested its `cancel` (the lease is held meanwhile), or the lease is `lost` to another claim.
+ * requested its `cancel` (the lease is held until then), or the lease is `lost` to another claim.
  */
 export type ExtendAnswer = "held" | "cancel" | "lost"
 
@@ -179,7 +179,7 @@ export interface Retention {
 /** Keyed tasks younger than this survive pruning by count, so that their idempotency keys hold. */
 export const keyedForMs = 24 * 60 * 60 * 1000
 
-/** How long the last claim of an instance can be repeated: one that was silent for longer is gone, or starts anew. */
+/** How long the last claim of an instance can be repeated: one that was silent for longer is gone, or starts again. */
 export const lastClaimForMs = 24 * 60 * 60 * 1000
 
 /** What a list shows. */
@@ -308,7 +308,7 @@ export class TaskStore extends Context.Service<TaskStore, {
   /** A page of tasks, newest first. It costs the same whatever is stored besides, however rare the tasks are. */
   readonly list: (request: ListRequest) => Effect.Effect<Listed, StoreError>
   /**
-   * Whether the calling fiber is inside of an application's transaction that the store's writes join. Left out where
+   * Whether the calling fiber is inside an application's transaction that the store's writes join. Left out where
    * there is no such thing.
    */
   readonly inTransaction?: Effect.Effect<boolean> | undefined

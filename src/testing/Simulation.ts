@@ -76,7 +76,7 @@ export class Simulation extends Context.Service<Simulation, {
   readonly machine: Machine
 }>()("taskforge/testing/Simulation") {}
 
-/** What a simulated program may use beside what it brings. */
+/** What a simulated program may use besides what it brings. */
 export type Services = Simulation | SecureRandom.SecureRandom | Scope.Scope
 
 /** Adds a line to the trace of the simulation. */

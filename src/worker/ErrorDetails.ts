@@ -1,5 +1,5 @@
 /**
- * What is kept of a declared error beside its message: its details, encoded by its schema. They have a bound. Longer
+ * What is kept of a declared error besides its message: its details, encoded by its schema. They have a bound. Longer
  * texts in them are cut, which most schemas still decode; where that does not help, they are left out.
  */
 import { Exit, type Schema } from "effect"

@@ -36,7 +36,7 @@ export class TaskContext extends Context.Service<TaskContext, {
  */
 export type HandlerContext<Success> = TaskContext["Service"] & {
   /**
-   * Completes the task now, and gives the result back, so that the handler can end with it. Inside of a transaction that
+   * Completes the task now, and gives the result back, so that the handler can end with it. Inside a transaction that
    * the store's writes join (PostgreSQL), the completion is committed with the handler's own writes or not at all: where
    * the attempt has lost its lease it fails with `LeaseLost`, which rolls the transaction back. What the handler returns
    * afterwards changes nothing.

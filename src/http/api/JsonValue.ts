@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 
-/** Arrays and objects inside of each other at most: whatever walks through a payload does so on its stack. */
+/** Arrays and objects inside each other at most: code that walks through a payload uses its stack. */
 export const maxDepth = 128
 
 /** Any JSON that is not nested too deeply. It comes from a parser, so nothing else of it needs to be checked. */
@@ -10,7 +10,7 @@ export const JsonValue = Schema.Unknown.pipe(
   })
 )
 
-/** Whether no more than so many arrays and objects are inside of each other. */
+/** Whether no more than so many arrays and objects are inside each other. */
 export const isShallow = (value: unknown, levels: number): boolean => {
   if (typeof value !== "object" || value === null) return true
   if (levels === 0) return false

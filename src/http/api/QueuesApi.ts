@@ -1,4 +1,4 @@
-/** Queues, the lanes of tasks, over HTTP. */
+/** Queues and types with what waits in them, over HTTP. */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as ApiErrors from "./ApiErrors.ts"

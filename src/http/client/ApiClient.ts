@@ -35,7 +35,7 @@ export const make = ({ apiKey, url }: Options): Effect.Effect<ApiClient, never, 
     )
   })
 
-/** What goes wrong between a client and a server, beside the errors that an endpoint declares. */
+/** What goes wrong between a client and a server, besides the errors that an endpoint declares. */
 export type TransportError =
   | HttpClientError.HttpClientError
   | Schema.SchemaError

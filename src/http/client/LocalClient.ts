@@ -1,6 +1,6 @@
 /**
- * The API of the engine in this process, without a server in between: requests go straight to the routes. What works
- * with a server so works the same with nothing but a store.
+ * The API of the engine in this process, without a server in between: requests go straight to the routes.
+ * Whatever works against a server works against a bare store.
  */
 import { Effect, Layer } from "effect"
 import { FetchHttpClient, type HttpClient, HttpEffect, HttpRouter, HttpServer } from "effect/http"

@@ -1,6 +1,6 @@
 /**
  * Waits for tasks of a server to finish: one request at a time asks for the results of all that are awaited, and the
- * server answers it once one of them has finished. A task that is awaited meanwhile joins by a new request.
+ * server answers it once one of them has finished. A task that is awaited while a request is open joins by a new request.
  */
 import { Deferred, Duration, Effect, Latch, Schedule } from "effect"
 import { type StoreError, TaskNotFound } from "../../domain/Errors.ts"

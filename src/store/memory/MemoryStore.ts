@@ -42,7 +42,7 @@ export interface Options extends StoreSettings {
   readonly maxBytes?: number | undefined
 }
 
-/** A store in this process's memory, with all that belongs to a store beside it. */
+/** A store in this process's memory, with the services that belong to a store. */
 export const layer = (settings: Options = {}): Layer.Layer<StoreServices> =>
   Layer.mergeAll(
     Layer.effect(TaskStore, Effect.map(Clock.Clock, (clock) => make(clock, settings))),

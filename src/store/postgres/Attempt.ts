@@ -1,5 +1,5 @@
 /**
- * What happens to a running attempt beside its end: its lease is prolonged, it reports, or it is taken back. None of it
+ * What happens to a running attempt before its end: its lease is prolonged, it reports, or it is taken back. None of it
  * waits for a row that somebody else is writing.
  */
 import { Effect } from "effect"

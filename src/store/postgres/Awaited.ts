@@ -1,5 +1,5 @@
 /**
- * Ids of tasks that somebody awaits, for a while: whoever still waits says so again. Ends of other tasks are announced
+ * Ids of tasks that some process awaits, for a while: a process that still waits says so again. Ends of other tasks are announced
  * to nobody, for they would fill the channel.
  */
 

@@ -3,7 +3,7 @@
  * them. One caller pays for a round trip and a sync of the server's disk; fifty share one. Each keeps its own fate: a
  * failure that has to do with one of them is met by that one alone.
  *
- * A call from inside of the application's transaction must not come here: this fiber would not carry it.
+ * A call from inside the application's transaction must not come here: this fiber would not carry it.
  */
 import { Effect, Latch, Result, type Scope, Semaphore } from "effect"
 import { StoreError } from "../../domain/Errors.ts"
@@ -119,7 +119,7 @@ export const make = Effect.fnUntraced(function*<I, A>(options: {
   const turn = some.await.pipe(
     Effect.andThen(gather),
     Effect.andThen(Effect.suspend(() => {
-      // closed before sending, so that a call added meanwhile opens it again
+      // closed before sending, so that a call added during that opens it again
       some.closeUnsafe()
       return flush
     }))

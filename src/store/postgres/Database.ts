@@ -1,7 +1,7 @@
 /**
  * Statements on the application's `PgClient`: typed errors, rows as arrays, and transactions.
  *
- * Whatever is asked from inside of the application's own `sql.withTransaction` runs on that transaction's connection,
+ * Whatever is asked from inside the application's own `sql.withTransaction` runs on that transaction's connection,
  * because the client finds it in the fiber's context.
  */
 import type { PgClient, PgPoolConfig } from "@effect/sql-pg/PgClient"
@@ -26,7 +26,7 @@ export interface Statements {
     text: string,
     parameters?: ReadonlyArray<Parameter>
   ) => Effect.Effect<ReadonlyArray<Row>, StoreError>
-  /** Several statements that happen entirely or not at all; inside of a transaction, a savepoint. */
+  /** Several statements that happen entirely or not at all; inside a transaction, a savepoint. */
   readonly transaction: <A, E = never>(
     operation: string,
     body: Effect.Effect<A, StoreError | E>
@@ -40,7 +40,7 @@ export interface Database extends Statements {
   readonly schema: string
   /** For what must not be done twice: when nobody knows whether it was done, it fails. */
   readonly once: Statements
-  /** Whether the fiber is inside of a transaction of the client. */
+  /** Whether the fiber is inside a transaction of the client. */
   readonly inTransaction: Effect.Effect<boolean>
 }
 
@@ -105,7 +105,7 @@ export const make = (
       )
     })
     return Effect.withFiber((fiber) => {
-      // inside of a transaction only its owner can run it again
+      // inside a transaction only its owner can run it again
       if (Context.getOrUndefined(fiber.context, client.transactionService) !== undefined) return typed
       const clock = fiber.getRef(Clock.Clock)
       const startedAt = clock.monotonicTimeNanosUnsafe()

@@ -1,9 +1,9 @@
 /**
  * Storing new tasks: groups, each entirely or not at all.
  *
- * Groups without keys that fit go into one statement. Where that meets a known id, or else from the beginning, known ids
- * and keys are read first, each group is decided about, and what is new is stored in one statement that fails as a whole
- * when somebody was faster; then everything is looked at again.
+ * Groups without keys that fit go into one statement. If that hits a known id, or if any task has a key, the known ids
+ * and keys are read, each group is decided, and the rest is inserted in one statement. It fails as a whole if another
+ * process was faster; then all this starts over.
  */
 import { Effect, Schedule } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
@@ -164,7 +164,7 @@ const areAlike = (tasks: Group): boolean => {
   )
 }
 
-/** What tasks are beside their ids and payloads, in the order of the parameters. */
+/** The columns of tasks besides their ids and payloads, in the order of the parameters. */
 const each = (tasks: Group): ReadonlyArray<Parameter> => [
   texts(tasks.map(({ type }) => type)),
   texts(tasks.map(({ queue }) => queue)),

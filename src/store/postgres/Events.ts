@@ -1,5 +1,5 @@
 /**
- * The log of events in the schema: a row per batch, because nobody searches in it. Whoever appends holds the one row of
+ * The log of events in the schema: a row per batch, because no query looks inside. An append holds the one row of
  * the head until it has committed, so batches become visible in the order of their numbers.
  */
 import { type Context, Effect } from "effect"

@@ -106,7 +106,7 @@ export const isLeftAborted = (error: unknown): boolean => {
   return cause !== undefined && codeOf(cause) === "25P02"
 }
 
-/** Whoever answered did not like the startup packet: a pooler refuses settings that it does not know. */
+/** The server refused the startup packet: a pooler refuses settings that it does not know. */
 export const isRefusedPacket = (error: SqlError): boolean => codeOf(error) === "08P01"
 
 /** The client closed the connection because it could not read an answer; it could not read it a second time either. */

@@ -7,7 +7,7 @@ import { type Database, number } from "./Database.ts"
 
 /** Prepares the operations. */
 export const make = ({ query, schema }: Database): Context.Service.Shape<typeof InstanceStore> => {
-  // the dead are forgotten by whoever is alive, and nobody waits for anybody to do it
+  // any living instance forgets the dead, and none waits for another to do it
   const beat = `WITH clock AS MATERIALIZED (SELECT ${schema}.now_ms() AS now),
     gone AS (
       DELETE FROM ${schema}.instance WHERE id = ANY (ARRAY(

@@ -210,7 +210,7 @@ export const migrate = Effect.fnUntraced(function*(
   if (before.version === latest) return
   const all = Effect.gen(function*() {
     yield* query("migrate", "SELECT true FROM pg_advisory_xact_lock(hashtextextended($1, 0))", [`taskforge ${name}`])
-    // asked again under the lock: another process may have migrated meanwhile
+    // asked again under the lock: another process may have migrated in between
     const found = yield* version
     if (found.version === latest) return
     if (!found.hasSchema) yield* query("migrate", `CREATE SCHEMA ${schema}`)

@@ -1,6 +1,6 @@
 /**
  * Hints through `NOTIFY`, on one channel per schema. Within the process they are delivered at once; to the others they
- * go merged, at most every few milliseconds, and outside of any transaction: a `NOTIFY` inside of one takes a lock that
+ * go merged, at most every few milliseconds, and outside of any transaction: a `NOTIFY` inside one takes a lock that
  * all commits of the database wait for. Hints of a transaction are sent when it has been committed.
  *
  * A listener that lost its connection subscribes again by itself, and then says that there may be work. Through a pooler

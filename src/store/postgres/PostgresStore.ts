@@ -1,7 +1,7 @@
 /**
  * The PostgreSQL store as layers.
  *
- * It works on the application's `PgClient`: what is enqueued or completed inside of the application's
+ * It works on the application's `PgClient`: what is enqueued or completed inside the application's
  * `sql.withTransaction` is committed or rolled back with it. A second client would silently not join.
  */
 import * as Pg from "@effect/sql-pg/PgClient"
@@ -154,7 +154,7 @@ export const layerUrl = (
   const settings = {
     statement_timeout: String(statementTimeoutMs),
     lock_timeout: String(lockTimeoutMs),
-    // an index is asked for whatever it costs; to a compiler of plans that looks like a long query
+    // forcing index scans inflates the costs of plans, which would trigger the JIT compiler
     jit: "off"
   }
   return Layer.unwrap(Effect.gen(function*() {

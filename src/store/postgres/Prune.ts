@@ -1,5 +1,5 @@
 /**
- * Forgetting finished tasks: first those that are too old, then the oldest beyond the number to keep. Beside it, what
+ * Forgetting finished tasks: first those that are too old, then the oldest beyond the number to keep. Apart from that, what
  * else has had its time: claims that cannot be repeated any more, and counters that can be added up.
  */
 import { Effect } from "effect"

@@ -106,7 +106,7 @@ export const make = ({ query, schema }: Database, awaiting: (ids: ReadonlyArray<
     let bytes = 0
     let place = before
     for (let windows = 0; windows < maxWindows; windows++) {
-      // the end comes first: what is stored meanwhile is above it
+      // the end comes first: what is stored in between is above it
       const ends = yield* query<[end: number | null]>("list", endOf(states), [number(place)])
       const end: number | undefined = ends[0]?.[0] ?? undefined
       const parameters = [number(limit + 1 - tasks.length), number(maxBytes), number(end ?? 0)]
@@ -151,7 +151,7 @@ export const make = ({ query, schema }: Database, awaiting: (ids: ReadonlyArray<
               awaited.push(id)
             }
           }
-          // whoever asks for results that are not there yet waits for them
+          // a process that asks for results that are not there yet waits for them
           awaiting(awaited)
           return all.slice(0, end)
         }

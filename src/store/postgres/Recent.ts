@@ -1,5 +1,5 @@
 /**
- * Ids of tasks that ended here a moment ago. Word that one of them is awaited may have been on its way meanwhile.
+ * Ids of tasks that ended here a moment ago. Word that one of them is awaited may have been on its way by then.
  */
 
 /** How long an id is known at least, in milliseconds; at most twice as long. */

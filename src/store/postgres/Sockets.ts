@@ -1,6 +1,6 @@
 /**
  * The connections' sockets, watched: a network that goes dead without a word (a router that forgot the connection, a
- * pulled cable) tells nobody. Whoever asked something on such a connection would wait until the operating system gives
+ * pulled cable) is not reported. A query on such a connection would wait until the operating system gives
  * up, for a quarter of an hour.
  *
  * A connection is dead when something was asked and nothing has been heard for longer than the server may take for any

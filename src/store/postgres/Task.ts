@@ -92,7 +92,7 @@ export const failureOf = (text: string | null): TaskFailure | null =>
 export interface Decided {
   readonly task: TaskRecord
   readonly change: Change
-  /** What it adds to the totals beside the state that it ends in. */
+  /** What it adds to the totals besides the state that it ends in. */
   readonly counts?: "retried" | "crashed" | undefined
 }
 

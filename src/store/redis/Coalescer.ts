@@ -2,9 +2,9 @@
  * Callers that ask for the same at the same time share one script, each with its own answer: fifty callers pay for one
  * round trip.
  *
- * A caller that is alone is sent at once. While others are under way, what waits is sent after every fiber that can run now
- * has had its turn, and what callers ask as soon as they are answered, at once. No more than a part is sent in a turn: while Redis works on one part, the callers of another already
- * prepare their next. Sent together, all would be answered together, and each side would be idle while the other works.
+ * A lone caller is sent at once. While others are in flight, new calls are gathered for one scheduler turn and sent in parts
+ * of `max`; calls made on an answer are sent at once. One part is sent in a turn: while Redis works on it, the callers of
+ * another already prepare their next. Sent together, all would be answered together, and each side would be idle while the other works.
  * Nothing waits for an answer before it is sent. A part that is refused for what one caller asked is sent again caller by
  * caller, so that each has its own fate.
  */

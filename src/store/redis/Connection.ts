@@ -24,7 +24,7 @@ export interface Options {
  * - `disableOfflineQueue`: a command that cannot be sent fails now. Kept for later, it would be carried out long after
  *   its caller has given up.
  * - `reconnectStrategy` and `socketTimeout` are not used: a client that connects again by itself waits for ever for the
- *   first answer on a connection that died in silence, and the timeout of a socket starts anew with whatever is written.
+ *   first answer on a connection that died in silence, and the timeout of a socket starts again with each write.
  * - `timeout` 0: the store's own limit on answers counts from the same moment and needs no timer per command.
  */
 const makeClient = ({ answerWithinMs, url }: Options) =>
@@ -55,7 +55,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.suspend(() => subscribe({ ...options, url: current()?.url ?? options.url }, channel, onMessage)),
     connect: Effect.suspend(() => {
       const reserved = makeClient({ ...options, url: current()?.url ?? options.url })
-      // whoever sent a command learns of its failure anyway; an error that nobody listens to would be thrown
+      // the sender of a command learns of its failure anyway; an error without a listener would be thrown
       reserved.on("error", () => {})
       return Effect.as(tryPromise(() => reserved.connect()), {
         send: sendOn({ client: reserved, abandon: () => close(reserved) }),
@@ -159,7 +159,7 @@ const peersOf = (options: Options, { client, url }: Connection): Effect.Effect<R
     onFailure: () => []
   })
 
-/** Subscribes on a connection of its own. It does not subscribe again: whoever listens has to know that hints were lost. */
+/** Subscribes on a connection of its own. It does not subscribe again: listeners have to know that hints were lost. */
 const subscribe = (
   options: Options,
   channel: string,

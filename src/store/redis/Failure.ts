@@ -9,7 +9,7 @@ import { StoreError } from "../../domain/Errors.ts"
 const hints: ReadonlyArray<readonly [pattern: RegExp, hint: string, advice?: string]> = [
   [
     /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|EAI_AGAIN|offline/i,
-    "it cannot be reached; what is asked of it meanwhile fails"
+    "it cannot be reached; what is asked of it until then fails"
   ],
   [/closed|terminated|destroyed|ECONNRESET|EPIPE/i, "the connection broke; it is being made again"],
   [

@@ -19,7 +19,7 @@ const runList = script<readonly [next: string, ...shown: Shown]>(Scripts.list)
 const runStranded = script<ReadonlyArray<string>>(Scripts.stranded)
 const runCounts = script<ReadonlyArray<number>>(Scripts.counts)
 
-/** How long the end of a task is announced to whoever asked for its result last. */
+/** How long the end of a task is announced after a process has asked for its result. */
 const awaitedForMs = 10 * 60 * 1000
 
 /** The first sequence number, which has 12 digits like all others. */

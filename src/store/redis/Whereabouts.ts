@@ -20,8 +20,8 @@ export const movedTo = (url: string, error: unknown): string | undefined => {
 }
 
 /**
- * Whether a server says that it is the wrong one: the slot has moved, or it has become a replica, and whoever connects
- * anew may be led to the one that took its place. Redis 6 reports the latter from within a script.
+ * Whether a server says that it is the wrong one: the slot has moved, or it has become a replica, and a new
+ * connection may be led to the one that took its place. Redis 6 reports the latter from within a script.
  */
 export const isElsewhere = (error: unknown): boolean =>
   error instanceof Error && (error.message.startsWith("MOVED ") || error.message.includes("READONLY "))

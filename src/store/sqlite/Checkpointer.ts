@@ -1,5 +1,5 @@
 /**
- * Brings what the log holds into the database itself, in a thread of its own. SQLite would do so inside of a COMMIT,
+ * Brings what the log holds into the database itself, in a thread of its own. SQLite would do so inside a COMMIT,
  * every thousand pages, and with its two syncs that stops the process for tens of milliseconds several times a second
  * under load. Readers and the writer go on while the thread copies.
  *
@@ -22,7 +22,7 @@ const pagesPerTransaction = 10
 const rowsPerPage = 8
 
 /**
- * The thread. It repeats itself while the writer goes on adding to the log, for what was added meanwhile is little.
+ * The thread. It repeats itself while the writer goes on adding to the log, for what was added during a pass is little.
  * It is a text and not a file, so that every bundle and package has it.
  */
 const script = `

@@ -210,7 +210,7 @@ export const migrate = (database: DatabaseSync, path: string): void => {
   if (inspect(database, path) === latest) return
   database.exec("BEGIN IMMEDIATE")
   try {
-    // asked again under the lock: another process may have migrated meanwhile
+    // asked again under the lock: another process may have migrated in between
     const version = inspect(database, path)
     for (const script of migrations.slice(version)) database.exec(script)
     database.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${latest}`)

@@ -53,7 +53,7 @@ export interface Options extends StoreSettings {
 const names: Bounds.Names<Options> = { ...settingNames, path: 1, synchronous: 1 }
 
 /**
- * A durable store in one file, with all that belongs to a store beside it.
+ * A durable store in one file, with the services that belong to a store.
  *
  * @example
  * ```ts

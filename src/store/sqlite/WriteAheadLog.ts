@@ -1,8 +1,8 @@
 /**
- * Puts what was committed on disk. SQLite would do so inside of COMMIT and let everybody wait, however slow the disk is.
+ * Puts what was committed on disk. SQLite would do so inside COMMIT and let all callers wait, however slow the disk is.
  * Asked of the operating system from outside, the process can answer other callers and run tasks while a slow disk works.
  *
- * The file may be opened beside SQLite's own descriptor: its locks are on the database and the shared memory, not on
+ * The file may be opened next to SQLite's own descriptor: its locks are on the database and the shared memory, not on
  * the log, so closing this descriptor gives none of them up. The log stays the same file as long as a connection is open.
  */
 import { type Clock, Effect, type Scope } from "effect"
@@ -44,7 +44,7 @@ export const open = (path: string, clock: Clock.Clock): Effect.Effect<WriteAhead
       })
 
       // Not to be interrupted: what was committed cannot be taken back, and its callers want to know
-      const meanwhile = Effect.uninterruptible(
+      const inThread = Effect.uninterruptible(
         Effect.callback<void, StoreError>((resume) =>
           fdatasync(
             descriptor,
@@ -59,7 +59,7 @@ export const open = (path: string, clock: Clock.Clock): Effect.Effect<WriteAhead
           const ended = Effect.sync(() => {
             tookNanos = clock.monotonicTimeNanosUnsafe() - startedAt
           })
-          return Effect.andThen(tookNanos <= fastNanos ? onTheSpot : meanwhile, ended)
+          return Effect.andThen(tookNanos <= fastNanos ? onTheSpot : inThread, ended)
         })
       }
     }
