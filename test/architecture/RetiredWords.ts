@@ -5,7 +5,7 @@ export interface Retired {
   readonly word: RegExp
   readonly say: string
   /** Uses that stay; they are taken out of a line before it is searched. */
-  readonly but?: RegExp
+  readonly but?: RegExp | undefined
   /** Files and folders in which it stays. */
   readonly except?: Readonly<Record<string, string>>
   /** Only files and folders in which it is refused. */
@@ -66,6 +66,11 @@ export const inSources: ReadonlyArray<Retired> = [
   { word: /\b(Signal|signal)\b/, say: "hint", only: ["store/", "worker/", "queue/", "events/"] },
   { word: /\bNote\b|\bnotes\b|\.note\(notes/, say: "progress", only: ["store/", "worker/", "events/"] },
   { word: /\b(n?ack|acked)\b/i, say: "settle" },
+  {
+    word: /\bstatus(es)?\b/i,
+    say: "state",
+    only: ["store/", "domain/", "queue/", "worker/", "events/", "maintenance/"]
+  },
   {
     word:
       /\b(most|largest|longest|biggest|atMost)[A-Z]\w*|\b(const|let|readonly|type) (most|largest|longest|biggest)\b/,

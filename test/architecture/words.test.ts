@@ -27,6 +27,7 @@ describe("words that have been retired", () => {
     ["store/Notifier.ts", "readonly publish: (signal: Signal) => void"],
     ["store/TaskStore.ts", "readonly note: (notes: ReadonlyArray<Note>) => void"],
     ["worker/Settler.ts", "const ack = 1"],
+    ["store/redis/Text.ts", "const status = text[0]"],
     ["handlers/Hash.ts", "const mostRounds = 10"],
     ["handlers/Sleep.ts", "const longest = 10"],
     ["store/TaskStore.ts", "export const promoteLimit = 10"],

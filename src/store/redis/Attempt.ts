@@ -11,7 +11,7 @@ import { type Runner, script } from "./Runner.ts"
 import * as AttemptScripts from "./scripts/Attempt.ts"
 import { rescue } from "./scripts/Rescue.ts"
 import { settle } from "./scripts/Settle.ts"
-import { namesOf, statusNames, textsOf } from "./Text.ts"
+import { namesOf, stateNames, textsOf } from "./Text.ts"
 
 const runExtend = script<string>(AttemptScripts.extend)
 const runReport = script<number>(AttemptScripts.report)
@@ -62,11 +62,11 @@ export const make = (runner: Runner, headStartMs: number, maxCrashes: number) =>
         ([now, ...answer]) => ({
           now: Number(now),
           rescued: Array.from({ length: answer.length / 4 }, (_, index): Rescued => {
-            const [id, lane, status, crashes] = answer.slice(index * 4)
+            const [id, lane, letter, crashes] = answer.slice(index * 4)
             return {
               id: String(id),
               type: namesOf(String(lane))[1],
-              state: status === "W" ? "pending" : statusNames[String(status)]!,
+              state: letter === "W" ? "pending" : stateNames[String(letter)]!,
               crashes: Number(crashes)
             }
           })

@@ -16,7 +16,7 @@ import { type Runner, script } from "./Runner.ts"
 import * as OperateScripts from "./scripts/Operate.ts"
 import * as PauseScripts from "./scripts/Pause.ts"
 import { prune } from "./scripts/Prune.ts"
-import { statusNames } from "./Text.ts"
+import { stateNames } from "./Text.ts"
 
 const runCancel = script<string>(OperateScripts.cancel)
 const runRerun = script<string>(OperateScripts.rerun)
@@ -38,7 +38,7 @@ const rerunAnswerOf = (letter: string): RerunAnswer =>
     ? { _tag: "rerun" }
     : letter === "U"
     ? { _tag: "unknown" }
-    : { _tag: "conflict", state: statusNames[letter]! }
+    : { _tag: "conflict", state: stateNames[letter]! }
 
 /** The operations of one deployment. */
 export const make = (runner: Runner, headStartMs: number) => ({

@@ -10,7 +10,7 @@ import * as Coverage from "../Coverage.ts"
 import type { Counts, Listed, ListRequest, Outcome, Runnable, Stranded } from "../TaskStore.ts"
 import { type Runner, script } from "./Runner.ts"
 import * as Scripts from "./scripts/Read.ts"
-import { elementsOf, failureOf, namesOf, recordOf, type Shown, shownSize, statusNames } from "./Text.ts"
+import { elementsOf, failureOf, namesOf, recordOf, type Shown, shownSize, stateNames } from "./Text.ts"
 
 const runGet = script<Shown>(Scripts.get)
 const runMemory = script<number>(Scripts.memory)
@@ -25,7 +25,7 @@ const awaitedForMs = 10 * 60 * 1000
 /** The first sequence number, which has 12 digits like all others. */
 const firstSeq = 100_000_000_000
 
-const letters = Object.fromEntries(Object.entries(statusNames).map(([letter, state]) => [state, letter])) as Record<
+const letters = Object.fromEntries(Object.entries(stateNames).map(([letter, state]) => [state, letter])) as Record<
   TaskState,
   string
 >
@@ -135,8 +135,8 @@ const outcomeOf = (
   texts: ReadonlyArray<string | null>,
   at: number
 ): Outcome | undefined | null => {
-  const status = texts[at]
-  if (status === "W") return undefined
-  if (status === "" || typeof status !== "string") return null
-  return { id, state: statusNames[status]!, result: texts[at + 1] ?? null, failure: failureOf(texts[at + 2]) }
+  const letter = texts[at]
+  if (letter === "W") return undefined
+  if (letter === "" || typeof letter !== "string") return null
+  return { id, state: stateNames[letter]!, result: texts[at + 1] ?? null, failure: failureOf(texts[at + 2]) }
 }

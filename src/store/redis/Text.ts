@@ -125,7 +125,7 @@ export const recordOf = (texts: Shown, at: number): TaskRecord => {
     key: key === "" ? null : (JSON.parse(key) as [string, string])[1],
     maxRetries: Number(limits[1]),
     timeoutMs: numberOrNull(limits[2]),
-    state: state.status === "W" ? texts[at + 4] === "1" ? "scheduled" : "pending" : statusNames[state.status]!,
+    state: state.letter === "W" ? texts[at + 4] === "1" ? "scheduled" : "pending" : stateNames[state.letter]!,
     createdAt: Number(limits[0]),
     dueAt: state.dueAt,
     startedAt: state.startedAt,
@@ -158,8 +158,8 @@ export const failureOf = (text: string | null | undefined): TaskFailure | null =
   return JSON.parse(end < 0 ? text : text.slice(0, end)) as TaskFailure
 }
 
-/** The states that statuses stand for, but for a waiting task. */
-export const statusNames: Readonly<Record<string, TaskState>> = {
+/** The states that letters stand for, but for a waiting task. */
+export const stateNames: Readonly<Record<string, TaskState>> = {
   S: "scheduled",
   P: "pending",
   R: "running",
@@ -172,7 +172,7 @@ export const statusNames: Readonly<Record<string, TaskState>> = {
 const stateOf = (text: string, head: ReadonlyArray<string>) => {
   if (text === "") {
     return {
-      status: "W",
+      letter: "W",
       claim: 0,
       completedAt: null,
       cancelRequested: false,
@@ -189,15 +189,15 @@ const stateOf = (text: string, head: ReadonlyArray<string>) => {
   const lane = text.indexOf("\n", numbers + 1)
   const fields = text.slice(1, numbers).split(";")
   const instance = text.slice(lane + 1)
-  const status = text[0]!
+  const letter = text[0]!
   const claim = Number(fields[0])
   return {
-    status,
+    letter,
     claim,
     completedAt: numberOrNull(fields[1]),
     cancelRequested: fields[4] === "1",
     claims: Number(fields[6]),
-    settledClaim: status === "C" ? claim : Number(fields[7]),
+    settledClaim: letter === "C" ? claim : Number(fields[7]),
     failures: Number(fields[8]),
     crashes: Number(fields[9]),
     dueAt: Number(fields[10]),

@@ -14,12 +14,12 @@
  * `state` holds the rest, small and separate, so that a megabyte of payload is not moved about with every change:
  *
  * ```text
- * <status><claim>;completedAt;seq;keyed;cancelRequested;priority;claims;settledClaim;failures;crashes;dueAt;startedAt
+ * <state><claim>;completedAt;seq;keyed;cancelRequested;priority;claims;settledClaim;failures;crashes;dueAt;startedAt
  * ["queue","type"]
  * "instance"
  * ```
  *
- * Statuses are W waiting, R running, C completed, F failed, X cancelled. A task that was never claimed and has not
+ * States are letters: W waiting, R running, C completed, F failed, X cancelled. A task that was never claimed and has not
  * finished has no state: the first part of its `task` is what its state will be after its first claim. A waiting task is
  * scheduled or pending according to the sorted set that it is in, so promotion writes no state. A completed task's
  * settled claim is its claim, whatever is written. A lease is the score in `running`.
@@ -35,9 +35,9 @@ const form = `^(.)${"([^;]*);".repeat(11)}([^\\n]*)\\n([^\\n]*)\\n(.*)$`
 export const state = `
 local function parse(text)
   local e = {}
-  e.status, e.claim, e.completed, e.seq, e.keyed, e.cancel, e.priority, e.claims, e.settled, e.failures, e.crashes,
+  e.letter, e.claim, e.completed, e.seq, e.keyed, e.cancel, e.priority, e.claims, e.settled, e.failures, e.crashes,
     e.due, e.started, e.lane, e.instance = string.match(text, "${form}")
-  if e.status == "C" then e.settled = e.claim end
+  if e.letter == "C" then e.settled = e.claim end
   return e
 end
 `
@@ -45,7 +45,7 @@ end
 /** What becomes of an attempt that ends: it waits again or has finished, and is remembered. For scripts with lanes. */
 export const ending = `
 local function write(id, e)
-  call("HSET", root .. ":state", id, e.status .. e.claim .. ";" .. e.completed .. ";" .. e.seq .. ";" .. e.keyed .. ";" ..
+  call("HSET", root .. ":state", id, e.letter .. e.claim .. ";" .. e.completed .. ";" .. e.seq .. ";" .. e.keyed .. ";" ..
     e.cancel .. ";" .. e.priority .. ";" .. e.claims .. ";" .. e.settled .. ";" .. e.failures .. ";" .. e.crashes .. ";" ..
     e.due .. ";" .. e.started .. "\\n" .. e.lane .. "\\n" .. e.instance)
 end
@@ -57,7 +57,7 @@ local function rankOf(e, headStart) return int(e.due - e.priority * headStart) e
 
 -- files a waiting task: in its lane if it is due, else under its due time
 local function wait(e, id, now, headStart)
-  e.status, e.completed = "W", ""
+  e.letter, e.completed = "W", ""
   if tonumber(e.due) > now then
     call("ZADD", root .. ":scheduled", e.due, appointment(e, id))
     call("ZADD", root .. ":list:S:" .. e.lane, 0, e.seq .. id)
@@ -70,11 +70,11 @@ end
 
 local totals = { C = "completed", F = "failed", X = "cancelled" }
 
-local function finish(e, id, status, now)
-  e.status, e.completed = status, int(now)
-  call("ZADD", root .. ":finished:" .. status .. e.keyed, e.completed, e.seq .. id)
-  call("ZADD", root .. ":list:" .. status .. ":" .. e.lane, 0, e.seq .. id)
-  count("unfinished", -1, totals[status], 1)
+local function finish(e, id, letter, now)
+  e.letter, e.completed = letter, int(now)
+  call("ZADD", root .. ":finished:" .. letter .. e.keyed, e.completed, e.seq .. id)
+  call("ZADD", root .. ":list:" .. letter .. ":" .. e.lane, 0, e.seq .. id)
+  count("unfinished", -1, totals[letter], 1)
 end
 
 -- what follows the last line feed. A pattern without an anchor would look from every place, and take hours for a megabyte

@@ -44,8 +44,8 @@ while found < limit do
     if stored then
       local scheduled, runs = call("ZCARD", root .. ":list:S:" .. lane), running[lane] or 0
       local pending = stored - scheduled - runs
-      for _, status in ipairs({ "C", "F", "X" }) do
-        pending = pending - call("ZCARD", root .. ":list:" .. status .. ":" .. lane)
+      for _, letter in ipairs({ "C", "F", "X" }) do
+        pending = pending - call("ZCARD", root .. ":list:" .. letter .. ":" .. lane)
       end
       local at = #answers
       answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4] = lane, scheduled, pending, runs

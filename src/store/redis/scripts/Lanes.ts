@@ -148,8 +148,8 @@ end
 /** The same for tasks that are removed. */
 export const stored = `${index}
 local function hasTasks(lane)
-  for _, status in ipairs({ "C", "F", "X", "S", "P" }) do
-    if call("EXISTS", root .. ":list:" .. status .. ":" .. lane) == 1 then return true end
+  for _, letter in ipairs({ "C", "F", "X", "S", "P" }) do
+    if call("EXISTS", root .. ":list:" .. letter .. ":" .. lane) == 1 then return true end
   end
   return call("EXISTS", root .. ":lane:" .. lane) == 1
 end
@@ -179,8 +179,8 @@ local function adoptNames()
   end
   for _, lane in ipairs(old) do
     local amount = runs[lane] or 0
-    for _, status in ipairs({ "C", "F", "X", "S", "P" }) do
-      amount = amount + call("ZCARD", root .. ":list:" .. status .. ":" .. lane)
+    for _, letter in ipairs({ "C", "F", "X", "S", "P" }) do
+      amount = amount + call("ZCARD", root .. ":list:" .. letter .. ":" .. lane)
     end
     for _, name in ipairs(call("ZRANGE", root .. ":blocks:" .. lane, 0, -1)) do
       amount = amount + call("LLEN", root .. ":block:" .. name)

@@ -20,12 +20,12 @@ for index = 1, #ARGV - 1 do
   local e = load(id)
   if e == nil then
     answers[index] = "U"
-  elseif e.status == "W" then
+  elseif e.letter == "W" then
     unwait(e, id, headStart)
     finish(e, id, "X", now)
     write(id, e)
     answers[index], ended[#ended + 1] = "C", id
-  elseif e.status == "R" then
+  elseif e.letter == "R" then
     e.cancel = "1"
     write(id, e)
     answers[index] = "R"
@@ -41,7 +41,7 @@ return table.concat(answers)
  * Makes failed and cancelled tasks due now, with fresh budgets.
  *
  * - Arguments: head start, then ids.
- * - Answers: a letter for each: `A` done, `U` unknown, else the status that does not allow it: `S` scheduled, `P`
+ * - Answers: a letter for each: `A` done, `U` unknown, else the state that does not allow it: `S` scheduled, `P`
  *   pending, `R` running, `C` completed.
  */
 export const rerun = `${prelude}${entry}
@@ -51,14 +51,14 @@ for index = 2, #ARGV do
   local e = load(id)
   if e == nil then
     answers[#answers + 1] = "U"
-  elseif e.status == "F" or e.status == "X" then
+  elseif e.letter == "F" or e.letter == "X" then
     local ref, history = e.seq .. id, call("HGET", root .. ":history", id)
-    call("ZREM", root .. ":finished:" .. e.status .. e.keyed, ref)
-    call("ZREM", root .. ":list:" .. e.status .. ":" .. e.lane, ref)
+    call("ZREM", root .. ":finished:" .. e.letter .. e.keyed, ref)
+    call("ZREM", root .. ":list:" .. e.letter .. ":" .. e.lane, ref)
     local latest = history and lastLine(history)
     if e.claim ~= "0" and not (latest and string.match(latest, '^{"claim":(%d+)') == e.claim) then
       local failure = call("HGET", root .. ":failure", id)
-      remember(e, id, e.completed, e.status == "F" and "failed" or "cancelled", failure or nil)
+      remember(e, id, e.completed, e.letter == "F" and "failed" or "cancelled", failure or nil)
     end
     call("HDEL", root .. ":failure", id)
     e.due, e.failures, e.crashes, e.cancel = int(now), "0", "0", "0"
@@ -66,10 +66,10 @@ for index = 2, #ARGV do
     write(id, e)
     count("unfinished", 1)
     answers[#answers + 1] = "A"
-  elseif e.status == "W" then
+  elseif e.letter == "W" then
     answers[#answers + 1] = call("ZSCORE", root .. ":scheduled", appointment(e, id)) and "S" or "P"
   else
-    answers[#answers + 1] = e.status
+    answers[#answers + 1] = e.letter
   end
 end
 return table.concat(answers)
@@ -87,10 +87,10 @@ for index, id in ipairs(ARGV) do
   local e = load(id)
   if e == nil then
     answers[index] = "U"
-  elseif e.status == "W" or e.status == "R" then
+  elseif e.letter == "W" or e.letter == "R" then
     answers[index] = "N"
   else
-    drop(e.status .. e.keyed, { e.seq .. id })
+    drop(e.letter .. e.keyed, { e.seq .. id })
     answers[index] = "A"
   end
 end

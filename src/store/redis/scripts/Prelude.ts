@@ -25,8 +25,8 @@
  * | `block:<seq>` | list | the tasks of a block |
  * | `scheduled` | sorted set | scheduled tasks, by due time |
  * | `running` | sorted set | running tasks, by the end of their lease |
- * | `finished:<status><keyed>` | sorted sets | finished tasks, by when they finished |
- * | `list:<status>:<lane>` | sorted sets | waiting and finished tasks by sequence number, without those in blocks |
+ * | `finished:<state><keyed>` | sorted sets | finished tasks, by when they finished |
+ * | `list:<state>:<lane>` | sorted sets | waiting and finished tasks by sequence number, without those in blocks |
  * | `claims`, `claimed` | hash, sorted set | by instance: its last claim, and when it was made |
  * | `probe` | string | that a write was tried, for a second |
  * | `awaited` | sorted set | ids whose end somebody waits for, by when that is forgotten |

@@ -12,8 +12,8 @@ local function show(answers, id)
   if not task then return end
   local text, lease, scheduled = call("HGET", root .. ":state", id) or "", "", ""
   local e = load(id)
-  if e.status == "R" then lease = call("ZSCORE", root .. ":running", e.seq .. id) or "" end
-  if e.status == "W" and call("ZSCORE", root .. ":scheduled", appointment(e, id)) then scheduled = "1" end
+  if e.letter == "R" then lease = call("ZSCORE", root .. ":running", e.seq .. id) or "" end
+  if e.letter == "W" and call("ZSCORE", root .. ":scheduled", appointment(e, id)) then scheduled = "1" end
   local at = #answers
   answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4], answers[at + 5] = id, task, text, lease, scheduled
   for index, name in ipairs({ ":progress", ":result", ":failure", ":history" }) do
@@ -38,7 +38,7 @@ return answers
  * The outcomes of tasks; remembers which of the others are waited for, so that their end is announced.
  *
  * - Arguments: for how long to remember, in ms, bytes of results and failures in the answer, then ids.
- * - Answers: for each of the first ids whose results fit, one at least, the status with its result and failure; `W` for a task that has not finished, nothing for an
+ * - Answers: for each of the first ids whose results fit, one at least, the state with its result and failure; `W` for a task that has not finished, nothing for an
  *   unknown one.
  */
 export const results = `${prelude}
@@ -49,17 +49,17 @@ local now = clock()
 local forget = int(now + ARGV[1])
 for index, text in ipairs(hmget(root .. ":state", ids)) do
   local id, at = ids[index], #answers
-  local status = text and string.sub(text, 1, 1) or call("HEXISTS", root .. ":task", id) == 1 and "W" or ""
-  if status == "W" or status == "R" then
-    status = "W"
+  local letter = text and string.sub(text, 1, 1) or call("HEXISTS", root .. ":task", id) == 1 and "W" or ""
+  if letter == "W" or letter == "R" then
+    letter = "W"
     awaited[#awaited + 1], awaited[#awaited + 2] = forget, id
   end
-  local finished = status ~= "W" and status ~= ""
+  local finished = letter ~= "W" and letter ~= ""
   if finished then
     left = left - call("HSTRLEN", root .. ":result", id) - call("HSTRLEN", root .. ":failure", id)
     if left < 0 and at > 0 then break end
   end
-  answers[at + 1] = status
+  answers[at + 1] = letter
   answers[at + 2] = finished and call("HGET", root .. ":result", id) or false
   answers[at + 3] = finished and call("HGET", root .. ":failure", id) or false
 end
@@ -76,12 +76,12 @@ return answers
 /**
  * A page of tasks, newest first.
  *
- * - Arguments: the sequence number below which it begins or nothing, how many, how many bytes, the statuses wanted as letters (`S`
+ * - Arguments: the sequence number below which it begins or nothing, how many, how many bytes, the states wanted as letters (`S`
  *   scheduled, `P` pending, `R`, `C`, `F`, `X`), 1 or 0 and a JSON array for the types wanted, the same for the queues; their
  *   names are JSON texts.
  * - Answers: the sequence number below which there may be more, or nothing, then the nine texts of each task.
  *
- * Each status and lane has a list by sequence number. Of many lanes, eras say which have tasks in a stretch of numbers: a
+ * Each state and lane has a list by sequence number. Of many lanes, eras say which have tasks in a stretch of numbers: a
  * page opens the lists of those that it meets, and ends early where it meets too many. Running tasks have no list: they are
  * as few as there are slots, and are looked through.
  */
@@ -180,9 +180,9 @@ local function open(lane)
   if opened[lane] then return end
   opened[lane] = true
   if not matches(lane) then return end
-  for status in string.gmatch(wanted, "[^R]") do
-    add(root .. ":list:" .. status .. ":" .. lane, nextPage)
-    if status == "P" then add(root .. ":blocks:" .. lane, nextBlock) end
+  for letter in string.gmatch(wanted, "[^R]") do
+    add(root .. ":list:" .. letter .. ":" .. lane, nextPage)
+    if letter == "P" then add(root .. ":blocks:" .. lane, nextBlock) end
   end
 end
 
@@ -303,9 +303,9 @@ return found
  */
 export const counts = `${prelude}
 local answers = { call("ZCARD", root .. ":scheduled"), call("ZCARD", root .. ":running") }
-for _, status in ipairs({ "C", "F", "X" }) do
-  answers[#answers + 1] = call("ZCARD", root .. ":finished:" .. status .. "0") +
-    call("ZCARD", root .. ":finished:" .. status .. "1")
+for _, letter in ipairs({ "C", "F", "X" }) do
+  answers[#answers + 1] = call("ZCARD", root .. ":finished:" .. letter .. "0") +
+    call("ZCARD", root .. ":finished:" .. letter .. "1")
 end
 answers[#answers + 1] = call("HLEN", root .. ":task")
 local totals = call("HMGET", root .. ":tally", "created", "completed", "failed", "cancelled", "retried", "crashed")

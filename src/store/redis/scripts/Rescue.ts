@@ -4,7 +4,7 @@
  * - Arguments: head start, how many at most, the crashes before a task is quarantined (negative: never), what the clock can
  *   show at least and at most, how long after that a lease is of before the clock was set back,
  *   and how far from these times the clock may be.
- * - Answers: the time, then for each task its id, lane, new status (`W` due now, `S` due later, `F`, `X`) and crashes.
+ * - Answers: the time, then for each task its id, lane, new state (`W` due now, `S` due later, `F`, `X`) and crashes.
  */
 import { announce } from "./Announce.ts"
 import { entry } from "./Entry.ts"
@@ -39,29 +39,29 @@ for _, ref in ipairs(refs) do
   local e = load(id)
   call("ZREM", running, ref)
   count("crashed", 1)
-  local status
+  local letter
   if e.cancel == "1" then
     call("HDEL", root .. ":failure", id)
-    status = "X"
+    letter = "X"
   else
     e.crashes = e.crashes + 1
     if maxCrashes >= 0 and e.crashes > maxCrashes then
       call("HSET", root .. ":failure", id, quarantine(e.crashes))
-      status = "F"
+      letter = "F"
     end
   end
-  if status then
-    finish(e, id, status, now)
+  if letter then
+    finish(e, id, letter, now)
     ended[#ended + 1] = id
   else
     remember(e, id, now, "crashed")
     e.due = int(now + backoff(e.crashes))
-    status = tonumber(e.due) > now and "S" or "W"
+    letter = tonumber(e.due) > now and "S" or "W"
     wait(e, id, now, headStart)
   end
   write(id, e)
   local at = #answers
-  answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4] = id, e.lane, status, tonumber(e.crashes)
+  answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4] = id, e.lane, letter, tonumber(e.crashes)
 end
 announce(ended)
 return answers
