@@ -31,7 +31,7 @@ export class KeyNotFound extends Schema.TaggedError<KeyNotFound>()("KeyNotFound"
   }
 }
 
-/** A key that has just been made, with its secret: nobody can show that again. */
+/** A key that has just been made, with its secret, which cannot be shown again. */
 export interface Created {
   readonly key: ApiKey
   readonly secret: Redacted.Redacted
@@ -58,7 +58,7 @@ export const create = Effect.fnUntraced(function*(
   const store = yield* RecordStore.RecordStore
   const [record] = yield* store.put([{ kind, id, expects: RecordStore.absent, document }]).pipe(
     Effect.andThen(store.get(kind, [id])),
-    // nobody has an id of 48 random bits before
+    // an id of 48 random bits is new
     Effect.catchTags({ InvalidOption: Effect.die, RecordConflict: Effect.die })
   )
   const createdAt = record?.writtenAt ?? 0

@@ -11,7 +11,7 @@ const intervalMs = 100
 const barWidth = 24
 const clearLine = "\r\u001b[2K"
 
-/** Starts at nothing done; `total` is left out where nobody knows it. */
+/** Starts at nothing done; `total` is left out where it is not known. */
 export const make = Effect.fnUntraced(function*(what: string, total?: number) {
   const screen = yield* Screen.Screen
   const paint = Paint.make({ colours: screen.animates && screen.colours })

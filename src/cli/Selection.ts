@@ -130,7 +130,7 @@ const matching = Effect.fnUntraced(function*<Answer extends string, E>(
     )
     if (page.tasks.length > 0) {
       const { results } = yield* Effect.mapError(many(page.tasks.map(({ id }) => id)), problem)
-      // Another operator or a worker was faster with those whose answer has no word: they are not what was asked for
+      // Another operator or an instance was faster with those whose answer has no word: they are not what was asked for
       for (const { status } of results) {
         const answer = status in words ? status : "gone"
         answers[answer] = (answers[answer] ?? 0) + 1

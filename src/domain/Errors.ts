@@ -141,7 +141,7 @@ export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
   reason: Schema.String,
   /** The store works and refuses what it was given: nothing was done, and asking for the same again cannot help. */
   refused: Schema.optionalKey(Schema.Boolean),
-  /** What to do about it, where the store will refuse writes until somebody does something. */
+  /** What to do about it, where the store will refuse writes until an operator acts. */
   advice: Schema.optionalKey(Schema.String),
   cause: Schema.optionalKey(Schema.Defect())
 }) {
@@ -197,7 +197,7 @@ export class TaskDefect extends Schema.TaggedError<TaskDefect>()("TaskDefect", {
 }
 
 /**
- * The attempt does not hold its task any more: its lease ran out and somebody else has it, or it has ended. Fail with it
+ * The attempt does not hold its task any more: its lease ran out and another instance has it, or it has ended. Fail with it
  * inside a transaction, and the transaction is rolled back.
  */
 export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {
@@ -211,7 +211,7 @@ export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {
 }
 
 /**
- * A result was awaited inside a transaction that the store's writes join. Nobody can run a task before it is
+ * A result was awaited inside a transaction that the store's writes join. No instance can run a task before it is
  * committed, so the wait would never end.
  */
 export class ResultInTransaction extends Schema.TaggedError<ResultInTransaction>()("ResultInTransaction", {

@@ -35,7 +35,7 @@ const eachUrl = (text: string, shown: (url: string) => string): string =>
     })
     : text
 
-/** A URL that is somebody's own data: it stays as it is, but for user and password and for values that are named as secrets. */
+/** A URL that is a user's own data: it stays as it is, but for user and password and for values that are named as secrets. */
 const ownUrl = (text: string): string => {
   const parsed = URL.parse(text)
   if (parsed === null ? text.includes("@") : parsed.port !== "" && isAmbiguous(parsed)) return url(text)

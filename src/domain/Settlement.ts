@@ -12,7 +12,7 @@ import type { TaskState } from "./TaskState.ts"
  * - `Complete`: the handler succeeded
  * - `Retry`: it failed and has retries left; due again after the delay
  * - `Fail`: it failed for good
- * - `Cancel`: it was interrupted because somebody cancelled the task
+ * - `Cancel`: it was interrupted because a client cancelled the task
  * - `Snooze`: the handler asked to run later; spends nothing
  * - `Release`: the instance shuts down; due again at its old time, spends nothing
  */

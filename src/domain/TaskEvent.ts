@@ -60,6 +60,6 @@ export interface TaskEvent extends NewTaskEvent {
   readonly at: number
 }
 
-/** Whether nothing follows for this task unless somebody runs it again. */
+/** Whether nothing follows for this task unless it is rerun. */
 export const isLast = ({ event }: NewTaskEvent): boolean =>
   event === "completed" || event === "failed" || event === "cancelled" || event === "removed"

@@ -1,6 +1,6 @@
 /**
  * Gives events to those who watch, whichever process they happened in: one reader of the log per process, woken by hints
- * and by the poll interval, fills a bounded queue per subscriber. Nobody waits for a subscriber that does not keep up:
+ * and by the poll interval, fills a bounded queue per subscriber. The feed does not wait for a subscriber that does not keep up:
  * it is dropped.
  */
 import {

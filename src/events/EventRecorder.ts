@@ -1,9 +1,9 @@
 /**
  * Takes down what happens to tasks in this process and hands it to the log in batches, behind the work and not in its
- * way. While nobody attends, recording is one comparison; a full buffer drops the oldest and says that some were lost.
+ * way. While no reader attends, recording is one comparison; a full buffer drops the oldest and says that some were lost.
  *
- * Whether somebody attends is asked of the log once a second at most, while things happen, and at once when a hint says
- * that somebody has come.
+ * Whether a reader attends is asked of the log once a second at most, while things happen, and at once when a hint says
+ * that one has come.
  */
 import { Clock, Effect, Latch, type Scope } from "effect"
 import type { NewTaskEvent } from "../domain/TaskEvent.ts"
@@ -26,11 +26,11 @@ const askAgainAfterMs = 1000
 
 /** Takes events down. */
 export interface Recorder {
-  /** Whether anybody will read what is recorded now: ask before making events. */
+  /** Whether what is recorded now has a reader: ask before making events. */
   readonly isAttended: () => boolean
   /** Takes down events, in their order. */
   readonly record: (events: ReadonlyArray<NewTaskEvent>) => void
-  /** Something has happened that nobody can tell of any more: a process died. */
+  /** Something has happened whose events are lost: a process died. */
   readonly lost: () => void
 }
 
@@ -107,7 +107,7 @@ export const make = Effect.fnUntraced(function*(
       ask.closeUnsafe()
       askedAt = now()
       const since = yield* Effect.onError(log.attended, () => ask.open)
-      // What was left out since somebody came
+      // What was left out since a reader came
       if (!attended && since !== undefined && skippedAt > now() - since) lost()
       attended = since !== undefined
     })

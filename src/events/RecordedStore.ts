@@ -44,7 +44,7 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
   const whenFinal = (action: () => void): Effect.Effect<void> =>
     afterCommit === undefined ? Effect.sync(action) : afterCommit(Effect.sync(action))
 
-  /** The same effect, and its events once it has succeeded. Costs a comparison while nobody attends. */
+  /** The same effect, and its events once it has succeeded. Costs a comparison while no reader attends. */
   const recording = <A>(
     effect: Effect.Effect<A, StoreError>,
     events: (value: A) => ReadonlyArray<NewTaskEvent>
@@ -54,7 +54,7 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
       (value) => recorder.isAttended() ? whenFinal(() => order.record(events(value))) : Effect.void
     )
 
-  /** The same for events that need what the store knows of their tasks. It is asked only where somebody attends. */
+  /** The same for events that need what the store knows of their tasks. It is asked only where a reader attends. */
   const recordingAfterwards = <A>(
     effect: Effect.Effect<ReadonlyArray<A>, StoreError>,
     events: (value: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<NewTaskEvent>, StoreError>
@@ -144,7 +144,7 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
   return {
     ...store,
     enqueue: (groups) => Effect.suspend(() => recorder.isAttended() ? enqueue(groups) : store.enqueue(groups)),
-    // Idle instances ask again and again: what gives nothing is no reason to look whether anybody attends
+    // Idle instances ask again and again: what gives nothing is no reason to look whether a reader attends
     claim: (request) =>
       Effect.map(store.claim(request), (answer) => {
         if (answer.tasks.length > 0 && recorder.isAttended()) order.record(claimed(answer, request.instance))

@@ -36,7 +36,7 @@ const attempt = <A>(run: (signal: AbortSignal) => PromiseLike<A>): Effect.Effect
     catch: (cause) => new ArchiveFailed({ reason: cause instanceof Error ? cause.message : String(cause) })
   })
 
-/** The pipeline tells of an error; the stream may say it once more when nobody listens any longer. */
+/** The pipeline tells of an error; the stream may say it once more when it has no listener any longer. */
 const handled = <S extends Duplex>(stream: S): S => stream.on("error", () => {})
 
 /** Writes the files below `root` to an archive. Gives what it holds, and the name of its manifest. */

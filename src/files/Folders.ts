@@ -61,7 +61,7 @@ export class Folders extends Context.Service<Folders, {
         const full = absolute(path)
         const real = yield* Effect.option(realPath(full))
         if (real._tag === "Some") return yield* inside(path, real.value, known)
-        // Whether something exists outside is nobody's business
+        // A task must not learn what exists outside
         yield* inside(path, join(yield* realAncestor(dirname(full)), basename(full)), known)
         return yield* new PathRefused({ path, reason: "there is no such file or folder" })
       })

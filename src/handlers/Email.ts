@@ -1,6 +1,6 @@
 /**
  * `email` sends a message. Without an SMTP server it is written to the outbox folder, and the result says so; so is a
- * message without recipients, which cannot be sent to anybody.
+ * message without recipients, which has no one to be sent to.
  */
 import { Effect, Schema } from "effect"
 import { MailFailed, MailRejected } from "../mail/Mail.ts"

@@ -1,5 +1,5 @@
 /**
- * `report` turns a CSV file or a table in SQLite into an HTML page that anybody can open: a figure per group, as a chart
+ * `report` turns a CSV file or a table in SQLite into an HTML page that any browser can open: a figure per group, as a chart
  * and as a table, in one file without scripts. Without a source it reports on the folder for tasks: bytes by kind of
  * file.
  */

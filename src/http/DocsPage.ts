@@ -1,5 +1,5 @@
 /**
- * The API's reference for people. Its script is 3 MB, so neither it nor the page exists before somebody asks for it.
+ * The API's reference for people. Its script is 3 MB, so neither it nor the page exists before the first request for it.
  */
 import { Effect, type Layer, Scope } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"

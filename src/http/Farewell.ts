@@ -7,8 +7,8 @@ import { Duration, Effect } from "effect"
 import type { Server } from "node:http"
 
 /**
- * Prepares the farewell of a server; to be called before anybody listens to its requests. The effect begins it, and
- * takes so long unless nobody is connected: the time that busy clients have to meet the last answer of their connection.
+ * Prepares the farewell of a server; to be called before its requests have a listener. The effect begins it, and
+ * takes so long unless no client is connected: the time that busy clients have to meet the last answer of their connection.
  */
 export const make = (server: Server, within: Duration.Duration): Effect.Effect<void> => {
   let isLast = false

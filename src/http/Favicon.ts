@@ -1,4 +1,4 @@
-/** The picture that browsers show for the server's pages. They ask for it by themselves, so it is open to everybody. */
+/** The picture that browsers show for the server's pages. They ask for it by themselves, so it is open to every client. */
 import { Effect, type Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import type { GuardedRoute } from "./api/NeededRole.ts"

@@ -33,7 +33,7 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | SystemStat
         "GET",
         path,
         Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest) {
-          // Anybody may open the page, so it says how it is doing only where nobody needs a key
+          // Every client may open the page, so it shows counts only where no key is needed
           const counts = (yield* ring.isRequired) ? "hidden" : Option.getOrUndefined(yield* status.counts)
           const contentType = "text/html; charset=utf-8"
           return HttpServerResponse.text(render(counts, types, request.headers["host"]), { contentType, headers })
@@ -124,7 +124,7 @@ const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;
 
 const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => entities[character]!)
 
-/** Puts the counts of a new page into this one, while somebody looks. They fade while the server does not answer. */
+/** Puts the counts of a new page into this one, while the page is visible. They fade while the server does not answer. */
 const script = `
 setInterval(async () => {
   if (document.hidden) return

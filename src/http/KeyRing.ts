@@ -44,7 +44,7 @@ export class KeyRing extends Context.Service<KeyRing, {
   static readonly layer = (options: Options): Layer.Layer<KeyRing, StoreError, RecordStore> =>
     Layer.effect(KeyRing, make(options))
 
-  /** Asks nobody: for callers that have the store in their own hands. */
+  /** Asks for no key: for callers that have the store in their own hands. */
   static readonly layerOpen: Layer.Layer<KeyRing> = Layer.succeed(
     KeyRing,
     KeyRing.of({

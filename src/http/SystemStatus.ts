@@ -124,7 +124,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
   )
 }
 
-/** A trouble as clients see it. Reasons stay in the log: they may name what is nobody else's business. */
+/** A trouble as clients see it. Reasons stay in the log: they may name what clients must not know. */
 const toJson = ({ advice, failures, part, since }: Omit<Trouble, "reason">) => ({
   part,
   since: timestamp(since),

@@ -37,7 +37,7 @@ export const layer = HttpApiBuilder.group(
     const cancelOrRemove = (id: string) =>
       Effect.flatMap(queue.cancel(id), (answer) =>
         answer === "finished"
-          // Somebody ran it again in between: then it is to be cancelled
+          // It was rerun in between: then it is to be cancelled
           ? Effect.catchTag(queue.remove(id), "StateConflict", () => queue.cancel(id))
           : Effect.void).pipe(Effect.asVoid)
 

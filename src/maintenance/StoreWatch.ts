@@ -1,5 +1,5 @@
 /**
- * Looks after the store's writes, so that health is red while they are refused, even where nobody writes, and turns
+ * Looks after the store's writes, so that health is red while they are refused, even where no process writes, and turns
  * green by itself.
  */
 import { Effect, Layer } from "effect"

@@ -23,7 +23,7 @@ export const run = <A, E>(program: Effect.Effect<A, E>): void => {
 
 /**
  * Runs a program that does something and ends; it answers its exit code. Interrupted, it exits as the signal would
- * have ended it. It ends when nobody reads its output any more, as in `taskforge list | head`.
+ * have ended it. It ends when its output has no reader any more, as in `taskforge list | head`.
  */
 export const runCommand = <E>(program: Effect.Effect<number, E>): void => {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => process.exit(0))

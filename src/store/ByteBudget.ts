@@ -50,7 +50,7 @@ export class ByteBudget {
       this.measuredAt = now
       const before = this.added
       return Effect.map(this.measure, (measured) => {
-        // what was stored meanwhile may be in it or not
+        // what was stored in between may be in it or not
         this.bytes = measured + this.added - before
         this.tookMs = this.now() - now
       })

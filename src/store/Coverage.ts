@@ -1,6 +1,6 @@
 import type { Runnable } from "./TaskStore.ts"
 
-/** Which queues of each type somebody takes tasks from: some, or all. */
+/** Which queues of each type instances take tasks from: some, or all. */
 export type Coverage = ReadonlyMap<string, ReadonlySet<string> | "all">
 
 /** What several instances can run together. */

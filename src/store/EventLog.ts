@@ -1,7 +1,7 @@
 /**
  * What has happened to tasks lately, for those who watch. It is a convenience: the tasks stay the truth:
  * events are appended in batches after what they tell of was acknowledged, the log is bounded in events and in bytes, and
- * writers may leave events out while nobody attends. Where something is missing, a reader is told that there is a gap.
+ * writers may leave events out while no reader attends. Where something is missing, a reader is told that there is a gap.
  *
  * Rules that the conformance suite proves for each driver:
  *
@@ -61,6 +61,6 @@ export class EventLog extends Context.Service<EventLog, {
   readonly end: Effect.Effect<number, StoreError>
   /** Says that a reader attends for so long from now on. If none did before, the log begins again. */
   readonly attend: (forMs: number) => Effect.Effect<void, StoreError>
-  /** Since how many milliseconds somebody attends without a pause; `undefined` when nobody does. */
+  /** Since how many milliseconds readers attend without a pause; `undefined` when none does. */
   readonly attended: Effect.Effect<number | undefined, StoreError>
 }>()("taskforge/store/EventLog") {}

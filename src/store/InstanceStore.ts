@@ -5,7 +5,7 @@
  *
  * - A driver reads its own clock, as for `TaskStore`: durations go in, absolute times come out, whole milliseconds.
  * - Boundaries are inclusive: when the time that a beat keeps an instance has passed, it is gone, and so is a lead.
- * - A lead has one holder at a time. The holder renews it, anybody takes one that ran out or was given up.
+ * - A lead has one holder at a time. The holder renews it, any instance takes one that ran out or was given up.
  * - Nothing here guards a task: claim numbers do. A former leader that stood still may be in the middle of its chore
  *   while the next one begins, so a chore must be harmless when two do it; a lead only spares the work.
  */

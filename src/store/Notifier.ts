@@ -9,7 +9,7 @@ export type Hint =
   | { readonly _tag: "Work" }
   | { readonly _tag: "Cancel"; readonly ids: ReadonlyArray<string> }
   | { readonly _tag: "Finished"; readonly ids: ReadonlyArray<string> }
-  /** The log of events has grown, or somebody begins to read it. */
+  /** The log of events has grown, or a reader begins to read it. */
   | { readonly _tag: "Events" }
 
 /** There is work to claim. */

@@ -99,7 +99,7 @@ export class RecordStore extends Context.Service<RecordStore, {
   /** Up to `limit` records that are due. */
   readonly due: (kind: string, limit: number) => Effect.Effect<Due, InvalidOption | StoreError>
   /**
-   * The same, taken under a lease: nobody else is given them until it has run out. The taker holds their new version, so
+   * The same, taken under a lease: no other taker is given them until it has run out. The taker holds their new version, so
    * its put is the one that is accepted, until another one takes or puts them. If the answer is lost, they are due again
    * when the lease has run out.
    */

@@ -98,7 +98,7 @@ export interface ClaimRef {
 }
 
 /**
- * What a heartbeat learns: the lease is `held` for another period, the task is to be stopped because somebody
+ * What a heartbeat learns: the lease is `held` for another period, the task is to be stopped because a client
  * requested its `cancel` (the lease is held until then), or the lease is `lost` to another claim.
  */
 export type ExtendAnswer = "held" | "cancel" | "lost"
@@ -270,7 +270,7 @@ export class TaskStore extends Context.Service<TaskStore, {
   ) => Effect.Effect<ReadonlyArray<EnqueueAnswer>, StoreError>
   /** Promotes what has become due, then leases up to `limit` tasks by rank, each under a claim number of its own. */
   readonly claim: (request: ClaimRequest) => Effect.Effect<ClaimAnswer, StoreError>
-  /** The heartbeat: prolongs leases by claim number. An expired lease that nobody rescued is still held. */
+  /** The heartbeat: prolongs leases by claim number. An expired lease that was not rescued is still held. */
   readonly extend: (
     refs: ReadonlyArray<ClaimRef>,
     leaseForMs: number

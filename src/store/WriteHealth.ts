@@ -41,7 +41,7 @@ export class Refusals {
     return this.refusal
   }
 
-  /** To be told of each failed write. Only an error with advice will last until somebody does something about it. */
+  /** To be told of each failed write. Only an error with advice will last until an operator acts. */
   note(error: StoreError): void {
     if (error.advice === undefined) return
     this.refusal = {

@@ -133,7 +133,7 @@ export const run = <A, E>(program: Effect.Effect<A, E, Services>, options: Optio
 const outcomeOf = <A, E>(exit: Exit.Exit<A, E>): Outcome<A, E> =>
   Exit.isSuccess(exit) ? { _tag: "Succeeded", value: exit.value } : { _tag: "Failed", cause: exit.cause }
 
-/** Steps and time are part of it, so that runs that differ in what nobody logged differ too. */
+/** Steps and time are part of it, so that runs that differ in what was not logged differ too. */
 const digestOf = (world: World, outcome: Outcome<unknown, unknown>): string =>
   createHash("sha256")
     .update(world.trace.join("\n"))

@@ -1,6 +1,6 @@
 /**
  * Threads for `effect/workers` that end at once. Node's own platform asks a thread to close and waits 5 s for it, but
- * one that computes never hears the question, and it would go on with work that nobody wants any more.
+ * one that computes never hears the question, and it would go on with work that is not wanted any more.
  */
 import { Deferred, Effect, Layer, Scope } from "effect"
 import * as Workers from "effect/workers/Worker"

@@ -120,7 +120,7 @@ export class Attempt implements HandlerContext<any> {
         const result = this.definition.codec.encodeSuccess(success)
         if (Exit.isFailure(result)) return Effect.die(new Unfit("result", result.cause))
         return Effect.flatMap(this.host.settle({ _tag: "Complete", id, claim, result: result.value }), (answer) => {
-          // settled before, it must not be done once more: a transaction that is repeated because nobody knows whether it
+          // settled before, it must not be done once more: a transaction that is repeated because it is not known whether it
           // was committed would write twice
           if (answer !== "applied") return Effect.fail(new LeaseLost({ id, claim }))
           this.completion = "written"

@@ -26,7 +26,7 @@ export const perform = (handler: Handler, attempt: Attempt): Effect.Effect<strin
   })
 }
 
-/** What an attempt becomes. A lost attempt becomes nothing, because somebody else owns the task. */
+/** What an attempt becomes. A lost attempt becomes nothing, because another attempt owns the task. */
 export const decide = (
   attempt: Attempt,
   exit: Exit.Exit<string, unknown>

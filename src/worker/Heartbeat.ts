@@ -1,6 +1,6 @@
 /**
  * Extends the leases of all running attempts in one call, three times per lease. An attempt stays in the heartbeat
- * until its settlement is acknowledged. What it learns: the lease is lost, or somebody wants the task cancelled.
+ * until its settlement is acknowledged. What it learns: the lease is lost, or the task is to be cancelled.
  */
 import { Effect, Latch } from "effect"
 import { StoreError } from "../domain/Errors.ts"
@@ -10,7 +10,7 @@ import type { Attempts } from "./Attempts.ts"
 import type { Deadlines } from "./Deadlines.ts"
 
 /**
- * Starts the heartbeat, which ends with the scope. Answers how to bring the next beat forward: somebody says that a task
+ * Starts the heartbeat, which ends with the scope. Answers how to bring the next beat forward: a hint says that a task
  * is to be cancelled. Only the store knows whether that is still true of the attempt that runs now.
  */
 export const start = Effect.fnUntraced(function*(options: {

@@ -87,8 +87,8 @@ export const inSources: ReadonlyArray<Retired> = [
     only: ["Task.ts", "domain/", "http/", "cli/", "config/", "worker/", "server/"]
   },
   {
-    word: /\b(anew|beside|inside of|meanwhile|whoever)\b/i,
-    say: "again; besides, next to; inside; in between; the caller that"
+    word: /\b(anew|beside|inside of|meanwhile|whoever|nobody|somebody|anybody|everybody)\b/i,
+    say: "again; besides, next to; inside; in between; the caller that; no caller, an instance"
   }
 ]
 

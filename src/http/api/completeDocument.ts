@@ -41,7 +41,7 @@ const errorSchema = {
   required: ["error"]
 }
 
-/** Open to everybody, whatever keys there are. */
+/** Open to every client, whatever keys there are. */
 const isPublic = (path: string): boolean => path === "/health" || path === "/api/v1/health"
 
 /** Adds them to a document, in place. */
@@ -84,7 +84,7 @@ const complete = (path: string, operation: Operation): void => {
   }
 }
 
-/** What a response is described as where nobody has said more. */
+/** What a response is described as where its schema says no more. */
 const isNameOfSchema = /^(<No Content>|[A-Z]\w+( \| [A-Z]\w+)*)$/
 
 /** What a status means to a person. */

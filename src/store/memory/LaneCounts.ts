@@ -1,6 +1,6 @@
 /**
  * The queues and types that have tasks, by name. How many are pending the lanes of the claims know, and those that run are
- * looked through when somebody asks: a task that is claimed and completed pays for no counter on its way.
+ * looked through when a client asks: a task that is claimed and completed pays for no counter on its way.
  */
 import * as ByteOrder from "../../domain/ByteOrder.ts"
 import { type CountedLanes, type LaneCounts, type LaneRange, startOf } from "../LaneCounts.ts"

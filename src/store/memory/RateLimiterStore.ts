@@ -1,6 +1,6 @@
 /**
  * Counts of rate limits in this process's memory, for one instance. Unlike the one of `effect/persistence` it forgets
- * the subjects that have not been seen for a while, as anybody may come with addresses without end.
+ * the subjects that have not been seen for a while, as clients may come from addresses without end.
  */
 import { Clock, Duration, Effect, Layer } from "effect"
 import { RateLimiter } from "effect/persistence"

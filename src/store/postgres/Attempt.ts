@@ -1,6 +1,6 @@
 /**
  * What happens to a running attempt before its end: its lease is prolonged, it reports, or it is taken back. None of it
- * waits for a row that somebody else is writing.
+ * waits for a row that another session is writing.
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"

@@ -1,6 +1,6 @@
 /**
  * Ids of tasks that some process awaits, for a while: a process that still waits says so again. Ends of other tasks are announced
- * to nobody, for they would fill the channel.
+ * to none, for they would fill the channel.
  */
 
 /** How long a word is good for, in milliseconds. */

@@ -50,8 +50,8 @@ const endOfTime = "9223372036854775807"
  *   has given.
  * - No plan may be a scan: one made while the table is small would be kept until its statistics are renewed.
  * - Tasks are locked as they are read in the order of work, whatever their queues and types: `p_queues` is `NULL` for
- *   all. But only the first hundred that are not wanted are stepped over. Where more come first, because nobody
- *   here can run them, the wanted lanes are looked up, the first tasks of all of them found and then locked, or each lane
+ *   all. But only the first hundred that are not wanted are stepped over. Where more come first, because this
+ *   instance cannot run them, the wanted lanes are looked up, the first tasks of all of them found and then locked, or each lane
  *   would lock as many as all of them together give. Where another claim was faster, what is missing is locked as it is
  *   read, so that a claim never gives less than it could.
  * - Version 2, which instances of before call, leaves out the number of the attempt.

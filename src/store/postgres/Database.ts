@@ -38,7 +38,7 @@ export interface Database extends Statements {
   readonly client: PgClient
   /** The schema, quoted for use in SQL. */
   readonly schema: string
-  /** For what must not be done twice: when nobody knows whether it was done, it fails. */
+  /** For what must not be done twice: when it is not known whether it was done, it fails. */
   readonly once: Statements
   /** Whether the fiber is inside a transaction of the client. */
   readonly inTransaction: Effect.Effect<boolean>
@@ -73,7 +73,7 @@ export const make = (
   /** `COMMIT` that is refused leaves its transaction open, and the client's pool lends such a connection out again. */
   const rollBackIdle = Effect.scoped(Effect.gen(function*() {
     const { maxConnections = defaultMaxConnections }: PgPoolConfig = client.config
-    // those that are lent out are in somebody's transaction
+    // those that are lent out are in the application's transactions
     for (let index = 0; index < maxConnections; index++) {
       const connection = yield* client.reserve
       yield* connection.executeUnprepared("ROLLBACK", [], undefined)

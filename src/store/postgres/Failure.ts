@@ -11,7 +11,7 @@ const tablesGone =
 
 /**
  * What an error means, by its SQLSTATE or the first part of it, and what to do about it where no write will succeed until
- * somebody does.
+ * an operator acts.
  */
 const hints: ReadonlyArray<readonly [code: string, hint: string, advice?: string]> = [
   [
@@ -26,7 +26,7 @@ const hints: ReadonlyArray<readonly [code: string, hint: string, advice?: string
   ["58030", "the server's disk failed", "see PostgreSQL's log for errors of its disk"],
   ["53300", "the server has no connection left; raise max_connections or make the pools smaller"],
   ["53", "the server is out of resources"],
-  ["55P03", "somebody holds a lock for longer than lock_timeout; look for a transaction that is left open"],
+  ["55P03", "another session holds a lock for longer than lock_timeout; look for a transaction that is left open"],
   ["57014", "it took longer than statement_timeout"],
   ["57P", "the server is shutting down or starting"],
   ["42501", "the database user lacks a privilege"],
@@ -80,7 +80,7 @@ export const ofCause = (operation: string, cause: Cause.Cause<unknown>): StoreEr
 /**
  * SQLSTATEs of what passes: the connection failed (08), another transaction was in the way (40001, 40P01), the server
  * lacked a resource (53), or it ended the session (57P01 to 57P03, 57P05, 25P03). `isRetryable` of an `SqlError` says
- * something else: it counts a session that an operator ended as hopeless, and a lock that somebody holds as passing.
+ * something else: it counts a session that an operator ended as hopeless, and a lock that another session holds as passing.
  */
 const passing = /^(08|40001|40P01|53|57P0[1235]|25P03)/
 
@@ -100,7 +100,7 @@ export const isUndecided = (error: StoreError): boolean => {
   return code === undefined || code.startsWith("08")
 }
 
-/** The connection stands in a transaction that somebody else has left open and that has failed. */
+/** The connection stands in a transaction that another client has left open and that has failed. */
 export const isLeftAborted = (error: unknown): boolean => {
   const cause = error instanceof StoreError ? sqlErrorOf(error) : undefined
   return cause !== undefined && codeOf(cause) === "25P02"
@@ -113,7 +113,7 @@ export const isRefusedPacket = (error: SqlError): boolean => codeOf(error) === "
 const isUnreadable = ({ reason: { cause } }: SqlError): boolean =>
   typeof cause === "object" && cause !== null && "_tag" in cause && cause._tag === "PgProtocolParseError"
 
-/** Somebody stored the same id or key at the same time. */
+/** Another process stored the same id or key at the same time. */
 export const isDuplicate = (error: StoreError): boolean => reasonOf(error) === "UniqueViolation"
 
 /** A task's number was given before: the sequence is behind the table. */

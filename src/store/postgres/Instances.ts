@@ -1,5 +1,5 @@
 /**
- * The instances that share the schema. What they say of themselves is kept as one JSON text: nobody searches in it.
+ * The instances that share the schema. What they say of themselves is kept as one JSON text: no query looks inside.
  */
 import { type Context, Effect } from "effect"
 import type { InstanceRecord, InstanceStore } from "../InstanceStore.ts"

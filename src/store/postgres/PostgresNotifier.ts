@@ -36,7 +36,7 @@ const resubscribe = Schedule.min([Schedule.exponential("100 millis"), Schedule.s
 
 /** Hints, and what the store adds to them. */
 export interface PostgresNotifier extends Context.Service.Shape<typeof Notifier> {
-  /** Somebody in this process waits for these tasks to end: the others shall say when they do. */
+  /** This process waits for these tasks to end: the others shall say when they do. */
   readonly awaiting: (ids: ReadonlyArray<string>) => void
 }
 
@@ -94,7 +94,7 @@ export const make = Effect.fnUntraced(function*(
   const subscription = Effect.scoped(Effect.gen(function*() {
     const notifications = yield* client.listen(channel)
     yield* Effect.acquireRelease(Effect.sync(() => hears = true), () => Effect.sync(() => hears = false))
-    // what was announced while nobody listened
+    // what was announced while the listener was down
     tell(work)
     tell(events)
     return yield* Effect.forever(Effect.map(Queue.take(notifications), ({ payload }) => received(payload)))

@@ -1,4 +1,4 @@
-/** The log of events in Redis. A batch is one JSON text: nobody searches in it. */
+/** The log of events in Redis. A batch is one JSON text: no query looks inside. */
 import { type Context, Effect } from "effect"
 import type { NewTaskEvent, TaskEvent } from "../../domain/TaskEvent.ts"
 import { type EventLog, type EventPage, keptBytes, keptEvents } from "../EventLog.ts"

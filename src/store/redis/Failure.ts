@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import type { RedisError } from "effect/persistence/Redis"
 import { StoreError } from "../../domain/Errors.ts"
 
-/** What an error means, and what to do about it where no write will succeed until somebody does. */
+/** What an error means, and what to do about it where no write will succeed until that is done. */
 const hints: ReadonlyArray<readonly [pattern: RegExp, hint: string, advice?: string]> = [
   [
     /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|EAI_AGAIN|offline/i,
@@ -66,7 +66,7 @@ const isRefusal = (cause: unknown): boolean =>
   cause instanceof TypeError || cause instanceof RangeError ||
   (cause instanceof Error && /^ERR .*(script|integer|float|string exceeds)/.test(cause.message))
 
-/** The typed error for a store whose keys somebody has removed, or that has become an empty server. */
+/** The typed error for a store whose keys were removed, or that has become an empty server. */
 export const gone = (root: string): StoreError =>
   new StoreError({
     operation: "find its keys",

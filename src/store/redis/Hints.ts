@@ -3,7 +3,7 @@
  * milliseconds at most, on a connection of their own. When that was lost, so were hints: after subscribing again the
  * process looks for work by itself.
  *
- * The end of tasks is announced by the scripts that end them, and only if somebody waits, so publishing it reaches this
+ * The end of tasks is announced by the scripts that end them, and only if a process waits, so publishing it reaches this
  * process alone.
  */
 import { type Context, Effect, Latch, Queue, Random, Schedule, Schema, type Scope } from "effect"

@@ -1,4 +1,4 @@
-/** The instances that share a deployment. What they say of themselves is kept as one JSON text: nobody searches in it. */
+/** The instances that share a deployment. What they say of themselves is kept as one JSON text: no query looks inside. */
 import { type Context, Effect } from "effect"
 import type { InstanceRecord, InstanceStore, Roll } from "../InstanceStore.ts"
 import { type Runner, script } from "./Runner.ts"

@@ -1,6 +1,6 @@
 /**
  * Runs scripts: one round trip each, by hash, loaded again where the server does not know them, with a limit to the
- * time that anybody waits.
+ * time that a caller waits.
  */
 import { Effect } from "effect"
 import * as Redis from "effect/persistence/Redis"

@@ -11,7 +11,7 @@ import type { DatabaseSync } from "node:sqlite"
 import type { Worker } from "node:worker_threads"
 import { prepare } from "./Statement.ts"
 
-/** Pages in the log at which SQLite brings them into the database by itself, and everybody waits. */
+/** Pages in the log at which SQLite brings them into the database by itself, and all callers wait. */
 export const maxLogPages = 8000
 
 /** Pages written, about, after which the thread brings them into the database. */
@@ -114,7 +114,7 @@ class Checkpoints {
   }
 
   /**
-   * Between two transactions nobody adds to the log: once its last pages are in the database too, the next transaction
+   * Between two transactions the log does not grow: once its last pages are in the database too, the next transaction
    * starts it from the beginning. Otherwise it would grow as long as the writer is never idle.
    */
   private copied(): void {

@@ -1,5 +1,5 @@
 /**
- * The log of events in the file: a row per batch, because nobody searches in it. Appending does not wait for the disk.
+ * The log of events in the file: a row per batch, because no query looks inside. Appending does not wait for the disk.
  * A process that dies may take events with it; the process that opens the file next then marks a gap.
  */
 import { type Context, Effect, type Scope } from "effect"

@@ -47,7 +47,7 @@ export const isFull = (cause: unknown): boolean =>
 const systemCodeOf = (cause: unknown): unknown =>
   typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
 
-/** What to do where no write succeeds until somebody does something. */
+/** What to do where no write succeeds until an operator acts. */
 const adviceOn = (cause: unknown): string | undefined => {
   if (is(cause, "full") || /^(ENOSPC|EDQUOT)$/.test(String(systemCodeOf(cause)))) return advice.full
   if (is(cause, "io") || systemCodeOf(cause) === "EIO") return advice.io
@@ -67,7 +67,7 @@ const advice = {
 /** The path leads to a folder, below a file, or where this user may not go. */
 const isNoFile = (cause: unknown): boolean => /^(EISDIR|ENOTDIR|EEXIST|EACCES|EPERM)$/.test(String(systemCodeOf(cause)))
 
-/** Somebody dropped what the driver made. */
+/** What the driver made was dropped. */
 const isTableMissing = (cause: unknown): boolean =>
   cause instanceof Error && cause.message.startsWith("no such table: ")
 
@@ -79,7 +79,7 @@ export const full = (operation: string, path: string): StoreError =>
     advice: advice.full
   })
 
-/** The typed error for writes to a file that nobody can find any more. */
+/** The typed error for writes to a file that no process can find any more. */
 export const moved = (operation: string, { how, path }: Missing): StoreError =>
   new StoreError({
     operation,
@@ -111,7 +111,7 @@ const isRefusal = (cause: unknown): boolean =>
 /** The typed error for whatever an operation threw, with what to do about it where that is known. */
 export const storeError = (operation: string, path: string, cause: unknown): StoreError => {
   const hint = hints.find(([code]) => is(cause, code) || (code === "cannotOpen" && isNoFile(cause)))?.[1] ??
-    (isTableMissing(cause) ? "a table of the store is gone; somebody has removed it" : undefined)
+    (isTableMissing(cause) ? "a table of the store is gone: it was removed" : undefined)
   const detail = cause instanceof Error ? cause.message : String(cause)
   const advice = adviceOn(cause)
   return new StoreError({

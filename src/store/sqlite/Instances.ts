@@ -1,5 +1,5 @@
 /**
- * The instances that share the file. What they say of themselves is kept as one JSON text: nobody searches in it.
+ * The instances that share the file. What they say of themselves is kept as one JSON text: no query looks inside.
  */
 import type { Clock, Context } from "effect"
 import type { DatabaseSync } from "node:sqlite"
@@ -7,7 +7,7 @@ import type { Beat, InstanceRecord, InstanceStore, Roll } from "../InstanceStore
 import { prepare } from "./Statement.ts"
 import type { Writer } from "./Writer.ts"
 
-/** Prepares the operations. None waits for the disk: after a power failure nobody is alive anyway. */
+/** Prepares the operations. None waits for the disk: after a power failure no instance is alive anyway. */
 export const make = (
   database: DatabaseSync,
   writer: Writer,

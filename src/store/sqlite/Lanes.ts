@@ -46,7 +46,7 @@ class OfType {
 }
 
 /**
- * Lanes from which on they are read again once they have doubled: those whose tasks were all cancelled stay until somebody
+ * Lanes from which on they are read again once they have doubled: those whose tasks were all cancelled stay until a claim
  * looks at them, and clients choose the names of queues without end.
  */
 const minReloadedLanes = 10_000

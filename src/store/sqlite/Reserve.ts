@@ -112,7 +112,7 @@ class ReserveFile {
     return size - statSync(this.path).size <= bavail * bsize
   }
 
-  /** Appends until the file has the size. What fits stays, so that nobody else gets it. */
+  /** Appends until the file has the size. What fits stays, so that no other program gets it. */
   private growTo(size: number): boolean {
     try {
       const descriptor = this.open()

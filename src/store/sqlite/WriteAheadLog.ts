@@ -16,7 +16,7 @@ export interface WriteAheadLog {
   readonly sync: Effect.Effect<void, StoreError>
 }
 
-/** For databases whose commits nobody waits for: those in memory, and those that need not survive a power failure. */
+/** For databases whose commits need not reach the disk: those in memory, and those that need not survive a power failure. */
 export const unsynced: WriteAheadLog = { sync: Effect.void }
 
 /**

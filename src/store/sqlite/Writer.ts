@@ -1,6 +1,6 @@
 /**
  * Group commit. Operations wait in a list; one fiber runs all that wait in one transaction, syncs the log, and answers
- * each of them. Fifty callers pay for one sync of the disk, and nobody is told of something that a crash could undo.
+ * each of them. Fifty callers pay for one sync of the disk, and no caller is told of something that a crash could undo.
  *
  * Operations that promise nothing to the outside (claims, heartbeats) do not wait for the disk: after a power failure
  * the tasks they touched are where they were before, and run again. The death of the process undoes nothing, and the
@@ -115,7 +115,7 @@ export const make = Effect.fnUntraced(function*(
   let closed = false
   let damaged = false
   let missing: Missing | undefined
-  /** Somebody was told of a commit. */
+  /** A listener was told of a commit. */
   let told = false
 
   /**

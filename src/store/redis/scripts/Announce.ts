@@ -1,6 +1,6 @@
 /**
- * Tells of the end of tasks, if somebody waits for them: `results` remembers which ids are awaited. The message is that
- * of the notifier; nothing is sent, and one command spent, while nobody waits.
+ * Tells of the end of tasks, if a process waits for them: `results` remembers which ids are awaited. The message is that
+ * of the notifier; nothing is sent, and one command spent, while none waits.
  */
 export const announce = `
 local function announce(ids)

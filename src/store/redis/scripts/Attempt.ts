@@ -4,7 +4,7 @@
 import { prelude } from "./Prelude.ts"
 
 /**
- * Prolongs leases. An expired lease that nobody rescued is still held.
+ * Prolongs leases. An expired lease that was not rescued is still held.
  *
  * - Arguments: lease in ms, then id and claim number of each attempt.
  * - Answers: a letter for each: `H` held, `C` held and to be cancelled, `L` lost.

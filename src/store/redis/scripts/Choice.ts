@@ -18,7 +18,7 @@ end
  * Which tasks a claim takes: those of lowest rank of the wanted types and queues, in pieces of one lane each.
  *
  * Lanes are looked at in the order in which they are filed, and only as far as one may have a task before those found.
- * Where many lanes that are not wanted come first, because nobody here can run them, the wanted ones are looked up instead.
+ * Where many lanes that are not wanted come first, because this instance cannot run them, the wanted ones are looked up instead.
  */
 export const choice = `
 local maxSteps, maxPairs = 100, 5000

@@ -1,6 +1,6 @@
 /**
  * The log of events. `:event:head` is a hash of `seq` (the last number given), `floor` (everything after it is in the
- * log), `bytes` (of all batches) and `from` and `until` (since and till when somebody attends). `:event:log` is a sorted set of batches by their last
+ * log), `bytes` (of all batches) and `from` and `until` (since and till when a reader attends). `:event:log` is a sorted set of batches by their last
  * number, each the text `first;time;JSON array`.
  */
 import { prelude } from "./Prelude.ts"
@@ -52,7 +52,7 @@ return { seq, floor, call("ZRANGEBYSCORE", log, "(" .. int(after), "+inf", "LIMI
 `
 
 /**
- * Says that somebody reads.
+ * Says that a reader attends.
  *
  * - Arguments: for how long.
  * - Answers: 1.
@@ -68,10 +68,10 @@ return 1
 `
 
 /**
- * Since when somebody reads.
+ * Since when a reader attends.
  *
  * - Arguments: none.
- * - Answers: milliseconds, or -1 when nobody does.
+ * - Answers: milliseconds, or -1 when none does.
  */
 export const attendedEvents = `${shared}
 local now = clock()

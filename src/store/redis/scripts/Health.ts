@@ -15,7 +15,7 @@ call("DEL", root .. ":probe")
  * Looks whether the store's own record is there, and tries a write where that is asked for.
  *
  * - Arguments: what to write, or nothing.
- * - Answers: 1 when the store is there, 0 when somebody has removed it.
+ * - Answers: 1 when the store is there, 0 when it was removed.
  */
 export const probe = `${prelude}
 if call("EXISTS", root .. ":meta") == 0 then return 0 end

@@ -29,7 +29,7 @@
  * | `list:<state>:<lane>` | sorted sets | waiting and finished tasks by sequence number, without those in blocks |
  * | `claims`, `claimed` | hash, sorted set | by instance: its last claim, and when it was made |
  * | `probe` | string | that a write was tried, for a second |
- * | `awaited` | sorted set | ids whose end somebody waits for, by when that is forgotten |
+ * | `awaited` | sorted set | ids whose end a process waits for, by when that is forgotten |
  * | `record:<kind>` | hash | by id: a record; see `Records` |
  * | `record-ids:<kind>` | sorted set | their ids, in order |
  * | `record-wakes:<kind>` | sorted set | the ids of those that are due some time, by then or by the end of their lease |

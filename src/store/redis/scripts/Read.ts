@@ -262,9 +262,9 @@ end
 `
 
 /**
- * Lanes that have pending tasks and that nobody can run.
+ * Lanes that have pending tasks and that no instance can run.
  *
- * - Arguments: how many at most, then for each type that somebody can run its name as JSON text and the queues as
+ * - Arguments: how many at most, then for each type that an instance can run its name as JSON text and the queues as
  *   `,"a","b",`, or nothing for all.
  * - Answers: for each lane its name, and when its first task became due.
  */
