@@ -46,16 +46,18 @@ const program = Effect.gen(function*() {
   yield* Console.log(`order ${shipped} has been shipped:`, JSON.stringify(states))
 })
 
-const Live = Engine.layer(ShipLive).pipe(
-  Layer.provideMerge(PostgresStore.layer({ schema })),
-  Layer.provideMerge(PgClient.layerConfig({ url: Config.Redacted("DATABASE_URL") }))
-)
+const Live = Engine.layer(ShipLive).pipe(Layer.provide(PostgresStore.layer({ schema })))
+
+const Client = PgClient.layerConfig({ url: Config.Redacted("DATABASE_URL") })
 
 const cleanUp = Effect.ignore(
   PgClient.PgClient.use((sql) => sql.unsafe(`DROP SCHEMA IF EXISTS ${schema} CASCADE`))
 )
 
-await Effect.runPromise(Effect.provide(Effect.ensuring(program, cleanUp), Live))
+// The schema is dropped once the engine has stopped
+const both = Effect.provide(program, Live).pipe(Effect.ensuring(cleanUp))
+
+await Effect.runPromise(Effect.provide(both, Client))
 
 // It prints:
 // order 1 has been shipped: [{"id":1,"state":"shipped"}]
