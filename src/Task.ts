@@ -62,7 +62,7 @@ export interface Task<
   readonly enqueue: (
     payload: Payload["Type"],
     options?: EnqueueSettings
-  ) => Effect.Effect<Handle.TaskHandle<Success["Type"], Error["Type"]>, EnqueueError, TaskQueue>
+  ) => Effect.Effect<Handle.TaskHandle<Success["Type"], Error["Type"], Payload["Type"]>, EnqueueError, TaskQueue>
   /**
    * Stores one task and waits for its end, in whichever process it runs. An interruption stops the wait, not the task.
    *
@@ -79,9 +79,15 @@ export interface Task<
   readonly enqueueAll: (
     payloads: ReadonlyArray<Payload["Type"]>,
     options?: BatchSettings<Payload["Type"]>
-  ) => Effect.Effect<ReadonlyArray<Handle.TaskHandle<Success["Type"], Error["Type"]>>, EnqueueError, TaskQueue>
+  ) => Effect.Effect<
+    ReadonlyArray<Handle.TaskHandle<Success["Type"], Error["Type"], Payload["Type"]>>,
+    EnqueueError,
+    TaskQueue
+  >
   /** The handle of a task that was stored before. Whatever is asked of it fails with `TaskNotFound` if no task has this id. */
-  readonly handle: (id: string) => Effect.Effect<Handle.TaskHandle<Success["Type"], Error["Type"]>, never, TaskQueue>
+  readonly handle: (
+    id: string
+  ) => Effect.Effect<Handle.TaskHandle<Success["Type"], Error["Type"], Payload["Type"]>, never, TaskQueue>
   /**
    * Completes the task that the calling handler runs; see {@link HandlerContext}. It gives the result back:
    *
@@ -224,7 +230,7 @@ const operations = <
   const handleOf = (
     queue: TaskQueue["Service"],
     accepted: Accepted
-  ): Handle.TaskHandle<Success["Type"], Error["Type"]> => Handle.make(queue, definition.codec, accepted)
+  ): Handle.TaskHandle<Success["Type"], Error["Type"], Payload["Type"]> => Handle.make(queue, definition, accepted)
   const enqueue: Task<Type, Payload, Success, Error>["enqueue"] = (payload, options = {}) =>
     Effect.flatMap(
       TaskQueue,

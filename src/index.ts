@@ -53,7 +53,7 @@ export type {
 } from "./queue/Queues.ts"
 export type { EnqueueOptions, Submission } from "./queue/Submission.ts"
 export type { OneOrMany } from "./queue/OneOrMany.ts"
-export type { TaskHandle, Unsuccessful } from "./queue/TaskHandle.ts"
+export type { TaskHandle, TypedAttempt, TypedTask, Unsuccessful } from "./queue/TaskHandle.ts"
 export type {
   Created as CreatedTask,
   ListOptions,

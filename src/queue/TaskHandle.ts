@@ -1,5 +1,6 @@
 /** A stored task, as who enqueued it or knows its id sees it. */
-import { Effect, Exit, type Schema } from "effect"
+import { DateTime, Effect, Exit, Option, type Schema } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
 import {
   type ResultInTransaction,
   type StoreError,
@@ -10,7 +11,7 @@ import {
   TaskTimedOut
 } from "../domain/Errors.ts"
 import type { TaskCodec } from "../domain/TaskDefinition.ts"
-import type { StoredTask } from "../domain/TaskRecord.ts"
+import type { AttemptRecord, StoredTask } from "../domain/TaskRecord.ts"
 import type { Accepted, Outcome } from "../store/TaskStore.ts"
 import type { TaskQueue } from "./TaskQueue.ts"
 
@@ -23,8 +24,36 @@ export type Unsuccessful =
   | TaskNotFound
   | ResultInTransaction
 
+/** An earlier attempt, with its times as such. */
+export interface TypedAttempt extends Omit<AttemptRecord, "startedAt" | "endedAt"> {
+  readonly startedAt: DateTime.Utc
+  readonly endedAt: DateTime.Utc
+}
+
+/**
+ * A stored task as its definition reads it: payload and result are decoded, and times, which are by the store's clock, are
+ * `DateTime.Utc`. What is stored as text and numbers is a {@link StoredTask}.
+ */
+export interface TypedTask<out Payload, out Success> extends
+  Omit<
+    StoredTask,
+    "payload" | "result" | "createdAt" | "dueAt" | "startedAt" | "completedAt" | "history"
+  >
+{
+  readonly payload: Payload
+  /** `None` until the task is completed. */
+  readonly result: Option.Option<Success>
+  readonly createdAt: DateTime.Utc
+  readonly dueAt: DateTime.Utc
+  /** When the latest attempt was claimed. */
+  readonly startedAt: DateTime.Utc | null
+  /** When the task finished. */
+  readonly completedAt: DateTime.Utc | null
+  readonly history: ReadonlyArray<TypedAttempt>
+}
+
 /** A stored task, from where it was enqueued or from anywhere else that knows its id. */
-export interface TaskHandle<out Success, out Error> {
+export interface TaskHandle<out Success, out Error, out Payload = unknown> {
   readonly id: string
   /** The id or the key was known: this is the task stored before. */
   readonly duplicate: boolean
@@ -32,47 +61,83 @@ export interface TaskHandle<out Success, out Error> {
   readonly result: Effect.Effect<Success, Error | Unsuccessful>
   /** Stops the task, waiting or running; see `TaskQueue`. */
   readonly cancel: Effect.Effect<"cancelled" | "requested" | "finished", TaskNotFound | StoreError>
-  /** The task as it is stored now. */
-  readonly task: Effect.Effect<StoredTask, TaskNotFound | StoreError>
+  /** The task as it is now. It is a `TaskDefect` when the definition cannot read it, such as a task of another type. */
+  readonly task: Effect.Effect<TypedTask<Payload, Success>, TaskNotFound | TaskDefect | StoreError>
+}
+
+/** What a handle knows of the type of its task. */
+interface Definition<Payload, Success, Error> {
+  readonly type: string
+  readonly codec: TaskCodec<Payload, Success, Error>
 }
 
 /** The handle of a task of a queue. */
-export const make = <Success, Error>(
+export const make = <Payload, Success, Error>(
   queue: TaskQueue["Service"],
-  codec: TaskCodec<any, Success, Error>,
+  definition: Definition<Payload, Success, Error>,
   accepted: Accepted
-): TaskHandle<Success, Error> => new Handle(queue, codec, accepted)
+): TaskHandle<Success, Error, Payload> => new Handle(queue, definition, accepted)
 
 /** A handle makes its effects when they are asked for: most are never awaited. */
-class Handle<Success, Error> implements TaskHandle<Success, Error> {
+class Handle<Payload, Success, Error> implements TaskHandle<Success, Error, Payload> {
   readonly id: string
   readonly duplicate: boolean
   private readonly queue: TaskQueue["Service"]
-  private readonly codec: TaskCodec<any, Success, Error>
+  private readonly definition: Definition<Payload, Success, Error>
 
   constructor(
     queue: TaskQueue["Service"],
-    codec: TaskCodec<any, Success, Error>,
+    definition: Definition<Payload, Success, Error>,
     { duplicate, id }: Accepted
   ) {
     this.queue = queue
-    this.codec = codec
+    this.definition = definition
     this.id = id
     this.duplicate = duplicate
   }
 
   get result(): TaskHandle<Success, Error>["result"] {
-    return Effect.flatMap(this.queue.outcome(this.id), (outcome) => resultOf(this.codec, outcome))
+    return Effect.flatMap(this.queue.outcome(this.id), (outcome) => resultOf(this.definition.codec, outcome))
   }
 
   get cancel(): TaskHandle<Success, Error>["cancel"] {
     return this.queue.cancel(this.id)
   }
 
-  get task(): TaskHandle<Success, Error>["task"] {
-    return this.queue.get(this.id)
+  get task(): TaskHandle<Success, Error, Payload>["task"] {
+    return Effect.flatMap(this.queue.get(this.id), (task) => typed(this.definition, task))
   }
 }
+
+/** The task as its definition reads it. */
+const typed = Effect.fnUntraced(function*<Payload, Success>(
+  { codec, type }: Definition<Payload, Success, unknown>,
+  task: StoredTask
+): Effect.fn.Return<TypedTask<Payload, Success>, TaskDefect> {
+  const { id } = task
+  if (task.type !== type) {
+    const message = `The task is of type ${JSON.stringify(task.type)}, not ${JSON.stringify(type)}`
+    return yield* new TaskDefect({ id, failure: unfit(message) })
+  }
+  return {
+    ...task,
+    payload: yield* orUnfit(id, codec.decodePayload(task.payload)),
+    result: task.result === null ? Option.none() : Option.some(yield* orUnfit(id, codec.decodeSuccess(task.result))),
+    createdAt: utc(task.createdAt),
+    dueAt: utc(task.dueAt),
+    startedAt: task.startedAt === null ? null : utc(task.startedAt),
+    completedAt: task.completedAt === null ? null : utc(task.completedAt),
+    history: task.history.map((attempt) => ({
+      ...attempt,
+      startedAt: utc(attempt.startedAt),
+      endedAt: utc(attempt.endedAt)
+    }))
+  }
+})
+
+/** A time of the store's. Versions without bounds may have stored what no calendar has. */
+const utc = (millis: number): DateTime.Utc =>
+  DateTime.makeUnsafe(Math.min(Math.max(millis, Bounds.minRunAt), Bounds.maxRunAt))
 
 /** The typed end of a task. */
 const resultOf = <Payload, Success, Error>(

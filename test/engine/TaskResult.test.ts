@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schema } from "effect"
+import { DateTime, Effect, Fiber, Option, Schema } from "effect"
 import { TaskCancelled, TaskDefect, TaskNotFound, TaskQuarantined, TaskTimedOut } from "../../src/domain/Errors.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
@@ -41,6 +41,21 @@ describe("the result of a task", () => {
         assert.instanceOf(error, Refused)
         assert.strictEqual(error.code, 7)
         assert.deepStrictEqual(error.since, new Date(42))
+      })
+    ))
+
+  it.effect("is in the task that a handle reads, with its payload and its times as such", () =>
+    withEngine(
+      { handlers: DivideLive },
+      Effect.gen(function*() {
+        const payload = { dividend: 1, divisor: 4 }
+        const { task } = yield* Divide.enqueue(payload, { delay: "1 second" })
+        const none = Option.none()
+        assert.deepInclude(yield* task, { payload, result: none, dueAt: DateTime.makeUnsafe(1000), startedAt: null })
+        yield* pass("1 second")
+        const { completedAt, result, state } = yield* task
+        assert.deepStrictEqual([state, completedAt], ["completed", DateTime.makeUnsafe(1000)])
+        assert.deepStrictEqual(result, Option.some({ quotient: 0.25, at: new Date(1000) }))
       })
     ))
 

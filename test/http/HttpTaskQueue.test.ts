@@ -1,6 +1,6 @@
 /** A program that knows nothing of HTTP, run on an engine of its own process and on one behind a server. */
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Exit, Layer, Logger, Schedule, Schema } from "effect"
+import { DateTime, Duration, Effect, Exit, Layer, Logger, Option, Schedule, Schema } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientError, HttpClientResponse, HttpServer as Listener } from "effect/http"
 import {
   InvalidOption,
@@ -97,14 +97,19 @@ for (const [place, layer] of Object.entries(places)) {
         assert.include(defect.message, "It broke")
         const task = yield* good.task
         assert.deepInclude(task, { state: "completed", queue: "voices", priority: 2, maxRetries: 0, claims: 1 })
-        assert.deepStrictEqual(JSON.parse(task.payload), { text: "hi", at: "2030-01-02T03:04:05.678Z" })
+        assert.deepStrictEqual(task.payload, { text: "hi", at })
+        assert.deepStrictEqual(task.result, Option.some({ loud: "HI", at }))
+        assert.isTrue(DateTime.isLessThanOrEqualTo(task.createdAt, task.completedAt!))
+        const other = yield* Effect.flip((yield* Never.handle(good.id)).task)
+        assert.instanceOf(other, TaskDefect)
+        assert.include(other.message, `The task is of type "shout", not "never"`)
       }).pipe(Effect.provide(layer)))
 
     it.live("rounds fractions of a millisecond up", () =>
       Effect.gen(function*() {
         const { task } = yield* Shout.enqueue({ text: "hi", at }, { timeout: 0.000_001, delay: 0.000_001 })
         const { createdAt, dueAt, timeoutMs } = yield* task
-        assert.deepStrictEqual([timeoutMs, dueAt - createdAt], [1, 1])
+        assert.deepStrictEqual([timeoutMs, DateTime.distance(createdAt, dueAt)], [1, Duration.millis(1)])
       }).pipe(Effect.provide(layer)))
 
     it.live("awaits many tasks at once", () =>

@@ -1,7 +1,7 @@
 /** What the types promise. `tsc` checks this file; the test runner only sees that it loads. */
 // @effect-diagnostics floatingEffect:off missingEffectError:off missingLayerContext:off
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Context, Effect, type Layer, Schema, SchemaGetter } from "effect"
+import { Context, type DateTime, Effect, type Layer, type Option, Schema, SchemaGetter } from "effect"
 import type {
   InvalidOption,
   InvalidPayload,
@@ -254,6 +254,16 @@ describe("the awaited result", () => {
       Effect.Effect<{ readonly messageId: string }, Bounced | Unsuccessful>
     >()
     expectTypeOf<Result<ReturnType<typeof Plain.enqueue>>>().toEqualTypeOf<Effect.Effect<void, Unsuccessful>>()
+  })
+
+  it("comes with the task, whose payload, result and times are decoded", () => {
+    Effect.gen(function*() {
+      const { createdAt, payload, result, startedAt } = yield* (yield* Email.handle("one")).task
+      expectTypeOf(payload).toEqualTypeOf<{ readonly to: string; readonly at: Date }>()
+      expectTypeOf(result).toEqualTypeOf<Option.Option<{ readonly messageId: string }>>()
+      expectTypeOf(createdAt).toEqualTypeOf<DateTime.Utc>()
+      expectTypeOf(startedAt).toEqualTypeOf<DateTime.Utc | null>()
+    })
   })
 
   it("comes from an enqueue that needs a queue and says how it can fail", () => {
