@@ -296,12 +296,15 @@ describe("the pages", () => {
       const document = (yield* expecting(200, get("/openapi.json"))).json as OpenApi.OpenAPISpec
       assert.deepStrictEqual(Object.keys(document.paths).toSorted(), [
         "/api/metrics",
+        "/api/v1/cancel",
         "/api/v1/events",
         "/api/v1/health",
         "/api/v1/queues",
         "/api/v1/queues/{queue}",
         "/api/v1/queues/{queue}/pause",
         "/api/v1/queues/{queue}/resume",
+        "/api/v1/remove",
+        "/api/v1/rerun",
         "/api/v1/results",
         "/api/v1/stats",
         "/api/v1/tasks",
