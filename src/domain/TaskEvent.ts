@@ -41,6 +41,10 @@ export const NewTaskEvent = Schema.Struct({
   /** Which attempt, counted from 1, and who makes it. */
   attempt: Schema.optionalKey(Schema.Int),
   instance: Schema.optionalKey(Schema.String),
+  /** Where in the life of its task it is: grows from claim to claim. */
+  step: Schema.optionalKey(Schema.Int),
+  /** The step that it comes after, where another instance may have told of that too late. */
+  after: Schema.optionalKey(Schema.Int),
   /** From 0 to 1. */
   progress: Schema.optionalKey(Schema.Finite),
   /** Wait before it is due again, in milliseconds. */

@@ -52,10 +52,15 @@ export interface WatchOptions extends Filter {
 }
 
 /** An event as a program sees it. */
-export interface WatchedEvent extends Omit<TaskEvent, "at"> {
+export interface WatchedEvent extends Omit<TaskEvent, "at" | "step" | "after"> {
   /** When it was logged, by the store's clock. */
   readonly at: DateTime.Utc
 }
+
+const watched = ({ after: _after, at, step: _step, ...event }: TaskEvent): WatchedEvent => ({
+  ...event,
+  at: DateTime.makeUnsafe(at)
+})
 
 /** Whether an event is wanted. */
 export const matching = (filter: Filter): (event: TaskEvent) => boolean => {
@@ -252,7 +257,7 @@ const make = Effect.gen(function*() {
     watch: ({ after, ...filter } = {}) =>
       watch(after, matching(filter)).pipe(
         Stream.filter((item) => item !== "idle"),
-        Stream.map((item) => item === "gap" ? item : { ...item, at: DateTime.makeUnsafe(item.at) })
+        Stream.map((item) => item === "gap" ? item : watched(item))
       ),
     close: Effect.sync(() => {
       for (const { queue } of subscribers) Queue.endUnsafe(queue)

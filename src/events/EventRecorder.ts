@@ -1,6 +1,7 @@
 /**
  * Takes down what happens to tasks in this process and hands it to the log in batches, behind the work and not in its
  * way. While no reader attends, recording is one comparison; a full buffer drops the oldest and says that some were lost.
+ * What must come after an event that another instance has yet to log waits for that, see `LifeOrder`.
  *
  * Whether a reader attends is asked of the log once a second at most, while things happen, and at once when a hint says
  * that one has come.
@@ -11,6 +12,7 @@ import { Supervisor } from "../observability/Supervisor.ts"
 import { fitting } from "../store/Budget.ts"
 import { type EventLog, keptBytes, keptEvents, sizeOf } from "../store/EventLog.ts"
 import { events as hint, Notifier } from "../store/Notifier.ts"
+import { LifeOrder } from "./LifeOrder.ts"
 
 /** Events appended together at most. */
 const batchSize = 1000
@@ -21,6 +23,12 @@ const maxBatchBytes = 256 * 1024
 /** How long events are gathered. */
 const gatherFor = "20 millis"
 
+/** How long events are held before the log is read for what they wait for: most of it happens in this process. */
+const lookAfterMs = 40
+
+/** Events read together. */
+const pageSize = 500
+
 /** How long an answer about attendance holds. */
 const askAgainAfterMs = 1000
 
@@ -28,7 +36,7 @@ const askAgainAfterMs = 1000
 export interface Recorder {
   /** Whether what is recorded now has a reader: ask before making events. */
   readonly isAttended: () => boolean
-  /** Takes down events, in their order. */
+  /** Takes down events, those of each task in the order of its life. */
   readonly record: (events: ReadonlyArray<NewTaskEvent>) => void
   /** Something has happened whose events are lost: a process died. */
   readonly lost: () => void
@@ -51,6 +59,9 @@ export const make = Effect.fnUntraced(function*(
   let attended = false
   let askedAt = now()
   let skippedAt = -Infinity
+  const someHeld = Latch.makeUnsafe(false)
+  /** How far the log was read for what is held. */
+  let place = 0
 
   /** What is appended next; it does not wait any more. */
   const take = (): ReadonlyArray<NewTaskEvent> => {
@@ -89,7 +100,36 @@ export const make = Effect.fnUntraced(function*(
 
   const flush = Effect.suspend(() => waiting.length === 0 && !isLost ? Effect.void : append)
 
-  yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeoutOption(flush, "1 second")))
+  const keep = (events: ReadonlyArray<NewTaskEvent>): void => {
+    if (events.length === 0) return
+    for (const event of events) {
+      waiting.push(event)
+      bytes += sizeOf(event)
+    }
+    if (waiting.length > keptEvents || bytes > keptBytes) drop()
+    some.openUnsafe()
+  }
+
+  const order = new LifeOrder(keep, now)
+
+  /** Reads what others have logged, as long as something has been held for so long. */
+  const follow = (heldForMs: number) =>
+    Effect.gen(function*() {
+      while (order.holdsFor(heldForMs)) {
+        const page = yield* log.read(place, pageSize)
+        place = page.next
+        order.read(page.events)
+        if (page.events.length === 0) return
+        yield* Effect.yieldNow
+      }
+    })
+
+  yield* Effect.addFinalizer(() =>
+    Effect.ignore(Effect.timeoutOption(follow(0), "500 millis")).pipe(
+      Effect.andThen(Effect.sync(() => order.expire(true))),
+      Effect.andThen(Effect.ignore(Effect.timeoutOption(flush, "1 second")))
+    )
+  )
   yield* supervisor.loop(
     "events",
     some.await.pipe(
@@ -97,6 +137,17 @@ export const make = Effect.fnUntraced(function*(
       Effect.andThen(Effect.suspend(() => {
         some.closeUnsafe()
         return Effect.onError(append, () => some.open)
+      }))
+    )
+  )
+  yield* supervisor.loop(
+    "order of events",
+    someHeld.await.pipe(
+      Effect.andThen(Effect.sleep(gatherFor)),
+      Effect.andThen(follow(lookAfterMs)),
+      Effect.ensuring(Effect.sync(() => {
+        order.expire()
+        if (!order.holdsFor(0)) someHeld.closeUnsafe()
       }))
     )
   )
@@ -129,13 +180,8 @@ export const make = Effect.fnUntraced(function*(
       return attended
     },
     record: (events) => {
-      if (events.length === 0) return
-      for (const event of events) {
-        waiting.push(event)
-        bytes += sizeOf(event)
-      }
-      if (waiting.length > keptEvents || bytes > keptBytes) drop()
-      some.openUnsafe()
+      order.record(events)
+      if (order.holdsFor(0)) someHeld.openUnsafe()
     },
     lost: () => {
       if (attended) lost()

@@ -3,20 +3,26 @@
  * tell of, so a caller need not think of them. What happens in an application's transaction has happened when
  * that is committed.
  */
-import { type Context, Effect, Layer, Option } from "effect"
+import { Clock, type Context, Effect, Layer, Option } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
-import type { NewTaskEvent, TaskEventName } from "../domain/TaskEvent.ts"
-import type { NewTask, TaskFailure } from "../domain/TaskRecord.ts"
+import type { NewTaskEvent } from "../domain/TaskEvent.ts"
+import type { NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import { EventLog } from "../store/EventLog.ts"
 import type { Notifier } from "../store/Notifier.ts"
 import { type ClaimAnswer, type EnqueueAnswer, type Rescued, TaskStore } from "../store/TaskStore.ts"
-import { BirthOrder } from "./BirthOrder.ts"
 import * as EventRecorder from "./EventRecorder.ts"
+import { stepOf } from "./LifeOrder.ts"
 
 /** Running attempts remembered at most. */
 const maxKnown = 20_000
+
+/**
+ * What happened to a task longer ago than this has been logged, if ever. A task is due from when its transaction writes it,
+ * which may be long before that is committed.
+ */
+const recentMs = 60_000
 
 /** Records into the log of events of the store, if there is one. */
 export const layer: Layer.Layer<TaskStore, never, TaskStore | Notifier | Supervisor> = Layer.effect(
@@ -24,19 +30,22 @@ export const layer: Layer.Layer<TaskStore, never, TaskStore | Notifier | Supervi
   Effect.gen(function*() {
     const store = yield* TaskStore
     const log = yield* Effect.serviceOption(EventLog)
-    return Option.isNone(log) ? store : recorded(store, yield* EventRecorder.make(log.value))
+    if (Option.isNone(log)) return store
+    return recorded(store, yield* EventRecorder.make(log.value), yield* Clock.Clock)
   })
 )
 
 /** What an event says about its task. */
 type Subject = Pick<NewTaskEvent, "id" | "type" | "queue" | "attempt" | "instance">
 
+/** The same of a task that has been claimed. */
+type Running = Subject & { readonly attempt: number }
+
 type Store = Context.Service.Shape<typeof TaskStore>
 
-const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
-  const order = new BirthOrder(recorder.record)
+const recorded = (store: Store, recorder: EventRecorder.Recorder, clock: Clock.Clock): Store => {
   /** The attempts that were claimed here and have not been settled, by their claim numbers. */
-  const known = new Map<number, Subject>()
+  const known = new Map<number, Running>()
 
   const { afterCommit } = store
 
@@ -51,7 +60,7 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
   ): Effect.Effect<A, StoreError> =>
     Effect.tap(
       effect,
-      (value) => recorder.isAttended() ? whenFinal(() => order.record(events(value))) : Effect.void
+      (value) => recorder.isAttended() ? whenFinal(() => recorder.record(events(value))) : Effect.void
     )
 
   /** The same for events that need what the store knows of their tasks. It is asked only where a reader attends. */
@@ -64,48 +73,53 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
         ? Effect.void
         : Effect.matchEffect(events(value), {
           onFailure: () => Effect.sync(recorder.lost),
-          onSuccess: (made) => whenFinal(() => order.record(made))
+          onSuccess: (made) => whenFinal(() => recorder.record(made))
         }))
 
-  /** What is claimed before the answer is here waits for it; in a transaction, nothing is claimed before the commit. */
-  const enqueue = (groups: ReadonlyArray<ReadonlyArray<NewTask>>) => {
-    order.expect(idsOf(groups))
-    return store.enqueue(groups).pipe(
-      Effect.onError(() => Effect.sync(() => order.release(idsOf(groups)))),
-      Effect.tap((answers) => {
-        const created = createdOf(groups, answers)
-        const isNew = new Set(created.map(({ id }) => id))
-        order.release(idsOf(groups).filter((id) => !isNew.has(id)))
-        return created.length === 0 ? Effect.void : whenFinal(() => order.created(created))
-      })
-    )
-  }
-
-  const subjectOf = (id: string): Effect.Effect<Subject | undefined, StoreError> =>
-    Effect.map(store.get(id), (task) => task && { id, type: task.type, queue: task.queue })
-
-  /** One event per id whose answer makes one. */
-  const ofIds = Effect.fnUntraced(function*<A>(
+  /** What is done to tasks from outside. How they were before says what that comes after, and who they are. */
+  const operating = <A>(
     ids: ReadonlyArray<string>,
-    answers: ReadonlyArray<A>,
-    name: (answer: A) => TaskEventName | undefined
-  ) {
-    const events: Array<NewTaskEvent> = []
-    for (const [index, id] of ids.entries()) {
-      const event = name(answers[index]!)
-      const subject = event === undefined ? undefined : yield* subjectOf(id)
-      if (event !== undefined && subject !== undefined) events.push({ event, ...subject })
-    }
-    return events
-  })
+    operation: Effect.Effect<ReadonlyArray<A>, StoreError>,
+    eventOf: (answer: A, before: TaskRecord, isRecent: boolean) => Omit<NewTaskEvent, keyof Subject> | undefined
+  ): Effect.Effect<ReadonlyArray<A>, StoreError> =>
+    Effect.suspend(() => {
+      if (!recorder.isAttended()) return operation
+      return Effect.matchEffect(Effect.forEach(ids, store.get), {
+        onFailure: () => Effect.tap(operation, () => Effect.sync(recorder.lost)),
+        onSuccess: (before) => {
+          const recent = before.map((task) => task !== undefined && isRecent(task, clock.currentTimeMillisUnsafe()))
+          return recording(operation, (answers) =>
+            answers.flatMap((answer, index) => {
+              const task = before[index]
+              const event = task && eventOf(answer, task, recent[index]!)
+              return event === undefined ? [] : [{ ...subjectOf(task!), ...event }]
+            }))
+        }
+      })
+    })
 
-  const claimed = ({ tasks }: ClaimAnswer, instance: string): ReadonlyArray<NewTaskEvent> =>
-    tasks.map(({ attempt, claim, id, queue, type }) => {
-      const subject = { id, type, queue, attempt, instance }
+  const claimed = ({ now, tasks }: ClaimAnswer, instance: string): ReadonlyArray<NewTaskEvent> =>
+    tasks.map((task) => {
+      const { attempt, claim, dueAt } = task
+      const subject = { ...subjectOf(task), attempt, instance }
       if (known.size >= maxKnown) known.clear()
       known.set(claim, subject)
-      return { event: "started", ...subject }
+      return {
+        event: "started",
+        ...subject,
+        step: stepOf(attempt, "running"),
+        ...afterIf(attempt > 1 || dueAt > now - recentMs, stepOf(attempt - 1, "waiting"))
+      }
     })
+
+  /** Who the end of an attempt is about that was claimed while no reader attended. */
+  const knownOf = Effect.fnUntraced(
+    function*({ claim, id }: Settlement): Effect.fn.Return<Running | undefined, StoreError> {
+      const task = yield* store.get(id)
+      // Another instance may have claimed it again
+      return task && { ...subjectOf(task), attempt: task.claims - (task.claim === claim ? 0 : 1) }
+    }
+  )
 
   const settled = Effect.fnUntraced(function*(
     settlements: ReadonlyArray<Settlement>,
@@ -121,9 +135,9 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
     const cancelled = new Set(again.filter((_, index) => outcomes[index]?.state === "cancelled"))
     const events: Array<NewTaskEvent> = []
     for (const settlement of ended) {
-      const subject = known.get(settlement.claim) ?? (yield* subjectOf(settlement.id))
+      const subject = known.get(settlement.claim) ?? (yield* knownOf(settlement))
       if (subject === undefined) continue
-      events.push(cancelled.has(settlement) ? { event: "cancelled", ...subject } : endOf(settlement, subject))
+      events.push({ ...subject, ...endOf(settlement, cancelled.has(settlement), subject.attempt) })
     }
     yield* whenFinal(() => {
       for (const { claim } of ended) known.delete(claim)
@@ -134,20 +148,29 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
   const rescued = Effect.fnUntraced(function*(tasks: ReadonlyArray<Rescued>) {
     // A process has died, and what it had not appended with it
     if (tasks.length > 0) recorder.lost()
-    return yield* ofIds(
-      tasks.map(({ id }) => id),
-      tasks,
-      ({ state }) => state === "failed" || state === "cancelled" ? state : "crashed"
-    )
+    const events: Array<NewTaskEvent> = []
+    for (const { attempt, id, state } of tasks) {
+      const task = yield* store.get(id)
+      if (task === undefined) continue
+      const subject = { ...subjectOf(task), attempt }
+      events.push(
+        state === "cancelled"
+          ? { ...subject, ...stopped(attempt) }
+          : state === "failed"
+          ? { ...subject, event: "failed", step: stepOf(attempt, "ended") }
+          : { ...subject, event: "crashed", step: stepOf(attempt, "waiting") }
+      )
+    }
+    return events
   })
 
   return {
     ...store,
-    enqueue: (groups) => Effect.suspend(() => recorder.isAttended() ? enqueue(groups) : store.enqueue(groups)),
+    enqueue: (groups) => recording(store.enqueue(groups), (answers) => createdOf(groups, answers)),
     // Idle instances ask again and again: what gives nothing is no reason to look whether a reader attends
     claim: (request) =>
       Effect.map(store.claim(request), (answer) => {
-        if (answer.tasks.length > 0 && recorder.isAttended()) order.record(claimed(answer, request.instance))
+        if (answer.tasks.length > 0 && recorder.isAttended()) recorder.record(claimed(answer, request.instance))
         return answer
       }),
     settle: (settlements) => recordingAfterwards(store.settle(settlements), (answers) => settled(settlements, answers)),
@@ -160,32 +183,45 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder): Store => {
     rescue: (request) =>
       Effect.tap(store.rescue(request), (answer) => recordingAfterwards(Effect.succeed(answer.rescued), rescued)),
     cancel: (ids) =>
-      recordingAfterwards(
-        store.cancel(ids),
-        (answers) =>
-          ofIds(ids, answers, (answer) =>
-            answer === "cancelled" ? "cancelled" : answer === "requested" ? "cancelling" : undefined)
-      ),
+      operating(ids, store.cancel(ids), (answer, { claims, state }, isRecent) => {
+        if (answer === "cancelled") {
+          return {
+            event: "cancelled",
+            step: stepOf(claims, "dropped"),
+            ...afterIf(isRecent, stepOf(claims, "waiting"))
+          }
+        }
+        if (answer !== "requested") return undefined
+        // It may have been claimed meanwhile
+        const now = state === "running" ? claims : claims + 1
+        return { event: "cancelling", step: stepOf(now, "stopping"), ...afterIf(isRecent, stepOf(now, "running")) }
+      }),
     rerun: (ids) =>
-      recordingAfterwards(
-        store.rerun(ids),
-        (answers) => ofIds(ids, answers, ({ _tag }) => _tag === "rerun" ? "rerun" : undefined)
-      ),
+      operating(ids, store.rerun(ids), ({ _tag }, before, isRecent) =>
+        _tag === "rerun"
+          ? { event: "rerun", step: stepOf(before.claims, "waiting"), ...afterIf(isRecent, lastStepOf(before)) }
+          : undefined),
     remove: (ids) =>
-      Effect.suspend(() => {
-        if (!recorder.isAttended()) return store.remove(ids)
-        // They cannot be asked for afterwards
-        return Effect.flatMap(Effect.forEach(ids, subjectOf), (subjects) =>
-          recording(store.remove(ids), (answers) =>
-            subjects.flatMap((subject, index) =>
-              subject !== undefined && answers[index] === "removed" ? [{ event: "removed", ...subject }] : []
-            )))
-      })
+      operating(
+        ids,
+        store.remove(ids),
+        (answer, before, isRecent) =>
+          answer === "removed" ? { event: "removed", ...afterIf(isRecent, lastStepOf(before)) } : undefined
+      )
   }
 }
 
-const idsOf = (groups: ReadonlyArray<ReadonlyArray<NewTask>>): ReadonlyArray<string> =>
-  groups.flatMap((tasks) => tasks.map(({ id }) => id))
+const subjectOf = ({ id, queue, type }: Pick<TaskRecord, "id" | "type" | "queue">): Subject => ({ id, type, queue })
+
+const afterIf = (isIt: boolean, after: number): { readonly after?: number } => isIt ? { after } : {}
+
+/** Whether an instance may have yet to log something about a task. */
+const isRecent = ({ completedAt, createdAt, history, startedAt }: TaskRecord, now: number): boolean =>
+  Math.max(createdAt, startedAt ?? 0, completedAt ?? 0, history.at(-1)?.endedAt ?? 0) > now - recentMs
+
+/** How a finished task came to its end. An attempt that is in its history was not the end of it. */
+const lastStepOf = ({ claim, claims, history, state }: TaskRecord): number =>
+  stepOf(claims, state === "cancelled" && (claim === 0 || history.at(-1)?.claim === claim) ? "dropped" : "ended")
 
 const createdOf = (
   groups: ReadonlyArray<ReadonlyArray<NewTask>>,
@@ -195,27 +231,41 @@ const createdOf = (
   for (const [index, answer] of answers.entries()) {
     if (answer._tag !== "Accepted") continue
     for (const [place, { duplicate }] of answer.tasks.entries()) {
-      const { id, queue, type } = groups[index]![place]!
-      if (!duplicate) events.push({ event: "created", id, type, queue })
+      if (!duplicate) events.push({ event: "created", ...subjectOf(groups[index]![place]!) })
     }
   }
   return events
 }
 
-const endOf = (settlement: Settlement, subject: Subject): NewTaskEvent => {
+/** A running task was cancelled: a caller asked for it. */
+const stopped = (attempt: number) =>
+  ({ event: "cancelled", step: stepOf(attempt, "ended"), after: stepOf(attempt, "stopping") }) as const
+
+const endOf = (
+  settlement: Settlement,
+  isCancelled: boolean,
+  attempt: number
+): Omit<NewTaskEvent, keyof Subject> => {
+  if (isCancelled) return stopped(attempt)
+  const [ended, waiting] = [stepOf(attempt, "ended"), stepOf(attempt, "waiting")]
   switch (settlement._tag) {
     case "Complete":
-      return { event: "completed", ...subject }
+      return { event: "completed", step: ended }
     case "Fail":
-      return { event: "failed", ...subject, error: reasonOf(settlement.failure) }
+      return { event: "failed", step: ended, error: reasonOf(settlement.failure) }
     case "Cancel":
-      return { event: "cancelled", ...subject }
+      return stopped(attempt)
     case "Retry":
-      return { event: "retrying", ...subject, delayMs: settlement.delayMs, error: reasonOf(settlement.failure) }
+      return {
+        event: "retrying",
+        step: waiting,
+        delayMs: settlement.delayMs,
+        error: reasonOf(settlement.failure)
+      }
     case "Snooze":
-      return { event: "snoozed", ...subject, delayMs: settlement.delayMs }
+      return { event: "snoozed", step: waiting, delayMs: settlement.delayMs }
     case "Release":
-      return { event: "released", ...subject }
+      return { event: "released", step: waiting }
   }
 }
 

@@ -50,7 +50,7 @@ export const message = (item: Item): string => {
   return text
 }
 
-const toJson = ({ at, delayMs, error, seq: _seq, ...event }: TaskEvent): TaskEventJson => ({
+const toJson = ({ after: _after, at, delayMs, error, seq: _seq, step: _step, ...event }: TaskEvent): TaskEventJson => ({
   ...event,
   at: timestamp(at),
   ...(delayMs === undefined ? {} : { delay_ms: delayMs }),

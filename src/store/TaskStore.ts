@@ -150,6 +150,8 @@ export interface Rescued {
   readonly type: string
   readonly state: TaskState
   readonly crashes: number
+  /** The number of the attempt that was lost. */
+  readonly attempt: number
 }
 
 /** What `cancel` did to a task: `requested` means that it runs and will be interrupted. */

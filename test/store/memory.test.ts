@@ -5,6 +5,7 @@ import * as RateLimiterStore from "../../src/store/memory/RateLimiterStore.ts"
 import { stepping } from "../engine/Clocks.ts"
 import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
+import { lifeOrder } from "./conformance/lifeOrder.ts"
 import { rateLimits } from "./conformance/rateLimits.ts"
 import { records } from "./conformance/records.ts"
 import { type Driver, suite } from "./conformance/suite.ts"
@@ -19,6 +20,7 @@ instances("The memory store", { layer: MemoryStore.layer(), advance: TestClock.a
 records("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
 recordModel("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust }, { runs: 300 })
 eventLog("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
+lifeOrder("the memory store", Effect.map(Layer.build(MemoryStore.layer()), Effect.succeed))
 rateLimits(
   "A process by itself",
   Clock.clockWith((live) =>

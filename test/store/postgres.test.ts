@@ -1,10 +1,11 @@
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { randomBytes } from "node:crypto"
 import * as PostgresStore from "../../src/store/postgres/PostgresStore.ts"
 import * as Postgres from "../servers/Postgres.ts"
 import { withServer } from "../servers/withServer.ts"
 import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
+import { lifeOrder } from "./conformance/lifeOrder.ts"
 import { rateLimits } from "./conformance/rateLimits.ts"
 import { records } from "./conformance/records.ts"
 import { suite } from "./conformance/suite.ts"
@@ -38,6 +39,13 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
   recordModel("The PostgreSQL store", { layer: layerStopped({}), advance }, { runs: 8 })
   recordDifferential("The PostgreSQL store", { layer: layerStopped({}), advance }, { runs: 6 })
   eventLog("The PostgreSQL store", { layer: layer(), advance, live: true })
+  lifeOrder(
+    "a PostgreSQL schema",
+    Effect.map(
+      schema,
+      (schema) => Layer.build(Layer.fresh(PostgresStore.layerUrl({ url: server.url, schema, maxConnections: 4 })))
+    )
+  )
   // Last, so that all statements of the others have been sent
   types("The PostgreSQL store", schemas, server)
 })

@@ -6,6 +6,7 @@ import * as RedisServer from "../servers/Redis.ts"
 import { withServer } from "../servers/withServer.ts"
 import { eventLog } from "./conformance/eventLog.ts"
 import { instances } from "./conformance/instances.ts"
+import { lifeOrder } from "./conformance/lifeOrder.ts"
 import { rateLimits } from "./conformance/rateLimits.ts"
 import { records } from "./conformance/records.ts"
 import { suite } from "./conformance/suite.ts"
@@ -36,4 +37,8 @@ await withServer("Redis", RedisServer.find, async (server) => {
   recordModel("The Redis store", { layer: layerStopped({}), advance }, { runs: 20 })
   recordDifferential("The Redis store", { layer: layerStopped({}), advance }, { runs: 15 })
   eventLog("The Redis store", { layer: layer(), advance, live: true })
+  lifeOrder(
+    "a Redis server",
+    Effect.map(prefix, (prefix) => Layer.build(Layer.fresh(RedisStore.layerUrl({ url: server.url, prefix }))))
+  )
 })

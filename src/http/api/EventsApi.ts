@@ -48,7 +48,8 @@ const filters = {
   ...place
 }
 
-const about = "The id of each is the number of the event. `gap` means that earlier events are missing. " +
+const about = "The id of each is the number of the event. Events of a task come in the order of its life, whichever " +
+  "instances they happen on. `gap` means that earlier events are missing. " +
   "A comment is sent every 15 s while the stream is open. A reader that falls behind is disconnected."
 
 const EventStream = HttpApiSchema.StreamSse({

@@ -43,5 +43,5 @@ export const rescue = (
   tasks.running.expired(request, leasesNow).map((entry) => {
     tasks.apply(entry, Settlement.rescue(entry, maxCrashes, now))
     tasks.totals.crashed++
-    return { id: entry.id, type: entry.type, state: entry.state, crashes: entry.crashes }
+    return { id: entry.id, type: entry.type, state: entry.state, crashes: entry.crashes, attempt: entry.claims }
   })

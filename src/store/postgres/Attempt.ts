@@ -98,7 +98,8 @@ export const make = ({ query, schema, transaction }: Database, tasks: Tasks, max
             id: task.id,
             type: task.type,
             state: change.state,
-            crashes: change.crashes
+            crashes: change.crashes,
+            attempt: task.claims
           }))
           return { now, rescued }
         })

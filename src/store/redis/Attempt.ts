@@ -61,13 +61,14 @@ export const make = (runner: Runner, headStartMs: number, maxCrashes: number) =>
         ),
         ([now, ...answer]) => ({
           now: Number(now),
-          rescued: Array.from({ length: answer.length / 4 }, (_, index): Rescued => {
-            const [id, lane, letter, crashes] = answer.slice(index * 4)
+          rescued: Array.from({ length: answer.length / 5 }, (_, index): Rescued => {
+            const [id, lane, letter, crashes, attempt] = answer.slice(index * 5)
             return {
               id: String(id),
               type: namesOf(String(lane))[1],
               state: letter === "W" ? "pending" : stateNames[String(letter)]!,
-              crashes: Number(crashes)
+              crashes: Number(crashes),
+              attempt: Number(attempt)
             }
           })
         })

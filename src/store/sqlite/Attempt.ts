@@ -89,7 +89,7 @@ export const make = (database: DatabaseSync, tasks: Tasks, maxCrashes: number) =
         const change = Settlement.rescue(task, maxCrashes, now)
         tally.count("crashed")
         tasks.apply(transaction, task, change)
-        return { id: task.id, type: task.type, state: change.state, crashes: change.crashes }
+        return { id: task.id, type: task.type, state: change.state, crashes: change.crashes, attempt: task.claims }
       })
       return { now, rescued }
     }

@@ -129,7 +129,13 @@ export const rescuing = (driver: Driver) =>
       Effect.gen(function*() {
         const claimed = yield* running({}, { leaseForMs: second, instance: "ada" })
         yield* driver.advance("10 seconds")
-        assert.deepStrictEqual(yield* rescue(), [{ id: claimed.id, type: "work", state: "pending", crashes: 1 }])
+        assert.deepStrictEqual(yield* rescue(), [{
+          id: claimed.id,
+          type: "work",
+          state: "pending",
+          crashes: 1,
+          attempt: 1
+        }])
         const found = yield* record(claimed.id)
         assert.deepInclude(found, {
           state: "pending",
@@ -196,7 +202,7 @@ export const rescuing = (driver: Driver) =>
         }
         yield* takeOne({ leaseForMs: second })
         yield* driver.advance("10 seconds")
-        assert.deepStrictEqual(yield* rescue(), [{ id, type: "work", state: "failed", crashes: 3 }])
+        assert.deepStrictEqual(yield* rescue(), [{ id, type: "work", state: "failed", crashes: 3, attempt: 3 }])
         const found = yield* record(id)
         assert.deepInclude(found, { state: "failed", crashes: 3, failures: 0, claims: 3, leaseUntil: null })
         assert.strictEqual(found.failure?.kind, "quarantined")
@@ -250,7 +256,13 @@ export const rescuing = (driver: Driver) =>
         const claimed = yield* running({}, { leaseForMs: second })
         yield* cancel(claimed.id)
         yield* driver.advance("10 seconds")
-        assert.deepStrictEqual(yield* rescue(), [{ id: claimed.id, type: "work", state: "cancelled", crashes: 0 }])
+        assert.deepStrictEqual(yield* rescue(), [{
+          id: claimed.id,
+          type: "work",
+          state: "cancelled",
+          crashes: 0,
+          attempt: 1
+        }])
         assert.deepInclude(yield* record(claimed.id), { state: "cancelled", crashes: 0, leaseUntil: null })
         assert.deepInclude((yield* counts).totals, { cancelled: 1, crashed: 1 })
       }))

@@ -278,7 +278,7 @@ export class Model {
         task.state = backoff > 0 ? "scheduled" : "pending"
       }
     }
-    return { id: task.id, type: task.type, state: task.state, crashes: task.crashes }
+    return { id: task.id, type: task.type, state: task.state, crashes: task.crashes, attempt: task.claims }
   }
 
   cancel(id: string): string {

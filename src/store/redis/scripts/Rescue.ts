@@ -4,7 +4,7 @@
  * - Arguments: head start, how many at most, the crashes before a task is quarantined (negative: never), what the clock can
  *   show at least and at most, how long after that a lease is of before the clock was set back,
  *   and how far from these times the clock may be.
- * - Answers: the time, then for each task its id, lane, new state (`W` due now, `S` due later, `F`, `X`) and crashes.
+ * - Answers: the time, then for each task its id, lane, new state (`W` due now, `S` due later, `F`, `X`), crashes and attempt.
  */
 import { announce } from "./Announce.ts"
 import { entry } from "./Entry.ts"
@@ -62,6 +62,7 @@ for _, ref in ipairs(refs) do
   write(id, e)
   local at = #answers
   answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4] = id, e.lane, letter, tonumber(e.crashes)
+  answers[at + 5] = tonumber(e.claims)
 end
 announce(ended)
 return answers
