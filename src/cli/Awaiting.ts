@@ -1,5 +1,6 @@
 /** Waiting for tasks to finish. */
 import { Duration, Effect } from "effect"
+import { quoted } from "../domain/ShellWord.ts"
 import type { TaskJson } from "../http/api/TaskJson.ts"
 import { maxResults } from "../http/api/TasksApi.ts"
 import { Failure } from "./Failure.ts"
@@ -43,7 +44,7 @@ export const allCompleted = (tasks: ReadonlyArray<TaskJson>): Effect.Effect<void
       exit: "failed",
       code: tasks.length > 1 ? "not_completed" : one.status,
       problem,
-      advice: `Run it again with: taskforge rerun ${others.map(({ id }) => id).slice(0, 3).join(" ")}`
+      advice: `Run it again with: taskforge rerun ${others.slice(0, 3).map(({ id }) => quoted(plain(id))).join(" ")}`
     })
   )
 }

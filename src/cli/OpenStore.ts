@@ -4,6 +4,7 @@ import { Flag } from "effect/cli"
 import { existsSync } from "node:fs"
 import * as Settings from "../config/Settings.ts"
 import * as StoreUrl from "../config/StoreUrl.ts"
+import { quoted } from "../domain/ShellWord.ts"
 import * as SelectedStore from "../server/SelectedStore.ts"
 import type { StoreServices } from "../store/StoreServices.ts"
 import { Failure } from "./Failure.ts"
@@ -43,7 +44,7 @@ export const withStore = <A, E, R>(
       return yield* new Failure({
         exit: "unknown",
         problem: `There is no store at ${store.path}`,
-        advice: `Create it with: taskforge migrate --store ${url}`
+        advice: `Create it with: taskforge migrate --store ${quoted(url)}`
       })
     }
     const open = Layer.build(SelectedStore.layer(settings)).pipe(

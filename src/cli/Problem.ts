@@ -4,10 +4,12 @@ import { HttpClientError } from "effect/http"
 import { InvalidSettings } from "../config/InvalidSettings.ts"
 import * as Errors from "../domain/Errors.ts"
 import { nearest } from "../domain/Nearest.ts"
+import { quoted } from "../domain/ShellWord.ts"
 import * as RequestErrors from "../http/api/RequestErrors.ts"
 import * as ApiClient from "../http/client/ApiClient.ts"
 import { DriverMissing } from "../server/SelectedStore.ts"
 import { Failure } from "./Failure.ts"
+import * as Paint from "./Paint.ts"
 
 /** The failure of a command on a target. */
 export const of = (error: unknown, target: string): Failure => {
@@ -25,7 +27,12 @@ export const of = (error: unknown, target: string): Failure => {
       : failure("input", "batch_too_large", error.message)
   }
   if (error instanceof Errors.KeyConflict) {
-    return failure("failed", "key_conflict", error.message, `See it with: taskforge get ${error.id}`)
+    return failure(
+      "failed",
+      "key_conflict",
+      error.message,
+      `See it with: taskforge get ${quoted(Paint.plain(error.id))}`
+    )
   }
   if (error instanceof Errors.InvalidOption) return failure("input", "invalid_option", error.message)
   if (error instanceof Errors.InvalidPayload) return failure("input", "invalid_payload", error.message)
@@ -95,9 +102,9 @@ const ofClient = (error: HttpClientError.HttpClientError, target: string): Failu
 
 const adviceOn = ({ id, operation, state }: Errors.StateConflict): string | undefined =>
   operation === "rerun" && state !== "completed"
-    ? `It runs by itself; stop it with: taskforge cancel ${id}`
+    ? `It runs by itself; stop it with: taskforge cancel ${quoted(Paint.plain(id))}`
     : operation === "remove"
-    ? `Only finished tasks can be removed; stop it first with: taskforge cancel ${id}`
+    ? `Only finished tasks can be removed; stop it first with: taskforge cancel ${quoted(Paint.plain(id))}`
     : undefined
 
 const failure = (exit: Failure["exit"], code: string, problem: string, advice?: string): Failure =>

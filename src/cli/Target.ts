@@ -5,6 +5,7 @@ import { FetchHttpClient, type HttpClient } from "effect/http"
 import { existsSync } from "node:fs"
 import * as StoreUrl from "../config/StoreUrl.ts"
 import * as Redaction from "../domain/Redaction.ts"
+import { quoted } from "../domain/ShellWord.ts"
 import * as Engine from "../engine/Engine.ts"
 import * as Handlers from "../handlers/index.ts"
 import * as ApiClient from "../http/client/ApiClient.ts"
@@ -123,7 +124,7 @@ const onStore = Effect.fnUntraced(function*(url: string) {
     return yield* new Failure({
       exit: "unknown",
       problem: `There is no store at ${store.path}`,
-      advice: `Create it with: taskforge migrate --store ${Redaction.url(url)}`
+      advice: `Create it with: taskforge migrate --store ${quoted(Redaction.url(url))}`
     })
   }
   // Without the password that may be in it

@@ -5,6 +5,7 @@ import { resolve } from "node:path"
 import * as ListenAddress from "../config/ListenAddress.ts"
 import type { Settings } from "../config/Settings.ts"
 import * as StoreUrl from "../config/StoreUrl.ts"
+import { quoted } from "../domain/ShellWord.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
 import * as ConfiguredLog from "./ConfiguredLog.ts"
 
@@ -99,9 +100,6 @@ const example = (
   return `curl ${openAt(url)}/api/v1/tasks${header} -H 'content-type: application/json' ` +
     `-d '{"type": "echo", "payload": ${payload}}'`
 }
-
-/** A word of a shell. */
-const quoted = (text: string): string => /^[\w:/.@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 
 /** The command line of a clone; `cmd.exe` runs no script of a shell. */
 const ofClone = process.platform === "win32" ? "npm run --silent taskforge --" : "scripts/taskforge"

@@ -171,6 +171,21 @@ describe("taskforge queues and types", () => {
     }).pipe(Effect.provide(serverLayer({ store: MemoryStore.layer({ capacity: 2000 }) }))))
 })
 
+describe("a command that a person is told to type", () => {
+  it.live("has names that clients chose in quotes, and none that rules the terminal", () =>
+    Effect.gen(function*() {
+      const name = "a; rm -rf ~"
+      const command = "taskforge resume 'a; rm -rf ~'"
+      assert.include((yield* onServer(["pause", name])).stdout, command)
+      assert.include((yield* succeeding(onServer(["queues", name]))).stdout, command)
+      assert.include((yield* succeeding(onServer(["stats"]))).stdout, command)
+      const id = "x\u001b[2J$(id)"
+      const { stdout } = yield* succeeding(onServer(["enqueue", "echo", "--id", id]))
+      assert.include(stdout, "taskforge watch 'x$(id)'")
+      assert.notInclude(stdout, "\u001b")
+    }).pipe(Effect.provide(idle)))
+})
+
 describe("taskforge stats and instances", () => {
   it.live("say how many there are, and who does what", () =>
     Effect.gen(function*() {

@@ -2,6 +2,7 @@ import { Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { nearest } from "../../domain/Nearest.ts"
 import * as Priority from "../../domain/Priority.ts"
+import { quoted } from "../../domain/ShellWord.ts"
 import { NewTaskJson } from "../../http/api/NewTaskJson.ts"
 import type { CreatedTaskJson, TaskJson } from "../../http/api/TaskJson.ts"
 import * as Awaiting from "../Awaiting.ts"
@@ -113,10 +114,10 @@ const one = Effect.fnUntraced(function*(input: Input) {
   const { duplicate, id, status } = created!
   yield* Screen.line(
     duplicate
-      ? `${paint.warn("=")} This ${plain(type)} task exists already: ${paint.bold(id)}, ${paint.state(status)}`
-      : `${paint.state(status, mark[status])} Enqueued ${plain(type)} as ${paint.bold(id)}`
+      ? `${paint.warn("=")} This ${plain(type)} task exists already: ${paint.bold(plain(id))}, ${paint.state(status)}`
+      : `${paint.state(status, mark[status])} Enqueued ${plain(type)} as ${paint.bold(plain(id))}`
   )
-  yield* Screen.line(paint.dim(`  Follow it with: taskforge watch ${id}`))
+  yield* Screen.line(paint.dim(`  Follow it with: taskforge watch ${quoted(plain(id))}`))
 })
 
 /** To the person at the terminal: who stops the command can find the task. */

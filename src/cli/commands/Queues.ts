@@ -1,5 +1,6 @@
 import { Effect, Option } from "effect"
 import { Argument, Command } from "effect/cli"
+import { quoted } from "../../domain/ShellWord.ts"
 import type { QueueJson, TypeCountsJson } from "../../http/api/QueueJson.ts"
 import * as Json from "../Json.ts"
 import * as Listing from "../Listing.ts"
@@ -54,7 +55,7 @@ const each = Effect.fnUntraced(function*({ json, queues }: Input, action: "pause
 
 /** What is said of a queue that gives no work. */
 const isPaused = (queue: string) => ({ bold, warn }: Paint.Paint): string =>
-  `${warn("‖")} ${bold(Paint.plain(queue))} is paused; go on with: taskforge resume ${Paint.plain(queue)}`
+  `${warn("‖")} ${bold(Paint.plain(queue))} is paused; go on with: taskforge resume ${quoted(Paint.plain(queue))}`
 
 /** A queue that has no tasks may be a typing error. It is paused all the same: its tasks may come later. */
 const warnOfUnknown = Effect.fnUntraced(function*(queue: string) {

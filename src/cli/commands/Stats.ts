@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { Command } from "effect/cli"
+import { quoted } from "../../domain/ShellWord.ts"
 import * as Json from "../Json.ts"
 import * as Paint from "../Paint.ts"
 import * as Screen from "../Screen.ts"
@@ -30,6 +31,6 @@ const stats = Effect.fnUntraced(function*({ json }: { readonly json: boolean }) 
   for (const line of [...StatsText.lines(found, paint), "", StatsText.room(found, paint)]) yield* Screen.line(line)
   if (paused.length > 0) {
     yield* Screen.line(`\n${paint.warn("paused")}  ${paused.map(Paint.plain).join(", ")}`)
-    yield* Screen.line(paint.dim(`        go on with: taskforge resume ${paused[0]}`))
+    yield* Screen.line(paint.dim(`        go on with: taskforge resume ${quoted(Paint.plain(paused[0]!))}`))
   }
 })
