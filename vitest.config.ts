@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 
 const conditions = ["source", "module", "node", "development|production"]
@@ -9,8 +10,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     setupFiles: ["test/randomness.ts"],
     pool: "forks",
-    // Many tests wait for servers, processes and clocks; on two cores vitest would run one file at a time
-    maxWorkers: "100%",
+    // Many tests wait for servers, processes and clocks: as many files as cores leave a third of the cores idle
+    maxWorkers: Math.ceil(availableParallelism() * 1.5),
     // A process loads Effect and the sources once instead of for each file: that was a second of each
     isolate: false,
     execArgv: ["--conditions=source"],
