@@ -192,7 +192,7 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder, clock: Clock.C
           }
         }
         if (answer !== "requested") return undefined
-        // It may have been claimed meanwhile
+        // It may have been claimed since it was read
         const now = state === "running" ? claims : claims + 1
         return { event: "cancelling", step: stepOf(now, "stopping"), ...afterIf(isRecent, stepOf(now, "running")) }
       }),

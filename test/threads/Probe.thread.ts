@@ -25,7 +25,7 @@ export const handler = ThreadHandler.make(
         for (;;) kept.push(Array.from({ length: 100_000 }, (_, index) => index + 0.5))
       }
       case "snooze":
-        if (attempt === 1) return yield* snooze("1 milli")
+        return yield* snooze("1 milli")
     }
     const thread = act === "unfit" ? 0.5 : threadId
     return { thread, isMain: isMainThread, attempt, at: Duration.seconds(attempt) }
