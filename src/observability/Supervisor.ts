@@ -37,7 +37,11 @@ export class Supervisor extends Context.Service<Supervisor, {
     step: Effect.Effect<unknown, E, R>,
     maxBackoff?: Duration.Input
   ) => Effect.Effect<void, never, R | Scope.Scope>
-  /** The loops whose last step failed. */
+  /** Reports a trouble that stays until the process is started again, and warns of it in the log. */
+  readonly warn: (
+    trouble: { readonly part: string; readonly reason: string; readonly advice: string }
+  ) => Effect.Effect<void>
+  /** The loops whose last step failed, and the troubles that stay. */
   readonly troubles: Effect.Effect<ReadonlyArray<Trouble>>
 }>()("taskforge/observability/Supervisor") {
   /** The one supervisor of an engine. */
@@ -87,6 +91,11 @@ export class Supervisor extends Context.Service<Supervisor, {
             Effect.forkScoped
           )
         }),
+        warn: (trouble) =>
+          Effect.suspend(() => {
+            troubles.set(trouble.part, { ...trouble, since: clock.currentTimeMillisUnsafe(), failures: 1 })
+            return Effect.logWarning(`${trouble.reason}. What to do: ${trouble.advice}`)
+          }),
         troubles: Effect.sync(() => [...troubles.values()])
       })
     })

@@ -4,20 +4,26 @@
  */
 import { Effect } from "effect"
 import { readFileSync } from "node:fs"
+import { Supervisor } from "../observability/Supervisor.ts"
 
 /** Files that a server has open besides its clients' connections: the store, its connections, modules, task files. */
 const reserved = 200
 
-/** The connections to accept, as many as were asked for or as there is room for, which a warning says. */
-export const boundConnections = (wanted: number): Effect.Effect<number> =>
+/** The connections to accept: as many as were asked for, or as there is room for, and then health is red. */
+export const boundConnections = (wanted: number): Effect.Effect<number, never, Supervisor> =>
   Effect.suspend(() => {
     const limit = findLimit()
     if (limit === undefined || limit >= wanted + reserved) return Effect.succeed(wanted)
     const accepted = Math.max(limit - reserved, Math.ceil(limit / 2))
     return Effect.as(
-      Effect.logWarning(
-        `This process may open ${limit} files, which is too few for TASKFORGE_MAX_CONNECTIONS=${wanted}: it accepts ` +
-          `${accepted} connections at most. Raise the limit (ulimit -n) to ${wanted + reserved}, or lower the setting`
+      Supervisor.use(({ warn }) =>
+        warn({
+          part: "open files",
+          reason:
+            `This process may open ${limit} files, which is too few for TASKFORGE_MAX_CONNECTIONS=${wanted}: it accepts ` +
+            `${accepted} connections at most`,
+          advice: `raise the limit (ulimit -n) to ${wanted + reserved}, or set TASKFORGE_MAX_CONNECTIONS=${accepted}`
+        })
       ),
       accepted
     )

@@ -25,7 +25,7 @@ const refusedOf = (count: number, url: string) =>
   )
 
 describe.skipIf(process.platform !== "linux")("a server that may open few files", () => {
-  it.live("says so, and accepts no more connections than it can have", () =>
+  it.live("is red and says why, and accepts no more connections than it can have", () =>
     Effect.gen(function*() {
       const directory = yield* Server.directory
       const limited = `ulimit -n 300 && exec "${process.execPath}" "${Server.shipped()}"`
@@ -37,9 +37,22 @@ describe.skipIf(process.platform !== "linux")("a server that may open few files"
         const { refused } = yield* refusedOf(200, server.url)
         yield* Server.until("connections are refused", Effect.sync(() => refused() >= 50))
       }))
-      yield* Server.until("it answers again", Effect.isSuccess(Server.request(`${server.url}/health`)))
+      yield* Server.until("it answers again", Effect.isSuccess(healthOf(server.url)))
+      const { status, troubles } = yield* healthOf(server.url)
+      assert.strictEqual(status, "unhealthy")
+      assert.deepStrictEqual(troubles.map(({ part, what_to_do }) => ({ part, what_to_do })), [{
+        part: "open files",
+        what_to_do: "raise the limit (ulimit -n) to 10200, or set TASKFORGE_MAX_CONNECTIONS=150"
+      }])
+      // It is no trouble once the setting fits
+      const adapted = yield* Server.start(directory, { TASKFORGE_MAX_CONNECTIONS: "100" }, ["sh", "-c", limited])
+      assert.strictEqual((yield* healthOf(adapted.url)).status, "healthy")
     }).pipe(Effect.scoped))
 })
+
+/** What the server says of its health, be it red or green. */
+const healthOf = (url: string) =>
+  Effect.tryPromise(async () => await (await fetch(`${url}/health`)).json() as HealthJson)
 
 describe("tasks that no living instance can run", () => {
   it.live("turn the health of a real server red, which names them and what to do", () =>
@@ -47,7 +60,7 @@ describe("tasks that no living instance can run", () => {
       const directory = yield* Server.directory
       const server = yield* Server.start(directory, { TASKFORGE_QUEUES: "mail" })
       yield* server.post([{ type: "echo", queue: "reports" }])
-      const health = Effect.tryPromise(async () => await (await fetch(`${server.url}/health`)).json() as HealthJson)
+      const health = healthOf(server.url)
       yield* Server.until("health is red", Effect.map(health, ({ status }) => status === "unhealthy"))
       const { troubles } = yield* health
       assert.deepStrictEqual(troubles.map(({ part, what_to_do }) => ({ part, what_to_do })), [{
