@@ -61,7 +61,7 @@ const program = Effect.gen(function*() {
 
   const refused = yield* Refuse.enqueue()
   assert.deepEqual(yield* Effect.flip(refused.result), new Refused({ reason: "never" }))
-  yield* queue.retry(refused.id)
+  yield* queue.rerun(refused.id)
   assert.equal((yield* Effect.flip(refused.result))._tag, "Refused")
 
   const later = yield* Double.enqueue({ n: 1 }, { delay: "1 hour" })
