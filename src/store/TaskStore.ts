@@ -328,6 +328,11 @@ export class TaskStore extends Context.Service<TaskStore, {
     runnable: ReadonlyArray<Runnable>,
     limit: number
   ) => Effect.Effect<ReadonlyArray<Stranded>, StoreError>
+  /**
+   * Whether calls are answered without a wait, as by a store in the memory of the process. The endings of one moment are then
+   * settled in one call. Otherwise the first goes out at once, so that the store works while the process does.
+   */
+  readonly answersAtOnce?: true | undefined
   /** Whether the store takes writes. Left out where nothing can keep it from that. */
   readonly writeHealth?: WriteHealth | undefined
   /** Counts by state and totals; costs the same however many tasks are stored. */

@@ -36,10 +36,13 @@ export class Endings {
   private readonly room = Latch.makeUnsafe(true)
   private readonly attempts: Attempts
   private readonly slots: Slots
+  /** Whether those that come while tasks are started are settled together; see `TaskStore.answersAtOnce`. */
+  private readonly gathers: boolean
 
-  constructor(attempts: Attempts, slots: Slots) {
+  constructor(attempts: Attempts, slots: Slots, gathers: boolean) {
     this.attempts = attempts
     this.slots = slots
+    this.gathers = gathers
   }
 
   /**
@@ -61,9 +64,9 @@ export class Endings {
     return Effect.map(this.room.await, () => this.add(ending))
   }
 
-  /** Starts the tasks of a claim. The settler sleeps until all have been started: those that end at once are settled together. */
+  /** Starts the tasks of a claim. If it gathers, the settler sleeps until all have been started. */
   together(start: () => void): void {
-    this.starting = true
+    this.starting = this.gathers
     start()
     this.starting = false
     if (this.waiting.length > 0) this.some.openUnsafe()

@@ -111,8 +111,10 @@ export const start = Effect.fnUntraced(function*(options: {
     })
   })
 
-  /** The first ending wakes the settler: others of the same turn of the scheduler go with it. */
-  const sameTurn = Effect.suspend(() => attempts.active > 0 ? Effect.yieldNow : Effect.void)
+  /** The first ending wakes the settler; where that pays, others of the same turn of the scheduler go with it. */
+  const sameTurn = Effect.suspend(() =>
+    store.answersAtOnce === true && attempts.active > 0 ? Effect.yieldNow : Effect.void
+  )
 
   const step = Effect.suspend(() => {
     if (taken.length > 0) return settle(nextBatch())

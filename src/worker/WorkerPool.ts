@@ -132,7 +132,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const work = Latch.makeUnsafe(true)
   const slots = new Slots(options.concurrency ?? defaults.concurrency)
   const attempts = new Attempts()
-  const endings = new Endings(attempts, slots)
+  const endings = new Endings(attempts, slots, store.answersAtOnce === true)
 
   // The parts, the last of the way first: they stop in the opposite order, when nothing comes from before them any more
   yield* Settler.start({

@@ -93,6 +93,7 @@ const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<type
     get: (id) => Effect.sync(() => Read.get(tasks, id)),
     results: (ids, maxBytes) => Effect.sync(() => Read.results(tasks, ids, maxBytes)),
     list: (request) => Effect.sync(() => Read.list(tasks, request)),
+    answersAtOnce: true,
     stranded: (runnable, limit) =>
       at((now) => {
         tasks.promote(now)
