@@ -419,10 +419,12 @@ export const invariants: ReadonlyArray<Invariant> = [
   invariant("parallel", "a process runs no more tasks at a time than it has workers", (ledger, scenario) => ({
     on: (event, violated) => {
       if (event._tag !== "Began") return
-      const { concurrency } = scenario.instances[Number(event.process[1])]!
+      const { concurrency, drift } = scenario.instances[Number(event.process[1])]!
       const running = [...ledger.processes.get(event.process)!.running]
-      // Those that did not stop for five seconds were given up.
-      const counted = running.filter(({ began }) => began!.behaviour !== "resist" || event.at - began!.at < 5000)
+      // Those that did not stop for five seconds of the process's own clock were given up.
+      const counted = running.filter(({ began }) =>
+        began!.behaviour !== "resist" || event.at - began!.at < 5000 / drift
+      )
       if (counted.length >= concurrency) violated(`${event.id} is number ${counted.length + 1} of ${concurrency}`)
     }
   })),
