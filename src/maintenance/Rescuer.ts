@@ -4,7 +4,8 @@
  * A lease may look as if it had run out although its holder is fine. So the rescuer
  *
  * - measures by its own monotonic clock, and believes the store's clock only as far as both agree: see `Reckoning`;
- * - waits one full lease after the store was out of reach, or after this process stood still: living instances renew first;
+ * - waits one full lease after the store was out of reach, its clock was set, or this process stood still: living instances
+ *   renew first;
  * - waits half a lease after it has started, as it does not know what the store's clock did before.
  */
 import { Clock, Duration, Effect, Layer } from "effect"
@@ -55,6 +56,11 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStor
 
     const nothing = { limit: 0, earliest: 0, latest: 0, maxOffMs: 0, maxAheadMs }
 
+    /** Whether the store's clock was set. A step back can hide a sleep of the machine, in which no instance renewed. */
+    const isSet = (now: number, sentAt: number, receivedAt: number): boolean =>
+      now < (reckoning.at(sentAt)?.earliest ?? -Infinity) - maxOffMs ||
+      now > (reckoning.at(receivedAt)?.latest ?? Infinity) + maxOffMs
+
     /** Sends a request whose bounds are true when it is sent, and learns from the time in the answer. */
     const send = Effect.fnUntraced(function*(bounds: ReckoningBounds | undefined) {
       const sentAt = monotonicMs()
@@ -66,6 +72,7 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStor
           : { limit: batchSize, ...bounds, maxOffMs, maxAheadMs }
       )
       const receivedAt = monotonicMs()
+      if (isSet(now, sentAt, receivedAt)) wait = leaseMs
       if (wait !== undefined) {
         notBefore = receivedAt + wait
         wait = undefined
