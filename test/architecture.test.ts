@@ -8,8 +8,10 @@ const contracts = ["domain", "store", "observability"]
 const loops = ["queue", "worker", "maintenance", "events"]
 const drivers = ["store/memory", "store/sqlite", "store/postgres", "store/redis"]
 const library = [...contracts, ...loops, "Task.ts", "engine"]
-/** The task types that ship with it, and what they stand on. */
-const work = ["handlers", "threads", "outbound", "files", "data", "mail"]
+/** What the task types that ship with it stand on. */
+const rim = ["handlers/outbound", "handlers/files", "handlers/data", "handlers/mail"]
+/** Those task types. */
+const work = ["handlers", "threads", ...rim]
 
 /** Imports point down only. `index.ts` and `main.ts` are imported by nobody. */
 const table: ImportTable = {
@@ -27,13 +29,13 @@ const table: ImportTable = {
     "maintenance": contracts,
     "Task.ts": [...contracts, "queue", "worker"],
     "threads": ["domain", "worker"],
-    "outbound": ["domain"],
-    "files": ["domain"],
-    "data": ["domain"],
-    "mail": ["domain", "files"],
     "engine": [...contracts, ...drivers, ...loops],
-    "config": ["domain", "outbound"],
-    "handlers": [...library, ...work],
+    "handlers": [...library, "threads", ...rim],
+    "handlers/outbound": ["domain"],
+    "handlers/files": ["domain"],
+    "handlers/data": ["domain"],
+    "handlers/mail": ["domain", "handlers/files"],
+    "config": ["domain", "handlers/outbound"],
     "testing": [...library, "store/memory"],
     "access": ["domain", "store"],
     "http/api": ["domain"],
@@ -48,10 +50,10 @@ const table: ImportTable = {
     "default": ["effect", "node"],
     "domain": ["effect"],
     "config": ["effect"],
-    "outbound": ["effect", "node", "@effect/platform-node"],
-    "mail": ["effect", "node", "nodemailer"],
-    "files": ["effect", "node", "tar-stream"],
     "handlers": ["effect", "node", "sharp"],
+    "handlers/outbound": ["effect", "node", "@effect/platform-node"],
+    "handlers/files": ["effect", "node", "tar-stream"],
+    "handlers/mail": ["effect", "node", "nodemailer"],
     "http/api": ["effect"],
     "store/postgres": ["effect", "node", "@effect/sql-pg"],
     "store/redis": ["effect", "node", "redis"],

@@ -1,6 +1,6 @@
 /** The settings of the task types that ship with the server: threads, folders, outbound requests, mail, images. */
 import { Schema } from "effect"
-import { isEntry } from "../outbound/AddressPolicy.ts"
+import { isEntry } from "../handlers/outbound/AddressPolicy.ts"
 import { optional, setting } from "./Setting.ts"
 import { duration, integer, list, word } from "./SettingSchemas.ts"
 

@@ -7,13 +7,13 @@ import { DateTime, Effect, Schema } from "effect"
 import { open, stat } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import { backup as backupSqlite, DatabaseSync } from "node:sqlite"
-import * as AtomicFile from "../files/AtomicFile.ts"
-import * as FileName from "../files/FileName.ts"
-import * as FileTree from "../files/FileTree.ts"
-import { Folders, PathRefused, PathText } from "../files/Folders.ts"
-import * as Scratch from "../files/Scratch.ts"
 import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
+import * as AtomicFile from "./files/AtomicFile.ts"
+import * as FileName from "./files/FileName.ts"
+import * as FileTree from "./files/FileTree.ts"
+import { Folders, PathRefused, PathText } from "./files/Folders.ts"
+import * as Scratch from "./files/Scratch.ts"
 
 /** The archive does not hold what it should: what was archived changed while it was read, or the disk is bad. */
 export class BackupDamaged extends Schema.TaggedError<BackupDamaged>()("BackupDamaged", {
@@ -74,7 +74,7 @@ export const BackupLive = Backup.toLayer(Effect.fnUntraced(function*({ dry_run, 
     bytes: files.reduce((sum, { size }) => sum + size, 0)
   }
   if (isDry) return { ...summary, archive: null, archive_bytes: null, archive_sha256: null }
-  const Archive = yield* Effect.promise(() => import("../files/Archive.ts"))
+  const Archive = yield* Effect.promise(() => import("./files/Archive.ts"))
   yield* AtomicFile.write(target, context, (part) =>
     Effect.gen(function*() {
       const manifest = yield* Archive.write(part, root, files)

@@ -1,12 +1,12 @@
 /** The work of `data_process`: one pass over the file, and a second one over what had to wait for the end. */
 import { Effect } from "effect"
 import { closeSync, openSync, writeFileSync } from "node:fs"
-import type { Cell } from "../data/Aggregation.ts"
-import { Unprocessable } from "../data/Columns.ts"
-import * as RowWriter from "../data/RowWriter.ts"
-import { runQuery } from "../data/runQuery.ts"
 import * as ThreadHandler from "../threads/ThreadHandler.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
+import type { Cell } from "./data/Aggregation.ts"
+import { Unprocessable } from "./data/Columns.ts"
+import * as RowWriter from "./data/RowWriter.ts"
+import { runQuery } from "./data/runQuery.ts"
 import { DataWork } from "./DataProcess.ts"
 
 /** What a result holds at most where no file was asked for. */

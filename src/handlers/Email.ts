@@ -3,10 +3,10 @@
  * message without recipients, which has no one to be sent to.
  */
 import { Effect, Schema } from "effect"
-import { MailFailed, MailRejected } from "../mail/Mail.ts"
-import { Mailer } from "../mail/Mailer.ts"
 import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
+import { MailFailed, MailRejected } from "./mail/Mail.ts"
+import { Mailer } from "./mail/Mailer.ts"
 import { withDefault } from "./withDefault.ts"
 
 /** `ada@example.org`, or `Ada Lovelace <ada@example.org>`. */

@@ -2,8 +2,8 @@
 import { Effect, Schema } from "effect"
 import { isUtf8 } from "node:buffer"
 import { open } from "node:fs/promises"
-import { Folders, PathRefused, PathText } from "../files/Folders.ts"
 import * as Task from "../Task.ts"
+import { Folders, PathRefused, PathText } from "./files/Folders.ts"
 import { withDefault } from "./withDefault.ts"
 
 /** Bytes read at most: results are stored with their tasks. */

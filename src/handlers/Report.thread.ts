@@ -1,12 +1,12 @@
 /** The work of `report`: groups and their figures, the largest first. */
 import { Effect } from "effect"
 import type { SQLOutputValue } from "node:sqlite"
-import { cellOf } from "../data/Aggregation.ts"
-import { Unprocessable } from "../data/Columns.ts"
-import { compareNumbers } from "../data/RowFilter.ts"
-import { runQuery } from "../data/runQuery.ts"
-import * as SqliteFile from "../data/SqliteFile.ts"
 import * as ThreadHandler from "../threads/ThreadHandler.ts"
+import { cellOf } from "./data/Aggregation.ts"
+import { Unprocessable } from "./data/Columns.ts"
+import { compareNumbers } from "./data/RowFilter.ts"
+import { runQuery } from "./data/runQuery.ts"
+import * as SqliteFile from "./data/SqliteFile.ts"
 import { ReportWork } from "./Report.ts"
 import { numberOf } from "./ReportPage.ts"
 

@@ -1,8 +1,8 @@
 /** The work of `sql_query`. */
 import { Effect } from "effect"
 import { constants, DatabaseSync, type SQLOutputValue } from "node:sqlite"
-import * as SqliteFile from "../data/SqliteFile.ts"
 import * as ThreadHandler from "../threads/ThreadHandler.ts"
+import * as SqliteFile from "./data/SqliteFile.ts"
 import { QueryRefused, SqlWork } from "./SqlQuery.ts"
 
 /** Characters of a result at most: it is stored with its task. */

@@ -4,10 +4,10 @@
  */
 import { Duration, Effect, Schema } from "effect"
 import { DurationText } from "../domain/DurationText.ts"
-import { Folders, PathRefused, PathText } from "../files/Folders.ts"
 import * as Task from "../Task.ts"
 import { moduleBeside } from "../threads/moduleBeside.ts"
 import { onThread } from "../threads/onThread.ts"
+import { Folders, PathRefused, PathText } from "./files/Folders.ts"
 import { withDefault } from "./withDefault.ts"
 
 /** SQLite does not take the statement, or it does more than read. */

@@ -77,8 +77,8 @@ export { ImageLimits, ImageRefused, type Limits } from "./ImageResize.ts"
 export { QueryRefused, QueryTooSlow } from "./SqlQuery.ts"
 export { WebhookSecret } from "./Webhook.ts"
 
-export { Unprocessable } from "../data/Columns.ts"
-export { Folders, PathRefused } from "../files/Folders.ts"
+export { Unprocessable } from "./data/Columns.ts"
+export { Folders, PathRefused } from "./files/Folders.ts"
 export {
   type LeftAlone as MailLeftAlone,
   MailFailed,
@@ -87,18 +87,18 @@ export {
   type Options as MailerOptions,
   type Send as SendMail,
   type Sent
-} from "../mail/Mail.ts"
-export { Mailer } from "../mail/Mailer.ts"
-export { Outbound } from "../outbound/Outbound.ts"
-export { OutboundError, RequestFailed, RequestRefused, RequestRejected } from "../outbound/OutboundErrors.ts"
-export type { Writer } from "../files/AtomicFile.ts"
+} from "./mail/Mail.ts"
+export { Mailer } from "./mail/Mailer.ts"
+export { Outbound } from "./outbound/Outbound.ts"
+export { OutboundError, RequestFailed, RequestRefused, RequestRejected } from "./outbound/OutboundErrors.ts"
+export type { Writer } from "./files/AtomicFile.ts"
 export type {
   Answer,
   LeftAlone as HostLeftAlone,
   Options as OutboundOptions,
   OutboundRequest,
   Send as SendRequest
-} from "../outbound/OutboundRequest.ts"
+} from "./outbound/OutboundRequest.ts"
 
 /** All definitions: what the HTTP API accepts. */
 export const definitions: ReadonlyArray<AnyTaskDefinition> = [

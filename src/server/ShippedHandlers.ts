@@ -1,10 +1,10 @@
 /** The handlers that ship with the server, and what they stand on. */
 import { Layer } from "effect"
 import type { Settings } from "../config/Settings.ts"
-import { Folders } from "../files/Folders.ts"
+import { Folders } from "../handlers/files/Folders.ts"
 import * as Handlers from "../handlers/index.ts"
-import { Mailer } from "../mail/Mailer.ts"
-import { Outbound } from "../outbound/Outbound.ts"
+import { Mailer } from "../handlers/mail/Mailer.ts"
+import { Outbound } from "../handlers/outbound/Outbound.ts"
 import { ThreadPool } from "../threads/ThreadPool.ts"
 
 /** What the handlers depend on. */

@@ -1,6 +1,6 @@
 import { type Import, importsOf, resolveImport, type SourceTree } from "./SourceTree.ts"
 
-/** What modules may import, besides themselves. A module is a folder, a driver's folder, or a file at the top. */
+/** What modules may import, besides themselves. A module is a folder, some of the folders in it, or a file at the top. */
 export interface ImportTable {
   readonly modules: Readonly<Record<string, ReadonlyArray<string>>>
   /** Packages by module; `default` is for the others. `node` stands for all that Node has built in. */
@@ -50,10 +50,14 @@ const whyForbidden = (path: string, specifier: string, tree: SourceTree, table: 
   return to === from || allowed.includes(to) ? undefined : `${from} may import ${list(allowed)}`
 }
 
-/** Drivers and the definitions of the HTTP API are modules of their own; else the top folder or file is. */
+/**
+ * Drivers, what the shipped handlers stand on, and the definitions of the HTTP API are modules of their own; else the top
+ * folder or file is.
+ */
 const moduleOf = (path: string): string => {
   const [first = "", second = "", ...rest] = path.split("/")
-  const ownModule = rest.length > 0 && (first === "store" || `${first}/${second}` === "http/api")
+  const ownModule = rest.length > 0 &&
+    (first === "store" || first === "handlers" || `${first}/${second}` === "http/api")
   return ownModule ? `${first}/${second}` : first
 }
 

@@ -1,7 +1,7 @@
 /** Tasks that run until the test lets them end, however long that takes: they wait for an answer of its site. */
 import { Effect, type Scope } from "effect"
 import type { ServerResponse } from "node:http"
-import * as Site from "../outbound/Site.ts"
+import * as Site from "../handlers/outbound/Site.ts"
 import type { Environment, NewTask } from "./Server.ts"
 
 /** A site that keeps its answers back. */

@@ -8,7 +8,7 @@ import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
 import { build } from "rolldown"
 import config from "../../scripts/rolldown.config.ts"
-import * as Site from "../outbound/Site.ts"
+import * as Site from "../handlers/outbound/Site.ts"
 import * as Server from "./Server.ts"
 
 /** Below the repository, so that what stays outside of the bundle is found. */

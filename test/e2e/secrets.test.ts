@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
-import * as Site from "../outbound/Site.ts"
+import * as Site from "../handlers/outbound/Site.ts"
 import * as Server from "./Server.ts"
 
 const secret = "hunter2-hunter2-hunter2-hunter2-hunter2"

@@ -3,7 +3,7 @@ import { Effect, Schedule } from "effect"
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Handlers from "../../src/handlers/index.ts"
-import * as Site from "../outbound/Site.ts"
+import * as Site from "./outbound/Site.ts"
 import { failureOf, Home, isRefused, resultOf, withHandlers } from "./TestHandlers.ts"
 
 const sales = `city,product,price,qty

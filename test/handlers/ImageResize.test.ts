@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import sharp, { type Sharp } from "sharp"
-import * as Site from "../outbound/Site.ts"
+import * as Site from "./outbound/Site.ts"
 import { failureOf, Home, isRefused, resultOf, withHandlers } from "./TestHandlers.ts"
 
 const picture = (width: number, height: number) =>

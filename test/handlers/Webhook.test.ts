@@ -4,8 +4,8 @@ import { TestClock } from "effect/testing"
 import { createHmac } from "node:crypto"
 import * as Handlers from "../../src/handlers/index.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
-import * as Site from "../outbound/Site.ts"
 import { patiently } from "../Patience.ts"
+import * as Site from "./outbound/Site.ts"
 import { failureOf, isRefused, outcomeOf, post, resultOf, withHandlers } from "./TestHandlers.ts"
 
 const stored = (id: string) => TaskQueue.use((queue) => queue.get(id))

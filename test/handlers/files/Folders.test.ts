@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Folders, PathRefused } from "../../src/files/Folders.ts"
+import { Folders, PathRefused } from "../../../src/handlers/files/Folders.ts"
 
 /** Two folders for tasks beside one that is not, with links between them. */
 const withFolders = <A, E>(

@@ -10,7 +10,7 @@ import type { Options, Send } from "./OutboundRequest.ts"
 export class Outbound extends Context.Service<Outbound, {
   /** Sends a request and reads the answer. A host whose circuit is open answers `LeftAlone`. */
   readonly send: Send
-}>()("taskforge/outbound/Outbound") {
+}>()("taskforge/handlers/outbound/Outbound") {
   /** The client is loaded with the first request: a server that sends none need not hold it in memory. */
   static readonly layer = (options: Options = {}): Layer.Layer<Outbound> =>
     Layer.effect(

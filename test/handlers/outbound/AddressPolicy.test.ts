@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import * as AddressPolicy from "../../src/outbound/AddressPolicy.ts"
+import * as AddressPolicy from "../../../src/handlers/outbound/AddressPolicy.ts"
 
 const refused = (address: string, allowed: ReadonlyArray<string> = [], host = "example.org") =>
   AddressPolicy.make(allowed).refuse(host, address) !== undefined

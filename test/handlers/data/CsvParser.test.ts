@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { CsvParser, maxRowLength } from "../../src/data/CsvParser.ts"
+import { CsvParser, maxRowLength } from "../../../src/handlers/data/CsvParser.ts"
 
 /** What comes out, whatever pieces the text comes in: that must not matter. */
 const parse = (text: string, delimiter = ",") => {

@@ -35,7 +35,7 @@ export class Folders extends Context.Service<Folders, {
   readonly target: (path: string) => Effect.Effect<string, PathRefused>
   /** A real path as payloads would write it. */
   readonly display: (path: string) => string
-}>()("taskforge/files/Folders") {
+}>()("taskforge/handlers/files/Folders") {
   /** The first folder is made when it is first needed. */
   static readonly layer = (folders: readonly [string, ...ReadonlyArray<string>]): Layer.Layer<Folders> =>
     Layer.sync(Folders, () => {

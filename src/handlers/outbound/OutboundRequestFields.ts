@@ -1,6 +1,6 @@
 /** What task types that send requests have in their payloads. */
 import { Duration, Schema } from "effect"
-import { DurationText } from "../domain/DurationText.ts"
+import { DurationText } from "../../domain/DurationText.ts"
 
 /** An address on the Web; whether tasks may connect to it is decided when they do. */
 export const Url = Schema.String.check(

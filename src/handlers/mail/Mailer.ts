@@ -8,7 +8,7 @@ import type { Options, Send } from "./Mail.ts"
 /** Sends mail. */
 export class Mailer extends Context.Service<Mailer, {
   readonly send: Send
-}>()("taskforge/mail/Mailer") {
+}>()("taskforge/handlers/mail/Mailer") {
   /** The library is loaded with the first message: a server that sends none need not hold it in memory. */
   static readonly layer = (options: Options = {}): Layer.Layer<Mailer> =>
     Layer.effect(

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { maxRetryAfterMillis, read } from "../../src/outbound/RetryAfter.ts"
+import { maxRetryAfterMillis, read } from "../../../src/handlers/outbound/RetryAfter.ts"
 
 /** Sunday, 6 November 1994, 08:49:07 in UTC: half a minute before the dates below. */
 const now = Date.UTC(1994, 10, 6, 8, 49, 7)

@@ -1,6 +1,6 @@
 /** Why a request of a task did not succeed. The three kinds differ in what helps: nothing, another request, time. */
 import { Duration, Effect, Schedule, Schema } from "effect"
-import type { RetryPolicy } from "../domain/RetryPolicy.ts"
+import type { RetryPolicy } from "../../domain/RetryPolicy.ts"
 import { maxRetryAfterMillis } from "./RetryAfter.ts"
 
 /** The server does not send such a request, or not this far: an address that is not allowed, too many redirects. */

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
 import { matchesGlob } from "node:path"
-import * as PathPattern from "../../src/files/PathPattern.ts"
+import * as PathPattern from "../../../src/handlers/files/PathPattern.ts"
 
 const matches = (pattern: string, path: string): boolean => Result.getOrThrow(PathPattern.compile(pattern))(path)
 
