@@ -10,7 +10,7 @@ import type { EnqueueOptions } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
 import { parsedOrText } from "./api/OlderApi.ts"
-import * as ExactBody from "./ExactBody.ts"
+import * as RequestCheckLive from "./RequestCheckLive.ts"
 import { SystemStatus } from "./SystemStatus.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 import * as TaskIntake from "./TaskIntake.ts"
@@ -44,7 +44,7 @@ export const layer = HttpApiBuilder.group(
     return handlers.handleAll({
       submitJob: ({ payload, query: { priority, type = defaultType }, request }) =>
         Effect.map(
-          ExactBody.checked(
+          RequestCheckLive.exactBody(
             request,
             () => submit(type, payload ?? undefined, { priority: priority ?? "normal" })
           ),
@@ -66,7 +66,7 @@ export const layer = HttpApiBuilder.group(
       olderWorkers: () => Effect.map(status.slotCount, (workers) => ({ workers })),
       submitTask: ({ payload: { id, payload, type }, request }) =>
         Effect.map(
-          ExactBody.checked(
+          RequestCheckLive.exactBody(
             request,
             () => submit(type, parsedOrText(payload), { id: id === "" ? undefined : id })
           ),

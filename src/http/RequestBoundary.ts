@@ -3,13 +3,11 @@
  * careful, and whatever goes wrong ends as an error answer. What a handler did not foresee is logged in full and
  * answered without detail.
  */
-import { Cause, Clock, Context, Effect, type Layer, LogLevel, Option, References, type Types } from "effect"
+import { Cause, Clock, Context, Effect, type Layer, LogLevel, Metric, Option, References, type Types } from "effect"
 import { Headers, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Access from "./Access.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import { KeyRing } from "./KeyRing.ts"
-import { pathOf } from "./pathOf.ts"
-import { RequestMetrics } from "./RequestMetrics.ts"
 
 /** How requests are seen. */
 export interface Options {
@@ -145,3 +143,67 @@ const notFound = (request: HttpServerRequest.HttpServerRequest) =>
     "route_not_found",
     `There is nothing at ${request.method} ${pathOf(request.url).slice(0, maxShownLength)}; see /docs`
   )
+
+/** The path of a request's target, without query and fragment. */
+const pathOf = (url: string): string => {
+  const end = url.search(/[?#]/)
+  return end === -1 ? url : url.slice(0, end)
+}
+
+const requests = Metric.counter("taskforge_http_requests_total", {
+  description: "HTTP requests by endpoint and status",
+  incremental: true
+})
+
+const duration = Metric.histogram("taskforge_http_request_duration_seconds", {
+  description: "Time from a request's head to its answer, by endpoint",
+  boundaries: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+})
+
+interface OfEndpoint {
+  readonly duration: Metric.Histogram<number>
+  readonly requests: Map<number, Metric.Counter<number>>
+}
+
+/**
+ * Counts and times the requests of one server by endpoint. An endpoint is a route's pattern, so that ids cannot grow the
+ * registry. Plain calls, because they run for every request.
+ */
+class RequestMetrics {
+  private readonly endpoints = new Map<string, Map<string, OfEndpoint>>()
+  private readonly context: Context.Context<never>
+
+  constructor(context: Context.Context<never>) {
+    this.context = context
+  }
+
+  /** `endpoint` is a route's pattern such as `/api/v1/tasks/:id`, or none. */
+  answered(method: string, endpoint: string | undefined, status: number, seconds: number): void {
+    if (endpoint === undefined) this.count("any", "unmatched", status, seconds)
+    else this.count(method, endpoint, status, seconds)
+  }
+
+  private count(method: string, endpoint: string, status: number, seconds: number): void {
+    const metrics = this.of(method, endpoint)
+    let counter = metrics.requests.get(status)
+    if (counter === undefined) {
+      counter = Metric.withAttributes(requests, { ...labels(method, endpoint), status: String(status) })
+      metrics.requests.set(status, counter)
+    }
+    counter.updateUnsafe(1, this.context)
+    metrics.duration.updateUnsafe(seconds, this.context)
+  }
+
+  private of(method: string, endpoint: string): OfEndpoint {
+    let byMethod = this.endpoints.get(endpoint)
+    if (byMethod === undefined) this.endpoints.set(endpoint, byMethod = new Map())
+    let metrics = byMethod.get(method)
+    if (metrics === undefined) {
+      metrics = { duration: Metric.withAttributes(duration, labels(method, endpoint)), requests: new Map() }
+      byMethod.set(method, metrics)
+    }
+    return metrics
+  }
+}
+
+const labels = (method: string, endpoint: string) => ({ method, endpoint: endpoint.replace(/:(\w+)/g, "{$1}") })

@@ -2,7 +2,9 @@
 import { type Cause, Context, Effect, Exit, Layer, Schema, SchemaIssue, type Types } from "effect"
 import { type Headers, HttpIncomingMessage, HttpServerError, HttpServerRequest } from "effect/http"
 import { HttpApi, HttpApiError } from "effect/http-api"
+import { isUtf8 } from "node:buffer"
 import { StoreError } from "../domain/Errors.ts"
+import { inexactIn, mayBeInexact } from "../domain/ExactJson.ts"
 import { shortened as shortenedTo } from "../domain/Shortened.ts"
 import { RequestCheck } from "./api/RequestCheck.ts"
 import { BodyTooLarge, InvalidRequest, type RequestIssue, UnsupportedMediaType } from "./api/RequestErrors.ts"
@@ -52,6 +54,26 @@ export const layer: Layer.Layer<RequestCheck> = Layer.succeed(
     })
   }
 )
+
+/**
+ * Refuses a body that loses something when it is read, as the task would have other data than the client sent: bytes that
+ * are not UTF-8, or a number that JavaScript does not have. The body was read before; it is looked at in bytes, because
+ * making a text of it again costs most.
+ */
+export const exactBody = <A, E, R>(
+  request: HttpServerRequest.HttpServerRequest,
+  next: () => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | InvalidRequest, R> =>
+  Effect.flatMap(Effect.orDie(request.arrayBuffer), (body): Effect.Effect<A, E | InvalidRequest, R> => {
+    const bytes = new Uint8Array(body)
+    // What cannot be decoded would be replaced by U+FFFD
+    if (!isUtf8(bytes)) return invalid([{ path: ["body"], message: "Expected UTF-8" }])
+    const inexact = mayBeInexact(bytes) ? inexactIn(new TextDecoder().decode(bytes)) : undefined
+    return inexact === undefined ? next() : invalid([{
+      path: ["body", ...inexact.path],
+      message: `Expected a number that is kept exactly, got ${inexact.number.slice(0, 80)}: send it as a text`
+    }])
+  })
 
 const hasBody = (headers: Headers.Headers): boolean =>
   headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"

@@ -1,5 +1,6 @@
 /** Every route of the server on one page. */
-import { Layer, type Redacted } from "effect"
+import { Effect, Layer, type Redacted } from "effect"
+import { HttpMiddleware, HttpRouter } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { IpNetwork } from "effect/net"
 import { maxIdLength } from "../domain/Bounds.ts"
@@ -7,16 +8,14 @@ import * as Access from "./Access.ts"
 import { Api } from "./api/Api.ts"
 import { type GuardedRoute, routesOf } from "./api/NeededRole.ts"
 import * as DocsPage from "./DocsPage.ts"
+import * as ErrorAnswer from "./ErrorAnswer.ts"
 import * as EventsHandlers from "./EventsHandlers.ts"
 import * as Favicon from "./Favicon.ts"
 import * as FirstPage from "./FirstPage.ts"
-import * as ForwardedFor from "./ForwardedFor.ts"
 import { KeyRing } from "./KeyRing.ts"
-import * as MethodNotAllowed from "./MethodNotAllowed.ts"
 import * as MetricsPage from "./MetricsPage.ts"
 import * as OlderRoutes from "./OlderRoutes.ts"
 import * as OpenApiDocument from "./OpenApiDocument.ts"
-import * as Origins from "./Origins.ts"
 import * as QueuesHandlers from "./QueuesHandlers.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as RequestBoundary from "./RequestBoundary.ts"
@@ -71,7 +70,7 @@ export const layer = (options: Options, path: string = "") => {
       DocsPage.layer(path),
       OpenApiDocument.layer(path),
       MetricsPage.layer,
-      MethodNotAllowed.layer(pages)
+      methodNotAllowed(pages)
     ).pipe(Layer.provide(guardedRouter(options, pages))),
     gates(options)
   ).pipe(
@@ -93,7 +92,7 @@ const guardedRouter = (
   pages: ReadonlyArray<GuardedRoute>
 ) =>
   Access.layer({
-    routes: [...routesOf(Api), ...pages, ...MethodNotAllowed.routes(pages)],
+    routes: [...routesOf(Api), ...pages, ...absent(pages)],
     pages: { hosts: allowedHosts, origins: allowedOrigins },
     perKey: rateLimits.perKey
   })
@@ -102,7 +101,60 @@ const guardedRouter = (
 const gates = ({ allowedOrigins = [], logRequests = false, rateLimits = {}, trustedProxies = [] }: Options) =>
   RateLimits.layerPerAddress(rateLimits.perAddress).pipe(
     Layer.provide(OlderRoutes.aliases),
-    Layer.provide(Origins.layer(allowedOrigins)),
+    Layer.provide(crossOrigin(allowedOrigins)),
     Layer.provide(RequestBoundary.layer({ logRequests })),
-    Layer.provide(ForwardedFor.layer(trustedProxies))
+    Layer.provide(forwardedFor(trustedProxies))
   )
+
+/** Believes `X-Forwarded-For` of these proxies; without any, the address of a client is the connection's. */
+const forwardedFor = (trustedProxies: ReadonlyArray<IpNetwork.IpNetwork>) =>
+  HttpRouter.use((router) =>
+    trustedProxies.length === 0
+      ? Effect.void
+      : router.addGlobalMiddleware(HttpMiddleware.xForwardedHeaders({ trustedProxies }))
+  )
+
+/** Answers preflights and marks answers for the origins; without any, browsers keep other pages out. */
+const crossOrigin = (origins: ReadonlyArray<string>) =>
+  HttpRouter.use((router) => {
+    if (origins.length === 0) return Effect.void
+    const allowed = new Set(origins)
+    return router.addGlobalMiddleware(HttpMiddleware.cors({
+      // A list of one would be answered to every origin
+      allowedOrigins: (origin) => allowed.has(origin),
+      allowedMethods: ["GET", "HEAD", "POST", "DELETE"],
+      allowedHeaders: ["authorization", "content-type", "last-event-id", "x-api-key"],
+      exposedHeaders: ["retry-after", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"],
+      maxAge: 600
+    }))
+  })
+
+const methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const
+
+/** Answers methods that a known path does not have with 405 and the ones it has. */
+const methodNotAllowed = (pages: ReadonlyArray<GuardedRoute>) =>
+  HttpRouter.use(Effect.fnUntraced(function*(router) {
+    for (const { allow, method, path } of absent(pages)) {
+      yield* router.add(
+        method,
+        path,
+        ErrorAnswer.make(405, "method_not_allowed", `This path takes ${allow}`, { allow })
+      )
+    }
+  }))
+
+/** The methods that the paths of the API and of pages do not have. Who may read may learn that. */
+const absent = (pages: ReadonlyArray<GuardedRoute>) => {
+  const known = new Map<string, Set<string>>()
+  for (const { method, path } of [...routesOf(Api), ...pages]) {
+    known.set(path, (known.get(path) ?? new Set()).add(method))
+  }
+  return Array.from(known).flatMap(([path, has]) =>
+    methods.filter((method) => !has.has(method)).map((method) => ({
+      method,
+      path: path as HttpRouter.PathInput,
+      needed: "read" as const,
+      allow: [...has].join(", ")
+    }))
+  )
+}

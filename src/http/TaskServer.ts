@@ -8,12 +8,9 @@ import { HttpServer, type HttpServerError } from "effect/http"
 import { createServer, type ServerOptions } from "node:http"
 import type { StoreError } from "../domain/Errors.ts"
 import { EventFeed } from "../events/EventFeed.ts"
-import * as CutOff from "./CutOff.ts"
-import * as Farewell from "./Farewell.ts"
-import * as MalformedRequest from "./MalformedRequest.ts"
+import * as Connections from "./Connections.ts"
 import type * as Routes from "./Routes.ts"
 import * as TaskRoutes from "./TaskRoutes.ts"
-import * as Unserved from "./Unserved.ts"
 
 /** How the server listens, and whom it answers. Every field has a default. */
 export interface Options extends Routes.Options {
@@ -88,11 +85,11 @@ export const layer = (
   return Layer.suspend(() => {
     const server = createServer(limits)
     server.maxConnections = options.maxConnections ?? defaults.maxConnections
-    server.on("clientError", MalformedRequest.answer)
-    server.on("checkExpectation", MalformedRequest.refuseExpectation)
-    const farewell = Farewell.make(server, within)
-    Unserved.answer(server)
-    const cutOff = CutOff.make(server)
+    server.on("clientError", Connections.answerMalformed)
+    server.on("checkExpectation", Connections.refuseExpectation)
+    const farewell = Connections.farewell(server, within)
+    Connections.answerUnserved(server)
+    const cutOff = Connections.cutOff(server)
     // Runs after the wait for open requests and before the one for the last connection to end, which has no limit
     const listening = Layer.effectDiscard(Effect.addFinalizer(() => cutOff)).pipe(
       Layer.provideMerge(NodeHttpServer.layerServer(() => server, listen))

@@ -9,7 +9,7 @@ import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
 import { pageSize } from "./api/Paging.ts"
 import * as AuditLog from "./AuditLog.ts"
-import * as ExactBody from "./ExactBody.ts"
+import * as RequestCheckLive from "./RequestCheckLive.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 import * as TaskIntake from "./TaskIntake.ts"
 import * as TaskView from "./TaskView.ts"
@@ -43,7 +43,7 @@ export const layer = HttpApiBuilder.group(
 
     return handlers.handleAll({
       create: ({ payload, request }) =>
-        ExactBody.checked(
+        RequestCheckLive.exactBody(
           request,
           () => TaskIntake.toSubmissions(catalog, isArray(payload) ? payload : [payload])
         ).pipe(

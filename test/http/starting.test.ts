@@ -4,9 +4,9 @@ import { Effect, Exit, Fiber, Latch, Layer, Scope } from "effect"
 import { createServer, type RequestListener } from "node:http"
 import { type AddressInfo, connect, type Socket } from "node:net"
 import * as Engine from "../../src/engine/Engine.ts"
+import * as Connections from "../../src/http/Connections.ts"
 import { TaskCatalog } from "../../src/http/TaskCatalog.ts"
 import * as TaskServer from "../../src/http/TaskServer.ts"
-import * as Unserved from "../../src/http/Unserved.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as PostgresStore from "../../src/store/postgres/PostgresStore.ts"
 import { RecordStore } from "../../src/store/RecordStore.ts"
@@ -108,7 +108,7 @@ describe("while no route listens", () => {
       const seen: Array<number> = []
       // As others of our own: it listens, and answers nothing
       server.on("request", () => seen.push(1))
-      Unserved.answer(server)
+      Connections.answerUnserved(server)
       const port = yield* Effect.acquireRelease(
         Effect.callback<number>((resume) => {
           server.listen(0, "127.0.0.1", () => resume(Effect.succeed((server.address() as AddressInfo).port)))
