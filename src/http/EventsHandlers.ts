@@ -1,19 +1,27 @@
-/** The endpoints of events: the feed as server-sent events, and as messages of a WebSocket. */
+/**
+ * The endpoints of events: the feed as server-sent events, and as messages of a WebSocket. An event is written once, however
+ * many watch.
+ */
 import { Effect, Option, type Scope, Stream } from "effect"
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import { Sse } from "effect/encoding"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
+import type { Socket } from "effect/socket"
+import type { Socket as NodeSocket } from "node:net"
 import type { StoreError } from "../domain/Errors.ts"
+import * as Redaction from "../domain/Redaction.ts"
 import { isLast, type TaskEvent } from "../domain/TaskEvent.ts"
+import type { StoredTask } from "../domain/TaskRecord.ts"
 import { isFinished } from "../domain/TaskState.ts"
 import * as EventFeeds from "../events/EventFeed.ts"
 import { EventFeed, type Item } from "../events/EventFeed.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
+import type { TaskEventJson } from "./api/EventsApi.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
-import * as EventSocket from "./EventSocket.ts"
-import * as EventView from "./EventView.ts"
 import { KeyRing } from "./KeyRing.ts"
-import * as TaskView from "./TaskView.ts"
+import { timestamp, toJson as taskJson } from "./TaskView.ts"
 import { CurrentVisitor } from "./Visitor.ts"
 
 /** The id of a stream's last message: a client that comes back with it has seen all. */
@@ -46,20 +54,19 @@ export const layer = HttpApiBuilder.group(
       // Subscribed before looking: what happens in between is in the stream
       const items = yield* subscribe(after, (event) => event.id === id)
       const task = yield* queue.get(id)
-      const first = Stream.succeed(EventView.task(TaskView.toJson(task)))
-      if (isFinished(task.state)) return Stream.succeed(EventView.task(TaskView.toJson(task), done))
+      const first = Stream.succeed(taskSent(task))
+      if (isFinished(task.state)) return Stream.succeed(taskSent(task, done))
       const last = Stream.fromEffect(
         Effect.map(
           Effect.result(queue.get(id)),
-          (found) =>
-            found._tag === "Success" ? EventView.task(TaskView.toJson(found.success), done) : EventView.gone(done)
+          (found) => found._tag === "Success" ? taskSent(found.success, done) : sent("gap", {}, done)
         )
       )
       const events = items.pipe(
         Stream.takeUntil((item) => typeof item !== "string" && isLast(item)),
         // An event may be missing; the outcome never is
         Stream.interruptWhen(Effect.exit(queue.outcome(id))),
-        Stream.map(EventView.serverSent)
+        Stream.map(itemSent)
       )
       return Stream.concat(first, Stream.concat(events, last))
     })
@@ -67,7 +74,7 @@ export const layer = HttpApiBuilder.group(
     return handlers.handleAll({
       stream: Effect.fnUntraced(function*({ query, request }) {
         const items = yield* subscribe(placeOf(request) ?? query.after, matching(query), true)
-        return answer(Stream.mapArray(items, EventView.serverSentTogether))
+        return answer(Stream.mapArray(items, sentTogether))
       }),
       ofTask: Effect.fnUntraced(function*({ params, query, request }) {
         if (request.headers["last-event-id"] === done) return HttpServerResponse.empty()
@@ -77,7 +84,7 @@ export const layer = HttpApiBuilder.group(
         const socket = isHandshake(request) ? yield* Effect.option(request.upgrade) : Option.none()
         if (Option.isNone(socket)) return upgradeRequired
         const items = yield* subscribe(query.after, matching(query))
-        yield* EventSocket.send(request, socket.value, Stream.map(items, EventView.message))
+        yield* sendOver(request, socket.value, Stream.map(items, message))
         return HttpServerResponse.empty()
       })
     })
@@ -111,3 +118,75 @@ const upgradeRequired = ErrorAnswer.make(
   // Node takes a connection header as it is, and would keep the connection of a client that asked to close it
   { connection: "close, upgrade", upgrade: "websocket" }
 )
+
+const encoder = new TextEncoder()
+
+const sent = (event: string, data: unknown, id?: string): Uint8Array =>
+  encoder.encode(Sse.encoder.write({ _tag: "Event", event, id, data: JSON.stringify(data) }))
+
+const gap = sent("gap", {})
+/** A comment, and after how many milliseconds a client that loses the stream may come back. */
+const idle = encoder.encode(": idle\nretry: 2000\n\n")
+
+const sentEvents = new WeakMap<TaskEvent, Uint8Array>()
+
+/** An item as a server-sent event. */
+const itemSent = (item: Item): Uint8Array => {
+  if (item === "gap") return gap
+  if (item === "idle") return idle
+  let bytes = sentEvents.get(item)
+  if (bytes === undefined) sentEvents.set(item, bytes = sent(item.event, eventJson(item), String(item.seq)))
+  return bytes
+}
+
+/** Items that came together as one piece of the stream. */
+const sentTogether = (items: NonEmptyReadonlyArray<Item>): NonEmptyReadonlyArray<Uint8Array> => [
+  items.length === 1 ? itemSent(items[0]) : Buffer.concat(items.map(itemSent))
+]
+
+/** A task as a server-sent event. */
+const taskSent = (task: StoredTask, id?: string): Uint8Array => sent("task", taskJson(task), id)
+
+const messages = new WeakMap<TaskEvent, string>()
+
+/** An item as a message of a WebSocket; an empty one is a sign of life. */
+const message = (item: Item): string => {
+  if (item === "gap") return `{"event":"gap"}`
+  if (item === "idle") return `{"event":"idle"}`
+  let text = messages.get(item)
+  if (text === undefined) messages.set(item, text = JSON.stringify({ seq: item.seq, ...eventJson(item) }))
+  return text
+}
+
+const eventJson = (
+  { after: _after, at, delayMs, error, seq: _seq, step: _step, ...event }: TaskEvent
+): TaskEventJson => ({
+  ...event,
+  at: timestamp(at),
+  ...(delayMs === undefined ? {} : { delay_ms: delayMs }),
+  ...(error === undefined ? {} : { error: { ...error, message: Redaction.text(error.message) } })
+})
+
+/** Bytes that may wait in the connection. */
+const maxWaiting = 1024 * 1024
+
+/**
+ * Sends texts over a WebSocket until they end, the client leaves, or it does not keep up. What clients send is read, so that
+ * the connection's own messages are seen, and ignored.
+ */
+const sendOver = <E, R>(
+  request: HttpServerRequest.HttpServerRequest,
+  socket: Socket.Socket,
+  texts: Stream.Stream<string, E, R>
+): Effect.Effect<void, E, R> =>
+  Effect.scoped(Effect.gen(function*() {
+    const { pull } = yield* Effect.orDie(socket.reader)
+    const { write } = yield* socket.writer
+    const connection = connectionOf(request)
+    const sending = Stream.runForEachWhile(texts, (text) =>
+      Effect.as(Effect.ignore(write(text)), (connection?.writableLength ?? 0) < maxWaiting))
+    yield* Effect.raceFirst(sending, Effect.ignore(Effect.forever(pull)))
+  }))
+
+const connectionOf = ({ source }: HttpServerRequest.HttpServerRequest): NodeSocket | undefined =>
+  "socket" in source ? source.socket as NodeSocket : undefined

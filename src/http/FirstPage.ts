@@ -1,11 +1,13 @@
-/** The page at `/`: what this is, how it is doing, and where to go on. Plain HTML; a few lines of script keep the counts up to date. */
+/**
+ * The page at `/`: what this is, how it is doing, and where to go on. Plain HTML; a few lines of script keep the counts up
+ * to date. And the picture that browsers show for the server's pages.
+ */
 import { Effect, type Layer, Option } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createHash } from "node:crypto"
 import { version } from "../domain/Version.ts"
 import type { Counts } from "../store/TaskStore.ts"
 import type { GuardedRoute } from "./api/NeededRole.ts"
-import * as Favicon from "./Favicon.ts"
 import { KeyRing } from "./KeyRing.ts"
 import { SystemStatus } from "./SystemStatus.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
@@ -13,10 +15,20 @@ import { TaskCatalog } from "./TaskCatalog.ts"
 /** Where the page is. */
 const path = "/"
 
-/** Who may read it. */
-export const route: GuardedRoute = { method: "GET", path, needed: "public" }
+/** Where the picture is. */
+export const favicon = "/favicon.svg"
 
-/** Serves the page. */
+/** Where browsers look for it when a page, such as JSON, names none. */
+const usualFavicon = "/favicon.ico"
+
+/** Open to every client: browsers ask for the picture by themselves. */
+export const routes: ReadonlyArray<GuardedRoute> = [path, favicon, usualFavicon].map((path) => ({
+  method: "GET",
+  path,
+  needed: "public"
+}))
+
+/** Serves the page and the picture. */
 export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | SystemStatus | TaskCatalog | KeyRing> = HttpRouter
   .use(
     Effect.fnUntraced(function*(router) {
@@ -39,6 +51,8 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | SystemStat
           return HttpServerResponse.text(render(counts, types, request.headers["host"]), { contentType, headers })
         })
       )
+      yield* router.add("GET", favicon, picture)
+      yield* router.add("GET", usualFavicon, picture)
     })
   )
 
@@ -65,7 +79,7 @@ const render = (
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>TaskForge</title>
-<link rel="icon" href="${Favicon.path}" type="image/svg+xml">
+<link rel="icon" href="${favicon}" type="image/svg+xml">
 ${
     counts === "hidden" ? "" : `<noscript><meta http-equiv="refresh" content="10"></noscript>
 `
@@ -170,3 +184,16 @@ nav a:hover,nav a:focus-visible{border-color:var(--accent)}
 nav b{display:block;color:var(--accent)}
 nav span{font-size:.9rem;color:var(--soft)}
 `
+
+const picture = HttpServerResponse.text(
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" ` +
+    `fill="#b4470f"/><path d="M8 9h16v4h-6v11h-4V13H8z" fill="#fff"/></svg>`,
+  {
+    contentType: "image/svg+xml",
+    headers: {
+      "cache-control": "public, max-age=86400",
+      "content-security-policy": "default-src 'none'",
+      "x-content-type-options": "nosniff"
+    }
+  }
+)

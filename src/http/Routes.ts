@@ -7,21 +7,17 @@ import { maxIdLength } from "../domain/Bounds.ts"
 import * as Access from "./Access.ts"
 import { Api } from "./api/Api.ts"
 import { type GuardedRoute, routesOf } from "./api/NeededRole.ts"
-import * as DocsPage from "./DocsPage.ts"
+import * as ApiDescription from "./ApiDescription.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import * as EventsHandlers from "./EventsHandlers.ts"
-import * as Favicon from "./Favicon.ts"
 import * as FirstPage from "./FirstPage.ts"
 import { KeyRing } from "./KeyRing.ts"
-import * as MetricsPage from "./MetricsPage.ts"
 import * as OlderRoutes from "./OlderRoutes.ts"
-import * as OpenApiDocument from "./OpenApiDocument.ts"
 import * as QueuesHandlers from "./QueuesHandlers.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as RequestBoundary from "./RequestBoundary.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
-import * as SystemHandlers from "./SystemHandlers.ts"
-import { SystemStatus } from "./SystemStatus.ts"
+import * as SystemStatus from "./SystemStatus.ts"
 import * as TasksHandlers from "./TasksHandlers.ts"
 
 /** What is between a request and its route. */
@@ -53,7 +49,8 @@ export const routerConfig = {
 
 /** The API and its pages. Under a path in another router it has no page of its own at `/`. */
 export const layer = (options: Options, path: string = "") => {
-  const pages = path === "" ? [...homePages, ...apiPages] : apiPages
+  const apiPages = [...ApiDescription.routes, SystemStatus.metricsRoute]
+  const pages = path === "" ? [...FirstPage.routes, ...apiPages] : apiPages
   return Layer.merge(
     Layer.mergeAll(
       HttpApiBuilder.layer(Api).pipe(
@@ -61,20 +58,19 @@ export const layer = (options: Options, path: string = "") => {
           TasksHandlers.layer,
           EventsHandlers.layer,
           QueuesHandlers.layer,
-          SystemHandlers.layer,
+          SystemStatus.endpoints,
           OlderRoutes.layer
         ]),
         Layer.provide(RequestCheckLive.layer)
       ),
-      path === "" ? Layer.merge(FirstPage.layer, Favicon.layer) : Layer.empty,
-      DocsPage.layer(path),
-      OpenApiDocument.layer(path),
-      MetricsPage.layer,
+      path === "" ? FirstPage.layer : Layer.empty,
+      ApiDescription.layer(path),
+      SystemStatus.metricsPage,
       methodNotAllowed(pages)
     ).pipe(Layer.provide(guardedRouter(options, pages))),
     gates(options)
   ).pipe(
-    Layer.provide(SystemStatus.layer),
+    Layer.provide(SystemStatus.SystemStatus.layer),
     Layer.provide(
       options.requireKeys === "never"
         ? KeyRing.layerOpen
@@ -82,9 +78,6 @@ export const layer = (options: Options, path: string = "") => {
     )
   )
 }
-
-const homePages = [FirstPage.route, ...Favicon.routes]
-const apiPages = [DocsPage.route, OpenApiDocument.route, MetricsPage.route]
 
 /** What a request passes between the router and the handler of its route. */
 const guardedRouter = (

@@ -1,16 +1,23 @@
-/** What the server knows about itself: its health, its counts and the slots of all instances. */
-import { Clock, Context, Duration, Effect, Layer, Option } from "effect"
+/** What the server knows about itself: its health, its counts and the slots of all instances, and the routes that say it. */
+import { Clock, Context, Duration, Effect, Layer, Metric, Option } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { PrometheusMetrics } from "effect/observability"
 import type { StoreError } from "../domain/Errors.ts"
+import { all } from "../domain/TaskState.ts"
 import { version } from "../domain/Version.ts"
 import * as StoreWatch from "../maintenance/StoreWatch.ts"
+import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor, type Trouble } from "../observability/Supervisor.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Notifier } from "../store/Notifier.ts"
-import { type Counts, TaskStore } from "../store/TaskStore.ts"
+import { type Counts, type Stranded, TaskStore } from "../store/TaskStore.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
+import { Api } from "./api/Api.ts"
+import type { GuardedRoute } from "./api/NeededRole.ts"
 import type { HealthJson, StatsJson, WorkersJson } from "./api/SystemJson.ts"
-import * as StrandedTasks from "./StrandedTasks.ts"
 import { timestamp } from "./TaskView.ts"
+import { CurrentVisitor } from "./Visitor.ts"
 import * as WorkersView from "./WorkersView.ts"
 
 /** How long the store may take to answer before health is red. */
@@ -52,7 +59,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
         )
       )
       const stranded = (found: Counts) =>
-        StrandedTasks.find(queue, store, found).pipe(
+        findStranded(queue, store, found).pipe(
           Effect.timeoutOption(patience),
           Effect.map(Option.getOrElse(() => [])),
           Effect.orElseSucceed(() => [])
@@ -70,7 +77,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
           ...(silence === undefined ? [] : [{ part: "store", ...silence }]),
           ...(refusal === undefined ? [] : [{ ...refusal, part: StoreWatch.part, advice: refusal.error.advice }]),
           ...(yield* supervisor.troubles).filter(({ part }) => refusal === undefined || part !== StoreWatch.part),
-          ...(found === null ? [] : (yield* stranded(found)).map(StrandedTasks.trouble))
+          ...(found === null ? [] : (yield* stranded(found)).map(troubleOf))
         ].map(toJson)
         const facts = {
           timestamp: timestamp(now),
@@ -124,6 +131,85 @@ export class SystemStatus extends Context.Service<SystemStatus, {
   )
 }
 
+/** Handles the endpoints of {@link Api}'s system. */
+export const endpoints = HttpApiBuilder.group(
+  Api,
+  "system",
+  Effect.fnUntraced(function*(handlers) {
+    const status = yield* SystemStatus
+    const health = Effect.flatMap(CurrentVisitor, (visitor) =>
+      Effect.map(
+        status.health,
+        (found) => visitor._tag === "Stranger" ? verdictOf(found) : found
+      ))
+    return handlers.handleAll({
+      health: () => health,
+      healthV1: () => health,
+      stats: () => status.stats,
+      workers: () => status.workers
+    })
+  })
+)
+
+/** Up or down, and no more. */
+const verdictOf = ({ status, timestamp }: HealthJson) =>
+  status === "healthy" ? { status, timestamp } : { status, timestamp }
+
+/** Where the metrics are. */
+const metricsPath = "/metrics"
+
+/** Who may read the metrics. */
+export const metricsRoute: GuardedRoute = { method: "GET", path: metricsPath, needed: "read" }
+
+const contentType = "text/plain; version=0.0.4; charset=utf-8"
+
+/** Serves the metrics of this process and of the store, as Prometheus reads them. The store's numbers are read for each answer, and are `NaN` while it does not answer. */
+export const metricsPage: Layer.Layer<never, never, HttpRouter.HttpRouter | SystemStatus> = HttpRouter.use(
+  Effect.fnUntraced(function*(router) {
+    const status = yield* SystemStatus
+    const tasks = all.map((state) => ({ state, gauge: Metric.withAttributes(Metrics.tasks, { state }) }))
+    const read = Effect.gen(function*() {
+      const counts = Option.getOrUndefined(yield* status.counts)
+      for (const { gauge, state } of tasks) yield* Metric.update(gauge, counts?.[state] ?? Number.NaN)
+      yield* Metric.update(Metrics.queueSize, counts === undefined ? Number.NaN : unfinished(counts))
+      return HttpServerResponse.text(yield* PrometheusMetrics.format(), { contentType })
+    })
+    yield* router.add("GET", metricsPath, read)
+  })
+)
+
+/** How long a task waits before that is worth a word, in milliseconds: an instance may be about to start. */
+const patienceMs = 15_000
+
+/** Pairs of queue and type that are named at most. */
+const maxNamed = 100
+
+/**
+ * Tasks that wait although no living instance can run them: of a type whose instances were not deployed or are gone, or
+ * in a queue that none of them works on. Nothing fails then, so nothing else would tell. Costs two reads while tasks wait,
+ * however many there are and in however many queues.
+ */
+const findStranded = Effect.fnUntraced(function*(
+  queue: TaskQueue["Service"],
+  store: TaskStore["Service"],
+  { pending, scheduled }: Pick<Counts, "pending" | "scheduled">
+): Effect.fn.Return<ReadonlyArray<Stranded>, StoreError> {
+  // Nothing may have promoted what has become due, as only claims do
+  if (pending === 0 && scheduled === 0) return []
+  const { instances, now } = yield* queue.instances
+  const runnable = instances.map(({ queues, types }) => ({ types, queues: queues.length === 0 ? undefined : queues }))
+  const stranded = yield* store.stranded(runnable, maxNamed)
+  return stranded.filter(({ since }) => now - since >= patienceMs)
+})
+
+/** What health says of tasks that no instance can run. */
+const troubleOf = ({ queue, since, type }: Stranded): Omit<Trouble, "reason"> => ({
+  part: `no instance for ${type} in queue ${queue}`,
+  since,
+  failures: 1,
+  advice: `start an instance that runs ${type} and works on the queue ${queue}, or cancel its tasks`
+})
+
 /** A trouble as clients see it. Reasons stay in the log: they may name what clients must not know. */
 const toJson = ({ advice, failures, part, since }: Omit<Trouble, "reason">) => ({
   part,
@@ -133,5 +219,5 @@ const toJson = ({ advice, failures, part, since }: Omit<Trouble, "reason">) => (
 })
 
 /** Tasks that are not finished: what the capacity bounds. */
-export const unfinished = (counts: Pick<Counts, "scheduled" | "pending" | "running">): number =>
+const unfinished = (counts: Pick<Counts, "scheduled" | "pending" | "running">): number =>
   counts.scheduled + counts.pending + counts.running

@@ -52,7 +52,6 @@ export const inSources: ReadonlyArray<Retired> = [
       "http/api/Examples.ts": "fields of earlier designs",
       "http/api/SystemApi.ts": "a route of earlier designs",
       "http/api/SystemJson.ts": "a route of earlier designs",
-      "http/SystemHandlers.ts": "a route of earlier designs",
       "http/SystemStatus.ts": "a route of earlier designs",
       "http/WorkersView.ts": "a route of earlier designs",
       "cli/Dashboard.ts": "reads that route",

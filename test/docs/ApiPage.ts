@@ -1,7 +1,7 @@
 /** `docs/api.md`, written from the document that a server serves: `npm run docs:api`. */
 import { OpenApi } from "effect/http-api"
 import * as Handlers from "../../src/handlers/index.ts"
-import * as OpenApiDocument from "../../src/http/OpenApiDocument.ts"
+import * as ApiDescription from "../../src/http/ApiDescription.ts"
 
 interface Document {
   readonly paths: Record<string, Record<string, Operation>>
@@ -41,7 +41,7 @@ export const document = (): Document => {
     types: Handlers.definitions.map(({ type }) => type).toSorted(),
     find: () => undefined
   }
-  return OpenApi.fromApi(OpenApiDocument.describe(catalog)) as unknown as Document
+  return OpenApi.fromApi(ApiDescription.describe(catalog)) as unknown as Document
 }
 
 /** Errors that come before there is an operation. */

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { generateSource } from "oazapfts"
 import * as Handlers from "../../src/handlers/index.ts"
-import { describe as describeApi } from "../../src/http/OpenApiDocument.ts"
+import { describe as describeApi } from "../../src/http/ApiDescription.ts"
 import { TaskCatalog } from "../../src/http/TaskCatalog.ts"
 import { Count, expecting, get, layer, Tick } from "../http/TestServer.ts"
 
