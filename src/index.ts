@@ -99,8 +99,16 @@ export type {
   Totals
 } from "./store/TaskStore.ts"
 export type { Refusal as RefusedWrites, WriteHealth } from "./store/WriteHealth.ts"
-export type { BatchSettings, EnqueueError, EnqueueSettings, Task as TaskType, TaskHandler } from "./Task.ts"
+export type {
+  BatchSettings,
+  EnqueueError,
+  EnqueueSettings,
+  PlainFields,
+  Task as TaskType,
+  TaskHandler
+} from "./Task.ts"
 export type { OnThreadOptions } from "./threads/onThread.ts"
+export type { ThreadHandler as ThreadHandlerType } from "./threads/ThreadHandler.ts"
 export type { Report as ThreadReport } from "./threads/Thread.ts"
 export type { Ending as ThreadEnding, Job as ThreadJob } from "./threads/ThreadMessage.ts"
 export type { Isolation } from "./threads/ThreadPlatform.ts"
