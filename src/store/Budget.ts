@@ -13,7 +13,7 @@ export const fitting = (sizes: Iterable<number>, maxBytes: number = Infinity): n
 }
 
 /** What may be large in a task. */
-interface Texts {
+export interface Texts {
   readonly payload?: string
   readonly result: string | null
   readonly failure: TaskFailure | null

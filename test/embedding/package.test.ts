@@ -18,6 +18,16 @@ const filesOf = (): ReadonlyArray<string> => {
   return JSON.parse(output)[0].files.map(({ path }: { readonly path: string }) => path)
 }
 
+/** A file of the repository and all that it imports by a relative path. */
+const reachedFrom = (path: string, seen = new Set<string>()): ReadonlySet<string> => {
+  if (seen.has(path)) return seen
+  seen.add(path)
+  for (const [, target] of readFileSync(`${root}${path}`, "utf8").matchAll(/ from "(\.[^"]+)"$/gm)) {
+    reachedFrom(posix.join(posix.dirname(path), target!), seen)
+  }
+  return seen
+}
+
 describe("the package", () => {
   let files: ReadonlyArray<string>
   beforeAll(() => {
@@ -36,8 +46,11 @@ describe("the package", () => {
   })
 
   it("has no maps, no second bundle, and no sources that no entry reaches", () => {
+    const suite = reachedFrom("test/store/index.ts")
+    assert.isAbove(suite.size, 30)
     const others = files.filter((path) =>
-      /\.map$|^src\/(cli|server|main)\b|^(test|findings|scripts)\//.test(path) ||
+      /\.map$|^src\/(cli|server|main)\b|^(findings|scripts)\//.test(path) ||
+      path.startsWith("test/") && !suite.has(path) ||
       path.endsWith(".cjs") && !path.startsWith("dist/cli/")
     )
     assert.deepStrictEqual(others, [])
@@ -47,12 +60,14 @@ describe("the package", () => {
     for (const field of ["description", "keywords", "license", "author", "engines", "bin"]) {
       assert.isNotEmpty(manifest[field], field)
     }
+    assert.deepStrictEqual([...reachedFrom("test/store/index.ts")].filter((path) => !files.includes(path)), [])
     for (const [name, entry] of Object.entries<Record<string, string>>(manifest.exports)) {
       if (typeof entry === "string") continue
       const source = entry["source"]!
       assert.include(files, source.slice(2), name)
-      assert.strictEqual(entry["types"], source.replace("./src", "./dist").replace(/\.ts$/, ".d.ts"))
-      assert.strictEqual(entry["default"], source.replace("./src", "./dist").replace(/\.ts$/, ".js"))
+      const built = source.replace("./src", "./dist").replace("./test", "./dist/testing")
+      assert.strictEqual(entry["types"], built.replace(/\.ts$/, ".d.ts"))
+      assert.strictEqual(entry["default"], built.replace(/\.ts$/, ".js"))
     }
   })
 })

@@ -8,7 +8,7 @@ import { LifeOrder, maxHeldMs, stepOf } from "../../src/events/LifeOrder.ts"
 import { EventLog, keptBytes, keptEvents, sizeOf } from "../../src/store/EventLog.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import { again, anyTime, complete, fail, release, request, snooze, stop, task } from "../store/conformance/fixtures.ts"
-import { instance } from "../store/conformance/lifeOrder.ts"
+import { instance } from "./lifeOrder.ts"
 
 const created = (id: string): NewTaskEvent => ({ event: "created", id, type: "work", queue: "default" })
 const started = (id: string): NewTaskEvent => ({

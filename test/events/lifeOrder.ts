@@ -1,13 +1,13 @@
 /** The events of a task are in the order of its life, whichever instance logs late. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Effect, Latch, Layer, type Scope } from "effect"
-import * as RecordedStore from "../../../src/events/RecordedStore.ts"
-import { Supervisor } from "../../../src/observability/Supervisor.ts"
-import { EventLog } from "../../../src/store/EventLog.ts"
-import { type Notifier } from "../../../src/store/Notifier.ts"
-import { TaskStore } from "../../../src/store/TaskStore.ts"
-import { until } from "../../e2e/Server.ts"
-import { complete, release, request, stop, task } from "./fixtures.ts"
+import * as RecordedStore from "../../src/events/RecordedStore.ts"
+import { Supervisor } from "../../src/observability/Supervisor.ts"
+import { EventLog } from "../../src/store/EventLog.ts"
+import { type Notifier } from "../../src/store/Notifier.ts"
+import { TaskStore } from "../../src/store/TaskStore.ts"
+import { until } from "../e2e/Server.ts"
+import { complete, release, request, stop, task } from "../store/conformance/fixtures.ts"
 
 type Services = Context.Context<TaskStore | Notifier | EventLog>
 

@@ -7,7 +7,7 @@ import type { Name } from "./PublicNames.ts"
  */
 export const modulesOf = (entry: string, names: ReadonlyArray<Name>): ReadonlyArray<readonly [string, string]> =>
   [...Map.groupBy(names, ({ path }) => path.split(".")[0]!)].flatMap(([imported, members]) => {
-    const module = `${entry}-${imported}`
+    const module = `${entry === "." ? "main" : entry.replace("/", "-")}-${imported}`
     const uses = members.map(usesOf)
     const made = uses.flatMap(({ made }) => [...made])
     const shown = uses.flatMap(({ shown }) => shown)

@@ -23,14 +23,9 @@ export const install = async (folder: string): Promise<void> => {
   const installed = join(folder, "node_modules/taskforge")
   mkdirSync(installed, { recursive: true })
   copyFileSync(join(root, "package.json"), join(installed, "package.json"))
-  const options = [
-    "-p",
-    "scripts/tsconfig.build.json",
-    "--emitDeclarationOnly",
-    "--noCheck",
-    "--outDir",
-    join(installed, "dist")
-  ]
-  const errors = await compile(root, ...options)
-  if (errors.length > 0) throw new Error(errors.join("\n"))
+  for (const [config, folder] of [["build", "dist"], ["suite", "dist/testing"]] as const) {
+    const options = ["--emitDeclarationOnly", "--noCheck", "--outDir", join(installed, folder)]
+    const errors = await compile(root, "-p", `scripts/tsconfig.${config}.json`, ...options)
+    if (errors.length > 0) throw new Error(errors.join("\n"))
+  }
 }

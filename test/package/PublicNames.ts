@@ -64,7 +64,7 @@ class Reader {
       const module = file && this.checker.getSymbolAtLocation(file)
       if (module === undefined) throw new Error(`${path} is no module of the program`)
       const found = this.exportsOf(module, "")
-      entries.set(entry, found.map(([path, symbol]) => this.describe(path, symbol)))
+      entries.set(entry, found.map(([path, symbol, isTypeOnly]) => this.describe(path, symbol, isTypeOnly)))
       for (const [name, symbol] of found) {
         this.named.add(symbol.id)
         exported.push([`${entry} ${name}`, symbol])
@@ -74,13 +74,16 @@ class Reader {
     return { entries, unnamed: [...this.unnamed].map(([name, shownBy]) => `${name}, shown by ${shownBy}`).toSorted() }
   }
 
-  private exportsOf(module: Symbol, prefix: string): ReadonlyArray<readonly [string, Symbol]> {
+  private exportsOf(
+    module: Symbol,
+    prefix: string
+  ): ReadonlyArray<readonly [path: string, symbol: Symbol, isTypeOnly: boolean]> {
     return this.checker.getExportsOfModule(module).flatMap((symbol) => {
       const target = this.resolve(symbol)
       const path = `${prefix}${symbol.name}`
       return (target.flags & SymbolFlags.ValueModule) !== 0
         ? this.exportsOf(target, `${path}.`)
-        : [[path, target] as const]
+        : [[path, target, this.isTypeOnly(symbol)] as const]
     })
   }
 
@@ -88,8 +91,20 @@ class Reader {
     return (symbol.flags & SymbolFlags.Alias) === 0 ? symbol : this.checker.getAliasedSymbol(symbol)
   }
 
-  private describe(path: string, symbol: Symbol): Name {
-    const isValue = (symbol.flags & SymbolFlags.Value) !== 0
+  /** Whether it is exported by `export type`, which hides the value of the same name. */
+  private isTypeOnly(symbol: Symbol): boolean {
+    type Specifier = {
+      readonly isTypeOnly?: boolean
+      readonly parent: { readonly parent: { readonly isTypeOnly?: boolean } }
+    }
+    return (symbol.flags & SymbolFlags.Alias) !== 0 && this.declarationsOf(symbol).some((node) => {
+      const specifier = node as Node & Specifier
+      return specifier.isTypeOnly === true || specifier.parent.parent.isTypeOnly === true
+    })
+  }
+
+  private describe(path: string, symbol: Symbol, isTypeOnly: boolean): Name {
+    const isValue = !isTypeOnly && (symbol.flags & SymbolFlags.Value) !== 0
     const type = isValue ? this.checker.getTypeOfSymbol(symbol) : undefined
     const isType = (symbol.flags & types) !== 0
     return {

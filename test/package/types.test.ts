@@ -5,7 +5,7 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Http from "effect/http"
 import * as HttpApi from "effect/http-api"
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll } from "vitest"
@@ -59,11 +59,11 @@ const program = (name: string): readonly [string, string] => [
   readFileSync(pathOf(`./program/${name}.ts`), "utf8")
 ]
 
-/** Entries that need the types of Node, because they have a library of servers, or take functions of Node. */
-const needNode = ["postgres", "server", "handlers"]
+/** Entries that need the types of Node, because they have a library of servers or of tests, or take functions of Node. */
+const needNode = ["postgres", "server", "handlers", "testing/store"]
 
 /** Entries that a program may use without the main one. */
-const alone = ["sqlite", "postgres", "redis", "http"]
+const alone = ["store", "sqlite", "postgres", "redis", "http"]
 
 /** A program in a folder of its own. */
 const write = (name: string, compilerOptions: object, modules: Iterable<readonly [string, string]>): string => {
@@ -100,6 +100,9 @@ describe("the types of the package", () => {
         ...["tasks", "elsewhere", "client", "testing"].map(program)
       ])
       assert.deepStrictEqual(await compile(path, "-p", "."), [])
+      for (const made of ["main-Engine", "store-TaskStore-again", "tasks"]) {
+        assert.isTrue(existsSync(join(path, "dist", `${made}.d.ts`)), made)
+      }
     }
   )
 

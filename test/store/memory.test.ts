@@ -3,12 +3,10 @@ import { TestClock } from "effect/testing"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as RateLimiterStore from "../../src/store/memory/RateLimiterStore.ts"
 import { stepping } from "../engine/Clocks.ts"
-import { eventLog } from "./conformance/eventLog.ts"
-import { instances } from "./conformance/instances.ts"
-import { lifeOrder } from "./conformance/lifeOrder.ts"
+import { lifeOrder } from "../events/lifeOrder.ts"
+import type { Driver } from "./conformance/driver.ts"
 import { rateLimits } from "./conformance/rateLimits.ts"
-import { records } from "./conformance/records.ts"
-import { type Driver, suite } from "./conformance/suite.ts"
+import { suite } from "./conformance/suite.ts"
 import { model } from "./model/property.ts"
 import { recordModel } from "./model/records.ts"
 
@@ -16,10 +14,7 @@ const driver: Driver = { layer: MemoryStore.layer, advance: TestClock.adjust, fo
 
 suite("The memory store", driver)
 model("The memory store", driver, { runs: 1500 })
-instances("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
-records("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
-recordModel("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust }, { runs: 300 })
-eventLog("The memory store", { layer: MemoryStore.layer(), advance: TestClock.adjust })
+recordModel("The memory store", driver, { runs: 300 })
 lifeOrder("the memory store", Effect.map(Layer.build(MemoryStore.layer()), Effect.succeed))
 rateLimits(
   "A process by itself",

@@ -1,13 +1,10 @@
 import { Effect, Layer } from "effect"
 import { randomBytes } from "node:crypto"
 import * as PostgresStore from "../../src/store/postgres/PostgresStore.ts"
+import { lifeOrder } from "../events/lifeOrder.ts"
 import * as Postgres from "../servers/Postgres.ts"
 import { withServer } from "../servers/withServer.ts"
-import { eventLog } from "./conformance/eventLog.ts"
-import { instances } from "./conformance/instances.ts"
-import { lifeOrder } from "./conformance/lifeOrder.ts"
 import { rateLimits } from "./conformance/rateLimits.ts"
-import { records } from "./conformance/records.ts"
 import { suite } from "./conformance/suite.ts"
 import { differential } from "./differential/differential.ts"
 import { model } from "./model/property.ts"
@@ -26,7 +23,6 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
   suite("The PostgreSQL store", { layer, advance, live: true })
   model("The PostgreSQL store", { layer: layerStopped, advance }, { runs: 15 })
   differential("The PostgreSQL store", { layer: layerStopped, advance }, { runs: 15 })
-  instances("The PostgreSQL store", { layer: layer(), advance, live: true })
   rateLimits(
     "The PostgreSQL store",
     Effect.map(schema, (schema) => ({
@@ -35,10 +31,8 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
     })),
     true
   )
-  records("The PostgreSQL store", { layer: layer(), advance, live: true })
-  recordModel("The PostgreSQL store", { layer: layerStopped({}), advance }, { runs: 8 })
-  recordDifferential("The PostgreSQL store", { layer: layerStopped({}), advance }, { runs: 6 })
-  eventLog("The PostgreSQL store", { layer: layer(), advance, live: true })
+  recordModel("The PostgreSQL store", { layer: layerStopped, advance }, { runs: 8 })
+  recordDifferential("The PostgreSQL store", { layer: layerStopped, advance }, { runs: 6 })
   lifeOrder(
     "a PostgreSQL schema",
     Effect.map(

@@ -2,13 +2,10 @@ import { assert } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Redis } from "effect/persistence/Redis"
 import * as RedisStore from "../../src/store/redis/RedisStore.ts"
+import { lifeOrder } from "../events/lifeOrder.ts"
 import * as RedisServer from "../servers/Redis.ts"
 import { withServer } from "../servers/withServer.ts"
-import { eventLog } from "./conformance/eventLog.ts"
-import { instances } from "./conformance/instances.ts"
-import { lifeOrder } from "./conformance/lifeOrder.ts"
 import { rateLimits } from "./conformance/rateLimits.ts"
-import { records } from "./conformance/records.ts"
 import { suite } from "./conformance/suite.ts"
 import { differential } from "./differential/differential.ts"
 import { model } from "./model/property.ts"
@@ -21,7 +18,6 @@ await withServer("Redis", RedisServer.find, async (server) => {
   suite("The Redis store", { layer, advance, live: true })
   model("The Redis store", { layer: layerStopped, advance }, { runs: 40 })
   differential("The Redis store", { layer: layerStopped, advance }, { runs: 40 })
-  instances("The Redis store", { layer: layer(), advance, live: true })
   rateLimits(
     "The Redis store",
     Effect.map(prefix, (prefix) => ({
@@ -33,10 +29,8 @@ await withServer("Redis", RedisServer.find, async (server) => {
     })),
     true
   )
-  records("The Redis store", { layer: layer(), advance, live: true })
-  recordModel("The Redis store", { layer: layerStopped({}), advance }, { runs: 20 })
-  recordDifferential("The Redis store", { layer: layerStopped({}), advance }, { runs: 15 })
-  eventLog("The Redis store", { layer: layer(), advance, live: true })
+  recordModel("The Redis store", { layer: layerStopped, advance }, { runs: 20 })
+  recordDifferential("The Redis store", { layer: layerStopped, advance }, { runs: 15 })
   lifeOrder(
     "a Redis server",
     Effect.map(prefix, (prefix) => Layer.build(Layer.fresh(RedisStore.layerUrl({ url: server.url, prefix }))))

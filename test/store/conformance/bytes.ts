@@ -1,7 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
-import type { NewTask } from "../../../src/domain/TaskRecord.ts"
-import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { type NewTask, TaskStore } from "taskforge/store"
 import { patiently } from "../../Patience.ts"
 import { type Driver, scenario } from "./driver.ts"
 import { add, again, complete, everything, running, settled, takeOne, task } from "./fixtures.ts"

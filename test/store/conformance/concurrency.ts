@@ -1,7 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import type { ClaimedTask } from "../../../src/domain/TaskRecord.ts"
-import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { type ClaimedTask, TaskStore } from "taskforge/store"
 import { type Driver, scenario } from "./driver.ts"
 import {
   add,

@@ -1,7 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import * as TaskState from "../../../src/domain/TaskState.ts"
-import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { TaskState, TaskStore } from "taskforge/store"
 import { type Driver, scenario } from "./driver.ts"
 import {
   add,

@@ -4,13 +4,12 @@
 import { it } from "@effect/vitest"
 import type { Duration, Layer, Scope } from "effect"
 import { Effect } from "effect"
-import type { Notifier } from "../../../src/store/Notifier.ts"
-import type { StoreSettings, TaskStore } from "../../../src/store/TaskStore.ts"
+import type { StoreServices, StoreSettings } from "taskforge/store"
 
-/** A storage driver under test. */
+/** A storage driver that is to be proven. */
 export interface Driver {
   /** A new, empty store: every test builds its own. */
-  readonly layer: (settings: StoreSettings) => Layer.Layer<TaskStore | Notifier, unknown>
+  readonly layer: (settings: StoreSettings) => Layer.Layer<StoreServices, unknown>
   /** Moves the store's own clock forward. */
   readonly advance: (duration: Duration.Input) => Effect.Effect<void>
   /** The driver needs real time, because it talks to a server: no `TestClock`. */
@@ -23,7 +22,7 @@ export interface Driver {
 export const scenario = (
   driver: Driver,
   name: string,
-  body: () => Effect.Effect<void, unknown, TaskStore | Notifier | Scope.Scope>,
+  body: () => Effect.Effect<void, unknown, StoreServices | Scope.Scope>,
   settings: StoreSettings = {}
 ): void => {
   const test = driver.live === true ? it.live : it.effect

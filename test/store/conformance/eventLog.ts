@@ -1,15 +1,8 @@
 /** What every driver's `EventLog` has to keep. */
 import { assert, describe, it } from "@effect/vitest"
-import { type Duration, Effect, type Layer } from "effect"
-import type { NewTaskEvent } from "../../../src/domain/TaskEvent.ts"
-import { EventLog, keptBytes, keptEvents } from "../../../src/store/EventLog.ts"
-
-/** A driver under test. */
-interface Driver {
-  readonly layer: Layer.Layer<EventLog, unknown>
-  readonly advance: (duration: Duration.Input) => Effect.Effect<void>
-  readonly live?: boolean
-}
+import { Effect } from "effect"
+import { EventLog, keptBytes, keptEvents, type NewTaskEvent } from "taskforge/store"
+import type { Driver } from "./driver.ts"
 
 const event = (id: string, fields: Partial<NewTaskEvent> = {}): NewTaskEvent => ({
   event: "created",
@@ -28,7 +21,7 @@ export const eventLog = (name: string, driver: Driver): void => {
   describe(`${name} keeps a log of events`, () => {
     const test = driver.live === true ? it.live : it.effect
     const claim = (title: string, body: (log: EventLog["Service"]) => Effect.Effect<void, unknown>) =>
-      test(title, () => Effect.provide(EventLog.use(body), driver.layer))
+      test(title, () => Effect.provide(EventLog.use(body), driver.layer({})))
 
     /** Everything after a place, page by page. */
     const readAll = Effect.fnUntraced(function*(log: EventLog["Service"], after: number, limit = 100) {

@@ -4,18 +4,20 @@
  */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
-import type { SettleAnswer, Settlement } from "../../../src/domain/Settlement.ts"
-import type { NewTask, TaskFailure, TaskRecord } from "../../../src/domain/TaskRecord.ts"
-import type { TaskState } from "../../../src/domain/TaskState.ts"
 import {
   type Accepted,
   type ClaimRef,
   type ClaimRequest,
   type EnqueueAnswer,
-  type Listed,
+  type ListedTasks,
+  type NewTask,
   type Retention,
+  type Settlement,
+  type TaskFailure,
+  type TaskRecord,
+  type TaskState,
   TaskStore
-} from "../../../src/store/TaskStore.ts"
+} from "taskforge/store"
 
 /** Milliseconds in each unit. */
 export const second = 1000
@@ -114,14 +116,14 @@ export const running = Effect.fnUntraced(function*(
 })
 
 /** Settles one attempt and answers what became of it. */
-export const settle = Effect.fnUntraced(function*(settlement: Settlement) {
+export const settle = Effect.fnUntraced(function*(settlement: Settlement.Settlement) {
   const store = yield* TaskStore
   const [answer] = yield* store.settle([settlement])
-  return answer as SettleAnswer
+  return answer as Settlement.SettleAnswer
 })
 
 /** Settles one attempt that is still valid. */
-export const settled = (settlement: Settlement) =>
+export const settled = (settlement: Settlement.Settlement) =>
   Effect.map(settle(settlement), (answer) => assert.strictEqual(answer, "applied"))
 
 /** Extends one lease. */
@@ -161,7 +163,7 @@ export const everything = Effect.gen(function*() {
   const all: Array<TaskRecord> = []
   let before: number | undefined
   do {
-    const { next, tasks }: Listed = yield* store.list({ limit: 10_000, before })
+    const { next, tasks }: ListedTasks = yield* store.list({ limit: 10_000, before })
     all.push(...tasks)
     before = next
   } while (before !== undefined)
@@ -177,26 +179,31 @@ export const idsOf = (items: ReadonlyArray<{ readonly id: string }>): ReadonlyAr
 /** The claim of a claimed task. */
 export const refOf = ({ claim, id }: ClaimRef): ClaimRef => ({ id, claim })
 
-export const complete = ({ claim, id }: ClaimRef, result = "null"): Settlement => ({
+export const complete = ({ claim, id }: ClaimRef, result = "null"): Settlement.Settlement => ({
   _tag: "Complete",
   id,
   claim,
   result
 })
-export const fail = ({ claim, id }: ClaimRef): Settlement => ({ _tag: "Fail", id, claim, failure })
-export const again = ({ claim, id }: ClaimRef, delayMs = 0): Settlement => ({
+export const fail = ({ claim, id }: ClaimRef): Settlement.Settlement => ({ _tag: "Fail", id, claim, failure })
+export const again = ({ claim, id }: ClaimRef, delayMs = 0): Settlement.Settlement => ({
   _tag: "Retry",
   id,
   claim,
   delayMs,
   failure
 })
-export const stop = ({ claim, id }: ClaimRef): Settlement => ({ _tag: "Cancel", id, claim })
-export const snooze = ({ claim, id }: ClaimRef, delayMs = 0): Settlement => ({ _tag: "Snooze", id, claim, delayMs })
-export const release = ({ claim, id }: ClaimRef): Settlement => ({ _tag: "Release", id, claim })
+export const stop = ({ claim, id }: ClaimRef): Settlement.Settlement => ({ _tag: "Cancel", id, claim })
+export const snooze = ({ claim, id }: ClaimRef, delayMs = 0): Settlement.Settlement => ({
+  _tag: "Snooze",
+  id,
+  claim,
+  delayMs
+})
+export const release = ({ claim, id }: ClaimRef): Settlement.Settlement => ({ _tag: "Release", id, claim })
 
 /** One settlement of each kind for an attempt. */
-export const everySettlement = (ref: ClaimRef): ReadonlyArray<Settlement> => [
+export const everySettlement = (ref: ClaimRef): ReadonlyArray<Settlement.Settlement> => [
   complete(ref),
   fail(ref),
   again(ref, second),
@@ -206,7 +213,7 @@ export const everySettlement = (ref: ClaimRef): ReadonlyArray<Settlement> => [
 ]
 
 /** Stores a task and brings it into a state. */
-export const inState = Effect.fnUntraced(function*(state: TaskState, fields: Partial<NewTask> = {}) {
+export const inState = Effect.fnUntraced(function*(state: TaskState.TaskState, fields: Partial<NewTask> = {}) {
   if (state === "scheduled") return yield* addOne({ delayMs: hour, ...fields })
   if (state === "pending") return yield* addOne(fields)
   const claimed = yield* running(fields)

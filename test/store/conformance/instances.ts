@@ -1,27 +1,9 @@
 /** What every driver's `InstanceStore` has to keep. */
-import { assert, describe, it } from "@effect/vitest"
-import { type Duration, Effect, type Layer } from "effect"
-import { type Beat, InstanceStore } from "../../../src/store/InstanceStore.ts"
+import { assert, describe } from "@effect/vitest"
+import { Effect } from "effect"
+import { type Beat, InstanceStore } from "taskforge/store"
+import { type Driver, scenario } from "./driver.ts"
 import { minute, nearly, second } from "./fixtures.ts"
-
-/** A driver under test. */
-export interface InstanceDriver {
-  /** A new, empty store: every test builds its own. */
-  readonly layer: Layer.Layer<InstanceStore, unknown>
-  /** Moves the store's own clock forward. */
-  readonly advance: (duration: Duration.Input) => Effect.Effect<void>
-  /** The driver needs real time, because it talks to a server: no `TestClock`. */
-  readonly live?: boolean
-}
-
-const scenario = (
-  driver: InstanceDriver,
-  name: string,
-  body: () => Effect.Effect<void, unknown, InstanceStore>
-): void => {
-  const test = driver.live === true ? it.live : it.effect
-  test(name, () => Effect.provide(Effect.suspend(body), driver.layer))
-}
 
 /** A sign of life with defaults. */
 const beat = (fields: Partial<Beat> = {}): Beat => ({
@@ -51,7 +33,7 @@ const leadsOf = Effect.map(
 const storeNow = Effect.map(InstanceStore.use((store) => store.list), ({ now }) => now)
 
 /** Holds a driver to the contract of `InstanceStore`. */
-export const instances = (name: string, driver: InstanceDriver): void => {
+export const instances = (name: string, driver: Driver): void => {
   describe(`${name} knows its instances, which`, () => {
     scenario(driver, "are listed with all that they say of themselves", () =>
       Effect.gen(function*() {

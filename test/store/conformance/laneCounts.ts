@@ -1,7 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import type { LaneCounts, LaneRange } from "../../../src/store/LaneCounts.ts"
-import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { type LaneCounts, type LaneRange, TaskStore } from "taskforge/store"
 import { type Driver, scenario } from "./driver.ts"
 import {
   add,

@@ -1,6 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect, Exit, Schedule, Scope } from "effect"
-import { type Hint, Notifier, work } from "../../../src/store/Notifier.ts"
+import { type Hint, Notifier, work } from "taskforge/store"
 import { patiently } from "../../Patience.ts"
 import { type Driver, scenario } from "./driver.ts"
 

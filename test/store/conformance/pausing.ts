@@ -1,6 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { TaskStore } from "taskforge/store"
 import { type Driver, scenario } from "./driver.ts"
 import { add, addOne, again, complete, extend, rescue, running, second, settled, stateOf, takeIds } from "./fixtures.ts"
 

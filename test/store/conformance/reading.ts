@@ -1,7 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import * as TaskState from "../../../src/domain/TaskState.ts"
-import { type Listed, type ListRequest, TaskStore } from "../../../src/store/TaskStore.ts"
+import { type ListedTasks, type TaskListRequest, TaskState, TaskStore } from "taskforge/store"
 import { type Driver, scenario } from "./driver.ts"
 import {
   add,
@@ -22,11 +21,11 @@ import {
   tasks
 } from "./fixtures.ts"
 
-const isLast = ({ next }: Listed): boolean => next === undefined
+const isLast = ({ next }: ListedTasks): boolean => next === undefined
 
 export const reading = (driver: Driver) =>
   describe("reads", () => {
-    const list = (fields: Partial<ListRequest>) =>
+    const list = (fields: Partial<TaskListRequest>) =>
       Effect.map(TaskStore.use((store) => store.list({ limit: 100, ...fields })), ({ tasks }) => idsOf(tasks))
 
     scenario(driver, "get answers undefined for an unknown id", () =>
@@ -180,7 +179,7 @@ export const reading = (driver: Driver) =>
             index % 7 === 0
           ))
         )
-        const pages = Effect.fnUntraced(function*(request: ListRequest) {
+        const pages = Effect.fnUntraced(function*(request: TaskListRequest) {
           const found: Array<string> = []
           let before: number | undefined
           for (;;) {
@@ -213,7 +212,7 @@ export const reading = (driver: Driver) =>
         ))
         const gone = new Set(ids.slice(300, 1500).filter((_, index) => index % 100 !== 0))
         yield* store.remove([...gone])
-        const all = Effect.fnUntraced(function*(request: Partial<ListRequest>) {
+        const all = Effect.fnUntraced(function*(request: Partial<TaskListRequest>) {
           const found: Array<string> = []
           let before: number | undefined
           for (let page = 0; page < 200; page++) {

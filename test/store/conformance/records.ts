@@ -1,26 +1,24 @@
 /** What every driver's `RecordStore` has to keep. */
 import { assert, describe, it } from "@effect/vitest"
-import { type Duration, Effect, type Layer } from "effect"
+import { Effect } from "effect"
 import { randomBytes } from "node:crypto"
-import type { InvalidOption, RecordConflict, StoreError } from "../../../src/domain/Errors.ts"
-import * as RecordDriver from "../../../src/store/RecordDriver.ts"
-import { absent, type Change, RecordStore, type StoredRecord } from "../../../src/store/RecordStore.ts"
+import {
+  absent,
+  type InvalidOption,
+  type RecordChange,
+  type RecordConflict,
+  RecordDriver,
+  RecordStore,
+  type StoredRecord,
+  type StoreError
+} from "taskforge/store"
+import type { Driver } from "./driver.ts"
 import { nearly, second } from "./fixtures.ts"
-
-/** A driver under test. */
-interface Driver {
-  /** A new, empty store: every test builds its own. */
-  readonly layer: Layer.Layer<RecordStore, unknown>
-  /** Moves the store's own clock forward. */
-  readonly advance: (duration: Duration.Input) => Effect.Effect<void>
-  /** The driver needs real time, because it talks to a server: no `TestClock`. */
-  readonly live?: boolean
-}
 
 type Records = RecordStore["Service"]
 
 /** A change of the kind `thing` that makes a new record. */
-const change = (fields: Partial<Change> = {}): Change => ({
+const change = (fields: Partial<RecordChange> = {}): RecordChange => ({
   kind: "thing",
   id: "a",
   expects: absent,
@@ -130,7 +128,7 @@ export const records = (name: string, driver: Driver): void => {
   describe(`${name} keeps records`, () => {
     const test = driver.live === true ? it.live : it.effect
     const claim = (title: string, body: (records: Records) => Effect.Effect<void, unknown>) =>
-      test(title, () => Effect.provide(RecordStore.use(body), driver.layer))
+      test(title, () => Effect.provide(RecordStore.use(body), driver.layer({})))
 
     claim("and there are none at first", (records) =>
       Effect.gen(function*() {

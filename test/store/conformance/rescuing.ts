@@ -1,7 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { crashDelayMs } from "../../../src/domain/Settlement.ts"
-import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { Settlement, TaskStore } from "taskforge/store"
 import { type Driver, scenario } from "./driver.ts"
 import {
   add,
@@ -187,7 +186,7 @@ export const rescuing = (driver: Driver) =>
         for (let crashes = 1; crashes <= 10; crashes++) {
           const found = yield* crash()
           assert.strictEqual(found.crashes, crashes)
-          assert.strictEqual(found.dueAt, found.history.at(-1)!.endedAt + crashDelayMs(crashes))
+          assert.strictEqual(found.dueAt, found.history.at(-1)!.endedAt + Settlement.crashDelayMs(crashes))
           assert.strictEqual(found.state, crashes === 1 ? "pending" : "scheduled")
           yield* driver.advance("2 minutes")
         }

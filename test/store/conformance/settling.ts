@@ -1,6 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import type { TaskFailure } from "../../../src/domain/TaskRecord.ts"
+import type { TaskFailure } from "taskforge/store"
 import { type Driver, scenario } from "./driver.ts"
 import {
   again,

@@ -1,14 +1,12 @@
 /** What is stored can be claimed, settled and read, however much of it there is; and what is kept of failures has a bound. */
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Bounds from "../../../src/domain/Bounds.ts"
-import type { TaskFailure, TaskRecord } from "../../../src/domain/TaskRecord.ts"
-import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { maxPayloadBytes, type TaskFailure, type TaskRecord, TaskStore } from "taskforge/store"
 import { type Driver, scenario } from "./driver.ts"
 import { add, addOne, rescue, settled, take, takeOne } from "./fixtures.ts"
 
 /** A JSON text that is as large as a payload or a result may be. */
-const largest = JSON.stringify("x".repeat(Bounds.maxPayloadBytes - 2))
+const largest = JSON.stringify("x".repeat(maxPayloadBytes - 2))
 
 /** How many of them are stored at once: more than fit into a page. */
 const count = 5

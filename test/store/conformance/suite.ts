@@ -1,6 +1,4 @@
-/**
- * The claims that every storage driver has to keep, area by area. A driver's test file names itself and calls this.
- */
+/** The claims that every storage driver has to keep, area by area. */
 import { describe } from "@effect/vitest"
 import { bytes } from "./bytes.ts"
 import { cancelling } from "./cancelling.ts"
@@ -10,8 +8,10 @@ import { concurrency } from "./concurrency.ts"
 import { counting } from "./counting.ts"
 import type { Driver } from "./driver.ts"
 import { enqueueing } from "./enqueueing.ts"
+import { eventLog } from "./eventLog.ts"
 import { fencing } from "./fencing.ts"
 import { history } from "./history.ts"
+import { instances } from "./instances.ts"
 import { keys } from "./keys.ts"
 import { laneCounts } from "./laneCounts.ts"
 import { lanes } from "./lanes.ts"
@@ -22,6 +22,7 @@ import { order } from "./order.ts"
 import { pausing } from "./pausing.ts"
 import { pruning } from "./pruning.ts"
 import { reading } from "./reading.ts"
+import { records } from "./records.ts"
 import { rerunning } from "./rerunning.ts"
 import { rescuing } from "./rescuing.ts"
 import { scheduling } from "./scheduling.ts"
@@ -29,8 +30,6 @@ import { settling } from "./settling.ts"
 import { sizes } from "./sizes.ts"
 import { together } from "./together.ts"
 import { transitions } from "./transitions.ts"
-
-export type { Driver } from "./driver.ts"
 
 const areas = [
   enqueueing,
@@ -61,9 +60,15 @@ const areas = [
   notifying
 ]
 
-/** Holds a driver to the contract of `TaskStore`. */
+/**
+ * Declares tests that hold a driver to all five contracts: `TaskStore`, `RecordStore`, `Notifier`, `InstanceStore` and
+ * `EventLog`. To be called at the top of a test file.
+ */
 export const suite = (name: string, driver: Driver): void => {
   describe(`${name} keeps the store contract`, () => {
     for (const area of areas) area(driver)
   })
+  records(name, driver)
+  instances(name, driver)
+  eventLog(name, driver)
 }

@@ -1,7 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import * as TaskState from "../../../src/domain/TaskState.ts"
-import { type ClaimRef, TaskStore } from "../../../src/store/TaskStore.ts"
+import { type ClaimRef, TaskState, TaskStore } from "taskforge/store"
 import { type Driver, scenario } from "./driver.ts"
 import {
   everySettlement,

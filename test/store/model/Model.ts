@@ -2,9 +2,19 @@
  * What a store should do, written as plainly as possible: one array of tasks that every operation walks through.
  * It shares no decision with the code under test; only the shapes of records are the same.
  */
-import type { AttemptRecord, NewTask, TaskFailure, TaskRecord } from "../../../src/domain/TaskRecord.ts"
-import type { CountedLanes, LaneCounts, LaneRange } from "../../../src/store/LaneCounts.ts"
-import type { ClaimRef, Retention, Runnable, Stranded } from "../../../src/store/TaskStore.ts"
+import type {
+  AttemptRecord,
+  ClaimRef,
+  CountedLanes,
+  LaneCounts,
+  LaneRange,
+  NewTask,
+  Retention,
+  Runnable,
+  Stranded,
+  TaskFailure,
+  TaskRecord
+} from "taskforge/store"
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 

@@ -3,8 +3,7 @@
  * shares no decision with the code under test.
  */
 import { Effect } from "effect"
-import { InvalidOption, RecordConflict } from "../../../src/domain/Errors.ts"
-import type { Change, RecordStore, StoredRecord } from "../../../src/store/RecordStore.ts"
+import { InvalidOption, type RecordChange, RecordConflict, type RecordStore, type StoredRecord } from "taskforge/store"
 
 interface ModelRecord extends StoredRecord {
   readonly kind: string
@@ -50,7 +49,7 @@ export class RecordModel {
       })
   }
 
-  private put(changes: ReadonlyArray<Change>, nonce: string | undefined): ReturnType<Store["put"]> {
+  private put(changes: ReadonlyArray<RecordChange>, nonce: string | undefined): ReturnType<Store["put"]> {
     for (const [index, { document, expects, id, kind }] of changes.entries()) {
       const twice = changes.findIndex((other) => other.kind === kind && other.id === id) < index
       if (twice || (expects === 0 && document === null)) {

@@ -4,18 +4,21 @@
 import { assert } from "@effect/vitest"
 import { Effect, Predicate } from "effect"
 import { isDeepStrictEqual } from "node:util"
-import type { Settlement } from "../../../src/domain/Settlement.ts"
-import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../../../src/domain/TaskRecord.ts"
-import * as TaskState from "../../../src/domain/TaskState.ts"
-import type { LaneRange } from "../../../src/store/LaneCounts.ts"
 import {
+  type ClaimedTask,
   type ClaimRef,
   type ClaimRequest,
+  type LaneRange,
+  type NewTask,
   type Outcome,
   type Runnable,
+  type Settlement,
   type Stranded,
+  type TaskFailure,
+  type TaskRecord,
+  TaskState,
   TaskStore
-} from "../../../src/store/TaskStore.ts"
+} from "taskforge/store"
 import type { Driver } from "../conformance/driver.ts"
 import { anyTime } from "../conformance/fixtures.ts"
 import type { End, Model, ModelTask } from "./Model.ts"
@@ -261,7 +264,7 @@ const ranges: ReadonlyArray<LaneRange> = [
 const byName = (stranded: ReadonlyArray<Stranded>): ReadonlyArray<Stranded> =>
   stranded.toSorted((a, b) => `${a.queue} ${a.type}` < `${b.queue} ${b.type}` ? -1 : 1)
 
-const settlementOf = ({ as, claim, delayMs, failure, id, result }: End): Settlement => {
+const settlementOf = ({ as, claim, delayMs, failure, id, result }: End): Settlement.Settlement => {
   switch (as) {
     case "Complete":
       return { _tag: as, id, claim, result }

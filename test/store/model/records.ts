@@ -3,19 +3,21 @@
  * every answer and everything that can be seen. Versions are compared by their order: each store has numbers of its own.
  */
 import { assert, describe } from "@effect/vitest"
-import { Arbitrary, Clock, Context, type Duration, Effect, Layer, Schema } from "effect"
+import { Arbitrary, Clock, Context, Effect, Layer, Schema } from "effect"
 import { isDeepStrictEqual } from "node:util"
-import type { InvalidOption, RecordConflict, StoreError } from "../../../src/domain/Errors.ts"
-import * as MemoryStore from "../../../src/store/memory/MemoryStore.ts"
-import { absent, type Change, type Due, RecordStore } from "../../../src/store/RecordStore.ts"
+import { MemoryStore } from "taskforge"
+import {
+  absent,
+  type DueRecords,
+  type InvalidOption,
+  type RecordChange,
+  type RecordConflict,
+  RecordStore,
+  type StoreError
+} from "taskforge/store"
+import type { Driver } from "../conformance/driver.ts"
 import { check, type Step } from "./check.ts"
 import { RecordModel } from "./RecordModel.ts"
-
-/** A driver under test. Its clock must stand at the test's own, and move by `advance` alone. */
-interface Driver {
-  readonly layer: Layer.Layer<RecordStore, unknown>
-  readonly advance: (duration: Duration.Input) => Effect.Effect<void>
-}
 
 const kinds = ["k", "l"] as const
 const ids = ["a", "b", "ab", "\uffff", "😀"] as const
@@ -49,7 +51,7 @@ const operations = {
   onceFailed: []
 }
 
-/** Holds a driver to the model. */
+/** Holds a driver to the model. Its clock must stand at the test's own, and move by `advance` alone. */
 export const recordModel = (name: string, driver: Driver, options: { readonly runs: number }): void => {
   const begin = Effect.gen(function*() {
     const model = new RecordModel(yield* Clock.currentTimeMillis)
@@ -84,7 +86,7 @@ type Store = RecordStore["Service"]
 
 /** A fresh store beside another one. */
 const side = Effect.fnUntraced(function*(driver: Driver, other: Store, pass: (ms: number) => void) {
-  const store = Context.get(yield* Layer.build(Layer.fresh(driver.layer)), RecordStore)
+  const store = Context.get(yield* Layer.build(Layer.fresh(driver.layer({}))), RecordStore)
   const [actual, expected] = [new Seen(store), new Seen(other)]
   const step: Step<Operation> = Effect.fnUntraced(function*(operation) {
     if (operation.do === "advance") {
@@ -109,12 +111,13 @@ class Seen {
   }
 
   answer(operation: Exclude<Operation, { readonly do: "advance" }>): Effect.Effect<unknown> {
-    const call: Effect.Effect<number | Due, InvalidOption | RecordConflict | StoreError> = operation.do === "take"
-      ? this.store.take(operation.kind, operation.limit, operation.leaseForMs)
-      : Effect.flatMap(
-        this.store.due("k", 1),
-        ({ now }) => this.store.put(operation.changes.map((change) => this.change(change, now)), operation.nonce)
-      )
+    const call: Effect.Effect<number | DueRecords, InvalidOption | RecordConflict | StoreError> =
+      operation.do === "take"
+        ? this.store.take(operation.kind, operation.limit, operation.leaseForMs)
+        : Effect.flatMap(
+          this.store.due("k", 1),
+          ({ now }) => this.store.put(operation.changes.map((change) => this.change(change, now)), operation.nonce)
+        )
     return Effect.map(Effect.result(call), (result) => {
       if (result._tag === "Success") {
         const { success } = result
@@ -144,7 +147,7 @@ class Seen {
     })
   }
 
-  private change({ asTime, dueIn, expects, ...change }: typeof Changed.Type, now: number): Change {
+  private change({ asTime, dueIn, expects, ...change }: typeof Changed.Type, now: number): RecordChange {
     const versions = this.ofRecord.get(`${change.kind} ${change.id}`) ?? []
     const due = dueIn === undefined ? {} : asTime || dueIn < 0 ? { dueAt: now + dueIn } : { dueInMs: dueIn }
     return {
@@ -170,7 +173,7 @@ class Seen {
     return known === -1 ? this.versions.push(version) - 1 : known
   }
 
-  private plain({ records, ...due }: Due): unknown {
+  private plain({ records, ...due }: DueRecords): unknown {
     return { ...due, records: records.map((record) => ({ ...record, version: this.orderOf(record.version) })) }
   }
 }

@@ -8,7 +8,6 @@ import type { Redis as Service } from "effect/persistence/Redis"
 import { patiently } from "../../Patience.ts"
 import * as Redis from "../../servers/Redis.ts"
 import { withServer } from "../../servers/withServer.ts"
-import { instances } from "../conformance/instances.ts"
 import { suite } from "../conformance/suite.ts"
 import { connect } from "./fixtures.ts"
 
@@ -38,5 +37,4 @@ await withServer("a Redis Cluster of its own", cluster, async (server) => {
   })
 
   suite("The Redis store on a cluster", { layer, advance, live: true })
-  instances("The Redis store on a cluster", { layer: layer(), advance, live: true })
 })

@@ -1,0 +1,76 @@
+/**
+ * What a storage driver is written with: the contracts, what they exchange, and what all drivers share. A driver is a layer
+ * of {@link StoreServices}, and `taskforge/testing/store` proves it.
+ */
+export { maxAnswerBytes, maxPayloadBytes, maxResultBytes, type Names as OptionNames } from "../domain/Bounds.ts"
+export * as ByteOrder from "../domain/ByteOrder.ts"
+export { InvalidOption, RecordConflict, StoreError, StoreIncompatible } from "../domain/Errors.ts"
+export * as Rank from "../domain/Rank.ts"
+export { sameJson } from "../domain/SameJson.ts"
+export * as Settlement from "../domain/Settlement.ts"
+export type { Change as TaskChange, SettleAnswer } from "../domain/Settlement.ts"
+export { NewTaskEvent, type TaskEvent, TaskEventName } from "../domain/TaskEvent.ts"
+export {
+  AttemptOutcome,
+  AttemptRecord,
+  type ClaimedTask,
+  created,
+  dueAtOf,
+  FailureKind,
+  maxHistory,
+  type NewTask,
+  TaskFailure,
+  type TaskRecord
+} from "../domain/TaskRecord.ts"
+export * as TaskState from "../domain/TaskState.ts"
+export { bytesOf, fitting, type Texts } from "./Budget.ts"
+export { ByteBudget, offeredBytes } from "./ByteBudget.ts"
+export { type Coverage, of as coverageOf } from "./Coverage.ts"
+export { EventLog, type EventPage, keptBytes, keptEvents, sizeOf as eventSizeOf } from "./EventLog.ts"
+export { type Beat, type InstanceRecord, InstanceStore, type Roll, type RunningTask } from "./InstanceStore.ts"
+export { type CountedLanes, type LaneCounts, type LaneRange, startOf } from "./LaneCounts.ts"
+export { events, type Hint, Notifier, work } from "./Notifier.ts"
+export * as RecordDriver from "./RecordDriver.ts"
+export {
+  absent,
+  type Change as RecordChange,
+  type Due as DueRecords,
+  type Listed as ListedRecords,
+  type ListRequest as RecordListRequest,
+  RecordStore,
+  type StoredRecord
+} from "./RecordStore.ts"
+export type { StoreServices } from "./StoreServices.ts"
+export {
+  type Accepted,
+  type CancelAnswer,
+  type ClaimAnswer,
+  type ClaimRef,
+  type ClaimRequest,
+  type Counts,
+  demandSettings,
+  type EnqueueAnswer,
+  type ExtendAnswer,
+  keyedForMs,
+  lastClaimForMs,
+  type Listed as ListedTasks,
+  type ListRequest as TaskListRequest,
+  maxPromoted,
+  type Outcome,
+  type ProgressReport,
+  promotion,
+  type RemoveAnswer,
+  type RerunAnswer,
+  rescuable,
+  type RescueAnswer,
+  type Rescued,
+  type RescueRequest,
+  type Retention,
+  type Runnable,
+  settingNames,
+  type StoreSettings,
+  type Stranded,
+  TaskStore,
+  type Totals
+} from "./TaskStore.ts"
+export { probeBytes, type Refusal as RefusedWrites, Refusals, type WriteHealth } from "./WriteHealth.ts"
