@@ -6,9 +6,9 @@ import { Effect, Exit, JsonSchema, type Layer, Schema, Scope } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiScalar, OpenApi } from "effect/http-api"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
-import { Api } from "./api/Api.ts"
 import { completeDocument } from "./api/completeDocument.ts"
 import type { GuardedRoute } from "./api/NeededRole.ts"
+import { ServedApi } from "./compat/OlderApi.ts"
 import { favicon } from "./FirstPage.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 
@@ -48,7 +48,7 @@ export const layer = (base: string): Layer.Layer<never, never, HttpRouter.HttpRo
 
 /** The API whose description knows the types of a catalog, and where it is. */
 export const describe = ({ definitions }: TaskCatalog["Service"], base: string = "") =>
-  Api.annotate(OpenApi.Transform, (document) => {
+  ServedApi.annotate(OpenApi.Transform, (document) => {
     if (base !== "") document["servers"] = [{ url: base }]
     completeDocument(document as Parameters<typeof completeDocument>[0])
     const components = document["components"]

@@ -6,7 +6,7 @@ import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
 import * as AuditLog from "./AuditLog.ts"
 import * as QueuesView from "./QueuesView.ts"
-import * as TaskIntake from "./TaskIntake.ts"
+import * as RequestCheckLive from "./RequestCheckLive.ts"
 
 /** Handles the endpoints of {@link Api}'s queues. */
 export const layer = HttpApiBuilder.group(
@@ -15,21 +15,25 @@ export const layer = HttpApiBuilder.group(
   Effect.fnUntraced(function*(handlers) {
     const queue = yield* TaskQueue
     const change = (action: string, name: string, done: Effect.Effect<void, InvalidOption | StoreError>) =>
-      AuditLog.recorded(action, { queue: name }, Effect.catchTag(done, "InvalidOption", TaskIntake.refused("path")))
+      AuditLog.recorded(
+        action,
+        { queue: name },
+        Effect.catchTag(done, "InvalidOption", RequestCheckLive.refused("path"))
+      )
 
     return handlers.handleAll({
       list: Effect.fnUntraced(function*({ query }) {
-        const page = yield* Effect.catchTag(queue.queues(query), "InvalidOption", TaskIntake.refused("query"))
+        const page = yield* Effect.catchTag(queue.queues(query), "InvalidOption", RequestCheckLive.refused("query"))
         return QueuesView.pageJson(page, yield* queue.paused)
       }),
       get: ({ params, query }) =>
         queue.queue(params.queue, query).pipe(
-          Effect.catchTag("InvalidOption", TaskIntake.refused("query")),
+          Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")),
           Effect.map(QueuesView.detailJson)
         ),
       types: ({ query }) =>
         queue.types(query).pipe(
-          Effect.catchTag("InvalidOption", TaskIntake.refused("query")),
+          Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")),
           Effect.map(QueuesView.typesJson)
         ),
       pause: ({ params }) => change("pause", params.queue, queue.pause(params.queue)),

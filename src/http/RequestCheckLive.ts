@@ -3,7 +3,7 @@ import { type Cause, Context, Effect, Exit, Layer, Schema, SchemaIssue, type Typ
 import { type Headers, HttpIncomingMessage, HttpServerError, HttpServerRequest } from "effect/http"
 import { HttpApi, HttpApiError } from "effect/http-api"
 import { isUtf8 } from "node:buffer"
-import { StoreError } from "../domain/Errors.ts"
+import { type InvalidOption, StoreError } from "../domain/Errors.ts"
 import { inexactIn, mayBeInexact } from "../domain/ExactJson.ts"
 import { shortened as shortenedTo } from "../domain/Shortened.ts"
 import { RequestCheck } from "./api/RequestCheck.ts"
@@ -74,6 +74,11 @@ export const exactBody = <A, E, R>(
       message: `Expected a number that is kept exactly, got ${inexact.number.slice(0, 80)}: send it as a text`
     }])
   })
+
+/** What a queue refuses of a request's options; the schema of the request has checked them by the same bounds. */
+export const refused =
+  (part: "body" | "path" | "query") => ({ message, option }: InvalidOption): Effect.Effect<never, InvalidRequest> =>
+    invalid([{ path: [part, option], message }])
 
 const hasBody = (headers: Headers.Headers): boolean =>
   headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"

@@ -5,14 +5,14 @@ import { HttpApiBuilder } from "effect/http-api"
 import type { IpNetwork } from "effect/net"
 import { maxIdLength } from "../domain/Bounds.ts"
 import * as Access from "./Access.ts"
-import { Api } from "./api/Api.ts"
 import { type GuardedRoute, routesOf } from "./api/NeededRole.ts"
 import * as ApiDescription from "./ApiDescription.ts"
+import { ServedApi } from "./compat/OlderApi.ts"
+import * as OlderRoutes from "./compat/OlderRoutes.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import * as EventsHandlers from "./EventsHandlers.ts"
 import * as FirstPage from "./FirstPage.ts"
 import { KeyRing } from "./KeyRing.ts"
-import * as OlderRoutes from "./OlderRoutes.ts"
 import * as QueuesHandlers from "./QueuesHandlers.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as RequestBoundary from "./RequestBoundary.ts"
@@ -53,7 +53,7 @@ export const layer = (options: Options, path: string = "") => {
   const pages = path === "" ? [...FirstPage.routes, ...apiPages] : apiPages
   return Layer.merge(
     Layer.mergeAll(
-      HttpApiBuilder.layer(Api).pipe(
+      HttpApiBuilder.layer(ServedApi).pipe(
         Layer.provide([
           TasksHandlers.layer,
           EventsHandlers.layer,
@@ -85,15 +85,14 @@ const guardedRouter = (
   pages: ReadonlyArray<GuardedRoute>
 ) =>
   Access.layer({
-    routes: [...routesOf(Api), ...pages, ...absent(pages)],
+    routes: [...routesOf(ServedApi), ...pages, ...absent(pages)],
     pages: { hosts: allowedHosts, origins: allowedOrigins },
     perKey: rateLimits.perKey
-  })
+  }).pipe(Layer.provide(OlderRoutes.layerAliases))
 
 /** What a request passes on its way to the router; the last one provided here is the first that it meets. */
 const gates = ({ allowedOrigins = [], logRequests = false, rateLimits = {}, trustedProxies = [] }: Options) =>
   RateLimits.layerPerAddress(rateLimits.perAddress).pipe(
-    Layer.provide(OlderRoutes.aliases),
     Layer.provide(crossOrigin(allowedOrigins)),
     Layer.provide(RequestBoundary.layer({ logRequests })),
     Layer.provide(forwardedFor(trustedProxies))
@@ -139,7 +138,7 @@ const methodNotAllowed = (pages: ReadonlyArray<GuardedRoute>) =>
 /** The methods that the paths of the API and of pages do not have. Who may read may learn that. */
 const absent = (pages: ReadonlyArray<GuardedRoute>) => {
   const known = new Map<string, Set<string>>()
-  for (const { method, path } of [...routesOf(Api), ...pages]) {
+  for (const { method, path } of [...routesOf(ServedApi), ...pages]) {
     known.set(path, (known.get(path) ?? new Set()).add(method))
   }
   return Array.from(known).flatMap(([path, has]) =>

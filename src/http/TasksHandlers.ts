@@ -1,17 +1,18 @@
 /** The endpoints of tasks: thin doors into the queue. */
-import { type Duration, Effect } from "effect"
+import { type Duration, Effect, Exit } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Bounds from "../domain/Bounds.ts"
-import { TaskNotFound } from "../domain/Errors.ts"
+import { type InvalidPayload, TaskNotFound, UnknownTaskType } from "../domain/Errors.ts"
 import type { OneOrMany } from "../queue/OneOrMany.ts"
+import { fromJson, type Submission } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
+import type { NewTaskJson } from "./api/NewTaskJson.ts"
 import { pageSize } from "./api/Paging.ts"
 import * as AuditLog from "./AuditLog.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
-import * as TaskIntake from "./TaskIntake.ts"
 import * as TaskView from "./TaskView.ts"
 
 /** Handles the endpoints of {@link Api}'s tasks. */
@@ -45,10 +46,10 @@ export const layer = HttpApiBuilder.group(
       create: ({ payload, request }) =>
         RequestCheckLive.exactBody(
           request,
-          () => TaskIntake.toSubmissions(catalog, isArray(payload) ? payload : [payload])
+          () => toSubmissions(catalog, isArray(payload) ? payload : [payload])
         ).pipe(
           Effect.flatMap((submissions) => queue.create(submissions)),
-          Effect.catchTag("InvalidOption", TaskIntake.refused("body")),
+          Effect.catchTag("InvalidOption", RequestCheckLive.refused("body")),
           Effect.map((created) => {
             const tasks = created.map(TaskView.createdJson)
             // Both statuses have the same schema, so the choice cannot be left to it
@@ -64,7 +65,7 @@ export const layer = HttpApiBuilder.group(
           queues: query.queue,
           limit: query.limit ?? pageSize.default,
           cursor: query.cursor
-        }).pipe(Effect.catchTag("InvalidOption", TaskIntake.refused("query")))
+        }).pipe(Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")))
         return { tasks: tasks.map(TaskView.toJson), next }
       }),
       get: ({ params }) => view(params.id),
@@ -101,6 +102,47 @@ export const layer = HttpApiBuilder.group(
     })
   })
 )
+
+/** All posted tasks as submissions, or the first one that is wrong: their types are looked up and their payloads checked. */
+const toSubmissions = (
+  catalog: TaskCatalog["Service"],
+  tasks: ReadonlyArray<NewTaskJson>
+): Effect.Effect<ReadonlyArray<Submission>, UnknownTaskType | InvalidPayload> => {
+  const submissions: Array<Submission> = []
+  for (const [index, task] of tasks.entries()) {
+    const submission = toSubmission(catalog, task, index)
+    if (Exit.isFailure(submission)) return Exit.failCause(submission.cause)
+    submissions.push(submission.value)
+  }
+  return Effect.succeed(submissions)
+}
+
+const toSubmission = (
+  catalog: TaskCatalog["Service"],
+  task: NewTaskJson,
+  index: number
+): Exit.Exit<Submission, UnknownTaskType | InvalidPayload> => {
+  const definition = catalog.find(task.type)
+  if (definition === undefined) {
+    return Exit.fail(new UnknownTaskType({ type: task.type, known: catalog.types, index }))
+  }
+  const options = {
+    id: task.id,
+    key: task.key,
+    priority: task.priority,
+    delay: task.delay,
+    runAt: task.run_at,
+    maxRetries: task.max_retries,
+    timeout: task.timeout,
+    queue: task.queue
+  }
+  const submission = fromJson(definition, task.payload === undefined ? {} : task.payload, options, index)
+  // A type that takes nothing is encoded as null
+  const nothing = task.payload === undefined && Exit.isFailure(submission)
+    ? fromJson(definition, null, options, index)
+    : submission
+  return Exit.isSuccess(nothing) ? nothing : submission
+}
 
 /** Does something to each id of a request, once. */
 const doneToEach = <Each, A, E, Json extends { readonly status: string }>(

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
 import { maxPayloadBytes } from "../../src/domain/Bounds.ts"
 import { definitions } from "../../src/handlers/index.ts"
+import { layerAliases } from "../../src/http/compat/OlderRoutes.ts"
 import { patiently } from "../Patience.ts"
 import { request } from "./RawHttp.ts"
 import { running, waiting } from "./ShippedServer.ts"
@@ -250,4 +252,45 @@ describe("a client of the REST task queue", () => {
       const unknown = yield* json(400, submit, `{"type":"dance","payload":""}`)
       assert.strictEqual(unknown.error.code, "unknown_task_type")
     }).pipe(Effect.provide(waiting)))
+})
+
+describe("the routes of earlier designs", () => {
+  const path = (text: string) => text as HttpRouter.PathInput
+
+  it.effect("are found by the router like others: no other request passes anything more", () =>
+    Effect.gen(function*() {
+      const added: Array<string> = []
+      const bare = HttpRouter.HttpRouter.of({
+        ...yield* HttpRouter.make,
+        addAll: (routes) => Effect.sync(() => added.push(...routes.map(({ method, path }) => `${method} ${path}`))),
+        addGlobalMiddleware: () => Effect.die("this would look at each request")
+      })
+      yield* HttpRouter.use(Effect.fnUntraced(function*(router) {
+        const names = ["/api/v1/tasks", "/api/v1/tasks/:id", "/api/v1/workers", "/api/v1/tasksandmore", "/health"]
+        for (const name of names) yield* router.add("GET", path(name), HttpServerResponse.empty())
+      })).pipe(
+        Layer.provide(layerAliases),
+        Layer.provide(Layer.succeed(HttpRouter.HttpRouter, bare)),
+        Layer.build
+      )
+      assert.deepStrictEqual(added, [
+        "GET /api/v1/tasks",
+        "GET /api/tasks",
+        "GET /api/v1/tasks/:id",
+        "GET /api/tasks/:id",
+        "GET /api/v1/workers",
+        "GET /api/workers",
+        "GET /api/v1/tasksandmore",
+        "GET /health"
+      ])
+    }))
+
+  it.live("are counted under the name of today", () =>
+    Effect.gen(function*() {
+      yield* json(200, "GET /api/tasks HTTP/1.1")
+      yield* json(404, "GET /api/tasks/none HTTP/1.1")
+      const { body } = yield* request("GET /metrics HTTP/1.1")
+      assert.include(body, `taskforge_http_requests_total{method="GET",endpoint="/api/v1/tasks",status="200"} 1`)
+      assert.include(body, `taskforge_http_requests_total{method="GET",endpoint="/api/v1/tasks/{id}",status="404"} 1`)
+    }).pipe(Effect.provide(layer())))
 })

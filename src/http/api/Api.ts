@@ -2,7 +2,6 @@
 import { HttpApi, OpenApi } from "effect/http-api"
 import { version } from "../../domain/Version.ts"
 import { EventsApi } from "./EventsApi.ts"
-import { OlderApi } from "./OlderApi.ts"
 import { QueuesApi } from "./QueuesApi.ts"
 import { RequestCheck } from "./RequestCheck.ts"
 import { SystemApi } from "./SystemApi.ts"
@@ -18,7 +17,7 @@ import { TasksApi } from "./TasksApi.ts"
  * ```
  */
 export class Api extends HttpApi.make("taskforge")
-  .add(TasksApi, EventsApi, QueuesApi, SystemApi, OlderApi)
+  .add(TasksApi, EventsApi, QueuesApi, SystemApi)
   .middleware(RequestCheck)
   // A body of a megabyte can have 300,000 faults: `RequestCheckLive` looks for more than the first in small ones
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error", errors: "first" })

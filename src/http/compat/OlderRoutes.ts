@@ -1,27 +1,26 @@
 /** The routes of earlier designs: thin doors into the same queue. */
-import { Clock, Context, Effect, type Layer, Metric, type Schema } from "effect"
-import { HttpRouter, HttpServerRequest } from "effect/http"
+import { Clock, Context, Effect, Exit, Layer, Metric, type Schema } from "effect"
+import { HttpRouter, type HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { maxIdLength } from "../domain/Bounds.ts"
-import { shortened } from "../domain/Shortened.ts"
-import type { StoredTask } from "../domain/TaskRecord.ts"
-import { isFinished } from "../domain/TaskState.ts"
-import type { EnqueueOptions } from "../queue/Submission.ts"
-import { TaskQueue } from "../queue/TaskQueue.ts"
-import { Api } from "./api/Api.ts"
-import { parsedOrText } from "./api/OlderApi.ts"
-import * as RequestCheckLive from "./RequestCheckLive.ts"
-import { SystemStatus } from "./SystemStatus.ts"
-import { TaskCatalog } from "./TaskCatalog.ts"
-import * as TaskIntake from "./TaskIntake.ts"
-import { timestamp } from "./TaskView.ts"
+import { maxIdLength } from "../../domain/Bounds.ts"
+import { type InvalidPayload, UnknownTaskType } from "../../domain/Errors.ts"
+import { shortened } from "../../domain/Shortened.ts"
+import type { StoredTask } from "../../domain/TaskRecord.ts"
+import { isFinished } from "../../domain/TaskState.ts"
+import { type EnqueueOptions, fromJson, type Submission, withinBounds } from "../../queue/Submission.ts"
+import { TaskQueue } from "../../queue/TaskQueue.ts"
+import * as RequestCheckLive from "../RequestCheckLive.ts"
+import { SystemStatus } from "../SystemStatus.ts"
+import { TaskCatalog } from "../TaskCatalog.ts"
+import { timestamp } from "../TaskView.ts"
+import { parsedOrText, ServedApi } from "./OlderApi.ts"
 
 /** The type of a job that names none. */
 const defaultType = "default"
 
-/** Handles the endpoints of {@link Api}'s older group. */
+/** Handles the endpoints of {@link ServedApi}'s older group. */
 export const layer = HttpApiBuilder.group(
-  Api,
+  ServedApi,
   "older",
   Effect.fnUntraced(function*(handlers) {
     const queue = yield* TaskQueue
@@ -31,11 +30,11 @@ export const layer = HttpApiBuilder.group(
 
     const submit = Effect.fnUntraced(
       function*(type: string, payload: Schema.Json | undefined, options: EnqueueOptions) {
-        const submission = yield* TaskIntake.acceptedFirst(catalog, type, payload, options)
+        const submission = yield* acceptedFirst(catalog, type, payload, options)
         // Without a key there is nothing to conflict with
         const [accepted] = yield* Effect.catchTags(queue.submit([submission]), {
           KeyConflict: Effect.die,
-          InvalidOption: TaskIntake.refused("body")
+          InvalidOption: RequestCheckLive.refused("body")
         })
         return accepted!.id
       }
@@ -85,21 +84,59 @@ export const layer = HttpApiBuilder.group(
   })
 )
 
-/** `/api/tasks` and `/api/workers` are `/api/v1/tasks` and `/api/v1/workers`: the request goes on under that path. */
-export const aliases: Layer.Layer<never, never, HttpRouter.HttpRouter> = HttpRouter.use((router) =>
-  router.addGlobalMiddleware((routes) =>
-    Effect.withFiber((fiber) => {
-      const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
-      if (!aliased.test(request.url)) return routes
-      const canonical = request.modify({ url: `/api/v1${request.url.slice("/api".length)}` })
-      // As the router does with what it finds out: the fiber is the request's own
-      fiber.setContext(Context.add(fiber.context, HttpServerRequest.HttpServerRequest, canonical))
-      return routes
+/**
+ * A task of a known type, whatever its payload: what does not fit fails when it runs. Only a payload that fits but for
+ * fields that its type does not know is refused, as it would run without them.
+ */
+const acceptedFirst = (
+  catalog: TaskCatalog["Service"],
+  type: string,
+  payload: Schema.Json | undefined,
+  options: EnqueueOptions
+): Effect.Effect<Submission, UnknownTaskType | InvalidPayload> => {
+  const definition = catalog.find(type)
+  if (definition === undefined) return Effect.fail(new UnknownTaskType({ type, known: catalog.types, index: 0 }))
+  // A type that takes nothing is encoded as null
+  const nothing = Exit.isSuccess(definition.codec.checkPayload({})) ? {} : null
+  const given = payload === undefined ? nothing : payload
+  const submission = fromJson(definition, given, options, 0)
+  if (Exit.isSuccess(submission)) return submission
+  // It is stored as it came, so it keeps the bounds of all that is stored
+  const text = withinBounds(definition, given, 0)
+  if (Exit.isFailure(text)) return Exit.failCause(text.cause)
+  return Exit.isSuccess(definition.codec.decodePayload(text.value))
+    ? submission
+    : Effect.succeed({ definition, payload: text.value, options })
+}
+
+/**
+ * A router in which `/api/tasks…` and `/api/workers` are other names of what is under `/api/v1`: such a route is added
+ * under both, so the router finds it like any other and requests for the rest of the API pass nothing more.
+ */
+export const layerAliases: Layer.Layer<HttpRouter.HttpRouter, never, HttpRouter.HttpRouter> = Layer.effect(
+  HttpRouter.HttpRouter,
+  Effect.map(HttpRouter.HttpRouter, (router) => {
+    const addAll: typeof router.addAll = (routes) => router.addAll([...routes, ...routes.flatMap(aliasOf)])
+    return HttpRouter.HttpRouter.of({
+      ...router,
+      addAll,
+      add: (method, path, handler, options) => addAll([HttpRouter.route(method, path, handler, options)])
     })
-  )
+  })
 )
 
-const aliased = /^\/api\/(?:tasks|workers)(?:[/?#]|$)/
+/** A route under its other name, if it has one. What sees the request knows it by the first. */
+const aliasOf = <E, R>(route: HttpRouter.Route<E, R>): ReadonlyArray<HttpRouter.Route<E, R>> => {
+  if (!/^\/api\/v1\/(?:tasks|workers)(?:\/|$)/.test(route.path)) return []
+  const handler = Effect.withFiber<HttpServerResponse.HttpServerResponse, E, R>((fiber) => {
+    const { params } = Context.getUnsafe(fiber.context, HttpRouter.RouteContext)
+    // As the router does with what it finds out: the fiber is the request's own
+    fiber.setContext(Context.add(fiber.context, HttpRouter.RouteContext, { params, route }))
+    return route.handler
+  })
+  const path = route.path.replace("/api/v1", "/api") as HttpRouter.PathInput
+  return [{ ...route, path, handler: handler as typeof route.handler }]
+}
 
 /** Whole seconds as the earlier design writes them: `1h30m45s`, `2m0s`, `7s`. Its clients know no unit above the hour. */
 export const uptimeText = (seconds: number): string => {

@@ -8,11 +8,13 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "
 import { maxIdLength } from "../../domain/Bounds.ts"
 import { inexactIn } from "../../domain/ExactJson.ts"
 import { PriorityName } from "../../domain/Priority.ts"
-import * as ApiErrors from "./ApiErrors.ts"
-import { isShallow, JsonValue, maxDepth } from "./JsonValue.ts"
-import { NeededRole } from "./NeededRole.ts"
-import { Name } from "./NewTaskJson.ts"
-import { Timestamp } from "./TaskJson.ts"
+import { Api } from "../api/Api.ts"
+import * as ApiErrors from "../api/ApiErrors.ts"
+import { isShallow, JsonValue, maxDepth } from "../api/JsonValue.ts"
+import { NeededRole } from "../api/NeededRole.ts"
+import { Name } from "../api/NewTaskJson.ts"
+import { RequestCheck } from "../api/RequestCheck.ts"
+import { Timestamp } from "../api/TaskJson.ts"
 
 /** Counts under the names of two earlier designs at once. */
 const OlderStatsJson = Schema.Struct({
@@ -63,7 +65,7 @@ const OlderMetricsJson = Schema.Struct({
 }).annotate({ identifier: "OlderMetrics" })
 
 /** The endpoints. `/api/tasks…` and `/api/workers` are those of `/api/v1`. */
-export class OlderApi extends HttpApiGroup.make("older").add(
+class OlderApi extends HttpApiGroup.make("older").add(
   HttpApiEndpoint.post("submitJob", "/jobs", {
     query: { type: Schema.optionalKey(Name), priority: Schema.optionalKey(PriorityName) },
     // Null stands for no body at all
@@ -114,7 +116,11 @@ export class OlderApi extends HttpApiGroup.make("older").add(
 )
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "ignore", errors: "first" })
   .annotate(HttpApi.QueryParseOptions, { onExcessProperty: "ignore", errors: "all" })
+  .middleware(RequestCheck)
 {}
+
+/** What a server answers: the API, and the routes of earlier designs. */
+export class ServedApi extends Api.add(OlderApi) {}
 
 /** The JSON in a text, or the text where it is none. */
 export const parsedOrText = (text: string): Schema.Json => {
