@@ -18,6 +18,7 @@ import {
   Stream
 } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { TaskEvent } from "../domain/TaskEvent.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { EventLog, type EventPage } from "../store/EventLog.ts"
@@ -126,7 +127,7 @@ const make = Effect.gen(function*() {
   const notifier = yield* Notifier
   const supervisor = yield* Supervisor
   const clock = yield* Clock.Clock
-  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const now = () => MonotonicClock.millis(clock)
   const subscribers = new Set<Subscriber>()
   const someone = Latch.makeUnsafe(false)
   const news = Latch.makeUnsafe(false)

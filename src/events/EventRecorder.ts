@@ -7,6 +7,7 @@
  * that one has come.
  */
 import { Clock, Effect, Latch, type Scope } from "effect"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { NewTaskEvent } from "../domain/TaskEvent.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { fitting } from "../store/Budget.ts"
@@ -49,7 +50,7 @@ export const make = Effect.fnUntraced(function*(
   const notifier = yield* Notifier
   const supervisor = yield* Supervisor
   const clock = yield* Clock.Clock
-  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const now = () => MonotonicClock.millis(clock)
   const some = Latch.makeUnsafe(false)
   const ask = Latch.makeUnsafe(true)
   let waiting: Array<NewTaskEvent> = []

@@ -6,6 +6,7 @@
  * must be harmless when two instances do them.
  */
 import { Clock, Context, Duration, Effect, Layer } from "effect"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { Instance } from "../store/Instance.ts"
 import { InstanceStore } from "../store/InstanceStore.ts"
@@ -36,7 +37,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const supervisor = yield* Supervisor
   const clock = yield* Clock.Clock
   const leaseMs = Duration.toMillis(options.lease ?? Duration.seconds(15))
-  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const now = () => MonotonicClock.millis(clock)
   let leadsUntil = 0
 
   yield* supervisor.loop(

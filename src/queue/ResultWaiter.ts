@@ -5,6 +5,7 @@
 import { Clock, Deferred, Duration, Effect, Latch } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { ResultInTransaction, TaskNotFound } from "../domain/Errors.ts"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { Notifier } from "../store/Notifier.ts"
 import type { Outcome, TaskStore } from "../store/TaskStore.ts"
@@ -25,7 +26,7 @@ export const make = Effect.fnUntraced(function*(options: {
   const some = Latch.makeUnsafe(false)
   const clock = yield* Clock.Clock
   const pollMs = Duration.toMillis(options.pollInterval)
-  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const now = () => MonotonicClock.millis(clock)
   let polledAt = now()
 
   yield* options.notifier.listen((hint) => {

@@ -5,7 +5,7 @@
  * promise, no timer of Node, no real clock.
  */
 import type { Fiber } from "effect"
-import { Heap } from "../store/Heap.ts"
+import { Heap } from "../store/Order.ts"
 import { type ClockOptions, Machine } from "./Machine.ts"
 import { SeededRandom } from "./SeededRandom.ts"
 

@@ -5,7 +5,7 @@
 import { Effect, Layer } from "effect"
 import { FetchHttpClient, type HttpClient, HttpEffect, HttpRouter, HttpServer } from "effect/http"
 import { EventFeed } from "../../events/EventFeed.ts"
-import * as RateLimiterStore from "../../store/memory/RateLimiterStore.ts"
+import * as RateLimiterStore from "../../store/memory/RateLimits.ts"
 import * as Routes from "../Routes.ts"
 
 /** Where requests seem to go. */

@@ -3,7 +3,7 @@
  */
 import * as Settlement from "../../domain/Settlement.ts"
 import type { ClaimRef, ExtendAnswer, ProgressReport, Rescued, RescueRequest } from "../TaskStore.ts"
-import type { Tasks } from "./Tasks.ts"
+import type { Tasks } from "./Task.ts"
 
 export const extend = (tasks: Tasks, { claim, id }: ClaimRef, leaseUntil: number): ExtendAnswer => {
   const entry = tasks.held(id, claim)

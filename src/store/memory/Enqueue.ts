@@ -4,7 +4,7 @@
 import { sameJson } from "../../domain/SameJson.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import { type Accepted, type EnqueueAnswer, keyedForMs } from "../TaskStore.ts"
-import type { Tasks } from "./Tasks.ts"
+import type { Tasks } from "./Task.ts"
 
 /** Decides about a whole group before anything is stored. */
 export const enqueue = (

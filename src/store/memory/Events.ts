@@ -1,8 +1,8 @@
 /** The log of events in this process's memory. */
 import { type Clock, type Context, Effect } from "effect"
+import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import type { TaskEvent } from "../../domain/TaskEvent.ts"
 import { type EventLog, keptBytes, keptEvents, sizeOf } from "../EventLog.ts"
-import { steady } from "./SteadyClock.ts"
 
 export const make = (clock: Clock.Clock): Context.Service.Shape<typeof EventLog> => {
   let events: Array<TaskEvent> = []
@@ -12,7 +12,7 @@ export const make = (clock: Clock.Clock): Context.Service.Shape<typeof EventLog>
   let floor = 0
   let attendedFrom = 0
   let attendedUntil = -Infinity
-  const now = steady(clock)
+  const now = MonotonicClock.fromNow(clock)
 
   const beginAnew = (): void => {
     floor = ++seq

@@ -1,7 +1,7 @@
 /** The instances of a store in memory: one process, which may hold several engines. */
 import { type Clock, type Context, Effect } from "effect"
+import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import type { Beat, InstanceRecord, InstanceStore, Roll } from "../InstanceStore.ts"
-import { steady } from "./SteadyClock.ts"
 
 interface Entry extends Omit<InstanceRecord, "leads"> {
   readonly until: number
@@ -14,7 +14,7 @@ interface Lead {
 
 export const make = (clock: Clock.Clock): Context.Service.Shape<typeof InstanceStore> => {
   const instances = new Instances()
-  const now = steady(clock)
+  const now = MonotonicClock.fromNow(clock)
   const at = <A>(operation: (now: number) => A): Effect.Effect<A> => Effect.sync(() => operation(now()))
 
   return {

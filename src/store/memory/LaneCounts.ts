@@ -4,8 +4,7 @@
  */
 import * as ByteOrder from "../../domain/ByteOrder.ts"
 import { type CountedLanes, type LaneCounts, type LaneRange, startOf } from "../LaneCounts.ts"
-import type { Entry } from "./Entry.ts"
-import type { Tasks } from "./Tasks.ts"
+import type { Entry, Tasks } from "./Task.ts"
 
 /** What there is by name. Names are sorted when they are asked for, and again only after some have come or gone. */
 class ByName<A> {

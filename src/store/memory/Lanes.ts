@@ -1,31 +1,74 @@
+/**
+ * What waits: scheduled tasks by due time, and pending ones in lanes, which are queues and types in the order of work.
+ */
+import * as Rank from "../../domain/Rank.ts"
 import type { Coverage } from "../Coverage.ts"
-import { byRank, type Filed, Order, type Place } from "../Order.ts"
-import type { Stranded } from "../TaskStore.ts"
-import type { Entry } from "./Entry.ts"
-import { Lane as Tasks } from "./Lane.ts"
+import { byRank, type Filed, Heap, Order, type Place } from "../Order.ts"
+import { maxPromoted, type Stranded } from "../TaskStore.ts"
+import type { Entry } from "./Task.ts"
 
-/** A lane as it is filed. */
-class Lane extends Tasks {
-  readonly ofType: OfType
-  filed: Filed<Lane> | undefined
+/** All tasks that wait: scheduled ones by due time, pending ones in lanes. */
+export class Waiting {
+  private readonly scheduled = new Heap<Entry>(byDueAt)
+  /** The pending ones. */
+  readonly lanes = new Lanes()
+  private readonly headStartMs: number
+  private leftScheduled = 0
 
-  constructor(queue: string, ofType: OfType) {
-    super(queue, ofType.type)
-    this.ofType = ofType
+  constructor(headStartMs: number) {
+    this.headStartMs = headStartMs
+  }
+
+  /** Files a task under its state. */
+  add(entry: Entry): void {
+    if (entry.state === "scheduled") {
+      this.scheduled.push(entry)
+      return
+    }
+    entry.rank = Rank.rank(entry.dueAt, entry.priority, this.headStartMs)
+    this.lanes.add(entry)
+  }
+
+  /** To be called when a scheduled task is cancelled: its place is given up lazily, but not for ever. */
+  leave(): void {
+    this.leftScheduled++
+    if (this.leftScheduled > 1000 && this.leftScheduled * 2 > this.scheduled.size) {
+      this.scheduled.filter((entry) => entry.state === "scheduled" && !entry.dead)
+      this.leftScheduled = 0
+    }
+  }
+
+  /** Makes due tasks pending, a bounded number at a time, and answers which. */
+  promote(now: number): ReadonlyArray<Entry> {
+    const promoted: Array<Entry> = []
+    while (promoted.length < maxPromoted) {
+      const entry = this.nextScheduled()
+      if (entry === undefined || entry.dueAt > now) break
+      this.scheduled.shift()
+      entry.state = "pending"
+      this.add(entry)
+      promoted.push(entry)
+    }
+    return promoted
+  }
+
+  /** When the next scheduled task is due. */
+  nextDueAt(): number | null {
+    return this.nextScheduled()?.dueAt ?? null
+  }
+
+  private nextScheduled(): Entry | undefined {
+    let entry = this.scheduled.first()
+    while (entry !== undefined && (entry.state !== "scheduled" || entry.dead)) {
+      this.scheduled.shift()
+      this.leftScheduled = Math.max(0, this.leftScheduled - 1)
+      entry = this.scheduled.first()
+    }
+    return entry
   }
 }
 
-/** The lanes of one type. */
-class OfType {
-  filed: Filed<OfType> | undefined
-  readonly type: string
-  readonly byQueue = new Map<string, Lane>()
-  readonly order = new Order<Lane>()
-
-  constructor(type: string) {
-    this.type = type
-  }
-}
+const byDueAt = (a: Entry, b: Entry): boolean => a.dueAt < b.dueAt || (a.dueAt === b.dueAt && a.seq < b.seq)
 
 /**
  * The lanes that have pending tasks, and nothing of those that have none. They are ordered twice: types by their first
@@ -100,7 +143,7 @@ export class Lanes {
   }
 
   /** The pending tasks of a queue and type, if there are any. */
-  find(queue: string, type: string): Tasks | undefined {
+  find(queue: string, type: string): Lane | undefined {
     return this.types.get(type)?.byQueue.get(queue)
   }
 
@@ -152,4 +195,132 @@ const firstWanted = (
     lane = ofType.order.first()
   }
   return lane
+}
+
+/** The lanes of one type. */
+class OfType {
+  filed: Filed<OfType> | undefined
+  readonly type: string
+  readonly byQueue = new Map<string, Lane>()
+  readonly order = new Order<Lane>()
+
+  constructor(type: string) {
+    this.type = type
+  }
+}
+
+/**
+ * The pending tasks of one queue, type and priority. Within one priority the order of ranks is the order of due
+ * times, and nearly every task arrives in that order: the deque holds those, at a cost that does not grow with the
+ * backlog, and the heap the few that come back with an earlier due time.
+ */
+class Line {
+  private readonly inOrder = new Deque<Entry>()
+  private readonly outOfOrder = new Heap<Entry>(byRank)
+
+  push(entry: Entry): void {
+    const last = this.inOrder.last()
+    if (last === undefined || byRank(last, entry)) this.inOrder.push(entry)
+    else this.outOfOrder.push(entry)
+  }
+
+  /** The first task that is still pending; those that have been cancelled since are dropped. */
+  first(): Entry | undefined {
+    let a = this.inOrder.first()
+    while (a !== undefined && a.state !== "pending") {
+      this.inOrder.shift()
+      a = this.inOrder.first()
+    }
+    let b = this.outOfOrder.first()
+    while (b !== undefined && b.state !== "pending") {
+      this.outOfOrder.shift()
+      b = this.outOfOrder.first()
+    }
+    return a === undefined || (b !== undefined && byRank(b, a)) ? b : a
+  }
+
+  shift(entry: Entry): void {
+    if (this.inOrder.first() === entry) this.inOrder.shift()
+    else this.outOfOrder.shift()
+  }
+}
+
+/** The pending tasks of one queue and type, by rank. */
+class Lane {
+  readonly queue: string
+  readonly type: string
+  readonly ofType: OfType
+  filed: Filed<Lane> | undefined
+  /** How many there are. */
+  size = 0
+  private readonly lines: Array<Line | undefined> = []
+  private only: Line | undefined
+
+  constructor(queue: string, ofType: OfType) {
+    this.queue = queue
+    this.type = ofType.type
+    this.ofType = ofType
+  }
+
+  push(entry: Entry): void {
+    let line = this.lines[entry.priority]
+    if (line === undefined) {
+      line = this.lines[entry.priority] = new Line()
+      this.only = Object.keys(this.lines).length === 1 ? line : undefined
+    }
+    line.push(entry)
+    this.size++
+  }
+
+  /** The first task in the order of work. */
+  first(): Entry | undefined {
+    if (this.only !== undefined) return this.only.first()
+    let best: Entry | undefined
+    for (const line of this.lines) {
+      const first = line?.first()
+      if (first !== undefined && (best === undefined || byRank(first, best))) best = first
+    }
+    return best
+  }
+
+  /** Takes the first task out. */
+  shift(entry: Entry): void {
+    this.lines[entry.priority]!.shift(entry)
+    this.size--
+  }
+}
+
+/** A first-in, first-out list with constant cost at both ends, however long it is. */
+export class Deque<A> {
+  private items: Array<A | undefined> = []
+  private head = 0
+
+  get size(): number {
+    return this.items.length - this.head
+  }
+
+  push(item: A): void {
+    this.items.push(item)
+  }
+
+  first(): A | undefined {
+    return this.items[this.head]
+  }
+
+  last(): A | undefined {
+    return this.size === 0 ? undefined : this.items[this.items.length - 1]
+  }
+
+  shift(): A | undefined {
+    if (this.size === 0) return undefined
+    const item = this.items[this.head]
+    this.items[this.head] = undefined
+    this.head++
+    // Copying half after half has been taken keeps the amortized cost constant.
+    if (this.head > 1024 && this.head * 2 > this.items.length) {
+      this.items = this.items.slice(this.head)
+      this.head = 0
+    }
+    return item
+  }
 }

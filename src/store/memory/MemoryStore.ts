@@ -5,6 +5,7 @@
  * Leases, leads and whatever else is measured follow a steady clock; what is due, and how old a task is, the wall clock.
  */
 import { Clock, type Context, Effect, Layer } from "effect"
+import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import * as Rank from "../../domain/Rank.ts"
 import * as Settlement from "../../domain/Settlement.ts"
 import * as Coverage from "../Coverage.ts"
@@ -15,17 +16,15 @@ import { RecordStore } from "../RecordStore.ts"
 import type { StoreServices } from "../StoreServices.ts"
 import { demandSettings, lastClaimForMs, settingNames, type StoreSettings, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
-import { claim } from "./Claim.ts"
+import { claim, LastClaims } from "./Claim.ts"
 import { enqueue } from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Instances from "./Instances.ts"
 import { laneCounts } from "./LaneCounts.ts"
-import { LastClaims } from "./LastClaims.ts"
 import * as Operate from "./Operate.ts"
 import * as Read from "./Read.ts"
 import * as Records from "./Records.ts"
-import { steady } from "./SteadyClock.ts"
-import { Tasks } from "./Tasks.ts"
+import { Tasks } from "./Task.ts"
 
 /** Unfinished tasks accepted at most, unless configured. */
 export const defaultCapacity = 1000
@@ -59,7 +58,7 @@ const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<type
   const maxCrashes = settings.maxCrashes ?? Settlement.defaultMaxCrashes
   const tasks = new Tasks(Rank.headStartMillis(settings.headStart ?? Rank.defaultHeadStart))
   const lastClaims = new LastClaims()
-  const leasesNow = steady(clock)
+  const leasesNow = MonotonicClock.fromNow(clock)
 
   /** An operation at one instant; nothing else runs while it does. */
   const at = <A>(operation: (now: number) => A): Effect.Effect<A> =>

@@ -4,7 +4,7 @@
 import * as Settlement from "../../domain/Settlement.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import type { CancelAnswer, RemoveAnswer, RerunAnswer, Retention } from "../TaskStore.ts"
-import type { Tasks } from "./Tasks.ts"
+import type { Tasks } from "./Task.ts"
 
 export const cancel = (tasks: Tasks, id: string, now: number): CancelAnswer => {
   const entry = tasks.log.get(id)

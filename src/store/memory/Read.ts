@@ -6,8 +6,7 @@ import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import { bytesOf, fitting } from "../Budget.ts"
 import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
-import type { Entry } from "./Entry.ts"
-import type { Tasks } from "./Tasks.ts"
+import type { Entry, Tasks } from "./Task.ts"
 
 export const get = (tasks: Tasks, id: string): TaskRecord | undefined => {
   const entry = tasks.log.get(id)

@@ -5,6 +5,7 @@
  */
 import { type Clock, Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
+import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import type { Tally } from "./Tally.ts"
 
 /** How old the count may be, in milliseconds. */
@@ -22,7 +23,7 @@ export class Capacity {
   constructor(capacity: number, tally: Tally, clock: Clock.Clock) {
     this.capacity = capacity
     this.tally = tally
-    this.now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+    this.now = () => MonotonicClock.millis(clock)
   }
 
   /** Whether so many more fit, as far as this process knows. */

@@ -10,6 +10,7 @@ import type { PgClient } from "@effect/sql-pg/PgClient"
 import { Clock, type Context, Effect, Latch, Option, Queue, Schedule, Schema, type Scope } from "effect"
 import { SecureRandom } from "effect/crypto"
 import type { SqlError } from "effect/sql/SqlError"
+import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import { events, type Hint, type Notifier, work } from "../Notifier.ts"
 import { Awaited } from "./Awaited.ts"
 import { Outbox } from "./Outbox.ts"
@@ -51,7 +52,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.flatMap(SecureRandom.SecureRandom, (random) => random.uuidV4()),
     SecureRandom.layerWebCrypto
   )
-  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const now = () => MonotonicClock.millis(clock)
   const listeners = new Set<(hint: Hint) => void>()
   const outbox = new Outbox()
   const awaitedHere = new Awaited()

@@ -9,6 +9,7 @@
  */
 import { Clock, Effect, type Scope } from "effect"
 import { Socket, type TcpNetConnectOpts } from "node:net"
+import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 
 /** The server's word that the connection is encrypted from here on, the first that it says. */
 const encrypted = Buffer.from("S")
@@ -99,7 +100,7 @@ export const make = Effect.fnUntraced(function*(
   silenceMs: number
 ): Effect.fn.Return<{ readonly stream: () => Socket }, never, Scope.Scope> {
   const clock = yield* Clock.Clock
-  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const now = () => MonotonicClock.millis(clock)
   const sockets = new Set<WatchedSocket>()
 
   const closeDead = Effect.sync(() => {

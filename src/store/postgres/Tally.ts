@@ -9,6 +9,7 @@
  */
 import { type Clock, Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
+import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import type { Counts } from "../TaskStore.ts"
 import { type Database, texts } from "./Database.ts"
 
@@ -109,7 +110,7 @@ export const make = ({ query, schema, transaction }: Database, clock: Clock.Cloc
 
   let recountAt = -Infinity
   const recounted = Effect.suspend(() => {
-    const now = Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+    const now = MonotonicClock.millis(clock)
     if (now < recountAt) return Effect.void
     recountAt = now + recountEveryMs
     const operation = "count all tasks by queue and type"

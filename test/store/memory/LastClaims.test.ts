@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { LastClaims } from "../../../src/store/memory/LastClaims.ts"
+import { LastClaims } from "../../../src/store/memory/Claim.ts"
 
 describe("the last claims of workers", () => {
   it("are forgotten once they are old enough, each by its own time", () => {

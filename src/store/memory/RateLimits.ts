@@ -4,7 +4,7 @@
  */
 import { Clock, Duration, Effect, Layer } from "effect"
 import { RateLimiter } from "effect/persistence"
-import { steady } from "./SteadyClock.ts"
+import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 
 /** Subjects counted before those whose time is over are forgotten. */
 const sweepAt = 10_000
@@ -22,7 +22,7 @@ export const layer: Layer.Layer<RateLimiter.RateLimiterStore> = Layer.effect(
     const clock = yield* Clock.Clock
     const others = yield* RateLimiter.RateLimiterStore
     const counters = new Map<string, Counter>()
-    const measured = steady(clock)
+    const measured = MonotonicClock.fromNow(clock)
     let sweepNextAt = sweepAt
 
     const sweep = (now: number): void => {
