@@ -73,7 +73,7 @@ export type {
   ListRequest as RecordListRequest,
   StoredRecord
 } from "./store/RecordStore.ts"
-export type { StoreServices } from "./store/StoreServices.ts"
+export type { StoreServices, StoreSettings } from "./store/Driver.ts"
 export type {
   Accepted,
   CancelAnswer,
@@ -94,7 +94,6 @@ export type {
   RescueRequest,
   Retention,
   Runnable,
-  StoreSettings,
   Stranded,
   Totals
 } from "./store/TaskStore.ts"

@@ -6,7 +6,7 @@ import * as Settings from "../config/Settings.ts"
 import * as StoreUrl from "../config/StoreUrl.ts"
 import { quoted } from "../domain/ShellWord.ts"
 import * as SelectedStore from "../server/SelectedStore.ts"
-import type { StoreServices } from "../store/StoreServices.ts"
+import type { StoreServices } from "../store/Driver.ts"
 import { Failure } from "./Failure.ts"
 import * as Problem from "./Problem.ts"
 

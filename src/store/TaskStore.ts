@@ -15,8 +15,7 @@
  * - Repeating an `enqueue` (same ids), a `claim` (same nonce) or a `settle` (same claim) after a lost reply is safe.
  * - Sequence and claim numbers may have gaps; only their order means something.
  */
-import { Context, type Duration, type Effect } from "effect"
-import * as Bounds from "../domain/Bounds.ts"
+import { Context, type Effect } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
@@ -234,34 +233,6 @@ export interface Totals {
   readonly retried: number
   /** Leases that ran out. */
   readonly crashed: number
-}
-
-/** The settings that belong to a stored queue rather than to a process. */
-export interface StoreSettings {
-  /** Unfinished tasks accepted at most. */
-  readonly capacity?: number | undefined
-  /** Bytes that the stored tasks may have together, finished ones too: beyond them a new task is refused. */
-  readonly maxBytes?: number | undefined
-  /** See `Rank`. An instance that differs from the stored value is refused at start. */
-  readonly headStart?: Duration.Input | undefined
-  /** Crashes before a task is quarantined; `-1` is unlimited. */
-  readonly maxCrashes?: number | undefined
-}
-
-/** The names of {@link StoreSettings}, which those of each driver add to. */
-export const settingNames: Bounds.Names<StoreSettings> = { capacity: 1, maxBytes: 1, headStart: 1, maxCrashes: 1 }
-
-/**
- * Throws `InvalidOption` where a setting is outside of its bound or has none of the driver's names. To be called by each
- * driver before it opens a store.
- */
-export const demandSettings = (settings: StoreSettings, names: object): void => {
-  Bounds.demandKnown(settings, names)
-  const { capacity, headStart, maxBytes, maxCrashes } = settings
-  Bounds.demand("capacity", Bounds.whole(1), capacity)
-  Bounds.demand("maxBytes", Bounds.whole(1), maxBytes)
-  Bounds.demand("headStart", Bounds.retention, headStart)
-  Bounds.demand("maxCrashes", Bounds.retries, maxCrashes)
 }
 
 /** Where tasks are kept. Implemented by drivers, used by `TaskQueue`, `WorkerPool` and the maintenance loops. */

@@ -48,7 +48,7 @@ describe("the page about the engine", () => {
   })
 
   it("has every option that all stores share", () => {
-    const shared = membersOf("src/store/TaskStore.ts", "export interface StoreSettings")
+    const shared = membersOf("src/store/Driver.ts", "export interface StoreSettings")
     const named = namedOn("docs/engine.md", "## The store")
     assert.deepStrictEqual(shared.filter((name) => !named.has(name)), [])
   })

@@ -1,8 +1,9 @@
 /** A broken engine: the real one with something wrong wrapped around one of its parts. */
+import type { StoreSettings } from "../../src/store/Driver.ts"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import type { Notifier } from "../../src/store/Notifier.ts"
 import type { RecordStore } from "../../src/store/RecordStore.ts"
-import type { StoreSettings, TaskStore } from "../../src/store/TaskStore.ts"
+import type { TaskStore } from "../../src/store/TaskStore.ts"
 
 /** How an engine is broken. */
 export interface Mutant {

@@ -6,15 +6,13 @@
  */
 import { Clock, type Context, Effect, Layer } from "effect"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
-import * as Rank from "../../domain/Rank.ts"
-import * as Settlement from "../../domain/Settlement.ts"
 import * as Coverage from "../Coverage.ts"
+import { demand, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { Notifier } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
-import type { StoreServices } from "../StoreServices.ts"
-import { demandSettings, lastClaimForMs, settingNames, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { lastClaimForMs, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
 import { claim, LastClaims } from "./Claim.ts"
 import { enqueue } from "./Enqueue.ts"
@@ -52,11 +50,9 @@ export const layer = (settings: Options = {}): Layer.Layer<StoreServices> =>
   )
 
 const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<typeof TaskStore> => {
-  demandSettings(settings, settingNames)
-  const capacity = settings.capacity ?? defaultCapacity
+  const { capacity, headStartMs, maxCrashes } = demand(settings, settingNames, defaultCapacity)
   const limits = { capacity, maxBytes: settings.maxBytes ?? defaultMaxBytes }
-  const maxCrashes = settings.maxCrashes ?? Settlement.defaultMaxCrashes
-  const tasks = new Tasks(Rank.headStartMillis(settings.headStart ?? Rank.defaultHeadStart))
+  const tasks = new Tasks(headStartMs)
   const lastClaims = new LastClaims()
   const leasesNow = MonotonicClock.fromNow(clock)
 

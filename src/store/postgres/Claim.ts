@@ -25,15 +25,28 @@ type Row = [
   claim: number
 ]
 
-const factColumns = "t.id, t.type, t.queue, t.payload, t.priority, t.max_retries::float8, t.timeout_ms::float8, " +
-  "t.due_at::float8, t.failures, t.crashes"
+/** What a claimed task shows, besides the number of its attempt and that of its claim. */
+const facts = [
+  "id text",
+  "type text",
+  "queue text",
+  "payload text",
+  "priority smallint",
+  "max_retries float8",
+  "timeout_ms float8",
+  "due_at float8",
+  "failures int",
+  "crashes int"
+]
+
+const columns = facts.map((fact) => `t.${fact.replace(" ", "::")}`).join(", ") + ", t.claims, t.claim::float8"
 
 /**
  * Claim numbers left out when a session claims for the first time. A claim does not wait for the disk, so a crash of the
  * server, or a failover, may undo the last ones, numbers included; but systems outside may remember them, and the next
  * ones must be greater. By then every session is a new one. The server writes its log several times a second: what it
  * may lose has less than a tenth as many claims. On a logical replica the sequence may be far behind, so the newest claim
- * that is remembered counts too, see `Sequences`.
+ * that is remembered counts too, see `Server`.
  */
 const skippedNumbers = 1_000_000
 
@@ -54,16 +67,14 @@ const endOfTime = "9223372036854775807"
  *   instance cannot run them, the wanted lanes are looked up, the first tasks of all of them found and then locked, or each lane
  *   would lock as many as all of them together give. Where another claim was faster, what is missing is locked as it is
  *   read, so that a claim never gives less than it could.
- * - Version 2, which instances of before call, leaves out the number of the attempt.
  */
-export const claimFunction = (schema: string, version: 2 | 3): string => {
-  const columns = `${factColumns},${version === 2 ? "" : " t.claims,"} t.claim::float8`
-  return `CREATE OR REPLACE FUNCTION ${schema}.claim_${version}(
+export const claimFunction = (schema: string): string =>
+  `CREATE OR REPLACE FUNCTION ${schema}.claim_3(
     p_queues text[], p_types text[], p_limit int, p_instance text, p_lease bigint, p_nonce bigint, p_alone boolean
   ) RETURNS TABLE (
-    out_now float8, out_next_due float8, out_id text, out_type text, out_queue text, out_payload text,
-    out_priority smallint, out_max_retries float8, out_timeout_ms float8, out_due_at float8, out_failures int,
-    out_crashes int, ${version === 2 ? "" : "out_attempt int, "}out_claim float8
+    out_now float8, out_next_due float8, ${
+    facts.map((fact) => `out_${fact}`).join(", ")
+  }, out_attempt int, out_claim float8
   ) LANGUAGE plpgsql
     SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_sort TO off
     SET enable_hashjoin TO off SET enable_mergejoin TO off AS $function$
@@ -172,7 +183,24 @@ export const claimFunction = (schema: string, version: 2 | 3): string => {
       FROM unnest(v_seqs, v_claims) AS p (seq, claim) WHERE t.seq = p.seq RETURNING t.*
     ) SELECT v_now::float8, v_due::float8, ${columns} FROM leased t ORDER BY t.claim;
   END $function$`
-}
+
+/**
+ * How instances of earlier versions claim, so that they run on during a deploy: they know no number of the attempt. The first
+ * version called an instance a worker.
+ */
+export const earlierFunction = (schema: string, version: 1 | 2): string =>
+  `CREATE OR REPLACE FUNCTION ${schema}.claim_${version}(
+    p_queues text[], p_types text[], p_limit int, p_${version === 1 ? "worker" : "instance"} text, p_lease bigint,
+    p_nonce bigint, p_alone boolean
+  ) RETURNS TABLE (
+    out_now float8, out_next_due float8, ${facts.map((fact) => `out_${fact}`).join(", ")}, out_claim float8
+  ) LANGUAGE plpgsql AS $function$
+  BEGIN
+    RETURN QUERY SELECT c.out_now, c.out_next_due, ${
+    facts.map((fact) => `c.out_${fact.split(" ")[0]}`).join(", ")
+  }, c.out_claim
+      FROM ${schema}.claim_3($1, $2, $3, $4, $5, $6, $7) c;
+  END $function$`
 
 /** Prepares the operation. */
 export const make = ({ inTransaction, query, schema }: Database) => {

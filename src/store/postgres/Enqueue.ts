@@ -5,15 +5,16 @@
  * and keys are read, each group is decided, and the rest is inserted in one statement. It fails as a whole if another
  * process was faster; then all this starts over.
  */
-import { Effect, Schedule } from "effect"
+import { type Clock, Effect, Schedule } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
+import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import { sameJson } from "../../domain/SameJson.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import { type ByteBudget, offeredBytes } from "../ByteBudget.ts"
 import type { Accepted, EnqueueAnswer } from "../TaskStore.ts"
-import type { Capacity } from "./Capacity.ts"
 import { type Database, number, numbers, type Parameter, texts } from "./Database.ts"
 import * as Failure from "./Failure.ts"
+import type { Tally } from "./Tally.ts"
 
 type Group = ReadonlyArray<NewTask>
 
@@ -256,3 +257,52 @@ const whole = (value: number): number =>
   Math.min(Math.max(Math.round(value), -Number.MAX_SAFE_INTEGER), Number.MAX_SAFE_INTEGER)
 
 const wholeOrNull = (value: number | null): number | null => value === null ? null : whole(value)
+
+/**
+ * Whether there is room for more tasks. An exact counter would be a row that an application's transaction keeps
+ * locked, so this process counts what it adds itself and asks the store for the rest: once a second, and always before
+ * it refuses anything.
+ */
+/** How old the count may be, in milliseconds. */
+const freshForMs = 1000
+
+/** Room for unfinished tasks. */
+export class Capacity {
+  readonly capacity: number
+  /** Tasks that were not finished when they were counted, and those added since. */
+  unfinished = 0
+  private countedAt = -Infinity
+  private readonly tally: Tally
+  private readonly now: () => number
+
+  constructor(capacity: number, tally: Tally, clock: Clock.Clock) {
+    this.capacity = capacity
+    this.tally = tally
+    this.now = () => MonotonicClock.millis(clock)
+  }
+
+  /** Whether so many more fit, as far as this process knows. */
+  hasRoomFor(tasks: number): boolean {
+    return this.unfinished + tasks <= this.capacity
+  }
+
+  /** Counts again when the count is old or would refuse so many tasks. */
+  countFor(tasks: number): Effect.Effect<void, StoreError> {
+    return Effect.suspend(() =>
+      this.hasRoomFor(tasks) && this.now() - this.countedAt < freshForMs ? Effect.void : this.count
+    )
+  }
+
+  private get count(): Effect.Effect<void, StoreError> {
+    const at = this.now()
+    return Effect.map(this.tally.unfinished, (unfinished) => {
+      this.unfinished = unfinished
+      this.countedAt = at
+    })
+  }
+
+  /** Tasks that have been stored. */
+  add(tasks: number): void {
+    this.unfinished += tasks
+  }
+}

@@ -4,17 +4,16 @@
  */
 import { Effect } from "effect"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
+import { refuseLayout } from "../Driver.ts"
+import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
-import * as Claim1 from "./Claim1.ts"
 import type { Database } from "./Database.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
-import * as LaneCounts from "./LaneCounts.ts"
+import * as Lanes from "./Lanes.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Records from "./Records.ts"
-import * as Rights from "./Rights.ts"
-import * as Settle from "./Settle.ts"
-import * as Stranded from "./Stranded.ts"
+import * as Server from "./Server.ts"
 
 /**
  * States are numbers in the order of `TaskState.all`: 0 scheduled, 1 pending, 2 running, 3 completed, 4 failed,
@@ -116,8 +115,8 @@ const first = (schema: string): ReadonlyArray<string> => [
   // the store's clock, which all of its operations read
   `CREATE FUNCTION ${schema}.now_ms() RETURNS bigint LANGUAGE sql VOLATILE
     AS 'SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint'`,
-  Claim1.claimFunction(schema),
-  Settle.completeFunction(schema)
+  Claim.earlierFunction(schema, 1),
+  Attempt.completeFunction(schema)
 ]
 
 /**
@@ -126,7 +125,7 @@ const first = (schema: string): ReadonlyArray<string> => [
  */
 const replicated = (schema: string): ReadonlyArray<string> => [
   ...["layout", "tally", "event_head"].map((table) => `ALTER TABLE ${schema}.${table} REPLICA IDENTITY FULL`),
-  Claim1.claimFunction(schema)
+  Claim.earlierFunction(schema, 1)
 ]
 
 /**
@@ -137,8 +136,8 @@ const lanes = (schema: string): ReadonlyArray<string> => [
   `CREATE INDEX IF NOT EXISTS task_order ON ${schema}.task ((rank + 0), seq) WHERE state = 1`,
   `CREATE INDEX IF NOT EXISTS task_waiting ON ${schema}.task (type, queue, rank, seq) WHERE state = 1`,
   `DROP INDEX IF EXISTS ${schema}.task_lane`,
-  Claim.claimFunction(schema, 2),
-  ...Stranded.functions(schema)
+  Claim.earlierFunction(schema, 2),
+  ...Lanes.strandedFunctions(schema)
 ]
 
 /** API keys are records. */
@@ -157,8 +156,8 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   lanes,
   Records.tables,
   keysAsRecords,
-  LaneCounts.additions,
-  (schema) => [Claim.claimFunction(schema, 3)]
+  Lanes.additions,
+  (schema) => [Claim.claimFunction(schema)]
 ]
 
 /** The layout that this version of the driver reads and writes. */
@@ -194,15 +193,11 @@ export const migrate = Effect.fnUntraced(function*(
       }
       return { hasSchema, version: 0 }
     }
-    yield* Rights.check(database, name)
+    yield* Server.checkRights(database, name)
     const [layout] = yield* query<[version: number]>("open", `SELECT version FROM ${schema}.layout`)
     const found = layout?.[0] ?? 0
-    if (found > latest) {
-      return yield* incompatible(
-        `The schema ${schema} has layout ${found}, written by a newer version; this version knows layouts up to ` +
-          `${latest}. Upgrade this process, or give it another schema`
-      )
-    }
+    const refusal = refuseLayout(`The schema ${schema}`, "another schema", found, latest)
+    if (refusal !== undefined) return yield* refusal
     return { hasSchema, version: found }
   })
 

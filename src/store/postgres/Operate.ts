@@ -1,18 +1,27 @@
 /**
- * What operators do to tasks and queues.
+ * What operators do to tasks and queues, and what retention does for them.
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as Settlement from "../../domain/Settlement.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
-import type { CancelAnswer, RemoveAnswer, RerunAnswer } from "../TaskStore.ts"
-import type { Capacity } from "./Capacity.ts"
-import { type Database, numbers } from "./Database.ts"
+import {
+  type CancelAnswer,
+  keyedForMs,
+  lastClaimForMs,
+  type RemoveAnswer,
+  type RerunAnswer,
+  type Retention
+} from "../TaskStore.ts"
+import { type Database, number, numbers } from "./Database.ts"
+import type { Capacity } from "./Enqueue.ts"
+import type { Tally } from "./Tally.ts"
 import type { Decided, Tasks } from "./Task.ts"
 
 /** Prepares the operations. */
-export const make = ({ once: { transaction }, query, schema }: Database, tasks: Tasks, capacity: Capacity) => {
+export const make = (database: Database, tasks: Tasks, capacity: Capacity, tally: Tally) => {
+  const { once: { transaction }, query, schema } = database
   const clock = `SELECT ${schema}.now_ms()::float8`
   const remove = `WITH gone AS (
       DELETE FROM ${schema}.task WHERE seq = ANY ($1::float8[]::bigint[]) RETURNING state, queue, type
@@ -89,6 +98,77 @@ export const make = ({ once: { transaction }, query, schema }: Database, tasks: 
       ),
 
     pause: (queue: string, paused: boolean): Effect.Effect<void, StoreError> =>
-      Effect.asVoid(query("pause", paused ? pause : resume, [queue]))
+      Effect.asVoid(query("pause", paused ? pause : resume, [queue])),
+
+    prune: pruning(database, tally)
   }
 }
+
+/** A claim that is not its instance's last is kept a little longer, in case its answer is still on its way. */
+const supersededForMs = 60_000
+
+/** Claims forgotten at once at most. */
+const maxForgotten = 5000
+
+/**
+ * Forgetting finished tasks: first those that are too old, then the oldest beyond the number to keep. Apart from that, what
+ * else has had its time: claims that cannot be repeated any more, and counters that can be added up.
+ */
+const pruning = ({ query, schema }: Database, tally: Tally) => {
+  // one stretch of `task_finished`: a state, unkeyed or keyed, oldest first
+  const stretch = (state: number, keyed: boolean, until: string, limit: string) =>
+    `(SELECT seq, completed_at FROM ${schema}.task, clock
+      WHERE state = ${state} AND state >= 3 AND (key IS NULL) = ${!keyed} AND completed_at <= ${until}
+      ORDER BY completed_at LIMIT ${limit})`
+  const stretches = (until: (state: number, keyed: boolean) => string, limit: string) =>
+    [3, 4, 5].flatMap((state) => [false, true].map((keyed) => stretch(state, keyed, until(state, keyed), limit)))
+      .join(" UNION ALL ")
+  const removal = (candidates: string, limit: string) =>
+    `WITH clock AS MATERIALIZED (SELECT ${schema}.now_ms() AS now),
+    old AS (SELECT seq FROM (${candidates}) c ORDER BY completed_at, seq LIMIT ${limit}),
+    gone AS (
+      DELETE FROM ${schema}.task WHERE seq = ANY (ARRAY(
+        SELECT seq FROM ${schema}.task WHERE seq = ANY (ARRAY(SELECT seq FROM old)) AND state >= 3
+        FOR UPDATE SKIP LOCKED
+      )) RETURNING state, queue, type
+    ), counted AS (
+      INSERT INTO ${schema}.tally (queue, type, completed, failed, cancelled)
+      SELECT queue, type, -count(*) FILTER (WHERE state = 3), -count(*) FILTER (WHERE state = 4),
+        -count(*) FILTER (WHERE state = 5) FROM gone GROUP BY queue, type
+    )
+    SELECT count(*)::int FROM gone`
+  const aged = removal(stretches((state) => `now - ${state === 4 ? "$2::bigint" : "$1::bigint"}`, "$3::int"), "$3::int")
+  // a keyed task keeps answering repeated requests for a day
+  const excess = removal(stretches((_, keyed) => keyed ? `now - ${keyedForMs}` : "now", "$1::int"), "$1::int")
+  const excessKeyed = removal(stretches(() => "now", "$1::int"), "$1::int")
+  // the newest stays for ever: it holds the greatest number that a claim has had, see `Sequences`
+  // an array is read once; a subquery of IN may be run once per row, its limit with it
+  const forget = `DELETE FROM ${schema}.last_claim WHERE ctid = ANY (ARRAY(
+      SELECT l.ctid FROM ${schema}.last_claim l, (SELECT ${schema}.now_ms() AS now) c
+      WHERE l.last_claim < (SELECT max(last_claim) FROM ${schema}.last_claim)
+        AND claimed_at <= now - ${supersededForMs} AND (claimed_at <= now - ${lastClaimForMs} OR EXISTS (
+        SELECT FROM ${schema}.last_claim n WHERE n.worker = l.worker AND n.nonce > l.nonce
+      )) ORDER BY claimed_at LIMIT ${maxForgotten} FOR UPDATE OF l SKIP LOCKED
+    ))`
+
+  const removed = (text: string, parameters: Parameters<typeof query>[2]) =>
+    Effect.map(query<[count: number]>("prune", text, parameters), (rows) => rows[0]![0])
+
+  return Effect.fnUntraced(function*(
+    retention: Retention,
+    limit: number
+  ): Effect.fn.Return<number, StoreError> {
+    yield* tally.fold
+    yield* query("prune", forget)
+    if (limit <= 0) return 0
+    const old = yield* removed(aged, [bounded(retention.finishedForMs), bounded(retention.failedForMs), number(limit)])
+    const finished = yield* tally.finished
+    const tooMany = Math.min(finished - retention.maxFinished, limit - old)
+    const byNumber = tooMany <= 0 ? 0 : yield* removed(excess, [number(tooMany)])
+    const tooManyKeyed = Math.min(finished - byNumber - retention.maxKeyedFinished, limit - old - byNumber)
+    return old + byNumber + (tooManyKeyed <= 0 ? 0 : yield* removed(excessKeyed, [number(tooManyKeyed)]))
+  })
+}
+
+/** For ever is as long as a clock can tell. */
+const bounded = (millis: number) => number(Math.min(Math.round(millis), Number.MAX_SAFE_INTEGER))

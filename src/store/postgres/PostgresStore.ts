@@ -11,47 +11,35 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type * as Bounds from "../../domain/Bounds.ts"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-import * as Rank from "../../domain/Rank.ts"
-import * as Settlement from "../../domain/Settlement.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import { ByteBudget } from "../ByteBudget.ts"
+import { demand, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { Notifier } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
-import type { StoreServices } from "../StoreServices.ts"
-import { demandSettings, promotion, settingNames, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { promotion, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
-import { Capacity } from "./Capacity.ts"
 import * as Claim from "./Claim.ts"
 import * as Coalescer from "./Coalescer.ts"
+import * as Connection from "./Connection.ts"
 import * as Database from "./Database.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
 import * as Health from "./Health.ts"
+import * as Hints from "./Hints.ts"
 import * as Instances from "./Instances.ts"
-import * as LaneCounts from "./LaneCounts.ts"
+import * as Lanes from "./Lanes.ts"
 import * as Migrations from "./Migrations.ts"
 import * as Operate from "./Operate.ts"
-import * as Pooler from "./Pooler.ts"
-import * as PostgresNotifier from "./PostgresNotifier.ts"
-import * as Prune from "./Prune.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Read from "./Read.ts"
 import * as Records from "./Records.ts"
-import * as Sequences from "./Sequences.ts"
 import * as Server from "./Server.ts"
-import * as Settings from "./Settings.ts"
-import * as Settle from "./Settle.ts"
-import * as Sockets from "./Sockets.ts"
-import * as Stranded from "./Stranded.ts"
 import * as Tally from "./Tally.ts"
 import * as Task from "./Task.ts"
-
-/** Unfinished tasks accepted at most, unless configured. */
-export const defaultCapacity = 100_000
 
 /** The schema that the store keeps to itself, unless configured. */
 export const defaultSchema = "taskforge"
@@ -140,8 +128,8 @@ const sharedSessions = "A connection pooler shares the server's sessions by the 
   "client with prepare: false, or say prepare: true if the pooler follows prepared statements"
 
 /** What the connections lead to. */
-const routeOf = (config: Pg.PgClientConfig): Effect.Effect<Pooler.Route, StoreError> =>
-  Effect.mapError(Pooler.find(config), (error) => Failure.storeError("open", error))
+const routeOf = (config: Pg.PgClientConfig): Effect.Effect<Connection.Route, StoreError> =>
+  Effect.mapError(Connection.routeOf(config), (error) => Failure.storeError("open", error))
 
 /** The store with a pool of its own, which the program may use too. */
 export const layerUrl = (
@@ -150,7 +138,7 @@ export const layerUrl = (
   const url = Redacted.isRedacted(options.url) ? options.url : Redacted.make(options.url)
   const statementTimeoutMs = Math.ceil(Duration.toMillis(options.statementTimeout ?? defaultStatementTimeout))
   const lockTimeoutMs = Math.ceil(Duration.toMillis(options.lockTimeout ?? defaultLockTimeout))
-  const address = Sockets.addressOf(Redacted.value(url))
+  const address = Connection.addressOf(Redacted.value(url))
   const settings = {
     statement_timeout: String(statementTimeoutMs),
     lock_timeout: String(lockTimeoutMs),
@@ -159,7 +147,7 @@ export const layerUrl = (
   }
   return Layer.unwrap(Effect.gen(function*() {
     // The server answers within the limit for statements, or it is not there any more
-    const sockets = address === undefined ? {} : yield* Sockets.make(address, statementTimeoutMs * 1.5)
+    const sockets = address === undefined ? {} : yield* Connection.watchedSockets(address, statementTimeoutMs * 1.5)
     const config = {
       url,
       ...sockets,
@@ -199,13 +187,12 @@ export const layerConfig = (
 
 const make = Effect.fnUntraced(function*(
   options: Options,
-  route: Pooler.Route,
+  route: Connection.Route,
   local: Database.LocalSettings = {}
 ): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Scope.Scope | Pg.PgClient> {
-  demandSettings(options, names)
+  const { capacity: maxUnfinished, headStartMs, maxCrashes } = demand(options, names)
   const client = yield* Pg.PgClient
   const name = options.schema ?? defaultSchema
-  const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
   yield* check(client, name)
 
   const clock = yield* Clock.Clock
@@ -213,11 +200,11 @@ const make = Effect.fnUntraced(function*(
   const database = Database.make(client, name, local, refusals)
   yield* Server.check(database)
   yield* Migrations.migrate(database, name)
-  yield* Sequences.bringForward(database, name)
-  yield* Settings.agreeOnHeadStart(database, headStartMs)
+  yield* Server.bringSequencesForward(database, name)
+  yield* Server.agreeOnHeadStart(database, headStartMs)
 
   const tally = Tally.make(database, clock)
-  const capacity = new Capacity(options.capacity ?? defaultCapacity, tally, clock)
+  const capacity = new Enqueue.Capacity(maxUnfinished, tally, clock)
   const budget = options.maxBytes === undefined ? undefined : new ByteBudget(options.maxBytes, tally.bytes, clock)
   if (budget !== undefined) yield* budget.measureFor(0)
   const tasks = Task.make(database, headStartMs)
@@ -231,12 +218,11 @@ const make = Effect.fnUntraced(function*(
         Effect.flatMap(database.inTransaction, (inside) =>
           inside
             ? Effect.fail(error)
-            : Effect.andThen(Sequences.bringForward(database, name), enqueueOnce(groups)))
+            : Effect.andThen(Server.bringSequencesForward(database, name), enqueueOnce(groups)))
     )
-  const settleNow = Settle.make(database, tasks)
-  const attempt = Attempt.make(database, tasks, options.maxCrashes ?? Settlement.defaultMaxCrashes)
-  const operate = Operate.make(database, tasks, capacity)
-  const notifier = yield* PostgresNotifier.make(client, name, route.isShared)
+  const attempt = Attempt.make(database, tasks, maxCrashes)
+  const operate = Operate.make(database, tasks, capacity, tally)
+  const notifier = yield* Hints.make(client, name, route.isShared)
   const read = Read.make(database, notifier.awaiting)
 
   const enqueueLater = yield* Coalescer.make({
@@ -253,13 +239,13 @@ const make = Effect.fnUntraced(function*(
   })
   const settleLater = yield* Coalescer.make({
     operation: "settle",
-    send: settleNow,
+    send: attempt.settle,
     weight: (settlement) => settlement._tag === "Complete" ? 1 + settlement.result.length / sizePerTask : 1,
     max: maxTasksAtOnce
   })
 
   const claim = Claim.make(database)
-  const stranded = Stranded.make(database)
+  const { laneCounts, stranded } = Lanes.make(database)
   const store = TaskStore.of({
     enqueue: (groups) =>
       Effect.flatMap(database.inTransaction, (inside) =>
@@ -269,7 +255,10 @@ const make = Effect.fnUntraced(function*(
           ? enqueueKeyedLater(groups)
           : enqueueLater(groups)),
     settle: (settlements) =>
-      Effect.flatMap(database.inTransaction, (inside) => inside ? settleNow(settlements) : settleLater(settlements)),
+      Effect.flatMap(
+        database.inTransaction,
+        (inside) => inside ? attempt.settle(settlements) : settleLater(settlements)
+      ),
     claim,
     extend: attempt.extend,
     report: attempt.report,
@@ -279,7 +268,7 @@ const make = Effect.fnUntraced(function*(
     remove: operate.remove,
     pause: operate.pause,
     paused: read.paused,
-    prune: Prune.make(database, tally),
+    prune: operate.prune,
     get: read.get,
     results: read.results,
     list: read.list,
@@ -288,7 +277,7 @@ const make = Effect.fnUntraced(function*(
     stranded: (runnable, limit) => Effect.andThen(claim(promotion), stranded(runnable, limit)),
     writeHealth: Health.make(database, refusals),
     counts: tally.counts(capacity.capacity),
-    laneCounts: LaneCounts.make(database)
+    laneCounts
   })
   return Context.make(TaskStore, store).pipe(
     Context.add(Notifier, notifier),

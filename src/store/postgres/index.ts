@@ -5,4 +5,4 @@
 export * as PostgresStore from "./PostgresStore.ts"
 export { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 export type { Services } from "./PostgresStore.ts"
-export type { StoreServices } from "../StoreServices.ts"
+export type { StoreServices } from "../Driver.ts"

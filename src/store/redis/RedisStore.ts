@@ -9,23 +9,14 @@ import { RateLimiter } from "effect/persistence"
 import { Redis } from "effect/persistence/Redis"
 import type * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-import * as Rank from "../../domain/Rank.ts"
-import * as Settlement from "../../domain/Settlement.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import { ByteBudget } from "../ByteBudget.ts"
+import { demand, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { Notifier } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
-import type { StoreServices } from "../StoreServices.ts"
-import {
-  demandSettings,
-  type EnqueueAnswer,
-  promotion,
-  settingNames,
-  type StoreSettings,
-  TaskStore
-} from "../TaskStore.ts"
+import { type EnqueueAnswer, promotion, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
@@ -48,9 +39,6 @@ import * as Settings from "./Settings.ts"
 
 /** What the driver provides: all that belongs to a store, and the counts of rate limits. */
 export type Services = StoreServices | RateLimiter.RateLimiterStore
-
-/** Unfinished tasks accepted at most, unless configured. */
-export const defaultCapacity = 100_000
 
 /** The name of a deployment, unless configured. */
 export const defaultPrefix = "taskforge"
@@ -132,12 +120,9 @@ const sizePerTask = 64 * 1024
 const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Redis | Scope.Scope> {
-  demandSettings(options, names)
+  const { capacity, headStartMs, maxCrashes } = demand(options, names)
   const redis = yield* Redis
   const root = rootOf(options)
-  const capacity = options.capacity ?? defaultCapacity
-  const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
-  const maxCrashes = options.maxCrashes ?? Settlement.defaultMaxCrashes
   const keys = options.clockKey === undefined ? [root] : [root, options.clockKey]
   const clock = yield* Clock.Clock
   const refusals = new Refusals(clock)

@@ -4,4 +4,4 @@
 export * as RedisStore from "./RedisStore.ts"
 export { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 export type { Services } from "./RedisStore.ts"
-export type { StoreServices } from "../StoreServices.ts"
+export type { StoreServices } from "../Driver.ts"

@@ -7,15 +7,13 @@
 import { Clock, Config, Context, Effect, Layer, type Scope } from "effect"
 import type * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-import * as Rank from "../../domain/Rank.ts"
-import * as Settlement from "../../domain/Settlement.ts"
 import * as Coverage from "../Coverage.ts"
+import { demand, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { Notifier, work } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
-import type { StoreServices } from "../StoreServices.ts"
-import { demandSettings, promotion, settingNames, type StoreSettings, TaskStore } from "../TaskStore.ts"
+import { promotion, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Checkpointer from "./Checkpointer.ts"
@@ -38,9 +36,6 @@ import * as Task from "./Task.ts"
 import * as WriteAheadLog from "./WriteAheadLog.ts"
 import * as SqliteWriteHealth from "./WriteHealth.ts"
 import * as Writer from "./Writer.ts"
-
-/** Unfinished tasks accepted at most, unless configured. */
-export const defaultCapacity = 100_000
 
 /** Where the file is, and how the store behaves. */
 export interface Options extends StoreSettings {
@@ -78,12 +73,10 @@ const make = Effect.fnUntraced(function*(
   StoreError | StoreIncompatible,
   Scope.Scope | Notifier
 > {
-  demandSettings(options, names)
+  const { capacity, headStartMs, maxCrashes } = demand(options, names)
   const notifier = yield* Notifier
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const { path } = options
-  const capacity = options.capacity ?? defaultCapacity
-  const headStartMs = Rank.headStartMillis(options.headStart ?? Rank.defaultHeadStart)
   const clock = yield* Clock.Clock
   const reserve = path === Database.inMemory ? Reserve.none : yield* Reserve.make(path)
   const database = yield* Database.open(path, headStartMs, reserve)
@@ -102,7 +95,7 @@ const make = Effect.fnUntraced(function*(
   const tasks = Task.make(database, headStartMs)
   const enqueue = Enqueue.make(database, capacity, options.maxBytes, headStartMs)
   const claim = Claim.make(database)
-  const attempt = Attempt.make(database, tasks, options.maxCrashes ?? Settlement.defaultMaxCrashes)
+  const attempt = Attempt.make(database, tasks, maxCrashes)
   const operate = Operate.make(database, tasks)
   const prune = Prune.make(database)
   const queries = Read.make(database, tasks)

@@ -3,4 +3,4 @@
  */
 export * as SqliteStore from "./SqliteStore.ts"
 export { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-export type { StoreServices } from "../StoreServices.ts"
+export type { StoreServices } from "../Driver.ts"

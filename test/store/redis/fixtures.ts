@@ -6,9 +6,9 @@ import { Clock, Duration, Effect, Exit, Layer, References, Scope } from "effect"
 import { Redis } from "effect/persistence/Redis"
 import { randomBytes } from "node:crypto"
 import { afterAll } from "vitest"
+import type { StoreSettings } from "../../../src/store/Driver.ts"
 import * as Connection from "../../../src/store/redis/Connection.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
-import type { StoreSettings } from "../../../src/store/TaskStore.ts"
 import type { RedisServer } from "../../servers/Redis.ts"
 
 /** What tests of one file share. `prepare` is told of each new prefix before anything is stored under it. */

@@ -12,9 +12,6 @@ import { SecureRandom } from "effect/crypto"
 import type { SqlError } from "effect/sql/SqlError"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import { events, type Hint, type Notifier, work } from "../Notifier.ts"
-import { Awaited } from "./Awaited.ts"
-import { Outbox } from "./Outbox.ts"
-import { Recent } from "./Recent.ts"
 
 /** Time between two notifications of one process at least, in milliseconds. */
 const mergeForMs = 5
@@ -36,7 +33,7 @@ const encode = Schema.encodeEffect(Message)
 const resubscribe = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
 
 /** Hints, and what the store adds to them. */
-export interface PostgresNotifier extends Context.Service.Shape<typeof Notifier> {
+export interface Hints extends Context.Service.Shape<typeof Notifier> {
   /** This process waits for these tasks to end: the others shall say when they do. */
   readonly awaiting: (ids: ReadonlyArray<string>) => void
 }
@@ -46,7 +43,7 @@ export const make = Effect.fnUntraced(function*(
   client: PgClient,
   channel: string,
   isShared: boolean
-): Effect.fn.Return<PostgresNotifier, never, Scope.Scope> {
+): Effect.fn.Return<Hints, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const from = yield* Effect.provide(
     Effect.flatMap(SecureRandom.SecureRandom, (random) => random.uuidV4()),
@@ -148,3 +145,157 @@ export const make = Effect.fnUntraced(function*(
       ))
   }
 })
+
+/**
+ * Bytes of ids in one notification at most, as JSON: PostgreSQL takes less than 8000, and the sender and the names of
+ * the fields are in it too.
+ */
+const maxBytes = 7000
+
+/** Ids that wait at most; what goes beyond is found by polling. */
+const maxWaiting = 10_000
+
+const kinds = ["cancel", "finished", "awaited"] as const
+
+/** The hints of one notification. */
+export interface Merged {
+  readonly work?: boolean
+  readonly events?: boolean
+  /** Tasks to be stopped. */
+  readonly cancel?: ReadonlyArray<string>
+  /** Tasks that have ended. */
+  readonly finished?: ReadonlyArray<string>
+  /** Tasks whose end is to be announced. */
+  readonly awaited?: ReadonlyArray<string>
+}
+
+/** Hints that wait to be sent to the other processes, merged into as few as possible. */
+export class Outbox {
+  private readonly flags = { work: false, events: false }
+  private readonly ids = {
+    cancel: new Set<string>(),
+    finished: new Set<string>(),
+    awaited: new Set<string>()
+  }
+
+  get isEmpty(): boolean {
+    return !this.flags.work && !this.flags.events && kinds.every((kind) => this.ids[kind].size === 0)
+  }
+
+  flag(name: "work" | "events"): void {
+    this.flags[name] = true
+  }
+
+  add(kind: typeof kinds[number], ids: ReadonlyArray<string>): void {
+    const waiting = this.ids[kind]
+    for (const id of ids) if (waiting.size < maxWaiting) waiting.add(id)
+  }
+
+  /** Takes as much as one notification holds. */
+  take(): Merged {
+    const hints: { -readonly [Kind in keyof Merged]: Merged[Kind] } = {}
+    for (const name of ["work", "events"] as const) {
+      if (this.flags[name]) hints[name] = true
+      this.flags[name] = false
+    }
+    let room = maxBytes
+    for (const kind of kinds) {
+      const taken: Array<string> = []
+      for (const id of this.ids[kind]) {
+        const bytes = bytesOf(id)
+        if (bytes > room && bytes <= maxBytes) break
+        this.ids[kind].delete(id)
+        // one that is longer than any notification is left to polling
+        if (bytes > room) continue
+        room -= bytes
+        taken.push(id)
+      }
+      if (taken.length > 0) hints[kind] = taken
+    }
+    return hints
+  }
+}
+
+/** What an id and its comma take up: JSON escapes control characters with six bytes each. */
+const bytesOf = (id: string): number => Buffer.byteLength(JSON.stringify(id)) + 1
+
+/** How long a word is good for, in milliseconds. */
+const validForMs = 15_000
+
+/** How long before it is said again. */
+const repeatAfterMs = 5000
+
+/** Ids remembered at most; those beyond are found by polling. */
+const maxAwaited = 20_000
+
+/**
+ * Ids of tasks that some process awaits, for a while: a process that still waits says so again. Ends of other tasks are announced
+ * to none, for they would fill the channel.
+ */
+class Awaited {
+  /** Until when each is awaited, oldest first. */
+  private readonly until = new Map<string, number>()
+
+  get isEmpty(): boolean {
+    return this.until.size === 0
+  }
+
+  /** Takes ids note of; answers those that were not known, or only known for a time that is nearly over. */
+  add(ids: ReadonlyArray<string>, now: number): ReadonlyArray<string> {
+    this.forget(now)
+    return ids.filter((id) => {
+      const until = this.until.get(id)
+      if (until !== undefined && until - validForMs + repeatAfterMs > now) return false
+      if (until === undefined && this.until.size >= maxAwaited) return false
+      // to the end of the order
+      this.until.delete(id)
+      this.until.set(id, now + validForMs)
+      return true
+    })
+  }
+
+  /** Those of some ids that are awaited. */
+  among(ids: ReadonlyArray<string>, now: number): ReadonlyArray<string> {
+    if (this.isEmpty) return []
+    this.forget(now)
+    return ids.filter((id) => this.until.has(id))
+  }
+
+  private forget(now: number): void {
+    for (const [id, until] of this.until) {
+      if (until > now) return
+      this.until.delete(id)
+    }
+  }
+}
+
+/** How long an id is known at least, in milliseconds; at most twice as long. */
+const knownForMs = 1000
+
+/** Ids known at most. */
+const maxRecent = 20_000
+
+/** Ids of tasks that ended here a moment ago. Word that one of them is awaited may have been on its way by then. */
+class Recent {
+  private current = new Set<string>()
+  private before = new Set<string>()
+  private since = -Infinity
+
+  add(ids: ReadonlyArray<string>, now: number): void {
+    this.turn(now)
+    for (const id of ids) if (this.current.size < maxRecent) this.current.add(id)
+  }
+
+  /** Those of some ids that ended a moment ago. */
+  among(ids: ReadonlyArray<string>, now: number): ReadonlyArray<string> {
+    this.turn(now)
+    return ids.filter((id) => this.current.has(id) || this.before.has(id))
+  }
+
+  private turn(now: number): void {
+    if (now - this.since < knownForMs) return
+    this.before = now - this.since < 2 * knownForMs ? this.current : new Set()
+    this.current = new Set()
+    this.since = now
+  }
+}

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Outbox } from "../../../src/store/postgres/Outbox.ts"
+import { Outbox } from "../../../src/store/postgres/Hints.ts"
 
 /** What PostgreSQL refuses: the payload of a notification is shorter. */
 const tooManyBytes = 8000

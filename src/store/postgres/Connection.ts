@@ -1,5 +1,7 @@
 /**
- * The connections' sockets, watched: a network that goes dead without a word (a router that forgot the connection, a
+ * The connections to the server: what they lead to, and whether they are alive.
+ *
+ * Their sockets are watched: a network that goes dead without a word (a router that forgot the connection, a
  * pulled cable) is not reported. A query on such a connection would wait until the operating system gives
  * up, for a quarter of an hour.
  *
@@ -7,9 +9,12 @@
  * statement. Others that have been silent as long and are at rest are closed with it: they probably are dead as well, and
  * a new one costs little. What encryption hides is not seen here; there only the system's own probes help.
  */
+import * as PgConnection from "@effect/sql-pg/PgConnection"
 import { Clock, Effect, type Scope } from "effect"
+import type { SqlError } from "effect/sql/SqlError"
 import { Socket, type TcpNetConnectOpts } from "node:net"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
+import * as Failure from "./Failure.ts"
 
 /** The server's word that the connection is encrypted from here on, the first that it says. */
 const encrypted = Buffer.from("S")
@@ -95,7 +100,7 @@ export const addressOf = (url: string): TcpNetConnectOpts | undefined => {
 }
 
 /** Makes sockets to an address, and closes those that are dead until the scope closes. */
-export const make = Effect.fnUntraced(function*(
+export const watchedSockets = Effect.fnUntraced(function*(
   address: TcpNetConnectOpts,
   silenceMs: number
 ): Effect.fn.Return<{ readonly stream: () => Socket }, never, Scope.Scope> {
@@ -120,3 +125,49 @@ export const make = Effect.fnUntraced(function*(
   }
   return { stream }
 })
+
+/**
+ * What a connection leads to: the server, or a connection pooler before it, such as PgBouncer. In transaction mode a pooler
+ * lends a session of the server to a connection for one transaction only: statements that were prepared, `LISTEN` and
+ * settings of the session stay behind in whichever session had them.
+ */
+export interface Route {
+  /** Connections share the sessions of the server, by the transaction. */
+  readonly isShared: boolean
+  /** Settings in the startup packet are taken; a pooler refuses those that it does not know. */
+  readonly takesParameters: boolean
+}
+
+/** How often two connections are compared: an idle pooler is found at the first time, a busy one soon after. */
+const maxComparisons = 20
+
+/** Finds out what connections lead to, on one of its own, or on two where there is a pooler. */
+export const routeOf = (config: PgConnection.Config): Effect.Effect<Route, SqlError> =>
+  Effect.scoped(Effect.gen(function*() {
+    let takesParameters = true
+    const connect = Effect.suspend(() =>
+      PgConnection.make(takesParameters ? config : { ...config, startupParameters: undefined })
+    )
+    const first = yield* Effect.catchIf(connect, Failure.isRefusedPacket, () => {
+      takesParameters = false
+      return connect
+    })
+    // A pooler answers with numbers of its own, for they name its client's connection, not the server's session
+    if (first.processId === (yield* sessionOf(first))) return { isShared: false, takesParameters }
+    return { isShared: yield* shareSessions(first, yield* connect), takesParameters }
+  }))
+
+/** Two open connections that meet in a session do not own it, and neither does one that changes it. */
+const shareSessions = Effect.fnUntraced(function*(
+  first: PgConnection.PgConnection,
+  second: PgConnection.PgConnection
+) {
+  const own = yield* sessionOf(first)
+  for (let comparison = 0; comparison < maxComparisons; comparison++) {
+    if ((yield* sessionOf(second)) === own || (yield* sessionOf(first)) !== own) return true
+  }
+  return false
+})
+
+const sessionOf = (connection: PgConnection.PgConnection) =>
+  Effect.map(connection.queryValues("SELECT pg_backend_pid()", [], false), ([row]) => row?.[0])

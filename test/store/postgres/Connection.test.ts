@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { once } from "node:events"
 import { createServer, type Server, type Socket } from "node:net"
-import * as Sockets from "../../../src/store/postgres/Sockets.ts"
+import * as Connection from "../../../src/store/postgres/Connection.ts"
 
 /** A server that answers the first thing that it hears with a letter, and then is silent. */
 const silentAfter = (letter: string) =>
@@ -35,7 +35,7 @@ it.effect("a connection on which an answer is due is closed when nothing is hear
   Effect.scoped(Effect.gen(function*() {
     const open = Effect.fnUntraced(function*(letter: string) {
       const { server } = yield* silentAfter(letter)
-      const { stream } = yield* Sockets.make({ host: "127.0.0.1", port: portOf(server) }, 100)
+      const { stream } = yield* Connection.watchedSockets({ host: "127.0.0.1", port: portOf(server) }, 100)
       const socket = yield* Effect.acquireRelease(Effect.sync(stream), (socket) => Effect.sync(() => socket.destroy()))
       const closed: Array<string> = []
       socket.on("error", (error: Error) => closed.push(error.message))

@@ -1,0 +1,87 @@
+/**
+ * What all drivers share: the services that one provides, and the settings that belong to a stored queue rather than to a
+ * process, so that all processes on it must agree.
+ */
+import { Duration } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
+import * as DurationText from "../domain/DurationText.ts"
+import { StoreIncompatible } from "../domain/Errors.ts"
+import * as Rank from "../domain/Rank.ts"
+import * as Settlement from "../domain/Settlement.ts"
+import type { EventLog } from "./EventLog.ts"
+import type { InstanceStore } from "./InstanceStore.ts"
+import type { Notifier } from "./Notifier.ts"
+import type { RecordStore } from "./RecordStore.ts"
+import type { TaskStore } from "./TaskStore.ts"
+
+/** What the layer of a storage driver provides. */
+export type StoreServices = TaskStore | RecordStore | Notifier | InstanceStore | EventLog
+
+/** What a store is made with, whatever its driver is. */
+export interface StoreSettings {
+  /** Unfinished tasks accepted at most. */
+  readonly capacity?: number | undefined
+  /** Bytes that the stored tasks may have together, finished ones too: beyond them a new task is refused. */
+  readonly maxBytes?: number | undefined
+  /** See `Rank`. An instance that differs from the stored value is refused at start. */
+  readonly headStart?: Duration.Input | undefined
+  /** Crashes before a task is quarantined; `-1` is unlimited. */
+  readonly maxCrashes?: number | undefined
+}
+
+/** The names of {@link StoreSettings}, which those of each driver add to. */
+export const settingNames: Bounds.Names<StoreSettings> = { capacity: 1, maxBytes: 1, headStart: 1, maxCrashes: 1 }
+
+/** Unfinished tasks that a store outside of the process accepts at most, unless configured. */
+export const defaultCapacity = 100_000
+
+/**
+ * The settings with their defaults. Throws `InvalidOption` where one is outside of its bound or has none of the driver's
+ * names. To be called by each driver before it opens a store.
+ */
+export const demand = (settings: StoreSettings, names: object, capacityByDefault: number = defaultCapacity): {
+  readonly capacity: number
+  readonly headStartMs: number
+  readonly maxCrashes: number
+} => {
+  Bounds.demandKnown(settings, names)
+  const { capacity, headStart, maxBytes, maxCrashes } = settings
+  Bounds.demand("capacity", Bounds.whole(1), capacity)
+  Bounds.demand("maxBytes", Bounds.whole(1), maxBytes)
+  Bounds.demand("headStart", Bounds.retention, headStart)
+  Bounds.demand("maxCrashes", Bounds.retries, maxCrashes)
+  return {
+    capacity: capacity ?? capacityByDefault,
+    headStartMs: Rank.headStartMillis(headStart ?? Rank.defaultHeadStart),
+    maxCrashes: maxCrashes ?? Settlement.defaultMaxCrashes
+  }
+}
+
+/**
+ * Why a process may not use a store: its head start is not the stored one. `store` says which one is meant, and `instead`
+ * what else may be used.
+ */
+export const refuseHeadStart = (
+  store: string,
+  instead: string,
+  stored: number,
+  configured: number
+): StoreIncompatible | undefined =>
+  stored === configured ? undefined : new StoreIncompatible({
+    reason: `${store} was created with a head start of ${text(stored)}, but this process is configured with ` +
+      `${text(configured)}: ranks would disagree. Configure ${text(stored)}, or use ${instead}`
+  })
+
+const text = (millis: number): string => DurationText.format(Duration.millis(millis))
+
+/** The same for a store that a newer version has written. */
+export const refuseLayout = (
+  store: string,
+  instead: string,
+  found: number,
+  latest: number
+): StoreIncompatible | undefined =>
+  found <= latest ? undefined : new StoreIncompatible({
+    reason: `${store} has layout ${found}, written by a newer version; this version knows layouts up to ${latest}. ` +
+      `Upgrade this process, or give it ${instead}`
+  })
