@@ -75,7 +75,7 @@ const byDueAt = (a: Entry, b: Entry): boolean => a.dueAt < b.dueAt || (a.dueAt =
  * lane, and the lanes of each type by their first task. So a claim looks at what it gives, and steps over a type or a
  * queue that it may not take once, however many lanes there are.
  */
-export class Lanes {
+class Lanes {
   private readonly types = new Map<string, OfType>()
   private readonly order = new Order<OfType>()
   private lastAdded: Lane | undefined

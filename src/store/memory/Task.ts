@@ -209,7 +209,7 @@ export type Entry =
 const maxLooked = 100_000
 
 /** All tasks, by id and in the order of their sequence numbers. */
-export class TaskLog {
+class TaskLog {
   private readonly byId = new Map<string, Entry>()
   private bySeq: Array<Entry> = []
   private dead = 0
@@ -276,7 +276,7 @@ export class TaskLog {
  * The running tasks, in no order. An entry knows its place, so that coming and going cost the same however many tasks
  * are stored: a map by id would have to touch a cold string for each (measured: three quarters of a claim's time).
  */
-export class Running {
+class Running {
   private readonly entries: Array<Entry> = []
 
   all(): Iterable<Entry> {
@@ -314,7 +314,7 @@ export class Running {
 const isCurrent = (entry: Entry): boolean => !entry.dead && entry.completedAt !== null
 
 /** The finished tasks in the order they finished, so that pruning only ever looks at the oldest. */
-export class Finished {
+class Finished {
   private readonly done = { plain: new Deque<Entry>(), keyed: new Deque<Entry>() }
   private readonly failed = { plain: new Deque<Entry>(), keyed: new Deque<Entry>() }
 
