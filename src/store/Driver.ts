@@ -39,7 +39,7 @@ export const defaultCapacity = 100_000
  * The settings with their defaults. Throws `InvalidOption` where one is outside of its bound or has none of the driver's
  * names. To be called by each driver before it opens a store.
  */
-export const demand = (settings: StoreSettings, names: object, capacityByDefault: number = defaultCapacity): {
+export const demandSettings = (settings: StoreSettings, names: object, capacityByDefault: number = defaultCapacity): {
   readonly capacity: number
   readonly headStartMs: number
   readonly maxCrashes: number

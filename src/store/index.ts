@@ -26,6 +26,15 @@ export * as TaskState from "../domain/TaskState.ts"
 export { bytesOf, fitting, type Texts } from "./Budget.ts"
 export { ByteBudget, offeredBytes } from "./ByteBudget.ts"
 export { type Coverage, of as coverageOf } from "./Coverage.ts"
+export {
+  defaultCapacity,
+  demandSettings,
+  refuseHeadStart,
+  refuseLayout,
+  settingNames,
+  type StoreServices,
+  type StoreSettings
+} from "./Driver.ts"
 export { EventLog, type EventPage, keptBytes, keptEvents, sizeOf as eventSizeOf } from "./EventLog.ts"
 export { type Beat, type InstanceRecord, InstanceStore, type Roll, type RunningTask } from "./InstanceStore.ts"
 export { type CountedLanes, type LaneCounts, type LaneRange, startOf } from "./LaneCounts.ts"
@@ -40,7 +49,6 @@ export {
   RecordStore,
   type StoredRecord
 } from "./RecordStore.ts"
-export type { StoreServices } from "./StoreServices.ts"
 export {
   type Accepted,
   type CancelAnswer,
@@ -48,7 +56,6 @@ export {
   type ClaimRef,
   type ClaimRequest,
   type Counts,
-  demandSettings,
   type EnqueueAnswer,
   type ExtendAnswer,
   keyedForMs,
@@ -67,8 +74,6 @@ export {
   type RescueRequest,
   type Retention,
   type Runnable,
-  settingNames,
-  type StoreSettings,
   type Stranded,
   TaskStore,
   type Totals

@@ -7,7 +7,7 @@
 import { Clock, type Context, Effect, Layer } from "effect"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import * as Coverage from "../Coverage.ts"
-import { demand, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
+import { demandSettings, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { Notifier } from "../Notifier.ts"
@@ -50,7 +50,7 @@ export const layer = (settings: Options = {}): Layer.Layer<StoreServices> =>
   )
 
 const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<typeof TaskStore> => {
-  const { capacity, headStartMs, maxCrashes } = demand(settings, settingNames, defaultCapacity)
+  const { capacity, headStartMs, maxCrashes } = demandSettings(settings, settingNames, defaultCapacity)
   const limits = { capacity, maxBytes: settings.maxBytes ?? defaultMaxBytes }
   const tasks = new Tasks(headStartMs)
   const lastClaims = new LastClaims()

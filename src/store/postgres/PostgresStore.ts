@@ -13,7 +13,7 @@ import type * as Bounds from "../../domain/Bounds.ts"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import { ByteBudget } from "../ByteBudget.ts"
-import { demand, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
+import { demandSettings, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { Notifier } from "../Notifier.ts"
@@ -190,7 +190,7 @@ const make = Effect.fnUntraced(function*(
   route: Connection.Route,
   local: Database.LocalSettings = {}
 ): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Scope.Scope | Pg.PgClient> {
-  const { capacity: maxUnfinished, headStartMs, maxCrashes } = demand(options, names)
+  const { capacity: maxUnfinished, headStartMs, maxCrashes } = demandSettings(options, names)
   const client = yield* Pg.PgClient
   const name = options.schema ?? defaultSchema
   yield* check(client, name)

@@ -11,7 +11,7 @@ import type * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import { ByteBudget } from "../ByteBudget.ts"
-import { demand, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
+import { demandSettings, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { Notifier } from "../Notifier.ts"
@@ -120,7 +120,7 @@ const sizePerTask = 64 * 1024
 const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Redis | Scope.Scope> {
-  const { capacity, headStartMs, maxCrashes } = demand(options, names)
+  const { capacity, headStartMs, maxCrashes } = demandSettings(options, names)
   const redis = yield* Redis
   const root = rootOf(options)
   const keys = options.clockKey === undefined ? [root] : [root, options.clockKey]

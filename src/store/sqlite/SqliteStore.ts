@@ -8,7 +8,7 @@ import { Clock, Config, Context, Effect, Layer, type Scope } from "effect"
 import type * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import * as Coverage from "../Coverage.ts"
-import { demand, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
+import { demandSettings, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { Notifier, work } from "../Notifier.ts"
@@ -73,7 +73,7 @@ const make = Effect.fnUntraced(function*(
   StoreError | StoreIncompatible,
   Scope.Scope | Notifier
 > {
-  const { capacity, headStartMs, maxCrashes } = demand(options, names)
+  const { capacity, headStartMs, maxCrashes } = demandSettings(options, names)
   const notifier = yield* Notifier
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const { path } = options
