@@ -1,20 +1,22 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
-import { NewTasksJson } from "../../src/http/api/NewTaskJson.ts"
+import { NewTaskJson } from "../../src/http/api/TasksApi.ts"
 import type { ServerParameters } from "../Contender.ts"
 import { answer } from "./answer.ts"
 
 const { port }: ServerParameters = JSON.parse(process.argv[2]!)
+
+const NewTasks = Schema.Union([NewTaskJson, Schema.Array(NewTaskJson)])
 
 /** The same request and answer as `httpapi-empty`, without an `HttpApi`. */
 const route = HttpRouter.add(
   "POST",
   "/api/v1/tasks",
   Effect.map(
-    HttpServerRequest.schemaBodyJson(NewTasksJson, { onExcessProperty: "error", errors: "all" }),
+    HttpServerRequest.schemaBodyJson(NewTasks, { onExcessProperty: "error", errors: "all" }),
     (payload) =>
       HttpServerResponse.jsonUnsafe({ ...answer, payload: "payload" in payload ? payload.payload : {} }, {
         status: 201

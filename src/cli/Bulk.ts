@@ -1,6 +1,6 @@
 /** Many tasks from lines of JSON, in batches as they come, with a progress bar for people. */
 import { Clock, Effect, type Schema, Stream } from "effect"
-import type { NewTaskJson } from "../http/api/NewTaskJson.ts"
+import type { NewTaskJson } from "../http/api/TasksApi.ts"
 import { Failure } from "./Failure.ts"
 import * as Input from "./Input.ts"
 import * as Paint from "./Paint.ts"

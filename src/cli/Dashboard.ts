@@ -1,6 +1,6 @@
 /** The whole system on one screen, again and again: for people in place, for pipes as lines. */
 import { Clock, DateTime, type Duration, Effect } from "effect"
-import type { StatsJson, WorkersJson } from "../http/api/SystemJson.ts"
+import type { StatsJson, WorkersJson } from "../http/api/SystemApi.ts"
 import type { TaskJson } from "../http/api/TaskJson.ts"
 import { make as makePaint, type Paint, plain } from "./Paint.ts"
 import * as Screen from "./Screen.ts"

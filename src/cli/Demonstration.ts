@@ -1,6 +1,6 @@
 /** Varied life for a server, at a steady rate: what a day of work looks like in half a minute. Or a load, see `Load`. */
 import { Clock, Duration, Effect, Random } from "effect"
-import type { NewTaskJson } from "../http/api/NewTaskJson.ts"
+import type { NewTaskJson } from "../http/api/TasksApi.ts"
 import * as Awaiting from "./Awaiting.ts"
 import type { Failure } from "./Failure.ts"
 import * as Load from "./Load.ts"

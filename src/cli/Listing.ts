@@ -1,7 +1,7 @@
 /** What is shown in pages: as many as are wanted, in one table or as lines of JSON. */
 import { Effect } from "effect"
 import { Flag } from "effect/cli"
-import { pageSize } from "../http/api/Paging.ts"
+import { pageSize } from "../http/api/RequestValues.ts"
 import type { Failure } from "./Failure.ts"
 import * as Paint from "./Paint.ts"
 import * as Screen from "./Screen.ts"

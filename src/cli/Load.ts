@@ -1,6 +1,6 @@
 /** A load on a server: it is kept busy for a time, and then asked how long tasks took from their enqueue to their end. */
 import { Clock, Duration, Effect } from "effect"
-import type { NewTaskJson } from "../http/api/NewTaskJson.ts"
+import type { NewTaskJson } from "../http/api/TasksApi.ts"
 import * as Awaiting from "./Awaiting.ts"
 import type { Failure } from "./Failure.ts"
 import * as Target from "./Target.ts"

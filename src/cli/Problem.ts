@@ -5,7 +5,7 @@ import { InvalidSettings } from "../config/InvalidSettings.ts"
 import * as Errors from "../domain/Errors.ts"
 import { nearest } from "../domain/Nearest.ts"
 import { quoted } from "../domain/ShellWord.ts"
-import * as RequestErrors from "../http/api/RequestErrors.ts"
+import { BodyTooLarge, InvalidRequest } from "../http/api/RequestCheck.ts"
 import * as ApiClient from "../http/client/ApiClient.ts"
 import { DriverMissing } from "../server/SelectedStore.ts"
 import { Failure } from "./Failure.ts"
@@ -41,8 +41,8 @@ export const of = (error: unknown, target: string): Failure => {
     const advice = meant === undefined ? undefined : `Did you mean ${meant}?`
     return failure("input", "unknown_task_type", error.message, advice)
   }
-  if (error instanceof RequestErrors.InvalidRequest) return failure("input", "invalid_request", error.message)
-  if (error instanceof RequestErrors.BodyTooLarge) return failure("input", "body_too_large", error.message)
+  if (error instanceof InvalidRequest) return failure("input", "invalid_request", error.message)
+  if (error instanceof BodyTooLarge) return failure("input", "body_too_large", error.message)
   if (error instanceof Errors.StoreError) {
     return failure("unavailable", "store_unavailable", `The task store of ${target} does not answer: ${error.reason}`)
   }

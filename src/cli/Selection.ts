@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { Argument, Flag } from "effect/cli"
 import type { TaskState } from "../domain/TaskState.ts"
-import { pageSize } from "../http/api/Paging.ts"
+import { pageSize } from "../http/api/RequestValues.ts"
 import type { TaskPageJson } from "../http/api/TaskJson.ts"
 import { Failure } from "./Failure.ts"
 import * as Paint from "./Paint.ts"

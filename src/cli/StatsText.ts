@@ -1,6 +1,6 @@
 /** Counts in words and bars. */
 import { all as states } from "../domain/TaskState.ts"
-import type { StatsJson } from "../http/api/SystemJson.ts"
+import type { StatsJson } from "../http/api/SystemApi.ts"
 import { mark, type Paint } from "./Paint.ts"
 import * as Words from "./Words.ts"
 

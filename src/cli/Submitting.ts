@@ -2,8 +2,8 @@
 import { Effect, Schedule } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { QueueFull } from "../domain/Errors.ts"
-import type { NewTaskJson } from "../http/api/NewTaskJson.ts"
 import type { CreatedTaskJson as CreatedTask, KnownTaskJson } from "../http/api/TaskJson.ts"
+import type { NewTaskJson } from "../http/api/TasksApi.ts"
 import type { Failure } from "./Failure.ts"
 import * as Target from "./Target.ts"
 

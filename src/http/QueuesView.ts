@@ -1,6 +1,6 @@
 /** Queues and types as clients see them. */
 import type { QueueCounts, QueueDetail, QueuePage, TypeCounts, TypePage, Unfinished } from "../queue/Queues.ts"
-import type { QueueDetailJson, QueueJson, QueuePageJson, TypeCountsJson, TypePageJson } from "./api/QueueJson.ts"
+import type { QueueDetailJson, QueueJson, QueuePageJson, TypeCountsJson, TypePageJson } from "./api/QueuesApi.ts"
 import { millis, millisOrNull, timestamp, timestampOrNull } from "./TaskView.ts"
 
 type UnfinishedJson = Omit<typeof TypeCountsJson.Type, "type">

@@ -6,8 +6,13 @@ import { isUtf8 } from "node:buffer"
 import { type InvalidOption, StoreError } from "../domain/Errors.ts"
 import { inexactIn, mayBeInexact } from "../domain/ExactJson.ts"
 import { shortened as shortenedTo } from "../domain/Shortened.ts"
-import { RequestCheck } from "./api/RequestCheck.ts"
-import { BodyTooLarge, InvalidRequest, type RequestIssue, UnsupportedMediaType } from "./api/RequestErrors.ts"
+import {
+  BodyTooLarge,
+  InvalidRequest,
+  RequestCheck,
+  type RequestIssue,
+  UnsupportedMediaType
+} from "./api/RequestCheck.ts"
 
 /** Issues that an answer names at most. */
 const maxIssues = 20

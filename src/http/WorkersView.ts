@@ -1,7 +1,7 @@
 /** The living instances and their slots as clients see them, who call a slot a worker. */
 import type { InstanceRecord, Roll } from "../store/InstanceStore.ts"
 import type { SlotView } from "../worker/WorkerPool.ts"
-import type { WorkersJson } from "./api/SystemJson.ts"
+import type { WorkersJson } from "./api/SystemApi.ts"
 import { millis, timestamp } from "./TaskView.ts"
 
 type Workers = Omit<typeof WorkersJson.Type, "queue_size">

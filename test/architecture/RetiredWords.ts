@@ -50,7 +50,6 @@ export const inSources: ReadonlyArray<Retired> = [
       "http/compat/OlderApi.ts": "fields of earlier designs",
       "http/api/Examples.ts": "fields of earlier designs",
       "http/api/SystemApi.ts": "a route of earlier designs",
-      "http/api/SystemJson.ts": "a route of earlier designs",
       "http/SystemStatus.ts": "a route of earlier designs",
       "http/WorkersView.ts": "a route of earlier designs",
       "cli/Dashboard.ts": "reads that route",

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { connect } from "node:net"
-import type { HealthJson } from "../../src/http/api/SystemJson.ts"
+import type { HealthJson } from "../../src/http/api/SystemApi.ts"
 import * as Server from "./Server.ts"
 
 /** Opens connections and answers how many of them the server closes at once. */

@@ -4,7 +4,7 @@
  */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
-import type { HealthJson } from "../../src/http/api/SystemJson.ts"
+import type { HealthJson } from "../../src/http/api/SystemApi.ts"
 import { until } from "../e2e/Server.ts"
 import { get } from "./TestServer.ts"
 

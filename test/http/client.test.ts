@@ -9,7 +9,7 @@ import {
   TaskNotFound,
   UnknownTaskType
 } from "../../src/domain/Errors.ts"
-import { BodyTooLarge } from "../../src/http/api/RequestErrors.ts"
+import { BodyTooLarge } from "../../src/http/api/RequestCheck.ts"
 import { Api } from "../../src/http/index.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import { layer } from "./TestServer.ts"

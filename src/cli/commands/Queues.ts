@@ -1,7 +1,7 @@
 import { Effect, Option } from "effect"
 import { Argument, Command } from "effect/cli"
 import { quoted } from "../../domain/ShellWord.ts"
-import type { QueueJson, TypeCountsJson } from "../../http/api/QueueJson.ts"
+import type { QueueJson, TypeCountsJson } from "../../http/api/QueuesApi.ts"
 import * as Json from "../Json.ts"
 import * as Listing from "../Listing.ts"
 import * as Paint from "../Paint.ts"

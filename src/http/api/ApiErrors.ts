@@ -8,30 +8,15 @@ import { maxIdLength } from "../../domain/Bounds.ts"
 import * as Errors from "../../domain/Errors.ts"
 import { shortened } from "../../domain/Shortened.ts"
 import { TaskState } from "../../domain/TaskState.ts"
-import * as RequestErrors from "./RequestErrors.ts"
 
 /** Seconds that a client should wait before it repeats a request that met a 503. */
 const retryAfterSeconds = 1
 
 /** The body of an error. */
-const body = <const Code extends string, const Facts extends Schema.Struct.Fields>(code: Code, facts: Facts) =>
+export const body = <const Code extends string, const Facts extends Schema.Struct.Fields>(code: Code, facts: Facts) =>
   Schema.Struct({ error: Schema.Struct({ code: Schema.Literal(code), message: Schema.String, ...facts }) })
 
 const batchIndex = Schema.Int.annotate({ description: "Position in the batch; 0 for a single task" })
-
-/** The request is malformed: each issue says where and how. */
-export const InvalidRequest = body("invalid_request", { issues: Schema.Array(RequestErrors.RequestIssue) })
-  .annotate({ identifier: "InvalidRequest", description: "The request is malformed" })
-  .pipe(
-    Schema.decodeTo(
-      Schema.toType(RequestErrors.InvalidRequest),
-      SchemaTransformation.transform({
-        decode: ({ error }) => new RequestErrors.InvalidRequest({ issues: error.issues }),
-        encode: ({ issues, message }) => ({ error: { code: "invalid_request" as const, message, issues } })
-      })
-    ),
-    HttpApiSchema.status(400)
-  )
 
 /** A payload that its task type does not take. */
 export const InvalidPayload = body("invalid_payload", { type: Schema.String, issue: Schema.String, index: batchIndex })
@@ -120,34 +105,6 @@ export const StateConflict = body("state_conflict", { id: Schema.String, operati
       })
     ),
     HttpApiSchema.status(409)
-  )
-
-/** The body is too large. */
-export const BodyTooLarge = body("body_too_large", { limit: Schema.Int })
-  .annotate({ identifier: "BodyTooLarge", description: "The body is too large" })
-  .pipe(
-    Schema.decodeTo(
-      Schema.toType(RequestErrors.BodyTooLarge),
-      SchemaTransformation.transform({
-        decode: ({ error }) => new RequestErrors.BodyTooLarge(error),
-        encode: ({ limit, message }) => ({ error: { code: "body_too_large" as const, message, limit } })
-      })
-    ),
-    HttpApiSchema.status(413)
-  )
-
-/** The body is not JSON. */
-export const UnsupportedMediaType = body("unsupported_media_type", { found: Schema.String })
-  .annotate({ identifier: "UnsupportedMediaType", description: "The body is not JSON" })
-  .pipe(
-    Schema.decodeTo(
-      Schema.toType(RequestErrors.UnsupportedMediaType),
-      SchemaTransformation.transform({
-        decode: ({ error }) => new RequestErrors.UnsupportedMediaType(error),
-        encode: ({ found, message }) => ({ error: { code: "unsupported_media_type" as const, message, found } })
-      })
-    ),
-    HttpApiSchema.status(415)
   )
 
 const full = {

@@ -4,9 +4,8 @@ import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/ht
 import { TaskEventName } from "../../domain/TaskEvent.ts"
 import { FailureKind } from "../../domain/TaskRecord.ts"
 import * as ApiErrors from "./ApiErrors.ts"
-import { listOf } from "./ListOf.ts"
 import { NeededRole, TakesKeyInQuery } from "./NeededRole.ts"
-import { Name } from "./NewTaskJson.ts"
+import { listOf, Name } from "./RequestValues.ts"
 import { TaskJson, Timestamp } from "./TaskJson.ts"
 
 /** An event on the wire. */

@@ -1,8 +1,8 @@
 /** What requests and answers look like: by the name of the schema, or by operation where a schema has none. */
 import { version } from "../../domain/Version.ts"
 import type { TaskEventJson } from "./EventsApi.ts"
-import type { QueueJson, QueuePageJson, TypeCountsJson } from "./QueueJson.ts"
-import type { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./SystemJson.ts"
+import type { QueueJson, QueuePageJson, TypeCountsJson } from "./QueuesApi.ts"
+import type { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./SystemApi.ts"
 import type { TaskJson, TaskPageJson, TaskResultJson } from "./TaskJson.ts"
 
 const id = "01a20f46-60fe-779b-a926-cef2c43ec95c"

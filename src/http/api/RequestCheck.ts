@@ -1,8 +1,95 @@
-/** What every endpoint answers to a request that it cannot read. */
-import { HttpApiMiddleware } from "effect/http-api"
-import * as ApiErrors from "./ApiErrors.ts"
+/** What every endpoint answers to a request that it cannot read, before the engine is asked anything. */
+import { Schema, SchemaTransformation } from "effect"
+import { HttpApiMiddleware, HttpApiSchema } from "effect/http-api"
+import { body } from "./ApiErrors.ts"
+
+/** One thing that is wrong with a request. */
+export const RequestIssue = Schema.Struct({
+  /** Where it is: the part of the request, then keys and positions. */
+  path: Schema.Array(Schema.Union([Schema.String, Schema.Int])),
+  message: Schema.String
+}).annotate({ identifier: "RequestIssue" })
+
+/** See the {@link RequestIssue} schema. */
+export type RequestIssue = typeof RequestIssue.Type
+
+/** The body, the path or the query is not what the endpoint takes. */
+export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
+  issues: Schema.Array(RequestIssue)
+}) {
+  override get message(): string {
+    const [first, ...others] = this.issues
+    if (first === undefined) return "The request is invalid"
+    const more = others.length === 0 ? "" : ` (and ${others.length} more)`
+    return `${first.message} at ${show(first.path)}${more}`
+  }
+}
+
+/** The body is larger than the server takes. */
+export class BodyTooLarge extends Schema.TaggedError<BodyTooLarge>()("BodyTooLarge", {
+  /** In bytes. */
+  limit: Schema.Int
+}) {
+  override get message(): string {
+    return `The body is larger than ${this.limit} bytes; send fewer or smaller tasks per request`
+  }
+}
+
+/** The body is not JSON in UTF-8 by its headers. */
+export class UnsupportedMediaType extends Schema.TaggedError<UnsupportedMediaType>()("UnsupportedMediaType", {
+  found: Schema.String
+}) {
+  override get message(): string {
+    return `Cannot read a body of type ${JSON.stringify(this.found)}; send application/json in UTF-8, not compressed`
+  }
+}
+
+const invalidRequest = body("invalid_request", { issues: Schema.Array(RequestIssue) })
+  .annotate({ identifier: "InvalidRequest", description: "The request is malformed" })
+  .pipe(
+    Schema.decodeTo(
+      Schema.toType(InvalidRequest),
+      SchemaTransformation.transform({
+        decode: ({ error }) => new InvalidRequest({ issues: error.issues }),
+        encode: ({ issues, message }) => ({ error: { code: "invalid_request" as const, message, issues } })
+      })
+    ),
+    HttpApiSchema.status(400)
+  )
+
+const bodyTooLarge = body("body_too_large", { limit: Schema.Int })
+  .annotate({ identifier: "BodyTooLarge", description: "The body is too large" })
+  .pipe(
+    Schema.decodeTo(
+      Schema.toType(BodyTooLarge),
+      SchemaTransformation.transform({
+        decode: ({ error }) => new BodyTooLarge(error),
+        encode: ({ limit, message }) => ({ error: { code: "body_too_large" as const, message, limit } })
+      })
+    ),
+    HttpApiSchema.status(413)
+  )
+
+const unsupportedMediaType = body("unsupported_media_type", { found: Schema.String })
+  .annotate({ identifier: "UnsupportedMediaType", description: "The body is not JSON" })
+  .pipe(
+    Schema.decodeTo(
+      Schema.toType(UnsupportedMediaType),
+      SchemaTransformation.transform({
+        decode: ({ error }) => new UnsupportedMediaType(error),
+        encode: ({ found, message }) => ({ error: { code: "unsupported_media_type" as const, message, found } })
+      })
+    ),
+    HttpApiSchema.status(415)
+  )
 
 /** Turns malformed, giant and foreign bodies into errors of the API. */
 export class RequestCheck extends HttpApiMiddleware.Service<RequestCheck>()("taskforge/http/api/RequestCheck", {
-  error: [ApiErrors.InvalidRequest, ApiErrors.BodyTooLarge, ApiErrors.UnsupportedMediaType]
+  error: [invalidRequest, bodyTooLarge, unsupportedMediaType]
 }) {}
+
+const show = (path: RequestIssue["path"]): string =>
+  path.reduce<string>(
+    (text, key) => typeof key === "number" ? `${text}[${key}]` : text === "" ? key : `${text}.${key}`,
+    ""
+  )

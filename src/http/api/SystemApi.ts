@@ -1,10 +1,130 @@
-/** The server's own state over HTTP. */
+/** What the server says about itself: health, counts, and the slots of all instances. */
+import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as ApiErrors from "./ApiErrors.ts"
 import { NeededRole } from "./NeededRole.ts"
-import { DownJson, HealthyJson, StatsJson, UnhealthyJson, UpJson, WorkersJson } from "./SystemJson.ts"
+import { Timestamp } from "./TaskJson.ts"
 
-const health = [
+const Seconds = Schema.Finite.annotate({ description: "Seconds" })
+
+/**
+ * A part of the engine or of the store that does not work at the moment, or a type of task that waits and that no
+ * instance can run.
+ */
+const TroubleJson = Schema.Struct({
+  part: Schema.String,
+  since: Timestamp,
+  failures: Schema.Int.annotate({
+    description: "Failed steps in a row; 1 where it says that no instance runs tasks that wait"
+  }),
+  what_to_do: Schema.optionalKey(Schema.String.annotate({ description: "What ends it, where that is known" }))
+}).annotate({ identifier: "Trouble" })
+
+const health = <const Status extends string>(status: Status) =>
+  Schema.Struct({
+    status: Schema.Literal(status),
+    timestamp: Timestamp,
+    version: Schema.String,
+    uptime: Seconds,
+    queue: Schema.Struct({
+      size: Schema.NullOr(Schema.Int).annotate({
+        description: "Unfinished tasks; null when the store does not answer"
+      }),
+      capacity: Schema.NullOr(Schema.Int),
+      closed: Schema.Boolean.annotate({ description: "Whether new tasks cannot be accepted" })
+    }),
+    slots: Schema.NullOr(Schema.Struct({ count: Schema.Int, active: Schema.Int })).annotate({
+      description: "null when this process runs no tasks"
+    }),
+    hears_by: Schema.optionalKey(Schema.Literals(["hints", "polling"])).annotate({
+      description: "How it learns of what other instances do now; only on stores that know"
+    }),
+    troubles: Schema.Array(TroubleJson)
+  })
+
+/** Everything works. */
+export const HealthyJson = health("healthy").annotate({ identifier: "Healthy" })
+
+/** Something does not work; `troubles` names it. */
+export const UnhealthyJson = health("unhealthy").annotate({ identifier: "Unhealthy" })
+
+/** Either. */
+export type HealthJson = typeof HealthyJson.Type | typeof UnhealthyJson.Type
+
+const verdict = <const Status extends string>(status: Status) =>
+  Schema.Struct({ status: Schema.Literal(status), timestamp: Timestamp })
+
+/** All that callers without a key learn where keys are needed: everything works. */
+const UpJson = verdict("healthy").annotate({ identifier: "Up" })
+
+/** The same: something does not work. */
+const DownJson = verdict("unhealthy").annotate({ identifier: "Down" })
+
+/** Counts of the store, which all instances share, and of this process's slots. */
+export const StatsJson = Schema.Struct({
+  queue_size: Schema.Int.annotate({ description: "Unfinished tasks" }),
+  capacity: Schema.Int.annotate({ description: "Unfinished tasks that are accepted" }),
+  worker_pool: Schema.Int.annotate({ description: "Slots of this process" }),
+  workers_active: Schema.Int.annotate({ description: "Slots of this process that run a task" }),
+  tasks_total: Schema.Int.annotate({ description: "Tasks ever accepted" }),
+  tasks_pending: Schema.Int.annotate({ description: "Tasks that wait, due or scheduled" }),
+  tasks_running: Schema.Int,
+  tasks_complete: Schema.Int.annotate({ description: "Tasks ever completed" }),
+  tasks_failed: Schema.Int.annotate({ description: "Tasks that ever failed for good" }),
+  by_status: Schema.Struct({
+    scheduled: Schema.Int,
+    pending: Schema.Int,
+    running: Schema.Int,
+    completed: Schema.Int,
+    failed: Schema.Int,
+    cancelled: Schema.Int
+  }).annotate({ description: "Tasks that are stored now" }),
+  totals: Schema.Struct({
+    created: Schema.Int,
+    completed: Schema.Int,
+    failed: Schema.Int,
+    cancelled: Schema.Int,
+    retried: Schema.Int,
+    crashed: Schema.Int
+  }).annotate({ description: "Counted since the store was made; they survive pruning and restarts" }),
+  uptime: Seconds
+}).annotate({ identifier: "Stats" })
+
+/** A slot of an instance: it runs one task at a time. */
+const SlotJson = Schema.Struct({
+  id: Schema.String.annotate({ description: "Unique among all instances: the instance and the slot" }),
+  running: Schema.Boolean.annotate({ description: "Whether it runs a task" }),
+  instance: Schema.String,
+  slot: Schema.Int.annotate({ description: "Its number in its instance, from 1" }),
+  task: Schema.NullOr(Schema.Struct({ id: Schema.String, type: Schema.String, running_for_ms: Schema.Int }))
+}).annotate({ identifier: "Slot" })
+
+/** A process that runs tasks. */
+const InstanceJson = Schema.Struct({
+  id: Schema.String,
+  host: Schema.String,
+  pid: Schema.Int,
+  version: Schema.String,
+  started_at: Timestamp,
+  seen_at: Timestamp.annotate({ description: "Its last sign of life, by the store's clock" }),
+  slot_count: Schema.Int,
+  slots_active: Schema.Int,
+  leads: Schema.Array(Schema.String).annotate({ description: "The chores that it does for all instances" }),
+  queues: Schema.Array(Schema.String).annotate({ description: "The queues that it works on; none for all" }),
+  types: Schema.Array(Schema.String).annotate({ description: "Types of tasks that it can run" })
+}).annotate({ identifier: "Instance" })
+
+/** The slots of all instances on the store. */
+export const WorkersJson = Schema.Struct({
+  running: Schema.Boolean.annotate({ description: "Whether any instance runs tasks" }),
+  worker_count: Schema.Int.annotate({ description: "Slots of all instances" }),
+  queue_size: Schema.Int.annotate({ description: "Unfinished tasks" }),
+  workers: Schema.Array(SlotJson),
+  timestamp: Timestamp.annotate({ description: "The store's clock" }),
+  instances: Schema.Array(InstanceJson).annotate({ description: "The oldest first" })
+}).annotate({ identifier: "Workers" })
+
+const answersOfHealth = [
   HealthyJson,
   UpJson,
   UnhealthyJson.pipe(HttpApiSchema.status(503)),
@@ -13,14 +133,14 @@ const health = [
 
 /** The endpoints of the system. */
 export class SystemApi extends HttpApiGroup.make("system").add(
-  HttpApiEndpoint.get("health", "/health", { success: health }).annotate(NeededRole, "public")
+  HttpApiEndpoint.get("health", "/health", { success: answersOfHealth }).annotate(NeededRole, "public")
     .annotate(OpenApi.Summary, "Whether the server works, and its troubles")
     .annotate(
       OpenApi.Description,
       "503 while there is a trouble. Each trouble has its part, the time since when, the number of failures in a row, and " +
         "what_to_do if that is known."
     ),
-  HttpApiEndpoint.get("healthV1", "/api/v1/health", { success: health }).annotate(NeededRole, "public")
+  HttpApiEndpoint.get("healthV1", "/api/v1/health", { success: answersOfHealth }).annotate(NeededRole, "public")
     .annotate(OpenApi.Summary, "The same as /health"),
   HttpApiEndpoint.get("stats", "/api/v1/stats", { success: StatsJson, error: ApiErrors.Unavailable }).annotate(
     NeededRole,

@@ -1,18 +1,72 @@
 /** Tasks over HTTP. */
 import { Duration, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { maxIdLength, maxIds } from "../../domain/Bounds.ts"
+import * as Bounds from "../../domain/Bounds.ts"
 import { DurationText } from "../../domain/DurationText.ts"
+import { PriorityFromInput } from "../../domain/Priority.ts"
+import { Rfc3339 } from "../../domain/Rfc3339.ts"
 import { TaskState } from "../../domain/TaskState.ts"
 import * as ApiErrors from "./ApiErrors.ts"
-import { listOf } from "./ListOf.ts"
 import { NeededRole } from "./NeededRole.ts"
-import { MillisOrText, NewTasksJson } from "./NewTaskJson.ts"
-import { PageSize, TaskCursor } from "./Paging.ts"
+import { JsonValue, listOf, MillisOrText, Name, PageSize, TaskCursor, within } from "./RequestValues.ts"
 import { CreatedTaskJson, KnownTaskJson, TaskJson, TaskPageJson, TaskResultJson, TaskResultsJson } from "./TaskJson.ts"
 
+/** Tasks in one request at most. */
+const maxBatch = 10_000
+
+const Key = Schema.String.check(within(Bounds.key), Schema.isNonEmpty(), Schema.isMaxLength(Bounds.maxKeyLength))
+
+const Id = Schema.String.check(within(Bounds.id), Schema.isNonEmpty(), Schema.isMaxLength(Bounds.maxIdLength))
+
+/** A new task. */
+export const NewTaskJson = Schema.Struct({
+  type: Name.annotate({ description: "A task type that the server knows" }),
+  payload: Schema.optionalKey(JsonValue).annotate({ description: "What the type takes; {} when left out" }),
+  priority: Schema.optionalKey(PriorityFromInput).annotate({
+    description: "low, normal, high, critical, urgent, or 0 to 9; larger is more urgent"
+  }),
+  max_retries: Schema.optionalKey(Schema.Int.check(
+    Schema.isBetween({ minimum: Bounds.unlimitedRetries, maximum: Bounds.maxRetryCount })
+  )).annotate({
+    description: "Retries after the first execution; -1 is unlimited"
+  }),
+  delay: Schema.optionalKey(
+    MillisOrText.annotate({
+      description: "Wait before the task is due: text such as 250ms, 5m or 1h30m, or milliseconds"
+    }).check(within(Bounds.delay))
+  ),
+  run_at: Schema.optionalKey(Rfc3339.check(within(Bounds.runAt))),
+  timeout: Schema.optionalKey(
+    MillisOrText.annotate({ description: "Time limit of one attempt, written like delay" }).check(
+      within(Bounds.timeout)
+    )
+  ),
+  key: Schema.optionalKey(Key).annotate({
+    description: "Idempotency key: the same key and payload give the same task, another payload a conflict"
+  }),
+  id: Schema.optionalKey(Id).annotate({
+    description: "Your own id; posting a known one again changes nothing"
+  }),
+  queue: Schema.optionalKey(Name).annotate({ description: "Where the task waits; the queue of its type when left out" })
+}).check(
+  Schema.makeFilter(({ delay, run_at }: { readonly delay?: unknown; readonly run_at?: unknown }) =>
+    delay === undefined || run_at === undefined
+      ? undefined
+      : { path: ["delay"], issue: "Expected either delay or run_at, not both" }
+  )
+).annotate({ identifier: "NewTask" })
+
+/** See the {@link NewTaskJson} schema. */
+export type NewTaskJson = typeof NewTaskJson.Type
+
+/** One task, or several that are stored together or not at all. */
+const NewTasksJson = Schema.Union([
+  NewTaskJson,
+  Schema.Array(NewTaskJson).check(Schema.isMinLength(1), Schema.isMaxLength(maxBatch))
+]).annotate({ expected: "a task or an array of tasks" })
+
 /** Results asked for in one request at most. */
-export const maxResults: number = maxIds
+export const maxResults: number = Bounds.maxIds
 
 /** How long a request may wait for results. */
 const maxWait = Duration.seconds(30)
@@ -33,7 +87,7 @@ const WaitText = DurationText.check(
 
 const id = { id: Schema.String }
 
-const Ids = Schema.Array(Schema.String.check(Schema.isMaxLength(maxIdLength))).check(
+const Ids = Schema.Array(Schema.String.check(Schema.isMaxLength(Bounds.maxIdLength))).check(
   Schema.isMinLength(1),
   Schema.isMaxLength(maxResults)
 )

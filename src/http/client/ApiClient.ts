@@ -5,7 +5,7 @@ import { HttpApiClient } from "effect/http-api"
 import { StoreError } from "../../domain/Errors.ts"
 import * as Redaction from "../../domain/Redaction.ts"
 import { Api } from "../api/Api.ts"
-import type * as RequestErrors from "../api/RequestErrors.ts"
+import type { BodyTooLarge, InvalidRequest, UnsupportedMediaType } from "../api/RequestCheck.ts"
 
 /** A server and how to talk to it. */
 export interface Options {
@@ -39,9 +39,9 @@ export const make = ({ apiKey, url }: Options): Effect.Effect<ApiClient, never, 
 export type TransportError =
   | HttpClientError.HttpClientError
   | Schema.SchemaError
-  | RequestErrors.InvalidRequest
-  | RequestErrors.BodyTooLarge
-  | RequestErrors.UnsupportedMediaType
+  | InvalidRequest
+  | BodyTooLarge
+  | UnsupportedMediaType
 
 /** Whether an error came from the way to the server rather than from the endpoint. */
 export const isTransport = (error: { readonly _tag: string }): error is TransportError =>

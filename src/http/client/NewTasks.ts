@@ -2,7 +2,7 @@
 import { DateTime, Duration, type Schema } from "effect"
 import * as Priority from "../../domain/Priority.ts"
 import type { Submission } from "../../queue/Submission.ts"
-import type { NewTaskJson } from "../api/NewTaskJson.ts"
+import type { NewTaskJson } from "../api/TasksApi.ts"
 
 /** The task to post. */
 export const fromSubmission = ({ definition, options, payload }: Submission, id: string): NewTaskJson => {

@@ -10,10 +10,9 @@ import { inexactIn } from "../../domain/ExactJson.ts"
 import { PriorityName } from "../../domain/Priority.ts"
 import { Api } from "../api/Api.ts"
 import * as ApiErrors from "../api/ApiErrors.ts"
-import { isShallow, JsonValue, maxDepth } from "../api/JsonValue.ts"
 import { NeededRole } from "../api/NeededRole.ts"
-import { Name } from "../api/NewTaskJson.ts"
 import { RequestCheck } from "../api/RequestCheck.ts"
+import { isShallow, JsonValue, maxDepth, Name } from "../api/RequestValues.ts"
 import { Timestamp } from "../api/TaskJson.ts"
 
 /** Counts under the names of two earlier designs at once. */
