@@ -1,15 +1,16 @@
 /**
  * The `Redis` service on a client of its own, tuned for a store: it says at once that a server is out of reach instead
- * of keeping commands for later, notices a connection that died in silence, and comes back by itself. In a cluster it is
- * connected to the node that has the deployment's keys, wherever they move.
+ * of keeping commands for later, notices a connection that died in silence, and comes back by itself.
+ *
+ * In a cluster it is connected to the node that has the deployment's keys. They are in one slot, whose node changes when the
+ * slot is moved, or when its node dies and a replica takes over.
  */
-import { Deferred, Effect, Schedule, type Scope } from "effect"
+import { Deferred, Effect, Option, Schedule, Schema, type Scope } from "effect"
 import * as Redis from "effect/persistence/Redis"
 import { createClient } from "redis"
 import { StoreError } from "../../domain/Errors.ts"
 import * as Redaction from "../../domain/Redaction.ts"
 import * as Failure from "./Failure.ts"
-import * as Whereabouts from "./Whereabouts.ts"
 
 /** Where the server is, and how long it may be silent. */
 export interface Options {
@@ -146,7 +147,7 @@ const openHome = (options: Options, hops = maxHops): Effect.Effect<Connection, R
       Effect.as(connection),
       Effect.catch((error) => {
         close(client)
-        const home = Whereabouts.movedTo(options.url, error.cause)
+        const home = movedTo(options.url, error.cause)
         return home === undefined || hops === 0 ? Effect.fail(error) : openHome({ ...options, url: home }, hops - 1)
       })
     )
@@ -155,7 +156,7 @@ const openHome = (options: Options, hops = maxHops): Effect.Effect<Connection, R
 /** The nodes of the cluster, which may answer when this one has died; nothing where there is no cluster. */
 const peersOf = (options: Options, { client, url }: Connection): Effect.Effect<ReadonlyArray<string>> =>
   Effect.match(within(options, tryPromise(() => client.sendCommand(["CLUSTER", "SLOTS"]))), {
-    onSuccess: (slots) => Whereabouts.nodesOf(url, slots),
+    onSuccess: (slots) => nodesOf(url, slots),
     onFailure: () => []
   })
 
@@ -212,7 +213,7 @@ const sendOn =
       try: () => client.sendCommand([command, ...args]) as Promise<A>,
       catch: (cause) => {
         const error = new Redis.RedisError({ cause })
-        if (Whereabouts.isElsewhere(cause)) abandon(error)
+        if (isElsewhere(cause)) abandon(error)
         return error
       }
     })
@@ -226,4 +227,40 @@ const reasonOf = ({ cause }: Redis.RedisError): string => cause instanceof Error
 const unreachable = (url: string, error: Redis.RedisError): StoreError => {
   const { reason } = Failure.storeError("open", error)
   return new StoreError({ operation: `open ${Redaction.url(url)}`, reason, cause: error.cause })
+}
+
+/** The address of a node, with the credentials and the protocol of another one. */
+const at = (url: string, host: string, port: number): string => {
+  const address = new URL(url)
+  // a cluster that doesn't know its own host leaves it to the client
+  if (host !== "") address.hostname = host.includes(":") ? `[${host}]` : host
+  address.port = String(port)
+  return address.href
+}
+
+/** The node that has the keys, from the refusal of one that does not; `undefined` for any other error. */
+export const movedTo = (url: string, error: unknown): string | undefined => {
+  const moved = error instanceof Error ? /^MOVED \d+ (.*):(\d+)/.exec(error.message) : null
+  return moved === null ? undefined : at(url, moved[1]!, Number(moved[2]))
+}
+
+/**
+ * Whether a server says that it is the wrong one: the slot has moved, or it has become a replica, and a new
+ * connection may be led to the one that took its place. Redis 6 reports the latter from within a script.
+ */
+export const isElsewhere = (error: unknown): boolean =>
+  error instanceof Error && (error.message.startsWith("MOVED ") || error.message.includes("READONLY "))
+
+/** What `CLUSTER SLOTS` answers: ranges of slots, each with its nodes. */
+const Slots = Schema.Array(Schema.TupleWithRest(Schema.Tuple([Schema.Finite, Schema.Finite]), [
+  Schema.TupleWithRest(Schema.Tuple([Schema.NullOr(Schema.String), Schema.Finite]), [Schema.Unknown])
+]))
+
+const decodeSlots = Schema.decodeUnknownOption(Slots)
+
+/** The nodes in an answer to `CLUSTER SLOTS`; none in one that is something else. */
+export const nodesOf = (url: string, answer: unknown): ReadonlyArray<string> => {
+  const slots = Option.getOrElse(decodeSlots(answer), () => [])
+  const nodes = slots.flatMap(([, , ...members]) => members.map(([host, port]) => at(url, host ?? "", port)))
+  return [...new Set(nodes)]
 }

@@ -10,7 +10,7 @@ import type { Coalesced } from "./Coalescer.ts"
 import * as Failure from "./Failure.ts"
 import { maxArguments, type Runner, script } from "./Runner.ts"
 import { enqueue } from "./scripts/Enqueue.ts"
-import { keyFieldOf, laneOf, restOf } from "./Text.ts"
+import { keyFieldOf, laneOf, restOf } from "./Task.ts"
 
 /** Texts in one argument, where there are too many for an argument each. */
 const packSize = 1000

@@ -5,13 +5,8 @@ import { Effect } from "effect"
 import * as ByteOrder from "../../domain/ByteOrder.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import { type CountedLanes, type LaneCounts, type LaneRange, startOf } from "../LaneCounts.ts"
-import { type Runner, script } from "./Runner.ts"
-import * as Scripts from "./scripts/LaneCounts.ts"
-import { namesOf } from "./Text.ts"
-
-const runLaneCounts = script<readonly [now: string, more: number, ...lanes: ReadonlyArray<string | number>]>(
-  Scripts.laneCounts
-)
+import { prelude, type Runner, script } from "./Runner.ts"
+import { entry, namesOf } from "./Task.ts"
 
 /** How many texts and numbers a lane is shown in. */
 const shownSize = 5
@@ -48,3 +43,60 @@ const laneOf = (shown: ReadonlyArray<string | number>, at: number): LaneCounts =
     waitingSince: waitingSince === "" ? null : Number(waitingSince)
   }
 }
+
+/**
+ * The lanes of a part of the index, with their counts. Nearly all are sizes of sets, and what is stored besides is pending.
+ *
+ * - Arguments: where the part begins and where it ends, as `ZRANGEBYLEX` has it, and how many lanes.
+ * - Answers: the clock, 1 if there may be more, else 0, then for each lane its name, how many of its tasks are scheduled, pending and running, and when the
+ *   first pending one in the order of work became due, or nothing.
+ */
+const runLaneCounts = script<readonly [now: string, more: number, ...lanes: ReadonlyArray<string | number>]>(
+  `${prelude}${entry}
+local first, last, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
+
+-- those that run are as few as there are slots
+local running, ids = {}, {}
+for _, ref in ipairs(call("ZRANGE", root .. ":running", 0, -1)) do ids[#ids + 1] = string.sub(ref, 13) end
+for _, text in ipairs(hmget(root .. ":state", ids)) do
+  local lane = string.match(text, "^[^\\n]*\\n([^\\n]*)")
+  running[lane] = (running[lane] or 0) + 1
+end
+
+local function dueOf(lane)
+  local member = call("ZRANGE", root .. ":lane:" .. lane, 0, 0)[1]
+  if not member then return "" end
+  local name = blockOf(member)
+  return load(string.sub(name and call("LINDEX", root .. ":block:" .. name, 0) or member, 13)).due
+end
+
+local answers, found = { int(clock()), 0 }, 0
+while found < limit do
+  local members = call("ZRANGEBYLEX", root .. ":index", first, last, "LIMIT", 0, limit - found)
+  if #members == 0 then break end
+  local names = {}
+  for index, member in ipairs(members) do
+    local type = string.find(member, "\\0", 1, true) + 1
+    names[index] = string.sub(member, string.find(member, "\\0", type, true) + 1)
+  end
+  for index, stored in ipairs(hmget(root .. ":stored", names)) do
+    local lane = names[index]
+    -- an older version that still runs forgets lanes without the index
+    if stored then
+      local scheduled, runs = call("ZCARD", root .. ":list:S:" .. lane), running[lane] or 0
+      local pending = stored - scheduled - runs
+      for _, letter in ipairs({ "C", "F", "X" }) do
+        pending = pending - call("ZCARD", root .. ":list:" .. letter .. ":" .. lane)
+      end
+      local at = #answers
+      answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4] = lane, scheduled, pending, runs
+      answers[at + 5] = dueOf(lane)
+      found = found + 1
+    end
+  end
+  first = "(" .. members[#members]
+end
+if found == limit and call("ZRANGEBYLEX", root .. ":index", first, last, "LIMIT", 0, 1)[1] then answers[2] = 1 end
+return answers
+`
+)

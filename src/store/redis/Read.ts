@@ -8,16 +8,9 @@ import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, type TaskState } from "../../domain/TaskState.ts"
 import * as Coverage from "../Coverage.ts"
 import type { Counts, Listed, ListRequest, Outcome, Runnable, Stranded } from "../TaskStore.ts"
-import { type Runner, script } from "./Runner.ts"
-import * as Scripts from "./scripts/Read.ts"
-import { elementsOf, failureOf, namesOf, recordOf, type Shown, shownSize, stateNames } from "./Text.ts"
-
-const runGet = script<Shown>(Scripts.get)
-const runMemory = script<number>(Scripts.memory)
-const runResults = script<ReadonlyArray<string | null>>(Scripts.results)
-const runList = script<readonly [next: string, ...shown: Shown]>(Scripts.list)
-const runStranded = script<ReadonlyArray<string>>(Scripts.stranded)
-const runCounts = script<ReadonlyArray<number>>(Scripts.counts)
+import { prelude, type Runner, script } from "./Runner.ts"
+import { eras } from "./scripts/Lanes.ts"
+import { elementsOf, entry, failureOf, namesOf, recordOf, type Shown, shownSize, stateNames } from "./Task.ts"
 
 /** How long the end of a task is announced after a process has asked for its result. */
 const awaitedForMs = 10 * 60 * 1000
@@ -140,3 +133,324 @@ const outcomeOf = (
   if (letter === "" || typeof letter !== "string") return null
   return { id, state: stateNames[letter]!, result: texts[at + 1] ?? null, failure: failureOf(texts[at + 2]) }
 }
+
+/** A task in nine texts: id, task, state, lease, whether it is scheduled, progress, result, failure, history. */
+const show = `
+local function show(answers, id)
+  local task = call("HGET", root .. ":task", id)
+  if not task then return end
+  local text, lease, scheduled = call("HGET", root .. ":state", id) or "", "", ""
+  local e = load(id)
+  if e.letter == "R" then lease = call("ZSCORE", root .. ":running", e.seq .. id) or "" end
+  if e.letter == "W" and call("ZSCORE", root .. ":scheduled", appointment(e, id)) then scheduled = "1" end
+  local at = #answers
+  answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4], answers[at + 5] = id, task, text, lease, scheduled
+  for index, name in ipairs({ ":progress", ":result", ":failure", ":history" }) do
+    answers[at + 5 + index] = call("HGET", root .. name, id)
+  end
+end
+`
+
+/**
+ * One task.
+ *
+ * - Arguments: its id.
+ * - Answers: the nine texts of the task, or nothing.
+ */
+const runGet = script<Shown>(`${prelude}${entry}${show}
+local answers = {}
+show(answers, ARGV[1])
+return answers
+`)
+
+/**
+ * The outcomes of tasks; remembers which of the others are waited for, so that their end is announced.
+ *
+ * - Arguments: for how long to remember, in ms, bytes of results and failures in the answer, then ids.
+ * - Answers: for each of the first ids whose results fit, one at least, the state with its result and failure; `W` for a task that has not finished, nothing for an
+ *   unknown one.
+ */
+const runResults = script<ReadonlyArray<string | null>>(`${prelude}
+local ids, answers, awaited = {}, {}, {}
+local left = tonumber(ARGV[2])
+for index = 3, #ARGV do ids[#ids + 1] = ARGV[index] end
+local now = clock()
+local forget = int(now + ARGV[1])
+for index, text in ipairs(hmget(root .. ":state", ids)) do
+  local id, at = ids[index], #answers
+  local letter = text and string.sub(text, 1, 1) or call("HEXISTS", root .. ":task", id) == 1 and "W" or ""
+  if letter == "W" or letter == "R" then
+    letter = "W"
+    awaited[#awaited + 1], awaited[#awaited + 2] = forget, id
+  end
+  local finished = letter ~= "W" and letter ~= ""
+  if finished then
+    left = left - call("HSTRLEN", root .. ":result", id) - call("HSTRLEN", root .. ":failure", id)
+    if left < 0 and at > 0 then break end
+  end
+  answers[at + 1] = letter
+  answers[at + 2] = finished and call("HGET", root .. ":result", id) or false
+  answers[at + 3] = finished and call("HGET", root .. ":failure", id) or false
+end
+if #awaited > 0 then
+  -- a read must not fail because there is no room to remember who reads
+  redis.pcall("ZREMRANGEBYSCORE", root .. ":awaited", "-inf", int(now))
+  for first = 1, #awaited, maxItems do
+    redis.pcall("ZADD", root .. ":awaited", unpack(awaited, first, math.min(first + maxItems - 1, #awaited)))
+  end
+end
+return answers
+`)
+
+/**
+ * A page of tasks, newest first.
+ *
+ * - Arguments: the sequence number below which it begins or nothing, how many, how many bytes, the states wanted as letters (`S`
+ *   scheduled, `P` pending, `R`, `C`, `F`, `X`), 1 or 0 and a JSON array for the types wanted, the same for the queues; their
+ *   names are JSON texts.
+ * - Answers: the sequence number below which there may be more, or nothing, then the nine texts of each task.
+ *
+ * Each state and lane has a list by sequence number. Of many lanes, eras say which have tasks in a stretch of numbers: a
+ * page opens the lists of those that it meets, and ends early where it meets too many. Running tasks have no list: they are
+ * as few as there are slots, and are looked through.
+ */
+const runList = script<readonly [next: string, ...shown: Shown]>(`${prelude}${entry}${eras}${show}
+local before, limit, left, wanted = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+-- lists and eras that a page looks at, and lanes that are looked up by their names
+local work, maxWork, maxNamed = 0, 3000, 50
+
+local function filter(enabled, json)
+  if enabled ~= "1" then return nil end
+  local names = cjson.decode(json)
+  local set = { list = names }
+  for _, name in ipairs(names) do set[name] = true end
+  return set
+end
+local types, queues = filter(ARGV[5], ARGV[6]), filter(ARGV[7], ARGV[8])
+local function matches(lane)
+  if types == nil and queues == nil then return true end
+  local queue, type = namesOf(lane)
+  return (types == nil or types[type]) and (queues == nil or queues[queue])
+end
+
+-- every source of tasks: a list that is read in pages, the blocks of a lane one by one, or the running ones at once.
+-- Those that have a task left are a heap: the one with the newest task comes first
+local sources = {}
+
+-- reads on where that is needed; answers whether there is a task, and remembers its number
+local function ready(source)
+  while source.refs[source.at] == nil and source.more do source.more(source) end
+  local ref = source.refs[source.at]
+  source.seq = ref and string.sub(ref, 1, 12) + 0
+  return ref ~= nil
+end
+
+local function push(source)
+  if not ready(source) then return end
+  local at = #sources + 1
+  while at > 1 do
+    local parent = math.floor(at / 2)
+    if sources[parent].seq >= source.seq then break end
+    sources[at], at = sources[parent], parent
+  end
+  sources[at] = source
+end
+
+-- to be called when the first source has moved on
+local function settle()
+  local source = sources[1]
+  if not ready(source) then
+    source = table.remove(sources)
+    if #sources == 0 then return end
+  end
+  local at = 1
+  while true do
+    local child = 2 * at
+    if sources[child] == nil then break end
+    if sources[child + 1] and sources[child + 1].seq > sources[child].seq then child = child + 1 end
+    if sources[child].seq <= source.seq then break end
+    sources[at], at = sources[child], child
+  end
+  sources[at] = source
+end
+
+local function below(key, before, amount)
+  work = work + 1
+  return call("ZREVRANGEBYLEX", key, before == "" and "+" or "(" .. before, "-", "LIMIT", 0, amount)
+end
+
+-- of many lanes, most have few tasks on the page
+local function nextPage(source)
+  local size = source.size or 2
+  source.refs, source.at, source.size = below(source.key, source.before, size), 1, math.min(4 * size, 64)
+  if #source.refs < size then source.more = nil else source.before = source.refs[size] end
+end
+
+local function nextBlock(source)
+  local name = below(source.key, source.before, 1)[1]
+  source.refs, source.at = {}, 1
+  if name == nil then
+    source.more = nil
+    return
+  end
+  local refs = call("LRANGE", root .. ":block:" .. name, 0, source.before == "" and -1 or source.before - name - 1)
+  for index = #refs, 1, -1 do source.refs[#refs - index + 1] = refs[index] end
+  source.before = name
+end
+
+local function add(key, more)
+  local source = { key = key, before = before, more = more }
+  more(source)
+  push(source)
+end
+
+local opened = {}
+local function open(lane)
+  if opened[lane] then return end
+  opened[lane] = true
+  if not matches(lane) then return end
+  for letter in string.gmatch(wanted, "[^R]") do
+    add(root .. ":list:" .. letter .. ":" .. lane, nextPage)
+    if letter == "P" then add(root .. ":blocks:" .. lane, nextBlock) end
+  end
+end
+
+if string.find(wanted, "R") then
+  local refs = {}
+  for _, ref in ipairs(call("ZRANGE", root .. ":running", 0, -1)) do
+    if before == "" or string.sub(ref, 1, 12) + 0 < before + 0 then
+      local text = call("HGET", root .. ":state", string.sub(ref, 13))
+      if matches(string.match(text, "^[^\\n]*\\n([^\\n]*)")) then refs[#refs + 1] = ref end
+    end
+  end
+  table.sort(refs, function(a, b) return string.sub(a, 1, 12) + 0 > string.sub(b, 1, 12) + 0 end)
+  push({ refs = refs, at = 1 })
+end
+
+-- eras from the newest on. What is not below the bound was looked at
+local bound, marks, nextAt, from = math.huge, {}, 1, before == "" and "+" or "[" .. eraOf(int(before - 1))
+local function nextEra()
+  if marks[nextAt] == nil and from then
+    marks, nextAt = call("ZREVRANGEBYLEX", root .. ":eras", from, "-", "LIMIT", 0, 100), 1
+    from = #marks == 100 and "(" .. marks[100] or nil
+  end
+  nextAt = nextAt + 1
+  return marks[nextAt - 1]
+end
+
+if types and queues and #types.list * #queues.list <= maxNamed then
+  for _, queue in ipairs(queues.list) do
+    for _, type in ipairs(types.list) do open("[" .. queue .. "," .. type .. "]") end
+  end
+  from = nil
+else
+  local tally = call("HMGET", root .. ":tally", "seq", "eras")
+  if tally[1] ~= tally[2] then from = nil end
+  for _, lane in ipairs(from and call("SMEMBERS", root .. ":old") or call("HKEYS", root .. ":stored")) do open(lane) end
+  work = 0
+end
+
+local function sizeOf(id)
+  local size = 0
+  for _, name in ipairs({ ":task", ":result", ":failure", ":history" }) do
+    size = size + call("HSTRLEN", root .. name, id)
+  end
+  return size
+end
+
+local answers, shown = { "" }, 0
+while true do
+  -- lanes of older tasks are opened until none of these can be newer than what was found
+  while sources[1] == nil or sources[1].seq < bound do
+    local era = nextEra()
+    if era == nil then
+      bound = 0
+      break
+    end
+    if work > maxWork then
+      answers[1] = int(bound)
+      return answers
+    end
+    local lanes = call("SMEMBERS", root .. ":era:" .. era)
+    work = work + 1 + #lanes / 4
+    for _, lane in ipairs(lanes) do open(lane) end
+    bound = firstOf(era)
+  end
+  local newest = sources[1]
+  if newest == nil then return answers end
+  local id = string.sub(newest.refs[newest.at], 13)
+  left = left - sizeOf(id)
+  if shown == limit or (shown > 0 and left < 0) then
+    answers[1] = int(newest.seq + 1)
+    return answers
+  end
+  show(answers, id)
+  newest.at, shown = newest.at + 1, shown + 1
+  settle()
+end
+`)
+
+/**
+ * Lanes that have pending tasks and that no instance can run.
+ *
+ * - Arguments: how many at most, then for each type that an instance can run its name as JSON text and the queues as
+ *   `,"a","b",`, or nothing for all.
+ * - Answers: for each lane its name, and when its first task became due.
+ */
+const runStranded = script<ReadonlyArray<string>>(`${prelude}${entry}
+local limit, covered, found = tonumber(ARGV[1]), {}, {}
+for index = 2, #ARGV, 2 do covered[ARGV[index]] = ARGV[index + 1] end
+
+local function dueOf(lane)
+  local member = call("ZRANGE", root .. ":lane:" .. lane, 0, 0)[1]
+  local name = blockOf(member)
+  return load(string.sub(name and call("LINDEX", root .. ":block:" .. name, 0) or member, 13)).due
+end
+
+for _, type in ipairs(call("SMEMBERS", root .. ":types")) do
+  local queues = covered[type]
+  if queues ~= "" then
+    local _, amount = string.gsub(queues or "", ",", "")
+    for _, member in ipairs(call("ZRANGE", root .. ":ready:" .. type, 0, limit + amount - 1)) do
+      if #found >= 2 * limit then return found end
+      local lane = string.sub(member, 13)
+      if not (queues and string.find(queues, "," .. (namesOf(lane)) .. ",", 1, true)) then
+        found[#found + 1], found[#found + 2] = lane, dueOf(lane)
+      end
+    end
+  end
+end
+return found
+`)
+
+/**
+ * Counts by state and totals. Nearly all are sizes of sets, so they cannot drift from what is stored.
+ *
+ * - Arguments: none.
+ * - Answers: scheduled, running, completed, failed, cancelled and all tasks, then the totals created, completed, failed,
+ *   cancelled, retried, crashed.
+ */
+const runCounts = script<ReadonlyArray<number>>(`${prelude}
+local answers = { call("ZCARD", root .. ":scheduled"), call("ZCARD", root .. ":running") }
+for _, letter in ipairs({ "C", "F", "X" }) do
+  answers[#answers + 1] = call("ZCARD", root .. ":finished:" .. letter .. "0") +
+    call("ZCARD", root .. ":finished:" .. letter .. "1")
+end
+answers[#answers + 1] = call("HLEN", root .. ":task")
+local totals = call("HMGET", root .. ":tally", "created", "completed", "failed", "cancelled", "retried", "crashed")
+for index = 1, 6 do answers[#answers + 1] = tonumber(totals[index] or 0) end
+return answers
+`)
+
+/**
+ * Bytes of memory that tasks take: exact for as few as 5,000, and else estimated by so many, which takes some milliseconds.
+ *
+ * - Answers: the bytes.
+ */
+const runMemory = script<number>(`${prelude}
+local bytes = 0
+for _, name in ipairs({ "task", "result", "failure", "history" }) do
+  bytes = bytes + (call("MEMORY", "USAGE", root .. ":" .. name, "SAMPLES", "5000") or 0)
+end
+return bytes
+`)

@@ -5,8 +5,7 @@
 import { Effect } from "effect"
 import * as RecordDriver from "../RecordDriver.ts"
 import { absent, type RecordStore, type StoredRecord } from "../RecordStore.ts"
-import { type Runner, script } from "./Runner.ts"
-import { prelude } from "./scripts/Prelude.ts"
+import { prelude, type Runner, script } from "./Runner.ts"
 
 /** The keys of a kind, and the number of the next put or take, as `RecordDriver.nextVersion` has it. */
 const records = `${prelude}

@@ -34,8 +34,7 @@ import * as RateLimits from "./RateLimits.ts"
 import * as Read from "./Read.ts"
 import * as Records from "./Records.ts"
 import * as Runner from "./Runner.ts"
-import * as ServerFacts from "./ServerFacts.ts"
-import * as Settings from "./Settings.ts"
+import * as Server from "./Server.ts"
 
 /** What the driver provides: all that belongs to a store, and the counts of rate limits. */
 export type Services = StoreServices | RateLimiter.RateLimiterStore
@@ -129,7 +128,7 @@ const make = Effect.fnUntraced(function*(
   const runner = Runner.make(redis, keys, answerWithinMsOf(options), refusals)
 
   yield* inspect(redis)
-  yield* Settings.agree(runner, `The Redis store ${root}`, headStartMs)
+  yield* Server.agree(runner, `The Redis store ${root}`, headStartMs)
 
   const attempt = Attempt.make(runner, headStartMs, maxCrashes)
   const operate = Operate.make(runner, headStartMs)
@@ -184,13 +183,13 @@ const make = Effect.fnUntraced(function*(
 
 /** Refuses a server that is too old, and says what it promises. */
 const inspect = Effect.fnUntraced(function*(redis: Redis["Service"]) {
-  const facts = yield* Effect.mapError(ServerFacts.read(redis), (error) => Failure.storeError("open", error))
-  yield* ServerFacts.check(facts)
-  for (const risk of ServerFacts.risks(facts)) {
+  const facts = yield* Effect.mapError(Server.read(redis), (error) => Failure.storeError("open", error))
+  yield* Server.check(facts)
+  for (const risk of Server.risks(facts)) {
     yield* Effect.annotateLogs(Effect.logWarning(risk.message), { risk: risk._tag })
   }
-  const persistence = `Redis persistence: ${ServerFacts.persistence(facts)}`
-  yield* Effect.annotateLogs(ServerFacts.isKept(facts) ? Effect.logInfo(persistence) : Effect.logWarning(persistence), {
+  const persistence = `Redis persistence: ${Server.persistence(facts)}`
+  yield* Effect.annotateLogs(Server.isKept(facts) ? Effect.logInfo(persistence) : Effect.logWarning(persistence), {
     redis: facts.version
   })
 })

@@ -1,5 +1,5 @@
 /**
- * Runs scripts: one round trip each, by hash, loaded again where the server does not know them, with a limit to the
+ * Scripts: what all begin with, and how one runs: one round trip, by hash, loaded again where the server does not know them, with a limit to the
  * time that a caller waits.
  */
 import { Effect } from "effect"
@@ -69,3 +69,87 @@ export const make = (
     })
   )
 }
+
+/**
+ * What every script begins with: the names of keys, and the store's clock.
+ *
+ * `KEYS[1]` is the deployment's root, `{taskforge}` unless configured. All other keys are the root, a colon and a
+ * name, so they share its hash tag and with it one slot of a Redis Cluster.
+ *
+ * | key | kind | holds |
+ * |---|---|---|
+ * | `meta` | hash | the layout's version and the settings that belong to the stored queue |
+ * | `tally` | hash | the last sequence, claim and record numbers given, the number of unfinished tasks, and the totals |
+ * | `task` | hash | by id: what a task is, written once; see `Task` |
+ * | `state` | hash | by id: where a task stands, once it was claimed or finished; see `Task` |
+ * | `result`, `failure`, `history`, `progress` | hashes | by id, for tasks that have them |
+ * | `key` | hash | by `["type","key"]`: the id that owns an idempotency key |
+ * | `stored` | hash | by `["queue","type"]`: how many tasks of this lane are stored |
+ * | `era:<era>` | sets | the lanes of the tasks of a hundred sequence numbers; see `Lanes` |
+ * | `eras`, `gone` | sorted set, hash | eras that have tasks; how many of an era's tasks are removed |
+ * | `old` | set | lanes of tasks that are in no era |
+ * | `index` | sorted set | these lanes by name, each as queue, type and `["queue","type"]` with U+0000 between |
+ * | `head` | hash | by lane, of those that have pending tasks: where it is filed; see `Lanes` |
+ * | `ready`, `ready:<type>` | sorted sets | these lanes in the order of work; those of one type |
+ * | `types`, `paused` | sets | types that have pending tasks; queues that give no work |
+ * | `lane:<lane>` | sorted set | pending tasks of one queue and type, alone or in blocks, by rank |
+ * | `blocks:<lane>` | sorted set | the blocks among them, by sequence number; see `Lanes` |
+ * | `block:<seq>` | list | the tasks of a block |
+ * | `scheduled` | sorted set | scheduled tasks, by due time |
+ * | `running` | sorted set | running tasks, by the end of their lease |
+ * | `finished:<state><keyed>` | sorted sets | finished tasks, by when they finished |
+ * | `list:<state>:<lane>` | sorted sets | waiting and finished tasks by sequence number, without those in blocks |
+ * | `claims`, `claimed` | hash, sorted set | by instance: its last claim, and when it was made |
+ * | `probe` | string | that a write was tried, for a second |
+ * | `awaited` | sorted set | ids whose end a process waits for, by when that is forgotten |
+ * | `record:<kind>` | hash | by id: a record; see `Records` |
+ * | `record-ids:<kind>` | sorted set | their ids, in order |
+ * | `record-wakes:<kind>` | sorted set | the ids of those that are due some time, by then or by the end of their lease |
+ * | `event:head`, `event:log` | hash, sorted set | where the log of events stands; its batches, by their last number |
+ *
+ * Tests may give a second key: `+n` in it moves the clock by n ms, `n` stops it there.
+ *
+ * A sequence number has 12 digits, so that numbers sort like texts. Members of sorted sets begin with it: they break
+ * ties of the score, and where all scores are 0 they are the order.
+ */
+export const prelude = `
+local root, call = KEYS[1], redis.call
+
+local function clock()
+  local set = KEYS[2] and call("GET", KEYS[2])
+  if set and string.sub(set, 1, 1) ~= "+" then return tonumber(set) end
+  local time = call("TIME")
+  return time[1] * 1000 + math.floor(time[2] / 1000) + (set and tonumber(set) or 0)
+end
+
+-- numbers as text: Lua's own conversion keeps 14 digits. %d is the faster one and knows nothing but whole numbers
+local function int(number) return string.format(number % 1 == 0 and "%d" or "%.0f", number) end
+
+-- a command on one key with any number of further arguments, all or the first so many; unpack has a limit
+local maxItems = 4000
+local function each(command, key, items, count)
+  count = count or #items
+  for first = 1, count, maxItems do
+    call(command, key, unpack(items, first, math.min(first + maxItems - 1, count)))
+  end
+end
+
+-- adds to counters of the tally, given as names and amounts in turns
+local function count(...)
+  local changes, names = { ... }, {}
+  for index = 1, #changes, 2 do names[#names + 1] = changes[index] end
+  local numbers = call("HMGET", root .. ":tally", unpack(names))
+  for index = 1, #names do changes[index * 2] = int(changes[index * 2] + (numbers[index] or 0)) end
+  call("HSET", root .. ":tally", unpack(changes))
+end
+
+local function hmget(key, ids)
+  if #ids <= maxItems then return #ids == 0 and {} or call("HMGET", key, unpack(ids)) end
+  local found = {}
+  for first = 1, #ids, maxItems do
+    local part = call("HMGET", key, unpack(ids, first, math.min(first + maxItems - 1, #ids)))
+    for index = 1, #part do found[first + index - 1] = part[index] end
+  end
+  return found
+end
+`

@@ -19,9 +19,9 @@
  * for a command costs as much as storing a task. The first write is one that Redis refuses when its memory is full, so a
  * refusal leaves no trace.
  */
+import { prelude } from "../Runner.ts"
 import { block } from "./Block.ts"
 import { admitted, entered, lanes } from "./Lanes.ts"
-import { prelude } from "./Prelude.ts"
 
 export const enqueue = `${prelude}${block}${lanes}${admitted}${entered}
 local argv, format = ARGV, string.format

@@ -1,9 +1,13 @@
 /**
- * What the server itself promises: whether it may throw tasks away to save memory, and what it keeps through a crash.
+ * What the server itself promises: whether it may throw tasks away to save memory, and what it keeps through a crash. And
+ * what the stored queue on it must be: of a layout that this version knows, with the settings that this process has.
  */
 import { Effect, Result } from "effect"
 import type { Redis, RedisError } from "effect/persistence/Redis"
-import { StoreIncompatible } from "../../domain/Errors.ts"
+import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
+import { refuseHeadStart, refuseLayout } from "../Driver.ts"
+import { prelude, type Runner, script } from "./Runner.ts"
+import { adopt, lanes, stored } from "./scripts/Lanes.ts"
 
 /** What a server says about itself; what it keeps to itself is missing. */
 export interface Facts {
@@ -99,3 +103,57 @@ const settingOf = (answer: unknown, name: string): string | undefined => {
   const value: unknown = Array.isArray(answer) ? answer[1] : Object(answer)[name]
   return typeof value === "string" ? value : undefined
 }
+
+/**
+ * The layout that this version of the driver writes: keys, texts, and what scripts make of them. It reads earlier ones
+ * too. Since 2, pending tasks may be in blocks; since 3, lanes are known as long as they have tasks; since 4, API keys are
+ * records.
+ */
+const layout = 4
+
+/** Stores the settings of a new store; fails when an old one has others. `where` names it. */
+export const agree = (
+  runner: Runner,
+  where: string,
+  headStartMs: number
+): Effect.Effect<void, StoreError | StoreIncompatible> =>
+  Effect.flatMap(runner("open", runOpen, [String(layout), String(headStartMs)]), ([version, stored]) => {
+    const refusal = refuseLayout(where, "another prefix", Number(version), layout) ??
+      refuseHeadStart(where, "another prefix", Number(stored), headStartMs)
+    return refusal === undefined ? Effect.void : Effect.fail(refusal)
+  })
+
+/** Makes records of what an older version has kept in another way. The first version that there is was given to none. */
+const adoptRecords = `
+local function adoptRecords()
+  local keys = call("HGETALL", root .. ":apikey")
+  if #keys > 0 then call("HSETNX", root .. ":tally", "record", 1) end
+  for at = 1, #keys, 2 do
+    local id, document = keys[at], keys[at + 1]
+    local createdAt = string.match(document, '^{"createdAt":(%d+)')
+    call("HSETNX", root .. ":record:api-key", id, "1;" .. createdAt .. ";;" .. document)
+    call("ZADD", root .. ":record-ids:api-key", 0, id)
+  end
+  call("DEL", root .. ":apikey")
+end
+`
+
+/**
+ * Opens the store, or says who made it. One of an earlier layout gets this one's number, so that earlier versions leave
+ * it alone from now on.
+ *
+ * - Arguments: the layout's version, the head start in milliseconds.
+ * - Answers: the version, which is at least the given one, and the stored head start.
+ */
+const runOpen = script<readonly [version: string, headStartMs: string]>(
+  `${prelude}${lanes}${stored}${adopt}${adoptRecords}
+local meta = root .. ":meta"
+if call("EXISTS", meta) == 0 then call("HSET", meta, "version", ARGV[1], "headStartMs", ARGV[2]) end
+if tonumber(call("HGET", meta, "version")) < tonumber(ARGV[1]) then call("HSET", meta, "version", ARGV[1]) end
+if tonumber(call("HGET", meta, "version")) == tonumber(ARGV[1]) then
+  adopt()
+  adoptRecords()
+end
+return call("HMGET", meta, "version", "headStartMs")
+`
+)
