@@ -35,7 +35,7 @@ const under = (settlement: Settlement, claim: number): Settlement => ({ ...settl
 export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 17,
+    noticedAt: 73,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -99,7 +99,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "lost lease ignored",
-    noticedAt: 3907,
+    noticedAt: 4715,
     engine: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.map(
@@ -123,7 +123,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "the store's clock believed: a lease is too far ahead when it is set back",
-    noticedAt: 285,
+    noticedAt: 287,
     engine: but((store) => ({ rescue: (request) => store.rescue({ ...request, latest: 0 }) }))
   },
   {
@@ -169,7 +169,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "key checked outside the transaction",
-    noticedAt: 5,
+    noticedAt: 6,
     store: (store) => {
       const seen = new Set<string>()
       const keyOf = ({ key, type }: NewTask) => `${type}/${key}`
@@ -347,6 +347,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "put torn: each change is made by itself",
+    noticedAt: 1,
     records: (store) => ({
       ...store,
       put: (changes, nonce) =>
@@ -358,6 +359,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "put answered and not done, one in eight",
+    noticedAt: 1,
     records: (store) => {
       let puts = 0
       return {
@@ -368,12 +370,12 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of a put ignored",
-    noticedAt: 64,
+    noticedAt: 71,
     records: (store) => ({ ...store, put: (changes) => store.put(changes) })
   },
   {
     name: "nonces of puts forgotten at once",
-    noticedAt: 81,
+    noticedAt: 97,
     records: (store) => ({
       ...store,
       due: (kind, limit) =>
@@ -385,11 +387,12 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "taken and due still: two may have a record",
+    noticedAt: 1,
     records: (store) => ({ ...store, take: (kind, limit) => store.due(kind, limit) })
   },
   {
     name: "taken not fenced: who had a record before may put it",
-    noticedAt: 45,
+    noticedAt: 104,
     records: (store) => {
       const taken = new Map<string, string>()
       return {
@@ -414,6 +417,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "due records never given",
+    noticedAt: 1,
     records: (store) => ({
       ...store,
       take: (kind, limit) => Effect.map(store.due(kind, limit), (due) => ({ ...due, records: [] }))
