@@ -3,10 +3,9 @@ import { Clock, Effect, type Schema, Stream } from "effect"
 import type { NewTaskJson } from "../http/api/TasksApi.ts"
 import { Failure } from "./Failure.ts"
 import * as Input from "./Input.ts"
-import * as Paint from "./Paint.ts"
 import * as Progress from "./Progress.ts"
+import * as RemoteTasks from "./RemoteTasks.ts"
 import * as Screen from "./Screen.ts"
-import * as Submitting from "./Submitting.ts"
 import * as Words from "./Words.ts"
 
 /** Tasks in a request at most, and roughly the bytes: the server takes 1 MiB. */
@@ -38,7 +37,7 @@ export const enqueue = Effect.fnUntraced(function*<R>({ json, lines, toTask, whe
   const send = Effect.fnUntraced(function*(items: ReadonlyArray<Item>) {
     if (items.length === 0) return
     const created = yield* Effect.mapError(
-      Submitting.submit(items.map(({ task }) => task), whenFull, accepted > 0),
+      RemoteTasks.submit(items.map(({ task }) => task), whenFull, accepted > 0),
       (failure) => stopped(failure, `lines ${items[0]!.number} to ${items.at(-1)!.number}`, lastLine)
     )
     accepted += created.length
@@ -70,7 +69,7 @@ export const enqueue = Effect.fnUntraced(function*<R>({ json, lines, toTask, whe
 
   const created = accepted - duplicates
   if (json) return yield* Screen.json({ accepted, created, duplicates })
-  const paint = Paint.make(yield* Screen.Screen)
+  const paint = yield* Screen.paint
   if (accepted === 0) return yield* Screen.line("There were no lines, so nothing was enqueued.")
   const seconds = Math.max(1, (yield* Clock.currentTimeMillis) - startedAt) / 1000
   const rate = paint.dim(`in ${Words.precise(seconds * 1000)} (${Words.count(Math.round(accepted / seconds))}/s)`)

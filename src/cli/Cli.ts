@@ -1,28 +1,24 @@
 /** The command `taskforge`: its tree, and how it speaks. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, Layer, Logger, Runtime } from "effect"
-import { CliConfig, CliOutput, Command, GlobalFlag, TerminalCapabilities } from "effect/cli"
+import { CliConfig, type CliError, CliOutput, Command, GlobalFlag, TerminalCapabilities } from "effect/cli"
+import { nearest } from "../domain/Nearest.ts"
 import { version } from "../domain/Version.ts"
 import * as PooledRandom from "../engine/PooledRandom.ts"
-import * as Cancel from "./commands/Cancel.ts"
+import * as CancelRerunRemove from "./commands/CancelRerunRemove.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Enqueue from "./commands/Enqueue.ts"
 import * as Get from "./commands/Get.ts"
 import * as Instances from "./commands/Instances.ts"
 import * as Keys from "./commands/Keys.ts"
 import * as ListTasks from "./commands/List.ts"
-import * as Migrate from "./commands/Migrate.ts"
 import * as Queues from "./commands/Queues.ts"
-import * as Remove from "./commands/Remove.ts"
-import * as Rerun from "./commands/Rerun.ts"
 import * as Serve from "./commands/Serve.ts"
 import * as Stats from "./commands/Stats.ts"
+import * as Store from "./commands/Store.ts"
 import * as Watch from "./commands/Watch.ts"
-import * as Work from "./commands/Work.ts"
-import { exitCodes, type Failure } from "./Failure.ts"
-import * as Help from "./Help.ts"
-import * as Paint from "./Paint.ts"
+import { exitCodes, Failure } from "./Failure.ts"
 import * as Screen from "./Screen.ts"
-import * as Usage from "./Usage.ts"
 
 /** Every command. */
 export const command = Command.make("taskforge").pipe(
@@ -30,7 +26,14 @@ export const command = Command.make("taskforge").pipe(
   Command.withSubcommands([
     {
       group: "Tasks",
-      commands: [Enqueue.command, Get.command, ListTasks.command, Cancel.command, Rerun.command, Remove.command]
+      commands: [
+        Enqueue.command,
+        Get.command,
+        ListTasks.command,
+        CancelRerunRemove.cancel,
+        CancelRerunRemove.rerun,
+        CancelRerunRemove.remove
+      ]
     },
     {
       group: "System",
@@ -44,7 +47,7 @@ export const command = Command.make("taskforge").pipe(
         Queues.resume
       ]
     },
-    { group: "Run", commands: [Serve.command, Work.command, Migrate.command, Keys.command, Demo.command] }
+    { group: "Run", commands: [Serve.serve, Serve.work, Store.migrate, Keys.command, Demo.command] }
   ])
 )
 
@@ -70,6 +73,11 @@ export const run = (args: ReadonlyArray<string>) => {
 /** The screen of the process, as far as `NO_COLOR` and the like leave it its colours. */
 export const layerScreen = Screen.Screen.layer.pipe(Layer.provide(TerminalCapabilities.layer))
 
+/** Runs the command line of the process and answers its exit code. */
+export const program = Effect.suspend(() => run(process.argv.slice(2))).pipe(
+  Effect.provide(Layer.provideMerge(layerScreen, NodeServices.layer))
+)
+
 /** Help as it comes; of a command line that is wrong only what is wrong, and where to read on. */
 const presenter = (tellIn: (failure: Failure) => Effect.Effect<void, never, Screen.Screen>) =>
   Effect.map(Screen.Screen, (screen): CliOutput.Presenter => {
@@ -80,12 +88,12 @@ const presenter = (tellIn: (failure: Failure) => Effect.Effect<void, never, Scre
           case "Help":
             return Effect.flatMap(
               screen.columns,
-              (columns) => Console.log(Help.wrap(formatHelpDoc(event.helpDoc), columns))
+              (columns) => Console.log(wrapped(formatHelpDoc(event.helpDoc), columns))
             )
           case "Version":
             return Console.log(`${event.name} ${event.version}`)
           case "InvalidInvocation":
-            return Effect.provideService(tellIn(Usage.failure(event)), Screen.Screen, screen)
+            return Effect.provideService(tellIn(usageFailure(event)), Screen.Screen, screen)
         }
       }
     }
@@ -95,7 +103,72 @@ const tellJson = ({ advice, code, exit, problem }: Failure) =>
   Screen.lineError(JSON.stringify({ error: { code: code ?? exit, message: problem, advice } }))
 
 const tell = Effect.fnUntraced(function*({ advice, problem }: Failure) {
-  const paint = Paint.make(yield* Screen.Screen)
+  const paint = yield* Screen.paint
   yield* Screen.lineError(`${paint.bad("✗")} ${problem.replaceAll("\n", "\n  ")}`)
   for (const line of advice?.split("\n") ?? []) yield* Screen.lineError(paint.dim(`  ${line}`))
 })
+
+/** Where the mistake was made. */
+interface Invocation {
+  readonly errors: ReadonlyArray<CliError.CliError>
+  readonly commandPath: ReadonlyArray<string>
+  readonly helpDoc: { readonly usage: string }
+}
+
+/** Flags that belong to commands and are often written before them. */
+const ofCommands = ["--server", "-s", "--store", "--api-key", "--json"]
+
+/**
+ * What is wrong with a command line, as one complaint: the first mistake, as those after it mostly follow from it.
+ */
+const usageFailure = ({ commandPath, errors, helpDoc }: Invocation): Failure => {
+  const [error] = errors
+  const name = commandPath.join(" ")
+  const problem = error === undefined ? "The command line cannot be understood" : worded(error)
+  const flag = error?._tag === "UnrecognizedOption" ? error.option : undefined
+  const advice = flag !== undefined && commandPath.length === 1 && ofCommands.includes(flag)
+    ? `${flag} comes after the command: ${name} list ${flag} …`
+    : `${helpDoc.usage}\nRead more with: ${name} --help`
+  return new Failure({ exit: "usage", problem, advice })
+}
+
+const worded = (error: CliError.CliError): string => {
+  const [message = "", ...rest] = error.message.split("\n").map((line) => line.trim()).filter((line) => line !== "")
+  const [heading, ...suggestions] = rest
+  if (heading?.startsWith("Did you mean") === true && suggestions.length > 0) {
+    return `${message.replace(/ in command .*$/, "")}; did you mean ${suggestions.join(" or ")}?`
+  }
+  return [message, ...rest].join(" ")
+    .replace("Expected: Schema validation failed: Expected", "Expected")
+    .replace(/^(Invalid value for \S+ \S+ "([^"]*)"\..*?)(?:, got "\2")$/, "$1")
+    .replace("a string representing a finite number", "a number")
+    .replace(/^Invalid value for flag (\S+): "([^"]*)"\. Expected: ((?:"[^"]+" \| )+"[^"]+")$/, choice)
+}
+
+/** A value that is none of some words. */
+const choice = (_: string, flag: string, found: string, choices: string): string => {
+  const words = choices.split(" | ").map((word) => word.slice(1, -1))
+  const meant = nearest(found, words)
+  return `${flag} ${found}: expected ${words.join(", ")}${meant === undefined ? "" : `; did you mean ${meant}?`}`
+}
+
+/** Help in lines of at most `width` cells, as far as its words allow; they go on below where their text began. */
+const wrapped = (text: string, width: number): string =>
+  text.split("\n").flatMap((line) => CliOutput.displayWidth(line) <= width ? [line] : wrapLine(line, width)).join("\n")
+
+const wrapLine = (line: string, width: number): ReadonlyArray<string> => {
+  const [, head = "", rest = line] = /^(\s*\S.*?\s{2,})(\S.*)$/.exec(line) ?? /^(\s*)(.*)$/.exec(line) ?? []
+  const indent = " ".repeat(Math.min(CliOutput.displayWidth(head), Math.floor(width / 2)))
+  const lines: Array<string> = []
+  let current = head
+  let isEmpty = true
+  for (const word of rest.split(" ")) {
+    const longer = isEmpty ? current + word : `${current} ${word}`
+    if (!isEmpty && CliOutput.displayWidth(longer) > width) {
+      lines.push(current)
+      current = indent + word
+    } else current = longer
+    isEmpty = false
+  }
+  return [...lines, current]
+}

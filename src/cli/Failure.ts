@@ -3,7 +3,16 @@
  *
  * Exit codes follow sysexits.h where it has one that fits, as the server's 78 does.
  */
-import { Runtime, Schema } from "effect"
+import { Cause, Option, Runtime, Schema } from "effect"
+import { HttpClientError } from "effect/http"
+import { InvalidSettings } from "../config/InvalidSettings.ts"
+import * as Errors from "../domain/Errors.ts"
+import { nearest } from "../domain/Nearest.ts"
+import { quoted } from "../domain/ShellWord.ts"
+import { BodyTooLarge, InvalidRequest } from "../http/api/RequestCheck.ts"
+import * as ApiClient from "../http/client/ApiClient.ts"
+import { DriverMissing } from "../server/SelectedStore.ts"
+import * as Screen from "./Screen.ts"
 
 /** What the process answers. */
 export const exitCodes = {
@@ -48,3 +57,102 @@ export class Failure extends Schema.TaggedError<Failure>()("CommandFailure", {
     return exitCodes[this.exit]
   }
 }
+
+/** An error of the API, of the way to it or of a store as the failure of a command on a target. It names the fix. */
+export const failureOf = (error: unknown, target: string): Failure => {
+  if (error instanceof Failure) return error
+  if (HttpClientError.isHttpClientError(error)) return ofClient(error, target)
+  if (error instanceof Errors.TaskNotFound) {
+    return failure("unknown", "task_not_found", error.message, "taskforge list shows the tasks there are.")
+  }
+  if (error instanceof Errors.StateConflict) {
+    return failure("failed", "state_conflict", error.message, adviceOn(error))
+  }
+  if (error instanceof Errors.QueueFull) {
+    return error.mayFitLater
+      ? failure("later", "queue_full", error.message, "Wait for room with --when-full wait.")
+      : failure("input", "batch_too_large", error.message)
+  }
+  if (error instanceof Errors.KeyConflict) {
+    return failure(
+      "failed",
+      "key_conflict",
+      error.message,
+      `See it with: taskforge get ${quoted(Screen.plain(error.id))}`
+    )
+  }
+  if (error instanceof Errors.InvalidOption) return failure("input", "invalid_option", error.message)
+  if (error instanceof Errors.InvalidPayload) return failure("input", "invalid_payload", error.message)
+  if (error instanceof Errors.UnknownTaskType) {
+    const meant = nearest(error.type, error.known)
+    const advice = meant === undefined ? undefined : `Did you mean ${meant}?`
+    return failure("input", "unknown_task_type", error.message, advice)
+  }
+  if (error instanceof InvalidRequest) return failure("input", "invalid_request", error.message)
+  if (error instanceof BodyTooLarge) return failure("input", "body_too_large", error.message)
+  if (error instanceof Errors.StoreError) {
+    return failure("unavailable", "store_unavailable", `The task store of ${target} does not answer: ${error.reason}`)
+  }
+  if (error instanceof DriverMissing || error instanceof InvalidSettings || error instanceof Errors.StoreIncompatible) {
+    return failure("configuration", "configuration", error.message)
+  }
+  return failure("failed", "failed", error instanceof Error ? error.message : String(error))
+}
+
+/** The failure of a command whose store could not be opened. */
+export const failureToOpen = (cause: Cause.Cause<unknown>, target: string): Failure => {
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  return error === undefined
+    ? failure("failed", "defect", Cause.pretty(cause))
+    : error instanceof Errors.StoreError
+    ? failure("unavailable", "store_unavailable", `${target} cannot be opened: ${error.reason}`)
+    : failureOf(error, target)
+}
+
+const ofClient = (error: HttpClientError.HttpClientError, target: string): Failure => {
+  const status = error.response?.status
+  switch (status) {
+    case undefined:
+      return failure(
+        "unavailable",
+        "unreachable",
+        `${target} cannot be reached: ${ApiClient.reasonOf(error)}`,
+        "Start a server with: taskforge serve\nor name one with --server or TASKFORGE_URL."
+      )
+    case 401:
+      return error.request.headers["authorization"] === undefined
+        ? failure(
+          "forbidden",
+          "unauthorized",
+          `${target} needs an API key`,
+          "Give one with --api-key or TASKFORGE_API_KEY; taskforge keys create makes one."
+        )
+        : failure(
+          "forbidden",
+          "unknown_key",
+          `${target} does not know this API key`,
+          "It was mistyped, revoked, or made for another store; taskforge keys list --store URL shows those that hold."
+        )
+    case 403:
+      return failure("forbidden", "forbidden", `The API key may not do this on ${target}`)
+    case 429:
+      return failure("later", "rate_limited", `${target} has had enough requests for now`, "Try again later.")
+    default:
+      return failure(
+        status >= 500 ? "unavailable" : "failed",
+        "unexpected_answer",
+        `${target} answered ${status} to ${error.request.method} ${new URL(error.request.url).pathname}`,
+        status === 404 ? "Is it a TaskForge server, of a version that knows this?" : undefined
+      )
+  }
+}
+
+const adviceOn = ({ id, operation, state }: Errors.StateConflict): string | undefined =>
+  operation === "rerun" && state !== "completed"
+    ? `It runs by itself; stop it with: taskforge cancel ${quoted(Screen.plain(id))}`
+    : operation === "remove"
+    ? `Only finished tasks can be removed; stop it first with: taskforge cancel ${quoted(Screen.plain(id))}`
+    : undefined
+
+const failure = (exit: Failure["exit"], code: string, problem: string, advice?: string): Failure =>
+  new Failure({ exit, code, problem, ...(advice === undefined ? {} : { advice }) })

@@ -3,7 +3,6 @@ import { Effect } from "effect"
 import { Flag } from "effect/cli"
 import { pageSize } from "../http/api/RequestValues.ts"
 import type { Failure } from "./Failure.ts"
-import * as Paint from "./Paint.ts"
 import * as Screen from "./Screen.ts"
 import * as Table from "./Table.ts"
 import * as Target from "./Target.ts"
@@ -39,16 +38,16 @@ export interface Page<A> {
   /** The time that ages are counted from, in milliseconds since the epoch. */
   readonly now: number
   /** What is said before the table, of the first page. */
-  readonly notice?: ((paint: Paint.Paint) => string) | undefined
+  readonly notice?: ((paint: Screen.Paint) => string) | undefined
 }
 
 /** What is listed: how a page of it is read, and what a table shows of each. */
 export interface Listing<A> {
   readonly read: (target: Target.Target["Service"], query: PageQuery) => Effect.Effect<Page<A>, Failure>
   readonly columns: ReadonlyArray<Table.Column>
-  readonly row: (item: A, paint: Paint.Paint, now: number) => ReadonlyArray<string>
+  readonly row: (item: A, paint: Screen.Paint, now: number) => ReadonlyArray<string>
   /** What is said when there is none. */
-  readonly nothing: (paint: Paint.Paint) => string
+  readonly nothing: (paint: Screen.Paint) => string
   /** Which ones were shown, when there are more. */
   readonly shown: (count: number) => string
 }
@@ -57,7 +56,7 @@ export interface Listing<A> {
 export const show = Effect.fnUntraced(function*<A>({ all, json, limit }: Given, listing: Listing<A>) {
   const target = yield* Target.Target
   const screen = yield* Screen.Screen
-  const paint = Paint.make(screen)
+  const paint = Screen.paintOn(screen)
   const table = Table.inPages(listing.columns, paint.dim)
   const wanted = all ? Infinity : limit
   let shown = 0
@@ -80,5 +79,5 @@ export const show = Effect.fnUntraced(function*<A>({ all, json, limit }: Given, 
 })
 
 /** What is said when there is nothing at all. */
-export const noTasks = ({ accent }: Paint.Paint): string =>
+export const noTasks = ({ accent }: Screen.Paint): string =>
   `There are no tasks yet. Enqueue one:\n\n  ${accent(`taskforge enqueue echo '{"hello": "world"}'`)}`

@@ -1,8 +1,8 @@
 /** A load on a server: it is kept busy for a time, and then asked how long tasks took from their enqueue to their end. */
 import { Clock, Duration, Effect } from "effect"
 import type { NewTaskJson } from "../http/api/TasksApi.ts"
-import * as Awaiting from "./Awaiting.ts"
 import type { Failure } from "./Failure.ts"
+import * as RemoteTasks from "./RemoteTasks.ts"
 import * as Target from "./Target.ts"
 
 /** Clients that work at the same time. Each enqueues a batch, waits until all of it has finished, and starts over. */
@@ -23,7 +23,7 @@ export const keepBusy = <R>(
     const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(lasting)
     const tasks = Array.from({ length: batch }, () => emptyTask)
     const client = Effect.gen(function*() {
-      while ((yield* Clock.currentTimeMillis) < until) yield* Awaiting.finished(yield* send(tasks))
+      while ((yield* Clock.currentTimeMillis) < until) yield* RemoteTasks.finished(yield* send(tasks))
     })
     yield* Effect.all(Array.from({ length: clients }, () => client), { concurrency: clients, discard: true })
   })

@@ -1,6 +1,5 @@
 /** A line on stderr that says how far a command has come, as long as a person looks at it. */
 import { Clock, Effect } from "effect"
-import * as Paint from "./Paint.ts"
 import * as Screen from "./Screen.ts"
 import * as Table from "./Table.ts"
 import * as Words from "./Words.ts"
@@ -14,7 +13,7 @@ const clearLine = "\r\u001b[2K"
 /** Starts at nothing done; `total` is left out where it is not known. */
 export const make = Effect.fnUntraced(function*(what: string, total?: number) {
   const screen = yield* Screen.Screen
-  const paint = Paint.make({ colours: screen.animates && screen.colours })
+  const paint = Screen.paintOn({ colours: screen.animates && screen.colours })
   const startedAt = yield* Clock.currentTimeMillis
   let shownAt = 0
 
@@ -33,13 +32,13 @@ export const make = Effect.fnUntraced(function*(what: string, total?: number) {
   return { update, clear: screen.animates ? screen.writeError(clearLine) : Effect.void }
 })
 
-const bar = (share: number, paint: Paint.Paint): string => {
+const bar = (share: number, paint: Screen.Paint): string => {
   const full = Math.round(Math.min(1, Math.max(0, share)) * barWidth)
   return paint.accent("█".repeat(full)) + paint.dim("░".repeat(barWidth - full))
 }
 
 /** A block that wanders to and fro. */
-const sweep = (step: number, paint: Paint.Paint): string => {
+const sweep = (step: number, paint: Screen.Paint): string => {
   const block = 6
   const room = barWidth - block
   const at = room - Math.abs(room - (step % (2 * room)))

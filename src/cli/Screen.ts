@@ -1,6 +1,8 @@
-/** Where a command writes: results on stdout, progress on stderr, and what each of them can show. */
+/** Where a command writes: results on stdout, progress on stderr, in colours or as JSON, and what each can show. */
 import { Config, Context, Effect, Layer } from "effect"
-import { TerminalCapabilities } from "effect/cli"
+import { Flag, TerminalCapabilities } from "effect/cli"
+import { stripVTControlCharacters } from "node:util"
+import type { TaskState } from "../domain/TaskState.ts"
 
 /** The terminal of a command, or what stands in for it. */
 export class Screen extends Context.Service<Screen, {
@@ -54,3 +56,55 @@ export const lineError = (text = ""): Effect.Effect<void, never, Screen> =>
 
 /** Writes a value as a line of JSON to stdout. */
 export const json = (value: unknown): Effect.Effect<void, never, Screen> => line(JSON.stringify(value))
+
+/** Asks for JSON instead of text: a value per line. */
+export const jsonFlag = Flag.Boolean("json").pipe(
+  Flag.withDescription("Prints JSON, a value per line"),
+  Flag.withDefault(false)
+)
+
+/** Colours by what they mean: paints texts, or leaves them as they are. */
+export interface Paint {
+  readonly bold: (text: string) => string
+  readonly dim: (text: string) => string
+  readonly good: (text: string) => string
+  readonly bad: (text: string) => string
+  readonly warn: (text: string) => string
+  readonly accent: (text: string) => string
+  readonly state: (state: TaskState, text?: string) => string
+}
+
+/** Paints where the screen has colours. */
+export const paintOn = ({ colours }: { readonly colours: boolean }): Paint => {
+  const with_ = (code: number) => (text: string) => colours && text !== "" ? `\u001b[${code}m${text}\u001b[0m` : text
+  const paint = { bold: with_(1), dim: with_(2), bad: with_(31), good: with_(32), warn: with_(33), accent: with_(36) }
+  const byState = {
+    scheduled: with_(35),
+    pending: with_(36),
+    running: with_(33),
+    completed: with_(32),
+    failed: with_(31),
+    cancelled: with_(2)
+  }
+  return { ...paint, state: (state, text = state) => byState[state](text) }
+}
+
+/** Paints as the command's screen does. */
+export const paint: Effect.Effect<Paint, never, Screen> = Effect.map(Screen, paintOn)
+
+/** The mark before a task in this state. */
+export const mark: Record<TaskState, string> = {
+  scheduled: "◷",
+  pending: "○",
+  running: "◐",
+  completed: "✓",
+  failed: "✗",
+  cancelled: "–"
+}
+
+/** Text from elsewhere may hold escape sequences, which would rule the terminal, and line breaks, which would end the row. */
+export const plain = (text: string): string =>
+  stripVTControlCharacters(text).replace(/\s+/g, " ").replace(
+    /[\p{Control}\p{Bidi_Control}]/gu,
+    "\u{fffd}"
+  )

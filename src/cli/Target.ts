@@ -1,20 +1,21 @@
 /** What a command works on: a server by its URL, or a store by its own. Either way it speaks the same API. */
-import { Config, Context, Effect, Layer, Option, type Redacted, Schedule } from "effect"
+import { Config, ConfigProvider, Context, Effect, Layer, Option, type Redacted, Schedule } from "effect"
 import { Flag } from "effect/cli"
-import { FetchHttpClient, type HttpClient } from "effect/http"
+import { FetchHttpClient, type HttpClient, HttpEffect, HttpRouter, HttpServer } from "effect/http"
 import { existsSync } from "node:fs"
+import * as Settings from "../config/Settings.ts"
 import * as StoreUrl from "../config/StoreUrl.ts"
 import * as Redaction from "../domain/Redaction.ts"
 import { quoted } from "../domain/ShellWord.ts"
 import * as Engine from "../engine/Engine.ts"
+import { EventFeed } from "../events/EventFeed.ts"
 import * as Handlers from "../handlers/index.ts"
 import * as ApiClient from "../http/client/ApiClient.ts"
-import * as LocalClient from "../http/client/LocalClient.ts"
+import * as Routes from "../http/Routes.ts"
 import { TaskCatalog } from "../http/TaskCatalog.ts"
 import * as SelectedStore from "../server/SelectedStore.ts"
-import { Failure } from "./Failure.ts"
-import * as OpenStore from "./OpenStore.ts"
-import * as Problem from "./Problem.ts"
+import * as RateLimiterStore from "../store/memory/RateLimits.ts"
+import { Failure, failureOf, failureToOpen } from "./Failure.ts"
 
 /** Three times within about a second and a half: a person waits for the answer. */
 const impatient = Schedule.exponential("200 millis").pipe(Schedule.upTo({ times: 3 }))
@@ -129,13 +130,13 @@ const onStore = Effect.fnUntraced(function*(url: string) {
   }
   // Without the password that may be in it
   const name = StoreUrl.format(store)
-  const settings = yield* Effect.mapError(OpenStore.settingsWith(Option.some(url)), (error) => Problem.of(error, name))
-  return make(name, { url: LocalClient.url }).pipe(
-    Layer.provide(LocalClient.layer),
+  const settings = yield* Effect.mapError(settingsWith(Option.some(url)), (error) => failureOf(error, name))
+  return make(name, { url: localUrl }).pipe(
+    Layer.provide(localClient),
     Layer.provide(TaskCatalog.layer(Handlers.definitions)),
     Layer.provide(Engine.layerProducer({ queue: { maxRetries: settings.retryAttempts } })),
     Layer.provide(SelectedStore.layer(settings)),
-    Layer.catchCause((cause) => Layer.effect(Target, Effect.fail(Problem.ofCause(cause, name))))
+    Layer.catchCause((cause) => Layer.effect(Target, Effect.fail(failureToOpen(cause, name))))
   )
 })
 
@@ -151,7 +152,7 @@ const make = (
         name,
         repeatable: ApiClient.repeatable(impatient),
         patient: ApiClient.repeatable(),
-        problem: (error) => Problem.of(error, name)
+        problem: (error) => failureOf(error, name)
       }))
   )
 
@@ -160,3 +161,37 @@ const variable = (name: string): Effect.Effect<string | undefined, Failure> =>
     onFailure: (error) => new Failure({ exit: "configuration", problem: error.message }),
     onSuccess: (text) => Option.getOrUndefined(Option.filter(text, (one) => one !== ""))
   })
+
+/** The settings of the environment, on this store if one is given. */
+export const settingsWith = Effect.fnUntraced(function*(store: Option.Option<string>) {
+  const environment = yield* ConfigProvider.ConfigProvider
+  const provider = Option.match(store, {
+    onNone: () => environment,
+    onSome: (url) => ConfigProvider.orElse(ConfigProvider.fromUnknown({ STORE_URL: url }), environment)
+  })
+  return yield* Effect.provideService(Settings.load, ConfigProvider.ConfigProvider, provider)
+})
+
+/** Where the requests of {@link localClient} seem to go. */
+const localUrl = "http://localhost"
+
+/**
+ * A client whose requests go straight to the routes of the engine in this process, without a server in between: whatever
+ * works against a server works against a bare store.
+ */
+const localClient = FetchHttpClient.layer.pipe(
+  Layer.provide(Layer.effect(
+    FetchHttpClient.Fetch,
+    Effect.gen(function*() {
+      const routes = yield* HttpRouter.toHttpEffect(Routes.layer({ requireKeys: "never" }))
+      const handle = HttpEffect.toWebHandler(routes)
+      return (input, init) => handle(new Request(input, init))
+    })
+  )),
+  Layer.provide([
+    Layer.succeed(HttpRouter.RouterConfig, Routes.routerConfig),
+    HttpServer.layerServices,
+    RateLimiterStore.layer,
+    EventFeed.layer
+  ])
+) satisfies Layer.Layer<HttpClient.HttpClient, unknown, unknown>

@@ -2,7 +2,7 @@
 import { DateTime, type Schema } from "effect"
 import * as Priority from "../domain/Priority.ts"
 import type { AttemptJson, TaskJson } from "../http/api/TaskJson.ts"
-import { mark, type Paint, plain } from "./Paint.ts"
+import * as Screen from "./Screen.ts"
 import * as Table from "./Table.ts"
 import * as Words from "./Words.ts"
 
@@ -16,10 +16,10 @@ export const columns: ReadonlyArray<Table.Column> = [
 ]
 
 /** A task as a row of {@link columns}. */
-export const row = (task: TaskJson, paint: Paint, now: number): ReadonlyArray<string> => [
-  plain(task.id),
-  plain(task.type),
-  paint.state(task.status, `${mark[task.status]} ${task.status}`),
+export const row = (task: TaskJson, paint: Screen.Paint, now: number): ReadonlyArray<string> => [
+  Screen.plain(task.id),
+  Screen.plain(task.type),
+  paint.state(task.status, `${Screen.mark[task.status]} ${task.status}`),
   paint.dim(Words.relative(Date.parse(momentOf(task)), now)),
   detail(task, paint)
 ]
@@ -31,9 +31,9 @@ const momentOf = (task: TaskJson): string =>
     : task.completed_at ?? (task.status === "running" ? task.started_at : null) ?? task.created_at
 
 /** What there is to know besides the status, in a few words. */
-export const detail = (task: TaskJson, paint: Paint): string => {
+export const detail = (task: TaskJson, paint: Screen.Paint): string => {
   const { error, failures, progress, status } = task
-  if (status === "failed") return paint.bad(plain(error?.message ?? ""))
+  if (status === "failed") return paint.bad(Screen.plain(error?.message ?? ""))
   if (status === "running") {
     if (task.cancel_requested) return paint.warn("stopping")
     if (progress !== null) return percent(progress)
@@ -41,13 +41,13 @@ export const detail = (task: TaskJson, paint: Paint): string => {
   }
   if (failures > 0 && error !== null && status !== "completed") {
     const budget = task.max_retries < 0 ? "" : `/${task.max_retries}`
-    return `${paint.warn(`retry ${failures}${budget}`)} ${plain(error.message)}`
+    return `${paint.warn(`retry ${failures}${budget}`)} ${Screen.plain(error.message)}`
   }
-  return status === "completed" && task.result !== null ? paint.dim(plain(JSON.stringify(task.result))) : ""
+  return status === "completed" && task.result !== null ? paint.dim(Screen.plain(JSON.stringify(task.result))) : ""
 }
 
 /** Everything there is to know about a task, as lines of at most `width` cells. */
-export const card = (task: TaskJson, paint: Paint, now: number, width: number): ReadonlyArray<string> => {
+export const card = (task: TaskJson, paint: Screen.Paint, now: number, width: number): ReadonlyArray<string> => {
   const field = (name: string, value: string) => Table.fit(`  ${paint.dim(name.padEnd(9))} ${value}`, width)
   /** JSON behind its name where it fits, else below it by lines; all of it, as people have asked for this task. */
   const whole = (name: string, value: Schema.Json): ReadonlyArray<string> => {
@@ -70,20 +70,26 @@ export const card = (task: TaskJson, paint: Paint, now: number, width: number): 
   ]
   return [
     Table.fit(
-      `${paint.state(task.status, `${mark[task.status]} ${task.status}`)}  ${paint.bold(plain(task.type))}`,
+      `${paint.state(task.status, `${Screen.mark[task.status]} ${task.status}`)}  ${
+        paint.bold(Screen.plain(task.type))
+      }`,
       width
     ),
     "",
     // Never cut: it is there to be copied
-    `  ${paint.dim("Id".padEnd(9))} ${plain(task.id)}`,
-    field("Queue", `${plain(task.queue)}, ${Priority.nameOf(task.priority)} priority (${task.priority})`),
-    ...(task.key === null ? [] : [field("Key", plain(task.key))]),
+    `  ${paint.dim("Id".padEnd(9))} ${Screen.plain(task.id)}`,
+    field("Queue", `${Screen.plain(task.queue)}, ${Priority.nameOf(task.priority)} priority (${task.priority})`),
+    ...(task.key === null ? [] : [field("Key", Screen.plain(task.key))]),
     ...whole("Payload", task.payload),
     ...(task.status === "completed" ? whole("Result", task.result) : []),
     ...(task.error === null
       ? []
       // Like an id, never cut
-      : [`  ${paint.dim("Error".padEnd(9))} ${paint.bad(`${plain(task.error.tag)}: ${plain(task.error.message)}`)}`]),
+      : [
+        `  ${paint.dim("Error".padEnd(9))} ${
+          paint.bad(`${Screen.plain(task.error.tag)}: ${Screen.plain(task.error.message)}`)
+        }`
+      ]),
     ...(task.progress !== null && task.status === "running" ? [field("Progress", percent(task.progress))] : []),
     ...(task.cancel_requested && task.status === "running" ? [field("Cancel", "requested, being stopped")] : []),
     "",
@@ -93,7 +99,7 @@ export const card = (task: TaskJson, paint: Paint, now: number, width: number): 
     ...moment("Finished", task.completed_at, took),
     field("Attempts", counts.join(", ")),
     ...(task.timeout_ms === null ? [] : [field("Timeout", Words.precise(task.timeout_ms))]),
-    ...(task.instance === null ? [] : [field("Instance", plain(task.instance))]),
+    ...(task.instance === null ? [] : [field("Instance", Screen.plain(task.instance))]),
     ...(task.history.length === 0 ? [] : ["", ...history(task.history, paint, width)])
   ]
 }
@@ -108,7 +114,7 @@ const visible = (json: string): string =>
     (character) => `\\u${character.codePointAt(0)!.toString(16).padStart(4, "0")}`
   )
 
-const history = (attempts: ReadonlyArray<AttemptJson>, paint: Paint, width: number): ReadonlyArray<string> =>
+const history = (attempts: ReadonlyArray<AttemptJson>, paint: Screen.Paint, width: number): ReadonlyArray<string> =>
   Table.format(
     [{ head: "EARLIER ATTEMPTS" }, { head: "RAN", align: "right" }, { head: "OUTCOME" }, {
       head: "ERROR",
@@ -118,7 +124,7 @@ const history = (attempts: ReadonlyArray<AttemptJson>, paint: Paint, width: numb
       localTime(started_at),
       Words.precise(Date.parse(ended_at) - Date.parse(started_at)),
       outcome === "failed" || outcome === "crashed" ? paint.bad(outcome) : outcome,
-      error === null ? "" : plain(error.message)
+      error === null ? "" : Screen.plain(error.message)
     ]),
     width - 2,
     paint.dim

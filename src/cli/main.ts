@@ -17,7 +17,7 @@ if (major < 22 || major === 22 && minor < 19) {
     Effect.flatMap(Effect.promise(() => import("../server/ServerProgram.ts")), ({ program }) => program)
   )
 } else {
-  const program = Effect.flatMap(Effect.promise(() => import("./Program.ts")), ({ program }) => program)
+  const program = Effect.flatMap(Effect.promise(() => import("./Cli.ts")), ({ program }) => program)
   if (first === "serve" || first === "work") MainProcess.run(program)
   else MainProcess.runCommand(program)
 }

@@ -52,10 +52,10 @@ export const inSources: ReadonlyArray<Retired> = [
       "http/api/SystemApi.ts": "a route of earlier designs",
       "http/SystemStatus.ts": "a route of earlier designs",
       "http/WorkersView.ts": "a route of earlier designs",
-      "cli/Dashboard.ts": "reads that route",
+      "cli/commands/Watch.ts": "reads that route",
       "cli/commands/Instances.ts": "reads that route",
       "config/Settings.ts": "people count workers there",
-      "cli/ServerSettings.ts": "people count workers there"
+      "cli/commands/Serve.ts": "people count workers there"
     }
   },
   { word: /redriv\w*/i, say: "rerun" },

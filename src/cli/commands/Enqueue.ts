@@ -5,14 +5,11 @@ import * as Priority from "../../domain/Priority.ts"
 import { quoted } from "../../domain/ShellWord.ts"
 import type { CreatedTaskJson, TaskJson } from "../../http/api/TaskJson.ts"
 import { NewTaskJson } from "../../http/api/TasksApi.ts"
-import * as Awaiting from "../Awaiting.ts"
 import * as Bulk from "../Bulk.ts"
 import { Failure } from "../Failure.ts"
 import * as Input from "../Input.ts"
-import * as Json from "../Json.ts"
-import { make as makePaint, mark, plain } from "../Paint.ts"
+import * as RemoteTasks from "../RemoteTasks.ts"
 import * as Screen from "../Screen.ts"
-import * as Submitting from "../Submitting.ts"
 import * as Target from "../Target.ts"
 import { show } from "./Get.ts"
 
@@ -22,7 +19,7 @@ const text = (name: string, metavar: string, description: string) =>
 /** Puts tasks into the queue. */
 export const command = Command.make("enqueue", {
   ...Target.flags,
-  json: Json.flag,
+  json: Screen.jsonFlag,
   type: Argument.String("type").pipe(
     Argument.withDescription("The task type; with --lines, each line may name it instead"),
     Argument.optional
@@ -104,20 +101,22 @@ const one = Effect.fnUntraced(function*(input: Input) {
   }
   const payload = yield* payloadOf(input)
   const task = yield* toTask({ ...options(input), type, ...(payload === undefined ? {} : { payload }) }, flagOf)
-  const [created] = yield* Submitting.submit([task], Option.getOrElse(input.whenFull, () => "fail" as const))
+  const [created] = yield* RemoteTasks.submit([task], Option.getOrElse(input.whenFull, () => "fail" as const))
   if (input.wait) {
     yield* sayThatItWaits(created!)
     return yield* result(created!.id, input.json)
   }
   if (input.json) return yield* Screen.json(created)
-  const paint = makePaint(yield* Screen.Screen)
+  const paint = yield* Screen.paint
   const { duplicate, id, status } = created!
   yield* Screen.line(
     duplicate
-      ? `${paint.warn("=")} This ${plain(type)} task exists already: ${paint.bold(plain(id))}, ${paint.state(status)}`
-      : `${paint.state(status, mark[status])} Enqueued ${plain(type)} as ${paint.bold(plain(id))}`
+      ? `${paint.warn("=")} This ${Screen.plain(type)} task exists already: ${paint.bold(Screen.plain(id))}, ${
+        paint.state(status)
+      }`
+      : `${paint.state(status, Screen.mark[status])} Enqueued ${Screen.plain(type)} as ${paint.bold(Screen.plain(id))}`
   )
-  yield* Screen.line(paint.dim(`  Follow it with: taskforge watch ${quoted(plain(id))}`))
+  yield* Screen.line(paint.dim(`  Follow it with: taskforge watch ${quoted(Screen.plain(id))}`))
 })
 
 /** To the person at the terminal: who stops the command can find the task. */
@@ -126,18 +125,20 @@ const sayThatItWaits = Effect.fnUntraced(function*({ due_at, duplicate, id, stat
   if (!screen.animates) return
   const due = status === "scheduled" ? `, which is due at ${due_at}` : ""
   yield* Screen.lineError(
-    makePaint(screen).dim(
-      `${duplicate === true ? "Found" : "Enqueued"} ${plain(type)} as ${plain(id)}${due}; waiting for its end …`
+    Screen.paintOn(screen).dim(
+      `${duplicate === true ? "Found" : "Enqueued"} ${Screen.plain(type)} as ${
+        Screen.plain(id)
+      }${due}; waiting for its end …`
     )
   )
 })
 
 const result = Effect.fnUntraced(function*(id: string, json: boolean) {
   const { api, problem, repeatable } = yield* Target.Target
-  yield* Awaiting.finished([id])
+  yield* RemoteTasks.finished([id])
   const task: TaskJson = yield* Effect.mapError(repeatable(api.tasks.get({ params: { id } })), problem)
   yield* json ? Screen.json(task) : show(task)
-  yield* Awaiting.allCompleted([task])
+  yield* RemoteTasks.allCompleted([task])
 })
 
 const many = Effect.fnUntraced(function*(input: Input, path: string) {

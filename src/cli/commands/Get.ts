@@ -1,9 +1,7 @@
 import { Clock, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { TaskJson } from "../../http/api/TaskJson.ts"
-import * as Awaiting from "../Awaiting.ts"
-import * as Json from "../Json.ts"
-import * as Paint from "../Paint.ts"
+import * as RemoteTasks from "../RemoteTasks.ts"
 import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
 import * as TaskText from "../TaskText.ts"
@@ -11,7 +9,7 @@ import * as TaskText from "../TaskText.ts"
 /** Shows tasks by their ids. */
 export const command = Command.make("get", {
   ...Target.flags,
-  json: Json.flag,
+  json: Screen.jsonFlag,
   ids: Argument.String("id").pipe(
     Argument.withDescription("The task"),
     Argument.variadic({ min: 1 })
@@ -38,7 +36,7 @@ const get = Effect.fnUntraced(function*({ ids, json, wait }: {
   readonly wait: boolean
 }) {
   const { api, problem, repeatable } = yield* Target.Target
-  if (wait) yield* Awaiting.finished(ids)
+  if (wait) yield* RemoteTasks.finished(ids)
   const tasks: Array<TaskJson> = []
   for (const id of ids) {
     const task = yield* Effect.mapError(repeatable(api.tasks.get({ params: { id } })), problem)
@@ -49,12 +47,12 @@ const get = Effect.fnUntraced(function*({ ids, json, wait }: {
       yield* show(task)
     }
   }
-  if (wait) yield* Awaiting.allCompleted(tasks)
+  if (wait) yield* RemoteTasks.allCompleted(tasks)
 })
 
 /** Shows a task as a card. */
 export const show = Effect.fnUntraced(function*(task: TaskJson) {
   const screen = yield* Screen.Screen
   const now = yield* Clock.currentTimeMillis
-  for (const line of TaskText.card(task, Paint.make(screen), now, yield* screen.columns)) yield* Screen.line(line)
+  for (const line of TaskText.card(task, Screen.paintOn(screen), now, yield* screen.columns)) yield* Screen.line(line)
 })

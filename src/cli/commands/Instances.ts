@@ -1,7 +1,5 @@
 import { Effect } from "effect"
 import { Command } from "effect/cli"
-import * as Json from "../Json.ts"
-import * as Paint from "../Paint.ts"
 import * as Screen from "../Screen.ts"
 import * as Table from "../Table.ts"
 import * as Target from "../Target.ts"
@@ -10,7 +8,7 @@ import * as Words from "../Words.ts"
 /** Shows who runs tasks. */
 export const command = Command.make(
   "instances",
-  { ...Target.flags, json: Json.flag },
+  { ...Target.flags, json: Screen.jsonFlag },
   (input) => Target.provide(input)(instances(input))
 ).pipe(
   Command.withDescription("Show the instances that run tasks, and what they run now"),
@@ -22,7 +20,7 @@ const instances = Effect.fnUntraced(function*({ json }: { readonly json: boolean
   const found = yield* Effect.mapError(repeatable(api.system.workers()), problem)
   if (json) return yield* Screen.json(found)
   const screen = yield* Screen.Screen
-  const paint = Paint.make(screen)
+  const paint = Screen.paintOn(screen)
   const width = yield* screen.columns
   const now = Date.parse(found.timestamp)
   if (found.instances.length === 0) {
@@ -33,8 +31,8 @@ const instances = Effect.fnUntraced(function*({ json }: { readonly json: boolean
     return
   }
   const rows = found.instances.map((one) => [
-    Paint.plain(one.id),
-    Paint.plain(`${one.host}:${one.pid}`),
+    Screen.plain(one.id),
+    Screen.plain(`${one.host}:${one.pid}`),
     `${one.slots_active}/${one.slot_count}`,
     Words.age(now - Date.parse(one.started_at)),
     Words.relative(Date.parse(one.seen_at), now),
@@ -62,10 +60,10 @@ const instances = Effect.fnUntraced(function*({ json }: { readonly json: boolean
       shrinksTo: 8
     }],
     busy.map(({ id, task }) => [
-      Paint.plain(task!.id),
-      Paint.plain(task!.type),
+      Screen.plain(task!.id),
+      Screen.plain(task!.type),
       Words.precise(task!.running_for_ms),
-      paint.dim(Paint.plain(id))
+      paint.dim(Screen.plain(id))
     ]),
     width,
     paint.dim

@@ -2,18 +2,15 @@ import { Clock, Effect, Redacted } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as ApiKeys from "../../access/ApiKeys.ts"
 import { Role } from "../../domain/ApiKey.ts"
-import { Failure } from "../Failure.ts"
-import * as Json from "../Json.ts"
-import * as OpenStore from "../OpenStore.ts"
-import * as Paint from "../Paint.ts"
-import * as Problem from "../Problem.ts"
+import { Failure, failureOf } from "../Failure.ts"
 import * as Screen from "../Screen.ts"
 import * as Table from "../Table.ts"
 import * as Words from "../Words.ts"
+import * as Store from "./Store.ts"
 
 const create = Command.make("create", {
-  store: OpenStore.flag,
-  json: Json.flag,
+  store: Store.storeFlag,
+  json: Screen.jsonFlag,
   name: Argument.String("name").pipe(Argument.withDescription("Who will use it")),
   role: Flag.Literals("role", Role.literals).pipe(
     Flag.withAlias("r"),
@@ -27,9 +24,9 @@ const create = Command.make("create", {
       const { key, secret } = yield* ApiKeys.create({ name, role })
       const text = Redacted.value(secret)
       if (json) return yield* Screen.json({ id: key.id, name: key.name, role: key.role, secret: text })
-      const paint = Paint.make(yield* Screen.Screen)
+      const paint = yield* Screen.paint
       yield* Screen.line(
-        `${paint.good("✓")} Made the key ${paint.bold(key.id)} for ${Paint.plain(name)}, who may ${role}:`
+        `${paint.good("✓")} Made the key ${paint.bold(key.id)} for ${Screen.plain(name)}, who may ${role}:`
       )
       yield* Screen.line(`\n  ${paint.accent(text)}\n`)
       yield* Screen.line(
@@ -45,7 +42,7 @@ const create = Command.make("create", {
 
 const list = Command.make(
   "list",
-  { store: OpenStore.flag, json: Json.flag },
+  { store: Store.storeFlag, json: Screen.jsonFlag },
   ({ json, store }) =>
     onKeys(
       store,
@@ -53,7 +50,7 @@ const list = Command.make(
         const keys = yield* ApiKeys.list
         if (json) return yield* Effect.forEach(keys, Screen.json, { discard: true })
         const screen = yield* Screen.Screen
-        const paint = Paint.make(screen)
+        const paint = Screen.paintOn(screen)
         if (keys.length === 0) {
           return yield* Screen.line(
             `There are no keys, so servers listen on this machine only. Make one:\n\n  ${
@@ -64,7 +61,7 @@ const list = Command.make(
         const now = yield* Clock.currentTimeMillis
         const rows = keys.map(({ createdAt, id, name, role }) => [
           id,
-          Paint.plain(name),
+          Screen.plain(name),
           role,
           paint.dim(Words.relative(createdAt, now))
         ])
@@ -75,20 +72,20 @@ const list = Command.make(
 ).pipe(Command.withDescription("List the API keys, without their secrets"), Command.withAlias("ls"))
 
 const revoke = Command.make("revoke", {
-  store: OpenStore.flag,
-  json: Json.flag,
+  store: Store.storeFlag,
+  json: Screen.jsonFlag,
   ids: Argument.String("id").pipe(Argument.withDescription("The key"), Argument.variadic({ min: 1 }))
 }, ({ ids, json, store }) =>
   onKeys(
     store,
     Effect.gen(function*() {
-      const paint = Paint.make(yield* Screen.Screen)
+      const paint = yield* Screen.paint
       for (const id of ids) {
         yield* ApiKeys.revoke(id)
         yield* json
           ? Screen.json({ id, revoked: true })
           : Screen.line(
-            `${paint.good("✓")} ${paint.bold(Paint.plain(id))} is taken no more, on all servers within five seconds`
+            `${paint.good("✓")} ${paint.bold(Screen.plain(id))} is taken no more, on all servers within five seconds`
           )
       }
     })
@@ -104,11 +101,11 @@ export const command = Command.make("keys").pipe(
 )
 
 const onKeys = <A, E, R>(
-  store: Parameters<typeof OpenStore.withStore>[0],
+  store: Parameters<typeof Store.withStore>[0],
   work: Effect.Effect<A, E, R>,
   creates = false
 ) =>
-  OpenStore.withStore(store, {
+  Store.withStore(store, {
     creates,
     work: () => Effect.mapError(work, wordingOf)
   })
@@ -123,4 +120,4 @@ const wordingOf = (error: unknown): Failure =>
     })
     : error instanceof ApiKeys.InvalidKeyName
     ? new Failure({ exit: "input", code: "invalid_name", problem: error.message })
-    : Problem.of(error, "The store")
+    : failureOf(error, "The store")

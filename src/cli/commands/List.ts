@@ -2,15 +2,15 @@ import { Clock, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 import { all as states } from "../../domain/TaskState.ts"
 import type { TaskJson } from "../../http/api/TaskJson.ts"
-import * as Json from "../Json.ts"
 import * as Listing from "../Listing.ts"
+import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
 import * as TaskText from "../TaskText.ts"
 
 /** Shows tasks, newest first. */
 export const command = Command.make("list", {
   ...Target.flags,
-  json: Json.flag,
+  json: Screen.jsonFlag,
   status: Flag.Literals("status", states).pipe(
     Flag.withDescription("Only tasks in this status; may be repeated"),
     Flag.atLeast(0)

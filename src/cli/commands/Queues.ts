@@ -2,16 +2,14 @@ import { Effect, Option } from "effect"
 import { Argument, Command } from "effect/cli"
 import { quoted } from "../../domain/ShellWord.ts"
 import type { QueueJson, TypeCountsJson } from "../../http/api/QueuesApi.ts"
-import * as Json from "../Json.ts"
 import * as Listing from "../Listing.ts"
-import * as Paint from "../Paint.ts"
 import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
 import * as Words from "../Words.ts"
 
 const config = {
   ...Target.flags,
-  json: Json.flag,
+  json: Screen.jsonFlag,
   queues: Argument.String("queue").pipe(
     Argument.withDescription("The queue; tasks without one are in default"),
     Argument.variadic({ min: 1 })
@@ -38,7 +36,7 @@ export const resume = Command.make("resume", config, (input) => Target.provide(i
 
 const each = Effect.fnUntraced(function*({ json, queues }: Input, action: "pause" | "resume") {
   const { api, problem, repeatable } = yield* Target.Target
-  const paint = Paint.make(yield* Screen.Screen)
+  const paint = yield* Screen.paint
   for (const queue of queues) {
     yield* Effect.mapError(repeatable(api.queues[action]({ params: { queue } })), problem)
     if (action === "pause") yield* warnOfUnknown(queue)
@@ -47,15 +45,15 @@ const each = Effect.fnUntraced(function*({ json, queues }: Input, action: "pause
       yield* Screen.line(
         action === "pause"
           ? isPaused(queue)(paint)
-          : `${paint.good("▸")} ${paint.bold(Paint.plain(queue))} goes on`
+          : `${paint.good("▸")} ${paint.bold(Screen.plain(queue))} goes on`
       )
     }
   }
 })
 
 /** What is said of a queue that gives no work. */
-const isPaused = (queue: string) => ({ bold, warn }: Paint.Paint): string =>
-  `${warn("‖")} ${bold(Paint.plain(queue))} is paused; go on with: taskforge resume ${quoted(Paint.plain(queue))}`
+const isPaused = (queue: string) => ({ bold, warn }: Screen.Paint): string =>
+  `${warn("‖")} ${bold(Screen.plain(queue))} is paused; go on with: taskforge resume ${quoted(Screen.plain(queue))}`
 
 /** A queue that has no tasks may be a typing error. It is paused all the same: its tasks may come later. */
 const warnOfUnknown = Effect.fnUntraced(function*(queue: string) {
@@ -66,14 +64,14 @@ const warnOfUnknown = Effect.fnUntraced(function*(queue: string) {
   )
   if (type_count > 0) return
   const { queues } = yield* Effect.mapError(repeatable(api.queues.list({ query: { limit: 10 } })), problem)
-  const names = queues.filter((one) => one.type_count > 0).map((one) => Paint.plain(one.queue))
+  const names = queues.filter((one) => one.type_count > 0).map((one) => Screen.plain(one.queue))
   const known = names.length === 0 ? "" : `; there are tasks in ${names.join(", ")}`
-  yield* Screen.lineError(`! No task is in the queue ${Paint.plain(queue)}${known}`)
+  yield* Screen.lineError(`! No task is in the queue ${Screen.plain(queue)}${known}`)
 })
 
 const counting = {
   ...Target.flags,
-  json: Json.flag,
+  json: Screen.jsonFlag,
   ...Listing.flags(50, "Shows every one, however many there are")
 }
 
@@ -124,7 +122,7 @@ const counts = [
   { head: "WAITING", align: "right" }
 ] as const
 
-const cellsOf = ({ pending, running, scheduled, waiting_since }: Unfinished, paint: Paint.Paint, now: number) => [
+const cellsOf = ({ pending, running, scheduled, waiting_since }: Unfinished, paint: Screen.Paint, now: number) => [
   ...[pending, scheduled, running].map((count) => count === 0 ? paint.dim("0") : Words.count(count)),
   waiting_since === null ? "" : Words.age(now - Date.parse(waiting_since))
 ]
@@ -139,9 +137,9 @@ const allQueues: Listing.Listing<QueueJson> = {
     }),
   columns: [{ head: "QUEUE", shrinksTo: 12 }, ...counts, { head: "TYPES", shrinksTo: 8 }],
   row: (item, paint, now) => {
-    const named = item.types.slice(0, 5).map(({ type }) => Paint.plain(type)).join(", ")
+    const named = item.types.slice(0, 5).map(({ type }) => Screen.plain(type)).join(", ")
     return [
-      item.paused ? `${Paint.plain(item.queue)} ${paint.warn("‖ paused")}` : Paint.plain(item.queue),
+      item.paused ? `${Screen.plain(item.queue)} ${paint.warn("‖ paused")}` : Screen.plain(item.queue),
       ...cellsOf(item, paint, now),
       paint.dim(item.type_count > 5 ? `${named} and ${Words.count(item.type_count - 5)} more` : named)
     ]
@@ -152,7 +150,7 @@ const allQueues: Listing.Listing<QueueJson> = {
 
 const byType = {
   columns: [{ head: "TYPE", shrinksTo: 12 }, ...counts],
-  row: (item: TypeJson, paint: Paint.Paint, now: number) => [Paint.plain(item.type), ...cellsOf(item, paint, now)],
+  row: (item: TypeJson, paint: Screen.Paint, now: number) => [Screen.plain(item.type), ...cellsOf(item, paint, now)],
   shown
 }
 
@@ -169,7 +167,7 @@ const typesIn = (queue: string): Listing.Listing<TypeJson> => ({
       })
     }),
   nothing: ({ accent }) =>
-    `No task is in the queue ${Paint.plain(queue)}. ${accent("taskforge queues")} shows them all.`
+    `No task is in the queue ${Screen.plain(queue)}. ${accent("taskforge queues")} shows them all.`
 })
 
 const allTypes: Listing.Listing<TypeJson> = {

@@ -1,15 +1,38 @@
-import { Effect } from "effect"
-import { Command } from "effect/cli"
-import * as Settings from "../ServerSettings.ts"
+/** The commands that run an engine. Each flag of theirs stands for a setting of the environment and wins over it. */
+import { ConfigProvider, Effect, Option } from "effect"
+import { Command, Flag } from "effect/cli"
+import { InvalidSettings } from "../../config/InvalidSettings.ts"
+import { type table, table as settings } from "../../config/SettingsTable.ts"
+
+const flag = (name: string, setting: keyof typeof table, metavar: string) =>
+  Flag.String(name).pipe(
+    Flag.withMetavar(metavar),
+    Flag.withDescription(`${settings[setting].about} [${settings[setting].names[0]}]`),
+    Flag.optional
+  )
+
+/** Where a server listens. */
+const http = {
+  port: flag("port", "port", "PORT"),
+  host: flag("host", "host", "HOST")
+}
+
+/** What `serve` and `work` have in common. */
+const shared = {
+  store: flag("store", "store", "URL"),
+  workers: flag("workers", "workers", "COUNT"),
+  logLevel: flag("log-level", "logLevel", "LEVEL"),
+  logFormat: flag("log-format", "logFormat", "FORMAT")
+}
 
 /** Runs the server. */
-export const command = Command.make("serve", {
-  ...Settings.http,
-  ...Settings.shared
+export const serve = Command.make("serve", {
+  ...http,
+  ...shared
 }, (input) =>
   Effect.gen(function*() {
     const { program } = yield* Effect.promise(() => import("../../server/ServerProgram.ts"))
-    return yield* Settings.provide(input)(program)
+    return yield* withSettings(input)(program)
   })).pipe(
     Command.withDescription("Run a server: the HTTP API and a pool of slots on one store, until a signal stops it"),
     Command.withShortDescription("Run a server"),
@@ -21,3 +44,58 @@ export const command = Command.make("serve", {
       }
     ])
   )
+
+/** Runs tasks without a server. */
+export const work = Command.make("work", shared, (input) =>
+  Effect.gen(function*() {
+    const { program } = yield* Effect.promise(() => import("../../server/WorkProgram.ts"))
+    return yield* withSettings(input)(program)
+  })).pipe(
+    Command.withDescription("Run tasks of a store without a server, until a signal stops it"),
+    Command.withShortDescription("Run tasks without a server"),
+    Command.withExamples([
+      {
+        command: "taskforge work --store postgres://localhost/tasks --workers 50",
+        description: "Another process for a shared store"
+      }
+    ])
+  )
+
+const flagged = ["port", "host", "store", "workers", "logLevel", "logFormat"] as const
+
+/** What was given for them. */
+type Given = Partial<Readonly<Record<keyof typeof http | keyof typeof shared, Option.Option<string>>>>
+
+/** Runs a program whose settings are those of the flags, then those of the environment. */
+const withSettings =
+  (given: Given) => <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E | InvalidSettings, R> =>
+    Effect.flatMap(ConfigProvider.ConfigProvider, (environment) => {
+      const variables: Record<string, string> = {}
+      for (const name of flagged) {
+        const value = Option.getOrUndefined(given[name] ?? Option.none())
+        // Every name of the setting, so that another one in the environment does not contradict the flag
+        if (value !== undefined) { for (const variable of settings[name].names) variables[variable] = value }
+      }
+      const provider = ConfigProvider.orElse(ConfigProvider.fromUnknown(variables), environment)
+      return Effect.mapError(
+        Effect.provideService(program, ConfigProvider.ConfigProvider, provider),
+        (error): E | InvalidSettings => error instanceof InvalidSettings ? named(error, given) : error
+      )
+    })
+
+/** The same problems by the flags that people gave, once each: a flag stands for all variables of its setting. */
+const named = ({ problems: [first, ...rest] }: InvalidSettings, given: Given): InvalidSettings => {
+  const byFlag = (problem: string): string => {
+    for (const name of flagged) {
+      const value = Option.getOrUndefined(given[name] ?? Option.none())
+      const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+      for (const variable of value === undefined ? [] : settings[name].names) {
+        if (problem.startsWith(`${variable}=`)) return `${flag} ${problem.slice(variable.length + 1)}`
+      }
+    }
+    return problem
+  }
+  const others = new Set(rest.map(byFlag))
+  others.delete(byFlag(first))
+  return new InvalidSettings({ problems: [byFlag(first), ...others] })
+}

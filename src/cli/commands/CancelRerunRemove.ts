@@ -1,0 +1,220 @@
+/** The commands that change tasks: some by their ids, or all that match. */
+import { Effect } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import type { TaskState } from "../../domain/TaskState.ts"
+import { pageSize } from "../../http/api/RequestValues.ts"
+import type { TaskPageJson } from "../../http/api/TaskJson.ts"
+import { Failure } from "../Failure.ts"
+import * as Progress from "../Progress.ts"
+import * as Screen from "../Screen.ts"
+import * as Target from "../Target.ts"
+import * as Words from "../Words.ts"
+
+/** Stops tasks. */
+export const cancel = changing("cancel", {
+  doing: "Cancelling",
+  selectable: ["scheduled", "pending", "running"],
+  one: (id) =>
+    Effect.gen(function*() {
+      const { api, repeatable } = yield* Target.Target
+      const { status } = yield* repeatable(api.tasks.cancel({ params: { id } }))
+      return status
+    }),
+  many: (ids) => Target.Target.use(({ api, repeatable }) => repeatable(api.tasks.cancelAll({ payload: { ids } }))),
+  words: {
+    cancelled: "Cancelled; it will not start",
+    requested: "Running; it is being stopped",
+    finished: "Finished already, nothing to cancel"
+  }
+}).pipe(
+  Command.withDescription("Cancel tasks: waiting ones never start, running ones are interrupted"),
+  Command.withShortDescription("Stop tasks, waiting or running"),
+  Command.withExamples([
+    { command: "taskforge cancel 01a20f47-7cd7-71dc-9fb0-f0ff6cbf4cae", description: "One task" },
+    { command: "taskforge cancel --status pending --type email", description: "All waiting tasks of one type" }
+  ])
+)
+
+/** Runs finished tasks again. */
+export const rerun = changing("rerun", {
+  doing: "Rerunning",
+  selectable: ["failed", "cancelled"],
+  one: (id) =>
+    Effect.gen(function*() {
+      const { api } = yield* Target.Target
+      yield* api.tasks.rerun({ params: { id } })
+      return "rerun" as const
+    }),
+  many: (ids) => Target.Target.use(({ api }) => api.tasks.rerunAll({ payload: { ids } })),
+  words: { rerun: "Due now, with all its retries" }
+}).pipe(
+  Command.withDescription("Run failed or cancelled tasks again, with all their retries"),
+  Command.withShortDescription("Run failed or cancelled tasks again"),
+  Command.withExamples([
+    { command: "taskforge rerun 01a20f47-7cd7-71dc-9fb0-f0ff6cbf4cae", description: "One task" },
+    { command: "taskforge rerun --status failed --type email", description: "All failed tasks of one type" }
+  ])
+)
+
+/** Forgets finished tasks. */
+export const remove = changing("remove", {
+  doing: "Removing",
+  selectable: ["completed", "failed", "cancelled"],
+  one: (id) =>
+    Effect.gen(function*() {
+      const { api } = yield* Target.Target
+      yield* api.tasks.remove({ params: { id }, query: { only: "finished" } })
+      return "removed" as const
+    }),
+  many: (ids) => Target.Target.use(({ api }) => api.tasks.removeAll({ payload: { ids } })),
+  words: { removed: "Removed" }
+}).pipe(
+  Command.withDescription("Remove finished tasks and their results"),
+  Command.withAlias("rm"),
+  Command.withExamples([
+    { command: "taskforge remove --status cancelled", description: "All cancelled tasks" }
+  ])
+)
+
+/** A command that does something to tasks. */
+function changing<Answer extends string, E>(name: string, action: Action<Answer, E>) {
+  const config = { ...Target.flags, json: Screen.jsonFlag, ...flags(action.selectable) }
+  return Command.make(name, config, (input) => Target.provide(input)(each(input, action)))
+}
+
+/** The flags that name tasks; `states` are those in which there is something to do. */
+function flags(states: ReadonlyArray<TaskState>) {
+  return {
+    ids: Argument.String("id").pipe(
+      Argument.withDescription("The task"),
+      Argument.variadic()
+    ),
+    status: Flag.Literals("status", states).pipe(
+      Flag.withDescription("All tasks in this status; may be repeated"),
+      Flag.atLeast(0)
+    ),
+    type: Flag.String("type").pipe(
+      Flag.withAlias("t"),
+      Flag.withDescription("With --status: only tasks of this type; may be repeated"),
+      Flag.atLeast(0)
+    ),
+    queue: Flag.String("queue").pipe(
+      Flag.withAlias("q"),
+      Flag.withDescription("With --status: only tasks of this queue; may be repeated"),
+      Flag.atLeast(0)
+    )
+  }
+}
+
+/** What was given for them. */
+interface Given {
+  readonly ids: ReadonlyArray<string>
+  readonly status: ReadonlyArray<TaskState>
+  readonly type: ReadonlyArray<string>
+  readonly queue: ReadonlyArray<string>
+  readonly json: boolean
+}
+
+/** What is done to each. */
+interface Action<Answer extends string, E> {
+  readonly doing: string
+  readonly selectable: ReadonlyArray<TaskState>
+  readonly one: (id: string) => Effect.Effect<Answer, E, Target.Target>
+  /** With one request. What another one was faster with has an answer without a word. */
+  readonly many: (ids: ReadonlyArray<string>) => Effect.Effect<
+    { readonly results: ReadonlyArray<{ readonly status: string }> },
+    E,
+    Target.Target
+  >
+  readonly words: Record<Answer, string>
+}
+
+/** Does it to the tasks that are named, or to those that match. What fails for one does not keep it from the others. */
+const each = Effect.fnUntraced(function*<Answer extends string, E>(given: Given, action: Action<Answer, E>) {
+  const { ids, queue, status, type } = given
+  if (ids.length > 0 && status.length + type.length + queue.length > 0) {
+    return yield* usage("Tasks are named by ids or by what they have in common, not by both")
+  }
+  if (ids.length > 0) return yield* named(given, action)
+  if (status.length > 0) return yield* matching(given, action)
+  return yield* usage("Which tasks?")
+
+  function usage(problem: string) {
+    return new Failure({
+      exit: "usage",
+      problem,
+      advice: `Give their ids, or --status with one of: ${action.selectable.join(", ")}.`
+    })
+  }
+})
+
+const named = Effect.fnUntraced(function*<Answer extends string, E>(
+  { ids, json }: Given,
+  { one, words }: Action<Answer, E>
+) {
+  const { problem } = yield* Target.Target
+  const paint = yield* Screen.paint
+  const failures: Array<Failure> = []
+  for (const id of ids) {
+    const failure = yield* one(id).pipe(
+      Effect.flatMap((answer) =>
+        json
+          ? Screen.json({ id, status: answer })
+          : Screen.line(`${paint.bold(Screen.plain(id))}  ${words[answer]}`)
+      ),
+      Effect.as(undefined),
+      Effect.catch((error) => Effect.succeed(problem(error)))
+    )
+    if (failure === undefined) continue
+    if (ids.length === 1 || failure.exit === "unavailable" || failure.exit === "forbidden") return yield* failure
+    failures.push(failure)
+    yield* json
+      ? Screen.json({ id, error: { code: failure.code, message: failure.problem } })
+      : Screen.line(`${paint.bold(Screen.plain(id))}  ${paint.bad(failure.problem)}`)
+  }
+  if (failures.length > 0) {
+    return yield* new Failure({
+      exit: "failed",
+      code: "not_all",
+      problem: `${failures.length} of ${Words.counted(ids.length, "task")} failed`
+    })
+  }
+})
+
+const matching = Effect.fnUntraced(function*<Answer extends string, E>(
+  { json, queue, status, type }: Given,
+  { doing, many, words }: Action<Answer, E>
+) {
+  const { api, problem, repeatable } = yield* Target.Target
+  const progress = yield* Progress.make(doing)
+  const answers: Record<string, number> = {}
+  let done = 0
+  const query = {
+    status,
+    limit: pageSize.max,
+    ...(type.length === 0 ? {} : { type }),
+    ...(queue.length === 0 ? {} : { queue })
+  }
+  let cursor: string | undefined
+  do {
+    const page: typeof TaskPageJson.Type = yield* Effect.mapError(
+      repeatable(api.tasks.list({ query: cursor === undefined ? query : { ...query, cursor } })),
+      problem
+    )
+    if (page.tasks.length > 0) {
+      const { results } = yield* Effect.mapError(many(page.tasks.map(({ id }) => id)), problem)
+      // Another operator or an instance was faster with those whose answer has no word: they are not what was asked for
+      for (const { status } of results) {
+        const answer = status in words ? status : "gone"
+        answers[answer] = (answers[answer] ?? 0) + 1
+      }
+      done += results.length
+      yield* progress.update(done)
+    }
+    cursor = page.next ?? undefined
+  } while (cursor !== undefined)
+  yield* progress.clear
+  if (json) return yield* Screen.json({ matched: done, ...answers })
+  const parts = Object.entries(answers).map(([answer, count]) => `${Words.count(count)} ${answer}`)
+  yield* Screen.line(done === 0 ? "No task matches." : `${Words.counted(done, "task")}: ${parts.join(", ")}`)
+})
