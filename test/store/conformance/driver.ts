@@ -18,6 +18,9 @@ export interface Driver {
   readonly forgets?: boolean
 }
 
+/** After which a test is ended: what hangs, for nothing depends on how quick the machine is. */
+export const maxMs = 300_000
+
 /** One claim about a driver: a fresh store with these settings, and what must hold. */
 export const scenario = (
   driver: Driver,
@@ -26,5 +29,5 @@ export const scenario = (
   settings: StoreSettings = {}
 ): void => {
   const test = driver.live === true ? it.live : it.effect
-  test(name, () => Effect.provide(Effect.suspend(body), driver.layer(settings)))
+  test(name, () => Effect.provide(Effect.suspend(body), driver.layer(settings)), maxMs)
 }

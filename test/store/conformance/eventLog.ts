@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { EventLog, keptBytes, keptEvents, type NewTaskEvent } from "taskforge/store"
-import type { Driver } from "./driver.ts"
+import { type Driver, maxMs } from "./driver.ts"
 
 const event = (id: string, fields: Partial<NewTaskEvent> = {}): NewTaskEvent => ({
   event: "created",
@@ -21,7 +21,7 @@ export const eventLog = (name: string, driver: Driver): void => {
   describe(`${name} keeps a log of events`, () => {
     const test = driver.live === true ? it.live : it.effect
     const claim = (title: string, body: (log: EventLog["Service"]) => Effect.Effect<void, unknown>) =>
-      test(title, () => Effect.provide(EventLog.use(body), driver.layer({})))
+      test(title, () => Effect.provide(EventLog.use(body), driver.layer({})), maxMs)
 
     /** Everything after a place, page by page. */
     const readAll = Effect.fnUntraced(function*(log: EventLog["Service"], after: number, limit = 100) {

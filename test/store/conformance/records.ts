@@ -12,7 +12,7 @@ import {
   type StoredRecord,
   type StoreError
 } from "taskforge/store"
-import type { Driver } from "./driver.ts"
+import { type Driver, maxMs } from "./driver.ts"
 import { nearly, second } from "./fixtures.ts"
 
 type Records = RecordStore["Service"]
@@ -128,7 +128,7 @@ export const records = (name: string, driver: Driver): void => {
   describe(`${name} keeps records`, () => {
     const test = driver.live === true ? it.live : it.effect
     const claim = (title: string, body: (records: Records) => Effect.Effect<void, unknown>) =>
-      test(title, () => Effect.provide(RecordStore.use(body), driver.layer({})))
+      test(title, () => Effect.provide(RecordStore.use(body), driver.layer({})), maxMs)
 
     claim("and there are none at first", (records) =>
       Effect.gen(function*() {

@@ -1,0 +1,506 @@
+/**
+ * A storage driver in one file, to begin a driver of your own with: docs/drivers.md walks through it. All that it keeps is in
+ * plain maps that each operation looks through from the beginning to the end, so it gets slow when there are many tasks, and
+ * it keeps nothing when the process ends. `test/store/plain.test.ts` proves it with `taskforge/testing/store`.
+ */
+import { Clock, Effect, Layer } from "effect"
+import {
+  type Accepted,
+  type Beat,
+  ByteOrder,
+  bytesOf,
+  type ClaimAnswer,
+  type ClaimedTask,
+  type ClaimRef,
+  type ClaimRequest,
+  coverageOf,
+  created,
+  demandSettings,
+  type EnqueueAnswer,
+  EventLog,
+  eventSizeOf,
+  fitting,
+  type InstanceRecord,
+  InstanceStore,
+  keptBytes,
+  keptEvents,
+  keyedForMs,
+  type LaneCounts,
+  type LaneRange,
+  lastClaimForMs,
+  type ListedTasks,
+  maxAnswerBytes,
+  maxPromoted,
+  type NewTask,
+  Notifier,
+  offeredBytes,
+  Rank,
+  RecordDriver,
+  RecordStore,
+  rescuable,
+  type Rescued,
+  type RescueRequest,
+  type Retention,
+  type Runnable,
+  sameJson,
+  settingNames,
+  Settlement,
+  startOf,
+  type StoredRecord,
+  type StoreServices,
+  type StoreSettings,
+  type Stranded,
+  type TaskChange,
+  type TaskEvent,
+  type TaskListRequest,
+  type TaskRecord,
+  TaskState,
+  TaskStore
+} from "taskforge/store"
+
+/** A store in plain maps, with all that belongs to a store. */
+export const layer = (settings: StoreSettings = {}): Layer.Layer<StoreServices> =>
+  Layer.mergeAll(
+    Layer.effect(TaskStore, Effect.map(Clock.Clock, (clock) => taskStore(clock, settings))),
+    Layer.effect(RecordStore, Effect.map(Clock.Clock, recordStore)),
+    Layer.effect(InstanceStore, Effect.map(Clock.Clock, instanceStore)),
+    Layer.effect(EventLog, Effect.map(Clock.Clock, eventLog)),
+    Notifier.layerMemory
+  )
+
+/** Something done at one time of the store's own clock. In one process nothing else happens during it. */
+const steps = (clock: Clock.Clock) => <A>(step: (now: number) => A): Effect.Effect<A> =>
+  Effect.sync(() => step(clock.currentTimeMillisUnsafe()))
+
+const taskStore = (clock: Clock.Clock, settings: StoreSettings): TaskStore["Service"] => {
+  demandSettings(settings, settingNames)
+  const tasks = new Tasks(settings)
+  const at = steps(clock)
+  return {
+    enqueue: (groups) => at((now) => groups.map((group) => tasks.enqueue(group, now))),
+    claim: (request) => at((now) => tasks.claim(request, now)),
+    extend: (refs, leaseForMs) =>
+      at((now) =>
+        refs.map((ref) => {
+          const task = tasks.held(ref)
+          if (task === undefined) return "lost"
+          tasks.set({ ...task, leaseUntil: now + leaseForMs })
+          return task.cancelRequested ? "cancel" : "held"
+        })
+      ),
+    settle: (settlements) => at((now) => settlements.map((settlement) => tasks.settle(settlement, now))),
+    report: (reports) =>
+      Effect.sync(() => {
+        for (const { progress, ...ref } of reports) {
+          const task = tasks.held(ref)
+          if (task !== undefined) tasks.set({ ...task, progress })
+        }
+      }),
+    rescue: (request) => at((now) => ({ now, rescued: tasks.rescue(request, now) })),
+    cancel: (ids) =>
+      at((now) =>
+        ids.map((id) => {
+          const task = tasks.byId.get(id)
+          if (task === undefined) return "unknown"
+          const change = Settlement.cancel(task, now)
+          if (change === undefined) return "finished"
+          return tasks.apply(task, change).state === "running" ? "requested" : "cancelled"
+        })
+      ),
+    rerun: (ids) =>
+      at((now) =>
+        ids.map((id) => {
+          const task = tasks.byId.get(id)
+          if (task === undefined) return { _tag: "unknown" }
+          const change = Settlement.rerun(task, now)
+          if (change === undefined) return { _tag: "conflict", state: task.state }
+          tasks.apply(task, change)
+          return { _tag: "rerun" }
+        })
+      ),
+    remove: (ids) =>
+      Effect.sync(() =>
+        ids.map((id) => {
+          const task = tasks.byId.get(id)
+          if (task === undefined) return "unknown"
+          if (!TaskState.isFinished(task.state)) return "unfinished"
+          tasks.byId.delete(id)
+          return "removed"
+        })
+      ),
+    pause: (queue, paused) => Effect.sync(() => void (paused ? tasks.paused.add(queue) : tasks.paused.delete(queue))),
+    paused: Effect.sync(() => [...tasks.paused].sort(ByteOrder.compare)),
+    prune: (retention, limit) => at((now) => tasks.prune(retention, limit, now)),
+    get: (id) => Effect.sync(() => tasks.byId.get(id)),
+    results: (ids, maxBytes) =>
+      Effect.sync(() => {
+        const outcomes = ids.map((id) => {
+          const task = tasks.byId.get(id)
+          if (task === undefined) return null
+          if (!TaskState.isFinished(task.state)) return undefined
+          return { id, state: task.state, result: task.result, failure: task.failure }
+        })
+        const sizes = outcomes.map((outcome) => outcome === null || outcome === undefined ? 0 : bytesOf(outcome))
+        return outcomes.slice(0, fitting(sizes, maxBytes))
+      }),
+    list: (request) => Effect.sync(() => tasks.list(request)),
+    stranded: (runnable, limit) => at((now) => tasks.stranded(runnable, limit, now)),
+    counts: Effect.sync(() => tasks.counts()),
+    laneCounts: (range) =>
+      at((now) => {
+        const lanes = tasks.lanesIn(range)
+        return { lanes: lanes.slice(0, range.limit), more: lanes.length > range.limit, now }
+      }),
+    answersAtOnce: true
+  }
+}
+
+/** What was claimed last, for a claimer that asks for it again. */
+interface LastClaim {
+  readonly nonce: number
+  readonly at: number
+  readonly tasks: ReadonlyArray<ClaimedTask>
+}
+
+class Tasks {
+  /** In the order in which they were stored, which is that of their sequence numbers. */
+  readonly byId = new Map<string, TaskRecord>()
+  readonly paused = new Set<string>()
+  private readonly lastClaims = new Map<string, LastClaim>()
+  private readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0 }
+  private readonly capacity: number
+  private readonly maxBytes: number
+  private readonly maxCrashes: number
+  private readonly headStartMs: number
+  private seq = 0
+  private lastClaim = 0
+
+  constructor(settings: StoreSettings) {
+    this.capacity = settings.capacity ?? 1000
+    this.maxBytes = settings.maxBytes ?? 256 * 1024 * 1024
+    this.maxCrashes = settings.maxCrashes ?? Settlement.defaultMaxCrashes
+    this.headStartMs = Rank.headStartMillis(settings.headStart ?? Rank.defaultHeadStart)
+  }
+
+  set(task: TaskRecord): void {
+    this.byId.set(task.id, task)
+  }
+
+  private all(matches: (task: TaskRecord) => boolean): Array<TaskRecord> {
+    return [...this.byId.values()].filter(matches)
+  }
+
+  /** Stores all tasks of a group or none: the whole group is decided about before any of it is stored. */
+  enqueue(group: ReadonlyArray<NewTask>, now: number): EnqueueAnswer {
+    const accepted: Array<Accepted> = []
+    const fresh = new Map<string, NewTask>()
+    const keyOf = ({ key, type }: NewTask | TaskRecord) => JSON.stringify([type, key])
+    const owners = new Map<string, NewTask | TaskRecord>(
+      this.all(({ key }) => key !== null).map((task) => [keyOf(task), task])
+    )
+    for (const [index, task] of group.entries()) {
+      const isKnown = this.byId.has(task.id) || fresh.has(task.id)
+      const owner = isKnown ? undefined : owners.get(keyOf(task))
+      if (owner !== undefined && !sameJson(owner.payload, task.payload)) {
+        return { _tag: "Conflict", index, key: owner.key!, id: owner.id }
+      }
+      const duplicate = isKnown || owner !== undefined
+      accepted.push({ id: owner?.id ?? task.id, duplicate })
+      if (duplicate) continue
+      fresh.set(task.id, task)
+      if (task.key !== null) owners.set(keyOf(task), task)
+    }
+    const unfinished = this.all((task) => !TaskState.isFinished(task.state)).length
+    const full = { _tag: "Full", capacity: this.capacity, unfinished } as const
+    if (fresh.size > 0 && unfinished + fresh.size > this.capacity) return full
+    const offered = offeredBytes(fresh.values())
+    const stored = this.all(() => true).reduce((sum, task) => sum + bytesOf(task), 0)
+    if (fresh.size > 0 && stored + offered > this.maxBytes) {
+      return { ...full, size: { maxBytes: this.maxBytes, storedBytes: stored, offeredBytes: offered } }
+    }
+    for (const task of fresh.values()) this.set({ ...created(task, now), seq: ++this.seq })
+    this.totals.created += fresh.size
+    return { _tag: "Accepted", tasks: accepted, now }
+  }
+
+  /** Makes due tasks pending, a bounded number at a time. */
+  private promote(now: number): void {
+    const due = this.all((task) => task.state === "scheduled" && task.dueAt <= now).sort((a, b) => a.dueAt - b.dueAt)
+    for (const task of due.slice(0, maxPromoted)) this.set({ ...task, state: "pending" })
+  }
+
+  /** What waits to be claimed, in the order of work. */
+  private pending(matches: (task: TaskRecord) => boolean): Array<TaskRecord> {
+    const rank = ({ dueAt, priority }: TaskRecord) => Rank.rank(dueAt, priority, this.headStartMs)
+    return this.all((task) => task.state === "pending" && matches(task)).sort((a, b) =>
+      rank(a) - rank(b) || a.seq - b.seq
+    )
+  }
+
+  claim({ instance, leaseForMs, limit, nonce, queues, types }: ClaimRequest, now: number): ClaimAnswer {
+    this.promote(now)
+    const last = this.lastClaims.get(instance)
+    const repeated = last?.nonce === nonce ? last.tasks.filter((task) => this.held(task) !== undefined) : undefined
+    const tasks = repeated ??
+      this.pending(({ queue, type }) =>
+        types.includes(type) && queues?.includes(queue) !== false && !this.paused.has(queue)
+      ).slice(0, limit).map((task) => this.begin(task, instance, leaseForMs, now))
+    if (repeated === undefined && tasks.length > 0) this.lastClaims.set(instance, { nonce, at: now, tasks })
+    const scheduled = this.all(({ state }) => state === "scheduled").map(({ dueAt }) => dueAt)
+    return { tasks, now, nextDueAt: scheduled.length === 0 ? null : Math.min(...scheduled) }
+  }
+
+  /** Begins an attempt, under a number that no claim has had. */
+  private begin(task: TaskRecord, instance: string, leaseForMs: number, now: number): ClaimedTask {
+    const [claim, claims] = [++this.lastClaim, task.claims + 1]
+    const leased = { claim, claims, instance, startedAt: now, leaseUntil: now + leaseForMs, progress: null }
+    this.set({ ...task, ...leased, state: "running" })
+    const { crashes, dueAt, failures, id, maxRetries, payload, priority, queue, timeoutMs, type } = task
+    const claimed = { id, type, queue, payload, priority, maxRetries, timeoutMs, dueAt, failures, crashes }
+    return { ...claimed, attempt: claims, claim }
+  }
+
+  /** The task, if this claim is the one under which it runs. */
+  held({ claim, id }: ClaimRef): TaskRecord | undefined {
+    const task = this.byId.get(id)
+    return task?.state === "running" && task.claim === claim ? task : undefined
+  }
+
+  settle(settlement: Settlement.Settlement, now: number): Settlement.SettleAnswer {
+    const task = this.byId.get(settlement.id)
+    const answer = task === undefined ? "stale" : Settlement.fence(task, settlement.claim)
+    if (task !== undefined && answer === "applied") {
+      const { state } = this.apply(task, Settlement.settle(task, settlement, now))
+      if (settlement._tag === "Retry" && state !== "cancelled") this.totals.retried++
+    }
+    return answer
+  }
+
+  /** Makes a change that `Settlement` has decided. */
+  apply(task: TaskRecord, change: TaskChange): TaskRecord {
+    const changed = { ...task, ...change, leaseUntil: change.state === "running" ? task.leaseUntil : null }
+    this.set(changed)
+    const { state } = changed
+    if (state !== task.state && (state === "completed" || state === "failed" || state === "cancelled")) {
+      this.totals[state]++
+    }
+    return changed
+  }
+
+  rescue(request: RescueRequest, now: number): ReadonlyArray<Rescued> {
+    const leases = rescuable(request, now)
+    if (leases === undefined) return []
+    const expired = this.all(({ leaseUntil }) =>
+      leaseUntil !== null && (leaseUntil <= leases.until || leaseUntil > leases.after)
+    )
+    return expired.slice(0, request.limit).map((task) => {
+      const { claims: attempt, crashes, id, state, type } = this.apply(
+        task,
+        Settlement.rescue(task, this.maxCrashes, now)
+      )
+      this.totals.crashed++
+      return { id, type, state, crashes, attempt }
+    })
+  }
+
+  prune(retention: Retention, limit: number, now: number): number {
+    for (const [instance, { at }] of this.lastClaims) {
+      if (at <= now - lastClaimForMs) this.lastClaims.delete(instance)
+    }
+    const age = ({ completedAt }: TaskRecord) => now - completedAt!
+    const finished = this.all(({ state }) => TaskState.isFinished(state)).sort((a, b) => age(b) - age(a))
+    const isOld = (task: TaskRecord) =>
+      age(task) >= (task.state === "failed" ? retention.failedForMs : retention.finishedForMs)
+    const gone = new Set(finished.filter(isOld))
+    const shrinkTo = (max: number, candidates: ReadonlyArray<TaskRecord>) => {
+      for (const task of candidates) if (finished.length - gone.size > max) gone.add(task)
+    }
+    shrinkTo(retention.maxFinished, finished.filter((task) => task.key === null || age(task) >= keyedForMs))
+    shrinkTo(retention.maxKeyedFinished, finished)
+    const removed = [...gone].slice(0, limit)
+    for (const { id } of removed) this.byId.delete(id)
+    return removed.length
+  }
+
+  list({ before, limit, maxBytes = maxAnswerBytes, queues, states, types }: TaskListRequest): ListedTasks {
+    const found = this.all((task) =>
+      (before === undefined || task.seq < before) && states?.includes(task.state) !== false &&
+      types?.includes(task.type) !== false && queues?.includes(task.queue) !== false
+    ).reverse()
+    const page = found.slice(0, limit)
+    const tasks = page.slice(0, fitting(page.map(bytesOf), maxBytes))
+    return { tasks, next: tasks.length < found.length ? tasks.at(-1)?.seq : undefined }
+  }
+
+  stranded(runnable: ReadonlyArray<Runnable>, limit: number, now: number): ReadonlyArray<Stranded> {
+    this.promote(now)
+    const coverage = coverageOf(runnable)
+    const found = new Map<string, Stranded>()
+    for (const { dueAt, queue, type } of this.pending(() => true)) {
+      const queues = coverage.get(type)
+      const lane = JSON.stringify([queue, type])
+      if (queues !== "all" && queues?.has(queue) !== true && !found.has(lane)) {
+        found.set(lane, { queue, type, since: dueAt })
+      }
+    }
+    return [...found.values()].slice(0, limit)
+  }
+
+  counts() {
+    const size = Object.fromEntries(TaskState.all.map((state) => [state, 0])) as Record<TaskState.TaskState, number>
+    for (const { state } of this.byId.values()) size[state]++
+    return { ...size, capacity: this.capacity, totals: { ...this.totals } }
+  }
+
+  /** The queues and types of a range, in order. */
+  lanesIn(range: LaneRange): ReadonlyArray<LaneCounts> {
+    const [firstQueue, firstType] = startOf(range)
+    const isBehind = ({ queue, type }: Pick<LaneCounts, "queue" | "type">) =>
+      (ByteOrder.compare(queue, firstQueue) || ByteOrder.compare(type, firstType)) >= 0
+    const lanes = new Map<string, { -readonly [Name in keyof LaneCounts]: LaneCounts[Name] }>()
+    for (const task of this.all((task) => isBehind(task) && (range.queue ?? task.queue) === task.queue)) {
+      const { queue, state, type } = task
+      const name = JSON.stringify([queue, type])
+      const lane = lanes.get(name) ?? { queue, type, scheduled: 0, pending: 0, running: 0, waitingSince: null }
+      lanes.set(name, lane)
+      if (state === "scheduled" || state === "pending" || state === "running") lane[state]++
+    }
+    for (const { dueAt, queue, type } of this.pending(() => true)) {
+      const lane = lanes.get(JSON.stringify([queue, type]))
+      if (lane !== undefined) lane.waitingSince ??= dueAt
+    }
+    return [...lanes.values()].sort((a, b) => ByteOrder.compare(a.queue, b.queue) || ByteOrder.compare(a.type, b.type))
+  }
+}
+
+/** A record, and when it is due or the lease of its taker ends. */
+interface Kept extends StoredRecord {
+  readonly wakeAt: number | null
+}
+
+/** Records: `RecordDriver` checks what is asked, so that a driver only reads and writes. */
+const recordStore = (clock: Clock.Clock): RecordStore["Service"] => {
+  const kinds = new Map<string, Map<string, Kept>>()
+  const at = steps(clock)
+  let version = 0
+  const kept = (kind: string) => [...kinds.get(kind)?.values() ?? []]
+  const write = (kind: string, record: Kept) => {
+    const records = kinds.get(kind) ?? new Map<string, Kept>()
+    kinds.set(kind, records.set(record.id, record))
+  }
+  const shown = ({ wakeAt: _, ...record }: Kept): StoredRecord => record
+
+  return RecordDriver.make({
+    get: (kind, ids) => Effect.sync(() => kept(kind).filter(({ id }) => ids.includes(id)).map(shown)),
+    put: (changes) =>
+      at((now) => {
+        const conflict = RecordDriver.conflictOf(changes, (kind, id) => kinds.get(kind)?.get(id)?.version)
+        if (conflict !== undefined) return conflict
+        version = RecordDriver.nextVersion(version, now)
+        for (const change of changes) {
+          const { document, id, kind } = change
+          const dueAt = RecordDriver.dueAtOf(change, now)
+          if (document === null) kinds.get(kind)?.delete(id)
+          else write(kind, { id, version, document, dueAt, writtenAt: now, wakeAt: dueAt })
+        }
+        return { version }
+      }),
+    list: (kind, { from, inclusive, until }, limit) =>
+      Effect.sync(() =>
+        kept(kind).filter(({ id }) =>
+          ByteOrder.compare(id, from) >= (inclusive ? 0 : 1) && ByteOrder.compare(id, until) < 0
+        ).sort((a, b) => ByteOrder.compare(a.id, b.id)).slice(0, limit).map(shown)
+      ),
+    due: (kind, limit, leaseForMs) =>
+      at((now) => {
+        let records = kept(kind).filter(({ wakeAt }) => wakeAt !== null && wakeAt <= now)
+          .sort((a, b) => a.wakeAt! - b.wakeAt! || ByteOrder.compare(a.id, b.id)).slice(0, limit)
+        if (leaseForMs !== undefined && records.length > 0) {
+          version = RecordDriver.nextVersion(version, now)
+          records = records.map((record) => ({ ...record, version, wakeAt: now + leaseForMs }))
+          for (const record of records) write(kind, record)
+        }
+        const later = kept(kind).flatMap(({ wakeAt }) => wakeAt !== null && wakeAt > now ? [wakeAt] : [])
+        return { records: records.map(shown), now, nextDueAt: later.length === 0 ? null : Math.min(...later) }
+      })
+  })
+}
+
+const instanceStore = (clock: Clock.Clock): InstanceStore["Service"] => {
+  const instances = new Map<string, Omit<InstanceRecord, "leads"> & { readonly until: number }>()
+  const leads = new Map<string, { readonly holder: string; readonly until: number }>()
+  const at = steps(clock)
+  const isAlive = (now: number) => ({ until }: { readonly until: number }) => until > now
+
+  return {
+    beat: ({ upForMs, ...beat }: Beat, keepForMs) =>
+      at((now) => {
+        const known = instances.get(beat.id)
+        const startedAt = known !== undefined && isAlive(now)(known) ? known.startedAt : now - upForMs
+        instances.set(beat.id, { ...beat, startedAt, seenAt: now, until: now + keepForMs })
+      }),
+    leave: (id) =>
+      Effect.sync(() => {
+        instances.delete(id)
+        for (const [chore, { holder }] of leads) if (holder === id) leads.delete(chore)
+      }),
+    list: at((now) => {
+      const held = [...leads].filter(([, lead]) => isAlive(now)(lead)).sort(([a], [b]) => ByteOrder.compare(a, b))
+      return {
+        now,
+        instances: [...instances.values()].filter(isAlive(now)).map(({ until: _, ...instance }) => ({
+          ...instance,
+          leads: held.flatMap(([chore, { holder }]) => holder === instance.id ? [chore] : [])
+        })).sort((a, b) => a.startedAt - b.startedAt || ByteOrder.compare(a.id, b.id))
+      }
+    }),
+    lead: (chore, id, forMs) =>
+      at((now) => {
+        const lead = leads.get(chore)
+        if (lead !== undefined && lead.holder !== id && isAlive(now)(lead)) return false
+        leads.set(chore, { holder: id, until: now + forMs })
+        return true
+      })
+  }
+}
+
+const eventLog = (clock: Clock.Clock): EventLog["Service"] => {
+  let events: Array<TaskEvent> = []
+  let seq = 0
+  /** Every event behind this place is in the log. */
+  let floor = 0
+  let attended = { from: 0, until: 0 }
+  const at = steps(clock)
+  const beginAgain = () => {
+    floor = ++seq
+    events = []
+  }
+
+  return {
+    append: (added, lost = false) =>
+      at((now) => {
+        if (lost) beginAgain()
+        for (const event of added) events.push({ ...event, seq: ++seq, at: now })
+        const newest = events.slice(-keptEvents).reverse()
+        events = newest.slice(0, fitting(newest.map(eventSizeOf), keptBytes)).reverse()
+        floor = seq - events.length
+      }),
+    read: (after, limit) =>
+      Effect.sync(() => {
+        const gap = after < floor || after > seq
+        const start = gap ? 0 : after - floor
+        const page = events.slice(start, start + limit)
+        return { events: page, gap, next: page.at(-1)?.seq ?? seq }
+      }),
+    end: Effect.sync(() => seq),
+    attend: (forMs) =>
+      at((now) => {
+        if (attended.until <= now) {
+          beginAgain()
+          attended = { from: now, until: now }
+        }
+        attended = { ...attended, until: Math.max(attended.until, now + forMs) }
+      }),
+    attended: at((now) => attended.until > now ? now - attended.from : undefined)
+  }
+}
