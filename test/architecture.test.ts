@@ -66,6 +66,11 @@ const table: ImportTable = {
 const maxLines = 350
 /** A driver says the same in another language too: SQL or Lua. */
 const maxDriverLines = 500
+/** A shorter file is opened for nothing, unless others begin with it. */
+const minLines = 15
+const isEntry = (path: string) => /(^|\/)(index|main|server)\.ts$|\.thread\.ts$/.test(path)
+/** Files of a folder, those in its folders among them. */
+const maxFiles = { http: 42, cli: 26 }
 const maxTopEntries = 16
 const isIgnored = (name: string) => /^(\.git|node_modules|dist|coverage|data)$|\.(log|tgz|db|db-shm|db-wal)$/.test(name)
 const vagueName = /(^|[^a-z])(utils?|helpers?|common|managers?)($|[^a-z])/i
@@ -93,6 +98,17 @@ describe("the sources", () => {
       .map(([path, text]) => ({ path, lines: lineCount(text) }))
       .filter(({ lines, path }) => lines > (isDriver(path) ? maxDriverLines : maxLines))
     assert.deepStrictEqual(tooLong, [])
+  })
+
+  it(`keep no file below ${minLines} lines but entries`, () => {
+    const tooShort = files.filter(([path, text]) => !isEntry(path) && lineCount(text) < minLines).map(([path]) => path)
+    assert.deepStrictEqual(tooShort, [])
+  })
+
+  it.each(Object.entries(maxFiles))("keep %s within %i files", (folder, max) => {
+    const found = files.filter(([path]) => path.startsWith(`${folder}/`)).map(([path]) => path)
+    assert.isAbove(found.length, 0)
+    assert.isAtMost(found.length, max, found.join(", "))
   })
 
   it("name each file for one concept", () => {

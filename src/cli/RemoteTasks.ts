@@ -2,7 +2,7 @@
 import { Duration, Effect, Schedule } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { QueueFull } from "../domain/Errors.ts"
-import { quoted } from "../domain/ShellWord.ts"
+import { quoted } from "../domain/Quoting.ts"
 import type { CreatedTaskJson as CreatedTask, KnownTaskJson, TaskJson } from "../http/api/TaskJson.ts"
 import { maxResults, type NewTaskJson } from "../http/api/TasksApi.ts"
 import { Failure } from "./Failure.ts"

@@ -1,6 +1,6 @@
 /** Variables that look as if they were meant for TaskForge, but name no setting: most likely misspelt. */
 import { ConfigProvider, Effect } from "effect"
-import { nearest } from "../domain/Nearest.ts"
+import { nearest } from "../domain/Quoting.ts"
 import type { Variable } from "./Setting.ts"
 import { table } from "./SettingsTable.ts"
 

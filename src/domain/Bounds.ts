@@ -9,7 +9,7 @@
  */
 import { type DateTime, Duration, Effect, Formatter } from "effect"
 import { InvalidOption } from "./Errors.ts"
-import { shortened } from "./Shortened.ts"
+import { shortened } from "./Quoting.ts"
 
 /** Characters of an id. */
 export const maxIdLength = 255

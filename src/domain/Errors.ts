@@ -2,7 +2,7 @@
  * Every error that a caller of the engine can meet. Each carries the facts needed to act on it.
  */
 import { Schema } from "effect"
-import { shortened } from "./Shortened.ts"
+import { shortened } from "./Quoting.ts"
 import { TaskFailure } from "./TaskRecord.ts"
 import { TaskState } from "./TaskState.ts"
 

@@ -2,7 +2,7 @@
  * How an attempt ends, and what that does to the task. This is the one place where a running task's next state is
  * decided; stores only apply it, atomically and fenced by the claim number.
  */
-import { brief } from "./Sizes.ts"
+import * as Bounds from "./Bounds.ts"
 import { type AttemptOutcome, type AttemptRecord, remember, type TaskFailure, type TaskRecord } from "./TaskRecord.ts"
 import type { TaskState } from "./TaskState.ts"
 
@@ -227,3 +227,11 @@ export const rerun = (task: Current, now: number): Change | undefined =>
         )
     }
     : undefined
+
+/** A failure as the history keeps it: without large details, which are kept once, in the task's latest failure. */
+export const brief = (failure: TaskFailure): TaskFailure => {
+  const { error, ...rest } = failure
+  return error === undefined || Buffer.byteLength(JSON.stringify(error)) <= Bounds.maxHistoryDetailBytes
+    ? failure
+    : rest
+}

@@ -1,7 +1,7 @@
 /**
  * A task type as data: its name, its schemas, and how it is run. `Task.make` adds `enqueue` and `toLayer`.
  */
-import { Duration, Exit, Schema, SchemaAST } from "effect"
+import { Duration, Effect, Exit, Schema, SchemaAST } from "effect"
 import * as Bounds from "./Bounds.ts"
 import * as JsonText from "./JsonText.ts"
 import { bound as priorityBound, type PriorityInput, toNumber } from "./Priority.ts"
@@ -10,6 +10,10 @@ import * as UnknownFields from "./UnknownFields.ts"
 
 /** A schema that needs no services to decode or encode. */
 export interface PlainSchema<out T = any, out E = any> extends Schema.ConstraintCodec<T, E, never, never> {}
+
+/** A field of a payload that may be left out, and what holds then, as it is written in JSON. */
+export const withDefault = <S extends PlainSchema>(schema: S, value: S["Encoded"]) =>
+  Schema.withDecodingDefaultKey<S>(Effect.succeed(value))(schema)
 
 /** Any task type, where its types do not matter. */
 export interface AnyTaskDefinition {

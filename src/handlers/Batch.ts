@@ -7,10 +7,10 @@
  * the same id of its own (`<id>:<index>`), which is what idempotency keys are made of.
  */
 import { Cause, Context, Effect, Exit, Schema } from "effect"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
 import { type Handler, HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import { type HandlerContext, TaskContext } from "../worker/TaskContext.ts"
-import { withDefault } from "./withDefault.ts"
 
 /** Characters of all results at most: they are stored with the task. */
 const maxCharacters = 1024 * 1024

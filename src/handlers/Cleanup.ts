@@ -6,13 +6,13 @@ import { Clock, Duration, Effect, Result, Schema } from "effect"
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
 import { DurationText } from "../domain/DurationText.ts"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import * as AtomicFile from "./files/AtomicFile.ts"
 import * as FileTree from "./files/FileTree.ts"
 import { Folders, PathRefused, PathText } from "./files/Folders.ts"
 import * as PathPattern from "./files/PathPattern.ts"
-import { withDefault } from "./withDefault.ts"
 
 /** Files named in a result. */
 const maxNamed = 1000

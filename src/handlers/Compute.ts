@@ -4,10 +4,10 @@
  */
 import { Schema } from "effect"
 import { DurationText } from "../domain/DurationText.ts"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
-import { moduleBeside } from "../threads/moduleBeside.ts"
 import { onThread } from "../threads/onThread.ts"
-import { withDefault } from "./withDefault.ts"
+import { moduleBeside } from "../threads/ThreadModule.ts"
 
 /** The largest `n` that a payload may ask for: some seconds of work. */
 const maxN = 20_000_000

@@ -7,9 +7,10 @@
 import { Effect, Schema } from "effect"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
-import { moduleBeside } from "../threads/moduleBeside.ts"
 import { onThread } from "../threads/onThread.ts"
+import { moduleBeside } from "../threads/ThreadModule.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import { Unprocessable } from "./data/Columns.ts"
 import { CsvOptions } from "./data/CsvFile.ts"
@@ -20,7 +21,6 @@ import * as Scratch from "./files/Scratch.ts"
 import { Outbound } from "./outbound/Outbound.ts"
 import { RequestFailed, RequestRefused, RequestRejected, retry } from "./outbound/OutboundErrors.ts"
 import { Url } from "./outbound/OutboundRequestFields.ts"
-import { withDefault } from "./withDefault.ts"
 
 /** A CSV file: a path, or where to fetch it. */
 const DataSource = Schema.Union([

@@ -3,11 +3,11 @@
  * message without recipients, which has no one to be sent to.
  */
 import { Effect, Schema } from "effect"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import { MailFailed, MailRejected } from "./mail/Mail.ts"
 import { Mailer } from "./mail/Mailer.ts"
-import { withDefault } from "./withDefault.ts"
 
 /** `ada@example.org`, or `Ada Lovelace <ada@example.org>`. */
 const Address = Schema.String.check(

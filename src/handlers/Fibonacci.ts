@@ -1,9 +1,9 @@
 /** `fibonacci` gives a Fibonacci number exactly, with all of its digits. It computes, so it runs on a worker thread. */
 import { Schema } from "effect"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
-import { moduleBeside } from "../threads/moduleBeside.ts"
 import { onThread } from "../threads/onThread.ts"
-import { withDefault } from "./withDefault.ts"
+import { moduleBeside } from "../threads/ThreadModule.ts"
 
 /** The largest `n`: its number has 208988 digits, which are stored with the task. */
 const maxN = 1_000_000

@@ -2,9 +2,9 @@
 import { Effect, Schema } from "effect"
 import { isUtf8 } from "node:buffer"
 import { open } from "node:fs/promises"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
 import { Folders, PathRefused, PathText } from "./files/Folders.ts"
-import { withDefault } from "./withDefault.ts"
 
 /** Bytes read at most: results are stored with their tasks. */
 const maxBytes = 1024 * 1024

@@ -5,11 +5,11 @@
 import { Effect, Schema } from "effect"
 import { createHash } from "node:crypto"
 import { writeFile } from "node:fs/promises"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import * as AtomicFile from "./files/AtomicFile.ts"
 import { Folders, PathRefused, PathText } from "./files/Folders.ts"
-import { withDefault } from "./withDefault.ts"
 
 /** Node reads what it can as base64 and leaves out the rest, so a text by mistake would be an empty or a damaged file. */
 const isEncoded = Schema.makeFilter(({ body, encoding }: { readonly body: string; readonly encoding: string }) =>

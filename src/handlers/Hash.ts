@@ -3,11 +3,11 @@
  * again, as one does to make guessing slow, or to keep a processor busy.
  */
 import { Effect, Schema } from "effect"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
-import { moduleBeside } from "../threads/moduleBeside.ts"
 import { onThread } from "../threads/onThread.ts"
+import { moduleBeside } from "../threads/ThreadModule.ts"
 import { Folders, PathRefused, PathText } from "./files/Folders.ts"
-import { withDefault } from "./withDefault.ts"
 
 /** Some seconds of work. */
 const maxRounds = 10_000_000

@@ -6,12 +6,12 @@
  */
 import { Effect, Schema } from "effect"
 import { isUtf8 } from "node:buffer"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import { Outbound } from "./outbound/Outbound.ts"
 import { OutboundError, retry } from "./outbound/OutboundErrors.ts"
 import { Headers, lowerCase, Timeout, Url } from "./outbound/OutboundRequestFields.ts"
-import { withDefault } from "./withDefault.ts"
 
 /** Bytes of an answer kept at most: results are stored with their tasks. */
 const maxBytes = 1024 * 1024

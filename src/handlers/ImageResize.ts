@@ -9,9 +9,10 @@
 import { Context, Effect, Layer, Schema } from "effect"
 import { readFile, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
-import { moduleBeside } from "../threads/moduleBeside.ts"
 import { onThread } from "../threads/onThread.ts"
+import { moduleBeside } from "../threads/ThreadModule.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import * as AtomicFile from "./files/AtomicFile.ts"
 import { Folders, PathRefused, PathText } from "./files/Folders.ts"
@@ -19,7 +20,6 @@ import * as Scratch from "./files/Scratch.ts"
 import { Outbound } from "./outbound/Outbound.ts"
 import { RequestFailed, RequestRefused, RequestRejected, retry } from "./outbound/OutboundErrors.ts"
 import { Url } from "./outbound/OutboundRequestFields.ts"
-import { withDefault } from "./withDefault.ts"
 
 /** What is no image, or one that is not taken. */
 export class ImageRefused extends Schema.TaggedError<ImageRefused>()("ImageRefused", { reason: Schema.String }) {

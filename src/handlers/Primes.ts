@@ -3,10 +3,10 @@
  * this file says what it takes and gives, `Primes.thread.ts` does it.
  */
 import { Schema } from "effect"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
-import { moduleBeside } from "../threads/moduleBeside.ts"
 import { onThread } from "../threads/onThread.ts"
-import { withDefault } from "./withDefault.ts"
+import { moduleBeside } from "../threads/ThreadModule.ts"
 
 /** The largest `below`: some seconds of work, and a constant 64 KiB of memory. */
 const maxBelow = 2_000_000_000

@@ -6,9 +6,10 @@
 import { DateTime, Effect, Schema } from "effect"
 import { writeFile } from "node:fs/promises"
 import { extname } from "node:path"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
-import { moduleBeside } from "../threads/moduleBeside.ts"
 import { onThread } from "../threads/onThread.ts"
+import { moduleBeside } from "../threads/ThreadModule.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import { Unprocessable } from "./data/Columns.ts"
 import { CsvOptions } from "./data/CsvFile.ts"
@@ -18,7 +19,6 @@ import * as FileTree from "./files/FileTree.ts"
 import { Folders, PathRefused, PathText } from "./files/Folders.ts"
 import * as Scratch from "./files/Scratch.ts"
 import { type Group, page } from "./ReportPage.ts"
-import { withDefault } from "./withDefault.ts"
 
 const Op = Schema.Literals(["count", "sum", "mean", "min", "max"])
 

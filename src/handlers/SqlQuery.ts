@@ -4,11 +4,11 @@
  */
 import { Duration, Effect, Schema } from "effect"
 import { DurationText } from "../domain/DurationText.ts"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
-import { moduleBeside } from "../threads/moduleBeside.ts"
 import { onThread } from "../threads/onThread.ts"
+import { moduleBeside } from "../threads/ThreadModule.ts"
 import { Folders, PathRefused, PathText } from "./files/Folders.ts"
-import { withDefault } from "./withDefault.ts"
 
 /** SQLite does not take the statement, or it does more than read. */
 export class QueryRefused extends Schema.TaggedError<QueryRefused>()("QueryRefused", { reason: Schema.String }) {

@@ -6,12 +6,12 @@
 import { Effect, Schema } from "effect"
 import { copyFile, rm } from "node:fs/promises"
 import { join, sep } from "node:path"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import * as AtomicFile from "./files/AtomicFile.ts"
 import * as FileTree from "./files/FileTree.ts"
 import { Folders, PathRefused, PathText } from "./files/Folders.ts"
-import { withDefault } from "./withDefault.ts"
 
 /** Changes named in a result. */
 const maxNamed = 1000

@@ -8,12 +8,12 @@
  */
 import { Clock, Context, Effect, Layer, Redacted, Schema } from "effect"
 import { createHmac } from "node:crypto"
+import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import { Outbound } from "./outbound/Outbound.ts"
 import { OutboundError, RequestRejected, retry } from "./outbound/OutboundErrors.ts"
 import { Headers, lowerCase, Timeout, Url } from "./outbound/OutboundRequestFields.ts"
-import { withDefault } from "./withDefault.ts"
 
 /** How much of the receiver's answer is kept. */
 const maxAnswerBytes = 2000

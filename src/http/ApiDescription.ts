@@ -6,9 +6,10 @@ import { Effect, Exit, JsonSchema, type Layer, Schema, Scope } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiScalar, OpenApi } from "effect/http-api"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
-import { completeDocument } from "./api/completeDocument.ts"
+import { version } from "../store/Instance.ts"
 import type { GuardedRoute } from "./api/NeededRole.ts"
 import { ServedApi } from "./compat/OlderApi.ts"
+import { completeDocument } from "./completeDocument.ts"
 import { favicon } from "./FirstPage.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 
@@ -48,7 +49,7 @@ export const layer = (base: string): Layer.Layer<never, never, HttpRouter.HttpRo
 
 /** The API whose description knows the types of a catalog, and where it is. */
 export const describe = ({ definitions }: TaskCatalog["Service"], base: string = "") =>
-  ServedApi.annotate(OpenApi.Transform, (document) => {
+  ServedApi.annotate(OpenApi.Version, version).annotate(OpenApi.Transform, (document) => {
     if (base !== "") document["servers"] = [{ url: base }]
     completeDocument(document as Parameters<typeof completeDocument>[0])
     const components = document["components"]

@@ -5,7 +5,7 @@ import { HttpApi, HttpApiError } from "effect/http-api"
 import { isUtf8 } from "node:buffer"
 import { type InvalidOption, StoreError } from "../domain/Errors.ts"
 import { inexactIn, mayBeInexact } from "../domain/ExactJson.ts"
-import { shortened as shortenedTo } from "../domain/Shortened.ts"
+import { shortened as shortenedTo } from "../domain/Quoting.ts"
 import {
   BodyTooLarge,
   InvalidRequest,

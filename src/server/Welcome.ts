@@ -5,7 +5,7 @@ import { resolve } from "node:path"
 import * as ListenAddress from "../config/ListenAddress.ts"
 import type { Settings } from "../config/Settings.ts"
 import * as StoreUrl from "../config/StoreUrl.ts"
-import { quoted } from "../domain/ShellWord.ts"
+import { quoted } from "../domain/Quoting.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
 import * as ConfiguredLog from "./ConfiguredLog.ts"
 

@@ -3,7 +3,9 @@ import { Context, Effect, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { hostname } from "node:os"
 import * as Bounds from "../domain/Bounds.ts"
-import { version } from "../domain/Version.ts"
+
+/** The version of this package, as health, the registry of instances and the API reference show it. */
+export const version = "0.1.0"
 
 /** What the others call this instance, and where people find it. */
 export class Instance extends Context.Service<Instance, {

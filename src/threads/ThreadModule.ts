@@ -4,6 +4,7 @@
  * when the first task runs.
  */
 import { existsSync } from "node:fs"
+import { extname } from "node:path"
 import { fileURLToPath } from "node:url"
 
 /** The endings that one module has from source, after a compiler and in bundles. */
@@ -23,6 +24,12 @@ export const find = (module: URL): URL => {
   named.set(module.href, found)
   return found ?? module
 }
+
+/**
+ * The URL of a module in the folder of another one, built the same way: `.ts` in the sources, `.js` in the package, `.cjs` in
+ * the server's bundle.
+ */
+export const moduleBeside = (url: string, name: string): URL => new URL(`./${name}${extname(url)}`, url)
 
 /** The modules that were named and are not there. */
 export const missing = (): ReadonlyArray<string> =>

@@ -7,7 +7,7 @@ import * as Workers from "effect/workers/Worker"
 import { WorkerError, WorkerReceiveError } from "effect/workers/WorkerError"
 import type { ChildProcess } from "node:child_process"
 import type { Worker as WorkerThread } from "node:worker_threads"
-import { moduleBeside } from "./moduleBeside.ts"
+import { moduleBeside } from "./ThreadModule.ts"
 import * as ThreadModule from "./ThreadModule.ts"
 
 /**

@@ -1,11 +1,10 @@
-import { Duration, Effect, Exit, type Fiber, Schema } from "effect"
+import { type Cause, Duration, Effect, Exit, type Fiber, Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { LeaseLost, type StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
 import type { HandlerContext } from "./TaskContext.ts"
-import { Unfit } from "./Unfit.ts"
 
 /** Why an attempt is being interrupted. Recorded before the interruption, it decides the settlement. */
 export type InterruptReason = "cancelled" | "lost" | "shutdown" | "timeout"
@@ -19,6 +18,17 @@ export class Snoozed extends Schema.TaggedError<Snoozed>()("Snoozed", { delayMs:
         Bounds.refuse("snooze", Bounds.delay, delay) ?? new Snoozed({ delayMs: Math.ceil(Duration.toMillis(delay)) })
       )
     )
+}
+
+/** Data that does not fit its schema: trying again cannot help. */
+export class Unfit {
+  readonly subject: "payload" | "result"
+  readonly cause: Cause.Cause<unknown>
+
+  constructor(subject: "payload" | "result", cause: Cause.Cause<unknown>) {
+    this.subject = subject
+    this.cause = cause
+  }
 }
 
 /** What attempts know of their pool, and ask of it. */

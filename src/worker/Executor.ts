@@ -8,12 +8,11 @@ import * as RetryPolicy from "../domain/RetryPolicy.ts"
 import type { Settlement } from "../domain/Settlement.ts"
 import type { FailureKind, TaskFailure } from "../domain/TaskRecord.ts"
 import * as Thrown from "../domain/Thrown.ts"
-import { type Attempt, Snoozed } from "./Attempt.ts"
+import { type Attempt, Snoozed, Unfit } from "./Attempt.ts"
 import * as AttemptError from "./AttemptError.ts"
 import * as ErrorDetails from "./ErrorDetails.ts"
 import type { Handler } from "./HandlerRegistry.ts"
 import type { TaskContext } from "./TaskContext.ts"
-import { Unfit } from "./Unfit.ts"
 
 /** The attempt itself: decodes the payload, runs the handler, and encodes its result as JSON text. */
 export const perform = (handler: Handler, attempt: Attempt): Effect.Effect<string, unknown, TaskContext> => {

@@ -14,11 +14,11 @@ import {
   TaskNotFound,
   UnknownTaskType
 } from "../../src/domain/Errors.ts"
-import { version } from "../../src/domain/Version.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import { HttpTaskQueue } from "../../src/http/index.ts"
 import { TaskCatalog, TaskServer } from "../../src/http/server.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import { version } from "../../src/store/Instance.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as Task from "../../src/Task.ts"
 

@@ -1,6 +1,6 @@
 import { Effect, Option } from "effect"
 import { Argument, Command } from "effect/cli"
-import { quoted } from "../../domain/ShellWord.ts"
+import { quoted } from "../../domain/Quoting.ts"
 import type { QueueJson, TypeCountsJson } from "../../http/api/QueuesApi.ts"
 import * as Listing from "../Listing.ts"
 import * as Screen from "../Screen.ts"

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { Command } from "effect/cli"
-import { quoted } from "../../domain/ShellWord.ts"
+import { quoted } from "../../domain/Quoting.ts"
 import { all as states } from "../../domain/TaskState.ts"
 import type { StatsJson } from "../../http/api/SystemApi.ts"
 import * as Screen from "../Screen.ts"

@@ -1,6 +1,5 @@
 /** The HTTP API: definitions only, for the server and for any client. */
 import { HttpApi, OpenApi } from "effect/http-api"
-import { version } from "../../domain/Version.ts"
 import { EventsApi } from "./EventsApi.ts"
 import { QueuesApi } from "./QueuesApi.ts"
 import { RequestCheck } from "./RequestCheck.ts"
@@ -24,7 +23,6 @@ export class Api extends HttpApi.make("taskforge")
   .annotate(HttpApi.QueryParseOptions, { onExcessProperty: "error", errors: "all" })
   .annotateMerge(OpenApi.annotations({
     title: "TaskForge",
-    version,
     description:
       "A durable task engine. Errors are `{ \"error\": { \"code\", \"message\", ... } }` with a stable code.",
     license: { name: "MIT" }

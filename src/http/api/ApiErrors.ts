@@ -6,7 +6,7 @@ import { Schema, SchemaTransformation } from "effect"
 import { HttpApiSchema } from "effect/http-api"
 import { maxIdLength } from "../../domain/Bounds.ts"
 import * as Errors from "../../domain/Errors.ts"
-import { shortened } from "../../domain/Shortened.ts"
+import { shortened } from "../../domain/Quoting.ts"
 import { TaskState } from "../../domain/TaskState.ts"
 
 /** Seconds that a client should wait before it repeats a request that met a 503. */

@@ -26,7 +26,7 @@
  *
  * The fence is a comparison of texts: `R<claim>;;` is how the state of the attempt with that claim begins.
  */
-import { brief } from "../../domain/Sizes.ts"
+import { brief } from "../../domain/Settlement.ts"
 import {
   type ClaimedTask,
   historyOf,

@@ -1,9 +1,9 @@
 /** What requests and answers look like: by the name of the schema, or by operation where a schema has none. */
-import { version } from "../../domain/Version.ts"
-import type { TaskEventJson } from "./EventsApi.ts"
-import type { QueueJson, QueuePageJson, TypeCountsJson } from "./QueuesApi.ts"
-import type { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./SystemApi.ts"
-import type { TaskJson, TaskPageJson, TaskResultJson } from "./TaskJson.ts"
+import { version } from "../store/Instance.ts"
+import type { TaskEventJson } from "./api/EventsApi.ts"
+import type { QueueJson, QueuePageJson, TypeCountsJson } from "./api/QueuesApi.ts"
+import type { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./api/SystemApi.ts"
+import type { TaskJson, TaskPageJson, TaskResultJson } from "./api/TaskJson.ts"
 
 const id = "01a20f46-60fe-779b-a926-cef2c43ec95c"
 const at = "2026-01-31T12:00:00.000Z"

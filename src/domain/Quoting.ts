@@ -1,6 +1,17 @@
-/** Which of some known words was meant by a misspelt one. */
+/** What others wrote, as errors and advice repeat it: cut short, as a word of a shell, or as the known word that was meant. */
 
-/** The candidate that is fewest edits away from the word, if any is close: two edits, or a third of the word. */
+/** The text, or its beginning where it has more characters than that: the caller of an error chose how long its texts are. */
+export const shortened = (text: string, maxLength: number): string =>
+  text.length > maxLength ? `${text.slice(0, maxLength).toWellFormed()}…` : text
+
+/**
+ * The text as one word of a shell: in quotes, unless it needs none. People are told to type commands with names of queues and
+ * ids, which come from clients: pasted as it is, one such as `a; rm -rf ~` would be run.
+ */
+export const quoted = (text: string): string =>
+  /^[\w:/.@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
+
+/** The candidate that is fewest edits away from a misspelt word, if any is close: two edits, or a third of the word. */
 export const nearest = (word: string, candidates: ReadonlyArray<string>): string | undefined => {
   let closest: { readonly candidate: string; readonly edits: number } | undefined
   for (const candidate of candidates) {

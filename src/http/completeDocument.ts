@@ -1,9 +1,9 @@
 /** What the description of the API says beyond its definitions: keys, the errors around endpoints, and examples. */
-import { maxIdLength, maxNameLength } from "../../domain/Bounds.ts"
-import { names } from "../../domain/Priority.ts"
-import { all } from "../../domain/TaskState.ts"
+import { maxIdLength, maxNameLength } from "../domain/Bounds.ts"
+import { names } from "../domain/Priority.ts"
+import { all } from "../domain/TaskState.ts"
+import { pageSize } from "./api/RequestValues.ts"
 import * as Examples from "./Examples.ts"
-import { pageSize } from "./RequestValues.ts"
 
 /** The parts of an OpenAPI document that are read and written here. */
 interface Document {
