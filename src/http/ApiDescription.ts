@@ -8,8 +8,8 @@ import { HttpApiScalar, OpenApi } from "effect/http-api"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import { version } from "../store/Instance.ts"
 import type { GuardedRoute } from "./api/NeededRole.ts"
+import * as ApiTexts from "./ApiTexts.ts"
 import { ServedApi } from "./compat/OlderApi.ts"
-import { completeDocument } from "./completeDocument.ts"
 import { favicon } from "./FirstPage.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 
@@ -156,3 +156,134 @@ const isObject = (schema: JsonSchema.JsonSchema | undefined): schema is JsonSche
 /** `file_read` as `FileRead`; what cannot be in the name of a component is left out. */
 const pascalCase = (type: string): string =>
   type.split(/[^a-zA-Z0-9]+/).map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join("")
+
+/** The parts of an OpenAPI document that are read and written here. */
+interface Document {
+  readonly paths: Record<string, Record<string, Operation>>
+  readonly components: { readonly schemas: Record<string, SchemaObject>; securitySchemes?: object }
+  security?: ReadonlyArray<object>
+}
+
+interface Operation {
+  readonly operationId: string
+  readonly parameters: Array<{ readonly name: string; description?: string; schema: object; example?: unknown }>
+  readonly requestBody?: { readonly content: Record<string, Content> }
+  readonly responses: Record<string, { description: string; content?: Record<string, Content> }>
+  security?: ReadonlyArray<object>
+}
+
+interface Content {
+  readonly schema: SchemaObject
+  example?: unknown
+  examples?: Record<string, { readonly value: unknown }>
+}
+
+interface SchemaObject {
+  readonly $ref?: string
+  readonly anyOf?: ReadonlyArray<SchemaObject>
+  examples?: ReadonlyArray<unknown>
+}
+
+const errorSchema = {
+  type: "object",
+  properties: {
+    error: {
+      type: "object",
+      properties: { code: { type: "string" }, message: { type: "string" } },
+      required: ["code", "message"]
+    }
+  },
+  required: ["error"]
+}
+
+/** Open to every client, whatever keys there are. */
+const isPublic = (path: string): boolean => path === "/health" || path === "/api/v1/health"
+
+/**
+ * Adds to a document, in place, what it says beyond the definitions: keys, the errors around endpoints, and examples.
+ */
+const completeDocument = (document: Document): void => {
+  document.components.securitySchemes = {
+    bearer: { type: "http", scheme: "bearer", description: "An API key, where the server asks for one" },
+    header: { type: "apiKey", in: "header", name: "X-API-Key" }
+  }
+  for (const [name, schema] of Object.entries(document.components.schemas)) {
+    const example = ApiTexts.ofSchemas[name]
+    if (example !== undefined) schema.examples = [example]
+  }
+  for (const [path, operations] of Object.entries(document.paths)) {
+    for (const operation of Object.values(operations)) complete(path, operation)
+  }
+}
+
+const complete = (path: string, operation: Operation): void => {
+  for (const parameter of operation.parameters) {
+    Object.assign(parameter, ApiTexts.parameterOf(operation.operationId, parameter.name))
+  }
+  if (operation.operationId === "events.socket") describeSocket(operation)
+  operation.security = isPublic(path) ? [] : [{}, { bearer: [] }, { header: [] }]
+  const own = ApiTexts.ofOperations[operation.operationId] ?? {}
+  for (const content of Object.values(operation.requestBody?.content ?? {})) give(content, own["request"])
+  for (const [status, { about, examples }] of Object.entries(ApiTexts.ofErrors)) {
+    if (isPublic(path) && (status === "401" || status === "403")) continue
+    operation.responses[status] ??= {
+      description: about,
+      content: { "application/json": { schema: errorSchema as SchemaObject, example: examples[0] } }
+    }
+  }
+  for (const [status, response] of Object.entries(operation.responses)) {
+    const { content = {} } = response
+    if (isNameOfSchema.test(response.description)) {
+      response.description = { ...meanings, ...(isPublic(path) ? ofHealth : {}) }[status] ?? response.description
+    }
+    const json = content["application/json"]
+    if (json !== undefined && json.example === undefined) give(json, own[status])
+  }
+}
+
+/** What a response is described as where its schema says no more. */
+const isNameOfSchema = /^(<No Content>|[A-Z]\w+( \| [A-Z]\w+)*)$/
+
+/** What a status means to a person. */
+const meanings: Readonly<Record<string, string>> = {
+  200: "It was done; the answer is here",
+  201: "It is stored",
+  202: "It was accepted and has not finished",
+  204: "It was done; there is no more to say",
+  400: "The request cannot be taken as it is; the message says what is wrong",
+  404: "There is no such task",
+  409: "It conflicts with what is stored",
+  413: "The body, or the number of tasks in it, is too large",
+  415: "The body is not JSON in UTF-8",
+  503: "There is no room, or the store does not answer; Retry-After says when to try again"
+}
+
+const ofHealth: typeof meanings = {
+  200: "All parts work",
+  503: "Some part does not work; troubles names it, for callers with a key where there are keys"
+}
+
+/** OpenAPI has no words for a WebSocket: its answers are those of the handshake. */
+const describeSocket = ({ responses }: Operation): void => {
+  delete responses["200"]
+  delete responses["204"]
+  responses["101"] = { description: "The connection is a WebSocket from here on" }
+  responses["426"] = {
+    description: "The request is no handshake of a WebSocket",
+    content: { "application/json": { schema: errorSchema as SchemaObject, example: ApiTexts.upgradeRequired } }
+  }
+}
+
+/** The example of an operation, or those of the schemas that its content may have. */
+const give = (content: Content, own: unknown): void => {
+  if (own !== undefined) {
+    content.example = own
+    return
+  }
+  const names = (content.schema.anyOf ?? [content.schema]).flatMap(({ $ref }) => $ref?.split("/").at(-1) ?? [])
+  const known = names.filter((name) => ApiTexts.ofSchemas[name] !== undefined)
+  if (known.length === 1) content.example = ApiTexts.ofSchemas[known[0]!]
+  else if (known.length > 1) {
+    content.examples = Object.fromEntries(known.map((name) => [name, { value: ApiTexts.ofSchemas[name] }]))
+  }
+}

@@ -13,12 +13,11 @@ import * as ErrorAnswer from "./ErrorAnswer.ts"
 import * as EventsHandlers from "./EventsHandlers.ts"
 import * as FirstPage from "./FirstPage.ts"
 import { KeyRing } from "./KeyRing.ts"
-import * as QueuesHandlers from "./QueuesHandlers.ts"
+import * as QueueHandlers from "./QueueHandlers.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as RequestBoundary from "./RequestBoundary.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
 import * as SystemStatus from "./SystemStatus.ts"
-import * as TasksHandlers from "./TasksHandlers.ts"
 
 /** What is between a request and its route. */
 export interface Options {
@@ -55,9 +54,9 @@ export const layer = (options: Options, path: string = "") => {
     Layer.mergeAll(
       HttpApiBuilder.layer(ServedApi).pipe(
         Layer.provide([
-          TasksHandlers.layer,
+          QueueHandlers.tasks,
+          QueueHandlers.queues,
           EventsHandlers.layer,
-          QueuesHandlers.layer,
           SystemStatus.endpoints,
           OlderRoutes.layer
         ]),

@@ -48,7 +48,7 @@ export const inSources: ReadonlyArray<Retired> = [
       "domain/TaskRecord.ts": "histories that older versions stored",
       "http/compat/OlderRoutes.ts": "fields of earlier designs",
       "http/compat/OlderApi.ts": "fields of earlier designs",
-      "http/Examples.ts": "fields of earlier designs",
+      "http/ApiTexts.ts": "fields of earlier designs",
       "http/api/SystemApi.ts": "a route of earlier designs",
       "http/SystemStatus.ts": "a route of earlier designs",
       "http/WorkersView.ts": "a route of earlier designs",

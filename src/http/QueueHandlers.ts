@@ -1,9 +1,15 @@
-/** The endpoints of tasks: thin doors into the queue. */
+/** The endpoints of tasks, queues and types: thin doors into the `TaskQueue`. */
 import { type Duration, Effect, Exit } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Bounds from "../domain/Bounds.ts"
-import { type InvalidPayload, TaskNotFound, UnknownTaskType } from "../domain/Errors.ts"
+import {
+  type InvalidOption,
+  type InvalidPayload,
+  type StoreError,
+  TaskNotFound,
+  UnknownTaskType
+} from "../domain/Errors.ts"
 import type { OneOrMany } from "../queue/OneOrMany.ts"
 import { fromJson, type Submission } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
@@ -11,12 +17,13 @@ import { Api } from "./api/Api.ts"
 import { pageSize } from "./api/RequestValues.ts"
 import type { NewTaskJson } from "./api/TasksApi.ts"
 import * as AuditLog from "./AuditLog.ts"
+import * as QueuesView from "./QueuesView.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 import * as TaskView from "./TaskView.ts"
 
 /** Handles the endpoints of {@link Api}'s tasks. */
-export const layer = HttpApiBuilder.group(
+export const tasks = HttpApiBuilder.group(
   Api,
   "tasks",
   Effect.fnUntraced(function*(handlers) {
@@ -99,6 +106,40 @@ export const layer = HttpApiBuilder.group(
       cancelAll: doneToEach("cancel", queue.cancel, (status) => ({ status })),
       rerunAll: doneToEach("rerun", queue.rerun, TaskView.rerunAnswerJson),
       removeAll: doneToEach("remove", queue.remove, (status) => ({ status }))
+    })
+  })
+)
+
+/** Handles the endpoints of {@link Api}'s queues. */
+export const queues = HttpApiBuilder.group(
+  Api,
+  "queues",
+  Effect.fnUntraced(function*(handlers) {
+    const queue = yield* TaskQueue
+    const change = (action: string, name: string, done: Effect.Effect<void, InvalidOption | StoreError>) =>
+      AuditLog.recorded(
+        action,
+        { queue: name },
+        Effect.catchTag(done, "InvalidOption", RequestCheckLive.refused("path"))
+      )
+
+    return handlers.handleAll({
+      list: Effect.fnUntraced(function*({ query }) {
+        const page = yield* Effect.catchTag(queue.queues(query), "InvalidOption", RequestCheckLive.refused("query"))
+        return QueuesView.pageJson(page, yield* queue.paused)
+      }),
+      get: ({ params, query }) =>
+        queue.queue(params.queue, query).pipe(
+          Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")),
+          Effect.map(QueuesView.detailJson)
+        ),
+      types: ({ query }) =>
+        queue.types(query).pipe(
+          Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")),
+          Effect.map(QueuesView.typesJson)
+        ),
+      pause: ({ params }) => change("pause", params.queue, queue.pause(params.queue)),
+      resume: ({ params }) => change("resume", params.queue, queue.resume(params.queue))
     })
   })
 )
