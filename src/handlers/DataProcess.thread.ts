@@ -5,8 +5,8 @@ import * as ThreadHandler from "../threads/ThreadHandler.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import type { Cell } from "./data/Aggregation.ts"
 import { Unprocessable } from "./data/Columns.ts"
+import { runQuery } from "./data/DataQuery.ts"
 import * as RowWriter from "./data/RowWriter.ts"
-import { runQuery } from "./data/runQuery.ts"
 import { DataWork } from "./DataProcess.ts"
 
 /** What a result holds at most where no file was asked for. */

@@ -87,7 +87,7 @@ export {
   type Options as MailerOptions,
   type Send as SendMail,
   type Sent
-} from "./mail/Mail.ts"
+} from "./mail/Mailer.ts"
 export { Mailer } from "./mail/Mailer.ts"
 export { Outbound } from "./outbound/Outbound.ts"
 export { OutboundError, RequestFailed, RequestRefused, RequestRejected } from "./outbound/OutboundErrors.ts"
@@ -98,7 +98,7 @@ export type {
   Options as OutboundOptions,
   OutboundRequest,
   Send as SendRequest
-} from "./outbound/OutboundRequest.ts"
+} from "./outbound/Outbound.ts"
 
 /** All definitions: what the HTTP API accepts. */
 export const definitions: ReadonlyArray<AnyTaskDefinition> = [

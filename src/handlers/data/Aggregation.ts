@@ -35,7 +35,7 @@ interface Group {
 }
 
 /** What is known of the numbers seen. */
-export interface State {
+interface State {
   count: number
   sum: number
   /** What adding to the sum has rounded away (Kahan), so that a million rows of 0.1 are 100000. */
@@ -108,7 +108,7 @@ export class Aggregation {
 }
 
 /** The state before any. */
-export const noNumbers = (): State => ({
+const noNumbers = (): State => ({
   count: 0,
   sum: 0,
   lost: 0,
@@ -118,7 +118,7 @@ export const noNumbers = (): State => ({
 })
 
 /** Counts a number in. */
-export const count = (state: State, value: number | bigint | undefined): void => {
+const count = (state: State, value: number | bigint | undefined): void => {
   if (value === undefined) return
   state.count++
   addExactly(state, value)
@@ -150,7 +150,7 @@ const addExactly = (state: State, value: number | bigint): void => {
 }
 
 /** The figure over what was counted in. */
-export const figureOf = (op: string, { count, integers, max, min, sum }: State): number | string | null => {
+const figureOf = (op: string, { count, integers, max, min, sum }: State): number | string | null => {
   if (op === "count") return count
   if (count === 0) return null
   switch (op) {
@@ -171,3 +171,40 @@ export const cellOf = (value: number | bigint): number | string =>
 const own = (text: string): string => Buffer.from(text).toString()
 
 const clip = (cell: string): string => JSON.stringify(cell.slice(0, 40))
+
+const columnFigures = ["sum", "mean", "min", "max"] as const
+
+/**
+ * Figures over each column: takes rows and gives a row for each of their columns, with the number of its filled cells, and
+ * with sum, mean and extremes where all of them are numbers.
+ */
+export class ColumnFigures {
+  readonly columns: ReadonlyArray<string> = ["column", "count", ...columnFigures]
+  private readonly names: ReadonlyArray<string>
+  private readonly filled: Array<number>
+  private readonly states: ReadonlyArray<State>
+
+  constructor(columns: ReadonlyArray<string>) {
+    this.names = columns
+    this.filled = columns.map(() => 0)
+    this.states = columns.map(noNumbers)
+  }
+
+  /** Counts a row in. Any cell will do: a column with text has no figures but its count. */
+  add(cells: ReadonlyArray<string>): undefined {
+    for (let column = 0; column < cells.length; column++) {
+      const cell = cells[column]!
+      if (cell === "") continue
+      this.filled[column]!++
+      count(this.states[column]!, numberOf(cell))
+    }
+  }
+
+  *rows(): IterableIterator<ReadonlyArray<Cell>> {
+    for (const [column, name] of this.names.entries()) {
+      const [state, filled] = [this.states[column]!, this.filled[column]!]
+      const isNumeric = filled > 0 && state.count === filled
+      yield [name, filled, ...columnFigures.map((op) => isNumeric ? figureOf(op, state) : null)]
+    }
+  }
+}

@@ -5,9 +5,8 @@ import { HttpBody, HttpClient, HttpClientRequest } from "effect/http"
 import { CircuitBreaker } from "effect/persistence"
 import * as Redaction from "../../domain/Redaction.ts"
 import * as Guard from "./ConnectionGuard.ts"
+import type { LeftAlone, Options, OutboundRequest, Send } from "./Outbound.ts"
 import { type OutboundError, RequestFailed, RequestRefused, RequestRejected } from "./OutboundErrors.ts"
-import type { LeftAlone, Options, OutboundRequest, Send } from "./OutboundRequest.ts"
-import * as Redirect from "./Redirect.ts"
 import * as RetryAfter from "./RetryAfter.ts"
 
 /** How much of a rejection is kept. */
@@ -68,7 +67,7 @@ export const make = Effect.fnUntraced(function*(
     for (let redirects = 0;; redirects++) {
       const url = yield* parse(current.url)
       const answer = yield* once(current, url, deadline - (yield* monotonicMs))
-      const next = request.redirects === "none" ? undefined : Redirect.next(current, url, answer)
+      const next = request.redirects === "none" ? undefined : redirected(current, url, answer)
       if (next === undefined) return { ...answer, redirects }
       if (request.redirects === "same" && next.method !== current.method) {
         return yield* new RequestRefused({
@@ -225,3 +224,38 @@ const outcomeOf = (exit: Exit.Exit<unknown, OutboundError>): CircuitBreaker.Outc
       }
   }
 }
+
+/** Where an answer sends its request on to, by the rules of `fetch`; `undefined` when it is no redirect. */
+const redirected = (
+  request: OutboundRequest,
+  url: URL,
+  answer: { readonly status: number; readonly headers: Readonly<Record<string, string>> }
+): OutboundRequest | undefined => {
+  const location = answer.headers["location"]
+  const target = redirectStatuses.has(answer.status) && location !== undefined ? URL.parse(location, url.href) : null
+  if (target === null) return undefined
+  const becomesGet = (answer.status === 303 && request.method !== "HEAD") ||
+    (answer.status <= 302 && request.method === "POST")
+  const headers = Object.entries(request.headers ?? {}).filter(([name]) =>
+    (target.origin === url.origin || harmless.has(name.toLowerCase())) &&
+    !(becomesGet && name.toLowerCase().startsWith("content-"))
+  )
+  return {
+    ...request,
+    url: target.href,
+    headers: Object.fromEntries(headers),
+    ...(becomesGet ? { method: "GET", body: undefined } : {})
+  }
+}
+
+const redirectStatuses = new Set([301, 302, 303, 307, 308])
+
+/** Headers that another origin may see. Any other may be a secret, whatever it is called. */
+const harmless = new Set([
+  "accept",
+  "accept-language",
+  "content-type",
+  "user-agent",
+  "webhook-id",
+  "webhook-timestamp"
+])
