@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { readdirSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { forbiddenImports, type ImportTable, packagesReachedFrom } from "./architecture/ImportTable.ts"
 import { anyCastsOf, importsOf, lineCount, readSourceTree } from "./architecture/SourceTree.ts"
@@ -109,6 +109,17 @@ describe("the sources", () => {
     const found = files.filter(([path]) => path.startsWith(`${folder}/`)).map(([path]) => path)
     assert.isAbove(found.length, 0)
     assert.isAtMost(found.length, max, found.join(", "))
+  })
+
+  it("are explained: the page about the architecture says where to begin in each folder", () => {
+    const page = readFileSync(fileURLToPath(new URL("../docs/architecture.md", import.meta.url)), "utf8")
+    const folders = new Set(files.map(([path]) => path.split("/").slice(0, -1).join("/")).filter((path) => path !== ""))
+    const told = new Set(
+      Array.from(page.matchAll(/^\| `([\w/]+)` \| \[\w+\.ts\]\(\.\.\/src\/\1\/\w+\.ts\)/gm), ([, one]) => one!)
+    )
+    const within = ["cli/commands", "store/redis/scripts"]
+    assert.deepStrictEqual([...folders].filter((path) => !told.has(path) && !within.includes(path)), [])
+    assert.deepStrictEqual([...told].filter((path) => !folders.has(path)), [])
   })
 
   it("name each file for one concept", () => {

@@ -1,4 +1,10 @@
-/** Every route of the server on one page. */
+/**
+ * Every route of the server on one page, and what a request passes on its way to one:
+ *
+ * ```text
+ * RequestBoundary ─► limit of the address ─► router ─► Access: key, role, limit of the key ─► RequestCheckLive ─► handler
+ * ```
+ */
 import { Effect, Layer, type Redacted } from "effect"
 import { HttpMiddleware, HttpRouter } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
