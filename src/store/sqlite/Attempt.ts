@@ -39,14 +39,9 @@ export const make = (database: DatabaseSync, tasks: Tasks, maxCrashes: number) =
     `SELECT ${columns} FROM task WHERE state = 2 AND lease_until > ? ORDER BY lease_until, seq LIMIT ?`
   )
 
+  /** What `Settlement` decides, read and written. */
   const settleOne = (transaction: Transaction, settlement: Settlement.Settlement): Settlement.SettleAnswer => {
     const { claim, id } = settlement
-    if (settlement._tag === "Complete") {
-      if (complete.run(transaction.now, settlement.result, id, claim).changes === 1) {
-        transaction.tally.move("running", "completed", 1)
-        return "applied"
-      }
-    }
     const task = tasks.find(id)
     if (task === undefined) return "stale"
     const answer = Settlement.fence(task, claim)
@@ -72,7 +67,21 @@ export const make = (database: DatabaseSync, tasks: Tasks, maxCrashes: number) =
     settle: (
       transaction: Transaction,
       settlements: ReadonlyArray<Settlement.Settlement>
-    ): ReadonlyArray<Settlement.SettleAnswer> => settlements.map((settlement) => settleOne(transaction, settlement)),
+    ): ReadonlyArray<Settlement.SettleAnswer> => {
+      let completed = 0
+      const answers = settlements.map((settlement) => {
+        if (settlement._tag === "Complete") {
+          const { claim, id, result } = settlement
+          if (complete.run(transaction.now, result, id, claim).changes === 1) {
+            completed++
+            return "applied"
+          }
+        }
+        return settleOne(transaction, settlement)
+      })
+      transaction.tally.move("running", "completed", completed)
+      return answers
+    },
 
     rescue: (
       transaction: Transaction,

@@ -3,6 +3,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
+import type { Place } from "../Order.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
 import type { Lane, Lanes, Wanted } from "./Lanes.ts"
 import { prepare } from "./Statement.ts"
@@ -62,7 +63,6 @@ export const make = (database: DatabaseSync) => {
       worker = ?, progress = NULL
       FROM json_each(?) AS picked WHERE task.seq = picked.value RETURNING ${columns}`
   )
-  const pausedQueues = prepare<[queue: string]>(database, "SELECT queue FROM paused_queue")
   const lastClaim = prepare<LastClaim>(
     database,
     "SELECT first_claim, seqs FROM last_claim WHERE worker = ? AND nonce = ?"
@@ -82,29 +82,30 @@ export const make = (database: DatabaseSync) => {
       return row === undefined ? [] : [claimedTask(row)]
     })
 
-  const wantedOf = ({ queues, types }: ClaimRequest): Wanted => {
-    const paused = new Set(pausedQueues.all().map(([queue]) => queue))
-    return {
-      types: setOf(types),
-      queues: queues === undefined ? undefined : setOf(queues),
-      isPaused: (queue) => paused.has(queue)
-    }
-  }
+  const lookAt = (lane: Lane, maxRank: number, limit: number): Look => ({
+    lane,
+    found: heads.all(lane.queue, lane.type, maxRank, limit),
+    maxRank
+  })
 
   /** The waiting tasks of lowest rank, and the lanes that were looked at. */
   const pick = (lanes: Lanes, request: ClaimRequest) => {
     const { limit } = request
+    const wanted = wantedOf(request)
+    const leader = lanes.leader(wanted)
+    const first = leader === undefined ? undefined : lookAt(leader.lane, Number.MAX_SAFE_INTEGER, limit)
+    if (first !== undefined && isEnough(first.found, limit, leader!.next)) return { best: first.found, looks: [first] }
     const looks: Array<Look> = []
     let best: ReadonlyArray<Head> = []
-    for (const lane of lanes.inOrder(wantedOf(request))) {
+    for (const lane of lanes.inOrder(wanted)) {
       // once there are enough, a lane is only read as far as it can do better
       const worst = best.length < limit ? undefined : best[limit - 1]!
       const { rank, seq } = lane.filed!
       if (worst !== undefined && byRank(worst, [rank, seq]) < 0) break
       const maxRank = worst?.[0] ?? Number.MAX_SAFE_INTEGER
-      const found = heads.all(lane.queue, lane.type, maxRank, limit)
-      looks.push({ lane, found, maxRank })
-      best = looks.length === 1 ? found : [...best, ...found].sort(byRank).slice(0, limit)
+      const look = lane === first?.lane ? first : lookAt(lane, maxRank, limit)
+      looks.push(look)
+      best = looks.length === 1 ? look.found : [...best, ...look.found].sort(byRank).slice(0, limit)
     }
     return { best, looks }
   }
@@ -147,6 +148,11 @@ export const make = (database: DatabaseSync) => {
 
 const byClaim = (a: ClaimedTask, b: ClaimedTask): number => a.claim - b.claim
 
+const wantedOf = ({ queues, types }: ClaimRequest): Wanted => ({
+  types: setOf(types),
+  queues: queues === undefined ? undefined : setOf(queues)
+})
+
 /** A claimer asks with the same arrays until its handlers change. */
 const sets = new WeakMap<ReadonlyArray<string>, ReadonlySet<string>>()
 
@@ -155,6 +161,10 @@ const setOf = (names: ReadonlyArray<string>): ReadonlySet<string> => {
   if (set === undefined) sets.set(names, set = new Set(names))
   return set
 }
+
+/** Whether no other lane can do better: its tasks come later, or there is none. */
+const isEnough = (found: ReadonlyArray<Head>, limit: number, next: Place | undefined): boolean =>
+  next === undefined || (found.length === limit && byRank(found[limit - 1]!, [next.rank, next.seq]) <= 0)
 
 const byRank = (a: Head, b: Head): number => a[0] - b[0] || a[1] - b[1]
 

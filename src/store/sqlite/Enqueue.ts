@@ -57,6 +57,8 @@ export const make = (
   /** Inserts tasks; answers for each whether it was new. */
   const store = ({ lanes, now, tally }: Transaction, tasks: ReadonlyArray<NewTask>): ReadonlyArray<boolean> => {
     const isNew: Array<boolean> = []
+    let scheduled = 0
+    let pending = 0
     for (let start = 0; start < tasks.length;) {
       const rows = tasks.length - start >= rowsAtOnce ? rowsAtOnce : 1
       const values: Array<Value> = []
@@ -74,13 +76,16 @@ export const make = (
         isNew.push(stored)
         if (!stored) continue
         const dueAt = dueAtOf(task, now)
-        tally.create(dueAt > now ? "scheduled" : "pending", 1)
-        if (dueAt <= now) {
+        if (dueAt > now) scheduled++
+        else {
+          pending++
           lanes.note(task.queue, task.type, Rank.rank(dueAt, task.priority, headStartMs), seqs[i]!)
         }
       }
       start += rows
     }
+    if (scheduled > 0) tally.create("scheduled", scheduled)
+    if (pending > 0) tally.create("pending", pending)
     return isNew
   }
 

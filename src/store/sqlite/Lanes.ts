@@ -2,11 +2,11 @@
  * The lanes: queues and types that have pending tasks, each filed under a place that none of its tasks is before. They
  * are kept in memory, because a table of them would cost each commit pages of its own. The index of pending tasks
  * has them too: it is read when the first claim comes, when another process has written to the file since, and when a
- * transaction was rolled back.
+ * transaction was rolled back. The paused queues are read with them.
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { Coverage } from "../Coverage.ts"
-import { type Filed, Order, type Place } from "../Order.ts"
+import { byRank, type Filed, Order, type Place } from "../Order.ts"
 import type { Stranded } from "../TaskStore.ts"
 import { prepare } from "./Statement.ts"
 
@@ -14,7 +14,13 @@ import { prepare } from "./Statement.ts"
 export interface Wanted {
   readonly queues: ReadonlySet<string> | undefined
   readonly types: ReadonlySet<string>
-  readonly isPaused: (queue: string) => boolean
+}
+
+/** The lane whose turn it is. */
+export interface Leader {
+  readonly lane: Lane
+  /** A place that no task of another lane is before; `undefined` if there is no other lane. */
+  readonly next: Place | undefined
 }
 
 /** A queue and a type. */
@@ -57,8 +63,10 @@ type Row = [queue: string, type: string, rank: number, seq: number]
 export class Lanes {
   private readonly dataVersion
   private readonly firstLane
-  private readonly nextLane
+  private readonly nextType
+  private readonly nextQueue
   private readonly since
+  private readonly pausedQueues
   /** `undefined` until they are asked for. */
   private types: Map<string, OfType> | undefined
   private order = new Order<OfType>()
@@ -67,6 +75,7 @@ export class Lanes {
   private count = 0
   private maxCount = 0
   private lastNoted: Lane | undefined
+  private paused = new Set<string>()
 
   constructor(database: DatabaseSync) {
     // another number after each commit of another connection
@@ -76,14 +85,20 @@ export class Lanes {
       database,
       `SELECT ${columns} FROM task WHERE state = 1 AND queue >= '' ORDER BY ${columns} LIMIT 1`
     )
-    this.nextLane = prepare<Row>(
+    // not one statement with (queue, type) > (?, ?): SQLite seeks by the queue alone and steps over its tasks, 65 ms a million
+    this.nextType = prepare<Row>(
       database,
-      `SELECT ${columns} FROM task WHERE state = 1 AND (queue, type) > (?, ?) ORDER BY ${columns} LIMIT 1`
+      `SELECT ${columns} FROM task WHERE state = 1 AND queue = ? AND type > ? ORDER BY ${columns} LIMIT 1`
+    )
+    this.nextQueue = prepare<Row>(
+      database,
+      `SELECT ${columns} FROM task WHERE state = 1 AND queue > ? ORDER BY ${columns} LIMIT 1`
     )
     this.since = prepare<[dueAt: number]>(
       database,
       "SELECT due_at FROM task WHERE state = 1 AND queue = ? AND type = ? ORDER BY rank, seq LIMIT 1"
     )
+    this.pausedQueues = prepare<[queue: string]>(database, "SELECT queue FROM paused_queue")
   }
 
   /** How many are remembered. */
@@ -117,6 +132,12 @@ export class Lanes {
     this.order.before(ofType, { rank, seq })
   }
 
+  /** To be called when a queue is paused or resumed. */
+  pause(queue: string, paused: boolean): void {
+    if (paused) this.paused.add(queue)
+    else this.paused.delete(queue)
+  }
+
   /** To be called for a lane that has no pending tasks. One that is not removed is looked at in vain later. */
   remove(lane: Lane): void {
     const { ofType, queue } = lane
@@ -132,12 +153,28 @@ export class Lanes {
     lane.ofType.order.move(lane.filed!, place)
   }
 
+  /**
+   * The first wanted lane, and the place that no other lane's tasks are before; `undefined` where that takes a look at
+   * more of the order. Most claims need one lane, and walking the order costs them 5 % of their time.
+   */
+  leader({ queues, types }: Wanted): Leader | undefined {
+    if (queues !== undefined) return undefined
+    for (let first = this.order.first(); first !== undefined && types.has(first.of.type); first = this.order.first()) {
+      const ofType = first.of
+      const lane = ofType.order.first()
+      if (lane === undefined || this.paused.has(lane.of.queue)) return undefined
+      if (!byRank(first, lane)) return { lane: lane.of, next: earlier(this.order.second(), ofType.order.second()) }
+      this.order.moveFirst(first, lane)
+    }
+    return undefined
+  }
+
   /** The wanted lanes in the order of their places, for as long as they are asked for; to be changed afterwards. */
   inOrder(wanted: Wanted): Iterable<Lane> {
     return wanted.queues === undefined ? this.ofTypes(wanted) : this.named(wanted.queues, wanted)
   }
 
-  private *ofTypes({ isPaused, types }: Wanted): Generator<Lane, void> {
+  private *ofTypes({ types }: Wanted): Generator<Lane, void> {
     const aside: Array<Filed<OfType>> = []
     const asideOf = new Map<OfType, Array<Filed<Lane>>>()
     try {
@@ -146,13 +183,13 @@ export class Lanes {
         const lane = types.has(ofType.type) ? ofType.order.first() : undefined
         if (lane === undefined) {
           aside.push(this.order.setAside())
-        } else if (first.rank < lane.rank || (first.rank === lane.rank && first.seq < lane.seq)) {
+        } else if (byRank(first, lane)) {
           this.order.moveFirst(first, lane)
         } else {
           const lanes = asideOf.get(ofType)
           if (lanes === undefined) asideOf.set(ofType, [ofType.order.setAside()])
           else lanes.push(ofType.order.setAside())
-          if (!isPaused(lane.of.queue)) yield lane.of
+          if (!this.paused.has(lane.of.queue)) yield lane.of
         }
       }
     } finally {
@@ -165,7 +202,7 @@ export class Lanes {
     }
   }
 
-  private named(queues: ReadonlySet<string>, { isPaused, types }: Wanted): ReadonlyArray<Lane> {
+  private named(queues: ReadonlySet<string>, { types }: Wanted): ReadonlyArray<Lane> {
     const found: Array<Lane> = []
     for (const type of types) {
       const byQueue = this.types?.get(type)?.byQueue
@@ -179,7 +216,7 @@ export class Lanes {
         }
       }
     }
-    const open = found.filter(({ queue }) => !isPaused(queue))
+    const open = found.filter(({ queue }) => !this.paused.has(queue))
     return open.length < 2 ? open : open.sort(byPlace)
   }
 
@@ -205,14 +242,16 @@ export class Lanes {
   /** One seek for each lane. */
   private load(): void {
     this.forget()
+    this.paused = new Set(this.pausedQueues.all().map(([queue]) => queue))
     this.count = 0
     this.order = new Order()
     const types = this.types = new Map<string, OfType>()
-    for (let row = this.firstLane.get(); row !== undefined; row = this.nextLane.get(row[0], row[1])) {
+    for (let row = this.firstLane.get(); row !== undefined;) {
       const [queue, type, rank, seq] = row
       const lane = this.laneOf(types, queue, type)
       lane.ofType.order.before(lane, { rank, seq })
       this.order.before(lane.ofType, { rank, seq })
+      row = this.nextType.get(queue, type) ?? this.nextQueue.get(queue)
     }
     this.maxCount = Math.max(minReloadedLanes, this.count * 2)
   }
@@ -228,5 +267,8 @@ export class Lanes {
     return lane
   }
 }
+
+const earlier = (a: Place | undefined, b: Place | undefined): Place | undefined =>
+  a === undefined || (b !== undefined && byRank(b, a)) ? b : a
 
 const byPlace = ({ filed: a }: Lane, { filed: b }: Lane): number => a!.rank - b!.rank || a!.seq - b!.seq

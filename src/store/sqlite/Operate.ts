@@ -46,7 +46,8 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
         return "removed"
       }),
 
-    pause: (_: Transaction, queue: string, paused: boolean): void => {
+    pause: ({ lanes }: Transaction, queue: string, paused: boolean): void => {
+      lanes.pause(queue, paused)
       if (paused) pauseQueue.run(queue)
       else resumeQueue.run(queue)
     }

@@ -21,7 +21,7 @@ const maxLogSize = 64 * 1024 * 1024
 const spareSize = 256 * 1024
 
 /** Bytes that are written at once. */
-const chunkSize = 64 * 1024
+const chunkSize = 1024 * 1024
 
 /** The reserve of one database. */
 export interface Reserve {
@@ -117,7 +117,7 @@ class ReserveFile {
     try {
       const descriptor = this.open()
       for (let missing = size - fstatSync(descriptor).size; missing > 0;) {
-        missing -= writeSync(descriptor, filling(Math.min(missing, chunkSize)))
+        missing -= writeSync(descriptor, filling ??= incompressible(), 0, Math.min(missing, chunkSize))
       }
       return true
     } catch {
@@ -131,6 +131,9 @@ class ReserveFile {
   }
 }
 
+/** What the reserve is made of, again and again. */
+let filling: Buffer | undefined
+
 /** Bytes that no file system can compress, which would be no reserve. */
-const filling = (size: number): Buffer =>
-  createCipheriv("aes-128-ctr", Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(size))
+const incompressible = (): Buffer =>
+  createCipheriv("aes-128-ctr", Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(chunkSize))
