@@ -42,12 +42,19 @@ const Noop = Task.make("noop", {
   payload: Schema.Struct({ to: Schema.String, subject: Schema.String, attempt: Schema.Int, urgent: Schema.Boolean }),
   success: Schema.Struct({ ok: Schema.Boolean })
 })
-const payload = (attempt: number) => ({ to: "someone@example.com", subject: "Your invoice is ready", attempt, urgent: false })
+const payload = (attempt: number) => ({
+  to: "someone@example.com",
+  subject: "Your invoice is ready",
+  attempt,
+  urgent: false
+})
 
 const layerOf = async ({ count, store }: Round, folder: string) => {
   const capacity = count + 10_000
   if (store === "memory") return (await load("src/store/memory/MemoryStore.ts")).layer({ capacity })
-  if (store === "sqlite") return (await load("src/store/sqlite/SqliteStore.ts")).layer({ path: join(folder, "tasks.db"), capacity })
+  if (store === "sqlite") {
+    return (await load("src/store/sqlite/SqliteStore.ts")).layer({ path: join(folder, "tasks.db"), capacity })
+  }
   const name = `pair_${Math.random().toString(36).slice(2)}`
   if (store === "redis") {
     const url = process.env["BENCH_REDIS_URL"] ?? "redis://127.0.0.1:6379/9"

@@ -121,7 +121,7 @@ export const make = (database: DatabaseSync) => {
     }
   }
 
-  return ({ lanes, now, tally }: Transaction, request: ClaimRequest): ClaimAnswer => {
+  return ({ lanes, now, tally, version }: Transaction, request: ClaimRequest): ClaimAnswer => {
     let [nextDueAt] = nextDue.get()!
     if (nextDueAt !== null && nextDueAt <= now) {
       const promoted = promote.all(now)
@@ -132,7 +132,7 @@ export const make = (database: DatabaseSync) => {
     const last = lastClaim.get(request.instance, request.nonce)
     if (last !== undefined) return { tasks: again(last), now, nextDueAt }
     if (request.limit <= 0) return { tasks: [], now, nextDueAt }
-    lanes.refresh()
+    lanes.refresh(version)
     const { best, looks } = pick(lanes, request)
     tidy(lanes, looks, request.limit, best.at(-1))
     if (best.length === 0) return { tasks: [], now, nextDueAt }

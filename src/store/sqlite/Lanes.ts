@@ -61,7 +61,6 @@ type Row = [queue: string, type: string, rank: number, seq: number]
 
 /** The lanes of a file, as the open transaction has them. */
 export class Lanes {
-  private readonly dataVersion
   private readonly firstLane
   private readonly nextType
   private readonly nextQueue
@@ -78,8 +77,6 @@ export class Lanes {
   private paused = new Set<string>()
 
   constructor(database: DatabaseSync) {
-    // another number after each commit of another connection
-    this.dataVersion = prepare<[version: number]>(database, "PRAGMA data_version")
     const columns = "queue, type, rank, seq"
     this.firstLane = prepare<Row>(
       database,
@@ -112,9 +109,8 @@ export class Lanes {
     this.lastNoted = undefined
   }
 
-  /** To be called before lanes are asked for. */
-  refresh(): void {
-    const [version] = this.dataVersion.get()!
+  /** To be called before lanes are asked for, with the version of the file. */
+  refresh(version: number): void {
     if (this.types === undefined || version !== this.version || this.count > this.maxCount) this.load()
     this.version = version
   }
@@ -221,8 +217,8 @@ export class Lanes {
   }
 
   /** Up to `limit` lanes that are not covered. */
-  stranded(coverage: Coverage, limit: number): ReadonlyArray<Stranded> {
-    this.refresh()
+  stranded(coverage: Coverage, limit: number, version: number): ReadonlyArray<Stranded> {
+    this.refresh(version)
     const found: Array<Stranded> = []
     for (const { byQueue, type } of this.types!.values()) {
       const queues = coverage.get(type)

@@ -121,10 +121,10 @@ const make = Effect.fnUntraced(function*(
     results: (ids, maxBytes) => read("read results", () => queries.results(ids, maxBytes)),
     list: (request) => read("list", () => queries.list(request)),
     stranded: (runnable, limit) =>
-      Effect.andThen(
-        writeVolatile("promote", (transaction) => claim(transaction, promotion)),
-        read("find stranded tasks", () => lanes.stranded(Coverage.of(runnable), limit))
-      ),
+      writeVolatile("find stranded tasks", (transaction) => {
+        claim(transaction, promotion)
+        return lanes.stranded(Coverage.of(runnable), limit, transaction.version)
+      }),
     writeHealth: SqliteWriteHealth.make(database, path, writer, refusals, reserve, findMissing),
     counts: read("count", () => {
       tally.load()

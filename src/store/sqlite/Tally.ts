@@ -1,6 +1,6 @@
 /**
- * The counters of the store: one stored row, read at the start of a transaction, changed in memory, written at its
- * end. A rolled back transaction needs no repair, because the next one reads the row again.
+ * The counters of the store: one stored row, known from the transaction before or read at the start of the next one,
+ * changed in memory, and written at its end.
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { TaskState } from "../../domain/TaskState.ts"
@@ -29,6 +29,8 @@ export class Tally {
   private readonly select: Statement<Row>
   private readonly update: Statement<readonly []>
   private changed = false
+  /** Of the file, when the counters were those of the stored row. */
+  private version: number | undefined
   private seq = 0
   private claim = 0
   private size: Record<TaskState, number> = none()
@@ -44,8 +46,16 @@ export class Tally {
     )
   }
 
-  /** Reads the row: another process may have changed it since the last transaction. */
-  load(): void {
+  /** To be called when a transaction has been rolled back. */
+  forget(): void {
+    this.version = undefined
+  }
+
+  /** Reads the row, unless the file has the version of the last time: then no other process has changed it. */
+  load(version?: number): void {
+    this.changed = false
+    if (version !== undefined && version === this.version) return
+    this.version = version
     const row = this.select.get()!
     this.seq = row[0]
     this.claim = row[1]
@@ -65,7 +75,6 @@ export class Tally {
       retried: row[12],
       crashed: row[13]
     }
-    this.changed = false
   }
 
   /** Writes the row if this transaction changed it. */
@@ -145,7 +154,7 @@ export class Tally {
 
   /** What the counters say. */
   counts(capacity: number): Counts {
-    return { ...this.size, capacity, totals: this.totals }
+    return { ...this.size, capacity, totals: { ...this.totals } }
   }
 }
 

@@ -31,6 +31,8 @@ export interface Transaction {
   readonly now: number
   readonly tally: Tally
   readonly lanes: Lanes
+  /** Of the file: another number after each commit of another connection. */
+  readonly version: number
 }
 
 /** A synchronous part of a transaction. It decides before it writes, so that it fails without a trace or not at all. */
@@ -105,6 +107,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Writer, never, Scope.Scope> {
   const begin = prepare(database, "BEGIN IMMEDIATE")
   const commit = prepare(database, "COMMIT")
+  const dataVersion = prepare<[version: number]>(database, "PRAGMA data_version")
   const size = prepare<[pages: number, pageSize: number]>(
     database,
     "SELECT page_count, page_size FROM pragma_page_count, pragma_page_size"
@@ -133,14 +136,16 @@ export const make = Effect.fnUntraced(function*(
     if (damaged) mend()
     begin.run()
     try {
-      tally.load()
-      const transaction: Transaction = { now: clock.currentTimeMillisUnsafe(), tally, lanes }
+      const [version] = dataVersion.get()!
+      tally.load(version)
+      const transaction: Transaction = { now: clock.currentTimeMillisUnsafe(), tally, lanes, version }
       const answers = runAll(transaction, batch)
       tally.save()
       commit.run()
       checkpointer.committed()
       return answers
     } catch (cause) {
+      tally.forget()
       lanes.forget()
       // some errors, a full disk for one, have rolled back already
       if (database.isTransaction) database.exec("ROLLBACK")
