@@ -126,7 +126,9 @@ const image = async () => {
   const count = 6
   const payload = { file: "in.jpg", width: 800, height: 600, fit: "cover", quality: 80, enlarge: true } as const
   const Live = Engine.layer(
-    ImageResizeLive.pipe(Layer.provide([ImageLimits.layer(), Folders.layer([folder]), Outbound.layer()])),
+    ImageResizeLive.pipe(
+      Layer.provide([ImageLimits.layer(), Folders.layer([folder]), Outbound.layer(), ThreadPool.layer()])
+    ),
     { worker: { concurrency: 1 } }
   ).pipe(Layer.provideMerge(MemoryStore.layer()), Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "None")))
   const byTasks = Effect.gen(function*() {
