@@ -11,23 +11,23 @@
  * program.pipe(Effect.provide(HttpTaskQueue.layer({ url: "https://tasks.example.org", apiKey })))
  * ```
  */
-import { Effect, Layer, Schedule } from "effect"
+import { DateTime, Duration, Effect, Layer, Schedule, type Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { FetchHttpClient, type HttpClient } from "effect/http"
 import * as Bounds from "../../domain/Bounds.ts"
 import { type StoreError, TaskNotFound } from "../../domain/Errors.ts"
+import * as Priority from "../../domain/Priority.ts"
 import * as PooledRandom from "../../engine/PooledRandom.ts"
 import * as OneOrMany from "../../queue/OneOrMany.ts"
 import * as Queues from "../../queue/Queues.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import { checkList, TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
-import { maxResults } from "../api/TasksApi.ts"
+import { maxResults, type NewTaskJson } from "../api/TasksApi.ts"
 import * as QueuesView from "../QueuesView.ts"
 import * as TaskView from "../TaskView.ts"
 import * as WorkersView from "../WorkersView.ts"
-import type { Options } from "./ApiClient.ts"
 import * as ApiClient from "./ApiClient.ts"
-import * as NewTasks from "./NewTasks.ts"
+import type { Options } from "./ApiClient.ts"
 import * as RemoteResults from "./RemoteResults.ts"
 
 export type { Options }
@@ -68,8 +68,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const toNewTasks = (submissions: ReadonlyArray<Submission>) =>
     Effect.forEach(submissions, (submission) =>
       submission.options.id === undefined
-        ? Effect.map(random.uuidV7(), (id) => NewTasks.fromSubmission(submission, id))
-        : Effect.succeed(NewTasks.fromSubmission(submission, submission.options.id)))
+        ? Effect.map(random.uuidV7(), (id) => newTaskOf(submission, id))
+        : Effect.succeed(newTaskOf(submission, submission.options.id)))
 
   const create = Effect.fnUntraced(function*(submissions: ReadonlyArray<Submission>, whenFull: WhenFull = "fail") {
     if (submissions.length === 0) return []
@@ -227,3 +227,26 @@ const unsent = <A, E extends { readonly _tag: string }>(
     ApiClient.isTransport(error)
       ? ApiClient.toStoreError(operation, error)
       : error as Exclude<E, ApiClient.TransportError>)
+
+/** A submission as it is posted. What a definition says of its tasks is sent along: the server may know another. */
+const newTaskOf = ({ definition, options, payload }: Submission, id: string): NewTaskJson => {
+  const { delay, key, runAt } = options
+  const maxRetries = options.maxRetries ?? definition.retry.times
+  const timeout = options.timeout ?? definition.timeoutMs
+  return {
+    id,
+    type: definition.type,
+    payload: JSON.parse(payload) as Schema.Json,
+    queue: options.queue ?? definition.queue,
+    priority: options.priority === undefined ? definition.priority : Priority.toNumber(options.priority),
+    ...(key === undefined ? {} : { key }),
+    ...(delay === undefined ? {} : { delay: wholeMillis(delay) }),
+    ...(runAt === undefined ? {} : { run_at: DateTime.toUtc(runAt) }),
+    ...(maxRetries === undefined ? {} : { max_retries: maxRetries }),
+    ...(timeout === undefined ? {} : { timeout: wholeMillis(timeout) })
+  }
+}
+
+/** Rounded up, as where a task is stored: the text that is sent says nothing of less than a millisecond. */
+const wholeMillis = (input: Duration.Input): Duration.Duration =>
+  Duration.millis(Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(input))))
