@@ -30,6 +30,8 @@ const files = [
   "http/system",
   "http/tasks",
   "store/memory",
+  "store/model/memory",
+  "store/model/sqlite",
   "store/sqlite"
 ]
 

@@ -7,14 +7,10 @@ import { lifeOrder } from "../events/lifeOrder.ts"
 import type { Driver } from "./conformance/driver.ts"
 import { rateLimits } from "./conformance/rateLimits.ts"
 import { suite } from "./conformance/suite.ts"
-import { model } from "./model/property.ts"
-import { recordModel } from "./model/records.ts"
 
 const driver: Driver = { layer: MemoryStore.layer, advance: TestClock.adjust, forgets: true }
 
 suite("The memory store", driver)
-model("The memory store", driver, { runs: 1500 })
-recordModel("The memory store", driver, { runs: 300 })
 lifeOrder("the memory store", Effect.map(Layer.build(MemoryStore.layer()), Effect.succeed))
 rateLimits(
   "A process by itself",

@@ -6,23 +6,18 @@ import * as Postgres from "../servers/Postgres.ts"
 import { withServer } from "../servers/withServer.ts"
 import { rateLimits } from "./conformance/rateLimits.ts"
 import { suite } from "./conformance/suite.ts"
-import { differential } from "./differential/differential.ts"
-import { model } from "./model/property.ts"
-import { recordDifferential, recordModel } from "./model/records.ts"
 import { Schemas } from "./postgres/fixtures.ts"
 import { types } from "./postgres/types.ts"
 
 await withServer("PostgreSQL", Postgres.find, (server) => {
   const schemas = new Schemas(server)
-  const { advance, layer, layerStopped } = schemas
+  const { advance, layer } = schemas
   const schema = Effect.acquireRelease(
     Effect.sync(() => `taskforge_limits_${randomBytes(6).toString("hex")}`),
     (name) => Effect.orDie(schemas.query(`DROP SCHEMA IF EXISTS "${name}" CASCADE`))
   )
 
   suite("The PostgreSQL store", { layer, advance, live: true })
-  model("The PostgreSQL store", { layer: layerStopped, advance }, { runs: 15 })
-  differential("The PostgreSQL store", { layer: layerStopped, advance }, { runs: 15 })
   rateLimits(
     "The PostgreSQL store",
     Effect.map(schema, (schema) => ({
@@ -31,8 +26,6 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
     })),
     true
   )
-  recordModel("The PostgreSQL store", { layer: layerStopped, advance }, { runs: 8 })
-  recordDifferential("The PostgreSQL store", { layer: layerStopped, advance }, { runs: 6 })
   lifeOrder(
     "a PostgreSQL schema",
     Effect.map(

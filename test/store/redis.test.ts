@@ -7,17 +7,12 @@ import * as RedisServer from "../servers/Redis.ts"
 import { withServer } from "../servers/withServer.ts"
 import { rateLimits } from "./conformance/rateLimits.ts"
 import { suite } from "./conformance/suite.ts"
-import { differential } from "./differential/differential.ts"
-import { model } from "./model/property.ts"
-import { recordDifferential, recordModel } from "./model/records.ts"
 import { connect } from "./redis/fixtures.ts"
 
 await withServer("Redis", RedisServer.find, async (server) => {
-  const { advance, layer, layerStopped, prefix, redis } = await connect(server)
+  const { advance, layer, prefix, redis } = await connect(server)
 
   suite("The Redis store", { layer, advance, live: true })
-  model("The Redis store", { layer: layerStopped, advance }, { runs: 40 })
-  differential("The Redis store", { layer: layerStopped, advance }, { runs: 40 })
   rateLimits(
     "The Redis store",
     Effect.map(prefix, (prefix) => ({
@@ -29,8 +24,6 @@ await withServer("Redis", RedisServer.find, async (server) => {
     })),
     true
   )
-  recordModel("The Redis store", { layer: layerStopped, advance }, { runs: 20 })
-  recordDifferential("The Redis store", { layer: layerStopped, advance }, { runs: 15 })
   lifeOrder(
     "a Redis server",
     Effect.map(prefix, (prefix) => Layer.build(Layer.fresh(RedisStore.layerUrl({ url: server.url, prefix }))))

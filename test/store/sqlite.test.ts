@@ -4,8 +4,6 @@ import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
 import { lifeOrder } from "../events/lifeOrder.ts"
 import type { Driver } from "./conformance/driver.ts"
 import { suite } from "./conformance/suite.ts"
-import { model } from "./model/property.ts"
-import { recordDifferential, recordModel } from "./model/records.ts"
 import { file } from "./sqlite/fixtures.ts"
 
 const driver: Driver = {
@@ -14,13 +12,6 @@ const driver: Driver = {
 }
 
 suite("The SQLite store", driver)
-model("The SQLite store", driver, { runs: 800 })
-recordModel("The SQLite store", driver, {
-  runs: 200
-})
-recordDifferential("The SQLite store", driver, {
-  runs: 200
-})
 lifeOrder(
   "a SQLite file",
   Effect.map(file, (path) => Layer.build(Layer.fresh(SqliteStore.layer({ path }))))
