@@ -1,13 +1,41 @@
 import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
+import { LongestFirst } from "./test/LongestFirst.ts"
+import { withoutCoverage } from "./test/withoutCoverage.ts"
 
 const conditions = ["source", "module", "node", "development|production"]
+
+/**
+ * They run without coverage, to which they add no line: what they try runs in other processes, or does many times over
+ * what others do once. Coverage doubles what the CPU has to do.
+ */
+const uncovered = [
+  "test/architecture.test.ts",
+  "test/architecture/**/*.test.ts",
+  "test/browser/**/*.test.ts",
+  "test/chaos/**/*.test.ts",
+  "test/cli/processes.test.ts",
+  "test/docs/**/*.test.ts",
+  "test/e2e/**/*.test.ts",
+  "test/embedding/**/*.test.ts",
+  "test/examples.test.ts",
+  "test/http/budgets.test.ts",
+  "test/http/fuzz.test.ts",
+  "test/package/**/*.test.ts",
+  "test/servers/**/*.test.ts",
+  "test/simulation/**/*.test.ts",
+  "test/store/model/**/*.test.ts",
+  "test/store/postgres/pooled.test.ts"
+]
 
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    include: ["test/**/*.test.ts"],
+    projects: [
+      { extends: true, test: { name: "covered", include: ["test/**/*.test.ts"], exclude: uncovered } },
+      { extends: true, plugins: [withoutCoverage], test: { name: "uncovered", include: uncovered } }
+    ],
     setupFiles: ["test/randomness.ts"],
     pool: "forks",
     // Many tests wait for servers, processes and clocks: as many files as cores leave a third of the cores idle
@@ -15,6 +43,7 @@ export default defineConfig({
     // A process loads Effect and the sources once instead of for each file: that was a second of each
     isolate: false,
     execArgv: ["--conditions=source"],
+    sequence: { sequencer: LongestFirst },
     // They end what hangs, and judge nothing: no test depends on how quick the machine is
     testTimeout: 300_000,
     hookTimeout: 300_000,

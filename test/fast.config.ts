@@ -35,10 +35,12 @@ const files = [
   "store/sqlite"
 ]
 
+const { projects: _, ...settings } = all.test!
+
 export default defineConfig({
   ...all,
   test: {
-    ...all.test,
+    ...settings,
     include: [
       ...folders.map((folder) => `test/${folder}/**/*.test.ts`),
       ...files.map((file) => `test/${file}.test.ts`)

@@ -6,7 +6,7 @@ import { PgClient } from "@effect/sql-pg"
 import { Effect, Redacted, type Scope } from "effect"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
-import type { PostgresServer } from "./Postgres.ts"
+import { find, type PostgresServer, scratchDatabase } from "./Postgres.ts"
 import * as Program from "./Program.ts"
 
 /** A pooler that belongs to the test. */
@@ -71,6 +71,13 @@ export const start = Effect.fnUntraced(function*(
     isReady: (port) => answers(urlAt(port))
   })
   return { ...program, url: urlAt(program.port) }
+})
+
+/** A database of the tests' own, and a pooler in front of it. */
+export const pooled = Effect.gen(function*() {
+  const server = yield* find
+  const direct = { url: yield* Effect.orDie(scratchDatabase(server)) }
+  return { direct, pooler: yield* start(direct) }
 })
 
 const answers = (url: string) =>

@@ -144,6 +144,22 @@ describe("a simulated machine", () => {
     assert.deepStrictEqual(times, [100, 200, 5250, 5350])
   })
 
+  it("does not notice the time for which it is suspended, neither by its timers nor by its monotonic clock", () => {
+    const seen = simulate(Effect.gen(function*() {
+      const { world } = yield* Simulation.Simulation
+      const machine = world.machine("a")
+      const times: Array<number> = []
+      machine.run(ticks(() => times.push(world.now)), yield* Effect.context<never>())
+      yield* Effect.sleep(250)
+      machine.suspend()
+      yield* Effect.sleep(5000)
+      machine.thaw()
+      yield* Effect.sleep(250)
+      return { times, awakeMs: machine.monotonicMs, wallMs: machine.wallMs - world.startsAt }
+    }))
+    assert.deepStrictEqual(seen, { times: [100, 200, 5300, 5400, 5500], awakeMs: 500, wallMs: 5500 })
+  })
+
   it("has a clock of its own, which may be wrong, too fast, and moved", () => {
     const { clock, start, woken } = simulate(Effect.gen(function*() {
       const { world } = yield* Simulation.Simulation

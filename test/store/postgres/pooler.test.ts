@@ -12,8 +12,6 @@ import { patiently } from "../../Patience.ts"
 import * as PgBouncer from "../../servers/PgBouncer.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
-import { suite } from "../conformance/suite.ts"
-import { Schemas } from "./fixtures.ts"
 
 const Pay = Task.make("pay", {
   payload: { amount: Schema.Int },
@@ -21,17 +19,7 @@ const Pay = Task.make("pay", {
   retry: { times: 5, schedule: Schedule.spaced("10 millis") }
 })
 
-/** A database of the tests' own, and a pooler in front of it. */
-const pooled = Effect.gen(function*() {
-  const server = yield* Postgres.find
-  const direct = { url: yield* Effect.orDie(Postgres.scratchDatabase(server)) }
-  return { direct, pooler: yield* PgBouncer.start(direct) }
-})
-
-await withServer("PgBouncer", pooled, ({ direct, pooler }) => {
-  const schemas = new Schemas(direct, pooler)
-  suite("The PostgreSQL store behind PgBouncer", { layer: schemas.layer, advance: schemas.advance, live: true })
-
+await withServer("PgBouncer", PgBouncer.pooled, ({ direct, pooler }) => {
   const test = (name: string, body: (schema: string) => Effect.Effect<void, unknown, Scope.Scope>) =>
     it.live(name, () => Effect.scoped(Effect.flatMap(Postgres.scratchSchema(direct), body)))
 
