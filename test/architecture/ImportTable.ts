@@ -3,6 +3,8 @@ import { type Import, importsOf, resolveImport, type SourceTree } from "./Source
 /** What modules may import, besides themselves. A module is a folder, some of the folders in it, or a file at the top. */
 export interface ImportTable {
   readonly modules: Readonly<Record<string, ReadonlyArray<string>>>
+  /** Modules of which only types may be imported: what compilers erase. */
+  readonly types?: Readonly<Record<string, ReadonlyArray<string>>>
   /** Packages by module; `default` is for the others. `node` stands for all that Node has built in. */
   readonly packages: Readonly<Record<string, ReadonlyArray<string>>>
 }
@@ -12,9 +14,9 @@ export const forbiddenImports = (tree: SourceTree, table: ImportTable): Readonly
   [...tree].flatMap(([path, text]) => {
     const from = moduleOf(path)
     if (!(from in table.modules)) return [`${path} belongs to no module of the import table`]
-    return importsOf(path, text).flatMap(({ specifier }) => {
-      const reason = whyForbidden(path, specifier, tree, table)
-      return reason === undefined ? [] : [`${path} imports ${specifier}: ${reason}`]
+    return importsOf(path, text).flatMap((found) => {
+      const reason = whyForbidden(path, found, tree, table)
+      return reason === undefined ? [] : [`${path} imports ${found.specifier}: ${reason}`]
     })
   })
 
@@ -36,7 +38,7 @@ export const packagesReachedFrom = (entry: string, tree: SourceTree): ReadonlyAr
   return [...packages].toSorted()
 }
 
-const whyForbidden = (path: string, specifier: string, tree: SourceTree, table: ImportTable) => {
+const whyForbidden = (path: string, { specifier, typeOnly }: Import, tree: SourceTree, table: ImportTable) => {
   const from = moduleOf(path)
   if (!specifier.startsWith(".")) {
     const allowed = table.packages[from] ?? table.packages["default"] ?? []
@@ -46,7 +48,7 @@ const whyForbidden = (path: string, specifier: string, tree: SourceTree, table: 
   if (target === undefined) return "it lies outside src"
   if (!tree.has(target)) return "there is no such file"
   const to = moduleOf(target)
-  const allowed = table.modules[from] ?? []
+  const allowed = [...table.modules[from] ?? [], ...(typeOnly ? table.types?.[from] ?? [] : [])]
   return to === from || allowed.includes(to) ? undefined : `${from} may import ${list(allowed)}`
 }
 
