@@ -65,14 +65,11 @@ const wait = Duration.seconds(20)
 
 /** Waits until all of them have finished. A task that is not there fails the command. */
 export const finished = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
-  const { api, problem, repeatable } = yield* Target.Target
+  const { api, ask, problem } = yield* Target.Target
   let waiting = [...new Set(ids)]
   while (waiting.length > 0) {
     const asked = waiting.slice(0, maxResults)
-    const { left_out: leftOut = [], results } = yield* Effect.mapError(
-      repeatable(api.tasks.results({ payload: { ids: asked, wait } })),
-      problem
-    )
+    const { left_out: leftOut = [], results } = yield* ask(api.tasks.results({ payload: { ids: asked, wait } }))
     for (const { id, status } of results) {
       if (status === "unknown") yield* Effect.mapError(api.tasks.get({ params: { id } }), problem)
     }

@@ -59,7 +59,9 @@ export class Target extends Context.Service<Target, {
   readonly name: string
   /** Sends a request that changes nothing when it is seen twice, again if need be. */
   readonly repeatable: <A, E, R>(request: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** The same for a command that has come far: it outlasts the restart of a server. */
+  /** The same, with its errors worded for people. */
+  readonly ask: <A, E, R>(request: Effect.Effect<A, E, R>) => Effect.Effect<A, Failure, R>
+  /** {@link repeatable} for a command that has come far: it outlasts the restart of a server. */
   readonly patient: <A, E, R>(request: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Words an error of the API for people. */
   readonly problem: (error: unknown) => Failure
@@ -146,14 +148,12 @@ const make = (
 ): Layer.Layer<Target, never, HttpClient.HttpClient> =>
   Layer.effect(
     Target,
-    Effect.map(ApiClient.make(options), (api) =>
-      Target.of({
-        api,
-        name,
-        repeatable: ApiClient.repeatable(impatient),
-        patient: ApiClient.repeatable(),
-        problem: (error) => failureOf(error, name)
-      }))
+    Effect.map(ApiClient.make(options), (api) => {
+      const repeatable = ApiClient.repeatable(impatient)
+      const problem = (error: unknown) => failureOf(error, name)
+      const ask = <A, E, R>(request: Effect.Effect<A, E, R>) => Effect.mapError(repeatable(request), problem)
+      return Target.of({ api, name, repeatable, ask, patient: ApiClient.repeatable(), problem })
+    })
   )
 
 const variable = (name: string): Effect.Effect<string | undefined, Failure> =>

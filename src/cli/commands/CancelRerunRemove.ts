@@ -185,7 +185,7 @@ const matching = Effect.fnUntraced(function*<Answer extends string, E>(
   { json, queue, status, type }: Given,
   { doing, many, words }: Action<Answer, E>
 ) {
-  const { api, problem, repeatable } = yield* Target.Target
+  const { api, ask, problem } = yield* Target.Target
   const progress = yield* Progress.make(doing)
   const answers: Record<string, number> = {}
   let done = 0
@@ -197,9 +197,8 @@ const matching = Effect.fnUntraced(function*<Answer extends string, E>(
   }
   let cursor: string | undefined
   do {
-    const page: typeof TaskPageJson.Type = yield* Effect.mapError(
-      repeatable(api.tasks.list({ query: cursor === undefined ? query : { ...query, cursor } })),
-      problem
+    const page: typeof TaskPageJson.Type = yield* ask(
+      api.tasks.list({ query: cursor === undefined ? query : { ...query, cursor } })
     )
     if (page.tasks.length > 0) {
       const { results } = yield* Effect.mapError(many(page.tasks.map(({ id }) => id)), problem)

@@ -133,9 +133,9 @@ const sayThatItWaits = Effect.fnUntraced(function*({ due_at, duplicate, id, stat
 })
 
 const result = Effect.fnUntraced(function*(id: string, json: boolean) {
-  const { api, problem, repeatable } = yield* Target.Target
+  const { api, ask } = yield* Target.Target
   yield* RemoteTasks.finished([id])
-  const task: TaskJson = yield* Effect.mapError(repeatable(api.tasks.get({ params: { id } })), problem)
+  const task: TaskJson = yield* ask(api.tasks.get({ params: { id } }))
   yield* json ? Screen.json(task) : show(task)
   yield* RemoteTasks.allCompleted([task])
 })

@@ -35,11 +35,11 @@ const get = Effect.fnUntraced(function*({ ids, json, wait }: {
   readonly json: boolean
   readonly wait: boolean
 }) {
-  const { api, problem, repeatable } = yield* Target.Target
+  const { api, ask } = yield* Target.Target
   if (wait) yield* RemoteTasks.finished(ids)
   const tasks: Array<TaskJson> = []
   for (const id of ids) {
-    const task = yield* Effect.mapError(repeatable(api.tasks.get({ params: { id } })), problem)
+    const task = yield* ask(api.tasks.get({ params: { id } }))
     tasks.push(task)
     if (json) yield* Screen.json(task)
     else {

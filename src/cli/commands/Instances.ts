@@ -16,8 +16,8 @@ export const command = Command.make(
 )
 
 const instances = Effect.fnUntraced(function*({ json }: { readonly json: boolean }) {
-  const { api, problem, repeatable } = yield* Target.Target
-  const found = yield* Effect.mapError(repeatable(api.system.workers()), problem)
+  const { api, ask } = yield* Target.Target
+  const found = yield* ask(api.system.workers())
   if (json) return yield* Screen.json(found)
   const screen = yield* Screen.Screen
   const paint = Screen.paintOn(screen)

@@ -52,9 +52,9 @@ const list = (input: Input) => {
     ...(input.queue.length === 0 ? {} : { queue: input.queue })
   }
   return Listing.show<TaskJson>(input, {
-    read: ({ api, problem, repeatable }, query) =>
+    read: ({ api, ask }, query) =>
       Effect.zipWith(
-        Effect.mapError(repeatable(api.tasks.list({ query: { ...filter, ...query } })), problem),
+        ask(api.tasks.list({ query: { ...filter, ...query } })),
         Clock.currentTimeMillis,
         ({ next, tasks }, now) => ({ items: tasks, next, now })
       ),

@@ -35,10 +35,10 @@ export const resume = Command.make("resume", config, (input) => Target.provide(i
 )
 
 const each = Effect.fnUntraced(function*({ json, queues }: Input, action: "pause" | "resume") {
-  const { api, problem, repeatable } = yield* Target.Target
+  const { api, ask } = yield* Target.Target
   const paint = yield* Screen.paint
   for (const queue of queues) {
-    yield* Effect.mapError(repeatable(api.queues[action]({ params: { queue } })), problem)
+    yield* ask(api.queues[action]({ params: { queue } }))
     if (action === "pause") yield* warnOfUnknown(queue)
     if (json) yield* Screen.json({ queue, paused: action === "pause" })
     else {
@@ -57,13 +57,10 @@ const isPaused = (queue: string) => ({ bold, warn }: Screen.Paint): string =>
 
 /** A queue that has no tasks may be a typing error. It is paused all the same: its tasks may come later. */
 const warnOfUnknown = Effect.fnUntraced(function*(queue: string) {
-  const { api, problem, repeatable } = yield* Target.Target
-  const { type_count } = yield* Effect.mapError(
-    repeatable(api.queues.get({ params: { queue }, query: { limit: 1 } })),
-    problem
-  )
+  const { api, ask } = yield* Target.Target
+  const { type_count } = yield* ask(api.queues.get({ params: { queue }, query: { limit: 1 } }))
   if (type_count > 0) return
-  const { queues } = yield* Effect.mapError(repeatable(api.queues.list({ query: { limit: 10 } })), problem)
+  const { queues } = yield* ask(api.queues.list({ query: { limit: 10 } }))
   const names = queues.filter((one) => one.type_count > 0).map((one) => Screen.plain(one.queue))
   const known = names.length === 0 ? "" : `; there are tasks in ${names.join(", ")}`
   yield* Screen.lineError(`! No task is in the queue ${Screen.plain(queue)}${known}`)
@@ -130,11 +127,11 @@ const cellsOf = ({ pending, running, scheduled, waiting_since }: Unfinished, pai
 const shown = (count: number) => `The first ${count} by name`
 
 const allQueues: Listing.Listing<QueueJson> = {
-  read: ({ api, problem, repeatable }, query) =>
-    Effect.mapBoth(repeatable(api.queues.list({ query })), {
-      onFailure: problem,
-      onSuccess: ({ next, queues, timestamp }) => ({ items: queues, next, now: Date.parse(timestamp) })
-    }),
+  read: ({ api, ask }, query) =>
+    Effect.map(
+      ask(api.queues.list({ query })),
+      ({ next, queues, timestamp }) => ({ items: queues, next, now: Date.parse(timestamp) })
+    ),
   columns: [{ head: "QUEUE", shrinksTo: 12 }, ...counts, { head: "TYPES", shrinksTo: 8 }],
   row: (item, paint, now) => {
     const named = item.types.slice(0, 5).map(({ type }) => Screen.plain(type)).join(", ")
@@ -156,26 +153,23 @@ const byType = {
 
 const typesIn = (queue: string): Listing.Listing<TypeJson> => ({
   ...byType,
-  read: ({ api, problem, repeatable }, query) =>
-    Effect.mapBoth(repeatable(api.queues.get({ params: { queue }, query })), {
-      onFailure: problem,
-      onSuccess: ({ next, paused, timestamp, types }) => ({
-        items: types,
-        next,
-        now: Date.parse(timestamp),
-        notice: paused ? isPaused(queue) : undefined
-      })
-    }),
+  read: ({ api, ask }, query) =>
+    Effect.map(ask(api.queues.get({ params: { queue }, query })), ({ next, paused, timestamp, types }) => ({
+      items: types,
+      next,
+      now: Date.parse(timestamp),
+      notice: paused ? isPaused(queue) : undefined
+    })),
   nothing: ({ accent }) =>
     `No task is in the queue ${Screen.plain(queue)}. ${accent("taskforge queues")} shows them all.`
 })
 
 const allTypes: Listing.Listing<TypeJson> = {
   ...byType,
-  read: ({ api, problem, repeatable }, query) =>
-    Effect.mapBoth(repeatable(api.queues.types({ query })), {
-      onFailure: problem,
-      onSuccess: ({ next, timestamp, types }) => ({ items: types, next, now: Date.parse(timestamp) })
-    }),
+  read: ({ api, ask }, query) =>
+    Effect.map(
+      ask(api.queues.types({ query })),
+      ({ next, timestamp, types }) => ({ items: types, next, now: Date.parse(timestamp) })
+    ),
   nothing: Listing.noTasks
 }

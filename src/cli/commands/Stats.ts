@@ -22,10 +22,10 @@ export const command = Command.make(
 )
 
 const stats = Effect.fnUntraced(function*({ json }: { readonly json: boolean }) {
-  const { api, problem, repeatable } = yield* Target.Target
-  const found = yield* Effect.mapError(repeatable(api.system.stats()), problem)
+  const { api, ask } = yield* Target.Target
+  const found = yield* ask(api.system.stats())
   if (json) return yield* Screen.json(found)
-  const { paused } = yield* Effect.mapError(repeatable(api.queues.list({ query: { limit: 1 } })), problem)
+  const { paused } = yield* ask(api.queues.list({ query: { limit: 1 } }))
   const screen = yield* Screen.Screen
   const paint = Screen.paintOn(screen)
   for (const line of [...lines(found, paint), "", room(found, paint)]) yield* Screen.line(line)
