@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { Command } from "effect/cli"
+import type { WorkersJson } from "../../http/api/SystemApi.ts"
 import * as Screen from "../Screen.ts"
 import * as Table from "../Table.ts"
 import * as Target from "../Target.ts"
@@ -54,11 +55,20 @@ const instances = Effect.fnUntraced(function*({ json }: { readonly json: boolean
   const busy = found.workers.filter(({ task }) => task !== null)
   yield* Screen.line()
   if (busy.length === 0) return yield* Screen.line(paint.dim("Nothing runs at the moment."))
-  yield* lines(Table.format(
-    [{ head: "RUNNING" }, { head: "TYPE", shrinksTo: 8 }, { head: "FOR", align: "right" }, {
-      head: "SLOT",
-      shrinksTo: 8
-    }],
+  yield* lines(running(busy, "RUNNING", width, paint))
+})
+
+const lines = (texts: ReadonlyArray<string>) => Effect.forEach(texts, Screen.line, { discard: true })
+
+/** What slots run, as a table of at most `width` cells. */
+export const running = (
+  busy: (typeof WorkersJson.Type)["workers"],
+  head: string,
+  width: number,
+  paint: Screen.Paint
+): ReadonlyArray<string> =>
+  Table.format(
+    [{ head }, { head: "TYPE", shrinksTo: 8 }, { head: "FOR", align: "right" }, { head: "SLOT", shrinksTo: 8 }],
     busy.map(({ id, task }) => [
       Screen.plain(task!.id),
       Screen.plain(task!.type),
@@ -67,7 +77,4 @@ const instances = Effect.fnUntraced(function*({ json }: { readonly json: boolean
     ]),
     width,
     paint.dim
-  ))
-})
-
-const lines = (texts: ReadonlyArray<string>) => Effect.forEach(texts, Screen.line, { discard: true })
+  )

@@ -10,6 +10,7 @@ import * as Table from "../Table.ts"
 import * as Target from "../Target.ts"
 import * as TaskText from "../TaskText.ts"
 import * as Words from "../Words.ts"
+import * as Instances from "./Instances.ts"
 import * as Stats from "./Stats.ts"
 
 /** Shows what happens, while it happens. */
@@ -147,20 +148,7 @@ const frame = (now: Look, before: Look | undefined, { columns, name, paint, rows
     ? `${who}, ${Stats.room(now.stats, paint)}` +
       (now.paused.length === 0 ? "" : `, ${paint.warn(`paused: ${now.paused.map(Screen.plain).join(", ")}`)}`)
     : paint.bad(trouble)
-  const running = Table.format(
-    [{ head: `RUNNING ${busy.length}` }, { head: "TYPE", shrinksTo: 8 }, { head: "FOR", align: "right" }, {
-      head: "SLOT",
-      shrinksTo: 8
-    }],
-    busy.slice(0, runningShown(rows)).map(({ id, task }) => [
-      Screen.plain(task!.id),
-      Screen.plain(task!.type),
-      Words.precise(task!.running_for_ms),
-      paint.dim(Screen.plain(id))
-    ]),
-    columns,
-    paint.dim
-  )
+  const running = Instances.running(busy.slice(0, runningShown(rows)), `RUNNING ${busy.length}`, columns, paint)
   const upper = [
     head,
     state,
