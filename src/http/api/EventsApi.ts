@@ -30,20 +30,13 @@ const Gap = Schema.Struct({}).annotate({ identifier: "Gap" })
 
 const Place = Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0))
 
-const place = {
-  after: Schema.optionalKey(Place).annotate({
-    description: "The number of the last event seen, as in the header Last-Event-ID"
-  }),
-  access_token: Schema.optionalKey(Schema.String).annotate({
-    description: "An API key, for browsers, which cannot send headers here"
-  })
-}
+const place = { after: Schema.optionalKey(Place), access_token: Schema.optionalKey(Schema.String) }
 
 /** Which events are wanted. */
 const filters = {
   type: Schema.optionalKey(listOf(Name)),
   queue: Schema.optionalKey(listOf(Name)),
-  task: Schema.optionalKey(listOf(Name)).annotate({ description: "Ids of tasks" }),
+  task: Schema.optionalKey(listOf(Name)),
   ...place
 }
 

@@ -71,19 +71,12 @@ export const maxResults: number = Bounds.maxIds
 /** How long a request may wait for results. */
 const maxWait = Duration.seconds(30)
 
-const Wait = MillisOrText.check(
-  Schema.makeFilter(
-    (duration: Duration.Duration) => Duration.isLessThanOrEqualTo(duration, maxWait),
-    { expected: `a duration of at most ${Duration.toSeconds(maxWait)}s` }
-  )
+const isShort = Schema.makeFilter(
+  (duration: Duration.Duration) => Duration.isLessThanOrEqualTo(duration, maxWait),
+  { expected: `a duration of at most ${Duration.toSeconds(maxWait)}s` }
 )
-
-const WaitText = DurationText.check(
-  Schema.makeFilter(
-    (duration: Duration.Duration) => Duration.isLessThanOrEqualTo(duration, maxWait),
-    { expected: `a duration of at most ${Duration.toSeconds(maxWait)}s` }
-  )
-)
+const Wait = MillisOrText.check(isShort)
+const WaitText = DurationText.check(isShort)
 
 const id = { id: Schema.String }
 
@@ -165,17 +158,13 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
   }).annotate(NeededRole, "read").annotate(OpenApi.Summary, "Get a task"),
   HttpApiEndpoint.delete("remove", "/tasks/:id", {
     params: id,
-    query: {
-      only: Schema.optionalKey(Schema.Literal("finished")).annotate({
-        description: "finished: an unfinished task is not cancelled but answered with 409"
-      })
-    },
+    query: { only: Schema.optionalKey(Schema.Literal("finished")) },
     success: HttpApiSchema.NoContent,
     error: [ApiErrors.TaskNotFound, ApiErrors.StateConflict, ApiErrors.Unavailable]
   }).annotate(NeededRole, "write").annotate(OpenApi.Summary, "Cancel an unfinished task, remove a finished one"),
   HttpApiEndpoint.get("result", "/tasks/:id/result", {
     params: id,
-    query: { wait: Schema.optionalKey(WaitText).annotate({ description: "How long to wait for it, at most 30s" }) },
+    query: { wait: Schema.optionalKey(WaitText) },
     success: [TaskResultJson, TaskResultJson.pipe(HttpApiSchema.status(202))],
     error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
   }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
