@@ -25,6 +25,33 @@ export interface EventPage {
   readonly next: number
 }
 
+/** A batch of events as it is stored: the number of the first, when they were appended, and the events as JSON text. */
+export type Batch = readonly [first: number, at: number, events: string]
+
+/**
+ * The page behind a reader's place, where all events behind `floor` are in the log and `seq` is the number of the last.
+ * `batches` gives those that end behind a place, in order; it is asked for as many as the page takes.
+ */
+export const pageOf = (
+  after: number,
+  seq: number,
+  floor: number,
+  batches: (after: number) => Iterable<Batch>,
+  limit: number = Infinity
+): EventPage => {
+  const gap = after < floor || after > seq
+  const from = gap ? floor : after
+  const events: Array<TaskEvent> = []
+  for (const [first, at, text] of batches(from)) {
+    const added = JSON.parse(text) as ReadonlyArray<NewTaskEvent>
+    added.forEach((event, index) => {
+      if (first + index > from) events.push({ ...event, seq: first + index, at })
+    })
+    if (events.length >= limit) break
+  }
+  return { events, gap, next: events.at(-1)?.seq ?? seq }
+}
+
 /** Events kept at least, as far as `keptBytes` allows; a log may keep some more. */
 export const keptEvents = 10_000
 

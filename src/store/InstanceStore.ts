@@ -50,6 +50,28 @@ export interface InstanceRecord extends Omit<Beat, "upForMs"> {
   readonly leads: ReadonlyArray<string>
 }
 
+/** What an instance says of itself, as the text that a store keeps of it: no query looks inside. */
+export const aboutOf = ({ id: _id, upForMs: _upForMs, ...about }: Beat): string => JSON.stringify(about)
+
+/** The instance of such a text. */
+export const instanceOf = (
+  id: string,
+  startedAt: number,
+  seenAt: number,
+  about: string,
+  leads: ReadonlyArray<string>
+): InstanceRecord => ({
+  ...(JSON.parse(about) as Omit<InstanceRecord, "id" | "startedAt" | "seenAt" | "leads">),
+  id,
+  startedAt,
+  seenAt,
+  leads
+})
+
+/** The order of a roll. */
+export const byAge = (a: InstanceRecord, b: InstanceRecord): number =>
+  a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1)
+
 /** The living instances, oldest first, then by id. */
 export interface Roll {
   readonly instances: ReadonlyArray<InstanceRecord>

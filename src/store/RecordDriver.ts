@@ -212,6 +212,18 @@ const packed = ({ document, dueAt, dueInMs, expects, id, kind }: Change): Packed
   dueInMs: dueInMs ?? null
 })
 
+/** A record as a row, as the stores in SQL read it. */
+export type Row = [id: string, version: number, document: string, dueAt: number | null, writtenAt: number]
+
+/** The record of a row. */
+export const recordOf = ([id, version, document, dueAt, writtenAt]: Row): StoredRecord => ({
+  id,
+  version,
+  document,
+  dueAt,
+  writtenAt
+})
+
 /** The first change that meets another version than it expects. */
 export const conflictOf = (
   changes: ReadonlyArray<PackedChange>,

@@ -1,7 +1,7 @@
 /** The instances of a store in memory: one process, which may hold several engines. */
 import { type Clock, type Context, Effect } from "effect"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
-import type { Beat, InstanceRecord, InstanceStore, Roll } from "../InstanceStore.ts"
+import { type Beat, byAge, type InstanceRecord, type InstanceStore, type Roll } from "../InstanceStore.ts"
 
 interface Entry extends Omit<InstanceRecord, "leads"> {
   readonly until: number
@@ -44,7 +44,7 @@ class Instances {
     this.forget(now)
     const instances = [...this.entries.values()]
       .map(({ until: _until, ...entry }) => ({ ...entry, leads: this.leadsOf(entry.id, now) }))
-      .sort((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1))
+      .sort(byAge)
     return { instances, now }
   }
 

@@ -5,6 +5,7 @@
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as Settlement from "../../domain/Settlement.ts"
+import { recordOf, type Row } from "../TaskRow.ts"
 import {
   type ClaimRef,
   type ExtendAnswer,
@@ -14,7 +15,7 @@ import {
   type RescueRequest
 } from "../TaskStore.ts"
 import { type Database, number, numbers, texts } from "./Database.ts"
-import { columnsOfDecisions, type Decided, recordOf, type Row, type Tasks } from "./Task.ts"
+import { columnsOfDecisions, type Decided, type Tasks } from "./Task.ts"
 
 /** Prepares the operations. */
 export const make = (database: Database, tasks: Tasks, maxCrashes: number) => {

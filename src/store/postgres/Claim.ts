@@ -4,26 +4,11 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
-import type { ClaimedTask } from "../../domain/TaskRecord.ts"
+import { type ClaimedRow, claimedTaskOf } from "../TaskRow.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
 import { type Database, number, texts } from "./Database.ts"
 
-type Row = [
-  now: number,
-  nextDueAt: number | null,
-  id: string | null,
-  type: string,
-  queue: string,
-  payload: string,
-  priority: number,
-  maxRetries: number,
-  timeoutMs: number | null,
-  dueAt: number,
-  failures: number,
-  crashes: number,
-  attempt: number,
-  claim: number
-]
+type Row = [...ClaimedRow, now: number, nextDueAt: number | null]
 
 /** What a claimed task shows, besides the number of its attempt and that of its claim. */
 const facts = [
@@ -204,7 +189,10 @@ export const earlierFunction = (schema: string, version: 1 | 2): string =>
 
 /** Prepares the operation. */
 export const make = ({ inTransaction, query, schema }: Database) => {
-  const claim = `SELECT * FROM ${schema}.claim_3($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
+  const claim = `SELECT ${
+    facts.map((fact) => `out_${fact.split(" ")[0]}`).join(", ")
+  }, out_attempt, out_claim, out_now, out_next_due
+    FROM ${schema}.claim_3($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
   const rowsOf = (request: ClaimRequest) =>
     // the application's transaction waits for the disk
     Effect.flatMap(inTransaction, (inside) =>
@@ -219,23 +207,9 @@ export const make = ({ inTransaction, query, schema }: Database) => {
       ]))
   return (request: ClaimRequest): Effect.Effect<ClaimAnswer, StoreError> =>
     Effect.map(rowsOf(request), (rows) => ({
-      tasks: rows[0]![2] === null ? [] : rows.map(claimedTask),
-      now: rows[0]![0],
-      nextDueAt: rows[0]![1]
+      // a claim that gives nothing answers one row without a task
+      tasks: (rows[0]![0] as string | null) === null ? [] : rows.map(claimedTaskOf),
+      now: rows[0]![12],
+      nextDueAt: rows[0]![13]
     }))
 }
-
-const claimedTask = (row: Row): ClaimedTask => ({
-  id: row[2]!,
-  type: row[3],
-  queue: row[4],
-  payload: row[5],
-  priority: row[6],
-  maxRetries: row[7],
-  timeoutMs: row[8],
-  dueAt: row[9],
-  failures: row[10],
-  crashes: row[11],
-  attempt: row[12],
-  claim: row[13]
-})

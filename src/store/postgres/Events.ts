@@ -3,11 +3,10 @@
  * the head until it has committed, so batches become visible in the order of their numbers.
  */
 import { type Context, Effect } from "effect"
-import type { NewTaskEvent, TaskEvent } from "../../domain/TaskEvent.ts"
-import { Appended, type EventLog, type EventPage, keptBytes, keptEvents } from "../EventLog.ts"
+import { Appended, type Batch, type EventLog, keptBytes, keptEvents, pageOf } from "../EventLog.ts"
 import { type Database, number } from "./Database.ts"
 
-type Row = [seq: number, floor: number, first: number | null, at: number | null, events: string | null]
+type Row = [seq: number, floor: number, ...batch: Batch | [first: null, at: null, events: null]]
 
 /** Batches read together at most. */
 const batchesAtOnce = 50
@@ -77,25 +76,16 @@ export const make = ({ once, query, schema }: Database): Context.Service.Shape<t
     read: (after, limit) =>
       Effect.map(
         query<Row>("read events", read, [number(after), number(Math.min(limit, batchesAtOnce))]),
-        (rows) => pageOf(after, rows)
+        (rows) => {
+          const [seq, floor] = rows[0] ?? [0, 0]
+          return pageOf(after, seq, floor, () =>
+            rows.flatMap(([, , first, at, events]) =>
+              first === null ? [] : [[first, at, events] as Batch]
+            ))
+        }
       ),
     end: Effect.map(query<Row>("read events", read, [number(0), number(0)]), ([row]) => row?.[0] ?? 0),
     attend: (forMs) => Effect.asVoid(query("attend to events", attend, [number(forMs)])),
     attended: Effect.map(query<[ms: number]>("read events", attended), ([row]) => row?.[0])
   }
-}
-
-const pageOf = (after: number, rows: ReadonlyArray<Row>): EventPage => {
-  const [seq, floor] = rows[0] ?? [0, 0]
-  const gap = after < floor || after > seq
-  const from = gap ? floor : after
-  const events: Array<TaskEvent> = []
-  for (const [, , first, at, text] of rows) {
-    if (first === null || at === null || text === null) continue
-    const added = JSON.parse(text) as ReadonlyArray<NewTaskEvent>
-    for (const [index, event] of added.entries()) {
-      if (first + index > from) events.push({ ...event, seq: first + index, at })
-    }
-  }
-  return { events, gap, next: events.at(-1)?.seq ?? seq }
 }

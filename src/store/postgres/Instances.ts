@@ -1,8 +1,6 @@
-/**
- * The instances that share the schema. What they say of themselves is kept as one JSON text: no query looks inside.
- */
+/** The instances that share the schema. */
 import { type Context, Effect } from "effect"
-import type { InstanceRecord, InstanceStore } from "../InstanceStore.ts"
+import { aboutOf, instanceOf, type InstanceStore } from "../InstanceStore.ts"
 import { type Database, number } from "./Database.ts"
 
 /** Prepares the operations. */
@@ -33,9 +31,9 @@ export const make = ({ query, schema }: Database): Context.Service.Shape<typeof 
       WHERE l.instance = excluded.instance OR l.held_until <= excluded.taken_at
     RETURNING chore`
   return {
-    beat: ({ id, upForMs, ...about }, keepForMs) =>
+    beat: (one, keepForMs) =>
       Effect.asVoid(
-        query("beat", beat, [id, number(Math.round(upForMs)), number(Math.round(keepForMs)), JSON.stringify(about)])
+        query("beat", beat, [one.id, number(Math.round(one.upForMs)), number(Math.round(keepForMs)), aboutOf(one)])
       ),
     leave: (id) => Effect.asVoid(query("leave", leave, [id])),
     list: Effect.map(
@@ -52,15 +50,7 @@ export const make = ({ query, schema }: Database): Context.Service.Shape<typeof 
       (rows) => ({
         now: rows[0]![0],
         instances: rows.flatMap(([, id, startedAt, seenAt, about, leads]) =>
-          id === null
-            ? []
-            : [{
-              ...(JSON.parse(about) as Omit<InstanceRecord, "id" | "startedAt" | "seenAt" | "leads">),
-              id,
-              startedAt,
-              seenAt,
-              leads
-            }]
+          id === null ? [] : [instanceOf(id, startedAt, seenAt, about, leads)]
         )
       })
     ),

@@ -11,8 +11,8 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type * as Bounds from "../../domain/Bounds.ts"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-import type { NewTask } from "../../domain/TaskRecord.ts"
 import { ByteBudget } from "../ByteBudget.ts"
+import * as Coalescer from "../Coalescer.ts"
 import { demandSettings, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
@@ -22,7 +22,6 @@ import { promotion, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
-import * as Coalescer from "./Coalescer.ts"
 import * as Connection from "./Connection.ts"
 import * as Database from "./Database.ts"
 import * as Enqueue from "./Enqueue.ts"
@@ -94,11 +93,8 @@ const fewestConnections = 3
 /** Tasks sent in one statement at most, where several callers share it. */
 const maxTasksAtOnce = 2000
 
-/** Characters of a payload or a result that count as one more task: a statement has a size that can be sent. */
-const sizePerTask = 16 * 1024
-
-const weightOf = (group: ReadonlyArray<NewTask>): number =>
-  group.reduce((weight, { payload }) => weight + 1 + payload.length / sizePerTask, 0)
+/** Characters of a payload or a result count as more tasks: a statement has a size that can be sent. */
+const weights = Coalescer.weights(16 * 1024)
 
 /**
  * The store on the application's client.
@@ -225,23 +221,21 @@ const make = Effect.fnUntraced(function*(
   const notifier = yield* Hints.make(client, name, route.isShared)
   const read = Read.make(database, notifier.awaiting)
 
-  const enqueueLater = yield* Coalescer.make({
+  const enqueueing = {
     operation: "enqueue",
-    send: enqueueNow,
-    weight: weightOf,
-    max: maxTasksAtOnce
-  })
-  const enqueueKeyedLater = yield* Coalescer.make({
-    operation: "enqueue",
-    send: enqueueNow,
-    weight: weightOf,
-    max: maxTasksAtOnce
-  })
-  const settleLater = yield* Coalescer.make({
+    run: enqueueNow,
+    weightOf: weights.ofGroup,
+    max: maxTasksAtOnce,
+    isOneCallersOwn: Failure.isOneCallersOwn
+  }
+  const enqueueLater = yield* Coalescer.inTurns(enqueueing)
+  const enqueueKeyedLater = yield* Coalescer.inTurns(enqueueing)
+  const settleLater = yield* Coalescer.inTurns({
     operation: "settle",
-    send: attempt.settle,
-    weight: (settlement) => settlement._tag === "Complete" ? 1 + settlement.result.length / sizePerTask : 1,
-    max: maxTasksAtOnce
+    run: attempt.settle,
+    weightOf: weights.ofEnd,
+    max: maxTasksAtOnce,
+    isOneCallersOwn: Failure.isOneCallersOwn
   })
 
   const claim = Claim.make(database)

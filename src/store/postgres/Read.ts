@@ -7,9 +7,10 @@ import type { StoreError } from "../../domain/Errors.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import { bytesOf } from "../Budget.ts"
+import { failureOf, recordOf, type Row, stateCode, stateOf } from "../TaskRow.ts"
 import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
 import { type Database, number, numbers, type Parameter, texts } from "./Database.ts"
-import { columns, failureOf, recordOf, type Row, stateCode, stateOf } from "./Task.ts"
+import { columns } from "./Task.ts"
 
 /** How many of the latest tasks a filtered list looks through first, and then each time. */
 const window = 1000

@@ -4,7 +4,7 @@
  */
 import { Effect } from "effect"
 import * as RecordDriver from "../RecordDriver.ts"
-import { absent, type RecordStore, type StoredRecord } from "../RecordStore.ts"
+import { absent, type RecordStore } from "../RecordStore.ts"
 import { type Database, number, numbers, texts } from "./Database.ts"
 
 /**
@@ -136,8 +136,6 @@ export const tables = (schema: string): ReadonlyArray<string> => [
   END $function$`
 ]
 
-type Row = [id: string, version: number, document: string, dueAt: number | null, writtenAt: number]
-
 /** Prepares the operations. */
 export const make = ({ once, query, schema }: Database): RecordStore["Service"] => {
   const columns = "id, version::float8, document, due_at::float8, written_at::float8"
@@ -150,7 +148,11 @@ export const make = ({ once, query, schema }: Database): RecordStore["Service"] 
   const listAfter = list(">")
   const due = `SELECT * FROM ${schema}.due_records_1($1, $2::int, $3::bigint)`
   return RecordDriver.make({
-    get: (kind, ids) => Effect.map(query<Row>("read records", byIds, [kind, texts(ids)]), (rows) => rows.map(recordOf)),
+    get: (kind, ids) =>
+      Effect.map(
+        query<RecordDriver.Row>("read records", byIds, [kind, texts(ids)]),
+        (rows) => rows.map(RecordDriver.recordOf)
+      ),
     put: (changes) =>
       Effect.map(
         once.query<[version: number | null, index: number, found: number]>("put records", put, [
@@ -168,29 +170,27 @@ export const make = ({ once, query, schema }: Database): RecordStore["Service"] 
       ),
     list: (kind, { from, inclusive, until }, limit) =>
       Effect.map(
-        query<Row>("list records", inclusive ? listFrom : listAfter, [kind, from, until, number(limit)]),
-        (rows) => rows.map(recordOf)
+        query<RecordDriver.Row>("list records", inclusive ? listFrom : listAfter, [kind, from, until, number(limit)]),
+        (rows) => rows.map(RecordDriver.recordOf)
       ),
     due: (kind, limit, leaseForMs) =>
       Effect.map(
-        once.query<[now: number, next: number | null, ...record: Row | [id: null]]>("find due records", due, [
-          kind,
-          number(limit),
-          number(leaseForMs ?? null)
-        ]),
+        once.query<[now: number, next: number | null, ...record: RecordDriver.Row | [id: null]]>(
+          "find due records",
+          due,
+          [
+            kind,
+            number(limit),
+            number(leaseForMs ?? null)
+          ]
+        ),
         (rows) => ({
-          records: rows.flatMap(([, , ...row]) => row[0] === null ? [] : [recordOf(row as Row)]),
+          records: rows.flatMap(([, , ...row]) =>
+            row[0] === null ? [] : [RecordDriver.recordOf(row as RecordDriver.Row)]
+          ),
           now: rows[0]![0],
           nextDueAt: rows[0]![1]
         })
       )
   })
 }
-
-const recordOf = ([id, version, document, dueAt, writtenAt]: Row): StoredRecord => ({
-  id,
-  version,
-  document,
-  dueAt,
-  writtenAt
-})

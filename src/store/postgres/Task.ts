@@ -1,92 +1,22 @@
 /**
- * A task's row: how it is read as a record, and how changes decided by `Settlement` are written back.
+ * The rows of tasks: how they are read, and how changes decided by `Settlement` are written back.
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
-import { historyOf, type TaskFailure, type TaskRecord } from "../../domain/TaskRecord.ts"
-import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
+import type { TaskRecord } from "../../domain/TaskRecord.ts"
+import { isFinished, type TaskState } from "../../domain/TaskState.ts"
+import { columns as taskColumns, failureTextOf, historyTextOf, recordOf, type Row, stateCode } from "../TaskRow.ts"
 import { booleans, type Database, number, numbers, texts } from "./Database.ts"
 
-/** The number that a state is stored as. */
-export const stateCode = Object.fromEntries(all.map((state, code) => [state, code])) as Record<TaskState, number>
+const wide = /\b(seq|max_retries|timeout_ms|\w+_at|claim|settled_claim|lease_until)\b/g
 
-/** The state that a stored number stands for. */
-export const stateOf = (code: number): TaskState => all[code]!
-
-/** The columns of a {@link Row}, in its order. Whole numbers come as doubles, which hold them exactly. */
-export const columns = "seq::float8, id, type, queue, payload, priority, key, max_retries::float8, " +
-  "timeout_ms::float8, state, created_at::float8, due_at::float8, started_at::float8, completed_at::float8, failures, " +
-  "crashes, claims, claim::float8, settled_claim::float8, lease_until::float8, worker, cancel_requested, progress, " +
-  "result, failure, history"
+/** The columns of a `Row`. Whole numbers come as doubles, which hold them exactly. */
+export const columns: string = taskColumns.replace(wide, "$1::float8").replace("requested", "requested::int")
 
 /** The same without the payload, which no decision reads: a batch of large ones would not fit into memory. */
 export const columnsOfDecisions: string = columns.replace(" payload,", " ''::text,")
-
-/** A task as it is read. */
-export type Row = [
-  seq: number,
-  id: string,
-  type: string,
-  queue: string,
-  payload: string,
-  priority: number,
-  key: string | null,
-  maxRetries: number,
-  timeoutMs: number | null,
-  state: number,
-  createdAt: number,
-  dueAt: number,
-  startedAt: number | null,
-  completedAt: number | null,
-  failures: number,
-  crashes: number,
-  claims: number,
-  claim: number,
-  settledClaim: number,
-  leaseUntil: number | null,
-  instance: string | null,
-  cancelRequested: boolean,
-  progress: number | null,
-  result: string | null,
-  failure: string | null,
-  history: string | null
-]
-
-/** The record of a row. */
-export const recordOf = (row: Row): TaskRecord => ({
-  seq: row[0],
-  id: row[1],
-  type: row[2],
-  queue: row[3],
-  payload: row[4],
-  priority: row[5],
-  key: row[6],
-  maxRetries: row[7],
-  timeoutMs: row[8],
-  state: stateOf(row[9]),
-  createdAt: row[10],
-  dueAt: row[11],
-  startedAt: row[12],
-  completedAt: row[13],
-  failures: row[14],
-  crashes: row[15],
-  claims: row[16],
-  claim: row[17],
-  settledClaim: row[18],
-  leaseUntil: row[19],
-  instance: row[20],
-  cancelRequested: row[21],
-  progress: row[22],
-  result: row[23],
-  failure: failureOf(row[24]),
-  history: row[25] === null ? [] : historyOf(JSON.parse(row[25]), { claims: row[16], claim: row[17] })
-})
-
-/** A stored failure. */
-export const failureOf = (text: string | null): TaskFailure | null =>
-  text === null ? null : JSON.parse(text) as TaskFailure
 
 /** A change and the task that it was decided about. */
 export interface Decided {
@@ -140,8 +70,8 @@ export const make = ({ query, schema }: Database, headStartMs: number): Tasks =>
         numbers(decided.map(({ change }) => change.settledClaim)),
         booleans(decided.map(({ change }) => change.cancelRequested)),
         texts(decided.map(({ change }) => change.result)),
-        texts(decided.map(({ change }) => change.failure === null ? null : JSON.stringify(change.failure))),
-        texts(decided.map(({ change }) => change.history.length === 0 ? null : JSON.stringify(change.history))),
+        texts(decided.map(({ change }) => failureTextOf(change))),
+        texts(decided.map(({ change }) => historyTextOf(change))),
         ...countersOf(decided).map(number)
       ]))
   }

@@ -1,7 +1,6 @@
 /** The log of events in Redis. A batch is one JSON text: no query looks inside. */
 import { type Context, Effect } from "effect"
-import type { NewTaskEvent, TaskEvent } from "../../domain/TaskEvent.ts"
-import { type EventLog, type EventPage, keptBytes, keptEvents } from "../EventLog.ts"
+import { type Batch, type EventLog, keptBytes, keptEvents, pageOf } from "../EventLog.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 
 /** Batches read together at most. */
@@ -22,7 +21,7 @@ export const make = (runner: Runner): Context.Service.Shape<typeof EventLog> => 
   read: (after, limit) =>
     Effect.map(
       runner("read events", runRead, [String(after), String(Math.min(limit, batchesAtOnce))]),
-      ([seq, floor, batches]) => pageOf(after, seq, floor, batches)
+      ([seq, floor, batches]) => pageOf(after, seq, floor, () => batches.map(batchOf))
     ),
   end: Effect.map(Effect.suspend(() => runner("read events", runRead, ["0", "0"])), ([seq]) => seq),
   attend: (forMs) => Effect.asVoid(runner("attend to events", runAttend, [String(forMs)])),
@@ -32,15 +31,9 @@ export const make = (runner: Runner): Context.Service.Shape<typeof EventLog> => 
   )
 })
 
-const pageOf = (after: number, seq: number, floor: number, batches: ReadonlyArray<string>): EventPage => {
-  const gap = after < floor || after > seq
-  const from = gap ? floor : after
-  const events = batches.flatMap((text) => {
-    const [first, at] = text.split(";", 2)
-    const added = JSON.parse(text.slice(`${first};${at};`.length)) as ReadonlyArray<NewTaskEvent>
-    return added.map((event, index): TaskEvent => ({ ...event, seq: Number(first) + index, at: Number(at) }))
-  }).filter((event) => event.seq > from)
-  return { events, gap, next: events.at(-1)?.seq ?? seq }
+const batchOf = (text: string): Batch => {
+  const [first, at] = text.split(";", 2)
+  return [Number(first), Number(at), text.slice(`${first};${at};`.length)]
 }
 
 /**

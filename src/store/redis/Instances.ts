@@ -1,6 +1,6 @@
-/** The instances that share a deployment. What they say of themselves is kept as one JSON text: no query looks inside. */
+/** The instances that share a deployment. */
 import { type Context, Effect } from "effect"
-import type { InstanceRecord, InstanceStore, Roll } from "../InstanceStore.ts"
+import { aboutOf, byAge, instanceOf, type InstanceStore, type Roll } from "../InstanceStore.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 
 type Texts = ReadonlyArray<string>
@@ -8,10 +8,8 @@ type Answer = readonly [now: number, instances: Texts, leads: Texts]
 
 /** The operations of one deployment. */
 export const make = (runner: Runner): Context.Service.Shape<typeof InstanceStore> => ({
-  beat: ({ id, upForMs, ...about }, keepForMs) =>
-    Effect.asVoid(
-      runner("beat", runBeat, [id, String(upForMs), String(keepForMs), JSON.stringify(about)])
-    ),
+  beat: (beat, keepForMs) =>
+    Effect.asVoid(runner("beat", runBeat, [beat.id, String(beat.upForMs), String(keepForMs), aboutOf(beat)])),
   leave: (id) => Effect.asVoid(runner("leave", runLeave, [id])),
   list: Effect.map(Effect.suspend(() => runner("list the instances", runList, [])), rollOf),
   lead: (chore, id, forMs) => Effect.map(runner("lead", runLead, [chore, id, String(forMs)]), (held) => held === 1)
@@ -23,23 +21,15 @@ const rollOf = ([now, instances, leads]: Answer): Roll => {
     now,
     instances: pairsOf(instances)
       .map(([id, text]) => recordOf(id, text, held))
-      .sort((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1))
+      .sort(byAge)
   }
 }
 
 const recordOf = (id: string, text: string, leads: ReadonlyArray<readonly [chore: string, holder: string]>) => {
   const [startedAt, seenAt] = text.split(";", 2)
-  const about = JSON.parse(text.slice(`${startedAt};${seenAt};`.length)) as Omit<
-    InstanceRecord,
-    "id" | "startedAt" | "seenAt" | "leads"
-  >
-  return {
-    ...about,
-    id,
-    startedAt: Number(startedAt),
-    seenAt: Number(seenAt),
-    leads: leads.filter(([, holder]) => holder === id).map(([chore]) => chore).sort()
-  }
+  const about = text.slice(`${startedAt};${seenAt};`.length)
+  const chores = leads.filter(([, holder]) => holder === id).map(([chore]) => chore).sort()
+  return instanceOf(id, Number(startedAt), Number(seenAt), about, chores)
 }
 
 const pairsOf = (texts: Texts): ReadonlyArray<readonly [string, string]> =>

@@ -9,18 +9,17 @@ import { RateLimiter } from "effect/persistence"
 import { Redis } from "effect/persistence/Redis"
 import type * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-import type { NewTask } from "../../domain/TaskRecord.ts"
 import { ByteBudget } from "../ByteBudget.ts"
+import * as Coalescer from "../Coalescer.ts"
 import { demandSettings, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { Notifier } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
-import { type EnqueueAnswer, promotion, TaskStore } from "../TaskStore.ts"
+import { promotion, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
-import * as Coalescer from "./Coalescer.ts"
 import * as Connection from "./Connection.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
@@ -113,8 +112,8 @@ export const layerConfig = (
 /** Tasks and endings in one script at most, when they come from many callers: enough to share a round trip. */
 const shareSize = 25
 
-/** Characters of a payload or a result that count as one more task: a script blocks the server while it is read. */
-const sizePerTask = 64 * 1024
+/** Characters of a payload or a result count as more tasks: a script blocks the server while it is read. */
+const weights = Coalescer.weights(64 * 1024)
 
 const make = Effect.fnUntraced(function*(
   options: Options
@@ -143,17 +142,17 @@ const make = Effect.fnUntraced(function*(
   const claim = Claim.make(runner, headStartMs)
 
   const taskStore = TaskStore.of({
-    enqueue: yield* Coalescer.make<ReadonlyArray<NewTask>, EnqueueAnswer>({
+    enqueue: yield* Coalescer.inParts({
       // The claim of an idle instance follows on the same connection, so it finds what is on its way
       run: (groups) => Effect.andThen(Effect.sync(hints.wake), enqueue(groups)),
-      sizeOf: (group) => group.reduce((size, { payload }) => size + 1 + payload.length / sizePerTask, 0),
+      weightOf: weights.ofGroup,
       max: shareSize
     }),
     claim,
     extend: attempt.extend,
-    settle: yield* Coalescer.make({
+    settle: yield* Coalescer.inParts({
       run: attempt.settle,
-      sizeOf: (settlement) => settlement._tag === "Complete" ? 1 + settlement.result.length / sizePerTask : 1,
+      weightOf: weights.ofEnd,
       max: shareSize
     }),
     report: attempt.report,

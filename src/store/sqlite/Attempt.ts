@@ -3,6 +3,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import * as Settlement from "../../domain/Settlement.ts"
+import { columns, recordOf, type Row } from "../TaskRow.ts"
 import {
   type ClaimRef,
   type ExtendAnswer,
@@ -12,7 +13,7 @@ import {
   type RescueRequest
 } from "../TaskStore.ts"
 import { prepare } from "./Statement.ts"
-import { columns, recordOf, type Row, type Tasks } from "./Task.ts"
+import type { Tasks } from "./Task.ts"
 import type { Transaction } from "./Writer.ts"
 
 /** Prepares the operations. */

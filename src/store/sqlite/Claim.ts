@@ -4,6 +4,7 @@
 import type { DatabaseSync } from "node:sqlite"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
 import type { Place } from "../Order.ts"
+import { claimedColumns, type ClaimedRow, claimedTaskOf } from "../TaskRow.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
 import type { Lane, Lanes, Wanted } from "./Lanes.ts"
 import { prepare } from "./Statement.ts"
@@ -19,23 +20,6 @@ interface Look {
   readonly found: ReadonlyArray<Head>
   readonly maxRank: number
 }
-
-const columns = "id, type, queue, payload, priority, max_retries, timeout_ms, due_at, failures, crashes, claims, claim"
-
-type Row = [
-  id: string,
-  type: string,
-  queue: string,
-  payload: string,
-  priority: number,
-  maxRetries: number,
-  timeoutMs: number | null,
-  dueAt: number,
-  failures: number,
-  crashes: number,
-  claims: number,
-  claim: number
-]
 
 /** What the last claim of an instance gave: its first number, and the tasks as JSON, in the order of their numbers. */
 type LastClaim = [firstClaim: number, seqs: string]
@@ -57,11 +41,11 @@ export const make = (database: DatabaseSync) => {
   )
   // measured per claim of 100: this 0.35 ms, no more than without the numbers; UPDATE … RETURNING for each task 0.51;
   // select and update each 0.39; reading whole rows with the heads 0.31, but many times that with many lanes
-  const lease = prepare<Row>(
+  const lease = prepare<ClaimedRow>(
     database,
     `UPDATE task SET state = 2, claims = claims + 1, claim = ? + picked.key, started_at = ?, lease_until = ?,
       worker = ?, progress = NULL
-      FROM json_each(?) AS picked WHERE task.seq = picked.value RETURNING ${columns}`
+      FROM json_each(?) AS picked WHERE task.seq = picked.value RETURNING ${claimedColumns}`
   )
   const lastClaim = prepare<LastClaim>(
     database,
@@ -73,13 +57,16 @@ export const make = (database: DatabaseSync) => {
       ON CONFLICT (worker) DO UPDATE SET nonce = excluded.nonce, claimed_at = excluded.claimed_at,
         first_claim = excluded.first_claim, seqs = excluded.seqs`
   )
-  const held = prepare<Row>(database, `SELECT ${columns} FROM task WHERE seq = ? AND claim = ? AND state = 2`)
+  const held = prepare<ClaimedRow>(
+    database,
+    `SELECT ${claimedColumns} FROM task WHERE seq = ? AND claim = ? AND state = 2`
+  )
 
   /** The tasks of a claim whose answer was lost, as far as their leases are still held. */
   const again = ([firstClaim, seqs]: LastClaim): Array<ClaimedTask> =>
     (JSON.parse(seqs) as ReadonlyArray<number>).flatMap((seq, index) => {
       const row = held.get(seq, firstClaim + index)
-      return row === undefined ? [] : [claimedTask(row)]
+      return row === undefined ? [] : [claimedTaskOf(row)]
     })
 
   const lookAt = (lane: Lane, maxRank: number, limit: number): Look => ({
@@ -142,7 +129,7 @@ export const make = (database: DatabaseSync) => {
     tally.move("pending", "running", rows.length)
     remember.run(request.instance, request.nonce, now, firstClaim, seqs)
     // RETURNING promises no order; claim numbers are in the order of work
-    return { tasks: rows.map(claimedTask).sort(byClaim), now, nextDueAt }
+    return { tasks: rows.map(claimedTaskOf).sort(byClaim), now, nextDueAt }
   }
 }
 
@@ -167,18 +154,3 @@ const isEnough = (found: ReadonlyArray<Head>, limit: number, next: Place | undef
   next === undefined || (found.length === limit && byRank(found[limit - 1]!, [next.rank, next.seq]) <= 0)
 
 const byRank = (a: Head, b: Head): number => a[0] - b[0] || a[1] - b[1]
-
-const claimedTask = (row: Row): ClaimedTask => ({
-  id: row[0],
-  type: row[1],
-  queue: row[2],
-  payload: row[3],
-  priority: row[4],
-  maxRetries: row[5],
-  timeoutMs: row[6],
-  dueAt: row[7],
-  failures: row[8],
-  crashes: row[9],
-  attempt: row[10],
-  claim: row[11]
-})

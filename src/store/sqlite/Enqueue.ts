@@ -6,9 +6,9 @@ import * as Rank from "../../domain/Rank.ts"
 import { sameJson } from "../../domain/SameJson.ts"
 import { dueAtOf, type NewTask } from "../../domain/TaskRecord.ts"
 import { offeredBytes } from "../ByteBudget.ts"
+import { stateCode } from "../TaskRow.ts"
 import type { Accepted, EnqueueAnswer } from "../TaskStore.ts"
 import { prepare, type Value } from "./Statement.ts"
-import { stateCode } from "./Task.ts"
 import type { Transaction } from "./Writer.ts"
 
 /** Rows per statement where a group is large: 8 store 350 k tasks/s, 1 stores 235 k, 64 no more than 8, one `json_each` 115 k. */

@@ -5,13 +5,12 @@
 import { type Context, Effect, type Scope } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import type { StoreError } from "../../domain/Errors.ts"
-import type { NewTaskEvent, TaskEvent } from "../../domain/TaskEvent.ts"
-import { Appended, type EventLog, type EventPage, keptBytes, keptEvents } from "../EventLog.ts"
+import type { NewTaskEvent } from "../../domain/TaskEvent.ts"
+import { Appended, type Batch, type EventLog, type EventPage, keptBytes, keptEvents, pageOf } from "../EventLog.ts"
 import { prepare } from "./Statement.ts"
 import type { Transaction, Writer } from "./Writer.ts"
 
 type Head = [seq: number, floor: number, attendedFrom: number, attendedUntil: number, dirty: number]
-type Batch = [first: number, at: number, events: string]
 
 /** Prepares the log. */
 export const make = Effect.fnUntraced(function*(
@@ -28,9 +27,9 @@ export const make = Effect.fnUntraced(function*(
   const setAttended = prepare(database, "UPDATE event_head SET attended_from = ?, attended_until = ?")
   const clean = prepare(database, "UPDATE event_head SET dirty = 0")
   const insert = prepare(database, "INSERT INTO event_batch (last, first, at, events) VALUES (?, ?, ?, ?)")
-  const select = prepare<Batch>(
+  const select = prepare<[...Batch, last: number]>(
     database,
-    "SELECT first, at, events FROM event_batch WHERE last > ? ORDER BY last LIMIT ?"
+    "SELECT first, at, events, last FROM event_batch WHERE last > ? ORDER BY last LIMIT 1"
   )
   const lastBelow = prepare<[last: number | null]>(database, "SELECT max(last) FROM event_batch WHERE last <= ?")
   const lastBeyond = prepare<[last: number | null]>(
@@ -69,23 +68,13 @@ export const make = Effect.fnUntraced(function*(
     if (appended.isMuch(events.length, text.length)) drop(lastBeyond.get()![0])
   }
 
+  function* batchesAfter(place: number): Generator<Batch> {
+    for (let row = select.get(place); row !== undefined; row = select.get(row[3])) yield [row[0], row[1], row[2]]
+  }
+
   const read = (after: number, limit: number): EventPage => {
     const [seq, floor] = head()
-    const gap = after < floor || after > seq
-    const from = gap ? floor : after
-    const events: Array<TaskEvent> = []
-    let next = from
-    while (events.length < limit) {
-      const [batch] = select.all(next, 1)
-      if (batch === undefined) break
-      const [first, at, text] = batch
-      const added = JSON.parse(text) as ReadonlyArray<NewTaskEvent>
-      for (const [index, event] of added.entries()) {
-        if (first + index > next) events.push({ ...event, seq: first + index, at })
-      }
-      next = first + added.length - 1
-    }
-    return { events, gap, next: events.length === 0 ? seq : next }
+    return pageOf(after, seq, floor, batchesAfter, limit)
   }
 
   const attend = ({ now }: Transaction, forMs: number): void => {

@@ -1,9 +1,7 @@
-/**
- * The instances that share the file. What they say of themselves is kept as one JSON text: no query looks inside.
- */
+/** The instances that share the file. */
 import type { Clock, Context } from "effect"
 import type { DatabaseSync } from "node:sqlite"
-import type { Beat, InstanceRecord, InstanceStore, Roll } from "../InstanceStore.ts"
+import { aboutOf, type Beat, instanceOf, type InstanceStore, type Roll } from "../InstanceStore.ts"
 import { prepare } from "./Statement.ts"
 import type { Writer } from "./Writer.ts"
 
@@ -38,9 +36,9 @@ export const make = (
     "SELECT instance, chore FROM lead WHERE held_until > ? ORDER BY chore"
   )
 
-  const beat = ({ id, upForMs, ...about }: Beat, keepForMs: number, now: number): void => {
+  const beat = (beat: Beat, keepForMs: number, now: number): void => {
     forget.run(now)
-    record.run(id, now - upForMs, now, now + keepForMs, JSON.stringify(about))
+    record.run(beat.id, now - beat.upForMs, now, now + keepForMs, aboutOf(beat))
   }
 
   const leave = (id: string): void => {
@@ -52,13 +50,9 @@ export const make = (
     const leads = held.all(now)
     return {
       now,
-      instances: alive.all(now).map(([id, startedAt, seenAt, about]) => ({
-        ...(JSON.parse(about) as Omit<InstanceRecord, "id" | "startedAt" | "seenAt" | "leads">),
-        id,
-        startedAt,
-        seenAt,
-        leads: leads.flatMap(([instance, chore]) => instance === id ? [chore] : [])
-      }))
+      instances: alive.all(now).map(([id, startedAt, seenAt, about]) =>
+        instanceOf(id, startedAt, seenAt, about, leads.flatMap(([instance, chore]) => instance === id ? [chore] : []))
+      )
     }
   }
 

@@ -7,8 +7,8 @@ import type { DatabaseSync } from "node:sqlite"
 import * as ByteOrder from "../../domain/ByteOrder.ts"
 import { finished, type TaskState } from "../../domain/TaskState.ts"
 import { type CountedLanes, type LaneCounts, type LaneRange, startOf } from "../LaneCounts.ts"
+import { stateCode } from "../TaskRow.ts"
 import { prepare } from "./Statement.ts"
-import { stateCode } from "./Task.ts"
 
 type Lane = readonly [queue: string, type: string, ...unknown: ReadonlyArray<unknown>]
 

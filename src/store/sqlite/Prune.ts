@@ -3,9 +3,9 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import { finished, type TaskState } from "../../domain/TaskState.ts"
+import { stateCode } from "../TaskRow.ts"
 import { keyedForMs, lastClaimForMs, type Retention } from "../TaskStore.ts"
 import { prepare } from "./Statement.ts"
-import { stateCode } from "./Task.ts"
 import type { Transaction } from "./Writer.ts"
 
 interface Candidate {

@@ -6,9 +6,10 @@ import * as Bounds from "../../domain/Bounds.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { all as allStates, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { fitting } from "../Budget.ts"
+import { columns, failureOf, recordOf, type Row, stateCode, stateOf } from "../TaskRow.ts"
 import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
 import { prepare, type Statement } from "./Statement.ts"
-import { columns, failureOf, recordOf, type Row, stateCode, stateOf, type Tasks } from "./Task.ts"
+import type { Tasks } from "./Task.ts"
 
 type Seq = [seq: number]
 type Lane = [queue: string, type: string]

@@ -1,17 +1,15 @@
 /** Records in the file. */
 import type { DatabaseSync } from "node:sqlite"
 import * as RecordDriver from "../RecordDriver.ts"
-import type { Due, RecordStore, StoredRecord } from "../RecordStore.ts"
+import type { Due, RecordStore } from "../RecordStore.ts"
 import { prepare } from "./Statement.ts"
 import type { Writer } from "./Writer.ts"
-
-type Row = [id: string, version: number, document: string, dueAt: number | null, writtenAt: number]
 
 const columns = "id, version, document, due_at, written_at"
 
 /** Prepares the operations. */
 export const make = (database: DatabaseSync, { read, write }: Writer, now: () => number): RecordStore["Service"] => {
-  const byId = prepare<Row>(database, `SELECT ${columns} FROM record WHERE kind = ? AND id = ?`)
+  const byId = prepare<RecordDriver.Row>(database, `SELECT ${columns} FROM record WHERE kind = ? AND id = ?`)
   const versionOf = prepare<[version: number]>(database, "SELECT version FROM record WHERE kind = ? AND id = ?")
   const store = prepare(
     database,
@@ -23,13 +21,13 @@ export const make = (database: DatabaseSync, { read, write }: Writer, now: () =>
   const lastVersion = prepare<[value: number]>(database, "SELECT value FROM setting WHERE name = 'record_version'")
   const saveVersion = prepare(database, "INSERT OR REPLACE INTO setting (name, value) VALUES ('record_version', ?)")
   const listBehind = (comparison: string) =>
-    prepare<Row>(
+    prepare<RecordDriver.Row>(
       database,
       `SELECT ${columns} FROM record WHERE kind = ? AND id ${comparison} ? AND id < ? ORDER BY id LIMIT ?`
     )
   const listFrom = listBehind(">=")
   const listAfter = listBehind(">")
-  const due = prepare<Row>(
+  const due = prepare<RecordDriver.Row>(
     database,
     `SELECT ${columns} FROM record WHERE kind = ? AND wake_at <= ? ORDER BY wake_at, id LIMIT ?`
   )
@@ -59,7 +57,7 @@ export const make = (database: DatabaseSync, { read, write }: Writer, now: () =>
   }
 
   const look = (kind: string, limit: number, time: number): Due => ({
-    records: due.all(kind, time, limit).map(recordOf),
+    records: due.all(kind, time, limit).map(RecordDriver.recordOf),
     now: time,
     nextDueAt: nextWake.get(kind, time)![0]
   })
@@ -69,7 +67,7 @@ export const make = (database: DatabaseSync, { read, write }: Writer, now: () =>
     if (found.length === 0) return look(kind, limit, time)
     const version = takeVersion(time)
     for (const [id] of found) lease.run(version, time + leaseForMs, kind, id)
-    const records = found.map((row) => ({ ...recordOf(row), version }))
+    const records = found.map((row) => ({ ...RecordDriver.recordOf(row), version }))
     return { records, now: time, nextDueAt: nextWake.get(kind, time)![0] }
   }
 
@@ -78,7 +76,7 @@ export const make = (database: DatabaseSync, { read, write }: Writer, now: () =>
       read("read records", () =>
         ids.flatMap((id) => {
           const row = byId.get(kind, id)
-          return row === undefined ? [] : [recordOf(row)]
+          return row === undefined ? [] : [RecordDriver.recordOf(row)]
         })),
     put: (changes) =>
       write(
@@ -87,18 +85,13 @@ export const make = (database: DatabaseSync, { read, write }: Writer, now: () =>
         changes.every(({ document }) => document === null) ? "frees" : "neither"
       ),
     list: (kind, { from, inclusive, until }, limit) =>
-      read("list records", () => (inclusive ? listFrom : listAfter).all(kind, from, until, limit).map(recordOf)),
+      read(
+        "list records",
+        () => (inclusive ? listFrom : listAfter).all(kind, from, until, limit).map(RecordDriver.recordOf)
+      ),
     due: (kind, limit, leaseForMs) =>
       leaseForMs === undefined
         ? read("find due records", () => look(kind, limit, now()))
         : write("take records", (transaction) => take(kind, limit, leaseForMs, transaction.now))
   })
 }
-
-const recordOf = ([id, version, document, dueAt, writtenAt]: Row): StoredRecord => ({
-  id,
-  version,
-  document,
-  dueAt,
-  writtenAt
-})

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber } from "effect"
-import { StoreError } from "../../../src/domain/Errors.ts"
-import * as Coalescer from "../../../src/store/redis/Coalescer.ts"
+import { StoreError } from "../../src/domain/Errors.ts"
+import * as Coalescer from "../../src/store/Coalescer.ts"
 
 const broken = new StoreError({ operation: "test", reason: "broken" })
 
@@ -9,13 +9,13 @@ const broken = new StoreError({ operation: "test", reason: "broken" })
 const shared = Effect.fnUntraced(function*(max: number) {
   const parts: Array<ReadonlyArray<number>> = []
   const gate = yield* Deferred.make<void, StoreError>()
-  const ask = yield* Coalescer.make<number, number>({
+  const ask = yield* Coalescer.inParts<number, number>({
     run: (inputs) =>
       Effect.suspend(() => {
         parts.push(inputs)
         return Effect.as(Deferred.await(gate), inputs.map((input) => input * 2))
       }),
-    sizeOf: () => 1,
+    weightOf: () => 1,
     max
   })
   return { parts, gate, ask }
@@ -44,7 +44,7 @@ describe("Callers that share scripts", () => {
   it.live("are sent in parts of which each is written before the next is sent, as a client writes at the end of a turn", () =>
     Effect.gen(function*() {
       const seen: Array<string> = []
-      const ask = yield* Coalescer.make<number, number>({
+      const ask = yield* Coalescer.inParts<number, number>({
         run: (inputs) =>
           Effect.callback((resume) => {
             seen.push(`sent ${inputs}`)
@@ -53,7 +53,7 @@ describe("Callers that share scripts", () => {
               setTimeout(() => resume(Effect.succeed(inputs)), 10)
             })
           }),
-        sizeOf: () => 1,
+        weightOf: () => 1,
         max: 2
       })
       yield* Effect.forEach([1, 2, 3, 4, 5], (n) => ask([n]), { concurrency: "unbounded", discard: true })
