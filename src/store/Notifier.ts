@@ -2,7 +2,7 @@
  * Hints between the parts of one engine, and with some drivers between processes: there is work, stop this task,
  * these tasks have finished. A hint is never needed for correctness; losing one costs one poll interval.
  */
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Context, Effect, Layer, Schema, type Scope } from "effect"
 
 /** One hint. */
 export type Hint =
@@ -32,17 +32,116 @@ export class Notifier extends Context.Service<Notifier, {
 }>()("taskforge/store/Notifier") {
   /** Hints within one process. */
   static readonly layerMemory: Layer.Layer<Notifier> = Layer.sync(Notifier, () => {
-    const listeners = new Set<(hint: Hint) => void>()
-    return Notifier.of({
-      publish: (hint) =>
-        Effect.sync(() => {
-          for (const listener of listeners) listener(hint)
-        }),
-      listen: (listener) =>
-        Effect.asVoid(Effect.acquireRelease(
-          Effect.sync(() => listeners.add(listener)),
-          () => Effect.sync(() => listeners.delete(listener))
-        ))
-    })
+    const listeners = new Listeners()
+    return Notifier.of({ publish: (hint) => Effect.sync(() => listeners.tell(hint)), listen: listeners.listen })
   })
 }
+
+/** Those who listen in this process. */
+export class Listeners {
+  private readonly all = new Set<(hint: Hint) => void>()
+
+  tell(hint: Hint): void {
+    for (const listener of this.all) listener(hint)
+  }
+
+  /** See {@link Notifier}. */
+  readonly listen = (listener: (hint: Hint) => void): Effect.Effect<void, never, Scope.Scope> =>
+    Effect.asVoid(Effect.acquireRelease(
+      Effect.sync(() => this.all.add(listener)),
+      () => Effect.sync(() => this.all.delete(listener))
+    ))
+
+  /** Tells all hints of a message. */
+  tellAll({ cancel, events: hasEvents, finished, work: hasWork }: Hints): void {
+    if (hasWork === true) this.tell(work)
+    if (hasEvents === true) this.tell(events)
+    if (cancel !== undefined) this.tell({ _tag: "Cancel", ids: cancel })
+    if (finished !== undefined) this.tell({ _tag: "Finished", ids: finished })
+  }
+}
+
+const Ids = Schema.optionalKey(Schema.Array(Schema.String))
+
+/** Hints as processes send them to each other, merged into one message. */
+export const Hints = Schema.Struct({
+  /** Who sent it; it has heard already. */
+  from: Schema.optionalKey(Schema.Union([Schema.String, Schema.Int])),
+  work: Schema.optionalKey(Schema.Boolean),
+  events: Schema.optionalKey(Schema.Boolean),
+  /** Tasks to be stopped. */
+  cancel: Ids,
+  /** Tasks that have ended. */
+  finished: Ids,
+  /** Tasks whose end is to be announced. */
+  awaited: Ids
+})
+
+/** What {@link Hints} decodes to. */
+export type Hints = typeof Hints.Type
+
+/** Reads a message; nothing where it is one of another version. */
+export const decodeHints = Schema.decodeUnknownOption(Schema.fromJsonString(Hints))
+
+/**
+ * Bytes of ids in one message at most, as JSON: PostgreSQL takes less than 8000, and the sender and the names of the fields
+ * are in it too.
+ */
+const maxBytes = 7000
+
+/** Ids that wait at most; what goes beyond is found by polling. */
+const maxWaiting = 10_000
+
+const kinds = ["cancel", "finished", "awaited"] as const
+
+/** Hints that wait to be sent to the other processes, merged into as few as possible. */
+export class Outbox {
+  private readonly flags = { work: false, events: false }
+  private readonly ids = {
+    cancel: new Set<string>(),
+    finished: new Set<string>(),
+    awaited: new Set<string>()
+  }
+
+  get isEmpty(): boolean {
+    return !this.flags.work && !this.flags.events && kinds.every((kind) => this.ids[kind].size === 0)
+  }
+
+  /** Takes a hint that others shall have. */
+  post(hint: Exclude<Hint, { readonly _tag: "Finished" }>): void {
+    if (hint._tag === "Cancel") this.add("cancel", hint.ids)
+    else this.flags[hint._tag === "Work" ? "work" : "events"] = true
+  }
+
+  add(kind: typeof kinds[number], ids: ReadonlyArray<string>): void {
+    const waiting = this.ids[kind]
+    for (const id of ids) if (waiting.size < maxWaiting) waiting.add(id)
+  }
+
+  /** Takes as much as one message holds. */
+  take(): Hints {
+    const hints: { -readonly [Kind in keyof Hints]: Hints[Kind] } = {}
+    for (const name of ["work", "events"] as const) {
+      if (this.flags[name]) hints[name] = true
+      this.flags[name] = false
+    }
+    let room = maxBytes
+    for (const kind of kinds) {
+      const taken: Array<string> = []
+      for (const id of this.ids[kind]) {
+        const bytes = bytesOf(id)
+        if (bytes > room && bytes <= maxBytes) break
+        this.ids[kind].delete(id)
+        // one that is longer than any message is left to polling
+        if (bytes > room) continue
+        room -= bytes
+        taken.push(id)
+      }
+      if (taken.length > 0) hints[kind] = taken
+    }
+    return hints
+  }
+}
+
+/** What an id and its comma take up: JSON escapes control characters with six bytes each. */
+const bytesOf = (id: string): number => Buffer.byteLength(JSON.stringify(id)) + 1

@@ -7,27 +7,13 @@
  * that shares sessions nothing can be heard: there polling finds the work of other processes.
  */
 import type { PgClient } from "@effect/sql-pg/PgClient"
-import { Clock, type Context, Effect, Latch, Option, Queue, Schedule, Schema, type Scope } from "effect"
-import { SecureRandom } from "effect/crypto"
+import { Clock, type Context, Effect, Latch, Option, Queue, Random, Schedule, type Scope } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
-import { events, type Hint, type Notifier, work } from "../Notifier.ts"
+import { decodeHints, type Hint, Listeners, type Notifier, Outbox, work } from "../Notifier.ts"
 
 /** Time between two notifications of one process at least, in milliseconds. */
 const mergeForMs = 5
-
-/** A notification: who sent it, and the hints in it. */
-const Message = Schema.fromJsonString(Schema.Struct({
-  from: Schema.String,
-  work: Schema.optionalKey(Schema.Boolean),
-  events: Schema.optionalKey(Schema.Boolean),
-  cancel: Schema.optionalKey(Schema.Array(Schema.String)),
-  finished: Schema.optionalKey(Schema.Array(Schema.String)),
-  awaited: Schema.optionalKey(Schema.Array(Schema.String))
-}))
-
-const decode = Schema.decodeUnknownOption(Message)
-const encode = Schema.encodeEffect(Message)
 
 /** From a tenth of a second to five, for as long as it takes. */
 const resubscribe = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
@@ -45,12 +31,9 @@ export const make = Effect.fnUntraced(function*(
   isShared: boolean
 ): Effect.fn.Return<Hints, never, Scope.Scope> {
   const clock = yield* Clock.Clock
-  const from = yield* Effect.provide(
-    Effect.flatMap(SecureRandom.SecureRandom, (random) => random.uuidV4()),
-    SecureRandom.layerWebCrypto
-  )
+  const from = String(yield* Random.nextIntBetween(0, 2 ** 48))
   const now = () => MonotonicClock.millis(clock)
-  const listeners = new Set<(hint: Hint) => void>()
+  const listeners = new Listeners()
   const outbox = new Outbox()
   const awaitedHere = new Awaited()
   const awaitedElsewhere = new Awaited()
@@ -59,42 +42,31 @@ export const make = Effect.fnUntraced(function*(
   let sentAt = -Infinity
   let hears = false
 
-  const tell = (hint: Hint): void => {
-    for (const listener of listeners) listener(hint)
-  }
-
   const post = (hint: Hint): void => {
-    if (hint._tag === "Work") outbox.flag("work")
-    else if (hint._tag === "Events") outbox.flag("events")
-    else if (hint._tag === "Cancel") outbox.add("cancel", hint.ids)
-    else {
+    if (hint._tag === "Finished") {
       recent.add(hint.ids, now())
       outbox.add("finished", awaitedElsewhere.among(hint.ids, now()))
-    }
+    } else outbox.post(hint)
     if (!outbox.isEmpty) some.openUnsafe()
   }
 
   const received = (payload: string): void => {
-    const message = Option.getOrUndefined(decode(payload))
+    const message = Option.getOrUndefined(decodeHints(payload))
     // a message of another version that this one cannot read may say anything
-    if (message === undefined) return tell(work)
+    if (message === undefined) return listeners.tell(work)
     if (message.from === from) return
     if (message.awaited !== undefined) {
       awaitedElsewhere.add(message.awaited, now())
       post({ _tag: "Finished", ids: recent.among(message.awaited, now()) })
     }
-    if (message.work === true) tell(work)
-    if (message.events === true) tell(events)
-    if (message.cancel !== undefined) tell({ _tag: "Cancel", ids: message.cancel })
-    if (message.finished !== undefined) tell({ _tag: "Finished", ids: message.finished })
+    listeners.tellAll(message)
   }
 
   const subscription = Effect.scoped(Effect.gen(function*() {
     const notifications = yield* client.listen(channel)
     yield* Effect.acquireRelease(Effect.sync(() => hears = true), () => Effect.sync(() => hears = false))
     // what was announced while the listener was down
-    tell(work)
-    tell(events)
+    listeners.tellAll({ work: true, events: true })
     return yield* Effect.forever(Effect.map(Queue.take(notifications), ({ payload }) => received(payload)))
   }))
   const warn = (error: SqlError) =>
@@ -122,7 +94,7 @@ export const make = Effect.fnUntraced(function*(
     sentAt = now()
     const next = outbox.take()
     if (outbox.isEmpty) some.closeUnsafe()
-    yield* client.notify(channel, yield* Effect.orDie(encode({ from, ...next })))
+    yield* client.notify(channel, JSON.stringify({ from, ...next }))
   })
   // a hint that cannot be sent is found by polling
   yield* Effect.forkScoped(Effect.forever(Effect.ignoreCause(send)))
@@ -130,7 +102,7 @@ export const make = Effect.fnUntraced(function*(
   return {
     publish: (hint) =>
       client.afterCommit(Effect.sync(() => {
-        tell(hint)
+        listeners.tell(hint)
         post(hint)
       })),
     arriving: Effect.sync(() => hears ? "hints" : "polling"),
@@ -138,86 +110,9 @@ export const make = Effect.fnUntraced(function*(
       outbox.add("awaited", awaitedHere.add(ids, now()))
       if (!outbox.isEmpty) some.openUnsafe()
     },
-    listen: (listener) =>
-      Effect.asVoid(Effect.acquireRelease(
-        Effect.sync(() => listeners.add(listener)),
-        () => Effect.sync(() => listeners.delete(listener))
-      ))
+    listen: listeners.listen
   }
 })
-
-/**
- * Bytes of ids in one notification at most, as JSON: PostgreSQL takes less than 8000, and the sender and the names of
- * the fields are in it too.
- */
-const maxBytes = 7000
-
-/** Ids that wait at most; what goes beyond is found by polling. */
-const maxWaiting = 10_000
-
-const kinds = ["cancel", "finished", "awaited"] as const
-
-/** The hints of one notification. */
-export interface Merged {
-  readonly work?: boolean
-  readonly events?: boolean
-  /** Tasks to be stopped. */
-  readonly cancel?: ReadonlyArray<string>
-  /** Tasks that have ended. */
-  readonly finished?: ReadonlyArray<string>
-  /** Tasks whose end is to be announced. */
-  readonly awaited?: ReadonlyArray<string>
-}
-
-/** Hints that wait to be sent to the other processes, merged into as few as possible. */
-export class Outbox {
-  private readonly flags = { work: false, events: false }
-  private readonly ids = {
-    cancel: new Set<string>(),
-    finished: new Set<string>(),
-    awaited: new Set<string>()
-  }
-
-  get isEmpty(): boolean {
-    return !this.flags.work && !this.flags.events && kinds.every((kind) => this.ids[kind].size === 0)
-  }
-
-  flag(name: "work" | "events"): void {
-    this.flags[name] = true
-  }
-
-  add(kind: typeof kinds[number], ids: ReadonlyArray<string>): void {
-    const waiting = this.ids[kind]
-    for (const id of ids) if (waiting.size < maxWaiting) waiting.add(id)
-  }
-
-  /** Takes as much as one notification holds. */
-  take(): Merged {
-    const hints: { -readonly [Kind in keyof Merged]: Merged[Kind] } = {}
-    for (const name of ["work", "events"] as const) {
-      if (this.flags[name]) hints[name] = true
-      this.flags[name] = false
-    }
-    let room = maxBytes
-    for (const kind of kinds) {
-      const taken: Array<string> = []
-      for (const id of this.ids[kind]) {
-        const bytes = bytesOf(id)
-        if (bytes > room && bytes <= maxBytes) break
-        this.ids[kind].delete(id)
-        // one that is longer than any notification is left to polling
-        if (bytes > room) continue
-        room -= bytes
-        taken.push(id)
-      }
-      if (taken.length > 0) hints[kind] = taken
-    }
-    return hints
-  }
-}
-
-/** What an id and its comma take up: JSON escapes control characters with six bytes each. */
-const bytesOf = (id: string): number => Buffer.byteLength(JSON.stringify(id)) + 1
 
 /** How long a word is good for, in milliseconds. */
 const validForMs = 15_000

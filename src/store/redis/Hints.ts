@@ -6,20 +6,9 @@
  * The end of tasks is announced by the scripts that end them, and only if a process waits, so publishing it reaches this
  * process alone.
  */
-import { type Context, Effect, Latch, Queue, Random, Schedule, Schema, type Scope } from "effect"
+import { type Context, Effect, Latch, Queue, Random, Schedule, type Scope } from "effect"
 import type { Redis } from "effect/persistence/Redis"
-import { events, type Hint, type Notifier, work } from "../Notifier.ts"
-
-const Message = Schema.fromJsonString(Schema.Struct({
-  /** Who sent it; it has heard already. */
-  from: Schema.optionalKey(Schema.Int),
-  work: Schema.optionalKey(Schema.Boolean),
-  events: Schema.optionalKey(Schema.Boolean),
-  cancel: Schema.optionalKey(Schema.Array(Schema.String)),
-  finished: Schema.optionalKey(Schema.Array(Schema.String))
-}))
-
-const decode = Schema.decodeUnknownOption(Message)
+import { decodeHints, Listeners, type Notifier, Outbox, work } from "../Notifier.ts"
 
 /** Pause between two messages of a process. */
 const mergeFor = "5 millis"
@@ -39,43 +28,24 @@ export const make = Effect.fnUntraced(function*(
   channel: string
 ): Effect.fn.Return<Hints, never, Scope.Scope> {
   const self = yield* Random.nextIntBetween(0, 2 ** 48)
-  const listeners = new Set<(hint: Hint) => void>()
+  const listeners = new Listeners()
+  const outbox = new Outbox()
   const some = Latch.makeUnsafe(false)
-  let hasWork = false
-  let hasEvents = false
-  let cancelled: Array<string> = []
-
-  const deliver = (hint: Hint): void => {
-    for (const listener of listeners) listener(hint)
-  }
 
   const receive = (text: string): void => {
-    const message = decode(text)
-    if (message._tag === "None" || message.value.from === self) return
-    if (message.value.work === true) deliver(work)
-    if (message.value.events === true) deliver(events)
-    if (message.value.cancel !== undefined) deliver({ _tag: "Cancel", ids: message.value.cancel })
-    if (message.value.finished !== undefined) deliver({ _tag: "Finished", ids: message.value.finished })
+    const message = decodeHints(text)
+    if (message._tag === "Some" && message.value.from !== self) listeners.tellAll(message.value)
   }
 
   const send = Effect.suspend(() => {
-    some.closeUnsafe()
-    const message = {
-      from: self,
-      ...(hasWork ? { work: true } : {}),
-      ...(hasEvents ? { events: true } : {}),
-      ...(cancelled.length > 0 ? { cancel: cancelled } : {})
-    }
-    hasWork = false
-    hasEvents = false
-    cancelled = []
-    return Effect.ignore(redis.send("PUBLISH", channel, JSON.stringify(message)))
+    const message = JSON.stringify({ from: self, ...outbox.take() })
+    if (outbox.isEmpty) some.closeUnsafe()
+    return Effect.ignore(redis.send("PUBLISH", channel, message))
   })
 
   const listen = Effect.scoped(Effect.gen(function*() {
     const messages = yield* redis.subscribe(channel)
-    deliver(work)
-    deliver(events)
+    listeners.tellAll({ work: true, events: true })
     return yield* Effect.forever(Effect.map(Queue.takeAll(messages), (taken) => {
       for (const { message } of taken) receive(message)
     }))
@@ -87,21 +57,15 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.forkScoped(Effect.retry(listen, resubscribe))
 
   return {
-    wake: () => deliver(work),
+    wake: () => listeners.tell(work),
     publish: (hint) =>
       Effect.sync(() => {
-        deliver(hint)
-        if (hint._tag === "Work") hasWork = true
-        else if (hint._tag === "Events") hasEvents = true
-        else if (hint._tag === "Cancel") cancelled.push(...hint.ids)
-        else return
+        listeners.tell(hint)
+        if (hint._tag === "Finished") return
+        outbox.post(hint)
         some.openUnsafe()
       }),
-    listen: (listener) =>
-      Effect.asVoid(Effect.acquireRelease(
-        Effect.sync(() => listeners.add(listener)),
-        () => Effect.sync(() => listeners.delete(listener))
-      ))
+    listen: listeners.listen
   }
 })
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Outbox } from "../../../src/store/postgres/Hints.ts"
+import { Outbox } from "../../src/store/Notifier.ts"
 
 /** What PostgreSQL refuses: the payload of a notification is shorter. */
 const tooManyBytes = 8000
@@ -14,7 +14,7 @@ describe("what waits to be sent fits notifications, whatever the ids are", () =>
   for (const [what, ids] of Object.entries(kinds)) {
     it(what, () => {
       const outbox = new Outbox()
-      outbox.flag("work")
+      outbox.post({ _tag: "Work" })
       for (const kind of ["cancel", "finished", "awaited"] as const) outbox.add(kind, ids)
       const sent = { cancel: [] as Array<string>, finished: [] as Array<string>, awaited: [] as Array<string> }
       while (!outbox.isEmpty) {
