@@ -6,7 +6,7 @@ export * as TaskState from "./domain/TaskState.ts"
 export { TaskQueue } from "./queue/TaskQueue.ts"
 export { EventFeed } from "./events/EventFeed.ts"
 export { EventLog } from "./store/EventLog.ts"
-export { Instance } from "./store/Instance.ts"
+export { Instance } from "./store/InstanceStore.ts"
 export { InstanceStore } from "./store/InstanceStore.ts"
 export { Notifier } from "./store/Notifier.ts"
 export { RecordStore } from "./store/RecordStore.ts"
@@ -64,7 +64,7 @@ export type {
 } from "./queue/TaskQueue.ts"
 export type { EventPage } from "./store/EventLog.ts"
 export type { Beat, InstanceRecord, Roll, RunningTask } from "./store/InstanceStore.ts"
-export type { CountedLanes, LaneCounts, LaneRange } from "./store/LaneCounts.ts"
+export type { CountedLanes, LaneCounts, LaneRange } from "./store/Lanes.ts"
 export type { Hint } from "./store/Notifier.ts"
 export type {
   Change as RecordChange,

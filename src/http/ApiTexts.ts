@@ -5,7 +5,7 @@
 import { maxIdLength, maxNameLength } from "../domain/Bounds.ts"
 import { names } from "../domain/Priority.ts"
 import { all } from "../domain/TaskState.ts"
-import { version } from "../store/Instance.ts"
+import { version } from "../store/InstanceStore.ts"
 import type { TaskEventJson } from "./api/EventsApi.ts"
 import type { QueueJson, QueuePageJson, TypeCountsJson } from "./api/QueuesApi.ts"
 import { pageSize } from "./api/RequestValues.ts"

@@ -5,7 +5,7 @@
 import { Effect, type Layer, Option } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createHash } from "node:crypto"
-import { version } from "../store/Instance.ts"
+import { version } from "../store/InstanceStore.ts"
 import type { Counts } from "../store/TaskStore.ts"
 import type { GuardedRoute } from "./api/NeededRole.ts"
 import { KeyRing } from "./KeyRing.ts"

@@ -8,8 +8,7 @@
 import { Clock, Context, Duration, Effect, Layer } from "effect"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
-import { Instance } from "../store/Instance.ts"
-import { InstanceStore } from "../store/InstanceStore.ts"
+import { Instance, InstanceStore } from "../store/InstanceStore.ts"
 
 /** How the leader is elected. */
 export interface Options {

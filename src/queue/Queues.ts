@@ -7,7 +7,7 @@ import * as Bounds from "../domain/Bounds.ts"
 import * as ByteOrder from "../domain/ByteOrder.ts"
 import * as Cursor from "../domain/Cursor.ts"
 import { InvalidOption, type StoreError } from "../domain/Errors.ts"
-import type { LaneCounts, LaneRange } from "../store/LaneCounts.ts"
+import type { LaneCounts, LaneRange } from "../store/Lanes.ts"
 import { type Notifier, work } from "../store/Notifier.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 

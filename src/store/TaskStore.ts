@@ -20,7 +20,7 @@ import type { StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { TaskState } from "../domain/TaskState.ts"
-import type { CountedLanes, LaneRange } from "./LaneCounts.ts"
+import type { CountedLanes, LaneRange } from "./Lanes.ts"
 import type { WriteHealth } from "./WriteHealth.ts"
 
 /**

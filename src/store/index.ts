@@ -25,7 +25,6 @@ export {
 export * as TaskState from "../domain/TaskState.ts"
 export { bytesOf, fitting, type Texts } from "./Budget.ts"
 export { ByteBudget, offeredBytes } from "./ByteBudget.ts"
-export { type Coverage, of as coverageOf } from "./Coverage.ts"
 export {
   defaultCapacity,
   demandSettings,
@@ -37,7 +36,7 @@ export {
 } from "./Driver.ts"
 export { EventLog, type EventPage, keptBytes, keptEvents, sizeOf as eventSizeOf } from "./EventLog.ts"
 export { type Beat, type InstanceRecord, InstanceStore, type Roll, type RunningTask } from "./InstanceStore.ts"
-export { type CountedLanes, type LaneCounts, type LaneRange, startOf } from "./LaneCounts.ts"
+export { type CountedLanes, type Coverage, coverageOf, type LaneCounts, type LaneRange, startOf } from "./Lanes.ts"
 export { events, type Hint, Notifier, work } from "./Notifier.ts"
 export * as RecordDriver from "./RecordDriver.ts"
 export {

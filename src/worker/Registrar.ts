@@ -4,8 +4,7 @@
  */
 import { type Clock, type Duration, Effect } from "effect"
 import type { Supervisor } from "../observability/Supervisor.ts"
-import type { Instance } from "../store/Instance.ts"
-import type { Beat, InstanceStore } from "../store/InstanceStore.ts"
+import type { Beat, Instance, InstanceStore } from "../store/InstanceStore.ts"
 import * as Deadlines from "./Deadlines.ts"
 
 /** Starts the registrar. When the scope closes it takes this instance off the list, unless the store is out of reach. */

@@ -36,7 +36,7 @@ export const inSources: ReadonlyArray<Retired> = [
     ),
     except: {
       "threads/": threads,
-      "store/sqlite/Checkpointer.ts": threads,
+      "store/sqlite/WriteAheadLog.ts": threads,
       "store/sqlite/Migrations.ts": columns,
       "store/sqlite/Claim.ts": columns,
       "store/sqlite/Task.ts": columns,

@@ -18,7 +18,7 @@ import * as Engine from "../../src/engine/Engine.ts"
 import { HttpTaskQueue } from "../../src/http/index.ts"
 import { TaskCatalog, TaskServer } from "../../src/http/server.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
-import { version } from "../../src/store/Instance.ts"
+import { version } from "../../src/store/InstanceStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as Task from "../../src/Task.ts"
 

@@ -7,8 +7,7 @@ import { readFile } from "node:fs/promises"
 import { connect } from "node:net"
 import { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "../../src/http/api/SystemApi.ts"
 import { TaskCatalog } from "../../src/http/TaskCatalog.ts"
-import { version } from "../../src/store/Instance.ts"
-import { InstanceStore } from "../../src/store/InstanceStore.ts"
+import { InstanceStore, version } from "../../src/store/InstanceStore.ts"
 import { decoded, definitions, Echo, expecting, get, layer, posted, postedAll, send, task } from "./TestServer.ts"
 
 /** Gives the payload back, but never ends for `"hang"`. */

@@ -4,7 +4,7 @@
  */
 import type { Settlement } from "../../src/domain/Settlement.ts"
 import type { TaskRecord } from "../../src/domain/TaskRecord.ts"
-import type { LaneCounts } from "../../src/store/LaneCounts.ts"
+import type { LaneCounts } from "../../src/store/Lanes.ts"
 import { absent, type StoredRecord } from "../../src/store/RecordStore.ts"
 import type { Counts } from "../../src/store/TaskStore.ts"
 import type { Call, Event, Operation, Stored } from "./History.ts"

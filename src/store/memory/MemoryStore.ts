@@ -6,10 +6,10 @@
  */
 import { Clock, type Context, Effect, Layer } from "effect"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
-import * as Coverage from "../Coverage.ts"
 import { demandSettings, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
+import { coverageOf } from "../Lanes.ts"
 import { Notifier } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
 import { lastClaimForMs, TaskStore } from "../TaskStore.ts"
@@ -18,7 +18,7 @@ import { claim, LastClaims } from "./Claim.ts"
 import { enqueue } from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Instances from "./Instances.ts"
-import { laneCounts } from "./LaneCounts.ts"
+import { laneCounts } from "./Lanes.ts"
 import * as Operate from "./Operate.ts"
 import * as Read from "./Read.ts"
 import * as Records from "./Records.ts"
@@ -92,7 +92,7 @@ const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<type
     stranded: (runnable, limit) =>
       at((now) => {
         tasks.promote(now)
-        return tasks.waiting.lanes.stranded(Coverage.of(runnable), limit)
+        return tasks.waiting.lanes.stranded(coverageOf(runnable), limit)
       }),
     counts: Effect.sync(() => ({ ...tasks.size, capacity, totals: { ...tasks.totals } })),
     laneCounts: (range) => at((now) => laneCounts(tasks, range, now))

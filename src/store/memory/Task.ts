@@ -6,8 +6,7 @@ import type { Change } from "../../domain/Settlement.ts"
 import { dueAtOf, type NewTask, type TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { keyedForMs, rescuable, type RescueRequest, type Retention, type Totals } from "../TaskStore.ts"
-import { StoredLanes } from "./LaneCounts.ts"
-import { Deque, Waiting } from "./Lanes.ts"
+import { Deque, StoredLanes, Waiting } from "./Lanes.ts"
 
 /** All tasks with their counters, each filed under its state. The operations of the store are written in its terms. */
 export class Tasks {

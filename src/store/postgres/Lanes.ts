@@ -5,8 +5,7 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
-import * as Coverage from "../Coverage.ts"
-import { type CountedLanes, type LaneRange, startOf } from "../LaneCounts.ts"
+import { type CountedLanes, coverageOf, type LaneRange, startOf } from "../Lanes.ts"
 import type { Runnable, Stranded } from "../TaskStore.ts"
 import { type Database, number, texts } from "./Database.ts"
 
@@ -142,7 +141,7 @@ const strandedOf = ({ query, schema }: Database) => {
     runnable: ReadonlyArray<Runnable>,
     limit: number
   ): Effect.fn.Return<ReadonlyArray<Stranded>, StoreError> {
-    const coverage = Coverage.of(runnable)
+    const coverage = coverageOf(runnable)
     const found: Array<Stranded> = []
     for (const [type] of yield* query<[type: string]>("find stranded tasks", types)) {
       const covered = coverage.get(type)

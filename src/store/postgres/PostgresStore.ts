@@ -27,7 +27,6 @@ import * as Database from "./Database.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
-import * as Health from "./Health.ts"
 import * as Hints from "./Hints.ts"
 import * as Instances from "./Instances.ts"
 import * as Lanes from "./Lanes.ts"
@@ -269,7 +268,7 @@ const make = Effect.fnUntraced(function*(
     inTransaction: database.inTransaction,
     afterCommit: client.afterCommit,
     stranded: (runnable, limit) => Effect.andThen(claim(promotion), stranded(runnable, limit)),
-    writeHealth: Health.make(database, refusals),
+    writeHealth: Server.writeHealth(database, refusals),
     counts: tally.counts(capacity.capacity),
     laneCounts
   })

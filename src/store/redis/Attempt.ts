@@ -8,8 +8,8 @@ import type { Coalesced } from "../Coalescer.ts"
 import type { ClaimRef, ExtendAnswer, ProgressReport, RescueAnswer, Rescued, RescueRequest } from "../TaskStore.ts"
 import * as Failure from "./Failure.ts"
 import { announce } from "./Hints.ts"
+import { lanes } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
-import { lanes } from "./scripts/Lanes.ts"
 import { ending, entry, namesOf, state, stateNames, textsOf } from "./Task.ts"
 
 const extendAnswers: Readonly<Record<string, ExtendAnswer>> = { H: "held", C: "cancel", L: "lost" }

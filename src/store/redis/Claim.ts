@@ -5,9 +5,8 @@ import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
+import { block, lanes } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
-import { block } from "./scripts/Block.ts"
-import { lanes } from "./scripts/Lanes.ts"
 import { claimedTaskOf, elementsOf, state } from "./Task.ts"
 
 type Answer = readonly [now: number, nextDueAt: string, firstClaim: string | number, ...tasks: ReadonlyArray<string>]

@@ -12,10 +12,10 @@ import {
   type Retention
 } from "../TaskStore.ts"
 import { lettersAs } from "./Attempt.ts"
-import { freeing } from "./Health.ts"
 import { announce } from "./Hints.ts"
+import { adopt, lanes, left, stored } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
-import { adopt, lanes, left, stored } from "./scripts/Lanes.ts"
+import { freeing } from "./Server.ts"
 import { entry, stateNames } from "./Task.ts"
 
 const cancelAnswers: Readonly<Record<string, CancelAnswer>> = {

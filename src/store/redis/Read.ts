@@ -6,11 +6,10 @@ import * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, type TaskState } from "../../domain/TaskState.ts"
-import * as Coverage from "../Coverage.ts"
-import type { Counts, Listed, ListRequest, Outcome, Runnable, Stranded } from "../TaskStore.ts"
+import type { Counts, Listed, ListRequest, Outcome } from "../TaskStore.ts"
+import { eras } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
-import { eras } from "./scripts/Lanes.ts"
-import { elementsOf, entry, failureOf, namesOf, recordOf, type Shown, shownSize, stateNames } from "./Task.ts"
+import { entry, failureOf, recordOf, type Shown, shownSize, stateNames } from "./Task.ts"
 
 /** How long the end of a task is announced after a process has asked for its result. */
 const awaitedForMs = 10 * 60 * 1000
@@ -51,25 +50,6 @@ export const make = (runner: Runner, capacity: number) => ({
           next: next === "" ? undefined : Number(next)
         })
       ),
-
-  stranded: (
-    runnable: ReadonlyArray<Runnable>,
-    limit: number
-  ): Effect.Effect<ReadonlyArray<Stranded>, StoreError> =>
-    Effect.map(
-      runner("find stranded tasks", runStranded, [
-        String(limit),
-        ...[...Coverage.of(runnable)].flatMap(([type, queues]) => [
-          JSON.stringify(type),
-          queues === "all" ? "" : elementsOf([...queues])
-        ])
-      ]),
-      (texts) =>
-        Array.from({ length: texts.length / 2 }, (_, index) => {
-          const [queue, type] = namesOf(texts[index * 2]!)
-          return { queue, type, since: Number(texts[index * 2 + 1]) }
-        })
-    ),
 
   /** Bytes of the server's memory that tasks take, about. */
   memory: Effect.suspend(() => runner("measure", runMemory, [])),
@@ -388,39 +368,6 @@ while true do
   newest.at, shown = newest.at + 1, shown + 1
   settle()
 end
-`)
-
-/**
- * Lanes that have pending tasks and that no instance can run.
- *
- * - Arguments: how many at most, then for each type that an instance can run its name as JSON text and the queues as
- *   `,"a","b",`, or nothing for all.
- * - Answers: for each lane its name, and when its first task became due.
- */
-const runStranded = script<ReadonlyArray<string>>(`${prelude}${entry}
-local limit, covered, found = tonumber(ARGV[1]), {}, {}
-for index = 2, #ARGV, 2 do covered[ARGV[index]] = ARGV[index + 1] end
-
-local function dueOf(lane)
-  local member = call("ZRANGE", root .. ":lane:" .. lane, 0, 0)[1]
-  local name = blockOf(member)
-  return load(string.sub(name and call("LINDEX", root .. ":block:" .. name, 0) or member, 13)).due
-end
-
-for _, type in ipairs(call("SMEMBERS", root .. ":types")) do
-  local queues = covered[type]
-  if queues ~= "" then
-    local _, amount = string.gsub(queues or "", ",", "")
-    for _, member in ipairs(call("ZRANGE", root .. ":ready:" .. type, 0, limit + amount - 1)) do
-      if #found >= 2 * limit then return found end
-      local lane = string.sub(member, 13)
-      if not (queues and string.find(queues, "," .. (namesOf(lane)) .. ",", 1, true)) then
-        found[#found + 1], found[#found + 2] = lane, dueOf(lane)
-      end
-    end
-  end
-end
-return found
 `)
 
 /**

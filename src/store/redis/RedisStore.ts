@@ -24,10 +24,9 @@ import * as Connection from "./Connection.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
-import * as Health from "./Health.ts"
 import * as Hints from "./Hints.ts"
 import * as Instances from "./Instances.ts"
-import * as LaneCounts from "./LaneCounts.ts"
+import * as Lanes from "./Lanes.ts"
 import * as Operate from "./Operate.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Read from "./Read.ts"
@@ -132,6 +131,7 @@ const make = Effect.fnUntraced(function*(
   const attempt = Attempt.make(runner, headStartMs, maxCrashes)
   const operate = Operate.make(runner, headStartMs)
   const queries = Read.make(runner, capacity)
+  const lanes = Lanes.make(runner)
   const budget = options.maxBytes === undefined
     ? undefined
     : new ByteBudget(options.maxBytes, queries.memory, clock)
@@ -166,10 +166,10 @@ const make = Effect.fnUntraced(function*(
     get: queries.get,
     results: queries.results,
     list: queries.list,
-    stranded: (runnable, limit) => Effect.andThen(claim(promotion), queries.stranded(runnable, limit)),
-    writeHealth: Health.make(runner, root, refusals),
+    stranded: (runnable, limit) => Effect.andThen(claim(promotion), lanes.stranded(runnable, limit)),
+    writeHealth: Server.writeHealth(runner, root, refusals),
     counts: queries.counts,
-    laneCounts: LaneCounts.make(runner)
+    laneCounts: lanes.laneCounts
   })
   return Context.make(TaskStore, taskStore).pipe(
     Context.add(Notifier, hints),

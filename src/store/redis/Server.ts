@@ -6,8 +6,10 @@ import { Effect, Result } from "effect"
 import type { Redis, RedisError } from "effect/persistence/Redis"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import { refuseHeadStart, refuseLayout } from "../Driver.ts"
+import { probeBytes, type Refusals, type WriteHealth } from "../WriteHealth.ts"
+import * as Failure from "./Failure.ts"
+import { adopt, lanes, stored } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
-import { adopt, lanes, stored } from "./scripts/Lanes.ts"
 
 /** What a server says about itself; what it keeps to itself is missing. */
 export interface Facts {
@@ -157,3 +159,39 @@ end
 return call("HMGET", meta, "version", "headStartMs")
 `
 )
+
+/** Whether Redis takes writes, and still has the store's keys. What is noted by the deployment's runner is in `refusals`. */
+export const writeHealth = (runner: Runner, root: string, refusals: Refusals): WriteHealth => ({
+  refusal: Effect.sync(() => refusals.current),
+  probe: Effect.gen(function*() {
+    const isRefused = refusals.current !== undefined
+    const found = yield* runner("write", runProbe, [isRefused ? "x".repeat(probeBytes) : ""])
+    if (found === 1) return refusals.end()
+    const error = Failure.gone(root)
+    refusals.note(error)
+    return yield* error
+  }).pipe(
+    // That Redis does not answer is told by those who ask it for something
+    Effect.catchIf((error) => error.advice === undefined && refusals.current === undefined, () => Effect.void)
+  )
+})
+
+/**
+ * What scripts begin with that free memory, though they write some: Redis refuses a script's first write when its memory
+ * is full, unless that is one that only frees. Those that follow are then allowed.
+ */
+export const freeing = `
+call("DEL", root .. ":probe")
+`
+
+/**
+ * Looks whether the store's own record is there, and tries a write where that is asked for.
+ *
+ * - Arguments: what to write, or nothing.
+ * - Answers: 1 when the store is there, 0 when it was removed.
+ */
+const runProbe = script<number>(`${prelude}
+if call("EXISTS", root .. ":meta") == 0 then return 0 end
+if ARGV[1] ~= "" then call("SET", root .. ":probe", ARGV[1], "PX", 1000) end
+return 1
+`)

@@ -35,8 +35,7 @@ import {
   type TaskRecord
 } from "../../domain/TaskRecord.ts"
 import type { TaskState } from "../../domain/TaskState.ts"
-import { block } from "./scripts/Block.ts"
-import { lanes } from "./scripts/Lanes.ts"
+import { block, lanes } from "./Order.ts"
 
 /** A queue and a type as the scripts name them. */
 export type Lane = string

@@ -12,7 +12,7 @@ import {
   type RescueAnswer,
   type RescueRequest
 } from "../TaskStore.ts"
-import { prepare } from "./Statement.ts"
+import { prepare } from "./Database.ts"
 import type { Tasks } from "./Task.ts"
 import type { Transaction } from "./Writer.ts"
 

@@ -6,8 +6,8 @@ import type { ClaimedTask } from "../../domain/TaskRecord.ts"
 import type { Place } from "../Order.ts"
 import { claimedColumns, type ClaimedRow, claimedTaskOf } from "../TaskRow.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
+import { prepare } from "./Database.ts"
 import type { Lane, Lanes, Wanted } from "./Lanes.ts"
-import { prepare } from "./Statement.ts"
 import type { Transaction } from "./Writer.ts"
 
 /** The place of a waiting task in the order of work. */

@@ -1,16 +1,15 @@
 /**
- * Opens the file and closes it with the scope.
+ * Opens the file and closes it with the scope; and the statements that are prepared for it.
  */
 import { Effect, type Scope } from "effect"
 import { closeSync, existsSync, mkdirSync, openSync } from "node:fs"
 import { dirname } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
+import { refuseHeadStart } from "../Driver.ts"
 import * as Failure from "./Failure.ts"
+import type { Reserve } from "./Health.ts"
 import * as Migrations from "./Migrations.ts"
-import { none as noReserve, type Reserve } from "./Reserve.ts"
-import * as Settings from "./Settings.ts"
-import * as Tally from "./Tally.ts"
 
 /** The path of a database that lives in memory only. */
 export const inMemory = ":memory:"
@@ -19,7 +18,7 @@ export const inMemory = ":memory:"
 export const open = (
   path: string,
   headStartMs: number,
-  reserve: Reserve = noReserve
+  reserve?: Reserve
 ): Effect.Effect<DatabaseSync, StoreError | StoreIncompatible, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.try({
@@ -27,7 +26,7 @@ export const open = (
         try {
           return connect(path, headStartMs)
         } catch (cause) {
-          if (!(Failure.isFull(cause) && reserve.giveUp())) throw cause
+          if (!(Failure.isFull(cause) && reserve?.giveUp() === true)) throw cause
           return connect(path, headStartMs)
         }
       },
@@ -47,8 +46,8 @@ const connect = (path: string, headStartMs: number): DatabaseSync => {
     const isNew = Migrations.inspect(database, path) === 0
     configure(database)
     Migrations.migrate(database, path)
-    Settings.agreeOnHeadStart(database, path, headStartMs)
-    if (!isNew) Tally.skipClaims(database)
+    agreeOnHeadStart(database, path, headStartMs)
+    if (!isNew) skipClaims(database)
     database.exec("PRAGMA synchronous = NORMAL")
     return database
   } catch (cause) {
@@ -101,4 +100,45 @@ const explain = (path: string, cause: unknown): StoreError | StoreIncompatible =
   return Failure.is(cause, "notADatabase") || Failure.is(cause, "corrupt")
     ? new StoreIncompatible({ reason: error.reason })
     : error
+}
+
+/** Stores the head start in a new file; throws `StoreIncompatible` when an old file has another one. */
+const agreeOnHeadStart = (database: DatabaseSync, path: string, headStartMs: number): void => {
+  const stored = prepare<[value: number]>(database, "SELECT value FROM setting WHERE name = 'head_start_ms'")
+  if (stored.get() === undefined) {
+    prepare(database, "INSERT OR IGNORE INTO setting VALUES ('head_start_ms', ?)").run(headStartMs)
+  }
+  const refusal = refuseHeadStart(path, "a new file", stored.get()![0], headStartMs)
+  if (refusal !== undefined) throw refusal
+}
+
+/**
+ * Leaves out more claim numbers than a power failure can undo, whenever a file is opened again. Claims are not waited
+ * for on disk, and systems outside may remember their numbers: the next ones must be greater. The log is synced after
+ * eight thousand pages at the latest, which hold fewer claims than that.
+ */
+const skipClaims = (database: DatabaseSync): void => database.exec("UPDATE tally SET claim = claim + 1000000")
+
+/** What the driver stores: SQLite's integers and reals are numbers here, below 2^53. */
+export type Value = string | number | null
+
+/** A prepared statement whose rows are tuples of columns: objects cost a third more per row. */
+export interface Statement<Row extends ReadonlyArray<Value>> {
+  /** The first row. */
+  get(...values: ReadonlyArray<Value>): Row | undefined
+  /** Every row. */
+  all(...values: ReadonlyArray<Value>): Array<Row>
+  /** Runs it for its effect. */
+  run(...values: ReadonlyArray<Value>): { readonly changes: number | bigint }
+}
+
+/** Prepares a statement once; the row type is the caller's knowledge of its columns. */
+export const prepare = <Row extends ReadonlyArray<Value> = readonly []>(
+  database: DatabaseSync,
+  sql: string
+): Statement<Row> => {
+  const statement = database.prepare(sql)
+  statement.setReturnArrays(true)
+  // node:sqlite types rows as records, which they are not once arrays are asked for
+  return statement as unknown as Statement<Row>
 }

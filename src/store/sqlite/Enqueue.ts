@@ -8,7 +8,7 @@ import { dueAtOf, type NewTask } from "../../domain/TaskRecord.ts"
 import { offeredBytes } from "../ByteBudget.ts"
 import { stateCode } from "../TaskRow.ts"
 import type { Accepted, EnqueueAnswer } from "../TaskStore.ts"
-import { prepare, type Value } from "./Statement.ts"
+import { prepare, type Value } from "./Database.ts"
 import type { Transaction } from "./Writer.ts"
 
 /** Rows per statement where a group is large: 8 store 350 k tasks/s, 1 stores 235 k, 64 no more than 8, one `json_each` 115 k. */

@@ -7,7 +7,7 @@ import type { DatabaseSync } from "node:sqlite"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { NewTaskEvent } from "../../domain/TaskEvent.ts"
 import { Appended, type Batch, type EventLog, type EventPage, keptBytes, keptEvents, pageOf } from "../EventLog.ts"
-import { prepare } from "./Statement.ts"
+import { prepare } from "./Database.ts"
 import type { Transaction, Writer } from "./Writer.ts"
 
 type Head = [seq: number, floor: number, attendedFrom: number, attendedUntil: number, dirty: number]

@@ -2,7 +2,7 @@
 import type { Clock, Context } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import { aboutOf, type Beat, instanceOf, type InstanceStore, type Roll } from "../InstanceStore.ts"
-import { prepare } from "./Statement.ts"
+import { prepare } from "./Database.ts"
 import type { Writer } from "./Writer.ts"
 
 /** Prepares the operations. None waits for the disk: after a power failure no instance is alive anyway. */

@@ -3,7 +3,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import { StoreIncompatible } from "../../domain/Errors.ts"
-import { prepare } from "./Statement.ts"
+import { refuseLayout } from "../Driver.ts"
 
 /** Marks the file as ours: `TFRG`. */
 export const applicationId = 0x54465247
@@ -181,19 +181,13 @@ export const latest = migrations.length
  */
 export const inspect = (database: DatabaseSync, path: string): number => {
   // In one statement: between two, another process may make the file, and what it made would look foreign
-  const [id, version, objects] = prepare<[id: number, version: number, objects: number]>(
-    database,
-    `SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+  const { id, objects, version } = database.prepare(
+    `SELECT application_id AS id, user_version AS version, (SELECT count(*) FROM sqlite_schema) AS objects
       FROM pragma_application_id, pragma_user_version`
-  ).get()!
+  ).get() as Record<"id" | "objects" | "version", number>
   if (id === applicationId) {
-    if (version > latest) {
-      throw new StoreIncompatible({
-        reason:
-          `${path} has layout ${version}, written by a newer version; this version knows layouts up to ${latest}. ` +
-          "Upgrade this process, or give it another file"
-      })
-    }
+    const refusal = refuseLayout(path, "another file", version, latest)
+    if (refusal !== undefined) throw refusal
     return version
   }
   if (id !== 0 || version !== 0 || objects !== 0) {

@@ -8,7 +8,7 @@ import { all as allStates, isFinished, type TaskState } from "../../domain/TaskS
 import { fitting } from "../Budget.ts"
 import { columns, failureOf, recordOf, type Row, stateCode, stateOf } from "../TaskRow.ts"
 import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
-import { prepare, type Statement } from "./Statement.ts"
+import { prepare, type Statement } from "./Database.ts"
 import type { Tasks } from "./Task.ts"
 
 type Seq = [seq: number]

@@ -2,7 +2,7 @@
 import type { DatabaseSync } from "node:sqlite"
 import * as RecordDriver from "../RecordDriver.ts"
 import type { Due, RecordStore } from "../RecordStore.ts"
-import { prepare } from "./Statement.ts"
+import { prepare } from "./Database.ts"
 import type { Writer } from "./Writer.ts"
 
 const columns = "id, version, document, due_at, written_at"

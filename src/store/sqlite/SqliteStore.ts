@@ -7,34 +7,29 @@
 import { Clock, Config, Context, Effect, Layer, type Scope } from "effect"
 import type * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-import * as Coverage from "../Coverage.ts"
 import { demandSettings, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
+import { coverageOf } from "../Lanes.ts"
 import { Notifier, work } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
 import { promotion, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
-import * as Checkpointer from "./Checkpointer.ts"
 import * as Claim from "./Claim.ts"
 import * as Database from "./Database.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
-import * as FileIdentity from "./FileIdentity.ts"
+import * as Health from "./Health.ts"
 import * as Instances from "./Instances.ts"
-import * as LaneCounts from "./LaneCounts.ts"
-import { Lanes } from "./Lanes.ts"
+import { counting, Lanes } from "./Lanes.ts"
 import * as Operate from "./Operate.ts"
-import * as Prune from "./Prune.ts"
 import * as Read from "./Read.ts"
 import * as Records from "./Records.ts"
-import * as Reserve from "./Reserve.ts"
 import { Tally } from "./Tally.ts"
 import * as Task from "./Task.ts"
 import * as WriteAheadLog from "./WriteAheadLog.ts"
-import * as SqliteWriteHealth from "./WriteHealth.ts"
 import * as Writer from "./Writer.ts"
 
 /** Where the file is, and how the store behaves. */
@@ -78,13 +73,15 @@ const make = Effect.fnUntraced(function*(
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const { path } = options
   const clock = yield* Clock.Clock
-  const reserve = path === Database.inMemory ? Reserve.none : yield* Reserve.make(path)
+  const reserve = path === Database.inMemory ? Health.noReserve : yield* Health.makeReserve(path)
   const database = yield* Database.open(path, headStartMs, reserve)
   const log = path === Database.inMemory || options.synchronous === "normal"
     ? WriteAheadLog.unsynced
     : yield* WriteAheadLog.open(path, clock)
-  const checkpointer = path === Database.inMemory ? Checkpointer.none : yield* Checkpointer.make(database, path)
-  const findMissing = path === Database.inMemory ? FileIdentity.none : FileIdentity.of(path)
+  const checkpointer = path === Database.inMemory
+    ? WriteAheadLog.noCheckpoints
+    : yield* WriteAheadLog.makeCheckpointer(database, path)
+  const findMissing = path === Database.inMemory ? Health.noIdentity : Health.identityOfOpen(path)
   const refusals = new Refusals(clock)
   if (reserve.isSpent()) refusals.note(Failure.full("open", path))
 
@@ -97,9 +94,8 @@ const make = Effect.fnUntraced(function*(
   const claim = Claim.make(database)
   const attempt = Attempt.make(database, tasks, maxCrashes)
   const operate = Operate.make(database, tasks)
-  const prune = Prune.make(database)
   const queries = Read.make(database, tasks)
-  const laneCounts = LaneCounts.make(database)
+  const laneCounts = counting(database)
 
   // before it is on disk: it is as much there for this process's pool as for those of another
   const announce = () => run(notifier.publish(work))
@@ -116,16 +112,17 @@ const make = Effect.fnUntraced(function*(
     remove: (ids) => write("remove", (transaction) => operate.remove(transaction, ids), "frees"),
     pause: (queue, paused) => write("pause", (transaction) => operate.pause(transaction, queue, paused)),
     paused: read("read the paused queues", queries.paused),
-    prune: (retention, limit) => writeVolatile("prune", (transaction) => prune(transaction, retention, limit), "frees"),
+    prune: (retention, limit) =>
+      writeVolatile("prune", (transaction) => operate.prune(transaction, retention, limit), "frees"),
     get: (id) => read("get", () => queries.get(id)),
     results: (ids, maxBytes) => read("read results", () => queries.results(ids, maxBytes)),
     list: (request) => read("list", () => queries.list(request)),
     stranded: (runnable, limit) =>
       writeVolatile("find stranded tasks", (transaction) => {
         claim(transaction, promotion)
-        return lanes.stranded(Coverage.of(runnable), limit, transaction.version)
+        return lanes.stranded(coverageOf(runnable), limit, transaction.version)
       }),
-    writeHealth: SqliteWriteHealth.make(database, path, writer, refusals, reserve, findMissing),
+    writeHealth: Health.make(database, path, writer, refusals, reserve, findMissing),
     counts: read("count", () => {
       tally.load()
       return tally.counts(capacity)

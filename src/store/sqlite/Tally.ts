@@ -5,7 +5,7 @@
 import type { DatabaseSync } from "node:sqlite"
 import type { TaskState } from "../../domain/TaskState.ts"
 import type { Counts, Totals } from "../TaskStore.ts"
-import { prepare, type Statement } from "./Statement.ts"
+import { prepare, type Statement } from "./Database.ts"
 
 type Row = [
   seq: number,
@@ -156,15 +156,6 @@ export class Tally {
   counts(capacity: number): Counts {
     return { ...this.size, capacity, totals: { ...this.totals } }
   }
-}
-
-/**
- * Leaves out more claim numbers than a power failure can undo, whenever a file is opened again. Claims are not waited
- * for on disk, and systems outside may remember their numbers: the next ones must be greater. The log is synced after
- * eight thousand pages at the latest, which hold fewer claims than that.
- */
-export const skipClaims = (database: DatabaseSync): void => {
-  prepare(database, "UPDATE tally SET claim = claim + 1000000").run()
 }
 
 const none = (): Record<TaskState, number> => ({

@@ -6,7 +6,7 @@ import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { columns, failureTextOf, historyTextOf, recordOf, type Row, stateCode } from "../TaskRow.ts"
-import { prepare } from "./Statement.ts"
+import { prepare } from "./Database.ts"
 import type { Transaction } from "./Writer.ts"
 
 /** Finds tasks and applies decided changes to them. */

@@ -7,7 +7,10 @@
  */
 import { type Clock, Effect, type Scope } from "effect"
 import { close, fdatasync, fdatasyncSync, openSync } from "node:fs"
+import type { DatabaseSync } from "node:sqlite"
+import type { Worker } from "node:worker_threads"
 import type { StoreError } from "../../domain/Errors.ts"
+import { prepare } from "./Database.ts"
 import * as Failure from "./Failure.ts"
 
 /** The log of one database. */
@@ -64,3 +67,129 @@ export const open = (path: string, clock: Clock.Clock): Effect.Effect<WriteAhead
       }
     }
   )
+
+/** Pages in the log at which SQLite brings them into the database by itself, and all callers wait. */
+export const maxLogPages = 8000
+
+/** Pages written, about, after which the thread brings them into the database. */
+const pagesPerCheckpoint = 1000
+
+/** What a transaction writes, about, measured with group commits of 50 and of 1,000 tasks. */
+const pagesPerTransaction = 10
+const rowsPerPage = 8
+
+/**
+ * The thread. It repeats itself while the writer goes on adding to the log, for what was added during a pass is little.
+ * It is a text and not a file, so that every bundle and package has it.
+ */
+const script = `
+const { DatabaseSync } = require("node:sqlite")
+const { parentPort, workerData } = require("node:worker_threads")
+const database = new DatabaseSync(workerData, { timeout: 0 })
+const checkpoint = database.prepare("PRAGMA wal_checkpoint(PASSIVE)")
+parentPort.on("message", () => {
+  try {
+    for (let pass = 0; pass < 3; pass++) {
+      const { busy, checkpointed, log } = checkpoint.get()
+      if (busy === 0 && log === checkpointed) break
+    }
+  } catch {}
+  parentPort.postMessage(null)
+})
+`
+
+/**
+ * Brings what the log holds into the database itself, in a thread of its own. SQLite would do so inside a COMMIT,
+ * every thousand pages, and with its two syncs that stops the process for tens of milliseconds several times a second
+ * under load. Readers and the writer go on while the thread copies.
+ *
+ * The thread is a second connection that does nothing else. It starts with the first checkpoint, so an idle process has
+ * none; if it fails, SQLite's own checkpoint at {@link maxLogPages} pages is behind it, and tells what is wrong.
+ */
+export interface Checkpointer {
+  /** To be called after each commit. It never throws: what is committed must not look as if it had failed. */
+  readonly committed: () => void
+}
+
+/** For databases in memory, which have no log. */
+export const noCheckpoints: Checkpointer = { committed: () => {} }
+
+/** The checkpointer of an open database in WAL mode; its thread ends with the scope. */
+export const makeCheckpointer = (
+  database: DatabaseSync,
+  path: string
+): Effect.Effect<Checkpointer, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => new Checkpoints(database, path)),
+      (checkpoints) => checkpoints.end
+    ),
+    (checkpoints) => ({ committed: () => checkpoints.committed() })
+  )
+
+class Checkpoints {
+  private readonly path: string
+  private readonly totalChanges
+  private readonly finish
+  private thread: Worker | undefined
+  private busy = false
+  private pages = 0
+  private changes = 0
+
+  constructor(database: DatabaseSync, path: string) {
+    this.path = path
+    this.totalChanges = prepare<[count: number]>(database, "SELECT total_changes()")
+    this.finish = prepare<[busy: number, log: number, checkpointed: number]>(
+      database,
+      "PRAGMA wal_checkpoint(PASSIVE)"
+    )
+    database.exec(`PRAGMA wal_autocheckpoint = ${maxLogPages}`)
+  }
+
+  committed(): void {
+    const [changes] = this.totalChanges.get()!
+    this.pages += pagesPerTransaction + (changes - this.changes) / rowsPerPage
+    this.changes = changes
+    if (this.pages < pagesPerCheckpoint || this.busy) return
+    this.busy = true
+    this.pages = 0
+    try {
+      this.thread ??= this.start()
+      this.thread.postMessage(null)
+    } catch {
+      // there is no thread to be had, and it stays busy: see `maxLogPages`
+    }
+  }
+
+  readonly end: Effect.Effect<void> = Effect.suspend(() => {
+    const { thread } = this
+    return thread === undefined ? Effect.void : Effect.promise(() => thread.terminate())
+  })
+
+  private start(): Worker {
+    // Loaded with the first thread: an idle server is smaller without
+    const thread = new (process.getBuiltinModule("node:worker_threads").Worker)(script, {
+      eval: true,
+      workerData: this.path,
+      execArgv: []
+    })
+    thread.unref()
+    thread.on("message", () => this.copied())
+    // without a thread nothing is lost: see `maxLogPages`
+    thread.on("error", () => {})
+    return thread
+  }
+
+  /**
+   * Between two transactions the log does not grow: once its last pages are in the database too, the next transaction
+   * starts it from the beginning. Otherwise it would grow as long as the writer is never idle.
+   */
+  private copied(): void {
+    this.busy = false
+    try {
+      this.finish.get()
+    } catch {
+      // another process is at it; the next checkpoint tries again
+    }
+  }
+}

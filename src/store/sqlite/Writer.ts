@@ -13,14 +13,12 @@ import { type Clock, Effect, Exit, Latch, type Scope } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import { StoreError } from "../../domain/Errors.ts"
 import { Refusals } from "../WriteHealth.ts"
-import type { Checkpointer } from "./Checkpointer.ts"
+import { prepare } from "./Database.ts"
 import * as Failure from "./Failure.ts"
-import type { Missing } from "./FileIdentity.ts"
+import { type Missing, noReserve, type Reserve } from "./Health.ts"
 import type { Lanes } from "./Lanes.ts"
-import * as Reserve from "./Reserve.ts"
-import { prepare } from "./Statement.ts"
 import type { Tally } from "./Tally.ts"
-import type { WriteAheadLog } from "./WriteAheadLog.ts"
+import type { Checkpointer, WriteAheadLog } from "./WriteAheadLog.ts"
 
 /** Turns of the scheduler that a transaction waits for more operations at most: worth 5 % over HTTP. */
 const maxGatherTurns = 8
@@ -102,7 +100,7 @@ export const make = Effect.fnUntraced(function*(
   lanes: Lanes,
   log: WriteAheadLog,
   checkpointer: Checkpointer,
-  reserve: Reserve.Reserve = Reserve.none,
+  reserve: Reserve = noReserve,
   refusals: Refusals = new Refusals(clock)
 ): Effect.fn.Return<Writer, never, Scope.Scope> {
   const begin = prepare(database, "BEGIN IMMEDIATE")

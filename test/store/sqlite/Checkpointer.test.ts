@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import { existsSync, statSync } from "node:fs"
-import { maxLogPages } from "../../../src/store/sqlite/Checkpointer.ts"
+import { maxLogPages } from "../../../src/store/sqlite/WriteAheadLog.ts"
 import { tasks } from "../conformance/fixtures.ts"
 import { file, open, using } from "./fixtures.ts"
 

@@ -4,7 +4,6 @@ import { TestClock } from "effect/testing"
 import { statSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { StoreError } from "../../../src/domain/Errors.ts"
-import * as Checkpointer from "../../../src/store/sqlite/Checkpointer.ts"
 import * as Database from "../../../src/store/sqlite/Database.ts"
 import { Lanes } from "../../../src/store/sqlite/Lanes.ts"
 import { Tally } from "../../../src/store/sqlite/Tally.ts"
@@ -24,7 +23,7 @@ const setUpWith = Effect.fnUntraced(function*(log?: WriteAheadLog.WriteAheadLog)
     new Tally(database),
     new Lanes(database),
     log ?? (yield* WriteAheadLog.open(path, yield* Clock.Clock)),
-    Checkpointer.none
+    WriteAheadLog.noCheckpoints
   )
   const other = yield* Effect.acquireRelease(
     Effect.sync(() => new DatabaseSync(path)),
@@ -228,7 +227,7 @@ describe("a file that may not grow", () => {
         new Tally(database),
         new Lanes(database),
         WriteAheadLog.unsynced,
-        Checkpointer.none,
+        WriteAheadLog.noCheckpoints,
         undefined,
         refusals
       )

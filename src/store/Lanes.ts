@@ -1,5 +1,6 @@
-/** How many tasks of each queue and type wait and run: what a store answers, and which of them are asked for. */
+/** Queues and types: how many of their tasks wait and run, which of them are asked for, and which instances run. */
 import * as ByteOrder from "../domain/ByteOrder.ts"
+import type { Runnable } from "./TaskStore.ts"
 
 /** The unfinished tasks of one queue and type. */
 export interface LaneCounts {
@@ -37,4 +38,20 @@ export const startOf = ({ after, queue = "" }: LaneRange): readonly [queue: stri
   return after.type === undefined
     ? [ByteOrder.after(after.queue), ""]
     : [after.queue, ByteOrder.after(after.type)]
+}
+
+/** Which queues of each type instances take tasks from: some, or all. */
+export type Coverage = ReadonlyMap<string, ReadonlySet<string> | "all">
+
+/** What several instances can run together. */
+export const coverageOf = (runnable: ReadonlyArray<Runnable>): Coverage => {
+  const coverage = new Map<string, Set<string> | "all">()
+  for (const { queues, types } of runnable) {
+    for (const type of types) {
+      const known = coverage.get(type)
+      if (queues === undefined || known === "all") coverage.set(type, "all")
+      else coverage.set(type, new Set([...known ?? [], ...queues]))
+    }
+  }
+  return coverage
 }

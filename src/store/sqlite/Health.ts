@@ -1,15 +1,101 @@
 /**
- * Room on the disk that is kept for the day when it is full. Removing tasks writes to the log before it gives room back,
- * so without a reserve a full disk could not be helped from here.
- *
- * It is a file next to the database. It is given up, by making it empty, when a write that frees room finds none; from
- * then on nothing is stored that takes room, until the file has its full size again. That is more than the log has: to
- * bring the log into the database may take as much, and only then the log can be made empty.
+ * Whether the file takes writes: it is where it was, its tables are there, and there is room on its disk.
  */
 import { Effect, type Scope } from "effect"
 import { createCipheriv } from "node:crypto"
 import { closeSync, fstatSync, ftruncateSync, openSync, statfsSync, statSync, writeSync } from "node:fs"
 import { dirname } from "node:path"
+import type { DatabaseSync } from "node:sqlite"
+import type { Refusals, WriteHealth } from "../WriteHealth.ts"
+import { prepare } from "./Database.ts"
+import * as Failure from "./Failure.ts"
+import type { Writer } from "./Writer.ts"
+
+/** Watches an open database. */
+export const make = (
+  database: DatabaseSync,
+  path: string,
+  writer: Writer,
+  refusals: Refusals,
+  reserve: Reserve,
+  findMissing: FileIdentity
+): WriteHealth => {
+  const names = prepare<[name: string]>(
+    database,
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+  )
+  const tables = names.all().map(([name]) => name)
+  // Prepared when needed: where a table is gone, that is what fails
+  const touch = () => {
+    database.exec(`SELECT 1 FROM ${tables.join(", ")} WHERE false`)
+    database.exec("UPDATE setting SET value = value")
+  }
+
+  const look = Effect.sync(() => {
+    const missing = findMissing()
+    writer.refuse(missing)
+    if (missing === undefined) return undefined
+    const error = Failure.moved("write", missing)
+    if (refusals.current === undefined) refusals.note(error)
+    return error
+  })
+
+  const probe = Effect.gen(function*() {
+    const moved = yield* look
+    if (moved !== undefined) return yield* moved
+    if (refusals.current === undefined) {
+      if (reserve.isSpent()) writer.makeRoom()
+      else reserve.restore()
+      return
+    }
+    if (!(writer.makeRoom() && reserve.hasSpare())) return yield* Failure.full("write", path)
+    yield* writer.write("write", touch)
+    refusals.end()
+  })
+
+  return {
+    refusal: Effect.map(look, () => refusals.current),
+    probe
+  }
+}
+
+/**
+ * Whether the files that are open are still those that their names lead to: answers the first that was deleted or replaced
+ * since. A database that was goes on working for those who have it open, and what they store then is gone with them.
+ */
+export type FileIdentity = () => Missing | undefined
+
+/** What became of a file. */
+export interface Missing {
+  readonly path: string
+  readonly how: "deleted" | "replaced"
+}
+
+/** For databases in memory. */
+export const noIdentity: FileIdentity = () => undefined
+
+/** Remembers which files an open database in WAL mode has: itself, its log and the log's index. */
+export const identityOfOpen = (path: string): FileIdentity => {
+  const files = [path, `${path}-wal`, `${path}-shm`].map((name) => ({ name, opened: identityOf(name) }))
+  return () => {
+    for (const { name, opened } of files) {
+      if (opened === undefined) continue
+      const found = identityOf(name)
+      if (found !== opened) return { path: name, how: found === undefined ? "deleted" : "replaced" }
+    }
+    return undefined
+  }
+}
+
+/** The file that a name leads to. Where it cannot be looked at, the name leads nowhere. */
+const identityOf = (path: string): string | undefined => {
+  try {
+    const { dev, ino } = statSync(path, { bigint: true })
+    return `${dev}:${ino}`
+  } catch {
+    return undefined
+  }
+}
 
 /** Bytes of the reserve besides those for the log: what removing hundreds of tasks adds to it. */
 const minSize = 4 * 1024 * 1024
@@ -23,7 +109,14 @@ const spareSize = 256 * 1024
 /** Bytes that are written at once. */
 const chunkSize = 1024 * 1024
 
-/** The reserve of one database. */
+/**
+ * Room on the disk that is kept for the day when it is full. Removing tasks writes to the log before it gives room back,
+ * so without a reserve a full disk could not be helped from here.
+ *
+ * It is a file next to the database. It is given up, by making it empty, when a write that frees room finds none; from
+ * then on nothing is stored that takes room, until the file has its full size again. That is more than the log has: to
+ * bring the log into the database may take as much, and only then the log can be made empty.
+ */
 export interface Reserve {
   /** It was given up and is not back: what takes room is to be refused. */
   readonly isSpent: () => boolean
@@ -38,7 +131,7 @@ export interface Reserve {
 }
 
 /** For databases in memory. */
-export const none: Reserve = {
+export const noReserve: Reserve = {
   isSpent: () => false,
   giveUp: () => false,
   restore: () => true,
@@ -47,7 +140,7 @@ export const none: Reserve = {
 }
 
 /** The reserve of the database at a path. The file is made by the first {@link Reserve.restore} and stays. */
-export const make = (path: string): Effect.Effect<Reserve, never, Scope.Scope> =>
+export const makeReserve = (path: string): Effect.Effect<Reserve, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => new ReserveFile(path)),

@@ -1,0 +1,154 @@
+/**
+ * The queues and types that have tasks: how many of those wait and run, and which no instance can run.
+ */
+import { Effect } from "effect"
+import * as ByteOrder from "../../domain/ByteOrder.ts"
+import type { StoreError } from "../../domain/Errors.ts"
+import { type CountedLanes, coverageOf, type LaneCounts, type LaneRange, startOf } from "../Lanes.ts"
+import type { Runnable, Stranded } from "../TaskStore.ts"
+import { prelude, type Runner, script } from "./Runner.ts"
+import { elementsOf, entry, namesOf } from "./Task.ts"
+
+/** How many texts and numbers a lane is shown in. */
+const shownSize = 5
+
+/** Lanes counted by one script at most: it blocks the server, for about 15 µs a lane. */
+const maxLanes = 250
+
+/** The reads of one deployment. */
+export const make = (runner: Runner) => ({
+  laneCounts: (range: LaneRange): Effect.Effect<CountedLanes, StoreError> => {
+    const [queue, type] = startOf(range)
+    return Effect.map(
+      runner("count by queue and type", runLaneCounts, [
+        `[${queue}\u0000${type}`,
+        range.queue === undefined ? "+" : `(${ByteOrder.after(range.queue)}`,
+        String(Math.min(range.limit, maxLanes))
+      ]),
+      ([now, more, ...shown]) => ({
+        now: Number(now),
+        more: more === 1,
+        lanes: Array.from({ length: shown.length / shownSize }, (_, index) => laneOf(shown, index * shownSize))
+      })
+    )
+  },
+
+  stranded: (
+    runnable: ReadonlyArray<Runnable>,
+    limit: number
+  ): Effect.Effect<ReadonlyArray<Stranded>, StoreError> =>
+    Effect.map(
+      runner("find stranded tasks", runStranded, [
+        String(limit),
+        ...[...coverageOf(runnable)].flatMap(([type, queues]) => [
+          JSON.stringify(type),
+          queues === "all" ? "" : elementsOf([...queues])
+        ])
+      ]),
+      (texts) =>
+        Array.from({ length: texts.length / 2 }, (_, index) => {
+          const [queue, type] = namesOf(texts[index * 2]!)
+          return { queue, type, since: Number(texts[index * 2 + 1]) }
+        })
+    )
+})
+
+const laneOf = (shown: ReadonlyArray<string | number>, at: number): LaneCounts => {
+  const [queue, type] = namesOf(String(shown[at]))
+  const waitingSince = shown[at + 4]
+  return {
+    queue,
+    type,
+    scheduled: Number(shown[at + 1]),
+    pending: Number(shown[at + 2]),
+    running: Number(shown[at + 3]),
+    waitingSince: waitingSince === "" ? null : Number(waitingSince)
+  }
+}
+
+/** When the first pending task of a lane in the order of work became due, or nothing. */
+const dues = `${prelude}${entry}
+local function dueOf(lane)
+  local member = call("ZRANGE", root .. ":lane:" .. lane, 0, 0)[1]
+  if not member then return "" end
+  local name = blockOf(member)
+  return load(string.sub(name and call("LINDEX", root .. ":block:" .. name, 0) or member, 13)).due
+end
+`
+
+/**
+ * The lanes of a part of the index, with their counts. Nearly all are sizes of sets, and what is stored besides is pending.
+ *
+ * - Arguments: where the part begins and where it ends, as `ZRANGEBYLEX` has it, and how many lanes.
+ * - Answers: the clock, 1 if there may be more, else 0, then for each lane its name, how many of its tasks are scheduled, pending and running, and when the
+ *   first pending one in the order of work became due, or nothing.
+ */
+const runLaneCounts = script<readonly [now: string, more: number, ...lanes: ReadonlyArray<string | number>]>(
+  `${dues}
+local first, last, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
+
+-- those that run are as few as there are slots
+local running, ids = {}, {}
+for _, ref in ipairs(call("ZRANGE", root .. ":running", 0, -1)) do ids[#ids + 1] = string.sub(ref, 13) end
+for _, text in ipairs(hmget(root .. ":state", ids)) do
+  local lane = string.match(text, "^[^\\n]*\\n([^\\n]*)")
+  running[lane] = (running[lane] or 0) + 1
+end
+
+local answers, found = { int(clock()), 0 }, 0
+while found < limit do
+  local members = call("ZRANGEBYLEX", root .. ":index", first, last, "LIMIT", 0, limit - found)
+  if #members == 0 then break end
+  local names = {}
+  for index, member in ipairs(members) do
+    local type = string.find(member, "\\0", 1, true) + 1
+    names[index] = string.sub(member, string.find(member, "\\0", type, true) + 1)
+  end
+  for index, stored in ipairs(hmget(root .. ":stored", names)) do
+    local lane = names[index]
+    -- an older version that still runs forgets lanes without the index
+    if stored then
+      local scheduled, runs = call("ZCARD", root .. ":list:S:" .. lane), running[lane] or 0
+      local pending = stored - scheduled - runs
+      for _, letter in ipairs({ "C", "F", "X" }) do
+        pending = pending - call("ZCARD", root .. ":list:" .. letter .. ":" .. lane)
+      end
+      local at = #answers
+      answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4] = lane, scheduled, pending, runs
+      answers[at + 5] = dueOf(lane)
+      found = found + 1
+    end
+  end
+  first = "(" .. members[#members]
+end
+if found == limit and call("ZRANGEBYLEX", root .. ":index", first, last, "LIMIT", 0, 1)[1] then answers[2] = 1 end
+return answers
+`
+)
+
+/**
+ * Lanes that have pending tasks and that no instance can run.
+ *
+ * - Arguments: how many at most, then for each type that an instance can run its name as JSON text and the queues as
+ *   `,"a","b",`, or nothing for all.
+ * - Answers: for each lane its name, and when its first task became due.
+ */
+const runStranded = script<ReadonlyArray<string>>(`${dues}
+local limit, covered, found = tonumber(ARGV[1]), {}, {}
+for index = 2, #ARGV, 2 do covered[ARGV[index]] = ARGV[index + 1] end
+
+for _, type in ipairs(call("SMEMBERS", root .. ":types")) do
+  local queues = covered[type]
+  if queues ~= "" then
+    local _, amount = string.gsub(queues or "", ",", "")
+    for _, member in ipairs(call("ZRANGE", root .. ":ready:" .. type, 0, limit + amount - 1)) do
+      if #found >= 2 * limit then return found end
+      local lane = string.sub(member, 13)
+      if not (queues and string.find(queues, "," .. (namesOf(lane)) .. ",", 1, true)) then
+        found[#found + 1], found[#found + 2] = lane, dueOf(lane)
+      end
+    end
+  end
+end
+return found
+`)
