@@ -55,3 +55,12 @@ export const coverageOf = (runnable: ReadonlyArray<Runnable>): Coverage => {
   }
   return coverage
 }
+
+const sets = new WeakMap<ReadonlyArray<string>, ReadonlySet<string>>()
+
+/** Names as a set: a claimer asks with the same arrays until its handlers change. */
+export const setOf = (names: ReadonlyArray<string>): ReadonlySet<string> => {
+  let set = sets.get(names)
+  if (set === undefined) sets.set(names, set = new Set(names))
+  return set
+}

@@ -153,3 +153,15 @@ export class Heap<A> {
     items[index] = item
   }
 }
+
+/** How many of the first items are before something: items in an order, of which those that are before it come first. */
+export const countBefore = <A>(items: ReadonlyArray<A>, isBefore: (item: A) => boolean): number => {
+  let low = 0
+  let high = items.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (isBefore(items[middle]!)) low = middle + 1
+    else high = middle
+  }
+  return low
+}

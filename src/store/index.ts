@@ -24,7 +24,7 @@ export {
 } from "../domain/TaskRecord.ts"
 export * as TaskState from "../domain/TaskState.ts"
 export { bytesOf, fitting, type Texts } from "./Budget.ts"
-export { ByteBudget, offeredBytes } from "./ByteBudget.ts"
+export { type Admission, admit, ByteBudget, type Known, nameOf as keyName, offeredBytes } from "./Admission.ts"
 export {
   defaultCapacity,
   demandSettings,

@@ -2,7 +2,14 @@
  * What happens to a running attempt: its lease is prolonged, it reports, it ends, or it is taken back.
  */
 import * as Settlement from "../../domain/Settlement.ts"
-import type { ClaimRef, ExtendAnswer, ProgressReport, Rescued, RescueRequest } from "../TaskStore.ts"
+import {
+  type ClaimRef,
+  type ExtendAnswer,
+  type ProgressReport,
+  type Rescued,
+  rescuedOf,
+  type RescueRequest
+} from "../TaskStore.ts"
 import type { Tasks } from "./Task.ts"
 
 export const extend = (tasks: Tasks, { claim, id }: ClaimRef, leaseUntil: number): ExtendAnswer => {
@@ -41,7 +48,8 @@ export const rescue = (
   leasesNow: number
 ): ReadonlyArray<Rescued> =>
   tasks.running.expired(request, leasesNow).map((entry) => {
-    tasks.apply(entry, Settlement.rescue(entry, maxCrashes, now))
+    const change = Settlement.rescue(entry, maxCrashes, now)
+    tasks.apply(entry, change)
     tasks.totals.crashed++
-    return { id: entry.id, type: entry.type, state: entry.state, crashes: entry.crashes, attempt: entry.claims }
+    return rescuedOf(entry, change)
   })

@@ -2,6 +2,7 @@
  * Handing out work: promotes what is due, then leases the tasks of lowest rank among the lanes asked for.
  */
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
+import { setOf } from "../Lanes.ts"
 import type { ClaimAnswer, ClaimRequest } from "../TaskStore.ts"
 import type { Entry, Tasks } from "./Task.ts"
 
@@ -45,15 +46,6 @@ const claimedTask = (entry: Entry): ClaimedTask => ({
   attempt: entry.claims,
   claim: entry.claim
 })
-
-/** A claimer asks with the same arrays until its handlers change. */
-const sets = new WeakMap<ReadonlyArray<string>, ReadonlySet<string>>()
-
-const setOf = (names: ReadonlyArray<string>): ReadonlySet<string> => {
-  let set = sets.get(names)
-  if (set === undefined) sets.set(names, set = new Set(names))
-  return set
-}
 
 interface LastClaim {
   readonly nonce: number

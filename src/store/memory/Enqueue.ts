@@ -1,9 +1,9 @@
 /**
  * Storing new tasks: groups, each entirely or not at all, with exact capacity, ids and keys.
  */
-import { sameJson } from "../../domain/SameJson.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
-import { type Accepted, type EnqueueAnswer, keyedForMs } from "../TaskStore.ts"
+import { admit } from "../Admission.ts"
+import { type EnqueueAnswer, keyedForMs } from "../TaskStore.ts"
 import type { Tasks } from "./Task.ts"
 
 /** Decides about a whole group before anything is stored. */
@@ -13,29 +13,9 @@ export const enqueue = (
   group: ReadonlyArray<NewTask>,
   now: number
 ): EnqueueAnswer => {
-  const accepted: Array<Accepted> = []
-  const fresh: Array<NewTask> = []
-  const ids = new Set<string>()
-  const keys = new Map<string, NewTask>()
-  for (const [index, task] of group.entries()) {
-    if (ids.has(task.id) || tasks.log.has(task.id)) {
-      accepted.push({ id: task.id, duplicate: true })
-      continue
-    }
-    if (task.key !== null) {
-      const key = `${task.type}\u0000${task.key}`
-      const owner = tasks.ownerOf(task.type, task.key) ?? keys.get(key)
-      if (owner !== undefined) {
-        if (!sameJson(owner.payload, task.payload)) return { _tag: "Conflict", index, key: task.key, id: owner.id }
-        accepted.push({ id: owner.id, duplicate: true })
-        continue
-      }
-      keys.set(key, task)
-    }
-    ids.add(task.id)
-    fresh.push(task)
-    accepted.push({ id: task.id, duplicate: false })
-  }
+  const admission = admit(group, tasks)
+  if (admission._tag === "Conflict") return admission
+  const { fresh } = admission
   const unfinished = tasks.unfinishedCount
   if (fresh.length > 0 && unfinished + fresh.length > capacity) return { _tag: "Full", capacity, unfinished }
   let bytes = 0
@@ -49,7 +29,7 @@ export const enqueue = (
     makeRoom(tasks, maxBytes - bytes, now)
   }
   for (const task of fresh) tasks.create(task, now)
-  return { _tag: "Accepted", tasks: accepted, now }
+  return { _tag: "Accepted", tasks: admission.tasks, now }
 }
 
 /** Forgets finished tasks, the oldest first and those with young keys last, until the others have so many bytes. */

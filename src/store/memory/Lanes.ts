@@ -4,7 +4,7 @@
 import * as ByteOrder from "../../domain/ByteOrder.ts"
 import * as Rank from "../../domain/Rank.ts"
 import { type CountedLanes, type Coverage, type LaneCounts, type LaneRange, startOf } from "../Lanes.ts"
-import { byRank, type Filed, Heap, Order, type Place } from "../Order.ts"
+import { byRank, countBefore, type Filed, Heap, Order, type Place } from "../Order.ts"
 import { maxPromoted, type Stranded } from "../TaskStore.ts"
 import type { Entry, Tasks } from "./Task.ts"
 
@@ -352,13 +352,9 @@ class ByName<A> {
   /** The names in order, from the first that does not come before this one. */
   *from(first: string): Generator<readonly [name: string, value: A]> {
     const names = this.sorted ??= [...this.values.keys()].sort(ByteOrder.compare)
-    let low = 0
-    for (let high = names.length; low < high;) {
-      const middle = (low + high) >> 1
-      if (ByteOrder.compare(names[middle]!, first) < 0) low = middle + 1
-      else high = middle
+    for (let at = countBefore(names, (name) => ByteOrder.compare(name, first) < 0); at < names.length; at++) {
+      yield [names[at]!, this.values.get(names[at]!)!]
     }
-    for (; low < names.length; low++) yield [names[low]!, this.values.get(names[low]!)!]
   }
 }
 

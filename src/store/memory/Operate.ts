@@ -1,27 +1,31 @@
 /**
  * What operators do to tasks and queues, and what retention does for them.
  */
-import * as Settlement from "../../domain/Settlement.ts"
 import { isFinished } from "../../domain/TaskState.ts"
-import type { CancelAnswer, RemoveAnswer, RerunAnswer, Retention } from "../TaskStore.ts"
+import {
+  type CancelAnswer,
+  decideCancel,
+  decideRerun,
+  type RemoveAnswer,
+  type RerunAnswer,
+  type Retention
+} from "../TaskStore.ts"
 import type { Tasks } from "./Task.ts"
 
 export const cancel = (tasks: Tasks, id: string, now: number): CancelAnswer => {
   const entry = tasks.log.get(id)
   if (entry === undefined) return "unknown"
-  const change = Settlement.cancel(entry, now)
-  if (change === undefined) return "finished"
-  tasks.apply(entry, change)
-  return entry.state === "running" ? "requested" : "cancelled"
+  const [answer, change] = decideCancel(entry, now)
+  if (change !== undefined) tasks.apply(entry, change)
+  return answer
 }
 
 export const rerun = (tasks: Tasks, id: string, now: number): RerunAnswer => {
   const entry = tasks.log.get(id)
   if (entry === undefined) return { _tag: "unknown" }
-  const change = Settlement.rerun(entry, now)
-  if (change === undefined) return { _tag: "conflict", state: entry.state }
-  tasks.revive(entry, change)
-  return { _tag: "rerun" }
+  const [answer, change] = decideRerun(entry, now)
+  if (change !== undefined) tasks.revive(entry, change)
+  return answer
 }
 
 export const remove = (tasks: Tasks, id: string): RemoveAnswer => {

@@ -1,6 +1,7 @@
 /** Records in this process's memory. */
 import { type Clock, Effect } from "effect"
 import * as ByteOrder from "../../domain/ByteOrder.ts"
+import { countBefore } from "../Order.ts"
 import * as RecordDriver from "../RecordDriver.ts"
 import type { Due, RecordStore, StoredRecord } from "../RecordStore.ts"
 
@@ -109,29 +110,18 @@ class Sorted<A> {
   }
 
   add(item: A): void {
-    this.items.splice(this.placeAfter((other) => this.compare(other, item) < 0), 0, item)
+    this.items.splice(countBefore(this.items, (other) => this.compare(other, item) < 0), 0, item)
   }
 
   remove(item: A): void {
-    this.items.splice(this.placeAfter((other) => this.compare(other, item) < 0), 1)
+    this.items.splice(countBefore(this.items, (other) => this.compare(other, item) < 0), 1)
   }
 
   /** The first items behind those that are before it, as long as they are in it. */
   slice(isBefore: (item: A) => boolean, isIn: (item: A) => boolean, limit: number): ReadonlyArray<A> {
-    const start = this.placeAfter(isBefore)
+    const start = countBefore(this.items, isBefore)
     let end = start
     while (end < this.items.length && end - start < limit && isIn(this.items[end]!)) end++
     return this.items.slice(start, end)
-  }
-
-  private placeAfter(isBefore: (item: A) => boolean): number {
-    let low = 0
-    let high = this.items.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (isBefore(this.items[middle]!)) low = middle + 1
-      else high = middle
-    }
-    return low
   }
 }

@@ -5,11 +5,13 @@
 import type { Change } from "../../domain/Settlement.ts"
 import { dueAtOf, type NewTask, type TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
+import { type Known, nameOf } from "../Admission.ts"
+import { countBefore } from "../Order.ts"
 import { keyedForMs, rescuable, type RescueRequest, type Retention, type Totals } from "../TaskStore.ts"
 import { Deque, StoredLanes, Waiting } from "./Lanes.ts"
 
 /** All tasks with their counters, each filed under its state. The operations of the store are written in its terms. */
-export class Tasks {
+export class Tasks implements Known {
   readonly log = new TaskLog()
   readonly waiting: Waiting
   readonly running = new Running()
@@ -54,9 +56,12 @@ export class Tasks {
     return entry?.state === "running" && entry.claim === claim ? entry : undefined
   }
 
-  /** The task that owns an idempotency key. */
+  hasId(id: string): boolean {
+    return this.log.has(id)
+  }
+
   ownerOf(type: string, key: string): Entry | undefined {
-    return this.byKey.get(keyOf(type, key))
+    return this.byKey.get(nameOf(type, key))
   }
 
   /** Stores a task whose id and key are new. */
@@ -97,7 +102,7 @@ export class Tasks {
     this.log.add(entry)
     this.lanes.add(entry)
     this.weigh(entry, 1)
-    if (entry.key !== null) this.byKey.set(keyOf(entry.type, entry.key), entry)
+    if (entry.key !== null) this.byKey.set(nameOf(entry.type, entry.key), entry)
     if (entry.state === "scheduled") this.lanes.schedule(entry, 1)
     this.size[entry.state]++
     this.totals.created++
@@ -161,7 +166,7 @@ export class Tasks {
     const fresh: Entry = { ...entry }
     entry.dead = true
     this.log.replace(entry, fresh)
-    if (fresh.key !== null) this.byKey.set(keyOf(fresh.type, fresh.key), fresh)
+    if (fresh.key !== null) this.byKey.set(nameOf(fresh.type, fresh.key), fresh)
     this.apply(fresh, change)
   }
 
@@ -171,7 +176,7 @@ export class Tasks {
     this.log.delete(entry)
     this.lanes.remove(entry)
     this.weigh(entry, -1)
-    if (entry.key !== null) this.byKey.delete(keyOf(entry.type, entry.key))
+    if (entry.key !== null) this.byKey.delete(nameOf(entry.type, entry.key))
     this.size[entry.state]--
   }
 
@@ -185,8 +190,6 @@ export class Tasks {
 /** A character is a byte of the heap, or two where the text has others than those of Latin-1. */
 const sizeOf = ({ failure, payload, result }: Pick<Entry, "failure" | "payload" | "result">): number =>
   payload.length + (result?.length ?? 0) + (failure === null ? 0 : JSON.stringify(failure).length)
-
-const keyOf = (type: string, key: string): string => `${type}\u0000${key}`
 
 /**
  * A task as the memory store holds it: the record itself, changed in place.
@@ -260,14 +263,7 @@ class TaskLog {
 
   /** The first position whose sequence is not below `seq`. */
   private indexFrom(seq: number): number {
-    let low = 0
-    let high = this.bySeq.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (this.bySeq[middle]!.seq < seq) low = middle + 1
-      else high = middle
-    }
-    return low
+    return countBefore(this.bySeq, (entry) => entry.seq < seq)
   }
 }
 

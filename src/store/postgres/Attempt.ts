@@ -12,6 +12,7 @@ import {
   type ProgressReport,
   rescuable,
   type RescueAnswer,
+  rescuedOf,
   type RescueRequest
 } from "../TaskStore.ts"
 import { type Database, number, numbers, texts } from "./Database.ts"
@@ -98,14 +99,7 @@ export const make = (database: Database, tasks: Tasks, maxCrashes: number) => {
             return { task, change: Settlement.rescue(task, maxCrashes, now), counts: "crashed" as const }
           })
           yield* tasks.apply("rescue", decided)
-          const rescued = decided.map(({ change, task }) => ({
-            id: task.id,
-            type: task.type,
-            state: change.state,
-            crashes: change.crashes,
-            attempt: task.claims
-          }))
-          return { now, rescued }
+          return { now, rescued: decided.map(({ change, task }) => rescuedOf(task, change)) }
         })
       )
   }

@@ -8,10 +8,9 @@
 import { type Clock, Effect, Schedule } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
-import { sameJson } from "../../domain/SameJson.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
-import { type ByteBudget, offeredBytes } from "../ByteBudget.ts"
-import type { Accepted, EnqueueAnswer } from "../TaskStore.ts"
+import { admit, type ByteBudget, type Known, nameOf, offeredBytes } from "../Admission.ts"
+import type { EnqueueAnswer } from "../TaskStore.ts"
 import { type Database, number, numbers, type Parameter, texts } from "./Database.ts"
 import * as Failure from "./Failure.ts"
 import type { Tally } from "./Tally.ts"
@@ -21,7 +20,7 @@ type Group = ReadonlyArray<NewTask>
 /** The clock, how many were stored, and which unless all were. */
 type Stored = [now: number, count: number, ids: ReadonlyArray<string> | null]
 
-type Known = [now: number, id: string | null, type: string, key: string | null, payload: string]
+type KnownRow = [now: number, id: string | null, type: string, key: string | null, payload: string]
 
 /** Others may store the same ids or keys, but not for ever. */
 const whileDuplicate = {
@@ -124,7 +123,7 @@ export const make = (
 
   const decideAndStore = Effect.fnUntraced(function*(groups: ReadonlyArray<Group>, all: Group) {
     const keyed = all.filter(({ key }) => key !== null)
-    const rows = yield* query<Known>("enqueue", known, [
+    const rows = yield* query<KnownRow>("enqueue", known, [
       texts(all.map(({ id }) => id)),
       texts(keyed.map(({ type }) => type)),
       texts(keyed.map(({ key }) => key))
@@ -191,7 +190,7 @@ const one = (
 ]
 
 /** Decides about groups in turn, before any of them is stored. */
-class Plan {
+class Plan implements Known {
   /** What is to be stored of the groups that were accepted. */
   readonly fresh: Array<NewTask> = []
   private readonly ids = new Set<string>()
@@ -200,57 +199,45 @@ class Plan {
   private readonly capacity: Capacity
   private readonly budget: ByteBudget | undefined
 
-  constructor(known: ReadonlyArray<Known>, capacity: Capacity, budget: ByteBudget | undefined) {
+  constructor(known: ReadonlyArray<KnownRow>, capacity: Capacity, budget: ByteBudget | undefined) {
     this.capacity = capacity
     this.budget = budget
     for (const [, id, type, key, payload] of known) {
       if (id === null) continue
       this.ids.add(id)
-      if (key !== null) this.owners.set(keyOf(type, key), { id, payload })
+      if (key !== null) this.owners.set(nameOf(type, key), { id, payload })
     }
+  }
+
+  hasId(id: string): boolean {
+    return this.ids.has(id)
+  }
+
+  ownerOf(type: string, key: string): Pick<NewTask, "id" | "payload"> | undefined {
+    return this.owners.get(nameOf(type, key))
   }
 
   decide(group: Group): EnqueueAnswer {
-    const accepted: Array<Accepted> = []
-    const fresh = new Map<string, NewTask>()
-    const keys = new Map<string, NewTask>()
-    for (const [index, task] of group.entries()) {
-      if (this.ids.has(task.id) || fresh.has(task.id)) {
-        accepted.push({ id: task.id, duplicate: true })
-        continue
-      }
-      if (task.key !== null) {
-        const key = keyOf(task.type, task.key)
-        const owner = this.owners.get(key) ?? keys.get(key)
-        if (owner !== undefined) {
-          if (!sameJson(owner.payload, task.payload)) return { _tag: "Conflict", index, key: task.key, id: owner.id }
-          accepted.push({ id: owner.id, duplicate: true })
-          continue
-        }
-        keys.set(key, task)
-      }
-      fresh.set(task.id, task)
-      accepted.push({ id: task.id, duplicate: false })
-    }
+    const admission = admit(group, this)
+    if (admission._tag === "Conflict") return admission
+    const { fresh, tasks } = admission
     const { capacity } = this.capacity
     const unfinished = this.capacity.unfinished + this.fresh.length
-    if (fresh.size > 0 && unfinished + fresh.size > capacity) return { _tag: "Full", capacity, unfinished }
-    if (this.budget !== undefined && fresh.size > 0) {
+    if (fresh.length > 0 && unfinished + fresh.length > capacity) return { _tag: "Full", capacity, unfinished }
+    if (this.budget !== undefined && fresh.length > 0) {
       const { bytes, maxBytes } = this.budget
-      const size = { maxBytes, storedBytes: bytes + this.bytes, offeredBytes: offeredBytes(fresh.values()) }
+      const size = { maxBytes, storedBytes: bytes + this.bytes, offeredBytes: offeredBytes(fresh) }
       if (!this.budget.fits(this.bytes + size.offeredBytes)) return { _tag: "Full", capacity, unfinished, size }
       this.bytes += size.offeredBytes
     }
-    for (const task of fresh.values()) {
+    for (const task of fresh) {
       this.fresh.push(task)
       this.ids.add(task.id)
+      if (task.key !== null) this.owners.set(nameOf(task.type, task.key), task)
     }
-    for (const [key, task] of keys) this.owners.set(key, task)
-    return { _tag: "Accepted", tasks: accepted, now: 0 }
+    return { _tag: "Accepted", tasks, now: 0 }
   }
 }
-
-const keyOf = (type: string, key: string): string => `${type}\u0000${key}`
 
 /** What a `bigint` holds and a double holds exactly. */
 const whole = (value: number): number =>

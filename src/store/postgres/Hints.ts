@@ -35,9 +35,11 @@ export const make = Effect.fnUntraced(function*(
   const now = () => MonotonicClock.millis(clock)
   const listeners = new Listeners()
   const outbox = new Outbox()
-  const awaitedHere = new Awaited()
-  const awaitedElsewhere = new Awaited()
-  const recent = new Recent()
+  // A process that still waits says so again. Ends of other tasks are announced to none, for they would fill the channel
+  const awaitedHere = new Remembered(awaitedForMs)
+  const awaitedElsewhere = new Remembered(awaitedForMs)
+  // Word that a task is awaited may have been on its way when it ended
+  const recent = new Remembered(recentForMs)
   const some = Latch.makeUnsafe(false)
   let sentAt = -Infinity
   let hears = false
@@ -56,7 +58,7 @@ export const make = Effect.fnUntraced(function*(
     if (message === undefined) return listeners.tell(work)
     if (message.from === from) return
     if (message.awaited !== undefined) {
-      awaitedElsewhere.add(message.awaited, now())
+      awaitedElsewhere.add(message.awaited, now(), repeatAfterMs)
       post({ _tag: "Finished", ids: recent.among(message.awaited, now()) })
     }
     listeners.tellAll(message)
@@ -107,51 +109,51 @@ export const make = Effect.fnUntraced(function*(
       })),
     arriving: Effect.sync(() => hears ? "hints" : "polling"),
     awaiting: (ids) => {
-      outbox.add("awaited", awaitedHere.add(ids, now()))
+      outbox.add("awaited", awaitedHere.add(ids, now(), repeatAfterMs))
       if (!outbox.isEmpty) some.openUnsafe()
     },
     listen: listeners.listen
   }
 })
 
-/** How long a word is good for, in milliseconds. */
-const validForMs = 15_000
+/** How long a word that an id is awaited is good for, in milliseconds. */
+const awaitedForMs = 15_000
 
 /** How long before it is said again. */
 const repeatAfterMs = 5000
 
+/** How long an id that ended here is known, in milliseconds. */
+const recentForMs = 1000
+
 /** Ids remembered at most; those beyond are found by polling. */
-const maxAwaited = 20_000
+const maxIds = 20_000
 
-/**
- * Ids of tasks that some process awaits, for a while: a process that still waits says so again. Ends of other tasks are announced
- * to none, for they would fill the channel.
- */
-class Awaited {
-  /** Until when each is awaited, oldest first. */
+/** Ids that are remembered for a while. */
+class Remembered {
+  /** Until when each is, oldest first. */
   private readonly until = new Map<string, number>()
+  private readonly forMs: number
 
-  get isEmpty(): boolean {
-    return this.until.size === 0
+  constructor(forMs: number) {
+    this.forMs = forMs
   }
 
-  /** Takes ids note of; answers those that were not known, or only known for a time that is nearly over. */
-  add(ids: ReadonlyArray<string>, now: number): ReadonlyArray<string> {
+  /** Takes note of ids; answers those that were not known, or not taken note of for so long. */
+  add(ids: ReadonlyArray<string>, now: number, unlessWithinMs = 0): ReadonlyArray<string> {
     this.forget(now)
     return ids.filter((id) => {
       const until = this.until.get(id)
-      if (until !== undefined && until - validForMs + repeatAfterMs > now) return false
-      if (until === undefined && this.until.size >= maxAwaited) return false
+      if (until === undefined ? this.until.size >= maxIds : until - this.forMs + unlessWithinMs > now) return false
       // to the end of the order
       this.until.delete(id)
-      this.until.set(id, now + validForMs)
+      this.until.set(id, now + this.forMs)
       return true
     })
   }
 
-  /** Those of some ids that are awaited. */
+  /** Those of some ids that are remembered. */
   among(ids: ReadonlyArray<string>, now: number): ReadonlyArray<string> {
-    if (this.isEmpty) return []
+    if (this.until.size === 0) return []
     this.forget(now)
     return ids.filter((id) => this.until.has(id))
   }
@@ -161,36 +163,5 @@ class Awaited {
       if (until > now) return
       this.until.delete(id)
     }
-  }
-}
-
-/** How long an id is known at least, in milliseconds; at most twice as long. */
-const knownForMs = 1000
-
-/** Ids known at most. */
-const maxRecent = 20_000
-
-/** Ids of tasks that ended here a moment ago. Word that one of them is awaited may have been on its way by then. */
-class Recent {
-  private current = new Set<string>()
-  private before = new Set<string>()
-  private since = -Infinity
-
-  add(ids: ReadonlyArray<string>, now: number): void {
-    this.turn(now)
-    for (const id of ids) if (this.current.size < maxRecent) this.current.add(id)
-  }
-
-  /** Those of some ids that ended a moment ago. */
-  among(ids: ReadonlyArray<string>, now: number): ReadonlyArray<string> {
-    this.turn(now)
-    return ids.filter((id) => this.current.has(id) || this.before.has(id))
-  }
-
-  private turn(now: number): void {
-    if (now - this.since < knownForMs) return
-    this.before = now - this.since < 2 * knownForMs ? this.current : new Set()
-    this.current = new Set()
-    this.since = now
   }
 }

@@ -3,11 +3,13 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
-import * as Settlement from "../../domain/Settlement.ts"
+import type * as Settlement from "../../domain/Settlement.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import {
   type CancelAnswer,
+  decideCancel,
+  decideRerun,
   keyedForMs,
   lastClaimForMs,
   type RemoveAnswer,
@@ -61,19 +63,10 @@ export const make = (database: Database, tasks: Tasks, capacity: Capacity, tally
 
   return {
     cancel: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError> =>
-      change<CancelAnswer>("cancel", ids, "unknown", (task, now) => {
-        const cancelled = Settlement.cancel(task, now)
-        if (cancelled === undefined) return ["finished", undefined]
-        return [cancelled.state === "running" ? "requested" : "cancelled", cancelled]
-      }),
+      change("cancel", ids, "unknown", decideCancel),
 
     rerun: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
-      change<RerunAnswer>("rerun", ids, { _tag: "unknown" }, (task, now) => {
-        const due = Settlement.rerun(task, now)
-        return due === undefined
-          ? [{ _tag: "conflict", state: task.state }, undefined]
-          : [{ _tag: "rerun" }, due]
-      }).pipe(
+      change("rerun", ids, { _tag: "unknown" }, decideRerun).pipe(
         // They are unfinished again, which the count of this process would not know for a second
         Effect.tap((answers) => Effect.sync(() => capacity.add(answers.filter(({ _tag }) => _tag === "rerun").length)))
       ),

@@ -11,7 +11,7 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type * as Bounds from "../../domain/Bounds.ts"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-import { ByteBudget } from "../ByteBudget.ts"
+import { ByteBudget } from "../Admission.ts"
 import * as Coalescer from "../Coalescer.ts"
 import { demandSettings, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
@@ -240,6 +240,9 @@ const make = Effect.fnUntraced(function*(
   const claim = Claim.make(database)
   const { laneCounts, stranded } = Lanes.make(database)
   const store = TaskStore.of({
+    ...attempt,
+    ...operate,
+    ...read,
     enqueue: (groups) =>
       Effect.flatMap(database.inTransaction, (inside) =>
         inside
@@ -253,18 +256,6 @@ const make = Effect.fnUntraced(function*(
         (inside) => inside ? attempt.settle(settlements) : settleLater(settlements)
       ),
     claim,
-    extend: attempt.extend,
-    report: attempt.report,
-    rescue: attempt.rescue,
-    cancel: operate.cancel,
-    rerun: operate.rerun,
-    remove: operate.remove,
-    pause: operate.pause,
-    paused: read.paused,
-    prune: operate.prune,
-    get: read.get,
-    results: read.results,
-    list: read.list,
     inTransaction: database.inTransaction,
     afterCommit: client.afterCommit,
     stranded: (runnable, limit) => Effect.andThen(claim(promotion), stranded(runnable, limit)),

@@ -10,7 +10,7 @@
 import { type Clock, Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
-import type { Counts } from "../TaskStore.ts"
+import { type Counts, totalsOf } from "../TaskStore.ts"
 import { type Database, texts } from "./Database.ts"
 
 /** The columns that are summed. `scheduled`, `completed`, `failed` and `cancelled` count stored tasks. */
@@ -133,7 +133,7 @@ export const make = ({ query, schema, transaction }: Database, clock: Clock.Cloc
   return {
     counts: (capacity) =>
       Effect.map(query<Row>("count", all), ([row]) => {
-        const [running, open, scheduled, completed, failed, cancelled] = row!
+        const [running, open, scheduled, completed, failed, cancelled, ...totals] = row!
         return {
           scheduled,
           pending: open - scheduled - running,
@@ -142,14 +142,7 @@ export const make = ({ query, schema, transaction }: Database, clock: Clock.Cloc
           failed,
           cancelled,
           capacity,
-          totals: {
-            created: row![6],
-            completed: row![7],
-            failed: row![8],
-            cancelled: row![9],
-            retried: row![10],
-            crashed: row![11]
-          }
+          totals: totalsOf(totals)
         }
       }),
     unfinished: one("count", unfinished),

@@ -4,7 +4,7 @@
 import { Effect } from "effect"
 import { sameJson } from "../../domain/SameJson.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
-import { type ByteBudget, offeredBytes } from "../ByteBudget.ts"
+import { type ByteBudget, offeredBytes } from "../Admission.ts"
 import type { Coalesced } from "../Coalescer.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import * as Failure from "./Failure.ts"

@@ -6,7 +6,7 @@ import * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, type TaskState } from "../../domain/TaskState.ts"
-import type { Counts, Listed, ListRequest, Outcome } from "../TaskStore.ts"
+import { type Counts, type Listed, type ListRequest, type Outcome, totalsOf } from "../TaskStore.ts"
 import { eras } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 import { entry, failureOf, recordOf, type Shown, shownSize, stateNames } from "./Task.ts"
@@ -56,26 +56,16 @@ export const make = (runner: Runner, capacity: number) => ({
 
   counts: Effect.map(
     Effect.suspend(() => runner("count", runCounts, [])),
-    (numbers): Counts => {
-      const [scheduled = 0, running = 0, completed = 0, failed = 0, cancelled = 0, stored = 0, ...totals] = numbers
-      return {
-        scheduled,
-        pending: stored - scheduled - running - completed - failed - cancelled,
-        running,
-        completed,
-        failed,
-        cancelled,
-        capacity,
-        totals: {
-          created: totals[0]!,
-          completed: totals[1]!,
-          failed: totals[2]!,
-          cancelled: totals[3]!,
-          retried: totals[4]!,
-          crashed: totals[5]!
-        }
-      }
-    }
+    ([scheduled, running, completed, failed, cancelled, stored, ...totals]): Counts => ({
+      scheduled,
+      pending: stored - scheduled - running - completed - failed - cancelled,
+      running,
+      completed,
+      failed,
+      cancelled,
+      capacity,
+      totals: totalsOf(totals)
+    })
   )
 })
 
@@ -377,7 +367,17 @@ end
  * - Answers: scheduled, running, completed, failed, cancelled and all tasks, then the totals created, completed, failed,
  *   cancelled, retried, crashed.
  */
-const runCounts = script<ReadonlyArray<number>>(`${prelude}
+const runCounts = script<
+  readonly [
+    scheduled: number,
+    running: number,
+    completed: number,
+    failed: number,
+    cancelled: number,
+    stored: number,
+    ...totals: ReadonlyArray<number>
+  ]
+>(`${prelude}
 local answers = { call("ZCARD", root .. ":scheduled"), call("ZCARD", root .. ":running") }
 for _, letter in ipairs({ "C", "F", "X" }) do
   answers[#answers + 1] = call("ZCARD", root .. ":finished:" .. letter .. "0") +

@@ -9,7 +9,7 @@ import { RateLimiter } from "effect/persistence"
 import { Redis } from "effect/persistence/Redis"
 import type * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-import { ByteBudget } from "../ByteBudget.ts"
+import { ByteBudget } from "../Admission.ts"
 import * as Coalescer from "../Coalescer.ts"
 import { demandSettings, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
@@ -130,11 +130,11 @@ const make = Effect.fnUntraced(function*(
 
   const attempt = Attempt.make(runner, headStartMs, maxCrashes)
   const operate = Operate.make(runner, headStartMs)
-  const queries = Read.make(runner, capacity)
+  const { memory, ...queries } = Read.make(runner, capacity)
   const lanes = Lanes.make(runner)
   const budget = options.maxBytes === undefined
     ? undefined
-    : new ByteBudget(options.maxBytes, queries.memory, clock)
+    : new ByteBudget(options.maxBytes, memory, clock)
   if (budget !== undefined) yield* budget.measureFor(0)
   const hints = yield* Hints.make(redis, `${root}:hints`)
   const enqueue = Enqueue.make(runner, capacity, headStartMs, budget)
@@ -142,6 +142,9 @@ const make = Effect.fnUntraced(function*(
   const claim = Claim.make(runner, headStartMs)
 
   const taskStore = TaskStore.of({
+    ...attempt,
+    ...operate,
+    ...queries,
     enqueue: yield* Coalescer.inParts({
       // The claim of an idle instance follows on the same connection, so it finds what is on its way
       run: (groups) => Effect.andThen(Effect.sync(hints.wake), enqueue(groups)),
@@ -149,26 +152,13 @@ const make = Effect.fnUntraced(function*(
       max: shareSize
     }),
     claim,
-    extend: attempt.extend,
     settle: yield* Coalescer.inParts({
       run: attempt.settle,
       weightOf: weights.ofEnd,
       max: shareSize
     }),
-    report: attempt.report,
-    rescue: attempt.rescue,
-    cancel: operate.cancel,
-    rerun: operate.rerun,
-    remove: operate.remove,
-    pause: operate.pause,
-    paused: operate.paused,
-    prune: operate.prune,
-    get: queries.get,
-    results: queries.results,
-    list: queries.list,
     stranded: (runnable, limit) => Effect.andThen(claim(promotion), lanes.stranded(runnable, limit)),
     writeHealth: Server.writeHealth(runner, root, refusals),
-    counts: queries.counts,
     laneCounts: lanes.laneCounts
   })
   return Context.make(TaskStore, taskStore).pipe(

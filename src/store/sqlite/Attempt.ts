@@ -10,6 +10,7 @@ import {
   type ProgressReport,
   rescuable,
   type RescueAnswer,
+  rescuedOf,
   type RescueRequest
 } from "../TaskStore.ts"
 import { prepare } from "./Database.ts"
@@ -99,7 +100,7 @@ export const make = (database: DatabaseSync, tasks: Tasks, maxCrashes: number) =
         const change = Settlement.rescue(task, maxCrashes, now)
         tally.count("crashed")
         tasks.apply(transaction, task, change)
-        return { id: task.id, type: task.type, state: change.state, crashes: change.crashes, attempt: task.claims }
+        return rescuedOf(task, change)
       })
       return { now, rescued }
     }

@@ -3,6 +3,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
+import { setOf } from "../Lanes.ts"
 import type { Place } from "../Order.ts"
 import { claimedColumns, type ClaimedRow, claimedTaskOf } from "../TaskRow.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
@@ -139,15 +140,6 @@ const wantedOf = ({ queues, types }: ClaimRequest): Wanted => ({
   types: setOf(types),
   queues: queues === undefined ? undefined : setOf(queues)
 })
-
-/** A claimer asks with the same arrays until its handlers change. */
-const sets = new WeakMap<ReadonlyArray<string>, ReadonlySet<string>>()
-
-const setOf = (names: ReadonlyArray<string>): ReadonlySet<string> => {
-  let set = sets.get(names)
-  if (set === undefined) sets.set(names, set = new Set(names))
-  return set
-}
 
 /** Whether no other lane can do better: its tasks come later, or there is none. */
 const isEnough = (found: ReadonlyArray<Head>, limit: number, next: Place | undefined): boolean =>

@@ -3,11 +3,10 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import * as Rank from "../../domain/Rank.ts"
-import { sameJson } from "../../domain/SameJson.ts"
 import { dueAtOf, type NewTask } from "../../domain/TaskRecord.ts"
-import { offeredBytes } from "../ByteBudget.ts"
+import { admit, type Known, offeredBytes } from "../Admission.ts"
 import { stateCode } from "../TaskRow.ts"
-import type { Accepted, EnqueueAnswer } from "../TaskStore.ts"
+import type { EnqueueAnswer } from "../TaskStore.ts"
 import { prepare, type Value } from "./Database.ts"
 import type { Transaction } from "./Writer.ts"
 
@@ -89,39 +88,18 @@ export const make = (
     return isNew
   }
 
-  /** Decides about each task of a group before any is stored. */
-  const plan = (group: ReadonlyArray<NewTask>): Plan | EnqueueAnswer => {
-    const tasks: Array<Accepted> = []
-    const fresh: Array<NewTask> = []
-    const ids = new Set<string>()
-    const keys = new Map<string, NewTask>()
-    for (const [index, task] of group.entries()) {
-      if (ids.has(task.id) || byId.get(task.id) !== undefined) {
-        tasks.push({ id: task.id, duplicate: true })
-        continue
-      }
-      if (task.key !== null) {
-        const key = `${task.type}\u0000${task.key}`
-        const stored = byKey.get(task.type, task.key)
-        const owner = stored === undefined ? keys.get(key) : { id: stored[0], payload: stored[1] }
-        if (owner !== undefined) {
-          if (!sameJson(owner.payload, task.payload)) return { _tag: "Conflict", index, key: task.key, id: owner.id }
-          tasks.push({ id: owner.id, duplicate: true })
-          continue
-        }
-        keys.set(key, task)
-      }
-      ids.add(task.id)
-      fresh.push(task)
-      tasks.push({ id: task.id, duplicate: false })
+  const known: Known = {
+    hasId: (id) => byId.get(id) !== undefined,
+    ownerOf: (type, key) => {
+      const row = byKey.get(type, key)
+      return row === undefined ? undefined : { id: row[0], payload: row[1] }
     }
-    return { _tag: "Plan", fresh, tasks }
   }
 
   const enqueueGroup = (transaction: Transaction, group: ReadonlyArray<NewTask>): EnqueueAnswer => {
     const { unfinished } = transaction.tally
-    const planned = plan(group)
-    if (planned._tag !== "Plan") return planned
+    const planned = admit(group, known)
+    if (planned._tag === "Conflict") return planned
     if (planned.fresh.length > 0 && unfinished + planned.fresh.length > capacity) {
       return { _tag: "Full", capacity, unfinished }
     }
@@ -149,13 +127,6 @@ export const make = (
       now: transaction.now
     }))
   }
-}
-
-/** What a group will be: the answers, and the tasks among it that are new. */
-interface Plan {
-  readonly _tag: "Plan"
-  readonly fresh: ReadonlyArray<NewTask>
-  readonly tasks: ReadonlyArray<Accepted>
 }
 
 const pushRow = (values: Array<Value>, task: NewTask, seq: number, now: number, headStartMs: number): void => {

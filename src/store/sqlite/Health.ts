@@ -44,7 +44,7 @@ export const make = (
     const moved = yield* look
     if (moved !== undefined) return yield* moved
     if (refusals.current === undefined) {
-      if (reserve.isSpent()) writer.makeRoom()
+      if (reserve.isSpent) writer.makeRoom()
       else reserve.restore()
       return
     }
@@ -109,6 +109,13 @@ const spareSize = 256 * 1024
 /** Bytes that are written at once. */
 const chunkSize = 1024 * 1024
 
+/** The reserve of the database at a path; none for one in memory. The file is made by the first {@link Reserve.restore} and stays. */
+export const makeReserve = (path: string | undefined): Effect.Effect<Reserve, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => new Reserve(path)),
+    (reserve) => Effect.sync(() => reserve.close())
+  )
+
 /**
  * Room on the disk that is kept for the day when it is full. Removing tasks writes to the log before it gives room back,
  * so without a reserve a full disk could not be helped from here.
@@ -117,51 +124,14 @@ const chunkSize = 1024 * 1024
  * then on nothing is stored that takes room, until the file has its full size again. That is more than the log has: to
  * bring the log into the database may take as much, and only then the log can be made empty.
  */
-export interface Reserve {
+export class Reserve {
   /** It was given up and is not back: what takes room is to be refused. */
-  readonly isSpent: () => boolean
-  /** Gives it up. Answers whether there was anything to give. */
-  readonly giveUp: () => boolean
-  /** Makes it again, as far as there is room. Answers whether it has its full size. */
-  readonly restore: () => boolean
-  /** Whether there is room besides the reserve. */
-  readonly hasSpare: () => boolean
-  /** Whether a database of so many bytes would fit. */
-  readonly fits: (size: number) => boolean
-}
-
-/** For databases in memory. */
-export const noReserve: Reserve = {
-  isSpent: () => false,
-  giveUp: () => false,
-  restore: () => true,
-  hasSpare: () => true,
-  fits: () => true
-}
-
-/** The reserve of the database at a path. The file is made by the first {@link Reserve.restore} and stays. */
-export const makeReserve = (path: string): Effect.Effect<Reserve, never, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() => new ReserveFile(path)),
-      (file) => Effect.sync(() => file.close())
-    ),
-    (file) => ({
-      isSpent: () => file.isSpent,
-      giveUp: () => file.giveUp(),
-      restore: () => file.restore(),
-      hasSpare: () => file.hasSpare(),
-      fits: (size) => file.fits(size)
-    })
-  )
-
-class ReserveFile {
   isSpent = false
-  private readonly path: string
+  private readonly path: string | undefined
   private size = minSize
   private descriptor: number | undefined
 
-  constructor(path: string) {
+  constructor(path?: string) {
     this.path = path
   }
 
@@ -170,9 +140,11 @@ class ReserveFile {
     this.descriptor = undefined
   }
 
+  /** Gives it up. Answers whether there was anything to give. */
   giveUp(): boolean {
+    if (this.path === undefined) return false
     try {
-      const descriptor = this.open()
+      const descriptor = this.open(this.path)
       if (fstatSync(descriptor).size === 0) return false
       ftruncateSync(descriptor, 0)
       this.isSpent = true
@@ -182,17 +154,21 @@ class ReserveFile {
     }
   }
 
+  /** Makes it again, as far as there is room. Answers whether it has its full size. */
   restore(): boolean {
+    if (this.path === undefined) return true
     const log = statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0
     this.size = minSize + Math.min(log, maxLogSize)
-    if (this.growTo(this.size)) this.isSpent = false
+    if (this.growTo(this.path, this.size)) this.isSpent = false
     return !this.isSpent
   }
 
+  /** Whether there is room besides the reserve. */
   hasSpare(): boolean {
-    const fits = this.growTo(this.size + spareSize)
+    if (this.path === undefined) return true
+    const fits = this.growTo(this.path, this.size + spareSize)
     try {
-      const descriptor = this.open()
+      const descriptor = this.open(this.path)
       if (fstatSync(descriptor).size > this.size) ftruncateSync(descriptor, this.size)
     } catch {
       return false
@@ -200,15 +176,17 @@ class ReserveFile {
     return fits
   }
 
+  /** Whether a database of so many bytes would fit. */
   fits(size: number): boolean {
+    if (this.path === undefined) return true
     const { bavail, bsize } = statfsSync(dirname(this.path))
     return size - statSync(this.path).size <= bavail * bsize
   }
 
   /** Appends until the file has the size. What fits stays, so that no other program gets it. */
-  private growTo(size: number): boolean {
+  private growTo(path: string, size: number): boolean {
     try {
-      const descriptor = this.open()
+      const descriptor = this.open(path)
       for (let missing = size - fstatSync(descriptor).size; missing > 0;) {
         missing -= writeSync(descriptor, filling ??= incompressible(), 0, Math.min(missing, chunkSize))
       }
@@ -219,8 +197,8 @@ class ReserveFile {
   }
 
   /** Kept open: a process that has no file descriptor left can still give the reserve up. */
-  private open(): number {
-    return this.descriptor ??= openSync(`${this.path}-reserve`, "a", 0o600)
+  private open(path: string): number {
+    return this.descriptor ??= openSync(`${path}-reserve`, "a", 0o600)
   }
 }
 

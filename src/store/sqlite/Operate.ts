@@ -2,11 +2,14 @@
  * What operators do to tasks and queues, and what retention does for them.
  */
 import type { DatabaseSync } from "node:sqlite"
-import * as Settlement from "../../domain/Settlement.ts"
+import type { Change } from "../../domain/Settlement.ts"
+import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { finished, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { stateCode } from "../TaskRow.ts"
 import {
   type CancelAnswer,
+  decideCancel,
+  decideRerun,
   keyedForMs,
   lastClaimForMs,
   type RemoveAnswer,
@@ -23,26 +26,26 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
   const pauseQueue = prepare(database, "INSERT INTO paused_queue (queue) VALUES (?) ON CONFLICT DO NOTHING")
   const resumeQueue = prepare(database, "DELETE FROM paused_queue WHERE queue = ?")
 
+  const change = <A>(
+    transaction: Transaction,
+    ids: ReadonlyArray<string>,
+    unknown: A,
+    decide: (task: TaskRecord, now: number) => readonly [answer: A, change: Change | undefined]
+  ): ReadonlyArray<A> =>
+    ids.map((id) => {
+      const task = tasks.find(id)
+      if (task === undefined) return unknown
+      const [answer, change] = decide(task, transaction.now)
+      if (change !== undefined) tasks.apply(transaction, task, change)
+      return answer
+    })
+
   return {
     cancel: (transaction: Transaction, ids: ReadonlyArray<string>): ReadonlyArray<CancelAnswer> =>
-      ids.map((id) => {
-        const task = tasks.find(id)
-        if (task === undefined) return "unknown"
-        const change = Settlement.cancel(task, transaction.now)
-        if (change === undefined) return "finished"
-        tasks.apply(transaction, task, change)
-        return change.state === "running" ? "requested" : "cancelled"
-      }),
+      change(transaction, ids, "unknown", decideCancel),
 
     rerun: (transaction: Transaction, ids: ReadonlyArray<string>): ReadonlyArray<RerunAnswer> =>
-      ids.map((id) => {
-        const task = tasks.find(id)
-        if (task === undefined) return { _tag: "unknown" }
-        const change = Settlement.rerun(task, transaction.now)
-        if (change === undefined) return { _tag: "conflict", state: task.state }
-        tasks.apply(transaction, task, change)
-        return { _tag: "rerun" }
-      }),
+      change(transaction, ids, { _tag: "unknown" }, decideRerun),
 
     remove: ({ tally }: Transaction, ids: ReadonlyArray<string>): ReadonlyArray<RemoveAnswer> =>
       ids.map((id) => {

@@ -73,7 +73,7 @@ const make = Effect.fnUntraced(function*(
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const { path } = options
   const clock = yield* Clock.Clock
-  const reserve = path === Database.inMemory ? Health.noReserve : yield* Health.makeReserve(path)
+  const reserve = yield* Health.makeReserve(path === Database.inMemory ? undefined : path)
   const database = yield* Database.open(path, headStartMs, reserve)
   const log = path === Database.inMemory || options.synchronous === "normal"
     ? WriteAheadLog.unsynced
@@ -83,7 +83,7 @@ const make = Effect.fnUntraced(function*(
     : yield* WriteAheadLog.makeCheckpointer(database, path)
   const findMissing = path === Database.inMemory ? Health.noIdentity : Health.identityOfOpen(path)
   const refusals = new Refusals(clock)
-  if (reserve.isSpent()) refusals.note(Failure.full("open", path))
+  if (reserve.isSpent) refusals.note(Failure.full("open", path))
 
   const tally = new Tally(database)
   const lanes = new Lanes(database)

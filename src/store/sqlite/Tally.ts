@@ -3,47 +3,46 @@
  * changed in memory, and written at its end.
  */
 import type { DatabaseSync } from "node:sqlite"
-import type { TaskState } from "../../domain/TaskState.ts"
-import type { Counts, Totals } from "../TaskStore.ts"
+import { all, type TaskState } from "../../domain/TaskState.ts"
+import { type Counts, totalsOf } from "../TaskStore.ts"
 import { prepare, type Statement } from "./Database.ts"
 
-type Row = [
-  seq: number,
-  claim: number,
-  scheduled: number,
-  pending: number,
-  running: number,
-  completed: number,
-  failed: number,
-  cancelled: number,
-  totalCreated: number,
-  totalCompleted: number,
-  totalFailed: number,
-  totalCancelled: number,
-  totalRetried: number,
-  totalCrashed: number
+/** The columns of the row, in its order: the last numbers given, then counts by state, then totals. */
+const columns = [
+  "seq",
+  "claim",
+  ...all,
+  "total_created",
+  "total_completed",
+  "total_failed",
+  "total_cancelled",
+  "total_retried",
+  "total_crashed"
 ]
+
+const [seq, claim, firstTotal] = [0, 1, columns.indexOf("total_created")]
+const place = Object.fromEntries(columns.map((name, index) => [name, index])) as Record<TaskState, number>
+const total = {
+  created: firstTotal,
+  completed: firstTotal + 1,
+  failed: firstTotal + 2,
+  cancelled: firstTotal + 3,
+  retried: firstTotal + 4,
+  crashed: firstTotal + 5
+} as const
 
 /** Counts by state, totals, and the last sequence and claim numbers given. */
 export class Tally {
-  private readonly select: Statement<Row>
+  private readonly select: Statement<Array<number>>
   private readonly update: Statement<readonly []>
   private changed = false
   /** Of the file, when the counters were those of the stored row. */
   private version: number | undefined
-  private seq = 0
-  private claim = 0
-  private size: Record<TaskState, number> = none()
-  private totals: { -readonly [Name in keyof Totals]: number } = noTotals()
+  private row: Array<number> = columns.map(() => 0)
 
   constructor(database: DatabaseSync) {
-    this.select = prepare(database, "SELECT * FROM tally")
-    this.update = prepare(
-      database,
-      `UPDATE tally SET seq = ?, claim = ?, scheduled = ?, pending = ?, running = ?, completed = ?, failed = ?,
-        cancelled = ?, total_created = ?, total_completed = ?, total_failed = ?, total_cancelled = ?, total_retried = ?,
-        total_crashed = ?`
-    )
+    this.select = prepare(database, `SELECT ${columns.join(", ")} FROM tally`)
+    this.update = prepare(database, `UPDATE tally SET ${columns.map((name) => `${name} = ?`).join(", ")}`)
   }
 
   /** To be called when a transaction has been rolled back. */
@@ -56,115 +55,66 @@ export class Tally {
     this.changed = false
     if (version !== undefined && version === this.version) return
     this.version = version
-    const row = this.select.get()!
-    this.seq = row[0]
-    this.claim = row[1]
-    this.size = {
-      scheduled: row[2],
-      pending: row[3],
-      running: row[4],
-      completed: row[5],
-      failed: row[6],
-      cancelled: row[7]
-    }
-    this.totals = {
-      created: row[8],
-      completed: row[9],
-      failed: row[10],
-      cancelled: row[11],
-      retried: row[12],
-      crashed: row[13]
-    }
+    this.row = this.select.get()!
   }
 
   /** Writes the row if this transaction changed it. */
   save(): void {
-    if (!this.changed) return
-    const { size, totals } = this
-    this.update.run(
-      this.seq,
-      this.claim,
-      size.scheduled,
-      size.pending,
-      size.running,
-      size.completed,
-      size.failed,
-      size.cancelled,
-      totals.created,
-      totals.completed,
-      totals.failed,
-      totals.cancelled,
-      totals.retried,
-      totals.crashed
-    )
+    if (this.changed) this.update.run(...this.row)
   }
 
   /** A sequence number that was never given before. */
   nextSeq(): number {
-    this.changed = true
-    return ++this.seq
+    return this.add(seq, 1)
   }
 
   /** Takes claim numbers that were never given before, and answers the first of them. */
   nextClaims(count: number): number {
-    this.changed = true
-    const first = this.claim + 1
-    this.claim += count
-    return first
+    return this.add(claim, count) - count + 1
   }
 
   /** Tasks that are not finished. */
   get unfinished(): number {
-    return this.size.scheduled + this.size.pending + this.size.running
+    return this.row[place.scheduled]! + this.row[place.pending]! + this.row[place.running]!
   }
 
   /** Tasks that are finished and still stored. */
   get finished(): number {
-    return this.size.completed + this.size.failed + this.size.cancelled
+    return this.row[place.completed]! + this.row[place.failed]! + this.row[place.cancelled]!
   }
 
   /** New tasks. */
   create(state: "scheduled" | "pending", count: number): void {
-    this.changed = true
-    this.size[state] += count
-    this.totals.created += count
+    this.add(place[state], count)
+    this.add(total.created, count)
   }
 
   /** Tasks that went from one state to another. */
   move(from: TaskState, to: TaskState, count: number): void {
     if (from === to || count === 0) return
-    this.changed = true
-    this.size[from] -= count
-    this.size[to] += count
-    if (to === "completed" || to === "failed" || to === "cancelled") this.totals[to] += count
+    this.add(place[from], -count)
+    this.add(place[to], count)
+    if (to === "completed" || to === "failed" || to === "cancelled") this.add(total[to], count)
   }
 
   /** Tasks that are not stored any more. */
   remove(state: TaskState, count: number): void {
-    if (count === 0) return
-    this.changed = true
-    this.size[state] -= count
+    if (count > 0) this.add(place[state], -count)
   }
 
   /** An attempt that is followed by a retry, or a lease that ran out. */
-  count(total: "retried" | "crashed"): void {
-    this.changed = true
-    this.totals[total]++
+  count(of: "retried" | "crashed"): void {
+    this.add(total[of], 1)
   }
 
   /** What the counters say. */
   counts(capacity: number): Counts {
-    return { ...this.size, capacity, totals: { ...this.totals } }
+    const sizes = Object.fromEntries(all.map((state) => [state, this.row[place[state]]!])) as Record<TaskState, number>
+    return { ...sizes, capacity, totals: totalsOf(this.row.slice(firstTotal)) }
+  }
+
+  private add(at: number, count: number): number {
+    this.changed = true
+    return this.row[at]! += count
   }
 }
-
-const none = (): Record<TaskState, number> => ({
-  scheduled: 0,
-  pending: 0,
-  running: 0,
-  completed: 0,
-  failed: 0,
-  cancelled: 0
-})
-
-const noTotals = (): Totals => ({ created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0 })

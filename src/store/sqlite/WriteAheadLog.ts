@@ -119,15 +119,9 @@ export const makeCheckpointer = (
   database: DatabaseSync,
   path: string
 ): Effect.Effect<Checkpointer, never, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() => new Checkpoints(database, path)),
-      (checkpoints) => checkpoints.end
-    ),
-    (checkpoints) => ({ committed: () => checkpoints.committed() })
-  )
+  Effect.acquireRelease(Effect.sync(() => new Checkpoints(database, path)), (checkpoints) => checkpoints.end)
 
-class Checkpoints {
+class Checkpoints implements Checkpointer {
   private readonly path: string
   private readonly totalChanges
   private readonly finish

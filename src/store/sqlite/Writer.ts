@@ -15,7 +15,7 @@ import { StoreError } from "../../domain/Errors.ts"
 import { Refusals } from "../WriteHealth.ts"
 import { prepare } from "./Database.ts"
 import * as Failure from "./Failure.ts"
-import { type Missing, noReserve, type Reserve } from "./Health.ts"
+import { type Missing, Reserve } from "./Health.ts"
 import type { Lanes } from "./Lanes.ts"
 import type { Tally } from "./Tally.ts"
 import type { Checkpointer, WriteAheadLog } from "./WriteAheadLog.ts"
@@ -100,7 +100,7 @@ export const make = Effect.fnUntraced(function*(
   lanes: Lanes,
   log: WriteAheadLog,
   checkpointer: Checkpointer,
-  reserve: Reserve = noReserve,
+  reserve: Reserve = new Reserve(),
   refusals: Refusals = new Refusals(clock)
 ): Effect.fn.Return<Writer, never, Scope.Scope> {
   const begin = prepare(database, "BEGIN IMMEDIATE")
@@ -198,7 +198,7 @@ export const make = Effect.fnUntraced(function*(
         }
         continue
       }
-      if (reserve.isSpent()) makeRoom()
+      if (reserve.isSpent) makeRoom()
       const rest = waiting.slice(batch.length)
       waiting = rest
       // a resumed caller runs at once and may add its next operation, which is for the next turn
@@ -287,7 +287,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.callback<A, StoreError>((resume) => {
       if (closed) return resume(Exit.fail(refusal(name)))
       if (missing !== undefined) return resume(failed(Failure.moved(name, missing)))
-      if (room === "takes" && reserve.isSpent()) return resume(failed(Failure.full(name, path)))
+      if (room === "takes" && reserve.isSpent) return resume(failed(Failure.full(name, path)))
       const entry: Waiting = {
         name,
         operation: operation as Waiting["operation"],

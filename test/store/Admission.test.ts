@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { ByteBudget } from "../../src/store/ByteBudget.ts"
+import { ByteBudget } from "../../src/store/Admission.ts"
 
 /** A store whose bytes a test says, and that takes as long as the test says to tell them. */
 const store = Effect.gen(function*() {

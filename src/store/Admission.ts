@@ -1,0 +1,113 @@
+/**
+ * What may be stored: which tasks of a group are new, and whether there is room for their bytes.
+ */
+import { type Clock, Effect } from "effect"
+import type { StoreError } from "../domain/Errors.ts"
+import { sameJson } from "../domain/SameJson.ts"
+import type { NewTask } from "../domain/TaskRecord.ts"
+import type { Accepted, EnqueueAnswer } from "./TaskStore.ts"
+
+/** What is stored already, as far as it decides about new tasks. */
+export interface Known {
+  readonly hasId: (id: string) => boolean
+  /** The task that owns an idempotency key. */
+  readonly ownerOf: (type: string, key: string) => Pick<NewTask, "id" | "payload"> | undefined
+}
+
+/** What a group will be: an answer for each of its tasks, and those that are new. Or the key that it fails for. */
+export type Admission =
+  | { readonly _tag: "Admitted"; readonly tasks: ReadonlyArray<Accepted>; readonly fresh: ReadonlyArray<NewTask> }
+  | Extract<EnqueueAnswer, { readonly _tag: "Conflict" }>
+
+/** Decides about each task of a group before any is stored. Whether there is room for the new ones is another question. */
+export const admit = (group: ReadonlyArray<NewTask>, known: Known): Admission => {
+  const tasks: Array<Accepted> = []
+  const fresh: Array<NewTask> = []
+  const ids = group.length === 1 ? undefined : new Set<string>()
+  let keys: Map<string, NewTask> | undefined
+  for (let index = 0; index < group.length; index++) {
+    const task = group[index]!
+    if (ids?.has(task.id) === true || known.hasId(task.id)) {
+      tasks.push({ id: task.id, duplicate: true })
+      continue
+    }
+    if (task.key !== null) {
+      const name = nameOf(task.type, task.key)
+      const owner = known.ownerOf(task.type, task.key) ?? keys?.get(name)
+      if (owner !== undefined) {
+        if (!sameJson(owner.payload, task.payload)) return { _tag: "Conflict", index, key: task.key, id: owner.id }
+        tasks.push({ id: owner.id, duplicate: true })
+        continue
+      }
+      keys = (keys ?? new Map<string, NewTask>()).set(name, task)
+    }
+    ids?.add(task.id)
+    fresh.push(task)
+    tasks.push({ id: task.id, duplicate: false })
+  }
+  return { _tag: "Admitted", tasks, fresh }
+}
+
+/** An idempotency key with its type, as one text. */
+export const nameOf = (type: string, key: string): string => `${type}\u0000${key}`
+
+/** How old a measurement may be, in milliseconds, if it was quick. */
+const maxAgeMs = 1000
+
+/** How many times as long as measuring takes is waited before it is done again: it takes 2 % of the time at most. */
+const pauses = 50
+
+/** Bytes of UTF-8 in the payloads of tasks: what is offered. */
+export const offeredBytes = (tasks: Iterable<Pick<NewTask, "payload">>): number => {
+  let bytes = 0
+  for (const { payload } of tasks) bytes += Buffer.byteLength(payload)
+  return bytes
+}
+
+/**
+ * The bytes that the tasks of a store may have together, where the store has to be asked how many they have. Keeping count
+ * would cost every write something, so the answer is up to a second old, and what this process has stored since is added.
+ */
+export class ByteBudget {
+  readonly maxBytes: number
+  /** Bytes that were measured, and those stored since. */
+  bytes = 0
+  private added = 0
+  private measuredAt = -Infinity
+  private tookMs = 0
+  private readonly measure: Effect.Effect<number, StoreError>
+  private readonly now: () => number
+
+  constructor(maxBytes: number, measure: Effect.Effect<number, StoreError>, clock: Clock.Clock) {
+    this.maxBytes = maxBytes
+    this.measure = measure
+    this.now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  }
+
+  /** Whether so many more fit, as far as this process knows. */
+  fits(bytes: number): boolean {
+    return this.bytes + bytes <= this.maxBytes
+  }
+
+  /** Measures again when that was long ago, or not just now and so many more would be refused. */
+  measureFor(bytes: number): Effect.Effect<void, StoreError> {
+    return Effect.suspend(() => {
+      const now = this.now()
+      const pauseMs = Math.max(this.fits(bytes) ? maxAgeMs : 0, this.tookMs * pauses)
+      if (now - this.measuredAt < pauseMs) return Effect.void
+      this.measuredAt = now
+      const before = this.added
+      return Effect.map(this.measure, (measured) => {
+        // what was stored in between may be in it or not
+        this.bytes = measured + this.added - before
+        this.tookMs = this.now() - now
+      })
+    })
+  }
+
+  /** Bytes that have been stored. */
+  add(bytes: number): void {
+    this.bytes += bytes
+    this.added += bytes
+  }
+}
