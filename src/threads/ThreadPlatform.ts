@@ -29,7 +29,7 @@ export interface Options {
 export const layer = (options: Options): Layer.Layer<Workers.WorkerPlatform | Workers.Spawner> =>
   Layer.merge(
     Workers.layerSpawner<WorkerThread | ChildProcess>(() => spawn(options)),
-    Layer.sync(Workers.WorkerPlatform, makePlatform)
+    Layer.sync(Workers.WorkerPlatform, () => makePlatform(options.memoryMiB))
   )
 
 const main = ThreadModule.find(moduleBeside(import.meta.url, "ThreadMain"))
@@ -47,7 +47,7 @@ const spawn = ({ env, isolation, memoryMiB }: Options): WorkerThread | ChildProc
       execArgv: [...process.execArgv, `--max-old-space-size=${memoryMiB}`]
     })
 
-const makePlatform = () =>
+const makePlatform = (memoryMiB: number) =>
   Workers.makePlatform<WorkerThread | ChildProcess>()({
     setup: ({ scope, worker }) =>
       Effect.as(Scope.addFinalizer(scope, terminate(worker)), {
@@ -70,7 +70,8 @@ const makePlatform = () =>
         worker.on("exit", (code, signal) =>
           fail(
             signal === "SIGKILL"
-              ? "It was ended by SIGKILL, as it is when it needs more memory than it may"
+              ? `It was ended by SIGKILL, as it is when it needs more memory than ${memoryMiB} MiB and 100 MiB; ` +
+                "TASKFORGE_THREAD_MEMORY, or memoryMiB of ThreadPool.layer, allows more"
               : `It exited with ${signal ?? `code ${code}`}`
           ))
       })

@@ -220,6 +220,21 @@ describe("sql_query", () => {
       assert.deepInclude(rows, { rows: [[60_000_000]] })
     }).pipe(withHandlers({ threads: true })))
 
+  it.live("sorts in the memory that it may take, not in files without a bound", () =>
+    Effect.gen(function*() {
+      const home = yield* shop
+      const many = `WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 1500000)
+        SELECT hex(randomblob(50)) AS a FROM n`
+      const database = new DatabaseSync(join(home, "shop.db"))
+      database.exec(`CREATE VIEW many AS ${many}`)
+      database.close()
+      const sorted = { database: "shop.db", sql: "SELECT a FROM many ORDER BY a", max_rows: 1, timeout: "10m" }
+      const grouped = { database: "shop.db", table: "many", group_by: "a", output: "many.html" }
+      for (const [type, payload] of [["sql_query", sorted], ["report", grouped]] as const) {
+        assert.include((yield* failureOf(type, payload)).message, "TASKFORGE_THREAD_MEMORY", type)
+      }
+    }).pipe(withHandlers({ threads: true, memoryMiB: 64 })))
+
   it.live("ends a query that takes more memory than it may, in SQLite's own code", () =>
     Effect.gen(function*() {
       yield* shop
