@@ -126,6 +126,18 @@ describe("the sources", () => {
     assert.deepStrictEqual(files.map(([path]) => path).filter((path) => vagueName.test(spaced(path))), [])
   })
 
+  it("read the wall clock only for times that are shown, stored or compared with such", () => {
+    const found = files.filter(([, text]) => /\bcurrentTime(?:Millis|Nanos)/.test(text)).map(([path]) => path)
+    assert.deepStrictEqual(found.filter((path) => !readsWallClock.test(path)), [])
+  })
+
+  it("give a steady clock to those parts of libraries that measure by the wall clock", () => {
+    const measuring = /\b(?:CircuitBreaker\.layer|Pool\.makeWithTTL|ScopedCache\.|Cache\.make|cached\w*WithTTL)\b/
+    const found = files.filter(([, text]) => measuring.test(text))
+    assert.isAbove(found.length, 0)
+    assert.deepStrictEqual(found.filter(([, text]) => !text.includes("MonotonicClock.steady")).map(([path]) => path), [])
+  })
+
   it("have no casts to any", () => {
     assert.deepStrictEqual(files.flatMap(([path, text]) => anyCastsOf(path, text).map((line) => `${path}:${line}`)), [])
   })
@@ -142,6 +154,23 @@ describe("the top of the repository", () => {
     assert.isAtMost(entries.length, maxTopEntries, entries.join(", "))
   })
 })
+
+/**
+ * What stores, shows or compares times of a calendar: drivers, files, signatures, the tables of the command line. All else
+ * measures, by `MonotonicClock`: the wall clock may be set while it does.
+ */
+const readsWallClock = new RegExp(
+  "^(?:" + [
+    "cli/commands/(?:Get|Keys|List|Watch)",
+    "domain/MonotonicClock",
+    "events/RecordedStore",
+    "handlers/(?:Cleanup|Webhook|files/AtomicFile|outbound/OutboundClient)",
+    "http/SystemStatus",
+    "observability/Supervisor",
+    "store/(?:WriteHealth|memory/(?:Events|MemoryStore|Records)|sqlite/(?:Instances|SqliteStore|Writer))",
+    "testing/\\w+"
+  ].join("|") + ")\\.ts$"
+)
 
 describe("the checks on the sources", () => {
   const forbidden = (path: string, text: string, ...others: ReadonlyArray<string>) =>

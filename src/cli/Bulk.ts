@@ -1,5 +1,6 @@
 /** Many tasks from lines of JSON, in batches as they come, with a progress bar for people. */
-import { Clock, Effect, type Schema, Stream } from "effect"
+import { Effect, type Schema, Stream } from "effect"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { NewTaskJson } from "../http/api/TasksApi.ts"
 import { Failure } from "./Failure.ts"
 import * as Input from "./Input.ts"
@@ -28,7 +29,7 @@ interface Item {
 
 /** Enqueues a task per line. A line that is none stops it; those before have been enqueued then. */
 export const enqueue = Effect.fnUntraced(function*<R>({ json, lines, toTask, whenFull }: Options<Failure, R>) {
-  const startedAt = yield* Clock.currentTimeMillis
+  const startedAt = yield* MonotonicClock.now
   const progress = yield* Progress.make("Enqueueing")
   let accepted = 0
   let duplicates = 0
@@ -71,7 +72,7 @@ export const enqueue = Effect.fnUntraced(function*<R>({ json, lines, toTask, whe
   if (json) return yield* Screen.json({ accepted, created, duplicates })
   const paint = yield* Screen.paint
   if (accepted === 0) return yield* Screen.line("There were no lines, so nothing was enqueued.")
-  const seconds = Math.max(1, (yield* Clock.currentTimeMillis) - startedAt) / 1000
+  const seconds = Math.max(1, (yield* MonotonicClock.now) - startedAt) / 1000
   const rate = paint.dim(`in ${Words.precise(seconds * 1000)} (${Words.count(Math.round(accepted / seconds))}/s)`)
   const known = duplicates === 0 ? "" : `; ${Words.count(duplicates)} existed already`
   yield* Screen.line(`${paint.good("✓")} Enqueued ${Words.counted(created, "task")} ${rate}${known}`)

@@ -1,5 +1,6 @@
 /** A load on a server: it is kept busy for a time, and then asked how long tasks took from their enqueue to their end. */
-import { Clock, Duration, Effect } from "effect"
+import { Duration, Effect } from "effect"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { NewTaskJson } from "../http/api/TasksApi.ts"
 import type { Failure } from "./Failure.ts"
 import * as RemoteTasks from "./RemoteTasks.ts"
@@ -20,10 +21,10 @@ export const keepBusy = <R>(
   send: (tasks: ReadonlyArray<NewTaskJson>) => Effect.Effect<ReadonlyArray<string>, Failure, R>
 ): Effect.Effect<void, Failure, R | Target.Target> =>
   Effect.gen(function*() {
-    const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(lasting)
+    const until = (yield* MonotonicClock.now) + Duration.toMillis(lasting)
     const tasks = Array.from({ length: batch }, () => emptyTask)
     const client = Effect.gen(function*() {
-      while ((yield* Clock.currentTimeMillis) < until) yield* RemoteTasks.finished(yield* send(tasks))
+      while ((yield* MonotonicClock.now) < until) yield* RemoteTasks.finished(yield* send(tasks))
     })
     yield* Effect.all(Array.from({ length: clients }, () => client), { concurrency: clients, discard: true })
   })

@@ -1,5 +1,6 @@
 /** A line on stderr that says how far a command has come, as long as a person looks at it. */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import * as Screen from "./Screen.ts"
 import * as Table from "./Table.ts"
 import * as Words from "./Words.ts"
@@ -14,11 +15,11 @@ const clearLine = "\r\u001b[2K"
 export const make = Effect.fnUntraced(function*(what: string, total?: number) {
   const screen = yield* Screen.Screen
   const paint = Screen.paintOn({ colours: screen.animates && screen.colours })
-  const startedAt = yield* Clock.currentTimeMillis
-  let shownAt = 0
+  const startedAt = yield* MonotonicClock.now
+  let shownAt = -Infinity
 
   const update = Effect.fnUntraced(function*(done: number) {
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* MonotonicClock.now
     if (!screen.animates || now - shownAt < intervalMs) return
     shownAt = now
     const seconds = Math.max(1, now - startedAt) / 1000

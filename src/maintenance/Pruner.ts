@@ -2,8 +2,9 @@
  * Removes finished tasks that retention no longer keeps, and forgets puts of records that can no longer be repeated. The
  * leader does it; harmless when another one does too.
  */
-import { Clock, Duration, Effect, Layer } from "effect"
+import { Duration, Effect, Layer } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { forgetNonces } from "../store/RecordDriver.ts"
 import { RecordStore } from "../store/RecordStore.ts"
@@ -69,7 +70,7 @@ export const layer = (
       Effect.gen(function*() {
         const leads = yield* leader.leads
         const removed = leads ? yield* store.prune(retention, batchSize) : 0
-        const now = yield* Clock.currentTimeMillis
+        const now = yield* MonotonicClock.now
         if (leads && now >= forgetAt) forgetAt = now + (yield* forgetNonces(records))
         yield* removed < batchSize ? Effect.sleep(options.interval ?? defaults.interval) : Effect.yieldNow
       })

@@ -10,8 +10,9 @@
  * that it ran, and the next job gets a new one. Threads never touch the store: progress passes through the process,
  * which fences it.
  */
-import { Context, type Duration, Effect, Exit, Layer, Pool, Schema, type Scope } from "effect"
+import { Clock, Context, type Duration, Effect, Exit, Layer, Pool, Schema, type Scope } from "effect"
 import { availableParallelism } from "node:os"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import * as Thread from "./Thread.ts"
 import { perform, type ThreadHandler } from "./ThreadHandler.ts"
 import type { Ending, Job } from "./ThreadMessage.ts"
@@ -94,7 +95,7 @@ const make = (options: ThreadPlatform.Options, size: number): Effect.Effect<Thre
     max: size,
     timeToLive: idleFor,
     timeToLiveStrategy: "usage"
-  })
+  }).pipe(Effect.updateService(Clock.Clock, MonotonicClock.steady))
 
 const runIn = (pool: Threads, job: Job, report: Thread.Report) =>
   Effect.scoped(Effect.flatMap(Pool.get(pool), (thread) =>

@@ -1,6 +1,7 @@
-import { Clock, Duration, Effect, Option, Random } from "effect"
+import { Duration, Effect, Option, Random } from "effect"
 import { Command, Flag } from "effect/cli"
 import { DurationText } from "../../domain/DurationText.ts"
+import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import type { NewTaskJson } from "../../http/api/TasksApi.ts"
 import type { Failure } from "../Failure.ts"
 import * as Load from "../Load.ts"
@@ -84,8 +85,8 @@ const cancelledOneIn = 20
 const demonstrate = Effect.fnUntraced(function*({ for: lasting, json, load, rate, seed }: Options) {
   const total = rate === undefined ? undefined : Math.max(1, Math.round(rate * Duration.toSeconds(lasting)))
   const progress = yield* Progress.make("Sending", total)
-  const startedAt = yield* Clock.currentTimeMillis
-  const elapsed = Effect.map(Clock.currentTimeMillis, (now) => now - startedAt)
+  const startedAt = yield* MonotonicClock.now
+  const elapsed = Effect.map(MonotonicClock.now, (now) => now - startedAt)
   const sample = new Load.Sample()
   const requests: Array<number> = []
   /** Those that have to be waited for at the end. */
@@ -124,17 +125,17 @@ const atRate = <R>(
   send: (tasks: ReadonlyArray<NewTaskJson>) => Effect.Effect<unknown, Failure, R>
 ): Effect.Effect<void, Failure, R> =>
   Effect.gen(function*() {
-    const startedAt = yield* Clock.currentTimeMillis
+    const startedAt = yield* MonotonicClock.now
     let made = 0
     while (made < total) {
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* MonotonicClock.now
       const due = Math.min(total, Math.ceil(((now - startedAt) / 1000 + tickMs / 1000) * rate))
       const tasks: Array<NewTaskJson> = []
       for (; made < due; made++) tasks.push(yield* make)
       const batches: Array<ReadonlyArray<NewTaskJson>> = []
       for (let start = 0; start < tasks.length; start += batchSize) batches.push(tasks.slice(start, start + batchSize))
       yield* Effect.forEach(batches, send, { concurrency, discard: true })
-      const rest = startedAt + (due / rate) * 1000 - (yield* Clock.currentTimeMillis)
+      const rest = startedAt + (due / rate) * 1000 - (yield* MonotonicClock.now)
       if (rest > 0) yield* Effect.sleep(rest)
     }
   })

@@ -1,6 +1,7 @@
 import { Clock, DateTime, Duration, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { DurationText } from "../../domain/DurationText.ts"
+import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import type { StatsJson, WorkersJson } from "../../http/api/SystemApi.ts"
 import type { TaskJson } from "../../http/api/TaskJson.ts"
@@ -65,6 +66,8 @@ const clearBelow = "\u001b[J"
 /** What one look finds. */
 interface Look {
   readonly at: number
+  /** When it was, for what is measured. */
+  readonly moment: number
   readonly stats: typeof StatsJson.Type
   readonly workers: typeof WorkersJson.Type
   readonly latest: ReadonlyArray<TaskJson>
@@ -125,7 +128,8 @@ const look = Effect.fnUntraced(function*(rows: number) {
     repeatable(api.queues.list({ query: { limit: 1 } }))
   ], { concurrency: "unbounded" })
   const at = yield* Clock.currentTimeMillis
-  return { at, stats, workers, latest: page.tasks, paused: queues.paused } satisfies Look
+  const moment = yield* MonotonicClock.now
+  return { at, moment, stats, workers, latest: page.tasks, paused: queues.paused } satisfies Look
 })
 
 interface Frame {
@@ -172,7 +176,7 @@ const frame = (now: Look, before: Look | undefined, { columns, name, paint, rows
 
 const ratesOf = (now: Look, before: Look | undefined): Stats.Rates | undefined => {
   if (before === undefined) return undefined
-  const seconds = Math.max(1, now.at - before.at) / 1000
+  const seconds = Math.max(1, now.moment - before.moment) / 1000
   const rate = (name: keyof Stats.Rates) => (now.stats.totals[name] - before.stats.totals[name]) / seconds
   return { created: rate("created"), completed: rate("completed"), failed: rate("failed") }
 }
@@ -183,7 +187,7 @@ const betweenLooks = "250 millis"
 /** Follows tasks, by a line for everything that happens to them; fails unless all of them completed. */
 const follow = Effect.fnUntraced(function*(ids: ReadonlyArray<string>, json: boolean) {
   const { api, patient, problem } = yield* Target.Target
-  const startedAt = yield* Clock.currentTimeMillis
+  const startedAt = yield* MonotonicClock.now
   const seen = new Map<string, string>()
   const done: Array<TaskJson> = []
   let left = [...new Set(ids)]
@@ -208,7 +212,7 @@ const lineOf = Effect.fnUntraced(function*(task: TaskJson, startedAt: number, se
   const paint = Screen.paintOn(screen)
   const now = yield* Clock.currentTimeMillis
   const parts = [
-    paint.dim(`+${Words.precise(now - startedAt)}`.padStart(8)),
+    paint.dim(`+${Words.precise((yield* MonotonicClock.now) - startedAt)}`.padStart(8)),
     ...(several ? [paint.dim(Screen.plain(task.id))] : []),
     paint.state(task.status, `${Screen.mark[task.status]} ${task.status.padEnd(9)}`),
     Screen.plain(task.type),

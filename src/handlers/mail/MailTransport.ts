@@ -1,11 +1,12 @@
 /** How mail is sent: see `Mailer`. */
-import { Cause, Context, Duration, Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import { CircuitBreaker } from "effect/persistence"
 import { mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { rootCertificates } from "node:tls"
 import { createTransport } from "nodemailer"
 import type { Options as MailOptions } from "nodemailer/lib/mailer"
+import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import * as AtomicFile from "../files/AtomicFile.ts"
 import * as FileName from "../files/FileName.ts"
 import { type LeftAlone, MailFailed, MailRejected, type Message, type Options, type Send, type Sent } from "./Mailer.ts"
@@ -54,6 +55,7 @@ export const make = Effect.fnUntraced(function*(
     scope
   )
   const breaker = Context.get(breakers, CircuitBreaker.CircuitBreaker)
+  const steady = MonotonicClock.steady(yield* Clock.Clock)
   const bySmtp = (message: Message) =>
     breaker.execute(
       Effect.map(
@@ -68,6 +70,7 @@ export const make = Effect.fnUntraced(function*(
       ),
       { key: url.host, classify: outcomeOf }
     ).pipe(
+      Effect.provideService(Clock.Clock, steady),
       Effect.catchTag("CircuitBreakerError", ({ reason }): Effect.Effect<LeftAlone> =>
         Effect.succeed({
           _tag: "LeftAlone",

@@ -3,6 +3,7 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Ref, Scope, Stream } from "effect"
 import { HttpBody, HttpClient, HttpClientRequest } from "effect/http"
 import { CircuitBreaker } from "effect/persistence"
+import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import * as Redaction from "../../domain/Redaction.ts"
 import * as Guard from "./ConnectionGuard.ts"
 import type { LeftAlone, Options, OutboundRequest, Send } from "./Outbound.ts"
@@ -42,6 +43,8 @@ export const make = Effect.fnUntraced(function*(
     scope
   )
   const breaker = Context.get(breakers, CircuitBreaker.CircuitBreaker)
+  const clock = yield* Clock.Clock
+  const steady = MonotonicClock.steady(clock)
 
   const once = (request: OutboundRequest, url: URL, time: number) =>
     breaker.execute(
@@ -55,18 +58,18 @@ export const make = Effect.fnUntraced(function*(
             reason: "there was no whole answer in time",
             retry_after_ms: null
           })
-      }),
+      }).pipe(Effect.provideService(Clock.Clock, clock)),
       { key: url.host, classify: outcomeOf }
-    )
+    ).pipe(Effect.provideService(Clock.Clock, steady))
 
   const follow = Effect.fnUntraced(function*(request: OutboundRequest) {
     const maxTime = Duration.fromInputUnsafe(timeout)
     const time = request.timeout === undefined ? maxTime : Duration.min(request.timeout, maxTime)
-    const deadline = (yield* monotonicMs) + Duration.toMillis(time)
+    const deadline = (yield* MonotonicClock.now) + Duration.toMillis(time)
     let current = request
     for (let redirects = 0;; redirects++) {
       const url = yield* parse(current.url)
-      const answer = yield* once(current, url, deadline - (yield* monotonicMs))
+      const answer = yield* once(current, url, deadline - (yield* MonotonicClock.now))
       const next = request.redirects === "none" ? undefined : redirected(current, url, answer)
       if (next === undefined) return { ...answer, redirects }
       if (request.redirects === "same" && next.method !== current.method) {
@@ -96,9 +99,6 @@ export const make = Effect.fnUntraced(function*(
         }))
     )
 })
-
-/** What the time limit of a request is measured by. */
-const monotonicMs = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1000n) / 1000)
 
 /** The URL of a request, if tasks may use it at all. */
 const parse = (text: string): Effect.Effect<URL, RequestRefused> => {

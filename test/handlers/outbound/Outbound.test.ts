@@ -8,9 +8,13 @@ import { Outbound } from "../../../src/handlers/outbound/Outbound.ts"
 import type { Options, OutboundRequest } from "../../../src/handlers/outbound/Outbound.ts"
 import { RequestFailed, RequestRefused, RequestRejected, retry } from "../../../src/handlers/outbound/OutboundErrors.ts"
 import { maxRetryAfterMillis } from "../../../src/handlers/outbound/RetryAfter.ts"
+import { withStepping } from "../../engine/Clocks.ts"
 import * as Site from "./Site.ts"
 
 const allow = ["127.0.0.1"]
+
+/** So many seconds after the epoch, where the `TestClock` begins. */
+const date = (seconds: number) => new Date(seconds * 1000).toUTCString()
 
 const send = (request: Partial<OutboundRequest> & { readonly url: string }) =>
   Outbound.use((outbound) => outbound.send({ method: "GET", ...request }))
@@ -195,6 +199,23 @@ describe("requests of tasks", () => {
       yield* TestClock.adjust("300 millis")
       assert.isFalse("_tag" in (yield* send({ url: ill.url })))
     }).pipe(withOutbound({ allow, breakAfter: 2, breakFor: "300 millis" })))
+
+  it.effect("are not kept waiting by a wall clock that is set back", () =>
+    withStepping((step) =>
+      Effect.gen(function*() {
+        const ill = yield* Site.start((_, response) => response.writeHead(503, { "retry-after": date(60) }).end())
+        const failed = yield* Effect.flip(send({ url: ill.url }))
+        assert.deepInclude(failed, { retry_after_ms: 60_000 })
+        yield* step("-1 hour")
+        const answer = yield* send({ url: ill.url })
+        assert("_tag" in answer)
+        assert.strictEqual(Duration.toMillis(answer.retryAfter), 60_000)
+        yield* TestClock.adjust("1 minute")
+        // A date is one of the wall clock
+        assert.deepInclude(yield* Effect.flip(send({ url: ill.url })), { retry_after_ms: 3_600_000 })
+        assert.strictEqual(ill.asked.length, 2)
+      }).pipe(withOutbound({ allow, breakAfter: 1, breakFor: "30 seconds" }))
+    ))
 })
 
 describe("redirects", () => {
