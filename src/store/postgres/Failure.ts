@@ -6,8 +6,16 @@ import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { StoreError } from "../../domain/Errors.ts"
 
 const tablesGone =
-  "restore the store's schema from a backup; or, if the schema is gone and its tasks may be lost, run " +
+  "restore the store's schema from a backup; or, if its tasks may be lost, drop what is left of the schema and run " +
   "taskforge migrate or restart a server to make an empty one"
+
+/** Tables or sequences that the store had when it was opened are not there any more. */
+export const incomplete = (missing: ReadonlyArray<string>): StoreError =>
+  new StoreError({
+    operation: "write",
+    reason: `parts of the store's schema are gone: ${missing.join(", ")}`,
+    advice: tablesGone
+  })
 
 /**
  * What an error means, by its SQLSTATE or the first part of it, and what to do about it where no write will succeed until

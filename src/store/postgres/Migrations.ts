@@ -160,6 +160,12 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   (schema) => [Claim.claimFunction(schema)]
 ]
 
+/** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */
+export const isOwn = (schema: string): (name: string) => boolean => {
+  const statements = migrations.flatMap((migration) => migration(schema)).join("\n")
+  return (name) => statements.includes(`${schema}.${name}`)
+}
+
 /** The layout that this version of the driver reads and writes. */
 const latest = migrations.length
 

@@ -259,7 +259,7 @@ const make = Effect.fnUntraced(function*(
     inTransaction: database.inTransaction,
     afterCommit: client.afterCommit,
     stranded: (runnable, limit) => Effect.andThen(claim(promotion), stranded(runnable, limit)),
-    writeHealth: Server.writeHealth(database, refusals),
+    writeHealth: yield* Server.writeHealth(database, refusals, Migrations.isOwn(database.schema)),
     counts: tally.counts(capacity.capacity),
     laneCounts
   })

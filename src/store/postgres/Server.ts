@@ -6,6 +6,7 @@ import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import { refuseHeadStart } from "../Driver.ts"
 import { probeBytes, type Refusals, type WriteHealth } from "../WriteHealth.ts"
 import { type Database, number } from "./Database.ts"
+import * as Failure from "./Failure.ts"
 
 /** The oldest PostgreSQL that has what the driver uses. */
 const oldestServer = 14
@@ -134,8 +135,35 @@ export const agreeOnHeadStart = Effect.fnUntraced(function*(
   if (refusal !== undefined) return yield* refusal
 })
 
-/** Whether PostgreSQL takes writes. What is noted by the schema's database is in `refusals`. */
-export const writeHealth = ({ query, schema, transaction }: Database, refusals: Refusals): WriteHealth => {
+/**
+ * Whether PostgreSQL takes writes, into a schema that is complete now. What is noted by its database is in `refusals`;
+ * `isOwn` says which of its tables and sequences are the store's.
+ */
+export const writeHealth = Effect.fnUntraced(function*(
+  { query, schema, transaction }: Database,
+  refusals: Refusals,
+  isOwn: (name: string) => boolean
+): Effect.fn.Return<WriteHealth, StoreError> {
+  const relations = Effect.map(
+    // The catalog, so that no lock on a table has to be waited for
+    query<[name: string]>(
+      "write",
+      `SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p', 'S')`,
+      [schema]
+    ),
+    (rows) => rows.map(([name]) => name)
+  )
+  const complete = (yield* relations).filter(isOwn)
+  const demandComplete = Effect.gen(function*() {
+    // A server that does not answer is for others to tell
+    const left = new Set(yield* Effect.orElseSucceed(relations, () => complete))
+    const missing = complete.filter((name) => !left.has(name))
+    if (missing.length === 0) return
+    const error = Failure.incomplete(missing)
+    refusals.note(error)
+    return yield* error
+  })
+
   // A table may be full although an update of one of its rows still fits, so the probe stores what callers store,
   // which does not compress
   const write = transaction(
@@ -155,8 +183,11 @@ export const writeHealth = ({ query, schema, transaction }: Database, refusals: 
   )
   return {
     refusal: Effect.sync(() => refusals.current),
-    probe: Effect.suspend(() =>
-      refusals.current === undefined ? Effect.void : Effect.andThen(write, Effect.sync(() => refusals.end()))
+    probe: Effect.andThen(
+      demandComplete,
+      Effect.suspend(() =>
+        refusals.current === undefined ? Effect.void : Effect.andThen(write, Effect.sync(() => refusals.end()))
+      )
     )
   }
-}
+})

@@ -31,6 +31,27 @@ await withServer("PostgreSQL", Postgres.find, ({ url }) => {
           yield* posted(task)
         }).pipe(Effect.provide(layer({ store: storeOn(url, schema) })))
       }).pipe(Effect.scoped))
+
+    it.live.each(["record", "event_batch", "instance", "setting", "rate_limit", "claim_number"])(
+      "turns health red with what is gone, when that is only its %s",
+      (name) =>
+        Effect.gen(function*() {
+          const schema = yield* Postgres.scratchSchema({ url })
+          yield* Effect.scoped(Layer.build(storeOn(url, schema)))
+          yield* Postgres.query(url, `CREATE TABLE "${schema}".mine (a int)`)
+          yield* Effect.gen(function*() {
+            yield* untilGreen
+            const kind = name === "claim_number" ? "SEQUENCE" : "TABLE"
+            // An application's own table is its own business
+            yield* Postgres.query(url, `DROP TABLE "${schema}".mine`)
+            yield* Postgres.query(url, `ALTER ${kind} "${schema}".${name} RENAME TO moved`)
+            const red = yield* untilRed
+            assert.include(red?.what_to_do, "drop what is left of the schema")
+            yield* Postgres.query(url, `ALTER ${kind} "${schema}".moved RENAME TO ${name}`)
+            yield* untilGreen
+          }).pipe(Effect.provide(layer({ store: storeOn(url, schema) })))
+        }).pipe(Effect.scoped)
+    )
   })
 })
 
