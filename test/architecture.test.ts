@@ -135,7 +135,10 @@ describe("the sources", () => {
     const measuring = /\b(?:CircuitBreaker\.layer|Pool\.makeWithTTL|ScopedCache\.|Cache\.make|cached\w*WithTTL)\b/
     const found = files.filter(([, text]) => measuring.test(text))
     assert.isAbove(found.length, 0)
-    assert.deepStrictEqual(found.filter(([, text]) => !text.includes("MonotonicClock.steady")).map(([path]) => path), [])
+    assert.deepStrictEqual(
+      found.filter(([, text]) => !text.includes("MonotonicClock.steady")).map(([path]) => path),
+      []
+    )
   })
 
   it("have no casts to any", () => {

@@ -36,7 +36,7 @@ const eachUrl = (text: string, shown: (url: string) => string): string =>
     : text
 
 /** A URL that is a user's own data: it stays as it is, but for user and password and for values that are named as secrets. */
-const ownUrl = (text: string): string => {
+export const ownUrl = (text: string): string => {
   const parsed = URL.parse(text)
   if (parsed === null ? text.includes("@") : parsed.port !== "" && isAmbiguous(parsed)) return url(text)
   const hasUser = parsed !== null && parsed.username + parsed.password !== ""
@@ -73,20 +73,42 @@ const secretHeaders = new Set([
   "x-goog-api-key"
 ])
 
-const mayHaveSecretHeader = new RegExp(`"(?:${[...secretHeaders].join("|")})"\\s*:`, "i")
+const mayHaveSecretHeader = new RegExp(`"(?:${[...secretHeaders].join("|")})"\\s*:|"headers"\\s*:\\s*\\{\\s*"`, "i")
+
+/** How the names of headers end that carry a secret: `private-token`, `x-vault-token`, `dd-api-key`. */
+const secretHeader =
+  /(?:^|[-_])(?:authorization|cookie2?|credentials?|(?<!idempotency[-_])(?:api)?key|passw(?:or)?d|secret|signature|token)$/i
+
+/** Headers of a request or an answer, without the values of those that carry a secret and what {@link ownUrl} leaves out. */
+export const headers = <A>(headers: Readonly<Record<string, A>>): Record<string, A | string> =>
+  Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [
+      name,
+      secretHeader.test(name) ? shown : typeof value === "string" ? eachUrl(value, ownUrl) : value
+    ])
+  )
 
 /** Whether some URL in it may have what {@link ownUrl} leaves out; most have not. */
 const mayHaveSecretUrl = (json: string): boolean => json.includes("://") && /[@=]/.test(json)
 
 /**
  * Reads the JSON of a payload. The values of fields named like a header that carries a secret are left out, and so are
- * users, passwords and secrets in URLs.
+ * those of {@link headers}, and users, passwords and secrets in URLs.
  */
 export const parse = (json: string): unknown =>
   mayHaveSecretHeader.test(json) || mayHaveSecretUrl(json) || json.includes("\\u")
     ? JSON.parse(
       json,
       (name, value) =>
-        secretHeaders.has(name.toLowerCase()) ? shown : typeof value === "string" ? eachUrl(value, ownUrl) : value
+        secretHeaders.has(name.toLowerCase())
+          ? shown
+          : name === "headers" && isRecord(value)
+          ? headers(value)
+          : typeof value === "string"
+          ? eachUrl(value, ownUrl)
+          : value
     )
     : JSON.parse(json)
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)

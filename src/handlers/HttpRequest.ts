@@ -1,11 +1,12 @@
 /**
- * `http_request` sends any request and keeps the answer: text as it is, everything else as base64.
+ * `http_request` sends any request and keeps the answer: text as it is, everything else as base64, headers without secrets.
  *
  * It fails as `webhook` does. Requests that change something carry the task's id as `Idempotency-Key`, so that a repeated
  * attempt can be told from a second task.
  */
 import { Effect, Schema } from "effect"
 import { isUtf8 } from "node:buffer"
+import * as Redaction from "../domain/Redaction.ts"
 import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
@@ -77,10 +78,10 @@ export const HttpRequestLive = HttpRequest.toLayer(Effect.fnUntraced(function*(r
   const encoding = isUtf8(answer.body) ? "text" as const : "base64" as const
   return {
     status: answer.status,
-    headers: answer.headers,
+    headers: Redaction.headers(answer.headers),
     body: Buffer.from(answer.body).toString(encoding === "text" ? "utf8" : "base64"),
     encoding,
-    url: answer.url,
+    url: Redaction.ownUrl(answer.url),
     redirects: answer.redirects
   }
 }))

@@ -8,6 +8,7 @@
  */
 import { Clock, Context, Effect, Layer, Redacted, Schema } from "effect"
 import { createHmac } from "node:crypto"
+import * as Redaction from "../domain/Redaction.ts"
 import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
@@ -83,9 +84,9 @@ export const WebhookLive = Webhook.toLayer(
     if ("_tag" in answer) return yield* snooze(answer.retryAfter)
     const beginning = Buffer.from(answer.body).toString("utf8", 0, maxAnswerBytes)
     if (answer.status >= 300) {
-      return yield* new RequestRejected({ url: answer.url, status: answer.status, answer: beginning })
+      return yield* new RequestRejected({ url: Redaction.url(answer.url), status: answer.status, answer: beginning })
     }
-    return { status: answer.status, url: answer.url, redirects: answer.redirects, answer: beginning }
+    return { status: answer.status, url: Redaction.ownUrl(answer.url), redirects: answer.redirects, answer: beginning }
   })
 )
 

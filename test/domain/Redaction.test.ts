@@ -78,6 +78,16 @@ describe("a payload that people read", () => {
     })
   })
 
+  it("does not show headers whose names end like one that carries a secret", () => {
+    const names = ["Private-Token", "x-vault-token", "api-key", "apikey", "X-RapidAPI-Key", "dd-api-key", "x_secret"]
+    const headers = Object.fromEntries(names.map((name) => [name, secret]))
+    const harmless = { "idempotency-key": "1", "x-ratelimit-remaining-tokens": "2", etag: "3", accept: "a/b" }
+    assert.deepStrictEqual(Redaction.parse(JSON.stringify({ headers: { ...headers, ...harmless }, token: "own" })), {
+      headers: { ...Object.fromEntries(names.map((name) => [name, "***"])), ...harmless },
+      token: "own"
+    })
+  })
+
   it("does not show users, passwords and secrets in URLs, and keeps what is the person's own", () => {
     const shownAs = {
       "https://me:hunter2@example.org/a?page=2#b": "https://***@example.org/a?page=2#b",

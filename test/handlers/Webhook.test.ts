@@ -120,6 +120,25 @@ describe("http_request", () => {
       assert.notProperty(site.asked[0]!.headers, "idempotency-key")
     }).pipe(withHandlers()))
 
+  it.live("keeps no secret of an answer, as webhook does not either", () =>
+    Effect.gen(function*() {
+      const site = yield* Site.start(({ path }, response) =>
+        response.writeHead(path === "/" ? 307 : path.startsWith("/304") ? 304 : 200, {
+          location: "/signed?page=2&X-Amz-Signature=hunter2",
+          "set-cookie": "session=hunter2",
+          "X-CSRF-Token": "hunter2",
+          etag: "\"1\""
+        }).end()
+      )
+      const { headers, url } = yield* resultOf("http_request", { url: `${site.url}/` })
+      assert.deepInclude(headers, { "set-cookie": "***", "x-csrf-token": "***", etag: "\"1\"" })
+      const signed = `${site.url}/signed?page=2&X-Amz-Signature=***`
+      assert.strictEqual(url, signed)
+      assert.deepInclude(yield* resultOf("webhook", { url: `${site.url}/` }), { url: signed })
+      const { error } = yield* failureOf("webhook", { url: `${site.url}/304?key=hunter2` })
+      assert.deepInclude(error, { url: `${site.url}/304?***` })
+    }).pipe(withHandlers()))
+
   it.live("sends text or JSON, with an idempotency key", () =>
     Effect.gen(function*() {
       const site = yield* Site.start((_, response) => response.end())
