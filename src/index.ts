@@ -30,7 +30,7 @@ export type { RetryPolicy, RetryRule } from "./domain/RetryPolicy.ts"
 export type { SettleAnswer, Settlement } from "./domain/Settlement.ts"
 export type { AnyTaskDefinition, PlainSchema, TaskCodec, TaskDefinition } from "./domain/TaskDefinition.ts"
 export type { NewTaskEvent, TaskEvent } from "./domain/TaskEvent.ts"
-export type { AttemptRecord, ClaimedTask, NewTask, StoredTask, TaskFailure, TaskRecord } from "./domain/TaskRecord.ts"
+export type { AttemptRecord, ClaimedTask, NewTask, TaskFailure, TaskRecord } from "./domain/TaskRecord.ts"
 export type {
   Filter as EventFilter,
   Item as EventItem,
@@ -53,7 +53,9 @@ export type {
 } from "./queue/Queues.ts"
 export type { EnqueueOptions, Submission } from "./queue/Submission.ts"
 export type { OneOrMany } from "./queue/OneOrMany.ts"
-export type { TaskHandle, TypedAttempt, TypedTask, Unsuccessful } from "./queue/TaskHandle.ts"
+export type { LivingInstance, LivingInstances, RunningNow } from "./queue/Instances.ts"
+export type { StoredAttempt, StoredTask } from "./queue/StoredTask.ts"
+export type { TaskHandle, Unsuccessful } from "./queue/TaskHandle.ts"
 export type {
   Created as CreatedTask,
   ListOptions,

@@ -6,10 +6,11 @@
  * const { key, secret } = yield* ApiKeys.create({ name: "ci", role: "write" })
  * ```
  */
-import { Effect, Option, Redacted, Schema } from "effect"
+import { DateTime, Effect, Option, Redacted, Schema } from "effect"
 import type { SecureRandom } from "effect/crypto"
 import { type ApiKey, Role, type StoredKey } from "../domain/ApiKey.ts"
 import type { StoreError } from "../domain/Errors.ts"
+import { utc } from "../domain/StoredTime.ts"
 import * as RecordStore from "../store/RecordStore.ts"
 import * as Secret from "./Secret.ts"
 
@@ -61,7 +62,7 @@ export const create = Effect.fnUntraced(function*(
     // an id of 48 random bits is new
     Effect.catchTags({ InvalidOption: Effect.die, RecordConflict: Effect.die })
   )
-  const createdAt = record?.writtenAt ?? 0
+  const createdAt = utc(record?.writtenAt ?? 0)
   return { key: { id, name, role, createdAt }, secret: Redacted.make(text) }
 })
 
@@ -69,10 +70,10 @@ export const create = Effect.fnUntraced(function*(
 export const stored: Effect.Effect<ReadonlyArray<StoredKey>, StoreError, RecordStore.RecordStore> = Effect.map(
   RecordStore.all(kind),
   (records) =>
-    records.flatMap(({ document, id, writtenAt: createdAt }) =>
+    records.flatMap(({ document, id, writtenAt }) =>
       // one that a newer version has written opens nothing here
-      Option.match(decode(document), { onNone: () => [], onSome: (key) => [{ id, ...key, createdAt }] })
-    ).toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
+      Option.match(decode(document), { onNone: () => [], onSome: (key) => [{ id, ...key, createdAt: utc(writtenAt) }] })
+    ).toSorted((a, b) => DateTime.Order(a.createdAt, b.createdAt) || (a.id < b.id ? -1 : 1))
 )
 
 /** Every key, the oldest first. */

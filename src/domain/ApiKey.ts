@@ -1,5 +1,5 @@
 /** Who may use a server over HTTP: keys with roles. */
-import { Schema } from "effect"
+import { type DateTime, Schema } from "effect"
 
 /**
  * What a key may do; each role includes the ones before it.
@@ -24,8 +24,8 @@ export interface ApiKey {
   /** Who or what uses it. */
   readonly name: string
   readonly role: Role
-  /** Milliseconds since the epoch. */
-  readonly createdAt: number
+  /** By the store's clock. */
+  readonly createdAt: DateTime.Utc
 }
 
 /** A key as it is stored: what its secret hashes to, and not the secret. */

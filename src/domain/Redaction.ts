@@ -2,6 +2,7 @@
  * What may be secret in texts that people read: the user, the password and the query of a URL. Settings, logs, errors,
  * events and the command line all leave them out by these functions.
  */
+import type { Schema } from "effect"
 
 const shown = "***"
 
@@ -73,8 +74,6 @@ const secretHeaders = new Set([
   "x-goog-api-key"
 ])
 
-const mayHaveSecretHeader = new RegExp(`"(?:${[...secretHeaders].join("|")})"\\s*:|"headers"\\s*:\\s*\\{\\s*"`, "i")
-
 /** How the names of headers end that carry a secret: `private-token`, `x-vault-token`, `dd-api-key`. */
 const secretHeader =
   /(?:^|[-_])(?:authorization|cookie2?|credentials?|(?<!idempotency[-_])(?:api)?key|passw(?:or)?d|secret|signature|token)$/i
@@ -88,27 +87,43 @@ export const headers = <A>(headers: Readonly<Record<string, A>>): Record<string,
     ])
   )
 
-/** Whether some URL in it may have what {@link ownUrl} leaves out; most have not. */
-const mayHaveSecretUrl = (json: string): boolean => json.includes("://") && /[@=]/.test(json)
-
 /**
- * Reads the JSON of a payload. The values of fields named like a header that carries a secret are left out, and so are
- * those of {@link headers}, and users, passwords and secrets in URLs.
+ * The JSON of a payload. The values of fields named like a header that carries a secret are left out, and so are those of
+ * {@link headers}, and users, passwords and secrets in URLs. What has none of that is given back as it is.
  */
-export const parse = (json: string): unknown =>
-  mayHaveSecretHeader.test(json) || mayHaveSecretUrl(json) || json.includes("\\u")
-    ? JSON.parse(
-      json,
-      (name, value) =>
-        secretHeaders.has(name.toLowerCase())
-          ? shown
-          : name === "headers" && isRecord(value)
-          ? headers(value)
-          : typeof value === "string"
-          ? eachUrl(value, ownUrl)
-          : value
-    )
-    : JSON.parse(json)
+export const json = (value: Schema.Json): Schema.Json => {
+  if (typeof value === "string") return mayHaveSecretUrl(value) ? eachUrl(value, ownUrl) : value
+  if (typeof value !== "object" || value === null) return value
+  return Array.isArray(value) ? eachOf(value) : fieldsOf(value as Schema.JsonObject)
+}
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+// Neither lists what is in a value, nor copies what stays as it is: payloads may be large
+
+const eachOf = (items: Schema.JsonArray): Schema.JsonArray => {
+  let copy: Array<Schema.Json> | undefined
+  for (let index = 0; index < items.length; index++) {
+    const kept = json(items[index]!)
+    if (kept !== items[index]) (copy ??= [...items])[index] = kept
+  }
+  return copy ?? items
+}
+
+const fieldsOf = (fields: Schema.JsonObject, areHeaders = false): Schema.JsonObject => {
+  let copy: { [key: string]: Schema.Json } | undefined
+  for (const key in fields) {
+    const found = fields[key]!
+    const kept = secretHeaders.has(key.toLowerCase()) || areHeaders && secretHeader.test(key)
+      ? shown
+      : key === "headers" && isRecord(found)
+      ? fieldsOf(found, true)
+      : json(found)
+    if (kept !== found) (copy ??= { ...fields })[key] = kept
+  }
+  return copy ?? fields
+}
+
+const isRecord = (value: Schema.Json): value is Schema.JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** Whether some URL in it may have what {@link ownUrl} leaves out; most have not. */
+const mayHaveSecretUrl = (text: string): boolean => text.includes("://") && /[@=]/.test(text)

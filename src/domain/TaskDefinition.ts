@@ -129,8 +129,11 @@ export interface TaskCodec<Payload, Success, Error> {
   readonly checkPayload: (json: Schema.Json) => Exit.Exit<Payload, Schema.SchemaError>
   /** Reads a stored payload. Unknown fields are ignored: tasks of an older definition stay runnable. */
   readonly decodePayload: (text: string) => Exit.Exit<Payload, Schema.SchemaError>
+  /** The same of a payload that is parsed already. */
+  readonly readPayload: (json: Schema.Json) => Exit.Exit<Payload, Schema.SchemaError>
   encodeSuccess(success: Success): Exit.Exit<string, Schema.SchemaError>
   readonly decodeSuccess: (text: string) => Exit.Exit<Success, Schema.SchemaError>
+  readonly readSuccess: (json: Schema.Json) => Exit.Exit<Success, Schema.SchemaError>
   encodeError(error: Error): Exit.Exit<Schema.Json, Schema.SchemaError>
   readonly decodeError: (error: Schema.Json) => Exit.Exit<Error, Schema.SchemaError>
 }
@@ -217,8 +220,10 @@ const makeCodec = (
     checkPayload: closed(decodePayload, UnknownFields.lookFor(SchemaAST.toEncoded(ofPayload.ast))),
     encodePayload: (value) => toText(encodePayload, value, Bounds.maxPayloadBytes),
     decodePayload: (json) => decodeText(decodePayload, json),
+    readPayload: decodePayload,
     encodeSuccess: (value) => toText(encodeSuccess, value, Bounds.maxResultBytes),
     decodeSuccess: (json) => decodeText(decodeSuccess, json),
+    readSuccess: decodeSuccess,
     encodeError: (value) => Exit.map(toText(encodeError, value, Infinity), toJson),
     decodeError: Schema.decodeUnknownExit(ofError)
   }

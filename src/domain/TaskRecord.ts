@@ -150,9 +150,6 @@ export interface TaskRecord {
 /** When a task that is stored now will be due. */
 export const dueAtOf = (task: NewTask, now: number): number => task.runAt ?? now + Math.max(0, task.delayMs)
 
-/** A stored task without the fields that only stores and pools need. */
-export interface StoredTask extends Omit<TaskRecord, "seq" | "claim" | "settledClaim" | "leaseUntil"> {}
-
 /** A task that has just been stored, without its sequence number, which the store assigns. */
 export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => {
   const dueAt = dueAtOf(task, now)

@@ -12,16 +12,16 @@ import type { Socket as NodeSocket } from "node:net"
 import type { StoreError } from "../domain/Errors.ts"
 import * as Redaction from "../domain/Redaction.ts"
 import { isLast, type TaskEvent } from "../domain/TaskEvent.ts"
-import type { StoredTask } from "../domain/TaskRecord.ts"
 import { isFinished } from "../domain/TaskState.ts"
 import * as EventFeeds from "../events/EventFeed.ts"
 import { EventFeed, type Item } from "../events/EventFeed.ts"
+import type { StoredTask } from "../queue/StoredTask.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
 import type { TaskEventJson } from "./api/EventsApi.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import { KeyRing } from "./KeyRing.ts"
-import { timestamp, toJson as taskJson } from "./TaskView.ts"
+import { timestampOf, toJson as taskJson } from "./TaskView.ts"
 import { CurrentVisitor } from "./Visitor.ts"
 
 /** The id of a stream's last message: a client that comes back with it has seen all. */
@@ -162,7 +162,7 @@ const eventJson = (
   { after: _after, at, delayMs, error, seq: _seq, step: _step, ...event }: TaskEvent
 ): TaskEventJson => ({
   ...event,
-  at: timestamp(at),
+  at: timestampOf(at),
   ...(delayMs === undefined ? {} : { delay_ms: delayMs }),
   ...(error === undefined ? {} : { error: { ...error, message: Redaction.text(error.message) } })
 })

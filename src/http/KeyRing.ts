@@ -8,6 +8,7 @@ import * as ApiKeys from "../access/ApiKeys.ts"
 import * as Secret from "../access/Secret.ts"
 import type { StoredKey } from "../domain/ApiKey.ts"
 import type { StoreError } from "../domain/Errors.ts"
+import { utc } from "../domain/StoredTime.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import * as AuditLog from "./AuditLog.ts"
 import { anonymous, keyless, type Visitor, withUnknownKey } from "./Visitor.ts"
@@ -59,7 +60,7 @@ export class KeyRing extends Context.Service<KeyRing, {
 /** The visitor with the key of the environment. */
 const environment: Visitor = {
   _tag: "Caller",
-  key: { id: "environment", name: "TASKFORGE_ADMIN_KEY", role: "admin", createdAt: 0 }
+  key: { id: "environment", name: "TASKFORGE_ADMIN_KEY", role: "admin", createdAt: utc(0) }
 }
 
 const make = Effect.fnUntraced(function*({ adminKey, required: requiredAtOnce }: Options) {

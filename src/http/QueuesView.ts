@@ -1,7 +1,7 @@
 /** Queues and types as clients see them. */
 import type { QueueCounts, QueueDetail, QueuePage, TypeCounts, TypePage, Unfinished } from "../queue/Queues.ts"
 import type { QueueDetailJson, QueueJson, QueuePageJson, TypeCountsJson, TypePageJson } from "./api/QueuesApi.ts"
-import { millis, millisOrNull, timestamp, timestampOrNull } from "./TaskView.ts"
+import { instant, instantOrNull, timestamp, timestampOrNull } from "./TaskView.ts"
 
 type UnfinishedJson = Omit<typeof TypeCountsJson.Type, "type">
 
@@ -16,7 +16,7 @@ const unfinishedFromJson = ({ pending, running, scheduled, waiting_since }: Unfi
   scheduled,
   pending,
   running,
-  waitingSince: millisOrNull(waiting_since)
+  waitingSince: instantOrNull(waiting_since)
 })
 
 const typeJson = (counts: TypeCounts): typeof TypeCountsJson.Type => ({ type: counts.type, ...unfinishedJson(counts) })
@@ -52,7 +52,7 @@ export const pageJson = (
 export const pageFromJson = ({ next, queues, timestamp }: typeof QueuePageJson.Type): QueuePage => ({
   queues: queues.map(queueFromJson),
   next,
-  now: millis(timestamp)
+  now: instant(timestamp)
 })
 
 /** One queue on the wire. */
@@ -66,7 +66,7 @@ export const detailJson = (detail: QueueDetail): typeof QueueDetailJson.Type => 
 export const detailFromJson = (json: typeof QueueDetailJson.Type): QueueDetail => ({
   ...queueFromJson(json),
   next: json.next,
-  now: millis(json.timestamp)
+  now: instant(json.timestamp)
 })
 
 /** A page of types on the wire. */
@@ -80,5 +80,5 @@ export const typesJson = ({ next, now, types }: TypePage): typeof TypePageJson.T
 export const typesFromJson = ({ next, timestamp, types }: typeof TypePageJson.Type): TypePage => ({
   types: types.map(typeFromJson),
   next,
-  now: millis(timestamp)
+  now: instant(timestamp)
 })

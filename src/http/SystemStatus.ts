@@ -1,5 +1,5 @@
 /** What the server knows about itself: its health, its counts and the slots of all instances, and the routes that say it. */
-import { Clock, Context, Duration, Effect, Layer, Metric, Option } from "effect"
+import { Clock, Context, DateTime, Duration, Effect, Layer, Metric, Option } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
@@ -16,7 +16,7 @@ import { WorkerPool } from "../worker/WorkerPool.ts"
 import { Api } from "./api/Api.ts"
 import type { GuardedRoute } from "./api/NeededRole.ts"
 import type { HealthJson, StatsJson, WorkersJson } from "./api/SystemApi.ts"
-import { timestamp } from "./TaskView.ts"
+import { timestampOf } from "./TaskView.ts"
 import { CurrentVisitor } from "./Visitor.ts"
 import * as WorkersView from "./WorkersView.ts"
 
@@ -80,7 +80,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
           ...(found === null ? [] : (yield* stranded(found)).map(troubleOf))
         ].map(toJson)
         const facts = {
-          timestamp: timestamp(now),
+          timestamp: timestampOf(now),
           version,
           uptime: uptime(),
           queue: { size: found && unfinished(found), capacity: found && found.capacity, closed: found === null },
@@ -199,7 +199,7 @@ const findStranded = Effect.fnUntraced(function*(
   const { instances, now } = yield* queue.instances
   const runnable = instances.map(({ queues, types }) => ({ types, queues: queues.length === 0 ? undefined : queues }))
   const stranded = yield* store.stranded(runnable, maxNamed)
-  return stranded.filter(({ since }) => now - since >= patienceMs)
+  return stranded.filter(({ since }) => DateTime.toEpochMillis(now) - since >= patienceMs)
 })
 
 /** What health says of tasks that no instance can run. */
@@ -213,7 +213,7 @@ const troubleOf = ({ queue, since, type }: Stranded): Omit<Trouble, "reason"> =>
 /** A trouble as clients see it. Reasons stay in the log: they may name what clients must not know. */
 const toJson = ({ advice, failures, part, since }: Omit<Trouble, "reason">) => ({
   part,
-  since: timestamp(since),
+  since: timestampOf(since),
   failures,
   ...(advice === undefined ? {} : { what_to_do: advice })
 })

@@ -1,9 +1,10 @@
 /** Stored tasks as clients see them. Stacks stay in the logs. */
-import { DateTime, type Schema } from "effect"
-import * as Bounds from "../domain/Bounds.ts"
+import { DateTime, Duration, Option, type Schema } from "effect"
 import * as Redaction from "../domain/Redaction.ts"
-import { type AttemptRecord, retryCount, type StoredTask, type TaskFailure } from "../domain/TaskRecord.ts"
+import { utc } from "../domain/StoredTime.ts"
+import { retryCount, type TaskFailure } from "../domain/TaskRecord.ts"
 import type { FinishedState, TaskState } from "../domain/TaskState.ts"
+import type { StoredAttempt, StoredTask } from "../queue/StoredTask.ts"
 import type { Created } from "../queue/TaskQueue.ts"
 import type { Outcome, RerunAnswer } from "../store/TaskStore.ts"
 import type { AttemptJson, CreatedTaskJson, KnownTaskJson, TaskJson, TaskResultJson } from "./api/TaskJson.ts"
@@ -14,13 +15,13 @@ export const toJson = (task: StoredTask): TaskJson => {
   return {
     id: task.id,
     type: task.type,
-    payload: Redaction.parse(task.payload) as Schema.Json,
+    payload: Redaction.json(task.payload),
     priority: task.priority,
     status: task.state,
     created_at: createdAt,
     started_at: timestampOrNull(task.startedAt),
     completed_at: timestampOrNull(task.completedAt),
-    result: task.result === null ? null : parse(task.result),
+    result: Option.getOrNull(task.result),
     error: failureJson(task.failure),
     retry_count: retryCount(task),
     max_retries: task.maxRetries,
@@ -28,7 +29,7 @@ export const toJson = (task: StoredTask): TaskJson => {
     key: task.key,
     // Most tasks are due at once, and writing a time is what costs most here
     due_at: task.dueAt === task.createdAt ? createdAt : timestamp(task.dueAt),
-    timeout_ms: task.timeoutMs,
+    timeout_ms: task.timeout === null ? null : Duration.toMillis(task.timeout),
     attempts: task.claims,
     failures: task.failures,
     crashes: task.crashes,
@@ -60,30 +61,30 @@ export const fromJson = (task: TaskJson): StoredTask => ({
   id: task.id,
   type: task.type,
   queue: task.queue,
-  payload: JSON.stringify(task.payload),
+  payload: task.payload,
   priority: task.priority,
   key: task.key,
   maxRetries: task.max_retries,
-  timeoutMs: task.timeout_ms,
+  timeout: task.timeout_ms === null ? null : Duration.millis(task.timeout_ms),
   state: task.status,
-  createdAt: millis(task.created_at),
-  dueAt: millis(task.due_at),
-  startedAt: millisOrNull(task.started_at),
-  completedAt: millisOrNull(task.completed_at),
+  createdAt: instant(task.created_at),
+  dueAt: instant(task.due_at),
+  startedAt: instantOrNull(task.started_at),
+  completedAt: instantOrNull(task.completed_at),
   failures: task.failures,
   crashes: task.crashes,
   claims: task.attempts,
   instance: task.instance,
   cancelRequested: task.cancel_requested,
   progress: task.progress,
-  result: task.status === "completed" ? JSON.stringify(task.result) : null,
+  result: task.status === "completed" ? Option.some(task.result) : Option.none(),
   failure: failureFromJson(task.error),
   history: task.history.map((attempt) => ({
     claim: attempt.claim,
     attempt: attempt.attempt,
     instance: attempt.instance,
-    startedAt: millis(attempt.started_at),
-    endedAt: millis(attempt.ended_at),
+    startedAt: instant(attempt.started_at),
+    endedAt: instant(attempt.ended_at),
     outcome: attempt.outcome,
     ...(attempt.error === null ? {} : { failure: failureFromJson(attempt.error) })
   }))
@@ -105,16 +106,17 @@ export const outcomeFromJson = ({ error, id, result, status }: TaskResultJson): 
 let latest = { millis: 0, text: "1970-01-01T00:00:00.000Z" }
 
 /** An instant on the wire. Requests of the same millisecond share the text, which costs more than all else here. */
-export const timestamp = (millis: number): string => {
-  if (millis !== latest.millis) latest = { millis, text: DateTime.formatIso(DateTime.makeUnsafe(showable(millis))) }
+export const timestamp = (time: DateTime.Utc): string => {
+  const millis = DateTime.toEpochMillis(time)
+  if (millis !== latest.millis) latest = { millis, text: DateTime.formatIso(time) }
   return latest.text
 }
 
-/** Versions without bounds may have stored what no calendar has. One such task must not keep the others from being shown. */
-const showable = (millis: number): number => Math.min(Math.max(millis, Bounds.minRunAt), Bounds.maxRunAt)
-
 /** An instant on the wire, if there is one. */
-export const timestampOrNull = (millis: number | null) => millis === null ? null : timestamp(millis)
+export const timestampOrNull = (time: DateTime.Utc | null) => time === null ? null : timestamp(time)
+
+/** An instant of a store's clock on the wire. */
+export const timestampOf = (millis: number): string => timestamp(utc(millis))
 
 const parse = (text: string): Schema.Json => JSON.parse(text)
 
@@ -134,12 +136,12 @@ function failureFromJson(failure: TaskJson["error"]): TaskFailure | null {
 }
 
 /** The instant that a text on the wire names. */
-export const millis = (text: string): number => DateTime.toEpochMillis(DateTime.makeUnsafe(text))
+export const instant = (text: string): DateTime.Utc => DateTime.makeUnsafe(text)
 
 /** The instant that a text on the wire names, if there is one. */
-export const millisOrNull = (text: string | null) => text === null ? null : millis(text)
+export const instantOrNull = (text: string | null) => text === null ? null : instant(text)
 
-const attemptJson = (attempt: AttemptRecord): AttemptJson => ({
+const attemptJson = (attempt: StoredAttempt): AttemptJson => ({
   claim: attempt.claim,
   attempt: attempt.attempt,
   instance: attempt.instance,

@@ -1,8 +1,10 @@
 /** The living instances and their slots as clients see them, who call a slot a worker. */
-import type { InstanceRecord, Roll } from "../store/InstanceStore.ts"
+import { Duration } from "effect"
+import { millisBetween } from "../domain/StoredTime.ts"
+import type { LivingInstance, LivingInstances } from "../queue/Instances.ts"
 import type { SlotView } from "../worker/WorkerPool.ts"
 import type { WorkersJson } from "./api/SystemApi.ts"
-import { millis, timestamp } from "./TaskView.ts"
+import { instant, timestamp } from "./TaskView.ts"
 
 type Workers = Omit<typeof WorkersJson.Type, "queue_size">
 
@@ -13,10 +15,10 @@ export interface OwnPool {
 }
 
 /** Every slot of every instance. */
-export const toJson = ({ instances, now }: Roll, own: OwnPool | undefined): Workers => {
+export const toJson = ({ instances, now }: LivingInstances, own: OwnPool | undefined): Workers => {
   const shown = instances.map((instance) => ({
     instance,
-    slots: instance.id === own?.instance ? own.slots : slotsOf(instance, now - instance.seenAt)
+    slots: instance.id === own?.instance ? own.slots : slotsOf(instance, millisBetween(instance.seenAt, now))
   }))
   const workers = shown.flatMap(({ instance, slots }) => slots.map((slot) => slotJson(instance.id, slot)))
   return {
@@ -29,11 +31,14 @@ export const toJson = ({ instances, now }: Roll, own: OwnPool | undefined): Work
 }
 
 /** A slot for each task that may run at once, as it was `agoMs` ago. */
-const slotsOf = ({ capacity, running }: InstanceRecord, agoMs: number): ReadonlyArray<SlotView> => {
+const slotsOf = ({ capacity, running }: LivingInstance, agoMs: number): ReadonlyArray<SlotView> => {
   const busy = new Map(running.map((task) => [task.slot, task]))
   return Array.from({ length: capacity }, (_, index) => {
     const task = busy.get(index + 1)
-    return { slot: index + 1, task: task && { id: task.id, type: task.type, runningForMs: task.forMs + agoMs } }
+    return {
+      slot: index + 1,
+      task: task && { id: task.id, type: task.type, runningForMs: Duration.toMillis(task.runningFor) + agoMs }
+    }
   })
 }
 
@@ -46,7 +51,7 @@ const slotJson = (instance: string, { slot, task }: SlotView): Workers["workers"
 })
 
 const instanceJson = (
-  { host, id, leads, pid, queues, seenAt, startedAt, types, version }: InstanceRecord,
+  { host, id, leads, pid, queues, seenAt, startedAt, types, version }: LivingInstance,
   slots: ReadonlyArray<SlotView>
 ): Workers["instances"][number] => ({
   id,
@@ -63,15 +68,15 @@ const instanceJson = (
 })
 
 /** The list that was on the wire. */
-export const fromJson = ({ instances, timestamp, workers }: Workers): Roll => ({
-  now: millis(timestamp),
+export const fromJson = ({ instances, timestamp, workers }: Workers): LivingInstances => ({
+  now: instant(timestamp),
   instances: instances.map(({ host, id, leads, pid, queues, seen_at, started_at, types, version, slot_count }) => ({
     id,
     host,
     pid,
     version,
-    startedAt: millis(started_at),
-    seenAt: millis(seen_at),
+    startedAt: instant(started_at),
+    seenAt: instant(seen_at),
     capacity: slot_count,
     queues,
     types,
@@ -81,7 +86,9 @@ export const fromJson = ({ instances, timestamp, workers }: Workers): Roll => ({
         slot,
         id: task.id,
         type: task.type,
-        forMs: Math.max(0, task.running_for_ms - (millis(timestamp) - millis(seen_at)))
+        runningFor: Duration.millis(
+          Math.max(0, task.running_for_ms - millisBetween(instant(seen_at), instant(timestamp)))
+        )
       }]
     )
   }))

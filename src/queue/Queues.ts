@@ -2,11 +2,12 @@
  * What operators ask about queues, and do to them: which there are, what waits and runs in each, and whether it is paused.
  * A store counts queues and types together; here they become pages.
  */
-import { Effect } from "effect"
+import { type DateTime, Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as ByteOrder from "../domain/ByteOrder.ts"
 import * as Cursor from "../domain/Cursor.ts"
 import { InvalidOption, type StoreError } from "../domain/Errors.ts"
+import { utc, utcOrNull } from "../domain/StoredTime.ts"
 import type { LaneCounts, LaneRange } from "../store/Lanes.ts"
 import { type Notifier, work } from "../store/Notifier.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
@@ -19,10 +20,10 @@ export interface Unfinished {
   readonly pending: number
   readonly running: number
   /**
-   * When the pending task that comes next in the order of work became due, in milliseconds of the store's clock; `null`
-   * when none is pending. Where priorities differ, others may have waited for longer.
+   * When the pending task that comes next in the order of work became due, by the store's clock; `null` when none is
+   * pending. Where priorities differ, others may have waited for longer.
    */
-  readonly waitingSince: number | null
+  readonly waitingSince: DateTime.Utc | null
 }
 
 /** The unfinished tasks of a type. */
@@ -47,7 +48,7 @@ export interface QueuePage {
   /** The cursor of the next page, `null` on the last. */
   readonly next: string | null
   /** The store's clock. */
-  readonly now: number
+  readonly now: DateTime.Utc
 }
 
 /** One queue with a page of its types. A queue without tasks has none, and zeros. */
@@ -55,7 +56,7 @@ export interface QueueDetail extends QueueCounts {
   /** The cursor of the next page of types, `null` on the last. */
   readonly next: string | null
   /** The store's clock. */
-  readonly now: number
+  readonly now: DateTime.Utc
 }
 
 /** Types by name, counted over all queues: those that have tasks, in whatever state. */
@@ -64,7 +65,7 @@ export interface TypePage {
   /** The cursor of the next page, `null` on the last. */
   readonly next: string | null
   /** The store's clock. */
-  readonly now: number
+  readonly now: DateTime.Utc
 }
 
 /** Which page is asked for. */
@@ -91,7 +92,8 @@ export interface Queues {
    *   const queue = yield* TaskQueue
    *   const { now, queues } = yield* queue.queues({ limit: 100 })
    *   for (const { paused, pending, queue: name, waitingSince } of queues) {
-   *     if (!paused && waitingSince !== null && now - waitingSince > 60_000) {
+   *     const waited = waitingSince === null ? Duration.zero : DateTime.distance(waitingSince, now)
+   *     if (!paused && Duration.isGreaterThan(waited, Duration.minutes(1))) {
    *       yield* Effect.logWarning(`${pending} tasks wait in ${name}, the next one for more than a minute`)
    *     }
    *   }
@@ -140,9 +142,9 @@ export const make = (store: TaskStore["Service"], notifier: Notifier["Service"])
     let { after, limit } = range
     while (true) {
       const { lanes, more, now } = yield* store.laneCounts({ ...range, after, limit })
-      for (const lane of lanes) if (!see(lane)) return now
+      for (const lane of lanes) if (!see(lane)) return utc(now)
       after = lanes.at(-1)
-      if (!more || after === undefined) return now
+      if (!more || after === undefined) return utc(now)
       limit = Math.max(limit, maxTypes)
     }
   })
@@ -211,7 +213,7 @@ export const make = (store: TaskStore["Service"], notifier: Notifier["Service"])
       return true
     })
     const all = [...found.keys()].sort(ByteOrder.compare)
-    const types = all.slice(0, limit).map((type) => ({ type, ...found.get(type)!.unfinished }))
+    const types = all.slice(0, limit).map((type) => ({ type, ...read(found.get(type)!.unfinished) }))
     return { types, next: nextType(types, all.length > limit), now }
   })
 
@@ -237,11 +239,16 @@ export const make = (store: TaskStore["Service"], notifier: Notifier["Service"])
   }
 }
 
+/** Counts as stores have them. */
+type Stored = Omit<LaneCounts, "queue" | "type">
+
+const read = (counts: Stored): Unfinished => ({ ...counts, waitingSince: utcOrNull(counts.waitingSince) })
+
 /** Adds up lanes, and keeps the first types behind one. */
 class Count {
   readonly queue: string
-  readonly types: Array<TypeCounts> = []
-  unfinished: Unfinished = { scheduled: 0, pending: 0, running: 0, waitingSince: null }
+  readonly types: Array<Stored & Pick<LaneCounts, "type">> = []
+  unfinished: Stored = { scheduled: 0, pending: 0, running: 0, waitingSince: null }
   private typeCount = 0
   private readonly maxTypes: number
   private readonly behind: string | undefined
@@ -268,7 +275,8 @@ class Count {
 
   shown(paused: ReadonlySet<string>): QueueCounts {
     const { queue, typeCount, types, unfinished } = this
-    return { queue, paused: paused.has(queue), ...unfinished, typeCount, types }
+    const shown = types.map(({ type, ...counts }) => ({ type, ...read(counts) }))
+    return { queue, paused: paused.has(queue), ...read(unfinished), typeCount, types: shown }
   }
 }
 

@@ -1,6 +1,5 @@
 /** A stored task, as who enqueued it or knows its id sees it. */
-import { DateTime, Effect, Exit, Option, type Schema } from "effect"
-import * as Bounds from "../domain/Bounds.ts"
+import { Effect, Exit, Option, type Schema } from "effect"
 import {
   type ResultInTransaction,
   type StoreError,
@@ -11,8 +10,8 @@ import {
   TaskTimedOut
 } from "../domain/Errors.ts"
 import type { TaskCodec } from "../domain/TaskDefinition.ts"
-import type { AttemptRecord, StoredTask } from "../domain/TaskRecord.ts"
 import type { Accepted, Outcome } from "../store/TaskStore.ts"
+import type { StoredTask } from "./StoredTask.ts"
 import type { TaskQueue } from "./TaskQueue.ts"
 
 /** Everything that awaiting a result can end with, besides success and the declared error. */
@@ -24,34 +23,6 @@ export type Unsuccessful =
   | TaskNotFound
   | ResultInTransaction
 
-/** An earlier attempt, with its times as such. */
-export interface TypedAttempt extends Omit<AttemptRecord, "startedAt" | "endedAt"> {
-  readonly startedAt: DateTime.Utc
-  readonly endedAt: DateTime.Utc
-}
-
-/**
- * A stored task as its definition reads it: payload and result are decoded, and times, which are by the store's clock, are
- * `DateTime.Utc`. What is stored as text and numbers is a {@link StoredTask}.
- */
-export interface TypedTask<out Payload, out Success> extends
-  Omit<
-    StoredTask,
-    "payload" | "result" | "createdAt" | "dueAt" | "startedAt" | "completedAt" | "history"
-  >
-{
-  readonly payload: Payload
-  /** `None` until the task is completed. */
-  readonly result: Option.Option<Success>
-  readonly createdAt: DateTime.Utc
-  readonly dueAt: DateTime.Utc
-  /** When the latest attempt was claimed. */
-  readonly startedAt: DateTime.Utc | null
-  /** When the task finished. */
-  readonly completedAt: DateTime.Utc | null
-  readonly history: ReadonlyArray<TypedAttempt>
-}
-
 /** A stored task, from where it was enqueued or from anywhere else that knows its id. */
 export interface TaskHandle<out Success, out Error, out Payload = unknown> {
   readonly id: string
@@ -62,7 +33,7 @@ export interface TaskHandle<out Success, out Error, out Payload = unknown> {
   /** Stops the task, waiting or running; see `TaskQueue`. */
   readonly cancel: Effect.Effect<"cancelled" | "requested" | "finished", TaskNotFound | StoreError>
   /** The task as it is now. It is a `TaskDefect` when the definition cannot read it, such as a task of another type. */
-  readonly task: Effect.Effect<TypedTask<Payload, Success>, TaskNotFound | TaskDefect | StoreError>
+  readonly task: Effect.Effect<StoredTask<Payload, Success>, TaskNotFound | TaskDefect | StoreError>
 }
 
 /** What a handle knows of the type of its task. */
@@ -113,7 +84,7 @@ class Handle<Payload, Success, Error> implements TaskHandle<Success, Error, Payl
 const typed = Effect.fnUntraced(function*<Payload, Success>(
   { codec, type }: Definition<Payload, Success, unknown>,
   task: StoredTask
-): Effect.fn.Return<TypedTask<Payload, Success>, TaskDefect> {
+): Effect.fn.Return<StoredTask<Payload, Success>, TaskDefect> {
   const { id } = task
   if (task.type !== type) {
     const message = `The task is of type ${JSON.stringify(task.type)}, not ${JSON.stringify(type)}`
@@ -121,23 +92,12 @@ const typed = Effect.fnUntraced(function*<Payload, Success>(
   }
   return {
     ...task,
-    payload: yield* orUnfit(id, codec.decodePayload(task.payload)),
-    result: task.result === null ? Option.none() : Option.some(yield* orUnfit(id, codec.decodeSuccess(task.result))),
-    createdAt: utc(task.createdAt),
-    dueAt: utc(task.dueAt),
-    startedAt: task.startedAt === null ? null : utc(task.startedAt),
-    completedAt: task.completedAt === null ? null : utc(task.completedAt),
-    history: task.history.map((attempt) => ({
-      ...attempt,
-      startedAt: utc(attempt.startedAt),
-      endedAt: utc(attempt.endedAt)
-    }))
+    payload: yield* orUnfit(id, codec.readPayload(task.payload)),
+    result: Option.isNone(task.result)
+      ? Option.none()
+      : Option.some(yield* orUnfit(id, codec.readSuccess(task.result.value)))
   }
 })
-
-/** A time of the store's. Versions without bounds may have stored what no calendar has. */
-const utc = (millis: number): DateTime.Utc =>
-  DateTime.makeUnsafe(Math.min(Math.max(millis, Bounds.minRunAt), Bounds.maxRunAt))
 
 /** The typed end of a task. */
 const resultOf = <Payload, Success, Error>(

@@ -17,12 +17,12 @@ import {
   TaskNotFound,
   type UnknownTaskType
 } from "../domain/Errors.ts"
-import type { NewTask, StoredTask } from "../domain/TaskRecord.ts"
+import type { NewTask, TaskRecord } from "../domain/TaskRecord.ts"
 import * as TaskRecords from "../domain/TaskRecord.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { bytesOf } from "../store/Budget.ts"
-import { InstanceStore, type Roll } from "../store/InstanceStore.ts"
+import { InstanceStore } from "../store/InstanceStore.ts"
 import { Notifier, work } from "../store/Notifier.ts"
 import {
   type Accepted,
@@ -35,9 +35,11 @@ import {
   type RerunAnswer,
   TaskStore
 } from "../store/TaskStore.ts"
+import * as Instances from "./Instances.ts"
 import * as OneOrMany from "./OneOrMany.ts"
 import * as Queues from "./Queues.ts"
 import * as ResultWaiter from "./ResultWaiter.ts"
+import { fromRecord, type StoredTask } from "./StoredTask.ts"
 import { invalidOption, type Submission, toNewTask } from "./Submission.ts"
 
 /** How a queue works. Every field has a default. */
@@ -154,7 +156,7 @@ export class TaskQueue extends Context.Service<
     readonly remove: OneOrMany.OneOrMany<RemoveAnswer, void, TaskNotFound | StateConflict>
     readonly counts: Effect.Effect<Counts, StoreError>
     /** The instances that run tasks, and what they run. */
-    readonly instances: Effect.Effect<Roll, StoreError>
+    readonly instances: Effect.Effect<Instances.LivingInstances, StoreError>
   } & Queues.Queues
 >()("taskforge/queue/TaskQueue") {
   /** The queue on whichever store is provided. */
@@ -242,25 +244,26 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   /** The tasks as they are stored: only those that were known before have to be read. */
   const asStored = ({ accepted, now, tasks }: Received): Effect.Effect<ReadonlyArray<Created>, StoreError> => {
-    const fresh = (index: number): StoredTask => TaskRecords.created(tasks[index]!, now)
+    const fresh = (index: number) => TaskRecords.created(tasks[index]!, now)
     if (!accepted.some(({ duplicate }) => duplicate)) {
-      return Effect.succeed(tasks.map(({ id }, index) => ({ id, task: fresh(index), duplicate: false })))
+      return Effect.succeed(tasks.map(({ id }, index) => ({ id, task: fromRecord(fresh(index)), duplicate: false })))
     }
     let bytes = 0
     return Effect.forEach(accepted, ({ duplicate, id }, index): Effect.Effect<Created, StoreError> => {
-      if (!duplicate) return Effect.succeed({ id, task: fresh(index), duplicate })
+      if (!duplicate) return Effect.succeed({ id, task: fromRecord(fresh(index)), duplicate })
       if (bytes > Bounds.maxAnswerBytes) return Effect.succeed({ id, task: null, duplicate })
       return Effect.map(store.get(id), (known): Created => {
-        const task = known ?? fresh(index)
+        const task: Omit<TaskRecord, "seq"> = known ?? fresh(index)
         const isFirst = bytes === 0
         bytes += bytesOf(task)
-        return { id, task: isFirst || bytes <= Bounds.maxAnswerBytes ? task : null, duplicate }
+        return { id, task: isFirst || bytes <= Bounds.maxAnswerBytes ? fromRecord(task) : null, duplicate }
       })
     })
   }
 
   const get = Effect.fnUntraced(function*(id: string) {
-    return (Bounds.isStorable(id) ? yield* store.get(id) : undefined) ?? (yield* new TaskNotFound({ id }))
+    const record = Bounds.isStorable(id) ? yield* store.get(id) : undefined
+    return record === undefined ? yield* new TaskNotFound({ id }) : fromRecord(record)
   })
 
   return TaskQueue.of({
@@ -293,7 +296,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
       for (let looks = 1; page.tasks.length === 0 && page.next !== undefined && looks < maxLooks; looks++) {
         page = yield* store.list({ states, types, queues, before: page.next, limit: size })
       }
-      return { tasks: page.tasks, next: page.next === undefined ? null : Cursor.encode(page.next, options) }
+      return {
+        tasks: page.tasks.map(fromRecord),
+        next: page.next === undefined ? null : Cursor.encode(page.next, options)
+      }
     }),
     cancel: OneOrMany.cancel(
       OneOrMany.each(Bounds.isStorable, "unknown", (ids) =>
@@ -319,6 +325,6 @@ const make = Effect.fnUntraced(function*(options: Options) {
     ),
     ...Queues.make(store, notifier),
     counts: store.counts,
-    instances: instances.list
+    instances: Effect.map(instances.list, Instances.fromRoll)
   })
 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Duration, Effect, Schema } from "effect"
+import { DateTime, Duration, Effect, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { InvalidPayload, KeyConflict, StateConflict, TaskNotFound } from "../../src/domain/Errors.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
@@ -257,6 +257,45 @@ describe("enqueueAll", () => {
 })
 
 describe("an operator", () => {
+  it.effect("reads tasks with JSON, times and durations, however it reads them", () =>
+    withEngine(
+      {},
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        const options = { id: "a", delay: "1 minute", timeout: "90 seconds", maxRetries: 0 } as const
+        const [created] = yield* queue.create([{ definition: Email, payload: `{"to":"ada"}`, options }])
+        const now = yield* DateTime.now
+        assert.deepStrictEqual(created!.task, {
+          id: "a",
+          type: "email",
+          queue: "default",
+          payload: { to: "ada" },
+          priority: 1,
+          key: null,
+          maxRetries: 0,
+          timeout: Duration.seconds(90),
+          state: "scheduled",
+          createdAt: now,
+          dueAt: DateTime.addDuration(now, "1 minute"),
+          startedAt: null,
+          completedAt: null,
+          failures: 0,
+          crashes: 0,
+          claims: 0,
+          instance: null,
+          cancelRequested: false,
+          progress: null,
+          result: Option.none(),
+          failure: null,
+          history: []
+        })
+        assert.deepStrictEqual(yield* queue.get("a"), created!.task)
+        assert.deepStrictEqual((yield* queue.list()).tasks, [created!.task!])
+        const [known] = yield* queue.create([{ definition: Email, payload: `{"to":"ada"}`, options }])
+        assert.deepStrictEqual(known, { ...created, duplicate: true })
+      })
+    ))
+
   it.effect("pages through tasks, newest first", () =>
     withEngine(
       {},

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect } from "effect"
+import { DateTime, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as Cursor from "../../src/domain/Cursor.ts"
 import { InvalidOption } from "../../src/domain/Errors.ts"
@@ -49,7 +49,7 @@ describe("the queues of a TaskQueue", () => {
         assert.deepStrictEqual(yield* ask((queue) => queue.queues()), {
           queues: [],
           next: null,
-          now: yield* Clock.currentTimeMillis
+          now: yield* DateTime.now
         })
         const ids = yield* add(
           { queue: "mail", type: "welcome" },
@@ -85,17 +85,17 @@ describe("the queues of a TaskQueue", () => {
             mail
           ],
           next: null,
-          now: since + 20 * second
+          now: DateTime.addDuration(since, 20 * second)
         })
         assert.deepStrictEqual(yield* ask((queue) => queue.queue("mail")), {
           ...mail,
           next: null,
-          now: since + 20 * second
+          now: DateTime.addDuration(since, 20 * second)
         })
         assert.deepStrictEqual(yield* ask((queue) => queue.types()), {
           types: [...mail.types.slice(0, 1), { type: "once", ...none }, ...mail.types.slice(1)],
           next: null,
-          now: since + 20 * second
+          now: DateTime.addDuration(since, 20 * second)
         })
         yield* ask((queue) => queue.remove(ids[4]))
         yield* ask((queue) => queue.resume("later"))
@@ -107,7 +107,7 @@ describe("the queues of a TaskQueue", () => {
           typeCount: 0,
           types: [],
           next: null,
-          now: since + 20 * second
+          now: DateTime.addDuration(since, 20 * second)
         })
       })
     ))

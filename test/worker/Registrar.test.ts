@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schema } from "effect"
+import { DateTime, Duration, Effect, Fiber, Schema } from "effect"
 import { hostname } from "node:os"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { InstanceStore, version } from "../../src/store/InstanceStore.ts"
@@ -32,7 +32,13 @@ describe("an instance", () => {
           leads: ["maintenance"]
         }])
         const { instances } = yield* TaskQueue.use((queue) => queue.instances)
-        assert.deepStrictEqual(instances, yield* listed)
+        const [instance] = yield* listed
+        assert.deepStrictEqual(instances, [{
+          ...instance!,
+          startedAt: DateTime.makeUnsafe(0),
+          seenAt: DateTime.makeUnsafe(5000),
+          running: []
+        }])
       })
     ))
 
@@ -46,6 +52,8 @@ describe("an instance", () => {
         yield* pass("6 seconds")
         const [instance] = yield* listed
         assert.deepStrictEqual(instance!.running, [{ slot: 1, id, type: "work", forMs: 6000 }])
+        const { instances } = yield* TaskQueue.use((queue) => queue.instances)
+        assert.deepStrictEqual(instances[0]!.running, [{ slot: 1, id, type: "work", runningFor: Duration.seconds(6) }])
         gate.open()
         yield* pass("5 seconds")
         assert.deepStrictEqual((yield* listed)[0]!.running, [])

@@ -1,4 +1,4 @@
-import { Clock, Effect, Redacted } from "effect"
+import { Clock, DateTime, Effect, Redacted } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as ApiKeys from "../../access/ApiKeys.ts"
 import { Role } from "../../domain/ApiKey.ts"
@@ -63,7 +63,7 @@ const list = Command.make(
           id,
           Screen.plain(name),
           role,
-          paint.dim(Words.relative(createdAt, now))
+          paint.dim(Words.relative(DateTime.toEpochMillis(createdAt), now))
         ])
         const columns = [{ head: "ID" }, { head: "NAME", shrinksTo: 10 }, { head: "ROLE" }, { head: "MADE" }]
         for (const line of Table.format(columns, rows, yield* screen.columns, paint.dim)) yield* Screen.line(line)

@@ -1,12 +1,12 @@
 /** The routes of earlier designs: thin doors into the same queue. */
-import { Clock, Context, Effect, Exit, Layer, Metric, type Schema } from "effect"
+import { Clock, Context, Effect, Exit, Layer, Metric, Option, type Schema } from "effect"
 import { HttpRouter, type HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { maxIdLength } from "../../domain/Bounds.ts"
 import { type InvalidPayload, UnknownTaskType } from "../../domain/Errors.ts"
 import { shortened } from "../../domain/Quoting.ts"
-import type { StoredTask } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
+import type { StoredTask } from "../../queue/StoredTask.ts"
 import { type EnqueueOptions, fromJson, type Submission, withinBounds } from "../../queue/Submission.ts"
 import { TaskQueue } from "../../queue/TaskQueue.ts"
 import * as RequestCheckLive from "../RequestCheckLive.ts"
@@ -148,7 +148,7 @@ export const uptimeText = (seconds: number): string => {
 const outcome = (task: StoredTask) => {
   const facts = { task_id: task.id, processed_at: timestamp(task.completedAt ?? task.createdAt) }
   return task.state === "completed"
-    ? { ...facts, success: true as const, data: task.result === null ? null : JSON.parse(task.result) }
+    ? { ...facts, success: true as const, data: Option.getOrNull(task.result) }
     : { ...facts, success: false as const, error: task.failure?.message ?? "The task was cancelled" }
 }
 

@@ -1,6 +1,6 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
-import { Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { Context, DateTime, Effect, Layer, Redacted, type Scope } from "effect"
 import { ApiKeys } from "../../../src/index.ts"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
@@ -87,8 +87,8 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       yield* sql(`UPDATE "${schema}".layout SET version = 5`)
       const services = yield* open(schema)
       assert.deepStrictEqual(yield* Effect.provide(ApiKeys.stored, services), [
-        { id: "b", name: "zoë's \"key\" \\", role: "admin", hash: "h1", createdAt: 1000 },
-        { id: "a", name: "ci", role: "read", hash: "h2", createdAt: 2000 }
+        { id: "b", name: "zoë's \"key\" \\", role: "admin", hash: "h1", createdAt: DateTime.makeUnsafe(1000) },
+        { id: "a", name: "ci", role: "read", hash: "h2", createdAt: DateTime.makeUnsafe(2000) }
       ])
       yield* Effect.provide(ApiKeys.revoke("b"), services)
       assert.deepStrictEqual((yield* Effect.provide(ApiKeys.list, services)).map(({ id }) => id), ["a"])

@@ -1,6 +1,6 @@
 /** What is left in Redis of queues and types, and how a store of an earlier version is taken over. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, References } from "effect"
+import { DateTime, Effect, Layer, References } from "effect"
 import { Redis as RedisClient } from "effect/persistence/Redis"
 import type { StoredKey } from "../../../src/domain/ApiKey.ts"
 import { ApiKeys } from "../../../src/index.ts"
@@ -65,11 +65,12 @@ await withServer("Redis", Redis.find, async (server) => {
       Effect.gen(function*() {
         const name = yield* prefix
         const root = `{${name}}`
-        const old: StoredKey = { createdAt: 1000, id: "b", name: "zoë's \"key\" \\", role: "admin", hash: "h1" }
+        const old = { createdAt: 1000, id: "b", name: "zoë's \"key\" \\", role: "admin" as const, hash: "h1" }
+        const key: StoredKey = { ...old, createdAt: DateTime.makeUnsafe(1000) }
         yield* redis.send("HSET", `${root}:meta`, "version", "3", "headStartMs", "300000")
         yield* redis.send("HSET", `${root}:apikey`, "b", JSON.stringify(old), "a", JSON.stringify({ ...old, id: "a" }))
         yield* Effect.gen(function*() {
-          assert.deepStrictEqual(yield* ApiKeys.stored, [{ ...old, id: "a" }, old])
+          assert.deepStrictEqual(yield* ApiKeys.stored, [{ ...key, id: "a" }, key])
           yield* ApiKeys.revoke("b")
           assert.deepStrictEqual((yield* ApiKeys.list).map(({ id }) => id), ["a"])
         }).pipe(Effect.provide(storeOn(name)))

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { DateTime, Effect } from "effect"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -181,8 +181,8 @@ describe("a file of an earlier version", () => {
       )
       yield* Effect.gen(function*() {
         assert.deepStrictEqual(yield* ApiKeys.stored, [
-          { id: "b", name: "zoë's \"key\" \\", role: "admin", hash: "h1", createdAt: 1000 },
-          { id: "a", name: "ci", role: "read", hash: "h2", createdAt: 2000 }
+          { id: "b", name: "zoë's \"key\" \\", role: "admin", hash: "h1", createdAt: DateTime.makeUnsafe(1000) },
+          { id: "a", name: "ci", role: "read", hash: "h2", createdAt: DateTime.makeUnsafe(2000) }
         ])
         yield* ApiKeys.revoke("b")
         assert.deepStrictEqual((yield* ApiKeys.list).map(({ id }) => id), ["a"])
