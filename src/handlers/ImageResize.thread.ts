@@ -14,6 +14,8 @@ export const handler = ThreadHandler.make(
   ImageWork,
   Effect.fnUntraced(function*(payload) {
     const { default: sharp } = yield* Effect.promise(() => import("sharp"))
+    // It would keep images of earlier tasks open and in memory, which are other people's and count as this task's
+    sharp.cache(false)
     const image = yield* attempt(() =>
       Promise.resolve(sharp(payload.source, { limitInputPixels: payload.max_pixels, failOn: "error" }))
     )

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { readFileSync, symlinkSync, writeFileSync } from "node:fs"
+import { readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import sharp, { type Sharp } from "sharp"
 import * as Site from "./outbound/Site.ts"
@@ -8,6 +8,15 @@ import { failureOf, Home, isRefused, resultOf, withHandlers } from "./TestHandle
 
 const picture = (width: number, height: number) =>
   sharp({ create: { width, height, channels: 3, background: { r: 200, g: 30, b: 30 } } })
+
+/** Where a link leads; the descriptor that lists them is closed by then. */
+const readlink = (path: string): string => {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ""
+  }
+}
 
 const bytesOf = (image: Sharp) => Effect.promise(() => image.toBuffer())
 const sizeOf = (bytes: Buffer) =>
@@ -61,6 +70,16 @@ describe("image_resize", () => {
     Effect.gen(function*() {
       const data = (yield* bytesOf(picture(40, 20).withMetadata({ orientation: 6 }).jpeg())).toString("base64")
       assert.deepInclude(yield* resultOf("image_resize", { data, width: 10 }), { width: 10, height: 20 })
+    }).pipe(withHandlers()))
+
+  it.live.runIf(process.platform === "linux")("keeps no image of an earlier task open", () =>
+    Effect.gen(function*() {
+      for (const format of ["gif", "webp", "tiff", "png", "jpeg"] as const) {
+        const data = (yield* bytesOf(picture(200, 100).toFormat(format))).toString("base64")
+        yield* resultOf("image_resize", { data, width: 20, format: "png" })
+      }
+      const open = readdirSync("/proc/self/fd").map((file) => readlink(`/proc/self/fd/${file}`))
+      assert.deepStrictEqual(open.filter((path) => /taskforge-\w+-\d+-\w+\/source/.test(path)), [])
     }).pipe(withHandlers()))
 
   it.live("makes no image larger than it would take", () =>
