@@ -19,9 +19,9 @@ import type { StoredTask } from "../queue/StoredTask.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
 import type { TaskEventJson } from "./api/EventsApi.ts"
+import { timestampOf, toJson as taskJson } from "./api/TaskJson.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import { KeyRing } from "./KeyRing.ts"
-import { timestampOf, toJson as taskJson } from "./TaskView.ts"
 import { CurrentVisitor } from "./Visitor.ts"
 
 /** The id of a stream's last message: a client that comes back with it has seen all. */

@@ -14,13 +14,13 @@ import type { OneOrMany } from "../queue/OneOrMany.ts"
 import { fromJson, type Submission } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
+import * as QueuesApi from "./api/QueuesApi.ts"
 import { pageSize } from "./api/RequestValues.ts"
+import * as TaskJson from "./api/TaskJson.ts"
 import type { NewTaskJson } from "./api/TasksApi.ts"
 import * as AuditLog from "./AuditLog.ts"
-import * as QueuesView from "./QueuesView.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
-import * as TaskView from "./TaskView.ts"
 
 /** Handles the endpoints of {@link Api}'s tasks. */
 export const tasks = HttpApiBuilder.group(
@@ -33,14 +33,14 @@ export const tasks = HttpApiBuilder.group(
     /** What is known of the first ids, as far as it fits into an answer, and the ids for which there is no room. */
     const resultsOf = (ids: ReadonlyArray<string>) =>
       Effect.map(queue.results(ids, Bounds.maxAnswerBytes), (outcomes) => ({
-        results: outcomes.map((outcome, index) => TaskView.resultJson(ids[index]!, outcome)),
+        results: outcomes.map((outcome, index) => TaskJson.resultJson(ids[index]!, outcome)),
         leftOut: ids.slice(outcomes.length)
       }))
 
     const anyFinished = (ids: readonly [string, ...Array<string>], wait: Duration.Duration) =>
       Effect.timeoutOption(Effect.exit(queue.firstOutcome(ids)), wait)
 
-    const view = (id: string) => Effect.map(queue.get(id), TaskView.toJson)
+    const view = (id: string) => Effect.map(queue.get(id), TaskJson.toJson)
 
     const cancelOrRemove = (id: string) =>
       Effect.flatMap(queue.cancel(id), (answer) =>
@@ -58,7 +58,7 @@ export const tasks = HttpApiBuilder.group(
           Effect.flatMap((submissions) => queue.create(submissions)),
           Effect.catchTag("InvalidOption", RequestCheckLive.refused("body")),
           Effect.map((created) => {
-            const tasks = created.map(TaskView.createdJson)
+            const tasks = created.map(TaskJson.createdJson)
             // Both statuses have the same schema, so the choice cannot be left to it
             return HttpServerResponse.jsonUnsafe(isArray(payload) ? tasks : tasks[0], {
               status: created.every(({ duplicate }) => duplicate) ? 200 : 201
@@ -73,7 +73,7 @@ export const tasks = HttpApiBuilder.group(
           limit: query.limit ?? pageSize.default,
           cursor: query.cursor
         }).pipe(Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")))
-        return { tasks: tasks.map(TaskView.toJson), next }
+        return { tasks: tasks.map(TaskJson.toJson), next }
       }),
       get: ({ params }) => view(params.id),
       remove: ({ params: { id }, query }) =>
@@ -104,7 +104,7 @@ export const tasks = HttpApiBuilder.group(
       rerun: ({ params: { id } }) =>
         AuditLog.recorded("rerun", { task: id }, Effect.andThen(queue.rerun(id), view(id))),
       cancelAll: doneToEach("cancel", queue.cancel, (status) => ({ status })),
-      rerunAll: doneToEach("rerun", queue.rerun, TaskView.rerunAnswerJson),
+      rerunAll: doneToEach("rerun", queue.rerun, TaskJson.rerunAnswerJson),
       removeAll: doneToEach("remove", queue.remove, (status) => ({ status }))
     })
   })
@@ -126,17 +126,17 @@ export const queues = HttpApiBuilder.group(
     return handlers.handleAll({
       list: Effect.fnUntraced(function*({ query }) {
         const page = yield* Effect.catchTag(queue.queues(query), "InvalidOption", RequestCheckLive.refused("query"))
-        return QueuesView.pageJson(page, yield* queue.paused)
+        return QueuesApi.pageJson(page, yield* queue.paused)
       }),
       get: ({ params, query }) =>
         queue.queue(params.queue, query).pipe(
           Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")),
-          Effect.map(QueuesView.detailJson)
+          Effect.map(QueuesApi.detailJson)
         ),
       types: ({ query }) =>
         queue.types(query).pipe(
           Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")),
-          Effect.map(QueuesView.typesJson)
+          Effect.map(QueuesApi.typesJson)
         ),
       pause: ({ params }) => change("pause", params.queue, queue.pause(params.queue)),
       resume: ({ params }) => change("resume", params.queue, queue.resume(params.queue))

@@ -16,9 +16,9 @@ import { WorkerPool } from "../worker/WorkerPool.ts"
 import { Api } from "./api/Api.ts"
 import type { GuardedRoute } from "./api/NeededRole.ts"
 import type { HealthJson, StatsJson, WorkersJson } from "./api/SystemApi.ts"
-import { timestampOf } from "./TaskView.ts"
+import * as SystemApi from "./api/SystemApi.ts"
+import { timestampOf } from "./api/TaskJson.ts"
 import { CurrentVisitor } from "./Visitor.ts"
-import * as WorkersView from "./WorkersView.ts"
 
 /** How long the store may take to answer before health is red. */
 const patience: Duration.Duration = Duration.seconds(2)
@@ -117,7 +117,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
           ? { instance: pool.value.instance, slots: yield* pool.value.slots }
           : undefined
         const counts = yield* queue.counts
-        return { ...WorkersView.toJson(yield* queue.instances, own), queue_size: unfinished(counts) }
+        return { ...SystemApi.instancesJson(yield* queue.instances, own), queue_size: unfinished(counts) }
       })
 
       return SystemStatus.of({

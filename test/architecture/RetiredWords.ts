@@ -30,7 +30,7 @@ export const inSources: ReadonlyArray<Retired> = [
         // Settings and flags, where people count workers
         /WORKER_[A-Z_]+|--workers|settings\.workers|\bworkers: optional|\bworkers: number|"workers", "workers", "COUNT"|defaultWorkers|tooManyWorkers/,
         // Fields that earlier designs document, and the route that has them
-        /worker_id|worker_count|worker_pool|workers_active|\/workers\b|api\.system\.workers|system\.workers|WorkersJson|WorkersView/
+        /worker_id|worker_count|worker_pool|workers_active|\/workers\b|api\.system\.workers|system\.workers|WorkersJson/
       ].map(({ source }) => source).join("|"),
       "g"
     ),
@@ -50,7 +50,6 @@ export const inSources: ReadonlyArray<Retired> = [
       "http/ApiTexts.ts": "fields of earlier designs",
       "http/api/SystemApi.ts": "a route of earlier designs",
       "http/SystemStatus.ts": "a route of earlier designs",
-      "http/WorkersView.ts": "a route of earlier designs",
       "cli/commands/Watch.ts": "reads that route",
       "cli/commands/Instances.ts": "reads that route",
       "config/Settings.ts": "people count workers there",

@@ -7,7 +7,7 @@ import { Effect, Layer, Logger, References, Schedule, Schema } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
 import type { Settlement } from "../../src/domain/Settlement.ts"
 import * as Engine from "../../src/engine/Engine.ts"
-import * as TaskView from "../../src/http/TaskView.ts"
+import * as TaskJson from "../../src/http/api/TaskJson.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import type { StoreServices } from "../../src/store/Driver.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
@@ -137,7 +137,7 @@ export const ends = (name: string, driver: Driver): void => {
           Effect.gen(function*() {
             const handle = yield* Nap.enqueue()
             yield* handle.result
-            const { attempts, history } = TaskView.toJson(yield* TaskQueue.use((queue) => queue.get(handle.id)))
+            const { attempts, history } = TaskJson.toJson(yield* TaskQueue.use((queue) => queue.get(handle.id)))
             assert.deepStrictEqual(told, [1, 2, 3, 4])
             assert.strictEqual(attempts, 4)
             assert.deepStrictEqual(history.map(({ attempt, outcome }) => [attempt, outcome]), [

@@ -1,10 +1,11 @@
 /** Queues and types over HTTP, in snake_case: what waits and runs in them. */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import type { QueueCounts, QueueDetail, QueuePage, TypeCounts, TypePage, Unfinished } from "../../queue/Queues.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { NeededRole } from "./NeededRole.ts"
 import { Name, PageSize, QueueCursor, TypeCursor } from "./RequestValues.ts"
-import { Timestamp } from "./TaskJson.ts"
+import { instant, instantOrNull, Timestamp, timestamp, timestampOrNull } from "./TaskJson.ts"
 
 /** Tasks that have not finished. */
 const unfinished = {
@@ -30,7 +31,7 @@ const queue = {
 }
 
 const next = Schema.NullOr(Schema.String).annotate({ description: "The cursor of the next page, null on the last" })
-const timestamp = Timestamp.annotate({ description: "The store's clock" })
+const storeTime = Timestamp.annotate({ description: "The store's clock" })
 
 /** A queue among others. */
 export const QueueJson = Schema.Struct({
@@ -46,16 +47,20 @@ export const QueuePageJson = Schema.Struct({
   queues: Schema.Array(QueueJson),
   next,
   paused: Schema.Array(Schema.String).annotate({ description: "All paused queues, also those on other pages" }),
-  timestamp
+  timestamp: storeTime
 }).annotate({ identifier: "QueuePage" })
 
 /** One queue, and a page of its types by name. */
-export const QueueDetailJson = Schema.Struct({ ...queue, next, timestamp }).annotate({ identifier: "QueueDetail" })
+export const QueueDetailJson = Schema.Struct({ ...queue, next, timestamp: storeTime }).annotate({
+  identifier: "QueueDetail"
+})
 
 /** A page of types by name, counted over all queues. */
-export const TypePageJson = Schema.Struct({ types: Schema.Array(TypeCountsJson), next, timestamp }).annotate({
-  identifier: "TypePage"
-})
+export const TypePageJson = Schema.Struct({ types: Schema.Array(TypeCountsJson), next, timestamp: storeTime }).annotate(
+  {
+    identifier: "TypePage"
+  }
+)
 
 const params = { queue: Name }
 const pageOfTypes = { limit: Schema.optionalKey(PageSize), cursor: Schema.optionalKey(TypeCursor) }
@@ -111,3 +116,83 @@ export class QueuesApi extends HttpApiGroup.make("queues").add(
     description: "On a server with keys, this needs the role admin."
   }))
 ).prefix("/api/v1") {}
+
+type UnfinishedJson = Omit<typeof TypeCountsJson.Type, "type">
+
+const unfinishedJson = ({ pending, running, scheduled, waitingSince }: Unfinished): UnfinishedJson => ({
+  scheduled,
+  pending,
+  running,
+  waiting_since: timestampOrNull(waitingSince)
+})
+
+const unfinishedFromJson = ({ pending, running, scheduled, waiting_since }: UnfinishedJson): Unfinished => ({
+  scheduled,
+  pending,
+  running,
+  waitingSince: instantOrNull(waiting_since)
+})
+
+const typeJson = (counts: TypeCounts): typeof TypeCountsJson.Type => ({ type: counts.type, ...unfinishedJson(counts) })
+
+const typeFromJson = (json: typeof TypeCountsJson.Type): TypeCounts => ({
+  type: json.type,
+  ...unfinishedFromJson(json)
+})
+
+const queueJson = (counts: QueueCounts): QueueJson => ({
+  queue: counts.queue,
+  paused: counts.paused,
+  ...unfinishedJson(counts),
+  type_count: counts.typeCount,
+  types: counts.types.map(typeJson)
+})
+
+const queueFromJson = (json: QueueJson): QueueCounts => ({
+  queue: json.queue,
+  paused: json.paused,
+  ...unfinishedFromJson(json),
+  typeCount: json.type_count,
+  types: json.types.map(typeFromJson)
+})
+
+/** A page of queues on the wire. */
+export const pageJson = (
+  { next, now, queues }: QueuePage,
+  paused: ReadonlyArray<string>
+): typeof QueuePageJson.Type => ({ queues: queues.map(queueJson), next, paused, timestamp: timestamp(now) })
+
+/** The page that was on the wire. */
+export const pageFromJson = ({ next, queues, timestamp }: typeof QueuePageJson.Type): QueuePage => ({
+  queues: queues.map(queueFromJson),
+  next,
+  now: instant(timestamp)
+})
+
+/** One queue on the wire. */
+export const detailJson = (detail: QueueDetail): typeof QueueDetailJson.Type => ({
+  ...queueJson(detail),
+  next: detail.next,
+  timestamp: timestamp(detail.now)
+})
+
+/** The queue that was on the wire. */
+export const detailFromJson = (json: typeof QueueDetailJson.Type): QueueDetail => ({
+  ...queueFromJson(json),
+  next: json.next,
+  now: instant(json.timestamp)
+})
+
+/** A page of types on the wire. */
+export const typesJson = ({ next, now, types }: TypePage): typeof TypePageJson.Type => ({
+  types: types.map(typeJson),
+  next,
+  timestamp: timestamp(now)
+})
+
+/** The page that was on the wire. */
+export const typesFromJson = ({ next, timestamp, types }: typeof TypePageJson.Type): TypePage => ({
+  types: types.map(typeFromJson),
+  next,
+  now: instant(timestamp)
+})

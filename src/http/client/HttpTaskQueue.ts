@@ -22,10 +22,10 @@ import * as OneOrMany from "../../queue/OneOrMany.ts"
 import * as Queues from "../../queue/Queues.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import { checkList, TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
+import * as QueuesApi from "../api/QueuesApi.ts"
+import * as SystemApi from "../api/SystemApi.ts"
+import * as TaskJson from "../api/TaskJson.ts"
 import { maxResults, type NewTaskJson } from "../api/TasksApi.ts"
-import * as QueuesView from "../QueuesView.ts"
-import * as TaskView from "../TaskView.ts"
-import * as WorkersView from "../WorkersView.ts"
 import * as ApiClient from "./ApiClient.ts"
 import type { Options } from "./ApiClient.ts"
 import * as RemoteResults from "./RemoteResults.ts"
@@ -54,11 +54,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
     unsent("read results", tasks.results({ payload: wait === undefined ? { ids } : { ids, wait } }))
 
   const results = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
-    const found = new Map<string, ReturnType<typeof TaskView.outcomeFromJson>>()
+    const found = new Map<string, ReturnType<typeof TaskJson.outcomeFromJson>>()
     let left: ReadonlyArray<string> = [...new Set(ids)].filter(canBeAsked)
     while (left.length > 0) {
       const answer = yield* repeatable(someResults(left.slice(0, maxResults)))
-      for (const result of answer.results) found.set(result.id, TaskView.outcomeFromJson(result))
+      for (const result of answer.results) found.set(result.id, TaskJson.outcomeFromJson(result))
       left = [...answer.left_out ?? [], ...left.slice(maxResults)]
     }
     return ids.map((id) => canBeAsked(id) ? found.get(id) : null)
@@ -85,7 +85,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       })
     return [created].flat().map((task, index) => ({
       id: task.id,
-      task: "type" in task ? TaskView.fromJson(task) : null,
+      task: "type" in task ? TaskJson.fromJson(task) : null,
       // A task under an id of ours that is known already is one that we stored, by a request whose reply was lost
       duplicate: submissions[index]!.options.id === undefined
         ? task.id !== payload[index]!.id
@@ -96,7 +96,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const awaited = yield* RemoteResults.make((ids, wait) =>
     Effect.map(
       someResults(ids, wait),
-      (answer) => answer.results.map((result) => [result.id, TaskView.outcomeFromJson(result)] as const)
+      (answer) => answer.results.map((result) => [result.id, TaskJson.outcomeFromJson(result)] as const)
     )
   )
 
@@ -104,7 +104,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const get = (id: string) =>
     Bounds.id.accepts(id)
-      ? Effect.map(repeatable(unsent("read a task", tasks.get({ params: { id } }))), TaskView.fromJson)
+      ? Effect.map(repeatable(unsent("read a task", tasks.get({ params: { id } }))), TaskJson.fromJson)
       : Effect.fail(new TaskNotFound({ id }))
 
   return TaskQueue.of({
@@ -136,7 +136,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
             })
           ))
         ),
-        ({ next, tasks }) => ({ tasks: tasks.map(TaskView.fromJson), next })
+        ({ next, tasks }) => ({ tasks: tasks.map(TaskJson.fromJson), next })
       )
     },
     cancel: OneOrMany.cancel(OneOrMany.each(Bounds.id.accepts, "unknown", (ids) =>
@@ -147,7 +147,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     rerun: OneOrMany.rerun(OneOrMany.each(Bounds.id.accepts, { _tag: "unknown" }, (ids) =>
       Effect.map(
         unsent("rerun tasks", tasks.rerunAll({ payload: { ids } })),
-        ({ results }) => results.map(TaskView.rerunAnswerFromJson)
+        ({ results }) => results.map(TaskJson.rerunAnswerFromJson)
       ))),
     remove: OneOrMany.remove(
       OneOrMany.each(Bounds.id.accepts, "unknown", (ids) =>
@@ -176,7 +176,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         Queues.checkPage("queue", options),
         Effect.map(
           repeatable(unsent("list the queues", queues.list({ query: queryOf(options) }))),
-          QueuesView.pageFromJson
+          QueuesApi.pageFromJson
         )
       ),
     queue: (queue, options = {}) =>
@@ -185,21 +185,21 @@ const make = Effect.fnUntraced(function*(options: Options) {
         Effect.andThen(
           repeatable(unsent("read a queue", queues.get({ params: { queue }, query: queryOf(options) })))
         ),
-        Effect.map(QueuesView.detailFromJson)
+        Effect.map(QueuesApi.detailFromJson)
       ),
     types: (options = {}) =>
       Effect.andThen(
         Queues.checkPage("type", options),
         Effect.map(
           repeatable(unsent("list the types", queues.types({ query: queryOf(options) }))),
-          QueuesView.typesFromJson
+          QueuesApi.typesFromJson
         )
       ),
     counts: Effect.map(
       repeatable(unsent("count tasks", system.stats())),
       ({ by_status, capacity, totals }) => ({ ...by_status, capacity, totals })
     ),
-    instances: Effect.map(repeatable(unsent("list the instances", system.workers())), WorkersView.fromJson)
+    instances: Effect.map(repeatable(unsent("list the instances", system.workers())), SystemApi.instancesFromJson)
   })
 })
 

@@ -9,10 +9,10 @@ import { isFinished } from "../../domain/TaskState.ts"
 import type { StoredTask } from "../../queue/StoredTask.ts"
 import { type EnqueueOptions, fromJson, type Submission, withinBounds } from "../../queue/Submission.ts"
 import { TaskQueue } from "../../queue/TaskQueue.ts"
+import { timestamp } from "../api/TaskJson.ts"
 import * as RequestCheckLive from "../RequestCheckLive.ts"
 import { SystemStatus } from "../SystemStatus.ts"
 import { TaskCatalog } from "../TaskCatalog.ts"
-import { timestamp } from "../TaskView.ts"
 import { parsedOrText, ServedApi } from "./OlderApi.ts"
 
 /** The type of a job that names none. */
