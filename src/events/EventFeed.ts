@@ -134,6 +134,7 @@ const make = Effect.gen(function*() {
   const turn = Semaphore.makeUnsafe(1)
   let place = 0
   let attendedAt = -Infinity
+  let askedAt = -Infinity
   let idleSince = now()
 
   const offer = (subscriber: Subscriber, item: Item): void => {
@@ -176,6 +177,17 @@ const make = Effect.gen(function*() {
       }))
   })
 
+  /** Attends again where the log does not know of it any more: the store's clock may have been set forward. */
+  const attendStill = Effect.gen(function*() {
+    yield* attend
+    if (now() - askedAt < pollMs) return
+    askedAt = now()
+    if ((yield* log.attended) !== undefined) return
+    attendedAt = -Infinity
+    yield* attend
+    yield* notifier.publish(hint)
+  })
+
   yield* supervisor.loop(
     "event feed",
     Effect.gen(function*() {
@@ -183,7 +195,7 @@ const make = Effect.gen(function*() {
       yield* Effect.timeoutOption(news.await, pollMs)
       news.closeUnsafe()
       if (subscribers.size === 0) return void someone.closeUnsafe()
-      yield* attend
+      yield* attendStill
       yield* readAll
       if (now() - idleSince < idleAfterMs) return
       idleSince = now()

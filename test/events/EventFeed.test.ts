@@ -1,15 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Fiber, Layer, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import { EventFeed, type WatchedEvent } from "../../src/events/EventFeed.ts"
 import { Engine, EventLog, MemoryStore, Task } from "../../src/index.ts"
+import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
+import { withStepping } from "../engine/Clocks.ts"
 
 const Email = Task.make("email")
 const Report = Task.make("report")
 
-const Live = EventFeed.layer.pipe(
-  Layer.provideMerge(Engine.layer(Layer.merge(Email.toLayer(() => Effect.void), Report.toLayer(() => Effect.void)))),
-  Layer.provideMerge(MemoryStore.layer())
+const feedOnEngine = EventFeed.layer.pipe(
+  Layer.provideMerge(Engine.layer(Layer.merge(Email.toLayer(() => Effect.void), Report.toLayer(() => Effect.void))))
 )
+
+const Live = Layer.provideMerge(feedOnEngine, MemoryStore.layer())
+
+const onSqlite = Layer.provideMerge(feedOnEngine, Layer.orDie(SqliteStore.layer({ path: ":memory:" })))
 
 /** Begins to watch, and is sure to have begun. */
 const watching = Effect.fnUntraced(function*<A, E>(stream: Stream.Stream<A, E>) {
@@ -57,6 +63,28 @@ describe("a program that watches", () => {
       ]])
       yield* Fiber.interrupt(attending)
     }).pipe(Effect.provide(Live)))
+
+  it.effect("is told of a gap, and of all that follows, once the store's clock was set forward", () =>
+    withStepping((step) =>
+      Effect.gen(function*() {
+        const feed = yield* EventFeed
+        const log = yield* EventLog
+        const isLast = (item: WatchedEvent | "gap") =>
+          item !== "gap" && item.id === "last" && item.event === "completed"
+        const fiber = yield* watching(feed.watch().pipe(Stream.takeUntil(isLast)))
+        yield* step("1 hour")
+        assert.isUndefined(yield* log.attended)
+        yield* TestClock.adjust("2 seconds")
+        assert.isDefined(yield* log.attended)
+        yield* Email.enqueue(undefined, { id: "last" })
+        while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("1 second")
+        const items = yield* Fiber.join(fiber)
+        assert.deepStrictEqual(
+          items.map((item) => item === "gap" ? item : item.event),
+          ["gap", "created", "started", "completed"]
+        )
+      }).pipe(Effect.provide(onSqlite, { local: true }))
+    ))
 
   it.live("misses nothing when it is slower than a queue of its own is long", () =>
     Effect.gen(function*() {
