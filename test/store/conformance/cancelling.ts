@@ -41,6 +41,16 @@ export const cancelling = (driver: Driver) =>
         }))
     }
 
+    scenario(driver, "ends a task that came back before others: they are claimed without it", () =>
+      Effect.gen(function*() {
+        const back = yield* running()
+        yield* driver.advance("1 second")
+        const later = yield* addOne()
+        yield* settled(release(back))
+        assert.strictEqual(yield* cancel(back.id), "cancelled")
+        assert.deepStrictEqual(yield* takeIds(), [later])
+      }))
+
     scenario(driver, "asks a running task to stop and changes nothing else", () =>
       Effect.gen(function*() {
         const claimed = yield* running()
