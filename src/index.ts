@@ -75,7 +75,7 @@ export type {
   ListRequest as RecordListRequest,
   StoredRecord
 } from "./store/RecordStore.ts"
-export type { StoreServices, StoreSettings } from "./store/Driver.ts"
+export type { ServerServices, StoreServices, StoreSettings } from "./store/Driver.ts"
 export type {
   Accepted,
   CancelAnswer,

@@ -14,7 +14,6 @@ import * as ApiClient from "../http/client/ApiClient.ts"
 import * as Routes from "../http/Routes.ts"
 import { TaskCatalog } from "../http/TaskCatalog.ts"
 import * as SelectedStore from "../server/SelectedStore.ts"
-import * as RateLimiterStore from "../store/memory/RateLimits.ts"
 import { Failure, failureOf, failureToOpen } from "./Failure.ts"
 
 /** Three times within about a second and a half: a person waits for the answer. */
@@ -191,7 +190,6 @@ const localClient = FetchHttpClient.layer.pipe(
   Layer.provide([
     Layer.succeed(HttpRouter.RouterConfig, Routes.routerConfig),
     HttpServer.layerServices,
-    RateLimiterStore.layer,
     EventFeed.layer
   ])
 ) satisfies Layer.Layer<HttpClient.HttpClient, unknown, unknown>

@@ -18,6 +18,7 @@ import * as Rescuer from "../maintenance/Rescuer.ts"
 import * as StoreWatch from "../maintenance/StoreWatch.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import * as Queue from "../queue/TaskQueue.ts"
+import type { EventLog } from "../store/EventLog.ts"
 import { Instance, type InstanceStore } from "../store/InstanceStore.ts"
 import type { Notifier } from "../store/Notifier.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
@@ -76,9 +77,13 @@ export const shutdownPlan = (shutdown: Duration.Input) => {
 /** For processes that only enqueue and look. */
 export const layerProducer = (
   options: Options = {}
-): Layer.Layer<Queue.TaskQueue | Supervisor, never, TaskStore | Notifier | InstanceStore> => {
+): Layer.Layer<
+  Queue.TaskQueue | Supervisor | Pool.WorkerPool,
+  never,
+  TaskStore | Notifier | InstanceStore | EventLog
+> => {
   demandNames(options)
-  return Layer.merge(Queue.TaskQueue.layer(options.queue), StoreWatch.layer).pipe(
+  return Layer.mergeAll(Queue.TaskQueue.layer(options.queue), StoreWatch.layer, Pool.WorkerPool.layerNone).pipe(
     Layer.provide(RecordedStore.layer),
     Layer.provideMerge(Supervisor.layer),
     Layer.provide(PooledRandom.layer)

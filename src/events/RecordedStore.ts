@@ -3,7 +3,7 @@
  * tell of, so a caller need not think of them. What happens in an application's transaction has happened when
  * that is committed.
  */
-import { Clock, type Context, Effect, Layer, Option } from "effect"
+import { Clock, type Context, Effect, Layer } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { NewTaskEvent } from "../domain/TaskEvent.ts"
@@ -24,14 +24,14 @@ const maxKnown = 20_000
  */
 const recentMs = 60_000
 
-/** Records into the log of events of the store, if there is one. */
-export const layer: Layer.Layer<TaskStore, never, TaskStore | Notifier | Supervisor> = Layer.effect(
+/** Records into the log of events of the store. */
+export const layer: Layer.Layer<TaskStore, never, TaskStore | Notifier | Supervisor | EventLog> = Layer.effect(
   TaskStore,
   Effect.gen(function*() {
     const store = yield* TaskStore
-    const log = yield* Effect.serviceOption(EventLog)
-    if (Option.isNone(log)) return store
-    return recorded(store, yield* EventRecorder.make(log.value), yield* Clock.Clock)
+    const log = yield* EventLog
+    if (log === EventLog.none) return store
+    return recorded(store, yield* EventRecorder.make(log), yield* Clock.Clock)
   })
 )
 

@@ -33,14 +33,14 @@ export class SystemStatus extends Context.Service<SystemStatus, {
   /** The store's counts, or none when it fails or takes too long. */
   readonly counts: Effect.Effect<Option.Option<Counts>>
 }>()("taskforge/http/SystemStatus") {
-  /** The status of the engine around it. A process without a worker pool only produces. */
+  /** The status of the engine around it. A process whose pool has no slots only produces. */
   static readonly layer = Layer.effect(
     SystemStatus,
     Effect.gen(function*() {
       const queue = yield* TaskQueue
       const supervisor = yield* Supervisor
       const store = yield* TaskStore
-      const pool = yield* Effect.serviceOption(WorkerPool)
+      const pool = yield* WorkerPool
       const { arriving } = yield* Notifier
       const clock = yield* Clock.Clock
       const startedAt = clock.monotonicTimeNanosUnsafe()
@@ -64,10 +64,10 @@ export class SystemStatus extends Context.Service<SystemStatus, {
           Effect.map(Option.getOrElse(() => [])),
           Effect.orElseSucceed(() => [])
         )
-      const slotCounts = Option.match(pool, {
-        onNone: () => Effect.succeed(null),
-        onSome: ({ active, concurrency }) => Effect.map(active, (active) => ({ count: concurrency, active }))
-      })
+      const slotCounts = Effect.map(
+        pool.active,
+        (active) => pool.concurrency === 0 ? null : { count: pool.concurrency, active }
+      )
 
       const health = Effect.gen(function*() {
         const now = clock.currentTimeMillisUnsafe()
@@ -113,9 +113,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
       })
 
       const workers = Effect.gen(function*() {
-        const own = Option.isSome(pool)
-          ? { instance: pool.value.instance, slots: yield* pool.value.slots }
-          : undefined
+        const own = { instance: pool.instance, slots: yield* pool.slots }
         const counts = yield* queue.counts
         return { ...SystemApi.instancesJson(yield* queue.instances, own), queue_size: unfinished(counts) }
       })

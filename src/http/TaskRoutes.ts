@@ -13,18 +13,18 @@
  * )
  * ```
  */
-import { ByteSize, Effect, Layer, Option } from "effect"
+import { ByteSize, Effect, Layer } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServer } from "effect/http"
-import { RateLimiter } from "effect/persistence"
+import type { RateLimiter } from "effect/persistence"
 import type { StoreError } from "../domain/Errors.ts"
 import { EventFeed } from "../events/EventFeed.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { TaskQueue } from "../queue/TaskQueue.ts"
 import type { EventLog } from "../store/EventLog.ts"
-import * as RateLimiterStore from "../store/memory/RateLimits.ts"
 import type { Notifier } from "../store/Notifier.ts"
 import type { RecordStore } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
+import type { WorkerPool } from "../worker/WorkerPool.ts"
 import * as Routes from "./Routes.ts"
 import type { TaskCatalog } from "./TaskCatalog.ts"
 
@@ -37,7 +37,16 @@ export interface Options extends Routes.Options {
 }
 
 /** What routes need: an engine with its store, and the types that they accept. */
-export type Services = TaskQueue | TaskStore | Supervisor | TaskCatalog | RecordStore | EventLog | Notifier
+export type Services =
+  | TaskQueue
+  | TaskStore
+  | Supervisor
+  | TaskCatalog
+  | RecordStore
+  | EventLog
+  | Notifier
+  | WorkerPool
+  | RateLimiter.RateLimiterStore
 
 /** The bytes of a body that is accepted, unless an option says otherwise. */
 export const maxBodyBytes: number = 1024 * 1024
@@ -61,23 +70,11 @@ export const standalone = (options: Routes.Options, path?: string) =>
 
 /** What all routes share. */
 export const services = (bytes: number = maxBodyBytes): Layer.Layer<
-  EventFeed | RateLimiter.RateLimiterStore,
+  EventFeed,
   never,
   EventLog | Notifier | Supervisor
 > =>
   Layer.mergeAll(
     EventFeed.layer,
-    rateLimiterStore,
     Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(bytes))
   )
-
-/** The one that the store's driver brings, which all instances share, or this process's own. */
-const rateLimiterStore = Layer.unwrap(
-  Effect.map(
-    Effect.serviceOption(RateLimiter.RateLimiterStore),
-    Option.match({
-      onNone: () => RateLimiterStore.layer,
-      onSome: (store) => Layer.succeed(RateLimiter.RateLimiterStore, store)
-    })
-  )
-)

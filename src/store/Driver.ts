@@ -3,6 +3,7 @@
  * process, so that all processes on it must agree.
  */
 import { Duration } from "effect"
+import type { RateLimiter } from "effect/persistence"
 import * as Bounds from "../domain/Bounds.ts"
 import * as DurationText from "../domain/DurationText.ts"
 import { StoreIncompatible } from "../domain/Errors.ts"
@@ -16,6 +17,9 @@ import type { TaskStore } from "./TaskStore.ts"
 
 /** What the layer of a storage driver provides. */
 export type StoreServices = TaskStore | RecordStore | Notifier | InstanceStore | EventLog
+
+/** The same with the counts of rate limits, which a server asks for. */
+export type ServerServices = StoreServices | RateLimiter.RateLimiterStore
 
 /** What a store is made with, whatever its driver is. */
 export interface StoreSettings {

@@ -11,7 +11,7 @@
  * - A place beyond the end of the log is one of another log: a gap, too.
  * - Time is the store's own clock; durations go in.
  */
-import { Context, type Effect } from "effect"
+import { Context, Effect, Layer } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
 import type { NewTaskEvent, TaskEvent } from "../domain/TaskEvent.ts"
 
@@ -90,4 +90,16 @@ export class EventLog extends Context.Service<EventLog, {
   readonly attend: (forMs: number) => Effect.Effect<void, StoreError>
   /** Since how many milliseconds readers attend without a pause; `undefined` when none does. */
   readonly attended: Effect.Effect<number | undefined, StoreError>
-}>()("taskforge/store/EventLog") {}
+}>()("taskforge/store/EventLog") {
+  /** No log, for an engine that is never watched: nothing is recorded. */
+  static readonly none: EventLog["Service"] = {
+    append: () => Effect.void,
+    read: (after) => Effect.succeed({ events: [], gap: false, next: after }),
+    end: Effect.succeed(0),
+    attend: () => Effect.void,
+    attended: Effect.undefined
+  }
+
+  /** The layer of {@link EventLog.none}. */
+  static readonly layerNone: Layer.Layer<EventLog> = Layer.sync(EventLog, () => EventLog.none)
+}

@@ -30,6 +30,7 @@ export {
   demandSettings,
   refuseHeadStart,
   refuseLayout,
+  type ServerServices,
   settingNames,
   type StoreServices,
   type StoreSettings
@@ -38,6 +39,7 @@ export { EventLog, type EventPage, keptBytes, keptEvents, sizeOf as eventSizeOf 
 export { type Beat, type InstanceRecord, InstanceStore, type Roll, type RunningTask } from "./InstanceStore.ts"
 export { type CountedLanes, type Coverage, coverageOf, type LaneCounts, type LaneRange, startOf } from "./Lanes.ts"
 export { events, type Hint, Notifier, work } from "./Notifier.ts"
+export * as RateLimits from "./RateLimits.ts"
 export * as RecordDriver from "./RecordDriver.ts"
 export {
   absent,

@@ -96,6 +96,14 @@ export class WorkerPool extends Context.Service<WorkerPool, {
     never,
     TaskStore | Notifier | InstanceStore | Instance | HandlerRegistry | Supervisor | SecureRandom.SecureRandom
   > => Layer.effect(WorkerPool, make(options))
+
+  /** The pool of a process that only enqueues: it has no slots. */
+  static readonly layerNone: Layer.Layer<WorkerPool> = Layer.succeed(WorkerPool, {
+    instance: "",
+    concurrency: 0,
+    slots: Effect.succeed([]),
+    active: Effect.succeed(0)
+  })
 }
 
 /** An option outside of its bound is a mistake in the program: the layer dies of it, and says which it is. */

@@ -23,6 +23,7 @@ import * as Engine from "../../src/engine/Engine.ts"
 import type { Supervisor } from "../../src/observability/Supervisor.ts"
 import type { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import type { StoreSettings } from "../../src/store/Driver.ts"
+import type { EventLog } from "../../src/store/EventLog.ts"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import type { Notifier } from "../../src/store/Notifier.ts"
@@ -40,7 +41,7 @@ export type EngineServices = TaskQueue | WorkerPool | HandlerRegistry | Supervis
 
 /** What a test can use. */
 export type Services = EngineServices | StoreServices | Logs | Scope.Scope
-type StoreServices = TaskStore | RecordStore | Notifier | InstanceStore | TestStore
+type StoreServices = TaskStore | RecordStore | Notifier | InstanceStore | EventLog | TestStore
 
 /** How a test's engine is built. */
 export interface Options extends Engine.Options {

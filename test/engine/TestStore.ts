@@ -4,6 +4,7 @@
  */
 import { Context, type Duration, Effect, Latch, Layer } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
+import { EventLog } from "../../src/store/EventLog.ts"
 import { InstanceStore } from "../../src/store/InstanceStore.ts"
 import { type Hint, Notifier } from "../../src/store/Notifier.ts"
 import { RecordStore } from "../../src/store/RecordStore.ts"
@@ -26,13 +27,14 @@ export class TestStore extends Context.Service<TestStore, Faults>()("taskforge/t
   /** A driver under the control of the test. */
   static readonly around = <E, R>(
     driver: Layer.Layer<TaskStore | RecordStore | Notifier | InstanceStore, E, R>
-  ): Layer.Layer<TaskStore | RecordStore | Notifier | InstanceStore | TestStore, E, R> =>
+  ): Layer.Layer<TaskStore | RecordStore | Notifier | InstanceStore | EventLog | TestStore, E, R> =>
     Layer.effectContext(Effect.gen(function*() {
       const faults = new Faults()
       const notifier = yield* Notifier
       return Context.make(TestStore, faults).pipe(
         Context.add(TaskStore, decorate(yield* TaskStore, faults)),
         Context.add(RecordStore, yield* RecordStore),
+        Context.add(EventLog, EventLog.none),
         Context.add(InstanceStore, decorateInstances(yield* InstanceStore, faults)),
         Context.add(Notifier, {
           ...notifier,

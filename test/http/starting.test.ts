@@ -7,7 +7,7 @@ import * as Engine from "../../src/engine/Engine.ts"
 import * as Connections from "../../src/http/Connections.ts"
 import { TaskCatalog } from "../../src/http/TaskCatalog.ts"
 import * as TaskServer from "../../src/http/TaskServer.ts"
-import type { StoreServices } from "../../src/store/Driver.ts"
+import type { ServerServices } from "../../src/store/Driver.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as PostgresStore from "../../src/store/postgres/PostgresStore.ts"
 import { RecordStore } from "../../src/store/RecordStore.ts"
@@ -43,7 +43,7 @@ const fateOf = (port: number, path = "/health", withinMs = 120_000, headers = ""
     return Effect.sync(() => end("nothing"))
   })
 
-type Store = Layer.Layer<StoreServices, unknown>
+type Store = Layer.Layer<ServerServices, unknown>
 
 const starting = (name: string, store: Effect.Effect<Store, unknown, Scope.Scope>) =>
   it.live(

@@ -6,6 +6,7 @@ import { Context, Effect, Exit, Fiber, Layer, Logger, References, Scope } from "
 import { StoreError } from "../../src/domain/Errors.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import { type TaskQueue } from "../../src/queue/TaskQueue.ts"
+import { EventLog } from "../../src/store/EventLog.ts"
 import { InstanceStore } from "../../src/store/InstanceStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import { Notifier } from "../../src/store/Notifier.ts"
@@ -183,6 +184,7 @@ export class Cluster {
       shutdown: "4 seconds"
     }).pipe(Layer.provide(Layer.mergeAll(
       Layer.succeed(TaskStore, store),
+      EventLog.layerNone,
       Layer.succeed(
         InstanceStore,
         this.network.instancesFor(machine, witness.instancesAtTheStore(this.instances, name))

@@ -1,7 +1,7 @@
 import { Clock, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
-import * as RateLimiterStore from "../../src/store/memory/RateLimits.ts"
+import * as RateLimiterStore from "../../src/store/RateLimits.ts"
 import { stepping } from "../engine/Clocks.ts"
 import { lifeOrder } from "../events/lifeOrder.ts"
 import type { Driver } from "./conformance/driver.ts"

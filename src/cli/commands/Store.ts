@@ -6,7 +6,7 @@ import type * as Settings from "../../config/Settings.ts"
 import * as StoreUrl from "../../config/StoreUrl.ts"
 import { quoted } from "../../domain/Quoting.ts"
 import * as SelectedStore from "../../server/SelectedStore.ts"
-import type { StoreServices } from "../../store/Driver.ts"
+import type { ServerServices } from "../../store/Driver.ts"
 import { Failure, failureOf, failureToOpen } from "../Failure.ts"
 import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
@@ -56,7 +56,7 @@ interface Options<A, E, R> {
 export const withStore = <A, E, R>(
   given: Option.Option<string>,
   { creates, work }: Options<A, E, R>
-): Effect.Effect<A, E | Failure, Exclude<R, StoreServices>> =>
+): Effect.Effect<A, E | Failure, Exclude<R, ServerServices>> =>
   Effect.gen(function*() {
     const settings = yield* Effect.mapError(Target.settingsWith(given), (error) => failureOf(error, "The store"))
     const { store } = settings

@@ -6,11 +6,12 @@
  */
 import { Clock, type Context, Effect, Layer } from "effect"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
-import { demandSettings, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
+import { demandSettings, type ServerServices, settingNames, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { coverageOf } from "../Lanes.ts"
 import { Notifier } from "../Notifier.ts"
+import * as RateLimits from "../RateLimits.ts"
 import { RecordStore } from "../RecordStore.ts"
 import { lastClaimForMs, TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
@@ -40,13 +41,14 @@ export interface Options extends StoreSettings {
 }
 
 /** A store in this process's memory, with the services that belong to a store. */
-export const layer = (settings: Options = {}): Layer.Layer<StoreServices> =>
+export const layer = (settings: Options = {}): Layer.Layer<ServerServices> =>
   Layer.mergeAll(
     Layer.effect(TaskStore, Effect.map(Clock.Clock, (clock) => make(clock, settings))),
     Layer.effect(InstanceStore, Effect.map(Clock.Clock, Instances.make)),
     Layer.effect(RecordStore, Effect.map(Clock.Clock, Records.make)),
     Layer.effect(EventLog, Effect.map(Clock.Clock, Events.make)),
-    Notifier.layerMemory
+    Notifier.layerMemory,
+    RateLimits.layer
   )
 
 const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<typeof TaskStore> => {

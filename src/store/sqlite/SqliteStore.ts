@@ -7,11 +7,12 @@
 import { Clock, Config, Context, Effect, Layer, type Scope } from "effect"
 import type * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-import { demandSettings, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
+import { demandSettings, type ServerServices, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { coverageOf } from "../Lanes.ts"
 import { Notifier, work } from "../Notifier.ts"
+import * as RateLimits from "../RateLimits.ts"
 import { RecordStore } from "../RecordStore.ts"
 import { promotion, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
@@ -52,13 +53,13 @@ const names: Bounds.Names<Options> = { ...settingNames, path: 1, synchronous: 1 
  * const StoreLive = SqliteStore.layer({ path: "data/tasks.db" })
  * ```
  */
-export const layer = (options: Options): Layer.Layer<StoreServices, StoreError | StoreIncompatible> =>
-  Layer.provideMerge(Layer.effectContext(make(options)), Notifier.layerMemory)
+export const layer = (options: Options): Layer.Layer<ServerServices, StoreError | StoreIncompatible> =>
+  Layer.provideMerge(Layer.effectContext(make(options)), Layer.merge(Notifier.layerMemory, RateLimits.layer))
 
 /** The same with options from configuration. */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<StoreServices, StoreError | StoreIncompatible | Config.ConfigError> =>
+): Layer.Layer<ServerServices, StoreError | StoreIncompatible | Config.ConfigError> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 const make = Effect.fnUntraced(function*(

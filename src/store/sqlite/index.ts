@@ -3,4 +3,4 @@
  */
 export * as SqliteStore from "./SqliteStore.ts"
 export { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-export type { StoreServices } from "../Driver.ts"
+export type { ServerServices, StoreServices } from "../Driver.ts"

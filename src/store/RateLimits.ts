@@ -4,7 +4,7 @@
  */
 import { Clock, Duration, Effect, Layer } from "effect"
 import { RateLimiter } from "effect/persistence"
-import * as MonotonicClock from "../../domain/MonotonicClock.ts"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 
 /** Subjects counted before those whose time is over are forgotten. */
 const sweepAt = 10_000
