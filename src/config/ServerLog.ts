@@ -139,7 +139,7 @@ const withoutSecrets = (value: unknown): unknown => typeof value === "string" ? 
  */
 const harmless = (text: string): string =>
   text.replace(
-    /[\p{Control}\p{Bidi_Control}]/gu,
+    /[\p{Control}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu,
     (character) => character === "\n" ? character : `\\u${character.codePointAt(0)!.toString(16).padStart(4, "0")}`
   )
 
