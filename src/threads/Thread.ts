@@ -2,7 +2,7 @@
 import { Cause, Deferred, Effect, Exit, Fiber, Schema, type Scope } from "effect"
 import * as Workers from "effect/workers/Worker"
 import type { WorkerError } from "effect/workers/WorkerError"
-import type { Ending, Job, Reply } from "./ThreadMessage.ts"
+import type { Done, Job, Reply } from "./ThreadMessage.ts"
 
 /** A thread ended before its job did: out of memory, `process.exit`, an error in native code. */
 export class ThreadCrashed extends Schema.TaggedError<ThreadCrashed>()("ThreadCrashed", {
@@ -19,7 +19,7 @@ export type Report = (fraction: number) => Effect.Effect<void>
 /** A running thread. */
 export interface Thread {
   /** Does a job. Interrupting this leaves the thread busy: terminate it then. */
-  readonly run: (job: Job, report: Report) => Effect.Effect<Ending, ThreadCrashed>
+  readonly run: (job: Job, report: Report) => Effect.Effect<Done, ThreadCrashed>
   /** Ends the thread at once. */
   readonly terminate: Effect.Effect<void>
 }
@@ -38,7 +38,7 @@ export const start: Effect.Effect<
   return {
     run: (job, report) =>
       Effect.suspend(() => {
-        const ending = Deferred.makeUnsafe<Ending>()
+        const ending = Deferred.makeUnsafe<Done>()
         onReply = (reply) => reply._tag === "Progress" ? report(reply.fraction) : Deferred.succeed(ending, reply)
         return Effect.andThen(Effect.orDie(worker.send(job)), Effect.raceFirst(Deferred.await(ending), crash))
       }),

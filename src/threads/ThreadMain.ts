@@ -20,6 +20,15 @@ const reply = (message: Reply): void => post([1, message])
 
 const report = (fraction: number) => Effect.sync(() => reply({ _tag: "Progress", fraction }))
 
+/**
+ * The memory of a process in a thread's place. V8's own limit is for the heap of JavaScript alone; what the process has
+ * itself, 100 MiB, comes on top.
+ */
+const maxBytes = parentPort === null ? (Number(process.argv[2]) + 100) * 1024 * 1024 : Infinity
+
+/** Native code gives memory back in pieces that it cannot use again: the next job would be ended for what others took. */
+const isWorn = (): boolean => process.memoryUsage.rss() > maxBytes / 2
+
 const load = (module: string): Effect.Effect<ThreadHandler> =>
   Effect.flatMap(
     Effect.promise((): Promise<{ readonly handler?: ThreadHandler }> => import(module)),
@@ -33,7 +42,7 @@ const work = (job: Job): Effect.Effect<void> =>
   load(job.module).pipe(
     Effect.flatMap((handler) => perform(handler, job, report)),
     Effect.catchDefect((defect) => Effect.succeed(died(defect))),
-    Effect.map(reply)
+    Effect.map((ending) => reply(isWorn() ? { ...ending, isWorn: true } : ending))
   )
 
 const receive = (message: readonly [0, Job] | readonly [1]): void => {
@@ -52,11 +61,9 @@ post([0])
 
 /**
  * A process in a thread's place must not outlive a parent that was killed, and must not take more memory than it may, even
- * while native code keeps it busy. V8's own limit is for the heap of JavaScript alone; what the process has itself, 100 MiB,
- * comes on top.
+ * while native code keeps it busy.
  */
 function endWithParent(): void {
-  const maxBytes = (Number(process.argv[2]) + 100) * 1024 * 1024
   const watch = `setInterval(() => {
     if (process.ppid !== ${process.ppid} || process.memoryUsage.rss() > ${maxBytes}) process.kill(${process.pid}, "SIGKILL")
   }, 100)`

@@ -35,5 +35,8 @@ export type Ending =
     readonly stack: string | undefined
   }
 
+/** The end of a job, and whether the thread had better do no other: it has kept much of the memory that it may take. */
+export type Done = Ending & { readonly isWorn?: boolean }
+
 /** A message from a thread. */
-export type Reply = Progress | Ending
+export type Reply = Progress | Done

@@ -101,5 +101,8 @@ const runIn = (pool: Threads, job: Job, report: Thread.Report) =>
   Effect.scoped(Effect.flatMap(Pool.get(pool), (thread) =>
     Effect.onExit(
       thread.run(job, report),
-      (exit) => Exit.isSuccess(exit) ? Effect.void : Effect.andThen(thread.terminate, Pool.invalidate(pool, thread))
+      (exit) =>
+        Exit.isSuccess(exit) && exit.value.isWorn !== true
+          ? Effect.void
+          : Effect.andThen(thread.terminate, Pool.invalidate(pool, thread))
     )))

@@ -4,6 +4,9 @@ import * as ThreadHandler from "../../src/threads/ThreadHandler.ts"
 import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { Probe, ProbeFailed } from "./Probe.ts"
 
+/** What it keeps after a job. */
+const kept: Array<Buffer> = []
+
 export const handler = ThreadHandler.make(
   Probe,
   Effect.fnUntraced(function*({ act }) {
@@ -21,13 +24,16 @@ export const handler = ThreadHandler.make(
       case "exit":
         return process.exit(7)
       case "exhaust": {
-        const kept: Array<Array<number>> = []
-        for (;;) kept.push(Array.from({ length: 100_000 }, (_, index) => index + 0.5))
+        const held: Array<Array<number>> = []
+        for (;;) held.push(Array.from({ length: 100_000 }, (_, index) => index + 0.5))
       }
+      case "keep":
+        kept.push(Buffer.alloc(400 * 1024 * 1024, 1))
+        break
       case "snooze":
         return yield* snooze("1 milli")
     }
-    const thread = act === "unfit" ? 0.5 : threadId
+    const thread = act === "unfit" ? 0.5 : isMainThread ? process.pid : threadId
     return { thread, isMain: isMainThread, attempt, at: Duration.seconds(attempt) }
   })
 )

@@ -6,7 +6,18 @@ export class ProbeFailed extends Schema.TaggedError<ProbeFailed>()("ProbeFailed"
 
 export const Probe = Task.make("probe", {
   payload: {
-    act: Schema.Literals(["answer", "fail", "throw", "spin", "exit", "exhaust", "snooze", "unfit", "environment"])
+    act: Schema.Literals([
+      "answer",
+      "fail",
+      "throw",
+      "spin",
+      "exit",
+      "exhaust",
+      "snooze",
+      "unfit",
+      "environment",
+      "keep"
+    ])
   },
   success: Schema.Struct({ thread: Schema.Int, isMain: Schema.Boolean, attempt: Schema.Int, at: Schema.Duration }),
   error: ProbeFailed,

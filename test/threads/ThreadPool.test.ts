@@ -56,6 +56,17 @@ const isAlive = (pid: number) =>
     }
   })
 
+describe("a process in a thread's place", () => {
+  it.live("does no other job once it has kept half of the memory that it may take", () =>
+    Effect.gen(function*() {
+      const { thread } = yield* resultOf("answer")
+      assert.strictEqual((yield* resultOf("answer")).thread, thread)
+      assert.strictEqual((yield* resultOf("keep")).thread, thread)
+      assert.notStrictEqual((yield* resultOf("answer")).thread, thread)
+      assert.isFalse(yield* isAlive(thread))
+    }).pipe(withThreads({ isolation: "process" })))
+})
+
 /** A task whose thread has begun to spin. */
 const spinning = Effect.fnUntraced(function*(timeout?: Duration.Input) {
   const handle = yield* Probe.enqueue({ act: "spin" }, { timeout })
