@@ -1,8 +1,7 @@
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import * as Engine from "../../src/engine/Engine.ts"
 import type { TaskQueue } from "../../src/queue/TaskQueue.ts"
-import type { InstanceStore } from "../../src/store/InstanceStore.ts"
-import type { Notifier } from "../../src/store/Notifier.ts"
+import type { StoreServices } from "../../src/store/Driver.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
 import { run } from "../Contender.ts"
@@ -15,7 +14,7 @@ const leaseForMs = 600_000
 
 /** The engine as any program embeds it, on one of its stores. */
 export const runOn = (
-  store: (settings: QueueSettings) => Layer.Layer<TaskStore | Notifier | InstanceStore, unknown>
+  store: (settings: QueueSettings) => Layer.Layer<StoreServices, unknown>
 ): void =>
   run(Effect.fnUntraced(function*(settings) {
     const stored = yield* Layer.build(store(settings))

@@ -13,7 +13,7 @@ import type * as Bounds from "../../domain/Bounds.ts"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import { ByteBudget } from "../Admission.ts"
 import * as Coalescer from "../Coalescer.ts"
-import { demandSettings, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
+import { demandSettings, type ServerServices, settingNames, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { Notifier } from "../Notifier.ts"
@@ -83,9 +83,6 @@ const names: Bounds.Names<ConnectionOptions> = {
   applicationName: 1
 }
 
-/** What the driver provides: all that belongs to a store, and the counts of rate limits. */
-export type Services = StoreServices | RateLimiterStore
-
 /** The fewest connections that the store works with: one listens, one is in a transaction, one is free. */
 const fewestConnections = 3
 
@@ -108,7 +105,9 @@ const weights = Coalescer.weights(16 * 1024)
  * )
  * ```
  */
-export const layer = (options: Options = {}): Layer.Layer<Services, StoreError | StoreIncompatible, Pg.PgClient> =>
+export const layer = (
+  options: Options = {}
+): Layer.Layer<ServerServices, StoreError | StoreIncompatible, Pg.PgClient> =>
   Layer.effectContext(Effect.flatMap(Pg.PgClient, (client) =>
     Effect.flatMap(routeOf(client.config), (route) => {
       const prepares = client.config.prepare !== false
@@ -129,7 +128,7 @@ const routeOf = (config: Pg.PgClientConfig): Effect.Effect<Connection.Route, Sto
 /** The store with a pool of its own, which the program may use too. */
 export const layerUrl = (
   options: ConnectionOptions
-): Layer.Layer<Services | Pg.PgClient | SqlClient, StoreError | StoreIncompatible | SqlError> => {
+): Layer.Layer<ServerServices | Pg.PgClient | SqlClient, StoreError | StoreIncompatible | SqlError> => {
   const url = Redacted.isRedacted(options.url) ? options.url : Redacted.make(options.url)
   const statementTimeoutMs = Math.ceil(Duration.toMillis(options.statementTimeout ?? defaultStatementTimeout))
   const lockTimeoutMs = Math.ceil(Duration.toMillis(options.lockTimeout ?? defaultLockTimeout))
@@ -176,7 +175,7 @@ const defaultLockTimeout = Duration.seconds(5)
 export const layerConfig = (
   options: Config.Wrap<ConnectionOptions>
 ): Layer.Layer<
-  Services | Pg.PgClient | SqlClient,
+  ServerServices | Pg.PgClient | SqlClient,
   StoreError | StoreIncompatible | SqlError | Config.ConfigError
 > => Layer.unwrap(Effect.map(Config.unwrap(options), layerUrl))
 
@@ -184,7 +183,7 @@ const make = Effect.fnUntraced(function*(
   options: Options,
   route: Connection.Route,
   local: Database.LocalSettings = {}
-): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Scope.Scope | Pg.PgClient> {
+): Effect.fn.Return<Context.Context<ServerServices>, StoreError | StoreIncompatible, Scope.Scope | Pg.PgClient> {
   const { capacity: maxUnfinished, headStartMs, maxCrashes } = demandSettings(options, names)
   const client = yield* Pg.PgClient
   const name = options.schema ?? defaultSchema

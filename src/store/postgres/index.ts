@@ -4,5 +4,4 @@
  */
 export * as PostgresStore from "./PostgresStore.ts"
 export { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-export type { Services } from "./PostgresStore.ts"
-export type { StoreServices } from "../Driver.ts"
+export type { ServerServices, StoreServices } from "../Driver.ts"

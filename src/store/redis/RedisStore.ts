@@ -11,7 +11,7 @@ import type * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import { ByteBudget } from "../Admission.ts"
 import * as Coalescer from "../Coalescer.ts"
-import { demandSettings, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
+import { demandSettings, type ServerServices, settingNames, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { Notifier } from "../Notifier.ts"
@@ -33,9 +33,6 @@ import * as Read from "./Read.ts"
 import * as Records from "./Records.ts"
 import * as Runner from "./Runner.ts"
 import * as Server from "./Server.ts"
-
-/** What the driver provides: all that belongs to a store, and the counts of rate limits. */
-export type Services = StoreServices | RateLimiter.RateLimiterStore
 
 /** The name of a deployment, unless configured. */
 export const defaultPrefix = "taskforge"
@@ -82,7 +79,7 @@ const names: Bounds.Names<UrlOptions> = { ...settingNames, prefix: 1, clockKey: 
  */
 export const layer = (
   options: Options = {}
-): Layer.Layer<Services, StoreError | StoreIncompatible, Redis> => Layer.effectContext(make(options))
+): Layer.Layer<ServerServices, StoreError | StoreIncompatible, Redis> => Layer.effectContext(make(options))
 
 /**
  * The store on the server at an address.
@@ -96,7 +93,7 @@ export const layer = (
  */
 export const layerUrl = (
   { url, ...options }: UrlOptions
-): Layer.Layer<Services, StoreError | StoreIncompatible> =>
+): Layer.Layer<ServerServices, StoreError | StoreIncompatible> =>
   Layer.provide(
     layer(options),
     Layer.effect(Redis, Connection.make({ url, key: rootOf(options), answerWithinMs: answerWithinMsOf(options) }))
@@ -105,7 +102,7 @@ export const layerUrl = (
 /** The same with options from configuration. */
 export const layerConfig = (
   options: Config.Wrap<UrlOptions>
-): Layer.Layer<Services, StoreError | StoreIncompatible | Config.ConfigError> =>
+): Layer.Layer<ServerServices, StoreError | StoreIncompatible | Config.ConfigError> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), layerUrl))
 
 /** Tasks and endings in one script at most, when they come from many callers: enough to share a round trip. */
@@ -116,7 +113,7 @@ const weights = Coalescer.weights(64 * 1024)
 
 const make = Effect.fnUntraced(function*(
   options: Options
-): Effect.fn.Return<Context.Context<Services>, StoreError | StoreIncompatible, Redis | Scope.Scope> {
+): Effect.fn.Return<Context.Context<ServerServices>, StoreError | StoreIncompatible, Redis | Scope.Scope> {
   const { capacity, headStartMs, maxCrashes } = demandSettings(options, names)
   const redis = yield* Redis
   const root = rootOf(options)

@@ -3,5 +3,4 @@
  */
 export * as RedisStore from "./RedisStore.ts"
 export { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-export type { Services } from "./RedisStore.ts"
-export type { StoreServices } from "../Driver.ts"
+export type { ServerServices, StoreServices } from "../Driver.ts"
