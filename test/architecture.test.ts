@@ -147,6 +147,11 @@ describe("the sources", () => {
     assert.deepStrictEqual(files.flatMap(([path, text]) => anyCastsOf(path, text).map((line) => `${path}:${line}`)), [])
   })
 
+  it("find no service by chance: a layer that is missing is a type error", () => {
+    const found = files.filter(([, text]) => /\bserviceOption\b/.test(text)).map(([path]) => path)
+    assert.deepStrictEqual(found, [])
+  })
+
   it("leave nothing to be done later", () => {
     assert.deepStrictEqual(files.filter(([, text]) => unfinished.test(text)).map(([path]) => path), [])
   })
