@@ -1,6 +1,6 @@
 /**
- * The store of an engine with a record of what happens in it. Events are made where the store has acknowledged what they
- * tell of, so a caller need not think of them. What happens in an application's transaction has happened when
+ * The store of an engine: hints tell of what is changed in it, and there is a record of what happens. Events are made where
+ * the store has acknowledged what they tell of, so a caller need not think of them. What happens in an application's transaction has happened when
  * that is committed.
  */
 import { Clock, type Context, Effect, Layer } from "effect"
@@ -10,7 +10,7 @@ import type { NewTaskEvent } from "../domain/TaskEvent.ts"
 import type { NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import { EventLog } from "../store/EventLog.ts"
-import type { Notifier } from "../store/Notifier.ts"
+import { announcing, Notifier } from "../store/Notifier.ts"
 import { type ClaimAnswer, type EnqueueAnswer, type Rescued, TaskStore } from "../store/TaskStore.ts"
 import * as EventRecorder from "./EventRecorder.ts"
 import { stepOf } from "./LifeOrder.ts"
@@ -24,14 +24,15 @@ const maxKnown = 20_000
  */
 const recentMs = 60_000
 
-/** Records into the log of events of the store. */
+/** Tells of changes through the notifier, and records into the log of events of the store. */
 export const layer: Layer.Layer<TaskStore, never, TaskStore | Notifier | Supervisor | EventLog> = Layer.effect(
   TaskStore,
   Effect.gen(function*() {
     const store = yield* TaskStore
     const log = yield* EventLog
-    if (log === EventLog.none) return store
-    return recorded(store, yield* EventRecorder.make(log), yield* Clock.Clock)
+    const { publish } = yield* Notifier
+    if (log === EventLog.none) return announcing(store, publish)
+    return announcing(recorded(store, yield* EventRecorder.make(log), yield* Clock.Clock), publish)
   })
 )
 

@@ -11,7 +11,6 @@
 import { Clock, Duration, Effect, Layer } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
-import { Notifier, work } from "../store/Notifier.ts"
 import { type Rescued, TaskStore } from "../store/TaskStore.ts"
 import { type Bounds as ReckoningBounds, Reckoning } from "./Reckoning.ts"
 
@@ -33,12 +32,11 @@ const batchSize = 500
 const maxLeasesAhead = 10
 
 /** Runs the rescuer until the scope closes. */
-export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStore | Notifier | Supervisor> =>
+export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStore | Supervisor> =>
   Layer.effectDiscard(Effect.gen(function*() {
     Bounds.demand("rescuer.lease", Bounds.timeout, options.lease)
     Bounds.demand("rescuer.interval", Bounds.timeout, options.interval)
     const store = yield* TaskStore
-    const notifier = yield* Notifier
     const supervisor = yield* Supervisor
     const clock = yield* Clock.Clock
     const leaseMs = Duration.toMillis(options.lease ?? Duration.seconds(15))
@@ -85,9 +83,6 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStor
     const rescueBatch = Effect.gen(function*() {
       const rescued = yield* send(reckoning.at(monotonicMs()))
       yield* Effect.forEach(rescued, report, { discard: true })
-      if (rescued.some((task) => task.state === "pending")) yield* notifier.publish(work)
-      const ended = rescued.filter((task) => task.state === "failed" || task.state === "cancelled")
-      if (ended.length > 0) yield* notifier.publish({ _tag: "Finished", ids: ended.map((task) => task.id) })
       return rescued.length
     })
 

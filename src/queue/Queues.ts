@@ -9,7 +9,6 @@ import * as Cursor from "../domain/Cursor.ts"
 import { InvalidOption, type StoreError } from "../domain/Errors.ts"
 import { utc, utcOrNull } from "../domain/StoredTime.ts"
 import type { LaneCounts, LaneRange } from "../store/Lanes.ts"
-import { type Notifier, work } from "../store/Notifier.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 
 /** How many tasks have not finished. Finished ones are counted for the whole store only, see `TaskQueue.counts`. */
@@ -136,7 +135,7 @@ export const sizeOf = ({ limit = pageSize.default }: PageOptions): number =>
   Math.min(Math.max(1, Math.trunc(limit) || 1), pageSize.max)
 
 /** Makes it on a store. */
-export const make = (store: TaskStore["Service"], notifier: Notifier["Service"]): Queues => {
+export const make = (store: TaskStore["Service"]): Queues => {
   /** Looks at lanes in their order as long as they are wanted, first at so many; answers the store's clock. */
   const eachLane = Effect.fnUntraced(function*(range: LaneRange, see: (lane: LaneCounts) => boolean) {
     let { after, limit } = range
@@ -227,11 +226,7 @@ export const make = (store: TaskStore["Service"], notifier: Notifier["Service"])
       }
       yield* store.pause(queue, true)
     }),
-    resume: (queue) =>
-      Bounds.check("queue", Bounds.name, queue).pipe(
-        Effect.andThen(store.pause(queue, false)),
-        Effect.andThen(notifier.publish(work))
-      ),
+    resume: (queue) => Effect.andThen(Bounds.check("queue", Bounds.name, queue), store.pause(queue, false)),
     paused: store.paused,
     queues,
     queue,

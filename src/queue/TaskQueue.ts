@@ -23,7 +23,7 @@ import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { bytesOf } from "../store/Budget.ts"
 import { InstanceStore } from "../store/InstanceStore.ts"
-import { Notifier, work } from "../store/Notifier.ts"
+import { Notifier } from "../store/Notifier.ts"
 import {
   type Accepted,
   type CancelAnswer,
@@ -217,7 +217,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         for (let index = 0; index < tasks.length; index++) {
           if (!answer.tasks[index]!.duplicate) recorder.created(tasks[index]!.type, 1)
         }
-        return Effect.as(notifier.publish(work), { tasks, accepted: answer.tasks, now: answer.now })
+        return Effect.succeed({ tasks, accepted: answer.tasks, now: answer.now })
       }
     }
   }
@@ -301,29 +301,13 @@ const make = Effect.fnUntraced(function*(options: Options) {
         next: page.next === undefined ? null : Cursor.encode(page.next, options)
       }
     }),
-    cancel: OneOrMany.cancel(
-      OneOrMany.each(Bounds.isStorable, "unknown", (ids) =>
-        Effect.tap(store.cancel(ids), (answers) => {
-          const running = ids.filter((_, index) => answers[index] === "requested")
-          const finished = ids.filter((_, index) => answers[index] === "cancelled" || answers[index] === "finished")
-          return Effect.andThen(
-            running.length === 0 ? Effect.void : notifier.publish({ _tag: "Cancel", ids: running }),
-            finished.length === 0 ? Effect.void : notifier.publish({ _tag: "Finished", ids: finished })
-          )
-        }))
-    ),
-    rerun: OneOrMany.rerun(
-      OneOrMany.each(Bounds.isStorable, { _tag: "unknown" }, (ids) =>
-        Effect.tap(
-          store.rerun(ids),
-          (answers) => answers.some(({ _tag }) => _tag === "rerun") ? notifier.publish(work) : Effect.void
-        ))
-    ),
+    cancel: OneOrMany.cancel(OneOrMany.each(Bounds.isStorable, "unknown", store.cancel)),
+    rerun: OneOrMany.rerun(OneOrMany.each(Bounds.isStorable, { _tag: "unknown" }, store.rerun)),
     remove: OneOrMany.remove(
       OneOrMany.each(Bounds.isStorable, "unknown", store.remove),
       (id) => Effect.map(get(id), ({ state }) => state)
     ),
-    ...Queues.make(store, notifier),
+    ...Queues.make(store),
     counts: store.counts,
     instances: Effect.map(instances.list, Instances.fromRoll)
   })

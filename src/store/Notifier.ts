@@ -3,6 +3,8 @@
  * these tasks have finished. A hint is never needed for correctness; losing one costs one poll interval.
  */
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
+import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
+import type { EnqueueAnswer, TaskStore } from "./TaskStore.ts"
 
 /** One hint. */
 export type Hint =
@@ -59,6 +61,64 @@ export class Listeners {
     if (cancel !== undefined) this.tell({ _tag: "Cancel", ids: cancel })
     if (finished !== undefined) this.tell({ _tag: "Finished", ids: finished })
   }
+}
+
+/**
+ * A store that tells of what it has changed: that there is work, which tasks are to be stopped, and which have finished. No
+ * other part of the engine publishes these hints. In an application's transaction they wait until it is committed.
+ */
+export const announcing = (
+  store: TaskStore["Service"],
+  publish: (hint: Hint) => Effect.Effect<void>
+): TaskStore["Service"] => {
+  const afterwards = <A, E>(effect: Effect.Effect<A, E>, hintsOf: (answer: A) => ReadonlyArray<Hint>) =>
+    Effect.flatMap(effect, (answer) => {
+      const hints = hintsOf(answer)
+      return hints.length === 0
+        ? Effect.succeed(answer)
+        : Effect.as(hints.length === 1 ? publish(hints[0]!) : Effect.forEach(hints, publish, { discard: true }), answer)
+    })
+  return {
+    ...store,
+    enqueue: (groups) => afterwards(store.enqueue(groups), (answers) => answers.some(isAccepted) ? someWork : none),
+    settle: (settlements) => afterwards(store.settle(settlements), (answers) => hintsOfEnds(settlements, answers)),
+    rescue: (request) =>
+      afterwards(store.rescue(request), ({ rescued }) => [
+        ...(rescued.some(({ state }) => state === "pending") ? someWork : none),
+        ...finished(rescued.filter(({ state }) => state === "failed" || state === "cancelled").map(({ id }) => id))
+      ]),
+    cancel: (ids) =>
+      afterwards(store.cancel(ids), (answers) => {
+        const running = ids.filter((_, index) => answers[index] === "requested")
+        const ended = ids.filter((_, index) => answers[index] === "cancelled" || answers[index] === "finished")
+        return [...(running.length === 0 ? none : [{ _tag: "Cancel", ids: running } as const]), ...finished(ended)]
+      }),
+    rerun: (ids) =>
+      afterwards(store.rerun(ids), (answers) => answers.some(({ _tag }) => _tag === "rerun") ? someWork : none),
+    pause: (queue, paused) => afterwards(store.pause(queue, paused), () => paused ? none : someWork)
+  }
+}
+
+const none: ReadonlyArray<Hint> = []
+const someWork: ReadonlyArray<Hint> = [work]
+const finished = (ids: ReadonlyArray<string>): ReadonlyArray<Hint> =>
+  ids.length === 0 ? none : [{ _tag: "Finished", ids }]
+
+const isAccepted = ({ _tag }: EnqueueAnswer): boolean => _tag === "Accepted"
+
+/** A task that runs again later is work too: idle pools learn when it is due. */
+const hintsOfEnds = (
+  settlements: ReadonlyArray<Settlement>,
+  answers: ReadonlyArray<SettleAnswer>
+): ReadonlyArray<Hint> => {
+  const ended: Array<string> = []
+  let runsAgain = false
+  settlements.forEach(({ _tag, id }, index) => {
+    if (answers[index] === "stale") return
+    if (_tag === "Complete" || _tag === "Fail" || _tag === "Cancel") ended.push(id)
+    else runsAgain ||= answers[index] === "applied"
+  })
+  return runsAgain ? [work, ...finished(ended)] : finished(ended)
 }
 
 const Ids = Schema.optionalKey(Schema.Array(Schema.String))

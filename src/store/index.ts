@@ -38,7 +38,7 @@ export {
 export { EventLog, type EventPage, keptBytes, keptEvents, sizeOf as eventSizeOf } from "./EventLog.ts"
 export { type Beat, type InstanceRecord, InstanceStore, type Roll, type RunningTask } from "./InstanceStore.ts"
 export { type CountedLanes, type Coverage, coverageOf, type LaneCounts, type LaneRange, startOf } from "./Lanes.ts"
-export { events, type Hint, Notifier, work } from "./Notifier.ts"
+export { announcing, events, type Hint, Notifier, work } from "./Notifier.ts"
 export * as RateLimits from "./RateLimits.ts"
 export * as RecordDriver from "./RecordDriver.ts"
 export {

@@ -14,11 +14,11 @@
 import { Clock, Context, Duration, Effect, identity, Latch, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Bounds from "../domain/Bounds.ts"
-import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
+import type { SettleAnswer } from "../domain/Settlement.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { Instance, InstanceStore, type RunningTask } from "../store/InstanceStore.ts"
-import { type Hint, Notifier, work as announcedWork } from "../store/Notifier.ts"
+import { Notifier } from "../store/Notifier.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import type { Attempt } from "./Attempt.ts"
 import * as AttemptLog from "./AttemptLog.ts"
@@ -152,10 +152,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     onSettled: (batch, answers) => {
       recorder.settled(endsOf(batch, answers))
       recorder.slots(slots.size, attempts.active)
-      return Effect.andThen(
-        Effect.forEach(hintsOf(batch, answers, pollMs), notifier.publish, { discard: true }),
-        log.settled(batch, answers)
-      )
+      return log.settled(batch, answers)
     }
   })
 
@@ -261,32 +258,6 @@ const endsOf = (
   })
   return ends
 }
-
-/** What other parts and processes are told after a batch was settled: who waits for results, and who looks for work. */
-const hintsOf = (
-  batch: ReadonlyArray<Ending>,
-  answers: ReadonlyArray<SettleAnswer>,
-  pollMs: number
-): ReadonlyArray<Hint> => {
-  const finished: Array<string> = []
-  let runsAgain = false
-  batch.forEach((ending, index) => {
-    if (answers[index] === "stale") return
-    if (finishes(Settler.kept(ending, answers[index]))) finished.push(ending.attempt.id)
-    else runsAgain ||= runsAgainWithin(pollMs, ending.settlement)
-  })
-  return [
-    ...(runsAgain ? [announcedWork] : []),
-    ...(finished.length > 0 ? [{ _tag: "Finished", ids: finished } as const] : [])
-  ]
-}
-
-const finishes = (kept: Settlement["_tag"]): boolean => kept === "Complete" || kept === "Fail" || kept === "Cancel"
-
-/** Whether the task is due again before a pool would look by itself. */
-const runsAgainWithin = (pollMs: number, settlement: Settlement): boolean =>
-  settlement._tag === "Release" ||
-  ((settlement._tag === "Retry" || settlement._tag === "Snooze") && settlement.delayMs < pollMs)
 
 const has = (attempts: Attempts, ids: ReadonlyArray<string>): boolean => {
   const wanted = new Set(ids)
