@@ -1,0 +1,77 @@
+/** What a store tells of its changes. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
+import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
+import { announcing, type Hint } from "../../src/store/Notifier.ts"
+import { TaskStore } from "../../src/store/TaskStore.ts"
+import { again, complete, request, task } from "./conformance/fixtures.ts"
+
+const work: Hint = { _tag: "Work" }
+const finished = (...ids: ReadonlyArray<string>): Hint => ({ _tag: "Finished", ids })
+
+/** A store with its hints since they were last asked for. */
+const setUp = Effect.gen(function*() {
+  let told: Array<Hint> = []
+  const store = announcing(yield* TaskStore, (hint) => Effect.sync(() => void told.push(hint)))
+  const hints = () => {
+    const before = told
+    told = []
+    return before
+  }
+  return { store, hints }
+}).pipe(Effect.provide(MemoryStore.layer({ maxCrashes: 0 })))
+
+describe("a store that announces", () => {
+  it.effect("tells of new work, and of none that is refused", () =>
+    Effect.gen(function*() {
+      const { hints, store } = yield* setUp
+      yield* store.enqueue([[task({ id: "a", key: "k" })]])
+      assert.deepStrictEqual(hints(), [work])
+      yield* store.enqueue([[task({ key: "k", payload: "1" })]])
+      assert.deepStrictEqual(hints(), [])
+    }))
+
+  it.effect("tells how attempts end, and that there is work where a task runs again", () =>
+    Effect.gen(function*() {
+      const { hints, store } = yield* setUp
+      yield* store.enqueue([[task({ id: "a" }), task({ id: "b" }), task({ id: "c" })]])
+      const [a, b, c] = (yield* store.claim(request())).tasks
+      hints()
+      yield* store.settle([complete(a!), again(b!)])
+      assert.deepStrictEqual(hints(), [work, finished("a")])
+      yield* store.settle([complete({ id: "c", claim: c!.claim + 1 }), complete(a!)])
+      assert.deepStrictEqual(hints(), [finished("a")])
+    }))
+
+  it.effect("tells what operators do", () =>
+    Effect.gen(function*() {
+      const { hints, store } = yield* setUp
+      yield* store.enqueue([[task({ id: "runs" }), task({ id: "waits" })]])
+      yield* store.claim(request({ limit: 1 }))
+      hints()
+      yield* store.cancel(["runs", "waits", "unknown"])
+      assert.deepStrictEqual(hints(), [{ _tag: "Cancel", ids: ["runs"] }, finished("waits")])
+      yield* store.rerun(["waits", "runs"])
+      assert.deepStrictEqual(hints(), [work])
+      yield* store.rerun(["runs"])
+      yield* store.pause("default", true)
+      assert.deepStrictEqual(hints(), [])
+      yield* store.pause("default", false)
+      assert.deepStrictEqual(hints(), [work])
+    }))
+
+  it.effect("tells what became of tasks whose leases ran out", () =>
+    Effect.gen(function*() {
+      const { hints, store } = yield* setUp
+      yield* store.enqueue([[task({ id: "a" })]])
+      yield* store.claim(request({ leaseForMs: 1000 }))
+      hints()
+      yield* TestClock.adjust("2 seconds")
+      const bounds = { earliest: 1e15, latest: 0, maxOffMs: 1e15, maxAheadMs: 1e15 }
+      yield* store.rescue({ limit: 0, ...bounds })
+      assert.deepStrictEqual(hints(), [])
+      yield* store.rescue({ limit: 10, ...bounds })
+      assert.deepStrictEqual(hints(), [finished("a")])
+    }))
+})
