@@ -1,7 +1,7 @@
 /**
  * The store of an engine: hints tell of what is changed in it, and there is a record of what happens. Events are made where
- * the store has acknowledged what they tell of, so a caller need not think of them. What happens in an application's transaction has happened when
- * that is committed.
+ * the store has acknowledged what they tell of, so a caller need not think of them. What happens in an application's
+ * transaction has happened when that is committed.
  */
 import { Clock, type Context, Effect, Layer } from "effect"
 import type { StoreError } from "../domain/Errors.ts"

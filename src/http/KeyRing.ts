@@ -8,6 +8,7 @@ import * as ApiKeys from "../access/ApiKeys.ts"
 import * as Secret from "../access/Secret.ts"
 import type { StoredKey } from "../domain/ApiKey.ts"
 import type { StoreError } from "../domain/Errors.ts"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import { utc } from "../domain/StoredTime.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import * as AuditLog from "./AuditLog.ts"
@@ -66,7 +67,7 @@ const environment: Visitor = {
 const make = Effect.fnUntraced(function*({ adminKey, required: requiredAtOnce }: Options) {
   const list = Effect.provideService(ApiKeys.stored, RecordStore, yield* RecordStore)
   const clock = yield* Clock.Clock
-  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const now = () => MonotonicClock.millis(clock)
   const turn = Semaphore.makeUnsafe(1)
   let keys: ReadonlyMap<string, StoredKey> = new Map()
   /** Hash → secret, for secrets verified since the last read: hashing one again costs as much as storing a task. */

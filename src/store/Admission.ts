@@ -3,6 +3,7 @@
  */
 import { type Clock, Effect } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import { sameJson } from "../domain/SameJson.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
 import type { Accepted, EnqueueAnswer } from "./TaskStore.ts"
@@ -81,7 +82,7 @@ export class ByteBudget {
   constructor(maxBytes: number, measure: Effect.Effect<number, StoreError>, clock: Clock.Clock) {
     this.maxBytes = maxBytes
     this.measure = measure
-    this.now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+    this.now = () => MonotonicClock.millis(clock)
   }
 
   /** Whether so many more fit, as far as this process knows. */

@@ -4,6 +4,7 @@ import { HttpRouter, type HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { maxIdLength } from "../../domain/Bounds.ts"
 import { type InvalidPayload, UnknownTaskType } from "../../domain/Errors.ts"
+import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import { shortened } from "../../domain/Quoting.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import type { StoredTask } from "../../queue/StoredTask.ts"
@@ -159,7 +160,7 @@ const minReadingMs = 1000
 const makeFigures = Effect.gen(function*() {
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
-  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const now = () => MonotonicClock.millis(clock)
   const cpuMs = () => {
     const { system, user } = process.cpuUsage()
     return (system + user) / 1000

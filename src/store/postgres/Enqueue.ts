@@ -245,15 +245,14 @@ const whole = (value: number): number =>
 
 const wholeOrNull = (value: number | null): number | null => value === null ? null : whole(value)
 
-/**
- * Whether there is room for more tasks. An exact counter would be a row that an application's transaction keeps
- * locked, so this process counts what it adds itself and asks the store for the rest: once a second, and always before
- * it refuses anything.
- */
 /** How old the count may be, in milliseconds. */
 const freshForMs = 1000
 
-/** Room for unfinished tasks. */
+/**
+ * Room for unfinished tasks. An exact counter would be a row that an application's transaction keeps
+ * locked, so this process counts what it adds itself and asks the store for the rest: once a second, and always before
+ * it refuses anything.
+ */
 export class Capacity {
   readonly capacity: number
   /** Tasks that were not finished when they were counted, and those added since. */

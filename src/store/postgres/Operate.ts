@@ -134,7 +134,7 @@ const pruning = ({ query, schema }: Database, tally: Tally) => {
   // a keyed task keeps answering repeated requests for a day
   const excess = removal(stretches((_, keyed) => keyed ? `now - ${keyedForMs}` : "now", "$1::int"), "$1::int")
   const excessKeyed = removal(stretches(() => "now", "$1::int"), "$1::int")
-  // the newest stays for ever: it holds the greatest number that a claim has had, see `Sequences`
+  // the newest stays for ever: it holds the greatest number that a claim has had, see `Server`
   // an array is read once; a subquery of IN may be run once per row, its limit with it
   const forget = `DELETE FROM ${schema}.last_claim WHERE ctid = ANY (ARRAY(
       SELECT l.ctid FROM ${schema}.last_claim l, (SELECT ${schema}.now_ms() AS now) c

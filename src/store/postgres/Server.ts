@@ -73,9 +73,10 @@ export const checkRights = Effect.fnUntraced(function*(
 })
 
 /**
- * Sets each of the sequences that number tasks and claims to the greatest number in its table, if it is behind. Logical replication and dumps of data bring rows without them: what they
- * would give next has been given before. A task's number that repeats is refused by the table, but a claim's number that
- * repeats would let an old attempt settle a new one. So they are brought forward before anything is written.
+ * Sets each of the sequences that number tasks and claims to the greatest number in its table, if it is behind. Logical
+ * replication and dumps of data bring rows without them: what they would give next has been given before. A task's number that
+ * repeats is refused by the table, but a claim's number that repeats would let an old attempt settle a new one. So they are
+ * brought forward before anything is written.
  *
  * The greatest claim number is in `last_claim`, whose newest row is never forgotten, also when the task is long gone.
  */

@@ -184,23 +184,24 @@ const conflictOf = (group: ReadonlyArray<NewTask>, answer: ReadonlyArray<string 
 /**
  * Stores new tasks: groups, each entirely or not at all, with exact capacity, ids and keys.
  *
- * - Arguments: head start, capacity, how many tasks there are, 1 if any has a key, an id comes twice or the payloads have more bytes than
- *   there is room for, or else 0, the sizes of the groups separated by semicolons, the bytes that there is room for or nothing, then the tasks in runs. A run is neighbours of one lane, priority and time, of whatever
- *   groups: their number, `["queue","type"]`, priority, when they are due (`+delay` or `=time`, in ms), the
- *   `["type","key"]` of a single keyed task or nothing, and for each task its id and the rest of its text. Where there
- *   are too many: `packed`, then the same texts in JSON arrays.
+ * - Arguments: head start, capacity, how many tasks there are, 1 if any has a key, an id comes twice or the payloads have more
+ *   bytes than there is room for, or else 0, the sizes of the groups separated by semicolons, the bytes that there is room for
+ *   or nothing, then the tasks in runs. A run is neighbours of one lane, priority and time, of whatever groups: their number,
+ *   `["queue","type"]`, priority, when they are due (`+delay` or `=time`, in ms), the `["type","key"]` of a single keyed task
+ *   or nothing, and for each task its id and the rest of its text. Where there are too many: `packed`, then the same texts in
+ *   JSON arrays.
  * - Answers: the clock, then one of
  *   - `A` and the places, from 1, of tasks whose id was known; all others are new and stored;
- *   - `G` and an answer for each group: `A` where all are new and stored; `{M, id, 0 or 1 …}` where some were there
- *     before (1); `{F, unfinished}` without room, with the bytes of the room that is left and of the new payloads if these are too many; `{C, index, owner, payload …}` where the key of the task at that index
- *     belongs to one whose payload is another text. The texts may still say the same: the caller compares them, and
- *     asks again with the owner's text. It gets all such tasks of a group at once, as far as their payloads are not too
- *     much for an answer.
+ *   - `G` and an answer for each group: `A` where all are new and stored; `{M, id, 0 or 1 …}` where some were there before
+ *     (1); `{F, unfinished}` without room, with the bytes of the room that is left and of the new payloads if these are too
+ *     many; `{C, index, owner, payload …}` where the key of the task at that index belongs to one whose payload is another
+ *     text. The texts may still say the same: the caller compares them, and asks again with the owner's text. It gets all such
+ *     tasks of a group at once, as far as their payloads are not too much for an answer.
  *
- * Where nothing can be refused, because there is room for all and none has a key or comes twice, the groups don't
- * matter. Otherwise each is planned before anything of it is written. All that was planned is written at the end with a handful of commands,
- * for a command costs as much as storing a task. The first write is one that Redis refuses when its memory is full, so a
- * refusal leaves no trace.
+ * Where nothing can be refused, because there is room for all and none has a key or comes twice, the groups don't matter.
+ * Otherwise each is planned before anything of it is written. All that was planned is written at the end with a handful of
+ * commands, for a command costs as much as storing a task. The first write is one that Redis refuses when its memory is full,
+ * so a refusal leaves no trace.
  */
 const run = script<Answer>(`${prelude}${block}${lanes}${admitted}${entered}
 local argv, format = ARGV, string.format

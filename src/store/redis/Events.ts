@@ -37,9 +37,9 @@ const batchOf = (text: string): Batch => {
 }
 
 /**
- * The log of events. `:event:head` is a hash of `seq` (the last number given), `floor` (everything after it is in the
- * log), `bytes` (of all batches) and `from` and `until` (since and till when a reader attends). `:event:log` is a sorted set of batches by their last
- * number, each the text `first;time;JSON array`.
+ * The log of events. `:event:head` is a hash of `seq` (the last number given), `floor` (everything after it is in the log),
+ * `bytes` (of all batches) and `from` and `until` (since and till when a reader attends). `:event:log` is a sorted set of
+ * batches by their last number, each the text `first;time;JSON array`.
  */
 const shared = `${prelude}
 local head, log = root .. ":event:head", root .. ":event:log"

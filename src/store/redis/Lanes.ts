@@ -80,8 +80,8 @@ end
  * The lanes of a part of the index, with their counts. Nearly all are sizes of sets, and what is stored besides is pending.
  *
  * - Arguments: where the part begins and where it ends, as `ZRANGEBYLEX` has it, and how many lanes.
- * - Answers: the clock, 1 if there may be more, else 0, then for each lane its name, how many of its tasks are scheduled, pending and running, and when the
- *   first pending one in the order of work became due, or nothing.
+ * - Answers: the clock, 1 if there may be more, else 0, then for each lane its name, how many of its tasks are scheduled,
+ *   pending and running, and when the first pending one in the order of work became due, or nothing.
  */
 const runLaneCounts = script<readonly [now: string, more: number, ...lanes: ReadonlyArray<string | number>]>(
   `${dues}

@@ -212,11 +212,12 @@ return call("SMEMBERS", root .. ":paused")
 `)
 
 /**
- * Removes what retention no longer keeps, first the tasks that are too old, then the oldest beyond the number, and forgets the claims of instances that were silent for long.
+ * Removes what retention no longer keeps, first the tasks that are too old, then the oldest beyond the number, and forgets the
+ * claims of instances that were silent for long.
  *
  * - Arguments: how many at most; the age at which completed and cancelled tasks go, that of failed ones, the number of
- *   finished tasks to keep, the age at which keyed tasks may be removed by number, that at which claims are
- *   forgotten, and the number of finished tasks to keep whatever keys they have; ages in ms.
+ *   finished tasks to keep, the age at which keyed tasks may be removed by number, that at which claims are forgotten, and the
+ *   number of finished tasks to keep whatever keys they have; ages in ms.
  * - Answers: how many tasks were removed.
  */
 const runPrune = script<number>(`${prelude}${freeing}${lanes}${drop}${adopt}

@@ -137,8 +137,8 @@ return answers
  * The outcomes of tasks; remembers which of the others are waited for, so that their end is announced.
  *
  * - Arguments: for how long to remember, in ms, bytes of results and failures in the answer, then ids.
- * - Answers: for each of the first ids whose results fit, one at least, the state with its result and failure; `W` for a task that has not finished, nothing for an
- *   unknown one.
+ * - Answers: for each of the first ids whose results fit, one at least, the state with its result and failure; `W` for a task
+ *   that has not finished, nothing for an unknown one.
  */
 const runResults = script<ReadonlyArray<string | null>>(`${prelude}
 local ids, answers, awaited = {}, {}, {}

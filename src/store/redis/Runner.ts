@@ -1,6 +1,6 @@
 /**
- * Scripts: what all begin with, and how one runs: one round trip, by hash, loaded again where the server does not know them, with a limit to the
- * time that a caller waits.
+ * Scripts: what all begin with, and how one runs. It takes one round trip, goes by its hash, and is loaded again where the
+ * server does not know it. The time that a caller waits has a limit.
  */
 import { Effect } from "effect"
 import * as Redis from "effect/persistence/Redis"

@@ -72,7 +72,7 @@ const createPrivately = (path: string): void => {
  *   `WriteAheadLog`, which does not stop the process.
  * - `cache_size` 16 MB: the hot end of each index stays in memory with a million tasks; 64 MB was no faster.
  * - `journal_size_limit` gives back the space of a log that grew in a burst; the log is brought into the database by
- *   `Checkpointer`.
+ *   a `Checkpointer`.
  * - `mmap_size` stays 0: no faster here, and an I/O error on a mapped page kills the process.
  */
 const configure = (database: DatabaseSync): void =>
