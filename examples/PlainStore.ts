@@ -55,7 +55,8 @@ import {
   type TaskListRequest,
   type TaskRecord,
   TaskState,
-  TaskStore
+  TaskStore,
+  withoutTransactions
 } from "taskforge/store"
 
 /** A store in plain maps, with all that belongs to a store. */
@@ -77,6 +78,7 @@ const taskStore = (clock: Clock.Clock, settings: StoreSettings): TaskStore["Serv
   const tasks = new Tasks(settings)
   const at = steps(clock)
   return {
+    ...withoutTransactions,
     enqueue: (groups) => at((now) => groups.map((group) => tasks.enqueue(group, now))),
     claim: (request) => at((now) => tasks.claim(request, now)),
     extend: (refs, leaseForMs) =>

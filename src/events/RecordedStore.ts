@@ -48,11 +48,8 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder, clock: Clock.C
   /** The attempts that were claimed here and have not been settled, by their claim numbers. */
   const known = new Map<number, Running>()
 
-  const { afterCommit } = store
-
   /** Does it now, or when the transaction that the fiber is in has been committed. */
-  const whenFinal = (action: () => void): Effect.Effect<void> =>
-    afterCommit === undefined ? Effect.sync(action) : afterCommit(Effect.sync(action))
+  const whenFinal = (action: () => void): Effect.Effect<void> => store.afterCommit(Effect.sync(action))
 
   /** The same effect, and its events once it has succeeded. Costs a comparison while no reader attends. */
   const recording = <A>(

@@ -98,14 +98,11 @@ export const make = Effect.fnUntraced(function*(options: {
       return Effect.ensuring(Deferred.await(waiter), Effect.sync(() => leave(ids, waiter)))
     })
 
-  const { inTransaction } = options.store
   /** The outcome of the first of these tasks that has finished. */
   return (ids: readonly [string, ...Array<string>]): Effect.Effect<Outcome, TaskNotFound | ResultInTransaction> =>
-    inTransaction === undefined
-      ? wait(ids)
-      : Effect.flatMap(
-        inTransaction,
-        (inside) =>
-          Effect.andThen(inside ? Effect.fail(new ResultInTransaction({ id: ids[0] })) : Effect.void, wait(ids))
-      )
+    Effect.flatMap(
+      options.store.inTransaction,
+      (inside): Effect.Effect<Outcome, TaskNotFound | ResultInTransaction> =>
+        inside ? Effect.fail(new ResultInTransaction({ id: ids[0] })) : wait(ids)
+    )
 })

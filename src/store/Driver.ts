@@ -2,7 +2,7 @@
  * What all drivers share: the services that one provides, and the settings that belong to a stored queue rather than to a
  * process, so that all processes on it must agree.
  */
-import { Duration } from "effect"
+import { Duration, Effect } from "effect"
 import type { RateLimiter } from "effect/persistence"
 import * as Bounds from "../domain/Bounds.ts"
 import * as DurationText from "../domain/DurationText.ts"
@@ -20,6 +20,12 @@ export type StoreServices = TaskStore | RecordStore | Notifier | InstanceStore |
 
 /** The same with the counts of rate limits, which a server asks for. */
 export type ServerServices = StoreServices | RateLimiter.RateLimiterStore
+
+/** What a store answers that knows nothing of transactions of applications. */
+export const withoutTransactions: Pick<TaskStore["Service"], "inTransaction" | "afterCommit"> = {
+  inTransaction: Effect.succeed(false),
+  afterCommit: (effect) => effect
+}
 
 /** What a store is made with, whatever its driver is. */
 export interface StoreSettings {

@@ -307,16 +307,13 @@ export class TaskStore extends Context.Service<TaskStore, {
   ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
   /** A page of tasks, newest first. It costs the same whatever is stored besides, however rare the tasks are. */
   readonly list: (request: ListRequest) => Effect.Effect<Listed, StoreError>
-  /**
-   * Whether the calling fiber is inside an application's transaction that the store's writes join. Left out where
-   * there is no such thing.
-   */
-  readonly inTransaction?: Effect.Effect<boolean> | undefined
+  /** Whether the calling fiber is inside an application's transaction that the store's writes join. */
+  readonly inTransaction: Effect.Effect<boolean>
   /**
    * Does something once what the calling fiber has written is final: when the application's transaction that the writes
-   * joined has been committed, never if it is rolled back, and now outside of any. Left out where there is no such thing.
+   * joined has been committed, never if it is rolled back, and now outside of any.
    */
-  readonly afterCommit?: (<R>(effect: Effect.Effect<void, never, R>) => Effect.Effect<void, never, R>) | undefined
+  readonly afterCommit: <R>(effect: Effect.Effect<void, never, R>) => Effect.Effect<void, never, R>
   /**
    * Promotes what has become due, as nothing else may be left that does, then answers up to `limit` pairs of queue and
    * type that have pending tasks and that none of these can run, in no order. Costs the same however many tasks wait, and

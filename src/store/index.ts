@@ -33,7 +33,8 @@ export {
   type ServerServices,
   settingNames,
   type StoreServices,
-  type StoreSettings
+  type StoreSettings,
+  withoutTransactions
 } from "./Driver.ts"
 export { EventLog, type EventPage, keptBytes, keptEvents, sizeOf as eventSizeOf } from "./EventLog.ts"
 export { type Beat, type InstanceRecord, InstanceStore, type Roll, type RunningTask } from "./InstanceStore.ts"

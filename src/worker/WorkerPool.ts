@@ -11,7 +11,7 @@
  *
  * Closing the scope stops claiming, gives running tasks the grace period, releases the rest, and flushes the settler.
  */
-import { Clock, Context, Duration, Effect, identity, Latch, Layer } from "effect"
+import { Clock, Context, Duration, Effect, Latch, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Bounds from "../domain/Bounds.ts"
 import type { SettleAnswer } from "../domain/Settlement.ts"
@@ -198,7 +198,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       instance: instance.id,
       report: yield* ProgressReporter.make({ store, supervisor }),
       settle: (settlement) => Effect.map(store.settle([settlement]), ([answer]) => answer),
-      whenFinal: store.afterCommit ?? identity
+      whenFinal: store.afterCommit
     }
   })
 

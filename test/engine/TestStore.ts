@@ -152,6 +152,8 @@ const decorateInstances = (store: InstanceStore["Service"], faults: Faults): Ins
 const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Service"] => {
   const guard = guardWith(faults)
   return {
+    inTransaction: store.inTransaction,
+    afterCommit: store.afterCommit,
     enqueue: (groups) => guard("enqueue", store.enqueue(groups)),
     claim: (request) => guard("claim", store.claim(request)),
     extend: (refs, leaseForMs) => guard("extend", store.extend(refs, leaseForMs)),

@@ -4,6 +4,7 @@
  */
 import { Context, Effect, Exit, Scheduler } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
+import { withoutTransactions } from "../../src/store/Driver.ts"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import type { Hint, Notifier } from "../../src/store/Notifier.ts"
 import type { RecordStore } from "../../src/store/RecordStore.ts"
@@ -58,6 +59,7 @@ export class FaultyNetwork {
     const call = <A>(operation: string, effect: Effect.Effect<A, StoreError>): Effect.Effect<A, StoreError> =>
       this.call(machine, operation, effect)
     return {
+      ...withoutTransactions,
       enqueue: (groups) => call("enqueue", store.enqueue(groups)),
       claim: (request) => call("claim", store.claim(request)),
       extend: (refs, leaseForMs) => call("extend", store.extend(refs, leaseForMs)),

@@ -64,7 +64,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 161,
+    noticedAt: 266,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(

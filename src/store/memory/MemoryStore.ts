@@ -6,7 +6,13 @@
  */
 import { Clock, type Context, Effect, Layer } from "effect"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
-import { demandSettings, type ServerServices, settingNames, type StoreSettings } from "../Driver.ts"
+import {
+  demandSettings,
+  type ServerServices,
+  settingNames,
+  type StoreSettings,
+  withoutTransactions
+} from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { coverageOf } from "../Lanes.ts"
@@ -63,6 +69,7 @@ const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<type
     Effect.sync(() => operation(clock.currentTimeMillisUnsafe()))
 
   return {
+    ...withoutTransactions,
     enqueue: (groups) => at((now) => groups.map((group) => enqueue(tasks, limits, group, now))),
     claim: (request) => at((now) => claim(tasks, lastClaims, request, now, leasesNow())),
     extend: (refs, leaseForMs) =>

@@ -11,7 +11,13 @@ import type * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import { ByteBudget } from "../Admission.ts"
 import * as Coalescer from "../Coalescer.ts"
-import { demandSettings, type ServerServices, settingNames, type StoreSettings } from "../Driver.ts"
+import {
+  demandSettings,
+  type ServerServices,
+  settingNames,
+  type StoreSettings,
+  withoutTransactions
+} from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { Notifier } from "../Notifier.ts"
@@ -139,6 +145,7 @@ const make = Effect.fnUntraced(function*(
   const claim = Claim.make(runner, headStartMs)
 
   const taskStore = TaskStore.of({
+    ...withoutTransactions,
     ...attempt,
     ...operate,
     ...queries,

@@ -7,7 +7,14 @@
 import { Clock, Config, Context, Effect, Layer, type Scope } from "effect"
 import type * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-import { demandSettings, type ServerServices, settingNames, type StoreServices, type StoreSettings } from "../Driver.ts"
+import {
+  demandSettings,
+  type ServerServices,
+  settingNames,
+  type StoreServices,
+  type StoreSettings,
+  withoutTransactions
+} from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { coverageOf } from "../Lanes.ts"
@@ -101,6 +108,7 @@ const make = Effect.fnUntraced(function*(
   // before it is on disk: it is as much there for this process's pool as for those of another
   const announce = () => run(notifier.publish(work))
   const taskStore = TaskStore.of({
+    ...withoutTransactions,
     enqueue: (groups) => writeShared("enqueue", enqueue, groups, "takes", announce),
     claim: (request) => writeVolatile("claim", (transaction) => claim(transaction, request)),
     extend: (refs, leaseForMs) =>
