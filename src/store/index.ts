@@ -36,8 +36,25 @@ export {
   type StoreSettings,
   withoutTransactions
 } from "./Driver.ts"
-export { EventLog, type EventPage, keptBytes, keptEvents, sizeOf as eventSizeOf } from "./EventLog.ts"
-export { type Beat, type InstanceRecord, InstanceStore, type Roll, type RunningTask } from "./InstanceStore.ts"
+export {
+  type Batch as EventBatch,
+  EventLog,
+  type EventPage,
+  keptBytes,
+  keptEvents,
+  pageOf,
+  sizeOf as eventSizeOf
+} from "./EventLog.ts"
+export {
+  aboutOf,
+  type Beat,
+  byAge,
+  instanceOf,
+  type InstanceRecord,
+  InstanceStore,
+  type Roll,
+  type RunningTask
+} from "./InstanceStore.ts"
 export { type CountedLanes, type Coverage, coverageOf, type LaneCounts, type LaneRange, startOf } from "./Lanes.ts"
 export { announcing, events, type Hint, Notifier, work } from "./Notifier.ts"
 export * as RateLimits from "./RateLimits.ts"
@@ -58,6 +75,8 @@ export {
   type ClaimRef,
   type ClaimRequest,
   type Counts,
+  decideCancel,
+  decideRerun,
   type EnqueueAnswer,
   type ExtendAnswer,
   keyedForMs,
@@ -73,6 +92,7 @@ export {
   rescuable,
   type RescueAnswer,
   type Rescued,
+  rescuedOf,
   type RescueRequest,
   type Retention,
   type Runnable,
