@@ -99,7 +99,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "lost lease ignored",
-    noticedAt: 4715,
+    noticedAt: 9664,
     engine: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.map(
