@@ -64,7 +64,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 266,
+    noticedAt: 684,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -86,7 +86,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 349,
+    noticedAt: 738,
     store: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.flatMap(
