@@ -29,6 +29,8 @@ const handlers = Layer.mergeAll(
   Fickle.toLayer((payload) =>
     payload === "fail"
       ? Effect.fail(new Refused({ by: "nobody" }))
+      : payload === "leak"
+      ? Effect.fail(new Refused({ by: "https://ada:hunter2@example.org/?page=2&token=hunter2" }))
       : payload === "throw"
       ? Effect.die(new TypeError("x is not a function"))
       : payload === "hang"
@@ -162,6 +164,12 @@ describe("one task", () => {
       assert.deepInclude(failed.error, { kind: "error", tag: "Refused", details: { _tag: "Refused", by: "nobody" } })
       const threw = yield* reaches(yield* posted({ type: "echo", payload: "throw", max_retries: 0 }), "failed")
       assert.deepStrictEqual(threw.error, { kind: "defect", tag: "TypeError", message: "x is not a function" })
+    }).pipe(Effect.provide(layer({ handlers }))))
+
+  it.effect("shows the details of a declared error without secrets in URLs", () =>
+    Effect.gen(function*() {
+      const { error } = yield* reaches(yield* posted({ type: "echo", payload: "leak", max_retries: 0 }), "failed")
+      assert.deepStrictEqual(error?.details, { _tag: "Refused", by: "https://***@example.org/?page=2&token=***" })
     }).pipe(Effect.provide(layer({ handlers }))))
 
   it.effect("shows its earlier attempts", () =>

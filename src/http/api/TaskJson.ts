@@ -235,7 +235,8 @@ const failureJson = (failure: TaskFailure | null | undefined): TaskJson["error"]
   if (failure === null || failure === undefined) return null
   const { error, kind, tag } = failure
   const message = Redaction.text(failure.message)
-  return error === undefined ? { kind, tag, message } : { kind, tag, message, details: error }
+  // Declared errors repeat what payloads and answers had
+  return error === undefined ? { kind, tag, message } : { kind, tag, message, details: Redaction.json(error) }
 }
 
 function failureFromJson(failure: NonNullable<TaskJson["error"]>): TaskFailure
