@@ -3,7 +3,7 @@
  * plain maps that each operation looks through from the beginning to the end, so it gets slow when there are many tasks, and
  * it keeps nothing when the process ends. `test/store/plain.test.ts` proves it with `taskforge/testing/store`.
  */
-import { Clock, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer } from "effect"
 import {
   type Accepted,
   type Beat,
@@ -34,6 +34,7 @@ import {
   type NewTask,
   Notifier,
   offeredBytes,
+  PausedQueues,
   Rank,
   RecordDriver,
   RecordStore,
@@ -61,11 +62,15 @@ import {
 
 /** A store in plain maps, with all that belongs to a store. */
 export const layer = (settings: StoreSettings = {}): Layer.Layer<StoreServices> =>
-  Layer.mergeAll(
-    Layer.effect(TaskStore, Effect.map(Clock.Clock, (clock) => taskStore(clock, settings))),
-    Layer.effect(RecordStore, Effect.map(Clock.Clock, recordStore)),
-    Layer.effect(InstanceStore, Effect.map(Clock.Clock, instanceStore)),
-    Layer.effect(EventLog, Effect.map(Clock.Clock, eventLog)),
+  Layer.merge(
+    Layer.effectContext(Effect.map(Clock.Clock, (clock) => {
+      const kinds: Kinds = new Map()
+      return Context.make(TaskStore, taskStore(clock, settings, kinds)).pipe(
+        Context.add(RecordStore, recordStore(clock, kinds)),
+        Context.add(InstanceStore, instanceStore(clock)),
+        Context.add(EventLog, eventLog(clock))
+      )
+    })),
     Notifier.layerMemory
   )
 
@@ -73,9 +78,9 @@ export const layer = (settings: StoreSettings = {}): Layer.Layer<StoreServices> 
 const steps = (clock: Clock.Clock) => <A>(step: (now: number) => A): Effect.Effect<A> =>
   Effect.sync(() => step(clock.currentTimeMillisUnsafe()))
 
-const taskStore = (clock: Clock.Clock, settings: StoreSettings): TaskStore["Service"] => {
+const taskStore = (clock: Clock.Clock, settings: StoreSettings, kinds: Kinds): TaskStore["Service"] => {
   demandSettings(settings, settingNames)
-  const tasks = new Tasks(settings)
+  const tasks = new Tasks(settings, kinds)
   const at = steps(clock)
   return {
     ...withoutTransactions,
@@ -130,8 +135,6 @@ const taskStore = (clock: Clock.Clock, settings: StoreSettings): TaskStore["Serv
           return "removed"
         })
       ),
-    pause: (queue, paused) => Effect.sync(() => void (paused ? tasks.paused.add(queue) : tasks.paused.delete(queue))),
-    paused: Effect.sync(() => [...tasks.paused].sort(ByteOrder.compare)),
     prune: (retention, limit) => at((now) => tasks.prune(retention, limit, now)),
     get: (id) => Effect.sync(() => tasks.byId.get(id)),
     results: (ids, maxBytes) =>
@@ -167,8 +170,8 @@ interface LastClaim {
 class Tasks {
   /** In the order in which they were stored, which is that of their sequence numbers. */
   readonly byId = new Map<string, TaskRecord>()
-  readonly paused = new Set<string>()
   private readonly lastClaims = new Map<string, LastClaim>()
+  private readonly kinds: Kinds
   private readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0 }
   private readonly capacity: number
   private readonly maxBytes: number
@@ -177,7 +180,8 @@ class Tasks {
   private seq = 0
   private lastClaim = 0
 
-  constructor(settings: StoreSettings) {
+  constructor(settings: StoreSettings, kinds: Kinds) {
+    this.kinds = kinds
     this.capacity = settings.capacity ?? 1000
     this.maxBytes = settings.maxBytes ?? 256 * 1024 * 1024
     this.maxCrashes = settings.maxCrashes ?? Settlement.defaultMaxCrashes
@@ -245,7 +249,7 @@ class Tasks {
     const repeated = last?.nonce === nonce ? last.tasks.filter((task) => this.held(task) !== undefined) : undefined
     const tasks = repeated ??
       this.pending(({ queue, type }) =>
-        types.includes(type) && queues?.includes(queue) !== false && !this.paused.has(queue)
+        types.includes(type) && queues?.includes(queue) !== false && !this.kinds.get(PausedQueues.kind)?.has(queue)
       ).slice(0, limit).map((task) => this.begin(task, instance, leaseForMs, now))
     if (repeated === undefined && tasks.length > 0) this.lastClaims.set(instance, { nonce, at: now, tasks })
     const scheduled = this.all(({ state }) => state === "scheduled").map(({ dueAt }) => dueAt)
@@ -380,9 +384,11 @@ interface Kept extends StoredRecord {
   readonly wakeAt: number | null
 }
 
+/** All records, by kind and id. */
+type Kinds = Map<string, Map<string, Kept>>
+
 /** Records: `RecordDriver` checks what is asked, so that a driver only reads and writes. */
-const recordStore = (clock: Clock.Clock): RecordStore["Service"] => {
-  const kinds = new Map<string, Map<string, Kept>>()
+const recordStore = (clock: Clock.Clock, kinds: Kinds): RecordStore["Service"] => {
   const at = steps(clock)
   let version = 0
   const kept = (kind: string) => [...kinds.get(kind)?.values() ?? []]

@@ -21,6 +21,7 @@ import * as Queue from "../queue/TaskQueue.ts"
 import type { EventLog } from "../store/EventLog.ts"
 import { Instance, type InstanceStore } from "../store/InstanceStore.ts"
 import type { Notifier } from "../store/Notifier.ts"
+import type { RecordStore } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 import { HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import * as Pool from "../worker/WorkerPool.ts"
@@ -80,7 +81,7 @@ export const layerProducer = (
 ): Layer.Layer<
   Queue.TaskQueue | Supervisor | Pool.WorkerPool,
   never,
-  TaskStore | Notifier | InstanceStore | EventLog
+  TaskStore | RecordStore | Notifier | InstanceStore | EventLog
 > => {
   demandNames(options)
   return Layer.mergeAll(Queue.TaskQueue.layer(options.queue), StoreWatch.layer, Pool.WorkerPool.layerNone).pipe(

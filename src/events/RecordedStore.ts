@@ -3,14 +3,15 @@
  * the store has acknowledged what they tell of, so a caller need not think of them. What happens in an application's
  * transaction has happened when that is committed.
  */
-import { Clock, type Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { NewTaskEvent } from "../domain/TaskEvent.ts"
 import type { NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import { EventLog } from "../store/EventLog.ts"
-import { announcing, Notifier } from "../store/Notifier.ts"
+import { announcing, announcingRecords, Notifier } from "../store/Notifier.ts"
+import { RecordStore } from "../store/RecordStore.ts"
 import { type ClaimAnswer, type EnqueueAnswer, type Rescued, TaskStore } from "../store/TaskStore.ts"
 import * as EventRecorder from "./EventRecorder.ts"
 import { stepOf } from "./LifeOrder.ts"
@@ -25,14 +26,21 @@ const maxKnown = 20_000
 const recentMs = 60_000
 
 /** Tells of changes through the notifier, and records into the log of events of the store. */
-export const layer: Layer.Layer<TaskStore, never, TaskStore | Notifier | Supervisor | EventLog> = Layer.effect(
-  TaskStore,
+export const layer: Layer.Layer<
+  TaskStore | RecordStore,
+  never,
+  TaskStore | RecordStore | Notifier | Supervisor | EventLog
+> = Layer.effectContext(
   Effect.gen(function*() {
     const store = yield* TaskStore
     const log = yield* EventLog
     const { publish } = yield* Notifier
-    if (log === EventLog.none) return announcing(store, publish)
-    return announcing(recorded(store, yield* EventRecorder.make(log), yield* Clock.Clock), publish)
+    const tasks = log === EventLog.none
+      ? store
+      : recorded(store, yield* EventRecorder.make(log), yield* Clock.Clock)
+    return Context.make(TaskStore, announcing(tasks, publish)).pipe(
+      Context.add(RecordStore, announcingRecords(yield* RecordStore, publish))
+    )
   })
 )
 

@@ -9,6 +9,8 @@ import * as Cursor from "../domain/Cursor.ts"
 import { InvalidOption, type StoreError } from "../domain/Errors.ts"
 import { utc, utcOrNull } from "../domain/StoredTime.ts"
 import type { LaneCounts, LaneRange } from "../store/Lanes.ts"
+import * as PausedQueues from "../store/PausedQueues.ts"
+import { RecordStore } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 
 /** How many tasks have not finished. Finished ones are counted for the whole store only, see `TaskQueue.counts`. */
@@ -135,7 +137,10 @@ export const sizeOf = ({ limit = pageSize.default }: PageOptions): number =>
   Math.min(Math.max(1, Math.trunc(limit) || 1), pageSize.max)
 
 /** Makes it on a store. */
-export const make = (store: TaskStore["Service"]): Queues => {
+export const make = (store: TaskStore["Service"], records: RecordStore["Service"]): Queues => {
+  const onRecords = Effect.provideService(RecordStore, records)
+  const pausedQueues = onRecords(PausedQueues.paused)
+
   /** Looks at lanes in their order as long as they are wanted, first at so many; answers the store's clock. */
   const eachLane = Effect.fnUntraced(function*(range: LaneRange, see: (lane: LaneCounts) => boolean) {
     let { after, limit } = range
@@ -152,7 +157,7 @@ export const make = (store: TaskStore["Service"]): Queues => {
     yield* checkPage("queue", options)
     const limit = sizeOf(options)
     const behind = options.cursor === undefined ? undefined : Cursor.decodeName("queue", options.cursor)
-    const paused = new Set(yield* store.paused)
+    const paused = new Set(yield* pausedQueues)
     const found: Array<Count> = []
     let shown = 0
     let more = false
@@ -188,7 +193,7 @@ export const make = (store: TaskStore["Service"]): Queues => {
     yield* checkPage("type", options)
     const limit = sizeOf(options)
     const behind = options.cursor === undefined ? undefined : Cursor.decodeName("type", options.cursor)
-    const paused = new Set(yield* store.paused)
+    const paused = new Set(yield* pausedQueues)
     const count = new Count(queue, limit + 1, behind)
     const now = yield* eachLane({ queue, limit: chunk }, (lane) => {
       count.add(lane)
@@ -219,15 +224,15 @@ export const make = (store: TaskStore["Service"]): Queues => {
   return {
     pause: Effect.fnUntraced(function*(queue) {
       yield* Bounds.check("queue", Bounds.name, queue)
-      const paused = yield* store.paused
+      const paused = yield* pausedQueues
       if (paused.length >= maxPaused && !paused.includes(queue)) {
         const expected = `one of at most ${maxPaused} paused queues: resume another one first`
         return yield* new InvalidOption({ option: "queue", found: queue, expected, index: 0 })
       }
-      yield* store.pause(queue, true)
+      yield* onRecords(PausedQueues.pause(queue))
     }),
-    resume: (queue) => Effect.andThen(Bounds.check("queue", Bounds.name, queue), store.pause(queue, false)),
-    paused: store.paused,
+    resume: (queue) => Effect.andThen(Bounds.check("queue", Bounds.name, queue), onRecords(PausedQueues.resume(queue))),
+    paused: pausedQueues,
     queues,
     queue,
     types

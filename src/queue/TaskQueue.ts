@@ -21,9 +21,10 @@ import type { NewTask, TaskRecord } from "../domain/TaskRecord.ts"
 import * as TaskRecords from "../domain/TaskRecord.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
-import { bytesOf } from "../store/Budget.ts"
+import { bytesOf } from "../store/Admission.ts"
 import { InstanceStore } from "../store/InstanceStore.ts"
 import { Notifier } from "../store/Notifier.ts"
+import { RecordStore } from "../store/RecordStore.ts"
 import {
   type Accepted,
   type CancelAnswer,
@@ -162,12 +163,16 @@ export class TaskQueue extends Context.Service<
   /** The queue on whichever store is provided. */
   static readonly layer = (
     options: Options = {}
-  ): Layer.Layer<TaskQueue, never, TaskStore | Notifier | InstanceStore | Supervisor | SecureRandom.SecureRandom> =>
-    Layer.effect(TaskQueue, make(options))
+  ): Layer.Layer<
+    TaskQueue,
+    never,
+    TaskStore | RecordStore | Notifier | InstanceStore | Supervisor | SecureRandom.SecureRandom
+  > => Layer.effect(TaskQueue, make(options))
 }
 
 const make = Effect.fnUntraced(function*(options: Options) {
   const store = yield* TaskStore
+  const records = yield* RecordStore
   const instances = yield* InstanceStore
   const notifier = yield* Notifier
   const random = yield* SecureRandom.SecureRandom
@@ -307,7 +312,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       OneOrMany.each(Bounds.isStorable, "unknown", store.remove),
       (id) => Effect.map(get(id), ({ state }) => state)
     ),
-    ...Queues.make(store),
+    ...Queues.make(store, records),
     counts: store.counts,
     instances: Effect.map(instances.list, Instances.fromRoll)
   })

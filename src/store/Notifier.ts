@@ -4,6 +4,8 @@
  */
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
+import * as PausedQueues from "./PausedQueues.ts"
+import type { RecordStore } from "./RecordStore.ts"
 import type { EnqueueAnswer, TaskStore } from "./TaskStore.ts"
 
 /** One hint. */
@@ -94,10 +96,21 @@ export const announcing = (
         return [...(running.length === 0 ? none : [{ _tag: "Cancel", ids: running } as const]), ...finished(ended)]
       }),
     rerun: (ids) =>
-      afterwards(store.rerun(ids), (answers) => answers.some(({ _tag }) => _tag === "rerun") ? someWork : none),
-    pause: (queue, paused) => afterwards(store.pause(queue, paused), () => paused ? none : someWork)
+      afterwards(store.rerun(ids), (answers) => answers.some(({ _tag }) => _tag === "rerun") ? someWork : none)
   }
 }
+
+/** Records that tell that there is work once a queue is no longer paused. */
+export const announcingRecords = (
+  store: RecordStore["Service"],
+  publish: (hint: Hint) => Effect.Effect<void>
+): RecordStore["Service"] => ({
+  ...store,
+  put: (changes, nonce) =>
+    changes.some(({ document, kind }) => document === null && kind === PausedQueues.kind)
+      ? Effect.tap(store.put(changes, nonce), publish(work))
+      : store.put(changes, nonce)
+})
 
 const none: ReadonlyArray<Hint> = []
 const someWork: ReadonlyArray<Hint> = [work]

@@ -51,7 +51,7 @@ export interface Accepted {
 
 /** Who asks for how much work, and for how long it may keep it. */
 export interface ClaimRequest {
-  /** The queues to claim from, all of them when left out; a paused one gives nothing. */
+  /** The queues to claim from, all of them when left out; a paused one gives nothing: see `PausedQueues`. */
   readonly queues?: ReadonlyArray<string> | undefined
   /** The types that the claimer can run. */
   readonly types: ReadonlyArray<string>
@@ -289,10 +289,6 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly rerun: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError>
   /** Removes finished tasks; one answer per id. */
   readonly remove: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError>
-  /** Stops or resumes claims from a queue; running tasks go on. */
-  readonly pause: (queue: string, paused: boolean) => Effect.Effect<void, StoreError>
-  /** The queues that are paused now. */
-  readonly paused: Effect.Effect<ReadonlyArray<string>, StoreError>
   /** Removes up to `limit` finished tasks that retention no longer keeps; answers how many. */
   readonly prune: (retention: Retention, limit: number) => Effect.Effect<number, StoreError>
   /** One task, or `undefined`. */

@@ -23,7 +23,7 @@ export {
   type TaskRecord
 } from "../domain/TaskRecord.ts"
 export * as TaskState from "../domain/TaskState.ts"
-export { bytesOf, fitting, type Texts } from "./Budget.ts"
+export { bytesOf, fitting, type Texts } from "./Admission.ts"
 export { type Admission, admit, ByteBudget, type Known, nameOf as keyName, offeredBytes } from "./Admission.ts"
 export {
   defaultCapacity,
@@ -56,7 +56,8 @@ export {
   type RunningTask
 } from "./InstanceStore.ts"
 export { type CountedLanes, type Coverage, coverageOf, type LaneCounts, type LaneRange, startOf } from "./Lanes.ts"
-export { announcing, events, type Hint, Notifier, work } from "./Notifier.ts"
+export { announcing, announcingRecords, events, type Hint, Notifier, work } from "./Notifier.ts"
+export * as PausedQueues from "./PausedQueues.ts"
 export * as RateLimits from "./RateLimits.ts"
 export * as RecordDriver from "./RecordDriver.ts"
 export {

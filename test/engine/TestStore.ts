@@ -163,8 +163,6 @@ const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Servi
     cancel: (ids) => guard("cancel", store.cancel(ids)),
     rerun: (ids) => guard("rerun", store.rerun(ids)),
     remove: (ids) => guard("remove", store.remove(ids)),
-    pause: (queue, paused) => guard("pause", store.pause(queue, paused)),
-    paused: guard("paused", store.paused),
     prune: (retention, limit) => guard("prune", store.prune(retention, limit)),
     get: (id) => guard("get", store.get(id)),
     results: (ids) => guard("results", store.results(ids)),

@@ -5,11 +5,12 @@ import * as RecordedStore from "../../src/events/RecordedStore.ts"
 import { Supervisor } from "../../src/observability/Supervisor.ts"
 import { EventLog } from "../../src/store/EventLog.ts"
 import { type Notifier } from "../../src/store/Notifier.ts"
+import type { RecordStore } from "../../src/store/RecordStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import { until } from "../e2e/Server.ts"
 import { complete, release, request, stop, task } from "../store/conformance/fixtures.ts"
 
-type Services = Context.Context<TaskStore | Notifier | EventLog>
+type Services = Context.Context<TaskStore | RecordStore | Notifier | EventLog>
 
 /** An instance on a store, whose appends wait for a gate. */
 export const instance = (services: Services, gate: Latch.Latch): Effect.Effect<

@@ -22,7 +22,6 @@ const broken = (end: Effect.Effect<never, StoreError>) =>
       rerun: () => end,
       writeHealth: undefined,
       counts: end,
-      paused: end,
       laneCounts: () => end
     }),
     Layer.mock(InstanceStore, { list: end }),

@@ -69,8 +69,6 @@ export class FaultyNetwork {
       cancel: (ids) => call("cancel", store.cancel(ids)),
       rerun: (ids) => call("rerun", store.rerun(ids)),
       remove: (ids) => call("remove", store.remove(ids)),
-      pause: (queue, paused) => call("pause", store.pause(queue, paused)),
-      paused: call("paused", store.paused),
       prune: (retention, limit) => call("prune", store.prune(retention, limit)),
       get: (id) => call("get", store.get(id)),
       results: (ids) => call("results", store.results(ids)),

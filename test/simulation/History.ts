@@ -45,7 +45,6 @@ export type Operation =
   | { readonly op: "cancel"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<CancelAnswer> }
   | { readonly op: "rerun"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RerunAnswer> }
   | { readonly op: "remove"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RemoveAnswer> }
-  | { readonly op: "pause"; readonly queue: string; readonly paused: boolean }
   /** Whether the instance has the lease of the chore now. */
   | {
     readonly op: "lead"
@@ -189,8 +188,6 @@ const describeOperation = (operation: Operation): string => {
       return `${operation.op} ${operation.ids.map((id, index) => `${id} → ${operation.answers[index]}`).join(" ")}`
     case "rerun":
       return `retry ${operation.ids.map((id, index) => `${id} → ${operation.answers[index]!._tag}`).join(" ")}`
-    case "pause":
-      return `${operation.paused ? "pause" : "resume"} ${operation.queue}`
     case "lead":
       return `lead ${operation.chore} → ${operation.leads}`
     case "leave":

@@ -4,6 +4,7 @@
  */
 import type { NewTask } from "../../src/domain/TaskRecord.ts"
 import type { TaskState } from "../../src/domain/TaskState.ts"
+import * as PausedQueues from "../../src/store/PausedQueues.ts"
 import type { ClaimRequest } from "../../src/store/TaskStore.ts"
 import type { Ending, Event, Stored } from "./History.ts"
 import { RecordLedger } from "./RecordLedger.ts"
@@ -292,9 +293,12 @@ export class Ledger {
       case "leave":
         if (this.lead?.id === event.id) this.lead = undefined
         break
-      case "pause":
-        if (event.paused) this.paused.add(event.queue)
-        else this.paused.delete(event.queue)
+      case "put records":
+        for (const { document, id, kind } of event.changes) {
+          if (kind !== PausedQueues.kind) continue
+          if (document === null) this.paused.delete(id)
+          else this.paused.add(id)
+        }
     }
   }
 

@@ -65,7 +65,6 @@ export class Witness {
       cancel: (ids) => watch(store.cancel(ids), (answers) => ({ op: "cancel", ids, answers })),
       rerun: (ids) => watch(store.rerun(ids), (answers) => ({ op: "rerun", ids, answers })),
       remove: (ids) => watch(store.remove(ids), (answers) => ({ op: "remove", ids, answers })),
-      pause: (queue, paused) => watch(store.pause(queue, paused), () => ({ op: "pause", queue, paused })),
       prune: (retention, limit) =>
         this.alone(Effect.flatMap(store.prune(retention, limit), (count) => {
           const ids = count === 0 ? [] : finished()

@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../../src/domain/Settlement.ts"
 import type { ClaimedTask, NewTask } from "../../src/domain/TaskRecord.ts"
+import * as PausedQueues from "../../src/store/PausedQueues.ts"
 import { absent, type Change, type RecordStore } from "../../src/store/RecordStore.ts"
 import type { EnqueueAnswer, TaskStore } from "../../src/store/TaskStore.ts"
 import { Slots } from "../../src/worker/Slots.ts"
@@ -64,7 +65,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 684,
+    noticedAt: 735,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -99,7 +100,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "lost lease ignored",
-    noticedAt: 9664,
+    noticedAt: 2762,
     engine: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.map(
@@ -247,7 +248,13 @@ export const mutants: ReadonlyArray<Mutant> = [
       }
     }
   },
-  { name: "pause forgotten", store: but(() => ({ pause: () => Effect.void })) },
+  {
+    name: "pause forgotten",
+    records: (store) => ({
+      ...store,
+      put: (changes, nonce) => changes[0]?.kind === PausedQueues.kind ? Effect.succeed(1) : store.put(changes, nonce)
+    })
+  },
   {
     name: "cancel of a waiting task answered, but not done",
     noticedAt: 1,
@@ -375,7 +382,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonces of puts forgotten at once",
-    noticedAt: 97,
+    noticedAt: 155,
     records: (store) => ({
       ...store,
       due: (kind, limit) =>

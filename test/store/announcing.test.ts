@@ -3,7 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
-import { announcing, type Hint } from "../../src/store/Notifier.ts"
+import { announcing, announcingRecords, type Hint } from "../../src/store/Notifier.ts"
+import * as PausedQueues from "../../src/store/PausedQueues.ts"
+import { RecordStore } from "../../src/store/RecordStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import { again, complete, request, task } from "./conformance/fixtures.ts"
 
@@ -13,13 +15,15 @@ const finished = (...ids: ReadonlyArray<string>): Hint => ({ _tag: "Finished", i
 /** A store with its hints since they were last asked for. */
 const setUp = Effect.gen(function*() {
   let told: Array<Hint> = []
-  const store = announcing(yield* TaskStore, (hint) => Effect.sync(() => void told.push(hint)))
+  const publish = (hint: Hint) => Effect.sync(() => void told.push(hint))
+  const store = announcing(yield* TaskStore, publish)
+  const onRecords = Effect.provideService(RecordStore, announcingRecords(yield* RecordStore, publish))
   const hints = () => {
     const before = told
     told = []
     return before
   }
-  return { store, hints }
+  return { store, hints, onRecords }
 }).pipe(Effect.provide(MemoryStore.layer({ maxCrashes: 0 })))
 
 describe("a store that announces", () => {
@@ -46,7 +50,7 @@ describe("a store that announces", () => {
 
   it.effect("tells what operators do", () =>
     Effect.gen(function*() {
-      const { hints, store } = yield* setUp
+      const { hints, onRecords, store } = yield* setUp
       yield* store.enqueue([[task({ id: "runs" }), task({ id: "waits" })]])
       yield* store.claim(request({ limit: 1 }))
       hints()
@@ -55,9 +59,9 @@ describe("a store that announces", () => {
       yield* store.rerun(["waits", "runs"])
       assert.deepStrictEqual(hints(), [work])
       yield* store.rerun(["runs"])
-      yield* store.pause("default", true)
+      yield* onRecords(PausedQueues.pause("default"))
       assert.deepStrictEqual(hints(), [])
-      yield* store.pause("default", false)
+      yield* onRecords(PausedQueues.resume("default"))
       assert.deepStrictEqual(hints(), [work])
     }))
 

@@ -22,7 +22,7 @@ export const claim = (
   }
   const types = setOf(request.types)
   const queues = request.queues === undefined ? undefined : setOf(request.queues)
-  const wantsQueue = (queue: string) => queues?.has(queue) !== false && !tasks.paused.has(queue)
+  const wantsQueue = (queue: string) => queues?.has(queue) !== false && !tasks.isPaused(queue)
   const taken = tasks.waiting.lanes.take((type) => types.has(type), wantsQueue, request.limit)
   const claimed = taken.map((entry): ClaimedTask => {
     tasks.begin(entry, request.instance, leasesNow + request.leaseForMs, now)

@@ -4,7 +4,7 @@
  *
  * Leases, leads and whatever else is measured follow a steady clock; what is due, and how old a task is, the wall clock.
  */
-import { Clock, type Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer } from "effect"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import {
   demandSettings,
@@ -17,6 +17,7 @@ import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { coverageOf } from "../Lanes.ts"
 import { Notifier } from "../Notifier.ts"
+import * as PausedQueues from "../PausedQueues.ts"
 import * as RateLimits from "../RateLimits.ts"
 import { RecordStore } from "../RecordStore.ts"
 import { lastClaimForMs, TaskStore } from "../TaskStore.ts"
@@ -49,18 +50,26 @@ export interface Options extends StoreSettings {
 /** A store in this process's memory, with the services that belong to a store. */
 export const layer = (settings: Options = {}): Layer.Layer<ServerServices> =>
   Layer.mergeAll(
-    Layer.effect(TaskStore, Effect.map(Clock.Clock, (clock) => make(clock, settings))),
-    Layer.effect(InstanceStore, Effect.map(Clock.Clock, Instances.make)),
-    Layer.effect(RecordStore, Effect.map(Clock.Clock, Records.make)),
-    Layer.effect(EventLog, Effect.map(Clock.Clock, Events.make)),
+    Layer.effectContext(Effect.map(Clock.Clock, (clock) => {
+      const kinds = new Records.Kinds()
+      return Context.make(TaskStore, make(clock, settings, kinds)).pipe(
+        Context.add(InstanceStore, Instances.make(clock)),
+        Context.add(RecordStore, Records.make(clock, kinds)),
+        Context.add(EventLog, Events.make(clock))
+      )
+    })),
     Notifier.layerMemory,
     RateLimits.layer
   )
 
-const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<typeof TaskStore> => {
+const make = (
+  clock: Clock.Clock,
+  settings: Options,
+  records: Records.Kinds
+): Context.Service.Shape<typeof TaskStore> => {
   const { capacity, headStartMs, maxCrashes } = demandSettings(settings, settingNames, defaultCapacity)
   const limits = { capacity, maxBytes: settings.maxBytes ?? defaultMaxBytes }
-  const tasks = new Tasks(headStartMs)
+  const tasks = new Tasks(headStartMs, (queue) => records.get(PausedQueues.kind, queue) !== undefined)
   const lastClaims = new LastClaims()
   const leasesNow = MonotonicClock.fromNow(clock)
 
@@ -87,8 +96,6 @@ const make = (clock: Clock.Clock, settings: Options): Context.Service.Shape<type
     cancel: (ids) => at((now) => ids.map((id) => Operate.cancel(tasks, id, now))),
     rerun: (ids) => at((now) => ids.map((id) => Operate.rerun(tasks, id, now))),
     remove: (ids) => Effect.sync(() => ids.map((id) => Operate.remove(tasks, id))),
-    pause: (queue, paused) => Effect.sync(() => Operate.pause(tasks, queue, paused)),
-    paused: Effect.sync(() => [...tasks.paused].sort()),
     prune: (retention, limit) =>
       at((now) => {
         lastClaims.forget(leasesNow() - lastClaimForMs)

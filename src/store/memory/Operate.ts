@@ -36,11 +36,6 @@ export const remove = (tasks: Tasks, id: string): RemoveAnswer => {
   return "removed"
 }
 
-export const pause = (tasks: Tasks, queue: string, paused: boolean): void => {
-  if (paused) tasks.paused.add(queue)
-  else tasks.paused.delete(queue)
-}
-
 /** Removes finished tasks that retention no longer keeps, up to `limit`; answers how many. */
 export const prune = (tasks: Tasks, retention: Retention, limit: number, now: number): number => {
   let removed = 0

@@ -4,7 +4,7 @@
 import * as Bounds from "../../domain/Bounds.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
-import { bytesOf, fitting } from "../Budget.ts"
+import { bytesOf, fitting } from "../Admission.ts"
 import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
 import type { Entry, Tasks } from "./Task.ts"
 

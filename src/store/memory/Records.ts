@@ -10,44 +10,53 @@ interface Entry extends StoredRecord {
   readonly wakeAt: number | null
 }
 
-export const make = (clock: Clock.Clock): RecordStore["Service"] => {
-  const kinds = new Map<string, Kind>()
+/** The records of one store. */
+export class Kinds {
+  private readonly byName = new Map<string, Kind>()
+
+  get(kind: string, id: string): Entry | undefined {
+    return this.byName.get(kind)?.get(id)
+  }
+
+  /** The records of a kind, of which there may be none yet. */
+  of(name: string): Kind {
+    let kind = this.byName.get(name)
+    if (kind === undefined) this.byName.set(name, kind = new Kind())
+    return kind
+  }
+}
+
+export const make = (clock: Clock.Clock, kinds: Kinds): RecordStore["Service"] => {
   let version = 0
   const at = <A>(operation: (now: number) => A): Effect.Effect<A> =>
     Effect.sync(() => operation(clock.currentTimeMillisUnsafe()))
 
-  const kindOf = (name: string): Kind => {
-    let kind = kinds.get(name)
-    if (kind === undefined) kinds.set(name, kind = new Kind())
-    return kind
-  }
-
   return RecordDriver.make({
-    get: (kind, ids) => Effect.sync(() => ids.flatMap((id) => shown(kinds.get(kind)?.get(id)))),
+    get: (kind, ids) => Effect.sync(() => ids.flatMap((id) => shown(kinds.get(kind, id)))),
     put: (changes) =>
       at((now) => {
-        const conflict = RecordDriver.conflictOf(changes, (kind, id) => kinds.get(kind)?.get(id)?.version)
+        const conflict = RecordDriver.conflictOf(changes, (kind, id) => kinds.get(kind, id)?.version)
         if (conflict !== undefined) return conflict
         version = RecordDriver.nextVersion(version, now)
         for (const change of changes) {
           const { document, id, kind } = change
           const dueAt = RecordDriver.dueAtOf(change, now)
-          if (document === null) kinds.get(kind)!.delete(id)
-          else kindOf(kind).set({ id, version, document, dueAt, writtenAt: now, wakeAt: dueAt })
+          if (document === null) kinds.of(kind).delete(id)
+          else kinds.of(kind).set({ id, version, document, dueAt, writtenAt: now, wakeAt: dueAt })
         }
         return { version }
       }),
-    list: (kind, range, limit) => Effect.sync(() => kinds.get(kind)?.list(range, limit).flatMap(shown) ?? []),
+    list: (kind, range, limit) => Effect.sync(() => kinds.of(kind).list(range, limit).flatMap(shown)),
     due: (kind, limit, leaseForMs) =>
       at((now): Due => {
-        const found = kinds.get(kind)?.due(limit, now) ?? []
+        const found = kinds.of(kind).due(limit, now)
         if (leaseForMs === undefined || found.length === 0) {
-          return { records: found.flatMap(shown), now, nextDueAt: kinds.get(kind)?.nextWakeAt(now) ?? null }
+          return { records: found.flatMap(shown), now, nextDueAt: kinds.of(kind).nextWakeAt(now) }
         }
         version = RecordDriver.nextVersion(version, now)
         const taken = found.map((entry) => ({ ...entry, version, wakeAt: now + leaseForMs }))
-        for (const entry of taken) kindOf(kind).set(entry)
-        return { records: taken.flatMap(shown), now, nextDueAt: kindOf(kind).nextWakeAt(now) }
+        for (const entry of taken) kinds.of(kind).set(entry)
+        return { records: taken.flatMap(shown), now, nextDueAt: kinds.of(kind).nextWakeAt(now) }
       })
   })
 }

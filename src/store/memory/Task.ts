@@ -16,7 +16,7 @@ export class Tasks implements Known {
   readonly waiting: Waiting
   readonly running = new Running()
   readonly finished = new Finished()
-  readonly paused = new Set<string>()
+  readonly isPaused: (queue: string) => boolean
   readonly lanes = new StoredLanes()
   /** How many tasks are in each state. */
   readonly size = Object.fromEntries(all.map((state) => [state, 0])) as Record<TaskState, number>
@@ -36,7 +36,8 @@ export class Tasks implements Known {
   private seq = 0
   private lastClaim = 0
 
-  constructor(headStartMs: number) {
+  constructor(headStartMs: number, isPaused: (queue: string) => boolean) {
+    this.isPaused = isPaused
     this.waiting = new Waiting(headStartMs)
   }
 

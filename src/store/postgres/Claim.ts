@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
+import * as PausedQueues from "../PausedQueues.ts"
 import { type ClaimedRow, claimedTaskOf } from "../TaskRow.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
 import { type Database, number, texts } from "./Database.ts"
@@ -108,7 +109,7 @@ export const claimFunction = (schema: string): string =>
       RETURN;
     END IF;
 
-    v_paused := ARRAY(SELECT queue FROM ${schema}.paused_queue);
+    v_paused := ARRAY(SELECT id FROM ${schema}.record WHERE kind = '${PausedQueues.kind}');
     SELECT rank, seq INTO v_rank, v_last FROM ${schema}.task WHERE state = 1
       ORDER BY rank + 0, seq OFFSET p_limit + ${windowSize} LIMIT 1;
     v_crowded := FOUND;

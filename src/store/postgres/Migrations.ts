@@ -5,6 +5,7 @@
 import { Effect } from "effect"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import { refuseLayout } from "../Driver.ts"
+import * as PausedQueues from "../PausedQueues.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import type { Database } from "./Database.ts"
@@ -148,6 +149,15 @@ const keysAsRecords = (schema: string): ReadonlyArray<string> => [
   `DROP TABLE ${schema}.api_key`
 ]
 
+/** Paused queues are records too, which claims read. */
+const pausesAsRecords = (schema: string): ReadonlyArray<string> => [
+  `INSERT INTO ${schema}.record (kind, id, version, document, written_at)
+    SELECT '${PausedQueues.kind}', queue, nextval('${schema}.record_version'), '{}', ${schema}.now_ms()
+    FROM ${schema}.paused_queue`,
+  `DROP TABLE ${schema}.paused_queue`,
+  Claim.claimFunction(schema)
+]
+
 const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   first,
   Events.tables,
@@ -157,7 +167,8 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   Records.tables,
   keysAsRecords,
   Lanes.additions,
-  (schema) => [Claim.claimFunction(schema)]
+  (schema) => [Claim.claimFunction(schema)],
+  pausesAsRecords
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

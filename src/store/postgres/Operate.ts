@@ -32,8 +32,6 @@ export const make = (database: Database, tasks: Tasks, capacity: Capacity, tally
     SELECT queue, type, -count(*) FILTER (WHERE state = 3), -count(*) FILTER (WHERE state = 4),
       -count(*) FILTER (WHERE state = 5)
     FROM gone GROUP BY queue, type`
-  const pause = `INSERT INTO ${schema}.paused_queue (queue) VALUES ($1) ON CONFLICT DO NOTHING`
-  const resume = `DELETE FROM ${schema}.paused_queue WHERE queue = $1`
 
   /** Decides about each id in turn, on what the ones before have made of its task, and writes the changes. */
   const change = <A>(
@@ -89,9 +87,6 @@ export const make = (database: Database, tasks: Tasks, capacity: Capacity, tally
           return answers
         })
       ),
-
-    pause: (queue: string, paused: boolean): Effect.Effect<void, StoreError> =>
-      Effect.asVoid(query("pause", paused ? pause : resume, [queue])),
 
     prune: pruning(database, tally)
   }

@@ -6,7 +6,7 @@ import * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
-import { bytesOf } from "../Budget.ts"
+import { bytesOf } from "../Admission.ts"
 import { failureOf, recordOf, type Row, stateCode, stateOf } from "../TaskRow.ts"
 import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
 import { type Database, number, numbers, type Parameter, texts } from "./Database.ts"
@@ -43,7 +43,6 @@ export const make = ({ query, schema }: Database, awaiting: (ids: ReadonlyArray<
         ) t
       ) t
     ) t`
-  const paused = `SELECT queue FROM ${schema}.paused_queue ORDER BY queue`
   const filter = "(cardinality($2::float8[]) = 0 OR state = ANY ($2::float8[]::smallint[])) AND " +
     "($3::text[] IS NULL OR type = ANY ($3)) AND ($4::text[] IS NULL OR queue = ANY ($4))"
   /** As many of the tasks as are asked for and fit: the limit is one more than that. */
@@ -176,8 +175,6 @@ export const make = ({ query, schema }: Database, awaiting: (ids: ReadonlyArray<
       ]
       const first = yield* listed(recent, [from, ...filters, wanted, budget])
       return first.next === undefined ? yield* searched(request, codes, filters) : first
-    }),
-
-    paused: Effect.map(query<[queue: string]>("read the paused queues", paused), (rows) => rows.map(([queue]) => queue))
+    })
   }
 }

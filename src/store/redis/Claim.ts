@@ -4,6 +4,7 @@
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
+import * as PausedQueues from "../PausedQueues.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
 import { block, lanes } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
@@ -49,9 +50,9 @@ const answerOf = (answer: Answer): ClaimAnswer => {
 /** Whether a claim asks for a lane. */
 const wanted = `
 local wantedTypes, wantedQueues, paused = ARGV[7], ARGV[8], nil
-if call("EXISTS", root .. ":paused") == 1 then
-  paused = {}
-  for _, queue in ipairs(call("SMEMBERS", root .. ":paused")) do paused[queue] = true end
+for _, queue in ipairs(call("HKEYS", root .. ":record:${PausedQueues.kind}")) do
+  paused = paused or {}
+  paused[queue] = true
 end
 
 local function isWanted(lane)

@@ -50,14 +50,6 @@ export const make = (runner: Runner, headStartMs: number) => ({
   remove: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError> =>
     Effect.map(runner("remove", runRemove, ids), (letters) => lettersAs(letters, removeAnswers)),
 
-  pause: (queue: string, paused: boolean): Effect.Effect<void, StoreError> =>
-    Effect.asVoid(runner("pause", runPause, [queue, paused ? "1" : "0"])),
-
-  paused: Effect.map(
-    Effect.suspend(() => runner("read the paused queues", runPaused, [])),
-    (queues) => queues.toSorted()
-  ),
-
   prune: (
     { failedForMs, finishedForMs, maxFinished, maxKeyedFinished }: Retention,
     limit: number
@@ -189,26 +181,6 @@ for index, id in ipairs(ARGV) do
   end
 end
 return table.concat(answers)
-`)
-
-/**
- * Stops or resumes claims from a queue.
- *
- * - Arguments: the queue, 1 to stop and 0 to resume.
- * - Answers: nothing.
- */
-const runPause = script<number>(`${prelude}
-return call(ARGV[2] == "1" and "SADD" or "SREM", root .. ":paused", ARGV[1])
-`)
-
-/**
- * The queues that are stopped.
- *
- * - Arguments: none.
- * - Answers: their names, in no order.
- */
-const runPaused = script<ReadonlyArray<string>>(`${prelude}
-return call("SMEMBERS", root .. ":paused")
 `)
 
 /**

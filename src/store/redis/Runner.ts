@@ -91,7 +91,7 @@ export const make = (
  * | `index` | sorted set | these lanes by name, each as queue, type and `["queue","type"]` with U+0000 between |
  * | `head` | hash | by lane, of those that have pending tasks: where it is filed; see `Lanes` |
  * | `ready`, `ready:<type>` | sorted sets | these lanes in the order of work; those of one type |
- * | `types`, `paused` | sets | types that have pending tasks; queues that give no work |
+ * | `types` | set | types that have pending tasks |
  * | `lane:<lane>` | sorted set | pending tasks of one queue and type, alone or in blocks, by rank |
  * | `blocks:<lane>` | sorted set | the blocks among them, by sequence number; see `Lanes` |
  * | `block:<seq>` | list | the tasks of a block |

@@ -6,6 +6,7 @@ import { Effect, Result } from "effect"
 import type { Redis, RedisError } from "effect/persistence/Redis"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import { refuseHeadStart, refuseLayout } from "../Driver.ts"
+import * as PausedQueues from "../PausedQueues.ts"
 import { probeBytes, type Refusals, type WriteHealth } from "../WriteHealth.ts"
 import * as Failure from "./Failure.ts"
 import { adopt, lanes, stored } from "./Order.ts"
@@ -109,9 +110,9 @@ const settingOf = (answer: unknown, name: string): string | undefined => {
 /**
  * The layout that this version of the driver writes: keys, texts, and what scripts make of them. It reads earlier ones
  * too. Since 2, pending tasks may be in blocks; since 3, lanes are known as long as they have tasks; since 4, API keys are
- * records.
+ * records; since 5, paused queues are.
  */
-const layout = 4
+const layout = 5
 
 /** Stores the settings of a new store; fails when an old one has others. `where` names it. */
 export const agree = (
@@ -136,7 +137,13 @@ local function adoptRecords()
     call("HSETNX", root .. ":record:api-key", id, "1;" .. createdAt .. ";;" .. document)
     call("ZADD", root .. ":record-ids:api-key", 0, id)
   end
-  call("DEL", root .. ":apikey")
+  local queues = call("SMEMBERS", root .. ":paused")
+  if #queues > 0 then call("HSETNX", root .. ":tally", "record", 1) end
+  for _, queue in ipairs(queues) do
+    call("HSETNX", root .. ":record:${PausedQueues.kind}", queue, "1;" .. int(clock()) .. ";;{}")
+    call("ZADD", root .. ":record-ids:${PausedQueues.kind}", 0, queue)
+  end
+  call("DEL", root .. ":apikey", root .. ":paused")
 end
 `
 

@@ -9,6 +9,7 @@ import * as ByteOrder from "../../domain/ByteOrder.ts"
 import { finished, type TaskState } from "../../domain/TaskState.ts"
 import { type CountedLanes, type Coverage, type LaneCounts, type LaneRange, startOf } from "../Lanes.ts"
 import { byRank, type Filed, Order, type Place } from "../Order.ts"
+import * as PausedQueues from "../PausedQueues.ts"
 import { stateCode } from "../TaskRow.ts"
 import type { Stranded } from "../TaskStore.ts"
 import { prepare } from "./Database.ts"
@@ -77,7 +78,8 @@ export class Lanes {
   private count = 0
   private maxCount = 0
   private lastNoted: Lane | undefined
-  private paused = new Set<string>()
+  /** `undefined` until they are asked for. */
+  private paused: Set<string> | undefined
 
   constructor(database: DatabaseSync) {
     const columns = "queue, type, rank, seq"
@@ -98,7 +100,7 @@ export class Lanes {
       database,
       "SELECT due_at FROM task WHERE state = 1 AND queue = ? AND type = ? ORDER BY rank, seq LIMIT 1"
     )
-    this.pausedQueues = prepare<[queue: string]>(database, "SELECT queue FROM paused_queue")
+    this.pausedQueues = prepare<[queue: string]>(database, `SELECT id FROM record WHERE kind = '${PausedQueues.kind}'`)
   }
 
   /** How many are remembered. */
@@ -109,12 +111,14 @@ export class Lanes {
   /** To be called when a transaction has been rolled back. */
   forget(): void {
     this.types = undefined
+    this.paused = undefined
     this.lastNoted = undefined
   }
 
   /** To be called before lanes are asked for, with the version of the file. */
   refresh(version: number): void {
     if (this.types === undefined || version !== this.version || this.count > this.maxCount) this.load()
+    this.paused ??= new Set(this.pausedQueues.all().map(([queue]) => queue))
     this.version = version
   }
 
@@ -131,10 +135,9 @@ export class Lanes {
     this.order.before(ofType, { rank, seq })
   }
 
-  /** To be called when a queue is paused or resumed. */
-  pause(queue: string, paused: boolean): void {
-    if (paused) this.paused.add(queue)
-    else this.paused.delete(queue)
+  /** To be called when queues are paused or resumed. */
+  forgetPaused(): void {
+    this.paused = undefined
   }
 
   /** To be called for a lane that has no pending tasks. One that is not removed is looked at in vain later. */
@@ -161,7 +164,7 @@ export class Lanes {
     for (let first = this.order.first(); first !== undefined && types.has(first.of.type); first = this.order.first()) {
       const ofType = first.of
       const lane = ofType.order.first()
-      if (lane === undefined || this.paused.has(lane.of.queue)) return undefined
+      if (lane === undefined || this.paused?.has(lane.of.queue)) return undefined
       if (!byRank(first, lane)) return { lane: lane.of, next: earlier(this.order.second(), ofType.order.second()) }
       this.order.moveFirst(first, lane)
     }
@@ -188,7 +191,7 @@ export class Lanes {
           const lanes = asideOf.get(ofType)
           if (lanes === undefined) asideOf.set(ofType, [ofType.order.setAside()])
           else lanes.push(ofType.order.setAside())
-          if (!this.paused.has(lane.of.queue)) yield lane.of
+          if (!this.paused?.has(lane.of.queue)) yield lane.of
         }
       }
     } finally {
@@ -215,7 +218,7 @@ export class Lanes {
         }
       }
     }
-    const open = found.filter(({ queue }) => !this.paused.has(queue))
+    const open = found.filter(({ queue }) => !this.paused?.has(queue))
     return open.length < 2 ? open : open.sort(byPlace)
   }
 
@@ -241,7 +244,6 @@ export class Lanes {
   /** One seek for each lane. */
   private load(): void {
     this.forget()
-    this.paused = new Set(this.pausedQueues.all().map(([queue]) => queue))
     this.count = 0
     this.order = new Order()
     const types = this.types = new Map<string, OfType>()

@@ -4,6 +4,7 @@
 import type { DatabaseSync } from "node:sqlite"
 import { StoreIncompatible } from "../../domain/Errors.ts"
 import { refuseLayout } from "../Driver.ts"
+import * as PausedQueues from "../PausedQueues.ts"
 
 /** Marks the file as ours: `TFRG`. */
 export const applicationId = 0x54465247
@@ -170,7 +171,23 @@ INSERT INTO setting (name, value) VALUES ('record_version', 1) ON CONFLICT DO NO
 DROP TABLE api_key;
 `
 
-const migrations: ReadonlyArray<string> = [first, apiKeys, instances, events, records, keysAsRecords]
+/** Paused queues are records too. */
+const pausesAsRecords = `
+INSERT INTO record (kind, id, version, document, written_at)
+  SELECT '${PausedQueues.kind}', queue, 1, '{}', CAST(unixepoch('subsec') * 1000 AS INTEGER) FROM paused_queue;
+INSERT INTO setting (name, value) VALUES ('record_version', 1) ON CONFLICT DO NOTHING;
+DROP TABLE paused_queue;
+`
+
+const migrations: ReadonlyArray<string> = [
+  first,
+  apiKeys,
+  instances,
+  events,
+  records,
+  keysAsRecords,
+  pausesAsRecords
+]
 
 /** The layout that this version of the driver reads and writes. */
 export const latest = migrations.length

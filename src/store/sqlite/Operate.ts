@@ -23,8 +23,6 @@ import type { Transaction } from "./Writer.ts"
 /** Prepares the operations. */
 export const make = (database: DatabaseSync, tasks: Tasks) => {
   const deleteTask = prepare(database, "DELETE FROM task WHERE seq = ?")
-  const pauseQueue = prepare(database, "INSERT INTO paused_queue (queue) VALUES (?) ON CONFLICT DO NOTHING")
-  const resumeQueue = prepare(database, "DELETE FROM paused_queue WHERE queue = ?")
 
   const change = <A>(
     transaction: Transaction,
@@ -56,12 +54,6 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
         tally.remove(task.state, 1)
         return "removed"
       }),
-
-    pause: ({ lanes }: Transaction, queue: string, paused: boolean): void => {
-      lanes.pause(queue, paused)
-      if (paused) pauseQueue.run(queue)
-      else resumeQueue.run(queue)
-    },
 
     prune: pruning(database)
   }

@@ -5,7 +5,7 @@ import type { DatabaseSync } from "node:sqlite"
 import * as Bounds from "../../domain/Bounds.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { all as allStates, isFinished, type TaskState } from "../../domain/TaskState.ts"
-import { fitting } from "../Budget.ts"
+import { fitting } from "../Admission.ts"
 import { columns, failureOf, recordOf, type Row, stateCode, stateOf } from "../TaskRow.ts"
 import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
 import { prepare, type Statement } from "./Database.ts"
@@ -31,7 +31,6 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
     database,
     "SELECT state, result, failure FROM task WHERE id = ?"
   )
-  const pausedQueues = prepare<[queue: string]>(database, "SELECT queue FROM paused_queue ORDER BY queue")
   // the state lies behind the payload, which is passed page by page where it is large
   const latest = prepare<[seq: number, queue: string, type: string, size: number, state: number | null]>(
     database,
@@ -191,9 +190,7 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
         next = older.next
       }
       return page(found, asked, next)
-    },
-
-    paused: (): ReadonlyArray<string> => pausedQueues.all().map(([queue]) => queue)
+    }
   }
 }
 

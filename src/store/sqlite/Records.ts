@@ -1,9 +1,10 @@
 /** Records in the file. */
 import type { DatabaseSync } from "node:sqlite"
+import * as PausedQueues from "../PausedQueues.ts"
 import * as RecordDriver from "../RecordDriver.ts"
 import type { Due, RecordStore } from "../RecordStore.ts"
 import { prepare } from "./Database.ts"
-import type { Writer } from "./Writer.ts"
+import type { Transaction, Writer } from "./Writer.ts"
 
 const columns = "id, version, document, due_at, written_at"
 
@@ -43,7 +44,10 @@ export const make = (database: DatabaseSync, { read, write }: Writer, now: () =>
     return version
   }
 
-  const put = (changes: ReadonlyArray<RecordDriver.PackedChange>, time: number): RecordDriver.PutAnswer => {
+  const put = (
+    { lanes, now: time }: Transaction,
+    changes: ReadonlyArray<RecordDriver.PackedChange>
+  ): RecordDriver.PutAnswer => {
     const conflict = RecordDriver.conflictOf(changes, (kind, id) => versionOf.get(kind, id)?.[0])
     if (conflict !== undefined) return conflict
     const version = takeVersion(time)
@@ -52,6 +56,7 @@ export const make = (database: DatabaseSync, { read, write }: Writer, now: () =>
       const dueAt = RecordDriver.dueAtOf(change, time)
       if (document === null) remove.run(kind, id)
       else store.run(kind, id, version, document, dueAt, dueAt, time)
+      if (kind === PausedQueues.kind) lanes.forgetPaused()
     }
     return { version }
   }
@@ -81,7 +86,7 @@ export const make = (database: DatabaseSync, { read, write }: Writer, now: () =>
     put: (changes) =>
       write(
         "put records",
-        (transaction) => put(changes, transaction.now),
+        (transaction) => put(transaction, changes),
         changes.every(({ document }) => document === null) ? "frees" : "neither"
       ),
     list: (kind, { from, inclusive, until }, limit) =>

@@ -119,8 +119,6 @@ const make = Effect.fnUntraced(function*(
     cancel: (ids) => write("cancel", (transaction) => operate.cancel(transaction, ids), "frees"),
     rerun: (ids) => write("rerun", (transaction) => operate.rerun(transaction, ids)),
     remove: (ids) => write("remove", (transaction) => operate.remove(transaction, ids), "frees"),
-    pause: (queue, paused) => write("pause", (transaction) => operate.pause(transaction, queue, paused)),
-    paused: read("read the paused queues", queries.paused),
     prune: (retention, limit) =>
       writeVolatile("prune", (transaction) => operate.prune(transaction, retention, limit), "frees"),
     get: (id) => read("get", () => queries.get(id)),

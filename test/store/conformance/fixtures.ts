@@ -11,6 +11,7 @@ import {
   type EnqueueAnswer,
   type ListedTasks,
   type NewTask,
+  PausedQueues,
   type Retention,
   type Settlement,
   type TaskFailure,
@@ -48,6 +49,9 @@ export const task = (fields: Partial<NewTask> = {}): NewTask => ({
 /** Several new tasks alike. */
 export const tasks = (count: number, fields: Partial<NewTask> = {}): ReadonlyArray<NewTask> =>
   Array.from({ length: count }, () => task(fields))
+
+/** Stops or resumes claims from a queue. */
+export const pause = (queue: string, paused: boolean) => paused ? PausedQueues.pause(queue) : PausedQueues.resume(queue)
 
 /** A claim with defaults and a nonce that no claim has used before. */
 export const request = (fields: Partial<ClaimRequest> = {}): ClaimRequest => ({

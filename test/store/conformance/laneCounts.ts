@@ -12,6 +12,7 @@ import {
   fail,
   hour,
   minute,
+  pause,
   release,
   rerun,
   rescue,
@@ -91,7 +92,7 @@ export const laneCounts = (driver: Driver) =>
     scenario(driver, "are none in a new store", () =>
       Effect.gen(function*() {
         assert.deepStrictEqual(yield* read(), [])
-        yield* TaskStore.use((store) => store.pause("empty", true))
+        yield* pause("empty", true)
         assert.deepStrictEqual(yield* read(), [])
       }))
 
@@ -138,7 +139,7 @@ export const laneCounts = (driver: Driver) =>
         yield* check("remove")
         yield* store.prune(retention({ maxFinished: 0 }), 100)
         yield* check("prune")
-        yield* store.pause("a", true)
+        yield* pause("a", true)
         yield* check("pause")
       }))
 

@@ -10,6 +10,7 @@ import {
   hour,
   idsOf,
   minute,
+  pause,
   release,
   rerun,
   rescue,
@@ -43,10 +44,10 @@ export const lanes = (driver: Driver) =>
     scenario(driver, "are not claimed from while they are paused, nor for other types", () =>
       Effect.gen(function*() {
         const [, b, other] = yield* add({ queue: "a" }, { queue: "b" }, { queue: "b", type: "other" }, { queue: "a" })
-        yield* TaskStore.use((store) => store.pause("a", true))
+        yield* pause("a", true)
         assert.deepStrictEqual(yield* takeIds(everywhere), [b])
         assert.deepStrictEqual(yield* takeIds({ ...everywhere, types: ["other"] }), [other])
-        yield* TaskStore.use((store) => store.pause("a", false))
+        yield* pause("a", false)
         assert.strictEqual((yield* take(everywhere)).length, 2)
       }))
 
@@ -104,7 +105,7 @@ export const lanes = (driver: Driver) =>
         yield* add(...many(1500).map((index) => ({ queue: `q${index}`, type: "unknown" })))
         yield* add(...tasks(500, { type: "unknown" }))
         yield* add(...tasks(500, { queue: "paused" }))
-        yield* TaskStore.use((store) => store.pause("paused", true))
+        yield* pause("paused", true)
         const ids = yield* add({ queue: "q7" }, { queue: "q5", priority: 2 }, { queue: "q9" }, { queue: "q7" })
         assert.deepStrictEqual(yield* takeIds({ ...everywhere, limit: 2 }), [ids[1], ids[0]])
         assert.deepStrictEqual(yield* takeIds({ queues: ["q9", "q7", "absent"] }), [ids[2], ids[3]])

@@ -11,6 +11,7 @@ import {
   fail,
   idsOf,
   minute,
+  pause,
   record,
   request,
   rescue,
@@ -136,7 +137,7 @@ export const nonces = (driver: Driver) =>
         yield* add({})
         const asked = request()
         const first = yield* store.claim(asked)
-        yield* store.pause("default", true)
+        yield* pause("default", true)
         assert.deepStrictEqual((yield* store.claim(asked)).tasks, first.tasks)
       }))
 

@@ -1,14 +1,24 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { TaskStore } from "taskforge/store"
+import { PausedQueues } from "taskforge/store"
 import { type Driver, scenario } from "./driver.ts"
-import { add, addOne, again, complete, extend, rescue, running, second, settled, stateOf, takeIds } from "./fixtures.ts"
+import {
+  add,
+  addOne,
+  again,
+  complete,
+  extend,
+  pause,
+  rescue,
+  running,
+  second,
+  settled,
+  stateOf,
+  takeIds
+} from "./fixtures.ts"
 
 export const pausing = (driver: Driver) =>
   describe("pause", () => {
-    const pause = (queue: string, paused: boolean) => TaskStore.use((store) => store.pause(queue, paused))
-    const paused = TaskStore.use((store) => store.paused)
-
     scenario(driver, "stops claims from a queue, and from no other", () =>
       Effect.gen(function*() {
         const [a, b, c] = yield* add({ queue: "a" }, { queue: "b" }, { queue: "aa" })
@@ -29,14 +39,14 @@ export const pausing = (driver: Driver) =>
 
     scenario(driver, "lists the paused queues, each once", () =>
       Effect.gen(function*() {
-        assert.deepStrictEqual(yield* paused, [])
+        assert.deepStrictEqual(yield* PausedQueues.paused, [])
         yield* pause("b", true)
         yield* pause("a", true)
         yield* pause("b", true)
         yield* pause("never", false)
-        assert.sameMembers([...yield* paused], ["a", "b"])
+        assert.sameMembers([...yield* PausedQueues.paused], ["a", "b"])
         yield* pause("b", false)
-        assert.deepStrictEqual(yield* paused, ["a"])
+        assert.deepStrictEqual(yield* PausedQueues.paused, ["a"])
       }))
 
     scenario(driver, "accepts new tasks, and goes on promoting those that become due", () =>

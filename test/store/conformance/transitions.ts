@@ -7,6 +7,7 @@ import {
   everything,
   hour,
   inState,
+  pause,
   record,
   rescue,
   retention,
@@ -36,7 +37,7 @@ const operations = (driver: Driver, ref: ClaimRef) => {
     "rescue later": Effect.andThen(driver.advance("2 hours"), rescue()),
     cancel: using((store) => store.cancel([id])),
     rerun: using((store) => store.rerun([id])),
-    pause: using((store) => store.pause("default", true)),
+    pause: pause("default", true),
     prune: using((store) => store.prune(retention({ maxFinished: 0 }), 10)),
     remove: using((store) => store.remove([id]))
   }

@@ -8,9 +8,11 @@ import { isDeepStrictEqual } from "node:util"
 import type { Settlement } from "../../../src/domain/Settlement.ts"
 import type { NewTask, TaskFailure } from "../../../src/domain/TaskRecord.ts"
 import * as MemoryStore from "../../../src/store/memory/MemoryStore.ts"
+import * as PausedQueues from "../../../src/store/PausedQueues.ts"
+import { RecordStore } from "../../../src/store/RecordStore.ts"
 import { type ClaimAnswer, type ClaimRef, type ClaimRequest, TaskStore } from "../../../src/store/TaskStore.ts"
 import type { Driver } from "../conformance/driver.ts"
-import { anyTime } from "../conformance/fixtures.ts"
+import { anyTime, pause } from "../conformance/fixtures.ts"
 import { check, type Step } from "../model/check.ts"
 import { groupOf, ids, onceFailed, type Operation, rememberedForMs, sequences } from "../model/Operation.ts"
 
@@ -34,8 +36,8 @@ const begin = Effect.fnUntraced(function*(driver: Driver) {
     monotonicTimeNanosUnsafe: () => startedAt + BigInt(passed) * 1_000_000n
   })
   const layer = Layer.provide(Layer.fresh(MemoryStore.layer(settings)), Layer.succeed(Clock.Clock, clock))
-  const memory = Context.get(yield* Layer.build(layer), TaskStore)
-  const store = Context.get(yield* Layer.build(Layer.fresh(driver.layer(settings))), TaskStore)
+  const memory = storeOf(yield* Layer.build(layer))
+  const store = storeOf(yield* Layer.build(Layer.fresh(driver.layer(settings))))
   const history = new History()
   const step: Step<Operation> = Effect.fnUntraced(function*(operation) {
     if (operation.do === "advance") {
@@ -51,7 +53,13 @@ const begin = Effect.fnUntraced(function*(driver: Driver) {
   return step
 })
 
-type Store = TaskStore["Service"]
+type Store = TaskStore["Service"] & { readonly records: RecordStore["Service"] }
+
+const storeOf = (services: Context.Context<TaskStore | RecordStore>): Store => ({
+  ...Context.get(services, TaskStore),
+  records: Context.get(services, RecordStore)
+})
+
 type Act = (store: Store) => Effect.Effect<unknown, unknown>
 
 /** A claim, and since when a store remembers that it gave tasks. */
@@ -119,7 +127,7 @@ class History {
       case "remove":
         return (store) => store.remove(operation.ids)
       case "pause":
-        return (store) => store.pause(operation.queue, operation.paused)
+        return (store) => Effect.provideService(pause(operation.queue, operation.paused), RecordStore, store.records)
       case "prune": {
         const { do: _do, limit: _limit, ...retention } = operation
         // all or none by number: among tasks that finished together the choice is the store's
@@ -174,7 +182,7 @@ const everything = Effect.fnUntraced(function*(store: Store) {
     isLast: filtered.next === undefined,
     results: yield* store.results(ids),
     counts: yield* store.counts,
-    paused: yield* store.paused,
+    paused: yield* Effect.provideService(PausedQueues.paused, RecordStore, store.records),
     lanes: yield* store.laneCounts({ limit: 100 }),
     lane: yield* store.laneCounts({ limit: 1, after: { queue: "x", type: "a" } }),
     stranded: (yield* store.stranded([{ types: ["a"], queues: ["y"] }], 100)).map(({ queue, since, type }) =>

@@ -11,6 +11,8 @@ import {
   type LaneRange,
   type NewTask,
   type Outcome,
+  PausedQueues,
+  type RecordStore,
   type Runnable,
   type Settlement,
   type Stranded,
@@ -20,7 +22,7 @@ import {
   TaskStore
 } from "taskforge/store"
 import type { Driver } from "../conformance/driver.ts"
-import { anyTime } from "../conformance/fixtures.ts"
+import { anyTime, pause } from "../conformance/fixtures.ts"
 import type { End, Model, ModelTask } from "./Model.ts"
 import { groupOf, ids, type Operation, type OperationOf, rememberedForMs } from "./Operation.ts"
 
@@ -51,7 +53,7 @@ export class Runner {
   }
 
   /** Does one operation to both sides. */
-  step(operation: Operation): Effect.Effect<void, unknown, TaskStore> {
+  step(operation: Operation): Effect.Effect<void, unknown, TaskStore | RecordStore> {
     switch (operation.do) {
       case "enqueue":
         return this.enqueue(operation)
@@ -86,7 +88,7 @@ export class Runner {
       case "remove":
         return this.same((store) => store.remove(operation.ids), () => operation.ids.map((id) => this.model.remove(id)))
       case "pause":
-        return this.same((store) => store.pause(operation.queue, operation.paused), () => {
+        return Effect.map(pause(operation.queue, operation.paused), () => {
           if (operation.paused) this.model.paused.add(operation.queue)
           else this.model.paused.delete(operation.queue)
         })
@@ -99,7 +101,7 @@ export class Runner {
   }
 
   /** Everything that can be seen is as the model has it. */
-  readonly compare: Effect.Effect<void, unknown, TaskStore> = Effect.gen({ self: this }, function*() {
+  readonly compare: Effect.Effect<void, unknown, TaskStore | RecordStore> = Effect.gen({ self: this }, function*() {
     const store = yield* TaskStore
     const expected = this.model.tasks.toSorted((a, b) => b.seq - a.seq)
     const { tasks: listed } = yield* store.list({ limit: 1000 })
@@ -131,7 +133,7 @@ export class Runner {
         byName(this.model.stranded(runnable))
       )
     }
-    agree("paused", [...yield* store.paused].sort(), [...this.model.paused].sort())
+    agree("paused", [...yield* PausedQueues.paused].sort(), [...this.model.paused].sort())
   })
 
   /** Sequence numbers may have gaps; they only grow, and a task keeps its own. */

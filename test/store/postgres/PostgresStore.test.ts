@@ -2,6 +2,7 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
 import { Context, DateTime, Effect, Layer, Redacted, type Scope } from "effect"
 import { ApiKeys } from "../../../src/index.ts"
+import * as PausedQueues from "../../../src/store/PausedQueues.ts"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
@@ -77,15 +78,19 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       assert.deepStrictEqual(all.map(({ priority }) => priority), [3, 3, 3, 2, 2, 2, 1, 1, 1, 0, 0, 0])
     }))
 
-  test("a schema of an earlier version gives its API keys", (schema) =>
+  test("a schema of an earlier version gives its API keys and paused queues", (schema) =>
     Effect.gen(function*() {
       yield* Effect.scoped(open(schema))
       yield* Effect.forEach(withoutRecords(schema), sql)
       yield* sql(
         `INSERT INTO "${schema}".api_key VALUES ('b', 'zoë''s "key" \\', 'admin', 'h1', 1000), ('a', 'ci', 'read', 'h2', 2000)`
       )
+      yield* sql(`INSERT INTO "${schema}".paused_queue VALUES ('slow'), ('a b')`)
       yield* sql(`UPDATE "${schema}".layout SET version = 5`)
       const services = yield* open(schema)
+      assert.deepStrictEqual(yield* Effect.provide(PausedQueues.paused, services), ["a b", "slow"])
+      yield* Effect.provide(PausedQueues.resume("slow"), services)
+      assert.deepStrictEqual(yield* Effect.provide(PausedQueues.paused, services), ["a b"])
       assert.deepStrictEqual(yield* Effect.provide(ApiKeys.stored, services), [
         { id: "b", name: "zoë's \"key\" \\", role: "admin", hash: "h1", createdAt: DateTime.makeUnsafe(1000) },
         { id: "a", name: "ci", role: "read", hash: "h2", createdAt: DateTime.makeUnsafe(2000) }

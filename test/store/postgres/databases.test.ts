@@ -10,17 +10,16 @@ import { TaskStore } from "../../../src/store/TaskStore.ts"
 import { patiently } from "../../Patience.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
-import { complete, fail, minute, refOf, request, retention, task, tasks } from "../conformance/fixtures.ts"
+import { complete, fail, minute, pause, refOf, request, retention, task, tasks } from "../conformance/fixtures.ts"
 import { withoutRecords } from "./fixtures.ts"
 
 await withServer("PostgreSQL", Postgres.find, (server) => {
   const { url } = server
   const sql = <Row extends object>(text: string, at = url) => Postgres.query<Row>(at, text)
-  const open = (schema: string, at = url, applicationName?: string) =>
-    Effect.map(
-      Layer.build(Layer.fresh(PostgresStore.layerUrl({ url: at, schema, maxConnections: 4, applicationName }))),
-      (context) => Context.get(context, TaskStore)
-    )
+  const openAll = (schema: string, at = url, applicationName?: string) =>
+    Layer.build(Layer.fresh(PostgresStore.layerUrl({ url: at, schema, maxConnections: 4, applicationName })))
+  const open = (schema: string, at?: string, applicationName?: string) =>
+    Effect.map(openAll(schema, at, applicationName), (context) => Context.get(context, TaskStore))
   const test = (name: string, body: (schema: string) => Effect.Effect<void, unknown, Scope.Scope>) =>
     it.live(name, () => Effect.scoped(Effect.flatMap(Postgres.scratchSchema(server), body)))
 
@@ -194,7 +193,8 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
           for (let next = character(); drawn.length + next.length <= maxLength; next = character()) drawn += next
           return drawn.padEnd(maxLength, "é")
         }
-        const store = yield* open(schema)
+        const services = yield* openAll(schema)
+        const store = Context.get(services, TaskStore)
         const [queue, type, instance] = [text(maxNameLength), text(maxNameLength), text(maxNameLength)]
         const longest = () => task({ id: text(maxIdLength), key: text(maxKeyLength), type, queue })
         const later = { ...longest(), delayMs: minute }
@@ -207,7 +207,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
           "applied",
           "applied"
         ])
-        yield* store.pause(queue, true)
+        yield* Effect.provideContext(pause(queue, true), services)
         yield* store.cancel([later.id])
         assert.deepInclude(yield* store.get(later.id), { key: later.key, type, queue, state: "cancelled" })
         const [again] = yield* store.enqueue([[{ ...longest(), key: later.key }]])

@@ -19,7 +19,6 @@ const tables = [
   "last_claim",
   "tally",
   "lane",
-  "paused_queue",
   "setting",
   "instance",
   "lead",
@@ -33,7 +32,8 @@ export const withoutRecords = (schema: string): ReadonlyArray<string> => [
   `DROP TABLE "${schema}".record`,
   `CREATE TABLE "${schema}".api_key (
     id text COLLATE "C" PRIMARY KEY, name text NOT NULL, role text NOT NULL, hash text NOT NULL, created_at bigint NOT NULL
-  )`
+  )`,
+  `CREATE TABLE "${schema}".paused_queue (queue text COLLATE "C" PRIMARY KEY)`
 ]
 
 /** Schemas on one server for the tests of one file; they are dropped after them. */

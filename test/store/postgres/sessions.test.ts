@@ -7,6 +7,7 @@ import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, type Scope } from "effect"
 import type { Settlement } from "../../../src/domain/Settlement.ts"
 import type { StoreServices } from "../../../src/store/Driver.ts"
+import type { RecordStore } from "../../../src/store/RecordStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import { patiently } from "../../Patience.ts"
 import * as Postgres from "../../servers/Postgres.ts"
@@ -17,6 +18,7 @@ import {
   complete,
   counts,
   failure,
+  pause,
   record,
   refOf,
   running,
@@ -127,7 +129,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
     Effect.gen(function*() {
       const store = yield* TaskStore
       const claimed = yield* running({ id: "running" })
-      const operations: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
+      const operations: ReadonlyArray<Effect.Effect<unknown, unknown, RecordStore>> = [
         store.enqueue([[task({ id: "plain" })]]),
         store.enqueue([[task({ id: "keyed", key: "key" })]]),
         store.claim({ queues: ["none"], types: ["none"], limit: 1, instance: "w", leaseForMs: 1000, nonce: 7 }),
@@ -139,7 +141,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         store.list({ limit: 10 }),
         store.results(["running"]),
         store.counts,
-        store.pause("none", true),
+        pause("none", true),
         store.settle([complete(claimed)])
       ]
       for (const operation of operations) {

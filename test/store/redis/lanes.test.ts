@@ -4,6 +4,7 @@ import { DateTime, Effect, Layer, References } from "effect"
 import { Redis as RedisClient } from "effect/persistence/Redis"
 import type { StoredKey } from "../../../src/domain/ApiKey.ts"
 import { ApiKeys } from "../../../src/index.ts"
+import * as PausedQueues from "../../../src/store/PausedQueues.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
 import { type ListRequest, TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Redis from "../../servers/Redis.ts"
@@ -74,9 +75,25 @@ await withServer("Redis", Redis.find, async (server) => {
           yield* ApiKeys.revoke("b")
           assert.deepStrictEqual((yield* ApiKeys.list).map(({ id }) => id), ["a"])
         }).pipe(Effect.provide(storeOn(name)))
-        assert.strictEqual(yield* redis.send("HGET", `${root}:meta`, "version"), "4")
+        assert.strictEqual(yield* redis.send("HGET", `${root}:meta`, "version"), "5")
         assert.notInclude(yield* keys(root), "apikey")
         yield* Effect.provide(ApiKeys.list, storeOn(name))
+      }))
+  })
+
+  describe("paused queues in Redis", () => {
+    it.live("of an earlier version are taken over when the store is opened", () =>
+      Effect.gen(function*() {
+        const name = yield* prefix
+        const root = `{${name}}`
+        yield* redis.send("HSET", `${root}:meta`, "version", "4", "headStartMs", "300000")
+        yield* redis.send("SADD", `${root}:paused`, "slow", "a b")
+        yield* Effect.gen(function*() {
+          assert.deepStrictEqual(yield* PausedQueues.paused, ["a b", "slow"])
+          yield* PausedQueues.resume("slow")
+          assert.deepStrictEqual(yield* PausedQueues.paused, ["a b"])
+        }).pipe(Effect.provide(storeOn(name)))
+        assert.notInclude(yield* keys(root), "paused")
       }))
   })
 

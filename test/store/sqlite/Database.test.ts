@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { ApiKeys } from "../../../src/index.ts"
+import * as PausedQueues from "../../../src/store/PausedQueues.ts"
 import { SqliteStore } from "../../../src/store/sqlite/index.ts"
 import * as Migrations from "../../../src/store/sqlite/Migrations.ts"
 import { task } from "../conformance/fixtures.ts"
@@ -165,7 +166,7 @@ describe("a file that cannot be used is refused with what to do about it", () =>
 })
 
 describe("a file of an earlier version", () => {
-  it.effect("gives its API keys", () =>
+  it.effect("gives its API keys and paused queues", () =>
     Effect.gen(function*() {
       const path = yield* file
       yield* using(path, () => Effect.void)
@@ -177,9 +178,14 @@ describe("a file of an earlier version", () => {
           id TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, hash TEXT NOT NULL, created_at INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
         INSERT INTO api_key VALUES ('b', 'zoë''s "key" \\', 'admin', 'h1', 1000), ('a', 'ci', 'read', 'h2', 2000);
+        CREATE TABLE paused_queue (queue TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+        INSERT INTO paused_queue VALUES ('slow'), ('a b');
         PRAGMA user_version = 4`
       )
       yield* Effect.gen(function*() {
+        assert.deepStrictEqual(yield* PausedQueues.paused, ["a b", "slow"])
+        yield* PausedQueues.resume("slow")
+        assert.deepStrictEqual(yield* PausedQueues.paused, ["a b"])
         assert.deepStrictEqual(yield* ApiKeys.stored, [
           { id: "b", name: "zoë's \"key\" \\", role: "admin", hash: "h1", createdAt: DateTime.makeUnsafe(1000) },
           { id: "a", name: "ci", role: "read", hash: "h2", createdAt: DateTime.makeUnsafe(2000) }

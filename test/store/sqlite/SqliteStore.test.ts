@@ -3,10 +3,11 @@ import { Config, ConfigProvider, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { copyFileSync, readFileSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
+import * as PausedQueues from "../../../src/store/PausedQueues.ts"
 import { absent, RecordStore } from "../../../src/store/RecordStore.ts"
 import { SqliteStore } from "../../../src/store/sqlite/index.ts"
 import { maxPromoted, TaskStore } from "../../../src/store/TaskStore.ts"
-import { request, retention, task, tasks } from "../conformance/fixtures.ts"
+import { pause, request, retention, task, tasks } from "../conformance/fixtures.ts"
 import { file, open, using } from "./fixtures.ts"
 
 /** The bytes that this thread has read from files, as Linux counts them. */
@@ -70,7 +71,7 @@ describe("what survives closing and opening again", () => {
           const { tasks: [first, second] } = yield* store.claim(request({ limit: 2 }))
           yield* store.settle([{ _tag: "Complete", id: first!.id, claim: first!.claim, result: "null" }])
           yield* store.cancel([second!.id])
-          yield* store.pause("slow", true)
+          yield* pause("slow", true)
           yield* store.prune(retention({ maxFinished: 0 }), 100)
           return yield* store.counts
         }))
@@ -79,7 +80,7 @@ describe("what survives closing and opening again", () => {
       yield* using(path, (store) =>
         Effect.gen(function*() {
           assert.deepStrictEqual(yield* store.counts, before)
-          assert.deepStrictEqual(yield* store.paused, ["slow"])
+          assert.deepStrictEqual(yield* PausedQueues.paused, ["slow"])
         }))
     }))
 
@@ -362,11 +363,11 @@ describe("a transaction that is rolled back", () => {
       yield* store.enqueue([[task(), task({ queue: "other" })]])
       assert.strictEqual((yield* store.claim(request({ queues: undefined, limit: 1 }))).tasks.length, 1)
       const nameless = Symbol("no name") as unknown as string
-      const [claimed, paused] = yield* Effect.all(
-        [store.claim(request({ queues: undefined })), Effect.exit(store.pause(nameless, true))],
+      const [claimed, cancelled] = yield* Effect.all(
+        [store.claim(request({ queues: undefined })), Effect.exit(store.cancel([nameless]))],
         { concurrency: "unbounded" }
       )
-      assert.strictEqual(paused._tag, "Failure")
+      assert.strictEqual(cancelled._tag, "Failure")
       assert.strictEqual(claimed.tasks.length, 1)
     }))
 })

@@ -29,8 +29,9 @@ const setUpWith = Effect.fnUntraced(function*(log?: WriteAheadLog.WriteAheadLog)
     Effect.sync(() => new DatabaseSync(path)),
     (connection) => Effect.sync(() => connection.close())
   )
-  const pause = database.prepare("INSERT INTO paused_queue VALUES (?)")
-  const committed = () => other.prepare("SELECT queue FROM paused_queue ORDER BY queue").all().map(({ queue }) => queue)
+  database.exec("CREATE TABLE scratch (queue TEXT PRIMARY KEY)")
+  const pause = database.prepare("INSERT INTO scratch VALUES (?)")
+  const committed = () => other.prepare("SELECT queue FROM scratch ORDER BY queue").all().map(({ queue }) => queue)
   return { committed, database, other, path, pause, writer }
 })
 
@@ -155,7 +156,7 @@ describe("a disk that fails to sync", () => {
       assert.include(error.message, "failed to pause")
       assert.isAbove(log(), 0)
       // a reader on the old state keeps the log from being brought into the database
-      other.exec("BEGIN; SELECT * FROM paused_queue")
+      other.exec("BEGIN; SELECT * FROM scratch")
       const refused = yield* Effect.flip(writer.write("pause", () => pause.run("b")))
       assert.include(refused.message, "failed to sync")
       other.exec("COMMIT")
@@ -231,15 +232,16 @@ describe("a file that may not grow", () => {
         undefined,
         refusals
       )
+      database.exec("CREATE TABLE scratch (queue TEXT PRIMARY KEY)")
       database.exec(`PRAGMA max_page_count = ${database.prepare("PRAGMA page_count").get()!["page_count"]}`)
-      const insert = database.prepare("INSERT INTO paused_queue VALUES (?)")
+      const insert = database.prepare("INSERT INTO scratch VALUES (?)")
       const names = Array.from({ length: 100 }, (_, index) => String(index).padEnd(300, "x"))
       yield* TestClock.adjust("5 seconds")
       const refused = yield* Effect.flip(Effect.forEach(names, (name) => writer.write("pause", () => insert.run(name))))
       assert.include(refused.reason, "the disk is full")
       assert.include(refused.advice, "free some space")
       assert.deepInclude(refusals.current, { since: 5000, failures: 1 })
-      yield* writer.write("resume", () => database.exec("DELETE FROM paused_queue"), "frees")
+      yield* writer.write("resume", () => database.exec("DELETE FROM scratch"), "frees")
       yield* writer.write("pause", () => insert.run(names[0]!))
     }))
 })

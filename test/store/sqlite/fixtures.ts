@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import type { StoreServices } from "../../../src/store/Driver.ts"
 import { SqliteStore } from "../../../src/store/sqlite/index.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 
@@ -29,9 +30,9 @@ export const open = (path: string, options: Partial<SqliteStore.Options> = {}) =
 /** Uses a store on a file and closes it. */
 export const using = <A, E>(
   path: string,
-  use: (store: Context.Service.Shape<typeof TaskStore>) => Effect.Effect<A, E>,
+  use: (store: Context.Service.Shape<typeof TaskStore>) => Effect.Effect<A, E, StoreServices>,
   options: Partial<SqliteStore.Options> = {}
-) => Effect.scoped(Effect.flatMap(open(path, options), use))
+) => Effect.provide(TaskStore.use(use), Layer.fresh(SqliteStore.layer({ ...options, path })))
 
 /** How a process ended and the lines that it wrote. */
 export interface Ended {
