@@ -145,7 +145,7 @@ export const bounds = (name: string, store: () => Store) =>
         assert.deepStrictEqual<unknown>(created.payload, payload)
         assert.deepStrictEqual<unknown>((yield* task(created.id)).payload, payload)
         const queue = yield* TaskQueue
-        assert.strictEqual((yield* queue.get(created.id)).payload, JSON.stringify(payload))
+        assert.deepStrictEqual<unknown>((yield* queue.get(created.id)).payload, payload)
         const [again] = yield* queue.submit([{
           definition: Echo,
           payload: JSON.stringify(payload),

@@ -33,8 +33,12 @@ export const withoutRecords = (schema: string): ReadonlyArray<string> => [
   `CREATE TABLE "${schema}".api_key (
     id text COLLATE "C" PRIMARY KEY, name text NOT NULL, role text NOT NULL, hash text NOT NULL, created_at bigint NOT NULL
   )`,
-  `CREATE TABLE "${schema}".paused_queue (queue text COLLATE "C" PRIMARY KEY)`
+  withPausedQueues(schema)
 ]
+
+/** What makes a layout one of those before paused queues were records. */
+export const withPausedQueues = (schema: string): string =>
+  `CREATE TABLE "${schema}".paused_queue (queue text COLLATE "C" PRIMARY KEY)`
 
 /** Schemas on one server for the tests of one file; they are dropped after them. */
 export class Schemas {

@@ -7,6 +7,7 @@ import { TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
 import { complete, fail, idsOf, request, retention, tasks } from "../conformance/fixtures.ts"
+import { withPausedQueues } from "./fixtures.ts"
 
 await withServer("PostgreSQL", Postgres.find, (server) => {
   const { url } = server
@@ -79,6 +80,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         yield* Effect.scoped(Effect.flatMap(open(schema), ({ store }) => fill(store)))
         yield* sql(`DROP TABLE "${schema}".lane`)
         yield* sql(`ALTER TABLE "${schema}".tally DROP COLUMN queue, DROP COLUMN type, DROP COLUMN in_lanes`)
+        yield* sql(withPausedQueues(schema))
         yield* sql(`UPDATE "${schema}".layout SET version = 7`)
         const { store } = yield* open(schema)
         assert.deepStrictEqual(yield* listed(store), all.slice(1))
