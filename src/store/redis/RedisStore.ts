@@ -68,7 +68,8 @@ const defaultAnswerWithin = Duration.seconds(5)
 /** What the names of all keys begin with. In braces, so that all are in one slot of a cluster. */
 const rootOf = ({ prefix }: Options): string => `{${prefix ?? defaultPrefix}}`
 
-const answerWithinMsOf = ({ answerWithin }: Options): number => Duration.toMillis(answerWithin ?? defaultAnswerWithin)
+const answerWithinMsOf = ({ answerWithin }: Options): number =>
+  Math.ceil(Duration.toMillis(answerWithin ?? defaultAnswerWithin))
 
 /** The same with the address of a server. */
 export interface UrlOptions extends Options {
@@ -129,7 +130,9 @@ const make = Effect.fnUntraced(function*(
   const runner = Runner.make(redis, keys, answerWithinMsOf(options), refusals)
 
   yield* inspect(redis)
-  yield* Server.agree(runner, `The Redis store ${root}`, headStartMs)
+  // No lease runs yet, and a machine that starts is slow: the time that a short lease leaves for an answer is too little
+  const patient = Runner.make(redis, keys, Math.max(answerWithinMsOf(options), Duration.toMillis(defaultAnswerWithin)))
+  yield* Server.agree(patient, `The Redis store ${root}`, headStartMs)
 
   const attempt = Attempt.make(runner, headStartMs, maxCrashes)
   const operate = Operate.make(runner, headStartMs)
