@@ -2,7 +2,7 @@
  * The schema's layout and its history. A released migration is never edited; a change is a new entry at the end.
  * Functions that an older version calls stay as they are: a new version of one has a new name.
  */
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import { refuseLayout } from "../Driver.ts"
 import * as PausedQueues from "../PausedQueues.ts"
@@ -186,14 +186,15 @@ const latest = migrations.length
  */
 export const migrate = Effect.fnUntraced(function*(
   database: Database,
-  name: string
-): Effect.fn.Return<void, StoreError | StoreIncompatible> {
-  const { query, schema } = database
+  name: string,
+  forMigrating: Effect.Effect<Database, StoreError, Scope.Scope>
+): Effect.fn.Return<void, StoreError | StoreIncompatible, Scope.Scope> {
+  const { schema } = database
   const incompatible = (reason: string) => new StoreIncompatible({ reason })
 
   /** 0 when there is nothing yet. */
-  const version = Effect.gen(function*() {
-    const [row] = yield* query<[hasSchema: boolean, hasLayout: boolean, tables: number]>(
+  const versionBy = Effect.fnUntraced(function*(at: Database) {
+    const [row] = yield* at.query<[hasSchema: boolean, hasLayout: boolean, tables: number]>(
       "open",
       // the catalog is readable to all, unlike the schema
       `SELECT to_regnamespace($1) IS NOT NULL, coalesce(bool_or(relname = 'layout'), false), count(*)::int
@@ -210,20 +211,26 @@ export const migrate = Effect.fnUntraced(function*(
       }
       return { hasSchema, version: 0 }
     }
-    yield* Server.checkRights(database, name)
-    const [layout] = yield* query<[version: number]>("open", `SELECT version FROM ${schema}.layout`)
+    yield* Server.checkRights(at, name)
+    const [layout] = yield* at.query<[version: number]>("open", `SELECT version FROM ${schema}.layout`)
     const found = layout?.[0] ?? 0
     const refusal = refuseLayout(`The schema ${schema}`, "another schema", found, latest)
     if (refusal !== undefined) return yield* refusal
     return { hasSchema, version: found }
   })
 
-  const before = yield* version
+  const before = yield* versionBy(database)
   if (before.version === latest) return
+  const patient = yield* forMigrating
+  const { query } = patient
   const all = Effect.gen(function*() {
+    // Another process may be at it, and take as long as it takes
+    const [limit] = yield* query<[value: string]>("migrate", "SELECT current_setting('lock_timeout')")
+    yield* query("migrate", "SELECT set_config('lock_timeout', '0', true)")
     yield* query("migrate", "SELECT true FROM pg_advisory_xact_lock(hashtextextended($1, 0))", [`taskforge ${name}`])
     // asked again under the lock: another process may have migrated in between
-    const found = yield* version
+    yield* query("migrate", "SELECT set_config('lock_timeout', $1, true)", [limit![0]])
+    const found = yield* versionBy(patient)
     if (found.version === latest) return
     if (!found.hasSchema) yield* query("migrate", `CREATE SCHEMA ${schema}`)
     if (found.version === 0) {
@@ -235,7 +242,7 @@ export const migrate = Effect.fnUntraced(function*(
     }
     yield* query("migrate", `UPDATE ${schema}.layout SET version = ${latest}`)
   })
-  yield* database.transaction("migrate", all).pipe(
+  yield* patient.transaction("migrate", all).pipe(
     Effect.catchIf(Failure.isForbidden, (error) =>
       incompatible(
         `The schema ${schema} has ${before.version === 0 ? "no layout" : `layout ${before.version}`}, this version ` +

@@ -152,13 +152,26 @@ export const layerUrl = (
     } as const
     const route = yield* routeOf(config)
     const isPlain = route.takesParameters && !route.isShared
+    const prepare = options.prepare ?? !route.isShared
     const client = Pg.layer({
       ...config,
       maxMessageSize,
       startupParameters: isPlain ? settings : undefined,
-      prepare: options.prepare ?? !route.isShared
+      prepare
     })
-    return Layer.provideMerge(Layer.effectContext(make(options, route, isPlain ? {} : settings)), client)
+    // To migrate takes as long as it takes: no limit for a statement, and a server that is silent during it is not dead
+    const untimed = { ...settings, statement_timeout: "0" }
+    const patient = {
+      client: Pg.layer({
+        ...config,
+        stream: undefined,
+        maxConnections: 1,
+        startupParameters: isPlain ? untimed : undefined,
+        prepare
+      }),
+      local: isPlain ? {} : untimed
+    }
+    return Layer.provideMerge(Layer.effectContext(make(options, route, isPlain ? {} : settings, patient)), client)
   }))
 }
 
@@ -179,10 +192,17 @@ export const layerConfig = (
   StoreError | StoreIncompatible | SqlError | Config.ConfigError
 > => Layer.unwrap(Effect.map(Config.unwrap(options), layerUrl))
 
+/** A client that waits as long as a migration takes. */
+interface Patient {
+  readonly client: Layer.Layer<Pg.PgClient, SqlError>
+  readonly local: Database.LocalSettings
+}
+
 const make = Effect.fnUntraced(function*(
   options: Options,
   route: Connection.Route,
-  local: Database.LocalSettings = {}
+  local: Database.LocalSettings = {},
+  patient?: Patient
 ): Effect.fn.Return<Context.Context<ServerServices>, StoreError | StoreIncompatible, Scope.Scope | Pg.PgClient> {
   const { capacity: maxUnfinished, headStartMs, maxCrashes } = demandSettings(options, names)
   const client = yield* Pg.PgClient
@@ -193,7 +213,13 @@ const make = Effect.fnUntraced(function*(
   const refusals = new Refusals(clock)
   const database = Database.make(client, name, local, refusals)
   yield* Server.check(database)
-  yield* Migrations.migrate(database, name)
+  const forMigrating = patient === undefined
+    ? Effect.succeed(database)
+    : Layer.build(patient.client).pipe(
+      Effect.map((context) => Database.make(Context.get(context, Pg.PgClient), name, patient.local)),
+      Effect.mapError((error) => Failure.storeError("migrate", error))
+    )
+  yield* Effect.scoped(Migrations.migrate(database, name, forMigrating))
   yield* Server.bringSequencesForward(database, name)
   yield* Server.agreeOnHeadStart(database, headStartMs)
 

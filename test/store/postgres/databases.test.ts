@@ -46,6 +46,21 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       }))
   }
 
+  test("a process that starts waits while another one migrates, for longer than its statements may take", (schema) =>
+    Effect.gen(function*() {
+      const lock = `hashtextextended('taskforge ${schema}', 0)`
+      const migrating = yield* Effect.forkScoped(
+        sql(`SELECT pg_sleep(1.5) FROM (SELECT pg_advisory_lock(${lock})) AS held`)
+      )
+      const held = sql(`SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND (classid::bigint << 32 | objid::bigint) = ${lock}`)
+      yield* Effect.repeat(held, { until: (rows) => rows.length > 0, schedule: patiently() })
+      const limits = { statementTimeout: "200 millis", lockTimeout: "200 millis" } as const
+      const services = yield* Layer.build(PostgresStore.layerUrl({ url, schema, ...limits }))
+      assert.isDefined(migrating.pollUnsafe())
+      assert.strictEqual((yield* Context.get(services, TaskStore).counts).pending, 0)
+    }))
+
   test("sequences behind their tables are brought forward at start, by processes that start together too", (schema) =>
     Effect.gen(function*() {
       const { claim, seq } = yield* Effect.scoped(Effect.gen(function*() {
