@@ -92,7 +92,7 @@ export type Event =
     readonly news: "claimed" | "lost" | "cancel"
   }
   /** A process has sent a claim for so many tasks. */
-  | { readonly _tag: "Asked"; readonly at: number; readonly process: string; readonly limit: number }
+  | { readonly _tag: "Claimed"; readonly at: number; readonly process: string; readonly limit: number }
   | {
     readonly _tag: "Began"
     readonly at: number
@@ -137,8 +137,8 @@ export const describe = (event: Event): string => {
       return `${event.from} ${describeOperation(event)}`
     case "Told":
       return `${event.process} is told: ${event.news} ${event.refs.map(name).join(" ")}`
-    case "Asked":
-      return `${event.process} asks for ${event.limit}`
+    case "Claimed":
+      return `${event.process} has asked for ${event.limit}`
     case "Began":
       return `${event.process} begins ${name(event)} ${event.behaviour}`
     case "Ended":

@@ -57,7 +57,7 @@ export interface KnownProcess {
   thawedAt: number
   /** Attempts that run now. */
   readonly running: Set<Attempt>
-  /** How many tasks it asked for each time since its last attempt ended. */
+  /** How many tasks it asked for in each claim that was answered since its last attempt ended. */
   limits: Array<number>
   closingAt: number
 }
@@ -141,7 +141,7 @@ export class Ledger {
           }
         }
         return
-      case "Asked":
+      case "Claimed":
         this.processes.get(event.process)!.limits.push(event.limit)
         return
       case "Began": {

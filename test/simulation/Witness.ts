@@ -119,12 +119,10 @@ export class Witness {
     return {
       ...store,
       claim: (request) =>
-        Effect.suspend(() => {
-          this.saw({ _tag: "Asked", at: this.world.now, process, limit: request.limit })
-          return Effect.map(store.claim(request), (answer) => {
-            told("claimed", answer.tasks)
-            return answer
-          })
+        Effect.map(store.claim(request), (answer) => {
+          this.saw({ _tag: "Claimed", at: this.world.now, process, limit: request.limit })
+          told("claimed", answer.tasks)
+          return answer
         }),
       extend: (refs, leaseForMs) =>
         Effect.map(store.extend(refs, leaseForMs), (answers) => {
@@ -204,7 +202,7 @@ export class Witness {
 
 /** Idle polling would fill the trace. */
 const isWorthALine = (event: Event): boolean => {
-  if (event._tag !== "Stored") return event._tag !== "Asked"
+  if (event._tag !== "Stored") return event._tag !== "Claimed"
   switch (event.op) {
     case "claim":
       return event.answer.tasks.length > 0
