@@ -66,7 +66,7 @@ export type {
 } from "./queue/TaskQueue.ts"
 export type { EventPage } from "./store/EventLog.ts"
 export type { Beat, InstanceRecord, Roll, RunningTask } from "./store/InstanceStore.ts"
-export type { CountedLanes, LaneCounts, LaneRange } from "./store/Lanes.ts"
+export type { CountedLanes, LaneCounts, LaneRange, Runnable } from "./store/Lanes.ts"
 export type { Hint } from "./store/Notifier.ts"
 export type {
   Change as RecordChange,
@@ -95,7 +95,6 @@ export type {
   Rescued,
   RescueRequest,
   Retention,
-  Runnable,
   Stranded,
   Totals
 } from "./store/TaskStore.ts"

@@ -6,7 +6,8 @@ import { Effect, Schema } from "effect"
 import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Task from "../Task.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
-import { Mailer, MailFailed, MailRejected } from "./mail/Mailer.ts"
+import { MailFailed, MailRejected } from "./mail/Mail.ts"
+import { Mailer } from "./mail/Mailer.ts"
 
 /** `ada@example.org`, or `Ada Lovelace <ada@example.org>`. */
 const Address = Schema.String.check(

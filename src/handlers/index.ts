@@ -87,7 +87,7 @@ export {
   type Options as MailerOptions,
   type Send as SendMail,
   type Sent
-} from "./mail/Mailer.ts"
+} from "./mail/Mail.ts"
 export { Mailer } from "./mail/Mailer.ts"
 export { Outbound } from "./outbound/Outbound.ts"
 export { OutboundError, RequestFailed, RequestRefused, RequestRejected } from "./outbound/OutboundErrors.ts"
@@ -98,7 +98,7 @@ export type {
   Options as OutboundOptions,
   OutboundRequest,
   Send as SendRequest
-} from "./outbound/Outbound.ts"
+} from "./outbound/OutboundRequest.ts"
 
 /** All definitions: what the HTTP API accepts. */
 export const definitions: ReadonlyArray<AnyTaskDefinition> = [

@@ -1,6 +1,5 @@
 /** Queues and types: how many of their tasks wait and run, which of them are asked for, and which instances run. */
 import * as ByteOrder from "../domain/ByteOrder.ts"
-import type { Runnable } from "./TaskStore.ts"
 
 /** The unfinished tasks of one queue and type. */
 export interface LaneCounts {
@@ -38,6 +37,13 @@ export const startOf = ({ after, queue = "" }: LaneRange): readonly [queue: stri
   return after.type === undefined
     ? [ByteOrder.after(after.queue), ""]
     : [after.queue, ByteOrder.after(after.type)]
+}
+
+/** What an instance can run: tasks of these types, in these queues or, when left out, in all. */
+export interface Runnable {
+  /** A paused queue gives nothing: see `PausedQueues`. */
+  readonly queues?: ReadonlyArray<string> | undefined
+  readonly types: ReadonlyArray<string>
 }
 
 /** Which queues of each type instances take tasks from: some, or all. */

@@ -20,7 +20,7 @@ import type { StoreError } from "../domain/Errors.ts"
 import { cancel, type Change, rerun, type SettleAnswer, type Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { TaskState } from "../domain/TaskState.ts"
-import type { CountedLanes, LaneRange } from "./Lanes.ts"
+import type { CountedLanes, LaneRange, Runnable } from "./Lanes.ts"
 import type { WriteHealth } from "./WriteHealth.ts"
 
 /**
@@ -50,11 +50,7 @@ export interface Accepted {
 }
 
 /** Who asks for how much work, and for how long it may keep it. */
-export interface ClaimRequest {
-  /** The queues to claim from, all of them when left out; a paused one gives nothing: see `PausedQueues`. */
-  readonly queues?: ReadonlyArray<string> | undefined
-  /** The types that the claimer can run. */
-  readonly types: ReadonlyArray<string>
+export interface ClaimRequest extends Runnable {
   readonly limit: number
   /** The claiming instance, unique among all that run. */
   readonly instance: string
@@ -78,9 +74,6 @@ export interface ClaimAnswer {
   /** When the next task of any queue becomes due; `null` when none is scheduled. */
   readonly nextDueAt: number | null
 }
-
-/** What an instance can run: tasks of these types, in these queues or, when left out, in all. */
-export type Runnable = Pick<ClaimRequest, "queues" | "types">
 
 /** Pending tasks of one queue and type that wait in vain. */
 export interface Stranded {

@@ -55,7 +55,15 @@ export {
   type Roll,
   type RunningTask
 } from "./InstanceStore.ts"
-export { type CountedLanes, type Coverage, coverageOf, type LaneCounts, type LaneRange, startOf } from "./Lanes.ts"
+export {
+  type CountedLanes,
+  type Coverage,
+  coverageOf,
+  type LaneCounts,
+  type LaneRange,
+  type Runnable,
+  startOf
+} from "./Lanes.ts"
 export { announcing, announcingRecords, events, type Hint, Notifier, work } from "./Notifier.ts"
 export * as PausedQueues from "./PausedQueues.ts"
 export * as RateLimits from "./RateLimits.ts"
@@ -96,7 +104,6 @@ export {
   rescuedOf,
   type RescueRequest,
   type Retention,
-  type Runnable,
   type Stranded,
   TaskStore,
   type Totals

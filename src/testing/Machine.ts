@@ -6,7 +6,6 @@ import { Clock, Context, Duration, Effect, type Fiber, Metric, Random, Scheduler
 import { WebCrypto } from "effect/crypto"
 import type { webcrypto } from "node:crypto"
 import { SeededRandom } from "./SeededRandom.ts"
-import type { World } from "./World.ts"
 
 /** How a machine's clock differs from the world's. */
 export interface ClockOptions {
@@ -16,12 +15,27 @@ export interface ClockOptions {
   readonly drift?: number | undefined
 }
 
-/** Fibers and clocks that live and die together. Made by {@link World.machine}. */
+/** What a machine stands in: its `World`. */
+export interface Surroundings {
+  readonly seed: number | string
+  /** The wall clock at the beginning, in milliseconds since the epoch. */
+  readonly startsAt: number
+  /** Milliseconds since the beginning. */
+  readonly now: number
+  /** Does something after so many milliseconds, unless it is cancelled. */
+  readonly after: (millis: number, ring: () => void) => () => void
+  /** Something can run now: the machine is given a turn for it. */
+  readonly makeReady: (machine: Machine, action: () => void) => void
+  /** Whether a fiber has to let others go first. */
+  readonly preempts: (fiber: Fiber.Fiber<unknown, unknown>) => boolean
+}
+
+/** Fibers and clocks that live and die together. Made by `World.machine`. */
 export class Machine {
   readonly name: string
   /** What every fiber of the machine has: its scheduler, clock and sources of randomness. */
   readonly context: Context.Context<never>
-  private readonly world: World
+  private readonly world: Surroundings
   private readonly bornAt: number
   private readonly drift: number
   private offsetMs: number
@@ -35,7 +49,7 @@ export class Machine {
   /** Timers that have neither rung nor been cancelled. */
   timers = 0
 
-  constructor(world: World, name: string, { drift = 1, offsetMs = 0 }: ClockOptions) {
+  constructor(world: Surroundings, name: string, { drift = 1, offsetMs = 0 }: ClockOptions) {
     this.world = world
     this.name = name
     this.bornAt = world.now

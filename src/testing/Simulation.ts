@@ -21,7 +21,7 @@ import type { Machine } from "./Machine.ts"
 import { SeededRandom } from "./SeededRandom.ts"
 import { World } from "./World.ts"
 
-export { type ClockOptions, Machine } from "./Machine.ts"
+export { type ClockOptions, Machine, type Surroundings } from "./Machine.ts"
 export { SeededRandom } from "./SeededRandom.ts"
 export { World } from "./World.ts"
 

@@ -6,7 +6,7 @@
  */
 import type { Fiber } from "effect"
 import { Heap } from "../store/Order.ts"
-import { type ClockOptions, Machine } from "./Machine.ts"
+import { type ClockOptions, Machine, type Surroundings } from "./Machine.ts"
 import { SeededRandom } from "./SeededRandom.ts"
 
 interface Timer {
@@ -20,7 +20,7 @@ interface Timer {
 const preemptions = [0, 0.02, 0.1, 0.3] as const
 
 /** Everything that one simulation is made of. */
-export class World {
+export class World implements Surroundings {
   readonly seed: number | string
   /** The wall clock of the world at its beginning, in milliseconds since the epoch. */
   readonly startsAt: number

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as FileName from "../../src/handlers/files/FileName.ts"
-import type { Options } from "../../src/handlers/mail/Mailer.ts"
+import type { Options } from "../../src/handlers/mail/Mail.ts"
 import { Mailer } from "../../src/handlers/mail/Mailer.ts"
 import * as SmtpSite from "./SmtpSite.ts"
 import { failureOf, isRefused, outcomeOf, resultOf, withHandlers } from "./TestHandlers.ts"

@@ -9,7 +9,7 @@ import type { Options as MailOptions } from "nodemailer/lib/mailer"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import * as AtomicFile from "../files/AtomicFile.ts"
 import * as FileName from "../files/FileName.ts"
-import { type LeftAlone, MailFailed, MailRejected, type Message, type Options, type Send, type Sent } from "./Mailer.ts"
+import { type LeftAlone, MailFailed, MailRejected, type Message, type Options, type Send, type Sent } from "./Mail.ts"
 
 /** How long a server may keep us waiting. */
 const timeouts = { connectionTimeout: 10_000, greetingTimeout: 10_000, socketTimeout: 60_000 }

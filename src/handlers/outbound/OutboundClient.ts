@@ -6,8 +6,8 @@ import { CircuitBreaker } from "effect/persistence"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import * as Redaction from "../../domain/Redaction.ts"
 import * as Guard from "./ConnectionGuard.ts"
-import type { LeftAlone, Options, OutboundRequest, Send } from "./Outbound.ts"
 import { type OutboundError, RequestFailed, RequestRefused, RequestRejected } from "./OutboundErrors.ts"
+import type { LeftAlone, Options, OutboundRequest, Send } from "./OutboundRequest.ts"
 import * as RetryAfter from "./RetryAfter.ts"
 
 /** How much of a rejection is kept. */

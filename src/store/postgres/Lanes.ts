@@ -5,8 +5,8 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
-import { type CountedLanes, coverageOf, type LaneRange, startOf } from "../Lanes.ts"
-import type { Runnable, Stranded } from "../TaskStore.ts"
+import { type CountedLanes, coverageOf, type LaneRange, type Runnable, startOf } from "../Lanes.ts"
+import type { Stranded } from "../TaskStore.ts"
 import { type Database, number, texts } from "./Database.ts"
 
 type Row = [

@@ -4,8 +4,8 @@
 import { Effect } from "effect"
 import * as ByteOrder from "../../domain/ByteOrder.ts"
 import type { StoreError } from "../../domain/Errors.ts"
-import { type CountedLanes, coverageOf, type LaneCounts, type LaneRange, startOf } from "../Lanes.ts"
-import type { Runnable, Stranded } from "../TaskStore.ts"
+import { type CountedLanes, coverageOf, type LaneCounts, type LaneRange, type Runnable, startOf } from "../Lanes.ts"
+import type { Stranded } from "../TaskStore.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 import { elementsOf, entry, namesOf } from "./Task.ts"
 

@@ -7,8 +7,8 @@ import { dirname } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import { refuseHeadStart } from "../Driver.ts"
+import type { Reserve } from "./Disk.ts"
 import * as Failure from "./Failure.ts"
-import type { Reserve } from "./Health.ts"
 import * as Migrations from "./Migrations.ts"
 
 /** The path of a database that lives in memory only. */

@@ -3,7 +3,7 @@
  */
 import { Schedule } from "effect"
 import { StoreError, type StoreIncompatible } from "../../domain/Errors.ts"
-import type { Missing } from "./Health.ts"
+import type { Missing } from "./Disk.ts"
 
 /** SQLite's primary result codes that are told apart. */
 const codes = {

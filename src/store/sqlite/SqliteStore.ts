@@ -26,10 +26,10 @@ import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import * as Database from "./Database.ts"
+import * as Disk from "./Disk.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
-import * as Health from "./Health.ts"
 import * as Instances from "./Instances.ts"
 import { counting, Lanes } from "./Lanes.ts"
 import * as Operate from "./Operate.ts"
@@ -81,7 +81,7 @@ const make = Effect.fnUntraced(function*(
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const { path } = options
   const clock = yield* Clock.Clock
-  const reserve = yield* Health.makeReserve(path === Database.inMemory ? undefined : path)
+  const reserve = yield* Disk.makeReserve(path === Database.inMemory ? undefined : path)
   const database = yield* Database.open(path, headStartMs, reserve)
   const log = path === Database.inMemory || options.synchronous === "normal"
     ? WriteAheadLog.unsynced
@@ -89,13 +89,24 @@ const make = Effect.fnUntraced(function*(
   const checkpointer = path === Database.inMemory
     ? WriteAheadLog.noCheckpoints
     : yield* WriteAheadLog.makeCheckpointer(database, path)
-  const findMissing = path === Database.inMemory ? Health.noIdentity : Health.identityOfOpen(path)
+  const findMissing = path === Database.inMemory ? Disk.noIdentity : Disk.identityOfOpen(path)
   const refusals = new Refusals(clock)
   if (reserve.isSpent) refusals.note(Failure.full("open", path))
 
   const tally = new Tally(database)
   const lanes = new Lanes(database)
-  const writer = yield* Writer.make(database, path, clock, tally, lanes, log, checkpointer, reserve, refusals)
+  const writer = yield* Writer.make(
+    database,
+    path,
+    clock,
+    tally,
+    lanes,
+    log,
+    checkpointer,
+    reserve,
+    refusals,
+    findMissing
+  )
   const { read, write, writeShared, writeVolatile } = writer
   const tasks = Task.make(database, headStartMs)
   const enqueue = Enqueue.make(database, capacity, options.maxBytes, headStartMs)
@@ -129,7 +140,7 @@ const make = Effect.fnUntraced(function*(
         claim(transaction, promotion)
         return lanes.stranded(coverageOf(runnable), limit, transaction.version)
       }),
-    writeHealth: Health.make(database, path, writer, refusals, reserve, findMissing),
+    writeHealth: writer.health,
     counts: read("count", () => {
       tally.load()
       return tally.counts(capacity)

@@ -12,10 +12,10 @@
 import { type Clock, Effect, Exit, Latch, type Scope } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import { StoreError } from "../../domain/Errors.ts"
-import { Refusals } from "../WriteHealth.ts"
+import { Refusals, type WriteHealth } from "../WriteHealth.ts"
 import { prepare } from "./Database.ts"
+import { type FileIdentity, type Missing, noIdentity, Reserve } from "./Disk.ts"
 import * as Failure from "./Failure.ts"
-import { type Missing, Reserve } from "./Health.ts"
 import type { Lanes } from "./Lanes.ts"
 import type { Tally } from "./Tally.ts"
 import type { Checkpointer, WriteAheadLog } from "./WriteAheadLog.ts"
@@ -61,12 +61,8 @@ export interface Writer {
   readonly writeVolatile: <A>(name: string, operation: Operation<A>, room?: Room) => Effect.Effect<A, StoreError>
   /** A read outside of any transaction: it sees what has been committed. */
   readonly read: <A>(name: string, query: () => A) => Effect.Effect<A, StoreError>
-  /** Refuses all writes from now on because of what became of the file, or takes them again. */
-  readonly refuse: (missing: Missing | undefined) => void
-  /**
-   * Brings the log into the database and gives its room back, then makes the reserve whole. Answers whether it is.
-   */
-  readonly makeRoom: () => boolean
+  /** Whether the file takes writes: it is where it was, its tables are there, and there is room on its disk. */
+  readonly health: WriteHealth
 }
 
 interface Waiting {
@@ -101,7 +97,8 @@ export const make = Effect.fnUntraced(function*(
   log: WriteAheadLog,
   checkpointer: Checkpointer,
   reserve: Reserve = new Reserve(),
-  refusals: Refusals = new Refusals(clock)
+  refusals: Refusals = new Refusals(clock),
+  findMissing: FileIdentity = noIdentity
 ): Effect.fn.Return<Writer, never, Scope.Scope> {
   const begin = prepare(database, "BEGIN IMMEDIATE")
   const commit = prepare(database, "COMMIT")
@@ -159,7 +156,7 @@ export const make = Effect.fnUntraced(function*(
 
   /**
    * Brings the log into the database, with the reserve as the room for that, and gives the room of the log back. So the
-   * next write that frees something finds as much room as this one.
+   * next write that frees something finds as much room as this one. Answers whether the reserve is whole.
    */
   const makeRoom = (): boolean => {
     try {
@@ -308,15 +305,47 @@ export const make = Effect.fnUntraced(function*(
 
   const refusal = (operation: string) => new StoreError({ operation, reason: `${path}: the store is closed` })
 
+  const write: Writer["write"] = (name, operation, room = "neither") =>
+    add(name, (transaction) => [operation(transaction)], true, room)
+
+  const look = Effect.sync(() => {
+    missing = findMissing()
+    if (missing === undefined) return undefined
+    const error = Failure.moved("write", missing)
+    if (refusals.current === undefined) refusals.note(error)
+    return error
+  })
+
+  const tables = prepare<[name: string]>(
+    database,
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+  ).all().map(([name]) => name)
+
+  /** Prepared when needed: where a table is gone, that is what fails. */
+  const touch = () => {
+    database.exec(`SELECT 1 FROM ${tables.join(", ")} WHERE false`)
+    database.exec("UPDATE setting SET value = value")
+  }
+
+  const probe = Effect.gen(function*() {
+    const moved = yield* look
+    if (moved !== undefined) return yield* moved
+    if (refusals.current === undefined) {
+      if (reserve.isSpent) makeRoom()
+      else reserve.restore()
+      return
+    }
+    if (!(makeRoom() && reserve.hasSpare())) return yield* Failure.full("write", path)
+    yield* write("write", touch)
+    refusals.end()
+  })
+
   return {
-    write: (name, operation, room = "neither") => add(name, (transaction) => [operation(transaction)], true, room),
+    write,
     writeVolatile: (name, operation, room = "neither") =>
       add(name, (transaction) => [operation(transaction)], false, room),
     writeShared: (name, operation, inputs, room, onCommit) => add(name, operation, true, room, inputs, onCommit),
-    refuse: (found) => {
-      missing = found
-    },
-    makeRoom,
+    health: { refusal: Effect.map(look, () => refusals.current), probe },
     read: <A>(name: string, query: () => A) =>
       Effect.suspend(() =>
         closed
