@@ -82,6 +82,17 @@ const taskStore = (clock: Clock.Clock, settings: StoreSettings, kinds: Kinds): T
   demandSettings(settings, settingNames)
   const tasks = new Tasks(settings, kinds)
   const at = steps(clock)
+  const results = (ids: ReadonlyArray<string>, maxBytes?: number) =>
+    Effect.sync(() => {
+      const outcomes = ids.map((id) => {
+        const task = tasks.byId.get(id)
+        if (task === undefined) return null
+        if (!TaskState.isFinished(task.state)) return undefined
+        return { id, state: task.state, result: task.result, failure: task.failure }
+      })
+      const sizes = outcomes.map((outcome) => outcome === null || outcome === undefined ? 0 : bytesOf(outcome))
+      return outcomes.slice(0, fitting(sizes, maxBytes))
+    })
   return {
     ...withoutTransactions,
     enqueue: (groups) => at((now) => groups.map((group) => tasks.enqueue(group, now))),
@@ -137,17 +148,9 @@ const taskStore = (clock: Clock.Clock, settings: StoreSettings, kinds: Kinds): T
       ),
     prune: (retention, limit) => at((now) => tasks.prune(retention, limit, now)),
     get: (id) => Effect.sync(() => tasks.byId.get(id)),
-    results: (ids, maxBytes) =>
-      Effect.sync(() => {
-        const outcomes = ids.map((id) => {
-          const task = tasks.byId.get(id)
-          if (task === undefined) return null
-          if (!TaskState.isFinished(task.state)) return undefined
-          return { id, state: task.state, result: task.result, failure: task.failure }
-        })
-        const sizes = outcomes.map((outcome) => outcome === null || outcome === undefined ? 0 : bytesOf(outcome))
-        return outcomes.slice(0, fitting(sizes, maxBytes))
-      }),
+    results,
+    // Only one process uses the store, and hears of every end
+    awaitResults: results,
     list: (request) => Effect.sync(() => tasks.list(request)),
     stranded: (runnable, limit) => at((now) => tasks.stranded(runnable, limit, now)),
     counts: Effect.sync(() => tasks.counts()),

@@ -39,7 +39,7 @@ export const make = Effect.fnUntraced(function*(options: {
     let start = 0
     while (start < ids.length) {
       const batch = ids.slice(start, start + batchSize)
-      const outcomes = yield* options.store.results(batch, Bounds.maxAnswerBytes)
+      const outcomes = yield* options.store.awaitResults(batch, Bounds.maxAnswerBytes)
       start += Math.max(1, outcomes.length)
       for (const [index, outcome] of outcomes.entries()) {
         if (outcome === undefined) continue

@@ -294,6 +294,14 @@ export class TaskStore extends Context.Service<TaskStore, {
     ids: ReadonlyArray<string>,
     maxBytes?: number
   ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
+  /**
+   * The same for a process that waits: the end of those that have not finished comes as the hint `Finished`, in whichever process
+   * they end. The store may forget after some seconds who waits, so a process that still does asks again.
+   */
+  readonly awaitResults: (
+    ids: ReadonlyArray<string>,
+    maxBytes?: number
+  ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
   /** A page of tasks, newest first. It costs the same whatever is stored besides, however rare the tasks are. */
   readonly list: (request: ListRequest) => Effect.Effect<Listed, StoreError>
   /** Whether the calling fiber is inside an application's transaction that the store's writes join. */

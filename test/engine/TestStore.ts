@@ -166,6 +166,7 @@ const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Servi
     prune: (retention, limit) => guard("prune", store.prune(retention, limit)),
     get: (id) => guard("get", store.get(id)),
     results: (ids) => guard("results", store.results(ids)),
+    awaitResults: (ids) => guard("awaitResults", store.awaitResults(ids)),
     list: (request) => guard("list", store.list(request)),
     stranded: (runnable, limit) => guard("stranded", store.stranded(runnable, limit)),
     counts: guard("counts", store.counts),

@@ -69,10 +69,10 @@ describe("waiting for results", () => {
           Effect.forEach(handles, ({ result }) => result, { concurrency: "unbounded" })
         )
         yield* quiesce
-        const before = store.calls("results")
+        const before = store.calls("awaitResults")
         gate.open()
         yield* Fiber.join(waiting)
-        assert.isAtMost(store.calls("results") - before, 5)
+        assert.isAtMost(store.calls("awaitResults") - before, 5)
       })
     )
   })
@@ -84,7 +84,7 @@ describe("waiting for results", () => {
         const store = yield* TestStore
         yield* Work.enqueueAll(Array.from({ length: 10 }, () => undefined))
         yield* pass("1 minute")
-        assert.strictEqual(store.calls("results"), 0)
+        assert.strictEqual(store.calls("awaitResults"), 0)
       })
     ))
 

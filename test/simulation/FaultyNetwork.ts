@@ -72,6 +72,7 @@ export class FaultyNetwork {
       prune: (retention, limit) => call("prune", store.prune(retention, limit)),
       get: (id) => call("get", store.get(id)),
       results: (ids) => call("results", store.results(ids)),
+      awaitResults: (ids) => call("awaitResults", store.awaitResults(ids)),
       list: (request) => call("list", store.list(request)),
       stranded: (runnable, limit) => call("stranded", store.stranded(runnable, limit)),
       counts: call("counts", store.counts),

@@ -324,8 +324,8 @@ export const mutants: ReadonlyArray<Mutant> = [
       let before: string | null = null
       return {
         ...store,
-        results: (ids) =>
-          Effect.map(store.results(ids), (outcomes) =>
+        awaitResults: (ids) =>
+          Effect.map(store.awaitResults(ids), (outcomes) =>
             outcomes.map((outcome) => {
               if (outcome === undefined || outcome === null || outcome.state !== "completed") return outcome
               const result = before ?? outcome.result

@@ -77,6 +77,9 @@ const make = (
   const at = <A>(operation: (now: number) => A): Effect.Effect<A> =>
     Effect.sync(() => operation(clock.currentTimeMillisUnsafe()))
 
+  const results = (ids: ReadonlyArray<string>, maxBytes?: number) =>
+    Effect.sync(() => Read.results(tasks, ids, maxBytes))
+
   return {
     ...withoutTransactions,
     enqueue: (groups) => at((now) => groups.map((group) => enqueue(tasks, limits, group, now))),
@@ -102,7 +105,9 @@ const make = (
         return Operate.prune(tasks, retention, limit, now)
       }),
     get: (id) => Effect.sync(() => Read.get(tasks, id)),
-    results: (ids, maxBytes) => Effect.sync(() => Read.results(tasks, ids, maxBytes)),
+    results,
+    // Its own process hears of every end
+    awaitResults: results,
     list: (request) => Effect.sync(() => Read.list(tasks, request)),
     answersAtOnce: true,
     stranded: (runnable, limit) =>

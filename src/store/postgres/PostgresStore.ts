@@ -243,7 +243,7 @@ const make = Effect.fnUntraced(function*(
   const attempt = Attempt.make(database, tasks, maxCrashes)
   const operate = Operate.make(database, tasks, capacity, tally)
   const notifier = yield* Hints.make(client, name, route.isShared)
-  const read = Read.make(database, notifier.awaiting)
+  const read = Read.make(database)
 
   const enqueueing = {
     operation: "enqueue",
@@ -268,6 +268,11 @@ const make = Effect.fnUntraced(function*(
     ...attempt,
     ...operate,
     ...read,
+    awaitResults: (ids, maxBytes) =>
+      Effect.tap(read.results(ids, maxBytes), (outcomes) =>
+        Effect.sync(() => {
+          notifier.awaiting(outcomes.flatMap((outcome, index) => outcome === undefined ? [ids[index]!] : []))
+        })),
     enqueue: (groups) =>
       Effect.flatMap(database.inTransaction, (inside) =>
         inside

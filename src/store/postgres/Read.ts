@@ -32,7 +32,7 @@ const unbounded = Number.MAX_SAFE_INTEGER
 type Found = [...Row, found: number]
 
 /** Prepares the reads. */
-export const make = ({ query, schema }: Database, awaiting: (ids: ReadonlyArray<string>) => void) => {
+export const make = ({ query, schema }: Database) => {
   const byId = `SELECT ${columns} FROM ${schema}.task WHERE id = $1`
   // of the first ids only, as far as their results fit: $2 bytes, and of one in any case
   const outcomes = `SELECT place, state, fits, CASE WHEN fits THEN result END, CASE WHEN fits THEN failure END FROM (
@@ -139,20 +139,13 @@ export const make = ({ query, schema }: Database, awaiting: (ids: ReadonlyArray<
         ),
         (rows) => {
           const all = Array.from(ids, (): Outcome | undefined | null => null)
-          const awaited: Array<string> = []
           let end = ids.length
           for (const [place, code, fits, result, failure] of rows) {
             const id = ids[place - 1]!
             const state = stateOf(code)
             if (!fits) end = Math.min(end, place - 1)
-            if (isFinished(state)) all[place - 1] = { id, state, result, failure: failureOf(failure) }
-            else {
-              all[place - 1] = undefined
-              awaited.push(id)
-            }
+            all[place - 1] = isFinished(state) ? { id, state, result, failure: failureOf(failure) } : undefined
           }
-          // a process that asks for results that are not there yet waits for them
-          awaiting(awaited)
           return all.slice(0, end)
         }
       ),

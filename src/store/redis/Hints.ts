@@ -70,7 +70,7 @@ export const make = Effect.fnUntraced(function*(
 })
 
 /**
- * Tells of the end of tasks, if a process waits for them: `results` remembers which ids are awaited. The message is that
+ * Tells of the end of tasks, if a process waits for them: `awaitResults` remembers which ids are awaited. The message is that
  * of the notifier; nothing is sent, and one command spent, while none waits.
  */
 export const announce = `

@@ -11,7 +11,7 @@ import { eras } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 import { entry, failureOf, recordOf, type Shown, shownSize, stateNames } from "./Task.ts"
 
-/** How long the end of a task is announced after a process has asked for its result. */
+/** How long the end of a task is announced after a process has said that it waits for it. */
 const awaitedForMs = 10 * 60 * 1000
 
 /** The first sequence number, which has 12 digits like all others. */
@@ -27,11 +27,9 @@ export const make = (runner: Runner, capacity: number) => ({
   get: (id: string): Effect.Effect<TaskRecord | undefined, StoreError> =>
     Effect.map(runner("get", runGet, [id]), (texts) => texts.length === 0 ? undefined : recordOf(texts, 0)),
 
-  results: (
-    ids: ReadonlyArray<string>,
-    maxBytes?: number
-  ): Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError> =>
-    maxBytes === undefined ? allResults(runner, ids) : resultsOf(runner, ids, maxBytes),
+  results: resultsOf(runner, 0),
+
+  awaitResults: resultsOf(runner, awaitedForMs),
 
   list: (request: ListRequest): Effect.Effect<Listed, StoreError> =>
     request.before !== undefined && request.before <= firstSeq
@@ -69,25 +67,28 @@ export const make = (runner: Runner, capacity: number) => ({
   )
 })
 
-/** The outcomes of the first ids, as far as they fit. */
-const resultsOf = (
-  runner: Runner,
-  ids: ReadonlyArray<string>,
-  maxBytes: number
-): Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError> =>
-  Effect.map(
-    runner("read results", runResults, [String(awaitedForMs), String(maxBytes), ...ids]),
-    (texts) => ids.slice(0, texts.length / 3).map((id, index) => outcomeOf(id, texts, index * 3))
-  )
+/** Reads outcomes, and with a time remembers for so long which of the others are awaited. */
+const resultsOf = (runner: Runner, rememberForMs: number) => {
+  /** Of the first ids, as far as they fit. */
+  const some = (ids: ReadonlyArray<string>, maxBytes: number) =>
+    Effect.map(
+      runner("read results", runResults, [String(rememberForMs), String(maxBytes), ...ids]),
+      (texts) => ids.slice(0, texts.length / 3).map((id, index) => outcomeOf(id, texts, index * 3))
+    )
 
-/** Large results come in several answers: a script blocks the server. */
-const allResults = Effect.fnUntraced(function*(runner: Runner, ids: ReadonlyArray<string>) {
-  let found = yield* resultsOf(runner, ids, Bounds.maxAnswerBytes)
-  while (found.length < ids.length) {
-    found = [...found, ...yield* resultsOf(runner, ids.slice(found.length), Bounds.maxAnswerBytes)]
-  }
-  return found
-})
+  return Effect.fnUntraced(function*(
+    ids: ReadonlyArray<string>,
+    maxBytes?: number
+  ): Effect.fn.Return<ReadonlyArray<Outcome | undefined | null>, StoreError> {
+    if (maxBytes !== undefined) return yield* some(ids, maxBytes)
+    // Large results come in several answers: a script blocks the server
+    let found = yield* some(ids, Bounds.maxAnswerBytes)
+    while (found.length < ids.length) {
+      found = [...found, ...yield* some(ids.slice(found.length), Bounds.maxAnswerBytes)]
+    }
+    return found
+  })
+}
 
 /** Names as JSON texts, which is how they stand in lanes. */
 const filterOf = (names: ReadonlyArray<string> | undefined): readonly [enabled: string, json: string] =>
@@ -134,9 +135,9 @@ return answers
 `)
 
 /**
- * The outcomes of tasks; remembers which of the others are waited for, so that their end is announced.
+ * The outcomes of tasks; can remember which of the others are awaited, so that their end is announced.
  *
- * - Arguments: for how long to remember, in ms, bytes of results and failures in the answer, then ids.
+ * - Arguments: for how long to remember that in ms, or 0, bytes of results and failures in the answer, then ids.
  * - Answers: for each of the first ids whose results fit, one at least, the state with its result and failure; `W` for a task
  *   that has not finished, nothing for an unknown one.
  */
@@ -144,14 +145,14 @@ const runResults = script<ReadonlyArray<string | null>>(`${prelude}
 local ids, answers, awaited = {}, {}, {}
 local left = tonumber(ARGV[2])
 for index = 3, #ARGV do ids[#ids + 1] = ARGV[index] end
-local now = clock()
+local now, isAwaiting = clock(), ARGV[1] ~= "0"
 local forget = int(now + ARGV[1])
 for index, text in ipairs(hmget(root .. ":state", ids)) do
   local id, at = ids[index], #answers
   local letter = text and string.sub(text, 1, 1) or call("HEXISTS", root .. ":task", id) == 1 and "W" or ""
   if letter == "W" or letter == "R" then
     letter = "W"
-    awaited[#awaited + 1], awaited[#awaited + 2] = forget, id
+    if isAwaiting then awaited[#awaited + 1], awaited[#awaited + 2] = forget, id end
   end
   local finished = letter ~= "W" and letter ~= ""
   if finished then
@@ -163,7 +164,7 @@ for index, text in ipairs(hmget(root .. ":state", ids)) do
   answers[at + 3] = finished and call("HGET", root .. ":failure", id) or false
 end
 if #awaited > 0 then
-  -- a read must not fail because there is no room to remember who reads
+  -- a wait must not fail because there is no room to remember it
   redis.pcall("ZREMRANGEBYSCORE", root .. ":awaited", "-inf", int(now))
   for first = 1, #awaited, maxItems do
     redis.pcall("ZADD", root .. ":awaited", unpack(awaited, first, math.min(first + maxItems - 1, #awaited)))

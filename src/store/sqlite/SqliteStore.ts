@@ -118,6 +118,8 @@ const make = Effect.fnUntraced(function*(
 
   // before it is on disk: it is as much there for this process's pool as for those of another
   const announce = () => run(notifier.publish(work))
+  const results = (ids: ReadonlyArray<string>, maxBytes?: number) =>
+    read("read results", () => queries.results(ids, maxBytes))
   const taskStore = TaskStore.of({
     ...withoutTransactions,
     enqueue: (groups) => writeShared("enqueue", enqueue, groups, "takes", announce),
@@ -133,7 +135,9 @@ const make = Effect.fnUntraced(function*(
     prune: (retention, limit) =>
       writeVolatile("prune", (transaction) => operate.prune(transaction, retention, limit), "frees"),
     get: (id) => read("get", () => queries.get(id)),
-    results: (ids, maxBytes) => read("read results", () => queries.results(ids, maxBytes)),
+    results,
+    // What ends in this process is told to it anyway, and nothing carries hints to another
+    awaitResults: results,
     list: (request) => read("list", () => queries.list(request)),
     stranded: (runnable, limit) =>
       writeVolatile("find stranded tasks", (transaction) => {

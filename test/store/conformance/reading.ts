@@ -62,7 +62,8 @@ export const reading = (driver: Driver) =>
         const failed = yield* inState("failed")
         const cancelled = yield* inState("cancelled")
         const others = [yield* inState("running"), yield* inState("scheduled"), yield* inState("pending")]
-        const answers = yield* store.results([...others, failed, "unknown", claimed.id, cancelled, claimed.id])
+        const asked = [...others, failed, "unknown", claimed.id, cancelled, claimed.id]
+        const answers = yield* store.results(asked)
         const completed = { id: claimed.id, state: "completed", result: `{"ok":true}`, failure: null } as const
         assert.deepStrictEqual(answers, [
           undefined,
@@ -75,6 +76,8 @@ export const reading = (driver: Driver) =>
           completed
         ])
         assert.deepStrictEqual(yield* store.results([]), [])
+        assert.deepStrictEqual(yield* store.awaitResults(asked), answers)
+        assert.deepStrictEqual(yield* store.awaitResults([]), [])
       }))
 
     scenario(driver, "results takes many ids", () =>
@@ -164,6 +167,7 @@ export const reading = (driver: Driver) =>
         ])
         assert.deepStrictEqual(yield* store.results([c!, d!, waiting], 1), [outcome(c!)])
         assert.lengthOf(yield* store.results(asked, 1_000_000), asked.length)
+        assert.deepStrictEqual(yield* store.awaitResults(asked, 2500), yield* store.results(asked, 2500))
       }))
 
     scenario(driver, "list pages through tasks of many queues, newest first", () =>

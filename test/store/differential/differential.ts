@@ -181,6 +181,7 @@ const everything = Effect.fnUntraced(function*(store: Store) {
     filtered: filtered.tasks.map(({ id }) => id),
     isLast: filtered.next === undefined,
     results: yield* store.results(ids),
+    awaited: yield* store.awaitResults(ids),
     counts: yield* store.counts,
     paused: yield* Effect.provideService(PausedQueues.paused, RecordStore, store.records),
     lanes: yield* store.laneCounts({ limit: 100 }),

@@ -110,6 +110,7 @@ export class Runner {
     for (const [index, task] of expected.toReversed().entries()) this.checkSequence(task, listed.at(-1 - index)!.seq)
     for (const id of ids) agreeOnRecord("get", yield* store.get(id), this.model.find(id))
     const results = yield* store.results(ids)
+    agree("awaited results", yield* store.awaitResults(ids), results)
     for (const [index, id] of ids.entries()) {
       const [outcome, task] = [results[index], this.model.find(id)]
       const kind = task === undefined ? null : this.model.isFinished(task) ? "finished" : undefined

@@ -8,6 +8,7 @@ import { TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
 import { complete, refOf, request, task, tasks } from "../conformance/fixtures.ts"
+import { hearsWhatItAwaits } from "../sharing.ts"
 import { withoutRecords } from "./fixtures.ts"
 
 await withServer("PostgreSQL", Postgres.find, (server) => {
@@ -157,6 +158,9 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       const { pending, running, totals } = yield* stores[0]!.counts
       assert.deepInclude({ ...totals, pending, running }, { created: 2 * each, pending: 0, running: 0 })
     }))
+
+  test("processes hear of the end of the tasks that they await, and of no others", (schema) =>
+    hearsWhatItAwaits(open(schema)))
 
   test("the same keys from two processes at once make one task each", (schema) =>
     Effect.gen(function*() {

@@ -140,6 +140,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         store.get("running"),
         store.list({ limit: 10 }),
         store.results(["running"]),
+        store.awaitResults(["running"]),
         store.counts,
         pause("none", true),
         store.settle([complete(claimed)])

@@ -25,6 +25,7 @@ import {
   takeOne,
   task
 } from "../conformance/fixtures.ts"
+import { reads } from "../sharing.ts"
 import { Schemas } from "./fixtures.ts"
 
 const Pay = Task.make("pay", {
@@ -56,6 +57,19 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       )
     }
   })
+
+  test(
+    "whatever reads the store can be done in a transaction that refuses writes",
+    Effect.gen(function*() {
+      const look = yield* reads
+      const sql = yield* PgClient.PgClient
+      const readOnly = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+        sql.withTransaction(Effect.andThen(sql`SET TRANSACTION READ ONLY`, effect))
+      const cancel = TaskStore.use((store) => store.cancel(["unknown"]))
+      yield* readOnly(look())
+      assert.strictEqual((yield* Effect.flip(readOnly(cancel)))._tag, "StoreError")
+    })
+  )
 
   /** Keeps a transaction open until it is let go. */
   const held = Effect.fnUntraced(function*<E>(body: Effect.Effect<unknown, E, TaskStore | RecordStore>) {

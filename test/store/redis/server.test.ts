@@ -215,7 +215,7 @@ await withServer("a Redis of its own", Redis.installed, () => {
           const [kept, cancelled] = tasks(2)
           yield* store.enqueue([[kept!, cancelled!], [task({ key: "k" })], [task({ delayMs: 1000 })]])
           assert.deepStrictEqual(yield* store.cancel([cancelled!.id]), ["cancelled"])
-          yield* store.results([kept!.id])
+          yield* store.awaitResults([kept!.id])
           const claimed = yield* store.claim(request())
           assert.lengthOf(claimed.tasks, 2)
           yield* store.extend(claimed.tasks, 1000)

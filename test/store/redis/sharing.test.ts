@@ -2,50 +2,40 @@
  * Two processes on one deployment, each with connections of its own: what they tell each other.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
-import { type Hint, Notifier, work } from "../../../src/store/Notifier.ts"
+import { Context, Effect, Layer } from "effect"
+import { Notifier, work } from "../../../src/store/Notifier.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
-import { TaskStore } from "../../../src/store/TaskStore.ts"
-import { patiently } from "../../Patience.ts"
 import * as Redis from "../../servers/Redis.ts"
 import { withServer } from "../../servers/withServer.ts"
-import { complete, request, tasks } from "../conformance/fixtures.ts"
+import { hearsWhatItAwaits, reads, two } from "../sharing.ts"
 import { connect } from "./fixtures.ts"
 
+const dump = `
+local all = {}
+for _, key in ipairs(redis.call("KEYS", ARGV[1])) do
+  all[#all + 1] = key .. " " .. redis.sha1hex(redis.call("DUMP", key))
+end
+table.sort(all)
+return all
+`
+
 await withServer("Redis", Redis.find, async (server) => {
-  const { prefix } = await connect(server)
+  let root = ""
+  const { layer, prefix, redis } = await connect(server, (_, used) => Effect.sync(() => void (root = used)))
 
-  /** Whether a hint says at least what another one says: what a process sends is merged. */
-  const includes = (heard: Hint, sent: Hint): boolean =>
-    heard._tag === sent._tag &&
-    (!("ids" in sent) || !("ids" in heard) || sent.ids.every((id) => heard.ids.includes(id)))
+  /** All keys of the store, each with what it holds. */
+  const everything = Effect.suspend(() => redis.send<ReadonlyArray<string>>("EVAL", dump, "0", `${root}:*`))
 
-  /** Two stores, and what the first has heard. */
-  const two = Effect.gen(function*() {
-    const name = yield* prefix
-    const open = Layer.build(Layer.fresh(RedisStore.layerUrl({ url: server.url, prefix: name })))
-    const [here, there] = [yield* open, yield* open]
-    const heard: Array<Hint> = []
-    yield* Notifier.use((notifier) => notifier.listen((hint) => void heard.push(hint))).pipe(
-      Effect.provideContext(here)
-    )
-    const publish = (hint: Hint) => Effect.provideContext(Notifier.use((notifier) => notifier.publish(hint)), there)
-    /** Publishes until it is heard: a hint may be lost, but not for ever. */
-    const heardFrom = (hint: Hint) =>
-      Effect.andThen(
-        publish(hint),
-        Effect.suspend(() => heard.some((other) => includes(other, hint)) ? Effect.void : Effect.fail("not heard"))
-      ).pipe(Effect.retry(patiently()))
-    // whoever has heard one thing hears everything from then on
-    yield* heardFrom({ _tag: "Cancel", ids: ["start"] })
-    heard.length = 0
-    return { here, there, heard, publish, heardFrom }
-  })
+  /** Opens the same store again and again, each time as another process does. */
+  const opener = Effect.map(
+    prefix,
+    (name) => Layer.build(Layer.fresh(RedisStore.layerUrl({ url: server.url, prefix: name })))
+  )
 
   describe("Processes that share a Redis store", () => {
     it.live("hear of work and cancels from each other", () =>
       Effect.gen(function*() {
-        const { heard, heardFrom } = yield* two
+        const { heard, heardFrom } = yield* two(yield* opener)
         yield* heardFrom(work)
         yield* heardFrom({ _tag: "Cancel", ids: ["a", "b"] })
         assert.isTrue(heard.some((hint) => hint._tag === "Cancel" && hint.ids.includes("a")))
@@ -53,30 +43,22 @@ await withServer("Redis", Redis.find, async (server) => {
 
     it.live("don't hear themselves twice", () =>
       Effect.gen(function*() {
-        const { heard, heardFrom, here } = yield* two
-        yield* Effect.provideContext(Notifier.use((notifier) => notifier.publish(work)), here)
+        const { heard, heardFrom, here } = yield* two(yield* opener)
+        yield* Context.get(here, Notifier).publish(work)
         yield* heardFrom({ _tag: "Cancel", ids: ["after"] })
         assert.strictEqual(heard.filter(({ _tag }) => _tag === "Work").length, 1)
       }))
 
-    it.live("hear of the end of the tasks they have asked for, and of no others", () =>
+    it.live("hear of the end of the tasks that they await, and of no others", () =>
+      Effect.flatMap(opener, hearsWhatItAwaits))
+
+    it.live("leave no trace by reading", () =>
       Effect.gen(function*() {
-        const { heard, heardFrom, here, there } = yield* two
-        const [awaited, other] = tasks(2)
-        const finish = Effect.gen(function*() {
-          const store = yield* TaskStore
-          yield* store.enqueue([[awaited!, other!]])
-          const asked = yield* Effect.provideContext(TaskStore.use((store) => store.results([awaited!.id])), here)
-          assert.deepStrictEqual(asked, [undefined])
-          const claimed = yield* store.claim(request())
-          yield* store.settle(claimed.tasks.map((task) => complete(task)))
-        })
-        yield* Effect.provideContext(finish, there)
-        yield* heardFrom({ _tag: "Cancel", ids: ["after"] })
-        assert.deepStrictEqual(
-          heard.filter(({ _tag }) => _tag === "Finished"),
-          [{ _tag: "Finished", ids: [awaited!.id] }]
-        )
-      }))
+        const look = yield* reads
+        const before = yield* everything
+        assert.isAbove(before.length, 10)
+        yield* look()
+        assert.deepStrictEqual(yield* everything, before)
+      }).pipe(Effect.provide(layer())))
   })
 })

@@ -7,11 +7,31 @@ import * as PausedQueues from "../../../src/store/PausedQueues.ts"
 import { absent, RecordStore } from "../../../src/store/RecordStore.ts"
 import { SqliteStore } from "../../../src/store/sqlite/index.ts"
 import { maxPromoted, TaskStore } from "../../../src/store/TaskStore.ts"
-import { pause, request, retention, task, tasks } from "../conformance/fixtures.ts"
+import { addOne, pause, request, retention, task, tasks } from "../conformance/fixtures.ts"
+import { reads } from "../sharing.ts"
 import { file, open, using } from "./fixtures.ts"
 
 /** The bytes that this thread has read from files, as Linux counts them. */
 const bytesRead = (): number => Number(/^rchar: (\d+)/.exec(readFileSync("/proc/thread-self/io", "utf8"))![1])
+
+describe("reading", () => {
+  it.live("leaves no trace in the file", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      yield* using(path, (store) =>
+        Effect.gen(function*() {
+          const look = yield* reads
+          const other = new DatabaseSync(path, { readOnly: true })
+          const version = () => other.prepare("PRAGMA data_version").get()
+          const before = version()
+          yield* look()
+          assert.deepStrictEqual(version(), before)
+          yield* store.cancel([yield* addOne()])
+          assert.notDeepEqual(version(), before)
+          other.close()
+        }))
+    }))
+})
 
 describe("what survives closing and opening again", () => {
   it.effect("every field of a task, at every stage of its life", () =>
