@@ -1,78 +1,21 @@
 /**
  * The server's configuration: every setting read and checked, or one error that tells everything that is wrong.
  */
-import { Array as List, type Config, type Duration, Effect, type LogLevel, type Redacted } from "effect"
-import type { IpNetwork } from "effect/net"
+import { Array as List, type Config, Effect } from "effect"
 import { InvalidSettings } from "./InvalidSettings.ts"
 import { read, type Reading, type Setting, show } from "./Setting.ts"
-import type { Rate } from "./SettingSchemas.ts"
 import { table } from "./SettingsTable.ts"
 import { parse as parseStoreUrl, type StoreUrl } from "./StoreUrl.ts"
 
-/** A configuration that makes sense. */
-export interface Settings {
-  /** Where to listen; `undefined` depends on who may come, see `ListenAddress`. */
-  readonly host: string | undefined
-  /** A key of the role admin that is not in the store. */
-  readonly adminKey: Redacted.Redacted<string> | undefined
-  /** Callers need a key, also while there is none. */
-  readonly requireKeys: boolean
-  /** Names that the server goes by. */
-  readonly allowedHosts: ReadonlyArray<string> | undefined
-  /** Other machines may use the server without keys. */
-  readonly insecure: boolean
-  readonly ratePerAddress: Rate | undefined
-  readonly ratePerKey: Rate | undefined
-  readonly allowedOrigins: ReadonlyArray<string> | undefined
-  readonly trustedProxies: ReadonlyArray<IpNetwork.IpNetwork> | undefined
-  readonly maxConnections: number
-  readonly requestLog: boolean
-  readonly port: number
+/** The value of each setting, as the table says it. */
+type Values = {
+  readonly [Name in keyof typeof table]: (typeof table)[Name] extends Setting<infer A> ? A : never
+}
+
+/** A configuration that makes sense: the value of each setting, and the two that depend on others. */
+export interface Settings extends Omit<Values, "workers" | "store" | "maxConcurrency" | "databaseUrl" | "redisUrl"> {
   readonly workers: number
-  /** Queues to work on; `undefined` is all. */
-  readonly queues: ReadonlyArray<string> | undefined
-  readonly jobTimeout: Duration.Duration
-  readonly retryAttempts: number
   readonly store: StoreUrl
-  /** Tells queues on one server apart. */
-  readonly namespace: string
-  readonly postgresConnections: number
-  readonly postgresPrepare: "auto" | "on" | "off"
-  /** Unfinished tasks accepted at most; `undefined` is the store's default. */
-  readonly queueSize: number | undefined
-  /** Bytes that tasks may have together, in MiB; `undefined` is the store's default. */
-  readonly queueMaxSize: number | undefined
-  readonly sqliteSync: "full" | "normal"
-  readonly logLevel: LogLevel.LogLevel
-  readonly logFormat: "auto" | "pretty" | "json"
-  readonly lease: Duration.Duration
-  readonly pollInterval: Duration.Duration
-  readonly shutdown: Duration.Duration
-  readonly headStart: Duration.Duration
-  readonly maxCrashes: number
-  readonly keepFinished: Duration.Duration
-  readonly keepFailed: Duration.Duration
-  readonly maxFinished: number
-  readonly maxKeyedFinished: number
-  /** Threads for tasks that compute; `undefined` is one per processor. */
-  readonly threads: number | undefined
-  /** Heap of one thread, in MiB. */
-  readonly threadMemory: number
-  /** Folders that tasks may use. */
-  readonly folders: ReadonlyArray<string>
-  readonly outboundAllow: ReadonlyArray<string> | undefined
-  readonly outboundTimeout: Duration.Duration
-  /** Bytes of an answer, in MiB. */
-  readonly outboundMaxSize: number
-  readonly outboundRedirects: number
-  readonly webhookSecret: Redacted.Redacted<string> | undefined
-  readonly smtpUrl: Redacted.Redacted<string> | undefined
-  readonly smtpTls: "offered" | "required"
-  readonly mailFrom: string
-  readonly outbox: string
-  readonly imageMaxPixels: number
-  /** Bytes of an image file, in MiB. */
-  readonly imageMaxSize: number
 }
 
 /** Where tasks are kept when nothing is said. */
@@ -92,9 +35,7 @@ export const load: Effect.Effect<Settings, InvalidSettings | Config.ConfigError>
 })
 
 /** What was read for each setting of the table. */
-type Readings = {
-  readonly [Name in keyof typeof table]: (typeof table)[Name] extends Setting<infer A> ? Reading<A> : never
-}
+type Readings = { readonly [Name in keyof Values]: Reading<Values[Name]> }
 
 const readAll = Effect.all(
   Object.fromEntries(Object.entries(table).map(([name, setting]) => [name, read<unknown>(setting)]))
@@ -128,7 +69,7 @@ const unclearStore = ({ databaseUrl, redisUrl, store }: Readings): string | unde
 const combine = (readings: Readings): Settings => {
   const values = Object.fromEntries(
     Object.entries(readings).map(([name, reading]) => [name, reading._tag === "Value" ? reading.value : undefined])
-  ) as { readonly [Name in keyof Readings]: Extract<Readings[Name], { readonly _tag: "Value" }>["value"] }
+  ) as Values
   return {
     ...values,
     workers: values.workers ?? Math.min(defaultWorkers, values.maxConcurrency),

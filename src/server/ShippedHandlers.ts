@@ -1,30 +1,12 @@
 /** The handlers that ship with the server, and what they stand on. */
 import { Layer } from "effect"
+import type { handlerSettings } from "../config/HandlerSettings.ts"
 import type { Settings } from "../config/Settings.ts"
 import { Folders } from "../handlers/files/Folders.ts"
 import * as Handlers from "../handlers/index.ts"
 import { Mailer } from "../handlers/mail/Mailer.ts"
 import { Outbound } from "../handlers/outbound/Outbound.ts"
 import { ThreadPool } from "../threads/ThreadPool.ts"
-
-/** What the handlers depend on. */
-export type Choice = Pick<
-  Settings,
-  | "threads"
-  | "threadMemory"
-  | "folders"
-  | "outboundAllow"
-  | "outboundTimeout"
-  | "outboundMaxSize"
-  | "outboundRedirects"
-  | "webhookSecret"
-  | "smtpUrl"
-  | "smtpTls"
-  | "mailFrom"
-  | "outbox"
-  | "imageMaxPixels"
-  | "imageMaxSize"
->
 
 /** Variables that threads and child processes need. They get no others: the rest may hold passwords. */
 const passedOn = new Set([
@@ -48,7 +30,9 @@ const harmlessOf = ({ env }: NodeJS.Process): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(env).filter(([name]) => passedOn.has(name.toUpperCase())))
 
 /** All handlers with their services. */
-export const layer = ({ folders: [home = ".", ...others], ...settings }: Choice) =>
+export const layer = (
+  { folders: [home = ".", ...others], ...settings }: Pick<Settings, keyof typeof handlerSettings>
+) =>
   Handlers.layer.pipe(
     Layer.provide([
       ThreadPool.layer({ size: settings.threads, memoryMiB: settings.threadMemory, env: harmlessOf(process) }),
