@@ -2,7 +2,7 @@
  * Errors as clients see them: `{ "error": { "code", "message", ...facts } }`. The code is stable, the message is for
  * people and may change, the facts say what to do about it. Nothing internal is in any of them.
  */
-import { Schema, SchemaTransformation } from "effect"
+import { Schema, SchemaTransformation, Struct } from "effect"
 import { HttpApiSchema } from "effect/http-api"
 import { maxIdLength } from "../../domain/Bounds.ts"
 import * as Errors from "../../domain/Errors.ts"
@@ -13,99 +13,89 @@ import { TaskState } from "../../domain/TaskState.ts"
 const retryAfterSeconds = 1
 
 /** The body of an error. */
-export const body = <const Code extends string, const Facts extends Schema.Struct.Fields>(code: Code, facts: Facts) =>
+const body = <const Code extends string, const Facts extends Schema.Struct.Fields>(code: Code, facts: Facts) =>
   Schema.Struct({ error: Schema.Struct({ code: Schema.Literal(code), message: Schema.String, ...facts }) })
 
 const batchIndex = Schema.Int.annotate({ description: "Position in the batch; 0 for a single task" })
 
-/** A payload that its task type does not take. */
-export const InvalidPayload = body("invalid_payload", { type: Schema.String, issue: Schema.String, index: batchIndex })
-  .annotate({ identifier: "InvalidPayload", description: "A payload does not fit its task type" })
-  .pipe(
+/** How an error of the engine is written on the wire, and read there. */
+interface Wire<Code extends string, Facts extends Schema.Struct.Fields, Self> {
+  readonly status: number
+  readonly code: Code
+  readonly description: string
+  readonly facts: Facts
+  /** Default: the error with these facts. */
+  readonly decode?: (facts: Schema.Struct.Type<Facts>) => Self
+  /** Default: the fields of the error that have the names of the facts. */
+  readonly encode?: (error: Self) => Schema.Struct.Type<Facts>
+}
+
+/** An error of the engine as endpoints declare it: its body carries the error's message. */
+export const onWire = <
+  Self extends Error,
+  Target extends Schema.Constraint & { readonly Type: Self; readonly identifier: string; new(facts: never): Self },
+  const Code extends string,
+  const Facts extends Schema.Struct.Fields
+>(
+  target: Target & (new(facts: never) => Self),
+  { code, description, facts, status, ...wire }: Wire<Code, Facts, Self>
+) => {
+  const decode = wire.decode ?? ((known) => new target(known as never))
+  const encode = wire.encode ?? ((error) => Struct.pick(error, Object.keys(facts) as Array<never>))
+  return body(code, facts).annotate({ identifier: target.identifier, description }).pipe(
     Schema.decodeTo(
-      Schema.toType(Errors.InvalidPayload),
-      SchemaTransformation.transform({
-        decode: ({ error }) => new Errors.InvalidPayload(error),
-        encode: ({ index, issue, message, type }) => ({
-          error: { code: "invalid_payload" as const, message, type, issue, index }
-        })
-      })
+      Schema.toType(target),
+      SchemaTransformation.transform<Self, { readonly error: object }>({
+        decode: ({ error }) => decode(error as Schema.Struct.Type<Facts>),
+        encode: (error) => ({ error: { code, message: error.message, ...encode(error) } })
+      }) as never
     ),
-    HttpApiSchema.status(400)
+    HttpApiSchema.status(status)
   )
+}
+
+/** A payload that its task type does not take. */
+export const InvalidPayload = onWire(Errors.InvalidPayload, {
+  status: 400,
+  code: "invalid_payload",
+  description: "A payload does not fit its task type",
+  facts: { type: Schema.String, issue: Schema.String, index: batchIndex }
+})
 
 /** A task type that the server has no definition of. */
-export const UnknownTaskType = body("unknown_task_type", {
-  type: Schema.String,
-  known: Schema.Array(Schema.String),
-  index: batchIndex
+export const UnknownTaskType = onWire(Errors.UnknownTaskType, {
+  status: 400,
+  code: "unknown_task_type",
+  description: "A task type that the server does not know",
+  facts: { type: Schema.String, known: Schema.Array(Schema.String), index: batchIndex }
 })
-  .annotate({ identifier: "UnknownTaskType", description: "A task type that the server does not know" })
-  .pipe(
-    Schema.decodeTo(
-      Schema.toType(Errors.UnknownTaskType),
-      SchemaTransformation.transform({
-        decode: ({ error }) => new Errors.UnknownTaskType(error),
-        encode: ({ index, known, message, type }) => ({
-          error: { code: "unknown_task_type" as const, message, type, known, index }
-        })
-      })
-    ),
-    HttpApiSchema.status(400)
-  )
 
 /** No task has the id. */
-export const TaskNotFound = body("task_not_found", { id: Schema.String })
-  .annotate({ identifier: "TaskNotFound", description: "No task has this id" })
-  .pipe(
-    Schema.decodeTo(
-      Schema.toType(Errors.TaskNotFound),
-      SchemaTransformation.transform({
-        decode: ({ error }) => new Errors.TaskNotFound(error),
-        encode: ({ id, message }) => ({
-          error: { code: "task_not_found" as const, message, id: shortened(id, maxIdLength) }
-        })
-      })
-    ),
-    HttpApiSchema.status(404)
-  )
+export const TaskNotFound = onWire(Errors.TaskNotFound, {
+  status: 404,
+  code: "task_not_found",
+  description: "No task has this id",
+  facts: { id: Schema.String },
+  encode: ({ id }) => ({ id: shortened(id, maxIdLength) })
+})
 
 /** The idempotency key belongs to a task with another payload. */
-export const KeyConflict = body("key_conflict", {
-  type: Schema.String,
-  key: Schema.String,
-  id: Schema.String,
-  index: batchIndex
+export const KeyConflict = onWire(Errors.KeyConflict, {
+  status: 409,
+  code: "key_conflict",
+  description: "The key belongs to a task with another payload",
+  facts: { type: Schema.String, key: Schema.String, id: Schema.String, index: batchIndex }
 })
-  .annotate({ identifier: "KeyConflict", description: "The key belongs to a task with another payload" })
-  .pipe(
-    Schema.decodeTo(
-      Schema.toType(Errors.KeyConflict),
-      SchemaTransformation.transform({
-        decode: ({ error }) => new Errors.KeyConflict(error),
-        encode: ({ id, index, key, message, type }) => ({
-          error: { code: "key_conflict" as const, message, type, key, id, index }
-        })
-      })
-    ),
-    HttpApiSchema.status(409)
-  )
 
 /** The task's state does not allow the operation. */
-export const StateConflict = body("state_conflict", { id: Schema.String, operation: Schema.String, status: TaskState })
-  .annotate({ identifier: "StateConflict", description: "The task's status does not allow this" })
-  .pipe(
-    Schema.decodeTo(
-      Schema.toType(Errors.StateConflict),
-      SchemaTransformation.transform({
-        decode: ({ error: { id, operation, status } }) => new Errors.StateConflict({ id, operation, state: status }),
-        encode: ({ id, message, operation, state }) => ({
-          error: { code: "state_conflict" as const, message, id, operation, status: state }
-        })
-      })
-    ),
-    HttpApiSchema.status(409)
-  )
+export const StateConflict = onWire(Errors.StateConflict, {
+  status: 409,
+  code: "state_conflict",
+  description: "The task's status does not allow this",
+  facts: { id: Schema.String, operation: Schema.String, status: TaskState },
+  decode: ({ id, operation, status }) => new Errors.StateConflict({ id, operation, state: status }),
+  encode: ({ id, operation, state }) => ({ id, operation, status: state })
+})
 
 const full = {
   capacity: Schema.Int,

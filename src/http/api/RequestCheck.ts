@@ -1,7 +1,7 @@
 /** What every endpoint answers to a request that it cannot read, before the engine is asked anything. */
-import { Schema, SchemaTransformation } from "effect"
-import { HttpApiMiddleware, HttpApiSchema } from "effect/http-api"
-import { body } from "./ApiErrors.ts"
+import { Schema } from "effect"
+import { HttpApiMiddleware } from "effect/http-api"
+import { onWire } from "./ApiErrors.ts"
 
 /** One thing that is wrong with a request. */
 export const RequestIssue = Schema.Struct({
@@ -44,44 +44,26 @@ export class UnsupportedMediaType extends Schema.TaggedError<UnsupportedMediaTyp
   }
 }
 
-const invalidRequest = body("invalid_request", { issues: Schema.Array(RequestIssue) })
-  .annotate({ identifier: "InvalidRequest", description: "The request is malformed" })
-  .pipe(
-    Schema.decodeTo(
-      Schema.toType(InvalidRequest),
-      SchemaTransformation.transform({
-        decode: ({ error }) => new InvalidRequest({ issues: error.issues }),
-        encode: ({ issues, message }) => ({ error: { code: "invalid_request" as const, message, issues } })
-      })
-    ),
-    HttpApiSchema.status(400)
-  )
+const invalidRequest = onWire(InvalidRequest, {
+  status: 400,
+  code: "invalid_request",
+  description: "The request is malformed",
+  facts: { issues: Schema.Array(RequestIssue) }
+})
 
-const bodyTooLarge = body("body_too_large", { limit: Schema.Int })
-  .annotate({ identifier: "BodyTooLarge", description: "The body is too large" })
-  .pipe(
-    Schema.decodeTo(
-      Schema.toType(BodyTooLarge),
-      SchemaTransformation.transform({
-        decode: ({ error }) => new BodyTooLarge(error),
-        encode: ({ limit, message }) => ({ error: { code: "body_too_large" as const, message, limit } })
-      })
-    ),
-    HttpApiSchema.status(413)
-  )
+const bodyTooLarge = onWire(BodyTooLarge, {
+  status: 413,
+  code: "body_too_large",
+  description: "The body is too large",
+  facts: { limit: Schema.Int }
+})
 
-const unsupportedMediaType = body("unsupported_media_type", { found: Schema.String })
-  .annotate({ identifier: "UnsupportedMediaType", description: "The body is not JSON" })
-  .pipe(
-    Schema.decodeTo(
-      Schema.toType(UnsupportedMediaType),
-      SchemaTransformation.transform({
-        decode: ({ error }) => new UnsupportedMediaType(error),
-        encode: ({ found, message }) => ({ error: { code: "unsupported_media_type" as const, message, found } })
-      })
-    ),
-    HttpApiSchema.status(415)
-  )
+const unsupportedMediaType = onWire(UnsupportedMediaType, {
+  status: 415,
+  code: "unsupported_media_type",
+  description: "The body is not JSON",
+  facts: { found: Schema.String }
+})
 
 /** Turns malformed, giant and foreign bodies into errors of the API. */
 export class RequestCheck extends HttpApiMiddleware.Service<RequestCheck>()("taskforge/http/api/RequestCheck", {
