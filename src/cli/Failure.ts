@@ -57,6 +57,9 @@ export class Failure extends Schema.TaggedError<Failure>()("CommandFailure", {
   }
 }
 
+/** The command line cannot be understood, or asks for what is not possible. */
+export const usage = (problem: string, advice: string): Failure => new Failure({ exit: "usage", problem, advice })
+
 /** An error of the API, of the way to it or of a store as the failure of a command on a target. It names the fix. */
 export const failureOf = (error: unknown, target: string): Failure => {
   if (error instanceof Failure) return error

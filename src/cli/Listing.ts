@@ -1,6 +1,7 @@
 /** What is shown in pages: as many as are wanted, in one table or as lines of JSON. */
 import { Effect } from "effect"
 import { Flag } from "effect/cli"
+import type { TaskState } from "../domain/TaskState.ts"
 import { pageSize } from "../http/api/RequestValues.ts"
 import type { Failure } from "./Failure.ts"
 import * as Screen from "./Screen.ts"
@@ -18,12 +19,25 @@ export const flags = (size: number, all: string) => ({
   all: Flag.Boolean("all").pipe(Flag.withDescription(all), Flag.withDefault(false))
 })
 
-/** What was given for them. */
-export interface Given {
-  readonly json: boolean
-  readonly limit: number
-  readonly all: boolean
-}
+/** The flags that say which tasks: `byStatus` and `others` begin their descriptions. */
+export const filters = (states: ReadonlyArray<TaskState>, byStatus: string, others: string) => ({
+  status: Flag.Literals("status", states).pipe(
+    Flag.withDescription(`${byStatus} in this status; may be repeated`),
+    Flag.atLeast(0)
+  ),
+  type: Flag.String("type").pipe(
+    Flag.withAlias("t"),
+    Flag.withDescription(`${others} of this type; may be repeated`),
+    Flag.atLeast(0)
+  ),
+  queue: Flag.String("queue").pipe(
+    Flag.withAlias("q"),
+    Flag.withDescription(`${others} of this queue; may be repeated`),
+    Flag.atLeast(0)
+  )
+})
+
+type Given = Target.Given<ReturnType<typeof flags>>
 
 /** Which page a request asks for. */
 export interface PageQuery {

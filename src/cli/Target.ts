@@ -1,7 +1,7 @@
 /** What a command works on: a server by its URL, or a store by its own. Either way it speaks the same API. */
-import { Config, ConfigProvider, Context, Effect, Layer, Option, type Redacted, Schedule } from "effect"
-import { Flag } from "effect/cli"
-import { FetchHttpClient, type HttpClient, HttpEffect, HttpRouter, HttpServer } from "effect/http"
+import { Config, ConfigProvider, Context, Effect, Layer, Option, Schedule } from "effect"
+import { Command, Flag } from "effect/cli"
+import { FetchHttpClient, type HttpClient, HttpEffect } from "effect/http"
 import { existsSync } from "node:fs"
 import * as Settings from "../config/Settings.ts"
 import * as StoreUrl from "../config/StoreUrl.ts"
@@ -11,10 +11,11 @@ import * as Engine from "../engine/Engine.ts"
 import { EventFeed } from "../events/EventFeed.ts"
 import * as Handlers from "../handlers/index.ts"
 import * as ApiClient from "../http/client/ApiClient.ts"
-import * as Routes from "../http/Routes.ts"
 import { TaskCatalog } from "../http/TaskCatalog.ts"
+import * as TaskRoutes from "../http/TaskRoutes.ts"
 import * as SelectedStore from "../server/SelectedStore.ts"
-import { Failure, failureOf, failureToOpen } from "./Failure.ts"
+import { Failure, failureOf, failureToOpen, usage } from "./Failure.ts"
+import * as Screen from "./Screen.ts"
 
 /** Three times within about a second and a half: a person waits for the answer. */
 const impatient = Schedule.exponential("200 millis").pipe(Schedule.upTo({ times: 3 }))
@@ -41,15 +42,13 @@ const apiKey = Flag.Redacted("api-key").pipe(
   Flag.optional
 )
 
-/** The flags that name a target. */
-export const flags = { server, store, apiKey }
+/** The flags of every command that works on a target. */
+const flags = { server, store, apiKey, json: Screen.jsonFlag }
 
-/** What was given for them. */
-export interface Given {
-  readonly server: Option.Option<string>
-  readonly store: Option.Option<string>
-  readonly apiKey: Option.Option<Redacted.Redacted>
-}
+/** What was given for them, and for those of a command's own. */
+export type Given<Config extends Command.Command.Config = {}> =
+  & Command.Command.Config.Infer<typeof flags>
+  & Command.Command.Config.Infer<Config>
 
 /** The API of whatever a command works on. */
 export class Target extends Context.Service<Target, {
@@ -66,21 +65,28 @@ export class Target extends Context.Service<Target, {
   readonly problem: (error: unknown) => Failure
 }>()("taskforge/cli/Target") {}
 
-/** Runs a command's work on the target that was given. */
-export const provide =
-  (given: Given) => <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E | Failure, Exclude<R, Target>> =>
-    Effect.scoped(Effect.flatMap(Layer.build(layer(given)), (context) => Effect.provideContext(work, context)))
+/** A command that works on the target that is given. */
+export const command = <const Name extends string, const Config extends Command.Command.Config, A, E, R>(
+  name: Name,
+  config: Config,
+  work: (given: Given<Config>) => Effect.Effect<A, E, R>
+) =>
+  Command.make(name, { ...flags, ...config }, (input) => {
+    const given = input as Given<Config>
+    return Effect.scoped(
+      Effect.flatMap(Layer.build(layer(given)), (context) => Effect.provideContext(work(given), context))
+    )
+  })
 
 const layer = (given: Given): Layer.Layer<Target, Failure> =>
   Layer.unwrap(Effect.gen(function*() {
     const storeUrl = Option.getOrUndefined(given.store)
     const serverUrl = Option.getOrUndefined(given.server)
     if (storeUrl !== undefined && serverUrl !== undefined) {
-      return yield* new Failure({
-        exit: "usage",
-        problem: "--server and --store exclude each other",
-        advice: "Name the server to ask it, or the store to work on it without a server."
-      })
+      return yield* usage(
+        "--server and --store exclude each other",
+        "Name the server to ask it, or the store to work on it without a server."
+      )
     }
     return storeUrl === undefined ? yield* overHttp(serverUrl, given.apiKey) : yield* onStore(storeUrl)
   }))
@@ -89,19 +95,17 @@ const overHttp = Effect.fnUntraced(function*(given: string | undefined, givenKey
   const named = given ?? (yield* variable("TASKFORGE_URL")) ?? defaultServer
   const url = withScheme(named)
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-    return yield* new Failure({
-      exit: "usage",
-      problem: `${Redaction.url(named)} is not the URL of a server`,
-      advice: `It looks like ${defaultServer} or https://tasks.example.org; a store is named with --store.`
-    })
+    return yield* usage(
+      `${Redaction.url(named)} is not the URL of a server`,
+      `It looks like ${defaultServer} or https://tasks.example.org; a store is named with --store.`
+    )
   }
   const { hash, password, search, username } = new URL(url)
   if (username + password + search + hash !== "") {
-    return yield* new Failure({
-      exit: "usage",
-      problem: `${Redaction.url(url)} has more than the address and the path of a server`,
-      advice: "Give a key with --api-key or TASKFORGE_API_KEY; a user, a password and a query cannot be sent."
-    })
+    return yield* usage(
+      `${Redaction.url(url)} has more than the address and the path of a server`,
+      "Give a key with --api-key or TASKFORGE_API_KEY; a user, a password and a query cannot be sent."
+    )
   }
   const apiKey = Option.getOrUndefined(givenKey) ?? (yield* variable("TASKFORGE_API_KEY"))
   return make(url, { url, apiKey }).pipe(Layer.provide(FetchHttpClient.layer))
@@ -112,26 +116,13 @@ const withScheme = (url: string): string =>
   /^(localhost|\[[\da-f:.]+\]|[\w-]+(\.[\w-]+)+|[\w-]+(?=:\d))(:\d+)?(\/|$)/i.test(url) ? `http://${url}` : url
 
 const onStore = Effect.fnUntraced(function*(url: string) {
-  const store = StoreUrl.parse(url)
-  if (store === undefined || store._tag === "Memory") {
-    return yield* new Failure({
-      exit: "usage",
-      problem: store === undefined
-        ? `${Redaction.url(url)} is not the URL of a store`
-        : "A store in memory lives in one process, so there is nothing to work on",
-      advice: "It looks like sqlite:data/taskforge.db; a server is named with --server."
-    })
+  if (StoreUrl.parse(url) === undefined) {
+    return yield* usage(
+      `${Redaction.url(url)} is not the URL of a store`,
+      "It looks like sqlite:data/taskforge.db; a server is named with --server."
+    )
   }
-  if (store._tag === "Sqlite" && !existsSync(store.path)) {
-    return yield* new Failure({
-      exit: "unknown",
-      problem: `There is no store at ${store.path}`,
-      advice: `Create it with: taskforge migrate --store ${quoted(Redaction.url(url))}`
-    })
-  }
-  // Without the password that may be in it
-  const name = StoreUrl.format(store)
-  const settings = yield* Effect.mapError(settingsWith(Option.some(url)), (error) => failureOf(error, name))
+  const { name, settings } = yield* storeOf(Option.some(url), false)
   return make(name, { url: localUrl }).pipe(
     Layer.provide(localClient),
     Layer.provide(TaskCatalog.layer(Handlers.definitions)),
@@ -161,14 +152,35 @@ const variable = (name: string): Effect.Effect<string | undefined, Failure> =>
     onSuccess: (text) => Option.getOrUndefined(Option.filter(text, (one) => one !== ""))
   })
 
-/** The settings of the environment, on this store if one is given. */
-export const settingsWith = Effect.fnUntraced(function*(store: Option.Option<string>) {
+/**
+ * The settings of the environment, on this store if one is given, and its name without the password that may be in it.
+ * It is one that a command can open, and that is there unless the command `creates` it.
+ */
+export const storeOf = Effect.fnUntraced(function*(given: Option.Option<string>, creates: boolean) {
   const environment = yield* ConfigProvider.ConfigProvider
-  const provider = Option.match(store, {
+  const provider = Option.match(given, {
     onNone: () => environment,
     onSome: (url) => ConfigProvider.orElse(ConfigProvider.fromUnknown({ STORE_URL: url }), environment)
   })
-  return yield* Effect.provideService(Settings.load, ConfigProvider.ConfigProvider, provider)
+  const settings = yield* Effect.provideService(Settings.load, ConfigProvider.ConfigProvider, provider).pipe(
+    Effect.mapError((error) => failureOf(error, "The store"))
+  )
+  const { store } = settings
+  const name = StoreUrl.format(store)
+  if (store._tag === "Memory") {
+    return yield* usage(
+      "A store in memory lives in one process, so there is nothing to work on",
+      "Name another one with --store, for example sqlite:data/taskforge.db."
+    )
+  }
+  if (store._tag === "Sqlite" && !creates && !existsSync(store.path)) {
+    return yield* new Failure({
+      exit: "unknown",
+      problem: `There is no store at ${store.path}`,
+      advice: `Create it with: taskforge migrate --store ${quoted(name)}`
+    })
+  }
+  return { name, settings }
 })
 
 /** Where the requests of {@link localClient} seem to go. */
@@ -182,14 +194,9 @@ const localClient = FetchHttpClient.layer.pipe(
   Layer.provide(Layer.effect(
     FetchHttpClient.Fetch,
     Effect.gen(function*() {
-      const routes = yield* HttpRouter.toHttpEffect(Routes.layer({ requireKeys: "never" }))
-      const handle = HttpEffect.toWebHandler(routes)
+      const handle = HttpEffect.toWebHandler(yield* TaskRoutes.standalone({ requireKeys: "never" }))
       return (input, init) => handle(new Request(input, init))
     })
   )),
-  Layer.provide([
-    Layer.succeed(HttpRouter.RouterConfig, Routes.routerConfig),
-    HttpServer.layerServices,
-    EventFeed.layer
-  ])
+  Layer.provide(EventFeed.layer)
 ) satisfies Layer.Layer<HttpClient.HttpClient, unknown, unknown>

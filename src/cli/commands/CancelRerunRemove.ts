@@ -1,10 +1,11 @@
 /** The commands that change tasks: some by their ids, or all that match. */
 import { Effect } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, Command } from "effect/cli"
 import type { TaskState } from "../../domain/TaskState.ts"
 import { pageSize } from "../../http/api/RequestValues.ts"
 import type { TaskPageJson } from "../../http/api/TaskJson.ts"
-import { Failure } from "../Failure.ts"
+import { Failure, usage } from "../Failure.ts"
+import * as Listing from "../Listing.ts"
 import * as Progress from "../Progress.ts"
 import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
@@ -14,13 +15,9 @@ import * as Words from "../Words.ts"
 export const cancel = changing("cancel", {
   doing: "Cancelling",
   selectable: ["scheduled", "pending", "running"],
-  one: (id) =>
-    Effect.gen(function*() {
-      const { api, repeatable } = yield* Target.Target
-      const { status } = yield* repeatable(api.tasks.cancel({ params: { id } }))
-      return status
-    }),
-  many: (ids) => Target.Target.use(({ api, repeatable }) => repeatable(api.tasks.cancelAll({ payload: { ids } }))),
+  one: ({ api, repeatable }, id) =>
+    Effect.map(repeatable(api.tasks.cancel({ params: { id } })), ({ status }) => status),
+  many: ({ api, repeatable }, ids) => repeatable(api.tasks.cancelAll({ payload: { ids } })),
   words: {
     cancelled: "Cancelled; it will not start",
     requested: "Running; it is being stopped",
@@ -39,13 +36,8 @@ export const cancel = changing("cancel", {
 export const rerun = changing("rerun", {
   doing: "Rerunning",
   selectable: ["failed", "cancelled"],
-  one: (id) =>
-    Effect.gen(function*() {
-      const { api } = yield* Target.Target
-      yield* api.tasks.rerun({ params: { id } })
-      return "rerun" as const
-    }),
-  many: (ids) => Target.Target.use(({ api }) => api.tasks.rerunAll({ payload: { ids } })),
+  one: ({ api }, id) => Effect.as(api.tasks.rerun({ params: { id } }), "rerun"),
+  many: ({ api }, ids) => api.tasks.rerunAll({ payload: { ids } }),
   words: { rerun: "Due now, with all its retries" }
 }).pipe(
   Command.withDescription("Run failed or cancelled tasks again, with all their retries"),
@@ -60,13 +52,8 @@ export const rerun = changing("rerun", {
 export const remove = changing("remove", {
   doing: "Removing",
   selectable: ["completed", "failed", "cancelled"],
-  one: (id) =>
-    Effect.gen(function*() {
-      const { api } = yield* Target.Target
-      yield* api.tasks.remove({ params: { id }, query: { only: "finished" } })
-      return "removed" as const
-    }),
-  many: (ids) => Target.Target.use(({ api }) => api.tasks.removeAll({ payload: { ids } })),
+  one: ({ api }, id) => Effect.as(api.tasks.remove({ params: { id }, query: { only: "finished" } }), "removed"),
+  many: ({ api }, ids) => api.tasks.removeAll({ payload: { ids } }),
   words: { removed: "Removed" }
 }).pipe(
   Command.withDescription("Remove finished tasks and their results"),
@@ -76,56 +63,29 @@ export const remove = changing("remove", {
   ])
 )
 
-/** A command that does something to tasks. */
+/** A command that does something to tasks: to those that are named, or to all that match. */
 function changing<Answer extends string, E>(name: string, action: Action<Answer, E>) {
-  const config = { ...Target.flags, json: Screen.jsonFlag, ...flags(action.selectable) }
-  return Command.make(name, config, (input) => Target.provide(input)(each(input, action)))
+  return Target.command(name, flags(action.selectable), (given) => each(given, action))
 }
 
 /** The flags that name tasks; `states` are those in which there is something to do. */
 function flags(states: ReadonlyArray<TaskState>) {
-  return {
-    ids: Argument.String("id").pipe(
-      Argument.withDescription("The task"),
-      Argument.variadic()
-    ),
-    status: Flag.Literals("status", states).pipe(
-      Flag.withDescription("All tasks in this status; may be repeated"),
-      Flag.atLeast(0)
-    ),
-    type: Flag.String("type").pipe(
-      Flag.withAlias("t"),
-      Flag.withDescription("With --status: only tasks of this type; may be repeated"),
-      Flag.atLeast(0)
-    ),
-    queue: Flag.String("queue").pipe(
-      Flag.withAlias("q"),
-      Flag.withDescription("With --status: only tasks of this queue; may be repeated"),
-      Flag.atLeast(0)
-    )
-  }
+  const ids = Argument.String("id").pipe(Argument.withDescription("The task"), Argument.variadic())
+  return { ids, ...Listing.filters(states, "All tasks", "With --status: only tasks") }
 }
 
-/** What was given for them. */
-interface Given {
-  readonly ids: ReadonlyArray<string>
-  readonly status: ReadonlyArray<TaskState>
-  readonly type: ReadonlyArray<string>
-  readonly queue: ReadonlyArray<string>
-  readonly json: boolean
-}
+type Given = Target.Given<ReturnType<typeof flags>>
 
 /** What is done to each. */
 interface Action<Answer extends string, E> {
   readonly doing: string
   readonly selectable: ReadonlyArray<TaskState>
-  readonly one: (id: string) => Effect.Effect<Answer, E, Target.Target>
+  readonly one: (target: Target.Target["Service"], id: string) => Effect.Effect<Answer, E>
   /** With one request. What another one was faster with has an answer without a word. */
-  readonly many: (ids: ReadonlyArray<string>) => Effect.Effect<
-    { readonly results: ReadonlyArray<{ readonly status: string }> },
-    E,
-    Target.Target
-  >
+  readonly many: (
+    target: Target.Target["Service"],
+    ids: ReadonlyArray<string>
+  ) => Effect.Effect<{ readonly results: ReadonlyArray<{ readonly status: string }> }, E>
   readonly words: Record<Answer, string>
 }
 
@@ -133,18 +93,14 @@ interface Action<Answer extends string, E> {
 const each = Effect.fnUntraced(function*<Answer extends string, E>(given: Given, action: Action<Answer, E>) {
   const { ids, queue, status, type } = given
   if (ids.length > 0 && status.length + type.length + queue.length > 0) {
-    return yield* usage("Tasks are named by ids or by what they have in common, not by both")
+    return yield* wrong("Tasks are named by ids or by what they have in common, not by both")
   }
   if (ids.length > 0) return yield* named(given, action)
   if (status.length > 0) return yield* matching(given, action)
-  return yield* usage("Which tasks?")
+  return yield* wrong("Which tasks?")
 
-  function usage(problem: string) {
-    return new Failure({
-      exit: "usage",
-      problem,
-      advice: `Give their ids, or --status with one of: ${action.selectable.join(", ")}.`
-    })
+  function wrong(problem: string) {
+    return usage(problem, `Give their ids, or --status with one of: ${action.selectable.join(", ")}.`)
   }
 })
 
@@ -152,18 +108,18 @@ const named = Effect.fnUntraced(function*<Answer extends string, E>(
   { ids, json }: Given,
   { one, words }: Action<Answer, E>
 ) {
-  const { problem } = yield* Target.Target
+  const target = yield* Target.Target
   const paint = yield* Screen.paint
   const failures: Array<Failure> = []
   for (const id of ids) {
-    const failure = yield* one(id).pipe(
+    const failure = yield* one(target, id).pipe(
       Effect.flatMap((answer) =>
         json
           ? Screen.json({ id, status: answer })
           : Screen.line(`${paint.bold(Screen.plain(id))}  ${words[answer]}`)
       ),
       Effect.as(undefined),
-      Effect.catch((error) => Effect.succeed(problem(error)))
+      Effect.catch((error) => Effect.succeed(target.problem(error)))
     )
     if (failure === undefined) continue
     if (ids.length === 1 || failure.exit === "unavailable" || failure.exit === "forbidden") return yield* failure
@@ -185,7 +141,8 @@ const matching = Effect.fnUntraced(function*<Answer extends string, E>(
   { json, queue, status, type }: Given,
   { doing, many, words }: Action<Answer, E>
 ) {
-  const { api, ask, problem } = yield* Target.Target
+  const target = yield* Target.Target
+  const { api, ask, problem } = target
   const progress = yield* Progress.make(doing)
   const answers: Record<string, number> = {}
   let done = 0
@@ -201,7 +158,7 @@ const matching = Effect.fnUntraced(function*<Answer extends string, E>(
       api.tasks.list({ query: cursor === undefined ? query : { ...query, cursor } })
     )
     if (page.tasks.length > 0) {
-      const { results } = yield* Effect.mapError(many(page.tasks.map(({ id }) => id)), problem)
+      const { results } = yield* Effect.mapError(many(target, page.tasks.map(({ id }) => id)), problem)
       // Another operator or an instance was faster with those whose answer has no word: they are not what was asked for
       for (const { status } of results) {
         const answer = status in words ? status : "gone"

@@ -12,9 +12,7 @@ import * as Target from "../Target.ts"
 import * as Words from "../Words.ts"
 
 /** Fills a server with life, or with load. */
-export const command = Command.make("demo", {
-  ...Target.flags,
-  json: Screen.jsonFlag,
+export const command = Target.command("demo", {
   rate: Flag.Finite("rate").pipe(
     Flag.withDescription("Tasks per second: 10 by default; with --load as many as the server completes"),
     Flag.filter(
@@ -39,12 +37,12 @@ export const command = Command.make("demo", {
     Flag.withDescription("The same seed gives the same tasks"),
     Flag.withDefault("taskforge")
   )
-}, (input) =>
-  Target.provide(input)(demonstrate({
-    ...input,
-    rate: Option.getOrElse(input.rate, () => input.load ? undefined : 10),
-    for: Option.getOrElse(input.for, () => Duration.seconds(input.load ? 10 : 30))
-  }))).pipe(
+}, (given) =>
+  demonstrate({
+    ...given,
+    rate: Option.getOrElse(given.rate, () => given.load ? undefined : 10),
+    for: Option.getOrElse(given.for, () => Duration.seconds(given.load ? 10 : 30))
+  })).pipe(
     Command.withDescription(
       "Send varied tasks to a server: urgent, delayed, failing, cancelled and long ones; or a load"
     ),

@@ -5,7 +5,7 @@ import { nearest, quoted } from "../../domain/Quoting.ts"
 import type { CreatedTaskJson, TaskJson } from "../../http/api/TaskJson.ts"
 import { NewTaskJson } from "../../http/api/TasksApi.ts"
 import * as Bulk from "../Bulk.ts"
-import { Failure } from "../Failure.ts"
+import { Failure, usage } from "../Failure.ts"
 import * as Input from "../Input.ts"
 import * as RemoteTasks from "../RemoteTasks.ts"
 import * as Screen from "../Screen.ts"
@@ -15,10 +15,7 @@ import { show } from "./Get.ts"
 const text = (name: string, metavar: string, description: string) =>
   Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.optional)
 
-/** Puts tasks into the queue. */
-export const command = Command.make("enqueue", {
-  ...Target.flags,
-  json: Screen.jsonFlag,
+const flags = {
   type: Argument.String("type").pipe(
     Argument.withDescription("The task type; with --lines, each line may name it instead"),
     Argument.optional
@@ -55,7 +52,10 @@ export const command = Command.make("enqueue", {
     Flag.withDescription("When the queue is full: fail with exit code 75, or wait for room (with --lines)"),
     Flag.optional
   )
-}, (input) => Target.provide(input)(enqueue(input))).pipe(
+}
+
+/** Puts tasks into the queue. */
+export const command = Target.command("enqueue", flags, (given) => enqueue(given)).pipe(
   Command.withDescription("Enqueue one task or many"),
   Command.withAlias("add"),
   Command.withExamples([
@@ -73,23 +73,7 @@ export const command = Command.make("enqueue", {
   ])
 )
 
-interface Input {
-  readonly json: boolean
-  readonly type: Option.Option<string>
-  readonly payload: Option.Option<string>
-  readonly file: Option.Option<string>
-  readonly lines: Option.Option<string>
-  readonly priority: Option.Option<string>
-  readonly delay: Option.Option<string>
-  readonly at: Option.Option<string>
-  readonly key: Option.Option<string>
-  readonly id: Option.Option<string>
-  readonly queue: Option.Option<string>
-  readonly retries: Option.Option<number>
-  readonly timeout: Option.Option<string>
-  readonly wait: boolean
-  readonly whenFull: Option.Option<"fail" | "wait">
-}
+type Input = Target.Given<typeof flags>
 
 const enqueue = (input: Input) => Option.isSome(input.lines) ? many(input, input.lines.value) : one(input)
 
@@ -215,5 +199,3 @@ const flagOf = (field: string): string =>
     : `--${flagNames.get(field) ?? field}`
 
 const flagNames = new Map([["run_at", "at"], ["max_retries", "retries"]])
-
-const usage = (problem: string, advice: string) => new Failure({ exit: "usage", problem, advice })

@@ -6,10 +6,7 @@ import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
 import * as TaskText from "../TaskText.ts"
 
-/** Shows tasks by their ids. */
-export const command = Command.make("get", {
-  ...Target.flags,
-  json: Screen.jsonFlag,
+const flags = {
   ids: Argument.String("id").pipe(
     Argument.withDescription("The task"),
     Argument.variadic({ min: 1 })
@@ -19,7 +16,10 @@ export const command = Command.make("get", {
     Flag.withDescription("Waits until the tasks have finished; exits with 1 unless all completed"),
     Flag.withDefault(false)
   )
-}, (input) => Target.provide(input)(get(input))).pipe(
+}
+
+/** Shows tasks by their ids. */
+export const command = Target.command("get", flags, (given) => get(given)).pipe(
   Command.withDescription("Show everything about a task"),
   Command.withExamples([
     {
@@ -30,11 +30,7 @@ export const command = Command.make("get", {
   ])
 )
 
-const get = Effect.fnUntraced(function*({ ids, json, wait }: {
-  readonly ids: ReadonlyArray<string>
-  readonly json: boolean
-  readonly wait: boolean
-}) {
+const get = Effect.fnUntraced(function*({ ids, json, wait }: Target.Given<typeof flags>) {
   const { api, ask } = yield* Target.Target
   if (wait) yield* RemoteTasks.finished(ids)
   const tasks: Array<TaskJson> = []

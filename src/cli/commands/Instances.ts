@@ -7,16 +7,12 @@ import * as Target from "../Target.ts"
 import * as Words from "../Words.ts"
 
 /** Shows who runs tasks. */
-export const command = Command.make(
-  "instances",
-  { ...Target.flags, json: Screen.jsonFlag },
-  (input) => Target.provide(input)(instances(input))
-).pipe(
+export const command = Target.command("instances", {}, (given) => instances(given)).pipe(
   Command.withDescription("Show the instances that run tasks, and what they run now"),
   Command.withExamples([{ command: "taskforge instances", description: "All instances on the store" }])
 )
 
-const instances = Effect.fnUntraced(function*({ json }: { readonly json: boolean }) {
+const instances = Effect.fnUntraced(function*({ json }: Target.Given) {
   const { api, ask } = yield* Target.Target
   const found = yield* ask(api.system.workers())
   if (json) return yield* Screen.json(found)

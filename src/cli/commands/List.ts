@@ -1,32 +1,18 @@
 import { Clock, Effect } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Command } from "effect/cli"
 import { all as states } from "../../domain/TaskState.ts"
 import type { TaskJson } from "../../http/api/TaskJson.ts"
 import * as Listing from "../Listing.ts"
-import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
 import * as TaskText from "../TaskText.ts"
 
-/** Shows tasks, newest first. */
-export const command = Command.make("list", {
-  ...Target.flags,
-  json: Screen.jsonFlag,
-  status: Flag.Literals("status", states).pipe(
-    Flag.withDescription("Only tasks in this status; may be repeated"),
-    Flag.atLeast(0)
-  ),
-  type: Flag.String("type").pipe(
-    Flag.withAlias("t"),
-    Flag.withDescription("Only tasks of this type; may be repeated"),
-    Flag.atLeast(0)
-  ),
-  queue: Flag.String("queue").pipe(
-    Flag.withAlias("q"),
-    Flag.withDescription("Only tasks of this queue; may be repeated"),
-    Flag.atLeast(0)
-  ),
+const flags = {
+  ...Listing.filters(states, "Only tasks", "Only tasks"),
   ...Listing.flags(20, "Shows every task that matches, however many there are")
-}, (input) => Target.provide(input)(list(input))).pipe(
+}
+
+/** Shows tasks, newest first. */
+export const command = Target.command("list", flags, (given) => list(given)).pipe(
   Command.withDescription("Show tasks, newest first"),
   Command.withAlias("ls"),
   Command.withExamples([
@@ -39,13 +25,7 @@ export const command = Command.make("list", {
   ])
 )
 
-interface Input extends Listing.Given {
-  readonly status: ReadonlyArray<TaskJson["status"]>
-  readonly type: ReadonlyArray<string>
-  readonly queue: ReadonlyArray<string>
-}
-
-const list = (input: Input) => {
+const list = (input: Target.Given<typeof flags>) => {
   const filter = {
     ...(input.status.length === 0 ? {} : { status: input.status }),
     ...(input.type.length === 0 ? {} : { type: input.type }),

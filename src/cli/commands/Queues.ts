@@ -7,34 +7,27 @@ import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
 import * as Words from "../Words.ts"
 
-const config = {
-  ...Target.flags,
-  json: Screen.jsonFlag,
+const named = {
   queues: Argument.String("queue").pipe(
     Argument.withDescription("The queue; tasks without one are in default"),
     Argument.variadic({ min: 1 })
   )
 }
 
-interface Input {
-  readonly json: boolean
-  readonly queues: ReadonlyArray<string>
-}
-
 /** Stops the start of tasks. */
-export const pause = Command.make("pause", config, (input) => Target.provide(input)(each(input, "pause"))).pipe(
+export const pause = Target.command("pause", named, (given) => each(given, "pause")).pipe(
   Command.withDescription("Start no more tasks of a queue, on all instances; running tasks go on"),
   Command.withShortDescription("Start no more tasks of a queue"),
   Command.withExamples([{ command: "taskforge pause mail", description: "While the mail server is down" }])
 )
 
 /** Goes on. */
-export const resume = Command.make("resume", config, (input) => Target.provide(input)(each(input, "resume"))).pipe(
+export const resume = Target.command("resume", named, (given) => each(given, "resume")).pipe(
   Command.withDescription("Start tasks of a paused queue again"),
   Command.withExamples([{ command: "taskforge resume mail", description: "When the mail server is back" }])
 )
 
-const each = Effect.fnUntraced(function*({ json, queues }: Input, action: "pause" | "resume") {
+const each = Effect.fnUntraced(function*({ json, queues }: Target.Given<typeof named>, action: "pause" | "resume") {
   const { api, ask } = yield* Target.Target
   const paint = yield* Screen.paint
   for (const queue of queues) {
@@ -66,48 +59,36 @@ const warnOfUnknown = Effect.fnUntraced(function*(queue: string) {
   yield* Screen.lineError(`! No task is in the queue ${Screen.plain(queue)}${known}`)
 })
 
-const counting = {
-  ...Target.flags,
-  json: Screen.jsonFlag,
-  ...Listing.flags(50, "Shows every one, however many there are")
-}
+const counting = Listing.flags(50, "Shows every one, however many there are")
 
-/** Shows the queues, or the types in one of them. */
-export const queues = Command.make(
-  "queues",
-  {
-    ...counting,
-    queue: Argument.String("queue").pipe(
-      Argument.withDescription("Shows the types in this queue"),
-      Argument.optional
-    )
-  },
-  (input) =>
-    Target.provide(input)(
-      Option.match(input.queue, {
-        onNone: () => Listing.show(input, allQueues),
-        onSome: (queue) => Listing.show(input, typesIn(queue))
-      })
-    )
-).pipe(
-  Command.withDescription("Show the queues, or the types in one: what waits and runs in each, and since when"),
-  Command.withShortDescription("Show the queues, and what waits in each"),
-  Command.withExamples([
-    { command: "taskforge queues", description: "What waits, and where" },
-    { command: "taskforge queues mail", description: "Which types wait in one queue" },
-    { command: "taskforge queues --all --json | jq 'select(.paused).queue'", description: "The paused queues" }
-  ])
+const inQueue = Argument.String("queue").pipe(
+  Argument.withDescription("Shows the types in this queue"),
+  Argument.optional
 )
 
-/** Shows the types, over all queues. */
-export const types = Command.make("types", counting, (input) => Target.provide(input)(Listing.show(input, allTypes)))
-  .pipe(
-    Command.withDescription(
-      "Show the types that have tasks, over all queues: what waits and runs of each, and since when"
-    ),
-    Command.withShortDescription("Show the types, and what waits of each"),
-    Command.withExamples([{ command: "taskforge types", description: "What waits, and of which type" }])
+/** Shows the queues, or the types in one of them. */
+export const queues = Target.command("queues", { ...counting, queue: inQueue }, (given) =>
+  Option.match(given.queue, {
+    onNone: () => Listing.show(given, allQueues),
+    onSome: (queue) => Listing.show(given, typesIn(queue))
+  })).pipe(
+    Command.withDescription("Show the queues, or the types in one: what waits and runs in each, and since when"),
+    Command.withShortDescription("Show the queues, and what waits in each"),
+    Command.withExamples([
+      { command: "taskforge queues", description: "What waits, and where" },
+      { command: "taskforge queues mail", description: "Which types wait in one queue" },
+      { command: "taskforge queues --all --json | jq 'select(.paused).queue'", description: "The paused queues" }
+    ])
   )
+
+/** Shows the types, over all queues. */
+export const types = Target.command("types", counting, (given) => Listing.show(given, allTypes)).pipe(
+  Command.withDescription(
+    "Show the types that have tasks, over all queues: what waits and runs of each, and since when"
+  ),
+  Command.withShortDescription("Show the types, and what waits of each"),
+  Command.withExamples([{ command: "taskforge types", description: "What waits, and of which type" }])
+)
 
 type TypeJson = typeof TypeCountsJson.Type
 type Unfinished = Omit<TypeJson, "type">

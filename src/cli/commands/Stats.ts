@@ -8,11 +8,7 @@ import * as Target from "../Target.ts"
 import * as Words from "../Words.ts"
 
 /** Shows how many tasks there are. */
-export const command = Command.make(
-  "stats",
-  { ...Target.flags, json: Screen.jsonFlag },
-  (input) => Target.provide(input)(stats(input))
-).pipe(
+export const command = Target.command("stats", {}, (given) => stats(given)).pipe(
   Command.withDescription("Show how many tasks are in each status, and totals since the store was made"),
   Command.withShortDescription("Show how many tasks there are"),
   Command.withExamples([{
@@ -21,7 +17,7 @@ export const command = Command.make(
   }])
 )
 
-const stats = Effect.fnUntraced(function*({ json }: { readonly json: boolean }) {
+const stats = Effect.fnUntraced(function*({ json }: Target.Given) {
   const { api, ask } = yield* Target.Target
   const found = yield* ask(api.system.stats())
   if (json) return yield* Screen.json(found)

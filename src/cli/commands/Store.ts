@@ -1,13 +1,11 @@
 /** Commands on a store itself: no server is asked, none is needed. */
 import { Effect, Layer, type Option } from "effect"
 import { Command, Flag } from "effect/cli"
-import { existsSync } from "node:fs"
 import type * as Settings from "../../config/Settings.ts"
 import * as StoreUrl from "../../config/StoreUrl.ts"
-import { quoted } from "../../domain/Quoting.ts"
 import * as SelectedStore from "../../server/SelectedStore.ts"
 import type { ServerServices } from "../../store/Driver.ts"
-import { Failure, failureOf, failureToOpen } from "../Failure.ts"
+import { type Failure, failureToOpen } from "../Failure.ts"
 import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
 
@@ -58,25 +56,9 @@ export const withStore = <A, E, R>(
   { creates, work }: Options<A, E, R>
 ): Effect.Effect<A, E | Failure, Exclude<R, ServerServices>> =>
   Effect.gen(function*() {
-    const settings = yield* Effect.mapError(Target.settingsWith(given), (error) => failureOf(error, "The store"))
-    const { store } = settings
-    const url = StoreUrl.format(store)
-    if (store._tag === "Memory") {
-      return yield* new Failure({
-        exit: "usage",
-        problem: "A store in memory lives in one process, so there is nothing to work on",
-        advice: "Name another one with --store, for example sqlite:data/taskforge.db."
-      })
-    }
-    if (store._tag === "Sqlite" && !creates && !existsSync(store.path)) {
-      return yield* new Failure({
-        exit: "unknown",
-        problem: `There is no store at ${store.path}`,
-        advice: `Create it with: taskforge migrate --store ${quoted(url)}`
-      })
-    }
+    const { name, settings } = yield* Target.storeOf(given, creates)
     const open = Layer.build(SelectedStore.layer(settings)).pipe(
-      Effect.catchCause((cause) => Effect.fail(failureToOpen(cause, url)))
+      Effect.catchCause((cause) => Effect.fail(failureToOpen(cause, name)))
     )
     return yield* Effect.flatMap(open, (services) => Effect.provideContext(work(settings), services))
   }).pipe(Effect.scoped)

@@ -15,9 +15,7 @@ import * as Instances from "./Instances.ts"
 import * as Stats from "./Stats.ts"
 
 /** Shows what happens, while it happens. */
-export const command = Command.make("watch", {
-  ...Target.flags,
-  json: Screen.jsonFlag,
+export const command = Target.command("watch", {
   ids: Argument.String("id").pipe(
     Argument.withDescription("The tasks to follow until they finish; the whole system if there is none"),
     Argument.variadic()
@@ -35,16 +33,12 @@ export const command = Command.make("watch", {
     Flag.withSchema(DurationText),
     Flag.optional
   )
-}, (input) => {
-  const work = input.ids.length === 0
-    ? showSystem(Duration.max(input.interval, Duration.millis(100)), input.json)
-    : follow(input.ids, input.json)
-  return Target.provide(input)(
-    Option.match(input.for, {
-      onNone: () => work,
-      onSome: (time) => Effect.asVoid(Effect.timeoutOption(work, time))
-    })
-  )
+}, ({ for: lasting, ids, interval, json }) => {
+  const work = ids.length === 0 ? showSystem(Duration.max(interval, Duration.millis(100)), json) : follow(ids, json)
+  return Option.match(lasting, {
+    onNone: () => work,
+    onSome: (time) => Effect.asVoid(Effect.timeoutOption(work, time))
+  })
 }).pipe(
   Command.withDescription("Watch the whole system, or some tasks until they finish"),
   Command.withExamples([
