@@ -7,6 +7,9 @@ import { Clock, Effect } from "effect"
 /** Whole milliseconds since some moment before. */
 export const millis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
 
+/** The same with the microseconds, for what takes less than a millisecond. */
+export const exactMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+
 /** {@link millis} of the fiber's clock. */
 export const now: Effect.Effect<number> = Effect.map(Clock.Clock, millis)
 

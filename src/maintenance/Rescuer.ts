@@ -10,6 +10,7 @@
  */
 import { Clock, Duration, Effect, Layer } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { type Rescued, TaskStore } from "../store/TaskStore.ts"
 import { type Bounds as ReckoningBounds, Reckoning } from "./Reckoning.ts"
@@ -43,7 +44,7 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStor
     const intervalMs = options.interval === undefined
       ? Math.min(2500, Math.max(200, leaseMs / 6))
       : Duration.toMillis(options.interval)
-    const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+    const monotonicMs = () => MonotonicClock.exactMillis(clock)
     const maxAheadMs = Math.ceil(maxLeasesAhead * leaseMs)
     const maxOffMs = Math.ceil(leaseMs / 3)
     const reckoning = new Reckoning(leaseMs)

@@ -3,15 +3,13 @@
  * that go on after they were told to stop: after `abandonAfterMs` they are given up, and end without their fiber.
  */
 import { type Clock, Effect, Latch } from "effect"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { Attempt, InterruptReason } from "./Attempt.ts"
 import type { Attempts } from "./Attempts.ts"
 
 /** How long an interrupted attempt may run its finalizers before it is given up. */
 const abandonAfterMs = 5000
-
-/** The monotonic clock in milliseconds. */
-export const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
 
 /** The watch over the attempts of a pool. */
 export interface Deadlines {
@@ -35,7 +33,7 @@ export const start = Effect.fnUntraced(function*(options: {
 
   const step = Effect.gen(function*() {
     earlier.closeUnsafe()
-    const now = monotonicMillis(clock)
+    const now = MonotonicClock.exactMillis(clock)
     armedFor = Infinity
     for (const attempt of attempts) {
       if (attempt.ended) continue
@@ -60,7 +58,7 @@ export const start = Effect.fnUntraced(function*(options: {
   return {
     watch,
     stop: (attempt, reason) => {
-      attempt.interrupt(reason, monotonicMillis(clock))
+      attempt.interrupt(reason, MonotonicClock.exactMillis(clock))
       watch(attempt)
     }
   } satisfies Deadlines as Deadlines

@@ -3,9 +3,9 @@
  * as a lease: an instance that died leaves the list when its tasks come back to the queue.
  */
 import { type Clock, type Duration, Effect } from "effect"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { Beat, Instance, InstanceStore } from "../store/InstanceStore.ts"
-import * as Deadlines from "./Deadlines.ts"
 
 /** Starts the registrar. When the scope closes it takes this instance off the list, unless the store is out of reach. */
 export const start = Effect.fnUntraced(function*(options: {
@@ -19,8 +19,8 @@ export const start = Effect.fnUntraced(function*(options: {
   readonly describe: () => Pick<Beat, "capacity" | "queues" | "types" | "running">
 }) {
   const { clock, instance, instances, leaseForMs } = options
-  const startedAt = Deadlines.monotonicMillis(clock)
-  const upForMs = () => Math.round(Deadlines.monotonicMillis(clock) - startedAt)
+  const startedAt = MonotonicClock.exactMillis(clock)
+  const upForMs = () => Math.round(MonotonicClock.exactMillis(clock) - startedAt)
   const intervalMs = leaseForMs / 3
 
   yield* Effect.addFinalizer(() =>

@@ -1,10 +1,11 @@
 /** Runs each claimed task in a fiber of its own, and judges how the attempt ended. */
 import { type Clock, Context, Effect, Exit } from "effect"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
 import { Attempt, type AttemptHost } from "./Attempt.ts"
 import type { Attempts } from "./Attempts.ts"
-import * as Deadlines from "./Deadlines.ts"
+import type { Deadlines } from "./Deadlines.ts"
 import type { Endings } from "./Endings.ts"
 import * as Executor from "./Executor.ts"
 import type { Handler } from "./HandlerRegistry.ts"
@@ -22,7 +23,7 @@ export const make = Effect.fnUntraced(function*(options: {
   readonly clock: Clock.Clock
   readonly attempts: Attempts
   readonly slots: Slots
-  readonly deadlines: Deadlines.Deadlines
+  readonly deadlines: Deadlines
   readonly endings: Endings
   /** The time limit of attempts whose task has none, in milliseconds. */
   readonly timeoutMs: number
@@ -50,12 +51,12 @@ export const make = Effect.fnUntraced(function*(options: {
   }
 
   const end = (attempt: Attempt, settlement: Settlement | undefined): void => {
-    const rest = endings.end(attempt, settlement, Deadlines.monotonicMillis(clock))
+    const rest = endings.end(attempt, settlement, MonotonicClock.exactMillis(clock))
     if (rest !== undefined) fork(rest)
   }
 
   const start = ({ handler, task }: Runnable): void => {
-    const now = Deadlines.monotonicMillis(clock)
+    const now = MonotonicClock.exactMillis(clock)
     const timeoutMs = task.timeoutMs ?? options.timeoutMs
     const attempt = new Attempt(task, handler.definition, options.slots.take(), now, timeoutMs, options.host)
     attempts.started(attempt)

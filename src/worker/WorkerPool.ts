@@ -14,6 +14,7 @@
 import { Clock, Context, Duration, Effect, Latch, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Bounds from "../domain/Bounds.ts"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { SettleAnswer } from "../domain/Settlement.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
@@ -133,7 +134,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const queues = options.queues ?? []
   const recorder = new Metrics.Recorder(yield* Effect.context<never>())
   const log = yield* AttemptLog.make(options.logCompletions ?? defaults.logCompletions)
-  const now = () => Deadlines.monotonicMillis(clock)
+  const now = () => MonotonicClock.exactMillis(clock)
 
   // A task's way through the pool: claimed for a free slot, attempted, and its ending kept to be settled
   const work = Latch.makeUnsafe(true)
