@@ -1,7 +1,7 @@
 /** Queues and types over HTTP, in snake_case: what waits and runs in them. */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import type { QueueCounts, QueueDetail, QueuePage, TypeCounts, TypePage, Unfinished } from "../../queue/Queues.ts"
+import type { QueueCounts, QueueDetail, QueuePage, TypeCounts, TypePage } from "../../queue/Queues.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { NeededRole } from "./NeededRole.ts"
 import { Name, PageSize, QueueCursor, TypeCursor } from "./RequestValues.ts"
@@ -117,43 +117,28 @@ export class QueuesApi extends HttpApiGroup.make("queues").add(
   }))
 ).prefix("/api/v1") {}
 
-type UnfinishedJson = Omit<typeof TypeCountsJson.Type, "type">
-
-const unfinishedJson = ({ pending, running, scheduled, waitingSince }: Unfinished): UnfinishedJson => ({
-  scheduled,
-  pending,
-  running,
+const typeJson = ({ waitingSince, ...counts }: TypeCounts): typeof TypeCountsJson.Type => ({
+  ...counts,
   waiting_since: timestampOrNull(waitingSince)
 })
 
-const unfinishedFromJson = ({ pending, running, scheduled, waiting_since }: UnfinishedJson): Unfinished => ({
-  scheduled,
-  pending,
-  running,
+const typeFromJson = ({ waiting_since, ...counts }: typeof TypeCountsJson.Type): TypeCounts => ({
+  ...counts,
   waitingSince: instantOrNull(waiting_since)
 })
 
-const typeJson = (counts: TypeCounts): typeof TypeCountsJson.Type => ({ type: counts.type, ...unfinishedJson(counts) })
-
-const typeFromJson = (json: typeof TypeCountsJson.Type): TypeCounts => ({
-  type: json.type,
-  ...unfinishedFromJson(json)
+const queueJson = ({ typeCount, types, waitingSince, ...counts }: QueueCounts): QueueJson => ({
+  ...counts,
+  waiting_since: timestampOrNull(waitingSince),
+  type_count: typeCount,
+  types: types.map(typeJson)
 })
 
-const queueJson = (counts: QueueCounts): QueueJson => ({
-  queue: counts.queue,
-  paused: counts.paused,
-  ...unfinishedJson(counts),
-  type_count: counts.typeCount,
-  types: counts.types.map(typeJson)
-})
-
-const queueFromJson = (json: QueueJson): QueueCounts => ({
-  queue: json.queue,
-  paused: json.paused,
-  ...unfinishedFromJson(json),
-  typeCount: json.type_count,
-  types: json.types.map(typeFromJson)
+const queueFromJson = ({ type_count, types, waiting_since, ...counts }: QueueJson): QueueCounts => ({
+  ...counts,
+  waitingSince: instantOrNull(waiting_since),
+  typeCount: type_count,
+  types: types.map(typeFromJson)
 })
 
 /** A page of queues on the wire. */
@@ -170,17 +155,17 @@ export const pageFromJson = ({ next, queues, timestamp }: typeof QueuePageJson.T
 })
 
 /** One queue on the wire. */
-export const detailJson = (detail: QueueDetail): typeof QueueDetailJson.Type => ({
-  ...queueJson(detail),
-  next: detail.next,
-  timestamp: timestamp(detail.now)
+export const detailJson = ({ next, now, ...queue }: QueueDetail): typeof QueueDetailJson.Type => ({
+  ...queueJson(queue),
+  next,
+  timestamp: timestamp(now)
 })
 
 /** The queue that was on the wire. */
-export const detailFromJson = (json: typeof QueueDetailJson.Type): QueueDetail => ({
-  ...queueFromJson(json),
-  next: json.next,
-  now: instant(json.timestamp)
+export const detailFromJson = ({ next, timestamp, ...queue }: typeof QueueDetailJson.Type): QueueDetail => ({
+  ...queueFromJson(queue),
+  next,
+  now: instant(timestamp)
 })
 
 /** A page of types on the wire. */

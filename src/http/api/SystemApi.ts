@@ -145,15 +145,11 @@ export class SystemApi extends HttpApiGroup.make("system").add(
     ),
   HttpApiEndpoint.get("healthV1", "/api/v1/health", { success: answersOfHealth }).annotate(NeededRole, "public")
     .annotate(OpenApi.Summary, "The same as /health"),
-  HttpApiEndpoint.get("stats", "/api/v1/stats", { success: StatsJson, error: ApiErrors.Unavailable }).annotate(
-    NeededRole,
-    "read"
-  )
+  HttpApiEndpoint.get("stats", "/api/v1/stats", { success: StatsJson, error: ApiErrors.Unavailable })
+    .annotate(NeededRole, "read")
     .annotate(OpenApi.Summary, "Counts of tasks and slots"),
-  HttpApiEndpoint.get("workers", "/api/v1/workers", { success: WorkersJson, error: ApiErrors.Unavailable }).annotate(
-    NeededRole,
-    "read"
-  )
+  HttpApiEndpoint.get("workers", "/api/v1/workers", { success: WorkersJson, error: ApiErrors.Unavailable })
+    .annotate(NeededRole, "read")
     .annotate(OpenApi.Summary, "List the living instances, their slots, and what they run")
 ) {}
 
@@ -202,38 +198,26 @@ const slotJson = (instance: string, { slot, task }: SlotView): Workers["workers"
 })
 
 const instanceJson = (
-  { host, id, leads, pid, queues, seenAt, startedAt, types, version }: LivingInstance,
+  { capacity: _capacity, running: _running, seenAt, startedAt, ...instance }: LivingInstance,
   slots: ReadonlyArray<SlotView>
 ): Workers["instances"][number] => ({
-  id,
-  host,
-  pid,
-  version,
+  ...instance,
   started_at: timestamp(startedAt),
   seen_at: timestamp(seenAt),
   slot_count: slots.length,
-  slots_active: slots.filter(({ task }) => task !== undefined).length,
-  leads,
-  queues,
-  types
+  slots_active: slots.filter(({ task }) => task !== undefined).length
 })
 
 /** The list that was on the wire. */
 export const instancesFromJson = ({ instances, timestamp, workers }: Workers): LivingInstances => ({
   now: instant(timestamp),
-  instances: instances.map(({ host, id, leads, pid, queues, seen_at, started_at, types, version, slot_count }) => ({
-    id,
-    host,
-    pid,
-    version,
+  instances: instances.map(({ seen_at, slot_count, slots_active: _active, started_at, ...instance }) => ({
+    ...instance,
     startedAt: instant(started_at),
     seenAt: instant(seen_at),
     capacity: slot_count,
-    queues,
-    types,
-    leads,
-    running: workers.flatMap(({ instance, slot, task }) =>
-      instance !== id || task === null ? [] : [{
+    running: workers.flatMap(({ instance: id, slot, task }) =>
+      id !== instance.id || task === null ? [] : [{
         slot,
         id: task.id,
         type: task.type,

@@ -76,15 +76,11 @@ class OlderApi extends HttpApiGroup.make("older").add(
     summary: "Submit a job",
     description: "The type is `default` and the priority `normal` unless given; a JSON body is the payload."
   })),
-  HttpApiEndpoint.get("olderStats", "/stats", { success: OlderStatsJson, error: ApiErrors.Unavailable }).annotate(
-    NeededRole,
-    "read"
-  )
+  HttpApiEndpoint.get("olderStats", "/stats", { success: OlderStatsJson, error: ApiErrors.Unavailable })
+    .annotate(NeededRole, "read")
     .annotate(OpenApi.Summary, "Counts"),
-  HttpApiEndpoint.get("olderWorkers", "/workers", { success: Schema.Struct({ workers: Schema.Int }) }).annotate(
-    NeededRole,
-    "read"
-  )
+  HttpApiEndpoint.get("olderWorkers", "/workers", { success: Schema.Struct({ workers: Schema.Int }) })
+    .annotate(NeededRole, "read")
     .annotate(OpenApi.Summary, "The number of slots of this process"),
   HttpApiEndpoint.post("submitTask", "/submit", {
     payload: Schema.Struct({
