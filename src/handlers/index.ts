@@ -26,57 +26,27 @@ import { SqlQuery, SqlQueryLive } from "./SqlQuery.ts"
 import { Sync, SyncLive } from "./Sync.ts"
 import { Webhook, WebhookLive } from "./Webhook.ts"
 
-export {
-  Backup,
-  BackupLive,
-  Batch,
-  BatchLive,
-  Cleanup,
-  CleanupLive,
-  Compute,
-  ComputeLive,
-  DataProcess,
-  DataProcessLive,
-  Default,
-  DefaultLive,
-  Echo,
-  EchoLive,
-  Email,
-  EmailLive,
-  Fail,
-  FailLive,
-  Fibonacci,
-  FibonacciLive,
-  FileRead,
-  FileReadLive,
-  FileWrite,
-  FileWriteLive,
-  Hash,
-  HashLive,
-  HttpRequest,
-  HttpRequestLive,
-  ImageResize,
-  ImageResizeLive,
-  Primes,
-  PrimesLive,
-  Report,
-  ReportLive,
-  Sleep,
-  SleepLive,
-  SqlQuery,
-  SqlQueryLive,
-  Sync,
-  SyncLive,
-  Webhook,
-  WebhookLive
-}
-export { BackupDamaged } from "./Backup.ts"
-export { TypeRefused } from "./Batch.ts"
-export { FailedOnPurpose } from "./Fail.ts"
-export { ImageLimits, ImageRefused, type Limits } from "./ImageResize.ts"
-export { QueryRefused, QueryTooSlow } from "./SqlQuery.ts"
-export { WebhookSecret } from "./Webhook.ts"
-
+export { Backup, BackupDamaged, BackupLive } from "./Backup.ts"
+export { Batch, BatchLive, TypeRefused } from "./Batch.ts"
+export { Cleanup, CleanupLive } from "./Cleanup.ts"
+export { Compute, ComputeLive } from "./Compute.ts"
+export { DataProcess, DataProcessLive } from "./DataProcess.ts"
+export { Default, DefaultLive } from "./Default.ts"
+export { Echo, EchoLive } from "./Echo.ts"
+export { Email, EmailLive } from "./Email.ts"
+export { Fail, FailedOnPurpose, FailLive } from "./Fail.ts"
+export { Fibonacci, FibonacciLive } from "./Fibonacci.ts"
+export { FileRead, FileReadLive } from "./FileRead.ts"
+export { FileWrite, FileWriteLive } from "./FileWrite.ts"
+export { Hash, HashLive } from "./Hash.ts"
+export { HttpRequest, HttpRequestLive } from "./HttpRequest.ts"
+export { ImageLimits, ImageRefused, ImageResize, ImageResizeLive, type Limits } from "./ImageResize.ts"
+export { Primes, PrimesLive } from "./Primes.ts"
+export { Report, ReportLive } from "./Report.ts"
+export { Sleep, SleepLive } from "./Sleep.ts"
+export { QueryRefused, QueryTooSlow, SqlQuery, SqlQueryLive } from "./SqlQuery.ts"
+export { Sync, SyncLive } from "./Sync.ts"
+export { Webhook, WebhookLive, WebhookSecret } from "./Webhook.ts"
 export { Unprocessable } from "./data/Columns.ts"
 export { Folders, PathRefused } from "./files/Folders.ts"
 export {
@@ -100,52 +70,33 @@ export type {
   Send as SendRequest
 } from "./outbound/OutboundRequest.ts"
 
+/** Each task type with what runs it. */
+const shipped = [
+  [Backup, BackupLive],
+  [Batch, BatchLive],
+  [Cleanup, CleanupLive],
+  [Compute, ComputeLive],
+  [DataProcess, DataProcessLive],
+  [Default, DefaultLive],
+  [Echo, EchoLive],
+  [Email, EmailLive],
+  [Fail, FailLive],
+  [Fibonacci, FibonacciLive],
+  [FileRead, FileReadLive],
+  [FileWrite, FileWriteLive],
+  [Hash, HashLive],
+  [HttpRequest, HttpRequestLive],
+  [ImageResize, ImageResizeLive],
+  [Primes, PrimesLive],
+  [Report, ReportLive],
+  [Sleep, SleepLive],
+  [SqlQuery, SqlQueryLive],
+  [Sync, SyncLive],
+  [Webhook, WebhookLive]
+] as const
+
 /** All definitions: what the HTTP API accepts. */
-export const definitions: ReadonlyArray<AnyTaskDefinition> = [
-  Backup,
-  Batch,
-  Cleanup,
-  Compute,
-  DataProcess,
-  Default,
-  Echo,
-  Email,
-  Fail,
-  Fibonacci,
-  FileRead,
-  FileWrite,
-  Hash,
-  HttpRequest,
-  ImageResize,
-  Primes,
-  Report,
-  Sleep,
-  SqlQuery,
-  Sync,
-  Webhook
-]
+export const definitions: ReadonlyArray<AnyTaskDefinition> = shipped.map(([definition]) => definition)
 
 /** All handlers. */
-export const layer = Layer.mergeAll(
-  BackupLive,
-  BatchLive,
-  CleanupLive,
-  ComputeLive,
-  DataProcessLive,
-  DefaultLive,
-  EchoLive,
-  EmailLive,
-  FailLive,
-  FibonacciLive,
-  FileReadLive,
-  FileWriteLive,
-  HashLive,
-  HttpRequestLive,
-  ImageResizeLive,
-  PrimesLive,
-  ReportLive,
-  SleepLive,
-  SqlQueryLive,
-  SyncLive,
-  WebhookLive
-)
+export const layer = Layer.mergeAll(Layer.empty, ...shipped.map(([, live]) => live))
