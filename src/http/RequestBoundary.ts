@@ -5,6 +5,7 @@
  */
 import { Cause, Clock, Context, Effect, type Layer, LogLevel, Metric, Option, References, type Types } from "effect"
 import { Headers, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
+import * as Metrics from "../observability/Metrics.ts"
 import * as Access from "./Access.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import { KeyRing } from "./KeyRing.ts"
@@ -150,10 +151,7 @@ const pathOf = (url: string): string => {
   return end === -1 ? url : url.slice(0, end)
 }
 
-const requests = Metric.counter("taskforge_http_requests_total", {
-  description: "HTTP requests by endpoint and status",
-  incremental: true
-})
+const requests = Metrics.counter("taskforge_http_requests_total", "HTTP requests by endpoint and status")
 
 const duration = Metric.histogram("taskforge_http_request_duration_seconds", {
   description: "Time from a request's head to its answer, by endpoint",

@@ -8,25 +8,17 @@ import type { Settlement } from "../domain/Settlement.ts"
 /** Seconds, from a millisecond to an hour. */
 const durations = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600]
 
-const created = Metric.counter("taskforge_tasks_created_total", {
-  description: "Tasks accepted by this process",
-  incremental: true
-})
+/** A count that only grows. */
+export const counter = (name: string, description: string): Metric.Counter<number> =>
+  Metric.counter(name, { description, incremental: true })
 
-const attempts = Metric.counter("taskforge_attempts_total", {
-  description: "Attempts that ended in this process, by outcome",
-  incremental: true
-})
+const created = counter("taskforge_tasks_created_total", "Tasks accepted by this process")
 
-const processed = Metric.counter("taskforge_tasks_processed_total", {
-  description: "Tasks that this process completed",
-  incremental: true
-})
+const attempts = counter("taskforge_attempts_total", "Attempts that ended in this process, by outcome")
 
-const failed = Metric.counter("taskforge_tasks_failed_total", {
-  description: "Tasks that failed for good in this process",
-  incremental: true
-})
+const processed = counter("taskforge_tasks_processed_total", "Tasks that this process completed")
+
+const failed = counter("taskforge_tasks_failed_total", "Tasks that failed for good in this process")
 
 const duration = Metric.histogram("taskforge_task_duration_seconds", {
   description: "Time from an attempt's start to its end",
@@ -40,10 +32,10 @@ const wait = Metric.histogram("taskforge_task_wait_seconds", {
 
 const slots = Metric.gauge("taskforge_slots", { description: "Slots of this process" })
 const slotsActive = Metric.gauge("taskforge_slots_active", { description: "Slots running a task now" })
-const abandoned = Metric.counter("taskforge_attempts_abandoned_total", {
-  description: "Attempts that went on after they were interrupted and were given up",
-  incremental: true
-})
+const abandoned = counter(
+  "taskforge_attempts_abandoned_total",
+  "Attempts that went on after they were interrupted and were given up"
+)
 
 /** Tasks in the store by state; set when the metrics are read. */
 export const tasks = Metric.gauge("taskforge_tasks", { description: "Tasks in the store by state" })
@@ -51,14 +43,16 @@ export const tasks = Metric.gauge("taskforge_tasks", { description: "Tasks in th
 /** Unfinished tasks in the store; set when the metrics are read. */
 export const queueSize = Metric.gauge("taskforge_queue_size", { description: "Unfinished tasks in the store" })
 
-interface OfType {
-  readonly created: Metric.Counter<number>
-  readonly processed: Metric.Counter<number>
-  readonly failed: Metric.Counter<number>
-  readonly duration: Metric.Histogram<number>
-  readonly wait: Metric.Histogram<number>
-  readonly outcomes: Map<string, Metric.Counter<number>>
-}
+const ofType = (type: string) => ({
+  created: Metric.withAttributes(created, { type }),
+  processed: Metric.withAttributes(processed, { type }),
+  failed: Metric.withAttributes(failed, { type }),
+  duration: Metric.withAttributes(duration, { type }),
+  wait: Metric.withAttributes(wait, { type }),
+  outcomes: new Map<string, Metric.Counter<number>>()
+})
+
+type OfType = ReturnType<typeof ofType>
 
 /** An attempt that has ended, and what became of its task. */
 export interface AttemptEnd {
@@ -125,15 +119,7 @@ export class Recorder {
     const known = this.types.get(type)
     if (known !== undefined) return known
     if (this.types.size >= maxTypes && type !== "other") return this.of("other")
-    const attributes = { type }
-    const metrics: OfType = {
-      created: Metric.withAttributes(created, attributes),
-      processed: Metric.withAttributes(processed, attributes),
-      failed: Metric.withAttributes(failed, attributes),
-      duration: Metric.withAttributes(duration, attributes),
-      wait: Metric.withAttributes(wait, attributes),
-      outcomes: new Map()
-    }
+    const metrics = ofType(type)
     this.types.set(type, metrics)
     return metrics
   }

@@ -6,6 +6,7 @@
  */
 import { Cause, Clock, Context, type Duration, Effect, Exit, Layer, Metric, Schedule, type Scope } from "effect"
 import { StoreError } from "../domain/Errors.ts"
+import * as Metrics from "./Metrics.ts"
 
 /** A part of the engine that does not work at the moment. */
 export interface Trouble {
@@ -21,10 +22,7 @@ export interface Trouble {
   readonly failures: number
 }
 
-const failedSteps = Metric.counter("taskforge_loop_failures_total", {
-  description: "Steps of background loops that failed",
-  incremental: true
-})
+const failedSteps = Metrics.counter("taskforge_loop_failures_total", "Steps of background loops that failed")
 
 /** Waits between failed steps: doubling from 50 ms to 5 s. */
 const backoff = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")])
