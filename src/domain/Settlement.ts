@@ -96,6 +96,23 @@ const cancelled = (task: Current, now: number, settledClaim: number, failure: Ta
   failure
 })
 
+/** The task after an attempt that did not finish it: due again, unless it is to be cancelled. */
+const again = (
+  task: Current,
+  now: number,
+  settledClaim: number,
+  dueAt: number,
+  outcome: AttemptOutcome,
+  failure?: TaskFailure
+): Change =>
+  task.cancelRequested ? cancelled(task, now, settledClaim, failure) : {
+    ...unchanged(task),
+    state: waiting(dueAt, now),
+    dueAt,
+    settledClaim,
+    history: remember(task.history, attempt(task, now, outcome, failure))
+  }
+
 /**
  * The task after a settlement that passed the {@link fence}. With a cancel requested, `Complete` and `Fail` stand,
  * because the work is done; everything that would run the task again becomes `cancelled`.
@@ -124,36 +141,14 @@ export const settle = (task: Current, settlement: Settlement, now: number): Chan
     case "Cancel":
       return cancelled(task, now, settledClaim)
     case "Retry": {
-      const dueAt = now + settlement.delayMs
-      const failed = { ...task, failures: task.failures + 1, failure: settlement.failure }
-      if (task.cancelRequested) return cancelled(failed, now, settledClaim, settlement.failure)
-      return {
-        ...unchanged(failed),
-        state: waiting(dueAt, now),
-        dueAt,
-        settledClaim,
-        history: remember(task.history, attempt(task, now, "failed", settlement.failure))
-      }
+      const { delayMs, failure } = settlement
+      const failed = { ...task, failures: task.failures + 1, failure }
+      return again(failed, now, settledClaim, now + delayMs, "failed", failure)
     }
-    case "Snooze": {
-      if (task.cancelRequested) return cancelled(task, now, settledClaim)
-      const dueAt = now + settlement.delayMs
-      return {
-        ...unchanged(task),
-        state: waiting(dueAt, now),
-        dueAt,
-        settledClaim,
-        history: remember(task.history, attempt(task, now, "snoozed"))
-      }
-    }
+    case "Snooze":
+      return again(task, now, settledClaim, now + settlement.delayMs, "snoozed")
     case "Release":
-      if (task.cancelRequested) return cancelled(task, now, settledClaim)
-      return {
-        ...unchanged(task),
-        state: waiting(task.dueAt, now),
-        settledClaim,
-        history: remember(task.history, attempt(task, now, "released"))
-      }
+      return again(task, now, settledClaim, task.dueAt, "released")
   }
 }
 
