@@ -2,6 +2,7 @@
  * Numbers that a JSON text has and JavaScript has not. `JSON.parse` makes 9007199254740992 of 9007199254740993, and
  * `Infinity` of 1e400, and says nothing: an account number would become another one.
  */
+import { endOfString } from "./JsonText.ts"
 
 /** A number that would be changed by being read. */
 export interface Inexact {
@@ -121,16 +122,6 @@ const firstInexact = (json: string): string | undefined => {
     }
   }
   return undefined
-}
-
-/** The place after the string that begins at `start`. */
-const endOfString = (json: string, start: number): number => {
-  for (let quote = json.indexOf("\"", start + 1); quote >= 0; quote = json.indexOf("\"", quote + 1)) {
-    let backslashes = 0
-    while (json[quote - 1 - backslashes] === "\\") backslashes++
-    if (backslashes % 2 === 0) return quote + 1
-  }
-  return json.length
 }
 
 /** Finds the way to the number, from the inside out: the reviver is called for what is in a value before it. */

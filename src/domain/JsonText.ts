@@ -66,7 +66,7 @@ const depthOf = (text: string): number => {
   for (let at = 0; at < text.length; at++) {
     switch (text.charCodeAt(at)) {
       case code.quote:
-        at = endOfString(text, at)
+        at = endOfString(text, at) - 1
         break
       case code.openArray:
       case code.openObject:
@@ -80,12 +80,12 @@ const depthOf = (text: string): number => {
   return deepest
 }
 
-/** Where the string that begins here ends: at a quote with an even number of backslashes before it. */
-const endOfString = (text: string, begin: number): number => {
-  for (let end = text.indexOf("\"", begin + 1); end >= 0; end = text.indexOf("\"", end + 1)) {
+/** The place after the string that begins at `start`: after a quote with an even number of backslashes before it. */
+export const endOfString = (json: string, start: number): number => {
+  for (let quote = json.indexOf("\"", start + 1); quote >= 0; quote = json.indexOf("\"", quote + 1)) {
     let backslashes = 0
-    while (text.charCodeAt(end - 1 - backslashes) === code.backslash) backslashes++
-    if (backslashes % 2 === 0) return end
+    while (json.charCodeAt(quote - 1 - backslashes) === code.backslash) backslashes++
+    if (backslashes % 2 === 0) return quote + 1
   }
-  return text.length
+  return json.length
 }
