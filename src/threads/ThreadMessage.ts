@@ -1,20 +1,13 @@
 /** What a process and its threads tell each other. Values travel as JSON texts, encoded by the definition's schemas. */
 import type { Schema } from "effect"
+import type { TaskContext } from "../worker/TaskContext.ts"
 
 /** Work for a thread: one attempt. */
 export interface Job {
   /** The URL of the module that exports `handler`; see `ThreadHandler`. */
   readonly module: string
   readonly payload: string
-  readonly attempt: {
-    readonly id: string
-    readonly type: string
-    readonly queue: string
-    readonly attempt: number
-    readonly claim: number
-    readonly instance: string
-    readonly slot: number
-  }
+  readonly attempt: Omit<TaskContext["Service"], "progress" | "snooze">
 }
 
 /** How far a job is. */

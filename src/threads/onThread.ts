@@ -7,6 +7,7 @@ import { Effect } from "effect"
 import type { PlainSchema, TaskDefinition } from "../domain/TaskDefinition.ts"
 import { Snoozed } from "../worker/Attempt.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
+import type { Ending } from "./ThreadMessage.ts"
 import * as ThreadModule from "./ThreadModule.ts"
 import type { Isolation } from "./ThreadPlatform.ts"
 import { ThreadPool } from "./ThreadPool.ts"
@@ -55,8 +56,5 @@ export const onThread = <
   })
 }
 
-const thrown = ({ message, name, stack }: {
-  readonly name: string
-  readonly message: string
-  readonly stack: string | undefined
-}): Error => Object.assign(new Error(message), { name, stack })
+const thrown = ({ message, name, stack }: Extract<Ending, { readonly _tag: "Died" }>): Error =>
+  Object.assign(new Error(message), { name, stack })
