@@ -17,7 +17,7 @@
  */
 import { Context, type Effect } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
-import { cancel, type Change, rerun, type SettleAnswer, type Settlement } from "../domain/Settlement.ts"
+import { cancel, type Change, type Current, rerun, type SettleAnswer, type Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { TaskState } from "../domain/TaskState.ts"
 import type { CountedLanes, LaneRange, Runnable } from "./Lanes.ts"
@@ -147,7 +147,10 @@ export interface Rescued {
 }
 
 /** What a rescue tells of a task that it has made a change of. */
-export const rescuedOf = ({ claims, id, type }: TaskRecord, { crashes, state }: Change): Rescued => ({
+export const rescuedOf = (
+  { claims, id, type }: Pick<TaskRecord, "claims" | "id" | "type">,
+  { crashes, state }: Change
+): Rescued => ({
   id,
   type,
   state,
@@ -165,14 +168,14 @@ export type RerunAnswer = { readonly _tag: "rerun" } | { readonly _tag: "unknown
 }
 
 /** What `cancel` answers about a stored task, and what it makes of it. */
-export const decideCancel = (task: TaskRecord, now: number): readonly [CancelAnswer, Change | undefined] => {
+export const decideCancel = (task: Current, now: number): readonly [CancelAnswer, Change | undefined] => {
   const change = cancel(task, now)
   if (change === undefined) return ["finished", undefined]
   return [change.state === "running" ? "requested" : "cancelled", change]
 }
 
 /** The same of `rerun`. */
-export const decideRerun = (task: TaskRecord, now: number): readonly [RerunAnswer, Change | undefined] => {
+export const decideRerun = (task: Current, now: number): readonly [RerunAnswer, Change | undefined] => {
   const change = rerun(task, now)
   return change === undefined ? [{ _tag: "conflict", state: task.state }, undefined] : [{ _tag: "rerun" }, change]
 }

@@ -6,9 +6,9 @@ import type { StoreError } from "../../domain/Errors.ts"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
 import * as PausedQueues from "../PausedQueues.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
-import { block, lanes } from "./Order.ts"
+import { block, elementsOf, lanes } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
-import { claimedTaskOf, elementsOf, state } from "./Task.ts"
+import { claimedTaskOf, state } from "./Task.ts"
 
 type Answer = readonly [now: number, nextDueAt: string, firstClaim: string | number, ...tasks: ReadonlyArray<string>]
 

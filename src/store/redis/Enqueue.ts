@@ -8,9 +8,9 @@ import { type ByteBudget, offeredBytes } from "../Admission.ts"
 import type { Coalesced } from "../Coalescer.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import * as Failure from "./Failure.ts"
-import { admitted, block, entered, lanes } from "./Order.ts"
+import { admitted, block, entered, laneOf, lanes } from "./Order.ts"
 import { maxArguments, prelude, type Runner, script } from "./Runner.ts"
-import { keyFieldOf, laneOf, restOf } from "./Task.ts"
+import { keyFieldOf, restOf } from "./Task.ts"
 
 /** Texts in one argument, where there are too many for an argument each. */
 const packSize = 1000

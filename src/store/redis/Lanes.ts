@@ -6,8 +6,9 @@ import * as ByteOrder from "../../domain/ByteOrder.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import { type CountedLanes, coverageOf, type LaneCounts, type LaneRange, type Runnable, startOf } from "../Lanes.ts"
 import type { Stranded } from "../TaskStore.ts"
+import { block, elementsOf, lanes, namesOf } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
-import { elementsOf, entry, namesOf } from "./Task.ts"
+import { standing } from "./Task.ts"
 
 /** How many texts and numbers a lane is shown in. */
 const shownSize = 5
@@ -67,7 +68,7 @@ const laneOf = (shown: ReadonlyArray<string | number>, at: number): LaneCounts =
 }
 
 /** When the first pending task of a lane in the order of work became due, or nothing. */
-const dues = `${prelude}${entry}
+const dues = `${prelude}${block}${lanes}${standing}
 local function dueOf(lane)
   local member = call("ZRANGE", root .. ":lane:" .. lane, 0, 0)[1]
   if not member then return "" end

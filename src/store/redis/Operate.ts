@@ -1,54 +1,33 @@
 /**
  * What operators do to tasks and queues, and what retention does for them.
  */
-import { Effect } from "effect"
+import type { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import {
   type CancelAnswer,
+  decideCancel,
+  decideRerun,
   keyedForMs,
   lastClaimForMs,
   type RemoveAnswer,
   type RerunAnswer,
   type Retention
 } from "../TaskStore.ts"
-import { lettersAs } from "./Attempt.ts"
-import { announce } from "./Hints.ts"
 import { adopt, lanes, left, stored } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 import { freeing } from "./Server.ts"
-import { entry, stateNames } from "./Task.ts"
-
-const cancelAnswers: Readonly<Record<string, CancelAnswer>> = {
-  C: "cancelled",
-  R: "requested",
-  F: "finished",
-  U: "unknown"
-}
-const removeAnswers: Readonly<Record<string, RemoveAnswer>> = { A: "removed", N: "unfinished", U: "unknown" }
-
-const rerunAnswerOf = (letter: string): RerunAnswer =>
-  letter === "A"
-    ? { _tag: "rerun" }
-    : letter === "U"
-    ? { _tag: "unknown" }
-    : { _tag: "conflict", state: stateNames[letter]! }
+import { standing, type Tasks } from "./Task.ts"
 
 /** The operations of one deployment. */
-export const make = (runner: Runner, headStartMs: number) => ({
+export const make = (runner: Runner, tasks: Tasks) => ({
   cancel: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError> =>
-    Effect.map(
-      runner("cancel", runCancel, [String(headStartMs), ...ids]),
-      (letters) => lettersAs(letters, cancelAnswers)
-    ),
+    tasks.change("cancel", ids, "unknown", decideCancel),
 
   rerun: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
-    Effect.map(
-      runner("rerun", runRerun, [String(headStartMs), ...ids]),
-      (letters) => Array.from(letters, rerunAnswerOf)
-    ),
+    tasks.change("rerun", ids, { _tag: "unknown" }, decideRerun),
 
   remove: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError> =>
-    Effect.map(runner("remove", runRemove, ids), (letters) => lettersAs(letters, removeAnswers)),
+    runner("remove", runRemove, ids),
 
   prune: (
     { failedForMs, finishedForMs, maxFinished, maxKeyedFinished }: Retention,
@@ -60,74 +39,6 @@ export const make = (runner: Runner, headStartMs: number) => ({
       [limit, finishedForMs, failedForMs, maxFinished, keyedForMs, lastClaimForMs, maxKeyedFinished].map(String)
     )
 })
-
-/**
- * Cancels waiting tasks and asks running ones to stop, as `Settlement.cancel` has it.
- *
- * - Arguments: head start, then ids.
- * - Answers: a letter for each: `C` cancelled, `R` requested, `F` has finished before, `U` unknown.
- */
-const runCancel = script<string>(`${prelude}${freeing}${entry}${announce}
-local headStart, now, answers, ended = tonumber(ARGV[1]), clock(), {}, {}
-for index = 1, #ARGV - 1 do
-  local id = ARGV[index + 1]
-  local e = load(id)
-  if e == nil then
-    answers[index] = "U"
-  elseif e.letter == "W" then
-    unwait(e, id, headStart)
-    finish(e, id, "X", now)
-    write(id, e)
-    answers[index], ended[#ended + 1] = "C", id
-  elseif e.letter == "R" then
-    e.cancel = "1"
-    write(id, e)
-    answers[index] = "R"
-  else
-    answers[index] = "F"
-  end
-end
-announce(ended)
-return table.concat(answers)
-`)
-
-/**
- * Makes failed and cancelled tasks due now, with fresh budgets, as `Settlement.rerun` has it.
- *
- * - Arguments: head start, then ids.
- * - Answers: a letter for each: `A` done, `U` unknown, else the state that does not allow it: `S` scheduled, `P`
- *   pending, `R` running, `C` completed.
- */
-const runRerun = script<string>(`${prelude}${entry}
-local headStart, now, answers = tonumber(ARGV[1]), clock(), {}
-for index = 2, #ARGV do
-  local id = ARGV[index]
-  local e = load(id)
-  if e == nil then
-    answers[#answers + 1] = "U"
-  elseif e.letter == "F" or e.letter == "X" then
-    local ref, history = e.seq .. id, call("HGET", root .. ":history", id)
-    call("ZREM", root .. ":finished:" .. e.letter .. e.keyed, ref)
-    call("ZREM", root .. ":list:" .. e.letter .. ":" .. e.lane, ref)
-    local latest = history and lastLine(history)
-    if e.claim ~= "0" and not (latest and string.match(latest, '^{"claim":(%d+)') == e.claim) then
-      local failure = call("HGET", root .. ":failure", id)
-      remember(e, id, e.completed, e.letter == "F" and "failed" or "cancelled", failure or nil)
-    end
-    call("HDEL", root .. ":failure", id)
-    e.due, e.failures, e.crashes, e.cancel = int(now), "0", "0", "0"
-    wait(e, id, now, headStart)
-    write(id, e)
-    count("unfinished", 1)
-    answers[#answers + 1] = "A"
-  elseif e.letter == "W" then
-    answers[#answers + 1] = call("ZSCORE", root .. ":scheduled", appointment(e, id)) and "S" or "P"
-  else
-    answers[#answers + 1] = e.letter
-  end
-end
-return table.concat(answers)
-`)
 
 /** Removes finished tasks of one set, given as its members, from everywhere. */
 const drop = `${stored}${left}
@@ -165,22 +76,22 @@ end
  * Removes finished tasks; their ids and keys are free.
  *
  * - Arguments: ids.
- * - Answers: a letter for each: `A` done, `N` not finished, `U` unknown.
+ * - Answers: one for each.
  */
-const runRemove = script<string>(`${prelude}${freeing}${entry}${drop}
+const runRemove = script<ReadonlyArray<RemoveAnswer>>(`${prelude}${freeing}${standing}${drop}
 local answers = {}
 for index, id in ipairs(ARGV) do
   local e = load(id)
   if e == nil then
-    answers[index] = "U"
+    answers[index] = "unknown"
   elseif e.letter == "W" or e.letter == "R" then
-    answers[index] = "N"
+    answers[index] = "unfinished"
   else
     drop(e.letter .. e.keyed, { e.seq .. id })
-    answers[index] = "A"
+    answers[index] = "removed"
   end
 end
-return table.concat(answers)
+return answers
 `)
 
 /**

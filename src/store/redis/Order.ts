@@ -1,3 +1,36 @@
+/** A queue and a type as the scripts name them. */
+export type Lane = string
+
+/** The lane of a queue and a type. */
+export const laneOf = (queue: string, type: string): Lane => JSON.stringify([queue, type])
+
+/** Names remembered at most: clients choose those of queues, without end. */
+const maxNames = 10_000
+
+const names = new Map<Lane, readonly [queue: string, type: string]>()
+
+/** The queue and type of a lane. */
+export const namesOf = (lane: Lane): readonly [queue: string, type: string] => {
+  let found = names.get(lane)
+  if (found === undefined) {
+    if (names.size >= maxNames) names.clear()
+    names.set(lane, found = JSON.parse(lane) as [string, string])
+  }
+  return found
+}
+
+const elements = new WeakMap<ReadonlyArray<string>, string>()
+
+/**
+ * Names as one text that scripts search: `,"a","b",`. In JSON no quote follows a comma but that of an element, so what is
+ * found between commas is one. The same array gives the same text.
+ */
+export const elementsOf = (names: ReadonlyArray<string>): string => {
+  let text = elements.get(names)
+  if (text === undefined) elements.set(names, text = `,${JSON.stringify(names).slice(1, -1)},`)
+  return text
+}
+
 /**
  * The lanes that have pending tasks, each filed under a place in the order of work that none of its tasks is before: so
  * a claim finds those that it takes from, however many there are. A lane comes with its first pending task and goes with

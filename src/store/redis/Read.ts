@@ -5,22 +5,17 @@ import { Effect } from "effect"
 import * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
-import { all, type TaskState } from "../../domain/TaskState.ts"
+import { all } from "../../domain/TaskState.ts"
 import { type Counts, type Listed, type ListRequest, type Outcome, totalsOf } from "../TaskStore.ts"
-import { eras } from "./Order.ts"
+import { eras, lanes } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
-import { entry, failureOf, recordOf, type Shown, shownSize, stateNames } from "./Task.ts"
+import { failureOf, letters, recordOf, type Shown, shownSize, standing, stateNames } from "./Task.ts"
 
 /** How long the end of a task is announced after a process has said that it waits for it. */
 const awaitedForMs = 10 * 60 * 1000
 
 /** The first sequence number, which has 12 digits like all others. */
 const firstSeq = 100_000_000_000
-
-const letters = Object.fromEntries(Object.entries(stateNames).map(([letter, state]) => [state, letter])) as Record<
-  TaskState,
-  string
->
 
 /** The reads of one deployment. */
 export const make = (runner: Runner, capacity: number) => ({
@@ -105,19 +100,13 @@ const outcomeOf = (
   return { id, state: stateNames[letter]!, result: texts[at + 1] ?? null, failure: failureOf(texts[at + 2]) }
 }
 
-/** A task in nine texts: id, task, state, lease, whether it is scheduled, progress, result, failure, history. */
-const show = `
+/** A task in nine texts: where it stands, and its task, progress and result. */
+const show = `${standing}
 local function show(answers, id)
-  local task = call("HGET", root .. ":task", id)
-  if not task then return end
-  local text, lease, scheduled = call("HGET", root .. ":state", id) or "", "", ""
-  local e = load(id)
-  if e.letter == "R" then lease = call("ZSCORE", root .. ":running", e.seq .. id) or "" end
-  if e.letter == "W" and call("ZSCORE", root .. ":scheduled", appointment(e, id)) then scheduled = "1" end
+  if not stand(answers, id) then return end
   local at = #answers
-  answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4], answers[at + 5] = id, task, text, lease, scheduled
-  for index, name in ipairs({ ":progress", ":result", ":failure", ":history" }) do
-    answers[at + 5 + index] = call("HGET", root .. name, id)
+  for index, name in ipairs({ ":task", ":progress", ":result" }) do
+    answers[at + index] = call("HGET", root .. name, id)
   end
 end
 `
@@ -128,7 +117,7 @@ end
  * - Arguments: its id.
  * - Answers: the nine texts of the task, or nothing.
  */
-const runGet = script<Shown>(`${prelude}${entry}${show}
+const runGet = script<Shown>(`${prelude}${show}
 local answers = {}
 show(answers, ARGV[1])
 return answers
@@ -185,7 +174,7 @@ return answers
  * page opens the lists of those that it meets, and ends early where it meets too many. Running tasks have no list: they are
  * as few as there are slots, and are looked through.
  */
-const runList = script<readonly [next: string, ...shown: Shown]>(`${prelude}${entry}${eras}${show}
+const runList = script<readonly [next: string, ...shown: Shown]>(`${prelude}${lanes}${eras}${show}
 local before, limit, left, wanted = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 -- lists and eras that a page looks at, and lanes that are looked up by their names
 local work, maxWork, maxNamed = 0, 3000, 50

@@ -1,8 +1,9 @@
 /**
  * The Redis store as layers: several machines share one queue with the least latency.
  *
- * How safe tasks are is the server's setting: `docs/redis.md` says which gives which promise. Each operation is one Lua
- * script, so it happens entirely or not at all, on a single server as on one slot of a cluster.
+ * How safe tasks are is the server's setting: `docs/redis.md` says which gives which promise. Each write is one Lua script,
+ * so it happens entirely or not at all, on a single server as on one slot of a cluster. What a script does not decide by itself is
+ * read by one, decided by `Settlement`, and written by another one where it is still as it was read.
  */
 import { Clock, Config, Context, Duration, Effect, Layer, type Scope } from "effect"
 import { RateLimiter } from "effect/persistence"
@@ -39,6 +40,7 @@ import * as Read from "./Read.ts"
 import * as Records from "./Records.ts"
 import * as Runner from "./Runner.ts"
 import * as Server from "./Server.ts"
+import * as Task from "./Task.ts"
 
 /** The name of a deployment, unless configured. */
 export const defaultPrefix = "taskforge"
@@ -134,8 +136,9 @@ const make = Effect.fnUntraced(function*(
   const patient = Runner.make(redis, keys, Math.max(answerWithinMsOf(options), Duration.toMillis(defaultAnswerWithin)))
   yield* Server.agree(patient, `The Redis store ${root}`, headStartMs)
 
-  const attempt = Attempt.make(runner, headStartMs, maxCrashes)
-  const operate = Operate.make(runner, headStartMs)
+  const tasks = Task.make(runner, headStartMs)
+  const attempt = Attempt.make(runner, tasks, maxCrashes)
+  const operate = Operate.make(runner, tasks)
   const { memory, ...queries } = Read.make(runner, capacity)
   const lanes = Lanes.make(runner)
   const budget = options.maxBytes === undefined

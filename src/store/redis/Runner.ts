@@ -134,14 +134,7 @@ local function each(command, key, items, count)
   end
 end
 
--- adds to counters of the tally, given as names and amounts in turns
-local function count(...)
-  local changes, names = { ... }, {}
-  for index = 1, #changes, 2 do names[#names + 1] = changes[index] end
-  local numbers = call("HMGET", root .. ":tally", unpack(names))
-  for index = 1, #names do changes[index * 2] = int(changes[index * 2] + (numbers[index] or 0)) end
-  call("HSET", root .. ":tally", unpack(changes))
-end
+local function count(name, amount) call("HINCRBY", root .. ":tally", name, int(amount)) end
 
 local function hmget(key, ids)
   if #ids <= maxItems then return #ids == 0 and {} or call("HMGET", key, unpack(ids)) end

@@ -1,5 +1,5 @@
 /**
- * How a task is written and read, on this side and in scripts, and the moves between the sorted sets that its states are.
+ * How a task is written and read, on this side and in scripts, and how what was decided about it is applied.
  *
  * `task` holds what never changes: five parts, each but the last ended by a line feed, which JSON texts don't contain.
  *
@@ -26,7 +26,10 @@
  *
  * The fence is a comparison of texts: `R<claim>;;` is how the state of the attempt with that claim begins.
  */
-import { brief } from "../../domain/Settlement.ts"
+import { Effect } from "effect"
+import * as Bounds from "../../domain/Bounds.ts"
+import { StoreError } from "../../domain/Errors.ts"
+import type * as Settlement from "../../domain/Settlement.ts"
 import {
   type ClaimedTask,
   historyOf,
@@ -35,56 +38,101 @@ import {
   type TaskRecord
 } from "../../domain/TaskRecord.ts"
 import type { TaskState } from "../../domain/TaskState.ts"
-import { block, lanes } from "./Order.ts"
-
-/** A queue and a type as the scripts name them. */
-export type Lane = string
-
-/** Names remembered at most: clients choose those of queues, without end. */
-const maxNames = 10_000
-
-const known = new Map<string, Map<string, Lane>>()
-let laneCount = 0
-
-/** The lane of a queue and a type. */
-export const laneOf = (queue: string, type: string): Lane => {
-  const found = known.get(queue)?.get(type)
-  if (found !== undefined) return found
-  if (laneCount >= maxNames) {
-    known.clear()
-    laneCount = 0
-  }
-  const lane = JSON.stringify([queue, type])
-  const types = known.get(queue)
-  if (types === undefined) known.set(queue, new Map([[type, lane]]))
-  else types.set(type, lane)
-  laneCount++
-  return lane
-}
-
-const names = new Map<Lane, readonly [queue: string, type: string]>()
-
-/** The queue and type of a lane. */
-export const namesOf = (lane: Lane): readonly [queue: string, type: string] => {
-  let found = names.get(lane)
-  if (found === undefined) {
-    if (names.size >= maxNames) names.clear()
-    names.set(lane, found = JSON.parse(lane) as [string, string])
-  }
-  return found
-}
-
-const elements = new WeakMap<ReadonlyArray<string>, string>()
+import * as Failure from "./Failure.ts"
+import { announce } from "./Hints.ts"
+import { block, lanes, namesOf } from "./Order.ts"
+import { prelude, type Runner, script } from "./Runner.ts"
+import { freeing } from "./Server.ts"
 
 /**
- * Names as one text that scripts search: `,"a","b",`. In JSON no quote follows a comma but that of an element, so what is
- * found between commas is one. The same array gives the same text.
+ * What is decided about a task: an answer, what becomes of the task if anything does, and what that adds to the totals
+ * besides the state that it ends in.
  */
-export const elementsOf = (names: ReadonlyArray<string>): string => {
-  let text = elements.get(names)
-  if (text === undefined) elements.set(names, text = `,${JSON.stringify(names).slice(1, -1)},`)
-  return text
+export type Decision<A> = readonly [answer: A, change?: Settlement.Change | undefined, counts?: "retried" | "crashed"]
+
+/** Changes tasks of one deployment as `Settlement` decides. */
+export type Tasks = ReturnType<typeof make>
+
+/** Tasks that are read and written by one script at most. */
+const maxAtOnce = 1024
+
+/** How often tasks may have changed after they were read. An attempt can only be cancelled, ended and rescued. */
+const maxRepeats = 10
+
+/** The changes of one deployment. */
+export const make = (runner: Runner, headStartMs: number) => ({
+  /**
+   * Decides about each id in turn, on what the ones before have made of its task, and applies the changes: one script reads
+   * the tasks, another one writes those that are as they were read. Of the others nothing is written, and all that was asked
+   * about them is decided again.
+   */
+  change: Effect.fnUntraced(function*<A>(
+    operation: string,
+    ids: ReadonlyArray<string>,
+    unknown: A,
+    decide: (task: Standing, now: number, place: number) => Decision<A>
+  ): Effect.fn.Return<ReadonlyArray<A>, StoreError> {
+    const answers = ids.map(() => unknown)
+    let places = [...ids.keys()]
+    for (let repeats = 0; places.length > 0;) {
+      const asked = [...new Set(places.map((place) => ids[place]!))].slice(0, maxAtOnce)
+      const [now, amount, ...texts] = yield* runner(operation, runRead, [String(Bounds.maxAnswerBytes), ...asked])
+      const tasks = readsOf(texts)
+      for (const place of places) {
+        const id = ids[place]!
+        const read = tasks.get(id)
+        const [answer, change, counts]: Decision<A> = read === undefined
+          ? [unknown]
+          : decide({ ...read.task, ...read.change }, Number(now), place)
+        answers[place] = answer
+        if (read !== undefined && change !== undefined) tasks.set(id, { ...read, change, counts })
+      }
+      const changed = [...tasks.values()].filter((read): read is Changed => read.change !== undefined)
+      const lost = changed.length === 0 ? [] : yield* Effect.flatMap(
+        Failure.packing(operation, () => [String(headStartMs), ...changed.flatMap(argumentsOf)]),
+        (args) => runner(operation, runWrite, args)
+      )
+      if (lost.length > 0 && repeats++ === maxRepeats) {
+        return yield* new StoreError({ operation, reason: `Redis: ${lost.length} tasks changed again and again` })
+      }
+      const done = new Set(asked.slice(0, Number(amount)))
+      for (const id of lost) done.delete(id)
+      places = places.filter((place) => !done.has(ids[place]!))
+    }
+    return answers
+  })
+})
+
+/** A task as it was read, with its state and lease as texts, and what was decided about it. */
+interface Read {
+  readonly task: Standing
+  readonly state: string
+  readonly lease: string
+  readonly change?: Settlement.Change | undefined
+  readonly counts?: Decision<unknown>[2]
 }
+
+interface Changed extends Read {
+  readonly change: Settlement.Change
+}
+
+const readsOf = (texts: Stood): Map<string, Read> =>
+  new Map(Array.from({ length: texts.length / stoodSize }, (_, index) => {
+    const at = index * stoodSize
+    return [texts[at]!, { task: standingOf(texts, at), state: texts[at + 1]!, lease: texts[at + 2]! }]
+  }))
+
+const argumentsOf = ({ change, counts, lease, state, task }: Changed): ReadonlyArray<string> => [
+  task.id,
+  state,
+  lease,
+  letters[change.state],
+  stateAfter(state, change),
+  counts ?? "",
+  change.result === task.result ? "" : `=${change.result}`,
+  change.failure === task.failure ? "" : change.failure === null ? "-" : `=${JSON.stringify(change.failure)}`,
+  change.history === task.history ? "" : `=${change.history.map((attempt) => JSON.stringify(attempt)).join("\n")}`
+]
 
 /** The field under which a key's owner is kept; empty without a key. */
 export const keyFieldOf = ({ key, type }: NewTask): string => key === null ? "" : JSON.stringify([type, key])
@@ -129,7 +177,60 @@ export const claimedTaskOf = (id: string, text: string, earlier: string, claim: 
   }
 }
 
-/** A task in nine texts: id, task, state, lease, whether it is scheduled, progress, result, failure, history. */
+/**
+ * Where a task stands in six texts: id, state, lease, whether it is scheduled, failure, history. The state of one that was
+ * never claimed and has not finished is that which it would have after a claim with the number 0.
+ */
+type Stood = ReadonlyArray<string | null>
+
+/** How many texts {@link Stood} has. */
+const stoodSize = 6
+
+/** What decisions are made about. Those that store a result have none before, so it is not read. */
+export type Standing = Settlement.Current & Pick<TaskRecord, "id" | "seq" | "type" | "leaseUntil">
+
+const standingOf = (texts: Stood, at: number): Standing => {
+  const [id, text, lease, isScheduled, failure, history] = texts.slice(at, at + stoodSize)
+  const [numbers, lane, instance] = text!.split("\n")
+  const letter = numbers![0]!
+  const fields = numbers!.slice(1).split(";")
+  const [claim, completed, seq, , cancel, , claims, settled, failures, crashes, due, started] = fields
+  const counts = { claim: Number(claim), claims: Number(claims) }
+  return {
+    ...counts,
+    id: id!,
+    seq: Number(seq),
+    type: namesOf(lane!)[1],
+    state: letter === "W" ? isScheduled === "1" ? "scheduled" : "pending" : stateNames[letter]!,
+    dueAt: Number(due),
+    startedAt: numberOrNull(started),
+    completedAt: numberOrNull(completed),
+    failures: Number(failures),
+    crashes: Number(crashes),
+    settledClaim: letter === "C" ? counts.claim : Number(settled),
+    leaseUntil: numberOrNull(lease),
+    instance: instance === "" ? null : JSON.parse(instance!) as string,
+    cancelRequested: cancel === "1",
+    result: null,
+    failure: failureOf(failure),
+    history: historyOf(history?.split("\n").map((line) => JSON.parse(line)) ?? [], counts)
+  }
+}
+
+/** A state after a change. */
+const stateAfter = (state: string, change: Settlement.Change): string => {
+  const end = state.indexOf("\n")
+  const fields = state.slice(1, end).split(";")
+  fields[1] = String(change.completedAt ?? "")
+  fields[4] = change.cancelRequested ? "1" : "0"
+  fields[7] = String(change.settledClaim)
+  fields[8] = String(change.failures)
+  fields[9] = String(change.crashes)
+  fields[10] = String(change.dueAt)
+  return `${letters[change.state].replace(/[SP]/, "W")}${fields.join(";")}${state.slice(end)}`
+}
+
+/** A task in nine texts: those of {@link Stood}, then task, progress, result. */
 export type Shown = ReadonlyArray<string | null>
 
 /** How many texts a task is shown in. */
@@ -137,52 +238,26 @@ export const shownSize = 9
 
 /** The record of a task, from its nine texts at a position. */
 export const recordOf = (texts: Shown, at: number): TaskRecord => {
-  const { head, key, lane, limits, payload } = partsOf(texts[at + 1]!)
-  const [queue, type] = namesOf(lane)
-  const state = stateOf(texts[at + 2]!, head)
-  const [claimOfProgress, progress] = texts[at + 5]?.split(";") ?? []
+  const standing = standingOf(texts, at)
+  const { head, key, lane, limits, payload } = partsOf(texts[at + 6]!)
+  const [claimOfProgress, progress] = texts[at + 7]?.split(";") ?? []
   return {
-    id: texts[at]!,
-    seq: Number(head[0]),
-    type,
-    queue,
+    ...standing,
+    queue: namesOf(lane)[0],
     payload,
     priority: Number(head[3]),
     key: key === "" ? null : (JSON.parse(key) as [string, string])[1],
     maxRetries: Number(limits[1]),
     timeoutMs: numberOrNull(limits[2]),
-    state: state.letter === "W" ? texts[at + 4] === "1" ? "scheduled" : "pending" : stateNames[state.letter]!,
     createdAt: Number(limits[0]),
-    dueAt: state.dueAt,
-    startedAt: state.startedAt,
-    completedAt: state.completedAt,
-    failures: state.failures,
-    crashes: state.crashes,
-    claims: state.claims,
-    claim: state.claim,
-    settledClaim: state.settledClaim,
-    leaseUntil: numberOrNull(texts[at + 3]),
-    instance: state.instance,
-    cancelRequested: state.cancelRequested,
-    progress: Number(claimOfProgress) === state.claim ? Number(progress) : null,
-    result: texts[at + 6] ?? null,
-    failure: failureOf(texts[at + 7]),
-    history: historyOf(texts[at + 8]?.split("\n").map((line) => JSON.parse(line)) ?? [], state)
+    progress: Number(claimOfProgress) === standing.claim ? Number(progress) : null,
+    result: texts[at + 8] ?? null
   }
 }
 
-/** A failure as it is written, followed on a line of its own by what the history will keep where that is less. */
-export const textsOf = (failure: TaskFailure): string => {
-  const kept = brief(failure)
-  return kept === failure ? JSON.stringify(failure) : `${JSON.stringify(failure)}\n${JSON.stringify(kept)}`
-}
-
-/** A stored failure. */
-export const failureOf = (text: string | null | undefined): TaskFailure | null => {
-  if (typeof text !== "string") return null
-  const end = text.indexOf("\n")
-  return JSON.parse(end < 0 ? text : text.slice(0, end)) as TaskFailure
-}
+/** A stored failure. An older version wrote a second line after it. */
+export const failureOf = (text: string | null | undefined): TaskFailure | null =>
+  typeof text === "string" ? JSON.parse(text.split("\n", 1)[0]!) as TaskFailure : null
 
 /** The states that letters stand for, but for a waiting task. */
 export const stateNames: Readonly<Record<string, TaskState>> = {
@@ -194,43 +269,10 @@ export const stateNames: Readonly<Record<string, TaskState>> = {
   X: "cancelled"
 }
 
-/** A state's text; without one, the task was never claimed and has not finished. */
-const stateOf = (text: string, head: ReadonlyArray<string>) => {
-  if (text === "") {
-    return {
-      letter: "W",
-      claim: 0,
-      completedAt: null,
-      cancelRequested: false,
-      claims: 0,
-      settledClaim: 0,
-      failures: 0,
-      crashes: 0,
-      dueAt: Number(head[8]),
-      startedAt: null,
-      instance: null
-    }
-  }
-  const numbers = text.indexOf("\n")
-  const lane = text.indexOf("\n", numbers + 1)
-  const fields = text.slice(1, numbers).split(";")
-  const instance = text.slice(lane + 1)
-  const letter = text[0]!
-  const claim = Number(fields[0])
-  return {
-    letter,
-    claim,
-    completedAt: numberOrNull(fields[1]),
-    cancelRequested: fields[4] === "1",
-    claims: Number(fields[6]),
-    settledClaim: letter === "C" ? claim : Number(fields[7]),
-    failures: Number(fields[8]),
-    crashes: Number(fields[9]),
-    dueAt: Number(fields[10]),
-    startedAt: numberOrNull(fields[11]),
-    instance: instance === "" ? null : JSON.parse(instance) as string
-  }
-}
+/** The letters of states. */
+export const letters = Object.fromEntries(
+  Object.entries(stateNames).map(([letter, state]) => [state, letter])
+) as Record<TaskState, string>
 
 const numberOrNull = (text: string | null | undefined): number | null =>
   text === undefined || text === null || text === "" ? null : Number(text)
@@ -243,89 +285,131 @@ local function parse(text)
   local e = {}
   e.letter, e.claim, e.completed, e.seq, e.keyed, e.cancel, e.priority, e.claims, e.settled, e.failures, e.crashes,
     e.due, e.started, e.lane, e.instance = string.match(text, "${form}")
-  if e.letter == "C" then e.settled = e.claim end
   return e
 end
 `
 
-/** What becomes of an attempt that ends: it waits again or has finished, and is remembered. For scripts with lanes. */
-export const ending = `
-local function write(id, e)
-  call("HSET", root .. ":state", id, e.letter .. e.claim .. ";" .. e.completed .. ";" .. e.seq .. ";" .. e.keyed .. ";" ..
-    e.cancel .. ";" .. e.priority .. ";" .. e.claims .. ";" .. e.settled .. ";" .. e.failures .. ";" .. e.crashes .. ";" ..
-    e.due .. ";" .. e.started .. "\\n" .. e.lane .. "\\n" .. e.instance)
+/** Where tasks stand. */
+export const standing = `${state}
+-- the state of a task; nil for an unknown id
+local function textOf(id)
+  local text = call("HGET", root .. ":state", id)
+  if text then return text end
+  local task = call("HGET", root .. ":task", id)
+  if not task then return nil end
+  local numbers, due, lane = string.match(task, "^([^;]*;[^;]*;[^;]*;[^;]*;)1(;[^\\n]*)\\n([^\\n]*)")
+  return "W0;;" .. numbers .. "0" .. due .. ";\\n" .. lane .. "\\n"
+end
+
+local function load(id)
+  local text = textOf(id)
+  return text and parse(text)
 end
 
 -- scheduled members carry what promotion needs: their priority and lane
 local function appointment(e, id) return e.seq .. e.priority .. e.lane .. "\\n" .. id end
 
-local function rankOf(e, headStart) return int(e.due - e.priority * headStart) end
+local function leaseOf(e, id) return e.letter == "R" and call("ZSCORE", root .. ":running", e.seq .. id) or "" end
 
--- files a waiting task: in its lane if it is due, else under its due time
-local function wait(e, id, now, headStart)
-  e.letter, e.completed = "W", ""
-  if tonumber(e.due) > now then
-    call("ZADD", root .. ":scheduled", e.due, appointment(e, id))
-    call("ZADD", root .. ":list:S:" .. e.lane, 0, e.seq .. id)
-  else
-    call("ZADD", root .. ":lane:" .. e.lane, rankOf(e, headStart), e.seq .. id)
-    call("ZADD", root .. ":list:P:" .. e.lane, 0, e.seq .. id)
-    arrive(e.lane, rankOf(e, headStart), e.seq)
-  end
-end
-
-local totals = { C = "completed", F = "failed", X = "cancelled" }
-
-local function finish(e, id, letter, now)
-  e.letter, e.completed = letter, int(now)
-  call("ZADD", root .. ":finished:" .. letter .. e.keyed, e.completed, e.seq .. id)
-  call("ZADD", root .. ":list:" .. letter .. ":" .. e.lane, 0, e.seq .. id)
-  count("unfinished", -1, totals[letter], 1)
-end
-
--- what follows the last line feed. A pattern without an anchor would look from every place, and take hours for a megabyte
-local function lastLine(text) return string.match(text, "^.*\\n(.*)$") or text end
-
--- adds an attempt to the history, JSON objects each on a line, of which the latest 20 are kept. A failure with large
--- details has a second line, with what is kept here
-local function remember(e, id, now, outcome, failure)
-  local line = '{"claim":' .. e.claim .. ',"attempt":' .. e.claims .. ',"instance":' .. e.instance .. ',"startedAt":' .. e.started .. ',"endedAt":' ..
-    int(now) .. ',"outcome":"' .. outcome .. '"' .. (failure and ',"failure":' .. lastLine(failure) or "") .. "}"
-  local before = call("HGET", root .. ":history", id)
-  if before then
-    local _, lines = string.gsub(before, "\\n", "")
-    if lines >= 19 then before = string.match(before, "\\n(.*)$") end
-    line = before .. "\\n" .. line
-  end
-  call("HSET", root .. ":history", id, line)
+-- adds six texts, and answers how long they may be; nothing for an unknown id
+local function stand(answers, id)
+  local text = textOf(id)
+  if not text then return nil end
+  local e, at, scheduled = parse(text), #answers, ""
+  if e.letter == "W" and call("ZSCORE", root .. ":scheduled", appointment(e, id)) then scheduled = "1" end
+  local failure, history = call("HGET", root .. ":failure", id), call("HGET", root .. ":history", id)
+  answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4] = id, text, leaseOf(e, id), scheduled
+  answers[at + 5], answers[at + 6] = failure, history
+  return #(failure or "") + #(history or "")
 end
 `
 
-/** All that there is to a task. */
-export const entry = `${block}${lanes}${state}${ending}
--- where the task stands; nil for an unknown id
-local function load(id)
-  local text = call("HGET", root .. ":state", id)
-  if text then return parse(text) end
-  local task = call("HGET", root .. ":task", id)
-  if not task then return nil end
-  local head, lane = string.match(task, "^([^\\n]*)\\n([^\\n]*)")
-  local e = parse("W0;;" .. head .. ";\\n" .. lane .. "\\n")
-  e.claims = "0"
-  return e
+/**
+ * Reads what decisions need. Payloads and results are not read: a batch of large ones would not fit into memory.
+ *
+ * - Arguments: how many bytes of failures and histories, then ids.
+ * - Answers: the clock, about how many ids this is: the first ones that fit, one at least. Then six texts of each task.
+ */
+const runRead = script<readonly [now: string, amount: number, ...texts: Stood]>(`${prelude}${standing}
+local answers, left = { int(clock()), 0 }, tonumber(ARGV[1])
+for index = 2, #ARGV do
+  left = left - (stand(answers, ARGV[index]) or 0)
+  answers[2] = index - 1
+  if left < 0 then break end
 end
+return answers
+`)
 
--- takes a waiting task out again
-local function unwait(e, id, headStart)
+/**
+ * Writes tasks that are as they were read, with the moves between the sorted sets that their states are.
+ *
+ * - Arguments: head start, then for each task its id, state and lease as they were read, the letter of the new state, that
+ *   state, another total that counts it or nothing, and its result, failure and history: nothing where it stays, `-` where it
+ *   goes, else `=` and the text.
+ * - Answers: the ids of those that are not, of which nothing was written.
+ */
+const runWrite = script<ReadonlyArray<string>>(`${prelude}${freeing}${block}${lanes}${standing}${announce}
+local headStart, lost, ended, totals = ARGV[1], {}, {}, { C = "completed", F = "failed", X = "cancelled" }
+
+local function rankOf(e) return int(e.due - e.priority * headStart) end
+
+-- takes a task out of the sets of its state
+local function quit(e, id)
   local ref = e.seq .. id
-  if call("ZREM", root .. ":lane:" .. e.lane, ref) == 1 then
-    call("ZREM", root .. ":list:P:" .. e.lane, ref)
-    depart(e.lane)
+  if e.letter == "R" then
+    call("ZREM", root .. ":running", ref)
+  elseif totals[e.letter] then
+    call("ZREM", root .. ":finished:" .. e.letter .. e.keyed, ref)
+    call("ZREM", root .. ":list:" .. e.letter .. ":" .. e.lane, ref)
+    count("unfinished", 1)
   elseif call("ZREM", root .. ":scheduled", appointment(e, id)) == 1 then
     call("ZREM", root .. ":list:S:" .. e.lane, ref)
   else
-    extract(e.lane, rankOf(e, headStart), e.seq)
+    if call("ZREM", root .. ":lane:" .. e.lane, ref) == 1 then
+      call("ZREM", root .. ":list:P:" .. e.lane, ref)
+    else
+      extract(e.lane, rankOf(e), e.seq)
+    end
     depart(e.lane)
   end
 end
-`
+
+-- files it under its new state
+local function join(e, id, letter)
+  local ref = e.seq .. id
+  call("ZADD", root .. ":list:" .. letter .. ":" .. e.lane, 0, ref)
+  if letter == "S" then
+    call("ZADD", root .. ":scheduled", e.due, appointment(e, id))
+  elseif letter == "P" then
+    call("ZADD", root .. ":lane:" .. e.lane, rankOf(e), ref)
+    arrive(e.lane, rankOf(e), e.seq)
+  else
+    call("ZADD", root .. ":finished:" .. letter .. e.keyed, e.completed, ref)
+    count("unfinished", -1)
+    count(totals[letter], 1)
+    ended[#ended + 1] = id
+  end
+end
+
+for at = 2, #ARGV, 9 do
+  local id, before, letter, after, total = ARGV[at], ARGV[at + 1], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
+  local e = parse(before)
+  if textOf(id) ~= before or leaseOf(e, id) ~= ARGV[at + 2] then
+    lost[#lost + 1] = id
+  else
+    if letter ~= e.letter then
+      quit(e, id)
+      join(parse(after), id, letter)
+    end
+    call("HSET", root .. ":state", id, after)
+    for index, name in ipairs({ ":result", ":failure", ":history" }) do
+      local text = ARGV[at + 5 + index]
+      if text == "-" then call("HDEL", root .. name, id) end
+      if string.sub(text, 1, 1) == "=" then call("HSET", root .. name, id, string.sub(text, 2)) end
+    end
+    if total ~= "" then count(total, 1) end
+  end
+end
+announce(ended)
+return lost
+`)
