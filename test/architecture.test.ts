@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { forbiddenImports, type ImportTable, packagesReachedFrom } from "./architecture/ImportTable.ts"
+import { circlesIn, forbiddenImports, type ImportTable, packagesReachedFrom } from "./architecture/ImportTable.ts"
 import { anyCastsOf, importsOf, lineCount, readSourceTree } from "./architecture/SourceTree.ts"
 
 const contracts = ["domain", "store", "observability"]
@@ -85,6 +85,10 @@ describe("the sources", () => {
   it("import downwards only", () => {
     assert.isAbove(files.length, 0)
     assert.deepStrictEqual(forbiddenImports(tree, table), [])
+  })
+
+  it("import themselves nowhere, not even by way of others and for types", () => {
+    assert.deepStrictEqual(circlesIn(tree), [])
   })
 
   it("let a program embed the engine with effect alone", () => {
@@ -231,6 +235,23 @@ describe("the checks on the sources", () => {
     assert.deepStrictEqual(forbidden("queue/TaskQueue.ts", text, "store/TaskStore.ts", "main.ts"), [])
     assert.strictEqual(importsOf("queue/TaskQueue.ts", text).length, 2)
     assert.deepStrictEqual(forbidden("http/api/A.ts", `import type { B } from "../../queue/B.ts"`, "queue/B.ts"), [])
+  })
+
+  it("catch files that import each other, however, and by way of others, and pass two ways to one file", () => {
+    const circles = (sources: Readonly<Record<string, string>>) => circlesIn(new Map(Object.entries(sources)))
+    assert.deepStrictEqual(
+      circles({
+        "a.ts": `import type { B } from "./b.ts"`,
+        "b.ts": `import("./c.ts")`,
+        "c.ts": `export * from "./a.ts"`
+      }),
+      ["a.ts → b.ts → c.ts → a.ts", "b.ts → c.ts → a.ts → b.ts", "c.ts → a.ts → b.ts → c.ts"]
+    )
+    assert.deepStrictEqual(circles({ "a.ts": `import "./a.ts"` }), ["a.ts → a.ts"])
+    assert.deepStrictEqual(
+      circles({ "a.ts": `import "./b.ts"; import "./c.ts"`, "b.ts": `import "./c.ts"`, "c.ts": "" }),
+      []
+    )
   })
 
   it("follow what an entry loads, past what is erased or loaded on demand", () => {

@@ -1,5 +1,6 @@
-/** Queues and types: how many of their tasks wait and run, which of them are asked for, and which instances run. */
+/** Queues and types: how many of their tasks wait and run, which of them are asked for, and the order of those with work. */
 import * as ByteOrder from "../domain/ByteOrder.ts"
+import { byRank, type Fileable, type Filed, Heap, Order, type Place } from "./Order.ts"
 
 /** The unfinished tasks of one queue and type. */
 export interface LaneCounts {
@@ -62,11 +63,244 @@ export const coverageOf = (runnable: ReadonlyArray<Runnable>): Coverage => {
   return coverage
 }
 
+/** Which lanes a claim takes from. */
+export interface Wanted {
+  readonly types: ReadonlySet<string>
+  /** All of them when left out. */
+  readonly queues: ReadonlySet<string> | undefined
+  readonly isPaused: (queue: string) => boolean
+}
+
+/** What a claim asks for. */
+export const wantedOf = ({ queues, types }: Runnable, isPaused: (queue: string) => boolean): Wanted => ({
+  types: setOf(types),
+  queues: queues === undefined ? undefined : setOf(queues),
+  isPaused
+})
+
 const sets = new WeakMap<ReadonlyArray<string>, ReadonlySet<string>>()
 
 /** Names as a set: a claimer asks with the same arrays until its handlers change. */
-export const setOf = (names: ReadonlyArray<string>): ReadonlySet<string> => {
+const setOf = (names: ReadonlyArray<string>): ReadonlySet<string> => {
   let set = sets.get(names)
   if (set === undefined) sets.set(names, set = new Set(names))
   return set
+}
+
+/** A queue and a type with pending tasks. A driver knows which tasks these are. */
+export abstract class OrderedLane<Task extends Place, Self extends OrderedLane<Task, Self>> implements Fileable<Self> {
+  filed: Filed<Self> | undefined
+  readonly queue: string
+  readonly type: string
+  readonly ofType: OfType<Self>
+
+  constructor(queue: string, ofType: OfType<Self>) {
+    this.queue = queue
+    this.type = ofType.type
+    this.ofType = ofType
+  }
+
+  /** The first task in the order of work. */
+  abstract first(): Task | undefined
+
+  /** Takes the first task out. */
+  abstract shift(first: Task): void
+}
+
+/** The lanes of one type. */
+class OfType<Lane extends Fileable<Lane>> {
+  filed: Filed<OfType<Lane>> | undefined
+  readonly type: string
+  readonly byQueue = new Map<string, Lane>()
+  readonly order = new Order<Lane>()
+
+  constructor(type: string) {
+    this.type = type
+  }
+}
+
+/**
+ * The lanes that have pending tasks, in this process's memory, each filed under a place that none of its tasks is before.
+ * They are ordered twice: types by their first lane, and the lanes of each type by their first task. So a claim looks at what
+ * it gives, and steps over a type or a queue that it may not take once, however many lanes there are.
+ */
+export class LaneOrder<Task extends Place, Lane extends OrderedLane<Task, Lane>> {
+  private readonly types = new Map<string, OfType<Lane>>()
+  private readonly order = new Order<OfType<Lane>>()
+  private readonly make: (queue: string, ofType: OfType<Lane>) => Lane
+  private lastFiled: Lane | undefined
+  private count = 0
+
+  constructor(make: (queue: string, ofType: OfType<Lane>) => Lane) {
+    this.make = make
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.count
+  }
+
+  /** The lane of a task that becomes pending, filed so that it is found for it. */
+  file(queue: string, type: string, task: Place): Lane {
+    let lane = this.lastFiled
+    if (lane === undefined || lane.queue !== queue || lane.type !== type) {
+      lane = this.lastFiled = this.laneOf(queue, type)
+    }
+    const { filed, ofType } = lane
+    if (filed === undefined || byRank(task, filed)) {
+      ofType.order.before(lane, task)
+      this.order.before(ofType, task)
+    }
+    return lane
+  }
+
+  /** To be called for a lane that has no pending tasks. One that is not removed is looked at in vain later. */
+  remove(lane: Lane): void {
+    if (this.lastFiled === lane) this.lastFiled = undefined
+    const { ofType, queue } = lane
+    ofType.order.remove(lane)
+    if (ofType.byQueue.delete(queue)) this.count--
+    if (ofType.byQueue.size > 0) return
+    this.order.remove(ofType)
+    this.types.delete(ofType.type)
+  }
+
+  /** The pending tasks of a queue and type, if there are any. */
+  find(queue: string, type: string): Lane | undefined {
+    return this.types.get(type)?.byQueue.get(queue)
+  }
+
+  /** Up to `limit` lanes that are not covered; `since` says when the first task of one became due. */
+  stranded(
+    coverage: Coverage,
+    limit: number,
+    since: (lane: Lane) => number | undefined
+  ): ReadonlyArray<{ readonly queue: string; readonly type: string; readonly since: number }> {
+    const found = []
+    for (const { byQueue, type } of this.types.values()) {
+      const queues = coverage.get(type)
+      if (queues === "all") continue
+      for (const lane of byQueue.values()) {
+        if (found.length >= limit) return found
+        const { queue } = lane
+        if (queues?.has(queue) === true) continue
+        const dueAt = since(lane)
+        if (dueAt === undefined) this.remove(lane)
+        else found.push({ queue, type, since: dueAt })
+      }
+    }
+    return found
+  }
+
+  /** Takes up to `limit` tasks of the lanes that are wanted, by rank. */
+  take(wanted: Wanted, limit: number): Array<Task> {
+    return wanted.queues === undefined ? this.takeOfTypes(wanted, limit) : this.takeNamed(wanted.queues, wanted, limit)
+  }
+
+  private takeOfTypes({ isPaused, types }: Wanted, limit: number): Array<Task> {
+    const taken: Array<Task> = []
+    const aside: Array<Filed<OfType<Lane>>> = []
+    const asideOf = new Map<OfType<Lane>, Array<Filed<Lane>>>()
+    while (taken.length < limit) {
+      const first = this.order.first()
+      if (first === undefined) break
+      const ofType = first.of
+      const lane = types.has(ofType.type) ? firstOpen(ofType, isPaused, asideOf) : undefined
+      if (lane === undefined) {
+        aside.push(this.order.setAside())
+        continue
+      }
+      if (byRank(first, lane)) {
+        this.order.moveFirst(first, lane)
+        continue
+      }
+      // as long as no other lane can have a task before its next one
+      const ofSameType = ofType.order.second()
+      const ofOtherType = this.order.second()
+      const bound = ofSameType === undefined || isAfter(ofSameType, ofOtherType) ? ofOtherType : ofSameType
+      let task = lane.of.first()
+      for (; task !== undefined && taken.length < limit; task = lane.of.first()) {
+        if (isAfter(task, bound)) break
+        lane.of.shift(task)
+        taken.push(task)
+      }
+      if (task === undefined) this.remove(lane.of)
+      else ofType.order.moveFirst(lane, task)
+    }
+    this.order.putBack(aside)
+    for (const [ofType, lanes] of asideOf) {
+      ofType.order.putBack(lanes)
+      // it may have been filed where the first open lane is
+      this.order.before(ofType, ofType.order.first()!)
+    }
+    return taken
+  }
+
+  /** Looks at no lane but those of these queues, however many there are of others. */
+  private takeNamed(queues: ReadonlySet<string>, { isPaused, types }: Wanted, limit: number): Array<Task> {
+    const lanes = new Heap<Filed<Lane>>(byRank)
+    const places = [...types].flatMap((type) => this.named(queues, type)).filter(({ queue }) => !isPaused(queue))
+      .map((lane): Filed<Lane> => ({ ...lane.filed! }))
+    for (const place of places) lanes.push(place)
+    const taken: Array<Task> = []
+    for (let first = lanes.first(); first !== undefined && taken.length < limit; first = lanes.first()) {
+      const lane = first.of
+      let task = lane.first()
+      if (task !== undefined && !byRank(first, task)) {
+        lane.shift(task)
+        taken.push(task)
+        task = lane.first()
+      }
+      if (task === undefined) {
+        lanes.shift()
+        this.remove(lane)
+      } else {
+        first.rank = task.rank
+        first.seq = task.seq
+        lanes.sinkFirst()
+      }
+    }
+    for (const place of places) {
+      const { filed, ofType } = place.of
+      if (filed !== undefined && byRank(filed, place)) ofType.order.move(filed, place)
+    }
+    return taken
+  }
+
+  private named(queues: ReadonlySet<string>, type: string): ReadonlyArray<Lane> {
+    const byQueue = this.types.get(type)?.byQueue
+    if (byQueue === undefined) return []
+    return byQueue.size < queues.size
+      ? [...byQueue.values()].filter(({ queue }) => queues.has(queue))
+      : [...queues].flatMap((queue) => byQueue.get(queue) ?? [])
+  }
+
+  private laneOf(queue: string, type: string): Lane {
+    let ofType = this.types.get(type)
+    if (ofType === undefined) this.types.set(type, ofType = new OfType(type))
+    let lane = ofType.byQueue.get(queue)
+    if (lane === undefined) {
+      ofType.byQueue.set(queue, lane = this.make(queue, ofType))
+      this.count++
+    }
+    return lane
+  }
+}
+
+const isAfter = (task: Place, other: Place | undefined): boolean => other !== undefined && byRank(other, task)
+
+/** The first lane of a queue that is not paused; those before it are set aside. */
+const firstOpen = <Lane extends Fileable<Lane> & { readonly queue: string }>(
+  ofType: OfType<Lane>,
+  isPaused: (queue: string) => boolean,
+  asideOf: Map<OfType<Lane>, Array<Filed<Lane>>>
+): Filed<Lane> | undefined => {
+  let lane = ofType.order.first()
+  while (lane !== undefined && isPaused(lane.of.queue)) {
+    const aside = asideOf.get(ofType)
+    if (aside === undefined) asideOf.set(ofType, [ofType.order.setAside()])
+    else aside.push(ofType.order.setAside())
+    lane = ofType.order.first()
+  }
+  return lane
 }

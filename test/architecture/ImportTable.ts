@@ -38,6 +38,29 @@ export const packagesReachedFrom = (entry: string, tree: SourceTree): ReadonlyAr
   return [...packages].toSorted()
 }
 
+/** The shortest way on which each file imports itself by way of others, types included: who reads one has to read all. */
+export const circlesIn = (tree: SourceTree): ReadonlyArray<string> => {
+  const targets = new Map(
+    [...tree].map(([path, text]) => [
+      path,
+      importsOf(path, text).flatMap(({ specifier }) => resolveImport(path, specifier) ?? [])
+    ])
+  )
+  const circleOf = (start: string): ReadonlyArray<string> | undefined => {
+    const seen = new Set<string>()
+    const ways = [[start]]
+    for (const way of ways) {
+      for (const target of targets.get(way.at(-1)!) ?? []) {
+        if (target === start) return [...way, start]
+        if (!seen.has(target)) ways.push([...way, target])
+        seen.add(target)
+      }
+    }
+    return undefined
+  }
+  return [...tree.keys()].flatMap((path) => circleOf(path)?.join(" → ") ?? [])
+}
+
 const whyForbidden = (path: string, { specifier, typeOnly }: Import, tree: SourceTree, table: ImportTable) => {
   const from = moduleOf(path)
   if (!specifier.startsWith(".")) {

@@ -2,7 +2,7 @@
  * Handing out work: promotes what is due, then leases the tasks of lowest rank among the lanes asked for.
  */
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
-import { setOf } from "../Lanes.ts"
+import { wantedOf } from "../Lanes.ts"
 import type { ClaimAnswer, ClaimRequest } from "../TaskStore.ts"
 import type { Entry, Tasks } from "./Task.ts"
 
@@ -18,18 +18,14 @@ export const claim = (
   const last = lastClaims.get(request.instance, request.nonce)
   if (last !== undefined) {
     const held = last.filter((task) => tasks.held(task.id, task.claim) !== undefined)
-    return { tasks: held, now, nextDueAt: tasks.waiting.nextDueAt() }
+    return { tasks: held, now, nextDueAt: tasks.scheduled.nextDueAt() }
   }
-  const types = setOf(request.types)
-  const queues = request.queues === undefined ? undefined : setOf(request.queues)
-  const wantsQueue = (queue: string) => queues?.has(queue) !== false && !tasks.isPaused(queue)
-  const taken = tasks.waiting.lanes.take((type) => types.has(type), wantsQueue, request.limit)
-  const claimed = taken.map((entry): ClaimedTask => {
+  const claimed = tasks.pending.take(wantedOf(request, tasks.isPaused), request.limit).map((entry): ClaimedTask => {
     tasks.begin(entry, request.instance, leasesNow + request.leaseForMs, now)
     return claimedTask(entry)
   })
   if (claimed.length > 0) lastClaims.remember(request.instance, { nonce: request.nonce, at: leasesNow, tasks: claimed })
-  return { tasks: claimed, now, nextDueAt: tasks.waiting.nextDueAt() }
+  return { tasks: claimed, now, nextDueAt: tasks.scheduled.nextDueAt() }
 }
 
 const claimedTask = (entry: Entry): ClaimedTask => ({

@@ -26,7 +26,6 @@ import { claim, LastClaims } from "./Claim.ts"
 import { enqueue } from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Instances from "./Instances.ts"
-import { laneCounts } from "./Lanes.ts"
 import * as Operate from "./Operate.ts"
 import * as Read from "./Read.ts"
 import * as Records from "./Records.ts"
@@ -113,9 +112,9 @@ const make = (
     stranded: (runnable, limit) =>
       at((now) => {
         tasks.promote(now)
-        return tasks.waiting.lanes.stranded(coverageOf(runnable), limit)
+        return tasks.pending.stranded(coverageOf(runnable), limit, (lane) => lane.first()?.dueAt)
       }),
     counts: Effect.sync(() => ({ ...tasks.size, capacity, totals: { ...tasks.totals } })),
-    laneCounts: (range) => at((now) => laneCounts(tasks, range, now))
+    laneCounts: (range) => at((now) => Read.laneCounts(tasks, range, now))
   }
 }

@@ -5,6 +5,7 @@ import * as Bounds from "../../domain/Bounds.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import { bytesOf, fitting } from "../Admission.ts"
+import type { CountedLanes, LaneCounts, LaneRange } from "../Lanes.ts"
 import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
 import type { Entry, Tasks } from "./Task.ts"
 
@@ -47,3 +48,36 @@ export const list = (tasks: Tasks, request: ListRequest): Listed => {
 }
 
 const recordOf = ({ dead: _dead, place: _place, rank: _rank, ...record }: Entry): TaskRecord => record
+
+/**
+ * Counts the lanes of a range. How many are pending the lanes of the claims know, and those that run are looked through when a
+ * client asks: a task that is claimed and completed pays for no counter on its way.
+ */
+export const laneCounts = (tasks: Tasks, range: LaneRange, now: number): CountedLanes => {
+  const running = countsOf(tasks.running.all())
+  const lanes: Array<LaneCounts> = []
+  for (const { queue, scheduled, type } of tasks.stored.in(range)) {
+    if (lanes.length >= range.limit) return { lanes, more: true, now }
+    const pending = tasks.pending.find(queue, type)
+    lanes.push({
+      queue,
+      type,
+      scheduled,
+      pending: pending?.size ?? 0,
+      running: running.get(keyOf(queue, type)) ?? 0,
+      waitingSince: pending?.first()?.dueAt ?? null
+    })
+  }
+  return { lanes, more: false, now }
+}
+
+const countsOf = (entries: Iterable<Entry>): ReadonlyMap<string, number> => {
+  const counts = new Map<string, number>()
+  for (const { queue, type } of entries) {
+    const key = keyOf(queue, type)
+    counts.set(key, (counts.get(key) ?? 0) + 1)
+  }
+  return counts
+}
+
+const keyOf = (queue: string, type: string): string => `${queue}\u0000${type}`

@@ -1,23 +1,27 @@
 /**
- * The tasks of a store in memory, and the lists that they are in: by id, in the order of their numbers, running, finished.
- * Those that wait are in `Lanes`.
+ * The tasks of a store in memory, and the lists that they are in: by id, in the order of their numbers, scheduled, running,
+ * finished. Those that are pending are in `Lanes`.
  */
+import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
 import { dueAtOf, type NewTask, type TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { type Known, nameOf } from "../Admission.ts"
-import { countBefore } from "../Order.ts"
-import { keyedForMs, rescuable, type RescueRequest, type Retention, type Totals } from "../TaskStore.ts"
-import { Deque, StoredLanes, Waiting } from "./Lanes.ts"
+import { LaneOrder } from "../Lanes.ts"
+import { countBefore, Deque, Heap } from "../Order.ts"
+import { keyedForMs, maxPromoted, rescuable, type RescueRequest, type Retention, type Totals } from "../TaskStore.ts"
+import { Lane, StoredLanes } from "./Lanes.ts"
 
 /** All tasks with their counters, each filed under its state. The operations of the store are written in its terms. */
 export class Tasks implements Known {
   readonly log = new TaskLog()
-  readonly waiting: Waiting
+  readonly scheduled = new Scheduled()
+  readonly pending = new LaneOrder<Entry, Lane<Entry>>((queue, ofType) => new Lane(queue, ofType))
   readonly running = new Running()
   readonly finished = new Finished()
+  /** The lanes of all tasks. */
+  readonly stored = new StoredLanes()
   readonly isPaused: (queue: string) => boolean
-  readonly lanes = new StoredLanes()
   /** How many tasks are in each state. */
   readonly size = Object.fromEntries(all.map((state) => [state, 0])) as Record<TaskState, number>
   readonly totals: { -readonly [Name in keyof Totals]: number } = {
@@ -35,10 +39,11 @@ export class Tasks implements Known {
   private readonly byKey = new Map<string, Entry>()
   private seq = 0
   private lastClaim = 0
+  private readonly headStartMs: number
 
   constructor(headStartMs: number, isPaused: (queue: string) => boolean) {
+    this.headStartMs = headStartMs
     this.isPaused = isPaused
-    this.waiting = new Waiting(headStartMs)
   }
 
   /** Tasks that are not finished. */
@@ -101,21 +106,33 @@ export class Tasks implements Known {
       dead: false
     }
     this.log.add(entry)
-    this.lanes.add(entry)
+    this.stored.add(entry)
     this.weigh(entry, 1)
     if (entry.key !== null) this.byKey.set(nameOf(entry.type, entry.key), entry)
-    if (entry.state === "scheduled") this.lanes.schedule(entry, 1)
+    if (entry.state === "scheduled") this.stored.schedule(entry, 1)
     this.size[entry.state]++
     this.totals.created++
-    this.waiting.add(entry)
+    this.file(entry)
+  }
+
+  /** Files a task that waits. */
+  private file(entry: Entry): void {
+    if (entry.state === "scheduled") return this.scheduled.add(entry)
+    entry.rank = Rank.rank(entry.dueAt, entry.priority, this.headStartMs)
+    this.pending.file(entry.queue, entry.type, entry).push(entry)
   }
 
   /** Makes due tasks pending, a bounded number at a time. */
   promote(now: number): void {
-    const promoted = this.waiting.promote(now)
-    for (const entry of promoted) this.lanes.schedule(entry, -1)
-    this.size.scheduled -= promoted.length
-    this.size.pending += promoted.length
+    for (let promoted = 0; promoted < maxPromoted; promoted++) {
+      const entry = this.scheduled.takeDue(now)
+      if (entry === undefined) return
+      entry.state = "pending"
+      this.stored.schedule(entry, -1)
+      this.size.scheduled--
+      this.size.pending++
+      this.file(entry)
+    }
   }
 
   /** Begins an attempt at a pending task, under a claim number that was never given before. */
@@ -145,18 +162,18 @@ export class Tasks implements Known {
     if (change.state === from) return
     this.size[from]--
     this.size[change.state]++
-    if (from === "scheduled") this.lanes.schedule(entry, -1)
-    if (change.state === "scheduled") this.lanes.schedule(entry, 1)
+    if (from === "scheduled") this.stored.schedule(entry, -1)
+    if (change.state === "scheduled") this.stored.schedule(entry, 1)
     switch (change.state) {
       case "scheduled":
       case "pending":
-        this.waiting.add(entry)
+        this.file(entry)
         break
       case "completed":
       case "failed":
       case "cancelled":
-        if (from === "scheduled") this.waiting.leave()
-        if (from === "pending") this.waiting.lanes.leave(entry)
+        if (from === "scheduled") this.scheduled.leave()
+        if (from === "pending") this.leaveLane(entry)
         this.totals[change.state]++
         this.finished.add(entry)
     }
@@ -175,10 +192,16 @@ export class Tasks implements Known {
   remove(entry: Entry): void {
     entry.dead = true
     this.log.delete(entry)
-    this.lanes.remove(entry)
+    this.stored.remove(entry)
     this.weigh(entry, -1)
     if (entry.key !== null) this.byKey.delete(nameOf(entry.type, entry.key))
     this.size[entry.state]--
+  }
+
+  /** To be called when a pending task is cancelled: its lane finds out lazily, unless it was its last. */
+  private leaveLane({ queue, type }: Entry): void {
+    const lane = this.pending.find(queue, type)
+    if (lane !== undefined && --lane.size === 0) this.pending.remove(lane)
   }
 
   private weigh(entry: Entry, sign: 1 | -1): void {
@@ -265,6 +288,46 @@ class TaskLog {
   /** The first position whose sequence is not below `seq`. */
   private indexFrom(seq: number): number {
     return countBefore(this.bySeq, (entry) => entry.seq < seq)
+  }
+}
+
+/** The scheduled tasks by due time. */
+class Scheduled {
+  private readonly entries = new Heap<Entry>((a, b) => a.dueAt < b.dueAt || (a.dueAt === b.dueAt && a.seq < b.seq))
+  private left = 0
+
+  add(entry: Entry): void {
+    this.entries.push(entry)
+  }
+
+  /** To be called when one is cancelled: its place is given up lazily, but not for ever. */
+  leave(): void {
+    this.left++
+    if (this.left > 1000 && this.left * 2 > this.entries.size) {
+      this.entries.filter((entry) => entry.state === "scheduled" && !entry.dead)
+      this.left = 0
+    }
+  }
+
+  /** Takes one that has become due. */
+  takeDue(now: number): Entry | undefined {
+    const entry = this.first()
+    return entry === undefined || entry.dueAt > now ? undefined : this.entries.shift()
+  }
+
+  /** When the next one is due. */
+  nextDueAt(): number | null {
+    return this.first()?.dueAt ?? null
+  }
+
+  private first(): Entry | undefined {
+    let entry = this.entries.first()
+    while (entry !== undefined && (entry.state !== "scheduled" || entry.dead)) {
+      this.entries.shift()
+      this.left = Math.max(0, this.left - 1)
+      entry = this.entries.first()
+    }
+    return entry
   }
 }
 

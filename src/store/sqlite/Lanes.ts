@@ -7,53 +7,22 @@
 import type { DatabaseSync } from "node:sqlite"
 import * as ByteOrder from "../../domain/ByteOrder.ts"
 import { finished, type TaskState } from "../../domain/TaskState.ts"
-import { type CountedLanes, type Coverage, type LaneCounts, type LaneRange, startOf } from "../Lanes.ts"
-import { byRank, type Filed, Order, type Place } from "../Order.ts"
+import {
+  type CountedLanes,
+  type Coverage,
+  type LaneCounts,
+  LaneOrder,
+  type LaneRange,
+  OrderedLane,
+  type Runnable,
+  startOf,
+  wantedOf
+} from "../Lanes.ts"
+import type { Place } from "../Order.ts"
 import * as PausedQueues from "../PausedQueues.ts"
 import { stateCode } from "../TaskRow.ts"
 import type { Stranded } from "../TaskStore.ts"
-import { prepare } from "./Database.ts"
-
-/** Which lanes a claim takes from. */
-export interface Wanted {
-  readonly queues: ReadonlySet<string> | undefined
-  readonly types: ReadonlySet<string>
-}
-
-/** The lane whose turn it is. */
-export interface Leader {
-  readonly lane: Lane
-  /** A place that no task of another lane is before; `undefined` if there is no other lane. */
-  readonly next: Place | undefined
-}
-
-/** A queue and a type. */
-export class Lane {
-  readonly queue: string
-  readonly ofType: OfType
-  filed: Filed<Lane> | undefined
-
-  constructor(queue: string, ofType: OfType) {
-    this.queue = queue
-    this.ofType = ofType
-  }
-
-  get type(): string {
-    return this.ofType.type
-  }
-}
-
-/** The lanes of one type. */
-class OfType {
-  readonly type: string
-  readonly byQueue = new Map<string, Lane>()
-  readonly order = new Order<Lane>()
-  filed: Filed<OfType> | undefined
-
-  constructor(type: string) {
-    this.type = type
-  }
-}
+import { prepare, type Statement } from "./Database.ts"
 
 /**
  * Lanes from which on they are read again once they have doubled: those whose tasks were all cancelled stay until a claim
@@ -63,6 +32,68 @@ const minReloadedLanes = 10_000
 
 type Row = [queue: string, type: string, rank: number, seq: number]
 
+/** Tasks that a claim reads first of a lane that is not its first: many such lanes give it one or none. */
+const aFew = 8
+
+/** Reads the lanes that a claim looks at, each from its index alone. */
+class Reader {
+  private readonly heads: Statement<[rank: number, seq: number]>
+  private lanes: Array<Lane> = []
+  private limit = 0
+
+  constructor(database: DatabaseSync) {
+    this.heads = prepare(
+      database,
+      "SELECT rank, seq FROM task WHERE state = 1 AND queue = ? AND type = ? ORDER BY rank, seq LIMIT ? OFFSET ?"
+    )
+  }
+
+  /** To be called before a claim of so many tasks. What the one before has read is not true for ever. */
+  begin(limit: number): void {
+    for (const lane of this.lanes) lane.forget()
+    this.lanes = []
+    this.limit = limit
+  }
+
+  /** Adds tasks to those that have been read of a lane; answers whether there may be more. */
+  readOn(lane: Lane, read: Array<Place>): boolean {
+    const { length } = read
+    // one more than may be taken tells where the lane goes on
+    const amount = length > 0 ? length : this.lanes.push(lane) === 1 ? this.limit + 1 : aFew
+    const rows = this.heads.all(lane.queue, lane.type, amount, length)
+    for (const [rank, seq] of rows) read.push({ rank, seq })
+    return rows.length === amount
+  }
+}
+
+/** A lane, and as many of its tasks as a claim has to know. */
+class Lane extends OrderedLane<Place, Lane> {
+  private readonly reader: Reader
+  private read: Array<Place> = []
+  private taken = 0
+  private hasMore = true
+
+  constructor(queue: string, ofType: Lane["ofType"], reader: Reader) {
+    super(queue, ofType)
+    this.reader = reader
+  }
+
+  first(): Place | undefined {
+    if (this.taken === this.read.length && this.hasMore) this.hasMore = this.reader.readOn(this, this.read)
+    return this.read[this.taken]
+  }
+
+  shift(): void {
+    this.taken++
+  }
+
+  forget(): void {
+    this.read = []
+    this.taken = 0
+    this.hasMore = true
+  }
+}
+
 /** The lanes of a file, as the open transaction has them. */
 export class Lanes {
   private readonly firstLane
@@ -70,18 +101,17 @@ export class Lanes {
   private readonly nextQueue
   private readonly since
   private readonly pausedQueues
+  private readonly reader: Reader
   /** `undefined` until they are asked for. */
-  private types: Map<string, OfType> | undefined
-  private order = new Order<OfType>()
+  private lanes: LaneOrder<Place, Lane> | undefined
   private version: number | undefined
-  /** Lanes that were added, less those that were removed. */
-  private count = 0
   private maxCount = 0
-  private lastNoted: Lane | undefined
   /** `undefined` until they are asked for. */
   private paused: Set<string> | undefined
+  private readonly isPaused = (queue: string): boolean => this.paused?.has(queue) === true
 
   constructor(database: DatabaseSync) {
+    this.reader = new Reader(database)
     const columns = "queue, type, rank, seq"
     this.firstLane = prepare<Row>(
       database,
@@ -105,34 +135,13 @@ export class Lanes {
 
   /** How many are remembered. */
   get size(): number {
-    return this.count
+    return this.lanes?.size ?? 0
   }
 
   /** To be called when a transaction has been rolled back. */
   forget(): void {
-    this.types = undefined
+    this.lanes = undefined
     this.paused = undefined
-    this.lastNoted = undefined
-  }
-
-  /** To be called before lanes are asked for, with the version of the file. */
-  refresh(version: number): void {
-    if (this.types === undefined || version !== this.version || this.count > this.maxCount) this.load()
-    this.paused ??= new Set(this.pausedQueues.all().map(([queue]) => queue))
-    this.version = version
-  }
-
-  /** To be called for each task that becomes pending. */
-  note(queue: string, type: string, rank: number, seq: number): void {
-    if (this.types === undefined) return
-    let lane = this.lastNoted
-    if (lane?.filed === undefined || lane.queue !== queue || lane.type !== type) {
-      lane = this.lastNoted = this.laneOf(this.types, queue, type)
-    }
-    const { filed, ofType } = lane
-    if (filed !== undefined && (filed.rank < rank || (filed.rank === rank && filed.seq <= seq))) return
-    ofType.order.before(lane, { rank, seq })
-    this.order.before(ofType, { rank, seq })
   }
 
   /** To be called when queues are paused or resumed. */
@@ -140,139 +149,45 @@ export class Lanes {
     this.paused = undefined
   }
 
-  /** To be called for a lane that has no pending tasks. One that is not removed is looked at in vain later. */
-  remove(lane: Lane): void {
-    const { ofType, queue } = lane
-    ofType.order.remove(lane)
-    if (ofType.byQueue.delete(queue)) this.count--
-    if (ofType.byQueue.size > 0) return
-    this.order.remove(ofType)
-    this.types?.delete(ofType.type)
+  /** To be called for each task that becomes pending. */
+  note(queue: string, type: string, rank: number, seq: number): void {
+    this.lanes?.file(queue, type, { rank, seq })
   }
 
-  /** Files a lane under a later place. */
-  move(lane: Lane, place: Place): void {
-    lane.ofType.order.move(lane.filed!, place)
-  }
-
-  /**
-   * The first wanted lane, and the place that no other lane's tasks are before; `undefined` where that takes a look at
-   * more of the order. Most claims need one lane, and walking the order costs them 5 % of their time.
-   */
-  leader({ queues, types }: Wanted): Leader | undefined {
-    if (queues !== undefined) return undefined
-    for (let first = this.order.first(); first !== undefined && types.has(first.of.type); first = this.order.first()) {
-      const ofType = first.of
-      const lane = ofType.order.first()
-      if (lane === undefined || this.paused?.has(lane.of.queue)) return undefined
-      if (!byRank(first, lane)) return { lane: lane.of, next: earlier(this.order.second(), ofType.order.second()) }
-      this.order.moveFirst(first, lane)
-    }
-    return undefined
-  }
-
-  /** The wanted lanes in the order of their places, for as long as they are asked for; to be changed afterwards. */
-  inOrder(wanted: Wanted): Iterable<Lane> {
-    return wanted.queues === undefined ? this.ofTypes(wanted) : this.named(wanted.queues, wanted)
-  }
-
-  private *ofTypes({ types }: Wanted): Generator<Lane, void> {
-    const aside: Array<Filed<OfType>> = []
-    const asideOf = new Map<OfType, Array<Filed<Lane>>>()
-    try {
-      for (let first = this.order.first(); first !== undefined; first = this.order.first()) {
-        const ofType = first.of
-        const lane = types.has(ofType.type) ? ofType.order.first() : undefined
-        if (lane === undefined) {
-          aside.push(this.order.setAside())
-        } else if (byRank(first, lane)) {
-          this.order.moveFirst(first, lane)
-        } else {
-          const lanes = asideOf.get(ofType)
-          if (lanes === undefined) asideOf.set(ofType, [ofType.order.setAside()])
-          else lanes.push(ofType.order.setAside())
-          if (!this.paused?.has(lane.of.queue)) yield lane.of
-        }
-      }
-    } finally {
-      this.order.putBack(aside)
-      for (const [ofType, lanes] of asideOf) {
-        ofType.order.putBack(lanes)
-        // it may have been filed behind those that were set aside
-        this.order.before(ofType, lanes[0]!)
-      }
-    }
-  }
-
-  private named(queues: ReadonlySet<string>, { types }: Wanted): ReadonlyArray<Lane> {
-    const found: Array<Lane> = []
-    for (const type of types) {
-      const byQueue = this.types?.get(type)?.byQueue
-      if (byQueue === undefined) continue
-      if (byQueue.size < queues.size) {
-        for (const lane of byQueue.values()) if (queues.has(lane.queue)) found.push(lane)
-      } else {
-        for (const queue of queues) {
-          const lane = byQueue.get(queue)
-          if (lane !== undefined) found.push(lane)
-        }
-      }
-    }
-    const open = found.filter(({ queue }) => !this.paused?.has(queue))
-    return open.length < 2 ? open : open.sort(byPlace)
+  /** Takes up to `limit` tasks of the lanes that are wanted, by rank. */
+  take(wanted: Runnable, limit: number, version: number): ReadonlyArray<Place> {
+    const lanes = this.refresh(version)
+    this.reader.begin(limit)
+    return lanes.take(wantedOf(wanted, this.isPaused), limit)
   }
 
   /** Up to `limit` lanes that are not covered. */
   stranded(coverage: Coverage, limit: number, version: number): ReadonlyArray<Stranded> {
-    this.refresh(version)
-    const found: Array<Stranded> = []
-    for (const { byQueue, type } of this.types!.values()) {
-      const queues = coverage.get(type)
-      if (queues === "all") continue
-      for (const lane of byQueue.values()) {
-        if (found.length >= limit) return found
-        const { queue } = lane
-        if (queues?.has(queue) === true) continue
-        const since = this.since.get(queue, type)?.[0]
-        if (since === undefined) this.remove(lane)
-        else found.push({ queue, type, since })
-      }
-    }
-    return found
+    return this.refresh(version).stranded(coverage, limit, ({ queue, type }) => this.since.get(queue, type)?.[0])
+  }
+
+  /** The lanes as the file has them now, whose version this is. */
+  refresh(version: number): LaneOrder<Place, Lane> {
+    let lanes = this.lanes
+    if (lanes === undefined || version !== this.version || lanes.size > this.maxCount) lanes = this.load()
+    this.paused ??= new Set(this.pausedQueues.all().map(([queue]) => queue))
+    this.version = version
+    return lanes
   }
 
   /** One seek for each lane. */
-  private load(): void {
+  private load(): LaneOrder<Place, Lane> {
     this.forget()
-    this.count = 0
-    this.order = new Order()
-    const types = this.types = new Map<string, OfType>()
+    const lanes = this.lanes = new LaneOrder<Place, Lane>((queue, ofType) => new Lane(queue, ofType, this.reader))
     for (let row = this.firstLane.get(); row !== undefined;) {
       const [queue, type, rank, seq] = row
-      const lane = this.laneOf(types, queue, type)
-      lane.ofType.order.before(lane, { rank, seq })
-      this.order.before(lane.ofType, { rank, seq })
+      lanes.file(queue, type, { rank, seq })
       row = this.nextType.get(queue, type) ?? this.nextQueue.get(queue)
     }
-    this.maxCount = Math.max(minReloadedLanes, this.count * 2)
-  }
-
-  private laneOf(types: Map<string, OfType>, queue: string, type: string): Lane {
-    let ofType = types.get(type)
-    if (ofType === undefined) types.set(type, ofType = new OfType(type))
-    let lane = ofType.byQueue.get(queue)
-    if (lane === undefined) {
-      ofType.byQueue.set(queue, lane = new Lane(queue, ofType))
-      this.count++
-    }
-    return lane
+    this.maxCount = Math.max(minReloadedLanes, lanes.size * 2)
+    return lanes
   }
 }
-
-const earlier = (a: Place | undefined, b: Place | undefined): Place | undefined =>
-  a === undefined || (b !== undefined && byRank(b, a)) ? b : a
-
-const byPlace = ({ filed: a }: Lane, { filed: b }: Lane): number => a!.rank - b!.rank || a!.seq - b!.seq
 
 type Name = readonly [queue: string, type: string, ...unknown: ReadonlyArray<unknown>]
 

@@ -100,6 +100,14 @@ export const lanes = (driver: Driver) =>
         assert.deepStrictEqual(yield* stranded([]), [])
       }), { capacity: 3000 })
 
+    scenario(driver, "with much work each share a claim, in one order", () =>
+      Effect.gen(function*() {
+        const ids = yield* add(...many(400).map((index) => ({ queue: `q${index % 4}` })))
+        assert.deepStrictEqual(yield* takeIds({ ...everywhere, limit: 150 }), ids.slice(0, 150))
+        assert.deepStrictEqual(yield* takeIds({ queues: ["q0", "q1", "q2", "q3"], limit: 150 }), ids.slice(150, 300))
+        assert.deepStrictEqual(yield* takeIds({ ...everywhere, limit: 150 }), ids.slice(300))
+      }), { capacity: 1000 })
+
     scenario(driver, "that nobody can run, however many, hold up none of the others", () =>
       Effect.gen(function*() {
         yield* add(...many(1500).map((index) => ({ queue: `q${index}`, type: "unknown" })))
