@@ -54,7 +54,7 @@ export type {
 export type { EnqueueOptions, Submission } from "./queue/Submission.ts"
 export type { OneOrMany } from "./queue/OneOrMany.ts"
 export type { LivingInstance, LivingInstances, RunningNow } from "./queue/Instances.ts"
-export type { StoredAttempt, StoredTask } from "./queue/StoredTask.ts"
+export type { StoredAttempt, StoredFailure, StoredOutcome, StoredTask } from "./queue/StoredTask.ts"
 export type { TaskHandle, Unsuccessful } from "./queue/TaskHandle.ts"
 export type {
   Created as CreatedTask,

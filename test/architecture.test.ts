@@ -133,7 +133,9 @@ describe("the sources", () => {
   })
 
   it("read the wall clock only for times that are shown, stored or compared with such", () => {
-    const found = files.filter(([, text]) => /\bcurrentTime(?:Millis|Nanos)/.test(text)).map(([path]) => path)
+    const found = files.filter(([, text]) => /\b(?:currentTime(?:Millis|Nanos)|utcNow)/.test(text)).map(([path]) =>
+      path
+    )
     assert.deepStrictEqual(found.filter((path) => !readsWallClock.test(path)), [])
   })
 
@@ -176,7 +178,7 @@ describe("the top of the repository", () => {
 const readsWallClock = new RegExp(
   "^(?:" + [
     "cli/commands/(?:Get|Keys|List|Watch)",
-    "domain/MonotonicClock",
+    "domain/(?:MonotonicClock|StoredTime)",
     "events/RecordedStore",
     "handlers/(?:Cleanup|Webhook|files/AtomicFile|outbound/OutboundClient)",
     "http/SystemStatus",

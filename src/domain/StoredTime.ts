@@ -2,7 +2,7 @@
  * Times as stores keep them, in milliseconds since the epoch, and as programs read them, as `DateTime.Utc`. The engine computes
  * with numbers: only what a program or a person reads becomes the other.
  */
-import { DateTime } from "effect"
+import { type Clock, DateTime } from "effect"
 import * as Bounds from "./Bounds.ts"
 
 /** A time of a store's clock. Versions without bounds may have stored what no calendar has: it must not hide the rest. */
@@ -12,6 +12,5 @@ export const utc = (millis: number): DateTime.Utc =>
 /** The same, if there is one. */
 export const utcOrNull = (millis: number | null): DateTime.Utc | null => millis === null ? null : utc(millis)
 
-/** Milliseconds from one time to another: fewer than none where the second one is earlier. */
-export const millisBetween = (from: DateTime.Utc, to: DateTime.Utc): number =>
-  DateTime.toEpochMillis(to) - DateTime.toEpochMillis(from)
+/** The time of a clock of this process. */
+export const utcNow = (clock: Clock.Clock): DateTime.Utc => utc(clock.currentTimeMillisUnsafe())

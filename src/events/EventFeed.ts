@@ -7,7 +7,8 @@ import {
   type Cause,
   Clock,
   Context,
-  DateTime,
+  type DateTime,
+  Duration,
   Effect,
   Latch,
   Layer,
@@ -19,20 +20,21 @@ import {
 } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
+import { utc } from "../domain/StoredTime.ts"
 import type { TaskEvent } from "../domain/TaskEvent.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
-import { EventLog, type EventPage } from "../store/EventLog.ts"
+import { EventLog } from "../store/EventLog.ts"
 import { events as hint, Notifier } from "../store/Notifier.ts"
 
 /** What a subscriber gets: an event, word that some are missing, or a sign of life. */
-export type Item = TaskEvent | "gap" | "idle"
+export type Item = WatchedEvent | "gap" | "idle"
 
 /** What a subscriber wants. */
 export interface Subscription {
   /** The number of the last event that it has seen; without, it begins with what happens next. */
   readonly after?: number | undefined
   /** Whether an event is for it. */
-  readonly matches: (event: TaskEvent) => boolean
+  readonly matches: (event: WatchedEvent) => boolean
   /** Begin with a sign of life, so that a client that connects sees that it has. */
   readonly greet?: boolean | undefined
   /** Called when it does not keep up; nothing more comes. */
@@ -53,18 +55,21 @@ export interface WatchOptions extends Filter {
 }
 
 /** An event as a program sees it. */
-export interface WatchedEvent extends Omit<TaskEvent, "at" | "step" | "after"> {
+export interface WatchedEvent extends Omit<TaskEvent, "at" | "step" | "after" | "delayMs"> {
   /** When it was logged, by the store's clock. */
   readonly at: DateTime.Utc
+  /** Wait before the task is due again. */
+  readonly delay?: Duration.Duration
 }
 
-const watched = ({ after: _after, at, step: _step, ...event }: TaskEvent): WatchedEvent => ({
+const watched = ({ after: _after, at, delayMs, step: _step, ...event }: TaskEvent): WatchedEvent => ({
   ...event,
-  at: DateTime.makeUnsafe(at)
+  at: utc(at),
+  ...(delayMs === undefined ? {} : { delay: Duration.millis(delayMs) })
 })
 
 /** Whether an event is wanted. */
-export const matching = (filter: Filter): (event: TaskEvent) => boolean => {
+export const matching = (filter: Filter): (event: WatchedEvent) => boolean => {
   const [types, queues, ids] = [filter.types, filter.queues, filter.ids].map((names) => names && new Set(names))
   return (event) =>
     types?.has(event.type) !== false && queues?.has(event.queue) !== false && ids?.has(event.id) !== false
@@ -144,7 +149,7 @@ const make = Effect.gen(function*() {
     subscriber.onDropped()
   }
 
-  const deliver = ({ events, gap }: EventPage): void => {
+  const deliver = (events: ReadonlyArray<WatchedEvent>, gap: boolean): void => {
     for (const subscriber of subscribers) {
       if (gap) offer(subscriber, "gap")
       for (const event of events) {
@@ -154,16 +159,19 @@ const make = Effect.gen(function*() {
     }
   }
 
+  const read = (after: number) =>
+    Effect.map(log.read(after, pageSize), (page) => ({ ...page, events: page.events.map(watched) }))
+
   /** Delivers what is new. A page at a time, so that other fibers run between. */
   const readAll = turn.withPermit(Effect.gen(function*() {
     while (true) {
-      const page = yield* log.read(place, pageSize)
-      place = page.next
-      if (page.gap || page.events.length > 0) {
+      const { events, gap, next } = yield* read(place)
+      place = next
+      if (gap || events.length > 0) {
         idleSince = now()
-        deliver(page)
+        deliver(events, gap)
       }
-      if (page.events.length === 0) return
+      if (events.length === 0) return
       yield* Effect.yieldNow
     }
   }))
@@ -222,7 +230,7 @@ const make = Effect.gen(function*() {
   /** What a subscriber has missed, up to where it joined the others. */
   const missed = ({ matches }: Subscription, after: number, until: number): Stream.Stream<Item, StoreError> =>
     Stream.paginate(after, (from) =>
-      Effect.map(log.read(from, pageSize), ({ events, gap, next }) => {
+      Effect.map(read(from), ({ events, gap, next }) => {
         const items: Array<Item> = gap ? ["gap"] : []
         for (const event of events) if (event.seq <= until && matches(event)) items.push(event)
         return [items, events.length > 0 && next < until ? Option.some(next) : Option.none()] as const
@@ -267,11 +275,7 @@ const make = Effect.gen(function*() {
 
   return EventFeed.of({
     subscribe,
-    watch: ({ after, ...filter } = {}) =>
-      watch(after, matching(filter)).pipe(
-        Stream.filter((item) => item !== "idle"),
-        Stream.map((item) => item === "gap" ? item : watched(item))
-      ),
+    watch: ({ after, ...filter } = {}) => Stream.filter(watch(after, matching(filter)), (item) => item !== "idle"),
     close: Effect.sync(() => {
       for (const { queue } of subscribers) Queue.endUnsafe(queue)
       subscribers.clear()

@@ -2,7 +2,7 @@
  * The endpoints of events: the feed as server-sent events, and as messages of a WebSocket. An event is written once, however
  * many watch.
  */
-import { Effect, Option, type Scope, Stream } from "effect"
+import { Duration, Effect, Option, type Scope, Stream } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { Sse } from "effect/encoding"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -11,15 +11,15 @@ import type { Socket } from "effect/socket"
 import type { Socket as NodeSocket } from "node:net"
 import type { StoreError } from "../domain/Errors.ts"
 import * as Redaction from "../domain/Redaction.ts"
-import { isLast, type TaskEvent } from "../domain/TaskEvent.ts"
+import { isLast } from "../domain/TaskEvent.ts"
 import { isFinished } from "../domain/TaskState.ts"
 import * as EventFeeds from "../events/EventFeed.ts"
-import { EventFeed, type Item } from "../events/EventFeed.ts"
+import { EventFeed, type Item, type WatchedEvent } from "../events/EventFeed.ts"
 import type { StoredTask } from "../queue/StoredTask.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
 import type { TaskEventJson } from "./api/EventsApi.ts"
-import { timestampOf, toJson as taskJson } from "./api/TaskJson.ts"
+import { timestamp, toJson as taskJson } from "./api/TaskJson.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import { KeyRing } from "./KeyRing.ts"
 import { CurrentVisitor } from "./Visitor.ts"
@@ -39,7 +39,7 @@ export const layer = HttpApiBuilder.group(
     /** Items for a request, which is cut off when it does not keep up, and ended when it would be refused by now. */
     const subscribe = (
       after: number | undefined,
-      matches: (event: TaskEvent) => boolean,
+      matches: (event: WatchedEvent) => boolean,
       greet = false
     ): Effect.Effect<Stream.Stream<Item, StoreError>, StoreError, Scope.Scope> =>
       Effect.withFiber((fiber) =>
@@ -128,7 +128,7 @@ const gap = sent("gap", {})
 /** A comment, and after how many milliseconds a client that loses the stream may come back. */
 const idle = encoder.encode(": idle\nretry: 2000\n\n")
 
-const sentEvents = new WeakMap<TaskEvent, Uint8Array>()
+const sentEvents = new WeakMap<WatchedEvent, Uint8Array>()
 
 /** An item as a server-sent event. */
 const itemSent = (item: Item): Uint8Array => {
@@ -147,7 +147,7 @@ const sentTogether = (items: NonEmptyReadonlyArray<Item>): NonEmptyReadonlyArray
 /** A task as a server-sent event. */
 const taskSent = (task: StoredTask, id?: string): Uint8Array => sent("task", taskJson(task), id)
 
-const messages = new WeakMap<TaskEvent, string>()
+const messages = new WeakMap<WatchedEvent, string>()
 
 /** An item as a message of a WebSocket; an empty one is a sign of life. */
 const message = (item: Item): string => {
@@ -158,12 +158,10 @@ const message = (item: Item): string => {
   return text
 }
 
-const eventJson = (
-  { after: _after, at, delayMs, error, seq: _seq, step: _step, ...event }: TaskEvent
-): TaskEventJson => ({
+const eventJson = ({ at, delay, error, seq: _seq, ...event }: WatchedEvent): TaskEventJson => ({
   ...event,
-  at: timestampOf(at),
-  ...(delayMs === undefined ? {} : { delay_ms: delayMs }),
+  at: timestamp(at),
+  ...(delay === undefined ? {} : { delay_ms: Duration.toMillis(delay) }),
   ...(error === undefined ? {} : { error: { ...error, message: Redaction.text(error.message) } })
 })
 

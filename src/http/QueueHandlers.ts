@@ -1,5 +1,5 @@
 /** The endpoints of tasks, queues and types: thin doors into the `TaskQueue`. */
-import { type Duration, Effect, Exit } from "effect"
+import { type Duration, Effect, Exit, Option } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Bounds from "../domain/Bounds.ts"
@@ -79,13 +79,16 @@ export const tasks = HttpApiBuilder.group(
       remove: ({ params: { id }, query }) =>
         AuditLog.recorded("remove", { task: id }, query.only === "finished" ? queue.remove(id) : cancelOrRemove(id)),
       result: Effect.fnUntraced(function*({ params: { id }, query: { wait } }) {
-        const read = Effect.map(resultsOf([id]), ({ results }) => results[0]!)
-        const now = yield* read
-        const result = now.status === "unfinished" && wait !== undefined
-          ? yield* Effect.andThen(anyFinished([id], wait), read)
+        const [now] = yield* queue.results([id])
+        // No request is in an application's transaction
+        const ended = Effect.catchTag(queue.outcome(id), "ResultInTransaction", Effect.die)
+        const outcome = now === undefined && wait !== undefined
+          ? Option.getOrUndefined(yield* Effect.timeoutOption(ended, wait))
           : now
-        if (result.status === "unknown") return yield* new TaskNotFound({ id })
-        return HttpServerResponse.jsonUnsafe(result, { status: result.status === "unfinished" ? 202 : 200 })
+        if (outcome === null) return yield* new TaskNotFound({ id })
+        return HttpServerResponse.jsonUnsafe(TaskJson.resultJson(id, outcome), {
+          status: outcome === undefined ? 202 : 200
+        })
       }),
       results: Effect.fnUntraced(function*({ payload: { ids, wait } }) {
         const [first, ...others] = new Set(ids)

@@ -4,6 +4,7 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import type { StoreError } from "../domain/Errors.ts"
+import { utc, utcNow } from "../domain/StoredTime.ts"
 import { all } from "../domain/TaskState.ts"
 import * as StoreWatch from "../maintenance/StoreWatch.ts"
 import * as Metrics from "../observability/Metrics.ts"
@@ -17,7 +18,7 @@ import { Api } from "./api/Api.ts"
 import type { GuardedRoute } from "./api/NeededRole.ts"
 import type { HealthJson, StatsJson, WorkersJson } from "./api/SystemApi.ts"
 import * as SystemApi from "./api/SystemApi.ts"
-import { timestampOf } from "./api/TaskJson.ts"
+import { timestamp } from "./api/TaskJson.ts"
 import { CurrentVisitor } from "./Visitor.ts"
 
 /** How long the store may take to answer before health is red. */
@@ -47,14 +48,14 @@ export class SystemStatus extends Context.Service<SystemStatus, {
 
       const uptime = () => Number((clock.monotonicTimeNanosUnsafe() - startedAt) / 1_000_000n) / 1000
       /** Since when the store does not answer, and how often it was asked since. */
-      let silence: { readonly since: number; readonly failures: number } | undefined
+      let silence: { readonly since: DateTime.Utc; readonly failures: number } | undefined
       const counts = Effect.timeoutOption(queue.counts, patience).pipe(
         Effect.orElseSucceed(Option.none),
         Effect.tap((found) =>
           Effect.sync(() => {
             silence = Option.isSome(found)
               ? undefined
-              : { since: silence?.since ?? clock.currentTimeMillisUnsafe(), failures: (silence?.failures ?? 0) + 1 }
+              : { since: silence?.since ?? utcNow(clock), failures: (silence?.failures ?? 0) + 1 }
           })
         )
       )
@@ -70,17 +71,19 @@ export class SystemStatus extends Context.Service<SystemStatus, {
       )
 
       const health = Effect.gen(function*() {
-        const now = clock.currentTimeMillisUnsafe()
+        const asked = timestamp(utcNow(clock))
         const found = Option.getOrNull(yield* counts)
         const refusal = store.writeHealth && (yield* store.writeHealth.refusal)
         const troubles = [
           ...(silence === undefined ? [] : [{ part: "store", ...silence }]),
-          ...(refusal === undefined ? [] : [{ ...refusal, part: StoreWatch.part, advice: refusal.error.advice }]),
+          ...(refusal === undefined
+            ? []
+            : [{ ...refusal, since: utc(refusal.since), part: StoreWatch.part, advice: refusal.error.advice }]),
           ...(yield* supervisor.troubles).filter(({ part }) => refusal === undefined || part !== StoreWatch.part),
           ...(found === null ? [] : (yield* stranded(found)).map(troubleOf))
         ].map(toJson)
         const facts = {
-          timestamp: timestampOf(now),
+          timestamp: asked,
           version,
           uptime: uptime(),
           queue: { size: found && unfinished(found), capacity: found && found.capacity, closed: found === null },
@@ -203,7 +206,7 @@ const findStranded = Effect.fnUntraced(function*(
 /** What health says of tasks that no instance can run. */
 const troubleOf = ({ queue, since, type }: Stranded): Omit<Trouble, "reason"> => ({
   part: `no instance for ${type} in queue ${queue}`,
-  since,
+  since: utc(since),
   failures: 1,
   advice: `start an instance that runs ${type} and works on the queue ${queue}, or cancel its tasks`
 })
@@ -211,7 +214,7 @@ const troubleOf = ({ queue, since, type }: Stranded): Omit<Trouble, "reason"> =>
 /** A trouble as clients see it. Reasons stay in the log: they may name what clients must not know. */
 const toJson = ({ advice, failures, part, since }: Omit<Trouble, "reason">) => ({
   part,
-  since: timestampOf(since),
+  since: timestamp(since),
   failures,
   ...(advice === undefined ? {} : { what_to_do: advice })
 })

@@ -4,8 +4,21 @@
  * A loop's step that fails is logged, counted and tried again with backoff; until it succeeds, health is red and
  * names the loop and the reason.
  */
-import { Cause, Clock, Context, type Duration, Effect, Exit, Layer, Metric, Schedule, type Scope } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  type DateTime,
+  type Duration,
+  Effect,
+  Exit,
+  Layer,
+  Metric,
+  Schedule,
+  type Scope
+} from "effect"
 import { StoreError } from "../domain/Errors.ts"
+import { utcNow } from "../domain/StoredTime.ts"
 import * as Metrics from "./Metrics.ts"
 
 /** A part of the engine that does not work at the moment. */
@@ -16,8 +29,7 @@ export interface Trouble {
   readonly reason: string
   /** What to do about it, where the error says so. */
   readonly advice?: string | undefined
-  /** Milliseconds since the epoch. */
-  readonly since: number
+  readonly since: DateTime.Utc
   /** Failed steps in a row. */
   readonly failures: number
 }
@@ -57,7 +69,7 @@ export class Supervisor extends Context.Service<Supervisor, {
           part,
           reason,
           ...(advice === undefined ? {} : { advice }),
-          since: before?.since ?? clock.currentTimeMillisUnsafe(),
+          since: before?.since ?? utcNow(clock),
           failures: (before?.failures ?? 0) + 1
         })
         yield* Metric.update(Metric.withAttributes(failedSteps, { part }), 1)
@@ -91,7 +103,7 @@ export class Supervisor extends Context.Service<Supervisor, {
         }),
         warn: (trouble) =>
           Effect.suspend(() => {
-            troubles.set(trouble.part, { ...trouble, since: clock.currentTimeMillisUnsafe(), failures: 1 })
+            troubles.set(trouble.part, { ...trouble, since: utcNow(clock), failures: 1 })
             return Effect.logWarning(`${trouble.reason}. What to do: ${trouble.advice}`)
           }),
         troubles: Effect.sync(() => [...troubles.values()])

@@ -1,19 +1,30 @@
 /** A stored task as programs read it: stores keep texts and numbers, and this is where those become values. */
 import { type DateTime, Duration, Option, type Schema } from "effect"
 import { utc, utcOrNull } from "../domain/StoredTime.ts"
-import type { AttemptRecord, TaskRecord } from "../domain/TaskRecord.ts"
+import type { AttemptRecord, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
+import type { FinishedState } from "../domain/TaskState.ts"
+import type { Outcome } from "../store/TaskStore.ts"
+
+/** Why an attempt did not complete. */
+export interface StoredFailure<out Error = Schema.Json> extends Omit<TaskFailure, "error"> {
+  /** The declared error. */
+  readonly error?: Error
+}
 
 /** An earlier attempt at a task. Times are by the store's clock. */
-export interface StoredAttempt extends Omit<AttemptRecord, "startedAt" | "endedAt"> {
+export interface StoredAttempt<out Error = Schema.Json>
+  extends Omit<AttemptRecord, "startedAt" | "endedAt" | "failure">
+{
   readonly startedAt: DateTime.Utc
   readonly endedAt: DateTime.Utc
+  readonly failure?: StoredFailure<Error>
 }
 
 /**
- * A stored task. Payload and result are JSON, or what the task's definition makes of that where a handle reads it. Times are
- * by the store's clock.
+ * A stored task. Payload, result and errors are JSON, or what the task's definition makes of that where a handle reads it.
+ * Times are by the store's clock.
  */
-export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json> extends
+export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json, out Error = Schema.Json> extends
   Omit<
     TaskRecord,
     | "seq"
@@ -27,6 +38,7 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
     | "dueAt"
     | "startedAt"
     | "completedAt"
+    | "failure"
     | "history"
   >
 {
@@ -41,9 +53,27 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
   readonly startedAt: DateTime.Utc | null
   /** When the task finished. */
   readonly completedAt: DateTime.Utc | null
+  /** Why the latest attempt did not complete. */
+  readonly failure: StoredFailure<Error> | null
   /** Earlier attempts, the oldest first. */
-  readonly history: ReadonlyArray<StoredAttempt>
+  readonly history: ReadonlyArray<StoredAttempt<Error>>
 }
+
+/** How a finished task ended. */
+export interface StoredOutcome extends Pick<StoredTask, "id" | "result" | "failure"> {
+  readonly state: typeof FinishedState.Type
+}
+
+/** What a store answers about the end of a task, read. */
+export const fromOutcome = ({ failure, id, result, state }: Outcome): StoredOutcome => ({
+  id,
+  state: state as StoredOutcome["state"],
+  result: fromText(result),
+  failure
+})
+
+const fromText = (json: string | null): Option.Option<Schema.Json> =>
+  json === null ? Option.none() : Option.some(JSON.parse(json))
 
 /** What a store keeps, read. */
 export const fromRecord = (record: Omit<TaskRecord, "seq">): StoredTask => {
@@ -69,7 +99,7 @@ export const fromRecord = (record: Omit<TaskRecord, "seq">): StoredTask => {
     instance: record.instance,
     cancelRequested: record.cancelRequested,
     progress: record.progress,
-    result: record.result === null ? Option.none() : Option.some(JSON.parse(record.result)),
+    result: fromText(record.result),
     failure: record.failure,
     history: record.history.map((attempt) => ({
       ...attempt,

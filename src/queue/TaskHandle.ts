@@ -10,8 +10,8 @@ import {
   TaskTimedOut
 } from "../domain/Errors.ts"
 import type { TaskCodec } from "../domain/TaskDefinition.ts"
-import type { Accepted, Outcome } from "../store/TaskStore.ts"
-import type { StoredTask } from "./StoredTask.ts"
+import type { Accepted } from "../store/TaskStore.ts"
+import type { StoredFailure, StoredOutcome, StoredTask } from "./StoredTask.ts"
 import type { TaskQueue } from "./TaskQueue.ts"
 
 /** Everything that awaiting a result can end with, besides success and the declared error. */
@@ -33,7 +33,7 @@ export interface TaskHandle<out Success, out Error, out Payload = unknown> {
   /** Stops the task, waiting or running; see `TaskQueue`. */
   readonly cancel: Effect.Effect<"cancelled" | "requested" | "finished", TaskNotFound | StoreError>
   /** The task as it is now. It is a `TaskDefect` when the definition cannot read it, such as a task of another type. */
-  readonly task: Effect.Effect<StoredTask<Payload, Success>, TaskNotFound | TaskDefect | StoreError>
+  readonly task: Effect.Effect<StoredTask<Payload, Success, Error>, TaskNotFound | TaskDefect | StoreError>
 }
 
 /** What a handle knows of the type of its task. */
@@ -81,31 +81,40 @@ class Handle<Payload, Success, Error> implements TaskHandle<Success, Error, Payl
 }
 
 /** The task as its definition reads it. */
-const typed = Effect.fnUntraced(function*<Payload, Success>(
-  { codec, type }: Definition<Payload, Success, unknown>,
+const typed = Effect.fnUntraced(function*<Payload, Success, Error>(
+  { codec, type }: Definition<Payload, Success, Error>,
   task: StoredTask
-): Effect.fn.Return<StoredTask<Payload, Success>, TaskDefect> {
+): Effect.fn.Return<StoredTask<Payload, Success, Error>, TaskDefect> {
   const { id } = task
   if (task.type !== type) {
     const message = `The task is of type ${JSON.stringify(task.type)}, not ${JSON.stringify(type)}`
     return yield* new TaskDefect({ id, failure: unfit(message) })
   }
+  const failureOf = ({ error, ...failure }: StoredFailure): Exit.Exit<StoredFailure<Error>, TaskDefect> =>
+    error === undefined
+      ? Exit.succeed(failure)
+      : Exit.map(orUnfit(id, codec.decodeError(error)), (error) => ({ ...failure, error }))
   return {
     ...task,
     payload: yield* orUnfit(id, codec.readPayload(task.payload)),
     result: Option.isNone(task.result)
       ? Option.none()
-      : Option.some(yield* orUnfit(id, codec.readSuccess(task.result.value)))
+      : Option.some(yield* orUnfit(id, codec.readSuccess(task.result.value))),
+    failure: task.failure && (yield* failureOf(task.failure)),
+    history: yield* Effect.forEach(task.history, ({ failure, ...attempt }) =>
+      failure === undefined
+        ? Exit.succeed(attempt)
+        : Exit.map(failureOf(failure), (failure) => ({ ...attempt, failure })))
   }
 })
 
 /** The typed end of a task. */
 const resultOf = <Payload, Success, Error>(
   codec: TaskCodec<Payload, Success, Error>,
-  { failure, id, result, state }: Outcome
+  { failure, id, result, state }: StoredOutcome
 ): Exit.Exit<Success, Error | Unsuccessful> => {
   if (state === "cancelled") return Exit.fail(new TaskCancelled({ id }))
-  if (state === "completed") return orUnfit(id, codec.decodeSuccess(result ?? "null"))
+  if (state === "completed") return orUnfit(id, codec.readSuccess(Option.getOrNull(result)))
   if (failure === null) return Exit.fail(new TaskDefect({ id, failure: unfit("The failure was not stored") }))
   switch (failure.kind) {
     case "error": {

@@ -31,7 +31,6 @@ import {
   type Counts,
   type EnqueueAnswer,
   type ListRequest,
-  type Outcome,
   type RemoveAnswer,
   type RerunAnswer,
   TaskStore
@@ -40,7 +39,7 @@ import * as Instances from "./Instances.ts"
 import * as OneOrMany from "./OneOrMany.ts"
 import * as Queues from "./Queues.ts"
 import * as ResultWaiter from "./ResultWaiter.ts"
-import { fromRecord, type StoredTask } from "./StoredTask.ts"
+import { fromOutcome, fromRecord, type StoredOutcome, type StoredTask } from "./StoredTask.ts"
 import { invalidOption, type Submission, toNewTask } from "./Submission.ts"
 
 /** How a queue works. Every field has a default. */
@@ -130,11 +129,11 @@ export class TaskQueue extends Context.Service<
       whenFull?: WhenFull
     ) => Effect.Effect<ReadonlyArray<Created>, Refusal>
     /** Waits until a task has finished, in whichever process. */
-    readonly outcome: (id: string) => Effect.Effect<Outcome, TaskNotFound | ResultInTransaction>
+    readonly outcome: (id: string) => Effect.Effect<StoredOutcome, TaskNotFound | ResultInTransaction>
     /** Waits until one of several tasks has finished, at the cost of one waiter. An id that is not stored fails it. */
     readonly firstOutcome: (
       ids: readonly [string, ...Array<string>]
-    ) => Effect.Effect<Outcome, TaskNotFound | ResultInTransaction>
+    ) => Effect.Effect<StoredOutcome, TaskNotFound | ResultInTransaction>
     /**
      * The outcomes of those ids that have finished, `undefined` for those that have not, `null` for unknown ids, in the
      * order of the ids. With `maxBytes`, of the first ids only, if more results and failures do not fit: of at least one.
@@ -142,7 +141,7 @@ export class TaskQueue extends Context.Service<
     readonly results: (
       ids: ReadonlyArray<string>,
       maxBytes?: number
-    ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
+    ) => Effect.Effect<ReadonlyArray<StoredOutcome | undefined | null>, StoreError>
     readonly get: (id: string) => Effect.Effect<StoredTask, TaskNotFound | StoreError>
     /** A page of tasks. A cursor that no page gave, or one of another filter, is refused. */
     readonly list: (options?: ListOptions) => Effect.Effect<Page, InvalidOption | StoreError>
@@ -181,7 +180,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   Bounds.demand("queue.maxRetries", Bounds.retries, options.maxRetries)
   Bounds.demand("queue.pollInterval", Bounds.timeout, options.pollInterval)
   const defaults = { maxRetries: options.maxRetries ?? defaultMaxRetries }
-  const outcome = yield* ResultWaiter.make({
+  const waiter = yield* ResultWaiter.make({
     store,
     notifier,
     supervisor,
@@ -266,6 +265,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
     })
   }
 
+  // No store is asked for a text that it cannot keep: one of them would fail, and with it the callers in the same batch
+  const firstOutcome: TaskQueue["Service"]["firstOutcome"] = (ids) => {
+    const id = ids.find((id) => !Bounds.isStorable(id))
+    return id === undefined ? Effect.map(waiter(ids), fromOutcome) : Effect.fail(new TaskNotFound({ id }))
+  }
+
   const get = Effect.fnUntraced(function*(id: string) {
     const record = Bounds.isStorable(id) ? yield* store.get(id) : undefined
     return record === undefined ? yield* new TaskNotFound({ id }) : fromRecord(record)
@@ -274,16 +279,16 @@ const make = Effect.fnUntraced(function*(options: Options) {
   return TaskQueue.of({
     submit: (submissions, whenFull) => Effect.map(enqueue(submissions, whenFull), ({ accepted }) => accepted),
     create: (submissions, whenFull) => Effect.flatMap(enqueue(submissions, whenFull), asStored),
-    // No store is asked for a text that it cannot keep: one of them would fail, and with it the callers in the same batch
-    outcome: (id) => Bounds.isStorable(id) ? outcome([id]) : Effect.fail(new TaskNotFound({ id })),
-    firstOutcome: (ids) => {
-      const id = ids.find((id) => !Bounds.isStorable(id))
-      return id === undefined ? outcome(ids) : Effect.fail(new TaskNotFound({ id }))
-    },
+    outcome: (id) => firstOutcome([id]),
+    firstOutcome,
     results: (ids, maxBytes) => {
       const asked = [...new Set(ids)].filter(Bounds.isStorable)
-      if (asked.length === ids.length) return store.results(ids, maxBytes)
-      return Effect.map(store.results(asked, maxBytes), (outcomes) => {
+      const read = Effect.map(
+        store.results(asked, maxBytes),
+        (outcomes) => outcomes.map((one) => one && fromOutcome(one))
+      )
+      if (asked.length === ids.length) return read
+      return Effect.map(read, (outcomes) => {
         const byId = new Map(outcomes.map((outcome, index) => [asked[index]!, outcome]))
         const end = ids.findIndex((id) => Bounds.isStorable(id) && !byId.has(id))
         return ids.slice(0, end < 0 ? ids.length : end).map((id) => Bounds.isStorable(id) ? byId.get(id) : null)

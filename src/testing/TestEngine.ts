@@ -14,9 +14,10 @@
  *   }).pipe(Effect.provide(TestEngine.layer(SendEmailLive))))
  * ```
  */
-import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Schema } from "effect"
+import { Cause, Clock, Context, type DateTime, Duration, Effect, Exit, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import type { InvalidPayload, StoreError } from "../domain/Errors.ts"
+import { utc } from "../domain/StoredTime.ts"
 import type { PlainSchema, TaskDefinition } from "../domain/TaskDefinition.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
 import * as Engine from "../engine/Engine.ts"
@@ -54,8 +55,7 @@ export interface Enqueued<Payload> {
   readonly queue: string
   readonly priority: number
   readonly key: string | null
-  /** Milliseconds since the epoch. */
-  readonly dueAt: number
+  readonly dueAt: DateTime.Utc
   readonly state: string
 }
 
@@ -252,7 +252,8 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
       (tasks) =>
         tasks.toReversed().flatMap((record): ReadonlyArray<Enqueued<Payload["Type"]>> => {
           const payload = task.codec.decodePayload(record.payload)
-          const { dueAt, id, key, priority, queue, state } = record
+          const { id, key, priority, queue, state } = record
+          const dueAt = utc(record.dueAt)
           return Exit.isSuccess(payload) ? [{ id, payload: payload.value, queue, priority, key, dueAt, state }] : []
         })
     )

@@ -78,7 +78,7 @@ export interface SlotView {
   /** Its number, from 1. */
   readonly slot: number
   /** The task that runs in it. */
-  readonly task: { readonly id: string; readonly type: string; readonly runningForMs: number } | undefined
+  readonly task: { readonly id: string; readonly type: string; readonly runningFor: Duration.Duration } | undefined
 }
 
 /** The running pool. */
@@ -271,6 +271,6 @@ const slotsOf = (size: number, running: ReadonlyArray<RunningTask>): ReadonlyArr
   const busy = new Map(running.map((task) => [task.slot, task]))
   return Array.from({ length: size }, (_, index): SlotView => {
     const task = busy.get(index + 1)
-    return { slot: index + 1, task: task && { id: task.id, type: task.type, runningForMs: task.forMs } }
+    return { slot: index + 1, task: task && { id: task.id, type: task.type, runningFor: Duration.millis(task.forMs) } }
   })
 }

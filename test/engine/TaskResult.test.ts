@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Fiber, Option, Schema } from "effect"
 import { TaskCancelled, TaskDefect, TaskNotFound, TaskQuarantined, TaskTimedOut } from "../../src/domain/Errors.ts"
+import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
 import { Gate } from "./Gate.ts"
@@ -56,6 +57,39 @@ describe("the result of a task", () => {
         const { completedAt, result, state } = yield* task
         assert.deepStrictEqual([state, completedAt], ["completed", DateTime.makeUnsafe(1000)])
         assert.deepStrictEqual(result, Option.some({ quotient: 0.25, at: new Date(1000) }))
+      })
+    ))
+
+  it.effect("may be a declared error, which is in the task that a handle reads, and in its history, as such", () =>
+    withEngine(
+      { handlers: DivideLive },
+      Effect.gen(function*() {
+        const { task } = yield* Divide.enqueue({ dividend: 1, divisor: 0 }, { maxRetries: 1 })
+        const error = new Refused({ code: 7, since: new Date(42) })
+        yield* quiesce
+        assert.deepInclude((yield* task).failure, { kind: "error", tag: "Refused", error })
+        yield* pass("1 minute")
+        const { failure, history, state } = yield* task
+        assert.strictEqual(state, "failed")
+        assert.instanceOf(failure?.error, Refused)
+        assert.deepStrictEqual(history.map(({ failure }) => failure?.error), [error])
+      })
+    ))
+
+  it.effect("is JSON where a queue reads it without a definition, and so is the declared error", () =>
+    withEngine(
+      { handlers: DivideLive },
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        const divided = yield* Divide.enqueue({ dividend: 1, divisor: 4 })
+        const refused = yield* Divide.enqueue({ dividend: 1, divisor: 0 })
+        const outcome = yield* queue.outcome(divided.id)
+        const result = Option.some({ quotient: 0.25, at: "1970-01-01T00:00:01.000Z" })
+        assert.deepStrictEqual(outcome, { id: divided.id, state: "completed", result, failure: null })
+        const failed = yield* queue.firstOutcome([refused.id])
+        assert.deepInclude(failed, { id: refused.id, state: "failed", result: Option.none() })
+        assert.deepStrictEqual(failed.failure?.error, { _tag: "Refused", code: 7, since: "1970-01-01T00:00:00.042Z" })
+        assert.deepStrictEqual(yield* queue.results([refused.id, "unknown", divided.id]), [failed, null, outcome])
       })
     ))
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Fiber, Layer, Stream } from "effect"
+import { DateTime, Duration, Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { EventFeed, type WatchedEvent } from "../../src/events/EventFeed.ts"
 import { Engine, EventLog, MemoryStore, Task } from "../../src/index.ts"
@@ -47,6 +47,19 @@ describe("a program that watches", () => {
         ["completed", id, "email"]
       ])
       for (const { at } of events) assert.isTrue(DateTime.isUtc(at) && DateTime.isGreaterThanOrEqualTo(at, before))
+    }).pipe(Effect.provide(Live)))
+
+  it.live("gets the wait before a retry as a duration, also where it has missed the event", () =>
+    Effect.gen(function*() {
+      const feed = yield* EventFeed
+      const log = yield* EventLog
+      const attending = yield* watching(feed.watch())
+      const after = yield* log.end
+      yield* log.append([{ event: "retrying", id: "a", type: "email", queue: "default", delayMs: 1500 }])
+      const [missed] = yield* Stream.runCollect(feed.watch({ after }).pipe(Stream.filter(isEvent), Stream.take(1)))
+      assert.deepStrictEqual(missed!.delay, Duration.millis(1500))
+      assert.notProperty(missed, "delayMs")
+      yield* Fiber.interrupt(attending)
     }).pipe(Effect.provide(Live)))
 
   it.live("goes on after the last event that it has seen, with what it names", () =>

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Option, Redacted } from "effect"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -140,7 +140,7 @@ describe("email", () => {
       for (const id of ids) {
         const { failure, result } = yield* outcomeOf("email", { ...message, text: id }, { id, maxRetries: 0 })
         assert.isNull(failure, `${id}: ${failure?.message}`)
-        sent.push(JSON.parse(result!) as Record<string, unknown>)
+        sent.push(Option.getOrThrow(result) as Record<string, unknown>)
       }
       // Also where a file system takes no notice of the case
       for (const field of ["file", "message_id"]) {

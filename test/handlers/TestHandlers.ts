@@ -1,6 +1,6 @@
 /** An engine with all handlers that ship with the server, a folder of its own, and the loopback address allowed. */
 import { assert } from "@effect/vitest"
-import { Context, Effect, Layer, Redacted, References, type Schema } from "effect"
+import { Context, Effect, Layer, Option, Redacted, References, type Schema } from "effect"
 import { mkdtempSync, realpathSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -80,7 +80,7 @@ export const outcomeOf = Effect.fnUntraced(function*(type: string, payload: Sche
 export const resultOf = Effect.fnUntraced(function*<A = Record<string, unknown>>(type: string, payload: Schema.Json) {
   const { failure, result } = yield* outcomeOf(type, payload, { maxRetries: 0 })
   assert.isNull(failure, `${type} failed: ${failure?.message} ${failure?.stack ?? ""}`)
-  return JSON.parse(result!) as A
+  return Option.getOrThrow(result) as A
 })
 
 /** The failure of a task that must fail at its first attempt. */

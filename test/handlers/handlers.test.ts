@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Schedule, type Schema } from "effect"
+import { Duration, Effect, Fiber, Option, Schedule, type Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Handlers from "../../src/handlers/index.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
@@ -13,7 +13,7 @@ const resultOf = Effect.fnUntraced(function*(type: string, payload: Schema.Json,
   const queue = yield* TaskQueue
   const outcome = yield* Effect.forkChild(queue.outcome(yield* post(type, payload)))
   yield* TestClock.adjust(after)
-  return JSON.parse((yield* Fiber.join(outcome)).result!) as unknown
+  return Option.getOrThrow((yield* Fiber.join(outcome)).result)
 })
 
 describe("echo", () => {

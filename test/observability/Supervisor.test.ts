@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Schema, Scope } from "effect"
+import { Clock, DateTime, Effect, Exit, Schema, Scope } from "effect"
 import { Supervisor } from "../../src/observability/Supervisor.ts"
 import { Logs, pass, withStore } from "../engine/TestEngine.ts"
 
@@ -84,7 +84,7 @@ describe("a supervised loop", () => {
         assert.deepStrictEqual(yield* supervisor.troubles, [])
         yield* pass("352 millis")
         assert.deepStrictEqual(yield* supervisor.troubles, [
-          { part: "looper", reason: "the disk is full", since: 1000, failures: 4 }
+          { part: "looper", reason: "the disk is full", since: DateTime.makeUnsafe(1000), failures: 4 }
         ])
         yield* pass("10 seconds")
         assert.deepStrictEqual(yield* supervisor.troubles, [])

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Effect, Exit, Fiber, Layer, Schedule, Schema } from "effect"
+import { Cause, Clock, DateTime, Effect, Exit, Fiber, Layer, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import * as Task from "../../src/Task.ts"
@@ -160,7 +160,7 @@ describe("a test engine", () => {
       yield* Chain.enqueue({ left: 10 })
       yield* engine.advance("330 minutes")
       assert.deepStrictEqual(
-        (yield* engine.enqueued(Chain)).map(({ dueAt, state }) => [dueAt / 3_600_000, state]),
+        (yield* engine.enqueued(Chain)).map(({ dueAt, state }) => [DateTime.toEpochMillis(dueAt) / 3_600_000, state]),
         [[0, "completed"], [1, "completed"], [2, "completed"], [3, "completed"], [4, "completed"], [5, "completed"], [
           6,
           "scheduled"

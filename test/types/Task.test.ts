@@ -256,11 +256,13 @@ describe("the awaited result", () => {
     expectTypeOf<Result<ReturnType<typeof Plain.enqueue>>>().toEqualTypeOf<Effect.Effect<void, Unsuccessful>>()
   })
 
-  it("comes with the task, whose payload, result and times are decoded", () => {
+  it("comes with the task, whose payload, result, errors and times are decoded", () => {
     Effect.gen(function*() {
-      const { createdAt, payload, result, startedAt } = yield* (yield* Email.handle("one")).task
+      const { createdAt, failure, history, payload, result, startedAt } = yield* (yield* Email.handle("one")).task
       expectTypeOf(payload).toEqualTypeOf<{ readonly to: string; readonly at: Date }>()
       expectTypeOf(result).toEqualTypeOf<Option.Option<{ readonly messageId: string }>>()
+      expectTypeOf(failure!.error).toEqualTypeOf<Bounced | undefined>()
+      expectTypeOf(history[0]!.failure!.error).toEqualTypeOf<Bounced | undefined>()
       expectTypeOf(createdAt).toEqualTypeOf<DateTime.Utc>()
       expectTypeOf(startedAt).toEqualTypeOf<DateTime.Utc | null>()
     })

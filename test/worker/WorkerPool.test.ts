@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Layer, Scope } from "effect"
+import { Cause, Duration, Effect, Exit, Layer, Scope } from "effect"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import * as Task from "../../src/Task.ts"
 import { HandlerRegistry } from "../../src/worker/HandlerRegistry.ts"
@@ -122,7 +122,7 @@ describe("a worker pool", () => {
         const { id } = yield* Work.enqueue()
         yield* pass("1500 millis")
         assert.deepStrictEqual(yield* pool.slots, [
-          { slot: 1, task: { id, type: "work", runningForMs: 1500 } },
+          { slot: 1, task: { id, type: "work", runningFor: Duration.millis(1500) } },
           { slot: 2, task: undefined },
           { slot: 3, task: undefined }
         ])

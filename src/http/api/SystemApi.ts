@@ -1,7 +1,6 @@
 /** What the server says about itself: health, counts, and the slots of all instances. */
-import { Duration, Schema } from "effect"
+import { DateTime, Duration, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { millisBetween } from "../../domain/StoredTime.ts"
 import type { LivingInstance, LivingInstances } from "../../queue/Instances.ts"
 import type { SlotView } from "../../worker/WorkerPool.ts"
 import * as ApiErrors from "./ApiErrors.ts"
@@ -165,7 +164,7 @@ export interface OwnPool {
 export const instancesJson = ({ instances, now }: LivingInstances, own: OwnPool | undefined): Workers => {
   const shown = instances.map((instance) => ({
     instance,
-    slots: instance.id === own?.instance ? own.slots : slotsOf(instance, millisBetween(instance.seenAt, now))
+    slots: instance.id === own?.instance ? own.slots : slotsOf(instance, DateTime.distance(instance.seenAt, now))
   }))
   const workers = shown.flatMap(({ instance, slots }) => slots.map((slot) => slotJson(instance.id, slot)))
   return {
@@ -177,14 +176,14 @@ export const instancesJson = ({ instances, now }: LivingInstances, own: OwnPool 
   }
 }
 
-/** A slot for each task that may run at once, as it was `agoMs` ago. */
-const slotsOf = ({ capacity, running }: LivingInstance, agoMs: number): ReadonlyArray<SlotView> => {
+/** A slot for each task that may run at once, as it was so long ago. */
+const slotsOf = ({ capacity, running }: LivingInstance, ago: Duration.Duration): ReadonlyArray<SlotView> => {
   const busy = new Map(running.map((task) => [task.slot, task]))
   return Array.from({ length: capacity }, (_, index) => {
     const task = busy.get(index + 1)
     return {
       slot: index + 1,
-      task: task && { id: task.id, type: task.type, runningForMs: Duration.toMillis(task.runningFor) + agoMs }
+      task: task && { id: task.id, type: task.type, runningFor: Duration.sum(task.runningFor, ago) }
     }
   })
 }
@@ -194,7 +193,9 @@ const slotJson = (instance: string, { slot, task }: SlotView): Workers["workers"
   running: task !== undefined,
   instance,
   slot,
-  task: task === undefined ? null : { id: task.id, type: task.type, running_for_ms: Math.round(task.runningForMs) }
+  task: task === undefined
+    ? null
+    : { id: task.id, type: task.type, running_for_ms: Math.round(Duration.toMillis(task.runningFor)) }
 })
 
 const instanceJson = (
@@ -221,8 +222,12 @@ export const instancesFromJson = ({ instances, timestamp, workers }: Workers): L
         slot,
         id: task.id,
         type: task.type,
-        runningFor: Duration.millis(
-          Math.max(0, task.running_for_ms - millisBetween(instant(seen_at), instant(timestamp)))
+        runningFor: Duration.max(
+          Duration.zero,
+          Duration.subtract(
+            Duration.millis(task.running_for_ms),
+            DateTime.distance(instant(seen_at), instant(timestamp))
+          )
         )
       }]
     )

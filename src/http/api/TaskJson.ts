@@ -4,12 +4,11 @@
  */
 import { DateTime, Duration, Option, Schema } from "effect"
 import * as Redaction from "../../domain/Redaction.ts"
-import { utc } from "../../domain/StoredTime.ts"
-import { AttemptOutcome, FailureKind, retryCount, type TaskFailure } from "../../domain/TaskRecord.ts"
+import { AttemptOutcome, FailureKind, retryCount } from "../../domain/TaskRecord.ts"
 import { FinishedState, TaskState } from "../../domain/TaskState.ts"
-import type { StoredAttempt, StoredTask } from "../../queue/StoredTask.ts"
+import type { StoredAttempt, StoredFailure, StoredOutcome, StoredTask } from "../../queue/StoredTask.ts"
 import type { Created } from "../../queue/TaskQueue.ts"
-import type { Outcome, RerunAnswer } from "../../store/TaskStore.ts"
+import type { RerunAnswer } from "../../store/TaskStore.ts"
 
 /** An instant: `2026-01-31T12:00:00.000Z`. */
 export const Timestamp = Schema.String.annotate({ format: "date-time" })
@@ -157,13 +156,13 @@ export const createdJson = ({ duplicate, id, task }: Created): CreatedTaskJson |
   duplicate ? task === null ? { id, duplicate } : { ...toJson(task), duplicate } : toJson(task!)
 
 /** What is known of a task's end: `undefined` when it has not come, `null` when there is no such task. */
-export const resultJson = (id: string, outcome: Outcome | undefined | null): TaskResultJson =>
+export const resultJson = (id: string, outcome: StoredOutcome | undefined | null): TaskResultJson =>
   outcome === undefined || outcome === null
     ? { id, status: outcome === null ? "unknown" : "unfinished", result: null, error: null }
     : {
       id,
-      status: outcome.state as typeof FinishedState.Type,
-      result: outcome.result === null ? null : parse(outcome.result),
+      status: outcome.state,
+      result: Option.getOrNull(outcome.result),
       error: failureJson(outcome.failure)
     }
 
@@ -202,7 +201,7 @@ export const fromJson = (task: TaskJson): StoredTask => ({
 })
 
 /** The outcome that was on the wire. */
-export const outcomeFromJson = ({ error, id, result, status }: TaskResultJson): Outcome | undefined | null =>
+export const outcomeFromJson = ({ error, id, result, status }: TaskResultJson): StoredOutcome | undefined | null =>
   status === "unknown"
     ? null
     : status === "unfinished"
@@ -210,7 +209,7 @@ export const outcomeFromJson = ({ error, id, result, status }: TaskResultJson): 
     : {
       id,
       state: status,
-      result: status === "completed" ? JSON.stringify(result) : null,
+      result: status === "completed" ? Option.some(result) : Option.none(),
       failure: failureFromJson(error)
     }
 
@@ -226,12 +225,7 @@ export const timestamp = (time: DateTime.Utc): string => {
 /** An instant on the wire, if there is one. */
 export const timestampOrNull = (time: DateTime.Utc | null) => time === null ? null : timestamp(time)
 
-/** An instant of a store's clock on the wire. */
-export const timestampOf = (millis: number): string => timestamp(utc(millis))
-
-const parse = (text: string): Schema.Json => JSON.parse(text)
-
-const failureJson = (failure: TaskFailure | null | undefined): TaskJson["error"] => {
+const failureJson = (failure: StoredFailure | null | undefined): TaskJson["error"] => {
   if (failure === null || failure === undefined) return null
   const { error, kind, tag } = failure
   const message = Redaction.text(failure.message)
@@ -239,9 +233,9 @@ const failureJson = (failure: TaskFailure | null | undefined): TaskJson["error"]
   return error === undefined ? { kind, tag, message } : { kind, tag, message, details: Redaction.json(error) }
 }
 
-function failureFromJson(failure: NonNullable<TaskJson["error"]>): TaskFailure
-function failureFromJson(failure: TaskJson["error"]): TaskFailure | null
-function failureFromJson(failure: TaskJson["error"]): TaskFailure | null {
+function failureFromJson(failure: NonNullable<TaskJson["error"]>): StoredFailure
+function failureFromJson(failure: TaskJson["error"]): StoredFailure | null
+function failureFromJson(failure: TaskJson["error"]): StoredFailure | null {
   if (failure === null) return null
   const { details, kind, message, tag } = failure
   return details === undefined ? { kind, tag, message } : { kind, tag, message, error: details }

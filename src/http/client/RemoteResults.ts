@@ -4,7 +4,7 @@
  */
 import { Deferred, Duration, Effect, Latch, Schedule } from "effect"
 import { type StoreError, TaskNotFound } from "../../domain/Errors.ts"
-import type { Outcome } from "../../store/TaskStore.ts"
+import type { StoredOutcome } from "../../queue/StoredTask.ts"
 import { maxResults } from "../api/TasksApi.ts"
 
 /** How long the server waits before it answers that nothing has finished; less than what proxies allow. */
@@ -20,15 +20,15 @@ const backoff = Schedule.min([Schedule.exponential("200 millis"), Schedule.space
 type Read = (
   ids: ReadonlyArray<string>,
   wait: Duration.Duration
-) => Effect.Effect<ReadonlyArray<readonly [id: string, outcome: Outcome | undefined | null]>, StoreError>
+) => Effect.Effect<ReadonlyArray<readonly [id: string, outcome: StoredOutcome | undefined | null]>, StoreError>
 
 /** Starts waiting; it ends with the scope. */
 export const make = Effect.fnUntraced(function*(read: Read) {
-  type Waiting = Deferred.Deferred<Outcome, TaskNotFound>
+  type Waiting = Deferred.Deferred<StoredOutcome, TaskNotFound>
   const waiting = new Map<string, Set<Waiting>>()
   const more = Latch.makeUnsafe(false)
 
-  const finish = (id: string, outcome: Outcome | null) => {
+  const finish = (id: string, outcome: StoredOutcome | null) => {
     const waiters = waiting.get(id)
     waiting.delete(id)
     for (const waiter of waiters ?? []) {
@@ -73,9 +73,9 @@ export const make = Effect.fnUntraced(function*(read: Read) {
   )
 
   /** The outcome of a task once it has finished. */
-  return (id: string): Effect.Effect<Outcome, TaskNotFound> =>
+  return (id: string): Effect.Effect<StoredOutcome, TaskNotFound> =>
     Effect.suspend(() => {
-      const waiter = Deferred.makeUnsafe<Outcome, TaskNotFound>()
+      const waiter = Deferred.makeUnsafe<StoredOutcome, TaskNotFound>()
       const waiters = waiting.get(id)
       if (waiters === undefined) {
         waiting.set(id, new Set([waiter]))
