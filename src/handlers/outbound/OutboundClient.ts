@@ -51,13 +51,7 @@ export const make = Effect.fnUntraced(function*(
       // Within the breaker, so that a host that hangs counts as one that fails
       Effect.timeoutOrElse(exchange(client, request, url, Math.min(request.maxBytes ?? maxBytes, maxBytes)), {
         duration: Math.max(0, time),
-        orElse: () =>
-          new RequestFailed({
-            url: Redaction.url(url.href),
-            status: null,
-            reason: "there was no whole answer in time",
-            retry_after_ms: null
-          })
+        orElse: () => failed(url, "there was no whole answer in time")
       }).pipe(Effect.provideService(Clock.Clock, clock)),
       { key: url.host, classify: outcomeOf }
     ).pipe(Effect.provideService(Clock.Clock, steady))
@@ -73,16 +67,13 @@ export const make = Effect.fnUntraced(function*(
       const next = request.redirects === "none" ? undefined : redirected(current, url, answer)
       if (next === undefined) return { ...answer, redirects }
       if (request.redirects === "same" && next.method !== current.method) {
-        return yield* new RequestRefused({
-          url: Redaction.url(current.url),
-          reason: `it answered ${answer.status}, which would turn ${current.method} into ${next.method}`
-        })
+        return yield* refused(
+          url,
+          `it answered ${answer.status}, which would turn ${current.method} into ${next.method}`
+        )
       }
       if (redirects === maxRedirects) {
-        return yield* new RequestRefused({
-          url: Redaction.url(request.url),
-          reason: `it redirects more than ${maxRedirects} times`
-        })
+        return yield* refused(request.url, `it redirects more than ${maxRedirects} times`)
       }
       current = next
     }
@@ -100,6 +91,15 @@ export const make = Effect.fnUntraced(function*(
     )
 })
 
+const refused = (url: string | URL, reason: string): RequestRefused =>
+  new RequestRefused({ url: Redaction.url(String(url)), reason })
+
+const failed = (
+  url: URL,
+  reason: string,
+  answer: Pick<RequestFailed, "status" | "retry_after_ms"> = { status: null, retry_after_ms: null }
+): RequestFailed => new RequestFailed({ url: Redaction.url(url.href), reason, ...answer })
+
 /** The URL of a request, if tasks may use it at all. */
 const parse = (text: string): Effect.Effect<URL, RequestRefused> => {
   const url = URL.parse(text)
@@ -111,7 +111,7 @@ const parse = (text: string): Effect.Effect<URL, RequestRefused> => {
     ? "a user and a password belong into a header"
     : undefined
   return url === null || reason !== undefined
-    ? Effect.fail(new RequestRefused({ url: Redaction.url(text), reason: reason! }))
+    ? Effect.fail(refused(text, reason!))
     : Effect.succeed(url)
 }
 
@@ -130,9 +130,7 @@ const exchange = Effect.fnUntraced(
       Stream.tap((chunk) =>
         Effect.flatMap(Ref.updateAndGet(size, (bytes) => bytes + chunk.byteLength), (bytes) =>
           bytes > maxBytes
-            ? Effect.fail(
-              new RequestRefused({ url: Redaction.url(url.href), reason: `its answer has more than ${maxBytes} bytes` })
-            )
+            ? Effect.fail(refused(url, `its answer has more than ${maxBytes} bytes`))
             : Effect.void)
       ),
       Stream.runCollect
@@ -141,12 +139,7 @@ const exchange = Effect.fnUntraced(
     if (status < 400) return answer
     if (mayPass.has(status) || status >= 500) {
       const retry_after_ms = RetryAfter.read(headers["retry-after"], yield* Clock.currentTimeMillis)
-      return yield* new RequestFailed({
-        url: Redaction.url(url.href),
-        status,
-        reason: `it answered ${status}`,
-        retry_after_ms
-      })
+      return yield* failed(url, `it answered ${status}`, { status, retry_after_ms })
     }
     const text = answer.body.toString("utf8", 0, maxAnswerBytes)
     return yield* new RequestRejected({ url: Redaction.url(url.href), status, answer: text })
@@ -164,23 +157,14 @@ const mayPass = new Set([408, 425, 429])
 /** An error of the transport, or what kept a connection from being made. */
 const failureOf = (url: URL, error: unknown): RequestRefused | RequestFailed => {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof Guard.AddressRefused) {
-      return new RequestRefused({ url: Redaction.url(url.href), reason: cause.message })
-    }
+    if (cause instanceof Guard.AddressRefused) return refused(url, cause.message)
     // What cannot be sent at all, such as a header with a line break
     if ("code" in cause && (cause.code === "UND_ERR_INVALID_ARG" || cause.code === "ERR_INVALID_CHAR")) {
-      return new RequestRefused({ url: Redaction.url(url.href), reason: cause.message })
+      return refused(url, cause.message)
     }
-    if (cause.cause === undefined) {
-      return new RequestFailed({
-        url: Redaction.url(url.href),
-        status: null,
-        reason: reasonOf(cause),
-        retry_after_ms: null
-      })
-    }
+    if (cause.cause === undefined) return failed(url, reasonOf(cause))
   }
-  return new RequestFailed({ url: Redaction.url(url.href), status: null, reason: String(error), retry_after_ms: null })
+  return failed(url, String(error))
 }
 
 /** What the codes of the client mean to those who sent the request. Its own texts are for those who work on it. */
