@@ -70,19 +70,7 @@ export const DataProcess = Task.make("data_process", {
     /** A CSV file for the lines of bad rows and what is wrong with them. */
     rejects: Schema.optionalKey(PathText)
   }).check(
-    Schema.makeFilter((
-      payload: {
-        readonly input?: string
-        readonly text?: string
-        readonly data_source?: string
-        readonly select?: unknown
-        readonly aggregate?: unknown
-        readonly operation?: unknown
-        readonly output?: string
-        readonly format: string
-        readonly formulas?: string
-      }
-    ) =>
+    Schema.makeFilter((payload) =>
       [payload.input, payload.text, payload.data_source].filter((source) => source !== undefined).length !== 1
         ? "Expected one of input, text and data_source"
         : payload.select !== undefined && (payload.aggregate ?? payload.operation) !== undefined

@@ -31,7 +31,7 @@ export const Hash = Task.make("hash", {
     file: Schema.optionalKey(PathText),
     rounds: withDefault(Rounds, 1)
   }).check(
-    Schema.makeFilter(({ file, text }: { readonly text?: string; readonly file?: string }) =>
+    Schema.makeFilter(({ file, text }) =>
       file !== undefined && text !== undefined ? "Expected text or file, not both" : undefined
     )
   ),

@@ -31,9 +31,7 @@ export const HttpRequest = Task.make("http_request", {
     max_bytes: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: maxBytes })), 262_144),
     follow_redirects: withDefault(Schema.Boolean, true)
   }).check(
-    Schema.makeFilter((
-      { body, json, method }: { readonly body?: string; readonly json?: unknown; readonly method: string }
-    ) =>
+    Schema.makeFilter(({ body, json, method }) =>
       body !== undefined && json !== undefined
         ? "Expected body or json, not both"
         : (body !== undefined || json !== undefined) && (method === "GET" || method === "HEAD")

@@ -81,16 +81,7 @@ export const ImageResize = Task.make("image_resize", {
     /** The file to write; without it the image is in the result. */
     output: Schema.optionalKey(PathText)
   }).check(
-    Schema.makeFilter((
-      payload: {
-        readonly url?: unknown
-        readonly image_url?: unknown
-        readonly file?: unknown
-        readonly data?: unknown
-        readonly width?: unknown
-        readonly height?: unknown
-      }
-    ) =>
+    Schema.makeFilter((payload) =>
       [payload.url, payload.image_url, payload.file, payload.data].filter((source) => source !== undefined).length !== 1
         ? "Expected one of url, file and data"
         : payload.width === undefined && payload.height === undefined

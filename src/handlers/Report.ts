@@ -41,29 +41,18 @@ export const Report = Task.make("report", {
     title: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200))),
     output: withDefault(PathText, "reports/report.html")
   }).check(
-    Schema.makeFilter(
-      (
-        payload: {
-          readonly csv?: unknown
-          readonly database?: unknown
-          readonly table?: unknown
-          readonly group_by?: unknown
-          readonly op: string
-          readonly column?: unknown
-        }
-      ) => {
-        const hasSource = payload.csv !== undefined || payload.database !== undefined
-        return payload.csv !== undefined && payload.database !== undefined
-          ? "Expected csv or database, not both"
-          : payload.database !== undefined && payload.table === undefined
-          ? "Expected a table of the database"
-          : hasSource && payload.group_by === undefined
-          ? "Expected a column as group_by"
-          : hasSource && payload.op !== "count" && payload.column === undefined
-          ? `Expected a column with op ${payload.op}`
-          : undefined
-      }
-    )
+    Schema.makeFilter((payload) => {
+      const hasSource = payload.csv !== undefined || payload.database !== undefined
+      return payload.csv !== undefined && payload.database !== undefined
+        ? "Expected csv or database, not both"
+        : payload.database !== undefined && payload.table === undefined
+        ? "Expected a table of the database"
+        : hasSource && payload.group_by === undefined
+        ? "Expected a column as group_by"
+        : hasSource && payload.op !== "count" && payload.column === undefined
+        ? `Expected a column with op ${payload.op}`
+        : undefined
+    })
   ),
   success: Schema.Struct({
     output: Schema.String,

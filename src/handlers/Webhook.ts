@@ -32,7 +32,7 @@ export const Webhook = Task.make("webhook", {
     data: Schema.optionalKey(Schema.Json),
     timeout: Schema.optionalKey(Timeout)
   }).check(
-    Schema.makeFilter(({ body, data }: { readonly body?: unknown; readonly data?: unknown }) =>
+    Schema.makeFilter(({ body, data }) =>
       body !== undefined && data !== undefined ? "Expected body or data, not both" : undefined
     )
   ),

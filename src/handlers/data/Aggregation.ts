@@ -12,7 +12,7 @@ const Figure = Schema.Struct({
   /** Needed by all but `count`. */
   column: Schema.optionalKey(Schema.String)
 }).check(
-  Schema.makeFilter(({ column, op }: { readonly op: string; readonly column?: string }) =>
+  Schema.makeFilter(({ column, op }) =>
     op === "count" || column !== undefined ? undefined : `Expected a column with op ${op}`
   )
 )

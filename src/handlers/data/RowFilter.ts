@@ -23,9 +23,7 @@ export const Condition = Schema.Struct({
   /** For `in`. */
   values: Schema.optionalKey(Schema.Array(Schema.Union([Schema.String, Schema.Finite])).check(Schema.isMaxLength(1000)))
 }).check(
-  Schema.makeFilter((
-    { op, value, values }: { readonly op: string; readonly value?: unknown; readonly values?: unknown }
-  ) =>
+  Schema.makeFilter(({ op, value, values }) =>
     op === "in"
       ? values === undefined ? "Expected values with op in" : undefined
       : op === "empty" || op === "filled" || value !== undefined

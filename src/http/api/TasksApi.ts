@@ -49,7 +49,7 @@ export const NewTaskJson = Schema.Struct({
   }),
   queue: Schema.optionalKey(Name).annotate({ description: "Where the task waits; the queue of its type when left out" })
 }).check(
-  Schema.makeFilter(({ delay, run_at }: { readonly delay?: unknown; readonly run_at?: unknown }) =>
+  Schema.makeFilter(({ delay, run_at }) =>
     delay === undefined || run_at === undefined
       ? undefined
       : { path: ["delay"], issue: "Expected either delay or run_at, not both" }
