@@ -1,64 +1,35 @@
 /** Tasks of the target: sending them, and waiting for their end. */
-import { Duration, Effect, Schedule } from "effect"
-import { SecureRandom } from "effect/crypto"
-import { QueueFull } from "../domain/Errors.ts"
+import { Duration, Effect } from "effect"
 import { quoted } from "../domain/Quoting.ts"
-import type { CreatedTaskJson as CreatedTask, KnownTaskJson, TaskJson } from "../http/api/TaskJson.ts"
+import type { CreatedTaskJson as CreatedTask, TaskJson } from "../http/api/TaskJson.ts"
 import { maxResults, type NewTaskJson } from "../http/api/TasksApi.ts"
+import * as ApiClient from "../http/client/ApiClient.ts"
 import { Failure } from "./Failure.ts"
 import * as Screen from "./Screen.ts"
 import * as Target from "./Target.ts"
 import * as Words from "./Words.ts"
 
-/** Waits while a full queue has no room: doubling from 100 ms to 2 s. */
-const roomBackoff = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")]).pipe(
-  Schedule.jittered
-)
-
-/** Stores all of them or none, each under an id that is chosen here: a request whose reply was lost can be sent again. */
+/** Stores all of them or none. */
 export const submit = Effect.fnUntraced(function*(
   tasks: ReadonlyArray<NewTaskJson>,
   whenFull: "fail" | "wait",
-  patient = false
+  isPatient = false
 ) {
-  const target = yield* Target.Target
-  const { api, problem } = target
-  const repeatable = patient ? target.patient : target.repeatable
-  const random = yield* SecureRandom.SecureRandom
-  const payload = yield* Effect.forEach(
-    tasks,
-    (task) => task.id === undefined ? Effect.map(random.uuidV7(), (id) => ({ ...task, id })) : Effect.succeed(task)
+  const { api, patient, problem, repeatable } = yield* Target.Target
+  const send = isPatient ? patient : repeatable
+  const created = ApiClient.create(tasks, whenFull, (payload) => send(api.tasks.create({ payload })))
+  return yield* Effect.mapError(
+    Effect.flatMap(created, (created) =>
+      Effect.forEach(created, (task) =>
+        "type" in task
+          ? Effect.succeed(task)
+          : Effect.map(
+            send(api.tasks.get({ params: { id: task.id } })),
+            (found): CreatedTask => ({ ...found, ...task })
+          ))),
+    problem
   )
-  const created = yield* repeatable(api.tasks.create({ payload })).pipe(
-    Effect.retry({
-      schedule: roomBackoff,
-      while: (error) => whenFull === "wait" && error instanceof QueueFull && error.mayFitLater
-    }),
-    Effect.mapError(problem)
-  )
-  const stored = yield* Effect.forEach(
-    listOf<CreatedTask | KnownTaskJson>(created),
-    (task): Effect.Effect<CreatedTask, Failure> =>
-      "type" in task
-        ? Effect.succeed(task)
-        : Effect.mapError(
-          Effect.map(
-            repeatable(api.tasks.get({ params: { id: task.id } })),
-            (found) => ({ ...found, duplicate: true as const })
-          ),
-          problem
-        )
-  )
-  return stored.map((task, index): CreatedTask => {
-    if (tasks[index]!.id !== undefined || task.id !== payload[index]!.id) return task
-    // It was stored by a request of ours whose reply was lost
-    const { duplicate: _, ...fresh } = task
-    return fresh
-  })
 })
-
-/** One task is answered as it is, several as an array. */
-const listOf = <A>(answer: A | ReadonlyArray<A>): ReadonlyArray<A> => Array.isArray(answer) ? answer : [answer as A]
 
 /** How long one request waits; then the next one does. */
 const wait = Duration.seconds(20)

@@ -1,11 +1,14 @@
 /** The client of a server's API: where it is, who asks, and which requests are sent again. */
 import { Effect, type Redacted, Schedule, type Schema } from "effect"
+import { SecureRandom } from "effect/crypto"
 import { HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
-import { StoreError } from "../../domain/Errors.ts"
+import { QueueFull, StoreError } from "../../domain/Errors.ts"
 import * as Redaction from "../../domain/Redaction.ts"
 import { Api } from "../api/Api.ts"
 import type { BodyTooLarge, InvalidRequest, UnsupportedMediaType } from "../api/RequestCheck.ts"
+import type { CreatedTaskJson, KnownTaskJson } from "../api/TaskJson.ts"
+import type { NewTaskJson } from "../api/TasksApi.ts"
 
 /** A server and how to talk to it. */
 export interface Options {
@@ -34,6 +37,38 @@ export const make = ({ apiKey, url }: Options): Effect.Effect<ApiClient, never, 
       apiKey === undefined ? request : HttpClientRequest.bearerToken(request, apiKey)
     )
   })
+
+/** Waits while a full queue has no room: doubling from 100 ms to 2 s. */
+const roomBackoff = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")]).pipe(
+  Schedule.jittered
+)
+
+type Created = CreatedTaskJson | KnownTaskJson
+
+/**
+ * Stores all of the tasks or none. Ids are chosen here, so that a request whose reply was lost can be sent again: a task
+ * that is known already under such an id was stored by a request of ours.
+ */
+export const create = Effect.fnUntraced(function*<E>(
+  tasks: ReadonlyArray<NewTaskJson>,
+  whenFull: "fail" | "wait",
+  send: (payload: ReadonlyArray<NewTaskJson>) => Effect.Effect<Created | ReadonlyArray<Created>, E>
+) {
+  const random = yield* SecureRandom.SecureRandom
+  const payload = yield* Effect.forEach(
+    tasks,
+    (task) => task.id === undefined ? Effect.map(random.uuidV7(), (id) => ({ ...task, id })) : Effect.succeed(task)
+  )
+  const created = yield* Effect.retry(send(payload), {
+    schedule: roomBackoff,
+    while: (error) => whenFull === "wait" && error instanceof QueueFull && error.mayFitLater
+  })
+  return [created].flat().map((task: Created, index): CreatedTaskJson | Omit<KnownTaskJson, "duplicate"> => {
+    if (tasks[index]!.id !== undefined || task.id !== payload[index]!.id) return task
+    const { duplicate: _, ...stored } = task
+    return stored
+  })
+})
 
 /** What goes wrong between a client and a server, besides the errors that an endpoint declares. */
 export type TransportError =

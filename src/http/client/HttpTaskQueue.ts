@@ -11,7 +11,7 @@
  * program.pipe(Effect.provide(HttpTaskQueue.layer({ url: "https://tasks.example.org", apiKey })))
  * ```
  */
-import { DateTime, Duration, Effect, Layer, Schedule, type Schema } from "effect"
+import { DateTime, Duration, Effect, Layer, type Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { FetchHttpClient, type HttpClient } from "effect/http"
 import * as Bounds from "../../domain/Bounds.ts"
@@ -32,11 +32,6 @@ import * as RemoteResults from "./RemoteResults.ts"
 
 export type { Options }
 
-/** Waits while a full queue has no room: doubling from 100 ms to 2 s. */
-const roomBackoff = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")]).pipe(
-  Schedule.jittered
-)
-
 /** The queue of a server, reached by `fetch`. */
 export const layer = (options: Options): Layer.Layer<TaskQueue> =>
   Layer.provide(layerHttpClient(options), FetchHttpClient.layer)
@@ -49,6 +44,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const { queues, system, tasks } = yield* ApiClient.make(options)
   const random = yield* SecureRandom.SecureRandom
   const repeatable = ApiClient.repeatable(options.retry)
+  const again = <A, E extends { readonly _tag: string }>(operation: string, request: Effect.Effect<A, E>) =>
+    repeatable(unsent(operation, request))
+
   /** What the server knows of the ids that fit into its answer. */
   const someResults = (ids: ReadonlyArray<string>, wait?: Parameters<typeof tasks.results>[0]["payload"]["wait"]) =>
     unsent("read results", tasks.results({ payload: wait === undefined ? { ids } : { ids, wait } }))
@@ -64,34 +62,18 @@ const make = Effect.fnUntraced(function*(options: Options) {
     return ids.map((id) => canBeAsked(id) ? found.get(id) : null)
   })
 
-  /** The ids are chosen here, so that a request whose reply was lost can be sent again. */
-  const toNewTasks = (submissions: ReadonlyArray<Submission>) =>
-    Effect.forEach(submissions, (submission) =>
-      submission.options.id === undefined
-        ? Effect.map(random.uuidV7(), (id) => newTaskOf(submission, id))
-        : Effect.succeed(newTaskOf(submission, submission.options.id)))
-
   const create = Effect.fnUntraced(function*(submissions: ReadonlyArray<Submission>, whenFull: WhenFull = "fail") {
     if (submissions.length === 0) return []
     const invalid = invalidOption(submissions, whenFull)
     if (invalid !== undefined) return yield* invalid
-    const payload = yield* toNewTasks(submissions)
-    const sent = repeatable(unsent("store tasks", tasks.create({ payload })))
-    const created = yield* whenFull === "fail"
-      ? sent
-      : Effect.retry(sent, {
-        schedule: roomBackoff,
-        while: (error) => error._tag === "QueueFull" && error.mayFitLater
-      })
-    return [created].flat().map((task, index) => ({
+    const send = (payload: ReadonlyArray<NewTaskJson>) => again("store tasks", tasks.create({ payload }))
+    const created = yield* ApiClient.create(submissions.map(newTaskOf), whenFull, send)
+    return created.map((task) => ({
       id: task.id,
       task: "type" in task ? TaskJson.fromJson(task) : null,
-      // A task under an id of ours that is known already is one that we stored, by a request whose reply was lost
-      duplicate: submissions[index]!.options.id === undefined
-        ? task.id !== payload[index]!.id
-        : task.duplicate === true
+      duplicate: "duplicate" in task
     }))
-  })
+  }, Effect.provideService(SecureRandom.SecureRandom, random))
 
   const awaited = yield* RemoteResults.make((ids, wait) =>
     Effect.map(
@@ -104,7 +86,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const get = (id: string) =>
     Bounds.id.accepts(id)
-      ? Effect.map(repeatable(unsent("read a task", tasks.get({ params: { id } }))), TaskJson.fromJson)
+      ? Effect.map(again("read a task", tasks.get({ params: { id } })), TaskJson.fromJson)
       : Effect.fail(new TaskNotFound({ id }))
 
   return TaskQueue.of({
@@ -118,30 +100,22 @@ const make = Effect.fnUntraced(function*(options: Options) {
     firstOutcome: (ids) => Effect.raceAllFirst(ids.map(outcome)),
     results,
     get,
-    list: (options = {}) => {
+    list: Effect.fnUntraced(function*(options = {}) {
+      yield* checkList(options)
       const { cursor, limit, queues, states, types } = options
-      return Effect.map(
-        Effect.andThen(
-          checkList(options),
-          repeatable(unsent(
-            "list tasks",
-            tasks.list({
-              query: {
-                ...(states === undefined ? {} : { status: states }),
-                ...(types === undefined ? {} : { type: types }),
-                ...(queues === undefined ? {} : { queue: queues }),
-                ...(limit === undefined ? {} : { limit }),
-                ...(cursor === undefined ? {} : { cursor })
-              }
-            })
-          ))
-        ),
-        ({ next, tasks }) => ({ tasks: tasks.map(TaskJson.fromJson), next })
-      )
-    },
+      const query = {
+        ...(states === undefined ? {} : { status: states }),
+        ...(types === undefined ? {} : { type: types }),
+        ...(queues === undefined ? {} : { queue: queues }),
+        ...(limit === undefined ? {} : { limit }),
+        ...(cursor === undefined ? {} : { cursor })
+      }
+      const page = yield* again("list tasks", tasks.list({ query }))
+      return { tasks: page.tasks.map(TaskJson.fromJson), next: page.next }
+    }),
     cancel: OneOrMany.cancel(OneOrMany.each(Bounds.id.accepts, "unknown", (ids) =>
       Effect.map(
-        repeatable(unsent("cancel tasks", tasks.cancelAll({ payload: { ids } }))),
+        again("cancel tasks", tasks.cancelAll({ payload: { ids } })),
         ({ results }) => results.map(({ status }) => status)
       ))),
     rerun: OneOrMany.rerun(OneOrMany.each(Bounds.id.accepts, { _tag: "unknown" }, (ids) =>
@@ -157,49 +131,37 @@ const make = Effect.fnUntraced(function*(options: Options) {
         )),
       (id) => Effect.map(get(id), ({ state }) => state)
     ),
-    pause: (queue) =>
-      Effect.andThen(
-        Bounds.check("queue", queueInPath, queue),
-        repeatable(unsent("pause a queue", queues.pause({ params: { queue } })))
-      ),
-    resume: (queue) =>
-      Effect.andThen(
-        Bounds.check("queue", queueInPath, queue),
-        repeatable(unsent("resume a queue", queues.resume({ params: { queue } })))
-      ),
+    pause: Effect.fnUntraced(function*(queue) {
+      yield* Bounds.check("queue", queueInPath, queue)
+      yield* again("pause a queue", queues.pause({ params: { queue } }))
+    }),
+    resume: Effect.fnUntraced(function*(queue) {
+      yield* Bounds.check("queue", queueInPath, queue)
+      yield* again("resume a queue", queues.resume({ params: { queue } }))
+    }),
     paused: Effect.map(
-      repeatable(unsent("read the paused queues", queues.list({ query: { limit: 1 } }))),
+      again("read the paused queues", queues.list({ query: { limit: 1 } })),
       ({ paused }) => paused
     ),
-    queues: (options = {}) =>
-      Effect.andThen(
-        Queues.checkPage("queue", options),
-        Effect.map(
-          repeatable(unsent("list the queues", queues.list({ query: queryOf(options) }))),
-          QueuesApi.pageFromJson
-        )
-      ),
-    queue: (queue, options = {}) =>
-      Bounds.check("queue", queueInPath, queue).pipe(
-        Effect.andThen(Queues.checkPage("type", options)),
-        Effect.andThen(
-          repeatable(unsent("read a queue", queues.get({ params: { queue }, query: queryOf(options) })))
-        ),
-        Effect.map(QueuesApi.detailFromJson)
-      ),
-    types: (options = {}) =>
-      Effect.andThen(
-        Queues.checkPage("type", options),
-        Effect.map(
-          repeatable(unsent("list the types", queues.types({ query: queryOf(options) }))),
-          QueuesApi.typesFromJson
-        )
-      ),
+    queues: Effect.fnUntraced(function*(options = {}) {
+      yield* Queues.checkPage("queue", options)
+      return QueuesApi.pageFromJson(yield* again("list the queues", queues.list({ query: queryOf(options) })))
+    }),
+    queue: Effect.fnUntraced(function*(queue, options = {}) {
+      yield* Bounds.check("queue", queueInPath, queue)
+      yield* Queues.checkPage("type", options)
+      const read = queues.get({ params: { queue }, query: queryOf(options) })
+      return QueuesApi.detailFromJson(yield* again("read a queue", read))
+    }),
+    types: Effect.fnUntraced(function*(options = {}) {
+      yield* Queues.checkPage("type", options)
+      return QueuesApi.typesFromJson(yield* again("list the types", queues.types({ query: queryOf(options) })))
+    }),
     counts: Effect.map(
-      repeatable(unsent("count tasks", system.stats())),
+      again("count tasks", system.stats()),
       ({ by_status, capacity, totals }) => ({ ...by_status, capacity, totals })
     ),
-    instances: Effect.map(repeatable(unsent("list the instances", system.workers())), SystemApi.instancesFromJson)
+    instances: Effect.map(again("list the instances", system.workers()), SystemApi.instancesFromJson)
   })
 })
 
@@ -229,12 +191,12 @@ const unsent = <A, E extends { readonly _tag: string }>(
       : error as Exclude<E, ApiClient.TransportError>)
 
 /** A submission as it is posted. What a definition says of its tasks is sent along: the server may know another. */
-const newTaskOf = ({ definition, options, payload }: Submission, id: string): NewTaskJson => {
-  const { delay, key, runAt } = options
+const newTaskOf = ({ definition, options, payload }: Submission): NewTaskJson => {
+  const { delay, id, key, runAt } = options
   const maxRetries = options.maxRetries ?? definition.retry.times
   const timeout = options.timeout ?? definition.timeoutMs
   return {
-    id,
+    ...(id === undefined ? {} : { id }),
     type: definition.type,
     payload: JSON.parse(payload) as Schema.Json,
     queue: options.queue ?? definition.queue,
