@@ -9,14 +9,12 @@ export const handlerSettings = {
   threads: optional({
     names: ["TASKFORGE_THREADS"],
     about: "Maximum number of threads for tasks that compute; default one per processor",
-    expected: "a whole number from 1 to 256",
     schema: integer(1, 256)
   }),
   threadMemory: setting({
     names: ["TASKFORGE_THREAD_MEMORY"],
     fallback: "512",
     about: "Maximum memory of a thread, in MiB; a task that needs more fails alone",
-    expected: "a whole number from 64 to 65536",
     schema: integer(64, 65_536)
   }),
   folders: setting({
@@ -37,21 +35,18 @@ export const handlerSettings = {
     names: ["TASKFORGE_OUTBOUND_TIMEOUT"],
     fallback: "30s",
     about: "Time limit of a task's request, redirects included",
-    expected: "a duration from 1ms to 1h",
     schema: duration("1 millis", "1 hour")
   }),
   outboundMaxSize: setting({
     names: ["TASKFORGE_OUTBOUND_MAX_SIZE"],
     fallback: "10",
     about: "Maximum size of an answer to a task's request, in MiB",
-    expected: "a whole number from 1 to 1024",
     schema: integer(1, 1024)
   }),
   outboundRedirects: setting({
     names: ["TASKFORGE_OUTBOUND_REDIRECTS"],
     fallback: "5",
     about: "Maximum number of redirects that a task's request follows",
-    expected: "a whole number from 0 to 20",
     schema: integer(0, 20)
   }),
   webhookSecret: optional({
@@ -75,7 +70,6 @@ export const handlerSettings = {
     names: ["TASKFORGE_SMTP_TLS"],
     fallback: "offered",
     about: "TLS for smtp://: offered means if the server offers it, required means no mail without it",
-    expected: "offered or required",
     schema: word("offered", "required")
   }),
   mailFrom: setting({
@@ -96,14 +90,12 @@ export const handlerSettings = {
     names: ["TASKFORGE_IMAGE_MAX_PIXELS"],
     fallback: "100000000",
     about: "Maximum number of pixels of an image, width times height, before and after",
-    expected: "a whole number of at least 1",
     schema: integer(1)
   }),
   imageMaxSize: setting({
     names: ["TASKFORGE_IMAGE_MAX_SIZE"],
     fallback: "50",
     about: "Maximum size of an image file, in MiB",
-    expected: "a whole number from 1 to 1024",
     schema: integer(1, 1024)
   })
 } as const

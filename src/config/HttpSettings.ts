@@ -31,14 +31,12 @@ export const httpSettings = {
     names: ["TASKFORGE_REQUIRE_KEYS"],
     fallback: "0",
     about: "Every caller needs an API key, even if the store has none",
-    expected: "1 or 0",
     schema: flag
   }),
   insecure: setting({
     names: ["TASKFORGE_INSECURE"],
     fallback: "0",
     about: "Lets other machines use the server without API keys",
-    expected: "1 or 0",
     schema: flag
   }),
   allowedHosts: optional({
@@ -52,13 +50,11 @@ export const httpSettings = {
   ratePerAddress: optional({
     names: ["TASKFORGE_RATE_PER_ADDRESS"],
     about: "Requests from one address, such as 100/1s; unlimited by default",
-    expected: "a number and a window from 1s to 1d such as 100/1s or 6000/1m",
     schema: rate
   }),
   ratePerKey: optional({
     names: ["TASKFORGE_RATE_PER_KEY"],
     about: "Requests with one API key, such as 1000/1s; unlimited by default",
-    expected: "a number and a window from 1s to 1d such as 100/1s or 6000/1m",
     schema: rate
   }),
   allowedOrigins: optional({
@@ -77,14 +73,12 @@ export const httpSettings = {
     names: ["TASKFORGE_MAX_CONNECTIONS"],
     fallback: "10000",
     about: "Maximum number of open connections, event streams included",
-    expected: "a whole number of at least 1",
     schema: integer(1)
   }),
   requestLog: setting({
     names: ["TASKFORGE_REQUEST_LOG"],
     fallback: "1",
     about: "A line in the log for each request, at level info",
-    expected: "1 or 0",
     schema: flag
   })
 } as const

@@ -22,14 +22,23 @@ export interface Setting<out A> {
   readonly secret?: "value" | "url" | undefined
 }
 
+/** A setting as the table has it: what is expected stands there where its schema says it less well. */
+type Entry<A> = Omit<Setting<A>, "fallback" | "expected"> & { readonly expected?: string }
+
 /** A setting that always has a value. */
-export const setting = <A>(options: Setting<A> & { readonly fallback: string }): Setting<A> => options
+export const setting = <A>(entry: Entry<A> & { readonly fallback: string }): Setting<A> => ({
+  expected: expectedBy(entry.schema),
+  ...entry
+})
 
 /** A setting that may be absent. */
-export const optional = <A>(options: Omit<Setting<A>, "fallback">): Setting<A | undefined> => ({
-  ...options,
+export const optional = <A>(entry: Entry<A>): Setting<A | undefined> => ({
+  expected: expectedBy(entry.schema),
+  ...entry,
   fallback: undefined
 })
+
+const expectedBy = (schema: Schema.Constraint): string => Schema.resolveAnnotations(schema)?.expected ?? ""
 
 /** What reading a setting gave: a value and the variable that it came from, or what is wrong. */
 export type Reading<A> =

@@ -1,14 +1,21 @@
-/** How the texts of settings are read. */
-import { Duration, Effect, Result, Schema, SchemaGetter, SchemaIssue } from "effect"
+/** How the texts of settings are read. What a good text is stands with the schema, as its `expected`. */
+import { Duration, Effect, Result, Schema, SchemaGetter, SchemaIssue, String as Text } from "effect"
 import { IpNetwork } from "effect/net"
 import * as Bounds from "../domain/Bounds.ts"
-import { DurationText } from "../domain/DurationText.ts"
+import { DurationText, format } from "../domain/DurationText.ts"
 
 /** A whole number within bounds. */
 export const integer = (minimum: number, maximum: number = Number.MAX_SAFE_INTEGER) =>
   Schema.String.check(Schema.isPattern(/^-?\d+$/)).pipe(
     Schema.decodeTo(Schema.FiniteFromString),
-    Schema.check(Schema.isBetween({ minimum, maximum }))
+    Schema.check(Schema.isBetween({ minimum, maximum })),
+    Schema.annotate({
+      expected: maximum < Number.MAX_SAFE_INTEGER
+        ? `a whole number from ${minimum} to ${maximum}`
+        : minimum === 0
+        ? "a whole number"
+        : `a whole number of at least ${minimum}`
+    })
   )
 
 /** A duration within bounds; `infinity` is one where the maximum is, and then any other has the engine's own bound. */
@@ -23,15 +30,19 @@ export const duration = (minimum: Duration.Input, maximum: Duration.Input) => {
       Schema.makeFilter((value: Duration.Duration) =>
         Duration.between(value, bounds) && Bounds.retention.accepts(value)
       )
-    )
+    ),
+    Schema.annotate({ expected: `a duration from ${format(bounds.minimum)} to ${format(bounds.maximum)}` })
   )
 }
+
+const oneOf = (words: ReadonlyArray<string>): string => `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`
 
 /** One of some words, in any case. */
 export const word = <const Words extends ReadonlyArray<Lowercase<string>>>(...words: Words) =>
   Schema.String.pipe(
     Schema.decodeTo(Schema.String, { decode: SchemaGetter.toLowerCase(), encode: SchemaGetter.passthrough() }),
-    Schema.decodeTo(Schema.Literals(words))
+    Schema.decodeTo(Schema.Literals(words)),
+    Schema.annotate({ expected: oneOf(words) })
   )
 
 /** Yes or no, in the common spellings. */
@@ -39,7 +50,8 @@ export const flag = word("1", "true", "yes", "on", "0", "false", "no", "off").pi
   Schema.decodeTo(Schema.Boolean, {
     decode: SchemaGetter.transform((text) => ["1", "true", "yes", "on"].includes(text)),
     encode: SchemaGetter.transform((on) => on ? "1" : "0")
-  })
+  }),
+  Schema.annotate({ expected: "1 or 0" })
 )
 
 /** Several values with commas between them. */
@@ -74,7 +86,8 @@ export const rate = Schema.String.pipe(
       }),
       encode: SchemaGetter.transform(({ limit, window }) => `${limit}/${Duration.toMillis(window)}ms`)
     }
-  )
+  ),
+  Schema.annotate({ expected: "a number and a window from 1s to 1d such as 100/1s or 6000/1m" })
 )
 
 /** An address, or a network such as `10.0.0.0/8`. */
@@ -93,20 +106,13 @@ export const network = Schema.String.pipe(
 /** Where a page comes from, as browsers say it: a scheme, a host and perhaps a port. */
 export const origin = Schema.String.check(Schema.isPattern(/^https?:\/\/[^\s/*,]+$/))
 
-const levels = {
-  trace: "Trace",
-  debug: "Debug",
-  info: "Info",
-  warn: "Warn",
-  error: "Error",
-  fatal: "Fatal",
-  none: "None"
-} as const
+const levels = ["trace", "debug", "info", "warn", "error", "fatal", "none"] as const
 
 /** How much is logged, from `trace` to `none`. */
-export const logLevel = word("trace", "debug", "info", "warn", "error", "fatal", "none").pipe(
-  Schema.decodeTo(Schema.Literals(Object.values(levels)), {
-    decode: SchemaGetter.transform((name) => levels[name]),
-    encode: SchemaGetter.transform((level) => level.toLowerCase() as keyof typeof levels)
-  })
+export const logLevel = word(...levels).pipe(
+  Schema.decodeTo(Schema.Literals(levels.map(Text.capitalize)), {
+    decode: SchemaGetter.transform(Text.capitalize),
+    encode: SchemaGetter.transform(Text.uncapitalize)
+  }),
+  Schema.annotate({ expected: oneOf(levels) })
 )

@@ -16,14 +16,12 @@ export const table = {
   workers: optional({
     names: ["WORKER_NUM_WORKERS", "WORKER_COUNT"],
     about: "Tasks run at the same time: 10, or WORKER_MAX_CONCURRENCY if that is less",
-    expected: "a whole number from 1 to 10000",
     schema: integer(1, 10_000)
   }),
   maxConcurrency: setting({
     names: ["WORKER_MAX_CONCURRENCY"],
     fallback: "100",
     about: "Maximum number of slots",
-    expected: "a whole number from 1 to 10000",
     schema: integer(1, 10_000)
   }),
   jobTimeout: setting({
@@ -49,13 +47,11 @@ export const table = {
   queueSize: optional({
     names: ["QUEUE_SIZE"],
     about: "Maximum number of unfinished tasks: 1000 in memory, 100000 elsewhere",
-    expected: "a whole number of at least 1",
     schema: integer(1)
   }),
   queueMaxSize: optional({
     names: ["TASKFORGE_QUEUE_MAX_SIZE"],
     about: "Maximum size of the tasks in the store, finished ones too, in MiB: 256 in memory, unlimited elsewhere",
-    expected: "a whole number from 1 to 1000000000",
     schema: integer(1, 1_000_000_000)
   }),
   store: optional({
@@ -90,56 +86,48 @@ export const table = {
     names: ["TASKFORGE_POSTGRES_CONNECTIONS"],
     fallback: "10",
     about: "Maximum number of connections to PostgreSQL per process",
-    expected: "a whole number from 3 to 1000",
     schema: integer(3, 1000)
   }),
   postgresPrepare: setting({
     names: ["TASKFORGE_POSTGRES_PREPARE"],
     fallback: "auto",
     about: "Prepared statements in PostgreSQL: auto means on, but off behind a pooler in transaction mode",
-    expected: "auto, on or off",
     schema: word("auto", "on", "off")
   }),
   sqliteSync: setting({
     names: ["TASKFORGE_SQLITE_SYNC"],
     fallback: "full",
     about: "What a commit survives: full means a power failure, normal the death of the process",
-    expected: "full or normal",
     schema: word("full", "normal")
   }),
   logLevel: setting({
     names: ["LOG_LEVEL"],
     fallback: "info",
     about: "Lowest level that is logged",
-    expected: "trace, debug, info, warn, error, fatal or none",
     schema: logLevel
   }),
   logFormat: setting({
     names: ["LOG_FORMAT"],
     fallback: "auto",
     about: "json writes an object per line, pretty is for people; auto means pretty on a terminal, else json",
-    expected: "auto, pretty or json",
     schema: word("auto", "pretty", "json")
   }),
   lease: setting({
     names: ["TASKFORGE_LEASE"],
     fallback: "15s",
     about: "How long a claim holds without a heartbeat; all processes on a store need the same value",
-    expected: "a duration from 1s to 1h",
     schema: duration("1 second", "1 hour")
   }),
   pollInterval: setting({
     names: ["TASKFORGE_POLL_INTERVAL"],
     fallback: "1s",
     about: "How often an idle process looks for tasks that another process accepted",
-    expected: "a duration from 10ms to 1m",
     schema: duration("10 millis", "1 minute")
   }),
   shutdown: setting({
     names: ["TASKFORGE_SHUTDOWN"],
     fallback: "30s",
     about: "Deadline of a shutdown: tasks that still run near its end are released",
-    expected: "a duration from 1s to 1h",
     schema: duration("1 second", "1 hour")
   }),
   headStart: setting({
@@ -174,14 +162,12 @@ export const table = {
     names: ["TASKFORGE_MAX_FINISHED"],
     fallback: "100000",
     about: "Maximum number of finished tasks; tasks with a key younger than a day are kept beyond it",
-    expected: "a whole number",
     schema: integer(0)
   }),
   maxKeyedFinished: setting({
     names: ["TASKFORGE_MAX_KEYED_FINISHED"],
     fallback: "1000000",
     about: "Maximum number of finished tasks, with or without a key",
-    expected: "a whole number",
     schema: integer(0)
   }),
   ...handlerSettings

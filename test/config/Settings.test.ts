@@ -57,6 +57,10 @@ describe("without any variable", () => {
     for (const setting of settings) if (setting.fallback !== undefined) assert.isDefined(fallbackOf(setting))
   })
 
+  it("every setting says what is expected of it", () => {
+    assert.deepStrictEqual(Object.values(table).filter(({ expected }) => expected === ""), [])
+  })
+
   it.effect("empty and blank ones count as not set", () =>
     Effect.gen(function*() {
       const names = Object.values(table).flatMap((setting) => setting.names)
