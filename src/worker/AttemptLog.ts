@@ -35,39 +35,30 @@ export const make = Effect.fnUntraced(function*(completions: "Info" | "Debug") {
   }
 })
 
-const line = (
-  ending: Ending,
-  answer: SettleAnswer | undefined,
-  completions: "Info" | "Debug"
-): Effect.Effect<void> => {
+const line = (ending: Ending, answer: SettleAnswer | undefined, completions: "Info" | "Debug"): Effect.Effect<void> =>
+  annotated(ending.attempt, sentence(ending, answer, completions))
+
+const sentence = (ending: Ending, answer: SettleAnswer | undefined, completions: "Info" | "Debug") => {
   const { attempt, settlement } = ending
-  if (answer === "stale") {
-    return annotated(attempt, Effect.logWarning(`task ${attempt.type} was taken over; this attempt changed nothing`))
-  }
   const name = `task ${attempt.type}`
-  if (Settler.kept(ending, answer) !== settlement._tag) return annotated(attempt, completedBefore(ending, completions))
+  if (answer === "stale") return Effect.logWarning(`${name} was taken over; this attempt changed nothing`)
+  if (Settler.kept(ending, answer) !== settlement._tag) return completedBefore(ending, completions)
   switch (settlement._tag) {
     case "Complete":
-      return annotated(attempt, Effect.logWithLevel(completions)(`${name} completed`))
+      return Effect.logWithLevel(completions)(`${name} completed`)
     case "Retry":
-      return annotated(
-        attempt,
-        Effect.logWarning(
-          `${name} failed, retry in ${settlement.delayMs} ms: ${describe(settlement.failure)}`,
-          ...stackOf(settlement.failure)
-        )
+      return Effect.logWarning(
+        `${name} failed, retry in ${settlement.delayMs} ms: ${describe(settlement.failure)}`,
+        ...stackOf(settlement.failure)
       )
     case "Fail":
-      return annotated(
-        attempt,
-        Effect.logError(`${name} failed for good: ${describe(settlement.failure)}`, ...stackOf(settlement.failure))
-      )
+      return Effect.logError(`${name} failed for good: ${describe(settlement.failure)}`, ...stackOf(settlement.failure))
     case "Cancel":
-      return annotated(attempt, Effect.logInfo(`${name} cancelled`))
+      return Effect.logInfo(`${name} cancelled`)
     case "Snooze":
-      return annotated(attempt, Effect.logInfo(`${name} snoozed for ${settlement.delayMs} ms`))
+      return Effect.logInfo(`${name} snoozed for ${settlement.delayMs} ms`)
     case "Release":
-      return annotated(attempt, Effect.logInfo(`${name} released for another instance`))
+      return Effect.logInfo(`${name} released for another instance`)
   }
 }
 
