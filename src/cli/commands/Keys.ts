@@ -104,11 +104,7 @@ const onKeys = <A, E, R>(
   store: Parameters<typeof Store.withStore>[0],
   work: Effect.Effect<A, E, R>,
   creates = false
-) =>
-  Store.withStore(store, {
-    creates,
-    work: () => Effect.mapError(work, wordingOf)
-  })
+) => Store.withStore(store, () => Effect.mapError(work, wordingOf), creates)
 
 const wordingOf = (error: unknown): Failure =>
   error instanceof ApiKeys.KeyNotFound

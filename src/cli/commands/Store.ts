@@ -1,8 +1,6 @@
 /** Commands on a store itself: no server is asked, none is needed. */
 import { Effect, Layer, type Option } from "effect"
 import { Command, Flag } from "effect/cli"
-import type * as Settings from "../../config/Settings.ts"
-import * as StoreUrl from "../../config/StoreUrl.ts"
 import * as SelectedStore from "../../server/SelectedStore.ts"
 import type { ServerServices } from "../../store/Driver.ts"
 import { type Failure, failureToOpen } from "../Failure.ts"
@@ -21,15 +19,15 @@ export const migrate = Command.make(
   "migrate",
   { store: storeFlag, json: Screen.jsonFlag },
   ({ json, store }) =>
-    withStore(store, {
-      creates: true,
-      work: Effect.fnUntraced(function*(settings) {
-        const url = StoreUrl.format(settings.store)
-        if (json) return yield* Screen.json({ store: url, ready: true })
+    withStore(
+      store,
+      Effect.fnUntraced(function*(name) {
+        if (json) return yield* Screen.json({ store: name, ready: true })
         const paint = yield* Screen.paint
-        yield* Screen.line(`${paint.good("✓")} ${url} is ready for this version`)
-      })
-    })
+        yield* Screen.line(`${paint.good("✓")} ${name} is ready for this version`)
+      }),
+      true
+    )
 ).pipe(
   Command.withDescription(
     "Create a store, or bring it up to this version, as `serve` and `work` do when they start"
@@ -43,22 +41,16 @@ export const migrate = Command.make(
   ])
 )
 
-/** What is done with the store. */
-interface Options<A, E, R> {
-  /** Whether a store that is not there is made. */
-  readonly creates: boolean
-  readonly work: (settings: Settings.Settings) => Effect.Effect<A, E, R>
-}
-
-/** Opens the store that was given, or the one of the environment. */
+/** Opens the store that was given, or the one of the environment, for work that knows its name. */
 export const withStore = <A, E, R>(
   given: Option.Option<string>,
-  { creates, work }: Options<A, E, R>
+  work: (name: string) => Effect.Effect<A, E, R>,
+  creates: boolean
 ): Effect.Effect<A, E | Failure, Exclude<R, ServerServices>> =>
-  Effect.gen(function*() {
+  Effect.scoped(Effect.gen(function*() {
     const { name, settings } = yield* Target.storeOf(given, creates)
-    const open = Layer.build(SelectedStore.layer(settings)).pipe(
+    const services = yield* Layer.build(SelectedStore.layer(settings)).pipe(
       Effect.catchCause((cause) => Effect.fail(failureToOpen(cause, name)))
     )
-    return yield* Effect.flatMap(open, (services) => Effect.provideContext(work(settings), services))
-  }).pipe(Effect.scoped)
+    return yield* Effect.provideContext(work(name), services)
+  }))
