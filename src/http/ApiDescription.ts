@@ -7,7 +7,7 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiScalar, OpenApi } from "effect/http-api"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import { version } from "../store/InstanceStore.ts"
-import type { GuardedRoute } from "./api/NeededRole.ts"
+import { publicPage } from "./api/NeededRole.ts"
 import * as ApiTexts from "./ApiTexts.ts"
 import { ServedApi } from "./compat/OlderApi.ts"
 import { favicon } from "./FirstPage.ts"
@@ -17,11 +17,7 @@ const documentPath = "/openapi.json"
 const pagePath = "/docs"
 
 /** Both are open to every client. */
-export const routes: ReadonlyArray<GuardedRoute> = [pagePath, documentPath].map((path) => ({
-  method: "GET",
-  path,
-  needed: "public"
-}))
+export const routes = [pagePath, documentPath].map(publicPage)
 
 /** Serves the descriptions of an API that is under a path of the server, or at its root. */
 export const layer = (base: string): Layer.Layer<never, never, HttpRouter.HttpRouter | TaskCatalog> =>

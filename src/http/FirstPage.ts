@@ -7,7 +7,7 @@ import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/h
 import { createHash } from "node:crypto"
 import { version } from "../store/InstanceStore.ts"
 import type { Counts } from "../store/TaskStore.ts"
-import type { GuardedRoute } from "./api/NeededRole.ts"
+import { publicPage } from "./api/NeededRole.ts"
 import { KeyRing } from "./KeyRing.ts"
 import { SystemStatus } from "./SystemStatus.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
@@ -22,11 +22,7 @@ export const favicon = "/favicon.svg"
 const usualFavicon = "/favicon.ico"
 
 /** Open to every client: browsers ask for the picture by themselves. */
-export const routes: ReadonlyArray<GuardedRoute> = [path, favicon, usualFavicon].map((path) => ({
-  method: "GET",
-  path,
-  needed: "public"
-}))
+export const routes = [path, favicon, usualFavicon].map(publicPage)
 
 /** Serves the page and the picture. */
 export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | SystemStatus | TaskCatalog | KeyRing> = HttpRouter

@@ -23,6 +23,9 @@ export interface GuardedRoute {
   readonly takesKeyInQuery?: boolean | undefined
 }
 
+/** A page that is open to every client. */
+export const publicPage = (path: string): GuardedRoute => ({ method: "GET", path, needed: "public" })
+
 /** The routes of an API. An endpoint that names no role is a mistake of the API's author: it throws. */
 export const routesOf = <Id extends string, Groups extends HttpApiGroup.Constraint>(
   api: HttpApi.HttpApi<Id, Groups>
