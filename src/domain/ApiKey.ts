@@ -10,7 +10,6 @@ import { type DateTime, Schema } from "effect"
  */
 export const Role = Schema.Literals(["read", "write", "admin"])
 
-/** See the {@link Role} schema. */
 export type Role = typeof Role.Type
 
 /** Whether a role is enough for something that needs another one. */

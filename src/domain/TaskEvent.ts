@@ -28,7 +28,6 @@ export const TaskEventName = Schema.Literals([
   "removed"
 ])
 
-/** See the {@link TaskEventName} schema. */
 export type TaskEventName = typeof TaskEventName.Type
 
 /** An event that has not been logged yet. */
@@ -53,7 +52,6 @@ export const NewTaskEvent = Schema.Struct({
   error: Schema.optionalKey(Schema.Struct({ kind: FailureKind, tag: Schema.String, message: Schema.String }))
 })
 
-/** See the {@link NewTaskEvent} schema. */
 export type NewTaskEvent = typeof NewTaskEvent.Type
 
 /** A logged event. */

@@ -16,7 +16,6 @@ import type { TaskState } from "./TaskState.ts"
  */
 export const FailureKind = Schema.Literals(["error", "defect", "timeout", "invalid", "quarantined"])
 
-/** See the {@link FailureKind} schema. */
 export type FailureKind = typeof FailureKind.Type
 
 /** What is kept of a failed attempt. */
@@ -30,7 +29,6 @@ export const TaskFailure = Schema.Struct({
   error: Schema.optionalKey(Schema.Json)
 })
 
-/** See the {@link TaskFailure} schema. */
 export type TaskFailure = typeof TaskFailure.Type
 
 /**
@@ -38,7 +36,6 @@ export type TaskFailure = typeof TaskFailure.Type
  */
 export const AttemptOutcome = Schema.Literals(["failed", "crashed", "released", "snoozed", "cancelled"])
 
-/** See the {@link AttemptOutcome} schema. */
 export type AttemptOutcome = typeof AttemptOutcome.Type
 
 /** One earlier attempt. The latest attempt lives in the task's own fields until another begins. */
@@ -54,7 +51,6 @@ export const AttemptRecord = Schema.Struct({
   failure: Schema.optionalKey(TaskFailure)
 })
 
-/** See the {@link AttemptRecord} schema. */
 export type AttemptRecord = typeof AttemptRecord.Type
 
 /** How many earlier attempts a task remembers. */

@@ -23,7 +23,6 @@ import { Schema } from "effect"
  */
 export const TaskState = Schema.Literals(["scheduled", "pending", "running", "completed", "failed", "cancelled"])
 
-/** See the {@link TaskState} schema. */
 export type TaskState = typeof TaskState.Type
 
 /** Every state, in the order of a task's life. */

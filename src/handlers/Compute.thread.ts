@@ -7,7 +7,6 @@ import { Compute } from "./Compute.ts"
 /** Numbers tested between two reports. */
 const reportEvery = 65_536
 
-/** Runs `compute` in its thread. */
 export const handler = ThreadHandler.make(
   Compute,
   Effect.fnUntraced(function*({ n }) {

@@ -19,7 +19,6 @@ const maxRejects = 20
 /** Characters written at a time. */
 const bufferSize = 65_536
 
-/** Runs `data_process` in its thread. */
 export const handler = ThreadHandler.make(
   DataWork,
   Effect.fnUntraced(function*(payload) {

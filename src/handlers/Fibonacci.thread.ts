@@ -3,7 +3,6 @@ import { Effect } from "effect"
 import * as ThreadHandler from "../threads/ThreadHandler.ts"
 import { Fibonacci } from "./Fibonacci.ts"
 
-/** Runs `fibonacci` in its thread. */
 export const handler = ThreadHandler.make(Fibonacci, ({ n }) =>
   Effect.sync(() => {
     const [value] = fibonacci(n)

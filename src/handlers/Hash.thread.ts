@@ -11,7 +11,6 @@ const chunkBytes = 1024 * 1024
 /** Rounds between two reports. */
 const reportEvery = 100_000
 
-/** Runs `hash` in its thread. */
 export const handler = ThreadHandler.make(
   HashWork,
   Effect.fnUntraced(function*({ algorithm, file, rounds, text }) {

@@ -9,7 +9,6 @@ const readable = new Set(["jpeg", "png", "webp", "gif", "avif", "heif", "tiff"])
 
 type Payload = (typeof ImageWork)["payload"]["Type"]
 
-/** Runs `image_resize` in its process. */
 export const handler = ThreadHandler.make(
   ImageWork,
   Effect.fnUntraced(function*(payload) {

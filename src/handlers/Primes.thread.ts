@@ -10,7 +10,6 @@ const segment = 32_768
 /** Segments between two reports. */
 const reportEvery = 256
 
-/** Runs `primes` in its thread. */
 export const handler = ThreadHandler.make(
   Primes,
   Effect.fnUntraced(function*({ below }) {

@@ -16,7 +16,6 @@ const maxGroups = 1000
 type Payload = (typeof ReportWork)["payload"]["Type"]
 type Found = (typeof ReportWork)["success"]["Type"]
 
-/** Runs `report` in its process. */
 export const handler = ThreadHandler.make(ReportWork, (payload) =>
   Effect.try({
     try: () => sorted("csv" in payload.source ? fromCsv(payload, payload.source) : fromSqlite(payload, payload.source)),

@@ -16,7 +16,6 @@ const allowed = new Set([
   constants.SQLITE_RECURSIVE
 ])
 
-/** Runs `sql_query` in its process. */
 export const handler = ThreadHandler.make(SqlWork, ({ database, max_rows, params, sql }) =>
   Effect.try({
     try: () => query(database, sql, params, max_rows),

@@ -23,7 +23,6 @@ export const Aggregate = Schema.Struct({
   figures: Schema.Record(Schema.String, Figure)
 })
 
-/** See the {@link Aggregate} schema. */
 export type Aggregate = typeof Aggregate.Type
 
 /** Cells of the result: text for groups and integers beyond 2^53, else numbers for figures; null for one over nothing. */

@@ -12,7 +12,6 @@ export const CsvOptions = Schema.Struct({
   encoding: Schema.optionalKey(Schema.Literals(["utf-8", "latin1", "utf-16le"]))
 })
 
-/** See the {@link CsvOptions} schema. */
 export type CsvOptions = typeof CsvOptions.Type
 
 /** Takes what was read. */

@@ -32,7 +32,6 @@ export const Condition = Schema.Struct({
   )
 )
 
-/** See the {@link Condition} schema. */
 export type Condition = typeof Condition.Type
 
 /** A test of rows with these columns. */

@@ -15,7 +15,6 @@ export const SortKey = Schema.Struct({
   order: Schema.optionalKey(Schema.Literals(["asc", "desc"]))
 })
 
-/** See the {@link SortKey} schema. */
 export type SortKey = typeof SortKey.Type
 
 /** Characters of rows kept in memory at most. */

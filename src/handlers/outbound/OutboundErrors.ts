@@ -43,7 +43,6 @@ export class RequestFailed extends Schema.TaggedError<RequestFailed>()("RequestF
 /** Everything that a request may fail with. */
 export const OutboundError = Schema.Union([RequestRefused, RequestRejected, RequestFailed])
 
-/** See the {@link OutboundError} schema. */
 export type OutboundError = typeof OutboundError.Type
 
 /** Only failures are retried, and not before the other side's `Retry-After`, which may be longer than our own delays. */

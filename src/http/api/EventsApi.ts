@@ -22,7 +22,6 @@ export const TaskEventJson = Schema.Struct({
   error: Schema.optionalKey(Schema.Struct({ kind: FailureKind, tag: Schema.String, message: Schema.String }))
 }).annotate({ identifier: "TaskEvent" })
 
-/** See the {@link TaskEventJson} schema. */
 export type TaskEventJson = typeof TaskEventJson.Type
 
 /** Some events before this are missing: the tasks themselves say where they stand. */

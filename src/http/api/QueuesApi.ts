@@ -39,7 +39,6 @@ export const QueueJson = Schema.Struct({
   types: queue.types.annotate({ description: "By name; the first 100" })
 }).annotate({ identifier: "Queue" })
 
-/** See the {@link QueueJson} schema. */
 export type QueueJson = typeof QueueJson.Type
 
 /** A page of queues, by name. */

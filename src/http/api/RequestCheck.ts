@@ -10,7 +10,6 @@ export const RequestIssue = Schema.Struct({
   message: Schema.String
 }).annotate({ identifier: "RequestIssue" })
 
-/** See the {@link RequestIssue} schema. */
 export type RequestIssue = typeof RequestIssue.Type
 
 /** The body, the path or the query is not what the endpoint takes. */

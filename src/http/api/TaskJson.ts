@@ -32,7 +32,6 @@ export const AttemptJson = Schema.Struct({
   error: Schema.NullOr(FailureJson)
 }).annotate({ identifier: "Attempt" })
 
-/** See the {@link AttemptJson} schema. */
 export type AttemptJson = typeof AttemptJson.Type
 
 /** A task. */
@@ -64,7 +63,6 @@ export const TaskJson = Schema.Struct({
   history: Schema.Array(AttemptJson).annotate({ description: "Earlier attempts, the oldest first" })
 }).annotate({ identifier: "Task" })
 
-/** See the {@link TaskJson} schema. */
 export type TaskJson = typeof TaskJson.Type
 
 /** A task as posting it answers. */
@@ -75,7 +73,6 @@ export const CreatedTaskJson = Schema.Struct({
   })
 }).annotate({ identifier: "CreatedTask" })
 
-/** See the {@link CreatedTaskJson} schema. */
 export type CreatedTaskJson = typeof CreatedTaskJson.Type
 
 /** A task that existed already, where the answer has no room for what is stored of it. */
@@ -87,7 +84,6 @@ export const KnownTaskJson = Schema.Struct({
   description: "A task of a batch that existed already, where those before it have filled the answer (8 MiB)"
 })
 
-/** See the {@link KnownTaskJson} schema. */
 export type KnownTaskJson = typeof KnownTaskJson.Type
 
 /** How a finished task ended, or what is known of one that has not. */
@@ -100,7 +96,6 @@ export const TaskResultJson = Schema.Struct({
   error: Schema.NullOr(FailureJson)
 }).annotate({ identifier: "TaskResult" })
 
-/** See the {@link TaskResultJson} schema. */
 export type TaskResultJson = typeof TaskResultJson.Type
 
 /** What is known of the ends of several tasks. */

@@ -56,7 +56,6 @@ export const NewTaskJson = Schema.Struct({
   )
 ).annotate({ identifier: "NewTask" })
 
-/** See the {@link NewTaskJson} schema. */
 export type NewTaskJson = typeof NewTaskJson.Type
 
 /** One task, or several that are stored together or not at all. */

@@ -111,7 +111,6 @@ export const Operation = Schema.Union([
   operations.prune
 ])
 
-/** See the {@link Operation} schema. */
 export type Operation = typeof Operation.Type
 
 /**
