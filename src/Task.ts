@@ -230,7 +230,8 @@ const operations = <
   const handleOf = (
     queue: TaskQueue["Service"],
     accepted: Accepted
-  ): Handle.TaskHandle<Success["Type"], Error["Type"], Payload["Type"]> => Handle.make(queue, definition, accepted)
+  ): Handle.TaskHandle<Success["Type"], Error["Type"], Payload["Type"]> =>
+    new Handle.Handle(queue, definition, accepted)
   const enqueue: Task<Type, Payload, Success, Error>["enqueue"] = (payload, options = {}) =>
     Effect.flatMap(
       TaskQueue,

@@ -42,15 +42,8 @@ interface Definition<Payload, Success, Error> {
   readonly codec: TaskCodec<Payload, Success, Error>
 }
 
-/** The handle of a task of a queue. */
-export const make = <Payload, Success, Error>(
-  queue: TaskQueue["Service"],
-  definition: Definition<Payload, Success, Error>,
-  accepted: Accepted
-): TaskHandle<Success, Error, Payload> => new Handle(queue, definition, accepted)
-
-/** A handle makes its effects when they are asked for: most are never awaited. */
-class Handle<Payload, Success, Error> implements TaskHandle<Success, Error, Payload> {
+/** The handle of a task of a queue. It makes its effects when they are asked for: most are never awaited. */
+export class Handle<Payload, Success, Error> implements TaskHandle<Success, Error, Payload> {
   readonly id: string
   readonly duplicate: boolean
   private readonly queue: TaskQueue["Service"]

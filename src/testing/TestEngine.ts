@@ -18,7 +18,7 @@ import { Cause, Clock, Context, type DateTime, Duration, Effect, Exit, Layer, Sc
 import { TestClock } from "effect/testing"
 import type { InvalidPayload, StoreError } from "../domain/Errors.ts"
 import { utc } from "../domain/StoredTime.ts"
-import type { PlainSchema, TaskDefinition } from "../domain/TaskDefinition.ts"
+import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
 import * as Engine from "../engine/Engine.ts"
 import { fromPayload } from "../queue/Submission.ts"
@@ -94,20 +94,20 @@ export class TestEngine extends Context.Service<TestEngine, {
    */
   readonly advance: (duration: Duration.Input) => Effect.Effect<Drained, StoreError>
   /** Runs the handler of a task once, here and now, without storing anything. */
-  readonly perform: <Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema>(
-    task: TaskDefinition<string, Payload, Success, Error>,
-    payload: Payload["Type"],
+  readonly perform: <Task extends AnyTaskDefinition>(
+    task: Task,
+    payload: Task["payload"]["Type"],
     options?: { readonly attempt?: number | undefined; readonly id?: string | undefined }
-  ) => Effect.Effect<Success["Type"], Error["Type"] | InvalidPayload | Snoozed>
+  ) => Effect.Effect<Task["success"]["Type"], Task["error"]["Type"] | InvalidPayload | Snoozed>
   /** The stored tasks of a type in the order in which they were enqueued, whatever has become of them. */
-  readonly enqueued: <Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema>(
-    task: TaskDefinition<string, Payload, Success, Error>
-  ) => Effect.Effect<ReadonlyArray<Enqueued<Payload["Type"]>>, StoreError>
+  readonly enqueued: <Task extends AnyTaskDefinition>(
+    task: Task
+  ) => Effect.Effect<ReadonlyArray<Enqueued<Task["payload"]["Type"]>>, StoreError>
   /** Fails unless a task of this type that looks as expected was enqueued. */
-  readonly assertEnqueued: <Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema>(
-    task: TaskDefinition<string, Payload, Success, Error>,
-    expected?: Expected<Payload["Type"]>
-  ) => Effect.Effect<Enqueued<Payload["Type"]>, NotEnqueued | StoreError>
+  readonly assertEnqueued: <Task extends AnyTaskDefinition>(
+    task: Task,
+    expected?: Expected<Task["payload"]["Type"]>
+  ) => Effect.Effect<Enqueued<Task["payload"]["Type"]>, NotEnqueued | StoreError>
 }>()("taskforge/testing/TestEngine") {
   /** The engine with the given handlers: the layers that `Task.toLayer` gives, merged. */
   static readonly layer = <E, R>(
@@ -244,13 +244,11 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
         next === undefined ? Effect.succeed(tasks) : Effect.map(ofType(type, next), (older) => [...tasks, ...older])
     )
 
-  const enqueued = <Payload extends PlainSchema, Success extends PlainSchema, Error extends PlainSchema>(
-    task: TaskDefinition<string, Payload, Success, Error>
-  ) =>
+  const enqueued = (task: AnyTaskDefinition) =>
     Effect.map(
       ofType(task.type, undefined),
       (tasks) =>
-        tasks.toReversed().flatMap((record): ReadonlyArray<Enqueued<Payload["Type"]>> => {
+        tasks.toReversed().flatMap((record): ReadonlyArray<Enqueued<any>> => {
           const payload = task.codec.decodePayload(record.payload)
           const { id, key, priority, queue, state } = record
           const dueAt = utc(record.dueAt)
@@ -300,7 +298,7 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
       )
       const text = yield* Effect.orDie(task.codec.encodeSuccess(success))
       return yield* Effect.orDie(task.codec.decodeSuccess(text))
-    }) as TestEngine["Service"]["perform"]
+    })
   })
 })
 

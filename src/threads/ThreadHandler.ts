@@ -9,7 +9,7 @@
  * ```
  */
 import { Cause, Effect, Exit } from "effect"
-import type { AnyTaskDefinition, PlainSchema, TaskDefinition } from "../domain/TaskDefinition.ts"
+import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import * as Thrown from "../domain/Thrown.ts"
 import { Snoozed } from "../worker/Attempt.ts"
 import { type HandlerContext, TaskContext } from "../worker/TaskContext.ts"
@@ -25,18 +25,13 @@ export interface ThreadHandler {
  * Ties the code to its definition. It may compute for as long as it likes: nothing else runs in its thread. When the
  * attempt is cancelled, times out or loses its lease, the thread is ended on the spot, so finalizers do not run.
  */
-export const make = <
-  Type extends string,
-  Payload extends PlainSchema,
-  Success extends PlainSchema,
-  Error extends PlainSchema
->(
-  definition: TaskDefinition<Type, Payload, Success, Error>,
+export const make = <Definition extends AnyTaskDefinition>(
+  definition: Definition,
   run: (
-    payload: Payload["Type"],
+    payload: Definition["payload"]["Type"],
     context: TaskContext["Service"]
-  ) => Effect.Effect<Success["Type"], Error["Type"], TaskContext>
-): ThreadHandler => ({ definition, run: run as ThreadHandler["run"] })
+  ) => Effect.Effect<Definition["success"]["Type"], Definition["error"]["Type"], TaskContext>
+): ThreadHandler => ({ definition, run })
 
 /** Runs a job to its end. It never fails: whatever happens becomes an ending. */
 export const perform = (

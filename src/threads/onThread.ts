@@ -4,7 +4,7 @@
  * ending it has: `.ts` from source, `.js` after a compiler, `.mjs` or `.cjs` in a bundle, where it is an entry of its own.
  */
 import { Effect } from "effect"
-import type { PlainSchema, TaskDefinition } from "../domain/TaskDefinition.ts"
+import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import { Snoozed } from "../worker/Attempt.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import type { Ending } from "./ThreadMessage.ts"
@@ -19,21 +19,16 @@ export interface OnThreadOptions {
 }
 
 /** A handler that runs the module's one in a thread of the {@link ThreadPool}. */
-export const onThread = <
-  Type extends string,
-  Payload extends PlainSchema,
-  Success extends PlainSchema,
-  Error extends PlainSchema
->(
-  definition: TaskDefinition<Type, Payload, Success, Error>,
+export const onThread = <Definition extends AnyTaskDefinition>(
+  definition: Definition,
   module: URL,
   { isolation = "thread" }: OnThreadOptions = {}
 ) => {
   const { codec } = definition
   const { href } = ThreadModule.find(module)
   return Effect.fnUntraced(function*(
-    payload: Payload["Type"]
-  ): Effect.fn.Return<Success["Type"], Error["Type"], ThreadPool | TaskContext> {
+    payload: Definition["payload"]["Type"]
+  ): Effect.fn.Return<Definition["success"]["Type"], Definition["error"]["Type"], ThreadPool | TaskContext> {
     const threads = yield* ThreadPool
     const { attempt, claim, id, instance, progress, queue, slot, type } = yield* TaskContext
     const job = {
