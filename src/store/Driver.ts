@@ -1,6 +1,6 @@
 /**
- * What all drivers share: the services that one provides, and the settings that belong to a stored queue rather than to a
- * process, so that all processes on it must agree.
+ * What all drivers share: the services that one provides, the settings that belong to a stored queue rather than to a
+ * process, so that all processes on it must agree, and what operations make of a task.
  */
 import { Duration, Effect } from "effect"
 import type { RateLimiter } from "effect/persistence"
@@ -9,11 +9,12 @@ import * as DurationText from "../domain/DurationText.ts"
 import { StoreIncompatible } from "../domain/Errors.ts"
 import * as Rank from "../domain/Rank.ts"
 import * as Settlement from "../domain/Settlement.ts"
+import type { TaskRecord } from "../domain/TaskRecord.ts"
 import type { EventLog } from "./EventLog.ts"
 import type { InstanceStore } from "./InstanceStore.ts"
 import type { Notifier } from "./Notifier.ts"
 import type { RecordStore } from "./RecordStore.ts"
-import type { TaskStore } from "./TaskStore.ts"
+import type { CancelAnswer, RerunAnswer, Rescued, TaskStore } from "./TaskStore.ts"
 
 /** What the layer of a storage driver provides. */
 export type StoreServices = TaskStore | RecordStore | Notifier | InstanceStore | EventLog
@@ -95,3 +96,45 @@ export const refuseLayout = (
     reason: `${store} has layout ${found}, written by a newer version; this version knows layouts up to ${latest}. ` +
       `Upgrade this process, or give it ${instead}`
   })
+
+/**
+ * What an operation answers about a task, the change that it makes, and what it adds to the totals besides the state that
+ * the task ends in.
+ */
+export type Decision<A> = readonly [answer: A, change?: Settlement.Change | undefined, counts?: "retried" | "crashed"]
+
+/** What `cancel` answers about a stored task, and what it makes of it. */
+export const decideCancel = (task: Settlement.Current, now: number): Decision<CancelAnswer> => {
+  const change = Settlement.cancel(task, now)
+  if (change === undefined) return ["finished"]
+  return [change.state === "running" ? "requested" : "cancelled", change]
+}
+
+/** The same of `rerun`. */
+export const decideRerun = (task: Settlement.Current, now: number): Decision<RerunAnswer> => {
+  const change = Settlement.rerun(task, now)
+  return change === undefined ? [{ _tag: "conflict", state: task.state }] : [{ _tag: "rerun" }, change]
+}
+
+/** The same of `settle`. */
+export const decideSettle = (
+  task: Settlement.Current,
+  settlement: Settlement.Settlement,
+  now: number
+): Decision<Settlement.SettleAnswer> => {
+  const answer = Settlement.fence(task, settlement.claim)
+  if (answer !== "applied") return [answer]
+  const change = Settlement.settle(task, settlement, now)
+  return settlement._tag === "Retry" && change.state !== "cancelled" ? [answer, change, "retried"] : [answer, change]
+}
+
+/** What a rescue answers about a task whose lease has run out, and what it makes of it. */
+export const decideRescue = (
+  task: Settlement.Current & Pick<TaskRecord, "id" | "type">,
+  maxCrashes: number,
+  now: number
+): readonly [Rescued, Settlement.Change, "crashed"] => {
+  const change = Settlement.rescue(task, maxCrashes, now)
+  const { crashes, state } = change
+  return [{ id: task.id, type: task.type, state, crashes, attempt: task.claims }, change, "crashed"]
+}

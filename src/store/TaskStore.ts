@@ -17,7 +17,7 @@
  */
 import { Context, type Effect } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
-import { cancel, type Change, type Current, rerun, type SettleAnswer, type Settlement } from "../domain/Settlement.ts"
+import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { TaskState } from "../domain/TaskState.ts"
 import type { CountedLanes, LaneRange, Runnable } from "./Lanes.ts"
@@ -146,18 +146,6 @@ export interface Rescued {
   readonly attempt: number
 }
 
-/** What a rescue tells of a task that it has made a change of. */
-export const rescuedOf = (
-  { claims, id, type }: Pick<TaskRecord, "claims" | "id" | "type">,
-  { crashes, state }: Change
-): Rescued => ({
-  id,
-  type,
-  state,
-  crashes,
-  attempt: claims
-})
-
 /** What `cancel` did to a task: `requested` means that it runs and will be interrupted. */
 export type CancelAnswer = "cancelled" | "requested" | "finished" | "unknown"
 
@@ -165,19 +153,6 @@ export type CancelAnswer = "cancelled" | "requested" | "finished" | "unknown"
 export type RerunAnswer = { readonly _tag: "rerun" } | { readonly _tag: "unknown" } | {
   readonly _tag: "conflict"
   readonly state: TaskState
-}
-
-/** What `cancel` answers about a stored task, and what it makes of it. */
-export const decideCancel = (task: Current, now: number): readonly [CancelAnswer, Change | undefined] => {
-  const change = cancel(task, now)
-  if (change === undefined) return ["finished", undefined]
-  return [change.state === "running" ? "requested" : "cancelled", change]
-}
-
-/** The same of `rerun`. */
-export const decideRerun = (task: Current, now: number): readonly [RerunAnswer, Change | undefined] => {
-  const change = rerun(task, now)
-  return change === undefined ? [{ _tag: "conflict", state: task.state }, undefined] : [{ _tag: "rerun" }, change]
 }
 
 /** What `remove` did: only finished tasks can be removed. */

@@ -8,7 +8,7 @@ export { InvalidOption, RecordConflict, StoreError, StoreIncompatible } from "..
 export * as Rank from "../domain/Rank.ts"
 export { sameJson } from "../domain/SameJson.ts"
 export * as Settlement from "../domain/Settlement.ts"
-export type { Change as TaskChange, SettleAnswer } from "../domain/Settlement.ts"
+export type { Change as TaskChange, Current as CurrentTask, SettleAnswer } from "../domain/Settlement.ts"
 export { NewTaskEvent, type TaskEvent, TaskEventName } from "../domain/TaskEvent.ts"
 export {
   AttemptOutcome,
@@ -26,6 +26,11 @@ export * as TaskState from "../domain/TaskState.ts"
 export { bytesOf, fitting, type Texts } from "./Admission.ts"
 export { type Admission, admit, ByteBudget, type Known, nameOf as keyName, offeredBytes } from "./Admission.ts"
 export {
+  decideCancel,
+  decideRerun,
+  decideRescue,
+  decideSettle,
+  type Decision,
   defaultCapacity,
   demandSettings,
   refuseHeadStart,
@@ -84,8 +89,6 @@ export {
   type ClaimRef,
   type ClaimRequest,
   type Counts,
-  decideCancel,
-  decideRerun,
   type EnqueueAnswer,
   type ExtendAnswer,
   keyedForMs,
@@ -101,7 +104,6 @@ export {
   rescuable,
   type RescueAnswer,
   type Rescued,
-  rescuedOf,
   type RescueRequest,
   type Retention,
   type Stranded,

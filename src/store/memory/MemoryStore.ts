@@ -20,7 +20,7 @@ import { Notifier } from "../Notifier.ts"
 import * as PausedQueues from "../PausedQueues.ts"
 import * as RateLimits from "../RateLimits.ts"
 import { RecordStore } from "../RecordStore.ts"
-import { lastClaimForMs, TaskStore } from "../TaskStore.ts"
+import { TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
 import { claim, LastClaims } from "./Claim.ts"
 import { enqueue } from "./Enqueue.ts"
@@ -29,7 +29,7 @@ import * as Instances from "./Instances.ts"
 import * as Operate from "./Operate.ts"
 import * as Read from "./Read.ts"
 import * as Records from "./Records.ts"
-import { Tasks } from "./Task.ts"
+import { type AtOnce, Tasks } from "./Task.ts"
 
 /** Unfinished tasks accepted at most, unless configured. */
 export const defaultCapacity = 1000
@@ -72,49 +72,21 @@ const make = (
   const lastClaims = new LastClaims()
   const leasesNow = MonotonicClock.fromNow(clock)
 
-  /** An operation at one instant; nothing else runs while it does. */
-  const at = <A>(operation: (now: number) => A): Effect.Effect<A> =>
-    Effect.sync(() => operation(clock.currentTimeMillisUnsafe()))
-
-  const results = (ids: ReadonlyArray<string>, maxBytes?: number) =>
-    Effect.sync(() => Read.results(tasks, ids, maxBytes))
+  const at: AtOnce = (operation) => Effect.sync(() => operation(clock.currentTimeMillisUnsafe()))
 
   return {
     ...withoutTransactions,
+    ...Attempt.make(tasks, at, leasesNow, maxCrashes),
+    ...Operate.make(tasks, at, leasesNow, lastClaims),
+    ...Read.make(tasks, at),
     enqueue: (groups) => at((now) => groups.map((group) => enqueue(tasks, limits, group, now))),
     claim: (request) => at((now) => claim(tasks, lastClaims, request, now, leasesNow())),
-    extend: (refs, leaseForMs) =>
-      Effect.sync(() => {
-        const leaseUntil = leasesNow() + leaseForMs
-        return refs.map((ref) => Attempt.extend(tasks, ref, leaseUntil))
-      }),
-    settle: (settlements) => at((now) => settlements.map((settlement) => Attempt.settle(tasks, settlement, now))),
-    report: (reports) => Effect.sync(() => reports.forEach((one) => Attempt.report(tasks, one))),
-    rescue: (request) =>
-      at((now) => {
-        const measured = leasesNow()
-        return { now: measured, rescued: Attempt.rescue(tasks, maxCrashes, request, now, measured) }
-      }),
-    cancel: (ids) => at((now) => ids.map((id) => Operate.cancel(tasks, id, now))),
-    rerun: (ids) => at((now) => ids.map((id) => Operate.rerun(tasks, id, now))),
-    remove: (ids) => Effect.sync(() => ids.map((id) => Operate.remove(tasks, id))),
-    prune: (retention, limit) =>
-      at((now) => {
-        lastClaims.forget(leasesNow() - lastClaimForMs)
-        return Operate.prune(tasks, retention, limit, now)
-      }),
-    get: (id) => Effect.sync(() => Read.get(tasks, id)),
-    results,
-    // Its own process hears of every end
-    awaitResults: results,
-    list: (request) => Effect.sync(() => Read.list(tasks, request)),
     answersAtOnce: true,
     stranded: (runnable, limit) =>
       at((now) => {
         tasks.promote(now)
         return tasks.pending.stranded(coverageOf(runnable), limit, (lane) => lane.first()?.dueAt)
       }),
-    counts: Effect.sync(() => ({ ...tasks.size, capacity, totals: { ...tasks.totals } })),
-    laneCounts: (range) => at((now) => Read.laneCounts(tasks, range, now))
+    counts: Effect.sync(() => ({ ...tasks.size, capacity, totals: { ...tasks.totals } }))
   }
 }

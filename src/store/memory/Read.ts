@@ -6,33 +6,44 @@ import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import { bytesOf, fitting } from "../Admission.ts"
 import type { CountedLanes, LaneCounts, LaneRange } from "../Lanes.ts"
-import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
-import type { Entry, Tasks } from "./Task.ts"
+import type { Listed, ListRequest, Outcome, TaskStore } from "../TaskStore.ts"
+import type { AtOnce, Entry, Tasks } from "./Task.ts"
 
-export const get = (tasks: Tasks, id: string): TaskRecord | undefined => {
-  const entry = tasks.log.get(id)
-  return entry === undefined ? undefined : recordOf(entry)
-}
-
-export const results = (
+/** The reads. */
+export const make = (
   tasks: Tasks,
-  ids: ReadonlyArray<string>,
-  maxBytes: number | undefined
-): ReadonlyArray<Outcome | undefined | null> => {
-  const outcomes = ids.map((id) => result(tasks, id))
-  if (maxBytes === undefined) return outcomes
-  const sizes = outcomes.map((outcome) => outcome === undefined || outcome === null ? 0 : bytesOf(outcome))
-  return outcomes.slice(0, fitting(sizes, maxBytes))
+  at: AtOnce
+): Pick<TaskStore["Service"], "get" | "results" | "awaitResults" | "list" | "laneCounts"> => {
+  const outcomeOf = (id: string): Outcome | undefined | null => {
+    const entry = tasks.log.get(id)
+    if (entry === undefined) return null
+    if (!isFinished(entry.state)) return undefined
+    return { id, state: entry.state, result: entry.result, failure: entry.failure }
+  }
+
+  const results: TaskStore["Service"]["results"] = (ids, maxBytes) =>
+    at(() => {
+      const outcomes = ids.map(outcomeOf)
+      if (maxBytes === undefined) return outcomes
+      const sizes = outcomes.map((outcome) => outcome === undefined || outcome === null ? 0 : bytesOf(outcome))
+      return outcomes.slice(0, fitting(sizes, maxBytes))
+    })
+
+  return {
+    get: (id) =>
+      at(() => {
+        const entry = tasks.log.get(id)
+        return entry === undefined ? undefined : recordOf(entry)
+      }),
+    results,
+    // Its own process hears of every end
+    awaitResults: results,
+    list: (request) => at(() => list(tasks, request)),
+    laneCounts: (range) => at((now) => laneCounts(tasks, range, now))
+  }
 }
 
-const result = (tasks: Tasks, id: string): Outcome | undefined | null => {
-  const entry = tasks.log.get(id)
-  if (entry === undefined) return null
-  if (!isFinished(entry.state)) return undefined
-  return { id, state: entry.state, result: entry.result, failure: entry.failure }
-}
-
-export const list = (tasks: Tasks, request: ListRequest): Listed => {
+const list = (tasks: Tasks, request: ListRequest): Listed => {
   const { before, limit, maxBytes = Bounds.maxAnswerBytes, queues, states, types } = request
   const { found, next } = tasks.log.newest(
     before,
@@ -53,7 +64,7 @@ const recordOf = ({ dead: _dead, place: _place, rank: _rank, ...record }: Entry)
  * Counts the lanes of a range. How many are pending the lanes of the claims know, and those that run are looked through when a
  * client asks: a task that is claimed and completed pays for no counter on its way.
  */
-export const laneCounts = (tasks: Tasks, range: LaneRange, now: number): CountedLanes => {
+const laneCounts = (tasks: Tasks, range: LaneRange, now: number): CountedLanes => {
   const running = countsOf(tasks.running.all())
   const lanes: Array<LaneCounts> = []
   for (const { queue, scheduled, type } of tasks.stored.in(range)) {

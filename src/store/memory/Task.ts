@@ -2,15 +2,20 @@
  * The tasks of a store in memory, and the lists that they are in: by id, in the order of their numbers, scheduled, running,
  * finished. Those that are pending are in `Lanes`.
  */
+import type { Effect } from "effect"
 import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
 import { dueAtOf, type NewTask, type TaskRecord } from "../../domain/TaskRecord.ts"
 import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { type Known, nameOf } from "../Admission.ts"
+import type { Decision } from "../Driver.ts"
 import { LaneOrder } from "../Lanes.ts"
 import { countBefore, Deque, Heap } from "../Order.ts"
 import { keyedForMs, maxPromoted, rescuable, type RescueRequest, type Retention, type Totals } from "../TaskStore.ts"
 import { Lane, StoredLanes } from "./Lanes.ts"
+
+/** Makes an operation of something done at one instant; nothing else runs in between. */
+export type AtOnce = <A>(operation: (now: number) => A) => Effect.Effect<A>
 
 /** All tasks with their counters, each filed under its state. The operations of the store are written in its terms. */
 export class Tasks implements Known {
@@ -149,8 +154,21 @@ export class Tasks implements Known {
     this.size.running++
   }
 
-  /** Makes a change of `Settlement` and files the task under its new state. */
-  apply(entry: Entry, change: Change): void {
+  /** Makes the change that is decided about a task; answers what the decision answers. */
+  change<A>(id: string, unknown: A, decide: (entry: Entry) => Decision<A>): A {
+    const entry = this.log.get(id)
+    return entry === undefined ? unknown : this.apply(entry, decide(entry))
+  }
+
+  /** The same for a task that is known. */
+  apply<A>(entry: Entry, [answer, change, counts]: Decision<A>): A {
+    if (counts !== undefined) this.totals[counts]++
+    if (change !== undefined) this.move(isFinished(entry.state) ? this.revive(entry) : entry, change)
+    return answer
+  }
+
+  /** Makes a change and files the task under its new state. */
+  private move(entry: Entry, change: Change): void {
     const from = entry.state
     if (from === "running" && change.state !== "running") {
       this.running.delete(entry)
@@ -179,13 +197,13 @@ export class Tasks implements Known {
     }
   }
 
-  /** Makes a change that brings a finished task back, under an entry of its own: lists may still refer to the old one. */
-  revive(entry: Entry, change: Change): void {
+  /** Gives a finished task that comes back an entry of its own: lists may still refer to the old one. */
+  private revive(entry: Entry): Entry {
     const fresh: Entry = { ...entry }
     entry.dead = true
     this.log.replace(entry, fresh)
     if (fresh.key !== null) this.byKey.set(nameOf(fresh.type, fresh.key), fresh)
-    this.apply(fresh, change)
+    return fresh
   }
 
   /** Takes a finished task away; its id and key are free. */

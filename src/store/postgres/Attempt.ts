@@ -4,23 +4,20 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
-import * as Settlement from "../../domain/Settlement.ts"
+import type * as Settlement from "../../domain/Settlement.ts"
+import { decideRescue, decideSettle } from "../Driver.ts"
 import { recordOf, type Row } from "../TaskRow.ts"
-import {
-  type ClaimRef,
-  type ExtendAnswer,
-  type ProgressReport,
-  rescuable,
-  type RescueAnswer,
-  rescuedOf,
-  type RescueRequest
-} from "../TaskStore.ts"
+import { type ExtendAnswer, rescuable, type TaskStore } from "../TaskStore.ts"
 import { type Database, number, numbers, texts } from "./Database.ts"
-import { columnsOfDecisions, type Decided, type Tasks } from "./Task.ts"
+import { columnsOfDecisions, type Tasks } from "./Task.ts"
 
 /** Prepares the operations. */
-export const make = (database: Database, tasks: Tasks, maxCrashes: number) => {
-  const { query, schema, transaction } = database
+export const make = (
+  database: Database,
+  tasks: Tasks,
+  maxCrashes: number
+): Pick<TaskStore["Service"], "extend" | "report" | "settle" | "rescue"> => {
+  const { now, query, schema, transaction } = database
   // A row that is locked is being settled, perhaps in a long transaction of the application: its lease is still held.
   // Only leases that are held are written: `fenced` finds them without locks, `free` locks what can be had
   const extend = `WITH given AS (
@@ -43,17 +40,13 @@ export const make = (database: Database, tasks: Tasks, maxCrashes: number) => {
       FOR UPDATE OF t SKIP LOCKED
     )
     UPDATE ${schema}.task t SET progress = free.progress FROM free WHERE t.seq = free.seq`
-  const clock = `SELECT ${schema}.now_ms()::float8`
   // $1 how many, $2 when they must have ended, $3 the end after which they are of before the clock was set back
   const expired = `SELECT ${columnsOfDecisions} FROM ${schema}.task
     WHERE state = 2 AND (lease_until <= $2::bigint OR lease_until > $3::bigint)
     ORDER BY lease_until, seq LIMIT $1::int FOR UPDATE SKIP LOCKED`
 
   return {
-    extend: (
-      refs: ReadonlyArray<ClaimRef>,
-      leaseForMs: number
-    ): Effect.Effect<ReadonlyArray<ExtendAnswer>, StoreError> =>
+    extend: (refs, leaseForMs) =>
       Effect.map(
         query<[place: number, cancelRequested: boolean]>("extend", extend, [
           texts(refs.map(({ id }) => id)),
@@ -67,7 +60,7 @@ export const make = (database: Database, tasks: Tasks, maxCrashes: number) => {
         }
       ),
 
-    report: (reports: ReadonlyArray<ProgressReport>): Effect.Effect<void, StoreError> => {
+    report: (reports) => {
       // the last report of an attempt counts
       const last = [...new Map(reports.map((one) => [one.id, one])).values()]
       return Effect.asVoid(query("report", report, [
@@ -79,16 +72,13 @@ export const make = (database: Database, tasks: Tasks, maxCrashes: number) => {
 
     settle: settling(database, tasks),
 
-    rescue: (
-      request: RescueRequest
-    ): Effect.Effect<RescueAnswer, StoreError> =>
+    rescue: (request) =>
       transaction(
         "rescue",
         Effect.gen(function*() {
-          const [row] = yield* query<[now: number]>("rescue", clock, [])
-          const [now] = row!
-          const leases = rescuable(request, now)
-          if (leases === undefined) return { now, rescued: [] }
+          const at = yield* now("rescue")
+          const leases = rescuable(request, at)
+          if (leases === undefined) return { now: at, rescued: [] }
           const rows = yield* query<Row>("rescue", expired, [
             number(request.limit),
             number(leases.until),
@@ -96,10 +86,11 @@ export const make = (database: Database, tasks: Tasks, maxCrashes: number) => {
           ])
           const decided = rows.map((row) => {
             const task = recordOf(row)
-            return { task, change: Settlement.rescue(task, maxCrashes, now), counts: "crashed" as const }
+            const [rescued, change, counts] = decideRescue(task, maxCrashes, at)
+            return { task, rescued, change, counts }
           })
           yield* tasks.apply("rescue", decided)
-          return { now, rescued: decided.map(({ change, task }) => rescuedOf(task, change)) }
+          return { now: at, rescued: decided.map(({ rescued }) => rescued) }
         })
       )
   }
@@ -137,9 +128,9 @@ export const completeFunction = (schema: string): string =>
  * The ends of attempts. Completions, which nearly all are, take one statement for the whole batch; the others are read,
  * decided by `Settlement`, and written in one transaction.
  */
-const settling = ({ query, schema, transaction }: Database, tasks: Tasks) => {
+const settling = (database: Database, tasks: Tasks): TaskStore["Service"]["settle"] => {
+  const { query, schema } = database
   const completeAll = `SELECT ${schema}.complete_1($1, $2::float8[]::bigint[], $3)`
-  const clock = `SELECT ${schema}.now_ms()::float8`
 
   /** Completes what it can; answers what it could not. */
   const complete = (settlements: ReadonlyArray<Complete>): Effect.Effect<ReadonlyArray<Complete>, StoreError> =>
@@ -156,27 +147,6 @@ const settling = ({ query, schema, transaction }: Database, tasks: Tasks) => {
       }
     )
 
-  const decideAndApply = Effect.fnUntraced(function*(settlements: ReadonlyArray<Settlement.Settlement>) {
-    const found = yield* tasks.lock("settle", settlements.map(({ id }) => id))
-    // read after the locks are held, or an end could lie before its beginning
-    const [[now]] = (yield* query<[now: number]>("settle", clock)) as readonly [[number]]
-    const decided: Array<Decided> = []
-    const answers = settlements.map((settlement): Settlement.SettleAnswer => {
-      const task = found.get(settlement.id)
-      if (task === undefined) return "stale"
-      const answer = Settlement.fence(task, settlement.claim)
-      if (answer === "applied") {
-        const change = Settlement.settle(task, settlement, now)
-        const retried = settlement._tag === "Retry" && change.state !== "cancelled"
-        decided.push({ task, change, counts: retried ? "retried" : undefined })
-        found.set(task.id, { ...task, ...change })
-      }
-      return answer
-    })
-    yield* tasks.apply("settle", decided)
-    return answers
-  })
-
   return Effect.fnUntraced(function*(settlements: ReadonlyArray<Settlement.Settlement>) {
     // several ends of one task are looked at in their order
     const met = new Set<string>()
@@ -192,7 +162,14 @@ const settling = ({ query, schema, transaction }: Database, tasks: Tasks) => {
       const settlement = settlements[place]!
       return !isPlain(settlement) || left.has(settlement)
     })
-    const decided = yield* transaction("settle", decideAndApply(places.map((place) => settlements[place]!)))
+    const ids = places.map((place) => settlements[place]!.id)
+    const decided = yield* tasks.change(
+      database,
+      "settle",
+      ids,
+      "stale",
+      (task, now, index) => decideSettle(task, settlements[places[index]!]!, now)
+    )
     for (const [index, place] of places.entries()) answers[place] = decided[index]!
     return answers
   })

@@ -40,6 +40,8 @@ export interface Database extends Statements {
   readonly schema: string
   /** For what must not be done twice: when it is not known whether it was done, it fails. */
   readonly once: Statements
+  /** The store's clock. */
+  readonly now: (operation: string) => Effect.Effect<number, StoreError>
   /** Whether the fiber is inside a transaction of the client. */
   readonly inTransaction: Effect.Effect<boolean>
 }
@@ -143,11 +145,18 @@ export const make = (
       })
   })
 
+  const quoted = quote(schema)
+  const repeating = statements(() => true)
   return {
     client,
-    schema: quote(schema),
-    ...statements(() => true),
+    schema: quoted,
+    ...repeating,
     once: statements((error) => !Failure.isUndecided(error)),
+    now: (operation) =>
+      Effect.map(
+        repeating.query<[now: number]>(operation, `SELECT ${quoted}.now_ms()::float8`),
+        ([row]) => row![0]
+      ),
     inTransaction
   }
 }

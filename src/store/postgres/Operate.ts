@@ -2,29 +2,22 @@
  * What operators do to tasks and queues, and what retention does for them.
  */
 import { Effect } from "effect"
-import type { StoreError } from "../../domain/Errors.ts"
-import type * as Settlement from "../../domain/Settlement.ts"
-import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
-import {
-  type CancelAnswer,
-  decideCancel,
-  decideRerun,
-  keyedForMs,
-  lastClaimForMs,
-  type RemoveAnswer,
-  type RerunAnswer,
-  type Retention
-} from "../TaskStore.ts"
+import { decideCancel, decideRerun } from "../Driver.ts"
+import { keyedForMs, lastClaimForMs, type RerunAnswer, type Retention, type TaskStore } from "../TaskStore.ts"
 import { type Database, number, numbers } from "./Database.ts"
 import type { Capacity } from "./Enqueue.ts"
 import type { Tally } from "./Tally.ts"
-import type { Decided, Tasks } from "./Task.ts"
+import type { Tasks } from "./Task.ts"
 
 /** Prepares the operations. */
-export const make = (database: Database, tasks: Tasks, capacity: Capacity, tally: Tally) => {
-  const { once: { transaction }, query, schema } = database
-  const clock = `SELECT ${schema}.now_ms()::float8`
+export const make = (
+  database: Database,
+  tasks: Tasks,
+  capacity: Capacity,
+  tally: Tally
+): Pick<TaskStore["Service"], "cancel" | "rerun" | "remove" | "prune"> => {
+  const { once, query, schema } = database
   const remove = `WITH gone AS (
       DELETE FROM ${schema}.task WHERE seq = ANY ($1::float8[]::bigint[]) RETURNING state, queue, type
     )
@@ -33,49 +26,22 @@ export const make = (database: Database, tasks: Tasks, capacity: Capacity, tally
       -count(*) FILTER (WHERE state = 5)
     FROM gone GROUP BY queue, type`
 
-  /** Decides about each id in turn, on what the ones before have made of its task, and writes the changes. */
-  const change = <A>(
-    operation: string,
-    ids: ReadonlyArray<string>,
-    unknown: A,
-    decide: (task: TaskRecord, now: number) => readonly [answer: A, change: Settlement.Change | undefined]
-  ): Effect.Effect<ReadonlyArray<A>, StoreError> =>
-    ids.length === 0 ? Effect.succeed([]) : transaction(
-      operation,
-      Effect.gen(function*() {
-        const found = yield* tasks.lock(operation, ids)
-        const [row] = yield* query<[now: number]>(operation, clock)
-        const decided = new Map<string, Decided>()
-        const answers = ids.map((id) => {
-          const task = found.get(id)
-          if (task === undefined) return unknown
-          const before = decided.get(id)
-          const [answer, change] = decide({ ...task, ...before?.change }, row![0])
-          if (change !== undefined) decided.set(id, { task, change })
-          return answer
-        })
-        yield* tasks.apply(operation, [...decided.values()])
-        return answers
-      })
-    )
-
   return {
-    cancel: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError> =>
-      change("cancel", ids, "unknown", decideCancel),
+    cancel: (ids) => tasks.change(once, "cancel", ids, "unknown", decideCancel),
 
-    rerun: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
-      change("rerun", ids, { _tag: "unknown" }, decideRerun).pipe(
+    rerun: (ids) =>
+      tasks.change<RerunAnswer>(once, "rerun", ids, { _tag: "unknown" }, decideRerun).pipe(
         // They are unfinished again, which the count of this process would not know for a second
         Effect.tap((answers) => Effect.sync(() => capacity.add(answers.filter(({ _tag }) => _tag === "rerun").length)))
       ),
 
-    remove: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError> =>
-      ids.length === 0 ? Effect.succeed([]) : transaction(
+    remove: (ids) =>
+      ids.length === 0 ? Effect.succeed([]) : once.transaction(
         "remove",
         Effect.gen(function*() {
           const found = yield* tasks.lock("remove", ids)
           const gone: Array<number> = []
-          const answers = ids.map((id): RemoveAnswer => {
+          const answers = ids.map((id) => {
             const task = found.get(id)
             if (task === undefined) return "unknown"
             if (!isFinished(task.state)) return "unfinished"
@@ -142,10 +108,7 @@ const pruning = ({ query, schema }: Database, tally: Tally) => {
   const removed = (text: string, parameters: Parameters<typeof query>[2]) =>
     Effect.map(query<[count: number]>("prune", text, parameters), (rows) => rows[0]![0])
 
-  return Effect.fnUntraced(function*(
-    retention: Retention,
-    limit: number
-  ): Effect.fn.Return<number, StoreError> {
+  return Effect.fnUntraced(function*(retention: Retention, limit: number) {
     yield* tally.fold
     yield* query("prune", forget)
     if (limit <= 0) return 0

@@ -7,8 +7,9 @@ import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished, type TaskState } from "../../domain/TaskState.ts"
+import type { Decision } from "../Driver.ts"
 import { columns as taskColumns, failureTextOf, historyTextOf, recordOf, type Row, stateCode } from "../TaskRow.ts"
-import { booleans, type Database, number, numbers, texts } from "./Database.ts"
+import { booleans, type Database, number, numbers, type Statements, texts } from "./Database.ts"
 
 const wide = /\b(seq|max_retries|timeout_ms|\w+_at|claim|settled_claim|lease_until)\b/g
 
@@ -22,8 +23,7 @@ export const columnsOfDecisions: string = columns.replace(" payload,", " ''::tex
 export interface Decided {
   readonly task: TaskRecord
   readonly change: Change
-  /** What it adds to the totals besides the state that it ends in. */
-  readonly counts?: "retried" | "crashed" | undefined
+  readonly counts?: Decision<unknown>[2]
 }
 
 /** Reads tasks and writes decided changes. */
@@ -32,10 +32,18 @@ export interface Tasks {
   readonly lock: (operation: string, ids: ReadonlyArray<string>) => Effect.Effect<Map<string, TaskRecord>, StoreError>
   /** Writes changes to locked tasks, each at most once, and counts them. */
   readonly apply: (operation: string, decided: ReadonlyArray<Decided>) => Effect.Effect<void, StoreError>
+  /** Decides about each id in turn, on what the ones before have made of its task, and writes the changes. */
+  readonly change: <A>(
+    statements: Statements,
+    operation: string,
+    ids: ReadonlyArray<string>,
+    unknown: A,
+    decide: (task: TaskRecord, now: number, place: number) => Decision<A>
+  ) => Effect.Effect<ReadonlyArray<A>, StoreError>
 }
 
 /** Prepares the statements. */
-export const make = ({ query, schema }: Database, headStartMs: number): Tasks => {
+export const make = ({ now, query, schema }: Database, headStartMs: number): Tasks => {
   const lock = `SELECT ${columnsOfDecisions} FROM ${schema}.task WHERE id = ANY ($1) ORDER BY seq FOR UPDATE`
   // every field that a Change may touch; the rank follows from the due time, and a lease ends with its attempt
   const apply = `WITH given AS (
@@ -52,7 +60,7 @@ export const make = ({ query, schema }: Database, headStartMs: number): Tasks =>
     )
     INSERT INTO ${schema}.tally (unfinished, scheduled, completed, failed, cancelled, total_completed, total_failed,
       total_cancelled, total_retried, total_crashed) VALUES ($13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`
-  return {
+  const tasks: Tasks = {
     lock: (operation, ids) =>
       Effect.map(
         query<Row>(operation, lock, [texts(ids)]),
@@ -73,8 +81,28 @@ export const make = ({ query, schema }: Database, headStartMs: number): Tasks =>
         texts(decided.map(({ change }) => failureTextOf(change))),
         texts(decided.map(({ change }) => historyTextOf(change))),
         ...countersOf(decided).map(number)
-      ]))
+      ])),
+    change: ({ transaction }, operation, ids, unknown, decide) =>
+      ids.length === 0 ? Effect.succeed([]) : transaction(
+        operation,
+        Effect.gen(function*() {
+          const found = yield* tasks.lock(operation, ids)
+          // read after the locks are held, or an end could lie before its beginning
+          const at = yield* now(operation)
+          const decided = new Map<string, Decided>()
+          const answers = ids.map((id, place) => {
+            const task = found.get(id)
+            if (task === undefined) return unknown
+            const [answer, change, counts] = decide({ ...task, ...decided.get(id)?.change }, at, place)
+            if (change !== undefined) decided.set(id, { task, change, counts })
+            return answer
+          })
+          yield* tasks.apply(operation, [...decided.values()])
+          return answers
+        })
+      )
   }
+  return tasks
 }
 
 /** What changes do to the counters, in the order of the statement's parameters. */

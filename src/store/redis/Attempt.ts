@@ -5,6 +5,7 @@ import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as Settlement from "../../domain/Settlement.ts"
 import type { Coalesced } from "../Coalescer.ts"
+import { decideRescue } from "../Driver.ts"
 import {
   type ClaimRef,
   type ExtendAnswer,
@@ -12,7 +13,6 @@ import {
   rescuable,
   type RescueAnswer,
   type Rescued,
-  rescuedOf,
   type RescueRequest
 } from "../TaskStore.ts"
 import { announce } from "./Hints.ts"
@@ -45,8 +45,7 @@ export const make = (runner: Runner, tasks: Tasks, maxCrashes: number) => ({
     const decide = (task: Standing, now: number): Decision<Rescued | undefined> => {
       const { leaseUntil } = task
       if (leaseUntil === null || (leaseUntil > leases.until && leaseUntil <= leases.after)) return [undefined]
-      const change = Settlement.rescue(task, maxCrashes, now)
-      return [rescuedOf(task, change), change, "crashed"]
+      return decideRescue(task, maxCrashes, now)
     }
     // where others were faster, there may be more
     for (let looks = 0; looks < maxLooks; looks++) {

@@ -3,10 +3,9 @@
  */
 import type { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
+import { decideCancel, decideRerun } from "../Driver.ts"
 import {
   type CancelAnswer,
-  decideCancel,
-  decideRerun,
   keyedForMs,
   lastClaimForMs,
   type RemoveAnswer,

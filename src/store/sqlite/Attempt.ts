@@ -2,23 +2,19 @@
  * What happens to a running attempt: its lease is prolonged, it reports, it ends, or it is taken back.
  */
 import type { DatabaseSync } from "node:sqlite"
-import * as Settlement from "../../domain/Settlement.ts"
+import { decideRescue, decideSettle } from "../Driver.ts"
 import { columns, recordOf, type Row } from "../TaskRow.ts"
-import {
-  type ClaimRef,
-  type ExtendAnswer,
-  type ProgressReport,
-  rescuable,
-  type RescueAnswer,
-  rescuedOf,
-  type RescueRequest
-} from "../TaskStore.ts"
+import { rescuable } from "../TaskStore.ts"
 import { prepare } from "./Database.ts"
 import type { Tasks } from "./Task.ts"
-import type { Transaction } from "./Writer.ts"
+import type { Operations } from "./Writer.ts"
 
 /** Prepares the operations. */
-export const make = (database: DatabaseSync, tasks: Tasks, maxCrashes: number) => {
+export const make = (
+  database: DatabaseSync,
+  tasks: Tasks,
+  maxCrashes: number
+): Operations<"extend" | "report" | "settle" | "rescue"> => {
   // every write to an attempt is fenced by its claim number
   const fence = "id = ? AND claim = ? AND state = 2"
   const prolong = prepare<[cancelRequested: number]>(
@@ -41,35 +37,18 @@ export const make = (database: DatabaseSync, tasks: Tasks, maxCrashes: number) =
     `SELECT ${columns} FROM task WHERE state = 2 AND lease_until > ? ORDER BY lease_until, seq LIMIT ?`
   )
 
-  /** What `Settlement` decides, read and written. */
-  const settleOne = (transaction: Transaction, settlement: Settlement.Settlement): Settlement.SettleAnswer => {
-    const { claim, id } = settlement
-    const task = tasks.find(id)
-    if (task === undefined) return "stale"
-    const answer = Settlement.fence(task, claim)
-    if (answer === "applied") {
-      const change = Settlement.settle(task, settlement, transaction.now)
-      if (settlement._tag === "Retry" && change.state !== "cancelled") transaction.tally.count("retried")
-      tasks.apply(transaction, task, change)
-    }
-    return answer
-  }
-
   return {
-    extend: ({ now }: Transaction, refs: ReadonlyArray<ClaimRef>, leaseForMs: number): ReadonlyArray<ExtendAnswer> =>
+    extend: ({ now }, refs, leaseForMs) =>
       refs.map(({ claim, id }) => {
         const row = prolong.get(now + leaseForMs, id, claim)
         return row === undefined ? "lost" : row[0] === 1 ? "cancel" : "held"
       }),
 
-    report: (_: Transaction, reports: ReadonlyArray<ProgressReport>): void => {
+    report: (_, reports) => {
       for (const { claim, id, progress } of reports) setProgress.run(progress, id, claim)
     },
 
-    settle: (
-      transaction: Transaction,
-      settlements: ReadonlyArray<Settlement.Settlement>
-    ): ReadonlyArray<Settlement.SettleAnswer> => {
+    settle: (transaction, settlements) => {
       let completed = 0
       const answers = settlements.map((settlement) => {
         if (settlement._tag === "Complete") {
@@ -79,29 +58,21 @@ export const make = (database: DatabaseSync, tasks: Tasks, maxCrashes: number) =
             return "applied"
           }
         }
-        return settleOne(transaction, settlement)
+        return tasks.change(transaction, settlement.id, "stale", (task, now) => decideSettle(task, settlement, now))
       })
       transaction.tally.move("running", "completed", completed)
       return answers
     },
 
-    rescue: (
-      transaction: Transaction,
-      request: RescueRequest
-    ): RescueAnswer => {
-      const { now, tally } = transaction
+    rescue: (transaction, request) => {
+      const { now } = transaction
       const leases = rescuable(request, now)
       if (leases === undefined) return { now, rescued: [] }
       const { limit } = request
       const rows = expired.all(leases.until, limit)
       if (rows.length < limit) rows.push(...farAhead.all(leases.after, limit - rows.length))
-      const rescued = rows.map((row) => {
-        const task = recordOf(row)
-        const change = Settlement.rescue(task, maxCrashes, now)
-        tally.count("crashed")
-        tasks.apply(transaction, task, change)
-        return rescuedOf(task, change)
-      })
+      const rescued = rows.map(recordOf)
+        .map((task) => tasks.apply(transaction, task, decideRescue(task, maxCrashes, now)))
       return { now, rescued }
     }
   }

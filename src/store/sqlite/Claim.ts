@@ -4,15 +4,15 @@
 import type { DatabaseSync } from "node:sqlite"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
 import { claimedColumns, type ClaimedRow, claimedTaskOf } from "../TaskRow.ts"
-import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
+import { maxPromoted } from "../TaskStore.ts"
 import { prepare } from "./Database.ts"
-import type { Transaction } from "./Writer.ts"
+import type { Operations } from "./Writer.ts"
 
 /** What the last claim of an instance gave: its first number, and the tasks as JSON, in the order of their numbers. */
 type LastClaim = [firstClaim: number, seqs: string]
 
 /** Prepares the operation. */
-export const make = (database: DatabaseSync) => {
+export const make = (database: DatabaseSync): Operations<"claim">["claim"] => {
   const nextDue = prepare<[dueAt: number | null]>(database, "SELECT min(due_at) FROM task WHERE state = 0")
   const promote = prepare<[queue: string, type: string, rank: number, seq: number]>(
     database,
@@ -50,7 +50,7 @@ export const make = (database: DatabaseSync) => {
       return row === undefined ? [] : [claimedTaskOf(row)]
     })
 
-  return ({ lanes, now, tally, version }: Transaction, request: ClaimRequest): ClaimAnswer => {
+  return ({ lanes, now, tally, version }, request) => {
     let [nextDueAt] = nextDue.get()!
     if (nextDueAt !== null && nextDueAt <= now) {
       const promoted = promote.all(now)

@@ -2,50 +2,28 @@
  * What operators do to tasks and queues, and what retention does for them.
  */
 import type { DatabaseSync } from "node:sqlite"
-import type { Change } from "../../domain/Settlement.ts"
-import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { finished, isFinished, type TaskState } from "../../domain/TaskState.ts"
+import { decideCancel, decideRerun } from "../Driver.ts"
 import { stateCode } from "../TaskRow.ts"
-import {
-  type CancelAnswer,
-  decideCancel,
-  decideRerun,
-  keyedForMs,
-  lastClaimForMs,
-  type RemoveAnswer,
-  type RerunAnswer,
-  type Retention
-} from "../TaskStore.ts"
+import { keyedForMs, lastClaimForMs, type RerunAnswer } from "../TaskStore.ts"
 import { prepare } from "./Database.ts"
 import type { Tasks } from "./Task.ts"
-import type { Transaction } from "./Writer.ts"
+import type { Operations } from "./Writer.ts"
 
 /** Prepares the operations. */
-export const make = (database: DatabaseSync, tasks: Tasks) => {
+export const make = (
+  database: DatabaseSync,
+  tasks: Tasks
+): Operations<"cancel" | "rerun" | "remove" | "prune"> => {
   const deleteTask = prepare(database, "DELETE FROM task WHERE seq = ?")
 
-  const change = <A>(
-    transaction: Transaction,
-    ids: ReadonlyArray<string>,
-    unknown: A,
-    decide: (task: TaskRecord, now: number) => readonly [answer: A, change: Change | undefined]
-  ): ReadonlyArray<A> =>
-    ids.map((id) => {
-      const task = tasks.find(id)
-      if (task === undefined) return unknown
-      const [answer, change] = decide(task, transaction.now)
-      if (change !== undefined) tasks.apply(transaction, task, change)
-      return answer
-    })
-
   return {
-    cancel: (transaction: Transaction, ids: ReadonlyArray<string>): ReadonlyArray<CancelAnswer> =>
-      change(transaction, ids, "unknown", decideCancel),
+    cancel: (transaction, ids) => ids.map((id) => tasks.change(transaction, id, "unknown", decideCancel)),
 
-    rerun: (transaction: Transaction, ids: ReadonlyArray<string>): ReadonlyArray<RerunAnswer> =>
-      change(transaction, ids, { _tag: "unknown" }, decideRerun),
+    rerun: (transaction, ids) =>
+      ids.map((id) => tasks.change<RerunAnswer>(transaction, id, { _tag: "unknown" }, decideRerun)),
 
-    remove: ({ tally }: Transaction, ids: ReadonlyArray<string>): ReadonlyArray<RemoveAnswer> =>
+    remove: ({ tally }, ids) =>
       ids.map((id) => {
         const task = tasks.find(id)
         if (task === undefined) return "unknown"
@@ -68,7 +46,7 @@ interface Candidate {
 /**
  * Forgetting finished tasks: first those that are too old, then the oldest beyond the number to keep.
  */
-const pruning = (database: DatabaseSync) => {
+const pruning = (database: DatabaseSync): Operations<"prune">["prune"] => {
   // one stretch of `task_finished`: a state, unkeyed or keyed, oldest first
   const oldest = prepare<[seq: number, completedAt: number]>(
     database,
@@ -90,7 +68,7 @@ const pruning = (database: DatabaseSync) => {
         )
       ).sort((a, b) => a.completedAt - b.completedAt || a.seq - b.seq).slice(0, limit)
 
-  return ({ now, tally }: Transaction, retention: Retention, limit: number): number => {
+  return ({ now, tally }, retention, limit) => {
     const remove = (tasks: ReadonlyArray<Candidate>): number => {
       for (const { seq, state } of tasks) {
         deleteTask.run(seq)

@@ -5,6 +5,7 @@ import type { DatabaseSync } from "node:sqlite"
 import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
+import type { Decision } from "../Driver.ts"
 import { columns, failureTextOf, historyTextOf, recordOf, type Row, stateCode } from "../TaskRow.ts"
 import { prepare } from "./Database.ts"
 import type { Transaction } from "./Writer.ts"
@@ -12,8 +13,15 @@ import type { Transaction } from "./Writer.ts"
 /** Finds tasks and applies decided changes to them. */
 export interface Tasks {
   readonly find: (id: string) => TaskRecord | undefined
-  /** Writes a change of `Settlement` and counts it. */
-  readonly apply: (transaction: Transaction, task: TaskRecord, change: Change) => void
+  /** Makes the change that is decided about a task; answers what the decision answers. */
+  readonly change: <A>(
+    transaction: Transaction,
+    id: string,
+    unknown: A,
+    decide: (task: TaskRecord, now: number) => Decision<A>
+  ) => A
+  /** The same for a task that was read. */
+  readonly apply: <A>(transaction: Transaction, task: TaskRecord, decision: Decision<A>) => A
 }
 
 /** Prepares the statements. */
@@ -25,30 +33,44 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
     `UPDATE task SET state = ?, due_at = ?, rank = ?, completed_at = ?, failures = ?, crashes = ?, settled_claim = ?,
       cancel_requested = ?, result = ?, failure = ?, history = ?, lease_until = ? WHERE seq = ?`
   )
+  const find: Tasks["find"] = (id) => {
+    const row = select.get(id)
+    return row === undefined ? undefined : recordOf(row)
+  }
+
+  const write = ({ lanes, tally }: Transaction, task: TaskRecord, change: Change): void => {
+    const rank = Rank.rank(change.dueAt, task.priority, headStartMs)
+    update.run(
+      stateCode[change.state],
+      change.dueAt,
+      rank,
+      change.completedAt,
+      change.failures,
+      change.crashes,
+      change.settledClaim,
+      change.cancelRequested ? 1 : 0,
+      change.result,
+      failureTextOf(change),
+      historyTextOf(change),
+      change.state === "running" ? task.leaseUntil : null,
+      task.seq
+    )
+    tally.move(task.state, change.state, 1)
+    if (change.state === "pending") lanes.note(task.queue, task.type, rank, task.seq)
+  }
+
+  const apply: Tasks["apply"] = (transaction, task, [answer, change, counts]) => {
+    if (counts !== undefined) transaction.tally.count(counts)
+    if (change !== undefined) write(transaction, task, change)
+    return answer
+  }
+
   return {
-    find: (id) => {
-      const row = select.get(id)
-      return row === undefined ? undefined : recordOf(row)
+    find,
+    change: (transaction, id, unknown, decide) => {
+      const task = find(id)
+      return task === undefined ? unknown : apply(transaction, task, decide(task, transaction.now))
     },
-    apply: ({ lanes, tally }, task, change) => {
-      const rank = Rank.rank(change.dueAt, task.priority, headStartMs)
-      update.run(
-        stateCode[change.state],
-        change.dueAt,
-        rank,
-        change.completedAt,
-        change.failures,
-        change.crashes,
-        change.settledClaim,
-        change.cancelRequested ? 1 : 0,
-        change.result,
-        failureTextOf(change),
-        historyTextOf(change),
-        change.state === "running" ? task.leaseUntil : null,
-        task.seq
-      )
-      tally.move(task.state, change.state, 1)
-      if (change.state === "pending") lanes.note(task.queue, task.type, rank, task.seq)
-    }
+    apply
   }
 }

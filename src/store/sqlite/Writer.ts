@@ -12,6 +12,7 @@
 import { type Clock, Effect, Exit, Latch, type Scope } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import { StoreError } from "../../domain/Errors.ts"
+import type { TaskStore } from "../TaskStore.ts"
 import { Refusals, type WriteHealth } from "../WriteHealth.ts"
 import { prepare } from "./Database.ts"
 import { type FileIdentity, type Missing, noIdentity, Reserve } from "./Disk.ts"
@@ -35,6 +36,13 @@ export interface Transaction {
 
 /** A synchronous part of a transaction. It decides before it writes, so that it fails without a trace or not at all. */
 export type Operation<A> = (transaction: Transaction) => A
+
+/** Operations of a store as what they do in a transaction. */
+export type Operations<Name extends keyof TaskStore["Service"]> = {
+  readonly [Each in Name]: TaskStore["Service"][Each] extends
+    (...inputs: infer Inputs) => Effect.Effect<infer A, StoreError> ? (transaction: Transaction, ...inputs: Inputs) => A
+    : never
+}
 
 /** An operation on any number of inputs with one answer for each: callers that wait side by side share one run of it. */
 export type SharedOperation<I, A> = (transaction: Transaction, inputs: ReadonlyArray<I>) => ReadonlyArray<A>
