@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Schedule } from "effect"
+import { Clock, Effect, Option, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import { createHmac } from "node:crypto"
 import * as Handlers from "../../src/handlers/index.ts"
@@ -54,7 +54,7 @@ describe("webhook", () => {
         response.writeHead(times.length === 1 ? 503 : 200, { "retry-after": "2" }).end()
       })
       const { result } = yield* outcomeOf("webhook", { url: site.url })
-      assert.isNotNull(result)
+      assert.isTrue(Option.isSome(result))
       assert.strictEqual(site.asked.length, 2)
       assert.isAtLeast(times[1]! - times[0]!, 2000)
       assert.strictEqual(site.asked[0]!.headers["webhook-id"], site.asked[1]!.headers["webhook-id"])

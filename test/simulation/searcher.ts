@@ -42,6 +42,7 @@ export const search = ({ count, from }: Batch): Report => {
 if (process.send !== undefined && process.env["SIMULATION_SEARCHER"] === "yes") {
   // Thousands of expected errors are made; nobody reads their stacks.
   Error.stackTraceLimit = 0
-  process.on("message", (batch: Batch) => process.send!(search(batch)))
+  // Without its parent, which may have been ended in the meantime, there is nothing to report to
+  process.on("message", (batch: Batch) => process.send!(search(batch), (error) => error && process.exit()))
   process.send({ runs: 0, repeated: 0, failures: [] } satisfies Report)
 }
