@@ -9,7 +9,7 @@
  * Supervisor keeps every loop alive; Notifier carries hints between them.
  * ```
  */
-import { Duration, Layer } from "effect"
+import { Duration, Layer, Record } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as RecordedStore from "../events/RecordedStore.ts"
 import { Leader } from "../maintenance/Leader.ts"
@@ -72,7 +72,7 @@ export const shutdownPlan = (shutdown: Duration.Input) => {
   const http = Math.min(2000, total / 10)
   const flush = Math.min(3000, total / 5)
   const resist = Math.min(5000, total / 5)
-  return { http, grace: total - http - flush - resist, resist, flush }
+  return Record.map({ http, grace: total - http - flush - resist, resist, flush }, (ms) => Duration.millis(ms))
 }
 
 /** For processes that only enqueue and look. */

@@ -1,5 +1,5 @@
 /** Says, once a process is told to stop, what it waits for. */
-import { Duration, Effect } from "effect"
+import { type Duration, Effect } from "effect"
 import * as DurationText from "../domain/DurationText.ts"
 import * as Engine from "../engine/Engine.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
@@ -9,7 +9,7 @@ export const make = Effect.fnUntraced(function*(shutdown: Duration.Duration) {
   const pool = yield* WorkerPool
   yield* Effect.addFinalizer(() =>
     Effect.flatMap(pool.active, (active) => {
-      const grace = DurationText.format(Duration.millis(Engine.shutdownPlan(shutdown).grace))
+      const grace = DurationText.format(Engine.shutdownPlan(shutdown).grace)
       return Effect.annotateLogs(
         Effect.logInfo(
           active === 0

@@ -150,9 +150,12 @@ describe("the stream of events", () => {
       const front = yield* instance(false)
       const worker = yield* instance(true)
       const stream = yield* Effect.provide(open("/api/v1/events"), front)
-      // The other process looks once a second whether somebody watches
-      yield* Effect.provide(posted({ id: "warm", type: "echo" }), worker)
-      yield* Effect.sleep("1200 millis")
+      // The other process looks once a second whether somebody watches; what happens before is not told
+      const isTold = Effect.andThen(
+        Effect.provide(posted({ type: "echo" }), worker),
+        Effect.sync(() => stream.received.some(({ event }) => event === "completed"))
+      )
+      yield* Effect.repeat(isTold, { until: (told) => told, schedule: patiently("50 millis") })
       yield* Effect.provide(posted({ id: "a", type: "echo" }), worker)
       const finished = Effect.sync(() => story(stream.received).includes("completed a"))
       yield* Effect.repeat(finished, { until: (done) => done, schedule: patiently() })
