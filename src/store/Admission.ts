@@ -113,6 +113,61 @@ export class ByteBudget {
   }
 }
 
+/** Decides about groups in turn before any of them is stored, where a store has to be asked first what is known. */
+export class Plan implements Known {
+  /** What is to be stored of the groups that were accepted. */
+  readonly fresh: Array<NewTask> = []
+  private readonly ids = new Set<string>()
+  private readonly owners = new Map<string, Pick<NewTask, "id" | "payload">>()
+  private bytes = 0
+  private readonly capacity: number
+  private readonly unfinished: number
+  private readonly budget: ByteBudget | undefined
+
+  constructor(capacity: number, unfinished: number, budget: ByteBudget | undefined) {
+    this.capacity = capacity
+    this.unfinished = unfinished
+    this.budget = budget
+  }
+
+  addId(id: string): void {
+    this.ids.add(id)
+  }
+
+  addOwner({ key, type }: Pick<NewTask, "key" | "type">, owner: Pick<NewTask, "id" | "payload">): void {
+    if (key !== null) this.owners.set(nameOf(type, key), owner)
+  }
+
+  hasId(id: string): boolean {
+    return this.ids.has(id)
+  }
+
+  ownerOf(type: string, key: string): Pick<NewTask, "id" | "payload"> | undefined {
+    return this.owners.get(nameOf(type, key))
+  }
+
+  decide(group: ReadonlyArray<NewTask>): EnqueueAnswer {
+    const admission = admit(group, this)
+    if (admission._tag === "Conflict") return admission
+    const { fresh, tasks } = admission
+    const { capacity } = this
+    const unfinished = this.unfinished + this.fresh.length
+    if (fresh.length > 0 && unfinished + fresh.length > capacity) return { _tag: "Full", capacity, unfinished }
+    if (this.budget !== undefined && fresh.length > 0) {
+      const { bytes, maxBytes } = this.budget
+      const size = { maxBytes, storedBytes: bytes + this.bytes, offeredBytes: offeredBytes(fresh) }
+      if (!this.budget.fits(this.bytes + size.offeredBytes)) return { _tag: "Full", capacity, unfinished, size }
+      this.bytes += size.offeredBytes
+    }
+    for (const task of fresh) {
+      this.fresh.push(task)
+      this.addId(task.id)
+      this.addOwner(task, task)
+    }
+    return { _tag: "Accepted", tasks, now: 0 }
+  }
+}
+
 /** How many of the first things fit into `maxBytes` together. At least one does, so that every answer gets ahead. */
 export const fitting = (sizes: Iterable<number>, maxBytes: number = Infinity): number => {
   let [count, bytes] = [0, 0]

@@ -9,7 +9,7 @@ import { type Clock, Effect, Schedule } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
-import { admit, type ByteBudget, type Known, nameOf, offeredBytes } from "../Admission.ts"
+import { type ByteBudget, offeredBytes, Plan } from "../Admission.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import { type Database, number, numbers, type Parameter, texts } from "./Database.ts"
 import * as Failure from "./Failure.ts"
@@ -128,7 +128,11 @@ export const make = (
       texts(keyed.map(({ type }) => type)),
       texts(keyed.map(({ key }) => key))
     ])
-    const plan = new Plan(rows, capacity, budget)
+    const plan = new Plan(capacity.capacity, capacity.unfinished, budget)
+    for (const [, id, type, key, payload] of rows) {
+      if (id !== null) plan.addId(id)
+      if (id !== null && key !== null) plan.addOwner({ type, key }, { id, payload })
+    }
     const decided = groups.map((group) => plan.decide(group))
     const now = plan.fresh.length === 0 ? rows[0]![0] : (yield* store(insertAll, plan.fresh))[0]
     return decided.map((answer): EnqueueAnswer => answer._tag === "Accepted" ? { ...answer, now } : answer)
@@ -188,56 +192,6 @@ const one = (
   number(whole(Math.max(0, delayMs))),
   number(wholeOrNull(runAt))
 ]
-
-/** Decides about groups in turn, before any of them is stored. */
-class Plan implements Known {
-  /** What is to be stored of the groups that were accepted. */
-  readonly fresh: Array<NewTask> = []
-  private readonly ids = new Set<string>()
-  private readonly owners = new Map<string, Pick<NewTask, "id" | "payload">>()
-  private bytes = 0
-  private readonly capacity: Capacity
-  private readonly budget: ByteBudget | undefined
-
-  constructor(known: ReadonlyArray<KnownRow>, capacity: Capacity, budget: ByteBudget | undefined) {
-    this.capacity = capacity
-    this.budget = budget
-    for (const [, id, type, key, payload] of known) {
-      if (id === null) continue
-      this.ids.add(id)
-      if (key !== null) this.owners.set(nameOf(type, key), { id, payload })
-    }
-  }
-
-  hasId(id: string): boolean {
-    return this.ids.has(id)
-  }
-
-  ownerOf(type: string, key: string): Pick<NewTask, "id" | "payload"> | undefined {
-    return this.owners.get(nameOf(type, key))
-  }
-
-  decide(group: Group): EnqueueAnswer {
-    const admission = admit(group, this)
-    if (admission._tag === "Conflict") return admission
-    const { fresh, tasks } = admission
-    const { capacity } = this.capacity
-    const unfinished = this.capacity.unfinished + this.fresh.length
-    if (fresh.length > 0 && unfinished + fresh.length > capacity) return { _tag: "Full", capacity, unfinished }
-    if (this.budget !== undefined && fresh.length > 0) {
-      const { bytes, maxBytes } = this.budget
-      const size = { maxBytes, storedBytes: bytes + this.bytes, offeredBytes: offeredBytes(fresh) }
-      if (!this.budget.fits(this.bytes + size.offeredBytes)) return { _tag: "Full", capacity, unfinished, size }
-      this.bytes += size.offeredBytes
-    }
-    for (const task of fresh) {
-      this.fresh.push(task)
-      this.ids.add(task.id)
-      if (task.key !== null) this.owners.set(nameOf(task.type, task.key), task)
-    }
-    return { _tag: "Accepted", tasks, now: 0 }
-  }
-}
 
 /** What a `bigint` holds and a double holds exactly. */
 const whole = (value: number): number =>

@@ -59,33 +59,30 @@ export const make = (runner: Runner, tasks: Tasks, maxCrashes: number) => ({
   })
 })
 
-type Complete = Extract<Settlement.Settlement, { readonly _tag: "Complete" }>
-
-/** The ends of attempts. Nearly every attempt completes: one script completes these; the others are read and decided. */
+/** The ends of attempts. One script completes, which is how nearly all of them end; the others are read and decided. */
 const settling =
   (runner: Runner, tasks: Tasks): Coalesced<Settlement.Settlement, Settlement.SettleAnswer> => (settlements) => {
-    // several ends of one task are looked at in their order
     const others = new Set(settlements.filter(({ _tag }) => _tag !== "Complete").map(({ id }) => id))
-    const isPlain = (settlement: Settlement.Settlement): settlement is Complete =>
-      settlement._tag === "Complete" && !others.has(settlement.id)
-    const completions = settlements.filter(isPlain)
-    return Effect.flatMap(complete(runner, completions), (left) => {
-      const answers = settlements.map((): Settlement.SettleAnswer => "applied")
-      if (others.size === 0 && left.size === 0) return Effect.succeed(answers)
-      const places = [...settlements.keys()].filter((place) => {
-        const settlement = settlements[place]!
-        return left.has(settlement) || !isPlain(settlement)
-      })
-      return Effect.map(
-        tasks.change(
-          "settle",
-          places.map((place) => settlements[place]!.id),
-          "stale",
-          (task, now, index) => decide(task, settlements[places[index]!]!, now)
-        ),
+    const answers = settlements.map((): Settlement.SettleAnswer | undefined => undefined)
+    const args: Array<string> = []
+    const completed: Array<number> = []
+    for (const [place, settlement] of settlements.entries()) {
+      // several ends of one task are looked at in their order
+      if (settlement._tag !== "Complete" || others.has(settlement.id)) continue
+      args.push(settlement.id, String(settlement.claim), settlement.result)
+      completed.push(place)
+      answers[place] = "applied"
+    }
+    const complete = args.length === 0 ? Effect.succeed([]) : runner("settle", runComplete, args)
+    return Effect.flatMap(complete, (refused) => {
+      for (const index of refused) answers[completed[index - 1]!] = undefined
+      const left = [...settlements.keys()].filter((place) => answers[place] === undefined)
+      const ids = left.map((place) => settlements[place]!.id)
+      return left.length === 0 ? Effect.succeed(answers as Array<Settlement.SettleAnswer>) : Effect.map(
+        tasks.change("settle", ids, "stale", (task, now, index) => decide(task, settlements[left[index]!]!, now)),
         (decided) => {
-          for (const [index, place] of places.entries()) answers[place] = decided[index]!
-          return answers
+          let next = 0
+          return answers.map((answer) => answer ?? decided[next++]!)
         }
       )
     })
@@ -102,15 +99,19 @@ const decide = (
   return settlement._tag === "Retry" && change.state !== "cancelled" ? [answer, change, "retried"] : [answer, change]
 }
 
-/** Completes what it can; answers what it could not. */
-const complete = (
-  runner: Runner,
-  settlements: ReadonlyArray<Complete>
-): Effect.Effect<ReadonlySet<Settlement.Settlement>, StoreError> =>
-  settlements.length === 0 ? Effect.succeed(new Set()) : Effect.map(
-    runner("settle", runComplete, settlements.flatMap(({ claim, id, result }) => [id, String(claim), result])),
-    (places) => new Set(places.map((place) => settlements[place - 1]!))
-  )
+/** The fence: `R<claim>;;` is how the state of the attempt with that claim begins. */
+const held = `
+-- of attempts, given as id, claim number and more: their ids, and the state after the fence of those that run
+local function held(first, size)
+  local ids, rests = {}, {}
+  for at = first, #ARGV, size do ids[#ids + 1] = ARGV[at] end
+  for index, text in ipairs(hmget(root .. ":state", ids)) do
+    local fence = "R" .. ARGV[first + size * (index - 1) + 1] .. ";;"
+    rests[index] = text and string.sub(text, 1, #fence) == fence and string.sub(text, #fence + 1)
+  end
+  return ids, rests
+end
+`
 
 /**
  * Prolongs leases. An expired lease that was not rescued is still held.
@@ -118,18 +119,12 @@ const complete = (
  * - Arguments: lease in ms, then id and claim number of each attempt.
  * - Answers: one for each.
  */
-const runExtend = script<ReadonlyArray<ExtendAnswer>>(`${prelude}
-local until_, ids = int(clock() + ARGV[1]), {}
-for index = 2, #ARGV, 2 do ids[#ids + 1] = ARGV[index] end
-local answers, leases = {}, {}
-for index, text in ipairs(hmget(root .. ":state", ids)) do
-  local fence = "R" .. ARGV[index * 2 + 1] .. ";;"
-  if text and string.sub(text, 1, #fence) == fence then
-    leases[#leases + 1], leases[#leases + 2] = until_, string.sub(text, #fence + 1, #fence + 12) .. ids[index]
-    answers[index] = string.sub(text, #fence + 16, #fence + 16) == "1" and "cancel" or "held"
-  else
-    answers[index] = "lost"
-  end
+const runExtend = script<ReadonlyArray<ExtendAnswer>>(`${prelude}${held}
+local until_, answers, leases = int(clock() + ARGV[1]), {}, {}
+local ids, rests = held(2, 2)
+for index, rest in ipairs(rests) do
+  answers[index] = rest and (string.sub(rest, 16, 16) == "1" and "cancel" or "held") or "lost"
+  if rest then leases[#leases + 1], leases[#leases + 2] = until_, string.sub(rest, 1, 12) .. ids[index] end
 end
 each("ZADD", root .. ":running", leases)
 return answers
@@ -141,15 +136,10 @@ return answers
  * - Arguments: id, claim number and progress of each attempt.
  * - Answers: nothing; reports of lost attempts are ignored.
  */
-const runReport = script<number>(`${prelude}
-local ids, reports = {}, {}
-for index = 1, #ARGV, 3 do ids[#ids + 1] = ARGV[index] end
-for index, text in ipairs(hmget(root .. ":state", ids)) do
-  local claim = ARGV[index * 3 - 1]
-  local fence = "R" .. claim .. ";;"
-  if text and string.sub(text, 1, #fence) == fence then
-    reports[#reports + 1], reports[#reports + 2] = ids[index], claim .. ";" .. ARGV[index * 3]
-  end
+const runReport = script<number>(`${prelude}${held}
+local reports, ids, rests = {}, held(1, 3)
+for index, rest in ipairs(rests) do
+  if rest then reports[#reports + 1], reports[#reports + 2] = ids[index], ARGV[index * 3 - 1] .. ";" .. ARGV[index * 3] end
 end
 each("HSET", root .. ":progress", reports)
 return 0
@@ -164,23 +154,18 @@ return 0
  * The first write is one that Redis allows when its memory is full, and a script that has written may go on: a full Redis
  * finishes what it has begun.
  */
-const runComplete = script<ReadonlyArray<number>>(`${prelude}${announce}
-local now, ids, left, done, refs, states, results = int(clock()), {}, {}, {}, {}, {}, {}
-local finished, lists = { ["0"] = {}, ["1"] = {} }, {}
-for index = 1, #ARGV, 3 do ids[#ids + 1] = ARGV[index] end
-for index, text in ipairs(hmget(root .. ":state", ids)) do
-  local id, claim = ids[index], ARGV[index * 3 - 1]
-  local fence = "R" .. claim .. ";;"
-  if text and not done[id] and string.sub(text, 1, #fence) == fence then
-    local ref, keyed = string.sub(text, #fence + 1, #fence + 12) .. id, string.sub(text, #fence + 14, #fence + 14)
-    local head = string.find(text, "\\n", #fence, true)
-    local lane = string.sub(text, head + 1, string.find(text, "\\n", head + 1, true) - 1)
-    done[id] = true
-    refs[#refs + 1] = ref
-    states[#states + 1], states[#states + 2] = id, "C" .. claim .. ";" .. now .. ";" .. string.sub(text, #fence + 1)
+const runComplete = script<ReadonlyArray<number>>(`${prelude}${held}${announce}
+local now, left, refs, ended, states, results, done = int(clock()), {}, {}, {}, {}, {}, {}
+local finished, lists, ids, rests = { ["0"] = {}, ["1"] = {} }, {}, held(1, 3)
+for index, rest in ipairs(rests) do
+  local id = ids[index]
+  if rest and not done[id] then
+    local ref, set, lane = string.sub(rest, 1, 12) .. id, finished[string.sub(rest, 14, 14)], string.match(rest, "\\n([^\\n]*)")
+    local list = lists[lane] or {}
+    done[id], lists[lane] = true, list
+    refs[#refs + 1], ended[#ended + 1] = ref, id
+    states[#states + 1], states[#states + 2] = id, "C" .. ARGV[index * 3 - 1] .. ";" .. now .. ";" .. rest
     results[#results + 1], results[#results + 2] = id, ARGV[index * 3]
-    local set, list = finished[keyed], lists[lane] or {}
-    lists[lane] = list
     set[#set + 1], set[#set + 2] = now, ref
     list[#list + 1], list[#list + 2] = "0", ref
   else
@@ -188,14 +173,11 @@ for index, text in ipairs(hmget(root .. ":state", ids)) do
   end
 end
 if #refs == 0 then return left end
-
 each("ZREM", root .. ":running", refs)
 each("HSET", root .. ":state", states)
 each("HSET", root .. ":result", results)
 for keyed, set in pairs(finished) do each("ZADD", root .. ":finished:C" .. keyed, set) end
 for lane, list in pairs(lists) do each("ZADD", root .. ":list:C:" .. lane, list) end
-local ended = {}
-for id in pairs(done) do ended[#ended + 1] = id end
 if call("EXISTS", root .. ":failure") == 1 then each("HDEL", root .. ":failure", ended) end
 count("unfinished", -#refs)
 count("completed", #refs)

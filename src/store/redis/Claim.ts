@@ -8,12 +8,9 @@ import * as PausedQueues from "../PausedQueues.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
 import { block, elementsOf, lanes } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
-import { claimedTaskOf, state } from "./Task.ts"
+import { claimedTaskOf } from "./Task.ts"
 
 type Answer = readonly [now: number, nextDueAt: string, firstClaim: string | number, ...tasks: ReadonlyArray<string>]
-
-/** Where the tasks begin in an answer. */
-const tasksFrom = 3
 
 /** The claim of one deployment. */
 export const make =
@@ -32,19 +29,14 @@ const argumentsOf = (request: ClaimRequest, headStartMs: number): ReadonlyArray<
 ]
 
 const answerOf = (answer: Answer): ClaimAnswer => {
+  const [now, nextDueAt, first, ...texts] = answer
+  const isRepeated = Number(first) < 0
   const tasks: Array<ClaimedTask> = []
-  const text = (index: number): string => answer[index] as string
-  const first = Number(answer[2])
-  if (first < 0) {
-    for (let at = tasksFrom; at < answer.length; at += 4) {
-      tasks.push(claimedTaskOf(text(at), text(at + 1), text(at + 2), Number(text(at + 3))))
-    }
-  } else {
-    for (let at = tasksFrom; at < answer.length; at += 3) {
-      tasks.push(claimedTaskOf(text(at), text(at + 1), text(at + 2), first + tasks.length))
-    }
+  for (let at = 0; at < texts.length; at += isRepeated ? 4 : 3) {
+    const claim = isRepeated ? Number(texts[at + 3]) : Number(first) + tasks.length
+    tasks.push(claimedTaskOf(texts[at]!, texts[at + 1]!, texts[at + 2]!, claim))
   }
-  return { tasks, now: answer[0], nextDueAt: answer[1] === "" ? null : Number(answer[1]) }
+  return { tasks, now, nextDueAt: nextDueAt === "" ? null : Number(nextDueAt) }
 }
 
 /** Whether a claim asks for a lane. */
@@ -236,14 +228,14 @@ end
  * - Arguments: head start, how many to promote at most, instance (as JSON text), nonce, limit, lease in ms, the types as
  *   `,"a","b",` and the queues like that, or nothing for all.
  * - Answers: the clock, when the next task is due or nothing, the first claim number, then for each task its id, its
- *   text, and `failures;crashes;dueAt;claims` if it was claimed before. Claim numbers follow one another in this order; for a
+ *   text, and its state if it was claimed before. Claim numbers follow one another in this order; for a
  *   repeated nonce each id is followed by its number.
  *
  * Claim numbers grow with the clock, by at least a thousand each millisecond. So a server that lost its last writes
  * gives no number twice: an older snapshot or a replica that lagged behind may know an older counter, but the time is
  * past.
  */
-const run = script<Answer>(`${prelude}${block}${lanes}${state}
+const run = script<Answer>(`${prelude}${block}${lanes}
 local headStart, maxPromoted, instance, nonce = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local limit, now = tonumber(ARGV[5]), clock()
 local scheduled, running = root .. ":scheduled", root .. ":running"
@@ -285,16 +277,6 @@ due = due and tonumber(due) or false
 
 local answer = { now, due and int(due) or "", 0 }
 
-local function add(id, task, text, number)
-  local at = #answer
-  answer[at + 1], answer[at + 2], answer[at + 3] = id, task, ""
-  if text then
-    local e = parse(text)
-    answer[at + 3] = e.failures .. ";" .. e.crashes .. ";" .. e.due .. ";" .. e.claims
-  end
-  if number then answer[at + 4] = number end
-end
-
 -- the instance's last claim, if it bore this nonce: whatever is still held
 local last = call("HGET", root .. ":claims", instance)
 if last and string.sub(last, 1, #nonce + 1) == nonce .. ";" then
@@ -304,7 +286,10 @@ if last and string.sub(last, 1, #nonce + 1) == nonce .. ";" then
   for index, id in ipairs(ids) do
     local number = int(given[1] + index - 1)
     local fence = "R" .. number .. ";;"
-    if texts[index] and string.sub(texts[index], 1, #fence) == fence then add(id, tasks[index], texts[index], number) end
+    if texts[index] and string.sub(texts[index], 1, #fence) == fence then
+      local at = #answer
+      answer[at + 1], answer[at + 2], answer[at + 3], answer[at + 4] = id, tasks[index], texts[index], number
+    end
   end
   answer[3] = -1
   return answer
@@ -368,22 +353,20 @@ answer[3] = int(first)
 
 local tasks, texts = hmget(root .. ":task", ids), hmget(root .. ":state", ids)
 local states, leases, lease, started = {}, {}, int(now + ARGV[6]), int(now)
+-- a state's parts: those that stay, before and after the number of claims, and the lane
+local claimed = "^[^;]*;[^;]*;([^;]*;[^;]*;[^;]*;[^;]*;)([^;]*)(;[^;]*;[^;]*;[^;]*;[^;]*;)[^\\n]*(\\n[^\\n]*\\n)"
 for index, id in ipairs(ids) do
-  local task, text, number = tasks[index], texts[index], int(first + index - 1)
+  local task, text, number, at = tasks[index], texts[index], int(first + index - 1), #answer
+  answer[at + 1], answer[at + 2], answer[at + 3] = id, task, ""
   if text then
-    local e = parse(text)
-    e.claims = e.claims + 1
-    text = "R" .. number .. ";;" .. e.seq .. ";" .. e.keyed .. ";" .. e.cancel .. ";" .. e.priority .. ";" .. e.claims ..
-      ";" .. e.settled .. ";" .. e.failures .. ";" .. e.crashes .. ";" .. e.due .. ";" .. started .. "\\n" .. e.lane ..
-      "\\n" .. instance
-    add(id, task, text)
+    local numbers, claims, more, lane = string.match(text, claimed)
+    text = "R" .. number .. ";;" .. numbers .. int(claims + 1) .. more .. started .. lane .. instance
+    answer[at + 3] = text
   else
     local head = string.find(task, "\\n", 1, true)
     local lane = string.find(task, "\\n", head + 1, true)
     text = "R" .. number .. ";;" .. string.sub(task, 1, head - 1) .. ";" .. started .. string.sub(task, head, lane) ..
       instance
-    local place = #answer
-    answer[place + 1], answer[place + 2], answer[place + 3] = id, task, ""
   end
   states[index * 2 - 1], states[index * 2] = id, text
   leases[index * 2 - 1], leases[index * 2] = lease, refs[index]

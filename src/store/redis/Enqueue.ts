@@ -1,10 +1,13 @@
 /**
- * Storing new tasks: writes groups as the script reads them, and reads what became of each.
+ * Storing new tasks: groups, each entirely or not at all.
+ *
+ * All groups go into one script. It stores what is new if none of them can be refused. Otherwise it stores nothing and answers
+ * what is known: each group is decided, and the new tasks of those that are accepted go into the script once more.
  */
 import { Effect } from "effect"
-import { sameJson } from "../../domain/SameJson.ts"
+import { StoreError } from "../../domain/Errors.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
-import { type ByteBudget, offeredBytes } from "../Admission.ts"
+import { type ByteBudget, offeredBytes, Plan } from "../Admission.ts"
 import type { Coalesced } from "../Coalescer.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import * as Failure from "./Failure.ts"
@@ -15,51 +18,98 @@ import { keyFieldOf, restOf } from "./Task.ts"
 /** Texts in one argument, where there are too many for an argument each. */
 const packSize = 1000
 
-type GroupAnswer = "A" | ReadonlyArray<string | number>
-type Answer =
-  | readonly [now: number, kind: "A", ...known: ReadonlyArray<number>]
-  | readonly [now: number, kind: "G", ...groups: ReadonlyArray<GroupAnswer>]
+type Group = ReadonlyArray<NewTask>
 
-/** A group that was refused although its payloads say the same as those that own their keys: with the texts of these. */
-interface Alike {
-  readonly _tag: "Alike"
-  readonly group: ReadonlyArray<NewTask>
-}
+/** The clock, how many tasks are unfinished unless all were stored, and three values of each that was known before. */
+type Answer = readonly [now: number, unfinished: number | "stored", ...known: ReadonlyArray<number | string>]
 
-/**
- * Groups of tasks, each atomic with its own answer. The script compares payloads as texts; a group that only writes the
- * same in another way is asked for again, after the others of its call.
- */
+/** How often groups are decided: other processes may store the same tasks, or take the room, but not for ever. */
+const maxRounds = 100
+
+/** Prepares the operation for one deployment. */
 export const make = (
   runner: Runner,
   capacity: number,
   headStartMs: number,
   budget: ByteBudget | undefined
-): Coalesced<ReadonlyArray<NewTask>, EnqueueAnswer> => {
-  const measured: typeof send = (groups) =>
-    Effect.andThen(budget!.measureFor(offeredBytes(groups.flat())), send(groups))
-  const send: Coalesced<ReadonlyArray<NewTask>, EnqueueAnswer> = (groups) =>
-    Failure.packing("enqueue", () => packed(argumentsOf(groups, capacity, headStartMs, budget))).pipe(
-      Effect.flatMap((args) => runner("enqueue", run, args)),
-      Effect.flatMap((answer) => {
-        const answers = answersOf(groups, answer, capacity, budget?.maxBytes)
-        if (budget !== undefined) budget.add(offeredBytes(freshOf(groups, answers)))
-        const alike = answers.flatMap((one) => one._tag === "Alike" ? [one.group] : [])
-        if (alike.length === 0) return Effect.succeed(answers as ReadonlyArray<EnqueueAnswer>)
-        return Effect.map(send(alike), (again) => {
-          let next = 0
-          return answers.map((one) => one._tag === "Alike" ? again[next++]! : one)
-        })
-      })
+): Coalesced<Group, EnqueueAnswer> => {
+  /** Stores all tasks that are new, or answers what is known: always when it only looks. */
+  const send = (tasks: Group, looks: boolean): Effect.Effect<Answer, StoreError> =>
+    Effect.flatMap(
+      Failure.packing("enqueue", () => packed(argumentsOf(tasks, capacity, headStartMs, looks))),
+      (args) => runner("enqueue", run, args)
     )
-  return budget === undefined ? send : measured
+
+  /** The answers once these tasks were stored, but for those that were known. */
+  const stored = (decided: ReadonlyArray<EnqueueAnswer>, tasks: Group, answer: Answer) => {
+    const owners = new Map(knownOf(tasks, answer).map(({ owner, task }) => [task.id, owner.id]))
+    budget?.add(offeredBytes(tasks.filter(({ id }) => !owners.has(id))))
+    return decided.map((one): EnqueueAnswer =>
+      one._tag !== "Accepted" ? one : {
+        _tag: "Accepted",
+        tasks: owners.size === 0 ? one.tasks : one.tasks.map((task) => {
+          const owner = owners.get(task.id)
+          return owner === undefined ? task : { id: owner, duplicate: true }
+        }),
+        now: answer[0]
+      }
+    )
+  }
+
+  const decideAndStore = Effect.fnUntraced(function*(
+    groups: ReadonlyArray<Group>,
+    tasks: Group,
+    first: Answer
+  ): Effect.fn.Return<ReadonlyArray<EnqueueAnswer>, StoreError> {
+    const known: Array<Owned> = []
+    let [sent, answer] = [tasks, first]
+    for (let round = 0; round < maxRounds; round++) {
+      known.push(...knownOf(sent, answer))
+      const plan = new Plan(capacity, Number(answer[1]), budget)
+      for (const { owner, task } of known) {
+        if (owner.id === task.id) plan.addId(task.id)
+        else plan.addOwner(task, owner)
+      }
+      const decided = groups.map((group) => plan.decide(group))
+      if (plan.fresh.length === 0) return stored(decided, [], [answer[0], "stored"])
+      sent = plan.fresh
+      answer = yield* send(sent, false)
+      if (answer[1] === "stored") return stored(decided, sent, answer)
+    }
+    return yield* new StoreError({ operation: "enqueue", reason: "Redis: other processes were faster each time" })
+  })
+
+  return (groups) => {
+    const tasks = groups.length === 1 ? groups[0]! : groups.flat()
+    const offered = budget === undefined ? 0 : offeredBytes(tasks)
+    const sent = Effect.flatMap(
+      Effect.suspend(() => send(tasks, budget?.fits(offered) === false)),
+      (answer) =>
+        answer[1] === "stored"
+          ? Effect.succeed(stored(groups.map(allNew), tasks, answer))
+          : decideAndStore(groups, tasks, answer)
+    )
+    return budget === undefined ? sent : Effect.andThen(budget.measureFor(offered), sent)
+  }
 }
 
-/** What is stored that was not before. */
-const freshOf = (groups: ReadonlyArray<ReadonlyArray<NewTask>>, answers: ReadonlyArray<EnqueueAnswer | Alike>) =>
-  groups.flatMap((group, index) => {
-    const answer = answers[index]!
-    return answer._tag === "Accepted" ? group.filter((_, place) => !answer.tasks[place]!.duplicate) : []
+const allNew = (group: Group): EnqueueAnswer => ({
+  _tag: "Accepted",
+  tasks: group.map(({ id }) => ({ id, duplicate: false })),
+  now: 0
+})
+
+/** A task that was sent, and the one that has its id or its key. */
+interface Owned {
+  readonly task: NewTask
+  readonly owner: Pick<NewTask, "id" | "payload">
+}
+
+const knownOf = (sent: Group, [, , ...known]: Answer): ReadonlyArray<Owned> =>
+  Array.from({ length: known.length / 3 }, (_, index) => {
+    const [place, id, payload] = known.slice(index * 3)
+    const task = sent[Number(place) - 1]!
+    return { task, owner: { id: String(id), payload: payload === "" ? task.payload : String(payload) } }
   })
 
 /** Any number of texts as arguments: as they are, or many in one, as JSON. */
@@ -73,39 +123,28 @@ const packed = (texts: ReadonlyArray<string>): ReadonlyArray<string> =>
   ]
 
 /** Neighbours that differ in nothing but id, limits and payload are one run. */
-const argumentsOf = (
-  groups: ReadonlyArray<ReadonlyArray<NewTask>>,
-  capacity: number,
-  headStartMs: number,
-  budget: ByteBudget | undefined
-): ReadonlyArray<string> => {
-  const sizes = groups.map((group) => group.length).join(";")
-  const room = budget === undefined ? "" : String(budget.maxBytes - budget.bytes)
-  const args = [String(headStartMs), String(capacity), "", "0", sizes, room]
-  let amount = 0
+const argumentsOf = (tasks: Group, capacity: number, headStartMs: number, looks: boolean): ReadonlyArray<string> => {
+  const args = [String(headStartMs), String(capacity), ""]
   let sizeAt = 0
   let size = 0
   let before: NewTask | undefined
   const ids = new Set<string>()
-  for (const group of groups) {
-    for (const task of group) {
-      const keyField = keyFieldOf(task)
-      if (before === undefined || keyField !== "" || before.key !== null || !alike(before, task)) {
-        if (size > 0) args[sizeAt] = String(size)
-        size = 0
-        sizeAt = args.push("", laneOf(task.queue, task.type), String(task.priority), dueOf(task), keyField) - 5
-        if (keyField !== "") args[3] = "1"
-      }
-      args.push(task.id, restOf(task, keyField))
-      ids.add(task.id)
-      size++
-      amount++
-      before = task
+  const keys: Array<string> = []
+  for (const task of tasks) {
+    const keyField = keyFieldOf(task)
+    if (before === undefined || keyField !== "" || before.key !== null || !alike(before, task)) {
+      if (size > 0) args[sizeAt] = String(size)
+      size = 0
+      sizeAt = args.push("", laneOf(task.queue, task.type), String(task.priority), dueOf(task), keyField) - 5
+      if (keyField !== "") keys.push(keyField)
     }
+    args.push(task.id, restOf(task, keyField))
+    ids.add(task.id)
+    size++
+    before = task
   }
   if (size > 0) args[sizeAt] = String(size)
-  args[2] = String(amount)
-  if (ids.size < amount || budget?.fits(offeredBytes(groups.flat())) === false) args[3] = "1"
+  args[2] = looks || ids.size < tasks.length || new Set(keys).size < keys.length ? "1" : "0"
   return args
 }
 
@@ -115,93 +154,20 @@ const alike = (a: NewTask, b: NewTask): boolean =>
 
 const dueOf = (task: NewTask): string => task.runAt === null ? `+${Math.max(0, task.delayMs)}` : `=${task.runAt}`
 
-const answersOf = (
-  groups: ReadonlyArray<ReadonlyArray<NewTask>>,
-  answer: Answer,
-  capacity: number,
-  maxBytes: number | undefined
-): ReadonlyArray<EnqueueAnswer | Alike> => {
-  const now = answer[0]
-  if (answer[1] === "G") {
-    return groups.map((group, index) => answerOf(group, answer[index + 2] as GroupAnswer, now, capacity, maxBytes))
-  }
-  const known = answer.length === 2 ? undefined : new Set(answer.slice(2) as ReadonlyArray<number>)
-  let place = 0
-  return groups.map((group) => ({
-    _tag: "Accepted",
-    tasks: group.map(({ id }) => ({ id, duplicate: known?.has(++place) === true })),
-    now
-  }))
-}
-
-const answerOf = (
-  group: ReadonlyArray<NewTask>,
-  answer: GroupAnswer,
-  now: number,
-  capacity: number,
-  maxBytes: number | undefined
-): EnqueueAnswer | Alike => {
-  if (answer === "A") return { _tag: "Accepted", tasks: group.map(({ id }) => ({ id, duplicate: false })), now }
-  switch (answer[0]) {
-    case "F":
-      return {
-        _tag: "Full",
-        capacity,
-        unfinished: Number(answer[1]),
-        ...(maxBytes === undefined || answer.length === 2
-          ? {}
-          : { size: { maxBytes, storedBytes: maxBytes - Number(answer[2]), offeredBytes: Number(answer[3]) } })
-      }
-    case "C":
-      return conflictOf(group, answer)
-    default:
-      return {
-        _tag: "Accepted",
-        tasks: group.map((_, index) => ({
-          id: String(answer[index * 2 + 1]),
-          duplicate: Number(answer[index * 2 + 2]) === 1
-        })),
-        now
-      }
-  }
-}
-
-/** The first task whose payload says something else, or else the group with the payloads that own its keys. */
-const conflictOf = (group: ReadonlyArray<NewTask>, answer: ReadonlyArray<string | number>): EnqueueAnswer | Alike => {
-  const alike = [...group]
-  for (let at = 1; at < answer.length; at += 3) {
-    const index = Number(answer[at])
-    const payload = String(answer[at + 2])
-    const task = group[index]!
-    if (!sameJson(payload, task.payload)) {
-      return { _tag: "Conflict", index, key: task.key!, id: String(answer[at + 1]) }
-    }
-    alike[index] = { ...task, payload }
-  }
-  return { _tag: "Alike", group: alike }
-}
-
 /**
- * Stores new tasks: groups, each entirely or not at all, with exact capacity, ids and keys.
+ * Stores those of the tasks that are new, or nothing.
  *
- * - Arguments: head start, capacity, how many tasks there are, 1 if any has a key, an id comes twice or the payloads have more
- *   bytes than there is room for, or else 0, the sizes of the groups separated by semicolons, the bytes that there is room for
- *   or nothing, then the tasks in runs. A run is neighbours of one lane, priority and time, of whatever groups: their number,
- *   `["queue","type"]`, priority, when they are due (`+delay` or `=time`, in ms), the `["type","key"]` of a single keyed task
- *   or nothing, and for each task its id and the rest of its text. Where there are too many: `packed`, then the same texts in
- *   JSON arrays.
- * - Answers: the clock, then one of
- *   - `A` and the places, from 1, of tasks whose id was known; all others are new and stored;
- *   - `G` and an answer for each group: `A` where all are new and stored; `{M, id, 0 or 1 …}` where some were there before
- *     (1); `{F, unfinished}` without room, with the bytes of the room that is left and of the new payloads if these are too
- *     many; `{C, index, owner, payload …}` where the key of the task at that index belongs to one whose payload is another
- *     text. The texts may still say the same: the caller compares them, and asks again with the owner's text. It gets all such
- *     tasks of a group at once, as far as their payloads are not too much for an answer.
+ * - Arguments: head start, capacity, 1 to store nothing in any case, then the tasks in runs. A run is neighbours of one lane,
+ *   priority and time: their number, `["queue","type"]`, priority, when they are due (`+delay` or `=time`, in ms), the
+ *   `["type","key"]` of a single keyed task or nothing, and for each task its id and the rest of its text. Where there are too
+ *   many: `packed`, then the same texts in JSON arrays.
+ * - Answers: the clock, and `stored` if all that are not known were stored, else how many tasks are unfinished. Then for each
+ *   known one its place, from 1, the id of the task that has its id or its key, and the payload of the latter if this is
+ *   another text: the two may still say the same. Then nothing is stored, and where these payloads are too much for an answer, it
+ *   does not have them all.
  *
- * Where nothing can be refused, because there is room for all and none has a key or comes twice, the groups don't matter.
- * Otherwise each is planned before anything of it is written. All that was planned is written at the end with a handful of
- * commands, for a command costs as much as storing a task. The first write is one that Redis refuses when its memory is full,
- * so a refusal leaves no trace.
+ * All is written at the end with a handful of commands, for a command costs as much as storing a task. The first write is
+ * one that Redis refuses when its memory is full, so a refusal leaves no trace.
  */
 const run = script<Answer>(`${prelude}${block}${lanes}${admitted}${entered}
 local argv, format = ARGV, string.format
@@ -211,11 +177,10 @@ if argv[1] == "packed" then
     for _, text in ipairs(cjson.decode(ARGV[pack])) do argv[#argv + 1] = text end
   end
 end
-local headStart, capacity, amount, now = tonumber(argv[1]), tonumber(argv[2]), tonumber(argv[3]), clock()
+local headStart, capacity, now = tonumber(argv[1]), tonumber(argv[2]), clock()
 
-local room = tonumber(argv[6])
-
-local ids, runs, at, n = {}, {}, 7, 0
+-- runs by where they begin; of keyed tasks also their places and keys
+local ids, runs, at, n, keyed, fields = {}, {}, 4, 0, {}, {}
 while argv[at] do
   local last = at + 4 + 2 * argv[at]
   runs[#runs + 1] = at
@@ -223,120 +188,40 @@ while argv[at] do
     n = n + 1
     ids[n] = argv[index]
   end
+  if argv[at + 4] ~= "" then keyed[#keyed + 1], fields[#fields + 1] = { place = n, rest = argv[last] }, argv[at + 4] end
   at = last + 1
 end
--- ids that are there already, if any
-local known
-for index, found in ipairs(hmget(root .. ":task", ids)) do
-  if found then
-    known = known or {}
-    known[ids[index]] = true
+
+local answer, known, fresh, size = { now, "stored" }, {}, n, 0
+local function know(place, owner, payload)
+  local at = #answer
+  answer[at + 1], answer[at + 2], answer[at + 3] = place, owner, payload
+  known[place] = true
+  fresh = fresh - 1
+end
+for place, found in ipairs(hmget(root .. ":task", ids)) do
+  if found then know(place, ids[place], "") end
+end
+-- characters of payloads in an answer, but for the last
+local maxPayloads = 1000000
+for index, owner in ipairs(hmget(root .. ":key", fields)) do
+  local place = keyed[index].place
+  if owner and not known[place] and size <= maxPayloads then
+    local payload = string.match(call("HGET", root .. ":task", owner), "^[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n(.*)$")
+    if payload == string.match(keyed[index].rest, "^[^\\n]*\\n[^\\n]*\\n(.*)$") then payload = "" end
+    size = size + #payload
+    know(place, owner, payload)
   end
 end
+
 local tally = call("HMGET", root .. ":tally", "seq", "created", "unfinished", "eras")
 local seq, created, unfinished = tonumber(tally[1] or 0), tonumber(tally[2] or 0), tonumber(tally[3] or 0)
-
-local answers, fresh = { now }, 0
-
--- what is stored at the end: chosen says so of a place in ARGV, where it is not everything
-local chosen
-
-local function payloadOf(rest) return string.match(rest, "^[^\\n]*\\n[^\\n]*\\n(.*)$") end
-
--- keys taken by this call
-local taken = {}
-local function ownerOf(field)
-  if taken[field] then return taken[field].id, taken[field].payload end
-  local id = call("HGET", root .. ":key", field)
-  if not id then return nil end
-  return id, string.match(call("HGET", root .. ":task", id), "^[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n(.*)$")
-end
-
--- characters of payloads in one answer, but for the last
-local maxPayloads = 1000000
-
--- decides about the tasks of one group, given as places in ARGV with the keys of their runs
-local function plan(tasks)
-  local stored, new, keys, mixed, conflict, size, bytes = { "M" }, {}, {}, false, nil, 0, 0
-  for index, task in ipairs(tasks) do
-    local id, field = argv[task.place], task.field
-    local at = #stored
-    if known[id] then
-      mixed = true
-      stored[at + 1], stored[at + 2] = id, 1
-    else
-      local owner, payload
-      if field ~= "" then owner, payload = ownerOf(field) end
-      if owner == nil then
-        known[id] = true
-        new[#new + 1] = task.place
-        if room then bytes = bytes + #payloadOf(argv[task.place + 1]) end
-        stored[at + 1], stored[at + 2] = id, 0
-        if field ~= "" then
-          taken[field] = { id = id, payload = payloadOf(argv[task.place + 1]) }
-          keys[#keys + 1] = field
-        end
-      else
-        mixed = true
-        stored[at + 1], stored[at + 2] = owner, 1
-        if payload ~= payloadOf(argv[task.place + 1]) then
-          conflict = conflict or { "C" }
-          local c = #conflict
-          conflict[c + 1], conflict[c + 2], conflict[c + 3] = index - 1, owner, payload
-          size = size + #payload
-          if size > maxPayloads then break end
-        end
-      end
-    end
-  end
-  local full = #new > 0 and unfinished + fresh + #new > capacity and { "F", unfinished + fresh }
-  if room and not full and #new > 0 and bytes > room then full = { "F", unfinished + fresh, int(room), int(bytes) } end
-  if conflict or full then
-    for _, place in ipairs(new) do known[argv[place]] = nil end
-    for _, field in ipairs(keys) do taken[field] = nil end
-    return conflict or full
-  end
-  if room then room = room - bytes end
-  for _, place in ipairs(new) do chosen[place] = true end
-  fresh = fresh + #new
-  return mixed and stored or "A"
-end
-
-if argv[4] == "0" and unfinished + amount <= capacity then
-  answers[2] = "A"
-  if known then
-    chosen, n = {}, 0
-    for _, at in ipairs(runs) do
-      for place = at + 5, at + 3 + 2 * argv[at], 2 do
-        n = n + 1
-        if known[argv[place]] then
-          answers[#answers + 1] = n
-        else
-          chosen[place] = true
-        end
-      end
-    end
-  end
-else
-  answers[2], chosen, known = "G", {}, known or {}
-  local run, place, left = 1, runs[1] and runs[1] + 5, runs[1] and tonumber(argv[runs[1]])
-  for size in string.gmatch(argv[5], "%d+") do
-    local tasks = {}
-    for index = 1, tonumber(size) do
-      if left == 0 then
-        run = run + 1
-        place, left = runs[run] + 5, tonumber(argv[runs[run]])
-      end
-      tasks[index] = { place = place, field = argv[runs[run] + 4] }
-      place, left = place + 2, left - 1
-    end
-    answers[#answers + 1] = plan(tasks)
-  end
-  if fresh == 0 then return answers end
-end
+if argv[3] == "1" or size > 0 or (fresh > 0 and unfinished + fresh > capacity) then answer[2] = unfinished end
+if fresh == 0 or answer[2] ~= "stored" then return answer end
 
 -- the tasks to store move to the front of the arguments, each id and its text: a table of their own would cost more
-local sets, keyed, amounts, lanesOf, arrivals, t = {}, {}, {}, {}, {}, 0
+local sets, owners, amounts, lanesOf, arrivals, t = {}, {}, {}, {}, {}, 0
+n = 0
 
 local function add(name, score, member)
   local set = sets[name] or {}
@@ -355,13 +240,14 @@ for _, at in ipairs(runs) do
     "\\n" .. int(now) .. ";"
   local refs, r = {}, 0
   for place = at + 5, at + 3 + 2 * size, 2 do
-    if not chosen or chosen[place] then
+    n = n + 1
+    if not known[n] then
       seq = seq + 1
       local id, number = argv[place], format("%d", seq)
       argv[t + 1], argv[t + 2] = id, number .. head .. argv[place + 1]
       t, r = t + 2, r + 1
       refs[r] = number .. id
-      if field ~= "" then keyed[#keyed + 1], keyed[#keyed + 2] = field, id end
+      if field ~= "" then owners[#owners + 1], owners[#owners + 2] = field, id end
     end
   end
   if r > 0 then
@@ -393,12 +279,10 @@ for _, at in ipairs(runs) do
     end
   end
 end
-if t == 0 then return answers end
-fresh = seq - first
 call("HSET", root .. ":tally", "seq", int(seq - 100000000000), "created", int(created + fresh), "unfinished",
   int(unfinished + fresh))
 each("HSET", root .. ":task", argv, t)
-each("HSET", root .. ":key", keyed)
+each("HSET", root .. ":key", owners)
 for set, members in pairs(sets) do each("ZADD", set, members) end
 local isNew = {}
 for lane, amount in pairs(amounts) do isNew[lane] = admit(lane, amount) or nil end
@@ -407,5 +291,5 @@ if tally[4] or (next(isNew) and call("HLEN", root .. ":stored") > fewLanes) then
   enterEras(lanesOf, int(seq - firstSeq))
 end
 for lane, earliest in pairs(arrivals) do arrive(lane, earliest.rank, earliest.seq) end
-return answers
+return answer
 `)

@@ -23,8 +23,6 @@
  * finished has no state: the first part of its `task` is what its state will be after its first claim. A waiting task is
  * scheduled or pending according to the sorted set that it is in, so promotion writes no state. A completed task's
  * settled claim is its claim, whatever is written. A lease is the score in `running`.
- *
- * The fence is a comparison of texts: `R<claim>;;` is how the state of the attempt with that claim begins.
  */
 import { Effect } from "effect"
 import * as Bounds from "../../domain/Bounds.ts"
@@ -141,38 +139,32 @@ export const keyFieldOf = ({ key, type }: NewTask): string => key === null ? "" 
 export const restOf = (task: NewTask, keyField: string): string =>
   `${task.maxRetries};${task.timeoutMs ?? ""}\n${keyField}\n${task.payload}`
 
+const firstParts = /^(.*)\n(.*)\n(.*)\n(.*)\n/
+
 /** The five parts of a task's text. */
 const partsOf = (text: string) => {
-  const head = text.indexOf("\n")
-  const lane = text.indexOf("\n", head + 1)
-  const limits = text.indexOf("\n", lane + 1)
-  const key = text.indexOf("\n", limits + 1)
-  return {
-    head: text.slice(0, head).split(";"),
-    lane: text.slice(head + 1, lane),
-    limits: text.slice(lane + 1, limits).split(";"),
-    key: text.slice(limits + 1, key),
-    payload: text.slice(key + 1)
-  }
+  const [all, head, lane, limits, key] = firstParts.exec(text) as unknown as [string, string, string, string, string]
+  return { head: head.split(";"), lane, limits: limits.split(";"), key, payload: text.slice(all.length) }
 }
 
-/** A claimed task. `earlier` is `failures;crashes;dueAt;claims` where it has been touched before. */
-export const claimedTaskOf = (id: string, text: string, earlier: string, claim: number): ClaimedTask => {
+/** A claimed task, with its state where it has been claimed before. */
+export const claimedTaskOf = (id: string, text: string, state: string, claim: number): ClaimedTask => {
   const { head, lane, limits, payload } = partsOf(text)
   const [queue, type] = namesOf(lane)
-  const [failures, crashes, dueAt, attempt] = earlier === "" ? ["0", "0", head[8], "1"] : earlier.split(";")
+  // a task begins as its state goes on after the fence
+  const [, , , priority, claims, , failures, crashes, dueAt] = state === "" ? head : state.split(";").slice(2)
   return {
     id,
     type,
     queue,
     payload,
-    priority: Number(head[3]),
+    priority: Number(priority),
     maxRetries: Number(limits[1]),
     timeoutMs: numberOrNull(limits[2]),
     dueAt: Number(dueAt),
     failures: Number(failures),
     crashes: Number(crashes),
-    attempt: Number(attempt),
+    attempt: Number(claims),
     claim
   }
 }
@@ -279,18 +271,15 @@ const numberOrNull = (text: string | null | undefined): number | null =>
 
 const form = `^(.)${"([^;]*);".repeat(11)}([^\\n]*)\\n([^\\n]*)\\n(.*)$`
 
-/** Reads a state. A script pays for each function that it has, called or not. */
-export const state = `
+/** Where tasks stand. A script pays for each function that it has, called or not. */
+export const standing = `
 local function parse(text)
   local e = {}
   e.letter, e.claim, e.completed, e.seq, e.keyed, e.cancel, e.priority, e.claims, e.settled, e.failures, e.crashes,
     e.due, e.started, e.lane, e.instance = string.match(text, "${form}")
   return e
 end
-`
 
-/** Where tasks stand. */
-export const standing = `${state}
 -- the state of a task; nil for an unknown id
 local function textOf(id)
   local text = call("HGET", root .. ":state", id)
