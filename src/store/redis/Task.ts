@@ -139,7 +139,7 @@ export const keyFieldOf = ({ key, type }: NewTask): string => key === null ? "" 
 export const restOf = (task: NewTask, keyField: string): string =>
   `${task.maxRetries};${task.timeoutMs ?? ""}\n${keyField}\n${task.payload}`
 
-const firstParts = /^(.*)\n(.*)\n(.*)\n(.*)\n/
+const firstParts = /^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n/
 
 /** The five parts of a task's text. */
 const partsOf = (text: string) => {

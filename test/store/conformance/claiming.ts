@@ -65,6 +65,23 @@ export const claiming = (driver: Driver) =>
         })
       }))
 
+    scenario(driver, "hands over names, keys and texts as they are, whatever they are made of", () =>
+      Effect.gen(function*() {
+        for (const text of ["a\u2028b\u2029", "\r\n", "\\", "\"", "\",\"", ";", "],[", "\u0085é\u0301", "\u{1f600}"]) {
+          const name = { type: text, queue: text }
+          const id = yield* addOne({ ...name, key: text, payload: JSON.stringify(text) })
+          const asked = { types: [text], queues: [text], instance: text }
+          assert.deepInclude(yield* takeOne(asked), { ...name, id, payload: JSON.stringify(text), attempt: 1 })
+          const told = { ...failure, message: text, error: { [text]: text } }
+          const { claim } = yield* record(id)
+          yield* settled({ _tag: "Retry", id, claim, delayMs: 0, failure: told })
+          assert.deepInclude(yield* takeOne(asked), { ...name, id, attempt: 2, failures: 1 })
+          const found = yield* record(id)
+          assert.deepInclude(found, { ...name, key: text, instance: text, failure: told })
+          assert.deepInclude(found.history[0], { instance: text, failure: told })
+        }
+      }))
+
     scenario(
       driver,
       "gives every attempt a claim number of its own and hands over the counts and the last failure's cost",
