@@ -98,18 +98,10 @@ export interface NewTask {
   readonly runAt: number | null
 }
 
-/** A stored task. */
-export interface TaskRecord {
-  readonly id: string
+/** A stored task: what was handed over, and what has become of it. */
+export interface TaskRecord extends Omit<NewTask, "delayMs" | "runAt"> {
   /** Given by the store, strictly increasing: breaks ties of rank and orders lists. */
   readonly seq: number
-  readonly type: string
-  readonly queue: string
-  readonly payload: string
-  readonly priority: number
-  readonly key: string | null
-  readonly maxRetries: number
-  readonly timeoutMs: number | null
   readonly state: TaskState
   readonly createdAt: number
   readonly dueAt: number
@@ -179,17 +171,9 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
 }
 
 /** What an instance needs of a task it has claimed. */
-export interface ClaimedTask {
-  readonly id: string
-  readonly type: string
-  readonly queue: string
-  readonly payload: string
-  readonly priority: number
-  readonly maxRetries: number
-  readonly timeoutMs: number | null
-  readonly dueAt: number
-  readonly failures: number
-  readonly crashes: number
+export interface ClaimedTask
+  extends Omit<NewTask, "key" | "delayMs" | "runAt">, Pick<TaskRecord, "dueAt" | "failures" | "crashes">
+{
   /** The number of this attempt, from 1: how often the task has been claimed. */
   readonly attempt: number
   /** The number of this claim, unique in the store: the fencing token that every write of this attempt carries. */
