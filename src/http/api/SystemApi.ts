@@ -1,6 +1,7 @@
 /** What the server says about itself: health, counts, and the slots of all instances. */
 import { DateTime, Duration, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { TaskState } from "../../domain/TaskState.ts"
 import type { LivingInstance, LivingInstances } from "../../queue/Instances.ts"
 import type { SlotView } from "../../worker/WorkerPool.ts"
 import * as ApiErrors from "./ApiErrors.ts"
@@ -62,6 +63,11 @@ const UpJson = verdict("healthy").annotate({ identifier: "Up" })
 /** The same: something does not work. */
 const DownJson = verdict("unhealthy").annotate({ identifier: "Down" })
 
+const counts = <const Name extends string>(names: ReadonlyArray<Name>) =>
+  Schema.Struct(
+    Object.fromEntries(names.map((name) => [name, Schema.Int])) as { readonly [Each in Name]: typeof Schema.Int }
+  )
+
 /** Counts of the store, which all instances share, and of this process's slots. */
 export const StatsJson = Schema.Struct({
   queue_size: Schema.Int.annotate({ description: "Unfinished tasks" }),
@@ -73,22 +79,10 @@ export const StatsJson = Schema.Struct({
   tasks_running: Schema.Int,
   tasks_complete: Schema.Int.annotate({ description: "Tasks ever completed" }),
   tasks_failed: Schema.Int.annotate({ description: "Tasks that ever failed for good" }),
-  by_status: Schema.Struct({
-    scheduled: Schema.Int,
-    pending: Schema.Int,
-    running: Schema.Int,
-    completed: Schema.Int,
-    failed: Schema.Int,
-    cancelled: Schema.Int
-  }).annotate({ description: "Tasks that are stored now" }),
-  totals: Schema.Struct({
-    created: Schema.Int,
-    completed: Schema.Int,
-    failed: Schema.Int,
-    cancelled: Schema.Int,
-    retried: Schema.Int,
-    crashed: Schema.Int
-  }).annotate({ description: "Counted since the store was made; they survive pruning and restarts" }),
+  by_status: counts(TaskState.literals).annotate({ description: "Tasks that are stored now" }),
+  totals: counts(["created", "completed", "failed", "cancelled", "retried", "crashed"]).annotate({
+    description: "Counted since the store was made; they survive pruning and restarts"
+  }),
   uptime: Seconds
 }).annotate({ identifier: "Stats" })
 
