@@ -23,27 +23,26 @@ const impatient = Schedule.exponential("200 millis").pipe(Schedule.upTo({ times:
 /** Where the server is when nothing is said. */
 const defaultServer = "http://localhost:8080"
 
-const server = Flag.String("server").pipe(
-  Flag.withAlias("s"),
-  Flag.withMetavar("URL"),
-  Flag.withDescription(`The server to ask: TASKFORGE_URL, or ${defaultServer}`),
-  Flag.optional
-)
-
-const store = Flag.String("store").pipe(
-  Flag.withMetavar("URL"),
-  Flag.withDescription("Works on a store, without a server: sqlite:PATH, postgres://… or redis://…"),
-  Flag.optional
-)
-
-const apiKey = Flag.Redacted("api-key").pipe(
-  Flag.withMetavar("KEY"),
-  Flag.withDescription("The key that the server asks for: TASKFORGE_API_KEY"),
-  Flag.optional
-)
-
 /** The flags of every command that works on a target. */
-const flags = { server, store, apiKey, json: Screen.jsonFlag }
+const flags = {
+  server: Flag.String("server").pipe(
+    Flag.withAlias("s"),
+    Flag.withMetavar("URL"),
+    Flag.withDescription(`The server to ask: TASKFORGE_URL, or ${defaultServer}`),
+    Flag.optional
+  ),
+  store: Flag.String("store").pipe(
+    Flag.withMetavar("URL"),
+    Flag.withDescription("Works on a store, without a server: sqlite:PATH, postgres://… or redis://…"),
+    Flag.optional
+  ),
+  apiKey: Flag.Redacted("api-key").pipe(
+    Flag.withMetavar("KEY"),
+    Flag.withDescription("The key that the server asks for: TASKFORGE_API_KEY"),
+    Flag.optional
+  ),
+  json: Screen.jsonFlag
+}
 
 /** What was given for them, and for those of a command's own. */
 export type Given<Config extends Command.Command.Config = {}> =

@@ -1,4 +1,4 @@
-import { Duration, Effect, Option, Random } from "effect"
+import { Array as List, Duration, Effect, Option, Random } from "effect"
 import { Command, Flag } from "effect/cli"
 import { DurationText } from "../../domain/DurationText.ts"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
@@ -11,8 +11,7 @@ import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
 import * as Words from "../Words.ts"
 
-/** Fills a server with life, or with load. */
-export const command = Target.command("demo", {
+const flags = {
   rate: Flag.Finite("rate").pipe(
     Flag.withDescription("Tasks per second: 10 by default; with --load as many as the server completes"),
     Flag.filter(
@@ -37,35 +36,23 @@ export const command = Target.command("demo", {
     Flag.withDescription("The same seed gives the same tasks"),
     Flag.withDefault("taskforge")
   )
-}, (given) =>
-  demonstrate({
-    ...given,
-    rate: Option.getOrElse(given.rate, () => given.load ? undefined : 10),
-    for: Option.getOrElse(given.for, () => Duration.seconds(given.load ? 10 : 30))
-  })).pipe(
-    Command.withDescription(
-      "Send varied tasks to a server: urgent, delayed, failing, cancelled and long ones; or a load"
-    ),
-    Command.withShortDescription("Send varied tasks to a server, or a load"),
-    Command.withExamples([
-      {
-        command: "taskforge demo",
-        description: "Ten tasks per second for half a minute; see them with taskforge watch"
-      },
-      { command: "taskforge demo --load", description: "A load test: how much the server completes, and how fast" },
-      { command: "taskforge demo --load --rate 500 --for 1m", description: "The latencies at a steady rate" }
-    ])
-  )
-
-/** How it is done. */
-interface Options {
-  /** Tasks per second; only a load has none: as many as the server completes. */
-  readonly rate: number | undefined
-  readonly for: Duration.Duration
-  readonly load: boolean
-  readonly seed: string
-  readonly json: boolean
 }
+
+/** Fills a server with life, or with load. */
+export const command = Target.command("demo", flags, (given) => demonstrate(given)).pipe(
+  Command.withDescription(
+    "Send varied tasks to a server: urgent, delayed, failing, cancelled and long ones; or a load"
+  ),
+  Command.withShortDescription("Send varied tasks to a server, or a load"),
+  Command.withExamples([
+    {
+      command: "taskforge demo",
+      description: "Ten tasks per second for half a minute; see them with taskforge watch"
+    },
+    { command: "taskforge demo --load", description: "A load test: how much the server completes, and how fast" },
+    { command: "taskforge demo --load --rate 500 --for 1m", description: "The latencies at a steady rate" }
+  ])
+)
 
 /** Tasks are sent this often, as many as are due by then. */
 const tickMs = 100
@@ -80,7 +67,9 @@ const concurrency = 8
 const cancelledOneIn = 20
 
 /** Sends tasks, then says what became of it: varied ones at a steady rate, or a load. */
-const demonstrate = Effect.fnUntraced(function*({ for: lasting, json, load, rate, seed }: Options) {
+const demonstrate = Effect.fnUntraced(function*({ json, load, seed, ...given }: Target.Given<typeof flags>) {
+  const lasting = Option.getOrElse(given.for, () => Duration.seconds(load ? 10 : 30))
+  const rate = Option.getOrElse(given.rate, () => load ? undefined : 10)
   const total = rate === undefined ? undefined : Math.max(1, Math.round(rate * Duration.toSeconds(lasting)))
   const progress = yield* Progress.make("Sending", total)
   const startedAt = yield* MonotonicClock.now
@@ -130,9 +119,7 @@ const atRate = <R>(
       const due = Math.min(total, Math.ceil(((now - startedAt) / 1000 + tickMs / 1000) * rate))
       const tasks: Array<NewTaskJson> = []
       for (; made < due; made++) tasks.push(yield* make)
-      const batches: Array<ReadonlyArray<NewTaskJson>> = []
-      for (let start = 0; start < tasks.length; start += batchSize) batches.push(tasks.slice(start, start + batchSize))
-      yield* Effect.forEach(batches, send, { concurrency, discard: true })
+      yield* Effect.forEach(List.chunksOf(tasks, batchSize), send, { concurrency, discard: true })
       const rest = startedAt + (due / rate) * 1000 - (yield* MonotonicClock.now)
       if (rest > 0) yield* Effect.sleep(rest)
     }

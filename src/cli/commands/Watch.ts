@@ -3,7 +3,6 @@ import { Argument, Command, Flag } from "effect/cli"
 import { DurationText } from "../../domain/DurationText.ts"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import { isFinished } from "../../domain/TaskState.ts"
-import type { StatsJson, WorkersJson } from "../../http/api/SystemApi.ts"
 import type { TaskJson } from "../../http/api/TaskJson.ts"
 import * as RemoteTasks from "../RemoteTasks.ts"
 import * as Screen from "../Screen.ts"
@@ -56,17 +55,6 @@ const leave = "\u001b[?25h\u001b[?1049l"
 const home = "\u001b[H"
 const clearLine = "\u001b[K"
 const clearBelow = "\u001b[J"
-
-/** What one look finds. */
-interface Look {
-  readonly at: number
-  /** When it was, for what is measured. */
-  readonly moment: number
-  readonly stats: typeof StatsJson.Type
-  readonly workers: typeof WorkersJson.Type
-  readonly latest: ReadonlyArray<TaskJson>
-  readonly paused: ReadonlyArray<string>
-}
 
 /** Shows the system again and again until it is interrupted: for people in place, for pipes as lines. */
 const showSystem = Effect.fnUntraced(function*(interval: Duration.Duration, json: boolean) {
@@ -122,9 +110,12 @@ const look = Effect.fnUntraced(function*(rows: number) {
     repeatable(api.queues.list({ query: { limit: 1 } }))
   ], { concurrency: "unbounded" })
   const at = yield* Clock.currentTimeMillis
+  // When it was, for what is measured
   const moment = yield* MonotonicClock.now
-  return { at, moment, stats, workers, latest: page.tasks, paused: queues.paused } satisfies Look
+  return { at, moment, stats, workers, latest: page.tasks, paused: queues.paused }
 })
+
+type Look = Effect.Success<ReturnType<typeof look>>
 
 interface Frame {
   readonly name: string
