@@ -18,7 +18,7 @@ import * as PathPattern from "./files/PathPattern.ts"
 const maxNamed = 1000
 
 /** Files that are matched before other work of the process has its turn. */
-const matchedAtOnce = 50
+const matchedAtOnce = 10
 
 const Pattern = Schema.String.check(
   Schema.isMaxLength(PathPattern.maxLength),

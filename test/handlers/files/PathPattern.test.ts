@@ -19,6 +19,9 @@ describe("a pattern for paths", () => {
     ["{a,b{1,2}}.log", ["a.log", "b1.log", "b2.log"], ["b.log", "c.log"]],
     ["\\*\\{", ["*{"], ["a{", "**"]],
     ["**", ["a", "x/y/a"], []],
+    ["[{,}]", ["{", ",", "}"], ["a", "{}"]],
+    ["{a}", ["{a}"], ["a"]],
+    ["[[:digit:]].log", ["1.log"], ["a.log", ":.log"]],
     ["a+(b).(c|d)^$", ["a+(b).(c|d)^$"], ["abb.c"]]
   ])("%s takes %j and not %j", (pattern, taken, left) => {
     for (const path of taken) assert.isTrue(matches(pattern, path), path)
@@ -31,6 +34,8 @@ describe("a pattern for paths", () => {
     ["a\\", "a backslash at the end"],
     ["{a,b}".repeat(10), "braces that stand for more than 64 patterns"],
     [`${"{a,b,c,d,e,f,g}".repeat(33)}`, "braces that stand for more than 64 patterns"],
+    [`${"{a,b}".repeat(6)}/${"**/a/".repeat(90)}`, "braces and slashes that stand for more than 512 names"],
+    ["{a,[}", "an unclosed bracket"],
     ["x".repeat(501), "more than 500"]
   ])("%s is refused", (pattern, reason) => {
     assert.include(Result.getOrThrow(Result.flip(PathPattern.compile(pattern))), reason)
@@ -40,6 +45,7 @@ describe("a pattern for paths", () => {
     const path = "a".repeat(255)
     for (const piece of ["*a", "?*", "[a-z]*", "**a"]) assert.isFalse(matches(`${piece.repeat(83)}b`, path))
     assert.isFalse(matches(`${"**/a/".repeat(90)}b`, "a/".repeat(1000)))
+    assert.isFalse(matches(`${"{a,b}".repeat(6)}/${"**/a/".repeat(3)}b`, "a/".repeat(1000)))
     assert.isTrue(matches(`${"*a".repeat(200)}`, path))
   })
 
