@@ -8,7 +8,8 @@ import { ResultInTransaction, TaskNotFound } from "../domain/Errors.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { Notifier } from "../store/Notifier.ts"
-import type { Outcome, TaskStore } from "../store/TaskStore.ts"
+import type { TaskStore } from "../store/TaskStore.ts"
+import { fromOutcome, type StoredOutcome } from "./StoredTask.ts"
 
 /** Ids read together at most. */
 const batchSize = 1000
@@ -20,7 +21,7 @@ export const make = Effect.fnUntraced(function*(options: {
   readonly supervisor: Supervisor["Service"]
   readonly pollInterval: Duration.Input
 }) {
-  type Waiting = Deferred.Deferred<Outcome, TaskNotFound>
+  type Waiting = Deferred.Deferred<StoredOutcome, TaskNotFound>
   const waiting = new Map<string, Set<Waiting>>()
   const fresh = new Set<string>()
   const some = Latch.makeUnsafe(false)
@@ -49,7 +50,8 @@ export const make = Effect.fnUntraced(function*(options: {
         for (const waiter of waiters ?? []) {
           Deferred.doneUnsafe(
             waiter,
-            outcome === null ? Effect.fail(new TaskNotFound({ id })) : Effect.succeed(outcome)
+            // Each waiter decodes it for itself
+            outcome === null ? Effect.fail(new TaskNotFound({ id })) : Effect.sync(() => fromOutcome(outcome))
           )
         }
       }
@@ -85,9 +87,9 @@ export const make = Effect.fnUntraced(function*(options: {
   }
 
   /** However many ids there are, it is one waiter. */
-  const wait = (ids: readonly [string, ...Array<string>]): Effect.Effect<Outcome, TaskNotFound> =>
+  const wait = (ids: readonly [string, ...Array<string>]): Effect.Effect<StoredOutcome, TaskNotFound> =>
     Effect.suspend(() => {
-      const waiter = Deferred.makeUnsafe<Outcome, TaskNotFound>()
+      const waiter = Deferred.makeUnsafe<StoredOutcome, TaskNotFound>()
       for (const id of ids) {
         const waiters = waiting.get(id)
         if (waiters === undefined) waiting.set(id, new Set([waiter]))
@@ -99,10 +101,10 @@ export const make = Effect.fnUntraced(function*(options: {
     })
 
   /** The outcome of the first of these tasks that has finished. */
-  return (ids: readonly [string, ...Array<string>]): Effect.Effect<Outcome, TaskNotFound | ResultInTransaction> =>
+  return (ids: readonly [string, ...Array<string>]): Effect.Effect<StoredOutcome, TaskNotFound | ResultInTransaction> =>
     Effect.flatMap(
       options.store.inTransaction,
-      (inside): Effect.Effect<Outcome, TaskNotFound | ResultInTransaction> =>
+      (inside): Effect.Effect<StoredOutcome, TaskNotFound | ResultInTransaction> =>
         inside ? Effect.fail(new ResultInTransaction({ id: ids[0] })) : wait(ids)
     )
 })

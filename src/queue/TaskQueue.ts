@@ -180,7 +180,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   Bounds.demand("queue.maxRetries", Bounds.retries, options.maxRetries)
   Bounds.demand("queue.pollInterval", Bounds.timeout, options.pollInterval)
   const defaults = { maxRetries: options.maxRetries ?? defaultMaxRetries }
-  const waiter = yield* ResultWaiter.make({
+  const outcome = yield* ResultWaiter.make({
     store,
     notifier,
     supervisor,
@@ -265,12 +265,6 @@ const make = Effect.fnUntraced(function*(options: Options) {
     })
   }
 
-  // No store is asked for a text that it cannot keep: one of them would fail, and with it the callers in the same batch
-  const firstOutcome: TaskQueue["Service"]["firstOutcome"] = (ids) => {
-    const id = ids.find((id) => !Bounds.isStorable(id))
-    return id === undefined ? Effect.map(waiter(ids), fromOutcome) : Effect.fail(new TaskNotFound({ id }))
-  }
-
   const get = Effect.fnUntraced(function*(id: string) {
     const record = Bounds.isStorable(id) ? yield* store.get(id) : undefined
     return record === undefined ? yield* new TaskNotFound({ id }) : fromRecord(record)
@@ -279,8 +273,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
   return TaskQueue.of({
     submit: (submissions, whenFull) => Effect.map(enqueue(submissions, whenFull), ({ accepted }) => accepted),
     create: (submissions, whenFull) => Effect.flatMap(enqueue(submissions, whenFull), asStored),
-    outcome: (id) => firstOutcome([id]),
-    firstOutcome,
+    // No store is asked for a text that it cannot keep: one of them would fail, and with it the callers in the same batch
+    outcome: (id) => Bounds.isStorable(id) ? outcome([id]) : Effect.fail(new TaskNotFound({ id })),
+    firstOutcome: (ids) => {
+      const id = ids.find((id) => !Bounds.isStorable(id))
+      return id === undefined ? outcome(ids) : Effect.fail(new TaskNotFound({ id }))
+    },
     results: (ids, maxBytes) => {
       const asked = [...new Set(ids)].filter(Bounds.isStorable)
       const read = Effect.map(
