@@ -12,7 +12,7 @@ import type { Coalesced } from "../Coalescer.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import * as Failure from "./Failure.ts"
 import { admitted, block, entered, laneOf, lanes } from "./Order.ts"
-import { maxArguments, prelude, type Runner, script } from "./Runner.ts"
+import { maxArguments, prelude, rowsOf, type Runner, script } from "./Runner.ts"
 import { keyFieldOf, restOf } from "./Task.ts"
 
 /** Texts in one argument, where there are too many for an argument each. */
@@ -106,8 +106,7 @@ interface Owned {
 }
 
 const knownOf = (sent: Group, [, , ...known]: Answer): ReadonlyArray<Owned> =>
-  Array.from({ length: known.length / 3 }, (_, index) => {
-    const [place, id, payload] = known.slice(index * 3)
+  rowsOf(known, 3).map(([place, id, payload]) => {
     const task = sent[Number(place) - 1]!
     return { task, owner: { id: String(id), payload: payload === "" ? task.payload : String(payload) } }
   })

@@ -1,7 +1,7 @@
 /** The instances that share a deployment. */
 import { type Context, Effect } from "effect"
 import { aboutOf, byAge, instanceOf, type InstanceStore, type Roll } from "../InstanceStore.ts"
-import { prelude, type Runner, script } from "./Runner.ts"
+import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
 
 type Texts = ReadonlyArray<string>
 type Answer = readonly [now: number, instances: Texts, leads: Texts]
@@ -16,24 +16,19 @@ export const make = (runner: Runner): Context.Service.Shape<typeof InstanceStore
 })
 
 const rollOf = ([now, instances, leads]: Answer): Roll => {
-  const held = pairsOf(leads)
+  const held = rowsOf(leads, 2)
   return {
     now,
-    instances: pairsOf(instances)
-      .map(([id, text]) => recordOf(id, text, held))
-      .sort(byAge)
+    instances: rowsOf(instances, 2).map(([id, text]) => recordOf(id!, text!, held)).sort(byAge)
   }
 }
 
-const recordOf = (id: string, text: string, leads: ReadonlyArray<readonly [chore: string, holder: string]>) => {
+const recordOf = (id: string, text: string, leads: ReadonlyArray<Texts>) => {
   const [startedAt, seenAt] = text.split(";", 2)
   const about = text.slice(`${startedAt};${seenAt};`.length)
-  const chores = leads.filter(([, holder]) => holder === id).map(([chore]) => chore).sort()
+  const chores = leads.filter(([, holder]) => holder === id).map(([chore]) => chore!).sort()
   return instanceOf(id, Number(startedAt), Number(seenAt), about, chores)
 }
-
-const pairsOf = (texts: Texts): ReadonlyArray<readonly [string, string]> =>
-  Array.from({ length: texts.length / 2 }, (_, index) => [texts[index * 2]!, texts[index * 2 + 1]!] as const)
 
 /**
  * The instances that share the store, and the chores that one of them leads.

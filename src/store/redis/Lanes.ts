@@ -7,11 +7,8 @@ import type { StoreError } from "../../domain/Errors.ts"
 import { type CountedLanes, coverageOf, type LaneCounts, type LaneRange, type Runnable, startOf } from "../Lanes.ts"
 import type { Stranded } from "../TaskStore.ts"
 import { block, elementsOf, lanes, namesOf } from "./Order.ts"
-import { prelude, type Runner, script } from "./Runner.ts"
+import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
 import { standing } from "./Task.ts"
-
-/** How many texts and numbers a lane is shown in. */
-const shownSize = 5
 
 /** Lanes counted by one script at most: it blocks the server, for about 15 µs a lane. */
 const maxLanes = 250
@@ -29,7 +26,7 @@ export const make = (runner: Runner) => ({
       ([now, more, ...shown]) => ({
         now: Number(now),
         more: more === 1,
-        lanes: Array.from({ length: shown.length / shownSize }, (_, index) => laneOf(shown, index * shownSize))
+        lanes: rowsOf(shown, 5).map(laneOf)
       })
     )
   },
@@ -47,23 +44,22 @@ export const make = (runner: Runner) => ({
         ])
       ]),
       (texts) =>
-        Array.from({ length: texts.length / 2 }, (_, index) => {
-          const [queue, type] = namesOf(texts[index * 2]!)
-          return { queue, type, since: Number(texts[index * 2 + 1]) }
+        rowsOf(texts, 2).map(([lane, since]) => {
+          const [queue, type] = namesOf(lane!)
+          return { queue, type, since: Number(since) }
         })
     )
 })
 
-const laneOf = (shown: ReadonlyArray<string | number>, at: number): LaneCounts => {
-  const [queue, type] = namesOf(String(shown[at]))
-  const waitingSince = shown[at + 4]
+const laneOf = ([lane, scheduled, pending, running, since]: ReadonlyArray<string | number>): LaneCounts => {
+  const [queue, type] = namesOf(String(lane))
   return {
     queue,
     type,
-    scheduled: Number(shown[at + 1]),
-    pending: Number(shown[at + 2]),
-    running: Number(shown[at + 3]),
-    waitingSince: waitingSince === "" ? null : Number(waitingSince)
+    scheduled: Number(scheduled),
+    pending: Number(pending),
+    running: Number(running),
+    waitingSince: since === "" ? null : Number(since)
   }
 }
 

@@ -114,26 +114,20 @@ for _, instance in ipairs(call("ZRANGEBYSCORE", root .. ":claimed", "-inf", int(
   call("ZREM", root .. ":claimed", instance)
 end
 
--- the oldest that finished by then, of all sets together
-local function oldest(amount, untilOf)
-  local found = {}
-  if amount <= 0 then return found end
+-- removes the oldest that finished by then, of all sets together; answers how many
+local function forget(amount, untilOf)
+  if amount <= 0 then return 0 end
+  local found, bySet = {}, {}
   for _, set in ipairs(sets) do
     local members = call("ZRANGEBYSCORE", root .. ":finished:" .. set, "-inf", int(untilOf(set)), "WITHSCORES", "LIMIT", 0,
       int(amount))
     for index = 1, #members, 2 do
-      found[#found + 1] = { set = set, ref = members[index], at = tonumber(members[index + 1]) }
+      local ref, at = members[index], tonumber(members[index + 1])
+      found[#found + 1] = { set = set, ref = ref, at = at, seq = tonumber(string.sub(ref, 1, 12)) }
     end
   end
-  table.sort(found, function(a, b)
-    if a.at ~= b.at then return a.at < b.at end
-    return tonumber(string.sub(a.ref, 1, 12)) < tonumber(string.sub(b.ref, 1, 12))
-  end)
-  return found
-end
-
-local function remove(found, amount)
-  local bySet, removed = {}, math.max(0, math.min(#found, amount))
+  table.sort(found, function(a, b) return a.at < b.at or (a.at == b.at and a.seq < b.seq) end)
+  local removed = math.min(#found, amount)
   for index = 1, removed do
     local set = found[index].set
     bySet[set] = bySet[set] or {}
@@ -143,16 +137,11 @@ local function remove(found, amount)
   return removed
 end
 
-local removed = remove(oldest(limit, function(set)
-  return now - (string.sub(set, 1, 1) == "F" and ARGV[3] or ARGV[2])
-end), limit)
-
+local aged = forget(limit, function(set) return now - (string.sub(set, 1, 1) == "F" and ARGV[3] or ARGV[2]) end)
 for _, set in ipairs(sets) do kept = kept + call("ZCARD", root .. ":finished:" .. set) end
-local excess = math.min(kept - ARGV[4], limit - removed)
 -- a keyed task keeps answering repeated requests for a while
-local byNumber = remove(oldest(excess, function(set)
+local spared = aged + forget(math.min(kept - ARGV[4], limit - aged), function(set)
   return string.sub(set, 2) == "1" and now - ARGV[5] or now
-end), excess)
-local excessKeyed = math.min(kept - byNumber - ARGV[7], limit - removed - byNumber)
-return removed + byNumber + remove(oldest(excessKeyed, function() return now end), excessKeyed)
+end)
+return spared + forget(math.min(kept + aged - spared - ARGV[7], limit - spared), function() return now end)
 `)

@@ -8,7 +8,7 @@ import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { all } from "../../domain/TaskState.ts"
 import { type Counts, type Listed, type ListRequest, type Outcome, totalsOf } from "../TaskStore.ts"
 import { eras, lanes } from "./Order.ts"
-import { prelude, type Runner, script } from "./Runner.ts"
+import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
 import { failureOf, letters, recordOf, type Shown, shownSize, standing, stateNames } from "./Task.ts"
 
 /** How long the end of a task is announced after a process has said that it waits for it. */
@@ -20,7 +20,7 @@ const firstSeq = 100_000_000_000
 /** The reads of one deployment. */
 export const make = (runner: Runner, capacity: number) => ({
   get: (id: string): Effect.Effect<TaskRecord | undefined, StoreError> =>
-    Effect.map(runner("get", runGet, [id]), (texts) => texts.length === 0 ? undefined : recordOf(texts, 0)),
+    Effect.map(runner("get", runGet, [id]), (texts) => texts.length === 0 ? undefined : recordOf(texts)),
 
   results: resultsOf(runner, 0),
 
@@ -39,7 +39,7 @@ export const make = (runner: Runner, capacity: number) => ({
           ...filterOf(request.queues)
         ]),
         ([next, ...texts]) => ({
-          tasks: Array.from({ length: texts.length / shownSize }, (_, index) => recordOf(texts, index * shownSize)),
+          tasks: rowsOf(texts, shownSize).map(recordOf),
           next: next === "" ? undefined : Number(next)
         })
       ),
@@ -63,41 +63,31 @@ export const make = (runner: Runner, capacity: number) => ({
 })
 
 /** Reads outcomes, and with a time remembers for so long which of the others are awaited. */
-const resultsOf = (runner: Runner, rememberForMs: number) => {
-  /** Of the first ids, as far as they fit. */
-  const some = (ids: ReadonlyArray<string>, maxBytes: number) =>
-    Effect.map(
-      runner("read results", runResults, [String(rememberForMs), String(maxBytes), ...ids]),
-      (texts) => ids.slice(0, texts.length / 3).map((id, index) => outcomeOf(id, texts, index * 3))
-    )
-
-  return Effect.fnUntraced(function*(
+const resultsOf = (runner: Runner, rememberForMs: number) =>
+  Effect.fnUntraced(function*(
     ids: ReadonlyArray<string>,
     maxBytes?: number
   ): Effect.fn.Return<ReadonlyArray<Outcome | undefined | null>, StoreError> {
-    if (maxBytes !== undefined) return yield* some(ids, maxBytes)
+    const outcomes: Array<Outcome | undefined | null> = []
+    const atLeast = maxBytes === undefined ? ids.length : Math.min(ids.length, 1)
+    const bounds = [String(rememberForMs), String(maxBytes ?? Bounds.maxAnswerBytes)]
     // Large results come in several answers: a script blocks the server
-    let found = yield* some(ids, Bounds.maxAnswerBytes)
-    while (found.length < ids.length) {
-      found = [...found, ...yield* some(ids.slice(found.length), Bounds.maxAnswerBytes)]
-    }
-    return found
+    do {
+      const left = ids.slice(outcomes.length)
+      const texts = yield* runner("read results", runResults, [...bounds, ...left])
+      outcomes.push(...rowsOf(texts, 3).map((row, index) => outcomeOf(left[index]!, row)))
+    } while (outcomes.length < atLeast)
+    return outcomes
   })
-}
 
 /** Names as JSON texts, which is how they stand in lanes. */
 const filterOf = (names: ReadonlyArray<string> | undefined): readonly [enabled: string, json: string] =>
   names === undefined ? ["0", ""] : ["1", JSON.stringify(names.map((name) => JSON.stringify(name)))]
 
-const outcomeOf = (
-  id: string,
-  texts: ReadonlyArray<string | null>,
-  at: number
-): Outcome | undefined | null => {
-  const letter = texts[at]
+const outcomeOf = (id: string, row: ReadonlyArray<string | null>): Outcome | undefined | null => {
+  const [letter, result, failure] = row
   if (letter === "W") return undefined
-  if (letter === "" || typeof letter !== "string") return null
-  return { id, state: stateNames[letter]!, result: texts[at + 1] ?? null, failure: failureOf(texts[at + 2]) }
+  return letter === "" ? null : { id, state: stateNames[letter!]!, result: result!, failure: failureOf(failure) }
 }
 
 /** A task in nine texts: where it stands, and its task, progress and result. */

@@ -21,6 +21,10 @@ export const script = <Answer>(lua: string): Script<Answer> =>
     { lua, numberOfKeys: (keys) => keys.length }
   ).withReturnType<Answer>()
 
+/** An answer that has so many values for each of several things. */
+export const rowsOf = <A>(values: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
+  Array.from({ length: values.length / size }, (_, index) => values.slice(index * size, (index + 1) * size))
+
 /** Arguments of one script at most: they pass over the stack of this process, which has an end. */
 export const maxArguments = 60_000
 

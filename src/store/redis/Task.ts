@@ -39,7 +39,7 @@ import type { TaskState } from "../../domain/TaskState.ts"
 import * as Failure from "./Failure.ts"
 import { announce } from "./Hints.ts"
 import { block, lanes, namesOf } from "./Order.ts"
-import { prelude, type Runner, script } from "./Runner.ts"
+import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
 import { freeing } from "./Server.ts"
 
 /**
@@ -75,7 +75,7 @@ export const make = (runner: Runner, headStartMs: number) => ({
     for (let repeats = 0; places.length > 0;) {
       const asked = [...new Set(places.map((place) => ids[place]!))].slice(0, maxAtOnce)
       const [now, amount, ...texts] = yield* runner(operation, runRead, [String(Bounds.maxAnswerBytes), ...asked])
-      const tasks = readsOf(texts)
+      const tasks = new Map(rowsOf(texts, stoodSize).map(readOf))
       for (const place of places) {
         const id = ids[place]!
         const read = tasks.get(id)
@@ -114,11 +114,10 @@ interface Changed extends Read {
   readonly change: Settlement.Change
 }
 
-const readsOf = (texts: Stood): Map<string, Read> =>
-  new Map(Array.from({ length: texts.length / stoodSize }, (_, index) => {
-    const at = index * stoodSize
-    return [texts[at]!, { task: standingOf(texts, at), state: texts[at + 1]!, lease: texts[at + 2]! }]
-  }))
+const readOf = (row: Stood): readonly [id: string, read: Read] => [
+  row[0]!,
+  { task: standingOf(row), state: row[1]!, lease: row[2]! }
+]
 
 const argumentsOf = ({ change, counts, lease, state, task }: Changed): ReadonlyArray<string> => [
   task.id,
@@ -181,8 +180,7 @@ const stoodSize = 6
 /** What decisions are made about. Those that store a result have none before, so it is not read. */
 export type Standing = Settlement.Current & Pick<TaskRecord, "id" | "seq" | "type" | "leaseUntil">
 
-const standingOf = (texts: Stood, at: number): Standing => {
-  const [id, text, lease, isScheduled, failure, history] = texts.slice(at, at + stoodSize)
+const standingOf = ([id, text, lease, isScheduled, failure, history]: Stood): Standing => {
   const [numbers, lane, instance] = text!.split("\n")
   const letter = numbers![0]!
   const fields = numbers!.slice(1).split(";")
@@ -228,11 +226,12 @@ export type Shown = ReadonlyArray<string | null>
 /** How many texts a task is shown in. */
 export const shownSize = 9
 
-/** The record of a task, from its nine texts at a position. */
-export const recordOf = (texts: Shown, at: number): TaskRecord => {
-  const standing = standingOf(texts, at)
-  const { head, key, lane, limits, payload } = partsOf(texts[at + 6]!)
-  const [claimOfProgress, progress] = texts[at + 7]?.split(";") ?? []
+/** The record of a task, from its nine texts. */
+export const recordOf = (texts: Shown): TaskRecord => {
+  const standing = standingOf(texts)
+  const [text, reported, result] = texts.slice(stoodSize)
+  const { head, key, lane, limits, payload } = partsOf(text!)
+  const [claimOfProgress, progress] = reported?.split(";") ?? []
   return {
     ...standing,
     queue: namesOf(lane)[0],
@@ -243,7 +242,7 @@ export const recordOf = (texts: Shown, at: number): TaskRecord => {
     timeoutMs: numberOrNull(limits[2]),
     createdAt: Number(limits[0]),
     progress: Number(claimOfProgress) === standing.claim ? Number(progress) : null,
-    result: texts[at + 8] ?? null
+    result: result ?? null
   }
 }
 
