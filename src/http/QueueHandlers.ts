@@ -17,7 +17,7 @@ import { Api } from "./api/Api.ts"
 import * as QueuesApi from "./api/QueuesApi.ts"
 import { pageSize } from "./api/RequestValues.ts"
 import * as TaskJson from "./api/TaskJson.ts"
-import type { NewTaskJson } from "./api/TasksApi.ts"
+import { type NewTaskJson, NewTasksJson } from "./api/TasksApi.ts"
 import * as AuditLog from "./AuditLog.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
@@ -49,22 +49,24 @@ export const tasks = HttpApiBuilder.group(
           ? Effect.catchTag(queue.remove(id), "StateConflict", () => queue.cancel(id))
           : Effect.void).pipe(Effect.asVoid)
 
-    return handlers.handleAll({
-      create: ({ payload, request }) =>
-        RequestCheckLive.exactBody(
-          request,
-          () => toSubmissions(catalog, isArray(payload) ? payload : [payload])
-        ).pipe(
-          Effect.flatMap((submissions) => queue.create(submissions)),
-          Effect.catchTag("InvalidOption", RequestCheckLive.refused("body")),
-          Effect.map((created) => {
-            const tasks = created.map(TaskJson.createdJson)
-            // Both statuses have the same schema, so the choice cannot be left to it
-            return HttpServerResponse.jsonUnsafe(isArray(payload) ? tasks : tasks[0], {
-              status: created.every(({ duplicate }) => duplicate) ? 200 : 201
-            })
-          })
-        ),
+    const create = (payload: typeof NewTasksJson.Type) => {
+      const submissions = toSubmissions(catalog, isArray(payload) ? payload : [payload])
+      if (Exit.isFailure(submissions)) return Effect.failCause(submissions.cause)
+      const created = Effect.catchTag(
+        queue.create(submissions.value),
+        "InvalidOption",
+        RequestCheckLive.refused("body")
+      )
+      return Effect.map(created, (created) => {
+        const tasks = created.map(TaskJson.createdJson)
+        // Both statuses have the same schema, so the choice cannot be left to it
+        return HttpServerResponse.jsonUnsafe(isArray(payload) ? tasks : tasks[0], {
+          status: created.every(({ duplicate }) => duplicate) ? 200 : 201
+        })
+      })
+    }
+
+    return handlers.handleRaw("create", ({ request }) => readNewTasks(request, create)).handleAll({
       list: Effect.fnUntraced(function*({ query }) {
         const { next, tasks } = yield* queue.list({
           states: query.status,
@@ -147,18 +149,20 @@ export const queues = HttpApiBuilder.group(
   })
 )
 
+const readNewTasks = RequestCheckLive.readBody(NewTasksJson)
+
 /** All posted tasks as submissions, or the first one that is wrong: their types are looked up and their payloads checked. */
 const toSubmissions = (
   catalog: TaskCatalog["Service"],
   tasks: ReadonlyArray<NewTaskJson>
-): Effect.Effect<ReadonlyArray<Submission>, UnknownTaskType | InvalidPayload> => {
+): Exit.Exit<ReadonlyArray<Submission>, UnknownTaskType | InvalidPayload> => {
   const submissions: Array<Submission> = []
   for (const [index, task] of tasks.entries()) {
     const submission = toSubmission(catalog, task, index)
     if (Exit.isFailure(submission)) return Exit.failCause(submission.cause)
     submissions.push(submission.value)
   }
-  return Effect.succeed(submissions)
+  return Exit.succeed(submissions)
 }
 
 const toSubmission = (

@@ -1,8 +1,9 @@
 /** How requests that cannot be read become errors of the API. */
-import { type Cause, Context, Effect, Exit, Layer, Schema, SchemaIssue, type Types } from "effect"
+import { type Cause, Context, Effect, Exit, Layer, Result, Schema, SchemaIssue, type Types } from "effect"
 import { type Headers, HttpIncomingMessage, HttpServerError, HttpServerRequest } from "effect/http"
 import { HttpApi, HttpApiError } from "effect/http-api"
 import { isUtf8 } from "node:buffer"
+import { IncomingMessage } from "node:http"
 import { type InvalidOption, StoreError } from "../domain/Errors.ts"
 import { inexactIn, mayBeInexact } from "../domain/ExactJson.ts"
 import { shortened as shortenedTo } from "../domain/Quoting.ts"
@@ -21,11 +22,9 @@ const maxIssues = 20
 export const layer: Layer.Layer<RequestCheck> = Layer.succeed(
   RequestCheck,
   (endpoint, { endpoint: definition, group }) => {
-    const options = Context.getOrUndefined(group.annotations, HttpApi.PayloadParseOptions) ??
-      { onExcessProperty: "error" }
-    const payloads = [...definition.payload.values()].flatMap(({ schemas }) => schemas).map((schema) =>
-      Schema.decodeUnknownExit(Schema.toCodecJson(schema as Schema.Codec<unknown>), { ...options, errors: "all" })
-    )
+    const options = Context.getOrUndefined(group.annotations, HttpApi.PayloadParseOptions)
+    const [schema = Schema.Unknown] = [...definition.payload.values()].flatMap(({ schemas }) => schemas)
+    const explain = explaining(schema as Schema.Codec<unknown>, options?.onExcessProperty ?? "error")
     const checked = Effect.matchCauseEffect(endpoint, {
       onSuccess: (response) =>
         response.status === 415 ? Effect.flatMap(foundMediaType, Effect.fail) : Effect.succeed(response),
@@ -37,7 +36,9 @@ export const layer: Layer.Layer<RequestCheck> = Layer.succeed(
         }
         if (HttpApiError.HttpApiSchemaError.is(error)) {
           const part = parts[error.kind]
-          return part === undefined ? Effect.die(error) : Effect.flatMap(issuesOf(error, part, payloads), invalid)
+          if (part === undefined) return Effect.die(error)
+          if (part !== "body") return invalid(shown(formatIssues(error.cause.issue).issues, part))
+          return Effect.flatMap(textOfBody, (text) => invalid(explain(text)))
         }
         if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RequestParseError") {
           return error.reason.reason === "BodyTooLarge"
@@ -61,24 +62,86 @@ export const layer: Layer.Layer<RequestCheck> = Layer.succeed(
 )
 
 /**
- * Refuses a body that loses something when it is read, as the task would have other data than the client sent: bytes that
- * are not UTF-8, or a number that JavaScript does not have. The body was read before; it is looked at in bytes, because
- * making a text of it again costs most.
+ * Reads the body of an endpoint that leaves it to its handler, in one step. What is wrong with it is refused as everywhere
+ * else.
+ */
+export const readBody = <A>(schema: Schema.Codec<A, unknown>) => {
+  const decode = Schema.decodeUnknownExit(Schema.toCodecJson(schema), { onExcessProperty: "error", errors: "first" })
+  const explain = explaining(schema, "error")
+  return <B, E, R>(
+    request: HttpServerRequest.HttpServerRequest,
+    next: (payload: A) => Effect.Effect<B, E, R>
+  ): Effect.Effect<B, E | InvalidRequest | UnsupportedMediaType, R | HttpServerRequest.HttpServerRequest> => {
+    if (!isJson(request.headers["content-type"])) return Effect.flatMap(foundMediaType, Effect.fail)
+    return Effect.flatMap(bytesOf(request), (bytes): Effect.Effect<B, E | InvalidRequest, R> => {
+      if (bytes.length === 0 && hasBody(request.headers)) return invalid(taken)
+      const text = utf8.decode(bytes)
+      const json = parse(text)
+      const payload = typeof json === "string" ? undefined : decode(json.value)
+      if (payload === undefined || Exit.isFailure(payload)) return invalid(explain(text))
+      const issue = changeOf(bytes)
+      return issue === undefined ? next(payload.value) : invalid([issue])
+    })
+  }
+}
+
+/** Under a path of another router, Effect hands on a request without the body that a middleware has read. */
+const taken = [{
+  path: ["body"],
+  message: "The body could not be read: it is empty, or a middleware in front has read it"
+}]
+
+/** Leaves out the mark that some programs put before UTF-8. */
+const utf8 = new TextDecoder()
+
+/** Whether an endpoint reads a body of this type as JSON. */
+const isJson = (type = "application/json"): boolean =>
+  type === "application/json" || /^\s*application\/json\s*(?:;|$)/i.test(type)
+
+/**
+ * A body whose length was announced is taken from the connection until its end. The request's own way waits until its stream
+ * is closed, which costs a tenth of all that creating a task does.
+ */
+const bytesOf = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<Buffer> => {
+  const { headers, source } = request
+  const read = Effect.map(Effect.orDie(request.arrayBuffer), (body) => Buffer.from(body))
+  // Another server than Node's, or a middleware that has read it
+  if (!(source instanceof IncomingMessage) || source.readableFlowing !== null) return read
+  if (headers["content-length"] === undefined || headers["expect"] !== undefined) return read
+  return Effect.callback((resume) => {
+    const chunks: Array<Buffer> = []
+    const add = (chunk: Buffer) => void chunks.push(chunk)
+    const end = () => resume(Effect.succeed(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
+    // Before its end: the request says what that means
+    const close = () => resume(read)
+    source.on("data", add).once("end", end).once("close", close)
+    return Effect.sync(() => source.off("data", add).off("end", end).off("close", close))
+  })
+}
+
+/**
+ * Refuses a body that loses something when it is read, as the task would have other data than the client sent. The body was
+ * read before; it is looked at in bytes, because making a text of it again costs most.
  */
 export const exactBody = <A, E, R>(
   request: HttpServerRequest.HttpServerRequest,
   next: () => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | InvalidRequest, R> =>
   Effect.flatMap(Effect.orDie(request.arrayBuffer), (body): Effect.Effect<A, E | InvalidRequest, R> => {
-    const bytes = new Uint8Array(body)
-    // What cannot be decoded would be replaced by U+FFFD
-    if (!isUtf8(bytes)) return invalid([{ path: ["body"], message: "Expected UTF-8" }])
-    const inexact = mayBeInexact(bytes) ? inexactIn(new TextDecoder().decode(bytes)) : undefined
-    return inexact === undefined ? next() : invalid([{
-      path: ["body", ...inexact.path],
-      message: `Expected a number that is kept exactly, got ${inexact.number.slice(0, 80)}: send it as a text`
-    }])
+    const issue = changeOf(new Uint8Array(body))
+    return issue === undefined ? next() : invalid([issue])
   })
+
+/** What of a JSON text is changed by being read: bytes that are not UTF-8, or a number that JavaScript does not have. */
+const changeOf = (bytes: Uint8Array): RequestIssue | undefined => {
+  // What cannot be decoded would be replaced by U+FFFD
+  if (!isUtf8(bytes)) return { path: ["body"], message: "Expected UTF-8" }
+  const inexact = mayBeInexact(bytes) ? inexactIn(utf8.decode(bytes)) : undefined
+  return inexact && {
+    path: ["body", ...inexact.path],
+    message: `Expected a number that is kept exactly, got ${inexact.number.slice(0, 80)}: send it as a text`
+  }
+}
 
 /** What a queue refuses of a request's options; the schema of the request has checked them by the same bounds. */
 export const refused =
@@ -120,44 +183,39 @@ const foundMediaType = Effect.map(HttpServerRequest.HttpServerRequest, ({ header
   return new UnsupportedMediaType({ found: shortened(encoding === undefined ? type : `${type} as ${encoding}`) })
 })
 
+/** The text was read before, so reading it again is free. */
+const textOfBody = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => Effect.orDie(request.text))
+
 const maxBodyBytes = Effect.map(HttpIncomingMessage.MaxBodySize, (limit) => Number(limit ?? 0n))
 
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
 
-type Payload = (input: unknown) => Exit.Exit<unknown, Schema.SchemaError>
-
-const issuesOf = (
-  error: HttpApiError.HttpApiSchemaError,
-  part: string,
-  payloads: ReadonlyArray<Payload>
-): Effect.Effect<ReadonlyArray<RequestIssue>, never, HttpServerRequest.HttpServerRequest> => {
-  const { issues } = formatIssues(error.cause.issue)
-  if (issues[0]?.message === "Expected a valid JSON body") {
-    return Effect.map(syntaxError, (message) => [{ path: [part], message: shortened(message) }])
-  }
-  if (part !== "body") return Effect.succeed(shown(issues, part))
-  return Effect.map(allIssues(payloads), (all) => shown(all.length > 0 ? all : issues, part))
-}
+type Issues = ReturnType<typeof formatIssues>["issues"]
 
 /** Bytes of a body in which all that is wrong is looked for; in a larger one the first mistake is enough. */
 const maxSearchedLength = 16 * 1024
 
-type Issues = ReturnType<typeof formatIssues>["issues"]
+/** What is wrong with a text that this schema does not decode. */
+const explaining = (schema: Schema.Codec<unknown, unknown>, onExcessProperty: "error" | "ignore") => {
+  const decode = Schema.decodeUnknownResult(Schema.toCodecJson(schema))
+  return (text: string): ReadonlyArray<RequestIssue> => {
+    const json = parse(text)
+    if (typeof json === "string") return [{ path: ["body"], message: shortened(json) }]
+    const errors = text.length > maxSearchedLength ? "first" : "all"
+    const decoded = decode(json.value, { onExcessProperty, errors })
+    return Result.isSuccess(decoded) ? [] : shown(formatIssues(decoded.failure.issue).issues, "body")
+  }
+}
 
-const allIssues = (
-  payloads: ReadonlyArray<Payload>
-): Effect.Effect<Issues, never, HttpServerRequest.HttpServerRequest> =>
-  Effect.map(
-    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => Effect.orDie(request.text)),
-    (text) => {
-      const [decode] = payloads
-      // No body at all is not JSON either
-      if (decode === undefined || text === "" || text.length > maxSearchedLength) return []
-      const decoded = decode(JSON.parse(text))
-      const reason = Exit.isFailure(decoded) ? decoded.cause.reasons[0] : undefined
-      return reason?._tag === "Fail" ? formatIssues(reason.error.issue).issues : []
-    }
-  )
+/** The value of a JSON text, or what the parser says, which names the position. */
+const parse = (text: string): { readonly value: unknown } | string => {
+  if (text === "") return { value: undefined }
+  try {
+    return { value: JSON.parse(text) }
+  } catch (error) {
+    return `Expected JSON: ${error instanceof Error ? error.message : "it does not parse"}`
+  }
+}
 
 /** The first issues as clients see them, and how many are left out. What was sent is not sent back. */
 const shown = (issues: Issues, part: string): ReadonlyArray<RequestIssue> => {
@@ -183,15 +241,3 @@ const keyOf = (segment: PropertyKey | { readonly key: PropertyKey }): string | n
   const key = typeof segment === "object" ? segment.key : segment
   return typeof key === "number" ? key : shortenedTo(String(key), maxShownLength.name)
 }
-
-/** What the parser says, which names the position. The text was read before, so reading it again is free. */
-const syntaxError = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => Effect.orDie(request.text)).pipe(
-  Effect.map((text) => {
-    try {
-      JSON.parse(text)
-      return "Expected JSON"
-    } catch (error) {
-      return `Expected JSON: ${error instanceof Error ? error.message : "it does not parse"}`
-    }
-  })
-)

@@ -1,6 +1,7 @@
 /**
  * The API's routes in an application's own `HttpRouter`, under a path, next to its own routes and behind its own
- * middleware. They are a router of their own there: nothing of the application answers for them, nor they for it.
+ * middleware. They are a router of their own there: nothing of the application answers for them, nor they for it. A middleware
+ * in front may not read bodies: Effect's router does not hand them on to what is under a path.
  *
  * @example
  * ```ts

@@ -25,6 +25,30 @@ export const exchange = (port: number, text: string | Uint8Array): Effect.Effect
     return Effect.sync(() => socket.destroy())
   })
 
+/** Sends parts that arrive one after another, and answers as {@link exchange} does. A client that leaves waits for nothing. */
+export const exchangeInParts = Effect.fnUntraced(
+  function*(port: number, parts: ReadonlyArray<Uint8Array>, leaves = false) {
+    const socket = yield* Effect.acquireRelease(
+      Effect.sync(() => connect(port, "127.0.0.1").setNoDelay().setEncoding("latin1")),
+      (socket) => Effect.sync(() => socket.destroy())
+    )
+    let received = ""
+    const closed = Effect.callback<void>((resume) => {
+      if (socket.closed) resume(Effect.void)
+      else socket.on("close", () => resume(Effect.void))
+    })
+    socket.on("data", (chunk: string) => received += chunk).on("error", () => {})
+    for (const part of parts) {
+      socket.write(part)
+      yield* Effect.sleep("20 millis")
+    }
+    if (leaves) socket.destroy()
+    else yield* closed
+    return received
+  },
+  Effect.scoped
+)
+
 /** The port of the server around it. */
 export const port: Effect.Effect<number, never, Listener.HttpServer> = Effect.map(
   Listener.HttpServer,

@@ -8,6 +8,7 @@ import {
   HttpClientRequest,
   HttpRouter,
   HttpServer as Listener,
+  HttpServerRequest,
   HttpServerResponse
 } from "effect/http"
 import * as Engine from "../../src/engine/Engine.ts"
@@ -27,8 +28,15 @@ const own = Layer.mergeAll(
   HttpRouter.add("GET", "/broken", Effect.die(new Error("It broke")))
 )
 
-const served = (options: Partial<TaskRoutes.Options> = {}) =>
-  HttpRouter.serve(Layer.mergeAll(TaskRoutes.layer({ path: "/work/tasks", ...options }), own, marked), {
+/** Reads every body before its route does, as a middleware that checks signatures would. */
+const reading = HttpRouter.use((router) =>
+  router.addGlobalMiddleware((routes) =>
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => Effect.andThen(Effect.orDie(request.text), routes))
+  )
+)
+
+const served = (options: Partial<TaskRoutes.Options> = {}, middleware = marked) =>
+  HttpRouter.serve(Layer.mergeAll(TaskRoutes.layer({ path: "/work/tasks", ...options }), own, middleware), {
     disableLogger: true,
     disableListenLog: true,
     // An id may have 255 characters, each encoded
@@ -79,6 +87,13 @@ describe("routes in the router of an application", () => {
       const large = yield* post("/work/tasks/api/v1/tasks", { type: "echo", payload: "x".repeat(5000) })
       assert.strictEqual(large.status, 413)
     }).pipe(Effect.provide(served({ maxBodyBytes: 1000 }))))
+
+  it.live("say so when a middleware has read the body, which Effect does not hand on", () =>
+    Effect.gen(function*() {
+      const refused = yield* post("/work/tasks/api/v1/tasks", { type: "echo" })
+      assert.strictEqual(refused.status, 400)
+      assert.include(yield* refused.text, "a middleware in front has read it")
+    }).pipe(Effect.provide(served({}, reading))))
 
   it.live("ask for keys as a server does", () =>
     Effect.gen(function*() {

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { HttpServer as Listener } from "effect/http"
 import { TaskJson } from "../../src/http/api/TaskJson.ts"
-import { exchange, exchangeHead, parse, port, request } from "./RawHttp.ts"
+import { exchange, exchangeHead, exchangeInParts, parse, port, request } from "./RawHttp.ts"
 import { decoded, expecting, get, layer, page, post, posted, read, refused, send } from "./TestServer.ts"
 
 const malformed: ReadonlyArray<readonly [name: string, body: unknown, path: ReadonlyArray<string>]> = [
@@ -162,6 +162,39 @@ describe("a request body", () => {
       assert.strictEqual((yield* refused(413, "body_too_large", post(giant)))["limit"], 1024 * 1024)
       yield* refused(413, "body_too_large", streamed(giant))
       yield* posted({ type: "echo", payload: "x".repeat(1024 * 1024 - 100) })
+    }).pipe(Effect.provide(layer())))
+
+  it.live("is read whole, however it comes", () =>
+    Effect.gen(function*() {
+      const body = JSON.stringify({ type: "echo", payload: "é".repeat(100) })
+      const lines = [
+        "POST /api/v1/tasks HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: application/json",
+        "Connection: close"
+      ]
+      const bytes = Buffer.from(body)
+      const head = (more: string) => Buffer.from([...lines, more, "", ""].join("\r\n"))
+      const chunk = (part: Uint8Array) =>
+        Buffer.concat([Buffer.from(`${part.length.toString(16)}\r\n`), part, Buffer.from("\r\n")])
+      // The second one ends between the two bytes of a letter
+      const announced = [head(`Content-Length: ${bytes.length}`), bytes.subarray(0, 50), bytes.subarray(50)]
+      const chunked = [
+        head("Transfer-Encoding: chunked"),
+        chunk(bytes.subarray(0, 50)),
+        chunk(bytes.subarray(50)),
+        chunk(bytes.subarray(0, 0))
+      ]
+      for (const parts of [announced, chunked, [Buffer.concat(announced)], [Buffer.concat(chunked)]]) {
+        const answer = parse(yield* exchangeInParts(yield* port, parts))
+        assert.strictEqual(answer.status, 201, answer.body)
+        assert.strictEqual(JSON.parse(answer.body).payload, "é".repeat(100))
+      }
+      // A client that leaves in the middle of one has posted nothing, and nobody else notices
+      assert.strictEqual(yield* exchangeInParts(yield* port, [Buffer.concat(announced).subarray(0, -1)], true), "")
+      yield* posted({ type: "echo" })
+      const { tasks } = yield* page()
+      assert.strictEqual(tasks.length, 5)
     }).pipe(Effect.provide(layer())))
 
   it.effect("names twenty issues at most", () =>

@@ -59,7 +59,7 @@ export const NewTaskJson = Schema.Struct({
 export type NewTaskJson = typeof NewTaskJson.Type
 
 /** One task, or several that are stored together or not at all. */
-const NewTasksJson = Schema.Union([
+export const NewTasksJson = Schema.Union([
   NewTaskJson,
   Schema.Array(NewTaskJson).check(Schema.isMinLength(1), Schema.isMaxLength(maxBatch))
 ]).annotate({ expected: "a task or an array of tasks" })
