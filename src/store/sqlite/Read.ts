@@ -3,12 +3,14 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import * as Bounds from "../../domain/Bounds.ts"
+import * as ByteOrder from "../../domain/ByteOrder.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { all as allStates, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { fitting } from "../Admission.ts"
 import { columns, failureOf, recordOf, type Row, stateCode, stateOf } from "../TaskRow.ts"
 import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
 import { prepare, type Statement } from "./Database.ts"
+import { nextListed } from "./Lanes.ts"
 import type { Tasks } from "./Task.ts"
 
 type Seq = [seq: number]
@@ -55,17 +57,7 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
         ORDER BY seq DESC LIMIT ?`
     )
   }
-  // the next lane that has tasks in a state: one seek each. Comparing (queue, type) at once would scan the whole lane
-  const nextType = prepare<Lane>(
-    database,
-    `SELECT queue, type FROM task INDEXED BY task_list
-      WHERE state = ? AND state NOT IN (1, 2) AND queue = ? AND type > ? ORDER BY type LIMIT 1`
-  )
-  const nextQueue = prepare<Lane>(
-    database,
-    `SELECT queue, type FROM task INDEXED BY task_list
-      WHERE state = ? AND state NOT IN (1, 2) AND queue > ? ORDER BY queue, type LIMIT 1`
-  )
+  const nextLane = nextListed(database)
   const newestOfLane = prepare<Seq>(
     database,
     `SELECT seq FROM task INDEXED BY task_list
@@ -80,11 +72,17 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
     const lanes: Array<Lane> = []
     let seen = 0
     for (const start of queues === undefined ? [undefined] : new Set(queues)) {
-      let lane = start === undefined ? nextQueue.get(state, "") : nextType.get(state, start, "")
-      while (lane !== undefined) {
+      const nextFrom = (queue: string, type: string): Lane | undefined => {
+        const lane = nextLane.get(state, queue, type)
+        return start === undefined || lane?.[0] === start ? lane : undefined
+      }
+      for (
+        let lane = nextFrom(start ?? "", "");
+        lane !== undefined;
+        lane = nextFrom(lane[0], ByteOrder.after(lane[1]))
+      ) {
         if (++seen > maxLanes) return undefined
         if (types?.includes(lane[1]) !== false) lanes.push(lane)
-        lane = nextType.get(state, ...lane) ?? (start === undefined ? nextQueue.get(state, lane[0]) : undefined)
       }
     }
     return lanes

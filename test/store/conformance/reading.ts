@@ -207,7 +207,11 @@ export const reading = (driver: Driver) =>
     scenario(driver, "list finds what is rare among many tasks of many queues, by pages that have an end", () =>
       Effect.gen(function*() {
         const store = yield* TaskStore
-        const oldest = yield* add({ type: "rare", queue: "q1" }, { type: "rare" })
+        const oldest = yield* add(
+          { type: "rare", queue: "q1" },
+          { type: "rare" },
+          { type: "rare", queue: "", delayMs: hour }
+        )
         const ids = yield* add(...Array.from({ length: 2600 }, (_, n) => ({ queue: `q${n % 700}` })))
         const newest = yield* add({ type: "rare", queue: "q2" })
         const claimed = yield* take({ queues: undefined, limit: 2000 })
@@ -233,6 +237,7 @@ export const reading = (driver: Driver) =>
         const failed = claimedIds.filter((id, index) => index % 100 === 0 && !gone.has(id))
         assert.deepStrictEqual(yield* all({ types: ["rare"] }), [...oldest, ...newest])
         assert.deepStrictEqual(yield* all({ types: ["rare"], queues: ["q1", "q2"] }), [oldest[0], ...newest])
+        assert.deepStrictEqual(yield* all({ types: ["rare"], states: ["scheduled"] }), oldest.slice(2))
         assert.deepStrictEqual(yield* all({ types: ["never"] }), [])
         assert.deepStrictEqual(yield* all({ queues: ["never"] }), [])
         assert.deepStrictEqual(yield* all({ states: ["cancelled"] }), [])
