@@ -55,8 +55,8 @@ export const nameOf = (type: string, key: string): string => `${type}\u0000${key
 /** How old a measurement may be, in milliseconds, if it was quick. */
 const maxAgeMs = 1000
 
-/** How many times as long as measuring takes is waited before it is done again: it takes 2 % of the time at most. */
-const pauses = 50
+/** How many times as long as measuring takes is waited before it is done again, unless it costs little: 2 % of the time. */
+const defaultPauses = 50
 
 /** Bytes of UTF-8 in the payloads of tasks: what is offered. */
 export const offeredBytes = (tasks: Iterable<Pick<NewTask, "payload">>): number => {
@@ -66,50 +66,58 @@ export const offeredBytes = (tasks: Iterable<Pick<NewTask, "payload">>): number 
 }
 
 /**
- * The bytes that the tasks of a store may have together, where the store has to be asked how many they have. Keeping count
- * would cost every write something, so the answer is up to a second old, and what this process has stored since is added.
+ * How many bytes the tasks of a store may have together, or how many of them may be unfinished, where the store has to be
+ * asked how many there are. Keeping count would cost every write something, so the answer is up to a second old, and what
+ * this process has stored since is added.
  */
-export class ByteBudget {
-  readonly maxBytes: number
-  /** Bytes that were measured, and those stored since. */
-  bytes = 0
+export class Budget {
+  readonly max: number
+  /** What was measured, and what was stored since. */
+  used = 0
   private added = 0
   private measuredAt = -Infinity
   private tookMs = 0
   private readonly measure: Effect.Effect<number, StoreError>
   private readonly now: () => number
+  private readonly pauses: number
 
-  constructor(maxBytes: number, measure: Effect.Effect<number, StoreError>, clock: Clock.Clock) {
-    this.maxBytes = maxBytes
+  constructor(
+    max: number,
+    measure: Effect.Effect<number, StoreError>,
+    clock: Clock.Clock,
+    pauses: number = defaultPauses
+  ) {
+    this.max = max
     this.measure = measure
     this.now = () => MonotonicClock.millis(clock)
+    this.pauses = pauses
   }
 
-  /** Whether so many more fit, as far as this process knows. */
-  fits(bytes: number): boolean {
-    return this.bytes + bytes <= this.maxBytes
+  /** Whether so much more fits, as far as this process knows. */
+  fits(amount: number): boolean {
+    return this.used + amount <= this.max
   }
 
-  /** Measures again when that was long ago, or not just now and so many more would be refused. */
-  measureFor(bytes: number): Effect.Effect<void, StoreError> {
+  /** Measures again when that was long ago, or not just now and so much more would be refused. */
+  measureFor(amount: number): Effect.Effect<void, StoreError> {
     return Effect.suspend(() => {
       const now = this.now()
-      const pauseMs = Math.max(this.fits(bytes) ? maxAgeMs : 0, this.tookMs * pauses)
+      const pauseMs = Math.max(this.fits(amount) ? maxAgeMs : 0, this.tookMs * this.pauses)
       if (now - this.measuredAt < pauseMs) return Effect.void
       this.measuredAt = now
       const before = this.added
       return Effect.map(this.measure, (measured) => {
         // what was stored in between may be in it or not
-        this.bytes = measured + this.added - before
+        this.used = measured + this.added - before
         this.tookMs = this.now() - now
       })
     })
   }
 
-  /** Bytes that have been stored. */
-  add(bytes: number): void {
-    this.bytes += bytes
-    this.added += bytes
+  /** What has been stored. */
+  add(amount: number): void {
+    this.used += amount
+    this.added += amount
   }
 }
 
@@ -122,9 +130,9 @@ export class Plan implements Known {
   private bytes = 0
   private readonly capacity: number
   private readonly unfinished: number
-  private readonly budget: ByteBudget | undefined
+  private readonly budget: Budget | undefined
 
-  constructor(capacity: number, unfinished: number, budget: ByteBudget | undefined) {
+  constructor(capacity: number, unfinished: number, budget: Budget | undefined) {
     this.capacity = capacity
     this.unfinished = unfinished
     this.budget = budget
@@ -154,8 +162,8 @@ export class Plan implements Known {
     const unfinished = this.unfinished + this.fresh.length
     if (fresh.length > 0 && unfinished + fresh.length > capacity) return { _tag: "Full", capacity, unfinished }
     if (this.budget !== undefined && fresh.length > 0) {
-      const { bytes, maxBytes } = this.budget
-      const size = { maxBytes, storedBytes: bytes + this.bytes, offeredBytes: offeredBytes(fresh) }
+      const { max, used } = this.budget
+      const size = { maxBytes: max, storedBytes: used + this.bytes, offeredBytes: offeredBytes(fresh) }
       if (!this.budget.fits(this.bytes + size.offeredBytes)) return { _tag: "Full", capacity, unfinished, size }
       this.bytes += size.offeredBytes
     }

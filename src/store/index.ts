@@ -24,7 +24,7 @@ export {
 } from "../domain/TaskRecord.ts"
 export * as TaskState from "../domain/TaskState.ts"
 export { bytesOf, fitting, type Texts } from "./Admission.ts"
-export { type Admission, admit, ByteBudget, type Known, nameOf as keyName, offeredBytes } from "./Admission.ts"
+export { type Admission, admit, Budget, type Known, nameOf as keyName, offeredBytes } from "./Admission.ts"
 export {
   decideCancel,
   decideRerun,

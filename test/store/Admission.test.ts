@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { ByteBudget } from "../../src/store/Admission.ts"
+import { Budget } from "../../src/store/Admission.ts"
 
 /** A store whose bytes a test says, and that takes as long as the test says to tell them. */
 const store = Effect.gen(function*() {
@@ -10,7 +10,7 @@ const store = Effect.gen(function*() {
     state.asked++
     return Effect.as(Effect.sleep(state.tookMs), state.bytes)
   })
-  return { state, budget: new ByteBudget(1000, measure, yield* Clock.Clock) }
+  return { state, budget: new Budget(1000, measure, yield* Clock.Clock) }
 })
 
 describe("a budget in bytes", () => {
@@ -26,7 +26,7 @@ describe("a budget in bytes", () => {
         yield* TestClock.adjust("1 millis")
       }
       assert.strictEqual(state.asked, 5)
-      assert.strictEqual(budget.bytes, 20)
+      assert.strictEqual(budget.used, 20)
       state.bytes = 990
       yield* budget.measureFor(10)
       assert.isTrue(budget.fits(10))
@@ -64,7 +64,7 @@ describe("a budget in bytes", () => {
   it.effect("is measured by one at a time, and counts what is stored meanwhile", () =>
     Effect.gen(function*() {
       const answer = yield* Deferred.make<number>()
-      const budget = new ByteBudget(1000, Deferred.await(answer), yield* Clock.Clock)
+      const budget = new Budget(1000, Deferred.await(answer), yield* Clock.Clock)
       const measuring = yield* Effect.forkChild(budget.measureFor(10))
       yield* Effect.yieldNow
       // It does not wait for the first one's answer
@@ -72,6 +72,6 @@ describe("a budget in bytes", () => {
       budget.add(300)
       yield* Deferred.succeed(answer, 200)
       yield* Fiber.join(measuring)
-      assert.strictEqual(budget.bytes, 500)
+      assert.strictEqual(budget.used, 500)
     }))
 })

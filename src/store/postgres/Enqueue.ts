@@ -5,15 +5,13 @@
  * and keys are read, each group is decided, and the rest is inserted in one statement. It fails as a whole if another
  * process was faster; then all this starts over.
  */
-import { type Clock, Effect, Schedule } from "effect"
+import { Effect, Schedule } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
-import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
-import { type ByteBudget, offeredBytes, Plan } from "../Admission.ts"
+import { type Budget, offeredBytes, Plan } from "../Admission.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import { type Database, number, numbers, type Parameter, texts } from "./Database.ts"
 import * as Failure from "./Failure.ts"
-import type { Tally } from "./Tally.ts"
 
 type Group = ReadonlyArray<NewTask>
 
@@ -43,9 +41,9 @@ const alike = `(
 /** Prepares the operation. */
 export const make = (
   { inTransaction, query, schema, transaction }: Database,
-  capacity: Capacity,
+  capacity: Budget,
   headStartMs: number,
-  budget: ByteBudget | undefined
+  budget: Budget | undefined
 ) => {
   /** What was stored, by queue and type. */
   const ofEachLane =
@@ -128,7 +126,7 @@ export const make = (
       texts(keyed.map(({ type }) => type)),
       texts(keyed.map(({ key }) => key))
     ])
-    const plan = new Plan(capacity.capacity, capacity.unfinished, budget)
+    const plan = new Plan(capacity.max, capacity.used, budget)
     for (const [, id, type, key, payload] of rows) {
       if (id !== null) plan.addId(id)
       if (id !== null && key !== null) plan.addOwner({ type, key }, { id, payload })
@@ -142,12 +140,12 @@ export const make = (
     const all = groups.flat()
     const isKeyed = all.some(({ key }) => key !== null)
     const offered = budget === undefined ? 0 : offeredBytes(all)
-    const counted = capacity.countFor(all.length)
+    const counted = capacity.measureFor(all.length)
     const measured = budget === undefined ? counted : Effect.andThen(counted, budget.measureFor(offered))
     return Effect.flatMap(measured, () => {
       // a savepoint keeps a duplicate from spoiling the application's transaction
       const decided = Effect.retry(transaction("enqueue", decideAndStore(groups, all)), whileDuplicate)
-      if (isKeyed || !capacity.hasRoomFor(all.length) || budget?.fits(offered) === false) return decided
+      if (isKeyed || !capacity.fits(all.length) || budget?.fits(offered) === false) return decided
       return Effect.flatMap(inTransaction, (inside) =>
         inside
           ? storeUnkeyed(insertUnknown, groups, all)
@@ -198,51 +196,3 @@ const whole = (value: number): number =>
   Math.min(Math.max(Math.round(value), -Number.MAX_SAFE_INTEGER), Number.MAX_SAFE_INTEGER)
 
 const wholeOrNull = (value: number | null): number | null => value === null ? null : whole(value)
-
-/** How old the count may be, in milliseconds. */
-const freshForMs = 1000
-
-/**
- * Room for unfinished tasks. An exact counter would be a row that an application's transaction keeps
- * locked, so this process counts what it adds itself and asks the store for the rest: once a second, and always before
- * it refuses anything.
- */
-export class Capacity {
-  readonly capacity: number
-  /** Tasks that were not finished when they were counted, and those added since. */
-  unfinished = 0
-  private countedAt = -Infinity
-  private readonly tally: Tally
-  private readonly now: () => number
-
-  constructor(capacity: number, tally: Tally, clock: Clock.Clock) {
-    this.capacity = capacity
-    this.tally = tally
-    this.now = () => MonotonicClock.millis(clock)
-  }
-
-  /** Whether so many more fit, as far as this process knows. */
-  hasRoomFor(tasks: number): boolean {
-    return this.unfinished + tasks <= this.capacity
-  }
-
-  /** Counts again when the count is old or would refuse so many tasks. */
-  countFor(tasks: number): Effect.Effect<void, StoreError> {
-    return Effect.suspend(() =>
-      this.hasRoomFor(tasks) && this.now() - this.countedAt < freshForMs ? Effect.void : this.count
-    )
-  }
-
-  private get count(): Effect.Effect<void, StoreError> {
-    const at = this.now()
-    return Effect.map(this.tally.unfinished, (unfinished) => {
-      this.unfinished = unfinished
-      this.countedAt = at
-    })
-  }
-
-  /** Tasks that have been stored. */
-  add(tasks: number): void {
-    this.unfinished += tasks
-  }
-}

@@ -3,10 +3,10 @@
  */
 import { Effect } from "effect"
 import { isFinished } from "../../domain/TaskState.ts"
+import type { Budget } from "../Admission.ts"
 import { decideCancel, decideRerun } from "../Driver.ts"
 import { keyedForMs, lastClaimForMs, type RerunAnswer, type Retention, type TaskStore } from "../TaskStore.ts"
 import { type Database, number, numbers } from "./Database.ts"
-import type { Capacity } from "./Enqueue.ts"
 import type { Tally } from "./Tally.ts"
 import type { Tasks } from "./Task.ts"
 
@@ -14,7 +14,7 @@ import type { Tasks } from "./Task.ts"
 export const make = (
   database: Database,
   tasks: Tasks,
-  capacity: Capacity,
+  capacity: Budget,
   tally: Tally
 ): Pick<TaskStore["Service"], "cancel" | "rerun" | "remove" | "prune"> => {
   const { once, query, schema } = database

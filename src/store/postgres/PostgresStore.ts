@@ -11,7 +11,7 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type * as Bounds from "../../domain/Bounds.ts"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-import { ByteBudget } from "../Admission.ts"
+import { Budget } from "../Admission.ts"
 import * as Coalescer from "../Coalescer.ts"
 import { demandSettings, type ServerServices, settingNames, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
@@ -224,8 +224,10 @@ const make = Effect.fnUntraced(function*(
   yield* Server.agreeOnHeadStart(database, headStartMs)
 
   const tally = Tally.make(database, clock)
-  const capacity = new Enqueue.Capacity(maxUnfinished, tally, clock)
-  const budget = options.maxBytes === undefined ? undefined : new ByteBudget(options.maxBytes, tally.bytes, clock)
+  // An exact counter would be a row that an application's transaction keeps locked. It is counted before anything is refused
+  const capacity = new Budget(maxUnfinished, tally.unfinished, clock, 0)
+  yield* capacity.measureFor(0)
+  const budget = options.maxBytes === undefined ? undefined : new Budget(options.maxBytes, tally.bytes, clock)
   if (budget !== undefined) yield* budget.measureFor(0)
   const tasks = Task.make(database, headStartMs)
   const enqueueOnce = Enqueue.make(database, capacity, headStartMs, budget)
@@ -290,7 +292,7 @@ const make = Effect.fnUntraced(function*(
     afterCommit: client.afterCommit,
     stranded: (runnable, limit) => Effect.andThen(claim(promotion), stranded(runnable, limit)),
     writeHealth: yield* Server.writeHealth(database, refusals, Migrations.isOwn(database.schema)),
-    counts: tally.counts(capacity.capacity),
+    counts: tally.counts(maxUnfinished),
     laneCounts
   })
   return Context.make(TaskStore, store).pipe(

@@ -7,7 +7,7 @@
 import { Effect } from "effect"
 import { StoreError } from "../../domain/Errors.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
-import { type ByteBudget, offeredBytes, Plan } from "../Admission.ts"
+import { type Budget, offeredBytes, Plan } from "../Admission.ts"
 import type { Coalesced } from "../Coalescer.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import * as Failure from "./Failure.ts"
@@ -31,7 +31,7 @@ export const make = (
   runner: Runner,
   capacity: number,
   headStartMs: number,
-  budget: ByteBudget | undefined
+  budget: Budget | undefined
 ): Coalesced<Group, EnqueueAnswer> => {
   /** Stores all tasks that are new, or answers what is known: always when it only looks. */
   const send = (tasks: Group, looks: boolean): Effect.Effect<Answer, StoreError> =>

@@ -10,7 +10,7 @@ import { RateLimiter } from "effect/persistence"
 import { Redis } from "effect/persistence/Redis"
 import type * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-import { ByteBudget } from "../Admission.ts"
+import { Budget } from "../Admission.ts"
 import * as Coalescer from "../Coalescer.ts"
 import {
   demandSettings,
@@ -143,7 +143,7 @@ const make = Effect.fnUntraced(function*(
   const lanes = Lanes.make(runner)
   const budget = options.maxBytes === undefined
     ? undefined
-    : new ByteBudget(options.maxBytes, memory, clock)
+    : new Budget(options.maxBytes, memory, clock)
   if (budget !== undefined) yield* budget.measureFor(0)
   const hints = yield* Hints.make(redis, `${root}:hints`)
   const enqueue = Enqueue.make(runner, capacity, headStartMs, budget)
