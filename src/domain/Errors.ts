@@ -166,31 +166,24 @@ export class TaskCancelled extends Schema.TaggedError<TaskCancelled>()("TaskCanc
   }
 }
 
+const ofLastAttempt = { id: Schema.String, failure: TaskFailure }
+
 /** The awaited task's last attempt ran longer than its timeout. */
-export class TaskTimedOut extends Schema.TaggedError<TaskTimedOut>()("TaskTimedOut", {
-  id: Schema.String,
-  failure: TaskFailure
-}) {
+export class TaskTimedOut extends Schema.TaggedError<TaskTimedOut>()("TaskTimedOut", ofLastAttempt) {
   override get message(): string {
     return `Task ${this.id} timed out: ${this.failure.message}`
   }
 }
 
 /** The awaited task killed its process too often and will not run again by itself. */
-export class TaskQuarantined extends Schema.TaggedError<TaskQuarantined>()("TaskQuarantined", {
-  id: Schema.String,
-  failure: TaskFailure
-}) {
+export class TaskQuarantined extends Schema.TaggedError<TaskQuarantined>()("TaskQuarantined", ofLastAttempt) {
   override get message(): string {
     return `Task ${this.id} is quarantined: ${this.failure.message}`
   }
 }
 
 /** The awaited task failed with something its definition does not declare: a thrown error, or data that does not fit. */
-export class TaskDefect extends Schema.TaggedError<TaskDefect>()("TaskDefect", {
-  id: Schema.String,
-  failure: TaskFailure
-}) {
+export class TaskDefect extends Schema.TaggedError<TaskDefect>()("TaskDefect", ofLastAttempt) {
   override get message(): string {
     return `Task ${this.id} failed unexpectedly: ${this.failure.message}`
   }

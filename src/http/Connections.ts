@@ -17,7 +17,7 @@ export const answerMalformed = (error: NodeJS.ErrnoException, socket: Duplex): v
     return
   }
   const { code, message, status } = refusals[error.code ?? ""] ?? malformed
-  const body = JSON.stringify({ error: { code, message } })
+  const body = bodyOf(code, message)
   // In the middle of an answer it would be read as a part of that
   if (isAnswering(socket)) {
     socket.destroy()
@@ -31,10 +31,13 @@ export const answerMalformed = (error: NodeJS.ErrnoException, socket: Duplex): v
 
 /** To be called for each `checkExpectation`: only `100-continue` can be met. */
 export const refuseExpectation = (_request: IncomingMessage, response: ServerResponse): void => {
-  const error = { code: "expectation_failed", message: "This server meets no expectation but 100-continue" }
-  const body = JSON.stringify({ error })
+  const body = bodyOf("expectation_failed", "This server meets no expectation but 100-continue")
   const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body), connection: "close" }
   response.writeHead(417, headers).end(body)
+}
+
+function bodyOf(code: string, message: string): string {
+  return JSON.stringify({ error: { code, message } })
 }
 
 interface Refusal {
@@ -87,9 +90,7 @@ export const answerUnserved = (server: Server): void => {
 }
 
 // The code that every route declares for a 503, so that typed clients know it
-const unservedBody = JSON.stringify({
-  error: { code: "store_unavailable", message: "The server starts or stops; try again" }
-})
+const unservedBody = bodyOf("store_unavailable", "The server starts or stops; try again")
 
 const unservedHeaders = {
   "content-type": "application/json",

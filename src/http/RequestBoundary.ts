@@ -159,6 +159,7 @@ const duration = Metric.histogram("taskforge_http_request_duration_seconds", {
 })
 
 interface OfEndpoint {
+  readonly labels: { readonly method: string; readonly endpoint: string }
   readonly duration: Metric.Histogram<number>
   readonly requests: Map<number, Metric.Counter<number>>
 }
@@ -177,15 +178,10 @@ class RequestMetrics {
 
   /** `endpoint` is a route's pattern such as `/api/v1/tasks/:id`, or none. */
   answered(method: string, endpoint: string | undefined, status: number, seconds: number): void {
-    if (endpoint === undefined) this.count("any", "unmatched", status, seconds)
-    else this.count(method, endpoint, status, seconds)
-  }
-
-  private count(method: string, endpoint: string, status: number, seconds: number): void {
-    const metrics = this.of(method, endpoint)
+    const metrics = endpoint === undefined ? this.of("any", "unmatched") : this.of(method, endpoint)
     let counter = metrics.requests.get(status)
     if (counter === undefined) {
-      counter = Metric.withAttributes(requests, { ...labels(method, endpoint), status: String(status) })
+      counter = Metric.withAttributes(requests, { ...metrics.labels, status: String(status) })
       metrics.requests.set(status, counter)
     }
     counter.updateUnsafe(1, this.context)
@@ -197,11 +193,10 @@ class RequestMetrics {
     if (byMethod === undefined) this.endpoints.set(endpoint, byMethod = new Map())
     let metrics = byMethod.get(method)
     if (metrics === undefined) {
-      metrics = { duration: Metric.withAttributes(duration, labels(method, endpoint)), requests: new Map() }
+      const labels = { method, endpoint: endpoint.replace(/:(\w+)/g, "{$1}") }
+      metrics = { labels, duration: Metric.withAttributes(duration, labels), requests: new Map() }
       byMethod.set(method, metrics)
     }
     return metrics
   }
 }
-
-const labels = (method: string, endpoint: string) => ({ method, endpoint: endpoint.replace(/:(\w+)/g, "{$1}") })

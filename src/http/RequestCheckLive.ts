@@ -26,8 +26,7 @@ export const layer: Layer.Layer<RequestCheck> = Layer.succeed(
     const [schema = Schema.Unknown] = [...definition.payload.values()].flatMap(({ schemas }) => schemas)
     const explain = explaining(schema as Schema.Codec<unknown>, options?.onExcessProperty ?? "error")
     const checked = Effect.matchCauseEffect(endpoint, {
-      onSuccess: (response) =>
-        response.status === 415 ? Effect.flatMap(foundMediaType, Effect.fail) : Effect.succeed(response),
+      onSuccess: (response) => response.status === 415 ? unreadable : Effect.succeed(response),
       onFailure: (cause): Effect.Effect<never, Refusal, HttpServerRequest.HttpServerRequest> => {
         const reason: Cause.Reason<unknown> | undefined = cause.reasons[0]
         const error = reason?._tag === "Fail" ? reason.error : reason?._tag === "Die" ? reason.defect : undefined
@@ -42,14 +41,12 @@ export const layer: Layer.Layer<RequestCheck> = Layer.succeed(
         }
         if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RequestParseError") {
           return error.reason.reason === "BodyTooLarge"
-            ? Effect.flatMap(maxBodyBytes, (limit) => Effect.fail(new BodyTooLarge({ limit })))
+            ? tooLarge
             : invalid([{ path: ["body"], message: "The body could not be read" }])
         }
         return Effect.failCause(cause)
       }
     })
-    const unreadable: typeof checked = Effect.flatMap(foundMediaType, Effect.fail)
-    const tooLarge: typeof checked = Effect.flatMap(maxBodyBytes, (limit) => Effect.fail(new BodyTooLarge({ limit })))
     return Effect.withFiber((fiber) => {
       const { headers } = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
       if (!hasBody(headers)) return checked
@@ -72,7 +69,7 @@ export const readBody = <A>(schema: Schema.Codec<A, unknown>) => {
     request: HttpServerRequest.HttpServerRequest,
     next: (payload: A) => Effect.Effect<B, E, R>
   ): Effect.Effect<B, E | InvalidRequest | UnsupportedMediaType, R | HttpServerRequest.HttpServerRequest> => {
-    if (!isJson(request.headers["content-type"])) return Effect.flatMap(foundMediaType, Effect.fail)
+    if (!isJson(request.headers["content-type"])) return unreadable
     return Effect.flatMap(bytesOf(request), (bytes): Effect.Effect<B, E | InvalidRequest, R> => {
       if (bytes.length === 0 && hasBody(request.headers)) return invalid(taken)
       const text = utf8.decode(bytes)
@@ -178,15 +175,19 @@ const parts: Partial<Record<HttpApiError.HttpApiSchemaError["kind"], string>> = 
 
 const invalid = (issues: ReadonlyArray<RequestIssue>) => Effect.fail(new InvalidRequest({ issues }))
 
-const foundMediaType = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) => {
+const unreadable = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) => {
   const [type = "", encoding] = [headers["content-type"], headers["content-encoding"]]
-  return new UnsupportedMediaType({ found: shortened(encoding === undefined ? type : `${type} as ${encoding}`) })
+  const found = shortened(encoding === undefined ? type : `${type} as ${encoding}`)
+  return Effect.fail(new UnsupportedMediaType({ found }))
 })
 
 /** The text was read before, so reading it again is free. */
 const textOfBody = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => Effect.orDie(request.text))
 
-const maxBodyBytes = Effect.map(HttpIncomingMessage.MaxBodySize, (limit) => Number(limit ?? 0n))
+const tooLarge = Effect.flatMap(
+  HttpIncomingMessage.MaxBodySize,
+  (limit) => Effect.fail(new BodyTooLarge({ limit: Number(limit ?? 0n) }))
+)
 
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
 

@@ -1,4 +1,4 @@
-import { type Cause, Duration, Effect, Exit, type Fiber, Schema } from "effect"
+import { type Cause, Data, Duration, Effect, Exit, type Fiber, Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { LeaseLost, type StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
@@ -21,15 +21,10 @@ export class Snoozed extends Schema.TaggedError<Snoozed>()("Snoozed", { delayMs:
 }
 
 /** Data that does not fit its schema: trying again cannot help. */
-export class Unfit {
+export class Unfit extends Data.Class<{
   readonly subject: "payload" | "result"
   readonly cause: Cause.Cause<unknown>
-
-  constructor(subject: "payload" | "result", cause: Cause.Cause<unknown>) {
-    this.subject = subject
-    this.cause = cause
-  }
-}
+}> {}
 
 /** What attempts know of their pool, and ask of it. */
 export interface AttemptHost {
@@ -128,7 +123,7 @@ export class Attempt implements HandlerContext<any> {
       Effect.suspend(() => {
         const { claim, id } = this
         const result = this.definition.codec.encodeSuccess(success)
-        if (Exit.isFailure(result)) return Effect.die(new Unfit("result", result.cause))
+        if (Exit.isFailure(result)) return Effect.die(new Unfit({ subject: "result", cause: result.cause }))
         return Effect.flatMap(this.host.settle({ _tag: "Complete", id, claim, result: result.value }), (answer) => {
           // settled before, it must not be done once more: a transaction that is repeated because it is not known whether it
           // was committed would write twice

@@ -18,10 +18,10 @@ import type { TaskContext } from "./TaskContext.ts"
 export const perform = (handler: Handler, attempt: Attempt): Effect.Effect<string, unknown, TaskContext> => {
   const { codec } = handler.definition
   const payload = codec.decodePayload(attempt.task.payload)
-  if (Exit.isFailure(payload)) return Effect.die(new Unfit("payload", payload.cause))
+  if (Exit.isFailure(payload)) return Effect.die(new Unfit({ subject: "payload", cause: payload.cause }))
   return Effect.flatMap(Effect.suspend(() => handler.run(payload.value, attempt)), (success) => {
     const result = codec.encodeSuccess(success)
-    return Exit.isFailure(result) ? Effect.die(new Unfit("result", result.cause)) : result
+    return Exit.isFailure(result) ? Effect.die(new Unfit({ subject: "result", cause: result.cause })) : result
   })
 }
 

@@ -164,16 +164,14 @@ export const FullOrUnavailable = Schema.Union([Errors.QueueFull, Errors.StoreErr
       body.error.code === "queue_full"
         ? queueFullOf(body.error)
         : storeErrorOf({ error: body.error }),
-    encode: (error) => ({ headers: { "retry-after": retryAfterSeconds }, body: fullOrUnavailable(error) })
+    encode: (error) => ({
+      headers: { "retry-after": retryAfterSeconds },
+      body: error._tag === "StoreError"
+        ? storeUnavailable(error)
+        : { error: { code: "queue_full" as const, ...factsOf(error) } }
+    })
   })
 )
-
-function fullOrUnavailable(
-  error: Errors.QueueFull | Errors.StoreError
-): typeof QueueFullBody.Type | typeof StoreUnavailableBody.Type {
-  if (error._tag === "StoreError") return storeUnavailable(error)
-  return { error: { code: "queue_full" as const, ...factsOf(error) } }
-}
 
 function factsOf({ capacity, message, offered, size, unfinished }: Errors.QueueFull) {
   const facts = { message, capacity, unfinished, offered }
