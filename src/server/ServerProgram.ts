@@ -3,8 +3,7 @@ import { Effect, Layer } from "effect"
 import { hostname } from "node:os"
 import * as ApiKeys from "../access/ApiKeys.ts"
 import * as ListenAddress from "../config/ListenAddress.ts"
-import * as Settings from "../config/Settings.ts"
-import * as UnknownVariables from "../config/UnknownVariables.ts"
+import type * as Settings from "../config/Settings.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import * as Engine from "../engine/Engine.ts"
 import * as Handlers from "../handlers/index.ts"
@@ -12,12 +11,9 @@ import { TaskCatalog } from "../http/TaskCatalog.ts"
 import * as TaskServer from "../http/TaskServer.ts"
 import type { HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import * as ConfiguredEngine from "./ConfiguredEngine.ts"
-import * as ConfiguredLog from "./ConfiguredLog.ts"
 import * as FileDescriptors from "./FileDescriptors.ts"
+import * as ProgramLife from "./ProgramLife.ts"
 import * as SelectedStore from "./SelectedStore.ts"
-import * as ShutdownLog from "./ShutdownLog.ts"
-import * as StartupMemory from "./StartupMemory.ts"
-import * as StoreOutOfReach from "./StoreOutOfReach.ts"
 import * as Welcome from "./Welcome.ts"
 
 /** Task types that a server has besides those that ship with it. */
@@ -27,27 +23,22 @@ export interface MoreTypes {
 }
 
 /** Reads the configuration and serves until it is interrupted. */
-export const programWith = (more: MoreTypes) =>
-  Effect.gen(function*() {
-    const settings = yield* Settings.load
-    yield* StoreOutOfReach.check(settings)
-    return yield* Effect.provide(
-      Effect.onInterrupt(Layer.launch(server(settings, more)), () => Effect.logInfo("stopped")),
-      ConfiguredLog.layer(settings)
-    )
-  })
+export const programWith = (more: MoreTypes) => ProgramLife.launch((settings) => server(settings, more))
 
 /** The server with the types that ship with it. */
 export const program = programWith({ definitions: [], handlers: Layer.empty })
 
 /** Each layer closes before the ones below it: this is the order of the shutdown, from the top. */
 const server = (settings: Settings.Settings, more: MoreTypes) =>
-  Layer.unwrap(Effect.map(listenAddress(settings), (address) =>
-    announcement(settings, address).pipe(
-      Layer.provide(http(settings, address)),
-      Layer.provide(TaskCatalog.layer([...Handlers.definitions, ...more.definitions])),
-      Layer.provide(ConfiguredEngine.layer(settings, more.handlers))
-    ))).pipe(Layer.provide(SelectedStore.layer(settings)))
+  Layer.unwrap(
+    Effect.map(listenAddress(settings), (address) =>
+      Layer.effectDiscard(ProgramLife.stand(settings.shutdown)).pipe(
+        Layer.provide(Welcome.layer(settings, address)),
+        Layer.provide(http(settings, address)),
+        Layer.provide(TaskCatalog.layer([...Handlers.definitions, ...more.definitions])),
+        Layer.provide(ConfiguredEngine.layer(settings, more.handlers))
+      ))
+  ).pipe(Layer.provide(SelectedStore.layer(settings)))
 
 /** Decided before anything runs: a server that may not listen claims no tasks. */
 const listenAddress = (settings: Settings.Settings) =>
@@ -88,15 +79,3 @@ const warnOfAccess = (settings: Settings.Settings, address: ListenAddress.Listen
         "create, or set TASKFORGE_ADMIN_KEY"
     )
     : Effect.void
-
-/** Says where the server listens once it does, and what it waits for when it is told to stop. */
-const announcement = (settings: Settings.Settings, address: ListenAddress.ListenAddress) =>
-  Layer.effectDiscard(Effect.gen(function*() {
-    yield* StartupMemory.giveBack
-    yield* ShutdownLog.make(settings.shutdown)
-  })).pipe(
-    Layer.provide(Welcome.layer(settings, address)),
-    Layer.provide(Layer.effectDiscard(Effect.gen(function*() {
-      for (const sentence of yield* UnknownVariables.find) yield* Effect.logWarning(sentence)
-    })))
-  )
