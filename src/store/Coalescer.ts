@@ -99,6 +99,35 @@ const closeWithin = "5 seconds"
 const maxGatherTurns = 4
 
 /**
+ * Starts one fiber that does something for all that waits, turn after turn: every fiber that can run now adds what it has
+ * before one begins, as long as more keeps coming, for so many turns of the scheduler at most. Answers what is to be called
+ * when something waits.
+ */
+export const inOneFiber = Effect.fnUntraced(function*(
+  waiting: () => number,
+  maxTurns: number,
+  flush: Effect.Effect<void>
+): Effect.fn.Return<() => void, never, Scope.Scope> {
+  const some = Latch.makeUnsafe(false)
+  const gather = Effect.gen(function*() {
+    for (let turn = 0, before = 0; turn < maxTurns && waiting() > before; turn++) {
+      before = waiting()
+      yield* Effect.yieldNow
+    }
+  })
+  const turn = some.await.pipe(
+    Effect.andThen(gather),
+    Effect.andThen(Effect.suspend(() => {
+      // closed before, so that what is added by a caller that is answered opens it again
+      some.closeUnsafe()
+      return flush
+    }))
+  )
+  yield* Effect.forkScoped(Effect.forever(turn))
+  return () => some.openUnsafe()
+})
+
+/**
  * Starts one fiber that sends all that wait as one request, one after the other. Closing the scope sends what still waits.
  *
  * A call from inside an application's transaction must not come here: this fiber would not carry it.
@@ -111,7 +140,6 @@ export const inTurns = Effect.fnUntraced(function*<I, A>(
   }
 ): Effect.fn.Return<Coalesced<I, A>, never, Scope.Scope> {
   const { operation } = options
-  const some = Latch.makeUnsafe(false)
   const sending = Semaphore.makeUnsafe(1)
   const refusal = Exit.fail(new StoreError({ operation, reason: "the store is closed" }))
   const callers = new Callers(options)
@@ -146,14 +174,6 @@ export const inTurns = Effect.fnUntraced(function*<I, A>(
     }
   })
 
-  /** Every fiber that can run now adds its call before the request is sent, as long as more keep coming. */
-  const gather = Effect.gen(function*() {
-    for (let turn = 0, before = 0; turn < maxGatherTurns && callers.size > before; turn++) {
-      before = callers.size
-      yield* Effect.yieldNow
-    }
-  })
-
   const flush = sending.withPermit(Effect.gen(function*() {
     while (callers.size > 0) {
       const batch = callers.take()
@@ -163,15 +183,7 @@ export const inTurns = Effect.fnUntraced(function*<I, A>(
     }
   }))
 
-  const turn = some.await.pipe(
-    Effect.andThen(gather),
-    Effect.andThen(Effect.suspend(() => {
-      // closed before sending, so that a call added during that opens it again
-      some.closeUnsafe()
-      return flush
-    }))
-  )
-  yield* Effect.forkScoped(Effect.forever(turn))
+  const wake = yield* inOneFiber(() => callers.size, maxGatherTurns, flush)
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       closed = true
@@ -179,7 +191,7 @@ export const inTurns = Effect.fnUntraced(function*<I, A>(
     })
   )
 
-  return (inputs) => Effect.suspend(() => closed ? refusal : callers.join(inputs, () => some.openUnsafe()))
+  return (inputs) => Effect.suspend(() => closed ? refusal : callers.join(inputs, wake))
 })
 
 /**

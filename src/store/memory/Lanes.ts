@@ -79,38 +79,6 @@ class Line<Task extends Pending> {
   }
 }
 
-/** What there is by name. Names are sorted when they are asked for, and again only after some have come or gone. */
-class ByName<A> {
-  private readonly values = new Map<string, A>()
-  private sorted: ReadonlyArray<string> | undefined
-
-  get size(): number {
-    return this.values.size
-  }
-
-  get(name: string): A | undefined {
-    return this.values.get(name)
-  }
-
-  set(name: string, value: A): void {
-    this.values.set(name, value)
-    this.sorted = undefined
-  }
-
-  delete(name: string): void {
-    this.values.delete(name)
-    this.sorted = undefined
-  }
-
-  /** The names in order, from the first that does not come before this one. */
-  *from(first: string): Generator<readonly [name: string, value: A]> {
-    const names = this.sorted ??= [...this.values.keys()].sort(ByteOrder.compare)
-    for (let at = countBefore(names, (name) => ByteOrder.compare(name, first) < 0); at < names.length; at++) {
-      yield [names[at]!, this.values.get(names[at]!)!]
-    }
-  }
-}
-
 interface OfLane {
   readonly queue: string
   readonly type: string
@@ -125,17 +93,22 @@ interface StoredLane extends OfLane {
 
 /** The queues and types of all stored tasks. One comes with its first task and goes with the last. */
 export class StoredLanes {
-  private readonly queues = new ByName<ByName<StoredLane>>()
+  private readonly queues = new Map<string, Map<string, StoredLane>>()
   private last: StoredLane | undefined
+  /** In the order of names, once they have been asked for and until one comes or goes. */
+  private sorted: ReadonlyArray<StoredLane> | undefined
 
   /** To be called for each task that is stored. */
   add({ queue, type }: OfLane): void {
     let lane = this.last
     if (lane === undefined || lane.queue !== queue || lane.type !== type) {
       let types = this.queues.get(queue)
-      if (types === undefined) this.queues.set(queue, types = new ByName())
+      if (types === undefined) this.queues.set(queue, types = new Map())
       lane = types.get(type)
-      if (lane === undefined) types.set(type, lane = { queue, type, stored: 0, scheduled: 0 })
+      if (lane === undefined) {
+        types.set(type, lane = { queue, type, stored: 0, scheduled: 0 })
+        this.sorted = undefined
+      }
       this.last = lane
     }
     lane.stored++
@@ -146,7 +119,8 @@ export class StoredLanes {
     const types = this.queues.get(queue)
     const lane = types?.get(type)
     if (types === undefined || lane === undefined || --lane.stored > 0) return
-    if (this.last === lane) this.last = undefined
+    this.last = undefined
+    this.sorted = undefined
     types.delete(type)
     if (types.size === 0) this.queues.delete(queue)
   }
@@ -158,10 +132,15 @@ export class StoredLanes {
 
   /** Those of a range, without regard to its limit. */
   *in(range: LaneRange): Generator<StoredLane, void> {
-    const [firstQueue, firstType] = startOf(range)
-    for (const [queue, types] of this.queues.from(firstQueue)) {
-      if (range.queue !== undefined && queue !== range.queue) return
-      for (const [, lane] of types.from(queue === firstQueue ? firstType : "")) yield lane
+    const [queue, type] = startOf(range)
+    const lanes = this.sorted ??= [...this.queues.values()].flatMap((types) => [...types.values()]).sort(byName)
+    for (let at = countBefore(lanes, (lane) => byName(lane, { queue, type }) < 0); at < lanes.length; at++) {
+      const lane = lanes[at]!
+      if (range.queue !== undefined && lane.queue !== range.queue) return
+      yield lane
     }
   }
 }
+
+const byName = (a: OfLane, b: OfLane): number =>
+  ByteOrder.compare(a.queue, b.queue) || ByteOrder.compare(a.type, b.type)

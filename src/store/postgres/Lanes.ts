@@ -4,9 +4,8 @@
  * is known from `lane`, where `Tally` adds up what was stored and removed.
  */
 import { Effect } from "effect"
-import type { StoreError } from "../../domain/Errors.ts"
-import { type CountedLanes, coverageOf, type LaneRange, type Runnable, startOf } from "../Lanes.ts"
-import type { Stranded } from "../TaskStore.ts"
+import { coverageOf, startOf } from "../Lanes.ts"
+import type { Stranded, TaskStore } from "../TaskStore.ts"
 import { type Database, number, texts } from "./Database.ts"
 
 type Row = [
@@ -85,10 +84,10 @@ export const additions = (schema: string): ReadonlyArray<string> => [
 /** Prepares the reads. */
 export const make = (database: Database) => ({ laneCounts: laneCountsOf(database), stranded: strandedOf(database) })
 
-const laneCountsOf = ({ query, schema }: Database) => {
+const laneCountsOf = ({ query, schema }: Database): TaskStore["Service"]["laneCounts"] => {
   const laneCounts = `SELECT * FROM ${schema}.lane_counts_1($1, $2, $3, $4::int)`
 
-  return (range: LaneRange): Effect.Effect<CountedLanes, StoreError> => {
+  return (range) => {
     const [queue, type] = startOf(range)
     return Effect.map(
       query<Row>("count by queue and type", laneCounts, [queue, type, range.queue ?? null, number(range.limit + 1)]),
@@ -133,14 +132,11 @@ export const strandedFunctions = (schema: string): ReadonlyArray<string> => [
  * Queues and types that have pending tasks which no instance can run. Both questions are functions of the schema, so that
  * the index is read whatever the statistics say.
  */
-const strandedOf = ({ query, schema }: Database) => {
+const strandedOf = ({ query, schema }: Database): TaskStore["Service"]["stranded"] => {
   const types = `SELECT ${schema}.waiting_types_1()`
   const queues = `SELECT * FROM ${schema}.waiting_queues_1($1, $2, $3::int)`
 
-  return Effect.fnUntraced(function*(
-    runnable: ReadonlyArray<Runnable>,
-    limit: number
-  ): Effect.fn.Return<ReadonlyArray<Stranded>, StoreError> {
+  return Effect.fnUntraced(function*(runnable, limit) {
     const coverage = coverageOf(runnable)
     const found: Array<Stranded> = []
     for (const [type] of yield* query<[type: string]>("find stranded tasks", types)) {

@@ -8,7 +8,7 @@ import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import { bytesOf } from "../Admission.ts"
 import { failureOf, recordOf, type Row, stateCode, stateOf } from "../TaskRow.ts"
-import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
+import type { Listed, ListRequest, Outcome, TaskStore } from "../TaskStore.ts"
 import { type Database, number, numbers, type Parameter, texts } from "./Database.ts"
 import { columns } from "./Task.ts"
 
@@ -32,7 +32,7 @@ const unbounded = Number.MAX_SAFE_INTEGER
 type Found = [...Row, found: number]
 
 /** Prepares the reads. */
-export const make = ({ query, schema }: Database) => {
+export const make = ({ query, schema }: Database): Pick<TaskStore["Service"], "get" | "results" | "list"> => {
   const byId = `SELECT ${columns} FROM ${schema}.task WHERE id = $1`
   // of the first ids only, as far as their results fit: $2 bytes, and of one in any case
   const outcomes = `SELECT place, state, fits, CASE WHEN fits THEN result END, CASE WHEN fits THEN failure END FROM (
@@ -124,13 +124,9 @@ export const make = ({ query, schema }: Database) => {
   })
 
   return {
-    get: (id: string): Effect.Effect<TaskRecord | undefined, StoreError> =>
-      Effect.map(query<Row>("get", byId, [id]), ([row]) => row === undefined ? undefined : recordOf(row)),
+    get: (id) => Effect.map(query<Row>("get", byId, [id]), ([row]) => row === undefined ? undefined : recordOf(row)),
 
-    results: (
-      ids: ReadonlyArray<string>,
-      maxBytes: number = unbounded
-    ): Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError> =>
+    results: (ids, maxBytes = unbounded) =>
       Effect.map(
         query<[place: number, state: number, fits: boolean, result: string | null, failure: string | null]>(
           "read results",
@@ -150,7 +146,7 @@ export const make = ({ query, schema }: Database) => {
         }
       ),
 
-    list: Effect.fnUntraced(function*(request: ListRequest): Effect.fn.Return<Listed, StoreError> {
+    list: Effect.fnUntraced(function*(request) {
       const { before, limit, maxBytes = Bounds.maxAnswerBytes, queues, states, types } = request
       const from = number(before ?? unbounded)
       // one more than is shown tells whether there are more

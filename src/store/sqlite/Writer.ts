@@ -9,9 +9,10 @@
  * Nothing here waits for a lock inside SQLite, uses a timer or a promise: a busy file is retried by a `Schedule`, so
  * the driver runs in a simulated scheduler with a simulated clock.
  */
-import { type Clock, Effect, Exit, Latch, type Scope } from "effect"
+import { type Clock, Effect, Exit, type Scope } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import { StoreError } from "../../domain/Errors.ts"
+import * as Coalescer from "../Coalescer.ts"
 import type { TaskStore } from "../TaskStore.ts"
 import { Refusals, type WriteHealth } from "../WriteHealth.ts"
 import { prepare } from "./Database.ts"
@@ -115,7 +116,6 @@ export const make = Effect.fnUntraced(function*(
     database,
     "SELECT page_count, page_size FROM pragma_page_count, pragma_page_size"
   )
-  const latch = Latch.makeUnsafe(false)
   let waiting: Array<Waiting> = []
   let committed: Array<Committed> = []
   let closed = false
@@ -256,24 +256,7 @@ export const make = Effect.fnUntraced(function*(
 
   const committing = flushed.pipe(Effect.andThen(answered), Effect.andThen(Effect.uninterruptible(synced)))
 
-  /** Every fiber that can run now adds its operation before the transaction begins, as long as more keep coming. */
-  const gather = Effect.gen(function*() {
-    for (let turn = 0, before = 0; turn < maxGatherTurns && waiting.length > before; turn++) {
-      before = waiting.length
-      yield* Effect.yieldNow
-    }
-  })
-
-  const turn = latch.await.pipe(
-    Effect.andThen(gather),
-    Effect.andThen(Effect.suspend(() => {
-      // closed before flushing, so that an operation added by a resumed caller opens it again
-      latch.closeUnsafe()
-      return committing
-    }))
-  )
-
-  yield* Effect.forkScoped(Effect.forever(turn))
+  const wake = yield* Coalescer.inOneFiber(() => waiting.length, maxGatherTurns, committing)
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       closed = true
@@ -305,7 +288,7 @@ export const make = Effect.fnUntraced(function*(
         alone: false
       }
       waiting.push(entry)
-      latch.openUnsafe()
+      wake()
       return Effect.sync(() => {
         entry.withdrawn = true
       })
