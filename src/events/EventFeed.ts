@@ -1,7 +1,7 @@
 /**
- * Gives events to those who watch, whichever process they happened in: one reader of the log per process, woken by hints
- * and by the poll interval, fills a bounded queue per subscriber. The feed does not wait for a subscriber that does not keep up:
- * it is dropped.
+ * Gives events to subscribers, whichever process they happened in. One reader of the log per process, woken by hints and by
+ * the poll interval, fills a bounded queue per subscriber. A subscriber whose queue is full is dropped, so the others never
+ * wait for it.
  */
 import {
   type Cause,
@@ -26,7 +26,7 @@ import { Supervisor } from "../observability/Supervisor.ts"
 import { EventLog } from "../store/EventLog.ts"
 import { events as hint, Notifier } from "../store/Notifier.ts"
 
-/** What a subscriber gets: an event, word that some are missing, or a sign of life. */
+/** What a subscriber gets: an event, `gap` where events are missing, or `idle` after some seconds without any. */
 export type Item = WatchedEvent | "gap" | "idle"
 
 /** What a subscriber wants. */
@@ -35,7 +35,7 @@ export interface Subscription {
   readonly after?: number | undefined
   /** Whether an event is for it. */
   readonly matches: (event: WatchedEvent) => boolean
-  /** Begin with a sign of life, so that a client that connects sees that it has. */
+  /** Begin with `idle`, so that a client sees at once that it is connected. */
   readonly greet?: boolean | undefined
   /** Called when it does not keep up; nothing more comes. */
   readonly onDropped: () => void
@@ -84,7 +84,7 @@ const pageSize = 500
 /** How often the log is looked at when no hint comes. */
 const pollMs = 1000
 
-/** A sign of life after so long, which also shows which connections are dead. */
+/** After how long without events subscribers get `idle`. Sending it also shows which connections are dead. */
 const idleAfterMs = 15_000
 
 /** How long writers go on recording after the last subscriber has gone, so that one that comes back misses nothing. */

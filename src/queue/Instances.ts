@@ -5,14 +5,14 @@ import type { InstanceRecord, Roll, RunningTask } from "../store/InstanceStore.t
 
 /** A task that an instance runs. */
 export interface RunningNow extends Omit<RunningTask, "forMs"> {
-  /** How long it had run when the instance gave its last sign of life. */
+  /** How long it had run when the instance was last heard of. */
   readonly runningFor: Duration.Duration
 }
 
 /** A living instance. Times are by the store's clock. */
 export interface LivingInstance extends Omit<InstanceRecord, "startedAt" | "seenAt" | "running"> {
   readonly startedAt: DateTime.Utc
-  /** When it gave its last sign of life. */
+  /** When it was last heard of. */
   readonly seenAt: DateTime.Utc
   readonly running: ReadonlyArray<RunningNow>
 }

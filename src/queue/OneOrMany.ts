@@ -25,7 +25,7 @@ export interface OneOrMany<out Each, out A, out E> {
 
 type Many<Each> = (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<Each>, StoreError>
 
-/** Makes it of what is done to many, and of what the answer means to a caller with one. */
+/** Builds one from the operation on many ids, and from what an answer means to a caller with one id. */
 const of = <Each, A, E>(
   many: Many<Each>,
   one: (answer: Each, id: string) => Effect.Effect<A, E>

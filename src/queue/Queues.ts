@@ -1,5 +1,5 @@
 /**
- * What operators ask about queues, and do to them: which there are, what waits and runs in each, and whether it is paused.
+ * What operators ask about queues and do to them: list them, see what waits and runs in each, pause and resume them.
  * A store counts queues and types together; here they become pages.
  */
 import { type DateTime, Effect } from "effect"
@@ -136,7 +136,7 @@ export const checkPage = (of: Cursor.Named, options: PageOptions): Effect.Effect
 export const sizeOf = ({ limit = pageSize.default }: PageOptions): number =>
   Math.min(Math.max(1, Math.trunc(limit) || 1), pageSize.max)
 
-/** Makes it on a store. */
+/** These operations on a store. */
 export const make = (store: TaskStore["Service"], records: RecordStore["Service"]): Queues => {
   const onRecords = Effect.provideService(RecordStore, records)
   const pausedQueues = onRecords(PausedQueues.paused)

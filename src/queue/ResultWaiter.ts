@@ -1,6 +1,6 @@
 /**
- * Waits for tasks to finish, for any number of waiters at the cost of one batched read per round: a hint brings the
- * read forward, polling stands behind it.
+ * Waits for tasks to finish. However many fibers wait, one batched read per round answers them all: at once after a hint,
+ * and otherwise after the poll interval.
  */
 import { Clock, Deferred, Duration, Effect, Latch } from "effect"
 import * as Bounds from "../domain/Bounds.ts"

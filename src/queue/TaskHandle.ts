@@ -1,4 +1,4 @@
-/** A stored task, as who enqueued it or knows its id sees it. */
+/** A stored task, for callers that enqueued it or know its id. */
 import { Effect, Exit, Option, type Schema } from "effect"
 import {
   type ResultInTransaction,

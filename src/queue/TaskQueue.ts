@@ -1,6 +1,6 @@
 /**
- * What application code, the HTTP API and operators call: put tasks in, look at them, change their fate, wait for
- * their results. Everything that runs tasks is on the other side of the store.
+ * What application code, the HTTP API and operators call: enqueue tasks, read them, cancel, rerun and remove them, and wait
+ * for their results. Everything that runs tasks is on the other side of the store.
  */
 import { Context, Duration, Effect, Layer, Schedule } from "effect"
 import { SecureRandom } from "effect/crypto"

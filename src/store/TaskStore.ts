@@ -75,7 +75,7 @@ export interface ClaimAnswer {
   readonly nextDueAt: number | null
 }
 
-/** Pending tasks of one queue and type that wait in vain. */
+/** Pending tasks of one queue and type that no instance can run. */
 export interface Stranded {
   readonly queue: string
   readonly type: string
@@ -290,8 +290,8 @@ export class TaskStore extends Context.Service<TaskStore, {
    */
   readonly afterCommit: <R>(effect: Effect.Effect<void, never, R>) => Effect.Effect<void, never, R>
   /**
-   * Promotes what has become due, as nothing else may be left that does, then answers up to `limit` pairs of queue and
-   * type that have pending tasks and that none of these can run, in no order. Costs the same however many tasks wait, and
+   * Promotes what has become due, because no instance may be left whose claims do so. Then it answers up to `limit` pairs of
+   * queue and type that have pending tasks and that none of these can run, in no order. Costs the same however many tasks wait, and
    * however many queues have work that can be run.
    */
   readonly stranded: (

@@ -109,8 +109,8 @@ export const start = Effect.fnUntraced(function*(options: {
   const run = Effect.runForkWith(yield* Effect.context<never>())
 
   /**
-   * Waits for a hint or the time. A hint finds this fiber waiting for the latch alone, with no race to be settled first; an
-   * alarm that rings for nothing costs a claim.
+   * Waits for a hint or for the time. This fiber waits for the latch alone, so a hint has no race to settle first. A needless
+   * timer costs a claim.
    */
   const workWithin = (wait: number): Effect.Effect<void> =>
     Effect.suspend(() => {

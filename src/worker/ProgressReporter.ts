@@ -13,7 +13,7 @@ export const make = Effect.fnUntraced(function*(options: {
   const latest = new Map<Attempt, number>()
   const some = Latch.makeUnsafe(false)
 
-  /** Those that the store refuses for what is in them are left out; trying them again would keep all others from it. */
+  /** Reports that the store refuses for their content are left out: repeating them would hold up all others. */
   const store = (reports: ReadonlyArray<ProgressReport>): Effect.Effect<void, StoreError> =>
     Effect.catchIf(
       options.store.report(reports),

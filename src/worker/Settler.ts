@@ -78,8 +78,8 @@ export const start = Effect.fnUntraced(function*(options: {
     })
 
   /**
-   * Whether the store cannot keep this ending. Of a store that dies of it, only one that answers something else and then
-   * dies of it again is believed: a connection that broke may look the same.
+   * Whether the store cannot keep this ending: it says so, or it dies of it. A broken connection may look like that, so the
+   * ending is to blame only if the store then answers a read and dies of the ending again.
    */
   const isCulprit = ({ attempt, settlement }: Ending, cause: Cause.Cause<unknown>) =>
     isRefusal(cause)
