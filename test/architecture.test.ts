@@ -139,6 +139,20 @@ describe("the sources", () => {
     assert.deepStrictEqual(found.filter((path) => !readsWallClock.test(path)), [])
   })
 
+  it("give programs values where stores keep numbers and texts: times, durations, payloads and results", () => {
+    const isRead =
+      /^(?:Task|access\/\w+|engine\/Engine|events\/EventFeed|observability\/Supervisor|queue\/(?!Submission)\w+|testing\/TestEngine|worker\/(?:TaskContext|WorkerPool))\.ts$/
+    const asStored = /readonly (?:\w*At|at|since|until|now|\w+Ms|payload|result)\??: (?:number|string)\b/g
+    const read = files.filter(([path]) => isRead.test(path))
+    assert.isAtLeast(read.length, 12)
+    const found = read.flatMap(([path, text]) =>
+      Array.from(text.matchAll(/^export (?:interface|class) [^]*?^\}/gm)).flatMap(([declaration]) =>
+        Array.from(declaration!.matchAll(asStored), ([field]) => `${path}: ${field}`)
+      )
+    )
+    assert.deepStrictEqual(found, [])
+  })
+
   it("give a steady clock to those parts of libraries that measure by the wall clock", () => {
     const measuring = /\b(?:CircuitBreaker\.layer|Pool\.makeWithTTL|ScopedCache\.|Cache\.make|cached\w*WithTTL)\b/
     const found = files.filter(([, text]) => measuring.test(text))
