@@ -303,9 +303,11 @@ local function leaseOf(e, id) return e.letter == "R" and call("ZSCORE", root .. 
 local function stand(answers, id)
   local text = textOf(id)
   if not text then return nil end
-  local e, at, scheduled = parse(text), #answers, ""
+  local e, at, scheduled, failure, history = parse(text), #answers, "", false, false
   if e.letter == "W" and call("ZSCORE", root .. ":scheduled", appointment(e, id)) then scheduled = "1" end
-  local failure, history = call("HGET", root .. ":failure", id), call("HGET", root .. ":history", id)
+  if e.claim ~= "0" then
+    failure, history = call("HGET", root .. ":failure", id), call("HGET", root .. ":history", id)
+  end
   answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4] = id, text, leaseOf(e, id), scheduled
   answers[at + 5], answers[at + 6] = failure, history
   return #(failure or "") + #(history or "")
@@ -339,6 +341,9 @@ return answers
 const runWrite = script<ReadonlyArray<string>>(`${prelude}${freeing}${block}${lanes}${standing}${announce}
 local headStart, lost, ended, totals = ARGV[1], {}, {}, { C = "completed", F = "failed", X = "cancelled" }
 
+local amounts = {}
+local function add(name, amount) amounts[name] = (amounts[name] or 0) + amount end
+
 local function rankOf(e) return int(e.due - e.priority * headStart) end
 
 -- takes a task out of the sets of its state
@@ -349,7 +354,7 @@ local function quit(e, id)
   elseif totals[e.letter] then
     call("ZREM", root .. ":finished:" .. e.letter .. e.keyed, ref)
     call("ZREM", root .. ":list:" .. e.letter .. ":" .. e.lane, ref)
-    count("unfinished", 1)
+    add("unfinished", 1)
   elseif call("ZREM", root .. ":scheduled", appointment(e, id)) == 1 then
     call("ZREM", root .. ":list:S:" .. e.lane, ref)
   else
@@ -373,8 +378,8 @@ local function join(e, id, letter)
     arrive(e.lane, rankOf(e), e.seq)
   else
     call("ZADD", root .. ":finished:" .. letter .. e.keyed, e.completed, ref)
-    count("unfinished", -1)
-    count(totals[letter], 1)
+    add("unfinished", -1)
+    add(totals[letter], 1)
     ended[#ended + 1] = id
   end
 end
@@ -395,9 +400,10 @@ for at = 2, #ARGV, 9 do
       if text == "-" then call("HDEL", root .. name, id) end
       if string.sub(text, 1, 1) == "=" then call("HSET", root .. name, id, string.sub(text, 2)) end
     end
-    if total ~= "" then count(total, 1) end
+    if total ~= "" then add(total, 1) end
   end
 end
+for name, amount in pairs(amounts) do count(name, amount) end
 announce(ended)
 return lost
 `)
