@@ -17,7 +17,8 @@ export interface Inexact {
  * one that is too large for a double. A fraction is rounded to the nearest double, as everywhere.
  */
 export const inexactIn = (json: string): Inexact | undefined => {
-  const number = isSuspicious(json) ? firstInexact(json) : undefined
+  const isSuspicious = hasManyDigits({ length: json.length, at: (at) => json.charCodeAt(at) })
+  const number = isSuspicious ? firstInexact(json) : undefined
   return number === undefined ? undefined : { number, path: pathToInexact(json) }
 }
 
@@ -38,12 +39,6 @@ interface Codes {
   readonly at: (index: number) => number
 }
 
-/**
- * Whether a text has so many digits in a row, be it in a string. Of so many in a row a look at every third character meets
- * one, which costs a fraction of what a pattern does.
- */
-const isSuspicious = (json: string): boolean => hasManyDigits({ length: json.length, at: (at) => json.charCodeAt(at) })
-
 /** Whether {@link inexactIn} has to look at the text that these bytes of UTF-8 are. */
 export const mayBeInexact = (json: Uint8Array): boolean => {
   for (let at = largeExponent - 1; at < json.length; at += largeExponent) {
@@ -52,6 +47,10 @@ export const mayBeInexact = (json: Uint8Array): boolean => {
   return false
 }
 
+/**
+ * Whether a text has so many digits in a row, be it in a string. Of so many in a row a look at every third character meets
+ * one, which costs a fraction of what a pattern does.
+ */
 const hasManyDigits = (json: Codes): boolean => {
   for (let at = largeExponent - 1; at < json.length; at += largeExponent) {
     if (!isDigit(json.at(at))) continue
