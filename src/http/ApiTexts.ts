@@ -211,7 +211,7 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   ),
   UnsupportedMediaType: error(
     "unsupported_media_type",
-    "Cannot read a body of type \"text/plain\"; send application/json",
+    "Cannot read a body of type \"text/plain\"; send application/json in UTF-8, not compressed",
     { found: "text/plain" }
   ),
   BatchTooLarge: error(
