@@ -17,18 +17,15 @@ import type { TaskState } from "./TaskState.ts"
  * - `Release`: the instance shuts down; due again at its old time, spends nothing
  */
 export type Settlement =
-  | { readonly _tag: "Complete"; readonly id: string; readonly claim: number; readonly result: string }
-  | {
-    readonly _tag: "Retry"
-    readonly id: string
-    readonly claim: number
-    readonly delayMs: number
-    readonly failure: TaskFailure
-  }
-  | { readonly _tag: "Fail"; readonly id: string; readonly claim: number; readonly failure: TaskFailure }
-  | { readonly _tag: "Cancel"; readonly id: string; readonly claim: number }
-  | { readonly _tag: "Snooze"; readonly id: string; readonly claim: number; readonly delayMs: number }
-  | { readonly _tag: "Release"; readonly id: string; readonly claim: number }
+  & { readonly id: string; readonly claim: number }
+  & (
+    | { readonly _tag: "Complete"; readonly result: string }
+    | { readonly _tag: "Retry"; readonly delayMs: number; readonly failure: TaskFailure }
+    | { readonly _tag: "Fail"; readonly failure: TaskFailure }
+    | { readonly _tag: "Cancel" }
+    | { readonly _tag: "Snooze"; readonly delayMs: number }
+    | { readonly _tag: "Release" }
+  )
 
 /**
  * What became of a settlement: `applied` now, `already` applied by an earlier delivery of the same claim, or `stale`

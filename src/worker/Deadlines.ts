@@ -11,14 +11,6 @@ import type { Attempts } from "./Attempts.ts"
 /** How long an interrupted attempt may run its finalizers before it is given up. */
 const abandonAfterMs = 5000
 
-/** The watch over the attempts of a pool. */
-export interface Deadlines {
-  /** To be called when an attempt starts: the next deadline may be earlier now. */
-  readonly watch: (attempt: Attempt) => void
-  /** Interrupts an attempt, and gives it up if it goes on all the same. The first reason counts. */
-  readonly stop: (attempt: Attempt, reason: InterruptReason) => void
-}
-
 /** Starts the watch, which ends with the scope. */
 export const start = Effect.fnUntraced(function*(options: {
   readonly supervisor: Supervisor["Service"]
@@ -52,17 +44,22 @@ export const start = Effect.fnUntraced(function*(options: {
   })
   yield* options.supervisor.loop("deadlines", step)
 
+  /** To be called when an attempt starts: the next deadline may be earlier now. */
   const watch = (attempt: Attempt): void => {
     if (!attempt.ended && nextDeadline(attempt) < armedFor) earlier.openUnsafe()
   }
   return {
     watch,
-    stop: (attempt, reason) => {
+    /** Interrupts an attempt, and gives it up if it goes on all the same. The first reason counts. */
+    stop: (attempt: Attempt, reason: InterruptReason): void => {
       attempt.interrupt(reason, MonotonicClock.exactMillis(clock))
       watch(attempt)
     }
-  } satisfies Deadlines as Deadlines
+  }
 })
+
+/** The watch over the attempts of a pool. */
+export type Deadlines = Effect.Success<ReturnType<typeof start>>
 
 const nextDeadline = (attempt: Attempt): number =>
   attempt.reason === undefined ? attempt.deadline : attempt.interruptedAt + abandonAfterMs

@@ -11,7 +11,7 @@
  *
  * Closing the scope stops claiming, gives running tasks the grace period, releases the rest, and flushes the settler.
  */
-import { Clock, Context, Duration, Effect, Latch, Layer } from "effect"
+import { Clock, Context, Duration, Effect, Iterable, Latch, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Bounds from "../domain/Bounds.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
@@ -262,8 +262,7 @@ const endsOf = (
 
 const has = (attempts: Attempts, ids: ReadonlyArray<string>): boolean => {
   const wanted = new Set(ids)
-  for (const { id } of attempts) if (wanted.has(id)) return true
-  return false
+  return Iterable.some(attempts, ({ id }) => wanted.has(id))
 }
 
 /** All slots, each with the task that it runs. */

@@ -55,11 +55,11 @@ export const QueueDetailJson = Schema.Struct({ ...queue, next, timestamp: storeT
 })
 
 /** A page of types by name, counted over all queues. */
-export const TypePageJson = Schema.Struct({ types: Schema.Array(TypeCountsJson), next, timestamp: storeTime }).annotate(
-  {
-    identifier: "TypePage"
-  }
-)
+export const TypePageJson = Schema.Struct({
+  types: Schema.Array(TypeCountsJson),
+  next,
+  timestamp: storeTime
+}).annotate({ identifier: "TypePage" })
 
 const params = { queue: Name }
 const pageOfTypes = { limit: Schema.optionalKey(PageSize), cursor: Schema.optionalKey(TypeCursor) }

@@ -197,10 +197,8 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     params: id,
     success: TaskJson,
     error: [ApiErrors.TaskNotFound, ApiErrors.StateConflict, ApiErrors.Unavailable]
-  }).annotate(NeededRole, "write").annotate(
-    OpenApi.Summary,
-    "Run a failed or cancelled task again, with all its retries"
-  ),
+  }).annotate(NeededRole, "write")
+    .annotate(OpenApi.Summary, "Run a failed or cancelled task again, with all its retries"),
   operation(
     "cancelAll",
     "/cancel",
