@@ -18,7 +18,7 @@ import * as AtomicFile from "./files/AtomicFile.ts"
 import * as FileTree from "./files/FileTree.ts"
 import { Folders, PathRefused, PathText } from "./files/Folders.ts"
 import * as Scratch from "./files/Scratch.ts"
-import { type Group, page } from "./ReportPage.ts"
+import { page, type ReportData } from "./ReportPage.ts"
 
 const Op = Schema.Literals(["count", "sum", "mean", "min", "max"])
 
@@ -97,33 +97,17 @@ const work = onThread(ReportWork, moduleBeside(import.meta.url, "Report.thread")
 export const ReportLive = Report.toLayer(Effect.fnUntraced(function*(payload) {
   const folders = yield* Folders
   const context = yield* TaskContext
-  const { bad_rows, groups, rows, source, title, unit } = yield* collect(payload)
+  const collected = yield* collect(payload)
   const target = yield* folders.target(payload.output)
-  const html = page({
-    title: payload.title ?? title,
-    source,
-    unit,
-    groups,
-    rows,
-    badRows: bad_rows,
-    at: yield* DateTime.nowAsDate
-  })
+  const html = page({ ...collected, title: payload.title ?? collected.title, at: yield* DateTime.nowAsDate })
   yield* AtomicFile.write(target, context, (part) => Effect.promise(() => writeFile(part, html)))
-  return { output: folders.display(target), groups: groups.length, rows, bad_rows }
+  const { badRows, groups, rows } = collected
+  return { output: folders.display(target), groups: groups.length, rows, bad_rows: badRows }
 }, Effect.scoped))
 
 type Payload = (typeof Report)["payload"]["Type"]
 
-interface Collected {
-  readonly groups: ReadonlyArray<Group>
-  readonly rows: number
-  readonly bad_rows: number
-  readonly title: string
-  /** What the figures are. */
-  readonly unit: string
-  /** Where they are from. */
-  readonly source: string
-}
+type Collected = Omit<ReportData, "at">
 
 const collect = Effect.fnUntraced(function*(payload: Payload) {
   const { column = null, csv, csv_options, database, filter, group_by, op, table } = payload
@@ -131,7 +115,7 @@ const collect = Effect.fnUntraced(function*(payload: Payload) {
   const folders = yield* Folders
   const scratch = yield* Scratch.make(yield* TaskContext)
   const path = yield* folders.existing(csv ?? database!)
-  const found = yield* work({
+  const { bad_rows, groups, rows } = yield* work({
     source: csv === undefined
       ? { database: path, table: table! }
       : { csv: path, options: csv_options, filter, scratch },
@@ -141,7 +125,9 @@ const collect = Effect.fnUntraced(function*(payload: Payload) {
   })
   const unit = column === null ? "rows" : `${op} of ${column}`
   return {
-    ...found,
+    groups,
+    rows,
+    badRows: bad_rows,
     unit,
     title: `${unit[0]!.toUpperCase()}${unit.slice(1)} by ${group_by}`,
     source: csv === undefined ? `${database}, table ${table}` : csv
@@ -161,7 +147,7 @@ const filesByKind = Effect.gen(function*() {
   return {
     groups,
     rows: groups.reduce((sum, { rows }) => sum + rows, 0),
-    bad_rows: 0,
+    badRows: 0,
     title: "Files by kind",
     unit: "bytes",
     source: "the folder for tasks"
