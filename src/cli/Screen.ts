@@ -63,19 +63,8 @@ export const jsonFlag = Flag.Boolean("json").pipe(
   Flag.withDefault(false)
 )
 
-/** Colours by what they mean: paints texts, or leaves them as they are. */
-export interface Paint {
-  readonly bold: (text: string) => string
-  readonly dim: (text: string) => string
-  readonly good: (text: string) => string
-  readonly bad: (text: string) => string
-  readonly warn: (text: string) => string
-  readonly accent: (text: string) => string
-  readonly state: (state: TaskState, text?: string) => string
-}
-
 /** Paints where the screen has colours. */
-export const paintOn = ({ colours }: { readonly colours: boolean }): Paint => {
+export const paintOn = ({ colours }: { readonly colours: boolean }) => {
   const with_ = (code: number) => (text: string) => colours && text !== "" ? `\u001b[${code}m${text}\u001b[0m` : text
   const paint = { bold: with_(1), dim: with_(2), bad: with_(31), good: with_(32), warn: with_(33), accent: with_(36) }
   const byState = {
@@ -86,8 +75,11 @@ export const paintOn = ({ colours }: { readonly colours: boolean }): Paint => {
     failed: with_(31),
     cancelled: with_(2)
   }
-  return { ...paint, state: (state, text = state) => byState[state](text) }
+  return { ...paint, state: (state: TaskState, text: string = state) => byState[state](text) }
 }
+
+/** Colours by what they mean: paints texts, or leaves them as they are. */
+export type Paint = ReturnType<typeof paintOn>
 
 /** Paints as the command's screen does. */
 export const paint: Effect.Effect<Paint, never, Screen> = Effect.map(Screen, paintOn)
