@@ -10,26 +10,20 @@ import * as Access from "./Access.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import { KeyRing } from "./KeyRing.ts"
 
-/** How requests are seen. */
-export interface Options {
-  /** A line of log for each, at level Info. */
-  readonly logRequests: boolean
-}
-
 /** Characters of a path that an answer shows. */
 const maxShownLength = 300
 
 /** A longer target is refused. */
 const maxUrlLength = 8192
 
-/** Puts the boundary around all routes. */
-export const layer = (options: Options): Layer.Layer<never, never, HttpRouter.HttpRouter | KeyRing> =>
+/** Puts the boundary around all routes. With `logRequests` there is a line of log for each request, at level Info. */
+export const layer = (logRequests: boolean): Layer.Layer<never, never, HttpRouter.HttpRouter | KeyRing> =>
   HttpRouter.use(
     Effect.fnUntraced(function*(router) {
       const ring = yield* KeyRing
       const clock = yield* Clock.Clock
       const metrics = new RequestMetrics(yield* Effect.context<never>())
-      const logged = options.logRequests &&
+      const logged = logRequests &&
         LogLevel.isGreaterThanOrEqualTo("Info", yield* References.MinimumLogLevel)
 
       yield* router.addGlobalMiddleware((routes) =>

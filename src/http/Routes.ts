@@ -99,7 +99,7 @@ const guardedRouter = (
 const gates = ({ allowedOrigins = [], logRequests = false, rateLimits = {}, trustedProxies = [] }: Options) =>
   RateLimits.layerPerAddress(rateLimits.perAddress).pipe(
     Layer.provide(crossOrigin(allowedOrigins)),
-    Layer.provide(RequestBoundary.layer({ logRequests })),
+    Layer.provide(RequestBoundary.layer(logRequests)),
     Layer.provide(forwardedFor(trustedProxies))
   )
 
