@@ -6,7 +6,7 @@ import * as ByteOrder from "../../domain/ByteOrder.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import { type CountedLanes, coverageOf, type LaneCounts, type LaneRange, type Runnable, startOf } from "../Lanes.ts"
 import type { Stranded } from "../TaskStore.ts"
-import { block, elementsOf, lanes, namesOf } from "./Order.ts"
+import { block, elementsOf, lanes, namesOf, running } from "./Order.ts"
 import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
 import { standing } from "./Task.ts"
 
@@ -81,18 +81,10 @@ end
  *   pending and running, and when the first pending one in the order of work became due, or nothing.
  */
 const runLaneCounts = script<readonly [now: string, more: number, ...lanes: ReadonlyArray<string | number>]>(
-  `${dues}
+  `${dues}${running}
 local first, last, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
--- those that run are as few as there are slots
-local running, ids = {}, {}
-for _, ref in ipairs(call("ZRANGE", root .. ":running", 0, -1)) do ids[#ids + 1] = string.sub(ref, 13) end
-for _, text in ipairs(hmget(root .. ":state", ids)) do
-  local lane = string.match(text, "^[^\\n]*\\n([^\\n]*)")
-  running[lane] = (running[lane] or 0) + 1
-end
-
-local answers, found = { int(clock()), 0 }, 0
+local running, answers, found = runningByLane(), { int(clock()), 0 }, 0
 while found < limit do
   local members = call("ZRANGEBYLEX", root .. ":index", first, last, "LIMIT", 0, limit - found)
   if #members == 0 then break end

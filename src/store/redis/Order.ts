@@ -196,20 +196,33 @@ local function uncount(lane, amount)
 end
 `
 
+/** The lanes of tasks that run, which are as few as there are slots. */
+export const running = `
+-- the members of the running tasks, and for each its lane
+local function runningTasks()
+  local refs, ids, lanes = call("ZRANGE", root .. ":running", 0, -1), {}, {}
+  for index, ref in ipairs(refs) do ids[index] = string.sub(ref, 13) end
+  for index, text in ipairs(hmget(root .. ":state", ids)) do lanes[index] = string.match(text, "^[^\\n]*\\n([^\\n]*)") end
+  return refs, lanes
+end
+
+-- how many of them each lane has
+local function runningByLane()
+  local amounts, _, lanes = {}, runningTasks()
+  for _, lane in ipairs(lanes) do amounts[lane] = (amounts[lane] or 0) + 1 end
+  return amounts
+end
+`
+
 /**
  * Takes over lanes that an older version has written. One kept the names of all, for ever, and nothing else; the next
  * had no index of them by name.
  */
-export const adopt = `
+export const adopt = `${running}
 local function adoptNames()
   local old = call("SMEMBERS", root .. ":lanes")
   if #old == 0 then return end
-  local runs = {}
-  for _, ref in ipairs(call("ZRANGE", root .. ":running", 0, -1)) do
-    local text = call("HGET", root .. ":state", string.sub(ref, 13))
-    local lane = text and string.match(text, "^[^\\n]*\\n([^\\n]*)")
-    if lane then runs[lane] = (runs[lane] or 0) + 1 end
-  end
+  local runs = runningByLane()
   for _, lane in ipairs(old) do
     local amount = runs[lane] or 0
     for _, letter in ipairs({ "C", "F", "X", "S", "P" }) do

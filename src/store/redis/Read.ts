@@ -7,7 +7,7 @@ import type { StoreError } from "../../domain/Errors.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { all } from "../../domain/TaskState.ts"
 import { type Counts, type Listed, type ListRequest, type Outcome, totalsOf } from "../TaskStore.ts"
-import { eras, lanes } from "./Order.ts"
+import { eras, lanes, running } from "./Order.ts"
 import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
 import { failureOf, letters, recordOf, type Shown, shownSize, standing, stateNames } from "./Task.ts"
 
@@ -35,8 +35,8 @@ export const make = (runner: Runner, capacity: number) => ({
           String(request.limit),
           String(request.maxBytes ?? Bounds.maxAnswerBytes),
           [...new Set(request.states ?? all)].map((state) => letters[state]).join(""),
-          ...filterOf(request.types),
-          ...filterOf(request.queues)
+          filterOf(request.types),
+          filterOf(request.queues)
         ]),
         ([next, ...texts]) => ({
           tasks: rowsOf(texts, shownSize).map(recordOf),
@@ -81,8 +81,8 @@ const resultsOf = (runner: Runner, rememberForMs: number) =>
   })
 
 /** Names as JSON texts, which is how they stand in lanes. */
-const filterOf = (names: ReadonlyArray<string> | undefined): readonly [enabled: string, json: string] =>
-  names === undefined ? ["0", ""] : ["1", JSON.stringify(names.map((name) => JSON.stringify(name)))]
+const filterOf = (names: ReadonlyArray<string> | undefined): string =>
+  names === undefined ? "" : JSON.stringify(names.map((name) => JSON.stringify(name)))
 
 const outcomeOf = (id: string, row: ReadonlyArray<string | null>): Outcome | undefined | null => {
   const [letter, result, failure] = row
@@ -156,7 +156,7 @@ return answers
  * A page of tasks, newest first.
  *
  * - Arguments: the sequence number below which it begins or nothing, how many, how many bytes, the states wanted as letters (`S`
- *   scheduled, `P` pending, `R`, `C`, `F`, `X`), 1 or 0 and a JSON array for the types wanted, the same for the queues; their
+ *   scheduled, `P` pending, `R`, `C`, `F`, `X`), a JSON array of the types wanted or nothing for all, and of the queues; their
  *   names are JSON texts.
  * - Answers: the sequence number below which there may be more, or nothing, then the nine texts of each task.
  *
@@ -164,19 +164,19 @@ return answers
  * page opens the lists of those that it meets, and ends early where it meets too many. Running tasks have no list: they are
  * as few as there are slots, and are looked through.
  */
-const runList = script<readonly [next: string, ...shown: Shown]>(`${prelude}${lanes}${eras}${show}
+const runList = script<readonly [next: string, ...shown: Shown]>(`${prelude}${lanes}${eras}${running}${show}
 local before, limit, left, wanted = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 -- lists and eras that a page looks at, and lanes that are looked up by their names
 local work, maxWork, maxNamed = 0, 3000, 50
 
-local function filter(enabled, json)
-  if enabled ~= "1" then return nil end
+local function filter(json)
+  if json == "" then return nil end
   local names = cjson.decode(json)
   local set = { list = names }
   for _, name in ipairs(names) do set[name] = true end
   return set
 end
-local types, queues = filter(ARGV[5], ARGV[6]), filter(ARGV[7], ARGV[8])
+local types, queues = filter(ARGV[5]), filter(ARGV[6])
 local function matches(lane)
   if types == nil and queues == nil then return true end
   local queue, type = namesOf(lane)
@@ -266,12 +266,10 @@ local function open(lane)
 end
 
 if string.find(wanted, "R") then
-  local refs = {}
-  for _, ref in ipairs(call("ZRANGE", root .. ":running", 0, -1)) do
-    if before == "" or string.sub(ref, 1, 12) + 0 < before + 0 then
-      local text = call("HGET", root .. ":state", string.sub(ref, 13))
-      if matches(string.match(text, "^[^\\n]*\\n([^\\n]*)")) then refs[#refs + 1] = ref end
-    end
+  local refs, all, lanes = {}, runningTasks()
+  for index, ref in ipairs(all) do
+    local isBelow = before == "" or string.sub(ref, 1, 12) + 0 < before + 0
+    if isBelow and matches(lanes[index]) then refs[#refs + 1] = ref end
   end
   table.sort(refs, function(a, b) return string.sub(a, 1, 12) + 0 > string.sub(b, 1, 12) + 0 end)
   push({ refs = refs, at = 1 })
