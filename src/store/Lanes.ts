@@ -32,6 +32,9 @@ export interface CountedLanes {
   readonly now: number
 }
 
+/** A queue and a type as one text. */
+export const nameOf = (queue: string, type: string): string => `${queue}\u0000${type}`
+
 /** The place that a range begins at: a queue and a type that may be part of it. */
 export const startOf = ({ after, queue = "" }: LaneRange): readonly [queue: string, type: string] => {
   if (after === undefined) return [queue, ""]

@@ -5,7 +5,7 @@ import * as Bounds from "../../domain/Bounds.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import { bytesOf, fitting } from "../Admission.ts"
-import type { CountedLanes, LaneCounts, LaneRange } from "../Lanes.ts"
+import { type CountedLanes, type LaneCounts, type LaneRange, nameOf } from "../Lanes.ts"
 import type { Listed, ListRequest, Outcome, TaskStore } from "../TaskStore.ts"
 import type { AtOnce, Entry, Tasks } from "./Task.ts"
 
@@ -75,7 +75,7 @@ const laneCounts = (tasks: Tasks, range: LaneRange, now: number): CountedLanes =
       type,
       scheduled,
       pending: pending?.size ?? 0,
-      running: running.get(keyOf(queue, type)) ?? 0,
+      running: running.get(nameOf(queue, type)) ?? 0,
       waitingSince: pending?.first()?.dueAt ?? null
     })
   }
@@ -85,10 +85,8 @@ const laneCounts = (tasks: Tasks, range: LaneRange, now: number): CountedLanes =
 const countsOf = (entries: Iterable<Entry>): ReadonlyMap<string, number> => {
   const counts = new Map<string, number>()
   for (const { queue, type } of entries) {
-    const key = keyOf(queue, type)
+    const key = nameOf(queue, type)
     counts.set(key, (counts.get(key) ?? 0) + 1)
   }
   return counts
 }
-
-const keyOf = (queue: string, type: string): string => `${queue}\u0000${type}`

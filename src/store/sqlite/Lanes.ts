@@ -6,13 +6,14 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import * as ByteOrder from "../../domain/ByteOrder.ts"
-import { finished, type TaskState } from "../../domain/TaskState.ts"
+import { finished } from "../../domain/TaskState.ts"
 import {
   type CountedLanes,
   type Coverage,
   type LaneCounts,
   LaneOrder,
   type LaneRange,
+  nameOf,
   OrderedLane,
   type Runnable,
   startOf,
@@ -190,11 +191,6 @@ export class Lanes {
 
 type Name = readonly [queue: string, type: string, ...unknown: ReadonlyArray<unknown>]
 
-type Running = [queue: string, type: string, count: number]
-
-/** Lanes in the order of their names: the first one from a place on. Places are asked for in their order. */
-type Source<A extends Name> = (queue: string, type: string) => A | undefined
-
 /** Lanes counted at once at most: it keeps the process, for less than ten milliseconds but for what is to be counted. */
 const maxLanes = 1000
 
@@ -228,36 +224,45 @@ export const counting = (database: DatabaseSync) => {
       WHERE state = 0 AND state NOT IN (1, 2) AND queue = ? AND type = ?`
   )
   // as many as there are slots: their index does not know their lanes
-  const running = prepare<Running>(
+  const running = prepare<[queue: string, type: string, count: number]>(
     database,
     "SELECT queue, type, count(*) FROM task INDEXED BY task_lease WHERE state = 2 GROUP BY queue, type"
   )
 
+  /** As many lanes of a range as are counted at once, and one more, of those that an index leads to. */
+  const firstOf = (range: LaneRange, limit: number, next: (queue: string, type: string) => Name | undefined) => {
+    const names: Array<Name> = []
+    let name = next(...startOf(range))
+    while (name !== undefined && isIn(range, name) && names.length <= limit) {
+      names.push(name)
+      name = next(name[0], ByteOrder.after(name[1]))
+    }
+    return names
+  }
+
   const read = (range: LaneRange, now: number): CountedLanes => {
-    const headOf = <A extends Name>(source: Source<A>) => new Head(source, startOf(range))
-    const listed = (state: TaskState) => headOf((queue, type) => firstListed.get(stateCode[state], queue, type))
-    const nextPending = headOf((queue, type) => firstPending.get(queue, type))
-    const nextScheduled = listed("scheduled")
-    const nextRunning = headOf(sourceOf(running.all()))
-    const heads: ReadonlyArray<Head<Name>> = [nextPending, nextScheduled, nextRunning, ...finished.map(listed)]
-    const lanes: Array<LaneCounts> = []
     const limit = Math.min(range.limit, maxLanes)
-    while (true) {
-      const lane = firstOf(heads)
-      const isLast = lane === undefined || (range.queue !== undefined && lane[0] !== range.queue)
-      if (isLast || lanes.length >= limit) return { lanes, more: !isLast, now }
-      const [queue, type] = lane
-      const hasPending = nextPending.isAt(lane)
-      lanes.push({
+    const runs = running.all().filter((name) => isIn(range, name) && compare(name, startOf(range)) >= 0)
+    const names = [
+      ...runs,
+      ...firstOf(range, limit, (queue, type) => firstPending.get(queue, type)),
+      ...(["scheduled", ...finished] as const).flatMap((state) =>
+        firstOf(range, limit, (queue, type) => firstListed.get(stateCode[state], queue, type))
+      )
+    ].sort(compare).filter((name, index, all) => index === 0 || compare(all[index - 1]!, name) !== 0)
+    const runningIn = new Map(runs.map(([queue, type, count]) => [nameOf(queue, type), count]))
+    const lanes = names.slice(0, limit).map(([queue, type]): LaneCounts => {
+      const since = waitingSince.get(queue, type)
+      return {
         queue,
         type,
-        scheduled: nextScheduled.isAt(lane) ? scheduled.get(queue, type)![0] : 0,
-        pending: hasPending ? pending.get(queue, type)![0] : 0,
-        running: nextRunning.isAt(lane) ? nextRunning.lane![2] : 0,
-        waitingSince: hasPending ? waitingSince.get(queue, type)![0] : null
-      })
-      for (const head of heads) head.pass(lane)
-    }
+        scheduled: scheduled.get(queue, type)![0],
+        pending: since === undefined ? 0 : pending.get(queue, type)![0],
+        running: runningIn.get(nameOf(queue, type)) ?? 0,
+        waitingSince: since?.[0] ?? null
+      }
+    })
+    return { lanes, more: names.length > limit, now }
   }
 
   return (range: LaneRange, now: number): CountedLanes => {
@@ -270,42 +275,6 @@ export const counting = (database: DatabaseSync) => {
   }
 }
 
-/** Where a source stands. */
-class Head<out A extends Name> {
-  lane: A | undefined
-  private readonly source: Source<A>
-
-  constructor(source: Source<A>, [queue, type]: Name) {
-    this.source = source
-    this.lane = source(queue, type)
-  }
-
-  isAt(lane: Name): boolean {
-    return this.lane !== undefined && compare(this.lane, lane) === 0
-  }
-
-  /** Moves on from a lane, if it stands there. */
-  pass(lane: Name): void {
-    if (this.isAt(lane)) this.lane = this.source(lane[0], ByteOrder.after(lane[1]))
-  }
-}
-
-const firstOf = (heads: ReadonlyArray<Head<Name>>): Name | undefined => {
-  let first: Name | undefined
-  for (const { lane } of heads) {
-    if (lane !== undefined && (first === undefined || compare(lane, first) < 0)) first = lane
-  }
-  return first
-}
-
-/** Lanes that are at hand. */
-const sourceOf = <A extends Name>(lanes: Array<A>): Source<A> => {
-  lanes.sort(compare)
-  let at = 0
-  return (queue, type) => {
-    while (at < lanes.length && compare(lanes[at]!, [queue, type]) < 0) at++
-    return lanes[at]
-  }
-}
+const isIn = ({ queue }: LaneRange, name: Name): boolean => queue === undefined || name[0] === queue
 
 const compare = (a: Name, b: Name): number => ByteOrder.compare(a[0], b[0]) || ByteOrder.compare(a[1], b[1])
