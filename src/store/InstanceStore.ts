@@ -101,13 +101,9 @@ export class InstanceStore extends Context.Service<InstanceStore, {
 export const version = "0.1.0"
 
 /** What the others call this instance, and where people find it. */
-export class Instance extends Context.Service<Instance, {
-  /** Unique among all that run. */
-  readonly id: string
-  readonly host: string
-  readonly pid: number
-  readonly version: string
-}>()("taskforge/store/Instance") {
+export class Instance
+  extends Context.Service<Instance, Pick<Beat, "id" | "host" | "pid" | "version">>()("taskforge/store/Instance")
+{
   /** This process, under a random name unless it is given one. Dies of `InvalidOption` when no store could keep that. */
   static readonly layer = (id?: string): Layer.Layer<Instance, never, SecureRandom.SecureRandom> =>
     Layer.effect(

@@ -31,21 +31,6 @@ const stored = "unfinished + completed + failed + cancelled"
 /** Rows that may have stored tasks or removed them, but name no lane. */
 const unnamed = `queue IS NULL AND NOT in_lanes AND (total_created <> 0 OR ${stored} <> 0)`
 
-type Row = [
-  running: number,
-  unfinished: number,
-  scheduled: number,
-  completed: number,
-  failed: number,
-  cancelled: number,
-  totalCreated: number,
-  totalCompleted: number,
-  totalFailed: number,
-  totalCancelled: number,
-  totalRetried: number,
-  totalCrashed: number
-]
-
 /** Whether all rows named their lane, and the lanes that have no task any more. */
 type Folded = [isNamed: boolean, queues: ReadonlyArray<string> | null, types: ReadonlyArray<string> | null]
 
@@ -132,8 +117,8 @@ export const make = ({ query, schema, transaction }: Database, clock: Clock.Cloc
 
   return {
     counts: (capacity) =>
-      Effect.map(query<Row>("count", all), ([row]) => {
-        const [running, open, scheduled, completed, failed, cancelled, ...totals] = row!
+      Effect.map(query<[running: number, ...sums: ReadonlyArray<number>]>("count", all), ([row]) => {
+        const [running, open = 0, scheduled = 0, completed = 0, failed = 0, cancelled = 0, ...totals] = row!
         return {
           scheduled,
           pending: open - scheduled - running,
