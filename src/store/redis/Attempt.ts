@@ -3,9 +3,9 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
-import * as Settlement from "../../domain/Settlement.ts"
+import type * as Settlement from "../../domain/Settlement.ts"
 import type { Coalesced } from "../Coalescer.ts"
-import { decideRescue } from "../Driver.ts"
+import { decideRescue, decideSettle, type Decision } from "../Driver.ts"
 import {
   type ClaimRef,
   type ExtendAnswer,
@@ -17,7 +17,7 @@ import {
 } from "../TaskStore.ts"
 import { announce } from "./Hints.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
-import type { Decision, Standing, Tasks } from "./Task.ts"
+import type { Standing, Tasks } from "./Task.ts"
 
 /** How often one rescue looks for leases at most. */
 const maxLooks = 10
@@ -79,7 +79,7 @@ const settling =
       const left = [...settlements.keys()].filter((place) => answers[place] === undefined)
       const ids = left.map((place) => settlements[place]!.id)
       return left.length === 0 ? Effect.succeed(answers as Array<Settlement.SettleAnswer>) : Effect.map(
-        tasks.change("settle", ids, "stale", (task, now, index) => decide(task, settlements[left[index]!]!, now)),
+        tasks.change("settle", ids, "stale", (task, now, index) => decideSettle(task, settlements[left[index]!]!, now)),
         (decided) => {
           let next = 0
           return answers.map((answer) => answer ?? decided[next++]!)
@@ -87,17 +87,6 @@ const settling =
       )
     })
   }
-
-const decide = (
-  task: Standing,
-  settlement: Settlement.Settlement,
-  now: number
-): Decision<Settlement.SettleAnswer> => {
-  const answer = Settlement.fence(task, settlement.claim)
-  if (answer !== "applied") return [answer]
-  const change = Settlement.settle(task, settlement, now)
-  return settlement._tag === "Retry" && change.state !== "cancelled" ? [answer, change, "retried"] : [answer, change]
-}
 
 /** The fence: `R<claim>;;` is how the state of the attempt with that claim begins. */
 const held = `

@@ -36,17 +36,12 @@ import {
   type TaskRecord
 } from "../../domain/TaskRecord.ts"
 import type { TaskState } from "../../domain/TaskState.ts"
+import type { Decision } from "../Driver.ts"
 import * as Failure from "./Failure.ts"
 import { announce } from "./Hints.ts"
 import { block, lanes, namesOf } from "./Order.ts"
 import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
 import { freeing } from "./Server.ts"
-
-/**
- * What is decided about a task: an answer, what becomes of the task if anything does, and what that adds to the totals
- * besides the state that it ends in.
- */
-export type Decision<A> = readonly [answer: A, change?: Settlement.Change | undefined, counts?: "retried" | "crashed"]
 
 /** Changes tasks of one deployment as `Settlement` decides. */
 export type Tasks = ReturnType<typeof make>

@@ -15,8 +15,7 @@ type Head = [seq: number, floor: number, attendedFrom: number, attendedUntil: nu
 /** Prepares the log. */
 export const make = Effect.fnUntraced(function*(
   database: DatabaseSync,
-  writer: Writer,
-  now: () => number
+  writer: Writer
 ): Effect.fn.Return<Context.Service.Shape<typeof EventLog>, StoreError, Scope.Scope> {
   const selectHead = prepare<Head>(
     database,
@@ -93,9 +92,9 @@ export const make = Effect.fnUntraced(function*(
     read: (after, limit) => writer.read("read events", () => read(after, limit)),
     end: writer.read("read events", () => head()[0]),
     attend: (forMs) => writer.writeVolatile("attend to events", (transaction) => attend(transaction, forMs)),
-    attended: writer.read("read events", () => {
+    attended: writer.read("read events", (now) => {
       const [, , from, until] = head()
-      return until > now() ? now() - from : undefined
+      return until > now ? now - from : undefined
     })
   }
 })

@@ -1,16 +1,12 @@
 /** The instances that share the file. */
-import type { Clock, Context } from "effect"
+import type { Context } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import { aboutOf, type Beat, instanceOf, type InstanceStore, type Roll } from "../InstanceStore.ts"
 import { prepare } from "./Database.ts"
 import type { Writer } from "./Writer.ts"
 
 /** Prepares the operations. None waits for the disk: after a power failure no instance is alive anyway. */
-export const make = (
-  database: DatabaseSync,
-  writer: Writer,
-  clock: Clock.Clock
-): Context.Service.Shape<typeof InstanceStore> => {
+export const make = (database: DatabaseSync, writer: Writer): Context.Service.Shape<typeof InstanceStore> => {
   const forget = prepare(database, "DELETE FROM instance WHERE alive_until <= ?")
   const record = prepare(
     database,
@@ -59,7 +55,7 @@ export const make = (
   return {
     beat: (about, keepForMs) => writer.writeVolatile("beat", ({ now }) => beat(about, keepForMs, now)),
     leave: (id) => writer.writeVolatile("leave", () => leave(id)),
-    list: writer.read("list the instances", () => list(clock.currentTimeMillisUnsafe())),
+    list: writer.read("list the instances", list),
     lead: (chore, id, forMs) =>
       writer.writeVolatile("lead", ({ now }) => take.get(chore, id, now + forMs, now) !== undefined)
   }

@@ -9,7 +9,7 @@ import type { Transaction, Writer } from "./Writer.ts"
 const columns = "id, version, document, due_at, written_at"
 
 /** Prepares the operations. */
-export const make = (database: DatabaseSync, { read, write }: Writer, now: () => number): RecordStore["Service"] => {
+export const make = (database: DatabaseSync, { read, write }: Writer): RecordStore["Service"] => {
   const byId = prepare<RecordDriver.Row>(database, `SELECT ${columns} FROM record WHERE kind = ? AND id = ?`)
   const versionOf = prepare<[version: number]>(database, "SELECT version FROM record WHERE kind = ? AND id = ?")
   const store = prepare(
@@ -96,7 +96,7 @@ export const make = (database: DatabaseSync, { read, write }: Writer, now: () =>
       ),
     due: (kind, limit, leaseForMs) =>
       leaseForMs === undefined
-        ? read("find due records", () => look(kind, limit, now()))
+        ? read("find due records", (now) => look(kind, limit, now))
         : write("take records", (transaction) => take(kind, limit, leaseForMs, transaction.now))
   })
 }

@@ -149,11 +149,11 @@ const make = Effect.fnUntraced(function*(
       tally.load()
       return tally.counts(capacity)
     }),
-    laneCounts: (range) => read("count by queue and type", () => laneCounts(range, clock.currentTimeMillisUnsafe()))
+    laneCounts: (range) => read("count by queue and type", (now) => laneCounts(range, now))
   })
   return Context.make(TaskStore, taskStore).pipe(
-    Context.add(InstanceStore, Instances.make(database, writer, clock)),
-    Context.add(RecordStore, Records.make(database, writer, () => clock.currentTimeMillisUnsafe())),
-    Context.add(EventLog, yield* Events.make(database, writer, () => clock.currentTimeMillisUnsafe()))
+    Context.add(InstanceStore, Instances.make(database, writer)),
+    Context.add(RecordStore, Records.make(database, writer)),
+    Context.add(EventLog, yield* Events.make(database, writer))
   )
 })

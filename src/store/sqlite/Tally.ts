@@ -4,7 +4,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import { all, type TaskState } from "../../domain/TaskState.ts"
-import { type Counts, totalsOf } from "../TaskStore.ts"
+import { type Counts, type Totals, totalsOf } from "../TaskStore.ts"
 import { prepare, type Statement } from "./Database.ts"
 
 /** The columns of the row, in its order: the last numbers given, then counts by state, then totals. */
@@ -20,16 +20,10 @@ const columns = [
   "total_crashed"
 ]
 
-const [seq, claim, firstTotal] = [0, 1, columns.indexOf("total_created")]
-const place = Object.fromEntries(columns.map((name, index) => [name, index])) as Record<TaskState, number>
-const total = {
-  created: firstTotal,
-  completed: firstTotal + 1,
-  failed: firstTotal + 2,
-  cancelled: firstTotal + 3,
-  retried: firstTotal + 4,
-  crashed: firstTotal + 5
-} as const
+const place = Object.fromEntries(columns.map((name, index) => [name, index])) as Record<
+  "seq" | "claim" | TaskState | `total_${keyof Totals}`,
+  number
+>
 
 /** Counts by state, totals, and the last sequence and claim numbers given. */
 export class Tally {
@@ -65,12 +59,12 @@ export class Tally {
 
   /** A sequence number that was never given before. */
   nextSeq(): number {
-    return this.add(seq, 1)
+    return this.add(place.seq, 1)
   }
 
   /** Takes claim numbers that were never given before, and answers the first of them. */
   nextClaims(count: number): number {
-    return this.add(claim, count) - count + 1
+    return this.add(place.claim, count) - count + 1
   }
 
   /** Tasks that are not finished. */
@@ -86,7 +80,7 @@ export class Tally {
   /** New tasks. */
   create(state: "scheduled" | "pending", count: number): void {
     this.add(place[state], count)
-    this.add(total.created, count)
+    this.add(place.total_created, count)
   }
 
   /** Tasks that went from one state to another. */
@@ -94,7 +88,7 @@ export class Tally {
     if (from === to || count === 0) return
     this.add(place[from], -count)
     this.add(place[to], count)
-    if (to === "completed" || to === "failed" || to === "cancelled") this.add(total[to], count)
+    if (to === "completed" || to === "failed" || to === "cancelled") this.add(place[`total_${to}`], count)
   }
 
   /** Tasks that are not stored any more. */
@@ -104,13 +98,13 @@ export class Tally {
 
   /** An attempt that is followed by a retry, or a lease that ran out. */
   count(of: "retried" | "crashed"): void {
-    this.add(total[of], 1)
+    this.add(place[`total_${of}`], 1)
   }
 
   /** What the counters say. */
   counts(capacity: number): Counts {
     const sizes = Object.fromEntries(all.map((state) => [state, this.row[place[state]]!])) as Record<TaskState, number>
-    return { ...sizes, capacity, totals: totalsOf(this.row.slice(firstTotal)) }
+    return { ...sizes, capacity, totals: totalsOf(this.row.slice(place.total_created)) }
   }
 
   private add(at: number, count: number): number {

@@ -68,8 +68,8 @@ export interface Writer {
   ) => Effect.Effect<ReadonlyArray<A>, StoreError>
   /** The same, without waiting for the disk: a power failure may undo it. */
   readonly writeVolatile: <A>(name: string, operation: Operation<A>, room?: Room) => Effect.Effect<A, StoreError>
-  /** A read outside of any transaction: it sees what has been committed. */
-  readonly read: <A>(name: string, query: () => A) => Effect.Effect<A, StoreError>
+  /** A read outside of any transaction: it sees what has been committed, and the store's clock. */
+  readonly read: <A>(name: string, query: (now: number) => A) => Effect.Effect<A, StoreError>
   /** Whether the file takes writes: it is where it was, its tables are there, and there is room on its disk. */
   readonly health: WriteHealth
 }
@@ -337,11 +337,14 @@ export const make = Effect.fnUntraced(function*(
       add(name, (transaction) => [operation(transaction)], false, room),
     writeShared: (name, operation, inputs, room, onCommit) => add(name, operation, true, room, inputs, onCommit),
     health: { refusal: Effect.map(look, () => refusals.current), probe },
-    read: <A>(name: string, query: () => A) =>
+    read: <A>(name: string, query: (now: number) => A) =>
       Effect.suspend(() =>
         closed
           ? Effect.fail(refusal(name))
-          : Effect.try({ try: query, catch: (cause) => Failure.storeError(name, path, cause) })
+          : Effect.try({
+            try: () => query(clock.currentTimeMillisUnsafe()),
+            catch: (cause) => Failure.storeError(name, path, cause)
+          })
       ).pipe(Effect.retry(Failure.whileLocked))
   }
 })
