@@ -8,6 +8,7 @@
  */
 import { Cause, Context, Effect, Exit, Schema } from "effect"
 import { withDefault } from "../domain/TaskDefinition.ts"
+import * as Thrown from "../domain/Thrown.ts"
 import * as Task from "../Task.ts"
 import { type Handler, HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import { type HandlerContext, TaskContext } from "../worker/TaskContext.ts"
@@ -95,8 +96,16 @@ const runItem = (
   index: number,
   context: TaskContext["Service"]
 ): Effect.Effect<typeof Item.Type> => {
+  // An attempt has getters, which a copy of it would lose
+  const { attempt, claim, instance, queue, slot, snooze, type } = context
   const ofItem: HandlerContext<unknown> = {
-    ...own(context),
+    attempt,
+    claim,
+    instance,
+    queue,
+    slot,
+    snooze,
+    type,
     id: `${context.id}:${index}`,
     progress: () => Effect.void,
     complete: () => Effect.die(new Error("An item of a batch is no task of its own: return the result instead"))
@@ -115,18 +124,7 @@ const runItem = (
   )
 }
 
-/** An attempt has getters, which a copy of it would lose. */
-const own = ({ attempt, claim, instance, queue, slot, snooze, type }: TaskContext["Service"]) => ({
-  attempt,
-  claim,
-  instance,
-  queue,
-  slot,
-  snooze,
-  type
-})
-
-const describe = (error: unknown): { readonly tag: string; readonly message: string } =>
-  error instanceof Error
-    ? { tag: "_tag" in error ? String(error._tag) : error.name, message: error.message.slice(0, 500) }
-    : { tag: typeof error, message: String(error).slice(0, 500) }
+const describe = (error: unknown): { readonly tag: string; readonly message: string } => {
+  const { message, tag } = Thrown.show(error)
+  return { tag, message: Thrown.cut(message, 500) }
+}
