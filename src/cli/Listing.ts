@@ -39,12 +39,6 @@ export const filters = (states: ReadonlyArray<TaskState>, byStatus: string, othe
 
 type Given = Target.Given<ReturnType<typeof flags>>
 
-/** Which page a request asks for. */
-export interface PageQuery {
-  readonly limit: number
-  readonly cursor?: string
-}
-
 /** A page of what is listed. */
 export interface Page<A> {
   readonly items: ReadonlyArray<A>
@@ -57,7 +51,10 @@ export interface Page<A> {
 
 /** What is listed: how a page of it is read, and what a table shows of each. */
 export interface Listing<A> {
-  readonly read: (target: Target.Target["Service"], query: PageQuery) => Effect.Effect<Page<A>, Failure>
+  readonly read: (
+    target: Target.Target["Service"],
+    query: { readonly limit: number; readonly cursor?: string }
+  ) => Effect.Effect<Page<A>, Failure>
   readonly columns: ReadonlyArray<Table.Column>
   readonly row: (item: A, paint: Screen.Paint, now: number) => ReadonlyArray<string>
   /** What is said when there is none. */

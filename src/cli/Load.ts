@@ -16,18 +16,17 @@ const batch = 50
 export const emptyTask: NewTaskJson = { type: "echo", payload: null }
 
 /** Sends tasks as fast as the server completes them. */
-export const keepBusy = <R>(
+export const keepBusy = Effect.fnUntraced(function*<R>(
   lasting: Duration.Duration,
   send: (tasks: ReadonlyArray<NewTaskJson>) => Effect.Effect<ReadonlyArray<string>, Failure, R>
-): Effect.Effect<void, Failure, R | Target.Target> =>
-  Effect.gen(function*() {
-    const until = (yield* MonotonicClock.now) + Duration.toMillis(lasting)
-    const tasks = Array.from({ length: batch }, () => emptyTask)
-    const client = Effect.gen(function*() {
-      while ((yield* MonotonicClock.now) < until) yield* RemoteTasks.finished(yield* send(tasks))
-    })
-    yield* Effect.all(Array.from({ length: clients }, () => client), { concurrency: clients, discard: true })
+) {
+  const until = (yield* MonotonicClock.now) + Duration.toMillis(lasting)
+  const tasks = Array.from({ length: batch }, () => emptyTask)
+  const client = Effect.gen(function*() {
+    while ((yield* MonotonicClock.now) < until) yield* RemoteTasks.finished(yield* send(tasks))
   })
+  yield* Effect.all(Array.from({ length: clients }, () => client), { concurrency: clients, discard: true })
+})
 
 /** Ids that stand for all: spread evenly over those that were seen, however many these are. */
 export class Sample {
@@ -54,33 +53,22 @@ export class Sample {
 }
 
 /** How long these tasks took from their enqueue to their end, in milliseconds, by the clock of their server. */
-export const latencies = (
-  ids: ReadonlyArray<string>
-): Effect.Effect<ReadonlyArray<number>, Failure, Target.Target> =>
-  Effect.gen(function*() {
-    const { api, problem, repeatable } = yield* Target.Target
-    const took = (id: string) =>
-      repeatable(api.tasks.get({ params: { id } })).pipe(
-        Effect.map(({ completed_at, created_at }) =>
-          completed_at === null ? [] : [Date.parse(completed_at) - Date.parse(created_at)]
-        ),
-        // Retention may have removed it
-        Effect.catchTag("TaskNotFound", () => Effect.succeed([])),
-        Effect.mapError(problem)
-      )
-    return (yield* Effect.forEach(ids, took, { concurrency: clients })).flat()
-  })
+export const latencies = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
+  const { api, problem, repeatable } = yield* Target.Target
+  const took = (id: string) =>
+    repeatable(api.tasks.get({ params: { id } })).pipe(
+      Effect.map(({ completed_at, created_at }) =>
+        completed_at === null ? [] : [Date.parse(completed_at) - Date.parse(created_at)]
+      ),
+      // Retention may have removed it
+      Effect.catchTag("TaskNotFound", () => Effect.succeed([])),
+      Effect.mapError(problem)
+    )
+  return (yield* Effect.forEach(ids, took, { concurrency: clients })).flat()
+})
 
-/** What most of them took, and the slowest ones. */
-export interface Percentiles {
-  readonly p50: number
-  readonly p95: number
-  readonly p99: number
-  readonly max: number
-}
-
-/** Of no values, everything is 0. */
-export const percentiles = (values: ReadonlyArray<number>): Percentiles => {
+/** What most values are, and the largest ones. Of no values, everything is 0. */
+export const percentiles = (values: ReadonlyArray<number>) => {
   const sorted = values.toSorted((one, other) => one - other)
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? 0
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) }

@@ -105,25 +105,24 @@ const demonstrate = Effect.fnUntraced(function*({ json, load, seed, ...given }: 
 })
 
 /** Sends so many tasks per second, whatever becomes of them. */
-const atRate = <R>(
+const atRate = Effect.fnUntraced(function*<R>(
   rate: number,
   total: number,
   make: Effect.Effect<NewTaskJson>,
   send: (tasks: ReadonlyArray<NewTaskJson>) => Effect.Effect<unknown, Failure, R>
-): Effect.Effect<void, Failure, R> =>
-  Effect.gen(function*() {
-    const startedAt = yield* MonotonicClock.now
-    let made = 0
-    while (made < total) {
-      const now = yield* MonotonicClock.now
-      const due = Math.min(total, Math.ceil(((now - startedAt) / 1000 + tickMs / 1000) * rate))
-      const tasks: Array<NewTaskJson> = []
-      for (; made < due; made++) tasks.push(yield* make)
-      yield* Effect.forEach(List.chunksOf(tasks, batchSize), send, { concurrency, discard: true })
-      const rest = startedAt + (due / rate) * 1000 - (yield* MonotonicClock.now)
-      if (rest > 0) yield* Effect.sleep(rest)
-    }
-  })
+) {
+  const startedAt = yield* MonotonicClock.now
+  let made = 0
+  while (made < total) {
+    const now = yield* MonotonicClock.now
+    const due = Math.min(total, Math.ceil(((now - startedAt) / 1000 + tickMs / 1000) * rate))
+    const tasks: Array<NewTaskJson> = []
+    for (; made < due; made++) tasks.push(yield* make)
+    yield* Effect.forEach(List.chunksOf(tasks, batchSize), send, { concurrency, discard: true })
+    const rest = startedAt + (due / rate) * 1000 - (yield* MonotonicClock.now)
+    if (rest > 0) yield* Effect.sleep(rest)
+  }
+})
 
 interface Outcome {
   readonly sent: number
@@ -165,7 +164,7 @@ const tell = Effect.fnUntraced(function*(outcome: Outcome, json: boolean) {
   if (taskMs === undefined) yield* Screen.line(paint.dim("  See what becomes of them with: taskforge watch"))
 })
 
-const inWords = ({ max, p50, p95, p99 }: Load.Percentiles): string =>
+const inWords = ({ max, p50, p95, p99 }: ReturnType<typeof Load.percentiles>): string =>
   `p50 ${Words.precise(p50)}, p95 ${Words.precise(p95)}, p99 ${Words.precise(p99)}, max ${Words.precise(max)}`
 
 /** The kinds of task, and how often each comes. */
