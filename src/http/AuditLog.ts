@@ -43,23 +43,15 @@ const done = Effect.fnUntraced(function*(
   })
 })
 
-/** Writes down that a request was refused. */
-export type Denied = (
-  visitor: Visitor,
-  request: HttpServerRequest.HttpServerRequest,
-  path: string,
-  status: number
-) => Effect.Effect<void>
-
 /** Denials written within a second; what is more is counted, so that strangers cannot fill the log. */
 const maxDenialsPerSecond = 20
 
-/** A log of denials. `path` is the route's own, without what the caller put into it. */
-export const denials: Effect.Effect<Denied> = Effect.map(Clock.Clock, (clock) => {
+/** A log of refused requests. `path` is the route's own, without what the caller put into it. */
+export const denials = Effect.map(Clock.Clock, (clock) => {
   let second = 0n
   let written = 0
   let left = 0
-  return (visitor, request, path, status) =>
+  return (visitor: Visitor, request: HttpServerRequest.HttpServerRequest, path: string, status: number) =>
     Effect.suspend(() => {
       const now = clock.monotonicTimeNanosUnsafe() / 1_000_000_000n
       if (now !== second) {
@@ -85,6 +77,9 @@ export const denials: Effect.Effect<Denied> = Effect.map(Clock.Clock, (clock) =>
       })
     })
 })
+
+/** Writes down that a request was refused. */
+export type Denied = Effect.Success<typeof denials>
 
 /** Writes down that a key has come or gone, as this server has found out. */
 export const keyChanged = (action: "key_added" | "key_revoked", { id, name, role }: ApiKey): Effect.Effect<void> =>

@@ -10,12 +10,6 @@ export interface Job {
   readonly attempt: Omit<TaskContext["Service"], "progress" | "snooze">
 }
 
-/** How far a job is. */
-export interface Progress {
-  readonly _tag: "Progress"
-  readonly fraction: number
-}
-
 /** How a job ended. */
 export type Ending =
   | { readonly _tag: "Succeeded"; readonly result: string }
@@ -31,5 +25,5 @@ export type Ending =
 /** The end of a job, and whether the thread had better do no other: it has kept much of the memory that it may take. */
 export type Done = Ending & { readonly isWorn?: boolean }
 
-/** A message from a thread. */
-export type Reply = Progress | Done
+/** A message from a thread: how far its job is, or the end of it. */
+export type Reply = { readonly _tag: "Progress"; readonly fraction: number } | Done

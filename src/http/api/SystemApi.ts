@@ -148,17 +148,17 @@ export class SystemApi extends HttpApiGroup.make("system").add(
 
 type Workers = Omit<typeof WorkersJson.Type, "queue_size">
 
-/** What the pool of this process knows better than the list, which is as old as its last sign of life. */
-export interface OwnPool {
-  readonly instance: string
-  readonly slots: ReadonlyArray<SlotView>
-}
-
-/** Every slot of every instance, on the wire, where a slot is called a worker. */
-export const instancesJson = ({ instances, now }: LivingInstances, own: OwnPool | undefined): Workers => {
+/**
+ * Every slot of every instance, on the wire, where a slot is called a worker. The pool of this process knows its `own` better
+ * than the list, which is as old as its last sign of life.
+ */
+export const instancesJson = (
+  { instances, now }: LivingInstances,
+  own: { readonly instance: string; readonly slots: ReadonlyArray<SlotView> }
+): Workers => {
   const shown = instances.map((instance) => ({
     instance,
-    slots: instance.id === own?.instance ? own.slots : slotsOf(instance, DateTime.distance(instance.seenAt, now))
+    slots: instance.id === own.instance ? own.slots : slotsOf(instance, DateTime.distance(instance.seenAt, now))
   }))
   const workers = shown.flatMap(({ instance, slots }) => slots.map((slot) => slotJson(instance.id, slot)))
   return {
