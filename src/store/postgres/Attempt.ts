@@ -154,23 +154,17 @@ const settling = (database: Database, tasks: Tasks): TaskStore["Service"]["settl
     for (const { id } of settlements) (met.has(id) ? several : met).add(id)
     const isPlain = (settlement: Settlement.Settlement): settlement is Complete =>
       settlement._tag === "Complete" && !several.has(settlement.id)
-    const completions = settlements.filter(isPlain)
-    const left = new Set<Settlement.Settlement>(yield* complete(completions))
-    const answers = settlements.map((): Settlement.SettleAnswer => "applied")
-    if (completions.length === settlements.length && left.size === 0) return answers
-    const places = [...settlements.keys()].filter((place) => {
-      const settlement = settlements[place]!
-      return !isPlain(settlement) || left.has(settlement)
-    })
-    const ids = places.map((place) => settlements[place]!.id)
-    const decided = yield* tasks.change(
+    const refused = new Set<Settlement.Settlement>(yield* complete(settlements.filter(isPlain)))
+    const isLeft = (settlement: Settlement.Settlement) => !isPlain(settlement) || refused.has(settlement)
+    const left = settlements.filter(isLeft)
+    const decided = yield* tasks.change<Settlement.SettleAnswer>(
       database,
       "settle",
-      ids,
+      left.map(({ id }) => id),
       "stale",
-      (task, now, index) => decideSettle(task, settlements[places[index]!]!, now)
+      (task, now, place) => decideSettle(task, left[place]!, now)
     )
-    for (const [index, place] of places.entries()) answers[place] = decided[index]!
-    return answers
+    let next = 0
+    return settlements.map((settlement) => isLeft(settlement) ? decided[next++]! : "applied")
   })
 }

@@ -47,51 +47,20 @@ export const nextListed = (database: DatabaseSync): Statement<[queue: string, ty
 /** Tasks that a claim reads first of a lane that is not its first: many such lanes give it one or none. */
 const aFew = 8
 
-/** Reads the lanes that a claim looks at, each from its index alone. */
-class Reader {
-  private readonly heads: Statement<[rank: number, seq: number]>
-  private lanes: Array<Lane> = []
-  private limit = 0
-
-  constructor(database: DatabaseSync) {
-    this.heads = prepare(
-      database,
-      "SELECT rank, seq FROM task WHERE state = 1 AND queue = ? AND type = ? ORDER BY rank, seq LIMIT ? OFFSET ?"
-    )
-  }
-
-  /** To be called before a claim of so many tasks. What the one before has read is not true for ever. */
-  begin(limit: number): void {
-    for (const lane of this.lanes) lane.forget()
-    this.lanes = []
-    this.limit = limit
-  }
-
-  /** Adds tasks to those that have been read of a lane; answers whether there may be more. */
-  readOn(lane: Lane, read: Array<Place>): boolean {
-    const { length } = read
-    // one more than may be taken tells where the lane goes on
-    const amount = length > 0 ? length : this.lanes.push(lane) === 1 ? this.limit + 1 : aFew
-    const rows = this.heads.all(lane.queue, lane.type, amount, length)
-    for (const [rank, seq] of rows) read.push({ rank, seq })
-    return rows.length === amount
-  }
-}
-
 /** A lane, and as many of its tasks as a claim has to know. */
 class Lane extends OrderedLane<Place, Lane> {
-  private readonly reader: Reader
+  private readonly readOn: (lane: Lane, read: Array<Place>) => boolean
   private read: Array<Place> = []
   private taken = 0
   private hasMore = true
 
-  constructor(queue: string, ofType: Lane["ofType"], reader: Reader) {
+  constructor(queue: string, ofType: Lane["ofType"], readOn: Lane["readOn"]) {
     super(queue, ofType)
-    this.reader = reader
+    this.readOn = readOn
   }
 
   first(): Place | undefined {
-    if (this.taken === this.read.length && this.hasMore) this.hasMore = this.reader.readOn(this, this.read)
+    if (this.taken === this.read.length && this.hasMore) this.hasMore = this.readOn(this, this.read)
     return this.read[this.taken]
   }
 
@@ -99,6 +68,7 @@ class Lane extends OrderedLane<Place, Lane> {
     this.taken++
   }
 
+  /** What was read is not true for ever. */
   forget(): void {
     this.read = []
     this.taken = 0
@@ -111,17 +81,19 @@ export class Lanes {
   private readonly nextLane
   private readonly since
   private readonly pausedQueues
-  private readonly reader: Reader
+  private readonly heads
   /** `undefined` until they are asked for. */
   private lanes: LaneOrder<Place, Lane> | undefined
   private version: number | undefined
   private maxCount = 0
+  /** Those that the latest claim has read, and how many tasks it was to take. */
+  private looked: Array<Lane> = []
+  private limit = 0
   /** `undefined` until they are asked for. */
   private paused: Set<string> | undefined
   private readonly isPaused = (queue: string): boolean => this.paused?.has(queue) === true
 
   constructor(database: DatabaseSync) {
-    this.reader = new Reader(database)
     this.nextLane = prepare<[queue: string, type: string, rank: number, seq: number]>(
       database,
       `SELECT queue, type, rank, seq FROM task WHERE state = 1 AND ${from}, rank, seq LIMIT 1`
@@ -129,6 +101,11 @@ export class Lanes {
     this.since = prepare<[dueAt: number]>(
       database,
       "SELECT due_at FROM task WHERE state = 1 AND queue = ? AND type = ? ORDER BY rank, seq LIMIT 1"
+    )
+    // one lane, from its index alone
+    this.heads = prepare<[rank: number, seq: number]>(
+      database,
+      "SELECT rank, seq FROM task WHERE state = 1 AND queue = ? AND type = ? ORDER BY rank, seq LIMIT ? OFFSET ?"
     )
     this.pausedQueues = prepare<[queue: string]>(database, `SELECT id FROM record WHERE kind = '${PausedQueues.kind}'`)
   }
@@ -157,8 +134,20 @@ export class Lanes {
   /** Takes up to `limit` tasks of the lanes that are wanted, by rank. */
   take(wanted: Runnable, limit: number, version: number): ReadonlyArray<Place> {
     const lanes = this.refresh(version)
-    this.reader.begin(limit)
+    for (const lane of this.looked) lane.forget()
+    this.looked = []
+    this.limit = limit
     return lanes.take(wantedOf(wanted, this.isPaused), limit)
+  }
+
+  /** Adds tasks to those that have been read of a lane; answers whether there may be more. */
+  private readonly readOn: Lane["readOn"] = (lane, read) => {
+    const { length } = read
+    // one more than may be taken tells where the lane goes on
+    const amount = length > 0 ? length : this.looked.push(lane) === 1 ? this.limit + 1 : aFew
+    const rows = this.heads.all(lane.queue, lane.type, amount, length)
+    for (const [rank, seq] of rows) read.push({ rank, seq })
+    return rows.length === amount
   }
 
   /** Up to `limit` lanes that are not covered. */
@@ -178,7 +167,7 @@ export class Lanes {
   /** One seek for each lane. */
   private load(): LaneOrder<Place, Lane> {
     this.forget()
-    const lanes = this.lanes = new LaneOrder<Place, Lane>((queue, ofType) => new Lane(queue, ofType, this.reader))
+    const lanes = this.lanes = new LaneOrder<Place, Lane>((queue, ofType) => new Lane(queue, ofType, this.readOn))
     for (let row = this.nextLane.get("", ""); row !== undefined;) {
       const [queue, type, rank, seq] = row
       lanes.file(queue, type, { rank, seq })
