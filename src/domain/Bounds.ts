@@ -73,14 +73,17 @@ const isName = (text: unknown, maxLength: number): boolean =>
 
 const characters = (maxLength: number) => `1 to ${maxLength} characters, without U+0000 and lone surrogates`
 
+/** A text of so many characters. */
+export const text = (maxLength: number): Bound<string> => ({
+  expected: characters(maxLength),
+  accepts: (text) => isName(text, maxLength)
+})
+
 /** The name of a type, a queue or an instance. */
-export const name: Bound<string> = {
-  expected: characters(maxNameLength),
-  accepts: (text) => isName(text, maxNameLength)
-}
+export const name: Bound<string> = text(maxNameLength)
 
 /** An idempotency key. */
-export const key: Bound<string> = { expected: characters(maxKeyLength), accepts: (text) => isName(text, maxKeyLength) }
+export const key: Bound<string> = text(maxKeyLength)
 
 /** The id of a task. HTTP reaches it by a path, and no path ends with a dot segment. */
 export const id: Bound<string> = {

@@ -15,6 +15,7 @@ import * as RecordedStore from "../events/RecordedStore.ts"
 import { Leader } from "../maintenance/Leader.ts"
 import * as Pruner from "../maintenance/Pruner.ts"
 import * as Rescuer from "../maintenance/Rescuer.ts"
+import * as Resumer from "../maintenance/Resumer.ts"
 import * as StoreWatch from "../maintenance/StoreWatch.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import * as Queue from "../queue/TaskQueue.ts"
@@ -121,7 +122,7 @@ export const layer = <E, R>(
     }),
     Rescuer.layer({ ...options.rescuer, lease }),
     StoreWatch.layer,
-    Pruner.layer(options.retention).pipe(Layer.provide(Leader.layer({ lease })))
+    Layer.merge(Pruner.layer(options.retention), Resumer.layer).pipe(Layer.provide(Leader.layer({ lease })))
   ).pipe(
     Layer.provide(handlers),
     Layer.provideMerge(Layer.mergeAll(Queue.TaskQueue.layer(options.queue), HandlerRegistry.layer)),

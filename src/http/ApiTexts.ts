@@ -7,7 +7,7 @@ import { names } from "../domain/Priority.ts"
 import { all } from "../domain/TaskState.ts"
 import { version } from "../store/InstanceStore.ts"
 import type { TaskEventJson } from "./api/EventsApi.ts"
-import type { QueueJson, QueuePageJson, TypeCountsJson } from "./api/QueuesApi.ts"
+import type { PauseJson, QueueJson, QueuePageJson, TypeCountsJson } from "./api/QueuesApi.ts"
 import { pageSize } from "./api/RequestValues.ts"
 import type { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./api/SystemApi.ts"
 import type { TaskJson, TaskPageJson, TaskResultJson } from "./api/TaskJson.ts"
@@ -115,10 +115,16 @@ const emails: typeof TypeCountsJson.Type = {
   waiting_since: "2026-01-31T11:59:58.250Z"
 }
 const { type: _, ...waiting } = emails
-const mail: QueueJson = { queue: "mail", paused: false, ...waiting, type_count: 1, types: [emails] }
+const mail: QueueJson = { queue: "mail", pause: null, ...waiting, type_count: 1, types: [emails] }
+const pause: PauseJson = {
+  by: "ada",
+  reason: "The database is being moved",
+  since: "2026-01-31T11:30:00.000Z",
+  until: "2026-01-31T13:30:00.000Z"
+}
 const reports: QueueJson = {
   queue: "reports",
-  paused: true,
+  pause,
   scheduled: 0,
   pending: 0,
   running: 0,
@@ -129,7 +135,7 @@ const reports: QueueJson = {
 const queuePage: typeof QueuePageJson.Type = {
   queues: [mail, reports],
   next: null,
-  paused: ["reports"],
+  paused: [{ queue: "reports", ...pause }],
   timestamp: at
 }
 
@@ -148,6 +154,9 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   Stats: stats,
   Workers: workers,
   TypeCounts: emails,
+  NewPause: { reason: "The database is being moved", for: "2h" },
+  Pause: pause,
+  PausedQueue: { queue: "reports", ...pause },
   Queue: mail,
   QueuePage: queuePage,
   QueueDetail: { ...mail, next: null, timestamp: at },

@@ -21,6 +21,7 @@ import { type NewTaskJson, NewTasksJson } from "./api/TasksApi.ts"
 import * as AuditLog from "./AuditLog.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
+import { CurrentVisitor, keyOf } from "./Visitor.ts"
 
 /** Handles the endpoints of {@link Api}'s tasks. */
 export const tasks = HttpApiBuilder.group(
@@ -143,7 +144,11 @@ export const queues = HttpApiBuilder.group(
           Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")),
           Effect.map(QueuesApi.typesJson)
         ),
-      pause: ({ params }) => change("pause", params.queue, queue.pause(params.queue)),
+      pause: Effect.fnUntraced(function*({ params, payload }) {
+        const key = keyOf(yield* CurrentVisitor)
+        const options = { ...payload, ...key !== undefined && { by: key.name } }
+        yield* change("pause", params.queue, queue.pause(params.queue, options))
+      }),
       resume: ({ params }) => change("resume", params.queue, queue.resume(params.queue))
     })
   })

@@ -2,7 +2,7 @@
  * What operators ask about queues and do to them: list them, see what waits and runs in each, pause and resume them.
  * A store counts queues and types together; here they become pages.
  */
-import { type DateTime, Effect } from "effect"
+import { type DateTime, Duration, Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as ByteOrder from "../domain/ByteOrder.ts"
 import * as Cursor from "../domain/Cursor.ts"
@@ -12,6 +12,32 @@ import type { LaneCounts, LaneRange } from "../store/Lanes.ts"
 import * as PausedQueues from "../store/PausedQueues.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
+
+/** Why a queue is paused, by whom, and for how long. */
+export interface PauseOptions {
+  /** Shown to whoever wonders: at most {@link maxReasonLength} characters. */
+  readonly reason?: string | undefined
+  /** Who pauses it. Over HTTP, the name of a key takes its place. */
+  readonly by?: string | undefined
+  /** How long, by the store's clock; until it is resumed when left out. Not together with `until`. */
+  readonly for?: Duration.Input | undefined
+  /** When it goes on by itself. Not together with `for`. */
+  readonly until?: DateTime.DateTime | undefined
+}
+
+/** A pause of a queue. Times are by the store's clock. */
+export interface Pause {
+  readonly by: string | null
+  readonly reason: string | null
+  readonly since: DateTime.Utc
+  /** When the queue goes on by itself, within a second; `null` when it waits to be resumed. */
+  readonly until: DateTime.Utc | null
+}
+
+/** A queue that is paused. */
+export interface PausedQueue extends Pause {
+  readonly queue: string
+}
 
 /** How many tasks have not finished. Finished ones are counted for the whole store only, see `TaskQueue.counts`. */
 export interface Unfinished {
@@ -35,8 +61,8 @@ export interface TypeCounts extends Unfinished {
 /** A queue, and its unfinished tasks. */
 export interface QueueCounts extends Unfinished {
   readonly queue: string
-  /** Whether it gives no work. */
-  readonly paused: boolean
+  /** Since when it gives no work, and why; `null` when it does. */
+  readonly pause: Pause | null
   /** How many types have tasks in it, in whatever state. */
   readonly typeCount: number
   /** These types by name: the first {@link maxListedTypes} of them where queues are listed. */
@@ -79,10 +105,22 @@ export interface PageOptions {
 
 /** The part of {@link TaskQueue} that is about queues. */
 export interface Queues {
-  /** Stops claims from a queue; running tasks go on. At most {@link maxPaused} queues are paused at a time. */
-  readonly pause: (queue: string) => Effect.Effect<void, InvalidOption | StoreError>
+  /**
+   * Stops claims from a queue; running tasks go on. A queue that is paused already is paused as it is said now. At most 1,000
+   * queues are paused at a time.
+   *
+   * @example
+   * ```ts
+   * const hold = TaskQueue.use((queue) =>
+   *   queue.pause("mail", { by: "ada", reason: "The mail server is being moved", for: "2 hours" })
+   * )
+   * ```
+   */
+  readonly pause: (queue: string, options?: PauseOptions) => Effect.Effect<void, InvalidOption | StoreError>
+  /** Lets claims take from it again. */
   readonly resume: (queue: string) => Effect.Effect<void, InvalidOption | StoreError>
-  readonly paused: Effect.Effect<ReadonlyArray<string>, StoreError>
+  /** The paused queues, in the order of their names. */
+  readonly paused: Effect.Effect<ReadonlyArray<PausedQueue>, StoreError>
   /**
    * A page of the queues that have tasks or are paused, with exact counts of what waits and runs. It costs the same however
    * many tasks have finished, and ends early once it has {@link maxTypes} types.
@@ -114,8 +152,8 @@ export const maxListedTypes = 100
 /** Types on a page of queues at most. */
 export const maxTypes = 1000
 
-/** Queues that are paused at a time: each instance asks for their names, and every answer about queues has them. */
-export const maxPaused = 1000
+/** Characters of the reason for a pause. */
+export const maxReasonLength = 1000
 
 /** Queues or types on a page at most, and when nothing is said. */
 const pageSize = { max: 1000, default: 50 }
@@ -139,7 +177,8 @@ export const sizeOf = ({ limit = pageSize.default }: PageOptions): number =>
 /** These operations on a store. */
 export const make = (store: TaskStore["Service"], records: RecordStore["Service"]): Queues => {
   const onRecords = Effect.provideService(RecordStore, records)
-  const pausedQueues = onRecords(PausedQueues.paused)
+  const pausedQueues = Effect.map(onRecords(PausedQueues.paused), (paused) => paused.map(readPause))
+  const pauses = Effect.map(pausedQueues, (paused) => new Map(paused.map(({ queue, ...pause }) => [queue, pause])))
 
   /** Looks at lanes in their order as long as they are wanted, first at so many; answers the store's clock. */
   const eachLane = Effect.fnUntraced(function*(range: LaneRange, see: (lane: LaneCounts) => boolean) {
@@ -157,7 +196,7 @@ export const make = (store: TaskStore["Service"], records: RecordStore["Service"
     yield* checkPage("queue", options)
     const limit = sizeOf(options)
     const behind = options.cursor === undefined ? undefined : Cursor.decodeName("queue", options.cursor)
-    const paused = new Set(yield* pausedQueues)
+    const paused = yield* pauses
     const found: Array<Count> = []
     let shown = 0
     let more = false
@@ -177,12 +216,12 @@ export const make = (store: TaskStore["Service"], records: RecordStore["Service"
       (behind === undefined || ByteOrder.compare(queue, behind) > 0) &&
       (!more || ByteOrder.compare(queue, found.at(-1)!.queue) < 0)
     const known = new Set(found.map(({ queue }) => queue))
-    const empty = [...paused].filter((queue) => !known.has(queue) && isOnPage(queue))
+    const empty = [...paused.keys()].filter((queue) => !known.has(queue) && isOnPage(queue))
     const all = [...found, ...empty.map((queue) => new Count(queue, 0))].sort(byQueue)
     const page = all.slice(0, limit)
     const isLast = !more && page.length === all.length
     return {
-      queues: page.map((count) => count.shown(paused)),
+      queues: page.map((count) => count.shown(paused.get(count.queue) ?? null)),
       next: isLast ? null : Cursor.encodeName("queue", page.at(-1)!.queue),
       now
     }
@@ -193,13 +232,13 @@ export const make = (store: TaskStore["Service"], records: RecordStore["Service"
     yield* checkPage("type", options)
     const limit = sizeOf(options)
     const behind = options.cursor === undefined ? undefined : Cursor.decodeName("type", options.cursor)
-    const paused = new Set(yield* pausedQueues)
+    const pause = yield* onRecords(PausedQueues.pauseOf(queue))
     const count = new Count(queue, limit + 1, behind)
     const now = yield* eachLane({ queue, limit: chunk }, (lane) => {
       count.add(lane)
       return true
     })
-    const shown = count.shown(paused)
+    const shown = count.shown(pause && pauseOf(pause))
     const types = shown.types.slice(0, limit)
     return { ...shown, types, next: nextType(types, shown.types.length > limit), now }
   })
@@ -222,14 +261,16 @@ export const make = (store: TaskStore["Service"], records: RecordStore["Service"
   })
 
   return {
-    pause: Effect.fnUntraced(function*(queue) {
+    pause: Effect.fnUntraced(function*(queue, options = {}) {
       yield* Bounds.check("queue", Bounds.name, queue)
-      const paused = yield* pausedQueues
-      if (paused.length >= maxPaused && !paused.includes(queue)) {
-        const expected = `one of at most ${maxPaused} paused queues: resume another one first`
-        return yield* new InvalidOption({ option: "queue", found: queue, expected, index: 0 })
-      }
-      yield* onRecords(PausedQueues.pause(queue))
+      const { by, reason, until } = yield* checkPause(options)
+      const forMs = options.for === undefined ? undefined : Math.ceil(Duration.toMillis(options.for))
+      yield* onRecords(PausedQueues.pause(queue, {
+        by,
+        reason,
+        forMs,
+        until: until === undefined ? undefined : Math.ceil(until.epochMilliseconds)
+      }))
     }),
     resume: (queue) => Effect.andThen(Bounds.check("queue", Bounds.name, queue), onRecords(PausedQueues.resume(queue))),
     paused: pausedQueues,
@@ -238,6 +279,33 @@ export const make = (store: TaskStore["Service"], records: RecordStore["Service"
     types
   }
 }
+
+const pauseBounds: { readonly [Name in keyof PauseOptions]-?: Bounds.Bound<any> } = {
+  reason: Bounds.text(maxReasonLength),
+  by: Bounds.name,
+  for: Bounds.timeout,
+  until: Bounds.runAt
+}
+
+/** The options of a pause, unless one is unknown or outside of its bound. */
+export const checkPause = (options: PauseOptions): Effect.Effect<PauseOptions, InvalidOption> => {
+  const invalid = Bounds.refuseUnknown(options, pauseBounds) ??
+    Bounds.refuse("reason", pauseBounds.reason, options.reason) ?? Bounds.refuse("by", pauseBounds.by, options.by) ??
+    Bounds.refuse("for", pauseBounds.for, options.for) ?? Bounds.refuse("until", pauseBounds.until, options.until) ??
+    (options.for !== undefined && options.until !== undefined
+      ? new InvalidOption({ option: "for", found: "given with until", expected: "one of both", index: 0 })
+      : undefined)
+  return invalid === undefined ? Effect.succeed(options) : Effect.fail(invalid)
+}
+
+const pauseOf = ({ by, reason, since, until }: PausedQueues.PausedQueue): Pause => ({
+  by,
+  reason,
+  since: utc(since),
+  until: utcOrNull(until)
+})
+
+const readPause = (paused: PausedQueues.PausedQueue): PausedQueue => ({ queue: paused.queue, ...pauseOf(paused) })
 
 /** Counts as stores have them. */
 type Stored = Omit<LaneCounts, "queue" | "type">
@@ -273,10 +341,10 @@ class Count {
     }
   }
 
-  shown(paused: ReadonlySet<string>): QueueCounts {
+  shown(pause: Pause | null): QueueCounts {
     const { queue, typeCount, types, unfinished } = this
     const shown = types.map(({ type, ...counts }) => ({ type, ...read(counts) }))
-    return { queue, paused: paused.has(queue), ...read(unfinished), typeCount, types: shown }
+    return { queue, pause, ...read(unfinished), typeCount, types: shown }
   }
 }
 

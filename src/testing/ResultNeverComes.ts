@@ -54,7 +54,9 @@ export const watch = (
     const { dueAt, state, type } = task
     const because = (reason: string) => ({ type, state, reason })
     if (registry.find(type) === undefined) return because("no handler of its type is in the test engine's layer")
-    if ((yield* queue.paused).includes(task.queue)) return because(`its queue ${JSON.stringify(task.queue)} is paused`)
+    if ((yield* queue.paused).some(({ queue }) => queue === task.queue)) {
+      return because(`its queue ${JSON.stringify(task.queue)} is paused`)
+    }
     switch (state) {
       case "scheduled":
         return because(

@@ -104,8 +104,8 @@ const state = (server: Server.Server) =>
       ({ tasks }) => tasks.map(({ id, status }) => `${id} ${status}`)
     ),
     paused: Effect.map(
-      Server.request<{ readonly paused: ReadonlyArray<string> }>(`${server.url}/api/v1/queues`),
-      ({ paused }) => paused
+      Server.request<{ readonly paused: ReadonlyArray<{ readonly queue: string }> }>(`${server.url}/api/v1/queues`),
+      ({ paused }) => paused.map(({ queue }) => queue)
     )
   })
 

@@ -17,6 +17,7 @@ import {
 import * as Engine from "../../src/engine/Engine.ts"
 import { HttpTaskQueue } from "../../src/http/index.ts"
 import { TaskCatalog, TaskServer } from "../../src/http/server.ts"
+import type { PausedQueue } from "../../src/queue/Queues.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { version } from "../../src/store/InstanceStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
@@ -184,9 +185,17 @@ for (const [place, layer] of Object.entries(places)) {
     it.live("pauses queues, lists pages and counts", () =>
       Effect.gen(function*() {
         const queue = yield* TaskQueue
-        yield* queue.pause("voices")
+        yield* queue.pause("voices", { by: "ada", reason: "Too loud", for: "1 hour" })
         yield* queue.pause("a/b")
-        assert.sameMembers([...(yield* queue.paused)], ["voices", "a/b"])
+        const [quiet, voicesPause] = yield* queue.paused
+        assert.deepInclude(quiet, { queue: "a/b", by: null, reason: null, until: null })
+        assert.deepInclude(voicesPause, { queue: "voices", by: "ada", reason: "Too loud" })
+        assert.strictEqual(
+          DateTime.toEpochMillis(voicesPause!.until!) - DateTime.toEpochMillis(voicesPause!.since),
+          3_600_000
+        )
+        assert.instanceOf(yield* Effect.flip(queue.pause("voices", { reason: "x".repeat(1001) })), InvalidOption)
+        const pauseOf = ({ by, reason, since, until }: PausedQueue) => ({ by, reason, since, until })
         const [first, second] = yield* Shout.enqueueAll([{ text: "one", at }, { text: "two", at }])
         yield* Never.enqueue(undefined, { delay: 60_000 })
         assert.deepInclude(yield* queue.counts, { pending: 2, scheduled: 1, capacity: 300 })
@@ -212,10 +221,10 @@ for (const [place, layer] of Object.entries(places)) {
         assert.isTrue(DateTime.isGreaterThanOrEqualTo(now, tasks[0]!.createdAt))
         const none = { scheduled: 0, pending: 0, running: 0, waitingSince: null }
         assert.deepStrictEqual(queues, [
-          { queue: "a/b", paused: true, ...none, typeCount: 0, types: [] },
+          { queue: "a/b", pause: pauseOf(quiet!), ...none, typeCount: 0, types: [] },
           {
             queue: "default",
-            paused: false,
+            pause: null,
             ...none,
             scheduled: 1,
             typeCount: 1,
@@ -225,7 +234,7 @@ for (const [place, layer] of Object.entries(places)) {
         const waiting = { ...none, pending: 2, waitingSince: tasks[0]!.dueAt }
         const voices = {
           queue: "voices",
-          paused: true,
+          pause: pauseOf(voicesPause!),
           ...waiting,
           typeCount: 1,
           types: [{ type: "shout", ...waiting }]
@@ -241,7 +250,7 @@ for (const [place, layer] of Object.entries(places)) {
         assert.instanceOf(yield* Effect.flip(queue.queues({ cursor: byType.next! })), InvalidOption)
         assert.instanceOf(yield* Effect.flip(queue.queue("")), InvalidOption)
         yield* queue.resume("voices")
-        assert.deepStrictEqual(yield* queue.paused, ["a/b"])
+        assert.deepStrictEqual(yield* queue.paused, [quiet!])
         yield* first!.result
         assert.deepInclude(yield* read, { state: "completed", failure: null })
       }).pipe(Effect.provide(layer)))

@@ -132,12 +132,12 @@ describe("a server with a key", () => {
         ({ json }) => json as typeof QueuePageJson.Type
       )
       const paused = yield* queues
-      assert.deepStrictEqual(paused.paused, ["default"])
-      assert.deepStrictEqual(paused.queues.map(({ queue, paused }) => [queue, paused]), [["default", true]])
+      assert.deepStrictEqual(paused.paused.map(({ by, queue }) => [queue, by]), [["default", "a admin"]])
+      assert.deepStrictEqual(paused.queues.map(({ pause, queue }) => [queue, pause?.by]), [["default", "a admin"]])
       yield* expecting(204, send("POST", "/api/v1/queues/default/resume", undefined, admin))
       const resumed = yield* queues
       assert.deepStrictEqual(resumed.paused, [])
-      assert.deepStrictEqual(resumed.queues.map(({ queue, paused }) => [queue, paused]), [["default", false]])
+      assert.deepStrictEqual(resumed.queues.map(({ pause, queue }) => [queue, pause]), [["default", null]])
       for (const path of ["/api/v1/queues", "/api/v1/queues/default", "/api/v1/types"]) {
         for (const headers of [reader, writer, admin]) yield* expecting(200, send("GET", path, undefined, headers))
         yield* refused(401, "unauthorized", get(path))

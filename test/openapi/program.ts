@@ -46,12 +46,17 @@ const missing = await client.tasksGet("nobody")
 assert(missing.status === 404)
 assert.equal(missing.data.error.code, "task_not_found")
 
-assert.equal((await client.queuesPause("numbers")).status, 204)
+assert.equal((await client.queuesPause("numbers", { reason: "Counting", for: "1h" })).status, 204)
 const queues = await client.queuesList({ limit: 10 })
 assert(queues.status === 200)
-assert.deepEqual(queues.data.paused, ["numbers"])
+assert.deepEqual(
+  queues.data.paused.map((
+    { queue, reason }: { readonly queue: string; readonly reason: string | null }
+  ) => [queue, reason]),
+  [["numbers", "Counting"]]
+)
 const last = queues.data.queues.at(-1)
-assert.deepEqual([last?.queue, last?.paused], ["numbers", true])
+assert.deepEqual([last?.queue, last?.pause?.reason], ["numbers", "Counting"])
 const numbers = await client.queuesGet("numbers")
 assert(numbers.status === 200)
 assert.equal(numbers.data.type_count, numbers.data.types.length)

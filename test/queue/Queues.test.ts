@@ -4,11 +4,22 @@ import { TestClock } from "effect/testing"
 import * as Cursor from "../../src/domain/Cursor.ts"
 import { InvalidOption } from "../../src/domain/Errors.ts"
 import type { NewTask } from "../../src/domain/TaskRecord.ts"
-import { maxListedTypes, maxPaused, maxTypes, type QueueCounts, type TypeCounts } from "../../src/queue/Queues.ts"
+import {
+  maxListedTypes,
+  maxReasonLength,
+  maxTypes,
+  type PauseOptions,
+  type QueueCounts,
+  type TypeCounts
+} from "../../src/queue/Queues.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import * as PausedQueues from "../../src/store/PausedQueues.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
+import * as Task from "../../src/Task.ts"
 import { withEngine } from "../engine/TestEngine.ts"
 import { add, complete, hour, second, settled, take, takeOne } from "../store/conformance/fixtures.ts"
+
+const Work = Task.make("work")
 
 /** An engine that runs nothing: the test does. */
 const idle = { store: { capacity: 20_000 }, worker: { concurrency: 1 } }
@@ -65,9 +76,10 @@ describe("the queues of a TaskQueue", () => {
         yield* ask((queue) => queue.pause("later"))
         yield* ask((queue) => queue.pause("mail"))
         const none = { scheduled: 0, pending: 0, running: 0, waitingSince: null }
+        const pause = { by: null, reason: null, since: DateTime.addDuration(since, 20 * second), until: null }
         const mail = {
           queue: "mail",
-          paused: true,
+          pause,
           scheduled: 1,
           pending: 2,
           running: 1,
@@ -80,8 +92,8 @@ describe("the queues of a TaskQueue", () => {
         }
         assert.deepStrictEqual(yield* ask((queue) => queue.queues()), {
           queues: [
-            { queue: "done", paused: false, ...none, typeCount: 1, types: [{ type: "once", ...none }] },
-            { queue: "later", paused: true, ...none, typeCount: 0, types: [] },
+            { queue: "done", pause: null, ...none, typeCount: 1, types: [{ type: "once", ...none }] },
+            { queue: "later", pause, ...none, typeCount: 0, types: [] },
             mail
           ],
           next: null,
@@ -102,7 +114,7 @@ describe("the queues of a TaskQueue", () => {
         assert.deepStrictEqual(namesOf((yield* ask((queue) => queue.queues())).queues), ["mail"])
         assert.deepStrictEqual(yield* ask((queue) => queue.queue("done")), {
           queue: "done",
-          paused: false,
+          pause: null,
           ...none,
           typeCount: 0,
           types: [],
@@ -137,8 +149,8 @@ describe("the queues of a TaskQueue", () => {
           assert.strictEqual(sum(types), counts[state])
         }
         assert.deepStrictEqual(
-          namesOf(queues.filter(({ paused }) => paused)),
-          yield* ask((queue) => queue.paused)
+          queues.flatMap(({ pause, queue }) => pause === null ? [] : [{ queue, ...pause }]),
+          [...yield* ask((queue) => queue.paused)]
         )
         const stranded = yield* TaskStore.use((store) => store.stranded([], 1000))
         assert.sameMembers(
@@ -158,15 +170,80 @@ describe("the queues of a TaskQueue", () => {
       idle,
       Effect.gen(function*() {
         const pause = (name: string) => ask((queue) => queue.pause(name))
-        yield* Effect.forEach(many(maxPaused), (index) => pause(`q${index}`))
+        yield* Effect.forEach(many(PausedQueues.maxPaused), (index) => pause(`q${index}`))
         const refused = yield* Effect.flip(pause("one more"))
         assert.instanceOf(refused, InvalidOption)
         assert.include(refused.message, "resume another one first")
         yield* pause("q7")
-        assert.lengthOf(yield* ask((queue) => queue.paused), maxPaused)
+        assert.lengthOf(yield* ask((queue) => queue.paused), PausedQueues.maxPaused)
         yield* ask((queue) => queue.resume("q7"))
         yield* pause("one more")
-        assert.include(yield* ask((queue) => queue.paused), "one more")
+        assert.include((yield* ask((queue) => queue.paused)).map(({ queue }) => queue), "one more")
+      })
+    ))
+
+  it.effect("say who paused them, why, and until when", () =>
+    withEngine(
+      idle,
+      Effect.gen(function*() {
+        const since = yield* DateTime.now
+        const pause = (options?: PauseOptions) => ask((queue) => queue.pause("mail", options))
+        yield* pause({ by: "ada", reason: "The mail server is being moved", for: "2 hours" })
+        const said = {
+          by: "ada",
+          reason: "The mail server is being moved",
+          since,
+          until: DateTime.addDuration(since, "2 hours")
+        }
+        assert.deepStrictEqual(yield* ask((queue) => queue.paused), [{ queue: "mail", ...said }])
+        assert.deepStrictEqual((yield* ask((queue) => queue.queue("mail"))).pause, said)
+        yield* TestClock.adjust("1 minute")
+        // What is said last counts
+        yield* pause({ until: DateTime.addDuration(since, "1 day") })
+        assert.deepStrictEqual((yield* ask((queue) => queue.queue("mail"))).pause, {
+          by: null,
+          reason: null,
+          since: DateTime.addDuration(since, "1 minute"),
+          until: DateTime.addDuration(since, "1 day")
+        })
+        const refused: ReadonlyArray<readonly [option: string, options: object]> = [
+          ["reason", { reason: "" }],
+          ["reason", { reason: "x".repeat(maxReasonLength + 1) }],
+          ["by", { by: "a\u0000" }],
+          ["for", { for: 0 }],
+          ["for", { for: Infinity }],
+          ["for", { for: 1, until: since }],
+          ["until", { until: "tomorrow" }],
+          ["because", { because: "of you" }]
+        ]
+        for (const [option, options] of refused) {
+          assert.propertyVal(yield* Effect.flip(pause(options)), "option", option)
+        }
+        assert.isNotNull((yield* ask((queue) => queue.queue("mail"))).pause?.until)
+      })
+    ))
+
+  it.effect("go on by themselves when their time has come, and not before", () =>
+    withEngine(
+      { handlers: Work.toLayer(() => Effect.void), worker: { pollInterval: "1 hour" } },
+      Effect.gen(function*() {
+        yield* ask((queue) => queue.pause("default", { for: "1 minute" }))
+        yield* ask((queue) => queue.pause("other", { for: "1 hour" }))
+        const task = yield* Work.enqueue()
+        yield* TestClock.adjust("59 seconds")
+        assert.deepInclude(yield* task.task, { state: "pending" })
+        yield* TestClock.adjust("3 seconds")
+        assert.deepInclude(yield* task.task, { state: "completed" })
+        assert.deepStrictEqual((yield* ask((queue) => queue.paused)).map(({ queue }) => queue), ["other"])
+        // A pause that is prolonged in time ends later
+        yield* ask((queue) => queue.pause("default", { for: "1 minute" }))
+        yield* TestClock.adjust("30 seconds")
+        yield* ask((queue) => queue.pause("default", { for: "1 minute" }))
+        const later = yield* Work.enqueue()
+        yield* TestClock.adjust("45 seconds")
+        assert.deepInclude(yield* later.task, { state: "pending" })
+        yield* TestClock.adjust("20 seconds")
+        assert.deepInclude(yield* later.task, { state: "completed" })
       })
     ))
 

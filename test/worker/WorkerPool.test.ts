@@ -145,7 +145,7 @@ describe("a worker pool", () => {
       Effect.gen(function*() {
         const queue = yield* TaskQueue
         yield* queue.pause("default")
-        assert.deepStrictEqual(yield* queue.paused, ["default"])
+        assert.deepStrictEqual((yield* queue.paused).map(({ queue }) => queue), ["default"])
         const paused = yield* Work.enqueue()
         const free = yield* Other.enqueue()
         yield* free.result

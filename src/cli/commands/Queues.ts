@@ -1,7 +1,9 @@
-import { Effect, Option } from "effect"
-import { Argument, Command } from "effect/cli"
+import { Effect, Option, Schema } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { userInfo } from "node:os"
 import { quoted } from "../../domain/Quoting.ts"
-import type { QueueJson, TypeCountsJson } from "../../http/api/QueuesApi.ts"
+import { NewPauseJson, type PauseJson, type QueueJson, type TypeCountsJson } from "../../http/api/QueuesApi.ts"
+import { Failure } from "../Failure.ts"
 import * as Listing from "../Listing.ts"
 import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
@@ -14,39 +16,99 @@ const named = {
   )
 }
 
+const reasons = {
+  ...named,
+  reason: Flag.String("reason").pipe(
+    Flag.withMetavar("TEXT"),
+    Flag.withDescription("Why: shown where the queue is"),
+    Flag.optional
+  ),
+  for: Flag.String("for").pipe(
+    Flag.withMetavar("DURATION"),
+    Flag.withDescription("Goes on by itself after this time: 30m, 2h"),
+    Flag.optional
+  ),
+  until: Flag.String("until").pipe(
+    Flag.withMetavar("TIME"),
+    Flag.withDescription("Goes on by itself at this time: 2026-01-31T12:00:00Z"),
+    Flag.optional
+  ),
+  by: Flag.String("by").pipe(
+    Flag.withMetavar("NAME"),
+    Flag.withDescription("Who pauses it, if it is not you; the name of an API key takes its place"),
+    Flag.optional
+  )
+}
+
 /** Stops the start of tasks. */
-export const pause = Target.command("pause", named, (given) => each(given, "pause")).pipe(
+export const pause = Target.command("pause", reasons, (given) => pauseEach(given)).pipe(
   Command.withDescription("Start no more tasks of a queue, on all instances; running tasks go on"),
   Command.withShortDescription("Start no more tasks of a queue"),
-  Command.withExamples([{ command: "taskforge pause mail", description: "While the mail server is down" }])
+  Command.withExamples([
+    { command: "taskforge pause mail", description: "Until someone resumes it" },
+    {
+      command: `taskforge pause mail --for 2h --reason "The mail server is being moved"`,
+      description: "Two hours, and says why"
+    }
+  ])
 )
 
 /** Goes on. */
-export const resume = Target.command("resume", named, (given) => each(given, "resume")).pipe(
+export const resume = Target.command("resume", named, (given) => resumeEach(given)).pipe(
   Command.withDescription("Start tasks of a paused queue again"),
   Command.withExamples([{ command: "taskforge resume mail", description: "When the mail server is back" }])
 )
 
-const each = Effect.fnUntraced(function*({ json, queues }: Target.Given<typeof named>, action: "pause" | "resume") {
+const decodePause = Schema.decodeUnknownEffect(NewPauseJson)
+
+/** What is said about a pause, or what is wrong with it by the name of the flag. */
+const toPause = ({ by, for: time, reason, until }: Target.Given<typeof reasons>) => {
+  const given = { reason, for: time, until, by: Option.orElse(by, () => userName) }
+  const said = Object.entries(given).flatMap(([field, value]) => Option.isSome(value) ? [[field, value.value]] : [])
+  return Effect.mapError(decodePause(Object.fromEntries(said)), ({ message }) =>
+    new Failure({
+      exit: "input",
+      code: "invalid_request",
+      problem: message.replaceAll(/\["(\w+)"\]/g, "--$1").replaceAll(/\s*\n\s*/g, " ")
+    }))
+}
+
+/** The user of this process, where the machine knows a name. */
+const userName = Option.liftThrowable(() => userInfo().username)()
+
+const pauseEach = Effect.fnUntraced(function*(given: Target.Given<typeof reasons>) {
+  const { api, ask } = yield* Target.Target
+  const paint = yield* Screen.paint
+  const payload = yield* toPause(given)
+  for (const queue of given.queues) {
+    yield* ask(api.queues.pause({ params: { queue }, payload }))
+    yield* warnOfUnknown(queue)
+    const { pause, timestamp } = yield* ask(api.queues.get({ params: { queue }, query: { limit: 1 } }))
+    if (given.json) yield* Screen.json({ queue, pause })
+    else if (pause !== null) yield* Screen.line(isPaused(queue, pause, Date.parse(timestamp))(paint))
+  }
+})
+
+const resumeEach = Effect.fnUntraced(function*({ json, queues }: Target.Given<typeof named>) {
   const { api, ask } = yield* Target.Target
   const paint = yield* Screen.paint
   for (const queue of queues) {
-    yield* ask(api.queues[action]({ params: { queue } }))
-    if (action === "pause") yield* warnOfUnknown(queue)
-    if (json) yield* Screen.json({ queue, paused: action === "pause" })
-    else {
-      yield* Screen.line(
-        action === "pause"
-          ? isPaused(queue)(paint)
-          : `${paint.good("▸")} ${paint.bold(Screen.plain(queue))} goes on`
-      )
-    }
+    yield* ask(api.queues.resume({ params: { queue } }))
+    if (json) yield* Screen.json({ queue, pause: null })
+    else yield* Screen.line(`${paint.good("▸")} ${paint.bold(Screen.plain(queue))} goes on`)
   }
 })
 
 /** What is said of a queue that gives no work. */
-const isPaused = (queue: string) => ({ bold, warn }: Screen.Paint): string =>
-  `${warn("‖")} ${bold(Screen.plain(queue))} is paused; go on with: taskforge resume ${quoted(Screen.plain(queue))}`
+const isPaused = (queue: string, pause: PauseJson, now: number) => ({ bold, warn }: Screen.Paint): string =>
+  `${warn("‖")} ${bold(Screen.plain(queue))} is ${pauseText(pause, now)}; go on with: taskforge resume ${
+    quoted(Screen.plain(queue))
+  }`
+
+/** `paused for 2h more by ada: The mail server is being moved`. */
+export const pauseText = ({ by, reason, until }: PauseJson, now: number): string =>
+  "paused" + (until === null ? "" : ` for ${Words.age(Math.max(0, Date.parse(until) - now))} more`) +
+  (by === null ? "" : ` by ${Screen.plain(by)}`) + (reason === null ? "" : `: ${Screen.plain(reason)}`)
 
 /** A queue that has no tasks may be a typing error. It is paused all the same: its tasks may come later. */
 const warnOfUnknown = Effect.fnUntraced(function*(queue: string) {
@@ -77,7 +139,7 @@ export const queues = Target.command("queues", { ...counting, queue: inQueue }, 
     Command.withExamples([
       { command: "taskforge queues", description: "What waits, and where" },
       { command: "taskforge queues mail", description: "Which types wait in one queue" },
-      { command: "taskforge queues --all --json | jq 'select(.paused).queue'", description: "The paused queues" }
+      { command: "taskforge queues --all --json | jq 'select(.pause).queue'", description: "The paused queues" }
     ])
   )
 
@@ -117,7 +179,9 @@ const allQueues: Listing.Listing<QueueJson> = {
   row: (item, paint, now) => {
     const named = item.types.slice(0, 5).map(({ type }) => Screen.plain(type)).join(", ")
     return [
-      item.paused ? `${Screen.plain(item.queue)} ${paint.warn("‖ paused")}` : Screen.plain(item.queue),
+      item.pause === null
+        ? Screen.plain(item.queue)
+        : `${Screen.plain(item.queue)} ${paint.warn("‖ paused")}`,
       ...cellsOf(item, paint, now),
       paint.dim(item.type_count > 5 ? `${named} and ${Words.count(item.type_count - 5)} more` : named)
     ]
@@ -135,11 +199,11 @@ const byType = {
 const typesIn = (queue: string): Listing.Listing<TypeJson> => ({
   ...byType,
   read: ({ api, ask }, query) =>
-    Effect.map(ask(api.queues.get({ params: { queue }, query })), ({ next, paused, timestamp, types }) => ({
+    Effect.map(ask(api.queues.get({ params: { queue }, query })), ({ next, pause, timestamp, types }) => ({
       items: types,
       next,
       now: Date.parse(timestamp),
-      notice: paused ? isPaused(queue) : undefined
+      notice: pause === null ? undefined : isPaused(queue, pause, Date.parse(timestamp))
     })),
   nothing: ({ accent }) =>
     `No task is in the queue ${Screen.plain(queue)}. ${accent("taskforge queues")} shows them all.`

@@ -6,6 +6,7 @@ import type { StatsJson } from "../../http/api/SystemApi.ts"
 import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
 import * as Words from "../Words.ts"
+import { pauseText } from "./Queues.ts"
 
 /** Shows how many tasks there are. */
 export const command = Target.command("stats", {}, (given) => stats(given)).pipe(
@@ -21,13 +22,16 @@ const stats = Effect.fnUntraced(function*({ json }: Target.Given) {
   const { api, ask } = yield* Target.Target
   const found = yield* ask(api.system.stats())
   if (json) return yield* Screen.json(found)
-  const { paused } = yield* ask(api.queues.list({ query: { limit: 1 } }))
+  const { paused, timestamp } = yield* ask(api.queues.list({ query: { limit: 1 } }))
   const screen = yield* Screen.Screen
   const paint = Screen.paintOn(screen)
   for (const line of [...lines(found, paint), "", room(found, paint)]) yield* Screen.line(line)
   if (paused.length > 0) {
-    yield* Screen.line(`\n${paint.warn("paused")}  ${paused.map(Screen.plain).join(", ")}`)
-    yield* Screen.line(paint.dim(`        go on with: taskforge resume ${quoted(Screen.plain(paused[0]!))}`))
+    yield* Screen.line("")
+    for (const { queue, ...pause } of paused) {
+      yield* Screen.line(`${Screen.plain(queue)} is ${paint.warn(pauseText(pause, Date.parse(timestamp)))}`)
+    }
+    yield* Screen.line(paint.dim(`Go on with: taskforge resume ${quoted(Screen.plain(paused[0]!.queue))}`))
   }
 })
 

@@ -135,7 +135,9 @@ const frame = (now: Look, before: Look | undefined, { columns, name, paint, rows
   const head = `${paint.bold("TaskForge")}  ${Screen.plain(name)}`
   const state = trouble === undefined
     ? `${who}, ${Stats.room(now.stats, paint)}` +
-      (now.paused.length === 0 ? "" : `, ${paint.warn(`paused: ${now.paused.map(Screen.plain).join(", ")}`)}`)
+      (now.paused.length === 0
+        ? ""
+        : `, ${paint.warn(`paused: ${now.paused.map(({ queue }) => Screen.plain(queue)).join(", ")}`)}`)
     : paint.bad(trouble)
   const running = Instances.running(busy.slice(0, runningShown(rows)), `RUNNING ${busy.length}`, columns, paint)
   const upper = [

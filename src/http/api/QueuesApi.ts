@@ -1,10 +1,22 @@
 /** Queues and types over HTTP, in snake_case: what waits and runs in them. */
-import { Schema } from "effect"
+import { DateTime, Duration, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import type { QueueCounts, QueueDetail, QueuePage, TypeCounts, TypePage } from "../../queue/Queues.ts"
+import * as Bounds from "../../domain/Bounds.ts"
+import { Rfc3339 } from "../../domain/Rfc3339.ts"
+import {
+  maxReasonLength,
+  type Pause,
+  type PausedQueue,
+  type PauseOptions,
+  type QueueCounts,
+  type QueueDetail,
+  type QueuePage,
+  type TypeCounts,
+  type TypePage
+} from "../../queue/Queues.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { NeededRole } from "./NeededRole.ts"
-import { Name, PageSize, QueueCursor, TypeCursor } from "./RequestValues.ts"
+import { MillisOrText, Name, PageSize, QueueCursor, TypeCursor, within } from "./RequestValues.ts"
 import { instant, instantOrNull, Timestamp, timestamp, timestampOrNull } from "./TaskJson.ts"
 
 /** Tasks that have not finished. */
@@ -22,9 +34,45 @@ export const TypeCountsJson = Schema.Struct({ type: Schema.String, ...unfinished
   identifier: "TypeCounts"
 })
 
+const pause = {
+  by: Schema.NullOr(Schema.String).annotate({
+    description: "Who paused it: the name of the API key, if there was one"
+  }),
+  reason: Schema.NullOr(Schema.String),
+  since: Timestamp,
+  until: Schema.NullOr(Timestamp).annotate({
+    description: "When it goes on by itself; null when it waits to be resumed"
+  })
+}
+
+/** A pause of a queue. */
+export const PauseJson = Schema.Struct(pause).annotate({ identifier: "Pause" })
+
+/** See the {@link PauseJson} schema. */
+export type PauseJson = typeof PauseJson.Type
+
+/** A paused queue. */
+export const PausedQueueJson = Schema.Struct({ queue: Schema.String, ...pause }).annotate({ identifier: "PausedQueue" })
+
+/** What may be said about a pause. */
+export const NewPauseJson = Schema.Struct({
+  reason: Schema.optionalKey(Schema.String.check(within(Bounds.text(maxReasonLength)))),
+  by: Schema.optionalKey(Name).annotate({ description: "Who pauses it; the name of an API key takes its place" }),
+  for: Schema.optionalKey(MillisOrText.check(within(Bounds.timeout))).annotate({
+    description: "How long: text such as 5m or 1h30m, or milliseconds"
+  }),
+  until: Schema.optionalKey(Rfc3339.check(within(Bounds.runAt)))
+}).check(
+  Schema.makeFilter((pause: { readonly for?: unknown; readonly until?: unknown }) =>
+    pause.for === undefined || pause.until === undefined
+      ? undefined
+      : { path: ["for"], issue: "Expected either for or until, not both" }
+  )
+).annotate({ identifier: "NewPause" })
+
 const queue = {
   queue: Schema.String,
-  paused: Schema.Boolean.annotate({ description: "Whether no instance starts its tasks" }),
+  pause: Schema.NullOr(PauseJson).annotate({ description: "Why no instance starts its tasks; null where they start" }),
   ...unfinished,
   type_count: Schema.Int.annotate({ description: "Types that have tasks in it, whatever their status" }),
   types: Schema.Array(TypeCountsJson)
@@ -45,7 +93,7 @@ export type QueueJson = typeof QueueJson.Type
 export const QueuePageJson = Schema.Struct({
   queues: Schema.Array(QueueJson),
   next,
-  paused: Schema.Array(Schema.String).annotate({ description: "All paused queues, also those on other pages" }),
+  paused: Schema.Array(PausedQueueJson).annotate({ description: "All paused queues, also those on other pages" }),
   timestamp: storeTime
 }).annotate({ identifier: "QueuePage" })
 
@@ -98,12 +146,14 @@ export class QueuesApi extends HttpApiGroup.make("queues").add(
   })),
   HttpApiEndpoint.post("pause", "/queues/:queue/pause", {
     params,
+    payload: [NewPauseJson, Schema.Null],
     success: HttpApiSchema.NoContent,
     error: ApiErrors.Unavailable
   }).annotate(NeededRole, "admin").annotateMerge(OpenApi.annotations({
     summary: "Pause a queue",
     description:
-      "No instance starts tasks of the queue until it is resumed; running tasks go on, and new ones are accepted. " +
+      "No instance starts tasks of the queue until it is resumed or its time has come; running tasks go on, and new ones " +
+      "are accepted. A queue that is paused already is paused as it is said now. " +
       "On a server with keys, this needs the role admin."
   })),
   HttpApiEndpoint.post("resume", "/queues/:queue/resume", {
@@ -126,15 +176,45 @@ const typeFromJson = ({ waiting_since, ...counts }: typeof TypeCountsJson.Type):
   waitingSince: instantOrNull(waiting_since)
 })
 
-const queueJson = ({ typeCount, types, waitingSince, ...counts }: QueueCounts): QueueJson => ({
+const pauseJson = ({ by, reason, since, until }: Pause): PauseJson => ({
+  by,
+  reason,
+  since: timestamp(since),
+  until: timestampOrNull(until)
+})
+
+const pauseFromJson = ({ by, reason, since, until }: PauseJson): Pause => ({
+  by,
+  reason,
+  since: instant(since),
+  until: instantOrNull(until)
+})
+
+/** What is said about a pause, on the wire. */
+export const newPauseJson = (options: PauseOptions): typeof NewPauseJson.Type => ({
+  ...options.reason !== undefined && { reason: options.reason },
+  ...options.by !== undefined && { by: options.by },
+  ...options.for !== undefined && { for: Duration.fromInputUnsafe(options.for) },
+  ...options.until !== undefined && { until: DateTime.toUtc(options.until) }
+})
+
+/** The paused queue that was on the wire. */
+export const pausedFromJson = ({ queue, ...pause }: typeof PausedQueueJson.Type): PausedQueue => ({
+  queue,
+  ...pauseFromJson(pause)
+})
+
+const queueJson = ({ pause, typeCount, types, waitingSince, ...counts }: QueueCounts): QueueJson => ({
   ...counts,
+  pause: pause && pauseJson(pause),
   waiting_since: timestampOrNull(waitingSince),
   type_count: typeCount,
   types: types.map(typeJson)
 })
 
-const queueFromJson = ({ type_count, types, waiting_since, ...counts }: QueueJson): QueueCounts => ({
+const queueFromJson = ({ pause, type_count, types, waiting_since, ...counts }: QueueJson): QueueCounts => ({
   ...counts,
+  pause: pause && pauseFromJson(pause),
   waitingSince: instantOrNull(waiting_since),
   typeCount: type_count,
   types: types.map(typeFromJson)
@@ -143,8 +223,13 @@ const queueFromJson = ({ type_count, types, waiting_since, ...counts }: QueueJso
 /** A page of queues on the wire. */
 export const pageJson = (
   { next, now, queues }: QueuePage,
-  paused: ReadonlyArray<string>
-): typeof QueuePageJson.Type => ({ queues: queues.map(queueJson), next, paused, timestamp: timestamp(now) })
+  paused: ReadonlyArray<PausedQueue>
+): typeof QueuePageJson.Type => ({
+  queues: queues.map(queueJson),
+  next,
+  paused: paused.map(({ queue, ...pause }) => ({ queue, ...pauseJson(pause) })),
+  timestamp: timestamp(now)
+})
 
 /** The page that was on the wire. */
 export const pageFromJson = ({ next, queues, timestamp }: typeof QueuePageJson.Type): QueuePage => ({

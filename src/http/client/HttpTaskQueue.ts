@@ -131,9 +131,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
         )),
       (id) => Effect.map(get(id), ({ state }) => state)
     ),
-    pause: Effect.fnUntraced(function*(queue) {
+    pause: Effect.fnUntraced(function*(queue, options = {}) {
       yield* Bounds.check("queue", queueInPath, queue)
-      yield* again("pause a queue", queues.pause({ params: { queue } }))
+      yield* Queues.checkPause(options)
+      yield* again("pause a queue", queues.pause({ params: { queue }, payload: QueuesApi.newPauseJson(options) }))
     }),
     resume: Effect.fnUntraced(function*(queue) {
       yield* Bounds.check("queue", queueInPath, queue)
@@ -141,7 +142,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     }),
     paused: Effect.map(
       again("read the paused queues", queues.list({ query: { limit: 1 } })),
-      ({ paused }) => paused
+      ({ paused }) => paused.map(QueuesApi.pausedFromJson)
     ),
     queues: Effect.fnUntraced(function*(options = {}) {
       yield* Queues.checkPage("queue", options)

@@ -183,7 +183,7 @@ const everything = Effect.fnUntraced(function*(store: Store) {
     results: yield* store.results(ids),
     awaited: yield* store.awaitResults(ids),
     counts: yield* store.counts,
-    paused: yield* Effect.provideService(PausedQueues.paused, RecordStore, store.records),
+    paused: yield* Effect.provideService(PausedQueues.names, RecordStore, store.records),
     lanes: yield* store.laneCounts({ limit: 100 }),
     lane: yield* store.laneCounts({ limit: 1, after: { queue: "x", type: "a" } }),
     stranded: (yield* store.stranded([{ types: ["a"], queues: ["y"] }], 100)).map(({ queue, since, type }) =>

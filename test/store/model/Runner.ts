@@ -134,7 +134,7 @@ export class Runner {
         byName(this.model.stranded(runnable))
       )
     }
-    agree("paused", [...yield* PausedQueues.paused].sort(), [...this.model.paused].sort())
+    agree("paused", [...yield* PausedQueues.names].sort(), [...this.model.paused].sort())
   })
 
   /** Sequence numbers may have gaps; they only grow, and a task keeps its own. */

@@ -89,9 +89,9 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       yield* sql(`INSERT INTO "${schema}".paused_queue VALUES ('slow'), ('a b')`)
       yield* sql(`UPDATE "${schema}".layout SET version = 5`)
       const services = yield* open(schema)
-      assert.deepStrictEqual(yield* Effect.provide(PausedQueues.paused, services), ["a b", "slow"])
+      assert.deepStrictEqual(yield* Effect.provide(PausedQueues.names, services), ["a b", "slow"])
       yield* Effect.provide(PausedQueues.resume("slow"), services)
-      assert.deepStrictEqual(yield* Effect.provide(PausedQueues.paused, services), ["a b"])
+      assert.deepStrictEqual(yield* Effect.provide(PausedQueues.names, services), ["a b"])
       assert.deepStrictEqual(yield* Effect.provide(ApiKeys.stored, services), [
         { id: "b", name: "zoë's \"key\" \\", role: "admin", hash: "h1", createdAt: DateTime.makeUnsafe(1000) },
         { id: "a", name: "ci", role: "read", hash: "h2", createdAt: DateTime.makeUnsafe(2000) }

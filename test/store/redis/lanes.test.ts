@@ -89,9 +89,9 @@ await withServer("Redis", Redis.find, async (server) => {
         yield* redis.send("HSET", `${root}:meta`, "version", "4", "headStartMs", "300000")
         yield* redis.send("SADD", `${root}:paused`, "slow", "a b")
         yield* Effect.gen(function*() {
-          assert.deepStrictEqual(yield* PausedQueues.paused, ["a b", "slow"])
+          assert.deepStrictEqual(yield* PausedQueues.names, ["a b", "slow"])
           yield* PausedQueues.resume("slow")
-          assert.deepStrictEqual(yield* PausedQueues.paused, ["a b"])
+          assert.deepStrictEqual(yield* PausedQueues.names, ["a b"])
         }).pipe(Effect.provide(storeOn(name)))
         assert.notInclude(yield* keys(root), "paused")
       }))

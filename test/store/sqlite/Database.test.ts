@@ -183,9 +183,9 @@ describe("a file of an earlier version", () => {
         PRAGMA user_version = 4`
       )
       yield* Effect.gen(function*() {
-        assert.deepStrictEqual(yield* PausedQueues.paused, ["a b", "slow"])
+        assert.deepStrictEqual(yield* PausedQueues.names, ["a b", "slow"])
         yield* PausedQueues.resume("slow")
-        assert.deepStrictEqual(yield* PausedQueues.paused, ["a b"])
+        assert.deepStrictEqual(yield* PausedQueues.names, ["a b"])
         assert.deepStrictEqual(yield* ApiKeys.stored, [
           { id: "b", name: "zoë's \"key\" \\", role: "admin", hash: "h1", createdAt: DateTime.makeUnsafe(1000) },
           { id: "a", name: "ci", role: "read", hash: "h2", createdAt: DateTime.makeUnsafe(2000) }

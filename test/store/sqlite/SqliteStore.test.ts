@@ -100,7 +100,7 @@ describe("what survives closing and opening again", () => {
       yield* using(path, (store) =>
         Effect.gen(function*() {
           assert.deepStrictEqual(yield* store.counts, before)
-          assert.deepStrictEqual(yield* PausedQueues.paused, ["slow"])
+          assert.deepStrictEqual(yield* PausedQueues.names, ["slow"])
         }))
     }))
 
