@@ -18,6 +18,12 @@ export const precise = (millis: number): string =>
     ? `${(millis / 1000).toFixed(1)}s`
     : DurationText.format(Duration.seconds(Math.round(millis / 1000)))
 
+/** How long something still takes, rounded up to minutes or, in the last one, to seconds: `2h`, `1h59m`, `30s`. */
+export const left = (millis: number): string => {
+  const unit = millis > 60_000 ? 60_000 : 1000
+  return DurationText.format(Duration.millis(Math.max(1, Math.ceil(millis / unit)) * unit))
+}
+
 /** An instant as seen from now: `3m ago`, `in 2h`, `now`. */
 export const relative = (millis: number, now: number): string => {
   const distance = millis - now

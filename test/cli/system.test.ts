@@ -97,6 +97,22 @@ describe("taskforge pause and resume", () => {
       ])
       yield* succeeding(onServer(["get", "a", "--wait"]))
     }).pipe(Effect.provide(working)))
+
+  it.live("say who paused a queue, why, and for how long", () =>
+    Effect.gen(function*() {
+      yield* succeeding(onServer(["enqueue", "echo", "--queue", "mail", "--delay", "1h"]))
+      const said = "mail is paused for 2h more by ada: The mail server is being moved"
+      const pause = ["pause", "mail", "--for", "2h", "--by", "ada", "--reason", "The mail server is being moved"]
+      assert.include((yield* succeeding(onServer(pause))).stdout, said)
+      assert.include((yield* succeeding(onServer(["queues", "mail"]))).stdout, said)
+      assert.include((yield* succeeding(onServer(["stats"]))).stdout, said)
+      const soon = yield* onServer(["pause", "mail", "--for", "soon"])
+      assert.deepStrictEqual([soon.code, soon.stderr.includes("at --for")], [65, true])
+      const both = yield* onServer(["pause", "mail", "--for", "1h", "--until", "2030-01-01T00:00:00Z"])
+      assert.include(both.stderr, "either for or until, not both")
+      const [{ pause: kept }] = jsonOf(yield* succeeding(onServer(["queues", "--json"])))
+      assert.deepInclude(kept, { by: "ada", reason: "The mail server is being moved" })
+    }).pipe(Effect.provide(working)))
 })
 
 describe("taskforge queues and types", () => {

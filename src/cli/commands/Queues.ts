@@ -107,7 +107,7 @@ const isPaused = (queue: string, pause: PauseJson, now: number) => ({ bold, warn
 
 /** `paused for 2h more by ada: The mail server is being moved`. */
 export const pauseText = ({ by, reason, until }: PauseJson, now: number): string =>
-  "paused" + (until === null ? "" : ` for ${Words.age(Math.max(0, Date.parse(until) - now))} more`) +
+  "paused" + (until === null ? "" : ` for ${Words.left(Date.parse(until) - now)} more`) +
   (by === null ? "" : ` by ${Screen.plain(by)}`) + (reason === null ? "" : `: ${Screen.plain(reason)}`)
 
 /** A queue that has no tasks may be a typing error. It is paused all the same: its tasks may come later. */

@@ -52,7 +52,7 @@ export const PauseJson = Schema.Struct(pause).annotate({ identifier: "Pause" })
 export type PauseJson = typeof PauseJson.Type
 
 /** A paused queue. */
-export const PausedQueueJson = Schema.Struct({ queue: Schema.String, ...pause }).annotate({ identifier: "PausedQueue" })
+const PausedQueueJson = Schema.Struct({ queue: Schema.String, ...pause }).annotate({ identifier: "PausedQueue" })
 
 /** What may be said about a pause. */
 export const NewPauseJson = Schema.Struct({
