@@ -41,6 +41,7 @@ export type {
 export type { Options as RetentionOptions } from "./maintenance/Pruner.ts"
 export type { Options as RescuerOptions } from "./maintenance/Rescuer.ts"
 export type { Trouble } from "./observability/Supervisor.ts"
+export type { Pause, PausedQueue, PauseOptions } from "./queue/Pauses.ts"
 export type {
   PageOptions,
   QueueCounts,

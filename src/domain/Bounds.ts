@@ -23,6 +23,9 @@ export const maxKeyLength = 255
 /** Characters of the name of a type, a queue or an instance. */
 export const maxNameLength = 255
 
+/** Characters of the reason for a pause. */
+export const maxReasonLength = 1000
+
 /** The most urgent priority; 0 is the least. */
 export const maxPriority = 9
 
@@ -81,6 +84,9 @@ export const text = (maxLength: number): Bound<string> => ({
 
 /** The name of a type, a queue or an instance. */
 export const name: Bound<string> = text(maxNameLength)
+
+/** The reason for a pause. */
+export const reason: Bound<string> = text(maxReasonLength)
 
 /** An idempotency key. */
 export const key: Bound<string> = text(maxKeyLength)

@@ -132,12 +132,8 @@ const reports: QueueJson = {
   type_count: 0,
   types: []
 }
-const queuePage: typeof QueuePageJson.Type = {
-  queues: [mail, reports],
-  next: null,
-  paused: [{ queue: "reports", ...pause }],
-  timestamp: at
-}
+const paused = [{ queue: "reports", ...pause }]
+const queuePage: typeof QueuePageJson.Type = { queues: [mail, reports], next: null, paused, timestamp: at }
 
 const error = (code: string, message: string, facts: object = {}) => ({ error: { code, message, ...facts } })
 
@@ -156,7 +152,6 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   TypeCounts: emails,
   NewPause: { reason: "The database is being moved", for: "2h" },
   Pause: pause,
-  PausedQueue: { queue: "reports", ...pause },
   Queue: mail,
   QueuePage: queuePage,
   QueueDetail: { ...mail, next: null, timestamp: at },

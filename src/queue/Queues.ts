@@ -2,42 +2,17 @@
  * What operators ask about queues and do to them: list them, see what waits and runs in each, pause and resume them.
  * A store counts queues and types together; here they become pages.
  */
-import { type DateTime, Duration, Effect } from "effect"
+import { type DateTime, Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as ByteOrder from "../domain/ByteOrder.ts"
 import * as Cursor from "../domain/Cursor.ts"
-import { InvalidOption, type StoreError } from "../domain/Errors.ts"
+import type { InvalidOption, StoreError } from "../domain/Errors.ts"
 import { utc, utcOrNull } from "../domain/StoredTime.ts"
 import type { LaneCounts, LaneRange } from "../store/Lanes.ts"
 import * as PausedQueues from "../store/PausedQueues.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
-
-/** Why a queue is paused, by whom, and for how long. */
-export interface PauseOptions {
-  /** Shown to whoever wonders: at most {@link maxReasonLength} characters. */
-  readonly reason?: string | undefined
-  /** Who pauses it. Over HTTP, the name of a key takes its place. */
-  readonly by?: string | undefined
-  /** How long, by the store's clock; until it is resumed when left out. Not together with `until`. */
-  readonly for?: Duration.Input | undefined
-  /** When it goes on by itself. Not together with `for`. */
-  readonly until?: DateTime.DateTime | undefined
-}
-
-/** A pause of a queue. Times are by the store's clock. */
-export interface Pause {
-  readonly by: string | null
-  readonly reason: string | null
-  readonly since: DateTime.Utc
-  /** When the queue goes on by itself, within a second; `null` when it waits to be resumed. */
-  readonly until: DateTime.Utc | null
-}
-
-/** A queue that is paused. */
-export interface PausedQueue extends Pause {
-  readonly queue: string
-}
+import * as Pauses from "./Pauses.ts"
 
 /** How many tasks have not finished. Finished ones are counted for the whole store only, see `TaskQueue.counts`. */
 export interface Unfinished {
@@ -62,7 +37,7 @@ export interface TypeCounts extends Unfinished {
 export interface QueueCounts extends Unfinished {
   readonly queue: string
   /** Since when it gives no work, and why; `null` when it does. */
-  readonly pause: Pause | null
+  readonly pause: Pauses.Pause | null
   /** How many types have tasks in it, in whatever state. */
   readonly typeCount: number
   /** These types by name: the first {@link maxListedTypes} of them where queues are listed. */
@@ -116,11 +91,11 @@ export interface Queues {
    * )
    * ```
    */
-  readonly pause: (queue: string, options?: PauseOptions) => Effect.Effect<void, InvalidOption | StoreError>
+  readonly pause: (queue: string, options?: Pauses.PauseOptions) => Effect.Effect<void, InvalidOption | StoreError>
   /** Lets claims take from it again. */
   readonly resume: (queue: string) => Effect.Effect<void, InvalidOption | StoreError>
   /** The paused queues, in the order of their names. */
-  readonly paused: Effect.Effect<ReadonlyArray<PausedQueue>, StoreError>
+  readonly paused: Effect.Effect<ReadonlyArray<Pauses.PausedQueue>, StoreError>
   /**
    * A page of the queues that have tasks or are paused, with exact counts of what waits and runs. It costs the same however
    * many tasks have finished, and ends early once it has {@link maxTypes} types.
@@ -152,9 +127,6 @@ export const maxListedTypes = 100
 /** Types on a page of queues at most. */
 export const maxTypes = 1000
 
-/** Characters of the reason for a pause. */
-export const maxReasonLength = 1000
-
 /** Queues or types on a page at most, and when nothing is said. */
 const pageSize = { max: 1000, default: 50 }
 
@@ -177,7 +149,7 @@ export const sizeOf = ({ limit = pageSize.default }: PageOptions): number =>
 /** These operations on a store. */
 export const make = (store: TaskStore["Service"], records: RecordStore["Service"]): Queues => {
   const onRecords = Effect.provideService(RecordStore, records)
-  const pausedQueues = Effect.map(onRecords(PausedQueues.paused), (paused) => paused.map(readPause))
+  const pausedQueues = Effect.map(onRecords(PausedQueues.paused), (paused) => paused.map(Pauses.pausedQueueOf))
   const pauses = Effect.map(pausedQueues, (paused) => new Map(paused.map(({ queue, ...pause }) => [queue, pause])))
 
   /** Looks at lanes in their order as long as they are wanted, first at so many; answers the store's clock. */
@@ -238,7 +210,7 @@ export const make = (store: TaskStore["Service"], records: RecordStore["Service"
       count.add(lane)
       return true
     })
-    const shown = count.shown(pause && pauseOf(pause))
+    const shown = count.shown(pause && Pauses.pauseOf(pause))
     const types = shown.types.slice(0, limit)
     return { ...shown, types, next: nextType(types, shown.types.length > limit), now }
   })
@@ -263,14 +235,8 @@ export const make = (store: TaskStore["Service"], records: RecordStore["Service"
   return {
     pause: Effect.fnUntraced(function*(queue, options = {}) {
       yield* Bounds.check("queue", Bounds.name, queue)
-      const { by, reason, until } = yield* checkPause(options)
-      const forMs = options.for === undefined ? undefined : Math.ceil(Duration.toMillis(options.for))
-      yield* onRecords(PausedQueues.pause(queue, {
-        by,
-        reason,
-        forMs,
-        until: until === undefined ? undefined : Math.ceil(until.epochMilliseconds)
-      }))
+      yield* Pauses.check(options)
+      yield* onRecords(PausedQueues.pause(queue, Pauses.reasonOf(options)))
     }),
     resume: (queue) => Effect.andThen(Bounds.check("queue", Bounds.name, queue), onRecords(PausedQueues.resume(queue))),
     paused: pausedQueues,
@@ -279,33 +245,6 @@ export const make = (store: TaskStore["Service"], records: RecordStore["Service"
     types
   }
 }
-
-const pauseBounds: { readonly [Name in keyof PauseOptions]-?: Bounds.Bound<any> } = {
-  reason: Bounds.text(maxReasonLength),
-  by: Bounds.name,
-  for: Bounds.timeout,
-  until: Bounds.runAt
-}
-
-/** The options of a pause, unless one is unknown or outside of its bound. */
-export const checkPause = (options: PauseOptions): Effect.Effect<PauseOptions, InvalidOption> => {
-  const invalid = Bounds.refuseUnknown(options, pauseBounds) ??
-    Bounds.refuse("reason", pauseBounds.reason, options.reason) ?? Bounds.refuse("by", pauseBounds.by, options.by) ??
-    Bounds.refuse("for", pauseBounds.for, options.for) ?? Bounds.refuse("until", pauseBounds.until, options.until) ??
-    (options.for !== undefined && options.until !== undefined
-      ? new InvalidOption({ option: "for", found: "given with until", expected: "one of both", index: 0 })
-      : undefined)
-  return invalid === undefined ? Effect.succeed(options) : Effect.fail(invalid)
-}
-
-const pauseOf = ({ by, reason, since, until }: PausedQueues.PausedQueue): Pause => ({
-  by,
-  reason,
-  since: utc(since),
-  until: utcOrNull(until)
-})
-
-const readPause = (paused: PausedQueues.PausedQueue): PausedQueue => ({ queue: paused.queue, ...pauseOf(paused) })
 
 /** Counts as stores have them. */
 type Stored = Omit<LaneCounts, "queue" | "type">
@@ -341,7 +280,7 @@ class Count {
     }
   }
 
-  shown(pause: Pause | null): QueueCounts {
+  shown(pause: Pauses.Pause | null): QueueCounts {
     const { queue, typeCount, types, unfinished } = this
     const shown = types.map(({ type, ...counts }) => ({ type, ...read(counts) }))
     return { queue, pause, ...read(unfinished), typeCount, types: shown }

@@ -17,7 +17,7 @@ import {
 import * as Engine from "../../src/engine/Engine.ts"
 import { HttpTaskQueue } from "../../src/http/index.ts"
 import { TaskCatalog, TaskServer } from "../../src/http/server.ts"
-import type { PausedQueue } from "../../src/queue/Queues.ts"
+import type { PausedQueue } from "../../src/queue/Pauses.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { version } from "../../src/store/InstanceStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"

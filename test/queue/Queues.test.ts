@@ -1,17 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect } from "effect"
 import { TestClock } from "effect/testing"
+import * as Bounds from "../../src/domain/Bounds.ts"
 import * as Cursor from "../../src/domain/Cursor.ts"
 import { InvalidOption } from "../../src/domain/Errors.ts"
 import type { NewTask } from "../../src/domain/TaskRecord.ts"
-import {
-  maxListedTypes,
-  maxReasonLength,
-  maxTypes,
-  type PauseOptions,
-  type QueueCounts,
-  type TypeCounts
-} from "../../src/queue/Queues.ts"
+import type { PauseOptions } from "../../src/queue/Pauses.ts"
+import { maxListedTypes, maxTypes, type QueueCounts, type TypeCounts } from "../../src/queue/Queues.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import * as PausedQueues from "../../src/store/PausedQueues.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
@@ -208,7 +203,7 @@ describe("the queues of a TaskQueue", () => {
         })
         const refused: ReadonlyArray<readonly [option: string, options: object]> = [
           ["reason", { reason: "" }],
-          ["reason", { reason: "x".repeat(maxReasonLength + 1) }],
+          ["reason", { reason: "x".repeat(Bounds.maxReasonLength + 1) }],
           ["by", { by: "a\u0000" }],
           ["for", { for: 0 }],
           ["for", { for: Infinity }],

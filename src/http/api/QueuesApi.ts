@@ -3,17 +3,8 @@ import { DateTime, Duration, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Bounds from "../../domain/Bounds.ts"
 import { Rfc3339 } from "../../domain/Rfc3339.ts"
-import {
-  maxReasonLength,
-  type Pause,
-  type PausedQueue,
-  type PauseOptions,
-  type QueueCounts,
-  type QueueDetail,
-  type QueuePage,
-  type TypeCounts,
-  type TypePage
-} from "../../queue/Queues.ts"
+import type { Pause, PausedQueue, PauseOptions } from "../../queue/Pauses.ts"
+import type { QueueCounts, QueueDetail, QueuePage, TypeCounts, TypePage } from "../../queue/Queues.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { NeededRole } from "./NeededRole.ts"
 import { MillisOrText, Name, PageSize, QueueCursor, TypeCursor, within } from "./RequestValues.ts"
@@ -56,7 +47,7 @@ const PausedQueueJson = Schema.Struct({ queue: Schema.String, ...pause }).annota
 
 /** What may be said about a pause. */
 export const NewPauseJson = Schema.Struct({
-  reason: Schema.optionalKey(Schema.String.check(within(Bounds.text(maxReasonLength)))),
+  reason: Schema.optionalKey(Schema.String.check(within(Bounds.reason))),
   by: Schema.optionalKey(Name).annotate({ description: "Who pauses it; the name of an API key takes its place" }),
   for: Schema.optionalKey(MillisOrText.check(within(Bounds.timeout))).annotate({
     description: "How long: text such as 5m or 1h30m, or milliseconds"

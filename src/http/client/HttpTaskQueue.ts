@@ -19,6 +19,7 @@ import { type StoreError, TaskNotFound } from "../../domain/Errors.ts"
 import * as Priority from "../../domain/Priority.ts"
 import * as PooledRandom from "../../engine/PooledRandom.ts"
 import * as OneOrMany from "../../queue/OneOrMany.ts"
+import * as Pauses from "../../queue/Pauses.ts"
 import * as Queues from "../../queue/Queues.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import { checkList, TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
@@ -133,7 +134,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     ),
     pause: Effect.fnUntraced(function*(queue, options = {}) {
       yield* Bounds.check("queue", queueInPath, queue)
-      yield* Queues.checkPause(options)
+      yield* Pauses.check(options)
       yield* again("pause a queue", queues.pause({ params: { queue }, payload: QueuesApi.newPauseJson(options) }))
     }),
     resume: Effect.fnUntraced(function*(queue) {
