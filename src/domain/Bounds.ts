@@ -77,7 +77,7 @@ const isName = (text: unknown, maxLength: number): boolean =>
 const characters = (maxLength: number) => `1 to ${maxLength} characters, without U+0000 and lone surrogates`
 
 /** A text of so many characters. */
-export const text = (maxLength: number): Bound<string> => ({
+const text = (maxLength: number): Bound<string> => ({
   expected: characters(maxLength),
   accepts: (text) => isName(text, maxLength)
 })

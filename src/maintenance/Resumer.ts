@@ -21,7 +21,7 @@ export const layer: Layer.Layer<never, never, RecordStore | Supervisor | Leader>
       "resumer",
       Effect.gen(function*() {
         const { nextInMs, resumed } = (yield* leader.leads)
-          ? yield* Effect.provideContext(PausedQueues.resumeDue(), onRecords)
+          ? yield* Effect.provideContext(PausedQueues.resumeDue, onRecords)
           : { nextInMs: Infinity, resumed: [] }
         for (const queue of resumed) yield* Effect.logInfo(`the queue ${queue} goes on: its pause has ended`)
         yield* Effect.sleep(Duration.min(interval, Duration.millis(nextInMs)))

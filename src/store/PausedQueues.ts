@@ -46,7 +46,10 @@ const repeated = {
 export const maxPaused = 1000
 
 /** Stops claims from a queue; running tasks go on. A queue that is paused already is paused as it is said now. */
-export const pause = Effect.fnUntraced(
+export const pause: (
+  queue: string,
+  reason?: Reason
+) => Effect.Effect<void, InvalidOption | StoreError, RecordStore> = Effect.fnUntraced(
   function*(queue: string, { by, forMs, reason, until }: Reason = {}) {
     const store = yield* RecordStore
     const document = JSON.stringify({ by, reason })
@@ -91,11 +94,11 @@ export const pauseOf = (queue: string): Effect.Effect<PausedQueue | null, StoreE
 const batch = 100
 
 /** Lets queues go on whose time has come, and answers their names and how many milliseconds the next one has left. */
-export const resumeDue = Effect.fnUntraced(function*(): Effect.fn.Return<
+export const resumeDue: Effect.Effect<
   { readonly resumed: ReadonlyArray<string>; readonly nextInMs: number },
   StoreError,
   RecordStore
-> {
+> = Effect.gen(function*() {
   const store = yield* RecordStore
   const { nextDueAt, now, records } = yield* Effect.catchTag(store.due(kind, batch), "InvalidOption", Effect.die)
   const resumed: Array<string> = []

@@ -70,6 +70,7 @@ export {
   startOf
 } from "./Lanes.ts"
 export { announcing, announcingRecords, events, type Hint, Notifier, work } from "./Notifier.ts"
+export type { PausedQueue, Reason as PauseReason } from "./PausedQueues.ts"
 export * as PausedQueues from "./PausedQueues.ts"
 export * as RateLimits from "./RateLimits.ts"
 export * as RecordDriver from "./RecordDriver.ts"
