@@ -49,6 +49,31 @@ export const pausing = (driver: Driver) =>
         assert.deepStrictEqual(yield* PausedQueues.names, ["a"])
       }))
 
+    scenario(driver, "ends when its time has come, and is prolonged by another one", () =>
+      Effect.gen(function*() {
+        const ids = yield* add({ queue: "short" }, { queue: "long" }, { queue: "endless" })
+        yield* PausedQueues.pause("short", { by: "ada", reason: "because", forMs: 10 * second })
+        yield* PausedQueues.pause("long", { forMs: 10 * second })
+        yield* PausedQueues.pause("endless")
+        const all = yield* PausedQueues.paused
+        const short = all.find(({ queue }) => queue === "short")!
+        assert.deepInclude(short, { by: "ada", reason: "because", until: short.since + 10 * second })
+        assert.deepStrictEqual(yield* PausedQueues.pauseOf("short"), short)
+        assert.isNull(yield* PausedQueues.pauseOf("other"))
+        assert.deepStrictEqual((yield* PausedQueues.resumeDue).resumed, [])
+        yield* driver.advance("5 seconds")
+        yield* PausedQueues.pause("long", { forMs: 60 * second })
+        yield* driver.advance("6 seconds")
+        const { nextInMs, resumed } = yield* PausedQueues.resumeDue
+        assert.deepStrictEqual(resumed, ["short"])
+        assert.isAbove(nextInMs, 40 * second)
+        assert.deepStrictEqual(yield* takeIds({ queues: ["short", "long", "endless"] }), [ids[0]])
+        yield* driver.advance("1 minute")
+        assert.deepStrictEqual(yield* PausedQueues.resumeDue, { resumed: ["long"], nextInMs: Infinity })
+        assert.deepStrictEqual(yield* PausedQueues.names, ["endless"])
+        assert.deepStrictEqual(yield* takeIds({ queues: ["long", "endless"] }), [ids[1]])
+      }))
+
     scenario(driver, "accepts new tasks, and goes on promoting those that become due", () =>
       Effect.gen(function*() {
         yield* pause("default", true)
