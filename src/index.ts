@@ -38,6 +38,7 @@ export type {
   WatchedEvent,
   WatchOptions
 } from "./events/EventFeed.ts"
+export type { Explanation, Reason } from "./explain/Explain.ts"
 export type { Options as RetentionOptions } from "./maintenance/Pruner.ts"
 export type { Options as RescuerOptions } from "./maintenance/Rescuer.ts"
 export type { Trouble } from "./observability/Supervisor.ts"

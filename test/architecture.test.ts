@@ -5,7 +5,7 @@ import { circlesIn, forbiddenImports, type ImportTable, packagesReachedFrom } fr
 import { anyCastsOf, importsOf, lineCount, readSourceTree } from "./architecture/SourceTree.ts"
 
 const contracts = ["domain", "store", "observability"]
-const loops = ["queue", "worker", "maintenance", "events"]
+const loops = ["explain", "queue", "worker", "maintenance", "events"]
 const drivers = ["store/memory", "store/sqlite", "store/postgres", "store/redis"]
 const library = [...contracts, ...loops, "Task.ts", "engine"]
 /** What the task types that ship with it stand on. */
@@ -24,7 +24,8 @@ const table: ImportTable = {
     "store/redis": ["domain", "store"],
     "observability": ["domain"],
     "events": contracts,
-    "queue": contracts,
+    "explain": contracts,
+    "queue": [...contracts, "explain"],
     "worker": contracts,
     "maintenance": contracts,
     "Task.ts": [...contracts, "queue", "worker"],
@@ -47,7 +48,7 @@ const table: ImportTable = {
     "main.ts": ["server"]
   },
   // The wire knows the shape of what it carries, and loads nothing of those who give it
-  types: { "http/api": ["store", "queue", "worker"] },
+  types: { "http/api": ["store", "queue", "worker", "explain"] },
   packages: {
     "default": ["effect", "node"],
     "domain": ["effect"],

@@ -29,6 +29,7 @@ export const command = Command.make("taskforge").pipe(
       commands: [
         Enqueue.command,
         Get.command,
+        Get.explain,
         ListTasks.command,
         CancelRerunRemove.cancel,
         CancelRerunRemove.rerun,

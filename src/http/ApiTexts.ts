@@ -122,18 +122,12 @@ const pause: PauseJson = {
   since: "2026-01-31T11:30:00.000Z",
   until: "2026-01-31T13:30:00.000Z"
 }
-const reports: QueueJson = {
-  queue: "reports",
-  pause,
-  scheduled: 0,
-  pending: 0,
-  running: 0,
-  waiting_since: null,
-  type_count: 0,
-  types: []
-}
+const none = { scheduled: 0, pending: 0, running: 0, waiting_since: null }
+const reports: QueueJson = { queue: "reports", pause, ...none, type_count: 0, types: [] }
 const paused = [{ queue: "reports", ...pause }]
 const queuePage: typeof QueuePageJson.Type = { queues: [mail, reports], next: null, paused, timestamp: at }
+
+const behind = "It is due, and waits for one of 4 slots, which are all busy; 40 due tasks of its queue and type wait."
 
 const error = (code: string, message: string, facts: object = {}) => ({ error: { code, message, ...facts } })
 
@@ -145,6 +139,14 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   TaskPage: page,
   TaskResult: result,
   TaskEvent: event,
+  Explanation: {
+    id,
+    status: "pending",
+    summary: behind,
+    reasons: [{ code: "behind", text: behind, pending: 40, slots: 4, busy: 4 }],
+    may_start_at: null,
+    timestamp: at
+  },
   Healthy: healthy,
   Unhealthy: unhealthy,
   Stats: stats,

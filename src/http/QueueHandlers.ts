@@ -17,7 +17,7 @@ import { Api } from "./api/Api.ts"
 import * as QueuesApi from "./api/QueuesApi.ts"
 import { pageSize } from "./api/RequestValues.ts"
 import * as TaskJson from "./api/TaskJson.ts"
-import { type NewTaskJson, NewTasksJson } from "./api/TasksApi.ts"
+import { explanationJson, type NewTaskJson, NewTasksJson } from "./api/TasksApi.ts"
 import * as AuditLog from "./AuditLog.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
@@ -79,6 +79,7 @@ export const tasks = HttpApiBuilder.group(
         return { tasks: tasks.map(TaskJson.toJson), next }
       }),
       get: ({ params }) => view(params.id),
+      explain: ({ params }) => Effect.map(queue.explain(params.id), explanationJson),
       remove: ({ params: { id }, query }) =>
         AuditLog.recorded("remove", { task: id }, query.only === "finished" ? queue.remove(id) : cancelOrRemove(id)),
       result: Effect.fnUntraced(function*({ params: { id }, query: { wait } }) {

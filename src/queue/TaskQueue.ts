@@ -19,6 +19,7 @@ import {
 } from "../domain/Errors.ts"
 import type { NewTask, TaskRecord } from "../domain/TaskRecord.ts"
 import * as TaskRecords from "../domain/TaskRecord.ts"
+import * as Explain from "../explain/Explain.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { bytesOf } from "../store/Admission.ts"
@@ -143,6 +144,16 @@ export class TaskQueue extends Context.Service<
       maxBytes?: number
     ) => Effect.Effect<ReadonlyArray<StoredOutcome | undefined | null>, StoreError>
     readonly get: (id: string) => Effect.Effect<StoredTask, TaskNotFound | StoreError>
+    /**
+     * Why a task waits, and when it may start, in codes and in words.
+     *
+     * @example
+     * ```ts
+     * const why = TaskQueue.use((queue) => Effect.map(queue.explain("welcome-42"), ({ summary }) => summary))
+     * // Its queue "mail" is paused by ada until 2026-01-31T13:30:00.000Z: The mail server is being moved.
+     * ```
+     */
+    readonly explain: (id: string) => Effect.Effect<Explain.Explanation, TaskNotFound | StoreError>
     /** A page of tasks. A cursor that no page gave, or one of another filter, is refused. */
     readonly list: (options?: ListOptions) => Effect.Effect<Page, InvalidOption | StoreError>
     /**
@@ -293,6 +304,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
       })
     },
     get,
+    explain: (id) =>
+      Bounds.isStorable(id)
+        ? Explain.explain({ tasks: store, records, instances }, id)
+        : Effect.fail(new TaskNotFound({ id })),
     list: Effect.fnUntraced(function*(options = {}) {
       yield* checkList(options)
       const { cursor, limit = 50, states, ...names } = options

@@ -98,6 +98,20 @@ describe("taskforge pause and resume", () => {
       yield* succeeding(onServer(["get", "a", "--wait"]))
     }).pipe(Effect.provide(working)))
 
+  it.live("are explained to who asks for a task", () =>
+    Effect.gen(function*() {
+      yield* succeeding(onServer(["enqueue", "echo", "--queue", "mail", "--id", "a", "--delay", "1h"]))
+      yield* succeeding(onServer(["pause", "mail", "--by", "ada"]))
+      const { stdout } = yield* succeeding(onServer(["explain", "a"]))
+      assert.match(
+        stdout,
+        /^◷ a is scheduled\n {2}It is due in .*not_due\n {2}Its queue "mail" is paused by ada .*queue_paused\n/
+      )
+      const [json] = jsonOf(yield* succeeding(onServer(["explain", "a", "--json"])))
+      assert.deepInclude(json, { id: "a", status: "scheduled", may_start_at: null })
+      assert.strictEqual((yield* onServer(["explain", "nobody"])).code, 66)
+    }).pipe(Effect.provide(working)))
+
   it.live("say who paused a queue, why, and for how long", () =>
     Effect.gen(function*() {
       yield* succeeding(onServer(["enqueue", "echo", "--queue", "mail", "--delay", "1h"]))

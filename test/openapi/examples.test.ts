@@ -38,11 +38,14 @@ describe("the examples of the API's description", () => {
           const expected = Object.entries(operation.responses).filter(([status]) => status < "300")
           for (const body of examplesOf(request)) {
             const { json, status } = yield* send(method as "POST", path, body)
-            const content = Object.fromEntries(expected)[status]?.content?.["application/json"]
-            assert.isDefined(content, `${status} ${JSON.stringify(json)}`)
+            const answer = Object.fromEntries(expected)[status]
+            assert.isDefined(answer, `${status} ${JSON.stringify(json)}`)
+            const content = answer!.content?.["application/json"]
+            // An answer without a body
+            if (content === undefined) continue
             // What is answered about ids depends on what is stored; that it fits is seen below
             if ("ids" in (body as object)) continue
-            const shown = examplesOf(content!).map(withoutVarying)
+            const shown = examplesOf(content).map(withoutVarying)
             assert.deepInclude(shown, withoutVarying(json) as object)
           }
         }).pipe(Effect.provide(ShippedServer.waiting)))

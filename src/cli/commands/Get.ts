@@ -30,6 +30,33 @@ export const command = Target.command("get", flags, (given) => get(given)).pipe(
   ])
 )
 
+/** Says why tasks wait. */
+export const explain = Target.command("explain", { ids: flags.ids }, (given) => explainEach(given)).pipe(
+  Command.withDescription("Say why a task waits, and when it may start"),
+  Command.withExamples([
+    { command: "taskforge explain 01a20f47-7cd7-71dc-9fb0-f0ff6cbf4cae", description: "All that has to change first" }
+  ])
+)
+
+const explainEach = Effect.fnUntraced(function*({ ids, json }: Target.Given<Pick<typeof flags, "ids">>) {
+  const { api, ask } = yield* Target.Target
+  const paint = yield* Screen.paint
+  for (const id of ids) {
+    const found = yield* ask(api.tasks.explain({ params: { id } }))
+    if (json) {
+      yield* Screen.json(found)
+      continue
+    }
+    const mark = paint.state(found.status, Screen.mark[found.status])
+    yield* Screen.line(`${mark} ${paint.bold(Screen.plain(found.id))} is ${found.status}`)
+    const lines = found.reasons.length === 0 ? [{ code: "", text: found.summary }] : found.reasons
+    for (const { code, text } of lines) {
+      yield* Screen.line(`  ${Screen.plain(text)}${code === "" ? "" : paint.dim(`  ${code}`)}`)
+    }
+    if (found.may_start_at !== null) yield* Screen.line(paint.dim(`  It may start at ${found.may_start_at}`))
+  }
+})
+
 const get = Effect.fnUntraced(function*({ ids, json, wait }: Target.Given<typeof flags>) {
   const { api, ask } = yield* Target.Target
   if (wait) yield* RemoteTasks.finished(ids)

@@ -26,7 +26,7 @@ import { checkList, TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
 import * as QueuesApi from "../api/QueuesApi.ts"
 import * as SystemApi from "../api/SystemApi.ts"
 import * as TaskJson from "../api/TaskJson.ts"
-import { maxResults, type NewTaskJson } from "../api/TasksApi.ts"
+import { explanationFromJson, maxResults, type NewTaskJson } from "../api/TasksApi.ts"
 import * as ApiClient from "./ApiClient.ts"
 import type { Options } from "./ApiClient.ts"
 import * as RemoteResults from "./RemoteResults.ts"
@@ -90,6 +90,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
       ? Effect.map(again("read a task", tasks.get({ params: { id } })), TaskJson.fromJson)
       : Effect.fail(new TaskNotFound({ id }))
 
+  const explain = (id: string) =>
+    Bounds.id.accepts(id)
+      ? Effect.map(again("explain a task", tasks.explain({ params: { id } })), explanationFromJson)
+      : Effect.fail(new TaskNotFound({ id }))
+
   return TaskQueue.of({
     submit: (submissions, whenFull) =>
       Effect.map(
@@ -101,6 +106,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     firstOutcome: (ids) => Effect.raceAllFirst(ids.map(outcome)),
     results,
     get,
+    explain,
     list: Effect.fnUntraced(function*(options = {}) {
       yield* checkList(options)
       const { cursor, limit, queues, states, types } = options
