@@ -5,12 +5,7 @@
  * - A server contender (`http`, `idle-memory`) reads `ServerParameters` from its first argument and listens until it is
  *   killed. It imports nothing from here but types, so that only its own modules count as its memory.
  */
-import { Effect } from "effect"
-import type { Context, Scope } from "effect"
-import * as Claim from "./drivers/claim.ts"
-import * as Enqueue from "./drivers/enqueue.ts"
-import * as Pickup from "./drivers/pickup.ts"
-import * as Processing from "./drivers/processing.ts"
+import type { Context, Effect, Scope } from "effect"
 import type { Payload } from "./Payload.ts"
 
 /** Opens the queue, idle: nothing is processed before `start`. What must be closed belongs to the scope. */
@@ -77,28 +72,3 @@ export type Drive = (
   contender: QueueContender,
   parameters: RoundParameters
 ) => Effect.Effect<Metrics, unknown, Scope.Scope>
-
-const drivers: Readonly<Record<Driver, Drive>> = {
-  processing: Processing.drive,
-  enqueue: Enqueue.driveSingle,
-  bulk: Enqueue.driveBulk,
-  pickup: Pickup.drive,
-  claim: Claim.drive
-}
-
-/** Runs the round that the first argument describes and prints its metrics as one line of JSON. */
-export const run = (contender: QueueContender): void => {
-  const parameters: RoundParameters = JSON.parse(process.argv[2]!)
-  const round = drivers[parameters.driver](contender, parameters).pipe(
-    Effect.scoped,
-    Effect.map((metrics) => ({ ...metrics, peakMemoryMB: process.resourceUsage().maxRSS / 1024 }))
-  )
-  // Exits by itself even where a peer leaves a timer behind.
-  Effect.runPromise(round).then(
-    (metrics) => process.stdout.write(`${JSON.stringify(metrics)}\n`, () => process.exit(0)),
-    (error) => {
-      console.error(error)
-      process.exit(1)
-    }
-  )
-}

@@ -4,8 +4,8 @@ import type { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import type { StoreServices } from "../../src/store/Driver.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
-import { run } from "../Contender.ts"
 import type { QueueSettings } from "../Contender.ts"
+import { run } from "../drivers/run.ts"
 import { Payload } from "../Payload.ts"
 
 const Noop = Task.make("noop", { payload: Payload, success: Schema.Struct({ ok: Schema.Boolean }) })

@@ -1,6 +1,6 @@
 import Queue from "better-queue"
 import { Effect } from "effect"
-import { run } from "../Contender.ts"
+import { run } from "../drivers/run.ts"
 import type { Payload } from "../Payload.ts"
 
 interface Ticket {

@@ -1,6 +1,6 @@
 import { Queue, Worker } from "bullmq"
 import { Effect } from "effect"
-import { run } from "../Contender.ts"
+import { run } from "../drivers/run.ts"
 import { place } from "./Redis.ts"
 
 run(Effect.fnUntraced(function*({ concurrency, directory, onCompleted, onStarted }) {

@@ -1,6 +1,6 @@
 import { Effect, Layer } from "effect"
 import { PersistedQueue } from "effect/persistence"
-import { run } from "../Contender.ts"
+import { run } from "../drivers/run.ts"
 import { Payload } from "../Payload.ts"
 
 run(Effect.fnUntraced(function*({ concurrency, onCompleted, onStarted }) {

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import fastq from "fastq"
-import { run } from "../Contender.ts"
+import { run } from "../drivers/run.ts"
 import type { Payload } from "../Payload.ts"
 
 run(({ concurrency, onCompleted, onStarted }) =>

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { Logger, makeWorkerUtils, run as runWorker, type RunnerOptions } from "graphile-worker"
 import { EventEmitter } from "node:events"
-import { run } from "../Contender.ts"
+import { run } from "../drivers/run.ts"
 import { connect, schema as scratchSchema, url } from "../postgres.ts"
 
 const logger = new Logger(() => () => {})

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import PQueue from "p-queue"
-import { run } from "../Contender.ts"
+import { run } from "../drivers/run.ts"
 
 run(({ concurrency, onCompleted, onStarted }) =>
   Effect.sync(() => {

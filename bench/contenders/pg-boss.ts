@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { PgBoss } from "pg-boss"
-import { run } from "../Contender.ts"
+import { run } from "../drivers/run.ts"
 import { connect, schema as scratchSchema, url } from "../postgres.ts"
 
 const batchSize = 100

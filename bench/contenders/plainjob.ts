@@ -2,7 +2,7 @@ import Database from "better-sqlite3"
 import { Effect } from "effect"
 import * as Path from "node:path"
 import { better, defineQueue, defineWorker, JobStatus } from "plainjob"
-import { run } from "../Contender.ts"
+import { run } from "../drivers/run.ts"
 
 const silent = { error: console.error, warn: console.error, info: () => {}, debug: () => {} }
 
