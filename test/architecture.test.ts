@@ -55,7 +55,6 @@ const table: ImportTable = {
     "config": ["effect"],
     "handlers": ["effect", "node", "sharp"],
     "handlers/outbound": ["effect", "node", "@effect/platform-node"],
-    "handlers/files": ["effect", "node", "tar-stream"],
     "handlers/mail": ["effect", "node", "nodemailer"],
     "http/api": ["effect"],
     "store/postgres": ["effect", "node", "@effect/sql-pg"],

@@ -32,21 +32,15 @@ const known = [
   "@redis/json",
   "@redis/search",
   "@redis/time-series",
-  "b4a",
   "effect",
-  "events-universal",
-  "fast-fifo",
   "nodemailer",
   "redis",
-  "streamx",
-  "tar-stream",
-  "text-decoder",
   "undici",
   "ws"
 ]
 
 /** What sources name themselves; the others come with these. */
-const named = ["@effect/platform-node", "@effect/sql-pg", "effect", "nodemailer", "redis", "tar-stream"]
+const named = ["@effect/platform-node", "@effect/sql-pg", "effect", "nodemailer", "redis"]
 
 /** Where the modules of a bundle come from, as the lock file has it. */
 const placesIn = ({ output }: RolldownOutput): ReadonlyArray<string> =>

@@ -416,5 +416,8 @@ describe("backup", () => {
       yield* Effect.flip(Archive.read(archive))
       appendFileSync(join(home, "a.txt"), " more")
       assert.strictEqual((yield* Effect.flip(Archive.write(archive, home, files)))._tag, "ArchiveFailed")
+      const gone = [{ path: "gone.txt", size: 3, mtimeMs: 0 }]
+      assert.match((yield* Effect.flip(Archive.write(archive, home, gone))).reason, /^ENOENT/)
+      assert.match((yield* Effect.flip(Archive.read(join(home, "none.tar.gz")))).reason, /^ENOENT/)
     }).pipe(withHandlers()))
 })

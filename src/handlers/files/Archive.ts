@@ -1,12 +1,12 @@
 /** `.tar.gz` archives that carry a manifest of what they hold as their last entry: `manifest.json`, or another name where that is taken. */
-import { DateTime, Effect, Schema } from "effect"
+import { DateTime, Effect, Schema, Stream } from "effect"
+import { Tar } from "effect/encoding"
 import { createHash } from "node:crypto"
 import { createReadStream, createWriteStream } from "node:fs"
 import { join } from "node:path"
-import { type Duplex, Transform } from "node:stream"
+import { pipeline as pipe, type Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { createGunzip, createGzip } from "node:zlib"
-import { extract, pack } from "tar-stream"
 import type { FileEntry } from "./FileTree.ts"
 
 /** The archive cannot be written or read. */
@@ -30,75 +30,76 @@ const manifestNameBeside = (files: ReadonlyArray<FileEntry>): string => {
   return name
 }
 
-const attempt = <A>(run: (signal: AbortSignal) => PromiseLike<A>): Effect.Effect<A, ArchiveFailed> =>
-  Effect.tryPromise({
-    try: run,
-    catch: (cause) => new ArchiveFailed({ reason: cause instanceof Error ? cause.message : String(cause) })
-  })
+const failed = (cause: unknown): ArchiveFailed =>
+  cause instanceof ArchiveFailed
+    ? cause
+    : new ArchiveFailed({ reason: cause instanceof Error ? cause.message : String(cause) })
 
-/** The pipeline tells of an error; the stream may say it once more when it has no listener any longer. */
-const handled = <S extends Duplex>(stream: S): S => stream.on("error", () => {})
+/** The bytes of a stream of Node, which is opened when they are read. */
+const bytesOf = (open: () => Readable): Stream.Stream<Uint8Array, ArchiveFailed> =>
+  // An error that comes before the first read is kept for it
+  Stream.suspend(() => Stream.fromAsyncIterable<Uint8Array, ArchiveFailed>(open().on("error", () => {}), failed))
+
+/** The bytes as they are; `files` has their size and hash once all have passed. */
+const recorded = <E>(bytes: Stream.Stream<Uint8Array, E>, files: Files, path: string): Stream.Stream<Uint8Array, E> =>
+  Stream.suspend(() => {
+    const hash = createHash("sha256")
+    let size = 0
+    return bytes.pipe(
+      Stream.map((chunk) => {
+        hash.update(chunk)
+        size += chunk.byteLength
+        return chunk
+      }),
+      Stream.onEnd(Effect.sync(() => {
+        files[path] = { size, sha256: hash.digest("hex") }
+      }))
+    )
+  })
 
 /** Writes the files below `root` to an archive. Gives what it holds, and the name of its manifest. */
 export const write = Effect.fnUntraced(function*(archive: string, root: string, files: ReadonlyArray<FileEntry>) {
-  const tar = pack()
   const found = noFiles()
   const name = manifestNameBeside(files)
-  const filling = Effect.gen(function*() {
-    for (const { mtimeMs, path, size } of files) {
-      // A file that has changed its size since it was listed does not fit its entry, and that fails
-      const sha256 = yield* copy(join(root, path), tar.entry({ name: path, size, mtime: dateOf(mtimeMs) }))
-      found[path] = { size, sha256 }
-    }
-    const mtime = yield* DateTime.nowAsDate
-    tar.entry({ name, mtime }, JSON.stringify({ created_at: mtime.toISOString(), files: found }, null, 2))
-    tar.finalize()
+  const manifest = Effect.map(
+    DateTime.nowAsDate,
+    (mtime) => Tar.file(name, JSON.stringify({ created_at: mtime.toISOString(), files: found }, null, 2), { mtime })
+  )
+  const tar = yield* Stream.fromIterable(files).pipe(
+    // A file that has changed its size since it was listed does not fit its entry, and that fails
+    Stream.map(({ mtimeMs, path, size }) =>
+      Tar.fileStream(path, size, recorded(bytesOf(() => createReadStream(join(root, path))), found, path), {
+        mtime: DateTime.toDateUtc(DateTime.makeUnsafe(mtimeMs))
+      })
+    ),
+    Stream.concat(Stream.fromEffect(manifest)),
+    Stream.pipeThroughChannel(Tar.encode()),
+    Stream.toAsyncIterableEffect
+  )
+  yield* Effect.tryPromise({
+    try: (signal) => pipeline(tar, createGzip(), createWriteStream(archive), { signal }),
+    catch: failed
   })
-  const writing = attempt((signal) => pipeline(tar, handled(createGzip()), createWriteStream(archive), { signal }))
-  yield* Effect.all([writing, filling], { concurrency: "unbounded", discard: true })
   return { name, files: found }
 })
-
-const dateOf = (millis: number): Date => DateTime.toDateUtc(DateTime.makeUnsafe(millis))
-
-const copy = (path: string, entry: NodeJS.WritableStream): Effect.Effect<string, ArchiveFailed> =>
-  Effect.suspend(() => {
-    const hash = createHash("sha256")
-    const hashing = new Transform({
-      transform: (chunk: Buffer, _encoding, done) => {
-        hash.update(chunk)
-        done(null, chunk)
-      }
-    })
-    return Effect.map(
-      attempt((signal) => pipeline(createReadStream(path), hashing, entry, { signal })),
-      () => hash.digest("hex")
-    )
-  })
 
 /** Reads an archive to its end: what is really in it, and the manifest that it carries under this name. */
 export const read = Effect.fnUntraced(function*(archive: string, manifestName = "manifest.json") {
   const files = noFiles()
-  const text: Array<Buffer> = []
-  const reading = extract()
-  reading.on("error", () => {})
-  reading.on("entry", (header, entry, next) => {
-    const hash = createHash("sha256")
-    let size = 0
-    entry.on("error", () => {})
-    entry.on("data", (data: unknown) => {
-      const chunk = data as Buffer
-      hash.update(chunk)
-      size += chunk.byteLength
-      if (header.name === manifestName) text.push(chunk)
-    })
-    entry.on("end", () => {
-      if (header.name !== manifestName) files[header.name] = { size, sha256: hash.digest("hex") }
-      next()
-    })
-  })
-  yield* attempt((signal) => pipeline(createReadStream(archive), handled(createGunzip()), reading, { signal }))
-  const carried = yield* attempt(() => Promise.resolve(JSON.parse(Buffer.concat(text).toString()) as Manifest))
+  let text = ""
+  // An error destroys the last stream too, and is read from it
+  yield* bytesOf(() => pipe(createReadStream(archive), createGunzip(), () => {})).pipe(
+    Stream.pipeThroughChannel(Tar.decode()),
+    Stream.runForEach(({ body, header: { path } }) =>
+      path === manifestName
+        ? Effect.map(Stream.mkString(Stream.decodeText(body)), (more) => {
+          text += more
+        })
+        : Stream.runDrain(recorded(body, files, path))
+    ),
+    Effect.mapError(failed)
+  )
+  const carried = yield* Effect.try({ try: () => JSON.parse(text) as Manifest, catch: failed })
   return { files, carried }
 })
 
