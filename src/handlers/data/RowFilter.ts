@@ -2,23 +2,28 @@
 import { Schema } from "effect"
 import { columnIndex } from "./Columns.ts"
 
+type Test = (cell: string, text: string, texts: ReadonlySet<string>) => boolean
+
+/** What a condition may ask of a cell: with the text of its value, or the texts of its values. */
+const tests = {
+  eq: (cell, text) => compare(cell, text) === 0,
+  ne: (cell, text) => compare(cell, text) !== 0,
+  lt: (cell, text) => compare(cell, text) < 0,
+  le: (cell, text) => compare(cell, text) <= 0,
+  gt: (cell, text) => compare(cell, text) > 0,
+  ge: (cell, text) => compare(cell, text) >= 0,
+  contains: (cell, text) => cell.includes(text),
+  starts_with: (cell, text) => cell.startsWith(text),
+  ends_with: (cell, text) => cell.endsWith(text),
+  in: (cell, _, texts) => texts.has(cell),
+  empty: (cell) => cell === "",
+  filled: (cell) => cell !== ""
+} satisfies Record<string, Test>
+
 /** A condition on a cell. Both sides are compared as numbers where both are, else as text. */
 export const Condition = Schema.Struct({
   column: Schema.String,
-  op: Schema.Literals([
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "contains",
-    "starts_with",
-    "ends_with",
-    "in",
-    "empty",
-    "filled"
-  ]),
+  op: Schema.Literals(Object.keys(tests) as Array<keyof typeof tests>),
   value: Schema.optionalKey(Schema.Union([Schema.String, Schema.Finite])),
   /** For `in`. */
   values: Schema.optionalKey(Schema.Array(Schema.Union([Schema.String, Schema.Finite])).check(Schema.isMaxLength(1000)))
@@ -39,43 +44,14 @@ export const compile = (
   conditions: ReadonlyArray<Condition>,
   columns: ReadonlyArray<string>
 ): (cells: ReadonlyArray<string>) => boolean => {
-  const tests = conditions.map((condition) => {
-    const index = columnIndex(columns, condition.column)
-    const test = testOf(condition)
-    return (cells: ReadonlyArray<string>) => test(cells[index]!)
+  const taken = conditions.map(({ column, op, value, values = [] }) => {
+    const index = columnIndex(columns, column)
+    const test: Test = tests[op]
+    const text = String(value)
+    const texts = new Set(values.map(String))
+    return (cells: ReadonlyArray<string>) => test(cells[index]!, text, texts)
   })
-  return (cells) => tests.every((test) => test(cells))
-}
-
-const testOf = ({ op, value, values = [] }: Condition): (cell: string) => boolean => {
-  const text = String(value)
-  const texts = new Set(values.map(String))
-  switch (op) {
-    case "eq":
-      return (cell) => compare(cell, text) === 0
-    case "ne":
-      return (cell) => compare(cell, text) !== 0
-    case "lt":
-      return (cell) => compare(cell, text) < 0
-    case "le":
-      return (cell) => compare(cell, text) <= 0
-    case "gt":
-      return (cell) => compare(cell, text) > 0
-    case "ge":
-      return (cell) => compare(cell, text) >= 0
-    case "contains":
-      return (cell) => cell.includes(text)
-    case "starts_with":
-      return (cell) => cell.startsWith(text)
-    case "ends_with":
-      return (cell) => cell.endsWith(text)
-    case "in":
-      return (cell) => texts.has(cell)
-    case "empty":
-      return (cell) => cell === ""
-    case "filled":
-      return (cell) => cell !== ""
-  }
+  return (cells) => taken.every((takes) => takes(cells))
 }
 
 /** Negative, zero or positive: as numbers where both are, else by code units. */
