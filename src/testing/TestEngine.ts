@@ -175,20 +175,15 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
   const notifier = yield* Notifier
   const registry = yield* HandlerRegistry
 
+  const turn = (isOpen: boolean) =>
+    Effect.sync(() => {
+      gate.isOpen = isOpen
+      gate.turns++
+    })
+
   /** Lets the pool have work while the effect lasts. */
   const whileOpen = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.acquireUseRelease(
-      Effect.sync(() => {
-        gate.isOpen = true
-        gate.turns++
-      }),
-      () => effect,
-      () =>
-        Effect.sync(() => {
-          gate.isOpen = false
-          gate.turns++
-        })
-    )
+    Effect.acquireUseRelease(turn(true), () => effect, () => turn(false))
 
   /** Runs what is due as far as it comes without time; answers whether anything waits for time. */
   const runDue = Effect.gen(function*() {
