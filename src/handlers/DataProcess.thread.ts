@@ -1,11 +1,11 @@
 /** The work of `data_process`: one pass over the file, and a second one over what had to wait for the end. */
 import { Effect } from "effect"
-import { closeSync, openSync, writeFileSync } from "node:fs"
 import * as ThreadHandler from "../threads/ThreadHandler.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
 import type { Cell } from "./data/Aggregation.ts"
 import { Unprocessable } from "./data/Columns.ts"
 import { runQuery } from "./data/DataQuery.ts"
+import { TextFile } from "./data/FileChunks.ts"
 import * as RowWriter from "./data/RowWriter.ts"
 import { DataWork } from "./DataProcess.ts"
 
@@ -15,9 +15,6 @@ const maxCharacters = 262_144
 
 /** Bad rows in a result. */
 const maxRejects = 20
-
-/** Characters written at a time. */
-const bufferSize = 65_536
 
 export const handler = ThreadHandler.make(
   DataWork,
@@ -87,28 +84,3 @@ const next = <A, B>(query: Iterator<A, B>): Effect.Effect<IteratorResult<A, B>, 
       throw thrown
     }
   })
-
-/** A file that is written from its beginning. */
-class TextFile {
-  private readonly file: number
-  private text = ""
-
-  constructor(path: string) {
-    this.file = openSync(path, "w")
-  }
-
-  write(text: string): void {
-    this.text += text
-    if (this.text.length > bufferSize) this.flush()
-  }
-
-  close(): void {
-    this.flush()
-    closeSync(this.file)
-  }
-
-  private flush(): void {
-    writeFileSync(this.file, this.text)
-    this.text = ""
-  }
-}

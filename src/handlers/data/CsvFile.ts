@@ -1,8 +1,8 @@
 /** A CSV file with a head, read chunk by chunk. Synchronous: it is for threads. */
 import { Schema } from "effect"
-import { closeSync, fstatSync, openSync, readSync } from "node:fs"
 import { Unprocessable } from "./Columns.ts"
 import { CsvParser } from "./CsvParser.ts"
+import { chunksOf } from "./FileChunks.ts"
 
 /** How a file is to be read. */
 export const CsvOptions = Schema.Struct({
@@ -24,27 +24,16 @@ export interface RowListener {
   readonly bad: (line: number, reason: string) => void
 }
 
-const chunkBytes = 64 * 1024
-
 /** Reads a file to its end, and yields after each chunk how much of it that was, from 0 to 1. */
 export function* readCsv(path: string, options: CsvOptions, listener: RowListener): IterableIterator<number> {
-  const file = openSync(path, "r")
-  try {
-    const size = fstatSync(file).size
-    const decoder = new TextDecoder(options.encoding ?? "utf-8")
-    const parser = new CsvParser(options.delimiter ?? ",", checked(listener))
-    const buffer = Buffer.allocUnsafe(chunkBytes)
-    let read = 0
-    for (let bytes = readSync(file, buffer); bytes > 0; bytes = readSync(file, buffer)) {
-      parser.push(decoder.decode(buffer.subarray(0, bytes), { stream: true }))
-      read += bytes
-      yield size === 0 ? 0 : Math.min(1, read / size)
-    }
-    parser.push(decoder.decode())
-    parser.end()
-  } finally {
-    closeSync(file)
+  const decoder = new TextDecoder(options.encoding ?? "utf-8")
+  const parser = new CsvParser(options.delimiter ?? ",", checked(listener))
+  for (const { chunk, part } of chunksOf(path)) {
+    parser.push(decoder.decode(chunk, { stream: true }))
+    yield part
   }
+  parser.push(decoder.decode())
+  parser.end()
 }
 
 /** Bytes that are no text in the encoding become this character. */

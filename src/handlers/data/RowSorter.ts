@@ -3,10 +3,11 @@
  * as it runs in a thread of its own. Rows that compare equal keep their order.
  */
 import { Schema } from "effect"
-import { closeSync, openSync, readSync, rmSync, writeFileSync } from "node:fs"
+import { rmSync } from "node:fs"
 import { join } from "node:path"
 import type { Cell } from "./Aggregation.ts"
 import { columnIndex } from "./Columns.ts"
+import { chunksOf, TextFile } from "./FileChunks.ts"
 import { compareNumbers, numberOf } from "./RowFilter.ts"
 
 /** A column to sort by: numbers first, by value, then everything else, by code units. */
@@ -66,17 +67,9 @@ export class RowSorter {
 
   private write(rows: Iterable<Row>): string {
     const path = join(this.folder, `run-${this.files++}`)
-    const file = openSync(path, "wx")
-    let text = ""
-    for (const row of rows) {
-      text += `${JSON.stringify(row)}\n`
-      if (text.length > 65_536) {
-        writeFileSync(file, text)
-        text = ""
-      }
-    }
-    writeFileSync(file, text)
-    closeSync(file)
+    const file = new TextFile(path, "wx")
+    for (const row of rows) file.write(`${JSON.stringify(row)}\n`)
+    file.close()
     return path
   }
 
@@ -119,17 +112,11 @@ const compareCells = (left: Cell, right: Cell): number => {
 const valueOf = (cell: Cell): number | bigint | string => typeof cell === "string" ? numberOf(cell) ?? cell : cell ?? ""
 
 function* readRows(path: string): IterableIterator<Row> {
-  const file = openSync(path, "r")
-  try {
-    const decoder = new TextDecoder()
-    const buffer = Buffer.alloc(65_536)
-    let rest = ""
-    for (let size = readSync(file, buffer); size > 0; size = readSync(file, buffer)) {
-      const lines = (rest + decoder.decode(buffer.subarray(0, size), { stream: true })).split("\n")
-      rest = lines.pop()!
-      for (const line of lines) yield JSON.parse(line) as Row
-    }
-  } finally {
-    closeSync(file)
+  const decoder = new TextDecoder()
+  let rest = ""
+  for (const { chunk } of chunksOf(path)) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n")
+    rest = lines.pop()!
+    for (const line of lines) yield JSON.parse(line) as Row
   }
 }
