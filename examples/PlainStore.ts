@@ -6,6 +6,7 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import {
   type Accepted,
+  Atomically,
   type Beat,
   ByteOrder,
   bytesOf,
@@ -15,6 +16,8 @@ import {
   type ClaimRequest,
   coverageOf,
   created,
+  decideSettle,
+  type Decision,
   demandSettings,
   type EnqueueAnswer,
   EventLog,
@@ -64,9 +67,11 @@ import {
 export const layer = (settings: StoreSettings = {}): Layer.Layer<StoreServices> =>
   Layer.merge(
     Layer.effectContext(Effect.map(Clock.Clock, (clock) => {
+      demandSettings(settings, settingNames)
       const kinds: Kinds = new Map()
-      return Context.make(TaskStore, taskStore(clock, settings, kinds)).pipe(
-        Context.add(RecordStore, recordStore(clock, kinds)),
+      const tasks = new Tasks(settings, kinds)
+      return Context.make(TaskStore, taskStore(clock, tasks)).pipe(
+        Context.add(RecordStore, recordStore(clock, kinds, tasks)),
         Context.add(InstanceStore, instanceStore(clock)),
         Context.add(EventLog, eventLog(clock))
       )
@@ -78,9 +83,7 @@ export const layer = (settings: StoreSettings = {}): Layer.Layer<StoreServices> 
 const steps = (clock: Clock.Clock) => <A>(step: (now: number) => A): Effect.Effect<A> =>
   Effect.sync(() => step(clock.currentTimeMillisUnsafe()))
 
-const taskStore = (clock: Clock.Clock, settings: StoreSettings, kinds: Kinds): TaskStore["Service"] => {
-  demandSettings(settings, settingNames)
-  const tasks = new Tasks(settings, kinds)
+const taskStore = (clock: Clock.Clock, tasks: Tasks): TaskStore["Service"] => {
   const at = steps(clock)
   const results = (ids: ReadonlyArray<string>, maxBytes?: number) =>
     Effect.sync(() => {
@@ -199,8 +202,11 @@ class Tasks {
     return [...this.byId.values()].filter(matches)
   }
 
-  /** Stores all tasks of a group or none: the whole group is decided about before any of it is stored. */
-  enqueue(group: ReadonlyArray<NewTask>, now: number): EnqueueAnswer {
+  /**
+   * Stores all tasks of a group or none: the whole group is decided about before any of it is stored. So many tasks are about
+   * to finish.
+   */
+  enqueue(group: ReadonlyArray<NewTask>, now: number, ending = 0): EnqueueAnswer {
     const accepted: Array<Accepted> = []
     const fresh = new Map<string, NewTask>()
     const keyOf = ({ key, type }: NewTask | TaskRecord) => JSON.stringify([type, key])
@@ -219,7 +225,7 @@ class Tasks {
       fresh.set(task.id, task)
       if (task.key !== null) owners.set(keyOf(task), task)
     }
-    const unfinished = this.all((task) => !TaskState.isFinished(task.state)).length
+    const unfinished = this.all((task) => !TaskState.isFinished(task.state)).length - ending
     const full = { _tag: "Full", capacity: this.capacity, unfinished } as const
     if (fresh.size > 0 && unfinished + fresh.size > this.capacity) return full
     const offered = offeredBytes(fresh.values())
@@ -277,11 +283,13 @@ class Tasks {
 
   settle(settlement: Settlement.Settlement, now: number): Settlement.SettleAnswer {
     const task = this.byId.get(settlement.id)
-    const answer = task === undefined ? "stale" : Settlement.fence(task, settlement.claim)
-    if (task !== undefined && answer === "applied") {
-      const { state } = this.apply(task, Settlement.settle(task, settlement, now))
-      if (settlement._tag === "Retry" && state !== "cancelled") this.totals.retried++
-    }
+    return task === undefined ? "stale" : this.decided(task, decideSettle(task, settlement, now))
+  }
+
+  /** Makes what was decided about a task true, and answers what the decision answers. */
+  decided<A>(task: TaskRecord, [answer, change, counts]: Decision<A>): A {
+    if (change !== undefined) this.apply(task, change)
+    if (counts !== undefined) this.totals[counts]++
     return answer
   }
 
@@ -391,7 +399,7 @@ interface Kept extends StoredRecord {
 type Kinds = Map<string, Map<string, Kept>>
 
 /** Records: `RecordDriver` checks what is asked, so that a driver only reads and writes. */
-const recordStore = (clock: Clock.Clock, kinds: Kinds): RecordStore["Service"] => {
+const recordStore = (clock: Clock.Clock, kinds: Kinds, tasks: Tasks): RecordStore["Service"] => {
   const at = steps(clock)
   let version = 0
   const kept = (kind: string) => [...kinds.get(kind)?.values() ?? []]
@@ -400,6 +408,16 @@ const recordStore = (clock: Clock.Clock, kinds: Kinds): RecordStore["Service"] =
     kinds.set(kind, records.set(record.id, record))
   }
   const shown = ({ wakeAt: _, ...record }: Kept): StoredRecord => record
+  const put = (changes: ReadonlyArray<RecordDriver.PackedChange>, now: number): number => {
+    version = RecordDriver.nextVersion(version, now)
+    for (const change of changes) {
+      const { document, id, kind } = change
+      const dueAt = RecordDriver.dueAtOf(change, now)
+      if (document === null) kinds.get(kind)?.delete(id)
+      else write(kind, { id, version, document, dueAt, writtenAt: now, wakeAt: dueAt })
+    }
+    return version
+  }
 
   return RecordDriver.make({
     get: (kind, ids) => Effect.sync(() => kept(kind).filter(({ id }) => ids.includes(id)).map(shown)),
@@ -407,14 +425,7 @@ const recordStore = (clock: Clock.Clock, kinds: Kinds): RecordStore["Service"] =
       at((now) => {
         const conflict = RecordDriver.conflictOf(changes, (kind, id) => kinds.get(kind)?.get(id)?.version)
         if (conflict !== undefined) return conflict
-        version = RecordDriver.nextVersion(version, now)
-        for (const change of changes) {
-          const { document, id, kind } = change
-          const dueAt = RecordDriver.dueAtOf(change, now)
-          if (document === null) kinds.get(kind)?.delete(id)
-          else write(kind, { id, version, document, dueAt, writtenAt: now, wakeAt: dueAt })
-        }
-        return { version }
+        return { version: put(changes, now) }
       }),
     list: (kind, { from, inclusive, until }, limit) =>
       Effect.sync(() =>
@@ -433,7 +444,22 @@ const recordStore = (clock: Clock.Clock, kinds: Kinds): RecordStore["Service"] =
         }
         const later = kept(kind).flatMap(({ wakeAt }) => wakeAt !== null && wakeAt > now ? [wakeAt] : [])
         return { records: records.map(shown), now, nextDueAt: later.length === 0 ? null : Math.min(...later) }
-      })
+      }),
+    // Nothing else happens during a step, so all is decided before any of it is written
+    atomically: Atomically.make((parts) =>
+      Effect.flatMap(
+        at((now) =>
+          Atomically.inOneStep(parts, now, {
+            recordOf: (kind, id) => kinds.get(kind)?.get(id),
+            find: (id) => tasks.byId.get(id),
+            enqueue: (group, ending) => tasks.enqueue(group, now, ending),
+            put: (changes) => put(changes, now),
+            apply: (task, decision) => tasks.decided(task, decision)
+          })
+        ),
+        (outcome) => Atomically.answer(parts, outcome)
+      )
+    )
   })
 }
 

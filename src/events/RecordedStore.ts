@@ -35,11 +35,12 @@ export const layer: Layer.Layer<
     const store = yield* TaskStore
     const log = yield* EventLog
     const { publish } = yield* Notifier
-    const tasks = log === EventLog.none
-      ? store
-      : recorded(store, yield* EventRecorder.make(log), yield* Clock.Clock)
+    const own = { tasks: store, records: yield* RecordStore }
+    const { records, tasks } = log === EventLog.none
+      ? own
+      : recorded(own, yield* EventRecorder.make(log), yield* Clock.Clock)
     return Context.make(TaskStore, announcing(tasks, publish)).pipe(
-      Context.add(RecordStore, announcingRecords(yield* RecordStore, publish))
+      Context.add(RecordStore, announcingRecords(records, publish))
     )
   })
 )
@@ -50,9 +51,17 @@ type Subject = Pick<NewTaskEvent, "id" | "type" | "queue" | "attempt" | "instanc
 /** The same of a task that has been claimed. */
 type Running = Subject & { readonly attempt: number }
 
-type Store = Context.Service.Shape<typeof TaskStore>
+/** What changes tasks. */
+interface Stores {
+  readonly tasks: TaskStore["Service"]
+  readonly records: RecordStore["Service"]
+}
 
-const recorded = (store: Store, recorder: EventRecorder.Recorder, clock: Clock.Clock): Store => {
+const recorded = (
+  { records, tasks: store }: Stores,
+  recorder: EventRecorder.Recorder,
+  clock: Clock.Clock
+): Stores => {
   /** The attempts that were claimed here and have not been settled, by their claim numbers. */
   const known = new Map<number, Running>()
 
@@ -170,7 +179,7 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder, clock: Clock.C
     return events
   })
 
-  return {
+  const tasks: TaskStore["Service"] = {
     ...store,
     enqueue: (groups) => recording(store.enqueue(groups), (answers) => createdOf(groups, answers)),
     // Idle instances ask again and again: what gives nothing is no reason to look whether a reader attends
@@ -215,6 +224,20 @@ const recorded = (store: Store, recorder: EventRecorder.Recorder, clock: Clock.C
           answer === "removed" ? { event: "removed", ...afterIf(isRecent, lastStepOf(before)) } : undefined
       )
   }
+
+  const atomically: RecordStore["Service"]["atomically"] = (nonce, parts) =>
+    Effect.tap(records.atomically(nonce, parts), ({ now, tasks: accepted }) => {
+      const { settlements = [], tasks = [] } = parts
+      const stored: EnqueueAnswer = { _tag: "Accepted", tasks: accepted, now }
+      return Effect.andThen(
+        recording(Effect.succeed([stored]), (answers) => createdOf([tasks], answers)),
+        recordingAfterwards(
+          Effect.succeed(settlements.map((): SettleAnswer => "applied")),
+          (answers) => settled(settlements, answers)
+        )
+      )
+    })
+  return { tasks, records: { ...records, atomically } }
 }
 
 const subjectOf = ({ id, queue, type }: Pick<TaskRecord, "id" | "type" | "queue">): Subject => ({ id, type, queue })

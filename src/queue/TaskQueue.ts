@@ -9,8 +9,8 @@ import * as Cursor from "../domain/Cursor.ts"
 import {
   type InvalidOption,
   type InvalidPayload,
-  KeyConflict,
-  QueueFull,
+  type KeyConflict,
+  type QueueFull,
   type ResultInTransaction,
   type StateConflict,
   type StoreError,
@@ -22,7 +22,7 @@ import * as TaskRecords from "../domain/TaskRecord.ts"
 import * as Explain from "../explain/Explain.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
-import { bytesOf } from "../store/Admission.ts"
+import { bytesOf, refusalOf } from "../store/Admission.ts"
 import { InstanceStore } from "../store/InstanceStore.ts"
 import { Notifier } from "../store/Notifier.ts"
 import { RecordStore } from "../store/RecordStore.ts"
@@ -214,27 +214,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
     tasks: ReadonlyArray<NewTask>,
     answer: EnqueueAnswer
   ): Effect.Effect<Received, QueueFull | KeyConflict> => {
-    switch (answer._tag) {
-      case "Full":
-        return Effect.fail(
-          new QueueFull({
-            capacity: answer.capacity,
-            unfinished: answer.unfinished,
-            offered: tasks.length,
-            ...(answer.size === undefined ? {} : { size: answer.size })
-          })
-        )
-      case "Conflict": {
-        const { id, index, key } = answer
-        return Effect.fail(new KeyConflict({ type: tasks[index]!.type, key, id, index }))
-      }
-      case "Accepted": {
-        for (let index = 0; index < tasks.length; index++) {
-          if (!answer.tasks[index]!.duplicate) recorder.created(tasks[index]!.type, 1)
-        }
-        return Effect.succeed({ tasks, accepted: answer.tasks, now: answer.now })
-      }
+    if (answer._tag !== "Accepted") return Effect.fail(refusalOf(tasks, answer))
+    for (let index = 0; index < tasks.length; index++) {
+      if (!answer.tasks[index]!.duplicate) recorder.created(tasks[index]!.type, 1)
     }
+    return Effect.succeed({ tasks, accepted: answer.tasks, now: answer.now })
   }
 
   const trySubmit = (submissions: ReadonlyArray<Submission>) =>

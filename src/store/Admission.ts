@@ -2,7 +2,7 @@
  * What fits: which tasks of a group are new, whether there is room for their bytes, and how much fits into an answer.
  */
 import { type Clock, Effect } from "effect"
-import type { StoreError } from "../domain/Errors.ts"
+import { KeyConflict, QueueFull, type StoreError } from "../domain/Errors.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import { sameJson } from "../domain/SameJson.ts"
 import type { AttemptRecord, NewTask, TaskFailure } from "../domain/TaskRecord.ts"
@@ -47,6 +47,19 @@ export const admit = (group: ReadonlyArray<NewTask>, known: Known): Admission =>
     tasks.push({ id: task.id, duplicate: false })
   }
   return { _tag: "Admitted", tasks, fresh }
+}
+
+/** The error for a group that was not stored. */
+export const refusalOf = (
+  group: ReadonlyArray<NewTask>,
+  answer: Exclude<EnqueueAnswer, { readonly _tag: "Accepted" }>
+): QueueFull | KeyConflict => {
+  if (answer._tag === "Conflict") {
+    const { id, index, key } = answer
+    return new KeyConflict({ type: group[index]!.type, key, id, index })
+  }
+  const { capacity, size, unfinished } = answer
+  return new QueueFull({ capacity, unfinished, offered: group.length, ...(size === undefined ? {} : { size }) })
 }
 
 /** An idempotency key with its type, as one text. */
@@ -112,6 +125,11 @@ export class Budget {
         this.tookMs = this.now() - now
       })
     })
+  }
+
+  /** To be called when what was measured or added may have been rolled back. */
+  forget(): void {
+    this.measuredAt = -Infinity
   }
 
   /** What has been stored. */

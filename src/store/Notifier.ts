@@ -5,7 +5,7 @@
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import * as PausedQueues from "./PausedQueues.ts"
-import type { RecordStore } from "./RecordStore.ts"
+import type { Change, RecordStore } from "./RecordStore.ts"
 import type { EnqueueAnswer, TaskStore } from "./TaskStore.ts"
 
 /** One hint. */
@@ -100,17 +100,25 @@ export const announcing = (
   }
 }
 
-/** Records that tell that there is work once a queue is no longer paused. */
+/** Records that tell that there is work once a queue is no longer paused, and what is written together with them. */
 export const announcingRecords = (
   store: RecordStore["Service"],
   publish: (hint: Hint) => Effect.Effect<void>
 ): RecordStore["Service"] => ({
   ...store,
   put: (changes, nonce) =>
-    changes.some(({ document, kind }) => document === null && kind === PausedQueues.kind)
+    changes.some(resumesQueue)
       ? Effect.tap(store.put(changes, nonce), publish(work))
-      : store.put(changes, nonce)
+      : store.put(changes, nonce),
+  atomically: (nonce, parts) => {
+    const { changes = [], settlements = [], tasks = [] } = parts
+    const ends = hintsOfEnds(settlements, settlements.map(() => "applied"))
+    const hints = (tasks.length > 0 || changes.some(resumesQueue)) && !ends.includes(work) ? [work, ...ends] : ends
+    return Effect.tap(store.atomically(nonce, parts), Effect.forEach(hints, publish, { discard: true }))
+  }
 })
+
+const resumesQueue = ({ document, kind }: Change): boolean => document === null && kind === PausedQueues.kind
 
 const none: ReadonlyArray<Hint> = []
 const someWork: ReadonlyArray<Hint> = [work]

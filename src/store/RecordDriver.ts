@@ -56,8 +56,8 @@ export interface Range {
   readonly until: string
 }
 
-/** What a driver has to give. */
-export interface RecordDriver {
+/** What a driver has to give. `atomically` is what `Atomically` makes. */
+export interface RecordDriver extends Pick<RecordStore["Service"], "atomically"> {
   /** The records that are there, in any order. One id at least, and none comes twice. */
   readonly get: (kind: string, ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredRecord>, StoreError>
   /** Decides and writes in one step. No record comes twice. */
@@ -96,15 +96,24 @@ export const make = (driver: RecordDriver): RecordStore["Service"] => {
       const changes = nonce === undefined ? given : [noteOf(nonce), ...given]
       const added = changes.length - given.length
       return unless(
-        Bounds.refuse("changes", Bounds.whole(1, maxChanges), given.length) ??
-          Bounds.refuse("nonce", id, nonce) ?? refuseChanges(given),
+        Bounds.refuse("changes", Bounds.whole(1, maxChanges), given.length) ?? refuseNonce(nonce) ??
+          refuseChanges(given),
         () =>
           Effect.flatMap(driver.put(changes.map(packed)), (answer) => {
             if ("version" in answer) return Effect.succeed(answer.version)
             if (answer.index < added) return Effect.succeed(answer.found)
             const { expects: expected, id, kind } = changes[answer.index]!
-            return Effect.fail(
-              new RecordConflict({ kind, id, index: answer.index - added, expected, found: answer.found })
+            const conflict = new RecordConflict({
+              kind,
+              id,
+              index: answer.index - added,
+              expected,
+              found: answer.found
+            })
+            // a store may have seen what the same put has written before it saw its note
+            return nonce === undefined ? Effect.fail(conflict) : Effect.flatMap(
+              driver.get(nonceKind, [nonce]),
+              ([note]) => note === undefined ? Effect.fail(conflict) : Effect.succeed(note.version)
             )
           })
       )
@@ -120,16 +129,22 @@ export const make = (driver: RecordDriver): RecordStore["Service"] => {
           }))
       ),
     due: (kind, limit) => due(kind, limit),
-    take: due
+    take: due,
+    atomically: driver.atomically
   }
 }
 
-const unless = <A, E>(
+/** Does something unless it is refused. */
+export const unless = <A, E>(
   refusal: InvalidOption | undefined,
   effect: () => Effect.Effect<A, E>
 ): Effect.Effect<A, E | InvalidOption> => refusal === undefined ? Effect.suspend(effect) : Effect.fail(refusal)
 
-const first = <A, B>(items: ReadonlyArray<A>, find: (item: A, index: number) => B | undefined): B | undefined => {
+/** The first thing that is found in an item. */
+export const first = <A, B>(
+  items: ReadonlyArray<A>,
+  find: (item: A, index: number) => B | undefined
+): B | undefined => {
   for (const [index, item] of items.entries()) {
     const found = find(item, index)
     if (found !== undefined) return found
@@ -155,7 +170,11 @@ const lease = Bounds.whole(1, Bounds.maxRunAt)
 const refuseKind = (value: string, index = 0) => Bounds.refuse("kind", kind, value, index)
 const refuseId = (value: string, index: number) => Bounds.refuse("id", id, value, index)
 
-const refuseChanges = (changes: ReadonlyArray<Change>): InvalidOption | undefined => {
+/** Why a nonce is refused, if it is. */
+export const refuseNonce = (nonce: string | undefined) => Bounds.refuse("nonce", id, nonce)
+
+/** Why changes are refused, if they are. */
+export const refuseChanges = (changes: ReadonlyArray<Change>): InvalidOption | undefined => {
   const seen = new Set<string>()
   let bytes = 0
   return first(changes, (change, index) => {
@@ -180,11 +199,12 @@ const alone = never<number>("no dueAt with it")
 const once = never<string>("no record that the put changes already")
 const together = never<string>(`at most ${maxPutBytes} bytes of UTF-8 in all documents of a put`)
 
-const noteOf = (nonce: string): Change => ({
+/** The record that remembers a nonce. Its document is what an answer needs besides the version. */
+export const noteOf = (nonce: string, document = "null"): Change => ({
   kind: nonceKind,
   id: nonce,
   expects: absent,
-  document: "null",
+  document,
   dueInMs: nonceForMs
 })
 
@@ -203,7 +223,8 @@ export const forgetNonces = (records: RecordStore["Service"]): Effect.Effect<num
     Effect.catchTags({ RecordConflict: () => Effect.succeed(0), InvalidOption: Effect.die })
   )
 
-const packed = ({ document, dueAt, dueInMs, expects, id, kind }: Change): PackedChange => ({
+/** A change as drivers have it. */
+export const packed = ({ document, dueAt, dueInMs, expects, id, kind }: Change): PackedChange => ({
   kind,
   id,
   expects,

@@ -19,7 +19,10 @@
  * refused with `InvalidOption`, and nothing was done.
  */
 import { Context, Effect } from "effect"
-import type { InvalidOption, RecordConflict, StoreError } from "../domain/Errors.ts"
+import type { InvalidOption, KeyConflict, LeaseLost, QueueFull, RecordConflict, StoreError } from "../domain/Errors.ts"
+import type { Settlement } from "../domain/Settlement.ts"
+import type { NewTask } from "../domain/TaskRecord.ts"
+import type { Accepted } from "./TaskStore.ts"
 
 /** The version of a record that is not there. */
 export const absent = 0
@@ -77,6 +80,32 @@ export interface Due {
   readonly nextDueAt: number | null
 }
 
+/** What is written together. Each part may be left out. */
+export interface Together {
+  /** As for `put`. */
+  readonly changes?: ReadonlyArray<Change> | undefined
+  /** As one group of `TaskStore.enqueue`. */
+  readonly tasks?: ReadonlyArray<NewTask> | undefined
+  /** As for `TaskStore.settle`, at most one of each task. */
+  readonly settlements?: ReadonlyArray<Settlement> | undefined
+}
+
+/** What was written together. */
+export interface Written {
+  /** The version of the records. */
+  readonly version: number
+  /** What `tasks` are now, in their order: new ones, or those that had the id or the key. */
+  readonly tasks: ReadonlyArray<Accepted>
+  /** The store's clock. */
+  readonly now: number
+}
+
+/**
+ * Why nothing was written together, in the order in which this is looked at: a record has another version, an attempt does
+ * not hold its task, a key belongs to another payload, there is no room.
+ */
+export type Refused = RecordConflict | LeaseLost | KeyConflict | QueueFull
+
 /** Where records are kept. Implemented by drivers, used by whatever keeps something. */
 export class RecordStore extends Context.Service<RecordStore, {
   /** The records with these ids, in their order; `undefined` for one that is not there. */
@@ -94,6 +123,17 @@ export class RecordStore extends Context.Service<RecordStore, {
     changes: ReadonlyArray<Change>,
     nonce?: string
   ) => Effect.Effect<number, RecordConflict | InvalidOption | StoreError>
+  /**
+   * Writes records, stores new tasks and ends attempts in one step: everything happens, or nothing. "Complete this and start
+   * that" is one write, and a task that ends makes room for one that begins.
+   *
+   * An attempt that does not hold its task any more is `LeaseLost`, also where it has ended before. Repeating it all with
+   * the same `nonce` within an hour changes nothing and gives the same answer. Puts and this share their nonces.
+   */
+  readonly atomically: (
+    nonce: string,
+    parts: Together
+  ) => Effect.Effect<Written, Refused | InvalidOption | StoreError>
   /** A page of the records of a kind. */
   readonly list: (kind: string, request?: ListRequest) => Effect.Effect<Listed, InvalidOption | StoreError>
   /** Up to `limit` records that are due. */

@@ -4,7 +4,15 @@
  */
 export { maxAnswerBytes, maxPayloadBytes, maxResultBytes, type Names as OptionNames } from "../domain/Bounds.ts"
 export * as ByteOrder from "../domain/ByteOrder.ts"
-export { InvalidOption, RecordConflict, StoreError, StoreIncompatible } from "../domain/Errors.ts"
+export {
+  InvalidOption,
+  KeyConflict,
+  LeaseLost,
+  QueueFull,
+  RecordConflict,
+  StoreError,
+  StoreIncompatible
+} from "../domain/Errors.ts"
 export * as Rank from "../domain/Rank.ts"
 export { sameJson } from "../domain/SameJson.ts"
 export * as Settlement from "../domain/Settlement.ts"
@@ -25,6 +33,8 @@ export {
 export * as TaskState from "../domain/TaskState.ts"
 export { bytesOf, fitting, type Texts } from "./Admission.ts"
 export { type Admission, admit, Budget, type Known, nameOf as keyName, offeredBytes } from "./Admission.ts"
+export * as Atomically from "./Atomically.ts"
+export type { Outcome as AtomicOutcome } from "./Atomically.ts"
 export {
   decideCancel,
   decideRerun,
@@ -74,6 +84,7 @@ export type { PausedQueue, Reason as PauseReason } from "./PausedQueues.ts"
 export * as PausedQueues from "./PausedQueues.ts"
 export * as RateLimits from "./RateLimits.ts"
 export * as RecordDriver from "./RecordDriver.ts"
+export type { PackedChange as PackedRecordChange } from "./RecordDriver.ts"
 export {
   absent,
   type Change as RecordChange,
@@ -81,7 +92,10 @@ export {
   type Listed as ListedRecords,
   type ListRequest as RecordListRequest,
   RecordStore,
-  type StoredRecord
+  type Refused,
+  type StoredRecord,
+  type Together,
+  type Written
 } from "./RecordStore.ts"
 export {
   type Accepted,

@@ -95,6 +95,7 @@ export class FaultyNetwork {
     return {
       get: (kind, ids) => this.call(machine, "read records", store.get(kind, ids)),
       put: (changes, nonce) => this.call(machine, "put records", store.put(changes, nonce)),
+      atomically: (nonce, parts) => this.call(machine, "write together", store.atomically(nonce, parts)),
       list: (kind, request) => this.call(machine, "list records", store.list(kind, request)),
       due: (kind, limit) => this.call(machine, "find due records", store.due(kind, limit)),
       take: (kind, limit, leaseForMs) => this.call(machine, "take records", store.take(kind, limit, leaseForMs))

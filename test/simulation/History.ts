@@ -4,7 +4,7 @@
  */
 import type { SettleAnswer, Settlement } from "../../src/domain/Settlement.ts"
 import type { NewTask } from "../../src/domain/TaskRecord.ts"
-import type { Change, Due } from "../../src/store/RecordStore.ts"
+import type { Change, Due, Written } from "../../src/store/RecordStore.ts"
 import type {
   CancelAnswer,
   ClaimAnswer,
@@ -60,6 +60,17 @@ export type Operation =
     readonly changes: ReadonlyArray<Change>
     readonly nonce: string | undefined
     readonly version: number
+  }
+  /**
+   * Parts that were written together before. What is written for the first time is seen as what it does: it settles, it enqueues,
+   * it puts.
+   */
+  | {
+    readonly op: "write together again"
+    readonly nonce: string
+    readonly before: Written
+    /** What was answered now: the same, or why it was refused. */
+    readonly answer: Written | string
   }
   | { readonly op: "take records"; readonly kind: string; readonly leaseForMs: number; readonly answer: Due }
   /** `gone` are the tasks that it removed. */
@@ -196,6 +207,8 @@ const describeOperation = (operation: Operation): string => {
       return `put ${
         operation.changes.map(({ document, id, kind }) => `${kind} ${id} ${document}`).join(", ")
       } (${operation.nonce}) → ${operation.version}`
+    case "write together again":
+      return `write together again (${operation.nonce}) → ${JSON.stringify(operation.answer)}`
     case "take records":
       return `take ${
         operation.answer.records.map(({ id, version }) => `${operation.kind} ${id} → ${version}`).join(", ")

@@ -3,10 +3,15 @@
  * several want at the same time. A name has to be in each of its logs once, or in none.
  */
 import { Effect, Layer, Schedule } from "effect"
-import { absent, type Change, RecordStore, type StoredRecord } from "../../src/store/RecordStore.ts"
+import type { NewTask } from "../../src/domain/TaskRecord.ts"
+import { absent, type Change, RecordStore, type StoredRecord, type Together } from "../../src/store/RecordStore.ts"
+import type { ClaimRef } from "../../src/store/TaskStore.ts"
 
 /** The log of the reminders that have been done. */
 export const doneLog = "done"
+
+/** The log of the attempts that have ended together with the start of the next task. */
+export const chainLog = "chained"
 
 /** How often a process looks for what is due, and for how long it takes it. */
 const lookMs = 700
@@ -48,6 +53,49 @@ export const append = Effect.fnUntraced(function*(
     })
     if (conflict === undefined) return true
     if (conflict >= logs.length) return false
+  }
+})
+
+/** An attempt as one name. */
+export const nameOf = ({ claim, id }: ClaimRef): string => `${id}#${claim}`
+
+/** The task that follows an attempt. */
+const nextOf = (attempt: ClaimRef): NewTask => ({
+  id: `next of ${nameOf(attempt)}`,
+  type: "next",
+  queue: "default",
+  payload: JSON.stringify({ of: nameOf(attempt) }),
+  priority: 1,
+  key: null,
+  maxRetries: 3,
+  timeoutMs: null,
+  delayMs: 0,
+  runAt: null
+})
+
+/**
+ * Ends an attempt, notes that in a log and starts the next task, in one write. Answers whether that was possible. `caller` is
+ * unique.
+ */
+export const chain = Effect.fnUntraced(function*(caller: string, attempt: ClaimRef, result: string) {
+  const records = yield* RecordStore
+  const name = nameOf(attempt)
+  for (let tried = 0;; tried++) {
+    const [found] = yield* Effect.retry(records.get("log", [chainLog]), untilTheStoreAnswers)
+    const parts: Together = {
+      changes: [{
+        kind: "log",
+        id: chainLog,
+        expects: found?.version ?? absent,
+        document: JSON.stringify([...namesIn(found), name])
+      }],
+      tasks: [nextOf(attempt)],
+      settlements: [{ _tag: "Complete", ...attempt, result }]
+    }
+    const written = Effect.retry(records.atomically(`${caller} ${tried}`, parts), untilTheStoreAnswers)
+    const refusal = yield* Effect.match(written, { onSuccess: () => undefined, onFailure: ({ _tag }) => _tag })
+    if (refusal === undefined) return true
+    if (refusal !== "RecordConflict") return false
   }
 })
 

@@ -9,6 +9,7 @@ export const behaviours = [
   "ok",
   "progress",
   "early",
+  "chain",
   "fail",
   "fatal",
   "die",
@@ -24,6 +25,10 @@ export const behaviours = [
 
 /** See {@link behaviours}. */
 export type Behaviour = (typeof behaviours)[number]
+
+/** Ends its task before its handler ends. */
+export const settlesItself = (behaviour: Behaviour | undefined): boolean =>
+  behaviour === "early" || behaviour === "chain"
 
 /** Gives a result that is no JSON, or one that the store refuses: that fails the task, and no other one. */
 export const isUnstorable = (behaviour: Behaviour | undefined): boolean =>
@@ -186,7 +191,12 @@ export const fromSeed = (seed: number): Scenario => {
     healsAt,
     faults,
     steps: [
-      ...drawSteps(new SeededRandom(seed, "steps"), new SeededRandom(seed, "odd"), healsAt),
+      ...drawSteps(
+        new SeededRandom(seed, "steps"),
+        new SeededRandom(seed, "odd"),
+        new SeededRandom(seed, "chains"),
+        healsAt
+      ),
       ...drawRecords(new SeededRandom(seed, "records"), healsAt)
     ],
     silent: random.chance(0.3)
@@ -236,7 +246,12 @@ const drawClocks = (random: SeededRandom, healsAt: number): ReadonlyArray<Fault>
 
 const queues = ["default", "mail"] as const
 
-const drawSteps = (random: SeededRandom, odd: SeededRandom, healsAt: number): ReadonlyArray<Step> => {
+const drawSteps = (
+  random: SeededRandom,
+  odd: SeededRandom,
+  chains: SeededRandom,
+  healsAt: number
+): ReadonlyArray<Step> => {
   const count = random.pick([4, 10, 20])
   let nextId = 0
   const ids: Array<string> = []
@@ -248,7 +263,7 @@ const drawSteps = (random: SeededRandom, odd: SeededRandom, healsAt: number): Re
     return {
       id,
       type,
-      script: withOdd(odd, drawScript(random)),
+      script: withChain(chains, withOdd(odd, drawScript(random))),
       ms: random.pick(type === "mail" ? [0, 5, 100, 600] : [0, 5, 100, 600, 1500, 4000]),
       // Tasks with few keys and equal payloads meet often; bulk ones take part as well.
       key: random.chance(bulk ? 0.1 : 0.25) ? `k${random.int(3)}` : undefined,
@@ -343,6 +358,10 @@ const drawScript = (random: SeededRandom): ReadonlyArray<Behaviour> => {
   // It comes to an end: else nothing could be said about when everything has finished.
   return [...rough, random.pick<Behaviour>(["ok", "ok", "ok", "progress", "spawn", "fatal"])]
 }
+
+/** Some tasks end together with a record, and with the start of the next task. */
+const withChain = (random: SeededRandom, script: ReadonlyArray<Behaviour>): ReadonlyArray<Behaviour> =>
+  random.chance(0.35) ? script.toSpliced(random.int(script.length), 0, "chain") : script
 
 /** Some scripts have an end that cannot be stored. It has random numbers of its own, so that all else stays as it was. */
 const withOdd = (random: SeededRandom, script: ReadonlyArray<Behaviour>): ReadonlyArray<Behaviour> => {

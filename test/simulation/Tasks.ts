@@ -4,6 +4,7 @@ import * as Task from "../../src/Task.ts"
 import { Snoozed } from "../../src/worker/Attempt.ts"
 import { type HandlerContext, TaskContext } from "../../src/worker/TaskContext.ts"
 import type { Ending } from "./History.ts"
+import * as Records from "./Records.ts"
 import { type Behaviour, behaviours } from "./Scenario.ts"
 import type { Witness } from "./Witness.ts"
 
@@ -42,6 +43,9 @@ export const types = {
 
 /** What attempts enqueue themselves. */
 const Child = Task.make("child", { payload: { parent: Schema.String }, success, priority: "high" })
+
+/** What an attempt starts in the write that ends it. */
+const Next = Task.make("next", { payload: { of: Schema.String }, success })
 
 /** The handlers of one process. `attempts` counts those that have begun, by task. */
 export const handlers = (options: {
@@ -106,6 +110,19 @@ export const handlers = (options: {
         yield* Effect.orDie(complete({ id, claim }))
         yield* Effect.sleep(ms)
         break
+      case "chain": {
+        yield* Effect.sleep(ms)
+        const name = Records.nameOf({ id, claim })
+        const chain = (caller: string) =>
+          Effect.orDie(Records.chain(caller, { id, claim }, JSON.stringify({ id, claim })))
+        if (yield* chain(name)) {
+          const call = { do: "append", name, logs: [Records.chainLog] } as const
+          witness.saw({ _tag: "Answered", at: options.now(), process, call })
+          // what has ended so ends nothing and starts nothing once more
+          yield* chain(`${name} late`)
+        }
+        break
+      }
       case "spawn": {
         // The key makes it one child, whichever attempt enqueues it.
         const child = yield* Effect.orDie(Child.enqueue({ parent: id }, { key: id }))
@@ -124,15 +141,17 @@ export const handlers = (options: {
     return { id, claim }
   })
 
+  const short = () =>
+    observed(
+      ["ok"],
+      () => Effect.map(TaskContext, ({ claim, id }) => ({ id, claim })).pipe(Effect.delay("20 millis"))
+    )
+
   return Layer.mergeAll(
     types.work.toLayer(run),
     types.mail.toLayer(run),
-    Child.toLayer(() =>
-      observed(
-        ["ok"],
-        () => Effect.map(TaskContext, ({ claim, id }) => ({ id, claim })).pipe(Effect.delay("20 millis"))
-      )
-    )
+    Child.toLayer(short),
+    Next.toLayer(short)
   )
 }
 

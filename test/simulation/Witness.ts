@@ -2,9 +2,9 @@
  * Stands outside the engine and writes down what happens: at the store, in the order in which it applies operations,
  * and at each process, when an answer has reached it.
  */
-import { Effect, Exit } from "effect"
+import { Effect, Exit, Result } from "effect"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
-import type { RecordStore } from "../../src/store/RecordStore.ts"
+import type { RecordStore, Together, Written } from "../../src/store/RecordStore.ts"
 import type { TaskStore } from "../../src/store/TaskStore.ts"
 import type { Machine, World } from "../../src/testing/Simulation.ts"
 import { describe, type Event, type Operation } from "./History.ts"
@@ -28,6 +28,8 @@ export class Witness {
   private readonly arrived: Array<Arrived> = []
   private waiting: Array<() => void> = []
   private pruning = false
+  /** By nonce, what was written together. */
+  private readonly written = new Map<string, Written>()
   private readonly measured: () => number
 
   /** `measured` is the clock by which the store measures. */
@@ -93,6 +95,15 @@ export class Witness {
       ...store,
       put: (changes, nonce) =>
         this.inOrder(store.put(changes, nonce), from, (version) => ({ op: "put records", changes, nonce, version })),
+      atomically: (nonce, parts) =>
+        Effect.flatMap(
+          this.inOrder(
+            Effect.result(store.atomically(nonce, parts)),
+            from,
+            (result) => this.together(nonce, parts, result)
+          ),
+          Effect.fromResult
+        ),
       take: (kind, limit, leaseForMs) =>
         this.inOrder(store.take(kind, limit, leaseForMs), from, (answer) => ({
           op: "take records",
@@ -133,6 +144,30 @@ export class Witness {
     }
   }
 
+  /** What was written together, as the single operations that it is: a task that ends makes room for one that begins. */
+  private together(
+    nonce: string,
+    { changes = [], settlements = [], tasks = [] }: Together,
+    result: Result.Result<Written, { readonly _tag: string }>
+  ): ReadonlyArray<Operation> {
+    const before = this.written.get(nonce)
+    if (Result.isFailure(result)) {
+      const { _tag } = result.failure
+      return before === undefined || _tag === "StoreError"
+        ? []
+        : [{ op: "write together again", nonce, before, answer: _tag }]
+    }
+    const written = result.success
+    if (before !== undefined) return [{ op: "write together again", nonce, before, answer: written }]
+    this.written.set(nonce, written)
+    const { now, version } = written
+    return [
+      { op: "settle", settlements, answers: settlements.map(() => "applied") },
+      { op: "enqueue", groups: [tasks], answers: [{ _tag: "Accepted", tasks: written.tasks, now }] },
+      { op: "put records", changes, nonce, version }
+    ]
+  }
+
   private stored(from: string, operation: Operation): void {
     this.saw({
       _tag: "Stored",
@@ -151,7 +186,7 @@ export class Witness {
   private inOrder<A, E>(
     effect: Effect.Effect<A, E>,
     from: string,
-    operation: (answer: A) => Operation
+    operation: (answer: A) => Operation | ReadonlyArray<Operation>
   ): Effect.Effect<A, E> {
     return this.when(() => !this.pruning, () => {
       const entry: Arrived = { answered: undefined }
@@ -159,7 +194,7 @@ export class Witness {
       return Effect.flatMap(Effect.exit(effect), (exit) =>
         Effect.callback<A, E>((resume) => {
           entry.answered = () => {
-            if (Exit.isSuccess(exit)) this.stored(from, operation(exit.value))
+            if (Exit.isSuccess(exit)) { for (const one of [operation(exit.value)].flat()) this.stored(from, one) }
             resume(exit)
           }
           while (this.arrived[0]?.answered !== undefined) this.arrived.shift()!.answered!()

@@ -2,6 +2,7 @@
  * What must hold in every run, whatever goes wrong. Each invariant is a sentence and a check of it, fed with what was
  * seen from outside: every event, before the ledger takes it into account, and how all stands at the end.
  */
+import { isDeepStrictEqual } from "node:util"
 import type { Settlement } from "../../src/domain/Settlement.ts"
 import type { TaskRecord } from "../../src/domain/TaskRecord.ts"
 import type { LaneCounts } from "../../src/store/Lanes.ts"
@@ -9,8 +10,8 @@ import { absent, type StoredRecord } from "../../src/store/RecordStore.ts"
 import type { Counts } from "../../src/store/TaskStore.ts"
 import type { Call, Event, Operation, Stored } from "./History.ts"
 import { type Attempt, isFinished, type Known, type Ledger } from "./Ledger.ts"
-import { namesIn } from "./Records.ts"
-import { calmAt, isUnstorable, leaseMs, pollMs, type Scenario } from "./Scenario.ts"
+import { chainLog, nameOf, namesIn } from "./Records.ts"
+import { calmAt, isUnstorable, leaseMs, pollMs, type Scenario, settlesItself } from "./Scenario.ts"
 
 /** Reports that an invariant does not hold. */
 export type Violated = (how: string) => void
@@ -65,6 +66,9 @@ const invariant = (name: string, says: string, watch: Invariant["watch"]): Invar
 
 /** Whether an attempt may go on after its end: it resists interruption, or it completed its task before. */
 const outlasts = ({ began }: Attempt): boolean => began?.behaviour === "resist" || began?.behaviour === "early"
+
+/** The same of what has to be stopped, and may have settled its task before. */
+const mayEndLater = (attempt: Attempt): boolean => outlasts(attempt) || settlesItself(attempt.began?.behaviour)
 
 /** A task, and those that had its id before it. */
 const livesOf = (known: Known): ReadonlyArray<Known> =>
@@ -371,7 +375,7 @@ export const invariants: ReadonlyArray<Invariant> = [
       const how = attempt.ended?.how
       switch (settlement._tag) {
         case "Complete":
-          return attempt.began?.behaviour === "early"
+          return settlesItself(attempt.began?.behaviour)
             ? settlement.result === JSON.stringify({ id: attempt.id, claim: attempt.claim })
             : how === "succeeded" && settlement.result === attempt.ended?.result
         case "Snooze":
@@ -394,7 +398,7 @@ export const invariants: ReadonlyArray<Invariant> = [
           const attempt = ledger.attempts.get(settlement.claim)
           const name = `${settlement._tag} of ${settlement.id}#${settlement.claim}`
           if (attempt === undefined) violated(`${name}, which was never claimed`)
-          else if (attempt.began !== undefined && attempt.ended === undefined && !outlasts(attempt)) {
+          else if (attempt.began !== undefined && attempt.ended === undefined && !mayEndLater(attempt)) {
             violated(`${name}, which has not ended`)
           } else if (!fits(settlement, attempt)) violated(`${name}, which ${attempt.ended?.how ?? "never began"}`)
         }
@@ -559,6 +563,43 @@ export const invariants: ReadonlyArray<Invariant> = [
         }
         for (const { id, kind } of records.of("log")) {
           if (!documents.some((document) => document.kind === kind && document.id === id)) violated(`${id} is gone`)
+        }
+      }
+    }
+  }),
+
+  invariant("together", "what is written together happens once, entirely or not at all", ({ tasks }) => {
+    const completed = new Set<string>()
+    const begun = new Set<string>()
+    return {
+      on: (event, violated) => {
+        if (event._tag !== "Stored") return
+        if (event.op === "settle") {
+          for (const [index, settlement] of event.settlements.entries()) {
+            if (settlement._tag === "Complete" && event.answers[index] === "applied") completed.add(nameOf(settlement))
+          }
+        } else if (event.op === "enqueue") {
+          for (const { id, payload, type } of event.groups.flat()) {
+            if (type === "next" && !tasks.has(id)) begun.add((JSON.parse(payload) as { readonly of: string }).of)
+          }
+        } else if (event.op === "write together again" && !isDeepStrictEqual(event.answer, event.before)) {
+          violated(`${event.nonce} is answered ${JSON.stringify(event.answer)}, not ${JSON.stringify(event.before)}`)
+        }
+      },
+      atEnd: ({ documents, records }, violated) => {
+        const noted = new Set(namesIn(documents.find(({ id, kind }) => kind === "log" && id === chainLog)))
+        for (const name of new Set([...noted, ...begun])) {
+          const missing = [
+            ...completed.has(name) ? [] : ["completed"],
+            ...noted.has(name) ? [] : ["noted"],
+            ...begun.has(name) ? [] : ["followed by another"]
+          ]
+          if (missing.length > 0) violated(`${name} is not ${missing.join(" and not ")}`)
+        }
+        for (const { payload, type } of records) {
+          if (type !== "next") continue
+          const { of } = JSON.parse(payload) as { readonly of: string }
+          if (!noted.has(of)) violated(`${of} is followed by another, and that is not noted`)
         }
       }
     }

@@ -36,7 +36,7 @@ const under = (settlement: Settlement, claim: number): Settlement => ({ ...settl
 export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 73,
+    noticedAt: 127,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -87,7 +87,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 738,
+    noticedAt: 81,
     store: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.flatMap(
@@ -391,6 +391,78 @@ export const mutants: ReadonlyArray<Mutant> = [
           ({ records }) => ({ records, now: 0, nextDueAt: 100 })
         )
     })
+  },
+  {
+    name: "the rest is written together although the claim is lost",
+    records: (store) => ({
+      ...store,
+      atomically: (nonce, parts) =>
+        Effect.catchTag(
+          store.atomically(nonce, parts),
+          "LeaseLost",
+          () => store.atomically(nonce, { ...parts, settlements: [] })
+        )
+    })
+  },
+  {
+    name: "what is written together is written part by part",
+    records: (store) => ({
+      ...store,
+      atomically: (nonce, { changes, settlements, tasks }) =>
+        Effect.gen(function*() {
+          const { version } = yield* store.atomically(`${nonce} records`, { changes })
+          const stored = yield* store.atomically(`${nonce} tasks`, { tasks })
+          yield* store.atomically(`${nonce} ends`, { settlements })
+          return { ...stored, version }
+        })
+    })
+  },
+  {
+    name: "nonce of what is written together ignored",
+    noticedAt: 43,
+    records: (store) => {
+      let calls = 0
+      return {
+        ...store,
+        atomically: (nonce, parts) => Effect.suspend(() => store.atomically(`${nonce} ${++calls}`, parts))
+      }
+    }
+  },
+  {
+    name: "tasks are stored once more where what was written together is repeated",
+    noticedAt: 43,
+    records: (store) => {
+      const seen = new Set<string>()
+      return {
+        ...store,
+        atomically: (nonce, parts) =>
+          Effect.tap(store.atomically(nonce, parts), () => {
+            const isRepeated = seen.has(nonce)
+            seen.add(nonce)
+            const tasks = parts.tasks?.map((task) => ({ ...task, id: `${task.id} again` }))
+            return isRepeated ? store.atomically(`${nonce} again`, { tasks }) : Effect.void
+          })
+      }
+    }
+  },
+  {
+    name: "what is written together is answered and not done, one in four",
+    records: (store) => {
+      let calls = 0
+      return {
+        ...store,
+        atomically: (nonce, parts) =>
+          Effect.suspend(() =>
+            ++calls % 4 === 0
+              ? Effect.succeed({
+                version: calls,
+                now: 0,
+                tasks: (parts.tasks ?? []).map(({ id }) => ({ id, duplicate: false }))
+              })
+              : store.atomically(nonce, parts)
+          )
+      }
+    }
   },
   {
     name: "taken and due still: two may have a record",

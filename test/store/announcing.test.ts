@@ -23,7 +23,7 @@ const setUp = Effect.gen(function*() {
     told = []
     return before
   }
-  return { store, hints, onRecords }
+  return { store, hints, onRecords, records: announcingRecords(yield* RecordStore, publish) }
 }).pipe(Effect.provide(MemoryStore.layer({ maxCrashes: 0 })))
 
 describe("a store that announces", () => {
@@ -46,6 +46,29 @@ describe("a store that announces", () => {
       assert.deepStrictEqual(hints(), [work, finished("a")])
       yield* store.settle([complete({ id: "c", claim: c!.claim + 1 }), complete(a!)])
       assert.deepStrictEqual(hints(), [finished("a")])
+    }))
+
+  it.effect("tells once of what is written together, and of nothing that is refused", () =>
+    Effect.gen(function*() {
+      const { hints, records, store } = yield* setUp
+      yield* store.enqueue([[task({ id: "a" }), task({ id: "b" })]])
+      const [a, b] = (yield* store.claim(request())).tasks
+      hints()
+      const paused = { kind: PausedQueues.kind, id: "x" }
+      const { version } = yield* records.atomically("1", { changes: [{ ...paused, expects: 0, document: "{}" }] })
+      assert.deepStrictEqual(hints(), [])
+      yield* Effect.flip(records.atomically("2", {
+        tasks: [task()],
+        settlements: [complete(a!), complete({ id: "b", claim: b!.claim + 1 })]
+      }))
+      assert.deepStrictEqual(hints(), [])
+      yield* records.atomically("2", { tasks: [task(), task()], settlements: [complete(a!), again(b!)] })
+      assert.deepStrictEqual(hints(), [work, finished("a")])
+      yield* records.atomically("3", { changes: [{ ...paused, expects: version, document: null }] })
+      assert.deepStrictEqual(hints(), [work])
+      const [c] = (yield* store.claim(request())).tasks
+      yield* records.atomically("4", { settlements: [complete(c!)] })
+      assert.deepStrictEqual(hints(), [finished(c!.id)])
     }))
 
   it.effect("tells what operators do", () =>

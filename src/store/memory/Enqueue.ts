@@ -6,17 +6,18 @@ import { admit } from "../Admission.ts"
 import { type EnqueueAnswer, keyedForMs } from "../TaskStore.ts"
 import type { Tasks } from "./Task.ts"
 
-/** Decides about a whole group before anything is stored. */
+/** Decides about a whole group before anything is stored. So many tasks are about to finish. */
 export const enqueue = (
   tasks: Tasks,
   { capacity, maxBytes }: { readonly capacity: number; readonly maxBytes: number },
   group: ReadonlyArray<NewTask>,
-  now: number
+  now: number,
+  ending: number = 0
 ): EnqueueAnswer => {
   const admission = admit(group, tasks)
   if (admission._tag === "Conflict") return admission
   const { fresh } = admission
-  const unfinished = tasks.unfinishedCount
+  const unfinished = tasks.unfinishedCount - ending
   if (fresh.length > 0 && unfinished + fresh.length > capacity) return { _tag: "Full", capacity, unfinished }
   let bytes = 0
   for (const { payload } of fresh) bytes += payload.length

@@ -49,32 +49,26 @@ export interface Options extends StoreSettings {
 /** A store in this process's memory, with the services that belong to a store. */
 export const layer = (settings: Options = {}): Layer.Layer<ServerServices> =>
   Layer.mergeAll(
-    Layer.effectContext(Effect.map(Clock.Clock, (clock) => {
-      const kinds = new Records.Kinds()
-      return Context.make(TaskStore, make(clock, settings, kinds)).pipe(
+    Layer.effectContext(Effect.map(Clock.Clock, (clock) =>
+      make(clock, settings).pipe(
         Context.add(InstanceStore, Instances.make(clock)),
-        Context.add(RecordStore, Records.make(clock, kinds)),
         Context.add(EventLog, Events.make(clock))
-      )
-    })),
+      ))),
     Notifier.layerMemory,
     RateLimits.layer
   )
 
-const make = (
-  clock: Clock.Clock,
-  settings: Options,
-  records: Records.Kinds
-): Context.Service.Shape<typeof TaskStore> => {
+const make = (clock: Clock.Clock, settings: Options): Context.Context<TaskStore | RecordStore> => {
   const { capacity, headStartMs, maxCrashes } = demandSettings(settings, settingNames, defaultCapacity)
   const limits = { capacity, maxBytes: settings.maxBytes ?? defaultMaxBytes }
-  const tasks = new Tasks(headStartMs, (queue) => records.get(PausedQueues.kind, queue) !== undefined)
+  const kinds = new Records.Kinds()
+  const tasks = new Tasks(headStartMs, (queue) => kinds.get(PausedQueues.kind, queue) !== undefined)
   const lastClaims = new LastClaims()
   const leasesNow = MonotonicClock.fromNow(clock)
 
   const at: AtOnce = (operation) => Effect.sync(() => operation(clock.currentTimeMillisUnsafe()))
 
-  return {
+  const store = TaskStore.of({
     ...withoutTransactions,
     ...Attempt.make(tasks, at, leasesNow, maxCrashes),
     ...Operate.make(tasks, at, leasesNow, lastClaims),
@@ -88,5 +82,12 @@ const make = (
         return tasks.pending.stranded(coverageOf(runnable), limit, (lane) => lane.first()?.dueAt)
       }),
     counts: Effect.sync(() => ({ ...tasks.size, capacity, totals: { ...tasks.totals } }))
-  }
+  })
+  const records = Records.make(
+    at,
+    kinds,
+    tasks,
+    (group, now, ending) => enqueue(tasks, limits, group, now, ending)
+  )
+  return Context.make(TaskStore, store).pipe(Context.add(RecordStore, records))
 }

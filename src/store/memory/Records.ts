@@ -1,9 +1,13 @@
 /** Records in this process's memory. */
-import { type Clock, Effect } from "effect"
+import { Effect } from "effect"
 import * as ByteOrder from "../../domain/ByteOrder.ts"
+import type { NewTask } from "../../domain/TaskRecord.ts"
+import * as Atomically from "../Atomically.ts"
 import { countBefore } from "../Order.ts"
 import * as RecordDriver from "../RecordDriver.ts"
 import type { Due, RecordStore, StoredRecord } from "../RecordStore.ts"
+import type { EnqueueAnswer } from "../TaskStore.ts"
+import type { AtOnce, Tasks } from "./Task.ts"
 
 interface Entry extends StoredRecord {
   /** When it is due, or due again because its lease has run out. */
@@ -13,6 +17,7 @@ interface Entry extends StoredRecord {
 /** The records of one store. */
 export class Kinds {
   private readonly byName = new Map<string, Kind>()
+  private version = 0
 
   get(kind: string, id: string): Entry | undefined {
     return this.byName.get(kind)?.get(id)
@@ -24,27 +29,38 @@ export class Kinds {
     if (kind === undefined) this.byName.set(name, kind = new Kind())
     return kind
   }
+
+  /** The number of the next put or take. */
+  nextVersion(now: number): number {
+    return this.version = RecordDriver.nextVersion(this.version, now)
+  }
+
+  /** Writes records whatever their versions are, and answers the new one. */
+  put(changes: ReadonlyArray<RecordDriver.PackedChange>, now: number): number {
+    const version = this.nextVersion(now)
+    for (const change of changes) {
+      const { document, id, kind } = change
+      const dueAt = RecordDriver.dueAtOf(change, now)
+      if (document === null) this.of(kind).delete(id)
+      else this.of(kind).set({ id, version, document, dueAt, writtenAt: now, wakeAt: dueAt })
+    }
+    return version
+  }
 }
 
-export const make = (clock: Clock.Clock, kinds: Kinds): RecordStore["Service"] => {
-  let version = 0
-  const at = <A>(operation: (now: number) => A): Effect.Effect<A> =>
-    Effect.sync(() => operation(clock.currentTimeMillisUnsafe()))
-
-  return RecordDriver.make({
+/** The operations. `enqueue` stores a group or none of it, where so many tasks are about to finish. */
+export const make = (
+  at: AtOnce,
+  kinds: Kinds,
+  tasks: Tasks,
+  enqueue: (group: ReadonlyArray<NewTask>, now: number, ending: number) => EnqueueAnswer
+): RecordStore["Service"] =>
+  RecordDriver.make({
     get: (kind, ids) => Effect.sync(() => ids.flatMap((id) => shown(kinds.get(kind, id)))),
     put: (changes) =>
       at((now) => {
         const conflict = RecordDriver.conflictOf(changes, (kind, id) => kinds.get(kind, id)?.version)
-        if (conflict !== undefined) return conflict
-        version = RecordDriver.nextVersion(version, now)
-        for (const change of changes) {
-          const { document, id, kind } = change
-          const dueAt = RecordDriver.dueAtOf(change, now)
-          if (document === null) kinds.of(kind).delete(id)
-          else kinds.of(kind).set({ id, version, document, dueAt, writtenAt: now, wakeAt: dueAt })
-        }
-        return { version }
+        return conflict ?? { version: kinds.put(changes, now) }
       }),
     list: (kind, range, limit) => Effect.sync(() => kinds.of(kind).list(range, limit).flatMap(shown)),
     due: (kind, limit, leaseForMs) =>
@@ -53,13 +69,26 @@ export const make = (clock: Clock.Clock, kinds: Kinds): RecordStore["Service"] =
         if (leaseForMs === undefined || found.length === 0) {
           return { records: found.flatMap(shown), now, nextDueAt: kinds.of(kind).nextWakeAt(now) }
         }
-        version = RecordDriver.nextVersion(version, now)
+        const version = kinds.nextVersion(now)
         const taken = found.map((entry) => ({ ...entry, version, wakeAt: now + leaseForMs }))
         for (const entry of taken) kinds.of(kind).set(entry)
         return { records: taken.flatMap(shown), now, nextDueAt: kinds.of(kind).nextWakeAt(now) }
-      })
+      }),
+    atomically: Atomically.make((parts) =>
+      Effect.flatMap(
+        at((now) =>
+          Atomically.inOneStep(parts, now, {
+            recordOf: (kind, id) => kinds.get(kind, id),
+            find: (id) => tasks.log.get(id),
+            enqueue: (group, ending) => enqueue(group, now, ending),
+            put: (changes) => kinds.put(changes, now),
+            apply: (task, decision) => tasks.apply(task, decision)
+          })
+        ),
+        (outcome) => Atomically.answer(parts, outcome)
+      )
+    )
   })
-}
 
 const shown = (entry: Entry | undefined): ReadonlyArray<StoredRecord> => {
   if (entry === undefined) return []

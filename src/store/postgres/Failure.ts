@@ -125,8 +125,8 @@ const isUnreadable = ({ reason: { cause } }: SqlError): boolean =>
 export const isDuplicate = (error: StoreError): boolean => reasonOf(error) === "UniqueViolation"
 
 /** A task's number was given before: the sequence is behind the table. */
-export const isNumberTaken = (error: StoreError): boolean => {
-  const reason = sqlErrorOf(error)?.reason
+export const isNumberTaken = (error: { readonly _tag: string }): error is StoreError => {
+  const reason = error instanceof StoreError ? sqlErrorOf(error)?.reason : undefined
   return reason?._tag === "UniqueViolation" && reason.constraint === "task_pkey"
 }
 

@@ -232,16 +232,18 @@ const make = Effect.fnUntraced(function*(
   const tasks = Task.make(database, headStartMs)
   const enqueueOnce = Enqueue.make(database, capacity, headStartMs, budget)
   // the server may have become another one while the process ran: one whose sequences are behind
-  const enqueueNow: typeof enqueueOnce = (groups) =>
+  const numbering = <A, E extends { readonly _tag: string }>(effect: Effect.Effect<A, E | StoreError>) =>
     Effect.catchIf(
-      enqueueOnce(groups),
+      effect,
       Failure.isNumberTaken,
       (error) =>
-        Effect.flatMap(database.inTransaction, (inside) =>
-          inside
-            ? Effect.fail(error)
-            : Effect.andThen(Server.bringSequencesForward(database, name), enqueueOnce(groups)))
+        Effect.flatMap(
+          database.inTransaction,
+          (inside): Effect.Effect<A, E | StoreError> =>
+            inside ? Effect.fail(error) : Effect.andThen(Server.bringSequencesForward(database, name), effect)
+        )
     )
+  const enqueueNow: typeof enqueueOnce = (groups) => numbering(enqueueOnce(groups))
   const attempt = Attempt.make(database, tasks, maxCrashes)
   const operate = Operate.make(database, tasks, capacity, tally)
   const notifier = yield* Hints.make(client, name, route.isShared)
@@ -263,6 +265,9 @@ const make = Effect.fnUntraced(function*(
     max: maxTasksAtOnce,
     isOneCallersOwn: Failure.isOneCallersOwn
   })
+
+  const budgets = budget === undefined ? [capacity] : [capacity, budget]
+  const records = Records.make(database, { settle: attempt.settle, enqueue: enqueueOnce, budgets })
 
   const claim = Claim.make(database)
   const { laneCounts, stranded } = Lanes.make(database)
@@ -298,7 +303,10 @@ const make = Effect.fnUntraced(function*(
   return Context.make(TaskStore, store).pipe(
     Context.add(Notifier, notifier),
     Context.add(InstanceStore, Instances.make(database)),
-    Context.add(RecordStore, Records.make(database)),
+    Context.add(RecordStore, {
+      ...records,
+      atomically: (nonce, parts) => numbering(records.atomically(nonce, parts))
+    }),
     Context.add(EventLog, Events.make(database)),
     Context.add(RateLimiterStore, yield* RateLimits.make(database))
   )

@@ -3,8 +3,11 @@
  * unless the application has one.
  */
 import { Effect } from "effect"
+import type { Budget } from "../Admission.ts"
+import * as Atomically from "../Atomically.ts"
 import * as RecordDriver from "../RecordDriver.ts"
 import { absent, type RecordStore } from "../RecordStore.ts"
+import type { EnqueueAnswer, TaskStore } from "../TaskStore.ts"
 import { type Database, number, numbers, texts } from "./Database.ts"
 
 /**
@@ -137,7 +140,15 @@ export const tables = (schema: string): ReadonlyArray<string> => [
 ]
 
 /** Prepares the operations. */
-export const make = ({ once, query, schema }: Database): RecordStore["Service"] => {
+export const make = (database: Database, tasks: TaskSteps): RecordStore["Service"] => {
+  const rows = prepareRows(database)
+  return RecordDriver.make({ ...rows, atomically: atomic(database, rows, tasks) })
+}
+
+/** What is done to records alone. */
+type Rows = Omit<RecordDriver.RecordDriver, "atomically">
+
+const prepareRows = ({ once, query, schema }: Database): Rows => {
   const columns = "id, version::float8, document, due_at::float8, written_at::float8"
   const byIds = `SELECT ${columns} FROM ${schema}.record WHERE kind = $1 AND id = ANY ($2)`
   const put = `SELECT * FROM ${schema}.put_records_1($1, $2, $3::float8[]::bigint[], $4, $5::float8[]::bigint[],
@@ -147,7 +158,7 @@ export const make = ({ once, query, schema }: Database): RecordStore["Service"] 
   const listFrom = list(">=")
   const listAfter = list(">")
   const due = `SELECT * FROM ${schema}.due_records_1($1, $2::int, $3::bigint)`
-  return RecordDriver.make({
+  return {
     get: (kind, ids) =>
       Effect.map(
         query<RecordDriver.Row>("read records", byIds, [kind, texts(ids)]),
@@ -192,5 +203,60 @@ export const make = ({ once, query, schema }: Database): RecordStore["Service"] 
           nextDueAt: rows[0]![1]
         })
       )
-  })
+  }
 }
+
+const operation = "write together"
+
+/** What is done to tasks in the same transaction, and what counts them. */
+interface TaskSteps extends Pick<TaskStore["Service"], "settle" | "enqueue"> {
+  readonly budgets: ReadonlyArray<Budget>
+}
+
+/**
+ * Records, new tasks and ends of attempts in one transaction, or in a savepoint of the application's. Each part is what it is
+ * by itself; what is refused rolls back all of them.
+ */
+const atomic = (
+  { query, schema, transaction }: Database,
+  records: Rows,
+  { budgets, enqueue, settle }: TaskSteps
+): RecordStore["Service"]["atomically"] => {
+  const rewrite = `UPDATE ${schema}.record SET document = $3 WHERE kind = $1 AND id = $2`
+
+  const write = Effect.fnUntraced(function*(parts: Atomically.Parts) {
+    const { changes, note, noteOf, settlements, tasks } = parts
+    const noted = Effect.map(records.get(note.kind, [note.id]), ([found]) => found)
+    const put = yield* records.put([note, ...changes])
+    if ("index" in put) {
+      // looked for again: what the same call has written may be seen before its note
+      const known = yield* noted
+      return yield* Atomically.answer(
+        parts,
+        known === undefined ? { ...put, _tag: "Changed", index: put.index - 1 } : { _tag: "Repeated", note: known }
+      )
+    }
+    const lost = settlements.length === 0
+      ? -1
+      : (yield* settle(settlements)).findIndex((answer) => answer !== "applied")
+    if (lost >= 0) return yield* Atomically.answer(parts, { _tag: "Lost", index: lost })
+    // what has ended in this transaction has made room
+    const [stored]: ReadonlyArray<EnqueueAnswer> = tasks.length === 0 ? none : yield* enqueue([tasks])
+    if (stored!._tag !== "Accepted") return yield* Atomically.answer(parts, stored!)
+    const accepted = stored!.tasks
+    const { document } = noteOf(accepted)
+    if (document !== note.document) yield* query(operation, rewrite, [note.kind, note.id, document])
+    const { writtenAt: now } = (yield* noted)!
+    return yield* Atomically.answer(parts, { _tag: "Written", version: put.version, now, tasks: accepted })
+  })
+
+  return Atomically.make((parts) =>
+    Effect.onError(
+      transaction(operation, write(parts)),
+      // what was counted may have been rolled back
+      () => Effect.sync(() => budgets.forEach((budget) => budget.forget()))
+    )
+  )
+}
+
+const none: ReadonlyArray<EnqueueAnswer> = [{ _tag: "Accepted", tasks: [], now: 0 }]

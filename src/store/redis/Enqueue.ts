@@ -20,11 +20,18 @@ const packSize = 1000
 
 type Group = ReadonlyArray<NewTask>
 
+/** What the script may do: only look, store all that is new, or that only where nothing is known. */
+type Mode = "look" | "new" | "allNew"
+
 /** The clock, how many tasks are unfinished unless all were stored, and three values of each that was known before. */
-type Answer = readonly [now: number, unfinished: number | "stored", ...known: ReadonlyArray<number | string>]
+export type Answer = readonly [now: number, unfinished: number | "stored", ...known: ReadonlyArray<number | string>]
 
 /** How often groups are decided: other processes may store the same tasks, or take the room, but not for ever. */
-const maxRounds = 100
+export const maxRounds = 100
+
+/** They were faster each time. */
+export const overtaken = (operation: string): StoreError =>
+  new StoreError({ operation, reason: "Redis: other processes were faster each time" })
 
 /** Prepares the operation for one deployment. */
 export const make = (
@@ -36,7 +43,7 @@ export const make = (
   /** Stores all tasks that are new, or answers what is known: always when it only looks. */
   const send = (tasks: Group, looks: boolean): Effect.Effect<Answer, StoreError> =>
     Effect.flatMap(
-      Failure.packing("enqueue", () => packed(argumentsOf(tasks, capacity, headStartMs, looks))),
+      Failure.packing("enqueue", () => packed(argumentsOf(tasks, capacity, headStartMs, looks ? "look" : "new"))),
       (args) => runner("enqueue", run, args)
     )
 
@@ -65,18 +72,14 @@ export const make = (
     let [sent, answer] = [tasks, first]
     for (let round = 0; round < maxRounds; round++) {
       known.push(...knownOf(sent, answer))
-      const plan = new Plan(capacity, Number(answer[1]), budget)
-      for (const { owner, task } of known) {
-        if (owner.id === task.id) plan.addId(task.id)
-        else plan.addOwner(task, owner)
-      }
+      const plan = planOf(known, capacity, Number(answer[1]), budget)
       const decided = groups.map((group) => plan.decide(group))
       if (plan.fresh.length === 0) return stored(decided, [], [answer[0], "stored"])
       sent = plan.fresh
       answer = yield* send(sent, false)
       if (answer[1] === "stored") return stored(decided, sent, answer)
     }
-    return yield* new StoreError({ operation: "enqueue", reason: "Redis: other processes were faster each time" })
+    return yield* overtaken("enqueue")
   })
 
   return (groups) => {
@@ -99,21 +102,37 @@ const allNew = (group: Group): EnqueueAnswer => ({
   now: 0
 })
 
+/** What decides about groups once it is known how many tasks are unfinished and who has ids and keys. */
+export const planOf = (
+  known: ReadonlyArray<Owned>,
+  capacity: number,
+  unfinished: number,
+  budget: Budget | undefined
+): Plan => {
+  const plan = new Plan(capacity, unfinished, budget)
+  for (const { owner, task } of known) {
+    if (owner.id === task.id) plan.addId(task.id)
+    else plan.addOwner(task, owner)
+  }
+  return plan
+}
+
 /** A task that was sent, and the one that has its id or its key. */
-interface Owned {
+export interface Owned {
   readonly task: NewTask
   readonly owner: Pick<NewTask, "id" | "payload">
 }
 
-const knownOf = (sent: Group, [, , ...known]: Answer): ReadonlyArray<Owned> =>
+/** What an answer says about tasks that were sent. */
+export const knownOf = (sent: Group, [, , ...known]: Answer): ReadonlyArray<Owned> =>
   rowsOf(known, 3).map(([place, id, payload]) => {
     const task = sent[Number(place) - 1]!
     return { task, owner: { id: String(id), payload: payload === "" ? task.payload : String(payload) } }
   })
 
 /** Any number of texts as arguments: as they are, or many in one, as JSON. */
-const packed = (texts: ReadonlyArray<string>): ReadonlyArray<string> =>
-  texts.length <= maxArguments ? texts : [
+export const packed = (texts: ReadonlyArray<string>, max: number = maxArguments): ReadonlyArray<string> =>
+  texts.length <= max ? texts : [
     "packed",
     ...Array.from(
       { length: Math.ceil(texts.length / packSize) },
@@ -122,7 +141,7 @@ const packed = (texts: ReadonlyArray<string>): ReadonlyArray<string> =>
   ]
 
 /** Neighbours that differ in nothing but id, limits and payload are one run. */
-const argumentsOf = (tasks: Group, capacity: number, headStartMs: number, looks: boolean): ReadonlyArray<string> => {
+export const argumentsOf = (tasks: Group, capacity: number, headStartMs: number, mode: Mode): ReadonlyArray<string> => {
   const args = [String(headStartMs), String(capacity), ""]
   let sizeAt = 0
   let size = 0
@@ -143,7 +162,8 @@ const argumentsOf = (tasks: Group, capacity: number, headStartMs: number, looks:
     before = task
   }
   if (size > 0) args[sizeAt] = String(size)
-  args[2] = looks || ids.size < tasks.length || new Set(keys).size < keys.length ? "1" : "0"
+  const isRepeated = ids.size < tasks.length || new Set(keys).size < keys.length
+  args[2] = isRepeated || mode === "look" ? "1" : mode === "new" ? "0" : "2"
   return args
 }
 
@@ -156,7 +176,7 @@ const dueOf = (task: NewTask): string => task.runAt === null ? `+${Math.max(0, t
 /**
  * Stores those of the tasks that are new, or nothing.
  *
- * - Arguments: head start, capacity, 1 to store nothing in any case, then the tasks in runs. A run is neighbours of one lane,
+ * - Arguments: head start, capacity, 1 to store nothing in any case or 2 to store nothing if any is known, then the tasks in runs. A run is neighbours of one lane,
  *   priority and time: their number, `["queue","type"]`, priority, when they are due (`+delay` or `=time`, in ms), the
  *   `["type","key"]` of a single keyed task or nothing, and for each task its id and the rest of its text. Where there are too
  *   many: `packed`, then the same texts in JSON arrays.
@@ -168,7 +188,7 @@ const dueOf = (task: NewTask): string => task.runAt === null ? `+${Math.max(0, t
  * All is written at the end with a handful of commands, for a command costs as much as storing a task. The first write is
  * one that Redis refuses when its memory is full, so a refusal leaves no trace.
  */
-const run = script<Answer>(`${prelude}${block}${lanes}${admitted}${entered}
+export const storing = `
 local argv, format = ARGV, string.format
 if argv[1] == "packed" then
   argv = {}
@@ -215,7 +235,7 @@ end
 
 local tally = call("HMGET", root .. ":tally", "seq", "created", "unfinished", "eras")
 local seq, created, unfinished = tonumber(tally[1] or 0), tonumber(tally[2] or 0), tonumber(tally[3] or 0)
-if argv[3] == "1" or size > 0 or (fresh > 0 and unfinished + fresh > capacity) then answer[2] = unfinished end
+if argv[3] == "1" or (argv[3] == "2" and fresh < n) or size > 0 or (fresh > 0 and unfinished + fresh > capacity) then answer[2] = unfinished end
 if fresh == 0 or answer[2] ~= "stored" then return answer end
 
 -- the tasks to store move to the front of the arguments, each id and its text: a table of their own would cost more
@@ -291,4 +311,6 @@ if tally[4] or (next(isNew) and call("HLEN", root .. ":stored") > fewLanes) then
 end
 for lane, earliest in pairs(arrivals) do arrive(lane, earliest.rank, earliest.seq) end
 return answer
-`)
+`
+
+const run = script<Answer>(`${prelude}${block}${lanes}${admitted}${entered}${storing}`)

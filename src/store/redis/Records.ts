@@ -3,9 +3,20 @@
  * due, each with a semicolon, and the document.
  */
 import { Effect } from "effect"
+import type { StoreError } from "../../domain/Errors.ts"
+import type { NewTask } from "../../domain/TaskRecord.ts"
+import { isFinished } from "../../domain/TaskState.ts"
+import { type Budget, offeredBytes } from "../Admission.ts"
+import * as Atomically from "../Atomically.ts"
+import { decideSettle, type Decision } from "../Driver.ts"
 import * as RecordDriver from "../RecordDriver.ts"
 import { absent, type RecordStore, type StoredRecord } from "../RecordStore.ts"
-import { prelude, type Runner, script } from "./Runner.ts"
+import type { Accepted } from "../TaskStore.ts"
+import * as Enqueue from "./Enqueue.ts"
+import * as Failure from "./Failure.ts"
+import { admitted, entered } from "./Order.ts"
+import { maxArguments, prelude, type Runner, script } from "./Runner.ts"
+import * as Task from "./Task.ts"
 
 /** The keys of a kind, and the number of the next put or take, as `RecordDriver.nextVersion` has it. */
 const records = `${prelude}
@@ -23,37 +34,52 @@ end
 `
 
 /**
- * - Arguments: for each change its kind, id, expected version, document or nothing, and when it is due: `=time`, `+wait` or
- *   nothing.
- * - Answers: the version; where a change meets another one, nothing, then its index and the version found.
- *
- * What is deleted comes first: Redis refuses a script's first write when its memory is full, unless that one frees some.
+ * Changes are given as five texts each: kind, id, expected version, document or nothing, and when it is due: `=time`, `+wait` or
+ * nothing.
  */
-const runPut = script<readonly [version: string, index: number, found: string]>(`${records}
+const puts = `${records}
+-- the place of the first change that meets another version, from 0, and that version
+local function conflictIn(changes)
+  for at = 1, #changes, 5 do
+    local text = call("HGET", recordsOf(changes[at]), changes[at + 1])
+    local found = text and string.match(text, "^%d+") or "${absent}"
+    if found ~= changes[at + 2] then return (at - 1) / 5, found end
+  end
+end
+
+-- writes whatever the versions are, and answers the new one. What is deleted comes first: Redis refuses a script's first
+-- write when its memory is full, unless that one frees some
+local function put(changes, now)
+  for at = 1, #changes, 5 do
+    if changes[at + 3] == "" then
+      call("HDEL", recordsOf(changes[at]), changes[at + 1])
+      call("ZREM", idsOf(changes[at]), changes[at + 1])
+      call("ZREM", wakesOf(changes[at]), changes[at + 1])
+    end
+  end
+  local version = nextVersion(now)
+  for at = 1, #changes, 5 do
+    local kind, id, document, due = changes[at], changes[at + 1], changes[at + 3], changes[at + 4]
+    if document ~= "" then
+      if due ~= "" then due = int(string.sub(due, 2) + (string.sub(due, 1, 1) == "+" and now or 0)) end
+      call("HSET", recordsOf(kind), id, version .. ";" .. int(now) .. ";" .. due .. ";" .. document)
+      call("ZADD", idsOf(kind), 0, id)
+      if due == "" then call("ZREM", wakesOf(kind), id) else call("ZADD", wakesOf(kind), due, id) end
+    end
+  end
+  return version
+end
+`
+
+/**
+ * - Arguments: the changes.
+ * - Answers: the version; where a change meets another one, nothing, then its index and the version found.
+ */
+const runPut = script<readonly [version: string, index: number, found: string]>(`${puts}
 local now = clock()
-for at = 1, #ARGV, 5 do
-  local text = call("HGET", recordsOf(ARGV[at]), ARGV[at + 1])
-  local found = text and string.match(text, "^%d+") or "${absent}"
-  if found ~= ARGV[at + 2] then return { "", (at - 1) / 5, found } end
-end
-for at = 1, #ARGV, 5 do
-  if ARGV[at + 3] == "" then
-    call("HDEL", recordsOf(ARGV[at]), ARGV[at + 1])
-    call("ZREM", idsOf(ARGV[at]), ARGV[at + 1])
-    call("ZREM", wakesOf(ARGV[at]), ARGV[at + 1])
-  end
-end
-local version = nextVersion(now)
-for at = 1, #ARGV, 5 do
-  local kind, id, document, due = ARGV[at], ARGV[at + 1], ARGV[at + 3], ARGV[at + 4]
-  if document ~= "" then
-    if due ~= "" then due = int(string.sub(due, 2) + (string.sub(due, 1, 1) == "+" and now or 0)) end
-    call("HSET", recordsOf(kind), id, version .. ";" .. int(now) .. ";" .. due .. ";" .. document)
-    call("ZADD", idsOf(kind), 0, id)
-    if due == "" then call("ZREM", wakesOf(kind), id) else call("ZADD", wakesOf(kind), due, id) end
-  end
-end
-return { version, 0, "" }
+local index, found = conflictIn(ARGV)
+if index then return { "", index, found } end
+return { put(ARGV, now), 0, "" }
 `)
 
 /**
@@ -95,8 +121,16 @@ return { now, following[2] or "", ids, texts }
 `
 )
 
+/** What is done to tasks in the same script. */
+interface TaskSteps {
+  readonly tasks: Task.Tasks
+  readonly capacity: number
+  readonly headStartMs: number
+  readonly budget: Budget | undefined
+}
+
 /** The records of one deployment. */
-export const make = (runner: Runner): RecordStore["Service"] =>
+export const make = (runner: Runner, tasks: TaskSteps): RecordStore["Service"] =>
   RecordDriver.make({
     get: (kind, ids) =>
       Effect.map(
@@ -121,9 +155,11 @@ export const make = (runner: Runner): RecordStore["Service"] =>
           now,
           nextDueAt: next === "" ? null : Number(next)
         })
-      )
+      ),
+    atomically: atomic(runner, tasks)
   })
 
+/** A change as scripts take it. */
 const argumentsOf = ({ document, dueAt, dueInMs, expects, id, kind }: RecordDriver.PackedChange) => [
   kind,
   id,
@@ -132,6 +168,7 @@ const argumentsOf = ({ document, dueAt, dueInMs, expects, id, kind }: RecordDriv
   dueAt !== null ? `=${dueAt}` : dueInMs !== null ? `+${dueInMs}` : ""
 ]
 
+/** The record of a text. */
 const recordOf = (id: string, text: string): StoredRecord => {
   const [head, version, writtenAt, dueAt] = /^(\d+);(-?\d+);(-?\d*);/.exec(text)!
   return {
@@ -142,3 +179,153 @@ const recordOf = (id: string, text: string): StoredRecord => {
     writtenAt: Number(writtenAt)
   }
 }
+
+const operation = "write together"
+
+/** What the script found, after which it has written all or nothing. */
+type Answer =
+  | readonly [found: "written", version: string, now: number]
+  | readonly [found: "repeated", note: string]
+  | readonly [found: "changed", index: number, version: string]
+  | readonly [found: "lost", index: number]
+  | readonly [found: "known", answer: Enqueue.Answer]
+
+/** What stands for an attempt that does not hold its task: nothing that could have been read. */
+const lost: ReadonlyArray<string> = Array.from({ length: Task.changedSize }, () => "")
+
+/**
+ * Records, new tasks and ends of attempts in one script. It looks at all of them first, in the order in which refusals are
+ * told, and writes them after that. What `Settlement` and `Admission` decide is decided here on what the scripts have read; where
+ * that has changed since, all is decided again.
+ */
+const atomic = (
+  runner: Runner,
+  { budget, capacity, headStartMs, tasks }: TaskSteps
+): RecordStore["Service"]["atomically"] => {
+  /** What the ends of attempts make of their tasks; nothing where an attempt does not hold its task. */
+  const decideEnds = Effect.fnUntraced(
+    function*(
+      { settlements }: Atomically.Parts
+    ): Effect.fn.Return<ReadonlyArray<Task.Changed | undefined>, StoreError> {
+      const { now, tasks: found } = yield* tasks.read(operation, settlements.map(({ id }) => id))
+      return settlements.map((settlement) => {
+        const read = found.get(settlement.id)
+        const [answer, change, counts]: Decision<unknown> = read === undefined
+          ? ["stale"]
+          : decideSettle(read.task, settlement, now)
+        return read === undefined || change === undefined || answer !== "applied"
+          ? undefined
+          : { ...read, change, counts }
+      })
+    }
+  )
+
+  const send = (
+    parts: Atomically.Parts,
+    ends: ReadonlyArray<Task.Changed | undefined>,
+    ending: number,
+    { accepted, fresh }: Group
+  ): Effect.Effect<Answer, StoreError> =>
+    Effect.flatMap(
+      Failure.packing(operation, () => {
+        const changes = [parts.noteOf(accepted), ...parts.changes].flatMap(argumentsOf)
+        const ended = ends.flatMap((end) => end === undefined ? lost : Task.argumentsOf(end))
+        const head = [headStartMs, changes.length, ended.length].map(String)
+        const before = [...head, ...changes, ...ended]
+        if (fresh.length === 0) return before
+        const mode = budget === undefined || budget.fits(offeredBytes(fresh)) ? "allNew" : "look"
+        const group = Enqueue.argumentsOf(fresh, capacity + ending, headStartMs, mode)
+        return [...before, ...Enqueue.packed(group, maxArguments - before.length)]
+      }),
+      (args) => runner(operation, runTogether, args)
+    )
+
+  return Atomically.make(Effect.fnUntraced(function*(parts) {
+    const known: Array<Enqueue.Owned> = []
+    let group: Group = { accepted: parts.tasks.map(({ id }) => ({ id, duplicate: false })), fresh: parts.tasks }
+    if (budget !== undefined) yield* budget.measureFor(offeredBytes(parts.tasks))
+    let ends = yield* decideEnds(parts)
+    for (let round = 0; round < Enqueue.maxRounds; round++) {
+      const ending = ends.filter((end) => end !== undefined && isFinished(end.change.state)).length
+      const answer = yield* send(parts, ends, ending, group)
+      switch (answer[0]) {
+        case "written": {
+          budget?.add(offeredBytes(group.fresh))
+          const [, version, now] = answer
+          const outcome = { _tag: "Written", version: Number(version), now, tasks: group.accepted } as const
+          return yield* Atomically.answer(parts, outcome)
+        }
+        case "repeated":
+          return yield* Atomically.answer(parts, { _tag: "Repeated", note: recordOf("", answer[1]) })
+        case "changed":
+          // the note is the first change, and there is none
+          return yield* Atomically.answer(parts, { _tag: "Changed", index: answer[1] - 1, found: Number(answer[2]) })
+        case "lost": {
+          const index = answer[1]
+          if (ends[index] === undefined) return yield* Atomically.answer(parts, { _tag: "Lost", index })
+          ends = yield* decideEnds(parts)
+          break
+        }
+        case "known": {
+          known.push(...Enqueue.knownOf(group.fresh, answer[1]))
+          const plan = Enqueue.planOf(known, capacity, Number(answer[1][1]) - ending, budget)
+          const decided = plan.decide(parts.tasks)
+          if (decided._tag !== "Accepted") return yield* Atomically.answer(parts, decided)
+          group = { accepted: decided.tasks, fresh: plan.fresh }
+        }
+      }
+    }
+    return yield* Enqueue.overtaken(operation)
+  }))
+}
+
+/** What has been decided about the tasks: what they will be, and those to be stored. */
+interface Group {
+  readonly accepted: ReadonlyArray<Accepted>
+  readonly fresh: ReadonlyArray<NewTask>
+}
+
+/**
+ * - Arguments: head start, how many texts of changes follow, how many of ends of attempts, then both, then the arguments of
+ *   `Enqueue`, or nothing without tasks. The first change is the note of the nonce.
+ * - Answers: see {@link Answer}. Storing tasks is the last thing that is looked at and the first that is written, so a refusal
+ *   leaves no trace.
+ */
+const runTogether = script<Answer>(`${puts}${Task.writes}${admitted}${entered}
+local function enqueue(ARGV)
+${Enqueue.storing}
+end
+
+local now = clock()
+-- one time for all that is written
+clock = function() return now end
+
+local function part(first, last)
+  local texts = {}
+  for at = first, last do texts[#texts + 1] = ARGV[at] end
+  return texts
+end
+headStart = ARGV[1]
+local endsAt = 4 + ARGV[2]
+local groupAt = endsAt + ARGV[3]
+local changes, ends, group = part(4, endsAt - 1), part(endsAt, groupAt - 1), part(groupAt, #ARGV)
+
+local note = call("HGET", recordsOf(changes[1]), changes[2])
+if note then return { "repeated", note } end
+local index, version = conflictIn(changes)
+if index then return { "changed", index, version } end
+local tasks = {}
+for at = 1, #ends, ${Task.changedSize} do
+  local e = asRead(ends, at)
+  if not e then return { "lost", (at - 1) / ${Task.changedSize} } end
+  tasks[at] = e
+end
+if group[1] then
+  local answer = enqueue(group)
+  if answer[2] ~= "stored" then return { "known", answer } end
+end
+version = put(changes, now)
+for at = 1, #ends, ${Task.changedSize} do change(ends, at, tasks[at]) end
+conclude()
+return { "written", version, now }
+`)

@@ -174,7 +174,7 @@ const make = Effect.fnUntraced(function*(
   return Context.make(TaskStore, taskStore).pipe(
     Context.add(Notifier, hints),
     Context.add(InstanceStore, Instances.make(runner)),
-    Context.add(RecordStore, Records.make(runner)),
+    Context.add(RecordStore, Records.make(runner, { tasks, capacity, headStartMs, budget })),
     Context.add(EventLog, Events.make(runner)),
     Context.add(RateLimiter.RateLimiterStore, yield* RateLimits.make(root))
   )

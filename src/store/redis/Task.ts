@@ -54,6 +54,23 @@ const maxRepeats = 10
 
 /** The changes of one deployment. */
 export const make = (runner: Runner, headStartMs: number) => ({
+  /** Tasks by id, each once, and the clock. */
+  read: Effect.fnUntraced(function*(
+    operation: string,
+    ids: ReadonlyArray<string>
+  ): Effect.fn.Return<{ readonly now: number; readonly tasks: ReadonlyMap<string, Read> }, StoreError> {
+    const tasks = new Map<string, Read>()
+    let now = 0
+    for (let start = 0; start < ids.length;) {
+      const asked = ids.slice(start, start + maxAtOnce)
+      const [at, amount, ...texts] = yield* runner(operation, runRead, [String(Bounds.maxAnswerBytes), ...asked])
+      for (const [id, read] of rowsOf(texts, stoodSize).map(readOf)) tasks.set(id, read)
+      now = Number(at)
+      start += Number(amount)
+    }
+    return { now, tasks }
+  }),
+
   /**
    * Decides about each id in turn, on what the ones before have made of its task, and applies the changes: one script reads
    * the tasks, another one writes those that are as they were read. Of the others nothing is written, and all that was asked
@@ -97,7 +114,7 @@ export const make = (runner: Runner, headStartMs: number) => ({
 })
 
 /** A task as it was read, with its state and lease as texts, and what was decided about it. */
-interface Read {
+export interface Read {
   readonly task: Standing
   readonly state: string
   readonly lease: string
@@ -105,7 +122,8 @@ interface Read {
   readonly counts?: Decision<unknown>[2]
 }
 
-interface Changed extends Read {
+/** The same where it is changed. */
+export interface Changed extends Read {
   readonly change: Settlement.Change
 }
 
@@ -114,7 +132,8 @@ const readOf = (row: Stood): readonly [id: string, read: Read] => [
   { task: standingOf(row), state: row[1]!, lease: row[2]! }
 ]
 
-const argumentsOf = ({ change, counts, lease, state, task }: Changed): ReadonlyArray<string> => [
+/** A change as {@link writes} takes it. */
+export const argumentsOf = ({ change, counts, lease, state, task }: Changed): ReadonlyArray<string> => [
   task.id,
   state,
   lease,
@@ -326,15 +345,12 @@ return answers
 `)
 
 /**
- * Writes tasks that are as they were read, with the moves between the sorted sets that their states are.
- *
- * - Arguments: head start, then for each task its id, state and lease as they were read, the letter of the new state, that
- *   state, another total that counts it or nothing, and its result, failure and history: nothing where it stays, `-` where it
- *   goes, else `=` and the text.
- * - Answers: the ids of those that are not, of which nothing was written.
+ * Writes tasks that are as they were read, with the moves between the sorted sets that their states are. A task is given as nine
+ * texts: its id, state and lease as they were read, the letter of the new state, that state, another total that counts it or
+ * nothing, and its result, failure and history: nothing where it stays, `-` where it goes, else `=` and the text.
  */
-const runWrite = script<ReadonlyArray<string>>(`${prelude}${freeing}${block}${lanes}${standing}${announce}
-local headStart, lost, ended, totals = ARGV[1], {}, {}, { C = "completed", F = "failed", X = "cancelled" }
+export const writes = `${block}${lanes}${standing}${announce}
+local headStart, ended, totals = nil, {}, { C = "completed", F = "failed", X = "cancelled" }
 
 local amounts = {}
 local function add(name, amount) amounts[name] = (amounts[name] or 0) + amount end
@@ -379,26 +395,49 @@ local function join(e, id, letter)
   end
 end
 
-for at = 2, #ARGV, 9 do
-  local id, before, letter, after, total = ARGV[at], ARGV[at + 1], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
-  local e = parse(before)
-  if textOf(id) ~= before or leaseOf(e, id) ~= ARGV[at + 2] then
-    lost[#lost + 1] = id
-  else
-    if letter ~= e.letter then
-      quit(e, id)
-      join(parse(after), id, letter)
-    end
-    call("HSET", root .. ":state", id, after)
-    for index, name in ipairs({ ":result", ":failure", ":history" }) do
-      local text = ARGV[at + 5 + index]
-      if text == "-" then call("HDEL", root .. name, id) end
-      if string.sub(text, 1, 1) == "=" then call("HSET", root .. name, id, string.sub(text, 2)) end
-    end
-    if total ~= "" then add(total, 1) end
-  end
+-- the task that is given from a place on, if it is as it was read
+local function asRead(tasks, at)
+  local id, e = tasks[at], parse(tasks[at + 1])
+  return textOf(id) == tasks[at + 1] and leaseOf(e, id) == tasks[at + 2] and e
 end
-for name, amount in pairs(amounts) do count(name, amount) end
-announce(ended)
+
+-- writes that task
+local function change(tasks, at, e)
+  local id, letter, after, total = tasks[at], tasks[at + 3], tasks[at + 4], tasks[at + 5]
+  if letter ~= e.letter then
+    quit(e, id)
+    join(parse(after), id, letter)
+  end
+  call("HSET", root .. ":state", id, after)
+  for index, name in ipairs({ ":result", ":failure", ":history" }) do
+    local text = tasks[at + 5 + index]
+    if text == "-" then call("HDEL", root .. name, id) end
+    if string.sub(text, 1, 1) == "=" then call("HSET", root .. name, id, string.sub(text, 2)) end
+  end
+  if total ~= "" then add(total, 1) end
+end
+
+-- to be called once all are written
+local function conclude()
+  for name, amount in pairs(amounts) do count(name, amount) end
+  announce(ended)
+end
+`
+
+/** How many texts {@link writes} takes of a task. */
+export const changedSize = 9
+
+/**
+ * - Arguments: head start, then the tasks.
+ * - Answers: the ids of those that are not as they were read, of which nothing was written.
+ */
+const runWrite = script<ReadonlyArray<string>>(`${prelude}${freeing}${writes}
+local lost = {}
+headStart = ARGV[1]
+for at = 2, #ARGV, ${changedSize} do
+  local e = asRead(ARGV, at)
+  if e then change(ARGV, at, e) else lost[#lost + 1] = ARGV[at] end
+end
+conclude()
 return lost
 `)

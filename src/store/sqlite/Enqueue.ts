@@ -96,8 +96,9 @@ export const make = (
     }
   }
 
-  const enqueueGroup = (transaction: Transaction, group: ReadonlyArray<NewTask>): EnqueueAnswer => {
-    const { unfinished } = transaction.tally
+  /** Decides about a group before any of it is stored. So many tasks are about to finish. */
+  const enqueueGroup = (transaction: Transaction, group: ReadonlyArray<NewTask>, ending: number): EnqueueAnswer => {
+    const unfinished = transaction.tally.unfinished - ending
     const planned = admit(group, known)
     if (planned._tag === "Conflict") return planned
     if (planned.fresh.length > 0 && unfinished + planned.fresh.length > capacity) {
@@ -109,14 +110,17 @@ export const make = (
     return { _tag: "Accepted", tasks: planned.tasks, now: transaction.now }
   }
 
-  return (transaction: Transaction, groups: ReadonlyArray<ReadonlyArray<NewTask>>): ReadonlyArray<EnqueueAnswer> => {
+  const enqueue = (
+    transaction: Transaction,
+    groups: ReadonlyArray<ReadonlyArray<NewTask>>
+  ): ReadonlyArray<EnqueueAnswer> => {
     const all = groups.length === 1 ? groups[0]! : groups.flat()
     // with keys, or without room if all were new, each group is looked at by itself
     if (
       transaction.tally.unfinished + all.length > capacity || all.some(({ key }) => key !== null) ||
       beyondSize(all) !== undefined
     ) {
-      return groups.map((group) => enqueueGroup(transaction, group))
+      return groups.map((group) => enqueueGroup(transaction, group, 0))
     }
     // otherwise all are inserted together, which finds the known ids by itself
     const isNew = store(transaction, all)
@@ -127,6 +131,8 @@ export const make = (
       now: transaction.now
     }))
   }
+
+  return { enqueue, enqueueGroup }
 }
 
 const pushRow = (values: Array<Value>, task: NewTask, seq: number, now: number, headStartMs: number): void => {

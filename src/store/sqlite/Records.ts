@@ -1,15 +1,30 @@
 /** Records in the file. */
+import { Effect } from "effect"
 import type { DatabaseSync } from "node:sqlite"
+import type { NewTask } from "../../domain/TaskRecord.ts"
+import * as Atomically from "../Atomically.ts"
 import * as PausedQueues from "../PausedQueues.ts"
 import * as RecordDriver from "../RecordDriver.ts"
-import type { Due, RecordStore } from "../RecordStore.ts"
+import type { Due, RecordStore, StoredRecord } from "../RecordStore.ts"
+import type { EnqueueAnswer } from "../TaskStore.ts"
 import { prepare } from "./Database.ts"
+import type { Tasks } from "./Task.ts"
 import type { Transaction, Writer } from "./Writer.ts"
 
 const columns = "id, version, document, due_at, written_at"
 
+/** What is done to tasks in the same transaction. */
+interface TaskSteps {
+  readonly tasks: Tasks
+  readonly enqueueGroup: (transaction: Transaction, group: ReadonlyArray<NewTask>, ending: number) => EnqueueAnswer
+}
+
 /** Prepares the operations. */
-export const make = (database: DatabaseSync, { read, write }: Writer): RecordStore["Service"] => {
+export const make = (
+  database: DatabaseSync,
+  { read, write }: Writer,
+  { enqueueGroup, tasks }: TaskSteps
+): RecordStore["Service"] => {
   const byId = prepare<RecordDriver.Row>(database, `SELECT ${columns} FROM record WHERE kind = ? AND id = ?`)
   const versionOf = prepare<[version: number]>(database, "SELECT version FROM record WHERE kind = ? AND id = ?")
   const store = prepare(
@@ -44,12 +59,13 @@ export const make = (database: DatabaseSync, { read, write }: Writer): RecordSto
     return version
   }
 
-  const put = (
-    { lanes, now: time }: Transaction,
-    changes: ReadonlyArray<RecordDriver.PackedChange>
-  ): RecordDriver.PutAnswer => {
-    const conflict = RecordDriver.conflictOf(changes, (kind, id) => versionOf.get(kind, id)?.[0])
-    if (conflict !== undefined) return conflict
+  const find = (kind: string, id: string): StoredRecord | undefined => {
+    const row = byId.get(kind, id)
+    return row === undefined ? undefined : RecordDriver.recordOf(row)
+  }
+
+  /** Writes records whatever their versions are, and answers the new one. */
+  const put = ({ lanes, now: time }: Transaction, changes: ReadonlyArray<RecordDriver.PackedChange>): number => {
     const version = takeVersion(time)
     for (const change of changes) {
       const { document, id, kind } = change
@@ -58,7 +74,7 @@ export const make = (database: DatabaseSync, { read, write }: Writer): RecordSto
       else store.run(kind, id, version, document, dueAt, dueAt, time)
       if (kind === PausedQueues.kind) lanes.forgetPaused()
     }
-    return { version }
+    return version
   }
 
   const look = (kind: string, limit: number, time: number): Due => ({
@@ -77,16 +93,13 @@ export const make = (database: DatabaseSync, { read, write }: Writer): RecordSto
   }
 
   return RecordDriver.make({
-    get: (kind, ids) =>
-      read("read records", () =>
-        ids.flatMap((id) => {
-          const row = byId.get(kind, id)
-          return row === undefined ? [] : [RecordDriver.recordOf(row)]
-        })),
+    get: (kind, ids) => read("read records", () => ids.flatMap((id) => find(kind, id) ?? [])),
     put: (changes) =>
       write(
         "put records",
-        (transaction) => put(transaction, changes),
+        (transaction): RecordDriver.PutAnswer =>
+          RecordDriver.conflictOf(changes, (kind, id) => versionOf.get(kind, id)?.[0]) ??
+            { version: put(transaction, changes) },
         changes.every(({ document }) => document === null) ? "frees" : "neither"
       ),
     list: (kind, { from, inclusive, until }, limit) =>
@@ -97,6 +110,19 @@ export const make = (database: DatabaseSync, { read, write }: Writer): RecordSto
     due: (kind, limit, leaseForMs) =>
       leaseForMs === undefined
         ? read("find due records", (now) => look(kind, limit, now))
-        : write("take records", (transaction) => take(kind, limit, leaseForMs, transaction.now))
+        : write("take records", (transaction) => take(kind, limit, leaseForMs, transaction.now)),
+    atomically: Atomically.make((parts) =>
+      Effect.flatMap(
+        write("write together", (transaction) =>
+          Atomically.inOneStep(parts, transaction.now, {
+            recordOf: find,
+            find: tasks.find,
+            enqueue: (group, ending) => enqueueGroup(transaction, group, ending),
+            put: (changes) => put(transaction, changes),
+            apply: (task, decision) => tasks.apply(transaction, task, decision)
+          }), parts.tasks.length === 0 ? "neither" : "takes"),
+        (outcome) => Atomically.answer(parts, outcome)
+      )
+    )
   })
 }

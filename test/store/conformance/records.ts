@@ -265,6 +265,18 @@ export const records = (name: string, driver: Driver): void => {
         assert.deepStrictEqual(yield* records.get("thing", ["a", "b"]), [undefined, undefined])
       }))
 
+    claim("and takes a put for done that is repeated while it is made", (records) =>
+      Effect.gen(function*() {
+        for (let round = 0; round < 30; round++) {
+          const changes = created(`${round} a`, `${round} b`)
+          const versions = yield* Effect.all(
+            Array.from({ length: 5 }, () => records.put(changes, `round ${round}`)),
+            { concurrency: "unbounded" }
+          )
+          assert.deepStrictEqual(versions, versions.map(() => versions[0]!))
+        }
+      }))
+
     claim(
       "and a put with a nonce of its own meets the same conflicts, and leaves no trace of them",
       (records) =>

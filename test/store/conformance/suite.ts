@@ -1,5 +1,6 @@
 /** The claims that every storage driver has to keep, area by area. */
 import { describe } from "@effect/vitest"
+import { atomically } from "./atomically.ts"
 import { bytes } from "./bytes.ts"
 import { cancelling } from "./cancelling.ts"
 import { capacity } from "./capacity.ts"
@@ -57,7 +58,8 @@ const areas = [
   laneCounts,
   transitions,
   concurrency,
-  notifying
+  notifying,
+  atomically
 ]
 
 /**

@@ -14,7 +14,19 @@ import { type ClaimAnswer, type ClaimRef, type ClaimRequest, TaskStore } from ".
 import type { Driver } from "../conformance/driver.ts"
 import { anyTime, pause } from "../conformance/fixtures.ts"
 import { check, type Step } from "../model/check.ts"
-import { groupOf, ids, onceFailed, type Operation, rememberedForMs, sequences } from "../model/Operation.ts"
+import {
+  endsOf,
+  expectedOf,
+  groupOf,
+  ids,
+  onceFailed,
+  type Operation,
+  type OperationOf,
+  reasonOf,
+  rememberedForMs,
+  sequences,
+  stepRecord
+} from "../model/Operation.ts"
 
 const settings = { capacity: 4, headStart: 2000, maxCrashes: 1 }
 
@@ -73,19 +85,13 @@ class History {
   private refs: Array<ClaimRef> = []
   private readonly claims = new Map<string, LastClaim>()
   private numbers = 0
+  private lastTogether: Act | undefined
 
   /** An operation as a call. */
   plan(operation: Exclude<Operation, { readonly do: "advance" }>, now: number): Act {
     switch (operation.do) {
       case "enqueue": {
-        const groups = operation.groups.map((group) =>
-          group.map(({ runIn, ...task }): NewTask => ({
-            ...task,
-            maxRetries: 3,
-            timeoutMs: null,
-            runAt: runIn === null ? null : now + runIn
-          }))
-        )
+        const groups = operation.groups.map((group) => group.map((task) => newTaskOf(task, now)))
         return (store) => store.enqueue(groups)
       }
       case "enqueue alike":
@@ -105,6 +111,15 @@ class History {
         const settlements = operation.items.map((item) => settlementOf(item, this.ref(item.attempt), ++this.numbers))
         return (store) => store.settle(settlements)
       }
+      case "together": {
+        const settlements = endsOf(
+          operation.items.map((item) => settlementOf(item, this.ref(item.attempt), ++this.numbers))
+        )
+        const tasks = operation.tasks.map((task) => newTaskOf(task, now))
+        return this.lastTogether = together(`n${++this.numbers}`, operation.record, tasks, settlements)
+      }
+      case "together again":
+        return this.lastTogether ?? (() => Effect.void)
       case "extend": {
         const refs = operation.attempts.map((attempt) => this.ref(attempt))
         return (store) => store.extend(refs, operation.leaseForMs)
@@ -152,6 +167,31 @@ class History {
   }
 }
 
+const newTaskOf = ({ runIn, ...task }: OperationOf<"together">["tasks"][number], now: number): NewTask => ({
+  ...task,
+  maxRetries: 3,
+  timeoutMs: null,
+  runAt: runIn === null ? null : now + runIn
+})
+
+/** The answer without versions: each store has its own. */
+const together = (
+  nonce: string,
+  record: OperationOf<"together">["record"],
+  tasks: ReadonlyArray<NewTask>,
+  settlements: ReadonlyArray<Settlement>
+): Act =>
+(store) =>
+  Effect.gen(function*() {
+    const [found] = yield* store.records.get(stepRecord.kind, [stepRecord.id])
+    const expects = expectedOf(record, found?.version)
+    const changes = record === "stays" ? [] : [{ ...stepRecord, expects, document: `"${nonce}"` }]
+    const result = yield* Effect.result(store.records.atomically(nonce, { changes, tasks, settlements }))
+    if (result._tag === "Failure") return reasonOf(result.failure)
+    const { version: _version, ...answer } = result.success
+    return answer
+  })
+
 const settlementOf = (
   { as, delayMs }: { readonly as: Settlement["_tag"]; readonly delayMs: number },
   ref: ClaimRef,
@@ -183,6 +223,7 @@ const everything = Effect.fnUntraced(function*(store: Store) {
     results: yield* store.results(ids),
     awaited: yield* store.awaitResults(ids),
     counts: yield* store.counts,
+    record: (yield* store.records.get(stepRecord.kind, [stepRecord.id])).map((record) => record?.document),
     paused: yield* Effect.provideService(PausedQueues.names, RecordStore, store.records),
     lanes: yield* store.laneCounts({ limit: 100 }),
     lane: yield* store.laneCounts({ limit: 1, after: { queue: "x", type: "a" } }),

@@ -94,6 +94,22 @@ export class Model {
     return { _tag: "Accepted", tasks: accepted, now: this.now }
   }
 
+  /** Does all of it, or leaves everything as it was and says why. */
+  together(isChanged: boolean, group: ReadonlyArray<NewTask>, ends: ReadonlyArray<End>): unknown {
+    if (isChanged) return { _tag: "RecordConflict", index: 0 }
+    const lost = ends.find((end) => this.held(end) === undefined)
+    if (lost !== undefined) return { _tag: "LeaseLost", id: lost.id, claim: lost.claim }
+    const before = { tasks: this.tasks.map((task) => ({ ...task })), totals: { ...this.totals } }
+    for (const end of ends) this.settle(end)
+    const answer = this.enqueue(group) as { readonly _tag: string; readonly index: number }
+    if (answer._tag === "Accepted") return answer
+    for (const [index, task] of this.tasks.entries()) Object.assign(task, before.tasks[index])
+    Object.assign(this.totals, before.totals)
+    return answer._tag === "Full"
+      ? { ...answer, _tag: "QueueFull", offered: group.length }
+      : { ...answer, _tag: "KeyConflict", type: group[answer.index]!.type }
+  }
+
   private created({ delayMs, runAt, ...given }: NewTask): ModelTask {
     const dueAt = runAt ?? this.now + delayMs
     return {

@@ -3,6 +3,7 @@
  * fails. Small pools of ids, keys, queues and times make them meet often.
  */
 import { Arbitrary, Schema, Struct } from "effect"
+import type { InvalidOption, Refused, StoreError } from "taskforge/store"
 
 const enqueued = ["t0", "t1", "t2", "t3", "t4"] as const
 
@@ -38,6 +39,12 @@ const NewTask = Schema.Struct({
 const few = <S extends Schema.Constraint>(item: S, max: number) =>
   Schema.Array(item).check(Schema.isMinLength(1), Schema.isMaxLength(max))
 
+const End = Schema.Struct({
+  attempt,
+  as: Schema.Literals(["Complete", "Retry", "Fail", "Cancel", "Snooze", "Release"]),
+  delayMs: delay
+})
+
 const operations = {
   enqueue: Schema.Struct({ do: Schema.Literal("enqueue"), groups: few(few(NewTask, 3), 2) }),
   /** So many neighbours that differ in nothing but their ids, which a driver may keep together. */
@@ -55,17 +62,17 @@ const operations = {
     leaseForMs: lease
   }),
   claimAgain: Schema.Struct({ do: Schema.Literal("claim again"), instance: Schema.Literals(instances) }),
-  settle: Schema.Struct({
-    do: Schema.Literal("settle"),
-    items: few(
-      Schema.Struct({
-        attempt,
-        as: Schema.Literals(["Complete", "Retry", "Fail", "Cancel", "Snooze", "Release"]),
-        delayMs: delay
-      }),
-      3
-    )
+  settle: Schema.Struct({ do: Schema.Literal("settle"), items: few(End, 3) }),
+  /** A record, new tasks and ends of attempts, all or none of them. */
+  together: Schema.Struct({
+    do: Schema.Literal("together"),
+    /** How the record is changed: not at all, or with the version that it has or another one as the expected one. */
+    record: Schema.Literals(["stays", "changes", "changed before"]),
+    tasks: Schema.Array(NewTask).check(Schema.isMaxLength(3)),
+    items: Schema.Array(End).check(Schema.isMaxLength(2))
   }),
+  /** The last of these once more, with its nonce. */
+  togetherAgain: Schema.Struct({ do: Schema.Literal("together again") }),
   extend: Schema.Struct({ do: Schema.Literal("extend"), attempts: few(attempt, 2), leaseForMs: lease }),
   report: Schema.Struct({ do: Schema.Literal("report"), attempt, progress: Schema.Literals([0, 0.5, 1]) }),
   rescue: Schema.Struct({ do: Schema.Literal("rescue"), limit: count }),
@@ -97,6 +104,9 @@ export const Operation = Schema.Union([
   operations.claim,
   operations.settle,
   operations.settle,
+  operations.together,
+  operations.together,
+  operations.togetherAgain,
   operations.advance,
   operations.advance,
   operations.claimAgain,
@@ -124,6 +134,33 @@ export const groupOf = ({ count, task }: OperationOf<"enqueue alike">): Operatio
   do: "enqueue",
   groups: [enqueued.slice(0, count).map((id) => ({ ...task, id, key: null }))]
 })
+
+/** One end for each task: the first that is said about it. */
+export const endsOf = <End extends { readonly id: string }>(ends: ReadonlyArray<End>): ReadonlyArray<End> =>
+  ends.filter(({ id }, index) => ends.findIndex((other) => other.id === id) === index)
+
+/** What is expected of a record that has a version, or has none yet. */
+export const expectedOf = (record: OperationOf<"together">["record"], version: number | undefined): number =>
+  record === "changes" ? version ?? 0 : version === undefined ? 1 : 0
+
+/** The record that is changed. */
+export const stepRecord = { kind: "step", id: "s" } as const
+
+/** What nothing was done for, without the versions that each store gives. */
+export const reasonOf = (error: Refused | InvalidOption | StoreError): unknown => {
+  switch (error._tag) {
+    case "RecordConflict":
+      return { _tag: error._tag, index: error.index }
+    case "LeaseLost":
+      return { _tag: error._tag, id: error.id, claim: error.claim }
+    case "KeyConflict":
+      return { _tag: error._tag, type: error.type, key: error.key, id: error.id, index: error.index }
+    case "QueueFull":
+      return { _tag: error._tag, capacity: error.capacity, unfinished: error.unfinished, offered: error.offered }
+    default:
+      return error
+  }
+}
 
 /** The operation of one name. */
 export type OperationOf<Name extends Operation["do"]> = Extract<Operation, { readonly do: Name }>

@@ -12,7 +12,7 @@ import {
   type NewTask,
   type Outcome,
   PausedQueues,
-  type RecordStore,
+  RecordStore,
   type Runnable,
   type Settlement,
   type Stranded,
@@ -24,13 +24,32 @@ import {
 import type { Driver } from "../conformance/driver.ts"
 import { anyTime, pause } from "../conformance/fixtures.ts"
 import type { End, Model, ModelTask } from "./Model.ts"
-import { groupOf, ids, type Operation, type OperationOf, rememberedForMs } from "./Operation.ts"
+import {
+  endsOf,
+  expectedOf,
+  groupOf,
+  ids,
+  type Operation,
+  type OperationOf,
+  reasonOf,
+  rememberedForMs,
+  stepRecord
+} from "./Operation.ts"
 
 /** A claim and what it gave. */
 interface LastClaim {
   readonly request: ClaimRequest
   readonly refs: ReadonlyArray<ClaimRef>
   readonly at: number
+}
+
+/** What is to be written together, and the answer once it was. */
+interface Together {
+  readonly nonce: string
+  readonly record: OperationOf<"together">["record"]
+  readonly tasks: ReadonlyArray<NewTask>
+  readonly ends: ReadonlyArray<End>
+  answer: unknown
 }
 
 const nobody: ClaimRef = { id: "unknown", claim: 1 }
@@ -45,6 +64,9 @@ export class Runner {
   private readonly sequence = new Map<ModelTask, number>()
   private lastSequence = -Infinity
   private nonce = 0
+  private lastTogether: Together | undefined
+  private kept: { readonly version: number; readonly document: string } | undefined
+  private lastVersion = 0
   private settlements = 0
 
   constructor(model: Model, driver: Driver) {
@@ -65,6 +87,11 @@ export class Runner {
         return this.claimAgain(operation)
       case "settle":
         return this.settle(operation)
+      case "together":
+        this.lastTogether = { ...this.plan(operation), answer: undefined }
+        return this.together(this.lastTogether)
+      case "together again":
+        return this.lastTogether === undefined ? Effect.void : this.together(this.lastTogether)
       case "extend": {
         const refs = operation.attempts.map((attempt) => this.ref(attempt))
         return this.same(
@@ -134,6 +161,8 @@ export class Runner {
         byName(this.model.stranded(runnable))
       )
     }
+    const [record] = yield* RecordStore.use((store) => store.get(stepRecord.kind, [stepRecord.id]))
+    agree("the record", record && { version: record.version, document: record.document }, this.kept)
     agree("paused", [...yield* PausedQueues.names].sort(), [...this.model.paused].sort())
   })
 
@@ -158,13 +187,13 @@ export class Runner {
     return this.refs.length === 0 ? nobody : this.refs[attempt % this.refs.length]!
   }
 
+  private given({ runIn, ...task }: OperationOf<"together">["tasks"][number]): NewTask {
+    const runAt = runIn === null ? null : this.model.now + runIn
+    return { ...task, maxRetries: 3, timeoutMs: null, runAt }
+  }
+
   private enqueue({ groups }: OperationOf<"enqueue">) {
-    const given = groups.map((group) =>
-      group.map(({ runIn, ...task }): NewTask => {
-        const runAt = runIn === null ? null : this.model.now + runIn
-        return { ...task, maxRetries: 3, timeoutMs: null, runAt }
-      })
-    )
+    const given = groups.map((group) => group.map((task) => this.given(task)))
     return this.same((store) => store.enqueue(given), () => given.map((group) => this.model.enqueue(group)))
   }
 
@@ -196,12 +225,47 @@ export class Runner {
     })
   }
 
-  private settle({ items }: OperationOf<"settle">) {
-    const ends = items.map((item): End => {
+  private ends(items: OperationOf<"settle">["items"]): ReadonlyArray<End> {
+    return items.map((item): End => {
       const n = ++this.settlements
       const failure: TaskFailure = { kind: "error", tag: "Refused", message: `failure ${n}` }
       return { ...this.ref(item.attempt), as: item.as, delayMs: item.delayMs, failure, result: String(n) }
     })
+  }
+
+  private plan({ items, record, tasks }: OperationOf<"together">): Omit<Together, "answer"> {
+    const nonce = `n${++this.nonce}`
+    return { nonce, record, tasks: tasks.map((task) => this.given(task)), ends: endsOf(this.ends(items)) }
+  }
+
+  /** All of it happens or none, and what has happened happens once. */
+  private together(call: Together) {
+    return Effect.gen({ self: this }, function*() {
+      const { ends, nonce, record, tasks } = call
+      const expects = expectedOf(record, this.kept?.version)
+      const document = `"${nonce}"`
+      const result = yield* Effect.result(RecordStore.use((store) =>
+        store.atomically(nonce, {
+          changes: record === "stays" ? [] : [{ ...stepRecord, expects, document }],
+          tasks,
+          settlements: ends.map(settlementOf)
+        })
+      ))
+      const done = result._tag === "Success" ? { _tag: "Accepted", ...result.success } : undefined
+      if (call.answer !== undefined) return agree("the answer once more", done, call.answer)
+      const expected = this.model.together(record === "changed before", tasks, ends)
+      if (result._tag === "Failure") return agree("why nothing was written", reasonOf(result.failure), expected)
+      const { version, ...answer } = result.success
+      agree("what was written together", { _tag: "Accepted", ...answer }, expected)
+      assert.isAbove(version, this.lastVersion, "versions grow")
+      this.lastVersion = version
+      if (record !== "stays") this.kept = { version, document }
+      call.answer = done
+    })
+  }
+
+  private settle({ items }: OperationOf<"settle">) {
+    const ends = this.ends(items)
     return this.same((store) => store.settle(ends.map(settlementOf)), () => ends.map((end) => this.model.settle(end)))
   }
 

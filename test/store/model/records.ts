@@ -82,7 +82,7 @@ export const recordDifferential = (name: string, driver: Driver, options: { read
   })
 }
 
-type Store = RecordStore["Service"]
+type Store = Omit<RecordStore["Service"], "atomically">
 
 /** A fresh store beside another one. */
 const side = Effect.fnUntraced(function*(driver: Driver, other: Store, pass: (ms: number) => void) {

@@ -6,6 +6,7 @@ import type { StoreServices } from "../../../src/store/Driver.ts"
 import { EventLog } from "../../../src/store/EventLog.ts"
 import { events, Notifier } from "../../../src/store/Notifier.ts"
 import { absent, RecordStore } from "../../../src/store/RecordStore.ts"
+import type { ClaimRef } from "../../../src/store/TaskStore.ts"
 import { patiently } from "../../Patience.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
@@ -232,6 +233,93 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       assert.deepInclude(yield* record(claimed.id), { state: "completed", result: "2" })
       assert.deepStrictEqual(yield* book.amounts, [2])
       assert.strictEqual(yield* settle(complete(claimed, "3")), "already")
+    })
+  )
+
+  const chain = (from: ClaimRef, expects: number = absent) =>
+    RecordStore.use((records) =>
+      records.atomically(`${from.id} ${from.claim} ${expects}`, {
+        changes: [{ kind: "thing", id: "a", expects, document: "1" }],
+        tasks: [task({ id: "next" })],
+        settlements: [complete(from, "1")]
+      })
+    )
+
+  test(
+    "what is written together joins the transaction, or happens not at all",
+    Effect.gen(function*() {
+      const book = yield* ledger
+      const claimed = yield* running()
+      const lost = yield* held(Effect.andThen(book.write(1), chain(claimed)))
+      assert.deepStrictEqual([yield* documents, yield* stateOf(claimed.id), yield* take()], [[], "running", []])
+      yield* lost.rollBack
+      assert.deepStrictEqual([yield* documents, yield* stateOf(claimed.id), yield* take()], [[], "running", []])
+      assert.deepStrictEqual(yield* book.amounts, [])
+      // its nonce was rolled back with it
+      const kept = yield* held(Effect.andThen(book.write(2), chain(claimed)))
+      yield* kept.commit
+      assert.deepStrictEqual(yield* documents, ["a=1"])
+      assert.deepInclude(yield* record(claimed.id), { state: "completed", result: "1" })
+      assert.deepStrictEqual(yield* book.amounts, [2])
+      assert.deepStrictEqual((yield* take()).map(({ id }) => id), ["next"])
+      assert.deepInclude((yield* counts).totals, { created: 2, completed: 1 })
+      const { tasks } = yield* chain(claimed)
+      assert.deepStrictEqual(tasks, [{ id: "next", duplicate: false }])
+    })
+  )
+
+  test(
+    "what is refused together spoils no transaction, and leaves nothing behind in it",
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const book = yield* ledger
+      const claimed = yield* running({ key: "key" })
+      const conflicting = RecordStore.use((records) =>
+        records.atomically("conflicting", {
+          changes: [{ kind: "thing", id: "a", expects: absent, document: "1" }],
+          tasks: [task(), task({ key: "key", payload: "2" })],
+          settlements: [complete(claimed)]
+        })
+      )
+      yield* sql.withTransaction(Effect.gen(function*() {
+        yield* book.write(1)
+        const refusals = [
+          yield* Effect.flip(chain(claimed, 7)),
+          yield* Effect.flip(chain({ id: claimed.id, claim: claimed.claim + 1 })),
+          yield* Effect.flip(conflicting)
+        ]
+        assert.deepStrictEqual(refusals.map(({ _tag }) => _tag), ["RecordConflict", "LeaseLost", "KeyConflict"])
+        yield* put("b", "2")
+      }))
+      assert.deepStrictEqual(yield* documents, ["b=2"])
+      assert.deepStrictEqual(yield* book.amounts, [1])
+      assert.strictEqual(yield* extend(claimed), "held")
+      assert.deepInclude((yield* counts).totals, { created: 1, completed: 0 })
+    })
+  )
+
+  test(
+    "what is written together waits for the transaction that has its record or its task, and for no other",
+    Effect.gen(function*() {
+      const [first, other] = [yield* running(), yield* running()]
+      const transaction = yield* held(chain(first))
+      yield* RecordStore.use((records) =>
+        records.atomically("other", {
+          changes: [{ kind: "thing", id: "b", expects: absent, document: "1" }],
+          settlements: [complete(other)]
+        })
+      )
+      const late = yield* Effect.forkChild(Effect.all([
+        Effect.flip(chain(first, 7)),
+        Effect.flip(RecordStore.use((records) => records.atomically("late", { settlements: [complete(first)] }))),
+        chain(first)
+      ], { concurrency: 3 }))
+      yield* Effect.sleep("50 millis")
+      yield* transaction.commit
+      const [conflict, lost, repeated] = yield* Fiber.join(late)
+      assert.deepStrictEqual([conflict._tag, lost._tag], ["RecordConflict", "LeaseLost"])
+      assert.deepStrictEqual(repeated.tasks, [{ id: "next", duplicate: false }])
+      assert.deepStrictEqual(yield* documents, ["a=1", "b=1"])
     })
   )
 

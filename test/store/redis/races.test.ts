@@ -5,8 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, References } from "effect"
 import { Redis as RedisClient } from "effect/persistence/Redis"
 import { StoreError } from "../../../src/domain/Errors.ts"
+import type { NewTask } from "../../../src/domain/TaskRecord.ts"
+import { absent, RecordStore } from "../../../src/store/RecordStore.ts"
 import * as RedisStore from "../../../src/store/redis/RedisStore.ts"
-import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { type ClaimRef, TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Redis from "../../servers/Redis.ts"
 import { withServer } from "../../servers/withServer.ts"
 import {
@@ -61,11 +63,11 @@ await withServer("Redis", Redis.find, async (server) => {
     const here = yield* storeOn(interrupted)
     const there = yield* storeOn(redis)
     return {
-      here: <A, E>(effect: Effect.Effect<A, E, TaskStore>) => Effect.provideContext(effect, here),
+      here: <A, E>(effect: Effect.Effect<A, E, TaskStore | RecordStore>) => Effect.provideContext(effect, here),
       advance: (ms: number) => redis.send("SET", clockKey, `+${ms}`),
       interrupt: (
         text: string,
-        effect: Effect.Effect<unknown, unknown, TaskStore>,
+        effect: Effect.Effect<unknown, unknown, TaskStore | RecordStore>,
         isAt: (script: number) => boolean = (script) => script === 1
       ) =>
         Effect.sync(() => {
@@ -115,6 +117,79 @@ await withServer("Redis", Redis.find, async (server) => {
         assert.deepStrictEqual(states, ["completed", "cancelled", "scheduled"])
         assert.strictEqual((yield* here(record(c.id))).history.length, 1)
         assert.strictEqual(yield* scripts, 2)
+      }))
+
+    /** Records, tasks and an end together. */
+    const together = (ref: ClaimRef, ...group: ReadonlyArray<NewTask>) =>
+      RecordStore.use((store) =>
+        store.atomically("nonce", {
+          changes: [{ kind: "step", id: "a", expects: absent, document: "1" }],
+          tasks: group,
+          settlements: [complete(ref)]
+        })
+      )
+    const writingTogether = `return { "written"`
+
+    it.live("hears of a heartbeat and of a cancel: what is written together is decided again", () =>
+      Effect.gen(function*() {
+        const { here, interrupt, scripts } = yield* two
+        const claimed = yield* here(running({}, { leaseForMs: second }))
+        yield* interrupt(writingTogether, Effect.andThen(extend(claimed), cancel(claimed.id)))
+        yield* here(together(claimed, task()))
+        assert.deepInclude(yield* here(record(claimed.id)), { state: "completed", cancelRequested: true })
+        assert.deepInclude((yield* here(counts)).totals, { created: 2, completed: 1 })
+        assert.strictEqual(yield* scripts, 2)
+      }))
+
+    it.live("writes nothing together where another one was faster to end the attempt", () =>
+      Effect.gen(function*() {
+        const { here, interrupt } = yield* two
+        const claimed = yield* here(running())
+        yield* interrupt(writingTogether, settle(fail(claimed)))
+        assert.strictEqual((yield* Effect.flip(here(together(claimed, task()))))._tag, "LeaseLost")
+        assert.deepInclude((yield* here(counts)).totals, { created: 1, completed: 0, failed: 1 })
+        assert.deepStrictEqual(yield* here(RecordStore.use((store) => store.get("step", ["a"]))), [undefined])
+      }))
+
+    it.live("finds tasks known that another one has stored since", () =>
+      Effect.gen(function*() {
+        const { here, interrupt, scripts } = yield* two
+        const claimed = yield* here(running())
+        yield* here(add({ id: "old" }))
+        const faster = add({ id: "new" }, { id: "owner", key: "k" })
+        yield* interrupt(writingTogether, faster, (script) => script === 2)
+        const group = [task({ id: "old" }), task({ id: "new" }), task({ key: "k" }), task({ id: "rest" })]
+        assert.deepStrictEqual((yield* here(together(claimed, ...group))).tasks, [
+          { id: "old", duplicate: true },
+          { id: "new", duplicate: true },
+          { id: "owner", duplicate: true },
+          { id: "rest", duplicate: false }
+        ])
+        assert.strictEqual(yield* scripts, 3)
+        assert.deepInclude((yield* here(counts)).totals, { created: 5, completed: 1 })
+      }))
+
+    it.live("is full where another one has taken the room", () =>
+      Effect.gen(function*() {
+        const { here, interrupt } = yield* two
+        const claimed = yield* here(running())
+        yield* interrupt(writingTogether, add(...tasks(99)))
+        const error = yield* Effect.flip(here(together(claimed, ...tasks(2))))
+        assert.deepInclude(error, { _tag: "QueueFull", capacity: 100, unfinished: 99, offered: 2 })
+        assert.strictEqual((yield* here(record(claimed.id))).state, "running")
+      }))
+
+    it.live("gives the answer of another one that did the same under the same nonce", () =>
+      Effect.gen(function*() {
+        const { here, interrupt } = yield* two
+        const claimed = yield* here(running())
+        const next = task()
+        yield* interrupt(writingTogether, together(claimed, next))
+        const answer = yield* here(together(claimed, next))
+        assert.deepStrictEqual(answer.tasks, [{ id: next.id, duplicate: false }])
+        assert.deepInclude((yield* here(counts)).totals, { created: 2, completed: 1 })
+        const [stored] = yield* here(RecordStore.use((store) => store.get("step", ["a"])))
+        assert.strictEqual(stored?.version, answer.version)
       }))
 
     it.live("hears of a heartbeat: the lease is not taken back", () =>
