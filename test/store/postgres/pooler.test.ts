@@ -4,7 +4,19 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Layer, Logger, Redacted, Schedule, Schema, type Scope } from "effect"
+import {
+  Context,
+  Deferred,
+  Effect,
+  Fiber,
+  Layer,
+  Logger,
+  Redacted,
+  Schedule,
+  Schema,
+  type Scope,
+  Semaphore
+} from "effect"
 import { Engine, Task, TaskStore } from "../../../src/index.ts"
 import { Notifier } from "../../../src/store/Notifier.ts"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
@@ -26,10 +38,13 @@ await withServer("PgBouncer", PgBouncer.pooled, ({ direct, pooler }) => {
   const storeAt = (schema: string, options: Partial<PostgresStore.ConnectionOptions> = {}) =>
     Layer.fresh(PostgresStore.layerUrl({ url: pooler.url, schema, ...options }))
 
-  const kill = Postgres.query<{ killed: number }>(
-    direct.url,
-    `SELECT count(pg_terminate_backend(pid))::int AS killed FROM pg_stat_activity
-      WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'`
+  // One at a time: two would end each other's session
+  const kill = Semaphore.makeUnsafe(1).withPermit(
+    Postgres.query<{ killed: number }>(
+      direct.url,
+      `SELECT count(pg_terminate_backend(pid))::int AS killed FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'`
+    )
   )
 
   test("an engine works behind it, also in the application's transactions and while sessions are ended", (schema) =>
