@@ -10,11 +10,14 @@
  * | `behind` | an instance has a free slot, and the due tasks before it have been taken |
  */
 import { DateTime, Duration, Effect, Option } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
+import * as DurationText from "../domain/DurationText.ts"
 import { type StoreError, TaskNotFound } from "../domain/Errors.ts"
+import { shortened } from "../domain/Quoting.ts"
 import { utc } from "../domain/StoredTime.ts"
 import { retryCount, type TaskRecord } from "../domain/TaskRecord.ts"
 import { isFinished, type TaskState } from "../domain/TaskState.ts"
-import type { InstanceRecord, InstanceStore } from "../store/InstanceStore.ts"
+import type { InstanceRecord, InstanceStore, Roll } from "../store/InstanceStore.ts"
 import * as PausedQueues from "../store/PausedQueues.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
@@ -72,50 +75,64 @@ export const explain = Effect.fnUntraced(function*(
   const now = utc(roll.now)
   const { state } = task
   if (state === "running" || isFinished(state)) {
-    return { id, state, summary: ongoing(task), reasons: [], mayStartAt: Option.none(), now }
+    return { id, state, summary: ongoing(task, roll), reasons: [], mayStartAt: Option.none(), now }
   }
   const able = roll.instances.filter((instance) => canRun(instance, task))
   const pause = yield* Effect.provideService(PausedQueues.pauseOf(task.queue), RecordStore, records)
   const reasons: Array<Reason> = []
   if (state === "scheduled" && task.dueAt > roll.now) reasons.push(notDue(task, now))
-  if (pause !== null) reasons.push(paused(pause))
+  if (pause !== null) reasons.push(paused(pause, roll.now))
   if (able.length === 0) reasons.push(noHandler(task, roll.instances.length))
   if (reasons.length === 0) reasons.push(yield* behind(tasks, task, able))
-  return { id, state, summary: reasons[0]!.text, reasons, mayStartAt: mayStartAt(reasons), now }
+  return { id, state, summary: reasons[0]!.text, reasons, mayStartAt: mayStartAt(reasons, now), now }
 })
 
 const canRun = ({ queues, types }: InstanceRecord, { queue, type }: TaskRecord): boolean =>
   types.includes(type) && (queues.length === 0 || queues.includes(queue))
 
-const ongoing = (task: TaskRecord): string => {
+const ongoing = (task: TaskRecord, roll: Roll): string => {
   switch (task.state) {
     case "completed":
       return "It has completed."
     case "cancelled":
       return "It was cancelled. A rerun starts it again."
     case "failed":
-      return `It failed: ${task.failure?.message ?? "no reason is known"}. A rerun starts it again.`
-    default: {
-      const since = task.startedAt === null ? "" : ` since ${DateTime.formatIso(utc(task.startedAt))}`
-      const ending = task.cancelRequested ? ", and was asked to stop" : ""
-      return `It runs on ${task.instance ?? "an instance"}${since}${ending}.`
-    }
+      return `It failed: ${sentence(task.failure?.message ?? "no reason is known")} A rerun starts it again.`
+    default:
+      return running(task, roll)
   }
 }
 
+const running = ({ cancelRequested, instance, leaseUntil, startedAt }: TaskRecord, { instances }: Roll): string => {
+  const asked = cancelRequested ? ", and was asked to stop" : ""
+  const text = `It runs on ${instance} since ${timeText(startedAt!)}${asked}.`
+  return instances.some(({ id }) => id === instance)
+    ? text
+    : `${text} That instance gives no sign of life: the task is taken from it when its lease ends, at ${
+      timeText(leaseUntil!)
+    }.`
+}
+
+const timeText = (millis: number): string => DateTime.formatIso(utc(millis))
+
 const notDue = (task: TaskRecord, now: DateTime.Utc): Reason => {
   const dueAt = utc(task.dueAt)
-  const wait = Duration.format(DateTime.distance(now, dueAt))
-  const why = task.failures > 0 ? `Its retry ${retryCount(task) + 1} is due` : "It is due"
+  const wait = DurationText.format(Duration.seconds(Math.ceil(Duration.toSeconds(DateTime.distance(now, dueAt)))))
+  const last = task.failures > 0 ? task.history.at(-1)?.outcome : undefined
+  const why = last === "failed" ? `Its retry ${retryCount(task)} is due` : "It is due"
   return { code: "not_due", text: `${why} in ${wait}, at ${DateTime.formatIso(dueAt)}.`, dueAt }
 }
 
-const paused = ({ by, queue, reason, since, until }: PausedQueues.PausedQueue): Reason => {
-  const end = until === null ? "until someone resumes it" : `until ${DateTime.formatIso(utc(until))}`
+const paused = ({ by, queue, reason, since, until }: PausedQueues.PausedQueue, now: number): Reason => {
+  const end = until === null
+    ? "until someone resumes it"
+    : until > now
+    ? `until ${timeText(until)}`
+    : `until an instance resumes it: its time ended at ${timeText(until)}`
   const who = by === null ? "" : ` by ${by}`
   return {
     code: "queue_paused",
-    text: `Its queue ${JSON.stringify(queue)} is paused${who} ${end}${reason === null ? "" : `: ${reason}`}.`,
+    text: `Its queue ${JSON.stringify(queue)} is paused${who} ${end}${reason === null ? "." : `: ${sentence(reason)}`}`,
     by,
     reason,
     since: utc(since),
@@ -127,36 +144,48 @@ const noHandler = ({ queue, type }: TaskRecord, instances: number): Reason => {
   const name = `type ${JSON.stringify(type)} in the queue ${JSON.stringify(queue)}`
   const text = instances === 0
     ? `No instance is running, so nothing handles the ${name}.`
+    : instances === 1
+    ? `The one running instance does not handle the ${name}.`
     : `None of ${instances} running instances handles the ${name}.`
   return { code: "no_handler", text, instances }
 }
 
 const behind = Effect.fnUntraced(function*(
   tasks: TaskStore["Service"],
-  { queue, type }: TaskRecord,
+  { queue, state, type }: TaskRecord,
   able: ReadonlyArray<InstanceRecord>
 ): Effect.fn.Return<Reason, StoreError> {
   const { lanes } = yield* tasks.laneCounts({ queue, limit: maxTypes })
-  const pending = lanes.find((lane) => lane.type === type)?.pending ?? 0
+  // One that has become due counts as scheduled until the next claim, and what was pending may run by now
+  const due = lanes.find((lane) => lane.type === type)?.pending ?? 0
+  const pending = state === "scheduled" ? due + 1 : Math.max(1, due)
   const slots = able.reduce((sum, { capacity }) => sum + capacity, 0)
   const busy = able.reduce((sum, { running }) => sum + running.length, 0)
   const text = busy < slots
     ? "It is due, and starts when an instance asks for work."
-    : `It is due, and waits for one of ${slots} slots, which are all busy; ${pending} due tasks of its queue and type wait.`
+    : `It is due, and waits for ${
+      slots === 1 ? "the one slot, which is" : `one of ${slots} slots, which are all`
+    } busy; ` +
+      `${pending === 1 ? "no other due task" : `${pending} due tasks`} of its queue and type ${
+        pending === 1 ? "waits" : "wait"
+      }.`
   return { code: "behind", text, pending, slots, busy }
 })
 
 /** Types of a queue that are looked through for the task's own. */
 const maxTypes = 10_000
 
-/** Known only where nothing but time is missing. */
-const mayStartAt = (reasons: ReadonlyArray<Reason>): Option.Option<DateTime.Utc> => {
+/** What others wrote, as the end of a sentence. */
+const sentence = (text: string): string => `${shortened(text, Bounds.maxReasonLength).replace(/[\s.]+$/, "")}.`
+
+/** Known only where nothing but time is missing; not in the past. */
+const mayStartAt = (reasons: ReadonlyArray<Reason>, now: DateTime.Utc): Option.Option<DateTime.Utc> => {
   const times = reasons.map((reason) =>
     reason.code === "not_due" ? reason.dueAt : reason.code === "queue_paused" ? reason.until : null
   )
   return times.reduce<Option.Option<DateTime.Utc>>(
     (latest, time) =>
       Option.flatMap(latest, (known) => time === null ? Option.none() : Option.some(DateTime.max(known, time))),
-    Option.some(utc(0))
+    Option.some(now)
   )
 }

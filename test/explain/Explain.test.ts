@@ -1,11 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Option } from "effect"
+import { Context, DateTime, Effect, Option } from "effect"
+import { TestClock } from "effect/testing"
 import { TaskNotFound } from "../../src/domain/Errors.ts"
 import type { Explanation } from "../../src/explain/Explain.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import * as Task from "../../src/Task.ts"
+import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { Gate } from "../engine/Gate.ts"
-import { pass, reaches, withEngine } from "../engine/TestEngine.ts"
+import * as OtherProcess from "../engine/OtherProcess.ts"
+import { pass, reaches, start, withEngine, withStore } from "../engine/TestEngine.ts"
 
 const Work = Task.make("work")
 const Other = Task.make("other", { queue: "others" })
@@ -55,6 +58,17 @@ describe("an explanation", () => {
         const fourth = yield* explain(busy.id)
         assert.deepStrictEqual(codesOf(fourth), ["behind"])
         assert.deepInclude(fourth.reasons[0], { pending: 1, slots: 1, busy: 1 })
+        assert.strictEqual(
+          fourth.summary,
+          "It is due, and waits for the one slot, which is busy; no other due task of its queue and type waits."
+        )
+        // It is due by now, and no claim has looked at it: none is made while the slot is busy
+        const due = yield* Work.enqueue(undefined, { delay: "1 second" })
+        yield* pass("2 seconds")
+        const fifth = yield* explain(due.id)
+        assert.deepStrictEqual([fifth.state, codesOf(fifth)], ["scheduled", ["behind"]])
+        assert.deepInclude(fifth.reasons[0], { pending: 2, slots: 1, busy: 1 })
+        assert.include(fifth.summary, "; 2 due tasks of its queue and type wait.")
 
         gate.open()
         yield* busy.result
@@ -66,4 +80,72 @@ describe("an explanation", () => {
       })
     )
   })
+
+  it.effect("tells a retry from a wait that the handler asked for", () =>
+    withEngine(
+      {
+        handlers: Work.toLayer(() =>
+          Effect.flatMap(
+            TaskContext,
+            ({ attempt, snooze }) => attempt === 1 ? Effect.die("It broke.") : snooze("1 hour")
+          )
+        )
+      },
+      Effect.gen(function*() {
+        const { id } = yield* Work.enqueue()
+        yield* reaches(id, "scheduled")
+        assert.match((yield* explain(id)).summary, /^Its retry 1 is due in \d+s, at /)
+        yield* pass("1 minute")
+        assert.match((yield* explain(id)).summary, /^It is due in 59m\d+s, at /)
+      })
+    ))
+
+  it.effect("says of the last failure what it was, in a sentence", () =>
+    withEngine(
+      { handlers: Work.toLayer(() => Effect.die(new Error(`It broke.${" ".repeat(5000)}For good...`))) },
+      Effect.gen(function*() {
+        const { id } = yield* Work.enqueue(undefined, { maxRetries: 0 })
+        yield* reaches(id, "failed")
+        const { summary } = yield* explain(id)
+        assert.isBelow(summary.length, 1200)
+        assert.match(summary, /^It failed: It broke\./)
+        assert.match(summary, /[^.]\. A rerun starts it again\.$/)
+      })
+    ))
+
+  it.effect("does not take a pause whose time has ended for one that ends later", () =>
+    withStore(
+      {},
+      Effect.gen(function*() {
+        const { close, context } = yield* start({ handlers: Work.toLayer(() => Effect.void) })
+        const queue = Context.get(context, TaskQueue)
+        yield* queue.pause("default", { for: "1 minute", reason: "Lunch." })
+        const { id } = yield* Effect.provide(Work.enqueue(), context)
+        assert.include((yield* queue.explain(id)).summary, "Z: Lunch.")
+        assert.notInclude((yield* queue.explain(id)).summary, "Lunch..")
+        yield* close
+        yield* TestClock.adjust("1 hour")
+        const { mayStartAt, reasons, summary } = yield* queue.explain(id)
+        assert.deepStrictEqual(reasons.map(({ code }) => code), ["queue_paused", "no_handler"])
+        assert.deepStrictEqual(mayStartAt, Option.none())
+        assert.include(summary, "until an instance resumes it: its time ended at 1970-01-01T00:01:00.000Z")
+      })
+    ))
+
+  it.effect("says of a task whose process died that nothing is heard of it", () =>
+    withStore(
+      {},
+      Effect.gen(function*() {
+        const { close, context } = yield* start()
+        const queue = Context.get(context, TaskQueue)
+        const { id } = yield* Effect.provide(Work.enqueue(), context)
+        yield* OtherProcess.claim()
+        const { summary } = yield* queue.explain(id)
+        assert.match(
+          summary,
+          /^It runs on \S+ since .* That instance gives no sign of life: .* when its lease ends, at 1970-/
+        )
+        yield* close
+      })
+    ))
 })
