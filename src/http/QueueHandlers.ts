@@ -127,7 +127,11 @@ export const queues = HttpApiBuilder.group(
       AuditLog.recorded(
         action,
         { queue: name },
-        Effect.catchTag(done, "InvalidOption", RequestCheckLive.refused("path"))
+        Effect.catchTag(
+          done,
+          "InvalidOption",
+          (invalid) => RequestCheckLive.refused(invalid.option === "queue" ? "path" : "body")(invalid)
+        )
       )
 
     return handlers.handleAll({
@@ -145,10 +149,11 @@ export const queues = HttpApiBuilder.group(
           Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")),
           Effect.map(QueuesApi.typesJson)
         ),
-      pause: Effect.fnUntraced(function*({ params, payload }) {
+      pause: Effect.fnUntraced(function*({ params, payload, request }) {
         const key = keyOf(yield* CurrentVisitor)
         const options = { ...payload, ...key !== undefined && { by: key.name } }
-        yield* change("pause", params.queue, queue.pause(params.queue, options))
+        const paused = change("pause", params.queue, queue.pause(params.queue, options))
+        yield* RequestCheckLive.exactBody(request, () => paused)
       }),
       resume: ({ params }) => change("resume", params.queue, queue.resume(params.queue))
     })

@@ -13,7 +13,7 @@ export interface PauseOptions {
   readonly by?: string | undefined
   /** How long, by the store's clock; until it is resumed when left out. Not together with `until`. */
   readonly for?: Duration.Input | undefined
-  /** When it goes on by itself. Not together with `for`. */
+  /** When it goes on by itself: a time that has not passed by the store's clock. Not together with `for`. */
   readonly until?: DateTime.DateTime | undefined
 }
 

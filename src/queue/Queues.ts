@@ -105,9 +105,9 @@ export interface Queues {
    * const backlog = Effect.gen(function*() {
    *   const queue = yield* TaskQueue
    *   const { now, queues } = yield* queue.queues({ limit: 100 })
-   *   for (const { paused, pending, queue: name, waitingSince } of queues) {
+   *   for (const { pause, pending, queue: name, waitingSince } of queues) {
    *     const waited = waitingSince === null ? Duration.zero : DateTime.distance(waitingSince, now)
-   *     if (!paused && Duration.isGreaterThan(waited, Duration.minutes(1))) {
+   *     if (pause === null && Duration.isGreaterThan(waited, Duration.minutes(1))) {
    *       yield* Effect.logWarning(`${pending} tasks wait in ${name}, the next one for more than a minute`)
    *     }
    *   }

@@ -2,8 +2,9 @@
  * Queues that give no work. Each is a record, and its id is the queue's name. The claim of every driver reads these ids: this
  * is the one kind of records that drivers know.
  */
-import { Effect, Option, Schema } from "effect"
+import { DateTime, Effect, Option, Schema } from "effect"
 import { InvalidOption, type StoreError } from "../domain/Errors.ts"
+import { utc } from "../domain/StoredTime.ts"
 import { absent, all, RecordStore, remove, type StoredRecord } from "./RecordStore.ts"
 
 /** The kind of these records. Their ids are the names of the queues, and they are due when the queue goes on by itself. */
@@ -53,6 +54,14 @@ export const pause: (
   function*(queue: string, { by, forMs, reason, until }: Reason = {}) {
     const store = yield* RecordStore
     const document = JSON.stringify({ by, reason })
+    if (until !== undefined) {
+      const { now } = yield* store.due(kind, 1)
+      // A year that was mistyped would let a paused queue go on
+      if (until <= now) {
+        const expected = `a time after now, which is ${formatted(now)}`
+        return yield* new InvalidOption({ option: "until", found: formatted(until), expected, index: 0 })
+      }
+    }
     const [known] = yield* store.get(kind, [queue])
     if (known === undefined && (yield* all(kind)).length >= maxPaused) {
       const expected = `one of at most ${maxPaused} paused queues: resume another one first`
@@ -65,6 +74,8 @@ export const pause: (
   Effect.catchTag("RecordConflict", Effect.die),
   Effect.retry(repeated)
 )
+
+const formatted = (millis: number): string => DateTime.formatIso(utc(millis))
 
 /** Lets claims take from a queue again. */
 export const resume = (queue: string): Effect.Effect<void, StoreError, RecordStore> =>
@@ -101,14 +112,19 @@ export const resumeDue: Effect.Effect<
 > = Effect.gen(function*() {
   const store = yield* RecordStore
   const { nextDueAt, now, records } = yield* Effect.catchTag(store.due(kind, batch), "InvalidOption", Effect.die)
-  const resumed: Array<string> = []
-  for (const { id, version } of records) {
-    yield* store.put([{ kind, id, expects: version, document: null }]).pipe(
-      Effect.andThen(Effect.sync(() => resumed.push(id))),
-      // It was resumed, or paused for longer, in between
-      Effect.catchTags({ RecordConflict: () => Effect.void, InvalidOption: Effect.die })
+  /** All at once, or each for itself where one was resumed, or paused for longer, in between. */
+  const end = (due: typeof records): Effect.Effect<ReadonlyArray<string>, StoreError> =>
+    store.put(due.map(({ id, version }) => ({ kind, id, expects: version, document: null }))).pipe(
+      Effect.as(due.map(({ id }) => id)),
+      Effect.catchTags({
+        RecordConflict: () =>
+          due.length === 1
+            ? Effect.succeed([])
+            : Effect.map(Effect.forEach(due, (one) => end([one])), (ended) => ended.flat()),
+        InvalidOption: Effect.die
+      })
     )
-  }
+  const resumed = records.length === 0 ? [] : yield* end(records)
   return { resumed, nextInMs: nextDueAt === null ? Infinity : Math.max(0, nextDueAt - now) }
 })
 

@@ -195,6 +195,9 @@ for (const [place, layer] of Object.entries(places)) {
           3_600_000
         )
         assert.instanceOf(yield* Effect.flip(queue.pause("voices", { reason: "x".repeat(1001) })), InvalidOption)
+        const past = yield* Effect.flip(queue.pause("voices", { until: voicesPause!.since }))
+        assert.include(past, { _tag: "InvalidOption", option: "until", found: DateTime.formatIso(voicesPause!.since) })
+        assert.match(past.message, /; expected a time after now, which is \S+Z$/)
         const distant = yield* Never.enqueue(undefined, { delay: "1 day", queue: "voices" })
         const why = yield* queue.explain(distant.id)
         assert.includeMembers(why.reasons.map(({ code }) => code), ["not_due", "queue_paused"])

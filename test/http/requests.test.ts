@@ -70,30 +70,35 @@ describe("a request body", () => {
       yield* expecting(200, send("POST", "/submit", { type: "echo", payload: "order 9007199254740993" }))
     }).pipe(Effect.provide(layer())))
 
-  it.effect("is refused in another encoding than UTF-8, which would be lost", () =>
-    Effect.gen(function*() {
-      const body = `{"type":"echo","key":"caf\u00e9"}`
-      const answer = parse(
-        yield* exchange(
-          yield* port,
-          Buffer.from(
-            [
-              "POST /api/v1/tasks HTTP/1.1",
-              "Host: localhost",
-              "Connection: close",
-              "Content-Type: application/json",
-              `Content-Length: ${body.length}`,
-              "",
-              body
-            ].join("\r\n"),
-            "latin1"
+  it.effect.each([
+    ["/api/v1/tasks", `{"type":"echo","key":"caf\u00e9"}`],
+    ["/api/v1/queues/default/pause", `{"reason":"caf\u00e9"}`]
+  ])(
+    "is refused in another encoding than UTF-8, which would be lost: %s",
+    ([path, body = ""]) =>
+      Effect.gen(function*() {
+        const answer = parse(
+          yield* exchange(
+            yield* port,
+            Buffer.from(
+              [
+                `POST ${path} HTTP/1.1`,
+                "Host: localhost",
+                "Connection: close",
+                "Content-Type: application/json",
+                `Content-Length: ${body.length}`,
+                "",
+                body
+              ].join("\r\n"),
+              "latin1"
+            )
           )
         )
-      )
-      assert.strictEqual(answer.status, 400, answer.body)
-      assert.include(answer.body, "Expected UTF-8")
-      yield* posted({ type: "echo", key: "caf\ufffd" })
-    }).pipe(Effect.provide(layer())))
+        assert.strictEqual(answer.status, 400, answer.body)
+        assert.include(answer.body, "Expected UTF-8")
+        yield* posted({ type: "echo", key: "caf\ufffd" })
+      }).pipe(Effect.provide(layer()))
+  )
 
   it.effect("that is no JSON is refused with the position", () =>
     Effect.gen(function*() {

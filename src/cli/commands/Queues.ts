@@ -86,6 +86,7 @@ const pauseEach = Effect.fnUntraced(function*(given: Target.Given<typeof reasons
     const { pause, timestamp } = yield* ask(api.queues.get({ params: { queue }, query: { limit: 1 } }))
     if (given.json) yield* Screen.json({ queue, pause })
     else if (pause !== null) yield* Screen.line(isPaused(queue, pause, Date.parse(timestamp))(paint))
+    else yield* Screen.line(goesOn(queue, paint))
   }
 })
 
@@ -95,9 +96,12 @@ const resumeEach = Effect.fnUntraced(function*({ json, queues }: Target.Given<ty
   for (const queue of queues) {
     yield* ask(api.queues.resume({ params: { queue } }))
     if (json) yield* Screen.json({ queue, pause: null })
-    else yield* Screen.line(`${paint.good("▸")} ${paint.bold(Screen.plain(queue))} goes on`)
+    else yield* Screen.line(goesOn(queue, paint))
   }
 })
+
+const goesOn = (queue: string, { bold, good }: Screen.Paint): string =>
+  `${good("▸")} ${bold(Screen.plain(queue))} goes on`
 
 /** What is said of a queue that gives no work. */
 const isPaused = (queue: string, pause: PauseJson, now: number) => ({ bold, warn }: Screen.Paint): string =>

@@ -15,7 +15,7 @@ import { DateTime, Duration, Effect, Layer, type Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { FetchHttpClient, type HttpClient } from "effect/http"
 import * as Bounds from "../../domain/Bounds.ts"
-import { type StoreError, TaskNotFound } from "../../domain/Errors.ts"
+import { InvalidOption, type StoreError, TaskNotFound } from "../../domain/Errors.ts"
 import * as Priority from "../../domain/Priority.ts"
 import * as PooledRandom from "../../engine/PooledRandom.ts"
 import * as OneOrMany from "../../queue/OneOrMany.ts"
@@ -24,6 +24,7 @@ import * as Queues from "../../queue/Queues.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import { checkList, TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
 import * as QueuesApi from "../api/QueuesApi.ts"
+import type { InvalidRequest } from "../api/RequestCheck.ts"
 import * as SystemApi from "../api/SystemApi.ts"
 import * as TaskJson from "../api/TaskJson.ts"
 import { explanationFromJson, maxResults, type NewTaskJson } from "../api/TasksApi.ts"
@@ -141,7 +142,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     pause: Effect.fnUntraced(function*(queue, options = {}) {
       yield* Bounds.check("queue", queueInPath, queue)
       yield* Pauses.check(options)
-      yield* again("pause a queue", queues.pause({ params: { queue }, payload: QueuesApi.newPauseJson(options) }))
+      const paused = queues.pause({ params: { queue }, payload: QueuesApi.newPauseJson(options) })
+      yield* again("pause a queue", Effect.catchTag(paused, "InvalidRequest", refusedOption))
     }),
     resume: Effect.fnUntraced(function*(queue) {
       yield* Bounds.check("queue", queueInPath, queue)
@@ -197,6 +199,15 @@ const unsent = <A, E extends { readonly _tag: string }>(
     ApiClient.isTransport(error)
       ? ApiClient.toStoreError(operation, error)
       : error as Exclude<E, ApiClient.TransportError>)
+
+/** What only the server can check, such as a time against its clock, is refused as by a store. */
+const refusedOption = (error: InvalidRequest): Effect.Effect<never, InvalidOption | InvalidRequest> => {
+  const [, option, found, expected] =
+    /^The option (\w+) is (.*); expected (.*)$/s.exec(error.issues[0]?.message ?? "") ?? []
+  return Effect.fail(
+    option === undefined ? error : new InvalidOption({ option, found: found!, expected: expected!, index: 0 })
+  )
+}
 
 /** A submission as it is posted. What a definition says of its tasks is sent along: the server may know another. */
 const newTaskOf = ({ definition, options, payload }: Submission): NewTaskJson => {

@@ -1,6 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { PausedQueues } from "taskforge/store"
+import { PausedQueues, RecordStore } from "taskforge/store"
 import { type Driver, scenario } from "./driver.ts"
 import {
   add,
@@ -72,6 +72,44 @@ export const pausing = (driver: Driver) =>
         assert.deepStrictEqual(yield* PausedQueues.resumeDue, { resumed: ["long"], nextInMs: Infinity })
         assert.deepStrictEqual(yield* PausedQueues.names, ["endless"])
         assert.deepStrictEqual(yield* takeIds({ queues: ["long", "endless"] }), [ids[1]])
+      }))
+
+    scenario(
+      driver,
+      "ends in all queues whose time has come, but in those that were resumed or prolonged in between",
+      () =>
+        Effect.gen(function*() {
+          const names = Array.from({ length: 120 }, (_, index) => `q${index}`)
+          yield* Effect.forEach(names, (name) => PausedQueues.pause(name, { forMs: second }))
+          yield* driver.advance("1 minute")
+          const records = yield* RecordStore
+          const between = Effect.andThen(PausedQueues.pause("q7", { forMs: 60 * second }), PausedQueues.resume("q8"))
+            .pipe(
+              Effect.provideService(RecordStore, records),
+              Effect.orDie
+            )
+          const { nextInMs, resumed } = yield* Effect.provideService(PausedQueues.resumeDue, RecordStore, {
+            ...records,
+            due: (kind, limit) => Effect.tap(records.due(kind, limit), between)
+          })
+          assert.strictEqual(nextInMs, 0)
+          const others = (yield* PausedQueues.resumeDue).resumed
+          assert.sameMembers([...resumed, ...others], names.filter((name) => name !== "q7" && name !== "q8"))
+          assert.deepStrictEqual(yield* PausedQueues.names, ["q7"])
+        })
+    )
+
+    scenario(driver, "is not made to end in the past, which would resume the queue", () =>
+      Effect.gen(function*() {
+        yield* PausedQueues.pause("default", { reason: "because" })
+        const { since } = (yield* PausedQueues.pauseOf("default"))!
+        for (const until of [since, since - 60_000]) {
+          const refused = yield* Effect.flip(PausedQueues.pause("default", { until }))
+          assert.propertyVal(refused, "option", "until")
+        }
+        assert.deepInclude(yield* PausedQueues.pauseOf("default"), { reason: "because", since, until: null })
+        yield* PausedQueues.pause("default", { until: since + 60_000 })
+        assert.deepInclude(yield* PausedQueues.pauseOf("default"), { until: since + 60_000 })
       }))
 
     scenario(driver, "accepts new tasks, and goes on promoting those that become due", () =>
