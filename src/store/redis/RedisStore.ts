@@ -35,7 +35,6 @@ import * as Hints from "./Hints.ts"
 import * as Instances from "./Instances.ts"
 import * as Lanes from "./Lanes.ts"
 import * as Operate from "./Operate.ts"
-import * as RateLimits from "./RateLimits.ts"
 import * as Read from "./Read.ts"
 import * as Records from "./Records.ts"
 import * as Runner from "./Runner.ts"
@@ -176,7 +175,7 @@ const make = Effect.fnUntraced(function*(
     Context.add(InstanceStore, Instances.make(runner)),
     Context.add(RecordStore, Records.make(runner, { tasks, capacity, headStartMs, budget })),
     Context.add(EventLog, Events.make(runner)),
-    Context.add(RateLimiter.RateLimiterStore, yield* RateLimits.make(root))
+    Context.add(RateLimiter.RateLimiterStore, yield* rateLimits(root))
   )
 })
 
@@ -190,5 +189,28 @@ const inspect = Effect.fnUntraced(function*(redis: Redis["Service"]) {
   const persistence = `Redis persistence: ${Server.persistence(facts)}`
   yield* Effect.annotateLogs(Server.isKept(facts) ? Effect.logInfo(persistence) : Effect.logWarning(persistence), {
     redis: facts.version
+  })
+})
+
+/** Counts of rate limits below a root, shared by all instances: keys that Redis forgets at a time of its clock. */
+const rateLimits = Effect.fnUntraced(function*(root: string) {
+  const redis = yield* Redis
+  const prefix = `${root}:rate:`
+  const store = yield* RateLimiter.makeStoreRedis({ prefix })
+
+  return RateLimiter.RateLimiterStore.of({
+    ...store,
+    fixedWindow: (options) =>
+      Effect.flatMap(store.fixedWindow(options), (counted) => {
+        const { key, limit = Infinity, refillRate, tokens } = options
+        // Redis rounds the end up with each token. What ends later was counted before the clock was set back
+        const maxMs = Math.max(limit, tokens) * (Duration.toMillis(refillRate) + 1)
+        if (counted[1] <= maxMs) return Effect.succeed(counted)
+        const forgotten = Effect.mapError(redis.send("DEL", `${prefix}${key}`), (cause) =>
+          new RateLimiter.RateLimiterError({
+            reason: new RateLimiter.RateLimitStoreError({ message: "Failed to forget a rate limit", cause })
+          }))
+        return Effect.andThen(forgotten, store.fixedWindow(options))
+      })
   })
 })
