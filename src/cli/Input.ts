@@ -1,7 +1,29 @@
-/** What commands read: a file, or stdin under the name `-`. */
+/** What commands read: flags of some kinds, and a file, or stdin under the name `-`. */
 import { Effect, FileSystem, type PlatformError, type Schema, Stdio, Stream } from "effect"
+import { Flag } from "effect/cli"
+import { DurationText } from "../domain/DurationText.ts"
 import { inexactIn } from "../domain/ExactJson.ts"
 import { Failure } from "./Failure.ts"
+
+/** A text that may be left out. */
+export const textFlag = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.optional)
+
+/** A duration that may be left out. */
+export const durationFlag = (name: string, description: string) =>
+  Flag.String(name).pipe(
+    Flag.withMetavar("DURATION"),
+    Flag.withDescription(description),
+    Flag.withSchema(DurationText),
+    Flag.optional
+  )
+
+/** Something that is done only if it is asked for. */
+export const toggleFlag = (name: string, description: string) =>
+  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
+
+/** Asks for JSON instead of text: a value per line. */
+export const jsonFlag = toggleFlag("json", "Prints JSON, a value per line")
 
 /** The whole text. */
 export const text = (path: string): Effect.Effect<string, Failure, FileSystem.FileSystem | Stdio.Stdio> =>

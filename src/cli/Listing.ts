@@ -4,6 +4,7 @@ import { Flag } from "effect/cli"
 import type { TaskState } from "../domain/TaskState.ts"
 import { pageSize } from "../http/api/RequestValues.ts"
 import type { Failure } from "./Failure.ts"
+import * as Input from "./Input.ts"
 import * as Screen from "./Screen.ts"
 import * as Table from "./Table.ts"
 import * as Target from "./Target.ts"
@@ -16,7 +17,7 @@ export const flags = (size: number, all: string) => ({
     Flag.filter((limit) => limit > 0, (limit) => `Expected at least 1, got ${limit}`),
     Flag.withDefault(size)
   ),
-  all: Flag.Boolean("all").pipe(Flag.withDescription(all), Flag.withDefault(false))
+  all: Input.toggleFlag("all", all)
 })
 
 /** The flags that say which tasks: `byStatus` and `others` begin their descriptions. */

@@ -1,6 +1,6 @@
 /** Where a command writes: results on stdout, progress on stderr, in colours or as JSON, and what each can show. */
 import { Config, Context, Effect, Layer } from "effect"
-import { Flag, TerminalCapabilities } from "effect/cli"
+import { TerminalCapabilities } from "effect/cli"
 import { stripVTControlCharacters } from "node:util"
 import type { TaskState } from "../domain/TaskState.ts"
 
@@ -56,12 +56,6 @@ export const lineError = (text = ""): Effect.Effect<void, never, Screen> =>
 
 /** Writes a value as a line of JSON to stdout. */
 export const json = (value: unknown): Effect.Effect<void, never, Screen> => line(JSON.stringify(value))
-
-/** Asks for JSON instead of text: a value per line. */
-export const jsonFlag = Flag.Boolean("json").pipe(
-  Flag.withDescription("Prints JSON, a value per line"),
-  Flag.withDefault(false)
-)
 
 /** Paints where the screen has colours. */
 export const paintOn = ({ colours }: { readonly colours: boolean }) => {

@@ -15,7 +15,7 @@ import { TaskCatalog } from "../http/TaskCatalog.ts"
 import * as TaskRoutes from "../http/TaskRoutes.ts"
 import * as SelectedStore from "../server/SelectedStore.ts"
 import { Failure, failureOf, failureToOpen, usage } from "./Failure.ts"
-import * as Screen from "./Screen.ts"
+import * as Input from "./Input.ts"
 
 /** Three times within about a second and a half: a person waits for the answer. */
 const impatient = Schedule.exponential("200 millis").pipe(Schedule.upTo({ times: 3 }))
@@ -25,23 +25,16 @@ const defaultServer = "http://localhost:8080"
 
 /** The flags of every command that works on a target. */
 const flags = {
-  server: Flag.String("server").pipe(
-    Flag.withAlias("s"),
-    Flag.withMetavar("URL"),
-    Flag.withDescription(`The server to ask: TASKFORGE_URL, or ${defaultServer}`),
-    Flag.optional
+  server: Input.textFlag("server", "URL", `The server to ask: TASKFORGE_URL, or ${defaultServer}`).pipe(
+    Flag.withAlias("s")
   ),
-  store: Flag.String("store").pipe(
-    Flag.withMetavar("URL"),
-    Flag.withDescription("Works on a store, without a server: sqlite:PATH, postgres://… or redis://…"),
-    Flag.optional
-  ),
+  store: Input.textFlag("store", "URL", "Works on a store, without a server: sqlite:PATH, postgres://… or redis://…"),
   apiKey: Flag.Redacted("api-key").pipe(
     Flag.withMetavar("KEY"),
     Flag.withDescription("The key that the server asks for: TASKFORGE_API_KEY"),
     Flag.optional
   ),
-  json: Screen.jsonFlag
+  json: Input.jsonFlag
 }
 
 /** What was given for them, and for those of a command's own. */

@@ -1,9 +1,9 @@
 import { Array as List, Duration, Effect, Option, Random } from "effect"
 import { Command, Flag } from "effect/cli"
-import { DurationText } from "../../domain/DurationText.ts"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import type { NewTaskJson } from "../../http/api/TasksApi.ts"
 import type { Failure } from "../Failure.ts"
+import * as Input from "../Input.ts"
 import * as Load from "../Load.ts"
 import * as Progress from "../Progress.ts"
 import * as RemoteTasks from "../RemoteTasks.ts"
@@ -20,17 +20,10 @@ const flags = {
     ),
     Flag.optional
   ),
-  for: Flag.String("for").pipe(
-    Flag.withMetavar("DURATION"),
-    Flag.withDescription("Duration: 30s by default, 10s with --load"),
-    Flag.withSchema(DurationText),
-    Flag.optional
-  ),
-  load: Flag.Boolean("load").pipe(
-    Flag.withDescription(
-      "Keeps the server busy with minimal tasks, waits for all of them, and prints rates and latencies"
-    ),
-    Flag.withDefault(false)
+  for: Input.durationFlag("for", "Duration: 30s by default, 10s with --load"),
+  load: Input.toggleFlag(
+    "load",
+    "Keeps the server busy with minimal tasks, waits for all of them, and prints rates and latencies"
   ),
   seed: Flag.String("seed").pipe(
     Flag.withDescription("The same seed gives the same tasks"),

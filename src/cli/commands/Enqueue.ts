@@ -12,9 +12,6 @@ import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
 import { show } from "./Get.ts"
 
-const text = (name: string, metavar: string, description: string) =>
-  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.optional)
-
 const flags = {
   type: Argument.String("type").pipe(
     Argument.withDescription("The task type; with --lines, each line may name it instead"),
@@ -24,28 +21,26 @@ const flags = {
     Argument.withDescription("JSON for the type, or - to read it from stdin; {} by default"),
     Argument.optional
   ),
-  file: text("file", "PATH", "Reads the payload from a file; - is stdin").pipe(Flag.withAlias("f")),
-  lines: text(
+  file: Input.textFlag("file", "PATH", "Reads the payload from a file; - is stdin").pipe(Flag.withAlias("f")),
+  lines: Input.textFlag(
     "lines",
     "PATH",
     "Enqueues a task per line of JSON: a whole task, or its payload if a type is given; - is stdin"
   )
     .pipe(Flag.withAlias("l")),
-  priority: text("priority", "PRIORITY", "low, normal, high, critical, or 0 to 9").pipe(Flag.withAlias("p")),
-  delay: text("delay", "DURATION", "Due after this time: 30s, 5m, 1h30m"),
-  at: text("at", "TIME", "Due at this time: 2026-01-31T12:00:00Z"),
-  key: text("key", "KEY", "Idempotency key: the same key and payload give the same task"),
-  id: text("id", "ID", "An id of your own"),
-  queue: text("queue", "QUEUE", "The queue, instead of the type's own").pipe(Flag.withAlias("q")),
+  priority: Input.textFlag("priority", "PRIORITY", "low, normal, high, critical, or 0 to 9").pipe(Flag.withAlias("p")),
+  delay: Input.textFlag("delay", "DURATION", "Due after this time: 30s, 5m, 1h30m"),
+  at: Input.textFlag("at", "TIME", "Due at this time: 2026-01-31T12:00:00Z"),
+  key: Input.textFlag("key", "KEY", "Idempotency key: the same key and payload give the same task"),
+  id: Input.textFlag("id", "ID", "An id of your own"),
+  queue: Input.textFlag("queue", "QUEUE", "The queue, instead of the type's own").pipe(Flag.withAlias("q")),
   retries: Flag.Int("retries").pipe(
     Flag.withDescription("Retries after the first execution; -1 is unlimited"),
     Flag.optional
   ),
-  timeout: text("timeout", "DURATION", "Time limit of one attempt"),
-  wait: Flag.Boolean("wait").pipe(
-    Flag.withAlias("w"),
-    Flag.withDescription("Waits until the task has finished; exits with 1 unless it completed"),
-    Flag.withDefault(false)
+  timeout: Input.textFlag("timeout", "DURATION", "Time limit of one attempt"),
+  wait: Input.toggleFlag("wait", "Waits until the task has finished; exits with 1 unless it completed").pipe(
+    Flag.withAlias("w")
   ),
   whenFull: Flag.Literals("when-full", ["fail", "wait"]).pipe(
     Flag.withMetavar("fail|wait"),

@@ -1,6 +1,7 @@
 import { Clock, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { TaskJson } from "../../http/api/TaskJson.ts"
+import * as Input from "../Input.ts"
 import * as RemoteTasks from "../RemoteTasks.ts"
 import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
@@ -11,10 +12,8 @@ const flags = {
     Argument.withDescription("The task"),
     Argument.variadic({ min: 1 })
   ),
-  wait: Flag.Boolean("wait").pipe(
-    Flag.withAlias("w"),
-    Flag.withDescription("Waits until the tasks have finished; exits with 1 unless all completed"),
-    Flag.withDefault(false)
+  wait: Input.toggleFlag("wait", "Waits until the tasks have finished; exits with 1 unless all completed").pipe(
+    Flag.withAlias("w")
   )
 }
 

@@ -3,6 +3,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import * as ApiKeys from "../../access/ApiKeys.ts"
 import { Role } from "../../domain/ApiKey.ts"
 import { Failure, failureOf } from "../Failure.ts"
+import * as Input from "../Input.ts"
 import * as Screen from "../Screen.ts"
 import * as Table from "../Table.ts"
 import * as Words from "../Words.ts"
@@ -10,7 +11,7 @@ import * as Store from "./Store.ts"
 
 const create = Command.make("create", {
   store: Store.storeFlag,
-  json: Screen.jsonFlag,
+  json: Input.jsonFlag,
   name: Argument.String("name").pipe(Argument.withDescription("Who will use it")),
   role: Flag.Literals("role", Role.literals).pipe(
     Flag.withAlias("r"),
@@ -42,7 +43,7 @@ const create = Command.make("create", {
 
 const list = Command.make(
   "list",
-  { store: Store.storeFlag, json: Screen.jsonFlag },
+  { store: Store.storeFlag, json: Input.jsonFlag },
   ({ json, store }) =>
     onKeys(
       store,
@@ -73,7 +74,7 @@ const list = Command.make(
 
 const revoke = Command.make("revoke", {
   store: Store.storeFlag,
-  json: Screen.jsonFlag,
+  json: Input.jsonFlag,
   ids: Argument.String("id").pipe(Argument.withDescription("The key"), Argument.variadic({ min: 1 }))
 }, ({ ids, json, store }) =>
   onKeys(

@@ -1,9 +1,10 @@
 import { Effect, Option, Schema } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, Command } from "effect/cli"
 import { userInfo } from "node:os"
 import { quoted } from "../../domain/Quoting.ts"
 import { NewPauseJson, type PauseJson, type QueueJson, type TypeCountsJson } from "../../http/api/QueuesApi.ts"
 import { Failure } from "../Failure.ts"
+import * as Input from "../Input.ts"
 import * as Listing from "../Listing.ts"
 import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
@@ -18,26 +19,10 @@ const named = {
 
 const reasons = {
   ...named,
-  reason: Flag.String("reason").pipe(
-    Flag.withMetavar("TEXT"),
-    Flag.withDescription("Why: shown where the queue is"),
-    Flag.optional
-  ),
-  for: Flag.String("for").pipe(
-    Flag.withMetavar("DURATION"),
-    Flag.withDescription("Goes on by itself after this time: 30m, 2h"),
-    Flag.optional
-  ),
-  until: Flag.String("until").pipe(
-    Flag.withMetavar("TIME"),
-    Flag.withDescription("Goes on by itself at this time: 2026-01-31T12:00:00Z"),
-    Flag.optional
-  ),
-  by: Flag.String("by").pipe(
-    Flag.withMetavar("NAME"),
-    Flag.withDescription("Who pauses it, if it is not you; the name of an API key takes its place"),
-    Flag.optional
-  )
+  reason: Input.textFlag("reason", "TEXT", "Why: shown where the queue is"),
+  for: Input.textFlag("for", "DURATION", "Goes on by itself after this time: 30m, 2h"),
+  until: Input.textFlag("until", "TIME", "Goes on by itself at this time: 2026-01-31T12:00:00Z"),
+  by: Input.textFlag("by", "NAME", "Who pauses it, if it is not you; the name of an API key takes its place")
 }
 
 /** Stops the start of tasks. */

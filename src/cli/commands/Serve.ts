@@ -1,15 +1,12 @@
 /** The commands that run an engine. Each flag of theirs stands for a setting of the environment and wins over it. */
 import { ConfigProvider, Effect, Option } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Command } from "effect/cli"
 import { InvalidSettings } from "../../config/InvalidSettings.ts"
 import { type table, table as settings } from "../../config/SettingsTable.ts"
+import * as Input from "../Input.ts"
 
 const flag = (name: string, setting: keyof typeof table, metavar: string) =>
-  Flag.String(name).pipe(
-    Flag.withMetavar(metavar),
-    Flag.withDescription(`${settings[setting].about} [${settings[setting].names[0]}]`),
-    Flag.optional
-  )
+  Input.textFlag(name, metavar, `${settings[setting].about} [${settings[setting].names[0]}]`)
 
 /** Where a server listens. */
 const http = {

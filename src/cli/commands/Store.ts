@@ -1,23 +1,24 @@
 /** Commands on a store itself: no server is asked, none is needed. */
 import { Effect, Layer, type Option } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Command } from "effect/cli"
 import * as SelectedStore from "../../server/SelectedStore.ts"
 import type { ServerServices } from "../../store/Driver.ts"
 import { type Failure, failureToOpen } from "../Failure.ts"
+import * as Input from "../Input.ts"
 import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
 
 /** The flag that names the store. */
-export const storeFlag = Flag.String("store").pipe(
-  Flag.withMetavar("URL"),
-  Flag.withDescription("The store: sqlite:PATH, postgres://… or redis://…; STORE_URL, or sqlite:data/taskforge.db"),
-  Flag.optional
+export const storeFlag = Input.textFlag(
+  "store",
+  "URL",
+  "The store: sqlite:PATH, postgres://… or redis://…; STORE_URL, or sqlite:data/taskforge.db"
 )
 
 /** Makes a store ready. */
 export const migrate = Command.make(
   "migrate",
-  { store: storeFlag, json: Screen.jsonFlag },
+  { store: storeFlag, json: Input.jsonFlag },
   ({ json, store }) =>
     withStore(
       store,

@@ -4,6 +4,7 @@ import { DurationText } from "../../domain/DurationText.ts"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import type { TaskJson } from "../../http/api/TaskJson.ts"
+import * as Input from "../Input.ts"
 import * as RemoteTasks from "../RemoteTasks.ts"
 import * as Screen from "../Screen.ts"
 import * as Table from "../Table.ts"
@@ -26,12 +27,7 @@ export const command = Target.command("watch", {
     Flag.withSchema(DurationText),
     Flag.withDefault(Duration.seconds(1))
   ),
-  for: Flag.String("for").pipe(
-    Flag.withMetavar("DURATION"),
-    Flag.withDescription("Ends after this time; never by default"),
-    Flag.withSchema(DurationText),
-    Flag.optional
-  )
+  for: Input.durationFlag("for", "Ends after this time; never by default")
 }, ({ for: lasting, ids, interval, json }) => {
   const work = ids.length === 0 ? showSystem(Duration.max(interval, Duration.millis(100)), json) : follow(ids, json)
   return Option.match(lasting, {
