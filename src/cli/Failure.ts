@@ -60,6 +60,16 @@ export class Failure extends Schema.TaggedError<Failure>()("CommandFailure", {
 /** The command line cannot be understood, or asks for what is not possible. */
 export const usage = (problem: string, advice: string): Failure => new Failure({ exit: "usage", problem, advice })
 
+/** What does not fit the API, with the names that people gave its fields. */
+export const invalidRequest = (
+  { message }: Schema.SchemaError,
+  nameOf: (field: string) => string,
+  advice?: string
+): Failure => {
+  const problem = message.replaceAll(/\["(\w+)"\]/g, (_, field: string) => nameOf(field)).replaceAll(/\s*\n\s*/g, " ")
+  return failure("input", "invalid_request", problem, advice)
+}
+
 /** An error of the API, of the way to it or of a store as the failure of a command on a target. It names the fix. */
 export const failureOf = (error: unknown, target: string): Failure => {
   if (error instanceof Failure) return error

@@ -1,11 +1,11 @@
-import { Effect, Option, Schema } from "effect"
+import { Effect, Option, Record as Fields, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Priority from "../../domain/Priority.ts"
 import { nearest, quoted } from "../../domain/Quoting.ts"
 import type { CreatedTaskJson, TaskJson } from "../../http/api/TaskJson.ts"
 import { NewTaskJson } from "../../http/api/TasksApi.ts"
 import * as Bulk from "../Bulk.ts"
-import { Failure, usage } from "../Failure.ts"
+import { invalidRequest, usage } from "../Failure.ts"
 import * as Input from "../Input.ts"
 import * as RemoteTasks from "../RemoteTasks.ts"
 import * as Screen from "../Screen.ts"
@@ -142,7 +142,7 @@ const many = Effect.fnUntraced(function*(input: Input, path: string) {
 /** What the flags say of a task, in the words of the API. */
 const options = (input: Input): Partial<Record<keyof NewTaskJson, unknown>> => {
   const priority = Option.map(input.priority, (text) => /^\d+$/.test(text) ? Number(text) : text)
-  const given = {
+  return Fields.getSomes<string, unknown>({
     priority,
     delay: input.delay,
     run_at: input.at,
@@ -151,10 +151,7 @@ const options = (input: Input): Partial<Record<keyof NewTaskJson, unknown>> => {
     queue: input.queue,
     max_retries: input.retries,
     timeout: input.timeout
-  }
-  return Object.fromEntries(
-    Object.entries(given).flatMap(([field, value]) => Option.isSome<unknown>(value) ? [[field, value.value]] : [])
-  )
+  })
 }
 
 const payloadOf = Effect.fnUntraced(function*({ file, payload }: Input) {
@@ -170,22 +167,13 @@ const decodeTask = Schema.decodeUnknownEffect(NewTaskJson, { onExcessProperty: "
 
 /** A task of the API, or what is wrong with it by the name that people gave it. */
 const toTask = (task: Partial<Record<keyof NewTaskJson, unknown>>, nameOf: (field: string) => string) =>
-  Effect.mapError(decodeTask(task), (error) =>
-    new Failure({
-      exit: "input",
-      code: "invalid_request",
-      ...suggestion(task.priority),
-      problem: error.message.replaceAll(/\["(\w+)"\]/g, (_, field: string) => nameOf(field)).replaceAll(
-        /\s*\n\s*/g,
-        " "
-      )
-    }))
+  Effect.mapError(decodeTask(task), (error) => invalidRequest(error, nameOf, suggestion(task.priority)))
 
-const suggestion = (priority: unknown): { readonly advice?: string } => {
+const suggestion = (priority: unknown): string | undefined => {
   const meant = typeof priority === "string" && !Object.hasOwn(Priority.names, priority)
     ? nearest(priority, Object.keys(Priority.names))
     : undefined
-  return meant === undefined ? {} : { advice: `Did you mean ${meant}?` }
+  return meant && `Did you mean ${meant}?`
 }
 
 const flagOf = (field: string): string =>

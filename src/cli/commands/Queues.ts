@@ -1,9 +1,9 @@
-import { Effect, Option, Schema } from "effect"
+import { Effect, Option, Record, Schema } from "effect"
 import { Argument, Command } from "effect/cli"
 import { userInfo } from "node:os"
 import { quoted } from "../../domain/Quoting.ts"
 import { NewPauseJson, type PauseJson, type QueueJson, type TypeCountsJson } from "../../http/api/QueuesApi.ts"
-import { Failure } from "../Failure.ts"
+import { invalidRequest } from "../Failure.ts"
 import * as Input from "../Input.ts"
 import * as Listing from "../Listing.ts"
 import * as Screen from "../Screen.ts"
@@ -48,14 +48,8 @@ const decodePause = Schema.decodeUnknownEffect(NewPauseJson)
 
 /** What is said about a pause, or what is wrong with it by the name of the flag. */
 const toPause = ({ by, for: time, reason, until }: Target.Given<typeof reasons>) => {
-  const given = { reason, for: time, until, by: Option.orElse(by, () => userName) }
-  const said = Object.entries(given).flatMap(([field, value]) => Option.isSome(value) ? [[field, value.value]] : [])
-  return Effect.mapError(decodePause(Object.fromEntries(said)), ({ message }) =>
-    new Failure({
-      exit: "input",
-      code: "invalid_request",
-      problem: message.replaceAll(/\["(\w+)"\]/g, "--$1").replaceAll(/\s*\n\s*/g, " ")
-    }))
+  const given = Record.getSomes({ reason, for: time, until, by: Option.orElse(by, () => userName) })
+  return Effect.mapError(decodePause(given), (error) => invalidRequest(error, (field) => `--${field}`))
 }
 
 /** The user of this process, where the machine knows a name. */
@@ -67,8 +61,8 @@ const pauseEach = Effect.fnUntraced(function*(given: Target.Given<typeof reasons
   const payload = yield* toPause(given)
   for (const queue of given.queues) {
     yield* ask(api.queues.pause({ params: { queue }, payload }))
-    yield* warnOfUnknown(queue)
-    const { pause, timestamp } = yield* ask(api.queues.get({ params: { queue }, query: { limit: 1 } }))
+    const { pause, timestamp, type_count } = yield* ask(api.queues.get({ params: { queue }, query: { limit: 1 } }))
+    if (type_count === 0) yield* warnOfUnknown(queue)
     if (given.json) yield* Screen.json({ queue, pause })
     else if (pause !== null) yield* Screen.line(isPaused(queue, pause, Date.parse(timestamp))(paint))
     else yield* Screen.line(goesOn(queue, paint))
@@ -102,8 +96,6 @@ export const pauseText = ({ by, reason, until }: PauseJson, now: number): string
 /** A queue that has no tasks may be a typing error. It is paused all the same: its tasks may come later. */
 const warnOfUnknown = Effect.fnUntraced(function*(queue: string) {
   const { api, ask } = yield* Target.Target
-  const { type_count } = yield* ask(api.queues.get({ params: { queue }, query: { limit: 1 } }))
-  if (type_count > 0) return
   const { queues } = yield* ask(api.queues.list({ query: { limit: 10 } }))
   const names = queues.filter((one) => one.type_count > 0).map((one) => Screen.plain(one.queue))
   const known = names.length === 0 ? "" : `; there are tasks in ${names.join(", ")}`
