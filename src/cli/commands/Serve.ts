@@ -1,5 +1,5 @@
 /** The commands that run an engine. Each flag of theirs stands for a setting of the environment and wins over it. */
-import { ConfigProvider, Effect, Option } from "effect"
+import { ConfigProvider, Effect, Record } from "effect"
 import { Command } from "effect/cli"
 import { InvalidSettings } from "../../config/InvalidSettings.ts"
 import { type table, table as settings } from "../../config/SettingsTable.ts"
@@ -27,10 +27,10 @@ export const serve = Command.make("serve", {
   ...http,
   ...shared
 }, (input) =>
-  Effect.gen(function*() {
-    const { program } = yield* Effect.promise(() => import("../../server/ServerProgram.ts"))
-    return yield* withSettings(input)(program)
-  })).pipe(
+  Effect.flatMap(
+    Effect.promise(() => import("../../server/ServerProgram.ts")),
+    ({ program }) => withSettings(Record.getSomes(input), program)
+  )).pipe(
     Command.withDescription("Run a server: the HTTP API and a pool of slots on one store, until a signal stops it"),
     Command.withShortDescription("Run a server"),
     Command.withExamples([
@@ -44,10 +44,10 @@ export const serve = Command.make("serve", {
 
 /** Runs tasks without a server. */
 export const work = Command.make("work", shared, (input) =>
-  Effect.gen(function*() {
-    const { program } = yield* Effect.promise(() => import("../../server/WorkProgram.ts"))
-    return yield* withSettings(input)(program)
-  })).pipe(
+  Effect.flatMap(
+    Effect.promise(() => import("../../server/WorkProgram.ts")),
+    ({ program }) => withSettings(Record.getSomes(input), program)
+  )).pipe(
     Command.withDescription("Run tasks of a store without a server, until a signal stops it"),
     Command.withShortDescription("Run tasks without a server"),
     Command.withExamples([
@@ -58,37 +58,35 @@ export const work = Command.make("work", shared, (input) =>
     ])
   )
 
-const flagged = ["port", "host", "store", "workers", "logLevel", "logFormat"] as const
+/** What was given, by the names of settings. */
+type Given = Readonly<{ [setting: string]: string }>
 
-/** What was given for them. */
-type Given = Partial<Readonly<Record<keyof typeof http | keyof typeof shared, Option.Option<string>>>>
+const variablesOf = (setting: string): ReadonlyArray<string> => settings[setting as keyof typeof table].names
 
 /** Runs a program whose settings are those of the flags, then those of the environment. */
-const withSettings =
-  (given: Given) => <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E | InvalidSettings, R> =>
-    Effect.flatMap(ConfigProvider.ConfigProvider, (environment) => {
-      const variables: Record<string, string> = {}
-      for (const name of flagged) {
-        const value = Option.getOrUndefined(given[name] ?? Option.none())
-        // Every name of the setting, so that another one in the environment does not contradict the flag
-        if (value !== undefined) { for (const variable of settings[name].names) variables[variable] = value }
-      }
-      const provider = ConfigProvider.orElse(ConfigProvider.fromUnknown(variables), environment)
-      return Effect.mapError(
-        Effect.provideService(program, ConfigProvider.ConfigProvider, provider),
-        (error): E | InvalidSettings => error instanceof InvalidSettings ? named(error, given) : error
-      )
-    })
+const withSettings = <A, E, R>(
+  given: Given,
+  program: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | InvalidSettings, R> =>
+  Effect.flatMap(ConfigProvider.ConfigProvider, (environment) => {
+    // Every name of a setting, so that another one in the environment does not contradict the flag
+    const variables = Object.entries(given).flatMap(([name, value]) =>
+      variablesOf(name).map((variable) => [variable, value])
+    )
+    const provider = ConfigProvider.orElse(ConfigProvider.fromUnknown(Object.fromEntries(variables)), environment)
+    return Effect.mapError(
+      Effect.provideService(program, ConfigProvider.ConfigProvider, provider),
+      (error): E | InvalidSettings => error instanceof InvalidSettings ? named(error, given) : error
+    )
+  })
 
 /** The same problems by the flags that people gave, once each: a flag stands for all variables of its setting. */
 const named = ({ problems: [first, ...rest] }: InvalidSettings, given: Given): InvalidSettings => {
   const byFlag = (problem: string): string => {
-    for (const name of flagged) {
-      const value = Option.getOrUndefined(given[name] ?? Option.none())
-      const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
-      for (const variable of value === undefined ? [] : settings[name].names) {
-        if (problem.startsWith(`${variable}=`)) return `${flag} ${problem.slice(variable.length + 1)}`
-      }
+    for (const name of Object.keys(given)) {
+      const variable = variablesOf(name).find((variable) => problem.startsWith(`${variable}=`))
+      const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+      if (variable !== undefined) return `--${flag} ${problem.slice(variable.length + 1)}`
     }
     return problem
   }
