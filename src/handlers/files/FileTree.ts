@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
-import { opendir, stat } from "node:fs/promises"
+import { readdir, stat } from "node:fs/promises"
 import { basename, join } from "node:path"
 import { pipeline } from "node:stream/promises"
 import * as AtomicFile from "./AtomicFile.ts"
@@ -31,13 +31,10 @@ export const list = Effect.fnUntraced(function*(
   const found: Array<FileEntry> = []
   const folders = [""]
   for (let current = folders.pop(); current !== undefined; current = folders.pop()) {
-    const entries = yield* namesIn(folder, current, parts)
-    for (const { isFolder, name } of entries) {
-      const path = current === "" ? name : `${current}/${name}`
-      if (isFolder) {
-        if (!except.includes(join(folder, path))) folders.push(path)
-        continue
-      }
+    for (const entry of yield* entriesIn(folder, current)) {
+      const path = current === "" ? entry.name : `${current}/${entry.name}`
+      if (entry.isDirectory() && !except.includes(join(folder, path))) folders.push(path)
+      if (!entry.isFile() || AtomicFile.isPart(entry.name) !== parts) continue
       // It may have gone since it was listed
       const stats = yield* Effect.option(Effect.tryPromise(() => stat(join(folder, path))))
       if (stats._tag === "None") continue
@@ -50,23 +47,10 @@ export const list = Effect.fnUntraced(function*(
   return found.toSorted((one, other) => one.path < other.path ? -1 : 1)
 })
 
-const namesIn = (folder: string, below: string, parts: boolean) =>
-  Effect.gen(function*() {
-    const directory = yield* Effect.tryPromise({
-      try: () => opendir(join(folder, below)),
-      catch: (cause) => new PathRefused({ path: basename(folder), reason: `it cannot be listed: ${reasonOf(cause)}` })
-    })
-    const names: Array<{ readonly name: string; readonly isFolder: boolean }> = []
-    for (;;) {
-      const entry = yield* Effect.promise(() => directory.read())
-      if (entry === null) break
-      if (entry.isDirectory()) names.push({ name: entry.name, isFolder: true })
-      else if (entry.isFile() && AtomicFile.isPart(entry.name) === parts) {
-        names.push({ name: entry.name, isFolder: false })
-      }
-    }
-    yield* Effect.promise(() => directory.close())
-    return names
+const entriesIn = (folder: string, below: string) =>
+  Effect.tryPromise({
+    try: () => readdir(join(folder, below), { withFileTypes: true }),
+    catch: (cause) => new PathRefused({ path: basename(folder), reason: `it cannot be listed: ${reasonOf(cause)}` })
   })
 
 /** The SHA-256 of a file, in hexadecimal. */
