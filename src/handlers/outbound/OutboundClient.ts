@@ -1,6 +1,6 @@
 /** How requests are sent: see `Outbound`. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Ref, Scope, Stream } from "effect"
+import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Scope, Stream } from "effect"
 import { HttpBody, HttpClient, HttpClientRequest } from "effect/http"
 import { CircuitBreaker } from "effect/persistence"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
@@ -125,17 +125,14 @@ const exchange = Effect.fnUntraced(
       })
     )
     const { headers, status } = response
-    const size = yield* Ref.make(0)
-    const chunks = yield* response.stream.pipe(
-      Stream.tap((chunk) =>
-        Effect.flatMap(Ref.updateAndGet(size, (bytes) => bytes + chunk.byteLength), (bytes) =>
-          bytes > maxBytes
-            ? Effect.fail(refused(url, `its answer has more than ${maxBytes} bytes`))
-            : Effect.void)
-      ),
-      Stream.runCollect
-    )
-    const answer = { status, headers: { ...headers }, body: Buffer.concat([...chunks]), url: url.href }
+    const chunks: Array<Uint8Array> = []
+    let size = 0
+    yield* Stream.runForEach(response.stream, (chunk) => {
+      chunks.push(chunk)
+      size += chunk.byteLength
+      return size > maxBytes ? refused(url, `its answer has more than ${maxBytes} bytes`) : Effect.void
+    })
+    const answer = { status, headers: { ...headers }, body: Buffer.concat(chunks), url: url.href }
     if (status < 400) return answer
     if (mayPass.has(status) || status >= 500) {
       const retry_after_ms = RetryAfter.read(headers["retry-after"], yield* Clock.currentTimeMillis)
