@@ -34,14 +34,9 @@ const forms = [
 const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 const fromDate = (text: string, now: number): number | null => {
-  for (const form of forms) {
-    const found = form.exec(text)?.groups
-    if (found !== undefined) {
-      const at = instantOf(found, now)
-      return at === null ? null : at - now
-    }
-  }
-  return null
+  const parts = forms.map((form) => form.exec(text)?.groups).find((groups) => groups !== undefined)
+  const at = parts === undefined ? null : instantOf(parts, now)
+  return at === null ? null : at - now
 }
 
 /** The instant of a date's parts, or `null` when there is no such day or time. */
