@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect } from "effect"
+import { Context, DateTime, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as Bounds from "../../src/domain/Bounds.ts"
 import * as Cursor from "../../src/domain/Cursor.ts"
@@ -8,10 +8,11 @@ import type { NewTask } from "../../src/domain/TaskRecord.ts"
 import type { PauseOptions } from "../../src/queue/Pauses.ts"
 import { maxListedTypes, maxTypes, type QueueCounts, type TypeCounts } from "../../src/queue/Queues.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import { InstanceStore } from "../../src/store/InstanceStore.ts"
 import * as PausedQueues from "../../src/store/PausedQueues.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
-import { withEngine } from "../engine/TestEngine.ts"
+import { pass, start, withEngine, withStore } from "../engine/TestEngine.ts"
 import { add, complete, hour, second, settled, take, takeOne } from "../store/conformance/fixtures.ts"
 
 const Work = Task.make("work")
@@ -215,6 +216,22 @@ describe("the queues of a TaskQueue", () => {
           assert.propertyVal(yield* Effect.flip(pause(options)), "option", option)
         }
         assert.isNotNull((yield* ask((queue) => queue.queue("mail"))).pause?.until)
+      })
+    ))
+
+  it.effect("go on by themselves when the instance that saw to it has died", () =>
+    withStore(
+      {},
+      Effect.gen(function*() {
+        yield* InstanceStore.use((store) => store.lead("maintenance", "dead", 15_000))
+        const { close, context } = yield* start({ handlers: Work.toLayer(() => Effect.void) })
+        const queue = Context.get(context, TaskQueue)
+        yield* queue.pause("default", { for: "1 second" })
+        yield* pass("10 seconds")
+        assert.lengthOf(yield* queue.paused, 1)
+        yield* pass("35 seconds")
+        assert.deepStrictEqual(yield* queue.paused, [])
+        yield* close
       })
     ))
 
