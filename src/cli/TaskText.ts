@@ -48,14 +48,16 @@ export const detail = (task: TaskJson, paint: Screen.Paint): string => {
 
 /** Everything there is to know about a task, as lines of at most `width` cells. */
 export const card = (task: TaskJson, paint: Screen.Paint, now: number, width: number): ReadonlyArray<string> => {
-  const field = (name: string, value: string) => Table.fit(`  ${paint.dim(name.padEnd(9))} ${value}`, width)
+  const label = (name: string) => `  ${paint.dim(name.padEnd(9))}`
+  const field = (name: string, value: string) => Table.fit(`${label(name)} ${value}`, width)
   /** JSON behind its name where it fits, else below it by lines; all of it, as people have asked for this task. */
   const whole = (name: string, value: Schema.Json): ReadonlyArray<string> => {
-    const head = `  ${paint.dim(name.padEnd(9))}`
     const text = visible(JSON.stringify(value))
-    if (text.length <= width - wholeIndent) return [`${head} ${text}`]
+    if (text.length <= width - wholeIndent) return [`${label(name)} ${text}`]
     const lines = JSON.stringify(value, null, 2).split("\n").map(visible)
-    return lines.length === 1 ? [`${head} ${text}`] : [head.trimEnd(), ...lines.map((line) => `    ${line}`)]
+    return lines.length === 1
+      ? [`${label(name)} ${text}`]
+      : [label(name).trimEnd(), ...lines.map((line) => `    ${line}`)]
   }
   const moment = (name: string, text: string | null, more = "") =>
     text === null ? [] : [field(name, `${localTime(text)}  ${paint.dim(Words.relative(Date.parse(text), now))}${more}`)]
@@ -77,7 +79,7 @@ export const card = (task: TaskJson, paint: Screen.Paint, now: number, width: nu
     ),
     "",
     // Never cut: it is there to be copied
-    `  ${paint.dim("Id".padEnd(9))} ${Screen.plain(task.id)}`,
+    `${label("Id")} ${Screen.plain(task.id)}`,
     field("Queue", `${Screen.plain(task.queue)}, ${Priority.nameOf(task.priority)} priority (${task.priority})`),
     ...(task.key === null ? [] : [field("Key", Screen.plain(task.key))]),
     ...whole("Payload", task.payload),
@@ -85,11 +87,7 @@ export const card = (task: TaskJson, paint: Screen.Paint, now: number, width: nu
     ...(task.error === null
       ? []
       // Like an id, never cut
-      : [
-        `  ${paint.dim("Error".padEnd(9))} ${
-          paint.bad(`${Screen.plain(task.error.tag)}: ${Screen.plain(task.error.message)}`)
-        }`
-      ]),
+      : [`${label("Error")} ${paint.bad(`${Screen.plain(task.error.tag)}: ${Screen.plain(task.error.message)}`)}`]),
     ...(task.progress !== null && task.status === "running" ? [field("Progress", percent(task.progress))] : []),
     ...(task.cancel_requested && task.status === "running" ? [field("Cancel", "requested, being stopped")] : []),
     "",
