@@ -38,6 +38,13 @@ export const filters = (states: ReadonlyArray<TaskState>, byStatus: string, othe
   )
 })
 
+/** What was given for {@link filters}, as requests have it. */
+export const filterOf = ({ queue, status, type }: Target.Given<ReturnType<typeof filters>>) => ({
+  ...(status.length === 0 ? {} : { status }),
+  ...(type.length === 0 ? {} : { type }),
+  ...(queue.length === 0 ? {} : { queue })
+})
+
 type Given = Target.Given<ReturnType<typeof flags>>
 
 /** A page of what is listed. */

@@ -138,7 +138,7 @@ const named = Effect.fnUntraced(function*<Answer extends string, E>(
 })
 
 const matching = Effect.fnUntraced(function*<Answer extends string, E>(
-  { json, queue, status, type }: Given,
+  given: Given,
   { doing, many, words }: Action<Answer, E>
 ) {
   const target = yield* Target.Target
@@ -146,12 +146,7 @@ const matching = Effect.fnUntraced(function*<Answer extends string, E>(
   const progress = yield* Progress.make(doing)
   const answers: Record<string, number> = {}
   let done = 0
-  const query = {
-    status,
-    limit: pageSize.max,
-    ...(type.length === 0 ? {} : { type }),
-    ...(queue.length === 0 ? {} : { queue })
-  }
+  const query = { ...Listing.filterOf(given), limit: pageSize.max }
   let cursor: string | undefined
   do {
     const page: typeof TaskPageJson.Type = yield* ask(
@@ -170,7 +165,7 @@ const matching = Effect.fnUntraced(function*<Answer extends string, E>(
     cursor = page.next ?? undefined
   } while (cursor !== undefined)
   yield* progress.clear
-  if (json) return yield* Screen.json({ matched: done, ...answers })
+  if (given.json) return yield* Screen.json({ matched: done, ...answers })
   const parts = Object.entries(answers).map(([answer, count]) => `${Words.count(count)} ${answer}`)
   yield* Screen.line(done === 0 ? "No task matches." : `${Words.counted(done, "task")}: ${parts.join(", ")}`)
 })

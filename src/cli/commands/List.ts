@@ -26,11 +26,7 @@ export const command = Target.command("list", flags, (given) => list(given)).pip
 )
 
 const list = (input: Target.Given<typeof flags>) => {
-  const filter = {
-    ...(input.status.length === 0 ? {} : { status: input.status }),
-    ...(input.type.length === 0 ? {} : { type: input.type }),
-    ...(input.queue.length === 0 ? {} : { queue: input.queue })
-  }
+  const filter = Listing.filterOf(input)
   return Listing.show<TaskJson>(input, {
     read: ({ api, ask }, query) =>
       Effect.zipWith(
