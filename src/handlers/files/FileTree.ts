@@ -54,14 +54,11 @@ const entriesIn = (folder: string, below: string) =>
   })
 
 /** The SHA-256 of a file, in hexadecimal. */
-export const sha256 = (path: string): Effect.Effect<string, PathRefused> =>
-  Effect.suspend(() => {
-    const hash = createHash("sha256")
-    return Effect.as(
-      Effect.tryPromise({
-        try: (signal) => pipeline(createReadStream(path), hash, { signal }),
-        catch: (cause) => new PathRefused({ path: basename(path), reason: `it cannot be read: ${reasonOf(cause)}` })
-      }),
-      hash
-    )
-  }).pipe(Effect.map((hash) => hash.digest("hex")))
+export const sha256 = Effect.fnUntraced(function*(path: string): Effect.fn.Return<string, PathRefused> {
+  const hash = createHash("sha256")
+  yield* Effect.tryPromise({
+    try: (signal) => pipeline(createReadStream(path), hash, { signal }),
+    catch: (cause) => new PathRefused({ path: basename(path), reason: `it cannot be read: ${reasonOf(cause)}` })
+  })
+  return hash.digest("hex")
+})
