@@ -1,5 +1,5 @@
 /** How requests that cannot be read become errors of the API. */
-import { type Cause, Context, Effect, Exit, Layer, Result, Schema, SchemaIssue, type Types } from "effect"
+import { type Cause, Context, Effect, Exit, Layer, Result, Schema, SchemaIssue, Semaphore, type Types } from "effect"
 import { type Headers, HttpIncomingMessage, HttpServerError, HttpServerRequest } from "effect/http"
 import { HttpApi, HttpApiError } from "effect/http-api"
 import { isUtf8 } from "node:buffer"
@@ -18,10 +18,19 @@ import {
 /** Issues that an answer names at most. */
 const maxIssues = 20
 
+/** Bytes of a body that need not wait for others. */
+const maxSmallBody = 16 * 1024
+
+/**
+ * Bytes of larger bodies that are read at a time. Others wait where they are, with their clients: what thousands of connections
+ * announce would not fit into the memory of the process.
+ */
+const maxLargeBodies: number = 256 * 1024 * 1024
+
 /** Reads what went wrong before or in an endpoint's handler. Errors of the store are logged here, as clients see less. */
-export const layer: Layer.Layer<RequestCheck> = Layer.succeed(
-  RequestCheck,
-  (endpoint, { endpoint: definition, group }) => {
+export const layer: Layer.Layer<RequestCheck> = Layer.sync(RequestCheck, () => {
+  const bodies = Semaphore.makeUnsafe(maxLargeBodies)
+  return (endpoint, { endpoint: definition, group }) => {
     const options = Context.getOrUndefined(group.annotations, HttpApi.PayloadParseOptions)
     const [schema = Schema.Unknown] = [...definition.payload.values()].flatMap(({ schemas }) => schemas)
     const explain = explaining(schema as Schema.Codec<unknown>, options?.onExcessProperty ?? "error")
@@ -51,12 +60,15 @@ export const layer: Layer.Layer<RequestCheck> = Layer.succeed(
       const { headers } = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
       if (!hasBody(headers)) return checked
       if (!isReadable(headers)) return unreadable
-      // A client that announces too much need not be waited for
       const limit = fiber.getRef(HttpIncomingMessage.MaxBodySize)
-      return limit !== undefined && Number(headers["content-length"]) > Number(limit) ? tooLarge : checked
+      const maxBytes = limit === undefined ? Infinity : Number(limit)
+      const bytes = Number(headers["content-length"] ?? maxBytes)
+      // A client that announces too much need not be waited for
+      if (bytes > maxBytes) return tooLarge
+      return bytes <= maxSmallBody ? checked : bodies.withPermits(Math.min(bytes, maxLargeBodies))(checked)
     })
   }
-)
+})
 
 /**
  * Reads the body of an endpoint that leaves it to its handler, in one step. What is wrong with it is refused as everywhere

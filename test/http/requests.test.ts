@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { HttpServer as Listener } from "effect/http"
+import { connect, type Socket } from "node:net"
 import { TaskJson } from "../../src/http/api/TaskJson.ts"
 import { exchange, exchangeHead, exchangeInParts, parse, port, request } from "./RawHttp.ts"
 import { decoded, expecting, get, layer, page, post, posted, read, refused, send } from "./TestServer.ts"
@@ -201,6 +202,29 @@ describe("a request body", () => {
       const { tasks } = yield* page()
       assert.strictEqual(tasks.length, 5)
     }).pipe(Effect.provide(layer())))
+
+  it.live("waits while large ones fill the memory that is meant for them, unless it is small", () =>
+    Effect.gen(function*() {
+      const to = yield* port
+      const head = "POST /api/v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
+        "Content-Length: 1048576\r\n\r\n"
+      const slow = yield* Effect.forEach(Array.from({ length: 256 }), () =>
+        Effect.acquireRelease(
+          Effect.callback<Socket>((resume) => {
+            const socket = connect(to, "127.0.0.1", () => socket.write(head, () => resume(Effect.succeed(socket))))
+            socket.on("error", () => {})
+          }),
+          (socket) => Effect.sync(() => socket.destroy())
+        ), { concurrency: 32 })
+      // By then the server has read all of these heads
+      for (let posts = 0; posts < 5; posts++) yield* posted({ type: "echo" })
+      const large = yield* Effect.forkChild(posted({ type: "echo", payload: "x".repeat(20_000) }))
+      yield* Effect.sleep("300 millis")
+      assert.isUndefined(large.pollUnsafe())
+      yield* posted({ type: "echo", payload: "x".repeat(10_000) })
+      for (const socket of slow) socket.destroy()
+      yield* Fiber.join(large)
+    }).pipe(Effect.scoped, Effect.provide(layer())))
 
   it.effect("names twenty issues at most", () =>
     Effect.gen(function*() {
