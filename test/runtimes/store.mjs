@@ -80,7 +80,7 @@ const program = Effect.gen(function*() {
 
   yield* queue.pause("default")
   const held = yield* Double.enqueue({ n: 21 })
-  assert.deepEqual(yield* queue.paused, ["default"])
+  assert.deepEqual((yield* queue.paused).map(({ queue }) => queue), ["default"])
   const pending = yield* queue.list({ states: ["pending"], types: ["double"] })
   assert.deepEqual(pending.tasks.map(({ id }) => id), [held.id])
   yield* queue.resume("default")
