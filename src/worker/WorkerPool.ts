@@ -119,31 +119,123 @@ const demandBounds = (options: Options): void => {
   Bounds.demand("worker.flushPeriod", Bounds.delay, options.flushPeriod)
 }
 
+/** The parts start from the end of a task's way: they stop in the opposite order, when nothing comes from before them any more. */
 const make = Effect.fnUntraced(function*(options: Options) {
   demandBounds(options)
-  const store = yield* TaskStore
-  const notifier = yield* Notifier
-  const registry = yield* HandlerRegistry
-  const supervisor = yield* Supervisor
-  const instance = yield* Instance
-  const random = yield* SecureRandom.SecureRandom
-  const clock = yield* Clock.Clock
-  const leaseForMs = Math.ceil(Duration.toMillis(options.lease ?? defaults.lease))
-  const pollMs = Duration.toMillis(options.pollInterval ?? defaults.pollInterval)
-  const flushPeriod = options.flushPeriod ?? defaults.flushPeriod
-  const queues = options.queues ?? []
-  const recorder = new Metrics.Recorder(yield* Effect.context<never>())
-  const log = yield* AttemptLog.make(options.logCompletions ?? defaults.logCompletions)
-  const now = () => MonotonicClock.exactMillis(clock)
+  const pool = yield* setUp(options)
+  yield* startSettling(pool)
+  const watch = yield* startWatching(pool)
+  // Stops after the attempts: an instance that still runs tasks is listed
+  yield* startRegistering(pool)
+  yield* Effect.addFinalizer(() => Effect.interruptible(drain(pool.attempts, watch, options)))
+  const begin = yield* makeRunner(pool, watch)
+  yield* startClaiming(pool, begin, watch)
+  return WorkerPool.of({
+    instance: pool.instance.id,
+    concurrency: pool.slots.size,
+    slots: Effect.sync(() => slotsOf(pool.slots.size, runningNow(pool))),
+    active: Effect.sync(() => pool.attempts.active)
+  })
+})
 
-  // A task's way through the pool: claimed for a free slot, attempted, and its ending kept to be settled
-  const work = Latch.makeUnsafe(true)
+/** What the parts of a pool share: its settings, the store, and where its tasks are on their way. */
+const setUp = Effect.fnUntraced(function*(options: Options) {
+  const store = yield* TaskStore
+  const clock = yield* Clock.Clock
   const slots = new Slots(options.concurrency ?? defaults.concurrency)
   const attempts = new Attempts()
-  const endings = new Endings(attempts, slots, store.answersAtOnce === true)
+  return {
+    store,
+    clock,
+    notifier: yield* Notifier,
+    registry: yield* HandlerRegistry,
+    supervisor: yield* Supervisor,
+    instance: yield* Instance,
+    leaseForMs: Math.ceil(Duration.toMillis(options.lease ?? defaults.lease)),
+    pollMs: Duration.toMillis(options.pollInterval ?? defaults.pollInterval),
+    timeoutMs: Duration.toMillis(options.timeout ?? defaults.timeout),
+    flushPeriod: Duration.fromInputUnsafe(options.flushPeriod ?? defaults.flushPeriod),
+    queues: options.queues ?? [],
+    recorder: new Metrics.Recorder(yield* Effect.context<never>()),
+    log: yield* AttemptLog.make(options.logCompletions ?? defaults.logCompletions),
+    now: () => MonotonicClock.exactMillis(clock),
+    // A task's way through the pool: claimed for a free slot, attempted, and its ending kept to be settled
+    work: Latch.makeUnsafe(true),
+    slots,
+    attempts,
+    endings: new Endings(attempts, slots, store.answersAtOnce === true)
+  }
+})
 
-  // The parts, the last of the way first: they stop in the opposite order, when nothing comes from before them any more
-  yield* Settler.start({
+type Pool = Effect.Success<ReturnType<typeof setUp>>
+
+/** Claims tasks for free slots whenever there is work, and begins them. */
+const startClaiming = Effect.fnUntraced(
+  function*(pool: Pool, begin: Effect.Success<ReturnType<typeof makeRunner>>, { beatNow }: Watch) {
+    const { attempts, flushPeriod, instance, leaseForMs, now, pollMs, queues, recorder, registry, work } = pool
+    const random = yield* SecureRandom.SecureRandom
+    yield* pool.notifier.listen((hint) => {
+      if (hint._tag === "Work") work.openUnsafe()
+      // A hint may be late, and the attempt that runs now a later one, which is not to be cancelled: the store is asked
+      else if (hint._tag === "Cancel" && has(attempts, hint.ids)) beatNow()
+    })
+    yield* registry.onChange(() => work.openUnsafe())
+    yield* Claimer.start({
+      store: pool.store,
+      supervisor: pool.supervisor,
+      registry,
+      recorder,
+      slots: pool.slots,
+      work,
+      request: { instance: instance.id, leaseForMs, queues: queues.length === 0 ? undefined : queues },
+      // From anywhere: an instance with a fixed name must not repeat a nonce of the process before it.
+      firstNonce: yield* random.intBetween(0, 2 ** 31),
+      pollMs,
+      monotonicMs: now,
+      answerFor: flushPeriod,
+      begin
+    })
+  }
+)
+
+/** Runs each claimed task in a fiber of its own. */
+const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch) {
+  const { attempts, clock, endings, instance, recorder, slots, store, supervisor, timeoutMs } = pool
+  return yield* Runner.make({
+    clock,
+    attempts,
+    slots,
+    deadlines,
+    endings,
+    timeoutMs,
+    onStarted: () => recorder.slots(slots.size, attempts.active),
+    host: {
+      instance: instance.id,
+      report: yield* ProgressReporter.make({ store, supervisor }),
+      settle: (settlement) => Effect.map(store.settle([settlement]), ([answer]) => answer),
+      whenFinal: store.afterCommit
+    }
+  })
+})
+
+/** Looks after attempts while they run: ends those whose time is up, and keeps their leases. */
+const startWatching = Effect.fnUntraced(function*({ attempts, clock, leaseForMs, store, supervisor, ...pool }: Pool) {
+  /** Ends an attempt without waiting for its fiber any longer. */
+  const abandon = Effect.fnUntraced(function*(attempt: Attempt) {
+    pool.recorder.abandoned()
+    yield* pool.endings.end(attempt, yield* Executor.decideInterrupted(attempt), pool.now()) ?? Effect.void
+    yield* pool.log.abandoned(attempt)
+  })
+  const deadlines = yield* Deadlines.start({ supervisor, clock, attempts, abandon })
+  const beatNow = yield* Heartbeat.start({ store, supervisor, attempts, deadlines, leaseForMs })
+  return { abandon, deadlines, beatNow }
+})
+
+type Watch = Effect.Success<ReturnType<typeof startWatching>>
+
+/** Writes the ends of attempts to the store, in batches. */
+const startSettling = ({ attempts, endings, flushPeriod, leaseForMs, log, recorder, slots, store, supervisor }: Pool) =>
+  Settler.start({
     store,
     supervisor,
     attempts,
@@ -157,25 +249,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
     }
   })
 
-  /** Ends an attempt without waiting for its fiber any longer. */
-  const abandon = Effect.fnUntraced(function*(attempt: Attempt) {
-    recorder.abandoned()
-    yield* endings.end(attempt, yield* Executor.decideInterrupted(attempt), now()) ?? Effect.void
-    yield* log.abandoned(attempt)
-  })
-  const deadlines = yield* Deadlines.start({ supervisor, clock, attempts, abandon })
-  const beatNow = yield* Heartbeat.start({ store, supervisor, attempts, deadlines, leaseForMs })
-
-  const running = (): ReadonlyArray<RunningTask> => {
-    const at = now()
-    return [...attempts].filter((attempt) => !attempt.ended).map(({ id, slot, startedAt, type }) => ({
-      slot,
-      id,
-      type,
-      forMs: Math.round(at - startedAt)
-    }))
-  }
-  // Stops after the attempts: an instance that still runs tasks is listed
+/** Says to the other instances what this one is, and what it runs. */
+const startRegistering = Effect.fnUntraced(function*(pool: Pool) {
+  const { clock, flushPeriod, instance, leaseForMs, queues, registry, slots, supervisor } = pool
   yield* Registrar.start({
     instances: yield* InstanceStore,
     instance,
@@ -183,61 +259,24 @@ const make = Effect.fnUntraced(function*(options: Options) {
     clock,
     leaseForMs,
     answerFor: flushPeriod,
-    describe: () => ({ capacity: slots.size, queues, types: registry.types(), running: running() })
-  })
-
-  yield* Effect.addFinalizer(() => Effect.interruptible(drain(attempts, deadlines, abandon, options)))
-  const begin = yield* Runner.make({
-    clock,
-    attempts,
-    slots,
-    deadlines,
-    endings,
-    timeoutMs: Duration.toMillis(options.timeout ?? defaults.timeout),
-    onStarted: () => recorder.slots(slots.size, attempts.active),
-    host: {
-      instance: instance.id,
-      report: yield* ProgressReporter.make({ store, supervisor }),
-      settle: (settlement) => Effect.map(store.settle([settlement]), ([answer]) => answer),
-      whenFinal: store.afterCommit
-    }
-  })
-
-  yield* notifier.listen((hint) => {
-    if (hint._tag === "Work") work.openUnsafe()
-    // A hint may be late, and the attempt that runs now a later one, which is not to be cancelled: the store is asked
-    else if (hint._tag === "Cancel" && has(attempts, hint.ids)) beatNow()
-  })
-  yield* registry.onChange(() => work.openUnsafe())
-  yield* Claimer.start({
-    store,
-    supervisor,
-    registry,
-    recorder,
-    slots,
-    work,
-    request: { instance: instance.id, leaseForMs, queues: queues.length === 0 ? undefined : queues },
-    // From anywhere: an instance with a fixed name must not repeat a nonce of the process before it.
-    firstNonce: yield* random.intBetween(0, 2 ** 31),
-    pollMs,
-    monotonicMs: now,
-    answerFor: flushPeriod,
-    begin
-  })
-
-  return WorkerPool.of({
-    instance: instance.id,
-    concurrency: slots.size,
-    slots: Effect.sync(() => slotsOf(slots.size, running())),
-    active: Effect.sync(() => attempts.active)
+    describe: () => ({ capacity: slots.size, queues, types: registry.types(), running: runningNow(pool) })
   })
 })
+
+const runningNow = ({ attempts, now }: Pool): ReadonlyArray<RunningTask> => {
+  const at = now()
+  return [...attempts].filter((attempt) => !attempt.ended).map(({ id, slot, startedAt, type }) => ({
+    slot,
+    id,
+    type,
+    forMs: Math.round(at - startedAt)
+  }))
+}
 
 /** At shutdown: running tasks may go on for the grace period; then they are interrupted, and at last given up. */
 const drain = Effect.fnUntraced(function*(
   attempts: Attempts,
-  deadlines: Deadlines.Deadlines,
-  abandon: (attempt: Attempt) => Effect.Effect<void>,
+  { abandon, deadlines }: Watch,
   { gracePeriod = defaults.gracePeriod, resistPeriod = defaults.resistPeriod }: Options
 ) {
   if (yield* attempts.idleWithin(gracePeriod)) return
