@@ -108,7 +108,7 @@ await withServer("Redis for clusters", Redis.installed, async () => {
             yield* name.heal
             yield* eventually(store.enqueue([tasks(1)]))
             assert.deepInclude(yield* store.counts, { pending: 2 })
-          }).pipe(Effect.provide(RedisStore.layerUrl({ url: urlOf(name), answerWithin: "500 millis" })))
+          }).pipe(Effect.provide(RedisStore.layerUrl({ url: urlOf(name), answerWithin: "2 seconds" })))
         }))
     }
   })
