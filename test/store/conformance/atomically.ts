@@ -453,7 +453,7 @@ export const atomically = (driver: Driver) =>
         assert.deepInclude(yield* counts, { pending: count, running: 0, completed: count })
       }))
 
-    scenario(driver, "go on beside claims, ends and enqueues of others", () =>
+    scenario(driver, "go on while others claim, settle and enqueue", () =>
       Effect.gen(function*() {
         const ids = yield* add(...tasks(20))
         const claimed = yield* take()
