@@ -18,7 +18,7 @@
  * })
  * ```
  */
-import { type Duration, Effect, Exit, Layer, Schema, type Scope } from "effect"
+import { type Array, type Duration, Effect, Exit, Layer, Schema, type Scope } from "effect"
 import * as Bounds from "./domain/Bounds.ts"
 import type { InvalidPayload, LeaseLost, StoreError } from "./domain/Errors.ts"
 import type { PriorityInput } from "./domain/Priority.ts"
@@ -28,6 +28,7 @@ import { type EnqueueOptions, fromPayload, type Submission } from "./queue/Submi
 import * as Handle from "./queue/TaskHandle.ts"
 import { type Refusal, TaskQueue, type WhenFull } from "./queue/TaskQueue.ts"
 import type { Accepted } from "./store/TaskStore.ts"
+import * as Batcher from "./worker/Batcher.ts"
 import { type Handler as RegisteredHandler, HandlerRegistry } from "./worker/HandlerRegistry.ts"
 import { type HandlerContext, TaskContext } from "./worker/TaskContext.ts"
 
@@ -50,6 +51,19 @@ export type TaskHandler<
   payload: Payload["Type"],
   context: HandlerContext<Success["Type"]>
 ) => Effect.Effect<Success["Type"], Error["Type"], R>
+
+/**
+ * The code that runs many tasks of a type at once: takes an item for each, and gives how each ended, in the same order. When it
+ * fails or dies, all of its tasks do.
+ */
+export type BatchHandler<
+  Payload extends TaskDefinition.PlainSchema,
+  Success extends TaskDefinition.PlainSchema,
+  Error extends TaskDefinition.PlainSchema,
+  R
+> = (
+  items: Array.NonEmptyReadonlyArray<Batcher.BatchItem<Payload["Type"], Success["Type"]>>
+) => Effect.Effect<ReadonlyArray<Exit.Exit<Success["Type"], Error["Type"]>>, Error["Type"], R>
 
 /** A task type. */
 export interface Task<
@@ -115,6 +129,22 @@ export interface Task<
   readonly toLayer: <R, EX = never, RX = never>(
     handler: TaskHandler<Payload, Success, Error, R> | Effect.Effect<TaskHandler<Payload, Success, Error, R>, EX, RX>
   ) => Layer.Layer<never, EX, HandlerRegistry | Exclude<RX, Scope.Scope> | Exclude<R, TaskContext>>
+  /**
+   * Registers code that runs many tasks of this type at once, in place of {@link toLayer}. Each task has its own end, retries,
+   * timeout and lease; it may be cancelled without the others. A task that waits in a batch occupies a slot.
+   *
+   * @example
+   * ```ts
+   * const SendEmailLive = SendEmail.toBatchLayer(
+   *   (items) => Effect.map(smtp.sendAll(items.map(({ payload }) => payload)), (ids) => ids.map((id) => Exit.succeed(id))),
+   *   { max: 100, within: "1 second" }
+   * )
+   * ```
+   */
+  readonly toBatchLayer: <R, EX = never, RX = never>(
+    handler: BatchHandler<Payload, Success, Error, R> | Effect.Effect<BatchHandler<Payload, Success, Error, R>, EX, RX>,
+    options: Batcher.BatchingOptions
+  ) => Layer.Layer<never, EX, HandlerRegistry | Exclude<RX, Scope.Scope> | R>
 }
 
 /** What may be said about a task type; only the name is needed. */
@@ -268,19 +298,40 @@ const operations = <
           ? (context as HandlerContext<Success["Type"]>).complete(success)
           : Effect.die(new Error(`This attempt is of a task of type ${context.type}, not ${definition.type}`))
       ),
-    toLayer: <R, EX = never, RX = never>(
+    toLayer: <R, EX, RX>(
       handler: TaskHandler<Payload, Success, Error, R> | Effect.Effect<TaskHandler<Payload, Success, Error, R>, EX, RX>
     ) =>
-      Layer.effectDiscard(Effect.gen(function*() {
-        const registry = yield* HandlerRegistry
-        const run = Effect.isEffect(handler) ? yield* handler : handler
-        const services = yield* Effect.context<Exclude<R, TaskContext>>()
-        yield* registry.register({
-          definition,
-          // The executor adds the attempt's TaskContext to the services captured here.
-          run: run as RegisteredHandler["run"],
-          services
-        })
-      }))
+      // The executor adds the attempt's TaskContext to the services captured here.
+      register<TaskHandler<Payload, Success, Error, R>, Exclude<R, TaskContext>, EX, RX>(
+        definition,
+        handler,
+        (run) => run as RegisteredHandler["run"]
+      ),
+    toBatchLayer: <R, EX, RX>(
+      handler:
+        | BatchHandler<Payload, Success, Error, R>
+        | Effect.Effect<BatchHandler<Payload, Success, Error, R>, EX, RX>,
+      options: Batcher.BatchingOptions
+    ) => {
+      Batcher.demandOptions(definition, options)
+      return register<BatchHandler<Payload, Success, Error, R>, R, EX, RX>(
+        definition,
+        handler,
+        (run) => Batcher.make(definition, run as Batcher.RunBatch, options)
+      )
+    }
   }
 }
+
+/** A layer that registers a handler, or what an effect makes, with the services that it needs. */
+const register = <H extends (...args: never) => unknown, R, EX, RX>(
+  definition: TaskDefinition.AnyTaskDefinition,
+  handler: H | Effect.Effect<H, EX, RX>,
+  runOf: (handler: H) => RegisteredHandler["run"]
+): Layer.Layer<never, EX, HandlerRegistry | R | Exclude<RX, Scope.Scope>> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const registry = yield* HandlerRegistry
+    const run = Effect.isEffect(handler) ? yield* handler : handler
+    const services = yield* Effect.context<R>()
+    yield* registry.register({ definition, run: runOf(run), services })
+  }))

@@ -102,6 +102,7 @@ export type {
 } from "./store/TaskStore.ts"
 export type { Refusal as RefusedWrites, WriteHealth } from "./store/WriteHealth.ts"
 export type {
+  BatchHandler,
   BatchSettings,
   EnqueueError,
   EnqueueSettings,
@@ -115,6 +116,7 @@ export type { Report as ThreadReport } from "./threads/Thread.ts"
 export type { Ending as ThreadEnding, Job as ThreadJob } from "./threads/ThreadMessage.ts"
 export type { Isolation } from "./threads/ThreadPlatform.ts"
 export type { Options as ThreadPoolOptions } from "./threads/ThreadPool.ts"
+export type { BatchingOptions, BatchItem } from "./worker/Batcher.ts"
 export type { Handler } from "./worker/HandlerRegistry.ts"
 export type { HandlerContext } from "./worker/TaskContext.ts"
 export type { Options as WorkerPoolOptions, SlotView } from "./worker/WorkerPool.ts"

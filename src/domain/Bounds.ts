@@ -156,6 +156,17 @@ export const whole = (minimum: number, maximum: number = Number.MAX_SAFE_INTEGER
   accepts: (value) => Number.isInteger(value) && value >= minimum && value <= maximum
 })
 
+/** Tasks that a batch handler gets at a time: a pool has no more slots. */
+export const batch: Bound<number> = whole(1, 10_000)
+
+const maxBatchWait = Duration.hours(1)
+
+/** How long a batch may wait for more tasks: they occupy slots. */
+export const batchWait: Bound<Duration.Input> = {
+  expected: `a duration from 0 to ${Duration.toHours(maxBatchWait)} hour`,
+  accepts: (input) => isWithin(input, Duration.toMillis(maxBatchWait))
+}
+
 /** The instant at which a task is due. */
 export const runAt: Bound<DateTime.DateTime> = {
   expected: "a date and time in the years 0000 to 9999",

@@ -175,6 +175,22 @@ export class TaskTimedOut extends Schema.TaggedError<TaskTimedOut>()("TaskTimedO
   }
 }
 
+/** What a batch handler gave is not an `Exit` for each task: a defect of its tasks, each of which is retried by its policy. */
+export class BatchMismatch extends Schema.TaggedError<BatchMismatch>()("BatchMismatch", {
+  type: Schema.String,
+  /** How many tasks the batch had. */
+  tasks: Schema.Int,
+  /** How many results there were, or what else. */
+  found: Schema.String
+}) {
+  override get message(): string {
+    return `The batch handler of ${
+      JSON.stringify(this.type)
+    } must give one Exit for each task, in the order of the tasks: ` +
+      `expected ${this.tasks}, found ${this.found}`
+  }
+}
+
 /** The awaited task killed its process too often and will not run again by itself. */
 export class TaskQuarantined extends Schema.TaggedError<TaskQuarantined>()("TaskQuarantined", ofLastAttempt) {
   override get message(): string {

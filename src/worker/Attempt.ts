@@ -4,6 +4,7 @@ import { LeaseLost, type StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
+import type { Gathering } from "./Gathering.ts"
 import type { HandlerContext } from "./TaskContext.ts"
 
 /** Why an attempt is being interrupted. Recorded before the interruption, it decides the settlement. */
@@ -33,6 +34,7 @@ export interface AttemptHost {
   readonly settle: (settlement: Settlement) => Effect.Effect<SettleAnswer | undefined, StoreError>
   /** Does something once what the fiber has written is committed, never if it is rolled back. */
   readonly whenFinal: (effect: Effect.Effect<void>) => Effect.Effect<void>
+  readonly gathering: Gathering
 }
 
 /**
@@ -101,6 +103,11 @@ export class Attempt implements HandlerContext<any> {
 
   get attempt(): number {
     return this.task.attempt
+  }
+
+  /** Where it says that it waits in a batch for others. */
+  get gathering(): Gathering {
+    return this.host.gathering
   }
 
   // Getters, so that handlers may take the functions apart and attempts that never use them pay nothing.

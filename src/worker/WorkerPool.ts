@@ -28,6 +28,7 @@ import * as Claimer from "./Claimer.ts"
 import * as Deadlines from "./Deadlines.ts"
 import { type Ending, Endings } from "./Endings.ts"
 import * as Executor from "./Executor.ts"
+import { Gathering } from "./Gathering.ts"
 import { HandlerRegistry } from "./HandlerRegistry.ts"
 import * as Heartbeat from "./Heartbeat.ts"
 import * as ProgressReporter from "./ProgressReporter.ts"
@@ -127,7 +128,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const watch = yield* startWatching(pool)
   // Stops after the attempts: an instance that still runs tasks is listed
   yield* startRegistering(pool)
-  yield* Effect.addFinalizer(() => Effect.interruptible(drain(pool.attempts, watch, options)))
+  yield* Effect.addFinalizer(() => Effect.interruptible(drain(pool, watch, options)))
   const begin = yield* makeRunner(pool, watch)
   yield* startClaiming(pool, begin, watch)
   return WorkerPool.of({
@@ -163,6 +164,7 @@ const setUp = Effect.fnUntraced(function*(options: Options) {
     work: Latch.makeUnsafe(true),
     slots,
     attempts,
+    gathering: new Gathering(attempts, slots),
     endings: new Endings(attempts, slots, store.answersAtOnce === true)
   }
 })
@@ -200,7 +202,7 @@ const startClaiming = Effect.fnUntraced(
 
 /** Runs each claimed task in a fiber of its own. */
 const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch) {
-  const { attempts, clock, endings, instance, recorder, slots, store, supervisor, timeoutMs } = pool
+  const { attempts, clock, endings, gathering, instance, recorder, slots, store, supervisor, timeoutMs } = pool
   return yield* Runner.make({
     clock,
     attempts,
@@ -213,7 +215,8 @@ const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch)
       instance: instance.id,
       report: yield* ProgressReporter.make({ store, supervisor }),
       settle: (settlement) => Effect.map(store.settle([settlement]), ([answer]) => answer),
-      whenFinal: store.afterCommit
+      whenFinal: store.afterCommit,
+      gathering
     }
   })
 })
@@ -273,12 +276,13 @@ const runningNow = ({ attempts, now }: Pool): ReadonlyArray<RunningTask> => {
   }))
 }
 
-/** At shutdown: running tasks may go on for the grace period; then they are interrupted, and at last given up. */
+/** At shutdown: batches go, and running tasks may go on for the grace period; then they are interrupted, and at last given up. */
 const drain = Effect.fnUntraced(function*(
-  attempts: Attempts,
+  { attempts, gathering }: Pool,
   { abandon, deadlines }: Watch,
   { gracePeriod = defaults.gracePeriod, resistPeriod = defaults.resistPeriod }: Options
 ) {
+  gathering.close()
   if (yield* attempts.idleWithin(gracePeriod)) return
   for (const attempt of attempts) deadlines.stop(attempt, "shutdown")
   if (yield* attempts.idleWithin(resistPeriod)) return

@@ -26,6 +26,13 @@ const Flaky = Task.make("flaky", {
 
 const Chain = Task.make("chain", { payload: { left: Schema.Int } })
 
+const Import = Task.make("import", {
+  payload: { row: Schema.Int },
+  success: Schema.Struct({ together: Schema.Int }),
+  timeout: "1 hour",
+  retry: { times: 1, schedule: Schedule.spaced("10 minutes") }
+})
+
 const attempts = new Map<string, Array<number>>()
 
 const handlers = Layer.mergeAll(
@@ -38,6 +45,15 @@ const handlers = Layer.mergeAll(
   })),
   Chain.toLayer(({ left }) =>
     left === 0 ? Effect.void : Effect.orDie(Chain.enqueue({ left: left - 1 }, { delay: "1 hour" }))
+  ),
+  Import.toBatchLayer(
+    (items) =>
+      Effect.succeed(
+        items.map(({ context, payload }) =>
+          payload.row === 0 && context.attempt === 1 ? Exit.die("not yet") : Exit.succeed({ together: items.length })
+        )
+      ),
+    { max: 100, within: "5 minutes" }
   ),
   SendEmail.toLayer(Effect.fnUntraced(function*({ to }) {
     const { attempt } = yield* TaskContext
@@ -122,6 +138,29 @@ describe("a test engine", () => {
       assert.strictEqual(error._tag, "NotEnqueued")
       assert.include(error.message, "ada@example.org")
       assert.strictEqual((yield* Effect.flip(engine.assertEnqueued(Digest)))._tag, "NotEnqueued")
+    })
+  )
+
+  test(
+    "gives a batch handler the tasks that wait together, and its wait the time",
+    Effect.gen(function*() {
+      const engine = yield* TestEngine
+      const handles = yield* Import.enqueueAll([{ row: 0 }, { row: 1 }, { row: 2 }])
+      assert.deepInclude(yield* engine.drain, { completed: 2, scheduled: 1 })
+      assert.isAtLeast(yield* Clock.currentTimeMillis, 300_000)
+      yield* engine.advance("10 minutes")
+      const results = yield* Effect.forEach(handles, ({ result }) => result)
+      assert.deepStrictEqual(results.map(({ together }) => together), [1, 3, 3])
+    })
+  )
+
+  test(
+    "performs a task of a batch handler as a batch of one, without a wait",
+    Effect.gen(function*() {
+      const engine = yield* TestEngine
+      assert.deepStrictEqual(yield* engine.perform(Import, { row: 1 }), { together: 1 })
+      assert.strictEqual(yield* Clock.currentTimeMillis, 0)
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(engine.perform(Import, { row: 0 }))))
     })
   )
 

@@ -1,7 +1,7 @@
 /** What the types promise. `tsc` checks this file; the test runner only sees that it loads. */
 // @effect-diagnostics floatingEffect:off missingEffectError:off missingLayerContext:off
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Context, type DateTime, Effect, type Layer, type Option, Schema, SchemaGetter } from "effect"
+import { Context, type DateTime, Effect, Exit, type Layer, type Option, Schema, SchemaGetter } from "effect"
 import type {
   InvalidOption,
   InvalidPayload,
@@ -199,6 +199,94 @@ describe("a handler", () => {
     const engine = Engine.layer(live)
     expectTypeOf<Mailer>().toExtend<Layer.Services<typeof engine>>()
     expectTypeOf<HandlerRegistry>().not.toExtend<Layer.Services<typeof engine>>()
+  })
+})
+
+describe("a batch handler", () => {
+  const options = { max: 10, within: "1 second" } as const
+
+  it("takes items of the decoded payloads, and gives an exit of the declared success or error for each", () => {
+    Email.toBatchLayer((items) => {
+      expectTypeOf(items[0].payload).toEqualTypeOf<{ readonly to: string; readonly at: Date }>()
+      return Effect.succeed(
+        items.map(({ payload }) =>
+          payload.to === "" ? Exit.fail(new Bounced({ address: payload.to })) : Exit.succeed(sent)
+        )
+      )
+    }, options)
+    Plain.toBatchLayer((items) => Effect.succeed(items.map(() => Exit.void)), options)
+    // @ts-expect-error a field is missing
+    Email.toBatchLayer((items) => Effect.succeed(items.map(() => Exit.succeed({}))), options)
+    // @ts-expect-error the definition does not declare this error
+    Email.toBatchLayer((items) => Effect.succeed(items.map(() => Exit.fail(new Other()))), options)
+    // @ts-expect-error an exit is asked for
+    Email.toBatchLayer((items) => Effect.succeed(items.map(() => sent)), options)
+    // @ts-expect-error an array is asked for
+    Email.toBatchLayer(() => Effect.succeed(Exit.succeed(sent)), options)
+  })
+
+  it("fails with the declared error only", () => {
+    Email.toBatchLayer(() => Effect.fail(new Bounced({ address: "" })), options)
+    // @ts-expect-error the definition does not declare this error
+    Email.toBatchLayer(() => Effect.fail(new Other()), options)
+  })
+
+  it("says how many tasks it takes", () => {
+    // @ts-expect-error no options
+    assert.throws(() => Plain.toBatchLayer(() => Effect.succeed([])))
+    // @ts-expect-error no maximum
+    assert.throws(() => Plain.toBatchLayer(() => Effect.succeed([]), { within: "1 second" }), "max")
+    // @ts-expect-error no option has this name
+    assert.throws(() => Plain.toBatchLayer(() => Effect.succeed([]), { max: 10, wthin: "1 second" }), "wthin")
+  })
+
+  it("shows the services it needs in its layer; a TaskContext belongs to one task, and is there in its run", () => {
+    const live = Email.toBatchLayer(
+      (items) =>
+        Effect.gen(function*() {
+          const mailer = yield* Mailer
+          return yield* Effect.forEach(items, (item) =>
+            item.run(
+              Effect.gen(function*() {
+                const { id } = yield* TaskContext
+                return yield* Email.complete({ messageId: `${id} ${yield* mailer.send(item.payload.to)}` })
+              }).pipe(Effect.catchTag(["LeaseLost", "StoreError"], Effect.die))
+            ))
+        }),
+      options
+    )
+    expectTypeOf(live).toEqualTypeOf<Layer.Layer<never, never, HandlerRegistry | Mailer>>()
+    const needy = Plain.toBatchLayer((items) => Effect.as(TaskContext, items.map(() => Exit.void)), options)
+    expectTypeOf(needy).toEqualTypeOf<Layer.Layer<never, never, HandlerRegistry | TaskContext>>()
+  })
+
+  it("has the typed context of each task", () => {
+    Email.toBatchLayer(
+      Effect.fn("emails")(function*(items) {
+        yield* items[0].context.progress(0.5)
+        // @ts-expect-error a field is missing
+        items[0].context.complete({})
+        return yield* Effect.forEach(items, ({ context }) => Effect.exit(Effect.orDie(context.complete(sent))))
+      }),
+      options
+    )
+  })
+
+  it("may be made by an effect, whose services and errors the layer shows", () => {
+    const live = Email.toBatchLayer(
+      Effect.gen(function*() {
+        const mailer = yield* Mailer
+        yield* Effect.addFinalizer(() => Effect.void)
+        if (Math.random() < 0) return yield* new Other()
+        return (items) =>
+          Effect.forEach(
+            items,
+            ({ payload, run }) => run(Effect.map(mailer.send(payload.to), (messageId) => ({ messageId })))
+          )
+      }),
+      options
+    )
+    expectTypeOf(live).toEqualTypeOf<Layer.Layer<never, Other, HandlerRegistry | Mailer>>()
   })
 })
 
