@@ -90,6 +90,8 @@ interface Batch {
   readonly members: Set<Member>
   /** Opened when nothing more is waited for. */
   readonly go: Latch.Latch
+  /** From now on nothing joins it. */
+  readonly close: () => void
   fiber: Fiber.Fiber<void> | undefined
 }
 
@@ -99,16 +101,18 @@ export const make = (definition: AnyTaskDefinition, runBatch: RunBatch, options:
   let gathering: Batch | undefined
 
   const begin = (services: Context.Context<never>): Batch => {
-    const batch: Batch = { members: new Set(), go: Latch.makeUnsafe(false), fiber: undefined }
+    const batch: Batch = {
+      members: new Set(),
+      go: Latch.makeUnsafe(false),
+      close: () => {
+        if (gathering === batch) gathering = undefined
+        if (!batch.go.openUnsafe()) return
+        for (const { attempt } of batch.members) attempt?.gathering.done(attempt)
+      },
+      fiber: undefined
+    }
     batch.fiber = Effect.runForkWith(services)(perform(batch))
     return batch
-  }
-
-  /** Nothing joins the batch any more. */
-  const close = (batch: Batch): void => {
-    if (gathering === batch) gathering = undefined
-    for (const { attempt } of batch.members) attempt?.gathering.done(attempt)
-    batch.go.openUnsafe()
   }
 
   const join = (member: Member, services: Context.Context<never>): Batch => {
@@ -116,21 +120,21 @@ export const make = (definition: AnyTaskDefinition, runBatch: RunBatch, options:
     if (attempt === undefined) {
       const alone = begin(services)
       alone.members.add(member)
-      close(alone)
+      alone.close()
       return alone
     }
     const batch = gathering ??= begin(services)
     batch.members.add(member)
     // A task that may run no longer than the wait has no time for it
-    if (batch.members.size >= options.max || attempt.deadline - attempt.startedAt <= waitMs) close(batch)
-    else attempt.gathering.wait(attempt, () => close(batch))
+    if (batch.members.size >= options.max || attempt.deadline - attempt.startedAt <= waitMs) batch.close()
+    else attempt.gathering.wait(attempt, batch.close)
     return batch
   }
 
   const perform = Effect.fnUntraced(function*(batch: Batch) {
     // Tasks that are claimed together start in one turn
     yield* waitMs === 0 ? Effect.yieldNow : Effect.timeoutOption(batch.go.await, waitMs)
-    close(batch)
+    batch.close()
     const members = [...batch.members]
     if (!List.isReadonlyArrayNonEmpty(members)) return
     const exit = yield* Effect.exit(Effect.suspend(() => runBatch(List.map(members, ({ item }) => item))))
@@ -146,7 +150,7 @@ export const make = (definition: AnyTaskDefinition, runBatch: RunBatch, options:
       member.stop.openUnsafe()
       member.attempt?.gathering.done(member.attempt)
       if (batch.members.size === 0) {
-        close(batch)
+        batch.close()
         batch.fiber?.interruptUnsafe()
       }
       return Effect.andThen(Effect.yieldNow, finalized(batch))

@@ -1,31 +1,26 @@
 /**
- * Which attempts of a pool wait in batches for other tasks. Where every running attempt does and no slot is free, no other
- * task can come: all batches go then, as they do when the pool closes.
+ * Which attempts of a pool wait in batches for other tasks. When no other task can come, all batches go: all slots are
+ * occupied by attempts that wait, or the pool closes.
  */
-import type { Attempt } from "./Attempt.ts"
-import type { Attempts } from "./Attempts.ts"
-import type { Slots } from "./Slots.ts"
-
-/** The attempts of a pool that wait in batches, each with how its batch goes. */
 export class Gathering {
-  private readonly waiting = new Map<Attempt, () => void>()
+  /** The attempts that wait, each with how its batch goes. */
+  private readonly waiting = new Map<object, () => void>()
   private closed = false
-  private readonly attempts: Attempts
-  private readonly slots: Slots
+  /** Whether no other task can come while so many attempts wait. */
+  private readonly isFull: (waiting: number) => boolean
 
-  constructor(attempts: Attempts, slots: Slots) {
-    this.attempts = attempts
-    this.slots = slots
+  constructor(isFull: (waiting: number) => boolean) {
+    this.isFull = isFull
   }
 
   /** An attempt waits for others. `go` is called, perhaps at once, when none can come. */
-  wait(attempt: Attempt, go: () => void): void {
+  wait(attempt: object, go: () => void): void {
     this.waiting.set(attempt, go)
-    if (this.closed || (this.slots.free === 0 && this.waiting.size >= this.attempts.active)) this.goAll()
+    if (this.closed || this.isFull(this.waiting.size)) this.goAll()
   }
 
   /** The attempt waits no longer: its batch has gone, or the attempt is about to end. */
-  done(attempt: Attempt): void {
+  done(attempt: object): void {
     this.waiting.delete(attempt)
   }
 

@@ -164,7 +164,7 @@ const setUp = Effect.fnUntraced(function*(options: Options) {
     work: Latch.makeUnsafe(true),
     slots,
     attempts,
-    gathering: new Gathering(attempts, slots),
+    gathering: new Gathering((waiting) => slots.free === 0 && waiting >= attempts.active),
     endings: new Endings(attempts, slots, store.answersAtOnce === true)
   }
 })
