@@ -105,9 +105,11 @@ export const make = (definition: AnyTaskDefinition, runBatch: RunBatch, options:
       members: new Set(),
       go: Latch.makeUnsafe(false),
       close: () => {
+        if (batch.go.isOpen()) return
         if (gathering === batch) gathering = undefined
-        if (!batch.go.openUnsafe()) return
         for (const { attempt } of batch.members) attempt?.gathering.done(attempt)
+        // Last: the handler may begin within this call
+        batch.go.openUnsafe()
       },
       fiber: undefined
     }
