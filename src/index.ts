@@ -39,6 +39,7 @@ export type {
   WatchOptions
 } from "./events/EventFeed.ts"
 export type { Explanation, Reason } from "./explain/Explain.ts"
+export type { Level as LogLevelName, LoggedAttempt, LoggedLine } from "./logs/TaskLogs.ts"
 export type { Options as RetentionOptions } from "./maintenance/Pruner.ts"
 export type { Options as RescuerOptions } from "./maintenance/Rescuer.ts"
 export type { Trouble } from "./observability/Supervisor.ts"
@@ -112,8 +113,8 @@ export type {
 } from "./Task.ts"
 export type { OnThreadOptions } from "./threads/onThread.ts"
 export type { ThreadHandler as ThreadHandlerType } from "./threads/ThreadHandler.ts"
-export type { Report as ThreadReport } from "./threads/Thread.ts"
-export type { Ending as ThreadEnding, Job as ThreadJob } from "./threads/ThreadMessage.ts"
+export type { Listener as ThreadListener } from "./threads/Thread.ts"
+export type { Ending as ThreadEnding, Job as ThreadJob, Logged as ThreadLogged } from "./threads/ThreadMessage.ts"
 export type { Isolation } from "./threads/ThreadPlatform.ts"
 export type { Options as ThreadPoolOptions } from "./threads/ThreadPool.ts"
 export type { BatchingOptions, BatchItem } from "./worker/Batcher.ts"

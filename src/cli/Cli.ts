@@ -12,6 +12,7 @@ import * as Get from "./commands/Get.ts"
 import * as Instances from "./commands/Instances.ts"
 import * as Keys from "./commands/Keys.ts"
 import * as ListTasks from "./commands/List.ts"
+import * as Logs from "./commands/Logs.ts"
 import * as Queues from "./commands/Queues.ts"
 import * as Serve from "./commands/Serve.ts"
 import * as Stats from "./commands/Stats.ts"
@@ -30,6 +31,7 @@ export const command = Command.make("taskforge").pipe(
         Enqueue.command,
         Get.command,
         Get.explain,
+        Logs.command,
         ListTasks.command,
         CancelRerunRemove.cancel,
         CancelRerunRemove.rerun,

@@ -158,6 +158,13 @@ export const table = {
     expected: "a duration such as 12h or 14d, or infinity",
     schema: duration(0, Duration.infinity)
   }),
+  keepLogs: setting({
+    names: ["TASKFORGE_KEEP_LOGS"],
+    fallback: "14d",
+    about: "How long what tasks log is kept, at most as long as the task; 0s keeps none",
+    expected: "a duration such as 12h or 14d, or infinity",
+    schema: duration(0, Duration.infinity)
+  }),
   maxFinished: setting({
     names: ["TASKFORGE_MAX_FINISHED"],
     fallback: "100000",

@@ -13,6 +13,7 @@ import { Duration, Layer, Record } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as RecordedStore from "../events/RecordedStore.ts"
 import { Leader } from "../maintenance/Leader.ts"
+import * as LogSweeper from "../maintenance/LogSweeper.ts"
 import * as Pruner from "../maintenance/Pruner.ts"
 import * as Rescuer from "../maintenance/Rescuer.ts"
 import * as Resumer from "../maintenance/Resumer.ts"
@@ -33,7 +34,7 @@ export interface Options {
   /** This process among all that share the store. Default: a random name. */
   readonly instance?: string | undefined
   readonly queue?: Queue.Options | undefined
-  readonly worker?: Omit<Pool.Options, "gracePeriod" | "resistPeriod" | "flushPeriod"> | undefined
+  readonly worker?: Omit<Pool.Options, "gracePeriod" | "resistPeriod" | "flushPeriod" | "keepLogs"> | undefined
   readonly rescuer?: Omit<Rescuer.Options, "lease"> | undefined
   readonly retention?: Pruner.Options | undefined
   /** The one deadline of the whole shutdown. Default 30 s. */
@@ -118,11 +119,16 @@ export const layer = <E, R>(
       ...options.worker,
       gracePeriod: plan.grace,
       resistPeriod: plan.resist,
-      flushPeriod: plan.flush
+      flushPeriod: plan.flush,
+      keepLogs: options.retention?.keepLogs
     }),
     Rescuer.layer({ ...options.rescuer, lease }),
     StoreWatch.layer,
-    Layer.merge(Pruner.layer(options.retention), Resumer.layer).pipe(Layer.provide(Leader.layer({ lease })))
+    Layer.mergeAll(
+      Pruner.layer(options.retention),
+      LogSweeper.layer(options.retention?.keepLogs),
+      Resumer.layer
+    ).pipe(Layer.provide(Leader.layer({ lease })))
   ).pipe(
     Layer.provide(handlers),
     Layer.provideMerge(Layer.mergeAll(Queue.TaskQueue.layer(options.queue), HandlerRegistry.layer)),

@@ -11,6 +11,7 @@ import type { PauseJson, QueueJson, QueuePageJson, TypeCountsJson } from "./api/
 import { pageSize } from "./api/RequestValues.ts"
 import type { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./api/SystemApi.ts"
 import type { TaskJson, TaskPageJson, TaskResultJson } from "./api/TaskJson.ts"
+import * as TaskTexts from "./TaskTexts.ts"
 
 const id = "01a20f46-60fe-779b-a926-cef2c43ec95c"
 const at = "2026-01-31T12:00:00.000Z"
@@ -127,8 +128,6 @@ const reports: QueueJson = { queue: "reports", pause, ...none, type_count: 0, ty
 const paused = [{ queue: "reports", ...pause }]
 const queuePage: typeof QueuePageJson.Type = { queues: [mail, reports], next: null, paused, timestamp: at }
 
-const behind = "It is due, and waits for one of 4 slots, which are all busy; 40 due tasks of its queue and type wait."
-
 const error = (code: string, message: string, facts: object = {}) => ({ error: { code, message, ...facts } })
 
 /** By the name of a schema. */
@@ -139,14 +138,8 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   TaskPage: page,
   TaskResult: result,
   TaskEvent: event,
-  Explanation: {
-    id,
-    status: "pending",
-    summary: behind,
-    reasons: [{ code: "behind", text: behind, pending: 40, slots: 4, busy: 4 }],
-    may_start_at: null,
-    timestamp: at
-  },
+  Explanation: TaskTexts.explanation,
+  TaskLogs: TaskTexts.logs,
   Healthy: healthy,
   Unhealthy: unhealthy,
   Stats: stats,
@@ -326,6 +319,7 @@ const common: Readonly<Record<string, Parameter>> = {
 /** By operation, where a name means something else there. */
 const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>> = {
   "tasks.list": { cursor: { description: "The field next of the previous page, which had the same filter" } },
+  "tasks.logs": TaskTexts.logParameters,
   "queues.list": { limit: limitOf("queues") },
   "queues.get": {
     queue: { description: "The queue; tasks without one are in default", schema: nameSchema, example: "default" },

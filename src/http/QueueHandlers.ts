@@ -14,6 +14,7 @@ import type { OneOrMany } from "../queue/OneOrMany.ts"
 import { fromJson, type Submission } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
+import { logsJson } from "./api/LogsJson.ts"
 import * as QueuesApi from "./api/QueuesApi.ts"
 import { pageSize } from "./api/RequestValues.ts"
 import * as TaskJson from "./api/TaskJson.ts"
@@ -80,6 +81,7 @@ export const tasks = HttpApiBuilder.group(
       }),
       get: ({ params }) => view(params.id),
       explain: ({ params }) => Effect.map(queue.explain(params.id), explanationJson),
+      logs: ({ params: { id }, query }) => Effect.map(queue.logs(id), (attempts) => logsJson(id, attempts, query)),
       remove: ({ params: { id }, query }) =>
         AuditLog.recorded("remove", { task: id }, query.only === "finished" ? queue.remove(id) : cancelOrRemove(id)),
       result: Effect.fnUntraced(function*({ params: { id }, query: { wait } }) {

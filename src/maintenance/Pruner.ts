@@ -5,6 +5,7 @@
 import { Duration, Effect, Layer } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
+import * as TaskLogs from "../logs/TaskLogs.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { forgetNonces } from "../store/RecordDriver.ts"
 import { RecordStore } from "../store/RecordStore.ts"
@@ -24,6 +25,8 @@ export interface Options {
    * requests find them, but not beyond this. Default 1,000,000.
    */
   readonly maxKeyedFinished?: number | undefined
+  /** How long what handlers have logged is kept after its last line, at most as long as its task; 0 keeps none. Default 14 days. */
+  readonly keepLogs?: Duration.Input | undefined
   /** Default 1 s. */
   readonly interval?: Duration.Input | undefined
 }
@@ -34,6 +37,7 @@ export const defaults = {
   keepFailed: Duration.days(14),
   maxFinished: 100_000,
   maxKeyedFinished: 1_000_000,
+  keepLogs: TaskLogs.defaultKeepFor,
   interval: Duration.seconds(1)
 } as const
 

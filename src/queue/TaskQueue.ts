@@ -20,6 +20,7 @@ import {
 import type { NewTask, TaskRecord } from "../domain/TaskRecord.ts"
 import * as TaskRecords from "../domain/TaskRecord.ts"
 import * as Explain from "../explain/Explain.ts"
+import * as TaskLogs from "../logs/TaskLogs.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { bytesOf, refusalOf } from "../store/Admission.ts"
@@ -154,6 +155,11 @@ export class TaskQueue extends Context.Service<
      * ```
      */
     readonly explain: (id: string) => Effect.Effect<Explain.Explanation, TaskNotFound | StoreError>
+    /**
+     * What its handler has logged with `Effect.log`, attempt by attempt, the oldest first; also while it runs, about half a
+     * second late. Of each attempt the first and the latest lines are kept.
+     */
+    readonly logs: (id: string) => Effect.Effect<ReadonlyArray<TaskLogs.LoggedAttempt>, TaskNotFound | StoreError>
     /** A page of tasks. A cursor that no page gave, or one of another filter, is refused. */
     readonly list: (options?: ListOptions) => Effect.Effect<Page, InvalidOption | StoreError>
     /**
@@ -260,10 +266,23 @@ const make = Effect.fnUntraced(function*(options: Options) {
     })
   }
 
-  const get = Effect.fnUntraced(function*(id: string) {
+  const recordOf = Effect.fnUntraced(function*(id: string) {
     const record = Bounds.isStorable(id) ? yield* store.get(id) : undefined
-    return record === undefined ? yield* new TaskNotFound({ id }) : fromRecord(record)
+    return record ?? (yield* new TaskNotFound({ id }))
   })
+
+  const get = (id: string) => Effect.map(recordOf(id), fromRecord)
+
+  /** Where their logs stay although they are removed, the sweeper finds them. */
+  const remove = (ids: ReadonlyArray<string>) =>
+    Effect.tap(
+      store.remove(ids),
+      (answers) =>
+        TaskLogs.remove(ids.filter((_, index) => answers[index] === "removed")).pipe(
+          Effect.provideService(RecordStore, records),
+          Effect.ignore
+        )
+    )
 
   return TaskQueue.of({
     submit: (submissions, whenFull) => Effect.map(enqueue(submissions, whenFull), ({ accepted }) => accepted),
@@ -292,6 +311,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
       Bounds.isStorable(id)
         ? Explain.explain({ tasks: store, records, instances }, id)
         : Effect.fail(new TaskNotFound({ id })),
+    logs: (id) =>
+      Effect.flatMap(recordOf(id), (task) => Effect.provideService(TaskLogs.read(task), RecordStore, records)),
     list: Effect.fnUntraced(function*(options = {}) {
       yield* checkList(options)
       const { cursor, limit = 50, states, ...names } = options
@@ -311,7 +332,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     cancel: OneOrMany.cancel(OneOrMany.each(Bounds.isStorable, "unknown", store.cancel)),
     rerun: OneOrMany.rerun(OneOrMany.each(Bounds.isStorable, { _tag: "unknown" }, store.rerun)),
     remove: OneOrMany.remove(
-      OneOrMany.each(Bounds.isStorable, "unknown", store.remove),
+      OneOrMany.each(Bounds.isStorable, "unknown", remove),
       (id) => Effect.map(get(id), ({ state }) => state)
     ),
     ...Queues.make(store, records),

@@ -23,6 +23,7 @@ export const layer = (
     retention: {
       keepFinished: settings.keepFinished,
       keepFailed: settings.keepFailed,
+      keepLogs: settings.keepLogs,
       maxFinished: settings.maxFinished,
       maxKeyedFinished: settings.maxKeyedFinished
     },

@@ -2,7 +2,7 @@
 import { Cause, Deferred, Effect, Exit, Fiber, Schema, type Scope } from "effect"
 import * as Workers from "effect/workers/Worker"
 import type { WorkerError } from "effect/workers/WorkerError"
-import type { Done, Job, Reply } from "./ThreadMessage.ts"
+import type { Done, Job, Logged, Reply } from "./ThreadMessage.ts"
 
 /** A thread ended before its job did: out of memory, `process.exit`, an error in native code. */
 export class ThreadCrashed extends Schema.TaggedError<ThreadCrashed>()("ThreadCrashed", {
@@ -13,13 +13,18 @@ export class ThreadCrashed extends Schema.TaggedError<ThreadCrashed>()("ThreadCr
   }
 }
 
-/** Takes how far a job is, from 0 to 1. */
-export type Report = (fraction: number) => Effect.Effect<void>
+/** Takes what a job says while it runs. */
+export interface Listener {
+  /** How far it is, from 0 to 1. */
+  readonly report: (fraction: number) => Effect.Effect<void>
+  /** What it logs. */
+  readonly log: (line: Logged) => Effect.Effect<void>
+}
 
 /** A running thread. */
 export interface Thread {
   /** Does a job. Interrupting this leaves the thread busy: terminate it then. */
-  readonly run: (job: Job, report: Report) => Effect.Effect<Done, ThreadCrashed>
+  readonly run: (job: Job, listener: Listener) => Effect.Effect<Done, ThreadCrashed>
   /** Ends the thread at once. */
   readonly terminate: Effect.Effect<void>
 }
@@ -36,10 +41,13 @@ export const start: Effect.Effect<
   const listening = yield* Effect.forkScoped(worker.run((reply: Reply) => onReply(reply)))
   const crash = Effect.flatMap(Fiber.await(listening), (exit) => Effect.fail(crashOf(exit)))
   return {
-    run: (job, report) =>
+    run: (job, listener) =>
       Effect.suspend(() => {
         const ending = Deferred.makeUnsafe<Done>()
-        onReply = (reply) => reply._tag === "Progress" ? report(reply.fraction) : Deferred.succeed(ending, reply)
+        onReply = (reply) => {
+          if (reply._tag === "Progress") return listener.report(reply.fraction)
+          return reply._tag === "Logged" ? listener.log(reply.line) : Deferred.succeed(ending, reply)
+        }
         return Effect.andThen(Effect.orDie(worker.send(job)), Effect.raceFirst(Deferred.await(ending), crash))
       }),
     terminate: Fiber.interrupt(listening)

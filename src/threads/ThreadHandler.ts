@@ -8,12 +8,13 @@
  * export const handler = ThreadHandler.make(Mandelbrot, ({ width }) => Effect.sync(() => render(width)))
  * ```
  */
-import { Cause, Effect, Exit } from "effect"
+import { Cause, Effect, Exit, Logger, References } from "effect"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import * as Thrown from "../domain/Thrown.ts"
+import * as LogLine from "../logs/LogLine.ts"
 import { Snoozed } from "../worker/Attempt.ts"
 import { type HandlerContext, TaskContext } from "../worker/TaskContext.ts"
-import type { Ending, Job } from "./ThreadMessage.ts"
+import type { Ending, Job, Logged } from "./ThreadMessage.ts"
 
 /** A definition with the code that runs it. */
 export interface ThreadHandler {
@@ -36,8 +37,11 @@ export const make = <Definition extends AnyTaskDefinition>(
 /** Runs a job to its end. It never fails: whatever happens becomes an ending. */
 export const perform = (
   { definition, run }: ThreadHandler,
-  { attempt, payload }: Job,
-  report: (fraction: number) => Effect.Effect<void>
+  { attempt, logLevel, payload }: Job,
+  { log, report }: {
+    readonly report: (fraction: number) => Effect.Effect<void>
+    readonly log: (line: Logged) => void
+  }
 ): Effect.Effect<Ending> => {
   const { codec } = definition
   const context: HandlerContext<unknown> = {
@@ -51,10 +55,19 @@ export const perform = (
     Effect.flatMap((payload) => run(payload, context)),
     Effect.flatMap((success) => Effect.orDie(codec.encodeSuccess(success))),
     Effect.provideService(TaskContext, context),
+    Effect.provideService(Logger.CurrentLoggers, new Set([loggerOf(log)])),
+    Effect.provideService(References.MinimumLogLevel, logLevel),
     Effect.exit,
     Effect.map((exit) => endingOf(definition, exit))
   )
 }
+
+/** Gives lines to the process that has the loggers. */
+const loggerOf = (log: (line: Logged) => void) =>
+  Logger.make<unknown, void>((line) => {
+    const { annotations, cause, level, text }: LogLine.LogLine = JSON.parse(LogLine.encode(0, line))
+    log({ level, text, ...annotations !== undefined && { annotations }, ...cause !== undefined && { cause } })
+  })
 
 const endingOf = ({ codec }: AnyTaskDefinition, exit: Exit.Exit<string, unknown>): Ending => {
   if (Exit.isSuccess(exit)) return { _tag: "Succeeded", result: exit.value }

@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import { setPriority } from "node:os"
 import { parentPort, Worker } from "node:worker_threads"
 import { died, perform, type ThreadHandler } from "./ThreadHandler.ts"
-import type { Job, Reply } from "./ThreadMessage.ts"
+import type { Job, Logged, Reply } from "./ThreadMessage.ts"
 
 /** Below the thread that serves HTTP and keeps the leases, where the system knows priorities of single threads. */
 const niceness = 10
@@ -18,7 +18,10 @@ const post = parentPort === null
 // The messages of effect/workers: [0] ready, [1, reply] back, [0, job] here, [1] close
 const reply = (message: Reply): void => post([1, message])
 
-const report = (fraction: number) => Effect.sync(() => reply({ _tag: "Progress", fraction }))
+const toProcess = {
+  report: (fraction: number) => Effect.sync(() => reply({ _tag: "Progress", fraction })),
+  log: (line: Logged) => reply({ _tag: "Logged", line })
+}
 
 /**
  * The memory of a process in a thread's place. V8's own limit is for the heap of JavaScript alone; what the process has
@@ -40,7 +43,7 @@ const load = (module: string): Effect.Effect<ThreadHandler> =>
 
 const work = (job: Job): Effect.Effect<void> =>
   load(job.module).pipe(
-    Effect.flatMap((handler) => perform(handler, job, report)),
+    Effect.flatMap((handler) => perform(handler, job, toProcess)),
     Effect.catchDefect((defect) => Effect.succeed(died(defect))),
     Effect.map((ending) => reply(isWorn() ? { ...ending, isWorn: true } : ending))
   )

@@ -1,5 +1,6 @@
 /** What a process and its threads tell each other. Values travel as JSON texts, encoded by the definition's schemas. */
-import type { Schema } from "effect"
+import type { LogLevel, Schema } from "effect"
+import type { LogLine } from "../logs/LogLine.ts"
 import type { TaskContext } from "../worker/TaskContext.ts"
 
 /** Work for a thread: one attempt. */
@@ -8,7 +9,12 @@ export interface Job {
   readonly module: string
   readonly payload: string
   readonly attempt: Omit<TaskContext["Service"], "progress" | "snooze">
+  /** Lines below this level are not logged. */
+  readonly logLevel: LogLevel.LogLevel
 }
+
+/** A line that the thread's handler has logged, as it would be kept. */
+export type Logged = Pick<LogLine, "level" | "text" | "annotations" | "cause">
 
 /** How a job ended. */
 export type Ending =
@@ -25,5 +31,8 @@ export type Ending =
 /** The end of a job, and whether the thread had better do no other: it has kept much of the memory that it may take. */
 export type Done = Ending & { readonly isWorn?: boolean }
 
-/** A message from a thread: how far its job is, or the end of it. */
-export type Reply = { readonly _tag: "Progress"; readonly fraction: number } | Done
+/** A message from a thread: how far its job is, what it logs, or the end of it. */
+export type Reply =
+  | { readonly _tag: "Progress"; readonly fraction: number }
+  | { readonly _tag: "Logged"; readonly line: Logged }
+  | Done

@@ -48,10 +48,7 @@ export class ThreadPool extends Context.Service<ThreadPool, {
   /** Does a job in a thread, which ends at once when this is interrupted. */
   readonly run: (
     job: Job,
-    options: {
-      readonly isolation: ThreadPlatform.Isolation
-      readonly report: Thread.Report
-    }
+    options: Thread.Listener & { readonly isolation: ThreadPlatform.Isolation }
   ) => Effect.Effect<Ending, Thread.ThreadCrashed>
 }>()("taskforge/threads/ThreadPool") {
   /** Real threads. A module of a handler that is not there is a defect of this layer: {@link ThreadModulesMissing}. */
@@ -68,18 +65,18 @@ export class ThreadPool extends Context.Service<ThreadPool, {
           process: yield* make({ isolation: "process", memoryMiB, env }, size)
         }
         return ThreadPool.of({
-          run: (job, { isolation, report }) => runIn(pools[isolation], job, report)
+          run: (job, { isolation, ...listener }) => runIn(pools[isolation], job, listener)
         })
       })
     )
 
   /** No threads: jobs run where they are asked for. For tests under a simulated clock. */
   static readonly layerInline: Layer.Layer<ThreadPool> = Layer.succeed(ThreadPool, {
-    run: (job, { report }) =>
-      Effect.flatMap(
-        Effect.promise((): Promise<{ readonly handler: ThreadHandler }> => import(job.module)),
-        ({ handler }) => perform(handler, job, report)
-      )
+    run: Effect.fnUntraced(function*(job, { log, report }) {
+      const { handler } = yield* Effect.promise((): Promise<{ readonly handler: ThreadHandler }> => import(job.module))
+      const run = Effect.runSyncWith(yield* Effect.context<never>())
+      return yield* perform(handler, job, { report, log: (line) => run(log(line)) })
+    })
   })
 }
 
@@ -97,10 +94,10 @@ const make = (options: ThreadPlatform.Options, size: number): Effect.Effect<Thre
     timeToLiveStrategy: "usage"
   }).pipe(Effect.updateService(Clock.Clock, MonotonicClock.steady))
 
-const runIn = (pool: Threads, job: Job, report: Thread.Report) =>
+const runIn = (pool: Threads, job: Job, listener: Thread.Listener) =>
   Effect.scoped(Effect.flatMap(Pool.get(pool), (thread) =>
     Effect.onExit(
-      thread.run(job, report),
+      thread.run(job, listener),
       (exit) =>
         Exit.isSuccess(exit) && exit.value.isWorn !== true
           ? Effect.void

@@ -3,11 +3,11 @@
  * import.meta.url)))`, where the module exports `handler`, made with `ThreadHandler.make`. The module is found whatever
  * ending it has: `.ts` from source, `.js` after a compiler, `.mjs` or `.cjs` in a bundle, where it is an entry of its own.
  */
-import { Effect } from "effect"
+import { Effect, References } from "effect"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import { Snoozed } from "../worker/Attempt.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
-import type { Ending } from "./ThreadMessage.ts"
+import type { Ending, Logged } from "./ThreadMessage.ts"
 import * as ThreadModule from "./ThreadModule.ts"
 import type { Isolation } from "./ThreadPlatform.ts"
 import { ThreadPool } from "./ThreadPool.ts"
@@ -34,10 +34,11 @@ export const onThread = <Definition extends AnyTaskDefinition>(
     const job = {
       module: href,
       payload: yield* Effect.orDie(codec.encodePayload(payload)),
-      attempt: { id, type, queue, attempt, claim, instance, slot }
+      attempt: { id, type, queue, attempt, claim, instance, slot },
+      logLevel: yield* References.MinimumLogLevel
     }
     // A crash is the attempt's defect: the policy of the task type knows only declared errors
-    const ending = yield* Effect.orDie(threads.run(job, { isolation, report: progress }))
+    const ending = yield* Effect.orDie(threads.run(job, { isolation, report: progress, log: yield* logger }))
     switch (ending._tag) {
       case "Succeeded":
         return yield* Effect.orDie(codec.decodeSuccess(ending.result))
@@ -50,6 +51,16 @@ export const onThread = <Definition extends AnyTaskDefinition>(
     }
   })
 }
+
+/** Logs what a thread has logged as if this fiber did, so that it goes where all that the handler logs goes. */
+const logger = Effect.map(
+  Effect.context<never>(),
+  (context) => ({ annotations = {}, cause, level, text }: Logged) =>
+    Effect.logWithLevel(level)(cause === undefined ? text : `${text}\n${cause}`).pipe(
+      Effect.annotateLogs(annotations),
+      Effect.provideContext(context)
+    )
+)
 
 const thrown = ({ message, name, stack }: Extract<Ending, { readonly _tag: "Died" }>): Error =>
   Object.assign(new Error(message), { name, stack })

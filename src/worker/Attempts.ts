@@ -17,6 +17,11 @@ export class Attempts implements Iterable<Attempt> {
     return this.held.size - this.running
   }
 
+  /** Whether it is one of them. */
+  has(attempt: Attempt): boolean {
+    return this.held.has(attempt)
+  }
+
   /** Adds an attempt that starts. */
   started(attempt: Attempt): void {
     this.held.add(attempt)

@@ -1,5 +1,5 @@
 /** Runs each claimed task in a fiber of its own, and judges how the attempt ended. */
-import { type Clock, Context, Effect, Exit } from "effect"
+import { type Clock, Context, Effect, Exit, Logger } from "effect"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
@@ -18,6 +18,9 @@ export interface Runnable {
   readonly handler: Handler
 }
 
+/** Gets what handlers log, besides the loggers that they have. */
+export type PoolLogger = Logger.Logger<unknown, void> | undefined
+
 /** Answers how to start tasks in free slots. What was started goes on when the scope closes. */
 export const make = Effect.fnUntraced(function*(options: {
   readonly clock: Clock.Clock
@@ -28,6 +31,7 @@ export const make = Effect.fnUntraced(function*(options: {
   /** The time limit of attempts whose task has none, in milliseconds. */
   readonly timeoutMs: number
   readonly host: AttemptHost
+  readonly logger: PoolLogger
   /** Called after the tasks of a claim were started. */
   readonly onStarted: () => void
 }) {
@@ -35,12 +39,19 @@ export const make = Effect.fnUntraced(function*(options: {
   const context = yield* Effect.context<never>()
   const contexts = new WeakMap<Handler, Context.Context<never>>()
 
-  /** What a handler's fibers run with: the pool's context and the services of the handler's layer. */
+  /** What a handler's fibers run with: the pool's context, the services of the handler's layer, and the pool's logger. */
   const contextOf = (handler: Handler): Context.Context<never> => {
     let known = contexts.get(handler)
-    if (known === undefined) contexts.set(handler, known = Context.merge(context, handler.services))
+    if (known === undefined) contexts.set(handler, known = logging(Context.merge(context, handler.services)))
     return known
   }
+
+  const logging = (services: Context.Context<never>): Context.Context<never> =>
+    options.logger === undefined ? services : Context.add(
+      services,
+      Logger.CurrentLoggers,
+      new Set([...Context.get(services, Logger.CurrentLoggers), options.logger])
+    )
 
   const fork = Effect.runForkWith(context)
 

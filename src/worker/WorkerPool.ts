@@ -16,10 +16,12 @@ import { SecureRandom } from "effect/crypto"
 import * as Bounds from "../domain/Bounds.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { SettleAnswer } from "../domain/Settlement.ts"
+import * as TaskLogs from "../logs/TaskLogs.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { Instance, InstanceStore, type RunningTask } from "../store/InstanceStore.ts"
 import { Notifier } from "../store/Notifier.ts"
+import { RecordStore } from "../store/RecordStore.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import type { Attempt } from "./Attempt.ts"
 import * as AttemptLog from "./AttemptLog.ts"
@@ -31,6 +33,7 @@ import * as Executor from "./Executor.ts"
 import { Gathering } from "./Gathering.ts"
 import { HandlerRegistry } from "./HandlerRegistry.ts"
 import * as Heartbeat from "./Heartbeat.ts"
+import * as LogKeeper from "./LogKeeper.ts"
 import * as ProgressReporter from "./ProgressReporter.ts"
 import * as Registrar from "./Registrar.ts"
 import * as Runner from "./Runner.ts"
@@ -57,6 +60,8 @@ export interface Options {
   readonly flushPeriod?: Duration.Input | undefined
   /** The level of the line per completed task. Default `Debug`; the server uses `Info`. */
   readonly logCompletions?: "Info" | "Debug" | undefined
+  /** How long what handlers log is kept with the attempts; not at all where it is 0. Default 14 days. */
+  readonly keepLogs?: Duration.Input | undefined
 }
 
 /** The defaults of {@link Options}. */
@@ -68,11 +73,15 @@ export const defaults = {
   gracePeriod: Duration.seconds(20),
   resistPeriod: Duration.seconds(5),
   flushPeriod: Duration.seconds(3),
-  logCompletions: "Debug"
+  logCompletions: "Debug",
+  keepLogs: TaskLogs.defaultKeepFor
 } as const
 
 /** Tasks that one pool runs at the same time. */
 const maxConcurrency = 10_000
+
+/** The part of the flush period that is for what handlers have logged. */
+const logShare = 0.1
 
 /** A slot as people see it. */
 export interface SlotView {
@@ -96,7 +105,14 @@ export class WorkerPool extends Context.Service<WorkerPool, {
   ): Layer.Layer<
     WorkerPool,
     never,
-    TaskStore | Notifier | InstanceStore | Instance | HandlerRegistry | Supervisor | SecureRandom.SecureRandom
+    | TaskStore
+    | RecordStore
+    | Notifier
+    | InstanceStore
+    | Instance
+    | HandlerRegistry
+    | Supervisor
+    | SecureRandom.SecureRandom
   > => Layer.effect(WorkerPool, make(options))
 
   /** The pool of a process that only enqueues: it has no slots. */
@@ -118,18 +134,21 @@ const demandBounds = (options: Options): void => {
   Bounds.demand("worker.gracePeriod", Bounds.delay, options.gracePeriod)
   Bounds.demand("worker.resistPeriod", Bounds.delay, options.resistPeriod)
   Bounds.demand("worker.flushPeriod", Bounds.delay, options.flushPeriod)
+  Bounds.demand("worker.keepLogs", Bounds.retention, options.keepLogs)
 }
 
 /** The parts start from the end of a task's way: they stop in the opposite order, when nothing comes from before them any more. */
 const make = Effect.fnUntraced(function*(options: Options) {
   demandBounds(options)
   const pool = yield* setUp(options)
+  // Stops after the settler: what tasks have logged is worth less than how they ended
+  const logger = yield* startKeepingLogs(pool, options)
   yield* startSettling(pool)
   const watch = yield* startWatching(pool)
   // Stops after the attempts: an instance that still runs tasks is listed
   yield* startRegistering(pool)
   yield* Effect.addFinalizer(() => Effect.interruptible(drain(pool, watch, options)))
-  const begin = yield* makeRunner(pool, watch)
+  const begin = yield* makeRunner(pool, watch, logger)
   yield* startClaiming(pool, begin, watch)
   return WorkerPool.of({
     instance: pool.instance.id,
@@ -201,7 +220,7 @@ const startClaiming = Effect.fnUntraced(
 )
 
 /** Runs each claimed task in a fiber of its own. */
-const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch) {
+const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch, logger: Runner.PoolLogger) {
   const { attempts, clock, endings, gathering, instance, recorder, slots, store, supervisor, timeoutMs } = pool
   return yield* Runner.make({
     clock,
@@ -211,6 +230,7 @@ const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch)
     endings,
     timeoutMs,
     onStarted: () => recorder.slots(slots.size, attempts.active),
+    logger,
     host: {
       instance: instance.id,
       report: yield* ProgressReporter.make({ store, supervisor }),
@@ -219,6 +239,12 @@ const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch)
       gathering
     }
   })
+})
+
+/** Keeps what handlers log with their attempts. */
+const startKeepingLogs = Effect.fnUntraced(function*(pool: Pool, { keepLogs = defaults.keepLogs }: Options) {
+  const flushForMs = Duration.toMillis(pool.flushPeriod) * logShare
+  return yield* LogKeeper.start({ ...pool, records: yield* RecordStore, keepLogs, flushForMs })
 })
 
 /** Looks after attempts while they run: ends those whose time is up, and keeps their leases. */
@@ -244,7 +270,7 @@ const startSettling = ({ attempts, endings, flushPeriod, leaseForMs, log, record
     attempts,
     endings,
     retryWithinMs: Math.min(5000, leaseForMs / 3),
-    flushForMs: Duration.toMillis(flushPeriod),
+    flushForMs: Duration.toMillis(flushPeriod) * (1 - logShare),
     onSettled: (batch, answers) => {
       recorder.settled(endsOf(batch, answers))
       recorder.slots(slots.size, attempts.active)

@@ -1,22 +1,32 @@
 /** What people and programs learn of the system on the command line, and do to it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Cause, Effect, Fiber, Layer, Schema } from "effect"
 import { HttpServer as Listener } from "effect/http"
 import { TestClock } from "effect/testing"
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
+import * as Task from "../../src/Task.ts"
 import { until } from "../e2e/Server.ts"
 import { Count, Echo, layer as serverLayer, Tick } from "../http/TestServer.ts"
 import { failing, jsonOf, onServer, type Options, succeeding, taskforge } from "./CommandLine.ts"
 
+const Chatty = Task.make("chatty", { payload: { lines: Schema.Int } })
+
 const idle = serverLayer()
 const working = serverLayer({
+  definitions: [Echo, Count, Tick, Chatty],
   handlers: Layer.mergeAll(
     Echo.toLayer(Effect.succeed),
     Count.toLayer(({ n }) => n < 0 ? Effect.die(new Error("Negative")) : Effect.sleep(n)),
-    Tick.toLayer(() => Effect.never)
+    Tick.toLayer(() => Effect.andThen(Effect.logInfo("tick"), Effect.never)),
+    Chatty.toLayer(({ lines }) =>
+      Effect.gen(function*() {
+        for (let line = 1; line <= lines; line++) yield* Effect.logInfo(`line ${line}`)
+        yield* Effect.logWarning("two\nlines \u202e", Cause.fail("why")).pipe(Effect.annotateLogs("tenant", "acme"))
+      })
+    )
   )
 })
 
@@ -76,6 +86,40 @@ describe("taskforge cancel, retry and remove", () => {
       const { code, stderr } = yield* Fiber.join(waiting)
       assert.strictEqual(code, 1)
       assert.include(stderr, "Task t was cancelled")
+    }).pipe(Effect.provide(working)))
+})
+
+describe("taskforge logs", () => {
+  it.live("shows what a task has logged, attempt by attempt", () =>
+    Effect.gen(function*() {
+      yield* succeeding(onServer(["enqueue", "chatty", `{"lines":2}`, "--id", "a"]))
+      yield* succeeding(onServer(["logs", "a", "--follow"]))
+      const { stdout } = yield* succeeding(onServer(["logs", "a"]))
+      assert.match(
+        stdout,
+        /^attempt 1 on \S+\n\S+Z {2}info {3}line 1\n\S+Z {2}info {3}line 2\n\S+Z {2}warn {3}two tenant=acme\n {4}lines \ufffd\n/
+      )
+      assert.include(stdout, "why")
+      const lines = jsonOf(yield* succeeding(onServer(["logs", "a", "--json", "--level", "warn"])))
+      assert.lengthOf(lines, 1)
+      assert.deepInclude(lines[0], { id: "a", attempt: 1, line: 3, level: "warn", cut: false })
+      const none = yield* onServer(["logs", "a", "--attempt", "2"])
+      assert.deepStrictEqual([none.stdout, none.stderr], ["", "Nothing was logged.\n"])
+      assert.strictEqual((yield* onServer(["logs", "nobody"])).code, 66)
+      assert.strictEqual((yield* onServer(["logs", "a", "--attempt", "0"])).code, 64)
+      assert.strictEqual((yield* onServer(["logs", "a", "--level", "loud"])).code, 64)
+    }).pipe(Effect.provide(working)))
+
+  it.live("says how many lines are not kept", () =>
+    Effect.gen(function*() {
+      yield* succeeding(onServer(["enqueue", "chatty", `{"lines":2000}`, "--id", "a"]))
+      yield* succeeding(onServer(["get", "a", "--wait"]))
+      yield* succeeding(onServer(["logs", "a", "--follow"]))
+      const { stdout } = yield* succeeding(onServer(["logs", "a"]))
+      assert.match(stdout, /^attempt 1 on \S+, without 1,501 lines that are not kept\n/)
+      assert.include(stdout, "line 100\n")
+      assert.notInclude(stdout, "line 101\n")
+      assert.include(stdout, "line 2000\n")
     }).pipe(Effect.provide(working)))
 })
 

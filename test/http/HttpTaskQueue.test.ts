@@ -1,6 +1,6 @@
 /** A program that knows nothing of HTTP, run on an engine of its own process and on one behind a server. */
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Duration, Effect, Exit, Layer, Logger, Option, Schedule, Schema } from "effect"
+import { Cause, DateTime, Duration, Effect, Exit, Layer, Logger, Option, Schedule, Schema } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientError, HttpClientResponse, HttpServer as Listener } from "effect/http"
 import {
   InvalidOption,
@@ -22,6 +22,7 @@ import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { version } from "../../src/store/InstanceStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as Task from "../../src/Task.ts"
+import { patiently } from "../Patience.ts"
 
 class TooLong extends Schema.TaggedError<TooLong>()("TooLong", { length: Schema.Int, at: Schema.DateTimeUtc }) {}
 
@@ -48,7 +49,14 @@ const handlers = Layer.mergeAll(
       : Effect.succeed({ loud: text.toUpperCase(), at })
   ),
   Never.toLayer(() => Effect.never),
-  Broken.toLayer(() => Effect.die(new Error("It broke")))
+  Broken.toLayer(() =>
+    Effect.logWarning("It creaks", { loud: true }).pipe(
+      Effect.annotateLogs({ part: "axle", tries: 2 }),
+      Effect.withLogSpan("drive"),
+      Effect.andThen(Effect.logError("It cracks", Cause.fail("overload"))),
+      Effect.andThen(Effect.die(new Error("It broke")))
+    )
+  )
 )
 
 const store = MemoryStore.layer({ capacity: 300 })
@@ -104,6 +112,37 @@ for (const [place, layer] of Object.entries(places)) {
         const other = yield* Effect.flip((yield* Never.handle(good.id)).task)
         assert.instanceOf(other, TaskDefect)
         assert.include(other.message, `The task is of type "shout", not "never"`)
+      }).pipe(Effect.provide(layer)))
+
+    it.live("reads what its tasks have logged", () =>
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        const { id, result } = yield* Broken.enqueue()
+        yield* Effect.flip(result)
+        const [attempt, ...others] = yield* Effect.repeat(queue.logs(id), {
+          until: ([attempt]) => attempt?.logged === 2,
+          schedule: patiently()
+        })
+        assert.deepStrictEqual(others, [])
+        assert.deepInclude(attempt, { attempt: 1, logged: 2, leftOut: 0 })
+        assert.isString(attempt!.instance)
+        const [first, second] = attempt!.lines
+        assert.deepInclude(first, {
+          number: 1,
+          level: "Warn",
+          text: `It creaks {"loud":true}`,
+          annotations: { part: "axle", tries: 2 },
+          cause: null,
+          isCut: false
+        })
+        assert.isAtLeast(first!.spans["drive"]!, 0)
+        assert.isTrue(DateTime.isDateTime(first!.at))
+        assert.deepInclude(second, { number: 2, level: "Error", text: "It cracks", annotations: {}, spans: {} })
+        assert.include(second!.cause, "overload")
+        assert.instanceOf(yield* Effect.flip(queue.logs("nobody")), TaskNotFound)
+        assert.instanceOf(yield* Effect.flip(queue.logs("..")), TaskNotFound)
+        yield* queue.remove(id)
+        assert.instanceOf(yield* Effect.flip(queue.logs(id)), TaskNotFound)
       }).pipe(Effect.provide(layer)))
 
     it.live("rounds fractions of a millisecond up", () =>

@@ -311,6 +311,7 @@ describe("the pages", () => {
         "/api/v1/tasks/{id}/cancel",
         "/api/v1/tasks/{id}/events",
         "/api/v1/tasks/{id}/explain",
+        "/api/v1/tasks/{id}/logs",
         "/api/v1/tasks/{id}/rerun",
         "/api/v1/tasks/{id}/result",
         "/api/v1/types",

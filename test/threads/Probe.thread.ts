@@ -1,4 +1,4 @@
-import { Duration, Effect } from "effect"
+import { Cause, Duration, Effect } from "effect"
 import { isMainThread, threadId } from "node:worker_threads"
 import * as ThreadHandler from "../../src/threads/ThreadHandler.ts"
 import { TaskContext } from "../../src/worker/TaskContext.ts"
@@ -29,6 +29,10 @@ export const handler = ThreadHandler.make(
       }
       case "keep":
         kept.push(Buffer.alloc(400 * 1024 * 1024, 1))
+        break
+      case "log":
+        yield* Effect.logWarning("It creaks", Cause.fail("overload")).pipe(Effect.annotateLogs("part", "axle"))
+        yield* Effect.logInfo("\u0000")
         break
       case "snooze":
         return yield* snooze("1 milli")

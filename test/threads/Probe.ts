@@ -16,7 +16,8 @@ export const Probe = Task.make("probe", {
       "snooze",
       "unfit",
       "environment",
-      "keep"
+      "keep",
+      "log"
     ])
   },
   success: Schema.Struct({ thread: Schema.Int, isMain: Schema.Boolean, attempt: Schema.Int, at: Schema.Duration }),

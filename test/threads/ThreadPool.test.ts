@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, References, Schedule } from "effect"
+import { Duration, Effect, Fiber, Layer, Logger, type LogLevel, References, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import * as Engine from "../../src/engine/Engine.ts"
+import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import { onThread } from "../../src/threads/onThread.ts"
@@ -17,15 +18,23 @@ const module = new URL("./Probe.thread.ts", import.meta.url)
 
 const quiet = Layer.succeed(References.MinimumLogLevel, "None")
 
+const loud = (
+  { level, logger }: { readonly level: LogLevel.LogLevel; readonly logger: Logger.Logger<unknown, void> }
+) => Layer.merge(Layer.succeed(References.MinimumLogLevel, level), Logger.layer([logger]))
+
 /** A real engine with real threads. */
 const withThreads = (
-  { lease, ...options }: Options & { readonly isolation?: Isolation; readonly lease?: Duration.Input } = {}
+  { lease, log, ...options }: Options & {
+    readonly isolation?: Isolation
+    readonly lease?: Duration.Input
+    readonly log?: { readonly level: LogLevel.LogLevel; readonly logger: Logger.Logger<unknown, void> }
+  } = {}
 ) =>
   Effect.provide(
     Engine.layer(
       Probe.toLayer(onThread(Probe, module, options)).pipe(Layer.provide(ThreadPool.layer({ size: 1, ...options }))),
       { shutdown: "2 seconds", worker: { lease } }
-    ).pipe(Layer.provideMerge(MemoryStore.layer()), Layer.provideMerge(quiet)),
+    ).pipe(Layer.provideMerge(MemoryStore.layer()), Layer.provideMerge(log === undefined ? quiet : loud(log))),
     { local: true }
   )
 
@@ -37,7 +46,8 @@ const resultOf = (act: Act) => Effect.flatMap(Probe.enqueue({ act }), (handle) =
 const job = (act: Act) => ({
   module: module.href,
   payload: JSON.stringify({ act }),
-  attempt: { id: "a", type: "probe", queue: "default", attempt: 1, claim: 1, instance: "here", slot: 1 }
+  attempt: { id: "a", type: "probe", queue: "default", attempt: 1, claim: 1, instance: "here", slot: 1 },
+  logLevel: "Info" as const
 })
 
 /** The processes that a process has started, from Linux's list. */
@@ -95,6 +105,27 @@ describe.each(["thread", "process"] as const)("a handler in a %s of its own", (i
       const error = yield* Effect.flip(resultOf("environment"))
       assert.include(error.message, "TASKFORGE_PROBE is given")
     }).pipe(withThreads({ isolation, env: { TASKFORGE_PROBE: "given" } })))
+
+  it.live("logs to the loggers of its process, from the level of its process on, and to its attempt", () => {
+    const lines: Array<string> = []
+    const logger = Logger.make<unknown, void>(({ fiber, logLevel, message }) => {
+      const { part } = fiber.getRef(References.CurrentLogAnnotations)
+      lines.push(`${logLevel} ${message} ${part}`)
+    })
+    return Effect.gen(function*() {
+      const handle = yield* Probe.enqueue({ act: "log" })
+      yield* handle.result
+      const [attempt] = yield* Effect.repeat(TaskQueue.use((queue) => queue.logs(handle.id)), {
+        until: ([attempt]) => attempt !== undefined,
+        schedule: patiently()
+      })
+      assert.lengthOf(attempt!.lines, 1)
+      assert.deepInclude(attempt!.lines[0], { level: "Warn", annotations: { part: "axle" } })
+      assert.match(attempt!.lines[0]!.text, /^It creaks\n.*overload/s)
+      assert.lengthOf(lines, 1)
+      assert.match(lines[0]!, /^Warn It creaks\n.*overload.* axle$/s)
+    }).pipe(withThreads({ isolation, log: { level: "Warn", logger } }))
+  })
 
   it.live("is stopped in the middle of a computation when its task is cancelled", () =>
     Effect.gen(function*() {
@@ -194,7 +225,11 @@ describe("a thread", () => {
       const { run } = yield* ThreadPool
       const processes = () => process.getActiveResourcesInfo().filter((kind) => kind === "ProcessWrap").length
       const before = processes()
-      const ending = yield* run(job("answer"), { isolation: "process", report: () => Effect.void })
+      const ending = yield* run(job("answer"), {
+        isolation: "process",
+        report: () => Effect.void,
+        log: () => Effect.void
+      })
       assert.strictEqual(ending._tag, "Succeeded")
       assert.strictEqual(processes(), before + 1)
       yield* TestClock.adjust("31 seconds")

@@ -8,6 +8,7 @@ import { Rfc3339 } from "../../domain/Rfc3339.ts"
 import { TaskState } from "../../domain/TaskState.ts"
 import type { Explanation, Reason } from "../../explain/Explain.ts"
 import * as ApiErrors from "./ApiErrors.ts"
+import { LogsQuery, TaskLogsJson } from "./LogsJson.ts"
 import { NeededRole } from "./NeededRole.ts"
 import { JsonValue, listOf, MillisOrText, Name, PageSize, TaskCursor, within } from "./RequestValues.ts"
 import {
@@ -120,7 +121,7 @@ const operation = <const Name extends string, const Status extends ReadonlyArray
   }).annotate(NeededRole, "write").annotateMerge(OpenApi.annotations({ summary, description }))
 
 /** Why a task waits. */
-const ExplanationJson = Schema.Struct({
+export const ExplanationJson = Schema.Struct({
   id: Schema.String,
   status: TaskState,
   summary: Schema.String.annotate({ description: "One sentence for people" }),
@@ -210,6 +211,17 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     summary: "Explain why a task waits",
     description:
       "All that has to change before it starts, in codes and in words. A task that runs or has finished has no reasons."
+  })),
+  HttpApiEndpoint.get("logs", "/tasks/:id/logs", {
+    params: id,
+    query: LogsQuery,
+    success: TaskLogsJson,
+    error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
+  }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
+    summary: "Read what the attempts at a task have logged",
+    description:
+      "Also while it runs, about half a second late. Of each attempt the first and the latest lines are kept: left_out says how " +
+      "many are not."
   })),
   HttpApiEndpoint.delete("remove", "/tasks/:id", {
     params: id,

@@ -23,6 +23,7 @@ import * as Pauses from "../../queue/Pauses.ts"
 import * as Queues from "../../queue/Queues.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import { checkList, TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
+import { logsFromJson } from "../api/LogsJson.ts"
 import * as QueuesApi from "../api/QueuesApi.ts"
 import type { InvalidRequest } from "../api/RequestCheck.ts"
 import * as SystemApi from "../api/SystemApi.ts"
@@ -96,6 +97,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
       ? Effect.map(again("explain a task", tasks.explain({ params: { id } })), explanationFromJson)
       : Effect.fail(new TaskNotFound({ id }))
 
+  const logs = (id: string) =>
+    Bounds.id.accepts(id)
+      ? Effect.map(again("read the log of a task", tasks.logs({ params: { id }, query: {} })), logsFromJson)
+      : Effect.fail(new TaskNotFound({ id }))
+
   return TaskQueue.of({
     submit: (submissions, whenFull) =>
       Effect.map(
@@ -108,6 +114,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     results,
     get,
     explain,
+    logs,
     list: Effect.fnUntraced(function*(options = {}) {
       yield* checkList(options)
       const { cursor, limit, queues, states, types } = options

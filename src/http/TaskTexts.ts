@@ -1,0 +1,44 @@
+/** What the API's description says of why tasks wait and of what they have logged: examples, and what parameters mean. */
+import { levels, type TaskLogsJson } from "./api/LogsJson.ts"
+import type { ExplanationJson } from "./api/TasksApi.ts"
+
+const id = "01a20f46-60fe-779b-a926-cef2c43ec95c"
+const behind = "It is due, and waits for one of 4 slots, which are all busy; 40 due tasks of its queue and type wait."
+
+/** Why a task waits. */
+export const explanation: typeof ExplanationJson.Type = {
+  id,
+  status: "pending",
+  summary: behind,
+  reasons: [{ code: "behind", text: behind, pending: 40, slots: 4, busy: 4 }],
+  may_start_at: null,
+  timestamp: "2026-01-31T12:00:00.000Z"
+}
+
+/** What an attempt has logged. */
+export const logs: typeof TaskLogsJson.Type = {
+  id,
+  attempts: [{
+    attempt: 1,
+    claim: 42,
+    instance: "instance-1a2b3c4d",
+    logged: 812,
+    left_out: 811,
+    lines: [{
+      line: 1,
+      at: "2026-01-31T12:00:00.013Z",
+      level: "info",
+      text: "read 812 addresses",
+      annotations: { tenant: "acme" },
+      spans: {},
+      cause: null,
+      cut: false
+    }]
+  }]
+}
+
+/** The parameters by which lines are chosen. */
+export const logParameters = {
+  attempt: { description: "Only what this attempt has logged", schema: { type: "integer", minimum: 1 } },
+  level: { description: "Only lines of this level and those above it", schema: { type: "string", enum: levels } }
+}

@@ -1,0 +1,40 @@
+/**
+ * Removes the logs of tasks that are gone, and those that are too old. Retention removes tasks in the store's own language, which
+ * knows nothing of their logs, so each log is looked at from time to time: an hour after its last line, then every six hours. The leader
+ * does it; harmless when another one does too.
+ */
+import { Duration, Effect, Layer } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
+import * as TaskLogs from "../logs/TaskLogs.ts"
+import { Supervisor } from "../observability/Supervisor.ts"
+import type { RecordStore } from "../store/RecordStore.ts"
+import { TaskStore } from "../store/TaskStore.ts"
+import { Leader } from "./Leader.ts"
+
+/** How often it is looked whether a log is due. */
+const interval = Duration.minutes(1)
+
+/** How long after one look at a log the next one is, unless logs are kept for less. */
+const again = Duration.hours(6)
+
+/** Runs the sweeper until the scope closes. */
+export const layer = (
+  keepLogs: Duration.Input = TaskLogs.defaultKeepFor
+): Layer.Layer<never, never, TaskStore | RecordStore | Supervisor | Leader> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    Bounds.demand("retention.keepLogs", Bounds.retention, keepLogs)
+    const tasks = yield* TaskStore
+    const leader = yield* Leader
+    const supervisor = yield* Supervisor
+    const onRecords = yield* Effect.context<RecordStore>()
+    const keepForMs = Duration.toMillis(keepLogs)
+    const againInMs = Math.max(1000, Math.ceil(Math.min(keepForMs, Duration.toMillis(again))))
+    const sweep = Effect.provideContext(TaskLogs.sweep(tasks, { againInMs, keepForMs }), onRecords)
+    yield* supervisor.loop(
+      "log sweeper",
+      Effect.gen(function*() {
+        const nextInMs = (yield* leader.leads) ? (yield* sweep).nextInMs : Infinity
+        yield* nextInMs === 0 ? Effect.yieldNow : Effect.sleep(Duration.min(interval, Duration.millis(nextInMs)))
+      })
+    )
+  }))
