@@ -140,9 +140,11 @@ export const make = (definition: AnyTaskDefinition, runBatch: RunBatch, options:
     const members = [...batch.members]
     if (!List.isReadonlyArrayNonEmpty(members)) return
     const exit = yield* Effect.exit(Effect.suspend(() => runBatch(List.map(members, ({ item }) => item))))
-    batch.members.clear()
     const endAt = endsOf(definition.type, members.length, exit)
-    members.forEach(({ end }, index) => Deferred.doneUnsafe(end, endAt(index)))
+    const ends = () => members.forEach(({ end }, index) => Deferred.doneUnsafe(end, endAt(index)))
+    // The attempts of a batch are those of one pool, unless several share their handlers
+    if (members[0].attempt === undefined) ends()
+    else members[0].attempt.gathering.end(ends)
   })
 
   /** A task ends before its batch does. */

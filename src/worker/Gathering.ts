@@ -1,3 +1,11 @@
+/** The pool whose attempts are gathered. */
+export interface GatheringPool {
+  /** Whether no other task can come while so many attempts wait. */
+  readonly isFull: (waiting: number) => boolean
+  /** Frees slots in one step. */
+  readonly freeTogether: (free: () => void) => void
+}
+
 /**
  * Which attempts of a pool wait in batches for other tasks. When no other task can come, all batches go: all slots are
  * occupied by attempts that wait, or the pool closes.
@@ -6,17 +14,16 @@ export class Gathering {
   /** The attempts that wait, each with how its batch goes. */
   private readonly waiting = new Map<object, () => void>()
   private closed = false
-  /** Whether no other task can come while so many attempts wait. */
-  private readonly isFull: (waiting: number) => boolean
+  private readonly pool: GatheringPool
 
-  constructor(isFull: (waiting: number) => boolean) {
-    this.isFull = isFull
+  constructor(pool: GatheringPool) {
+    this.pool = pool
   }
 
   /** An attempt waits for others. `go` is called, perhaps at once, when none can come. */
   wait(attempt: object, go: () => void): void {
     this.waiting.set(attempt, go)
-    if (this.closed || this.isFull(this.waiting.size)) this.goAll()
+    if (this.closed || this.pool.isFull(this.waiting.size)) this.goAll()
   }
 
   /** The attempt waits no longer: its batch has gone, or the attempt is about to end. */
@@ -28,6 +35,11 @@ export class Gathering {
   close(): void {
     this.closed = true
     this.goAll()
+  }
+
+  /** Ends the attempts of a batch: the slots that they free bring the next one. */
+  end(ends: () => void): void {
+    this.pool.freeTogether(ends)
   }
 
   private goAll(): void {

@@ -9,6 +9,8 @@ export class Slots {
   readonly size: number
   private readonly available: Array<number>
   private readonly some = Latch.makeUnsafe(true)
+  /** Whether slots are freed now that are to be seen together. */
+  private together = false
 
   constructor(size: number) {
     this.size = size
@@ -36,6 +38,17 @@ export class Slots {
   /** Frees a slot whose task has ended. */
   release(slot: number): void {
     this.available.push(slot)
-    this.some.openUnsafe()
+    if (!this.together) this.some.openUnsafe()
+  }
+
+  /** Whoever waits for a slot sees all of those together that are freed in this call, so that one claim is for all of them. */
+  freeTogether(free: () => void): void {
+    this.together = true
+    try {
+      free()
+    } finally {
+      this.together = false
+      if (this.available.length > 0) this.some.openUnsafe()
+    }
   }
 }

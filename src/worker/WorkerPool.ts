@@ -183,7 +183,10 @@ const setUp = Effect.fnUntraced(function*(options: Options) {
     work: Latch.makeUnsafe(true),
     slots,
     attempts,
-    gathering: new Gathering((waiting) => slots.free === 0 && waiting >= attempts.active),
+    gathering: new Gathering({
+      isFull: (waiting) => slots.free === 0 && waiting >= attempts.active,
+      freeTogether: (free) => slots.freeTogether(free)
+    }),
     endings: new Endings(attempts, slots, store.answersAtOnce === true)
   }
 })

@@ -75,6 +75,20 @@ describe("a batch", () => {
     )
   })
 
+  it.effect("brings the next one with the slots that its tasks free, in one claim for all of them", () => {
+    const doubling = new Doubling()
+    const handlers = Work.toBatchLayer((items) => Effect.delay(doubling.run(items), "1 second"), { max: 10 })
+    return withEngine(
+      { handlers, ...slots(20) },
+      Effect.gen(function*() {
+        const ids = yield* enqueueAll(100)
+        yield* pass("5 seconds")
+        for (const id of ids) yield* reaches(id, "completed")
+        assert.deepStrictEqual(doubling.sizes, upTo(10).map(() => 10))
+      })
+    )
+  })
+
   it.effect("goes as soon as it is full", () => {
     const doubling = new Doubling()
     return withEngine(
