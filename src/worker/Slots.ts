@@ -41,7 +41,7 @@ export class Slots {
     if (!this.together) this.some.openUnsafe()
   }
 
-  /** Whoever waits for a slot sees all of those together that are freed in this call, so that one claim is for all of them. */
+  /** Shows all slots that are freed in this call in one step to those who wait, so that one claim is for all of them. */
   freeTogether(free: () => void): void {
     this.together = true
     try {

@@ -8,7 +8,7 @@ import type { BatchingOptions, BatchItem } from "../../src/worker/Batcher.ts"
 import type { HandlerRegistry } from "../../src/worker/HandlerRegistry.ts"
 import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { WorkerPool } from "../../src/worker/WorkerPool.ts"
-import { pass, passing, quiesce, reaches, record, start, withEngine, withStore } from "../engine/TestEngine.ts"
+import { Logs, pass, passing, quiesce, reaches, record, start, withEngine, withStore } from "../engine/TestEngine.ts"
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", { n: Schema.Int }) {}
 
@@ -413,6 +413,50 @@ describe("the tasks of a batch", () => {
         yield* reaches(one!.id, "completed")
         yield* reaches(two!.id, "completed")
         assert.deepStrictEqual(doubling.batches, [[1, 2]])
+      })
+    )
+  })
+
+  it.effect("are all snoozed by a snooze of the handler itself", () => {
+    const handlers = Work.toBatchLayer(
+      (items) =>
+        items[0].context.attempt === 1
+          ? items[0].context.snooze("1 minute")
+          : Effect.succeed(items.map(() => Exit.succeed(1))),
+      { max: 10 }
+    )
+    return withEngine(
+      { handlers },
+      Effect.gen(function*() {
+        const ids = yield* enqueueAll(2)
+        for (const id of ids) assert.deepInclude(yield* reaches(id, "scheduled"), { failures: 0 })
+        yield* pass("1 minute")
+        for (const id of ids) yield* reaches(id, "completed")
+      })
+    )
+  })
+
+  it.effect("keep what is logged for them, and not what the handler logs for all; each has its line in the log", () => {
+    const handlers = Work.toBatchLayer(
+      Effect.fnUntraced(function*(items) {
+        yield* Effect.log("all together")
+        return yield* Effect.forEach(items, ({ payload, run }) => run(Effect.as(Effect.log(`it is ${payload}`), 1)))
+      }),
+      { max: 10 }
+    )
+    return withEngine(
+      { handlers, worker: { logCompletions: "Info" } },
+      Effect.gen(function*() {
+        const ids = yield* enqueueAll(3)
+        for (const id of ids) yield* reaches(id, "completed")
+        yield* pass("1 second")
+        for (const [index, id] of ids.entries()) {
+          const [attempt] = yield* TaskQueue.use((queue) => queue.logs(id))
+          assert.deepStrictEqual(attempt?.lines.map(({ text }) => text), [`it is ${index + 1}`])
+        }
+        assert.lengthOf(yield* Logs.matching(/^all together$/), 1)
+        const lines = yield* Logs.matching(/^task work completed$/)
+        assert.sameMembers(lines.map(({ annotations }) => annotations["job_id"]), [...ids])
       })
     )
   })
