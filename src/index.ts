@@ -56,7 +56,8 @@ export type {
 } from "./queue/Queues.ts"
 export type { EnqueueOptions, Submission } from "./queue/Submission.ts"
 export type { OneOrMany } from "./queue/OneOrMany.ts"
-export type { LivingInstance, LivingInstances, RunningNow } from "./queue/Instances.ts"
+export type { Instances, LivingInstance, LivingInstances, RunningNow } from "./queue/Instances.ts"
+export type { Scales, Scaling, ScalingOptions } from "./queue/Scaling.ts"
 export type { StoredAttempt, StoredFailure, StoredOutcome, StoredTask } from "./queue/StoredTask.ts"
 export type { TaskHandle, Unsuccessful } from "./queue/TaskHandle.ts"
 export type {
@@ -68,7 +69,7 @@ export type {
   WhenFull
 } from "./queue/TaskQueue.ts"
 export type { EventPage } from "./store/EventLog.ts"
-export type { Beat, InstanceRecord, Roll, RunningTask } from "./store/InstanceStore.ts"
+export type { Beat, InstanceRecord, Load as InstanceLoad, Roll, RunningTask, Sizing } from "./store/InstanceStore.ts"
 export type { CountedLanes, LaneCounts, LaneRange, Runnable } from "./store/Lanes.ts"
 export type { Hint } from "./store/Notifier.ts"
 export type {
@@ -120,4 +121,5 @@ export type { Options as ThreadPoolOptions } from "./threads/ThreadPool.ts"
 export type { BatchingOptions, BatchItem } from "./worker/Batcher.ts"
 export type { Handler } from "./worker/HandlerRegistry.ts"
 export type { HandlerContext } from "./worker/TaskContext.ts"
-export type { Options as WorkerPoolOptions, SlotView } from "./worker/WorkerPool.ts"
+export type { SlotView } from "./worker/SlotView.ts"
+export type { Options as WorkerPoolOptions } from "./worker/WorkerPool.ts"

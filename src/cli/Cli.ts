@@ -14,6 +14,7 @@ import * as Keys from "./commands/Keys.ts"
 import * as ListTasks from "./commands/List.ts"
 import * as Logs from "./commands/Logs.ts"
 import * as Queues from "./commands/Queues.ts"
+import * as Scaling from "./commands/Scaling.ts"
 import * as Serve from "./commands/Serve.ts"
 import * as Stats from "./commands/Stats.ts"
 import * as Store from "./commands/Store.ts"
@@ -46,6 +47,7 @@ export const command = Command.make("taskforge").pipe(
         Queues.queues,
         Queues.types,
         Instances.command,
+        Scaling.command,
         Queues.pause,
         Queues.resume
       ]

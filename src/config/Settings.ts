@@ -13,7 +13,7 @@ type Values = {
 }
 
 /** A configuration that makes sense: the value of each setting, and the two that depend on others. */
-export interface Settings extends Omit<Values, "workers" | "store" | "maxConcurrency" | "databaseUrl" | "redisUrl"> {
+export interface Settings extends Omit<Values, "workers" | "store" | "databaseUrl" | "redisUrl"> {
   readonly workers: number
   readonly store: StoreUrl
 }
@@ -29,7 +29,7 @@ export const load: Effect.Effect<Settings, InvalidSettings | Config.ConfigError>
   const readings = yield* readAll
   const problems = [
     ...Object.values(readings).flatMap((reading) => reading._tag === "Problem" ? reading.problems : []),
-    ...[tooManyWorkers, unclearStore].flatMap((check) => check(readings) ?? [])
+    ...[tooManyWorkers, tooFewSlots, unclearStore].flatMap((check) => check(readings) ?? [])
   ]
   return List.isReadonlyArrayNonEmpty(problems) ? yield* new InvalidSettings({ problems }) : combine(readings)
 })
@@ -46,6 +46,18 @@ const tooManyWorkers = ({ maxConcurrency, workers }: Readings): string | undefin
     workers.value! > maxConcurrency.value
     ? `${show(workers.from)}: expected at most WORKER_MAX_CONCURRENCY, which is ${maxConcurrency.value}`
     : undefined
+
+/** What is wrong with the minimum of slots. */
+const tooFewSlots = ({ maxConcurrency, minConcurrency, workers }: Readings): string | undefined => {
+  if (minConcurrency._tag !== "Value" || minConcurrency.from === undefined) return undefined
+  const min = minConcurrency.value!
+  if (maxConcurrency._tag === "Value" && min > maxConcurrency.value) {
+    return `${show(minConcurrency.from)}: expected at most WORKER_MAX_CONCURRENCY, which is ${maxConcurrency.value}`
+  }
+  return workers._tag === "Value" && workers.from !== undefined && workers.value! < min
+    ? `${show(workers.from)}: expected at least WORKER_MIN_CONCURRENCY, which is ${min}`
+    : undefined
+}
 
 /** What is wrong with the short names of a store, which count where `STORE_URL` is not set. */
 const unclearStore = ({ databaseUrl, redisUrl, store }: Readings): string | undefined => {
@@ -72,7 +84,8 @@ const combine = (readings: Readings): Settings => {
   ) as Values
   return {
     ...values,
-    workers: values.workers ?? Math.min(defaultWorkers, values.maxConcurrency),
+    workers: values.workers ??
+      Math.max(values.minConcurrency ?? 1, Math.min(defaultWorkers, values.maxConcurrency)),
     store: values.store ?? parseStoreUrl(values.databaseUrl ?? values.redisUrl ?? "") ?? defaultStore
   }
 }

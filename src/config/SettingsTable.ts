@@ -18,10 +18,17 @@ export const table = {
     about: "Tasks run at the same time: 10, or WORKER_MAX_CONCURRENCY if that is less",
     schema: integer(1, 10_000)
   }),
+  minConcurrency: optional({
+    names: ["WORKER_MIN_CONCURRENCY"],
+    about:
+      "Minimum number of slots of a process that sizes itself, up to WORKER_MAX_CONCURRENCY, by its load; without it, the " +
+      "number stays",
+    schema: integer(1, 10_000)
+  }),
   maxConcurrency: setting({
     names: ["WORKER_MAX_CONCURRENCY"],
     fallback: "100",
-    about: "Maximum number of slots",
+    about: "Maximum number of slots, also by hand",
     schema: integer(1, 10_000)
   }),
   jobTimeout: setting({

@@ -6,7 +6,7 @@ import { type DateTime, Schema } from "effect"
  *
  * - `read`: look at tasks, events, instances and metrics
  * - `write`: create, cancel, rerun and remove tasks
- * - `admin`: stop and resume queues
+ * - `admin`: stop and resume queues, and say how many slots instances have and which of them drain
  */
 export const Role = Schema.Literals(["read", "write", "admin"])
 

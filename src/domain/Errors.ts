@@ -106,6 +106,15 @@ export class TaskNotFound extends Schema.TaggedError<TaskNotFound>()("TaskNotFou
   }
 }
 
+/** No living instance has this id: it has stopped, or its lease has run out. */
+export class InstanceNotFound
+  extends Schema.TaggedError<InstanceNotFound>()("InstanceNotFound", { id: Schema.String })
+{
+  override get message(): string {
+    return `No living instance has the id ${shortened(this.id, maxShownLength)}`
+  }
+}
+
 /** The operation does not fit the task's state, for instance a rerun of a task that is still running. */
 export class StateConflict extends Schema.TaggedError<StateConflict>()("StateConflict", {
   id: Schema.String,

@@ -46,6 +46,8 @@ const names: Bounds.Names<Options> = { instance: 1, queue: 1, worker: 1, rescuer
 const queueNames: Bounds.Names<Queue.Options> = { maxRetries: 1, pollInterval: 1 }
 const workerNames: Bounds.Names<NonNullable<Options["worker"]>> = {
   concurrency: 1,
+  minConcurrency: 1,
+  maxConcurrency: 1,
   queues: 1,
   lease: 1,
   pollInterval: 1,

@@ -159,9 +159,16 @@ const behind = Effect.fnUntraced(function*(
   // One that has become due counts as scheduled until the next claim, and what was pending may run by now
   const due = lanes.find((lane) => lane.type === type)?.pending ?? 0
   const pending = state === "scheduled" ? due + 1 : Math.max(1, due)
-  const slots = able.reduce((sum, { capacity }) => sum + capacity, 0)
-  const busy = able.reduce((sum, { running }) => sum + running.length, 0)
-  const text = busy < slots
+  const taking = able.filter(({ sizing }) => sizing?.draining !== true)
+  const slots = taking.reduce((sum, { capacity }) => sum + capacity, 0)
+  const busy = taking.reduce((sum, { running }) => sum + running.length, 0)
+  const text = taking.length === 0
+    ? `It is due, but ${
+      able.length === 1
+        ? "the one instance that handles it drains"
+        : `all ${able.length} instances that handle it drain`
+    }: an operator has to resume one, or to start another.`
+    : busy < slots
     ? "It is due, and starts when an instance asks for work."
     : `It is due, and waits for ${
       slots === 1 ? "the one slot, which is" : `one of ${slots} slots, which are all`

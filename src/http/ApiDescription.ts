@@ -11,6 +11,7 @@ import { publicPage } from "./api/NeededRole.ts"
 import * as ApiTexts from "./ApiTexts.ts"
 import { ServedApi } from "./compat/OlderApi.ts"
 import { favicon } from "./FirstPage.ts"
+import * as ParameterTexts from "./ParameterTexts.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 
 const documentPath = "/openapi.json"
@@ -214,7 +215,7 @@ const completeDocument = (document: Document): void => {
 
 const complete = (path: string, operation: Operation): void => {
   for (const parameter of operation.parameters) {
-    Object.assign(parameter, ApiTexts.parameterOf(operation.operationId, parameter.name))
+    Object.assign(parameter, ParameterTexts.parameterOf(operation.operationId, parameter.name))
   }
   if (operation.operationId === "events.socket") describeSocket(operation)
   operation.security = isPublic(path) ? [] : [{}, { bearer: [] }, { header: [] }]

@@ -1,14 +1,11 @@
 /**
  * What the API's description says beyond the definitions: what requests and answers look like, by the name of the schema, or by
- * operation where a schema has none; and what parameters mean.
+ * operation where a schema has none.
  */
-import { maxIdLength, maxNameLength } from "../domain/Bounds.ts"
-import { names } from "../domain/Priority.ts"
-import { all } from "../domain/TaskState.ts"
 import { version } from "../store/InstanceStore.ts"
 import type { TaskEventJson } from "./api/EventsApi.ts"
+import type { ScalingJson } from "./api/InstancesApi.ts"
 import type { PauseJson, QueueJson, QueuePageJson, TypeCountsJson } from "./api/QueuesApi.ts"
-import { pageSize } from "./api/RequestValues.ts"
 import type { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./api/SystemApi.ts"
 import type { TaskJson, TaskPageJson, TaskResultJson } from "./api/TaskJson.ts"
 import * as TaskTexts from "./TaskTexts.ts"
@@ -105,7 +102,35 @@ const workers: typeof WorkersJson.Type = {
     task: { id, type: "echo", running_for_ms: 12 }
   }],
   timestamp: at,
-  instances: []
+  instances: [{
+    id: "instance-1a2b3c4d",
+    host: "tasks-1",
+    pid: 4711,
+    version,
+    started_at: "2026-01-30T12:00:00.000Z",
+    seen_at: at,
+    slot_count: 1,
+    slots_active: 1,
+    sized_by: "load",
+    min_slots: 1,
+    max_slots: 100,
+    draining: false,
+    leads: ["maintenance"],
+    queues: [],
+    types: ["echo"]
+  }]
+}
+const scaling: typeof ScalingJson.Type = {
+  slots_wanted: 34,
+  slots: 20,
+  slots_active: 20,
+  waiting: 1200,
+  waiting_since: "2026-01-31T11:59:12.000Z",
+  oldest_age_ms: 48_000,
+  drain_ms: 27_000,
+  task_ms: 450,
+  ended_per_second: 44.4,
+  timestamp: at
 }
 
 const emails: typeof TypeCountsJson.Type = {
@@ -144,6 +169,8 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   Unhealthy: unhealthy,
   Stats: stats,
   Workers: workers,
+  NewSlots: { slots: 40 },
+  Scaling: scaling,
   TypeCounts: emails,
   NewPause: { reason: "The database is being moved", for: "2h" },
   Pause: pause,
@@ -191,6 +218,9 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
     index: 0
   }),
   TaskNotFound: error("task_not_found", `No task has the id ${id}; it never existed or has been removed`, { id }),
+  InstanceNotFound: error("instance_not_found", "No living instance has the id instance-1a2b3c4d", {
+    id: "instance-1a2b3c4d"
+  }),
   KeyConflict: error(
     "key_conflict",
     `The key "welcome:ada" of type "echo" belongs to task ${id}, which has another payload`,
@@ -274,69 +304,3 @@ export const ofOperations: Readonly<Record<string, Readonly<Record<string, unkno
     200: { message: "Task submitted", task_id: id, status: "pending" }
   }
 }
-
-/** What is said about one parameter. */
-interface Parameter {
-  readonly description: string
-  /** Replaces what the definition says, which is what the text of a URL is before it is read. */
-  readonly schema?: object
-  readonly example?: unknown
-}
-
-const listOf = (items: object) => ({ type: "array", items })
-const nameSchema = { type: "string", minLength: 1, maxLength: maxNameLength }
-const limitOf = (items: string): Parameter => ({
-  description: `Maximum number of ${items} on the page`,
-  schema: { type: "integer", minimum: 1, maximum: pageSize.max, default: pageSize.default }
-})
-
-const several = "repeated, or separated by commas; one that has commas stands in double quotes"
-
-/** By name, for every operation. */
-const common: Readonly<Record<string, Parameter>> = {
-  id: { description: "The task's id", schema: { type: "string", minLength: 1, maxLength: maxIdLength } },
-  status: {
-    description: "Only tasks in these states; repeated, or separated by commas",
-    schema: listOf({ type: "string", enum: all })
-  },
-  type: { description: `Only these task types; ${several}`, schema: listOf(nameSchema) },
-  queue: { description: `Only these queues; ${several}`, schema: listOf(nameSchema) },
-  task: {
-    description: `Only tasks with these ids; ${several}`,
-    schema: listOf({ type: "string" })
-  },
-  limit: limitOf("tasks"),
-  cursor: { description: "The field next of the previous page" },
-  only: { description: "finished: an unfinished task is not cancelled but answered with 409" },
-  wait: { description: "How long to wait for the result: 500ms, 10s; 30s at most", example: "10s" },
-  after: {
-    description: "The number of the last event seen, as in the header Last-Event-ID",
-    schema: { type: "integer", minimum: 0 }
-  },
-  access_token: { description: "An API key, for browsers, which cannot send headers here" }
-}
-
-/** By operation, where a name means something else there. */
-const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>> = {
-  "tasks.list": { cursor: { description: "The field next of the previous page, which had the same filter" } },
-  "tasks.logs": TaskTexts.logParameters,
-  "queues.list": { limit: limitOf("queues") },
-  "queues.get": {
-    queue: { description: "The queue; tasks without one are in default", schema: nameSchema, example: "default" },
-    limit: limitOf("types")
-  },
-  "queues.types": { limit: limitOf("types") },
-  "queues.pause": { queue: { description: "The queue; tasks without one are in default", example: "default" } },
-  "queues.resume": { queue: { description: "The queue; tasks without one are in default", example: "default" } },
-  "older.submitJob": {
-    type: { description: "The task type; default by default", schema: nameSchema, example: "echo" },
-    priority: {
-      description: "The priority; normal by default",
-      schema: { type: "string", enum: Object.keys(names), default: "normal" }
-    }
-  }
-}
-
-/** What is said about a parameter of an operation. */
-export const parameterOf = (operationId: string, parameter: string): Parameter | undefined =>
-  ofParameters[operationId]?.[parameter] ?? common[parameter]

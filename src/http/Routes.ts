@@ -18,6 +18,7 @@ import * as OlderRoutes from "./compat/OlderRoutes.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import * as EventsHandlers from "./EventsHandlers.ts"
 import * as FirstPage from "./FirstPage.ts"
+import * as InstanceHandlers from "./InstanceHandlers.ts"
 import { KeyRing } from "./KeyRing.ts"
 import * as QueueHandlers from "./QueueHandlers.ts"
 import * as RateLimits from "./RateLimits.ts"
@@ -62,6 +63,7 @@ export const layer = (options: Options, path: string = "") => {
         Layer.provide([
           QueueHandlers.tasks,
           QueueHandlers.queues,
+          InstanceHandlers.layer,
           EventsHandlers.layer,
           SystemStatus.endpoints,
           OlderRoutes.layer
@@ -119,7 +121,7 @@ const crossOrigin = (origins: ReadonlyArray<string>) =>
     return router.addGlobalMiddleware(HttpMiddleware.cors({
       // A list of one would be answered to every origin
       allowedOrigins: (origin) => allowed.has(origin),
-      allowedMethods: ["GET", "HEAD", "POST", "DELETE"],
+      allowedMethods: ["GET", "HEAD", "POST", "PUT", "DELETE"],
       allowedHeaders: ["authorization", "content-type", "last-event-id", "x-api-key"],
       exposedHeaders: ["retry-after", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"],
       maxAge: 600

@@ -9,6 +9,7 @@ import { all } from "../domain/TaskState.ts"
 import * as StoreWatch from "../maintenance/StoreWatch.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor, type Trouble } from "../observability/Supervisor.ts"
+import type { Scaling } from "../queue/Scaling.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { version } from "../store/InstanceStore.ts"
 import { Notifier } from "../store/Notifier.ts"
@@ -33,6 +34,8 @@ export class SystemStatus extends Context.Service<SystemStatus, {
   readonly workers: Effect.Effect<typeof WorkersJson.Type, StoreError>
   /** The store's counts, or none when it fails or takes too long. */
   readonly counts: Effect.Effect<Option.Option<Counts>>
+  /** The need for slots, or none as for the counts. */
+  readonly scaling: Effect.Effect<Option.Option<Scaling>>
 }>()("taskforge/http/SystemStatus") {
   /** The status of the engine around it. A process whose pool has no slots only produces. */
   static readonly layer = Layer.effect(
@@ -65,10 +68,10 @@ export class SystemStatus extends Context.Service<SystemStatus, {
           Effect.map(Option.getOrElse(() => [])),
           Effect.orElseSucceed(() => [])
         )
-      const slotCounts = Effect.map(
-        pool.active,
-        (active) => pool.concurrency === 0 ? null : { count: pool.concurrency, active }
-      )
+      const slotCounts = Effect.gen(function*() {
+        const count = yield* pool.concurrency
+        return count === 0 ? null : { count, active: yield* pool.active }
+      })
 
       const health = Effect.gen(function*() {
         const asked = timestamp(utcNow(clock))
@@ -116,7 +119,8 @@ export class SystemStatus extends Context.Service<SystemStatus, {
       })
 
       const workers = Effect.gen(function*() {
-        const own = { instance: pool.instance, slots: yield* pool.slots }
+        const [slots, capacity, sizing] = yield* Effect.all([pool.slots, pool.concurrency, pool.sizing])
+        const own = { instance: pool.instance, slots, capacity, sizing }
         const counts = yield* queue.counts
         return { ...SystemApi.instancesJson(yield* queue.instances, own), queue_size: unfinished(counts) }
       })
@@ -126,7 +130,8 @@ export class SystemStatus extends Context.Service<SystemStatus, {
         stats,
         workers,
         slotCount: Effect.map(slotCounts, (slots) => slots?.count ?? 0),
-        counts
+        counts,
+        scaling: Effect.timeoutOption(queue.scaling(), patience).pipe(Effect.orElseSucceed(Option.none))
       })
     })
   )
@@ -173,11 +178,19 @@ export const metricsPage: Layer.Layer<never, never, HttpRouter.HttpRouter | Syst
       const counts = Option.getOrUndefined(yield* status.counts)
       for (const { gauge, state } of tasks) yield* Metric.update(gauge, counts?.[state] ?? Number.NaN)
       yield* Metric.update(Metrics.queueSize, counts === undefined ? Number.NaN : unfinished(counts))
+      // A store that does not answer is not waited for twice
+      const need = counts === undefined ? undefined : Option.getOrUndefined(yield* status.scaling)
+      yield* Metric.update(Metrics.scaling.slotsWanted, need?.slotsWanted ?? Number.NaN)
+      yield* Metric.update(Metrics.scaling.drain, need?.drainsIn ? Duration.toSeconds(need.drainsIn) : Number.NaN)
+      yield* Metric.update(Metrics.scaling.oldest, need === undefined ? Number.NaN : secondsWaited(need))
       return HttpServerResponse.text(yield* PrometheusMetrics.format(), { contentType })
     })
     yield* router.add("GET", metricsPath, read)
   })
 )
+
+const secondsWaited = ({ now, waitingSince }: Scaling): number =>
+  waitingSince === null ? 0 : Duration.toSeconds(DateTime.distance(waitingSince, now))
 
 /** How long a task waits before that is worth a word, in milliseconds: an instance may be about to start. */
 const patienceMs = 15_000
@@ -198,7 +211,8 @@ const findStranded = Effect.fnUntraced(function*(
   // Nothing may have promoted what has become due, as only claims do
   if (pending === 0 && scheduled === 0) return []
   const { instances, now } = yield* queue.instances
-  const runnable = instances.map(({ queues, types }) => ({ types, queues: queues.length === 0 ? undefined : queues }))
+  const taking = instances.filter(({ sizing }) => !sizing.draining)
+  const runnable = taking.map(({ queues, types }) => ({ types, queues: queues.length === 0 ? undefined : queues }))
   const stranded = yield* store.stranded(runnable, maxNamed)
   return stranded.filter(({ since }) => DateTime.toEpochMillis(now) - since >= patienceMs)
 })

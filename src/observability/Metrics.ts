@@ -43,6 +43,17 @@ export const tasks = Metric.gauge("taskforge_tasks", { description: "Tasks in th
 /** Unfinished tasks in the store; set when the metrics are read. */
 export const queueSize = Metric.gauge("taskforge_queue_size", { description: "Unfinished tasks in the store" })
 
+/** What an autoscaler goes by, see `TaskQueue.scaling`; set when the metrics are read. */
+export const scaling = {
+  slotsWanted: Metric.gauge("taskforge_slots_wanted", { description: "Slots that the tasks of the store need" }),
+  drain: Metric.gauge("taskforge_drain_seconds", {
+    description: "How long the slots of all instances need for the tasks that wait"
+  }),
+  oldest: Metric.gauge("taskforge_oldest_waiting_seconds", {
+    description: "How long the first of the tasks that wait has waited"
+  })
+}
+
 const ofType = (type: string) => ({
   created: Metric.withAttributes(created, { type }),
   processed: Metric.withAttributes(processed, { type }),

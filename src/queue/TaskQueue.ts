@@ -41,6 +41,7 @@ import * as Instances from "./Instances.ts"
 import * as OneOrMany from "./OneOrMany.ts"
 import * as Queues from "./Queues.ts"
 import * as ResultWaiter from "./ResultWaiter.ts"
+import * as Scaling from "./Scaling.ts"
 import { fromOutcome, fromRecord, type StoredOutcome, type StoredTask } from "./StoredTask.ts"
 import { invalidOption, type Submission, toNewTask } from "./Submission.ts"
 
@@ -119,7 +120,7 @@ export type Refusal = QueueFull | KeyConflict | InvalidOption | InvalidPayload |
 /** The producer's and operator's side of the engine. */
 export class TaskQueue extends Context.Service<
   TaskQueue,
-  {
+  & {
     /** Stores all submissions or none, and answers in their order. */
     readonly submit: (
       submissions: ReadonlyArray<Submission>,
@@ -172,9 +173,10 @@ export class TaskQueue extends Context.Service<
     /** Removes one or many finished tasks. */
     readonly remove: OneOrMany.OneOrMany<RemoveAnswer, void, TaskNotFound | StateConflict>
     readonly counts: Effect.Effect<Counts, StoreError>
-    /** The instances that run tasks, and what they run. */
-    readonly instances: Effect.Effect<Instances.LivingInstances, StoreError>
-  } & Queues.Queues
+  }
+  & Queues.Queues
+  & Instances.Instances
+  & Scaling.Scales
 >()("taskforge/queue/TaskQueue") {
   /** The queue on whichever store is provided. */
   static readonly layer = (
@@ -336,7 +338,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
       (id) => Effect.map(get(id), ({ state }) => state)
     ),
     ...Queues.make(store, records),
-    counts: store.counts,
-    instances: Effect.map(instances.list, Instances.fromRoll)
+    ...Instances.make(instances, records),
+    ...Scaling.make(store, records, instances),
+    counts: store.counts
   })
 })

@@ -14,6 +14,8 @@ export const layer = (
     queue: { maxRetries: settings.retryAttempts, pollInterval: settings.pollInterval },
     worker: {
       concurrency: settings.workers,
+      minConcurrency: settings.minConcurrency,
+      maxConcurrency: settings.maxConcurrency,
       queues: settings.queues,
       lease: settings.lease,
       pollInterval: settings.pollInterval,

@@ -25,6 +25,27 @@ export interface RunningTask {
   readonly forMs: number
 }
 
+/** What decides how many slots an instance has. */
+export interface Sizing {
+  /** `start`: it keeps what it began with. `load`: how busy it is. `hand`: an operator. */
+  readonly by: "start" | "load" | "hand"
+  /** The fewest that it makes of them by itself; `null` where it keeps what it began with. */
+  readonly min: number | null
+  /** The most that it may have, also by hand. */
+  readonly max: number
+  /** Whether it takes no more tasks, because an operator said so. */
+  readonly draining: boolean
+}
+
+/** What an instance did in the time before it said so, a minute at most. Times are in milliseconds. */
+export interface Load {
+  readonly forMs: number
+  /** Attempts that ended. */
+  readonly ended: number
+  /** How long its slots were busy, added up. */
+  readonly busyMs: number
+}
+
 /** A sign of life: what an instance says about itself. */
 export interface Beat {
   /** Unique among all that run. */
@@ -41,6 +62,9 @@ export interface Beat {
   /** The types that it handles. */
   readonly types: ReadonlyArray<string>
   readonly running: ReadonlyArray<RunningTask>
+  /** Left out by instances that cannot be told another size. */
+  readonly sizing?: Sizing | undefined
+  readonly load?: Load | undefined
 }
 
 /** A living instance. */

@@ -67,8 +67,10 @@ export {
   instanceOf,
   type InstanceRecord,
   InstanceStore,
+  type Load as InstanceLoad,
   type Roll,
-  type RunningTask
+  type RunningTask,
+  type Sizing
 } from "./InstanceStore.ts"
 export {
   type CountedLanes,

@@ -1,11 +1,17 @@
-import { type Duration, Effect, Latch, Option } from "effect"
+import { type Duration, Effect, Iterable, Latch, Option } from "effect"
 import type { Attempt } from "./Attempt.ts"
+import type { PoolLoad } from "./PoolLoad.ts"
 
 /** The attempts of a pool, from their start until the store has answered for their ending. Their leases are extended. */
 export class Attempts implements Iterable<Attempt> {
   private readonly held = new Set<Attempt>()
   private readonly idle = Latch.makeUnsafe(true)
   private running = 0
+  private readonly load: PoolLoad
+
+  constructor(load: PoolLoad) {
+    this.load = load
+  }
 
   /** How many run now; one that has ended and is not settled yet does not. */
   get active(): number {
@@ -22,14 +28,22 @@ export class Attempts implements Iterable<Attempt> {
     return this.held.has(attempt)
   }
 
+  /** Whether one of these tasks is among them. */
+  hasAny(ids: ReadonlyArray<string>): boolean {
+    const wanted = new Set(ids)
+    return Iterable.some(this, ({ id }) => wanted.has(id))
+  }
+
   /** Adds an attempt that starts. */
   started(attempt: Attempt): void {
     this.held.add(attempt)
+    this.load.started(attempt.startedAt)
     if (++this.running === 1) this.idle.closeUnsafe()
   }
 
-  /** Its handler ended, or was given up. */
-  ended(): void {
+  /** A handler ended, or was given up, at a time of the monotonic clock. */
+  ended(at: number): void {
+    this.load.ended(at)
     if (--this.running === 0) this.idle.openUnsafe()
   }
 

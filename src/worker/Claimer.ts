@@ -12,6 +12,7 @@ import type { Supervisor } from "../observability/Supervisor.ts"
 import type { ClaimRequest, TaskStore } from "../store/TaskStore.ts"
 import type { HandlerRegistry } from "./HandlerRegistry.ts"
 import * as Heartbeat from "./Heartbeat.ts"
+import type { PoolLoad } from "./PoolLoad.ts"
 import type { Runnable } from "./Runner.ts"
 import type { Slots } from "./Slots.ts"
 
@@ -38,6 +39,7 @@ export const start = Effect.fnUntraced(function*(options: {
   readonly supervisor: Supervisor["Service"]
   readonly registry: HandlerRegistry["Service"]
   readonly recorder: Recorder
+  readonly load: PoolLoad
   readonly slots: Slots
   /** Open while there may be work. */
   readonly work: Latch.Latch
@@ -49,7 +51,7 @@ export const start = Effect.fnUntraced(function*(options: {
   /** Starts tasks in free slots. */
   readonly begin: (claimed: ReadonlyArray<Runnable>) => void
 }) {
-  const { recorder, registry, request, slots, store, work } = options
+  const { load, recorder, registry, request, slots, store, work } = options
   let nonce = options.firstNonce
   let askedAt: number | undefined
   let closing = false
@@ -82,6 +84,7 @@ export const start = Effect.fnUntraced(function*(options: {
       if (handler === undefined || closing) orphans.push({ _tag: "Release", id: task.id, claim: task.claim })
       else {
         recorder.claimed(task.type, now - task.dueAt)
+        load.claimed(now - task.dueAt)
         runnable.push({ task, handler })
       }
     }

@@ -52,7 +52,7 @@ export class Endings {
   end(attempt: Attempt, settlement: Settlement | undefined, now: number): Effect.Effect<void> | undefined {
     if (attempt.ended) return undefined
     attempt.end(now)
-    this.attempts.ended()
+    this.attempts.ended(now)
     if (settlement === undefined) {
       this.attempts.forget(attempt)
       this.slots.release(attempt.slot)

@@ -10,6 +10,7 @@ import { Cause, Effect, Schedule } from "effect"
 import { StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import * as Thrown from "../domain/Thrown.ts"
+import type { AttemptEnd } from "../observability/Metrics.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 import type { Attempts } from "./Attempts.ts"
@@ -22,6 +23,20 @@ import * as Executor from "./Executor.ts"
  */
 export const kept = ({ attempt, settlement }: Ending, answer: SettleAnswer | undefined): Settlement["_tag"] =>
   answer === "already" && attempt.completion === "final" ? "Complete" : settlement._tag
+
+/** The attempts of a batch whose endings count. */
+export const endsOf = (
+  batch: ReadonlyArray<Ending>,
+  answers: ReadonlyArray<SettleAnswer>
+): ReadonlyArray<AttemptEnd> => {
+  const ends: Array<AttemptEnd> = []
+  batch.forEach((ending, index) => {
+    if (answers[index] === "stale") return
+    const { endedAt, startedAt, type } = ending.attempt
+    ends.push({ type, outcome: kept(ending, answers[index]), durationMs: endedAt - startedAt })
+  })
+  return ends
+}
 
 /** Endings sent to the store together at most. */
 const maxBatch = 1024

@@ -7,19 +7,19 @@
  *    │            ▲ Deadlines: timeouts, attempts that       │
  *    │              do not stop                              │
  *    └──────────────── Slots: permits with numbers ◄─────────────────────┘
+ *                        ▲ PoolSizer: how many there are
  * ```
  *
  * Closing the scope stops claiming, gives running tasks the grace period, releases the rest, and flushes the settler.
  */
-import { Clock, Context, Duration, Effect, Iterable, Latch, Layer } from "effect"
+import { Clock, Context, Duration, Effect, Latch, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Bounds from "../domain/Bounds.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
-import type { SettleAnswer } from "../domain/Settlement.ts"
 import * as TaskLogs from "../logs/TaskLogs.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
-import { Instance, InstanceStore, type RunningTask } from "../store/InstanceStore.ts"
+import { Instance, InstanceStore, type Sizing } from "../store/InstanceStore.ts"
 import { Notifier } from "../store/Notifier.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import { TaskStore } from "../store/TaskStore.ts"
@@ -28,22 +28,32 @@ import * as AttemptLog from "./AttemptLog.ts"
 import { Attempts } from "./Attempts.ts"
 import * as Claimer from "./Claimer.ts"
 import * as Deadlines from "./Deadlines.ts"
-import { type Ending, Endings } from "./Endings.ts"
+import { Endings } from "./Endings.ts"
 import * as Executor from "./Executor.ts"
 import { Gathering } from "./Gathering.ts"
 import { HandlerRegistry } from "./HandlerRegistry.ts"
 import * as Heartbeat from "./Heartbeat.ts"
 import * as LogKeeper from "./LogKeeper.ts"
+import { PoolLoad } from "./PoolLoad.ts"
+import * as PoolSizer from "./PoolSizer.ts"
 import * as ProgressReporter from "./ProgressReporter.ts"
 import * as Registrar from "./Registrar.ts"
 import * as Runner from "./Runner.ts"
 import * as Settler from "./Settler.ts"
 import { Slots } from "./Slots.ts"
+import { runningOf, slotsOf, type SlotView } from "./SlotView.ts"
 
 /** How a pool works. Every field has a default. */
 export interface Options {
-  /** Tasks run at the same time. Default 10. */
+  /** Tasks run at the same time, at the start. Default 10, or the nearest number that the others allow. */
   readonly concurrency?: number | undefined
+  /**
+   * With it, the pool sizes itself: it has this many slots at least, `maxConcurrency` at most, and as many between as waiting
+   * tasks ask for and the event loop of the process bears. Without it, the pool keeps `concurrency`.
+   */
+  readonly minConcurrency?: number | undefined
+  /** The most slots that it may have, by itself or by hand: `TaskQueue.setSlots`. Default 100, or what the others say if that is more. */
+  readonly maxConcurrency?: number | undefined
   /** Queues to work on. Default, and when none is named: all, whatever they are called. */
   readonly queues?: ReadonlyArray<string> | undefined
   /** How long a claim holds without a heartbeat; a crashed process's tasks come back after it. Default 15 s. */
@@ -67,6 +77,7 @@ export interface Options {
 /** The defaults of {@link Options}. */
 export const defaults = {
   concurrency: 10,
+  maxConcurrency: 100,
   lease: Duration.seconds(15),
   pollInterval: Duration.seconds(1),
   timeout: Duration.minutes(5),
@@ -77,24 +88,17 @@ export const defaults = {
   keepLogs: TaskLogs.defaultKeepFor
 } as const
 
-/** Tasks that one pool runs at the same time. */
-const maxConcurrency = 10_000
-
 /** The part of the flush period that is for what handlers have logged. */
 const logShare = 0.1
-
-/** A slot as people see it. */
-export interface SlotView {
-  /** Its number, from 1. */
-  readonly slot: number
-  /** The task that runs in it. */
-  readonly task: { readonly id: string; readonly type: string; readonly runningFor: Duration.Duration } | undefined
-}
 
 /** The running pool. */
 export class WorkerPool extends Context.Service<WorkerPool, {
   readonly instance: string
-  readonly concurrency: number
+  /** How many slots it has now. */
+  readonly concurrency: Effect.Effect<number>
+  /** What decides that. */
+  readonly sizing: Effect.Effect<Sizing>
+  /** All of them, and those that are taken away once their task has ended. */
   readonly slots: Effect.Effect<ReadonlyArray<SlotView>>
   /** How many slots run a task now. */
   readonly active: Effect.Effect<number>
@@ -118,7 +122,8 @@ export class WorkerPool extends Context.Service<WorkerPool, {
   /** The pool of a process that only enqueues: it has no slots. */
   static readonly layerNone: Layer.Layer<WorkerPool> = Layer.succeed(WorkerPool, {
     instance: "",
-    concurrency: 0,
+    concurrency: Effect.succeed(0),
+    sizing: Effect.succeed<Sizing>({ by: "start", min: null, max: 0, draining: false }),
     slots: Effect.succeed([]),
     active: Effect.succeed(0)
   })
@@ -126,7 +131,6 @@ export class WorkerPool extends Context.Service<WorkerPool, {
 
 /** An option outside of its bound is a mistake in the program: the layer dies of it, and says which it is. */
 const demandBounds = (options: Options): void => {
-  Bounds.demand("worker.concurrency", Bounds.whole(1, maxConcurrency), options.concurrency)
   for (const queue of options.queues ?? []) Bounds.demand("worker.queues", Bounds.name, queue)
   Bounds.demand("worker.lease", Bounds.timeout, options.lease)
   Bounds.demand("worker.pollInterval", Bounds.timeout, options.pollInterval)
@@ -145,15 +149,17 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const logger = yield* startKeepingLogs(pool, options)
   yield* startSettling(pool)
   const watch = yield* startWatching(pool)
+  const sizing = yield* startSizing(pool)
   // Stops after the attempts: an instance that still runs tasks is listed
-  yield* startRegistering(pool)
+  pool.news.tell = yield* startRegistering(pool, sizing)
   yield* Effect.addFinalizer(() => Effect.interruptible(drain(pool, watch, options)))
   const begin = yield* makeRunner(pool, watch, logger)
   yield* startClaiming(pool, begin, watch)
   return WorkerPool.of({
     instance: pool.instance.id,
-    concurrency: pool.slots.size,
-    slots: Effect.sync(() => slotsOf(pool.slots.size, runningNow(pool))),
+    concurrency: Effect.sync(() => pool.slots.size),
+    sizing: Effect.sync(sizing),
+    slots: Effect.sync(() => slotsOf(pool.slots.size, runningOf(pool.attempts, pool.now()))),
     active: Effect.sync(() => pool.attempts.active)
   })
 })
@@ -162,8 +168,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
 const setUp = Effect.fnUntraced(function*(options: Options) {
   const store = yield* TaskStore
   const clock = yield* Clock.Clock
-  const slots = new Slots(options.concurrency ?? defaults.concurrency)
-  const attempts = new Attempts()
+  const { ceiling, min, size } = PoolSizer.demandSizes(options, defaults)
+  const slots = new Slots(size)
+  const load = new PoolLoad()
+  const attempts = new Attempts(load)
   return {
     store,
     clock,
@@ -176,6 +184,11 @@ const setUp = Effect.fnUntraced(function*(options: Options) {
     timeoutMs: Duration.toMillis(options.timeout ?? defaults.timeout),
     flushPeriod: Duration.fromInputUnsafe(options.flushPeriod ?? defaults.flushPeriod),
     queues: options.queues ?? [],
+    min,
+    max: ceiling,
+    load,
+    /** Says to the others at once that the pool is another one. */
+    news: { tell: () => {} },
     recorder: new Metrics.Recorder(yield* Effect.context<never>()),
     log: yield* AttemptLog.make(options.logCompletions ?? defaults.logCompletions),
     now: () => MonotonicClock.exactMillis(clock),
@@ -201,7 +214,7 @@ const startClaiming = Effect.fnUntraced(
     yield* pool.notifier.listen((hint) => {
       if (hint._tag === "Work") work.openUnsafe()
       // A hint may be late, and the attempt that runs now a later one, which is not to be cancelled: the store is asked
-      else if (hint._tag === "Cancel" && has(attempts, hint.ids)) beatNow()
+      else if (hint._tag === "Cancel" && attempts.hasAny(hint.ids)) beatNow()
     })
     yield* registry.onChange(() => work.openUnsafe())
     yield* Claimer.start({
@@ -209,6 +222,7 @@ const startClaiming = Effect.fnUntraced(
       supervisor: pool.supervisor,
       registry,
       recorder,
+      load: pool.load,
       slots: pool.slots,
       work,
       request: { instance: instance.id, leaseForMs, queues: queues.length === 0 ? undefined : queues },
@@ -275,35 +289,46 @@ const startSettling = ({ attempts, endings, flushPeriod, leaseForMs, log, record
     retryWithinMs: Math.min(5000, leaseForMs / 3),
     flushForMs: Duration.toMillis(flushPeriod) * (1 - logShare),
     onSettled: (batch, answers) => {
-      recorder.settled(endsOf(batch, answers))
+      recorder.settled(Settler.endsOf(batch, answers))
       recorder.slots(slots.size, attempts.active)
       return log.settled(batch, answers)
     }
   })
 
+/** Gives the pool the number of slots that it is to have. */
+const startSizing = Effect.fnUntraced(function*(pool: Pool) {
+  const { attempts, instance, recorder, slots } = pool
+  return yield* PoolSizer.start({
+    ...pool,
+    records: yield* RecordStore,
+    instance: instance.id,
+    onChanged: () => {
+      recorder.slots(slots.size, attempts.active)
+      pool.news.tell()
+    }
+  })
+})
+
 /** Says to the other instances what this one is, and what it runs. */
-const startRegistering = Effect.fnUntraced(function*(pool: Pool) {
-  const { clock, flushPeriod, instance, leaseForMs, queues, registry, slots, supervisor } = pool
-  yield* Registrar.start({
+const startRegistering = Effect.fnUntraced(function*(pool: Pool, sizing: () => Sizing) {
+  const { attempts, clock, flushPeriod, instance, leaseForMs, load, now, queues, registry, slots, supervisor } = pool
+  return yield* Registrar.start({
     instances: yield* InstanceStore,
     instance,
     supervisor,
     clock,
     leaseForMs,
     answerFor: flushPeriod,
-    describe: () => ({ capacity: slots.size, queues, types: registry.types(), running: runningNow(pool) })
+    describe: () => ({
+      capacity: slots.size,
+      queues,
+      types: registry.types(),
+      running: runningOf(attempts, now()),
+      sizing: sizing(),
+      load: load.since(now())
+    })
   })
 })
-
-const runningNow = ({ attempts, now }: Pool): ReadonlyArray<RunningTask> => {
-  const at = now()
-  return [...attempts].filter((attempt) => !attempt.ended).map(({ id, slot, startedAt, type }) => ({
-    slot,
-    id,
-    type,
-    forMs: Math.round(at - startedAt)
-  }))
-}
 
 /** At shutdown: batches go, and running tasks may go on for the grace period; then they are interrupted, and at last given up. */
 const drain = Effect.fnUntraced(function*(
@@ -317,31 +342,3 @@ const drain = Effect.fnUntraced(function*(
   if (yield* attempts.idleWithin(resistPeriod)) return
   yield* Effect.forEach([...attempts].filter((attempt) => !attempt.ended), abandon, { discard: true })
 })
-
-/** The attempts of a batch whose endings count. */
-const endsOf = (
-  batch: ReadonlyArray<Ending>,
-  answers: ReadonlyArray<SettleAnswer>
-): ReadonlyArray<Metrics.AttemptEnd> => {
-  const ends: Array<Metrics.AttemptEnd> = []
-  batch.forEach((ending, index) => {
-    if (answers[index] === "stale") return
-    const { endedAt, startedAt, type } = ending.attempt
-    ends.push({ type, outcome: Settler.kept(ending, answers[index]), durationMs: endedAt - startedAt })
-  })
-  return ends
-}
-
-const has = (attempts: Attempts, ids: ReadonlyArray<string>): boolean => {
-  const wanted = new Set(ids)
-  return Iterable.some(attempts, ({ id }) => wanted.has(id))
-}
-
-/** All slots, each with the task that it runs. */
-const slotsOf = (size: number, running: ReadonlyArray<RunningTask>): ReadonlyArray<SlotView> => {
-  const busy = new Map(running.map((task) => [task.slot, task]))
-  return Array.from({ length: size }, (_, index): SlotView => {
-    const task = busy.get(index + 1)
-    return { slot: index + 1, task: task && { id: task.id, type: task.type, runningFor: Duration.millis(task.forMs) } }
-  })
-}

@@ -275,9 +275,57 @@ describe("taskforge stats and instances", () => {
       for (const line of stats.lines) assert.isAtMost(line.length, 80)
       assert.deepInclude(jsonOf(yield* succeeding(onServer(["stats", "--json"])))[0].by_status, { running: 1 })
       const instances = yield* succeeding(onServer(["instances"], { terminal: true }))
-      assert.match(instances.stdout, /^INSTANCE +HOST +BUSY +UP +SEEN +CHORES\nw +\S+ +1\/2 /)
+      assert.match(instances.stdout, /^INSTANCE +HOST +BUSY +SLOTS +UP +SEEN +CHORES\nw +\S+ +1\/2 /)
       assert.match(instances.stdout, /\nt +tick +\S+ +w\/\d\n$/)
       for (const line of instances.lines) assert.isAtMost(line.length, 80)
+    }).pipe(Effect.provide(working)))
+
+  it.effect("tell an instance how many slots to have, to drain, and to go on", () =>
+    Effect.gen(function*() {
+      const given = yield* succeeding(onServer(["instances", "slots", "w", "5"]))
+      assert.strictEqual(given.stdout, "✓ w gets 5 slots, within a third of a lease\n")
+      assert.deepStrictEqual(jsonOf(yield* succeeding(onServer(["instances", "slots", "w", "1", "--json"]))), [
+        { instance: "w", slots: 1 }
+      ])
+      const own = yield* succeeding(onServer(["instances", "slots", "w", "auto"]))
+      assert.include(own.stdout, "w decides by itself")
+      const drained = yield* succeeding(onServer(["instances", "drain", "w"]))
+      assert.include(drained.stdout, "taskforge instances resume w")
+      yield* TestClock.adjust("5 seconds")
+      let shown = ""
+      for (let look = 0; look < 100 && !shown.includes("draining"); look++) {
+        shown = (yield* onServer(["instances"], { terminal: true })).stdout
+      }
+      assert.match(shown, /\nw +\S+ +0\/2 +draining /)
+      assert.include((yield* succeeding(onServer(["instances", "resume", "w"]))).stdout, "w takes tasks again")
+      assert.deepStrictEqual(jsonOf(yield* succeeding(onServer(["instances", "drain", "w", "--json"]))), [
+        { instance: "w", draining: true }
+      ])
+      for (const slots of ["0", "-1", "many", "1.5", "1e3", ""]) {
+        assert.include(yield* failing(64, onServer(["instances", "slots", "--", "w", slots])), "whole number")
+      }
+      assert.include(yield* failing(65, onServer(["instances", "slots", "w", "101"])), "from 1 to 100")
+      assert.include(yield* failing(66, onServer(["instances", "drain", "nobody"])), "taskforge instances shows")
+      assert.include(yield* failing(66, onServer(["instances", "slots", "nobody", "3"])), "No living instance")
+    }).pipe(Effect.provide(working)))
+
+  it.effect("tell how many slots are needed", () =>
+    Effect.gen(function*() {
+      const nothing = yield* succeeding(onServer(["scaling"]))
+      assert.strictEqual(
+        nothing.stdout,
+        "0 slots wanted; there are 2, of which 0 are busy.\nNo task waits.\nNothing ran in the last minute.\n"
+      )
+      for (let task = 0; task < 5; task++) yield* onServer(["enqueue", "tick"])
+      yield* TestClock.adjust("10 seconds")
+      const busy = yield* succeeding(onServer(["scaling", "--within", "10s"]))
+      assert.match(
+        busy.stdout,
+        /slots wanted; there are 2, of which 2 are busy\.\n3 tasks wait, the first for 10s; these slots need/
+      )
+      const [json] = jsonOf(yield* succeeding(onServer(["scaling", "--queue", "default", "--json"])))
+      assert.deepInclude(json, { slots: 2, slots_active: 2, waiting: 3 })
+      assert.include(yield* failing(64, onServer(["scaling", "--within", "soon"])), "--within")
     }).pipe(Effect.provide(working)))
 
   it.live("say what to do when nobody runs tasks", () =>

@@ -97,6 +97,7 @@ describe("each variable", () => {
     ["WORKER_COUNT", "1", "workers", 1],
     ["WORKER_JOB_TIMEOUT", "1h30m", "jobTimeout", Duration.minutes(90)],
     ["WORKER_JOB_TIMEOUT", "5 minutes", "jobTimeout", Duration.minutes(5)],
+    ["WORKER_MIN_CONCURRENCY", "4", "minConcurrency", 4],
     ["WORKER_JOB_TIMEOUT", "250ms", "jobTimeout", Duration.millis(250)],
     ["WORKER_JOB_TIMEOUT", "Infinity", "jobTimeout", Duration.infinity],
     ["WORKER_RETRY_ATTEMPTS", "-1", "retryAttempts", -1],
@@ -171,6 +172,7 @@ describe("each variable", () => {
     TASKFORGE_REQUEST_LOG: ["loud"],
     WORKER_NUM_WORKERS: ["0", "-1", "ten"],
     WORKER_COUNT: ["0"],
+    WORKER_MIN_CONCURRENCY: ["0", "10001", "few"],
     WORKER_MAX_CONCURRENCY: ["0", "10001"],
     WORKER_JOB_TIMEOUT: ["0s", "5", "-5m", "-5 minutes", "5 parsecs"],
     WORKER_RETRY_ATTEMPTS: ["-2", "2.5"],
@@ -275,6 +277,18 @@ describe("the number of workers", () => {
         "WORKER_COUNT=101: expected at most WORKER_MAX_CONCURRENCY, which is 100"
       ])
       assert.strictEqual((yield* load({ WORKER_COUNT: "101", WORKER_MAX_CONCURRENCY: "200" })).workers, 101)
+    }))
+
+  it.effect("may be a minimum, which neither the start nor the ceiling may go below", () =>
+    Effect.gen(function*() {
+      assert.deepInclude(yield* load({ WORKER_MIN_CONCURRENCY: "20" }), { workers: 20, minConcurrency: 20 })
+      assert.deepInclude(yield* load({ WORKER_MIN_CONCURRENCY: "2" }), { workers: 10, minConcurrency: 2 })
+      assert.deepStrictEqual(yield* problems({ WORKER_MIN_CONCURRENCY: "20", WORKER_COUNT: "10" }), [
+        "WORKER_COUNT=10: expected at least WORKER_MIN_CONCURRENCY, which is 20"
+      ])
+      assert.deepStrictEqual(yield* problems({ WORKER_MIN_CONCURRENCY: "20", WORKER_MAX_CONCURRENCY: "10" }), [
+        "WORKER_MIN_CONCURRENCY=20: expected at most WORKER_MAX_CONCURRENCY, which is 10"
+      ])
     }))
 
   it.effect("follows a low ceiling when it is not set", () =>

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, DateTime, Duration, Effect, Exit, Layer, Logger, Option, Schedule, Schema } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientError, HttpClientResponse, HttpServer as Listener } from "effect/http"
 import {
+  InstanceNotFound,
   InvalidOption,
   InvalidPayload,
   KeyConflict,
@@ -316,6 +317,37 @@ for (const [place, layer] of Object.entries(places)) {
         assert.sameMembers([...instance!.types], ["shout", "never", "broken"])
         assert.isTrue(DateTime.isLessThanOrEqualTo(instance!.startedAt, instance!.seenAt))
         assert.isTrue(DateTime.isLessThanOrEqualTo(instance!.seenAt, now))
+      }).pipe(Effect.provide(layer)))
+
+    it.live("tells instances what to do, and learns how many slots are needed", () =>
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        const { instances: [instance] } = yield* Effect.repeat(queue.instances, {
+          until: ({ instances }) => instances.length === 1,
+          schedule: Schedule.spaced(10)
+        })
+        const { id } = instance!
+        assert.deepStrictEqual(instance!.sizing, { by: "start", min: null, max: 100, draining: false })
+        yield* queue.setSlots(id, 7)
+        yield* queue.drain(id)
+        yield* queue.undrain(id)
+        yield* queue.unsetSlots(id)
+        assert.deepStrictEqual(yield* Effect.flip(queue.drain("nobody")), new InstanceNotFound({ id: "nobody" }))
+        assert.deepStrictEqual(yield* Effect.flip(queue.setSlots("nobody", 3)), new InstanceNotFound({ id: "nobody" }))
+        for (const slots of [0, 1.5, 101, NaN]) {
+          const invalid = yield* Effect.flip(queue.setSlots(id, slots))
+          assert.instanceOf(invalid, InvalidOption)
+          assert.deepInclude(invalid, { option: "slots", found: String(slots) })
+        }
+        assert.instanceOf(yield* Effect.flip(queue.drain("")), InvalidOption)
+        assert.instanceOf(yield* Effect.flip(queue.scaling({ within: 0 })), InvalidOption)
+        yield* Effect.repeat(Never.enqueue(), { times: 5 })
+        const need = yield* Effect.repeat(queue.scaling({ queue: "default", within: "30 seconds" }), {
+          until: ({ waiting }) => waiting === 2,
+          schedule: Schedule.spaced(10)
+        })
+        assert.deepInclude(need, { slots: 4, waiting: 2 })
+        assert.isTrue(DateTime.isLessThanOrEqualTo(need.waitingSince!, need.now))
       }).pipe(Effect.provide(layer)))
 
     it.live("is told about duplicates and conflicts", () =>

@@ -125,6 +125,18 @@ describe("a server with a key", () => {
       yield* expecting(200, list(writer))
       yield* expecting(201, post({ type: "tick" }, writer))
       assert.strictEqual((yield* refused(403, "forbidden", pause(writer)))["needed"], "admin")
+      for (
+        const [method, action] of [["PUT", "slots"], ["DELETE", "slots"], ["POST", "drain"], [
+          "POST",
+          "resume"
+        ]] as const
+      ) {
+        const body = method === "PUT" ? { slots: 3 } : undefined
+        const tell = send(method, `/api/v1/instances/nobody/${action}`, body, writer)
+        assert.strictEqual((yield* refused(403, "forbidden", tell))["needed"], "admin")
+      }
+      yield* expecting(200, send("GET", "/api/v1/scaling", undefined, reader))
+      yield* refused(404, "instance_not_found", send("POST", "/api/v1/instances/nobody/drain", undefined, admin))
       yield* expecting(201, post({ type: "tick" }, admin))
       yield* expecting(204, pause(admin))
       const queues = Effect.map(

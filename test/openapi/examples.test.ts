@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { HttpApi, type OpenApi } from "effect/http-api"
 import { Api } from "../../src/http/api/Api.ts"
+import { type Beat, InstanceStore } from "../../src/store/InstanceStore.ts"
 import { document, examplesOf } from "../docs/ApiPage.ts"
 import * as ShippedServer from "../http/ShippedServer.ts"
 import { get, send } from "../http/TestServer.ts"
@@ -23,6 +24,19 @@ HttpApi.reflect(Api, {
   }
 })
 
+const living: Beat = {
+  id: "living",
+  host: "host",
+  pid: 1,
+  version: "1.0.0",
+  upForMs: 0,
+  capacity: 10,
+  queues: [],
+  types: [],
+  running: [],
+  sizing: { by: "start", min: null, max: 100, draining: false }
+}
+
 /** Facts that the example cannot know. */
 const varying = new Set(["id", "job_id", "task_id", "created_at", "due_at"])
 
@@ -35,9 +49,15 @@ describe("the examples of the API's description", () => {
     if (request !== undefined) {
       it.effect(`have requests that ${method} ${path} takes, and answers that fit them`, () =>
         Effect.gen(function*() {
+          // Only a living instance can be told what to do
+          yield* InstanceStore.use((store) => store.beat(living, 60_000))
           const expected = Object.entries(operation.responses).filter(([status]) => status < "300")
           for (const body of examplesOf(request)) {
-            const { json, status } = yield* send(method as "POST", path, body)
+            const { json, status } = yield* send(
+              method as "POST",
+              path.replace("/instances/{id}", `/instances/${living.id}`),
+              body
+            )
             const answer = Object.fromEntries(expected)[status]
             assert.isDefined(answer, `${status} ${JSON.stringify(json)}`)
             const content = answer!.content?.["application/json"]

@@ -36,7 +36,7 @@ const under = (settlement: Settlement, claim: number): Settlement => ({ ...settl
 export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 127,
+    noticedAt: 270,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -65,7 +65,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 735,
+    noticedAt: 1314,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Duration, Effect, Fiber, Schema } from "effect"
 import { hostname } from "node:os"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
-import { InstanceStore, version } from "../../src/store/InstanceStore.ts"
+import { type InstanceRecord, InstanceStore, version } from "../../src/store/InstanceStore.ts"
 import * as Task from "../../src/Task.ts"
 import { Gate } from "../engine/Gate.ts"
 import { eventually, pass, quiesce, record, start, withEngine, withStore } from "../engine/TestEngine.ts"
@@ -29,12 +29,15 @@ describe("an instance", () => {
           queues: [],
           types: ["work"],
           running: [],
+          sizing: { by: "start", min: null, max: 100, draining: false },
+          load: { forMs: 5000, ended: 0, busyMs: 0 },
           leads: ["maintenance"]
         }])
         const { instances } = yield* TaskQueue.use((queue) => queue.instances)
-        const [instance] = yield* listed
+        const [{ load: _, sizing, ...instance }] = (yield* listed) as [InstanceRecord]
         assert.deepStrictEqual(instances, [{
-          ...instance!,
+          ...instance,
+          sizing: sizing!,
           startedAt: DateTime.makeUnsafe(0),
           seenAt: DateTime.makeUnsafe(5000),
           running: []

@@ -127,7 +127,7 @@ describe("a worker pool", () => {
           { slot: 3, task: undefined }
         ])
         assert.strictEqual(pool.instance, "here")
-        assert.strictEqual(pool.concurrency, 3)
+        assert.strictEqual(yield* pool.concurrency, 3)
         assert.strictEqual((yield* record(id)).instance, "here")
         gate.open()
       })

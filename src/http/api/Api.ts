@@ -1,6 +1,7 @@
 /** The HTTP API: definitions only, for the server and for any client. */
 import { HttpApi, OpenApi } from "effect/http-api"
 import { EventsApi } from "./EventsApi.ts"
+import { InstancesApi } from "./InstancesApi.ts"
 import { QueuesApi } from "./QueuesApi.ts"
 import { RequestCheck } from "./RequestCheck.ts"
 import { SystemApi } from "./SystemApi.ts"
@@ -16,7 +17,7 @@ import { TasksApi } from "./TasksApi.ts"
  * ```
  */
 export class Api extends HttpApi.make("taskforge")
-  .add(TasksApi, EventsApi, QueuesApi, SystemApi)
+  .add(TasksApi, EventsApi, QueuesApi, InstancesApi, SystemApi)
   .middleware(RequestCheck)
   // A body of a megabyte can have 300,000 faults: `RequestCheckLive` looks for more than the first in small ones
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error", errors: "first" })

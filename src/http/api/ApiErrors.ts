@@ -79,6 +79,15 @@ export const TaskNotFound = onWire(Errors.TaskNotFound, {
   encode: ({ id }) => ({ id: shortened(id, maxIdLength) })
 })
 
+/** No living instance has the id. */
+export const InstanceNotFound = onWire(Errors.InstanceNotFound, {
+  status: 404,
+  code: "instance_not_found",
+  description: "No living instance has this id",
+  facts: { id: Schema.String },
+  encode: ({ id }) => ({ id: shortened(id, maxIdLength) })
+})
+
 /** The idempotency key belongs to a task with another payload. */
 export const KeyConflict = onWire(Errors.KeyConflict, {
   status: 409,

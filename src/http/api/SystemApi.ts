@@ -1,9 +1,10 @@
 /** What the server says about itself: health, counts, and the slots of all instances. */
-import { DateTime, Duration, Schema } from "effect"
+import { DateTime, Duration, Schema, Struct } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { TaskState } from "../../domain/TaskState.ts"
 import type { LivingInstance, LivingInstances } from "../../queue/Instances.ts"
-import type { SlotView } from "../../worker/WorkerPool.ts"
+import type { Sizing } from "../../store/InstanceStore.ts"
+import type { SlotView } from "../../worker/SlotView.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { NeededRole } from "./NeededRole.ts"
 import { instant, Timestamp, timestamp } from "./TaskJson.ts"
@@ -105,6 +106,14 @@ const InstanceJson = Schema.Struct({
   seen_at: Timestamp.annotate({ description: "Its last sign of life, by the store's clock" }),
   slot_count: Schema.Int,
   slots_active: Schema.Int,
+  sized_by: Schema.Literals(["start", "load", "hand"]).annotate({
+    description: "What decides slot_count: what it began with, how busy it is, or an operator"
+  }),
+  min_slots: Schema.NullOr(Schema.Int).annotate({
+    description: "The fewest slots that it has by itself; null where it keeps what it began with"
+  }),
+  max_slots: Schema.Int.annotate({ description: "The most slots that it may have, also by hand" }),
+  draining: Schema.Boolean.annotate({ description: "Whether it takes no more tasks, because an operator said so" }),
   leads: Schema.Array(Schema.String).annotate({ description: "The chores that it does for all instances" }),
   queues: Schema.Array(Schema.String).annotate({ description: "The queues that it works on; none for all" }),
   types: Schema.Array(Schema.String).annotate({ description: "Types of tasks that it can run" })
@@ -154,12 +163,18 @@ type Workers = Omit<typeof WorkersJson.Type, "queue_size">
  */
 export const instancesJson = (
   { instances, now }: LivingInstances,
-  own: { readonly instance: string; readonly slots: ReadonlyArray<SlotView> }
+  own: {
+    readonly instance: string
+    readonly slots: ReadonlyArray<SlotView>
+    readonly capacity: number
+    readonly sizing: Sizing
+  }
 ): Workers => {
-  const shown = instances.map((instance) => ({
-    instance,
-    slots: instance.id === own.instance ? own.slots : slotsOf(instance, DateTime.distance(instance.seenAt, now))
-  }))
+  const shown = instances.map((instance) =>
+    instance.id === own.instance
+      ? { instance: { ...instance, capacity: own.capacity, sizing: own.sizing }, slots: own.slots }
+      : { instance, slots: slotsOf(instance, DateTime.distance(instance.seenAt, now)) }
+  )
   const workers = shown.flatMap(({ instance, slots }) => slots.map((slot) => slotJson(instance.id, slot)))
   return {
     running: shown.some(({ slots }) => slots.length > 0),
@@ -170,15 +185,13 @@ export const instancesJson = (
   }
 }
 
-/** A slot for each task that may run at once, as it was so long ago. */
+/** A slot for each task that may run at once, as it was so long ago; behind them those that are gone once they are free. */
 const slotsOf = ({ capacity, running }: LivingInstance, ago: Duration.Duration): ReadonlyArray<SlotView> => {
   const busy = new Map(running.map((task) => [task.slot, task]))
-  return Array.from({ length: capacity }, (_, index) => {
-    const task = busy.get(index + 1)
-    return {
-      slot: index + 1,
-      task: task && { id: task.id, type: task.type, runningFor: Duration.sum(task.runningFor, ago) }
-    }
+  const leaving = [...busy.keys()].filter((slot) => slot > capacity).sort((a, b) => a - b)
+  return [...Array.from({ length: capacity }, (_, index) => index + 1), ...leaving].map((slot) => {
+    const task = busy.get(slot)
+    return { slot, task: task && { id: task.id, type: task.type, runningFor: Duration.sum(task.runningFor, ago) } }
   })
 }
 
@@ -193,21 +206,28 @@ const slotJson = (instance: string, { slot, task }: SlotView): Workers["workers"
 })
 
 const instanceJson = (
-  { capacity: _capacity, running: _running, seenAt, startedAt, ...instance }: LivingInstance,
+  { capacity, running: _running, seenAt, sizing, startedAt, ...instance }: LivingInstance,
   slots: ReadonlyArray<SlotView>
 ): Workers["instances"][number] => ({
   ...instance,
   started_at: timestamp(startedAt),
   seen_at: timestamp(seenAt),
-  slot_count: slots.length,
-  slots_active: slots.filter(({ task }) => task !== undefined).length
+  slot_count: capacity,
+  slots_active: slots.filter(({ task }) => task !== undefined).length,
+  sized_by: sizing.by,
+  min_slots: sizing.min,
+  max_slots: sizing.max,
+  draining: sizing.draining
 })
 
 /** The list that was on the wire. */
 export const instancesFromJson = ({ instances, timestamp, workers }: Workers): LivingInstances => ({
   now: instant(timestamp),
-  instances: instances.map(({ seen_at, slot_count, slots_active: _active, started_at, ...instance }) => ({
-    ...instance,
+  instances: instances.map((
+    { draining, max_slots, min_slots, seen_at, sized_by, slot_count, started_at, ...instance }
+  ) => ({
+    ...Struct.omit(instance, ["slots_active"]),
+    sizing: { by: sized_by, min: min_slots, max: max_slots, draining },
     startedAt: instant(started_at),
     seenAt: instant(seen_at),
     capacity: slot_count,

@@ -21,8 +21,10 @@ import * as PooledRandom from "../../engine/PooledRandom.ts"
 import * as OneOrMany from "../../queue/OneOrMany.ts"
 import * as Pauses from "../../queue/Pauses.ts"
 import * as Queues from "../../queue/Queues.ts"
+import * as Scaling from "../../queue/Scaling.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import { checkList, TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
+import * as InstancesApi from "../api/InstancesApi.ts"
 import { logsFromJson } from "../api/LogsJson.ts"
 import * as QueuesApi from "../api/QueuesApi.ts"
 import type { InvalidRequest } from "../api/RequestCheck.ts"
@@ -44,7 +46,7 @@ export const layerHttpClient = (options: Options): Layer.Layer<TaskQueue, never,
   Layer.effect(TaskQueue, make(options)).pipe(Layer.provide(PooledRandom.layer))
 
 const make = Effect.fnUntraced(function*(options: Options) {
-  const { queues, system, tasks } = yield* ApiClient.make(options)
+  const { instances, queues, system, tasks } = yield* ApiClient.make(options)
   const random = yield* SecureRandom.SecureRandom
   const repeatable = ApiClient.repeatable(options.retry)
   const again = <A, E extends { readonly _tag: string }>(operation: string, request: Effect.Effect<A, E>) =>
@@ -147,13 +149,13 @@ const make = Effect.fnUntraced(function*(options: Options) {
       (id) => Effect.map(get(id), ({ state }) => state)
     ),
     pause: Effect.fnUntraced(function*(queue, options = {}) {
-      yield* Bounds.check("queue", queueInPath, queue)
+      yield* Bounds.check("queue", nameInPath, queue)
       yield* Pauses.check(options)
       const paused = queues.pause({ params: { queue }, payload: QueuesApi.newPauseJson(options) })
       yield* again("pause a queue", Effect.catchTag(paused, "InvalidRequest", refusedOption))
     }),
     resume: Effect.fnUntraced(function*(queue) {
-      yield* Bounds.check("queue", queueInPath, queue)
+      yield* Bounds.check("queue", nameInPath, queue)
       yield* again("resume a queue", queues.resume({ params: { queue } }))
     }),
     paused: Effect.map(
@@ -165,7 +167,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       return QueuesApi.pageFromJson(yield* again("list the queues", queues.list({ query: queryOf(options) })))
     }),
     queue: Effect.fnUntraced(function*(queue, options = {}) {
-      yield* Bounds.check("queue", queueInPath, queue)
+      yield* Bounds.check("queue", nameInPath, queue)
       yield* Queues.checkPage("type", options)
       const read = queues.get({ params: { queue }, query: queryOf(options) })
       return QueuesApi.detailFromJson(yield* again("read a queue", read))
@@ -178,18 +180,42 @@ const make = Effect.fnUntraced(function*(options: Options) {
       again("count tasks", system.stats()),
       ({ by_status, capacity, totals }) => ({ ...by_status, capacity, totals })
     ),
-    instances: Effect.map(again("list the instances", system.workers()), SystemApi.instancesFromJson)
+    instances: Effect.map(again("list the instances", system.workers()), SystemApi.instancesFromJson),
+    scaling: Effect.fnUntraced(function*(options = {}) {
+      yield* Scaling.check(options)
+      const asked = instances.scaling({ query: InstancesApi.scalingQuery(options) })
+      return InstancesApi.scalingFromJson(yield* again("read the need for slots", asked))
+    }),
+    setSlots: Effect.fnUntraced(function*(instance, slots) {
+      const { params } = yield* instanceInPath(instance)
+      yield* Bounds.check("slots", Bounds.whole(1), slots)
+      const set = instances.setSlots({ params, payload: { slots } })
+      yield* again("set the slots of an instance", Effect.catchTag(set, "InvalidRequest", refusedOption))
+    }),
+    unsetSlots: Effect.fnUntraced(function*(instance) {
+      yield* again("unset the slots of an instance", instances.unsetSlots(yield* instanceInPath(instance)))
+    }),
+    drain: Effect.fnUntraced(function*(instance) {
+      const request = instances.drain(yield* instanceInPath(instance))
+      yield* again("drain an instance", Effect.catchTag(request, "InvalidRequest", refusedOption))
+    }),
+    undrain: Effect.fnUntraced(function*(instance) {
+      yield* again("resume an instance", instances.resume(yield* instanceInPath(instance)))
+    })
   })
 })
 
 /** One id that the server does not take would fail the request for all others. */
 const canBeAsked = (id: string): boolean => id.length <= Bounds.maxIdLength
 
-/** A queue that a URL can name: no path ends with a dot segment. */
-const queueInPath: Bounds.Bound<string> = {
+/** The name of a queue or an instance that a URL can have: no path ends with a dot segment. */
+const nameInPath: Bounds.Bound<string> = {
   expected: `${Bounds.name.expected}, and neither "." nor "..", which no URL can name`,
-  accepts: (queue) => Bounds.name.accepts(queue) && queue !== "." && queue !== ".."
+  accepts: (name) => Bounds.name.accepts(name) && name !== "." && name !== ".."
 }
+
+const instanceInPath = (instance: string) =>
+  Effect.as(Bounds.check("instance", nameInPath, instance), { params: { id: instance } })
 
 /** A page as a request asks for it. */
 const queryOf = (options: Queues.PageOptions) => ({

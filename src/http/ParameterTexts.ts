@@ -1,0 +1,86 @@
+/** What the API's description says about parameters, beyond the definitions. */
+import { maxIdLength, maxNameLength } from "../domain/Bounds.ts"
+import { names } from "../domain/Priority.ts"
+import { all } from "../domain/TaskState.ts"
+import { pageSize } from "./api/RequestValues.ts"
+import * as TaskTexts from "./TaskTexts.ts"
+
+/** What is said about one parameter. */
+interface Parameter {
+  readonly description: string
+  /** Replaces what the definition says, which is what the text of a URL is before it is read. */
+  readonly schema?: object
+  readonly example?: unknown
+}
+
+const listOf = (items: object) => ({ type: "array", items })
+const nameSchema = { type: "string", minLength: 1, maxLength: maxNameLength }
+const limitOf = (items: string): Parameter => ({
+  description: `Maximum number of ${items} on the page`,
+  schema: { type: "integer", minimum: 1, maximum: pageSize.max, default: pageSize.default }
+})
+
+const several = "repeated, or separated by commas; one that has commas stands in double quotes"
+
+const instance: Parameter = { description: "The instance's id", schema: nameSchema }
+
+/** By name, for every operation. */
+const common: Readonly<Record<string, Parameter>> = {
+  id: { description: "The task's id", schema: { type: "string", minLength: 1, maxLength: maxIdLength } },
+  status: {
+    description: "Only tasks in these states; repeated, or separated by commas",
+    schema: listOf({ type: "string", enum: all })
+  },
+  type: { description: `Only these task types; ${several}`, schema: listOf(nameSchema) },
+  queue: { description: `Only these queues; ${several}`, schema: listOf(nameSchema) },
+  task: {
+    description: `Only tasks with these ids; ${several}`,
+    schema: listOf({ type: "string" })
+  },
+  limit: limitOf("tasks"),
+  cursor: { description: "The field next of the previous page" },
+  only: { description: "finished: an unfinished task is not cancelled but answered with 409" },
+  wait: { description: "How long to wait for the result: 500ms, 10s; 30s at most", example: "10s" },
+  after: {
+    description: "The number of the last event seen, as in the header Last-Event-ID",
+    schema: { type: "integer", minimum: 0 }
+  },
+  access_token: { description: "An API key, for browsers, which cannot send headers here" }
+}
+
+/** By operation, where a name means something else there. */
+const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>> = {
+  "tasks.list": { cursor: { description: "The field next of the previous page, which had the same filter" } },
+  "tasks.logs": TaskTexts.logParameters,
+  "queues.list": { limit: limitOf("queues") },
+  "queues.get": {
+    queue: { description: "The queue; tasks without one are in default", schema: nameSchema, example: "default" },
+    limit: limitOf("types")
+  },
+  "queues.types": { limit: limitOf("types") },
+  "queues.pause": { queue: { description: "The queue; tasks without one are in default", example: "default" } },
+  "queues.resume": { queue: { description: "The queue; tasks without one are in default", example: "default" } },
+  "instances.scaling": {
+    queue: { description: "Only this queue, and the instances that work on it; all by default", schema: nameSchema },
+    within: {
+      description: "The time in which what waits is to be done: 30s, 5m; 1m by default",
+      schema: { type: "string", default: "1m" },
+      example: "1m"
+    }
+  },
+  "instances.setSlots": { id: instance },
+  "instances.unsetSlots": { id: instance },
+  "instances.drain": { id: instance },
+  "instances.resume": { id: instance },
+  "older.submitJob": {
+    type: { description: "The task type; default by default", schema: nameSchema, example: "echo" },
+    priority: {
+      description: "The priority; normal by default",
+      schema: { type: "string", enum: Object.keys(names), default: "normal" }
+    }
+  }
+}
+
+/** What is said about a parameter of an operation. */
+export const parameterOf = (operationId: string, parameter: string): Parameter | undefined =>
+  ofParameters[operationId]?.[parameter] ?? common[parameter]
