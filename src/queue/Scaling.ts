@@ -66,7 +66,7 @@ export interface Scales {
 }
 
 /** The time in which what waits is to be done, unless another one is asked for. */
-export const defaultWithin: Duration.Duration = Duration.minutes(1)
+const defaultWithin: Duration.Duration = Duration.minutes(1)
 
 /** The share of the slots that should be busy. */
 const busyShare = 0.8

@@ -20,7 +20,7 @@ export interface InstanceSettings {
 }
 
 /** Nothing is set. */
-export const none: InstanceSettings = { drains: false }
+const none: InstanceSettings = { drains: false }
 
 const Document = Schema.fromJsonString(
   Schema.Struct({ slots: Schema.optionalKey(Schema.Int), drains: Schema.optionalKey(Schema.Boolean) })

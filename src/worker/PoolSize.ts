@@ -67,7 +67,7 @@ export const lookEveryMs = 1000
 
 /** The average lateness from which an event loop is late, and up to which it is calm. */
 export const lateMs = 50
-export const calmMs = 20
+const calmMs = 20
 
 /** Looks in a row before slots are added, taken because the loop is late, or taken because they are idle. */
 const looksToGrow = 3

@@ -10,7 +10,7 @@ import { Name, within } from "./RequestValues.ts"
 import { instant, instantOrNull, Timestamp, timestamp, timestampOrNull } from "./TaskJson.ts"
 
 /** How many slots an instance is to have. */
-export const NewSlotsJson = Schema.Struct({
+const NewSlotsJson = Schema.Struct({
   slots: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000 })).annotate({
     description: "At most as many as max_slots of the instance says"
   })
