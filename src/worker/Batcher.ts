@@ -108,7 +108,6 @@ export const make = (definition: AnyTaskDefinition, runBatch: RunBatch, options:
         if (batch.go.isOpen()) return
         if (gathering === batch) gathering = undefined
         for (const { attempt } of batch.members) attempt?.gathering.done(attempt)
-        // Last: the handler may begin within this call
         batch.go.openUnsafe()
       },
       fiber: undefined
@@ -134,13 +133,19 @@ export const make = (definition: AnyTaskDefinition, runBatch: RunBatch, options:
   }
 
   const perform = Effect.fnUntraced(function*(batch: Batch) {
+    if (waitMs > 0) yield* Effect.timeoutOption(batch.go.await, waitMs)
     // Tasks that are claimed together start in one turn
-    yield* waitMs === 0 ? Effect.yieldNow : Effect.timeoutOption(batch.go.await, waitMs)
+    yield* Effect.yieldNow
     batch.close()
     const members = [...batch.members]
     if (!List.isReadonlyArrayNonEmpty(members)) return
-    const exit = yield* Effect.exit(Effect.suspend(() => runBatch(List.map(members, ({ item }) => item))))
-    const endAt = endsOf(definition.type, members.length, exit)
+    const exit = yield* Effect.suspend(() => runBatch(List.map(members, ({ item }) => item))).pipe(
+      // Within the handler's exit: what it gave may throw when it is looked at
+      Effect.map((results) => endsOf(definition.type, members.length, results)),
+      Effect.exit
+    )
+    batch.members.clear()
+    const endAt = Exit.isSuccess(exit) ? (index: number) => exit.value[index]! : () => exit
     const ends = () => members.forEach(({ end }, index) => Deferred.doneUnsafe(end, endAt(index)))
     // The attempts of a batch are those of one pool, unless several share their handlers
     if (members[0].attempt === undefined) ends()
@@ -171,24 +176,17 @@ export const make = (definition: AnyTaskDefinition, runBatch: RunBatch, options:
     )
 }
 
-/** How each task ends when the handler has. */
-const endsOf = (
-  type: string,
-  tasks: number,
-  exit: Exit.Exit<ReadonlyArray<unknown>, unknown>
-): (index: number) => Exit.Exit<unknown, unknown> => {
+/** How each task ends, by what the handler gave. */
+const endsOf = (type: string, tasks: number, results: unknown): ReadonlyArray<Exit.Exit<unknown, unknown>> => {
   const mismatch = (found: string) => Exit.die(new BatchMismatch({ type, tasks, found }))
-  if (Exit.isFailure(exit)) return () => exit
-  const results: unknown = exit.value
   // With one too few or too many, no result is certain to be that of the task at its place
   if (!Array.isArray(results) || results.length !== tasks) {
-    const all = mismatch(Array.isArray(results) ? `${results.length}` : "no array")
-    return () => all
+    return List.replicate(mismatch(Array.isArray(results) ? `${results.length}` : "no array"), tasks)
   }
-  return (index) => {
-    const result: unknown = results[index]
-    return Exit.isExit(result) ? result : mismatch(`no Exit at place ${index + 1}`)
-  }
+  return Array.from(
+    results,
+    (result: unknown, index) => Exit.isExit(result) ? result : mismatch(`no Exit at place ${index + 1}`)
+  )
 }
 
 /** Tasks that leave together, as at a shutdown, end after the handler's finalizers. Those that others outlast do not wait. */

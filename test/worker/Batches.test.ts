@@ -5,6 +5,7 @@ import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
 import type { BatchingOptions, BatchItem } from "../../src/worker/Batcher.ts"
+import { Gathering } from "../../src/worker/Gathering.ts"
 import type { HandlerRegistry } from "../../src/worker/HandlerRegistry.ts"
 import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { WorkerPool } from "../../src/worker/WorkerPool.ts"
@@ -229,6 +230,40 @@ describe("the slots of a pool", () => {
     )
   })
 
+  it("are not waited for once the pool closes", () => {
+    const gathering = new Gathering({ isFull: () => false, freeTogether: () => {} })
+    const went: Array<string> = []
+    gathering.wait({}, () => went.push("before"))
+    gathering.close()
+    gathering.wait({}, () => went.push("after"))
+    assert.deepStrictEqual(went.slice(0, 1), ["before"])
+    assert.include(went, "after")
+  })
+
+  it.effect("count no tasks that have left their batch", () => {
+    const Other = Task.make("other")
+    const doubling = new Doubling()
+    const handlers = Layer.merge(
+      doubling.layer({ max: 10, within: "1 minute" }),
+      Other.toLayer(() => Effect.sleep("1 hour"))
+    )
+    return withEngine(
+      { handlers, worker: { concurrency: 4, timeout: "2 hours" }, shutdown: "1 second" },
+      Effect.gen(function*() {
+        const handles = yield* Work.enqueueAll([1, 2, 3])
+        yield* quiesce
+        yield* TaskQueue.use((queue) => queue.cancel([handles[0]!.id, handles[1]!.id]))
+        yield* quiesce
+        for (const { id } of yield* Other.enqueueAll([undefined, undefined])) yield* reaches(id, "running")
+        yield* reaches((yield* Work.enqueue(4)).id, "running")
+        yield* pass("30 seconds")
+        assert.deepStrictEqual(doubling.batches, [])
+        yield* pass("30 seconds")
+        assert.deepStrictEqual(doubling.batches, [[3, 4]])
+      })
+    )
+  })
+
   it.effect("are occupied by tasks that wait, each with a lease of its own", () => {
     const doubling = new Doubling()
     return withEngine(
@@ -354,6 +389,11 @@ describe("the tasks of a batch", () => {
     },
     { fault: "gives too many", run: () => Effect.succeed(upTo(4).map(Exit.succeed)), message: "expected 3, found 4" },
     { fault: "gives none", run: () => Effect.succeed([]), message: "expected 3, found 0" },
+    {
+      fault: "gives what throws when it is looked at",
+      run: () => Effect.succeed(Object.defineProperty([0, 0, 0], 1, { get: () => assert.fail("a trap") }) as never),
+      message: "a trap"
+    },
     {
       fault: "gives no array",
       run: () => Effect.succeed(undefined as never),
