@@ -43,6 +43,14 @@ export type { Level as LogLevelName, LoggedAttempt, LoggedLine } from "./logs/Ta
 export type { Options as RetentionOptions } from "./maintenance/Pruner.ts"
 export type { Options as RescuerOptions } from "./maintenance/Rescuer.ts"
 export type { Trouble } from "./observability/Supervisor.ts"
+export type {
+  DeadLetterFilter,
+  DeadLetterGroup,
+  DeadLetterGroups,
+  DeadLetterPart,
+  DeadLetters,
+  DeadLettersDone
+} from "./queue/DeadLetters.ts"
 export type { Pause, PausedQueue, PauseOptions } from "./queue/Pauses.ts"
 export type {
   PageOptions,

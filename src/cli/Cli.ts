@@ -6,6 +6,7 @@ import { nearest } from "../domain/Quoting.ts"
 import * as PooledRandom from "../engine/PooledRandom.ts"
 import { version } from "../store/InstanceStore.ts"
 import * as CancelRerunRemove from "./commands/CancelRerunRemove.ts"
+import * as DeadLetters from "./commands/DeadLetters.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Enqueue from "./commands/Enqueue.ts"
 import * as Get from "./commands/Get.ts"
@@ -36,7 +37,8 @@ export const command = Command.make("taskforge").pipe(
         ListTasks.command,
         CancelRerunRemove.cancel,
         CancelRerunRemove.rerun,
-        CancelRerunRemove.remove
+        CancelRerunRemove.remove,
+        DeadLetters.command
       ]
     },
     {

@@ -26,6 +26,9 @@ export const maxNameLength = 255
 /** Characters of the reason for a pause. */
 export const maxReasonLength = 1000
 
+/** Characters of a text that is looked for in messages. */
+export const maxSearchLength = 200
+
 /** The most urgent priority; 0 is the least. */
 export const maxPriority = 9
 
@@ -87,6 +90,9 @@ export const name: Bound<string> = text(maxNameLength)
 
 /** The reason for a pause. */
 export const reason: Bound<string> = text(maxReasonLength)
+
+/** A text that is looked for in messages. */
+export const searchText: Bound<string> = text(maxSearchLength)
 
 /** An idempotency key. */
 export const key: Bound<string> = text(maxKeyLength)

@@ -52,6 +52,8 @@ const common: Readonly<Record<string, Parameter>> = {
 const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>> = {
   "tasks.list": { cursor: { description: "The field next of the previous page, which had the same filter" } },
   "tasks.logs": TaskTexts.logParameters,
+  "deadLetters.groups": TaskTexts.deadLetterParameters,
+  "deadLetters.list": TaskTexts.deadLetterParameters,
   "queues.list": { limit: limitOf("queues") },
   "queues.get": {
     queue: { description: "The queue; tasks without one are in default", schema: nameSchema, example: "default" },

@@ -15,6 +15,7 @@ import { type GuardedRoute, routesOf } from "./api/NeededRole.ts"
 import * as ApiDescription from "./ApiDescription.ts"
 import { ServedApi } from "./compat/OlderApi.ts"
 import * as OlderRoutes from "./compat/OlderRoutes.ts"
+import * as DeadLettersHandlers from "./DeadLettersHandlers.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import * as EventsHandlers from "./EventsHandlers.ts"
 import * as FirstPage from "./FirstPage.ts"
@@ -64,6 +65,7 @@ export const layer = (options: Options, path: string = "") => {
           QueueHandlers.tasks,
           QueueHandlers.queues,
           InstanceHandlers.layer,
+          DeadLettersHandlers.deadLetters,
           EventsHandlers.layer,
           SystemStatus.endpoints,
           OlderRoutes.layer

@@ -1,4 +1,5 @@
-/** What the API's description says of why tasks wait and of what they have logged: examples, and what parameters mean. */
+/** What the API's description says of why tasks wait, why they failed and what they have logged: examples, and what parameters mean. */
+import type { DeadLetterGroupsJson, DeadLetterPartJson, DeadLettersDoneJson } from "./api/DeadLettersApi.ts"
 import { levels, type TaskLogsJson } from "./api/LogsJson.ts"
 import type { ExplanationJson } from "./api/TasksApi.ts"
 
@@ -35,6 +36,37 @@ export const logs: typeof TaskLogsJson.Type = {
       cut: false
     }]
   }]
+}
+
+/** Failed tasks by reason. */
+export const deadLetterGroups: typeof DeadLetterGroupsJson.Type = {
+  groups: [{
+    type: "email",
+    kind: "error",
+    tag: "Refused",
+    message: "Host mx#.example.org answered #",
+    count: 128,
+    first_at: "2026-01-31T11:00:00.000Z",
+    last_at: "2026-01-31T12:00:00.000Z",
+    latest: id
+  }],
+  more_groups: 0,
+  looked: 131,
+  complete: true
+}
+
+/** What was done to failed tasks. */
+export const deadLettersDone: typeof DeadLettersDoneJson.Type = { looked: 131, matched: 128, done: 128, next: null }
+
+/** Which failed tasks are meant. */
+export const deadLetterPart: typeof DeadLetterPartJson.Encoded = { type: ["email"], tag: ["Refused"], limit: 100 }
+
+/** The parameters by which failed tasks are chosen. */
+export const deadLetterParameters = {
+  tag: { description: "Only errors with these tags; repeated, or separated by commas" },
+  text: { description: "Only errors whose message has this part; a # stands for a number" },
+  since: { description: "Only tasks that failed at this time or later", example: "2026-01-31T12:00:00Z" },
+  before: { description: "Only tasks that failed before this time", example: "2026-01-31T12:00:00Z" }
 }
 
 /** The parameters by which lines are chosen. */

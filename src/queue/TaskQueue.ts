@@ -37,6 +37,7 @@ import {
   type RerunAnswer,
   TaskStore
 } from "../store/TaskStore.ts"
+import * as DeadLetters from "./DeadLetters.ts"
 import * as Instances from "./Instances.ts"
 import * as OneOrMany from "./OneOrMany.ts"
 import * as Queues from "./Queues.ts"
@@ -161,6 +162,8 @@ export class TaskQueue extends Context.Service<
      * second late. Of each attempt the first and the latest lines are kept.
      */
     readonly logs: (id: string) => Effect.Effect<ReadonlyArray<TaskLogs.LoggedAttempt>, TaskNotFound | StoreError>
+    /** The tasks that have failed: by reason, searched, run again and discarded. */
+    readonly deadLetters: DeadLetters.DeadLetters
     /** A page of tasks. A cursor that no page gave, or one of another filter, is refused. */
     readonly list: (options?: ListOptions) => Effect.Effect<Page, InvalidOption | StoreError>
     /**
@@ -315,6 +318,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         : Effect.fail(new TaskNotFound({ id })),
     logs: (id) =>
       Effect.flatMap(recordOf(id), (task) => Effect.provideService(TaskLogs.read(task), RecordStore, records)),
+    deadLetters: DeadLetters.make(store, remove),
     list: Effect.fnUntraced(function*(options = {}) {
       yield* checkList(options)
       const { cursor, limit = 50, states, ...names } = options

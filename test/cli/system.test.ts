@@ -6,6 +6,7 @@ import { TestClock } from "effect/testing"
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as MonotonicClock from "../../src/domain/MonotonicClock.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as Task from "../../src/Task.ts"
 import { until } from "../e2e/Server.ts"
@@ -86,6 +87,36 @@ describe("taskforge cancel, retry and remove", () => {
       const { code, stderr } = yield* Fiber.join(waiting)
       assert.strictEqual(code, 1)
       assert.include(stderr, "Task t was cancelled")
+    }).pipe(Effect.provide(working)))
+})
+
+describe("taskforge dead-letters", () => {
+  it.live("counts failed tasks by reason, searches them, runs them again and discards them", () =>
+    Effect.gen(function*() {
+      const lines = repeated(`{"type":"count","payload":{"n":-1},"max_retries":0}`, 7)
+      yield* succeeding(onServer(["enqueue", "-l", "-"], { stdin: lines }))
+      yield* succeeding(onServer(["enqueue", "count", `{"n":-2}`, "--retries", "0", "--id", "a"]))
+      yield* onServer(["get", "a", "--wait"])
+      const { stdout } = yield* succeeding(onServer(["dead-letters", "list"]))
+      assert.match(stdout, /^TASKS {2}TYPE .*\n +8 {2}count {2}Error .* Negative\n$/)
+      const [groups] = jsonOf(yield* succeeding(onServer(["dead-letters", "list", "--type", "count", "--json"])))
+      assert.deepInclude(groups, { looked: 8, complete: true, more_groups: 0 })
+      const none = yield* succeeding(onServer(["dead-letters", "list", "--older-than", "1d"]))
+      assert.strictEqual(none.stdout, "No task that has failed matches.\n")
+      const found = jsonOf(yield* succeeding(onServer(["dead-letters", "tasks", "--text", "NEGA", "--all", "--json"])))
+      assert.lengthOf(found, 8)
+      const slow = yield* MonotonicClock.now
+      const answer = yield* succeeding(
+        onServer(["dead-letters", "rerun", "--tag", "Error", "--rate", "2", "--max", "4"])
+      )
+      assert.strictEqual(answer.stdout, "4 tasks: 4 rerun\n")
+      assert.isAtLeast((yield* MonotonicClock.now) - slow, 900)
+      const all = yield* onServer(["dead-letters", "discard", "--all", "--rate", "1000", "--json"])
+      assert.strictEqual(all.code, 0)
+      for (const wrong of [[], ["--all", "--tag", "Error"], ["--all", "--rate", "0"]]) {
+        assert.strictEqual((yield* onServer(["dead-letters", "discard", ...wrong])).code, 64)
+      }
+      assert.strictEqual((yield* onServer(["dead-letters", "list", "--text", "x".repeat(201)])).code, 64)
     }).pipe(Effect.provide(working)))
 })
 

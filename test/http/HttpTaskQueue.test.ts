@@ -115,6 +115,46 @@ for (const [place, layer] of Object.entries(places)) {
         assert.include(other.message, `The task is of type "shout", not "never"`)
       }).pipe(Effect.provide(layer)))
 
+    it.live("counts, searches, reruns and discards its dead letters", () =>
+      Effect.gen(function*() {
+        const { deadLetters, get } = yield* TaskQueue
+        const { id, result } = yield* Broken.enqueue()
+        yield* Effect.flip(result)
+        const bad = yield* Shout.enqueue({ text: "too long", at })
+        yield* Effect.flip(bad.result)
+        const { completedAt } = yield* get(id)
+        const { groups, ...rest } = yield* deadLetters.groups()
+        assert.deepStrictEqual(rest, { moreGroups: 0, looked: 2, isComplete: true })
+        assert.deepStrictEqual(groups.find(({ type }) => type === "broken"), {
+          type: "broken",
+          kind: "defect",
+          tag: "Error",
+          message: "It broke",
+          count: 1,
+          firstAt: completedAt!,
+          lastAt: completedAt!,
+          latest: id
+        })
+        const filter = { types: ["broken", "a,b"], queues: ["default"], tags: ["Error"], text: "BROKE" }
+        const times = { since: completedAt!, before: DateTime.add(completedAt!, { hours: 1 }) }
+        const { next, tasks } = yield* deadLetters.list({ ...filter, ...times, limit: 1 })
+        assert.deepStrictEqual(tasks.map((task) => task.id), [id])
+        assert.deepStrictEqual(tasks[0], yield* get(id))
+        if (next !== null) {
+          const wrong = yield* Effect.flip(deadLetters.list({ types: ["broken"], cursor: next }))
+          assert.include(wrong, { _tag: "InvalidOption", option: "cursor" })
+        }
+        assert.include(yield* Effect.flip(deadLetters.rerun({ limit: 1001 })), {
+          _tag: "InvalidOption",
+          option: "limit"
+        })
+        assert.deepInclude(yield* deadLetters.discard({ types: ["broken"], text: "nothing" }), { matched: 0, done: 0 })
+        assert.deepInclude(yield* deadLetters.rerun({ ...filter, ...times }), { matched: 1, done: 1 })
+        yield* Effect.flip((yield* Broken.handle(id)).result)
+        assert.deepInclude(yield* deadLetters.discard(), { matched: 2, done: 2, next: null })
+        assert.instanceOf(yield* Effect.flip(get(id)), TaskNotFound)
+      }).pipe(Effect.provide(layer)))
+
     it.live("reads what its tasks have logged", () =>
       Effect.gen(function*() {
         const queue = yield* TaskQueue

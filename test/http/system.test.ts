@@ -300,6 +300,10 @@ describe("the pages", () => {
       assert.deepStrictEqual(Object.keys(document.paths).toSorted(), [
         "/api/metrics",
         "/api/v1/cancel",
+        "/api/v1/dead-letters",
+        "/api/v1/dead-letters/discard",
+        "/api/v1/dead-letters/rerun",
+        "/api/v1/dead-letters/tasks",
         "/api/v1/events",
         "/api/v1/health",
         "/api/v1/instances/{id}/drain",

@@ -63,8 +63,8 @@ describe("the examples of the API's description", () => {
             const content = answer!.content?.["application/json"]
             // An answer without a body
             if (content === undefined) continue
-            // What is answered about ids depends on what is stored; that it fits is seen below
-            if ("ids" in (body as object)) continue
+            // What is answered about ids, and about dead letters, depends on what is stored; that it fits is seen below
+            if ("ids" in (body as object) || path.startsWith("/api/v1/dead-letters/")) continue
             const shown = examplesOf(content).map(withoutVarying)
             assert.deepInclude(shown, withoutVarying(json) as object)
           }

@@ -18,12 +18,14 @@ import * as Bounds from "../../domain/Bounds.ts"
 import { InvalidOption, type StoreError, TaskNotFound } from "../../domain/Errors.ts"
 import * as Priority from "../../domain/Priority.ts"
 import * as PooledRandom from "../../engine/PooledRandom.ts"
+import * as DeadLetters from "../../queue/DeadLetters.ts"
 import * as OneOrMany from "../../queue/OneOrMany.ts"
 import * as Pauses from "../../queue/Pauses.ts"
 import * as Queues from "../../queue/Queues.ts"
 import * as Scaling from "../../queue/Scaling.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import { checkList, TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
+import { groupsFromJson, partJson } from "../api/DeadLettersApi.ts"
 import * as InstancesApi from "../api/InstancesApi.ts"
 import { logsFromJson } from "../api/LogsJson.ts"
 import * as QueuesApi from "../api/QueuesApi.ts"
@@ -46,7 +48,7 @@ export const layerHttpClient = (options: Options): Layer.Layer<TaskQueue, never,
   Layer.effect(TaskQueue, make(options)).pipe(Layer.provide(PooledRandom.layer))
 
 const make = Effect.fnUntraced(function*(options: Options) {
-  const { instances, queues, system, tasks } = yield* ApiClient.make(options)
+  const { deadLetters, instances, queues, system, tasks } = yield* ApiClient.make(options)
   const random = yield* SecureRandom.SecureRandom
   const repeatable = ApiClient.repeatable(options.retry)
   const again = <A, E extends { readonly _tag: string }>(operation: string, request: Effect.Effect<A, E>) =>
@@ -117,6 +119,27 @@ const make = Effect.fnUntraced(function*(options: Options) {
     get,
     explain,
     logs,
+    deadLetters: {
+      groups: Effect.fnUntraced(function*(filter = {}) {
+        yield* DeadLetters.check(filter)
+        const read = deadLetters.groups({ query: partJson(filter) })
+        return groupsFromJson(yield* again("count dead letters", read))
+      }),
+      list: Effect.fnUntraced(function*(part = {}) {
+        yield* DeadLetters.check(part)
+        const query = { ...partJson(part), limit: part.limit ?? DeadLetters.defaultPart }
+        const page = yield* again("search dead letters", deadLetters.list({ query }))
+        return { tasks: page.tasks.map(TaskJson.fromJson), next: page.next }
+      }),
+      rerun: Effect.fnUntraced(function*(part = {}) {
+        yield* DeadLetters.check(part)
+        return yield* unsent("rerun dead letters", deadLetters.rerun({ payload: partJson(part) }))
+      }),
+      discard: Effect.fnUntraced(function*(part = {}) {
+        yield* DeadLetters.check(part)
+        return yield* unsent("discard dead letters", deadLetters.discard({ payload: partJson(part) }))
+      })
+    },
     list: Effect.fnUntraced(function*(options = {}) {
       yield* checkList(options)
       const { cursor, limit, queues, states, types } = options
