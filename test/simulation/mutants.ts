@@ -36,7 +36,7 @@ const under = (settlement: Settlement, claim: number): Settlement => ({ ...settl
 export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 270,
+    noticedAt: 349,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -87,7 +87,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 81,
+    noticedAt: 133,
     store: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.flatMap(
@@ -382,7 +382,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonces of puts forgotten at once",
-    noticedAt: 155,
+    noticedAt: 239,
     records: (store) => ({
       ...store,
       due: (kind, limit) =>
@@ -419,7 +419,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of what is written together ignored",
-    noticedAt: 43,
+    noticedAt: 110,
     records: (store) => {
       let calls = 0
       return {
@@ -430,7 +430,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "tasks are stored once more where what was written together is repeated",
-    noticedAt: 43,
+    noticedAt: 110,
     records: (store) => {
       const seen = new Set<string>()
       return {

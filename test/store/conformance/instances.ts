@@ -44,7 +44,9 @@ export const instances = (name: string, driver: Driver): void => {
           running: [
             { slot: 1, id: "task-1", type: "email", forMs: 12 },
             { slot: 7, id: "a task, 'quoted'\\", type: "image_resize", forMs: 34_567 }
-          ]
+          ],
+          sizing: { by: "load", min: 4, max: 100, draining: true },
+          load: { forMs: 60_000, ended: 12, busyMs: 34_567 }
         })
         const before = yield* storeNow
         yield* store.beat(said, minute)
