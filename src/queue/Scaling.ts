@@ -2,7 +2,8 @@
  * How many slots the waiting tasks need: what an autoscaler goes by. It is worked out at each call from what waits in the store
  * and from what the living instances say of the last minute, so every process knows it, also one that has just started.
  *
- * - Slots that were busy are needed again, and a fifth of the slots should be free, so that tasks rarely wait.
+ * - Slots that were busy, or are busy while tasks wait, are needed again, and a fifth of the slots should be free, so that tasks
+ *   rarely wait.
  * - What waits by now is to be done within a time: that takes its number times what an attempt took on average.
  */
 import { type DateTime, Duration, Effect } from "effect"
@@ -156,8 +157,10 @@ export const needOf = (
   const forWaiting = taskMs === undefined
     ? Math.min(waiting, Math.max(1, slots))
     : waiting * Math.min(1, taskMs / withinMs)
+  // The average lags behind where more has begun to run; a moment without work is no reason to give up what others wait for
+  const needed = waiting === 0 ? busyOnAverage : Math.max(busyOnAverage, busy)
   return {
-    slotsWanted: Math.ceil(rounded(busyOnAverage / busyShare + forWaiting)),
+    slotsWanted: Math.ceil(rounded(needed / busyShare + forWaiting)),
     slots,
     busy,
     drainsIn: waiting === 0

@@ -54,6 +54,13 @@ describe("the need for slots", () => {
     assert.strictEqual(wanted([one(10, 1, 10 * minute)], 7), 20)
   })
 
+  it("is not less than what is busy while tasks wait, though the minute before was quiet", () => {
+    const running = Array.from({ length: 20 }, (_, slot) => ({ slot, id: `${slot}`, type: "work", forMs: 1 }))
+    const rising = [{ ...one(20, 60, minute), running }]
+    assert.strictEqual(wanted(rising, 60), 26)
+    assert.strictEqual(wanted(rising, 0), 2)
+  })
+
   it("doubles where nothing is known yet, and is one slot at least where a task waits", () => {
     assert.strictEqual(wanted([], 0), 0)
     assert.strictEqual(wanted([], 1000), 1)
