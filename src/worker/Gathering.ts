@@ -8,7 +8,7 @@ export interface GatheringPool {
 
 /**
  * Which attempts of a pool wait in batches for other tasks. When no other task can come, all batches go: all slots are
- * occupied by attempts that wait, or the pool closes.
+ * occupied by attempts that wait, or the pool drains or closes.
  */
 export class Gathering {
   /** The attempts that wait, each with how its batch goes. */
@@ -23,6 +23,11 @@ export class Gathering {
   /** An attempt waits for others. `go` is called, perhaps at once, when none can come. */
   wait(attempt: object, go: () => void): void {
     this.waiting.set(attempt, go)
+    this.look()
+  }
+
+  /** To be called when the pool has fewer slots, or takes no more tasks: perhaps none can come now. */
+  look(): void {
     if (this.closed || this.pool.isFull(this.waiting.size)) this.goAll()
   }
 

@@ -34,6 +34,11 @@ export class Slots {
     return this.held ? 0 : Math.max(0, this.count - this.taken)
   }
 
+  /** Whether nothing starts: see {@link hold}. */
+  get isHeld(): boolean {
+    return this.held
+  }
+
   /** Waits until one is free. */
   get awaitFree(): Effect.Effect<void> {
     return this.some.await

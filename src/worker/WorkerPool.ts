@@ -197,7 +197,7 @@ const setUp = Effect.fnUntraced(function*(options: Options) {
     slots,
     attempts,
     gathering: new Gathering({
-      isFull: (waiting) => slots.free === 0 && waiting >= attempts.active,
+      isFull: (waiting) => slots.isHeld || (slots.free === 0 && waiting >= attempts.active),
       freeTogether: (free) => slots.freeTogether(free)
     }),
     endings: new Endings(attempts, slots, store.answersAtOnce === true)
@@ -305,6 +305,7 @@ const startSizing = Effect.fnUntraced(function*(pool: Pool) {
     onChanged: () => {
       recorder.slots(slots.size, attempts.active)
       pool.news.tell()
+      pool.gathering.look()
     }
   })
 })

@@ -240,6 +240,36 @@ describe("the slots of a pool", () => {
     assert.include(went, "after")
   })
 
+  it.effect("may be taken away, or held while the instance drains: a batch goes when none is left that could bring a task", () => {
+    const Other = Task.make("other")
+    const doubling = new Doubling()
+    const handlers = Layer.merge(
+      doubling.layer({ max: 10, within: "1 hour" }),
+      Other.toLayer(() => Effect.sleep("30 minutes"))
+    )
+    return withEngine(
+      { handlers, instance: "here", worker: { concurrency: 4, timeout: "1 hour" }, shutdown: "1 second" },
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        yield* enqueueAll(2)
+        yield* pass("1 minute")
+        assert.deepStrictEqual(doubling.sizes, [])
+        yield* queue.setSlots("here", 2)
+        yield* pass("5 seconds")
+        assert.deepStrictEqual(doubling.sizes, [2])
+        yield* queue.setSlots("here", 3)
+        yield* pass("5 seconds")
+        yield* reaches((yield* Other.enqueue()).id, "running")
+        yield* Work.enqueue(3)
+        yield* pass("1 minute")
+        assert.deepStrictEqual(doubling.sizes, [2])
+        yield* queue.drain("here")
+        yield* pass("5 seconds")
+        assert.deepStrictEqual(doubling.sizes, [2, 1])
+      })
+    )
+  })
+
   it.effect("count no tasks that have left their batch", () => {
     const Other = Task.make("other")
     const doubling = new Doubling()
