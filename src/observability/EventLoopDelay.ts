@@ -3,7 +3,8 @@
  * all other tasks of the process.
  */
 import { Context, Effect, type Scope } from "effect"
-import { monitorEventLoopDelay } from "node:perf_hooks"
+// As a whole: a runtime that has no such function can load this all the same
+import * as PerfHooks from "node:perf_hooks"
 
 /** Starts to measure, until the scope closes. What it answers is the average lateness since it was asked last, in milliseconds. */
 export type Meter = Effect.Effect<Effect.Effect<number>, never, Scope.Scope>
@@ -18,7 +19,7 @@ const resolutionMs = 20
 const ofNode: Meter = Effect.map(
   Effect.acquireRelease(
     Effect.sync(() => {
-      const histogram = monitorEventLoopDelay({ resolution: resolutionMs })
+      const histogram = PerfHooks.monitorEventLoopDelay({ resolution: resolutionMs })
       histogram.enable()
       return histogram
     }),
