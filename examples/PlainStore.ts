@@ -23,6 +23,8 @@ import {
   EventLog,
   eventSizeOf,
   fitting,
+  Gate,
+  Gates,
   type InstanceRecord,
   InstanceStore,
   keptBytes,
@@ -37,7 +39,6 @@ import {
   type NewTask,
   Notifier,
   offeredBytes,
-  PausedQueues,
   Rank,
   RecordDriver,
   RecordStore,
@@ -110,6 +111,17 @@ const taskStore = (clock: Clock.Clock, tasks: Tasks): TaskStore["Service"] => {
         })
       ),
     settle: (settlements) => at((now) => settlements.map((settlement) => tasks.settle(settlement, now))),
+    passes: (passes) => Effect.sync(() => passes.map((pass) => tasks.passState(pass))),
+    charge: (charges) =>
+      at((now) => {
+        for (const { amount, pass } of charges) {
+          const limit = tasks.limitOf(pass)
+          if (limit !== undefined && "tokens" in limit) {
+            tasks.buckets.set(pass, Gate.spend(tasks.buckets.get(pass), limit, amount, now))
+          }
+        }
+      }),
+    letGo: (passes) => Effect.sync(() => passes.forEach((pass) => tasks.holders.delete(pass))),
     report: (reports) =>
       Effect.sync(() => {
         for (const { progress, ...ref } of reports) {
@@ -176,6 +188,11 @@ interface LastClaim {
 class Tasks {
   /** In the order in which they were stored, which is that of their sequence numbers. */
   readonly byId = new Map<string, TaskRecord>()
+  readonly buckets = new Map<Gate.Pass, Gate.Bucket>()
+  /** The task that was started last with the pass of an order. */
+  readonly holders = new Map<Gate.Pass, TaskRecord>()
+  /** Where lines of fair limits stand since their last turn, and how often they are still served in this one. */
+  private readonly turns = new Map<string, { readonly turn: number; readonly credit: number }>()
   private readonly lastClaims = new Map<string, LastClaim>()
   private readonly kinds: Kinds
   private readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0 }
@@ -246,7 +263,7 @@ class Tasks {
 
   /** What waits to be claimed, in the order of work. */
   private pending(matches: (task: TaskRecord) => boolean): Array<TaskRecord> {
-    const rank = ({ dueAt, priority }: TaskRecord) => Rank.rank(dueAt, priority, this.headStartMs)
+    const rank = (task: TaskRecord) => Rank.rankOf(task, task.dueAt, this.headStartMs)
     return this.all((task) => task.state === "pending" && matches(task)).sort((a, b) =>
       rank(a) - rank(b) || a.seq - b.seq
     )
@@ -257,12 +274,124 @@ class Tasks {
     const last = this.lastClaims.get(instance)
     const repeated = last?.nonce === nonce ? last.tasks.filter((task) => this.held(task) !== undefined) : undefined
     const tasks = repeated ??
-      this.pending(({ queue, type }) =>
-        types.includes(type) && queues?.includes(queue) !== false && !this.kinds.get(PausedQueues.kind)?.has(queue)
-      ).slice(0, limit).map((task) => this.begin(task, instance, leaseForMs, now))
+      this.startable(
+        ({ queue, type }) =>
+          types.includes(type) && queues?.includes(queue) !== false &&
+          !this.isPaused(Gates.pausedQueueKind, queue) && !this.isPaused(Gates.pausedTypeKind, type),
+        limit,
+        now,
+        (task) => this.begin(task, instance, leaseForMs, now)
+      )
     if (repeated === undefined && tasks.length > 0) this.lastClaims.set(instance, { nonce, at: now, tasks })
-    const scheduled = this.all(({ state }) => state === "scheduled").map(({ dueAt }) => dueAt)
-    return { tasks, now, nextDueAt: scheduled.length === 0 ? null : Math.min(...scheduled) }
+    const times = this.all(({ state }) => state === "scheduled").map(({ dueAt }) => dueAt)
+    for (const task of this.pending(({ gate }) => gate !== null)) {
+      const refusal = this.refusal(task, now)
+      if (refusal?.code === "rate_spent") times.push(refusal.until)
+    }
+    return { tasks, now, nextDueAt: times.length === 0 ? null : Math.min(...times) }
+  }
+
+  private isPaused(kind: string, id: string): boolean {
+    return this.kinds.get(kind)?.has(id) === true
+  }
+
+  limitOf(pass: Gate.Pass): Gate.Limit | undefined {
+    return Gates.limitFor(pass, (id) => {
+      const record = this.kinds.get(Gates.limitKind)?.get(id)
+      return record === undefined ? undefined : Gates.limitOfDocument(record.document)
+    })
+  }
+
+  passState(pass: Gate.Pass): Gates.PassState {
+    const running = this.all((task) => task.state === "running" && Gate.passesOf(task.gate).includes(pass))
+    const holder = this.holderOf(pass)
+    return {
+      pass,
+      running: running.length,
+      holders: running.sort((a, b) => a.claim - b.claim).slice(0, Gates.maxHolders).map(({ id }) => id),
+      bucket: this.buckets.get(pass) ?? null,
+      holder: holder === undefined ? null : { id: holder.id, state: holder.state }
+    }
+  }
+
+  /** The task that was started last with the pass of an order, as it is now; not another one that got its id. */
+  private holderOf(pass: Gate.Pass): TaskRecord | undefined {
+    const holder = this.holders.get(pass)
+    const task = holder === undefined ? undefined : this.byId.get(holder.id)
+    return task?.seq === holder?.seq ? task : undefined
+  }
+
+  private holds({ seq }: TaskRecord, pass: Gate.Pass): boolean {
+    const limit = this.limitOf(pass)
+    return limit !== undefined && "order" in limit && this.holderOf(pass)?.seq === seq
+  }
+
+  /** Why the gate of a task is closed. */
+  private refusal(task: TaskRecord, now: number): Gate.Refusal | undefined {
+    return Gate.refusal(task.id, Gate.passesOf(task.gate), Gate.costsOf(task), {
+      isPaused: (pass) => this.isPaused(Gates.pausedKeyKind, pass),
+      limitOf: (pass) => this.limitOf(pass),
+      running: (pass) => this.passState(pass).running,
+      bucketOf: (pass) => this.buckets.get(pass),
+      holderOf: (pass) => this.holderOf(pass)
+    }, now)
+  }
+
+  /** Begins tasks whose gates are open, one after the other: what one takes, the next does not have. */
+  private startable(
+    matches: (task: TaskRecord) => boolean,
+    limit: number,
+    now: number,
+    begin: (task: TaskRecord) => ClaimedTask
+  ): ReadonlyArray<ClaimedTask> {
+    const begun: Array<ClaimedTask> = []
+    if (this.pending((task) => task.gate !== null).length === 0) return this.pending(matches).slice(0, limit).map(begin)
+    while (begun.length < limit) {
+      // All tasks of a line wait behind its first
+      const lines = new Map<string, TaskRecord>()
+      for (const task of this.pending(matches)) {
+        const line = lineOf(task)
+        if (!lines.has(line)) lines.set(line, task)
+      }
+      // The one that holds an order and waits again goes in the place of the first of its line
+      const holding = new Map(
+        this.pending(matches)
+          .filter((task) => Gate.passesOf(task.gate).some((pass) => this.holds(task, pass)))
+          .map((task) => [lineOf(task), task])
+      )
+      const startOfLine = (head: TaskRecord) => holding.get(lineOf(head)) ?? head
+      const open = [...lines.values()].filter((head) => this.refusal(startOfLine(head), now) === undefined)
+      const place = (task: TaskRecord) =>
+        Math.max(Rank.rankOf(task, task.dueAt, this.headStartMs), this.turns.get(lineOf(task))?.turn ?? -Infinity)
+      const [head] = open.sort((a, b) => place(a) - place(b) || a.seq - b.seq)
+      if (head === undefined) break
+      const task = startOfLine(head)
+      this.take(task, now, begun.length)
+      begun.push(begin(task))
+      if (!this.pending((other) => lineOf(other) === lineOf(task)).length) this.turns.delete(lineOf(task))
+    }
+    return begun
+  }
+
+  /** Takes from its passes what a task needs. */
+  private take(task: TaskRecord, now: number, servedBefore: number): void {
+    const costs = Gate.costsOf(task)
+    for (const [index, pass] of Gate.passesOf(task.gate).entries()) {
+      const limit = this.limitOf(pass)
+      if (limit === undefined) continue
+      if ("order" in limit) this.holders.set(pass, task)
+      if ("tokens" in limit) this.buckets.set(pass, Gate.spend(this.buckets.get(pass), limit, costs[index] ?? 1, now))
+      if ("fair" in limit) {
+        const { credit, turn } = this.turns.get(lineOf(task)) ?? { credit: limit.fair, turn: -Infinity }
+        this.turns.set(
+          lineOf(task),
+          credit > 1 ? { credit: credit - 1, turn } : {
+            credit: limit.fair,
+            turn: Gate.turnOf(Rank.rank(now, task.priority, this.headStartMs), servedBefore)
+          }
+        )
+      }
+    }
   }
 
   /** Begins an attempt, under a number that no claim has had. */
@@ -272,7 +401,8 @@ class Tasks {
     this.set({ ...task, ...leased, state: "running" })
     const { crashes, dueAt, failures, id, maxRetries, payload, priority, queue, timeoutMs, type } = task
     const claimed = { id, type, queue, payload, priority, maxRetries, timeoutMs, dueAt, failures, crashes }
-    return { ...claimed, attempt: claims, claim }
+    const { costs, gate } = task
+    return { ...claimed, gate, costs, attempt: claims, claim }
   }
 
   /** The task, if this claim is the one under which it runs. */
@@ -389,6 +519,10 @@ class Tasks {
     return [...lanes.values()].sort((a, b) => ByteOrder.compare(a.queue, b.queue) || ByteOrder.compare(a.type, b.type))
   }
 }
+
+/** Tasks with the same gate wait in one line, one without a gate for itself. */
+const lineOf = ({ gate, id, queue, type }: TaskRecord): string =>
+  JSON.stringify(gate === null ? [id] : [queue, type, gate])
 
 /** A record, and when it is due or the lease of its taker ends. */
 interface Kept extends StoredRecord {

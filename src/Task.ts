@@ -21,9 +21,11 @@
 import { type Array, type Duration, Effect, Exit, Layer, Schema, type Scope } from "effect"
 import * as Bounds from "./domain/Bounds.ts"
 import type { InvalidPayload, LeaseLost, StoreError } from "./domain/Errors.ts"
+import type { FairOptions, Key, OrderOptions } from "./domain/LimitRule.ts"
 import type { PriorityInput } from "./domain/Priority.ts"
 import type { RetryPolicy } from "./domain/RetryPolicy.ts"
 import * as TaskDefinition from "./domain/TaskDefinition.ts"
+import { given, type GivenLimits } from "./Limit.ts"
 import { type EnqueueOptions, fromPayload, type Submission } from "./queue/Submission.ts"
 import * as Handle from "./queue/TaskHandle.ts"
 import { type Refusal, TaskQueue, type WhenFull } from "./queue/TaskQueue.ts"
@@ -172,6 +174,12 @@ export interface Options<
   readonly retry?: RetryPolicy<Error["Type"]> | undefined
   /** Time limit of one attempt. */
   readonly timeout?: Duration.Input | undefined
+  /** How many of its tasks run at a time and start in a time, per key if a limit has one. A function gets typed constructors. */
+  readonly limits?: GivenLimits<ToSchema<Payload>["Type"]> | undefined
+  /** Tasks of the same key go in the order in which they were enqueued, one at a time, retries included. No task has a `priority`. */
+  readonly orderBy?: Key<ToSchema<Payload>["Type"]> | OrderOptions<ToSchema<Payload>["Type"]> | undefined
+  /** Keys take turns, however many tasks one of them has. */
+  readonly fairBy?: Key<ToSchema<Payload>["Type"]> | FairOptions<ToSchema<Payload>["Type"]> | undefined
   readonly description?: string | undefined
 }
 
@@ -184,6 +192,9 @@ const names: Bounds.Names<Options<any, any, any>> = {
   idempotencyKey: 1,
   retry: 1,
   timeout: 1,
+  limits: 1,
+  orderBy: 1,
+  fairBy: 1,
   description: 1
 }
 
@@ -235,6 +246,7 @@ export const make = <
   Bounds.demandKnown(options, names)
   const definition = TaskDefinition.make(type, {
     ...options,
+    limits: given(options.limits),
     payload: toSchema(options.payload) as ToSchema<Payload>,
     success: (options.success ?? Schema.Void) as Success,
     error: (options.error ?? Schema.Never) as Error

@@ -1,6 +1,7 @@
 export * as ApiKeys from "./access/ApiKeys.ts"
 export * as Engine from "./engine/Engine.ts"
 export * as Errors from "./domain/Errors.ts"
+export * as Limit from "./Limit.ts"
 export * as Task from "./Task.ts"
 export * as TaskState from "./domain/TaskState.ts"
 export { TaskQueue } from "./queue/TaskQueue.ts"
@@ -25,6 +26,17 @@ export { ThreadModulesMissing, ThreadPool } from "./threads/ThreadPool.ts"
 export * from "./domain/Errors.ts"
 export { type Created as CreatedKey, InvalidKeyName, KeyNotFound } from "./access/ApiKeys.ts"
 export type { ApiKey, Role, StoredKey } from "./domain/ApiKey.ts"
+export type { Bucket, Gated, Holder } from "./domain/Gate.ts"
+export type {
+  ConcurrencyOptions,
+  FairOptions,
+  Key as LimitKey,
+  Limit as LimitOfDefinition,
+  LimitRule,
+  OrderOptions,
+  RateOptions
+} from "./domain/LimitRule.ts"
+export type { GivenLimits, Limit as TaskLimit, Limits as LimitConstructors } from "./Limit.ts"
 export type { PriorityInput, PriorityName } from "./domain/Priority.ts"
 export type { RetryPolicy, RetryRule } from "./domain/RetryPolicy.ts"
 export type { SettleAnswer, Settlement } from "./domain/Settlement.ts"
@@ -39,6 +51,8 @@ export type {
   WatchOptions
 } from "./events/EventFeed.ts"
 export type { Explanation, Reason } from "./explain/Explain.ts"
+export type { GateReason, OfKey, PauseFacts } from "./explain/GateReasons.ts"
+export type { LogLine } from "./logs/LogLine.ts"
 export type { Level as LogLevelName, LoggedAttempt, LoggedLine } from "./logs/TaskLogs.ts"
 export type { Options as RetentionOptions } from "./maintenance/Pruner.ts"
 export type { Options as RescuerOptions } from "./maintenance/Rescuer.ts"
@@ -51,7 +65,18 @@ export type {
   DeadLetters,
   DeadLettersDone
 } from "./queue/DeadLetters.ts"
-export type { Pause, PausedQueue, PauseOptions } from "./queue/Pauses.ts"
+export type { LimitError, Limits } from "./queue/Limits.ts"
+export type {
+  LimitChange,
+  LimitDetail,
+  LimitKey as LimitKeyState,
+  LimitKind,
+  LimitOptions,
+  LimitPage,
+  LimitSetting,
+  LimitView
+} from "./queue/LimitViews.ts"
+export type { Pause, PausedKey, PausedQueue, PausedType, PauseOptions } from "./queue/Pauses.ts"
 export type {
   PageOptions,
   QueueCounts,
@@ -77,6 +102,7 @@ export type {
   WhenFull
 } from "./queue/TaskQueue.ts"
 export type { EventPage } from "./store/EventLog.ts"
+export type { Charge, PassState } from "./store/Gates.ts"
 export type { Beat, InstanceRecord, Load as InstanceLoad, Roll, RunningTask, Sizing } from "./store/InstanceStore.ts"
 export type { CountedLanes, LaneCounts, LaneRange, Runnable } from "./store/Lanes.ts"
 export type { Hint } from "./store/Notifier.ts"

@@ -12,6 +12,7 @@ import * as Enqueue from "./commands/Enqueue.ts"
 import * as Get from "./commands/Get.ts"
 import * as Instances from "./commands/Instances.ts"
 import * as Keys from "./commands/Keys.ts"
+import * as Limits from "./commands/Limits.ts"
 import * as ListTasks from "./commands/List.ts"
 import * as Logs from "./commands/Logs.ts"
 import * as Queues from "./commands/Queues.ts"
@@ -51,7 +52,8 @@ export const command = Command.make("taskforge").pipe(
         Instances.command,
         Scaling.command,
         Queues.pause,
-        Queues.resume
+        Queues.resume,
+        Limits.command
       ]
     },
     { group: "Run", commands: [Serve.serve, Serve.work, Store.migrate, Keys.command, Demo.command] }

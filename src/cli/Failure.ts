@@ -77,6 +77,9 @@ export const failureOf = (error: unknown, target: string): Failure => {
   if (error instanceof Errors.TaskNotFound) {
     return failure("unknown", "task_not_found", error.message, "taskforge list shows the tasks there are.")
   }
+  if (error instanceof Errors.LimitNotFound) {
+    return failure("unknown", "limit_not_found", error.message, "taskforge limits list shows the limits there are.")
+  }
   if (error instanceof Errors.InstanceNotFound) {
     return failure("unknown", "instance_not_found", error.message, "taskforge instances shows those that run tasks.")
   }

@@ -34,7 +34,10 @@ const withChecksum = (text: string, list: string): string =>
   `${text}.${(Hash.string(`${list} ${text}`) >>> 0).toString(36)}`
 
 /** What lists of names are of; a token of one is none of the other. */
-export type Named = "queue" | "type"
+export type Named = "queue" | "type" | "limit"
+
+/** A limit of a key has the name of the limit and the key in its name. */
+const maxLength = { queue: Bounds.maxNameLength, type: Bounds.maxNameLength, limit: 2 * Bounds.maxNameLength }
 
 /** The token for the page after the queue or the type with this name. */
 export const encodeName = (of: Named, name: string): string => withChecksum(`${of}.${Base64Url.encode(name)}`, of)
@@ -44,7 +47,10 @@ export const decodeName = (of: Named, cursor: string): string | undefined => {
   const [prefix, encoded = ""] = cursor.split(".")
   if (prefix !== of) return undefined
   const name = Result.getOrUndefined(Base64Url.decodeString(encoded))
-  return name !== undefined && Bounds.name.accepts(name) && encodeName(of, name) === cursor ? name : undefined
+  return name !== undefined && name.length <= maxLength[of] && Bounds.isStorable(name) &&
+      encodeName(of, name) === cursor
+    ? name
+    : undefined
 }
 
 const expected = "the field next of an earlier page, with the same filter"

@@ -106,6 +106,14 @@ export class TaskNotFound extends Schema.TaggedError<TaskNotFound>()("TaskNotFou
   }
 }
 
+/** No limit has this name: no instance has run a type with it, and no operator has set it. */
+export class LimitNotFound extends Schema.TaggedError<LimitNotFound>()("LimitNotFound", { name: Schema.String }) {
+  override get message(): string {
+    return `No limit has the name ${JSON.stringify(shortened(this.name, maxShownLength))}; ` +
+      "a limit is known once an instance that runs its type has started"
+  }
+}
+
 /** No living instance has this id: it has stopped, or its lease has run out. */
 export class InstanceNotFound
   extends Schema.TaggedError<InstanceNotFound>()("InstanceNotFound", { id: Schema.String })

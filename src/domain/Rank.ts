@@ -5,6 +5,7 @@
  * starves, and each store needs one sorted index of what is due.
  */
 import { Duration } from "effect"
+import { isOrdered } from "./Gate.ts"
 
 /** Head start of one priority level over the next when none is configured. */
 export const defaultHeadStart: Duration.Duration = Duration.minutes(5)
@@ -18,3 +19,10 @@ export const headStartMillis = (headStart: Duration.Input): number =>
 
 /** The rank of a task; smaller runs earlier. Times are milliseconds since the epoch. */
 export const rank = (dueAt: number, priority: number, headStartMs: number): number => dueAt - priority * headStartMs
+
+/** The rank of a task that waits. One that goes in the order in which it was stored keeps its rank through its retries. */
+export const rankOf = (
+  task: { readonly gate: string | null; readonly createdAt: number; readonly priority: number },
+  dueAt: number,
+  headStartMs: number
+): number => rank(isOrdered(task.gate) ? task.createdAt : dueAt, task.priority, headStartMs)

@@ -4,6 +4,7 @@
 import { Duration, Effect, Exit, Schema, SchemaAST } from "effect"
 import * as Bounds from "./Bounds.ts"
 import * as JsonText from "./JsonText.ts"
+import * as LimitRule from "./LimitRule.ts"
 import { bound as priorityBound, type PriorityInput, toNumber } from "./Priority.ts"
 import type { RetryPolicy, RetryRule } from "./RetryPolicy.ts"
 import * as UnknownFields from "./UnknownFields.ts"
@@ -29,6 +30,8 @@ export interface AnyTaskDefinition {
   readonly retry: RetryPolicy<never>
   /** Time limit of one attempt; `undefined` is the instance's default. */
   readonly timeoutMs: number | undefined
+  /** What its tasks must pass to start: their order, limits and fairness. */
+  readonly limits: ReadonlyArray<LimitRule.LimitRule<any>>
   /** One line for people: shown in the API's reference. */
   readonly description: string | undefined
   /** JSON texts from and to values; compiled once per definition. */
@@ -48,6 +51,7 @@ export interface TaskDefinition<
   readonly error: Error
   readonly idempotencyKey: ((payload: Payload["Type"]) => string) | undefined
   readonly retry: RetryPolicy<Error["Type"]>
+  readonly limits: ReadonlyArray<LimitRule.LimitRule<Payload["Type"]>>
   readonly codec: TaskCodec<Payload["Type"], Success["Type"], Error["Type"]>
 }
 
@@ -56,7 +60,7 @@ export interface Options<
   Payload extends PlainSchema,
   Success extends PlainSchema,
   Error extends PlainSchema
-> {
+> extends LimitRule.Options<Payload["Type"]> {
   readonly payload: Payload
   readonly success: Success
   readonly error: Error
@@ -89,6 +93,7 @@ export const make = <
     idempotencyKey: options.idempotencyKey,
     retry: options.retry ?? {},
     timeoutMs: options.timeout === undefined ? undefined : Math.ceil(Duration.toMillis(options.timeout)),
+    limits: LimitRule.rulesOf(type, options),
     description: options.description,
     codec: makeCodec(options.payload, options.success, options.error)
   }

@@ -3,6 +3,7 @@
  * results are JSON texts, encoded and decoded at the border by the task's definition.
  */
 import { Schema } from "effect"
+import type { Gated } from "./Gate.ts"
 import type { TaskState } from "./TaskState.ts"
 
 /**
@@ -79,7 +80,7 @@ export const historyOf = (
 }
 
 /** What `enqueue` hands to a store. The store adds the sequence, the times and the counts. */
-export interface NewTask {
+export interface NewTask extends Gated {
   readonly id: string
   readonly type: string
   readonly queue: string
@@ -150,6 +151,8 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
     key: task.key,
     maxRetries: task.maxRetries,
     timeoutMs: task.timeoutMs,
+    gate: task.gate,
+    costs: task.costs,
     state: dueAt > now ? "scheduled" : "pending",
     createdAt: now,
     dueAt,

@@ -6,14 +6,17 @@
  * |---|---|
  * | `not_due` | its time has come |
  * | `queue_paused` | its queue is resumed, or the pause has ended |
+ * | `type_paused` | its type is resumed, or the pause has ended |
+ * | `key_paused` | the key is resumed, or the pause has ended |
+ * | `limit_full` | a task that runs with the key has ended, or the limit is raised |
+ * | `rate_spent` | the bucket of the key has what the task costs |
+ * | `key_blocked` | the task before it has ended, or the key is let go |
  * | `no_handler` | an instance works on its queue and handles its type |
  * | `behind` | an instance has a free slot, and the due tasks before it have been taken |
  */
 import { DateTime, Duration, Effect, Option } from "effect"
-import * as Bounds from "../domain/Bounds.ts"
 import * as DurationText from "../domain/DurationText.ts"
 import { type StoreError, TaskNotFound } from "../domain/Errors.ts"
-import { shortened } from "../domain/Quoting.ts"
 import { utc } from "../domain/StoredTime.ts"
 import { retryCount, type TaskRecord } from "../domain/TaskRecord.ts"
 import { isFinished, type TaskState } from "../domain/TaskState.ts"
@@ -21,18 +24,13 @@ import type { InstanceRecord, InstanceStore, Roll } from "../store/InstanceStore
 import * as PausedQueues from "../store/PausedQueues.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
+import { type GateReason, gateReasons, type PauseFacts, pauseFacts, sentence, timeText } from "./GateReasons.ts"
 
 /** A reason for which no claim takes a task now. */
 export type Reason =
   | { readonly code: "not_due"; readonly text: string; readonly dueAt: DateTime.Utc }
-  | {
-    readonly code: "queue_paused"
-    readonly text: string
-    readonly by: string | null
-    readonly reason: string | null
-    readonly since: DateTime.Utc
-    readonly until: DateTime.Utc | null
-  }
+  | PauseFacts & { readonly code: "queue_paused" }
+  | GateReason
   | { readonly code: "no_handler"; readonly text: string; readonly instances: number }
   | {
     readonly code: "behind"
@@ -81,7 +79,11 @@ export const explain = Effect.fnUntraced(function*(
   const pause = yield* Effect.provideService(PausedQueues.pauseOf(task.queue), RecordStore, records)
   const reasons: Array<Reason> = []
   if (state === "scheduled" && task.dueAt > roll.now) reasons.push(notDue(task, now))
-  if (pause !== null) reasons.push(paused(pause, roll.now))
+  if (pause !== null) {
+    const facts = pauseFacts(`Its queue ${JSON.stringify(pause.queue)}`, pause, roll.now)
+    reasons.push({ code: "queue_paused", ...facts })
+  }
+  reasons.push(...yield* Effect.provideService(gateReasons(tasks, task, roll.now), RecordStore, records))
   if (able.length === 0) reasons.push(noHandler(task, roll.instances.length))
   if (reasons.length === 0) reasons.push(yield* behind(tasks, task, able))
   return { id, state, summary: reasons[0]!.text, reasons, mayStartAt: mayStartAt(reasons, now), now }
@@ -113,31 +115,12 @@ const running = ({ cancelRequested, instance, leaseUntil, startedAt }: TaskRecor
     }.`
 }
 
-const timeText = (millis: number): string => DateTime.formatIso(utc(millis))
-
 const notDue = (task: TaskRecord, now: DateTime.Utc): Reason => {
   const dueAt = utc(task.dueAt)
   const wait = DurationText.format(Duration.seconds(Math.ceil(Duration.toSeconds(DateTime.distance(now, dueAt)))))
   const last = task.failures > 0 ? task.history.at(-1)?.outcome : undefined
   const why = last === "failed" ? `Its retry ${retryCount(task)} is due` : "It is due"
   return { code: "not_due", text: `${why} in ${wait}, at ${DateTime.formatIso(dueAt)}.`, dueAt }
-}
-
-const paused = ({ by, queue, reason, since, until }: PausedQueues.PausedQueue, now: number): Reason => {
-  const end = until === null
-    ? "until someone resumes it"
-    : until > now
-    ? `until ${timeText(until)}`
-    : `until an instance resumes it: its time ended at ${timeText(until)}`
-  const who = by === null ? "" : ` by ${by}`
-  return {
-    code: "queue_paused",
-    text: `Its queue ${JSON.stringify(queue)} is paused${who} ${end}${reason === null ? "." : `: ${sentence(reason)}`}`,
-    by,
-    reason,
-    since: utc(since),
-    until: until === null ? null : utc(until)
-  }
 }
 
 const noHandler = ({ queue, type }: TaskRecord, instances: number): Reason => {
@@ -182,13 +165,10 @@ const behind = Effect.fnUntraced(function*(
 /** Types of a queue that are looked through for the task's own. */
 const maxTypes = 10_000
 
-/** What others wrote, as the end of a sentence. */
-const sentence = (text: string): string => `${shortened(text, Bounds.maxReasonLength).replace(/[\s.]+$/, "")}.`
-
 /** Known only where nothing but time is missing; not in the past. */
 const mayStartAt = (reasons: ReadonlyArray<Reason>, now: DateTime.Utc): Option.Option<DateTime.Utc> => {
   const times = reasons.map((reason) =>
-    reason.code === "not_due" ? reason.dueAt : reason.code === "queue_paused" ? reason.until : null
+    reason.code === "not_due" ? reason.dueAt : "until" in reason ? reason.until : null
   )
   return times.reduce<Option.Option<DateTime.Utc>>(
     (latest, time) =>

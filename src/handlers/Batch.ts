@@ -97,10 +97,12 @@ const runItem = (
   context: TaskContext["Service"]
 ): Effect.Effect<typeof Item.Type> => {
   // An attempt has getters, which a copy of it would lose
-  const { attempt, claim, instance, queue, slot, snooze, type } = context
+  const { attempt, charge, claim, holdBack, instance, queue, slot, snooze, type } = context
   const ofItem: HandlerContext<unknown> = {
     attempt,
+    charge,
     claim,
+    holdBack,
     instance,
     queue,
     slot,

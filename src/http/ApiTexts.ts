@@ -8,6 +8,7 @@ import type { ScalingJson } from "./api/InstancesApi.ts"
 import type { PauseJson, QueueJson, QueuePageJson, TypeCountsJson } from "./api/QueuesApi.ts"
 import type { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./api/SystemApi.ts"
 import type { TaskJson, TaskPageJson, TaskResultJson } from "./api/TaskJson.ts"
+import * as LimitTexts from "./LimitTexts.ts"
 import * as TaskTexts from "./TaskTexts.ts"
 
 const id = "01a20f46-60fe-779b-a926-cef2c43ec95c"
@@ -177,6 +178,7 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   TypeCounts: emails,
   NewPause: { reason: "The database is being moved", for: "2h" },
   Pause: pause,
+  ...LimitTexts.examples(pause),
   Queue: mail,
   QueuePage: queuePage,
   QueueDetail: { ...mail, next: null, timestamp: at },

@@ -3,6 +3,7 @@ import { maxIdLength, maxNameLength } from "../domain/Bounds.ts"
 import { names } from "../domain/Priority.ts"
 import { all } from "../domain/TaskState.ts"
 import { pageSize } from "./api/RequestValues.ts"
+import * as LimitTexts from "./LimitTexts.ts"
 import * as TaskTexts from "./TaskTexts.ts"
 
 /** What is said about one parameter. */
@@ -52,6 +53,8 @@ const common: Readonly<Record<string, Parameter>> = {
 const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>> = {
   "tasks.list": { cursor: { description: "The field next of the previous page, which had the same filter" } },
   "tasks.logs": TaskTexts.logParameters,
+  ...LimitTexts.parameters,
+  "limits.list": { limit: limitOf("limits") },
   "deadLetters.groups": TaskTexts.deadLetterParameters,
   "deadLetters.list": TaskTexts.deadLetterParameters,
   "queues.list": { limit: limitOf("queues") },

@@ -21,6 +21,7 @@ import * as EventsHandlers from "./EventsHandlers.ts"
 import * as FirstPage from "./FirstPage.ts"
 import * as InstanceHandlers from "./InstanceHandlers.ts"
 import { KeyRing } from "./KeyRing.ts"
+import * as LimitHandlers from "./LimitHandlers.ts"
 import * as QueueHandlers from "./QueueHandlers.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as RequestBoundary from "./RequestBoundary.ts"
@@ -65,6 +66,7 @@ export const layer = (options: Options, path: string = "") => {
           QueueHandlers.tasks,
           QueueHandlers.queues,
           InstanceHandlers.layer,
+          LimitHandlers.limits,
           DeadLettersHandlers.deadLetters,
           EventsHandlers.layer,
           SystemStatus.endpoints,

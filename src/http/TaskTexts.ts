@@ -1,7 +1,7 @@
 /** What the API's description says of why tasks wait, why they failed and what they have logged: examples, and what parameters mean. */
 import type { DeadLetterGroupsJson, DeadLetterPartJson, DeadLettersDoneJson } from "./api/DeadLettersApi.ts"
+import type { ExplanationJson } from "./api/ExplanationJson.ts"
 import { levels, type TaskLogsJson } from "./api/LogsJson.ts"
-import type { ExplanationJson } from "./api/TasksApi.ts"
 
 const id = "01a20f46-60fe-779b-a926-cef2c43ec95c"
 const behind = "It is due, and waits for one of 4 slots, which are all busy; 40 due tasks of its queue and type wait."

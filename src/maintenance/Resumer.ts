@@ -1,5 +1,5 @@
 /**
- * Lets paused queues go on when their time has come. The leader does it; harmless when another one does too, because each
+ * Lets paused queues, types and keys go on when their time has come. The leader does it; harmless when another one does too, because each
  * pause is taken back by its version.
  */
 import { Duration, Effect, Layer } from "effect"
@@ -7,6 +7,12 @@ import { Supervisor } from "../observability/Supervisor.ts"
 import * as PausedQueues from "../store/PausedQueues.ts"
 import type { RecordStore } from "../store/RecordStore.ts"
 import { Leader } from "./Leader.ts"
+
+const pauses = [
+  ["queue", PausedQueues.resumeDue],
+  ["type", PausedQueues.types.resumeDue],
+  ["key", PausedQueues.keys.resumeDue]
+] as const
 
 /** How late a queue may go on, unless another instance becomes the leader. */
 const interval = Duration.seconds(1)
@@ -20,11 +26,15 @@ export const layer: Layer.Layer<never, never, RecordStore | Supervisor | Leader>
     yield* supervisor.loop(
       "resumer",
       Effect.gen(function*() {
-        const { nextInMs, resumed } = (yield* leader.leads)
-          ? yield* Effect.provideContext(PausedQueues.resumeDue, onRecords)
-          : { nextInMs: Infinity, resumed: [] }
-        for (const queue of resumed) yield* Effect.logInfo(`the queue ${queue} goes on: its pause has ended`)
-        yield* Effect.sleep(Duration.min(interval, Duration.millis(nextInMs)))
+        let next = interval
+        if (yield* leader.leads) {
+          for (const [what, resumeDue] of pauses) {
+            const { nextInMs, resumed } = yield* Effect.provideContext(resumeDue, onRecords)
+            for (const name of resumed) yield* Effect.logInfo(`the ${what} ${name} goes on: its pause has ended`)
+            next = Duration.min(next, Duration.millis(nextInMs))
+          }
+        }
+        yield* Effect.sleep(next)
       })
     )
   })

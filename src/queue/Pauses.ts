@@ -1,13 +1,14 @@
-/** Pauses of queues as programs ask for them and read them: who paused a queue, why, and until when. */
+/** Pauses of queues, types and keys as programs ask for them and read them: who paused them, why, and until when. */
 import { type DateTime, Duration, Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { InvalidOption } from "../domain/Errors.ts"
 import { utc, utcOrNull } from "../domain/StoredTime.ts"
 import type * as PausedQueues from "../store/PausedQueues.ts"
+import type * as PausedRecords from "../store/PausedRecords.ts"
 
-/** Why a queue is paused, by whom, and for how long. */
+/** Why something is paused, by whom, and for how long. */
 export interface PauseOptions {
-  /** Shown where the queue is: at most {@link Bounds.maxReasonLength} characters. */
+  /** Shown where it is: at most {@link Bounds.maxReasonLength} characters. */
   readonly reason?: string | undefined
   /** Who pauses it. Over HTTP, the name of a key takes its place. */
   readonly by?: string | undefined
@@ -17,18 +18,29 @@ export interface PauseOptions {
   readonly until?: DateTime.DateTime | undefined
 }
 
-/** A pause of a queue. Times are by the store's clock. */
+/** A pause of a queue, a type or a key. Times are by the store's clock. */
 export interface Pause {
   readonly by: string | null
   readonly reason: string | null
   readonly since: DateTime.Utc
-  /** When the queue goes on by itself, within a second; `null` when it waits to be resumed. */
+  /** When it goes on by itself, within a second; `null` when it waits to be resumed. */
   readonly until: DateTime.Utc | null
 }
 
 /** A queue that is paused. */
 export interface PausedQueue extends Pause {
   readonly queue: string
+}
+
+/** A type that is paused. */
+export interface PausedType extends Pause {
+  readonly type: string
+}
+
+/** A key of a limit that is paused. */
+export interface PausedKey extends Pause {
+  readonly limit: string
+  readonly key: string
 }
 
 const pauseBounds: { readonly [Name in keyof PauseOptions]-?: Bounds.Bound<any> } = {
@@ -50,7 +62,7 @@ export const check = (options: PauseOptions): Effect.Effect<PauseOptions, Invali
 }
 
 /** A pause, read. */
-export const pauseOf = ({ by, reason, since, until }: PausedQueues.PausedQueue): Pause => ({
+export const pauseOf = ({ by, reason, since, until }: Omit<PausedRecords.Paused, "id">): Pause => ({
   by,
   reason,
   since: utc(since),

@@ -29,6 +29,8 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
     TaskRecord,
     | "seq"
     | "claim"
+    | "gate"
+    | "costs"
     | "settledClaim"
     | "leaseUntil"
     | "payload"

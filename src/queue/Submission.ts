@@ -2,7 +2,9 @@
 import { type DateTime, Duration, Exit, type Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { InvalidOption, InvalidPayload } from "../domain/Errors.ts"
+import * as Gate from "../domain/Gate.ts"
 import * as JsonText from "../domain/JsonText.ts"
+import * as Limits from "../domain/LimitRule.ts"
 import * as Priority from "../domain/Priority.ts"
 import { shortened } from "../domain/Quoting.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
@@ -36,6 +38,8 @@ export interface Submission {
   readonly definition: AnyTaskDefinition
   readonly payload: string
   readonly options: EnqueueOptions
+  /** What it must pass to start; nothing when left out. */
+  readonly gated?: Gate.Gated | undefined
 }
 
 /** Encodes a typed payload, which may have no field that the definition does not know. `index` is its position in a batch. */
@@ -47,7 +51,7 @@ export const fromPayload = (
 ): Exit.Exit<Submission, InvalidPayload> => {
   const encoded = definition.codec.encodePayload(payload)
   return Exit.isSuccess(encoded)
-    ? keyed({ definition, payload: encoded.value, options }, payload, index)
+    ? complete({ definition, payload: encoded.value, options }, payload, index)
     : Exit.fail(invalid(definition, encoded, index))
 }
 
@@ -62,21 +66,31 @@ export const fromJson = (
   if (Exit.isFailure(decoded)) return Exit.fail(invalid(definition, decoded, index))
   const text = withinBounds(definition, payload, index)
   return Exit.isSuccess(text)
-    ? keyed({ definition, payload: text.value, options }, decoded.value, index)
+    ? complete({ definition, payload: text.value, options }, decoded.value, index)
     : Exit.failCause(text.cause)
 }
 
-/** A submission with the key that its definition makes of the payload, unless the caller gives one. */
-const keyed = (submission: Submission, payload: unknown, index: number): Exit.Exit<Submission, InvalidPayload> => {
-  const { definition, options } = submission
-  const { idempotencyKey } = definition
-  if (idempotencyKey === undefined || options.key !== undefined) return Exit.succeed(submission)
+/** A submission with what its definition makes of the payload: its gate, and its key, unless the caller gives one. */
+const complete = (submission: Submission, payload: unknown, index: number): Exit.Exit<Submission, InvalidPayload> => {
+  const { definition } = submission
+  const { idempotencyKey, limits } = definition
+  let { gated, options } = submission
+  let about = "idempotencyKey"
   try {
-    return Exit.succeed({ ...submission, options: { ...options, key: idempotencyKey(payload) } })
+    if (idempotencyKey !== undefined && options.key === undefined) {
+      options = { ...options, key: idempotencyKey(payload) }
+    }
+    about = "limits"
+    if (limits.length > 0) gated = Limits.gatedBy(limits, payload)
   } catch (cause) {
-    const issue = `idempotencyKey: ${Thrown.show(cause).message}`
+    const issue = `${about}: ${Thrown.show(cause).message}`
     return Exit.fail(new InvalidPayload({ type: definition.type, issue: shortened(issue, maxIssueLength), index }))
   }
+  return Exit.succeed(
+    gated === submission.gated && options === submission.options
+      ? submission
+      : { ...submission, options, gated }
+  )
 }
 
 /** The text of a payload that may not fit its definition, held to the bounds of all that is stored. */
@@ -141,13 +155,17 @@ export const invalidOption = (
   const invalid = Bounds.refuse("whenFull", whenFull, whenFullGiven)
   if (invalid !== undefined) return invalid
   for (let index = 0; index < submissions.length; index++) {
-    const { options } = submissions[index]!
+    const { definition, options } = submissions[index]!
     for (const name in options) {
       const value = options[name as keyof EnqueueOptions]
       if (value === undefined) continue
       if (!Object.hasOwn(bounds, name)) return Bounds.refuseUnknown(options, bounds, "", index)
       const bound = bounds[name as keyof EnqueueOptions]
       if (!bound.accepts(value)) return Bounds.refuse(name, bound, value, index)
+      if (name === "priority" && isOutOfOrder(definition, options)) {
+        const expected = "none: its type has orderBy, and its tasks go in the order in which they were enqueued"
+        return new InvalidOption({ option: "priority", found: String(options.priority), expected, index })
+      }
       if (name === "runAt" && options.delay !== undefined) {
         return new InvalidOption({ option: "delay", found: "given with runAt", expected: "one of both", index })
       }
@@ -156,9 +174,13 @@ export const invalidOption = (
   return undefined
 }
 
+/** Whether a task would overtake those before it. */
+const isOutOfOrder = ({ limits, priority }: AnyTaskDefinition, options: EnqueueOptions): boolean =>
+  Limits.areOrdered(limits) && options.priority !== undefined && Priority.toNumber(options.priority) !== priority
+
 /** The record to store. */
 export const toNewTask = (
-  { definition, options, payload }: Submission,
+  { definition, gated = Gate.none, options, payload }: Submission,
   id: string,
   defaults: { readonly maxRetries: number }
 ): NewTask => ({
@@ -172,6 +194,8 @@ export const toNewTask = (
   timeoutMs: options.timeout === undefined
     ? definition.timeoutMs ?? null
     : Math.ceil(Duration.toMillis(options.timeout)),
+  gate: gated.gate,
+  costs: gated.costs,
   delayMs: options.delay === undefined ? 0 : Math.ceil(Duration.toMillis(options.delay)),
   runAt: options.runAt === undefined ? null : Math.ceil(options.runAt.epochMilliseconds)
 })

@@ -39,6 +39,7 @@ import {
 } from "../store/TaskStore.ts"
 import * as DeadLetters from "./DeadLetters.ts"
 import * as Instances from "./Instances.ts"
+import * as Limits from "./Limits.ts"
 import * as OneOrMany from "./OneOrMany.ts"
 import * as Queues from "./Queues.ts"
 import * as ResultWaiter from "./ResultWaiter.ts"
@@ -157,10 +158,7 @@ export class TaskQueue extends Context.Service<
      * ```
      */
     readonly explain: (id: string) => Effect.Effect<Explain.Explanation, TaskNotFound | StoreError>
-    /**
-     * What its handler has logged with `Effect.log`, attempt by attempt, the oldest first; also while it runs, about half a
-     * second late. Of each attempt the first and the latest lines are kept.
-     */
+    /** What its handler has logged, attempt by attempt, also while it runs: the first and the latest lines of each. */
     readonly logs: (id: string) => Effect.Effect<ReadonlyArray<TaskLogs.LoggedAttempt>, TaskNotFound | StoreError>
     /** The tasks that have failed: by reason, searched, run again and discarded. */
     readonly deadLetters: DeadLetters.DeadLetters
@@ -178,6 +176,7 @@ export class TaskQueue extends Context.Service<
     readonly counts: Effect.Effect<Counts, StoreError>
   }
   & Queues.Queues
+  & Limits.Limits
   & Instances.Instances
   & Scaling.Scales
 >()("taskforge/queue/TaskQueue") {
@@ -342,6 +341,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       (id) => Effect.map(get(id), ({ state }) => state)
     ),
     ...Queues.make(store, records),
+    ...Limits.make(store, records),
     ...Instances.make(instances, records),
     ...Scaling.make(store, records, instances),
     counts: store.counts

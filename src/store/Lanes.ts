@@ -1,6 +1,7 @@
 /** Queues and types: how many of their tasks wait and run, which of them are asked for, and the order of those with work. */
 import * as ByteOrder from "../domain/ByteOrder.ts"
 import { byRank, type Fileable, type Filed, Heap, Order, type Place } from "./Order.ts"
+import { OfType, type OrderedLane } from "./OrderedLane.ts"
 
 /** The unfinished tasks of one queue and type. */
 export interface LaneCounts {
@@ -45,7 +46,7 @@ export const startOf = ({ after, queue = "" }: LaneRange): readonly [queue: stri
 
 /** What an instance can run: tasks of these types, in these queues or, when left out, in all. */
 export interface Runnable {
-  /** A paused queue gives nothing: see `PausedQueues`. */
+  /** A paused queue gives nothing, nor does a paused type: see `PausedQueues` and `Gates`. */
   readonly queues?: ReadonlyArray<string> | undefined
   readonly types: ReadonlyArray<string>
 }
@@ -72,13 +73,18 @@ export interface Wanted {
   /** All of them when left out. */
   readonly queues: ReadonlySet<string> | undefined
   readonly isPaused: (queue: string) => boolean
+  readonly isTypePaused: (type: string) => boolean
 }
 
 /** What a claim asks for. */
-export const wantedOf = ({ queues, types }: Runnable, isPaused: (queue: string) => boolean): Wanted => ({
+export const wantedOf = (
+  { queues, types }: Runnable,
+  paused: Pick<Wanted, "isPaused" | "isTypePaused">
+): Wanted => ({
   types: setOf(types),
   queues: queues === undefined ? undefined : setOf(queues),
-  isPaused
+  isPaused: paused.isPaused,
+  isTypePaused: paused.isTypePaused
 })
 
 const sets = new WeakMap<ReadonlyArray<string>, ReadonlySet<string>>()
@@ -88,38 +94,6 @@ const setOf = (names: ReadonlyArray<string>): ReadonlySet<string> => {
   let set = sets.get(names)
   if (set === undefined) sets.set(names, set = new Set(names))
   return set
-}
-
-/** A queue and a type with pending tasks. A driver knows which tasks these are. */
-export abstract class OrderedLane<Task extends Place, Self extends OrderedLane<Task, Self>> implements Fileable<Self> {
-  filed: Filed<Self> | undefined
-  readonly queue: string
-  readonly type: string
-  readonly ofType: OfType<Self>
-
-  constructor(queue: string, ofType: OfType<Self>) {
-    this.queue = queue
-    this.type = ofType.type
-    this.ofType = ofType
-  }
-
-  /** The first task in the order of work. */
-  abstract first(): Task | undefined
-
-  /** Takes the first task out. */
-  abstract shift(first: Task): void
-}
-
-/** The lanes of one type. */
-class OfType<Lane extends Fileable<Lane>> {
-  filed: Filed<OfType<Lane>> | undefined
-  readonly type: string
-  readonly byQueue = new Map<string, Lane>()
-  readonly order = new Order<Lane>()
-
-  constructor(type: string) {
-    this.type = type
-  }
 }
 
 /**
@@ -168,6 +142,12 @@ export class LaneOrder<Task extends Place, Lane extends OrderedLane<Task, Lane>>
     this.types.delete(ofType.type)
   }
 
+  /** Takes a lane out of the order that has nothing to start now; it stays known as long as it has tasks that are parked. */
+  private retire(lane: Lane): void {
+    if (lane.hasParked) lane.ofType.order.remove(lane)
+    else this.remove(lane)
+  }
+
   /** The pending tasks of a queue and type, if there are any. */
   find(queue: string, type: string): Lane | undefined {
     return this.types.get(type)?.byQueue.get(queue)
@@ -200,7 +180,7 @@ export class LaneOrder<Task extends Place, Lane extends OrderedLane<Task, Lane>>
     return wanted.queues === undefined ? this.takeOfTypes(wanted, limit) : this.takeNamed(wanted.queues, wanted, limit)
   }
 
-  private takeOfTypes({ isPaused, types }: Wanted, limit: number): Array<Task> {
+  private takeOfTypes({ isPaused, isTypePaused, types }: Wanted, limit: number): Array<Task> {
     const taken: Array<Task> = []
     const aside: Array<Filed<OfType<Lane>>> = []
     const asideOf = new Map<OfType<Lane>, Array<Filed<Lane>>>()
@@ -208,7 +188,9 @@ export class LaneOrder<Task extends Place, Lane extends OrderedLane<Task, Lane>>
       const first = this.order.first()
       if (first === undefined) break
       const ofType = first.of
-      const lane = types.has(ofType.type) ? firstOpen(ofType, isPaused, asideOf) : undefined
+      const lane = types.has(ofType.type) && !isTypePaused(ofType.type)
+        ? firstOpen(ofType, isPaused, asideOf)
+        : undefined
       if (lane === undefined) {
         aside.push(this.order.setAside())
         continue
@@ -223,12 +205,12 @@ export class LaneOrder<Task extends Place, Lane extends OrderedLane<Task, Lane>>
       const bound = ofSameType === undefined || isAfter(ofSameType, ofOtherType) ? ofOtherType : ofSameType
       let task = lane.of.first()
       for (; task !== undefined && taken.length < limit; task = lane.of.first()) {
-        if (isAfter(task, bound)) break
+        if (isAfter(lane.of.placeOf(task), bound)) break
         lane.of.shift(task)
         taken.push(task)
       }
-      if (task === undefined) this.remove(lane.of)
-      else ofType.order.moveFirst(lane, task)
+      if (task === undefined) this.retire(lane.of)
+      else ofType.order.moveFirst(lane, lane.of.placeOf(task))
     }
     this.order.putBack(aside)
     for (const [ofType, lanes] of asideOf) {
@@ -240,26 +222,32 @@ export class LaneOrder<Task extends Place, Lane extends OrderedLane<Task, Lane>>
   }
 
   /** Looks at no lane but those of these queues, however many there are of others. */
-  private takeNamed(queues: ReadonlySet<string>, { isPaused, types }: Wanted, limit: number): Array<Task> {
+  private takeNamed(
+    queues: ReadonlySet<string>,
+    { isPaused, isTypePaused, types }: Wanted,
+    limit: number
+  ): Array<Task> {
     const lanes = new Heap<Filed<Lane>>(byRank)
-    const places = [...types].flatMap((type) => this.named(queues, type)).filter(({ queue }) => !isPaused(queue))
+    const places = [...types].flatMap((type) => isTypePaused(type) ? [] : this.named(queues, type))
+      .filter(({ filed, queue }) => filed !== undefined && !isPaused(queue))
       .map((lane): Filed<Lane> => ({ ...lane.filed! }))
     for (const place of places) lanes.push(place)
     const taken: Array<Task> = []
     for (let first = lanes.first(); first !== undefined && taken.length < limit; first = lanes.first()) {
       const lane = first.of
       let task = lane.first()
-      if (task !== undefined && !byRank(first, task)) {
+      if (task !== undefined && !byRank(first, lane.placeOf(task))) {
         lane.shift(task)
         taken.push(task)
         task = lane.first()
       }
       if (task === undefined) {
         lanes.shift()
-        this.remove(lane)
+        this.retire(lane)
       } else {
-        first.rank = task.rank
-        first.seq = task.seq
+        const place = lane.placeOf(task)
+        first.rank = place.rank
+        first.seq = place.seq
         lanes.sinkFirst()
       }
     }

@@ -4,7 +4,7 @@
  */
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
-import * as PausedQueues from "./PausedQueues.ts"
+import * as Gates from "./Gates.ts"
 import type { Change, RecordStore } from "./RecordStore.ts"
 import type { EnqueueAnswer, TaskStore } from "./TaskStore.ts"
 
@@ -93,32 +93,46 @@ export const announcing = (
       afterwards(store.cancel(ids), (answers) => {
         const running = ids.filter((_, index) => answers[index] === "requested")
         const ended = ids.filter((_, index) => answers[index] === "cancelled" || answers[index] === "finished")
-        return [...(running.length === 0 ? none : [{ _tag: "Cancel", ids: running } as const]), ...finished(ended)]
+        return [
+          ...(running.length === 0 ? none : [{ _tag: "Cancel", ids: running } as const]),
+          ...finished(ended),
+          // It may have held up others of its key
+          ...(answers.includes("cancelled") ? someWork : none)
+        ]
       }),
+    remove: (ids) => afterwards(store.remove(ids), (answers) => answers.includes("removed") ? someWork : none),
+    letGo: (passes) => afterwards(store.letGo(passes), () => someWork),
+    charge: (charges) => afterwards(store.charge(charges), () => charges.some(givesBack) ? someWork : none),
     rerun: (ids) =>
       afterwards(store.rerun(ids), (answers) => answers.some(({ _tag }) => _tag === "rerun") ? someWork : none)
   }
 }
 
-/** Records that tell that there is work once a queue is no longer paused, and what is written together with them. */
+/**
+ * Records that tell that there is work once a queue, type or key is no longer paused or a limit has changed, and what is written
+ * together with them.
+ */
 export const announcingRecords = (
   store: RecordStore["Service"],
   publish: (hint: Hint) => Effect.Effect<void>
 ): RecordStore["Service"] => ({
   ...store,
   put: (changes, nonce) =>
-    changes.some(resumesQueue)
+    changes.some(opensGate)
       ? Effect.tap(store.put(changes, nonce), publish(work))
       : store.put(changes, nonce),
   atomically: (nonce, parts) => {
     const { changes = [], settlements = [], tasks = [] } = parts
     const ends = hintsOfEnds(settlements, settlements.map(() => "applied"))
-    const hints = (tasks.length > 0 || changes.some(resumesQueue)) && !ends.includes(work) ? [work, ...ends] : ends
+    const hints = (tasks.length > 0 || changes.some(opensGate)) && !ends.includes(work) ? [work, ...ends] : ends
     return Effect.tap(store.atomically(nonce, parts), Effect.forEach(hints, publish, { discard: true }))
   }
 })
 
-const resumesQueue = ({ document, kind }: Change): boolean => document === null && kind === PausedQueues.kind
+const opensGate = ({ document, kind }: Change): boolean =>
+  kind === Gates.limitKind || (document === null && Gates.kinds.has(kind))
+
+const givesBack = ({ amount }: Gates.Charge): boolean => amount < 0
 
 const none: ReadonlyArray<Hint> = []
 const someWork: ReadonlyArray<Hint> = [work]

@@ -200,3 +200,7 @@ export const countBefore = <A>(items: ReadonlyArray<A>, isBefore: (item: A) => b
   }
   return low
 }
+
+/** The earlier of two times, where there are any. */
+export const earlier = (a: number | null, b: number | null): number | null =>
+  a === null ? b : b === null ? a : Math.min(a, b)

@@ -16,7 +16,7 @@ export const stateOf = (code: number): TaskState => all[code]!
 /** The columns of a {@link Row}, in its order. */
 export const columns = "seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state, created_at, " +
   "due_at, started_at, completed_at, failures, crashes, claims, claim, settled_claim, lease_until, worker, " +
-  "cancel_requested, progress, result, failure, history"
+  "cancel_requested, progress, result, failure, history, gate, costs"
 
 /** A task as it is read. */
 export type Row = [
@@ -45,7 +45,9 @@ export type Row = [
   progress: number | null,
   result: string | null,
   failure: string | null,
-  history: string | null
+  history: string | null,
+  gate: string | null,
+  costs: string | null
 ]
 
 /** The record of a row. */
@@ -75,8 +77,13 @@ export const recordOf = (row: Row): TaskRecord => ({
   progress: row[22],
   result: row[23],
   failure: failureOf(row[24]),
-  history: row[25] === null ? [] : historyOf(JSON.parse(row[25]), { claims: row[16], claim: row[17] })
+  history: row[25] === null ? [] : historyOf(JSON.parse(row[25]), { claims: row[16], claim: row[17] }),
+  gate: gateOf(row[26]),
+  costs: row[27]
 })
+
+/** A stored gate: an empty text where there is none, because a null has no place in the order of an index. */
+const gateOf = (text: string | null): string | null => text === "" ? null : text
 
 /** A stored failure. */
 export const failureOf = (text: string | null): TaskFailure | null =>
@@ -91,7 +98,7 @@ export const historyTextOf = ({ history }: Change): string | null =>
 
 /** The columns of a {@link ClaimedRow}, in its order. */
 export const claimedColumns =
-  "id, type, queue, payload, priority, max_retries, timeout_ms, due_at, failures, crashes, claims, claim"
+  "id, type, queue, payload, priority, max_retries, timeout_ms, due_at, failures, crashes, gate, costs, claims, claim"
 
 /** What a claim reads of a task. */
 export type ClaimedRow = [
@@ -105,6 +112,8 @@ export type ClaimedRow = [
   dueAt: number,
   failures: number,
   crashes: number,
+  gate: string | null,
+  costs: string | null,
   claims: number,
   claim: number
 ]
@@ -121,6 +130,8 @@ export const claimedTaskOf = (row: readonly [...ClaimedRow, ...ReadonlyArray<unk
   dueAt: row[7],
   failures: row[8],
   crashes: row[9],
-  attempt: row[10],
-  claim: row[11]
+  gate: gateOf(row[10]),
+  costs: row[11],
+  attempt: row[12],
+  claim: row[13]
 })

@@ -17,9 +17,11 @@
  */
 import { Context, type Effect } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
+import type { Pass } from "../domain/Gate.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { TaskState } from "../domain/TaskState.ts"
+import type { Charge, PassState } from "./Gates.ts"
 import type { CountedLanes, LaneRange, Runnable } from "./Lanes.ts"
 import type { WriteHealth } from "./WriteHealth.ts"
 
@@ -71,7 +73,10 @@ export interface ClaimAnswer {
   readonly tasks: ReadonlyArray<ClaimedTask>
   /** The store's clock. */
   readonly now: number
-  /** When the next task of any queue becomes due; `null` when none is scheduled. */
+  /**
+   * When the next task of any queue becomes due, or the bucket of a task that was refused has its tokens, if that is earlier;
+   * `null` when neither is known.
+   */
   readonly nextDueAt: number | null
 }
 
@@ -239,7 +244,12 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly enqueue: (
     groups: ReadonlyArray<ReadonlyArray<NewTask>>
   ) => Effect.Effect<ReadonlyArray<EnqueueAnswer>, StoreError>
-  /** Promotes what has become due, then leases up to `limit` tasks by rank, each under a claim number of its own. */
+  /**
+   * Promotes what has become due, then leases up to `limit` tasks by rank, each under a claim number of its own: those of
+   * queues and types that are not paused, and whose gates are open when their turn comes, see `domain/Gate`. Each task taken
+   * counts for the next. No task is looked at twice because others of its line may not start: a closed gate costs the same
+   * whether one task waits behind it or a million.
+   */
   readonly claim: (request: ClaimRequest) => Effect.Effect<ClaimAnswer, StoreError>
   /** The heartbeat: prolongs leases by claim number. An expired lease that was not rescued is still held. */
   readonly extend: (
@@ -250,6 +260,12 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly settle: (
     settlements: ReadonlyArray<Settlement>
   ) => Effect.Effect<ReadonlyArray<SettleAnswer>, StoreError>
+  /** How passes stand; one answer for each. */
+  readonly passes: (passes: ReadonlyArray<Pass>) => Effect.Effect<ReadonlyArray<PassState>, StoreError>
+  /** Lets go of the passes of orders, whatever holds them: the next task of each may start. */
+  readonly letGo: (passes: ReadonlyArray<Pass>) => Effect.Effect<void, StoreError>
+  /** Takes tokens out of buckets, or gives some back. A pass that has no rate is left alone. */
+  readonly charge: (charges: ReadonlyArray<Charge>) => Effect.Effect<void, StoreError>
   /** Stores progress, fenced; reports of lost attempts are ignored. */
   readonly report: (reports: ReadonlyArray<ProgressReport>) => Effect.Effect<void, StoreError>
   /** Takes back leases that have run out: their tasks are due again, cancelled, or quarantined. */

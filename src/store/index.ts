@@ -13,6 +13,8 @@ export {
   StoreError,
   StoreIncompatible
 } from "../domain/Errors.ts"
+export * as Gate from "../domain/Gate.ts"
+export type { Refusal as GateRefusal } from "../domain/Gate.ts"
 export * as Rank from "../domain/Rank.ts"
 export { sameJson } from "../domain/SameJson.ts"
 export * as Settlement from "../domain/Settlement.ts"
@@ -82,7 +84,11 @@ export {
   startOf
 } from "./Lanes.ts"
 export { announcing, announcingRecords, events, type Hint, Notifier, work } from "./Notifier.ts"
+export * as LimitRecords from "./LimitRecords.ts"
+export type { Author as LimitAuthor, StoredLimit } from "./LimitRecords.ts"
 export type { PausedQueue, Reason as PauseReason } from "./PausedQueues.ts"
+export type { Ended as EndedPauses, Paused, Pauses as PausesOfKind } from "./PausedRecords.ts"
+export * as Gates from "./Gates.ts"
 export * as PausedQueues from "./PausedQueues.ts"
 export * as RateLimits from "./RateLimits.ts"
 export * as RecordDriver from "./RecordDriver.ts"

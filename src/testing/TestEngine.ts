@@ -281,6 +281,8 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
         slot: 1,
         progress: () => Effect.void,
         snooze: Snoozed.now,
+        charge: () => Effect.void,
+        holdBack: Snoozed.now,
         // Nothing is stored here, so there is nothing to complete early.
         complete: Effect.succeed
       }

@@ -48,6 +48,8 @@ export const perform = (
     ...attempt,
     progress: report,
     snooze: Snoozed.now,
+    charge: () => Effect.die(new Error("A thread has no store: a handler outside of it can charge a limit")),
+    holdBack: () => Effect.die(new Error("A thread has no store: snooze instead of holding a key back")),
     complete: () => Effect.die(new Error("A thread has no store: return the result instead of completing the task"))
   }
   return codec.decodePayload(payload).pipe(

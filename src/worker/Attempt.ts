@@ -4,6 +4,7 @@ import { LeaseLost, type StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
+import { AttemptLimits, type LimitHost } from "./AttemptLimits.ts"
 import type { Gathering } from "./Gathering.ts"
 import type { HandlerContext } from "./TaskContext.ts"
 
@@ -28,7 +29,7 @@ export class Unfit extends Data.Class<{
 }> {}
 
 /** What attempts know of their pool, and ask of it. */
-export interface AttemptHost {
+export interface AttemptHost extends LimitHost {
   readonly instance: string
   readonly report: (attempt: Attempt, progress: number) => void
   readonly settle: (settlement: Settlement) => Effect.Effect<SettleAnswer | undefined, StoreError>
@@ -63,6 +64,7 @@ export class Attempt implements HandlerContext<any> {
   /** Whether its handler has completed it. */
   completion: EarlyCompletion = "none"
   private readonly host: AttemptHost
+  private knownLimits: AttemptLimits | undefined
 
   constructor(
     task: ClaimedTask,
@@ -123,6 +125,18 @@ export class Attempt implements HandlerContext<any> {
 
   get snooze(): (delay: Duration.Input) => Effect.Effect<never> {
     return Snoozed.now
+  }
+
+  get charge(): HandlerContext<any>["charge"] {
+    return (limit, actual) => this.limits.charge(limit, actual)
+  }
+
+  get holdBack(): HandlerContext<any>["holdBack"] {
+    return (time, limit) => Effect.andThen(this.limits.holdBack(time, limit), Snoozed.now(time))
+  }
+
+  private get limits(): AttemptLimits {
+    return this.knownLimits ??= new AttemptLimits(this.task, this.definition, this.host)
   }
 
   get complete(): HandlerContext<any>["complete"] {

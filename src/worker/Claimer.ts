@@ -48,6 +48,8 @@ export const start = Effect.fnUntraced(function*(options: {
   readonly pollMs: number
   readonly monotonicMs: () => number
   readonly answerFor: Duration.Input
+  /** Has to be done before each claim. */
+  readonly beforeClaim: Effect.Effect<void, StoreError>
   /** Starts tasks in free slots. */
   readonly begin: (claimed: ReadonlyArray<Runnable>) => void
 }) {
@@ -61,6 +63,7 @@ export const start = Effect.fnUntraced(function*(options: {
 
   /** One claim for slots that are free; answers how long to wait when there is nothing more. */
   const claim = Effect.gen(function*() {
+    yield* options.beforeClaim
     const limit = Math.min(slots.free, mayAsk)
     const types = registry.types()
     if (types.length === 0) return options.pollMs

@@ -47,6 +47,9 @@ class AttemptLines {
   }
 }
 
+/** The part of the flush period of a shutdown that is for what handlers have logged. */
+export const shareOfFlush = 0.1
+
 /**
  * Starts the keeper, and answers the logger that handlers need; none where lines are kept for no time. Closing the scope writes what
  * waits, for `flushForMs` at most.

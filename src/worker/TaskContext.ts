@@ -22,6 +22,32 @@ export class TaskContext extends Context.Service<TaskContext, {
    * more than 3,650 days, the attempt fails with `InvalidOption`.
    */
   readonly snooze: (delay: Duration.Input) => Effect.Effect<never>
+  /**
+   * Charges a rate with what the task really took, instead of the `cost` that was taken when it started: tokens of a model, bytes. With
+   * more the bucket has less than nothing, and the next tasks wait until that is made up for; with less it gets back the rest. A name
+   * that is none of the task's limits fails the attempt.
+   *
+   * @example
+   * ```ts
+   * const PromptLive = Prompt.toLayer(({ text }, { charge }) =>
+   *   Effect.tap(complete(text), ({ usage }) => Effect.orDie(charge("prompt:rate", usage)))
+   * )
+   * ```
+   */
+  readonly charge: (limit: string, actual: number) => Effect.Effect<void, StoreError>
+  /**
+   * Ends this attempt, starts no task with the same key until the time has passed, and then runs this one again, without spending a
+   * retry: what to do when a server says 429. `limit` names the limit whose key it is; it may be left out where only one limit of the
+   * task has keys. A key that is paused for longer stays so.
+   *
+   * @example
+   * ```ts
+   * const SyncLive = Sync.toLayer(({ url }, { holdBack }) =>
+   *   Effect.catchTag(fetchFeed(url), "TooManyRequests", ({ retryAfter }) => Effect.orDie(holdBack(retryAfter)))
+   * )
+   * ```
+   */
+  readonly holdBack: (time: Duration.Input, limit?: string) => Effect.Effect<never, StoreError>
 }>()("taskforge/worker/TaskContext") {}
 
 /**

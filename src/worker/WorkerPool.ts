@@ -20,10 +20,11 @@ import * as TaskLogs from "../logs/TaskLogs.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { Instance, InstanceStore, type Sizing } from "../store/InstanceStore.ts"
-import { Notifier } from "../store/Notifier.ts"
+import { Notifier, work as someWork } from "../store/Notifier.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import type { Attempt } from "./Attempt.ts"
+import * as AttemptLimits from "./AttemptLimits.ts"
 import * as AttemptLog from "./AttemptLog.ts"
 import { Attempts } from "./Attempts.ts"
 import * as Claimer from "./Claimer.ts"
@@ -33,6 +34,7 @@ import * as Executor from "./Executor.ts"
 import { Gathering } from "./Gathering.ts"
 import { HandlerRegistry } from "./HandlerRegistry.ts"
 import * as Heartbeat from "./Heartbeat.ts"
+import * as LimitRegistrar from "./LimitRegistrar.ts"
 import * as LogKeeper from "./LogKeeper.ts"
 import { PoolLoad } from "./PoolLoad.ts"
 import * as PoolSizer from "./PoolSizer.ts"
@@ -87,9 +89,6 @@ export const defaults = {
   logCompletions: "Debug",
   keepLogs: TaskLogs.defaultKeepFor
 } as const
-
-/** The part of the flush period that is for what handlers have logged. */
-const logShare = 0.1
 
 /** The running pool. */
 export class WorkerPool extends Context.Service<WorkerPool, {
@@ -231,6 +230,7 @@ const startClaiming = Effect.fnUntraced(
       pollMs,
       monotonicMs: now,
       answerFor: flushPeriod,
+      beforeClaim: LimitRegistrar.make(registry, yield* RecordStore),
       begin
     })
   }
@@ -253,14 +253,16 @@ const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch,
       report: yield* ProgressReporter.make({ store, supervisor }),
       settle: (settlement) => Effect.map(store.settle([settlement]), ([answer]) => answer),
       whenFinal: store.afterCommit,
-      gathering
+      gathering,
+      charge: store.charge,
+      holdBack: AttemptLimits.holdBack(yield* RecordStore)
     }
   })
 })
 
 /** Keeps what handlers log with their attempts. */
 const startKeepingLogs = Effect.fnUntraced(function*(pool: Pool, { keepLogs = defaults.keepLogs }: Options) {
-  const flushForMs = Duration.toMillis(pool.flushPeriod) * logShare
+  const flushForMs = Duration.toMillis(pool.flushPeriod) * LogKeeper.shareOfFlush
   return yield* LogKeeper.start({ ...pool, records: yield* RecordStore, keepLogs, flushForMs })
 })
 
@@ -280,18 +282,21 @@ const startWatching = Effect.fnUntraced(function*({ attempts, clock, leaseForMs,
 type Watch = Effect.Success<ReturnType<typeof startWatching>>
 
 /** Writes the ends of attempts to the store, in batches. */
-const startSettling = ({ attempts, endings, flushPeriod, leaseForMs, log, recorder, slots, store, supervisor }: Pool) =>
+const startSettling = (
+  { attempts, endings, flushPeriod, leaseForMs, log, notifier, recorder, slots, store, supervisor }: Pool
+) =>
   Settler.start({
     store,
     supervisor,
     attempts,
     endings,
     retryWithinMs: Math.min(5000, leaseForMs / 3),
-    flushForMs: Duration.toMillis(flushPeriod) * (1 - logShare),
+    flushForMs: Duration.toMillis(flushPeriod) * (1 - LogKeeper.shareOfFlush),
     onSettled: (batch, answers) => {
       recorder.settled(Settler.endsOf(batch, answers))
       recorder.slots(slots.size, attempts.active)
-      return log.settled(batch, answers)
+      const settled = log.settled(batch, answers)
+      return LimitRegistrar.haveMadeRoom(batch) ? Effect.andThen(settled, notifier.publish(someWork)) : settled
     }
   })
 

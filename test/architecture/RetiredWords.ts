@@ -74,7 +74,7 @@ export const inSources: ReadonlyArray<Retired> = [
   {
     word: /\b[a-z]\w*[a-z]Limits?\b/,
     say: "max…",
-    but: /\brateLimits?\b|resourceLimits|findLimit/g
+    but: /\brateLimits?\b|resourceLimits|findLimit|\b(set|lift|reset|decode|max|made|known)Limits?\b/g
   },
   {
     word: /\blanes?\b/i,

@@ -164,8 +164,8 @@ export const unbounded = (name: string, store: () => Store) =>
           const store = yield* TaskStore
           const common = { type: "echo", queue: "default", payload: "1", priority: 1, key: null, maxRetries: 3 }
           yield* store.enqueue([[
-            { ...common, id: "later", timeoutMs: null, delayMs: 1e18, runAt: null },
-            { ...common, id: "at", timeoutMs: null, delayMs: 0, runAt: 9e15 }
+            { ...common, id: "later", timeoutMs: null, gate: null, costs: null, delayMs: 1e18, runAt: null },
+            { ...common, id: "at", timeoutMs: null, gate: null, costs: null, delayMs: 0, runAt: 9e15 }
           ]])
           yield* posted({ type: "echo", id: "now" })
           const request = {

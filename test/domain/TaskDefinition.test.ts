@@ -25,6 +25,7 @@ describe("TaskDefinition", () => {
       idempotencyKey: undefined,
       retry: {},
       timeoutMs: undefined,
+      limits: [],
       description: undefined
     })
   })

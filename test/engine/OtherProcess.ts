@@ -16,6 +16,8 @@ export const enqueue = Effect.fnUntraced(function*(id: string, fields: Partial<N
     key: null,
     maxRetries: 3,
     timeoutMs: null,
+    gate: null,
+    costs: null,
     delayMs: 0,
     runAt: null,
     ...fields

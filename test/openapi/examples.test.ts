@@ -4,6 +4,7 @@ import { Effect, Schema } from "effect"
 import { HttpApi, type OpenApi } from "effect/http-api"
 import { Api } from "../../src/http/api/Api.ts"
 import { type Beat, InstanceStore } from "../../src/store/InstanceStore.ts"
+import * as LimitRecords from "../../src/store/LimitRecords.ts"
 import { document, examplesOf } from "../docs/ApiPage.ts"
 import * as ShippedServer from "../http/ShippedServer.ts"
 import { get, send } from "../http/TestServer.ts"
@@ -38,7 +39,7 @@ const living: Beat = {
 }
 
 /** Facts that the example cannot know. */
-const varying = new Set(["id", "job_id", "task_id", "created_at", "due_at"])
+const varying = new Set(["id", "job_id", "task_id", "created_at", "due_at", "changed_at"])
 
 const withoutVarying = (value: unknown): unknown =>
   Object.fromEntries(Object.entries(value as object).filter(([name]) => !varying.has(name)))
@@ -51,11 +52,14 @@ describe("the examples of the API's description", () => {
         Effect.gen(function*() {
           // Only a living instance can be told what to do
           yield* InstanceStore.use((store) => store.beat(living, 60_000))
+          yield* LimitRecords.register(new Map([["sync:concurrency", { limit: { max: 2 }, keyed: true }]]))
           const expected = Object.entries(operation.responses).filter(([status]) => status < "300")
           for (const body of examplesOf(request)) {
             const { json, status } = yield* send(
               method as "POST",
-              path.replace("/instances/{id}", `/instances/${living.id}`),
+              path.replace("/instances/{id}", `/instances/${living.id}`)
+                .replace("/limits/{name}/pause", "/limits/sync:concurrency/pause?key=acme")
+                .replace("/limits/{name}", "/limits/sync:concurrency"),
               body
             )
             const answer = Object.fromEntries(expected)[status]

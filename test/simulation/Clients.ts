@@ -1,11 +1,13 @@
 /** What clients and operators do through an instance, with the patience of real ones: a store error is tried again. */
 import { Cause, Effect, Exit, Schedule } from "effect"
+import * as Gate from "../../src/domain/Gate.ts"
 import * as Submission from "../../src/queue/Submission.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import { absent, RecordStore } from "../../src/store/RecordStore.ts"
 import type * as Task from "../../src/Task.ts"
 import type { Process } from "./Cluster.ts"
 import * as Records from "./Records.ts"
-import type { Action } from "./Scenario.ts"
+import type { Action, GateStep } from "./Scenario.ts"
 import { types } from "./Tasks.ts"
 import type { Witness } from "./Witness.ts"
 
@@ -15,6 +17,20 @@ const untilTheStoreAnswers = {
   while: (error: { readonly _tag: string }) => error._tag === "StoreError",
   schedule: Schedule.spaced("300 millis")
 }
+
+/** Another one may have put it in between. */
+const untilItIsDone = {
+  while: (error: { readonly _tag: string }) => error._tag === "StoreError" || error._tag === "RecordConflict",
+  schedule: Schedule.spaced("300 millis")
+}
+
+const putGate = Effect.fnUntraced(function*({ document, id, kind }: GateStep) {
+  const records = yield* RecordStore
+  const [known] = yield* records.get(kind, [id])
+  if (known === undefined && document === null) return
+  const text = document === null ? null : JSON.stringify(document)
+  yield* records.put([{ kind, id, expects: known?.version ?? absent, document: text }])
+})
 
 /** Does it under a name of its own, and tells the witness what came of it. */
 export const perform = Effect.fnUntraced(function*(
@@ -28,7 +44,7 @@ export const perform = Effect.fnUntraced(function*(
   switch (action.do) {
     case "enqueue": {
       const submissions: Array<Submission.Submission> = []
-      for (const { id, ms, script, type, ...options } of action.tasks) {
+      for (const { id, ms, passes, script, type, ...options } of action.tasks) {
         const payload = { script, ms }
         const submission = Submission.fromPayload(
           types[type],
@@ -42,7 +58,8 @@ export const perform = Effect.fnUntraced(function*(
           },
           0
         )
-        submissions.push(yield* submission)
+        const gated = Gate.gated(passes.map((pass) => [pass, pass.startsWith("r") ? 1.5 : 1]))
+        submissions.push({ ...yield* submission, gated })
       }
       const exit = yield* Effect.exit(Effect.retry(queue.submit(submissions, action.whenFull), untilTheStoreAnswers))
       if (Exit.isFailure(exit)) return
@@ -69,6 +86,8 @@ export const perform = Effect.fnUntraced(function*(
       return yield* Effect.ignore(Effect.retry(queue.pause(action.queue), untilTheStoreAnswers))
     case "resume":
       return yield* Effect.ignore(Effect.retry(queue.resume(action.queue), untilTheStoreAnswers))
+    case "gate":
+      return yield* Effect.retry(putGate(action), untilItIsDone)
     case "append": {
       const { logs } = action
       yield* Records.append(name, name, logs)

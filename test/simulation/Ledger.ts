@@ -6,6 +6,7 @@ import type { NewTask } from "../../src/domain/TaskRecord.ts"
 import type { TaskState } from "../../src/domain/TaskState.ts"
 import * as PausedQueues from "../../src/store/PausedQueues.ts"
 import type { ClaimRequest } from "../../src/store/TaskStore.ts"
+import { GateLedger } from "./GateLedger.ts"
 import type { Ending, Event, Stored } from "./History.ts"
 import { RecordLedger } from "./RecordLedger.ts"
 import type { Behaviour } from "./Scenario.ts"
@@ -15,6 +16,9 @@ export interface Known {
   readonly task: NewTask
   /** In the order of their creation. */
   readonly seq: number
+  readonly createdAt: number
+  /** Removed. */
+  isGone: boolean
   state: TaskState
   dueAt: number
   /** When it finished. */
@@ -75,6 +79,7 @@ export class Ledger {
   readonly tasks = new Map<string, Known>()
   readonly records = new RecordLedger()
   readonly paused = new Set<string>()
+  readonly gates: GateLedger
   readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0 }
   readonly attempts = new Map<number, Attempt>()
   readonly processes = new Map<string, KnownProcess>()
@@ -92,6 +97,7 @@ export class Ledger {
 
   constructor(rules: Rules) {
     this.rules = rules
+    this.gates = new GateLedger(rules.headStartMs)
   }
 
   /** The task that bears a key. */
@@ -107,7 +113,7 @@ export class Ledger {
 
   /** Those of these types, in these queues or all, that wait and are due, in the order in which they have to be claimed. */
   due(queues: ReadonlyArray<string> | undefined, types: ReadonlyArray<string>, now: number): Array<Known> {
-    const rank = ({ dueAt, task }: Known) => dueAt - task.priority * this.rules.headStartMs
+    const rank = (known: Known) => this.gates.rankOf(known)
     return [...this.tasks.values()]
       .filter(({ dueAt, state, task }) =>
         (state === "pending" || (state === "scheduled" && dueAt <= now)) && !this.paused.has(task.queue) &&
@@ -295,6 +301,7 @@ export class Ledger {
         break
       case "put records":
         for (const { document, id, kind } of event.changes) {
+          this.gates.put(kind, id, document)
           if (kind !== PausedQueues.kind) continue
           if (document === null) this.paused.delete(id)
           else this.paused.add(id)
@@ -303,7 +310,7 @@ export class Ledger {
   }
 
   private applyClaim({ answer, at, from, request }: Stored & { readonly op: "claim" }): void {
-    for (const { claim, id } of answer.tasks) {
+    for (const [place, { claim, id }] of answer.tasks.entries()) {
       const known = this.tasks.get(id)
       // A repeated claim gives what is held already.
       if (known === undefined || known.claim === claim) continue
@@ -311,6 +318,8 @@ export class Ledger {
       known.claim = claim
       known.claims++
       known.lapsesAt = at + request.leaseForMs
+      this.gates.begin(known, answer.now, place)
+      this.gates.left(known, this.tasks.values())
       this.attempts.set(claim, {
         id,
         claim,
@@ -329,7 +338,10 @@ export class Ledger {
 
   private forget(id: string): void {
     const known = this.tasks.get(id)
-    if (known !== undefined) this.gone.set(id, known)
+    if (known !== undefined) {
+      known.isGone = true
+      this.gone.set(id, known)
+    }
     this.tasks.delete(id)
   }
 
@@ -338,6 +350,8 @@ export class Ledger {
     this.tasks.set(task.id, {
       task,
       seq: this.seq++,
+      createdAt: now,
+      isGone: false,
       state: dueAt > now ? "scheduled" : "pending",
       dueAt,
       finishedAt: 0,
@@ -357,7 +371,9 @@ export class Ledger {
   }
 
   private finish(known: Known, state: "completed" | "failed" | "cancelled", now: number): void {
+    const { state: before } = known
     known.state = state
+    if (before === "pending") this.gates.left(known, this.tasks.values())
     known.finishedAt = now
     known.ends[state]++
     this.unfinished--

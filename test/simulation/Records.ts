@@ -69,6 +69,8 @@ const nextOf = (attempt: ClaimRef): NewTask => ({
   key: null,
   maxRetries: 3,
   timeoutMs: null,
+  gate: null,
+  costs: null,
   delayMs: 0,
   runAt: null
 })

@@ -3,10 +3,11 @@ import { Context, Effect } from "effect"
 import * as Simulation from "../../src/testing/Simulation.ts"
 import { WorkerPool } from "../../src/worker/WorkerPool.ts"
 import { Cluster } from "./Cluster.ts"
+import type { GateLedger } from "./GateLedger.ts"
 import { boundMs, type Final, invariants } from "./invariants.ts"
 import { isFinished } from "./Ledger.ts"
 import type { Mutant } from "./Mutant.ts"
-import { type Action, calmAt, pollMs, type Scenario, type Step } from "./Scenario.ts"
+import { type Action, calmAt, type GateStep, pollMs, type Scenario, type Step } from "./Scenario.ts"
 
 /** An invariant that did not hold. */
 export interface Violation {
@@ -100,7 +101,10 @@ const play = Effect.fnUntraced(function*(
   for (let quietSince = Infinity; world.now < deadline && violations.length < enough;) {
     yield* Effect.sleep(250)
     // An operator sees to it that nothing stays paused: a late message may have done it once more.
-    if (world.now > calmAt(scenario)) { for (const queue of ledger.paused) cluster.call(0, { do: "resume", queue }) }
+    if (world.now > calmAt(scenario)) {
+      for (const queue of ledger.paused) cluster.call(0, { do: "resume", queue })
+      for (const action of stillClosed(ledger.gates)) cluster.call(0, action)
+    }
     doubts = doubtsOf(cluster)
     if (world.now < calmAt(scenario) + 1200 || doubts.length > 0) quietSince = Infinity
     else quietSince = Math.min(quietSince, world.now)
@@ -123,7 +127,8 @@ const afterwards = (calm: number): ReadonlyArray<Step> => {
       key: undefined,
       priority: 9,
       delayMs: 0,
-      maxRetries: 3
+      maxRetries: 3,
+      passes: []
     }],
     whenFull: "wait",
     awaits: true
@@ -135,6 +140,15 @@ const afterwards = (calm: number): ReadonlyArray<Step> => {
     { at: calm + 900, instance: 2, action: { do: "cancel", id: "calm1" } }
   ]
 }
+
+/** What an operator does about gates that are closed: one by one, tasks would take longer than a run. */
+const stillClosed = ({ limits, pausedKeys, pausedTypes }: GateLedger): ReadonlyArray<GateStep> => [
+  ...[...pausedKeys].map((id): GateStep => ({ do: "gate", kind: "paused-key", id, document: null })),
+  ...[...pausedTypes].map((id): GateStep => ({ do: "gate", kind: "paused-type", id, document: null })),
+  ...[...limits].flatMap(([id, limit]): ReadonlyArray<GateStep> =>
+    "lifted" in limit ? [] : [{ do: "gate", kind: "limit", id, document: { lifted: true } }]
+  )
+]
 
 /** What is not yet as it has to be in the end. */
 const doubtsOf = ({ ledger, processes }: Cluster): ReadonlyArray<string> => [

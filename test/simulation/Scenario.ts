@@ -45,6 +45,16 @@ export interface Submission {
   readonly priority: number
   readonly delayMs: number
   readonly maxRetries: number
+  /** What it has to pass; of rates it takes 1.5. */
+  readonly passes: ReadonlyArray<string>
+}
+
+/** Puts or deletes a record that claims read. */
+export interface GateStep {
+  readonly do: "gate"
+  readonly kind: "limit" | "paused-type" | "paused-key"
+  readonly id: string
+  readonly document: unknown
 }
 
 /** What a client or an operator does through one instance. */
@@ -60,6 +70,7 @@ export type Action =
   | { readonly do: "pause" | "resume"; readonly queue: string }
   | { readonly do: "append"; readonly logs: ReadonlyArray<string> }
   | { readonly do: "remind"; readonly id: string; readonly dueInMs: number }
+  | GateStep
   | { readonly do: "look" }
 
 /** An {@link Action} at its time. */
@@ -198,7 +209,7 @@ export const fromSeed = (seed: number): Scenario => {
         healsAt
       ),
       ...drawRecords(new SeededRandom(seed, "records"), healsAt)
-    ],
+    ].map(withPasses(new SeededRandom(seed, "passes"))).concat(drawGates(new SeededRandom(seed, "gates"), healsAt)),
     silent: random.chance(0.3)
   }
 }
@@ -269,7 +280,8 @@ const drawSteps = (
       key: random.chance(bulk ? 0.1 : 0.25) ? `k${random.int(3)}` : undefined,
       priority: random.pick([0, 1, 1, 2, 3, 9]),
       delayMs: random.pick([0, 0, 0, 300, 2000]),
-      maxRetries: random.pick([0, 1, 3, -1])
+      maxRetries: random.pick([0, 1, 3, -1]),
+      passes: []
     }
   }
   const action = (): Action => {
@@ -335,6 +347,64 @@ const drawRecords = (random: SeededRandom, healsAt: number): ReadonlyArray<Step>
       ? { do: "append", logs: random.pick([["a"], ["b"], ["a", "b"], ["b", "a"]]) }
       : { do: "remind", id: `r${random.int(3)}`, dueInMs: random.pick([0, 500, 3000]) }
   }))
+
+/** What tasks have to pass, in half of the seeds: mostly what meets. */
+const families: ReadonlyArray<ReadonlyArray<ReadonlyArray<string>>> = [
+  [[], ["l=a"], ["l=a"], ["l=b"]],
+  [["l=a", "m=x"], ["m=x"], ["l=a"]],
+  [["r=k"], ["r=k"], ["r=k", "l=a"]],
+  [["!o=a"], ["!o=a"], ["!o=b"]],
+  [["f=a"], ["f=a"], ["f=a"], ["f=b"]]
+]
+
+/** Limits that are set, by the name or pass that they are set for. */
+const limits = {
+  l: [{ max: 1 }, { max: 2 }],
+  "l=a": [null, { max: 1 }, { max: 3 }, { lifted: true }],
+  m: [{ max: 1 }, { max: 2 }, null],
+  r: [{ tokens: 2, perMs: 1000, burst: 2 }, { tokens: 1, perMs: 1000, burst: 3 }],
+  "!o": [{ order: "block" }, { order: "continue" }],
+  f: [{ fair: 1 }, { fair: 2 }, null]
+} as const
+
+/** Gives tasks their passes, with random numbers of its own. */
+const withPasses = (random: SeededRandom) => {
+  const isGated = random.chance(0.5)
+  const passes = random.chance(0.7) ? random.pick(families) : families.flat()
+  return (step: Step): Step =>
+    !isGated || step.action.do !== "enqueue"
+      ? step
+      : {
+        ...step,
+        action: { ...step.action, tasks: step.action.tasks.map((task) => ({ ...task, passes: random.pick(passes) })) }
+      }
+}
+
+/** Limits from the beginning, and what operators change of them. */
+const drawGates = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> => {
+  const isGated = random.chance(0.6)
+  const ids = Object.keys(limits) as Array<keyof typeof limits>
+  const limit = (id: keyof typeof limits): GateStep => ({
+    do: "gate",
+    kind: "limit",
+    id,
+    document: random.pick<unknown>(limits[id])
+  })
+  const change = (): GateStep => {
+    const kind = random.pick(["limit", "limit", "paused-type", "paused-key"] as const)
+    if (kind === "limit") return limit(random.pick(ids))
+    const id = kind === "paused-type" ? random.pick(["work", "mail"]) : random.pick(families.flat(2))
+    return { do: "gate", kind, id, document: random.chance(0.5) ? {} : null }
+  }
+  return [
+    ...ids.map((id): Step => ({ at: random.int(300), instance: random.int(3), action: limit(id) })),
+    ...Array.from({ length: random.pick([0, 3, 8]) }, (): Step => ({
+      at: random.int(healsAt + 1000),
+      instance: random.int(3),
+      action: change()
+    }))
+  ].filter(() => isGated)
+}
 
 const drawScript = (random: SeededRandom): ReadonlyArray<Behaviour> => {
   const rough = Array.from(

@@ -8,6 +8,7 @@ import type { TaskRecord } from "../../src/domain/TaskRecord.ts"
 import type { LaneCounts } from "../../src/store/Lanes.ts"
 import { absent, type StoredRecord } from "../../src/store/RecordStore.ts"
 import type { Counts } from "../../src/store/TaskStore.ts"
+import { passesOf } from "./GateLedger.ts"
 import type { Call, Event, Operation, Stored } from "./History.ts"
 import { type Attempt, isFinished, type Known, type Ledger } from "./Ledger.ts"
 import { chainLog, nameOf, namesIn } from "./Records.ts"
@@ -266,19 +267,49 @@ export const invariants: ReadonlyArray<Invariant> = [
     })
   })),
 
-  invariant("order", "tasks that wait together are claimed by rank, and nothing else is claimed", (ledger) => ({
-    on: at("claim", ({ answer, now, request }, violated) => {
+  invariant(
+    "order",
+    "tasks that wait together and may start are claimed by rank, and nothing else is claimed",
+    (ledger) => ({
+      on: at("claim", ({ answer, now, request }, violated) => {
+        if (ledger.repeated(request) !== undefined) return
+        const waiting = ledger.due(request.queues, request.types, now)
+        const expected = ledger.gates.expected(waiting, ledger.tasks.values(), request.limit, answer.now)
+        const due = expected.map(({ task }) => task.id)
+        const given = answer.tasks.map(({ id }) => id)
+        if (given.join() !== due.join()) {
+          violated(`claimed ${given.join() || "nothing"}, not ${due.join() || "nothing"}`)
+        }
+      })
+    })
+  ),
+
+  invariant("paused", "a paused queue, type or key starts nothing", (ledger) => ({
+    on: at("claim", ({ answer, request }, violated) => {
       if (ledger.repeated(request) !== undefined) return
-      const due = ledger.due(request.queues, request.types, now).slice(0, request.limit).map(({ task }) => task.id)
-      const given = answer.tasks.map(({ id }) => id)
-      if (given.join() !== due.join()) violated(`claimed ${given.join() || "nothing"}, not ${due.join() || "nothing"}`)
+      for (const { gate, id, queue, type } of answer.tasks) {
+        if (ledger.paused.has(queue)) violated(`${id} of ${queue} is claimed`)
+        if (ledger.gates.pausedTypes.has(type)) violated(`${id} of the type ${type} is claimed`)
+        for (const pass of JSON.parse(gate ?? "[]") as ReadonlyArray<string>) {
+          if (ledger.gates.pausedKeys.has(pass)) violated(`${id} is claimed, and ${pass} is paused`)
+        }
+      }
     })
   })),
 
-  invariant("paused", "a paused queue starts nothing", (ledger) => ({
+  invariant("limits", "no claim lets more tasks of a pass run than its limit says", (ledger) => ({
     on: at("claim", ({ answer, request }, violated) => {
       if (ledger.repeated(request) !== undefined) return
-      for (const { id, queue } of answer.tasks) if (ledger.paused.has(queue)) violated(`${id} of ${queue} is claimed`)
+      for (const pass of new Set(answer.tasks.flatMap(({ gate }) => JSON.parse(gate ?? "[]") as Array<string>))) {
+        const limit = ledger.gates.limitOf(pass)
+        if (limit === undefined || !("max" in limit)) continue
+        const given = answer.tasks.filter(({ gate }) => (JSON.parse(gate ?? "[]") as Array<string>).includes(pass))
+        const running = [...ledger.tasks.values()].filter((known) =>
+          known.state === "running" && passesOf(known).includes(pass)
+        )
+        const amount = given.length + running.length
+        if (amount > limit.max) violated(`${amount} tasks run with ${pass}, and ${limit.max} may`)
+      }
     })
   })),
 

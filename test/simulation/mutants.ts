@@ -10,6 +10,7 @@ import * as PausedQueues from "../../src/store/PausedQueues.ts"
 import { absent, type Change, type RecordStore } from "../../src/store/RecordStore.ts"
 import type { EnqueueAnswer, TaskStore } from "../../src/store/TaskStore.ts"
 import { Slots } from "../../src/worker/Slots.ts"
+import { gateMutants } from "./gateMutants.ts"
 import type { Mutant } from "./Mutant.ts"
 
 type Store = TaskStore["Service"]
@@ -36,7 +37,7 @@ const under = (settlement: Settlement, claim: number): Settlement => ({ ...settl
 export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 349,
+    noticedAt: 82,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -83,11 +84,12 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat forgotten",
+    noticedAt: 1,
     engine: but(() => ({ extend: (refs) => Effect.succeed(refs.map(() => "held")) }))
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 133,
+    noticedAt: 91,
     store: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.flatMap(
@@ -124,7 +126,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "the store's clock believed: a lease is too far ahead when it is set back",
-    noticedAt: 287,
     engine: but((store) => ({ rescue: (request) => store.rescue({ ...request, latest: 0 }) }))
   },
   {
@@ -134,7 +135,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "no waiting before the first rescue, nor after the store was out of reach",
-    noticedAt: 125,
+    noticedAt: 23,
     engine: but((store) => ({
       rescue: (request) =>
         store.rescue(
@@ -377,7 +378,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of a put ignored",
-    noticedAt: 71,
+    noticedAt: 2,
     records: (store) => ({ ...store, put: (changes) => store.put(changes) })
   },
   {
@@ -419,7 +420,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of what is written together ignored",
-    noticedAt: 110,
+    noticedAt: 266,
     records: (store) => {
       let calls = 0
       return {
@@ -430,7 +431,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "tasks are stored once more where what was written together is repeated",
-    noticedAt: 110,
+    noticedAt: 266,
     records: (store) => {
       const seen = new Set<string>()
       return {
@@ -471,7 +472,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "taken not fenced: who had a record before may put it",
-    noticedAt: 104,
+    noticedAt: 45,
     records: (store) => {
       const taken = new Map<string, string>()
       return {
@@ -508,5 +509,6 @@ export const mutants: ReadonlyArray<Mutant> = [
       ...store,
       lead: (chore, id, forMs) => Effect.as(store.lead(chore, id, forMs), true)
     })
-  }
+  },
+  ...gateMutants
 ]

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { LaneOrder, OrderedLane, wantedOf } from "../../src/store/Lanes.ts"
+import { LaneOrder, wantedOf } from "../../src/store/Lanes.ts"
 import { byRank, type Place } from "../../src/store/Order.ts"
+import { OrderedLane } from "../../src/store/OrderedLane.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 
 interface Task extends Place {
@@ -12,11 +13,11 @@ interface Task extends Place {
 class Lane extends OrderedLane<Task, Lane> {
   readonly tasks: Array<Task> = []
 
-  first() {
+  protected firstPlain() {
     return this.tasks[0]
   }
 
-  shift() {
+  protected shiftPlain() {
     this.tasks.shift()
   }
 }
@@ -46,11 +47,19 @@ const claimsAgree = (random: SeededRandom, message: string): void => {
       waiting.push(task)
     }
     const paused = some(queues)
+    const pausedTypes = random.chance(0.5) ? [random.pick(types)] : []
     const wanted = { types: some(types), ...(random.chance(0.5) ? { queues: some(queues) } : {}) }
     const isWanted = ({ queue, type }: Task) =>
-      wanted.types.includes(type) && wanted.queues?.includes(queue) !== false && !paused.includes(queue)
+      wanted.types.includes(type) && wanted.queues?.includes(queue) !== false && !paused.includes(queue) &&
+      !pausedTypes.includes(type)
     const limit = random.int(20)
-    const taken = lanes.take(wantedOf(wanted, (queue) => paused.includes(queue)), limit)
+    const taken = lanes.take(
+      wantedOf(wanted, {
+        isPaused: (queue) => paused.includes(queue),
+        isTypePaused: (type) => pausedTypes.includes(type)
+      }),
+      limit
+    )
     assert.deepStrictEqual(taken, waiting.filter(isWanted).sort(inOrder).slice(0, limit), message)
     waiting = waiting.filter((task) => !taken.includes(task))
     const left = new Set(waiting.map(({ queue, type }) => `${queue}/${type}`))

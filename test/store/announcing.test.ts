@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
+import * as LimitRecords from "../../src/store/LimitRecords.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import { announcing, announcingRecords, type Hint } from "../../src/store/Notifier.ts"
 import * as PausedQueues from "../../src/store/PausedQueues.ts"
@@ -78,13 +79,33 @@ describe("a store that announces", () => {
       yield* store.claim(request({ limit: 1 }))
       hints()
       yield* store.cancel(["runs", "waits", "unknown"])
-      assert.deepStrictEqual(hints(), [{ _tag: "Cancel", ids: ["runs"] }, finished("waits")])
+      assert.deepStrictEqual(hints(), [{ _tag: "Cancel", ids: ["runs"] }, finished("waits"), work])
       yield* store.rerun(["waits", "runs"])
       assert.deepStrictEqual(hints(), [work])
       yield* store.rerun(["runs"])
       yield* onRecords(PausedQueues.pause("default"))
       assert.deepStrictEqual(hints(), [])
       yield* onRecords(PausedQueues.resume("default"))
+      assert.deepStrictEqual(hints(), [work])
+      for (const pauses of [PausedQueues.types, PausedQueues.keys]) {
+        yield* onRecords(pauses.pause("a"))
+        assert.deepStrictEqual(hints(), [])
+        yield* onRecords(pauses.resume("a"))
+        assert.deepStrictEqual(hints(), [work])
+      }
+      yield* onRecords(LimitRecords.set("a", { max: 1 }, {}))
+      assert.deepStrictEqual(hints(), [work])
+      yield* onRecords(LimitRecords.reset("a"))
+      assert.deepStrictEqual(hints(), [work])
+      yield* store.letGo(["!a=b"])
+      assert.deepStrictEqual(hints(), [work])
+      yield* store.charge([{ pass: "a=b", amount: 1 }])
+      assert.deepStrictEqual(hints(), [])
+      yield* store.charge([{ pass: "a=b", amount: -1 }])
+      assert.deepStrictEqual(hints(), [work])
+      yield* store.cancel(["waits"])
+      hints()
+      yield* store.remove(["waits", "runs"])
       assert.deepStrictEqual(hints(), [work])
     }))
 

@@ -1,9 +1,9 @@
 import { Effect, Option, Record, Schema } from "effect"
-import { Argument, Command } from "effect/cli"
+import { Argument, Command, Flag } from "effect/cli"
 import { userInfo } from "node:os"
 import { quoted } from "../../domain/Quoting.ts"
 import { NewPauseJson, type PauseJson, type QueueJson, type TypeCountsJson } from "../../http/api/QueuesApi.ts"
-import { invalidRequest } from "../Failure.ts"
+import { type Failure, invalidRequest, usage } from "../Failure.ts"
 import * as Input from "../Input.ts"
 import * as Listing from "../Listing.ts"
 import * as Screen from "../Screen.ts"
@@ -13,8 +13,15 @@ import * as Words from "../Words.ts"
 const named = {
   queues: Argument.String("queue").pipe(
     Argument.withDescription("The queue; tasks without one are in default"),
-    Argument.variadic({ min: 1 })
-  )
+    Argument.variadic()
+  ),
+  type: Flag.String("type").pipe(
+    Flag.withAlias("t"),
+    Flag.withDescription("A type, in all queues; may be repeated"),
+    Flag.atLeast(0)
+  ),
+  key: Input.textFlag("key", "KEY", "A key of a limit, which --limit names"),
+  limit: Input.textFlag("limit", "NAME", "The limit of the key: taskforge limits list shows them")
 }
 
 const reasons = {
@@ -27,20 +34,22 @@ const reasons = {
 
 /** Stops the start of tasks. */
 export const pause = Target.command("pause", reasons, (given) => pauseEach(given)).pipe(
-  Command.withDescription("Start no more tasks of a queue, on all instances; running tasks go on"),
+  Command.withDescription("Start no more tasks of a queue, a type or a key, on all instances; running tasks go on"),
   Command.withShortDescription("Start no more tasks of a queue"),
   Command.withExamples([
     { command: "taskforge pause mail", description: "Until someone resumes it" },
     {
       command: `taskforge pause mail --for 2h --reason "The mail server is being moved"`,
       description: "Two hours, and says why"
-    }
+    },
+    { command: "taskforge pause --type email", description: "A type, in all queues" },
+    { command: "taskforge pause --limit sync:concurrency --key acme", description: "The tasks of one key" }
   ])
 )
 
 /** Goes on. */
 export const resume = Target.command("resume", named, (given) => resumeEach(given)).pipe(
-  Command.withDescription("Start tasks of a paused queue again"),
+  Command.withDescription("Start tasks of a paused queue, type or key again"),
   Command.withExamples([{ command: "taskforge resume mail", description: "When the mail server is back" }])
 )
 
@@ -59,6 +68,17 @@ const pauseEach = Effect.fnUntraced(function*(given: Target.Given<typeof reasons
   const { api, ask } = yield* Target.Target
   const paint = yield* Screen.paint
   const payload = yield* toPause(given)
+  yield* demandSubject(given)
+  for (const type of given.type) {
+    yield* ask(api.limits.pauseType({ params: { type }, payload }))
+    yield* tellOther(given.json, { type }, "is paused")
+  }
+  const named = yield* keyOf(given)
+  if (named !== undefined) {
+    const { key, limit } = named
+    yield* ask(api.limits.pauseKey({ params: { name: limit }, query: { key }, payload }))
+    yield* tellOther(given.json, { limit, key }, "is paused")
+  }
   for (const queue of given.queues) {
     yield* ask(api.queues.pause({ params: { queue }, payload }))
     const { pause, timestamp, type_count } = yield* ask(api.queues.get({ params: { queue }, query: { limit: 1 } }))
@@ -69,14 +89,56 @@ const pauseEach = Effect.fnUntraced(function*(given: Target.Given<typeof reasons
   }
 })
 
-const resumeEach = Effect.fnUntraced(function*({ json, queues }: Target.Given<typeof named>) {
+const resumeEach = Effect.fnUntraced(function*(given: Target.Given<typeof named>) {
   const { api, ask } = yield* Target.Target
   const paint = yield* Screen.paint
+  const { json, queues } = given
+  yield* demandSubject(given)
+  for (const type of given.type) {
+    yield* ask(api.limits.resumeType({ params: { type } }))
+    yield* tellOther(json, { type }, "goes on")
+  }
+  const named = yield* keyOf(given)
+  if (named !== undefined) {
+    const { key, limit } = named
+    yield* ask(api.limits.resumeKey({ params: { name: limit }, query: { key } }))
+    yield* tellOther(json, { limit, key }, "goes on")
+  }
   for (const queue of queues) {
     yield* ask(api.queues.resume({ params: { queue } }))
     if (json) yield* Screen.json({ queue, pause: null })
     else yield* Screen.line(goesOn(queue, paint))
   }
+})
+
+/** Something has to be named. */
+const demandSubject = ({ key, limit, queues, type }: Target.Given<typeof named>): Effect.Effect<void, Failure> =>
+  queues.length + type.length > 0 || Option.isSome(key) || Option.isSome(limit)
+    ? Effect.void
+    : Effect.fail(usage(
+      "Nothing is named",
+      "Name queues, or a type with --type, or a key with --key and --limit."
+    ))
+
+/** The key that is named, if one is. A limit that has no keys has the empty one. */
+const keyOf = ({ key, limit }: Target.Given<typeof named>) =>
+  Option.isSome(limit)
+    ? Effect.succeed({ limit: limit.value, key: Option.getOrElse(key, () => "") })
+    : Option.isSome(key)
+    ? Effect.fail(usage("--key needs --limit", "taskforge limits list shows the limits."))
+    : Effect.undefined
+
+const tellOther = Effect.fnUntraced(function*(
+  json: boolean,
+  subject: { readonly type: string } | { readonly limit: string; readonly key: string },
+  state: "is paused" | "goes on"
+) {
+  if (json) return yield* Screen.json({ ...subject, paused: state === "is paused" })
+  const { bold, good, warn } = yield* Screen.paint
+  const name = "type" in subject
+    ? `type ${Screen.plain(subject.type)}`
+    : `${Screen.plain(subject.limit)}${subject.key === "" ? "" : ` of ${Screen.plain(subject.key)}`}`
+  yield* Screen.line(`${state === "is paused" ? warn("‖") : good("▸")} ${bold(name)} ${state}`)
 })
 
 const goesOn = (queue: string, { bold, good }: Screen.Paint): string =>

@@ -3,6 +3,7 @@ import { HttpApi, OpenApi } from "effect/http-api"
 import { DeadLettersApi } from "./DeadLettersApi.ts"
 import { EventsApi } from "./EventsApi.ts"
 import { InstancesApi } from "./InstancesApi.ts"
+import { LimitsApi } from "./LimitsApi.ts"
 import { QueuesApi } from "./QueuesApi.ts"
 import { RequestCheck } from "./RequestCheck.ts"
 import { SystemApi } from "./SystemApi.ts"
@@ -18,7 +19,7 @@ import { TasksApi } from "./TasksApi.ts"
  * ```
  */
 export class Api extends HttpApi.make("taskforge")
-  .add(TasksApi, DeadLettersApi, EventsApi, QueuesApi, InstancesApi, SystemApi)
+  .add(TasksApi, DeadLettersApi, EventsApi, QueuesApi, InstancesApi, LimitsApi, SystemApi)
   .middleware(RequestCheck)
   // A body of a megabyte can have 300,000 faults: `RequestCheckLive` looks for more than the first in small ones
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error", errors: "first" })

@@ -88,6 +88,14 @@ export const InstanceNotFound = onWire(Errors.InstanceNotFound, {
   encode: ({ id }) => ({ id: shortened(id, maxIdLength) })
 })
 
+/** No limit has the name. */
+export const LimitNotFound = onWire(Errors.LimitNotFound, {
+  status: 404,
+  code: "limit_not_found",
+  description: "No limit has this name",
+  facts: { name: Schema.String }
+})
+
 /** The idempotency key belongs to a task with another payload. */
 export const KeyConflict = onWire(Errors.KeyConflict, {
   status: 409,

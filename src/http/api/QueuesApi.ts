@@ -25,7 +25,8 @@ export const TypeCountsJson = Schema.Struct({ type: Schema.String, ...unfinished
   identifier: "TypeCounts"
 })
 
-const pause = {
+/** What is known of a pause. */
+export const pauseFields = {
   by: Schema.NullOr(Schema.String).annotate({
     description: "Who paused it: the name of the API key, if there was one"
   }),
@@ -36,14 +37,14 @@ const pause = {
   })
 }
 
-/** A pause of a queue. */
-export const PauseJson = Schema.Struct(pause).annotate({ identifier: "Pause" })
+/** A pause of a queue, a type or a key. */
+export const PauseJson = Schema.Struct(pauseFields).annotate({ identifier: "Pause" })
 
 /** See the {@link PauseJson} schema. */
 export type PauseJson = typeof PauseJson.Type
 
 /** A paused queue. */
-const PausedQueueJson = Schema.Struct({ queue: Schema.String, ...pause }).annotate({ identifier: "PausedQueue" })
+const PausedQueueJson = Schema.Struct({ queue: Schema.String, ...pauseFields }).annotate({ identifier: "PausedQueue" })
 
 /** What may be said about a pause. */
 export const NewPauseJson = Schema.Struct({
@@ -167,14 +168,16 @@ const typeFromJson = ({ waiting_since, ...counts }: typeof TypeCountsJson.Type):
   waitingSince: instantOrNull(waiting_since)
 })
 
-const pauseJson = ({ by, reason, since, until }: Pause): PauseJson => ({
+/** A pause on the wire. */
+export const pauseJson = ({ by, reason, since, until }: Pause): PauseJson => ({
   by,
   reason,
   since: timestamp(since),
   until: timestampOrNull(until)
 })
 
-const pauseFromJson = ({ by, reason, since, until }: PauseJson): Pause => ({
+/** The pause that was on the wire. */
+export const pauseFromJson = ({ by, reason, since, until }: PauseJson): Pause => ({
   by,
   reason,
   since: instant(since),

@@ -87,7 +87,8 @@ export const PageSize = Schema.FiniteFromString.check(
   Schema.isBetween({ minimum: 1, maximum: pageSize.max })
 )
 
-const cursorText = (isOurs: (cursor: string) => boolean) =>
+/** A cursor of a list, as its check knows it. */
+export const cursorText = (isOurs: (cursor: string) => boolean) =>
   Schema.String.check(
     Schema.makeFilter((text: string) =>
       isOurs(text) ? undefined : "Expected a cursor from the field next of an earlier page"

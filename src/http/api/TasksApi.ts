@@ -1,29 +1,17 @@
 /** Tasks over HTTP. */
-import { Duration, Option, Schema } from "effect"
+import { Duration, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Bounds from "../../domain/Bounds.ts"
 import { DurationText } from "../../domain/DurationText.ts"
 import { PriorityFromInput } from "../../domain/Priority.ts"
 import { Rfc3339 } from "../../domain/Rfc3339.ts"
 import { TaskState } from "../../domain/TaskState.ts"
-import type { Explanation, Reason } from "../../explain/Explain.ts"
 import * as ApiErrors from "./ApiErrors.ts"
+import { ExplanationJson } from "./ExplanationJson.ts"
 import { LogsQuery, TaskLogsJson } from "./LogsJson.ts"
 import { NeededRole } from "./NeededRole.ts"
 import { JsonValue, listOf, MillisOrText, Name, PageSize, TaskCursor, within } from "./RequestValues.ts"
-import {
-  CreatedTaskJson,
-  instant,
-  instantOrNull,
-  KnownTaskJson,
-  TaskJson,
-  TaskPageJson,
-  TaskResultJson,
-  TaskResultsJson,
-  Timestamp,
-  timestamp,
-  timestampOrNull
-} from "./TaskJson.ts"
+import { CreatedTaskJson, KnownTaskJson, TaskJson, TaskPageJson, TaskResultJson, TaskResultsJson } from "./TaskJson.ts"
 
 /** Tasks in one request at most. */
 const maxBatch = 10_000
@@ -119,40 +107,6 @@ const operation = <const Name extends string, const Status extends ReadonlyArray
     }),
     error: ApiErrors.Unavailable
   }).annotate(NeededRole, "write").annotateMerge(OpenApi.annotations({ summary, description }))
-
-/** Why a task waits. */
-export const ExplanationJson = Schema.Struct({
-  id: Schema.String,
-  status: TaskState,
-  summary: Schema.String.annotate({ description: "One sentence for people" }),
-  reasons: Schema.Array(Schema.Union([
-    Schema.Struct({ code: Schema.Literal("not_due"), text: Schema.String, due_at: Timestamp }),
-    Schema.Struct({
-      code: Schema.Literal("queue_paused"),
-      text: Schema.String,
-      by: Schema.NullOr(Schema.String),
-      reason: Schema.NullOr(Schema.String),
-      since: Timestamp,
-      until: Schema.NullOr(Timestamp)
-    }),
-    Schema.Struct({
-      code: Schema.Literal("no_handler"),
-      text: Schema.String,
-      instances: Schema.Int.annotate({ description: "Instances that run, none of which handles it" })
-    }),
-    Schema.Struct({
-      code: Schema.Literal("behind"),
-      text: Schema.String,
-      pending: Schema.Int.annotate({ description: "Due tasks of its queue and type, this one among them" }),
-      slots: Schema.Int.annotate({ description: "Slots of the instances that can run it" }),
-      busy: Schema.Int.annotate({ description: "Slots of these that run a task" })
-    })
-  ])).annotate({ description: "All that has to change before it starts, the first first" }),
-  may_start_at: Schema.NullOr(Timestamp).annotate({
-    description: "When it may start; null where it waits for a person, a handler or a free slot"
-  }),
-  timestamp: Timestamp.annotate({ description: "The store's clock" })
-}).annotate({ identifier: "Explanation" })
 
 const CreatedTasksJson = Schema.Union([
   CreatedTaskJson,
@@ -290,43 +244,3 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     "removed: it was stored and is not any more. unfinished: it waits or runs. unknown: no task has this id."
   )
 ).prefix("/api/v1") {}
-
-/** An explanation on the wire. */
-export const explanationJson = (
-  { mayStartAt, now, reasons, state, ...said }: Explanation
-): typeof ExplanationJson.Type => ({
-  ...said,
-  status: state,
-  reasons: reasons.map((reason) => {
-    switch (reason.code) {
-      case "not_due":
-        return { code: reason.code, text: reason.text, due_at: timestamp(reason.dueAt) }
-      case "queue_paused":
-        return { ...reason, since: timestamp(reason.since), until: timestampOrNull(reason.until) }
-      default:
-        return reason
-    }
-  }),
-  may_start_at: timestampOrNull(Option.getOrNull(mayStartAt)),
-  timestamp: timestamp(now)
-})
-
-/** The explanation that was on the wire. */
-export const explanationFromJson = (
-  { may_start_at, reasons, status, timestamp, ...said }: typeof ExplanationJson.Type
-): Explanation => ({
-  ...said,
-  state: status,
-  reasons: reasons.map((reason): Reason => {
-    switch (reason.code) {
-      case "not_due":
-        return { code: reason.code, text: reason.text, dueAt: instant(reason.due_at) }
-      case "queue_paused":
-        return { ...reason, since: instant(reason.since), until: instantOrNull(reason.until) }
-      default:
-        return reason
-    }
-  }),
-  mayStartAt: Option.fromNullOr(instantOrNull(may_start_at)),
-  now: instant(timestamp)
-})

@@ -16,6 +16,7 @@ import { SecureRandom } from "effect/crypto"
 import { FetchHttpClient, type HttpClient } from "effect/http"
 import * as Bounds from "../../domain/Bounds.ts"
 import { InvalidOption, type StoreError, TaskNotFound } from "../../domain/Errors.ts"
+import * as LimitRule from "../../domain/LimitRule.ts"
 import * as Priority from "../../domain/Priority.ts"
 import * as PooledRandom from "../../engine/PooledRandom.ts"
 import * as DeadLetters from "../../queue/DeadLetters.ts"
@@ -26,15 +27,17 @@ import * as Scaling from "../../queue/Scaling.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import { checkList, TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
 import { groupsFromJson, partJson } from "../api/DeadLettersApi.ts"
+import { explanationFromJson } from "../api/ExplanationJson.ts"
 import * as InstancesApi from "../api/InstancesApi.ts"
 import { logsFromJson } from "../api/LogsJson.ts"
 import * as QueuesApi from "../api/QueuesApi.ts"
 import type { InvalidRequest } from "../api/RequestCheck.ts"
 import * as SystemApi from "../api/SystemApi.ts"
 import * as TaskJson from "../api/TaskJson.ts"
-import { explanationFromJson, maxResults, type NewTaskJson } from "../api/TasksApi.ts"
+import { maxResults, type NewTaskJson } from "../api/TasksApi.ts"
 import * as ApiClient from "./ApiClient.ts"
 import type { Options } from "./ApiClient.ts"
+import * as RemoteLimits from "./RemoteLimits.ts"
 import * as RemoteResults from "./RemoteResults.ts"
 
 export type { Options }
@@ -48,7 +51,7 @@ export const layerHttpClient = (options: Options): Layer.Layer<TaskQueue, never,
   Layer.effect(TaskQueue, make(options)).pipe(Layer.provide(PooledRandom.layer))
 
 const make = Effect.fnUntraced(function*(options: Options) {
-  const { deadLetters, instances, queues, system, tasks } = yield* ApiClient.make(options)
+  const { deadLetters, instances, limits, queues, system, tasks } = yield* ApiClient.make(options)
   const random = yield* SecureRandom.SecureRandom
   const repeatable = ApiClient.repeatable(options.retry)
   const again = <A, E extends { readonly _tag: string }>(operation: string, request: Effect.Effect<A, E>) =>
@@ -199,6 +202,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       yield* Queues.checkPage("type", options)
       return QueuesApi.typesFromJson(yield* again("list the types", queues.types({ query: queryOf(options) })))
     }),
+    ...RemoteLimits.make(limits, { again, refusedOption }),
     counts: Effect.map(
       again("count tasks", system.stats()),
       ({ by_status, capacity, totals }) => ({ ...by_status, capacity, totals })
@@ -275,7 +279,9 @@ const newTaskOf = ({ definition, options, payload }: Submission): NewTaskJson =>
     type: definition.type,
     payload: JSON.parse(payload) as Schema.Json,
     queue: options.queue ?? definition.queue,
-    priority: options.priority === undefined ? definition.priority : Priority.toNumber(options.priority),
+    ...(options.priority === undefined && LimitRule.areOrdered(definition.limits)
+      ? {}
+      : { priority: options.priority === undefined ? definition.priority : Priority.toNumber(options.priority) }),
     ...(key === undefined ? {} : { key }),
     ...(delay === undefined ? {} : { delay: wholeMillis(delay) }),
     ...(runAt === undefined ? {} : { run_at: DateTime.toUtc(runAt) }),

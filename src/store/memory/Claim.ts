@@ -3,6 +3,7 @@
  */
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
 import { wantedOf } from "../Lanes.ts"
+import { earlier } from "../Order.ts"
 import type { ClaimAnswer, ClaimRequest } from "../TaskStore.ts"
 import type { Entry, Tasks } from "./Task.ts"
 
@@ -18,15 +19,18 @@ export const claim = (
   const last = lastClaims.get(request.instance, request.nonce)
   if (last !== undefined) {
     const held = last.filter((task) => tasks.held(task.id, task.claim) !== undefined)
-    return { tasks: held, now, nextDueAt: tasks.scheduled.nextDueAt() }
+    return { tasks: held, now, nextDueAt: nextDueAt(tasks) }
   }
-  const claimed = tasks.pending.take(wantedOf(request, tasks.isPaused), request.limit).map((entry): ClaimedTask => {
+  tasks.keeper.begin(now)
+  const claimed = tasks.pending.take(wantedOf(request, tasks.rules), request.limit).map((entry): ClaimedTask => {
     tasks.begin(entry, request.instance, leasesNow + request.leaseForMs, now)
     return claimedTask(entry)
   })
   if (claimed.length > 0) lastClaims.remember(request.instance, { nonce: request.nonce, at: leasesNow, tasks: claimed })
-  return { tasks: claimed, now, nextDueAt: tasks.scheduled.nextDueAt() }
+  return { tasks: claimed, now, nextDueAt: nextDueAt(tasks) }
 }
+
+const nextDueAt = ({ keeper, scheduled }: Tasks): number | null => earlier(scheduled.nextDueAt(), keeper.nextOpenAt())
 
 const claimedTask = (entry: Entry): ClaimedTask => ({
   id: entry.id,
@@ -36,6 +40,8 @@ const claimedTask = (entry: Entry): ClaimedTask => ({
   priority: entry.priority,
   maxRetries: entry.maxRetries,
   timeoutMs: entry.timeoutMs,
+  gate: entry.gate,
+  costs: entry.costs,
   dueAt: entry.dueAt,
   failures: entry.failures,
   crashes: entry.crashes,

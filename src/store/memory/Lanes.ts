@@ -1,54 +1,96 @@
 /** The lanes, which are queues and types: the pending tasks of each, and which of them have any tasks. */
 import * as ByteOrder from "../../domain/ByteOrder.ts"
 import type { TaskState } from "../../domain/TaskState.ts"
-import { type LaneRange, OrderedLane, startOf } from "../Lanes.ts"
-import { byRank, countBefore, Deque, Heap, type Place } from "../Order.ts"
+import { type LaneRange, startOf } from "../Lanes.ts"
+import { type GatedTask, type Gatekeeper, Lines, type Waiting } from "../Lines.ts"
+import { byRank, countBefore, Deque, Heap } from "../Order.ts"
+import { OrderedLane } from "../OrderedLane.ts"
 
 /** A task that was pending when it was filed. */
-interface Pending extends Place {
-  readonly priority: number
+interface Pending extends GatedTask {
   readonly state: TaskState
 }
 
-/** The pending tasks of one queue and type, by rank. */
+/** The pending tasks of one queue and type. */
 export class Lane<Task extends Pending> extends OrderedLane<Task, Lane<Task>> {
   /** How many there are. */
   size = 0
-  private readonly lines: Array<Line<Task> | undefined> = []
-  private only: Line<Task> | undefined
+  private readonly plain = new Pile<Task>()
+  private readonly keeper: Gatekeeper<Task>
+
+  constructor(queue: string, ofType: Lane<Task>["ofType"], keeper: Gatekeeper<Task>) {
+    super(queue, ofType)
+    this.keeper = keeper
+  }
 
   push(task: Task): void {
-    let line = this.lines[task.priority]
-    if (line === undefined) {
-      line = this.lines[task.priority] = new Line()
-      this.only = Object.keys(this.lines).length === 1 ? line : undefined
-    }
-    line.push(task)
     this.size++
+    if (task.gate === null) return this.plain.push(task)
+    this.lines ??= new Lines(this.queue, this.type, this.keeper, () => new Pile())
+    // made by the line above
+    const pile = this.lines.file(task.gate, task).tasks as Pile<Task>
+    pile.push(task)
+  }
+
+  protected firstPlain(): Task | undefined {
+    return this.plain.first()
+  }
+
+  protected shiftPlain(task: Task): void {
+    this.plain.shift(task)
+  }
+
+  override shift(first: Task): void {
+    super.shift(first)
+    this.size--
+  }
+
+  /** The first task in the order of work, whether it may start or not. */
+  earliest(): Task | undefined {
+    let best = this.plain.first()
+    for (const line of this.lines?.all() ?? []) {
+      const first = line.tasks.first()
+      if (first !== undefined && (best === undefined || byRank(first, best))) best = first
+    }
+    return best
+  }
+}
+
+/** Pending tasks by rank. */
+class Pile<Task extends Pending> implements Waiting<Task> {
+  private readonly stacks: Array<Stack<Task> | undefined> = []
+  private only: Stack<Task> | undefined
+
+  push(task: Task): void {
+    let stack = this.stacks[task.priority]
+    if (stack === undefined) {
+      stack = this.stacks[task.priority] = new Stack()
+      this.only = Object.keys(this.stacks).length === 1 ? stack : undefined
+    }
+    stack.push(task)
   }
 
   first(): Task | undefined {
     if (this.only !== undefined) return this.only.first()
     let best: Task | undefined
-    for (const line of this.lines) {
-      const first = line?.first()
+    for (const stack of this.stacks) {
+      const first = stack?.first()
       if (first !== undefined && (best === undefined || byRank(first, best))) best = first
     }
     return best
   }
 
   shift(task: Task): void {
-    this.lines[task.priority]!.shift(task)
-    this.size--
+    this.stacks[task.priority]!.shift(task)
   }
 }
 
 /**
- * The pending tasks of one queue, type and priority. Within one priority the order of ranks is the order of due
+ * Pending tasks of one priority. Within one priority the order of ranks is the order of due
  * times, and nearly every task arrives in that order: the deque holds those, at a cost that does not grow with the
  * backlog, and the heap the few that come back with an earlier due time.
  */
-class Line<Task extends Pending> {
+class Stack<Task extends Pending> {
   private readonly inOrder = new Deque<Task>()
   private readonly outOfOrder = new Heap<Task>(byRank)
 

@@ -14,10 +14,10 @@ import {
   withoutTransactions
 } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
+import { Rules } from "../Gates.ts"
 import { InstanceStore } from "../InstanceStore.ts"
 import { coverageOf } from "../Lanes.ts"
 import { Notifier } from "../Notifier.ts"
-import * as PausedQueues from "../PausedQueues.ts"
 import * as RateLimits from "../RateLimits.ts"
 import { RecordStore } from "../RecordStore.ts"
 import { TaskStore } from "../TaskStore.ts"
@@ -62,7 +62,7 @@ const make = (clock: Clock.Clock, settings: Options): Context.Context<TaskStore 
   const { capacity, headStartMs, maxCrashes } = demandSettings(settings, settingNames, defaultCapacity)
   const limits = { capacity, maxBytes: settings.maxBytes ?? defaultMaxBytes }
   const kinds = new Records.Kinds()
-  const tasks = new Tasks(headStartMs, (queue) => kinds.get(PausedQueues.kind, queue) !== undefined)
+  const tasks = new Tasks(headStartMs, new Rules((kind, id) => kinds.get(kind, id)?.document))
   const lastClaims = new LastClaims()
   const leasesNow = MonotonicClock.fromNow(clock)
 
@@ -75,11 +75,14 @@ const make = (clock: Clock.Clock, settings: Options): Context.Context<TaskStore 
     ...Read.make(tasks, at),
     enqueue: (groups) => at((now) => groups.map((group) => enqueue(tasks, limits, group, now))),
     claim: (request) => at((now) => claim(tasks, lastClaims, request, now, leasesNow())),
+    passes: (passes) => at(() => passes.map((pass) => tasks.passes.stateOf(pass))),
+    letGo: (passes) => at(() => passes.forEach((pass) => tasks.passes.letGo(pass))),
+    charge: (charges) => at((now) => charges.forEach((one) => tasks.passes.charge(one, now))),
     answersAtOnce: true,
     stranded: (runnable, limit) =>
       at((now) => {
         tasks.promote(now)
-        return tasks.pending.stranded(coverageOf(runnable), limit, (lane) => lane.first()?.dueAt)
+        return tasks.pending.stranded(coverageOf(runnable), limit, (lane) => lane.earliest()?.dueAt)
       }),
     counts: Effect.sync(() => ({ ...tasks.size, capacity, totals: { ...tasks.totals } }))
   })

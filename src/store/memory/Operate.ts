@@ -35,6 +35,7 @@ export const make = (
   prune: (retention, limit) =>
     at((now) => {
       lastClaims.forget(leasesNow() - lastClaimForMs)
+      tasks.passes.sweep(now)
       let removed = 0
       for (; removed < limit; removed++) {
         const entry = tasks.finished.expired(retention, tasks.finishedCount, now)

@@ -76,7 +76,7 @@ const laneCounts = (tasks: Tasks, range: LaneRange, now: number): CountedLanes =
       scheduled,
       pending: pending?.size ?? 0,
       running: running.get(nameOf(queue, type)) ?? 0,
-      waitingSince: pending?.first()?.dueAt ?? null
+      waitingSince: pending?.earliest()?.dueAt ?? null
     })
   }
   return { lanes, more: false, now }

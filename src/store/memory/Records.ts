@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import * as ByteOrder from "../../domain/ByteOrder.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import * as Atomically from "../Atomically.ts"
+import * as Gates from "../Gates.ts"
 import { countBefore } from "../Order.ts"
 import * as RecordDriver from "../RecordDriver.ts"
 import type { Due, RecordStore, StoredRecord } from "../RecordStore.ts"
@@ -54,13 +55,18 @@ export const make = (
   kinds: Kinds,
   tasks: Tasks,
   enqueue: (group: ReadonlyArray<NewTask>, now: number, ending: number) => EnqueueAnswer
-): RecordStore["Service"] =>
-  RecordDriver.make({
+): RecordStore["Service"] => {
+  const put = (changes: ReadonlyArray<RecordDriver.PackedChange>, now: number): number => {
+    const version = kinds.put(changes, now)
+    if (changes.some(({ kind }) => Gates.kinds.has(kind))) tasks.passes.rulesChanged()
+    return version
+  }
+  return RecordDriver.make({
     get: (kind, ids) => Effect.sync(() => ids.flatMap((id) => shown(kinds.get(kind, id)))),
     put: (changes) =>
       at((now) => {
         const conflict = RecordDriver.conflictOf(changes, (kind, id) => kinds.get(kind, id)?.version)
-        return conflict ?? { version: kinds.put(changes, now) }
+        return conflict ?? { version: put(changes, now) }
       }),
     list: (kind, range, limit) => Effect.sync(() => kinds.of(kind).list(range, limit).flatMap(shown)),
     due: (kind, limit, leaseForMs) =>
@@ -81,7 +87,7 @@ export const make = (
             recordOf: (kind, id) => kinds.get(kind, id),
             find: (id) => tasks.log.get(id),
             enqueue: (group, ending) => enqueue(group, now, ending),
-            put: (changes) => kinds.put(changes, now),
+            put: (changes) => put(changes, now),
             apply: (task, decision) => tasks.apply(task, decision)
           })
         ),
@@ -89,6 +95,7 @@ export const make = (
       )
     )
   })
+}
 
 const shown = (entry: Entry | undefined): ReadonlyArray<StoredRecord> => {
   if (entry === undefined) return []

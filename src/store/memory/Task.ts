@@ -9,10 +9,13 @@ import { dueAtOf, type NewTask, type TaskRecord } from "../../domain/TaskRecord.
 import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { type Known, nameOf } from "../Admission.ts"
 import type { Decision } from "../Driver.ts"
+import type { Rules } from "../Gates.ts"
 import { LaneOrder } from "../Lanes.ts"
+import { type Gatekeeper } from "../Lines.ts"
 import { countBefore, Deque, Heap } from "../Order.ts"
 import { keyedForMs, maxPromoted, rescuable, type RescueRequest, type Retention, type Totals } from "../TaskStore.ts"
 import { Lane, StoredLanes } from "./Lanes.ts"
+import { Passes } from "./Passes.ts"
 
 /** Makes an operation of something done at one instant; nothing else runs in between. */
 export type AtOnce = <A>(operation: (now: number) => A) => Effect.Effect<A>
@@ -21,12 +24,15 @@ export type AtOnce = <A>(operation: (now: number) => A) => Effect.Effect<A>
 export class Tasks implements Known {
   readonly log = new TaskLog()
   readonly scheduled = new Scheduled()
-  readonly pending = new LaneOrder<Entry, Lane<Entry>>((queue, ofType) => new Lane(queue, ofType))
+  readonly pending: LaneOrder<Entry, Lane<Entry>>
+  /** What decides about gates. */
+  readonly keeper: Gatekeeper<Entry>
+  readonly rules: Rules
   readonly running = new Running()
   readonly finished = new Finished()
   /** The lanes of all tasks. */
   readonly stored = new StoredLanes()
-  readonly isPaused: (queue: string) => boolean
+  readonly passes: Passes<Entry>
   /** How many tasks are in each state. */
   readonly size = Object.fromEntries(all.map((state) => [state, 0])) as Record<TaskState, number>
   readonly totals: { -readonly [Name in keyof Totals]: number } = {
@@ -46,9 +52,17 @@ export class Tasks implements Known {
   private lastClaim = 0
   private readonly headStartMs: number
 
-  constructor(headStartMs: number, isPaused: (queue: string) => boolean) {
+  constructor(headStartMs: number, rules: Rules) {
     this.headStartMs = headStartMs
-    this.isPaused = isPaused
+    this.rules = rules
+    this.passes = new Passes(
+      headStartMs,
+      rules,
+      (id) => this.log.get(id),
+      (queue, type, place) => this.pending.file(queue, type, place)
+    )
+    this.keeper = this.passes.keeper
+    this.pending = new LaneOrder((queue, ofType) => new Lane(queue, ofType, this.keeper))
   }
 
   /** Tasks that are not finished. */
@@ -88,6 +102,8 @@ export class Tasks implements Known {
       priority: task.priority,
       maxRetries: task.maxRetries,
       timeoutMs: task.timeoutMs,
+      gate: task.gate,
+      costs: task.costs,
       dueAt,
       failures: 0,
       crashes: 0,
@@ -123,7 +139,9 @@ export class Tasks implements Known {
   /** Files a task that waits. */
   private file(entry: Entry): void {
     if (entry.state === "scheduled") return this.scheduled.add(entry)
-    entry.rank = Rank.rank(entry.dueAt, entry.priority, this.headStartMs)
+    entry.rank = entry.gate === null
+      ? Rank.rank(entry.dueAt, entry.priority, this.headStartMs)
+      : Rank.rankOf(entry, entry.dueAt, this.headStartMs)
     this.pending.file(entry.queue, entry.type, entry).push(entry)
   }
 
@@ -177,6 +195,7 @@ export class Tasks implements Known {
     this.weigh(entry, -1)
     Object.assign(entry, change)
     this.weigh(entry, 1)
+    if (entry.gate !== null && change.state !== from) this.gateChanged(entry)
     if (change.state === from) return
     this.size[from]--
     this.size[change.state]++
@@ -197,6 +216,12 @@ export class Tasks implements Known {
     }
   }
 
+  /** To be called when a task with a gate is in another state. */
+  private gateChanged({ gate, id, state }: Entry): void {
+    if (state !== "running") this.keeper.end(id)
+    this.keeper.touch(gate)
+  }
+
   /** Gives a finished task that comes back an entry of its own: lists may still refer to the old one. */
   private revive(entry: Entry): Entry {
     const fresh: Entry = { ...entry }
@@ -212,13 +237,15 @@ export class Tasks implements Known {
     this.log.delete(entry)
     this.stored.remove(entry)
     this.weigh(entry, -1)
+    this.keeper.touch(entry.gate)
     if (entry.key !== null) this.byKey.delete(nameOf(entry.type, entry.key))
     this.size[entry.state]--
   }
 
   /** To be called when a pending task is cancelled: its lane finds out lazily, unless it was its last. */
-  private leaveLane({ queue, type }: Entry): void {
+  private leaveLane({ gate, queue, type }: Entry): void {
     const lane = this.pending.find(queue, type)
+    if (gate !== null) lane?.lines?.left(gate)
     if (lane !== undefined && --lane.size === 0) this.pending.remove(lane)
   }
 

@@ -103,23 +103,28 @@ type Complete = Extract<Settlement.Settlement, { readonly _tag: "Complete" }>
  * function, so that it can be told to use the index whatever the statistics say.
  */
 export const completeFunction = (schema: string): string =>
-  `CREATE FUNCTION ${schema}.complete_1(p_ids text[], p_claims bigint[], p_results text[])
+  `CREATE OR REPLACE FUNCTION ${schema}.complete_1(p_ids text[], p_claims bigint[], p_results text[])
   RETURNS text[] LANGUAGE plpgsql
     SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_hashjoin TO off
     SET enable_mergejoin TO off AS $function$
   DECLARE
     v_ids text[];
     v_count int;
+    v_gated int;
     v_now bigint := ${schema}.now_ms();
   BEGIN
     WITH done AS (
       UPDATE ${schema}.task t SET state = 3, completed_at = v_now, settled_claim = t.claim, result = p.result,
         failure = NULL, lease_until = NULL
       FROM unnest(p_ids, p_claims, p_results) AS p (id, claim, result)
-      WHERE t.id = p.id AND t.claim = p.claim AND t.state + 0 = 2 RETURNING t.id
-    ) SELECT array_agg(id), count(*) INTO v_ids, v_count FROM done;
+      WHERE t.id = p.id AND t.claim = p.claim AND t.state + 0 = 2 RETURNING t.id, t.gate
+    ) SELECT array_agg(id), count(*), count(gate) INTO v_ids, v_count, v_gated FROM done;
     IF v_count > 0 THEN
       INSERT INTO ${schema}.tally (unfinished, completed, total_completed) VALUES (-v_count, v_count, v_count);
+    END IF;
+    IF v_gated > 0 THEN
+      INSERT INTO ${schema}.line_news (type, queue, gate, changed)
+        SELECT DISTINCT t.type, t.queue, t.gate, true FROM ${schema}.task t WHERE t.id = ANY (v_ids) AND t.gate IS NOT NULL;
     END IF;
     RETURN CASE WHEN v_count < cardinality(p_ids) THEN coalesce(v_ids, '{}') END;
   END $function$`

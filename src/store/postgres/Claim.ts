@@ -4,15 +4,17 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
+import * as Gates from "../Gates.ts"
 import * as PausedQueues from "../PausedQueues.ts"
 import { type ClaimedRow, claimedTaskOf } from "../TaskRow.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
 import { type Database, number, texts } from "./Database.ts"
+import * as Lines from "./Lines.ts"
 
 type Row = [...ClaimedRow, now: number, nextDueAt: number | null]
 
-/** What a claimed task shows, besides the number of its attempt and that of its claim. */
-const facts = [
+/** What a claimed task shows, besides the number of its attempt and that of its claim, to instances that know no gates. */
+const plainFacts = [
   "id text",
   "type text",
   "queue text",
@@ -24,6 +26,8 @@ const facts = [
   "failures int",
   "crashes int"
 ]
+
+const facts = [...plainFacts, "gate text", "costs text"]
 
 const columns = facts.map((fact) => `t.${fact.replace(" ", "::")}`).join(", ") + ", t.claims, t.claim::float8"
 
@@ -53,10 +57,14 @@ const endOfTime = "9223372036854775807"
  *   instance cannot run them, the wanted lanes are looked up, the first tasks of all of them found and then locked, or each lane
  *   would lock as many as all of them together give. Where another claim was faster, what is missing is locked as it is
  *   read, so that a claim never gives less than it could.
+ * - Tasks with a gate are taken by one claim at a time, under a lock that ends with the claim: what it counts as running is all
+ *   that is. A claim in a transaction of the application would keep the lock for as long as that lasts, so it leaves them alone.
+ *   See `Lines`.
  */
 export const claimFunction = (schema: string): string =>
-  `CREATE OR REPLACE FUNCTION ${schema}.claim_3(
-    p_queues text[], p_types text[], p_limit int, p_instance text, p_lease bigint, p_nonce bigint, p_alone boolean
+  `CREATE OR REPLACE FUNCTION ${schema}.claim_4(
+    p_queues text[], p_types text[], p_limit int, p_instance text, p_lease bigint, p_nonce bigint, p_alone boolean,
+    p_gated boolean DEFAULT true
   ) RETURNS TABLE (
     out_now float8, out_next_due float8, ${
     facts.map((fact) => `out_${fact}`).join(", ")
@@ -76,6 +84,9 @@ export const claimFunction = (schema: string): string =>
     v_last bigint;
     v_crowded boolean;
     v_paused text[];
+    v_paused_types text[];
+    v_gated boolean;
+    v_opens_at bigint;
     v_claims bigint[];
     v_queues text[];
     v_types text[];
@@ -91,11 +102,15 @@ export const claimFunction = (schema: string): string =>
 
     SELECT min(due_at) INTO v_due FROM ${schema}.task WHERE state = 0;
     IF v_due <= v_now THEN
-      UPDATE ${schema}.task SET state = 1 WHERE seq = ANY (ARRAY(
-        SELECT seq FROM ${schema}.task WHERE state = 0 AND due_at <= v_now
-        ORDER BY due_at, seq LIMIT ${maxPromoted} FOR UPDATE SKIP LOCKED
-      ));
-      GET DIAGNOSTICS v_moved = ROW_COUNT;
+      WITH moved AS (
+        UPDATE ${schema}.task SET state = 1 WHERE seq = ANY (ARRAY(
+          SELECT seq FROM ${schema}.task WHERE state = 0 AND due_at <= v_now
+          ORDER BY due_at, seq LIMIT ${maxPromoted} FOR UPDATE SKIP LOCKED
+        )) RETURNING type, queue, gate
+      ), announced AS (
+        INSERT INTO ${schema}.line_news (type, queue, gate, changed)
+          SELECT DISTINCT type, queue, gate, true FROM moved WHERE gate IS NOT NULL
+      ) SELECT count(*) INTO v_moved FROM moved;
       IF v_moved > 0 THEN INSERT INTO ${schema}.tally (scheduled) VALUES (-v_moved); END IF;
       SELECT min(due_at) INTO v_due FROM ${schema}.task WHERE state = 0;
     END IF;
@@ -109,22 +124,38 @@ export const claimFunction = (schema: string): string =>
       RETURN;
     END IF;
 
-    v_paused := ARRAY(SELECT id FROM ${schema}.record WHERE kind = '${PausedQueues.kind}');
-    SELECT rank, seq INTO v_rank, v_last FROM ${schema}.task WHERE state = 1
+    v_gated := p_gated AND p_alone AND p_limit > 0 AND (EXISTS (SELECT FROM ${schema}.line)
+      OR EXISTS (SELECT FROM ${schema}.line_news) OR EXISTS (SELECT FROM ${schema}.pass_news));
+    IF v_gated THEN
+      -- what is read after the lock must be what the claims before have committed
+      IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'claims of tasks with a gate need the isolation level READ COMMITTED, which is not the default here';
+      END IF;
+      PERFORM pg_advisory_xact_lock(hashtextextended('taskforge gates ${schema}', 0));
+      v_now := ${schema}.now_ms();
+      PERFORM ${schema}.fold_lines_1(v_now);
+    END IF;
+    SELECT coalesce(array_agg(id) FILTER (WHERE kind = '${PausedQueues.kind}'), '{}'),
+        coalesce(array_agg(id) FILTER (WHERE kind = '${Gates.pausedTypeKind}'), '{}') INTO v_paused, v_paused_types
+      FROM ${schema}.record WHERE kind IN ('${PausedQueues.kind}', '${Gates.pausedTypeKind}');
+    IF cardinality(v_paused_types) > 0 THEN
+      p_types := ARRAY(SELECT y FROM unnest(p_types) AS given (y) WHERE y <> ALL (v_paused_types));
+    END IF;
+    SELECT rank, seq INTO v_rank, v_last FROM ${schema}.task WHERE state = 1 AND gate IS NULL
       ORDER BY rank + 0, seq OFFSET p_limit + ${windowSize} LIMIT 1;
     v_crowded := FOUND;
-    v_seqs := ARRAY(SELECT seq FROM ${schema}.task WHERE state = 1
+    v_seqs := ARRAY(SELECT seq FROM ${schema}.task WHERE state = 1 AND gate IS NULL
       AND (rank + 0, seq) < (coalesce(v_rank, ${endOfTime}), coalesce(v_last, 0))
       AND type = ANY (p_types) AND (p_queues IS NULL OR queue = ANY (p_queues)) AND queue <> ALL (v_paused)
       ORDER BY rank + 0, seq LIMIT p_limit FOR UPDATE SKIP LOCKED);
     v_left := p_limit - cardinality(v_seqs);
     IF v_crowded AND v_left > 0 THEN
       WITH RECURSIVE lane AS (
-        SELECT y AS type, (SELECT min(t.queue) FROM ${schema}.task t WHERE t.state = 1 AND t.type = y) AS queue
+        SELECT y AS type, (SELECT min(t.queue) FROM ${schema}.task t WHERE t.state = 1 AND t.gate IS NULL AND t.type = y) AS queue
         FROM (SELECT DISTINCT unnest(p_types)) AS given (y)
         UNION ALL
         SELECT l.type, (
-          SELECT min(t.queue) FROM ${schema}.task t WHERE t.state = 1 AND t.type = l.type AND t.queue > l.queue
+          SELECT min(t.queue) FROM ${schema}.task t WHERE t.state = 1 AND t.gate IS NULL AND t.type = l.type AND t.queue > l.queue
         ) FROM lane l WHERE l.queue IS NOT NULL
       ) SELECT coalesce(array_agg(type), '{}'), coalesce(array_agg(queue), '{}') INTO v_types, v_queues FROM lane
         WHERE queue IS NOT NULL AND (p_queues IS NULL OR queue = ANY (p_queues)) AND queue <> ALL (v_paused);
@@ -132,12 +163,12 @@ export const claimFunction = (schema: string): string =>
         WITH lane AS MATERIALIZED (
           SELECT y, q FROM unnest(v_types, v_queues) AS l (y, q), LATERAL (
             SELECT t.rank, t.seq FROM ${schema}.task t
-            WHERE t.state = 1 AND t.type = y AND t.queue = q AND t.seq <> ALL (v_seqs)
+            WHERE t.state = 1 AND t.gate IS NULL AND t.type = y AND t.queue = q AND t.seq <> ALL (v_seqs)
             ORDER BY t.rank, t.seq LIMIT 1
           ) h ORDER BY h.rank, h.seq LIMIT v_left
         ) SELECT h.seq FROM lane, LATERAL (
           SELECT t.rank, t.seq FROM ${schema}.task t
-          WHERE t.state = 1 AND t.type = y AND t.queue = q AND t.seq <> ALL (v_seqs)
+          WHERE t.state = 1 AND t.gate IS NULL AND t.type = y AND t.queue = q AND t.seq <> ALL (v_seqs)
           ORDER BY t.rank, t.seq LIMIT v_left
         ) h ORDER BY h.rank, h.seq LIMIT v_left
       );
@@ -147,12 +178,17 @@ export const claimFunction = (schema: string): string =>
       IF cardinality(v_seqs) < p_limit AND v_found = v_left THEN
         v_more := ARRAY(SELECT h.seq FROM unnest(v_types, v_queues) AS l (y, q), LATERAL (
           SELECT t.seq, t.rank FROM ${schema}.task t
-          WHERE t.state = 1 AND t.type = y AND t.queue = q AND t.seq <> ALL (v_seqs)
+          WHERE t.state = 1 AND t.gate IS NULL AND t.type = y AND t.queue = q AND t.seq <> ALL (v_seqs)
           ORDER BY t.rank, t.seq LIMIT p_limit - cardinality(v_seqs) FOR UPDATE SKIP LOCKED
         ) h ORDER BY h.rank, h.seq LIMIT p_limit - cardinality(v_seqs));
         v_seqs := v_seqs || v_more;
       END IF;
       v_seqs := ARRAY(SELECT seq FROM ${schema}.task WHERE seq = ANY (v_seqs) ORDER BY rank, seq);
+    END IF;
+    IF v_gated THEN
+      SELECT out_seqs, out_opens_at INTO v_seqs, v_opens_at
+        FROM ${schema}.take_lines_1(v_now, p_types, p_queues, v_paused, p_limit, v_seqs);
+      v_due := least(v_due, v_opens_at);
     END IF;
     v_found := cardinality(v_seqs);
     IF v_found = 0 THEN
@@ -170,30 +206,39 @@ export const claimFunction = (schema: string): string =>
     ) SELECT v_now::float8, v_due::float8, ${columns} FROM leased t ORDER BY t.claim;
   END $function$`
 
-/**
- * How instances of earlier versions claim, so that they run on during a deploy: they know no number of the attempt. The first
- * version called an instance a worker.
- */
-export const earlierFunction = (schema: string, version: 1 | 2): string =>
-  `CREATE OR REPLACE FUNCTION ${schema}.claim_${version}(
-    p_queues text[], p_types text[], p_limit int, p_${version === 1 ? "worker" : "instance"} text, p_lease bigint,
-    p_nonce bigint, p_alone boolean
-  ) RETURNS TABLE (
-    out_now float8, out_next_due float8, ${facts.map((fact) => `out_${fact}`).join(", ")}, out_claim float8
-  ) LANGUAGE plpgsql AS $function$
+/** What the first versions of the function differ in: they knew no number of the attempt, and the very first called an instance a worker. */
+const ofVersion = {
+  1: { instance: "worker", ends: ["claim float8"] },
+  2: { instance: "instance", ends: ["claim float8"] },
+  3: { instance: "instance", ends: ["attempt int", "claim float8"] }
+} as const
+
+/** How instances of earlier versions claim, so that they run on during a deploy. Tasks with a gate are not for them. */
+export const earlierFunction = (schema: string, version: 1 | 2 | 3): string => {
+  const { ends, instance } = ofVersion[version]
+  const given = [...plainFacts, ...ends]
+  return `CREATE OR REPLACE FUNCTION ${schema}.claim_${version}(
+    p_queues text[], p_types text[], p_limit int, p_${instance} text, p_lease bigint, p_nonce bigint, p_alone boolean
+  ) RETURNS TABLE (out_now float8, out_next_due float8, ${given.map((fact) => `out_${fact}`).join(", ")})
+  LANGUAGE plpgsql AS $function$
   BEGIN
-    RETURN QUERY SELECT c.out_now, c.out_next_due, ${
-    facts.map((fact) => `c.out_${fact.split(" ")[0]}`).join(", ")
-  }, c.out_claim
-      FROM ${schema}.claim_3($1, $2, $3, $4, $5, $6, $7) c;
+    IF p_alone AND NOT EXISTS (
+      SELECT FROM ${schema}.setting WHERE name = '${Lines.earlierAt}' AND value > ${schema}.now_ms() - 60000
+    ) THEN
+      INSERT INTO ${schema}.setting VALUES ('${Lines.earlierAt}', ${schema}.now_ms())
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+    END IF;
+    RETURN QUERY SELECT c.out_now, c.out_next_due, ${given.map((fact) => `c.out_${fact.split(" ")[0]}`).join(", ")}
+      FROM ${schema}.claim_4($1, $2, $3, $4, $5, $6, $7, false) c;
   END $function$`
+}
 
 /** Prepares the operation. */
 export const make = ({ inTransaction, query, schema }: Database) => {
   const claim = `SELECT ${
     facts.map((fact) => `out_${fact.split(" ")[0]}`).join(", ")
   }, out_attempt, out_claim, out_now, out_next_due
-    FROM ${schema}.claim_3($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
+    FROM ${schema}.claim_4($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
   const rowsOf = (request: ClaimRequest) =>
     // the application's transaction waits for the disk
     Effect.flatMap(inTransaction, (inside) =>
@@ -210,7 +255,7 @@ export const make = ({ inTransaction, query, schema }: Database) => {
     Effect.map(rowsOf(request), (rows) => ({
       // a claim that gives nothing answers one row without a task
       tasks: (rows[0]![0] as string | null) === null ? [] : rows.map(claimedTaskOf),
-      now: rows[0]![12],
-      nextDueAt: rows[0]![13]
+      now: rows[0]![14],
+      nextDueAt: rows[0]![15]
     }))
 }

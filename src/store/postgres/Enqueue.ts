@@ -12,6 +12,7 @@ import { type Budget, offeredBytes, Plan } from "../Admission.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import { type Database, number, numbers, type Parameter, texts } from "./Database.ts"
 import * as Failure from "./Failure.ts"
+import { orderedPattern } from "./Take.ts"
 
 type Group = ReadonlyArray<NewTask>
 
@@ -38,6 +39,13 @@ const alike = `(
   FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS u (id, payload, place)
 ) AS g`
 
+/** The same where a task has a gate: a statement of its own, so that others cost what they did. */
+const variousGated = various.replace("$11::float8[])", "$11::float8[], $12::text[], $13::text[])")
+  .replace("run_at, place)", "run_at, gate, costs, place)")
+
+/** Whether some have a gate. */
+const areGated = (tasks: Group): boolean => tasks.some(({ gate }) => gate !== null)
+
 /** Prepares the operation. */
 export const make = (
   { inTransaction, query, schema, transaction }: Database,
@@ -52,8 +60,14 @@ export const make = (
     HAVING count(*) > 0`
 
   /** Where a known id is no error, the ids that were stored are answered unless all were. */
-  const insert = (tasks: string, rest: string, mayBeKnown = false) =>
-    `WITH clock AS MATERIALIZED (SELECT ${schema}.now_ms() AS now),
+  const insert = (tasks: string, rest: string, mayBeKnown = false) => {
+    const isGated = tasks === variousGated
+    // what is new in a line, which claims look up: see `Lines`
+    const announced = `announced AS (
+      INSERT INTO ${schema}.line_news (type, queue, gate, changed)
+      SELECT DISTINCT type, queue, gate, false FROM stored WHERE gate IS NOT NULL AND state = 1
+    ), `
+    return `WITH clock AS MATERIALIZED (SELECT ${schema}.now_ms() AS now),
     given AS (
       SELECT g.*, coalesce(g.run_at::bigint, clock.now + g.delay::bigint) AS due_at, clock.now
       FROM clock, ${tasks} ORDER BY g.place
@@ -61,12 +75,13 @@ export const make = (
       SELECT nextval('${schema}.task_seq') AS seq, * FROM given
     ), stored AS (
       INSERT INTO ${schema}.task (seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state,
-        created_at, due_at, rank)
+        created_at, due_at, rank${isGated ? ", gate, costs" : ""})
       SELECT seq, id, type, queue, payload, priority::smallint, key, max_retries::bigint,
         timeout_ms::bigint, CASE WHEN due_at > now THEN 0 ELSE 1 END, now, due_at,
-        due_at - (priority * $1::float8)::bigint
-      FROM numbered ${rest} RETURNING state, queue, type${mayBeKnown ? ", id" : ""}
-    ), counted AS (
+        ${isGated ? `CASE WHEN gate LIKE '${orderedPattern}' THEN now ELSE due_at END` : "due_at"} -
+        (priority * $1::float8)::bigint${isGated ? ", gate, costs" : ""}
+      FROM numbered ${rest} RETURNING state, queue, type${isGated ? ", gate" : ""}${mayBeKnown ? ", id" : ""}
+    ), ${isGated ? announced : ""}counted AS (
       INSERT INTO ${schema}.tally (queue, type, unfinished, scheduled, total_created)
       ${tasks === alike ? ofOneLane : ofEachLane} RETURNING unfinished
     )
@@ -75,12 +90,18 @@ export const make = (
         ? "CASE WHEN count(*) < cardinality($2) THEN coalesce(array_agg(id), '{}') END FROM stored"
         : "NULL::text[]"
     }`
-  const insertUnknown = insert(various, "ON CONFLICT (id) DO NOTHING", true)
-  // measured for a thousand tasks: 23 ms, and 28 when it has to look for conflicts
-  const insertNew = insert(various, "")
+  }
+  const inserts = (tasks: string) => ({
+    unknown: insert(tasks, "ON CONFLICT (id) DO NOTHING", true),
+    // measured for a thousand tasks: 23 ms, and 28 when it has to look for conflicts
+    new: insert(tasks, ""),
+    // in one order, or two processes that store the same keys would each wait for the other
+    all: insert(tasks, "ORDER BY type, key")
+  })
   const insertAlike = insert(alike, "")
-  // in one order, or two processes that store the same keys would each wait for the other
-  const insertAll = insert(various, "ORDER BY type, key")
+  const plain = inserts(various)
+  const gated = inserts(variousGated)
+  const insertsFor = (tasks: Group) => areGated(tasks) ? gated : plain
   const known = `SELECT c.now::float8, t.id, t.type, t.key, t.payload
     FROM (SELECT ${schema}.now_ms() AS now) c LEFT JOIN (
       SELECT id, type, key, payload FROM ${schema}.task WHERE id = ANY ($1)
@@ -95,7 +116,8 @@ export const make = (
         number(headStartMs),
         texts(tasks.map(({ id }) => id)),
         texts(tasks.map(({ payload }) => payload)),
-        ...(text === insertAlike ? one(tasks[0]!) : each(tasks))
+        ...(text === insertAlike ? one(tasks[0]!) : each(tasks)),
+        ...(areGated(tasks) ? gates(tasks) : [])
       ]),
       ([row]) => {
         capacity.add(row![1])
@@ -132,7 +154,7 @@ export const make = (
       if (id !== null && key !== null) plan.addOwner({ type, key }, { id, payload })
     }
     const decided = groups.map((group) => plan.decide(group))
-    const now = plan.fresh.length === 0 ? rows[0]![0] : (yield* store(insertAll, plan.fresh))[0]
+    const now = plan.fresh.length === 0 ? rows[0]![0] : (yield* store(insertsFor(plan.fresh).all, plan.fresh))[0]
     return decided.map((answer): EnqueueAnswer => answer._tag === "Accepted" ? { ...answer, now } : answer)
   })
 
@@ -148,9 +170,9 @@ export const make = (
       if (isKeyed || !capacity.fits(all.length) || budget?.fits(offered) === false) return decided
       return Effect.flatMap(inTransaction, (inside) =>
         inside
-          ? storeUnkeyed(insertUnknown, groups, all)
+          ? storeUnkeyed(insertsFor(all).unknown, groups, all)
           : Effect.catchIf(
-            storeUnkeyed(all.length > 1 && areAlike(all) ? insertAlike : insertNew, groups, all),
+            storeUnkeyed(all.length > 1 && areAlike(all) ? insertAlike : insertsFor(all).new, groups, all),
             Failure.isDuplicate,
             () => decided
           ))
@@ -161,7 +183,8 @@ export const make = (
 const areAlike = (tasks: Group): boolean => {
   const { delayMs, key, maxRetries, priority, queue, runAt, timeoutMs, type } = tasks[0]!
   return tasks.every((task) =>
-    task.type === type && task.queue === queue && task.priority === priority && task.key === key &&
+    task.gate === null && task.type === type && task.queue === queue && task.priority === priority &&
+    task.key === key &&
     task.maxRetries === maxRetries && task.timeoutMs === timeoutMs && task.delayMs === delayMs && task.runAt === runAt
   )
 }
@@ -176,6 +199,11 @@ const each = (tasks: Group): ReadonlyArray<Parameter> => [
   numbers(tasks.map(({ timeoutMs }) => wholeOrNull(timeoutMs))),
   numbers(tasks.map(({ delayMs }) => whole(Math.max(0, delayMs)))),
   numbers(tasks.map(({ runAt }) => wholeOrNull(runAt)))
+]
+
+const gates = (tasks: Group): ReadonlyArray<Parameter> => [
+  texts(tasks.map(({ gate }) => gate)),
+  texts(tasks.map(({ costs }) => costs))
 ]
 
 const one = (

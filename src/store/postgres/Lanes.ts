@@ -23,14 +23,20 @@ const settings = "SET jit TO off SET max_parallel_workers_per_gather TO 0 SET en
 
 const inRange = "(queue, type) >= (p_from_queue, p_from_type) AND (p_queue IS NULL OR queue = p_queue)"
 
+/** When the first pending task of a lane became due: that of those without a gate, or of those with one. */
+const firstDue = (schema: string, type: string, queue: string): string => {
+  const first = (gate: string, what: (column: string) => string) =>
+    `(SELECT ${what("rank")} AS place, t.seq, t.due_at FROM ${schema}.task t
+      WHERE t.state = 1 AND t.gate ${gate} AND ${what("type")} = ${type} AND ${what("queue")} = ${queue}
+      ORDER BY ${what("rank")}, t.seq LIMIT 1)`
+  const plain = first("IS NULL", (column) => `t.${column}`)
+  const gated = first("IS NOT NULL", (column) => column === "rank" ? "(t.rank + 0)" : `(t.${column} || '')`)
+  return `(SELECT f.due_at::float8 FROM (${plain} UNION ALL ${gated}) f ORDER BY f.place, f.seq LIMIT 1)`
+}
+
 /**
  * What the driver adds to the schema. Rows of `tally` that store or remove tasks name their lane, unless they were written
  * by an older version or have been added up, which `in_lanes` tells apart: see `Tally`.
- *
- * Unfinished tasks are found through the indexes of their states and then read in the order of the table: in the order of
- * an index each would be a page of its own, and three times as slow. Nothing else is left to the planner, whatever the
- * statistics say. Of `lane` as many more are read as lanes have changed since they were added up, for each of those may
- * have lost its last task. Where there is no lane, the answer is one row without any.
  */
 export const additions = (schema: string): ReadonlyArray<string> => [
   `CREATE TABLE IF NOT EXISTS ${schema}.lane (
@@ -40,13 +46,23 @@ export const additions = (schema: string): ReadonlyArray<string> => [
     PRIMARY KEY (queue, type)
   ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05)`,
   `ALTER TABLE ${schema}.tally ADD COLUMN IF NOT EXISTS queue text COLLATE "C",
-    ADD COLUMN IF NOT EXISTS type text COLLATE "C", ADD COLUMN IF NOT EXISTS in_lanes boolean NOT NULL DEFAULT false`,
+    ADD COLUMN IF NOT EXISTS type text COLLATE "C", ADD COLUMN IF NOT EXISTS in_lanes boolean NOT NULL DEFAULT false`
+]
+
+/**
+ * Unfinished tasks are found through the indexes of their states and then read in the order of the table: in the order of
+ * an index each would be a page of its own, and three times as slow. Nothing else is left to the planner, whatever the
+ * statistics say. Of `lane` as many more are read as lanes have changed since they were added up, for each of those may
+ * have lost its last task. Where there is no lane, the answer is one row without any.
+ */
+export const countingFunctions = (schema: string): ReadonlyArray<string> => [
   `CREATE OR REPLACE FUNCTION ${schema}.unfinished_1(p_from_queue text, p_from_type text, p_queue text)
   RETURNS TABLE (out_queue text, out_type text, out_state int, out_tasks bigint) LANGUAGE sql STABLE
     ${settings} SET enable_indexscan TO off SET enable_indexonlyscan TO off SET enable_sort TO off AS $function$
     ${
-    [0, 1, 2].map((state) =>
-      `SELECT queue, type, ${state}, count(*) FROM ${schema}.task WHERE state = ${state} AND ${inRange} GROUP BY queue, type`
+    [[0, ""], [1, "AND gate IS NULL"], [1, "AND gate IS NOT NULL"], [2, ""]].map(([state, which]) =>
+      `SELECT queue, type, ${state}, count(*) FROM ${schema}.task WHERE state = ${state} ${which} AND ${inRange}
+        GROUP BY queue, type`
     ).join(" UNION ALL ")
   }
   $function$`,
@@ -74,10 +90,10 @@ export const additions = (schema: string): ReadonlyArray<string> => [
       SELECT * FROM counted WHERE stored > 0 OR scheduled + pending + running > 0
       ORDER BY queue COLLATE "C", type COLLATE "C" LIMIT p_limit
     )
-    SELECT ${schema}.now_ms()::float8, p.queue, p.type, p.scheduled, p.pending, p.running, (
-      SELECT t.due_at::float8 FROM ${schema}.task t WHERE t.state = 1 AND t.type = p.type AND t.queue = p.queue
-      ORDER BY t.rank, t.seq LIMIT 1
-    ) FROM (SELECT) one LEFT JOIN page p ON true ORDER BY p.queue COLLATE "C", p.type COLLATE "C"
+    SELECT ${schema}.now_ms()::float8, p.queue, p.type, p.scheduled, p.pending, p.running,
+      ${
+    firstDue(schema, "p.type", "p.queue")
+  } FROM (SELECT) one LEFT JOIN page p ON true ORDER BY p.queue COLLATE "C", p.type COLLATE "C"
   $function$`
 ]
 
@@ -104,27 +120,32 @@ const laneCountsOf = ({ query, schema }: Database): TaskStore["Service"]["laneCo
 
 const index = "SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off"
 
+/** The least of a column among pending tasks, of those without a gate and of those with one: each has an index. */
+const least = (schema: string, column: string, where: string): string =>
+  `least(${
+    ["IS NULL", "IS NOT NULL"].map((gate) =>
+      `(SELECT min(t.${column}) FROM ${schema}.task t WHERE t.state = 1 AND t.gate ${gate}${where})`
+    ).join(", ")
+  })`
+
 /** The types of pending tasks; and the queues of one type without some, with the due time of the first task of each. */
 export const strandedFunctions = (schema: string): ReadonlyArray<string> => [
   `CREATE OR REPLACE FUNCTION ${schema}.waiting_types_1() RETURNS SETOF text LANGUAGE sql STABLE ${index} AS $function$
     WITH RECURSIVE waiting AS (
-      SELECT min(type) AS type FROM ${schema}.task WHERE state = 1
+      SELECT ${least(schema, "type", "")} AS type
       UNION ALL
-      SELECT (SELECT min(t.type) FROM ${schema}.task t WHERE t.state = 1 AND t.type > w.type)
-      FROM waiting w WHERE w.type IS NOT NULL
+      SELECT ${least(schema, "type", " AND t.type > w.type")} FROM waiting w WHERE w.type IS NOT NULL
     ) SELECT type FROM waiting WHERE type IS NOT NULL
   $function$`,
   `CREATE OR REPLACE FUNCTION ${schema}.waiting_queues_1(p_type text, p_without text[], p_limit int)
   RETURNS TABLE (out_queue text, out_since float8) LANGUAGE sql STABLE ${index} AS $function$
     WITH RECURSIVE waiting AS (
-      SELECT min(queue) AS queue FROM ${schema}.task WHERE state = 1 AND type = p_type
+      SELECT ${least(schema, "queue", " AND t.type = p_type")} AS queue
       UNION ALL
-      SELECT (SELECT min(t.queue) FROM ${schema}.task t WHERE t.state = 1 AND t.type = p_type AND t.queue > w.queue)
+      SELECT ${least(schema, "queue", " AND t.type = p_type AND t.queue > w.queue")}
       FROM waiting w WHERE w.queue IS NOT NULL
-    ) SELECT w.queue, (
-      SELECT t.due_at::float8 FROM ${schema}.task t WHERE t.state = 1 AND t.type = p_type AND t.queue = w.queue
-      ORDER BY t.rank, t.seq LIMIT 1
-    ) FROM waiting w WHERE w.queue IS NOT NULL AND w.queue <> ALL (p_without) LIMIT p_limit
+    ) SELECT w.queue, ${firstDue(schema, "p_type", "w.queue")}
+    FROM waiting w WHERE w.queue IS NOT NULL AND w.queue <> ALL (p_without) LIMIT p_limit
   $function$`
 ]
 

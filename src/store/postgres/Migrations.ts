@@ -12,6 +12,7 @@ import type { Database } from "./Database.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
 import * as Lanes from "./Lanes.ts"
+import * as Lines from "./Lines.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Records from "./Records.ts"
 import * as Server from "./Server.ts"
@@ -137,8 +138,7 @@ const lanes = (schema: string): ReadonlyArray<string> => [
   `CREATE INDEX IF NOT EXISTS task_order ON ${schema}.task ((rank + 0), seq) WHERE state = 1`,
   `CREATE INDEX IF NOT EXISTS task_waiting ON ${schema}.task (type, queue, rank, seq) WHERE state = 1`,
   `DROP INDEX IF EXISTS ${schema}.task_lane`,
-  Claim.earlierFunction(schema, 2),
-  ...Lanes.strandedFunctions(schema)
+  Claim.earlierFunction(schema, 2)
 ]
 
 /** API keys are records. */
@@ -154,8 +154,20 @@ const pausesAsRecords = (schema: string): ReadonlyArray<string> => [
   `INSERT INTO ${schema}.record (kind, id, version, document, written_at)
     SELECT '${PausedQueues.kind}', queue, nextval('${schema}.record_version'), '{}', ${schema}.now_ms()
     FROM ${schema}.paused_queue`,
-  `DROP TABLE ${schema}.paused_queue`,
-  Claim.claimFunction(schema)
+  `DROP TABLE ${schema}.paused_queue`
+]
+
+/** Gates. Functions that instances of earlier versions call keep them too, and leave tasks that have one to others. */
+const gates = (schema: string): ReadonlyArray<string> => [
+  ...Lines.tables(schema),
+  ...Lanes.countingFunctions(schema),
+  ...Lanes.strandedFunctions(schema),
+  Records.putFunction(schema),
+  Attempt.completeFunction(schema),
+  Claim.claimFunction(schema),
+  Claim.earlierFunction(schema, 1),
+  Claim.earlierFunction(schema, 2),
+  Claim.earlierFunction(schema, 3)
 ]
 
 const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
@@ -167,8 +179,9 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   Records.tables,
   keysAsRecords,
   Lanes.additions,
-  (schema) => [Claim.claimFunction(schema)],
-  pausesAsRecords
+  (schema) => [Claim.earlierFunction(schema, 3)],
+  pausesAsRecords,
+  gates
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

@@ -7,6 +7,7 @@ import type { Budget } from "../Admission.ts"
 import { decideCancel, decideRerun } from "../Driver.ts"
 import { keyedForMs, lastClaimForMs, type RerunAnswer, type Retention, type TaskStore } from "../TaskStore.ts"
 import { type Database, number, numbers } from "./Database.ts"
+import * as Lines from "./Lines.ts"
 import type { Tally } from "./Tally.ts"
 import type { Tasks } from "./Task.ts"
 
@@ -105,12 +106,15 @@ const pruning = ({ query, schema }: Database, tally: Tally) => {
       )) ORDER BY claimed_at LIMIT ${maxForgotten} FOR UPDATE OF l SKIP LOCKED
     ))`
 
+  const renewed = Lines.renewed(schema)
+
   const removed = (text: string, parameters: Parameters<typeof query>[2]) =>
     Effect.map(query<[count: number]>("prune", text, parameters), (rows) => rows[0]![0])
 
   return Effect.fnUntraced(function*(retention: Retention, limit: number) {
     yield* tally.fold
     yield* query("prune", forget)
+    yield* query("prune", renewed)
     if (limit <= 0) return 0
     const old = yield* removed(aged, [bounded(retention.finishedForMs), bounded(retention.failedForMs), number(limit)])
     const finished = yield* tally.finished

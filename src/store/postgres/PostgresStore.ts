@@ -32,6 +32,7 @@ import * as Instances from "./Instances.ts"
 import * as Lanes from "./Lanes.ts"
 import * as Migrations from "./Migrations.ts"
 import * as Operate from "./Operate.ts"
+import * as Passes from "./Passes.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Read from "./Read.ts"
 import * as Records from "./Records.ts"
@@ -275,6 +276,7 @@ const make = Effect.fnUntraced(function*(
     ...attempt,
     ...operate,
     ...read,
+    ...Passes.make(database),
     awaitResults: (ids, maxBytes) =>
       Effect.tap(read.results(ids, maxBytes), (outcomes) =>
         Effect.sync(() => {

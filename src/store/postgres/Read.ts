@@ -68,16 +68,25 @@ export const make = ({ query, schema }: Database): Pick<TaskStore["Service"], "g
    */
   const latest = (columns: string, states: ReadonlyArray<number>, from = "") => {
     const all = `SELECT ${columns} FROM ${schema}.task WHERE seq < $1::bigint${from && ` AND seq >= ${from}`}`
-    const some = states.map((state) => {
-      const [condition, order] = listedStates.includes(state)
-        ? [
+    const unlisted = (state: number, which = "") => [
+      `state = ${state} ${which} AND seq + 0 < $1::bigint AND seq + 0 >= ${from || "0"}`,
+      "seq + 0 DESC"
+    ]
+    const parts = states.flatMap((state) =>
+      listedStates.includes(state)
+        ? [[
           `state IN (${listedStates.join(", ")}) AND (state, seq) < (${state}::smallint, $1::bigint)
             AND (state, seq) >= (${state}::smallint, ${from || "0"})`,
           "state DESC, seq DESC"
-        ]
-        : [`state = ${state} AND seq + 0 < $1::bigint AND seq + 0 >= ${from || "0"}`, "seq + 0 DESC"]
-      return `(SELECT ${columns} FROM ${schema}.task WHERE ${condition} ORDER BY ${order} LIMIT ${largeWindow})`
-    })
+        ]]
+        // pending tasks with and without a gate are in different indexes
+        : state === stateCode.pending
+        ? [unlisted(state, "AND gate IS NULL"), unlisted(state, "AND gate IS NOT NULL")]
+        : [unlisted(state)]
+    )
+    const some = parts.map(([condition, order]) =>
+      `(SELECT ${columns} FROM ${schema}.task WHERE ${condition} ORDER BY ${order} LIMIT ${largeWindow})`
+    )
     return `${some.length === 0 ? all : `SELECT * FROM (${some.join(" UNION ALL ")}) t`} ORDER BY seq DESC`
   }
   /** Where so many of them end. */

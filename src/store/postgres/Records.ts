@@ -5,6 +5,7 @@
 import { Effect } from "effect"
 import type { Budget } from "../Admission.ts"
 import * as Atomically from "../Atomically.ts"
+import * as Gates from "../Gates.ts"
 import * as RecordDriver from "../RecordDriver.ts"
 import { absent, type RecordStore } from "../RecordStore.ts"
 import type { EnqueueAnswer, TaskStore } from "../TaskStore.ts"
@@ -39,6 +40,46 @@ export const tables = (schema: string): ReadonlyArray<string> => [
     PRIMARY KEY (kind, id)
   ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000)`,
   `CREATE INDEX IF NOT EXISTS record_due ON ${schema}.record (kind, wake_at, id) WHERE wake_at IS NOT NULL`,
+  putFunction(schema),
+  `CREATE OR REPLACE FUNCTION ${schema}.due_records_1(p_kind text, p_limit int, p_lease bigint) RETURNS TABLE (
+    out_now float8, out_next float8, out_id text, out_version float8, out_document text, out_due_at float8,
+    out_written_at float8
+  ) LANGUAGE plpgsql SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_sort TO off
+    AS $function$
+  DECLARE
+    v_now bigint := ${schema}.now_ms();
+    v_version bigint;
+    v_ids text[];
+    v_id text;
+  BEGIN
+    IF p_lease IS NULL THEN
+      v_ids := ARRAY(SELECT id FROM ${schema}.record WHERE kind = p_kind AND wake_at <= v_now
+        ORDER BY wake_at, id LIMIT p_limit);
+    ELSE
+      v_ids := ARRAY(SELECT id FROM ${schema}.record WHERE kind = p_kind AND wake_at <= v_now
+        ORDER BY wake_at, id LIMIT p_limit FOR UPDATE SKIP LOCKED);
+      IF cardinality(v_ids) > 0 THEN v_version := ${nextVersion(schema)}; END IF;
+      FOREACH v_id IN ARRAY v_ids LOOP
+        UPDATE ${schema}.record SET version = greatest(version + 1, v_version), wake_at = v_now + p_lease
+          WHERE kind = p_kind AND id = v_id;
+      END LOOP;
+    END IF;
+    out_now := v_now;
+    out_next := (SELECT min(wake_at) FROM ${schema}.record WHERE kind = p_kind AND wake_at > v_now);
+    FOREACH v_id IN ARRAY v_ids LOOP
+      SELECT id, version, document, due_at, written_at INTO out_id, out_version, out_document, out_due_at, out_written_at
+        FROM ${schema}.record WHERE kind = p_kind AND id = v_id;
+      RETURN NEXT;
+    END LOOP;
+    IF cardinality(v_ids) = 0 THEN RETURN NEXT; END IF;
+  END $function$`
+]
+
+/** The kinds of records that open or close gates. */
+const limiting = [Gates.limitKind, Gates.pausedKeyKind].map((kind) => `'${kind}'`).join(", ")
+
+/** Puts records, each at the version that is expected. Claims read what it says of passes: see `Lines`. */
+export const putFunction = (schema: string): string =>
   `CREATE OR REPLACE FUNCTION ${schema}.put_records_1(
     p_kinds text[], p_ids text[], p_expects bigint[], p_documents text[], p_due_at bigint[], p_due_in bigint[],
     OUT out_version float8, OUT out_index int, OUT out_found float8
@@ -101,43 +142,14 @@ export const tables = (schema: string): ReadonlyArray<string> => [
           WHERE kind = p_kinds[v_place] AND id = p_ids[v_place];
         END IF;
       END LOOP;
+      IF p_kinds && ARRAY[${limiting}] THEN
+        INSERT INTO ${schema}.pass_news (pass)
+          SELECT id FROM unnest(p_kinds, p_ids) AS c (kind, id) WHERE kind = ANY (ARRAY[${limiting}]);
+      END IF;
       out_version := v_version;
       EXIT;
     END LOOP;
-  END $function$`,
-  `CREATE OR REPLACE FUNCTION ${schema}.due_records_1(p_kind text, p_limit int, p_lease bigint) RETURNS TABLE (
-    out_now float8, out_next float8, out_id text, out_version float8, out_document text, out_due_at float8,
-    out_written_at float8
-  ) LANGUAGE plpgsql SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_sort TO off
-    AS $function$
-  DECLARE
-    v_now bigint := ${schema}.now_ms();
-    v_version bigint;
-    v_ids text[];
-    v_id text;
-  BEGIN
-    IF p_lease IS NULL THEN
-      v_ids := ARRAY(SELECT id FROM ${schema}.record WHERE kind = p_kind AND wake_at <= v_now
-        ORDER BY wake_at, id LIMIT p_limit);
-    ELSE
-      v_ids := ARRAY(SELECT id FROM ${schema}.record WHERE kind = p_kind AND wake_at <= v_now
-        ORDER BY wake_at, id LIMIT p_limit FOR UPDATE SKIP LOCKED);
-      IF cardinality(v_ids) > 0 THEN v_version := ${nextVersion(schema)}; END IF;
-      FOREACH v_id IN ARRAY v_ids LOOP
-        UPDATE ${schema}.record SET version = greatest(version + 1, v_version), wake_at = v_now + p_lease
-          WHERE kind = p_kind AND id = v_id;
-      END LOOP;
-    END IF;
-    out_now := v_now;
-    out_next := (SELECT min(wake_at) FROM ${schema}.record WHERE kind = p_kind AND wake_at > v_now);
-    FOREACH v_id IN ARRAY v_ids LOOP
-      SELECT id, version, document, due_at, written_at INTO out_id, out_version, out_document, out_due_at, out_written_at
-        FROM ${schema}.record WHERE kind = p_kind AND id = v_id;
-      RETURN NEXT;
-    END LOOP;
-    IF cardinality(v_ids) = 0 THEN RETURN NEXT; END IF;
   END $function$`
-]
 
 /** Prepares the operations. */
 export const make = (database: Database, tasks: TaskSteps): RecordStore["Service"] => {

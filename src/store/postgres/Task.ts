@@ -46,7 +46,8 @@ export interface Tasks {
 export const make = ({ now, query, schema }: Database, headStartMs: number): Tasks => {
   const lock = `SELECT ${columnsOfDecisions} FROM ${schema}.task WHERE id = ANY ($1) ORDER BY seq FOR UPDATE`
   // every field that a Change may touch; the rank follows from the due time, and a lease ends with its attempt
-  const apply = `WITH given AS (
+  const applying = (rest: string) =>
+    `WITH given AS (
       SELECT * FROM unnest($1::float8[], $2::float8[], $3::float8[], $4::float8[], $5::float8[], $6::float8[],
         $7::float8[], $8::float8[], $9::bool[], $10::text[], $11::text[], $12::text[])
         AS g (seq, state, due_at, rank, completed_at, failures, crashes, settled_claim, cancel_requested, result,
@@ -56,10 +57,16 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
         completed_at = g.completed_at::bigint, failures = g.failures::int, crashes = g.crashes::int,
         settled_claim = g.settled_claim::bigint, cancel_requested = g.cancel_requested, result = g.result,
         failure = g.failure, history = g.history, lease_until = CASE WHEN g.state = 2 THEN t.lease_until END
-      FROM given g WHERE t.seq = g.seq::bigint
-    )
+      FROM given g WHERE t.seq = g.seq::bigint${rest}
     INSERT INTO ${schema}.tally (unfinished, scheduled, completed, failed, cancelled, total_completed, total_failed,
       total_cancelled, total_retried, total_crashed) VALUES ($13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`
+  const apply = applying(")")
+  // claims take note of it: see `Lines`
+  const applyGated = applying(` RETURNING t.type, t.queue, t.gate
+    ), announced AS (
+      INSERT INTO ${schema}.line_news (type, queue, gate, changed)
+      SELECT DISTINCT type, queue, gate, true FROM changed WHERE gate IS NOT NULL
+    )`)
   const tasks: Tasks = {
     lock: (operation, ids) =>
       Effect.map(
@@ -67,21 +74,23 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
         (rows) => new Map(rows.map((row) => [row[1], recordOf(row)]))
       ),
     apply: (operation, decided) =>
-      decided.length === 0 ? Effect.void : Effect.asVoid(query(operation, apply, [
-        numbers(decided.map(({ task }) => task.seq)),
-        numbers(decided.map(({ change }) => stateCode[change.state])),
-        numbers(decided.map(({ change }) => change.dueAt)),
-        numbers(decided.map(({ change, task }) => Rank.rank(change.dueAt, task.priority, headStartMs))),
-        numbers(decided.map(({ change }) => change.completedAt)),
-        numbers(decided.map(({ change }) => change.failures)),
-        numbers(decided.map(({ change }) => change.crashes)),
-        numbers(decided.map(({ change }) => change.settledClaim)),
-        booleans(decided.map(({ change }) => change.cancelRequested)),
-        texts(decided.map(({ change }) => change.result)),
-        texts(decided.map(({ change }) => failureTextOf(change))),
-        texts(decided.map(({ change }) => historyTextOf(change))),
-        ...countersOf(decided).map(number)
-      ])),
+      decided.length === 0 ?
+        Effect.void :
+        Effect.asVoid(query(operation, decided.some(({ task }) => task.gate !== null) ? applyGated : apply, [
+          numbers(decided.map(({ task }) => task.seq)),
+          numbers(decided.map(({ change }) => stateCode[change.state])),
+          numbers(decided.map(({ change }) => change.dueAt)),
+          numbers(decided.map(({ change, task }) => Rank.rankOf(task, change.dueAt, headStartMs))),
+          numbers(decided.map(({ change }) => change.completedAt)),
+          numbers(decided.map(({ change }) => change.failures)),
+          numbers(decided.map(({ change }) => change.crashes)),
+          numbers(decided.map(({ change }) => change.settledClaim)),
+          booleans(decided.map(({ change }) => change.cancelRequested)),
+          texts(decided.map(({ change }) => change.result)),
+          texts(decided.map(({ change }) => failureTextOf(change))),
+          texts(decided.map(({ change }) => historyTextOf(change))),
+          ...countersOf(decided).map(number)
+        ])),
     change: ({ transaction }, operation, ids, unknown, decide) =>
       ids.length === 0 ? Effect.succeed([]) : transaction(
         operation,

@@ -16,6 +16,8 @@ import {
   type RescueRequest
 } from "../TaskStore.ts"
 import { announce } from "./Hints.ts"
+import { lines } from "./Lines.ts"
+import { lanes } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 import type { Standing, Tasks } from "./Task.ts"
 
@@ -143,15 +145,17 @@ return 0
  * The first write is one that Redis allows when its memory is full, and a script that has written may go on: a full Redis
  * finishes what it has begun.
  */
-const runComplete = script<ReadonlyArray<number>>(`${prelude}${held}${announce}
+const runComplete = script<ReadonlyArray<number>>(`${prelude}${lanes}${lines}${held}${announce}
 local now, left, refs, ended, states, results, done = int(clock()), {}, {}, {}, {}, {}, {}
 local finished, lists, ids, rests = { ["0"] = {}, ["1"] = {} }, {}, held(1, 3)
 for index, rest in ipairs(rests) do
   local id = ids[index]
   if rest and not done[id] then
-    local ref, set, lane = string.sub(rest, 1, 12) .. id, finished[string.sub(rest, 14, 14)], string.match(rest, "\\n([^\\n]*)")
+    local ref, set, line = string.sub(rest, 1, 12) .. id, finished[string.sub(rest, 14, 14)], string.match(rest, "\\n([^\\n]*)")
+    local lane = laneOf(line)
     local list = lists[lane] or {}
     done[id], lists[lane] = true, list
+    if line ~= lane then gated().count(line, -1) end
     refs[#refs + 1], ended[#ended + 1] = ref, id
     states[#states + 1], states[#states + 2] = id, "C" .. ARGV[index * 3 - 1] .. ";" .. now .. ";" .. rest
     results[#results + 1], results[#results + 2] = id, ARGV[index * 3]
@@ -167,6 +171,7 @@ each("HSET", root .. ":state", states)
 each("HSET", root .. ":result", results)
 for keyed, set in pairs(finished) do each("ZADD", root .. ":finished:C" .. keyed, set) end
 for lane, list in pairs(lists) do each("ZADD", root .. ":list:C:" .. lane, list) end
+if madeLines then madeLines.conclude() end
 if call("EXISTS", root .. ":failure") == 1 then each("HDEL", root .. ":failure", ended) end
 count("unfinished", -#refs)
 count("completed", #refs)

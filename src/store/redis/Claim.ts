@@ -4,9 +4,13 @@
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
+import { pausedTypeKind } from "../Gates.ts"
 import * as PausedQueues from "../PausedQueues.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
+import { choice } from "./Choice.ts"
+import { adoptLine, lines } from "./Lines.ts"
 import { block, elementsOf, lanes } from "./Order.ts"
+import { limits } from "./Passes.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 import { claimedTaskOf } from "./Task.ts"
 
@@ -41,184 +45,28 @@ const answerOf = (answer: Answer): ClaimAnswer => {
 
 /** Whether a claim asks for a lane. */
 const wanted = `
-local wantedTypes, wantedQueues, paused = ARGV[7], ARGV[8], nil
-for _, queue in ipairs(call("HKEYS", root .. ":record:${PausedQueues.kind}")) do
-  paused = paused or {}
-  paused[queue] = true
+local wantedTypes, wantedQueues, pausedQueues, pausedTypes = ARGV[7], ARGV[8], nil, nil
+
+local function pausedOf(kind)
+  local paused
+  for _, name in ipairs(call("HKEYS", root .. ":record:" .. kind)) do
+    paused = paused or {}
+    paused[name] = true
+  end
+  return paused
+end
+if isAnyClosed then pausedQueues, pausedTypes = pausedOf("${PausedQueues.kind}"), pausedOf("${pausedTypeKind}") end
+
+local function isPaused(lane)
+  local names = cjson.decode(lane)
+  return (pausedQueues and pausedQueues[names[1]]) or (pausedTypes and pausedTypes[names[2]])
 end
 
 local function isWanted(lane)
   local queue, type = namesOf(lane)
   if not string.find(wantedTypes, "," .. type .. ",", 1, true) then return false end
   if wantedQueues ~= "" and not string.find(wantedQueues, "," .. queue .. ",", 1, true) then return false end
-  return not (paused and paused[cjson.decode(lane)[1]])
-end
-`
-
-/**
- * Which tasks a claim takes: those of lowest rank of the wanted types and queues, in pieces of one lane each.
- *
- * Lanes are looked at in the order in which they are filed, and only as far as one may have a task before those found.
- * Where many lanes that are not wanted come first, because this instance cannot run them, the wanted ones are looked up instead.
- */
-const choice = `
-local maxSteps, maxPairs = 100, 5000
-
-local function before(a, b) return a.rank < b.rank or (a.rank == b.rank and a.seq < b.seq) end
-
--- keeps a list with the first in the order of work at its end
-local function insert(list, item)
-  local low, high = 1, #list + 1
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    if before(list[middle], item) then high = middle else low = middle + 1 end
-  end
-  table.insert(list, low, item)
-end
-
--- lanes that are filed in a sorted set, page by page
-local function readerOf(key)
-  local offset, size, page, at, isLast = 0, 2, {}, 1, false
-  return function()
-    if page[at] == nil then
-      if isLast then return nil end
-      page, at = call("ZRANGE", key, offset, offset + size - 1, "WITHSCORES"), 1
-      isLast = #page < 2 * size
-      offset, size = offset + size, math.min(4 * size, 200)
-      if page[1] == nil then return nil end
-    end
-    local member, rank = page[at], tonumber(page[at + 1])
-    at = at + 2
-    return { lane = string.sub(member, 13), seq = string.sub(member, 1, 12), rank = rank }
-  end
-end
-
--- the JSON texts between the commas of ,"a","b",
-local function elementsOf(text)
-  local plain, found, at = string.gsub(text, "\\\\.", "  "), {}, 3
-  while at <= #plain do
-    local last = string.find(plain, '"', at, true)
-    found[#found + 1] = string.sub(text, at - 1, last)
-    at = last + 3
-  end
-  return found
-end
-
--- wanted lanes that are next, one of each reader, and the lanes that have been given
-local nexts, given, steps = {}, {}, 0
-
-local function advance(reader)
-  local lane = reader()
-  while lane and (given[lane.lane] or not isWanted(lane.lane)) do lane = reader() end
-  if lane then
-    lane.reader = reader
-    insert(nexts, lane)
-  end
-end
-
-local function lookUp()
-  local types = elementsOf(wantedTypes)
-  local queues = wantedQueues ~= "" and elementsOf(wantedQueues)
-  nexts = {}
-  if queues and #queues * #types <= maxPairs then
-    local lanes = {}
-    for _, queue in ipairs(queues) do
-      for _, type in ipairs(types) do lanes[#lanes + 1] = "[" .. queue .. "," .. type .. "]" end
-    end
-    for index, filed in ipairs(hmget(root .. ":head", lanes)) do
-      local lane = lanes[index]
-      if filed and not given[lane] and isWanted(lane) then
-        insert(nexts, { lane = lane, seq = string.sub(filed, 1, 12), rank = tonumber(string.sub(filed, 13)) })
-        given[lane] = true
-      end
-    end
-  else
-    for _, type in ipairs(types) do advance(readerOf(root .. ":ready:" .. type)) end
-  end
-end
-
-local inOrder = readerOf(root .. ":ready")
-
--- the next wanted lane, which stays the next until it is taken
-local function peek()
-  while inOrder and nexts[1] == nil do
-    local lane = inOrder()
-    if lane == nil then
-      inOrder = nil
-    elseif isWanted(lane.lane) then
-      nexts[1] = lane
-    else
-      steps = steps + 1
-      if steps > maxSteps then
-        inOrder = nil
-        lookUp()
-      end
-    end
-  end
-  return nexts[#nexts]
-end
-
-local function pull()
-  local lane = table.remove(nexts)
-  given[lane.lane] = true
-  if lane.reader then advance(lane.reader) end
-  return lane
-end
-
--- lanes that were looked at: those that have been emptied, and those that have their first task at a later place
-local emptied, moved = {}, {}
-
--- where a lane really begins, if it has tasks
-local function look(lane)
-  local head = headOf(lane)
-  if head[1] == nil then return nil end
-  return { lane = lane, seq = string.sub(head[1], 1, 12), rank = tonumber(head[2]), head = head }
-end
-
--- a piece goes on as long as the head of its lane is the first of all heads
-local heads, left = {}, limit
-while left > 0 do
-  local following = peek()
-  while following and (heads[1] == nil or before(following, heads[#heads])) do
-    local filed = pull()
-    following = peek()
-    -- a lane that is alone needs no comparison
-    local head = filed
-    if heads[1] or following then
-      head = look(filed.lane)
-      if head == nil then
-        emptied[#emptied + 1] = filed.lane
-      elseif before(filed, head) then
-        moved[filed.lane] = head
-      end
-    end
-    if head then insert(heads, head) end
-  end
-  local first = table.remove(heads)
-  if first == nil then break end
-  moved[first.lane] = nil
-  local second = heads[#heads]
-  if following and (second == nil or before(following, second)) then second = following end
-  local members = left
-  if second then
-    members = math.max(1, call("ZCOUNT", root .. ":lane:" .. first.lane, "-inf", "(" .. int(second.rank)))
-  end
-  local refs = take(first.lane, left, members, first.head)
-  pieces[#pieces + 1] = refs
-  left = left - #refs
-  if left > 0 then
-    local head = look(first.lane)
-    if head then insert(heads, head) else emptied[#emptied + 1] = first.lane end
-  else
-    depart(first.lane)
-  end
-end
-
--- readers count places, so only now are lanes forgotten, and those filed again that were looked at in vain
-for _, lane in ipairs(emptied) do forget(lane) end
-for lane, head in pairs(moved) do
-  unfile(lane, call("HGET", root .. ":head", lane))
-  file(lane, head.rank, head.seq)
+  return not ((pausedQueues or pausedTypes) and isPaused(lane))
 end
 `
 
@@ -235,37 +83,48 @@ end
  * gives no number twice: an older snapshot or a replica that lagged behind may know an older counter, but the time is
  * past.
  */
-const run = script<Answer>(`${prelude}${block}${lanes}
+const run = script<Answer>(`${prelude}${lanes}${block}${lines}${limits}${adoptLine}
 local headStart, maxPromoted, instance, nonce = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local limit, now = tonumber(ARGV[5]), clock()
 local scheduled, running = root .. ":scheduled", root .. ":running"
 
 local function nextDue() return call("ZRANGE", scheduled, 0, 0, "WITHSCORES")[2] end
 
+-- when a task was stored whose line goes in that order
+local function createdOf(id)
+  local state = call("HGET", root .. ":state", id)
+  return state and string.match(state, "^[^\\n]*;(%d+)\\n") or
+    string.match(call("HGET", root .. ":task", id), "^[^\\n]*\\n[^\\n]*\\n(%d+)")
+end
+
 local function promote()
   local due = call("ZRANGEBYSCORE", scheduled, "-inf", now, "WITHSCORES", "LIMIT", 0, maxPromoted)
   local works, lists, left = {}, {}, {}
   for index = 1, #due, 2 do
-    local seq, priority, lane, id = string.match(due[index], "^(............)([^%[]*)([^\\n]*)\\n(.*)$")
-    works[lane], lists[lane], left[lane] = works[lane] or {}, lists[lane] or {}, left[lane] or {}
-    local w, l, o, ref = works[lane], lists[lane], left[lane], seq .. id
-    w[#w + 1], w[#w + 2] = int(due[index + 1] - priority * headStart), ref
+    local seq, priority, line, id = string.match(due[index], "^(............)([^%[]*)([^\\n]*)\\n(.*)$")
+    local lane = laneOf(line)
+    works[line], lists[lane], left[lane] = works[line] or {}, lists[lane] or {}, left[lane] or {}
+    local w, l, o, ref = works[line], lists[lane], left[lane], seq .. id
+    local since = isOrdered(line, lane) and createdOf(id) or due[index + 1]
+    w[#w + 1], w[#w + 2] = int(since - priority * headStart), ref
     l[#l + 1], l[#l + 2] = "0", ref
     o[#o + 1] = ref
   end
   call("ZREMRANGEBYRANK", scheduled, 0, #due / 2 - 1)
-  for lane, members in pairs(works) do
+  for line, members in pairs(works) do
     local rank, seq
     for index = 1, #members, 2 do
-      if rank == nil or tonumber(members[index]) < rank then
-        rank, seq = tonumber(members[index]), string.sub(members[index + 1], 1, 12)
-      end
+      local its, number = tonumber(members[index]), string.sub(members[index + 1], 1, 12)
+      if rank == nil or its < rank or (its == rank and number < seq) then rank, seq = its, number end
     end
-    arrive(lane, rank, seq)
-    each("ZADD", root .. ":lane:" .. lane, members)
-    each("ZADD", root .. ":list:P:" .. lane, lists[lane])
+    if laneOf(line) == line then arrive(line, rank, seq) else gated().arrive(line, rank, seq, true) end
+    each("ZADD", root .. ":lane:" .. line, members)
+  end
+  for lane, members in pairs(lists) do
+    each("ZADD", root .. ":list:P:" .. lane, members)
     each("ZREM", root .. ":list:S:" .. lane, left[lane])
   end
+  if madeLines then madeLines.conclude() end
 end
 
 local due = nextDue()
@@ -274,6 +133,19 @@ if due and tonumber(due) <= now then
   due = nextDue()
 end
 due = due and tonumber(due) or false
+
+-- whether a queue or a type is paused, or something waits until a time for its gate to open
+local untils = root .. ":until"
+local isAnyClosed = call("EXISTS", root .. ":record:${PausedQueues.kind}", root .. ":record:${pausedTypeKind}", untils) > 0
+if isAnyClosed then
+  local first = tonumber(call("ZRANGE", untils, 0, 0, "WITHSCORES")[2])
+  if first and first <= now then
+    gated().expire(now)
+    gated().conclude()
+    first = tonumber(call("ZRANGE", untils, 0, 0, "WITHSCORES")[2])
+  end
+  if first and not (due and due <= first) then due = first end
+end
 
 local answer = { now, due and int(due) or "", 0 }
 
@@ -299,15 +171,15 @@ if limit <= 0 then return answer end
 -- the first member of a lane with its rank
 local function headOf(lane) return call("ZRANGE", root .. ":lane:" .. lane, 0, 0, "WITHSCORES") end
 
--- takes the tasks of lowest rank out of one lane: at most so many, of so many members, of which the head may be known
-local function take(lane, amount, members, head)
-  local refs, key = {}, root .. ":lane:" .. lane
+-- takes the tasks of lowest rank out of one line: at most so many, of so many members, of which the head may be known
+local function take(line, amount, members, head)
+  local refs, key = {}, root .. ":lane:" .. line
   while amount > 0 and members > 0 do
-    head = head or headOf(lane)
+    head = head or headOf(line)
     if head[1] == nil then break end
     local name = blockOf(head[1])
     if name then
-      local front = shift(lane, head[2], name, amount)
+      local front = shift(line, head[2], name, amount)
       for _, ref in ipairs(front) do refs[#refs + 1] = ref end
       amount, members = amount - #front, members - 1
     else
@@ -319,7 +191,7 @@ local function take(lane, amount, members, head)
         refs[#refs + 1] = found[alone]
       end
       call("ZREMRANGEBYRANK", key, 0, alone - 1)
-      each("ZREM", root .. ":list:P:" .. lane, found, alone)
+      each("ZREM", root .. ":list:P:" .. laneOf(line), found, alone)
       amount, members = amount - alone, members - alone
     end
     head = nil
@@ -328,15 +200,23 @@ local function take(lane, amount, members, head)
 end
 
 ${wanted}
--- what was taken, in pieces in the order of work, each of one lane
-local pieces, lanes = {}, call("HLEN", root .. ":head")
-if lanes == 1 then
-  local lane = call("HKEYS", root .. ":head")[1]
-  if isWanted(lane) then
-    pieces[1] = take(lane, limit, limit)
-    if #pieces[1] < limit then forget(lane) else depart(lane) end
+-- whether a name stands for the lines of a lane, or is that of a line which an older version has filed like a lane
+local function isAlias(name) return string.byte(name, -2) == 49 end
+local function hasGates(name) return isAlias(name) or laneOf(name) ~= name end
+
+-- what was taken, in pieces in the order of work, each of one line, and the ids of tasks that go in the order of storing
+local ordered = {}
+local pieces, amount, only = {}, call("HLEN", root .. ":head"), nil
+if amount == 1 then
+  only = call("HKEYS", root .. ":head")[1]
+  if hasGates(only) then only = nil end
+end
+if only then
+  if isWanted(only) then
+    pieces[1] = take(only, limit, limit)
+    if #pieces[1] < limit then forget(only) else depart(only) end
   end
-elseif lanes > 1 then
+elseif amount > 0 then
 ${choice}
 end
 
@@ -353,8 +233,8 @@ answer[3] = int(first)
 
 local tasks, texts = hmget(root .. ":task", ids), hmget(root .. ":state", ids)
 local states, leases, lease, started = {}, {}, int(now + ARGV[6]), int(now)
--- a state's parts: those that stay, before and after the number of claims, and the lane
-local claimed = "^[^;]*;[^;]*;([^;]*;[^;]*;[^;]*;[^;]*;)([^;]*)(;[^;]*;[^;]*;[^;]*;[^;]*;)[^\\n]*(\\n[^\\n]*\\n)"
+-- a state's parts: those that stay, before and after the number of claims, and the line
+local claimed = "^[^;]*;[^;]*;([^;]*;[^;]*;[^;]*;[^;]*;)([^;]*)(;[^;]*;[^;]*;[^;]*;[^;]*;)[^\\n;]*([^\\n]*\\n[^\\n]*\\n)"
 for index, id in ipairs(ids) do
   local task, text, number, at = tasks[index], texts[index], int(first + index - 1), #answer
   answer[at + 1], answer[at + 2], answer[at + 3] = id, task, ""
@@ -365,7 +245,8 @@ for index, id in ipairs(ids) do
   else
     local head = string.find(task, "\\n", 1, true)
     local lane = string.find(task, "\\n", head + 1, true)
-    text = "R" .. number .. ";;" .. string.sub(task, 1, head - 1) .. ";" .. started .. string.sub(task, head, lane) ..
+    local since = ordered[id] and ";" .. string.match(task, "^%d+", lane + 1) or ""
+    text = "R" .. number .. ";;" .. string.sub(task, 1, head - 1) .. ";" .. started .. since .. string.sub(task, head, lane) ..
       instance
   end
   states[index * 2 - 1], states[index * 2] = id, text

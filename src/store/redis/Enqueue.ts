@@ -11,7 +11,8 @@ import { type Budget, offeredBytes, Plan } from "../Admission.ts"
 import type { Coalesced } from "../Coalescer.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import * as Failure from "./Failure.ts"
-import { admitted, block, entered, laneOf, lanes } from "./Order.ts"
+import { lines } from "./Lines.ts"
+import { admitted, block, entered, lanes, lineOf } from "./Order.ts"
 import { maxArguments, prelude, rowsOf, type Runner, script } from "./Runner.ts"
 import { keyFieldOf, restOf } from "./Task.ts"
 
@@ -153,7 +154,7 @@ export const argumentsOf = (tasks: Group, capacity: number, headStartMs: number,
     if (before === undefined || keyField !== "" || before.key !== null || !alike(before, task)) {
       if (size > 0) args[sizeAt] = String(size)
       size = 0
-      sizeAt = args.push("", laneOf(task.queue, task.type), String(task.priority), dueOf(task), keyField) - 5
+      sizeAt = args.push("", lineOf(task), String(task.priority), dueOf(task), keyField) - 5
       if (keyField !== "") keys.push(keyField)
     }
     args.push(task.id, restOf(task, keyField))
@@ -168,7 +169,7 @@ export const argumentsOf = (tasks: Group, capacity: number, headStartMs: number,
 }
 
 const alike = (a: NewTask, b: NewTask): boolean =>
-  a.type === b.type && a.queue === b.queue && a.priority === b.priority && a.runAt === b.runAt &&
+  a.type === b.type && a.queue === b.queue && a.gate === b.gate && a.priority === b.priority && a.runAt === b.runAt &&
   a.delayMs === b.delayMs
 
 const dueOf = (task: NewTask): string => task.runAt === null ? `+${Math.max(0, task.delayMs)}` : `=${task.runAt}`
@@ -176,8 +177,8 @@ const dueOf = (task: NewTask): string => task.runAt === null ? `+${Math.max(0, t
 /**
  * Stores those of the tasks that are new, or nothing.
  *
- * - Arguments: head start, capacity, 1 to store nothing in any case or 2 to store nothing if any is known, then the tasks in runs. A run is neighbours of one lane,
- *   priority and time: their number, `["queue","type"]`, priority, when they are due (`+delay` or `=time`, in ms), the
+ * - Arguments: head start, capacity, 1 to store nothing in any case or 2 to store nothing if any is known, then the tasks in runs. A run is neighbours of one line,
+ *   priority and time: their number, `["queue","type"]` or that with the gate as a third text, priority, when they are due (`+delay` or `=time`, in ms), the
  *   `["type","key"]` of a single keyed task or nothing, and for each task its id and the rest of its text. Where there are too
  *   many: `packed`, then the same texts in JSON arrays.
  * - Answers: the clock, and `stored` if all that are not known were stored, else how many tasks are unfinished. Then for each
@@ -252,10 +253,11 @@ end
 seq = seq + 100000000000
 local first = seq
 for _, at in ipairs(runs) do
-  local size, lane, priority, time, field = tonumber(argv[at]), argv[at + 1], argv[at + 2], argv[at + 3], argv[at + 4]
+  local size, line, priority, time, field = tonumber(argv[at]), argv[at + 1], argv[at + 2], argv[at + 3], argv[at + 4]
+  local lane = laneOf(line)
   local due = tonumber(string.sub(time, 2))
   if string.sub(time, 1, 1) == "+" then due = now + due end
-  local head = ";" .. (field == "" and "0" or "1") .. ";0;" .. priority .. ";1;0;0;0;" .. int(due) .. "\\n" .. lane ..
+  local head = ";" .. (field == "" and "0" or "1") .. ";0;" .. priority .. ";1;0;0;0;" .. int(due) .. "\\n" .. line ..
     "\\n" .. int(now) .. ";"
   local refs, r = {}, 0
   for place = at + 5, at + 3 + 2 * size, 2 do
@@ -278,21 +280,21 @@ for _, at in ipairs(runs) do
   end
   if due > now then
     for _, ref in ipairs(refs) do
-      add(root .. ":scheduled", int(due), string.sub(ref, 1, 12) .. priority .. lane .. "\\n" .. string.sub(ref, 13))
+      add(root .. ":scheduled", int(due), string.sub(ref, 1, 12) .. priority .. line .. "\\n" .. string.sub(ref, 13))
       add(root .. ":list:S:" .. lane, "0", ref)
     end
   elseif r > 0 then
-    local rank = due - priority * headStart
-    local earliest = arrivals[lane]
+    local rank = (isOrdered(line, lane) and now or due) - priority * headStart
+    local earliest = arrivals[line]
     if earliest == nil or rank < earliest.rank then
-      arrivals[lane] = { rank = rank, seq = string.sub(refs[1], 1, 12) }
+      arrivals[line] = { rank = rank, seq = string.sub(refs[1], 1, 12) }
     end
     if r == 1 then
-      add(root .. ":lane:" .. lane, int(rank), refs[1])
+      add(root .. ":lane:" .. line, int(rank), refs[1])
       add(root .. ":list:P:" .. lane, "0", refs[1])
     else
       for _, name in ipairs(store(refs)) do
-        add(root .. ":lane:" .. lane, int(rank), name .. mark)
+        add(root .. ":lane:" .. line, int(rank), name .. mark)
         add(root .. ":blocks:" .. lane, "0", name)
       end
     end
@@ -309,8 +311,17 @@ if tally[4] or (next(isNew) and call("HLEN", root .. ":stored") > fewLanes) then
   if tally[4] ~= int(first - firstSeq) then keepOld(isNew) end
   enterEras(lanesOf, int(seq - firstSeq))
 end
-for lane, earliest in pairs(arrivals) do arrive(lane, earliest.rank, earliest.seq) end
+local withGates = {}
+for line, earliest in pairs(arrivals) do
+  if laneOf(line) == line then arrive(line, earliest.rank, earliest.seq) else withGates[#withGates + 1] = line end
+end
+if withGates[1] then
+  local lines = gated()
+  lines.load(withGates)
+  for _, line in ipairs(withGates) do lines.arrive(line, arrivals[line].rank, arrivals[line].seq) end
+  lines.conclude()
+end
 return answer
 `
 
-const run = script<Answer>(`${prelude}${block}${lanes}${admitted}${entered}${storing}`)
+const run = script<Answer>(`${prelude}${lanes}${block}${lines}${admitted}${entered}${storing}`)

@@ -64,9 +64,44 @@ const laneOf = ([lane, scheduled, pending, running, since]: ReadonlyArray<string
 }
 
 /** When the first pending task of a lane in the order of work became due, or nothing. */
-const dues = `${prelude}${block}${lanes}${standing}
+const dues = `${prelude}${lanes}${block}${standing}
+local hasGates, hasTurns = call("EXISTS", root .. ":place") == 1, call("EXISTS", root .. ":turn") == 1
+
+-- the earlier of what was found and the first task of a line
+local function earlier(best, line)
+  local head = call("ZRANGE", root .. ":lane:" .. line, 0, 0, "WITHSCORES")
+  if head[1] == nil then return best end
+  local seq, rank = string.sub(head[1], 1, 12), tonumber(head[2])
+  if hasTurns then
+    rank = math.max(rank, tonumber(string.match(call("HGET", root .. ":turn", line) or "", "^[^;]+") or "-inf"))
+  end
+  if best and (best.rank < rank or (best.rank == rank and best.seq < seq)) then return best end
+  return { rank = rank, seq = seq, member = head[1] }
+end
+
+-- the same of all lines and groups in a set, which has each at a place that it is not before
+local function earliest(best, key)
+  local size, at, page = 10, 0, nil
+  repeat
+    page = call("ZRANGE", key, at, at + size - 1, "WITHSCORES")
+    for index = 1, #page, 2 do
+      if best and best.rank < tonumber(page[index + 1]) then return best end
+      local name = string.sub(page[index], 13)
+      best = string.byte(name) == 103 and earliest(best, root .. ":parked:" .. name) or earlier(best, name)
+    end
+    at = at + size
+  until #page < 2 * size
+  return best
+end
+
 local function dueOf(lane)
-  local member = call("ZRANGE", root .. ":lane:" .. lane, 0, 0)[1]
+  local member
+  if hasGates then
+    local best = earliest(earliest(earlier(nil, lane), root .. ":open:" .. lane), root .. ":shut:" .. lane)
+    member = best and best.member
+  else
+    member = call("ZRANGE", root .. ":lane:" .. lane, 0, 0)[1]
+  end
   if not member then return "" end
   local name = blockOf(member)
   return load(string.sub(name and call("LINDEX", root .. ":block:" .. name, 0) or member, 13)).due
@@ -123,17 +158,24 @@ return answers
  * - Answers: for each lane its name, and when its first task became due.
  */
 const runStranded = script<ReadonlyArray<string>>(`${dues}
-local limit, covered, found = tonumber(ARGV[1]), {}, {}
+local limit, covered, found, isFound = tonumber(ARGV[1]), {}, {}, {}
 for index = 2, #ARGV, 2 do covered[ARGV[index]] = ARGV[index + 1] end
 
 for _, type in ipairs(call("SMEMBERS", root .. ":types")) do
   local queues = covered[type]
   if queues ~= "" then
     local _, amount = string.gsub(queues or "", ",", "")
-    for _, member in ipairs(call("ZRANGE", root .. ":ready:" .. type, 0, limit + amount - 1)) do
+    amount = limit + amount
+    -- a lane with gates is filed once more, or not at all where they are closed
+    local waiting = call("ZRANGE", root .. ":ready:" .. type, 0, 2 * amount - 1)
+    for index, member in ipairs(waiting) do waiting[index] = string.sub(member, 13) end
+    for _, lane in ipairs(call("SRANDMEMBER", root .. ":gates:" .. type, amount)) do waiting[#waiting + 1] = lane end
+    for _, name in ipairs(waiting) do
       if #found >= 2 * limit then return found end
-      local lane = string.sub(member, 13)
-      if not (queues and string.find(queues, "," .. (namesOf(lane)) .. ",", 1, true)) then
+      local queue = namesOf(name)
+      local lane = "[" .. queue .. "," .. type .. "]"
+      if not isFound[lane] and not (queues and string.find(queues, "," .. queue .. ",", 1, true)) then
+        isFound[lane] = true
         found[#found + 1], found[#found + 2] = lane, dueOf(lane)
       end
     end

@@ -12,7 +12,9 @@ import {
   type RerunAnswer,
   type Retention
 } from "../TaskStore.ts"
+import { adoptLines, lines } from "./Lines.ts"
 import { adopt, lanes, left, stored } from "./Order.ts"
+import { limits } from "./Passes.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 import { freeing } from "./Server.ts"
 import { standing, type Tasks } from "./Task.ts"
@@ -42,17 +44,30 @@ export const make = (runner: Runner, tasks: Tasks) => ({
 /** Removes finished tasks of one set, given as its members, from everywhere. */
 const drop = `${stored}${left}
 local function drop(set, refs)
-  local ids, lists, amounts = {}, {}, {}
+  local ids, lists, amounts, passes, holders = {}, {}, {}, {}, {}
   for index, ref in ipairs(refs) do
     local era = eraOf(ref)
     ids[index], amounts[era] = string.sub(ref, 13), (amounts[era] or 0) + 1
   end
   each("ZREM", root .. ":finished:" .. set, refs)
   for index, text in ipairs(hmget(root .. ":state", ids)) do
-    local lane = string.match(text, "^[^\\n]*\\n([^\\n]*)")
+    local line = string.match(text, "^[^\\n]*\\n([^\\n]*)")
+    local lane = laneOf(line)
     lists[lane] = lists[lane] or {}
     table.insert(lists[lane], refs[index])
+    if line ~= lane then
+      for _, pass in ipairs(gated().passesOf(line)) do passes[#passes + 1], holders[#holders + 1] = pass, ids[index] end
+    end
   end
+  local freed = {}
+  for index, id in ipairs(hmget(root .. ":holder", passes)) do
+    if id == holders[index] then
+      freed[#freed + 1] = passes[index]
+      gated().open(passes[index])
+    end
+  end
+  each("HDEL", root .. ":holder", freed)
+  if madeLines then madeLines.conclude() end
   for lane, members in pairs(lists) do
     each("ZREM", root .. ":list:" .. string.sub(set, 1, 1) .. ":" .. lane, members)
     uncount(lane, #members)
@@ -77,7 +92,7 @@ end
  * - Arguments: ids.
  * - Answers: one for each.
  */
-const runRemove = script<ReadonlyArray<RemoveAnswer>>(`${prelude}${freeing}${standing}${drop}
+const runRemove = script<ReadonlyArray<RemoveAnswer>>(`${prelude}${freeing}${lanes}${lines}${standing}${drop}
 local answers = {}
 for index, id in ipairs(ARGV) do
   local e = load(id)
@@ -102,11 +117,13 @@ return answers
  *   number of finished tasks to keep whatever keys they have; ages in ms.
  * - Answers: how many tasks were removed.
  */
-const runPrune = script<number>(`${prelude}${freeing}${lanes}${drop}${adopt}
+const runPrune = script<number>(`${prelude}${freeing}${lanes}${lines}${limits}${drop}${adopt}${adoptLines}
 -- an older version that still runs writes lanes in its own way
 adopt()
+if call("EXISTS", root .. ":held", root .. ":place") > 0 then adoptLines() end
 sweep()
 local limit, now = tonumber(ARGV[1]), clock()
+if call("EXISTS", root .. ":bucket") == 1 then limits().sweep(now) end
 local sets, kept = { "C0", "C1", "F0", "F1", "X0", "X1" }, 0
 
 for _, instance in ipairs(call("ZRANGEBYSCORE", root .. ":claimed", "-inf", int(now - ARGV[6]), "LIMIT", 0, 1000)) do

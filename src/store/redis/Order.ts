@@ -1,20 +1,29 @@
+import type { NewTask } from "../../domain/TaskRecord.ts"
+
 /** A queue and a type as the scripts name them. */
 export type Lane = string
 
 /** The lane of a queue and a type. */
-export const laneOf = (queue: string, type: string): Lane => JSON.stringify([queue, type])
+const laneOf = (queue: string, type: string): Lane => JSON.stringify([queue, type])
+
+/**
+ * Where a task waits: tasks with the same gate in one line, which is named by queue, type and gate. Without a gate it is the
+ * lane itself.
+ */
+export const lineOf = ({ gate, queue, type }: Pick<NewTask, "gate" | "queue" | "type">): Lane =>
+  gate === null ? laneOf(queue, type) : JSON.stringify([queue, type, gate])
 
 /** Names remembered at most: clients choose those of queues, without end. */
 const maxNames = 10_000
 
-const names = new Map<Lane, readonly [queue: string, type: string]>()
+const names = new Map<Lane, readonly [queue: string, type: string, gate: string | undefined]>()
 
-/** The queue and type of a lane. */
-export const namesOf = (lane: Lane): readonly [queue: string, type: string] => {
+/** The queue and type of a lane, and the gate of a line. */
+export const namesOf = (lane: Lane): readonly [queue: string, type: string, gate: string | undefined] => {
   let found = names.get(lane)
   if (found === undefined) {
     if (names.size >= maxNames) names.clear()
-    names.set(lane, found = JSON.parse(lane) as [string, string])
+    names.set(lane, found = JSON.parse(lane) as [string, string, string | undefined])
   }
   return found
 }
@@ -40,13 +49,29 @@ export const elementsOf = (names: ReadonlyArray<string>): string => {
  * stays where it is: that place is still before all others of it. It is filed again when it was looked at in vain.
  */
 export const lanes = `
--- the queue and the type of a lane, as JSON texts
+-- the queue and the type of a lane or a line, as JSON texts
 local function namesOf(lane)
   local plain = lane
   if string.find(lane, "\\\\", 1, true) then plain = string.gsub(lane, "\\\\.", "  ") end
   local at = string.find(plain, '","', 3, true)
-  return string.sub(lane, 2, at), string.sub(lane, at + 2, -2)
+  return string.sub(lane, 2, at), string.sub(lane, at + 2, string.find(plain, '"', at + 3, true))
 end
+
+-- the lane of a line: the line itself, but for one with a gate, which ends with a JSON array in a text
+local laneByLine = {}
+local function laneOf(line)
+  if string.sub(line, -3) ~= ']"]' then return line end
+  local lane = laneByLine[line]
+  if lane == nil then
+    local queue, type = namesOf(line)
+    lane = "[" .. queue .. "," .. type .. "]"
+    laneByLine[line] = lane
+  end
+  return lane
+end
+
+-- whether the tasks of a line of a lane go in the order in which they were stored
+local function isOrdered(line, lane) return line ~= lane and string.sub(line, #lane, #lane + 5) == ',"[\\\\"!' end
 
 local function file(lane, rank, seq)
   local _, type = namesOf(lane)
@@ -83,7 +108,7 @@ local function forget(lane)
   if not filed then return end
   call("HDEL", root .. ":head", lane)
   local type = unfile(lane, filed)
-  if call("EXISTS", root .. ":ready:" .. type) == 0 then call("SREM", root .. ":types", type) end
+  if call("EXISTS", root .. ":ready:" .. type, root .. ":gates:" .. type) == 0 then call("SREM", root .. ":types", type) end
 end
 
 -- to be called when a pending task is taken out of a lane
@@ -184,7 +209,7 @@ local function hasTasks(lane)
   for _, letter in ipairs({ "C", "F", "X", "S", "P" }) do
     if call("EXISTS", root .. ":list:" .. letter .. ":" .. lane) == 1 then return true end
   end
-  return call("EXISTS", root .. ":lane:" .. lane) == 1
+  return call("EXISTS", root .. ":lane:" .. lane, root .. ":blocks:" .. lane) > 0
 end
 
 -- to be called for tasks that have been removed
@@ -196,20 +221,24 @@ local function uncount(lane, amount)
 end
 `
 
-/** The lanes of tasks that run, which are as few as there are slots. */
+/** The lines of tasks that run, which are as few as there are slots. */
 export const running = `
--- the members of the running tasks, and for each its lane
+-- the members of the running tasks, and for each its line and its state
 local function runningTasks()
-  local refs, ids, lanes = call("ZRANGE", root .. ":running", 0, -1), {}, {}
+  local refs, ids, lines = call("ZRANGE", root .. ":running", 0, -1), {}, {}
   for index, ref in ipairs(refs) do ids[index] = string.sub(ref, 13) end
-  for index, text in ipairs(hmget(root .. ":state", ids)) do lanes[index] = string.match(text, "^[^\\n]*\\n([^\\n]*)") end
-  return refs, lanes
+  local texts = hmget(root .. ":state", ids)
+  for index, text in ipairs(texts) do lines[index] = string.match(text, "^[^\\n]*\\n([^\\n]*)") end
+  return refs, lines, texts
 end
 
 -- how many of them each lane has
 local function runningByLane()
-  local amounts, _, lanes = {}, runningTasks()
-  for _, lane in ipairs(lanes) do amounts[lane] = (amounts[lane] or 0) + 1 end
+  local amounts, _, lines = {}, runningTasks()
+  for _, line in ipairs(lines) do
+    local lane = laneOf(line)
+    amounts[lane] = (amounts[lane] or 0) + 1
+  end
   return amounts
 end
 `
@@ -275,38 +304,38 @@ local mark = "\\255"
 -- the block that a member of a lane stands for, if it is no task
 local function blockOf(member) return string.sub(member, 13) == mark and string.sub(member, 1, 12) or nil end
 
-local function enter(lane, rank, name)
-  call("ZADD", root .. ":lane:" .. lane, rank, name .. mark)
-  call("ZADD", root .. ":blocks:" .. lane, 0, name)
+local function enter(line, rank, name)
+  call("ZADD", root .. ":lane:" .. line, rank, name .. mark)
+  call("ZADD", root .. ":blocks:" .. laneOf(line), 0, name)
 end
 
-local function leave(lane, name)
-  call("ZREM", root .. ":lane:" .. lane, name .. mark)
-  call("ZREM", root .. ":blocks:" .. lane, name)
+local function leave(line, name)
+  call("ZREM", root .. ":lane:" .. line, name .. mark)
+  call("ZREM", root .. ":blocks:" .. laneOf(line), name)
 end
 
 -- takes refs off the front
-local function shift(lane, rank, name, amount)
+local function shift(line, rank, name, amount)
   local key = root .. ":block:" .. name
   local refs = call("LPOP", key, amount) or {}
   local first = call("LINDEX", key, 0)
-  leave(lane, name)
+  leave(line, name)
   if first then
     local rest = string.sub(first, 1, 12)
     call("RENAME", key, root .. ":block:" .. rest)
-    enter(lane, rank, rest)
+    enter(line, rank, rest)
   end
   return refs
 end
 
 -- takes one task out of its block
-local function extract(lane, rank, seq)
-  local name = call("ZREVRANGEBYLEX", root .. ":blocks:" .. lane, "[" .. seq, "-", "LIMIT", 0, 1)[1]
+local function extract(line, rank, seq)
+  local name = call("ZREVRANGEBYLEX", root .. ":blocks:" .. laneOf(line), "[" .. seq, "-", "LIMIT", 0, 1)[1]
   local before = seq - name
-  if before == 0 then return shift(lane, rank, name, 1) end
+  if before == 0 then return shift(line, rank, name, 1) end
   local key = root .. ":block:" .. name
   local after = call("LRANGE", key, before + 1, -1)
   call("LTRIM", key, 0, before - 1)
-  for _, rest in ipairs(store(after)) do enter(lane, rank, rest) end
+  for _, rest in ipairs(store(after)) do enter(line, rank, rest) end
 end
 `

@@ -107,7 +107,7 @@ end
  * - Arguments: its id.
  * - Answers: the nine texts of the task, or nothing.
  */
-const runGet = script<Shown>(`${prelude}${show}
+const runGet = script<Shown>(`${prelude}${lanes}${show}
 local answers = {}
 show(answers, ARGV[1])
 return answers

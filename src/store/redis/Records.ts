@@ -9,12 +9,14 @@ import { isFinished } from "../../domain/TaskState.ts"
 import { type Budget, offeredBytes } from "../Admission.ts"
 import * as Atomically from "../Atomically.ts"
 import { decideSettle, type Decision } from "../Driver.ts"
+import { limitKind, pausedKeyKind } from "../Gates.ts"
 import * as RecordDriver from "../RecordDriver.ts"
 import { absent, type RecordStore, type StoredRecord } from "../RecordStore.ts"
 import type { Accepted } from "../TaskStore.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Failure from "./Failure.ts"
-import { admitted, entered } from "./Order.ts"
+import { lines } from "./Lines.ts"
+import { admitted, entered, lanes } from "./Order.ts"
 import { maxArguments, prelude, type Runner, script } from "./Runner.ts"
 import * as Task from "./Task.ts"
 
@@ -37,7 +39,7 @@ end
  * Changes are given as five texts each: kind, id, expected version, document or nothing, and when it is due: `=time`, `+wait` or
  * nothing.
  */
-const puts = `${records}
+const puts = `
 -- the place of the first change that meets another version, from 0, and that version
 local function conflictIn(changes)
   for at = 1, #changes, 5 do
@@ -66,7 +68,9 @@ local function put(changes, now)
       call("ZADD", idsOf(kind), 0, id)
       if due == "" then call("ZREM", wakesOf(kind), id) else call("ZADD", wakesOf(kind), due, id) end
     end
+    if kind == "${limitKind}" or kind == "${pausedKeyKind}" then gated().reopen(id) end
   end
+  if madeLines then madeLines.conclude() end
   return version
 end
 `
@@ -75,7 +79,7 @@ end
  * - Arguments: the changes.
  * - Answers: the version; where a change meets another one, nothing, then its index and the version found.
  */
-const runPut = script<readonly [version: string, index: number, found: string]>(`${puts}
+const runPut = script<readonly [version: string, index: number, found: string]>(`${records}${lanes}${lines}${puts}
 local now = clock()
 local index, found = conflictIn(ARGV)
 if index then return { "", index, found } end
@@ -291,7 +295,7 @@ interface Group {
  * - Answers: see {@link Answer}. Storing tasks is the last thing that is looked at and the first that is written, so a refusal
  *   leaves no trace.
  */
-const runTogether = script<Answer>(`${puts}${Task.writes}${admitted}${entered}
+const runTogether = script<Answer>(`${records}${Task.writes}${puts}${admitted}${entered}
 local function enqueue(ARGV)
 ${Enqueue.storing}
 end

@@ -35,6 +35,7 @@ import * as Hints from "./Hints.ts"
 import * as Instances from "./Instances.ts"
 import * as Lanes from "./Lanes.ts"
 import * as Operate from "./Operate.ts"
+import * as Passes from "./Passes.ts"
 import * as Read from "./Read.ts"
 import * as Records from "./Records.ts"
 import * as Runner from "./Runner.ts"
@@ -154,6 +155,7 @@ const make = Effect.fnUntraced(function*(
     ...attempt,
     ...operate,
     ...queries,
+    ...Passes.make(runner),
     enqueue: yield* Coalescer.inParts({
       // The claim of an idle instance follows on the same connection, so it finds what is on its way
       run: (groups) => Effect.andThen(Effect.sync(hints.wake), enqueue(groups)),

@@ -93,12 +93,20 @@ export const make = (
  * | `eras`, `gone` | sorted set, hash | eras that have tasks; how many of an era's tasks are removed |
  * | `old` | set | lanes of tasks that are in no era |
  * | `index` | sorted set | these lanes by name, each as queue, type and `["queue","type"]` with U+0000 between |
- * | `head` | hash | by lane, of those that have pending tasks: where it is filed; see `Lanes` |
+ * | `head` | hash | by lane, of those that have pending tasks: where it is filed; see `Order` |
  * | `ready`, `ready:<type>` | sorted sets | these lanes in the order of work; those of one type |
  * | `types` | set | types that have pending tasks |
- * | `lane:<lane>` | sorted set | pending tasks of one queue and type, alone or in blocks, by rank |
+ * | `lane:<line>` | sorted set | pending tasks of one queue, type and gate, alone or in blocks, by rank |
  * | `blocks:<lane>` | sorted set | the blocks among them, by sequence number; see `Lanes` |
  * | `block:<seq>` | list | the tasks of a block |
+ * | `place` | hash | by line with a gate, or group of these: its place, and which of the following it is in; see `Lines` |
+ * | `open:<lane>`, `shut:<lane>` | sorted sets | the lines with gates and groups of a lane by place; its groups that are shut |
+ * | `parked:<group>` | sorted set | the lines of a group, by place |
+ * | `gates:<type>` | set | lanes that have lines with gates |
+ * | `groups` | sorted set | all groups, each as pass and group with U+0000 between |
+ * | `until` | sorted set | groups that are shut until a time |
+ * | `held`, `holder`, `bucket` | hashes | by pass: how many run, the task of an order that was started last, what its bucket had |
+ * | `turn`, `turns` | hash, sorted set | by line, its turn and credit; these lines, each as pass and line |
  * | `scheduled` | sorted set | scheduled tasks, by due time |
  * | `running` | sorted set | running tasks, by the end of their lease |
  * | `finished:<state><keyed>` | sorted sets | finished tasks, by when they finished |

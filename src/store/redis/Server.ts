@@ -9,6 +9,7 @@ import { refuseHeadStart, refuseLayout } from "../Driver.ts"
 import * as PausedQueues from "../PausedQueues.ts"
 import { probeBytes, type Refusals, type WriteHealth } from "../WriteHealth.ts"
 import * as Failure from "./Failure.ts"
+import { adoptLines, lines } from "./Lines.ts"
 import { adopt, lanes, stored } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 
@@ -110,9 +111,9 @@ const settingOf = (answer: unknown, name: string): string | undefined => {
 /**
  * The layout that this version of the driver writes: keys, texts, and what scripts make of them. It reads earlier ones
  * too. Since 2, pending tasks may be in blocks; since 3, lanes are known as long as they have tasks; since 4, API keys are
- * records; since 5, paused queues are.
+ * records; since 5, paused queues are; since 6, tasks may have gates.
  */
-const layout = 5
+const layout = 6
 
 /** Stores the settings of a new store; fails when an old one has others. `where` names it. */
 export const agree = (
@@ -155,12 +156,13 @@ end
  * - Answers: the version, which is at least the given one, and the stored head start.
  */
 const runOpen = script<readonly [version: string, headStartMs: string]>(
-  `${prelude}${lanes}${stored}${adopt}${adoptRecords}
+  `${prelude}${lanes}${lines}${stored}${adopt}${adoptLines}${adoptRecords}
 local meta = root .. ":meta"
 if call("EXISTS", meta) == 0 then call("HSET", meta, "version", ARGV[1], "headStartMs", ARGV[2]) end
 if tonumber(call("HGET", meta, "version")) < tonumber(ARGV[1]) then call("HSET", meta, "version", ARGV[1]) end
 if tonumber(call("HGET", meta, "version")) == tonumber(ARGV[1]) then
   adopt()
+  adoptLines()
   adoptRecords()
 end
 return call("HMGET", meta, "version", "headStartMs")

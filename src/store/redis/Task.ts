@@ -5,8 +5,8 @@
  *
  * ```text
  * seq;keyed;0;priority;1;0;0;0;dueAt
- * ["queue","type"]
- * createdAt;maxRetries;timeoutMs
+ * ["queue","type"], and its gate as a third text
+ * createdAt;maxRetries;timeoutMs, and where its gate has other costs than 1 these as a JSON array
  * ["type","key"], or nothing
  * payload
  * ```
@@ -15,9 +15,11 @@
  *
  * ```text
  * <state><claim>;completedAt;seq;keyed;cancelRequested;priority;claims;settledClaim;failures;crashes;dueAt;startedAt
- * ["queue","type"]
+ * ["queue","type"], and its gate as a third text
  * "instance"
  * ```
+ *
+ * After startedAt follows when it was created, if its line goes in the order of storing.
  *
  * States are letters: W waiting, R running, C completed, F failed, X cancelled. A task that was never claimed and has not
  * finished has no state: the first part of its `task` is what its state will be after its first claim. A waiting task is
@@ -39,6 +41,7 @@ import type { TaskState } from "../../domain/TaskState.ts"
 import type { Decision } from "../Driver.ts"
 import * as Failure from "./Failure.ts"
 import { announce } from "./Hints.ts"
+import { lines } from "./Lines.ts"
 import { block, lanes, namesOf } from "./Order.ts"
 import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
 import { freeing } from "./Server.ts"
@@ -150,7 +153,9 @@ export const keyFieldOf = ({ key, type }: NewTask): string => key === null ? "" 
 
 /** What is written of a task besides what the script adds. */
 export const restOf = (task: NewTask, keyField: string): string =>
-  `${task.maxRetries};${task.timeoutMs ?? ""}\n${keyField}\n${task.payload}`
+  `${task.maxRetries};${task.timeoutMs ?? ""}${
+    task.costs === null ? "" : `;${task.costs}`
+  }\n${keyField}\n${task.payload}`
 
 const firstParts = /^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n/
 
@@ -163,7 +168,7 @@ const partsOf = (text: string) => {
 /** A claimed task, with its state where it has been claimed before. */
 export const claimedTaskOf = (id: string, text: string, state: string, claim: number): ClaimedTask => {
   const { head, lane, limits, payload } = partsOf(text)
-  const [queue, type] = namesOf(lane)
+  const [queue, type, gate = null] = namesOf(lane)
   // a task begins as its state goes on after the fence
   const [, , , priority, claims, , failures, crashes, dueAt] = state === "" ? head : state.split(";").slice(2)
   return {
@@ -174,6 +179,8 @@ export const claimedTaskOf = (id: string, text: string, state: string, claim: nu
     priority: Number(priority),
     maxRetries: Number(limits[1]),
     timeoutMs: numberOrNull(limits[2]),
+    gate,
+    costs: limits[3] ?? null,
     dueAt: Number(dueAt),
     failures: Number(failures),
     crashes: Number(crashes),
@@ -246,9 +253,12 @@ export const recordOf = (texts: Shown): TaskRecord => {
   const [text, reported, result] = texts.slice(stoodSize)
   const { head, key, lane, limits, payload } = partsOf(text!)
   const [claimOfProgress, progress] = reported?.split(";") ?? []
+  const [queue, , gate = null] = namesOf(lane)
   return {
     ...standing,
-    queue: namesOf(lane)[0],
+    queue,
+    gate,
+    costs: limits[3] ?? null,
     payload,
     priority: Number(head[3]),
     key: key === "" ? null : (JSON.parse(key) as [string, string])[1],
@@ -289,7 +299,8 @@ export const standing = `
 local function parse(text)
   local e = {}
   e.letter, e.claim, e.completed, e.seq, e.keyed, e.cancel, e.priority, e.claims, e.settled, e.failures, e.crashes,
-    e.due, e.started, e.lane, e.instance = string.match(text, "${form}")
+    e.due, e.started, e.line, e.instance = string.match(text, "${form}")
+  e.lane = e.line and laneOf(e.line)
   return e
 end
 
@@ -299,8 +310,9 @@ local function textOf(id)
   if text then return text end
   local task = call("HGET", root .. ":task", id)
   if not task then return nil end
-  local numbers, due, lane = string.match(task, "^([^;]*;[^;]*;[^;]*;[^;]*;)1(;[^\\n]*)\\n([^\\n]*)")
-  return "W0;;" .. numbers .. "0" .. due .. ";\\n" .. lane .. "\\n"
+  local numbers, due, line, created = string.match(task, "^([^;]*;[^;]*;[^;]*;[^;]*;)1(;[^\\n]*)\\n([^\\n]*)\\n([^;]*)")
+  if isOrdered(line, laneOf(line)) then due = due .. ";;" .. created else due = due .. ";" end
+  return "W0;;" .. numbers .. "0" .. due .. "\\n" .. line .. "\\n"
 end
 
 local function load(id)
@@ -308,8 +320,8 @@ local function load(id)
   return text and parse(text)
 end
 
--- scheduled members carry what promotion needs: their priority and lane
-local function appointment(e, id) return e.seq .. e.priority .. e.lane .. "\\n" .. id end
+-- scheduled members carry what promotion needs: their priority and line
+local function appointment(e, id) return e.seq .. e.priority .. e.line .. "\\n" .. id end
 
 local function leaseOf(e, id) return e.letter == "R" and call("ZSCORE", root .. ":running", e.seq .. id) or "" end
 
@@ -334,7 +346,7 @@ end
  * - Arguments: how many bytes of failures and histories, then ids.
  * - Answers: the clock, about how many ids this is: the first ones that fit, one at least. Then six texts of each task.
  */
-const runRead = script<readonly [now: string, amount: number, ...texts: Stood]>(`${prelude}${standing}
+const runRead = script<readonly [now: string, amount: number, ...texts: Stood]>(`${prelude}${lanes}${standing}
 local answers, left = { int(clock()), 0 }, tonumber(ARGV[1])
 for index = 2, #ARGV do
   left = left - (stand(answers, ARGV[index]) or 0)
@@ -349,13 +361,16 @@ return answers
  * texts: its id, state and lease as they were read, the letter of the new state, that state, another total that counts it or
  * nothing, and its result, failure and history: nothing where it stays, `-` where it goes, else `=` and the text.
  */
-export const writes = `${block}${lanes}${standing}${announce}
+export const writes = `${lanes}${block}${lines}${standing}${announce}
 local headStart, ended, totals = nil, {}, { C = "completed", F = "failed", X = "cancelled" }
 
 local amounts = {}
 local function add(name, amount) amounts[name] = (amounts[name] or 0) + amount end
 
-local function rankOf(e) return int(e.due - e.priority * headStart) end
+local function rankOf(e)
+  local since = isOrdered(e.line, e.lane) and string.match(e.started, ";(%d+)$") or e.due
+  return int(since - e.priority * headStart)
+end
 
 -- takes a task out of the sets of its state
 local function quit(e, id)
@@ -369,12 +384,12 @@ local function quit(e, id)
   elseif call("ZREM", root .. ":scheduled", appointment(e, id)) == 1 then
     call("ZREM", root .. ":list:S:" .. e.lane, ref)
   else
-    if call("ZREM", root .. ":lane:" .. e.lane, ref) == 1 then
+    if call("ZREM", root .. ":lane:" .. e.line, ref) == 1 then
       call("ZREM", root .. ":list:P:" .. e.lane, ref)
     else
-      extract(e.lane, rankOf(e), e.seq)
+      extract(e.line, rankOf(e), e.seq)
     end
-    depart(e.lane)
+    if e.line == e.lane then depart(e.lane) else gated().depart(e.line) end
   end
 end
 
@@ -385,8 +400,8 @@ local function join(e, id, letter)
   if letter == "S" then
     call("ZADD", root .. ":scheduled", e.due, appointment(e, id))
   elseif letter == "P" then
-    call("ZADD", root .. ":lane:" .. e.lane, rankOf(e), ref)
-    arrive(e.lane, rankOf(e), e.seq)
+    call("ZADD", root .. ":lane:" .. e.line, rankOf(e), ref)
+    if e.line == e.lane then arrive(e.lane, rankOf(e), e.seq) else gated().arrive(e.line, rankOf(e), e.seq, true) end
   else
     call("ZADD", root .. ":finished:" .. letter .. e.keyed, e.completed, ref)
     add("unfinished", -1)
@@ -407,6 +422,9 @@ local function change(tasks, at, e)
   if letter ~= e.letter then
     quit(e, id)
     join(parse(after), id, letter)
+    if e.line ~= e.lane then
+      if e.letter == "R" then gated().count(e.line, -1) else gated().openAll(e.line) end
+    end
   end
   call("HSET", root .. ":state", id, after)
   for index, name in ipairs({ ":result", ":failure", ":history" }) do
@@ -420,6 +438,7 @@ end
 -- to be called once all are written
 local function conclude()
   for name, amount in pairs(amounts) do count(name, amount) end
+  if madeLines then madeLines.conclude() end
   announce(ended)
 end
 `

@@ -3,6 +3,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
+import { earlier } from "../Order.ts"
 import { claimedColumns, type ClaimedRow, claimedTaskOf } from "../TaskRow.ts"
 import { maxPromoted } from "../TaskStore.ts"
 import { prepare } from "./Database.ts"
@@ -14,11 +15,11 @@ type LastClaim = [firstClaim: number, seqs: string]
 /** Prepares the operation. */
 export const make = (database: DatabaseSync): Operations<"claim">["claim"] => {
   const nextDue = prepare<[dueAt: number | null]>(database, "SELECT min(due_at) FROM task WHERE state = 0")
-  const promote = prepare<[queue: string, type: string, rank: number, seq: number]>(
+  const promote = prepare<[queue: string, type: string, gate: string, rank: number, seq: number]>(
     database,
     `UPDATE task SET state = 1
       WHERE seq IN (SELECT seq FROM task WHERE state = 0 AND due_at <= ? ORDER BY due_at, seq LIMIT ${maxPromoted})
-      RETURNING queue, type, rank, seq`
+      RETURNING queue, type, gate, rank, seq`
   )
   // measured per claim of 100: this 0.35 ms, no more than without the numbers; UPDATE … RETURNING for each task 0.51;
   // select and update each 0.39; reading whole rows with the heads 0.31, but many times that with many lanes
@@ -54,14 +55,15 @@ export const make = (database: DatabaseSync): Operations<"claim">["claim"] => {
     let [nextDueAt] = nextDue.get()!
     if (nextDueAt !== null && nextDueAt <= now) {
       const promoted = promote.all(now)
-      for (const lane of promoted) lanes.note(...lane)
+      for (const [queue, type, gate, rank, seq] of promoted) lanes.note(queue, type, gate, rank, seq)
       tally.move("scheduled", "pending", promoted.length)
       nextDueAt = nextDue.get()![0]
     }
     const last = lastClaim.get(request.instance, request.nonce)
-    if (last !== undefined) return { tasks: again(last), now, nextDueAt }
-    if (request.limit <= 0) return { tasks: [], now, nextDueAt }
-    const taken = lanes.take(request, request.limit, version)
+    if (last !== undefined) return { tasks: again(last), now, nextDueAt: earlier(nextDueAt, lanes.nextOpenAt) }
+    if (request.limit <= 0) return { tasks: [], now, nextDueAt: earlier(nextDueAt, lanes.nextOpenAt) }
+    const taken = lanes.take(request, request.limit, version, now)
+    nextDueAt = earlier(nextDueAt, lanes.nextOpenAt)
     if (taken.length === 0) return { tasks: [], now, nextDueAt }
     const seqs = JSON.stringify(taken.map(({ seq }) => seq))
     const firstClaim = tally.nextClaims(taken.length)

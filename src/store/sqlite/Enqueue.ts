@@ -2,6 +2,7 @@
  * Storing new tasks: groups, each entirely or not at all, with exact capacity, ids and keys.
  */
 import type { DatabaseSync } from "node:sqlite"
+import { isOrdered } from "../../domain/Gate.ts"
 import * as Rank from "../../domain/Rank.ts"
 import { dueAtOf, type NewTask } from "../../domain/TaskRecord.ts"
 import { admit, type Known, offeredBytes } from "../Admission.ts"
@@ -13,7 +14,8 @@ import type { Transaction } from "./Writer.ts"
 /** Rows per statement where a group is large: 8 store 350 k tasks/s, 1 stores 235 k, 64 no more than 8, one `json_each` 115 k. */
 const rowsAtOnce = 8
 
-const columns = "seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state, created_at, due_at, rank"
+const columns =
+  "seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state, created_at, due_at, rank, gate, costs"
 const columnCount = columns.split(", ").length
 
 /** Prepares the operation. */
@@ -78,7 +80,7 @@ export const make = (
         if (dueAt > now) scheduled++
         else {
           pending++
-          lanes.note(task.queue, task.type, Rank.rank(dueAt, task.priority, headStartMs), seqs[i]!)
+          lanes.note(task.queue, task.type, task.gate, rankOf(task, dueAt, now, headStartMs), seqs[i]!)
         }
       }
       start += rows
@@ -150,6 +152,11 @@ const pushRow = (values: Array<Value>, task: NewTask, seq: number, now: number, 
     dueAt > now ? stateCode.scheduled : stateCode.pending,
     now,
     dueAt,
-    Rank.rank(dueAt, task.priority, headStartMs)
+    rankOf(task, dueAt, now, headStartMs),
+    task.gate ?? "",
+    task.costs
   )
 }
+
+const rankOf = (task: NewTask, dueAt: number, now: number, headStartMs: number): number =>
+  Rank.rank(isOrdered(task.gate) ? now : dueAt, task.priority, headStartMs)

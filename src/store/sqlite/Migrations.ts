@@ -179,6 +179,27 @@ INSERT INTO setting (name, value) VALUES ('record_version', 1) ON CONFLICT DO NO
 DROP TABLE paused_queue;
 `
 
+/**
+ * Gates, an empty text where there is none. The index of pending tasks has each line of a lane by itself. Of each pass the
+ * file has its bucket and the task that holds it, of each line of a fair limit its turn.
+ */
+const gates = `
+ALTER TABLE task ADD COLUMN gate TEXT NOT NULL DEFAULT '';
+ALTER TABLE task ADD COLUMN costs TEXT;
+DROP INDEX task_lane;
+CREATE INDEX task_lane ON task (queue, type, gate, rank, seq) WHERE state = 1;
+CREATE TABLE bucket (pass TEXT PRIMARY KEY, level REAL NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE holder (pass TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE turn (
+  queue TEXT NOT NULL,
+  type TEXT NOT NULL,
+  gate TEXT NOT NULL,
+  turn REAL NOT NULL,
+  credit INTEGER NOT NULL,
+  PRIMARY KEY (queue, type, gate)
+) STRICT, WITHOUT ROWID;
+`
+
 const migrations: ReadonlyArray<string> = [
   first,
   apiKeys,
@@ -186,7 +207,8 @@ const migrations: ReadonlyArray<string> = [
   events,
   records,
   keysAsRecords,
-  pausesAsRecords
+  pausesAsRecords,
+  gates
 ]
 
 /** The layout that this version of the driver reads and writes. */

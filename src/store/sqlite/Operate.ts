@@ -23,13 +23,14 @@ export const make = (
     rerun: (transaction, ids) =>
       ids.map((id) => tasks.change<RerunAnswer>(transaction, id, { _tag: "unknown" }, decideRerun)),
 
-    remove: ({ tally }, ids) =>
+    remove: ({ lanes, tally }, ids) =>
       ids.map((id) => {
         const task = tasks.find(id)
         if (task === undefined) return "unknown"
         if (!isFinished(task.state)) return "unfinished"
         deleteTask.run(task.seq)
         tally.remove(task.state, 1)
+        lanes.touch(task.gate)
         return "removed"
       }),
 
@@ -68,7 +69,7 @@ const pruning = (database: DatabaseSync): Operations<"prune">["prune"] => {
         )
       ).sort((a, b) => a.completedAt - b.completedAt || a.seq - b.seq).slice(0, limit)
 
-  return ({ now, tally }, retention, limit) => {
+  return ({ lanes, now, tally }, retention, limit) => {
     const remove = (tasks: ReadonlyArray<Candidate>): number => {
       for (const { seq, state } of tasks) {
         deleteTask.run(seq)
@@ -85,6 +86,8 @@ const pruning = (database: DatabaseSync): Operations<"prune">["prune"] => {
     // a keyed task keeps answering repeated requests for a day
     const spared = aged + remove(candidates(excess, (_, keyed) => keyed ? now - keyedForMs : now))
     const excessKeyed = Math.min(tally.finished - retention.maxKeyedFinished, limit - spared)
-    return spared + remove(candidates(excessKeyed, () => now))
+    const removed = spared + remove(candidates(excessKeyed, () => now))
+    lanes.swept(now, removed)
+    return removed
   }
 }

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import * as Atomically from "../Atomically.ts"
-import * as PausedQueues from "../PausedQueues.ts"
+import * as Gates from "../Gates.ts"
 import * as RecordDriver from "../RecordDriver.ts"
 import type { Due, RecordStore, StoredRecord } from "../RecordStore.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
@@ -72,7 +72,7 @@ export const make = (
       const dueAt = RecordDriver.dueAtOf(change, time)
       if (document === null) remove.run(kind, id)
       else store.run(kind, id, version, document, dueAt, dueAt, time)
-      if (kind === PausedQueues.kind) lanes.forgetPaused()
+      if (Gates.kinds.has(kind)) lanes.rulesChanged()
     }
     return version
   }

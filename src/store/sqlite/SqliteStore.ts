@@ -94,7 +94,7 @@ const make = Effect.fnUntraced(function*(
   if (reserve.isSpent) refusals.note(Failure.full("open", path))
 
   const tally = new Tally(database)
-  const lanes = new Lanes(database)
+  const lanes = new Lanes(database, headStartMs)
   const writer = yield* Writer.make(
     database,
     path,
@@ -128,6 +128,15 @@ const make = Effect.fnUntraced(function*(
       writeVolatile("extend", (transaction) => attempt.extend(transaction, refs, leaseForMs)),
     settle: (settlements) => write("settle", (transaction) => attempt.settle(transaction, settlements)),
     report: (reports) => writeVolatile("report", (transaction) => attempt.report(transaction, reports)),
+    passes: (passes) => read("read passes", () => passes.map((pass) => lanes.passState(pass))),
+    charge: (charges) =>
+      write("charge", (transaction) => {
+        for (const one of charges) lanes.charge(one, transaction.now)
+      }),
+    letGo: (passes) =>
+      write("let go", () => {
+        for (const pass of passes) lanes.letGo(pass)
+      }),
     rescue: (request) => write("rescue", (transaction) => attempt.rescue(transaction, request)),
     cancel: (ids) => write("cancel", (transaction) => operate.cancel(transaction, ids), "frees"),
     rerun: (ids) => write("rerun", (transaction) => operate.rerun(transaction, ids)),

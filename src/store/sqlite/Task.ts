@@ -39,7 +39,7 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
   }
 
   const write = ({ lanes, tally }: Transaction, task: TaskRecord, change: Change): void => {
-    const rank = Rank.rank(change.dueAt, task.priority, headStartMs)
+    const rank = Rank.rankOf(task, change.dueAt, headStartMs)
     update.run(
       stateCode[change.state],
       change.dueAt,
@@ -56,7 +56,8 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
       task.seq
     )
     tally.move(task.state, change.state, 1)
-    if (change.state === "pending") lanes.note(task.queue, task.type, rank, task.seq)
+    if (task.gate !== null) lanes.changed(task, task.gate, change.state)
+    if (change.state === "pending") lanes.note(task.queue, task.type, task.gate, rank, task.seq)
   }
 
   const apply: Tasks["apply"] = (transaction, task, [answer, change, counts]) => {

@@ -57,6 +57,8 @@ export const claiming = (driver: Driver) =>
           priority: 2,
           maxRetries: 9,
           timeoutMs: 700,
+          gate: null,
+          costs: null,
           dueAt,
           failures: 0,
           crashes: 0,

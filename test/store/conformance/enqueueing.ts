@@ -41,6 +41,8 @@ export const enqueueing = (driver: Driver) =>
           key: "k",
           maxRetries: -1,
           timeoutMs: 1500,
+          gate: null,
+          costs: null,
           state: "pending",
           startedAt: null,
           completedAt: null,

@@ -9,9 +9,12 @@ import {
   type ClaimRef,
   type ClaimRequest,
   type EnqueueAnswer,
+  Gate,
+  Gates,
   type ListedTasks,
   type NewTask,
   PausedQueues,
+  RecordStore,
   type Retention,
   type Settlement,
   type TaskFailure,
@@ -41,6 +44,8 @@ export const task = (fields: Partial<NewTask> = {}): NewTask => ({
   key: null,
   maxRetries: 3,
   timeoutMs: null,
+  gate: null,
+  costs: null,
   delayMs: 0,
   runAt: null,
   ...fields
@@ -52,6 +57,26 @@ export const tasks = (count: number, fields: Partial<NewTask> = {}): ReadonlyArr
 
 /** Stops or resumes claims from a queue. */
 export const pause = (queue: string, paused: boolean) => paused ? PausedQueues.pause(queue) : PausedQueues.resume(queue)
+
+/** The gate of a task with these passes, of each of which it takes 1, or as much as is said. */
+export const through = (...passes: ReadonlyArray<Gate.Pass | readonly [pass: Gate.Pass, cost: number]>): Gate.Gated =>
+  Gate.gated(passes.map((pass) => typeof pass === "string" ? [pass, 1] : pass))
+
+/** Stores a record of a kind, whatever it was before; `null` takes it away. */
+export const putRecord = Effect.fnUntraced(function*(kind: string, id: string, document: unknown) {
+  const records = yield* RecordStore
+  const [known] = yield* records.get(kind, [id])
+  const text = document === null ? null : JSON.stringify(document)
+  if (known === undefined && text === null) return
+  yield* records.put([{ kind, id, expects: known?.version ?? 0, document: text }])
+})
+
+/** Sets a limit, of a name or of one pass; `null` takes it away. */
+export const setLimit = (id: string, limit: Gate.Limit | null) => putRecord(Gates.limitKind, id, limit)
+
+/** How a pass stands. */
+export const passState = (pass: Gate.Pass) =>
+  Effect.map(TaskStore.use((store) => store.passes([pass])), ([state]) => state!)
 
 /** A claim with defaults and a nonce that no claim has used before. */
 export const request = (fields: Partial<ClaimRequest> = {}): ClaimRequest => ({
@@ -79,6 +104,13 @@ export const failure: TaskFailure = { kind: "error", tag: "Refused", message: "T
 /** Stores tasks as one group and answers their ids. */
 export const add = <const Group extends ReadonlyArray<Partial<NewTask>>>(...group: Group) =>
   Effect.map(addGroup(group), (accepted) => idsOf(accepted) as { readonly [Index in keyof Group]: string })
+
+/** The ids of many tasks, the first of which a test names. */
+type Ids = readonly [string, string, string, string, string, string, string, string, ...Array<string>]
+
+/** The same for as many as there are. */
+export const addAll = (group: ReadonlyArray<Partial<NewTask>>) =>
+  Effect.map(addGroup(group), (accepted) => idsOf(accepted) as Ids)
 
 /** Stores one task and answers its id. */
 export const addOne = (fields: Partial<NewTask> = {}) => Effect.map(add(fields), ([id]) => id)

@@ -10,6 +10,7 @@ import { counting } from "./counting.ts"
 import type { Driver } from "./driver.ts"
 import { enqueueing } from "./enqueueing.ts"
 import { eventLog } from "./eventLog.ts"
+import { fairness } from "./fairness.ts"
 import { fencing } from "./fencing.ts"
 import { history } from "./history.ts"
 import { instances } from "./instances.ts"
@@ -17,9 +18,11 @@ import { keys } from "./keys.ts"
 import { laneCounts } from "./laneCounts.ts"
 import { lanes } from "./lanes.ts"
 import { leases } from "./leases.ts"
+import { limits } from "./limits.ts"
 import { nonces } from "./nonces.ts"
 import { notifying } from "./notifying.ts"
 import { order } from "./order.ts"
+import { ordering } from "./ordering.ts"
 import { pausing } from "./pausing.ts"
 import { pruning } from "./pruning.ts"
 import { reading } from "./reading.ts"
@@ -52,6 +55,9 @@ const areas = [
   cancelling,
   rerunning,
   pausing,
+  limits,
+  ordering,
+  fairness,
   pruning,
   reading,
   counting,

@@ -7,21 +7,25 @@ import { Clock, Context, Effect, Layer } from "effect"
 import { isDeepStrictEqual } from "node:util"
 import type { Settlement } from "../../../src/domain/Settlement.ts"
 import type { NewTask, TaskFailure } from "../../../src/domain/TaskRecord.ts"
+import * as Gates from "../../../src/store/Gates.ts"
 import * as MemoryStore from "../../../src/store/memory/MemoryStore.ts"
 import * as PausedQueues from "../../../src/store/PausedQueues.ts"
 import { RecordStore } from "../../../src/store/RecordStore.ts"
 import { type ClaimAnswer, type ClaimRef, type ClaimRequest, TaskStore } from "../../../src/store/TaskStore.ts"
 import type { Driver } from "../conformance/driver.ts"
-import { anyTime, pause } from "../conformance/fixtures.ts"
+import { anyTime, pause, putRecord, setLimit } from "../conformance/fixtures.ts"
 import { check, type Step } from "../model/check.ts"
 import {
   endsOf,
   expectedOf,
+  gatedBy,
   groupOf,
   ids,
+  limitOf,
   onceFailed,
   type Operation,
   type OperationOf,
+  passes,
   reasonOf,
   rememberedForMs,
   sequences,
@@ -86,12 +90,16 @@ class History {
   private readonly claims = new Map<string, LastClaim>()
   private numbers = 0
   private lastTogether: Act | undefined
+  private hasRate = false
+  /** Ids of tasks whose lines take turns. */
+  private readonly takingTurns = new Set<string>()
 
   /** An operation as a call. */
   plan(operation: Exclude<Operation, { readonly do: "advance" }>, now: number): Act {
     switch (operation.do) {
       case "enqueue": {
         const groups = operation.groups.map((group) => group.map((task) => newTaskOf(task, now)))
+        this.note(groups.flat())
         return (store) => store.enqueue(groups)
       }
       case "enqueue alike":
@@ -100,12 +108,12 @@ class History {
         const { do: _do, ...asked } = operation
         const request = { ...asked, nonce: ++this.numbers }
         this.claims.set(request.instance, { request, gaveAt: undefined })
-        return (store) => store.claim(request)
+        return this.claim(request)
       }
       case "claim again": {
         const last = this.claims.get(operation.instance)
         const mayBeForgotten = last?.gaveAt !== undefined && now - last.gaveAt >= rememberedForMs
-        return (store) => last === undefined || mayBeForgotten ? Effect.void : store.claim(last.request)
+        return last === undefined || mayBeForgotten ? () => Effect.void : this.claim(last.request)
       }
       case "settle": {
         const settlements = operation.items.map((item) => settlementOf(item, this.ref(item.attempt), ++this.numbers))
@@ -116,6 +124,7 @@ class History {
           operation.items.map((item) => settlementOf(item, this.ref(item.attempt), ++this.numbers))
         )
         const tasks = operation.tasks.map((task) => newTaskOf(task, now))
+        this.note(tasks)
         return this.lastTogether = together(`n${++this.numbers}`, operation.record, tasks, settlements)
       }
       case "together again":
@@ -135,14 +144,30 @@ class History {
             store.rescue({ limit: 100, ...anyTime }),
             ({ rescued }) => rescued.toSorted((a, b) => a.id < b.id ? -1 : 1)
           )
-      case "cancel":
-        return (store) => store.cancel(operation.ids)
+      case "cancel": {
+        // where a line is emptied by a cancel, a store may forget its turn or not
+        const cancelled = operation.ids.filter((id) => !this.takingTurns.has(id))
+        return (store) => store.cancel(cancelled)
+      }
       case "rerun":
         return (store) => store.rerun(operation.ids)
       case "remove":
         return (store) => store.remove(operation.ids)
       case "pause":
         return (store) => Effect.provideService(pause(operation.queue, operation.paused), RecordStore, store.records)
+      case "limit": {
+        const limit = limitOf(operation)
+        if (limit !== null && "tokens" in limit) this.hasRate = true
+        return (store) => Effect.provideService(setLimit(operation.id, limit), RecordStore, store.records)
+      }
+      case "pause key":
+        return paused(Gates.pausedKeyKind, operation.pass, operation.paused)
+      case "pause type":
+        return paused(Gates.pausedTypeKind, operation.type, operation.paused)
+      case "let go":
+        return (store) => store.letGo([operation.pass])
+      case "charge":
+        return (store) => store.charge([operation])
       case "prune": {
         const { do: _do, limit: _limit, ...retention } = operation
         // all or none by number: among tasks that finished together the choice is the store's
@@ -151,6 +176,16 @@ class History {
         return (store) => store.prune({ ...retention, maxFinished, maxKeyedFinished }, 100)
       }
     }
+  }
+
+  private note(tasks: ReadonlyArray<NewTask>): void {
+    for (const { gate, id } of tasks) if (gate?.includes("f=") === true) this.takingTurns.add(id)
+  }
+
+  /** With rates, when it pays to ask again depends on how far a store has looked. */
+  private claim(request: ClaimRequest): Act {
+    const { hasRate } = this
+    return (store) => Effect.map(store.claim(request), (answer) => hasRate ? { ...answer, nextDueAt: null } : answer)
   }
 
   /** Remembers the leases that a claim gave, or one that gave nothing at first when it was repeated. */
@@ -167,12 +202,16 @@ class History {
   }
 }
 
-const newTaskOf = ({ runIn, ...task }: OperationOf<"together">["tasks"][number], now: number): NewTask => ({
+const newTaskOf = ({ gate, runIn, ...task }: OperationOf<"together">["tasks"][number], now: number): NewTask => ({
   ...task,
   maxRetries: 3,
   timeoutMs: null,
+  ...gatedBy(gate),
   runAt: runIn === null ? null : now + runIn
 })
+
+const paused = (kind: string, id: string, isPaused: boolean): Act => (store) =>
+  Effect.provideService(putRecord(kind, id, isPaused ? {} : null), RecordStore, store.records)
 
 /** The answer without versions: each store has its own. */
 const together = (
@@ -223,6 +262,13 @@ const everything = Effect.fnUntraced(function*(store: Store) {
     results: yield* store.results(ids),
     awaited: yield* store.awaitResults(ids),
     counts: yield* store.counts,
+    passes: (yield* store.passes(passes)).map(({ holder, holders, pass, running }) => ({
+      pass,
+      running,
+      holders: holders.toSorted(),
+      // one that holds nothing may be forgotten
+      holder: holder?.state === "completed" || holder?.state === "cancelled" ? null : holder
+    })),
     record: (yield* store.records.get(stepRecord.kind, [stepRecord.id])).map((record) => record?.document),
     paused: yield* Effect.provideService(PausedQueues.names, RecordStore, store.records),
     lanes: yield* store.laneCounts({ limit: 100 }),

@@ -6,6 +6,7 @@ import type {
   AttemptRecord,
   ClaimRef,
   CountedLanes,
+  Gate,
   LaneCounts,
   LaneRange,
   NewTask,
@@ -110,6 +111,74 @@ export class Model {
       : { ...answer, _tag: "KeyConflict", type: group[answer.index]!.type }
   }
 
+  /** What a gate is, by the model's own reading. */
+  readonly limits = new Map<string, Gate.Limit>()
+  readonly pausedKeys = new Set<string>()
+  readonly pausedTypes = new Set<string>()
+  readonly holders = new Map<string, string>()
+  readonly buckets = new Map<string, { level: number; at: number }>()
+  private readonly turns = new Map<string, { turn: number; left: number }>()
+
+  private limitOf(pass: string): Gate.Limit | undefined {
+    return this.limits.get(pass) ?? this.limits.get(pass.split("=")[0]!)
+  }
+
+  private level(pass: string, rate: { tokens: number; perMs: number; burst: number }): number {
+    const bucket = this.buckets.get(pass)
+    if (bucket === undefined) return rate.burst
+    return Math.min(rate.burst, bucket.level + (this.now - bucket.at) * rate.tokens / rate.perMs)
+  }
+
+  charge(pass: string, amount: number): void {
+    const limit = this.limitOf(pass)
+    if (limit !== undefined && "tokens" in limit) {
+      this.buckets.set(pass, { level: this.level(pass, limit) - amount, at: this.now })
+    }
+  }
+
+  runningWith(pass: string): ReadonlyArray<ModelTask> {
+    return this.tasks.filter((task) => task.state === "running" && passesOf(task).includes(pass))
+  }
+
+  private isOpen(task: ModelTask): boolean {
+    return passesOf(task).every((pass, index) => {
+      if (this.pausedKeys.has(pass)) return false
+      const limit = this.limitOf(pass)
+      if (limit === undefined || "lifted" in limit || "fair" in limit) return true
+      if ("max" in limit) return this.runningWith(pass).length < limit.max
+      if ("tokens" in limit) {
+        const cost = (JSON.parse(task.costs ?? "[]") as Array<number>)[index] ?? 1
+        return this.level(pass, limit) >= Math.min(cost, limit.burst)
+      }
+      const holder = this.find(this.holders.get(pass) ?? "")
+      if (holder === undefined || holder.id === task.id) return true
+      return holder.state === "failed" ? limit.order === "continue" : this.isFinished(holder)
+    })
+  }
+
+  /** Whether a task of an order waits again, and none of its line may start before it. */
+  private holds(task: ModelTask): boolean {
+    return passesOf(task).some((pass) => {
+      const limit = this.limitOf(pass)
+      return limit !== undefined && "order" in limit && this.holders.get(pass) === task.id
+    })
+  }
+
+  private begin(task: ModelTask, before: number): void {
+    const rank = this.now - task.priority * this.settings.headStartMs
+    for (const [index, pass] of passesOf(task).entries()) {
+      const limit = this.limitOf(pass)
+      if (limit === undefined) continue
+      if ("order" in limit) this.holders.set(pass, task.id)
+      if ("tokens" in limit) this.charge(pass, (JSON.parse(task.costs ?? "[]") as Array<number>)[index] ?? 1)
+      if ("fair" in limit) {
+        const turn = this.turns.get(lineOf(task)) ?? { turn: -Infinity, left: 0 }
+        const left = Math.min(turn.left === 0 ? limit.fair : turn.left, limit.fair) - 1
+        this.turns.set(lineOf(task), left > 0 ? { ...turn, left } : { turn: rank + (before + 1) / 1024, left: 0 })
+      }
+    }
+  }
+
   private created({ delayMs, runAt, ...given }: NewTask): ModelTask {
     const dueAt = runAt ?? this.now + delayMs
     return {
@@ -154,11 +223,24 @@ export class Model {
     readonly leaseForMs: number
   }): ReadonlyArray<ModelTask> {
     this.promote()
-    const claimed = this.pending
-      .filter((task) => request.queues?.includes(task.queue) !== false && !this.paused.has(task.queue))
-      .filter((task) => request.types.includes(task.type))
-      .slice(0, request.limit)
-    for (const task of claimed) {
+    const claimed: Array<ModelTask> = []
+    while (claimed.length < request.limit) {
+      const wanted = this.pending
+        .filter((task) => request.queues?.includes(task.queue) !== false && !this.paused.has(task.queue))
+        .filter((task) => request.types.includes(task.type) && !this.pausedTypes.has(task.type))
+      const heads = wanted.filter((task, index) =>
+        wanted.findIndex((other) => lineOf(other) === lineOf(task)) === index
+      )
+      const place = (task: ModelTask) => Math.max(this.rank(task), this.turns.get(lineOf(task))?.turn ?? -Infinity)
+      // one that holds its order goes in the place of the first of its line
+      const firstOf = (head: ModelTask) =>
+        wanted.find((task) => lineOf(task) === lineOf(head) && this.holds(task)) ?? head
+      const [head] = heads.filter((head) => this.isOpen(firstOf(head)))
+        .sort((a, b) => place(a) - place(b) || a.seq - b.seq)
+      if (head === undefined) break
+      const task = firstOf(head)
+      this.begin(task, claimed.length)
+      claimed.push(task)
       task.state = "running"
       task.claims += 1
       task.claim = ++this.lastClaim
@@ -166,14 +248,20 @@ export class Model {
       task.startedAt = this.now
       task.leaseUntil = this.now + request.leaseForMs
       task.progress = null
+      if (!this.pending.some((other) => lineOf(other) === lineOf(task))) this.turns.delete(lineOf(task))
     }
     return claimed
   }
 
   /** Pending tasks in the order of work. */
   private get pending(): ReadonlyArray<ModelTask> {
-    const rank = (task: ModelTask) => task.dueAt - task.priority * this.settings.headStartMs
-    return this.tasks.filter((task) => task.state === "pending").sort((a, b) => rank(a) - rank(b) || a.seq - b.seq)
+    return this.tasks.filter((task) => task.state === "pending").sort((a, b) =>
+      this.rank(a) - this.rank(b) || a.seq - b.seq
+    )
+  }
+
+  private rank({ createdAt, dueAt, gate, priority }: ModelTask): number {
+    return (gate?.includes("!o") === true ? createdAt : dueAt) - priority * this.settings.headStartMs
   }
 
   /** The pairs of queue and type with pending tasks that none of these can run. */
@@ -355,6 +443,7 @@ export class Model {
   }
 
   drop(gone: ReadonlyArray<ModelTask>): void {
+    for (const [pass, id] of this.holders) if (gone.some((task) => task.id === id)) this.holders.delete(pass)
     this.tasks = this.tasks.filter((task) => !gone.includes(task))
   }
 
@@ -373,3 +462,10 @@ export class Model {
     )
   }
 }
+
+const passesOf = ({ gate }: ModelTask): ReadonlyArray<string> =>
+  gate === null ? [] : JSON.parse(gate) as ReadonlyArray<string>
+
+/** Tasks with one gate wait behind one another, others only for themselves. */
+const lineOf = ({ gate, id, queue, type }: ModelTask): string =>
+  gate === null ? id : JSON.stringify([queue, type, gate])

@@ -3,7 +3,7 @@
  * fails. Small pools of ids, keys, queues and times make them meet often.
  */
 import { Arbitrary, Schema, Struct } from "effect"
-import type { InvalidOption, Refused, StoreError } from "taskforge/store"
+import { Gate, type InvalidOption, type Refused, type StoreError } from "taskforge/store"
 
 const enqueued = ["t0", "t1", "t2", "t3", "t4"] as const
 
@@ -24,6 +24,27 @@ const delay = Schema.Literals([0, 1000, 5000])
 /** Which of the leases given out so far, counted from the latest. Older ones are usually not valid any more. */
 const attempt = Schema.Literals([0, 1, 2, 5])
 
+/** Passes of the tasks, joined by a space. */
+const gates = ["", "", "", "l=a", "l=b", "l=a m=x", "m=x", "r=k", "r=k l=b", "!o=a", "f=a", "f=b"] as const
+
+/** Those of one of them. */
+export const passes = ["l=a", "l=b", "m=x", "r=k", "!o=a", "f=a", "f=b"] as const
+
+/** Limits that are set, by the name or the pass that they are set for. */
+const limits = {
+  l: [null, { max: 1 }, { max: 2 }, { lifted: true }],
+  "l=a": [null, { max: 0 }, { max: 3 }, { lifted: true }],
+  m: [null, { max: 1 }],
+  r: [null, { tokens: 1, perMs: 1000, burst: 2 }, { tokens: 2, perMs: 3000, burst: 3 }],
+  "!o": [null, { order: "block" }, { order: "continue" }],
+  // not taken away again: a store may then forget the turns, or not
+  f: [{ fair: 1 }, { fair: 2 }]
+} as const
+
+/** What a task of {@link gates} has to pass; those of rates take 1.5 of them. */
+export const gatedBy = (gate: typeof gates[number]): Gate.Gated =>
+  Gate.gated(gate === "" ? [] : gate.split(" ").map((pass) => [pass, pass.startsWith("r") ? 1.5 : 1] as const))
+
 const NewTask = Schema.Struct({
   id: Schema.Literals(enqueued),
   type: Schema.Literals(types),
@@ -31,6 +52,7 @@ const NewTask = Schema.Struct({
   payload: Schema.Literals(["1", "2"]),
   priority: Schema.Literals([0, 1, 3]),
   key: Schema.NullOr(Schema.Literals(["k0", "k1"])),
+  gate: Schema.Literals(gates),
   delayMs: delay,
   /** A time from now on, or before. */
   runIn: Schema.NullOr(Schema.Literals([-3000, 2000]))
@@ -80,6 +102,20 @@ const operations = {
   rerun: Schema.Struct({ do: Schema.Literal("rerun"), ids: someOf(ids) }),
   remove: Schema.Struct({ do: Schema.Literal("remove"), ids: someOf(ids) }),
   pause: Schema.Struct({ do: Schema.Literal("pause"), queue: Schema.Literals(queues), paused: Schema.Boolean }),
+  /** Sets one of the limits of a name or pass, by its place among them. */
+  limit: Schema.Struct({
+    do: Schema.Literal("limit"),
+    id: Schema.Literals(Object.keys(limits) as Array<keyof typeof limits>),
+    place: Schema.Literals([0, 1, 1, 1, 2, 3])
+  }),
+  pauseKey: Schema.Struct({ do: Schema.Literal("pause key"), pass: Schema.Literals(passes), paused: Schema.Boolean }),
+  pauseType: Schema.Struct({ do: Schema.Literal("pause type"), type: Schema.Literals(types), paused: Schema.Boolean }),
+  letGo: Schema.Struct({ do: Schema.Literal("let go"), pass: Schema.Literals(passes) }),
+  charge: Schema.Struct({
+    do: Schema.Literal("charge"),
+    pass: Schema.Literals(passes),
+    amount: Schema.Literals([-2, 0.25, 3])
+  }),
   prune: Schema.Struct({
     do: Schema.Literal("prune"),
     finishedForMs: Schema.Literals([0, 3000, 1e12]),
@@ -118,6 +154,13 @@ export const Operation = Schema.Union([
   operations.rerun,
   operations.remove,
   operations.pause,
+  operations.limit,
+  operations.limit,
+  operations.limit,
+  operations.pauseKey,
+  operations.pauseType,
+  operations.letGo,
+  operations.charge,
   operations.prune
 ])
 
@@ -128,6 +171,12 @@ export type Operation = typeof Operation.Type
  * left open: PostgreSQL keeps the newest for ever.
  */
 export const rememberedForMs = 24 * 60 * 60 * 1000
+
+/** The limit that an operation sets; `null` takes it away. */
+export const limitOf = ({ id, place }: OperationOf<"limit">): Gate.Limit | null => {
+  const choices: ReadonlyArray<Gate.Limit | null> = limits[id]
+  return choices[place % choices.length]!
+}
 
 /** Neighbours that are alike as the one group that they are. */
 export const groupOf = ({ count, task }: OperationOf<"enqueue alike">): OperationOf<"enqueue"> => ({
@@ -171,7 +220,7 @@ export const sequences: Arbitrary.Arbitrary<Array<Operation>> = Arbitrary.array(
   maxLength: 80
 })
 
-const neighbour = { type: "a", queue: "x", payload: "1", priority: 0, delayMs: 0, runIn: null } as const
+const neighbour = { type: "a", queue: "x", payload: "1", priority: 0, delayMs: 0, runIn: null, gate: "" } as const
 const simple = { ...neighbour, key: null }
 const keepAll = { finishedForMs: 1e12, failedForMs: 1e12, maxFinished: 100, maxKeyedFinished: 100, limit: 100 } as const
 

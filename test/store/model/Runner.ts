@@ -8,6 +8,7 @@ import {
   type ClaimedTask,
   type ClaimRef,
   type ClaimRequest,
+  Gates,
   type LaneRange,
   type NewTask,
   type Outcome,
@@ -22,15 +23,18 @@ import {
   TaskStore
 } from "taskforge/store"
 import type { Driver } from "../conformance/driver.ts"
-import { anyTime, pause } from "../conformance/fixtures.ts"
+import { anyTime, pause, putRecord, setLimit } from "../conformance/fixtures.ts"
 import type { End, Model, ModelTask } from "./Model.ts"
 import {
   endsOf,
   expectedOf,
+  gatedBy,
   groupOf,
   ids,
+  limitOf,
   type Operation,
   type OperationOf,
+  passes,
   reasonOf,
   rememberedForMs,
   stepRecord
@@ -108,8 +112,11 @@ export class Runner {
       }
       case "rescue":
         return this.rescue(operation)
-      case "cancel":
-        return this.same((store) => store.cancel(operation.ids), () => operation.ids.map((id) => this.model.cancel(id)))
+      case "cancel": {
+        // where a line is emptied by a cancel, a store may forget its turn or not
+        const cancelled = operation.ids.filter((id) => !this.model.find(id)?.gate?.includes("f="))
+        return this.same((store) => store.cancel(cancelled), () => cancelled.map((id) => this.model.cancel(id)))
+      }
       case "rerun":
         return this.same((store) => store.rerun(operation.ids), () => operation.ids.map((id) => this.model.rerun(id)))
       case "remove":
@@ -119,6 +126,29 @@ export class Runner {
           if (operation.paused) this.model.paused.add(operation.queue)
           else this.model.paused.delete(operation.queue)
         })
+      case "limit": {
+        const limit = limitOf(operation)
+        return Effect.map(setLimit(operation.id, limit), () => {
+          if (limit === null) this.model.limits.delete(operation.id)
+          else this.model.limits.set(operation.id, limit)
+        })
+      }
+      case "pause key":
+        return this.paused(Gates.pausedKeyKind, operation.pass, operation.paused, this.model.pausedKeys)
+      case "pause type":
+        return this.paused(Gates.pausedTypeKind, operation.type, operation.paused, this.model.pausedTypes)
+      case "let go":
+        return this.same(
+          (store) => store.letGo([operation.pass]),
+          () => {
+            this.model.holders.delete(operation.pass)
+          }
+        )
+      case "charge":
+        return this.same(
+          (store) => store.charge([operation]),
+          () => this.model.charge(operation.pass, operation.amount)
+        )
       case "prune":
         return this.prune(operation)
       case "advance":
@@ -163,8 +193,40 @@ export class Runner {
     }
     const [record] = yield* RecordStore.use((store) => store.get(stepRecord.kind, [stepRecord.id]))
     agree("the record", record && { version: record.version, document: record.document }, this.kept)
+    yield* this.comparePasses
     agree("paused", [...yield* PausedQueues.names].sort(), [...this.model.paused].sort())
   })
+
+  private paused(kind: string, id: string, isPaused: boolean, paused: Set<string>) {
+    return Effect.map(putRecord(kind, id, isPaused ? {} : null), () => {
+      if (isPaused) paused.add(id)
+      else paused.delete(id)
+    })
+  }
+
+  /** Which tasks run with each pass, and which one holds it; one that holds nothing may be forgotten. */
+  private readonly comparePasses = Effect.gen({ self: this }, function*() {
+    for (const state of yield* TaskStore.use((store) => store.passes(passes))) {
+      const { pass } = state
+      const running = this.model.runningWith(pass)
+      agree(`number that run with ${pass}`, state.running, running.length)
+      agree(`those that run with ${pass}`, [...state.holders].sort(), running.map(({ id }) => id).sort())
+      const holder = this.model.find(this.model.holders.get(pass) ?? "")
+      const holds = (one: { readonly id: string; readonly state: string } | undefined | null) =>
+        one === undefined || one === null || one.state === "completed" || one.state === "cancelled"
+          ? null
+          : { id: one.id, state: one.state }
+      agree(`holder of ${pass}`, holds(state.holder), holds(holder))
+    }
+  })
+
+  /** When it pays to ask again: at the latest when the next task is due, earlier only where a rate may let one start. */
+  private compareNext(next: number | null): void {
+    const due = this.model.nextDueAt()
+    const hasRate = [...this.model.limits.values()].some((limit) => "tokens" in limit)
+    if (hasRate && next !== null && next >= this.model.now && (due === null || next <= due)) return
+    agree("nextDueAt", next, due)
+  }
 
   /** Sequence numbers may have gaps; they only grow, and a task keeps its own. */
   private checkSequence(task: ModelTask, seq: number): void {
@@ -187,9 +249,9 @@ export class Runner {
     return this.refs.length === 0 ? nobody : this.refs[attempt % this.refs.length]!
   }
 
-  private given({ runIn, ...task }: OperationOf<"together">["tasks"][number]): NewTask {
+  private given({ gate, runIn, ...task }: OperationOf<"together">["tasks"][number]): NewTask {
     const runAt = runIn === null ? null : this.model.now + runIn
-    return { ...task, maxRetries: 3, timeoutMs: null, runAt }
+    return { ...task, maxRetries: 3, timeoutMs: null, ...gatedBy(gate), runAt }
   }
 
   private enqueue({ groups }: OperationOf<"enqueue">) {
@@ -204,7 +266,7 @@ export class Runner {
       const expected = this.model.claim(request).map(claimedTask)
       agree("claimed tasks", answer.tasks, expected)
       agree("now", answer.now, this.model.now)
-      agree("nextDueAt", answer.nextDueAt, this.model.nextDueAt())
+      this.compareNext(answer.nextDueAt)
       const refs = expected.map(({ claim, id }) => ({ id, claim }))
       this.refs.unshift(...refs)
       if (refs.length > 0) this.lastClaims.set(request.instance, { request, refs, at: this.model.now })
@@ -221,7 +283,7 @@ export class Runner {
       this.model.promote()
       const expected = last.refs.flatMap((ref) => this.model.held(ref) ?? []).map(claimedTask)
       agree("tasks claimed again", answer.tasks, expected)
-      agree("nextDueAt", answer.nextDueAt, this.model.nextDueAt())
+      this.compareNext(answer.nextDueAt)
     })
   }
 
@@ -354,6 +416,8 @@ const claimedTask = (task: ModelTask): ClaimedTask => ({
   priority: task.priority,
   maxRetries: task.maxRetries,
   timeoutMs: task.timeoutMs,
+  gate: task.gate,
+  costs: task.costs,
   dueAt: task.dueAt,
   failures: task.failures,
   crashes: task.crashes,

@@ -24,7 +24,13 @@ const tables = [
   "lead",
   "event_batch",
   "rate_limit",
-  "record"
+  "record",
+  "line",
+  "line_news",
+  "pass_news",
+  "lot",
+  "bucket",
+  "holder"
 ]
 
 /** What makes a layout one of those before there were records. */

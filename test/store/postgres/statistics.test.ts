@@ -7,12 +7,12 @@ import { absent, type Change, RecordStore } from "../../../src/store/RecordStore
 import { maxPromoted, TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
-import { anyTime, complete, minute, refOf, request, retention, tasks } from "../conformance/fixtures.ts"
+import { anyTime, complete, minute, refOf, request, retention, task, tasks, through } from "../conformance/fixtures.ts"
 
 const driver = new URL("../../../src/store/postgres/", import.meta.url)
 
 /** The modules whose statements lock rows up to a limit; each has a test below. */
-const covered = ["Attempt.ts", "Claim.ts", "Operate.ts", "Records.ts", "Tally.ts"]
+const covered = ["Attempt.ts", "Claim.ts", "Operate.ts", "Records.ts", "Take.ts", "Tally.ts"]
 
 it("every module that locks rows up to a limit is tried here, and no subquery of IN has a limit or locks", () => {
   const locking: Array<string> = []
@@ -127,6 +127,17 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       yield* store.claim(request({ limit: 0 }))
       const { pending, scheduled } = yield* store.counts
       assert.deepStrictEqual({ pending, scheduled }, { pending: maxPromoted, scheduled: 500 })
+    }))
+
+  test("a claim of tasks with a gate", ({ sql, store }, schema) =>
+    Effect.gen(function*() {
+      for (const type of ["work", "other"]) {
+        yield* store.enqueue([Array.from({ length: 500 }, (_, n) => task({ type, ...through(`key=${n % 50}`) }))])
+      }
+      const { tasks: claimed } = yield* store.claim(request({ limit: 3, types: ["work", "other"] }))
+      assert.strictEqual(claimed.length, 3)
+      assert.strictEqual((yield* store.counts).running, 3)
+      assert.strictEqual(yield* sql(`SELECT count(*)::int AS n FROM "${schema}".line`), 100)
     }))
 
   test("a rescue", ({ store }) =>

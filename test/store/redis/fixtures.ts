@@ -49,6 +49,8 @@ export const connect = async (
   return {
     redis,
     prefix,
+    /** What the names of the keys of the last store begin with. */
+    root: () => root,
     layer: (settings?: StoreSettings) => layer(settings),
     /** The same with a clock that stands, at the time of the test's own clock. */
     layerStopped: (settings: StoreSettings) => layer(settings, true),

@@ -173,6 +173,13 @@ describe("a file of an earlier version", () => {
       yield* edit(
         path,
         `DROP TABLE record;
+        DROP TABLE bucket;
+        DROP TABLE holder;
+        DROP TABLE turn;
+        DROP INDEX task_lane;
+        ALTER TABLE task DROP COLUMN gate;
+        ALTER TABLE task DROP COLUMN costs;
+        CREATE INDEX task_lane ON task (queue, type, rank, seq) WHERE state = 1;
         DELETE FROM setting WHERE name = 'record_version';
         CREATE TABLE api_key (
           id TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, hash TEXT NOT NULL, created_at INTEGER NOT NULL

@@ -7,11 +7,11 @@ describe("the lanes that are remembered of a file", () => {
   it.effect("are forgotten when their tasks were cancelled, and nobody asks for their queues", () =>
     Effect.gen(function*() {
       const database = yield* Database.open(Database.inMemory, 0)
-      const lanes = new Lanes(database)
+      const lanes = new Lanes(database, 0)
       lanes.refresh(1)
       for (let index = 0; index < 100_000; index++) {
         // as for a task that becomes pending and is cancelled before somebody claims
-        lanes.note(`queue ${index}`, "type", 0, index + 1)
+        lanes.note(`queue ${index}`, "type", null, 0, index + 1)
         if (index % 100 === 0) lanes.refresh(1)
       }
       assert.isAtMost(lanes.size, 10_100)
@@ -34,7 +34,7 @@ const fileWith = Effect.fnUntraced(function*(tasks: number) {
     INSERT INTO task (id, type, queue, payload, priority, max_retries, state, created_at, due_at, rank)
       SELECT n, 'type', 'queue', '', 0, 0, 1, 0, 0, n FROM numbers
   `)
-  return new Lanes(database)
+  return new Lanes(database, 0)
 })
 
 let version = 0

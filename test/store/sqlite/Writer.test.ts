@@ -21,7 +21,7 @@ const setUpWith = Effect.fnUntraced(function*(log?: WriteAheadLog.WriteAheadLog)
     path,
     yield* Clock.Clock,
     new Tally(database),
-    new Lanes(database),
+    new Lanes(database, 0),
     log ?? (yield* WriteAheadLog.open(path, yield* Clock.Clock)),
     WriteAheadLog.noCheckpoints
   )
@@ -226,7 +226,7 @@ describe("a file that may not grow", () => {
         path,
         clock,
         new Tally(database),
-        new Lanes(database),
+        new Lanes(database, 0),
         WriteAheadLog.unsynced,
         WriteAheadLog.noCheckpoints,
         undefined,

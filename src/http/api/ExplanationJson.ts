@@ -1,0 +1,106 @@
+/** Why a task waits, on the wire. */
+import { Option, Schema } from "effect"
+import { TaskState } from "../../domain/TaskState.ts"
+import type { Explanation, Reason } from "../../explain/Explain.ts"
+import { pauseFields } from "./QueuesApi.ts"
+import { instant, instantOrNull, Timestamp, timestamp, timestampOrNull } from "./TaskJson.ts"
+
+const ofKey = {
+  text: Schema.String,
+  limit: Schema.String,
+  key: Schema.String.annotate({ description: "Empty where the limit has no keys" })
+}
+
+/** Why a task waits. */
+export const ExplanationJson = Schema.Struct({
+  id: Schema.String,
+  status: TaskState,
+  summary: Schema.String.annotate({ description: "One sentence for people" }),
+  reasons: Schema.Array(Schema.Union([
+    Schema.Struct({ code: Schema.Literal("not_due"), text: Schema.String, due_at: Timestamp }),
+    Schema.Struct({ code: Schema.Literal("queue_paused"), ...pauseFields, text: Schema.String }),
+    Schema.Struct({ code: Schema.Literal("type_paused"), type: Schema.String, ...pauseFields, text: Schema.String }),
+    Schema.Struct({ code: Schema.Literal("key_paused"), ...ofKey, ...pauseFields }),
+    Schema.Struct({
+      code: Schema.Literal("limit_full"),
+      ...ofKey,
+      max: Schema.Int,
+      running: Schema.Int,
+      holders: Schema.Array(Schema.String).annotate({ description: "Tasks that run with the key; 10 at most" })
+    }),
+    Schema.Struct({ code: Schema.Literal("rate_spent"), ...ofKey, until: Timestamp }),
+    Schema.Struct({
+      code: Schema.Literal("key_blocked"),
+      ...ofKey,
+      holder: Schema.Struct({ id: Schema.String, status: TaskState })
+    }),
+    Schema.Struct({
+      code: Schema.Literal("no_handler"),
+      text: Schema.String,
+      instances: Schema.Int.annotate({ description: "Instances that run, none of which handles it" })
+    }),
+    Schema.Struct({
+      code: Schema.Literal("behind"),
+      text: Schema.String,
+      pending: Schema.Int.annotate({ description: "Due tasks of its queue and type, this one among them" }),
+      slots: Schema.Int.annotate({ description: "Slots of the instances that can run it" }),
+      busy: Schema.Int.annotate({ description: "Slots of these that run a task" })
+    })
+  ])).annotate({ description: "All that has to change before it starts, the first first" }),
+  may_start_at: Schema.NullOr(Timestamp).annotate({
+    description: "When it may start; null where it waits for a person, a handler or a free slot"
+  }),
+  timestamp: Timestamp.annotate({ description: "The store's clock" })
+}).annotate({ identifier: "Explanation" })
+
+/** An explanation on the wire. */
+export const explanationJson = (
+  { mayStartAt, now, reasons, state, ...said }: Explanation
+): typeof ExplanationJson.Type => ({
+  ...said,
+  status: state,
+  reasons: reasons.map((reason) => {
+    switch (reason.code) {
+      case "not_due":
+        return { code: reason.code, text: reason.text, due_at: timestamp(reason.dueAt) }
+      case "queue_paused":
+      case "type_paused":
+      case "key_paused":
+        return { ...reason, since: timestamp(reason.since), until: timestampOrNull(reason.until) }
+      case "rate_spent":
+        return { ...reason, until: timestamp(reason.until) }
+      case "key_blocked":
+        return { ...reason, holder: { id: reason.holder.id, status: reason.holder.state } }
+      default:
+        return reason
+    }
+  }),
+  may_start_at: timestampOrNull(Option.getOrNull(mayStartAt)),
+  timestamp: timestamp(now)
+})
+
+/** The explanation that was on the wire. */
+export const explanationFromJson = (
+  { may_start_at, reasons, status, timestamp, ...said }: typeof ExplanationJson.Type
+): Explanation => ({
+  ...said,
+  state: status,
+  reasons: reasons.map((reason): Reason => {
+    switch (reason.code) {
+      case "not_due":
+        return { code: reason.code, text: reason.text, dueAt: instant(reason.due_at) }
+      case "queue_paused":
+      case "type_paused":
+      case "key_paused":
+        return { ...reason, since: instant(reason.since), until: instantOrNull(reason.until) }
+      case "rate_spent":
+        return { ...reason, until: instant(reason.until) }
+      case "key_blocked":
+        return { ...reason, holder: { id: reason.holder.id, state: reason.holder.status } }
+      default:
+        return reason
+    }
+  }),
+  mayStartAt: Option.fromNullOr(instantOrNull(may_start_at)),
+  now: instant(timestamp)
+})

@@ -1,0 +1,220 @@
+/**
+ * Limits: what the records say, what passes have taken of them, and what operators ask about them and do.
+ */
+import { Effect } from "effect"
+import type { StoreError } from "../../domain/Errors.ts"
+import type { Pass } from "../../domain/Gate.ts"
+import type { Charge, PassState } from "../Gates.ts"
+import { limitKind, maxHolders, pausedKeyKind } from "../Gates.ts"
+import { lines } from "./Lines.ts"
+import { lanes, running } from "./Order.ts"
+import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
+import { standing, stateNames } from "./Task.ts"
+
+/** The operations of one deployment. */
+export const make = (runner: Runner) => ({
+  passes: (passes: ReadonlyArray<Pass>): Effect.Effect<ReadonlyArray<PassState>, StoreError> =>
+    Effect.map(
+      runner("read passes", runPasses, passes),
+      (texts) =>
+        rowsOf(texts, 5).map(([running, holders, bucket, holder, state], index) => {
+          const [level, at] = String(bucket).split(";")
+          return {
+            pass: passes[index]!,
+            running: Number(running),
+            holders: holders === "" ? [] : JSON.parse(String(holders)) as ReadonlyArray<string>,
+            bucket: bucket === "" ? null : { level: Number(level), at: Number(at) },
+            holder: state === "" ? null : { id: String(holder), state: stateNames[String(state)]! }
+          }
+        })
+    ),
+
+  letGo: (passes: ReadonlyArray<Pass>): Effect.Effect<void, StoreError> =>
+    passes.length === 0 ? Effect.void : Effect.asVoid(runner("let go of passes", runLetGo, passes)),
+
+  charge: (charges: ReadonlyArray<Charge>): Effect.Effect<void, StoreError> =>
+    charges.length === 0 ? Effect.void : Effect.asVoid(
+      runner("charge passes", runCharge, charges.flatMap(({ amount, pass }) => [pass, String(amount)]))
+    )
+})
+
+/** What records say about passes, and their buckets: `Gate.Limit`, `levelAt`, `lacksUntil` and `spend`. */
+export const limits = `
+-- made where a line with a gate is met
+local madeLimits
+local function limits()
+  if madeLimits then return madeLimits end
+  local self, byText, byId, byPass, paused, buckets, spent = {}, {}, {}, {}, {}, {}, {}
+  madeLimits = self
+
+  local function isWhole(number) return type(number) == "number" and number % 1 == 0 end
+  local function isAbove(number) return type(number) == "number" and number > 0 and number < math.huge end
+
+  local function parse(text)
+    local isRead, limit = pcall(cjson.decode, string.match(text, "^[^;]*;[^;]*;[^;]*;(.*)$"))
+    if not isRead or type(limit) ~= "table" then return false end
+    if isWhole(limit.max) and limit.max >= 0 then return { max = limit.max } end
+    if isAbove(limit.tokens) and isAbove(limit.perMs) and isAbove(limit.burst) then
+      return { tokens = limit.tokens, perMs = limit.perMs, burst = limit.burst }
+    end
+    if limit.order == "block" or limit.order == "continue" then return { order = limit.order } end
+    if isWhole(limit.fair) and limit.fair >= 1 and limit.fair <= 1000 then return { fair = limit.fair } end
+    if limit.lifted == true then return { lifted = true } end
+    return false
+  end
+
+  local function nameOf(pass) return string.match(pass, "^[^=]*") end
+
+  -- reads what is not known of passes, all at once
+  function self.load(passes)
+    local ids, keys = {}, {}
+    for _, pass in ipairs(passes) do
+      if byId[pass] == nil then
+        local name = nameOf(pass)
+        byId[pass] = false
+        ids[#ids + 1], keys[#keys + 1] = pass, pass
+        if byId[name] == nil then
+          byId[name] = false
+          ids[#ids + 1] = name
+        end
+      end
+    end
+    for index, text in ipairs(hmget(root .. ":record:${limitKind}", ids)) do
+      if text then
+        local document = string.match(text, ";.*$")
+        if byText[document] == nil then byText[document] = parse(text) end
+        byId[ids[index]] = byText[document]
+      end
+    end
+    for index, text in ipairs(hmget(root .. ":record:${pausedKeyKind}", keys)) do
+      if text then paused[keys[index]] = true end
+    end
+  end
+
+  -- the limit that holds for a pass
+  function self.of(pass)
+    local limit = byPass[pass]
+    if limit == nil then
+      if byId[pass] == nil then self.load({ pass }) end
+      limit = byId[pass] or byId[nameOf(pass)]
+      byPass[pass] = limit
+    end
+    return limit or nil
+  end
+
+  function self.isPaused(pass)
+    if byId[pass] == nil then self.load({ pass }) end
+    return paused[pass]
+  end
+
+  local function bucketOf(pass)
+    if buckets[pass] == nil then
+      local level, at = string.match(call("HGET", root .. ":bucket", pass) or "", "^([^;]*);(.*)$")
+      buckets[pass] = level and { level = tonumber(level), at = tonumber(at) } or false
+    end
+    return buckets[pass]
+  end
+
+  function self.levelAt(pass, limit, now)
+    local bucket = bucketOf(pass)
+    if not bucket then return limit.burst end
+    return math.min(limit.burst, bucket.level + math.max(0, now - bucket.at) * limit.tokens / limit.perMs)
+  end
+
+  function self.lacksUntil(pass, limit, cost, now)
+    local missing = math.min(cost, limit.burst) - self.levelAt(pass, limit, now)
+    return missing > 0 and now + math.max(1, math.ceil(missing * limit.perMs / limit.tokens)) or nil
+  end
+
+  function self.spend(pass, limit, cost, now)
+    buckets[pass] = { level = self.levelAt(pass, limit, now) - cost, at = now }
+    spent[pass] = true
+  end
+
+  -- forgets some buckets that are as good as none: Gate.isSpent
+  function self.sweep(now)
+    local some, gone = call("HRANDFIELD", root .. ":bucket", 100, "WITHVALUES"), {}
+    for at = 1, #some, 2 do
+      local pass, limit = some[at], self.of(some[at])
+      local isSpent = bucketOf(pass).at > now - 400 * 86400000
+      if limit and limit.tokens then isSpent = self.levelAt(pass, limit, now) < limit.burst end
+      if not isSpent then gone[#gone + 1] = pass end
+    end
+    each("HDEL", root .. ":bucket", gone)
+  end
+
+  function self.conclude()
+    local written = {}
+    for pass in pairs(spent) do
+      local bucket = buckets[pass]
+      written[#written + 1], written[#written + 2] = pass, string.format("%.17g;%s", bucket.level, int(bucket.at))
+    end
+    each("HSET", root .. ":bucket", written)
+    spent = {}
+  end
+
+  return self
+end
+`
+
+/**
+ * How passes stand.
+ *
+ * - Arguments: passes.
+ * - Answers: for each how many tasks run with it, a JSON array of the ids of some or nothing, its bucket as `level;at` or nothing, the
+ *   task that holds it, and that one's state as a letter or nothing.
+ */
+const runPasses = script<ReadonlyArray<string | number>>(`${prelude}${lanes}${lines}${running}${standing}
+local answers, wanted, isHeld = {}, {}, false
+local held, buckets, holders = hmget(root .. ":held", ARGV), hmget(root .. ":bucket", ARGV), hmget(root .. ":holder", ARGV)
+for index, pass in ipairs(ARGV) do
+  wanted[pass] = {}
+  isHeld = isHeld or held[index]
+end
+if isHeld then
+  local refs, lines, texts = runningTasks()
+  for index, line in ipairs(lines) do
+    for _, pass in ipairs(laneOf(line) == line and {} or gated().passesOf(line)) do
+      local list = wanted[pass]
+      if list then list[#list + 1] = { ref = refs[index], since = tonumber(string.match(parse(texts[index]).started, "^%d+")) } end
+    end
+  end
+end
+for index, pass in ipairs(ARGV) do
+  local at, list, ids, id, state = #answers, wanted[pass], {}, holders[index], ""
+  table.sort(list, function(a, b) return a.since < b.since or (a.since == b.since and a.ref < b.ref) end)
+  for place = 1, math.min(#list, ${maxHolders}) do ids[place] = string.sub(list[place].ref, 13) end
+  local e = id and load(id)
+  if e then
+    state = e.letter
+    if state == "W" then state = call("ZSCORE", root .. ":scheduled", appointment(e, id)) and "S" or "P" end
+  end
+  answers[at + 1], answers[at + 2], answers[at + 3] = tonumber(held[index] or 0), ids[1] and cjson.encode(ids) or "", buckets[index] or ""
+  answers[at + 4], answers[at + 5] = id or "", state
+end
+return answers
+`)
+
+/** - Arguments: passes. */
+const runLetGo = script<number>(`${prelude}${lanes}${lines}
+each("HDEL", root .. ":holder", ARGV)
+for _, pass in ipairs(ARGV) do gated().open(pass) end
+gated().conclude()
+return 0
+`)
+
+/** - Arguments: for each pass its name, and what its bucket loses. */
+const runCharge = script<number>(`${prelude}${lanes}${lines}${limits}
+local now = clock()
+for index = 1, #ARGV, 2 do
+  local pass, amount = ARGV[index], tonumber(ARGV[index + 1])
+  local limit = limits().of(pass)
+  if limit and limit.tokens then
+    limits().spend(pass, limit, amount, now)
+    if amount < 0 then gated().open(pass) end
+  end
+end
+limits().conclude()
+gated().conclude()
+return 0
+`)

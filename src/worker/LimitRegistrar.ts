@@ -1,0 +1,57 @@
+/**
+ * Puts the limits of the types that a pool handles where all claims read them, before the pool claims any of these types: a task that
+ * started before its limit is stored would not be limited.
+ */
+import { Effect } from "effect"
+import type { StoreError } from "../domain/Errors.ts"
+import * as Gate from "../domain/Gate.ts"
+import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
+import * as LimitRecords from "../store/LimitRecords.ts"
+import { RecordStore } from "../store/RecordStore.ts"
+import type { HandlerRegistry } from "./HandlerRegistry.ts"
+
+/** Answers what has to be done before each claim. It costs nothing while the handlers are the same. */
+export const make = (
+  registry: HandlerRegistry["Service"],
+  records: RecordStore["Service"]
+): Effect.Effect<void, StoreError> => {
+  let registered: ReadonlyArray<string> = []
+  return Effect.suspend(() => {
+    const types = registry.types()
+    if (types === registered) return Effect.void
+    const { differing, limits } = limitsOf(types.flatMap((type) => registry.find(type)?.definition ?? []))
+    return Effect.gen(function*() {
+      for (const name of differing) {
+        yield* Effect.logWarning(`the limit ${name} is defined differently by several types: the first one counts`)
+      }
+      const changed = limits.size === 0 ? [] : yield* LimitRecords.register(limits)
+      if (changed.length > 0) yield* Effect.logDebug(`limits as they are defined: ${changed.join(", ")}`)
+      registered = types
+    }).pipe(Effect.provideService(RecordStore, records))
+  })
+}
+
+/** The limits of definitions by the ids of their records, and the ids that are defined differently. */
+const limitsOf = (definitions: ReadonlyArray<AnyTaskDefinition>) => {
+  const limits = new Map<string, LimitRecords.Defined>()
+  const differing = new Set<string>()
+  const add = (id: string, defined: LimitRecords.Defined) => {
+    const known = limits.get(id)
+    if (known === undefined) limits.set(id, defined)
+    else if (JSON.stringify(known.limit) !== JSON.stringify(defined.limit)) differing.add(id)
+  }
+  for (const { limits } of definitions) {
+    for (const { key, limit, name, ofKeys } of limits) {
+      const keyed = key !== undefined
+      add(name, { limit, keyed })
+      for (const [key, limit] of ofKeys) add(Gate.passOf(name, key), { limit, keyed })
+    }
+  }
+  return { limits, differing }
+}
+
+/** Whether the ends of attempts may let other tasks start, which no claim has to look for until it is told. */
+export const haveMadeRoom = (
+  ended: ReadonlyArray<{ readonly attempt: { readonly definition: AnyTaskDefinition } }>
+): boolean =>
+  ended.some(({ attempt }) => attempt.definition.limits.some(({ limit }) => "max" in limit || "order" in limit))

@@ -1,0 +1,114 @@
+/** Engines whose gates are broken. Each is the real one with one decision of its gatekeeper made wrong. */
+import { type GatedTask, Gatekeeper, Line } from "../../src/store/Lines.ts"
+import type { Mutant } from "./Mutant.ts"
+
+type Keeper = Gatekeeper<GatedTask>
+
+/** Puts something in the place of a method, given the method itself. */
+const instead = <Target extends object, Name extends keyof Target>(
+  target: Target,
+  name: Name,
+  make: (original: Target[Name]) => Target[Name]
+) =>
+(): () => void => {
+  const original = target[name]
+  target[name] = make(original)
+  return () => {
+    target[name] = original
+  }
+}
+
+const keeper = Gatekeeper.prototype as Keeper
+
+/** A gatekeeper that does not see one kind of refusal. */
+const blindTo = (code: string) =>
+  instead(keeper, "refusalOf", (original) =>
+    function(this: Keeper, line, task) {
+      const refusal = original.call(this, line, task)
+      return refusal?.code === code ? undefined : refusal
+    })
+
+/** A line with fewer passes than it has. */
+const withPasses = (line: Line<GatedTask>, passes: ReadonlyArray<string>): Line<GatedTask> =>
+  Object.create(line, { passes: { value: passes } }) as Line<GatedTask>
+
+export const gateMutants: ReadonlyArray<Mutant> = [
+  { name: "limits not kept: as many of a key run as there are", noticedAt: 16, patch: blindTo("limit_full") },
+  { name: "rates not kept: a bucket is never empty", noticedAt: 49, patch: blindTo("rate_spent") },
+  { name: "keys not paused", noticedAt: 16, patch: blindTo("key_paused") },
+  {
+    name: "order not kept: a task overtakes the one that is tried again",
+    noticedAt: 41,
+    patch: blindTo("key_blocked")
+  },
+  {
+    name: "only the first of several limits kept",
+    noticedAt: 23,
+    patch: instead(keeper, "refusalOf", (original) =>
+      function(this: Keeper, line, task) {
+        return original.call(this, withPasses(line, line.passes.slice(0, 1)), task)
+      })
+  },
+  {
+    name: "an end gives no room: the task counts for ever",
+    noticedAt: 13,
+    patch: instead(keeper, "end", () => () => {})
+  },
+  {
+    name: "room not noticed: what was refused is never looked at again",
+    noticedAt: 16,
+    patch: instead(keeper, "release", () => () => {})
+  },
+  {
+    name: "tokens not noticed: what waits for one is not looked at when it comes",
+    noticedAt: 49,
+    patch: instead(keeper, "begin", (original) =>
+      function(this: Keeper, now) {
+        const { timed } = this as unknown as { readonly timed: { first: () => unknown } }
+        const { first } = timed
+        timed.first = () => undefined
+        original.call(this, now)
+        timed.first = first
+      })
+  },
+  {
+    name: "changed limits not noticed: what was refused waits for somebody's end",
+    noticedAt: 16,
+    patch: instead(keeper, "reopenAll", () => () => {})
+  },
+  {
+    name: "the end of a holder not noticed: the next of its key waits for ever",
+    noticedAt: 480,
+    patch: instead(keeper, "touch", () => () => {})
+  },
+  {
+    name: "tokens taken twice",
+    noticedAt: 49,
+    patch: instead(keeper, "take", (original) =>
+      function(this: Keeper, line, task) {
+        original.call(this, line, task)
+        original.call(this, line, task)
+      })
+  },
+  {
+    name: "no turns: the key with the oldest task is served until it has none",
+    noticedAt: 777,
+    patch: instead(Line.prototype as Line<GatedTask>, "placeOf", () => (place) => place)
+  },
+  {
+    name: "a line behind a closed gate lost: its tasks are forgotten",
+    noticedAt: 16,
+    patch: instead(keeper, "park", (original) =>
+      function(this: Keeper, line, refusal) {
+        original.call(this, line, { ...refusal, pass: "nowhere=" })
+      })
+  },
+  {
+    name: "costs not looked at: each task takes one token",
+    noticedAt: 49,
+    patch: instead(keeper, "take", (original) =>
+      function(this: Keeper, line, task) {
+        original.call(this, line, { ...task, costs: null })
+      })
+  }
+]
