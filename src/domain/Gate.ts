@@ -118,7 +118,7 @@ export interface Bucket {
 export const levelAt = (bucket: Bucket | undefined, { burst, perMs, tokens }: typeof Rate.Type, now: number): number =>
   bucket === undefined ? burst : Math.min(burst, bucket.level + Math.max(0, now - bucket.at) * tokens / perMs)
 
-/** Until when a bucket lacks what a task costs: `undefined` if it has it now. */
+/** Until when a bucket lacks what a task costs, at least: `undefined` if it has it now. */
 export const lacksUntil = (
   level: number,
   cost: number,
@@ -126,7 +126,8 @@ export const lacksUntil = (
   now: number
 ): number | undefined => {
   const missing = Math.min(cost, burst) - level
-  return missing <= 0 ? undefined : now + Math.max(1, Math.ceil(missing * perMs / tokens))
+  // never too late: what is looked at a moment too early, because of how doubles are rounded, waits for one millisecond more
+  return missing <= 0 ? undefined : now + Math.max(1, Math.floor(missing * perMs / tokens))
 }
 
 /**

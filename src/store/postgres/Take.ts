@@ -251,7 +251,7 @@ export const takeFunction = (schema: string): string => {
             IF least(v_cost, v_pass.burst) - v_level > 0 THEN
               v_refused := v_pass.pass;
               v_until := p_now
-                + greatest(1, ceil((least(v_cost, v_pass.burst) - v_level) * v_pass.per_ms / v_pass.tokens));
+                + greatest(1, floor((least(v_cost, v_pass.burst) - v_level) * v_pass.per_ms / v_pass.tokens));
             END IF;
           ELSIF v_pass.kind = 'fair' THEN
             v_weight := v_pass.most;

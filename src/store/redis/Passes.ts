@@ -123,7 +123,7 @@ local function limits()
 
   function self.lacksUntil(pass, limit, cost, now)
     local missing = math.min(cost, limit.burst) - self.levelAt(pass, limit, now)
-    return missing > 0 and now + math.max(1, math.ceil(missing * limit.perMs / limit.tokens)) or nil
+    return missing > 0 and now + math.max(1, math.floor(missing * limit.perMs / limit.tokens)) or nil
   end
 
   function self.spend(pass, limit, cost, now)
