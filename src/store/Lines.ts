@@ -30,6 +30,12 @@ export interface Turn {
   readonly credit: number
 }
 
+const oneOfEach: ReadonlyArray<number> = []
+
+/** What a task takes of its passes: 1 where nothing is said. Nearly all tasks say nothing, and none of them is parsed for it. */
+const costsIn = ({ costs }: GatedTask): ReadonlyArray<number> =>
+  costs === null ? oneOfEach : JSON.parse(costs) as ReadonlyArray<number>
+
 /** Before every task. */
 const first: Place = { rank: -Infinity, seq: 0 }
 
@@ -226,12 +232,12 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes {
   }
 
   refusalOf({ passes }: Line<Task>, task: Task): Gate.Refusal | undefined {
-    return Gate.refusal(task.id, passes, Gate.costsOf(task), this, this.now)
+    return Gate.refusal(task.id, passes, costsIn(task), this, this.now)
   }
 
   /** To be called for the first task of a line when a claim takes it. */
   take(line: Line<Task>, task: Task): void {
-    const costs = Gate.costsOf(task)
+    const costs = costsIn(task)
     this.start(task.id, line.passes)
     let weight: number | undefined
     for (const [index, pass] of line.passes.entries()) {

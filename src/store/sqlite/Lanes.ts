@@ -294,7 +294,8 @@ export class Lanes {
     reading: Reading<GatedTask>
   ): boolean {
     const { length } = read
-    const amount = Math.max(1, length)
+    // with the one behind it, which is asked for next when the first is taken
+    const amount = Math.max(2, length)
     if (length === 0) this.lookedLines.push(reading)
     const rows = this.lineHeads.all(queue, type, gate, amount, length)
     for (const [rank, seq, id, priority, costs] of rows) read.push({ rank, seq, id, priority, gate, costs })
