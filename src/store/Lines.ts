@@ -101,8 +101,9 @@ export class Lines<Task extends GatedTask> {
   file(gate: string, task: Place): Line<Task> {
     let line = this.byGate.get(gate)
     if (line === undefined) this.byGate.set(gate, line = new Line(gate, this.make(gate), this))
-    if (line.parked !== undefined) this.keeper.unpark(line)
-    this.order.before(line, task)
+    // its first task may be before the new one
+    if (line.parked === undefined) this.order.before(line, task)
+    else this.keeper.reopen(line)
     return line
   }
 
@@ -322,8 +323,7 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes {
     if (until < Infinity) this.timed.push({ until, line })
   }
 
-  /** To be called for a line that is filed again. */
-  unpark(line: Line<Task>): void {
+  private unpark(line: Line<Task>): void {
     const { pass } = line.parked!
     const lines = this.parked.get(pass)
     line.parked = undefined
@@ -337,7 +337,8 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes {
     this.kept.setTurn(line.lines.queue, line.lines.type, line.gate, undefined)
   }
 
-  private reopen(line: Line<Task>): void {
+  /** Lets a line that is parked be looked at again, from its first task on. */
+  reopen(line: Line<Task>): void {
     this.unpark(line)
     line.lines.reopen(line)
     this.kept.reopened(line.lines.queue, line.lines.type, first)

@@ -40,5 +40,7 @@ export const regressions: ReadonlyArray<{
     seed: 853515125,
     reason:
       "a pool's last two claims went unanswered, and the simulation took the few tasks that they asked for for a lost slot"
-  }
+  },
+  { seed: 777, reason: "a line was looked at a millisecond after its token had come" },
+  { seed: 119708662, reason: "a line that was parked was filed behind its first task when a later one came" }
 ]

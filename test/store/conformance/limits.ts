@@ -318,6 +318,22 @@ export const limits = (driver: Driver) =>
         })
     )
 
+    scenario(driver, "of a rate keep a line where its first task stands, though a later one came while it waited", () =>
+      Effect.gen(function*() {
+        yield* setLimit("host", { tokens: 1, perMs: minute, burst: 1 })
+        const [first, next] = yield* add(through("host=x"), through("host=x"))
+        assert.deepStrictEqual(yield* takeIds(), [first])
+        assert.deepStrictEqual(yield* takeIds(), [])
+        yield* driver.advance("1 second")
+        const plain = yield* addOne()
+        const later = yield* addOne({ priority: 0, ...through("host=x") })
+        yield* driver.advance("2 minutes")
+        assert.deepStrictEqual(yield* takeIds({ limit: 1 }), [next])
+        assert.deepStrictEqual(yield* takeIds(), [plain])
+        yield* driver.advance("2 minutes")
+        assert.deepStrictEqual(yield* takeIds(), [later])
+      }))
+
     scenario(driver, "of a rate are charged what was really used", () =>
       Effect.gen(function*() {
         yield* setLimit("tokens", { tokens: 10, perMs: minute, burst: 10 })
