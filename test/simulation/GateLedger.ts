@@ -117,6 +117,16 @@ export class GateLedger {
     return Math.min(rate.burst, bucket.level + Math.max(0, now - bucket.at) * rate.tokens / rate.perMs)
   }
 
+  /** A store forgets full buckets when it prunes, so that they stay full when its clock is set back. */
+  sweep(now: number): void {
+    for (const pass of this.buckets.keys()) {
+      const limit = this.limitOf(pass)
+      if (limit !== undefined && "tokens" in limit && this.level(pass, limit, now) >= limit.burst) {
+        this.buckets.delete(pass)
+      }
+    }
+  }
+
   /** Takes into account that a claim has given a task, after so many others. */
   begin(known: Known, now: number, before: number): void {
     for (const [index, pass] of passesOf(known).entries()) {

@@ -292,6 +292,7 @@ export class Ledger {
         break
       case "prune":
         for (const id of event.gone) this.forget(id)
+        this.gates.sweep(now)
         break
       case "lead":
         if (event.leads) this.lead = { id: event.id, until: event.measured + event.forMs }

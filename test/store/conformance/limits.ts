@@ -325,7 +325,7 @@ export const limits = (driver: Driver) =>
         assert.deepStrictEqual(yield* takeIds(), [first])
         assert.deepStrictEqual(yield* takeIds(), [])
         yield* driver.advance("1 second")
-        const plain = yield* addOne()
+        const plain = yield* addOne(through("other=y"))
         const later = yield* addOne({ priority: 0, ...through("host=x") })
         yield* driver.advance("2 minutes")
         assert.deepStrictEqual(yield* takeIds({ limit: 1 }), [next])
