@@ -1,5 +1,5 @@
 /** Engines whose gates are broken. Each is the real one with one decision of its gatekeeper made wrong. */
-import { type GatedTask, Gatekeeper, Line } from "../../src/store/Lines.ts"
+import { type GatedTask, Gatekeeper, type Line } from "../../src/store/Lines.ts"
 import type { Mutant } from "./Mutant.ts"
 
 type Keeper = Gatekeeper<GatedTask>
@@ -89,11 +89,6 @@ export const gateMutants: ReadonlyArray<Mutant> = [
         original.call(this, line, task)
         original.call(this, line, task)
       })
-  },
-  {
-    name: "no turns: the key with the oldest task is served until it has none",
-    noticedAt: 777,
-    patch: instead(Line.prototype as Line<GatedTask>, "placeOf", () => (place) => place)
   },
   {
     name: "a line behind a closed gate lost: its tasks are forgotten",
