@@ -450,10 +450,20 @@ class Tasks {
     })
   }
 
+  /** Forgets full buckets, of the next ones: those that are kept go behind all others. */
+  private sweep(now: number): void {
+    for (const [pass, bucket] of [...this.buckets].slice(0, Gates.maxSwept)) {
+      this.buckets.delete(pass)
+      const kept = Gate.swept(bucket, this.limitOf(pass), now)
+      if (kept !== undefined) this.buckets.set(pass, kept)
+    }
+  }
+
   prune(retention: Retention, limit: number, now: number): number {
     for (const [instance, { at }] of this.lastClaims) {
       if (at <= now - lastClaimForMs) this.lastClaims.delete(instance)
     }
+    this.sweep(now)
     const age = ({ completedAt }: TaskRecord) => now - completedAt!
     const finished = this.all(({ state }) => TaskState.isFinished(state)).sort((a, b) => age(b) - age(a))
     const isOld = (task: TaskRecord) =>

@@ -8,7 +8,7 @@
 import { Schema } from "effect"
 import { isFinished, type TaskState } from "./TaskState.ts"
 
-/** The name of a limit, and a key of it, as one text: `sync/tenant=acme`. */
+/** The name of a limit, and a key of it, as one text: `sync:concurrency=acme`. */
 export type Pass = string
 
 /**
@@ -57,9 +57,11 @@ export const gated = (passes: ReadonlyArray<readonly [pass: Pass, cost: number]>
 export const passesOf = (gate: string | null): ReadonlyArray<Pass> =>
   gate === null ? [] : JSON.parse(gate) as ReadonlyArray<Pass>
 
-/** What a task takes of each of its passes. */
-export const costsOf = ({ costs, gate }: Gated): ReadonlyArray<number> =>
-  costs === null ? passesOf(gate).map(() => 1) : JSON.parse(costs) as ReadonlyArray<number>
+const oneOfEach: ReadonlyArray<number> = []
+
+/** What a task takes of each of its passes: 1 where nothing is said. Nearly all tasks say nothing, and none of them is parsed for it. */
+export const costsOf = ({ costs }: Pick<Gated, "costs">): ReadonlyArray<number> =>
+  costs === null ? oneOfEach : JSON.parse(costs) as ReadonlyArray<number>
 
 /** At most `max` tasks of a pass run at a time. */
 const Concurrency = Schema.Struct({ max: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)) })
@@ -114,7 +116,7 @@ export interface Bucket {
   readonly at: number
 }
 
-/** What a bucket has now. A clock that was set back adds nothing and takes nothing. */
+/** What a bucket has now. A clock that was set back adds nothing and takes nothing: see {@link swept}. */
 export const levelAt = (bucket: Bucket | undefined, { burst, perMs, tokens }: typeof Rate.Type, now: number): number =>
   bucket === undefined ? burst : Math.min(burst, bucket.level + Math.max(0, now - bucket.at) * tokens / perMs)
 
@@ -191,11 +193,18 @@ export const spend = (bucket: Bucket | undefined, limit: typeof Rate.Type, cost:
   at: now
 })
 
-/** How long a bucket is kept whose limit is not a rate any more: it may become one again. */
-const orphanForMs = 400 * 24 * 60 * 60 * 1000
+/** How long a bucket is kept whose limit is not a rate any more, in milliseconds: it may become one again. */
+export const orphanForMs = 400 * 24 * 60 * 60 * 1000
 
 /** Whether a bucket has to be kept: a full one is as good as none. */
-export const isSpent = (bucket: Bucket, limit: Limit | undefined, now: number): boolean =>
+const isSpent = (bucket: Bucket, limit: Limit | undefined, now: number): boolean =>
   limit !== undefined && "tokens" in limit
     ? levelAt(bucket, limit, now) < limit.burst
     : now - bucket.at < orphanForMs
+
+/**
+ * What a store keeps of a bucket when it looks through them: nothing of one that is full. One that was written by a clock that has
+ * been set back since goes on from now: it has got nothing for the time that comes twice, and would get nothing until that is over.
+ */
+export const swept = (bucket: Bucket, limit: Limit | undefined, now: number): Bucket | undefined =>
+  !isSpent(bucket, limit, now) ? undefined : bucket.at > now ? { level: bucket.level, at: now } : bucket

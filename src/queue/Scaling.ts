@@ -34,7 +34,7 @@ export interface Scaling {
   readonly slots: number
   /** How many of them ran a task when they were last heard of. */
   readonly busy: number
-  /** Tasks that are due and wait. */
+  /** Tasks that are due and wait, without those of paused queues and types. */
   readonly waiting: number
   /** When the task that comes first of those became due; `null` when none waits. Where priorities differ, others may have waited longer. */
   readonly waitingSince: DateTime.Utc | null
@@ -90,9 +90,12 @@ export const make = (
   records: RecordStore["Service"],
   instances: InstanceStore["Service"]
 ): Scales => {
-  /** What waits in queues that are not paused. */
+  const onRecords = Effect.provideService(RecordStore, records)
+
+  /** What waits in queues that are not paused, of types that are not. */
   const waitingIn = Effect.fnUntraced(function*(queue: string | undefined) {
-    const paused = new Set(yield* Effect.provideService(PausedQueues.names, RecordStore, records))
+    const paused = new Set(yield* onRecords(PausedQueues.names))
+    const pausedTypes = new Set(yield* onRecords(PausedQueues.types.names))
     let waiting = 0
     let since: number | null = null
     let after: LaneCounts | undefined
@@ -100,7 +103,7 @@ export const make = (
       const range: LaneRange = { queue, after, limit: chunk }
       const page = yield* store.laneCounts(range)
       for (const lane of page.lanes) {
-        if (paused.has(lane.queue)) continue
+        if (paused.has(lane.queue) || pausedTypes.has(lane.type)) continue
         waiting += lane.pending
         if (lane.waitingSince !== null) since = Math.min(since ?? Infinity, lane.waitingSince)
       }

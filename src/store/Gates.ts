@@ -17,11 +17,8 @@ export const pausedKeyKind = "paused-key"
 /** The kind of records of limits. The document of one is a `Limit`. */
 export const limitKind = "limit"
 
-/** The kinds of records whose ids are what is paused. */
-export const pausedKinds: ReadonlySet<string> = new Set([pausedQueueKind, pausedTypeKind, pausedKeyKind])
-
 /** The kinds of records that decide what a claim takes. A driver that remembers them forgets them when one is put. */
-export const kinds: ReadonlySet<string> = new Set([...pausedKinds, limitKind])
+export const kinds: ReadonlySet<string> = new Set([pausedQueueKind, pausedTypeKind, pausedKeyKind, limitKind])
 
 const decode = Schema.decodeOption(Schema.fromJsonString(Limit))
 
@@ -32,41 +29,53 @@ export const limitOfDocument = (document: string): Limit | undefined => Option.g
 export const limitFor = (pass: Pass, documentOf: (id: string) => Limit | undefined): Limit | undefined =>
   documentOf(pass) ?? documentOf(limitOf(pass))
 
-/** Passes whose limits are remembered: clients choose their keys. */
-const maxRemembered = 10_000
+/** Records of a kind, by their ids: of limits what they say, of others that they are there. */
+type OfKind = Map<string, Limit | undefined>
 
-/** What records say about claims, as a driver reads it that has them near, remembered until it is told to forget. */
+/** What records say about claims, as a driver reads it that has them near: all of a kind at once, when it is first asked for. */
 export class Rules {
-  private readonly documentOf: (kind: string, id: string) => string | undefined
-  private readonly limits = new Map<string, Limit | undefined>()
+  private readonly recordsOf: (kind: string) => Iterable<readonly [id: string, document: string]>
+  private readonly known = new Map<string, OfKind>()
 
-  constructor(documentOf: (kind: string, id: string) => string | undefined) {
-    this.documentOf = documentOf
+  constructor(recordsOf: (kind: string) => Iterable<readonly [id: string, document: string]>) {
+    this.recordsOf = recordsOf
   }
 
-  /** To be called when a record of {@link kinds} was put. */
+  /** To be called when a record of {@link kinds} was put; `null` where it was deleted. */
+  changed(kind: string, id: string, document: string | null): void {
+    const known = this.known.get(kind)
+    if (document === null) known?.delete(id)
+    else known?.set(id, kind === limitKind ? limitOfDocument(document) : undefined)
+  }
+
+  /** To be called when records may be others than were told. */
   forget(): void {
-    this.limits.clear()
+    this.known.clear()
   }
 
-  readonly isPaused = (queue: string): boolean => this.documentOf(pausedQueueKind, queue) !== undefined
+  readonly isPaused = (queue: string): boolean => this.of(pausedQueueKind).has(queue)
 
-  readonly isTypePaused = (type: string): boolean => this.documentOf(pausedTypeKind, type) !== undefined
+  readonly isTypePaused = (type: string): boolean => this.of(pausedTypeKind).has(type)
 
-  readonly isKeyPaused = (pass: Pass): boolean => this.documentOf(pausedKeyKind, pass) !== undefined
+  readonly isKeyPaused = (pass: Pass): boolean => this.of(pausedKeyKind).has(pass)
 
   readonly limitOf = (pass: Pass): Limit | undefined => {
-    const { limits } = this
-    if (limits.has(pass)) return limits.get(pass)
-    if (limits.size >= maxRemembered) limits.clear()
-    const limit = limitFor(pass, (id) => {
-      const document = this.documentOf(limitKind, id)
-      return document === undefined ? undefined : limitOfDocument(document)
-    })
-    limits.set(pass, limit)
-    return limit
+    const limits = this.of(limitKind)
+    return limits.size === 0 ? undefined : limits.get(pass) ?? limits.get(limitOf(pass))
+  }
+
+  private of(kind: string): OfKind {
+    let known = this.known.get(kind)
+    if (known === undefined) {
+      this.known.set(kind, known = new Map())
+      for (const [id, document] of this.recordsOf(kind)) this.changed(kind, id, document)
+    }
+    return known
   }
 }
+
+/** Buckets and holders that a store looks at when it prunes, of all that it has: it goes on from there the next time. */
+export const maxSwept = 1000
 
 /** How a pass stands. */
 export interface PassState {

@@ -137,6 +137,7 @@ export class LaneOrder<Task extends Place, Lane extends OrderedLane<Task, Lane>>
     const { ofType, queue } = lane
     ofType.order.remove(lane)
     if (ofType.byQueue.delete(queue)) this.count--
+    lane.abandon()
     if (ofType.byQueue.size > 0) return
     this.order.remove(ofType)
     this.types.delete(ofType.type)

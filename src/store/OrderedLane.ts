@@ -28,7 +28,7 @@ export abstract class OrderedLane<Task extends Place, Self extends OrderedLane<T
   first(): Task | undefined {
     const plain = this.firstPlain()
     if (this.lines === undefined) return plain
-    const gated = this.gated = this.lines.open()
+    const gated = this.gated = this.lines.open(plain)
     if (gated === undefined || (plain !== undefined && byRank(plain, gated.place))) {
       this.gated = undefined
       return plain
@@ -46,6 +46,11 @@ export abstract class OrderedLane<Task extends Place, Self extends OrderedLane<T
     if (this.gated === undefined) return this.shiftPlain(first)
     const { line, task } = this.gated
     line.lines.take(line, task)
+  }
+
+  /** To be called when none of its tasks is pending any more. */
+  abandon(): void {
+    this.lines?.abandon()
   }
 
   /** Whether it has tasks that may not start now. */

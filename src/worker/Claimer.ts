@@ -87,13 +87,14 @@ export const start = Effect.fnUntraced(function*(options: {
       if (handler === undefined || closing) orphans.push({ _tag: "Release", id: task.id, claim: task.claim })
       else {
         recorder.claimed(task.type, now - task.dueAt)
-        load.claimed(now - task.dueAt)
+        load.claimed(load.waitForSlot(now - task.dueAt, since))
         runnable.push({ task, handler })
       }
     }
     options.begin(runnable)
     if (orphans.length > 0) yield* Effect.retry(store.settle(orphans), giveBack)
     if (tasks.length >= limit) return 0
+    load.exhausted(since)
     return nextDueAt === null ? options.pollMs : Math.min(options.pollMs, Math.max(1, nextDueAt - now))
   })
 

@@ -20,9 +20,20 @@ export class PoolLoad {
   /** The time of all attempts so far, if each that runs were to end at zero: see {@link busyUntil}. */
   private busyMs = 0
   private maxWaitMs: number | undefined
+  private exhaustedAt = -Infinity
   private readonly points: Array<Point> = []
 
-  /** A task was claimed that had waited for so long. */
+  /** A claim that began then was given less than it asked for: nothing else could start. */
+  exhausted(at: number): void {
+    this.exhaustedAt = at
+  }
+
+  /** How long a task that has waited for so long may have waited for a slot, and for no limit, at most. */
+  waitForSlot(waitMs: number, now: number): number {
+    return Math.min(waitMs, now - this.exhaustedAt)
+  }
+
+  /** A task was claimed that had waited for a slot for so long. */
   claimed(waitMs: number): void {
     if (this.maxWaitMs === undefined || waitMs > this.maxWaitMs) this.maxWaitMs = waitMs
   }

@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import { EventLoopDelay } from "../observability/EventLoopDelay.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import * as InstanceSettings from "../store/InstanceSettings.ts"
@@ -117,7 +118,8 @@ export const start = Effect.fnUntraced(function*(options: {
           return
         }
         // Nothing was claimed, and nothing can be: only the store knows what waits
-        const waitMs = claimed ?? (slots.free > 0 ? 0 : yield* oldest)
+        const waitMs = claimed ??
+          (slots.free > 0 ? 0 : load.waitForSlot(yield* oldest, yield* MonotonicClock.now))
         const decision = PoolSize.next(memory, { slots: own, busy, waitMs, delayMs }, range)
         memory = decision.memory
         own = decision.slots
@@ -149,8 +151,10 @@ const oldestWaiting = ({ queues, records, registry, store }: {
   readonly queues: ReadonlyArray<string>
 }) =>
   Effect.gen(function*() {
-    const paused = new Set(yield* Effect.provideService(PausedQueues.names, RecordStore, records))
-    const types = new Set(registry.types())
+    const onRecords = Effect.provideService(RecordStore, records)
+    const paused = new Set(yield* onRecords(PausedQueues.names))
+    const pausedTypes = new Set(yield* onRecords(PausedQueues.types.names))
+    const types = new Set(registry.types().filter((type) => !pausedTypes.has(type)))
     const waiting = (yield* store.stranded([], maxLanes)).filter(({ queue, type }) =>
       types.has(type) && !paused.has(queue) && (queues.length === 0 || queues.includes(queue))
     )

@@ -155,7 +155,7 @@ describe("scaling", () => {
       })
     ))
 
-  it.effect("leaves out paused queues, instances that drain, and the queues that are not asked for", () =>
+  it.effect("leaves out paused queues and types, instances that drain, and the queues that are not asked for", () =>
     withEngine(
       { instance: "here", worker: { concurrency: 1, queues: ["none"] } },
       Effect.gen(function*() {
@@ -180,6 +180,8 @@ describe("scaling", () => {
         yield* TaskQueue.use((queue) => queue.pause("mail"))
         assert.deepInclude(yield* scaling(), { waiting: 7, waitingSince: DateTime.makeUnsafe(1000) })
         assert.deepInclude(yield* scaling({ queue: "mail" }), { waiting: 0, slots: 30 })
+        yield* TaskQueue.use((queue) => queue.pauseType("work"))
+        assert.deepInclude(yield* scaling(), { waiting: 0, waitingSince: null })
       })
     ))
 

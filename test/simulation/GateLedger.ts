@@ -117,13 +117,16 @@ export class GateLedger {
     return Math.min(rate.burst, bucket.level + Math.max(0, now - bucket.at) * rate.tokens / rate.perMs)
   }
 
-  /** A store forgets full buckets when it prunes, so that they stay full when its clock is set back. */
+  /**
+   * When a store prunes, it forgets full buckets, so that they stay full when its clock is set back. Others of which the clock is
+   * behind go on from now.
+   */
   sweep(now: number): void {
-    for (const pass of this.buckets.keys()) {
+    for (const [pass, { at, level }] of this.buckets) {
       const limit = this.limitOf(pass)
       if (limit !== undefined && "tokens" in limit && this.level(pass, limit, now) >= limit.burst) {
         this.buckets.delete(pass)
-      }
+      } else if (at > now) this.buckets.set(pass, { level, at: now })
     }
   }
 

@@ -1,5 +1,6 @@
 /** Engines whose gates are broken. Each is the real one with one decision of its gatekeeper made wrong. */
-import { type GatedTask, Gatekeeper, type Line } from "../../src/store/Lines.ts"
+import { Gatekeeper } from "../../src/store/Gatekeeper.ts"
+import type { GatedTask, Line } from "../../src/store/Lines.ts"
 import type { Mutant } from "./Mutant.ts"
 
 type Keeper = Gatekeeper<GatedTask>
@@ -60,21 +61,30 @@ export const gateMutants: ReadonlyArray<Mutant> = [
     patch: instead(keeper, "release", () => () => {})
   },
   {
+    name: "room for one noticed, and no more: the next of a lot does not follow",
+    noticedAt: 53,
+    patch: instead(keeper, "take", (original) =>
+      function(this: Keeper, line, task) {
+        line.from = undefined
+        original.call(this, line, task)
+      })
+  },
+  {
     name: "tokens not noticed: what waits for one is not looked at when it comes",
     noticedAt: 49,
     patch: instead(keeper, "begin", (original) =>
       function(this: Keeper, now) {
-        const { timed } = this as unknown as { readonly timed: { first: () => unknown } }
-        const { first } = timed
-        timed.first = () => undefined
+        const { wakes } = this as unknown as { readonly wakes: { first: () => unknown } }
+        const { first } = wakes
+        wakes.first = () => undefined
         original.call(this, now)
-        timed.first = first
+        wakes.first = first
       })
   },
   {
     name: "changed limits not noticed: what was refused waits for somebody's end",
     noticedAt: 16,
-    patch: instead(keeper, "reopenAll", () => () => {})
+    patch: instead(keeper, "reopenWith", () => () => {})
   },
   {
     name: "the end of a holder not noticed: the next of its key waits for ever",
@@ -94,8 +104,8 @@ export const gateMutants: ReadonlyArray<Mutant> = [
     name: "a line behind a closed gate lost: its tasks are forgotten",
     noticedAt: 16,
     patch: instead(keeper, "park", (original) =>
-      function(this: Keeper, line, refusal) {
-        original.call(this, line, { ...refusal, pass: "nowhere=" })
+      function(this: Keeper, line, place, refusal) {
+        original.call(this, line, place, { ...refusal, pass: "nowhere=" })
       })
   },
   {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { InstanceNotFound, InvalidOption } from "../../src/domain/Errors.ts"
 import { EventLoopDelay } from "../../src/observability/EventLoopDelay.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
@@ -81,6 +81,48 @@ describe("a pool with a minimum", () => {
         assert.strictEqual(yield* active, 5)
         gate.open()
       })
+    ).pipe(withDelay({ ms: 0 }))
+  })
+
+  it.effect("does not grow for a paused type", () => {
+    const gate = new Gate()
+    return withEngine(
+      { handlers: Work.toLayer(() => gate.run), worker: { minConcurrency: 4, concurrency: 4 } },
+      Effect.gen(function*() {
+        yield* Work.enqueueAll(times(4))
+        yield* quiesce
+        yield* tell((queue) => queue.pauseType("work"))
+        yield* Work.enqueueAll(times(9))
+        assert.deepStrictEqual(new Set(yield* follow(60)), new Set([4]))
+        yield* tell((queue) => queue.resumeType("work"))
+        assert.isAbove((yield* follow(60)).at(-1)!, 4)
+        gate.open()
+      })
+    ).pipe(withDelay({ ms: 0 }))
+  })
+
+  it.effect("does not grow for tasks that wait for a limit, but for those that wait for a slot", () => {
+    const Limited = Task.make("limited", {
+      payload: { tenant: Schema.String },
+      limits: ({ concurrency }) => [concurrency({ key: ({ tenant }) => tenant, max: 4 })]
+    })
+    return withEngine(
+      {
+        handlers: Layer.merge(Limited.toLayer(() => Effect.sleep("1 second")), Work.toLayer(() => Effect.sleep(10))),
+        store: { capacity: 100_000 },
+        worker: { minConcurrency: 8, concurrency: 8, maxConcurrency: 100 }
+      },
+      Effect.gen(function*() {
+        // Tasks that hardly wait have all slots for a moment in each second
+        const bursts = yield* Effect.forkChild(
+          Effect.forever(Effect.andThen(Effect.orDie(Work.enqueueAll(times(100))), Effect.sleep("1 second")))
+        )
+        yield* Limited.enqueueAll(Array.from({ length: 1000 }, () => ({ tenant: "a" })))
+        assert.deepStrictEqual(new Set(yield* follow(100)), new Set([8]))
+        bursts.interruptUnsafe()
+        yield* Limited.enqueueAll(Array.from({ length: 20_000 }, (_, index) => ({ tenant: `${index % 100}` })))
+        assert.strictEqual((yield* follow(60)).at(-1), 100)
+      }).pipe(Effect.scoped)
     ).pipe(withDelay({ ms: 0 }))
   })
 

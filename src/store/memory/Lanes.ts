@@ -1,8 +1,9 @@
 /** The lanes, which are queues and types: the pending tasks of each, and which of them have any tasks. */
 import * as ByteOrder from "../../domain/ByteOrder.ts"
 import type { TaskState } from "../../domain/TaskState.ts"
+import type { Gatekeeper } from "../Gatekeeper.ts"
 import { type LaneRange, startOf } from "../Lanes.ts"
-import { type GatedTask, type Gatekeeper, Lines, type Waiting } from "../Lines.ts"
+import { type GatedTask, Lines, type Waiting } from "../Lines.ts"
 import { byRank, countBefore, Deque, Heap } from "../Order.ts"
 import { OrderedLane } from "../OrderedLane.ts"
 

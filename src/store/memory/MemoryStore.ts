@@ -62,7 +62,7 @@ const make = (clock: Clock.Clock, settings: Options): Context.Context<TaskStore 
   const { capacity, headStartMs, maxCrashes } = demandSettings(settings, settingNames, defaultCapacity)
   const limits = { capacity, maxBytes: settings.maxBytes ?? defaultMaxBytes }
   const kinds = new Records.Kinds()
-  const tasks = new Tasks(headStartMs, new Rules((kind, id) => kinds.get(kind, id)?.document))
+  const tasks = new Tasks(headStartMs, new Rules((kind) => kinds.documentsOf(kind)))
   const lastClaims = new LastClaims()
   const leasesNow = MonotonicClock.fromNow(clock)
 

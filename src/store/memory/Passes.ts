@@ -1,8 +1,9 @@
 /** What tasks in memory must pass to start: buckets, holders, and the lines that are looked at again when these change. */
 import * as Gate from "../../domain/Gate.ts"
 import type { TaskState } from "../../domain/TaskState.ts"
-import { type Charge, maxHolders, type PassState, type Rules } from "../Gates.ts"
-import { type GatedTask, Gatekeeper, type Kept } from "../Lines.ts"
+import { Gatekeeper, type Kept } from "../Gatekeeper.ts"
+import { type Charge, limitKind, maxHolders, maxSwept, type PassState, pausedKeyKind, type Rules } from "../Gates.ts"
+import type { GatedTask } from "../Lines.ts"
 
 /** A task as far as its passes ask for it. */
 interface Stored extends GatedTask {
@@ -79,23 +80,37 @@ export class Passes<Entry extends Stored> {
   /** Lets go of an order's pass. */
   letGo(pass: Gate.Pass): void {
     this.holders.delete(pass)
-    this.keeper.release(pass)
+    this.keeper.reopenWith(pass)
   }
 
-  /** Forgets buckets that are full and holders that hold nothing: keys come and go without end. */
+  /** Forgets buckets that are full and holders that hold nothing, of the next ones: keys come and go without end. */
   sweep(now: number): void {
-    for (const [pass, bucket] of this.buckets) {
-      if (!Gate.isSpent(bucket, this.rules.limitOf(pass), now)) this.buckets.delete(pass)
+    for (const [pass, bucket] of takeFirst(this.buckets, maxSwept)) {
+      const kept = Gate.swept(bucket, this.rules.limitOf(pass), now)
+      if (kept !== undefined) this.buckets.set(pass, kept)
+      if (kept !== undefined && kept !== bucket) this.keeper.release(pass)
     }
-    for (const pass of this.holders.keys()) {
-      const state = this.holderOf(pass)?.state
-      if (state === undefined || state === "completed" || state === "cancelled") this.holders.delete(pass)
+    for (const [pass, holder] of takeFirst(this.holders, maxSwept)) {
+      const entry = this.find(holder.id)
+      const isStored = entry?.seq === holder.seq
+      if (isStored && entry.state !== "completed" && entry.state !== "cancelled") this.holders.set(pass, holder)
     }
   }
 
-  /** To be called when a record was put that claims read. */
-  rulesChanged(): void {
-    this.rules.forget()
-    this.keeper.reopenAll()
+  /** To be called when a record was put that claims read; `null` where it was deleted. */
+  ruleChanged(kind: string, id: string, document: string | null): void {
+    this.rules.changed(kind, id, document)
+    if (kind === limitKind || kind === pausedKeyKind) this.keeper.reopenWith(id)
   }
+}
+
+/** Takes the first entries of a map out. What is set again goes behind all others, so that the next ones are the first. */
+const takeFirst = <A, B>(map: Map<A, B>, count: number): ReadonlyArray<readonly [A, B]> => {
+  const taken: Array<readonly [A, B]> = []
+  for (const entry of map) {
+    if (taken.length === count) break
+    taken.push(entry)
+  }
+  for (const [key] of taken) map.delete(key)
+  return taken
 }

@@ -31,6 +31,11 @@ export class Kinds {
     return kind
   }
 
+  /** The ids of all records of a kind, with their documents. */
+  documentsOf(kind: string): Iterable<readonly [id: string, document: string]> {
+    return this.byName.get(kind)?.documents() ?? []
+  }
+
   /** The number of the next put or take. */
   nextVersion(now: number): number {
     return this.version = RecordDriver.nextVersion(this.version, now)
@@ -58,7 +63,9 @@ export const make = (
 ): RecordStore["Service"] => {
   const put = (changes: ReadonlyArray<RecordDriver.PackedChange>, now: number): number => {
     const version = kinds.put(changes, now)
-    if (changes.some(({ kind }) => Gates.kinds.has(kind))) tasks.passes.rulesChanged()
+    for (const { document, id, kind } of changes) {
+      if (Gates.kinds.has(kind)) tasks.passes.ruleChanged(kind, id, document)
+    }
     return version
   }
   return RecordDriver.make({
@@ -126,6 +133,10 @@ class Kind {
     this.entries.delete(id)
     this.inOrder.remove(entry)
     if (entry.wakeAt !== null) this.waking.remove(entry)
+  }
+
+  *documents(): Generator<readonly [id: string, document: string], void> {
+    for (const { document, id } of this.entries.values()) yield [id, document]
   }
 
   list({ from, inclusive, until }: RecordDriver.Range, limit: number): ReadonlyArray<Entry> {

@@ -8,6 +8,7 @@ import { decideCancel, decideRerun } from "../Driver.ts"
 import { keyedForMs, lastClaimForMs, type RerunAnswer, type Retention, type TaskStore } from "../TaskStore.ts"
 import { type Database, number, numbers } from "./Database.ts"
 import * as Lines from "./Lines.ts"
+import * as Passes from "./Passes.ts"
 import type { Tally } from "./Tally.ts"
 import type { Tasks } from "./Task.ts"
 
@@ -69,7 +70,8 @@ const maxForgotten = 5000
  * Forgetting finished tasks: first those that are too old, then the oldest beyond the number to keep. Apart from that, what
  * else has had its time: claims that cannot be repeated any more, and counters that can be added up.
  */
-const pruning = ({ query, schema }: Database, tally: Tally) => {
+const pruning = (database: Database, tally: Tally) => {
+  const { query, schema } = database
   // one stretch of `task_finished`: a state, unkeyed or keyed, oldest first
   const stretch = (state: number, keyed: boolean, until: string, limit: string) =>
     `(SELECT seq, completed_at FROM ${schema}.task, clock
@@ -107,6 +109,7 @@ const pruning = ({ query, schema }: Database, tally: Tally) => {
     ))`
 
   const renewed = Lines.renewed(schema)
+  const sweep = Passes.sweep(database)
 
   const removed = (text: string, parameters: Parameters<typeof query>[2]) =>
     Effect.map(query<[count: number]>("prune", text, parameters), (rows) => rows[0]![0])
@@ -115,6 +118,7 @@ const pruning = ({ query, schema }: Database, tally: Tally) => {
     yield* tally.fold
     yield* query("prune", forget)
     yield* query("prune", renewed)
+    yield* sweep
     if (limit <= 0) return 0
     const old = yield* removed(aged, [bounded(retention.finishedForMs), bounded(retention.failedForMs), number(limit)])
     const finished = yield* tally.finished

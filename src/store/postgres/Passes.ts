@@ -2,6 +2,7 @@
  * Passes in the schema: how functions read gates and limits, and what is asked and said about passes besides claims.
  */
 import { Effect } from "effect"
+import type { StoreError } from "../../domain/Errors.ts"
 import * as Gate from "../../domain/Gate.ts"
 import * as Gates from "../Gates.ts"
 import { stateOf } from "../TaskRow.ts"
@@ -99,6 +100,51 @@ export const functions = (schema: string): ReadonlyArray<string> => [
     IF kind = 'lifted' THEN kind := NULL; END IF;
   END $function$`
 ]
+
+/**
+ * Looks through the next buckets, as `Gate.swept` says. Neither those that a claim writes at this moment, nor those that a charge is
+ * on its way to. A lot whose bucket goes on from now is looked at by the next claim, which knows when it opens.
+ */
+const sweeping = (schema: string): string => {
+  const of = "b.pass = j.pass"
+  const isFull = "j.kind = 'rate' AND b.level + greatest(0, c.now - b.at)::float8 * j.tokens / j.per_ms >= j.burst"
+  return `WITH clock AS MATERIALIZED (SELECT ${schema}.now_ms() AS now),
+    part AS MATERIALIZED (SELECT pass FROM ${schema}.bucket WHERE pass > $1 ORDER BY pass LIMIT ${Gates.maxSwept}),
+    ruled AS MATERIALIZED (
+      SELECT pass, CASE WHEN pass LIKE '=%' OR EXISTS (
+        SELECT FROM ${schema}.record r WHERE r.kind = '${Gates.limitKind}' AND r.id = pass
+      ) THEN pass ELSE split_part(pass, '=', 1) END AS id FROM part
+    ), rules AS MATERIALIZED (
+      SELECT i.id, l.* FROM (SELECT DISTINCT id FROM ruled) i, LATERAL ${schema}.limit_of_1(i.id) l
+    ), judged AS MATERIALIZED (SELECT r.pass, l.* FROM ruled r JOIN rules l USING (id)),
+    full_ones AS (
+      SELECT b.ctid AS place FROM ${schema}.bucket b, judged j, clock c WHERE ${of} AND (
+        ${isFull} OR j.kind IS DISTINCT FROM 'rate' AND c.now - b.at >= ${Gate.orphanForMs}
+      ) AND NOT EXISTS (SELECT FROM ${schema}.pass_news n WHERE n.pass = b.pass) FOR UPDATE OF b SKIP LOCKED
+    ), gone AS (
+      DELETE FROM ${schema}.bucket WHERE ctid = ANY (ARRAY(SELECT place FROM full_ones))
+    ), ahead AS (
+      SELECT b.ctid AS place FROM ${schema}.bucket b, judged j, clock c
+      WHERE ${of} AND b.at > c.now AND NOT coalesce(${isFull}, false) FOR UPDATE OF b SKIP LOCKED
+    ), set_back AS (
+      UPDATE ${schema}.bucket b SET at = c.now FROM clock c WHERE b.ctid = ANY (ARRAY(SELECT place FROM ahead)) RETURNING b.pass
+    ), opened AS (
+      UPDATE ${schema}.lot o SET opens_at = c.now FROM set_back s, clock c WHERE o.pass = s.pass
+    )
+    SELECT pass, (SELECT count(*)::int FROM part) FROM part ORDER BY pass DESC LIMIT 1`
+}
+
+/** Answers what looks through the next buckets each time, and begins again after the last one. */
+export const sweep = ({ query, schema }: Database): Effect.Effect<void, StoreError> => {
+  const text = sweeping(schema)
+  let after = ""
+  return Effect.map(
+    Effect.suspend(() => query<[last: string, count: number]>("prune", text, [after])),
+    ([last]) => {
+      after = last === undefined || last[1] < Gates.maxSwept ? "" : last[0]
+    }
+  )
+}
 
 /** A charge that no claim has taken note of yet. */
 type ChargeRow = [pass: string, amount: number, at: number, tokens: number, perMs: number, burst: number]

@@ -1,7 +1,7 @@
 /**
  * What operators do to tasks and queues, and what retention does for them.
  */
-import type { Effect } from "effect"
+import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import { decideCancel, decideRerun } from "../Driver.ts"
 import {
@@ -20,26 +20,39 @@ import { freeing } from "./Server.ts"
 import { standing, type Tasks } from "./Task.ts"
 
 /** The operations of one deployment. */
-export const make = (runner: Runner, tasks: Tasks) => ({
-  cancel: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError> =>
-    tasks.change("cancel", ids, "unknown", decideCancel),
+export const make = (runner: Runner, tasks: Tasks) => {
+  /** Where the look through the buckets goes on. */
+  let bucketCursor = "0"
+  return {
+    cancel: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError> =>
+      tasks.change("cancel", ids, "unknown", decideCancel),
 
-  rerun: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
-    tasks.change("rerun", ids, { _tag: "unknown" }, decideRerun),
+    rerun: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
+      tasks.change("rerun", ids, { _tag: "unknown" }, decideRerun),
 
-  remove: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError> =>
-    runner("remove", runRemove, ids),
+    remove: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError> =>
+      runner("remove", runRemove, ids),
 
-  prune: (
-    { failedForMs, finishedForMs, maxFinished, maxKeyedFinished }: Retention,
-    limit: number
-  ): Effect.Effect<number, StoreError> =>
-    runner(
-      "prune",
-      runPrune,
-      [limit, finishedForMs, failedForMs, maxFinished, keyedForMs, lastClaimForMs, maxKeyedFinished].map(String)
-    )
-})
+    prune: (
+      { failedForMs, finishedForMs, maxFinished, maxKeyedFinished }: Retention,
+      limit: number
+    ): Effect.Effect<number, StoreError> =>
+      Effect.map(
+        Effect.suspend(() =>
+          runner("prune", runPrune, [
+            ...[limit, finishedForMs, failedForMs, maxFinished, keyedForMs, lastClaimForMs, maxKeyedFinished].map(
+              String
+            ),
+            bucketCursor
+          ])
+        ),
+        ([removed, cursor]) => {
+          bucketCursor = cursor
+          return Number(removed)
+        }
+      )
+  }
+}
 
 /** Removes finished tasks of one set, given as its members, from everywhere. */
 const drop = `${stored}${left}
@@ -114,16 +127,18 @@ return answers
  *
  * - Arguments: how many at most; the age at which completed and cancelled tasks go, that of failed ones, the number of
  *   finished tasks to keep, the age at which keyed tasks may be removed by number, that at which claims are forgotten, and the
- *   number of finished tasks to keep whatever keys they have; ages in ms.
- * - Answers: how many tasks were removed.
+ *   number of finished tasks to keep whatever keys they have; ages in ms. Last, where the look through the buckets goes on.
+ * - Answers: how many tasks were removed, and where that look goes on the next time.
  */
-const runPrune = script<number>(`${prelude}${freeing}${lanes}${lines}${limits}${drop}${adopt}${adoptLines}
+const runPrune = script<readonly [removed: number, bucketCursor: string]>(
+  `${prelude}${freeing}${lanes}${lines}${limits}${drop}${adopt}${adoptLines}
 -- an older version that still runs writes lanes in its own way
 adopt()
 if call("EXISTS", root .. ":held", root .. ":place") > 0 then adoptLines() end
 sweep()
 local limit, now = tonumber(ARGV[1]), clock()
-if call("EXISTS", root .. ":bucket") == 1 then limits().sweep(now) end
+local bucketCursor = "0"
+if call("EXISTS", root .. ":bucket") == 1 then bucketCursor = limits().sweep(now, ARGV[8]) end
 local sets, kept = { "C0", "C1", "F0", "F1", "X0", "X1" }, 0
 
 for _, instance in ipairs(call("ZRANGEBYSCORE", root .. ":claimed", "-inf", int(now - ARGV[6]), "LIMIT", 0, 1000)) do
@@ -160,5 +175,6 @@ for _, set in ipairs(sets) do kept = kept + call("ZCARD", root .. ":finished:" .
 local spared = aged + forget(math.min(kept - ARGV[4], limit - aged), function(set)
   return string.sub(set, 2) == "1" and now - ARGV[5] or now
 end)
-return spared + forget(math.min(kept + aged - spared - ARGV[7], limit - spared), function() return now end)
-`)
+return { spared + forget(math.min(kept + aged - spared - ARGV[7], limit - spared), function() return now end), bucketCursor }
+`
+)

@@ -3,9 +3,9 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
-import type { Pass } from "../../domain/Gate.ts"
+import { orphanForMs, type Pass } from "../../domain/Gate.ts"
 import type { Charge, PassState } from "../Gates.ts"
-import { limitKind, maxHolders, pausedKeyKind } from "../Gates.ts"
+import { limitKind, maxHolders, maxSwept, pausedKeyKind } from "../Gates.ts"
 import { lines } from "./Lines.ts"
 import { lanes, running } from "./Order.ts"
 import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
@@ -107,11 +107,13 @@ local function limits()
     return paused[pass]
   end
 
+  local function parseBucket(text)
+    local level, at = string.match(text or "", "^([^;]*);(.*)$")
+    return level and { level = tonumber(level), at = tonumber(at) } or false
+  end
+
   local function bucketOf(pass)
-    if buckets[pass] == nil then
-      local level, at = string.match(call("HGET", root .. ":bucket", pass) or "", "^([^;]*);(.*)$")
-      buckets[pass] = level and { level = tonumber(level), at = tonumber(at) } or false
-    end
+    if buckets[pass] == nil then buckets[pass] = parseBucket(call("HGET", root .. ":bucket", pass)) end
     return buckets[pass]
   end
 
@@ -131,16 +133,28 @@ local function limits()
     spent[pass] = true
   end
 
-  -- forgets some buckets that are as good as none: Gate.isSpent
-  function self.sweep(now)
-    local some, gone = call("HRANDFIELD", root .. ":bucket", 100, "WITHVALUES"), {}
-    for at = 1, #some, 2 do
-      local pass, limit = some[at], self.of(some[at])
-      local isSpent = bucketOf(pass).at > now - 400 * 86400000
+  -- looks through the next buckets, as Gate.swept says, and answers where it goes on
+  function self.sweep(now, cursor)
+    local scanned, passes, gone, isOpened = call("HSCAN", root .. ":bucket", cursor, "COUNT", ${maxSwept}), {}, {}, false
+    local some = scanned[2]
+    for at = 1, #some, 2 do passes[#passes + 1] = some[at] end
+    self.load(passes)
+    for index, pass in ipairs(passes) do
+      local bucket, limit = parseBucket(some[2 * index]), self.of(pass)
+      buckets[pass] = bucket
+      local isSpent = bucket.at > now - ${orphanForMs}
       if limit and limit.tokens then isSpent = self.levelAt(pass, limit, now) < limit.burst end
-      if not isSpent then gone[#gone + 1] = pass end
+      if not isSpent then
+        gone[#gone + 1] = pass
+      elseif bucket.at > now then
+        buckets[pass], spent[pass], isOpened = { level = bucket.level, at = now }, true, true
+        gated().open(pass)
+      end
     end
     each("HDEL", root .. ":bucket", gone)
+    self.conclude()
+    if isOpened then gated().conclude() end
+    return scanned[1]
   end
 
   function self.conclude()

@@ -9,6 +9,7 @@ import * as ByteOrder from "../../domain/ByteOrder.ts"
 import * as Gate from "../../domain/Gate.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { finished, type TaskState } from "../../domain/TaskState.ts"
+import { Gatekeeper } from "../Gatekeeper.ts"
 import * as Gates from "../Gates.ts"
 import {
   type CountedLanes,
@@ -21,7 +22,7 @@ import {
   startOf,
   wantedOf
 } from "../Lanes.ts"
-import { type GatedTask, Gatekeeper, Lines, type Waiting } from "../Lines.ts"
+import { type GatedTask, Lines, type Waiting } from "../Lines.ts"
 import type { Place } from "../Order.ts"
 import { OrderedLane } from "../OrderedLane.ts"
 import { stateCode } from "../TaskRow.ts"
@@ -102,7 +103,6 @@ export class Lanes {
   private readonly nextLane
   private readonly nextLine
   private readonly since
-  private readonly pausedRecords
   private readonly heads
   private readonly lineHeads
   private readonly gates: Passes
@@ -115,8 +115,6 @@ export class Lanes {
   private looked: Array<Reading<Place>> = []
   private lookedLines: Array<Reading<GatedTask>> = []
   private limit = 0
-  /** By kind; `undefined` until they are asked for. */
-  private paused: Map<string, Set<string>> | undefined
   private readonly rules: Gates.Rules
 
   constructor(database: DatabaseSync, headStartMs: number) {
@@ -141,14 +139,8 @@ export class Lanes {
       `SELECT rank, seq, id, priority, costs FROM task WHERE state = 1 AND queue = ? AND type = ? AND gate = ?
         ORDER BY rank, seq LIMIT ? OFFSET ?`
     )
-    this.pausedRecords = prepare<[kind: string, id: string]>(
-      database,
-      `SELECT kind, id FROM record WHERE kind IN (${[...Gates.pausedKinds].map((kind) => `'${kind}'`).join(", ")})`
-    )
     this.gates = new Passes(database)
-    this.rules = new Gates.Rules((kind, id) =>
-      Gates.pausedKinds.has(kind) ? this.isPaused(kind, id) ? "" : undefined : this.gates.documentOf(kind, id)
-    )
+    this.rules = new Gates.Rules((kind) => this.gates.documentsOf(kind))
     this.keeper = new Gatekeeper({
       headStartMs,
       isPaused: this.rules.isKeyPaused,
@@ -161,18 +153,6 @@ export class Lanes {
       setTurn: (queue, type, gate, turn) => this.gates.setTurn(queue, type, gate, turn),
       reopened: (queue, type, place) => this.lanes?.file(queue, type, place)
     })
-  }
-
-  private isPaused(kind: string, id: string): boolean {
-    if (this.paused === undefined) {
-      this.paused = new Map()
-      for (const [kind, id] of this.pausedRecords.all()) {
-        const ids = this.paused.get(kind)
-        if (ids === undefined) this.paused.set(kind, new Set([id]))
-        else ids.add(id)
-      }
-    }
-    return this.paused.get(kind)?.has(id) === true
   }
 
   /** How many are remembered. */
@@ -188,16 +168,14 @@ export class Lanes {
   /** To be called when a transaction has been rolled back. */
   forget(): void {
     this.lanes = undefined
-    this.paused = undefined
     this.rules.forget()
     this.keeper.forget()
   }
 
-  /** To be called when a record was put that claims read. */
-  rulesChanged(): void {
-    this.paused = undefined
-    this.rules.forget()
-    this.keeper.reopenAll()
+  /** To be called when a record was put that claims read; `null` where it was deleted. */
+  ruleChanged(kind: string, id: string, document: string | null): void {
+    this.rules.changed(kind, id, document)
+    if (kind === Gates.limitKind || kind === Gates.pausedKeyKind) this.keeper.reopenWith(id)
   }
 
   /** To be called for each task that becomes pending. A gate is a text, an empty one or none where there is no gate. */
@@ -239,7 +217,7 @@ export class Lanes {
 
   /** To be called when old tasks have been removed. */
   swept(now: number, removed: number): void {
-    this.gates.sweep(now, this.rules.limitOf)
+    for (const pass of this.gates.sweep(now, this.rules.limitOf)) this.keeper.release(pass)
     if (removed > 0) this.keeper.reopenOrders()
   }
 
@@ -254,7 +232,7 @@ export class Lanes {
   /** Lets go of the pass of an order. */
   letGo(pass: Gate.Pass): void {
     this.gates.deleteHolder(pass)
-    this.keeper.release(pass)
+    this.keeper.reopenWith(pass)
   }
 
   /** How a pass stands. */

@@ -1,17 +1,14 @@
 /** What the file has of gates: buckets, holders and turns, the tasks that run, and the documents of limits. */
 import type { DatabaseSync } from "node:sqlite"
 import * as Gate from "../../domain/Gate.ts"
-import { maxHolders, type PassState } from "../Gates.ts"
+import { maxHolders, maxSwept, type PassState } from "../Gates.ts"
 import type { GatedTask, Turn } from "../Lines.ts"
 import { stateOf } from "../TaskRow.ts"
 import { prepare } from "./Database.ts"
 
-/** Passes that one sweep looks at. */
-const maxSwept = 1000
-
 /** Reads and writes them in the open transaction. */
 export class Passes {
-  private readonly document
+  private readonly documents
   private readonly bucket
   private readonly saveBucket
   private readonly holder
@@ -23,12 +20,16 @@ export class Passes {
   private readonly dropTurn
   private readonly gatesOfRunning
   private readonly runningWith
-  private readonly oldBuckets
+  private readonly nextBuckets
   private readonly dropBucket
+  private readonly nextHolders
   private readonly dropHolders
+  /** The last ones that were looked at. */
+  private sweptBucket = ""
+  private sweptHolder = ""
 
   constructor(database: DatabaseSync) {
-    this.document = prepare<[document: string]>(database, "SELECT document FROM record WHERE kind = ? AND id = ?")
+    this.documents = prepare<[id: string, document: string]>(database, "SELECT id, document FROM record WHERE kind = ?")
     this.bucket = prepare<[level: number, at: number]>(database, "SELECT level, at FROM bucket WHERE pass = ?")
     this.saveBucket = prepare(database, "INSERT OR REPLACE INTO bucket (pass, level, at) VALUES (?, ?, ?)")
     this.holder = prepare<[id: string, state: number]>(
@@ -57,23 +58,26 @@ export class Passes {
       database,
       `SELECT id ${running} AND EXISTS (SELECT 1 FROM json_each(gate) WHERE value = ?) ORDER BY claim`
     )
-    this.oldBuckets = prepare<[pass: string, level: number, at: number]>(
+    this.nextBuckets = prepare<[pass: string, level: number, at: number]>(
       database,
       `SELECT pass, level, at FROM bucket WHERE pass > ? ORDER BY pass LIMIT ${maxSwept}`
     )
     this.dropBucket = prepare(database, "DELETE FROM bucket WHERE pass = ?")
+    this.nextHolders = prepare<[pass: string]>(
+      database,
+      `SELECT pass FROM holder WHERE pass > ? ORDER BY pass LIMIT ${maxSwept}`
+    )
     // completed and cancelled tasks hold nothing, nor do those that have been removed
     this.dropHolders = prepare(
       database,
-      `DELETE FROM holder WHERE pass IN (
-        SELECT h.pass FROM holder h LEFT JOIN task t ON t.seq = h.seq
-        WHERE h.pass > ? AND (t.seq IS NULL OR t.state IN (3, 5)) ORDER BY h.pass LIMIT ${maxSwept}
-      )`
+      `DELETE FROM holder WHERE pass > ? AND pass <= ?
+        AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = holder.seq AND t.state NOT IN (3, 5))`
     )
   }
 
-  documentOf(kind: string, id: string): string | undefined {
-    return this.document.get(kind, id)?.[0]
+  /** The ids of all records of a kind, with their documents. */
+  documentsOf(kind: string): ReadonlyArray<readonly [id: string, document: string]> {
+    return this.documents.all(kind)
   }
 
   bucketOf(pass: Gate.Pass): Gate.Bucket | undefined {
@@ -130,12 +134,27 @@ export class Passes {
     }
   }
 
-  /** Forgets buckets that are full, and holders that hold nothing: keys come and go without end. */
-  sweep(now: number, limitOf: (pass: Gate.Pass) => Gate.Limit | undefined): void {
-    for (const [pass, level, at] of this.oldBuckets.all("")) {
-      if (Gate.isSpent({ level, at }, limitOf(pass), now)) continue
-      this.dropBucket.run(pass)
+  /**
+   * Forgets buckets that are full and holders that hold nothing, of the next ones: keys come and go without end. Answers the passes
+   * whose buckets go on from now because the clock was set back.
+   */
+  sweep(now: number, limitOf: (pass: Gate.Pass) => Gate.Limit | undefined): ReadonlyArray<Gate.Pass> {
+    const setBack: Array<Gate.Pass> = []
+    const buckets = this.nextBuckets.all(this.sweptBucket)
+    for (const [pass, level, at] of buckets) {
+      const bucket = { level, at }
+      const kept = Gate.swept(bucket, limitOf(pass), now)
+      if (kept === undefined) this.dropBucket.run(pass)
+      else if (kept !== bucket) {
+        this.setBucket(pass, kept)
+        setBack.push(pass)
+      }
     }
-    this.dropHolders.run("")
+    this.sweptBucket = buckets.length < maxSwept ? "" : buckets.at(-1)![0]
+    const holders = this.nextHolders.all(this.sweptHolder)
+    const last = holders.at(-1)?.[0]
+    if (last !== undefined) this.dropHolders.run(this.sweptHolder, last)
+    this.sweptHolder = holders.length < maxSwept ? "" : last!
+    return setBack
   }
 }

@@ -72,7 +72,7 @@ export const make = (
       const dueAt = RecordDriver.dueAtOf(change, time)
       if (document === null) remove.run(kind, id)
       else store.run(kind, id, version, document, dueAt, dueAt, time)
-      if (Gates.kinds.has(kind)) lanes.rulesChanged()
+      if (Gates.kinds.has(kind)) lanes.ruleChanged(kind, id, document)
     }
     return version
   }

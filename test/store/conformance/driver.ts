@@ -10,7 +10,7 @@ import type { StoreServices, StoreSettings } from "taskforge/store"
 export interface Driver {
   /** A new, empty store: every test builds its own. */
   readonly layer: (settings: StoreSettings) => Layer.Layer<StoreServices, unknown>
-  /** Moves the store's own clock forward. */
+  /** Moves the store's own clock; it is set back where the duration is less than nothing. */
   readonly advance: (duration: Duration.Input) => Effect.Effect<void>
   /** The driver needs real time, because it talks to a server: no `TestClock`. */
   readonly live?: boolean

@@ -10,6 +10,7 @@ import {
   cancel,
   complete,
   fail,
+  hour,
   idsOf,
   minute,
   passState,
@@ -19,6 +20,7 @@ import {
   request,
   rerun,
   rescue,
+  retention,
   running,
   second,
   setLimit,
@@ -376,6 +378,59 @@ export const limits = (driver: Driver) =>
         assert.deepStrictEqual(yield* takeIds(), [])
         yield* driver.advance("1 minute")
         assert.deepStrictEqual(yield* takeIds(), [ids[2]])
+      }))
+
+    scenario(
+      driver,
+      "forget the buckets of keys that are full again",
+      () =>
+        Effect.gen(function*() {
+          const prune = TaskStore.use((store) =>
+            store.prune(retention(), 100)
+          )
+          // in the order of names and in that of time, more that are not full come first than are looked at together
+          const slow = 1100
+          yield* setLimit("slow", { tokens: 1, perMs: hour, burst: 1 })
+          yield* setLimit("tenant", { tokens: 1, perMs: minute, burst: 2 })
+          yield* addAll(Array.from({ length: slow }, (_, index) =>
+            through(`slow=${index}`)))
+          yield* add(through("tenant=a"), through("tenant=b"), through("tenant=b"))
+          // a claim gives a thousand at most on some stores
+          assert.strictEqual((yield* take()).length + (yield* take()).length, slow + 3)
+          yield* driver.advance("70 seconds")
+          for (let time = 0; time < 4; time++) {
+            yield* prune
+          }
+          assert.isNull((yield* passState("tenant=a")).bucket)
+          assert.strictEqual((yield* passState("tenant=b")).bucket?.level, 0)
+          assert.strictEqual((yield* passState("slow=0")).bucket?.level, 0)
+          yield* addAll(tasks(4, through("tenant=a")))
+          assert.strictEqual((yield* take()).length, 2)
+        }),
+      { capacity: 2000 }
+    )
+
+    scenario(driver, "of a rate go on when the clock was set back, and give no token twice", () =>
+      Effect.gen(function*() {
+        const prune = TaskStore.use((store) =>
+          store.prune(retention(), 100)
+        )
+        yield* driver.advance("1 day")
+        yield* setLimit("host", { tokens: 1, perMs: minute, burst: 1 })
+        const [a, b, c] = yield* addAll(tasks(3, { runAt: 0, ...through("host=x") }))
+        assert.deepStrictEqual(yield* takeIds(), [a])
+        assert.deepStrictEqual(yield* takeIds(), [])
+        yield* driver.advance(-6 * hour)
+        yield* prune
+        assert.deepStrictEqual(yield* takeIds(), [])
+        yield* driver.advance("30 seconds")
+        assert.deepStrictEqual(yield* takeIds(), [])
+        yield* driver.advance("40 seconds")
+        const { nextDueAt, now, tasks: started } = yield* claim()
+        assert.deepStrictEqual(idsOf(started), [b])
+        assert.isAtMost(nextDueAt === null ? now : nextDueAt - now, minute)
+        yield* driver.advance("70 seconds")
+        assert.deepStrictEqual(yield* takeIds(), [c])
       }))
 
     scenario(driver, "open a paused key and type again", () =>

@@ -168,7 +168,7 @@ class Expected {
         if (found === undefined) continue
         if ("order" in found) this.holders.set(pass, task.id)
         if ("tokens" in found) {
-          this.buckets.set(pass, Gate.spend(this.buckets.get(pass), found, Gate.costsOf(task)[index]!, now))
+          this.buckets.set(pass, Gate.spend(this.buckets.get(pass), found, Gate.costsOf(task)[index] ?? 1, now))
         }
       }
       const weight = this.fairOf(task.gate)
@@ -320,7 +320,7 @@ await withServer("Redis", Redis.find, async (server) => {
           const { now } = yield* store.claim(request({ limit: 0 }))
           yield* store.prune(retention({ maxFinished: 20 }), 1000)
           for (const [pass, bucket] of expected.buckets) {
-            if (!Gate.isSpent(bucket, expected.limitOf(pass), now)) expected.buckets.delete(pass)
+            if (Gate.swept(bucket, expected.limitOf(pass), now) === undefined) expected.buckets.delete(pass)
           }
         } else {
           const ms = yield* pick([1, 50, 400, 1500])

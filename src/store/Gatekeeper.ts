@@ -1,0 +1,303 @@
+/** Decides about the lines that a store keeps in this process's memory, and knows those that are parked. */
+import * as Gate from "../domain/Gate.ts"
+import * as Rank from "../domain/Rank.ts"
+import {
+  first,
+  type GatedTask,
+  type Keeper,
+  type Line,
+  type Lines,
+  type Lot,
+  noTurn,
+  type Turn,
+  type Wake
+} from "./Lines.ts"
+import { byRank, Order, type Place } from "./Order.ts"
+
+/** What is parked under one pass: the lines that all come back together, and lots by their lanes. */
+interface Under<Task extends GatedTask> {
+  readonly lines: Set<Line<Task>>
+  readonly lots: Map<Lines<Task>, Lot<Task>>
+}
+
+/** What a gatekeeper knows from its driver, and tells it to keep. */
+export interface Kept<Task extends GatedTask> {
+  readonly headStartMs: number
+  readonly isPaused: (pass: Gate.Pass) => boolean
+  readonly limitOf: (pass: Gate.Pass) => Gate.Limit | undefined
+  readonly bucketOf: (pass: Gate.Pass) => Gate.Bucket | undefined
+  readonly setBucket: (pass: Gate.Pass, bucket: Gate.Bucket) => void
+  readonly holderOf: (pass: Gate.Pass) => Gate.Holder | undefined
+  /** The holder of a pass, if it waits in this line. */
+  readonly holderIn: (pass: Gate.Pass, queue: string, type: string, gate: string) => Task | undefined
+  readonly setHolder: (pass: Gate.Pass, task: GatedTask) => void
+  /** `undefined` forgets it. */
+  readonly setTurn: (queue: string, type: string, gate: string, turn: Turn | undefined) => void
+  /** A line may start something again: its queue and type are looked at by the next claim. */
+  readonly reopened: (queue: string, type: string, place: Place) => void
+}
+
+/** Decides whose gate is open, counts the tasks that run, and knows the lines that are parked. */
+export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<Task> {
+  readonly isPaused
+  readonly limitOf
+  readonly bucketOf
+  readonly holderOf
+  private readonly kept: Kept<Task>
+  private readonly counts = new Map<Gate.Pass, Set<string>>()
+  private readonly gates = new Map<string, ReadonlyArray<Gate.Pass>>()
+  private readonly parked = new Map<Gate.Pass, Under<Task>>()
+  /** When parked lines are looked at again: one entry for each. */
+  private wakes = new Order<Wake<Task>>()
+  private now = -Infinity
+  private served = 0
+
+  constructor(kept: Kept<Task>) {
+    this.kept = kept
+    this.isPaused = kept.isPaused
+    this.limitOf = kept.limitOf
+    this.bucketOf = kept.bucketOf
+    this.holderOf = kept.holderOf
+  }
+
+  /** To be called when a claim begins. */
+  begin(now: number): void {
+    // what is parked until a time would wait for longer than that
+    if (now < this.now) this.reopenAll()
+    this.now = now
+    this.served = 0
+    for (let next = this.wakes.first(); next !== undefined && next.rank <= now; next = this.wakes.first()) {
+      this.reopen(next.of.line)
+    }
+  }
+
+  /** When a line that is parked until a time may start its first task; `null` where there is none. */
+  nextOpenAt(): number | null {
+    return this.wakes.first()?.rank ?? null
+  }
+
+  running(pass: Gate.Pass): number {
+    return this.counts.get(pass)?.size ?? 0
+  }
+
+  /** The tasks that run with a pass, the longest first. */
+  holdersOf(pass: Gate.Pass): ReadonlyArray<string> {
+    return [...this.counts.get(pass) ?? []]
+  }
+
+  holderIn({ gate, lines: { queue, type } }: Line<Task>, pass: Gate.Pass): Task | undefined {
+    const holder = this.kept.holderIn(pass, queue, type, gate)
+    // what this claim has taken waits no more
+    return holder === undefined || this.gates.has(holder.id) ? undefined : holder
+  }
+
+  refusalOf({ passes }: Line<Task>, task: Task): Gate.Refusal | undefined {
+    return Gate.refusal(task.id, passes, Gate.costsOf(task), this, this.now)
+  }
+
+  /** To be called for the first task of a line when a claim takes it. */
+  take(line: Line<Task>, task: Task): void {
+    const costs = Gate.costsOf(task)
+    this.start(task.id, line.passes)
+    this.looked(line)
+    let weight: number | undefined
+    for (const [index, pass] of line.passes.entries()) {
+      const limit = this.limitOf(pass)
+      if (limit === undefined) continue
+      if ("tokens" in limit) {
+        this.kept.setBucket(pass, Gate.spend(this.bucketOf(pass), limit, costs[index] ?? 1, this.now))
+      } else if ("order" in limit) this.kept.setHolder(pass, task)
+      else if ("fair" in limit) weight = limit.fair
+    }
+    if (weight !== undefined) this.serve(line, task, weight)
+    this.served++
+  }
+
+  private serve(line: Line<Task>, { priority }: Task, weight: number): void {
+    const left = (line.turn.credit === 0 ? weight : Math.min(line.turn.credit, weight)) - 1
+    line.turn = left > 0
+      ? { turn: line.turn.turn, credit: left }
+      : { turn: Gate.turnOf(Rank.rank(this.now, priority, this.kept.headStartMs), this.served), credit: 0 }
+    this.kept.setTurn(line.lines.queue, line.lines.type, line.gate, line.turn)
+  }
+
+  /** To be called for a task that runs. */
+  start(id: string, passes: ReadonlyArray<Gate.Pass>): void {
+    this.gates.set(id, passes)
+    for (const pass of passes) {
+      const running = this.counts.get(pass)
+      if (running === undefined) this.counts.set(pass, new Set([id]))
+      else running.add(id)
+    }
+  }
+
+  /** To be called for a task that runs no more, whatever its gate was. */
+  end(id: string): void {
+    const passes = this.gates.get(id)
+    if (passes === undefined) return
+    this.gates.delete(id)
+    for (const pass of passes) {
+      const running = this.counts.get(pass)!
+      running.delete(id)
+      if (running.size === 0) this.counts.delete(pass)
+      this.release(pass)
+    }
+  }
+
+  /** To be called when something about a task changed that its passes may depend on. */
+  touch(gate: string | null): void {
+    if (gate !== null && this.parked.size > 0) { for (const pass of Gate.passesOf(gate)) this.release(pass) }
+  }
+
+  /** To be called when nothing is known any more: lines, and tasks that run, are told again. */
+  forget(): void {
+    this.counts.clear()
+    this.gates.clear()
+    this.parked.clear()
+    this.wakes = new Order()
+  }
+
+  /** Lets the lines that are parked under a pass be looked at again; if it may be full, as many as it has room for. */
+  release(pass: Gate.Pass): void {
+    const under = this.parked.get(pass)
+    if (under === undefined) return
+    for (const line of under.lines) this.reopen(line)
+    for (const lot of under.lots.values()) this.fill(lot)
+  }
+
+  /** The same for all lines. */
+  reopenAll(): void {
+    this.reopenWhere(() => true)
+  }
+
+  /** The same for those that have a pass, or one of the limit with this name: what else they wait for may count no more. */
+  reopenWith(id: string): void {
+    this.reopenWhere(({ passes }) => passes.some((pass) => pass === id || Gate.limitOf(pass) === id))
+  }
+
+  private reopenWhere(matches: (line: Line<Task>) => boolean): void {
+    const found: Array<Line<Task>> = []
+    for (const { lines, lots } of this.parked.values()) {
+      for (const line of lines) if (matches(line)) found.push(line)
+      for (const { lines } of lots.values()) for (const line of lines) if (matches(line)) found.push(line)
+    }
+    for (const line of found) this.reopen(line)
+  }
+
+  /** The same for those that wait for another task of their order: it may have been taken away. */
+  reopenOrders(): void {
+    for (const pass of this.parked.keys()) if (pass.startsWith(Gate.orderMark)) this.release(pass)
+  }
+
+  park(line: Line<Task>, place: Place, refusal: Gate.Refusal): void {
+    const { pass } = refusal
+    const from = this.cameFrom(line)
+    if (refusal.code === "limit_full") this.enterLot(line, place, pass)
+    else {
+      const until = refusal.code === "rate_spent" ? refusal.until : Infinity
+      line.parked = { pass, until, lot: undefined }
+      this.under(pass).lines.add(line)
+      if (until < Infinity) this.wakes.before(line.wake ??= { filed: undefined, line }, { rank: until, seq: 0 })
+    }
+    // the others of its lot may wait for nothing else
+    if (from !== undefined && from.pass !== pass) this.fill(from)
+  }
+
+  putBack(line: Line<Task>, place: Place): void {
+    const from = this.cameFrom(line)!
+    this.fill(this.enterLot(line, place, from.pass))
+  }
+
+  private under(pass: Gate.Pass): Under<Task> {
+    let under = this.parked.get(pass)
+    if (under === undefined) this.parked.set(pass, under = { lines: new Set(), lots: new Map() })
+    return under
+  }
+
+  private enterLot(line: Line<Task>, place: Place, pass: Gate.Pass): Lot<Task> {
+    const { lots } = this.under(pass)
+    let lot = lots.get(line.lines)
+    if (lot === undefined) {
+      lot = { pass, of: line.lines, order: new Order(), lines: new Set(), out: 0, reach: first }
+      lots.set(line.lines, lot)
+    }
+    line.parked = { pass, until: Infinity, lot }
+    lot.lines.add(line)
+    lot.order.before(line, place)
+    return lot
+  }
+
+  private unpark(line: Line<Task>): void {
+    const { lot, pass } = line.parked!
+    const under = this.parked.get(pass)
+    line.parked = undefined
+    if (line.wake !== undefined) this.wakes.remove(line.wake)
+    if (lot === undefined) under?.lines.delete(line)
+    else {
+      lot.lines.delete(line)
+      lot.order.remove(line)
+      if (lot.lines.size === 0) under?.lots.delete(lot.of)
+    }
+    if (under?.lines.size === 0 && under.lots.size === 0) this.parked.delete(pass)
+  }
+
+  /** Brings back the first lines of a lot, as many as its pass has room for. */
+  private fill(lot: Lot<Task>): void {
+    const limit = this.limitOf(lot.pass)
+    const room = limit !== undefined && "max" in limit ? limit.max - this.running(lot.pass) : Infinity
+    if (room <= 0) return
+    for (let next = lot.order.first(); next !== undefined; next = lot.order.first()) {
+      // those that were parked since the others came back may stand before them
+      if (lot.out >= room && !byRank(next, lot.reach)) return
+      const { of: line, rank, seq } = next
+      const place = { rank, seq }
+      if (lot.out === 0 || byRank(lot.reach, place)) lot.reach = place
+      lot.out++
+      this.bringBack(line, place)
+      line.from = lot
+    }
+  }
+
+  /** To be called for a line that is looked at: the lot from which it has come back for that. */
+  private cameFrom(line: Line<Task>): Lot<Task> | undefined {
+    const { from } = line
+    line.from = undefined
+    if (from !== undefined) from.out--
+    return from
+  }
+
+  private looked(line: Line<Task>): void {
+    const from = this.cameFrom(line)
+    if (from !== undefined) this.fill(from)
+  }
+
+  gone(line: Line<Task>): void {
+    this.looked(line)
+    if (line.turn !== noTurn) this.emptied(line)
+  }
+
+  allGone(lines: Iterable<Line<Task>>): void {
+    for (const line of lines) {
+      if (line.parked !== undefined) this.unpark(line)
+      line.from = undefined
+      if (line.turn !== noTurn) this.emptied(line)
+    }
+  }
+
+  /** To be called for a line of a fair limit that has no more tasks: it begins a new turn with its next one. */
+  emptied(line: Line<Task>): void {
+    line.turn = noTurn
+    this.kept.setTurn(line.lines.queue, line.lines.type, line.gate, undefined)
+  }
+
+  /** Lets a line that is parked be looked at again, from its first task on. */
+  reopen(line: Line<Task>): void {
+    this.bringBack(line, first)
+  }
+
+  private bringBack(line: Line<Task>, place: Place): void {
+    this.unpark(line)
+    line.lines.reopen(line, place)
+    this.kept.reopened(line.lines.queue, line.lines.type, place)
+  }
+}
