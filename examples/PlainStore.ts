@@ -269,14 +269,14 @@ class Tasks {
     )
   }
 
-  claim({ instance, leaseForMs, limit, nonce, queues, types }: ClaimRequest, now: number): ClaimAnswer {
+  claim({ except = [], instance, leaseForMs, limit, nonce, queues, types }: ClaimRequest, now: number): ClaimAnswer {
     this.promote(now)
     const last = this.lastClaims.get(instance)
     const repeated = last?.nonce === nonce ? last.tasks.filter((task) => this.held(task) !== undefined) : undefined
     const tasks = repeated ??
       this.startable(
         ({ queue, type }) =>
-          types.includes(type) && queues?.includes(queue) !== false &&
+          types.includes(type) && queues?.includes(queue) !== false && !except.includes(queue) &&
           !this.isPaused(Gates.pausedQueueKind, queue) && !this.isPaused(Gates.pausedTypeKind, type),
         limit,
         now,

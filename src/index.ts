@@ -87,20 +87,14 @@ export type {
   TypePage,
   Unfinished
 } from "./queue/Queues.ts"
+export type { ListOptions, Page as TaskPage } from "./queue/Listing.ts"
 export type { EnqueueOptions, Submission } from "./queue/Submission.ts"
 export type { OneOrMany } from "./queue/OneOrMany.ts"
 export type { Instances, LivingInstance, LivingInstances, RunningNow } from "./queue/Instances.ts"
 export type { Scales, Scaling, ScalingOptions } from "./queue/Scaling.ts"
 export type { StoredAttempt, StoredFailure, StoredOutcome, StoredTask } from "./queue/StoredTask.ts"
 export type { TaskHandle, Unsuccessful } from "./queue/TaskHandle.ts"
-export type {
-  Created as CreatedTask,
-  ListOptions,
-  Options as TaskQueueOptions,
-  Page as TaskPage,
-  Refusal,
-  WhenFull
-} from "./queue/TaskQueue.ts"
+export type { Created as CreatedTask, Options as TaskQueueOptions, Refusal, WhenFull } from "./queue/TaskQueue.ts"
 export type { EventPage } from "./store/EventLog.ts"
 export type { Charge, PassState } from "./store/Gates.ts"
 export type { Beat, InstanceRecord, Load as InstanceLoad, Roll, RunningTask, Sizing } from "./store/InstanceStore.ts"
@@ -156,4 +150,5 @@ export type { BatchingOptions, BatchItem } from "./worker/Batcher.ts"
 export type { Handler } from "./worker/HandlerRegistry.ts"
 export type { HandlerContext } from "./worker/TaskContext.ts"
 export type { SlotView } from "./worker/SlotView.ts"
+export type { Options as SharesOptions, Share } from "./worker/Shares.ts"
 export type { Options as WorkerPoolOptions } from "./worker/WorkerPool.ts"

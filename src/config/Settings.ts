@@ -29,7 +29,7 @@ export const load: Effect.Effect<Settings, InvalidSettings | Config.ConfigError>
   const readings = yield* readAll
   const problems = [
     ...Object.values(readings).flatMap((reading) => reading._tag === "Problem" ? reading.problems : []),
-    ...[tooManyWorkers, tooFewSlots, unclearStore].flatMap((check) => check(readings) ?? [])
+    ...[tooManyWorkers, tooFewSlots, tooManyReserved, unclearStore].flatMap((check) => check(readings) ?? [])
   ]
   return List.isReadonlyArrayNonEmpty(problems) ? yield* new InvalidSettings({ problems }) : combine(readings)
 })
@@ -56,6 +56,25 @@ const tooFewSlots = ({ maxConcurrency, minConcurrency, workers }: Readings): str
   }
   return workers._tag === "Value" && workers.from !== undefined && workers.value! < min
     ? `${show(workers.from)}: expected at least WORKER_MIN_CONCURRENCY, which is ${min}`
+    : undefined
+}
+
+/** What is wrong with the slots that are kept for queues. */
+const tooManyReserved = ({ maxConcurrency, minConcurrency, queues, shares, workers }: Readings): string | undefined => {
+  if (shares._tag !== "Value" || shares.from === undefined) return undefined
+  const said = Object.entries(shares.value!)
+  const cramped = said.find(([, { max = Infinity, reserved = 0 }]) => max < reserved)
+  if (cramped !== undefined) return `${show(shares.from)}: expected max of ${cramped[0]} to be at least its reserved`
+  const known = queues._tag === "Value" ? queues.value : undefined
+  const unknown = said.find(([queue]) => known !== undefined && queue !== "*" && !known.includes(queue))
+  if (unknown !== undefined) {
+    return `${show(shares.from)}: expected queues that TASKFORGE_QUEUES names, which ${unknown[0]} is not`
+  }
+  if (workers._tag !== "Value" || minConcurrency._tag !== "Value" || maxConcurrency._tag !== "Value") return undefined
+  const slots = minConcurrency.value ?? workers.value ?? Math.min(defaultWorkers, maxConcurrency.value)
+  const reserved = said.reduce((sum, [, share]) => sum + (share.reserved ?? 0), 0)
+  return reserved > slots
+    ? `${show(shares.from)}: expected at most ${slots} reserved slots together, which is the number of slots`
     : undefined
 }
 

@@ -6,6 +6,7 @@ import { Duration, Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { handlerSettings } from "./HandlerSettings.ts"
 import { httpSettings } from "./HttpSettings.ts"
+import * as QueueSettings from "./QueueSettings.ts"
 import { optional, setting } from "./Setting.ts"
 import { duration, integer, list, logLevel, word } from "./SettingSchemas.ts"
 import { StoreUrl } from "./StoreUrl.ts"
@@ -50,6 +51,16 @@ export const table = {
     about: "Queues that this process takes tasks from, separated by commas; all by default",
     expected: "names of queues, separated by commas",
     schema: list(Schema.NonEmptyString)
+  }),
+  shares: optional({
+    names: ["TASKFORGE_QUEUE_SHARES"],
+    about: "How this process shares its slots among queues; * is for all that are not named",
+    schema: QueueSettings.shares
+  }),
+  limitsOfQueues: optional({
+    names: ["TASKFORGE_QUEUE_LIMITS"],
+    about: "Tasks of a queue that run at a time, and that start in a time, over all processes; say it to all alike",
+    schema: QueueSettings.limits
   }),
   queueSize: optional({
     names: ["QUEUE_SIZE"],

@@ -34,7 +34,7 @@ export interface Options {
   /** This process among all that share the store. Default: a random name. */
   readonly instance?: string | undefined
   readonly queue?: Queue.Options | undefined
-  readonly worker?: Omit<Pool.Options, "gracePeriod" | "resistPeriod" | "flushPeriod" | "keepLogs"> | undefined
+  readonly worker?: Omit<Pool.Options, keyof typeof Pool.ofEngine> | undefined
   readonly rescuer?: Omit<Rescuer.Options, "lease"> | undefined
   readonly retention?: Pruner.Options | undefined
   /** The one deadline of the whole shutdown. Default 30 s. */
@@ -43,12 +43,13 @@ export interface Options {
 
 /** The names of {@link Options} and of those within them. */
 const names: Bounds.Names<Options> = { instance: 1, queue: 1, worker: 1, rescuer: 1, retention: 1, shutdown: 1 }
-const queueNames: Bounds.Names<Queue.Options> = { maxRetries: 1, pollInterval: 1 }
+const queueNames: Bounds.Names<Queue.Options> = { limits: 1, maxRetries: 1, pollInterval: 1 }
 const workerNames: Bounds.Names<NonNullable<Options["worker"]>> = {
   concurrency: 1,
   minConcurrency: 1,
   maxConcurrency: 1,
   queues: 1,
+  shares: 1,
   lease: 1,
   pollInterval: 1,
   timeout: 1,
@@ -122,7 +123,8 @@ export const layer = <E, R>(
       gracePeriod: plan.grace,
       resistPeriod: plan.resist,
       flushPeriod: plan.flush,
-      keepLogs: options.retention?.keepLogs
+      keepLogs: options.retention?.keepLogs,
+      limitsOfQueues: options.queue?.limits
     }),
     Rescuer.layer({ ...options.rescuer, lease }),
     StoreWatch.layer,

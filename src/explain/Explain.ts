@@ -12,6 +12,7 @@
  * | `rate_spent` | the bucket of the key has what the task costs |
  * | `key_blocked` | the task before it has ended, or the key is let go |
  * | `no_handler` | an instance works on its queue and handles its type |
+ * | `share_full` | an instance has a free slot that its queue may have |
  * | `behind` | an instance has a free slot, and the due tasks before it have been taken |
  */
 import { DateTime, Duration, Effect, Option } from "effect"
@@ -20,7 +21,7 @@ import { type StoreError, TaskNotFound } from "../domain/Errors.ts"
 import { utc } from "../domain/StoredTime.ts"
 import { retryCount, type TaskRecord } from "../domain/TaskRecord.ts"
 import { isFinished, type TaskState } from "../domain/TaskState.ts"
-import type { InstanceRecord, InstanceStore, Roll } from "../store/InstanceStore.ts"
+import type { InstanceRecord, InstanceStore, QueueShare, Roll } from "../store/InstanceStore.ts"
 import * as PausedQueues from "../store/PausedQueues.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
@@ -32,6 +33,14 @@ export type Reason =
   | PauseFacts & { readonly code: "queue_paused" }
   | GateReason
   | { readonly code: "no_handler"; readonly text: string; readonly instances: number }
+  | {
+    readonly code: "share_full"
+    readonly text: string
+    /** Slots of the instances that can run it, how many of them run something, and how many run a task of its queue's share. */
+    readonly slots: number
+    readonly busy: number
+    readonly running: number
+  }
   | {
     readonly code: "behind"
     readonly text: string
@@ -145,6 +154,15 @@ const behind = Effect.fnUntraced(function*(
   const taking = able.filter(({ sizing }) => sizing?.draining !== true)
   const slots = taking.reduce((sum, { capacity }) => sum + capacity, 0)
   const busy = taking.reduce((sum, { running }) => sum + running.length, 0)
+  if (busy < slots && taking.every((instance) => roomOf(instance, queue) <= 0)) {
+    const running = taking.reduce((sum, instance) => sum + (shareOf(instance, queue)?.running ?? 0), 0)
+    const text = `It is due, and waits for a slot that its queue may have: ${
+      busy === 1 ? "1 slot is" : `${busy} slots are`
+    } busy, ${running} of them with its queue's share, and the other ${
+      slots - busy
+    } are kept from it by the shares of the pool.`
+    return { code: "share_full", text, slots, busy, running }
+  }
   const text = taking.length === 0
     ? `It is due, but ${
       able.length === 1
@@ -161,6 +179,20 @@ const behind = Effect.fnUntraced(function*(
       }.`
   return { code: "behind", text, pending, slots, busy }
 })
+
+/** What a queue has of an instance's slots, if they are shared. */
+const shareOf = ({ shares }: InstanceRecord, queue: string): QueueShare | undefined =>
+  shares?.find((share) => share.queue === queue) ?? shares?.find((share) => share.queue === "*")
+
+/** Slots that an instance may give to a task of a queue, as it said last. */
+const roomOf = (instance: InstanceRecord, queue: string): number => {
+  const free = instance.capacity - instance.running.length
+  const share = shareOf(instance, queue)
+  if (share === undefined) return free
+  const unused = ({ reserved, running }: QueueShare) => Math.max(0, reserved - running)
+  const kept = (instance.shares ?? []).reduce((sum, one) => sum + unused(one), 0)
+  return Math.min((share.max ?? Infinity) - share.running, unused(share) + Math.max(0, free - kept))
+}
 
 /** Types of a queue that are looked through for the task's own. */
 const maxTypes = 10_000

@@ -118,7 +118,8 @@ const workers: typeof WorkersJson.Type = {
     draining: false,
     leads: ["maintenance"],
     queues: [],
-    types: ["echo"]
+    types: ["echo"],
+    shares: [{ queue: "mail", reserved: 2, max: null, weight: 3, running: 1 }]
   }]
 }
 const scaling: typeof ScalingJson.Type = {

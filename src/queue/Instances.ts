@@ -4,7 +4,7 @@ import * as Bounds from "../domain/Bounds.ts"
 import { InstanceNotFound, InvalidOption, type StoreError } from "../domain/Errors.ts"
 import { utc } from "../domain/StoredTime.ts"
 import * as InstanceSettings from "../store/InstanceSettings.ts"
-import type { InstanceRecord, InstanceStore, Roll, RunningTask, Sizing } from "../store/InstanceStore.ts"
+import type { InstanceRecord, InstanceStore, QueueShare, Roll, RunningTask, Sizing } from "../store/InstanceStore.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 
 /** A task that an instance runs. */
@@ -14,12 +14,16 @@ export interface RunningNow extends Omit<RunningTask, "forMs"> {
 }
 
 /** A living instance. Times are by the store's clock. */
-export interface LivingInstance extends Omit<InstanceRecord, "startedAt" | "seenAt" | "running" | "sizing" | "load"> {
+export interface LivingInstance
+  extends Omit<InstanceRecord, "startedAt" | "seenAt" | "running" | "sizing" | "load" | "shares">
+{
   readonly startedAt: DateTime.Utc
   /** When it was last heard of. */
   readonly seenAt: DateTime.Utc
   readonly running: ReadonlyArray<RunningNow>
   readonly sizing: Sizing
+  /** How its slots are shared among queues; none where they are not. */
+  readonly shares: ReadonlyArray<QueueShare>
 }
 
 /** The living instances, oldest first, then by id. */
@@ -109,6 +113,7 @@ const fromRoll = ({ instances, now }: Roll): LivingInstances => ({
     startedAt: utc(instance.startedAt),
     seenAt: utc(instance.seenAt),
     running: instance.running.map(({ forMs, ...task }) => ({ ...task, runningFor: Duration.millis(forMs) })),
-    sizing: sizingOf(instance)
+    sizing: sizingOf(instance),
+    shares: instance.shares ?? []
   }))
 })

@@ -6,6 +6,7 @@ import * as Gate from "../domain/Gate.ts"
 import * as JsonText from "../domain/JsonText.ts"
 import * as Limits from "../domain/LimitRule.ts"
 import * as Priority from "../domain/Priority.ts"
+import * as QueueLimits from "../domain/QueueLimits.ts"
 import { shortened } from "../domain/Quoting.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
@@ -180,22 +181,26 @@ const isOutOfOrder = ({ limits, priority }: AnyTaskDefinition, options: EnqueueO
 
 /** The record to store. */
 export const toNewTask = (
-  { definition, gated = Gate.none, options, payload }: Submission,
+  { definition, options, payload, ...submission }: Submission,
   id: string,
-  defaults: { readonly maxRetries: number }
-): NewTask => ({
-  id,
-  type: definition.type,
-  queue: options.queue ?? definition.queue,
-  payload,
-  priority: options.priority === undefined ? definition.priority : Priority.toNumber(options.priority),
-  key: options.key ?? null,
-  maxRetries: options.maxRetries ?? definition.retry.times ?? defaults.maxRetries,
-  timeoutMs: options.timeout === undefined
-    ? definition.timeoutMs ?? null
-    : Math.ceil(Duration.toMillis(options.timeout)),
-  gate: gated.gate,
-  costs: gated.costs,
-  delayMs: options.delay === undefined ? 0 : Math.ceil(Duration.toMillis(options.delay)),
-  runAt: options.runAt === undefined ? null : Math.ceil(options.runAt.epochMilliseconds)
-})
+  defaults: { readonly maxRetries: number; readonly limits: QueueLimits.Rules }
+): NewTask => {
+  const queue = options.queue ?? definition.queue
+  const { costs, gate } = QueueLimits.gateOf(queue, definition, submission.gated, defaults.limits) ?? Gate.none
+  return {
+    id,
+    type: definition.type,
+    queue,
+    payload,
+    priority: options.priority === undefined ? definition.priority : Priority.toNumber(options.priority),
+    key: options.key ?? null,
+    maxRetries: options.maxRetries ?? definition.retry.times ?? defaults.maxRetries,
+    timeoutMs: options.timeout === undefined
+      ? definition.timeoutMs ?? null
+      : Math.ceil(Duration.toMillis(options.timeout)),
+    gate,
+    costs,
+    delayMs: options.delay === undefined ? 0 : Math.ceil(Duration.toMillis(options.delay)),
+    runAt: options.runAt === undefined ? null : Math.ceil(options.runAt.epochMilliseconds)
+  }
+}

@@ -5,7 +5,6 @@
 import { Context, Duration, Effect, Layer, Schedule } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Bounds from "../domain/Bounds.ts"
-import * as Cursor from "../domain/Cursor.ts"
 import {
   type InvalidOption,
   type InvalidPayload,
@@ -17,6 +16,7 @@ import {
   TaskNotFound,
   type UnknownTaskType
 } from "../domain/Errors.ts"
+import * as QueueLimits from "../domain/QueueLimits.ts"
 import type { NewTask, TaskRecord } from "../domain/TaskRecord.ts"
 import * as TaskRecords from "../domain/TaskRecord.ts"
 import * as Explain from "../explain/Explain.ts"
@@ -32,7 +32,6 @@ import {
   type CancelAnswer,
   type Counts,
   type EnqueueAnswer,
-  type ListRequest,
   type RemoveAnswer,
   type RerunAnswer,
   TaskStore
@@ -40,6 +39,7 @@ import {
 import * as DeadLetters from "./DeadLetters.ts"
 import * as Instances from "./Instances.ts"
 import * as Limits from "./Limits.ts"
+import { listOf, type ListOptions, type Page } from "./Listing.ts"
 import * as OneOrMany from "./OneOrMany.ts"
 import * as Queues from "./Queues.ts"
 import * as ResultWaiter from "./ResultWaiter.ts"
@@ -53,6 +53,11 @@ export interface Options {
   readonly maxRetries?: number | undefined
   /** How often awaited results are looked up when no hint comes. Default 1 s. */
   readonly pollInterval?: Duration.Input | undefined
+  /**
+   * Limits of queues, shared by all their tasks: `{ mail: [Limit.concurrency({ max: 5 })] }`. They are in the gates of the tasks
+   * that this process enqueues, so give them to all processes alike.
+   */
+  readonly limits?: QueueLimits.QueueLimits | undefined
 }
 
 /** The retries of a task that names none. */
@@ -75,43 +80,6 @@ interface Received {
   readonly accepted: ReadonlyArray<Accepted>
   readonly now: number
 }
-
-/** A page of tasks, newest first. */
-export interface Page {
-  readonly tasks: ReadonlyArray<StoredTask>
-  /** The cursor of the next page, `null` on the last. */
-  readonly next: string | null
-}
-
-/** What {@link TaskQueue} lists. */
-export interface ListOptions extends Omit<ListRequest, "before" | "limit"> {
-  /** From the page before. */
-  readonly cursor?: string | undefined
-  /** Default 50, at most 1,000. */
-  readonly limit?: number | undefined
-}
-
-/** The names of {@link ListOptions}. */
-const listNames: Bounds.Names<ListOptions> = {
-  cursor: 1,
-  limit: 1,
-  maxBytes: 1,
-  queues: 1,
-  states: 1,
-  types: 1
-}
-
-/** Fails with the first of a list's options that is unknown, or is a cursor that no page of this filter gave. */
-export const checkList = (options: ListOptions): Effect.Effect<void, InvalidOption> => {
-  const invalid = Bounds.refuseUnknown(options, listNames)
-  return invalid === undefined ? Bounds.check("cursor", Cursor.boundOf(options), options.cursor) : Effect.fail(invalid)
-}
-
-/** Tasks on a page at most. */
-const maxPage = 1000
-
-/** How often a store is asked for a page with a task on it: each time it looks at a bounded number of tasks. */
-const maxLooks = 100
 
 /** Waits while a full queue has no room: doubling from 10 ms to 1 s. */
 const roomBackoff = Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("1 second")])
@@ -200,7 +168,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const recorder = new Metrics.Recorder(yield* Effect.context<never>())
   Bounds.demand("queue.maxRetries", Bounds.retries, options.maxRetries)
   Bounds.demand("queue.pollInterval", Bounds.timeout, options.pollInterval)
-  const defaults = { maxRetries: options.maxRetries ?? defaultMaxRetries }
+  const limits = QueueLimits.rulesOf(options.limits)
+  const defaults = { maxRetries: options.maxRetries ?? defaultMaxRetries, limits }
   const outcome = yield* ResultWaiter.make({
     store,
     notifier,
@@ -241,7 +210,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     submissions: ReadonlyArray<Submission>,
     whenFull: WhenFull = "fail"
   ): Effect.Effect<Received, QueueFull | KeyConflict | InvalidOption | StoreError> => {
-    const invalid = invalidOption(submissions, whenFull)
+    const invalid = invalidOption(submissions, whenFull) ?? QueueLimits.tooLarge(submissions, limits)
     if (invalid !== undefined) return Effect.fail(invalid)
     return whenFull === "fail"
       ? trySubmit(submissions)
@@ -318,22 +287,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     logs: (id) =>
       Effect.flatMap(recordOf(id), (task) => Effect.provideService(TaskLogs.read(task), RecordStore, records)),
     deadLetters: DeadLetters.make(store, remove),
-    list: Effect.fnUntraced(function*(options = {}) {
-      yield* checkList(options)
-      const { cursor, limit = 50, states, ...names } = options
-      const size = Math.min(Math.max(1, Math.trunc(limit) || 1), maxPage)
-      const before = cursor === undefined ? undefined : Cursor.decode(cursor, options)
-      const types = names.types?.filter(Bounds.isStorable)
-      const queues = names.queues?.filter(Bounds.isStorable)
-      let page = yield* store.list({ states, types, queues, before, limit: size })
-      for (let looks = 1; page.tasks.length === 0 && page.next !== undefined && looks < maxLooks; looks++) {
-        page = yield* store.list({ states, types, queues, before: page.next, limit: size })
-      }
-      return {
-        tasks: page.tasks.map(fromRecord),
-        next: page.next === undefined ? null : Cursor.encode(page.next, options)
-      }
-    }),
+    list: listOf(store),
     cancel: OneOrMany.cancel(OneOrMany.each(Bounds.isStorable, "unknown", store.cancel)),
     rerun: OneOrMany.rerun(OneOrMany.each(Bounds.isStorable, { _tag: "unknown" }, store.rerun)),
     remove: OneOrMany.remove(

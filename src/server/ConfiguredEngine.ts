@@ -1,7 +1,8 @@
 /** The engine as the settings have it, with the handlers that ship with it. */
-import { Layer } from "effect"
+import { Layer, Record } from "effect"
 import type { Settings } from "../config/Settings.ts"
 import * as Engine from "../engine/Engine.ts"
+import * as Limit from "../Limit.ts"
 import type { HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import * as ShippedHandlers from "./ShippedHandlers.ts"
 
@@ -11,12 +12,17 @@ export const layer = (
   more: Layer.Layer<never, never, HandlerRegistry> = Layer.empty
 ) =>
   Engine.layer(Layer.merge(ShippedHandlers.layer(settings), more), {
-    queue: { maxRetries: settings.retryAttempts, pollInterval: settings.pollInterval },
+    queue: {
+      maxRetries: settings.retryAttempts,
+      pollInterval: settings.pollInterval,
+      limits: limitsOfQueues(settings)
+    },
     worker: {
       concurrency: settings.workers,
       minConcurrency: settings.minConcurrency,
       maxConcurrency: settings.maxConcurrency,
       queues: settings.queues,
+      shares: settings.shares,
       lease: settings.lease,
       pollInterval: settings.pollInterval,
       timeout: settings.jobTimeout,
@@ -31,3 +37,10 @@ export const layer = (
     },
     shutdown: settings.shutdown
   })
+
+/** The limits of queues as the settings say them. */
+const limitsOfQueues = (settings: Settings) =>
+  Record.map(settings.limitsOfQueues ?? {}, ({ max, rate }) => [
+    ...max === undefined ? [] : [Limit.concurrency({ max })],
+    ...rate === undefined ? [] : [Limit.rate({ max: rate.limit, per: rate.window })]
+  ])

@@ -46,6 +46,19 @@ export interface Load {
   readonly busyMs: number
 }
 
+/** What a queue has of an instance's slots, and how many of them run its tasks. */
+export interface QueueShare {
+  /** Its name; `*` for those that have no share of their own. */
+  readonly queue: string
+  /** Slots that are kept for it. */
+  readonly reserved: number
+  /** Slots that it may have at most; `null` for all. */
+  readonly max: number | null
+  /** Tasks that start in each turn. */
+  readonly weight: number
+  readonly running: number
+}
+
 /** A sign of life: what an instance says about itself. */
 export interface Beat {
   /** Unique among all that run. */
@@ -65,6 +78,8 @@ export interface Beat {
   /** Left out by instances that cannot be told another size. */
   readonly sizing?: Sizing | undefined
   readonly load?: Load | undefined
+  /** Left out where the queues of an instance have no shares. */
+  readonly shares?: ReadonlyArray<QueueShare> | undefined
 }
 
 /** A living instance. */

@@ -78,13 +78,13 @@ export interface Wanted {
 
 /** What a claim asks for. */
 export const wantedOf = (
-  { queues, types }: Runnable,
-  paused: Pick<Wanted, "isPaused" | "isTypePaused">
+  { except = [], queues, types }: Runnable & { readonly except?: ReadonlyArray<string> | undefined },
+  { isPaused, isTypePaused }: Pick<Wanted, "isPaused" | "isTypePaused">
 ): Wanted => ({
   types: setOf(types),
   queues: queues === undefined ? undefined : setOf(queues),
-  isPaused: paused.isPaused,
-  isTypePaused: paused.isTypePaused
+  isPaused: except.length === 0 ? isPaused : (queue) => except.includes(queue) || isPaused(queue),
+  isTypePaused
 })
 
 const sets = new WeakMap<ReadonlyArray<string>, ReadonlySet<string>>()

@@ -54,6 +54,8 @@ export interface Accepted {
 /** Who asks for how much work, and for how long it may keep it. */
 export interface ClaimRequest extends Runnable {
   readonly limit: number
+  /** Queues that it takes nothing from, whatever is in them: for a pool that has given them what it may. Not together with `queues`. */
+  readonly except?: ReadonlyArray<string> | undefined
   /** The claiming instance, unique among all that run. */
   readonly instance: string
   readonly leaseForMs: number

@@ -14,6 +14,7 @@ import type { HandlerRegistry } from "./HandlerRegistry.ts"
 import * as Heartbeat from "./Heartbeat.ts"
 import type { PoolLoad } from "./PoolLoad.ts"
 import type { Runnable } from "./Runner.ts"
+import type { Ask, Shares } from "./Shares.ts"
 import type { Slots } from "./Slots.ts"
 
 /** How often tasks that cannot be run here are given back, before their leases have to run out. */
@@ -44,6 +45,8 @@ export const start = Effect.fnUntraced(function*(options: {
   /** Open while there may be work. */
   readonly work: Latch.Latch
   readonly request: Pick<ClaimRequest, "instance" | "leaseForMs" | "queues">
+  /** Whose turn it is, where queues have shares of the pool. */
+  readonly shares: Shares | undefined
   readonly firstNonce: number
   readonly pollMs: number
   readonly monotonicMs: () => number
@@ -53,9 +56,9 @@ export const start = Effect.fnUntraced(function*(options: {
   /** Starts tasks in free slots. */
   readonly begin: (claimed: ReadonlyArray<Runnable>) => void
 }) {
-  const { load, recorder, registry, request, slots, store, work } = options
+  const { load, recorder, registry, request, shares, slots, store, work } = options
   let nonce = options.firstNonce
-  let askedAt: number | undefined
+  let asking: { readonly since: number; readonly ask: Ask } | undefined
   let closing = false
   let mayAsk = maxFirstClaim
   let claiming: Fiber.Fiber<number, StoreError> | undefined
@@ -64,20 +67,29 @@ export const start = Effect.fnUntraced(function*(options: {
   /** One claim for slots that are free; answers how long to wait when there is nothing more. */
   const claim = Effect.gen(function*() {
     yield* options.beforeClaim
-    const limit = Math.min(slots.free, mayAsk)
     const types = registry.types()
     if (types.length === 0) return options.pollMs
     // A repeated claim gives tasks whose leases began with the first one.
-    const since = askedAt ??= options.monotonicMs()
+    if (asking === undefined) {
+      const since = options.monotonicMs()
+      const ask = shares === undefined ? { limit: slots.free } : shares.next(slots.free, since)
+      if (ask === undefined) {
+        load.exhausted(since)
+        return Math.min(options.pollMs, Math.max(1, (shares?.nextLookAt(since) ?? Infinity) - since))
+      }
+      asking = { since, ask }
+    }
+    const { ask, since } = asking
+    const limit = Math.min(ask.limit, slots.free, mayAsk)
     const { nextDueAt, now, tasks } = yield* Effect.tapError(
-      store.claim({ ...request, types, limit, nonce }),
+      store.claim({ ...request, ...ask, types, limit, nonce }),
       // Perhaps it was too much to be answered
       () => Effect.sync(() => mayAsk = Math.max(1, mayAsk >> 1))
     )
     const held = yield* stillHeld(tasks, since)
     // A claim that failed keeps its nonce: if only its answer was lost, the next one gets the same tasks.
     nonce++
-    askedAt = undefined
+    asking = undefined
     mayAsk = maxNextClaim(tasks, mayAsk)
     const runnable: Array<Runnable> = []
     const orphans: Array<Settlement> = []
@@ -91,11 +103,13 @@ export const start = Effect.fnUntraced(function*(options: {
         runnable.push({ task, handler })
       }
     }
+    const wait = nextDueAt === null ? options.pollMs : Math.min(options.pollMs, Math.max(1, nextDueAt - now))
+    shares?.answered(tasks.length, limit, options.monotonicMs() + wait)
     options.begin(runnable)
     if (orphans.length > 0) yield* Effect.retry(store.settle(orphans), giveBack)
-    if (tasks.length >= limit) return 0
+    if (shares !== undefined || tasks.length >= limit) return 0
     load.exhausted(since)
-    return nextDueAt === null ? options.pollMs : Math.min(options.pollMs, Math.max(1, nextDueAt - now))
+    return wait
   })
 
   /**

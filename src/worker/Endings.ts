@@ -55,7 +55,7 @@ export class Endings {
     this.attempts.ended(now)
     if (settlement === undefined) {
       this.attempts.forget(attempt)
-      this.slots.release(attempt.slot)
+      this.slots.release(attempt.slot, attempt.queue)
       return undefined
     }
     const ending = { attempt, settlement }
@@ -109,7 +109,7 @@ export class Endings {
     this.count++
     this.size += sizeOf(ending)
     if (this.isFull) this.room.closeUnsafe()
-    this.slots.release(ending.attempt.slot)
+    this.slots.release(ending.attempt.slot, ending.attempt.queue)
     if (!this.starting) this.some.openUnsafe()
     return undefined
   }

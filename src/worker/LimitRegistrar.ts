@@ -5,7 +5,10 @@
 import { Effect } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
 import * as Gate from "../domain/Gate.ts"
+import type { LimitRule } from "../domain/LimitRule.ts"
+import type * as QueueLimits from "../domain/QueueLimits.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
+import type { ClaimedTask } from "../domain/TaskRecord.ts"
 import * as LimitRecords from "../store/LimitRecords.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import type { HandlerRegistry } from "./HandlerRegistry.ts"
@@ -13,13 +16,15 @@ import type { HandlerRegistry } from "./HandlerRegistry.ts"
 /** Answers what has to be done before each claim. It costs nothing while the handlers are the same. */
 export const make = (
   registry: HandlerRegistry["Service"],
-  records: RecordStore["Service"]
+  records: RecordStore["Service"],
+  queues: QueueLimits.Rules
 ): Effect.Effect<void, StoreError> => {
   let registered: ReadonlyArray<string> = []
   return Effect.suspend(() => {
     const types = registry.types()
     if (types === registered) return Effect.void
-    const { differing, limits } = limitsOf(types.flatMap((type) => registry.find(type)?.definition ?? []))
+    const ofTypes = types.flatMap((type) => registry.find(type)?.definition.limits ?? [])
+    const { differing, limits } = limitsOf([...ofTypes, ...[...queues.values()].flat()])
     return Effect.gen(function*() {
       for (const name of differing) {
         yield* Effect.logWarning(`the limit ${name} is defined differently by several types: the first one counts`)
@@ -32,7 +37,7 @@ export const make = (
 }
 
 /** The limits of definitions by the ids of their records, and the ids that are defined differently. */
-const limitsOf = (definitions: ReadonlyArray<AnyTaskDefinition>) => {
+const limitsOf = (rules: ReadonlyArray<LimitRule<never>>) => {
   const limits = new Map<string, LimitRecords.Defined>()
   const differing = new Set<string>()
   const add = (id: string, defined: LimitRecords.Defined) => {
@@ -40,18 +45,24 @@ const limitsOf = (definitions: ReadonlyArray<AnyTaskDefinition>) => {
     if (known === undefined) limits.set(id, defined)
     else if (JSON.stringify(known.limit) !== JSON.stringify(defined.limit)) differing.add(id)
   }
-  for (const { limits } of definitions) {
-    for (const { key, limit, name, ofKeys } of limits) {
-      const keyed = key !== undefined
-      add(name, { limit, keyed })
-      for (const [key, limit] of ofKeys) add(Gate.passOf(name, key), { limit, keyed })
-    }
+  for (const { key, limit, name, ofKeys } of rules) {
+    const keyed = key !== undefined
+    add(name, { limit, keyed })
+    for (const [key, limit] of ofKeys) add(Gate.passOf(name, key), { limit, keyed })
   }
   return { limits, differing }
 }
 
 /** Whether the ends of attempts may let other tasks start, which no claim has to look for until it is told. */
 export const haveMadeRoom = (
-  ended: ReadonlyArray<{ readonly attempt: { readonly definition: AnyTaskDefinition } }>
+  ended: ReadonlyArray<
+    { readonly attempt: { readonly definition: AnyTaskDefinition; readonly task: Pick<ClaimedTask, "gate" | "queue"> } }
+  >,
+  queues: QueueLimits.Rules
 ): boolean =>
-  ended.some(({ attempt }) => attempt.definition.limits.some(({ limit }) => "max" in limit || "order" in limit))
+  ended.some(({ attempt: { definition, task } }) =>
+    task.gate !== null && (makesRoom(definition.limits) || makesRoom(queues.get(task.queue) ?? []))
+  )
+
+const makesRoom = (rules: ReadonlyArray<LimitRule<never>>): boolean =>
+  rules.some(({ limit }) => "max" in limit || "order" in limit)

@@ -69,7 +69,7 @@ export const make = Effect.fnUntraced(function*(options: {
   const start = ({ handler, task }: Runnable): void => {
     const now = MonotonicClock.exactMillis(clock)
     const timeoutMs = task.timeoutMs ?? options.timeoutMs
-    const attempt = new Attempt(task, handler.definition, options.slots.take(), now, timeoutMs, options.host)
+    const attempt = new Attempt(task, handler.definition, options.slots.take(task.queue), now, timeoutMs, options.host)
     attempts.started(attempt)
     const run = Effect.runForkWith(Context.add(contextOf(handler), TaskContext, attempt))
     const fiber = run(Effect.suspend(() => Executor.perform(handler, attempt)))

@@ -1,4 +1,5 @@
 import { type Effect, Latch } from "effect"
+import type { Shares } from "./Shares.ts"
 
 /**
  * The numbered slots of a pool, from 1 to `size`: each holds one running task. The number freed last is the next one taken.
@@ -19,8 +20,12 @@ export class Slots {
   /** Whether slots are freed now that are to be seen together. */
   private together = false
 
-  constructor(size: number) {
+  private readonly shares: Shares | undefined
+
+  /** `shares` are told which queues have them. */
+  constructor(size: number, shares?: Shares) {
     this.count = size
+    this.shares = shares
     this.available = Array.from({ length: size }, (_, index) => size - index)
   }
 
@@ -44,19 +49,21 @@ export class Slots {
     return this.some.await
   }
 
-  /** Takes a free slot. What was claimed before slots were taken away gets a number beyond the size. */
-  take(): number {
+  /** Takes a free slot for a task of a queue. What was claimed before slots were taken away gets a number beyond the size. */
+  take(queue: string): number {
+    if (this.shares !== undefined) this.shares.started(queue)
     const slot = this.available.pop() ?? this.further()
     if (++this.taken > this.highest) this.highest = this.taken
     if (this.free === 0) this.some.closeUnsafe()
     return slot
   }
 
-  /** Frees a slot whose task has ended. */
-  release(slot: number): void {
+  /** Frees a slot whose task, of this queue, has ended. */
+  release(slot: number, queue: string): void {
     this.taken--
     if (!this.beyond.delete(slot)) this.available.push(slot)
     if (!this.together && this.free > 0) this.some.openUnsafe()
+    if (this.shares !== undefined) this.shares.ended(queue)
   }
 
   /** Shows all slots that are freed in this call in one step to those who wait, so that one claim is for all of them. */

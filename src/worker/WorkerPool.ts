@@ -14,9 +14,8 @@
  */
 import { Clock, Context, Duration, Effect, Latch, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
-import * as Bounds from "../domain/Bounds.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
-import * as TaskLogs from "../logs/TaskLogs.ts"
+import * as QueueLimits from "../domain/QueueLimits.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { Instance, InstanceStore, type Sizing } from "../store/InstanceStore.ts"
@@ -37,58 +36,17 @@ import * as Heartbeat from "./Heartbeat.ts"
 import * as LimitRegistrar from "./LimitRegistrar.ts"
 import * as LogKeeper from "./LogKeeper.ts"
 import { PoolLoad } from "./PoolLoad.ts"
+import { defaults, demandBounds, type Options } from "./PoolOptions.ts"
 import * as PoolSizer from "./PoolSizer.ts"
 import * as ProgressReporter from "./ProgressReporter.ts"
 import * as Registrar from "./Registrar.ts"
 import * as Runner from "./Runner.ts"
 import * as Settler from "./Settler.ts"
+import { demandShares, Shares } from "./Shares.ts"
 import { Slots } from "./Slots.ts"
 import { runningOf, slotsOf, type SlotView } from "./SlotView.ts"
 
-/** How a pool works. Every field has a default. */
-export interface Options {
-  /** Tasks run at the same time, at the start. Default 10, or the nearest number that the others allow. */
-  readonly concurrency?: number | undefined
-  /**
-   * With it, the pool sizes itself: it has this many slots at least, `maxConcurrency` at most, and as many between as waiting
-   * tasks ask for and the event loop of the process bears. Without it, the pool keeps `concurrency`.
-   */
-  readonly minConcurrency?: number | undefined
-  /** The most slots that it may have, by itself or by hand: `TaskQueue.setSlots`. Default 100, or what the others say if that is more. */
-  readonly maxConcurrency?: number | undefined
-  /** Queues to work on. Default, and when none is named: all, whatever they are called. */
-  readonly queues?: ReadonlyArray<string> | undefined
-  /** How long a claim holds without a heartbeat; a crashed process's tasks come back after it. Default 15 s. */
-  readonly lease?: Duration.Input | undefined
-  /** How often an idle pool looks for work that no hint announced. Default 1 s. */
-  readonly pollInterval?: Duration.Input | undefined
-  /** Time limit of attempts whose task has none. Default 5 minutes. */
-  readonly timeout?: Duration.Input | undefined
-  /** How long running tasks may go on after shutdown began. Default 20 s. */
-  readonly gracePeriod?: Duration.Input | undefined
-  /** How long they may take to stop when they are interrupted after that. Default 5 s. */
-  readonly resistPeriod?: Duration.Input | undefined
-  /** How long finished attempts may take to be settled at shutdown. Default 3 s. */
-  readonly flushPeriod?: Duration.Input | undefined
-  /** The level of the line per completed task. Default `Debug`; the server uses `Info`. */
-  readonly logCompletions?: "Info" | "Debug" | undefined
-  /** How long what handlers log is kept with the attempts; not at all where it is 0. Default 14 days. */
-  readonly keepLogs?: Duration.Input | undefined
-}
-
-/** The defaults of {@link Options}. */
-export const defaults = {
-  concurrency: 10,
-  maxConcurrency: 100,
-  lease: Duration.seconds(15),
-  pollInterval: Duration.seconds(1),
-  timeout: Duration.minutes(5),
-  gracePeriod: Duration.seconds(20),
-  resistPeriod: Duration.seconds(5),
-  flushPeriod: Duration.seconds(3),
-  logCompletions: "Debug",
-  keepLogs: TaskLogs.defaultKeepFor
-} as const
+export { defaults, ofEngine, type Options } from "./PoolOptions.ts"
 
 /** The running pool. */
 export class WorkerPool extends Context.Service<WorkerPool, {
@@ -128,18 +86,6 @@ export class WorkerPool extends Context.Service<WorkerPool, {
   })
 }
 
-/** An option outside of its bound is a mistake in the program: the layer dies of it, and says which it is. */
-const demandBounds = (options: Options): void => {
-  for (const queue of options.queues ?? []) Bounds.demand("worker.queues", Bounds.name, queue)
-  Bounds.demand("worker.lease", Bounds.timeout, options.lease)
-  Bounds.demand("worker.pollInterval", Bounds.timeout, options.pollInterval)
-  Bounds.demand("worker.timeout", Bounds.timeoutOrNone, options.timeout)
-  Bounds.demand("worker.gracePeriod", Bounds.delay, options.gracePeriod)
-  Bounds.demand("worker.resistPeriod", Bounds.delay, options.resistPeriod)
-  Bounds.demand("worker.flushPeriod", Bounds.delay, options.flushPeriod)
-  Bounds.demand("worker.keepLogs", Bounds.retention, options.keepLogs)
-}
-
 /** The parts start from the end of a task's way: they stop in the opposite order, when nothing comes from before them any more. */
 const make = Effect.fnUntraced(function*(options: Options) {
   demandBounds(options)
@@ -168,7 +114,11 @@ const setUp = Effect.fnUntraced(function*(options: Options) {
   const store = yield* TaskStore
   const clock = yield* Clock.Clock
   const { ceiling, min, size } = PoolSizer.demandSizes(options, defaults)
-  const slots = new Slots(size)
+  const queues = options.queues ?? []
+  if (options.shares !== undefined) demandShares(options.shares, queues, min ?? size)
+  const work = Latch.makeUnsafe(true)
+  const shares = options.shares && new Shares(options.shares, queues, () => work.openUnsafe())
+  const slots = new Slots(size, shares)
   const load = new PoolLoad()
   const attempts = new Attempts(load)
   return {
@@ -182,7 +132,9 @@ const setUp = Effect.fnUntraced(function*(options: Options) {
     pollMs: Duration.toMillis(options.pollInterval ?? defaults.pollInterval),
     timeoutMs: Duration.toMillis(options.timeout ?? defaults.timeout),
     flushPeriod: Duration.fromInputUnsafe(options.flushPeriod ?? defaults.flushPeriod),
-    queues: options.queues ?? [],
+    queues,
+    limitsOfQueues: QueueLimits.rulesOf(options.limitsOfQueues),
+    shares,
     min,
     max: ceiling,
     load,
@@ -192,7 +144,12 @@ const setUp = Effect.fnUntraced(function*(options: Options) {
     log: yield* AttemptLog.make(options.logCompletions ?? defaults.logCompletions),
     now: () => MonotonicClock.exactMillis(clock),
     // A task's way through the pool: claimed for a free slot, attempted, and its ending kept to be settled
-    work: Latch.makeUnsafe(true),
+    work,
+    /** There may be work that was not there before. */
+    lookForWork: () => {
+      shares?.renew()
+      work.openUnsafe()
+    },
     slots,
     attempts,
     gathering: new Gathering({
@@ -211,11 +168,11 @@ const startClaiming = Effect.fnUntraced(
     const { attempts, flushPeriod, instance, leaseForMs, now, pollMs, queues, recorder, registry, work } = pool
     const random = yield* SecureRandom.SecureRandom
     yield* pool.notifier.listen((hint) => {
-      if (hint._tag === "Work") work.openUnsafe()
+      if (hint._tag === "Work") pool.lookForWork()
       // A hint may be late, and the attempt that runs now a later one, which is not to be cancelled: the store is asked
       else if (hint._tag === "Cancel" && attempts.hasAny(hint.ids)) beatNow()
     })
-    yield* registry.onChange(() => work.openUnsafe())
+    yield* registry.onChange(pool.lookForWork)
     yield* Claimer.start({
       store: pool.store,
       supervisor: pool.supervisor,
@@ -225,12 +182,13 @@ const startClaiming = Effect.fnUntraced(
       slots: pool.slots,
       work,
       request: { instance: instance.id, leaseForMs, queues: queues.length === 0 ? undefined : queues },
+      shares: pool.shares,
       // From anywhere: an instance with a fixed name must not repeat a nonce of the process before it.
       firstNonce: yield* random.intBetween(0, 2 ** 31),
       pollMs,
       monotonicMs: now,
       answerFor: flushPeriod,
-      beforeClaim: LimitRegistrar.make(registry, yield* RecordStore),
+      beforeClaim: LimitRegistrar.make(registry, yield* RecordStore, pool.limitsOfQueues),
       begin
     })
   }
@@ -283,7 +241,8 @@ type Watch = Effect.Success<ReturnType<typeof startWatching>>
 
 /** Writes the ends of attempts to the store, in batches. */
 const startSettling = (
-  { attempts, endings, flushPeriod, leaseForMs, log, notifier, recorder, slots, store, supervisor }: Pool
+  { attempts, endings, flushPeriod, leaseForMs, log, notifier, limitsOfQueues, recorder, slots, store, supervisor }:
+    Pool
 ) =>
   Settler.start({
     store,
@@ -296,7 +255,9 @@ const startSettling = (
       recorder.settled(Settler.endsOf(batch, answers))
       recorder.slots(slots.size, attempts.active)
       const settled = log.settled(batch, answers)
-      return LimitRegistrar.haveMadeRoom(batch) ? Effect.andThen(settled, notifier.publish(someWork)) : settled
+      return LimitRegistrar.haveMadeRoom(batch, limitsOfQueues)
+        ? Effect.andThen(settled, notifier.publish(someWork))
+        : settled
     }
   })
 
@@ -317,7 +278,8 @@ const startSizing = Effect.fnUntraced(function*(pool: Pool) {
 
 /** Says to the other instances what this one is, and what it runs. */
 const startRegistering = Effect.fnUntraced(function*(pool: Pool, sizing: () => Sizing) {
-  const { attempts, clock, flushPeriod, instance, leaseForMs, load, now, queues, registry, slots, supervisor } = pool
+  const { attempts, clock, flushPeriod, instance, leaseForMs, load, now, queues, registry, shares, slots, supervisor } =
+    pool
   return yield* Registrar.start({
     instances: yield* InstanceStore,
     instance,
@@ -331,7 +293,8 @@ const startRegistering = Effect.fnUntraced(function*(pool: Pool, sizing: () => S
       types: registry.types(),
       running: runningOf(attempts, now()),
       sizing: sizing(),
-      load: load.since(now())
+      load: load.since(now()),
+      ...shares !== undefined && { shares: shares.views() }
     })
   })
 })

@@ -24,7 +24,7 @@ export const inSources: ReadonlyArray<Retired> = [
       [
         // The pool, its folder, and its options in an engine
         /WorkerPool\w*|["./]worker[/.]|\bworker: \{|options\.worker\b|worker\?: Omit|worker: 1|workerNames|\["worker"\]/,
-        /, worker, \.\.\.|demandKnown\(worker, |`worker\.`|a worker pool/,
+        /, worker, \.\.\.|demandKnown\(worker, |`worker\.`|"worker\.shares"|a worker pool/,
         // Node's threads
         /[Ww]orker threads?/,
         // Settings and flags, where people count workers

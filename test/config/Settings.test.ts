@@ -104,6 +104,13 @@ describe("each variable", () => {
     ["QUEUE_SIZE", "5", "queueSize", 5],
     ["TASKFORGE_QUEUE_MAX_SIZE", "64", "queueMaxSize", 64],
     ["TASKFORGE_QUEUES", "mail, reports", "queues", ["mail", "reports"]],
+    ["TASKFORGE_QUEUE_SHARES", "mail reserved=2  weight=3,* max=4", "shares", {
+      mail: { reserved: 2, weight: 3 },
+      "*": { max: 4 }
+    }],
+    ["TASKFORGE_QUEUE_LIMITS", "mail max=5 rate=100/1m", "limitsOfQueues", {
+      mail: { max: 5, rate: { limit: 100, window: Duration.minutes(1) } }
+    }],
     ["STORE_URL", "memory:", "store", { _tag: "Memory" }],
     ["STORE_URL", "sqlite:tasks.db", "store", { _tag: "Sqlite", path: "tasks.db" }],
     ["STORE_URL", "sqlite:/var/tasks.db", "store", { _tag: "Sqlite", path: "/var/tasks.db" }],
@@ -179,6 +186,19 @@ describe("each variable", () => {
     QUEUE_SIZE: ["0", "many"],
     TASKFORGE_QUEUE_MAX_SIZE: ["0", "1.5", "64MB", "1000000001"],
     TASKFORGE_QUEUES: [",", "mail,,reports"],
+    TASKFORGE_QUEUE_SHARES: [
+      "mail",
+      "mail max=0",
+      "mail max=2 max=3",
+      "mail most=2",
+      "mail max=1, mail max=2",
+      "reserved=1",
+      "mail reserved=11",
+      "mail reserved=3 max=2",
+      "a reserved=6, b reserved=5",
+      "mail __proto__=1"
+    ],
+    TASKFORGE_QUEUE_LIMITS: ["mail", "mail max=many", "mail rate=5", "mail weight=2", "mail max=1,"],
     STORE_URL: ["taskforge.db", "sqlite:", "sqlite://data/tasks.db", "mysql://localhost", "postgres://h:port/db"],
     TASKFORGE_NAMESPACE: ["a b", "a:b", "ä"],
     TASKFORGE_POSTGRES_CONNECTIONS: ["2", "many"],

@@ -40,12 +40,13 @@ describe("the page about the engine", () => {
     same(namedOn("docs/engine.md", "# Options of the engine"), [
       ...own.filter((name) => !groups.includes(name)),
       ...prefixed("queue", optionsOf("src/queue/TaskQueue.ts")),
-      // The engine divides its own deadline among these, and has one option for how long logs are kept
-      ...prefixed("worker", optionsOf("src/worker/WorkerPool.ts"), [
+      // The engine divides its own deadline among these, and has one option for how long logs are kept, and for limits
+      ...prefixed("worker", optionsOf("src/worker/PoolOptions.ts"), [
         "gracePeriod",
         "resistPeriod",
         "flushPeriod",
-        "keepLogs"
+        "keepLogs",
+        "limitsOfQueues"
       ]),
       ...prefixed("rescuer", optionsOf("src/maintenance/Rescuer.ts"), ["lease"]),
       ...prefixed("retention", optionsOf("src/maintenance/Pruner.ts"))

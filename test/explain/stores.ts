@@ -3,7 +3,7 @@ import { assert, describe } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { utc } from "../../src/domain/StoredTime.ts"
 import * as Explain from "../../src/explain/Explain.ts"
-import { InstanceStore } from "../../src/store/InstanceStore.ts"
+import { InstanceStore, type QueueShare } from "../../src/store/InstanceStore.ts"
 import * as PausedQueues from "../../src/store/PausedQueues.ts"
 import { RecordStore } from "../../src/store/RecordStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
@@ -34,7 +34,13 @@ const explain = Effect.fnUntraced(function*(id: string) {
 const summaryOf = (id: string) => Effect.map(explain(id), ({ summary }) => summary)
 
 /** An instance says that it lives. */
-const beat = (id: string, slots: number, busy: number, queues: ReadonlyArray<string> = []) =>
+const beat = (
+  id: string,
+  slots: number,
+  busy: number,
+  queues: ReadonlyArray<string> = [],
+  shares?: ReadonlyArray<QueueShare>
+) =>
   InstanceStore.use((store) =>
     store.beat({
       id,
@@ -45,6 +51,7 @@ const beat = (id: string, slots: number, busy: number, queues: ReadonlyArray<str
       capacity: slots,
       queues,
       types: ["work"],
+      shares,
       running: Array.from({ length: busy }, (_, slot) => ({ slot: slot + 1, id: `t${slot}`, type: "work", forMs: 1 }))
     }, 24 * hour)
   )
@@ -53,6 +60,28 @@ const starts = "It is due, and starts when an instance asks for work."
 
 export const explains = (name: string, driver: Driver) =>
   describe(name, () => {
+    scenario(driver, "says of a task whose queue has its share of the slots that it waits for one of them", () =>
+      Effect.gen(function*() {
+        const id = yield* addOne()
+        const share = { queue: "default", reserved: 0, max: 2, weight: 1, running: 2 }
+        const others = { queue: "*", reserved: 0, max: null, weight: 1, running: 0 }
+        yield* beat("a", 4, 2, [], [share, others])
+        yield* beat("b", 4, 2, [], [{ ...share, queue: "mail", reserved: 4, max: 4 }, { ...others, running: 0 }])
+        const full = yield* explain(id)
+        assert.deepStrictEqual(
+          full.reasons.map(({ code }) =>
+            code
+          ),
+          ["share_full"]
+        )
+        assert.deepInclude(full.reasons[0], { slots: 8, busy: 4, running: 2 })
+        yield* beat("b", 4, 1, [], [{ ...share, queue: "mail", reserved: 2, max: 2, running: 1 }, others])
+        assert.strictEqual(yield* summaryOf(id), starts)
+        yield* beat("b", 4, 4, [], [{ ...share, queue: "mail", reserved: 2, max: 4, running: 4 }, others])
+        yield* beat("a", 2, 2, [], [share, others])
+        assert.deepStrictEqual((yield* explain(id)).reasons.map(({ code }) => code), ["behind"])
+      }))
+
     scenario(driver, "says of every state what the task does or waits for", () =>
       Effect.gen(function*() {
         yield* beat("instance-1", 4, 0)
@@ -142,7 +171,12 @@ export const explains = (name: string, driver: Driver) =>
         )
         yield* PausedQueues.pause("default", { forMs: hour })
         const both = yield* explain(later)
-        assert.deepStrictEqual(both.reasons.map(({ code }) => code), ["not_due", "queue_paused"])
+        assert.deepStrictEqual(
+          both.reasons.map(({ code }) =>
+            code
+          ),
+          ["not_due", "queue_paused"]
+        )
         assert.deepStrictEqual(both.mayStartAt, Option.some(utc((yield* record(later)).dueAt)))
         yield* driver.advance("90 minutes")
         // Nothing that runs has resumed it

@@ -195,7 +195,8 @@ describe("/api/v1/workers", () => {
         draining: false,
         leads: [],
         queues: ["default"],
-        types: ["count"]
+        types: ["count"],
+        shares: []
       })
     }).pipe(Effect.provide(layer({ handlers }))))
 })

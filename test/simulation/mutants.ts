@@ -150,8 +150,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     patch: () => {
       const { release } = Slots.prototype
       let released = 0
-      Slots.prototype.release = function(slot) {
-        if (++released % 5 !== 0) release.call(this, slot)
+      Slots.prototype.release = function(slot, queue) {
+        if (++released % 5 !== 0) release.call(this, slot, queue)
       }
       return () => {
         Slots.prototype.release = release

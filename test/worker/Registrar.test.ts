@@ -38,6 +38,7 @@ describe("an instance", () => {
         assert.deepStrictEqual(instances, [{
           ...instance,
           sizing: sizing!,
+          shares: [],
           startedAt: DateTime.makeUnsafe(0),
           seenAt: DateTime.makeUnsafe(5000),
           running: []

@@ -40,6 +40,13 @@ export const ExplanationJson = Schema.Struct({
       instances: Schema.Int.annotate({ description: "Instances that run, none of which handles it" })
     }),
     Schema.Struct({
+      code: Schema.Literal("share_full"),
+      text: Schema.String,
+      slots: Schema.Int.annotate({ description: "Slots of the instances that can run it" }),
+      busy: Schema.Int.annotate({ description: "Slots of these that run a task" }),
+      running: Schema.Int.annotate({ description: "Slots of these that run tasks of its queue's share" })
+    }),
+    Schema.Struct({
       code: Schema.Literal("behind"),
       text: Schema.String,
       pending: Schema.Int.annotate({ description: "Due tasks of its queue and type, this one among them" }),

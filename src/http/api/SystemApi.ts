@@ -116,7 +116,16 @@ const InstanceJson = Schema.Struct({
   draining: Schema.Boolean.annotate({ description: "Whether it takes no more tasks, because an operator said so" }),
   leads: Schema.Array(Schema.String).annotate({ description: "The chores that it does for all instances" }),
   queues: Schema.Array(Schema.String).annotate({ description: "The queues that it works on; none for all" }),
-  types: Schema.Array(Schema.String).annotate({ description: "Types of tasks that it can run" })
+  types: Schema.Array(Schema.String).annotate({ description: "Types of tasks that it can run" }),
+  shares: Schema.Array(
+    Schema.Struct({
+      queue: Schema.String.annotate({ description: "* for all that have no share of their own" }),
+      reserved: Schema.Int.annotate({ description: "Slots that are kept for it" }),
+      max: Schema.NullOr(Schema.Int).annotate({ description: "Slots that it may have at most; null for all" }),
+      weight: Schema.Int.annotate({ description: "Tasks that start in each turn" }),
+      running: Schema.Int
+    }).annotate({ identifier: "QueueShare" })
+  ).annotate({ description: "How its slots are shared among queues; none where they are not" })
 }).annotate({ identifier: "Instance" })
 
 /** The slots of all instances on the store. */

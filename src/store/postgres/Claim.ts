@@ -138,6 +138,10 @@ export const claimFunction = (schema: string): string =>
     SELECT coalesce(array_agg(id) FILTER (WHERE kind = '${PausedQueues.kind}'), '{}'),
         coalesce(array_agg(id) FILTER (WHERE kind = '${Gates.pausedTypeKind}'), '{}') INTO v_paused, v_paused_types
       FROM ${schema}.record WHERE kind IN ('${PausedQueues.kind}', '${Gates.pausedTypeKind}');
+    IF p_queues[1] = '' THEN
+      v_paused := v_paused || p_queues[2:];
+      p_queues := NULL;
+    END IF;
     IF cardinality(v_paused_types) > 0 THEN
       p_types := ARRAY(SELECT y FROM unnest(p_types) AS given (y) WHERE y <> ALL (v_paused_types));
     END IF;
@@ -233,6 +237,10 @@ export const earlierFunction = (schema: string, version: 1 | 2 | 3): string => {
   END $function$`
 }
 
+/** What a claim says of queues: `NULL` for all; their names; or an empty one, which no queue has, and those that it takes nothing from. */
+const queuesOf = ({ except = [], queues }: ClaimRequest) =>
+  queues !== undefined ? texts(queues) : except.length > 0 ? texts(["", ...except]) : null
+
 /** Prepares the operation. */
 export const make = ({ inTransaction, query, schema }: Database) => {
   const claim = `SELECT ${
@@ -243,7 +251,7 @@ export const make = ({ inTransaction, query, schema }: Database) => {
     // the application's transaction waits for the disk
     Effect.flatMap(inTransaction, (inside) =>
       query<Row>("claim", claim, [
-        request.queues === undefined ? null : texts(request.queues),
+        queuesOf(request),
         texts(request.types),
         number(Math.max(0, request.limit)),
         request.instance,

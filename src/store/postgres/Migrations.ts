@@ -181,7 +181,8 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   Lanes.additions,
   (schema) => [Claim.earlierFunction(schema, 3)],
   pausesAsRecords,
-  gates
+  gates,
+  (schema) => [Claim.claimFunction(schema)]
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

@@ -29,7 +29,8 @@ const argumentsOf = (request: ClaimRequest, headStartMs: number): ReadonlyArray<
   String(request.limit),
   String(request.leaseForMs),
   elementsOf(request.types),
-  request.queues === undefined ? "" : elementsOf(request.queues)
+  request.queues === undefined ? "" : elementsOf(request.queues),
+  request.except === undefined || request.except.length === 0 ? "" : elementsOf(request.except)
 ]
 
 const answerOf = (answer: Answer): ClaimAnswer => {
@@ -45,7 +46,7 @@ const answerOf = (answer: Answer): ClaimAnswer => {
 
 /** Whether a claim asks for a lane. */
 const wanted = `
-local wantedTypes, wantedQueues, pausedQueues, pausedTypes = ARGV[7], ARGV[8], nil, nil
+local wantedTypes, wantedQueues, except, pausedQueues, pausedTypes = ARGV[7], ARGV[8], ARGV[9], nil, nil
 
 local function pausedOf(kind)
   local paused
@@ -66,6 +67,7 @@ local function isWanted(lane)
   local queue, type = namesOf(lane)
   if not string.find(wantedTypes, "," .. type .. ",", 1, true) then return false end
   if wantedQueues ~= "" and not string.find(wantedQueues, "," .. queue .. ",", 1, true) then return false end
+  if except ~= "" and string.find(except, "," .. queue .. ",", 1, true) then return false end
   return not ((pausedQueues or pausedTypes) and isPaused(lane))
 end
 `
@@ -74,7 +76,7 @@ end
  * Hands out work: promotes what is due, then leases the tasks of lowest rank among the types and queues asked for.
  *
  * - Arguments: head start, how many to promote at most, instance (as JSON text), nonce, limit, lease in ms, the types as
- *   `,"a","b",` and the queues like that, or nothing for all.
+ *   `,"a","b",` and the queues like that, or nothing for all, and those that nothing is taken from.
  * - Answers: the clock, when the next task is due or nothing, the first claim number, then for each task its id, its
  *   text, and its state if it was claimed before. Claim numbers follow one another in this order; for a
  *   repeated nonce each id is followed by its number.

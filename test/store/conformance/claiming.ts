@@ -11,6 +11,7 @@ import {
   idsOf,
   minute,
   nearly,
+  pause,
   record,
   refOf,
   request,
@@ -19,7 +20,8 @@ import {
   settled,
   take,
   takeIds,
-  takeOne
+  takeOne,
+  through
 } from "./fixtures.ts"
 
 export const claiming = (driver: Driver) =>
@@ -161,6 +163,22 @@ export const claiming = (driver: Driver) =>
         assert.deepStrictEqual(yield* takeIds({ queues: ["bulk"] }), [bulk])
         assert.deepStrictEqual(yield* takeIds({ queues: ["bulk", "absent"] }), [])
         assert.deepStrictEqual(yield* takeIds({ queues: [] }), [])
+      }))
+
+    scenario(driver, "gives nothing of the queues that a claim leaves out, with and without a gate", () =>
+      Effect.gen(function*() {
+        const [, a, , b] = yield* add(
+          { queue: "full" },
+          { queue: "Full" },
+          { queue: "full", ...through("tenant=a") },
+          { queue: "other", ...through("tenant=a") },
+          { queue: "spent" }
+        )
+        yield* pause("other", true)
+        assert.deepStrictEqual(yield* takeIds({ queues: undefined, except: ["full", "spent", "absent"] }), [a])
+        yield* pause("other", false)
+        assert.deepStrictEqual(yield* takeIds({ queues: undefined, except: ["full", "spent"] }), [b])
+        assert.deepStrictEqual((yield* takeIds({ queues: undefined, except: [] })).length, 3)
       }))
 
     scenario(driver, "leaves other types and queues untouched for those who can run them", () =>

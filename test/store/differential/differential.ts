@@ -16,6 +16,7 @@ import type { Driver } from "../conformance/driver.ts"
 import { anyTime, pause, putRecord, setLimit } from "../conformance/fixtures.ts"
 import { check, type Step } from "../model/check.ts"
 import {
+  askedOf,
   endsOf,
   expectedOf,
   gatedBy,
@@ -105,8 +106,7 @@ class History {
       case "enqueue alike":
         return this.plan(groupOf(operation), now)
       case "claim": {
-        const { do: _do, ...asked } = operation
-        const request = { ...asked, nonce: ++this.numbers }
+        const request = { ...askedOf(operation), nonce: ++this.numbers }
         this.claims.set(request.instance, { request, gaveAt: undefined })
         return this.claim(request)
       }

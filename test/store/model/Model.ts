@@ -218,6 +218,7 @@ export class Model {
   claim(request: {
     readonly instance: string
     readonly queues?: ReadonlyArray<string> | undefined
+    readonly except?: ReadonlyArray<string> | undefined
     readonly types: ReadonlyArray<string>
     readonly limit: number
     readonly leaseForMs: number
@@ -227,6 +228,7 @@ export class Model {
     while (claimed.length < request.limit) {
       const wanted = this.pending
         .filter((task) => request.queues?.includes(task.queue) !== false && !this.paused.has(task.queue))
+        .filter((task) => request.except?.includes(task.queue) !== true)
         .filter((task) => request.types.includes(task.type) && !this.pausedTypes.has(task.type))
       const heads = wanted.filter((task, index) =>
         wanted.findIndex((other) => lineOf(other) === lineOf(task)) === index

@@ -79,6 +79,8 @@ const operations = {
     do: Schema.Literal("claim"),
     instance: Schema.Literals(instances),
     queues: Schema.Union([someOf(queues), Schema.Undefined]),
+    /** Of no effect where queues are named. */
+    except: Schema.optional(someOf(queues)),
     types: someOf(types),
     limit: count,
     leaseForMs: lease
@@ -244,3 +246,7 @@ export const onceFailed: ReadonlyArray<ReadonlyArray<Operation>> = [
     { do: "enqueue", groups: [[{ ...simple, id: "t4" }]] }
   ]
 ]
+
+/** What a claim asks a store for. */
+export const askedOf = ({ do: _do, ...asked }: OperationOf<"claim">) =>
+  asked.queues === undefined ? asked : { ...asked, except: undefined }

@@ -26,6 +26,7 @@ import type { Driver } from "../conformance/driver.ts"
 import { anyTime, pause, putRecord, setLimit } from "../conformance/fixtures.ts"
 import type { End, Model, ModelTask } from "./Model.ts"
 import {
+  askedOf,
   endsOf,
   expectedOf,
   gatedBy,
@@ -259,9 +260,9 @@ export class Runner {
     return this.same((store) => store.enqueue(given), () => given.map((group) => this.model.enqueue(group)))
   }
 
-  private claim({ do: _do, ...asked }: OperationOf<"claim">) {
+  private claim(operation: OperationOf<"claim">) {
     return Effect.gen({ self: this }, function*() {
-      const request: ClaimRequest = { ...asked, nonce: ++this.nonce }
+      const request: ClaimRequest = { ...askedOf(operation), nonce: ++this.nonce }
       const answer = yield* TaskStore.use((store) => store.claim(request))
       const expected = this.model.claim(request).map(claimedTask)
       agree("claimed tasks", answer.tasks, expected)
