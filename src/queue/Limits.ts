@@ -10,6 +10,7 @@ import * as Gate from "../domain/Gate.ts"
 import * as LimitRule from "../domain/LimitRule.ts"
 import { utc } from "../domain/StoredTime.ts"
 import * as Gates from "../store/Gates.ts"
+import type { InstanceStore } from "../store/InstanceStore.ts"
 import * as LimitRecords from "../store/LimitRecords.ts"
 import * as PausedQueues from "../store/PausedQueues.ts"
 import { RecordStore } from "../store/RecordStore.ts"
@@ -48,7 +49,10 @@ export interface Limits {
   readonly setLimit: (name: string, change: LimitChange) => Effect.Effect<LimitView, LimitError>
   /** Lets tasks start as if the limit was not there, until it is reset or set. */
   readonly liftLimit: (name: string, options?: LimitOptions) => Effect.Effect<LimitView, LimitError>
-  /** Takes back what was set by hand. What the definition says holds again; for a key, what holds for all. */
+  /**
+   * Takes back what was set by hand. What the definition says holds again; for a key, what holds for all. A limit that no living
+   * instance defines is removed, with what was set for its keys: tasks that still have it start as if it was not there.
+   */
   readonly resetLimit: (name: string, options?: Pick<LimitOptions, "key">) => Effect.Effect<void, LimitError>
   /** Lets the next task of an order's key start, whatever has become of the one before it. */
   readonly letGo: (name: string, key: string) => Effect.Effect<void, LimitError>
@@ -93,7 +97,11 @@ const failing = (invalid: InvalidOption | undefined): Effect.Effect<void, Invali
   invalid === undefined ? Effect.void : Effect.fail(invalid)
 
 /** These operations on a store. */
-export const make = (store: TaskStore["Service"], records: RecordStore["Service"]): Limits => {
+export const make = (
+  store: TaskStore["Service"],
+  records: RecordStore["Service"],
+  instances: InstanceStore["Service"]
+): Limits => {
   const onRecords = Effect.provideService(RecordStore, records)
 
   /** The limit with a name. An order has that name behind its mark. */
@@ -147,6 +155,23 @@ export const make = (store: TaskStore["Service"], records: RecordStore["Service"
       for (const { holder, pass } of states) if (Gate.isHeld(holder ?? undefined, limit)) passes.add(pass)
     }
     return [...passes].slice(0, maxKeys)
+  })
+
+  /** Whether a living instance has a type with this limit. */
+  const isDefined = (id: string) =>
+    Effect.map(instances.list, (roll) => roll.instances.some(({ limits }) => limits?.includes(id) === true))
+
+  /** Takes back what was set for single keys of a limit, their pauses too: without the limit they could not be named any more. */
+  const forgetKeys = Effect.fnUntraced(function*(id: string) {
+    const prefix = Gate.passOf(id, "")
+    for (let found = true; found;) {
+      const { limits, next } = yield* onRecords(LimitRecords.list(undefined, maxKeys, prefix))
+      yield* Effect.forEach(limits, ({ id }) => onRecords(LimitRecords.reset(id, false)))
+      found = next !== null
+    }
+    for (const pass of yield* onRecords(PausedQueues.keys.names)) {
+      if (pass.startsWith(prefix)) yield* onRecords(PausedQueues.keys.resume(pass))
+    }
   })
 
   return {
@@ -203,7 +228,10 @@ export const make = (store: TaskStore["Service"], records: RecordStore["Service"
     resetLimit: Effect.fnUntraced(function*(name, options = {}) {
       yield* failing(LimitViews.refuseOptions(options))
       const { id } = yield* find(name)
-      yield* onRecords(LimitRecords.reset(options.key === undefined ? id : Gate.passOf(id, options.key)))
+      const isKnown = yield* isDefined(id)
+      if (options.key !== undefined) return yield* onRecords(LimitRecords.reset(Gate.passOf(id, options.key), isKnown))
+      if (!isKnown) yield* forgetKeys(id)
+      yield* onRecords(LimitRecords.reset(id, isKnown))
     }),
     letGo: Effect.fnUntraced(function*(name, key) {
       yield* Bounds.check("key", LimitRule.key, key)

@@ -295,7 +295,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       (id) => Effect.map(get(id), ({ state }) => state)
     ),
     ...Queues.make(store, records),
-    ...Limits.make(store, records),
+    ...Limits.make(store, records, instances),
     ...Instances.make(instances, records),
     ...Scaling.make(store, records, instances),
     counts: store.counts

@@ -74,6 +74,8 @@ export interface Beat {
   readonly queues: ReadonlyArray<string>
   /** The types that it handles. */
   readonly types: ReadonlyArray<string>
+  /** The names of the limits that these types have. */
+  readonly limits?: ReadonlyArray<string> | undefined
   readonly running: ReadonlyArray<RunningTask>
   /** Left out by instances that cannot be told another size. */
   readonly sizing?: Sizing | undefined

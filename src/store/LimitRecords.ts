@@ -188,14 +188,17 @@ export const set = (
     yield* store.put([{ kind, id, expects: record?.version ?? absent, document }])
   }))
 
-/** Lets a limit be again what its definition says; it is gone where none says anything. */
-export const reset = (id: string): Effect.Effect<void, StoreError, RecordStore> =>
+/**
+ * Lets a limit be again what its definition says. It is gone where none says anything, and where the definition is one that no living
+ * instance has: the next one that has it puts it again before its first claim.
+ */
+export const reset = (id: string, isDefined = true): Effect.Effect<void, StoreError, RecordStore> =>
   repeated(Effect.gen(function*() {
     const store = yield* RecordStore
     const [record] = yield* store.get(kind, [id])
     const known = record && read(record)
-    if (record === undefined || known?.from === "definition") return
-    const defined = definedOf(known)
+    if (record === undefined || (known?.from === "definition" && isDefined)) return
+    const defined = isDefined ? definedOf(known) : undefined
     const document = defined === undefined ? null : ofDefinition(defined)
     yield* store.put([{ kind, id, expects: record.version, document }])
   })).pipe(

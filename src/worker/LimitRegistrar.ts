@@ -9,6 +9,7 @@ import type { LimitRule } from "../domain/LimitRule.ts"
 import type * as QueueLimits from "../domain/QueueLimits.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
+import type { Beat } from "../store/InstanceStore.ts"
 import * as LimitRecords from "../store/LimitRecords.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import type { HandlerRegistry } from "./HandlerRegistry.ts"
@@ -23,8 +24,7 @@ export const make = (
   return Effect.suspend(() => {
     const types = registry.types()
     if (types === registered) return Effect.void
-    const ofTypes = types.flatMap((type) => registry.find(type)?.definition.limits ?? [])
-    const { differing, limits } = limitsOf([...ofTypes, ...[...queues.values()].flat()])
+    const { differing, limits } = limitsOf(rulesOf(types, registry, queues))
     return Effect.gen(function*() {
       for (const name of differing) {
         yield* Effect.logWarning(`the limit ${name} is defined differently by several types: the first one counts`)
@@ -35,6 +35,24 @@ export const make = (
     }).pipe(Effect.provideService(RecordStore, records))
   })
 }
+
+/** The types of a pool, and the names of the limits that these and its queues have. */
+export const described = (
+  registry: HandlerRegistry["Service"],
+  queues: QueueLimits.Rules
+): Pick<Beat, "types" | "limits"> => {
+  const types = registry.types()
+  return { types, limits: [...new Set(rulesOf(types, registry, queues).map(({ name }) => name))] }
+}
+
+const rulesOf = (
+  types: ReadonlyArray<string>,
+  registry: HandlerRegistry["Service"],
+  queues: QueueLimits.Rules
+): ReadonlyArray<LimitRule<never>> => [
+  ...types.flatMap((type) => registry.find(type)?.definition.limits ?? []),
+  ...[...queues.values()].flat()
+]
 
 /** The limits of definitions by the ids of their records, and the ids that are defined differently. */
 const limitsOf = (rules: ReadonlyArray<LimitRule<never>>) => {

@@ -19,7 +19,10 @@ export const start = Effect.fnUntraced(function*(options: {
   readonly leaseForMs: number
   /** How long the farewell may take. */
   readonly answerFor: Duration.Input
-  readonly describe: () => Pick<Beat, "capacity" | "queues" | "types" | "running" | "sizing" | "load" | "shares">
+  readonly describe: () => Pick<
+    Beat,
+    "capacity" | "queues" | "types" | "limits" | "running" | "sizing" | "load" | "shares"
+  >
 }) {
   const { clock, instance, instances, leaseForMs } = options
   const startedAt = MonotonicClock.exactMillis(clock)

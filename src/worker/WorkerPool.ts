@@ -290,7 +290,7 @@ const startRegistering = Effect.fnUntraced(function*(pool: Pool, sizing: () => S
     describe: () => ({
       capacity: slots.size,
       queues,
-      types: registry.types(),
+      ...LimitRegistrar.described(registry, pool.limitsOfQueues),
       running: runningOf(attempts, now()),
       sizing: sizing(),
       load: load.since(now()),

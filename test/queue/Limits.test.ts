@@ -1,13 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Duration, Effect, Exit, Fiber, Schema } from "effect"
+import { Context, DateTime, Duration, Effect, Exit, Fiber, Schema } from "effect"
 import { InvalidOption, LimitNotFound } from "../../src/domain/Errors.ts"
 import * as Limit from "../../src/Limit.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import { InstanceStore } from "../../src/store/InstanceStore.ts"
 import * as LimitRecords from "../../src/store/LimitRecords.ts"
 import * as Task from "../../src/Task.ts"
 import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { Gate } from "../engine/Gate.ts"
-import { Logs, pass, quiesce, reaches, record, withEngine } from "../engine/TestEngine.ts"
+import { Logs, pass, quiesce, reaches, record, start, withEngine, withStore } from "../engine/TestEngine.ts"
 
 const payload = { tenant: Schema.String }
 type Payload = { readonly tenant: string }
@@ -108,12 +109,65 @@ describe("limits", () => {
     )
   })
 
+  it.effect("that no living instance defines any more are removed by a reset, with what was set for their keys", () =>
+    withStore(
+      {},
+      Effect.gen(function*() {
+        const gate = new Gate()
+        const names = (context: Context.Context<TaskQueue>) =>
+          Effect.map(
+            Context.get(context, TaskQueue).limits(),
+            ({ limits }) => limits.map(({ key, name }) => [name, key])
+          )
+        const first = yield* start({ handlers: Sync.toLayer(() => gate.run) })
+        yield* quiesce
+        const { pauseKey, resetLimit, setLimit } = Context.get(first.context, TaskQueue)
+        yield* setLimit("sync:concurrency", { key: "acme", max: 0 })
+        yield* pauseKey("sync:concurrency", "other")
+        yield* resetLimit("sync:concurrency")
+        assert.deepStrictEqual(yield* names(first.context), [["sync:concurrency", null], ["sync:concurrency", "acme"]])
+        yield* Effect.provideContext(Sync.enqueueAll([acme, { tenant: "other" }]), first.context)
+        yield* quiesce
+        assert.strictEqual(gate.count, 0)
+        yield* first.close
+
+        const second = yield* start({ handlers: Ordered.toLayer(() => Effect.void) })
+        yield* quiesce
+        const later = Context.get(second.context, TaskQueue)
+        yield* later.resetLimit("sync:concurrency")
+        yield* later.resetLimit("ordered:order")
+        assert.deepStrictEqual(yield* names(second.context), [["ordered:order", null]])
+        assert.deepStrictEqual(yield* later.pausedKeys, [])
+        assert.instanceOf(yield* Effect.flip(later.resetLimit("sync:concurrency")), LimitNotFound)
+        yield* second.close
+
+        const third = yield* start({ handlers: Sync.toLayer(() => gate.run) })
+        yield* quiesce
+        assert.strictEqual(gate.count, 2)
+        assert.deepStrictEqual(yield* names(third.context), [["ordered:order", null], ["sync:concurrency", null]])
+        gate.open()
+        yield* third.close
+      })
+    ))
+
   it.effect("that an operator set are not touched by instances that start", () => {
     const definition = (max: number) => Task.make("sync", { limits: [Limit.concurrency({ max })] })
     return withEngine(
       {},
       Effect.gen(function*() {
         const { limit, resetLimit, setLimit } = yield* queue
+        const about = {
+          host: "h",
+          pid: 1,
+          version: "1",
+          upForMs: 0,
+          capacity: 1,
+          queues: [],
+          types: ["sync"],
+          running: []
+        }
+        const instances = yield* InstanceStore
+        yield* instances.beat({ ...about, id: "other", limits: ["sync:concurrency"] }, 600_000)
         const register = (max: number) =>
           LimitRecords.register(
             new Map([[definition(max).limits[0]!.name, { limit: definition(max).limits[0]!.limit, keyed: false }]])

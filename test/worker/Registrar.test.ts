@@ -27,6 +27,7 @@ describe("an instance", () => {
           seenAt: 5000,
           capacity: 3,
           queues: [],
+          limits: [],
           types: ["work"],
           running: [],
           sizing: { by: "start", min: null, max: 100, draining: false },

@@ -178,7 +178,7 @@ export class LimitsApi extends HttpApiGroup.make("limits").add(
     summary: "Reset a limit",
     description:
       "Takes back what was set by hand: what the definition says holds again, or for a key what holds for all. " +
-      needsAdmin
+      "A limit that no living instance defines is removed, with what was set for its keys. " + needsAdmin
   })),
   HttpApiEndpoint.post("release", "/limits/:name/release", {
     params,
