@@ -130,7 +130,7 @@ export const layer = <E, R>(
     StoreWatch.layer,
     Layer.mergeAll(
       Pruner.layer(options.retention),
-      LogSweeper.layer(options.retention?.keepLogs),
+      LogSweeper.layer(options.retention),
       Resumer.layer
     ).pipe(Layer.provide(Leader.layer({ lease })))
   ).pipe(

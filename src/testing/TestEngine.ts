@@ -21,11 +21,13 @@ import { utc } from "../domain/StoredTime.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
 import * as Engine from "../engine/Engine.ts"
+import * as Resumer from "../maintenance/Resumer.ts"
 import { fromPayload } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import type { StoreSettings } from "../store/Driver.ts"
 import * as MemoryStore from "../store/memory/MemoryStore.ts"
 import { Notifier, work } from "../store/Notifier.ts"
+import { RecordStore } from "../store/RecordStore.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import { Snoozed } from "../worker/Attempt.ts"
 import { HandlerRegistry } from "../worker/HandlerRegistry.ts"
@@ -125,7 +127,10 @@ export class TestEngine extends Context.Service<TestEngine, {
     )
     return Layer.effect(TestEngine, make(gate)).pipe(
       Layer.provideMerge(watched),
-      Layer.provideMerge(Engine.layer(handlers, quiet(options))),
+      // The test engine ends pauses itself, each at its time
+      Layer.provideMerge(
+        Layer.provide(Engine.layer(handlers, quiet(options)), Layer.succeed(Resumer.Interval, Duration.hours(1)))
+      ),
       Layer.provideMerge(Layer.provideMerge(gated, store))
     )
   }
@@ -174,6 +179,7 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
   const store = yield* TaskStore
   const notifier = yield* Notifier
   const registry = yield* HandlerRegistry
+  const resumeDue = Effect.provideService(Resumer.resumeDue, RecordStore, yield* RecordStore)
 
   const turn = (isOpen: boolean) =>
     Effect.sync(() => {
@@ -188,17 +194,25 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
   /** Runs what is due as far as it comes without time; answers whether anything waits for time. */
   const runDue = Effect.gen(function*() {
     gate.isDrained = false
+    yield* resumeDue
     yield* notifier.publish(work)
     yield* everythingThatCanRun
     const { running } = yield* store.counts
     return running > 0 || !gate.isDrained
   })
 
-  /** How long until the next scheduled task is due. */
-  const untilNextDue = Effect.map(
-    store.claim({ queues: [], types: [], limit: 0, instance: "test", leaseForMs: 0, nonce: 0 }),
-    ({ nextDueAt, now }) => nextDueAt === null ? Infinity : Math.max(1, nextDueAt - now)
-  )
+  /** How long until the next scheduled task is due, or the next pause ends. */
+  const untilNextDue = Effect.gen(function*() {
+    const { nextDueAt, now } = yield* store.claim({
+      queues: [],
+      types: [],
+      limit: 0,
+      instance: "test",
+      leaseForMs: 0,
+      nonce: 0
+    })
+    return Math.max(1, Math.min(nextDueAt === null ? Infinity : nextDueAt - now, yield* resumeDue))
+  })
 
   const finishDue = Effect.gen(function*() {
     let passedMs = 0

@@ -5,7 +5,7 @@ import { assert } from "@effect/vitest"
 import {
   Clock,
   Context,
-  type Duration,
+  Duration,
   Effect,
   Exit,
   Fiber,
@@ -20,6 +20,7 @@ import { TestClock } from "effect/testing"
 import type { TaskRecord } from "../../src/domain/TaskRecord.ts"
 import type { TaskState } from "../../src/domain/TaskState.ts"
 import * as Engine from "../../src/engine/Engine.ts"
+import * as Resumer from "../../src/maintenance/Resumer.ts"
 import type { Supervisor } from "../../src/observability/Supervisor.ts"
 import type { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import type { StoreSettings } from "../../src/store/Driver.ts"
@@ -75,6 +76,20 @@ export const withEngine = <A, E>(options: Options, body: Effect.Effect<A, E, Ser
       return yield* exit
     })
   )
+
+/** The same with loops that look for work so seldom that hours and days pass quickly: a day is 86,400 looks otherwise. */
+export const withUnhurriedEngine = <A, E>(
+  every: Duration.Input,
+  options: Options,
+  body: Effect.Effect<A, E, Services>
+): Effect.Effect<A, E> =>
+  withEngine({
+    ...options,
+    worker: { pollInterval: every, lease: Duration.toMillis(every) * 3, ...options.worker },
+    rescuer: { interval: every, ...options.rescuer },
+    retention: { interval: every, ...options.retention },
+    queue: { pollInterval: every, ...options.queue }
+  }, body).pipe(Effect.provideService(Resumer.Interval, Duration.fromInputUnsafe(every)))
 
 /** Runs a test's body with a store and no engine; the body starts engines itself. */
 export const withStore = <A, E>(

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { absent, RecordStore } from "../../src/store/RecordStore.ts"
 import * as Task from "../../src/Task.ts"
-import { eventually, pass, quiesce, withEngine } from "../engine/TestEngine.ts"
+import { eventually, pass, quiesce, withEngine, withUnhurriedEngine } from "../engine/TestEngine.ts"
 
 const Good = Task.make("good")
 const Bad = Task.make("bad", { retry: { times: 0 } })
@@ -42,8 +42,9 @@ describe("the pruner", () => {
     ))
 
   it.effect("forgets the nonces of puts, but not within an hour", () =>
-    withEngine(
-      { retention: { interval: "10 minutes" } },
+    withUnhurriedEngine(
+      "10 minutes",
+      {},
       Effect.gen(function*() {
         const records = yield* RecordStore
         const change = { kind: "thing", id: "a", expects: absent, document: "1" }

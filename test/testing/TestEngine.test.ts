@@ -225,6 +225,21 @@ describe("a test engine", () => {
     })
   )
 
+  test(
+    "ends pauses at their time, and not before",
+    Effect.gen(function*() {
+      const engine = yield* TestEngine
+      const queue = yield* TaskQueue
+      yield* queue.pause("default", { for: "10 minutes" })
+      const handle = yield* Flaky.enqueue({ failures: 1 })
+      assert.deepInclude(yield* engine.advance("599 seconds"), { completed: 0, pending: 1 })
+      assert.deepInclude(yield* engine.advance("1 second"), { scheduled: 1, pending: 0 })
+      yield* queue.pause("default", { for: "1 minute" })
+      yield* engine.advance("1 hour")
+      assert.deepStrictEqual(yield* handle.result, [600_000, 660_000])
+    })
+  )
+
   describe("fails a test that awaits what cannot come, and says why:", () => {
     const refusal = <A, E>(result: Effect.Effect<A, E>) =>
       Effect.map(Effect.exit(result), (exit) => {

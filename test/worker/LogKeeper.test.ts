@@ -6,7 +6,16 @@ import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { RecordStore } from "../../src/store/RecordStore.ts"
 import * as Task from "../../src/Task.ts"
 import { Gate } from "../engine/Gate.ts"
-import { eventually, Logs, pass, reaches, start, withEngine, withStore } from "../engine/TestEngine.ts"
+import {
+  eventually,
+  Logs,
+  pass,
+  reaches,
+  start,
+  withEngine,
+  withStore,
+  withUnhurriedEngine
+} from "../engine/TestEngine.ts"
 
 const Work = Task.make("work", { retry: { times: 2 } })
 const Say = Task.make("say", { payload: Schema.String, retry: { times: 0 } })
@@ -98,7 +107,8 @@ describe("what a handler logs", () => {
     ))
 
   it.effect("goes when retention has removed its task, and when its own time is over", () =>
-    withEngine(
+    withUnhurriedEngine(
+      "1 minute",
       { handlers: Say.toLayer((text) => Effect.log(text)), retention: { keepFinished: "1 hour", keepLogs: "2 hours" } },
       Effect.gen(function*() {
         yield* Say.enqueue("a")

@@ -2,7 +2,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Schedule, Schema } from "effect"
 import { defaultSchedule, type RetryPolicy } from "../../src/domain/RetryPolicy.ts"
 import * as Task from "../../src/Task.ts"
-import { type Options, pass, passing, reaches, record, start, withEngine, withStore } from "../engine/TestEngine.ts"
+import {
+  pass,
+  passing,
+  reaches,
+  record,
+  start,
+  withEngine,
+  withStore,
+  withUnhurriedEngine
+} from "../engine/TestEngine.ts"
 
 class Busy extends Schema.TaggedError<Busy>()("Busy", {}) {}
 class Rejected extends Schema.TaggedError<Rejected>()("Rejected", { code: Schema.Int }) {}
@@ -20,14 +29,6 @@ const failing = (retry: RetryPolicy<Failure> | undefined, ...errors: ReadonlyArr
     })
   )
   return { Failing, handlers, runs, gaps: () => runs.slice(1).map((at, index) => at - runs[index]!) }
-}
-
-/** Background loops that sleep long, so that days of backoff pass quickly. */
-const unhurried: Options = {
-  worker: { pollInterval: "1 day", lease: "3 days" },
-  rescuer: { interval: "1 day" },
-  retention: { interval: "1 day", keepFailed: "1000 days" },
-  queue: { pollInterval: "1 day" }
 }
 
 describe("a task that fails", () => {
@@ -66,8 +67,9 @@ describe("a task that fails", () => {
     const hourly = failing({ times: 1, schedule })
     const daily = failing({ times: 1, schedule, maxDelay: "1 day" })
     const runs = ({ Failing, gaps, handlers }: typeof hourly) =>
-      withEngine(
-        { ...unhurried, handlers },
+      withUnhurriedEngine(
+        "1 day",
+        { handlers },
         Effect.gen(function*() {
           yield* Failing.enqueue()
           yield* pass("3 days")
@@ -82,8 +84,9 @@ describe("a task that fails", () => {
 
   it.effect("can back off for a week while the test takes milliseconds", () => {
     const { Failing, handlers, runs } = failing({ times: -1, schedule: defaultSchedule, maxDelay: "8 hours" })
-    return withEngine(
-      { ...unhurried, handlers },
+    return withUnhurriedEngine(
+      "1 day",
+      { handlers, retention: { keepFailed: "1000 days" } },
       Effect.gen(function*() {
         const handle = yield* Failing.enqueue()
         yield* pass("7 days")
