@@ -5,9 +5,12 @@
  */
 import { Clock, Context, Effect, Layer } from "effect"
 import {
-  type Accepted,
+  admit,
+  alone,
+  asRevised,
   Atomically,
   type Beat,
+  type Besides,
   ByteOrder,
   bytesOf,
   type ClaimAnswer,
@@ -16,6 +19,8 @@ import {
   type ClaimRequest,
   coverageOf,
   created,
+  type DecidedGroup,
+  decideRerun,
   decideSettle,
   type Decision,
   demandSettings,
@@ -30,6 +35,7 @@ import {
   keptBytes,
   keptEvents,
   keyedForMs,
+  keyName,
   type LaneCounts,
   type LaneRange,
   lastClaimForMs,
@@ -38,16 +44,15 @@ import {
   maxPromoted,
   type NewTask,
   Notifier,
-  offeredBytes,
   Rank,
   RecordDriver,
   RecordStore,
+  refused,
   rescuable,
   type Rescued,
   type RescueRequest,
   type Retention,
   type Runnable,
-  sameJson,
   settingNames,
   Settlement,
   startOf,
@@ -61,7 +66,9 @@ import {
   type TaskRecord,
   TaskState,
   TaskStore,
-  withoutTransactions
+  Uniqueness,
+  withoutTransactions,
+  writtenBytes
 } from "taskforge/store"
 
 /** A store in plain maps, with all that belongs to a store. */
@@ -145,10 +152,7 @@ const taskStore = (clock: Clock.Clock, tasks: Tasks): TaskStore["Service"] => {
         ids.map((id) => {
           const task = tasks.byId.get(id)
           if (task === undefined) return { _tag: "unknown" }
-          const change = Settlement.rerun(task, now)
-          if (change === undefined) return { _tag: "conflict", state: task.state }
-          tasks.apply(task, change)
-          return { _tag: "rerun" }
+          return tasks.decided(task, decideRerun(task, now))
         })
       ),
     remove: (ids) =>
@@ -194,6 +198,8 @@ class Tasks {
   /** Where lines of fair limits stand since their last turn, and how often they are still served in this one. */
   private readonly turns = new Map<string, { readonly turn: number; readonly credit: number }>()
   private readonly lastClaims = new Map<string, LastClaim>()
+  /** By key, which task was the last to have it. */
+  private readonly owners = new Map<string, string>()
   private readonly kinds: Kinds
   private readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0 }
   private readonly capacity: number
@@ -219,40 +225,52 @@ class Tasks {
     return [...this.byId.values()].filter(matches)
   }
 
-  /**
-   * Stores all tasks of a group or none: the whole group is decided about before any of it is stored. So many tasks are about
-   * to finish.
-   */
-  enqueue(group: ReadonlyArray<NewTask>, now: number, ending = 0): EnqueueAnswer {
-    const accepted: Array<Accepted> = []
-    const fresh = new Map<string, NewTask>()
-    const keyOf = ({ key, type }: NewTask | TaskRecord) => JSON.stringify([type, key])
-    const owners = new Map<string, NewTask | TaskRecord>(
-      this.all(({ key }) => key !== null).map((task) => [keyOf(task), task])
-    )
-    for (const [index, task] of group.entries()) {
-      const isKnown = this.byId.has(task.id) || fresh.has(task.id)
-      const owner = isKnown ? undefined : owners.get(keyOf(task))
-      if (owner !== undefined && !sameJson(owner.payload, task.payload)) {
-        return { _tag: "Conflict", index, key: owner.key!, id: owner.id }
-      }
-      const duplicate = isKnown || owner !== undefined
-      accepted.push({ id: owner?.id ?? task.id, duplicate })
-      if (duplicate) continue
-      fresh.set(task.id, task)
-      if (task.key !== null) owners.set(keyOf(task), task)
-    }
+  /** The task that has a key: the latest one, if earlier ones have let go of it. */
+  ownerOf(type: string, key: string): TaskRecord | undefined {
+    const task = this.byId.get(this.owners.get(keyName(type, key)) ?? "")
+    return task?.key === key && task.type === type ? task : undefined
+  }
+
+  /** Stores all tasks of a group or none. */
+  enqueue(group: ReadonlyArray<NewTask>, now: number): EnqueueAnswer {
+    const { answer, write } = this.decide(group, now)
+    write()
+    return answer
+  }
+
+  /** Decides about a whole group before any of it is written. What else the same write does counts. */
+  decide(group: ReadonlyArray<NewTask>, now: number, { ending, revisedOf }: Besides = alone): DecidedGroup {
+    const admission = admit(group, {
+      hasId: (id) => this.byId.has(id),
+      ownerOf: (type, key) => this.ownerOf(type, key),
+      find: (id) => this.byId.get(id),
+      ...(revisedOf === undefined ? {} : { revisedOf })
+    }, now)
+    if (admission._tag === "Conflict") return refused(admission)
+    const { fresh, losers, revised, tasks } = admission
     const unfinished = this.all((task) => !TaskState.isFinished(task.state)).length - ending
     const full = { _tag: "Full", capacity: this.capacity, unfinished } as const
-    if (fresh.size > 0 && unfinished + fresh.size > this.capacity) return full
-    const offered = offeredBytes(fresh.values())
+    if (fresh.length > 0 && unfinished + fresh.length > this.capacity) return refused(full)
+    const offered = writtenBytes(admission)
     const stored = this.all(() => true).reduce((sum, task) => sum + bytesOf(task), 0)
-    if (fresh.size > 0 && stored + offered > this.maxBytes) {
-      return { ...full, size: { maxBytes: this.maxBytes, storedBytes: stored, offeredBytes: offered } }
+    if (fresh.length + revised.length > 0 && stored + offered > this.maxBytes) {
+      return refused({ ...full, size: { maxBytes: this.maxBytes, storedBytes: stored, offeredBytes: offered } })
     }
-    for (const task of fresh.values()) this.set({ ...created(task, now), seq: ++this.seq })
-    this.totals.created += fresh.size
-    return { _tag: "Accepted", tasks: accepted, now }
+    return {
+      answer: { _tag: "Accepted", tasks, now },
+      write: () => {
+        for (const { id } of losers) {
+          const task = this.byId.get(id)!
+          this.set({ ...task, hold: Uniqueness.holdAfterLoss(task) })
+        }
+        for (const { change, task } of revised) this.apply(this.byId.get(task.id)!, change)
+        for (const task of fresh) {
+          this.set({ ...created(task, now), seq: ++this.seq })
+          if (task.key !== null) this.owners.set(keyName(task.type, task.key), task.id)
+        }
+        this.totals.created += fresh.length
+      }
+    }
   }
 
   /** Makes due tasks pending, a bounded number at a time. */
@@ -425,7 +443,7 @@ class Tasks {
 
   /** Makes a change that `Settlement` has decided. */
   apply(task: TaskRecord, change: TaskChange): TaskRecord {
-    const changed = { ...task, ...change, leaseUntil: change.state === "running" ? task.leaseUntil : null }
+    const changed = { ...asRevised({ task, change }), leaseUntil: change.state === "running" ? task.leaseUntil : null }
     this.set(changed)
     const { state } = changed
     if (state !== task.state && (state === "completed" || state === "failed" || state === "cancelled")) {
@@ -596,7 +614,7 @@ const recordStore = (clock: Clock.Clock, kinds: Kinds, tasks: Tasks): RecordStor
           Atomically.inOneStep(parts, now, {
             recordOf: (kind, id) => kinds.get(kind)?.get(id),
             find: (id) => tasks.byId.get(id),
-            enqueue: (group, ending) => tasks.enqueue(group, now, ending),
+            enqueue: (group, besides) => tasks.decide(group, now, besides),
             put: (changes) => put(changes, now),
             apply: (task, decision) => tasks.decided(task, decision)
           })

@@ -18,7 +18,7 @@
  * })
  * ```
  */
-import { type Array, type Duration, Effect, Exit, Layer, Schema, type Scope } from "effect"
+import { type Array, type Duration, Effect, Exit, type Layer, Schema, type Scope } from "effect"
 import * as Bounds from "./domain/Bounds.ts"
 import type { InvalidPayload, LeaseLost, StoreError } from "./domain/Errors.ts"
 import type { FairOptions, Key, OrderOptions } from "./domain/LimitRule.ts"
@@ -30,8 +30,9 @@ import { type EnqueueOptions, fromPayload, type Submission } from "./queue/Submi
 import * as Handle from "./queue/TaskHandle.ts"
 import { type Refusal, TaskQueue, type WhenFull } from "./queue/TaskQueue.ts"
 import type { Accepted } from "./store/TaskStore.ts"
+import * as Unique from "./Unique.ts"
 import * as Batcher from "./worker/Batcher.ts"
-import { type Handler as RegisteredHandler, HandlerRegistry } from "./worker/HandlerRegistry.ts"
+import { type Handler as RegisteredHandler, type HandlerRegistry, registered } from "./worker/HandlerRegistry.ts"
 import { type HandlerContext, TaskContext } from "./worker/TaskContext.ts"
 
 /** What `enqueue` may fail with. */
@@ -170,6 +171,16 @@ export interface Options<
    * twice is one task, as long as the task is kept; another payload with the same key is a `KeyConflict`.
    */
   readonly idempotencyKey?: ((payload: ToSchema<Payload>["Type"]) => string) | undefined
+  /**
+   * How tasks with the same key keep each other away, for a while: see {@link UniqueOptions}. A function gets typed constructors.
+   * Not together with `idempotencyKey`.
+   *
+   * @example
+   * ```ts
+   * Task.make("report", { payload: { tenant: Schema.String }, unique: { key: ({ tenant }) => tenant } })
+   * ```
+   */
+  readonly unique?: Unique.GivenUnique<ToSchema<Payload>["Type"]> | undefined
   /** Default: three retries, exponential from one second with jitter, at most an hour apart. */
   readonly retry?: RetryPolicy<Error["Type"]> | undefined
   /** Time limit of one attempt. */
@@ -190,6 +201,7 @@ const names: Bounds.Names<Options<any, any, any>> = {
   queue: 1,
   priority: 1,
   idempotencyKey: 1,
+  unique: 1,
   retry: 1,
   timeout: 1,
   limits: 1,
@@ -199,7 +211,7 @@ const names: Bounds.Names<Options<any, any, any>> = {
 }
 
 /** How a batch is enqueued. With one id or key, all of its tasks but one would be duplicates: `each` gives each its own. */
-export interface BatchSettings<in Payload = never> extends Omit<EnqueueSettings, "id" | "key"> {
+export interface BatchSettings<in Payload = never> extends Omit<EnqueueSettings, "id" | "key" | "unique"> {
   /**
    * What differs from task to task, such as the key and the delay.
    *
@@ -247,6 +259,7 @@ export const make = <
   const definition = TaskDefinition.make(type, {
     ...options,
     limits: given(options.limits),
+    unique: Unique.given(options.unique),
     payload: toSchema(options.payload) as ToSchema<Payload>,
     success: (options.success ?? Schema.Void) as Success,
     error: (options.error ?? Schema.Never) as Error
@@ -314,7 +327,7 @@ const operations = <
       handler: TaskHandler<Payload, Success, Error, R> | Effect.Effect<TaskHandler<Payload, Success, Error, R>, EX, RX>
     ) =>
       // The executor adds the attempt's TaskContext to the services captured here.
-      register<TaskHandler<Payload, Success, Error, R>, Exclude<R, TaskContext>, EX, RX>(
+      registered<TaskHandler<Payload, Success, Error, R>, Exclude<R, TaskContext>, EX, RX>(
         definition,
         handler,
         (run) => run as RegisteredHandler["run"]
@@ -326,7 +339,7 @@ const operations = <
       options: Batcher.BatchingOptions
     ) => {
       Batcher.demandOptions(definition, options)
-      return register<BatchHandler<Payload, Success, Error, R>, R, EX, RX>(
+      return registered<BatchHandler<Payload, Success, Error, R>, R, EX, RX>(
         definition,
         handler,
         (run) => Batcher.make(definition, run as Batcher.RunBatch, options)
@@ -334,16 +347,3 @@ const operations = <
     }
   }
 }
-
-/** A layer that registers a handler, or what an effect makes, with the services that it needs. */
-const register = <H extends (...args: never) => unknown, R, EX, RX>(
-  definition: TaskDefinition.AnyTaskDefinition,
-  handler: H | Effect.Effect<H, EX, RX>,
-  runOf: (handler: H) => RegisteredHandler["run"]
-): Layer.Layer<never, EX, HandlerRegistry | R | Exclude<RX, Scope.Scope>> =>
-  Layer.effectDiscard(Effect.gen(function*() {
-    const registry = yield* HandlerRegistry
-    const run = Effect.isEffect(handler) ? yield* handler : handler
-    const services = yield* Effect.context<R>()
-    yield* registry.register({ definition, run: runOf(run), services })
-  }))

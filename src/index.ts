@@ -2,6 +2,7 @@ export * as ApiKeys from "./access/ApiKeys.ts"
 export * as Engine from "./engine/Engine.ts"
 export * as Errors from "./domain/Errors.ts"
 export * as Limit from "./Limit.ts"
+export * as Unique from "./Unique.ts"
 export * as Task from "./Task.ts"
 export * as TaskState from "./domain/TaskState.ts"
 export { TaskQueue } from "./queue/TaskQueue.ts"
@@ -37,6 +38,15 @@ export type {
   RateOptions
 } from "./domain/LimitRule.ts"
 export type { GivenLimits, Limit as TaskLimit, Limits as LimitConstructors } from "./Limit.ts"
+export type {
+  PostponeOptions,
+  UniqueOption,
+  UniqueOptions,
+  UniqueSettings,
+  Window as UniqueWindow
+} from "./domain/UniqueRule.ts"
+export type { Merge, OnConflict } from "./domain/Uniqueness.ts"
+export type { DebounceOptions, GivenUnique, ThrottleOptions, Uniques } from "./Unique.ts"
 export type { PriorityInput, PriorityName } from "./domain/Priority.ts"
 export type { RetryPolicy, RetryRule } from "./domain/RetryPolicy.ts"
 export type { SettleAnswer, Settlement } from "./domain/Settlement.ts"

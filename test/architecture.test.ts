@@ -7,7 +7,7 @@ import { anyCastsOf, importsOf, lineCount, readSourceTree } from "./architecture
 const contracts = ["domain", "store", "observability"]
 const loops = ["explain", "logs", "queue", "worker", "maintenance", "events"]
 const drivers = ["store/memory", "store/sqlite", "store/postgres", "store/redis"]
-const library = [...contracts, ...loops, "Limit.ts", "Task.ts", "engine"]
+const library = [...contracts, ...loops, "Limit.ts", "Unique.ts", "Task.ts", "engine"]
 /** What the task types that ship with it stand on. */
 const rim = ["handlers/outbound", "handlers/files", "handlers/data", "handlers/mail"]
 /** Those task types. */
@@ -30,7 +30,8 @@ const table: ImportTable = {
     "worker": [...contracts, "logs"],
     "maintenance": [...contracts, "logs"],
     "Limit.ts": ["domain"],
-    "Task.ts": [...contracts, "Limit.ts", "queue", "worker"],
+    "Unique.ts": ["domain"],
+    "Task.ts": [...contracts, "Limit.ts", "Unique.ts", "queue", "worker"],
     "threads": ["domain", "logs", "worker"],
     "engine": [...contracts, ...drivers, ...loops],
     "handlers": [...library, "threads", ...rim],
@@ -74,7 +75,7 @@ const maxDriverLines = 500
 const minLines = 15
 const isEntry = (path: string) => /(^|\/)(index|main|server)\.ts$|\.thread\.ts$/.test(path)
 /** Files of a folder, those in its folders among them. */
-const maxFiles = { http: 48, cli: 30, store: 100 }
+const maxFiles = { http: 48, cli: 30, store: 105 }
 const maxTopEntries = 16
 const isIgnored = (name: string) => /^(\.git|node_modules|dist|coverage|data)$|\.(log|tgz|db|db-shm|db-wal)$/.test(name)
 const vagueName = /(^|[^a-z])(utils?|helpers?|common|managers?)($|[^a-z])/i

@@ -41,16 +41,22 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
   }
 }
 
-/** The idempotency key belongs to a task with another payload. */
+/** The key belongs to a task with another payload, or to one that keeps others away. Nothing was stored. */
 export class KeyConflict extends Schema.TaggedError<KeyConflict>()("KeyConflict", {
   type: Schema.String,
   key: Schema.String,
   /** The task that owns the key. */
   id: Schema.String,
   /** Position in the batch. */
-  index: Schema.Int
+  index: Schema.Int,
+  /** Of the task that holds the key, where others are refused whatever their payload is. */
+  state: Schema.optionalKey(TaskState)
 }) {
   override get message(): string {
+    if (this.state !== undefined) {
+      return `The key ${JSON.stringify(this.key)} of type ${JSON.stringify(this.type)} is held by task ${this.id}, ` +
+        `which is ${this.state}`
+    }
     return `The key ${JSON.stringify(this.key)} of type ${
       JSON.stringify(this.type)
     } belongs to task ${this.id}, which has another payload`
@@ -131,6 +137,13 @@ export class StateConflict extends Schema.TaggedError<StateConflict>()("StateCon
 }) {
   override get message(): string {
     return `Cannot ${this.operation} task ${this.id}: it is ${this.state}`
+  }
+}
+
+/** A later task has the key of this one, which would hold it once more. Enqueue it again instead. */
+export class TaskSuperseded extends Schema.TaggedError<TaskSuperseded>()("TaskSuperseded", { id: Schema.String }) {
+  override get message(): string {
+    return `Cannot rerun task ${this.id}: a later task has taken its key. Enqueue it again instead`
   }
 }
 

@@ -34,20 +34,28 @@ export type Settlement =
  */
 export type SettleAnswer = "applied" | "already" | "stale"
 
-/** The fields that settle, rescue, cancel and rerun may change. */
-export type Change = Pick<
-  TaskRecord,
-  | "state"
-  | "dueAt"
-  | "completedAt"
-  | "failures"
-  | "crashes"
-  | "settledClaim"
-  | "cancelRequested"
-  | "result"
-  | "failure"
-  | "history"
->
+/** What a waiting task is from now on, besides its time. */
+export interface Revision extends Pick<TaskRecord, "priority" | "gate" | "costs" | "hold"> {
+  /** `null` where it stays. */
+  readonly payload: string | null
+}
+
+/** The fields that settle, rescue, cancel and rerun may change. A waiting task can also be revised. */
+export type Change =
+  & Pick<
+    TaskRecord,
+    | "state"
+    | "dueAt"
+    | "completedAt"
+    | "failures"
+    | "crashes"
+    | "settledClaim"
+    | "cancelRequested"
+    | "result"
+    | "failure"
+    | "history"
+  >
+  & { readonly revised?: Revision | undefined }
 
 /** The fields that those decisions read. */
 export type Current = Change & Pick<TaskRecord, "claim" | "claims" | "startedAt" | "instance">
@@ -192,6 +200,25 @@ export const cancel = (task: Current, now: number): Change | undefined => {
     default:
       return undefined
   }
+}
+
+/** What is to be changed about a task. What is left out stays. */
+export interface Revisions extends Partial<Pick<TaskRecord, "payload" | "priority" | "gate" | "costs" | "hold">> {
+  /** When it is due. */
+  readonly dueAt?: number | undefined
+}
+
+/** A task that may be revised. */
+export type Revisable = Current & Pick<TaskRecord, "priority" | "gate" | "costs" | "hold">
+
+/** What a revision means for a task as it stands; `undefined` unless it waits. */
+export const revise = (task: Revisable, { dueAt, payload, ...fields }: Revisions, now: number): Change | undefined => {
+  if (task.state !== "scheduled" && task.state !== "pending") return undefined
+  const { costs, gate, hold, priority } = task.revised ?? task
+  const revised = { costs, gate, hold, priority, ...fields, payload: payload ?? task.revised?.payload ?? null }
+  return dueAt === undefined
+    ? { ...unchanged(task), revised }
+    : { ...unchanged(task), state: waiting(dueAt, now), dueAt, revised }
 }
 
 /** What a rerun means for a dead letter: due now with fresh budgets; claim, claims and history stay. */

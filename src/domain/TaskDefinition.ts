@@ -7,6 +7,7 @@ import * as JsonText from "./JsonText.ts"
 import * as LimitRule from "./LimitRule.ts"
 import { bound as priorityBound, type PriorityInput, toNumber } from "./Priority.ts"
 import type { RetryPolicy, RetryRule } from "./RetryPolicy.ts"
+import * as UniqueRule from "./UniqueRule.ts"
 import * as UnknownFields from "./UnknownFields.ts"
 
 /** A schema that needs no services to decode or encode. */
@@ -27,6 +28,8 @@ export interface AnyTaskDefinition {
   readonly priority: number
   /** The idempotency key of a task that is enqueued without one. */
   readonly idempotencyKey: ((payload: any) => string) | undefined
+  /** How its tasks are unique, unless one is enqueued with another `unique`. */
+  readonly unique: UniqueRule.UniqueOptions<any> | undefined
   readonly retry: RetryPolicy<never>
   /** Time limit of one attempt; `undefined` is the instance's default. */
   readonly timeoutMs: number | undefined
@@ -50,6 +53,7 @@ export interface TaskDefinition<
   readonly success: Success
   readonly error: Error
   readonly idempotencyKey: ((payload: Payload["Type"]) => string) | undefined
+  readonly unique: UniqueRule.UniqueOptions<Payload["Type"]> | undefined
   readonly retry: RetryPolicy<Error["Type"]>
   readonly limits: ReadonlyArray<LimitRule.LimitRule<Payload["Type"]>>
   readonly codec: TaskCodec<Payload["Type"], Success["Type"], Error["Type"]>
@@ -67,6 +71,7 @@ export interface Options<
   readonly queue?: string | undefined
   readonly priority?: PriorityInput | undefined
   readonly idempotencyKey?: ((payload: Payload["Type"]) => string) | undefined
+  readonly unique?: UniqueRule.UniqueOptions<Payload["Type"]> | undefined
   readonly retry?: RetryPolicy<Error["Type"]> | undefined
   readonly timeout?: Duration.Input | undefined
   readonly description?: string | undefined
@@ -91,6 +96,7 @@ export const make = <
     queue: options.queue ?? defaultQueue,
     priority: toNumber(options.priority ?? "normal"),
     idempotencyKey: options.idempotencyKey,
+    unique: options.unique,
     retry: options.retry ?? {},
     timeoutMs: options.timeout === undefined ? undefined : Math.ceil(Duration.toMillis(options.timeout)),
     limits: LimitRule.rulesOf(type, options),
@@ -102,7 +108,11 @@ export const make = <
 const ruleNames: Bounds.Names<RetryRule<never>> = { times: 1, schedule: 1, maxDelay: 1 }
 const policyNames: Bounds.Names<RetryPolicy<never>> = { ...ruleNames, byTag: 1, retryable: 1 }
 
-const demandBounds = (type: string, { priority, queue, retry, timeout }: Options<any, any, any>): void => {
+const demandBounds = (
+  type: string,
+  { idempotencyKey, priority, queue, retry, timeout, unique }: Options<any, any, any>
+): void => {
+  UniqueRule.demand(unique, idempotencyKey !== undefined)
   Bounds.demand("type", Bounds.name, type)
   Bounds.demand("queue", Bounds.name, queue)
   Bounds.demand("priority", priorityBound, priority)

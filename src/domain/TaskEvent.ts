@@ -10,6 +10,7 @@ import { FailureKind } from "./TaskRecord.ts"
  * - `retrying`, `snoozed`, `released`, `crashed`: the attempt has ended, the task will run again
  * - `cancelling`: it runs, and was asked to stop
  * - `rerun`: an operator runs it again
+ * - `rescheduled`: it waits, and its payload, priority or time has been changed
  * - `removed`: it is not stored any more
  */
 export const TaskEventName = Schema.Literals([
@@ -25,6 +26,7 @@ export const TaskEventName = Schema.Literals([
   "crashed",
   "cancelling",
   "rerun",
+  "rescheduled",
   "removed"
 ])
 

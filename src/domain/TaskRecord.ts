@@ -5,6 +5,7 @@
 import { Schema } from "effect"
 import type { Gated } from "./Gate.ts"
 import type { TaskState } from "./TaskState.ts"
+import { type Hold, holdOf, type Unique } from "./Uniqueness.ts"
 
 /**
  * Why an attempt did not complete.
@@ -87,8 +88,10 @@ export interface NewTask extends Gated {
   /** JSON text. */
   readonly payload: string
   readonly priority: number
-  /** Idempotency key, unique per type while the task is kept. */
+  /** Unique per type while the task is kept, or as long as `unique` says. */
   readonly key: string | null
+  /** How its key is unique. Left out: another payload with the key is a conflict, and the same one is the same task. */
+  readonly unique?: Unique | null | undefined
   /** Retries after the first execution; `-1` is unlimited. */
   readonly maxRetries: number
   /** Time limit of one attempt; `null` is the instance's default. */
@@ -100,7 +103,9 @@ export interface NewTask extends Gated {
 }
 
 /** A stored task: what was handed over, and what has become of it. */
-export interface TaskRecord extends Omit<NewTask, "delayMs" | "runAt"> {
+export interface TaskRecord extends Omit<NewTask, "delayMs" | "runAt" | "unique"> {
+  /** How long it holds its key. */
+  readonly hold: Hold
   /** Given by the store, strictly increasing: breaks ties of rank and orders lists. */
   readonly seq: number
   readonly state: TaskState
@@ -149,6 +154,7 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
     payload: task.payload,
     priority: task.priority,
     key: task.key,
+    hold: holdOf(task.unique),
     maxRetries: task.maxRetries,
     timeoutMs: task.timeoutMs,
     gate: task.gate,
@@ -175,7 +181,7 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
 
 /** What an instance needs of a task it has claimed. */
 export interface ClaimedTask
-  extends Omit<NewTask, "key" | "delayMs" | "runAt">, Pick<TaskRecord, "dueAt" | "failures" | "crashes">
+  extends Omit<NewTask, "key" | "unique" | "delayMs" | "runAt">, Pick<TaskRecord, "dueAt" | "failures" | "crashes">
 {
   /** The number of this attempt, from 1: how often the task has been claimed. */
   readonly attempt: number

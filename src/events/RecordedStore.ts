@@ -179,9 +179,25 @@ const recorded = (
     return events
   })
 
+  /** Tasks that waited when they were changed, which was just now. */
+  const revised = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
+    const events: Array<NewTaskEvent> = []
+    for (const id of ids) {
+      const task = yield* store.get(id)
+      if (task === undefined) continue
+      const claims = task.state === "running" ? task.claims - 1 : task.claims
+      events.push({ event: "rescheduled", ...subjectOf(task), step: stepOf(claims, "waiting") })
+    }
+    return events
+  })
+
   const tasks: TaskStore["Service"] = {
     ...store,
-    enqueue: (groups) => recording(store.enqueue(groups), (answers) => createdOf(groups, answers)),
+    enqueue: (groups) =>
+      recordingAfterwards(
+        recording(store.enqueue(groups), (answers) => createdOf(groups, answers)),
+        (answers) => revised(mergedIn(answers))
+      ),
     // Idle instances ask again and again: what gives nothing is no reason to look whether a reader attends
     claim: (request) =>
       Effect.map(store.claim(request), (answer) => {
@@ -230,7 +246,10 @@ const recorded = (
       const { settlements = [], tasks = [] } = parts
       const stored: EnqueueAnswer = { _tag: "Accepted", tasks: accepted, now }
       return Effect.andThen(
-        recording(Effect.succeed([stored]), (answers) => createdOf([tasks], answers)),
+        recordingAfterwards(
+          recording(Effect.succeed([stored]), (answers) => createdOf([tasks], answers)),
+          (answers) => revised(mergedIn(answers))
+        ),
         recordingAfterwards(
           Effect.succeed(settlements.map((): SettleAnswer => "applied")),
           (answers) => settled(settlements, answers)
@@ -265,6 +284,15 @@ const createdOf = (
   }
   return events
 }
+
+/** Tasks that have taken the payloads of new ones, each once. */
+const mergedIn = (answers: ReadonlyArray<EnqueueAnswer>): ReadonlyArray<string> => [
+  ...new Set(
+    answers.flatMap((answer) =>
+      answer._tag === "Accepted" ? answer.tasks.flatMap(({ id, merge }) => merge === undefined ? [] : [id]) : []
+    )
+  )
+]
 
 /** A running task was cancelled: a caller asked for it. */
 const stopped = (attempt: number) =>

@@ -191,6 +191,7 @@ const toSubmission = (
   const options = {
     id: task.id,
     key: task.key,
+    unique: uniqueOf(task.unique),
     priority: task.priority,
     delay: task.delay,
     runAt: task.run_at,
@@ -204,6 +205,13 @@ const toSubmission = (
     ? fromJson(definition, null, options, index)
     : submission
   return Exit.isSuccess(nothing) ? nothing : submission
+}
+
+/** As programs say it. */
+const uniqueOf = (unique: NewTaskJson["unique"]): Submission["options"]["unique"] => {
+  if (unique === undefined) return undefined
+  const { key, on_conflict: onConflict, postpone, window } = unique
+  return { key, window, onConflict, postpone: postpone && { by: postpone.by, maxDelay: postpone.max_delay } }
 }
 
 /** Does something to each id of a request, once. */

@@ -1,7 +1,7 @@
 /** What operators do to one task, or to many with one request to the store or the server. */
 import { Array, Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
-import { StateConflict, type StoreError, TaskNotFound } from "../domain/Errors.ts"
+import { StateConflict, type StoreError, TaskNotFound, TaskSuperseded } from "../domain/Errors.ts"
 import type { TaskState } from "../domain/TaskState.ts"
 import type { CancelAnswer, RemoveAnswer, RerunAnswer } from "../store/TaskStore.ts"
 
@@ -43,9 +43,11 @@ export const cancel = (many: Many<CancelAnswer>) =>
 
 /** Runs again. */
 export const rerun = (many: Many<RerunAnswer>) =>
-  of(many, (answer, id): Effect.Effect<void, TaskNotFound | StateConflict> =>
+  of(many, (answer, id): Effect.Effect<void, TaskNotFound | StateConflict | TaskSuperseded> =>
     answer._tag === "unknown"
       ? notFound(id)
+      : answer._tag === "superseded"
+      ? Effect.fail(new TaskSuperseded({ id }))
       : answer._tag === "conflict"
       ? Effect.fail(new StateConflict({ id, operation: "rerun", state: answer.state }))
       : Effect.void)

@@ -28,6 +28,7 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
   Omit<
     TaskRecord,
     | "seq"
+    | "hold"
     | "claim"
     | "gate"
     | "costs"

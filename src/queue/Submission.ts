@@ -11,6 +11,7 @@ import { shortened } from "../domain/Quoting.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
 import * as Thrown from "../domain/Thrown.ts"
+import * as UniqueRule from "../domain/UniqueRule.ts"
 
 /** What may be said about one task; the definition gives the rest. */
 export interface EnqueueOptions {
@@ -21,6 +22,11 @@ export interface EnqueueOptions {
    * payload a `KeyConflict`. Default: what the definition's `idempotencyKey` makes of the payload.
    */
   readonly key?: string | undefined
+  /**
+   * How the task is unique by a key, for a while. Not together with `key`, nor for a type with `idempotencyKey`. Default: what the
+   * definition's `unique` makes of the payload.
+   */
+  readonly unique?: UniqueRule.UniqueOption | undefined
   /** A name or an integer from 0 to 9; larger is more urgent. */
   readonly priority?: Priority.PriorityInput | undefined
   /** Wait before the task is due. Not together with `runAt`. */
@@ -74,12 +80,16 @@ export const fromJson = (
 /** A submission with what its definition makes of the payload: its gate, and its key, unless the caller gives one. */
 const complete = (submission: Submission, payload: unknown, index: number): Exit.Exit<Submission, InvalidPayload> => {
   const { definition } = submission
-  const { idempotencyKey, limits } = definition
+  const { idempotencyKey, limits, unique } = definition
   let { gated, options } = submission
   let about = "idempotencyKey"
   try {
-    if (idempotencyKey !== undefined && options.key === undefined) {
+    if (idempotencyKey !== undefined && options.key === undefined && options.unique === undefined) {
       options = { ...options, key: idempotencyKey(payload) }
+    }
+    about = "unique"
+    if (unique !== undefined && options.unique === undefined && options.key === undefined) {
+      options = { ...options, unique: { ...unique, key: unique.key(payload) } }
     }
     about = "limits"
     if (limits.length > 0) gated = Limits.gatedBy(limits, payload)
@@ -135,6 +145,8 @@ const whenFull: Bounds.Bound<string> = {
 const bounds: { readonly [Name in keyof EnqueueOptions | "whenFull"]-?: Bounds.Bound<any> } = {
   id: Bounds.id,
   key: Bounds.key,
+  // looked at by itself
+  unique: { expected: "how a task is unique", accepts: (unique) => typeof unique === "object" && unique !== null },
   priority: Priority.bound,
   delay: Bounds.delay,
   runAt: Bounds.runAt,
@@ -167,6 +179,14 @@ export const invalidOption = (
         const expected = "none: its type has orderBy, and its tasks go in the order in which they were enqueued"
         return new InvalidOption({ option: "priority", found: String(options.priority), expected, index })
       }
+      if (name === "unique") {
+        const invalid = refuseUnique(definition, options, options.unique!, index)
+        if (invalid !== undefined) return invalid
+      }
+      if (name === "key" && definition.unique !== undefined) {
+        const expected = "none: its type has unique, and unique of the enqueue takes its place"
+        return new InvalidOption({ option: "key", found: String(options.key), expected, index })
+      }
       if (name === "runAt" && options.delay !== undefined) {
         return new InvalidOption({ option: "delay", found: "given with runAt", expected: "one of both", index })
       }
@@ -175,9 +195,35 @@ export const invalidOption = (
   return undefined
 }
 
+/** Why a task can't be unique in a way, if it can't. */
+const refuseUnique = (
+  { idempotencyKey }: AnyTaskDefinition,
+  { delay, key, runAt }: EnqueueOptions,
+  unique: UniqueRule.UniqueOption,
+  index: number
+): InvalidOption | undefined => {
+  const invalid = UniqueRule.refuse(unique, index)
+  if (invalid !== undefined) return invalid
+  if (key !== undefined) {
+    return new InvalidOption({ option: "unique", found: "given with key", expected: "one of both", index })
+  }
+  if (idempotencyKey !== undefined) {
+    const expected = "none: its type has idempotencyKey"
+    return new InvalidOption({ option: "unique", found: "given", expected, index })
+  }
+  if (unique.postpone !== undefined && (delay !== undefined || runAt !== undefined)) {
+    const expected = "none: unique.postpone says when the task is due"
+    return new InvalidOption({ option: delay === undefined ? "runAt" : "delay", found: "given", expected, index })
+  }
+  return undefined
+}
+
 /** Whether a task would overtake those before it. */
 const isOutOfOrder = ({ limits, priority }: AnyTaskDefinition, options: EnqueueOptions): boolean =>
   Limits.areOrdered(limits) && options.priority !== undefined && Priority.toNumber(options.priority) !== priority
+
+const uniquenessOf = ({ unique }: EnqueueOptions): Pick<NewTask, "unique"> =>
+  unique === undefined ? {} : { unique: UniqueRule.uniqueOf(unique) }
 
 /** The record to store. */
 export const toNewTask = (
@@ -188,19 +234,22 @@ export const toNewTask = (
   const queue = options.queue ?? definition.queue
   const { costs, gate } = QueueLimits.gateOf(queue, definition, submission.gated, defaults.limits) ?? Gate.none
   return {
+    ...uniquenessOf(options),
     id,
     type: definition.type,
     queue,
     payload,
     priority: options.priority === undefined ? definition.priority : Priority.toNumber(options.priority),
-    key: options.key ?? null,
+    key: options.key ?? options.unique?.key ?? null,
     maxRetries: options.maxRetries ?? definition.retry.times ?? defaults.maxRetries,
     timeoutMs: options.timeout === undefined
       ? definition.timeoutMs ?? null
       : Math.ceil(Duration.toMillis(options.timeout)),
     gate,
     costs,
-    delayMs: options.delay === undefined ? 0 : Math.ceil(Duration.toMillis(options.delay)),
+    delayMs: options.delay === undefined
+      ? options.unique?.postpone === undefined ? 0 : UniqueRule.uniqueOf(options.unique).byMs
+      : Math.ceil(Duration.toMillis(options.delay)),
     runAt: options.runAt === undefined ? null : Math.ceil(options.runAt.epochMilliseconds)
   }
 }

@@ -10,6 +10,7 @@ import {
   TaskTimedOut
 } from "../domain/Errors.ts"
 import type { TaskCodec } from "../domain/TaskDefinition.ts"
+import type { Merge } from "../domain/Uniqueness.ts"
 import type { Accepted } from "../store/TaskStore.ts"
 import type { StoredFailure, StoredOutcome, StoredTask } from "./StoredTask.ts"
 import type { TaskQueue } from "./TaskQueue.ts"
@@ -28,6 +29,8 @@ export interface TaskHandle<out Success, out Error, out Payload = unknown> {
   readonly id: string
   /** The id or the key was known: this is the task stored before. */
   readonly duplicate: boolean
+  /** What the enqueue has made of that task: it was `replaced` by the new payload, or `postponed` with it. */
+  readonly merge: Merge | undefined
   /** Waits for the end of the task, in whichever process it runs. */
   readonly result: Effect.Effect<Success, Error | Unsuccessful>
   /** Stops the task, waiting or running; see `TaskQueue`. */
@@ -46,18 +49,20 @@ interface Definition<Payload, Success, Error> {
 export class Handle<Payload, Success, Error> implements TaskHandle<Success, Error, Payload> {
   readonly id: string
   readonly duplicate: boolean
+  readonly merge: Merge | undefined
   private readonly queue: TaskQueue["Service"]
   private readonly definition: Definition<Payload, Success, Error>
 
   constructor(
     queue: TaskQueue["Service"],
     definition: Definition<Payload, Success, Error>,
-    { duplicate, id }: Accepted
+    { duplicate, id, merge }: Accepted
   ) {
     this.queue = queue
     this.definition = definition
     this.id = id
     this.duplicate = duplicate
+    this.merge = merge
   }
 
   get result(): TaskHandle<Success, Error>["result"] {

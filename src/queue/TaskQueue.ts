@@ -2,7 +2,7 @@
  * What application code, the HTTP API and operators call: enqueue tasks, read them, cancel, rerun and remove them, and wait
  * for their results. Everything that runs tasks is on the other side of the store.
  */
-import { Context, Duration, Effect, Layer, Schedule } from "effect"
+import { Context, Duration, Effect, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Bounds from "../domain/Bounds.ts"
 import {
@@ -14,16 +14,14 @@ import {
   type StateConflict,
   type StoreError,
   TaskNotFound,
+  type TaskSuperseded,
   type UnknownTaskType
 } from "../domain/Errors.ts"
 import * as QueueLimits from "../domain/QueueLimits.ts"
-import type { NewTask, TaskRecord } from "../domain/TaskRecord.ts"
-import * as TaskRecords from "../domain/TaskRecord.ts"
 import * as Explain from "../explain/Explain.ts"
 import * as TaskLogs from "../logs/TaskLogs.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
-import { bytesOf, refusalOf } from "../store/Admission.ts"
 import { InstanceStore } from "../store/InstanceStore.ts"
 import { Notifier } from "../store/Notifier.ts"
 import { RecordStore } from "../store/RecordStore.ts"
@@ -31,13 +29,13 @@ import {
   type Accepted,
   type CancelAnswer,
   type Counts,
-  type EnqueueAnswer,
   type RemoveAnswer,
   type RerunAnswer,
   TaskStore
 } from "../store/TaskStore.ts"
 import * as DeadLetters from "./DeadLetters.ts"
 import * as Instances from "./Instances.ts"
+import * as Intake from "./Intake.ts"
 import * as Limits from "./Limits.ts"
 import { listOf, type ListOptions, type Page } from "./Listing.ts"
 import * as OneOrMany from "./OneOrMany.ts"
@@ -45,7 +43,7 @@ import * as Queues from "./Queues.ts"
 import * as ResultWaiter from "./ResultWaiter.ts"
 import * as Scaling from "./Scaling.ts"
 import { fromOutcome, fromRecord, type StoredOutcome, type StoredTask } from "./StoredTask.ts"
-import { invalidOption, type Submission, toNewTask } from "./Submission.ts"
+import type { Submission } from "./Submission.ts"
 
 /** How a queue works. Every field has a default. */
 export interface Options {
@@ -60,29 +58,10 @@ export interface Options {
   readonly limits?: QueueLimits.QueueLimits | undefined
 }
 
+export type { Created, WhenFull } from "./Intake.ts"
+
 /** The retries of a task that names none. */
 export const defaultMaxRetries = 3
-
-/** What to do when the queue is full: `fail` with `QueueFull`, or `wait` for room. */
-export type WhenFull = "fail" | "wait"
-
-/** A task that was asked for: a new one, or the one that had the id or key before. */
-export interface Created {
-  readonly id: string
-  /** `null` for a duplicate that does not fit into {@link Bounds.maxAnswerBytes} with those before it: `get` reads it. */
-  readonly task: StoredTask | null
-  readonly duplicate: boolean
-}
-
-/** Submissions that the store has accepted: what was sent, and what became of each. */
-interface Received {
-  readonly tasks: ReadonlyArray<NewTask>
-  readonly accepted: ReadonlyArray<Accepted>
-  readonly now: number
-}
-
-/** Waits while a full queue has no room: doubling from 10 ms to 1 s. */
-const roomBackoff = Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("1 second")])
 
 /** Why submissions are refused. Only a remote queue fails with `UnknownTaskType` or `InvalidPayload`: its server may have other definitions. */
 export type Refusal = QueueFull | KeyConflict | InvalidOption | InvalidPayload | UnknownTaskType | StoreError
@@ -94,13 +73,13 @@ export class TaskQueue extends Context.Service<
     /** Stores all submissions or none, and answers in their order. */
     readonly submit: (
       submissions: ReadonlyArray<Submission>,
-      whenFull?: WhenFull
+      whenFull?: Intake.WhenFull
     ) => Effect.Effect<ReadonlyArray<Accepted>, Refusal>
     /** The same, answering the tasks as they are stored; those that were new without reading them back. */
     readonly create: (
       submissions: ReadonlyArray<Submission>,
-      whenFull?: WhenFull
-    ) => Effect.Effect<ReadonlyArray<Created>, Refusal>
+      whenFull?: Intake.WhenFull
+    ) => Effect.Effect<ReadonlyArray<Intake.Created>, Refusal>
     /** Waits until a task has finished, in whichever process. */
     readonly outcome: (id: string) => Effect.Effect<StoredOutcome, TaskNotFound | ResultInTransaction>
     /** Waits until one of several tasks has finished, at the cost of one waiter. An id that is not stored fails it. */
@@ -138,7 +117,7 @@ export class TaskQueue extends Context.Service<
      */
     readonly cancel: OneOrMany.OneOrMany<CancelAnswer, Exclude<CancelAnswer, "unknown">, TaskNotFound>
     /** Runs one or many failed or cancelled tasks again, with fresh budgets. */
-    readonly rerun: OneOrMany.OneOrMany<RerunAnswer, void, TaskNotFound | StateConflict>
+    readonly rerun: OneOrMany.OneOrMany<RerunAnswer, void, TaskNotFound | StateConflict | TaskSuperseded>
     /** Removes one or many finished tasks. */
     readonly remove: OneOrMany.OneOrMany<RemoveAnswer, void, TaskNotFound | StateConflict>
     readonly counts: Effect.Effect<Counts, StoreError>
@@ -176,68 +155,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     supervisor,
     pollInterval: options.pollInterval ?? Duration.seconds(1)
   })
-  const newId = random.uuidV7()
-
-  const toTask = (submission: Submission): Effect.Effect<NewTask> =>
-    submission.options.id === undefined
-      ? Effect.map(newId, (id) => toNewTask(submission, id, defaults))
-      : Effect.succeed(toNewTask(submission, submission.options.id, defaults))
-
-  /** Most come alone, and a loop of effects costs more than what it does for one. */
-  const toNewTasks = (submissions: ReadonlyArray<Submission>): Effect.Effect<ReadonlyArray<NewTask>> =>
-    submissions.length === 1
-      ? Effect.map(toTask(submissions[0]!), (task) => [task])
-      : Effect.forEach(submissions, toTask)
-
-  const received = (
-    tasks: ReadonlyArray<NewTask>,
-    answer: EnqueueAnswer
-  ): Effect.Effect<Received, QueueFull | KeyConflict> => {
-    if (answer._tag !== "Accepted") return Effect.fail(refusalOf(tasks, answer))
-    for (let index = 0; index < tasks.length; index++) {
-      if (!answer.tasks[index]!.duplicate) recorder.created(tasks[index]!.type, 1)
-    }
-    return Effect.succeed({ tasks, accepted: answer.tasks, now: answer.now })
-  }
-
-  const trySubmit = (submissions: ReadonlyArray<Submission>) =>
-    Effect.flatMap(
-      toNewTasks(submissions),
-      (tasks) => Effect.flatMap(store.enqueue([tasks]), ([answer]) => received(tasks, answer!))
-    )
-
-  const enqueue = (
-    submissions: ReadonlyArray<Submission>,
-    whenFull: WhenFull = "fail"
-  ): Effect.Effect<Received, QueueFull | KeyConflict | InvalidOption | StoreError> => {
-    const invalid = invalidOption(submissions, whenFull) ?? QueueLimits.tooLarge(submissions, limits)
-    if (invalid !== undefined) return Effect.fail(invalid)
-    return whenFull === "fail"
-      ? trySubmit(submissions)
-      : Effect.retry(trySubmit(submissions), {
-        schedule: roomBackoff,
-        while: (error) => error._tag === "QueueFull" && error.mayFitLater
-      })
-  }
-
-  /** The tasks as they are stored: only those that were known before have to be read. */
-  const asStored = ({ accepted, now, tasks }: Received): Effect.Effect<ReadonlyArray<Created>, StoreError> => {
-    const fresh = (index: number) => TaskRecords.created(tasks[index]!, now)
-    if (!accepted.some(({ duplicate }) => duplicate)) {
-      return Effect.succeed(tasks.map(({ id }, index) => ({ id, task: fromRecord(fresh(index)), duplicate: false })))
-    }
-    let bytes = 0
-    return Effect.forEach(accepted, ({ duplicate, id }, index): Effect.Effect<Created, StoreError> => {
-      if (!duplicate) return Effect.succeed({ id, task: fromRecord(fresh(index)), duplicate })
-      if (bytes > Bounds.maxAnswerBytes) return Effect.succeed({ id, task: null, duplicate })
-      return Effect.map(store.get(id), (known): Created => {
-        const task: Omit<TaskRecord, "seq"> = known ?? fresh(index)
-        const isFirst = bytes === 0
-        bytes += bytesOf(task)
-        return { id, task: isFirst || bytes <= Bounds.maxAnswerBytes ? fromRecord(task) : null, duplicate }
-      })
-    })
-  }
+  const { asStored, enqueue } = Intake.make(store, random.uuidV7(), defaults, recorder)
 
   const recordOf = Effect.fnUntraced(function*(id: string) {
     const record = Bounds.isStorable(id) ? yield* store.get(id) : undefined

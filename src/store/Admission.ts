@@ -4,49 +4,29 @@
 import { type Clock, Effect } from "effect"
 import { KeyConflict, QueueFull, type StoreError } from "../domain/Errors.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
-import { sameJson } from "../domain/SameJson.ts"
-import type { AttemptRecord, NewTask, TaskFailure } from "../domain/TaskRecord.ts"
+import type { AttemptRecord, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
+import { Draft, type Known, nameOf, type Owner, type Revised, type Writes } from "./Draft.ts"
 import type { Accepted, EnqueueAnswer } from "./TaskStore.ts"
 
-/** What is stored already, as far as it decides about new tasks. */
-export interface Known {
-  readonly hasId: (id: string) => boolean
-  /** The task that owns an idempotency key. */
-  readonly ownerOf: (type: string, key: string) => Pick<NewTask, "id" | "payload"> | undefined
-}
-
-/** What a group will be: an answer for each of its tasks, and those that are new. Or the key that it fails for. */
+/** What a group will be: an answer for each of its tasks, and what is to be written. Or the key that it fails for. */
 export type Admission =
-  | { readonly _tag: "Admitted"; readonly tasks: ReadonlyArray<Accepted>; readonly fresh: ReadonlyArray<NewTask> }
+  | ({ readonly _tag: "Admitted"; readonly tasks: ReadonlyArray<Accepted> } & Writes)
   | Extract<EnqueueAnswer, { readonly _tag: "Conflict" }>
 
-/** Decides about each task of a group before any is stored. Whether there is room for the new ones is another question. */
-export const admit = (group: ReadonlyArray<NewTask>, known: Known): Admission => {
-  const tasks: Array<Accepted> = []
-  const fresh: Array<NewTask> = []
-  const ids = group.length === 1 ? undefined : new Set<string>()
-  let keys: Map<string, NewTask> | undefined
-  for (let index = 0; index < group.length; index++) {
-    const task = group[index]!
-    if (ids?.has(task.id) === true || known.hasId(task.id)) {
-      tasks.push({ id: task.id, duplicate: true })
-      continue
-    }
-    if (task.key !== null) {
-      const name = nameOf(task.type, task.key)
-      const owner = known.ownerOf(task.type, task.key) ?? keys?.get(name)
-      if (owner !== undefined) {
-        if (!sameJson(owner.payload, task.payload)) return { _tag: "Conflict", index, key: task.key, id: owner.id }
-        tasks.push({ id: owner.id, duplicate: true })
-        continue
-      }
-      keys = (keys ?? new Map<string, NewTask>()).set(name, task)
-    }
-    ids?.add(task.id)
-    fresh.push(task)
-    tasks.push({ id: task.id, duplicate: false })
+/**
+ * Decides about each task of a group before any is written. The time is the store's. Whether there is room for the new ones is
+ * another question.
+ */
+export const admit = (group: ReadonlyArray<NewTask>, known: Known, now: number): Admission => {
+  const draft = new Draft(known, now)
+  const tasks = draft.add(group)
+  return "_tag" in tasks ? tasks : {
+    _tag: "Admitted",
+    tasks,
+    fresh: draft.fresh,
+    revised: [...draft.revised?.values() ?? []],
+    losers: [...draft.losers?.values() ?? []]
   }
-  return { _tag: "Admitted", tasks, fresh }
 }
 
 /** The error for a group that was not stored. */
@@ -55,15 +35,12 @@ export const refusalOf = (
   answer: Exclude<EnqueueAnswer, { readonly _tag: "Accepted" }>
 ): QueueFull | KeyConflict => {
   if (answer._tag === "Conflict") {
-    const { id, index, key } = answer
-    return new KeyConflict({ type: group[index]!.type, key, id, index })
+    const { id, index, key, state } = answer
+    return new KeyConflict({ type: group[index]!.type, key, id, index, ...(state === undefined ? {} : { state }) })
   }
   const { capacity, size, unfinished } = answer
   return new QueueFull({ capacity, unfinished, offered: group.length, ...(size === undefined ? {} : { size }) })
 }
-
-/** An idempotency key with its type, as one text. */
-export const nameOf = (type: string, key: string): string => `${type}\u0000${key}`
 
 /** How old a measurement may be, in milliseconds, if it was quick. */
 const maxAgeMs = 1000
@@ -139,57 +116,102 @@ export class Budget {
   }
 }
 
+/** Bytes of UTF-8 in what new tasks and revised ones are to have. */
+export const writtenBytes = ({ fresh, revised }: Pick<Writes, "fresh" | "revised">): number => {
+  let bytes = offeredBytes(fresh)
+  for (const { change } of revised) bytes += Buffer.byteLength(change.revised?.payload ?? "")
+  return bytes
+}
+
 /** Decides about groups in turn before any of them is stored, where a store has to be asked first what is known. */
-export class Plan implements Known {
-  /** What is to be stored of the groups that were accepted. */
-  readonly fresh: Array<NewTask> = []
+export class Plan implements Known, Writes {
+  /** What is to be stored of the groups that were accepted, by id. */
+  private readonly plannedById = new Map<string, NewTask>()
+  private readonly revisedById = new Map<string, Revised>()
+  private readonly losersById = new Map<string, TaskRecord>()
   private readonly ids = new Set<string>()
-  private readonly owners = new Map<string, Pick<NewTask, "id" | "payload">>()
+  private readonly owners = new Map<string, Owner>()
+  private readonly storedById = new Map<string, TaskRecord>()
   private bytes = 0
   private readonly capacity: number
   private readonly unfinished: number
   private readonly budget: Budget | undefined
+  private readonly now: number
 
-  constructor(capacity: number, unfinished: number, budget: Budget | undefined) {
+  constructor(capacity: number, unfinished: number, budget: Budget | undefined, now: number) {
     this.capacity = capacity
     this.unfinished = unfinished
     this.budget = budget
+    this.now = now
+  }
+
+  get fresh(): ReadonlyArray<NewTask> {
+    return [...this.plannedById.values()]
+  }
+
+  get revised(): ReadonlyArray<Revised> {
+    return [...this.revisedById.values()]
+  }
+
+  get losers(): ReadonlyArray<TaskRecord> {
+    return [...this.losersById.values()]
   }
 
   addId(id: string): void {
     this.ids.add(id)
   }
 
-  addOwner({ key, type }: Pick<NewTask, "key" | "type">, owner: Pick<NewTask, "id" | "payload">): void {
+  addOwner({ key, type }: Pick<NewTask, "key" | "type">, owner: Owner): void {
     if (key !== null) this.owners.set(nameOf(type, key), owner)
+  }
+
+  /** Adds a task whose key new ones have, where they ask for more of it than its payload. */
+  addStored(task: TaskRecord): void {
+    this.storedById.set(task.id, task)
+  }
+
+  /** Adds what the same write makes of a stored task besides. */
+  addRevised(revised: Revised): void {
+    this.revisedById.set(revised.task.id, revised)
   }
 
   hasId(id: string): boolean {
     return this.ids.has(id)
   }
 
-  ownerOf(type: string, key: string): Pick<NewTask, "id" | "payload"> | undefined {
+  ownerOf(type: string, key: string): Owner | undefined {
     return this.owners.get(nameOf(type, key))
   }
 
+  readonly find = (id: string): TaskRecord | undefined => this.storedById.get(id)
+
+  readonly revisedOf = (id: string): Revised | undefined => this.revisedById.get(id)
+
+  readonly planned = (id: string): NewTask | undefined => this.plannedById.get(id)
+
   decide(group: ReadonlyArray<NewTask>): EnqueueAnswer {
-    const admission = admit(group, this)
-    if (admission._tag === "Conflict") return admission
-    const { fresh, tasks } = admission
+    const draft = new Draft(this, this.now)
+    const tasks = draft.add(group)
+    if ("_tag" in tasks) return tasks
+    const { again, fresh, losers, revised } = draft
     const { capacity } = this
-    const unfinished = this.unfinished + this.fresh.length
+    const unfinished = this.unfinished + this.plannedById.size
     if (fresh.length > 0 && unfinished + fresh.length > capacity) return { _tag: "Full", capacity, unfinished }
-    if (this.budget !== undefined && fresh.length > 0) {
+    if (this.budget !== undefined && (fresh.length > 0 || revised !== undefined || again !== undefined)) {
       const { max, used } = this.budget
-      const size = { maxBytes: max, storedBytes: used + this.bytes, offeredBytes: offeredBytes(fresh) }
+      const bytes = writtenBytes({ fresh: [...fresh, ...again?.values() ?? []], revised: [...revised?.values() ?? []] })
+      const size = { maxBytes: max, storedBytes: used + this.bytes, offeredBytes: bytes }
       if (!this.budget.fits(this.bytes + size.offeredBytes)) return { _tag: "Full", capacity, unfinished, size }
       this.bytes += size.offeredBytes
     }
     for (const task of fresh) {
-      this.fresh.push(task)
+      this.plannedById.set(task.id, task)
       this.addId(task.id)
       this.addOwner(task, task)
     }
+    for (const [id, task] of again ?? []) this.plannedById.set(id, task)
+    for (const [id, one] of revised ?? []) this.revisedById.set(id, one)
+    for (const [id, task] of losers ?? []) this.losersById.set(id, task)
     return { _tag: "Accepted", tasks, now: 0 }
   }
 }

@@ -5,10 +5,12 @@
 import { Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { type InvalidOption, LeaseLost, RecordConflict, type StoreError } from "../domain/Errors.ts"
-import type { Current, Settlement } from "../domain/Settlement.ts"
-import type { NewTask } from "../domain/TaskRecord.ts"
+import type { Settlement } from "../domain/Settlement.ts"
+import type { NewTask, TaskRecord } from "../domain/TaskRecord.ts"
 import { isFinished } from "../domain/TaskState.ts"
+import type { Merge } from "../domain/Uniqueness.ts"
 import { refusalOf } from "./Admission.ts"
+import type { Besides, Decided, Revised } from "./Draft.ts"
 import { decideSettle, type Decision } from "./Driver.ts"
 import * as RecordDriver from "./RecordDriver.ts"
 import { absent, type RecordStore, type Refused, type StoredRecord, type Written } from "./RecordStore.ts"
@@ -60,7 +62,9 @@ export const make = (driver: Driver): RecordStore["Service"]["atomically"] =>
       RecordDriver.refuseChanges(changes) ?? refuseSettlements(settlements),
     () => {
       const noteOf = (accepted: ReadonlyArray<Accepted>) => {
-        const known = accepted.flatMap(({ duplicate, id }, index) => duplicate ? [[index, id]] : [])
+        const known = accepted.flatMap(({ duplicate, id, merge }, index) =>
+          duplicate ? [merge === undefined ? [index, id] : [index, id, merge]] : []
+        )
         return RecordDriver.packed(RecordDriver.noteOf(nonce, JSON.stringify(known)))
       }
       return driver({ changes: changes.map(RecordDriver.packed), tasks, settlements, noteOf, note: noteOf([]) })
@@ -87,10 +91,11 @@ export const answer = ({ changes, settlements, tasks }: Parts, outcome: Outcome)
     }
     case "Repeated": {
       const { document, version, writtenAt: now } = outcome.note
-      const known = new Map(entriesOf(document))
+      const known = new Map(entriesOf(document).map(([index, ...owner]) => [index, owner]))
       const accepted = tasks.map(({ id }, index): Accepted => {
-        const owner = known.get(index)
-        return owner === undefined ? { id, duplicate: false } : { id: owner, duplicate: true }
+        const [owner, merge] = known.get(index) ?? []
+        if (owner === undefined) return { id, duplicate: false }
+        return merge === undefined ? { id: owner, duplicate: true } : { id: owner, duplicate: true, merge }
       })
       return Effect.succeed({ version, tasks: accepted, now })
     }
@@ -108,39 +113,45 @@ export const answer = ({ changes, settlements, tasks }: Parts, outcome: Outcome)
   }
 }
 
-/** The places and the owners of tasks that were known. A put has none. */
-const entriesOf = (document: string): ReadonlyArray<[index: number, owner: string]> => JSON.parse(document) ?? []
+/** The places and the owners of tasks that were known, and what they made of these. A put has none. */
+const entriesOf = (document: string): ReadonlyArray<[index: number, owner: string, merge?: Merge]> =>
+  JSON.parse(document) ?? []
 
 /** One step of a store that decides in this process. What it is asked for it answers at once. */
-export interface Step<Task extends Current> {
+export interface Step<Task extends TaskRecord> {
   readonly recordOf: (kind: string, id: string) => Remembered | undefined
   readonly find: (id: string) => Task | undefined
-  /** Decides about a group before any of it is stored. So many tasks will be finished in the same step. */
-  readonly enqueue: (tasks: ReadonlyArray<NewTask>, ending: number) => EnqueueAnswer
+  /** Decides about a group before any of it is stored. */
+  readonly enqueue: (tasks: ReadonlyArray<NewTask>, besides: Besides) => Decided
   /** Writes records whatever their versions are, and answers the new version. */
   readonly put: (changes: ReadonlyArray<RecordDriver.PackedChange>) => number
   readonly apply: (task: Task, decision: Decision<unknown>) => void
 }
 
 /** Decides about all parts before any is written: storing tasks is the last decision, and the first that is written. */
-export const inOneStep = <Task extends Current>(parts: Parts, now: number, step: Step<Task>): Outcome => {
+export const inOneStep = <Task extends TaskRecord>(parts: Parts, now: number, step: Step<Task>): Outcome => {
   const { changes, note, noteOf, settlements, tasks } = parts
   const known = step.recordOf(note.kind, note.id)
   if (known !== undefined) return { _tag: "Repeated", note: known }
   const conflict = RecordDriver.conflictOf(changes, (kind, id) => step.recordOf(kind, id)?.version ?? absent)
   if (conflict !== undefined) return { _tag: "Changed", ...conflict }
   const decided: Array<readonly [task: Task, decision: Decision<unknown>]> = []
+  const revised = new Map<string, Revised>()
   let ending = 0
   for (const [index, settlement] of settlements.entries()) {
     const task = step.find(settlement.id)
     const decision = task && decideSettle(task, settlement, now)
     if (task === undefined || decision?.[0] !== "applied") return { _tag: "Lost", index }
     decided.push([task, decision])
-    if (decision[1] !== undefined && isFinished(decision[1].state)) ending++
+    const change = decision[1]
+    if (change === undefined) continue
+    revised.set(task.id, { task, change })
+    if (isFinished(change.state)) ending++
   }
-  const stored = step.enqueue(tasks, ending)
+  const { answer: stored, write } = step.enqueue(tasks, { ending, revisedOf: (id) => revised.get(id) })
   if (stored._tag !== "Accepted") return stored
   const version = step.put([noteOf(stored.tasks), ...changes])
   for (const [task, decision] of decided) step.apply(task, decision)
+  write()
   return { _tag: "Written", version, now, tasks: stored.tasks }
 }

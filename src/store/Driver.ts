@@ -10,6 +10,7 @@ import { StoreIncompatible } from "../domain/Errors.ts"
 import * as Rank from "../domain/Rank.ts"
 import * as Settlement from "../domain/Settlement.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
+import { superseded } from "../domain/Uniqueness.ts"
 import type { EventLog } from "./EventLog.ts"
 import type { InstanceStore } from "./InstanceStore.ts"
 import type { Notifier } from "./Notifier.ts"
@@ -111,7 +112,11 @@ export const decideCancel = (task: Settlement.Current, now: number): Decision<Ca
 }
 
 /** The same of `rerun`. */
-export const decideRerun = (task: Settlement.Current, now: number): Decision<RerunAnswer> => {
+export const decideRerun = (
+  task: Settlement.Current & Pick<TaskRecord, "hold">,
+  now: number
+): Decision<RerunAnswer> => {
+  if (task.hold === superseded) return [{ _tag: "superseded" }]
   const change = Settlement.rerun(task, now)
   return change === undefined ? [{ _tag: "conflict", state: task.state }] : [{ _tag: "rerun" }, change]
 }

@@ -16,7 +16,7 @@ export const stateOf = (code: number): TaskState => all[code]!
 /** The columns of a {@link Row}, in its order. */
 export const columns = "seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state, created_at, " +
   "due_at, started_at, completed_at, failures, crashes, claims, claim, settled_claim, lease_until, worker, " +
-  "cancel_requested, progress, result, failure, history, gate, costs"
+  "cancel_requested, progress, result, failure, history, gate, costs, key_hold"
 
 /** A task as it is read. */
 export type Row = [
@@ -47,7 +47,8 @@ export type Row = [
   failure: string | null,
   history: string | null,
   gate: string | null,
-  costs: string | null
+  costs: string | null,
+  hold: string | null
 ]
 
 /** The record of a row. */
@@ -79,7 +80,8 @@ export const recordOf = (row: Row): TaskRecord => ({
   failure: failureOf(row[24]),
   history: row[25] === null ? [] : historyOf(JSON.parse(row[25]), { claims: row[16], claim: row[17] }),
   gate: gateOf(row[26]),
-  costs: row[27]
+  costs: row[27],
+  hold: row[28]
 })
 
 /** A stored gate: an empty text where there is none, because a null has no place in the order of an index. */

@@ -21,6 +21,7 @@ import type { Pass } from "../domain/Gate.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { TaskState } from "../domain/TaskState.ts"
+import type { Merge } from "../domain/Uniqueness.ts"
 import type { Charge, PassState } from "./Gates.ts"
 import type { CountedLanes, LaneRange, Runnable } from "./Lanes.ts"
 import type { WriteHealth } from "./WriteHealth.ts"
@@ -43,12 +44,21 @@ export type EnqueueAnswer =
     /** Where it is not their number: the bytes that tasks may have together, those that they have, and the new ones of the group. */
     readonly size?: { readonly maxBytes: number; readonly storedBytes: number; readonly offeredBytes: number }
   }
-  | { readonly _tag: "Conflict"; readonly index: number; readonly key: string; readonly id: string }
+  | {
+    readonly _tag: "Conflict"
+    readonly index: number
+    readonly key: string
+    readonly id: string
+    /** Of the task that has the key, where the new one is refused whatever its payload is. */
+    readonly state?: TaskState
+  }
 
 /** A stored task: a new one, or the one that already had the id or the key. */
 export interface Accepted {
   readonly id: string
   readonly duplicate: boolean
+  /** What the new one has made of the one that holds its key. */
+  readonly merge?: Merge
 }
 
 /** Who asks for how much work, and for how long it may keep it. */
@@ -156,11 +166,15 @@ export interface Rescued {
 /** What `cancel` did to a task: `requested` means that it runs and will be interrupted. */
 export type CancelAnswer = "cancelled" | "requested" | "finished" | "unknown"
 
-/** What `rerun` did: only failed and cancelled tasks can be run again. */
-export type RerunAnswer = { readonly _tag: "rerun" } | { readonly _tag: "unknown" } | {
-  readonly _tag: "conflict"
-  readonly state: TaskState
-}
+/** What `rerun` did: only failed and cancelled tasks can be run again, unless a later task has their key. */
+export type RerunAnswer =
+  | { readonly _tag: "rerun" }
+  | { readonly _tag: "unknown" }
+  | { readonly _tag: "superseded" }
+  | {
+    readonly _tag: "conflict"
+    readonly state: TaskState
+  }
 
 /** What `remove` did: only finished tasks can be removed. */
 export type RemoveAnswer = "removed" | "unfinished" | "unknown"

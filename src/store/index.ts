@@ -34,7 +34,20 @@ export {
 } from "../domain/TaskRecord.ts"
 export * as TaskState from "../domain/TaskState.ts"
 export { bytesOf, fitting, type Texts } from "./Admission.ts"
-export { type Admission, admit, Budget, type Known, nameOf as keyName, offeredBytes } from "./Admission.ts"
+export { type Admission, admit, Budget, offeredBytes, writtenBytes } from "./Admission.ts"
+export {
+  alone,
+  asRevised,
+  type Besides,
+  type Decided as DecidedGroup,
+  type Known,
+  nameOf as keyName,
+  type Owner as KeyOwner,
+  refused,
+  type Revised as RevisedTask,
+  type Writes as AdmittedWrites
+} from "./Draft.ts"
+export * as Uniqueness from "../domain/Uniqueness.ts"
 export * as Atomically from "./Atomically.ts"
 export type { Outcome as AtomicOutcome } from "./Atomically.ts"
 export {

@@ -59,3 +59,16 @@ export class HandlerRegistry extends Context.Service<HandlerRegistry, {
     })
   })
 }
+
+/** A layer that registers a handler, or what an effect makes, with the services that it needs. */
+export const registered = <H extends (...args: never) => unknown, R, EX, RX>(
+  definition: AnyTaskDefinition,
+  handler: H | Effect.Effect<H, EX, RX>,
+  runOf: (handler: H) => Handler["run"]
+): Layer.Layer<never, EX, HandlerRegistry | R | Exclude<RX, Scope.Scope>> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const registry = yield* HandlerRegistry
+    const run = Effect.isEffect(handler) ? yield* handler : handler
+    const services = yield* Effect.context<R>()
+    yield* registry.register({ definition, run: runOf(run), services })
+  }))

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, DateTime, Duration, Effect, Exit, Layer, Schedule, Schema } from "effect"
 import * as Bounds from "../../src/domain/Bounds.ts"
-import { type StateConflict, type StoreError, TaskNotFound } from "../../src/domain/Errors.ts"
+import { type StateConflict, type StoreError, TaskNotFound, type TaskSuperseded } from "../../src/domain/Errors.ts"
 import { TaskResultJson } from "../../src/http/api/TaskJson.ts"
 import type { EnqueueOptions } from "../../src/queue/Submission.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
@@ -78,7 +78,9 @@ export const bounds = (name: string, store: () => Store) =>
         for (const text of unstorable) {
           for (const asked of [queue.get(text), queue.cancel(text), queue.rerun(text), queue.remove(text)]) {
             assert.instanceOf(
-              yield* Effect.flip(Effect.asVoid<unknown, TaskNotFound | StateConflict | StoreError, never>(asked)),
+              yield* Effect.flip(
+                Effect.asVoid<unknown, TaskNotFound | StateConflict | TaskSuperseded | StoreError, never>(asked)
+              ),
               TaskNotFound
             )
           }

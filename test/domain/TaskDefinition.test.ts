@@ -23,6 +23,7 @@ describe("TaskDefinition", () => {
       queue: "default",
       priority: 1,
       idempotencyKey: undefined,
+      unique: undefined,
       retry: {},
       timeoutMs: undefined,
       limits: [],

@@ -96,12 +96,34 @@ export const LimitNotFound = onWire(Errors.LimitNotFound, {
   facts: { name: Schema.String }
 })
 
-/** The idempotency key belongs to a task with another payload. */
+/** The key belongs to a task with another payload, or to one that keeps others away. */
 export const KeyConflict = onWire(Errors.KeyConflict, {
   status: 409,
   code: "key_conflict",
-  description: "The key belongs to a task with another payload",
-  facts: { type: Schema.String, key: Schema.String, id: Schema.String, index: batchIndex }
+  description: "The key belongs to a task with another payload, or to one that keeps others away",
+  facts: {
+    type: Schema.String,
+    key: Schema.String,
+    id: Schema.String,
+    index: batchIndex,
+    status: Schema.optionalKey(TaskState).annotate({ description: "Of the task that keeps others away" })
+  },
+  decode: ({ status, ...facts }) => new Errors.KeyConflict(status === undefined ? facts : { ...facts, state: status }),
+  encode: ({ id, index, key, state, type }) => ({
+    type,
+    key,
+    id,
+    index,
+    ...(state === undefined ? {} : { status: state })
+  })
+})
+
+/** A later task has the key of this one. */
+export const TaskSuperseded = onWire(Errors.TaskSuperseded, {
+  status: 409,
+  code: "task_superseded",
+  description: "A later task has taken the key of this one",
+  facts: { id: Schema.String }
 })
 
 /** The task's state does not allow the operation. */

@@ -65,12 +65,17 @@ export const TaskJson = Schema.Struct({
 
 export type TaskJson = typeof TaskJson.Type
 
+const merge = Schema.optionalKey(Schema.Literals(["replaced", "postponed"])).annotate({
+  description: "What the new one has made of it: it has the new payload, and with postponed a later time"
+})
+
 /** A task as posting it answers. */
 export const CreatedTaskJson = Schema.Struct({
   ...TaskJson.fields,
   duplicate: Schema.optionalKey(Schema.Literal(true)).annotate({
     description: "The task existed already, by its id or key"
-  })
+  }),
+  merge
 }).annotate({ identifier: "CreatedTask" })
 
 export type CreatedTaskJson = typeof CreatedTaskJson.Type
@@ -78,7 +83,8 @@ export type CreatedTaskJson = typeof CreatedTaskJson.Type
 /** A task that existed already, where the answer has no room for what is stored of it. */
 export const KnownTaskJson = Schema.Struct({
   id: Schema.String,
-  duplicate: Schema.Literal(true)
+  duplicate: Schema.Literal(true),
+  merge
 }).annotate({
   identifier: "KnownTask",
   description: "A task of a batch that existed already, where those before it have filled the answer (8 MiB)"
@@ -147,8 +153,11 @@ export const toJson = (task: StoredTask): TaskJson => {
 }
 
 /** What posting a task answers. */
-export const createdJson = ({ duplicate, id, task }: Created): CreatedTaskJson | KnownTaskJson =>
-  duplicate ? task === null ? { id, duplicate } : { ...toJson(task), duplicate } : toJson(task!)
+export const createdJson = ({ duplicate, id, merge, task }: Created): CreatedTaskJson | KnownTaskJson => {
+  if (!duplicate) return toJson(task!)
+  const known = merge === undefined ? { duplicate } : { duplicate, merge }
+  return task === null ? { id, ...known } : { ...toJson(task), ...known }
+}
 
 /** What is known of a task's end: `undefined` when it has not come, `null` when there is no such task. */
 export const resultJson = (id: string, outcome: StoredOutcome | undefined | null): TaskResultJson =>

@@ -20,6 +20,29 @@ const Key = Schema.String.check(within(Bounds.key), Schema.isNonEmpty(), Schema.
 
 const Id = Schema.String.check(within(Bounds.id), Schema.isNonEmpty(), Schema.isMaxLength(Bounds.maxIdLength))
 
+/** How a task is unique. */
+const UniqueJson = Schema.Struct({
+  key: Key,
+  window: Schema.optionalKey(
+    Schema.Union([Schema.Literals(["waiting", "unfinished", "kept"]), MillisOrText.check(within(Bounds.timeout))])
+  ).annotate({
+    description:
+      "How long it keeps others away: waiting until its first start, unfinished until its end (the default), kept as " +
+      "long as it is stored, or a duration from its creation"
+  }),
+  on_conflict: Schema.optionalKey(Schema.Literals(["return", "refuse", "replace", "postpone"])).annotate({
+    description:
+      "What becomes of others: return answers with it (the default), refuse is a conflict, replace gives it their " +
+      "payload if it waits, postpone also makes it due later"
+  }),
+  postpone: Schema.optionalKey(Schema.Struct({
+    by: MillisOrText.annotate({ description: "How far from the latest one it is due" }).check(within(Bounds.timeout)),
+    max_delay: Schema.optionalKey(
+      MillisOrText.annotate({ description: "How far from its creation at most" }).check(within(Bounds.timeout))
+    )
+  })).annotate({ description: "With on_conflict postpone, which is the default with it" })
+})
+
 /** A new task. */
 export const NewTaskJson = Schema.Struct({
   type: Name.annotate({ description: "A task type that the server knows" }),
@@ -45,6 +68,9 @@ export const NewTaskJson = Schema.Struct({
   ),
   key: Schema.optionalKey(Key).annotate({
     description: "Idempotency key: the same key and payload give the same task, another payload a conflict"
+  }),
+  unique: Schema.optionalKey(UniqueJson).annotate({
+    description: "How tasks with the same key keep each other away, for a while. Not together with key"
   }),
   id: Schema.optionalKey(Id).annotate({
     description: "Your own id; posting a known one again changes nothing"
@@ -218,7 +244,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
   HttpApiEndpoint.post("rerun", "/tasks/:id/rerun", {
     params: id,
     success: TaskJson,
-    error: [ApiErrors.TaskNotFound, ApiErrors.StateConflict, ApiErrors.Unavailable]
+    error: [ApiErrors.TaskNotFound, ApiErrors.StateConflict, ApiErrors.TaskSuperseded, ApiErrors.Unavailable]
   }).annotate(NeededRole, "write")
     .annotate(OpenApi.Summary, "Run a failed or cancelled task again, with all its retries"),
   operation(
@@ -232,9 +258,10 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
   operation(
     "rerunAll",
     "/rerun",
-    ["rerun", "conflict", "unknown"],
+    ["rerun", "conflict", "superseded", "unknown"],
     "Run several failed or cancelled tasks again, with all their retries",
-    "rerun: it is due now. conflict: it is neither failed nor cancelled. unknown: no task has this id."
+    "rerun: it is due now. conflict: it is neither failed nor cancelled. superseded: a later task has its key. " +
+      "unknown: no task has this id."
   ),
   operation(
     "removeAll",

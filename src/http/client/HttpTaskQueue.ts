@@ -18,6 +18,7 @@ import * as Bounds from "../../domain/Bounds.ts"
 import { InvalidOption, type StoreError, TaskNotFound } from "../../domain/Errors.ts"
 import * as LimitRule from "../../domain/LimitRule.ts"
 import * as Priority from "../../domain/Priority.ts"
+import * as UniqueRule from "../../domain/UniqueRule.ts"
 import * as PooledRandom from "../../engine/PooledRandom.ts"
 import * as DeadLetters from "../../queue/DeadLetters.ts"
 import { checkList } from "../../queue/Listing.ts"
@@ -82,7 +83,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     return created.map((task) => ({
       id: task.id,
       task: "type" in task ? TaskJson.fromJson(task) : null,
-      duplicate: "duplicate" in task
+      duplicate: "duplicate" in task,
+      ...(task.merge === undefined ? {} : { merge: task.merge })
     }))
   }, Effect.provideService(SecureRandom.SecureRandom, random))
 
@@ -114,7 +116,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     submit: (submissions, whenFull) =>
       Effect.map(
         create(submissions, whenFull),
-        (created) => created.map(({ duplicate, id }) => ({ id, duplicate }))
+        (created) => created.map(({ task: _, ...accepted }) => accepted)
       ),
     create,
     outcome,
@@ -272,7 +274,7 @@ const refusedOption = (error: InvalidRequest): Effect.Effect<never, InvalidOptio
 
 /** A submission as it is posted. What a definition says of its tasks is sent along: the server may know another. */
 const newTaskOf = ({ definition, options, payload }: Submission): NewTaskJson => {
-  const { delay, id, key, runAt } = options
+  const { delay, id, key, runAt, unique } = options
   const maxRetries = options.maxRetries ?? definition.retry.times
   const timeout = options.timeout ?? definition.timeoutMs
   return {
@@ -284,10 +286,23 @@ const newTaskOf = ({ definition, options, payload }: Submission): NewTaskJson =>
       ? {}
       : { priority: options.priority === undefined ? definition.priority : Priority.toNumber(options.priority) }),
     ...(key === undefined ? {} : { key }),
+    ...(unique === undefined ? {} : { unique: uniqueJson(unique) }),
     ...(delay === undefined ? {} : { delay: wholeMillis(delay) }),
     ...(runAt === undefined ? {} : { run_at: DateTime.toUtc(runAt) }),
     ...(maxRetries === undefined ? {} : { max_retries: maxRetries }),
     ...(timeout === undefined ? {} : { timeout: wholeMillis(timeout) })
+  }
+}
+
+/** With its defaults: those of the server may be others. */
+const uniqueJson = (unique: UniqueRule.UniqueOption): NonNullable<NewTaskJson["unique"]> => {
+  const { byMs, maxMs, onConflict, window } = UniqueRule.uniqueOf(unique)
+  const postpone = { by: Duration.millis(byMs), ...(maxMs === null ? {} : { max_delay: Duration.millis(maxMs) }) }
+  return {
+    key: unique.key,
+    window: typeof window === "number" ? Duration.millis(window) : window,
+    on_conflict: onConflict,
+    ...(onConflict === "postpone" ? { postpone } : {})
   }
 }
 

@@ -5,7 +5,8 @@ import type { ClaimedTask } from "../../domain/TaskRecord.ts"
 import { wantedOf } from "../Lanes.ts"
 import { earlier } from "../Order.ts"
 import type { ClaimAnswer, ClaimRequest } from "../TaskStore.ts"
-import type { Entry, Tasks } from "./Task.ts"
+import type { Entry } from "./Lists.ts"
+import type { Tasks } from "./Task.ts"
 
 /** Answers a claim, or answers the instance's last one again. */
 export const claim = (

@@ -23,7 +23,7 @@ import { RecordStore } from "../RecordStore.ts"
 import { TaskStore } from "../TaskStore.ts"
 import * as Attempt from "./Attempt.ts"
 import { claim, LastClaims } from "./Claim.ts"
-import { enqueue } from "./Enqueue.ts"
+import { decide, enqueue } from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Instances from "./Instances.ts"
 import * as Operate from "./Operate.ts"
@@ -90,7 +90,7 @@ const make = (clock: Clock.Clock, settings: Options): Context.Context<TaskStore 
     at,
     kinds,
     tasks,
-    (group, now, ending) => enqueue(tasks, limits, group, now, ending)
+    (group, now, besides) => decide(tasks, limits, group, now, besides)
   )
   return Context.make(TaskStore, store).pipe(Context.add(RecordStore, records))
 }

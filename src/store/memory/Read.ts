@@ -7,7 +7,8 @@ import { isFinished } from "../../domain/TaskState.ts"
 import { bytesOf, fitting } from "../Admission.ts"
 import { type CountedLanes, type LaneCounts, type LaneRange, nameOf } from "../Lanes.ts"
 import type { Listed, ListRequest, Outcome, TaskStore } from "../TaskStore.ts"
-import type { AtOnce, Entry, Tasks } from "./Task.ts"
+import type { Entry } from "./Lists.ts"
+import type { AtOnce, Tasks } from "./Task.ts"
 
 /** The reads. */
 export const make = (

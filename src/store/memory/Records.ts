@@ -3,11 +3,11 @@ import { Effect } from "effect"
 import * as ByteOrder from "../../domain/ByteOrder.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import * as Atomically from "../Atomically.ts"
+import type { Besides, Decided } from "../Draft.ts"
 import * as Gates from "../Gates.ts"
 import { countBefore } from "../Order.ts"
 import * as RecordDriver from "../RecordDriver.ts"
 import type { Due, RecordStore, StoredRecord } from "../RecordStore.ts"
-import type { EnqueueAnswer } from "../TaskStore.ts"
 import type { AtOnce, Tasks } from "./Task.ts"
 
 interface Entry extends StoredRecord {
@@ -54,12 +54,12 @@ export class Kinds {
   }
 }
 
-/** The operations. `enqueue` stores a group or none of it, where so many tasks are about to finish. */
+/** The operations. `decide` says what becomes of a group. */
 export const make = (
   at: AtOnce,
   kinds: Kinds,
   tasks: Tasks,
-  enqueue: (group: ReadonlyArray<NewTask>, now: number, ending: number) => EnqueueAnswer
+  decide: (group: ReadonlyArray<NewTask>, now: number, besides: Besides) => Decided
 ): RecordStore["Service"] => {
   const put = (changes: ReadonlyArray<RecordDriver.PackedChange>, now: number): number => {
     const version = kinds.put(changes, now)
@@ -93,7 +93,7 @@ export const make = (
           Atomically.inOneStep(parts, now, {
             recordOf: (kind, id) => kinds.get(kind, id),
             find: (id) => tasks.log.get(id),
-            enqueue: (group, ending) => enqueue(group, now, ending),
+            enqueue: (group, besides) => decide(group, now, besides),
             put: (changes) => put(changes, now),
             apply: (task, decision) => tasks.apply(task, decision)
           })

@@ -1,20 +1,18 @@
-/**
- * The tasks of a store in memory, and the lists that they are in: by id, in the order of their numbers, scheduled, running,
- * finished. Those that are pending are in `Lanes`.
- */
+/** The tasks of a store in memory: each is in the list of its state, see `Lists`. Those that are pending are in `Lanes`. */
 import type { Effect } from "effect"
 import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
-import { dueAtOf, type NewTask, type TaskRecord } from "../../domain/TaskRecord.ts"
+import { dueAtOf, type NewTask } from "../../domain/TaskRecord.ts"
 import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
-import { type Known, nameOf } from "../Admission.ts"
+import { holdAfterLoss, holdOf } from "../../domain/Uniqueness.ts"
+import { type Known, nameOf } from "../Draft.ts"
 import type { Decision } from "../Driver.ts"
 import type { Gatekeeper } from "../Gatekeeper.ts"
 import type { Rules } from "../Gates.ts"
 import { LaneOrder } from "../Lanes.ts"
-import { countBefore, Deque, Heap } from "../Order.ts"
-import { keyedForMs, maxPromoted, rescuable, type RescueRequest, type Retention, type Totals } from "../TaskStore.ts"
+import { maxPromoted, type Totals } from "../TaskStore.ts"
 import { Lane, StoredLanes } from "./Lanes.ts"
+import { type Entry, Finished, Running, Scheduled, TaskLog } from "./Lists.ts"
 import { Passes } from "./Passes.ts"
 
 /** Makes an operation of something done at one instant; nothing else runs in between. */
@@ -89,6 +87,10 @@ export class Tasks implements Known {
     return this.byKey.get(nameOf(type, key))
   }
 
+  find(id: string): Entry | undefined {
+    return this.log.get(id)
+  }
+
   /** Stores a task whose id and key are new. */
   create(task: NewTask, now: number): void {
     const dueAt = dueAtOf(task, now)
@@ -117,6 +119,7 @@ export class Tasks implements Known {
       place: -1,
       seq: ++this.seq,
       key: task.key,
+      hold: holdOf(task.unique),
       createdAt: now,
       completedAt: null,
       settledClaim: 0,
@@ -185,6 +188,46 @@ export class Tasks implements Known {
     return answer
   }
 
+  /** Makes a waiting task what was decided. */
+  revise(id: string, { revised, ...change }: Change): void {
+    const entry = this.log.get(id)
+    if (entry === undefined || revised === undefined) return
+    const { costs, dueAt, gate, priority, state } = entry
+    const { payload, ...fields } = revised
+    const isMoved = dueAt !== change.dueAt || state !== change.state || priority !== fields.priority ||
+      gate !== fields.gate || costs !== fields.costs
+    const fresh = isMoved ? this.unfile(entry) : entry
+    this.weigh(fresh, -1)
+    Object.assign(fresh, change, fields, { payload: payload ?? fresh.payload })
+    this.weigh(fresh, 1)
+    if (!isMoved) return
+    if (fresh.gate !== gate) this.keeper.touch(fresh.gate)
+    if (state !== fresh.state) {
+      this.size[state]--
+      this.size[fresh.state]++
+      this.stored.schedule(fresh, fresh.state === "scheduled" ? 1 : -1)
+    }
+    this.file(fresh)
+  }
+
+  /** Takes a waiting task out of its place: the entry that is there is void, and another one takes its part. */
+  private unfile(entry: Entry): Entry {
+    const fresh = this.revive(entry)
+    const { state } = entry
+    // lists take it for one that was cancelled
+    entry.state = "cancelled"
+    if (state === "scheduled") this.scheduled.leave()
+    else this.leaveLane(entry)
+    if (entry.gate !== null) this.keeper.touch(entry.gate)
+    return fresh
+  }
+
+  /** To be called for a task whose key another one takes. */
+  loseKey(id: string): void {
+    const entry = this.log.get(id)
+    if (entry !== undefined) entry.hold = holdAfterLoss(entry)
+  }
+
   /** Makes a change and files the task under its new state. */
   private move(entry: Entry, change: Change): void {
     const from = entry.state
@@ -222,12 +265,12 @@ export class Tasks implements Known {
     this.keeper.touch(gate)
   }
 
-  /** Gives a finished task that comes back an entry of its own: lists may still refer to the old one. */
+  /** Gives a task that comes back, or takes another place, an entry of its own: lists may still refer to the old one. */
   private revive(entry: Entry): Entry {
     const fresh: Entry = { ...entry }
     entry.dead = true
     this.log.replace(entry, fresh)
-    if (fresh.key !== null) this.byKey.set(nameOf(fresh.type, fresh.key), fresh)
+    if (this.isOwner(entry)) this.byKey.set(nameOf(fresh.type, fresh.key!), fresh)
     return fresh
   }
 
@@ -238,8 +281,12 @@ export class Tasks implements Known {
     this.stored.remove(entry)
     this.weigh(entry, -1)
     this.keeper.touch(entry.gate)
-    if (entry.key !== null) this.byKey.delete(nameOf(entry.type, entry.key))
+    if (this.isOwner(entry)) this.byKey.delete(nameOf(entry.type, entry.key!))
     this.size[entry.state]--
+  }
+
+  private isOwner(entry: Entry): boolean {
+    return entry.key !== null && this.byKey.get(nameOf(entry.type, entry.key)) === entry
   }
 
   /** To be called when a pending task is cancelled: its lane finds out lazily, unless it was its last. */
@@ -259,208 +306,3 @@ export class Tasks implements Known {
 /** A character is a byte of the heap, or two where the text has others than those of Latin-1. */
 const sizeOf = ({ failure, payload, result }: Pick<Entry, "failure" | "payload" | "result">): number =>
   payload.length + (result?.length ?? 0) + (failure === null ? 0 : JSON.stringify(failure).length)
-
-/**
- * A task as the memory store holds it: the record itself, changed in place.
- *
- * Lists keep references to entries and skip those that have moved on. A task that comes back from a finished state
- * gets a new entry, so that an old reference can never be mistaken for the new one.
- */
-export type Entry =
-  & { -readonly [Field in keyof TaskRecord]: TaskRecord[Field] }
-  & {
-    rank: number
-    /** Its place among the running tasks, −1 when it is none of them. */
-    place: number
-    /** Removed or replaced: references to it are void. */
-    dead: boolean
-  }
-
-/** Tasks that one page looks at: a few milliseconds. */
-const maxLooked = 100_000
-
-/** All tasks, by id and in the order of their sequence numbers. */
-class TaskLog {
-  private readonly byId = new Map<string, Entry>()
-  private bySeq: Array<Entry> = []
-  private dead = 0
-
-  get(id: string): Entry | undefined {
-    return this.byId.get(id)
-  }
-
-  has(id: string): boolean {
-    return this.byId.has(id)
-  }
-
-  add(entry: Entry): void {
-    this.byId.set(entry.id, entry)
-    this.bySeq.push(entry)
-  }
-
-  /** Puts a new entry in the place of one with the same id and sequence. */
-  replace(old: Entry, fresh: Entry): void {
-    this.byId.set(fresh.id, fresh)
-    const index = this.indexFrom(old.seq)
-    this.bySeq[index] = fresh
-  }
-
-  /** To be called once per entry; its place in the order is given up lazily. */
-  delete(entry: Entry): void {
-    this.byId.delete(entry.id)
-    this.dead++
-    if (this.dead > 1000 && this.dead * 2 > this.bySeq.length) {
-      this.bySeq = this.bySeq.filter((kept) => !kept.dead)
-      this.dead = 0
-    }
-  }
-
-  /** Up to `limit` matching entries below a sequence number, newest first, and below which there may be more. */
-  newest(before: number | undefined, limit: number, matches: (entry: Entry) => boolean): {
-    readonly found: ReadonlyArray<Entry>
-    readonly next: number | undefined
-  } {
-    const found: Array<Entry> = []
-    let index = (before === undefined ? this.bySeq.length : this.indexFrom(before)) - 1
-    const last = Math.max(0, index + 1 - maxLooked)
-    for (; index >= last && found.length < limit; index--) {
-      const entry = this.bySeq[index]!
-      if (!entry.dead && matches(entry)) found.push(entry)
-    }
-    return { found, next: index < 0 ? undefined : this.bySeq[index]!.seq + 1 }
-  }
-
-  /** The first position whose sequence is not below `seq`. */
-  private indexFrom(seq: number): number {
-    return countBefore(this.bySeq, (entry) => entry.seq < seq)
-  }
-}
-
-/** The scheduled tasks by due time. */
-class Scheduled {
-  private readonly entries = new Heap<Entry>((a, b) => a.dueAt < b.dueAt || (a.dueAt === b.dueAt && a.seq < b.seq))
-  private left = 0
-
-  add(entry: Entry): void {
-    this.entries.push(entry)
-  }
-
-  /** To be called when one is cancelled: its place is given up lazily, but not for ever. */
-  leave(): void {
-    this.left++
-    if (this.left > 1000 && this.left * 2 > this.entries.size) {
-      this.entries.filter((entry) => entry.state === "scheduled" && !entry.dead)
-      this.left = 0
-    }
-  }
-
-  /** Takes one that has become due. */
-  takeDue(now: number): Entry | undefined {
-    const entry = this.first()
-    return entry === undefined || entry.dueAt > now ? undefined : this.entries.shift()
-  }
-
-  /** When the next one is due. */
-  nextDueAt(): number | null {
-    return this.first()?.dueAt ?? null
-  }
-
-  private first(): Entry | undefined {
-    let entry = this.entries.first()
-    while (entry !== undefined && (entry.state !== "scheduled" || entry.dead)) {
-      this.entries.shift()
-      this.left = Math.max(0, this.left - 1)
-      entry = this.entries.first()
-    }
-    return entry
-  }
-}
-
-/**
- * The running tasks, in no order. An entry knows its place, so that coming and going cost the same however many tasks
- * are stored: a map by id would have to touch a cold string for each (measured: three quarters of a claim's time).
- */
-class Running {
-  private readonly entries: Array<Entry> = []
-
-  all(): Iterable<Entry> {
-    return this.entries
-  }
-
-  add(entry: Entry): void {
-    entry.place = this.entries.length
-    this.entries.push(entry)
-  }
-
-  delete(entry: Entry): void {
-    const last = this.entries.pop()
-    if (last !== undefined && last !== entry) {
-      this.entries[entry.place] = last
-      last.place = entry.place
-    }
-    entry.place = -1
-  }
-
-  /** The tasks whose leases have run out. */
-  expired(request: RescueRequest, now: number): ReadonlyArray<Entry> {
-    const leases = rescuable(request, now)
-    if (leases === undefined) return []
-    const found: Array<Entry> = []
-    for (const entry of this.entries) {
-      if (found.length >= request.limit) break
-      const leaseUntil = entry.leaseUntil!
-      if (leaseUntil <= leases.until || leaseUntil > leases.after) found.push(entry)
-    }
-    return found
-  }
-}
-
-const isCurrent = (entry: Entry): boolean => !entry.dead && entry.completedAt !== null
-
-/** The finished tasks in the order they finished, so that pruning only ever looks at the oldest. */
-class Finished {
-  private readonly done = { plain: new Deque<Entry>(), keyed: new Deque<Entry>() }
-  private readonly failed = { plain: new Deque<Entry>(), keyed: new Deque<Entry>() }
-
-  add(entry: Entry): void {
-    const lists = entry.state === "failed" ? this.failed : this.done
-    lists[entry.key === null ? "plain" : "keyed"].push(entry)
-  }
-
-  /** The next task that retention does not keep, given how many finished tasks there are; it leaves the lists. */
-  expired(retention: Retention, count: number, now: number): Entry | undefined {
-    for (const list of [this.done.plain, this.done.keyed]) {
-      if (age(list, now) >= retention.finishedForMs) return list.shift()
-    }
-    for (const list of [this.failed.plain, this.failed.keyed]) {
-      if (age(list, now) >= retention.failedForMs) return list.shift()
-    }
-    return (count > retention.maxFinished ? this.oldest(now, keyedForMs) : undefined) ??
-      (count > retention.maxKeyedFinished ? this.oldest(now, 0) : undefined)
-  }
-
-  /** The oldest task, without keyed ones that are younger than this; it leaves the lists. */
-  oldest(now: number, keyedFromMs: number): Entry | undefined {
-    let oldest: Deque<Entry> | undefined
-    let oldestAge = -1
-    for (const list of [this.done.plain, this.failed.plain, this.done.keyed, this.failed.keyed]) {
-      const listAge = age(list, now)
-      const protectedByKey = (list === this.done.keyed || list === this.failed.keyed) && listAge < keyedFromMs
-      if (listAge > oldestAge && !protectedByKey) {
-        oldest = list
-        oldestAge = listAge
-      }
-    }
-    return oldest?.shift()
-  }
-}
-
-/** The age of the list's oldest task in milliseconds, or −1 when it is empty. */
-const age = (list: Deque<Entry>, now: number): number => {
-  let first = list.first()
-  while (first !== undefined && !isCurrent(first)) {
-    list.shift()
-    first = list.first()
-  }
-  return first === undefined ? -1 : Math.max(0, now - first.completedAt!)
-}

@@ -7,19 +7,31 @@
  */
 import { Effect, Schedule } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
-import type { NewTask } from "../../domain/TaskRecord.ts"
-import { type Budget, offeredBytes, Plan } from "../Admission.ts"
+import type { NewTask, TaskRecord } from "../../domain/TaskRecord.ts"
+import * as Uniqueness from "../../domain/Uniqueness.ts"
+import { type Budget, offeredBytes, Plan, writtenBytes } from "../Admission.ts"
+import { nameOf } from "../Draft.ts"
+import { recordOf, type Row } from "../TaskRow.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import { type Database, number, numbers, type Parameter, texts } from "./Database.ts"
 import * as Failure from "./Failure.ts"
 import { orderedPattern } from "./Take.ts"
+import { columns, type Tasks } from "./Task.ts"
 
 type Group = ReadonlyArray<NewTask>
 
 /** The clock, how many were stored, and which unless all were. */
 type Stored = [now: number, count: number, ids: ReadonlyArray<string> | null]
 
-type KnownRow = [now: number, id: string | null, type: string, key: string | null, payload: string]
+type KnownRow = [
+  now: number,
+  id: string | null,
+  type: string,
+  key: string | null,
+  payload: string,
+  hold: string | null,
+  isOwner: boolean
+]
 
 /** Others may store the same ids or keys, but not for ever. */
 const whileDuplicate = {
@@ -39,16 +51,19 @@ const alike = `(
   FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS u (id, payload, place)
 ) AS g`
 
-/** The same where a task has a gate: a statement of its own, so that others cost what they did. */
-const variousGated = various.replace("$11::float8[])", "$11::float8[], $12::text[], $13::text[])")
-  .replace("run_at, place)", "run_at, gate, costs, place)")
+/** The same where a task has a gate or a window: a statement of its own, so that others cost what they did. */
+const variousGated = various.replace("$11::float8[])", "$11::float8[], $12::text[], $13::text[], $14::text[])")
+  .replace("run_at, place)", "run_at, gate, costs, key_hold, place)")
 
-/** Whether some have a gate. */
-const areGated = (tasks: Group): boolean => tasks.some(({ gate }) => gate !== null)
+/** Whether some have a gate or a window. */
+const areGated = (tasks: Group): boolean => tasks.some((task) => task.gate !== null || isUnique(task))
+
+const isUnique = ({ unique }: NewTask): boolean => unique !== null && unique !== undefined
 
 /** Prepares the operation. */
 export const make = (
-  { inTransaction, query, schema, transaction }: Database,
+  { inTransaction, now: clock, query, schema, transaction }: Database,
+  tasks: Tasks,
   capacity: Budget,
   headStartMs: number,
   budget: Budget | undefined
@@ -75,11 +90,11 @@ export const make = (
       SELECT nextval('${schema}.task_seq') AS seq, * FROM given
     ), stored AS (
       INSERT INTO ${schema}.task (seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state,
-        created_at, due_at, rank${isGated ? ", gate, costs" : ""})
+        created_at, due_at, rank${isGated ? ", gate, costs, key_hold" : ""})
       SELECT seq, id, type, queue, payload, priority::smallint, key, max_retries::bigint,
         timeout_ms::bigint, CASE WHEN due_at > now THEN 0 ELSE 1 END, now, due_at,
         ${isGated ? `CASE WHEN gate LIKE '${orderedPattern}' THEN now ELSE due_at END` : "due_at"} -
-        (priority * $1::float8)::bigint${isGated ? ", gate, costs" : ""}
+        (priority * $1::float8)::bigint${isGated ? ", gate, costs, key_hold" : ""}
       FROM numbered ${rest} RETURNING state, queue, type${isGated ? ", gate" : ""}${mayBeKnown ? ", id" : ""}
     ), ${isGated ? announced : ""}counted AS (
       INSERT INTO ${schema}.tally (queue, type, unfinished, scheduled, total_created)
@@ -102,13 +117,18 @@ export const make = (
   const plain = inserts(various)
   const gated = inserts(variousGated)
   const insertsFor = (tasks: Group) => areGated(tasks) ? gated : plain
-  const known = `SELECT c.now::float8, t.id, t.type, t.key, t.payload
+  const known = `SELECT c.now::float8, t.id, t.type, t.key, t.payload, t.key_hold, t.is_owner
     FROM (SELECT ${schema}.now_ms() AS now) c LEFT JOIN (
-      SELECT id, type, key, payload FROM ${schema}.task WHERE id = ANY ($1)
+      SELECT id, type, key, payload, key_hold, NOT key_lost AS is_owner FROM ${schema}.task WHERE id = ANY ($1)
       UNION ALL
-      SELECT t.id, t.type, t.key, t.payload FROM unnest($2::text[], $3::text[]) AS g (type, key)
-      JOIN ${schema}.task t ON t.type = g.type AND t.key = g.key
+      SELECT t.id, t.type, t.key, t.payload, t.key_hold, true FROM unnest($2::text[], $3::text[]) AS g (type, key)
+      JOIN ${schema}.task t ON t.type = g.type AND t.key = g.key AND NOT t.key_lost
     ) t ON true`
+  // locked, so that no claim takes one that is revised; one that has lost its key since has a new owner, which is met below
+  const lockOwners =
+    `SELECT ${columns} FROM ${schema}.task WHERE id = ANY ($1) AND NOT key_lost ORDER BY seq FOR UPDATE`
+  const lose = `UPDATE ${schema}.task t SET key_lost = true, key_hold = g.hold
+    FROM unnest($1::float8[], $2::text[]) AS g (seq, hold) WHERE t.seq = g.seq::bigint`
 
   const store = (text: string, tasks: Group): Effect.Effect<Stored, StoreError> =>
     Effect.map(
@@ -141,6 +161,22 @@ export const make = (
       }))
     })
 
+  /** The owners of keys that new tasks have, where the window of either is not `kept`. */
+  const lockedOwners = (
+    all: Group,
+    rows: ReadonlyArray<KnownRow>
+  ): Effect.Effect<ReadonlyArray<TaskRecord>, StoreError> => {
+    const names = new Set(
+      all.flatMap((task) => isUnique(task) && task.key !== null ? [nameOf(task.type, task.key)] : [])
+    )
+    const ids = rows.flatMap(([, id, type, key, , hold, isOwner]) =>
+      id !== null && key !== null && isOwner && (hold !== null || names.has(nameOf(type, key))) ? [id] : []
+    )
+    return ids.length === 0
+      ? Effect.succeed([])
+      : Effect.map(query<Row>("enqueue", lockOwners, [texts(ids)]), (found) => found.map(recordOf))
+  }
+
   const decideAndStore = Effect.fnUntraced(function*(groups: ReadonlyArray<Group>, all: Group) {
     const keyed = all.filter(({ key }) => key !== null)
     const rows = yield* query<KnownRow>("enqueue", known, [
@@ -148,13 +184,27 @@ export const make = (
       texts(keyed.map(({ type }) => type)),
       texts(keyed.map(({ key }) => key))
     ])
-    const plan = new Plan(capacity.max, capacity.used, budget)
-    for (const [, id, type, key, payload] of rows) {
+    const owners = yield* lockedOwners(all, rows)
+    const plan = new Plan(
+      capacity.max,
+      capacity.used,
+      budget,
+      owners.length === 0 ? rows[0]![0] : yield* clock("enqueue")
+    )
+    for (const [, id, type, key, payload, hold, isOwner] of rows) {
       if (id !== null) plan.addId(id)
-      if (id !== null && key !== null) plan.addOwner({ type, key }, { id, payload })
+      if (id !== null && key !== null && isOwner) plan.addOwner({ type, key }, { id, payload, hold })
     }
+    for (const owner of owners) plan.addStored(owner)
     const decided = groups.map((group) => plan.decide(group))
-    const now = plan.fresh.length === 0 ? rows[0]![0] : (yield* store(insertsFor(plan.fresh).all, plan.fresh))[0]
+    const { fresh, losers, revised } = plan
+    if (losers.length > 0) {
+      const holds = losers.map(Uniqueness.holdAfterLoss)
+      yield* query("enqueue", lose, [numbers(losers.map(({ seq }) => seq)), texts(holds)])
+    }
+    yield* tasks.apply("enqueue", revised)
+    budget?.add(writtenBytes({ fresh: [], revised }))
+    const now = fresh.length === 0 ? rows[0]![0] : (yield* store(insertsFor(fresh).all, fresh))[0]
     return decided.map((answer): EnqueueAnswer => answer._tag === "Accepted" ? { ...answer, now } : answer)
   })
 
@@ -183,7 +233,7 @@ export const make = (
 const areAlike = (tasks: Group): boolean => {
   const { delayMs, key, maxRetries, priority, queue, runAt, timeoutMs, type } = tasks[0]!
   return tasks.every((task) =>
-    task.gate === null && task.type === type && task.queue === queue && task.priority === priority &&
+    task.gate === null && !isUnique(task) && task.type === type && task.queue === queue && task.priority === priority &&
     task.key === key &&
     task.maxRetries === maxRetries && task.timeoutMs === timeoutMs && task.delayMs === delayMs && task.runAt === runAt
   )
@@ -203,7 +253,8 @@ const each = (tasks: Group): ReadonlyArray<Parameter> => [
 
 const gates = (tasks: Group): ReadonlyArray<Parameter> => [
   texts(tasks.map(({ gate }) => gate)),
-  texts(tasks.map(({ costs }) => costs))
+  texts(tasks.map(({ costs }) => costs)),
+  texts(tasks.map(({ unique }) => Uniqueness.holdOf(unique)))
 ]
 
 const one = (

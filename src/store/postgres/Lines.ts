@@ -138,7 +138,7 @@ export const renewed = (schema: string): string =>
     )`
 
 /** Takes note of the news, and brings back lines that may start. What it reads was committed, so what follows sees all of it. */
-const foldFunction = (schema: string): string =>
+export const foldFunction = (schema: string): string =>
   `CREATE OR REPLACE FUNCTION ${schema}.fold_lines_1(p_now bigint) RETURNS void LANGUAGE plpgsql ${Take.settings} AS $function$
   DECLARE
     v_types text[];
@@ -187,7 +187,7 @@ const foldFunction = (schema: string): string =>
           ORDER BY t.rank, t.seq LIMIT 1
         ) h
         WHERE NOT EXISTS (SELECT FROM ${schema}.line o WHERE o.type = n.type AND o.queue = n.queue AND o.gate = n.gate
-          AND o.seq = h.seq AND o.rank = h.rank)
+          AND o.seq = h.seq AND o.rank = h.rank AND o.priority = h.priority AND o.costs IS NOT DISTINCT FROM h.costs)
         ON CONFLICT (type, queue, gate) DO UPDATE SET rank = excluded.rank, seq = excluded.seq,
           priority = excluded.priority, costs = excluded.costs, closed_by = NULL, cost = 0,
           place = greatest(excluded.place, l.turn);

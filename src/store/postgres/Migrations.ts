@@ -16,6 +16,7 @@ import * as Lines from "./Lines.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Records from "./Records.ts"
 import * as Server from "./Server.ts"
+import * as Take from "./Take.ts"
 
 /**
  * States are numbers in the order of `TaskState.all`: 0 scheduled, 1 pending, 2 running, 3 completed, 4 failed,
@@ -170,6 +171,16 @@ const gates = (schema: string): ReadonlyArray<string> => [
   Claim.earlierFunction(schema, 3)
 ]
 
+/** How long a task holds its key, and whether it has lost it to a later one. */
+const windows = (schema: string): ReadonlyArray<string> => [
+  `ALTER TABLE ${schema}.task ADD COLUMN IF NOT EXISTS key_hold text,
+    ADD COLUMN IF NOT EXISTS key_lost boolean NOT NULL DEFAULT false`,
+  `DROP INDEX IF EXISTS ${schema}.task_key`,
+  `CREATE UNIQUE INDEX task_key ON ${schema}.task (type, key) WHERE key IS NOT NULL AND NOT key_lost`,
+  Lines.foldFunction(schema),
+  Take.takeFunction(schema)
+]
+
 const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   first,
   Events.tables,
@@ -182,7 +193,8 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   (schema) => [Claim.earlierFunction(schema, 3)],
   pausesAsRecords,
   gates,
-  (schema) => [Claim.claimFunction(schema)]
+  (schema) => [Claim.claimFunction(schema)],
+  windows
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

@@ -231,7 +231,7 @@ const make = Effect.fnUntraced(function*(
   const budget = options.maxBytes === undefined ? undefined : new Budget(options.maxBytes, tally.bytes, clock)
   if (budget !== undefined) yield* budget.measureFor(0)
   const tasks = Task.make(database, headStartMs)
-  const enqueueOnce = Enqueue.make(database, capacity, headStartMs, budget)
+  const enqueueOnce = Enqueue.make(database, tasks, capacity, headStartMs, budget)
   // the server may have become another one while the process ran: one whose sequences are behind
   const numbering = <A, E extends { readonly _tag: string }>(effect: Effect.Effect<A, E | StoreError>) =>
     Effect.catchIf(

@@ -288,7 +288,7 @@ export const takeFunction = (schema: string): string => {
         END IF;
       ELSE
         IF v_behind THEN
-          PERFORM FROM ${schema}.task t WHERE t.seq = v_seq AND t.state + 0 = 1 FOR UPDATE SKIP LOCKED;
+          PERFORM FROM ${schema}.task t WHERE t.seq = v_seq AND t.state + 0 = 1 AND t.gate = v_line.gate FOR UPDATE SKIP LOCKED;
           v_found := FOUND;
         ELSE
           SELECT t.rank, t.seq, t.priority, t.costs
@@ -297,10 +297,10 @@ export const takeFunction = (schema: string): string => {
             ORDER BY t.rank, t.seq LIMIT 1 FOR UPDATE SKIP LOCKED;
           v_found := FOUND;
           IF NOT v_found THEN v_fates[v_x] := ${unsure}; END IF;
-          IF v_found AND v_head_seq <> v_seq THEN
+          IF v_found AND (v_head_seq <> v_seq OR v_head_costs IS DISTINCT FROM v_costs) THEN
             v_found := false;
             v_fates[v_x] := ${unsure};
-            IF v_line.gate NOT LIKE '${orderedPattern}' OR NOT EXISTS (
+            IF v_head_seq = v_seq OR v_line.gate NOT LIKE '${orderedPattern}' OR NOT EXISTS (
               SELECT FROM ${schema}.task t WHERE t.seq = v_seq AND t.state + 0 = 1
             ) THEN
               v_lines[v_x].rank := v_head_rank;

@@ -67,6 +67,30 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
       INSERT INTO ${schema}.line_news (type, queue, gate, changed)
       SELECT DISTINCT type, queue, gate, true FROM changed WHERE gate IS NOT NULL
     )`)
+  const revise = `WITH given AS (
+      SELECT * FROM unnest($1::float8[], $2::text[], $3::float8[], $4::text[], $5::text[], $6::text[])
+        AS g (seq, payload, priority, gate, costs, key_hold)
+    ), revised AS (
+      UPDATE ${schema}.task t SET payload = coalesce(g.payload, t.payload), priority = g.priority::smallint,
+        gate = g.gate, costs = g.costs, key_hold = g.key_hold FROM given g WHERE t.seq = g.seq::bigint
+    )
+    INSERT INTO ${schema}.line_news (type, queue, gate, changed)
+      SELECT DISTINCT t.type, t.queue, t.gate, true FROM ${schema}.task t
+      WHERE t.seq = ANY ($1::float8[]::bigint[]) AND t.gate IS NOT NULL`
+  /** Writes what tasks are from now on. The statement sees their gates as they were: claims take note of them. */
+  const applyRevisions = (operation: string, decided: ReadonlyArray<Decided>): Effect.Effect<unknown, StoreError> => {
+    const given = decided.flatMap(({ change: { revised }, task }) =>
+      revised === undefined ? [] : [{ ...revised, task }]
+    )
+    return given.length === 0 ? Effect.void : query(operation, revise, [
+      numbers(given.map(({ task }) => task.seq)),
+      texts(given.map(({ payload }) => payload)),
+      numbers(given.map(({ priority }) => priority)),
+      texts(given.map(({ gate }) => gate)),
+      texts(given.map(({ costs }) => costs)),
+      texts(given.map(({ hold }) => hold))
+    ])
+  }
   const tasks: Tasks = {
     lock: (operation, ids) =>
       Effect.map(
@@ -74,13 +98,15 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
         (rows) => new Map(rows.map((row) => [row[1], recordOf(row)]))
       ),
     apply: (operation, decided) =>
-      decided.length === 0 ?
-        Effect.void :
-        Effect.asVoid(query(operation, decided.some(({ task }) => task.gate !== null) ? applyGated : apply, [
+      decided.length === 0 ? Effect.void : Effect.andThen(
+        applyRevisions(operation, decided),
+        Effect.asVoid(query(operation, decided.some(isGated) ? applyGated : apply, [
           numbers(decided.map(({ task }) => task.seq)),
           numbers(decided.map(({ change }) => stateCode[change.state])),
           numbers(decided.map(({ change }) => change.dueAt)),
-          numbers(decided.map(({ change, task }) => Rank.rankOf(task, change.dueAt, headStartMs))),
+          numbers(
+            decided.map(({ change, task }) => Rank.rankOf({ ...task, ...change.revised }, change.dueAt, headStartMs))
+          ),
           numbers(decided.map(({ change }) => change.completedAt)),
           numbers(decided.map(({ change }) => change.failures)),
           numbers(decided.map(({ change }) => change.crashes)),
@@ -90,7 +116,8 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
           texts(decided.map(({ change }) => failureTextOf(change))),
           texts(decided.map(({ change }) => historyTextOf(change))),
           ...countersOf(decided).map(number)
-        ])),
+        ]))
+      ),
     change: ({ transaction }, operation, ids, unknown, decide) =>
       ids.length === 0 ? Effect.succeed([]) : transaction(
         operation,
@@ -113,6 +140,8 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
   }
   return tasks
 }
+
+const isGated = ({ change, task }: Decided): boolean => (change.revised ?? task).gate !== null
 
 /** What changes do to the counters, in the order of the statement's parameters. */
 const countersOf = (decided: ReadonlyArray<Decided>): ReadonlyArray<number> => {

@@ -6,15 +6,18 @@
  */
 import { Effect } from "effect"
 import { StoreError } from "../../domain/Errors.ts"
-import type { NewTask } from "../../domain/TaskRecord.ts"
-import { type Budget, offeredBytes, Plan } from "../Admission.ts"
+import type { NewTask, TaskRecord } from "../../domain/TaskRecord.ts"
+import { type Budget, offeredBytes, Plan, writtenBytes } from "../Admission.ts"
 import type { Coalesced } from "../Coalescer.ts"
+import type { Owner } from "../Draft.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import * as Failure from "./Failure.ts"
 import { lines } from "./Lines.ts"
+import * as Merge from "./Merge.ts"
 import { admitted, block, entered, lanes, lineOf } from "./Order.ts"
 import { maxArguments, prelude, rowsOf, type Runner, script } from "./Runner.ts"
-import { keyFieldOf, restOf } from "./Task.ts"
+import { fieldOf, restOf } from "./Task.ts"
+import { changedSize, writes } from "./Writes.ts"
 
 /** Texts in one argument, where there are too many for an argument each. */
 const packSize = 1000
@@ -69,16 +72,44 @@ export const make = (
     tasks: Group,
     first: Answer
   ): Effect.fn.Return<ReadonlyArray<EnqueueAnswer>, StoreError> {
-    const known: Array<Owned> = []
+    let known: Array<Owned> = []
     let [sent, answer] = [tasks, first]
     for (let round = 0; round < maxRounds; round++) {
       known.push(...knownOf(sent, answer))
-      const plan = planOf(known, capacity, Number(answer[1]), budget)
+      const held = [...new Set(known.flatMap(({ isHeld, owner }) => isHeld ? [owner.id] : []))]
+      const { met, now } = held.length === 0
+        ? { met: noneMet, now: Number(answer[0]) }
+        : yield* Merge.read(runner, "enqueue", held)
+      const plan = planOf(known, capacity, Number(answer[1]), budget, now)
+      for (const { task } of met.values()) plan.addStored(task)
       const decided = groups.map((group) => plan.decide(group))
-      if (plan.fresh.length === 0) return stored(decided, [], [answer[0], "stored"])
-      sent = plan.fresh
-      answer = yield* send(sent, false)
-      if (answer[1] === "stored") return stored(decided, sent, answer)
+      const { fresh, losers, revised } = plan
+      if (fresh.length === 0 && revised.length === 0) return stored(decided, [], [answer[0], "stored"])
+      if (held.length === 0) {
+        sent = fresh
+        answer = yield* send(sent, false)
+        if (answer[1] === "stored") return stored(decided, sent, answer)
+        continue
+      }
+      const written = yield* Effect.flatMap(
+        Failure.packing("enqueue", () => {
+          const guards = Merge.guardsOf(plan, met)
+          const changes = Merge.textsOf(Merge.changesOf(revised, met))
+          const before = [headStartMs, guards.length, changes.length].map(String).concat(guards, changes)
+          if (fresh.length === 0) return before
+          const group = argumentsOf(fresh, capacity, headStartMs, "allNew", losers)
+          return [...before, ...packed(group, maxArguments - before.length)]
+        }),
+        (args) => runner("enqueue", runMerge, args)
+      )
+      if (written !== "") {
+        budget?.add(writtenBytes({ fresh: [], revised }))
+        return stored(decided, fresh, [Number(written), "stored"])
+      }
+      // all is looked at again
+      known = []
+      sent = tasks
+      answer = yield* send(tasks, true)
     }
     return yield* overtaken("enqueue")
   })
@@ -108,9 +139,10 @@ export const planOf = (
   known: ReadonlyArray<Owned>,
   capacity: number,
   unfinished: number,
-  budget: Budget | undefined
+  budget: Budget | undefined,
+  now: number
 ): Plan => {
-  const plan = new Plan(capacity, unfinished, budget)
+  const plan = new Plan(capacity, unfinished, budget, now)
   for (const { owner, task } of known) {
     if (owner.id === task.id) plan.addId(task.id)
     else plan.addOwner(task, owner)
@@ -121,14 +153,18 @@ export const planOf = (
 /** A task that was sent, and the one that has its id or its key. */
 export interface Owned {
   readonly task: NewTask
-  readonly owner: Pick<NewTask, "id" | "payload">
+  readonly owner: Owner
+  /** Whether one of the two has a window, so that the owner has to be read. */
+  readonly isHeld: boolean
 }
 
 /** What an answer says about tasks that were sent. */
 export const knownOf = (sent: Group, [, , ...known]: Answer): ReadonlyArray<Owned> =>
   rowsOf(known, 3).map(([place, id, payload]) => {
     const task = sent[Number(place) - 1]!
-    return { task, owner: { id: String(id), payload: payload === "" ? task.payload : String(payload) } }
+    const isHeld = payload === "\t"
+    const owner = { id: String(id), payload: payload === "" || isHeld ? task.payload : String(payload) }
+    return { task, owner: isHeld ? { ...owner, hold: "" } : owner, isHeld }
   })
 
 /** Any number of texts as arguments: as they are, or many in one, as JSON. */
@@ -142,22 +178,29 @@ export const packed = (texts: ReadonlyArray<string>, max: number = maxArguments)
   ]
 
 /** Neighbours that differ in nothing but id, limits and payload are one run. */
-export const argumentsOf = (tasks: Group, capacity: number, headStartMs: number, mode: Mode): ReadonlyArray<string> => {
+export const argumentsOf = (
+  tasks: Group,
+  capacity: number,
+  headStartMs: number,
+  mode: Mode,
+  losers: ReadonlyArray<TaskRecord> = []
+): ReadonlyArray<string> => {
   const args = [String(headStartMs), String(capacity), ""]
   let sizeAt = 0
   let size = 0
   let before: NewTask | undefined
   const ids = new Set<string>()
   const keys: Array<string> = []
+  const free = new Set(losers.map(fieldOf))
   for (const task of tasks) {
-    const keyField = keyFieldOf(task)
+    const keyField = fieldOf(task)
     if (before === undefined || keyField !== "" || before.key !== null || !alike(before, task)) {
       if (size > 0) args[sizeAt] = String(size)
       size = 0
-      sizeAt = args.push("", lineOf(task), String(task.priority), dueOf(task), keyField) - 5
+      sizeAt = args.push("", lineOf(task), String(task.priority), dueOf(task), `${markOf(task, free)}${keyField}`) - 5
       if (keyField !== "") keys.push(keyField)
     }
-    args.push(task.id, restOf(task, keyField))
+    args.push(task.id, restOf(task))
     ids.add(task.id)
     size++
     before = task
@@ -167,6 +210,9 @@ export const argumentsOf = (tasks: Group, capacity: number, headStartMs: number,
   args[2] = isRepeated || mode === "look" ? "1" : mode === "new" ? "0" : "2"
   return args
 }
+
+const markOf = (task: NewTask, free: ReadonlySet<string>): string =>
+  task.key === null ? "" : free.has(fieldOf(task)) ? "t" : task.unique === null || task.unique === undefined ? "" : "u"
 
 const alike = (a: NewTask, b: NewTask): boolean =>
   a.type === b.type && a.queue === b.queue && a.gate === b.gate && a.priority === b.priority && a.runAt === b.runAt &&
@@ -179,11 +225,11 @@ const dueOf = (task: NewTask): string => task.runAt === null ? `+${Math.max(0, t
  *
  * - Arguments: head start, capacity, 1 to store nothing in any case or 2 to store nothing if any is known, then the tasks in runs. A run is neighbours of one line,
  *   priority and time: their number, `["queue","type"]` or that with the gate as a third text, priority, when they are due (`+delay` or `=time`, in ms), the
- *   `["type","key"]` of a single keyed task or nothing, and for each task its id and the rest of its text. Where there are too
+ *   `["type","key"]` of a single keyed task or nothing, after `u` where it is unique in another way and `t` where it takes the key from the task that has it, and for each task its id and the rest of its text. Where there are too
  *   many: `packed`, then the same texts in JSON arrays.
  * - Answers: the clock, and `stored` if all that are not known were stored, else how many tasks are unfinished. Then for each
  *   known one its place, from 1, the id of the task that has its id or its key, and the payload of the latter if this is
- *   another text: the two may still say the same. Then nothing is stored, and where these payloads are too much for an answer, it
+ *   another text: the two may still say the same. A tab stands for the payload where one of the two has a window. Then nothing is stored, and where these payloads are too much for an answer, it
  *   does not have them all.
  *
  * All is written at the end with a handful of commands, for a command costs as much as storing a task. The first write is
@@ -208,7 +254,15 @@ while argv[at] do
     n = n + 1
     ids[n] = argv[index]
   end
-  if argv[at + 4] ~= "" then keyed[#keyed + 1], fields[#fields + 1] = { place = n, rest = argv[last] }, argv[at + 4] end
+  local field = argv[at + 4]
+  if field ~= "" then
+    local mark = string.sub(field, 1, 1)
+    if mark ~= "[" then
+      field = string.sub(field, 2)
+      argv[at + 4] = field
+    end
+    if mark ~= "t" then keyed[#keyed + 1], fields[#fields + 1] = { place = n, rest = argv[last], unique = mark == "u" }, field end
+  end
   at = last + 1
 end
 
@@ -227,8 +281,10 @@ local maxPayloads = 1000000
 for index, owner in ipairs(hmget(root .. ":key", fields)) do
   local place = keyed[index].place
   if owner and not known[place] and size <= maxPayloads then
-    local payload = string.match(call("HGET", root .. ":task", owner), "^[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n(.*)$")
-    if payload == string.match(keyed[index].rest, "^[^\\n]*\\n[^\\n]*\\n(.*)$") then payload = "" end
+    local key, payload = string.match(call("HGET", root .. ":task", owner), "^[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n([^\\n]*)\\n(.*)$")
+    if keyed[index].unique or string.find(key, "\\t", 1, true) then
+      payload = "\\t"
+    elseif payload == string.match(keyed[index].rest, "^[^\\n]*\\n[^\\n]*\\n(.*)$") then payload = "" end
     size = size + #payload
     know(place, owner, payload)
   end
@@ -323,5 +379,41 @@ if withGates[1] then
 end
 return answer
 `
+
+const noneMet: ReadonlyMap<string, Merge.Met> = new Map()
+
+/**
+ * - Arguments: head start, how many texts of guards follow, how many of changed owners, then both, then those of {@link storing} or
+ *   nothing.
+ * - Answers: the clock when all was written, or nothing where an owner or a new task is not as it was.
+ */
+const runMerge = script<string>(`${prelude}${writes}${Merge.merging}${admitted}${entered}
+local function enqueue(ARGV)
+${storing}
+end
+
+local now = clock()
+clock = function() return now end
+local function part(first, last)
+  local texts = {}
+  for at = first, last do texts[#texts + 1] = ARGV[at] end
+  return texts
+end
+headStart = ARGV[1]
+local changesAt = 4 + ARGV[2]
+local groupAt = changesAt + ARGV[3]
+local guards, changes, group = part(4, changesAt - 1), part(changesAt, groupAt - 1), part(groupAt, #ARGV)
+if not areOwners(guards) then return "" end
+local tasks = {}
+for at = 1, #changes, ${changedSize} do
+  tasks[at] = asRead(changes, at)
+  if not tasks[at] then return "" end
+end
+if group[1] and enqueue(group)[2] ~= "stored" then return "" end
+for at = 1, #changes, ${changedSize} do change(changes, at, tasks[at]) end
+supersede(guards)
+conclude()
+return int(now)
+`)
 
 const run = script<Answer>(`${prelude}${lanes}${block}${lines}${admitted}${entered}${storing}`)

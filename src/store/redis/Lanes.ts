@@ -8,7 +8,7 @@ import { type CountedLanes, coverageOf, type LaneCounts, type LaneRange, type Ru
 import type { Stranded } from "../TaskStore.ts"
 import { block, elementsOf, lanes, namesOf, running } from "./Order.ts"
 import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
-import { standing } from "./Task.ts"
+import { standing } from "./Writes.ts"
 
 /** Lanes counted by one script at most: it blocks the server, for about 15 µs a lane. */
 const maxLanes = 250

@@ -17,7 +17,8 @@ import { adopt, lanes, left, stored } from "./Order.ts"
 import { limits } from "./Passes.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 import { freeing } from "./Server.ts"
-import { standing, type Tasks } from "./Task.ts"
+import type { Tasks } from "./Task.ts"
+import { standing } from "./Writes.ts"
 
 /** The operations of one deployment. */
 export const make = (runner: Runner, tasks: Tasks) => {
@@ -87,11 +88,15 @@ local function drop(set, refs)
   end
   leaveEras(amounts)
   if string.sub(set, 2) == "1" then
-    local fields = {}
+    local fields, owned = {}, {}
     for index, task in ipairs(hmget(root .. ":task", ids)) do
-      fields[index] = string.match(task, "^[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n([^\\n]*)")
+      fields[index] = string.match(task, "^[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n([^\\n\\t]*)")
     end
-    each("HDEL", root .. ":key", fields)
+    -- a later task may have the key
+    for index, id in ipairs(hmget(root .. ":key", fields)) do
+      if id == ids[index] then owned[#owned + 1] = fields[index] end
+    end
+    each("HDEL", root .. ":key", owned)
   end
   for _, name in ipairs({ ":task", ":state", ":result", ":failure", ":history", ":progress" }) do
     each("HDEL", root .. name, ids)

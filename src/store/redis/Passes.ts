@@ -9,7 +9,8 @@ import { limitKind, maxHolders, maxSwept, pausedKeyKind } from "../Gates.ts"
 import { lines } from "./Lines.ts"
 import { lanes, running } from "./Order.ts"
 import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
-import { standing, stateNames } from "./Task.ts"
+import { stateNames } from "./Task.ts"
+import { standing } from "./Writes.ts"
 
 /** The operations of one deployment. */
 export const make = (runner: Runner) => ({

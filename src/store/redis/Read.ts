@@ -9,7 +9,8 @@ import { all } from "../../domain/TaskState.ts"
 import { type Counts, type Listed, type ListRequest, type Outcome, totalsOf } from "../TaskStore.ts"
 import { eras, lanes, running } from "./Order.ts"
 import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
-import { failureOf, letters, recordOf, type Shown, shownSize, standing, stateNames } from "./Task.ts"
+import { failureOf, letters, recordOf, type Shown, shownSize, stateNames } from "./Task.ts"
+import { standing } from "./Writes.ts"
 
 /** How long the end of a task is announced after a process has said that it waits for it. */
 const awaitedForMs = 10 * 60 * 1000

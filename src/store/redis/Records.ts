@@ -4,7 +4,7 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
-import type { NewTask } from "../../domain/TaskRecord.ts"
+import type { NewTask, TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import { type Budget, offeredBytes } from "../Admission.ts"
 import * as Atomically from "../Atomically.ts"
@@ -16,9 +16,11 @@ import type { Accepted } from "../TaskStore.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Failure from "./Failure.ts"
 import { lines } from "./Lines.ts"
+import * as Merge from "./Merge.ts"
 import { admitted, entered, lanes } from "./Order.ts"
 import { maxArguments, prelude, type Runner, script } from "./Runner.ts"
 import * as Task from "./Task.ts"
+import { changedSize, writes } from "./Writes.ts"
 
 /** The keys of a kind, and the number of the next put or take, as `RecordDriver.nextVersion` has it. */
 const records = `${prelude}
@@ -195,7 +197,7 @@ type Answer =
   | readonly [found: "known", answer: Enqueue.Answer]
 
 /** What stands for an attempt that does not hold its task: nothing that could have been read. */
-const lost: ReadonlyArray<string> = Array.from({ length: Task.changedSize }, () => "")
+const lost: ReadonlyArray<string> = Array.from({ length: changedSize }, () => "")
 
 /**
  * Records, new tasks and ends of attempts in one script. It looks at all of them first, in the order in which refusals are
@@ -228,25 +230,38 @@ const atomic = (
     parts: Atomically.Parts,
     ends: ReadonlyArray<Task.Changed | undefined>,
     ending: number,
-    { accepted, fresh }: Group
+    { accepted, fresh, guards, losers, revised }: Group
   ): Effect.Effect<Answer, StoreError> =>
     Effect.flatMap(
       Failure.packing(operation, () => {
         const changes = [parts.noteOf(accepted), ...parts.changes].flatMap(argumentsOf)
-        const ended = ends.flatMap((end) => end === undefined ? lost : Task.argumentsOf(end))
-        const head = [headStartMs, changes.length, ended.length].map(String)
-        const before = [...head, ...changes, ...ended]
+        const byId = new Map(revised.map((one) => [one.task.id, one]))
+        const ended = ends.flatMap((end) => {
+          if (end === undefined) return lost
+          // one that ends and takes another payload in one step
+          const { about = "", change } = byId.get(end.task.id) ?? end
+          byId.delete(end.task.id)
+          return Task.argumentsOf({ ...end, about, change })
+        })
+        ended.push(...Merge.textsOf([...byId.values()]))
+        const head = [headStartMs, changes.length, ended.length, guards.length].map(String)
+        const before = [...head, ...changes, ...ended, ...guards]
         if (fresh.length === 0) return before
         const mode = budget === undefined || budget.fits(offeredBytes(fresh)) ? "allNew" : "look"
-        const group = Enqueue.argumentsOf(fresh, capacity + ending, headStartMs, mode)
+        const group = Enqueue.argumentsOf(fresh, capacity + ending, headStartMs, mode, losers)
         return [...before, ...Enqueue.packed(group, maxArguments - before.length)]
       }),
       (args) => runner(operation, runTogether, args)
     )
 
   return Atomically.make(Effect.fnUntraced(function*(parts) {
-    const known: Array<Enqueue.Owned> = []
-    let group: Group = { accepted: parts.tasks.map(({ id }) => ({ id, duplicate: false })), fresh: parts.tasks }
+    let known: Array<Enqueue.Owned> = []
+    const all: Group = {
+      ...nothing,
+      accepted: parts.tasks.map(({ id }) => ({ id, duplicate: false })),
+      fresh: parts.tasks
+    }
+    let group = all
     if (budget !== undefined) yield* budget.measureFor(offeredBytes(parts.tasks))
     let ends = yield* decideEnds(parts)
     for (let round = 0; round < Enqueue.maxRounds; round++) {
@@ -266,16 +281,31 @@ const atomic = (
           return yield* Atomically.answer(parts, { _tag: "Changed", index: answer[1] - 1, found: Number(answer[2]) })
         case "lost": {
           const index = answer[1]
-          if (ends[index] === undefined) return yield* Atomically.answer(parts, { _tag: "Lost", index })
+          if (index < ends.length && ends[index] === undefined) {
+            return yield* Atomically.answer(parts, { _tag: "Lost", index })
+          }
           ends = yield* decideEnds(parts)
+          known = []
+          group = all
           break
         }
         case "known": {
           known.push(...Enqueue.knownOf(group.fresh, answer[1]))
-          const plan = Enqueue.planOf(known, capacity, Number(answer[1][1]) - ending, budget)
+          const held = [...new Set(known.flatMap(({ isHeld, owner }) => isHeld ? [owner.id] : []))]
+          const { met, now } = held.length === 0
+            ? { met: new Map<string, Merge.Met>(), now: Number(answer[1][0]) }
+            : yield* Merge.read(runner, operation, held)
+          const plan = Enqueue.planOf(known, capacity, Number(answer[1][1]) - ending, budget, now)
+          for (const { task } of met.values()) plan.addStored(task)
+          for (const end of ends) {
+            const task = met.get(end?.task.id ?? "")?.task
+            if (end !== undefined && task !== undefined) plan.addRevised({ task, change: end.change })
+          }
           const decided = plan.decide(parts.tasks)
           if (decided._tag !== "Accepted") return yield* Atomically.answer(parts, decided)
-          group = { accepted: decided.tasks, fresh: plan.fresh }
+          const { fresh, losers } = plan
+          const revised = Merge.changesOf(plan.revised, met)
+          group = { accepted: decided.tasks, fresh, losers, revised, guards: Merge.guardsOf(plan, met) }
         }
       }
     }
@@ -283,19 +313,24 @@ const atomic = (
   }))
 }
 
-/** What has been decided about the tasks: what they will be, and those to be stored. */
+/** What has been decided about the tasks: what they will be, those to be stored, and what becomes of the owners of their keys. */
 interface Group {
   readonly accepted: ReadonlyArray<Accepted>
   readonly fresh: ReadonlyArray<NewTask>
+  readonly losers: ReadonlyArray<TaskRecord>
+  readonly revised: ReadonlyArray<Task.Changed>
+  readonly guards: ReadonlyArray<string>
 }
 
+const nothing: Group = { accepted: [], fresh: [], losers: [], revised: [], guards: [] }
+
 /**
- * - Arguments: head start, how many texts of changes follow, how many of ends of attempts, then both, then the arguments of
- *   `Enqueue`, or nothing without tasks. The first change is the note of the nonce.
+ * - Arguments: head start, how many texts of changes follow, how many of ends of attempts and owners that change, how many of guards,
+ *   then these, then the arguments of `Enqueue`, or nothing without tasks. The first change is the note of the nonce.
  * - Answers: see {@link Answer}. Storing tasks is the last thing that is looked at and the first that is written, so a refusal
  *   leaves no trace.
  */
-const runTogether = script<Answer>(`${records}${Task.writes}${puts}${admitted}${entered}
+const runTogether = script<Answer>(`${records}${writes}${Merge.merging}${puts}${admitted}${entered}
 local function enqueue(ARGV)
 ${Enqueue.storing}
 end
@@ -310,26 +345,30 @@ local function part(first, last)
   return texts
 end
 headStart = ARGV[1]
-local endsAt = 4 + ARGV[2]
-local groupAt = endsAt + ARGV[3]
-local changes, ends, group = part(4, endsAt - 1), part(endsAt, groupAt - 1), part(groupAt, #ARGV)
+local endsAt = 5 + ARGV[2]
+local guardsAt = endsAt + ARGV[3]
+local groupAt = guardsAt + ARGV[4]
+local changes, ends = part(5, endsAt - 1), part(endsAt, guardsAt - 1)
+local guards, group = part(guardsAt, groupAt - 1), part(groupAt, #ARGV)
 
 local note = call("HGET", recordsOf(changes[1]), changes[2])
 if note then return { "repeated", note } end
 local index, version = conflictIn(changes)
 if index then return { "changed", index, version } end
 local tasks = {}
-for at = 1, #ends, ${Task.changedSize} do
+for at = 1, #ends, ${changedSize} do
   local e = asRead(ends, at)
-  if not e then return { "lost", (at - 1) / ${Task.changedSize} } end
+  if not e then return { "lost", (at - 1) / ${changedSize} } end
   tasks[at] = e
 end
+if not areOwners(guards) then return { "lost", #ends / ${changedSize} } end
 if group[1] then
   local answer = enqueue(group)
   if answer[2] ~= "stored" then return { "known", answer } end
 end
 version = put(changes, now)
-for at = 1, #ends, ${Task.changedSize} do change(ends, at, tasks[at]) end
+for at = 1, #ends, ${changedSize} do change(ends, at, tasks[at]) end
+supersede(guards)
 conclude()
 return { "written", version, now }
 `)

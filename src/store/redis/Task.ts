@@ -1,13 +1,13 @@
 /**
  * How a task is written and read, on this side and in scripts, and how what was decided about it is applied.
  *
- * `task` holds what never changes: five parts, each but the last ended by a line feed, which JSON texts don't contain.
+ * `task` holds what changes only while a task waits, and seldom: five parts, each but the last ended by a line feed, which JSON texts don't contain.
  *
  * ```text
  * seq;keyed;0;priority;1;0;0;0;dueAt
  * ["queue","type"], and its gate as a third text
  * createdAt;maxRetries;timeoutMs, and where its gate has other costs than 1 these as a JSON array
- * ["type","key"], or nothing
+ * ["type","key"], or nothing; and where the key has a window, a tab and how the task holds it
  * payload
  * ```
  *
@@ -19,7 +19,8 @@
  * "instance"
  * ```
  *
- * After startedAt follows when it was created, if its line goes in the order of storing.
+ * After startedAt follows when it was created, if its line goes in the order of storing. A fourth line, `-`, says that a later
+ * task has the key, so that this one can't be run again.
  *
  * States are letters: W waiting, R running, C completed, F failed, X cancelled. A task that was never claimed and has not
  * finished has no state: the first part of its `task` is what its state will be after its first claim. A waiting task is
@@ -38,13 +39,13 @@ import {
   type TaskRecord
 } from "../../domain/TaskRecord.ts"
 import type { TaskState } from "../../domain/TaskState.ts"
+import { holdOf, superseded } from "../../domain/Uniqueness.ts"
 import type { Decision } from "../Driver.ts"
 import * as Failure from "./Failure.ts"
-import { announce } from "./Hints.ts"
-import { lines } from "./Lines.ts"
-import { block, lanes, namesOf } from "./Order.ts"
+import { lanes, lineOf, namesOf } from "./Order.ts"
 import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
 import { freeing } from "./Server.ts"
+import { changedSize, standing, writes } from "./Writes.ts"
 
 /** Changes tasks of one deployment as `Settlement` decides. */
 export type Tasks = ReturnType<typeof make>
@@ -121,6 +122,8 @@ export interface Read {
   readonly task: Standing
   readonly state: string
   readonly lease: string
+  /** What its text has about its limits and its key, where it was read. */
+  readonly about?: string
   readonly change?: Settlement.Change | undefined
   readonly counts?: Decision<unknown>[2]
 }
@@ -136,7 +139,7 @@ const readOf = (row: Stood): readonly [id: string, read: Read] => [
 ]
 
 /** A change as {@link writes} takes it. */
-export const argumentsOf = ({ change, counts, lease, state, task }: Changed): ReadonlyArray<string> => [
+export const argumentsOf = ({ about, change, counts, lease, state, task }: Changed): ReadonlyArray<string> => [
   task.id,
   state,
   lease,
@@ -145,24 +148,50 @@ export const argumentsOf = ({ change, counts, lease, state, task }: Changed): Re
   counts ?? "",
   change.result === task.result ? "" : `=${change.result}`,
   change.failure === task.failure ? "" : change.failure === null ? "-" : `=${JSON.stringify(change.failure)}`,
-  change.history === task.history ? "" : `=${change.history.map((attempt) => JSON.stringify(attempt)).join("\n")}`
+  change.history === task.history ? "" : `=${change.history.map((attempt) => JSON.stringify(attempt)).join("\n")}`,
+  change.revised === undefined ? "" : `${about}\n${revisionOf(task, change.revised)}`
 ]
 
+const revisionOf = (
+  { queue, type }: Standing,
+  { costs, gate, hold, payload, priority }: Settlement.Revision
+): string =>
+  `${priority}\n${lineOf({ queue, type, gate })}\n${costs ?? ""}\n${hold ?? ""}\n${
+    payload === null ? "" : `=${payload}`
+  }`
+
 /** The field under which a key's owner is kept; empty without a key. */
-export const keyFieldOf = ({ key, type }: NewTask): string => key === null ? "" : JSON.stringify([type, key])
+export const fieldOf = ({ key, type }: Pick<NewTask, "key" | "type">): string =>
+  key === null ? "" : JSON.stringify([type, key])
 
 /** What is written of a task besides what the script adds. */
-export const restOf = (task: NewTask, keyField: string): string =>
-  `${task.maxRetries};${task.timeoutMs ?? ""}${
-    task.costs === null ? "" : `;${task.costs}`
-  }\n${keyField}\n${task.payload}`
+export const restOf = (task: NewTask): string => {
+  const hold = holdOf(task.unique)
+  return `${task.maxRetries};${task.timeoutMs ?? ""}${task.costs === null ? "" : `;${task.costs}`}\n${fieldOf(task)}${
+    hold === null ? "" : `\t${hold}`
+  }\n${task.payload}`
+}
 
 const firstParts = /^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n/
 
 /** The five parts of a task's text. */
 const partsOf = (text: string) => {
   const [all, head, lane, limits, key] = firstParts.exec(text) as unknown as [string, string, string, string, string]
-  return { head: head.split(";"), lane, limits: limits.split(";"), key, payload: text.slice(all.length) }
+  const [field, hold = null] = key.split("\t")
+  return {
+    head: head.split(";"),
+    lane,
+    limits: limits.split(";"),
+    field: field!,
+    hold,
+    payload: text.slice(all.length)
+  }
+}
+
+/** The lines of a task's text that are about its limits and its key. */
+export const aboutOf = (text: string): string => {
+  const [, , , limits, key] = firstParts.exec(text)!
+  return `${limits}\n${key}`
 }
 
 /** A claimed task, with its state where it has been claimed before. */
@@ -199,19 +228,27 @@ type Stood = ReadonlyArray<string | null>
 const stoodSize = 6
 
 /** What decisions are made about. Those that store a result have none before, so it is not read. */
-export type Standing = Settlement.Current & Pick<TaskRecord, "id" | "seq" | "type" | "leaseUntil">
+export type Standing =
+  & Settlement.Current
+  & Pick<TaskRecord, "id" | "seq" | "queue" | "type" | "gate" | "priority" | "leaseUntil" | "hold">
 
 const standingOf = ([id, text, lease, isScheduled, failure, history]: Stood): Standing => {
-  const [numbers, lane, instance] = text!.split("\n")
+  const [numbers, lane, instance, mark] = text!.split("\n")
   const letter = numbers![0]!
   const fields = numbers!.slice(1).split(";")
-  const [claim, completed, seq, , cancel, , claims, settled, failures, crashes, due, started] = fields
+  const [claim, completed, seq, , cancel, priority, claims, settled, failures, crashes, due, started] = fields
+  const [queue, type, gate = null] = namesOf(lane!)
   const counts = { claim: Number(claim), claims: Number(claims) }
   return {
     ...counts,
     id: id!,
     seq: Number(seq),
-    type: namesOf(lane!)[1],
+    queue,
+    type,
+    gate,
+    priority: Number(priority),
+    // how it holds its key is read with its payload, unless it has lost it
+    hold: mark === undefined ? null : superseded,
     state: letter === "W" ? isScheduled === "1" ? "scheduled" : "pending" : stateNames[letter]!,
     dueAt: Number(due),
     startedAt: numberOrNull(started),
@@ -234,6 +271,7 @@ const stateAfter = (state: string, change: Settlement.Change): string => {
   const fields = state.slice(1, end).split(";")
   fields[1] = String(change.completedAt ?? "")
   fields[4] = change.cancelRequested ? "1" : "0"
+  if (change.revised !== undefined) fields[5] = String(change.revised.priority)
   fields[7] = String(change.settledClaim)
   fields[8] = String(change.failures)
   fields[9] = String(change.crashes)
@@ -251,17 +289,14 @@ export const shownSize = 9
 export const recordOf = (texts: Shown): TaskRecord => {
   const standing = standingOf(texts)
   const [text, reported, result] = texts.slice(stoodSize)
-  const { head, key, lane, limits, payload } = partsOf(text!)
+  const { field, hold, limits, payload } = partsOf(text!)
   const [claimOfProgress, progress] = reported?.split(";") ?? []
-  const [queue, , gate = null] = namesOf(lane)
   return {
     ...standing,
-    queue,
-    gate,
     costs: limits[3] ?? null,
     payload,
-    priority: Number(head[3]),
-    key: key === "" ? null : (JSON.parse(key) as [string, string])[1],
+    key: field === "" ? null : (JSON.parse(field) as [string, string])[1],
+    hold: standing.hold ?? hold,
     maxRetries: Number(limits[1]),
     timeoutMs: numberOrNull(limits[2]),
     createdAt: Number(limits[0]),
@@ -292,54 +327,6 @@ export const letters = Object.fromEntries(
 const numberOrNull = (text: string | null | undefined): number | null =>
   text === undefined || text === null || text === "" ? null : Number(text)
 
-const form = `^(.)${"([^;]*);".repeat(11)}([^\\n]*)\\n([^\\n]*)\\n(.*)$`
-
-/** Where tasks stand. A script pays for each function that it has, called or not. */
-export const standing = `
-local function parse(text)
-  local e = {}
-  e.letter, e.claim, e.completed, e.seq, e.keyed, e.cancel, e.priority, e.claims, e.settled, e.failures, e.crashes,
-    e.due, e.started, e.line, e.instance = string.match(text, "${form}")
-  e.lane = e.line and laneOf(e.line)
-  return e
-end
-
--- the state of a task; nil for an unknown id
-local function textOf(id)
-  local text = call("HGET", root .. ":state", id)
-  if text then return text end
-  local task = call("HGET", root .. ":task", id)
-  if not task then return nil end
-  local numbers, due, line, created = string.match(task, "^([^;]*;[^;]*;[^;]*;[^;]*;)1(;[^\\n]*)\\n([^\\n]*)\\n([^;]*)")
-  if isOrdered(line, laneOf(line)) then due = due .. ";;" .. created else due = due .. ";" end
-  return "W0;;" .. numbers .. "0" .. due .. "\\n" .. line .. "\\n"
-end
-
-local function load(id)
-  local text = textOf(id)
-  return text and parse(text)
-end
-
--- scheduled members carry what promotion needs: their priority and line
-local function appointment(e, id) return e.seq .. e.priority .. e.line .. "\\n" .. id end
-
-local function leaseOf(e, id) return e.letter == "R" and call("ZSCORE", root .. ":running", e.seq .. id) or "" end
-
--- adds six texts, and answers how long they may be; nothing for an unknown id
-local function stand(answers, id)
-  local text = textOf(id)
-  if not text then return nil end
-  local e, at, scheduled, failure, history = parse(text), #answers, "", false, false
-  if e.letter == "W" and call("ZSCORE", root .. ":scheduled", appointment(e, id)) then scheduled = "1" end
-  if e.claim ~= "0" then
-    failure, history = call("HGET", root .. ":failure", id), call("HGET", root .. ":history", id)
-  end
-  answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4] = id, text, leaseOf(e, id), scheduled
-  answers[at + 5], answers[at + 6] = failure, history
-  return #(failure or "") + #(history or "")
-end
-`
-
 /**
  * Reads what decisions need. Payloads and results are not read: a batch of large ones would not fit into memory.
  *
@@ -355,96 +342,6 @@ for index = 2, #ARGV do
 end
 return answers
 `)
-
-/**
- * Writes tasks that are as they were read, with the moves between the sorted sets that their states are. A task is given as nine
- * texts: its id, state and lease as they were read, the letter of the new state, that state, another total that counts it or
- * nothing, and its result, failure and history: nothing where it stays, `-` where it goes, else `=` and the text.
- */
-export const writes = `${lanes}${block}${lines}${standing}${announce}
-local headStart, ended, totals = nil, {}, { C = "completed", F = "failed", X = "cancelled" }
-
-local amounts = {}
-local function add(name, amount) amounts[name] = (amounts[name] or 0) + amount end
-
-local function rankOf(e)
-  local since = isOrdered(e.line, e.lane) and string.match(e.started, ";(%d+)$") or e.due
-  return int(since - e.priority * headStart)
-end
-
--- takes a task out of the sets of its state
-local function quit(e, id)
-  local ref = e.seq .. id
-  if e.letter == "R" then
-    call("ZREM", root .. ":running", ref)
-  elseif totals[e.letter] then
-    call("ZREM", root .. ":finished:" .. e.letter .. e.keyed, ref)
-    call("ZREM", root .. ":list:" .. e.letter .. ":" .. e.lane, ref)
-    add("unfinished", 1)
-  elseif call("ZREM", root .. ":scheduled", appointment(e, id)) == 1 then
-    call("ZREM", root .. ":list:S:" .. e.lane, ref)
-  else
-    if call("ZREM", root .. ":lane:" .. e.line, ref) == 1 then
-      call("ZREM", root .. ":list:P:" .. e.lane, ref)
-    else
-      extract(e.line, rankOf(e), e.seq)
-    end
-    if e.line == e.lane then depart(e.lane) else gated().depart(e.line) end
-  end
-end
-
--- files it under its new state
-local function join(e, id, letter)
-  local ref = e.seq .. id
-  call("ZADD", root .. ":list:" .. letter .. ":" .. e.lane, 0, ref)
-  if letter == "S" then
-    call("ZADD", root .. ":scheduled", e.due, appointment(e, id))
-  elseif letter == "P" then
-    call("ZADD", root .. ":lane:" .. e.line, rankOf(e), ref)
-    if e.line == e.lane then arrive(e.lane, rankOf(e), e.seq) else gated().arrive(e.line, rankOf(e), e.seq, true) end
-  else
-    call("ZADD", root .. ":finished:" .. letter .. e.keyed, e.completed, ref)
-    add("unfinished", -1)
-    add(totals[letter], 1)
-    ended[#ended + 1] = id
-  end
-end
-
--- the task that is given from a place on, if it is as it was read
-local function asRead(tasks, at)
-  local id, e = tasks[at], parse(tasks[at + 1])
-  return textOf(id) == tasks[at + 1] and leaseOf(e, id) == tasks[at + 2] and e
-end
-
--- writes that task
-local function change(tasks, at, e)
-  local id, letter, after, total = tasks[at], tasks[at + 3], tasks[at + 4], tasks[at + 5]
-  if letter ~= e.letter then
-    quit(e, id)
-    join(parse(after), id, letter)
-    if e.line ~= e.lane then
-      if e.letter == "R" then gated().count(e.line, -1) else gated().openAll(e.line) end
-    end
-  end
-  call("HSET", root .. ":state", id, after)
-  for index, name in ipairs({ ":result", ":failure", ":history" }) do
-    local text = tasks[at + 5 + index]
-    if text == "-" then call("HDEL", root .. name, id) end
-    if string.sub(text, 1, 1) == "=" then call("HSET", root .. name, id, string.sub(text, 2)) end
-  end
-  if total ~= "" then add(total, 1) end
-end
-
--- to be called once all are written
-local function conclude()
-  for name, amount in pairs(amounts) do count(name, amount) end
-  if madeLines then madeLines.conclude() end
-  announce(ended)
-end
-`
-
-/** How many texts {@link writes} takes of a task. */
-export const changedSize = 9
 
 /**
  * - Arguments: head start, then the tasks.

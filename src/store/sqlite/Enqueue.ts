@@ -5,22 +5,27 @@ import type { DatabaseSync } from "node:sqlite"
 import { isOrdered } from "../../domain/Gate.ts"
 import * as Rank from "../../domain/Rank.ts"
 import { dueAtOf, type NewTask } from "../../domain/TaskRecord.ts"
-import { admit, type Known, offeredBytes } from "../Admission.ts"
+import { holdOf } from "../../domain/Uniqueness.ts"
+import { admit, writtenBytes } from "../Admission.ts"
+import { alone, type Besides, type Decided, type Known, refused } from "../Draft.ts"
 import { stateCode } from "../TaskRow.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import { prepare, type Value } from "./Database.ts"
+import type { Tasks } from "./Task.ts"
 import type { Transaction } from "./Writer.ts"
 
 /** Rows per statement where a group is large: 8 store 350 k tasks/s, 1 stores 235 k, 64 no more than 8, one `json_each` 115 k. */
 const rowsAtOnce = 8
 
 const columns =
-  "seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state, created_at, due_at, rank, gate, costs"
+  "seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state, created_at, due_at, rank, gate, costs, " +
+  "key_hold"
 const columnCount = columns.split(", ").length
 
 /** Prepares the operation. */
 export const make = (
   database: DatabaseSync,
+  tasks: Tasks,
   capacity: number,
   maxBytes: number | undefined,
   headStartMs: number
@@ -36,9 +41,9 @@ export const make = (
   const insertOne = insert(1)
   const insertMany = insert(rowsAtOnce)
   const byId = prepare<[seq: number]>(database, "SELECT seq FROM task WHERE id = ?")
-  const byKey = prepare<[id: string, payload: string]>(
+  const byKey = prepare<[id: string, payload: string, hold: string | null]>(
     database,
-    "SELECT id, payload FROM task WHERE type = ? AND key = ?"
+    "SELECT id, payload, key_hold FROM task WHERE type = ? AND key = ? AND key_lost = 0"
   )
 
   // a transaction sees what it has written and removed itself
@@ -48,10 +53,10 @@ export const make = (
       FROM pragma_page_count, pragma_freelist_count, pragma_page_size`
   )
 
-  /** What keeps tasks from being stored because of their bytes. */
-  const beyondSize = (tasks: ReadonlyArray<NewTask>) => {
-    if (maxBytes === undefined || tasks.length === 0) return undefined
-    const size = { maxBytes, storedBytes: used.get()![0], offeredBytes: offeredBytes(tasks) }
+  /** What keeps tasks from being written because of their bytes. */
+  const beyondSize = (writes: Parameters<typeof writtenBytes>[0]) => {
+    if (maxBytes === undefined || writes.fresh.length + writes.revised.length === 0) return undefined
+    const size = { maxBytes, storedBytes: used.get()![0], offeredBytes: writtenBytes(writes) }
     return size.storedBytes + size.offeredBytes > maxBytes ? size : undefined
   }
 
@@ -94,22 +99,35 @@ export const make = (
     hasId: (id) => byId.get(id) !== undefined,
     ownerOf: (type, key) => {
       const row = byKey.get(type, key)
-      return row === undefined ? undefined : { id: row[0], payload: row[1] }
+      return row === undefined ? undefined : { id: row[0], payload: row[1], hold: row[2] }
+    },
+    find: tasks.find
+  }
+
+  /** Decides about a group before any of it is stored. */
+  const decideGroup = (transaction: Transaction, group: ReadonlyArray<NewTask>, besides: Besides): Decided => {
+    const unfinished = transaction.tally.unfinished - besides.ending
+    const { revisedOf } = besides
+    const admission = admit(group, revisedOf === undefined ? known : { ...known, revisedOf }, transaction.now)
+    if (admission._tag === "Conflict") return refused(admission)
+    const { fresh, losers, revised } = admission
+    if (fresh.length > 0 && unfinished + fresh.length > capacity) return refused({ _tag: "Full", capacity, unfinished })
+    const size = beyondSize(admission)
+    if (size !== undefined) return refused({ _tag: "Full", capacity, unfinished, size })
+    return {
+      answer: { _tag: "Accepted", tasks: admission.tasks, now: transaction.now },
+      write: () => {
+        for (const task of losers) tasks.loseKey(task)
+        for (const { change, task } of revised) tasks.change(transaction, task.id, undefined, () => [undefined, change])
+        store(transaction, fresh)
+      }
     }
   }
 
-  /** Decides about a group before any of it is stored. So many tasks are about to finish. */
-  const enqueueGroup = (transaction: Transaction, group: ReadonlyArray<NewTask>, ending: number): EnqueueAnswer => {
-    const unfinished = transaction.tally.unfinished - ending
-    const planned = admit(group, known)
-    if (planned._tag === "Conflict") return planned
-    if (planned.fresh.length > 0 && unfinished + planned.fresh.length > capacity) {
-      return { _tag: "Full", capacity, unfinished }
-    }
-    const size = beyondSize(planned.fresh)
-    if (size !== undefined) return { _tag: "Full", capacity, unfinished, size }
-    store(transaction, planned.fresh)
-    return { _tag: "Accepted", tasks: planned.tasks, now: transaction.now }
+  const enqueueGroup = (transaction: Transaction, group: ReadonlyArray<NewTask>): EnqueueAnswer => {
+    const { answer, write } = decideGroup(transaction, group, alone)
+    write()
+    return answer
   }
 
   const enqueue = (
@@ -120,9 +138,9 @@ export const make = (
     // with keys, or without room if all were new, each group is looked at by itself
     if (
       transaction.tally.unfinished + all.length > capacity || all.some(({ key }) => key !== null) ||
-      beyondSize(all) !== undefined
+      beyondSize({ fresh: all, revised: [] }) !== undefined
     ) {
-      return groups.map((group) => enqueueGroup(transaction, group, 0))
+      return groups.map((group) => enqueueGroup(transaction, group))
     }
     // otherwise all are inserted together, which finds the known ids by itself
     const isNew = store(transaction, all)
@@ -134,7 +152,7 @@ export const make = (
     }))
   }
 
-  return { enqueue, enqueueGroup }
+  return { enqueue, decideGroup }
 }
 
 const pushRow = (values: Array<Value>, task: NewTask, seq: number, now: number, headStartMs: number): void => {
@@ -154,7 +172,8 @@ const pushRow = (values: Array<Value>, task: NewTask, seq: number, now: number, 
     dueAt,
     rankOf(task, dueAt, now, headStartMs),
     task.gate ?? "",
-    task.costs
+    task.costs,
+    holdOf(task.unique)
   )
 }
 

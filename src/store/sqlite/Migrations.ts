@@ -200,6 +200,14 @@ CREATE TABLE turn (
 ) STRICT, WITHOUT ROWID;
 `
 
+/** How long a task holds its key, and whether it has lost it to a later one. */
+const windows = `
+ALTER TABLE task ADD COLUMN key_hold TEXT;
+ALTER TABLE task ADD COLUMN key_lost INTEGER NOT NULL DEFAULT 0;
+DROP INDEX task_key;
+CREATE UNIQUE INDEX task_key ON task (type, key) WHERE key IS NOT NULL AND key_lost = 0;
+`
+
 const migrations: ReadonlyArray<string> = [
   first,
   apiKeys,
@@ -208,7 +216,8 @@ const migrations: ReadonlyArray<string> = [
   records,
   keysAsRecords,
   pausesAsRecords,
-  gates
+  gates,
+  windows
 ]
 
 /** The layout that this version of the driver reads and writes. */

@@ -3,10 +3,10 @@ import { Effect } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import * as Atomically from "../Atomically.ts"
+import type { Besides, Decided } from "../Draft.ts"
 import * as Gates from "../Gates.ts"
 import * as RecordDriver from "../RecordDriver.ts"
 import type { Due, RecordStore, StoredRecord } from "../RecordStore.ts"
-import type { EnqueueAnswer } from "../TaskStore.ts"
 import { prepare } from "./Database.ts"
 import type { Tasks } from "./Task.ts"
 import type { Transaction, Writer } from "./Writer.ts"
@@ -16,14 +16,14 @@ const columns = "id, version, document, due_at, written_at"
 /** What is done to tasks in the same transaction. */
 interface TaskSteps {
   readonly tasks: Tasks
-  readonly enqueueGroup: (transaction: Transaction, group: ReadonlyArray<NewTask>, ending: number) => EnqueueAnswer
+  readonly decideGroup: (transaction: Transaction, group: ReadonlyArray<NewTask>, besides: Besides) => Decided
 }
 
 /** Prepares the operations. */
 export const make = (
   database: DatabaseSync,
   { read, write }: Writer,
-  { enqueueGroup, tasks }: TaskSteps
+  { decideGroup, tasks }: TaskSteps
 ): RecordStore["Service"] => {
   const byId = prepare<RecordDriver.Row>(database, `SELECT ${columns} FROM record WHERE kind = ? AND id = ?`)
   const versionOf = prepare<[version: number]>(database, "SELECT version FROM record WHERE kind = ? AND id = ?")
@@ -117,7 +117,7 @@ export const make = (
           Atomically.inOneStep(parts, transaction.now, {
             recordOf: find,
             find: tasks.find,
-            enqueue: (group, ending) => enqueueGroup(transaction, group, ending),
+            enqueue: (group, besides) => decideGroup(transaction, group, besides),
             put: (changes) => put(transaction, changes),
             apply: (task, decision) => tasks.apply(transaction, task, decision)
           }), parts.tasks.length === 0 ? "neither" : "takes"),

@@ -109,7 +109,7 @@ const make = Effect.fnUntraced(function*(
   )
   const { read, write, writeShared, writeVolatile } = writer
   const tasks = Task.make(database, headStartMs)
-  const { enqueue, enqueueGroup } = Enqueue.make(database, capacity, options.maxBytes, headStartMs)
+  const { decideGroup, enqueue } = Enqueue.make(database, tasks, capacity, options.maxBytes, headStartMs)
   const claim = Claim.make(database)
   const attempt = Attempt.make(database, tasks, maxCrashes)
   const operate = Operate.make(database, tasks)
@@ -162,7 +162,7 @@ const make = Effect.fnUntraced(function*(
   })
   return Context.make(TaskStore, taskStore).pipe(
     Context.add(InstanceStore, Instances.make(database, writer)),
-    Context.add(RecordStore, Records.make(database, writer, { tasks, enqueueGroup })),
+    Context.add(RecordStore, Records.make(database, writer, { tasks, decideGroup })),
     Context.add(EventLog, yield* Events.make(database, writer))
   )
 })

@@ -5,6 +5,7 @@ import type { DatabaseSync } from "node:sqlite"
 import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
+import { holdAfterLoss } from "../../domain/Uniqueness.ts"
 import type { Decision } from "../Driver.ts"
 import { columns, failureTextOf, historyTextOf, recordOf, type Row, stateCode } from "../TaskRow.ts"
 import { prepare } from "./Database.ts"
@@ -20,6 +21,8 @@ export interface Tasks {
     unknown: A,
     decide: (task: TaskRecord, now: number) => Decision<A>
   ) => A
+  /** Lets another task take the key of this one. */
+  readonly loseKey: (task: TaskRecord) => void
   /** The same for a task that was read. */
   readonly apply: <A>(transaction: Transaction, task: TaskRecord, decision: Decision<A>) => A
 }
@@ -33,13 +36,24 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
     `UPDATE task SET state = ?, due_at = ?, rank = ?, completed_at = ?, failures = ?, crashes = ?, settled_claim = ?,
       cancel_requested = ?, result = ?, failure = ?, history = ?, lease_until = ? WHERE seq = ?`
   )
+  const revise = prepare(
+    database,
+    "UPDATE task SET payload = coalesce(?, payload), priority = ?, gate = ?, costs = ?, key_hold = ? WHERE seq = ?"
+  )
+  const lose = prepare(database, "UPDATE task SET key_lost = 1, key_hold = ? WHERE seq = ?")
   const find: Tasks["find"] = (id) => {
     const row = select.get(id)
     return row === undefined ? undefined : recordOf(row)
   }
 
   const write = ({ lanes, tally }: Transaction, task: TaskRecord, change: Change): void => {
-    const rank = Rank.rankOf(task, change.dueAt, headStartMs)
+    const { revised } = change
+    const { gate } = revised ?? task
+    const rank = Rank.rankOf({ ...task, ...revised }, change.dueAt, headStartMs)
+    if (revised !== undefined) {
+      const { costs, hold, payload, priority } = revised
+      revise.run(payload, priority, gate ?? "", costs, hold, task.seq)
+    }
     update.run(
       stateCode[change.state],
       change.dueAt,
@@ -57,7 +71,8 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
     )
     tally.move(task.state, change.state, 1)
     if (task.gate !== null) lanes.changed(task, task.gate, change.state)
-    if (change.state === "pending") lanes.note(task.queue, task.type, task.gate, rank, task.seq)
+    if (gate !== task.gate) lanes.touch(gate)
+    if (change.state === "pending") lanes.note(task.queue, task.type, gate, rank, task.seq)
   }
 
   const apply: Tasks["apply"] = (transaction, task, [answer, change, counts]) => {
@@ -71,6 +86,9 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
     change: (transaction, id, unknown, decide) => {
       const task = find(id)
       return task === undefined ? unknown : apply(transaction, task, decide(task, transaction.now))
+    },
+    loseKey: (task) => {
+      lose.run(holdAfterLoss(task), task.seq)
     },
     apply
   }

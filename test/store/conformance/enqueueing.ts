@@ -39,6 +39,7 @@ export const enqueueing = (driver: Driver) =>
           payload: `{"to":"ada"}`,
           priority: 7,
           key: "k",
+          hold: null,
           maxRetries: -1,
           timeoutMs: 1500,
           gate: null,

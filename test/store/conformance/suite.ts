@@ -34,10 +34,12 @@ import { settling } from "./settling.ts"
 import { sizes } from "./sizes.ts"
 import { together } from "./together.ts"
 import { transitions } from "./transitions.ts"
+import { uniqueness } from "./uniqueness.ts"
 
 const areas = [
   enqueueing,
   keys,
+  uniqueness,
   capacity,
   bytes,
   claiming,

@@ -30,7 +30,8 @@ import {
   reasonOf,
   rememberedForMs,
   sequences,
-  stepRecord
+  stepRecord,
+  uniqueBy
 } from "../model/Operation.ts"
 
 const settings = { capacity: 4, headStart: 2000, maxCrashes: 1 }
@@ -202,11 +203,15 @@ class History {
   }
 }
 
-const newTaskOf = ({ gate, runIn, ...task }: OperationOf<"together">["tasks"][number], now: number): NewTask => ({
+const newTaskOf = (
+  { gate, runIn, unique, ...task }: OperationOf<"together">["tasks"][number],
+  now: number
+): NewTask => ({
   ...task,
   maxRetries: 3,
   timeoutMs: null,
-  ...gatedBy(gate),
+  ...gatedBy(gate, task.key),
+  unique: uniqueBy(unique),
   runAt: runIn === null ? null : now + runIn
 })
 

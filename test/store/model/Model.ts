@@ -3,6 +3,7 @@
  * It shares no decision with the code under test; only the shapes of records are the same.
  */
 import type {
+  Accepted,
   AttemptRecord,
   ClaimRef,
   CountedLanes,
@@ -64,35 +65,92 @@ export class Model {
     return this.tasks.filter((task) => !this.isFinished(task)).length
   }
 
+  /** Which task was the last to be stored with a key. */
+  private owners = new Map<string, ModelTask>()
+
   /** Stores the whole group or leaves everything as it was. */
   enqueue(group: ReadonlyArray<NewTask>): unknown {
-    const before = { tasks: this.tasks, seq: this.seq, unfinished: this.unfinished }
+    const before = this.snapshot()
+    const { tasks, unfinished } = { tasks: this.tasks.length, unfinished: this.unfinished }
     this.tasks = [...this.tasks]
     const accepted: Array<unknown> = []
     for (const [index, given] of group.entries()) {
-      const known = this.find(given.id)
-      const owner = this.tasks.find((task) => given.key !== null && task.key === given.key && task.type === given.type)
-      if (known !== undefined) {
-        accepted.push({ id: given.id, duplicate: true })
-      } else if (owner !== undefined && owner.payload === given.payload) {
-        accepted.push({ id: owner.id, duplicate: true })
-      } else if (owner !== undefined) {
-        this.tasks = before.tasks
-        this.seq = before.seq
-        return { _tag: "Conflict", index, key: given.key, id: owner.id }
-      } else {
-        this.tasks.push(this.created(given))
-        accepted.push({ id: given.id, duplicate: false })
+      const answer = this.find(given.id) !== undefined
+        ? { id: given.id, duplicate: true }
+        : this.meet(given) ?? { id: given.id, duplicate: false }
+      if ("conflict" in answer) {
+        before.restore()
+        return { _tag: "Conflict", index, key: given.key, ...answer.conflict }
       }
+      accepted.push(answer)
+      if (answer.duplicate) continue
+      const task = this.created(given)
+      this.tasks.push(task)
+      if (task.key !== null) this.owners.set(`${task.type} ${task.key}`, task)
     }
-    const added = this.tasks.length - before.tasks.length
+    const added = this.tasks.length - tasks
     if (added > 0 && this.unfinished > this.settings.capacity) {
-      this.tasks = before.tasks
-      this.seq = before.seq
-      return { _tag: "Full", capacity: this.settings.capacity, unfinished: before.unfinished }
+      before.restore()
+      return { _tag: "Full", capacity: this.settings.capacity, unfinished }
     }
     this.totals.created += added
     return { _tag: "Accepted", tasks: accepted, now: this.now }
+  }
+
+  private snapshot(): { readonly restore: () => void } {
+    const { seq, tasks } = this
+    const totals = { ...this.totals }
+    const owners = new Map(this.owners)
+    const copies = tasks.map((task) => ({ ...task }))
+    return {
+      restore: () => {
+        for (const [index, task] of tasks.entries()) Object.assign(task, copies[index])
+        this.tasks = tasks
+        this.seq = seq
+        this.owners = owners
+        Object.assign(this.totals, totals)
+      }
+    }
+  }
+
+  /** Whether a task has let go of its key, because what it was to hold it for is over. */
+  private hasLetGo({ claims, createdAt, hold, state }: ModelTask): boolean {
+    const [window] = hold === null ? [null] : JSON.parse(hold) as [string | number]
+    if (typeof window === "number") return this.now >= createdAt + window
+    const isOver = state === "completed" || state === "failed" || state === "cancelled"
+    return (window === "waiting" && (isOver || claims > 0)) || (window === "unfinished" && isOver)
+  }
+
+  /** What becomes of a task whose key another one has; nothing if it is new. */
+  private meet(given: NewTask): Accepted | { readonly conflict: object } | undefined {
+    const owner = given.key === null ? undefined : this.owners.get(`${given.type} ${given.key}`)
+    if (owner === undefined) return undefined
+    const { id, state } = owner
+    if (owner.hold !== null && (JSON.parse(owner.hold) as Array<unknown>).slice(1).includes(given.id)) {
+      return { id, duplicate: true }
+    }
+    if (this.hasLetGo(owner)) {
+      const [window] = JSON.parse(owner.hold!) as Array<unknown>
+      // a rerun would make it hold the key once more
+      if (window === "unfinished" || (window === "waiting" && owner.claims === 0)) owner.hold = "superseded"
+      return undefined
+    }
+    const { unique } = given
+    if (unique === null || unique === undefined) {
+      return owner.payload === given.payload ? { id, duplicate: true } : { conflict: { id } }
+    }
+    if (unique.onConflict === "return") return { id, duplicate: true }
+    const waits = state === "scheduled" || state === "pending"
+    if (unique.onConflict === "refuse" || !waits || given.queue !== owner.queue) return { conflict: { id, state } }
+    const [window, ...merged] = owner.hold === null ? ["kept"] : JSON.parse(owner.hold) as Array<unknown>
+    owner.hold = JSON.stringify([window, ...[...merged, given.id].slice(-8)])
+    owner.payload = given.payload
+    owner.gate = given.gate
+    owner.costs = given.costs
+    if (unique.onConflict === "replace") return { id, duplicate: true, merge: "replaced" }
+    owner.dueAt = Math.min(this.now + unique.byMs, owner.createdAt + (unique.maxMs ?? Infinity))
+    owner.state = owner.dueAt > this.now ? "scheduled" : "pending"
+    return { id, duplicate: true, merge: "postponed" }
   }
 
   /** Does all of it, or leaves everything as it was and says why. */
@@ -100,12 +158,11 @@ export class Model {
     if (isChanged) return { _tag: "RecordConflict", index: 0 }
     const lost = ends.find((end) => this.held(end) === undefined)
     if (lost !== undefined) return { _tag: "LeaseLost", id: lost.id, claim: lost.claim }
-    const before = { tasks: this.tasks.map((task) => ({ ...task })), totals: { ...this.totals } }
+    const before = this.snapshot()
     for (const end of ends) this.settle(end)
     const answer = this.enqueue(group) as { readonly _tag: string; readonly index: number }
     if (answer._tag === "Accepted") return answer
-    for (const [index, task] of this.tasks.entries()) Object.assign(task, before.tasks[index])
-    Object.assign(this.totals, before.totals)
+    before.restore()
     return answer._tag === "Full"
       ? { ...answer, _tag: "QueueFull", offered: group.length }
       : { ...answer, _tag: "KeyConflict", type: group[answer.index]!.type }
@@ -179,10 +236,13 @@ export class Model {
     }
   }
 
-  private created({ delayMs, runAt, ...given }: NewTask): ModelTask {
+  private created({ delayMs, runAt, unique, ...given }: NewTask): ModelTask {
     const dueAt = runAt ?? this.now + delayMs
     return {
       ...given,
+      hold: unique === null || unique === undefined || unique.window === "kept"
+        ? null
+        : JSON.stringify([unique.window]),
       seq: ++this.seq,
       state: dueAt > this.now ? "scheduled" : "pending",
       createdAt: this.now,
@@ -412,6 +472,7 @@ export class Model {
   rerun(id: string): unknown {
     const task = this.find(id)
     if (task === undefined) return { _tag: "unknown" }
+    if (task.hold === "superseded") return { _tag: "superseded" }
     if (task.state !== "failed" && task.state !== "cancelled") return { _tag: "conflict", state: task.state }
     const recorded = task.history.some((attempt) => attempt.claim === task.claim)
     if (task.claim > 0 && !recorded) {
@@ -446,6 +507,7 @@ export class Model {
 
   drop(gone: ReadonlyArray<ModelTask>): void {
     for (const [pass, id] of this.holders) if (gone.some((task) => task.id === id)) this.holders.delete(pass)
+    for (const [key, task] of this.owners) if (gone.includes(task)) this.owners.delete(key)
     this.tasks = this.tasks.filter((task) => !gone.includes(task))
   }
 

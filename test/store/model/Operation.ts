@@ -3,7 +3,7 @@
  * fails. Small pools of ids, keys, queues and times make them meet often.
  */
 import { Arbitrary, Schema, Struct } from "effect"
-import { Gate, type InvalidOption, type Refused, type StoreError } from "taskforge/store"
+import { Gate, type InvalidOption, type Refused, type StoreError, type Uniqueness } from "taskforge/store"
 
 const enqueued = ["t0", "t1", "t2", "t3", "t4"] as const
 
@@ -42,8 +42,30 @@ const limits = {
 } as const
 
 /** What a task of {@link gates} has to pass; those of rates take 1.5 of them. */
-export const gatedBy = (gate: typeof gates[number]): Gate.Gated =>
-  Gate.gated(gate === "" ? [] : gate.split(" ").map((pass) => [pass, pass.startsWith("r") ? 1.5 : 1] as const))
+export const gatedBy = (gate: typeof gates[number], key: string | null): Gate.Gated =>
+  // where a line is emptied because its task takes another gate, a store may forget its turn or not
+  Gate.gated(
+    gate === "" || (key !== null && gate.startsWith("f"))
+      ? []
+      : gate.split(" ").map((pass) => [pass, pass.startsWith("r") ? 1.5 : 1] as const)
+  )
+
+/** How a task with a key is unique: its window, what becomes of others, and how far they postpone it. */
+const uniques = {
+  "": null,
+  "waiting return": { window: "waiting", onConflict: "return", byMs: 0, maxMs: null },
+  "waiting replace": { window: "waiting", onConflict: "replace", byMs: 0, maxMs: null },
+  "waiting postpone": { window: "waiting", onConflict: "postpone", byMs: 2000, maxMs: 5000 },
+  "unfinished return": { window: "unfinished", onConflict: "return", byMs: 0, maxMs: null },
+  "unfinished refuse": { window: "unfinished", onConflict: "refuse", byMs: 0, maxMs: null },
+  "unfinished replace": { window: "unfinished", onConflict: "replace", byMs: 0, maxMs: null },
+  "3 s return": { window: 3000, onConflict: "return", byMs: 0, maxMs: null },
+  "3 s postpone": { window: 3000, onConflict: "postpone", byMs: 1000, maxMs: null },
+  "kept replace": { window: "kept", onConflict: "replace", byMs: 0, maxMs: null }
+} as const
+
+/** How a drawn task is unique. */
+export const uniqueBy = (name: keyof typeof uniques): Uniqueness.Unique | null => uniques[name]
 
 const NewTask = Schema.Struct({
   id: Schema.Literals(enqueued),
@@ -52,6 +74,7 @@ const NewTask = Schema.Struct({
   payload: Schema.Literals(["1", "2"]),
   priority: Schema.Literals([0, 1, 3]),
   key: Schema.NullOr(Schema.Literals(["k0", "k1"])),
+  unique: Schema.Literals(["", ...Object.keys(uniques) as Array<keyof typeof uniques>]),
   gate: Schema.Literals(gates),
   delayMs: delay,
   /** A time from now on, or before. */
@@ -205,7 +228,14 @@ export const reasonOf = (error: Refused | InvalidOption | StoreError): unknown =
     case "LeaseLost":
       return { _tag: error._tag, id: error.id, claim: error.claim }
     case "KeyConflict":
-      return { _tag: error._tag, type: error.type, key: error.key, id: error.id, index: error.index }
+      return {
+        _tag: error._tag,
+        type: error.type,
+        key: error.key,
+        id: error.id,
+        index: error.index,
+        ...(error.state === undefined ? {} : { state: error.state })
+      }
     case "QueueFull":
       return { _tag: error._tag, capacity: error.capacity, unfinished: error.unfinished, offered: error.offered }
     default:
@@ -222,7 +252,16 @@ export const sequences: Arbitrary.Arbitrary<Array<Operation>> = Arbitrary.array(
   maxLength: 80
 })
 
-const neighbour = { type: "a", queue: "x", payload: "1", priority: 0, delayMs: 0, runIn: null, gate: "" } as const
+const neighbour = {
+  type: "a",
+  queue: "x",
+  payload: "1",
+  priority: 0,
+  delayMs: 0,
+  runIn: null,
+  gate: "",
+  unique: ""
+} as const
 const simple = { ...neighbour, key: null }
 const keepAll = { finishedForMs: 1e12, failedForMs: 1e12, maxFinished: 100, maxKeyedFinished: 100, limit: 100 } as const
 

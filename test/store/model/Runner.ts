@@ -38,7 +38,8 @@ import {
   passes,
   reasonOf,
   rememberedForMs,
-  stepRecord
+  stepRecord,
+  uniqueBy
 } from "./Operation.ts"
 
 /** A claim and what it gave. */
@@ -250,9 +251,9 @@ export class Runner {
     return this.refs.length === 0 ? nobody : this.refs[attempt % this.refs.length]!
   }
 
-  private given({ gate, runIn, ...task }: OperationOf<"together">["tasks"][number]): NewTask {
+  private given({ gate, runIn, unique, ...task }: OperationOf<"together">["tasks"][number]): NewTask {
     const runAt = runIn === null ? null : this.model.now + runIn
-    return { ...task, maxRetries: 3, timeoutMs: null, ...gatedBy(gate), runAt }
+    return { ...task, maxRetries: 3, timeoutMs: null, ...gatedBy(gate, task.key), unique: uniqueBy(unique), runAt }
   }
 
   private enqueue({ groups }: OperationOf<"enqueue">) {

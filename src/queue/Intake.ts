@@ -1,0 +1,110 @@
+/** How submissions become stored tasks: each gets an id and its record, and a full queue is waited for. */
+import { Effect, Schedule } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
+import type { InvalidOption, KeyConflict, QueueFull, StoreError } from "../domain/Errors.ts"
+import * as QueueLimits from "../domain/QueueLimits.ts"
+import type { NewTask, TaskRecord } from "../domain/TaskRecord.ts"
+import * as TaskRecords from "../domain/TaskRecord.ts"
+import type { Merge } from "../domain/Uniqueness.ts"
+import type * as Metrics from "../observability/Metrics.ts"
+import { bytesOf, refusalOf } from "../store/Admission.ts"
+import type { Accepted, EnqueueAnswer, TaskStore } from "../store/TaskStore.ts"
+import { fromRecord, type StoredTask } from "./StoredTask.ts"
+import { invalidOption, type Submission, toNewTask } from "./Submission.ts"
+
+/** What to do when the queue is full: `fail` with `QueueFull`, or `wait` for room. */
+export type WhenFull = "fail" | "wait"
+
+/** A task that was asked for: a new one, or the one that had the id or key before. */
+export interface Created {
+  readonly id: string
+  /** `null` for a duplicate that does not fit into {@link Bounds.maxAnswerBytes} with those before it: `get` reads it. */
+  readonly task: StoredTask | null
+  readonly duplicate: boolean
+  /** What it has made of the task that holds its key. */
+  readonly merge?: Merge
+}
+
+/** Submissions that the store has accepted: what was sent, and what became of each. */
+interface Received {
+  readonly tasks: ReadonlyArray<NewTask>
+  readonly accepted: ReadonlyArray<Accepted>
+  readonly now: number
+}
+
+/** Waits while a full queue has no room: doubling from 10 ms to 1 s. */
+const roomBackoff = Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("1 second")])
+
+/** The intake of a store. */
+export const make = (
+  store: TaskStore["Service"],
+  newId: Effect.Effect<string>,
+  defaults: { readonly maxRetries: number; readonly limits: QueueLimits.Rules },
+  recorder: Metrics.Recorder
+) => {
+  const toTask = (submission: Submission): Effect.Effect<NewTask> =>
+    submission.options.id === undefined
+      ? Effect.map(newId, (id) => toNewTask(submission, id, defaults))
+      : Effect.succeed(toNewTask(submission, submission.options.id, defaults))
+
+  /** Most come alone, and a loop of effects costs more than what it does for one. */
+  const toNewTasks = (submissions: ReadonlyArray<Submission>): Effect.Effect<ReadonlyArray<NewTask>> =>
+    submissions.length === 1
+      ? Effect.map(toTask(submissions[0]!), (task) => [task])
+      : Effect.forEach(submissions, toTask)
+
+  const received = (
+    tasks: ReadonlyArray<NewTask>,
+    answer: EnqueueAnswer
+  ): Effect.Effect<Received, QueueFull | KeyConflict> => {
+    if (answer._tag !== "Accepted") return Effect.fail(refusalOf(tasks, answer))
+    for (let index = 0; index < tasks.length; index++) {
+      if (!answer.tasks[index]!.duplicate) recorder.created(tasks[index]!.type, 1)
+    }
+    return Effect.succeed({ tasks, accepted: answer.tasks, now: answer.now })
+  }
+
+  const trySubmit = (submissions: ReadonlyArray<Submission>) =>
+    Effect.flatMap(
+      toNewTasks(submissions),
+      (tasks) => Effect.flatMap(store.enqueue([tasks]), ([answer]) => received(tasks, answer!))
+    )
+
+  const enqueue = (
+    submissions: ReadonlyArray<Submission>,
+    whenFull: WhenFull = "fail"
+  ): Effect.Effect<Received, QueueFull | KeyConflict | InvalidOption | StoreError> => {
+    const invalid = invalidOption(submissions, whenFull) ?? QueueLimits.tooLarge(submissions, defaults.limits)
+    if (invalid !== undefined) return Effect.fail(invalid)
+    return whenFull === "fail"
+      ? trySubmit(submissions)
+      : Effect.retry(trySubmit(submissions), {
+        schedule: roomBackoff,
+        while: (error) => error._tag === "QueueFull" && error.mayFitLater
+      })
+  }
+
+  /** The tasks as they are stored: only those that were known before have to be read. */
+  const asStored = ({ accepted, now, tasks }: Received): Effect.Effect<ReadonlyArray<Created>, StoreError> => {
+    const fresh = (index: number) => TaskRecords.created(tasks[index]!, now)
+    if (!accepted.some(({ duplicate }) => duplicate)) {
+      return Effect.succeed(tasks.map(({ id }, index) => ({ id, task: fromRecord(fresh(index)), duplicate: false })))
+    }
+    let bytes = 0
+    // a new one that others of the batch were merged into is not stored as it was sent
+    const merged = new Set(accepted.flatMap(({ id, merge }) => merge === undefined ? [] : [id]))
+    return Effect.forEach(accepted, (one, index): Effect.Effect<Created, StoreError> => {
+      const { duplicate, id } = one
+      if (!duplicate && !merged.has(id)) return Effect.succeed({ ...one, task: fromRecord(fresh(index)) })
+      if (duplicate && bytes > Bounds.maxAnswerBytes) return Effect.succeed({ ...one, task: null })
+      return Effect.map(store.get(id), (known): Created => {
+        const task: Omit<TaskRecord, "seq"> = known ?? fresh(index)
+        const isFirst = bytes === 0
+        bytes += bytesOf(task)
+        return { ...one, task: isFirst || !duplicate || bytes <= Bounds.maxAnswerBytes ? fromRecord(task) : null }
+      })
+    })
+  }
+
+  return { enqueue, asStored }
+}
