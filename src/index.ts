@@ -61,6 +61,7 @@ export type {
   WatchOptions
 } from "./events/EventFeed.ts"
 export type { Explanation, Reason } from "./explain/Explain.ts"
+export type { Cause, Verdict } from "./explain/Verdict.ts"
 export type { GateReason, OfKey, PauseFacts } from "./explain/GateReasons.ts"
 export type { LogLine } from "./logs/LogLine.ts"
 export type { Level as LogLevelName, LoggedAttempt, LoggedLine } from "./logs/TaskLogs.ts"

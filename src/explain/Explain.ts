@@ -21,11 +21,12 @@ import { type StoreError, TaskNotFound } from "../domain/Errors.ts"
 import { utc } from "../domain/StoredTime.ts"
 import { retryCount, type TaskRecord } from "../domain/TaskRecord.ts"
 import { isFinished, type TaskState } from "../domain/TaskState.ts"
-import type { InstanceRecord, InstanceStore, QueueShare, Roll } from "../store/InstanceStore.ts"
+import type { InstanceRecord, InstanceStore, Roll } from "../store/InstanceStore.ts"
 import * as PausedQueues from "../store/PausedQueues.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 import { type GateReason, gateReasons, type PauseFacts, pauseFacts, sentence, timeText } from "./GateReasons.ts"
+import { canRun, roomOf, shareOf } from "./Instances.ts"
 
 /** A reason for which no claim takes a task now. */
 export type Reason =
@@ -97,9 +98,6 @@ export const explain = Effect.fnUntraced(function*(
   if (reasons.length === 0) reasons.push(yield* behind(tasks, task, able))
   return { id, state, summary: reasons[0]!.text, reasons, mayStartAt: mayStartAt(reasons, now), now }
 })
-
-const canRun = ({ queues, types }: InstanceRecord, { queue, type }: TaskRecord): boolean =>
-  types.includes(type) && (queues.length === 0 || queues.includes(queue))
 
 const ongoing = (task: TaskRecord, roll: Roll): string => {
   switch (task.state) {
@@ -179,20 +177,6 @@ const behind = Effect.fnUntraced(function*(
       }.`
   return { code: "behind", text, pending, slots, busy }
 })
-
-/** What a queue has of an instance's slots, if they are shared. */
-const shareOf = ({ shares }: InstanceRecord, queue: string): QueueShare | undefined =>
-  shares?.find((share) => share.queue === queue) ?? shares?.find((share) => share.queue === "*")
-
-/** Slots that an instance may give to a task of a queue, as it said last. */
-const roomOf = (instance: InstanceRecord, queue: string): number => {
-  const free = instance.capacity - instance.running.length
-  const share = shareOf(instance, queue)
-  if (share === undefined) return free
-  const unused = ({ reserved, running }: QueueShare) => Math.max(0, reserved - running)
-  const kept = (instance.shares ?? []).reduce((sum, one) => sum + unused(one), 0)
-  return Math.min((share.max ?? Infinity) - share.running, unused(share) + Math.max(0, free - kept))
-}
 
 /** Types of a queue that are looked through for the task's own. */
 const maxTypes = 10_000

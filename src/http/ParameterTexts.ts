@@ -62,6 +62,7 @@ const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>
     queue: { description: "The queue; tasks without one are in default", schema: nameSchema, example: "default" },
     limit: limitOf("types")
   },
+  "queues.explain": { queue: { description: "The queue; tasks without one are in default", example: "default" } },
   "queues.types": { limit: limitOf("types") },
   "queues.pause": { queue: { description: "The queue; tasks without one are in default", example: "default" } },
   "queues.resume": { queue: { description: "The queue; tasks without one are in default", example: "default" } },

@@ -20,6 +20,7 @@ import * as QueuesApi from "./api/QueuesApi.ts"
 import { pageSize } from "./api/RequestValues.ts"
 import * as TaskJson from "./api/TaskJson.ts"
 import { type NewTaskJson, NewTasksJson } from "./api/TasksApi.ts"
+import { verdictJson } from "./api/VerdictJson.ts"
 import * as AuditLog from "./AuditLog.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
@@ -146,6 +147,16 @@ export const queues = HttpApiBuilder.group(
         queue.queue(params.queue, query).pipe(
           Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")),
           Effect.map(QueuesApi.detailJson)
+        ),
+      explain: ({ params }) =>
+        queue.verdict(params.queue).pipe(
+          Effect.catchTag("InvalidOption", RequestCheckLive.refused("path")),
+          Effect.map(verdictJson)
+        ),
+      explainAll: () =>
+        queue.verdict().pipe(
+          Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")),
+          Effect.map(verdictJson)
         ),
       types: ({ query }) =>
         queue.types(query).pipe(

@@ -19,6 +19,7 @@ import {
 } from "../domain/Errors.ts"
 import * as QueueLimits from "../domain/QueueLimits.ts"
 import * as Explain from "../explain/Explain.ts"
+import * as Verdict from "../explain/Verdict.ts"
 import * as TaskLogs from "../logs/TaskLogs.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
@@ -126,6 +127,7 @@ export class TaskQueue extends Context.Service<
   & Limits.Limits
   & Instances.Instances
   & Scaling.Scales
+  & Verdict.Verdicts
 >()("taskforge/queue/TaskQueue") {
   /** The queue on whichever store is provided. */
   static readonly layer = (
@@ -216,6 +218,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     ...Limits.make(store, records, instances),
     ...Instances.make(instances, records),
     ...Scaling.make(store, records, instances),
+    ...Verdict.make({ tasks: store, records, instances }),
     counts: store.counts
   })
 })

@@ -185,6 +185,15 @@ describe("taskforge pause and resume", () => {
       const [json] = jsonOf(yield* succeeding(onServer(["explain", "a", "--json"])))
       assert.deepInclude(json, { id: "a", status: "scheduled", may_start_at: null })
       assert.strictEqual((yield* onServer(["explain", "nobody"])).code, 66)
+      yield* succeeding(onServer(["enqueue", "echo", "--queue", "mail", "--id", "b"]))
+      const all = yield* succeeding(onServer(["explain"]))
+      assert.match(
+        all.stdout,
+        /^1 task waits; none runs, and 1 is due later\. The queue "mail" is paused by ada .*\n {2}1 task {2}The queue .*queue_paused\n {10}Resume it: taskforge resume mail\n$/
+      )
+      const [verdict] = jsonOf(yield* succeeding(onServer(["explain", "--queue", "mail", "--json"])))
+      assert.deepInclude(verdict, { queue: "mail", pending: 1, scheduled: 1 })
+      assert.strictEqual((yield* onServer(["explain", "a", "--queue", "mail"])).code, 64)
     }).pipe(Effect.provide(working)))
 
   it.live("say who paused a queue, why, and for how long", () =>

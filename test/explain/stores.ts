@@ -1,8 +1,10 @@
 /** What explanations must say of tasks in every state, on every store: they are read from what the store's claim reads. */
 import { assert, describe } from "@effect/vitest"
 import { Effect, Option } from "effect"
+import type * as Gate from "../../src/domain/Gate.ts"
 import { utc } from "../../src/domain/StoredTime.ts"
 import * as Explain from "../../src/explain/Explain.ts"
+import * as Verdict from "../../src/explain/Verdict.ts"
 import { InstanceStore, type QueueShare } from "../../src/store/InstanceStore.ts"
 import * as PausedQueues from "../../src/store/PausedQueues.ts"
 import { RecordStore } from "../../src/store/RecordStore.ts"
@@ -10,20 +12,28 @@ import { TaskStore } from "../../src/store/TaskStore.ts"
 import { type Driver, scenario } from "../store/conformance/driver.ts"
 import {
   add,
+  addAll,
   addOne,
   again,
   cancel,
+  complete,
   hour,
   inState,
+  pause,
   record,
   release,
   rerun,
   rescue,
   running,
   second,
+  setLimit,
   settled,
   snooze,
-  take
+  take,
+  takeIds,
+  task,
+  tasks,
+  through
 } from "../store/conformance/fixtures.ts"
 
 const explain = Effect.fnUntraced(function*(id: string) {
@@ -189,5 +199,144 @@ export const explains = (name: string, driver: Driver) =>
         assert.deepStrictEqual(yield* take(), [])
         yield* PausedQueues.resumeDue
         assert.lengthOf(yield* take(), 2)
+      }))
+
+    scenario(driver, "gives the code of each refusal of a claim, and no other, until a claim takes the task", () =>
+      Effect.gen(function*() {
+        yield* beat("a", 9, 0)
+        const codes = (id: string) =>
+          Effect.map(explain(id), ({ reasons }) =>
+            reasons.map(({ code }) => code))
+        const end = (id: string) => Effect.flatMap(record(id), ({ claim }) => settled(complete({ id, claim })))
+        /** A claim refuses the task and an explanation says why; once that is over, a claim takes it, and nothing is said before. */
+        const refused = Effect.fnUntraced(function*<E, R>(
+          code: string,
+          gate: Gate.Gated,
+          close: Effect.Effect<unknown, E, R>,
+          open: Effect.Effect<unknown, E, R>
+        ) {
+          yield* close
+          const id = yield* addOne({ ...gate, queue: code })
+          assert.deepStrictEqual(yield* takeIds({ queues: [code] }), [], code)
+          assert.deepStrictEqual(yield* codes(id), [code])
+          yield* open
+          assert.deepStrictEqual(yield* codes(id), ["behind"], code)
+          assert.deepStrictEqual(yield* takeIds({ queues: [code] }), [id], code)
+          yield* end(id)
+        })
+        const plain = through()
+        yield* refused("queue_paused", plain, pause("queue_paused", true), pause("queue_paused", false))
+        yield* refused(
+          "type_paused",
+          plain,
+          PausedQueues.types.pause("work", {}),
+          PausedQueues.types.resume("work")
+        )
+        yield* refused(
+          "key_paused",
+          through("k=a"),
+          PausedQueues.keys.pause("k=a", {}),
+          PausedQueues.keys.resume("k=a")
+        )
+        yield* setLimit("c", { max: 1 })
+        const first = yield* addOne({ ...through("c=a"), queue: "holder" })
+        yield* takeIds({ queues: ["holder"] })
+        yield* refused("limit_full", through("c=a"), Effect.void, end(first))
+        yield* setLimit("r", { tokens: 1, perMs: hour, burst: 1 })
+        yield* addOne({ ...through("r=a"), queue: "holder" })
+        yield* takeIds({ queues: ["holder"] })
+        yield* refused("rate_spent", through("r=a"), Effect.void, driver.advance("1 hour"))
+        yield* beat("a", 9, 0)
+        yield* setLimit("!o", { order: "block" })
+        const head = yield* addOne({ ...through("!o=a"), queue: "holder" })
+        yield* takeIds({ queues: ["holder"] })
+        yield* refused("key_blocked", through("!o=a"), Effect.void, end(head))
+        const later = yield* addOne({ delayMs: hour, queue: "not_due" })
+        assert.deepStrictEqual(yield* takeIds({ queues: ["not_due"] }), [])
+        assert.deepStrictEqual(yield* codes(later), ["not_due"])
+        const unhandled = yield* addOne({ type: "other" })
+        assert.deepStrictEqual(yield* takeIds(), [])
+        assert.deepStrictEqual(yield* codes(unhandled), ["no_handler"])
+      }))
+  })
+
+/** What verdicts must say of queues. */
+export const verdicts = (name: string, driver: Driver) =>
+  describe(name, () => {
+    const verdict = Effect.fnUntraced(function*(queue?: string) {
+      const [tasks, records, instances] = [yield* TaskStore, yield* RecordStore, yield* InstanceStore]
+      return yield* Verdict.make({ tasks, records, instances }).verdict(queue)
+    })
+    const codesOf = ({ causes }: Verdict.Verdict) => causes.map(({ code, tasks }) => [code, tasks])
+
+    scenario(driver, "names the cause of the most waiting tasks first, and what would help", () =>
+      Effect.gen(function*() {
+        const empty = yield* verdict()
+        assert.deepInclude(empty, { queue: null, causes: [], action: null, pending: 0 })
+        assert.strictEqual(empty.summary, "No task waits; none runs. No instance is running.")
+        yield* addAll([...tasks(3, { queue: "mail" }), ...tasks(2, { type: "other" }), ...tasks(1, { delayMs: hour })])
+        const none = yield* verdict()
+        assert.deepStrictEqual(codesOf(none), [["no_handler", 3], ["no_handler", 2]])
+        assert.deepInclude(none, { pending: 5, scheduled: 1, action: "Start an instance: taskforge work" })
+        yield* beat("a", 2, 0)
+        yield* pause("mail", true)
+        const paused = yield* verdict()
+        assert.deepStrictEqual(codesOf(paused), [["queue_paused", 3], ["no_handler", 2]])
+        assert.strictEqual(paused.action, "Resume it: taskforge resume mail")
+        assert.include(paused.summary, `5 tasks wait; none runs, and 1 is due later. The queue "mail" is paused`)
+        const ofDefault = yield* verdict("default")
+        assert.deepStrictEqual(codesOf(ofDefault), [["no_handler", 2]])
+        assert.deepInclude(ofDefault, { queue: "default", pending: 2, slots: 2, busy: 0 })
+        yield* pause("mail", false)
+        yield* beat("a", 2, 2)
+        assert.deepStrictEqual(codesOf(yield* verdict("mail")), [["behind", 3]])
+        yield* PausedQueues.types.pause("work", { reason: "The server moves" })
+        assert.include((yield* verdict("mail")).summary, "The server moves")
+        yield* PausedQueues.types.resume("work")
+        yield* InstanceStore.use((store) =>
+          store.leave("a")
+        )
+        yield* beat("b", 4, 1, ["mail"], [
+          { queue: "mail", reserved: 0, max: 1, weight: 1, running: 1 },
+          { queue: "*", reserved: 0, max: null, weight: 1, running: 0 }
+        ])
+        assert.deepStrictEqual(codesOf(yield* verdict("mail")), [["share_full", 3]])
+      }))
+
+    scenario(driver, "names the limit that keeps tasks waiting while slots are free, and how to raise it", () =>
+      Effect.gen(function*() {
+        yield* beat("a", 5, 1)
+        yield* setLimit("tenant", { max: 1 })
+        yield* addAll(tasks(40, through("tenant=a c")))
+        yield* takeIds()
+        const full = yield* verdict()
+        assert.deepStrictEqual(codesOf(full), [["limit_full", 40]])
+        assert.strictEqual(
+          full.action,
+          "Raise the limit, if what it protects bears it: taskforge limits set tenant --key 'a c' --max 2"
+        )
+        yield* setLimit("tenant", { max: 100 })
+        assert.deepStrictEqual(codesOf(yield* verdict()), [])
+        assert.include((yield* verdict()).summary, "They start as instances ask for work.")
+        yield* driver.advance("1 minute")
+        yield* beat("a", 5, 1)
+        const unclaimed = yield* verdict()
+        assert.deepStrictEqual(
+          codesOf(unclaimed).map(([code]) =>
+            code
+          ),
+          ["unclaimed"]
+        )
+        assert.include(unclaimed.action ?? "", "/health")
+      }))
+
+    scenario(driver, "says of a million of names no more than it may", () =>
+      Effect.gen(function*() {
+        yield* addAll(Array.from({ length: 300 }, (_, n) =>
+          task({ type: `t${n}`, queue: `q${n}` })))
+        yield* beat("a", 1, 0)
+        const { causes, pending } = yield* verdict()
+        assert.strictEqual(pending, 300)
+        assert.lengthOf(causes, Verdict.maxCauses)
       }))
   })

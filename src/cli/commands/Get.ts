@@ -1,11 +1,13 @@
-import { Clock, Effect } from "effect"
+import { Clock, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { TaskJson } from "../../http/api/TaskJson.ts"
+import { usage } from "../Failure.ts"
 import * as Input from "../Input.ts"
 import * as RemoteTasks from "../RemoteTasks.ts"
 import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
 import * as TaskText from "../TaskText.ts"
+import * as Words from "../Words.ts"
 
 const flags = {
   ids: Argument.String("id").pipe(
@@ -29,13 +31,47 @@ export const command = Target.command("get", flags, (given) => get(given)).pipe(
   ])
 )
 
+const explained = {
+  ids: Argument.String("id").pipe(
+    Argument.withDescription("The task; what holds up all tasks, if none is named"),
+    Argument.variadic({ min: 0 })
+  ),
+  queue: Input.textFlag("queue", "QUEUE", "What holds up this queue")
+}
+
 /** Says why tasks wait. */
-export const explain = Target.command("explain", { ids: flags.ids }, (given) => explainEach(given)).pipe(
-  Command.withDescription("Say why a task waits, and when it may start"),
+export const explain = Target.command("explain", explained, (given) => explainGiven(given)).pipe(
+  Command.withDescription("Say why a task waits and when it may start, or what holds up a queue, or all of them"),
+  Command.withShortDescription("Say why a task waits, or what holds up a queue"),
   Command.withExamples([
-    { command: "taskforge explain 01a20f47-7cd7-71dc-9fb0-f0ff6cbf4cae", description: "All that has to change first" }
+    { command: "taskforge explain 01a20f47-7cd7-71dc-9fb0-f0ff6cbf4cae", description: "All that has to change first" },
+    { command: "taskforge explain", description: "What holds tasks up, and what would help" },
+    { command: "taskforge explain --queue mail", description: "The same of one queue" }
   ])
 )
+
+const explainGiven = Effect.fnUntraced(function*({ ids, queue, ...given }: Target.Given<typeof explained>) {
+  if (ids.length > 0) {
+    if (Option.isSome(queue)) return yield* usage("Tasks and a queue are named together.", "Name tasks, or a queue")
+    return yield* explainEach({ ...given, ids })
+  }
+  const { api, ask } = yield* Target.Target
+  const found = yield* ask(
+    Option.match(queue, {
+      onNone: () => api.queues.explainAll(),
+      onSome: (queue) => api.queues.explain({ params: { queue } })
+    })
+  )
+  if (given.json) return yield* Screen.json(found)
+  const paint = yield* Screen.paint
+  yield* Screen.line(paint.bold(Screen.plain(found.summary)))
+  const tasks = found.causes.map(({ tasks }) => Words.counted(tasks, "task"))
+  const width = Math.max(0, ...tasks.map(({ length }) => length))
+  for (const [index, { action, code, text }] of found.causes.entries()) {
+    yield* Screen.line(`  ${tasks[index]!.padStart(width)}  ${Screen.plain(text)}${paint.dim(`  ${code}`)}`)
+    if (action !== null) yield* Screen.line(`  ${" ".repeat(width)}  ${paint.accent(Screen.plain(action))}`)
+  }
+})
 
 const explainEach = Effect.fnUntraced(function*({ ids, json }: Target.Given<Pick<typeof flags, "ids">>) {
   const { api, ask } = yield* Target.Target

@@ -9,6 +9,7 @@ import * as ApiErrors from "./ApiErrors.ts"
 import { NeededRole } from "./NeededRole.ts"
 import { MillisOrText, Name, PageSize, QueueCursor, TypeCursor, within } from "./RequestValues.ts"
 import { instant, instantOrNull, Timestamp, timestamp, timestampOrNull } from "./TaskJson.ts"
+import { VerdictJson } from "./VerdictJson.ts"
 
 /** Tasks that have not finished. */
 const unfinished = {
@@ -126,6 +127,19 @@ export class QueuesApi extends HttpApiGroup.make("queues").add(
     summary: "Get a queue",
     description: "With a page of its types by name. A queue that has no tasks has zeros."
   })),
+  HttpApiEndpoint.get("explain", "/queues/:queue/explain", {
+    params,
+    success: VerdictJson,
+    error: ApiErrors.Unavailable
+  }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
+    summary: "Explain what holds up a queue",
+    description: "One sentence, the causes with the most tasks first, and the one action that would help most."
+  })),
+  HttpApiEndpoint.get("explainAll", "/explain", { success: VerdictJson, error: ApiErrors.Unavailable })
+    .annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
+      summary: "Explain what holds up the tasks of all queues",
+      description: "The same as for one queue."
+    })),
   HttpApiEndpoint.get("types", "/types", {
     query: pageOfTypes,
     success: TypePageJson,

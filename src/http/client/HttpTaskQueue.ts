@@ -37,6 +37,7 @@ import type { InvalidRequest } from "../api/RequestCheck.ts"
 import * as SystemApi from "../api/SystemApi.ts"
 import * as TaskJson from "../api/TaskJson.ts"
 import { maxResults, type NewTaskJson } from "../api/TasksApi.ts"
+import { verdictFromJson } from "../api/VerdictJson.ts"
 import * as ApiClient from "./ApiClient.ts"
 import type { Options } from "./ApiClient.ts"
 import * as RemoteLimits from "./RemoteLimits.ts"
@@ -200,6 +201,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
       yield* Queues.checkPage("type", options)
       const read = queues.get({ params: { queue }, query: queryOf(options) })
       return QueuesApi.detailFromJson(yield* again("read a queue", read))
+    }),
+    verdict: Effect.fnUntraced(function*(queue) {
+      if (queue !== undefined) yield* Bounds.check("queue", nameInPath, queue)
+      const asked = queue === undefined ? queues.explainAll() : queues.explain({ params: { queue } })
+      return verdictFromJson(yield* again("explain what holds up tasks", asked))
     }),
     types: Effect.fnUntraced(function*(options = {}) {
       yield* Queues.checkPage("type", options)

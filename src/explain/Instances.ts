@@ -1,0 +1,22 @@
+/** What instances can run, and have room for, by what they said last. */
+import type { InstanceRecord, QueueShare } from "../store/InstanceStore.ts"
+
+/** Whether an instance handles a type, and works on its queue. */
+export const canRun = (
+  { queues, types }: InstanceRecord,
+  { queue, type }: { readonly queue: string; readonly type: string }
+): boolean => types.includes(type) && (queues.length === 0 || queues.includes(queue))
+
+/** What a queue has of an instance's slots, if they are shared. */
+export const shareOf = ({ shares }: InstanceRecord, queue: string): QueueShare | undefined =>
+  shares?.find((share) => share.queue === queue) ?? shares?.find((share) => share.queue === "*")
+
+/** Slots that an instance may give to a task of a queue. */
+export const roomOf = (instance: InstanceRecord, queue: string): number => {
+  const free = instance.capacity - instance.running.length
+  const share = shareOf(instance, queue)
+  if (share === undefined) return free
+  const unused = ({ reserved, running }: QueueShare) => Math.max(0, reserved - running)
+  const kept = (instance.shares ?? []).reduce((sum, one) => sum + unused(one), 0)
+  return Math.min((share.max ?? Infinity) - share.running, unused(share) + Math.max(0, free - kept))
+}
