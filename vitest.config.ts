@@ -26,7 +26,9 @@ const uncovered = [
   "test/servers/**/*.test.ts",
   "test/simulation/**/*.test.ts",
   "test/store/model/**/*.test.ts",
-  "test/store/postgres/pooled.test.ts"
+  "test/store/plain.test.ts",
+  "test/store/postgres/pooled.test.ts",
+  "test/store/sqlite/turns.test.ts"
 ]
 
 export default defineConfig({

@@ -1,25 +1,37 @@
 import { relative } from "node:path"
 import { BaseSequencer, type TestSpecification } from "vitest/node"
 
-/** What takes longest, the longest first. One that began last would run alone, on one core of two. */
+/**
+ * What takes longest, the longest first. One that began last would run alone, on one core of two. Two that mostly wait, as
+ * chaos does, are not begun together: meanwhile the cores would have one file to compute for.
+ */
 const longest = [
   "test/chaos/postgres.test.ts",
-  "test/chaos/redis.test.ts",
-  "test/simulation/mutants.test.ts",
-  "test/simulation/simulation.test.ts",
-  "test/store/postgres/pooled.test.ts",
-  "test/cli/processes.test.ts",
-  "test/browser",
-  "test/package",
+  "test/store/model/sqlite.test.ts",
   "test/http/fuzz.test.ts",
-  "test/http/budgets.test.ts",
-  "test/e2e",
+  "test/package",
   "test/store/model",
+  "test/cli/processes.test.ts",
+  "test/chaos/redis.test.ts",
+  "test/simulation",
+  "test/store/postgres/pooled.test.ts",
+  "test/http/budgets.test.ts",
+  "test/browser",
+  "test/e2e/crash.test.ts",
+  "test/store/sqlite/turns.test.ts",
+  "test/e2e",
+  "test/store/redis/failover.test.ts",
   "test/store/postgres.test.ts",
+  "test/store/postgres/health.test.ts",
+  "test/store/sqlite.test.ts",
+  "test/threads",
+  "test/store/redis/cluster.test.ts",
+  "test/store/postgres",
   "test/store/redis.test.ts",
   "test/store/redis",
+  "test/handlers",
+  "test/http",
   "test/cli",
-  "test/threads",
   "test/store"
 ]
 

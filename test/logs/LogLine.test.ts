@@ -53,7 +53,7 @@ describe("a line of a log", () => {
   it.effect("is cut where it is too long, and says so", () =>
     Effect.gen(function*() {
       for (const filler of ["x", "\u0000", "\"", "漢", "😀", "\ud800"]) {
-        const long = filler.repeat(3_000_000 / filler.length)
+        const long = filler.repeat(300_000 / filler.length)
         const line = yield* lineOf(
           Effect.logError(long, Cause.die(new Error(long))).pipe(
             Effect.annotateLogs(Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`${index}${long}`, long])))

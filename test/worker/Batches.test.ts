@@ -9,7 +9,18 @@ import { Gathering } from "../../src/worker/Gathering.ts"
 import type { HandlerRegistry } from "../../src/worker/HandlerRegistry.ts"
 import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { WorkerPool } from "../../src/worker/WorkerPool.ts"
-import { Logs, pass, passing, quiesce, reaches, record, start, withEngine, withStore } from "../engine/TestEngine.ts"
+import {
+  Logs,
+  pass,
+  passing,
+  quiesce,
+  reaches,
+  record,
+  start,
+  withEngine,
+  withStore,
+  withUnhurriedEngine
+} from "../engine/TestEngine.ts"
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", { n: Schema.Int }) {}
 
@@ -166,7 +177,8 @@ describe("a batch", () => {
 describe("the slots of a pool", () => {
   it.effect("may be fewer than a batch has: it goes when all of them wait for others", () => {
     const doubling = new Doubling()
-    return withEngine(
+    return withUnhurriedEngine(
+      "1 minute",
       { handlers: doubling.layer({ max: 100, within: "1 hour" }), ...slots(3) },
       Effect.gen(function*() {
         const ids = yield* enqueueAll(7)

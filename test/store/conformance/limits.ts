@@ -392,11 +392,14 @@ export const limits = (driver: Driver) =>
           const slow = 1100
           yield* setLimit("slow", { tokens: 1, perMs: hour, burst: 1 })
           yield* setLimit("tenant", { tokens: 1, perMs: minute, burst: 2 })
-          yield* addAll(Array.from({ length: slow }, (_, index) =>
-            through(`slow=${index}`)))
+          // few at a time: a plain store judges all that wait for each that it begins
+          for (let first = 0; first < slow; first += 100) {
+            yield* addAll(Array.from({ length: 100 }, (_, index) =>
+              through(`slow=${first + index}`)))
+            assert.strictEqual((yield* take()).length, 100)
+          }
           yield* add(through("tenant=a"), through("tenant=b"), through("tenant=b"))
-          // a claim gives a thousand at most on some stores
-          assert.strictEqual((yield* take()).length + (yield* take()).length, slow + 3)
+          assert.strictEqual((yield* take()).length, 3)
           yield* driver.advance("70 seconds")
           for (let time = 0; time < 4; time++) {
             yield* prune

@@ -10,6 +10,6 @@ const driver: Driver = {
   advance: TestClock.adjust
 }
 
-model("The SQLite store", driver, { runs: 800 })
-recordModel("The SQLite store", driver, { runs: 200 })
-recordDifferential("The SQLite store", driver, { runs: 200 })
+model("The SQLite store", driver, { runs: 400 })
+recordModel("The SQLite store", driver, { runs: 100 })
+recordDifferential("The SQLite store", driver, { runs: 100 })
