@@ -304,7 +304,8 @@ class Tasks {
     const times = this.all(({ state }) => state === "scheduled").map(({ dueAt }) => dueAt)
     for (const task of this.pending(({ gate }) => gate !== null)) {
       const refusal = this.refusal(task, now)
-      if (refusal?.code === "rate_spent") times.push(refusal.until)
+      const opensAt = refusal === undefined ? undefined : Gate.opensAt(refusal)
+      if (opensAt !== undefined) times.push(opensAt)
     }
     return { tasks, now, nextDueAt: times.length === 0 ? null : Math.min(...times) }
   }

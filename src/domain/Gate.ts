@@ -17,6 +17,9 @@ export type Pass = string
  */
 export const orderMark = "!"
 
+/** How the pass of a breaker begins: see `Breaker`. A limit's name does not, so that neither takes the place of the other. */
+export const breakerMark = "~"
+
 /** Whether the tasks of a gate go in the order in which they were stored, retries included. */
 export const isOrdered = (gate: string | null): boolean => gate !== null && gate.startsWith(`["${orderMark}`)
 
@@ -63,8 +66,14 @@ const oneOfEach: ReadonlyArray<number> = []
 export const costsOf = ({ costs }: Pick<Gated, "costs">): ReadonlyArray<number> =>
   costs === null ? oneOfEach : JSON.parse(costs) as ReadonlyArray<number>
 
-/** At most `max` tasks of a pass run at a time. */
-const Concurrency = Schema.Struct({ max: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)) })
+/**
+ * At most `max` tasks of a pass run at a time; with `notBefore`, none starts before this time by the store's clock. This is what a
+ * breaker that is open puts: nothing starts until it may be tried, then one task at a time.
+ */
+const Concurrency = Schema.Struct({
+  max: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
+  notBefore: Schema.optionalKey(Schema.Int)
+})
 
 /**
  * A bucket of tokens for each pass: it gets `tokens` in `perMs` milliseconds, evenly, and holds `burst` at most. A task
@@ -89,7 +98,7 @@ const Fair = Schema.Struct({ fair: Schema.Int.check(Schema.isBetween({ minimum: 
 const Lifted = Schema.Struct({ lifted: Schema.Literal(true) })
 
 /**
- * What a limit is, as its record says: `{"max":2}`, `{"tokens":100,"perMs":60000,"burst":100}`, `{"order":"block"}`,
+ * What a limit is, as its record says: `{"max":2}`, `{"max":1,"notBefore":1700000000000}`, `{"tokens":100,"perMs":60000,"burst":100}`, `{"order":"block"}`,
  * `{"fair":1}` or `{"lifted":true}`.
  */
 export const Limit = Schema.Union([Concurrency, Rate, Order, Fair, Lifted])
@@ -133,12 +142,13 @@ export const lacksUntil = (
 }
 
 /**
- * Why a pass is closed: an operator paused its key, as many tasks as it may have run, its bucket lacks tokens until a time, or
- * another task holds it.
+ * Why a pass is closed: an operator paused its key, as many tasks as it may have run, its breaker is open until a time or a task
+ * that tries it runs, its bucket lacks tokens until a time, or another task holds it.
  */
 export type Refusal =
   | { readonly code: "key_paused"; readonly pass: Pass }
   | { readonly code: "limit_full"; readonly pass: Pass; readonly max: number }
+  | { readonly code: "breaker_open"; readonly pass: Pass; readonly until: number | null }
   | { readonly code: "rate_spent"; readonly pass: Pass; readonly until: number }
   | { readonly code: "key_blocked"; readonly pass: Pass; readonly holder: Holder }
 
@@ -171,14 +181,20 @@ export const refusal = (
       continue
     }
     if ("max" in limit) {
-      if (state.running(pass) >= limit.max) return { code: "limit_full", pass, max: limit.max }
-      continue
+      const { max, notBefore } = limit
+      if (notBefore !== undefined && now < notBefore) return { code: "breaker_open", pass, until: notBefore }
+      if (state.running(pass) < max) continue
+      return notBefore === undefined ? { code: "limit_full", pass, max } : { code: "breaker_open", pass, until: null }
     }
     const until = lacksUntil(levelAt(state.bucketOf(pass), limit, now), costs[index] ?? 1, limit, now)
     if (until !== undefined) return { code: "rate_spent", pass, until }
   }
   return undefined
 }
+
+/** When the pass that a refusal names may be open by itself: `undefined` where that takes another task's end or a put. */
+export const opensAt = (refusal: Refusal): number | undefined =>
+  refusal.code === "rate_spent" || refusal.code === "breaker_open" ? refusal.until ?? undefined : undefined
 
 /**
  * Where a line of a fair limit stands once it has been served, as a rank: behind those that became due before, and behind

@@ -67,7 +67,13 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
     this.now = now
     this.served = 0
     for (let next = this.wakes.first(); next !== undefined && next.rank <= now; next = this.wakes.first()) {
-      this.reopen(next.of.line)
+      const { line } = next.of
+      if (line.parked?.lot === undefined) this.reopen(line)
+      else {
+        // as many of them as there is room for
+        this.wakes.remove(next.of)
+        this.fill(line.parked.lot)
+      }
     }
   }
 
@@ -192,13 +198,13 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
   park(line: Line<Task>, place: Place, refusal: Gate.Refusal): void {
     const { pass } = refusal
     const from = this.cameFrom(line)
-    if (refusal.code === "limit_full") this.enterLot(line, place, pass)
+    const until = Gate.opensAt(refusal) ?? Infinity
+    if (refusal.code === "limit_full" || refusal.code === "breaker_open") this.enterLot(line, place, pass)
     else {
-      const until = refusal.code === "rate_spent" ? refusal.until : Infinity
       line.parked = { pass, until, lot: undefined }
       this.under(pass).lines.add(line)
-      if (until < Infinity) this.wakes.before(line.wake ??= { filed: undefined, line }, { rank: until, seq: 0 })
     }
+    if (until < Infinity) this.wakes.before(line.wake ??= { filed: undefined, line }, { rank: until, seq: 0 })
     // the others of its lot may wait for nothing else
     if (from !== undefined && from.pass !== pass) this.fill(from)
   }

@@ -44,7 +44,7 @@ export interface Parked<Task extends GatedTask> {
 }
 
 /**
- * The lines of one lane that a full pass has stopped, in the order of work. When the pass has room, as many come back; when
+ * The lines of one lane that a full pass has stopped, or an open breaker, in the order of work. When the pass has room, as many come back; when
  * one of them was looked at, and the pass has room still, the next one follows.
  */
 export interface Lot<Task extends GatedTask> {

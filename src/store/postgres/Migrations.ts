@@ -13,6 +13,7 @@ import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
 import * as Lanes from "./Lanes.ts"
 import * as Lines from "./Lines.ts"
+import * as Passes from "./Passes.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Records from "./Records.ts"
 import * as Server from "./Server.ts"
@@ -181,6 +182,9 @@ const windows = (schema: string): ReadonlyArray<string> => [
   Take.takeFunction(schema)
 ]
 
+/** Limits of which none starts before a time. Instances of earlier versions call the same functions, and keep these too. */
+const breakers = (schema: string): ReadonlyArray<string> => [...Passes.functions(schema), Take.takeFunction(schema)]
+
 const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   first,
   Events.tables,
@@ -194,7 +198,8 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   pausesAsRecords,
   gates,
   (schema) => [Claim.claimFunction(schema)],
-  windows
+  windows,
+  breakers
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

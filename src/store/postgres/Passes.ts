@@ -50,9 +50,12 @@ export const functions = (schema: string): ReadonlyArray<string> => [
     v json := p_document::json;
   BEGIN
     IF json_typeof(v) <> 'object' THEN RETURN; END IF;
-    IF json_typeof(v -> 'max') = 'number' THEN
+    -- a time before which nothing starts is in per_ms: the functions of earlier versions have no other place for it
+    IF json_typeof(v -> 'max') = 'number' AND coalesce(json_typeof(v -> 'notBefore'), 'number') = 'number' THEN
       most := v ->> 'max';
-      IF most >= 0 AND most = floor(most) AND most <= ${Number.MAX_SAFE_INTEGER} THEN
+      per_ms := v ->> 'notBefore';
+      IF most >= 0 AND most = floor(most) AND most <= ${Number.MAX_SAFE_INTEGER}
+        AND (per_ms IS NULL OR per_ms = floor(per_ms) AND abs(per_ms) <= ${Number.MAX_SAFE_INTEGER}) THEN
         kind := 'max';
         RETURN;
       END IF;

@@ -240,7 +240,11 @@ export const takeFunction = (schema: string): string => {
           ELSIF v_pass.kind IS NULL THEN
             CONTINUE;
           ELSIF v_pass.kind = 'max' THEN
-            IF v_pass.running >= v_pass.most THEN
+            IF p_now < v_pass.per_ms THEN
+              v_refused := v_pass.pass;
+              v_until := v_pass.per_ms;
+              v_cost := 0;
+            ELSIF v_pass.running >= v_pass.most THEN
               v_refused := v_pass.pass;
               v_until := NULL;
             END IF;
@@ -380,7 +384,8 @@ export const takeFunction = (schema: string): string => {
         FOR i IN 1 .. cardinality(v_line.passes) LOOP
           CONTINUE WHEN v_line.passes[i] = v_refused;
           v_pass := v_states[array_position(v_known, v_line.passes[i])];
-          CONTINUE WHEN v_pass.paused OR v_pass.kind = 'max' AND v_pass.running >= v_pass.most;
+          CONTINUE WHEN v_pass.paused
+            OR v_pass.kind = 'max' AND (v_pass.running >= v_pass.most OR p_now < v_pass.per_ms);
           v_cost := CASE WHEN v_pass.kind = 'rate' THEN coalesce(v_amounts[i], 1) ELSE 0 END;
           CONTINUE WHEN v_pass.pass = v_line.from_pass AND v_cost = v_line.from_cost;
           v_try := v_try || v_pass.pass;

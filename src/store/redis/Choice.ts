@@ -147,6 +147,7 @@ function gate()
       if limits.isPaused(pass) then return refuse(entry, pass) end
       local limit = limits.of(pass)
       if limit and limit.max then
+        if limit.notBefore and now < limit.notBefore then return refuse(entry, pass, nil, limit.notBefore) end
         local room = limit.max - lines.heldOf(pass)
         if room <= 0 then return refuse(entry, pass) end
         most = math.min(most, room)

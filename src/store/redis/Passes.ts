@@ -54,7 +54,9 @@ local function limits()
   local function parse(text)
     local isRead, limit = pcall(cjson.decode, string.match(text, "^[^;]*;[^;]*;[^;]*;(.*)$"))
     if not isRead or type(limit) ~= "table" then return false end
-    if isWhole(limit.max) and limit.max >= 0 then return { max = limit.max } end
+    if isWhole(limit.max) and limit.max >= 0 and (limit.notBefore == nil or isWhole(limit.notBefore)) then
+      return { max = limit.max, notBefore = limit.notBefore }
+    end
     if isAbove(limit.tokens) and isAbove(limit.perMs) and isAbove(limit.burst) then
       return { tokens = limit.tokens, perMs = limit.perMs, burst = limit.burst }
     end

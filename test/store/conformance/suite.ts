@@ -1,6 +1,7 @@
 /** The claims that every storage driver has to keep, area by area. */
 import { describe } from "@effect/vitest"
 import { atomically } from "./atomically.ts"
+import { breakers } from "./breakers.ts"
 import { bytes } from "./bytes.ts"
 import { cancelling } from "./cancelling.ts"
 import { capacity } from "./capacity.ts"
@@ -58,6 +59,7 @@ const areas = [
   rerunning,
   pausing,
   limits,
+  breakers,
   ordering,
   fairness,
   pruning,

@@ -22,6 +22,7 @@ import {
   gatedBy,
   groupOf,
   ids,
+  isTimed,
   limitOf,
   onceFailed,
   type Operation,
@@ -92,7 +93,7 @@ class History {
   private readonly claims = new Map<string, LastClaim>()
   private numbers = 0
   private lastTogether: Act | undefined
-  private hasRate = false
+  private isTimed = false
   /** Ids of tasks whose lines take turns. */
   private readonly takingTurns = new Set<string>()
 
@@ -157,8 +158,8 @@ class History {
       case "pause":
         return (store) => Effect.provideService(pause(operation.queue, operation.paused), RecordStore, store.records)
       case "limit": {
-        const limit = limitOf(operation)
-        if (limit !== null && "tokens" in limit) this.hasRate = true
+        const limit = limitOf(operation, now)
+        if (limit !== null && isTimed(limit)) this.isTimed = true
         return (store) => Effect.provideService(setLimit(operation.id, limit), RecordStore, store.records)
       }
       case "pause key":
@@ -183,10 +184,10 @@ class History {
     for (const { gate, id } of tasks) if (gate?.includes("f=") === true) this.takingTurns.add(id)
   }
 
-  /** With rates, when it pays to ask again depends on how far a store has looked. */
+  /** With rates and breakers, when it pays to ask again depends on how far a store has looked. */
   private claim(request: ClaimRequest): Act {
-    const { hasRate } = this
-    return (store) => Effect.map(store.claim(request), (answer) => hasRate ? { ...answer, nextDueAt: null } : answer)
+    const { isTimed } = this
+    return (store) => Effect.map(store.claim(request), (answer) => isTimed ? { ...answer, nextDueAt: null } : answer)
   }
 
   /** Remembers the leases that a claim gave, or one that gave nothing at first when it was repeated. */

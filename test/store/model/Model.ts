@@ -170,6 +170,8 @@ export class Model {
 
   /** What a gate is, by the model's own reading. */
   readonly limits = new Map<string, Gate.Limit>()
+  /** Whether one of them has ever had to do with times. */
+  isTimed = false
   readonly pausedKeys = new Set<string>()
   readonly pausedTypes = new Set<string>()
   readonly holders = new Map<string, string>()
@@ -202,7 +204,9 @@ export class Model {
       if (this.pausedKeys.has(pass)) return false
       const limit = this.limitOf(pass)
       if (limit === undefined || "lifted" in limit || "fair" in limit) return true
-      if ("max" in limit) return this.runningWith(pass).length < limit.max
+      if ("max" in limit) {
+        return this.now >= (limit.notBefore ?? -Infinity) && this.runningWith(pass).length < limit.max
+      }
       if ("tokens" in limit) {
         const cost = (JSON.parse(task.costs ?? "[]") as Array<number>)[index] ?? 1
         return this.level(pass, limit) >= Math.min(cost, limit.burst)

@@ -25,16 +25,33 @@ const delay = Schema.Literals([0, 1000, 5000])
 const attempt = Schema.Literals([0, 1, 2, 5])
 
 /** Passes of the tasks, joined by a space. */
-const gates = ["", "", "", "l=a", "l=b", "l=a m=x", "m=x", "r=k", "r=k l=b", "!o=a", "f=a", "f=b"] as const
+const gates = [
+  "",
+  "",
+  "",
+  "l=a",
+  "l=b",
+  "l=a m=x",
+  "m=x",
+  "r=k",
+  "r=k l=b",
+  "!o=a",
+  "f=a",
+  "f=b",
+  "~b=x",
+  "~b=x l=a"
+] as const
 
 /** Those of one of them. */
-export const passes = ["l=a", "l=b", "m=x", "r=k", "!o=a", "f=a", "f=b"] as const
+export const passes = ["l=a", "l=b", "m=x", "r=k", "!o=a", "f=a", "f=b", "~b=x"] as const
 
 /** Limits that are set, by the name or the pass that they are set for. */
 const limits = {
   l: [null, { max: 1 }, { max: 2 }, { lifted: true }],
   "l=a": [null, { max: 0 }, { max: 3 }, { lifted: true }],
   m: [null, { max: 1 }],
+  // a breaker, which may be tried at once or so much later
+  "~b=x": [null, { max: 1, notBefore: 2000 }, { max: 1, notBefore: 0 }, { max: 1, notBefore: 6000 }],
   r: [null, { tokens: 1, perMs: 1000, burst: 2 }, { tokens: 2, perMs: 3000, burst: 3 }],
   "!o": [null, { order: "block" }, { order: "continue" }],
   // not taken away again: a store may then forget the turns, or not
@@ -197,11 +214,18 @@ export type Operation = typeof Operation.Type
  */
 export const rememberedForMs = 24 * 60 * 60 * 1000
 
-/** The limit that an operation sets; `null` takes it away. */
-export const limitOf = ({ id, place }: OperationOf<"limit">): Gate.Limit | null => {
+/** The limit that an operation sets at this time of the store's clock; `null` takes it away. */
+export const limitOf = ({ id, place }: OperationOf<"limit">, now: number): Gate.Limit | null => {
   const choices: ReadonlyArray<Gate.Limit | null> = limits[id]
-  return choices[place % choices.length]!
+  const limit = choices[place % choices.length]!
+  return limit !== null && "max" in limit && limit.notBefore !== undefined
+    ? { ...limit, notBefore: now + limit.notBefore }
+    : limit
 }
+
+/** Whether it may start something when a time has come: how early a store looks is its own choice. */
+export const isTimed = (limit: Gate.Limit): boolean =>
+  "tokens" in limit || ("max" in limit && limit.notBefore !== undefined)
 
 /** Neighbours that are alike as the one group that they are. */
 export const groupOf = ({ count, task }: OperationOf<"enqueue alike">): OperationOf<"enqueue"> => ({

@@ -32,6 +32,7 @@ import {
   gatedBy,
   groupOf,
   ids,
+  isTimed,
   limitOf,
   type Operation,
   type OperationOf,
@@ -129,10 +130,11 @@ export class Runner {
           else this.model.paused.delete(operation.queue)
         })
       case "limit": {
-        const limit = limitOf(operation)
+        const limit = limitOf(operation, this.model.now)
         return Effect.map(setLimit(operation.id, limit), () => {
           if (limit === null) this.model.limits.delete(operation.id)
           else this.model.limits.set(operation.id, limit)
+          if (limit !== null && isTimed(limit)) this.model.isTimed = true
         })
       }
       case "pause key":
@@ -222,11 +224,10 @@ export class Runner {
     }
   })
 
-  /** When it pays to ask again: at the latest when the next task is due, earlier only where a rate may let one start. */
+  /** When it pays to ask again: at the latest when the next task is due, earlier only where a rate or a breaker may let one start. */
   private compareNext(next: number | null): void {
     const due = this.model.nextDueAt()
-    const hasRate = [...this.model.limits.values()].some((limit) => "tokens" in limit)
-    if (hasRate && next !== null && next >= this.model.now && (due === null || next <= due)) return
+    if (this.model.isTimed && next !== null && next >= this.model.now && (due === null || next <= due)) return
     agree("nextDueAt", next, due)
   }
 
