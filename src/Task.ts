@@ -19,6 +19,7 @@
  * ```
  */
 import { type Array, type Duration, Effect, Exit, type Layer, Schema, type Scope } from "effect"
+import type { Breaker } from "./Breaker.ts"
 import * as Bounds from "./domain/Bounds.ts"
 import type { InvalidPayload, LeaseLost, StoreError } from "./domain/Errors.ts"
 import type { FairOptions, Key, OrderOptions } from "./domain/LimitRule.ts"
@@ -80,14 +81,7 @@ export interface Task<
     payload: Payload["Type"],
     options?: EnqueueSettings
   ) => Effect.Effect<Handle.TaskHandle<Success["Type"], Error["Type"], Payload["Type"]>, EnqueueError, TaskQueue>
-  /**
-   * Stores one task and waits for its end, in whichever process it runs. An interruption stops the wait, not the task.
-   *
-   * @example
-   * ```ts
-   * const { messageId } = yield* SendEmail.execute({ to: "ada@example.org", subject: "Hello" })
-   * ```
-   */
+  /** Stores one task and waits for its end, in whichever process it runs. An interruption stops the wait, not the task. */
   readonly execute: (
     payload: Payload["Type"],
     options?: EnqueueSettings
@@ -187,6 +181,8 @@ export interface Options<
   readonly timeout?: Duration.Input | undefined
   /** How many of its tasks run at a time and start in a time, per key if a limit has one. A function gets typed constructors. */
   readonly limits?: GivenLimits<ToSchema<Payload>["Type"]> | undefined
+  /** Dependencies of its handler: while the breaker of one is open, none of its tasks starts. See `Breaker.make`. */
+  readonly breakers?: ReadonlyArray<Breaker<ToSchema<Payload>["Type"]>> | undefined
   /** Tasks of the same key go in the order in which they were enqueued, one at a time, retries included. No task has a `priority`. */
   readonly orderBy?: Key<ToSchema<Payload>["Type"]> | OrderOptions<ToSchema<Payload>["Type"]> | undefined
   /** Keys take turns, however many tasks one of them has. */
@@ -205,6 +201,7 @@ const names: Bounds.Names<Options<any, any, any>> = {
   retry: 1,
   timeout: 1,
   limits: 1,
+  breakers: 1,
   orderBy: 1,
   fairBy: 1,
   description: 1

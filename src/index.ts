@@ -1,4 +1,5 @@
 export * as ApiKeys from "./access/ApiKeys.ts"
+export * as Breaker from "./Breaker.ts"
 export * as Engine from "./engine/Engine.ts"
 export * as Errors from "./domain/Errors.ts"
 export * as Limit from "./Limit.ts"
@@ -27,6 +28,13 @@ export { ThreadModulesMissing, ThreadPool } from "./threads/ThreadPool.ts"
 export * from "./domain/Errors.ts"
 export { type Created as CreatedKey, InvalidKeyName, KeyNotFound } from "./access/ApiKeys.ts"
 export type { ApiKey, Role, StoredKey } from "./domain/ApiKey.ts"
+export type { Breaker as TaskBreaker } from "./Breaker.ts"
+export type {
+  Options as BreakerOptions,
+  Phase as BreakerState,
+  Rule as BreakerRule,
+  Settings as StoredBreakerSettings
+} from "./domain/Breaker.ts"
 export type { Bucket, Gated, Holder } from "./domain/Gate.ts"
 export type {
   ConcurrencyOptions,
@@ -62,7 +70,7 @@ export type {
 } from "./events/EventFeed.ts"
 export type { Explanation, Reason } from "./explain/Explain.ts"
 export type { Cause, Verdict } from "./explain/Verdict.ts"
-export type { GateReason, OfKey, PauseFacts } from "./explain/GateReasons.ts"
+export type { GateReason, LastFailure, OfKey, PauseFacts } from "./explain/GateReasons.ts"
 export type { LogLine } from "./logs/LogLine.ts"
 export type { Level as LogLevelName, LoggedAttempt, LoggedLine } from "./logs/TaskLogs.ts"
 export type { Options as RetentionOptions } from "./maintenance/Pruner.ts"
@@ -76,6 +84,15 @@ export type {
   DeadLetters,
   DeadLettersDone
 } from "./queue/DeadLetters.ts"
+export type {
+  BreakerError,
+  BreakerKey as BreakerKeyState,
+  BreakerPage,
+  Breakers,
+  BreakerSettings,
+  BreakerView,
+  OpenOptions as BreakerOpening
+} from "./queue/Breakers.ts"
 export type { LimitError, Limits } from "./queue/Limits.ts"
 export type {
   LimitChange,
@@ -158,6 +175,7 @@ export type { Ending as ThreadEnding, Job as ThreadJob, Logged as ThreadLogged }
 export type { Isolation } from "./threads/ThreadPlatform.ts"
 export type { Options as ThreadPoolOptions } from "./threads/ThreadPool.ts"
 export type { BatchingOptions, BatchItem } from "./worker/Batcher.ts"
+export type { Protecting as ProtectingBreaker } from "./worker/AttemptBreakers.ts"
 export type { Handler } from "./worker/HandlerRegistry.ts"
 export type { HandlerContext } from "./worker/TaskContext.ts"
 export type { SlotView } from "./worker/SlotView.ts"

@@ -5,6 +5,7 @@ import { CliConfig, type CliError, CliOutput, Command, GlobalFlag, TerminalCapab
 import { nearest } from "../domain/Quoting.ts"
 import * as PooledRandom from "../engine/PooledRandom.ts"
 import { version } from "../store/InstanceStore.ts"
+import * as Breakers from "./commands/Breakers.ts"
 import * as CancelRerunRemove from "./commands/CancelRerunRemove.ts"
 import * as DeadLetters from "./commands/DeadLetters.ts"
 import * as Demo from "./commands/Demo.ts"
@@ -53,7 +54,8 @@ export const command = Command.make("taskforge").pipe(
         Scaling.command,
         Queues.pause,
         Queues.resume,
-        Limits.command
+        Limits.command,
+        Breakers.command
       ]
     },
     { group: "Run", commands: [Serve.serve, Serve.work, Store.migrate, Keys.command, Demo.command] }

@@ -80,6 +80,14 @@ export const failureOf = (error: unknown, target: string): Failure => {
   if (error instanceof Errors.LimitNotFound) {
     return failure("unknown", "limit_not_found", error.message, "taskforge limits list shows the limits there are.")
   }
+  if (error instanceof Errors.BreakerNotFound) {
+    return failure(
+      "unknown",
+      "breaker_not_found",
+      error.message,
+      "taskforge breakers list shows the breakers there are."
+    )
+  }
   if (error instanceof Errors.InstanceNotFound) {
     return failure("unknown", "instance_not_found", error.message, "taskforge instances shows those that run tasks.")
   }

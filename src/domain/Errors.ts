@@ -120,6 +120,14 @@ export class LimitNotFound extends Schema.TaggedError<LimitNotFound>()("LimitNot
   }
 }
 
+/** No breaker has this name: no instance has run a type with it. */
+export class BreakerNotFound extends Schema.TaggedError<BreakerNotFound>()("BreakerNotFound", { name: Schema.String }) {
+  override get message(): string {
+    return `No breaker has the name ${JSON.stringify(shortened(this.name, maxShownLength))}; ` +
+      "a breaker is known once an instance that runs its type has started"
+  }
+}
+
 /** No living instance has this id: it has stopped, or its lease has run out. */
 export class InstanceNotFound
   extends Schema.TaggedError<InstanceNotFound>()("InstanceNotFound", { id: Schema.String })

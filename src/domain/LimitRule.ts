@@ -67,9 +67,16 @@ export interface Limit<in Payload> {
   readonly name?: string | undefined
 }
 
+/** What is known of a breaker here: the name of it, and how it makes its keys. */
+export interface Named<in Payload> {
+  readonly name: string
+  readonly key?: Key<Payload> | undefined
+}
+
 /** What a definition says about the start of its tasks. */
 export interface Options<in Payload> {
   readonly limits?: ReadonlyArray<Limit<Payload>> | undefined
+  readonly breakers?: ReadonlyArray<Named<Payload>> | undefined
   readonly orderBy?: Key<Payload> | OrderOptions<Payload> | undefined
   readonly fairBy?: Key<Payload> | FairOptions<Payload> | undefined
 }
@@ -88,10 +95,11 @@ export const maxLimitNameLength = 100
 /** The name of a limit. An equals sign ends it in a pass. */
 export const limitName: Bounds.Bound<string> = {
   expected:
-    `1 to ${maxLimitNameLength} characters, without =, U+0000 and lone surrogates, and no ${Gate.orderMark} at the start`,
+    `1 to ${maxLimitNameLength} characters, without =, U+0000 and lone surrogates, and no ${Gate.orderMark} or ` +
+    `${Gate.breakerMark} at the start`,
   accepts: (name) =>
     Bounds.name.accepts(name) && name.length <= maxLimitNameLength && !name.includes("=") &&
-    !name.startsWith(Gate.orderMark)
+    !name.startsWith(Gate.orderMark) && !name.startsWith(Gate.breakerMark)
 }
 
 /** Tokens and tasks of a limit at most. */
@@ -171,15 +179,18 @@ const demandGiven = <A>(option: string, bound: Bounds.Bound<A>, value: A): void 
 }
 
 /**
- * The rules of a definition: its order first, then its limits as they are given, and fairness last. Throws `InvalidOption` where
+ * The rules of a definition: its order first, then its breakers and its limits as they are given, and fairness last. Throws `InvalidOption` where
  * something in them is outside of its bound.
  */
 export const rulesOf = <Payload>(
   type: string,
-  { fairBy, limits = [], orderBy }: Options<Payload>
+  { breakers = [], fairBy, limits = [], orderBy }: Options<Payload>
 ): ReadonlyArray<LimitRule<Payload>> => {
   const rules: Array<LimitRule<Payload>> = []
   if (orderBy !== undefined) rules.push(orderOf(type, typeof orderBy === "function" ? { key: orderBy } : orderBy))
+  for (const { key, name } of breakers) {
+    rules.push({ name: Gate.breakerMark + name, limit: { lifted: true }, key, ofKeys: noKeys })
+  }
   const count = { concurrency: 0, rate: 0 }
   for (const given of limits) {
     const kind = "max" in given.limit ? "concurrency" : "rate"
@@ -195,8 +206,8 @@ export const rulesOf = <Payload>(
     if (names.has(name)) {
       throw new InvalidOption({
         option: "limits.name",
-        found: `${JSON.stringify(name)} twice`,
-        expected: "another name for each limit of a type",
+        found: `${JSON.stringify(shownName(name))} twice`,
+        expected: "another name for each limit and breaker of a type",
         index: 0
       })
     }
@@ -208,7 +219,7 @@ export const rulesOf = <Payload>(
 const noKeys: ReadonlyMap<string, Gate.Limit> = new Map()
 
 const atMost = (max: number): Bounds.Bound<number> => ({
-  expected: `at most ${max} of them, orderBy and fairBy included`,
+  expected: `at most ${max} of them, breakers, orderBy and fairBy included`,
   accepts: (count) => count <= max
 })
 
@@ -287,6 +298,6 @@ const demandBytes = (gate: string, passes: ReadonlyArray<readonly [Gate.Pass, nu
   )
 }
 
-/** The name of a limit as people know it: an order's is not told by its mark. */
+/** The name of a limit or a breaker as people know it: an order's and a breaker's are not told by their marks. */
 export const shownName = (name: string): string =>
-  name.startsWith(Gate.orderMark) ? name.slice(Gate.orderMark.length) : name
+  name.startsWith(Gate.orderMark) || name.startsWith(Gate.breakerMark) ? name.slice(1) : name

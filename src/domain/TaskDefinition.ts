@@ -3,6 +3,7 @@
  */
 import { Duration, Effect, Exit, Schema, SchemaAST } from "effect"
 import * as Bounds from "./Bounds.ts"
+import type * as Breaker from "./Breaker.ts"
 import * as JsonText from "./JsonText.ts"
 import * as LimitRule from "./LimitRule.ts"
 import { bound as priorityBound, type PriorityInput, toNumber } from "./Priority.ts"
@@ -33,8 +34,10 @@ export interface AnyTaskDefinition {
   readonly retry: RetryPolicy<never>
   /** Time limit of one attempt; `undefined` is the instance's default. */
   readonly timeoutMs: number | undefined
-  /** What its tasks must pass to start: their order, limits and fairness. */
+  /** What its tasks must pass to start: their order, breakers, limits and fairness. */
   readonly limits: ReadonlyArray<LimitRule.LimitRule<any>>
+  /** What stops their start while a dependency is down. */
+  readonly breakers: ReadonlyArray<Breaker.Rule<any>>
   /** One line for people: shown in the API's reference. */
   readonly description: string | undefined
   /** JSON texts from and to values; compiled once per definition. */
@@ -56,6 +59,7 @@ export interface TaskDefinition<
   readonly unique: UniqueRule.UniqueOptions<Payload["Type"]> | undefined
   readonly retry: RetryPolicy<Error["Type"]>
   readonly limits: ReadonlyArray<LimitRule.LimitRule<Payload["Type"]>>
+  readonly breakers: ReadonlyArray<Breaker.Rule<Payload["Type"]>>
   readonly codec: TaskCodec<Payload["Type"], Success["Type"], Error["Type"]>
 }
 
@@ -75,6 +79,7 @@ export interface Options<
   readonly retry?: RetryPolicy<Error["Type"]> | undefined
   readonly timeout?: Duration.Input | undefined
   readonly description?: string | undefined
+  readonly breakers?: ReadonlyArray<Breaker.Rule<Payload["Type"]>> | undefined
 }
 
 /** The queue of a task that names none. */
@@ -100,6 +105,7 @@ export const make = <
     retry: options.retry ?? {},
     timeoutMs: options.timeout === undefined ? undefined : Math.ceil(Duration.toMillis(options.timeout)),
     limits: LimitRule.rulesOf(type, options),
+    breakers: options.breakers ?? [],
     description: options.description,
     codec: makeCodec(options.payload, options.success, options.error)
   }

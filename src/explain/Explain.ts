@@ -9,6 +9,7 @@
  * | `type_paused` | its type is resumed, or the pause has ended |
  * | `key_paused` | the key is resumed, or the pause has ended |
  * | `limit_full` | a task that runs with the key has ended, or the limit is raised |
+ * | `breaker_open` | the dependency may be tried and no other task tries it, or the breaker is closed |
  * | `rate_spent` | the bucket of the key has what the task costs |
  * | `key_blocked` | the task before it has ended, or the key is let go |
  * | `no_handler` | an instance works on its queue and handles its type |

@@ -4,6 +4,7 @@
  */
 import { DateTime, Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
+import * as Breaker from "../domain/Breaker.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import * as Gate from "../domain/Gate.ts"
 import * as LimitRule from "../domain/LimitRule.ts"
@@ -11,6 +12,7 @@ import { shortened } from "../domain/Quoting.ts"
 import { utc, utcOrNull } from "../domain/StoredTime.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
 import type { TaskState } from "../domain/TaskState.ts"
+import * as BreakerRecords from "../store/BreakerRecords.ts"
 import { limitFor, type PassState } from "../store/Gates.ts"
 import * as LimitRecords from "../store/LimitRecords.ts"
 import * as PausedQueues from "../store/PausedQueues.ts"
@@ -34,6 +36,16 @@ export interface OfKey {
   readonly key: string
 }
 
+/** The failure of a dependency that was counted last. */
+export interface LastFailure {
+  readonly tag: string
+  /** Cut, and without secrets of URLs. */
+  readonly message: string
+  /** The task that failed. */
+  readonly task: string
+  readonly at: DateTime.Utc
+}
+
 /** A reason that the gate of a task gives. */
 export type GateReason =
   | PauseFacts & { readonly code: "type_paused"; readonly type: string }
@@ -44,6 +56,23 @@ export type GateReason =
     readonly running: number
     /** The ids of tasks that run with the key, the longest first: 10 at most. */
     readonly holders: ReadonlyArray<string>
+  }
+  | {
+    readonly code: "breaker_open"
+    readonly text: string
+    readonly breaker: string
+    /** Empty where the breaker has no keys. */
+    readonly key: string
+    /** Since when no task starts as it likes. */
+    readonly since: DateTime.Utc | null
+    /** When a task may try; `null` while one does. */
+    readonly until: DateTime.Utc | null
+    /** The task that tries. */
+    readonly tries: string | null
+    readonly lastFailure: LastFailure | null
+    /** Who opened it by hand, and why. */
+    readonly by: string | null
+    readonly reason: string | null
   }
   | OfKey & {
     readonly code: "rate_spent"
@@ -110,18 +139,55 @@ export const gateReasons = Effect.fnUntraced(function*(
     bucketOf: (pass) => states.get(pass)?.bucket ?? undefined,
     holderOf: (pass) => states.get(pass)?.holder ?? undefined
   }
+  const ofBreakers = Breaker.passesOf(task.gate)
+  const breakers = new Map(
+    (ofBreakers.length === 0 ? [] : yield* BreakerRecords.statesOf(ofBreakers)).map(({ pass, state }) => [pass, state])
+  )
   const costs = Gate.costsOf(task)
   const isDue = task.dueAt <= now
   passes.forEach((pass, index) => {
     const refusal = Gate.refusal(task.id, [pass], [costs[index] ?? 1], known, now)
     if (refusal === undefined || (!isDue && refusal.code !== "key_paused")) return
-    reasons.push(reasonOf(refusal, states.get(pass), pauses.get(pass), now))
+    reasons.push(
+      refusal.code === "breaker_open"
+        ? breakerReason(refusal, breakers.get(pass) ?? Breaker.closed, states.get(pass))
+        : reasonOf(refusal, states.get(pass), pauses.get(pass), now)
+    )
   })
   return reasons
 })
 
+const breakerReason = (
+  { pass, until }: Extract<Gate.Refusal, { readonly code: "breaker_open" }>,
+  { by, last, reason, since }: Breaker.State,
+  state: PassState | undefined
+): GateReason => {
+  const breaker = Breaker.nameOf(pass)
+  const key = Gate.keyOf(pass)
+  const tries = until === null ? state?.holders[0] ?? null : null
+  const what = `The breaker ${JSON.stringify(breaker)}${key === "" ? "" : ` of the key ${JSON.stringify(key)}`}`
+  const opened = since === null ? "" : ` since ${timeText(since)}`
+  const next = until === null
+    ? `the task ${tries ?? "that runs"} tries it now, and closes it if it succeeds`
+    : `one task tries it at ${timeText(until)}`
+  const who = by === null ? "" : ` ${by} opened it${reason === null ? "." : `: ${sentence(reason)}`}`
+  const why = by === null && last !== null ? ` The last failure was ${last.tag}: ${sentence(last.message)}` : ""
+  return {
+    code: "breaker_open",
+    text: `${what} is open${opened}: ${next}.${who}${why}`,
+    breaker,
+    key,
+    since: utcOrNull(since),
+    until: utcOrNull(until),
+    tries,
+    lastFailure: last && { tag: last.tag, message: last.message, task: last.task, at: utc(last.at) },
+    by,
+    reason
+  }
+}
+
 const reasonOf = (
-  refusal: Gate.Refusal,
+  refusal: Exclude<Gate.Refusal, { readonly code: "breaker_open" }>,
   state: PassState | undefined,
   pause: Paused | undefined,
   now: number

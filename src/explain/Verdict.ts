@@ -236,8 +236,7 @@ const noteGates = Effect.fnUntraced(function*(
     if (reasons.length === 0) open++
     const [first] = reasons
     if (first === undefined) continue
-    const id = "limit" in first ? `gate ${first.code} ${first.limit}=${first.key}` : `gate ${first.code}`
-    add(id, each, () => ({ code: first.code, text: first.text, action: actionOf(first) }))
+    add(gateOf(first), each, () => ({ code: first.code, text: first.text, action: actionOf(first) }))
   }
   const waited = now - (oldest.waitingSince ?? now)
   if (open === 0 || waited < maxUnclaimedMs) return
@@ -248,8 +247,20 @@ const noteGates = Effect.fnUntraced(function*(
   }))
 })
 
+/** What a reason is about: what has the same holds up one task as the other. */
+const gateOf = (reason: GateReason): string => {
+  if (reason.code === "breaker_open") return `gate ${reason.code} ${reason.breaker}=${reason.key}`
+  return "limit" in reason ? `gate ${reason.code} ${reason.limit}=${reason.key}` : `gate ${reason.code}`
+}
+
 /** What helps where a gate is closed. */
 const actionOf = (reason: GateReason): string | null => {
+  if (reason.code === "breaker_open") {
+    const key = reason.key === "" ? "" : ` --key ${argument(reason.key)}`
+    return `Bring back what failed; once it works, tasks start at once with taskforge breakers reset ${
+      argument(reason.breaker)
+    }${key}`
+  }
   if (!("limit" in reason)) return null
   const limit = argument(reason.limit)
   const key = reason.key === "" ? "" : ` --key ${argument(reason.key)}`

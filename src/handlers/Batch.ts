@@ -109,6 +109,8 @@ const runItem = (
     snooze,
     type,
     id: `${context.id}:${index}`,
+    // An item passes no gate, so no breaker lets it start
+    protect: (_breaker, call) => call,
     progress: () => Effect.void,
     complete: () => Effect.die(new Error("An item of a batch is no task of its own: return the result instead"))
   }

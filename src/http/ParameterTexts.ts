@@ -3,6 +3,7 @@ import { maxIdLength, maxNameLength } from "../domain/Bounds.ts"
 import { names } from "../domain/Priority.ts"
 import { all } from "../domain/TaskState.ts"
 import { pageSize } from "./api/RequestValues.ts"
+import * as BreakerTexts from "./BreakerTexts.ts"
 import * as LimitTexts from "./LimitTexts.ts"
 import * as TaskTexts from "./TaskTexts.ts"
 
@@ -55,6 +56,8 @@ const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>
   "tasks.logs": TaskTexts.logParameters,
   ...LimitTexts.parameters,
   "limits.list": { limit: limitOf("limits") },
+  ...BreakerTexts.parameters,
+  "breakers.list": { limit: limitOf("breakers") },
   "deadLetters.groups": TaskTexts.deadLetterParameters,
   "deadLetters.list": TaskTexts.deadLetterParameters,
   "queues.list": { limit: limitOf("queues") },

@@ -13,6 +13,7 @@ import { maxIdLength } from "../domain/Bounds.ts"
 import * as Access from "./Access.ts"
 import { type GuardedRoute, routesOf } from "./api/NeededRole.ts"
 import * as ApiDescription from "./ApiDescription.ts"
+import * as BreakerHandlers from "./BreakerHandlers.ts"
 import { ServedApi } from "./compat/OlderApi.ts"
 import * as OlderRoutes from "./compat/OlderRoutes.ts"
 import * as DeadLettersHandlers from "./DeadLettersHandlers.ts"
@@ -67,6 +68,7 @@ export const layer = (options: Options, path: string = "") => {
           QueueHandlers.queues,
           InstanceHandlers.layer,
           LimitHandlers.limits,
+          BreakerHandlers.breakers,
           DeadLettersHandlers.deadLetters,
           EventsHandlers.layer,
           SystemStatus.endpoints,

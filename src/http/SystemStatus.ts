@@ -9,6 +9,7 @@ import { all } from "../domain/TaskState.ts"
 import * as StoreWatch from "../maintenance/StoreWatch.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor, type Trouble } from "../observability/Supervisor.ts"
+import type { BreakerView } from "../queue/Breakers.ts"
 import type { Scaling } from "../queue/Scaling.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { version } from "../store/InstanceStore.ts"
@@ -25,6 +26,12 @@ import { CurrentVisitor } from "./Visitor.ts"
 /** How long the store may take to answer before health is red. */
 const patience: Duration.Duration = Duration.seconds(2)
 
+/** Breakers that have a metric at most. */
+const maxBreakers = 100
+
+/** In the order of the numbers that the metric says. */
+const states: ReadonlyArray<BreakerView["state"]> = ["closed", "half_open", "open"]
+
 /** Answers about the running system. */
 export class SystemStatus extends Context.Service<SystemStatus, {
   readonly health: Effect.Effect<HealthJson>
@@ -36,6 +43,8 @@ export class SystemStatus extends Context.Service<SystemStatus, {
   readonly counts: Effect.Effect<Option.Option<Counts>>
   /** The need for slots, or none as for the counts. */
   readonly scaling: Effect.Effect<Option.Option<Scaling>>
+  /** The first breakers by name, or none as for the counts. */
+  readonly breakers: Effect.Effect<ReadonlyArray<BreakerView>>
 }>()("taskforge/http/SystemStatus") {
   /** The status of the engine around it. A process whose pool has no slots only produces. */
   static readonly layer = Layer.effect(
@@ -131,7 +140,12 @@ export class SystemStatus extends Context.Service<SystemStatus, {
         workers,
         slotCount: Effect.map(slotCounts, (slots) => slots?.count ?? 0),
         counts,
-        scaling: Effect.timeoutOption(queue.scaling(), patience).pipe(Effect.orElseSucceed(Option.none))
+        scaling: Effect.timeoutOption(queue.scaling(), patience).pipe(Effect.orElseSucceed(Option.none)),
+        breakers: queue.breakers({ limit: maxBreakers }).pipe(
+          Effect.map(({ breakers }) => breakers),
+          Effect.timeout(patience),
+          Effect.orElseSucceed(() => [])
+        )
       })
     })
   )
@@ -174,6 +188,16 @@ export const metricsPage: Layer.Layer<never, never, HttpRouter.HttpRouter | Syst
   Effect.fnUntraced(function*(router) {
     const status = yield* SystemStatus
     const tasks = all.map((state) => ({ state, gauge: Metric.withAttributes(Metrics.tasks, { state }) }))
+    const breakers = new Set<string>()
+    const readBreakers = Effect.gen(function*() {
+      const found = new Map((yield* status.breakers).map(({ name, state }) => [name, state]))
+      for (const name of found.keys()) if (breakers.size < maxBreakers) breakers.add(name)
+      for (const breaker of breakers) {
+        const state = found.get(breaker)
+        const gauge = Metric.withAttributes(Metrics.breakerState, { breaker })
+        yield* Metric.update(gauge, state === undefined ? Number.NaN : states.indexOf(state))
+      }
+    })
     const read = Effect.gen(function*() {
       const counts = Option.getOrUndefined(yield* status.counts)
       for (const { gauge, state } of tasks) yield* Metric.update(gauge, counts?.[state] ?? Number.NaN)
@@ -183,6 +207,7 @@ export const metricsPage: Layer.Layer<never, never, HttpRouter.HttpRouter | Syst
       yield* Metric.update(Metrics.scaling.slotsWanted, need?.slotsWanted ?? Number.NaN)
       yield* Metric.update(Metrics.scaling.drain, need?.drainsIn ? Duration.toSeconds(need.drainsIn) : Number.NaN)
       yield* Metric.update(Metrics.scaling.oldest, need === undefined ? Number.NaN : secondsWaited(need))
+      yield* readBreakers
       return HttpServerResponse.text(yield* PrometheusMetrics.format(), { contentType })
     })
     yield* router.add("GET", metricsPath, read)

@@ -1,13 +1,14 @@
 /**
- * Removes finished tasks that retention no longer keeps, and forgets puts of records that can no longer be repeated. The
- * leader does it; harmless when another one does too.
+ * Removes finished tasks that retention no longer keeps, and forgets puts of records that can no longer be repeated, and failures of
+ * breakers that count no more. The leader does it; harmless when another one does too.
  */
 import { Duration, Effect, Layer } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import * as TaskLogs from "../logs/TaskLogs.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
-import { forgetNonces } from "../store/RecordDriver.ts"
+import * as BreakerRecords from "../store/BreakerRecords.ts"
+import { forgetNonces, maxRecords } from "../store/RecordDriver.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import { Leader } from "./Leader.ts"
@@ -52,6 +53,9 @@ const demandBounds = ({ interval, keepFailed, keepFinished, maxFinished, maxKeye
 /** Tasks removed in one write at most. */
 const batchSize = 500
 
+/** How often old breakers are looked for. */
+const breakersEveryMs = 60_000
+
 /** Runs the pruner until the scope closes. */
 export const layer = (
   options: Options = {}
@@ -69,6 +73,7 @@ export const layer = (
       maxKeyedFinished: options.maxKeyedFinished ?? defaults.maxKeyedFinished
     }
     let forgetAt = -Infinity
+    let breakersAt = -Infinity
     yield* supervisor.loop(
       "pruner",
       Effect.gen(function*() {
@@ -76,6 +81,10 @@ export const layer = (
         const removed = leads ? yield* store.prune(retention, batchSize) : 0
         const now = yield* MonotonicClock.now
         if (leads && now >= forgetAt) forgetAt = now + (yield* forgetNonces(records))
+        if (leads && now >= breakersAt) {
+          const forgotten = yield* Effect.provideService(BreakerRecords.forgetOld, RecordStore, records)
+          if (forgotten < maxRecords) breakersAt = now + breakersEveryMs
+        }
         yield* removed < batchSize ? Effect.sleep(options.interval ?? defaults.interval) : Effect.yieldNow
       })
     )

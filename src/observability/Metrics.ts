@@ -54,6 +54,11 @@ export const scaling = {
   })
 }
 
+/** How breakers stand: 0 closed, 1 half open, 2 open; set when the metrics are read. */
+export const breakerState = Metric.gauge("taskforge_breaker_state", {
+  description: "How a breaker stands: 0 closed, 1 half open, 2 open"
+})
+
 const ofType = (type: string) => ({
   created: Metric.withAttributes(created, { type }),
   processed: Metric.withAttributes(processed, { type }),

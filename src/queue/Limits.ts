@@ -15,6 +15,7 @@ import * as LimitRecords from "../store/LimitRecords.ts"
 import * as PausedQueues from "../store/PausedQueues.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
+import * as Breakers from "./Breakers.ts"
 import * as LimitViews from "./LimitViews.ts"
 import type { LimitChange, LimitDetail, LimitOptions, LimitPage, LimitView } from "./LimitViews.ts"
 import * as Pauses from "./Pauses.ts"
@@ -23,8 +24,8 @@ import { checkPage, type PageOptions, sizeOf } from "./Queues.ts"
 /** What a change of a limit may fail with. */
 export type LimitError = LimitNotFound | InvalidOption | StoreError
 
-/** The part of {@link TaskQueue} that is about limits. */
-export interface Limits {
+/** The part of {@link TaskQueue} that is about limits, and about breakers. */
+export interface Limits extends Breakers.Breakers {
   /** A page of all limits by name, those of single keys among them. */
   readonly limits: (options?: PageOptions) => Effect.Effect<LimitPage, InvalidOption | StoreError>
   /**
@@ -175,6 +176,7 @@ export const make = (
   })
 
   return {
+    ...Breakers.make(records),
     limits: Effect.fnUntraced(function*(options = {}) {
       yield* checkPage("limit", options)
       const after = options.cursor === undefined ? undefined : Cursor.decodeName("limit", options.cursor)

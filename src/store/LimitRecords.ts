@@ -121,7 +121,8 @@ export const list = (
       for (const record of page.records) {
         last = record.id
         const limit = read(record)
-        if (limit !== undefined) found.push(limit)
+        // that of an open breaker is not one that people set
+        if (limit !== undefined && !record.id.startsWith(Gate.breakerMark)) found.push(limit)
       }
       more = page.more
       if (!more) return { limits: found, next: null }

@@ -297,6 +297,8 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
         snooze: Snoozed.now,
         charge: () => Effect.void,
         holdBack: Snoozed.now,
+        // No breaker is open here
+        protect: (_breaker, call) => call,
         // Nothing is stored here, so there is nothing to complete early.
         complete: Effect.succeed
       }

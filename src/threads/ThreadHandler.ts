@@ -50,6 +50,7 @@ export const perform = (
     snooze: Snoozed.now,
     charge: () => Effect.die(new Error("A thread has no store: a handler outside of it can charge a limit")),
     holdBack: () => Effect.die(new Error("A thread has no store: snooze instead of holding a key back")),
+    protect: () => Effect.die(new Error("A thread has no store: protect the call of the thread instead")),
     complete: () => Effect.die(new Error("A thread has no store: return the result instead of completing the task"))
   }
   return codec.decodePayload(payload).pipe(

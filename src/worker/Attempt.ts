@@ -1,9 +1,11 @@
 import { type Cause, Data, Duration, Effect, Exit, type Fiber, Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { LeaseLost, type StoreError } from "../domain/Errors.ts"
+import type { Pass } from "../domain/Gate.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
+import { AttemptBreakers, type BreakerHost } from "./AttemptBreakers.ts"
 import { AttemptLimits, type LimitHost } from "./AttemptLimits.ts"
 import type { Gathering } from "./Gathering.ts"
 import type { HandlerContext } from "./TaskContext.ts"
@@ -36,6 +38,7 @@ export interface AttemptHost extends LimitHost {
   /** Does something once what the fiber has written is committed, never if it is rolled back. */
   readonly whenFinal: (effect: Effect.Effect<void>) => Effect.Effect<void>
   readonly gathering: Gathering
+  readonly breakers: BreakerHost
 }
 
 /**
@@ -65,6 +68,7 @@ export class Attempt implements HandlerContext<any> {
   completion: EarlyCompletion = "none"
   private readonly host: AttemptHost
   private knownLimits: AttemptLimits | undefined
+  private knownBreakers: AttemptBreakers | undefined
 
   constructor(
     task: ClaimedTask,
@@ -133,6 +137,25 @@ export class Attempt implements HandlerContext<any> {
 
   get holdBack(): HandlerContext<any>["holdBack"] {
     return (time, limit) => Effect.andThen(this.limits.holdBack(time, limit), Snoozed.now(time))
+  }
+
+  get protect(): HandlerContext<any>["protect"] {
+    return (breaker, call) => Effect.suspend(() => this.breakers.protect(breaker, call))
+  }
+
+  /** Whether its handler protects calls with a breaker, which is told how these end, not how the attempt does. */
+  isProtecting(pass: Pass): boolean {
+    return this.knownBreakers?.protecting.has(pass) === true
+  }
+
+  private get breakers(): AttemptBreakers {
+    return this.knownBreakers ??= new AttemptBreakers({
+      task: this.task,
+      host: this.host.breakers,
+      snooze: Snoozed.now,
+      isSnoozed: (error) => error instanceof Snoozed,
+      hasTimedOut: () => this.reason === "timeout"
+    })
   }
 
   private get limits(): AttemptLimits {

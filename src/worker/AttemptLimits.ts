@@ -36,7 +36,9 @@ export class AttemptLimits {
     this.definition = definition
     this.host = host
     const costs = Gate.costsOf(task)
-    Gate.passesOf(task.gate).forEach((pass, index) => this.charged.set(pass, costs[index] ?? 1))
+    Gate.passesOf(task.gate).forEach((pass, index) => {
+      if (!pass.startsWith(Gate.breakerMark)) this.charged.set(pass, costs[index] ?? 1)
+    })
   }
 
   /** Charges a rate with what was really taken, instead of what was charged so far: by estimate, when the task was claimed. */

@@ -1,14 +1,16 @@
 /**
  * Puts the limits of the types that a pool handles where all claims read them, before the pool claims any of these types: a task that
- * started before its limit is stored would not be limited.
+ * started before its limit is stored would not be limited. Breakers are put with them, so that people see them.
  */
 import { Effect } from "effect"
+import type * as Breaker from "../domain/Breaker.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import * as Gate from "../domain/Gate.ts"
 import type { LimitRule } from "../domain/LimitRule.ts"
 import type * as QueueLimits from "../domain/QueueLimits.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
+import * as BreakerRecords from "../store/BreakerRecords.ts"
 import type { Beat } from "../store/InstanceStore.ts"
 import * as LimitRecords from "../store/LimitRecords.ts"
 import { RecordStore } from "../store/RecordStore.ts"
@@ -24,12 +26,16 @@ export const make = (
   return Effect.suspend(() => {
     const types = registry.types()
     if (types === registered) return Effect.void
+    const declared = breakersOf(types.flatMap((type) => registry.find(type)?.definition.breakers ?? []))
     const { differing, limits } = limitsOf(rulesOf(types, registry, queues))
     return Effect.gen(function*() {
-      for (const name of differing) {
-        yield* Effect.logWarning(`the limit ${name} is defined differently by several types: the first one counts`)
+      for (const name of [...differing, ...declared.differing]) {
+        yield* Effect.logWarning(`${name} is defined differently by several types: the first one counts`)
       }
-      const changed = limits.size === 0 ? [] : yield* LimitRecords.register(limits)
+      const changed = [
+        ...(limits.size === 0 ? [] : yield* LimitRecords.register(limits)),
+        ...(declared.breakers.size === 0 ? [] : yield* BreakerRecords.register(declared.breakers))
+      ]
       if (changed.length > 0) yield* Effect.logDebug(`limits as they are defined: ${changed.join(", ")}`)
       registered = types
     }).pipe(Effect.provideService(RecordStore, records))
@@ -50,9 +56,25 @@ const rulesOf = (
   registry: HandlerRegistry["Service"],
   queues: QueueLimits.Rules
 ): ReadonlyArray<LimitRule<never>> => [
-  ...types.flatMap((type) => registry.find(type)?.definition.limits ?? []),
+  // a breaker that is closed is no limit
+  ...types.flatMap((type) => registry.find(type)?.definition.limits ?? []).filter(({ name }) =>
+    !name.startsWith(Gate.breakerMark)
+  ),
   ...[...queues.values()].flat()
 ]
+
+/** What definitions say of breakers, by their names, and what is defined differently. */
+const breakersOf = (declared: ReadonlyArray<Breaker.Rule<never>>) => {
+  const breakers = new Map<string, BreakerRecords.Defined>()
+  const differing = new Set<string>()
+  for (const { key, name, settings } of declared) {
+    const defined = { ...settings, keyed: key !== undefined }
+    const known = breakers.get(name)
+    if (known === undefined) breakers.set(name, defined)
+    else if (JSON.stringify(known) !== JSON.stringify(defined)) differing.add(`the breaker ${name}`)
+  }
+  return { breakers, differing }
+}
 
 /** The limits of definitions by the ids of their records, and the ids that are defined differently. */
 const limitsOf = (rules: ReadonlyArray<LimitRule<never>>) => {
@@ -61,7 +83,7 @@ const limitsOf = (rules: ReadonlyArray<LimitRule<never>>) => {
   const add = (id: string, defined: LimitRecords.Defined) => {
     const known = limits.get(id)
     if (known === undefined) limits.set(id, defined)
-    else if (JSON.stringify(known.limit) !== JSON.stringify(defined.limit)) differing.add(id)
+    else if (JSON.stringify(known.limit) !== JSON.stringify(defined.limit)) differing.add(`the limit ${id}`)
   }
   for (const { key, limit, name, ofKeys } of rules) {
     const keyed = key !== undefined

@@ -9,6 +9,7 @@ import type { Deadlines } from "./Deadlines.ts"
 import type { Endings } from "./Endings.ts"
 import * as Executor from "./Executor.ts"
 import type { Handler } from "./HandlerRegistry.ts"
+import type { PoolBreakers } from "./PoolBreakers.ts"
 import type { Slots } from "./Slots.ts"
 import { TaskContext } from "./TaskContext.ts"
 
@@ -30,6 +31,7 @@ export const make = Effect.fnUntraced(function*(options: {
   readonly endings: Endings
   /** The time limit of attempts whose task has none, in milliseconds. */
   readonly timeoutMs: number
+  readonly breakers: PoolBreakers
   readonly host: AttemptHost
   readonly logger: PoolLogger
   /** Called after the tasks of a claim were started. */
@@ -57,8 +59,15 @@ export const make = Effect.fnUntraced(function*(options: {
 
   /** Called when an attempt's fiber has ended, outside of it, where nothing interrupts. Nearly all succeed. */
   const conclude = (attempt: Attempt, exit: Exit.Exit<string, unknown>): void => {
-    if (Exit.isSuccess(exit)) end(attempt, Executor.complete(attempt, exit.value))
-    else fork(Effect.map(Executor.decide(attempt, exit), (settlement) => end(attempt, settlement)))
+    if (Exit.isSuccess(exit)) tell(attempt, Executor.complete(attempt, exit.value), exit)
+    else fork(Effect.map(Executor.decide(attempt, exit), (settlement) => tell(attempt, settlement, exit)))
+  }
+
+  /** Breakers are told first; nearly all attempts have none, or none that is in trouble. */
+  const tell = (attempt: Attempt, settlement: Settlement | undefined, exit: Exit.Exit<string, unknown>): void => {
+    const told = options.breakers.tell(attempt, settlement, exit)
+    if (told === undefined) end(attempt, settlement)
+    else fork(Effect.map(told, () => end(attempt, settlement)))
   }
 
   const end = (attempt: Attempt, settlement: Settlement | undefined): void => {

@@ -1,6 +1,7 @@
 /** What a handler can know about the attempt it runs in, and do with it. */
 import { Context, type Duration, type Effect } from "effect"
 import type { LeaseLost, StoreError } from "../domain/Errors.ts"
+import type { Protecting } from "./AttemptBreakers.ts"
 
 /** The running attempt, provided to every handler. */
 export class TaskContext extends Context.Service<TaskContext, {
@@ -48,6 +49,17 @@ export class TaskContext extends Context.Service<TaskContext, {
    * ```
    */
   readonly holdBack: (time: Duration.Input, limit?: string) => Effect.Effect<never, StoreError>
+  /**
+   * Makes one call of a dependency under a breaker that the task's type declares. From then on the breaker is told how the call ends,
+   * not how the attempt does. While the breaker is open the call is not made: the attempt ends, and the task waits until it may be
+   * tried, without spending a retry. `Breaker` has this as a method.
+   *
+   * @example
+   * ```ts
+   * const WelcomeLive = Welcome.toLayer(({ to }) => Smtp.protect(send(to)))
+   * ```
+   */
+  readonly protect: <A, E, R>(breaker: Protecting, call: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }>()("taskforge/worker/TaskContext") {}
 
 /**

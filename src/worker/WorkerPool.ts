@@ -35,6 +35,7 @@ import { HandlerRegistry } from "./HandlerRegistry.ts"
 import * as Heartbeat from "./Heartbeat.ts"
 import * as LimitRegistrar from "./LimitRegistrar.ts"
 import * as LogKeeper from "./LogKeeper.ts"
+import { PoolBreakers } from "./PoolBreakers.ts"
 import { PoolLoad } from "./PoolLoad.ts"
 import { defaults, demandBounds, type Options } from "./PoolOptions.ts"
 import * as PoolSizer from "./PoolSizer.ts"
@@ -141,6 +142,7 @@ const setUp = Effect.fnUntraced(function*(options: Options) {
     /** Says to the others at once that the pool is another one. */
     news: { tell: () => {} },
     recorder: new Metrics.Recorder(yield* Effect.context<never>()),
+    breakers: yield* PoolBreakers.make,
     log: yield* AttemptLog.make(options.logCompletions ?? defaults.logCompletions),
     now: () => MonotonicClock.exactMillis(clock),
     // A task's way through the pool: claimed for a free slot, attempted, and its ending kept to be settled
@@ -196,14 +198,10 @@ const startClaiming = Effect.fnUntraced(
 
 /** Runs each claimed task in a fiber of its own. */
 const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch, logger: Runner.PoolLogger) {
-  const { attempts, clock, endings, gathering, instance, recorder, slots, store, supervisor, timeoutMs } = pool
+  const { attempts, breakers, gathering, instance, recorder, slots, store, supervisor } = pool
   return yield* Runner.make({
-    clock,
-    attempts,
-    slots,
+    ...pool,
     deadlines,
-    endings,
-    timeoutMs,
     onStarted: () => recorder.slots(slots.size, attempts.active),
     logger,
     host: {
@@ -212,6 +210,7 @@ const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch,
       settle: (settlement) => Effect.map(store.settle([settlement]), ([answer]) => answer),
       whenFinal: store.afterCommit,
       gathering,
+      breakers,
       charge: store.charge,
       holdBack: AttemptLimits.holdBack(yield* RecordStore)
     }
@@ -229,7 +228,8 @@ const startWatching = Effect.fnUntraced(function*({ attempts, clock, leaseForMs,
   /** Ends an attempt without waiting for its fiber any longer. */
   const abandon = Effect.fnUntraced(function*(attempt: Attempt) {
     pool.recorder.abandoned()
-    yield* pool.endings.end(attempt, yield* Executor.decideInterrupted(attempt), pool.now()) ?? Effect.void
+    const settlement = pool.breakers.tellLater(attempt, yield* Executor.decideInterrupted(attempt))
+    yield* pool.endings.end(attempt, settlement, pool.now()) ?? Effect.void
     yield* pool.log.abandoned(attempt)
   })
   const deadlines = yield* Deadlines.start({ supervisor, clock, attempts, abandon })

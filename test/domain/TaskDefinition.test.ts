@@ -27,6 +27,7 @@ describe("TaskDefinition", () => {
       retry: {},
       timeoutMs: undefined,
       limits: [],
+      breakers: [],
       description: undefined
     })
   })

@@ -1,10 +1,12 @@
 /** What explanations must say of tasks in every state, on every store: they are read from what the store's claim reads. */
 import { assert, describe } from "@effect/vitest"
 import { Effect, Option } from "effect"
+import * as Breaker from "../../src/domain/Breaker.ts"
 import type * as Gate from "../../src/domain/Gate.ts"
 import { utc } from "../../src/domain/StoredTime.ts"
 import * as Explain from "../../src/explain/Explain.ts"
 import * as Verdict from "../../src/explain/Verdict.ts"
+import * as BreakerRecords from "../../src/store/BreakerRecords.ts"
 import { InstanceStore, type QueueShare } from "../../src/store/InstanceStore.ts"
 import * as PausedQueues from "../../src/store/PausedQueues.ts"
 import { RecordStore } from "../../src/store/RecordStore.ts"
@@ -162,6 +164,43 @@ export const explains = (name: string, driver: Driver) =>
         })
     )
 
+    scenario(driver, "names a breaker that is open, and the task that tries it", () =>
+      Effect.gen(function*() {
+        yield* beat("instance-1", 4, 0)
+        const pass = Breaker.passOf("web", "a")
+        const [first, next] = yield* add(through(pass), through(pass))
+        const { settings } = Breaker.ruleOf("web", { failures: 1, openFor: "1 minute" })
+        yield* BreakerRecords.change(
+          pass,
+          settings,
+          (state, now) =>
+            Breaker.failed(state, settings, 1, Breaker.lastOf("t", { tag: "Down", message: "No answer" }, now), now)
+        )
+        assert.deepStrictEqual(yield* take(), [])
+        const open = yield* explain(next)
+        assert.match(
+          open.summary,
+          /^The breaker "web" of the key "a" is open since \S+Z: one task tries it at \S+Z\. The last failure was Down: No answer\.$/
+        )
+        assert.deepStrictEqual(
+          open.reasons.map(({ code }) =>
+            code
+          ),
+          ["breaker_open"]
+        )
+        assert.isTrue(Option.isSome(open.mayStartAt))
+        yield* driver.advance("61 seconds")
+        assert.strictEqual(yield* summaryOf(next), starts)
+        assert.lengthOf(yield* take(), 1)
+        const tried = yield* explain(next)
+        assert.include(tried.summary, `the task ${first} tries it now, and closes it if it succeeds.`)
+        assert.deepInclude(tried.reasons[0], { code: "breaker_open", tries: first, until: null })
+        assert.isTrue(Option.isNone(tried.mayStartAt))
+        yield* BreakerRecords.change(pass, settings, () => null)
+        assert.strictEqual(yield* summaryOf(next), starts)
+        assert.lengthOf(yield* take(), 1)
+      }))
+
     scenario(driver, "names all that is in the way, and when time alone takes it out", () =>
       Effect.gen(function*() {
         const [later, now] = yield* add({ delayMs: 2 * hour }, {})
@@ -182,9 +221,7 @@ export const explains = (name: string, driver: Driver) =>
         yield* PausedQueues.pause("default", { forMs: hour })
         const both = yield* explain(later)
         assert.deepStrictEqual(
-          both.reasons.map(({ code }) =>
-            code
-          ),
+          both.reasons.map(({ code }) => code),
           ["not_due", "queue_paused"]
         )
         assert.deepStrictEqual(both.mayStartAt, Option.some(utc((yield* record(later)).dueAt)))

@@ -300,6 +300,8 @@ describe("the pages", () => {
       const document = (yield* expecting(200, get("/openapi.json"))).json as OpenApi.OpenAPISpec
       assert.deepStrictEqual(Object.keys(document.paths).toSorted(), [
         "/api/metrics",
+        "/api/v1/breakers",
+        "/api/v1/breakers/{name}",
         "/api/v1/cancel",
         "/api/v1/dead-letters",
         "/api/v1/dead-letters/discard",

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { HttpApi, type OpenApi } from "effect/http-api"
 import { Api } from "../../src/http/api/Api.ts"
+import * as BreakerRecords from "../../src/store/BreakerRecords.ts"
 import { type Beat, InstanceStore } from "../../src/store/InstanceStore.ts"
 import * as LimitRecords from "../../src/store/LimitRecords.ts"
 import { document, examplesOf } from "../docs/ApiPage.ts"
@@ -53,13 +54,16 @@ describe("the examples of the API's description", () => {
           // Only a living instance can be told what to do
           yield* InstanceStore.use((store) => store.beat(living, 60_000))
           yield* LimitRecords.register(new Map([["sync:concurrency", { limit: { max: 2 }, keyed: true }]]))
+          const settings = { failures: 5, withinMs: 60_000, openForMs: 30_000, maxOpenForMs: 600_000 }
+          yield* BreakerRecords.register(new Map([["smtp", { ...settings, keyed: false }]]))
           const expected = Object.entries(operation.responses).filter(([status]) => status < "300")
           for (const body of examplesOf(request)) {
             const { json, status } = yield* send(
               method as "POST",
               path.replace("/instances/{id}", `/instances/${living.id}`)
                 .replace("/limits/{name}/pause", "/limits/sync:concurrency/pause?key=acme")
-                .replace("/limits/{name}", "/limits/sync:concurrency"),
+                .replace("/limits/{name}", "/limits/sync:concurrency")
+                .replace("/breakers/{name}", "/breakers/smtp"),
               body
             )
             const answer = Object.fromEntries(expected)[status]
@@ -67,8 +71,8 @@ describe("the examples of the API's description", () => {
             const content = answer!.content?.["application/json"]
             // An answer without a body
             if (content === undefined) continue
-            // What is answered about ids, and about dead letters, depends on what is stored; that it fits is seen below
-            if ("ids" in (body as object) || path.startsWith("/api/v1/dead-letters/")) continue
+            // What is answered about ids, dead letters and open breakers depends on what is stored; that it fits is seen below
+            if ("ids" in (body as object) || /^\/api\/v1\/(?:dead-letters|breakers)\//.test(path)) continue
             const shown = examplesOf(content).map(withoutVarying)
             assert.deepInclude(shown, withoutVarying(json) as object)
           }

@@ -1,5 +1,6 @@
 /** The HTTP API: definitions only, for the server and for any client. */
 import { HttpApi, OpenApi } from "effect/http-api"
+import { BreakersApi } from "./BreakersApi.ts"
 import { DeadLettersApi } from "./DeadLettersApi.ts"
 import { EventsApi } from "./EventsApi.ts"
 import { InstancesApi } from "./InstancesApi.ts"
@@ -19,7 +20,7 @@ import { TasksApi } from "./TasksApi.ts"
  * ```
  */
 export class Api extends HttpApi.make("taskforge")
-  .add(TasksApi, DeadLettersApi, EventsApi, QueuesApi, InstancesApi, LimitsApi, SystemApi)
+  .add(TasksApi, DeadLettersApi, EventsApi, QueuesApi, InstancesApi, LimitsApi, BreakersApi, SystemApi)
   .middleware(RequestCheck)
   // A body of a megabyte can have 300,000 faults: `RequestCheckLive` looks for more than the first in small ones
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error", errors: "first" })

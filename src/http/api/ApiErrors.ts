@@ -96,6 +96,14 @@ export const LimitNotFound = onWire(Errors.LimitNotFound, {
   facts: { name: Schema.String }
 })
 
+/** No breaker has the name. */
+export const BreakerNotFound = onWire(Errors.BreakerNotFound, {
+  status: 404,
+  code: "breaker_not_found",
+  description: "No breaker has this name",
+  facts: { name: Schema.String }
+})
+
 /** The key belongs to a task with another payload, or to one that keeps others away. */
 export const KeyConflict = onWire(Errors.KeyConflict, {
   status: 409,

@@ -2,6 +2,7 @@
 import { Option, Schema } from "effect"
 import { TaskState } from "../../domain/TaskState.ts"
 import type { Explanation, Reason } from "../../explain/Explain.ts"
+import type { LastFailure } from "../../explain/GateReasons.ts"
 import { pauseFields } from "./QueuesApi.ts"
 import { instant, instantOrNull, Timestamp, timestamp, timestampOrNull } from "./TaskJson.ts"
 
@@ -10,6 +11,22 @@ const ofKey = {
   limit: Schema.String,
   key: Schema.String.annotate({ description: "Empty where the limit has no keys" })
 }
+
+/** The failure of a dependency that was counted last. */
+export const LastFailureJson = Schema.NullOr(Schema.Struct({
+  tag: Schema.String,
+  message: Schema.String,
+  task: Schema.String,
+  at: Timestamp
+})).annotate({ description: "The failure that was counted last" })
+
+/** It on the wire. */
+export const lastFailureJson = (failure: LastFailure | null): typeof LastFailureJson.Type =>
+  failure && { ...failure, at: timestamp(failure.at) }
+
+/** The one that was on the wire. */
+export const lastFailureFromJson = (failure: typeof LastFailureJson.Type): LastFailure | null =>
+  failure && { ...failure, at: instant(failure.at) }
 
 /** Why a task waits. */
 export const ExplanationJson = Schema.Struct({
@@ -27,6 +44,18 @@ export const ExplanationJson = Schema.Struct({
       max: Schema.Int,
       running: Schema.Int,
       holders: Schema.Array(Schema.String).annotate({ description: "Tasks that run with the key; 10 at most" })
+    }),
+    Schema.Struct({
+      code: Schema.Literal("breaker_open"),
+      text: Schema.String,
+      breaker: Schema.String,
+      key: Schema.String.annotate({ description: "Empty where the breaker has no keys" }),
+      since: Schema.NullOr(Timestamp),
+      until: Schema.NullOr(Timestamp).annotate({ description: "When a task may try; null while one does" }),
+      tries: Schema.NullOr(Schema.String).annotate({ description: "The task that tries" }),
+      last_failure: LastFailureJson,
+      by: Schema.NullOr(Schema.String).annotate({ description: "Who opened it by hand" }),
+      reason: Schema.NullOr(Schema.String)
     }),
     Schema.Struct({ code: Schema.Literal("rate_spent"), ...ofKey, until: Timestamp }),
     Schema.Struct({
@@ -74,6 +103,15 @@ export const explanationJson = (
       case "type_paused":
       case "key_paused":
         return { ...reason, since: timestamp(reason.since), until: timestampOrNull(reason.until) }
+      case "breaker_open": {
+        const { lastFailure, since, until, ...rest } = reason
+        return {
+          ...rest,
+          since: timestampOrNull(since),
+          until: timestampOrNull(until),
+          last_failure: lastFailureJson(lastFailure)
+        }
+      }
       case "rate_spent":
         return { ...reason, until: timestamp(reason.until) }
       case "key_blocked":
@@ -100,6 +138,15 @@ export const explanationFromJson = (
       case "type_paused":
       case "key_paused":
         return { ...reason, since: instant(reason.since), until: instantOrNull(reason.until) }
+      case "breaker_open": {
+        const { last_failure, since, until, ...rest } = reason
+        return {
+          ...rest,
+          since: instantOrNull(since),
+          until: instantOrNull(until),
+          lastFailure: lastFailureFromJson(last_failure)
+        }
+      }
       case "rate_spent":
         return { ...reason, until: instant(reason.until) }
       case "key_blocked":

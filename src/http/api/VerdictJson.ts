@@ -8,6 +8,7 @@ const causes = [
   "type_paused",
   "key_paused",
   "limit_full",
+  "breaker_open",
   "rate_spent",
   "key_blocked",
   "no_handler",

@@ -40,6 +40,7 @@ import { maxResults, type NewTaskJson } from "../api/TasksApi.ts"
 import { verdictFromJson } from "../api/VerdictJson.ts"
 import * as ApiClient from "./ApiClient.ts"
 import type { Options } from "./ApiClient.ts"
+import * as RemoteBreakers from "./RemoteBreakers.ts"
 import * as RemoteLimits from "./RemoteLimits.ts"
 import * as RemoteResults from "./RemoteResults.ts"
 
@@ -54,7 +55,7 @@ export const layerHttpClient = (options: Options): Layer.Layer<TaskQueue, never,
   Layer.effect(TaskQueue, make(options)).pipe(Layer.provide(PooledRandom.layer))
 
 const make = Effect.fnUntraced(function*(options: Options) {
-  const { deadLetters, instances, limits, queues, system, tasks } = yield* ApiClient.make(options)
+  const { breakers, deadLetters, instances, limits, queues, system, tasks } = yield* ApiClient.make(options)
   const random = yield* SecureRandom.SecureRandom
   const repeatable = ApiClient.repeatable(options.retry)
   const again = <A, E extends { readonly _tag: string }>(operation: string, request: Effect.Effect<A, E>) =>
@@ -212,6 +213,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       return QueuesApi.typesFromJson(yield* again("list the types", queues.types({ query: queryOf(options) })))
     }),
     ...RemoteLimits.make(limits, { again, refusedOption }),
+    ...RemoteBreakers.make(breakers, { again, refusedOption }),
     counts: Effect.map(
       again("count tasks", system.stats()),
       ({ by_status, capacity, totals }) => ({ ...by_status, capacity, totals })

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import * as Bounds from "../../domain/Bounds.ts"
 import type { InvalidOption, StoreError } from "../../domain/Errors.ts"
 import * as LimitRule from "../../domain/LimitRule.ts"
+import type { Breakers } from "../../queue/Breakers.ts"
 import * as Limits from "../../queue/Limits.ts"
 import * as LimitViews from "../../queue/LimitViews.ts"
 import * as Pauses from "../../queue/Pauses.ts"
@@ -22,7 +23,7 @@ export interface Sending {
 }
 
 /** What a URL can name: no path ends with a dot segment. */
-const inPath = (bound: Bounds.Bound<string>): Bounds.Bound<string> => ({
+export const inPath = (bound: Bounds.Bound<string>): Bounds.Bound<string> => ({
   expected: `${bound.expected}, and neither "." nor "..", which no URL can name`,
   accepts: (text) => bound.accepts(text) && text !== "." && text !== ".."
 })
@@ -34,7 +35,10 @@ const failing = (invalid: InvalidOption | undefined): Effect.Effect<void, Invali
   invalid === undefined ? Effect.void : Effect.fail(invalid)
 
 /** These operations on a server. */
-export const make = (api: ApiClient.ApiClient["limits"], { again, refusedOption }: Sending): Limits.Limits => {
+export const make = (
+  api: ApiClient.ApiClient["limits"],
+  { again, refusedOption }: Sending
+): Omit<Limits.Limits, keyof Breakers> => {
   const list = again("list the limits", api.list({ query: { limit: 1 } }))
   const queryOf = (key: string | undefined) => key === undefined ? {} : { key }
 
