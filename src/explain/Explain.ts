@@ -143,7 +143,7 @@ const noHandler = ({ queue, type }: TaskRecord, instances: number): Reason => {
 
 const behind = Effect.fnUntraced(function*(
   tasks: TaskStore["Service"],
-  { queue, state, type }: TaskRecord,
+  { gate, queue, state, type }: TaskRecord,
   able: ReadonlyArray<InstanceRecord>
 ): Effect.fn.Return<Reason, StoreError> {
   const { lanes } = yield* tasks.laneCounts({ queue, limit: maxTypes })
@@ -169,7 +169,9 @@ const behind = Effect.fnUntraced(function*(
         : `all ${able.length} instances that handle it drain`
     }: an operator has to resume one, or to start another.`
     : busy < slots
-    ? "It is due, and starts when an instance asks for work."
+    ? gate === null
+      ? "It is due, and starts when an instance asks for work."
+      : "It is due, and starts when an instance asks for work, after those before it that share all its limits."
     : `It is due, and waits for ${
       slots === 1 ? "the one slot, which is" : `one of ${slots} slots, which are all`
     } busy; ` +

@@ -144,7 +144,8 @@ export const gateReasons = Effect.fnUntraced(function*(
     (ofBreakers.length === 0 ? [] : yield* BreakerRecords.statesOf(ofBreakers)).map(({ pass, state }) => [pass, state])
   )
   const costs = Gate.costsOf(task)
-  const isDue = task.dueAt <= now
+  // a pending task stays due although the clock was set back
+  const isDue = task.state === "pending" || task.dueAt <= now
   passes.forEach((pass, index) => {
     const refusal = Gate.refusal(task.id, [pass], [costs[index] ?? 1], known, now)
     if (refusal === undefined || (!isDue && refusal.code !== "key_paused")) return

@@ -5,6 +5,7 @@
 import { Context, Effect, Exit, Fiber, Layer, Logger, References, Scope } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
 import * as Engine from "../../src/engine/Engine.ts"
+import { gateReasons } from "../../src/explain/GateReasons.ts"
 import { type TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { EventLog } from "../../src/store/EventLog.ts"
 import { InstanceStore } from "../../src/store/InstanceStore.ts"
@@ -17,7 +18,8 @@ import type { Machine, World } from "../../src/testing/Simulation.ts"
 import { type WorkerPool } from "../../src/worker/WorkerPool.ts"
 import * as Clients from "./Clients.ts"
 import { FaultyNetwork } from "./FaultyNetwork.ts"
-import { Ledger } from "./Ledger.ts"
+import type { Event } from "./History.ts"
+import { type Known, Ledger } from "./Ledger.ts"
 import type { Mutant } from "./Mutant.ts"
 import * as Records from "./Records.ts"
 import { type Fault, leaseMs, pollMs, type Scenario } from "./Scenario.ts"
@@ -25,6 +27,9 @@ import { handlers, unlucky } from "./Tasks.ts"
 import { Witness } from "./Witness.ts"
 
 type Store = TaskStore["Service"]
+
+/** Tasks that are explained after a claim, at most. */
+const maxExplained = 10
 
 /** How long the store's clock is left alone after a step. */
 const minStepMs = 3000
@@ -127,7 +132,24 @@ export class Cluster {
       server,
       () => scenario.store === "memory" ? world.startsAt + Math.floor(server.monotonicMs) : server.wallMs
     )
+    // SQLite answers later, when more may have changed; explanations are read in the same way there
+    if (scenario.store === "memory") {
+      this.witness.explain = ({ queues, types }, { now }) => this.explained(this.ledger.due(queues, types, now), now)
+    }
     this.network = new FaultyNetwork(world, server, scenario.network)
+  }
+
+  /** What explanations say of tasks that a claim has left although it might have given more. */
+  private explained(left: ReadonlyArray<Known>, now: number): Event | undefined {
+    if (left.length === 0) return undefined
+    const codesOf = ({ task: { id } }: Known) =>
+      this.store.get(id).pipe(
+        Effect.flatMap((task) => gateReasons(this.inside, task!, now)),
+        Effect.map((reasons) => ({ id, codes: reasons.map(({ code }) => code) })),
+        Effect.provideService(RecordStore, this.records)
+      )
+    const tasks = Effect.runSync(Effect.forEach(left.slice(0, maxExplained), codesOf))
+    return { _tag: "Explained", at: this.world.now, now, tasks }
   }
 
   /** The process of an instance, unless it is dead or closed. */

@@ -98,17 +98,38 @@ export class GateLedger {
   }
 
   private isOpen(known: Known, running: ReadonlyArray<Known>, now: number): boolean {
-    return passesOf(known).every((pass, index) => {
-      if (this.pausedKeys.has(pass)) return false
-      const limit = this.limitOf(pass)
-      if (limit === undefined || "lifted" in limit || "fair" in limit) return true
-      if ("max" in limit) return running.filter((other) => passesOf(other).includes(pass)).length < limit.max
-      if ("tokens" in limit) return this.level(pass, limit, now) >= Math.min(costOf(known, index), limit.burst)
-      const holder = this.holders.get(pass)
-      if (holder === undefined || holder === known || holder.isGone) return true
-      if (holder.state === "failed") return limit.order === "continue"
-      return holder.state === "completed" || holder.state === "cancelled"
+    return passesOf(known).every((pass, index) =>
+      !this.pausedKeys.has(pass) && this.isPassOpen(known, pass, index, running, now)
+    )
+  }
+
+  private isPassOpen(known: Known, pass: string, index: number, running: ReadonlyArray<Known>, now: number): boolean {
+    const limit = this.limitOf(pass)
+    if (limit === undefined || "lifted" in limit || "fair" in limit) return true
+    if ("max" in limit) return running.filter((other) => passesOf(other).includes(pass)).length < limit.max
+    if ("tokens" in limit) return this.level(pass, limit, now) >= Math.min(costOf(known, index), limit.burst)
+    const holder = this.holders.get(pass)
+    if (holder === undefined || holder === known || holder.isGone) return true
+    if (holder.state === "failed") return limit.order === "continue"
+    return holder.state === "completed" || holder.state === "cancelled"
+  }
+
+  /** Why a due task may not start, in the words of explanations. */
+  codesOf(known: Known, all: Iterable<Known>, now: number): ReadonlyArray<string> {
+    const running = [...all].filter(({ state }) => state === "running")
+    const codes = passesOf(known).flatMap((pass, index) => {
+      if (this.pausedKeys.has(pass)) return ["key_paused"]
+      if (this.isPassOpen(known, pass, index, running, now)) return []
+      const limit = this.limitOf(pass)!
+      return ["max" in limit ? "limit_full" : "tokens" in limit ? "rate_spent" : "key_blocked"]
     })
+    return this.pausedTypes.has(known.task.type) ? ["type_paused", ...codes] : codes
+  }
+
+  /** Whether no task of its line has to start before it. */
+  isFirst(known: Known, waiting: ReadonlyArray<Known>): boolean {
+    const line = waiting.filter((other) => lineOf(other) === lineOf(known))
+    return (line.find((other) => this.holds(other)) ?? line[0]) === known
   }
 
   private level(pass: string, rate: Extract<Limit, { readonly tokens: number }>, now: number): number {

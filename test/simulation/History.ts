@@ -102,6 +102,13 @@ export type Event =
     readonly refs: ReadonlyArray<ClaimRef>
     readonly news: "claimed" | "lost" | "cancel"
   }
+  /** After a claim that gave less than it was asked for: the codes of what keeps the tasks from starting that it left. */
+  | {
+    readonly _tag: "Explained"
+    readonly at: number
+    readonly now: number
+    readonly tasks: ReadonlyArray<{ readonly id: string; readonly codes: ReadonlyArray<string> }>
+  }
   /** A process has sent a claim for so many tasks. */
   | { readonly _tag: "Claimed"; readonly at: number; readonly process: string; readonly limit: number }
   | {
@@ -160,6 +167,8 @@ export const describe = (event: Event): string => {
       return `${event.process} answers ${JSON.stringify(event.call)}`
     case "Process":
       return `${event.process} ${event.what}`
+    case "Explained":
+      return event.tasks.map(({ codes, id }) => `${id} waits: ${codes.join(" ")}`).join("; ")
     case "Healed":
       return "everything works again"
   }

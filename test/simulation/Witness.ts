@@ -5,7 +5,7 @@
 import { Effect, Exit, Result } from "effect"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import type { RecordStore, Together, Written } from "../../src/store/RecordStore.ts"
-import type { TaskStore } from "../../src/store/TaskStore.ts"
+import type { ClaimAnswer, ClaimRequest, TaskStore } from "../../src/store/TaskStore.ts"
 import type { Machine, World } from "../../src/testing/Simulation.ts"
 import { describe, type Event, type Operation } from "./History.ts"
 
@@ -31,6 +31,8 @@ export class Witness {
   /** By nonce, what was written together. */
   private readonly written = new Map<string, Written>()
   private readonly measured: () => number
+  /** Explains, at the store, the tasks that a claim has left; `undefined` where there are none. */
+  explain: (request: ClaimRequest, answer: ClaimAnswer) => Event | undefined = () => undefined
 
   /** `measured` is the clock by which the store measures. */
   constructor(world: World, server: Machine, measured: () => number) {
@@ -169,6 +171,14 @@ export class Witness {
   }
 
   private stored(from: string, operation: Operation): void {
+    this.sawStored(from, operation)
+    if (operation.op !== "claim" || operation.answer.tasks.length >= operation.request.limit) return
+    // what has arrived since has changed the store, and is not written down yet
+    const event = this.arrived.length === 0 ? this.explain(operation.request, operation.answer) : undefined
+    if (event !== undefined) this.saw(event)
+  }
+
+  private sawStored(from: string, operation: Operation): void {
     this.saw({
       _tag: "Stored",
       at: this.world.now,
@@ -237,7 +247,7 @@ export class Witness {
 
 /** Idle polling would fill the trace. */
 const isWorthALine = (event: Event): boolean => {
-  if (event._tag !== "Stored") return event._tag !== "Claimed"
+  if (event._tag !== "Stored") return event._tag !== "Claimed" && event._tag !== "Explained"
   switch (event.op) {
     case "claim":
       return event.answer.tasks.length > 0

@@ -1,4 +1,5 @@
 /** Engines whose gates are broken. Each is the real one with one decision of its gatekeeper made wrong. */
+import { Effect } from "effect"
 import { Gatekeeper } from "../../src/store/Gatekeeper.ts"
 import type { GatedTask, Line } from "../../src/store/Lines.ts"
 import type { Mutant } from "./Mutant.ts"
@@ -115,5 +116,23 @@ export const gateMutants: ReadonlyArray<Mutant> = [
       function(this: Keeper, line, task) {
         original.call(this, line, { ...task, costs: null })
       })
+  },
+  {
+    name: "explanations that do not see who runs",
+    noticedAt: 16,
+    store: (store) => ({
+      ...store,
+      passes: (passes) =>
+        Effect.map(store.passes(passes), (states) => states.map((state) => ({ ...state, running: 0 })))
+    })
+  },
+  {
+    name: "explanations that do not see what an order waits for",
+    noticedAt: 77,
+    store: (store) => ({
+      ...store,
+      passes: (passes) =>
+        Effect.map(store.passes(passes), (states) => states.map((state) => ({ ...state, holder: null })))
+    })
   }
 ]

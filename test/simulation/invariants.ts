@@ -284,6 +284,33 @@ export const invariants: ReadonlyArray<Invariant> = [
     })
   ),
 
+  invariant(
+    "explained",
+    "a due task that a claim leaves although a slot is free waits for a reason, and an explanation names it and no other",
+    (ledger) => {
+      let isRepeated = false
+      return {
+        on: (event, violated) => {
+          if (event._tag === "Stored" && event.op === "claim") isRepeated = ledger.repeated(event.request) !== undefined
+          if (event._tag !== "Explained" || isRepeated) return
+          const waiting = [...ledger.tasks.values()].filter(({ state }) => state === "pending")
+            .sort((a, b) => ledger.gates.rankOf(a) - ledger.gates.rankOf(b) || a.seq - b.seq)
+          for (const { codes, id } of event.tasks) {
+            const known = ledger.tasks.get(id)!
+            const expected = ledger.gates.codesOf(known, ledger.tasks.values(), event.now)
+            if (codes.join() !== expected.join()) {
+              violated(
+                `${id} is said to wait for ${codes.join() || "nothing"}, not for ${expected.join() || "nothing"}`
+              )
+            } else if (codes.length === 0 && ledger.gates.isFirst(known, waiting)) {
+              violated(`${id} waits for nothing, and no claim has taken it`)
+            }
+          }
+        }
+      }
+    }
+  ),
+
   invariant("paused", "a paused queue, type or key starts nothing", (ledger) => ({
     on: at("claim", ({ answer, request }, violated) => {
       if (ledger.repeated(request) !== undefined) return
