@@ -20,6 +20,7 @@ import {
   coverageOf,
   created,
   type DecidedGroup,
+  decideExpire,
   decideRerun,
   decideSettle,
   type Decision,
@@ -27,6 +28,7 @@ import {
   type EnqueueAnswer,
   EventLog,
   eventSizeOf,
+  type ExpiredTask,
   fitting,
   Gate,
   Gates,
@@ -41,6 +43,7 @@ import {
   lastClaimForMs,
   type ListedTasks,
   maxAnswerBytes,
+  maxExpired,
   maxPromoted,
   type NewTask,
   Notifier,
@@ -137,6 +140,7 @@ const taskStore = (clock: Clock.Clock, tasks: Tasks): TaskStore["Service"] => {
         }
       }),
     rescue: (request) => at((now) => ({ now, rescued: tasks.rescue(request, now) })),
+    expire: (limit) => at((now) => tasks.expire(limit, now)),
     cancel: (ids) =>
       at((now) =>
         ids.map((id) => {
@@ -201,7 +205,7 @@ class Tasks {
   /** By key, which task was the last to have it. */
   private readonly owners = new Map<string, string>()
   private readonly kinds: Kinds
-  private readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0 }
+  private readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0, expired: 0 }
   private readonly capacity: number
   private readonly maxBytes: number
   private readonly maxCrashes: number
@@ -279,6 +283,17 @@ class Tasks {
     for (const task of due.slice(0, maxPromoted)) this.set({ ...task, state: "pending" })
   }
 
+  /** Ends waiting tasks that have expired. */
+  expire(limit: number, now: number): ReadonlyArray<ExpiredTask> {
+    const isOver = (task: TaskRecord) => Settlement.expire(task, now) !== undefined
+    const over = this.all(isOver).sort((a, b) => a.expiresAt! - b.expiresAt!)
+    return over.slice(0, limit).map((task) => {
+      const [answer, change] = decideExpire(task, now)
+      this.apply(task, change!)
+      return answer!
+    })
+  }
+
   /** What waits to be claimed, in the order of work. */
   private pending(matches: (task: TaskRecord) => boolean): Array<TaskRecord> {
     const rank = (task: TaskRecord) => Rank.rankOf(task, task.dueAt, this.headStartMs)
@@ -291,12 +306,15 @@ class Tasks {
     this.promote(now)
     const last = this.lastClaims.get(instance)
     const repeated = last?.nonce === nonce ? last.tasks.filter((task) => this.held(task) !== undefined) : undefined
+    const expired = repeated === undefined && limit > 0 ? this.expire(maxExpired, now) : []
+    // Where there may be more of them, nothing is given
+    const most = expired.length === maxExpired ? 0 : limit
     const tasks = repeated ??
       this.startable(
         ({ queue, type }) =>
           types.includes(type) && queues?.includes(queue) !== false && !except.includes(queue) &&
           !this.isPaused(Gates.pausedQueueKind, queue) && !this.isPaused(Gates.pausedTypeKind, type),
-        limit,
+        most,
         now,
         (task) => this.begin(task, instance, leaseForMs, now)
       )
@@ -307,7 +325,8 @@ class Tasks {
       const opensAt = refusal === undefined ? undefined : Gate.opensAt(refusal)
       if (opensAt !== undefined) times.push(opensAt)
     }
-    return { tasks, now, nextDueAt: times.length === 0 ? null : Math.min(...times) }
+    if (expired.length === maxExpired) times.push(now)
+    return { tasks, now, nextDueAt: times.length === 0 ? null : Math.min(...times), expired }
   }
 
   private isPaused(kind: string, id: string): boolean {
@@ -447,7 +466,7 @@ class Tasks {
     const changed = { ...asRevised({ task, change }), leaseUntil: change.state === "running" ? task.leaseUntil : null }
     this.set(changed)
     const { state } = changed
-    if (state !== task.state && (state === "completed" || state === "failed" || state === "cancelled")) {
+    if (state !== task.state && TaskState.isFinished(state)) {
       this.totals[state]++
     }
     return changed

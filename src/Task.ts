@@ -179,6 +179,8 @@ export interface Options<
   readonly retry?: RetryPolicy<Error["Type"]> | undefined
   /** Time limit of one attempt. */
   readonly timeout?: Duration.Input | undefined
+  /** How long a task is of use once it is due for the first time: see `EnqueueOptions`. Default: for ever. */
+  readonly expiresIn?: Duration.Input | undefined
   /** How many of its tasks run at a time and start in a time, per key if a limit has one. A function gets typed constructors. */
   readonly limits?: GivenLimits<ToSchema<Payload>["Type"]> | undefined
   /** Dependencies of its handler: while the breaker of one is open, none of its tasks starts. See `Breaker.make`. */
@@ -200,6 +202,7 @@ const names: Bounds.Names<Options<any, any, any>> = {
   unique: 1,
   retry: 1,
   timeout: 1,
+  expiresIn: 1,
   limits: 1,
   breakers: 1,
   orderBy: 1,
@@ -227,6 +230,7 @@ const batchNames: Bounds.Names<BatchSettings> = {
   runAt: 1,
   maxRetries: 1,
   timeout: 1,
+  expiresIn: 1,
   queue: 1,
   whenFull: 1
 }

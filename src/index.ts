@@ -126,6 +126,7 @@ export type { Created as CreatedTask, Options as TaskQueueOptions, Refusal, When
 export type { EventPage } from "./store/EventLog.ts"
 export type { Charge, PassState } from "./store/Gates.ts"
 export type { Beat, InstanceRecord, Load as InstanceLoad, Roll, RunningTask, Sizing } from "./store/InstanceStore.ts"
+export type { Counts, Totals } from "./store/Counts.ts"
 export type { CountedLanes, LaneCounts, LaneRange, Runnable } from "./store/Lanes.ts"
 export type { Hint } from "./store/Notifier.ts"
 export type {
@@ -142,8 +143,8 @@ export type {
   ClaimAnswer,
   ClaimRef,
   ClaimRequest,
-  Counts,
   EnqueueAnswer,
+  Expired as ExpiredTask,
   ExtendAnswer,
   Listed as ListedTasks,
   ListRequest as TaskListRequest,
@@ -155,8 +156,7 @@ export type {
   Rescued,
   RescueRequest,
   Retention,
-  Stranded,
-  Totals
+  Stranded
 } from "./store/TaskStore.ts"
 export type { Refusal as RefusedWrites, WriteHealth } from "./store/WriteHealth.ts"
 export type {

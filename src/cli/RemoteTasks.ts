@@ -58,6 +58,8 @@ export const allCompleted = (tasks: ReadonlyArray<TaskJson>): Effect.Effect<void
     ? `${others.length} of ${Words.counted(tasks.length, "task")} did not complete`
     : one.status === "cancelled"
     ? `Task ${one.id} was cancelled`
+    : one.status === "expired"
+    ? `Task ${one.id} expired before it could start`
     : `Task ${one.id} failed: ${Screen.plain(one.error?.message ?? "")}`
   return Effect.fail(
     new Failure({

@@ -67,7 +67,8 @@ export const paintOn = ({ colours }: { readonly colours: boolean }) => {
     running: with_(33),
     completed: with_(32),
     failed: with_(31),
-    cancelled: with_(2)
+    cancelled: with_(2),
+    expired: with_(2)
   }
   return { ...paint, state: (state: TaskState, text: string = state) => byState[state](text) }
 }
@@ -85,7 +86,8 @@ export const mark: Record<TaskState, string> = {
   running: "◐",
   completed: "✓",
   failed: "✗",
-  cancelled: "–"
+  cancelled: "–",
+  expired: "⊘"
 }
 
 /** Text from elsewhere may hold escape sequences, which would rule the terminal, and line breaks, which would end the row. */

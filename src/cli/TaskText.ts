@@ -93,6 +93,7 @@ export const card = (task: TaskJson, paint: Screen.Paint, now: number, width: nu
     "",
     ...moment("Created", task.created_at),
     ...(task.status === "scheduled" || task.due_at !== task.created_at ? moment("Due", task.due_at) : []),
+    ...moment("Expires", task.expires_at),
     ...moment("Started", task.started_at),
     ...moment("Finished", task.completed_at, took),
     field("Attempts", counts.join(", ")),

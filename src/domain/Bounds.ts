@@ -142,6 +142,12 @@ export const timeout: Bound<Duration.Input> = {
   accepts: (input) => isWithin(input, maxTimeoutMs) && millisOf(input) > 0
 }
 
+/** How long a task is of use, or within what time it should start. */
+export const span: Bound<Duration.Input> = {
+  expected: `a duration of more than 0 and at most ${Duration.toDays(maxDelay)} days`,
+  accepts: (input) => isWithin(input, maxDelayMs) && millisOf(input) > 0
+}
+
 /** The time limit of an attempt whose task has none: an engine may do without. */
 export const timeoutOrNone: Bound<Duration.Input> = {
   expected: `${timeout.expected}, or infinity`,

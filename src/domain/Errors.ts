@@ -204,6 +204,19 @@ export class TaskCancelled extends Schema.TaggedError<TaskCancelled>()("TaskCanc
   }
 }
 
+/** The awaited task did not start in the time in which it was of use: see `expiresIn`. */
+export class TaskExpired extends Schema.TaggedError<TaskExpired>()("TaskExpired", {
+  id: Schema.String,
+  /** Why its last attempt did not complete, where it has had one that failed. */
+  failure: Schema.NullOr(TaskFailure)
+}) {
+  override get message(): string {
+    return this.failure === null
+      ? `Task ${this.id} expired: it did not start in time`
+      : `Task ${this.id} expired: it would have run again too late. Its last attempt failed: ${this.failure.message}`
+  }
+}
+
 const ofLastAttempt = { id: Schema.String, failure: TaskFailure }
 
 /** The awaited task's last attempt ran longer than its timeout. */

@@ -4,7 +4,7 @@
  */
 import * as Bounds from "./Bounds.ts"
 import { type AttemptOutcome, type AttemptRecord, remember, type TaskFailure, type TaskRecord } from "./TaskRecord.ts"
-import type { TaskState } from "./TaskState.ts"
+import { isFinished, type TaskState } from "./TaskState.ts"
 
 /**
  * The end of one attempt, as the instance that ran it reports it.
@@ -15,6 +15,8 @@ import type { TaskState } from "./TaskState.ts"
  * - `Cancel`: it was interrupted because a client cancelled the task
  * - `Snooze`: the handler asked to run later; spends nothing
  * - `Release`: the instance shuts down; due again at its old time, spends nothing
+ *
+ * A task that would be due again only when it has expired ends as `expired` instead.
  */
 export type Settlement =
   & { readonly id: string; readonly claim: number }
@@ -46,6 +48,7 @@ export type Change =
     TaskRecord,
     | "state"
     | "dueAt"
+    | "expiresAt"
     | "completedAt"
     | "failures"
     | "crashes"
@@ -63,6 +66,7 @@ export type Current = Change & Pick<TaskRecord, "claim" | "claims" | "startedAt"
 const unchanged = (task: Current): Change => ({
   state: task.state,
   dueAt: task.dueAt,
+  expiresAt: task.expiresAt,
   completedAt: task.completedAt,
   failures: task.failures,
   crashes: task.crashes,
@@ -101,7 +105,13 @@ const cancelled = (task: Current, now: number, settledClaim: number, failure: Ta
   failure
 })
 
-/** The task after an attempt that did not finish it: due again, unless it is to be cancelled. */
+/** A task that waits from now on until it is due, or has expired if that is too late. */
+const waitingFrom = (task: Change, dueAt: number, now: number): Change =>
+  task.expiresAt !== null && Math.max(dueAt, now) >= task.expiresAt
+    ? { ...task, state: "expired", dueAt, completedAt: now }
+    : { ...task, state: waiting(dueAt, now), dueAt }
+
+/** The task after an attempt that did not finish it: due again, unless it is to be cancelled or would be too old. */
 const again = (
   task: Current,
   now: number,
@@ -110,13 +120,15 @@ const again = (
   outcome: AttemptOutcome,
   failure?: TaskFailure
 ): Change =>
-  task.cancelRequested ? cancelled(task, now, settledClaim, failure) : {
-    ...unchanged(task),
-    state: waiting(dueAt, now),
+  task.cancelRequested ? cancelled(task, now, settledClaim, failure) : waitingFrom(
+    {
+      ...unchanged(task),
+      settledClaim,
+      history: remember(task.history, attempt(task, now, outcome, failure))
+    },
     dueAt,
-    settledClaim,
-    history: remember(task.history, attempt(task, now, outcome, failure))
-  }
+    now
+  )
 
 /**
  * The task after a settlement that passed the {@link fence}. With a cancel requested, `Complete` and `Fail` stand,
@@ -165,7 +177,7 @@ export const crashDelayMs = (crashes: number): number =>
   crashes <= 1 ? 0 : Math.min(1000 * 2 ** Math.min(crashes - 2, 16), 60_000)
 
 /**
- * The task after its lease ran out: due again, cancelled if that was asked for, or quarantined. The settled claim
+ * The task after its lease ran out: due again, cancelled if that was asked for, quarantined, or too old to run again. The settled claim
  * stays what it was, so that a late settlement of the lost attempt is stale.
  */
 export const rescue = (task: Current, maxCrashes: number, now: number): Change => {
@@ -185,8 +197,7 @@ export const rescue = (task: Current, maxCrashes: number, now: number): Change =
       }
     }
   }
-  const dueAt = now + crashDelayMs(crashes)
-  return { ...unchanged(task), state: waiting(dueAt, now), dueAt, crashes, history }
+  return waitingFrom({ ...unchanged(task), crashes, history }, now + crashDelayMs(crashes), now)
 }
 
 /** What a cancel means for a task as it stands; `undefined` when the task has finished. */
@@ -211,6 +222,9 @@ export interface Revisions extends Partial<Pick<TaskRecord, "payload" | "priorit
 /** A task that may be revised. */
 export type Revisable = Current & Pick<TaskRecord, "priority" | "gate" | "costs" | "hold">
 
+/** A task that is due at another time is of use for as long as before. */
+const movedBy = ({ expiresAt }: Current, byMs: number): number | null => expiresAt === null ? null : expiresAt + byMs
+
 /** What a revision means for a task as it stands; `undefined` unless it waits. */
 export const revise = (task: Revisable, { dueAt, payload, ...fields }: Revisions, now: number): Change | undefined => {
   if (task.state !== "scheduled" && task.state !== "pending") return undefined
@@ -218,16 +232,26 @@ export const revise = (task: Revisable, { dueAt, payload, ...fields }: Revisions
   const revised = { costs, gate, hold, priority, ...fields, payload: payload ?? task.revised?.payload ?? null }
   return dueAt === undefined
     ? { ...unchanged(task), revised }
-    : { ...unchanged(task), state: waiting(dueAt, now), dueAt, revised }
+    : { ...unchanged(task), state: waiting(dueAt, now), dueAt, expiresAt: movedBy(task, dueAt - task.dueAt), revised }
 }
 
-/** What a rerun means for a dead letter: due now with fresh budgets; claim, claims and history stay. */
+/** What the store's clock means for a task as it stands; `undefined` unless it has waited for too long. */
+export const expire = (task: Current, now: number): Change | undefined =>
+  (task.state === "scheduled" || task.state === "pending") && task.expiresAt !== null && task.expiresAt <= now
+    ? { ...unchanged(task), state: "expired", completedAt: now }
+    : undefined
+
+/**
+ * What a rerun means for a dead letter: due now with fresh budgets; claim, claims and history stay. It expires no more: who
+ * runs a task again wants it to run, however old it is.
+ */
 export const rerun = (task: Current, now: number): Change | undefined =>
-  task.state === "failed" || task.state === "cancelled"
+  isFinished(task.state) && task.state !== "completed"
     ? {
       ...unchanged(task),
       state: "pending",
       dueAt: now,
+      expiresAt: null,
       completedAt: null,
       failures: 0,
       crashes: 0,

@@ -34,6 +34,8 @@ export interface AnyTaskDefinition {
   readonly retry: RetryPolicy<never>
   /** Time limit of one attempt; `undefined` is the instance's default. */
   readonly timeoutMs: number | undefined
+  /** How long after it is due for the first time a task is of use; `undefined` is for ever. */
+  readonly expiresInMs: number | undefined
   /** What its tasks must pass to start: their order, breakers, limits and fairness. */
   readonly limits: ReadonlyArray<LimitRule.LimitRule<any>>
   /** What stops their start while a dependency is down. */
@@ -78,6 +80,7 @@ export interface Options<
   readonly unique?: UniqueRule.UniqueOptions<Payload["Type"]> | undefined
   readonly retry?: RetryPolicy<Error["Type"]> | undefined
   readonly timeout?: Duration.Input | undefined
+  readonly expiresIn?: Duration.Input | undefined
   readonly description?: string | undefined
   readonly breakers?: ReadonlyArray<Breaker.Rule<Payload["Type"]>> | undefined
 }
@@ -104,6 +107,7 @@ export const make = <
     unique: options.unique,
     retry: options.retry ?? {},
     timeoutMs: options.timeout === undefined ? undefined : Math.ceil(Duration.toMillis(options.timeout)),
+    expiresInMs: options.expiresIn === undefined ? undefined : Math.ceil(Duration.toMillis(options.expiresIn)),
     limits: LimitRule.rulesOf(type, options),
     breakers: options.breakers ?? [],
     description: options.description,
@@ -116,13 +120,14 @@ const policyNames: Bounds.Names<RetryPolicy<never>> = { ...ruleNames, byTag: 1, 
 
 const demandBounds = (
   type: string,
-  { idempotencyKey, priority, queue, retry, timeout, unique }: Options<any, any, any>
+  { expiresIn, idempotencyKey, priority, queue, retry, timeout, unique }: Options<any, any, any>
 ): void => {
   UniqueRule.demand(unique, idempotencyKey !== undefined)
   Bounds.demand("type", Bounds.name, type)
   Bounds.demand("queue", Bounds.name, queue)
   Bounds.demand("priority", priorityBound, priority)
   Bounds.demand("timeout", Bounds.timeout, timeout)
+  Bounds.demand("expiresIn", Bounds.span, expiresIn)
   if (retry === undefined) return
   const rules: ReadonlyArray<readonly [name: string, rule: RetryRule<never>]> = [
     ["retry", retry],

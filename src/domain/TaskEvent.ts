@@ -6,7 +6,7 @@ import { FailureKind } from "./TaskRecord.ts"
  * What happened.
  *
  * - `created`, `started`, `progress`
- * - `completed`, `failed`, `cancelled`: the task has finished
+ * - `completed`, `failed`, `cancelled`, `expired`: the task has finished
  * - `retrying`, `snoozed`, `released`, `crashed`: the attempt has ended, the task will run again
  * - `cancelling`: it runs, and was asked to stop
  * - `rerun`: an operator runs it again
@@ -20,6 +20,7 @@ export const TaskEventName = Schema.Literals([
   "completed",
   "failed",
   "cancelled",
+  "expired",
   "retrying",
   "snoozed",
   "released",
@@ -66,4 +67,5 @@ export interface TaskEvent extends NewTaskEvent {
 
 /** Whether nothing follows for this task unless it is rerun. */
 export const isLast = ({ event }: NewTaskEvent): boolean =>
-  event === "completed" || event === "failed" || event === "cancelled" || event === "removed"
+  event === "completed" || event === "failed" || event === "cancelled" || event === "expired" ||
+  event === "removed"

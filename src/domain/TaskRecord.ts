@@ -100,10 +100,12 @@ export interface NewTask extends Gated {
   readonly delayMs: number
   /** The one absolute time that goes in. */
   readonly runAt: number | null
+  /** How long after it is due for the first time the task is of use; `null` is for ever. */
+  readonly expiresInMs: number | null
 }
 
 /** A stored task: what was handed over, and what has become of it. */
-export interface TaskRecord extends Omit<NewTask, "delayMs" | "runAt" | "unique"> {
+export interface TaskRecord extends Omit<NewTask, "delayMs" | "runAt" | "expiresInMs" | "unique"> {
   /** How long it holds its key. */
   readonly hold: Hold
   /** Given by the store, strictly increasing: breaks ties of rank and orders lists. */
@@ -111,6 +113,8 @@ export interface TaskRecord extends Omit<NewTask, "delayMs" | "runAt" | "unique"
   readonly state: TaskState
   readonly createdAt: number
   readonly dueAt: number
+  /** From when on the task is not started any more; `null` is never. */
+  readonly expiresAt: number | null
   /** When the latest attempt was claimed. */
   readonly startedAt: number | null
   /** When the task finished. */
@@ -144,6 +148,10 @@ export interface TaskRecord extends Omit<NewTask, "delayMs" | "runAt" | "unique"
 /** When a task that is stored now will be due. */
 export const dueAtOf = (task: NewTask, now: number): number => task.runAt ?? now + Math.max(0, task.delayMs)
 
+/** From when on a task that is stored now is not started any more. */
+export const expiresAtOf = (task: NewTask, now: number): number | null =>
+  task.expiresInMs === null ? null : dueAtOf(task, now) + task.expiresInMs
+
 /** A task that has just been stored, without its sequence number, which the store assigns. */
 export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => {
   const dueAt = dueAtOf(task, now)
@@ -162,6 +170,7 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
     state: dueAt > now ? "scheduled" : "pending",
     createdAt: now,
     dueAt,
+    expiresAt: expiresAtOf(task, now),
     startedAt: null,
     completedAt: null,
     failures: 0,
@@ -181,7 +190,9 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
 
 /** What an instance needs of a task it has claimed. */
 export interface ClaimedTask
-  extends Omit<NewTask, "key" | "unique" | "delayMs" | "runAt">, Pick<TaskRecord, "dueAt" | "failures" | "crashes">
+  extends
+    Omit<NewTask, "key" | "unique" | "delayMs" | "runAt" | "expiresInMs">,
+    Pick<TaskRecord, "dueAt" | "failures" | "crashes">
 {
   /** The number of this attempt, from 1: how often the task has been claimed. */
   readonly attempt: number

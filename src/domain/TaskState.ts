@@ -7,8 +7,9 @@
  *     │               │                      ├─ cancelled
  *     └─ retry, snooze ◄─────────────────────┤
  *                     └─ released or rescued ┘
- * failed | cancelled ─rerun─► pending
+ * failed | cancelled | expired ─rerun─► pending
  * scheduled | pending ─cancel─► cancelled
+ * scheduled | pending ─too old─► expired, as is what would have to wait again until it is
  * ```
  */
 import { Schema } from "effect"
@@ -20,8 +21,17 @@ import { Schema } from "effect"
  * - `pending`: due, waits to be claimed
  * - `running`: claimed by an instance under a lease
  * - `completed`, `failed`, `cancelled`: finished; kept until pruned
+ * - `expired`: finished too, because it did not start in the time in which it was of use
  */
-export const TaskState = Schema.Literals(["scheduled", "pending", "running", "completed", "failed", "cancelled"])
+export const TaskState = Schema.Literals([
+  "scheduled",
+  "pending",
+  "running",
+  "completed",
+  "failed",
+  "cancelled",
+  "expired"
+])
 
 export type TaskState = typeof TaskState.Type
 
@@ -29,22 +39,23 @@ export type TaskState = typeof TaskState.Type
 export const all: ReadonlyArray<TaskState> = TaskState.literals
 
 /** The states from which only an operator can bring a task back. */
-export const FinishedState = Schema.Literals(["completed", "failed", "cancelled"])
+export const FinishedState = Schema.Literals(["completed", "failed", "cancelled", "expired"])
 
 /** The same as a list. */
-export const finished: ReadonlyArray<TaskState> = FinishedState.literals
+export const finished: ReadonlyArray<typeof FinishedState.Type> = FinishedState.literals
 
 /** Whether a task in this state will never run again by itself. */
-export const isFinished = (state: TaskState): boolean =>
-  state === "completed" || state === "failed" || state === "cancelled"
+export const isFinished = (state: TaskState): state is typeof FinishedState.Type =>
+  state === "completed" || state === "failed" || state === "cancelled" || state === "expired"
 
 const moves: Record<TaskState, ReadonlyArray<TaskState>> = {
-  scheduled: ["pending", "cancelled"],
-  pending: ["running", "cancelled"],
-  running: ["completed", "failed", "cancelled", "pending", "scheduled"],
+  scheduled: ["pending", "cancelled", "expired"],
+  pending: ["running", "cancelled", "expired"],
+  running: ["completed", "failed", "cancelled", "expired", "pending", "scheduled"],
   completed: [],
   failed: ["pending"],
-  cancelled: ["pending"]
+  cancelled: ["pending"],
+  expired: ["pending"]
 }
 
 /** Whether the state machine has this move. Every driver's writes are held to this table. */

@@ -12,6 +12,7 @@
 import { Duration, Layer, Record } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as RecordedStore from "../events/RecordedStore.ts"
+import * as Expirer from "../maintenance/Expirer.ts"
 import { Leader } from "../maintenance/Leader.ts"
 import * as LogSweeper from "../maintenance/LogSweeper.ts"
 import * as Pruner from "../maintenance/Pruner.ts"
@@ -130,6 +131,7 @@ export const layer = <E, R>(
     StoreWatch.layer,
     Layer.mergeAll(
       Pruner.layer(options.retention),
+      Expirer.layer,
       LogSweeper.layer(options.retention),
       Resumer.layer
     ).pipe(Layer.provide(Leader.layer({ lease })))

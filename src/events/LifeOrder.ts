@@ -17,7 +17,7 @@ const rememberedTasks = 20_000
 
 /**
  * What a task may be since its latest claim, in the order in which it may become that. It has `ended` for good or is
- * `waiting` again; one that was cancelled while it waited is `dropped`.
+ * `waiting` again; one that was cancelled while it waited, or has expired, is `dropped`.
  */
 const phases = ["running", "stopping", "ended", "waiting", "dropped"] as const
 

@@ -6,13 +6,14 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
-import type { NewTaskEvent } from "../domain/TaskEvent.ts"
+import type { NewTaskEvent, TaskEventName } from "../domain/TaskEvent.ts"
 import type { NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
+import type { TaskState } from "../domain/TaskState.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import { EventLog } from "../store/EventLog.ts"
 import { announcing, announcingRecords, Notifier } from "../store/Notifier.ts"
 import { RecordStore } from "../store/RecordStore.ts"
-import { type ClaimAnswer, type EnqueueAnswer, type Rescued, TaskStore } from "../store/TaskStore.ts"
+import { type ClaimAnswer, type EnqueueAnswer, type Expired, type Rescued, TaskStore } from "../store/TaskStore.ts"
 import * as EventRecorder from "./EventRecorder.ts"
 import { stepOf } from "./LifeOrder.ts"
 
@@ -145,14 +146,14 @@ const recorded = (
       answers[index] === "applied" || (answers[index] === "already" && known.has(claim))
     )
     const again = ended.filter(({ _tag }) => _tag === "Retry" || _tag === "Snooze" || _tag === "Release")
-    // With a cancel requested, what would run again has been cancelled
+    // With a cancel requested, what would run again has been cancelled, and it has expired if it would run too late
     const outcomes = again.length === 0 ? [] : yield* store.results(again.map(({ id }) => id))
-    const cancelled = new Set(again.filter((_, index) => outcomes[index]?.state === "cancelled"))
+    const instead = new Map(again.map((settlement, index) => [settlement, outcomes[index]?.state]))
     const events: Array<NewTaskEvent> = []
     for (const settlement of ended) {
       const subject = known.get(settlement.claim) ?? (yield* knownOf(settlement))
       if (subject === undefined) continue
-      events.push({ ...subject, ...endOf(settlement, cancelled.has(settlement), subject.attempt) })
+      events.push({ ...subject, ...endOf(settlement, instead.get(settlement), subject.attempt) })
     }
     yield* whenFinal(() => {
       for (const { claim } of ended) known.delete(claim)
@@ -171,6 +172,8 @@ const recorded = (
       events.push(
         state === "cancelled"
           ? { ...subject, ...stopped(attempt) }
+          : state === "expired"
+          ? { ...subject, ...droppedAs("expired", attempt) }
           : state === "failed"
           ? { ...subject, event: "failed", step: stepOf(attempt, "ended") }
           : { ...subject, event: "crashed", step: stepOf(attempt, "waiting") }
@@ -201,9 +204,13 @@ const recorded = (
     // Idle instances ask again and again: what gives nothing is no reason to look whether a reader attends
     claim: (request) =>
       Effect.map(store.claim(request), (answer) => {
-        if (answer.tasks.length > 0 && recorder.isAttended()) recorder.record(claimed(answer, request.instance))
+        const { expired = [], tasks } = answer
+        if (expired.length + tasks.length > 0 && recorder.isAttended()) {
+          recorder.record([...expired.map(expiredOf), ...claimed(answer, request.instance)])
+        }
         return answer
       }),
+    expire: (limit) => recording(store.expire(limit), (expired) => expired.map(expiredOf)),
     settle: (settlements) => recordingAfterwards(store.settle(settlements), (answers) => settled(settlements, answers)),
     report: (reports) =>
       recording(store.report(reports), () =>
@@ -216,11 +223,7 @@ const recorded = (
     cancel: (ids) =>
       operating(ids, store.cancel(ids), (answer, { claims, state }, isRecent) => {
         if (answer === "cancelled") {
-          return {
-            event: "cancelled",
-            step: stepOf(claims, "dropped"),
-            ...afterIf(isRecent, stepOf(claims, "waiting"))
-          }
+          return { ...droppedAs("cancelled", claims), ...afterIf(isRecent, stepOf(claims, "waiting")) }
         }
         if (answer !== "requested") return undefined
         // It may have been claimed since it was read
@@ -269,7 +272,12 @@ const isRecent = ({ completedAt, createdAt, history, startedAt }: TaskRecord, no
 
 /** How a finished task came to its end. An attempt that is in its history was not the end of it. */
 const lastStepOf = ({ claim, claims, history, state }: TaskRecord): number =>
-  stepOf(claims, state === "cancelled" && (claim === 0 || history.at(-1)?.claim === claim) ? "dropped" : "ended")
+  stepOf(
+    claims,
+    state === "expired" || (state === "cancelled" && (claim === 0 || history.at(-1)?.claim === claim))
+      ? "dropped"
+      : "ended"
+  )
 
 const createdOf = (
   groups: ReadonlyArray<ReadonlyArray<NewTask>>,
@@ -298,12 +306,23 @@ const mergedIn = (answers: ReadonlyArray<EnqueueAnswer>): ReadonlyArray<string> 
 const stopped = (attempt: number) =>
   ({ event: "cancelled", step: stepOf(attempt, "ended"), after: stepOf(attempt, "stopping") }) as const
 
+const droppedAs = <E extends TaskEventName>(event: E, at: number) => ({ event, step: stepOf(at, "dropped") }) as const
+
+const expiredOf = (task: Expired): NewTaskEvent => ({
+  ...subjectOf(task),
+  ...(task.attempt === 0 ? {} : { attempt: task.attempt }),
+  ...droppedAs("expired", task.attempt),
+  after: stepOf(task.attempt, "waiting")
+})
+
 const endOf = (
   settlement: Settlement,
-  isCancelled: boolean,
+  instead: TaskState | undefined,
   attempt: number
 ): Omit<NewTaskEvent, keyof Subject> => {
-  if (isCancelled) return stopped(attempt)
+  if (instead === "cancelled") return stopped(attempt)
+  const error = settlement._tag === "Retry" ? { error: reasonOf(settlement.failure) } : {}
+  if (instead === "expired") return { ...droppedAs("expired", attempt), ...error }
   const [ended, waiting] = [stepOf(attempt, "ended"), stepOf(attempt, "waiting")]
   switch (settlement._tag) {
     case "Complete":

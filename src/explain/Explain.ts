@@ -106,6 +106,10 @@ const ongoing = (task: TaskRecord, roll: Roll): string => {
       return "It has completed."
     case "cancelled":
       return "It was cancelled. A rerun starts it again."
+    case "expired":
+      return `It expired at ${timeText(task.expiresAt ?? task.completedAt!)}, before it could start${
+        task.claims === 0 ? "" : " again"
+      }. A rerun starts it, without an expiry.`
     case "failed":
       return `It failed: ${sentence(task.failure?.message ?? "no reason is known")} A rerun starts it again.`
     default:

@@ -32,6 +32,7 @@ const pending: TaskJson = {
   queue: "default",
   key: "welcome:ada",
   due_at: at,
+  expires_at: null,
   timeout_ms: null,
   attempts: 0,
   failures: 0,
@@ -89,8 +90,8 @@ const stats: typeof StatsJson.Type = {
   tasks_running: 4,
   tasks_complete: 990,
   tasks_failed: 10,
-  by_status: { scheduled: 3, pending: 5, running: 4, completed: 990, failed: 10, cancelled: 0 },
-  totals: { created: 1012, completed: 990, failed: 10, cancelled: 0, retried: 7, crashed: 1 },
+  by_status: { scheduled: 3, pending: 5, running: 4, completed: 990, failed: 10, cancelled: 0, expired: 0 },
+  totals: { created: 1012, completed: 990, failed: 10, cancelled: 0, retried: 7, crashed: 1, expired: 0 },
   uptime: 86_400.5
 }
 const workers: typeof WorkersJson.Type = {

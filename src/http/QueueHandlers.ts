@@ -208,6 +208,7 @@ const toSubmission = (
     runAt: task.run_at,
     maxRetries: task.max_retries,
     timeout: task.timeout,
+    expiresIn: task.expires_in,
     queue: task.queue
   }
   const submission = fromJson(definition, task.payload === undefined ? {} : task.payload, options, index)

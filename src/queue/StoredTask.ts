@@ -38,6 +38,7 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
     | "result"
     | "timeoutMs"
     | "createdAt"
+    | "expiresAt"
     | "dueAt"
     | "startedAt"
     | "completedAt"
@@ -52,6 +53,8 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
   readonly timeout: Duration.Duration | null
   readonly createdAt: DateTime.Utc
   readonly dueAt: DateTime.Utc
+  /** From when on it is not started any more; `null` is never. */
+  readonly expiresAt: DateTime.Utc | null
   /** When the latest attempt was claimed. */
   readonly startedAt: DateTime.Utc | null
   /** When the task finished. */
@@ -94,6 +97,7 @@ export const fromRecord = (record: Omit<TaskRecord, "seq">): StoredTask => {
     createdAt,
     // Most tasks are due at once
     dueAt: record.dueAt === record.createdAt ? createdAt : utc(record.dueAt),
+    expiresAt: utcOrNull(record.expiresAt),
     startedAt: utcOrNull(record.startedAt),
     completedAt: utcOrNull(record.completedAt),
     failures: record.failures,

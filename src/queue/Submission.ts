@@ -37,6 +37,11 @@ export interface EnqueueOptions {
   readonly maxRetries?: number | undefined
   /** Time limit of one attempt. */
   readonly timeout?: Duration.Input | undefined
+  /**
+   * How long the task is of use, from when it is due for the first time. One that has not started by then, or would run again
+   * only after it, ends as `expired`. Default: the definition's, or for ever.
+   */
+  readonly expiresIn?: Duration.Input | undefined
   readonly queue?: string | undefined
 }
 
@@ -152,6 +157,7 @@ const bounds: { readonly [Name in keyof EnqueueOptions | "whenFull"]-?: Bounds.B
   runAt: Bounds.runAt,
   maxRetries: Bounds.retries,
   timeout: Bounds.timeout,
+  expiresIn: Bounds.span,
   queue: Bounds.name,
   whenFull
 }
@@ -245,6 +251,9 @@ export const toNewTask = (
     timeoutMs: options.timeout === undefined
       ? definition.timeoutMs ?? null
       : Math.ceil(Duration.toMillis(options.timeout)),
+    expiresInMs: options.expiresIn === undefined
+      ? definition.expiresInMs ?? null
+      : Math.ceil(Duration.toMillis(options.expiresIn)),
     gate,
     costs,
     delayMs: options.delay === undefined

@@ -5,6 +5,7 @@ import {
   type StoreError,
   TaskCancelled,
   TaskDefect,
+  TaskExpired,
   type TaskNotFound,
   TaskQuarantined,
   TaskTimedOut
@@ -18,6 +19,7 @@ import type { TaskQueue } from "./TaskQueue.ts"
 /** Everything that awaiting a result can end with, besides success and the declared error. */
 export type Unsuccessful =
   | TaskCancelled
+  | TaskExpired
   | TaskTimedOut
   | TaskQuarantined
   | TaskDefect
@@ -112,6 +114,7 @@ const resultOf = <Payload, Success, Error>(
   { failure, id, result, state }: StoredOutcome
 ): Exit.Exit<Success, Error | Unsuccessful> => {
   if (state === "cancelled") return Exit.fail(new TaskCancelled({ id }))
+  if (state === "expired") return Exit.fail(new TaskExpired({ id, failure }))
   if (state === "completed") return orUnfit(id, codec.readSuccess(Option.getOrNull(result)))
   if (failure === null) return Exit.fail(new TaskDefect({ id, failure: unfit("The failure was not stored") }))
   switch (failure.kind) {

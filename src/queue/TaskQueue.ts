@@ -23,17 +23,11 @@ import * as Verdict from "../explain/Verdict.ts"
 import * as TaskLogs from "../logs/TaskLogs.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
+import type { Counts } from "../store/Counts.ts"
 import { InstanceStore } from "../store/InstanceStore.ts"
 import { Notifier } from "../store/Notifier.ts"
 import { RecordStore } from "../store/RecordStore.ts"
-import {
-  type Accepted,
-  type CancelAnswer,
-  type Counts,
-  type RemoveAnswer,
-  type RerunAnswer,
-  TaskStore
-} from "../store/TaskStore.ts"
+import { type Accepted, type CancelAnswer, type RemoveAnswer, type RerunAnswer, TaskStore } from "../store/TaskStore.ts"
 import * as DeadLetters from "./DeadLetters.ts"
 import * as Instances from "./Instances.ts"
 import * as Intake from "./Intake.ts"

@@ -6,16 +6,26 @@ import { Duration, Effect } from "effect"
 import type { RateLimiter } from "effect/persistence"
 import * as Bounds from "../domain/Bounds.ts"
 import * as DurationText from "../domain/DurationText.ts"
-import { StoreIncompatible } from "../domain/Errors.ts"
+import { type StoreError, StoreIncompatible } from "../domain/Errors.ts"
 import * as Rank from "../domain/Rank.ts"
 import * as Settlement from "../domain/Settlement.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
+import { isFinished } from "../domain/TaskState.ts"
 import { superseded } from "../domain/Uniqueness.ts"
 import type { EventLog } from "./EventLog.ts"
 import type { InstanceStore } from "./InstanceStore.ts"
 import type { Notifier } from "./Notifier.ts"
 import type { RecordStore } from "./RecordStore.ts"
-import type { CancelAnswer, RerunAnswer, Rescued, TaskStore } from "./TaskStore.ts"
+import {
+  type CancelAnswer,
+  type ClaimAnswer,
+  type ClaimRequest,
+  type Expired,
+  maxExpired,
+  type RerunAnswer,
+  type Rescued,
+  type TaskStore
+} from "./TaskStore.ts"
 
 /** What the layer of a storage driver provides. */
 export type StoreServices = TaskStore | RecordStore | Notifier | InstanceStore | EventLog
@@ -121,6 +131,36 @@ export const decideRerun = (
   return change === undefined ? [{ _tag: "conflict", state: task.state }] : [{ _tag: "rerun" }, change]
 }
 
+/** The same of `expire`, which answers nothing about a task that may still start. */
+export const decideExpire = (
+  task: Settlement.Current & Pick<TaskRecord, "id" | "type" | "queue">,
+  now: number
+): Decision<Expired | undefined> => {
+  const change = Settlement.expire(task, now)
+  return change === undefined
+    ? [undefined]
+    : [{ id: task.id, type: task.type, queue: task.queue, attempt: task.claims }, change]
+}
+
+/** What a claim answers that takes nothing while waiting tasks have expired, and whether that was so. */
+export interface Claimed {
+  readonly answer: ClaimAnswer
+  readonly mustExpire: boolean
+}
+
+/** A claim that ends what has expired by another operation of its store, and then asks again. */
+export const afterExpiring = (
+  claim: (request: ClaimRequest) => Effect.Effect<Claimed, StoreError>,
+  expire: TaskStore["Service"]["expire"]
+): TaskStore["Service"]["claim"] =>
+  Effect.fnUntraced(function*(request): Effect.fn.Return<ClaimAnswer, StoreError> {
+    const first = yield* claim(request)
+    if (!first.mustExpire) return first.answer
+    const expired = yield* expire(maxExpired)
+    const { answer, mustExpire } = yield* claim(request)
+    return { ...answer, ...mustExpire ? { nextDueAt: answer.now } : {}, expired }
+  })
+
 /** The same of `settle`. */
 export const decideSettle = (
   task: Settlement.Current,
@@ -130,7 +170,7 @@ export const decideSettle = (
   const answer = Settlement.fence(task, settlement.claim)
   if (answer !== "applied") return [answer]
   const change = Settlement.settle(task, settlement, now)
-  return settlement._tag === "Retry" && change.state !== "cancelled" ? [answer, change, "retried"] : [answer, change]
+  return settlement._tag === "Retry" && !isFinished(change.state) ? [answer, change, "retried"] : [answer, change]
 }
 
 /** What a rescue answers about a task whose lease has run out, and what it makes of it. */

@@ -4,9 +4,10 @@
  */
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
+import { isFinished } from "../domain/TaskState.ts"
 import * as Gates from "./Gates.ts"
 import type { Change, RecordStore } from "./RecordStore.ts"
-import type { EnqueueAnswer, TaskStore } from "./TaskStore.ts"
+import type { EnqueueAnswer, Expired, TaskStore } from "./TaskStore.ts"
 
 /** One hint. */
 export type Hint =
@@ -87,8 +88,10 @@ export const announcing = (
     rescue: (request) =>
       afterwards(store.rescue(request), ({ rescued }) => [
         ...(rescued.some(({ state }) => state === "pending") ? someWork : none),
-        ...finished(rescued.filter(({ state }) => state === "failed" || state === "cancelled").map(({ id }) => id))
+        ...finished(rescued.filter(({ state }) => isFinished(state)).map(({ id }) => id))
       ]),
+    claim: (request) => afterwards(store.claim(request), ({ expired = none }) => hintsOfExpired(expired)),
+    expire: (limit) => afterwards(store.expire(limit), hintsOfExpired),
     cancel: (ids) =>
       afterwards(store.cancel(ids), (answers) => {
         const running = ids.filter((_, index) => answers[index] === "requested")
@@ -134,10 +137,14 @@ const opensGate = ({ document, kind }: Change): boolean =>
 
 const givesBack = ({ amount }: Gates.Charge): boolean => amount < 0
 
-const none: ReadonlyArray<Hint> = []
+const none: ReadonlyArray<never> = []
 const someWork: ReadonlyArray<Hint> = [work]
 const finished = (ids: ReadonlyArray<string>): ReadonlyArray<Hint> =>
   ids.length === 0 ? none : [{ _tag: "Finished", ids }]
+
+/** They may have held up others of their key. */
+const hintsOfExpired = (expired: ReadonlyArray<Expired>): ReadonlyArray<Hint> =>
+  expired.length === 0 ? none : [...finished(expired.map(({ id }) => id)), work]
 
 const isAccepted = ({ _tag }: EnqueueAnswer): boolean => _tag === "Accepted"
 

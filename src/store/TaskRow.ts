@@ -16,7 +16,7 @@ export const stateOf = (code: number): TaskState => all[code]!
 /** The columns of a {@link Row}, in its order. */
 export const columns = "seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state, created_at, " +
   "due_at, started_at, completed_at, failures, crashes, claims, claim, settled_claim, lease_until, worker, " +
-  "cancel_requested, progress, result, failure, history, gate, costs, key_hold"
+  "cancel_requested, progress, result, failure, history, gate, costs, key_hold, expires_at"
 
 /** A task as it is read. */
 export type Row = [
@@ -48,7 +48,8 @@ export type Row = [
   history: string | null,
   gate: string | null,
   costs: string | null,
-  hold: string | null
+  hold: string | null,
+  expiresAt: number | null
 ]
 
 /** The record of a row. */
@@ -81,7 +82,8 @@ export const recordOf = (row: Row): TaskRecord => ({
   history: row[25] === null ? [] : historyOf(JSON.parse(row[25]), { claims: row[16], claim: row[17] }),
   gate: gateOf(row[26]),
   costs: row[27],
-  hold: row[28]
+  hold: row[28],
+  expiresAt: row[29]
 })
 
 /** A stored gate: an empty text where there is none, because a null has no place in the order of an index. */

@@ -10,8 +10,8 @@
  * - Every write follows the transition table of `TaskState`.
  * - A driver reads its own clock, never its caller's: durations go in, absolute times come out, whole milliseconds.
  *   `runAt` is the one absolute time that goes in.
- * - Boundaries are inclusive: at `dueAt` a task is due, at `leaseUntil` its lease has run out, and at the age that
- *   retention names a finished task goes.
+ * - Boundaries are inclusive: at `dueAt` a task is due, at `expiresAt` it has expired, at `leaseUntil` its lease has run
+ *   out, and at the age that retention names a finished task goes.
  * - Repeating an `enqueue` (same ids), a `claim` (same nonce) or a `settle` (same claim) after a lost reply is safe.
  * - Sequence and claim numbers may have gaps; only their order means something.
  */
@@ -22,6 +22,7 @@ import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { TaskState } from "../domain/TaskState.ts"
 import type { Merge } from "../domain/Uniqueness.ts"
+import type { Counts } from "./Counts.ts"
 import type { Charge, PassState } from "./Gates.ts"
 import type { CountedLanes, LaneRange, Runnable } from "./Lanes.ts"
 import type { WriteHealth } from "./WriteHealth.ts"
@@ -90,6 +91,17 @@ export interface ClaimAnswer {
    * `null` when neither is known.
    */
   readonly nextDueAt: number | null
+  /** Tasks that the claim found to be too old, and has ended; none when left out. */
+  readonly expired?: ReadonlyArray<Expired> | undefined
+}
+
+/** A task that waited for too long, and has ended. */
+export interface Expired {
+  readonly id: string
+  readonly type: string
+  readonly queue: string
+  /** How many attempts it has had. */
+  readonly attempt: number
 }
 
 /** Pending tasks of one queue and type that no instance can run. */
@@ -166,7 +178,7 @@ export interface Rescued {
 /** What `cancel` did to a task: `requested` means that it runs and will be interrupted. */
 export type CancelAnswer = "cancelled" | "requested" | "finished" | "unknown"
 
-/** What `rerun` did: only failed and cancelled tasks can be run again, unless a later task has their key. */
+/** What `rerun` did: only failed, cancelled and expired tasks can be run again, unless a later task has their key. */
 export type RerunAnswer =
   | { readonly _tag: "rerun" }
   | { readonly _tag: "unknown" }
@@ -230,30 +242,6 @@ export interface Outcome {
   readonly failure: TaskFailure | null
 }
 
-/** How many tasks are in each state now, and what has happened since the store was made. */
-export interface Counts extends Readonly<Record<TaskState, number>> {
-  /** Unfinished tasks that the store accepts. */
-  readonly capacity: number
-  readonly totals: Totals
-}
-
-/** Counters of the store: shared by all instances, never going down, surviving pruning and restarts. */
-export interface Totals {
-  readonly created: number
-  readonly completed: number
-  readonly failed: number
-  readonly cancelled: number
-  /** Attempts that failed and were followed by a retry. */
-  readonly retried: number
-  /** Leases that ran out. */
-  readonly crashed: number
-}
-
-/** Totals that come in their order. */
-export const totalsOf = (
-  [created = 0, completed = 0, failed = 0, cancelled = 0, retried = 0, crashed = 0]: ReadonlyArray<number>
-): Totals => ({ created, completed, failed, cancelled, retried, crashed })
-
 /** Where tasks are kept. Implemented by drivers, used by `TaskQueue`, `WorkerPool` and the maintenance loops. */
 export class TaskStore extends Context.Service<TaskStore, {
   /** Stores groups of tasks, each atomic with its own answer, in the order given. */
@@ -263,7 +251,8 @@ export class TaskStore extends Context.Service<TaskStore, {
   /**
    * Promotes what has become due, then leases up to `limit` tasks by rank, each under a claim number of its own: those of
    * queues and types that are not paused, and whose gates are open when their turn comes, see `domain/Gate`. Each task taken
-   * counts for the next. No task is looked at twice because others of its line may not start: a closed gate costs the same
+   * counts for the next. None that has expired is among them: the claim ends such tasks first, up to {@link maxExpired} of them,
+   * and where there may be more it gives nothing and asks to be repeated at once. No task is looked at twice because others of its line may not start: a closed gate costs the same
    * whether one task waits behind it or a million.
    */
   readonly claim: (request: ClaimRequest) => Effect.Effect<ClaimAnswer, StoreError>
@@ -286,9 +275,11 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly report: (reports: ReadonlyArray<ProgressReport>) => Effect.Effect<void, StoreError>
   /** Takes back leases that have run out: their tasks are due again, cancelled, or quarantined. */
   readonly rescue: (request: RescueRequest) => Effect.Effect<RescueAnswer, StoreError>
+  /** Ends up to `limit` waiting tasks that have expired, whatever keeps them from starting. */
+  readonly expire: (limit: number) => Effect.Effect<ReadonlyArray<Expired>, StoreError>
   /** Cancels waiting tasks at once and asks running ones to stop; one answer per id. */
   readonly cancel: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError>
-  /** Makes failed or cancelled tasks due now with fresh budgets; one answer per id. */
+  /** Makes failed, cancelled or expired tasks due now with fresh budgets; one answer per id. */
   readonly rerun: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError>
   /** Removes finished tasks; one answer per id. */
   readonly remove: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError>
@@ -348,3 +339,6 @@ export class TaskStore extends Context.Service<TaskStore, {
 
 /** Scheduled tasks promoted by one claim at most, so that a claim's cost has a bound. */
 export const maxPromoted = 1000
+
+/** Tasks that one claim ends at most because they have expired. */
+export const maxExpired = 500

@@ -52,6 +52,7 @@ export * as Atomically from "./Atomically.ts"
 export type { Outcome as AtomicOutcome } from "./Atomically.ts"
 export {
   decideCancel,
+  decideExpire,
   decideRerun,
   decideRescue,
   decideSettle,
@@ -87,6 +88,7 @@ export {
   type RunningTask,
   type Sizing
 } from "./InstanceStore.ts"
+export type { Counts, Totals } from "./Counts.ts"
 export {
   type CountedLanes,
   type Coverage,
@@ -124,13 +126,14 @@ export {
   type ClaimAnswer,
   type ClaimRef,
   type ClaimRequest,
-  type Counts,
   type EnqueueAnswer,
+  type Expired as ExpiredTask,
   type ExtendAnswer,
   keyedForMs,
   lastClaimForMs,
   type Listed as ListedTasks,
   type ListRequest as TaskListRequest,
+  maxExpired,
   maxPromoted,
   type Outcome,
   type ProgressReport,
@@ -143,7 +146,6 @@ export {
   type RescueRequest,
   type Retention,
   type Stranded,
-  TaskStore,
-  type Totals
+  TaskStore
 } from "./TaskStore.ts"
 export { probeBytes, type Refusal as RefusedWrites, Refusals, type WriteHealth } from "./WriteHealth.ts"

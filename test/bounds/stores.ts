@@ -164,7 +164,15 @@ export const unbounded = (name: string, store: () => Store) =>
       Effect.provide(
         Effect.gen(function*() {
           const store = yield* TaskStore
-          const common = { type: "echo", queue: "default", payload: "1", priority: 1, key: null, maxRetries: 3 }
+          const common = {
+            type: "echo",
+            queue: "default",
+            payload: "1",
+            priority: 1,
+            key: null,
+            maxRetries: 3,
+            expiresInMs: null
+          }
           yield* store.enqueue([[
             { ...common, id: "later", timeoutMs: null, gate: null, costs: null, delayMs: 1e18, runAt: null },
             { ...common, id: "at", timeoutMs: null, gate: null, costs: null, delayMs: 0, runAt: 9e15 }

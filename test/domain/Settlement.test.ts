@@ -11,6 +11,7 @@ const failure: TaskFailure = { kind: "error", tag: "Refused", message: "no" }
 const task: Settlement.Current = {
   state: "running",
   dueAt: now - 5000,
+  expiresAt: null,
   completedAt: null,
   failures: 1,
   crashes: 1,
@@ -225,9 +226,51 @@ describe("rerun", () => {
 
   it("leaves every other task alone", () => {
     for (const state of TaskState.all) {
-      if (state === "failed" || state === "cancelled") continue
+      if (state === "failed" || state === "cancelled" || state === "expired") continue
       assert.strictEqual(Settlement.rerun({ ...task, state }, now), undefined, state)
     }
+  })
+})
+
+describe("a task that expires", () => {
+  const current = { ...task, expiresAt: now + 1000 }
+  const retry = (delayMs: number): Settlement.Settlement => ({ _tag: "Retry", id: "t", claim: 3, delayMs, failure })
+
+  it("runs again if that is in time, and ends at once with its failure if it is not", () => {
+    assert.deepInclude(Settlement.settle(current, retry(999), now), { state: "scheduled", dueAt: now + 999 })
+    const late = Settlement.settle(current, retry(1000), now)
+    assert.deepInclude(late, { state: "expired", completedAt: now, failures: 2, failure, settledClaim: 3 })
+    assert.deepInclude(late.history.at(-1), { claim: 3, outcome: "failed" })
+  })
+
+  it("is never ended while it runs, and ends when it would wait again", () => {
+    assert.strictEqual(Settlement.expire(current, now + 5000), undefined)
+    for (const _tag of ["Complete", "Fail", "Cancel"] as const) {
+      const { state } = Settlement.settle(current, { _tag, id: "t", claim: 3, result: "1", failure }, now + 5000)
+      assert.notStrictEqual(state, "expired", _tag)
+    }
+    const released = Settlement.settle(current, { _tag: "Release", id: "t", claim: 3 }, now + 1000)
+    assert.deepInclude(released, { state: "expired", failure, completedAt: now + 1000 })
+    assert.deepInclude(Settlement.rescue(current, -1, now + 1000), { state: "expired", crashes: 2 })
+  })
+
+  it("is cancelled where that was asked for, and quarantined where it has killed too many processes", () => {
+    assert.strictEqual(Settlement.settle({ ...current, cancelRequested: true }, retry(1000), now).state, "cancelled")
+    assert.strictEqual(Settlement.rescue(current, 1, now + 1000).state, "failed")
+  })
+
+  it("expires at the time itself while it waits, and not before", () => {
+    for (const state of ["scheduled", "pending"] as const) {
+      assert.strictEqual(Settlement.expire({ ...current, state }, now + 999), undefined)
+      const expired = Settlement.expire({ ...current, state }, now + 1000)
+      assert.deepInclude(expired, { state: "expired", completedAt: now + 1000, failure })
+    }
+    assert.strictEqual(Settlement.expire({ ...task, state: "pending" }, now + 1e12), undefined)
+  })
+
+  it("is run again without an expiry", () => {
+    const expired = { ...current, state: "expired" as const, completedAt: now }
+    assert.deepInclude(Settlement.rerun(expired, now + 9), { state: "pending", dueAt: now + 9, expiresAt: null })
   })
 })
 
@@ -255,6 +298,7 @@ describe("every decision", () => {
   })).pipe(Arbitrary.map((fields): Settlement.Current => ({
     ...fields,
     state: "running",
+    expiresAt: null,
     completedAt: null,
     result: null,
     startedAt: 0,

@@ -26,6 +26,7 @@ describe("TaskDefinition", () => {
       unique: undefined,
       retry: {},
       timeoutMs: undefined,
+      expiresInMs: undefined,
       limits: [],
       breakers: [],
       description: undefined

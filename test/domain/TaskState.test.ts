@@ -12,6 +12,10 @@ const chart: ReadonlyArray<readonly [TaskState.TaskState, TaskState.TaskState]> 
   ["running", "cancelled"],
   ["running", "pending"],
   ["running", "scheduled"],
+  ["scheduled", "expired"],
+  ["pending", "expired"],
+  ["running", "expired"],
+  ["expired", "pending"],
   ["failed", "pending"],
   ["cancelled", "pending"]
 ]
@@ -25,9 +29,12 @@ describe("TaskState", () => {
   })
 
   it("counts exactly the states without a way on by themselves as finished", () => {
-    assert.deepStrictEqual([...TaskState.finished], ["completed", "failed", "cancelled"])
+    assert.deepStrictEqual([...TaskState.finished], ["completed", "failed", "cancelled", "expired"])
     for (const state of TaskState.all) {
-      assert.strictEqual(TaskState.isFinished(state), TaskState.finished.includes(state))
+      assert.strictEqual(
+        TaskState.isFinished(state),
+        (TaskState.finished as ReadonlyArray<TaskState.TaskState>).includes(state)
+      )
     }
   })
 

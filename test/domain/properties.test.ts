@@ -20,6 +20,7 @@ const priority = int(0, 9)
 /** A running task as stores hand it to the decisions. */
 const Running = Schema.Struct({
   dueAt: time,
+  expiresAt: Schema.NullOr(time),
   startedAt: time,
   claim,
   claims: int(1, 50),
@@ -147,7 +148,7 @@ describe("an operator's", () => {
     time
   ], ([task, state, now]) => {
     const change = Settlement.rerun({ ...running(task), state, completedAt: now }, now)
-    if (state !== "failed" && state !== "cancelled") return change === undefined
+    if (state !== "failed" && state !== "cancelled" && state !== "expired") return change === undefined
     return change?.state === "pending" && change.failures === 0 && change.crashes === 0 && !change.cancelRequested &&
       TaskState.canMove(state, "pending")
   })

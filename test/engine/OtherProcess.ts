@@ -20,6 +20,7 @@ export const enqueue = Effect.fnUntraced(function*(id: string, fields: Partial<N
     costs: null,
     delayMs: 0,
     runAt: null,
+    expiresInMs: null,
     ...fields
   }]])
 })

@@ -163,6 +163,7 @@ const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Servi
     charge: (charges) => guard("charge", store.charge(charges)),
     letGo: (passes) => guard("letGo", store.letGo(passes)),
     rescue: (request) => guard("rescue", store.rescue(request)),
+    expire: (limit) => guard("expire", store.expire(limit)),
     cancel: (ids) => guard("cancel", store.cancel(ids)),
     rerun: (ids) => guard("rerun", store.rerun(ids)),
     remove: (ids) => guard("remove", store.remove(ids)),

@@ -277,6 +277,7 @@ describe("an operator", () => {
           state: "scheduled",
           createdAt: now,
           dueAt: DateTime.addDuration(now, "1 minute"),
+          expiresAt: null,
           startedAt: null,
           completedAt: null,
           failures: 0,

@@ -54,7 +54,8 @@ export const perform = Effect.fnUntraced(function*(
             key: options.key,
             priority: options.priority,
             delay: options.delayMs,
-            maxRetries: options.maxRetries
+            maxRetries: options.maxRetries,
+            expiresIn: options.expiresInMs
           },
           0
         )

@@ -69,6 +69,7 @@ export class FaultyNetwork {
       charge: (charges) => call("charge", store.charge(charges)),
       letGo: (passes) => call("letGo", store.letGo(passes)),
       rescue: (request) => call("rescue", store.rescue(request)),
+      expire: (limit) => call("expire", store.expire(limit)),
       cancel: (ids) => call("cancel", store.cancel(ids)),
       rerun: (ids) => call("rerun", store.rerun(ids)),
       remove: (ids) => call("remove", store.remove(ids)),

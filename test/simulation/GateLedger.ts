@@ -111,7 +111,9 @@ export class GateLedger {
     const holder = this.holders.get(pass)
     if (holder === undefined || holder === known || holder.isGone) return true
     if (holder.state === "failed") return limit.order === "continue"
-    return holder.state === "completed" || holder.state === "cancelled"
+    // one that waits for longer than it may ends before the claim takes anything
+    if (holder.state === "scheduled" || holder.state === "pending") return holder.expiresAt <= now
+    return holder.state !== "running"
   }
 
   /** Why a due task may not start, in the words of explanations. */

@@ -11,6 +11,7 @@ import type {
   ClaimRef,
   ClaimRequest,
   EnqueueAnswer,
+  Expired,
   ExtendAnswer,
   ProgressReport,
   RemoveAnswer,
@@ -42,6 +43,7 @@ export type Operation =
   }
   | { readonly op: "report"; readonly reports: ReadonlyArray<ProgressReport> }
   | { readonly op: "rescue"; readonly request: RescueRequest; readonly rescued: ReadonlyArray<Rescued> }
+  | { readonly op: "expire"; readonly limit: number; readonly expired: ReadonlyArray<Expired> }
   | { readonly op: "cancel"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<CancelAnswer> }
   | { readonly op: "rerun"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RerunAnswer> }
   | { readonly op: "remove"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RemoveAnswer> }
@@ -188,8 +190,9 @@ const describeOperation = (operation: Operation): string => {
         }`
       }).join("; ")
     case "claim": {
-      const { answer, request } = operation
-      return `claim ${request.limit} (${request.nonce % 10_000}) → ${answer.tasks.map(name).join(" ")}`
+      const { answer: { expired = [], tasks }, request } = operation
+      const ended = expired.length === 0 ? "" : `, too late for ${expired.map(({ id }) => id).join(" ")}`
+      return `claim ${request.limit} (${request.nonce % 10_000}) → ${tasks.map(name).join(" ")}${ended}`
     }
     case "extend":
       return `extend → ${operation.refs.map((ref, index) => `${name(ref)} ${operation.answers[index]}`).join(" ")}`
@@ -203,6 +206,8 @@ const describeOperation = (operation: Operation): string => {
       return `report ${operation.reports.map((report) => `${name(report)} ${report.progress}`).join(" ")}`
     case "rescue":
       return `rescue → ${operation.rescued.map(({ id, state }) => `${id} ${state}`).join(" ")}`
+    case "expire":
+      return `expire → ${operation.expired.map(({ id }) => id).join(" ")}`
     case "cancel":
     case "remove":
       return `${operation.op} ${operation.ids.map((id, index) => `${id} → ${operation.answers[index]}`).join(" ")}`

@@ -21,6 +21,8 @@ export interface Known {
   isGone: boolean
   state: TaskState
   dueAt: number
+  /** From when on it may not start any more, if ever. */
+  expiresAt: number
   /** When it finished. */
   finishedAt: number
   claim: number
@@ -35,7 +37,7 @@ export interface Known {
   /** JSON text of the last completion. */
   result: string | null
   /** How often it finished in each way: an operator may bring it back. */
-  readonly ends: { completed: number; failed: number; cancelled: number }
+  readonly ends: { completed: number; failed: number; cancelled: number; expired: number }
   /** The task that had this id before, and is gone: an answer about it may be on its way still. */
   readonly before: Known | undefined
 }
@@ -80,7 +82,7 @@ export class Ledger {
   readonly records = new RecordLedger()
   readonly paused = new Set<string>()
   readonly gates: GateLedger
-  readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0 }
+  readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0, expired: 0 }
   readonly attempts = new Map<number, Attempt>()
   readonly processes = new Map<string, KnownProcess>()
   /** Who does the chores, and until when. */
@@ -115,11 +117,17 @@ export class Ledger {
   due(queues: ReadonlyArray<string> | undefined, types: ReadonlyArray<string>, now: number): Array<Known> {
     const rank = (known: Known) => this.gates.rankOf(known)
     return [...this.tasks.values()]
-      .filter(({ dueAt, state, task }) =>
-        (state === "pending" || (state === "scheduled" && dueAt <= now)) && !this.paused.has(task.queue) &&
+      .filter(({ dueAt, expiresAt, state, task }) =>
+        (state === "pending" || (state === "scheduled" && dueAt <= now)) && expiresAt > now &&
+        !this.paused.has(task.queue) &&
         queues?.includes(task.queue) !== false && types.includes(task.type)
       )
       .sort((a, b) => rank(a) - rank(b) || a.seq - b.seq)
+  }
+
+  /** Those that wait and must not start any more. */
+  overdue(now: number): ReadonlyArray<Known> {
+    return [...this.tasks.values()].filter((known) => isOver(known, now))
   }
 
   /** The claims that an instance's last claim gave, if this is a repetition of it. */
@@ -216,7 +224,11 @@ export class Ledger {
         for (const known of this.tasks.values()) {
           if (known.state === "scheduled" && known.dueAt <= now) known.state = "pending"
         }
+        for (const { id } of event.answer.expired ?? []) this.expire(id, now)
         this.applyClaim(event)
+        break
+      case "expire":
+        for (const { id } of event.expired) this.expire(id, now)
         break
       case "extend":
         for (const [index, { claim, id }] of event.refs.entries()) {
@@ -243,8 +255,8 @@ export class Ledger {
               break
             case "Retry":
               known.failures++
-              if (!known.cancelRequested) this.totals.retried++
               this.again(known, now + settlement.delayMs, now)
+              if (!isFinished(known)) this.totals.retried++
               break
             case "Snooze":
               this.again(known, now + settlement.delayMs, now)
@@ -281,6 +293,7 @@ export class Ledger {
           if (known === undefined || event.answers[index]!._tag !== "rerun") continue
           known.state = "pending"
           known.dueAt = now
+          known.expiresAt = Infinity
           known.failures = 0
           known.crashes = 0
           known.cancelRequested = false
@@ -355,6 +368,7 @@ export class Ledger {
       isGone: false,
       state: dueAt > now ? "scheduled" : "pending",
       dueAt,
+      expiresAt: dueAt + (task.expiresInMs ?? Infinity),
       finishedAt: 0,
       claim: 0,
       lapsesAt: 0,
@@ -364,14 +378,14 @@ export class Ledger {
       cancelRequested: false,
       settledClaim: 0,
       result: null,
-      ends: { completed: 0, failed: 0, cancelled: 0 },
+      ends: { completed: 0, failed: 0, cancelled: 0, expired: 0 },
       before: this.gone.get(task.id)
     })
     this.unfinished++
     this.totals.created++
   }
 
-  private finish(known: Known, state: "completed" | "failed" | "cancelled", now: number): void {
+  private finish(known: Known, state: "completed" | "failed" | "cancelled" | "expired", now: number): void {
     const { state: before } = known
     known.state = state
     if (before === "pending") this.gates.left(known, this.tasks.values())
@@ -381,17 +395,27 @@ export class Ledger {
     this.totals[state]++
   }
 
-  /** It runs again, unless somebody asked for its end. */
+  private expire(id: string, now: number): void {
+    const known = this.tasks.get(id)
+    if (known !== undefined && !isFinished(known)) this.finish(known, "expired", now)
+  }
+
+  /** It runs again, unless somebody asked for its end, or it would be too late. */
   private again(known: Known, dueAt: number, now: number): void {
     if (known.cancelRequested) return this.finish(known, "cancelled", now)
     known.dueAt = dueAt
+    if (Math.max(now, dueAt) >= known.expiresAt) return this.finish(known, "expired", now)
     known.state = dueAt > now ? "scheduled" : "pending"
   }
 }
 
 /** Whether a task has come to an end. */
 export const isFinished = ({ state }: { readonly state: TaskState }): boolean =>
-  state === "completed" || state === "failed" || state === "cancelled"
+  state === "completed" || state === "failed" || state === "cancelled" || state === "expired"
+
+/** Whether a task waits for longer than it may. */
+export const isOver = ({ expiresAt, state }: Pick<Known, "expiresAt" | "state">, now: number): boolean =>
+  (state === "scheduled" || state === "pending") && expiresAt <= now
 
 /** None after the first crash, then a second, doubling up to a minute. */
 const crashDelay = (crashes: number): number => crashes <= 1 ? 0 : Math.min(60_000, 1000 * 2 ** (crashes - 2))

@@ -72,7 +72,8 @@ const nextOf = (attempt: ClaimRef): NewTask => ({
   gate: null,
   costs: null,
   delayMs: 0,
-  runAt: null
+  runAt: null,
+  expiresInMs: null
 })
 
 /**

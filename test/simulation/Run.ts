@@ -128,6 +128,7 @@ const afterwards = (calm: number): ReadonlyArray<Step> => {
       priority: 9,
       delayMs: 0,
       maxRetries: 3,
+      expiresInMs: undefined,
       passes: []
     }],
     whenFull: "wait",

@@ -45,6 +45,8 @@ export interface Submission {
   readonly priority: number
   readonly delayMs: number
   readonly maxRetries: number
+  /** How long it is of use. */
+  readonly expiresInMs: number | undefined
   /** What it has to pass; of rates it takes 1.5. */
   readonly passes: ReadonlyArray<string>
 }
@@ -209,7 +211,9 @@ export const fromSeed = (seed: number): Scenario => {
         healsAt
       ),
       ...drawRecords(new SeededRandom(seed, "records"), healsAt)
-    ].map(withPasses(new SeededRandom(seed, "passes"))).concat(drawGates(new SeededRandom(seed, "gates"), healsAt)),
+    ].map(withPasses(new SeededRandom(seed, "passes"))).map(withExpiry(new SeededRandom(seed, "expiry"))).concat(
+      drawGates(new SeededRandom(seed, "gates"), healsAt)
+    ),
     silent: random.chance(0.3)
   }
 }
@@ -281,6 +285,7 @@ const drawSteps = (
       priority: random.pick([0, 1, 1, 2, 3, 9]),
       delayMs: random.pick([0, 0, 0, 300, 2000]),
       maxRetries: random.pick([0, 1, 3, -1]),
+      expiresInMs: undefined,
       passes: []
     }
   }
@@ -366,6 +371,24 @@ const limits = {
   "!o": [{ order: "block" }, { order: "continue" }],
   f: [{ fair: 1 }, { fair: 2 }, null]
 } as const
+
+/** In a third of the seeds some tasks expire. */
+const withExpiry = (random: SeededRandom) => {
+  const isExpiring = random.chance(0.35)
+  return (step: Step): Step =>
+    !isExpiring || step.action.do !== "enqueue"
+      ? step
+      : {
+        ...step,
+        action: {
+          ...step.action,
+          tasks: step.action.tasks.map((task) => ({
+            ...task,
+            expiresInMs: random.pick([undefined, 1, 400, 1500, 5000])
+          }))
+        }
+      }
+}
 
 /** Gives tasks their passes, with random numbers of its own. */
 const withPasses = (random: SeededRandom) => {

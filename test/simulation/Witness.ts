@@ -66,6 +66,7 @@ export class Witness {
       settle: (settlements) => watch(store.settle(settlements), (answers) => ({ op: "settle", settlements, answers })),
       report: (reports) => watch(store.report(reports), () => ({ op: "report", reports })),
       rescue: (request) => watch(store.rescue(request), ({ rescued }) => ({ op: "rescue", request, rescued })),
+      expire: (limit) => watch(store.expire(limit), (expired) => ({ op: "expire", limit, expired })),
       cancel: (ids) => watch(store.cancel(ids), (answers) => ({ op: "cancel", ids, answers })),
       rerun: (ids) => watch(store.rerun(ids), (answers) => ({ op: "rerun", ids, answers })),
       remove: (ids) => watch(store.remove(ids), (answers) => ({ op: "remove", ids, answers })),
@@ -250,7 +251,9 @@ const isWorthALine = (event: Event): boolean => {
   if (event._tag !== "Stored") return event._tag !== "Claimed" && event._tag !== "Explained"
   switch (event.op) {
     case "claim":
-      return event.answer.tasks.length > 0
+      return event.answer.tasks.length > 0 || (event.answer.expired ?? []).length > 0
+    case "expire":
+      return event.expired.length > 0
     case "rescue":
       return event.rescued.length > 0
     case "prune":

@@ -35,7 +35,7 @@ const withPasses = (line: Line<GatedTask>, passes: ReadonlyArray<string>): Line<
   Object.create(line, { passes: { value: passes } }) as Line<GatedTask>
 
 export const gateMutants: ReadonlyArray<Mutant> = [
-  { name: "limits not kept: as many of a key run as there are", noticedAt: 16, patch: blindTo("limit_full") },
+  { name: "limits not kept: as many of a key run as there are", noticedAt: 23, patch: blindTo("limit_full") },
   { name: "rates not kept: a bucket is never empty", noticedAt: 49, patch: blindTo("rate_spent") },
   { name: "keys not paused", noticedAt: 16, patch: blindTo("key_paused") },
   {
@@ -45,7 +45,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "only the first of several limits kept",
-    noticedAt: 23,
+    noticedAt: 53,
     patch: instead(keeper, "refusalOf", (original) =>
       function(this: Keeper, line, task) {
         return original.call(this, withPasses(line, line.passes.slice(0, 1)), task)
@@ -58,7 +58,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "room not noticed: what was refused is never looked at again",
-    noticedAt: 16,
+    noticedAt: 23,
     patch: instead(keeper, "release", () => () => {})
   },
   {

@@ -5,12 +5,13 @@
 import { isDeepStrictEqual } from "node:util"
 import type { Settlement } from "../../src/domain/Settlement.ts"
 import type { TaskRecord } from "../../src/domain/TaskRecord.ts"
+import type { Counts } from "../../src/store/Counts.ts"
 import type { LaneCounts } from "../../src/store/Lanes.ts"
 import { absent, type StoredRecord } from "../../src/store/RecordStore.ts"
-import type { Counts } from "../../src/store/TaskStore.ts"
+import type { Expired } from "../../src/store/TaskStore.ts"
 import { passesOf } from "./GateLedger.ts"
 import type { Call, Event, Operation, Stored } from "./History.ts"
-import { type Attempt, isFinished, type Known, type Ledger } from "./Ledger.ts"
+import { type Attempt, isFinished, isOver, type Known, type Ledger } from "./Ledger.ts"
 import { chainLog, nameOf, namesIn } from "./Records.ts"
 import { calmAt, isUnstorable, leaseMs, pollMs, type Scenario, settlesItself } from "./Scenario.ts"
 
@@ -62,6 +63,9 @@ const earlyMs = leaseMs * 0.55
 
 /** How long it may take to take a lease back: a full lease of waiting, one in which the clock may have moved, and the looks. */
 const orphanedMs = leaseMs * 2 + pollMs * 3
+
+/** How long it may take to end what has expired: until a leader is found, and it looks. */
+const sweptMs = leaseMs + pollMs * 3
 
 const invariant = (name: string, says: string, watch: Invariant["watch"]): Invariant => ({ name, says, watch })
 
@@ -311,6 +315,42 @@ export const invariants: ReadonlyArray<Invariant> = [
     }
   ),
 
+  invariant(
+    "expiry",
+    "no task starts once it has expired, none ends before, and one that waits for longer ends soon",
+    (ledger, scenario) => {
+      const checkEnds = (expired: ReadonlyArray<Expired>, now: number, violated: Violated) => {
+        for (const { id } of expired) {
+          const known = ledger.tasks.get(id)
+          if (known === undefined || !isOver(known, now)) {
+            violated(
+              `${id} ended as expired; it was ${known?.state}, and would expire in ${known && known.expiresAt - now} ms`
+            )
+          }
+        }
+      }
+      return {
+        on: (event, violated) => {
+          at("claim", ({ answer, now, request }) => {
+            checkEnds(answer.expired ?? [], now, violated)
+            if (ledger.repeated(request) !== undefined) return
+            for (const { id } of answer.tasks) {
+              const { expiresAt = Infinity } = ledger.tasks.get(id) ?? {}
+              if (expiresAt <= now) violated(`${id} was claimed ${now - expiresAt} ms after it had expired`)
+            }
+          })(event, violated)
+          at("expire", ({ expired, now }) => checkEnds(expired, now, violated))(event, violated)
+          if (event._tag !== "Stored") return
+          const since = Math.max(calmAt(scenario), ledger.disturbedAt)
+          if (event.at < since + sweptMs) return
+          for (const { expiresAt, task } of ledger.overdue(event.now - sweptMs)) {
+            violated(`${task.id} still waits ${event.now - expiresAt} ms after it has expired`)
+          }
+        }
+      }
+    }
+  ),
+
   invariant("paused", "a paused queue, type or key starts nothing", (ledger) => ({
     on: at("claim", ({ answer, request }, violated) => {
       if (ledger.repeated(request) !== undefined) return
@@ -507,6 +547,7 @@ export const invariants: ReadonlyArray<Invariant> = [
       if (outcome === "TaskCancelled" && lives.every(({ ends }) => ends.cancelled === 0)) {
         violated(`${id} was never cancelled`)
       }
+      if (outcome === "TaskExpired" && lives.every(({ ends }) => ends.expired === 0)) violated(`${id} never expired`)
     }
   })),
 
@@ -545,7 +586,7 @@ export const invariants: ReadonlyArray<Invariant> = [
 
   invariant("counts", "counts and totals add up", (ledger) => ({
     atEnd: ({ counts, lanes, records }, violated) => {
-      const stored = { scheduled: 0, pending: 0, running: 0, completed: 0, failed: 0, cancelled: 0 }
+      const stored = { scheduled: 0, pending: 0, running: 0, completed: 0, failed: 0, cancelled: 0, expired: 0 }
       for (const { state } of records) stored[state]++
       for (const [state, count] of Object.entries(stored)) {
         const counted = counts[state as keyof typeof stored]

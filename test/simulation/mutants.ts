@@ -34,10 +34,46 @@ const but = (change: (store: Store) => Partial<Store>) => (store: Store): Store 
 /** The same settlement under another claim number. */
 const under = (settlement: Settlement, claim: number): Settlement => ({ ...settlement, claim })
 
+/** New tasks as something else. */
+const storedAs = (change: (task: NewTask) => NewTask) =>
+  but((store) => ({ enqueue: (groups) => store.enqueue(groups.map((group) => group.map(change))) }))
+
 export const mutants: ReadonlyArray<Mutant> = [
   {
+    name: "expiry forgotten: tasks start however old they are",
+    noticedAt: 0,
+    store: storedAs((task) => ({ ...task, expiresInMs: null }))
+  },
+  {
+    name: "expiry counted from too early: tasks end before their time",
+    noticedAt: 0,
+    store: storedAs((task) => ({
+      ...task,
+      expiresInMs: task.expiresInMs === null ? null : Math.ceil(task.expiresInMs / 2)
+    }))
+  },
+  {
+    name: "expiry ends what runs",
+    noticedAt: 0,
+    store: but((store) => ({
+      expire: (limit) =>
+        Effect.flatMap(
+          Effect.map(store.list({ limit: 100, states: ["running"] }), ({ tasks }) =>
+            tasks.filter(({ createdAt, expiresAt }) => expiresAt !== null && expiresAt < createdAt + 1000)),
+          (late) =>
+            Effect.map(
+              Effect.andThen(
+                store.settle(late.map(({ claim, id }): Settlement => ({ _tag: "Cancel", id, claim }))),
+                store.expire(limit)
+              ),
+              (expired) => [...late.map(({ claims, ...task }) => ({ ...task, attempt: claims })), ...expired]
+            )
+        )
+    }))
+  },
+  {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 82,
+    noticedAt: 113,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -66,7 +102,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 1314,
+    noticedAt: 1233,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -89,7 +125,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 91,
+    noticedAt: 106,
     store: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.flatMap(
@@ -135,7 +171,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "no waiting before the first rescue, nor after the store was out of reach",
-    noticedAt: 23,
+    noticedAt: 90,
     engine: but((store) => ({
       rescue: (request) =>
         store.rescue(
@@ -171,7 +207,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "key checked outside the transaction",
-    noticedAt: 6,
+    noticedAt: 0,
     store: (store) => {
       const seen = new Set<string>()
       const keyOf = ({ key, type }: NewTask) => `${type}/${key}`
@@ -378,7 +414,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of a put ignored",
-    noticedAt: 2,
+    noticedAt: 4,
     records: (store) => ({ ...store, put: (changes) => store.put(changes) })
   },
   {
@@ -420,7 +456,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of what is written together ignored",
-    noticedAt: 266,
+    noticedAt: 59,
     records: (store) => {
       let calls = 0
       return {
@@ -431,7 +467,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "tasks are stored once more where what was written together is repeated",
-    noticedAt: 266,
+    noticedAt: 59,
     records: (store) => {
       const seen = new Set<string>()
       return {

@@ -57,7 +57,7 @@ export const hearsWhatItAwaits = Effect.fnUntraced(function*<E>(open: Effect.Eff
 
 /** Stores tasks of all states, and answers what looks at them in every way that a store has. */
 export const reads = Effect.gen(function*() {
-  const states = ["completed", "failed", "cancelled", "running", "scheduled", "pending"] as const
+  const states = ["completed", "failed", "cancelled", "expired", "running", "scheduled", "pending"] as const
   const ids = [...yield* Effect.forEach(states, (state) => inState(state)), yield* addOne({ key: "k" }), "unknown"]
   yield* addOne({ queue: "other", delayMs: 60_000 })
   yield* pause("other", true)

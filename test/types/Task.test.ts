@@ -12,6 +12,7 @@ import type {
   StoreError,
   TaskCancelled,
   TaskDefect,
+  TaskExpired,
   TaskNotFound,
   TaskQuarantined,
   TaskTimedOut,
@@ -292,6 +293,7 @@ describe("a batch handler", () => {
 
 type Unsuccessful =
   | TaskCancelled
+  | TaskExpired
   | TaskTimedOut
   | TaskQuarantined
   | TaskDefect

@@ -35,13 +35,13 @@ export const cancel = changing("cancel", {
 /** Runs finished tasks again. */
 export const rerun = changing("rerun", {
   doing: "Rerunning",
-  selectable: ["failed", "cancelled"],
+  selectable: ["failed", "cancelled", "expired"],
   one: ({ api }, id) => Effect.as(api.tasks.rerun({ params: { id } }), "rerun"),
   many: ({ api }, ids) => api.tasks.rerunAll({ payload: { ids } }),
   words: { rerun: "Due now, with all its retries" }
 }).pipe(
-  Command.withDescription("Run failed or cancelled tasks again, with all their retries"),
-  Command.withShortDescription("Run failed or cancelled tasks again"),
+  Command.withDescription("Run failed, cancelled or expired tasks again, with all their retries"),
+  Command.withShortDescription("Run failed, cancelled or expired tasks again"),
   Command.withExamples([
     { command: "taskforge rerun 01a20f47-7cd7-71dc-9fb0-f0ff6cbf4cae", description: "One task" },
     { command: "taskforge rerun --status failed --type email", description: "All failed tasks of one type" }
@@ -51,7 +51,7 @@ export const rerun = changing("rerun", {
 /** Forgets finished tasks. */
 export const remove = changing("remove", {
   doing: "Removing",
-  selectable: ["completed", "failed", "cancelled"],
+  selectable: ["completed", "failed", "cancelled", "expired"],
   one: ({ api }, id) => Effect.as(api.tasks.remove({ params: { id }, query: { only: "finished" } }), "removed"),
   many: ({ api }, ids) => api.tasks.removeAll({ payload: { ids } }),
   words: { removed: "Removed" }

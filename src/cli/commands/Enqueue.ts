@@ -39,6 +39,11 @@ const flags = {
     Flag.optional
   ),
   timeout: Input.textFlag("timeout", "DURATION", "Time limit of one attempt"),
+  expiresIn: Input.textFlag(
+    "expires-in",
+    "DURATION",
+    "How long it is of use once it is due: after that it ends as expired"
+  ),
   wait: Input.toggleFlag("wait", "Waits until the task has finished; exits with 1 unless it completed").pipe(
     Flag.withAlias("w")
   ),
@@ -150,7 +155,8 @@ const options = (input: Input): Partial<Record<keyof NewTaskJson, unknown>> => {
     id: input.id,
     queue: input.queue,
     max_retries: input.retries,
-    timeout: input.timeout
+    timeout: input.timeout,
+    expires_in: input.expiresIn
   })
 }
 

@@ -54,14 +54,15 @@ export const lines = (stats: Stats, paint: Screen.Paint, rates?: Rates): Readonl
     const name = paint.state(state, `${Screen.mark[state]} ${state.padEnd(9)}`)
     return `${name} ${Words.count(number).padStart(11)}  ${bar(number / peak, (text) => paint.state(state, text))}`
   })
-  const { cancelled, completed, crashed, created, failed, retried } = stats.totals
+  const { cancelled, completed, crashed, created, expired, failed, retried } = stats.totals
   const right = [
     total("created", created, rates?.created),
     total("completed", completed, rates?.completed),
     total("failed", failed, rates?.failed),
     total("cancelled", cancelled),
     total("retried", retried),
-    total("crashed", crashed)
+    total("crashed", crashed),
+    total("expired", expired)
   ]
   return [
     `${paint.dim("STORED".padEnd(44))}${paint.dim("SO FAR")}`,

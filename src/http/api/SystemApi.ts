@@ -81,7 +81,7 @@ export const StatsJson = Schema.Struct({
   tasks_complete: Schema.Int.annotate({ description: "Tasks ever completed" }),
   tasks_failed: Schema.Int.annotate({ description: "Tasks that ever failed for good" }),
   by_status: counts(TaskState.literals).annotate({ description: "Tasks that are stored now" }),
-  totals: counts(["created", "completed", "failed", "cancelled", "retried", "crashed"]).annotate({
+  totals: counts(["created", "completed", "failed", "cancelled", "retried", "crashed", "expired"]).annotate({
     description: "Counted since the store was made; they survive pruning and restarts"
   }),
   uptime: Seconds

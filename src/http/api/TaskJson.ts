@@ -51,6 +51,9 @@ export const TaskJson = Schema.Struct({
   queue: Schema.String,
   key: Schema.NullOr(Schema.String),
   due_at: Timestamp,
+  expires_at: Schema.NullOr(Timestamp).annotate({
+    description: "From when on it is not started any more; null is never"
+  }),
   timeout_ms: Schema.NullOr(Schema.Int).annotate({
     description: "Limit of one attempt; null is the instance's default"
   }),
@@ -140,6 +143,7 @@ export const toJson = (task: StoredTask): TaskJson => {
     key: task.key,
     // Most tasks are due at once, and writing a time is what costs most here
     due_at: task.dueAt === task.createdAt ? createdAt : timestamp(task.dueAt),
+    expires_at: timestampOrNull(task.expiresAt),
     timeout_ms: task.timeout === null ? null : Duration.toMillis(task.timeout),
     attempts: task.claims,
     failures: task.failures,
@@ -183,6 +187,7 @@ export const fromJson = (task: TaskJson): StoredTask => ({
   state: task.status,
   createdAt: instant(task.created_at),
   dueAt: instant(task.due_at),
+  expiresAt: instantOrNull(task.expires_at),
   startedAt: instantOrNull(task.started_at),
   completedAt: instantOrNull(task.completed_at),
   failures: task.failures,

@@ -66,6 +66,11 @@ export const NewTaskJson = Schema.Struct({
       within(Bounds.timeout)
     )
   ),
+  expires_in: Schema.optionalKey(
+    MillisOrText.annotate({
+      description: "How long the task is of use once it is due, written like delay: after that it ends as expired"
+    }).check(within(Bounds.span))
+  ),
   key: Schema.optionalKey(Key).annotate({
     description: "Idempotency key: the same key and payload give the same task, another payload a conflict"
   }),

@@ -285,6 +285,7 @@ const newTaskOf = ({ definition, options, payload }: Submission): NewTaskJson =>
   const { delay, id, key, runAt, unique } = options
   const maxRetries = options.maxRetries ?? definition.retry.times
   const timeout = options.timeout ?? definition.timeoutMs
+  const expiresIn = options.expiresIn ?? definition.expiresInMs
   return {
     ...(id === undefined ? {} : { id }),
     type: definition.type,
@@ -298,7 +299,8 @@ const newTaskOf = ({ definition, options, payload }: Submission): NewTaskJson =>
     ...(delay === undefined ? {} : { delay: wholeMillis(delay) }),
     ...(runAt === undefined ? {} : { run_at: DateTime.toUtc(runAt) }),
     ...(maxRetries === undefined ? {} : { max_retries: maxRetries }),
-    ...(timeout === undefined ? {} : { timeout: wholeMillis(timeout) })
+    ...(timeout === undefined ? {} : { timeout: wholeMillis(timeout) }),
+    ...(expiresIn === undefined ? {} : { expires_in: wholeMillis(expiresIn) })
   }
 }
 

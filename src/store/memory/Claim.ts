@@ -4,7 +4,7 @@
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
 import { wantedOf } from "../Lanes.ts"
 import { earlier } from "../Order.ts"
-import type { ClaimAnswer, ClaimRequest } from "../TaskStore.ts"
+import { type ClaimAnswer, type ClaimRequest, maxExpired } from "../TaskStore.ts"
 import type { Entry } from "./Lists.ts"
 import type { Tasks } from "./Task.ts"
 
@@ -17,18 +17,21 @@ export const claim = (
   leasesNow: number
 ): ClaimAnswer => {
   tasks.promote(now)
+  tasks.keeper.begin(now)
   const last = lastClaims.get(request.instance, request.nonce)
   if (last !== undefined) {
     const held = last.filter((task) => tasks.held(task.id, task.claim) !== undefined)
     return { tasks: held, now, nextDueAt: nextDueAt(tasks) }
   }
-  tasks.keeper.begin(now)
+  if (request.limit <= 0) return { tasks: [], now, nextDueAt: nextDueAt(tasks) }
+  const expired = tasks.expire(maxExpired, now)
+  if (expired.length === maxExpired) return { tasks: [], now, nextDueAt: now, expired }
   const claimed = tasks.pending.take(wantedOf(request, tasks.rules), request.limit).map((entry): ClaimedTask => {
     tasks.begin(entry, request.instance, leasesNow + request.leaseForMs, now)
     return claimedTask(entry)
   })
   if (claimed.length > 0) lastClaims.remember(request.instance, { nonce: request.nonce, at: leasesNow, tasks: claimed })
-  return { tasks: claimed, now, nextDueAt: nextDueAt(tasks) }
+  return { tasks: claimed, now, nextDueAt: nextDueAt(tasks), expired }
 }
 
 const nextDueAt = ({ keeper, scheduled }: Tasks): number | null => earlier(scheduled.nextDueAt(), keeper.nextOpenAt())

@@ -13,7 +13,9 @@ export const make = (
   at: AtOnce,
   leasesNow: () => number,
   lastClaims: LastClaims
-): Pick<TaskStore["Service"], "cancel" | "rerun" | "remove" | "prune"> => ({
+): Pick<TaskStore["Service"], "expire" | "cancel" | "rerun" | "remove" | "prune"> => ({
+  expire: (limit) => at((now) => tasks.expire(limit, now)),
+
   cancel: (ids) => at((now) => ids.map((id) => tasks.change(id, "unknown", (entry) => decideCancel(entry, now)))),
 
   rerun: (ids) =>

@@ -83,7 +83,10 @@ export class Passes<Entry extends Stored> {
     this.keeper.reopenWith(pass)
   }
 
-  /** Forgets buckets that are full and holders that hold nothing, of the next ones: keys come and go without end. */
+  /**
+   * Forgets buckets that are full and holders that can hold nothing any more, of the next ones: keys come and go without end. What
+   * is run again holds its pass again.
+   */
   sweep(now: number): void {
     for (const [pass, bucket] of takeFirst(this.buckets, maxSwept)) {
       const kept = Gate.swept(bucket, this.rules.limitOf(pass), now)
@@ -93,7 +96,7 @@ export class Passes<Entry extends Stored> {
     for (const [pass, holder] of takeFirst(this.holders, maxSwept)) {
       const entry = this.find(holder.id)
       const isStored = entry?.seq === holder.seq
-      if (isStored && entry.state !== "completed" && entry.state !== "cancelled") this.holders.set(pass, holder)
+      if (isStored && entry.state !== "completed") this.holders.set(pass, holder)
     }
   }
 

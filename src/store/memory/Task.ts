@@ -2,15 +2,17 @@
 import type { Effect } from "effect"
 import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
-import { dueAtOf, type NewTask } from "../../domain/TaskRecord.ts"
+import { dueAtOf, expiresAtOf, type NewTask } from "../../domain/TaskRecord.ts"
 import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { holdAfterLoss, holdOf } from "../../domain/Uniqueness.ts"
+import type { Totals } from "../Counts.ts"
 import { type Known, nameOf } from "../Draft.ts"
-import type { Decision } from "../Driver.ts"
+import { decideExpire, type Decision } from "../Driver.ts"
 import type { Gatekeeper } from "../Gatekeeper.ts"
 import type { Rules } from "../Gates.ts"
 import { LaneOrder } from "../Lanes.ts"
-import { maxPromoted, type Totals } from "../TaskStore.ts"
+import { type Expired, maxPromoted } from "../TaskStore.ts"
+import { Expiring } from "./Expiring.ts"
 import { Lane, StoredLanes } from "./Lanes.ts"
 import { type Entry, Finished, Running, Scheduled, TaskLog } from "./Lists.ts"
 import { Passes } from "./Passes.ts"
@@ -27,6 +29,7 @@ export class Tasks implements Known {
   readonly keeper: Gatekeeper<Entry>
   readonly rules: Rules
   readonly running = new Running()
+  readonly expiring = new Expiring<Entry>()
   readonly finished = new Finished()
   /** The lanes of all tasks. */
   readonly stored = new StoredLanes()
@@ -39,7 +42,8 @@ export class Tasks implements Known {
     failed: 0,
     cancelled: 0,
     retried: 0,
-    crashed: 0
+    crashed: 0,
+    expired: 0
   }
   /** Characters of what may be large in all tasks. */
   bytes = 0
@@ -70,7 +74,7 @@ export class Tasks implements Known {
 
   /** Tasks that are finished and still stored. */
   get finishedCount(): number {
-    return this.size.completed + this.size.failed + this.size.cancelled
+    return this.size.completed + this.size.failed + this.size.cancelled + this.size.expired
   }
 
   /** The task, if this attempt is the one that runs it. */
@@ -124,6 +128,7 @@ export class Tasks implements Known {
       completedAt: null,
       settledClaim: 0,
       cancelRequested: false,
+      expiresAt: expiresAtOf(task, now),
       result: null,
       failure: null,
       history: [],
@@ -136,6 +141,7 @@ export class Tasks implements Known {
     if (entry.state === "scheduled") this.stored.schedule(entry, 1)
     this.size[entry.state]++
     this.totals.created++
+    if (entry.expiresAt !== null) this.expiring.add(entry)
     this.file(entry)
   }
 
@@ -159,6 +165,18 @@ export class Tasks implements Known {
       this.size.pending++
       this.file(entry)
     }
+  }
+
+  /** Ends waiting tasks that have expired, up to so many. */
+  expire(limit: number, now: number): ReadonlyArray<Expired> {
+    const expired: Array<Expired> = []
+    while (expired.length < limit) {
+      const entry = this.expiring.takeExpired(now)
+      if (entry === undefined) break
+      const one = this.apply(entry, decideExpire(entry, now))
+      if (one !== undefined) expired.push(one)
+    }
+    return expired
   }
 
   /** Begins an attempt at a pending task, under a claim number that was never given before. */
@@ -207,6 +225,7 @@ export class Tasks implements Known {
       this.size[fresh.state]++
       this.stored.schedule(fresh, fresh.state === "scheduled" ? 1 : -1)
     }
+    if (fresh.expiresAt !== null) this.expiring.add(fresh)
     this.file(fresh)
   }
 
@@ -247,11 +266,13 @@ export class Tasks implements Known {
     switch (change.state) {
       case "scheduled":
       case "pending":
+        if (entry.expiresAt !== null) this.expiring.add(entry)
         this.file(entry)
         break
       case "completed":
       case "failed":
       case "cancelled":
+      case "expired":
         if (from === "scheduled") this.scheduled.leave()
         if (from === "pending") this.leaveLane(entry)
         this.totals[change.state]++

@@ -3,15 +3,16 @@
  * function of the schema, because what it does next depends on what it finds, and a claim has one round trip.
  */
 import { Effect } from "effect"
-import type { StoreError } from "../../domain/Errors.ts"
+import { afterExpiring } from "../Driver.ts"
 import * as Gates from "../Gates.ts"
 import * as PausedQueues from "../PausedQueues.ts"
 import { type ClaimedRow, claimedTaskOf } from "../TaskRow.ts"
-import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
+import { type ClaimAnswer, type ClaimRequest, maxPromoted, type TaskStore } from "../TaskStore.ts"
 import { type Database, number, texts } from "./Database.ts"
 import * as Lines from "./Lines.ts"
+import { notExpired } from "./Take.ts"
 
-type Row = [...ClaimedRow, now: number, nextDueAt: number | null]
+type Row = [...ClaimedRow, now: number, nextDueAt: number | null, hasExpired: boolean]
 
 /** What a claimed task shows, besides the number of its attempt and that of its claim, to instances that know no gates. */
 const plainFacts = [
@@ -60,15 +61,17 @@ const endOfTime = "9223372036854775807"
  * - Tasks with a gate are taken by one claim at a time, under a lock that ends with the claim: what it counts as running is all
  *   that is. A claim in a transaction of the application would keep the lock for as long as that lasts, so it leaves them alone.
  *   See `Lines`.
+ * - Where a waiting task has expired, that is answered instead: it is to be ended. What another session has locked is stepped
+ *   over, as is what is committed during the claim.
  */
 export const claimFunction = (schema: string): string =>
-  `CREATE OR REPLACE FUNCTION ${schema}.claim_4(
+  `CREATE OR REPLACE FUNCTION ${schema}.claim_5(
     p_queues text[], p_types text[], p_limit int, p_instance text, p_lease bigint, p_nonce bigint, p_alone boolean,
     p_gated boolean DEFAULT true
   ) RETURNS TABLE (
     out_now float8, out_next_due float8, ${
     facts.map((fact) => `out_${fact}`).join(", ")
-  }, out_attempt int, out_claim float8
+  }, out_attempt int, out_claim float8, out_expired boolean
   ) LANGUAGE plpgsql
     SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_sort TO off
     SET enable_hashjoin TO off SET enable_mergejoin TO off AS $function$
@@ -118,9 +121,9 @@ export const claimFunction = (schema: string): string =>
     SELECT ARRAY[first_claim, last_claim] INTO v_claims FROM ${schema}.last_claim
       WHERE worker = p_instance AND nonce = p_nonce;
     IF FOUND THEN
-      RETURN QUERY SELECT v_now::float8, v_due::float8, ${columns} FROM ${schema}.task t
+      RETURN QUERY SELECT v_now::float8, v_due::float8, ${columns}, false FROM ${schema}.task t
         WHERE t.state = 2 AND t.worker = p_instance AND t.claim BETWEEN v_claims[1] AND v_claims[2] ORDER BY t.claim;
-      IF NOT FOUND THEN out_now := v_now; out_next_due := v_due; RETURN NEXT; END IF;
+      IF NOT FOUND THEN out_now := v_now; out_next_due := v_due; out_expired := false; RETURN NEXT; END IF;
       RETURN;
     END IF;
 
@@ -134,6 +137,14 @@ export const claimFunction = (schema: string): string =>
       PERFORM pg_advisory_xact_lock(hashtextextended('taskforge gates ${schema}', 0));
       v_now := ${schema}.now_ms();
       PERFORM ${schema}.fold_lines_1(v_now);
+    END IF;
+    IF p_limit > 0 THEN
+      PERFORM FROM ${schema}.task WHERE expires_at IS NOT NULL AND state < 2 AND expires_at <= v_now
+        LIMIT 1 FOR UPDATE SKIP LOCKED;
+      IF FOUND THEN
+        out_now := v_now; out_next_due := v_due; out_expired := true; RETURN NEXT;
+        RETURN;
+      END IF;
     END IF;
     SELECT coalesce(array_agg(id) FILTER (WHERE kind = '${PausedQueues.kind}'), '{}'),
         coalesce(array_agg(id) FILTER (WHERE kind = '${Gates.pausedTypeKind}'), '{}') INTO v_paused, v_paused_types
@@ -151,7 +162,7 @@ export const claimFunction = (schema: string): string =>
     v_seqs := ARRAY(SELECT seq FROM ${schema}.task WHERE state = 1 AND gate IS NULL
       AND (rank + 0, seq) < (coalesce(v_rank, ${endOfTime}), coalesce(v_last, 0))
       AND type = ANY (p_types) AND (p_queues IS NULL OR queue = ANY (p_queues)) AND queue <> ALL (v_paused)
-      ORDER BY rank + 0, seq LIMIT p_limit FOR UPDATE SKIP LOCKED);
+      AND ${notExpired("", "v_now")} ORDER BY rank + 0, seq LIMIT p_limit FOR UPDATE SKIP LOCKED);
     v_left := p_limit - cardinality(v_seqs);
     IF v_crowded AND v_left > 0 THEN
       WITH RECURSIVE lane AS (
@@ -168,11 +179,13 @@ export const claimFunction = (schema: string): string =>
           SELECT y, q FROM unnest(v_types, v_queues) AS l (y, q), LATERAL (
             SELECT t.rank, t.seq FROM ${schema}.task t
             WHERE t.state = 1 AND t.gate IS NULL AND t.type = y AND t.queue = q AND t.seq <> ALL (v_seqs)
+              AND ${notExpired("t.", "v_now")}
             ORDER BY t.rank, t.seq LIMIT 1
           ) h ORDER BY h.rank, h.seq LIMIT v_left
         ) SELECT h.seq FROM lane, LATERAL (
           SELECT t.rank, t.seq FROM ${schema}.task t
           WHERE t.state = 1 AND t.gate IS NULL AND t.type = y AND t.queue = q AND t.seq <> ALL (v_seqs)
+            AND ${notExpired("t.", "v_now")}
           ORDER BY t.rank, t.seq LIMIT v_left
         ) h ORDER BY h.rank, h.seq LIMIT v_left
       );
@@ -183,6 +196,7 @@ export const claimFunction = (schema: string): string =>
         v_more := ARRAY(SELECT h.seq FROM unnest(v_types, v_queues) AS l (y, q), LATERAL (
           SELECT t.seq, t.rank FROM ${schema}.task t
           WHERE t.state = 1 AND t.gate IS NULL AND t.type = y AND t.queue = q AND t.seq <> ALL (v_seqs)
+            AND ${notExpired("t.", "v_now")}
           ORDER BY t.rank, t.seq LIMIT p_limit - cardinality(v_seqs) FOR UPDATE SKIP LOCKED
         ) h ORDER BY h.rank, h.seq LIMIT p_limit - cardinality(v_seqs));
         v_seqs := v_seqs || v_more;
@@ -196,7 +210,7 @@ export const claimFunction = (schema: string): string =>
     END IF;
     v_found := cardinality(v_seqs);
     IF v_found = 0 THEN
-      out_now := v_now; out_next_due := v_due; RETURN NEXT;
+      out_now := v_now; out_next_due := v_due; out_expired := false; RETURN NEXT;
       RETURN;
     END IF;
 
@@ -207,20 +221,34 @@ export const claimFunction = (schema: string): string =>
       UPDATE ${schema}.task t SET state = 2, claims = t.claims + 1, claim = p.claim, started_at = v_now,
         lease_until = v_now + p_lease, worker = p_instance, progress = NULL
       FROM unnest(v_seqs, v_claims) AS p (seq, claim) WHERE t.seq = p.seq RETURNING t.*
-    ) SELECT v_now::float8, v_due::float8, ${columns} FROM leased t ORDER BY t.claim;
+    ) SELECT v_now::float8, v_due::float8, ${columns}, false FROM leased t ORDER BY t.claim;
   END $function$`
 
 /** What the first versions of the function differ in: they knew no number of the attempt, and the very first called an instance a worker. */
 const ofVersion = {
   1: { instance: "worker", ends: ["claim float8"] },
   2: { instance: "instance", ends: ["claim float8"] },
-  3: { instance: "instance", ends: ["attempt int", "claim float8"] }
+  3: { instance: "instance", ends: ["attempt int", "claim float8"] },
+  4: { instance: "instance", ends: ["gate text", "costs text", "attempt int", "claim float8"] }
 } as const
 
-/** How instances of earlier versions claim, so that they run on during a deploy. Tasks with a gate are not for them. */
-export const earlierFunction = (schema: string, version: 1 | 2 | 3): string => {
+/**
+ * How instances of earlier versions claim, so that they run on during a deploy. Tasks with a gate are not for the first three of
+ * them, which leave no news of what they do to lines.
+ */
+export const earlierFunction = (schema: string, version: 1 | 2 | 3 | 4): string => {
   const { ends, instance } = ofVersion[version]
   const given = [...plainFacts, ...ends]
+  const answered = `c.out_now, c.out_next_due, ${given.map((fact) => `c.out_${fact.split(" ")[0]}`).join(", ")}`
+  if (version === 4) {
+    return `CREATE OR REPLACE FUNCTION ${schema}.claim_4(
+      p_queues text[], p_types text[], p_limit int, p_instance text, p_lease bigint, p_nonce bigint, p_alone boolean,
+      p_gated boolean DEFAULT true
+    ) RETURNS TABLE (out_now float8, out_next_due float8, ${given.map((fact) => `out_${fact}`).join(", ")})
+    LANGUAGE sql AS $function$
+      SELECT ${answered} FROM ${schema}.claim_5($1, $2, $3, $4, $5, $6, $7, $8) c
+    $function$`
+  }
   return `CREATE OR REPLACE FUNCTION ${schema}.claim_${version}(
     p_queues text[], p_types text[], p_limit int, p_${instance} text, p_lease bigint, p_nonce bigint, p_alone boolean
   ) RETURNS TABLE (out_now float8, out_next_due float8, ${given.map((fact) => `out_${fact}`).join(", ")})
@@ -232,21 +260,27 @@ export const earlierFunction = (schema: string, version: 1 | 2 | 3): string => {
       INSERT INTO ${schema}.setting VALUES ('${Lines.earlierAt}', ${schema}.now_ms())
         ON CONFLICT (name) DO UPDATE SET value = excluded.value;
     END IF;
-    RETURN QUERY SELECT c.out_now, c.out_next_due, ${given.map((fact) => `c.out_${fact.split(" ")[0]}`).join(", ")}
-      FROM ${schema}.claim_4($1, $2, $3, $4, $5, $6, $7, false) c;
+    RETURN QUERY SELECT ${answered} FROM ${schema}.claim_5($1, $2, $3, $4, $5, $6, $7, false) c;
   END $function$`
 }
+
+/** All of them. */
+export const earlierFunctions = (schema: string): ReadonlyArray<string> =>
+  ([1, 2, 3, 4] as const).map((version) => earlierFunction(schema, version))
 
 /** What a claim says of queues: `NULL` for all; their names; or an empty one, which no queue has, and those that it takes nothing from. */
 const queuesOf = ({ except = [], queues }: ClaimRequest) =>
   queues !== undefined ? texts(queues) : except.length > 0 ? texts(["", ...except]) : null
 
 /** Prepares the operation. */
-export const make = ({ inTransaction, query, schema }: Database) => {
+export const make = (
+  { inTransaction, query, schema }: Database,
+  expire: TaskStore["Service"]["expire"]
+): TaskStore["Service"]["claim"] => {
   const claim = `SELECT ${
     facts.map((fact) => `out_${fact.split(" ")[0]}`).join(", ")
-  }, out_attempt, out_claim, out_now, out_next_due
-    FROM ${schema}.claim_4($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
+  }, out_attempt, out_claim, out_now, out_next_due, out_expired
+    FROM ${schema}.claim_5($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
   const rowsOf = (request: ClaimRequest) =>
     // the application's transaction waits for the disk
     Effect.flatMap(inTransaction, (inside) =>
@@ -259,11 +293,14 @@ export const make = ({ inTransaction, query, schema }: Database) => {
         number(request.nonce),
         !inside
       ]))
-  return (request: ClaimRequest): Effect.Effect<ClaimAnswer, StoreError> =>
-    Effect.map(rowsOf(request), (rows) => ({
-      // a claim that gives nothing answers one row without a task
-      tasks: (rows[0]![0] as string | null) === null ? [] : rows.map(claimedTaskOf),
-      now: rows[0]![14],
-      nextDueAt: rows[0]![15]
-    }))
+  const answerOf = (rows: ReadonlyArray<Row>): ClaimAnswer => ({
+    // a claim that gives nothing answers one row without a task
+    tasks: (rows[0]![0] as string | null) === null ? [] : rows.map(claimedTaskOf),
+    now: rows[0]![14],
+    nextDueAt: rows[0]![15]
+  })
+  return afterExpiring(
+    (request) => Effect.map(rowsOf(request), (rows) => ({ answer: answerOf(rows), mustExpire: rows[0]![16] })),
+    expire
+  )
 }

@@ -51,12 +51,13 @@ const alike = `(
   FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS u (id, payload, place)
 ) AS g`
 
-/** The same where a task has a gate or a window: a statement of its own, so that others cost what they did. */
-const variousGated = various.replace("$11::float8[])", "$11::float8[], $12::text[], $13::text[], $14::text[])")
-  .replace("run_at, place)", "run_at, gate, costs, key_hold, place)")
+/** The same where a task has a gate, a window or an expiry: a statement of its own, so that others cost what they did. */
+const variousMore = various.replace(
+  "$11::float8[])",
+  "$11::float8[], $12::text[], $13::text[], $14::text[], $15::float8[])"
+).replace("run_at, place)", "run_at, gate, costs, key_hold, expires_in, place)")
 
-/** Whether some have a gate or a window. */
-const areGated = (tasks: Group): boolean => tasks.some((task) => task.gate !== null || isUnique(task))
+const isPlain = (task: NewTask): boolean => task.gate === null && task.expiresInMs === null && !isUnique(task)
 
 const isUnique = ({ unique }: NewTask): boolean => unique !== null && unique !== undefined
 
@@ -76,7 +77,7 @@ export const make = (
 
   /** Where a known id is no error, the ids that were stored are answered unless all were. */
   const insert = (tasks: string, rest: string, mayBeKnown = false) => {
-    const isGated = tasks === variousGated
+    const hasMore = tasks === variousMore
     // what is new in a line, which claims look up: see `Lines`
     const announced = `announced AS (
       INSERT INTO ${schema}.line_news (type, queue, gate, changed)
@@ -90,13 +91,13 @@ export const make = (
       SELECT nextval('${schema}.task_seq') AS seq, * FROM given
     ), stored AS (
       INSERT INTO ${schema}.task (seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state,
-        created_at, due_at, rank${isGated ? ", gate, costs, key_hold" : ""})
+        created_at, due_at, rank${hasMore ? ", gate, costs, key_hold, expires_at" : ""})
       SELECT seq, id, type, queue, payload, priority::smallint, key, max_retries::bigint,
         timeout_ms::bigint, CASE WHEN due_at > now THEN 0 ELSE 1 END, now, due_at,
-        ${isGated ? `CASE WHEN gate LIKE '${orderedPattern}' THEN now ELSE due_at END` : "due_at"} -
-        (priority * $1::float8)::bigint${isGated ? ", gate, costs, key_hold" : ""}
-      FROM numbered ${rest} RETURNING state, queue, type${isGated ? ", gate" : ""}${mayBeKnown ? ", id" : ""}
-    ), ${isGated ? announced : ""}counted AS (
+        ${hasMore ? `CASE WHEN gate LIKE '${orderedPattern}' THEN now ELSE due_at END` : "due_at"} -
+        (priority * $1::float8)::bigint${hasMore ? ", gate, costs, key_hold, due_at + expires_in::bigint" : ""}
+      FROM numbered ${rest} RETURNING state, queue, type${hasMore ? ", gate" : ""}${mayBeKnown ? ", id" : ""}
+    ), ${hasMore ? announced : ""}counted AS (
       INSERT INTO ${schema}.tally (queue, type, unfinished, scheduled, total_created)
       ${tasks === alike ? ofOneLane : ofEachLane} RETURNING unfinished
     )
@@ -115,8 +116,8 @@ export const make = (
   })
   const insertAlike = insert(alike, "")
   const plain = inserts(various)
-  const gated = inserts(variousGated)
-  const insertsFor = (tasks: Group) => areGated(tasks) ? gated : plain
+  const more = inserts(variousMore)
+  const insertsFor = (tasks: Group) => tasks.every(isPlain) ? plain : more
   const known = `SELECT c.now::float8, t.id, t.type, t.key, t.payload, t.key_hold, t.is_owner
     FROM (SELECT ${schema}.now_ms() AS now) c LEFT JOIN (
       SELECT id, type, key, payload, key_hold, NOT key_lost AS is_owner FROM ${schema}.task WHERE id = ANY ($1)
@@ -137,7 +138,7 @@ export const make = (
         texts(tasks.map(({ id }) => id)),
         texts(tasks.map(({ payload }) => payload)),
         ...(text === insertAlike ? one(tasks[0]!) : each(tasks)),
-        ...(areGated(tasks) ? gates(tasks) : [])
+        ...(tasks.every(isPlain) ? [] : moreOf(tasks))
       ]),
       ([row]) => {
         capacity.add(row![1])
@@ -233,7 +234,7 @@ export const make = (
 const areAlike = (tasks: Group): boolean => {
   const { delayMs, key, maxRetries, priority, queue, runAt, timeoutMs, type } = tasks[0]!
   return tasks.every((task) =>
-    task.gate === null && !isUnique(task) && task.type === type && task.queue === queue && task.priority === priority &&
+    isPlain(task) && task.type === type && task.queue === queue && task.priority === priority &&
     task.key === key &&
     task.maxRetries === maxRetries && task.timeoutMs === timeoutMs && task.delayMs === delayMs && task.runAt === runAt
   )
@@ -251,10 +252,11 @@ const each = (tasks: Group): ReadonlyArray<Parameter> => [
   numbers(tasks.map(({ runAt }) => wholeOrNull(runAt)))
 ]
 
-const gates = (tasks: Group): ReadonlyArray<Parameter> => [
+const moreOf = (tasks: Group): ReadonlyArray<Parameter> => [
   texts(tasks.map(({ gate }) => gate)),
   texts(tasks.map(({ costs }) => costs)),
-  texts(tasks.map(({ unique }) => Uniqueness.holdOf(unique)))
+  texts(tasks.map(({ unique }) => Uniqueness.holdOf(unique))),
+  numbers(tasks.map(({ expiresInMs }) => wholeOrNull(expiresInMs)))
 ]
 
 const one = (

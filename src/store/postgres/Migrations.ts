@@ -18,10 +18,11 @@ import * as RateLimits from "./RateLimits.ts"
 import * as Records from "./Records.ts"
 import * as Server from "./Server.ts"
 import * as Take from "./Take.ts"
+import * as Tally from "./Tally.ts"
 
 /**
  * States are numbers in the order of `TaskState.all`: 0 scheduled, 1 pending, 2 running, 3 completed, 4 failed,
- * 5 cancelled. The indexes by state are partial, so that a task pays only for the state it is in. Why the table is
+ * 5 cancelled, 6 expired. The indexes by state are partial, so that a task pays only for the state it is in. Why the table is
  * stored as it is: `docs/decisions/0010-postgresql-tables.md`.
  */
 const first = (schema: string): ReadonlyArray<string> => [
@@ -165,11 +166,19 @@ const gates = (schema: string): ReadonlyArray<string> => [
   ...Lanes.countingFunctions(schema),
   ...Lanes.strandedFunctions(schema),
   Records.putFunction(schema),
-  Attempt.completeFunction(schema),
+  Attempt.completeFunction(schema)
+]
+
+/** Tasks that expire. Those that wait are found by when they do; those that have are listed like other finished ones. */
+const expiry = (schema: string): ReadonlyArray<string> => [
+  `ALTER TABLE ${schema}.task ADD COLUMN IF NOT EXISTS expires_at bigint`,
+  `CREATE INDEX IF NOT EXISTS task_expires ON ${schema}.task (expires_at) WHERE expires_at IS NOT NULL AND state < 2`,
+  `CREATE INDEX IF NOT EXISTS task_listed ON ${schema}.task (state, seq) WHERE state IN (0, 4, 5, 6)`,
+  `DROP INDEX IF EXISTS ${schema}.task_list`,
+  ...Tally.tables(schema),
+  Take.takeFunction(schema),
   Claim.claimFunction(schema),
-  Claim.earlierFunction(schema, 1),
-  Claim.earlierFunction(schema, 2),
-  Claim.earlierFunction(schema, 3)
+  ...Claim.earlierFunctions(schema)
 ]
 
 /** How long a task holds its key, and whether it has lost it to a later one. */
@@ -199,7 +208,8 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   gates,
   (schema) => [Claim.claimFunction(schema)],
   windows,
-  breakers
+  breakers,
+  expiry
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

@@ -2,15 +2,24 @@
  * What operators do to tasks and queues, and what retention does for them.
  */
 import { Effect } from "effect"
+import type { StoreError } from "../../domain/Errors.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import type { Budget } from "../Admission.ts"
-import { decideCancel, decideRerun } from "../Driver.ts"
-import { keyedForMs, lastClaimForMs, type RerunAnswer, type Retention, type TaskStore } from "../TaskStore.ts"
+import { decideCancel, decideExpire, decideRerun } from "../Driver.ts"
+import { recordOf, type Row } from "../TaskRow.ts"
+import {
+  type Expired,
+  keyedForMs,
+  lastClaimForMs,
+  type RerunAnswer,
+  type Retention,
+  type TaskStore
+} from "../TaskStore.ts"
 import { type Database, number, numbers } from "./Database.ts"
 import * as Lines from "./Lines.ts"
 import * as Passes from "./Passes.ts"
 import type { Tally } from "./Tally.ts"
-import type { Tasks } from "./Task.ts"
+import { columnsOfDecisions, type Decided, type Tasks } from "./Task.ts"
 
 /** Prepares the operations. */
 export const make = (
@@ -18,17 +27,16 @@ export const make = (
   tasks: Tasks,
   capacity: Budget,
   tally: Tally
-): Pick<TaskStore["Service"], "cancel" | "rerun" | "remove" | "prune"> => {
+): Pick<TaskStore["Service"], "expire" | "cancel" | "rerun" | "remove" | "prune"> => {
   const { once, query, schema } = database
   const remove = `WITH gone AS (
       DELETE FROM ${schema}.task WHERE seq = ANY ($1::float8[]::bigint[]) RETURNING state, queue, type
-    )
-    INSERT INTO ${schema}.tally (queue, type, completed, failed, cancelled)
-    SELECT queue, type, -count(*) FILTER (WHERE state = 3), -count(*) FILTER (WHERE state = 4),
-      -count(*) FILTER (WHERE state = 5)
-    FROM gone GROUP BY queue, type`
+    ), ${uncounted(schema)}
+    SELECT count(*)::int FROM gone`
 
   return {
+    expire: expiring(database, tasks),
+
     cancel: (ids) => tasks.change(once, "cancel", ids, "unknown", decideCancel),
 
     rerun: (ids) =>
@@ -60,6 +68,47 @@ export const make = (
   }
 }
 
+/** Ends waiting tasks that have expired. Those that another session has locked are left to the next time. */
+const expiring = ({ now, once, query, schema }: Database, tasks: Tasks) => {
+  const waiting = `FROM ${schema}.task WHERE expires_at IS NOT NULL AND state < 2 AND expires_at <= `
+  const any = `SELECT EXISTS (SELECT ${waiting} ${schema}.now_ms())`
+  const expired = `SELECT ${columnsOfDecisions} ${waiting} $1::bigint
+    ORDER BY expires_at LIMIT $2::int FOR UPDATE SKIP LOCKED`
+  return Effect.fnUntraced(function*(limit: number): Effect.fn.Return<ReadonlyArray<Expired>, StoreError> {
+    // mostly there is none, which takes one round trip
+    const [found] = limit <= 0 ? [[false]] : yield* query<[isAny: boolean]>("expire", any)
+    if (!found![0]) return []
+    return yield* once.transaction(
+      "expire",
+      Effect.gen(function*() {
+        const at = yield* now("expire")
+        const rows = yield* query<Row>("expire", expired, [number(at), number(limit)])
+        const ended: Array<Expired> = []
+        const decided: Array<Decided> = []
+        for (const row of rows) {
+          const task = recordOf(row)
+          const [answer, change] = decideExpire(task, at)
+          if (answer === undefined || change === undefined) continue
+          ended.push(answer)
+          decided.push({ task, change })
+        }
+        yield* tasks.apply("expire", decided)
+        return ended
+      })
+    )
+  })
+}
+
+/** Takes tasks that are gone out of the counters. Those that had expired are among the cancelled, and counted apart too. */
+const uncounted = (schema: string): string =>
+  `counted AS (
+      INSERT INTO ${schema}.tally (queue, type, completed, failed, cancelled)
+      SELECT queue, type, -count(*) FILTER (WHERE state = 3), -count(*) FILTER (WHERE state = 4),
+        -count(*) FILTER (WHERE state >= 5) FROM gone GROUP BY queue, type
+    ), expired AS (
+      INSERT INTO ${schema}.tally_expired (stored) SELECT -count(*) FROM gone WHERE state = 6 HAVING count(*) > 0
+    )`
+
 /** A claim that is not its instance's last is kept a little longer, in case its answer is still on its way. */
 const supersededForMs = 60_000
 
@@ -78,7 +127,7 @@ const pruning = (database: Database, tally: Tally) => {
       WHERE state = ${state} AND state >= 3 AND (key IS NULL) = ${!keyed} AND completed_at <= ${until}
       ORDER BY completed_at LIMIT ${limit})`
   const stretches = (until: (state: number, keyed: boolean) => string, limit: string) =>
-    [3, 4, 5].flatMap((state) => [false, true].map((keyed) => stretch(state, keyed, until(state, keyed), limit)))
+    [3, 4, 5, 6].flatMap((state) => [false, true].map((keyed) => stretch(state, keyed, until(state, keyed), limit)))
       .join(" UNION ALL ")
   const removal = (candidates: string, limit: string) =>
     `WITH clock AS MATERIALIZED (SELECT ${schema}.now_ms() AS now),
@@ -88,11 +137,7 @@ const pruning = (database: Database, tally: Tally) => {
         SELECT seq FROM ${schema}.task WHERE seq = ANY (ARRAY(SELECT seq FROM old)) AND state >= 3
         FOR UPDATE SKIP LOCKED
       )) RETURNING state, queue, type
-    ), counted AS (
-      INSERT INTO ${schema}.tally (queue, type, completed, failed, cancelled)
-      SELECT queue, type, -count(*) FILTER (WHERE state = 3), -count(*) FILTER (WHERE state = 4),
-        -count(*) FILTER (WHERE state = 5) FROM gone GROUP BY queue, type
-    )
+    ), ${uncounted(schema)}
     SELECT count(*)::int FROM gone`
   const aged = removal(stretches((state) => `now - ${state === 4 ? "$2::bigint" : "$1::bigint"}`, "$3::int"), "$3::int")
   // a keyed task keeps answering repeated requests for a day

@@ -270,7 +270,7 @@ const make = Effect.fnUntraced(function*(
   const budgets = budget === undefined ? [capacity] : [capacity, budget]
   const records = Records.make(database, { settle: attempt.settle, enqueue: enqueueOnce, budgets })
 
-  const claim = Claim.make(database)
+  const claim = Claim.make(database, operate.expire)
   const { laneCounts, stranded } = Lanes.make(database)
   const store = TaskStore.of({
     ...attempt,

@@ -20,7 +20,7 @@ const largeWindow = 10_000
 const maxWindows = 5
 
 /** The states that have an index in the order of the list. */
-const listedStates = [stateCode.scheduled, stateCode.failed, stateCode.cancelled]
+const listedStates = [stateCode.scheduled, stateCode.failed, stateCode.cancelled, stateCode.expired]
 
 /** Lengths of texts are known without reading the texts. */
 const bytes = (...names: ReadonlyArray<string>) => names.map((name) => `coalesce(octet_length(${name}), 0)`).join(" + ")

@@ -8,6 +8,10 @@ import * as Gates from "../Gates.ts"
 /** How a gate begins whose tasks keep the order in which they were stored, as a pattern of LIKE. */
 export const orderedPattern = `["${Gate.orderMark}%`
 
+/** Whether a task may start as far as its expiry goes, as SQL. */
+export const notExpired = (task: string, now: string): string =>
+  `(${task}expires_at IS NULL OR ${task}expires_at > ${now})`
+
 /** Lines that one claim parks at most; if there are more, the answer says to ask again at once. */
 const maxParked = 500
 
@@ -32,7 +36,8 @@ export const settings =
  * - A first task that another session has locked is passed over, but not where the order counts.
  */
 export const takeFunction = (schema: string): string => {
-  const ofLine = "t.state = 1 AND t.type = v_line.type AND t.queue = v_line.queue AND t.gate = v_line.gate"
+  const ofLine = "t.state = 1 AND t.type = v_line.type AND t.queue = v_line.queue AND t.gate = v_line.gate AND " +
+    notExpired("t.", "p_now")
   const sameLine = "t.type = n.type AND t.queue = n.queue AND t.gate = n.gate"
   const ofEntry =
     "c.state = 1 AND c.type = n.type AND c.queue = n.queue AND c.gate = n.gate AND c.seq <> ALL (out_seqs)"
@@ -292,7 +297,8 @@ export const takeFunction = (schema: string): string => {
         END IF;
       ELSE
         IF v_behind THEN
-          PERFORM FROM ${schema}.task t WHERE t.seq = v_seq AND t.state + 0 = 1 AND t.gate = v_line.gate FOR UPDATE SKIP LOCKED;
+          PERFORM FROM ${schema}.task t WHERE t.seq = v_seq AND t.state + 0 = 1 AND t.gate = v_line.gate
+            AND ${notExpired("t.", "p_now")} FOR UPDATE SKIP LOCKED;
           v_found := FOUND;
         ELSE
           SELECT t.rank, t.seq, t.priority, t.costs

@@ -10,10 +10,13 @@
 import { type Clock, Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
-import { type Counts, totalsOf } from "../TaskStore.ts"
+import { type Counts, totalsOf } from "../Counts.ts"
 import { type Database, texts } from "./Database.ts"
 
-/** The columns that are summed. `scheduled`, `completed`, `failed` and `cancelled` count stored tasks. */
+/**
+ * The columns that are summed. `scheduled`, `completed`, `failed` and `cancelled` count stored tasks; those that have expired
+ * are among the cancelled, so that the sums of versions before this one stay true.
+ */
 const columns = "unfinished, scheduled, completed, failed, cancelled, total_created, total_completed, " +
   "total_failed, total_cancelled, total_retried, total_crashed"
 
@@ -34,6 +37,15 @@ const unnamed = `queue IS NULL AND NOT in_lanes AND (total_created <> 0 OR ${sto
 /** Whether all rows named their lane, and the lanes that have no task any more. */
 type Folded = [isNamed: boolean, queues: ReadonlyArray<string> | null, types: ReadonlyArray<string> | null]
 
+/** How many tasks have expired, and are stored: rows like those of `tally`, of which most have nothing to say here. */
+export const tables = (schema: string): ReadonlyArray<string> => [
+  `CREATE TABLE IF NOT EXISTS ${schema}.tally_expired (
+    stored bigint NOT NULL DEFAULT 0,
+    total bigint NOT NULL DEFAULT 0
+  ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0)`,
+  `ALTER TABLE ${schema}.tally_expired REPLICA IDENTITY FULL`
+]
+
 /** Reads and folds the counters. */
 export interface Tally {
   readonly counts: (capacity: number) => Effect.Effect<Counts, StoreError>
@@ -51,6 +63,8 @@ export interface Tally {
 export const make = ({ query, schema, transaction }: Database, clock: Clock.Clock): Tally => {
   // running tasks are as many as there are slots: counting them is cheaper than a row per claim
   const all = `SELECT (SELECT count(*) FROM ${schema}.task WHERE state = 2)::float8,
+    (SELECT coalesce(sum(stored), 0) FROM ${schema}.tally_expired)::float8,
+    (SELECT coalesce(sum(total), 0) FROM ${schema}.tally_expired)::float8,
     ${names.map((name) => `coalesce(sum(${name}), 0)::float8`).join(", ")} FROM ${schema}.tally`
   const unfinished = `SELECT coalesce(sum(unfinished), 0)::float8 FROM ${schema}.tally`
   const finished = `SELECT coalesce(sum(completed + failed + cancelled), 0)::float8 FROM ${schema}.tally`
@@ -73,6 +87,12 @@ export const make = ({ query, schema, transaction }: Database, clock: Clock.Cloc
     )
     SELECT coalesce(bool_and(in_lanes), true), (SELECT array_agg(queue) FROM lanes WHERE stored = 0),
       (SELECT array_agg(type) FROM lanes WHERE stored = 0) FROM folded`
+  const foldExpired = `WITH gone AS (
+      DELETE FROM ${schema}.tally_expired WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM ${schema}.tally_expired LIMIT ${maxFolded} FOR UPDATE SKIP LOCKED
+      )) RETURNING *
+    )
+    INSERT INTO ${schema}.tally_expired (stored, total) SELECT sum(stored), sum(total) FROM gone HAVING count(*) > 0`
   const forget = `DELETE FROM ${schema}.lane
     WHERE stored = 0 AND (queue, type) IN (SELECT * FROM unnest($1::text[], $2::text[]))`
   const alone = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
@@ -117,19 +137,35 @@ export const make = ({ query, schema, transaction }: Database, clock: Clock.Cloc
 
   return {
     counts: (capacity) =>
-      Effect.map(query<[running: number, ...sums: ReadonlyArray<number>]>("count", all), ([row]) => {
-        const [running, open = 0, scheduled = 0, completed = 0, failed = 0, cancelled = 0, ...totals] = row!
-        return {
-          scheduled,
-          pending: open - scheduled - running,
-          running,
-          completed,
-          failed,
-          cancelled,
-          capacity,
-          totals: totalsOf(totals)
+      Effect.map(
+        query<[running: number, expired: number, totalExpired: number, ...sums: ReadonlyArray<number>]>("count", all),
+        (
+          [row]
+        ) => {
+          const [
+            running,
+            expired,
+            totalExpired,
+            open = 0,
+            scheduled = 0,
+            completed = 0,
+            failed = 0,
+            dropped = 0,
+            ...totals
+          ] = row!
+          return {
+            scheduled,
+            pending: open - scheduled - running,
+            running,
+            completed,
+            failed,
+            cancelled: dropped - expired,
+            expired,
+            capacity,
+            totals: totalsOf([...totals, totalExpired])
+          }
         }
-      }),
+      ),
     unfinished: one("count", unfinished),
     finished: one("count", finished),
     bytes: one("measure", bytes),
@@ -137,6 +173,7 @@ export const make = ({ query, schema, transaction }: Database, clock: Clock.Cloc
       const [row] = yield* query<Folded>("fold the counters", fold)
       const [isNamed, queues, types] = row!
       if (queues !== null && types !== null) yield* query("fold the counters", forget, [texts(queues), texts(types)])
+      yield* query("fold the counters", foldExpired)
       if (!isNamed) yield* recounted
     })
   }

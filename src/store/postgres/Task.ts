@@ -46,27 +46,35 @@ export interface Tasks {
 export const make = ({ now, query, schema }: Database, headStartMs: number): Tasks => {
   const lock = `SELECT ${columnsOfDecisions} FROM ${schema}.task WHERE id = ANY ($1) ORDER BY seq FOR UPDATE`
   // every field that a Change may touch; the rank follows from the due time, and a lease ends with its attempt
-  const applying = (rest: string) =>
+  const applying = (rest: string, news = "") =>
     `WITH given AS (
       SELECT * FROM unnest($1::float8[], $2::float8[], $3::float8[], $4::float8[], $5::float8[], $6::float8[],
-        $7::float8[], $8::float8[], $9::bool[], $10::text[], $11::text[], $12::text[])
+        $7::float8[], $8::float8[], $9::bool[], $10::text[], $11::text[], $12::text[], $13::float8[])
         AS g (seq, state, due_at, rank, completed_at, failures, crashes, settled_claim, cancel_requested, result,
-          failure, history)
+          failure, history, expires_at)
     ), changed AS (
       UPDATE ${schema}.task t SET state = g.state::smallint, due_at = g.due_at::bigint, rank = g.rank::bigint,
         completed_at = g.completed_at::bigint, failures = g.failures::int, crashes = g.crashes::int,
         settled_claim = g.settled_claim::bigint, cancel_requested = g.cancel_requested, result = g.result,
-        failure = g.failure, history = g.history, lease_until = CASE WHEN g.state = 2 THEN t.lease_until END
-      FROM given g WHERE t.seq = g.seq::bigint${rest}
+        failure = g.failure, history = g.history, expires_at = g.expires_at::bigint,
+        lease_until = CASE WHEN g.state = 2 THEN t.lease_until END
+      FROM given g WHERE t.seq = g.seq::bigint${rest})${news}
     INSERT INTO ${schema}.tally (unfinished, scheduled, completed, failed, cancelled, total_completed, total_failed,
-      total_cancelled, total_retried, total_crashed) VALUES ($13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`
-  const apply = applying(")")
-  // claims take note of it: see `Lines`
-  const applyGated = applying(` RETURNING t.type, t.queue, t.gate
-    ), announced AS (
+      total_cancelled, total_retried, total_crashed) VALUES ($14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`
+  // claims take note of what has a gate, see `Lines`; and those that have expired are counted apart, see `Tally`
+  const announced = `, announced AS (
       INSERT INTO ${schema}.line_news (type, queue, gate, changed)
       SELECT DISTINCT type, queue, gate, true FROM changed WHERE gate IS NOT NULL
-    )`)
+    )`
+  const counted = `, counted AS (INSERT INTO ${schema}.tally_expired (stored, total) VALUES ($24, $25))`
+  const statements = [false, true].map((areGated) =>
+    [false, true].map((haveExpired) =>
+      applying(
+        areGated ? " RETURNING t.type, t.queue, t.gate" : "",
+        (areGated ? announced : "") + (haveExpired ? counted : "")
+      )
+    )
+  )
   const revise = `WITH given AS (
       SELECT * FROM unnest($1::float8[], $2::text[], $3::float8[], $4::text[], $5::text[], $6::text[])
         AS g (seq, payload, priority, gate, costs, key_hold)
@@ -98,9 +106,11 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
         (rows) => new Map(rows.map((row) => [row[1], recordOf(row)]))
       ),
     apply: (operation, decided) =>
-      decided.length === 0 ? Effect.void : Effect.andThen(
-        applyRevisions(operation, decided),
-        Effect.asVoid(query(operation, decided.some(isGated) ? applyGated : apply, [
+      Effect.suspend(() => {
+        if (decided.length === 0) return Effect.void
+        const areExpired = decided.some(isExpired)
+        const statement = statements[Number(decided.some(isGated))]![Number(areExpired)]!
+        const written = query(operation, statement, [
           numbers(decided.map(({ task }) => task.seq)),
           numbers(decided.map(({ change }) => stateCode[change.state])),
           numbers(decided.map(({ change }) => change.dueAt)),
@@ -115,9 +125,12 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
           texts(decided.map(({ change }) => change.result)),
           texts(decided.map(({ change }) => failureTextOf(change))),
           texts(decided.map(({ change }) => historyTextOf(change))),
-          ...countersOf(decided).map(number)
-        ]))
-      ),
+          numbers(decided.map(({ change }) => change.expiresAt)),
+          ...countersOf(decided).map(number),
+          ...(areExpired ? expiredCountersOf(decided).map(number) : [])
+        ])
+        return Effect.asVoid(Effect.andThen(applyRevisions(operation, decided), written))
+      }),
     change: ({ transaction }, operation, ids, unknown, decide) =>
       ids.length === 0 ? Effect.succeed([]) : transaction(
         operation,
@@ -143,6 +156,16 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
 
 const isGated = ({ change, task }: Decided): boolean => (change.revised ?? task).gate !== null
 
+/** Whether a task has expired, or had before. */
+const isExpired = ({ change, task }: Decided): boolean => change.state === "expired" || task.state === "expired"
+
+/** How many more tasks have expired, of those that are stored and of all. */
+const expiredCountersOf = (decided: ReadonlyArray<Decided>): ReadonlyArray<number> => {
+  const came = decided.filter(({ change, task }) => change.state === "expired" && task.state !== "expired").length
+  const went = decided.filter(({ change, task }) => change.state !== "expired" && task.state === "expired").length
+  return [came - went, came]
+}
+
 /** What changes do to the counters, in the order of the statement's parameters. */
 const countersOf = (decided: ReadonlyArray<Decided>): ReadonlyArray<number> => {
   const sum = (of: (decided: Decided) => number) => decided.reduce((total, one) => total + of(one), 0)
@@ -154,7 +177,8 @@ const countersOf = (decided: ReadonlyArray<Decided>): ReadonlyArray<number> => {
     moved("scheduled"),
     moved("completed"),
     moved("failed"),
-    moved("cancelled"),
+    // those that have expired count as cancelled too: an instance of an earlier version knows no other
+    moved("cancelled") + moved("expired"),
     ended("completed"),
     ended("failed"),
     ended("cancelled"),

@@ -2,24 +2,34 @@
  * Handing out work: asks for types and queues, and reads the tasks that were leased.
  */
 import { Effect } from "effect"
-import type { StoreError } from "../../domain/Errors.ts"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
+import { afterExpiring } from "../Driver.ts"
 import { pausedTypeKind } from "../Gates.ts"
 import * as PausedQueues from "../PausedQueues.ts"
-import { type ClaimAnswer, type ClaimRequest, maxPromoted } from "../TaskStore.ts"
+import { type ClaimAnswer, type ClaimRequest, maxPromoted, type TaskStore } from "../TaskStore.ts"
 import { choice } from "./Choice.ts"
 import { adoptLine, lines } from "./Lines.ts"
+import { expiring } from "./Operate.ts"
 import { block, elementsOf, lanes } from "./Order.ts"
 import { limits } from "./Passes.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
-import { claimedTaskOf } from "./Task.ts"
+import { claimedTaskOf, type Tasks } from "./Task.ts"
 
 type Answer = readonly [now: number, nextDueAt: string, firstClaim: string | number, ...tasks: ReadonlyArray<string>]
 
-/** The claim of one deployment. */
-export const make =
-  (runner: Runner, headStartMs: number) => (request: ClaimRequest): Effect.Effect<ClaimAnswer, StoreError> =>
-    Effect.suspend(() => Effect.map(runner("claim", run, argumentsOf(request, headStartMs)), answerOf))
+/** The claim of one deployment. What has expired is decided about like all ends, so a claim that meets it is made again. */
+export const make = (runner: Runner, tasks: Tasks, headStartMs: number): TaskStore["Service"]["claim"] =>
+  afterExpiring(
+    (request) =>
+      Effect.map(
+        Effect.suspend(() => runner("claim", run, argumentsOf(request, headStartMs))),
+        (answer) => ({ answer: answerOf(answer), mustExpire: Number(answer[2]) === expiredFirst })
+      ),
+    expiring(runner, tasks)
+  )
+
+/** What stands in the place of the first claim number where none is given because tasks have expired. */
+const expiredFirst = -2
 
 const argumentsOf = (request: ClaimRequest, headStartMs: number): ReadonlyArray<string> => [
   String(headStartMs),
@@ -79,7 +89,8 @@ end
  *   `,"a","b",` and the queues like that, or nothing for all, and those that nothing is taken from.
  * - Answers: the clock, when the next task is due or nothing, the first claim number, then for each task its id, its
  *   text, and its state if it was claimed before. Claim numbers follow one another in this order; for a
- *   repeated nonce each id is followed by its number.
+ *   repeated nonce each id is followed by its number, and the first number is -1. It is -2 where a waiting task has
+ *   expired: then none is given.
  *
  * Claim numbers grow with the clock, by at least a thousand each millisecond. So a server that lost its last writes
  * gives no number twice: an older snapshot or a replica that lagged behind may know an older counter, but the time is
@@ -136,9 +147,10 @@ if due and tonumber(due) <= now then
 end
 due = due and tonumber(due) or false
 
--- whether a queue or a type is paused, or something waits until a time for its gate to open
-local untils = root .. ":until"
-local isAnyClosed = call("EXISTS", root .. ":record:${PausedQueues.kind}", root .. ":record:${pausedTypeKind}", untils) > 0
+-- whether a queue or a type is paused, something waits until a time for its gate to open, or tasks expire
+local untils, expiring, isAnyExpired = root .. ":until", root .. ":expiring", false
+local isAnyClosed = call("EXISTS", root .. ":record:${PausedQueues.kind}", root .. ":record:${pausedTypeKind}", untils,
+  expiring) > 0
 if isAnyClosed then
   local first = tonumber(call("ZRANGE", untils, 0, 0, "WITHSCORES")[2])
   if first and first <= now then
@@ -147,6 +159,8 @@ if isAnyClosed then
     first = tonumber(call("ZRANGE", untils, 0, 0, "WITHSCORES")[2])
   end
   if first and not (due and due <= first) then due = first end
+  first = tonumber(call("ZRANGE", expiring, 0, 0, "WITHSCORES")[2])
+  isAnyExpired = first ~= nil and first <= now
 end
 
 local answer = { now, due and int(due) or "", 0 }
@@ -169,6 +183,10 @@ if last and string.sub(last, 1, #nonce + 1) == nonce .. ";" then
   return answer
 end
 if limit <= 0 then return answer end
+if isAnyExpired then
+  answer[3] = ${expiredFirst}
+  return answer
+end
 
 -- the first member of a lane with its rank
 local function headOf(lane) return call("ZRANGE", root .. ":lane:" .. lane, 0, 0, "WITHSCORES") end
@@ -256,6 +274,7 @@ for index, id in ipairs(ids) do
 end
 each("HSET", root .. ":state", states)
 each("ZADD", running, leases)
+if isAnyClosed then each("ZREM", expiring, refs) end
 call("HSET", root .. ":claims", instance, nonce .. ";" .. cmsgpack.pack({ first, ids }))
 call("ZADD", root .. ":claimed", started, instance)
 return answer

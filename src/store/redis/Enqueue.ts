@@ -216,15 +216,16 @@ const markOf = (task: NewTask, free: ReadonlySet<string>): string =>
 
 const alike = (a: NewTask, b: NewTask): boolean =>
   a.type === b.type && a.queue === b.queue && a.gate === b.gate && a.priority === b.priority && a.runAt === b.runAt &&
-  a.delayMs === b.delayMs
+  a.delayMs === b.delayMs && a.expiresInMs === b.expiresInMs
 
-const dueOf = (task: NewTask): string => task.runAt === null ? `+${Math.max(0, task.delayMs)}` : `=${task.runAt}`
+const dueOf = ({ delayMs, expiresInMs, runAt }: NewTask): string =>
+  `${runAt === null ? `+${Math.max(0, delayMs)}` : `=${runAt}`}${expiresInMs === null ? "" : `;${expiresInMs}`}`
 
 /**
  * Stores those of the tasks that are new, or nothing.
  *
  * - Arguments: head start, capacity, 1 to store nothing in any case or 2 to store nothing if any is known, then the tasks in runs. A run is neighbours of one line,
- *   priority and time: their number, `["queue","type"]` or that with the gate as a third text, priority, when they are due (`+delay` or `=time`, in ms), the
+ *   priority and time: their number, `["queue","type"]` or that with the gate as a third text, priority, when they are due (`+delay` or `=time`, in ms, and after a semicolon for how long they are of use), the
  *   `["type","key"]` of a single keyed task or nothing, after `u` where it is unique in another way and `t` where it takes the key from the task that has it, and for each task its id and the rest of its text. Where there are too
  *   many: `packed`, then the same texts in JSON arrays.
  * - Answers: the clock, and `stored` if all that are not known were stored, else how many tasks are unfinished. Then for each
@@ -311,10 +312,12 @@ local first = seq
 for _, at in ipairs(runs) do
   local size, line, priority, time, field = tonumber(argv[at]), argv[at + 1], argv[at + 2], argv[at + 3], argv[at + 4]
   local lane = laneOf(line)
-  local due = tonumber(string.sub(time, 2))
+  local life, expires = string.find(time, ";", 1, true), nil
+  local due = tonumber(string.sub(time, 2, (life or 0) - 1))
   if string.sub(time, 1, 1) == "+" then due = now + due end
-  local head = ";" .. (field == "" and "0" or "1") .. ";0;" .. priority .. ";1;0;0;0;" .. int(due) .. "\\n" .. line ..
-    "\\n" .. int(now) .. ";"
+  if life then expires = int(due + string.sub(time, life + 1)) end
+  local head = ";" .. (field == "" and "0" or "1") .. ";0;" .. priority .. ";1;0;0;0;" .. int(due) .. (expires and "+" .. expires or "") .. "\\n" ..
+    line .. "\\n" .. int(now) .. ";"
   local refs, r = {}, 0
   for place = at + 5, at + 3 + 2 * size, 2 do
     n = n + 1
@@ -333,6 +336,9 @@ for _, at in ipairs(runs) do
       lanesOf[era] = lanesOf[era] or {}
       lanesOf[era][lane] = true
     end
+  end
+  if expires then
+    for _, ref in ipairs(refs) do add(root .. ":expiring", expires, ref) end
   end
   if due > now then
     for _, ref in ipairs(refs) do

@@ -134,7 +134,7 @@ while found < limit do
     if stored then
       local scheduled, runs = call("ZCARD", root .. ":list:S:" .. lane), running[lane] or 0
       local pending = stored - scheduled - runs
-      for _, letter in ipairs({ "C", "F", "X" }) do
+      for _, letter in ipairs({ "C", "F", "X", "E" }) do
         pending = pending - call("ZCARD", root .. ":list:" .. letter .. ":" .. lane)
       end
       local at = #answers

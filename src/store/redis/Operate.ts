@@ -3,9 +3,10 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
-import { decideCancel, decideRerun } from "../Driver.ts"
+import { decideCancel, decideExpire, decideRerun } from "../Driver.ts"
 import {
   type CancelAnswer,
+  type Expired,
   keyedForMs,
   lastClaimForMs,
   type RemoveAnswer,
@@ -25,6 +26,8 @@ export const make = (runner: Runner, tasks: Tasks) => {
   /** Where the look through the buckets goes on. */
   let bucketCursor = "0"
   return {
+    expire: expiring(runner, tasks),
+
     cancel: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError> =>
       tasks.change("cancel", ids, "unknown", decideCancel),
 
@@ -54,6 +57,28 @@ export const make = (runner: Runner, tasks: Tasks) => {
       )
   }
 }
+
+/** Ends waiting tasks that have expired. */
+export const expiring = (runner: Runner, tasks: Tasks) =>
+  Effect.fnUntraced(function*(limit: number): Effect.fn.Return<ReadonlyArray<Expired>, StoreError> {
+    const ids = yield* runner("expire", runExpiring, [String(limit)])
+    const answers = yield* tasks.change<Expired | undefined>("expire", ids, undefined, decideExpire)
+    return answers.filter((one) => one !== undefined)
+  })
+
+/**
+ * Waiting tasks that have expired, the earliest first.
+ *
+ * - Arguments: how many.
+ * - Answers: ids.
+ */
+const runExpiring = script<ReadonlyArray<string>>(`${prelude}
+local ids = {}
+for index, ref in ipairs(call("ZRANGEBYSCORE", root .. ":expiring", "-inf", int(clock()), "LIMIT", 0, ARGV[1])) do
+  ids[index] = string.sub(ref, 13)
+end
+return ids
+`)
 
 /** Removes finished tasks of one set, given as its members, from everywhere. */
 const drop = `${stored}${left}
@@ -144,7 +169,7 @@ sweep()
 local limit, now = tonumber(ARGV[1]), clock()
 local bucketCursor = "0"
 if call("EXISTS", root .. ":bucket") == 1 then bucketCursor = limits().sweep(now, ARGV[8]) end
-local sets, kept = { "C0", "C1", "F0", "F1", "X0", "X1" }, 0
+local sets, kept = { "C0", "C1", "F0", "F1", "X0", "X1", "E0", "E1" }, 0
 
 for _, instance in ipairs(call("ZRANGEBYSCORE", root .. ":claimed", "-inf", int(now - ARGV[6]), "LIMIT", 0, 1000)) do
   call("HDEL", root .. ":claims", instance)

@@ -206,7 +206,7 @@ end
 /** The same for tasks that are removed. */
 export const stored = `${index}
 local function hasTasks(lane)
-  for _, letter in ipairs({ "C", "F", "X", "S", "P" }) do
+  for _, letter in ipairs({ "C", "F", "X", "E", "S", "P" }) do
     if call("EXISTS", root .. ":list:" .. letter .. ":" .. lane) == 1 then return true end
   end
   return call("EXISTS", root .. ":lane:" .. lane, root .. ":blocks:" .. lane) > 0
@@ -254,7 +254,7 @@ local function adoptNames()
   local runs = runningByLane()
   for _, lane in ipairs(old) do
     local amount = runs[lane] or 0
-    for _, letter in ipairs({ "C", "F", "X", "S", "P" }) do
+    for _, letter in ipairs({ "C", "F", "X", "E", "S", "P" }) do
       amount = amount + call("ZCARD", root .. ":list:" .. letter .. ":" .. lane)
     end
     for _, name in ipairs(call("ZRANGE", root .. ":blocks:" .. lane, 0, -1)) do

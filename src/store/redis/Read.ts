@@ -6,7 +6,8 @@ import * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { all } from "../../domain/TaskState.ts"
-import { type Counts, type Listed, type ListRequest, type Outcome, totalsOf } from "../TaskStore.ts"
+import { type Counts, totalsOf } from "../Counts.ts"
+import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
 import { eras, lanes, running } from "./Order.ts"
 import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
 import { failureOf, letters, recordOf, type Shown, shownSize, stateNames } from "./Task.ts"
@@ -50,13 +51,14 @@ export const make = (runner: Runner, capacity: number) => ({
 
   counts: Effect.map(
     Effect.suspend(() => runner("count", runCounts, [])),
-    ([scheduled, running, completed, failed, cancelled, stored, ...totals]): Counts => ({
+    ([scheduled, running, completed, failed, cancelled, expired, stored, ...totals]): Counts => ({
       scheduled,
-      pending: stored - scheduled - running - completed - failed - cancelled,
+      pending: stored - scheduled - running - completed - failed - cancelled - expired,
       running,
       completed,
       failed,
       cancelled,
+      expired,
       capacity,
       totals: totalsOf(totals)
     })
@@ -343,8 +345,8 @@ end
  * Counts by state and totals. Nearly all are sizes of sets, so they cannot drift from what is stored.
  *
  * - Arguments: none.
- * - Answers: scheduled, running, completed, failed, cancelled and all tasks, then the totals created, completed, failed,
- *   cancelled, retried, crashed.
+ * - Answers: scheduled, running, completed, failed, cancelled, expired and all tasks, then the totals created, completed,
+ *   failed, cancelled, retried, crashed, expired.
  */
 const runCounts = script<
   readonly [
@@ -353,18 +355,19 @@ const runCounts = script<
     completed: number,
     failed: number,
     cancelled: number,
+    expired: number,
     stored: number,
     ...totals: ReadonlyArray<number>
   ]
 >(`${prelude}
 local answers = { call("ZCARD", root .. ":scheduled"), call("ZCARD", root .. ":running") }
-for _, letter in ipairs({ "C", "F", "X" }) do
+for _, letter in ipairs({ "C", "F", "X", "E" }) do
   answers[#answers + 1] = call("ZCARD", root .. ":finished:" .. letter .. "0") +
     call("ZCARD", root .. ":finished:" .. letter .. "1")
 end
 answers[#answers + 1] = call("HLEN", root .. ":task")
-local totals = call("HMGET", root .. ":tally", "created", "completed", "failed", "cancelled", "retried", "crashed")
-for index = 1, 6 do answers[#answers + 1] = tonumber(totals[index] or 0) end
+local totals = call("HMGET", root .. ":tally", "created", "completed", "failed", "cancelled", "retried", "crashed", "expired")
+for index = 1, 7 do answers[#answers + 1] = tonumber(totals[index] or 0) end
 return answers
 `)
 

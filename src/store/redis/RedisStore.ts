@@ -148,7 +148,7 @@ const make = Effect.fnUntraced(function*(
   const hints = yield* Hints.make(redis, `${root}:hints`)
   const enqueue = Enqueue.make(runner, capacity, headStartMs, budget)
 
-  const claim = Claim.make(runner, headStartMs)
+  const claim = Claim.make(runner, tasks, headStartMs)
 
   const taskStore = TaskStore.of({
     ...withoutTransactions,

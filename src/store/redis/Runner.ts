@@ -108,6 +108,7 @@ export const make = (
  * | `held`, `holder`, `bucket` | hashes | by pass: how many run, the task of an order that was started last, what its bucket had |
  * | `turn`, `turns` | hash, sorted set | by line, its turn and credit; these lines, each as pass and line |
  * | `scheduled` | sorted set | scheduled tasks, by due time |
+ * | `expiring` | sorted set | waiting tasks that expire, by when |
  * | `running` | sorted set | running tasks, by the end of their lease |
  * | `finished:<state><keyed>` | sorted sets | finished tasks, by when they finished |
  * | `list:<state>:<lane>` | sorted sets | waiting and finished tasks by sequence number, without those in blocks |

@@ -4,7 +4,7 @@
  * `task` holds what changes only while a task waits, and seldom: five parts, each but the last ended by a line feed, which JSON texts don't contain.
  *
  * ```text
- * seq;keyed;0;priority;1;0;0;0;dueAt
+ * seq;keyed;0;priority;1;0;0;0;dueAt, and where the task expires a plus sign and when
  * ["queue","type"], and its gate as a third text
  * createdAt;maxRetries;timeoutMs, and where its gate has other costs than 1 these as a JSON array
  * ["type","key"], or nothing; and where the key has a window, a tab and how the task holds it
@@ -19,10 +19,10 @@
  * "instance"
  * ```
  *
- * After startedAt follows when it was created, if its line goes in the order of storing. A fourth line, `-`, says that a later
+ * dueAt may be followed by a plus sign and when the task expires, as above. After startedAt follows when it was created, if its line goes in the order of storing. A fourth line, `-`, says that a later
  * task has the key, so that this one can't be run again.
  *
- * States are letters: W waiting, R running, C completed, F failed, X cancelled. A task that was never claimed and has not
+ * States are letters: W waiting, R running, C completed, F failed, X cancelled, E expired. A task that was never claimed and has not
  * finished has no state: the first part of its `task` is what its state will be after its first claim. A waiting task is
  * scheduled or pending according to the sorted set that it is in, so promotion writes no state. A completed task's
  * settled claim is its claim, whatever is written. A lease is the score in `running`.
@@ -210,12 +210,18 @@ export const claimedTaskOf = (id: string, text: string, state: string, claim: nu
     timeoutMs: numberOrNull(limits[2]),
     gate,
     costs: limits[3] ?? null,
-    dueAt: Number(dueAt),
+    dueAt: timesOf(dueAt!).dueAt,
     failures: Number(failures),
     crashes: Number(crashes),
     attempt: Number(claims),
     claim
   }
+}
+
+/** When a task is due, and when it expires. */
+const timesOf = (text: string): Pick<TaskRecord, "dueAt" | "expiresAt"> => {
+  const [dueAt, expiresAt] = text.split("+")
+  return { dueAt: Number(dueAt), expiresAt: numberOrNull(expiresAt) }
 }
 
 /**
@@ -250,7 +256,7 @@ const standingOf = ([id, text, lease, isScheduled, failure, history]: Stood): St
     // how it holds its key is read with its payload, unless it has lost it
     hold: mark === undefined ? null : superseded,
     state: letter === "W" ? isScheduled === "1" ? "scheduled" : "pending" : stateNames[letter]!,
-    dueAt: Number(due),
+    ...timesOf(due!),
     startedAt: numberOrNull(started),
     completedAt: numberOrNull(completed),
     failures: Number(failures),
@@ -275,7 +281,7 @@ const stateAfter = (state: string, change: Settlement.Change): string => {
   fields[7] = String(change.settledClaim)
   fields[8] = String(change.failures)
   fields[9] = String(change.crashes)
-  fields[10] = String(change.dueAt)
+  fields[10] = change.expiresAt === null ? String(change.dueAt) : `${change.dueAt}+${change.expiresAt}`
   return `${letters[change.state].replace(/[SP]/, "W")}${fields.join(";")}${state.slice(end)}`
 }
 
@@ -316,7 +322,8 @@ export const stateNames: Readonly<Record<string, TaskState>> = {
   R: "running",
   C: "completed",
   F: "failed",
-  X: "cancelled"
+  X: "cancelled",
+  E: "expired"
 }
 
 /** The letters of states. */

@@ -12,6 +12,7 @@ local function parse(text)
   e.letter, e.claim, e.completed, e.seq, e.keyed, e.cancel, e.priority, e.claims, e.settled, e.failures, e.crashes,
     e.due, e.started, e.line, e.instance = string.match(text, "${form}")
   e.lane = e.line and laneOf(e.line)
+  if e.due and string.find(e.due, "+", 1, true) then e.due, e.expires = string.match(e.due, "^([^+]*)%+(.*)$") end
   return e
 end
 
@@ -59,7 +60,7 @@ end
  * payload where that is another one.
  */
 export const writes = `${lanes}${block}${lines}${standing}${announce}
-local headStart, ended, totals = nil, {}, { C = "completed", F = "failed", X = "cancelled" }
+local headStart, ended, totals = nil, {}, { C = "completed", F = "failed", X = "cancelled", E = "expired" }
 
 local amounts = {}
 local function add(name, amount) amounts[name] = (amounts[name] or 0) + amount end
@@ -72,6 +73,7 @@ end
 -- takes a task out of the sets of its state
 local function quit(e, id)
   local ref = e.seq .. id
+  if e.expires and e.letter == "W" then call("ZREM", root .. ":expiring", ref) end
   if e.letter == "R" then
     call("ZREM", root .. ":running", ref)
   elseif totals[e.letter] then
@@ -94,6 +96,7 @@ end
 local function join(e, id, letter)
   local ref = e.seq .. id
   call("ZADD", root .. ":list:" .. letter .. ":" .. e.lane, 0, ref)
+  if e.expires and not totals[letter] then call("ZADD", root .. ":expiring", e.expires, ref) end
   if letter == "S" then
     call("ZADD", root .. ":scheduled", e.due, appointment(e, id))
   elseif letter == "P" then
@@ -132,7 +135,9 @@ local function revise(id, revised, after)
   limits = string.match(limits, "^[^;]*;[^;]*;[^;]*") .. (costs == "" and "" or ";" .. costs)
   key = string.match(key, "^[^\\t]*") .. (hold == "" and "" or "\\t" .. hold)
   if new ~= "" then payload = string.sub(new, 2) end
-  call("HSET", root .. ":task", id, before .. priority .. between .. parse(after).due .. "\\n" .. line .. "\\n" .. limits ..
+  local e = parse(after)
+  local due = e.expires and e.due .. "+" .. e.expires or e.due
+  call("HSET", root .. ":task", id, before .. priority .. between .. due .. "\\n" .. line .. "\\n" .. limits ..
     "\\n" .. key .. "\\n" .. payload)
   return after
 end

@@ -5,15 +5,18 @@ import type { DatabaseSync } from "node:sqlite"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
 import { earlier } from "../Order.ts"
 import { claimedColumns, type ClaimedRow, claimedTaskOf } from "../TaskRow.ts"
-import { maxPromoted } from "../TaskStore.ts"
+import { maxExpired, maxPromoted } from "../TaskStore.ts"
 import { prepare } from "./Database.ts"
+import { expiring } from "./Operate.ts"
+import type { Tasks } from "./Task.ts"
 import type { Operations } from "./Writer.ts"
 
 /** What the last claim of an instance gave: its first number, and the tasks as JSON, in the order of their numbers. */
 type LastClaim = [firstClaim: number, seqs: string]
 
 /** Prepares the operation. */
-export const make = (database: DatabaseSync): Operations<"claim">["claim"] => {
+export const make = (database: DatabaseSync, tasks: Tasks): Operations<"claim">["claim"] => {
+  const expire = expiring(database, tasks)
   const nextDue = prepare<[dueAt: number | null]>(database, "SELECT min(due_at) FROM task WHERE state = 0")
   const promote = prepare<[queue: string, type: string, gate: string, rank: number, seq: number]>(
     database,
@@ -51,7 +54,8 @@ export const make = (database: DatabaseSync): Operations<"claim">["claim"] => {
       return row === undefined ? [] : [claimedTaskOf(row)]
     })
 
-  return ({ lanes, now, tally, version }, request) => {
+  return (transaction, request) => {
+    const { lanes, now, tally, version } = transaction
     let [nextDueAt] = nextDue.get()!
     if (nextDueAt !== null && nextDueAt <= now) {
       const promoted = promote.all(now)
@@ -60,18 +64,20 @@ export const make = (database: DatabaseSync): Operations<"claim">["claim"] => {
       nextDueAt = nextDue.get()![0]
     }
     const last = lastClaim.get(request.instance, request.nonce)
-    if (last !== undefined) return { tasks: again(last), now, nextDueAt: earlier(nextDueAt, lanes.nextOpenAt) }
-    if (request.limit <= 0) return { tasks: [], now, nextDueAt: earlier(nextDueAt, lanes.nextOpenAt) }
+    if (last !== undefined) return { tasks: again(last), now, nextDueAt: earlier(nextDueAt, lanes.nextOpenAt(now)) }
+    if (request.limit <= 0) return { tasks: [], now, nextDueAt: earlier(nextDueAt, lanes.nextOpenAt(now)) }
+    const expired = expire(transaction, maxExpired)
+    if (expired.length === maxExpired) return { tasks: [], now, nextDueAt: now, expired }
     const taken = lanes.take(request, request.limit, version, now)
-    nextDueAt = earlier(nextDueAt, lanes.nextOpenAt)
-    if (taken.length === 0) return { tasks: [], now, nextDueAt }
+    nextDueAt = earlier(nextDueAt, lanes.nextOpenAt(now))
+    if (taken.length === 0) return { tasks: [], now, nextDueAt, expired }
     const seqs = JSON.stringify(taken.map(({ seq }) => seq))
     const firstClaim = tally.nextClaims(taken.length)
     const rows = lease.all(firstClaim, now, now + request.leaseForMs, request.instance, seqs)
     tally.move("pending", "running", rows.length)
     remember.run(request.instance, request.nonce, now, firstClaim, seqs)
     // RETURNING promises no order; claim numbers are in the order of work
-    return { tasks: rows.map(claimedTaskOf).sort(byClaim), now, nextDueAt }
+    return { tasks: rows.map(claimedTaskOf).sort(byClaim), now, nextDueAt, expired }
   }
 }
 

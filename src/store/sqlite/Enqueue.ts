@@ -4,7 +4,7 @@
 import type { DatabaseSync } from "node:sqlite"
 import { isOrdered } from "../../domain/Gate.ts"
 import * as Rank from "../../domain/Rank.ts"
-import { dueAtOf, type NewTask } from "../../domain/TaskRecord.ts"
+import { dueAtOf, expiresAtOf, type NewTask } from "../../domain/TaskRecord.ts"
 import { holdOf } from "../../domain/Uniqueness.ts"
 import { admit, writtenBytes } from "../Admission.ts"
 import { alone, type Besides, type Decided, type Known, refused } from "../Draft.ts"
@@ -19,7 +19,7 @@ const rowsAtOnce = 8
 
 const columns =
   "seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state, created_at, due_at, rank, gate, costs, " +
-  "key_hold"
+  "key_hold, expires_at"
 const columnCount = columns.split(", ").length
 
 /** Prepares the operation. */
@@ -173,7 +173,8 @@ const pushRow = (values: Array<Value>, task: NewTask, seq: number, now: number, 
     rankOf(task, dueAt, now, headStartMs),
     task.gate ?? "",
     task.costs,
-    holdOf(task.unique)
+    holdOf(task.unique),
+    expiresAtOf(task, now)
   )
 }
 

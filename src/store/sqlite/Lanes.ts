@@ -161,7 +161,8 @@ export class Lanes {
   }
 
   /** When a line that is refused for its rate may start its first task, as far as that is known. */
-  get nextOpenAt(): number | null {
+  nextOpenAt(now: number): number | null {
+    this.keeper.begin(now)
     return this.keeper.nextOpenAt()
   }
 

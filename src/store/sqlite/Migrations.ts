@@ -11,7 +11,7 @@ export const applicationId = 0x54465247
 
 /**
  * States are numbers in the order of `TaskState.all`: 0 scheduled, 1 pending, 2 running, 3 completed, 4 failed,
- * 5 cancelled. Nearly all indexes are partial, so that a task pays only for the state it is in.
+ * 5 cancelled, 6 expired. Nearly all indexes are partial, so that a task pays only for the state it is in.
  *
  * Measured with 110-byte payloads, tasks per second for inserts by thousands · claim and complete by hundreds:
  * these indexes 205 k · 75 k; `task_list` over all states 195 k · 68 k; without it 225 k · 100 k. `WITHOUT ROWID`
@@ -208,6 +208,14 @@ DROP INDEX task_key;
 CREATE UNIQUE INDEX task_key ON task (type, key) WHERE key IS NOT NULL AND key_lost = 0;
 `
 
+/** Tasks that expire. Those that wait are found by when they do, in the order in which they do. */
+const expiry = `
+ALTER TABLE task ADD COLUMN expires_at INTEGER;
+CREATE INDEX task_expires ON task (expires_at) WHERE expires_at IS NOT NULL AND state < 2;
+ALTER TABLE tally ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tally ADD COLUMN total_expired INTEGER NOT NULL DEFAULT 0;
+`
+
 const migrations: ReadonlyArray<string> = [
   first,
   apiKeys,
@@ -217,7 +225,8 @@ const migrations: ReadonlyArray<string> = [
   keysAsRecords,
   pausesAsRecords,
   gates,
-  windows
+  windows,
+  expiry
 ]
 
 /** The layout that this version of the driver reads and writes. */

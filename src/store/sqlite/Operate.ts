@@ -3,8 +3,8 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import { finished, isFinished, type TaskState } from "../../domain/TaskState.ts"
-import { decideCancel, decideRerun } from "../Driver.ts"
-import { stateCode } from "../TaskRow.ts"
+import { decideCancel, decideExpire, decideRerun } from "../Driver.ts"
+import { columns, recordOf, type Row, stateCode } from "../TaskRow.ts"
 import { keyedForMs, lastClaimForMs, type RerunAnswer } from "../TaskStore.ts"
 import { prepare } from "./Database.ts"
 import type { Tasks } from "./Task.ts"
@@ -14,10 +14,12 @@ import type { Operations } from "./Writer.ts"
 export const make = (
   database: DatabaseSync,
   tasks: Tasks
-): Operations<"cancel" | "rerun" | "remove" | "prune"> => {
+): Operations<"expire" | "cancel" | "rerun" | "remove" | "prune"> => {
   const deleteTask = prepare(database, "DELETE FROM task WHERE seq = ?")
 
   return {
+    expire: expiring(database, tasks),
+
     cancel: (transaction, ids) => ids.map((id) => tasks.change(transaction, id, "unknown", decideCancel)),
 
     rerun: (transaction, ids) =>
@@ -36,6 +38,19 @@ export const make = (
 
     prune: pruning(database)
   }
+}
+
+/** Ends waiting tasks that have expired. With none it is one look at an index that others are not in. */
+export const expiring = (database: DatabaseSync, tasks: Tasks): Operations<"expire">["expire"] => {
+  const expired = prepare<Row>(
+    database,
+    `SELECT ${columns} FROM task INDEXED BY task_expires WHERE state < 2 AND expires_at <= ? ORDER BY expires_at LIMIT ?`
+  )
+  return (transaction, limit) =>
+    expired.all(transaction.now, limit).flatMap((row) => {
+      const task = recordOf(row)
+      return tasks.apply(transaction, task, decideExpire(task, transaction.now)) ?? []
+    })
 }
 
 interface Candidate {

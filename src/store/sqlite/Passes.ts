@@ -67,11 +67,11 @@ export class Passes {
       database,
       `SELECT pass FROM holder WHERE pass > ? ORDER BY pass LIMIT ${maxSwept}`
     )
-    // completed and cancelled tasks hold nothing, nor do those that have been removed
+    // what has completed holds nothing, nor what was removed; others may be run again, and then hold their pass again
     this.dropHolders = prepare(
       database,
       `DELETE FROM holder WHERE pass > ? AND pass <= ?
-        AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = holder.seq AND t.state NOT IN (3, 5))`
+        AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = holder.seq AND t.state <> 3)`
     )
   }
 

@@ -110,7 +110,7 @@ const make = Effect.fnUntraced(function*(
   const { read, write, writeShared, writeVolatile } = writer
   const tasks = Task.make(database, headStartMs)
   const { decideGroup, enqueue } = Enqueue.make(database, tasks, capacity, options.maxBytes, headStartMs)
-  const claim = Claim.make(database)
+  const claim = Claim.make(database, tasks)
   const attempt = Attempt.make(database, tasks, maxCrashes)
   const operate = Operate.make(database, tasks)
   const queries = Read.make(database, tasks)
@@ -138,6 +138,7 @@ const make = Effect.fnUntraced(function*(
         for (const pass of passes) lanes.letGo(pass)
       }),
     rescue: (request) => write("rescue", (transaction) => attempt.rescue(transaction, request)),
+    expire: (limit) => writeVolatile("expire", (transaction) => operate.expire(transaction, limit), "frees"),
     cancel: (ids) => write("cancel", (transaction) => operate.cancel(transaction, ids), "frees"),
     rerun: (ids) => write("rerun", (transaction) => operate.rerun(transaction, ids)),
     remove: (ids) => write("remove", (transaction) => operate.remove(transaction, ids), "frees"),

@@ -3,8 +3,8 @@
  * changed in memory, and written at its end.
  */
 import type { DatabaseSync } from "node:sqlite"
-import { all, type TaskState } from "../../domain/TaskState.ts"
-import { type Counts, type Totals, totalsOf } from "../TaskStore.ts"
+import { all, finished, isFinished, type TaskState } from "../../domain/TaskState.ts"
+import { type Counts, type Totals, totalsOf } from "../Counts.ts"
 import { prepare, type Statement } from "./Database.ts"
 
 /** The columns of the row, in its order: the last numbers given, then counts by state, then totals. */
@@ -17,7 +17,8 @@ const columns = [
   "total_failed",
   "total_cancelled",
   "total_retried",
-  "total_crashed"
+  "total_crashed",
+  "total_expired"
 ]
 
 const place = Object.fromEntries(columns.map((name, index) => [name, index])) as Record<
@@ -74,7 +75,7 @@ export class Tally {
 
   /** Tasks that are finished and still stored. */
   get finished(): number {
-    return this.row[place.completed]! + this.row[place.failed]! + this.row[place.cancelled]!
+    return finished.reduce((sum, state) => sum + this.row[place[state]]!, 0)
   }
 
   /** New tasks. */
@@ -88,7 +89,7 @@ export class Tally {
     if (from === to || count === 0) return
     this.add(place[from], -count)
     this.add(place[to], count)
-    if (to === "completed" || to === "failed" || to === "cancelled") this.add(place[`total_${to}`], count)
+    if (isFinished(to)) this.add(place[`total_${to}`], count)
   }
 
   /** Tasks that are not stored any more. */

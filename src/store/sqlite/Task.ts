@@ -33,7 +33,7 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
   // every field that a Change may touch; the rank follows from the due time, and a lease ends with its attempt
   const update = prepare(
     database,
-    `UPDATE task SET state = ?, due_at = ?, rank = ?, completed_at = ?, failures = ?, crashes = ?, settled_claim = ?,
+    `UPDATE task SET state = ?, due_at = ?, expires_at = ?, rank = ?, completed_at = ?, failures = ?, crashes = ?, settled_claim = ?,
       cancel_requested = ?, result = ?, failure = ?, history = ?, lease_until = ? WHERE seq = ?`
   )
   const revise = prepare(
@@ -57,6 +57,7 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
     update.run(
       stateCode[change.state],
       change.dueAt,
+      change.expiresAt,
       rank,
       change.completedAt,
       change.failures,

@@ -38,8 +38,9 @@ export const counting = (driver: Driver) =>
           completed: 0,
           failed: 0,
           cancelled: 0,
+          expired: 0,
           capacity: 7,
-          totals: { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0 }
+          totals: { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0, expired: 0 }
         })
       }), { capacity: 7 })
 

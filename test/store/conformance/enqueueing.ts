@@ -28,7 +28,7 @@ export const enqueueing = (driver: Driver) =>
       Effect.gen(function*() {
         const given = task({ payload: `{"to":"ada"}`, priority: 7, key: "k", maxRetries: -1, timeoutMs: 1500 })
         yield* add(given)
-        const { createdAt, delayMs: _delayMs, dueAt, runAt: _runAt, seq, ...stored } = {
+        const { createdAt, delayMs: _delayMs, dueAt, expiresInMs: _expiresInMs, runAt: _runAt, seq, ...stored } = {
           ...given,
           ...yield* record(given.id)
         }
@@ -44,6 +44,7 @@ export const enqueueing = (driver: Driver) =>
           timeoutMs: 1500,
           gate: null,
           costs: null,
+          expiresAt: null,
           state: "pending",
           startedAt: null,
           completedAt: null,

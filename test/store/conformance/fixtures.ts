@@ -48,6 +48,7 @@ export const task = (fields: Partial<NewTask> = {}): NewTask => ({
   costs: null,
   delayMs: 0,
   runAt: null,
+  expiresInMs: null,
   ...fields
 })
 
@@ -252,6 +253,11 @@ export const everySettlement = (ref: ClaimRef): ReadonlyArray<Settlement.Settlem
 export const inState = Effect.fnUntraced(function*(state: TaskState.TaskState, fields: Partial<NewTask> = {}) {
   if (state === "scheduled") return yield* addOne({ delayMs: hour, ...fields })
   if (state === "pending") return yield* addOne(fields)
+  if (state === "expired") {
+    const late = yield* running({ expiresInMs: hour, ...fields })
+    yield* settled(again(late, 2 * hour))
+    return late.id
+  }
   const claimed = yield* running(fields)
   if (state === "completed") yield* settled(complete(claimed))
   if (state === "failed") yield* settled(fail(claimed))

@@ -1,6 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { keyedForMs, type Retention, TaskStore } from "taskforge/store"
+import { keyedForMs, type Retention, TaskState, TaskStore } from "taskforge/store"
 import { type Driver, scenario } from "./driver.ts"
 import {
   add,
@@ -25,7 +25,9 @@ export const pruning = (driver: Driver) =>
 
     scenario(driver, "keeps everything that retention keeps", () =>
       Effect.gen(function*() {
-        for (const state of ["completed", "failed", "cancelled", "running", "scheduled", "pending"] as const) {
+        for (
+          const state of ["completed", "failed", "cancelled", "expired", "running", "scheduled", "pending"] as const
+        ) {
           yield* inState(state)
         }
         yield* driver.advance("1000 days")
@@ -119,7 +121,7 @@ export const pruning = (driver: Driver) =>
       () =>
         Effect.gen(function*() {
           const keyed: Array<string> = []
-          for (const [index, state] of (["completed", "failed", "cancelled", "completed"] as const).entries()) {
+          for (const [index, state] of (["completed", "failed", "cancelled", "expired"] as const).entries()) {
             keyed.push(yield* inState(state, { key: `k${index}` }))
             yield* driver.advance("1 minute")
           }
@@ -196,10 +198,10 @@ export const pruning = (driver: Driver) =>
 
     scenario(driver, "leaves the totals as they are", () =>
       Effect.gen(function*() {
-        for (const state of ["completed", "failed", "cancelled"] as const) yield* inState(state)
+        for (const state of TaskState.finished) yield* inState(state)
         yield* driver.advance("2 hours")
         const before = yield* counts
-        assert.strictEqual(yield* prune({ maxFinished: 0 }), 3)
-        assert.deepStrictEqual(yield* counts, { ...before, completed: 0, failed: 0, cancelled: 0 })
+        assert.strictEqual(yield* prune({ maxFinished: 0 }), 4)
+        assert.deepStrictEqual(yield* counts, { ...before, completed: 0, failed: 0, cancelled: 0, expired: 0 })
       }))
   })

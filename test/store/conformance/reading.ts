@@ -36,11 +36,13 @@ export const reading = (driver: Driver) =>
 
     scenario(driver, "get and list show the same record", () =>
       Effect.gen(function*() {
-        for (const state of ["completed", "failed", "cancelled", "running", "scheduled", "pending"] as const) {
+        for (
+          const state of ["completed", "failed", "cancelled", "expired", "running", "scheduled", "pending"] as const
+        ) {
           yield* inState(state, { key: state, timeoutMs: 5 })
         }
         const listed = yield* everything
-        assert.strictEqual(listed.length, 6)
+        assert.strictEqual(listed.length, 7)
         for (const found of listed) assert.deepStrictEqual(yield* record(found.id), found)
       }))
 
@@ -249,7 +251,9 @@ export const reading = (driver: Driver) =>
     scenario(driver, "list filters by state", () =>
       Effect.gen(function*() {
         const byState = new Map<TaskState.TaskState, string>()
-        for (const state of ["completed", "failed", "cancelled", "running", "scheduled", "pending"] as const) {
+        for (
+          const state of ["completed", "failed", "cancelled", "expired", "running", "scheduled", "pending"] as const
+        ) {
           byState.set(state, yield* inState(state))
         }
         for (const state of TaskState.all) {
@@ -259,7 +263,7 @@ export const reading = (driver: Driver) =>
           yield* list({ states: ["scheduled", "completed"] }),
           [byState.get("scheduled")!, byState.get("completed")!]
         )
-        assert.strictEqual((yield* list({ states: undefined })).length, 6)
+        assert.strictEqual((yield* list({ states: undefined })).length, 7)
       }))
 
     scenario(driver, "list filters by type and queue, exactly and together, within the limit", () =>

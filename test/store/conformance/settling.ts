@@ -147,7 +147,7 @@ export const settling = (driver: Driver) =>
 
     scenario(driver, "counts only what happened in the totals", () =>
       Effect.gen(function*() {
-        const spent = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0 }
+        const spent = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0, expired: 0 }
         const totals = Effect.map(counts, (found) =>
           found.totals)
         assert.deepStrictEqual(yield* totals, spent)

@@ -11,6 +11,7 @@ import { counting } from "./counting.ts"
 import type { Driver } from "./driver.ts"
 import { enqueueing } from "./enqueueing.ts"
 import { eventLog } from "./eventLog.ts"
+import { expiring } from "./expiring.ts"
 import { fairness } from "./fairness.ts"
 import { fencing } from "./fencing.ts"
 import { history } from "./history.ts"
@@ -56,6 +57,7 @@ const areas = [
   history,
   rescuing,
   cancelling,
+  expiring,
   rerunning,
   pausing,
   limits,

@@ -22,7 +22,10 @@ const operations = (driver: Driver, ref: ClaimRef) => {
   const using = <A, E>(f: (store: TaskStore["Service"]) => Effect.Effect<A, E>) => TaskStore.use(f)
   return {
     "enqueue again": using((store) =>
-      Effect.flatMap(everything, (tasks) => store.enqueue([[{ ...tasks[0]!, delayMs: 0, runAt: null }]])).pipe(
+      Effect.flatMap(
+        everything,
+        (tasks) => store.enqueue([[{ ...tasks[0]!, delayMs: 0, runAt: null, expiresInMs: null }]])
+      ).pipe(
         Effect.provideService(TaskStore, store)
       )
     ),
@@ -35,6 +38,8 @@ const operations = (driver: Driver, ref: ClaimRef) => {
     ),
     rescue: rescue(),
     "rescue later": Effect.andThen(driver.advance("2 hours"), rescue()),
+    expire: using((store) => store.expire(10)),
+    "expire later": Effect.andThen(driver.advance("2 hours"), using((store) => store.expire(10))),
     cancel: using((store) => store.cancel([id])),
     rerun: using((store) => store.rerun([id])),
     pause: pause("default", true),

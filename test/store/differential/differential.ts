@@ -7,6 +7,7 @@ import { Clock, Context, Effect, Layer } from "effect"
 import { isDeepStrictEqual } from "node:util"
 import type { Settlement } from "../../../src/domain/Settlement.ts"
 import type { NewTask, TaskFailure } from "../../../src/domain/TaskRecord.ts"
+import { isFinished } from "../../../src/domain/TaskState.ts"
 import * as Gates from "../../../src/store/Gates.ts"
 import * as MemoryStore from "../../../src/store/memory/MemoryStore.ts"
 import * as PausedQueues from "../../../src/store/PausedQueues.ts"
@@ -19,6 +20,7 @@ import {
   askedOf,
   endsOf,
   expectedOf,
+  expiryOf,
   gatedBy,
   groupOf,
   ids,
@@ -146,6 +148,9 @@ class History {
             store.rescue({ limit: 100, ...anyTime }),
             ({ rescued }) => rescued.toSorted((a, b) => a.id < b.id ? -1 : 1)
           )
+      case "expire":
+        // all of them: which come first is the store's choice
+        return (store) => Effect.map(store.expire(100), (expired) => expired.toSorted((a, b) => a.id < b.id ? -1 : 1))
       case "cancel": {
         // where a line is emptied by a cancel, a store may forget its turn or not
         const cancelled = operation.ids.filter((id) => !this.takingTurns.has(id))
@@ -187,7 +192,12 @@ class History {
   /** With rates and breakers, when it pays to ask again depends on how far a store has looked. */
   private claim(request: ClaimRequest): Act {
     const { isTimed } = this
-    return (store) => Effect.map(store.claim(request), (answer) => isTimed ? { ...answer, nextDueAt: null } : answer)
+    return (store) =>
+      Effect.map(store.claim(request), ({ expired = [], ...answer }) => ({
+        ...answer,
+        nextDueAt: isTimed ? null : answer.nextDueAt,
+        expired: expired.map(({ id }) => id).sort()
+      }))
   }
 
   /** Remembers the leases that a claim gave, or one that gave nothing at first when it was repeated. */
@@ -204,17 +214,18 @@ class History {
   }
 }
 
-const newTaskOf = (
-  { gate, runIn, unique, ...task }: OperationOf<"together">["tasks"][number],
-  now: number
-): NewTask => ({
-  ...task,
-  maxRetries: 3,
-  timeoutMs: null,
-  ...gatedBy(gate, task.key),
-  unique: uniqueBy(unique),
-  runAt: runIn === null ? null : now + runIn
-})
+const newTaskOf = (drawn: OperationOf<"together">["tasks"][number], now: number): NewTask => {
+  const { gate, runIn, unique, ...task } = drawn
+  return {
+    ...task,
+    maxRetries: 3,
+    timeoutMs: null,
+    ...gatedBy(gate, task.key),
+    unique: uniqueBy(unique),
+    runAt: runIn === null ? null : now + runIn,
+    expiresInMs: expiryOf(drawn)
+  }
+}
 
 const paused = (kind: string, id: string, isPaused: boolean): Act => (store) =>
   Effect.provideService(putRecord(kind, id, isPaused ? {} : null), RecordStore, store.records)
@@ -273,7 +284,7 @@ const everything = Effect.fnUntraced(function*(store: Store) {
       running,
       holders: holders.toSorted(),
       // one that holds nothing may be forgotten
-      holder: holder?.state === "completed" || holder?.state === "cancelled" ? null : holder
+      holder: holder !== null && isFinished(holder.state) && holder.state !== "failed" ? null : holder
     })),
     record: (yield* store.records.get(stepRecord.kind, [stepRecord.id])).map((record) => record?.document),
     paused: yield* Effect.provideService(PausedQueues.names, RecordStore, store.records),

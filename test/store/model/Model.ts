@@ -42,7 +42,7 @@ export class Model {
   now: number
   tasks: Array<ModelTask> = []
   readonly paused = new Set<string>()
-  readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0 }
+  readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0, expired: 0 }
   private seq = 0
   /** The number of the latest claim of any task; the drivers under test leave no gaps. */
   private lastClaim = 0
@@ -117,7 +117,7 @@ export class Model {
   private hasLetGo({ claims, createdAt, hold, state }: ModelTask): boolean {
     const [window] = hold === null ? [null] : JSON.parse(hold) as [string | number]
     if (typeof window === "number") return this.now >= createdAt + window
-    const isOver = state === "completed" || state === "failed" || state === "cancelled"
+    const isOver = state === "completed" || state === "failed" || state === "cancelled" || state === "expired"
     return (window === "waiting" && (isOver || claims > 0)) || (window === "unfinished" && isOver)
   }
 
@@ -148,7 +148,9 @@ export class Model {
     owner.gate = given.gate
     owner.costs = given.costs
     if (unique.onConflict === "replace") return { id, duplicate: true, merge: "replaced" }
+    const before = owner.dueAt
     owner.dueAt = Math.min(this.now + unique.byMs, owner.createdAt + (unique.maxMs ?? Infinity))
+    if (owner.expiresAt !== null) owner.expiresAt += owner.dueAt - before
     owner.state = owner.dueAt > this.now ? "scheduled" : "pending"
     return { id, duplicate: true, merge: "postponed" }
   }
@@ -240,7 +242,7 @@ export class Model {
     }
   }
 
-  private created({ delayMs, runAt, unique, ...given }: NewTask): ModelTask {
+  private created({ delayMs, expiresInMs, runAt, unique, ...given }: NewTask): ModelTask {
     const dueAt = runAt ?? this.now + delayMs
     return {
       ...given,
@@ -251,6 +253,7 @@ export class Model {
       state: dueAt > this.now ? "scheduled" : "pending",
       createdAt: this.now,
       dueAt,
+      expiresAt: expiresInMs === null ? null : dueAt + expiresInMs,
       startedAt: null,
       completedAt: null,
       failures: 0,
@@ -288,6 +291,7 @@ export class Model {
     readonly leaseForMs: number
   }): ReadonlyArray<ModelTask> {
     this.promote()
+    for (const task of this.tooLate()) this.expire(task)
     const claimed: Array<ModelTask> = []
     while (claimed.length < request.limit) {
       const wanted = this.pending
@@ -409,14 +413,33 @@ export class Model {
       this.finish(task, "cancelled")
     } else {
       this.remember(task, end.as === "Retry" ? "failed" : end.as === "Snooze" ? "snoozed" : "released", end)
-      if (end.as === "Retry") this.totals.retried += 1
       if (end.as !== "Release") task.dueAt = this.now + end.delayMs
-      task.state = task.dueAt > this.now ? "scheduled" : "pending"
+      this.wait(task)
+      if (end.as === "Retry" && !this.isFinished(task)) this.totals.retried += 1
     }
     return "applied"
   }
 
-  private finish(task: ModelTask, state: "completed" | "failed" | "cancelled"): void {
+  /** The task waits until it is due; one that would be too old by then ends now. */
+  private wait(task: ModelTask): void {
+    const startsAt = Math.max(this.now, task.dueAt)
+    if (task.expiresAt !== null && startsAt >= task.expiresAt) this.finish(task, "expired")
+    else task.state = task.dueAt > this.now ? "scheduled" : "pending"
+  }
+
+  /** Waiting tasks whose time is over. */
+  tooLate(): ReadonlyArray<ModelTask> {
+    return this.tasks.filter((task) =>
+      (task.state === "scheduled" || task.state === "pending") && (task.expiresAt ?? Infinity) <= this.now
+    )
+  }
+
+  expire(task: ModelTask): unknown {
+    this.finish(task, "expired")
+    return { id: task.id, type: task.type, queue: task.queue, attempt: task.claims }
+  }
+
+  private finish(task: ModelTask, state: "completed" | "failed" | "cancelled" | "expired"): void {
     task.state = state
     task.completedAt = this.now
     this.totals[state] += 1
@@ -455,7 +478,7 @@ export class Model {
         this.remember(task, "crashed")
         const backoff = [0, 1000, 2000, 4000, 8000, 16_000, 32_000][task.crashes - 1] ?? 60_000
         task.dueAt = this.now + backoff
-        task.state = backoff > 0 ? "scheduled" : "pending"
+        this.wait(task)
       }
     }
     return { id: task.id, type: task.type, state: task.state, crashes: task.crashes, attempt: task.claims }
@@ -477,7 +500,7 @@ export class Model {
     const task = this.find(id)
     if (task === undefined) return { _tag: "unknown" }
     if (task.hold === "superseded") return { _tag: "superseded" }
-    if (task.state !== "failed" && task.state !== "cancelled") return { _tag: "conflict", state: task.state }
+    if (!this.isFinished(task) || task.state === "completed") return { _tag: "conflict", state: task.state }
     const recorded = task.history.some((attempt) => attempt.claim === task.claim)
     if (task.claim > 0 && !recorded) {
       const attempt: AttemptRecord = {
@@ -486,13 +509,14 @@ export class Model {
         instance: task.instance!,
         startedAt: task.startedAt!,
         endedAt: task.completedAt!,
-        outcome: task.state,
+        outcome: task.state === "failed" ? "failed" : "cancelled",
         ...(task.failure === null ? {} : { failure: task.failure })
       }
       task.history = [...task.history, attempt].slice(-20)
     }
     task.state = "pending"
     task.dueAt = this.now
+    task.expiresAt = null
     task.completedAt = null
     task.failures = 0
     task.crashes = 0

@@ -95,7 +95,8 @@ const NewTask = Schema.Struct({
   gate: Schema.Literals(gates),
   delayMs: delay,
   /** A time from now on, or before. */
-  runIn: Schema.NullOr(Schema.Literals([-3000, 2000]))
+  runIn: Schema.NullOr(Schema.Literals([-3000, 2000])),
+  expiresInMs: Schema.NullOr(Schema.Literals([1000, 4000]))
 })
 
 const few = <S extends Schema.Constraint>(item: S, max: number) =>
@@ -140,6 +141,7 @@ const operations = {
   extend: Schema.Struct({ do: Schema.Literal("extend"), attempts: few(attempt, 2), leaseForMs: lease }),
   report: Schema.Struct({ do: Schema.Literal("report"), attempt, progress: Schema.Literals([0, 0.5, 1]) }),
   rescue: Schema.Struct({ do: Schema.Literal("rescue"), limit: count }),
+  expire: Schema.Struct({ do: Schema.Literal("expire"), limit: count }),
   cancel: Schema.Struct({ do: Schema.Literal("cancel"), ids: someOf(ids) }),
   rerun: Schema.Struct({ do: Schema.Literal("rerun"), ids: someOf(ids) }),
   remove: Schema.Struct({ do: Schema.Literal("remove"), ids: someOf(ids) }),
@@ -191,6 +193,7 @@ export const Operation = Schema.Union([
   operations.extend,
   operations.report,
   operations.rescue,
+  operations.expire,
   operations.cancel,
   operations.rerun,
   operations.rerun,
@@ -232,6 +235,13 @@ export const groupOf = ({ count, task }: OperationOf<"enqueue alike">): Operatio
   do: "enqueue",
   groups: [enqueued.slice(0, count).map((id) => ({ ...task, id, key: null }))]
 })
+
+/**
+ * How long a drawn task is of use. Not where its line takes turns: if what has expired empties the line, a store may forget
+ * its turn or not.
+ */
+export const expiryOf = ({ expiresInMs, gate }: OperationOf<"together">["tasks"][number]): number | null =>
+  gate.includes("f=") ? null : expiresInMs
 
 /** One end for each task: the first that is said about it. */
 export const endsOf = <End extends { readonly id: string }>(ends: ReadonlyArray<End>): ReadonlyArray<End> =>
@@ -284,7 +294,8 @@ const neighbour = {
   delayMs: 0,
   runIn: null,
   gate: "",
-  unique: ""
+  unique: "",
+  expiresInMs: null
 } as const
 const simple = { ...neighbour, key: null }
 const keepAll = { finishedForMs: 1e12, failedForMs: 1e12, maxFinished: 100, maxKeyedFinished: 100, limit: 100 } as const

@@ -29,6 +29,7 @@ import {
   askedOf,
   endsOf,
   expectedOf,
+  expiryOf,
   gatedBy,
   groupOf,
   ids,
@@ -115,6 +116,8 @@ export class Runner {
       }
       case "rescue":
         return this.rescue(operation)
+      case "expire":
+        return this.expire(operation)
       case "cancel": {
         // where a line is emptied by a cancel, a store may forget its turn or not
         const cancelled = operation.ids.filter((id) => !this.model.find(id)?.gate?.includes("f="))
@@ -216,8 +219,8 @@ export class Runner {
       agree(`number that run with ${pass}`, state.running, running.length)
       agree(`those that run with ${pass}`, [...state.holders].sort(), running.map(({ id }) => id).sort())
       const holder = this.model.find(this.model.holders.get(pass) ?? "")
-      const holds = (one: { readonly id: string; readonly state: string } | undefined | null) =>
-        one === undefined || one === null || one.state === "completed" || one.state === "cancelled"
+      const holds = (one: { readonly id: string; readonly state: TaskState.TaskState } | undefined | null) =>
+        one === undefined || one === null || (TaskState.isFinished(one.state) && one.state !== "failed")
           ? null
           : { id: one.id, state: one.state }
       agree(`holder of ${pass}`, holds(state.holder), holds(holder))
@@ -252,9 +255,18 @@ export class Runner {
     return this.refs.length === 0 ? nobody : this.refs[attempt % this.refs.length]!
   }
 
-  private given({ gate, runIn, unique, ...task }: OperationOf<"together">["tasks"][number]): NewTask {
+  private given(drawn: OperationOf<"together">["tasks"][number]): NewTask {
+    const { gate, runIn, unique, ...task } = drawn
     const runAt = runIn === null ? null : this.model.now + runIn
-    return { ...task, maxRetries: 3, timeoutMs: null, ...gatedBy(gate, task.key), unique: uniqueBy(unique), runAt }
+    return {
+      ...task,
+      maxRetries: 3,
+      timeoutMs: null,
+      ...gatedBy(gate, task.key),
+      unique: uniqueBy(unique),
+      runAt,
+      expiresInMs: expiryOf(drawn)
+    }
   }
 
   private enqueue({ groups }: OperationOf<"enqueue">) {
@@ -266,8 +278,10 @@ export class Runner {
     return Effect.gen({ self: this }, function*() {
       const request: ClaimRequest = { ...askedOf(operation), nonce: ++this.nonce }
       const answer = yield* TaskStore.use((store) => store.claim(request))
+      const late = this.model.tooLate().map(({ id }) => id)
       const expected = this.model.claim(request).map(claimedTask)
       agree("claimed tasks", answer.tasks, expected)
+      agree("expired tasks", (answer.expired ?? []).map(({ id }) => id).sort(), late.sort())
       agree("now", answer.now, this.model.now)
       this.compareNext(answer.nextDueAt)
       const refs = expected.map(({ claim, id }) => ({ id, claim }))
@@ -344,6 +358,20 @@ export class Runner {
         const task = expired.find(({ id }) => id === answer.id)
         assert.isDefined(task, `${answer.id} had not expired`)
         agree("rescued", answer, this.model.rescue(task!))
+      }
+    })
+  }
+
+  /** Of those that expire at the same time the store chooses. */
+  private expire({ limit }: OperationOf<"expire">) {
+    return Effect.gen({ self: this }, function*() {
+      const expired = yield* TaskStore.use((store) => store.expire(limit))
+      const late = this.model.tooLate()
+      agree("number expired", expired.length, Math.min(limit, late.length))
+      for (const answer of expired) {
+        const task = late.find(({ id }) => id === answer.id)
+        assert.isDefined(task, `${answer.id} had not expired`)
+        agree("expired", answer, this.model.expire(task!))
       }
     })
   }

@@ -18,6 +18,7 @@ const tables = [
   "task",
   "last_claim",
   "tally",
+  "tally_expired",
   "lane",
   "setting",
   "instance",

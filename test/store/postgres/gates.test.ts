@@ -274,7 +274,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
           const { client } = yield* open(schema, 3)
           const dying = client.withTransaction(Effect.gen(function*() {
             const claimed = yield* client.unsafe(
-              `SELECT out_id FROM "${schema}".claim_4(NULL, '{work}', 10, 'dying', 60000, 1, true)`
+              `SELECT out_id FROM "${schema}".claim_5(NULL, '{work}', 10, 'dying', 60000, 1, true)`
             )
             assert.lengthOf(claimed, 2)
             yield* client.unsafe("SELECT pg_terminate_backend(pg_backend_pid())")
@@ -362,7 +362,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         )
         const before = yield* looks
         const claimed = yield* client.unsafe(
-          `SELECT out_id FROM "${schema}".claim_4(NULL, '{work}', ${limit}, 'looking', 60000, ${++nonce}, true)
+          `SELECT out_id FROM "${schema}".claim_5(NULL, '{work}', ${limit}, 'looking', 60000, ${++nonce}, true)
             WHERE out_id IS NOT NULL`
         )
         return { claimed: claimed.length, rows: (yield* looks) - before }

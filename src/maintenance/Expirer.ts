@@ -1,0 +1,27 @@
+/**
+ * Ends tasks that have waited for too long. Claims do so too; but those that none of them comes across, in a paused queue or
+ * without an instance that handles them, end as well. The leader does it; harmless when another one does too.
+ */
+import { Duration, Effect, Layer } from "effect"
+import { Supervisor } from "../observability/Supervisor.ts"
+import { maxExpired, TaskStore } from "../store/TaskStore.ts"
+import { Leader } from "./Leader.ts"
+
+/** How often it looks: a task ends at most so much later than it expires, and is not started in between. */
+const interval = Duration.seconds(1)
+
+/** Runs the expirer until the scope closes. */
+export const layer: Layer.Layer<never, never, TaskStore | Supervisor | Leader> = Layer.effectDiscard(
+  Effect.gen(function*() {
+    const store = yield* TaskStore
+    const supervisor = yield* Supervisor
+    const leader = yield* Leader
+    yield* supervisor.loop(
+      "expirer",
+      Effect.gen(function*() {
+        const expired = (yield* leader.leads) ? yield* store.expire(maxExpired) : []
+        yield* expired.length < maxExpired ? Effect.sleep(interval) : Effect.yieldNow
+      })
+    )
+  })
+)
