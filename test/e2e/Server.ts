@@ -158,6 +158,7 @@ const spawnServer = (cwd: string, environment: Environment, runs: Runs): ServerP
     detached: !isFile,
     env: {
       PATH: process.env["PATH"],
+      NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"],
       STORE_URL: "sqlite:tasks.db",
       SERVER_PORT: "0",
       LOG_FORMAT: "json",
