@@ -44,7 +44,8 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
   readonly bucketOf
   readonly holderOf
   private readonly kept: Kept<Task>
-  private readonly counts = new Map<Gate.Pass, Set<string>>()
+  /** How many tasks run with each pass: numbers, because keys come and go with each task. */
+  private readonly counts = new Map<Gate.Pass, number>()
   private readonly gates = new Map<string, ReadonlyArray<Gate.Pass>>()
   private readonly parked = new Map<Gate.Pass, Under<Task>>()
   /** When parked lines are looked at again: one entry for each. */
@@ -83,12 +84,15 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
   }
 
   running(pass: Gate.Pass): number {
-    return this.counts.get(pass)?.size ?? 0
+    return this.counts.get(pass) ?? 0
   }
 
   /** The tasks that run with a pass, the longest first. */
   holdersOf(pass: Gate.Pass): ReadonlyArray<string> {
-    return [...this.counts.get(pass) ?? []]
+    if (!this.counts.has(pass)) return []
+    const holders: Array<string> = []
+    for (const [id, passes] of this.gates) if (passes.includes(pass)) holders.push(id)
+    return holders
   }
 
   holderIn({ gate, lines: { queue, type } }: Line<Task>, pass: Gate.Pass): Task | undefined {
@@ -129,12 +133,12 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
 
   /** To be called for a task that runs. */
   start(id: string, passes: ReadonlyArray<Gate.Pass>): void {
+    if (this.gates.has(id)) return
     this.gates.set(id, passes)
-    for (const pass of passes) {
-      const running = this.counts.get(pass)
-      if (running === undefined) this.counts.set(pass, new Set([id]))
-      else running.add(id)
-    }
+    passes.forEach((pass, index) => {
+      // a task counts once
+      if (passes.indexOf(pass) === index) this.counts.set(pass, this.running(pass) + 1)
+    })
   }
 
   /** To be called for a task that runs no more, whatever its gate was. */
@@ -142,12 +146,13 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
     const passes = this.gates.get(id)
     if (passes === undefined) return
     this.gates.delete(id)
-    for (const pass of passes) {
-      const running = this.counts.get(pass)!
-      running.delete(id)
-      if (running.size === 0) this.counts.delete(pass)
+    passes.forEach((pass, index) => {
+      if (passes.indexOf(pass) !== index) return
+      const running = this.running(pass) - 1
+      if (running > 0) this.counts.set(pass, running)
+      else this.counts.delete(pass)
       this.release(pass)
-    }
+    })
   }
 
   /** To be called when something about a task changed that its passes may depend on. */
@@ -165,7 +170,7 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
 
   /** Lets the lines that are parked under a pass be looked at again; if it may be full, as many as it has room for. */
   release(pass: Gate.Pass): void {
-    const under = this.parked.get(pass)
+    const under = this.parked.size === 0 ? undefined : this.parked.get(pass)
     if (under === undefined) return
     for (const line of under.lines) this.reopen(line)
     for (const lot of under.lots.values()) this.fill(lot)

@@ -36,6 +36,8 @@ type OfKind = Map<string, Limit | undefined>
 export class Rules {
   private readonly recordsOf: (kind: string) => Iterable<readonly [id: string, document: string]>
   private readonly known = new Map<string, OfKind>()
+  /** Limits of single passes among those that are known: nearly always none. */
+  private ownLimits = 0
 
   constructor(recordsOf: (kind: string) => Iterable<readonly [id: string, document: string]>) {
     this.recordsOf = recordsOf
@@ -44,13 +46,17 @@ export class Rules {
   /** To be called when a record of {@link kinds} was put; `null` where it was deleted. */
   changed(kind: string, id: string, document: string | null): void {
     const known = this.known.get(kind)
-    if (document === null) known?.delete(id)
-    else known?.set(id, kind === limitKind ? limitOfDocument(document) : undefined)
+    if (known === undefined) return
+    const before = known.size
+    if (document === null) known.delete(id)
+    else known.set(id, kind === limitKind ? limitOfDocument(document) : undefined)
+    if (kind === limitKind && id.includes("=")) this.ownLimits += known.size - before
   }
 
   /** To be called when records may be others than were told. */
   forget(): void {
     this.known.clear()
+    this.ownLimits = 0
   }
 
   readonly isPaused = (queue: string): boolean => this.of(pausedQueueKind).has(queue)
@@ -61,7 +67,8 @@ export class Rules {
 
   readonly limitOf = (pass: Pass): Limit | undefined => {
     const limits = this.of(limitKind)
-    return limits.size === 0 ? undefined : limits.get(pass) ?? limits.get(limitOf(pass))
+    if (limits.size === 0) return undefined
+    return (this.ownLimits === 0 ? undefined : limits.get(pass)) ?? limits.get(limitOf(pass))
   }
 
   private of(kind: string): OfKind {
