@@ -60,10 +60,10 @@ const round = (keys: number | undefined): Effect.Effect<number, unknown> =>
     const layer: Layer.Layer<any, unknown, Scope.Scope> = yield* newStore
     const stored = yield* Layer.build(layer)
     const inner = Context.get(stored, TaskStore)
-    let settled = 0
+    const settled = { count: 0 }
     const counted = Context.add(stored, TaskStore, {
       ...inner,
-      settle: (batch) => Effect.tap(inner.settle(batch), ({ length }) => Effect.sync(() => settled += length))
+      settle: (batch) => Effect.tap(inner.settle(batch), ({ length }) => Effect.sync(() => settled.count += length))
     })
     const producer = yield* Layer.build(Engine.layerProducer()).pipe(Effect.provideContext(counted))
     const definition = keys === undefined ? Plain : Keyed
@@ -81,7 +81,7 @@ const round = (keys: number | undefined): Effect.Effect<number, unknown> =>
     yield* Layer.build(Engine.layer(handlers, { worker: { concurrency: Number(concurrency) } })).pipe(
       Effect.provideContext(counted)
     )
-    while (settled < count) yield* Effect.sleep("1 millis")
+    while (settled.count < count) yield* Effect.sleep("1 millis")
     return performance.now() - before
   }).pipe(Effect.scoped, Effect.provideService(References.MinimumLogLevel, "Error"))
 
