@@ -37,7 +37,7 @@ export class Rules {
   private readonly recordsOf: (kind: string) => Iterable<readonly [id: string, document: string]>
   private readonly known = new Map<string, OfKind>()
   /** Limits of single passes among those that are known: nearly always none. */
-  private ownLimits = 0
+  private limitedPasses = 0
 
   constructor(recordsOf: (kind: string) => Iterable<readonly [id: string, document: string]>) {
     this.recordsOf = recordsOf
@@ -50,13 +50,13 @@ export class Rules {
     const before = known.size
     if (document === null) known.delete(id)
     else known.set(id, kind === limitKind ? limitOfDocument(document) : undefined)
-    if (kind === limitKind && id.includes("=")) this.ownLimits += known.size - before
+    if (kind === limitKind && id.includes("=")) this.limitedPasses += known.size - before
   }
 
   /** To be called when records may be others than were told. */
   forget(): void {
     this.known.clear()
-    this.ownLimits = 0
+    this.limitedPasses = 0
   }
 
   readonly isPaused = (queue: string): boolean => this.of(pausedQueueKind).has(queue)
@@ -68,7 +68,7 @@ export class Rules {
   readonly limitOf = (pass: Pass): Limit | undefined => {
     const limits = this.of(limitKind)
     if (limits.size === 0) return undefined
-    return (this.ownLimits === 0 ? undefined : limits.get(pass)) ?? limits.get(limitOf(pass))
+    return (this.limitedPasses === 0 ? undefined : limits.get(pass)) ?? limits.get(limitOf(pass))
   }
 
   private of(kind: string): OfKind {
