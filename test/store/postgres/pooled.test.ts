@@ -8,6 +8,7 @@ import { describe } from "@effect/vitest"
 import * as PgBouncer from "../../servers/PgBouncer.ts"
 import { withServer } from "../../servers/withServer.ts"
 import { atomically } from "../conformance/atomically.ts"
+import { breakers } from "../conformance/breakers.ts"
 import { bytes } from "../conformance/bytes.ts"
 import { cancelling } from "../conformance/cancelling.ts"
 import { capacity } from "../conformance/capacity.ts"
@@ -16,6 +17,7 @@ import { concurrency } from "../conformance/concurrency.ts"
 import { counting } from "../conformance/counting.ts"
 import { enqueueing } from "../conformance/enqueueing.ts"
 import { eventLog } from "../conformance/eventLog.ts"
+import { expiring } from "../conformance/expiring.ts"
 import { fairness } from "../conformance/fairness.ts"
 import { instances } from "../conformance/instances.ts"
 import { laneCounts } from "../conformance/laneCounts.ts"
@@ -32,10 +34,12 @@ import { records } from "../conformance/records.ts"
 import { rescuing } from "../conformance/rescuing.ts"
 import { scheduling } from "../conformance/scheduling.ts"
 import { settling } from "../conformance/settling.ts"
+import { uniqueness } from "../conformance/uniqueness.ts"
 import { Schemas } from "./fixtures.ts"
 
 const areas = [
   atomically,
+  breakers,
   bytes,
   cancelling,
   capacity,
@@ -43,6 +47,7 @@ const areas = [
   concurrency,
   counting,
   enqueueing,
+  expiring,
   fairness,
   laneCounts,
   lanes,
@@ -56,7 +61,8 @@ const areas = [
   reading,
   rescuing,
   scheduling,
-  settling
+  settling,
+  uniqueness
 ]
 
 await withServer("PgBouncer", PgBouncer.pooled, ({ direct, pooler }) => {
