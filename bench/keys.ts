@@ -7,18 +7,12 @@
  * The arguments: store, concurrency, tasks and rounds. Prints the throughput with 10, 1,000 and 10,000 keys as a share of that without
  * limits, and the time with 10,000 keys divided by that with 10, round by round: the median and the quartiles.
  */
-import { Console, Context, Effect, Layer, References, Schema, type Scope } from "effect"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { Console, Context, Effect, Layer, References, Schema } from "effect"
 import * as Engine from "../src/engine/Engine.ts"
-import * as MemoryStore from "../src/store/memory/MemoryStore.ts"
-import * as PostgresStore from "../src/store/postgres/PostgresStore.ts"
-import * as RedisStore from "../src/store/redis/RedisStore.ts"
-import * as SqliteStore from "../src/store/sqlite/SqliteStore.ts"
 import { TaskStore } from "../src/store/TaskStore.ts"
 import * as Task from "../src/Task.ts"
 import { percentile } from "./statistics.ts"
+import { newPlace } from "./stores.ts"
 
 const [store = "memory", concurrency = "100", tasks = "20000", rounds = "8"] = process.argv.slice(2)
 const count = Number(tasks)
@@ -34,31 +28,11 @@ const handlers = Layer.merge(Plain.toLayer(() => Effect.void), Keyed.toLayer(() 
 /** Without limits, and numbers of keys. */
 const sides = [undefined, 10, 1000, 10_000] as const
 
-/** A new store, gone after the round. */
-const newStore = Effect.gen(function*() {
-  const capacity = count + 10_000
-  if (store === "memory") return MemoryStore.layer({ capacity })
-  if (store === "postgres") {
-    const { schema, url } = yield* Effect.promise(() => import("./postgres.ts"))
-    return PostgresStore.layerUrl({ url, schema: yield* schema, capacity })
-  }
-  const folder = yield* Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "keys-"))),
-    (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-  )
-  if (store === "redis") {
-    const redis = yield* Effect.promise(() => import("./contenders/Redis.ts"))
-    const { name, url } = yield* redis.place(folder)
-    return RedisStore.layerUrl({ url, prefix: name, capacity })
-  }
-  return SqliteStore.layer({ path: join(folder, "tasks.db"), capacity })
-})
-
 /** Milliseconds from the start of the workers until all tasks are settled. */
 const round = (keys: number | undefined): Effect.Effect<number, unknown> =>
   Effect.gen(function*() {
-    const layer: Layer.Layer<any, unknown, Scope.Scope> = yield* newStore
-    const stored = yield* Layer.build(layer)
+    const place = yield* newPlace(store, count + 10_000)
+    const stored = yield* Layer.build(place())
     const inner = Context.get(stored, TaskStore)
     const settled = { count: 0 }
     const counted = Context.add(stored, TaskStore, {

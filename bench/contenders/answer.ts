@@ -18,6 +18,7 @@ export const answer: TaskJson = {
   key: null,
   due_at: "2026-01-01T00:00:00.000Z",
   timeout_ms: null,
+  expires_at: null,
   attempts: 0,
   failures: 0,
   crashes: 0,
