@@ -45,7 +45,7 @@ describe("a server killed twenty times under load", () => {
             300
           )
           for (const { id } of tasks) accepted.add(id)
-          yield* Effect.sleep(60)
+          yield* Effect.sleep(20)
         }
       })
       const posting = yield* Effect.forEach(
