@@ -22,6 +22,7 @@ import {
   type DecidedGroup,
   decideExpire,
   decideRerun,
+  decideReschedule,
   decideSettle,
   type Decision,
   demandSettings,
@@ -157,6 +158,15 @@ const taskStore = (clock: Clock.Clock, tasks: Tasks): TaskStore["Service"] => {
           const task = tasks.byId.get(id)
           if (task === undefined) return { _tag: "unknown" }
           return tasks.decided(task, decideRerun(task, now))
+        })
+      ),
+    reschedule: (requests) =>
+      at((now) =>
+        requests.map((request) => {
+          const task = tasks.byId.get(request.id)
+          return task === undefined
+            ? { _tag: "unknown" }
+            : tasks.decided(task, decideReschedule(task, request, now))
         })
       ),
     remove: (ids) =>

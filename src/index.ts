@@ -54,6 +54,7 @@ export type {
   Window as UniqueWindow
 } from "./domain/UniqueRule.ts"
 export type { Merge, OnConflict } from "./domain/Uniqueness.ts"
+export type { RescheduleError, RescheduleOptions, RescheduleSubmission, RescheduleTimes } from "./queue/Reschedule.ts"
 export type { DebounceOptions, GivenUnique, ThrottleOptions, Uniques } from "./Unique.ts"
 export type { PriorityInput, PriorityName } from "./domain/Priority.ts"
 export type { RetryPolicy, RetryRule } from "./domain/RetryPolicy.ts"

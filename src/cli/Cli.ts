@@ -17,6 +17,7 @@ import * as Limits from "./commands/Limits.ts"
 import * as ListTasks from "./commands/List.ts"
 import * as Logs from "./commands/Logs.ts"
 import * as Queues from "./commands/Queues.ts"
+import * as Reschedule from "./commands/Reschedule.ts"
 import * as Scaling from "./commands/Scaling.ts"
 import * as Serve from "./commands/Serve.ts"
 import * as Stats from "./commands/Stats.ts"
@@ -39,6 +40,7 @@ export const command = Command.make("taskforge").pipe(
         ListTasks.command,
         CancelRerunRemove.cancel,
         CancelRerunRemove.rerun,
+        Reschedule.command,
         CancelRerunRemove.remove,
         DeadLetters.command
       ]

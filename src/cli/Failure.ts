@@ -66,7 +66,9 @@ export const invalidRequest = (
   nameOf: (field: string) => string,
   advice?: string
 ): Failure => {
-  const problem = message.replaceAll(/\["(\w+)"\]/g, (_, field: string) => nameOf(field)).replaceAll(/\s*\n\s*/g, " ")
+  const problem = message
+    .replaceAll(/(?:\["\w+"\])+/g, (path) => nameOf(path.slice(2, -2).replaceAll("\"][\"", ".")))
+    .replaceAll(/\s*\n\s*/g, " ")
   return failure("input", "invalid_request", problem, advice)
 }
 
@@ -99,6 +101,7 @@ export const failureOf = (error: unknown, target: string): Failure => {
       ? failure("later", "queue_full", error.message, "Wait for room with --when-full wait.")
       : failure("input", "batch_too_large", error.message)
   }
+  if (error instanceof Errors.TaskSuperseded) return failure("failed", "task_superseded", error.message)
   if (error instanceof Errors.KeyConflict) {
     return failure(
       "failed",

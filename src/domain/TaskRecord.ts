@@ -146,7 +146,8 @@ export interface TaskRecord extends Omit<NewTask, "delayMs" | "runAt" | "expires
 }
 
 /** When a task that is stored now will be due. */
-export const dueAtOf = (task: NewTask, now: number): number => task.runAt ?? now + Math.max(0, task.delayMs)
+export const dueAtOf = (task: Pick<NewTask, "delayMs" | "runAt">, now: number): number =>
+  task.runAt ?? now + Math.max(0, task.delayMs)
 
 /** From when on a task that is stored now is not started any more. */
 export const expiresAtOf = (task: NewTask, now: number): number | null =>

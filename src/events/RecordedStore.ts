@@ -235,6 +235,19 @@ const recorded = (
         _tag === "rerun"
           ? { event: "rerun", step: stepOf(before.claims, "waiting"), ...afterIf(isRecent, lastStepOf(before)) }
           : undefined),
+    reschedule: (requests) =>
+      operating(
+        requests.map(({ id }) => id),
+        store.reschedule(requests),
+        ({ _tag }, { claims }, isRecent) =>
+          _tag === "rescheduled"
+            ? {
+              event: "rescheduled",
+              step: stepOf(claims, "waiting"),
+              ...afterIf(isRecent, stepOf(claims, "waiting"))
+            }
+            : undefined
+      ),
     remove: (ids) =>
       operating(
         ids,

@@ -324,6 +324,7 @@ export const ofOperations: Readonly<Record<string, Readonly<Record<string, unkno
   "tasks.results": { request: { ids: [id], wait: "10s" }, 200: { results: [result] } },
   "tasks.cancel": { 200: { status: "requested" } },
   "tasks.cancelAll": { request: { ids: [id] }, 200: { results: [{ id, status: "requested" }] } },
+  "tasks.reschedule": { request: { delay: "10m", priority: "high" }, 200: { ...pending, status: "scheduled" } },
   "tasks.rerunAll": { request: { ids: [id] }, 200: { results: [{ id, status: "conflict", state: "running" }] } },
   "tasks.removeAll": { request: { ids: [id] }, 200: { results: [{ id, status: "removed" }] } },
   "tasks.create": { request: ofSchemas["NewTask"], 200: { ...pending, duplicate: true }, 201: pending },

@@ -19,7 +19,7 @@ import { logsJson } from "./api/LogsJson.ts"
 import * as QueuesApi from "./api/QueuesApi.ts"
 import { pageSize } from "./api/RequestValues.ts"
 import * as TaskJson from "./api/TaskJson.ts"
-import { type NewTaskJson, NewTasksJson } from "./api/TasksApi.ts"
+import { type NewTaskJson, NewTasksJson, RescheduleJson } from "./api/TasksApi.ts"
 import { verdictJson } from "./api/VerdictJson.ts"
 import * as AuditLog from "./AuditLog.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
@@ -70,7 +70,29 @@ export const tasks = HttpApiBuilder.group(
       })
     }
 
-    return handlers.handleRaw("create", ({ request }) => readNewTasks(request, create)).handleAll({
+    const reschedule = (id: string) =>
+      Effect.fnUntraced(function*({ delay, payload, priority, run_at: runAt }: typeof RescheduleJson.Type) {
+        const { type } = yield* queue.get(id)
+        const definition = catalog.find(type)
+        if (payload !== undefined && definition === undefined) {
+          return yield* new UnknownTaskType({ type, known: catalog.types, index: 0 })
+        }
+        const submission = payload === undefined || definition === undefined
+          ? undefined
+          : yield* fromJson(definition, payload, {}, 0)
+        yield* Effect.catchTag(
+          queue.reschedule(id, { delay, payload: submission, priority, runAt }),
+          "InvalidOption",
+          RequestCheckLive.refused("body")
+        )
+        return HttpServerResponse.jsonUnsafe(yield* view(id))
+      })
+
+    return handlers.handleRaw("create", ({ request }) => readNewTasks(request, create)).handleRaw(
+      "reschedule",
+      ({ params: { id }, request }) =>
+        readReschedule(request, (change) => AuditLog.recorded("reschedule", { task: id }, reschedule(id)(change)))
+    ).handleAll({
       list: Effect.fnUntraced(function*({ query }) {
         const { next, tasks } = yield* queue.list({
           states: query.status,
@@ -175,6 +197,7 @@ export const queues = HttpApiBuilder.group(
 )
 
 const readNewTasks = RequestCheckLive.readBody(NewTasksJson)
+const readReschedule = RequestCheckLive.readBody(RescheduleJson)
 
 /** All posted tasks as submissions, or the first one that is wrong: their types are looked up and their payloads checked. */
 const toSubmissions = (

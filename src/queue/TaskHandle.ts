@@ -10,10 +10,12 @@ import {
   TaskQuarantined,
   TaskTimedOut
 } from "../domain/Errors.ts"
-import type { TaskCodec } from "../domain/TaskDefinition.ts"
+import type { AnyTaskDefinition, TaskCodec } from "../domain/TaskDefinition.ts"
 import type { Merge } from "../domain/Uniqueness.ts"
 import type { Accepted } from "../store/TaskStore.ts"
+import type { RescheduleError, RescheduleOptions } from "./Reschedule.ts"
 import type { StoredFailure, StoredOutcome, StoredTask } from "./StoredTask.ts"
+import { fromPayload } from "./Submission.ts"
 import type { TaskQueue } from "./TaskQueue.ts"
 
 /** Everything that awaiting a result can end with, besides success and the declared error. */
@@ -37,13 +39,21 @@ export interface TaskHandle<out Success, out Error, out Payload = unknown> {
   readonly result: Effect.Effect<Success, Error | Unsuccessful>
   /** Stops the task, waiting or running; see `TaskQueue`. */
   readonly cancel: Effect.Effect<"cancelled" | "requested" | "finished", TaskNotFound | StoreError>
+  /**
+   * Changes the task, if it waits: its payload, its priority, or when it is due; see `TaskQueue`.
+   *
+   * @example
+   * ```ts
+   * yield* handle.reschedule({ payload: { to: "ada@example.org", subject: "Later" }, delay: "1 hour" })
+   * ```
+   */
+  reschedule(options: RescheduleOptions<Payload>): Effect.Effect<void, RescheduleError>
   /** The task as it is now. It is a `TaskDefect` when the definition cannot read it, such as a task of another type. */
   readonly task: Effect.Effect<StoredTask<Payload, Success, Error>, TaskNotFound | TaskDefect | StoreError>
 }
 
 /** What a handle knows of the type of its task. */
-interface Definition<Payload, Success, Error> {
-  readonly type: string
+interface Definition<Payload, Success, Error> extends AnyTaskDefinition {
   readonly codec: TaskCodec<Payload, Success, Error>
 }
 
@@ -73,6 +83,14 @@ export class Handle<Payload, Success, Error> implements TaskHandle<Success, Erro
 
   get cancel(): TaskHandle<Success, Error>["cancel"] {
     return this.queue.cancel(this.id)
+  }
+
+  reschedule({ payload, ...times }: RescheduleOptions<Payload>): Effect.Effect<void, RescheduleError> {
+    if (payload === undefined) return this.queue.reschedule(this.id, times)
+    return Effect.flatMap(
+      fromPayload(this.definition, payload, {}, 0),
+      (submission) => this.queue.reschedule(this.id, { ...times, payload: submission })
+    )
   }
 
   get task(): TaskHandle<Success, Error, Payload>["task"] {

@@ -35,6 +35,7 @@ import * as Limits from "./Limits.ts"
 import { listOf, type ListOptions, type Page } from "./Listing.ts"
 import * as OneOrMany from "./OneOrMany.ts"
 import * as Queues from "./Queues.ts"
+import * as Reschedule from "./Reschedule.ts"
 import * as ResultWaiter from "./ResultWaiter.ts"
 import * as Scaling from "./Scaling.ts"
 import { fromOutcome, fromRecord, type StoredOutcome, type StoredTask } from "./StoredTask.ts"
@@ -113,6 +114,20 @@ export class TaskQueue extends Context.Service<
     readonly cancel: OneOrMany.OneOrMany<CancelAnswer, Exclude<CancelAnswer, "unknown">, TaskNotFound>
     /** Runs one or many failed or cancelled tasks again, with fresh budgets. */
     readonly rerun: OneOrMany.OneOrMany<RerunAnswer, void, TaskNotFound | StateConflict | TaskSuperseded>
+    /**
+     * Changes a task that waits, for its first start or a retry: its payload, its priority, or when it is due. A
+     * `StateConflict` where it runs or has finished: what was changed is in the attempt that starts, or nothing was. A payload
+     * comes with its definition, so change it by a task's `handle`.
+     *
+     * @example
+     * ```ts
+     * TaskQueue.use((queue) => queue.reschedule("welcome-42", { delay: "1 hour", priority: "low" }))
+     * ```
+     */
+    readonly reschedule: (
+      id: string,
+      options: Reschedule.RescheduleSubmission
+    ) => Effect.Effect<void, Reschedule.RescheduleError>
     /** Removes one or many finished tasks. */
     readonly remove: OneOrMany.OneOrMany<RemoveAnswer, void, TaskNotFound | StateConflict>
     readonly counts: Effect.Effect<Counts, StoreError>
@@ -204,6 +219,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     list: listOf(store),
     cancel: OneOrMany.cancel(OneOrMany.each(Bounds.isStorable, "unknown", store.cancel)),
     rerun: OneOrMany.rerun(OneOrMany.each(Bounds.isStorable, { _tag: "unknown" }, store.rerun)),
+    reschedule: Reschedule.make(store, limits),
     remove: OneOrMany.remove(
       OneOrMany.each(Bounds.isStorable, "unknown", remove),
       (id) => Effect.map(get(id), ({ state }) => state)

@@ -7,15 +7,17 @@ import type { RateLimiter } from "effect/persistence"
 import * as Bounds from "../domain/Bounds.ts"
 import * as DurationText from "../domain/DurationText.ts"
 import { type StoreError, StoreIncompatible } from "../domain/Errors.ts"
+import { isOrdered } from "../domain/Gate.ts"
 import * as Rank from "../domain/Rank.ts"
 import * as Settlement from "../domain/Settlement.ts"
-import type { TaskRecord } from "../domain/TaskRecord.ts"
+import { dueAtOf, type TaskRecord } from "../domain/TaskRecord.ts"
 import { isFinished } from "../domain/TaskState.ts"
 import { superseded } from "../domain/Uniqueness.ts"
 import type { EventLog } from "./EventLog.ts"
 import type { InstanceStore } from "./InstanceStore.ts"
 import type { Notifier } from "./Notifier.ts"
 import type { RecordStore } from "./RecordStore.ts"
+import type { RescheduleAnswer, RescheduleRequest } from "./Reschedule.ts"
 import {
   type CancelAnswer,
   type ClaimAnswer,
@@ -182,4 +184,25 @@ export const decideRescue = (
   const change = Settlement.rescue(task, maxCrashes, now)
   const { crashes, state } = change
   return [{ id: task.id, type: task.type, state, crashes, attempt: task.claims }, change, "crashed"]
+}
+
+/** What `reschedule` answers about a stored task, and what it makes of it. */
+export const decideReschedule = (
+  task: Settlement.Revisable & Pick<TaskRecord, "type" | "queue">,
+  request: RescheduleRequest,
+  now: number
+): Decision<RescheduleAnswer> => {
+  const { costs, delayMs, gate, payload, priority, queue, runAt = null, type } = request
+  if (task.type !== type || task.queue !== queue) return [{ _tag: "unknown" }]
+  const fields = {
+    ...(payload === undefined ? {} : { payload }),
+    ...(gate === undefined ? {} : { gate, costs: costs ?? null }),
+    ...(priority === undefined ? {} : { priority })
+  }
+  const dueAt = runAt === null && delayMs === undefined ? undefined : dueAtOf({ runAt, delayMs: delayMs ?? 0 }, now)
+  const change = Settlement.revise(task, { ...fields, dueAt }, now)
+  if (change === undefined) return [{ _tag: "conflict", state: task.state }]
+  const before = task.revised ?? task
+  const isReordered = change.revised?.priority !== before.priority && isOrdered(change.revised?.gate ?? null)
+  return isReordered ? [{ _tag: "ordered" }] : [{ _tag: "rescheduled" }, change]
 }

@@ -104,6 +104,11 @@ export const announcing = (
         ]
       }),
     remove: (ids) => afterwards(store.remove(ids), (answers) => answers.includes("removed") ? someWork : none),
+    reschedule: (requests) =>
+      afterwards(
+        store.reschedule(requests),
+        (answers) => answers.some(({ _tag }) => _tag === "rescheduled") ? someWork : none
+      ),
     letGo: (passes) => afterwards(store.letGo(passes), () => someWork),
     charge: (charges) => afterwards(store.charge(charges), () => charges.some(givesBack) ? someWork : none),
     rerun: (ids) =>

@@ -21,46 +21,14 @@ import type { Pass } from "../domain/Gate.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { TaskState } from "../domain/TaskState.ts"
-import type { Merge } from "../domain/Uniqueness.ts"
 import type { Counts } from "./Counts.ts"
+import type { EnqueueAnswer } from "./EnqueueAnswer.ts"
 import type { Charge, PassState } from "./Gates.ts"
 import type { CountedLanes, LaneRange, Runnable } from "./Lanes.ts"
+import type { Reschedule } from "./Reschedule.ts"
 import type { WriteHealth } from "./WriteHealth.ts"
 
-/**
- * What became of one group of an `enqueue`: all of its tasks are stored, or none. A group that meets a conflict and
- * does not fit either is a `Conflict`: waiting for room would not help it.
- */
-export type EnqueueAnswer =
-  | {
-    readonly _tag: "Accepted"
-    readonly tasks: ReadonlyArray<Accepted>
-    /** The store's clock: when the new ones among them were created. */
-    readonly now: number
-  }
-  | {
-    readonly _tag: "Full"
-    readonly capacity: number
-    readonly unfinished: number
-    /** Where it is not their number: the bytes that tasks may have together, those that they have, and the new ones of the group. */
-    readonly size?: { readonly maxBytes: number; readonly storedBytes: number; readonly offeredBytes: number }
-  }
-  | {
-    readonly _tag: "Conflict"
-    readonly index: number
-    readonly key: string
-    readonly id: string
-    /** Of the task that has the key, where the new one is refused whatever its payload is. */
-    readonly state?: TaskState
-  }
-
-/** A stored task: a new one, or the one that already had the id or the key. */
-export interface Accepted {
-  readonly id: string
-  readonly duplicate: boolean
-  /** What the new one has made of the one that holds its key. */
-  readonly merge?: Merge
-}
+export type { Accepted, EnqueueAnswer } from "./EnqueueAnswer.ts"
 
 /** Who asks for how much work, and for how long it may keep it. */
 export interface ClaimRequest extends Runnable {
@@ -281,6 +249,8 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly cancel: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError>
   /** Makes failed, cancelled or expired tasks due now with fresh budgets; one answer per id. */
   readonly rerun: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError>
+  /** Changes what waits. */
+  readonly reschedule: Reschedule
   /** Removes finished tasks; one answer per id. */
   readonly remove: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError>
   /** Removes up to `limit` finished tasks that retention no longer keeps; answers how many. */

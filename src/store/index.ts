@@ -54,6 +54,7 @@ export {
   decideCancel,
   decideExpire,
   decideRerun,
+  decideReschedule,
   decideRescue,
   decideSettle,
   type Decision,
@@ -105,6 +106,7 @@ export type { PausedQueue, Reason as PauseReason } from "./PausedQueues.ts"
 export type { Ended as EndedPauses, Paused, Pauses as PausesOfKind } from "./PausedRecords.ts"
 export * as Gates from "./Gates.ts"
 export * as PausedQueues from "./PausedQueues.ts"
+export type { Reschedule, RescheduleAnswer, RescheduleRequest } from "./Reschedule.ts"
 export * as RateLimits from "./RateLimits.ts"
 export * as RecordDriver from "./RecordDriver.ts"
 export type { PackedChange as PackedRecordChange } from "./RecordDriver.ts"

@@ -20,7 +20,36 @@ const working = serverLayer({
 
 const idIn = (text: string) => /[0-9a-f]{8}-[0-9a-f-]{27}/.exec(text)![0]
 
+describe("taskforge reschedule", () => {
+  it.live("changes a task that waits, and says so", () =>
+    Effect.gen(function*() {
+      const args = ["enqueue", "count", `{"n": 1}`, "--delay", "1h", "--json"]
+      const [{ id }] = jsonOf(yield* succeeding(onServer(args)))
+      const change = ["--payload", `{"n": 2}`, "--priority", "7", "--at", "2099-01-01T00:00:00Z"]
+      const { lines } = yield* succeeding(onServer(["reschedule", id, ...change]))
+      assert.include(lines[0], `Rescheduled count ${id}: priority 7, due at 2099-01-01T00:00:00.000Z`)
+      const [task] = jsonOf(yield* succeeding(onServer(["reschedule", id, "--delay", "0s", "--json"])))
+      assert.deepInclude(task, { id, status: "pending", priority: 7, payload: { n: 2 } })
+      yield* succeeding(onServer(["cancel", id]))
+      const stderr = yield* failing(1, onServer(["reschedule", id, "--delay", "1s"]))
+      assert.include(stderr, `Cannot reschedule task ${id}: it is cancelled`)
+      assert.include(yield* failing(64, onServer(["reschedule", id])), "What is to be changed?")
+    }).pipe(Effect.provide(idle)))
+})
+
 describe("taskforge enqueue", () => {
+  it.live("makes tasks unique for a while, and says what has become of them", () =>
+    Effect.gen(function*() {
+      const args = ["--unique", "k", "--postpone", "10s", "--max-delay", "1m"]
+      const id = idIn((yield* succeeding(onServer(["enqueue", "count", `{"n": 1}`, ...args]))).stdout)
+      const { lines } = yield* succeeding(onServer(["enqueue", "count", `{"n": 2}`, ...args]))
+      assert.strictEqual(lines[0], `= This count task exists already and was postponed: ${id}, scheduled`)
+      const refused = ["enqueue", "count", `{"n": 3}`, "--unique", "k", "--on-conflict", "refuse"]
+      assert.include(yield* failing(1, onServer(refused)), "is held by task")
+      const soon = ["enqueue", "count", `{"n": 3}`, "--unique", "k", "--window", "soon"]
+      assert.match(yield* failing(65, onServer(soon)), /--window(?!\w)/)
+    }).pipe(Effect.provide(idle)))
+
   it.live("puts a task in and says how to follow it", () =>
     Effect.gen(function*() {
       const { lines } = yield* succeeding(onServer(["enqueue", "echo", `{"hello": "world"}`]))

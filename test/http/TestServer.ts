@@ -73,7 +73,7 @@ export type Answering<R = HttpClient.HttpClient> = Effect.Effect<Answer, never, 
 
 /** Sends a request. A body that is no text is sent as JSON. */
 export const send = Effect.fnUntraced(function*(
-  method: "GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS",
+  method: "GET" | "POST" | "PUT" | "DELETE" | "PATCH" | "HEAD" | "OPTIONS",
   path: string,
   body?: unknown,
   { "content-type": contentType = "application/json", ...headers }: Readonly<Record<string, string>> = {}

@@ -211,3 +211,71 @@ describe("one task", () => {
       assert.deepInclude(yield* decoded(TaskJson, retrying), { id, status: "pending" })
     }).pipe(Effect.provide(layer())))
 })
+
+describe("PATCH /api/v1/tasks/{id}", () => {
+  const patch = (id: string, change: unknown) => send("PATCH", pathOf(id), change)
+
+  it.effect("changes a task that waits, and answers it", () =>
+    Effect.gen(function*() {
+      const { id } = yield* posted({ type: "count", payload: { n: 1 }, delay: "1h" })
+      const changed = yield* decoded(TaskJson, patch(id, { payload: { n: 2 }, priority: "high", delay: "5s" }))
+      assert.deepStrictEqual([changed.payload, changed.priority, changed.status], [{ n: 2 }, 2, "scheduled"])
+      assert.deepStrictEqual(yield* task(id), changed)
+      const now = yield* decoded(TaskJson, patch(id, { run_at: "1970-01-01T00:00:00Z" }))
+      assert.strictEqual(now.status, "pending")
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("refuses what does not fit, and leaves a finished task as it is", () =>
+    Effect.gen(function*() {
+      const { id } = yield* posted({ type: "count", payload: { n: 1 } })
+      const before = yield* task(id)
+      for (
+        const change of [{}, { payload: { n: "x" } }, { priority: 10 }, { delay: "1s", run_at: "2000-01-01T00:00:00Z" }]
+      ) {
+        yield* refused(400, "payload" in change ? "invalid_payload" : "invalid_request", patch(id, change))
+      }
+      yield* refused(404, "task_not_found", patch("none", { delay: "1s" }))
+      assert.deepStrictEqual(yield* task(id), before)
+      yield* cancel(before)
+      const error = yield* refused(409, "state_conflict", patch(id, { delay: "1s" }))
+      assert.deepInclude(error, { id, operation: "reschedule", status: "cancelled" })
+    }).pipe(Effect.provide(layer())))
+})
+
+describe("unique tasks over HTTP", () => {
+  it.effect("are answered as they are stored, and say what has become of them", () =>
+    Effect.gen(function*() {
+      const unique = { key: "k", postpone: { by: "10s", max_delay: "1m" } }
+      const first = yield* posted({ type: "count", payload: { n: 1 }, unique })
+      assert.strictEqual(first.status, "scheduled")
+      const { json } = yield* expecting(
+        200,
+        send("POST", "/api/v1/tasks", { type: "count", payload: { n: 2 }, unique })
+      )
+      assert.deepInclude(json, { id: first.id, duplicate: true, merge: "postponed", payload: { n: 2 } })
+      const refusing = { key: "k", window: "waiting", on_conflict: "refuse" }
+      const error = yield* refused(
+        409,
+        "key_conflict",
+        send("POST", "/api/v1/tasks", { type: "count", payload: { n: 3 }, unique: refusing })
+      )
+      assert.deepInclude(error, { key: "k", id: first.id, status: "scheduled" })
+      for (const wrong of [{ ...unique, window: "always" }, { key: "k", on_conflict: "postpone" }, { window: "1m" }]) {
+        yield* refused(
+          400,
+          "invalid_request",
+          send("POST", "/api/v1/tasks", { type: "count", payload: { n: 4 }, unique: wrong })
+        )
+      }
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("cannot run again once a later one has their key", () =>
+    Effect.gen(function*() {
+      const first = yield* posted({ type: "echo", unique: { key: "k" } })
+      yield* cancel(first)
+      yield* posted({ type: "echo", unique: { key: "k" } })
+      yield* refused(409, "task_superseded", send("POST", pathOf(first.id, "/rerun")))
+      const { json } = yield* expecting(200, send("POST", "/api/v1/rerun", { ids: [first.id] }))
+      assert.deepStrictEqual(json, { results: [{ id: first.id, status: "superseded" }] })
+    }).pipe(Effect.provide(layer())))
+})

@@ -32,6 +32,19 @@ const flags = {
   delay: Input.textFlag("delay", "DURATION", "Due after this time: 30s, 5m, 1h30m"),
   at: Input.textFlag("at", "TIME", "Due at this time: 2026-01-31T12:00:00Z"),
   key: Input.textFlag("key", "KEY", "Idempotency key: the same key and payload give the same task"),
+  unique: Input.textFlag("unique", "KEY", "Keeps others with this key away for a while; not together with --key"),
+  window: Input.textFlag(
+    "window",
+    "WINDOW",
+    "With --unique, for how long: waiting, unfinished (the default), kept, or a duration"
+  ),
+  onConflict: Flag.Literals("on-conflict", ["return", "refuse", "replace", "postpone"]).pipe(
+    Flag.withMetavar("return|refuse|replace|postpone"),
+    Flag.withDescription("With --unique, what becomes of this one where another one holds the key"),
+    Flag.optional
+  ),
+  postpone: Input.textFlag("postpone", "DURATION", "With --unique, how far from the latest one the task is due"),
+  maxDelay: Input.textFlag("max-delay", "DURATION", "With --postpone, how far from the first one at most"),
   id: Input.textFlag("id", "ID", "An id of your own"),
   queue: Input.textFlag("queue", "QUEUE", "The queue, instead of the type's own").pipe(Flag.withAlias("q")),
   retries: Flag.Int("retries").pipe(
@@ -91,12 +104,12 @@ const one = Effect.fnUntraced(function*(input: Input) {
   }
   if (input.json) return yield* Screen.json(created)
   const paint = yield* Screen.paint
-  const { duplicate, id, status } = created!
+  const { duplicate, id, merge, status } = created!
   yield* Screen.line(
     duplicate
-      ? `${paint.warn("=")} This ${Screen.plain(type)} task exists already: ${paint.bold(Screen.plain(id))}, ${
-        paint.state(status)
-      }`
+      ? `${paint.warn("=")} This ${Screen.plain(type)} task exists already${
+        merge === undefined ? "" : ` and was ${merge}`
+      }: ${paint.bold(Screen.plain(id))}, ${paint.state(status)}`
       : `${paint.state(status, Screen.mark[status])} Enqueued ${Screen.plain(type)} as ${paint.bold(Screen.plain(id))}`
   )
   yield* Screen.line(paint.dim(`  Follow it with: taskforge watch ${quoted(Screen.plain(id))}`))
@@ -127,7 +140,9 @@ const result = Effect.fnUntraced(function*(id: string, json: boolean) {
 const many = Effect.fnUntraced(function*(input: Input, path: string) {
   const given = [
     ...(Option.isSome(input.payload) ? ["a payload"] : []),
-    ...(["file", "id", "key"] as const).filter((name) => Option.isSome(input[name])).map((name) => `--${name}`),
+    ...(["file", "id", "key", "unique"] as const).filter((name) => Option.isSome(input[name])).map((name) =>
+      `--${name}`
+    ),
     ...(input.wait ? ["--wait"] : [])
   ]
   if (given.length > 0) return yield* usage(`${given.join(" and ")} cannot go with --lines`, "Each line has its own.")
@@ -152,12 +167,23 @@ const options = (input: Input): Partial<Record<keyof NewTaskJson, unknown>> => {
     delay: input.delay,
     run_at: input.at,
     key: input.key,
+    unique: uniqueOf(input),
     id: input.id,
     queue: input.queue,
     max_retries: input.retries,
     timeout: input.timeout,
     expires_in: input.expiresIn
   })
+}
+
+/** What the flags say of how a task is unique. Without a key, the others are refused with what is wrong. */
+const uniqueOf = ({ maxDelay, onConflict, postpone, unique, window }: Input): Option.Option<object> => {
+  const postponed = Fields.getSomes({ by: postpone, max_delay: maxDelay })
+  const given = {
+    ...Fields.getSomes<string, unknown>({ key: unique, window, on_conflict: onConflict }),
+    ...(Object.keys(postponed).length === 0 ? {} : { postpone: postponed })
+  }
+  return Object.keys(given).length === 0 ? Option.none() : Option.some(given)
 }
 
 const payloadOf = Effect.fnUntraced(function*({ file, payload }: Input) {
@@ -187,4 +213,13 @@ const flagOf = (field: string): string =>
     ? `the ${field}`
     : `--${flagNames.get(field) ?? field}`
 
-const flagNames = new Map([["run_at", "at"], ["max_retries", "retries"]])
+const flagNames = new Map([
+  ["run_at", "at"],
+  ["max_retries", "retries"],
+  ["unique.key", "unique"],
+  ["unique.window", "window"],
+  ["unique.on_conflict", "on-conflict"],
+  ["unique.postpone", "postpone"],
+  ["unique.postpone.by", "postpone"],
+  ["unique.postpone.max_delay", "max-delay"]
+])

@@ -91,6 +91,21 @@ export const NewTaskJson = Schema.Struct({
 
 export type NewTaskJson = typeof NewTaskJson.Type
 
+/** What is changed about a task. */
+export const RescheduleJson = Schema.Struct({
+  payload: Schema.optionalKey(JsonValue).annotate({ description: "The whole payload, as the type takes it" }),
+  priority: NewTaskJson.fields.priority,
+  delay: NewTaskJson.fields.delay,
+  run_at: NewTaskJson.fields.run_at
+}).check(
+  Schema.makeFilter((given) => {
+    if (Object.keys(given).length === 0) return { path: [], issue: "Expected payload, priority, delay or run_at" }
+    return given.delay === undefined || given.run_at === undefined
+      ? undefined
+      : { path: ["delay"], issue: "Expected either delay or run_at, not both" }
+  })
+).annotate({ identifier: "Reschedule" })
+
 /** One task, or several that are stored together or not at all. */
 export const NewTasksJson = Schema.Union([
   NewTaskJson,
@@ -252,6 +267,23 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     error: [ApiErrors.TaskNotFound, ApiErrors.StateConflict, ApiErrors.TaskSuperseded, ApiErrors.Unavailable]
   }).annotate(NeededRole, "write")
     .annotate(OpenApi.Summary, "Run a failed or cancelled task again, with all its retries"),
+  HttpApiEndpoint.patch("reschedule", "/tasks/:id", {
+    params: id,
+    payload: RescheduleJson,
+    success: TaskJson,
+    error: [
+      ApiErrors.TaskNotFound,
+      ApiErrors.StateConflict,
+      ApiErrors.InvalidPayload,
+      ApiErrors.UnknownTaskType,
+      ApiErrors.Unavailable
+    ]
+  }).annotate(NeededRole, "write").annotateMerge(OpenApi.annotations({
+    summary: "Change a task that waits: its payload, its priority, or when it is due",
+    description:
+      "A task that runs or has finished is left as it is: state_conflict. Limits and costs are those of the new " +
+      "payload. A key that its type makes of the payload has to stay the same."
+  })),
   operation(
     "cancelAll",
     "/cancel",

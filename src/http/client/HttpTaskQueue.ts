@@ -25,6 +25,7 @@ import { checkList } from "../../queue/Listing.ts"
 import * as OneOrMany from "../../queue/OneOrMany.ts"
 import * as Pauses from "../../queue/Pauses.ts"
 import * as Queues from "../../queue/Queues.ts"
+import * as Reschedule from "../../queue/Reschedule.ts"
 import * as Scaling from "../../queue/Scaling.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import { TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
@@ -171,6 +172,21 @@ const make = Effect.fnUntraced(function*(options: Options) {
         unsent("rerun tasks", tasks.rerunAll({ payload: { ids } })),
         ({ results }) => results.map(TaskJson.rerunAnswerFromJson)
       ))),
+    reschedule: Effect.fnUntraced(function*(id, options) {
+      yield* Reschedule.check(options)
+      yield* Bounds.id.accepts(id) ? Effect.void : new TaskNotFound({ id })
+      const { delay, payload, priority, runAt } = options
+      const changed = tasks.reschedule({
+        params: { id },
+        payload: {
+          ...(payload === undefined ? {} : { payload: JSON.parse(payload.payload) as Schema.Json }),
+          ...(priority === undefined ? {} : { priority: Priority.toNumber(priority) }),
+          ...(delay === undefined ? {} : { delay: wholeMillis(delay) }),
+          ...(runAt === undefined ? {} : { run_at: DateTime.toUtc(runAt) })
+        }
+      })
+      yield* unsent("reschedule a task", Effect.catchTag(changed, "InvalidRequest", refusedOption))
+    }),
     remove: OneOrMany.remove(
       OneOrMany.each(Bounds.id.accepts, "unknown", (ids) =>
         Effect.map(

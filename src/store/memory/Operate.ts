@@ -2,7 +2,8 @@
  * What operators do to tasks and queues, and what retention does for them.
  */
 import { isFinished } from "../../domain/TaskState.ts"
-import { decideCancel, decideRerun } from "../Driver.ts"
+import { decideCancel, decideRerun, decideReschedule } from "../Driver.ts"
+import type { RescheduleAnswer } from "../Reschedule.ts"
 import { lastClaimForMs, type RerunAnswer, type TaskStore } from "../TaskStore.ts"
 import type { LastClaims } from "./Claim.ts"
 import type { AtOnce, Tasks } from "./Task.ts"
@@ -13,7 +14,7 @@ export const make = (
   at: AtOnce,
   leasesNow: () => number,
   lastClaims: LastClaims
-): Pick<TaskStore["Service"], "expire" | "cancel" | "rerun" | "remove" | "prune"> => ({
+): Pick<TaskStore["Service"], "expire" | "cancel" | "rerun" | "reschedule" | "remove" | "prune"> => ({
   expire: (limit) => at((now) => tasks.expire(limit, now)),
 
   cancel: (ids) => at((now) => ids.map((id) => tasks.change(id, "unknown", (entry) => decideCancel(entry, now)))),
@@ -21,6 +22,17 @@ export const make = (
   rerun: (ids) =>
     at((now) =>
       ids.map((id) => tasks.change<RerunAnswer>(id, { _tag: "unknown" }, (entry) => decideRerun(entry, now)))
+    ),
+
+  reschedule: (requests) =>
+    at((now) =>
+      requests.map((request) =>
+        tasks.change<RescheduleAnswer>(
+          request.id,
+          { _tag: "unknown" },
+          (entry) => decideReschedule(entry, request, now)
+        )
+      )
     ),
 
   remove: (ids) =>

@@ -202,7 +202,8 @@ export class Tasks implements Known {
   /** The same for a task that is known. */
   apply<A>(entry: Entry, [answer, change, counts]: Decision<A>): A {
     if (counts !== undefined) this.totals[counts]++
-    if (change !== undefined) this.move(isFinished(entry.state) ? this.revive(entry) : entry, change)
+    if (change?.revised !== undefined) this.revise(entry.id, change)
+    else if (change !== undefined) this.move(isFinished(entry.state) ? this.revive(entry) : entry, change)
     return answer
   }
 

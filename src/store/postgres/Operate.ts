@@ -5,7 +5,8 @@ import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import type { Budget } from "../Admission.ts"
-import { decideCancel, decideExpire, decideRerun } from "../Driver.ts"
+import { decideCancel, decideExpire, decideRerun, decideReschedule } from "../Driver.ts"
+import type { RescheduleAnswer } from "../Reschedule.ts"
 import { recordOf, type Row } from "../TaskRow.ts"
 import {
   type Expired,
@@ -27,7 +28,7 @@ export const make = (
   tasks: Tasks,
   capacity: Budget,
   tally: Tally
-): Pick<TaskStore["Service"], "expire" | "cancel" | "rerun" | "remove" | "prune"> => {
+): Pick<TaskStore["Service"], "expire" | "cancel" | "rerun" | "reschedule" | "remove" | "prune"> => {
   const { once, query, schema } = database
   const remove = `WITH gone AS (
       DELETE FROM ${schema}.task WHERE seq = ANY ($1::float8[]::bigint[]) RETURNING state, queue, type
@@ -43,6 +44,15 @@ export const make = (
       tasks.change<RerunAnswer>(once, "rerun", ids, { _tag: "unknown" }, decideRerun).pipe(
         // They are unfinished again, which the count of this process would not know for a second
         Effect.tap((answers) => Effect.sync(() => capacity.add(answers.filter(({ _tag }) => _tag === "rerun").length)))
+      ),
+
+    reschedule: (requests) =>
+      tasks.change<RescheduleAnswer>(
+        once,
+        "reschedule",
+        requests.map(({ id }) => id),
+        { _tag: "unknown" },
+        (task, now, place) => decideReschedule(task, requests[place]!, now)
       ),
 
     remove: (ids) =>

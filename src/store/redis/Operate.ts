@@ -3,7 +3,8 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
-import { decideCancel, decideExpire, decideRerun } from "../Driver.ts"
+import { decideCancel, decideExpire, decideRerun, decideReschedule, type Decision } from "../Driver.ts"
+import type { RescheduleAnswer, RescheduleRequest } from "../Reschedule.ts"
 import {
   type CancelAnswer,
   type Expired,
@@ -13,13 +14,18 @@ import {
   type RerunAnswer,
   type Retention
 } from "../TaskStore.ts"
+import { overtaken } from "./Enqueue.ts"
 import { adoptLines, lines } from "./Lines.ts"
+import * as Merge from "./Merge.ts"
 import { adopt, lanes, left, stored } from "./Order.ts"
 import { limits } from "./Passes.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 import { freeing } from "./Server.ts"
-import type { Tasks } from "./Task.ts"
+import type { Changed, Tasks } from "./Task.ts"
 import { standing } from "./Writes.ts"
+
+/** How often tasks may have changed after they were read. */
+const maxRepeats = 10
 
 /** The operations of one deployment. */
 export const make = (runner: Runner, tasks: Tasks) => {
@@ -33,6 +39,30 @@ export const make = (runner: Runner, tasks: Tasks) => {
 
     rerun: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
       tasks.change("rerun", ids, { _tag: "unknown" }, decideRerun),
+
+    reschedule: Effect.fnUntraced(function*(
+      requests: ReadonlyArray<RescheduleRequest>
+    ): Effect.fn.Return<ReadonlyArray<RescheduleAnswer>, StoreError> {
+      const answers = requests.map((): RescheduleAnswer => ({ _tag: "unknown" }))
+      let places = [...requests.keys()]
+      for (let repeats = 0; places.length > 0; repeats++) {
+        if (repeats > maxRepeats) return yield* overtaken("reschedule")
+        const { met, now } = yield* Merge.read(runner, "reschedule", places.map((place) => requests[place]!.id))
+        const changed: Array<Changed> = []
+        for (const place of places) {
+          const found = met.get(requests[place]!.id)
+          const [answer, change]: Decision<RescheduleAnswer> = found === undefined
+            ? [{ _tag: "unknown" }]
+            : decideReschedule(found.task, requests[place]!, now)
+          answers[place] = answer
+          if (found !== undefined && change !== undefined) changed.push({ ...found, change })
+        }
+        // of those that have changed since nothing was written
+        const lost = new Set(yield* tasks.write("reschedule", changed))
+        places = places.filter((place) => lost.has(requests[place]!.id))
+      }
+      return answers
+    }),
 
     remove: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError> =>
       runner("remove", runRemove, ids),

@@ -57,65 +57,75 @@ const maxAtOnce = 1024
 const maxRepeats = 10
 
 /** The changes of one deployment. */
-export const make = (runner: Runner, headStartMs: number) => ({
-  /** Tasks by id, each once, and the clock. */
-  read: Effect.fnUntraced(function*(
+export const make = (runner: Runner, headStartMs: number) => {
+  const write = (
     operation: string,
-    ids: ReadonlyArray<string>
-  ): Effect.fn.Return<{ readonly now: number; readonly tasks: ReadonlyMap<string, Read> }, StoreError> {
-    const tasks = new Map<string, Read>()
-    let now = 0
-    for (let start = 0; start < ids.length;) {
-      const asked = ids.slice(start, start + maxAtOnce)
-      const [at, amount, ...texts] = yield* runner(operation, runRead, [String(Bounds.maxAnswerBytes), ...asked])
-      for (const [id, read] of rowsOf(texts, stoodSize).map(readOf)) tasks.set(id, read)
-      now = Number(at)
-      start += Number(amount)
-    }
-    return { now, tasks }
-  }),
+    changed: ReadonlyArray<Changed>
+  ): Effect.Effect<ReadonlyArray<string>, StoreError> =>
+    changed.length === 0 ? Effect.succeed([]) : Effect.flatMap(
+      Failure.packing(operation, () => [String(headStartMs), ...changed.flatMap(argumentsOf)]),
+      (args) => runner(operation, runWrite, args)
+    )
+  return {
+    /** Writes those of the changes whose tasks are as they were read; answers the ids of the others. */
+    write,
 
-  /**
-   * Decides about each id in turn, on what the ones before have made of its task, and applies the changes: one script reads
-   * the tasks, another one writes those that are as they were read. Of the others nothing is written, and all that was asked
-   * about them is decided again.
-   */
-  change: Effect.fnUntraced(function*<A>(
-    operation: string,
-    ids: ReadonlyArray<string>,
-    unknown: A,
-    decide: (task: Standing, now: number, place: number) => Decision<A>
-  ): Effect.fn.Return<ReadonlyArray<A>, StoreError> {
-    const answers = ids.map(() => unknown)
-    let places = [...ids.keys()]
-    for (let repeats = 0; places.length > 0;) {
-      const asked = [...new Set(places.map((place) => ids[place]!))].slice(0, maxAtOnce)
-      const [now, amount, ...texts] = yield* runner(operation, runRead, [String(Bounds.maxAnswerBytes), ...asked])
-      const tasks = new Map(rowsOf(texts, stoodSize).map(readOf))
-      for (const place of places) {
-        const id = ids[place]!
-        const read = tasks.get(id)
-        const [answer, change, counts]: Decision<A> = read === undefined
-          ? [unknown]
-          : decide({ ...read.task, ...read.change }, Number(now), place)
-        answers[place] = answer
-        if (read !== undefined && change !== undefined) tasks.set(id, { ...read, change, counts })
+    /** Tasks by id, each once, and the clock. */
+    read: Effect.fnUntraced(function*(
+      operation: string,
+      ids: ReadonlyArray<string>
+    ): Effect.fn.Return<{ readonly now: number; readonly tasks: ReadonlyMap<string, Read> }, StoreError> {
+      const tasks = new Map<string, Read>()
+      let now = 0
+      for (let start = 0; start < ids.length;) {
+        const asked = ids.slice(start, start + maxAtOnce)
+        const [at, amount, ...texts] = yield* runner(operation, runRead, [String(Bounds.maxAnswerBytes), ...asked])
+        for (const [id, read] of rowsOf(texts, stoodSize).map(readOf)) tasks.set(id, read)
+        now = Number(at)
+        start += Number(amount)
       }
-      const changed = [...tasks.values()].filter((read): read is Changed => read.change !== undefined)
-      const lost = changed.length === 0 ? [] : yield* Effect.flatMap(
-        Failure.packing(operation, () => [String(headStartMs), ...changed.flatMap(argumentsOf)]),
-        (args) => runner(operation, runWrite, args)
-      )
-      if (lost.length > 0 && repeats++ === maxRepeats) {
-        return yield* new StoreError({ operation, reason: `Redis: ${lost.length} tasks changed again and again` })
+      return { now, tasks }
+    }),
+
+    /**
+     * Decides about each id in turn, on what the ones before have made of its task, and applies the changes: one script reads
+     * the tasks, another one writes those that are as they were read. Of the others nothing is written, and all that was asked
+     * about them is decided again.
+     */
+    change: Effect.fnUntraced(function*<A>(
+      operation: string,
+      ids: ReadonlyArray<string>,
+      unknown: A,
+      decide: (task: Standing, now: number, place: number) => Decision<A>
+    ): Effect.fn.Return<ReadonlyArray<A>, StoreError> {
+      const answers = ids.map(() => unknown)
+      let places = [...ids.keys()]
+      for (let repeats = 0; places.length > 0;) {
+        const asked = [...new Set(places.map((place) => ids[place]!))].slice(0, maxAtOnce)
+        const [now, amount, ...texts] = yield* runner(operation, runRead, [String(Bounds.maxAnswerBytes), ...asked])
+        const tasks = new Map(rowsOf(texts, stoodSize).map(readOf))
+        for (const place of places) {
+          const id = ids[place]!
+          const read = tasks.get(id)
+          const [answer, change, counts]: Decision<A> = read === undefined
+            ? [unknown]
+            : decide({ ...read.task, ...read.change }, Number(now), place)
+          answers[place] = answer
+          if (read !== undefined && change !== undefined) tasks.set(id, { ...read, change, counts })
+        }
+        const changed = [...tasks.values()].filter((read): read is Changed => read.change !== undefined)
+        const lost = yield* write(operation, changed)
+        if (lost.length > 0 && repeats++ === maxRepeats) {
+          return yield* new StoreError({ operation, reason: `Redis: ${lost.length} tasks changed again and again` })
+        }
+        const done = new Set(asked.slice(0, Number(amount)))
+        for (const id of lost) done.delete(id)
+        places = places.filter((place) => !done.has(ids[place]!))
       }
-      const done = new Set(asked.slice(0, Number(amount)))
-      for (const id of lost) done.delete(id)
-      places = places.filter((place) => !done.has(ids[place]!))
-    }
-    return answers
-  })
-})
+      return answers
+    })
+  }
+}
 
 /** A task as it was read, with its state and lease as texts, and what was decided about it. */
 export interface Read {

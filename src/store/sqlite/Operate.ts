@@ -3,7 +3,8 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import { finished, isFinished, type TaskState } from "../../domain/TaskState.ts"
-import { decideCancel, decideExpire, decideRerun } from "../Driver.ts"
+import { decideCancel, decideExpire, decideRerun, decideReschedule } from "../Driver.ts"
+import type { RescheduleAnswer } from "../Reschedule.ts"
 import { columns, recordOf, type Row, stateCode } from "../TaskRow.ts"
 import { keyedForMs, lastClaimForMs, type RerunAnswer } from "../TaskStore.ts"
 import { prepare } from "./Database.ts"
@@ -14,7 +15,7 @@ import type { Operations } from "./Writer.ts"
 export const make = (
   database: DatabaseSync,
   tasks: Tasks
-): Operations<"expire" | "cancel" | "rerun" | "remove" | "prune"> => {
+): Operations<"expire" | "cancel" | "rerun" | "reschedule" | "remove" | "prune"> => {
   const deleteTask = prepare(database, "DELETE FROM task WHERE seq = ?")
 
   return {
@@ -24,6 +25,16 @@ export const make = (
 
     rerun: (transaction, ids) =>
       ids.map((id) => tasks.change<RerunAnswer>(transaction, id, { _tag: "unknown" }, decideRerun)),
+
+    reschedule: (transaction, requests) =>
+      requests.map((request) =>
+        tasks.change<RescheduleAnswer>(
+          transaction,
+          request.id,
+          { _tag: "unknown" },
+          (task, now) => decideReschedule(task, request, now)
+        )
+      ),
 
     remove: ({ lanes, tally }, ids) =>
       ids.map((id) => {

@@ -141,6 +141,7 @@ const make = Effect.fnUntraced(function*(
     expire: (limit) => writeVolatile("expire", (transaction) => operate.expire(transaction, limit), "frees"),
     cancel: (ids) => write("cancel", (transaction) => operate.cancel(transaction, ids), "frees"),
     rerun: (ids) => write("rerun", (transaction) => operate.rerun(transaction, ids)),
+    reschedule: (requests) => write("reschedule", (transaction) => operate.reschedule(transaction, requests)),
     remove: (ids) => write("remove", (transaction) => operate.remove(transaction, ids), "frees"),
     prune: (retention, limit) =>
       writeVolatile("prune", (transaction) => operate.prune(transaction, retention, limit), "frees"),

@@ -30,6 +30,7 @@ import { pruning } from "./pruning.ts"
 import { reading } from "./reading.ts"
 import { records } from "./records.ts"
 import { rerunning } from "./rerunning.ts"
+import { rescheduling } from "./rescheduling.ts"
 import { rescuing } from "./rescuing.ts"
 import { scheduling } from "./scheduling.ts"
 import { settling } from "./settling.ts"
@@ -42,6 +43,7 @@ const areas = [
   enqueueing,
   keys,
   uniqueness,
+  rescheduling,
   capacity,
   bytes,
   claiming,

@@ -32,6 +32,7 @@ import {
   passes,
   reasonOf,
   rememberedForMs,
+  rescheduleOf,
   sequences,
   stepRecord,
   uniqueBy
@@ -158,6 +159,12 @@ class History {
       }
       case "rerun":
         return (store) => store.rerun(operation.ids)
+      case "reschedule": {
+        // the turns of lines that are emptied so are kept or not
+        if (this.takingTurns.has(operation.id)) return () => Effect.void
+        const request = rescheduleOf(operation)
+        return (store) => store.reschedule([request])
+      }
       case "remove":
         return (store) => store.remove(operation.ids)
       case "pause":

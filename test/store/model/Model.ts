@@ -11,6 +11,7 @@ import type {
   LaneCounts,
   LaneRange,
   NewTask,
+  RescheduleRequest,
   Retention,
   Runnable,
   Stranded,
@@ -523,6 +524,24 @@ export class Model {
     task.cancelRequested = false
     task.failure = null
     return { _tag: "rerun" }
+  }
+
+  reschedule({ costs, delayMs, gate, id, payload, priority, queue, type }: RescheduleRequest): unknown {
+    const task = this.find(id)
+    if (task?.type !== type || task.queue !== queue) return { _tag: "unknown" }
+    if (task.state !== "scheduled" && task.state !== "pending") return { _tag: "conflict", state: task.state }
+    const next = gate === undefined ? task.gate : gate
+    if (priority !== undefined && priority !== task.priority && next?.includes("!o") === true) {
+      return { _tag: "ordered" }
+    }
+    task.payload = payload ?? task.payload
+    task.priority = priority ?? task.priority
+    if (gate !== undefined) Object.assign(task, { gate, costs })
+    if (delayMs === undefined) return { _tag: "rescheduled" }
+    if (task.expiresAt !== null) task.expiresAt += this.now + delayMs - task.dueAt
+    task.dueAt = this.now + delayMs
+    task.state = delayMs > 0 ? "scheduled" : "pending"
+    return { _tag: "rescheduled" }
   }
 
   remove(id: string): string {

@@ -3,7 +3,14 @@
  * fails. Small pools of ids, keys, queues and times make them meet often.
  */
 import { Arbitrary, Schema, Struct } from "effect"
-import { Gate, type InvalidOption, type Refused, type StoreError, type Uniqueness } from "taskforge/store"
+import {
+  Gate,
+  type InvalidOption,
+  type Refused,
+  type RescheduleRequest,
+  type StoreError,
+  type Uniqueness
+} from "taskforge/store"
 
 const enqueued = ["t0", "t1", "t2", "t3", "t4"] as const
 
@@ -81,6 +88,18 @@ const uniques = {
   "kept replace": { window: "kept", onConflict: "replace", byMs: 0, maxMs: null }
 } as const
 
+/** A drawn change as a store takes it. */
+export const rescheduleOf = (
+  { delayMs, gate, id, payload, priority, queue, type }: OperationOf<"reschedule">
+): RescheduleRequest => ({
+  id,
+  type,
+  queue,
+  ...(payload === null ? {} : { payload, ...gatedBy(gate, "") }),
+  ...(priority === null ? {} : { priority }),
+  ...(delayMs === null ? {} : { delayMs })
+})
+
 /** How a drawn task is unique. */
 export const uniqueBy = (name: keyof typeof uniques): Uniqueness.Unique | null => uniques[name]
 
@@ -144,6 +163,18 @@ const operations = {
   expire: Schema.Struct({ do: Schema.Literal("expire"), limit: count }),
   cancel: Schema.Struct({ do: Schema.Literal("cancel"), ids: someOf(ids) }),
   rerun: Schema.Struct({ do: Schema.Literal("rerun"), ids: someOf(ids) }),
+  /** Changes a waiting task, of a type and queue that it may have. */
+  reschedule: Schema.Struct({
+    do: Schema.Literal("reschedule"),
+    id: Schema.Literals(ids),
+    type: Schema.Literals(types),
+    queue: Schema.Literals(queues),
+    /** A payload comes with its gate. */
+    payload: Schema.NullOr(Schema.Literals(["1", "2"])),
+    gate: Schema.Literals(gates),
+    priority: Schema.NullOr(Schema.Literals([0, 1, 3])),
+    delayMs: Schema.NullOr(delay)
+  }),
   remove: Schema.Struct({ do: Schema.Literal("remove"), ids: someOf(ids) }),
   pause: Schema.Struct({ do: Schema.Literal("pause"), queue: Schema.Literals(queues), paused: Schema.Boolean }),
   /** Sets one of the limits of a name or pass, by its place among them. */
@@ -196,6 +227,8 @@ export const Operation = Schema.Union([
   operations.expire,
   operations.cancel,
   operations.rerun,
+  operations.reschedule,
+  operations.reschedule,
   operations.rerun,
   operations.remove,
   operations.pause,

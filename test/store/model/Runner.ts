@@ -40,6 +40,7 @@ import {
   passes,
   reasonOf,
   rememberedForMs,
+  rescheduleOf,
   stepRecord,
   uniqueBy
 } from "./Operation.ts"
@@ -125,6 +126,12 @@ export class Runner {
       }
       case "rerun":
         return this.same((store) => store.rerun(operation.ids), () => operation.ids.map((id) => this.model.rerun(id)))
+      case "reschedule": {
+        // where a line is emptied because its task takes another gate or time, a store may forget its turn or not
+        if (this.model.find(operation.id)?.gate?.includes("f=") === true) return Effect.void
+        const request = rescheduleOf(operation)
+        return this.same((store) => store.reschedule([request]), () => [this.model.reschedule(request)])
+      }
       case "remove":
         return this.same((store) => store.remove(operation.ids), () => operation.ids.map((id) => this.model.remove(id)))
       case "pause":
