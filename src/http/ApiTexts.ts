@@ -324,7 +324,10 @@ export const ofOperations: Readonly<Record<string, Readonly<Record<string, unkno
   "tasks.results": { request: { ids: [id], wait: "10s" }, 200: { results: [result] } },
   "tasks.cancel": { 200: { status: "requested" } },
   "tasks.cancelAll": { request: { ids: [id] }, 200: { results: [{ id, status: "requested" }] } },
-  "tasks.reschedule": { request: { delay: "10m", priority: "high" }, 200: { ...pending, status: "scheduled" } },
+  "tasks.reschedule": {
+    request: { delay: "10m", priority: "high" },
+    200: { ...pending, status: "scheduled", priority: 2 }
+  },
   "tasks.rerunAll": { request: { ids: [id] }, 200: { results: [{ id, status: "conflict", state: "running" }] } },
   "tasks.removeAll": { request: { ids: [id] }, 200: { results: [{ id, status: "removed" }] } },
   "tasks.create": { request: ofSchemas["NewTask"], 200: { ...pending, duplicate: true }, 201: pending },

@@ -45,6 +45,13 @@ const varying = new Set(["id", "job_id", "task_id", "created_at", "due_at", "cha
 const withoutVarying = (value: unknown): unknown =>
   Object.fromEntries(Object.entries(value as object).filter(([name]) => !varying.has(name)))
 
+/** The id of a task as the example of a new one makes it. */
+const stored = Effect.suspend(() => {
+  const { operation } = operations.find(({ method, path }) => method === "POST" && path === "/api/v1/tasks")!
+  const [body] = examplesOf(operation.requestBody!.content["application/json"]!)
+  return Effect.map(send("POST", "/api/v1/tasks", body), ({ json }) => (json as { readonly id: string }).id)
+})
+
 describe("the examples of the API's description", () => {
   for (const { method, operation, path } of operations) {
     const request = operation.requestBody?.content["application/json"]
@@ -57,10 +64,12 @@ describe("the examples of the API's description", () => {
           const settings = { failures: 5, withinMs: 60_000, openForMs: 30_000, maxOpenForMs: 600_000 }
           yield* BreakerRecords.register(new Map([["smtp", { ...settings, keyed: false }]]))
           const expected = Object.entries(operation.responses).filter(([status]) => status < "300")
+          const waiting = path === "/api/v1/tasks/{id}" ? yield* stored : ""
           for (const body of examplesOf(request)) {
             const { json, status } = yield* send(
               method as "POST",
-              path.replace("/instances/{id}", `/instances/${living.id}`)
+              path.replace("/tasks/{id}", `/tasks/${waiting}`)
+                .replace("/instances/{id}", `/instances/${living.id}`)
                 .replace("/limits/{name}/pause", "/limits/sync:concurrency/pause?key=acme")
                 .replace("/limits/{name}", "/limits/sync:concurrency")
                 .replace("/breakers/{name}", "/breakers/smtp"),
