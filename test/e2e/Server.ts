@@ -60,8 +60,11 @@ export interface NewTask {
 /** A part of `GET /api/v1/stats`. */
 export interface Stats {
   readonly workers_active: number
-  readonly by_status: Record<"scheduled" | "pending" | "running" | "completed" | "failed" | "cancelled", number>
-  readonly totals: Record<"created" | "completed" | "failed" | "cancelled" | "retried" | "crashed", number>
+  readonly by_status: Record<
+    "scheduled" | "pending" | "running" | "completed" | "failed" | "cancelled" | "expired",
+    number
+  >
+  readonly totals: Record<"created" | "completed" | "failed" | "cancelled" | "expired" | "retried" | "crashed", number>
 }
 
 /** No answer, or not the one that was hoped for. */
