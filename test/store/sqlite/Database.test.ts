@@ -165,8 +165,12 @@ describe("a file that cannot be used is refused with what to do about it", () =>
     }))
 })
 
-/** What makes a file one of those before keys had windows. */
-const withoutWindows = `DROP INDEX task_key;
+/** What makes a file one of those before keys had windows, and tasks expired. */
+const withoutWindows = `DROP INDEX task_expires;
+  ALTER TABLE task DROP COLUMN expires_at;
+  ALTER TABLE tally DROP COLUMN expired;
+  ALTER TABLE tally DROP COLUMN total_expired;
+  DROP INDEX task_key;
   ALTER TABLE task DROP COLUMN key_hold;
   ALTER TABLE task DROP COLUMN key_lost;
   CREATE UNIQUE INDEX task_key ON task (type, key) WHERE key IS NOT NULL;`
