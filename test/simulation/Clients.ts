@@ -1,14 +1,16 @@
 /** What clients and operators do through an instance, with the patience of real ones: a store error is tried again. */
 import { Cause, Effect, Exit, Schedule } from "effect"
+import * as Breaker from "../../src/domain/Breaker.ts"
 import * as Gate from "../../src/domain/Gate.ts"
 import * as Submission from "../../src/queue/Submission.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import * as BreakerRecords from "../../src/store/BreakerRecords.ts"
 import { absent, RecordStore } from "../../src/store/RecordStore.ts"
 import type * as Task from "../../src/Task.ts"
 import type { Process } from "./Cluster.ts"
 import * as Records from "./Records.ts"
-import type { Action, GateStep } from "./Scenario.ts"
-import { types } from "./Tasks.ts"
+import { type Action, breakerPass, type BreakerStep, type GateStep } from "./Scenario.ts"
+import { Dependency, types } from "./Tasks.ts"
 import type { Witness } from "./Witness.ts"
 
 export type { Action } from "./Scenario.ts"
@@ -31,6 +33,14 @@ const putGate = Effect.fnUntraced(function*({ document, id, kind }: GateStep) {
   const text = document === null ? null : JSON.stringify(document)
   yield* records.put([{ kind, id, expects: known?.version ?? absent, document: text }])
 })
+
+const changeBreaker = ({ openForMs }: BreakerStep) =>
+  BreakerRecords.change(
+    breakerPass,
+    Dependency.settings,
+    (state, now) =>
+      openForMs === null ? null : Breaker.openedByHand(state, openForMs, { by: "operator", reason: null }, now)
+  )
 
 /** Does it under a name of its own, and tells the witness what came of it. */
 export const perform = Effect.fnUntraced(function*(
@@ -89,6 +99,8 @@ export const perform = Effect.fnUntraced(function*(
       return yield* Effect.ignore(Effect.retry(queue.resume(action.queue), untilTheStoreAnswers))
     case "gate":
       return yield* Effect.retry(putGate(action), untilItIsDone)
+    case "breaker":
+      return yield* Effect.retry(changeBreaker(action), untilItIsDone)
     case "append": {
       const { logs } = action
       yield* Records.append(name, name, logs)

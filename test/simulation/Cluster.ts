@@ -185,6 +185,7 @@ export class Cluster {
       process: name,
       now: () => world.now,
       attempts: this.attempts,
+      hasBreaker: scenario.hasBreaker,
       die: () => this.kill(process, 700)
     })
     const engine = Engine.layer(tasks, {

@@ -106,7 +106,11 @@ export class GateLedger {
   private isPassOpen(known: Known, pass: string, index: number, running: ReadonlyArray<Known>, now: number): boolean {
     const limit = this.limitOf(pass)
     if (limit === undefined || "lifted" in limit || "fair" in limit) return true
-    if ("max" in limit) return running.filter((other) => passesOf(other).includes(pass)).length < limit.max
+    if ("max" in limit) {
+      // a breaker that is open, until it may be tried
+      if (limit.notBefore !== undefined && now < limit.notBefore) return false
+      return running.filter((other) => passesOf(other).includes(pass)).length < limit.max
+    }
     if ("tokens" in limit) return this.level(pass, limit, now) >= Math.min(costOf(known, index), limit.burst)
     const holder = this.holders.get(pass)
     if (holder === undefined || holder === known || holder.isGone) return true
@@ -123,7 +127,8 @@ export class GateLedger {
       if (this.pausedKeys.has(pass)) return ["key_paused"]
       if (this.isPassOpen(known, pass, index, running, now)) return []
       const limit = this.limitOf(pass)!
-      return ["max" in limit ? "limit_full" : "tokens" in limit ? "rate_spent" : "key_blocked"]
+      if ("max" in limit) return [limit.notBefore === undefined ? "limit_full" : "breaker_open"]
+      return ["tokens" in limit ? "rate_spent" : "key_blocked"]
     })
     return this.pausedTypes.has(known.task.type) ? ["type_paused", ...codes] : codes
   }

@@ -59,6 +59,12 @@ export interface GateStep {
   readonly document: unknown
 }
 
+/** Opens a breaker for so long, or closes it by hand. */
+export interface BreakerStep {
+  readonly do: "breaker"
+  readonly openForMs: number | null
+}
+
 /** What a client or an operator does through one instance. */
 export type Action =
   | {
@@ -73,6 +79,7 @@ export type Action =
   | { readonly do: "append"; readonly logs: ReadonlyArray<string> }
   | { readonly do: "remind"; readonly id: string; readonly dueInMs: number }
   | GateStep
+  | BreakerStep
   | { readonly do: "look" }
 
 /** An {@link Action} at its time. */
@@ -153,6 +160,8 @@ export interface Scenario {
   readonly healsAt: number
   readonly faults: ReadonlyArray<Fault>
   readonly steps: ReadonlyArray<Step>
+  /** Whether the types of tasks have a breaker, whose pass some of the tasks have. */
+  readonly hasBreaker: boolean
   /** Whether hints stay lost after that, so that polling alone must do. */
   readonly silent: boolean
 }
@@ -181,8 +190,11 @@ export const fromSeed = (seed: number): Scenario => {
     ...drawClocks(new SeededRandom(seed, "clocks"), healsAt)
   ].sort((a, b) => a.at - b.at)
   const level = random.pick([0, 0.02, 0.08])
+  const breakers = new SeededRandom(seed, "breaker")
+  const hasBreaker = breakers.chance(0.2)
   return {
     seed,
+    hasBreaker,
     store: random.pick(["memory", "memory", "sqlite"]),
     capacity: random.pick([6, 20, 1000]),
     maxCrashes: random.pick([1, 2, 5]),
@@ -213,7 +225,9 @@ export const fromSeed = (seed: number): Scenario => {
       ...drawRecords(new SeededRandom(seed, "records"), healsAt)
     ].map(withPasses(new SeededRandom(seed, "passes"))).map(withExpiry(new SeededRandom(seed, "expiry"))).concat(
       drawGates(new SeededRandom(seed, "gates"), healsAt)
-    ),
+    )
+      .map(hasBreaker ? withBreaker(breakers) : (step) => step)
+      .concat(hasBreaker ? drawBreaker(breakers, healsAt) : []),
     silent: random.chance(0.3)
   }
 }
@@ -402,6 +416,36 @@ const withPasses = (random: SeededRandom) => {
         action: { ...step.action, tasks: step.action.tasks.map((task) => ({ ...task, passes: random.pick(passes) })) }
       }
 }
+
+/** The pass of the breaker that types have. */
+export const breakerPass = "~b="
+
+/** Lets some tasks need what the breaker is for. The pass of an order stays the first. */
+const withBreaker = (random: SeededRandom) => (step: Step): Step =>
+  step.action.do !== "enqueue"
+    ? step
+    : {
+      ...step,
+      action: {
+        ...step.action,
+        tasks: step.action.tasks.map((task) =>
+          random.chance(0.3)
+            ? task
+            : {
+              ...task,
+              passes: task.passes.toSpliced(task.passes[0]?.startsWith("!") === true ? 1 : 0, 0, breakerPass)
+            }
+        )
+      }
+    }
+
+/** What operators do about the breaker. */
+const drawBreaker = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> =>
+  Array.from({ length: random.pick([0, 1, 3]) }, (): Step => ({
+    at: random.int(healsAt + 1000),
+    instance: random.int(3),
+    action: { do: "breaker", openForMs: random.pick([null, 200, 1000, 3000]) }
+  }))
 
 /** Limits from the beginning, and what operators change of them. */
 const drawGates = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> => {

@@ -1,5 +1,6 @@
 /** The task types of the simulated cluster, and handlers that do what a task's script says. */
 import { Cause, Effect, Exit, Layer, Schedule, Schema } from "effect"
+import * as Breaker from "../../src/Breaker.ts"
 import * as Task from "../../src/Task.ts"
 import { Snoozed } from "../../src/worker/Attempt.ts"
 import { type HandlerContext, TaskContext } from "../../src/worker/TaskContext.ts"
@@ -41,6 +42,28 @@ export const types = {
   mail: Task.make("mail", { payload, success, error, retry, queue: "mail", timeout: "1 second" })
 } as const
 
+/** What some tasks need, in scenarios that have it. */
+export const Dependency = Breaker.make("b", {
+  failures: 2,
+  within: "5 seconds",
+  openFor: "500 millis",
+  maxOpenFor: "2 seconds"
+})
+
+/** The same types, with a breaker that has the pass of those tasks that need it. */
+const breaking = {
+  work: Task.make("work", { payload, success, error, retry, breakers: [Dependency] }),
+  mail: Task.make("mail", {
+    payload,
+    success,
+    error,
+    retry,
+    queue: "mail",
+    timeout: "1 second",
+    breakers: [Dependency]
+  })
+} as const
+
 /** What attempts enqueue themselves. */
 const Child = Task.make("child", { payload: { parent: Schema.String }, success, priority: "high" })
 
@@ -53,6 +76,8 @@ export const handlers = (options: {
   readonly process: string
   readonly now: () => number
   readonly attempts: Map<string, number>
+  /** Whether the types have a breaker. */
+  readonly hasBreaker: boolean
   /** Ends the process at once. */
   readonly die: () => void
 }) => {
@@ -147,9 +172,10 @@ export const handlers = (options: {
       () => Effect.map(TaskContext, ({ claim, id }) => ({ id, claim })).pipe(Effect.delay("20 millis"))
     )
 
+  const { mail, work } = options.hasBreaker ? breaking : types
   return Layer.mergeAll(
-    types.work.toLayer(run),
-    types.mail.toLayer(run),
+    work.toLayer(run),
+    mail.toLayer(run),
     Child.toLayer(short),
     Next.toLayer(short)
   )

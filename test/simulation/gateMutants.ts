@@ -22,12 +22,13 @@ const instead = <Target extends object, Name extends keyof Target>(
 
 const keeper = Gatekeeper.prototype as Keeper
 
-/** A gatekeeper that does not see one kind of refusal. */
-const blindTo = (code: string) =>
+/** A gatekeeper that does not see one kind of refusal, of breakers only those of a kind of time. */
+const blindTo = (code: string, isMeant: (until: number | null) => boolean = () => true) =>
   instead(keeper, "refusalOf", (original) =>
     function(this: Keeper, line, task) {
       const refusal = original.call(this, line, task)
-      return refusal?.code === code ? undefined : refusal
+      if (refusal?.code !== code) return refusal
+      return isMeant("until" in refusal ? refusal.until : null) ? undefined : refusal
     })
 
 /** A line with fewer passes than it has. */
@@ -36,6 +37,31 @@ const withPasses = (line: Line<GatedTask>, passes: ReadonlyArray<string>): Line<
 
 export const gateMutants: ReadonlyArray<Mutant> = [
   { name: "limits not kept: as many of a key run as there are", noticedAt: 23, patch: blindTo("limit_full") },
+  {
+    name: "breakers not kept: what needs something that is down starts",
+    patch: blindTo("breaker_open", (until) => until !== null)
+  },
+  {
+    name: "two tasks try at a time what was down",
+    noticedAt: 104,
+    patch: blindTo("breaker_open", (until) => until === null)
+  },
+  {
+    name: "what was down is never tried: its time is not noticed",
+    noticedAt: 73,
+    patch: instead(keeper, "park", (original) =>
+      function(this: Keeper, line, place, refusal) {
+        original.call(this, line, place, refusal.code === "breaker_open" ? { ...refusal, until: null } : refusal)
+      })
+  },
+  {
+    name: "the end of a try not noticed: the next task does not try",
+    noticedAt: 167,
+    patch: instead(keeper, "release", (original) =>
+      function(this: Keeper, pass) {
+        if (!pass.startsWith("~")) original.call(this, pass)
+      })
+  },
   { name: "rates not kept: a bucket is never empty", noticedAt: 49, patch: blindTo("rate_spent") },
   { name: "keys not paused", noticedAt: 16, patch: blindTo("key_paused") },
   {
@@ -63,7 +89,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "room for one noticed, and no more: the next of a lot does not follow",
-    noticedAt: 53,
+    noticedAt: 371,
     patch: instead(keeper, "take", (original) =>
       function(this: Keeper, line, task) {
         line.from = undefined
@@ -89,7 +115,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "the end of a holder not noticed: the next of its key waits for ever",
-    noticedAt: 480,
+    noticedAt: 504,
     patch: instead(keeper, "touch", () => () => {})
   },
   {
@@ -103,7 +129,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a line behind a closed gate lost: its tasks are forgotten",
-    noticedAt: 16,
+    noticedAt: 23,
     patch: instead(keeper, "park", (original) =>
       function(this: Keeper, line, place, refusal) {
         original.call(this, line, place, { ...refusal, pass: "nowhere=" })

@@ -370,6 +370,9 @@ export const invariants: ReadonlyArray<Invariant> = [
       for (const pass of new Set(answer.tasks.flatMap(({ gate }) => JSON.parse(gate ?? "[]") as Array<string>))) {
         const limit = ledger.gates.limitOf(pass)
         if (limit === undefined || !("max" in limit)) continue
+        if (limit.notBefore !== undefined && answer.now < limit.notBefore) {
+          violated(`tasks with ${pass} are claimed, and none may start before ${limit.notBefore}`)
+        }
         const given = answer.tasks.filter(({ gate }) => (JSON.parse(gate ?? "[]") as Array<string>).includes(pass))
         const running = [...ledger.tasks.values()].filter((known) =>
           known.state === "running" && passesOf(known).includes(pass)

@@ -73,7 +73,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 113,
+    noticedAt: 154,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -102,7 +102,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 1233,
+    noticedAt: 368,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -125,7 +125,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 106,
+    noticedAt: 163,
     store: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.flatMap(
@@ -456,7 +456,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of what is written together ignored",
-    noticedAt: 59,
+    noticedAt: 117,
     records: (store) => {
       let calls = 0
       return {
@@ -467,7 +467,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "tasks are stored once more where what was written together is repeated",
-    noticedAt: 59,
+    noticedAt: 117,
     records: (store) => {
       const seen = new Set<string>()
       return {
@@ -484,6 +484,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what is written together is answered and not done, one in four",
+    noticedAt: 1,
     records: (store) => {
       let calls = 0
       return {
@@ -508,7 +509,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "taken not fenced: who had a record before may put it",
-    noticedAt: 45,
+    noticedAt: 138,
     records: (store) => {
       const taken = new Map<string, string>()
       return {
