@@ -514,14 +514,24 @@ class Tasks {
     this.sweep(now)
     const age = ({ completedAt }: TaskRecord) => now - completedAt!
     const finished = this.all(({ state }) => TaskState.isFinished(state)).sort((a, b) => age(b) - age(a))
-    const isOld = (task: TaskRecord) =>
-      age(task) >= (task.state === "failed" ? retention.failedForMs : retention.finishedForMs)
-    const gone = new Set(finished.filter(isOld))
-    const shrinkTo = (max: number, candidates: ReadonlyArray<TaskRecord>) => {
-      for (const task of candidates) if (finished.length - gone.size > max) gone.add(task)
+    const ofState = (state: TaskState.TaskState) => finished.filter((task) => task.state === state)
+    const gone = new Set(
+      TaskState.finished.flatMap((state) => ofState(state).filter((task) => age(task) >= retention.forMs[state]))
+    )
+    for (const state of TaskState.finished) {
+      const left = ofState(state).filter((task) => !gone.has(task))
+      let size = left.length
+      const shrinkTo = (max: number, candidates: ReadonlyArray<TaskRecord>) => {
+        for (const task of candidates) {
+          if (size <= max) return
+          if (!gone.has(task)) size--
+          gone.add(task)
+        }
+      }
+      const { max, maxKeyed } = retention
+      shrinkTo(max[state], left.filter((task) => task.key === null || age(task) >= keyedForMs))
+      shrinkTo(Math.max(max[state], maxKeyed), left)
     }
-    shrinkTo(retention.maxFinished, finished.filter((task) => task.key === null || age(task) >= keyedForMs))
-    shrinkTo(retention.maxKeyedFinished, finished)
     const removed = [...gone].slice(0, limit)
     for (const { id } of removed) this.byId.delete(id)
     return removed.length

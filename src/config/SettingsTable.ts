@@ -165,7 +165,7 @@ export const table = {
   keepFinished: setting({
     names: ["TASKFORGE_KEEP_FINISHED"],
     fallback: "1d",
-    about: "How long completed and cancelled tasks are kept",
+    about: "How long completed, cancelled and expired tasks are kept",
     expected: "a duration such as 12h or 7d, or infinity",
     schema: duration(0, Duration.infinity)
   }),
@@ -174,6 +174,18 @@ export const table = {
     fallback: "14d",
     about: "How long failed tasks are kept",
     expected: "a duration such as 12h or 14d, or infinity",
+    schema: duration(0, Duration.infinity)
+  }),
+  keepCancelled: optional({
+    names: ["TASKFORGE_KEEP_CANCELLED"],
+    about: "How long cancelled tasks are kept; as long as completed ones by default",
+    expected: "a duration such as 12h or 7d, or infinity",
+    schema: duration(0, Duration.infinity)
+  }),
+  keepExpired: optional({
+    names: ["TASKFORGE_KEEP_EXPIRED"],
+    about: "How long expired tasks are kept; as long as completed ones by default",
+    expected: "a duration such as 12h or 7d, or infinity",
     schema: duration(0, Duration.infinity)
   }),
   keepLogs: setting({
@@ -186,13 +198,28 @@ export const table = {
   maxFinished: setting({
     names: ["TASKFORGE_MAX_FINISHED"],
     fallback: "100000",
-    about: "Maximum number of finished tasks; tasks with a key younger than a day are kept beyond it",
+    about: "Maximum number of tasks of each final state; tasks with a key younger than a day are kept beyond it",
+    schema: integer(0)
+  }),
+  maxFailed: optional({
+    names: ["TASKFORGE_MAX_FAILED"],
+    about: "Maximum number of failed tasks; that of TASKFORGE_MAX_FINISHED by default",
+    schema: integer(0)
+  }),
+  maxCancelled: optional({
+    names: ["TASKFORGE_MAX_CANCELLED"],
+    about: "Maximum number of cancelled tasks; that of TASKFORGE_MAX_FINISHED by default",
+    schema: integer(0)
+  }),
+  maxExpired: optional({
+    names: ["TASKFORGE_MAX_EXPIRED"],
+    about: "Maximum number of expired tasks; that of TASKFORGE_MAX_FINISHED by default",
     schema: integer(0)
   }),
   maxKeyedFinished: setting({
     names: ["TASKFORGE_MAX_KEYED_FINISHED"],
     fallback: "1000000",
-    about: "Maximum number of finished tasks, with or without a key",
+    about: "Maximum number of tasks of each final state, with or without a key",
     schema: integer(0)
   }),
   ...handlerSettings

@@ -41,11 +41,13 @@ export const all: ReadonlyArray<TaskState> = TaskState.literals
 /** The states from which only an operator can bring a task back. */
 export const FinishedState = Schema.Literals(["completed", "failed", "cancelled", "expired"])
 
+export type FinishedState = typeof FinishedState.Type
+
 /** The same as a list. */
-export const finished: ReadonlyArray<typeof FinishedState.Type> = FinishedState.literals
+export const finished: ReadonlyArray<FinishedState> = FinishedState.literals
 
 /** Whether a task in this state will never run again by itself. */
-export const isFinished = (state: TaskState): state is typeof FinishedState.Type =>
+export const isFinished = (state: TaskState): state is FinishedState =>
   state === "completed" || state === "failed" || state === "cancelled" || state === "expired"
 
 const moves: Record<TaskState, ReadonlyArray<TaskState>> = {

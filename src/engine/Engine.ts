@@ -63,7 +63,7 @@ const demandNames = ({ queue, rescuer, retention, worker, ...options }: Options)
   Bounds.demandKnown(queue, queueNames, "queue.")
   Bounds.demandKnown(worker, workerNames, "worker.")
   Bounds.demandKnown(rescuer, rescuerNames, "rescuer.")
-  Bounds.demandKnown(retention, Pruner.defaults, "retention.")
+  Bounds.demandKnown(retention, Pruner.names, "retention.")
 }
 
 /** The whole shutdown, unless configured. */

@@ -10,19 +10,29 @@ import { Supervisor } from "../observability/Supervisor.ts"
 import * as BreakerRecords from "../store/BreakerRecords.ts"
 import { forgetNonces, maxRecords } from "../store/RecordDriver.ts"
 import { RecordStore } from "../store/RecordStore.ts"
-import { TaskStore } from "../store/TaskStore.ts"
+import { type Retention, TaskStore } from "../store/TaskStore.ts"
 import { Leader } from "./Leader.ts"
 
 /** What is kept, and how often the rest is removed. */
 export interface Options {
-  /** How long completed and cancelled tasks are kept. Default 1 day. */
+  /** How long completed, cancelled and expired tasks are kept. Default 1 day. */
   readonly keepFinished?: Duration.Input | undefined
+  /** The same of cancelled tasks alone. Default: `keepFinished`. */
+  readonly keepCancelled?: Duration.Input | undefined
+  /** The same of expired tasks alone. Default: `keepFinished`. */
+  readonly keepExpired?: Duration.Input | undefined
   /** How long failed tasks, the dead letters, are kept. Default 14 days. */
   readonly keepFailed?: Duration.Input | undefined
-  /** Finished tasks kept at most. Default 100,000. */
+  /** Tasks of each final state kept at most. Default 100,000. */
   readonly maxFinished?: number | undefined
+  /** The same of failed tasks, the dead letters. Default: `maxFinished`. */
+  readonly maxFailed?: number | undefined
+  /** The same of cancelled tasks. Default: `maxFinished`. */
+  readonly maxCancelled?: number | undefined
+  /** The same of expired tasks. Default: `maxFinished`. */
+  readonly maxExpired?: number | undefined
   /**
-   * Finished tasks kept at most whatever keys they have. Keyed ones stay for a day beyond `maxFinished`, so that repeated
+   * Tasks of each final state kept at most whatever keys they have. Keyed ones stay for a day beyond `maxFinished`, so that repeated
    * requests find them, but not beyond this. Default 1,000,000.
    */
   readonly maxKeyedFinished?: number | undefined
@@ -42,13 +52,54 @@ export const defaults = {
   interval: Duration.seconds(1)
 } as const
 
-const demandBounds = ({ interval, keepFailed, keepFinished, maxFinished, maxKeyedFinished }: Options): void => {
+/** The names of {@link Options}. */
+export const names: Bounds.Names<Options> = {
+  ...defaults,
+  keepCancelled: 1,
+  keepExpired: 1,
+  maxFailed: 1,
+  maxCancelled: 1,
+  maxExpired: 1
+}
+
+const demandBounds = (
+  { interval, keepFailed, keepFinished, maxFinished, maxKeyedFinished, ...options }: Options
+): void => {
+  for (const name of ["keepCancelled", "keepExpired"] as const) {
+    Bounds.demand(`retention.${name}`, Bounds.retention, options[name])
+  }
+  for (const name of ["maxFailed", "maxCancelled", "maxExpired"] as const) {
+    Bounds.demand(`retention.${name}`, Bounds.whole(0), options[name])
+  }
   Bounds.demand("retention.keepFinished", Bounds.retention, keepFinished)
   Bounds.demand("retention.keepFailed", Bounds.retention, keepFailed)
   Bounds.demand("retention.maxFinished", Bounds.whole(0), maxFinished)
   Bounds.demand("retention.maxKeyedFinished", Bounds.whole(0), maxKeyedFinished)
   Bounds.demand("retention.interval", Bounds.timeout, interval)
 }
+
+const retentionOf = (
+  {
+    keepFailed = defaults.keepFailed,
+    keepFinished = defaults.keepFinished,
+    maxFinished = defaults.maxFinished,
+    ...options
+  }: Options
+): Retention => ({
+  forMs: {
+    completed: Duration.toMillis(keepFinished),
+    failed: Duration.toMillis(keepFailed),
+    cancelled: Duration.toMillis(options.keepCancelled ?? keepFinished),
+    expired: Duration.toMillis(options.keepExpired ?? keepFinished)
+  },
+  max: {
+    completed: maxFinished,
+    failed: options.maxFailed ?? maxFinished,
+    cancelled: options.maxCancelled ?? maxFinished,
+    expired: options.maxExpired ?? maxFinished
+  },
+  maxKeyed: options.maxKeyedFinished ?? defaults.maxKeyedFinished
+})
 
 /** Tasks removed in one write at most. */
 const batchSize = 500
@@ -66,12 +117,7 @@ export const layer = (
     const records = yield* RecordStore
     const supervisor = yield* Supervisor
     const leader = yield* Leader
-    const retention = {
-      finishedForMs: Duration.toMillis(options.keepFinished ?? defaults.keepFinished),
-      failedForMs: Duration.toMillis(options.keepFailed ?? defaults.keepFailed),
-      maxFinished: options.maxFinished ?? defaults.maxFinished,
-      maxKeyedFinished: options.maxKeyedFinished ?? defaults.maxKeyedFinished
-    }
+    const retention = retentionOf(options)
     let forgetAt = -Infinity
     let breakersAt = -Infinity
     yield* supervisor.loop(

@@ -67,7 +67,7 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
 
 /** How a finished task ended. */
 export interface StoredOutcome extends Pick<StoredTask, "id" | "result" | "failure"> {
-  readonly state: typeof FinishedState.Type
+  readonly state: FinishedState
 }
 
 /** What a store answers about the end of a task, read. */

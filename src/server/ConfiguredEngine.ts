@@ -32,7 +32,12 @@ export const layer = (
       keepFinished: settings.keepFinished,
       keepFailed: settings.keepFailed,
       keepLogs: settings.keepLogs,
+      keepCancelled: settings.keepCancelled,
+      keepExpired: settings.keepExpired,
       maxFinished: settings.maxFinished,
+      maxFailed: settings.maxFailed,
+      maxCancelled: settings.maxCancelled,
+      maxExpired: settings.maxExpired,
       maxKeyedFinished: settings.maxKeyedFinished
     },
     shutdown: settings.shutdown

@@ -20,7 +20,7 @@ import type { StoreError } from "../domain/Errors.ts"
 import type { Pass } from "../domain/Gate.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
-import type { TaskState } from "../domain/TaskState.ts"
+import type { FinishedState, TaskState } from "../domain/TaskState.ts"
 import type { Counts } from "./Counts.ts"
 import type { EnqueueAnswer } from "./EnqueueAnswer.ts"
 import type { Charge, PassState } from "./Gates.ts"
@@ -159,16 +159,14 @@ export type RerunAnswer =
 /** What `remove` did: only finished tasks can be removed. */
 export type RemoveAnswer = "removed" | "unfinished" | "unknown"
 
-/** How long finished tasks are kept. */
+/** How long finished tasks are kept, each state by itself: many completed tasks remove no dead letter. */
 export interface Retention {
-  /** Age at which completed and cancelled tasks go, in milliseconds. */
-  readonly finishedForMs: number
-  /** Age at which failed tasks, the dead letters, go. */
-  readonly failedForMs: number
-  /** Finished tasks kept at most, oldest first; keyed ones younger than a day stay. */
-  readonly maxFinished: number
-  /** Finished tasks kept at most whatever keys they have: beyond it the oldest keyed ones go before their day is over. */
-  readonly maxKeyedFinished: number
+  /** Age at which those of a state go, in milliseconds. */
+  readonly forMs: Readonly<Record<FinishedState, number>>
+  /** How many of a state are kept at most, the newest; keyed ones younger than a day stay. */
+  readonly max: Readonly<Record<FinishedState, number>>
+  /** How many of each state are kept whatever keys they have: beyond it the oldest keyed ones go before their day is over. */
+  readonly maxKeyed: number
 }
 
 /** Keyed tasks younger than this survive pruning by count, so that their idempotency keys hold. */

@@ -130,11 +130,11 @@ export const bounds = (name: string, store: () => Store) =>
         const store = yield* TaskStore
         const { id } = yield* posted({ type: "echo" })
         yield* (yield* TaskQueue).cancel(id)
+        const most = Number.MAX_SAFE_INTEGER
         const forever = {
-          finishedForMs: Infinity,
-          failedForMs: Infinity,
-          maxFinished: Number.MAX_SAFE_INTEGER,
-          maxKeyedFinished: Number.MAX_SAFE_INTEGER
+          forMs: { completed: Infinity, failed: Infinity, cancelled: Infinity, expired: Infinity },
+          max: { completed: most, failed: most, cancelled: most, expired: most },
+          maxKeyed: most
         }
         assert.strictEqual(yield* store.prune(forever, 10), 0)
         assert.strictEqual((yield* task(id)).status, "cancelled")

@@ -5,13 +5,14 @@
 import { isDeepStrictEqual } from "node:util"
 import type { Settlement } from "../../src/domain/Settlement.ts"
 import type { TaskRecord } from "../../src/domain/TaskRecord.ts"
+import { isFinished as isEnd } from "../../src/domain/TaskState.ts"
 import type { Counts } from "../../src/store/Counts.ts"
 import type { LaneCounts } from "../../src/store/Lanes.ts"
 import { absent, type StoredRecord } from "../../src/store/RecordStore.ts"
 import type { Expired } from "../../src/store/TaskStore.ts"
 import { passesOf } from "./GateLedger.ts"
 import type { Call, Event, Operation, Stored } from "./History.ts"
-import { type Attempt, isFinished, isOver, type Known, type Ledger } from "./Ledger.ts"
+import { type Attempt, isOver, type Known, type Ledger } from "./Ledger.ts"
 import { chainLog, nameOf, namesIn } from "./Records.ts"
 import { calmAt, isUnstorable, leaseMs, pollMs, type Scenario, settlesItself } from "./Scenario.ts"
 
@@ -556,10 +557,13 @@ export const invariants: ReadonlyArray<Invariant> = [
 
   invariant("retention", "only finished tasks that retention does not keep are pruned", (ledger) => ({
     on: at("prune", ({ gone, now, retention }, violated) => {
-      let finished = ledger.finished().length
+      const finished = { completed: 0, failed: 0, cancelled: 0, expired: 0 }
+      for (const { state } of ledger.tasks.values()) if (isEnd(state)) finished[state]++
       const age = (id: string) => now - ledger.tasks.get(id)!.finishedAt
-      const keptForMs = (id: string) =>
-        ledger.tasks.get(id)!.state === "failed" ? retention.failedForMs : retention.finishedForMs
+      const keptForMs = (id: string) => {
+        const { state } = ledger.tasks.get(id)!
+        return isEnd(state) ? retention.forMs[state] : Infinity
+      }
       // The oldest go first. When the clock was set back, the ages do not say which were.
       const isAged = (id: string) => Number(age(id) >= keptForMs(id))
       const order = ledger.disturbedAt > 0
@@ -567,13 +571,14 @@ export const invariants: ReadonlyArray<Invariant> = [
         : (a: string, b: string) => age(b) - age(a)
       for (const id of gone.toSorted(order)) {
         const known = ledger.tasks.get(id)!
-        if (!isFinished(known)) violated(`${id} was ${known.state}`)
-        if (
-          isAged(id) === 0 && finished <= (known.task.key === null ? retention.maxFinished : retention.maxKeyedFinished)
-        ) {
-          violated(`${id} was pruned ${age(id)} ms after its end`)
+        const { state } = known
+        if (!isEnd(state)) {
+          violated(`${id} was ${state}`)
+          continue
         }
-        finished--
+        const max = Math.max(retention.max[state], known.task.key === null ? 0 : retention.maxKeyed)
+        if (isAged(id) === 0 && finished[state] <= max) violated(`${id} was pruned ${age(id)} ms after its end`)
+        finished[state]--
       }
     })
   })),

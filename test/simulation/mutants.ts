@@ -374,7 +374,10 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "pruned as soon as finished",
-    store: but((store) => ({ prune: (retention, limit) => store.prune({ ...retention, finishedForMs: 0 }, limit) }))
+    store: but((store) => ({
+      prune: (retention, limit) =>
+        store.prune({ ...retention, forMs: { ...retention.forMs, completed: 0, cancelled: 0 } }, limit)
+    }))
   },
   {
     name: "quarantine forgotten",

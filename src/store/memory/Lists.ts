@@ -1,5 +1,6 @@
 /** A task as the memory store holds it, and the lists that tasks are in: by id, by number, scheduled, running, finished. */
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
+import { finished, type FinishedState } from "../../domain/TaskState.ts"
 import { countBefore, Deque, Heap } from "../Order.ts"
 import { keyedForMs, rescuable, type RescueRequest, type Retention } from "../TaskStore.ts"
 
@@ -160,42 +161,60 @@ export class Running {
 
 const isCurrent = (entry: Entry): boolean => !entry.dead && entry.completedAt !== null
 
+/** The finished tasks of one state. */
+interface OfState {
+  readonly plain: Deque<Entry>
+  readonly keyed: Deque<Entry>
+}
+
 /** The finished tasks in the order they finished, so that pruning only ever looks at the oldest. */
 export class Finished {
-  private readonly done = { plain: new Deque<Entry>(), keyed: new Deque<Entry>() }
-  private readonly failed = { plain: new Deque<Entry>(), keyed: new Deque<Entry>() }
+  private readonly lists = Object.fromEntries(
+    finished.map((state): [FinishedState, OfState] => [state, { plain: new Deque(), keyed: new Deque() }])
+  ) as Record<FinishedState, OfState>
+  private readonly all = Object.values(this.lists)
 
-  add(entry: Entry): void {
-    const lists = entry.state === "failed" ? this.failed : this.done
-    lists[entry.key === null ? "plain" : "keyed"].push(entry)
+  add(entry: Entry, state: FinishedState): void {
+    this.lists[state][entry.key === null ? "plain" : "keyed"].push(entry)
   }
 
-  /** The next task that retention does not keep, given how many finished tasks there are; it leaves the lists. */
-  expired(retention: Retention, count: number, now: number): Entry | undefined {
-    for (const list of [this.done.plain, this.done.keyed]) {
-      if (age(list, now) >= retention.finishedForMs) return list.shift()
+  /** The next task that retention does not keep, given how many there are of each state; it leaves the lists. */
+  expired(
+    { forMs, max, maxKeyed }: Retention,
+    size: Readonly<Record<FinishedState, number>>,
+    now: number
+  ): Entry | undefined {
+    for (const state of finished) {
+      const { keyed, plain } = this.lists[state]
+      for (const list of [plain, keyed]) if (age(list, now) >= forMs[state]) return list.shift()
     }
-    for (const list of [this.failed.plain, this.failed.keyed]) {
-      if (age(list, now) >= retention.failedForMs) return list.shift()
+    for (const state of finished) {
+      const ofState = [this.lists[state]]
+      const entry = (size[state] > max[state] ? oldest(ofState, now, keyedForMs) : undefined) ??
+        (size[state] > Math.max(max[state], maxKeyed) ? oldest(ofState, now, 0) : undefined)
+      if (entry !== undefined) return entry
     }
-    return (count > retention.maxFinished ? this.oldest(now, keyedForMs) : undefined) ??
-      (count > retention.maxKeyedFinished ? this.oldest(now, 0) : undefined)
+    return undefined
   }
 
   /** The oldest task, without keyed ones that are younger than this; it leaves the lists. */
   oldest(now: number, keyedFromMs: number): Entry | undefined {
-    let oldest: Deque<Entry> | undefined
-    let oldestAge = -1
-    for (const list of [this.done.plain, this.failed.plain, this.done.keyed, this.failed.keyed]) {
-      const listAge = age(list, now)
-      const protectedByKey = (list === this.done.keyed || list === this.failed.keyed) && listAge < keyedFromMs
-      if (listAge > oldestAge && !protectedByKey) {
-        oldest = list
-        oldestAge = listAge
-      }
-    }
-    return oldest?.shift()
+    return oldest(this.all, now, keyedFromMs)
   }
+}
+
+const oldest = (states: ReadonlyArray<OfState>, now: number, keyedFromMs: number): Entry | undefined => {
+  let first: Deque<Entry> | undefined
+  let firstAge = -1
+  for (const { keyed, plain } of states) {
+    for (const list of [plain, keyed]) {
+      const listAge = age(list, now)
+      if (listAge <= firstAge || (list === keyed && listAge < keyedFromMs)) continue
+      first = list
+      firstAge = listAge
+    }
+  }
+  return first?.shift()
 }
 
 /** The age of the list's oldest task in milliseconds, or −1 when it is empty. */

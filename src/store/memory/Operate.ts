@@ -52,7 +52,7 @@ export const make = (
       tasks.passes.sweep(now)
       let removed = 0
       for (; removed < limit; removed++) {
-        const entry = tasks.finished.expired(retention, tasks.finishedCount, now)
+        const entry = tasks.finished.expired(retention, tasks.size, now)
         if (entry === undefined) break
         tasks.remove(entry)
       }

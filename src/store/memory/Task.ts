@@ -72,11 +72,6 @@ export class Tasks implements Known {
     return this.size.scheduled + this.size.pending + this.size.running
   }
 
-  /** Tasks that are finished and still stored. */
-  get finishedCount(): number {
-    return this.size.completed + this.size.failed + this.size.cancelled + this.size.expired
-  }
-
   /** The task, if this attempt is the one that runs it. */
   held(id: string, claim: number): Entry | undefined {
     const entry = this.log.get(id)
@@ -277,7 +272,7 @@ export class Tasks implements Known {
         if (from === "scheduled") this.scheduled.leave()
         if (from === "pending") this.leaveLane(entry)
         this.totals[change.state]++
-        this.finished.add(entry)
+        this.finished.add(entry, change.state)
     }
   }
 

@@ -3,11 +3,11 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
-import { isFinished } from "../../domain/TaskState.ts"
+import { finished, type FinishedState, isFinished } from "../../domain/TaskState.ts"
 import type { Budget } from "../Admission.ts"
 import { decideCancel, decideExpire, decideRerun, decideReschedule } from "../Driver.ts"
 import type { RescheduleAnswer } from "../Reschedule.ts"
-import { recordOf, type Row } from "../TaskRow.ts"
+import { recordOf, type Row, stateCode } from "../TaskRow.ts"
 import {
   type Expired,
   keyedForMs,
@@ -136,9 +136,14 @@ const pruning = (database: Database, tally: Tally) => {
     `(SELECT seq, completed_at FROM ${schema}.task, clock
       WHERE state = ${state} AND state >= 3 AND (key IS NULL) = ${!keyed} AND completed_at <= ${until}
       ORDER BY completed_at LIMIT ${limit})`
-  const stretches = (until: (state: number, keyed: boolean) => string, limit: string) =>
-    [3, 4, 5, 6].flatMap((state) => [false, true].map((keyed) => stretch(state, keyed, until(state, keyed), limit)))
-      .join(" UNION ALL ")
+  const stretches = (
+    states: ReadonlyArray<FinishedState>,
+    until: (state: FinishedState, keyed: boolean) => string,
+    limit: string
+  ) =>
+    states.flatMap((state) =>
+      [false, true].map((keyed) => stretch(stateCode[state], keyed, until(state, keyed), limit))
+    ).join(" UNION ALL ")
   const removal = (candidates: string, limit: string) =>
     `WITH clock AS MATERIALIZED (SELECT ${schema}.now_ms() AS now),
     old AS (SELECT seq FROM (${candidates}) c ORDER BY completed_at, seq LIMIT ${limit}),
@@ -149,10 +154,14 @@ const pruning = (database: Database, tally: Tally) => {
       )) RETURNING state, queue, type
     ), ${uncounted(schema)}
     SELECT count(*)::int FROM gone`
-  const aged = removal(stretches((state) => `now - ${state === 4 ? "$2::bigint" : "$1::bigint"}`, "$3::int"), "$3::int")
+  const aged = removal(
+    stretches(finished, (state) => `now - $${finished.indexOf(state) + 2}::bigint`, "$1::int"),
+    "$1::int"
+  )
   // a keyed task keeps answering repeated requests for a day
-  const excess = removal(stretches((_, keyed) => keyed ? `now - ${keyedForMs}` : "now", "$1::int"), "$1::int")
-  const excessKeyed = removal(stretches(() => "now", "$1::int"), "$1::int")
+  const excess = (state: FinishedState) =>
+    removal(stretches([state], (_, keyed) => keyed ? `now - ${keyedForMs}` : "now", "$1::int"), "$1::int")
+  const excessKeyed = (state: FinishedState) => removal(stretches([state], () => "now", "$1::int"), "$1::int")
   // the newest stays for ever: it holds the greatest number that a claim has had, see `Server`
   // an array is read once; a subquery of IN may be run once per row, its limit with it
   const forget = `DELETE FROM ${schema}.last_claim WHERE ctid = ANY (ARRAY(
@@ -169,18 +178,26 @@ const pruning = (database: Database, tally: Tally) => {
   const removed = (text: string, parameters: Parameters<typeof query>[2]) =>
     Effect.map(query<[count: number]>("prune", text, parameters), (rows) => rows[0]![0])
 
-  return Effect.fnUntraced(function*(retention: Retention, limit: number) {
+  return Effect.fnUntraced(function*({ forMs, max, maxKeyed }: Retention, limit: number) {
     yield* tally.fold
     yield* query("prune", forget)
     yield* query("prune", renewed)
     yield* sweep
     if (limit <= 0) return 0
-    const old = yield* removed(aged, [bounded(retention.finishedForMs), bounded(retention.failedForMs), number(limit)])
-    const finished = yield* tally.finished
-    const tooMany = Math.min(finished - retention.maxFinished, limit - old)
-    const byNumber = tooMany <= 0 ? 0 : yield* removed(excess, [number(tooMany)])
-    const tooManyKeyed = Math.min(finished - byNumber - retention.maxKeyedFinished, limit - old - byNumber)
-    return old + byNumber + (tooManyKeyed <= 0 ? 0 : yield* removed(excessKeyed, [number(tooManyKeyed)]))
+    let gone = yield* removed(aged, [number(limit), ...finished.map((state) => bounded(forMs[state]))])
+    const sizes = yield* tally.finished
+    for (const state of finished) {
+      let size = sizes[state]
+      const shrink = Effect.fnUntraced(function*(text: string, to: number) {
+        const amount = Math.min(size - to, limit - gone)
+        const count = amount <= 0 ? 0 : yield* removed(text, [number(amount)])
+        size -= count
+        gone += count
+      })
+      yield* shrink(excess(state), max[state])
+      yield* shrink(excessKeyed(state), Math.max(max[state], maxKeyed))
+    }
+    return gone
   })
 }
 

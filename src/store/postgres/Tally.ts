@@ -10,6 +10,7 @@
 import { type Clock, Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
+import type { FinishedState } from "../../domain/TaskState.ts"
 import { type Counts, totalsOf } from "../Counts.ts"
 import { type Database, texts } from "./Database.ts"
 
@@ -51,8 +52,8 @@ export interface Tally {
   readonly counts: (capacity: number) => Effect.Effect<Counts, StoreError>
   /** Tasks that are not finished. */
   readonly unfinished: Effect.Effect<number, StoreError>
-  /** Tasks that are finished and still stored. */
-  readonly finished: Effect.Effect<number, StoreError>
+  /** Tasks that are finished and still stored, by state. */
+  readonly finished: Effect.Effect<Readonly<Record<FinishedState, number>>, StoreError>
   /** Bytes of payloads, results, failures and histories. It looks at every task, but into no large text. */
   readonly bytes: Effect.Effect<number, StoreError>
   /** Adds up the rows that transactions have left. */
@@ -67,7 +68,9 @@ export const make = ({ query, schema, transaction }: Database, clock: Clock.Cloc
     (SELECT coalesce(sum(total), 0) FROM ${schema}.tally_expired)::float8,
     ${names.map((name) => `coalesce(sum(${name}), 0)::float8`).join(", ")} FROM ${schema}.tally`
   const unfinished = `SELECT coalesce(sum(unfinished), 0)::float8 FROM ${schema}.tally`
-  const finished = `SELECT coalesce(sum(completed + failed + cancelled), 0)::float8 FROM ${schema}.tally`
+  const finished = `SELECT coalesce(sum(completed), 0)::float8, coalesce(sum(failed), 0)::float8,
+    coalesce(sum(cancelled), 0)::float8, (SELECT coalesce(sum(stored), 0) FROM ${schema}.tally_expired)::float8
+    FROM ${schema}.tally`
   // of a text that is stored apart the row has the length
   const bytes = `SELECT coalesce(sum(octet_length(payload) + coalesce(octet_length(result), 0) +
     coalesce(octet_length(failure), 0) + coalesce(octet_length(history), 0)), 0)::float8 FROM ${schema}.task`
@@ -167,7 +170,13 @@ export const make = ({ query, schema, transaction }: Database, clock: Clock.Cloc
         }
       ),
     unfinished: one("count", unfinished),
-    finished: one("count", finished),
+    finished: Effect.map(
+      query<[completed: number, failed: number, dropped: number, expired: number]>("count", finished),
+      ([row]) => {
+        const [completed, failed, dropped, expired] = row!
+        return { completed, failed, cancelled: dropped - expired, expired }
+      }
+    ),
     bytes: one("measure", bytes),
     fold: Effect.gen(function*() {
       const [row] = yield* query<Folded>("fold the counters", fold)

@@ -3,6 +3,7 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
+import { finished } from "../../domain/TaskState.ts"
 import { decideCancel, decideExpire, decideRerun, decideReschedule, type Decision } from "../Driver.ts"
 import type { RescheduleAnswer, RescheduleRequest } from "../Reschedule.ts"
 import {
@@ -21,7 +22,7 @@ import { adopt, lanes, left, stored } from "./Order.ts"
 import { limits } from "./Passes.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 import { freeing } from "./Server.ts"
-import type { Changed, Tasks } from "./Task.ts"
+import { type Changed, letters, type Tasks } from "./Task.ts"
 import { standing } from "./Writes.ts"
 
 /** How often tasks may have changed after they were read. */
@@ -68,16 +69,15 @@ export const make = (runner: Runner, tasks: Tasks) => {
       runner("remove", runRemove, ids),
 
     prune: (
-      { failedForMs, finishedForMs, maxFinished, maxKeyedFinished }: Retention,
+      { forMs, max, maxKeyed }: Retention,
       limit: number
     ): Effect.Effect<number, StoreError> =>
       Effect.map(
         Effect.suspend(() =>
           runner("prune", runPrune, [
-            ...[limit, finishedForMs, failedForMs, maxFinished, keyedForMs, lastClaimForMs, maxKeyedFinished].map(
-              String
-            ),
-            bucketCursor
+            ...[limit, keyedForMs, lastClaimForMs, maxKeyed].map(String),
+            bucketCursor,
+            ...finished.flatMap((state) => [letters[state], String(forMs[state]), String(max[state])])
           ])
         ),
         ([removed, cursor]) => {
@@ -185,9 +185,9 @@ return answers
  * Removes what retention no longer keeps, first the tasks that are too old, then the oldest beyond the number, and forgets the
  * claims of instances that were silent for long.
  *
- * - Arguments: how many at most; the age at which completed and cancelled tasks go, that of failed ones, the number of
- *   finished tasks to keep, the age at which keyed tasks may be removed by number, that at which claims are forgotten, and the
- *   number of finished tasks to keep whatever keys they have; ages in ms. Last, where the look through the buckets goes on.
+ * - Arguments: how many at most, the age at which keyed tasks may be removed by number, that at which claims are forgotten, the
+ *   number of tasks of each state to keep whatever keys they have, where the look through the buckets goes on. Then of each state its
+ *   letter, the age at which tasks go, and how many to keep; ages in ms.
  * - Answers: how many tasks were removed, and where that look goes on the next time.
  */
 const runPrune = script<readonly [removed: number, bucketCursor: string]>(
@@ -198,20 +198,21 @@ if call("EXISTS", root .. ":held", root .. ":place") > 0 then adoptLines() end
 sweep()
 local limit, now = tonumber(ARGV[1]), clock()
 local bucketCursor = "0"
-if call("EXISTS", root .. ":bucket") == 1 then bucketCursor = limits().sweep(now, ARGV[8]) end
-local sets, kept = { "C0", "C1", "F0", "F1", "X0", "X1", "E0", "E1" }, 0
+if call("EXISTS", root .. ":bucket") == 1 then bucketCursor = limits().sweep(now, ARGV[5]) end
+local removed = 0
 
-for _, instance in ipairs(call("ZRANGEBYSCORE", root .. ":claimed", "-inf", int(now - ARGV[6]), "LIMIT", 0, 1000)) do
+for _, instance in ipairs(call("ZRANGEBYSCORE", root .. ":claimed", "-inf", int(now - ARGV[3]), "LIMIT", 0, 1000)) do
   call("HDEL", root .. ":claims", instance)
   call("ZREM", root .. ":claimed", instance)
 end
 
--- removes the oldest that finished by then, of all sets together; answers how many
-local function forget(amount, untilOf)
-  if amount <= 0 then return 0 end
+-- removes the oldest of a state that finished by then, those without a key and those with one
+local function forget(letter, amount, until_, untilKeyed)
+  amount = math.min(amount, limit - removed)
+  if amount <= 0 then return end
   local found, bySet = {}, {}
-  for _, set in ipairs(sets) do
-    local members = call("ZRANGEBYSCORE", root .. ":finished:" .. set, "-inf", int(untilOf(set)), "WITHSCORES", "LIMIT", 0,
+  for set, last in pairs({ [letter .. "0"] = until_, [letter .. "1"] = untilKeyed }) do
+    local members = call("ZRANGEBYSCORE", root .. ":finished:" .. set, "-inf", int(last), "WITHSCORES", "LIMIT", 0,
       int(amount))
     for index = 1, #members, 2 do
       local ref, at = members[index], tonumber(members[index + 1])
@@ -219,22 +220,30 @@ local function forget(amount, untilOf)
     end
   end
   table.sort(found, function(a, b) return a.at < b.at or (a.at == b.at and a.seq < b.seq) end)
-  local removed = math.min(#found, amount)
-  for index = 1, removed do
+  amount = math.min(#found, amount)
+  for index = 1, amount do
     local set = found[index].set
     bySet[set] = bySet[set] or {}
     table.insert(bySet[set], found[index].ref)
   end
   for set, refs in pairs(bySet) do drop(set, refs) end
-  return removed
+  removed = removed + amount
 end
 
-local aged = forget(limit, function(set) return now - (string.sub(set, 1, 1) == "F" and ARGV[3] or ARGV[2]) end)
-for _, set in ipairs(sets) do kept = kept + call("ZCARD", root .. ":finished:" .. set) end
--- a keyed task keeps answering repeated requests for a while
-local spared = aged + forget(math.min(kept - ARGV[4], limit - aged), function(set)
-  return string.sub(set, 2) == "1" and now - ARGV[5] or now
-end)
-return { spared + forget(math.min(kept + aged - spared - ARGV[7], limit - spared), function() return now end), bucketCursor }
+local function sizeOf(letter)
+  return call("ZCARD", root .. ":finished:" .. letter .. "0") + call("ZCARD", root .. ":finished:" .. letter .. "1")
+end
+
+for at = 6, #ARGV, 3 do
+  local last = now - ARGV[at + 1]
+  forget(ARGV[at], limit, last, last)
+end
+for at = 6, #ARGV, 3 do
+  local letter, max = ARGV[at], tonumber(ARGV[at + 2])
+  -- a keyed task keeps answering repeated requests for a while
+  forget(letter, sizeOf(letter) - max, now, now - ARGV[2])
+  forget(letter, sizeOf(letter) - math.max(max, tonumber(ARGV[4])), now, now)
+end
+return { removed, bucketCursor }
 `
 )

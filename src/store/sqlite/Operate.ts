@@ -2,7 +2,7 @@
  * What operators do to tasks and queues, and what retention does for them.
  */
 import type { DatabaseSync } from "node:sqlite"
-import { finished, isFinished, type TaskState } from "../../domain/TaskState.ts"
+import { finished, type FinishedState, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { decideCancel, decideExpire, decideRerun, decideReschedule } from "../Driver.ts"
 import type { RescheduleAnswer } from "../Reschedule.ts"
 import { columns, recordOf, type Row, stateCode } from "../TaskRow.ts"
@@ -84,35 +84,30 @@ const pruning = (database: DatabaseSync): Operations<"prune">["prune"] => {
   const deleteTask = prepare(database, "DELETE FROM task WHERE seq = ?")
   const forgetClaims = prepare(database, "DELETE FROM last_claim WHERE claimed_at <= ?")
 
-  /** The oldest finished tasks, at most `limit`, that finished by `until` of their state and keyedness. */
-  const candidates = (limit: number, until: (state: TaskState, keyed: boolean) => number): Array<Candidate> =>
+  /** The oldest tasks of a state, at most `limit`, that finished by `until` of their keyedness. */
+  const candidates = (state: FinishedState, limit: number, until: (keyed: boolean) => number): Array<Candidate> =>
     limit <= 0 ?
       [] :
-      finished.flatMap((state) =>
-        [false, true].flatMap((keyed) =>
-          oldest.all(stateCode[state], keyed ? 0 : 1, until(state, keyed), limit)
-            .map(([seq, completedAt]) => ({ seq, completedAt, state }))
-        )
+      [false, true].flatMap((keyed) =>
+        oldest.all(stateCode[state], keyed ? 0 : 1, until(keyed), limit)
+          .map(([seq, completedAt]) => ({ seq, completedAt, state }))
       ).sort((a, b) => a.completedAt - b.completedAt || a.seq - b.seq).slice(0, limit)
 
-  return ({ lanes, now, tally }, retention, limit) => {
-    const remove = (tasks: ReadonlyArray<Candidate>): number => {
-      for (const { seq, state } of tasks) {
-        deleteTask.run(seq)
-        tally.remove(state, 1)
-      }
-      return tasks.length
+  return ({ lanes, now, tally }, { forMs, max, maxKeyed }, limit) => {
+    let removed = 0
+    const remove = (state: FinishedState, excess: number, until: (keyed: boolean) => number): void => {
+      const tasks = candidates(state, Math.min(excess, limit - removed), until)
+      for (const { seq } of tasks) deleteTask.run(seq)
+      tally.remove(state, tasks.length)
+      removed += tasks.length
     }
     forgetClaims.run(now - lastClaimForMs)
-    const aged = remove(candidates(
-      limit,
-      (state) => now - (state === "failed" ? retention.failedForMs : retention.finishedForMs)
-    ))
-    const excess = Math.min(tally.finished - retention.maxFinished, limit - aged)
-    // a keyed task keeps answering repeated requests for a day
-    const spared = aged + remove(candidates(excess, (_, keyed) => keyed ? now - keyedForMs : now))
-    const excessKeyed = Math.min(tally.finished - retention.maxKeyedFinished, limit - spared)
-    const removed = spared + remove(candidates(excessKeyed, () => now))
+    for (const state of finished) remove(state, limit, () => now - forMs[state])
+    for (const state of finished) {
+      // a keyed task keeps answering repeated requests for a day
+      remove(state, tally.size(state) - max[state], (keyed) => keyed ? now - keyedForMs : now)
+      remove(state, tally.size(state) - Math.max(max[state], maxKeyed), () => now)
+    }
     lanes.swept(now, removed)
     return removed
   }

@@ -3,7 +3,7 @@
  * changed in memory, and written at its end.
  */
 import type { DatabaseSync } from "node:sqlite"
-import { all, finished, isFinished, type TaskState } from "../../domain/TaskState.ts"
+import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { type Counts, type Totals, totalsOf } from "../Counts.ts"
 import { prepare, type Statement } from "./Database.ts"
 
@@ -73,9 +73,9 @@ export class Tally {
     return this.row[place.scheduled]! + this.row[place.pending]! + this.row[place.running]!
   }
 
-  /** Tasks that are finished and still stored. */
-  get finished(): number {
-    return finished.reduce((sum, state) => sum + this.row[place[state]]!, 0)
+  /** Tasks that are in a state. */
+  size(state: TaskState): number {
+    return this.row[place[state]]!
   }
 
   /** New tasks. */

@@ -90,13 +90,32 @@ export const request = (fields: Partial<ClaimRequest> = {}): ClaimRequest => ({
   ...fields
 })
 
+/** What tests say of retention: most of it of all states together. */
+export interface Keeping {
+  /** Of all states but `failed`. */
+  readonly finishedForMs?: number
+  readonly failedForMs?: number
+  /** Of each state. */
+  readonly maxFinished?: number
+  readonly maxKeyedFinished?: number
+  readonly max?: Partial<Retention["max"]>
+  readonly forMs?: Partial<Retention["forMs"]>
+}
+
 /** A retention that keeps all but what the fields say. */
-export const retention = (fields: Partial<Retention> = {}): Retention => ({
-  finishedForMs: forEver,
-  failedForMs: forEver,
-  maxFinished: Number.MAX_SAFE_INTEGER,
-  maxKeyedFinished: Number.MAX_SAFE_INTEGER,
-  ...fields
+export const retention = (
+  {
+    failedForMs = forEver,
+    finishedForMs = forEver,
+    forMs,
+    max,
+    maxFinished: most = Number.MAX_SAFE_INTEGER,
+    maxKeyedFinished = Number.MAX_SAFE_INTEGER
+  }: Keeping = {}
+): Retention => ({
+  forMs: { completed: finishedForMs, cancelled: finishedForMs, expired: finishedForMs, failed: failedForMs, ...forMs },
+  max: { completed: most, cancelled: most, expired: most, failed: most, ...max },
+  maxKeyed: maxKeyedFinished
 })
 
 /** Why an attempt failed. */

@@ -1,6 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { keyedForMs, type Retention, TaskState, TaskStore } from "taskforge/store"
+import { keyedForMs, TaskState, TaskStore } from "taskforge/store"
 import { type Driver, scenario } from "./driver.ts"
 import {
   add,
@@ -11,6 +11,7 @@ import {
   hour,
   idsOf,
   inState,
+  type Keeping,
   minute,
   rerun,
   retention,
@@ -19,8 +20,7 @@ import {
 
 export const pruning = (driver: Driver) =>
   describe("prune", () => {
-    const prune = (fields: Partial<Retention>, limit = 1000) =>
-      TaskStore.use((store) => store.prune(retention(fields), limit))
+    const prune = (fields: Keeping, limit = 1000) => TaskStore.use((store) => store.prune(retention(fields), limit))
     const kept = Effect.map(everything, (tasks) => [...idsOf(tasks)])
 
     scenario(driver, "keeps everything that retention keeps", () =>
@@ -78,18 +78,34 @@ export const pruning = (driver: Driver) =>
         assert.strictEqual(yield* prune({ finishedForMs: hour, failedForMs: hour }), 2)
       }))
 
-    scenario(driver, "takes the oldest beyond the number kept, of whatever class", () =>
+    scenario(driver, "takes the oldest of a state beyond the number kept of it, whatever there is of others", () =>
       Effect.gen(function*() {
         const ids: Array<string> = []
-        for (const state of ["completed", "failed", "cancelled", "failed", "completed"] as const) {
+        for (const state of ["failed", "completed", "expired", "completed", "cancelled", "completed"] as const) {
           ids.push(yield* inState(state))
           yield* driver.advance("1 minute")
         }
-        assert.strictEqual(yield* prune({ maxFinished: 5 }), 0)
-        assert.strictEqual(yield* prune({ maxFinished: 3 }), 2)
-        assert.sameMembers(yield* kept, ids.slice(2))
-        assert.strictEqual(yield* prune({ maxFinished: 0 }), 3)
+        assert.strictEqual(yield* prune({ maxFinished: 3 }), 0)
+        assert.strictEqual(yield* prune({ max: { completed: 1 } }), 2)
+        assert.sameMembers(yield* kept, [ids[0]!, ids[2]!, ids[4]!, ids[5]!])
+        for (const [state, place] of [["failed", 0], ["expired", 2], ["cancelled", 4], ["completed", 5]] as const) {
+          assert.strictEqual(yield* prune({ max: { [state]: 0 } }), 1)
+          assert.isFalse((yield* kept).includes(ids[place]!))
+        }
         assert.deepStrictEqual(yield* kept, [])
+      }))
+
+    scenario(driver, "takes each state by its own age", () =>
+      Effect.gen(function*() {
+        for (const state of TaskState.finished) {
+          yield* inState(state)
+        }
+        yield* driver.advance("1 hour")
+        for (const state of TaskState.finished) {
+          assert.strictEqual((yield* counts)[state], 1)
+          assert.strictEqual(yield* prune({ forMs: { [state]: 30 * minute } }), 1)
+          assert.strictEqual((yield* counts)[state], 0)
+        }
       }))
 
     scenario(driver, "does not count unfinished tasks towards the number kept", () =>
@@ -121,8 +137,8 @@ export const pruning = (driver: Driver) =>
       () =>
         Effect.gen(function*() {
           const keyed: Array<string> = []
-          for (const [index, state] of (["completed", "failed", "cancelled", "expired"] as const).entries()) {
-            keyed.push(yield* inState(state, { key: `k${index}` }))
+          for (let index = 0; index < 4; index++) {
+            keyed.push(yield* inState("completed", { key: `k${index}` }))
             yield* driver.advance("1 minute")
           }
           const plain = yield* inState("completed")
@@ -198,7 +214,9 @@ export const pruning = (driver: Driver) =>
 
     scenario(driver, "leaves the totals as they are", () =>
       Effect.gen(function*() {
-        for (const state of TaskState.finished) yield* inState(state)
+        for (const state of TaskState.finished) {
+          yield* inState(state)
+        }
         yield* driver.advance("2 hours")
         const before = yield* counts
         assert.strictEqual(yield* prune({ maxFinished: 0 }), 4)

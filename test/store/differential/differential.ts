@@ -14,7 +14,7 @@ import * as PausedQueues from "../../../src/store/PausedQueues.ts"
 import { RecordStore } from "../../../src/store/RecordStore.ts"
 import { type ClaimAnswer, type ClaimRef, type ClaimRequest, TaskStore } from "../../../src/store/TaskStore.ts"
 import type { Driver } from "../conformance/driver.ts"
-import { anyTime, pause, putRecord, setLimit } from "../conformance/fixtures.ts"
+import { anyTime, pause, putRecord, retention, setLimit } from "../conformance/fixtures.ts"
 import { check, type Step } from "../model/check.ts"
 import {
   askedOf,
@@ -183,11 +183,11 @@ class History {
       case "charge":
         return (store) => store.charge([operation])
       case "prune": {
-        const { do: _do, limit: _limit, ...retention } = operation
+        const { do: _do, limit: _limit, ...fields } = operation
         // all or none by number: among tasks that finished together the choice is the store's
-        const maxFinished = retention.maxFinished < 100 ? 0 : 100
-        const maxKeyedFinished = retention.maxKeyedFinished < 100 ? 0 : 100
-        return (store) => store.prune({ ...retention, maxFinished, maxKeyedFinished }, 100)
+        const maxFinished = fields.maxFinished < 100 ? 0 : 100
+        const maxKeyedFinished = fields.maxKeyedFinished < 100 ? 0 : 100
+        return (store) => store.prune(retention({ ...fields, maxFinished, maxKeyedFinished }), 100)
       }
     }
   }

@@ -562,7 +562,7 @@ export class Model {
   tooOld(retention: Retention): ReadonlyArray<ModelTask> {
     return this.tasks.filter((task) =>
       this.isFinished(task) &&
-      this.now - task.completedAt! >= (task.state === "failed" ? retention.failedForMs : retention.finishedForMs)
+      this.now - task.completedAt! >= retention.forMs[task.state as keyof Retention["forMs"]]
     )
   }
 

@@ -23,7 +23,7 @@ import {
   TaskStore
 } from "taskforge/store"
 import type { Driver } from "../conformance/driver.ts"
-import { anyTime, pause, putRecord, setLimit } from "../conformance/fixtures.ts"
+import { anyTime, pause, putRecord, retention, setLimit } from "../conformance/fixtures.ts"
 import type { End, Model, ModelTask } from "./Model.ts"
 import {
   askedOf,
@@ -384,31 +384,35 @@ export class Runner {
   }
 
   /** Among equals the store chooses, so the model checks the choice instead of foretelling it. */
-  private prune({ do: _do, limit, ...retention }: OperationOf<"prune">) {
+  private prune({ do: _do, limit, ...fields }: OperationOf<"prune">) {
     return Effect.gen({ self: this }, function*() {
       const store = yield* TaskStore
-      const removed = yield* store.prune(retention, limit)
+      const kept = retention(fields)
+      const removed = yield* store.prune(kept, limit)
       const left = new Set((yield* store.list({ limit: 1000 })).tasks.map(({ id }) => id))
       const gone = this.model.tasks.filter(({ id }) => !left.has(id))
       agree("number pruned", removed, gone.length)
 
-      const tooOld = this.model.tooOld(retention)
-      const finished = this.model.tasks.filter((task) => this.model.isFinished(task)).length
-      const excess = Math.max(0, finished - tooOld.length - retention.maxFinished)
+      const tooOld = this.model.tooOld(kept)
       const prunable = this.model.prunable().filter((task) => !tooOld.includes(task))
-      const spared = tooOld.length + Math.min(excess, prunable.length)
-      const excessKeyed = Math.max(0, finished - spared - retention.maxKeyedFinished)
-      agree("number due to be pruned", removed, Math.min(limit, spared + excessKeyed))
-
-      const byNumber = gone.filter((task) => !tooOld.includes(task))
-      if (byNumber.length > 0) assert.isTrue(tooOld.every((task) => gone.includes(task)), "the too old go first")
-      const taken = byNumber.filter((task) => !prunable.includes(task))
-      assert.isAtMost(taken.length, excessKeyed, "a protected task was pruned by number")
-      const kept = this.model.tasks.filter((task) => this.model.isFinished(task) && !gone.includes(task))
-      for (const task of byNumber) {
-        const others = taken.includes(task) ? kept : kept.filter((other) => prunable.includes(other))
-        assert.isTrue(others.every((other) => other.completedAt! >= task.completedAt!), "an older task was kept")
+      let due = tooOld.length
+      for (const state of TaskState.finished) {
+        const others = this.model.tasks.filter((task) => task.state === state && !tooOld.includes(task))
+        const free = others.filter((task) => prunable.includes(task))
+        const spared = Math.min(Math.max(0, others.length - kept.max[state]), free.length)
+        const most = Math.max(kept.max[state], kept.maxKeyed)
+        const excessKeyed = Math.max(0, others.length - spared - most)
+        due += spared + excessKeyed
+        const byNumber = others.filter((task) => gone.includes(task))
+        if (byNumber.length > 0) assert.isTrue(tooOld.every((task) => gone.includes(task)), "the too old go first")
+        const taken = byNumber.filter((task) => !free.includes(task))
+        assert.isAtMost(taken.length, excessKeyed, "a protected task was pruned by number")
+        for (const task of byNumber) {
+          const stay = (taken.includes(task) ? others : free).filter((other) => !gone.includes(other))
+          assert.isTrue(stay.every((other) => other.completedAt! >= task.completedAt!), "an older task was kept")
+        }
       }
+      agree("number due to be pruned", removed, Math.min(limit, due))
       this.model.drop(gone)
     })
   }
