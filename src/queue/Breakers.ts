@@ -97,7 +97,7 @@ export interface Breakers {
    * ```
    */
   readonly openBreaker: (name: string, options?: OpenOptions) => Effect.Effect<BreakerView, BreakerError>
-  /** Closes a breaker and forgets its failures: tasks start as they like. Without a key all keys of it, 100 at a time. */
+  /** Closes a breaker and forgets its failures: tasks start as they like. Without a key all keys of it, however many. */
   readonly resetBreaker: (
     name: string,
     options?: { readonly key?: string | undefined }
@@ -162,7 +162,12 @@ export const make = (records: RecordStore["Service"]): Breakers => {
   const passOf = (breaker: BreakerRecords.StoredBreaker, key: string | undefined) => {
     if (!breaker.keyed && key !== undefined && key !== "") {
       return Effect.fail(
-        new InvalidOption({ option: "key", found: "given", expected: "none: the breaker has no keys", index: 0 })
+        new InvalidOption({
+          option: "key",
+          found: JSON.stringify(key),
+          expected: "none: the breaker has no keys",
+          index: 0
+        })
       )
     }
     return breaker.keyed && key === undefined
@@ -190,7 +195,10 @@ export const make = (records: RecordStore["Service"]): Breakers => {
       const breaker = yield* find(given)
       const states = keys === undefined
         ? yield* statesOf(breaker)
-        : yield* onRecords(BreakerRecords.statesOf([...new Set(keys)].map((key) => Breaker.passOf(given, key))))
+        : yield* Effect.flatMap(
+          Effect.forEach([...new Set(keys)], (key) => passOf(breaker, key)),
+          (passes) => onRecords(BreakerRecords.statesOf(passes))
+        )
       return viewOf(breaker, states, yield* onRecords(BreakerRecords.now))
     }),
     openBreaker: Effect.fnUntraced(function*(given, options = {}) {
@@ -207,14 +215,9 @@ export const make = (records: RecordStore["Service"]): Breakers => {
     resetBreaker: Effect.fnUntraced(function*(given, options = {}) {
       yield* failing(Bounds.refuseUnknown(options, { key: 1 }) ?? Bounds.refuse("key", LimitRule.key, options.key))
       const breaker = yield* find(given)
-      const passes = breaker.keyed && options.key === undefined
-        ? (yield* statesOf(breaker)).map(({ pass }) => pass)
-        : [yield* passOf(breaker, options.key)]
-      yield* Effect.forEach(
-        passes,
-        (pass) => onRecords(BreakerRecords.change(pass, breaker, () => null)),
-        { concurrency: 10, discard: true }
-      )
+      if (options.key === undefined) return yield* onRecords(BreakerRecords.closeAll(given, breaker))
+      const pass = yield* passOf(breaker, options.key)
+      yield* onRecords(BreakerRecords.change(pass, breaker, () => null))
     })
   }
 }

@@ -9,7 +9,7 @@ import type { StoreError } from "../domain/Errors.ts"
 import * as Gate from "../domain/Gate.ts"
 import { limitKind, limitOfDocument } from "./Gates.ts"
 import { maxRecords } from "./RecordDriver.ts"
-import { absent, type Change, RecordStore, type StoredRecord } from "./RecordStore.ts"
+import { absent, type Change, type Listed, RecordStore, type StoredRecord } from "./RecordStore.ts"
 
 /** The kind of records of what definitions say. */
 const breakerKind = "breaker"
@@ -213,6 +213,25 @@ export const change = (
     yield* store.put(changes)
     return { before, after, now: at }
   }))
+
+/** Closes all breakers of a name, page by page: also those of keys that the definition has no more. */
+export const closeAll = Effect.fnUntraced(function*(
+  name: string,
+  settings: Breaker.Settings
+): Effect.fn.Return<void, StoreError, RecordStore> {
+  const store = yield* RecordStore
+  const prefix = idOf(Breaker.passOf(name, ""))
+  for (let after: string | undefined, more = true; more;) {
+    const page: Listed = yield* Effect.catchTag(store.list(stateKind, { prefix, after }), "InvalidOption", Effect.die)
+    yield* Effect.forEach(
+      page.records,
+      ({ id }) => change(Gate.breakerMark + id, settings, () => null),
+      { concurrency: 10, discard: true }
+    )
+    after = page.records.at(-1)?.id
+    more = page.more
+  }
+})
 
 /** Forgets failures that count no more, and open breakers that no task has tried for a day. Answers how many. */
 export const forgetOld: Effect.Effect<number, StoreError, RecordStore> = Effect.gen(function*() {

@@ -121,6 +121,8 @@ describe("breakers over HTTP", () => {
       yield* refused(404, "breaker_not_found", send("DELETE", "/api/v1/breakers/nothing"))
       yield* refused(400, "invalid_request", send("PUT", "/api/v1/breakers/web", {}))
       yield* refused(400, "invalid_request", send("PUT", "/api/v1/breakers/smtp?key=a", {}))
+      // It would say that the breaker of this key is closed, whatever that of all tasks is
+      yield* refused(400, "invalid_request", get("/api/v1/breakers/smtp?key=a"))
       yield* refused(400, "invalid_request", send("PUT", "/api/v1/breakers/smtp", { for: 0 }))
       yield* refused(400, "invalid_request", send("PUT", "/api/v1/breakers/smtp", { untill: 1 }))
       yield* refused(400, "invalid_request", get("/api/v1/breakers/~smtp"))
@@ -148,6 +150,15 @@ describe("breakers over HTTP", () => {
         assert.deepStrictEqual(keys.map(({ key, state }) => [key, state]), [["a", "open"], ["b", "closed"]])
         yield* resetBreaker("web")
         assert.deepInclude(yield* breaker("web"), { state: "closed", keys: [] })
+        // more of them than one page has
+        yield* Effect.forEach(
+          Array.from({ length: 120 }, (_, index) => `host-${index}`),
+          (key) => openBreaker("web", { key, for: "1 hour" }),
+          { concurrency: 10 }
+        )
+        yield* resetBreaker("web")
+        assert.deepInclude(yield* breaker("web"), { state: "closed", keys: [] })
+        assert.instanceOf(yield* Effect.flip(breaker("smtp", ["a"])), InvalidOption)
         assert.instanceOf(yield* Effect.flip(breaker("nothing")), BreakerNotFound)
         assert.instanceOf(yield* Effect.flip(openBreaker("web")), InvalidOption)
         assert.instanceOf(yield* Effect.flip(openBreaker("web", { key: "a", for: 0 })), InvalidOption)
