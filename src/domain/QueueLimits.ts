@@ -28,7 +28,10 @@ export const rulesOf = (limits: QueueLimits = {}): Rules => {
   for (const [queue, given] of queues) {
     const option = `queue.limits.${queue}`
     Bounds.demand("queue.limits", Bounds.name, queue)
+    Bounds.demand("queue.limits", single, queue)
+    Bounds.demand(option, list, given ?? null)
     Bounds.demand(option, atMost(maxLimits, "limits"), given.length)
+    if (given.some(({ name }) => name === undefined)) Bounds.demand("queue.limits", nameable, queue)
     for (const { cost, key } of given) {
       Bounds.demand(`${option}.key`, nothing, key)
       Bounds.demand(`${option}.cost`, nothing, cost)
@@ -42,6 +45,28 @@ const atMost = (max: number, what: string): Bounds.Bound<number> => ({
   expected: `at most ${max} ${what}`,
   accepts: (count) => count <= max
 })
+
+/** In shares it stands for all other queues, so that it would be expected to do so here too. */
+const single: Bounds.Bound<string> = {
+  expected: "each queue by its name: * does not stand for the others here",
+  accepts: (queue) => queue !== "*"
+}
+
+/** Without types it may be one limit. */
+const list: Bounds.Bound<unknown> = {
+  expected: "an array of limits",
+  accepts: Array.isArray
+}
+
+/** The longest name that a limit without one of its own gets. */
+const nameOf = (queue: string): string => `queue:${queue}:concurrency`
+
+/** What limits get their names from that have none of their own. */
+const nameable: Bounds.Bound<string> = {
+  expected: `a queue of at most ${LimitRule.maxLimitNameLength - nameOf("").length} characters without =, or a name ` +
+    "for each of its limits",
+  accepts: (queue) => LimitRule.limitName.accepts(nameOf(queue))
+}
 
 const nothing: Bounds.Bound<unknown> = {
   expected: "none: the limit of a queue is shared by all its tasks",

@@ -39,6 +39,11 @@ const all = "worker.shares"
 
 const names: Bounds.Names<Share> = { reserved: 1, max: 1, weight: 1 }
 
+const anObject: Bounds.Bound<unknown> = {
+  expected: "reserved, max or weight",
+  accepts: (share) => typeof share === "object" && share !== null
+}
+
 /** Throws `InvalidOption` where shares are out of bounds, or keep more slots than the pool has. */
 export const demandShares = (shares: Options, queues: ReadonlyArray<string>, size: number): void => {
   const entries = Object.entries(shares)
@@ -49,6 +54,8 @@ export const demandShares = (shares: Options, queues: ReadonlyArray<string>, siz
   for (const [queue, share] of entries) {
     const option = `${all}.${queue}`
     Bounds.demand(all, Bounds.name, queue)
+    // Without types it may be a number
+    Bounds.demand(option, anObject, share ?? null)
     Bounds.demandKnown(share, names, `${option}.`)
     Bounds.demand(`${option}.reserved`, Bounds.whole(0, size), share.reserved)
     Bounds.demand(`${option}.max`, Bounds.whole(Math.max(1, share.reserved ?? 0), 10_000), share.max)

@@ -90,8 +90,12 @@ describe("the limits of a queue", () => {
     [{ mail: [Limit.rate({ max: 1, per: "1 second", cost: () => 2 })] }, /queue\.limits\.mail\.cost/],
     [{ mail: [1, 2, 3].map((max) => Limit.concurrency({ max })) }, /queue\.limits\.mail/],
     [{ "": [] }, /queue\.limits/],
-    [{ ["q".repeat(200)]: [Limit.concurrency({ max: 1 })] }, /limits\.name/],
-    [Object.fromEntries(Array.from({ length: 101 }, (_, n) => [`q${n}`, []])), /queue\.limits/]
+    [{ ["q".repeat(200)]: [Limit.concurrency({ max: 1 })] }, /queue\.limits.*a name for each of its limits/],
+    [Object.fromEntries(Array.from({ length: 101 }, (_, n) => [`q${n}`, []])), /queue\.limits/],
+    [{ "*": [Limit.concurrency({ max: 1 })] }, /queue\.limits.*each queue by its name/],
+    [{ mail: Limit.concurrency({ max: 1 }) as never }, /queue\.limits\.mail.*an array of limits/],
+    [{ mail: null as never }, /queue\.limits\.mail.*an array of limits/],
+    [{ "a=b": [Limit.concurrency({ max: 1 })] }, /queue\.limits.*a name for each of its limits/]
   ]
   for (const [limits, option] of refused) {
     it(`refuse what names ${option.source}`, () => {

@@ -144,6 +144,8 @@ describe("shares", () => {
     [{ a: { reserved: 3, max: 2 } }, /worker\.shares\.a\.max/],
     [{ a: { weight: 0 } }, /worker\.shares\.a\.weight/],
     [{ a: { wieght: 2 } as never }, /worker\.shares\.a\.wieght/],
+    [{ a: null as never }, /worker\.shares\.a is null/],
+    [{ a: 3 as never }, /worker\.shares\.a is 3/],
     [{ "": {} }, /worker\.shares/],
     [{ c: {} }, /worker\.shares\.c/],
     [Object.fromEntries(Array.from({ length: 101 }, (_, n) => [`q${n}`, {}])), /worker\.shares/]
