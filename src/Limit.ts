@@ -59,4 +59,6 @@ export type GivenLimits<Payload> =
 
 /** The limits that are given. */
 export const given = <Payload>(limits: GivenLimits<Payload> | undefined): ReadonlyArray<Limit<Payload>> | undefined =>
-  typeof limits === "function" ? limits({ concurrency, rate }) : limits
+  limits === undefined
+    ? undefined
+    : LimitRule.demandArray("limits", typeof limits === "function" ? limits({ concurrency, rate }) : limits)

@@ -9,12 +9,16 @@ type PerQueue<Given extends Fields> = Readonly<
   Record<string, { readonly [Name in keyof Given]?: Given[Name]["Type"] }>
 >
 
-/** Queues with commas between them, each a name and what is said of it, with spaces between. A queue is named once. */
-const perQueue = <const Given extends Fields>(fields: Given) => {
+/**
+ * Queues with commas between them, each a name and what is said of it, with spaces between. A queue is named once. Whether `*` says
+ * something of all others is up to the setting.
+ */
+const perQueue = <const Given extends Fields>(fields: Given, hasOthers: boolean) => {
   const read = (text: string): PerQueue<Given> | undefined => {
     const queues: Record<string, Record<string, unknown>> = Object.create(null)
     for (const entry of text.split(",")) {
       const [queue = "", ...words] = entry.trim().split(/\s+/)
+      if (queue === "*" && !hasOthers) return undefined
       if (queue === "" || queue.includes("=") || words.length === 0 || Object.hasOwn(queues, queue)) return undefined
       const said: Record<string, unknown> = {}
       for (const word of words) {
@@ -53,11 +57,11 @@ export const shares = perQueue({
   reserved: integer(0, 10_000),
   max: integer(1, 10_000),
   weight: integer(1, 1000)
-}).pipe(Schema.annotate({
+}, true).pipe(Schema.annotate({
   expected: "queues with reserved, max or weight, such as mail reserved=2 weight=3, reports max=4, * weight=2"
 }))
 
 /** How many tasks of a queue run at the same time, and start in a time. */
-export const limits = perQueue({ max: integer(1, 1_000_000), rate }).pipe(Schema.annotate({
-  expected: "queues with max or rate, such as mail max=5 rate=100/1m, reports max=1"
+export const limits = perQueue({ max: integer(1, 1_000_000), rate }, false).pipe(Schema.annotate({
+  expected: "queues with max or rate, each by its name, such as mail max=5 rate=100/1m, reports max=1"
 }))

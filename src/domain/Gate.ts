@@ -75,14 +75,20 @@ const Concurrency = Schema.Struct({
   notBefore: Schema.optionalKey(Schema.Int)
 })
 
+/** Tokens of a rate or of a bucket. Within these bounds, and those of its time, every store can hold what it computes of them. */
+export const tokenBounds = { minimum: 0.000_001, maximum: 1_000_000_000 }
+
+/** Milliseconds in which a rate gives its tokens: up to 3,650 days. */
+export const perMsBounds = { minimum: 1, maximum: 315_360_000_000 }
+
 /**
  * A bucket of tokens for each pass: it gets `tokens` in `perMs` milliseconds, evenly, and holds `burst` at most. A task
  * starts when the bucket has what it costs, or is full where it costs more than that, and takes it out.
  */
 const Rate = Schema.Struct({
-  tokens: Schema.Finite.check(Schema.isGreaterThan(0)),
-  perMs: Schema.Finite.check(Schema.isGreaterThan(0)),
-  burst: Schema.Finite.check(Schema.isGreaterThan(0))
+  tokens: Schema.Finite.check(Schema.isBetween(tokenBounds)),
+  perMs: Schema.Finite.check(Schema.isBetween(perMsBounds)),
+  burst: Schema.Finite.check(Schema.isBetween(tokenBounds))
 })
 
 /**
@@ -129,6 +135,12 @@ export interface Bucket {
 export const levelAt = (bucket: Bucket | undefined, { burst, perMs, tokens }: typeof Rate.Type, now: number): number =>
   bucket === undefined ? burst : Math.min(burst, bucket.level + Math.max(0, now - bucket.at) * tokens / perMs)
 
+/**
+ * Until when a bucket lacks something at the latest, in milliseconds since the epoch: the last one that has a date. More can be
+ * charged than a slow rate gives in any time that stores can write.
+ */
+export const maxLacksUntil = 253_402_300_799_999
+
 /** Until when a bucket lacks what a task costs, at least: `undefined` if it has it now. */
 export const lacksUntil = (
   level: number,
@@ -138,7 +150,7 @@ export const lacksUntil = (
 ): number | undefined => {
   const missing = Math.min(cost, burst) - level
   // never too late: what is looked at a moment too early, because of how doubles are rounded, waits for one millisecond more
-  return missing <= 0 ? undefined : now + Math.max(1, Math.floor(missing * perMs / tokens))
+  return missing <= 0 ? undefined : Math.min(maxLacksUntil, now + Math.max(1, Math.floor(missing * perMs / tokens)))
 }
 
 /**

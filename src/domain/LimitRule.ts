@@ -102,8 +102,8 @@ export const limitName: Bounds.Bound<string> = {
     !name.startsWith(Gate.orderMark) && !name.startsWith(Gate.breakerMark)
 }
 
-/** Tokens and tasks of a limit at most. */
-const maxTokens = 1_000_000_000
+/** Tokens of a task, and tasks of a limit, at most. */
+const maxTokens = Gate.tokenBounds.maximum
 
 /** The times that a task may go in one turn. */
 export const weight: Bounds.Bound<number> = Bounds.whole(1, 1000)
@@ -114,10 +114,18 @@ const maxWeights = 100
 /** Tasks that may run at the same time. None do where it is 0. */
 export const concurrency = Bounds.whole(0, maxTokens)
 
+const minTokens = Gate.tokenBounds.minimum
+
 /** Tokens of a bucket. */
 export const tokens: Bounds.Bound<number> = {
-  expected: `a number of more than 0 and at most ${maxTokens}`,
-  accepts: (value) => Number.isFinite(value) && value > 0 && value <= maxTokens
+  expected: `a number from ${minTokens.toFixed(6)} to ${maxTokens}`,
+  accepts: (value) => Number.isFinite(value) && value >= minTokens && value <= maxTokens
+}
+
+/** The time of a rate. */
+export const time: Bounds.Bound<Duration.Input> = {
+  expected: `a duration from ${Gate.perMsBounds.minimum} millisecond to ${Duration.toDays(Bounds.maxTimeout)} days`,
+  accepts: (input) => Bounds.timeout.accepts(input) && Duration.toMillis(input) >= Gate.perMsBounds.minimum
 }
 
 /** What a task takes of a rate. */
@@ -135,6 +143,23 @@ export const key: Bounds.Bound<string> = {
 const aFunction: Bounds.Bound<unknown> = {
   expected: "a function of the payload",
   accepts: (value) => typeof value === "function"
+}
+
+const aKey: Bounds.Bound<unknown> = {
+  expected: "a function of the payload, or an object with key",
+  accepts: (value) => typeof value === "function" || (typeof value === "object" && value !== null)
+}
+
+const perKey: Bounds.Bound<unknown> = {
+  expected: "an object with a number for each key",
+  accepts: (value) => typeof value === "object" && value !== null && !Array.isArray(value)
+}
+
+const anArray: Bounds.Bound<unknown> = {
+  expected: "an array of limits, made with concurrency and rate",
+  accepts: (value) =>
+    Array.isArray(value) &&
+    value.every((one: Partial<Limit<never>> | null | undefined) => typeof one?.limit === "object")
 }
 
 const onFailure: Bounds.Bound<string> = {
@@ -165,7 +190,7 @@ export const ofRate = <Payload>(options: RateOptions<Payload>): Limit<Payload> =
   Bounds.demand("rate.cost", aFunction, cost)
   Bounds.demand("rate.name", limitName, name)
   demandGiven("rate.max", tokens, max)
-  demandGiven("rate.per", Bounds.timeout, per)
+  demandGiven("rate.per", time, per)
   Bounds.demand("rate.burst", tokens, burst)
   return { limit: { tokens: max, perMs: Duration.toMillis(per), burst: burst ?? max }, key, cost, name }
 }
@@ -178,6 +203,15 @@ const demandGiven = <A>(option: string, bound: Bounds.Bound<A>, value: A): void 
   Bounds.demand(option, bound, value)
 }
 
+/** These limits. Throws `InvalidOption` where they are something else, such as what a function gives that forgot its `return`. */
+export const demandArray = <Payload>(
+  option: string,
+  limits: ReadonlyArray<Limit<Payload>>
+): ReadonlyArray<Limit<Payload>> => {
+  demandGiven(option, anArray, limits)
+  return limits
+}
+
 /**
  * The rules of a definition: its order first, then its breakers and its limits as they are given, and fairness last. Throws `InvalidOption` where
  * something in them is outside of its bound.
@@ -187,6 +221,8 @@ export const rulesOf = <Payload>(
   { breakers = [], fairBy, limits = [], orderBy }: Options<Payload>
 ): ReadonlyArray<LimitRule<Payload>> => {
   const rules: Array<LimitRule<Payload>> = []
+  Bounds.demand("orderBy", aKey, orderBy)
+  Bounds.demand("fairBy", aKey, fairBy)
   if (orderBy !== undefined) rules.push(orderOf(type, typeof orderBy === "function" ? { key: orderBy } : orderBy))
   for (const { key, name } of breakers) {
     rules.push({ name: Gate.breakerMark + name, limit: { lifted: true }, key, ofKeys: noKeys })
@@ -237,6 +273,7 @@ const fairOf = <Payload>(type: string, options: FairOptions<Payload>): LimitRule
   const { key: keyOf, name = `${type}:fair`, weights = {} } = options
   demandGiven<unknown>("fairBy.key", aFunction, keyOf)
   Bounds.demand("fairBy.name", limitName, name)
+  Bounds.demand("fairBy.weights", perKey, weights)
   const ofKeys = new Map<string, Gate.Limit>()
   for (const [one, fair] of Object.entries(weights)) {
     Bounds.demand("fairBy.weights", key, one)

@@ -29,7 +29,7 @@ export const rulesOf = (limits: QueueLimits = {}): Rules => {
     const option = `queue.limits.${queue}`
     Bounds.demand("queue.limits", Bounds.name, queue)
     Bounds.demand("queue.limits", single, queue)
-    Bounds.demand(option, list, given ?? null)
+    LimitRule.demandArray(option, given ?? null)
     Bounds.demand(option, atMost(maxLimits, "limits"), given.length)
     if (given.some(({ name }) => name === undefined)) Bounds.demand("queue.limits", nameable, queue)
     for (const { cost, key } of given) {
@@ -50,12 +50,6 @@ const atMost = (max: number, what: string): Bounds.Bound<number> => ({
 const single: Bounds.Bound<string> = {
   expected: "each queue by its name: * does not stand for the others here",
   accepts: (queue) => queue !== "*"
-}
-
-/** Without types it may be one limit. */
-const list: Bounds.Bound<unknown> = {
-  expected: "an array of limits",
-  accepts: Array.isArray
 }
 
 /** The longest name that a limit without one of its own gets. */

@@ -119,7 +119,7 @@ const onFailure: Bounds.Bound<string> = {
 const changeBounds: { readonly [Name in keyof LimitChange]-?: Bounds.Bound<any> } = {
   ...optionBounds,
   max: LimitRule.tokens,
-  per: Bounds.timeout,
+  per: LimitRule.time,
   burst: LimitRule.tokens,
   onFailure,
   weight: LimitRule.weight
@@ -127,7 +127,7 @@ const changeBounds: { readonly [Name in keyof LimitChange]-?: Bounds.Bound<any> 
 
 const boundsOf = {
   concurrency: { ...optionBounds, max: LimitRule.concurrency },
-  rate: { ...optionBounds, max: LimitRule.tokens, per: Bounds.timeout, burst: LimitRule.tokens },
+  rate: { ...optionBounds, max: LimitRule.tokens, per: LimitRule.time, burst: LimitRule.tokens },
   order: { ...optionBounds, onFailure },
   fair: { ...optionBounds, weight: LimitRule.weight }
 }
@@ -165,7 +165,7 @@ export const changed = (limit: Gate.Limit, change: LimitChange): Gate.Limit | In
   if (invalid !== undefined) return invalid
   if (settings.every((name) => change[name as keyof LimitChange] === undefined)) {
     const option = settings[0]!
-    const { expected } = changeBounds[option as keyof LimitChange]
+    const { expected } = (bounds as Readonly<Record<string, Bounds.Bound<never>>>)[option]!
     return new InvalidOption({ option, found: "missing", expected, index: 0 })
   }
   if ("order" in limit) return { order: change.onFailure! }

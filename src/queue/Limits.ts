@@ -113,6 +113,13 @@ export const make = (
     return found ?? (yield* new LimitNotFound({ name: given }))
   })
 
+  /** Refuses a key of a limit that has none: what was set for it would hold for no task. */
+  const demandKey = ({ id, keyed }: LimitRecords.StoredLimit, key: string | undefined) => {
+    if (keyed || key === undefined || key === "") return Effect.void
+    const expected = `no key: the limit ${JSON.stringify(LimitRule.shownName(id))} is shared by all its tasks`
+    return Effect.fail(new InvalidOption({ option: "key", found: JSON.stringify(key), expected, index: 0 }))
+  }
+
   const own = (id: string) => Effect.map(onRecords(LimitRecords.get([id])), ([limit]) => limit)
 
   const stored = Effect.fnUntraced(function*(id: string, limit: Gate.Limit, author: LimitRecords.Author) {
@@ -213,6 +220,7 @@ export const make = (
     setLimit: Effect.fnUntraced(function*(name, change) {
       yield* failing(LimitViews.refuseChange(change))
       const named = yield* find(name)
+      yield* demandKey(named, change.key)
       const id = change.key === undefined ? named.id : Gate.passOf(named.id, change.key)
       const before = change.key === undefined ? named : (yield* own(id)) ?? named
       const base = [before.limit, before.definition, named.limit, named.definition].find((limit) =>
@@ -224,7 +232,9 @@ export const make = (
     }),
     liftLimit: Effect.fnUntraced(function*(name, options = {}) {
       yield* failing(LimitViews.refuseOptions(options))
-      const { id } = yield* find(name)
+      const found = yield* find(name)
+      yield* demandKey(found, options.key)
+      const { id } = found
       return yield* stored(options.key === undefined ? id : Gate.passOf(id, options.key), { lifted: true }, options)
     }),
     resetLimit: Effect.fnUntraced(function*(name, options = {}) {
@@ -257,8 +267,9 @@ export const make = (
     pauseKey: Effect.fnUntraced(function*(limit, key, options = {}) {
       yield* Bounds.check("key", LimitRule.key, key)
       yield* Pauses.check(options)
-      const { id } = yield* find(limit)
-      yield* onRecords(PausedQueues.keys.pause(Gate.passOf(id, key), Pauses.reasonOf(options)))
+      const found = yield* find(limit)
+      yield* demandKey(found, key)
+      yield* onRecords(PausedQueues.keys.pause(Gate.passOf(found.id, key), Pauses.reasonOf(options)))
     }),
     resumeKey: Effect.fnUntraced(function*(limit, key) {
       yield* Bounds.check("key", LimitRule.key, key)

@@ -8,7 +8,7 @@ import { InvalidOption, type RecordConflict, type StoreError } from "../domain/E
 import * as Gate from "../domain/Gate.ts"
 import { limitKind as kind } from "./Gates.ts"
 import { maxRecords } from "./RecordDriver.ts"
-import { absent, all, type Change, RecordStore, type StoredRecord } from "./RecordStore.ts"
+import { absent, all, type Change, type Listed, RecordStore, type StoredRecord } from "./RecordStore.ts"
 
 /** What a document has besides the limit itself. */
 const Document = Schema.fromJsonString(Schema.Struct({
@@ -141,29 +141,61 @@ export const register = Effect.fnUntraced(function*(
   const changed: Array<string> = []
   for (let start = 0; start < ids.length; start += maxRecords) {
     const part = ids.slice(start, start + maxRecords)
-    changed.push(...yield* repeated(registerPart(part, limits)))
+    const { mayHaveKeys, put } = yield* repeated(registerPart(part, limits))
+    changed.push(...put)
+    for (const id of mayHaveKeys) changed.push(...yield* repeated(forgetKeys(id, limits)))
   }
   return changed
 })
+
+/** Takes back what an earlier definition said of single keys and this one does not: their weights. What an operator set stays. */
+const forgetKeys = Effect.fnUntraced(function*(id: string, limits: ReadonlyMap<string, Defined>) {
+  const store = yield* RecordStore
+  const forgotten: Array<string> = []
+  let after: string | undefined
+  for (let more = true; more;) {
+    const page: Listed = yield* Effect.catchTag(
+      store.list(kind, { prefix: Gate.passOf(id, ""), after, limit: maxRecords }),
+      "InvalidOption",
+      Effect.die
+    )
+    const changes = page.records.flatMap((record): ReadonlyArray<Change> => {
+      const known = read(record)
+      if (known === undefined || known.definition === null || limits.has(record.id)) return []
+      const document = known.from === "definition" ? null : ofOperator(known.limit, authorOf(known), undefined)
+      return [{ kind, id: record.id, expects: record.version, document }]
+    })
+    if (changes.length > 0) yield* Effect.catchTag(store.put(changes), "InvalidOption", Effect.die)
+    forgotten.push(...changes.map(({ id }) => id))
+    after = page.records.at(-1)?.id
+    more = page.more && after !== undefined
+  }
+  return forgotten
+})
+
+const authorOf = ({ by, reason }: StoredLimit): Author => ({ by: by ?? undefined, reason: reason ?? undefined })
 
 const registerPart = Effect.fnUntraced(function*(ids: ReadonlyArray<string>, limits: ReadonlyMap<string, Defined>) {
   const store = yield* RecordStore
   // Names and keys have bounds
   const records = yield* Effect.catchTag(store.get(kind, ids), "InvalidOption", Effect.die)
   const changes: Array<Change> = []
+  const mayHaveKeys: Array<string> = []
   ids.forEach((id, index) => {
     const record = records[index]
     const defined = limits.get(id)!
     const known = record && read(record)
     const before = definedOf(known)
-    if (before !== undefined && before.keyed === defined.keyed && isSame(before.limit, defined.limit)) return
+    const isKept = before !== undefined && before.keyed === defined.keyed && isSame(before.limit, defined.limit)
+    if (known !== undefined && !id.includes("=") && (!isKept || "fair" in defined.limit)) mayHaveKeys.push(id)
+    if (isKept) return
     const document = known === undefined || known.from === "definition"
       ? ofDefinition(defined)
-      : ofOperator(known.limit, { by: known.by ?? undefined, reason: known.reason ?? undefined }, defined)
+      : ofOperator(known.limit, authorOf(known), defined)
     changes.push({ kind, id, expects: record?.version ?? absent, document })
   })
   if (changes.length > 0) yield* Effect.catchTag(store.put(changes), "InvalidOption", Effect.die)
-  return changes.map(({ id }) => id)
+  return { put: changes.map(({ id }) => id), mayHaveKeys }
 })
 
 const isSame = (a: Gate.Limit, b: Gate.Limit): boolean => {

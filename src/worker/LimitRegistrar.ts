@@ -82,8 +82,11 @@ const limitsOf = (rules: ReadonlyArray<LimitRule<never>>) => {
   const differing = new Set<string>()
   const add = (id: string, defined: LimitRecords.Defined) => {
     const known = limits.get(id)
-    if (known === undefined) limits.set(id, defined)
-    else if (JSON.stringify(known.limit) !== JSON.stringify(defined.limit)) differing.add(`the limit ${id}`)
+    if (known === undefined || (defined.keyed && !known.keyed)) {
+      limits.set(id, { limit: known?.limit ?? defined.limit, keyed: defined.keyed })
+    }
+    if (known === undefined) return
+    if (JSON.stringify(known.limit) !== JSON.stringify(defined.limit)) differing.add(`the limit ${id}`)
   }
   for (const { key, limit, name, ofKeys } of rules) {
     const keyed = key !== undefined

@@ -203,7 +203,7 @@ describe("each variable", () => {
       "a reserved=6, b reserved=5",
       "mail __proto__=1"
     ],
-    TASKFORGE_QUEUE_LIMITS: ["mail", "mail max=many", "mail rate=5", "mail weight=2", "mail max=1,"],
+    TASKFORGE_QUEUE_LIMITS: ["mail", "mail max=many", "mail rate=5", "mail weight=2", "mail max=1,", "* max=1"],
     STORE_URL: ["taskforge.db", "sqlite:", "sqlite://data/tasks.db", "mysql://localhost", "postgres://h:port/db"],
     TASKFORGE_NAMESPACE: ["a b", "a:b", "ä"],
     TASKFORGE_POSTGRES_CONNECTIONS: ["2", "many"],

@@ -88,6 +88,23 @@ describe("the rules of a definition", () => {
       "orderBy.onFailure",
       () => Task.make("t", { orderBy: { key: anyKey, onFailure: "stop" as never } })
     ],
+    ["limits that are none", "limits", () => Task.make("t", { limits: null as never })],
+    ["a limit without its array", "limits", () => Task.make("t", { limits: Limit.concurrency({ max: 1 }) as never })],
+    ["a limit that was not made", "limits", () => Task.make("t", { limits: [{ max: 2 }] as never })],
+    ["limits that forget their return", "limits", () => Task.make("t", { limits: (() => undefined) as never })],
+    ["limits that come later", "limits", () => Task.make("t", { limits: (() => Promise.resolve([])) as never })],
+    ["an order by the name of a field", "orderBy", () => Task.make("t", { orderBy: "tenant" as never })],
+    ["an order by nothing", "orderBy", () => Task.make("t", { orderBy: null as never })],
+    ["turns by the name of a field", "fairBy", () => Task.make("t", { fairBy: "tenant" as never })],
+    [
+      "weights without keys",
+      "fairBy.weights",
+      () => Task.make("t", { fairBy: { key: anyKey, weights: [3] as never } })
+    ],
+    ["no weights", "fairBy.weights", () => Task.make("t", { fairBy: { key: anyKey, weights: null as never } })],
+    ["a rate that never gives anything", "rate.max", () => Limit.rate({ max: 1e-7, per: "1 second" })],
+    ["a burst that never fills", "rate.burst", () => Limit.rate({ max: 1, per: "1 second", burst: 1e-7 })],
+    ["a rate in less than a millisecond", "rate.per", () => Limit.rate({ max: 1, per: "999 micros" })],
     ["a weight of nothing", "fairBy.weights.a", () => Task.make("t", { fairBy: { key: anyKey, weights: { a: 0 } } })],
     [
       "too many weights",

@@ -271,6 +271,9 @@ describe("taskforge limits", () => {
       assert.include((yield* succeeding(onServer(["explain", "second"]))).stdout, "key_blocked")
       yield* succeeding(onServer(["limits", "release", "ship:order", "--key", "bad"]))
       yield* reaches("second", "failed")
+      for (const words of [["limits", "release", "ship:order"], ["pause", "--limit", "sync:rate"]]) {
+        assert.include(yield* failing(64, onServer(words)), "has keys, and --key names none")
+      }
       const unknown = yield* onServer(["limits", "show", "nothing"])
       assert.deepInclude(unknown, { code: 66 })
       assert.include(yield* failing(65, onServer(["limits", "set", "sync:concurrency", "--weight", "2"])), "weight")

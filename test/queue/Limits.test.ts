@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, DateTime, Duration, Effect, Exit, Fiber, Schema } from "effect"
+import { Context, DateTime, Duration, Effect, Exit, Fiber, Layer, Schema } from "effect"
 import { InvalidOption, LimitNotFound } from "../../src/domain/Errors.ts"
 import * as Limit from "../../src/Limit.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
@@ -150,6 +150,51 @@ describe("limits", () => {
       })
     ))
 
+  it.effect("of single keys go with the definition that had them, and what an operator set for a key stays", () =>
+    withStore(
+      {},
+      Effect.gen(function*() {
+        const types = (weights: Readonly<Record<string, number>>) => [
+          Task.make("fair", { payload, fairBy: { key: ({ tenant }) => tenant, weights } }),
+          Task.make("fairer", {
+            payload,
+            fairBy: { key: ({ tenant }) => tenant, name: "fair:fairly", weights: { a: 9 } }
+          })
+        ]
+        const keys = (weights: Readonly<Record<string, number>>, after: Effect.Effect<void, unknown, TaskQueue>) =>
+          Effect.gen(function*() {
+            const handlers = Layer.mergeAll(
+              Layer.empty,
+              ...types(weights).map((type) => type.toLayer(() => Effect.void))
+            )
+            const engine = yield* start({ handlers })
+            yield* quiesce
+            const found = yield* Effect.provideContext(
+              Effect.flatMap(queue, (queue) => queue.limit("fair:fair")),
+              engine.context
+            )
+            yield* Effect.orDie(Effect.provideContext(after, engine.context))
+            yield* engine.close
+            return found.keys.map(({ key, setting }) => [key, "weight" in setting ? setting.weight : undefined])
+          })
+        const many = Object.fromEntries(Array.from({ length: 99 }, (_, n) => [`k${n}`, 2]))
+        const set = Effect.flatMap(queue, ({ setLimit }) =>
+          Effect.andThen(
+            setLimit("fair:fair", { key: "own", weight: 7, by: "ada" }),
+            Effect.asVoid(setLimit("fair:fair", { key: "gold", weight: 4, by: "ada" }))
+          ))
+        const reset = Effect.flatMap(queue, ({ resetLimit }) => resetLimit("fair:fair", { key: "gold" }))
+        assert.lengthOf(yield* keys({ ...many, gold: 3 }, Effect.void), 100)
+        assert.deepStrictEqual(yield* keys({ gold: 3, silver: 2 }, set), [["gold", 3], ["silver", 2]])
+        assert.deepStrictEqual(yield* keys({}, reset), [["gold", 4], ["own", 7]])
+        assert.deepStrictEqual(yield* keys({}, Effect.void), [["own", 7]])
+        const other = yield* start({})
+        const { limit } = Context.get(other.context, TaskQueue)
+        assert.deepStrictEqual((yield* limit("fair:fairly")).keys.map(({ key }) => key), ["a"])
+        yield* other.close
+      })
+    ))
+
   it.effect("that an operator set are not touched by instances that start", () => {
     const definition = (max: number) => Task.make("sync", { limits: [Limit.concurrency({ max })] })
     return withEngine(
@@ -232,6 +277,34 @@ describe("limits", () => {
           option: "name",
           expected: "the name of an order"
         })
+      })
+    ))
+
+  it.effect("without keys refuse one, which no task has", () =>
+    withEngine(
+      { queue: { limits: { mail: [Limit.concurrency({ max: 2 })] } } },
+      Effect.gen(function*() {
+        const { liftLimit, limit, limits, pauseKey, pausedKeys, resetLimit, setLimit } = yield* queue
+        const name = "queue:mail:concurrency"
+        yield* quiesce
+        const refused = [
+          setLimit(name, { key: "acme", max: 1 }),
+          liftLimit(name, { key: "acme" }),
+          pauseKey(name, "acme")
+        ]
+        for (const one of refused) {
+          const error = yield* Effect.flip(one as Effect.Effect<unknown, unknown>)
+          assert.instanceOf(error, InvalidOption)
+          assert.deepInclude(error, { option: "key", found: "\"acme\"" })
+          assert.include(error.expected, "no key")
+        }
+        assert.lengthOf((yield* limits()).limits, 1)
+        assert.deepStrictEqual(yield* pausedKeys, [])
+        yield* pauseKey(name, "")
+        yield* setLimit(name, { max: 1 })
+        // what an earlier version stored can be taken back
+        yield* resetLimit(name, { key: "acme" })
+        assert.isNotNull((yield* limit(name)).keys[0]!.pause)
       })
     ))
 

@@ -95,6 +95,7 @@ describe("the limits of a queue", () => {
     [{ "*": [Limit.concurrency({ max: 1 })] }, /queue\.limits.*each queue by its name/],
     [{ mail: Limit.concurrency({ max: 1 }) as never }, /queue\.limits\.mail.*an array of limits/],
     [{ mail: null as never }, /queue\.limits\.mail.*an array of limits/],
+    [{ mail: [{ max: 1 }] as never }, /queue\.limits\.mail.*an array of limits/],
     [{ "a=b": [Limit.concurrency({ max: 1 })] }, /queue\.limits.*a name for each of its limits/]
   ]
   for (const [limits, option] of refused) {

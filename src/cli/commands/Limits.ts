@@ -10,7 +10,7 @@ import * as Screen from "../Screen.ts"
 import * as Table from "../Table.ts"
 import * as Target from "../Target.ts"
 import * as Words from "../Words.ts"
-import { pauseText } from "./Queues.ts"
+import { namedKey, pauseText } from "./Queues.ts"
 
 const name = Argument.String("name").pipe(Argument.withDescription("The limit: taskforge limits list shows them"))
 
@@ -230,14 +230,11 @@ const reset = Target.command("reset", { name, key }, ({ json, key, name }) =>
 
 const release = Target.command("release", {
   name,
-  key: Flag.String("key").pipe(
-    Flag.withMetavar("KEY"),
-    Flag.withDescription("The key that is blocked"),
-    Flag.withDefault("")
-  )
-}, ({ json, key, name }) =>
+  key: Input.textFlag("key", "KEY", "The key that is blocked")
+}, ({ json, key: given, name }) =>
   Effect.gen(function*() {
     const { api, ask } = yield* Target.Target
+    const key = yield* namedKey(name, given)
     yield* ask(api.limits.release({ params: { name }, query: { key } }))
     if (json) return yield* Screen.json({ name, key, released: true })
     const paint = yield* Screen.paint

@@ -120,10 +120,22 @@ const demandSubject = ({ key, limit, queues, type }: Target.Given<typeof named>)
       "Name queues, or a type with --type, or a key with --key and --limit."
     ))
 
-/** The key that is named, if one is. A limit that has no keys has the empty one. */
+/** The key of a limit that is named. A limit that has no keys has the empty one; of others, no one means that when naming none. */
+export const namedKey = Effect.fnUntraced(function*(limit: string, key: Option.Option<string>) {
+  if (Option.isSome(key)) return key.value
+  const { api, ask } = yield* Target.Target
+  const { is_keyed } = yield* ask(api.limits.get({ params: { name: limit }, query: {} }))
+  if (!is_keyed) return ""
+  return yield* usage(
+    `The limit ${limit} has keys, and --key names none`,
+    "Name one with --key; --key '' is the empty one."
+  )
+})
+
+/** The key that is named, if one is. */
 const keyOf = ({ key, limit }: Target.Given<typeof named>) =>
   Option.isSome(limit)
-    ? Effect.succeed({ limit: limit.value, key: Option.getOrElse(key, () => "") })
+    ? Effect.map(namedKey(limit.value, key), (key) => ({ limit: limit.value, key }))
     : Option.isSome(key)
     ? Effect.fail(usage("--key needs --limit", "taskforge limits list shows the limits."))
     : Effect.undefined

@@ -104,7 +104,7 @@ const author = {
 /** How a limit is changed. What belongs to its kind, the server knows. */
 export const NewLimitJson = Schema.Struct({
   max: Schema.optionalKey(Schema.Finite).annotate({ description: "Of a limit of concurrency, or of a rate" }),
-  per: Schema.optionalKey(MillisOrText.check(within(Bounds.timeout))).annotate({
+  per: Schema.optionalKey(MillisOrText.check(within(LimitRule.time))).annotate({
     description: "Of a rate: text such as 1s or 1m, or milliseconds"
   }),
   burst: Schema.optionalKey(Schema.Finite).annotate({ description: "Of a rate" }),

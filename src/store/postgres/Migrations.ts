@@ -194,6 +194,9 @@ const windows = (schema: string): ReadonlyArray<string> => [
 /** Limits of which none starts before a time. Instances of earlier versions call the same functions, and keep these too. */
 const breakers = (schema: string): ReadonlyArray<string> => [...Passes.functions(schema), Take.takeFunction(schema)]
 
+/** Rates whose numbers can be held, and buckets that lack more than their rate ever gives. */
+const bounded = (schema: string): ReadonlyArray<string> => [...Passes.functions(schema), Take.takeFunction(schema)]
+
 const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   first,
   Events.tables,
@@ -209,7 +212,8 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   (schema) => [Claim.claimFunction(schema)],
   windows,
   breakers,
-  expiry
+  expiry,
+  bounded
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

@@ -13,6 +13,10 @@ import { type Database, numbers, texts } from "./Database.ts"
 const known = (pass: Gate.Pass): string =>
   pass.includes("\0") || !pass.isWellFormed() ? `=${JSON.stringify(pass).slice(1, -1)}` : pass
 
+const between = ({ maximum, minimum }: typeof Gate.tokenBounds): string => `${minimum} AND ${maximum}`
+const tokens = between(Gate.tokenBounds)
+const perMs = between(Gate.perMsBounds)
+
 /**
  * The passes of a gate, and the limit of a pass: its own, or that of its name, as `Gates.limitFor` finds it. A gate that is
  * none has no passes.
@@ -65,7 +69,7 @@ export const functions = (schema: string): ReadonlyArray<string> => [
       tokens := v ->> 'tokens';
       per_ms := v ->> 'perMs';
       burst := v ->> 'burst';
-      IF tokens > 0 AND per_ms > 0 AND burst > 0 THEN
+      IF tokens BETWEEN ${tokens} AND burst BETWEEN ${tokens} AND per_ms BETWEEN ${perMs} THEN
         kind := 'rate';
         RETURN;
       END IF;

@@ -259,8 +259,8 @@ export const takeFunction = (schema: string): string => {
               v_pass.level + greatest(0, p_now - v_pass.at) * v_pass.tokens / v_pass.per_ms) END;
             IF least(v_cost, v_pass.burst) - v_level > 0 THEN
               v_refused := v_pass.pass;
-              v_until := p_now
-                + greatest(1, floor((least(v_cost, v_pass.burst) - v_level) * v_pass.per_ms / v_pass.tokens));
+              v_until := least(${Gate.maxLacksUntil}, p_now
+                + greatest(1, floor((least(v_cost, v_pass.burst) - v_level) * v_pass.per_ms / v_pass.tokens)));
             END IF;
           ELSIF v_pass.kind = 'fair' THEN
             v_weight := v_pass.most;

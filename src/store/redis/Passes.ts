@@ -3,7 +3,7 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
-import { orphanForMs, type Pass } from "../../domain/Gate.ts"
+import { maxLacksUntil, orphanForMs, type Pass, perMsBounds, tokenBounds } from "../../domain/Gate.ts"
 import type { Charge, PassState } from "../Gates.ts"
 import { limitKind, maxHolders, maxSwept, pausedKeyKind } from "../Gates.ts"
 import { lines } from "./Lines.ts"
@@ -49,7 +49,10 @@ local function limits()
   madeLimits = self
 
   local function isWhole(number) return type(number) == "number" and number % 1 == 0 end
-  local function isAbove(number) return type(number) == "number" and number > 0 and number < math.huge end
+  local function isWithin(number, least, most) return type(number) == "number" and number >= least and number <= most end
+  local function isTokens(number)
+    return isWithin(number, ${tokenBounds.minimum}, ${tokenBounds.maximum})
+  end
 
   local function parse(text)
     local isRead, limit = pcall(cjson.decode, string.match(text, "^[^;]*;[^;]*;[^;]*;(.*)$"))
@@ -57,7 +60,8 @@ local function limits()
     if isWhole(limit.max) and limit.max >= 0 and (limit.notBefore == nil or isWhole(limit.notBefore)) then
       return { max = limit.max, notBefore = limit.notBefore }
     end
-    if isAbove(limit.tokens) and isAbove(limit.perMs) and isAbove(limit.burst) then
+    if isTokens(limit.tokens) and isTokens(limit.burst)
+      and isWithin(limit.perMs, ${perMsBounds.minimum}, ${perMsBounds.maximum}) then
       return { tokens = limit.tokens, perMs = limit.perMs, burst = limit.burst }
     end
     if limit.order == "block" or limit.order == "continue" then return { order = limit.order } end
@@ -128,7 +132,8 @@ local function limits()
 
   function self.lacksUntil(pass, limit, cost, now)
     local missing = math.min(cost, limit.burst) - self.levelAt(pass, limit, now)
-    return missing > 0 and now + math.max(1, math.floor(missing * limit.perMs / limit.tokens)) or nil
+    if missing <= 0 then return nil end
+    return math.min(${maxLacksUntil}, now + math.max(1, math.floor(missing * limit.perMs / limit.tokens)))
   end
 
   function self.spend(pass, limit, cost, now)

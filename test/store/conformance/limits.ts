@@ -360,6 +360,49 @@ export const limits = (driver: Driver) =>
         assert.isBelow(bucket!.level, 6)
       }))
 
+    scenario(driver, "of a rate may be charged more than it ever gives, and claims go on with what is open", () =>
+      Effect.gen(function*() {
+        yield* setLimit("tokens", { tokens: 1, perMs: 3650 * 24 * hour, burst: 1 })
+        yield* setLimit("drops", { tokens: 0.000_001, perMs: 3650 * 24 * hour, burst: 1e9 })
+        yield* add(through("tokens=a"), through(["drops=a", 1e9]))
+        assert.lengthOf(yield* take(), 2)
+        yield* charge("tokens=a", 1e9)
+        const [a, drop] = yield* add(through("tokens=a"), through(["drops=a", 1e9]))
+        const free = yield* addOne()
+        assert.deepStrictEqual(yield* takeIds(), [free])
+        yield* driver.advance("1 hour")
+        const again = yield* addOne(through("tokens=b"))
+        const { nextDueAt, now, tasks: taken } = yield* claim()
+        assert.deepStrictEqual(idsOf(taken), [again])
+        // nothing to look at again soon, and no time that was rounded into the past
+        assert.isTrue(nextDueAt === null || nextDueAt > now + hour)
+        yield* setLimit("tokens=a", { lifted: true })
+        yield* setLimit("drops", null)
+        assert.sameMembers([...yield* takeIds()], [a, drop])
+      }))
+
+    scenario(driver, "of a rate whose numbers no store could compute with limit nothing", () =>
+      Effect.gen(function*() {
+        for (const tokens of [0, 1e-300, 1e300]) {
+          yield* setLimit(`tokens=${tokens}`, { tokens, perMs: 1000, burst: 1 })
+        }
+        for (const burst of [0, 1e-300, 1e300]) {
+          yield* setLimit(`burst=${burst}`, { tokens: 1, perMs: 1000, burst })
+        }
+        for (const perMs of [0, 1e-300, 1e300]) {
+          yield* setLimit(`per=${perMs}`, { tokens: 1, perMs, burst: 1 })
+        }
+        const passes = ["tokens", "burst", "per"].flatMap((name) =>
+          [0, 1e-300, 1e300].map((of) =>
+            `${name}=${of}`
+          )
+        )
+        const ids = yield* addAll([...passes, ...passes].map((pass) =>
+          through(pass)
+        ))
+        assert.deepStrictEqual(yield* takeIds(), ids)
+      }))
+
     scenario(driver, "of a rate and of how many run hold together", () =>
       Effect.gen(function*() {
         yield* setLimit("host", { tokens: 2, perMs: minute, burst: 2 })
