@@ -70,7 +70,8 @@ export type {
   WatchOptions
 } from "./events/EventFeed.ts"
 export type { Explanation, Reason } from "./explain/Explain.ts"
-export type { Cause, Verdict } from "./explain/Verdict.ts"
+export type { QueueLimits } from "./domain/QueueLimits.ts"
+export type { Cause, Verdict, Verdicts } from "./explain/Verdict.ts"
 export type { GateReason, LastFailure, OfKey, PauseFacts } from "./explain/GateReasons.ts"
 export type { LogLine } from "./logs/LogLine.ts"
 export type { Level as LogLevelName, LoggedAttempt, LoggedLine } from "./logs/TaskLogs.ts"
@@ -126,7 +127,15 @@ export type { TaskHandle, Unsuccessful } from "./queue/TaskHandle.ts"
 export type { Created as CreatedTask, Options as TaskQueueOptions, Refusal, WhenFull } from "./queue/TaskQueue.ts"
 export type { EventPage } from "./store/EventLog.ts"
 export type { Charge, PassState } from "./store/Gates.ts"
-export type { Beat, InstanceRecord, Load as InstanceLoad, Roll, RunningTask, Sizing } from "./store/InstanceStore.ts"
+export type {
+  Beat,
+  InstanceRecord,
+  Load as InstanceLoad,
+  QueueShare,
+  Roll,
+  RunningTask,
+  Sizing
+} from "./store/InstanceStore.ts"
 export type { Counts, Totals } from "./store/Counts.ts"
 export type { CountedLanes, LaneCounts, LaneRange, Runnable } from "./store/Lanes.ts"
 export type { Hint } from "./store/Notifier.ts"
