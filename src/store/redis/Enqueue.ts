@@ -4,7 +4,7 @@
  * All groups go into one script. It stores what is new if none of them can be refused. Otherwise it stores nothing and answers
  * what is known: each group is decided, and the new tasks of those that are accepted go into the script once more.
  */
-import { Effect } from "effect"
+import { Effect, Semaphore } from "effect"
 import { StoreError } from "../../domain/Errors.ts"
 import type { NewTask, TaskRecord } from "../../domain/TaskRecord.ts"
 import { type Budget, offeredBytes, Plan, writtenBytes } from "../Admission.ts"
@@ -114,6 +114,9 @@ export const make = (
     return yield* overtaken("enqueue")
   })
 
+  // Parts of one process that meet the same keys would be faster than one another again and again, for nothing
+  const merging = Semaphore.makeUnsafe(1)
+
   return (groups) => {
     const tasks = groups.length === 1 ? groups[0]! : groups.flat()
     const offered = budget === undefined ? 0 : offeredBytes(tasks)
@@ -122,6 +125,8 @@ export const make = (
       (answer) =>
         answer[1] === "stored"
           ? Effect.succeed(stored(groups.map(allNew), tasks, answer))
+          : knownOf(tasks, answer).some(({ isHeld }) => isHeld)
+          ? merging.withPermit(decideAndStore(groups, tasks, answer))
           : decideAndStore(groups, tasks, answer)
     )
     return budget === undefined ? sent : Effect.andThen(budget.measureFor(offered), sent)

@@ -119,6 +119,22 @@ await withServer("Redis", Redis.find, async (server) => {
         assert.strictEqual(yield* scripts, 2)
       }))
 
+    it.live("does not disturb itself: many tasks of one key that come at the same time are decided once", () =>
+      Effect.gen(function*() {
+        const { here, interrupt, scripts } = yield* two
+        const unique = { window: "waiting", onConflict: "replace", byMs: 0, maxMs: null } as const
+        const [first] = yield* here(add({ key: "a", unique, payload: "0" }))
+        yield* interrupt("areOwners(guards)", Effect.void, () => false)
+        const versions = Array.from({ length: 1000 }, (_, version) => String(version + 1))
+        const ids = yield* here(
+          Effect.forEach(versions, (payload) => add({ key: "a", unique, payload }), { concurrency: "unbounded" })
+        )
+        assert.deepStrictEqual([...new Set(ids.flat())], [first])
+        assert.strictEqual((yield* here(record(first))).payload, "1000")
+        // one for each request, of which there is one for every 16 tasks or more
+        assert.isAtMost(yield* scripts, 1000 / 16)
+      }))
+
     /** Records, tasks and an end together. */
     const together = (ref: ClaimRef, ...group: ReadonlyArray<NewTask>) =>
       RecordStore.use((store) =>
