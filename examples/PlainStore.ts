@@ -51,7 +51,7 @@ import {
   Rank,
   RecordDriver,
   RecordStore,
-  refused,
+  refusedGroup,
   rescuable,
   type Rescued,
   type RescueRequest,
@@ -260,15 +260,15 @@ class Tasks {
       find: (id) => this.byId.get(id),
       ...(revisedOf === undefined ? {} : { revisedOf })
     }, now)
-    if (admission._tag === "Conflict") return refused(admission)
+    if (admission._tag === "Conflict") return refusedGroup(admission)
     const { fresh, losers, revised, tasks } = admission
     const unfinished = this.all((task) => !TaskState.isFinished(task.state)).length - ending
     const full = { _tag: "Full", capacity: this.capacity, unfinished } as const
-    if (fresh.length > 0 && unfinished + fresh.length > this.capacity) return refused(full)
+    if (fresh.length > 0 && unfinished + fresh.length > this.capacity) return refusedGroup(full)
     const offered = writtenBytes(admission)
     const stored = this.all(() => true).reduce((sum, task) => sum + bytesOf(task), 0)
     if (fresh.length + revised.length > 0 && stored + offered > this.maxBytes) {
-      return refused({ ...full, size: { maxBytes: this.maxBytes, storedBytes: stored, offeredBytes: offered } })
+      return refusedGroup({ ...full, size: { maxBytes: this.maxBytes, storedBytes: stored, offeredBytes: offered } })
     }
     return {
       answer: { _tag: "Accepted", tasks, now },

@@ -53,7 +53,7 @@ export type {
   UniqueSettings,
   Window as UniqueWindow
 } from "./domain/UniqueRule.ts"
-export type { Merge, OnConflict } from "./domain/Uniqueness.ts"
+export type { Hold as KeyHold, Merge, OnConflict, Unique as StoredUnique } from "./domain/Uniqueness.ts"
 export type { RescheduleError, RescheduleOptions, RescheduleSubmission, RescheduleTimes } from "./queue/Reschedule.ts"
 export type { DebounceOptions, GivenUnique, ThrottleOptions, Uniques } from "./Unique.ts"
 export type { PriorityInput, PriorityName } from "./domain/Priority.ts"

@@ -18,7 +18,7 @@ export type { Refusal as GateRefusal } from "../domain/Gate.ts"
 export * as Rank from "../domain/Rank.ts"
 export { sameJson } from "../domain/SameJson.ts"
 export * as Settlement from "../domain/Settlement.ts"
-export type { Change as TaskChange, Current as CurrentTask, SettleAnswer } from "../domain/Settlement.ts"
+export type { Change as TaskChange, Current as CurrentTask, Revision, SettleAnswer } from "../domain/Settlement.ts"
 export { NewTaskEvent, type TaskEvent, TaskEventName } from "../domain/TaskEvent.ts"
 export {
   AttemptOutcome,
@@ -43,11 +43,12 @@ export {
   type Known,
   nameOf as keyName,
   type Owner as KeyOwner,
-  refused,
+  refused as refusedGroup,
   type Revised as RevisedTask,
   type Writes as AdmittedWrites
 } from "./Draft.ts"
 export * as Uniqueness from "../domain/Uniqueness.ts"
+export type { Hold as KeyHold, Unique as StoredUnique, Window as KeyWindow } from "../domain/Uniqueness.ts"
 export * as Atomically from "./Atomically.ts"
 export type { Outcome as AtomicOutcome } from "./Atomically.ts"
 export {
