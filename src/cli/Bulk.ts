@@ -52,9 +52,13 @@ export const enqueue = Effect.fnUntraced(function*<R>({ json, lines, toTask, whe
   yield* lines.pipe(
     Stream.runForEach(Effect.fnUntraced(function*({ number, text }) {
       const task = yield* Effect.flatMap(Input.json(text, `line ${number}`), toTask).pipe(
-        // What comes before is good: it is sent before the command stops
-        Effect.tapError(() => send(waiting)),
-        Effect.mapError((failure) => stopped(failure, `line ${number}`, lastLine))
+        // What comes before is good: it is sent before the command stops. If that fails, that is what stopped it
+        Effect.catch((failure) =>
+          Effect.andThen(
+            send(waiting),
+            Effect.failSync(() => stopped(failure, `line ${number}`, lastLine))
+          )
+        )
       )
       waiting.push({ number, task, bytes: text.length })
       bytes += text.length + 60

@@ -212,6 +212,10 @@ describe("taskforge enqueue --lines", () => {
       assert.include(yield* stopped(`{"type": "nope"}`), "Nothing has been enqueued")
       const none = yield* failing(65, onServer(["enqueue", "-l", "-"], { stdin: "[" }))
       assert.include(none, "Nothing has been enqueued")
+      // the lines before are refused, which is said once
+      const before = `{"type": "echo", "key": "a", "payload": 1}\n{"type": "echo", "key": "a", "payload": 2}\n[`
+      const refused = yield* failing(1, onServer(["enqueue", "-l", "-"], { stdin: before }))
+      assert.match(refused, /The key "a" .*\n +Nothing has been enqueued\.\n +See it with/)
     }).pipe(Effect.provide(roomy)))
 
   it.live("says so when there is nothing to do", () =>
