@@ -257,9 +257,8 @@ const gateOf = (reason: GateReason): string => {
 const actionOf = (reason: GateReason): string | null => {
   if (reason.code === "breaker_open") {
     const key = reason.key === "" ? "" : ` --key ${argument(reason.key)}`
-    return `Bring back what failed; once it works, tasks start at once with taskforge breakers reset ${
-      argument(reason.breaker)
-    }${key}`
+    const first = reason.by === null ? "Bring back what failed; once it works, tasks start" : "Tasks start"
+    return `${first} at once with taskforge breakers reset ${argument(reason.breaker)}${key}`
   }
   if (!("limit" in reason)) return null
   const limit = argument(reason.limit)

@@ -111,6 +111,11 @@ describe("breakers over HTTP", () => {
         "web is closed",
         Effect.map(get("/api/v1/breakers/web"), ({ json }) => (json as any).keys.length === 0)
       )
+      yield* expecting(200, send("PUT", "/api/v1/breakers/web?key=c.example", { for: "1h", by: "ada" }))
+      yield* create("fetch", { host: "c.example" }, "c")
+      // nothing has failed that could be brought back
+      const { text } = yield* get("/api/v1/queues/default/explain")
+      assert.include(text, "\"Tasks start at once with taskforge breakers reset web --key c.example\"")
     }).pipe(Effect.provide(working)))
 
   it.live("are refused where a request makes no sense", () =>
