@@ -222,8 +222,12 @@ export interface Revisions extends Partial<Pick<TaskRecord, "payload" | "priorit
 /** A task that may be revised. */
 export type Revisable = Current & Pick<TaskRecord, "priority" | "gate" | "costs" | "hold">
 
-/** A task that is due at another time is of use for as long as before. */
-const movedBy = ({ expiresAt }: Current, byMs: number): number | null => expiresAt === null ? null : expiresAt + byMs
+/**
+ * A task that is due at another time is of use for as long as before. A retry waits for longer than its task was first due, which says
+ * nothing about how long that is of use: brought forward, it expires no sooner.
+ */
+const movedBy = ({ claims, expiresAt }: Current, byMs: number): number | null =>
+  expiresAt === null ? null : expiresAt + (claims === 0 ? byMs : Math.max(0, byMs))
 
 /** What a revision means for a task as it stands; `undefined` unless it waits. */
 export const revise = (task: Revisable, { dueAt, payload, ...fields }: Revisions, now: number): Change | undefined => {

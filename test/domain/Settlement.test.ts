@@ -259,6 +259,24 @@ describe("a task that expires", () => {
     assert.strictEqual(Settlement.rescue(current, 1, now + 1000).state, "failed")
   })
 
+  it("is of use for as long when it is due at another time, and a retry that is brought forward no shorter", () => {
+    const waiting = {
+      ...current,
+      state: "scheduled",
+      dueAt: now + 900,
+      priority: 1,
+      gate: null,
+      costs: null,
+      hold: null
+    } as const
+    const expiresAt = (claims: number, dueAt: number) =>
+      Settlement.revise({ ...waiting, claims }, { dueAt }, now)?.expiresAt
+    assert.strictEqual(expiresAt(0, now), now + 100)
+    assert.strictEqual(expiresAt(0, now + 5900), now + 6000)
+    assert.strictEqual(expiresAt(1, now), now + 1000)
+    assert.strictEqual(expiresAt(1, now + 5900), now + 6000)
+  })
+
   it("expires at the time itself while it waits, and not before", () => {
     for (const state of ["scheduled", "pending"] as const) {
       assert.strictEqual(Settlement.expire({ ...current, state }, now + 999), undefined)
