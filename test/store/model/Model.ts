@@ -149,9 +149,7 @@ export class Model {
     owner.gate = given.gate
     owner.costs = given.costs
     if (unique.onConflict === "replace") return { id, duplicate: true, merge: "replaced" }
-    const before = owner.dueAt
-    owner.dueAt = Math.min(this.now + unique.byMs, owner.createdAt + (unique.maxMs ?? Infinity))
-    if (owner.expiresAt !== null) owner.expiresAt += owner.dueAt - before
+    this.move(owner, Math.min(this.now + unique.byMs, owner.createdAt + (unique.maxMs ?? Infinity)))
     owner.state = owner.dueAt > this.now ? "scheduled" : "pending"
     return { id, duplicate: true, merge: "postponed" }
   }
@@ -526,6 +524,13 @@ export class Model {
     return { _tag: "rerun" }
   }
 
+  /** A task that has started once was first due before, so it expires no sooner. */
+  private move(task: ModelTask, dueAt: number): void {
+    const moved = dueAt - task.dueAt
+    if (task.expiresAt !== null) task.expiresAt += task.claims > 0 ? Math.max(0, moved) : moved
+    task.dueAt = dueAt
+  }
+
   reschedule({ costs, delayMs, gate, id, payload, priority, queue, type }: RescheduleRequest): unknown {
     const task = this.find(id)
     if (task?.type !== type || task.queue !== queue) return { _tag: "unknown" }
@@ -538,8 +543,7 @@ export class Model {
     task.priority = priority ?? task.priority
     if (gate !== undefined) Object.assign(task, { gate, costs })
     if (delayMs === undefined) return { _tag: "rescheduled" }
-    if (task.expiresAt !== null) task.expiresAt += this.now + delayMs - task.dueAt
-    task.dueAt = this.now + delayMs
+    this.move(task, this.now + delayMs)
     task.state = delayMs > 0 ? "scheduled" : "pending"
     return { _tag: "rescheduled" }
   }
