@@ -214,7 +214,12 @@ const recorded = (
         }
         return answer
       }),
-    expire: (limit) => recording(store.expire(limit), (expired) => expired.map(expiredOf)),
+    // The expirer asks each second, and mostly for nothing
+    expire: (limit) =>
+      Effect.map(store.expire(limit), (expired) => {
+        if (expired.length > 0 && recorder.isAttended()) recorder.record(expired.map(expiredOf))
+        return expired
+      }),
     settle: (settlements) => recordingAfterwards(store.settle(settlements), (answers) => settled(settlements, answers)),
     report: (reports) =>
       recording(store.report(reports), () =>

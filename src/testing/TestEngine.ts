@@ -21,6 +21,7 @@ import { utc } from "../domain/StoredTime.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
 import * as Engine from "../engine/Engine.ts"
+import * as Expirer from "../maintenance/Expirer.ts"
 import * as Resumer from "../maintenance/Resumer.ts"
 import { fromPayload } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
@@ -127,14 +128,17 @@ export class TestEngine extends Context.Service<TestEngine, {
     )
     return Layer.effect(TestEngine, make(gate)).pipe(
       Layer.provideMerge(watched),
-      // The test engine ends pauses itself, each at its time
-      Layer.provideMerge(
-        Layer.provide(Engine.layer(handlers, quiet(options)), Layer.succeed(Resumer.Interval, Duration.hours(1)))
-      ),
+      Layer.provideMerge(Layer.provide(Engine.layer(handlers, quiet(options)), unhurried)),
       Layer.provideMerge(Layer.provideMerge(gated, store))
     )
   }
 }
+
+/** The test engine ends pauses itself, each at its time; claims end what has expired, and what they do not reach ends within a minute. */
+const unhurried = Layer.mergeAll(
+  Layer.succeed(Resumer.Interval, Duration.hours(1)),
+  Layer.succeed(Expirer.Interval, Duration.minutes(1))
+)
 
 /**
  * The test engine tells the pool of all work, so nothing has to look for it by itself: a day of the test's time would be

@@ -20,6 +20,7 @@ import { TestClock } from "effect/testing"
 import type { TaskRecord } from "../../src/domain/TaskRecord.ts"
 import type { TaskState } from "../../src/domain/TaskState.ts"
 import * as Engine from "../../src/engine/Engine.ts"
+import * as Expirer from "../../src/maintenance/Expirer.ts"
 import * as Resumer from "../../src/maintenance/Resumer.ts"
 import type { Supervisor } from "../../src/observability/Supervisor.ts"
 import type { TaskQueue } from "../../src/queue/TaskQueue.ts"
@@ -89,7 +90,10 @@ export const withUnhurriedEngine = <A, E>(
     rescuer: { interval: every, ...options.rescuer },
     retention: { interval: every, ...options.retention },
     queue: { pollInterval: every, ...options.queue }
-  }, body).pipe(Effect.provideService(Resumer.Interval, Duration.fromInputUnsafe(every)))
+  }, body).pipe(
+    Effect.provideService(Resumer.Interval, Duration.fromInputUnsafe(every)),
+    Effect.provideService(Expirer.Interval, Duration.fromInputUnsafe(every))
+  )
 
 /** Runs a test's body with a store and no engine; the body starts engines itself. */
 export const withStore = <A, E>(

@@ -285,7 +285,7 @@ describe("a path", () => {
       for (
         const [method, path, allow] of [
           ["PUT", "/api/v1/tasks", "POST, GET"],
-          ["POST", "/api/v1/tasks/1", "GET, DELETE"],
+          ["POST", "/api/v1/tasks/1", "GET, DELETE, PATCH"],
           ["GET", "/api/v1/tasks/1/cancel", "POST"],
           ["DELETE", "/health", "GET"],
           ["POST", "/", "GET"],
