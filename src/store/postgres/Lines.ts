@@ -137,9 +137,17 @@ export const renewed = (schema: string): string =>
       SELECT FROM ${schema}.setting WHERE name = '${earlierAt}' AND value > ${schema}.now_ms() - ${earlierForMs}
     )`
 
-/** Takes note of the news, and brings back lines that may start. What it reads was committed, so what follows sees all of it. */
-export const foldFunction = (schema: string): string =>
-  `CREATE OR REPLACE FUNCTION ${schema}.fold_lines_1(p_now bigint) RETURNS void LANGUAGE plpgsql ${Take.settings} AS $function$
+/**
+ * Takes note of the news, and brings back lines that may start. What it reads was committed, so what follows sees all of it. Each line
+ * is looked up by its key: where statistics are of a time when there were none, a join would read all of them.
+ */
+export const foldFunction = (schema: string): string => {
+  const lineOf = (row: string) =>
+    `LATERAL (
+          SELECT o.ctid AS place FROM ${schema}.line o
+          WHERE o.type = ${row}.type AND o.queue = ${row}.queue AND o.gate = ${row}.gate OFFSET 0
+        ) l`
+  return `CREATE OR REPLACE FUNCTION ${schema}.fold_lines_1(p_now bigint) RETURNS void LANGUAGE plpgsql ${Take.settings} AS $function$
   DECLARE
     v_types text[];
     v_queues text[];
@@ -174,10 +182,12 @@ export const foldFunction = (schema: string): string =>
       INTO v_types, v_queues, v_gates, v_changed FROM folded;
 
     IF v_types IS NOT NULL THEN
-      DELETE FROM ${schema}.line l USING unnest(v_types, v_queues, v_gates) AS n (type, queue, gate)
-        WHERE l.type = n.type AND l.queue = n.queue AND l.gate = n.gate AND NOT EXISTS (
+      DELETE FROM ${schema}.line WHERE ctid = ANY (ARRAY(
+        SELECT l.place FROM unnest(v_types, v_queues, v_gates) AS n (type, queue, gate), ${lineOf("n")}
+        WHERE NOT EXISTS (
           SELECT FROM ${schema}.task t WHERE t.state = 1 AND t.type = n.type AND t.queue = n.queue AND t.gate = n.gate
-        );
+        )
+      ));
       -- what was refused stays refused, unless it is another task, or a task of its passes has changed
       INSERT INTO ${schema}.line AS l (type, queue, gate, passes, ${head}, place)
         SELECT n.type, n.queue, n.gate, ${schema}.passes_1(n.gate), h.rank, h.seq, h.priority, h.costs, h.rank
@@ -191,14 +201,20 @@ export const foldFunction = (schema: string): string =>
         ON CONFLICT (type, queue, gate) DO UPDATE SET rank = excluded.rank, seq = excluded.seq,
           priority = excluded.priority, costs = excluded.costs, closed_by = NULL, cost = 0,
           place = greatest(excluded.place, l.turn);
-      UPDATE ${schema}.line l SET closed_by = NULL, cost = 0
-        FROM unnest(v_types, v_queues, v_gates, v_changed) AS n (type, queue, gate, changed)
-        WHERE n.changed AND l.type = n.type AND l.queue = n.queue AND l.gate = n.gate AND l.closed_by IS NOT NULL;
+      UPDATE ${schema}.line SET closed_by = NULL, cost = 0 WHERE closed_by IS NOT NULL AND ctid = ANY (ARRAY(
+        SELECT l.place FROM unnest(v_types, v_queues, v_gates, v_changed) AS n (type, queue, gate, changed), ${
+    lineOf("n")
+  }
+        WHERE n.changed
+      ));
       IF EXISTS (SELECT FROM ${schema}.line WHERE closed_by IS NOT NULL) OR EXISTS (SELECT FROM ${schema}.holder) THEN
         v_passes := ARRAY(SELECT DISTINCT p FROM unnest(v_gates, v_changed) AS n (gate, changed),
           unnest(${schema}.passes_1(n.gate)) p WHERE n.changed);
-        DELETE FROM ${schema}.holder h USING unnest(v_passes) AS p (pass)
-          WHERE h.pass = p.pass AND NOT EXISTS (SELECT FROM ${schema}.task t WHERE t.seq = h.seq);
+        DELETE FROM ${schema}.holder WHERE ctid = ANY (ARRAY(
+          SELECT h.place FROM unnest(v_passes) AS p (pass), LATERAL (
+            SELECT o.ctid AS place, o.seq FROM ${schema}.holder o WHERE o.pass = p.pass OFFSET 0
+          ) h WHERE NOT EXISTS (SELECT FROM ${schema}.task t WHERE t.seq = h.seq)
+        ));
       END IF;
     END IF;
 
@@ -246,6 +262,7 @@ export const foldFunction = (schema: string): string =>
           AND l.cost <= coalesce(f.only_cost, 'Infinity')
         ORDER BY l.cost, l.type, l.queue, l.place, l.seq LIMIT 1
       ) h
-    ) UPDATE ${schema}.line l SET closed_by = NULL, cost = 0, from_pass = f.pass, from_cost = f.cost FROM first f
-      WHERE l.type = f.type AND l.queue = f.queue AND l.gate = f.gate;
+    ) UPDATE ${schema}.line t SET closed_by = NULL, cost = 0, from_pass = f.pass, from_cost = f.cost
+      FROM first f, ${lineOf("f")} WHERE t.ctid = l.place;
   END $function$`
+}

@@ -213,7 +213,9 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   windows,
   breakers,
   expiry,
-  bounded
+  bounded,
+  // Lines are looked up, whatever the statistics say
+  (schema) => [Lines.foldFunction(schema), Take.takeFunction(schema)]
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

@@ -38,7 +38,10 @@ export const settings =
 export const takeFunction = (schema: string): string => {
   const ofLine = "t.state = 1 AND t.type = v_line.type AND t.queue = v_line.queue AND t.gate = v_line.gate AND " +
     notExpired("t.", "p_now")
-  const sameLine = "t.type = n.type AND t.queue = n.queue AND t.gate = n.gate"
+  // each line is looked up by its key: where statistics are of a time when there were none, a join would read all of them
+  const lookedUp = `unnest(v_lines) WITH ORDINALITY AS n, LATERAL (
+        SELECT o.ctid AS at FROM ${schema}.line o WHERE o.type = n.type AND o.queue = n.queue AND o.gate = n.gate OFFSET 0
+      ) l`
   const ofEntry =
     "c.state = 1 AND c.type = n.type AND c.queue = n.queue AND c.gate = n.gate AND c.seq <> ALL (out_seqs)"
   const rest = "closed_by = n.closed_by, cost = n.cost, from_pass = n.from_pass, from_cost = n.from_cost, " +
@@ -409,21 +412,20 @@ export const takeFunction = (schema: string): string => {
       END IF;
     END LOOP;
 
-    DELETE FROM ${schema}.line t USING unnest(v_lines) WITH ORDINALITY AS n
-      WHERE v_fates[n.ordinality] = ${emptied} AND ${sameLine};
+    DELETE FROM ${schema}.line t USING ${lookedUp} WHERE v_fates[n.ordinality] = ${emptied} AND t.ctid = l.at;
     UPDATE ${schema}.line t SET rank = n.rank, seq = n.seq, priority = n.priority, costs = n.costs,
         place = greatest(n.rank, n.turn), ${rest}
-      FROM unnest(v_lines) WITH ORDINALITY AS n WHERE v_fates[n.ordinality] = ${changed} AND ${sameLine};
+      FROM ${lookedUp} WHERE v_fates[n.ordinality] = ${changed} AND t.ctid = l.at;
     IF ${unsure} = ANY (v_fates) THEN
-      DELETE FROM ${schema}.line t USING unnest(v_lines) WITH ORDINALITY AS n
-        WHERE v_fates[n.ordinality] = ${unsure} AND ${sameLine} AND NOT EXISTS (
+      DELETE FROM ${schema}.line t USING ${lookedUp}
+        WHERE v_fates[n.ordinality] = ${unsure} AND t.ctid = l.at AND NOT EXISTS (
           SELECT FROM ${schema}.task c WHERE ${ofEntry}
         );
       UPDATE ${schema}.line t SET rank = h.rank, seq = h.seq, priority = h.priority, costs = h.costs,
           place = greatest(h.rank, n.turn), ${rest}
-        FROM unnest(v_lines) WITH ORDINALITY AS n, LATERAL (
+        FROM ${lookedUp}, LATERAL (
           SELECT c.rank, c.seq, c.priority, c.costs FROM ${schema}.task c WHERE ${ofEntry} ORDER BY c.rank, c.seq LIMIT 1
-        ) h WHERE v_fates[n.ordinality] = ${unsure} AND ${sameLine};
+        ) h WHERE v_fates[n.ordinality] = ${unsure} AND t.ctid = l.at;
     END IF;
     INSERT INTO ${schema}.bucket (pass, level, at) SELECT p.pass, p.level, p.at::bigint FROM unnest(v_states) p WHERE p.spent
       ON CONFLICT (pass) DO UPDATE SET level = excluded.level, at = excluded.at;

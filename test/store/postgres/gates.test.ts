@@ -420,6 +420,8 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
               yield* sql(`DELETE FROM taskforge.task`)
               yield* sql(`VACUUM taskforge.task`)
               for (let times = 0; times < 6; times++) yield* looking(client, "taskforge", 1)
+              // as autovacuum does, at a time when there is nothing: plans must not trust that
+              yield* sql(`ANALYZE`)
               return rows
             }))
           assert.isAtMost(costs[1]!, costs[0]! * 3)
