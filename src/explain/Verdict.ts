@@ -68,6 +68,9 @@ export const maxCauses = 10
 /** Waiting tasks whose gates are looked at. */
 const maxLooked = 20
 
+/** Types of a queue whose tasks are looked at. */
+const maxTypes = 100
+
 /** Queues and types that are counted at once; a store may answer fewer. */
 const chunk = 10_000
 
@@ -226,7 +229,10 @@ const noteGates = Effect.fnUntraced(function*(
   const oldest = held.reduce((first, lane) =>
     (lane.waitingSince ?? Infinity) < (first.waitingSince ?? Infinity) ? lane : first
   )
-  const types = [...new Set(held.filter(({ queue }) => queue === oldest.queue).map(({ type }) => type))]
+  const types = [...new Set(held.filter(({ queue }) => queue === oldest.queue).map(({ type }) => type))].slice(
+    0,
+    maxTypes
+  )
   const page = yield* tasks.list({ states: ["pending"], queues: [oldest.queue], types, limit: maxLooked })
   const pending = held.reduce((sum, lane) => lane.queue === oldest.queue ? sum + lane.pending : sum, 0)
   const each = Math.max(1, Math.round(pending / Math.max(1, page.tasks.length)))

@@ -98,6 +98,8 @@ export class Shares {
   private readonly rest: Stand | undefined
   private readonly wake: () => void
   private asked: Stand | undefined
+  /** Whether work was announced since a share was asked for: the answer may be of before. */
+  private announced = false
   /** Whether slots are free that no share may have. */
   private waits = false
 
@@ -126,6 +128,7 @@ export class Shares {
     this.waits = first === undefined
     if (first === undefined) return undefined
     this.asked = first
+    this.announced = false
     return { ...first.of, limit: this.quota(first, able, free) }
   }
 
@@ -133,12 +136,13 @@ export class Shares {
   answered(given: number, asked: number, emptyUntil: number): void {
     if (this.asked === undefined) return
     this.asked.empty = given < asked
-    this.asked.emptyUntil = given < asked ? emptyUntil : 0
+    this.asked.emptyUntil = given < asked && !this.announced ? emptyUntil : 0
     this.asked = undefined
   }
 
   /** Work was announced, of whatever queue. */
   renew(): void {
+    this.announced = true
     for (const stand of this.stands) stand.emptyUntil = 0
   }
 

@@ -86,6 +86,16 @@ describe("shares", () => {
     assert.notStrictEqual(shares.next(2, 1001), undefined)
   })
 
+  it("ask again for a queue where work was announced while its answer was on the way", () => {
+    const shares = sharesOf({ a: {} }, ["a"])
+    assert.deepStrictEqual(shares.next(2, 0), { queues: ["a"], limit: 2 })
+    shares.renew()
+    shares.answered(0, 2, 1000)
+    assert.deepStrictEqual(shares.next(2, 1), { queues: ["a"], limit: 2 })
+    shares.answered(0, 2, 1000)
+    assert.strictEqual(shares.next(2, 2), undefined)
+  })
+
   it("work on the named queues alone", () => {
     const shares = sharesOf({ a: { max: 1 } }, ["a", "b"])
     const asks = [shares.next(5, 0)]
