@@ -239,8 +239,8 @@ export const check = <A>(option: string, bound: Bound<A>, value: A | undefined):
   return invalid === undefined ? Effect.void : Effect.fail(invalid)
 }
 
-/** What cannot be seen is escaped. */
-const foundOf = (value: unknown): string => {
+/** A value as errors show it: cut, and what cannot be seen is escaped. */
+export const foundOf = (value: unknown): string => {
   const text = Formatter.format(typeof value === "string" ? value.slice(0, maxFoundLength) : value)
   return shortened(text, maxFoundLength)
 }

@@ -79,6 +79,20 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidO
   }
 }
 
+/** A timetable that cannot be kept, or that never ticks. */
+export class InvalidTimetable extends Schema.TaggedError<InvalidTimetable>()("InvalidTimetable", {
+  /** Which part of it: `cron, day of month`, `timeZone`. */
+  at: Schema.String,
+  /** What stands there, as text that may be cut. */
+  found: Schema.String,
+  /** What may stand there. */
+  expected: Schema.String
+}) {
+  override get message(): string {
+    return `The timetable is not valid at ${this.at}: found ${this.found}; expected ${this.expected}`
+  }
+}
+
 /** A payload that its definition does not accept. */
 export class InvalidPayload extends Schema.TaggedError<InvalidPayload>()("InvalidPayload", {
   type: Schema.String,

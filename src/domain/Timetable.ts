@@ -1,0 +1,244 @@
+/**
+ * When a schedule ticks: by a cron expression, in steady intervals, or once.
+ *
+ * `next` is the only way to a tick, for previews as for tasks that are made: so the two cannot differ. It depends on the instant that it
+ * is given and on nothing else. What it gives on the days on which clocks are set is written in docs/schedules.md, "When the clocks
+ * change".
+ */
+import { DateTime, Duration, Option, Result, Schema } from "effect"
+import * as Bounds from "./Bounds.ts"
+import * as CronFields from "./CronFields.ts"
+import * as DurationText from "./DurationText.ts"
+import { InvalidTimetable } from "./Errors.ts"
+import * as Quoting from "./Quoting.ts"
+import * as TimeZone from "./TimeZone.ts"
+import * as WallClock from "./WallClock.ts"
+
+/** At the times on the wall that a cron expression admits. */
+export const Cron = Schema.Struct({
+  /** Five fields, or six with seconds first, or a macro such as `@daily`. */
+  cron: Schema.String,
+  /** The name of an IANA zone. */
+  timeZone: Schema.String
+})
+
+/** In steady intervals, whatever clocks show. */
+export const Every = Schema.Struct({
+  every: Schema.DurationFromMillis,
+  /** The first tick; the others are whole intervals from it. Without it, whole intervals from 1970 in UTC. */
+  start: Schema.optionalKey(Schema.DateTimeUtcFromMillis)
+})
+
+/** Once. */
+export const At = Schema.Struct({ at: Schema.DateTimeUtcFromMillis })
+
+/**
+ * When a schedule ticks. Made by {@link parse}; its encoded side is the JSON in which it is stored, which has to pass {@link parse} again
+ * when it is read: zones may be others by then.
+ */
+export const Timetable = Schema.Union([Cron, Every, At])
+export type Timetable = typeof Timetable.Type
+
+/** A timetable as programs write it. */
+export type Input =
+  | { readonly cron: string; readonly timeZone?: string | undefined }
+  | { readonly every: Duration.Input; readonly start?: DateTime.DateTime.Input | undefined }
+  | { readonly at: DateTime.DateTime.Input }
+
+/** The zone of a timetable that names none. */
+export const defaultTimeZone = "UTC"
+
+/** An interval at least: each tick may make a task. */
+export const minEvery: Duration.Duration = Duration.seconds(1)
+
+/** An interval at most. */
+export const maxEvery: Duration.Duration = Bounds.maxDelay
+
+const kinds = ["cron", "every", "at"] as const
+
+/** The fields of each kind. */
+const fieldsOf: Readonly<Record<(typeof kinds)[number], ReadonlyArray<string>>> = {
+  cron: ["cron", "timeZone"],
+  every: ["every", "start"],
+  at: ["at"]
+}
+
+/**
+ * Reads a timetable, also one of a program without types. What it gives can be stored, and given to {@link next}.
+ *
+ * @example
+ * ```ts
+ * import { Result } from "effect"
+ *
+ * const nightly = Timetable.parse({ cron: "30 2 * * *", timeZone: "Europe/Berlin" })
+ * Result.isSuccess(nightly) // true
+ * Timetable.parse({ cron: "0 0 30 2 *" }) // fails: it never ticks
+ * ```
+ */
+export const parse = (input: Input): Result.Result<Timetable, InvalidTimetable> =>
+  Result.gen(function*() {
+    const kind = yield* kindOf(input)
+    if (kind === "cron") {
+      const { cron, timeZone = defaultTimeZone } = input as Extract<Input, { readonly cron: string }>
+      const timetable = { cron, timeZone }
+      yield* compileCron(timetable)
+      return timetable
+    }
+    if (kind === "every") {
+      const { every, start } = input as Extract<Input, { readonly every: Duration.Input }>
+      const interval = yield* intervalOf(every)
+      return start === undefined ? { every: interval } : { every: interval, start: yield* instantOf("start", start) }
+    }
+    return { at: yield* instantOf("at", (input as Extract<Input, { readonly at: unknown }>).at) }
+  })
+
+const refuse = (at: string, found: string, expected: string): Result.Result<never, InvalidTimetable> =>
+  Result.fail(new InvalidTimetable({ at, found, expected }))
+
+const kindOf = (input: Input): Result.Result<(typeof kinds)[number], InvalidTimetable> => {
+  const expected = `one of ${kinds.join(", ")}`
+  if (typeof input !== "object" || input === null) return refuse("its top", Bounds.foundOf(input), expected)
+  const given = Object.entries(input).filter(([, value]) => value !== undefined).map(([name]) => name)
+  const [kind, another] = kinds.filter((one) => given.includes(one))
+  if (kind === undefined) return refuse("its top", given.length === 0 ? "nothing" : shownNames(given), expected)
+  if (another !== undefined) return refuse("its top", `${kind} and ${another}`, `${expected}, not several`)
+  const unknown = given.find((name) => !fieldsOf[kind].includes(name))
+  if (unknown === undefined) return Result.succeed(kind)
+  const meant = Quoting.nearest(unknown, fieldsOf[kind])
+  return refuse(
+    JSON.stringify(Quoting.shortened(unknown, 40)),
+    "a field that is not known",
+    meant === undefined ? `only ${fieldsOf[kind].join(" and ")}` : meant
+  )
+}
+
+const shownNames = (names: ReadonlyArray<string>): string =>
+  names.slice(0, 5).map((name) => JSON.stringify(Quoting.shortened(name, 40))).join(", ")
+
+const intervalOf = (input: Duration.Input): Result.Result<Duration.Duration, InvalidTimetable> => {
+  const expected = `a duration from ${Duration.toSeconds(minEvery)} second to ${
+    Duration.toDays(maxEvery)
+  } days, in whole milliseconds`
+  const duration = Option.getOrUndefined(Duration.fromInput(input))
+  const millis = duration === undefined ? Number.NaN : Duration.toMillis(duration)
+  return Number.isInteger(millis) && millis >= Duration.toMillis(minEvery) && millis <= Duration.toMillis(maxEvery)
+    ? Result.succeed(Duration.millis(millis))
+    : refuse("every", Bounds.foundOf(input), expected)
+}
+
+const instantOf = (field: string, input: DateTime.DateTime.Input): Result.Result<DateTime.Utc, InvalidTimetable> => {
+  const instant = Option.getOrUndefined(DateTime.make(input))
+  return instant !== undefined && Number.isInteger(instant.epochMilliseconds) &&
+      instant.epochMilliseconds >= 0 && instant.epochMilliseconds <= Bounds.maxRunAt
+    ? Result.succeed(DateTime.toUtc(instant))
+    : refuse(field, Bounds.foundOf(input), "a date and time in the years 1970 to 9999")
+}
+
+/** The first tick after an instant, of a timetable that is compiled. */
+type Ticks = (after: number) => number | undefined
+
+/** Reading an expression takes longer than a step to its next tick. */
+const compiled = new WeakMap<Timetable, Ticks>()
+
+/**
+ * The first tick after an instant, both in milliseconds since 1970; `undefined` where there is none before the year 10000. Throws
+ * `InvalidTimetable` where the timetable has not passed {@link parse}.
+ *
+ * @example
+ * ```ts
+ * const nightly = Result.getOrThrow(Timetable.parse({ cron: "30 2 * * *" }))
+ * Timetable.next(nightly, Date.UTC(2026, 0, 1)) // Date.UTC(2026, 0, 1, 2, 30)
+ * ```
+ */
+export const next = (timetable: Timetable, after: number): number | undefined => {
+  let ticks = compiled.get(timetable)
+  if (ticks === undefined) {
+    ticks = compile(timetable)
+    compiled.set(timetable, ticks)
+  }
+  if (Number.isNaN(after)) return undefined
+  // A tick is in 1970 or later
+  const tick = ticks(Math.max(Math.floor(after), -1))
+  return tick === undefined || tick > Bounds.maxRunAt ? undefined : tick
+}
+
+/** The first `count` ticks after an instant, or as many as there are. */
+export const upcoming = (timetable: Timetable, after: number, count: number): ReadonlyArray<number> => {
+  const ticks: Array<number> = []
+  let tick = next(timetable, after)
+  while (tick !== undefined && ticks.length < count) {
+    ticks.push(tick)
+    tick = next(timetable, tick)
+  }
+  return ticks
+}
+
+/** When it ticks, in plain words: `every 5m`, `once at 2026-01-31T12:00:00.000Z`. */
+export const describe = (timetable: Timetable): string => {
+  if ("cron" in timetable) return `at ${timetable.cron} in ${timetable.timeZone}`
+  if ("every" in timetable) return `every ${DurationText.format(timetable.every)}`
+  return `once at ${DateTime.formatIso(timetable.at)}`
+}
+
+const compile = (timetable: Timetable): Ticks => {
+  if ("cron" in timetable) return Result.getOrThrow(compileCron(timetable))
+  if ("every" in timetable) {
+    const every = Duration.toMillis(timetable.every)
+    const start = timetable.start?.epochMilliseconds
+    const anchor = start ?? 0
+    return (after) =>
+      start !== undefined && after < start ? start : anchor + (Math.floor((after - anchor) / every) + 1) * every
+  }
+  const at = timetable.at.epochMilliseconds
+  return (after) => after < at ? at : undefined
+}
+
+const compileCron = ({ cron, timeZone }: typeof Cron.Type): Result.Result<Ticks, InvalidTimetable> =>
+  Result.gen(function*() {
+    if (typeof cron !== "string") return yield* refuse("cron", Bounds.foundOf(cron), "a cron expression")
+    const fields = yield* CronFields.parse(cron)
+    const clock = yield* TimeZone.clockOf(timeZone)
+    if (CronFields.firstTime(fields, 0) === undefined) {
+      return yield* refuse("cron", `${JSON.stringify(cron)}, which never ticks`, "a day that one of its months has")
+    }
+    return fields.hasFixedHour ? (after) => nextFixed(fields, clock, after) : (after) => nextShown(fields, clock, after)
+  })
+
+/** Two steps are enough wherever a clock was set until now. */
+const maxSteps = 64
+
+/** A fixed hour is meant once: at its first time where the clock shows it twice, after the gap where it skips it. */
+const nextFixed = (
+  fields: CronFields.CronFields,
+  clock: WallClock.WallClock,
+  after: number
+): number | undefined => {
+  let from = Math.max(WallClock.wallAt(clock, after) + 1, WallClock.shownUntil(clock, after))
+  for (let steps = 0; steps < maxSteps; steps++) {
+    const wall = CronFields.firstTime(fields, from)
+    if (wall === undefined || wall > Bounds.maxRunAt) return undefined
+    const instant = WallClock.firstShown(clock, wall)
+    if (instant !== undefined && instant > after) return instant
+    from = wall + 1
+  }
+  return undefined
+}
+
+/** Without a fixed hour, each time that the clock shows an admitted time. */
+const nextShown = (
+  fields: CronFields.CronFields,
+  clock: WallClock.WallClock,
+  after: number
+): number | undefined => {
+  let from = after + 1
+  for (let steps = 0; steps < maxSteps; steps++) {
+    const { offset, until } = clock.segmentAt(from)
+    const wall = CronFields.firstTime(fields, from + offset)
+    if (wall === undefined || wall > Bounds.maxRunAt) return undefined
+    const instant = wall - offset
+    if (instant < until) return instant
+    // What a clock that is set back shows again has been looked at above, unless it is set very soon
+    from = until - from > WallClock.maxShift ? Math.max(until, instant - WallClock.maxShift) : until
+  }
+  return undefined
+}
