@@ -72,14 +72,14 @@ const macros: Readonly<Record<string, string>> = {
 }
 
 /** Characters of an expression at most. */
-export const maxLength = 256
+const maxLength = 256
 
 const fieldsExpected =
   `five fields, minute, hour, day of month, month and day of week, with seconds before them if there are six, or one of ${
     Object.keys(macros).join(", ")
   }`
 
-/** Reads an expression. It may still admit no day at all: see {@link firstDay}. */
+/** Reads an expression. It may still admit no day at all: see {@link firstTime}. */
 export const parse = (expression: string): Result.Result<CronFields, InvalidTimetable> => {
   if (expression.length > maxLength) {
     return refuse("expression", `${expression.length} characters`, `at most ${maxLength} characters`)
@@ -256,7 +256,7 @@ const maxMonths = 400 * 12
  * The first day that is admitted, not before this time, as its midnight; `undefined` where there is none. Times are those on a wall, as
  * `Date.UTC` counts them.
  */
-export const firstDay = (fields: CronFields, from: number): number | undefined => {
+const firstDay = (fields: CronFields, from: number): number | undefined => {
   let { day, month, year } = Calendar.dateOf(from)
   for (let months = 0; months <= maxMonths; months++) {
     if ((fields.months >> month & 1) !== 0) {

@@ -15,7 +15,7 @@ import * as TimeZone from "./TimeZone.ts"
 import * as WallClock from "./WallClock.ts"
 
 /** At the times on the wall that a cron expression admits. */
-export const Cron = Schema.Struct({
+const Cron = Schema.Struct({
   /** Five fields, or six with seconds first, or a macro such as `@daily`. */
   cron: Schema.String,
   /** The name of an IANA zone. */
@@ -23,14 +23,14 @@ export const Cron = Schema.Struct({
 })
 
 /** In steady intervals, whatever clocks show. */
-export const Every = Schema.Struct({
+const Every = Schema.Struct({
   every: Schema.DurationFromMillis,
   /** The first tick; the others are whole intervals from it. Without it, whole intervals from 1970 in UTC. */
   start: Schema.optionalKey(Schema.DateTimeUtcFromMillis)
 })
 
 /** Once. */
-export const At = Schema.Struct({ at: Schema.DateTimeUtcFromMillis })
+const At = Schema.Struct({ at: Schema.DateTimeUtcFromMillis })
 
 /**
  * When a schedule ticks. Made by {@link parse}; its encoded side is the JSON in which it is stored, which has to pass {@link parse} again

@@ -65,6 +65,19 @@ describe("a timetable", () => {
     assert.strictEqual(Timetable.next(once, at), undefined)
   })
 
+  it("has intervals within bounds, and a zone if none is named", () => {
+    for (const every of [Timetable.minEvery, Timetable.maxEvery]) assert.deepStrictEqual(parse({ every }), { every })
+    for (const every of [999, 1000.5, Duration.toMillis(Timetable.maxEvery) + 1, Infinity, -1000]) {
+      assert.isTrue(Result.isFailure(Timetable.parse({ every })), String(every))
+    }
+    assert.deepStrictEqual(parse({ cron: "@daily" }), { cron: "@daily", timeZone: Timetable.defaultTimeZone })
+  })
+
+  it("is told in words", () => {
+    assert.strictEqual(Timetable.describe(parse({ every: "90 seconds" })), "every 1m30s")
+    assert.strictEqual(Timetable.describe(parse({ at: 0 })), "once at 1970-01-01T00:00:00.000Z")
+  })
+
   it("is stored as JSON", () => {
     for (
       const timetable of [
