@@ -8,7 +8,7 @@ import type * as Settlement from "../../domain/Settlement.ts"
 import { decideRescue, decideSettle } from "../Driver.ts"
 import { recordOf, type Row } from "../TaskRow.ts"
 import { type ExtendAnswer, rescuable, type TaskStore } from "../TaskStore.ts"
-import { type Database, number, numbers, texts } from "./Database.ts"
+import { type Database, isOneOf, lookups, number, numbers, texts } from "./Database.ts"
 import { columnsOfDecisions, type Tasks } from "./Task.ts"
 
 /** Prepares the operations. */
@@ -18,28 +18,8 @@ export const make = (
   maxCrashes: number
 ): Pick<TaskStore["Service"], "extend" | "report" | "settle" | "rescue"> => {
   const { now, query, schema, transaction } = database
-  // A row that is locked is being settled, perhaps in a long transaction of the application: its lease is still held.
-  // Only leases that are held are written: `fenced` finds them without locks, `free` locks what can be had
-  const extend = `WITH given AS (
-      SELECT * FROM unnest($1::text[], $2::float8[]) WITH ORDINALITY AS g (id, claim, place)
-    ), fenced AS (
-      SELECT g.place, t.seq, t.cancel_requested FROM given g
-      JOIN ${schema}.task t ON t.id = g.id AND t.claim = g.claim::bigint AND t.state + 0 = 2
-    ), free AS (
-      SELECT t.seq FROM ${schema}.task t WHERE t.seq = ANY (ARRAY(SELECT seq FROM fenced)) AND t.state + 0 = 2
-      ORDER BY t.seq FOR UPDATE SKIP LOCKED
-    ), extended AS (
-      UPDATE ${schema}.task t SET lease_until = ${schema}.now_ms() + $3::bigint FROM free WHERE t.seq = free.seq
-    )
-    SELECT place::int, cancel_requested FROM fenced`
-  const report = `WITH given AS (
-      SELECT * FROM unnest($1::text[], $2::float8[], $3::float8[]) AS g (id, claim, progress)
-    ), free AS (
-      SELECT t.seq, g.progress FROM given g
-      JOIN ${schema}.task t ON t.id = g.id AND t.claim = g.claim::bigint AND t.state + 0 = 2
-      FOR UPDATE OF t SKIP LOCKED
-    )
-    UPDATE ${schema}.task t SET progress = free.progress FROM free WHERE t.seq = free.seq`
+  const extend = `SELECT * FROM ${schema}.extend_leases_1($1, $2::float8[]::bigint[], $3::bigint)`
+  const report = `SELECT ${schema}.report_progress_1($1, $2::float8[]::bigint[], $3)`
   // $1 how many, $2 when they must have ended, $3 the end after which they are of before the clock was set back
   const expired = `SELECT ${columnsOfDecisions} FROM ${schema}.task
     WHERE state = 2 AND (lease_until <= $2::bigint OR lease_until > $3::bigint)
@@ -96,6 +76,42 @@ export const make = (
   }
 }
 
+/**
+ * The heartbeat and the reports of attempts. A row that is locked is being settled, perhaps in a long transaction of the application: its
+ * lease is still held, and only those that are free are written.
+ */
+export const runningFunctions = (schema: string): ReadonlyArray<string> => {
+  const fenced = `${isOneOf("t.id", "g.id")} AND t.claim = g.claim AND t.state + 0 = 2`
+  return [
+    `CREATE OR REPLACE FUNCTION ${schema}.extend_leases_1(
+    p_ids text[], p_claims bigint[], p_lease bigint
+  ) RETURNS TABLE (out_place int, out_cancel_requested bool) LANGUAGE plpgsql ${lookups} AS $function$
+  BEGIN
+    RETURN QUERY WITH fenced AS MATERIALIZED (
+      SELECT g.place, t.seq, t.cancel_requested FROM unnest(p_ids, p_claims) WITH ORDINALITY AS g (id, claim, place)
+      JOIN ${schema}.task t ON ${fenced}
+    ), free AS (
+      SELECT t.seq FROM ${schema}.task t WHERE t.seq = ANY (ARRAY(SELECT seq FROM fenced)) AND t.state + 0 = 2
+      ORDER BY t.seq FOR UPDATE SKIP LOCKED
+    ), extended AS (
+      UPDATE ${schema}.task t SET lease_until = ${schema}.now_ms() + p_lease
+      WHERE t.seq = ANY (ARRAY(SELECT seq FROM free))
+    )
+    SELECT place::int, cancel_requested FROM fenced;
+  END $function$`,
+    `CREATE OR REPLACE FUNCTION ${schema}.report_progress_1(
+    p_ids text[], p_claims bigint[], p_progress float8[]
+  ) RETURNS void LANGUAGE plpgsql ${lookups} AS $function$
+  BEGIN
+    WITH free AS MATERIALIZED (
+      SELECT t.seq, g.progress FROM unnest(p_ids, p_claims, p_progress) AS g (id, claim, progress)
+      JOIN ${schema}.task t ON ${fenced} FOR UPDATE OF t SKIP LOCKED
+    )
+    UPDATE ${schema}.task t SET progress = free.progress FROM free WHERE ${isOneOf("t.seq", "free.seq")};
+  END $function$`
+  ]
+}
+
 type Complete = Extract<Settlement.Settlement, { readonly _tag: "Complete" }>
 
 /**
@@ -105,8 +121,7 @@ type Complete = Extract<Settlement.Settlement, { readonly _tag: "Complete" }>
 export const completeFunction = (schema: string): string =>
   `CREATE OR REPLACE FUNCTION ${schema}.complete_1(p_ids text[], p_claims bigint[], p_results text[])
   RETURNS text[] LANGUAGE plpgsql
-    SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_hashjoin TO off
-    SET enable_mergejoin TO off AS $function$
+    ${lookups} AS $function$
   DECLARE
     v_ids text[];
     v_count int;
@@ -117,7 +132,7 @@ export const completeFunction = (schema: string): string =>
       UPDATE ${schema}.task t SET state = 3, completed_at = v_now, settled_claim = t.claim, result = p.result,
         failure = NULL, lease_until = NULL
       FROM unnest(p_ids, p_claims, p_results) AS p (id, claim, result)
-      WHERE t.id = p.id AND t.claim = p.claim AND t.state + 0 = 2 RETURNING t.id, t.gate
+      WHERE ${isOneOf("t.id", "p.id")} AND t.claim = p.claim AND t.state + 0 = 2 RETURNING t.id, t.gate
     ) SELECT array_agg(id), count(*), count(gate) INTO v_ids, v_count, v_gated FROM done;
     IF v_count > 0 THEN
       INSERT INTO ${schema}.tally (unfinished, completed, total_completed) VALUES (-v_count, v_count, v_count);

@@ -8,7 +8,7 @@ import * as Gates from "../Gates.ts"
 import * as PausedQueues from "../PausedQueues.ts"
 import { type ClaimedRow, claimedTaskOf } from "../TaskRow.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted, type TaskStore } from "../TaskStore.ts"
-import { type Database, number, texts } from "./Database.ts"
+import { type Database, isOneOf, number, texts } from "./Database.ts"
 import * as Lines from "./Lines.ts"
 import { notExpired } from "./Take.ts"
 
@@ -220,7 +220,7 @@ export const claimFunction = (schema: string): string =>
     RETURN QUERY WITH leased AS (
       UPDATE ${schema}.task t SET state = 2, claims = t.claims + 1, claim = p.claim, started_at = v_now,
         lease_until = v_now + p_lease, worker = p_instance, progress = NULL
-      FROM unnest(v_seqs, v_claims) AS p (seq, claim) WHERE t.seq = p.seq RETURNING t.*
+      FROM unnest(v_seqs, v_claims) AS p (seq, claim) WHERE ${isOneOf("t.seq", "p.seq")} RETURNING t.*
     ) SELECT v_now::float8, v_due::float8, ${columns}, false FROM leased t ORDER BY t.claim;
   END $function$`
 

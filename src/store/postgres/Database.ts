@@ -181,3 +181,15 @@ export const number = (value: number | null): PgTypes.Parameter => PgTypes.float
 
 const array = (values: ReadonlyArray<unknown>, elements: number): PgTypes.Parameter =>
   Result.getOrThrow(PgTypes.array(values, elements))
+
+/**
+ * Equality with a value of another row, as SQL: the one comparison of a join that no plan can turn round. Where statistics are of a time
+ * when a table was empty, a scan of all of its index looks as cheap as one look-up, and of `a = b` the planner takes that scan for the outer
+ * side of the join. An array can only be looked up, in a function with {@link lookups} at least.
+ */
+export const isOneOf = (column: string, value: string): string => `${column} = ANY (ARRAY[${value}])`
+
+/** Functions find what they need through indexes, whatever the statistics say, and plan once. */
+export const lookups =
+  "SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_hashjoin TO off " +
+  "SET enable_mergejoin TO off SET plan_cache_mode TO force_generic_plan"

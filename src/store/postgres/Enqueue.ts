@@ -13,7 +13,7 @@ import { type Budget, offeredBytes, Plan, writtenBytes } from "../Admission.ts"
 import { nameOf } from "../Draft.ts"
 import { recordOf, type Row } from "../TaskRow.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
-import { type Database, number, numbers, type Parameter, texts } from "./Database.ts"
+import { type Database, isOneOf, lookups, number, numbers, type Parameter, texts } from "./Database.ts"
 import * as Failure from "./Failure.ts"
 import { orderedPattern } from "./Take.ts"
 import { columns, type Tasks } from "./Task.ts"
@@ -60,6 +60,15 @@ const variousMore = various.replace(
 const isPlain = (task: NewTask): boolean => task.gate === null && task.expiresInMs === null && !isUnique(task)
 
 const isUnique = ({ unique }: NewTask): boolean => unique !== null && unique !== undefined
+
+/** Takes keys from tasks: others have them from now on. */
+export const loseFunction = (schema: string): string =>
+  `CREATE OR REPLACE FUNCTION ${schema}.lose_keys_1(p_seqs bigint[], p_holds text[]) RETURNS void LANGUAGE plpgsql
+    ${lookups} AS $function$
+  BEGIN
+    UPDATE ${schema}.task t SET key_lost = true, key_hold = g.hold
+      FROM unnest(p_seqs, p_holds) AS g (seq, hold) WHERE ${isOneOf("t.seq", "g.seq")};
+  END $function$`
 
 /** Prepares the operation. */
 export const make = (
@@ -122,14 +131,15 @@ export const make = (
     FROM (SELECT ${schema}.now_ms() AS now) c LEFT JOIN (
       SELECT id, type, key, payload, key_hold, NOT key_lost AS is_owner FROM ${schema}.task WHERE id = ANY ($1)
       UNION ALL
-      SELECT t.id, t.type, t.key, t.payload, t.key_hold, true FROM unnest($2::text[], $3::text[]) AS g (type, key)
-      JOIN ${schema}.task t ON t.type = g.type AND t.key = g.key AND NOT t.key_lost
+      SELECT t.* FROM unnest($2::text[], $3::text[]) AS g (type, key), LATERAL (
+        SELECT o.id, o.type, o.key, o.payload, o.key_hold, true FROM ${schema}.task o
+        WHERE o.type = g.type AND o.key = g.key AND NOT o.key_lost OFFSET 0
+      ) t
     ) t ON true`
   // locked, so that no claim takes one that is revised; one that has lost its key since has a new owner, which is met below
   const lockOwners =
-    `SELECT ${columns} FROM ${schema}.task WHERE id = ANY ($1) AND NOT key_lost ORDER BY seq FOR UPDATE`
-  const lose = `UPDATE ${schema}.task t SET key_lost = true, key_hold = g.hold
-    FROM unnest($1::float8[], $2::text[]) AS g (seq, hold) WHERE t.seq = g.seq::bigint`
+    `SELECT ${columns} FROM ${schema}.task WHERE id = ANY ($1) AND NOT key_lost ORDER BY seq + 0 FOR UPDATE`
+  const lose = `SELECT ${schema}.lose_keys_1($1::float8[]::bigint[], $2)`
 
   const store = (text: string, tasks: Group): Effect.Effect<Stored, StoreError> =>
     Effect.map(

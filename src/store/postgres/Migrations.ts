@@ -9,6 +9,7 @@ import * as PausedQueues from "../PausedQueues.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import type { Database } from "./Database.ts"
+import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
 import * as Lanes from "./Lanes.ts"
@@ -19,6 +20,7 @@ import * as Records from "./Records.ts"
 import * as Server from "./Server.ts"
 import * as Take from "./Take.ts"
 import * as Tally from "./Tally.ts"
+import * as Task from "./Task.ts"
 
 /**
  * States are numbers in the order of `TaskState.all`: 0 scheduled, 1 pending, 2 running, 3 completed, 4 failed,
@@ -215,7 +217,16 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   expiry,
   bounded,
   // Lines are looked up, whatever the statistics say
-  (schema) => [Lines.foldFunction(schema), Take.takeFunction(schema)]
+  (schema) => [Lines.foldFunction(schema), Take.takeFunction(schema)],
+  // and so are tasks
+  (schema) => [
+    ...Task.functions(schema),
+    ...Attempt.runningFunctions(schema),
+    Attempt.completeFunction(schema),
+    Enqueue.loseFunction(schema),
+    Take.takeFunction(schema),
+    Claim.claimFunction(schema)
+  ]
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

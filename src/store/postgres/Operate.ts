@@ -131,11 +131,15 @@ const maxForgotten = 5000
  */
 const pruning = (database: Database, tally: Tally) => {
   const { query, schema } = database
-  // one stretch of `task_finished`: a state, unkeyed or keyed, oldest first
-  const stretch = (state: number, keyed: boolean, until: string, limit: string) =>
-    `(SELECT seq, completed_at FROM ${schema}.task, clock
-      WHERE state = ${state} AND state >= 3 AND (key IS NULL) = ${!keyed} AND completed_at <= ${until}
-      ORDER BY completed_at LIMIT ${limit})`
+  // One stretch of `task_finished`: a state, unkeyed or keyed, oldest first. In rows that are compared the planner leaves the expression of the
+  // index as it is: of `(key IS NULL) = false` it makes what that index does not have, and reads all tasks of the state
+  const stretch = (state: number, keyed: boolean, until: string, limit: string) => {
+    const from = `(${state}::smallint, ${!keyed}`
+    return `(SELECT seq, completed_at FROM ${schema}.task
+      WHERE state >= 3 AND (state, (key IS NULL), completed_at) >= ${from}, ${-Number.MAX_SAFE_INTEGER})
+        AND (state, (key IS NULL), completed_at) <= ${from}, ${until})
+      ORDER BY state, (key IS NULL), completed_at LIMIT ${limit})`
+  }
   const stretches = (
     states: ReadonlyArray<FinishedState>,
     until: (state: FinishedState, keyed: boolean) => string,
@@ -149,19 +153,24 @@ const pruning = (database: Database, tally: Tally) => {
     old AS (SELECT seq FROM (${candidates}) c ORDER BY completed_at, seq LIMIT ${limit}),
     gone AS (
       DELETE FROM ${schema}.task WHERE seq = ANY (ARRAY(
-        SELECT seq FROM ${schema}.task WHERE seq = ANY (ARRAY(SELECT seq FROM old)) AND state >= 3
+        SELECT seq FROM ${schema}.task WHERE seq = ANY (ARRAY(SELECT seq FROM old)) AND state + 0 >= 3
         FOR UPDATE SKIP LOCKED
       )) RETURNING state, queue, type
     ), ${uncounted(schema)}
     SELECT count(*)::int FROM gone`
   const aged = removal(
-    stretches(finished, (state) => `now - $${finished.indexOf(state) + 2}::bigint`, "$1::int"),
+    stretches(finished, (state) => `(SELECT now FROM clock) - $${finished.indexOf(state) + 2}::bigint`, "$1::int"),
     "$1::int"
   )
   // a keyed task keeps answering repeated requests for a day
   const excess = (state: FinishedState) =>
-    removal(stretches([state], (_, keyed) => keyed ? `now - ${keyedForMs}` : "now", "$1::int"), "$1::int")
-  const excessKeyed = (state: FinishedState) => removal(stretches([state], () => "now", "$1::int"), "$1::int")
+    removal(
+      stretches([state], (_, keyed) =>
+        keyed ? `(SELECT now FROM clock) - ${keyedForMs}` : "(SELECT now FROM clock)", "$1::int"),
+      "$1::int"
+    )
+  const excessKeyed = (state: FinishedState) =>
+    removal(stretches([state], () => "(SELECT now FROM clock)", "$1::int"), "$1::int")
   // the newest stays for ever: it holds the greatest number that a claim has had, see `Server`
   // an array is read once; a subquery of IN may be run once per row, its limit with it
   const forget = `DELETE FROM ${schema}.last_claim WHERE ctid = ANY (ARRAY(

@@ -164,8 +164,9 @@ export const make = (
   const buckets = `SELECT pass, level, at::float8 FROM ${schema}.bucket WHERE pass = ANY ($1)`
   const charges = `SELECT pass, amount, at::float8, tokens, per_ms, burst FROM ${schema}.pass_news
     WHERE pass = ANY ($1) AND amount IS NOT NULL ORDER BY written_at`
-  const holders = `SELECT h.pass, t.id, t.state::int FROM ${schema}.holder h JOIN ${schema}.task t ON t.seq = h.seq
-    WHERE h.pass = ANY ($1) AND NOT EXISTS (
+  const holders = `SELECT h.pass, t.id, t.state::int FROM ${schema}.holder h, LATERAL (
+      SELECT o.id, o.state FROM ${schema}.task o WHERE o.seq = h.seq OFFSET 0
+    ) t WHERE h.pass = ANY ($1) AND NOT EXISTS (
       SELECT FROM ${schema}.pass_news n WHERE n.pass = h.pass AND n.holder = h.seq
     )`
   const limits = `SELECT id, document FROM ${schema}.record WHERE kind = '${Gates.limitKind}' AND id = ANY ($1)`

@@ -39,7 +39,9 @@ export const make = ({ query, schema }: Database): Pick<TaskStore["Service"], "g
       SELECT place, state, result, failure, so_far <= $2::bigint OR so_far = size AS fits FROM (
         SELECT place::float8, state, result, failure, size, sum(size) OVER (ORDER BY place) AS so_far FROM (
           SELECT g.place, t.state, t.result, t.failure, ${bytes("t.result", "t.failure")} AS size
-          FROM unnest($1::text[]) WITH ORDINALITY g (id, place) JOIN ${schema}.task t ON t.id = g.id
+          FROM unnest($1::text[]) WITH ORDINALITY g (id, place), LATERAL (
+            SELECT o.state, o.result, o.failure FROM ${schema}.task o WHERE o.id = g.id OFFSET 0
+          ) t
         ) t
       ) t
     ) t`

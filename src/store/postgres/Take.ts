@@ -4,6 +4,7 @@
  */
 import * as Gate from "../../domain/Gate.ts"
 import * as Gates from "../Gates.ts"
+import { isOneOf, lookups } from "./Database.ts"
 
 /** How a gate begins whose tasks keep the order in which they were stored, as a pattern of LIKE. */
 export const orderedPattern = `["${Gate.orderMark}%`
@@ -21,10 +22,8 @@ const readAhead = 10
 /** What becomes of a line that a claim has read. Where a task was passed over, its first one is looked up again. */
 const [untouched, changed, emptied, unsure] = [0, 1, 2, 3]
 
-/** Functions find what they need through indexes, whatever the statistics say, and plan once. */
-export const settings =
-  "SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_sort TO off " +
-  "SET enable_hashjoin TO off SET enable_mergejoin TO off SET plan_cache_mode TO force_generic_plan"
+/** Claims sort nothing but by an index. */
+export const settings = `${lookups} SET enable_sort TO off`
 
 /**
  * What a claim takes: the plain tasks that it has locked, and the first tasks of lines, in one order of work. It keeps the
@@ -121,7 +120,7 @@ export const takeFunction = (schema: string): string => {
       RETURN;
     END IF;
     v_ranks := ARRAY(SELECT t.rank FROM unnest(p_plain) WITH ORDINALITY AS s (seq, place)
-      JOIN ${schema}.task t ON t.seq = s.seq ORDER BY s.place);
+      JOIN ${schema}.task t ON ${isOneOf("t.seq", "s.seq")} ORDER BY s.place);
     v_parked := EXISTS (SELECT FROM ${schema}.line WHERE closed_by IS NOT NULL);
     v_running := (SELECT jsonb_object_agg(pass, tasks) FROM (
       SELECT p.pass, sum(b.tasks) AS tasks FROM (
@@ -165,7 +164,9 @@ export const takeFunction = (schema: string): string => {
               WHERE NOT w.own AND u.name = split_part(n.pass, '=', 1)
           ) o
           LEFT JOIN LATERAL (SELECT c.level, c.at FROM ${schema}.bucket c WHERE c.pass = n.pass LIMIT 1) b ON true
-          LEFT JOIN LATERAL (SELECT t.seq, t.state FROM ${schema}.holder c JOIN ${schema}.task t ON t.seq = c.seq
+          LEFT JOIN LATERAL (SELECT t.seq, t.state FROM ${schema}.holder c JOIN ${schema}.task t ON ${
+    isOneOf("t.seq", "c.seq")
+  }
             WHERE c.pass = n.pass LIMIT 1) h ON true);
         v_known := ARRAY(SELECT p.pass FROM unnest(v_states) p);
         FOREACH v_line IN ARRAY v_fresh LOOP

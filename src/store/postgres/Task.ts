@@ -9,7 +9,7 @@ import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished, type TaskState } from "../../domain/TaskState.ts"
 import type { Decision } from "../Driver.ts"
 import { columns as taskColumns, failureTextOf, historyTextOf, recordOf, type Row, stateCode } from "../TaskRow.ts"
-import { booleans, type Database, number, numbers, type Statements, texts } from "./Database.ts"
+import { booleans, type Database, isOneOf, lookups, numbers, type Statements, texts } from "./Database.ts"
 
 const wide = /\b(seq|max_retries|timeout_ms|\w+_at|claim|settled_claim|lease_until)\b/g
 
@@ -42,50 +42,69 @@ export interface Tasks {
   ) => Effect.Effect<ReadonlyArray<A>, StoreError>
 }
 
-/** Prepares the statements. */
-export const make = ({ now, query, schema }: Database, headStartMs: number): Tasks => {
-  const lock = `SELECT ${columnsOfDecisions} FROM ${schema}.task WHERE id = ANY ($1) ORDER BY seq FOR UPDATE`
-  // every field that a Change may touch; the rank follows from the due time, and a lease ends with its attempt
-  const applying = (rest: string, news = "") =>
-    `WITH given AS (
-      SELECT * FROM unnest($1::float8[], $2::float8[], $3::float8[], $4::float8[], $5::float8[], $6::float8[],
-        $7::float8[], $8::float8[], $9::bool[], $10::text[], $11::text[], $12::text[], $13::float8[])
-        AS g (seq, state, due_at, rank, completed_at, failures, crashes, settled_claim, cancel_requested, result,
-          failure, history, expires_at)
-    ), changed AS (
-      UPDATE ${schema}.task t SET state = g.state::smallint, due_at = g.due_at::bigint, rank = g.rank::bigint,
-        completed_at = g.completed_at::bigint, failures = g.failures::int, crashes = g.crashes::int,
-        settled_claim = g.settled_claim::bigint, cancel_requested = g.cancel_requested, result = g.result,
-        failure = g.failure, history = g.history, expires_at = g.expires_at::bigint,
-        lease_until = CASE WHEN g.state = 2 THEN t.lease_until END
-      FROM given g WHERE t.seq = g.seq::bigint${rest})${news}
+/**
+ * Writes changes to locked tasks: every field that a Change may touch; the rank follows from the due time, and a lease ends with its attempt.
+ * Claims take note of what has a gate, see `Lines`; and those that have expired are counted apart, see `Tally`.
+ */
+const applyFunction = (schema: string): string => {
+  const changing = `UPDATE ${schema}.task t SET state = g.state, due_at = g.due_at, rank = g.rank,
+        completed_at = g.completed_at, failures = g.failures, crashes = g.crashes, settled_claim = g.settled_claim,
+        cancel_requested = g.cancel_requested, result = g.result, failure = g.failure, history = g.history,
+        expires_at = g.expires_at, lease_until = CASE WHEN g.state = 2 THEN t.lease_until END
+      FROM unnest(p_seqs, p_states, p_due_at, p_ranks, p_completed_at, p_failures, p_crashes, p_settled_claims,
+        p_cancel_requested, p_results, p_failure_texts, p_histories, p_expires_at) AS g (seq, state, due_at, rank,
+        completed_at, failures, crashes, settled_claim, cancel_requested, result, failure, history, expires_at)
+      WHERE ${isOneOf("t.seq", "g.seq")}`
+  return `CREATE OR REPLACE FUNCTION ${schema}.apply_changes_1(
+    p_seqs bigint[], p_states smallint[], p_due_at bigint[], p_ranks bigint[], p_completed_at bigint[],
+    p_failures int[], p_crashes int[], p_settled_claims bigint[], p_cancel_requested bool[], p_results text[],
+    p_failure_texts text[], p_histories text[], p_expires_at bigint[], p_counts bigint[], p_gated bool
+  ) RETURNS void LANGUAGE plpgsql ${lookups} AS $function$
+  BEGIN
+    IF p_gated THEN
+      WITH changed AS (
+        ${changing} RETURNING t.type, t.queue, t.gate
+      ) INSERT INTO ${schema}.line_news (type, queue, gate, changed)
+        SELECT DISTINCT type, queue, gate, true FROM changed WHERE gate IS NOT NULL;
+    ELSE
+      ${changing};
+    END IF;
     INSERT INTO ${schema}.tally (unfinished, scheduled, completed, failed, cancelled, total_completed, total_failed,
-      total_cancelled, total_retried, total_crashed) VALUES ($14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`
-  // claims take note of what has a gate, see `Lines`; and those that have expired are counted apart, see `Tally`
-  const announced = `, announced AS (
-      INSERT INTO ${schema}.line_news (type, queue, gate, changed)
-      SELECT DISTINCT type, queue, gate, true FROM changed WHERE gate IS NOT NULL
-    )`
-  const counted = `, counted AS (INSERT INTO ${schema}.tally_expired (stored, total) VALUES ($24, $25))`
-  const statements = [false, true].map((areGated) =>
-    [false, true].map((haveExpired) =>
-      applying(
-        areGated ? " RETURNING t.type, t.queue, t.gate" : "",
-        (areGated ? announced : "") + (haveExpired ? counted : "")
-      )
-    )
-  )
-  const revise = `WITH given AS (
-      SELECT * FROM unnest($1::float8[], $2::text[], $3::float8[], $4::text[], $5::text[], $6::text[])
-        AS g (seq, payload, priority, gate, costs, key_hold)
-    ), revised AS (
-      UPDATE ${schema}.task t SET payload = coalesce(g.payload, t.payload), priority = g.priority::smallint,
-        gate = g.gate, costs = g.costs, key_hold = g.key_hold FROM given g WHERE t.seq = g.seq::bigint
-    )
+        total_cancelled, total_retried, total_crashed)
+      VALUES (p_counts[1], p_counts[2], p_counts[3], p_counts[4], p_counts[5], p_counts[6], p_counts[7], p_counts[8],
+        p_counts[9], p_counts[10]);
+    IF cardinality(p_counts) > 10 THEN
+      INSERT INTO ${schema}.tally_expired (stored, total) VALUES (p_counts[11], p_counts[12]);
+    END IF;
+  END $function$`
+}
+
+/** Writes what locked tasks are from now on. Claims take note of their gates as they were: `applyFunction` announces the new ones. */
+const reviseFunction = (schema: string): string =>
+  `CREATE OR REPLACE FUNCTION ${schema}.revise_tasks_1(
+    p_seqs bigint[], p_payloads text[], p_priorities smallint[], p_gates text[], p_costs text[], p_holds text[]
+  ) RETURNS void LANGUAGE plpgsql ${lookups} AS $function$
+  BEGIN
     INSERT INTO ${schema}.line_news (type, queue, gate, changed)
       SELECT DISTINCT t.type, t.queue, t.gate, true FROM ${schema}.task t
-      WHERE t.seq = ANY ($1::float8[]::bigint[]) AND t.gate IS NOT NULL`
-  /** Writes what tasks are from now on. The statement sees their gates as they were: claims take note of them. */
+      WHERE t.seq = ANY (p_seqs) AND t.gate IS NOT NULL;
+    UPDATE ${schema}.task t SET payload = coalesce(g.payload, t.payload), priority = g.priority, gate = g.gate,
+        costs = g.costs, key_hold = g.key_hold
+      FROM unnest(p_seqs, p_payloads, p_priorities, p_gates, p_costs, p_holds)
+        AS g (seq, payload, priority, gate, costs, key_hold) WHERE ${isOneOf("t.seq", "g.seq")};
+  END $function$`
+
+/** The functions that write tasks by their numbers. */
+export const functions = (schema: string): ReadonlyArray<string> => [applyFunction(schema), reviseFunction(schema)]
+
+/** Prepares the statements. */
+export const make = ({ now, query, schema }: Database, headStartMs: number): Tasks => {
+  const lock = `SELECT ${columnsOfDecisions} FROM ${schema}.task WHERE id = ANY ($1) ORDER BY seq + 0 FOR UPDATE`
+  const apply = `SELECT ${schema}.apply_changes_1($1::float8[]::bigint[], $2::float8[]::smallint[],
+    $3::float8[]::bigint[], $4::float8[]::bigint[], $5::float8[]::bigint[], $6::float8[]::int[], $7::float8[]::int[],
+    $8::float8[]::bigint[], $9, $10, $11, $12, $13::float8[]::bigint[], $14::float8[]::bigint[], $15)`
+  const revise = `SELECT ${schema}.revise_tasks_1($1::float8[]::bigint[], $2, $3::float8[]::smallint[], $4, $5, $6)`
+  /** Writes what tasks are from now on. */
   const applyRevisions = (operation: string, decided: ReadonlyArray<Decided>): Effect.Effect<unknown, StoreError> => {
     const given = decided.flatMap(({ change: { revised }, task }) =>
       revised === undefined ? [] : [{ ...revised, task }]
@@ -108,9 +127,7 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
     apply: (operation, decided) =>
       Effect.suspend(() => {
         if (decided.length === 0) return Effect.void
-        const areExpired = decided.some(isExpired)
-        const statement = statements[Number(decided.some(isGated))]![Number(areExpired)]!
-        const written = query(operation, statement, [
+        const written = query(operation, apply, [
           numbers(decided.map(({ task }) => task.seq)),
           numbers(decided.map(({ change }) => stateCode[change.state])),
           numbers(decided.map(({ change }) => change.dueAt)),
@@ -126,8 +143,8 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
           texts(decided.map(({ change }) => failureTextOf(change))),
           texts(decided.map(({ change }) => historyTextOf(change))),
           numbers(decided.map(({ change }) => change.expiresAt)),
-          ...countersOf(decided).map(number),
-          ...(areExpired ? expiredCountersOf(decided).map(number) : [])
+          numbers([...countersOf(decided), ...decided.some(isExpired) ? expiredCountersOf(decided) : []]),
+          decided.some(isGated)
         ])
         return Effect.asVoid(Effect.andThen(applyRevisions(operation, decided), written))
       }),

@@ -2,12 +2,26 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
+import type { Settlement } from "../../../src/domain/Settlement.ts"
+import type { ClaimedTask, NewTask } from "../../../src/domain/TaskRecord.ts"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
 import { absent, type Change, RecordStore } from "../../../src/store/RecordStore.ts"
-import { maxPromoted, TaskStore } from "../../../src/store/TaskStore.ts"
+import { type ClaimRef, maxPromoted, TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
-import { anyTime, complete, minute, refOf, request, retention, task, tasks, through } from "../conformance/fixtures.ts"
+import {
+  again,
+  anyTime,
+  complete,
+  fail,
+  minute,
+  refOf,
+  request,
+  retention,
+  task,
+  tasks,
+  through
+} from "../conformance/fixtures.ts"
 
 const driver = new URL("../../../src/store/postgres/", import.meta.url)
 
@@ -43,6 +57,8 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
     readonly store: Context.Service.Shape<typeof TaskStore>
     readonly records: RecordStore["Service"]
     readonly sql: (text: string) => Effect.Effect<number>
+    /** Runs an effect and counts the rows and index entries that it reads in the store's tables. */
+    readonly rowsOf: (effect: Effect.Effect<unknown, unknown>) => Effect.Effect<number, unknown>
   }
 
   /**
@@ -59,6 +75,16 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         const client = Context.get(services, PgClient.PgClient)
         const sql = (text: string) =>
           Effect.orDie(Effect.map(client.unsafe<{ readonly n?: number }>(text), ([row]) => row?.n ?? 0))
+        const looked = sql(
+          `SELECT sum(pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid))::int AS n
+            FROM pg_class WHERE relnamespace = '"${schema}"'::regnamespace AND relkind IN ('r', 'i')`
+        )
+        const rowsOf: Opened["rowsOf"] = (effect) =>
+          client.withTransaction(Effect.gen(function*() {
+            const before = yield* looked
+            yield* effect
+            return (yield* looked) - before
+          }))
         for (const table of ["task", "last_claim", "tally", "record"]) {
           yield* sql(`ALTER TABLE "${schema}".${table} SET (autovacuum_enabled = off)`)
         }
@@ -81,7 +107,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         yield* store.rescue({ limit: 3, ...anyTime })
         yield* store.prune(retention({ maxFinished: 0, finishedForMs: 0 }), 3)
         yield* records.take("thing", 3, minute)
-        yield* body({ store, records, sql }, schema)
+        yield* body({ store, records, sql, rowsOf }, schema)
       })))
 
   const due = (count: number): ReadonlyArray<Change> =>
@@ -186,4 +212,129 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       assert.strictEqual(yield* sql(`SELECT count(*)::int AS n FROM "${schema}".tally`), 501)
       assert.strictEqual((yield* store.counts).completed, 20_500)
     }))
+
+  /**
+   * Among so many tasks, an operation on a few reads so many rows at most: entries of indexes, and rows that it writes, included. While another
+   * session has an old snapshot, entries of what was stored before the others are among them.
+   */
+  const [others, few, maxRows] = [20_000, 25, 3000]
+
+  const ran = { queue: "own" }
+  const gated = { queue: "own", ...through("key=1") }
+  const unique = { window: "waiting", onConflict: "replace", byMs: 0, maxMs: null } as const
+
+  interface Few {
+    readonly ids: ReadonlyArray<string>
+    readonly claimed: ReadonlyArray<ClaimedTask>
+    /** New tasks with the keys of these. */
+    readonly repeated: ReadonlyArray<NewTask>
+  }
+
+  /** A statement in the schema. */
+  type Own = (statement: (schema: string) => string) => Effect.Effect<number>
+
+  /** An operation on tasks with these fields, after what has been done to them. Those of the queue `own` are running. */
+  const reads = (
+    name: string,
+    fields: Partial<NewTask>,
+    operation: (store: TaskStore["Service"], few: Few, own: Own) => Effect.Effect<unknown, unknown>,
+    before: typeof operation = () => Effect.void
+  ) =>
+    test(`${name} reads a few rows`, ({ rowsOf, sql, store }, schema) =>
+      Effect.gen(function*() {
+        const made = () =>
+          Array.from({ length: few }, (_, n) => task({ ...fields, key: fields.key ? `key-${n}` : null }))
+        const first = made()
+        const own: Own = (statement) => sql(statement(`"${schema}"`))
+        // some wait before the few, some behind them, and others have ended
+        yield* own((schema) =>
+          `INSERT INTO ${schema}.task (seq, id, type, queue, payload, priority, state, max_retries, created_at, due_at, rank,
+            completed_at) SELECT -g, 'other-' || g, 'foreign', 'default', '{}', 1, 1 + g % 2 * 2, 0, 0, 0,
+            CASE WHEN g % 3 = 0 THEN 0 ELSE 1e15 END, g % 2 FROM generate_series(1, ${others}) g`
+        )
+        yield* store.enqueue([first])
+        const { tasks: claimed } = yield* store.claim(request({ queues: ["own"] }))
+        assert.lengthOf(claimed, fields.queue === "own" ? few : 0)
+        const all = { ids: first.map(({ id }) => id), claimed, repeated: made() }
+        yield* before(store, all, own)
+        assert.isAtMost(yield* rowsOf(operation(store, all, own)), maxRows)
+      }))
+
+  const settling = (kind: (ref: ClaimRef) => Settlement): Parameters<typeof reads>[2] => (store, { claimed }) =>
+    store.settle(claimed.map(kind))
+
+  const rescheduling: Parameters<typeof reads>[2] = (store, { ids }) =>
+    store.reschedule(ids.map((id) => ({ id, type: "work", queue: "default", priority: 9 })))
+
+  reads("a completion", ran, settling((ref) => complete(ref)))
+  reads("a completion of tasks with a gate", gated, settling((ref) => complete(ref)))
+  reads("a failure", ran, settling(fail))
+  reads("a failure of tasks with a gate", gated, settling(fail))
+  reads("a retry", ran, settling((ref) => again(ref, minute)))
+  reads(
+    "a rescue of all that run",
+    ran,
+    (store) => store.rescue({ limit: few, ...anyTime }),
+    (store, { claimed }) => store.extend(claimed, -minute)
+  )
+  reads("a heartbeat", ran, (store, { claimed }) => store.extend(claimed, minute))
+  reads(
+    "a report of progress",
+    ran,
+    (store, { claimed }) => store.report(claimed.map(({ claim, id }) => ({ id, claim, progress: 1 })))
+  )
+  reads("a cancellation", {}, (store, { ids }) => store.cancel(ids))
+  reads("a rerun", ran, (store, { ids }) => store.rerun(ids), settling(fail))
+  reads("a reschedule", {}, rescheduling)
+  reads("a reschedule of tasks with a gate", through("key=1"), rescheduling)
+  reads("a removal", ran, (store, { ids }) => store.remove(ids), settling((ref) => complete(ref)))
+  reads(
+    "an expiry",
+    { expiresInMs: minute },
+    (store) => store.expire(few),
+    (_, __, own) => own((schema) => `UPDATE ${schema}.task SET expires_at = 0 WHERE expires_at IS NOT NULL`)
+  )
+  reads("a claim of one type", { type: "own" }, (store) => store.claim(request({ types: ["own"], limit: few })))
+  reads(
+    "a claim of one type with a gate",
+    { type: "own", ...gated, queue: "default" },
+    (store) => store.claim(request({ types: ["own"], limit: few }))
+  )
+  reads(
+    "a claim of one type in an order",
+    { type: "own", ...through("!order=1") },
+    (store) => store.claim(request({ types: ["own"], limit: few })),
+    (_, { ids }, own) =>
+      own((schema) =>
+        `WITH limited AS (
+      INSERT INTO ${schema}.record (kind, id, version, written_at, document) VALUES ('limit', '!order', 1, 0, '{"order":"block"}')
+    ) INSERT INTO ${schema}.holder SELECT '!order=1', seq FROM ${schema}.task WHERE id = '${ids[0]}'`
+      )
+  )
+  reads(
+    "a look at passes",
+    {},
+    (store) => store.passes(["!order=1"]),
+    (_, { ids }, own) =>
+      own((schema) => `INSERT INTO ${schema}.holder SELECT '!order=1', seq FROM ${schema}.task WHERE id = '${ids[0]}'`)
+  )
+  reads("a look at results", {}, (store, { ids }) => store.results(ids))
+  reads("an enqueue of what is stored", {}, (store, { ids }) => store.enqueue([ids.map((id) => task({ id }))]))
+  reads("an enqueue with keys that are taken", { key: "key" }, (store, { repeated }) => store.enqueue([repeated]))
+  reads(
+    "an enqueue that replaces payloads",
+    { key: "key", unique },
+    (store, { repeated }) => store.enqueue([repeated.map((one) => ({ ...one, payload: "2" }))])
+  )
+  reads(
+    "an enqueue that takes keys",
+    { ...ran, key: "key", unique },
+    (store, { repeated }) => store.enqueue([repeated])
+  )
+  reads(
+    "a prune of some of many",
+    ran,
+    (store) => store.prune(retention({ finishedForMs: minute }), few),
+    settling((ref) => complete(ref))
+  )
 })
