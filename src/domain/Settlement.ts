@@ -246,6 +246,13 @@ export const expire = (task: Current, now: number): Change | undefined =>
     : undefined
 
 /**
+ * The state of a task by the clock: one that has waited for too long has ended, even where no write says so yet. One that is
+ * stored in this moment waits, so that tasks of one write are told the same whether they are stored already or not.
+ */
+export const stateAt = (task: Current & Pick<TaskRecord, "createdAt">, now: number): TaskState =>
+  task.createdAt < now ? expire(task, now)?.state ?? task.state : task.state
+
+/**
  * What a rerun means for a dead letter: due now with fresh budgets; claim, claims and history stay. It expires no more: who
  * runs a task again wants it to run, however old it is.
  */

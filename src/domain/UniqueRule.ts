@@ -3,6 +3,7 @@
  */
 import { Duration } from "effect"
 import * as Bounds from "./Bounds.ts"
+import * as DurationText from "./DurationText.ts"
 import { InvalidOption } from "./Errors.ts"
 import type { OnConflict, Unique } from "./Uniqueness.ts"
 
@@ -20,7 +21,7 @@ export type Window = "waiting" | "unfinished" | "kept" | Duration.Input
 export interface PostponeOptions {
   /** How far from the latest one it is due. */
   readonly by: Duration.Input
-  /** How far from its creation at most. Default: no end, as long as others come. */
+  /** How far from its creation at most, which is no less than `by`. Default: no end, as long as others come. */
   readonly maxDelay?: Duration.Input | undefined
 }
 
@@ -84,12 +85,23 @@ const refuseSettings = (given: UniqueSettings, index: number): InvalidOption | u
       ? undefined
       : Bounds.refuse("unique.postpone.by", Bounds.timeout, postpone.by ?? NaN, index)) ??
     Bounds.refuse("unique.postpone.maxDelay", Bounds.timeout, postpone?.maxDelay, index) ??
+    refuseDelays(postpone, index) ??
     (isPostponing === (postpone !== undefined) ? undefined : new InvalidOption({
       option: "unique.postpone",
       found: postpone === undefined ? "left out" : `given with onConflict ${given.onConflict}`,
       expected: isPostponing ? "how far a task is postponed, with onConflict postpone" : "onConflict postpone with it",
       index
     }))
+}
+
+/** The first task is due `by` after its creation, which is not to be too late. */
+const refuseDelays = (postpone: PostponeOptions | undefined, index: number): InvalidOption | undefined => {
+  if (postpone?.maxDelay === undefined || millisOf(postpone.by) <= millisOf(postpone.maxDelay)) return undefined
+  const [by, found] = [postpone.by, postpone.maxDelay].map((input) =>
+    DurationText.format(Duration.fromInputUnsafe(input))
+  )
+  const expected = `no less than by, ${by}`
+  return new InvalidOption({ option: "unique.postpone.maxDelay", found: found!, expected, index })
 }
 
 /** Throws where a definition says what cannot be. */

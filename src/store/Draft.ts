@@ -1,6 +1,6 @@
 /** What a group of new tasks makes of itself and of the stored tasks whose keys it has, before any of it is written. */
 import { sameJson } from "../domain/SameJson.ts"
-import { type Change, revise } from "../domain/Settlement.ts"
+import { type Change, revise, stateAt } from "../domain/Settlement.ts"
 import { dueAtOf, type NewTask, type TaskRecord } from "../domain/TaskRecord.ts"
 import * as Uniqueness from "../domain/Uniqueness.ts"
 import type { Accepted, EnqueueAnswer } from "./TaskStore.ts"
@@ -134,7 +134,8 @@ export class Draft {
     const stored = before?.task ?? this.known.find(id)
     // removed since, or known to a caller that reads again before it writes
     if (stored === undefined) return undefined
-    const current = before === undefined ? stored : asRevised(before)
+    const waiting = before === undefined ? stored : asRevised(before)
+    const current = { ...waiting, state: stateAt(waiting, this.now) }
     if (Uniqueness.hasMerged(current.hold, task.id)) return { id, duplicate: true }
     if (!Uniqueness.holds(current, this.now)) {
       ;(this.losers ??= new Map()).set(id, stored)

@@ -188,7 +188,7 @@ export const decideRescue = (
 
 /** What `reschedule` answers about a stored task, and what it makes of it. */
 export const decideReschedule = (
-  task: Settlement.Revisable & Pick<TaskRecord, "type" | "queue">,
+  task: Settlement.Revisable & Pick<TaskRecord, "type" | "queue" | "createdAt">,
   request: RescheduleRequest,
   now: number
 ): Decision<RescheduleAnswer> => {
@@ -200,8 +200,9 @@ export const decideReschedule = (
     ...(priority === undefined ? {} : { priority })
   }
   const dueAt = runAt === null && delayMs === undefined ? undefined : dueAtOf({ runAt, delayMs: delayMs ?? 0 }, now)
-  const change = Settlement.revise(task, { ...fields, dueAt }, now)
-  if (change === undefined) return [{ _tag: "conflict", state: task.state }]
+  const state = Settlement.stateAt(task, now)
+  const change = Settlement.revise({ ...task, state }, { ...fields, dueAt }, now)
+  if (change === undefined) return [{ _tag: "conflict", state }]
   const before = task.revised ?? task
   const isReordered = change.revised?.priority !== before.priority && isOrdered(change.revised?.gate ?? null)
   return isReordered ? [{ _tag: "ordered" }] : [{ _tag: "rescheduled" }, change]

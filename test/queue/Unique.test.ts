@@ -149,6 +149,7 @@ describe("unique tasks", () => {
           ["unique.postpone", { ...postponing, onConflict: "replace" }],
           ["unique.postpone.by", { ...unique, postpone: {} }],
           ["unique.postpone.maxDelay", { ...unique, postpone: { by: "1 second", maxDelay: -1 } }],
+          ["unique.postpone.maxDelay", { ...unique, postpone: { by: "5 seconds", maxDelay: "4999 millis" } }],
           ["unique.wndow", { ...unique, wndow: "waiting" }]
         ]
         for (const [option, given] of outside) {
@@ -171,6 +172,11 @@ describe("unique tasks", () => {
     assert.strictEqual(thrown({ unique: { key: "document" } }), "unique.key")
     assert.strictEqual(thrown({ unique: Unique.throttle({ key, per: 0 }) }), "unique.window")
     assert.strictEqual(thrown({ unique: Unique.debounce({ key, by: "0 seconds" }) }), "unique.postpone.by")
+    assert.strictEqual(
+      thrown({ unique: Unique.debounce({ key, by: "1 minute", maxDelay: "1 second" }) }),
+      "unique.postpone.maxDelay"
+    )
     assert.isUndefined(thrown({ unique: Unique.debounce({ key, by: "1 second" }) }))
+    assert.isUndefined(thrown({ unique: Unique.debounce({ key, by: "1 second", maxDelay: "1 second" }) }))
   })
 })

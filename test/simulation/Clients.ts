@@ -9,7 +9,14 @@ import { absent, RecordStore } from "../../src/store/RecordStore.ts"
 import type * as Task from "../../src/Task.ts"
 import type { Process } from "./Cluster.ts"
 import * as Records from "./Records.ts"
-import { type Action, breakerPass, type BreakerStep, type GateStep } from "./Scenario.ts"
+import {
+  type Action,
+  breakerPass,
+  type BreakerStep,
+  type GateStep,
+  type Submission as ScenarioSubmission,
+  type Unique
+} from "./Scenario.ts"
 import { Dependency, types } from "./Tasks.ts"
 import type { Witness } from "./Witness.ts"
 
@@ -42,6 +49,26 @@ const changeBreaker = ({ openForMs }: BreakerStep) =>
       openForMs === null ? null : Breaker.openedByHand(state, openForMs, { by: "operator", reason: null }, now)
   )
 
+/** A task on its way into the store, with passes that no limit of its type has made. */
+const submissionOf = (
+  { ms, passes, script, type }: Pick<ScenarioSubmission, "type" | "script" | "ms" | "passes">,
+  options: Submission.EnqueueOptions
+) =>
+  Exit.map(Submission.fromPayload(types[type], { script, ms }, options, 0), (submission): Submission.Submission => ({
+    ...submission,
+    gated: Gate.gated(passes.map((pass) => [pass, pass.startsWith("r") ? 1.5 : 1]))
+  }))
+
+/** What is postponed has no time of its own. */
+const optionsOf = (
+  key: string,
+  { byMs, maxMs, onConflict, window }: Unique,
+  delayMs: number
+): Submission.EnqueueOptions =>
+  onConflict === "postpone"
+    ? { unique: { key, window, onConflict, postpone: { by: byMs, maxDelay: maxMs } } }
+    : { unique: { key, window, onConflict }, delay: delayMs }
+
 /** Does it under a name of its own, and tells the witness what came of it. */
 export const perform = Effect.fnUntraced(function*(
   action: Action,
@@ -54,23 +81,18 @@ export const perform = Effect.fnUntraced(function*(
   switch (action.do) {
     case "enqueue": {
       const submissions: Array<Submission.Submission> = []
-      for (const { id, ms, passes, script, type, ...options } of action.tasks) {
-        const payload = { script, ms }
-        const submission = Submission.fromPayload(
-          types[type],
-          payload,
-          {
+      for (const task of action.tasks) {
+        const { delayMs, expiresInMs, id, key, maxRetries, priority, queue, unique } = task
+        submissions.push(
+          yield* submissionOf(task, {
             id,
-            key: options.key,
-            priority: options.priority,
-            delay: options.delayMs,
-            maxRetries: options.maxRetries,
-            expiresIn: options.expiresInMs
-          },
-          0
+            priority,
+            maxRetries,
+            queue,
+            expiresIn: expiresInMs,
+            ...unique === undefined ? { key, delay: delayMs } : optionsOf(key!, unique, delayMs)
+          })
         )
-        const gated = Gate.gated(passes.map((pass) => [pass, pass.startsWith("r") ? 1.5 : 1]))
-        submissions.push({ ...yield* submission, gated })
       }
       const exit = yield* Effect.exit(Effect.retry(queue.submit(submissions, action.whenFull), untilTheStoreAnswers))
       if (Exit.isFailure(exit)) return
@@ -91,6 +113,13 @@ export const perform = Effect.fnUntraced(function*(
       return yield* Effect.ignore(Effect.retry(queue.cancel(action.id), untilTheStoreAnswers))
     case "rerun":
       return yield* Effect.ignore(Effect.retry(queue.rerun(action.id), untilTheStoreAnswers))
+    case "reschedule": {
+      const { delayMs: delay, id, priority, to } = action
+      const payload = to === undefined ? undefined : yield* submissionOf(to, {})
+      return yield* Effect.ignore(
+        Effect.retry(queue.reschedule(id, { payload, priority, delay }), untilTheStoreAnswers)
+      )
+    }
     case "remove":
       return yield* Effect.ignore(Effect.retry(queue.remove(action.id), untilTheStoreAnswers))
     case "pause":

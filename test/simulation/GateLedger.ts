@@ -3,7 +3,7 @@
  * which tasks a claim has to give, and shares no code with the engine's decisions.
  */
 import type { Limit } from "../../src/domain/Gate.ts"
-import type { Known } from "./Ledger.ts"
+import type { Known } from "./Known.ts"
 
 interface Turn {
   readonly turn: number

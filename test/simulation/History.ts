@@ -5,6 +5,7 @@
 import type { SettleAnswer, Settlement } from "../../src/domain/Settlement.ts"
 import type { NewTask } from "../../src/domain/TaskRecord.ts"
 import type { Change, Due, Written } from "../../src/store/RecordStore.ts"
+import type { RescheduleAnswer, RescheduleRequest } from "../../src/store/Reschedule.ts"
 import type {
   CancelAnswer,
   ClaimAnswer,
@@ -46,6 +47,11 @@ export type Operation =
   | { readonly op: "expire"; readonly limit: number; readonly expired: ReadonlyArray<Expired> }
   | { readonly op: "cancel"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<CancelAnswer> }
   | { readonly op: "rerun"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RerunAnswer> }
+  | {
+    readonly op: "reschedule"
+    readonly requests: ReadonlyArray<RescheduleRequest>
+    readonly answers: ReadonlyArray<RescheduleAnswer>
+  }
   | { readonly op: "remove"; readonly ids: ReadonlyArray<string>; readonly answers: ReadonlyArray<RemoveAnswer> }
   /** Whether the instance has the lease of the chore now. */
   | {
@@ -185,7 +191,10 @@ const describeOperation = (operation: Operation): string => {
         const answer = operation.answers[index]!
         return `enqueue ${group.map(({ id }) => id).join(" ")} → ${
           answer._tag === "Accepted"
-            ? answer.tasks.map(({ duplicate, id }) => duplicate ? `(${id})` : id).join(" ")
+            ? answer.tasks.map(({ duplicate, id, merge }) => duplicate ? `(${id}${merge ? ` ${merge}` : ""})` : id)
+              .join(" ")
+            : answer._tag === "Conflict"
+            ? `Conflict with ${answer.id}`
             : answer._tag
         }`
       }).join("; ")
@@ -213,6 +222,12 @@ const describeOperation = (operation: Operation): string => {
       return `${operation.op} ${operation.ids.map((id, index) => `${id} → ${operation.answers[index]}`).join(" ")}`
     case "rerun":
       return `retry ${operation.ids.map((id, index) => `${id} → ${operation.answers[index]!._tag}`).join(" ")}`
+    case "reschedule":
+      return `reschedule ${
+        operation.requests.map(({ delayMs, id, payload, priority }, index) =>
+          `${id} ${JSON.stringify({ payload, priority, delayMs })} → ${operation.answers[index]!._tag}`
+        ).join("; ")
+      }`
     case "lead":
       return `lead ${operation.chore} → ${operation.leads}`
     case "leave":

@@ -2,45 +2,14 @@
  * What is known of every task from the operations alone: what was asked and what the store answered, in the order in
  * which it applied them. It shares no code with the engine's decisions and is what the invariants compare with.
  */
-import type { NewTask } from "../../src/domain/TaskRecord.ts"
-import type { TaskState } from "../../src/domain/TaskState.ts"
 import * as PausedQueues from "../../src/store/PausedQueues.ts"
-import type { ClaimRequest } from "../../src/store/TaskStore.ts"
+import type { ClaimRequest, EnqueueAnswer } from "../../src/store/TaskStore.ts"
 import { GateLedger } from "./GateLedger.ts"
 import type { Ending, Event, Stored } from "./History.ts"
+import { KeyLedger, type Waiting } from "./KeyLedger.ts"
+import { isFinished, isOver, type Known } from "./Known.ts"
 import { RecordLedger } from "./RecordLedger.ts"
 import type { Behaviour } from "./Scenario.ts"
-
-/** A task as it has to be. */
-export interface Known {
-  readonly task: NewTask
-  /** In the order of their creation. */
-  readonly seq: number
-  readonly createdAt: number
-  /** Removed. */
-  isGone: boolean
-  state: TaskState
-  dueAt: number
-  /** From when on it may not start any more, if ever. */
-  expiresAt: number
-  /** When it finished. */
-  finishedAt: number
-  claim: number
-  /** When its lease ends by the world's time, which no clock can change. */
-  lapsesAt: number
-  claims: number
-  failures: number
-  crashes: number
-  cancelRequested: boolean
-  /** The claim whose settlement was applied last. */
-  settledClaim: number
-  /** JSON text of the last completion. */
-  result: string | null
-  /** How often it finished in each way: an operator may bring it back. */
-  readonly ends: { completed: number; failed: number; cancelled: number; expired: number }
-  /** The task that had this id before, and is gone: an answer about it may be on its way still. */
-  readonly before: Known | undefined
-}
 
 /** What became of one claim. Times are the world's. */
 export interface Attempt {
@@ -82,6 +51,7 @@ export class Ledger {
   readonly records = new RecordLedger()
   readonly paused = new Set<string>()
   readonly gates: GateLedger
+  readonly keys = new KeyLedger()
   readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0, expired: 0 }
   readonly attempts = new Map<number, Attempt>()
   readonly processes = new Map<string, KnownProcess>()
@@ -100,12 +70,6 @@ export class Ledger {
   constructor(rules: Rules) {
     this.rules = rules
     this.gates = new GateLedger(rules.headStartMs)
-  }
-
-  /** The task that bears a key. */
-  ownerOf(type: string, key: string): Known | undefined {
-    for (const known of this.tasks.values()) if (known.task.type === type && known.task.key === key) return known
-    return undefined
   }
 
   /** The ids of the tasks that have finished. */
@@ -214,11 +178,7 @@ export class Ledger {
     this.records.apply(event)
     switch (event.op) {
       case "enqueue":
-        for (const [index, group] of event.groups.entries()) {
-          const answer = event.answers[index]!
-          if (answer._tag !== "Accepted") continue
-          for (const [place, task] of group.entries()) if (!answer.tasks[place]!.duplicate) this.create(task, now)
-        }
+        this.applyEnqueue(event)
         break
       case "claim":
         for (const known of this.tasks.values()) {
@@ -300,6 +260,14 @@ export class Ledger {
           this.unfinished++
         }
         break
+      case "reschedule":
+        for (const [index, request] of event.requests.entries()) {
+          const known = this.tasks.get(request.id)
+          if (known === undefined || event.answers[index]!._tag !== "rescheduled") continue
+          const [, to] = this.keys.rescheduled(known, request, now)
+          if (to !== undefined) this.revise(known, to)
+        }
+        break
       case "remove":
         for (const [index, id] of event.ids.entries()) if (event.answers[index] === "removed") this.forget(id)
         break
@@ -354,35 +322,44 @@ export class Ledger {
     const known = this.tasks.get(id)
     if (known !== undefined) {
       known.isGone = true
+      this.keys.forget(known)
       this.gone.set(id, known)
     }
     this.tasks.delete(id)
   }
 
-  private create(task: NewTask, now: number): void {
-    const dueAt = task.runAt ?? now + task.delayMs
-    this.tasks.set(task.id, {
-      task,
+  private applyEnqueue({ answers, groups, now }: Stored & { readonly op: "enqueue" }): void {
+    const { created, revised } = this.keys.plan(groups, answers, this.tasks, nowOf(answers, now))
+    for (const { known, to } of revised) this.revise(known, to)
+    for (const task of created) this.create(task)
+  }
+
+  private create(task: Waiting): void {
+    const known: Known = {
+      ...task,
       seq: this.seq++,
-      createdAt: now,
       isGone: false,
-      state: dueAt > now ? "scheduled" : "pending",
-      dueAt,
-      expiresAt: dueAt + (task.expiresInMs ?? Infinity),
       finishedAt: 0,
       claim: 0,
       lapsesAt: 0,
-      claims: 0,
       failures: 0,
       crashes: 0,
       cancelRequested: false,
       settledClaim: 0,
       result: null,
       ends: { completed: 0, failed: 0, cancelled: 0, expired: 0 },
-      before: this.gone.get(task.id)
-    })
+      before: this.gone.get(task.task.id)
+    }
+    this.tasks.set(known.task.id, known)
+    this.keys.give(known)
     this.unfinished++
     this.totals.created++
+  }
+
+  private revise(known: Known, { dueAt, expiresAt, merged, state, task }: Waiting): void {
+    const before = { ...known }
+    Object.assign(known, { dueAt, expiresAt, merged, state, task })
+    if (before.state === "pending") this.gates.left(before, this.tasks.values())
   }
 
   private finish(known: Known, state: "completed" | "failed" | "cancelled" | "expired", now: number): void {
@@ -409,13 +386,11 @@ export class Ledger {
   }
 }
 
-/** Whether a task has come to an end. */
-export const isFinished = ({ state }: { readonly state: TaskState }): boolean =>
-  state === "completed" || state === "failed" || state === "cancelled" || state === "expired"
-
-/** Whether a task waits for longer than it may. */
-export const isOver = ({ expiresAt, state }: Pick<Known, "expiresAt" | "state">, now: number): boolean =>
-  (state === "scheduled" || state === "pending") && expiresAt <= now
+/** When a call was decided: what was accepted says it. */
+export const nowOf = (answers: ReadonlyArray<EnqueueAnswer>, now: number): number => {
+  for (const answer of answers) if (answer._tag === "Accepted") return answer.now
+  return now
+}
 
 /** None after the first crash, then a second, doubling up to a minute. */
 const crashDelay = (crashes: number): number => crashes <= 1 ? 0 : Math.min(60_000, 1000 * 2 ** (crashes - 2))

@@ -5,7 +5,7 @@ import { WorkerPool } from "../../src/worker/WorkerPool.ts"
 import { Cluster } from "./Cluster.ts"
 import type { GateLedger } from "./GateLedger.ts"
 import { boundMs, type Final, invariants } from "./invariants.ts"
-import { isFinished } from "./Ledger.ts"
+import { isFinished } from "./Known.ts"
 import type { Mutant } from "./Mutant.ts"
 import { type Action, calmAt, type GateStep, pollMs, type Scenario, type Step } from "./Scenario.ts"
 

@@ -49,6 +49,28 @@ export interface Submission {
   readonly expiresInMs: number | undefined
   /** What it has to pass; of rates it takes 1.5. */
   readonly passes: ReadonlyArray<string>
+  /** How it is unique by its key; by the idempotency key alone where this is left out. */
+  readonly unique?: Unique | undefined
+  /** Another queue than that of its type. */
+  readonly queue?: string | undefined
+}
+
+/** How long a task keeps others with its key away, and what becomes of these. A window may be a number of milliseconds. */
+export interface Unique {
+  readonly window: "waiting" | "unfinished" | "kept" | number
+  readonly onConflict: "return" | "refuse" | "replace" | "postpone"
+  /** With `postpone`. */
+  readonly byMs: number
+  readonly maxMs: number | undefined
+}
+
+/** What is changed about a task that waits. */
+export interface RescheduleStep {
+  readonly do: "reschedule"
+  readonly id: string
+  readonly priority: number | undefined
+  readonly delayMs: number | undefined
+  readonly to: Pick<Submission, "type" | "script" | "ms" | "passes"> | undefined
 }
 
 /** Puts or deletes a record that claims read. */
@@ -80,6 +102,7 @@ export type Action =
   | { readonly do: "remind"; readonly id: string; readonly dueInMs: number }
   | GateStep
   | BreakerStep
+  | RescheduleStep
   | { readonly do: "look" }
 
 /** An {@link Action} at its time. */
@@ -222,7 +245,8 @@ export const fromSeed = (seed: number): Scenario => {
         new SeededRandom(seed, "chains"),
         healsAt
       ),
-      ...drawRecords(new SeededRandom(seed, "records"), healsAt)
+      ...drawRecords(new SeededRandom(seed, "records"), healsAt),
+      ...drawUnique(new SeededRandom(seed, "unique"), healsAt)
     ].map(withPasses(new SeededRandom(seed, "passes"))).map(withExpiry(new SeededRandom(seed, "expiry"))).concat(
       drawGates(new SeededRandom(seed, "gates"), healsAt)
     )
@@ -357,6 +381,68 @@ const drawSteps = (
     .map((at): Step => ({ at, instance: random.int(3), action: action() }))
 }
 
+/** How tasks are unique, where a seed has such tasks: mostly all in one way, as a type says. */
+const drawRule = (random: SeededRandom): Unique => {
+  const kind = random.pick(["debounce", "throttle", "any", "any"] as const)
+  const postpone = { byMs: random.pick([300, 1500]), maxMs: random.pick([undefined, 1500, 2500]) }
+  const perMs = random.pick([300, 1500, 4000])
+  if (kind === "debounce") return { window: "waiting", onConflict: "postpone", ...postpone }
+  return {
+    window: kind === "throttle"
+      ? perMs
+      : random.pick(["waiting", "waiting", "unfinished", "unfinished", "kept", perMs]),
+    onConflict: random.pick(kind === "throttle" ? ["return", "refuse"] : ["return", "refuse", "replace", "postpone"]),
+    ...postpone
+  }
+}
+
+/** In a third of the seeds: many tasks of few keys, and what else is done to them. */
+const drawUnique = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> => {
+  if (!random.chance(0.35)) return []
+  const types = random.pick([["work"], ["work"], ["work", "mail"]] as const)
+  const rule = random.chance(0.6) ? drawRule(random) : undefined
+  const idOf = () => `u${random.int(12)}`
+  const work = () => ({ script: drawScript(random), ms: random.pick([0, 5, 100, 600, 1500]) })
+  const submission = (): Submission => ({
+    id: idOf(),
+    type: random.pick(types),
+    ...work(),
+    key: `k${random.int(2)}`,
+    priority: random.pick([0, 1, 1, 2]),
+    delayMs: random.pick([0, 0, 300, 2000]),
+    maxRetries: random.pick([0, 1, 3]),
+    expiresInMs: undefined,
+    passes: [],
+    // some have an idempotency key of the same name
+    unique: random.chance(0.9) ? rule ?? drawRule(random) : undefined,
+    queue: random.chance(0.05) ? random.pick(queues) : undefined
+  })
+  const action = (): Action => {
+    switch (random.pick(["enqueue", "enqueue", "enqueue", "reschedule", "reschedule", "operate"] as const)) {
+      case "reschedule":
+        return {
+          do: "reschedule",
+          id: random.chance(0.8) ? idOf() : `t${random.int(6)}`,
+          to: random.chance(0.5) ? { type: random.pick(types), ...work(), passes: [] } : undefined,
+          priority: random.pick([undefined, 0, 2, 9]),
+          delayMs: random.pick([undefined, 0, 300, 2000])
+        }
+      case "operate":
+        return { do: random.pick(["cancel", "rerun", "rerun", "remove"]), id: idOf() }
+      default:
+        return {
+          do: "enqueue",
+          tasks: Array.from({ length: random.pick([1, 1, 2, 4]) }, submission),
+          whenFull: random.pick(["fail", "wait"]),
+          awaits: random.chance(0.3)
+        }
+    }
+  }
+  return Array.from({ length: random.pick([6, 15, 30]) }, () => random.int(healsAt + 1000))
+    .sort((a, b) => a - b)
+    .map((at): Step => ({ at, instance: random.int(3), action: action() }))
+}
+
 /** What is done with records: few of them, so that many want the same at the same time. */
 const drawRecords = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> =>
   Array.from({ length: random.pick([0, 0, 4, 10]) }, (): Step => ({
@@ -408,13 +494,18 @@ const withExpiry = (random: SeededRandom) => {
 const withPasses = (random: SeededRandom) => {
   const isGated = random.chance(0.5)
   const passes = random.chance(0.7) ? random.pick(families) : families.flat()
-  return (step: Step): Step =>
-    !isGated || step.action.do !== "enqueue"
+  return (step: Step): Step => {
+    const { action } = step
+    if (isGated && action.do === "reschedule" && action.to !== undefined) {
+      return { ...step, action: { ...action, to: { ...action.to, passes: random.pick(passes) } } }
+    }
+    return !isGated || action.do !== "enqueue"
       ? step
       : {
         ...step,
-        action: { ...step.action, tasks: step.action.tasks.map((task) => ({ ...task, passes: random.pick(passes) })) }
+        action: { ...action, tasks: action.tasks.map((task) => ({ ...task, passes: random.pick(passes) })) }
       }
+  }
 }
 
 /** The pass of the breaker that types have. */

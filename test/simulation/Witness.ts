@@ -69,6 +69,8 @@ export class Witness {
       expire: (limit) => watch(store.expire(limit), (expired) => ({ op: "expire", limit, expired })),
       cancel: (ids) => watch(store.cancel(ids), (answers) => ({ op: "cancel", ids, answers })),
       rerun: (ids) => watch(store.rerun(ids), (answers) => ({ op: "rerun", ids, answers })),
+      reschedule: (requests) =>
+        watch(store.reschedule(requests), (answers) => ({ op: "reschedule", requests, answers })),
       remove: (ids) => watch(store.remove(ids), (answers) => ({ op: "remove", ids, answers })),
       prune: (retention, limit) =>
         this.alone(Effect.flatMap(store.prune(retention, limit), (count) => {

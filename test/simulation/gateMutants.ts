@@ -56,7 +56,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "the end of a try not noticed: the next task does not try",
-    noticedAt: 167,
+    noticedAt: 267,
     patch: instead(keeper, "release", (original) =>
       function(this: Keeper, pass) {
         if (!pass.startsWith("~")) original.call(this, pass)

@@ -12,7 +12,9 @@ import { absent, type StoredRecord } from "../../src/store/RecordStore.ts"
 import type { Expired } from "../../src/store/TaskStore.ts"
 import { passesOf } from "./GateLedger.ts"
 import type { Call, Event, Operation, Stored } from "./History.ts"
-import { type Attempt, isOver, type Known, type Ledger } from "./Ledger.ts"
+import { keyInvariants } from "./keyInvariants.ts"
+import { isOver, type Known } from "./Known.ts"
+import type { Attempt, Ledger } from "./Ledger.ts"
 import { chainLog, nameOf, namesIn } from "./Records.ts"
 import { calmAt, isUnstorable, leaseMs, pollMs, type Scenario, settlesItself } from "./Scenario.ts"
 
@@ -110,6 +112,8 @@ export const invariants: ReadonlyArray<Invariant> = [
     }
   }),
 
+  ...keyInvariants,
+
   invariant("whole", "a batch is stored entirely or not at all, and a known id changes nothing", (ledger) => ({
     on: at("enqueue", ({ answers, groups }, violated) =>
       groups.forEach((group, index) => {
@@ -119,25 +123,6 @@ export const invariants: ReadonlyArray<Invariant> = [
         group.forEach(({ id }, place) => {
           if (ledger.tasks.has(id) && !answer.tasks[place]!.duplicate) violated(`${id} was known and is called new`)
         })
-      }))
-  })),
-
-  invariant("keys", "a key belongs to one task of a type as long as it is stored", (ledger) => ({
-    on: at("enqueue", ({ answers, groups }, violated) =>
-      groups.forEach((group, index) => {
-        const answer = answers[index]!
-        for (const [place, task] of group.entries()) {
-          const isKnown = ledger.tasks.has(task.id) || group.findIndex(({ id }) => id === task.id) < place
-          const owner = task.key === null || isKnown
-            ? undefined
-            : ledger.ownerOf(task.type, task.key)
-          if (owner === undefined || answer._tag === "Full") continue
-          const same = owner.task.payload === task.payload
-          if (answer._tag === "Conflict" && answer.index === place && same) violated(`${task.id} is no conflict`)
-          if (answer._tag !== "Accepted") continue
-          if (!same) violated(`${task.id} was accepted beside ${owner.task.id}, which has its key`)
-          else if (answer.tasks[place]!.id !== owner.task.id) violated(`${task.id} is not answered as ${owner.task.id}`)
-        }
       }))
   })),
 

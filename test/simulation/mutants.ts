@@ -11,6 +11,7 @@ import { absent, type Change, type RecordStore } from "../../src/store/RecordSto
 import type { EnqueueAnswer, TaskStore } from "../../src/store/TaskStore.ts"
 import { Slots } from "../../src/worker/Slots.ts"
 import { gateMutants } from "./gateMutants.ts"
+import { keyMutants } from "./keyMutants.ts"
 import type { Mutant } from "./Mutant.ts"
 
 type Store = TaskStore["Service"]
@@ -73,7 +74,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 154,
+    noticedAt: 172,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -102,7 +103,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 368,
+    noticedAt: 651,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -125,7 +126,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 163,
+    noticedAt: 227,
     store: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.flatMap(
@@ -417,12 +418,12 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of a put ignored",
-    noticedAt: 4,
+    noticedAt: 37,
     records: (store) => ({ ...store, put: (changes) => store.put(changes) })
   },
   {
     name: "nonces of puts forgotten at once",
-    noticedAt: 239,
+    noticedAt: 251,
     records: (store) => ({
       ...store,
       due: (kind, limit) =>
@@ -459,7 +460,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of what is written together ignored",
-    noticedAt: 117,
+    noticedAt: 134,
     records: (store) => {
       let calls = 0
       return {
@@ -470,7 +471,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "tasks are stored once more where what was written together is repeated",
-    noticedAt: 117,
+    noticedAt: 134,
     records: (store) => {
       const seen = new Set<string>()
       return {
@@ -512,7 +513,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "taken not fenced: who had a record before may put it",
-    noticedAt: 138,
+    noticedAt: 143,
     records: (store) => {
       const taken = new Map<string, string>()
       return {
@@ -550,5 +551,6 @@ export const mutants: ReadonlyArray<Mutant> = [
       lead: (chore, id, forMs) => Effect.as(store.lead(chore, id, forMs), true)
     })
   },
-  ...gateMutants
+  ...gateMutants,
+  ...keyMutants
 ]

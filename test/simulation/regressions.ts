@@ -42,5 +42,6 @@ export const regressions: ReadonlyArray<{
       "a pool's last two claims went unanswered, and the simulation took the few tasks that they asked for for a lost slot"
   },
   { seed: 777, reason: "a line was looked at a millisecond after its token had come" },
-  { seed: 119708662, reason: "a line that was parked was filed behind its first task when a later one came" }
+  { seed: 119708662, reason: "a line that was parked was filed behind its first task when a later one came" },
+  { seed: 9, reason: "a task that had waited for too long took the payload of one with its key, and never ran" }
 ]

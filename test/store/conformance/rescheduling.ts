@@ -73,6 +73,18 @@ export const rescheduling = (driver: Driver) =>
       )
     }
 
+    scenario(driver, "leaves a task that has waited for too long, before something has ended it", () =>
+      Effect.gen(function*() {
+        const id = yield* addOne({ expiresInMs: second })
+        yield* driver.advance(minute)
+        const before = yield* record(id)
+        for (const fields of [{ payload: "2" }, { delayMs: hour }, { priority: 9 }]) {
+          assert.deepStrictEqual(yield* reschedule(id, fields), { _tag: "conflict", state: "expired" })
+        }
+        assert.deepStrictEqual(yield* record(id), before)
+        assert.deepStrictEqual(yield* takeIds(), [])
+      }))
+
     scenario(driver, "knows no task of another type or queue, and none that is not there", () =>
       Effect.gen(function*() {
         const id = yield* addOne()

@@ -57,7 +57,7 @@ const accepted = (id: string, merge?: Uniqueness.Merge) => ({
 
 const refused = (
   id: string,
-  state: "pending" | "scheduled" | "running" | "completed" | "failed" | "cancelled",
+  state: "pending" | "scheduled" | "running" | "completed" | "failed" | "cancelled" | "expired",
   index = 0
 ) => ({
   _tag: "Conflict" as const,
@@ -327,6 +327,35 @@ export const uniqueness = (driver: Driver) =>
         assert.deepStrictEqual(yield* offer(unique("unfinished")), accepted(first))
         yield* settled(complete(yield* takeOne()))
         yield* isNew(unique("unfinished"))
+      }))
+
+    scenario(driver, "passes a key on from a task that has waited for too long, before something has ended it", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        const brief = { expiresInMs: second }
+        for (const [window, onConflict] of [["waiting", "replace"], ["unfinished", "postpone"]] as const) {
+          const key = `${window}-${onConflict}`
+          const late = yield* isNew({ ...unique(window), ...brief, key, payload: "1" })
+          yield* driver.advance(minute)
+          const fresh = yield* isNew({ ...unique(window, onConflict), key, payload: "2" })
+          assert.strictEqual((yield* record(late)).payload, "1")
+          assert.deepStrictEqual(
+            yield* store.reschedule([{ id: late, type: "work", queue: "default", delayMs: hour }]),
+            [{ _tag: "conflict", state: "expired" }]
+          )
+          assert.deepStrictEqual(
+            (yield* store.expire(10)).map(({ id }) =>
+              id
+            ),
+            [late]
+          )
+          assert.deepStrictEqual(yield* rerun(late), { _tag: "superseded" })
+          assert.deepStrictEqual(yield* takeIds(), [fresh])
+        }
+        const held = yield* isNew({ ...unique(hour), ...brief })
+        yield* driver.advance(minute)
+        assert.deepStrictEqual(yield* offer(unique(hour, "replace")), refused(held, "expired"))
+        assert.deepStrictEqual(yield* offer(unique(hour)), accepted(held))
       }))
 
     scenario(driver, "keeps the key with the later task when the earlier one is pruned", () =>

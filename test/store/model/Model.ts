@@ -115,18 +115,27 @@ export class Model {
   }
 
   /** Whether a task has let go of its key, because what it was to hold it for is over. */
-  private hasLetGo({ claims, createdAt, hold, state }: ModelTask): boolean {
+  private hasLetGo(task: ModelTask): boolean {
+    const { claims, createdAt, hold } = task
+    const state = this.stateNow(task)
     const [window] = hold === null ? [null] : JSON.parse(hold) as [string | number]
     if (typeof window === "number") return this.now >= createdAt + window
     const isOver = state === "completed" || state === "failed" || state === "cancelled" || state === "expired"
     return (window === "waiting" && (isOver || claims > 0)) || (window === "unfinished" && isOver)
   }
 
+  /** A task that waits for longer than it may has ended, even before something notices it. */
+  private stateNow({ createdAt, expiresAt, state }: ModelTask): ModelTask["state"] {
+    const waits = state === "scheduled" || state === "pending"
+    return waits && createdAt < this.now && expiresAt !== null && expiresAt <= this.now ? "expired" : state
+  }
+
   /** What becomes of a task whose key another one has; nothing if it is new. */
   private meet(given: NewTask): Accepted | { readonly conflict: object } | undefined {
     const owner = given.key === null ? undefined : this.owners.get(`${given.type} ${given.key}`)
     if (owner === undefined) return undefined
-    const { id, state } = owner
+    const { id } = owner
+    const state = this.stateNow(owner)
     if (owner.hold !== null && (JSON.parse(owner.hold) as Array<unknown>).slice(1).includes(given.id)) {
       return { id, duplicate: true }
     }
@@ -534,7 +543,8 @@ export class Model {
   reschedule({ costs, delayMs, gate, id, payload, priority, queue, type }: RescheduleRequest): unknown {
     const task = this.find(id)
     if (task?.type !== type || task.queue !== queue) return { _tag: "unknown" }
-    if (task.state !== "scheduled" && task.state !== "pending") return { _tag: "conflict", state: task.state }
+    const state = this.stateNow(task)
+    if (state !== "scheduled" && state !== "pending") return { _tag: "conflict", state }
     const next = gate === undefined ? task.gate : gate
     if (priority !== undefined && priority !== task.priority && next?.includes("!o") === true) {
       return { _tag: "ordered" }
