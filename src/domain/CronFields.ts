@@ -1,6 +1,6 @@
 /**
  * The fields of a cron expression: which seconds, minutes, hours and days it admits. What an hour is that a clock skips or shows twice
- * is decided in `Timetable.ts`; here all times are those on a wall.
+ * is decided in `WallTicks.ts`; here all times are those on a wall.
  *
  * A field that admits all of its values restricts nothing, however it is written: `*`, `?`, `0-23`. Days are admitted by the day
  * of the month OR the day of the week where both are restricted, else by the one that is.
@@ -9,14 +9,10 @@ import { Result } from "effect"
 import * as Calendar from "./Calendar.ts"
 import { InvalidTimetable } from "./Errors.ts"
 import * as Quoting from "./Quoting.ts"
+import * as TimesOfDay from "./TimesOfDay.ts"
 
 /** What a cron expression admits. */
-export interface CronFields {
-  /** Ascending, never empty. */
-  readonly seconds: ReadonlyArray<number>
-  readonly minutes: ReadonlyArray<number>
-  readonly hours: ReadonlyArray<number>
-  /** Whether the hour is restricted: such a time is meant once a day, even if the clock shows it twice or not at all. */
+export interface CronFields extends TimesOfDay.TimesOfDay {
   readonly hasFixedHour: boolean
   /** Bits 1 to 12. */
   readonly months: number
@@ -80,7 +76,7 @@ const fieldsExpected =
   }`
 
 /** Reads an expression. It may still admit no day at all: see {@link firstTime}. */
-export const parse = (expression: string): Result.Result<CronFields, InvalidTimetable> => {
+export const parse = (expression: string): Read<CronFields> => {
   if (expression.length > maxLength) {
     return refuse("expression", `${expression.length} characters`, `at most ${maxLength} characters`)
   }
@@ -94,55 +90,57 @@ export const parse = (expression: string): Result.Result<CronFields, InvalidTime
   }
   const [seconds, minutes, hours, monthDays, months, weekDays] = texts.length === 6 ? texts : ["0", ...texts]
   return Result.gen(function*() {
-    const hourSet = yield* readSet(hour, hours!)
+    const fields = {
+      seconds: yield* readValues(second, seconds!),
+      minutes: yield* readValues(minute, minutes!),
+      hours: yield* readValues(hour, hours!)
+    }
     return {
-      seconds: valuesOf(yield* readSet(second, seconds!)),
-      minutes: valuesOf(yield* readSet(minute, minutes!)),
-      hours: valuesOf(hourSet),
-      hasFixedHour: !isFull(hour, hourSet),
+      ...fields,
+      hasFixedHour: !isFull(hour, fields.hours),
       monthDays: yield* readMonthDays(monthDays!),
-      months: Number(yield* readSet(month, months!)),
+      months: bitsOf(yield* readValues(month, months!)),
       weekDays: yield* readWeekDays(weekDays!)
     }
   })
 }
 
+type Read<A> = Result.Result<A, InvalidTimetable>
+
 /** What is wrong with a field, and what may stand in it. */
-const refuse = (where: string, found: string, expected: string): Result.Result<never, InvalidTimetable> =>
+const refuse = (where: string, found: string, expected: string): Read<never> =>
   Result.fail(new InvalidTimetable({ at: where === "expression" ? "cron" : `cron, ${where}`, found, expected }))
 
 const shown = (text: string) => JSON.stringify(Quoting.shortened(text, 40))
 
-/** The values of a field as bits: 60 of them, so a bigint. */
-type Bits = bigint
+const bitsOf = (values: ReadonlyArray<number>): number => values.reduce((bits, value) => bits + 2 ** value, 0)
 
-const bit = (value: number): Bits => 1n << BigInt(value)
+const isFull = ({ max, min }: Field, values: ReadonlyArray<number>): boolean => values.length === max - min + 1
 
-const valuesOf = (bits: Bits): ReadonlyArray<number> => {
+/** Ascending, each once. */
+const ascending = (values: ReadonlyArray<number>): ReadonlyArray<number> =>
+  values.length < 2 ? values : [...new Set(values)].toSorted((a, b) => a - b)
+
+const valuesBetween = (from: number, to: number, step: number): ReadonlyArray<number> => {
   const values: Array<number> = []
-  for (let value = 0; value < 60; value++) if ((bits & bit(value)) !== 0n) values.push(value)
+  for (let value = from; value <= to; value += step) values.push(value)
   return values
 }
 
-const bitsBetween = (from: number, to: number, step: number): Bits => {
-  let bits = 0n
-  for (let value = from; value <= to; value += step) bits |= bit(value)
-  return bits
+const readValues = (field: Field, text: string): Read<ReadonlyArray<number>> => {
+  const values: Array<number> = []
+  for (const item of text.split(",")) {
+    const read = readItem(field, item)
+    if (Result.isFailure(read)) return read
+    values.push(...read.success)
+  }
+  return Result.succeed(ascending(values))
 }
-
-const isFull = ({ max, min }: Field, bits: Bits): boolean => bits === bitsBetween(min, max, 1)
-
-const readSet = (field: Field, text: string): Result.Result<Bits, InvalidTimetable> =>
-  Result.gen(function*() {
-    let bits = 0n
-    for (const item of text.split(",")) bits |= yield* readItem(field, item)
-    return bits
-  })
 
 const itemForm = /^(?:([*?])|([a-z\d]+)(?:-([a-z\d]+))?)(?:\/(\d+))?$/i
 
 /** One item of a list: `*`, `5`, `1-5`, each with a step or without. */
-const readItem = (field: Field, item: string): Result.Result<Bits, InvalidTimetable> =>
+const readItem = (field: Field, item: string): Read<ReadonlyArray<number>> =>
   Result.gen(function*() {
     const { max, min, name } = field
     const parts = itemForm.exec(item)
@@ -152,7 +150,7 @@ const readItem = (field: Field, item: string): Result.Result<Bits, InvalidTimeta
     if (step < 1 || step > max - min) {
       return yield* refuse(name, `the step ${every} in ${shown(item)}`, `a step from 1 to ${max - min}`)
     }
-    if (star !== undefined) return bitsBetween(min, max, step)
+    if (star !== undefined) return valuesBetween(min, max, step)
     const from = yield* readValue(field, first, item)
     const to = last !== undefined ? yield* readValue(field, last, item) : every !== undefined ? max : from
     // A week may be written with Sunday at its end
@@ -164,10 +162,10 @@ const readItem = (field: Field, item: string): Result.Result<Bits, InvalidTimeta
         `its smaller end first, or two ranges: ${Quoting.shortened(`${first}-${max},${min}-${last}`, 40)}`
       )
     }
-    return bitsBetween(from, end, step)
+    return valuesBetween(from, end, step)
   })
 
-const readValue = (field: Field, text: string, item: string): Result.Result<number, InvalidTimetable> => {
+const readValue = (field: Field, text: string, item: string): Read<number> => {
   const { max, min, name, names = [] } = field
   const value = /^\d+$/.test(text) ? Number(text) : names.indexOf(text.toLowerCase()) + (names === monthNames ? 1 : 0)
   const isKnown = /^\d+$/.test(text) ? value >= min && value <= max : names.includes(text.toLowerCase())
@@ -187,9 +185,9 @@ const allowedIn = (field: Field): string => {
   }, with a step such as */2, or a list of these${special}`
 }
 
-const readMonthDays = (text: string): Result.Result<MonthDays, InvalidTimetable> =>
+const readMonthDays = (text: string): Read<MonthDays> =>
   Result.gen(function*() {
-    let bits = 0n
+    const days: Array<number> = []
     const beforeLast: Array<number> = []
     const nearestTo: Array<number> = []
     for (const item of text.split(",")) {
@@ -201,23 +199,24 @@ const readMonthDays = (text: string): Result.Result<MonthDays, InvalidTimetable>
       } else if (nearest !== undefined) {
         nearestTo.push(/^L$/i.test(nearest) ? 0 : yield* readValue(dayOfMonth, nearest, item))
       } else {
-        bits |= yield* readItem(dayOfMonth, item)
+        days.push(...(yield* readItem(dayOfMonth, item)))
       }
     }
-    return { isRestricted: !isFull(dayOfMonth, bits), days: Number(bits), beforeLast, nearestTo }
+    const admitted = ascending(days)
+    return { isRestricted: !isFull(dayOfMonth, admitted), days: bitsOf(admitted), beforeLast, nearestTo }
   })
 
-const readWeekDays = (text: string): Result.Result<WeekDays, InvalidTimetable> =>
+const readWeekDays = (text: string): Read<WeekDays> =>
   Result.gen(function*() {
-    let bits = 0n
+    const days: Array<number> = []
     const nth: Array<WeekDays["nth"][number]> = []
     for (const item of text.split(",")) {
       const [, day, number] = /^([a-z\d]+?)(?:#([1-5])|L)$/i.exec(item) ?? []
-      if (day === undefined) bits |= yield* readItem(dayOfWeek, item)
+      if (day === undefined) days.push(...(yield* readItem(dayOfWeek, item)))
       else nth.push({ day: (yield* readValue(dayOfWeek, day, item)) % 7, nth: Number(number ?? 0) })
     }
-    const days = Number(bits & 0x7Fn) | Number(bits >> 7n & 1n)
-    return { isRestricted: days !== 0x7F, days, nth }
+    const admitted = ascending(days.map((day) => day % 7))
+    return { isRestricted: admitted.length < 7, days: bitsOf(admitted), nth }
   })
 
 /** A year and a month, from 1. */
@@ -277,24 +276,8 @@ export const firstTime = (fields: CronFields, from: number): number | undefined 
   const whole = Math.ceil(from / 1000) * 1000
   const day = firstDay(fields, whole)
   if (day === undefined) return undefined
-  const ofDay = day > whole ? timeOfDay(fields, 0) : timeOfDay(fields, (whole - day) / 1000)
+  const ofDay = day > whole ? TimesOfDay.first(fields, 0) : TimesOfDay.first(fields, (whole - day) / 1000)
   if (ofDay !== undefined) return day + ofDay * 1000
   const following = firstDay(fields, day + Calendar.dayMillis)
-  return following === undefined ? undefined : following + timeOfDay(fields, 0)! * 1000
-}
-
-/** The first admitted second of a day, not before this one. */
-const timeOfDay = ({ hours, minutes, seconds }: CronFields, from: number): number | undefined => {
-  const [fromHour, fromMinute, fromSecond] = [Math.floor(from / 3600), Math.floor(from / 60) % 60, from % 60]
-  for (const hour of hours) {
-    if (hour < fromHour) continue
-    if (hour > fromHour) return hour * 3600 + minutes[0]! * 60 + seconds[0]!
-    for (const minute of minutes) {
-      if (minute < fromMinute) continue
-      if (minute > fromMinute) return hour * 3600 + minute * 60 + seconds[0]!
-      const second = seconds.find((one) => one >= fromSecond)
-      if (second !== undefined) return hour * 3600 + minute * 60 + second
-    }
-  }
-  return undefined
+  return following === undefined ? undefined : following + TimesOfDay.first(fields, 0)! * 1000
 }

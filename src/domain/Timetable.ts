@@ -1,5 +1,5 @@
 /**
- * When a schedule ticks: by a cron expression, in steady intervals, or once.
+ * When a schedule ticks: by a cron expression, in steady intervals, by a calendar rule, or once.
  *
  * `next` is the only way to a tick, for previews as for tasks that are made: so the two cannot differ. It depends on the instant that it
  * is given and on nothing else. What it gives on the days on which clocks are set is written in docs/schedules.md, "When the clocks
@@ -11,8 +11,12 @@ import * as CronFields from "./CronFields.ts"
 import * as DurationText from "./DurationText.ts"
 import { InvalidTimetable } from "./Errors.ts"
 import * as Quoting from "./Quoting.ts"
+import * as Recurrence from "./Recurrence.ts"
+import * as RecurrenceRule from "./RecurrenceRule.ts"
+import * as Rfc3339 from "./Rfc3339.ts"
 import * as TimeZone from "./TimeZone.ts"
 import * as WallClock from "./WallClock.ts"
+import * as WallTicks from "./WallTicks.ts"
 
 /** At the times on the wall that a cron expression admits. */
 const Cron = Schema.Struct({
@@ -29,6 +33,16 @@ const Every = Schema.Struct({
   start: Schema.optionalKey(Schema.DateTimeUtcFromMillis)
 })
 
+/** At the times on the wall at which a calendar rule recurs. */
+const Rrule = Schema.Struct({
+  /** As RFC 5545 writes it: `FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9`. */
+  rrule: Schema.String,
+  /** The name of an IANA zone. */
+  timeZone: Schema.String,
+  /** The time on the wall from which it counts: `2026-01-31T09:00:00`. Without it, the beginning of 1970. */
+  start: Schema.optionalKey(Schema.String)
+})
+
 /** Once. */
 const At = Schema.Struct({ at: Schema.DateTimeUtcFromMillis })
 
@@ -36,13 +50,19 @@ const At = Schema.Struct({ at: Schema.DateTimeUtcFromMillis })
  * When a schedule ticks. Made by {@link parse}; its encoded side is the JSON in which it is stored, which has to pass {@link parse} again
  * when it is read: zones may be others by then.
  */
-export const Timetable = Schema.Union([Cron, Every, At])
+export const Timetable = Schema.Union([Cron, Every, Rrule, At])
 export type Timetable = typeof Timetable.Type
 
 /** A timetable as programs write it. */
 export type Input =
   | { readonly cron: string; readonly timeZone?: string | undefined }
   | { readonly every: Duration.Input; readonly start?: DateTime.DateTime.Input | undefined }
+  | {
+    readonly rrule: string
+    readonly timeZone?: string | undefined
+    /** A time on the wall, such as `2026-01-31T09:00`, or an instant. */
+    readonly start?: DateTime.DateTime.Input | undefined
+  }
   | { readonly at: DateTime.DateTime.Input }
 
 /** The zone of a timetable that names none. */
@@ -54,12 +74,13 @@ export const minEvery: Duration.Duration = Duration.seconds(1)
 /** An interval at most. */
 export const maxEvery: Duration.Duration = Bounds.maxDelay
 
-const kinds = ["cron", "every", "at"] as const
+const kinds = ["cron", "every", "rrule", "at"] as const
 
 /** The fields of each kind. */
 const fieldsOf: Readonly<Record<(typeof kinds)[number], ReadonlyArray<string>>> = {
   cron: ["cron", "timeZone"],
   every: ["every", "start"],
+  rrule: ["rrule", "timeZone", "start"],
   at: ["at"]
 }
 
@@ -81,13 +102,20 @@ export const parse = (input: Input): Result.Result<Timetable, InvalidTimetable> 
     if (kind === "cron") {
       const { cron, timeZone = defaultTimeZone } = input as Extract<Input, { readonly cron: string }>
       const timetable = { cron, timeZone }
-      yield* compileCron(timetable)
+      yield* ticksOfCron(timetable)
       return timetable
     }
     if (kind === "every") {
       const { every, start } = input as Extract<Input, { readonly every: Duration.Input }>
       const interval = yield* intervalOf(every)
       return start === undefined ? { every: interval } : { every: interval, start: yield* instantOf("start", start) }
+    }
+    if (kind === "rrule") {
+      const { rrule, start, timeZone = defaultTimeZone } = input as Extract<Input, { readonly rrule: string }>
+      const plain = { rrule, timeZone }
+      const timetable = start === undefined ? plain : { ...plain, start: yield* wallStartOf(start, timeZone) }
+      yield* ticksOfRrule(timetable)
+      return timetable
     }
     return { at: yield* instantOf("at", (input as Extract<Input, { readonly at: unknown }>).at) }
   })
@@ -127,12 +155,40 @@ const intervalOf = (input: Duration.Input): Result.Result<Duration.Duration, Inv
 }
 
 const instantOf = (field: string, input: DateTime.DateTime.Input): Result.Result<DateTime.Utc, InvalidTimetable> => {
-  const instant = Option.getOrUndefined(DateTime.make(input))
+  const instant = typeof input === "string" ? Rfc3339.parse(input) : Option.getOrUndefined(DateTime.make(input))
   return instant !== undefined && Number.isInteger(instant.epochMilliseconds) &&
       instant.epochMilliseconds >= 0 && instant.epochMilliseconds <= Bounds.maxRunAt
     ? Result.succeed(DateTime.toUtc(instant))
-    : refuse(field, Bounds.foundOf(input), "a date and time in the years 1970 to 9999")
+    : refuse(field, Bounds.foundOf(input), "a date and time in the years 1970 to 9999, such as 2026-01-31T12:00:00Z")
 }
+
+const wallForm = /^(\d{4}-\d\d-\d\d)(?:(T\d\d:\d\d)(:\d\d)?)?$/
+
+const wallExpected =
+  "a time on the wall such as 2026-01-31T09:00, or one of UTC such as 2026-01-31T08:00:00Z, from 1970 on"
+
+/** Milliseconds of a time on the wall, as `Date.UTC` counts them. */
+const wallOf = (text: string): number | undefined => {
+  const [, date = "", time = "T00:00", seconds = ":00"] = wallForm.exec(text) ?? []
+  const instant = Rfc3339.parse(`${date}${time}${seconds}Z`)?.epochMilliseconds
+  return instant !== undefined && instant >= 0 ? instant : undefined
+}
+
+const wallStartOf = (
+  input: DateTime.DateTime.Input,
+  timeZone: string
+): Result.Result<string, InvalidTimetable> =>
+  Result.gen(function*() {
+    const wall = typeof input === "string" ? wallOf(input) : undefined
+    if (wall !== undefined) return textOfWall(wall)
+    const instant = yield* instantOf("start", input).pipe(
+      Result.mapError(({ at, found }) => new InvalidTimetable({ at, found, expected: wallExpected }))
+    )
+    const clock = yield* TimeZone.clockOf(timeZone)
+    return textOfWall(Math.max(0, WallClock.wallAt(clock, instant.epochMilliseconds)))
+  })
+
+const textOfWall = (wall: number): string => DateTime.formatIso(DateTime.makeUnsafe(wall)).slice(0, 19)
 
 /** The first tick after an instant, of a timetable that is compiled. */
 type Ticks = (after: number) => number | undefined
@@ -176,12 +232,14 @@ export const upcoming = (timetable: Timetable, after: number, count: number): Re
 /** When it ticks, in plain words: `every 5m`, `once at 2026-01-31T12:00:00.000Z`. */
 export const describe = (timetable: Timetable): string => {
   if ("cron" in timetable) return `at ${timetable.cron} in ${timetable.timeZone}`
+  if ("rrule" in timetable) return `by the rule ${timetable.rrule} in ${timetable.timeZone}`
   if ("every" in timetable) return `every ${DurationText.format(timetable.every)}`
   return `once at ${DateTime.formatIso(timetable.at)}`
 }
 
 const compile = (timetable: Timetable): Ticks => {
-  if ("cron" in timetable) return Result.getOrThrow(compileCron(timetable))
+  if ("cron" in timetable) return Result.getOrThrow(ticksOfCron(timetable))
+  if ("rrule" in timetable) return Result.getOrThrow(ticksOfRrule(timetable))
   if ("every" in timetable) {
     const every = Duration.toMillis(timetable.every)
     const start = timetable.start?.epochMilliseconds
@@ -193,7 +251,7 @@ const compile = (timetable: Timetable): Ticks => {
   return (after) => after < at ? at : undefined
 }
 
-const compileCron = ({ cron, timeZone }: typeof Cron.Type): Result.Result<Ticks, InvalidTimetable> =>
+const ticksOfCron = ({ cron, timeZone }: typeof Cron.Type): Result.Result<Ticks, InvalidTimetable> =>
   Result.gen(function*() {
     if (typeof cron !== "string") return yield* refuse("cron", Bounds.foundOf(cron), "a cron expression")
     const fields = yield* CronFields.parse(cron)
@@ -201,44 +259,46 @@ const compileCron = ({ cron, timeZone }: typeof Cron.Type): Result.Result<Ticks,
     if (CronFields.firstTime(fields, 0) === undefined) {
       return yield* refuse("cron", `${JSON.stringify(cron)}, which never ticks`, "a day that one of its months has")
     }
-    return fields.hasFixedHour ? (after) => nextFixed(fields, clock, after) : (after) => nextShown(fields, clock, after)
+    const times = { hasFixedHour: fields.hasFixedHour, first: (from: number) => CronFields.firstTime(fields, from) }
+    return (after) => WallTicks.next(times, clock, after)
   })
 
-/** Two steps are enough wherever a clock was set until now. */
-const maxSteps = 64
+const ticksOfRrule = ({ rrule, start, timeZone }: typeof Rrule.Type): Result.Result<Ticks, InvalidTimetable> =>
+  Result.gen(function*() {
+    const clock = yield* TimeZone.clockOf(timeZone)
+    const begin = start === undefined ? undefined : wallOf(start)
+    if (start !== undefined && begin === undefined) return yield* refuse("start", Bounds.foundOf(start), wallExpected)
+    const rule = yield* RecurrenceRule.parse(rrule, begin)
+    const times = Recurrence.timesOf(rule, begin ?? 0)
+    const { count, until } = rule
+    const ticks: Ticks = (after) => {
+      const tick = WallTicks.next(times, clock, after)
+      return tick === undefined || until !== undefined && tick > until ? undefined : tick
+    }
+    // Before its first tick, whatever the zone
+    const before = Math.max(-1, (begin ?? 0) - WallClock.maxShift)
+    if (ticks(before) === undefined) {
+      return yield* refuse(
+        "rrule",
+        `${JSON.stringify(Quoting.shortened(rrule, 80))}, which never ticks`,
+        "a rule with a tick at its start or later"
+      )
+    }
+    if (count === undefined) return ticks
+    let last: number | undefined
+    return (after) => {
+      last ??= nthOf(ticks, before, count)
+      return after < last ? ticks(after) : undefined
+    }
+  })
 
-/** A fixed hour is meant once: at its first time where the clock shows it twice, after the gap where it skips it. */
-const nextFixed = (
-  fields: CronFields.CronFields,
-  clock: WallClock.WallClock,
-  after: number
-): number | undefined => {
-  let from = Math.max(WallClock.wallAt(clock, after) + 1, WallClock.shownUntil(clock, after))
-  for (let steps = 0; steps < maxSteps; steps++) {
-    const wall = CronFields.firstTime(fields, from)
-    if (wall === undefined || wall > Bounds.maxRunAt) return undefined
-    const instant = WallClock.firstShown(clock, wall)
-    if (instant !== undefined && instant > after) return instant
-    from = wall + 1
+/** The last of so many ticks, or of fewer if there are no more. */
+const nthOf = (ticks: Ticks, before: number, count: number): number => {
+  let tick = before
+  for (let counted = 0; counted < count; counted++) {
+    const following = ticks(tick)
+    if (following === undefined) break
+    tick = following
   }
-  return undefined
-}
-
-/** Without a fixed hour, each time that the clock shows an admitted time. */
-const nextShown = (
-  fields: CronFields.CronFields,
-  clock: WallClock.WallClock,
-  after: number
-): number | undefined => {
-  let from = after + 1
-  for (let steps = 0; steps < maxSteps; steps++) {
-    const { offset, until } = clock.segmentAt(from)
-    const wall = CronFields.firstTime(fields, from + offset)
-    if (wall === undefined || wall > Bounds.maxRunAt) return undefined
-    const instant = wall - offset
-    if (instant < until) return instant
-    // What a clock that is set back shows again has been looked at above, unless it is set very soon
-    from = until - from > WallClock.maxShift ? Math.max(until, instant - WallClock.maxShift) : until
-  }
-  return undefined
+  return tick
 }
