@@ -23,18 +23,24 @@ import type { Breaker } from "./Breaker.ts"
 import * as Bounds from "./domain/Bounds.ts"
 import type { InvalidPayload, LeaseLost, StoreError } from "./domain/Errors.ts"
 import type { FairOptions, Key, OrderOptions } from "./domain/LimitRule.ts"
+import { type PlainFields, type ToSchema, toSchema } from "./domain/PlainFields.ts"
 import type { PriorityInput } from "./domain/Priority.ts"
 import type { RetryPolicy } from "./domain/RetryPolicy.ts"
 import * as TaskDefinition from "./domain/TaskDefinition.ts"
+import type * as Timetable from "./domain/Timetable.ts"
 import { given, type GivenLimits } from "./Limit.ts"
 import { type EnqueueOptions, fromPayload, type Submission } from "./queue/Submission.ts"
 import * as Handle from "./queue/TaskHandle.ts"
 import { type Refusal, TaskQueue, type WhenFull } from "./queue/TaskQueue.ts"
+import { make as makeScheduled, type Scheduled } from "./schedule/Scheduled.ts"
+import type { ScheduleOptions } from "./schedule/ScheduleOptions.ts"
 import type { Accepted } from "./store/TaskStore.ts"
 import * as Unique from "./Unique.ts"
 import * as Batcher from "./worker/Batcher.ts"
 import { type Handler as RegisteredHandler, type HandlerRegistry, registered } from "./worker/HandlerRegistry.ts"
 import { type HandlerContext, TaskContext } from "./worker/TaskContext.ts"
+
+export type { PlainFields, ToSchema } from "./domain/PlainFields.ts"
 
 /** What `enqueue` may fail with. */
 export type EnqueueError = Refusal | InvalidPayload
@@ -95,6 +101,15 @@ export interface Task<
     EnqueueError,
     TaskQueue
   >
+  /**
+   * This task at the ticks of a timetable, for `Schedules.set` and for the engine's option `schedules`.
+   *
+   * @example
+   * ```ts
+   * const nightly = Sync.schedule({ cron: "30 2 * * *", timeZone: "Europe/Berlin" }, { tenant: "acme" }, { overlap: "skip" })
+   * ```
+   */
+  readonly schedule: (timetable: Timetable.Input, payload: Payload["Type"], options?: ScheduleOptions) => Scheduled
   /** The handle of a task that was stored before. Whatever is asked of it fails with `TaskNotFound` if no task has this id. */
   readonly handle: (
     id: string
@@ -235,17 +250,6 @@ const batchNames: Bounds.Names<BatchSettings> = {
   whenFull: 1
 }
 
-/** The fields of a payload that is a struct. */
-export interface PlainFields {
-  readonly [name: PropertyKey]: TaskDefinition.PlainSchema
-}
-
-/** The schema of a payload that is given as a schema, or as the fields of a struct. */
-export type ToSchema<Payload> = Extract<
-  Payload extends Schema.Struct.Fields ? Schema.Struct<Payload> : Payload,
-  TaskDefinition.PlainSchema
->
-
 /** Defines a task type. */
 export const make = <
   const Type extends string,
@@ -267,13 +271,6 @@ export const make = <
   })
   return { ...definition, ...operations(definition) }
 }
-
-const toSchema = (payload: TaskDefinition.PlainSchema | PlainFields | undefined): Schema.Constraint =>
-  payload === undefined
-    ? Schema.Void
-    : Schema.isSchema(payload)
-    ? payload
-    : Schema.Struct(payload as PlainFields)
 
 const operations = <
   Type extends string,
@@ -316,6 +313,7 @@ const operations = <
       const accepted = yield* queue.submit(submissions, whenFull)
       return accepted.map((one) => handleOf(queue, one))
     }),
+    schedule: (timetable, payload, options) => makeScheduled(definition, timetable, payload, options),
     handle: (id) => Effect.map(TaskQueue, (queue) => handleOf(queue, { id, duplicate: true })),
     complete: (success) =>
       TaskContext.use((context) =>

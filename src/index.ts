@@ -13,6 +13,7 @@ export { Instance } from "./store/InstanceStore.ts"
 export { InstanceStore } from "./store/InstanceStore.ts"
 export { Notifier } from "./store/Notifier.ts"
 export { RecordStore } from "./store/RecordStore.ts"
+export { Schedules } from "./schedule/Schedules.ts"
 export { TaskStore } from "./store/TaskStore.ts"
 export { Supervisor } from "./observability/Supervisor.ts"
 export { HandlerRegistry } from "./worker/HandlerRegistry.ts"
@@ -125,6 +126,30 @@ export type { Scales, Scaling, ScalingOptions } from "./queue/Scaling.ts"
 export type { StoredAttempt, StoredFailure, StoredOutcome, StoredTask } from "./queue/StoredTask.ts"
 export type { TaskHandle, Unsuccessful } from "./queue/TaskHandle.ts"
 export type { Created as CreatedTask, Options as TaskQueueOptions, Refusal, WhenFull } from "./queue/TaskQueue.ts"
+export type { Declared as DeclaredSchedules } from "./schedule/Declared.ts"
+export type { Scheduled } from "./schedule/Scheduled.ts"
+export type {
+  Missed as MissedTicks,
+  Overlap as OverlappingTicks,
+  ScheduleOptions,
+  TickOptions
+} from "./schedule/ScheduleOptions.ts"
+export type {
+  AuthorOptions as ScheduleAuthor,
+  PauseOptions as SchedulePauseOptions,
+  ScheduleError,
+  SetError as ScheduleSetError
+} from "./schedule/Schedules.ts"
+export type {
+  Preview as SchedulePreview,
+  ScheduledTask,
+  SchedulePage,
+  SchedulePause,
+  ScheduleView,
+  Tick as ScheduleTick
+} from "./schedule/ScheduleView.ts"
+export type { Outcome as TickOutcome } from "./schedule/StoredSchedule.ts"
+export type { Input as TimetableInput, Timetable } from "./domain/Timetable.ts"
 export type { EventPage } from "./store/EventLog.ts"
 export type { Charge, PassState } from "./store/Gates.ts"
 export type {

@@ -5,7 +5,7 @@ import { circlesIn, forbiddenImports, type ImportTable, packagesReachedFrom } fr
 import { anyCastsOf, importsOf, lineCount, readSourceTree } from "./architecture/SourceTree.ts"
 
 const contracts = ["domain", "store", "observability"]
-const loops = ["explain", "logs", "queue", "worker", "maintenance", "events"]
+const loops = ["explain", "logs", "queue", "worker", "maintenance", "events", "schedule"]
 const drivers = ["store/memory", "store/sqlite", "store/postgres", "store/redis"]
 const library = [...contracts, ...loops, "Breaker.ts", "Limit.ts", "Unique.ts", "Task.ts", "engine"]
 /** What the task types that ship with it stand on. */
@@ -29,10 +29,11 @@ const table: ImportTable = {
     "queue": [...contracts, "explain", "logs"],
     "worker": [...contracts, "logs"],
     "maintenance": [...contracts, "logs"],
+    "schedule": [...contracts, "queue"],
     "Breaker.ts": ["domain", "worker"],
     "Limit.ts": ["domain"],
     "Unique.ts": ["domain"],
-    "Task.ts": [...contracts, "Breaker.ts", "Limit.ts", "Unique.ts", "queue", "worker"],
+    "Task.ts": [...contracts, "Breaker.ts", "Limit.ts", "Unique.ts", "queue", "schedule", "worker"],
     "threads": ["domain", "logs", "worker"],
     "engine": [...contracts, ...drivers, ...loops],
     "handlers": [...library, "threads", ...rim],
@@ -52,7 +53,7 @@ const table: ImportTable = {
     "main.ts": ["server"]
   },
   // The wire knows the shape of what it carries, and loads nothing of those who give it
-  types: { "http/api": ["store", "queue", "worker", "explain", "logs"] },
+  types: { "http/api": ["store", "queue", "schedule", "worker", "explain", "logs"] },
   packages: {
     "default": ["effect", "node"],
     "domain": ["effect"],

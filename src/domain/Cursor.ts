@@ -34,14 +34,15 @@ const withChecksum = (text: string, list: string): string =>
   `${text}.${(Hash.string(`${list} ${text}`) >>> 0).toString(36)}`
 
 /** What lists of names are of; a token of one is none of the other. */
-export type Named = "queue" | "type" | "limit" | "breaker"
+export type Named = "queue" | "type" | "limit" | "breaker" | "schedule"
 
 /** A limit of a key has the name of the limit and the key in its name. */
 const maxLength = {
   queue: Bounds.maxNameLength,
   type: Bounds.maxNameLength,
   limit: 2 * Bounds.maxNameLength,
-  breaker: Bounds.maxNameLength
+  breaker: Bounds.maxNameLength,
+  schedule: Bounds.maxNameLength
 }
 
 /** The token for the page after the queue or the type with this name. */

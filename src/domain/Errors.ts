@@ -142,6 +142,15 @@ export class BreakerNotFound extends Schema.TaggedError<BreakerNotFound>()("Brea
   }
 }
 
+/** No schedule has this name. */
+export class ScheduleNotFound
+  extends Schema.TaggedError<ScheduleNotFound>()("ScheduleNotFound", { name: Schema.String })
+{
+  override get message(): string {
+    return `No schedule has the name ${JSON.stringify(shortened(this.name, maxShownLength))}`
+  }
+}
+
 /** No living instance has this id: it has stopped, or its lease has run out. */
 export class InstanceNotFound
   extends Schema.TaggedError<InstanceNotFound>()("InstanceNotFound", { id: Schema.String })

@@ -9,7 +9,7 @@
  * Supervisor keeps every loop alive; Notifier carries hints between them.
  * ```
  */
-import { Duration, Layer, Record } from "effect"
+import { Duration, Effect, Layer, Record } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as RecordedStore from "../events/RecordedStore.ts"
 import * as Expirer from "../maintenance/Expirer.ts"
@@ -21,6 +21,9 @@ import * as Resumer from "../maintenance/Resumer.ts"
 import * as StoreWatch from "../maintenance/StoreWatch.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import * as Queue from "../queue/TaskQueue.ts"
+import * as Declared from "../schedule/Declared.ts"
+import { defaultsOf, Schedules } from "../schedule/Schedules.ts"
+import * as Ticker from "../schedule/Ticker.ts"
 import type { EventLog } from "../store/EventLog.ts"
 import { Instance, type InstanceStore } from "../store/InstanceStore.ts"
 import type { Notifier } from "../store/Notifier.ts"
@@ -38,12 +41,32 @@ export interface Options {
   readonly worker?: Omit<Pool.Options, keyof typeof Pool.ofEngine> | undefined
   readonly rescuer?: Omit<Rescuer.Options, "lease"> | undefined
   readonly retention?: Pruner.Options | undefined
+  /**
+   * Schedules that this program declares. They are stored when it starts; those that it declared before and declares no more are removed.
+   *
+   * @example
+   * ```ts
+   * const schedules = {
+   *   program: "billing",
+   *   schedules: { nightly: Sync.schedule({ cron: "30 2 * * *", timeZone: "Europe/Berlin" }, { tenant: "acme" }) }
+   * }
+   * ```
+   */
+  readonly schedules?: Declared.Declared | undefined
   /** The one deadline of the whole shutdown. Default 30 s. */
   readonly shutdown?: Duration.Input | undefined
 }
 
 /** The names of {@link Options} and of those within them. */
-const names: Bounds.Names<Options> = { instance: 1, queue: 1, worker: 1, rescuer: 1, retention: 1, shutdown: 1 }
+const names: Bounds.Names<Options> = {
+  instance: 1,
+  queue: 1,
+  worker: 1,
+  rescuer: 1,
+  retention: 1,
+  schedules: 1,
+  shutdown: 1
+}
 const queueNames: Bounds.Names<Queue.Options> = { limits: 1, maxRetries: 1, pollInterval: 1 }
 const workerNames: Bounds.Names<NonNullable<Options["worker"]>> = {
   concurrency: 1,
@@ -58,8 +81,11 @@ const workerNames: Bounds.Names<NonNullable<Options["worker"]>> = {
 }
 const rescuerNames: Bounds.Names<NonNullable<Options["rescuer"]>> = { interval: 1 }
 
-const demandNames = ({ queue, rescuer, retention, worker, ...options }: Options): void => {
+const schedulesNames: Bounds.Names<Declared.Declared> = { program: 1, schedules: 1 }
+
+const demandNames = ({ queue, rescuer, retention, schedules, worker, ...options }: Options): void => {
   Bounds.demandKnown(options, names)
+  Bounds.demandKnown(schedules, schedulesNames, "schedules.")
   Bounds.demandKnown(queue, queueNames, "queue.")
   Bounds.demandKnown(worker, workerNames, "worker.")
   Bounds.demandKnown(rescuer, rescuerNames, "rescuer.")
@@ -81,16 +107,28 @@ export const shutdownPlan = (shutdown: Duration.Input) => {
   return Record.map({ http, grace: total - http - flush - resist, resist, flush }, (ms) => Duration.millis(ms))
 }
 
+/** What the program declares, stored. Bad options are thrown, as others are. */
+const declared = ({ queue, schedules }: Options): Layer.Layer<never, never, RecordStore | Supervisor> =>
+  schedules === undefined
+    ? Layer.empty
+    : Layer.effectDiscard(Effect.orDie(Declared.run(schedules, defaultsOf(queue))))
+
 /** For processes that only enqueue and look. */
 export const layerProducer = (
   options: Options = {}
 ): Layer.Layer<
-  Queue.TaskQueue | Supervisor | Pool.WorkerPool,
+  Queue.TaskQueue | Schedules | Supervisor | Pool.WorkerPool,
   never,
   TaskStore | RecordStore | Notifier | InstanceStore | EventLog
 > => {
   demandNames(options)
-  return Layer.mergeAll(Queue.TaskQueue.layer(options.queue), StoreWatch.layer, Pool.WorkerPool.layerNone).pipe(
+  return Layer.mergeAll(
+    Queue.TaskQueue.layer(options.queue),
+    Schedules.layer(options.queue),
+    declared(options),
+    StoreWatch.layer,
+    Pool.WorkerPool.layerNone
+  ).pipe(
     Layer.provide(RecordedStore.layer),
     Layer.provideMerge(Supervisor.layer),
     Layer.provide(PooledRandom.layer)
@@ -129,6 +167,8 @@ export const layer = <E, R>(
     }),
     Rescuer.layer({ ...options.rescuer, lease }),
     StoreWatch.layer,
+    Ticker.layer,
+    declared(options),
     Layer.mergeAll(
       Pruner.layer(options.retention),
       Expirer.layer,
@@ -137,7 +177,9 @@ export const layer = <E, R>(
     ).pipe(Layer.provide(Leader.layer({ lease })))
   ).pipe(
     Layer.provide(handlers),
-    Layer.provideMerge(Layer.mergeAll(Queue.TaskQueue.layer(options.queue), HandlerRegistry.layer)),
+    Layer.provideMerge(
+      Layer.mergeAll(Queue.TaskQueue.layer(options.queue), Schedules.layer(options.queue), HandlerRegistry.layer)
+    ),
     Layer.provide(Instance.layer(options.instance)),
     Layer.provide(RecordedStore.layer),
     Layer.provideMerge(Supervisor.layer),

@@ -21,10 +21,12 @@ import { utc } from "../domain/StoredTime.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
 import * as Engine from "../engine/Engine.ts"
+import * as PooledRandom from "../engine/PooledRandom.ts"
 import * as Expirer from "../maintenance/Expirer.ts"
 import * as Resumer from "../maintenance/Resumer.ts"
 import { fromPayload } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
+import * as Ticker from "../schedule/Ticker.ts"
 import type { StoreSettings } from "../store/Driver.ts"
 import * as MemoryStore from "../store/memory/MemoryStore.ts"
 import { Notifier, work } from "../store/Notifier.ts"
@@ -134,10 +136,11 @@ export class TestEngine extends Context.Service<TestEngine, {
   }
 }
 
-/** The test engine ends pauses itself, each at its time; claims end what has expired, and what they do not reach ends within a minute. */
+/** The test engine ends pauses and makes the tasks of schedules itself, each at its time; claims end what has expired, and what they do not reach ends within a minute. */
 const unhurried = Layer.mergeAll(
   Layer.succeed(Resumer.Interval, Duration.hours(1)),
-  Layer.succeed(Expirer.Interval, Duration.minutes(1))
+  Layer.succeed(Expirer.Interval, Duration.minutes(1)),
+  Layer.succeed(Ticker.Interval, Duration.hours(1))
 )
 
 /**
@@ -183,7 +186,15 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
   const store = yield* TaskStore
   const notifier = yield* Notifier
   const registry = yield* HandlerRegistry
-  const resumeDue = Effect.provideService(Resumer.resumeDue, RecordStore, yield* RecordStore)
+  const records = yield* RecordStore
+  const resumeDue = Effect.provideService(Resumer.resumeDue, RecordStore, records)
+  /** As many milliseconds as nothing more is due; a full queue is left to the loop of the engine. */
+  const tickDue = Ticker.tickDue.pipe(
+    Effect.catchTags({ QueueFull: () => Effect.succeed(Infinity), InvalidOption: () => Effect.succeed(Infinity) }),
+    Effect.provideService(TaskStore, store),
+    Effect.provideService(RecordStore, records),
+    Effect.provide(PooledRandom.layer)
+  )
 
   const turn = (isOpen: boolean) =>
     Effect.sync(() => {
@@ -199,6 +210,7 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
   const runDue = Effect.gen(function*() {
     gate.isDrained = false
     yield* resumeDue
+    yield* tickDue
     yield* notifier.publish(work)
     yield* everythingThatCanRun
     const { running } = yield* store.counts
@@ -215,7 +227,7 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
       leaseForMs: 0,
       nonce: 0
     })
-    return Math.max(1, Math.min(nextDueAt === null ? Infinity : nextDueAt - now, yield* resumeDue))
+    return Math.max(1, Math.min(nextDueAt === null ? Infinity : nextDueAt - now, yield* resumeDue, yield* tickDue))
   })
 
   const finishDue = Effect.gen(function*() {

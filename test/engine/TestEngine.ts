@@ -24,6 +24,8 @@ import * as Expirer from "../../src/maintenance/Expirer.ts"
 import * as Resumer from "../../src/maintenance/Resumer.ts"
 import type { Supervisor } from "../../src/observability/Supervisor.ts"
 import type { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import type { Schedules } from "../../src/schedule/Schedules.ts"
+import * as Ticker from "../../src/schedule/Ticker.ts"
 import type { StoreSettings } from "../../src/store/Driver.ts"
 import type { EventLog } from "../../src/store/EventLog.ts"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
@@ -39,7 +41,7 @@ import { TestStore } from "./TestStore.ts"
 export type Handlers = Layer.Layer<never, never, HandlerRegistry | TaskQueue>
 
 /** What an engine consists of. */
-export type EngineServices = TaskQueue | WorkerPool | HandlerRegistry | Supervisor
+export type EngineServices = TaskQueue | Schedules | WorkerPool | HandlerRegistry | Supervisor
 
 /** What a test can use. */
 export type Services = EngineServices | StoreServices | Logs | Scope.Scope
@@ -92,7 +94,8 @@ export const withUnhurriedEngine = <A, E>(
     queue: { pollInterval: every, ...options.queue }
   }, body).pipe(
     Effect.provideService(Resumer.Interval, Duration.fromInputUnsafe(every)),
-    Effect.provideService(Expirer.Interval, Duration.fromInputUnsafe(every))
+    Effect.provideService(Expirer.Interval, Duration.fromInputUnsafe(every)),
+    Effect.provideService(Ticker.Interval, Duration.fromInputUnsafe(every))
   )
 
 /** Runs a test's body with a store and no engine; the body starts engines itself. */

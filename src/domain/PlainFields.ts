@@ -1,0 +1,22 @@
+/** Payloads that are given as a schema, or as the fields of a struct. */
+import { Schema } from "effect"
+import type { PlainSchema } from "./TaskDefinition.ts"
+
+/** The fields of a payload that is a struct. */
+export interface PlainFields {
+  readonly [name: PropertyKey]: PlainSchema
+}
+
+/** The schema of a payload that is given as a schema, or as the fields of a struct. */
+export type ToSchema<Payload> = Extract<
+  Payload extends Schema.Struct.Fields ? Schema.Struct<Payload> : Payload,
+  PlainSchema
+>
+
+/** The schema itself; one of nothing where nothing is given. */
+export const toSchema = (payload: PlainSchema | PlainFields | undefined): Schema.Constraint =>
+  payload === undefined
+    ? Schema.Void
+    : Schema.isSchema(payload)
+    ? payload
+    : Schema.Struct(payload as PlainFields)

@@ -1,0 +1,93 @@
+/** What a schedule is set to: a timetable, the task of each tick, and what becomes of ticks. Made by `schedule` of a task type. */
+import { Duration, Effect, type Exit, Hash } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
+import { type InvalidOption, type InvalidPayload, type InvalidTimetable } from "../domain/Errors.ts"
+import type * as QueueLimits from "../domain/QueueLimits.ts"
+import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
+import * as Timetable from "../domain/Timetable.ts"
+import { fromPayload, invalidOption, type Submission, toNewTask } from "../queue/Submission.ts"
+import * as ScheduleOptions from "./ScheduleOptions.ts"
+import { maxPayloadBytes, type Schedule } from "./StoredSchedule.ts"
+
+/** A task at each tick of a timetable. */
+export interface Scheduled {
+  readonly timetable: Timetable.Input
+  /** Each task, or why its payload does not fit. */
+  readonly submission: Exit.Exit<Submission, InvalidPayload>
+  readonly options: ScheduleOptions.ScheduleOptions
+}
+
+/** What holds for tasks whose definition and schedule say nothing. */
+export interface Defaults {
+  readonly maxRetries: number
+  readonly limits: QueueLimits.Rules
+}
+
+/**
+ * What a schedule does, from a typed payload. A tick is one task by itself, so the key that the definition makes of payloads is left out:
+ * with it, all ticks would be the task of the first one, as long as that is kept.
+ */
+export const make = (
+  definition: AnyTaskDefinition,
+  timetable: Timetable.Input,
+  payload: unknown,
+  options: ScheduleOptions.ScheduleOptions = {}
+): Scheduled => ({
+  timetable,
+  submission: fromPayload(unkeyed(definition), payload, ScheduleOptions.ofTasks(options), 0),
+  options
+})
+
+/** A definition without the keys that it makes of payloads. */
+const unkeyed = (definition: AnyTaskDefinition): AnyTaskDefinition => ({
+  ...definition,
+  idempotencyKey: undefined
+})
+
+/** What is stored of it, besides what becomes of it. */
+export type Plan = Omit<
+  Schedule,
+  "owner" | "pause" | "after" | "lastTask" | "made" | "skipped" | "history" | "changedAt"
+>
+
+const payloadSize: Bounds.Bound<number> = {
+  expected: `at most ${maxPayloadBytes} bytes of JSON: a schedule is read and written at each tick`,
+  accepts: (bytes) => bytes <= maxPayloadBytes
+}
+
+const millisOf = (input: Duration.Input): number => Math.ceil(Duration.toMillis(input))
+
+/** Checks all of it. */
+export const planOf = Effect.fnUntraced(function*(
+  scheduled: Scheduled,
+  defaults: Defaults
+): Effect.fn.Return<Plan, InvalidOption | InvalidPayload | InvalidTimetable> {
+  const { options } = scheduled
+  const submission = yield* scheduled.submission
+  const invalid = ScheduleOptions.refuse(options) ?? invalidOption([submission]) ??
+    Bounds.refuse("payload", payloadSize, Buffer.byteLength(submission.payload))
+  if (invalid !== undefined) return yield* invalid
+  const timetable = yield* Effect.fromResult(Timetable.parse(scheduled.timetable))
+  const { delayMs: _delay, id: _id, runAt: _runAt, unique, ...task } = toNewTask(submission, "", defaults)
+  return {
+    timetable,
+    task: { ...task, ...(unique === undefined || unique === null ? {} : { unique }) },
+    missed: options.missed ?? "once",
+    maxMissed: options.maxMissed ?? ScheduleOptions.defaultMaxMissed,
+    overlap: options.overlap ?? "allow",
+    jitterMs: options.jitter === undefined ? 0 : millisOf(options.jitter),
+    startAt: options.startAt === undefined ? null : Math.ceil(options.startAt.epochMilliseconds),
+    endAt: options.endAt === undefined ? null : Math.floor(options.endAt.epochMilliseconds),
+    onlyIf: options.onlyIf ?? null
+  }
+})
+
+/** The same text for the same plan. */
+export const checksumOf = (plan: Plan): string => {
+  const text = JSON.stringify(plan)
+  return `${text.length}.${(Hash.string(text) >>> 0).toString(36)}`
+}
+
+/** Fails unless something is the name of a schedule. */
+export const checkName = (name: string): Effect.Effect<void, InvalidOption> =>
+  Bounds.check("name", ScheduleOptions.name, name)
