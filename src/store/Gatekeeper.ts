@@ -13,6 +13,7 @@ import {
   type Wake
 } from "./Lines.ts"
 import { byRank, Order, type Place } from "./Order.ts"
+import { type Standing, Standings } from "./Standings.ts"
 
 /** What is parked under one pass: the lines that all come back together, and lots by their lanes. */
 interface Under<Task extends GatedTask> {
@@ -23,6 +24,8 @@ interface Under<Task extends GatedTask> {
 /** What a gatekeeper knows from its driver, and tells it to keep. */
 export interface Kept<Task extends GatedTask> {
   readonly headStartMs: number
+  /** Another number once passes may be paused or limited in another way. */
+  readonly rulesVersion: () => number
   readonly isPaused: (pass: Gate.Pass) => boolean
   readonly limitOf: (pass: Gate.Pass) => Gate.Limit | undefined
   readonly bucketOf: (pass: Gate.Pass) => Gate.Bucket | undefined
@@ -44,9 +47,7 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
   readonly bucketOf
   readonly holderOf
   private readonly kept: Kept<Task>
-  /** How many tasks run with each pass: numbers, because keys come and go with each task. */
-  private readonly counts = new Map<Gate.Pass, number>()
-  private readonly gates = new Map<string, ReadonlyArray<Gate.Pass>>()
+  private readonly standings: Standings
   private readonly parked = new Map<Gate.Pass, Under<Task>>()
   /** When parked lines are looked at again: one entry for each. */
   private wakes = new Order<Wake<Task>>()
@@ -59,6 +60,11 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
     this.limitOf = kept.limitOf
     this.bucketOf = kept.bucketOf
     this.holderOf = kept.holderOf
+    this.standings = new Standings({
+      version: kept.rulesVersion,
+      isPaused: kept.isPaused,
+      limitOf: kept.limitOf
+    })
   }
 
   /** To be called when a claim begins. */
@@ -84,38 +90,42 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
   }
 
   running(pass: Gate.Pass): number {
-    return this.counts.get(pass) ?? 0
+    return this.standings.running(pass)
   }
 
-  /** The tasks that run with a pass, the longest first. */
-  holdersOf(pass: Gate.Pass): ReadonlyArray<string> {
-    if (!this.counts.has(pass)) return []
-    const holders: Array<string> = []
-    for (const [id, passes] of this.gates) if (passes.includes(pass)) holders.push(id)
-    return holders
+  /** Whether a task runs behind a gate. */
+  runs(seq: number): boolean {
+    return this.standings.has(seq)
+  }
+
+  enter(passes: ReadonlyArray<Gate.Pass>): ReadonlyArray<Standing> {
+    return this.standings.ofLine(passes)
   }
 
   holderIn({ gate, lines: { queue, type } }: Line<Task>, pass: Gate.Pass): Task | undefined {
     const holder = this.kept.holderIn(pass, queue, type, gate)
     // what this claim has taken waits no more
-    return holder === undefined || this.gates.has(holder.id) ? undefined : holder
+    return holder === undefined || this.standings.has(holder.seq) ? undefined : holder
   }
 
-  refusalOf({ passes }: Line<Task>, task: Task): Gate.Refusal | undefined {
+  refusalOf({ passes, standings }: Line<Task>, task: Task): Gate.Refusal | undefined {
+    // of nearly every line
+    if (this.standings.areOpen(standings)) return undefined
     return Gate.refusal(task.id, passes, Gate.costsOf(task), this, this.now)
   }
 
   /** To be called for the first task of a line when a claim takes it. */
   take(line: Line<Task>, task: Task): void {
-    const costs = Gate.costsOf(task)
-    this.start(task.id, line.passes)
+    const { standings } = line
+    this.standings.start(task.seq, standings)
     this.looked(line)
     let weight: number | undefined
-    for (const [index, pass] of line.passes.entries()) {
-      const limit = this.limitOf(pass)
+    for (let index = 0; index < standings.length; index++) {
+      const { changing: limit, pass } = standings[index]!
       if (limit === undefined) continue
       if ("tokens" in limit) {
-        this.kept.setBucket(pass, Gate.spend(this.bucketOf(pass), limit, costs[index] ?? 1, this.now))
+        const cost = Gate.costsOf(task)[index] ?? 1
+        this.kept.setBucket(pass, Gate.spend(this.bucketOf(pass), limit, cost, this.now))
       } else if ("order" in limit) this.kept.setHolder(pass, task)
       else if ("fair" in limit) weight = limit.fair
     }
@@ -131,28 +141,14 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
     this.kept.setTurn(line.lines.queue, line.lines.type, line.gate, line.turn)
   }
 
-  /** To be called for a task that runs. */
-  start(id: string, passes: ReadonlyArray<Gate.Pass>): void {
-    if (this.gates.has(id)) return
-    this.gates.set(id, passes)
-    passes.forEach((pass, index) => {
-      // a task counts once
-      if (passes.indexOf(pass) === index) this.counts.set(pass, this.running(pass) + 1)
-    })
+  /** To be called for a task that was found running. */
+  start(seq: number, passes: ReadonlyArray<Gate.Pass>): void {
+    this.standings.startWith(seq, passes)
   }
 
   /** To be called for a task that runs no more, whatever its gate was. */
-  end(id: string): void {
-    const passes = this.gates.get(id)
-    if (passes === undefined) return
-    this.gates.delete(id)
-    passes.forEach((pass, index) => {
-      if (passes.indexOf(pass) !== index) return
-      const running = this.running(pass) - 1
-      if (running > 0) this.counts.set(pass, running)
-      else this.counts.delete(pass)
-      this.release(pass)
-    })
+  end(seq: number): void {
+    for (const { pass } of this.standings.end(seq)) this.release(pass)
   }
 
   /** To be called when something about a task changed that its passes may depend on. */
@@ -162,8 +158,7 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
 
   /** To be called when nothing is known any more: lines, and tasks that run, are told again. */
   forget(): void {
-    this.counts.clear()
-    this.gates.clear()
+    this.standings.forget()
     this.parked.clear()
     this.wakes = new Order()
   }
@@ -284,6 +279,7 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
 
   gone(line: Line<Task>): void {
     this.looked(line)
+    this.standings.lineGone(line.standings)
     if (line.turn !== noTurn) this.emptied(line)
   }
 
@@ -291,6 +287,7 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
     for (const line of lines) {
       if (line.parked !== undefined) this.unpark(line)
       line.from = undefined
+      this.standings.lineGone(line.standings)
       if (line.turn !== noTurn) this.emptied(line)
     }
   }

@@ -38,6 +38,7 @@ export class Rules {
   private readonly known = new Map<string, OfKind>()
   /** Limits of single passes among those that are known: nearly always none. */
   private limitedPasses = 0
+  private changes = 0
 
   constructor(recordsOf: (kind: string) => Iterable<readonly [id: string, document: string]>) {
     this.recordsOf = recordsOf
@@ -45,6 +46,7 @@ export class Rules {
 
   /** To be called when a record of {@link kinds} was put; `null` where it was deleted. */
   changed(kind: string, id: string, document: string | null): void {
+    this.changes++
     const known = this.known.get(kind)
     if (known === undefined) return
     const before = known.size
@@ -57,7 +59,11 @@ export class Rules {
   forget(): void {
     this.known.clear()
     this.limitedPasses = 0
+    this.changes++
   }
+
+  /** Another number after each change. */
+  readonly version = (): number => this.changes
 
   readonly isPaused = (queue: string): boolean => this.of(pausedQueueKind).has(queue)
 

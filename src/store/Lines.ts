@@ -7,6 +7,7 @@
  */
 import * as Gate from "../domain/Gate.ts"
 import { byRank, type Fileable, type Filed, Order, type Place } from "./Order.ts"
+import type { Standing } from "./Standings.ts"
 
 /** A task that waits behind a gate. */
 export interface GatedTask extends Place {
@@ -20,6 +21,10 @@ export interface GatedTask extends Place {
 export interface Waiting<Task> {
   readonly first: () => Task | undefined
   readonly shift: (first: Task) => void
+  /** To be called when another one than the first is taken. */
+  readonly stepOver: () => void
+  /** To be called when one of them is not pending any more, or stands elsewhere. */
+  readonly left: () => void
 }
 
 /** How often a line of a fair limit is still served in this turn, and where it stands since its last one. */
@@ -74,19 +79,23 @@ export class Line<Task extends GatedTask> implements Fileable<Line<Task>> {
   wake: Wake<Task> | undefined
   readonly gate: string
   readonly passes: ReadonlyArray<Gate.Pass>
+  /** How each of them stands. */
+  readonly standings: ReadonlyArray<Standing>
   readonly tasks: Waiting<Task>
   readonly lines: Lines<Task>
 
-  constructor(gate: string, tasks: Waiting<Task>, lines: Lines<Task>) {
+  constructor(gate: string, keeper: Keeper<Task>, tasks: Waiting<Task>, lines: Lines<Task>) {
     this.gate = gate
     this.passes = Gate.passesOf(gate)
+    this.standings = keeper.enter(this.passes)
     this.tasks = tasks
     this.lines = lines
   }
 
   /** Where it stands with this first task. */
-  placeOf({ rank, seq }: Place): Place {
-    return { rank: Math.max(rank, this.turn.turn), seq }
+  placeOf(task: Place): Place {
+    const { turn } = this.turn
+    return turn > task.rank ? { rank: turn, seq: task.seq } : task
   }
 }
 
@@ -99,6 +108,8 @@ export interface Open<Task extends GatedTask> {
 
 /** What decides about lines: see `Gatekeeper`. */
 export interface Keeper<Task extends GatedTask> {
+  /** How the passes of a new line stand. */
+  readonly enter: (passes: ReadonlyArray<Gate.Pass>) => ReadonlyArray<Standing>
   /** Why the first task of a line, or another one, may not start. */
   readonly refusalOf: (line: Line<Task>, task: Task) => Gate.Refusal | undefined
   /** The task that holds an order's pass, if it waits in this line, behind its first. */
@@ -144,17 +155,19 @@ export class Lines<Task extends GatedTask> {
   /** The line of a task that becomes pending. It is looked at again: the task may be one that its gate lets pass. */
   file(gate: string, task: Place): Line<Task> {
     let line = this.byGate.get(gate)
-    if (line === undefined) this.byGate.set(gate, line = new Line(gate, this.make(gate), this))
+    if (line === undefined) this.byGate.set(gate, line = new Line(gate, this.keeper, this.make(gate), this))
     // its first task may be before the new one
     if (line.parked === undefined) this.order.before(line, task)
     else this.keeper.reopen(line)
     return line
   }
 
-  /** To be called when a task of a line was cancelled. */
+  /** To be called when a task of a line is not pending any more without having been taken, or stands elsewhere. */
   left(gate: string): void {
     const line = this.byGate.get(gate)
-    if (line !== undefined && line.turn !== noTurn && line.tasks.first() === undefined) this.keeper.emptied(line)
+    if (line === undefined) return
+    line.tasks.left()
+    if (line.turn !== noTurn && line.tasks.first() === undefined) this.keeper.emptied(line)
   }
 
   /** To be called for a line that may start something again, and where it stands at least. */
@@ -170,8 +183,9 @@ export class Lines<Task extends GatedTask> {
 
   /** Takes the first task of an open line. */
   take(line: Line<Task>, task: Task): void {
-    // one that holds its order may stand behind others, and is stepped over once it runs
+    // one that holds its order may stand behind others
     if (line.tasks.first()?.seq === task.seq) line.tasks.shift(task)
+    else line.tasks.stepOver()
     this.keeper.take(line, task)
     if (line.turn !== noTurn && line.tasks.first() === undefined) this.keeper.emptied(line)
   }

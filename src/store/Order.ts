@@ -189,9 +189,8 @@ export class Deque<A> {
   }
 }
 
-/** How many of the first items are before something: items in an order, of which those that are before it come first. */
-export const countBefore = <A>(items: ReadonlyArray<A>, isBefore: (item: A) => boolean): number => {
-  let low = 0
+/** How many of the first items are before something: items in an order, of which those that are before it come first, `low` at least. */
+export const countBefore = <A>(items: ReadonlyArray<A>, isBefore: (item: A) => boolean, low = 0): number => {
   let high = items.length
   while (low < high) {
     const middle = (low + high) >> 1

@@ -31,9 +31,12 @@ const blindTo = (code: string, isMeant: (until: number | null) => boolean = () =
       return isMeant("until" in refusal ? refusal.until : null) ? undefined : refusal
     })
 
-/** A line with fewer passes than it has. */
-const withPasses = (line: Line<GatedTask>, passes: ReadonlyArray<string>): Line<GatedTask> =>
-  Object.create(line, { passes: { value: passes } }) as Line<GatedTask>
+/** A line with the first of its passes alone. */
+const withFirstPass = (line: Line<GatedTask>): Line<GatedTask> =>
+  Object.create(line, {
+    passes: { value: line.passes.slice(0, 1) },
+    standings: { value: line.standings.slice(0, 1) }
+  }) as Line<GatedTask>
 
 export const gateMutants: ReadonlyArray<Mutant> = [
   { name: "limits not kept: as many of a key run as there are", noticedAt: 23, patch: blindTo("limit_full") },
@@ -74,7 +77,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
     noticedAt: 53,
     patch: instead(keeper, "refusalOf", (original) =>
       function(this: Keeper, line, task) {
-        return original.call(this, withPasses(line, line.passes.slice(0, 1)), task)
+        return original.call(this, withFirstPass(line), task)
       })
   },
   {

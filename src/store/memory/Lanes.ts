@@ -84,6 +84,10 @@ class Pile<Task extends Pending> implements Waiting<Task> {
   shift(task: Task): void {
     this.stacks[task.priority]!.shift(task)
   }
+
+  // stacks find out by themselves which tasks are still pending
+  stepOver(): void {}
+  left(): void {}
 }
 
 /**

@@ -10,6 +10,7 @@ interface Stored extends GatedTask {
   readonly queue: string
   readonly type: string
   readonly state: TaskState
+  readonly claim: number
 }
 
 /** The passes of one store. */
@@ -17,22 +18,26 @@ export class Passes<Entry extends Stored> {
   /** What decides about gates. */
   readonly keeper: Gatekeeper<Entry>
   private readonly find: (id: string) => Entry | undefined
+  private readonly running: () => Iterable<Entry>
   private readonly rules: Rules
   private readonly buckets = new Map<Gate.Pass, Gate.Bucket>()
   /** By its number: another task may get its id. */
   private readonly holders = new Map<Gate.Pass, Pick<Entry, "id" | "seq">>()
 
-  /** `find` gives a task that is stored. */
+  /** `find` gives a task that is stored, `running` all that run. */
   constructor(
     headStartMs: number,
     rules: Rules,
     find: (id: string) => Entry | undefined,
+    running: () => Iterable<Entry>,
     reopened: Kept<Entry>["reopened"]
   ) {
     this.find = find
+    this.running = running
     this.rules = rules
     this.keeper = new Gatekeeper<Entry>({
       headStartMs,
+      rulesVersion: rules.version,
       isPaused: rules.isKeyPaused,
       limitOf: rules.limitOf,
       bucketOf: (pass) => this.buckets.get(pass),
@@ -57,13 +62,20 @@ export class Passes<Entry extends Stored> {
     return entry?.seq === holder?.seq ? entry : undefined
   }
 
+  /** The tasks that run with a pass, the longest first. */
+  private holdersOf(pass: Gate.Pass): ReadonlyArray<string> {
+    if (this.keeper.running(pass) === 0) return []
+    return [...this.running()].filter(({ gate }) => Gate.passesOf(gate).includes(pass))
+      .sort((a, b) => a.claim - b.claim).map(({ id }) => id)
+  }
+
   /** How a pass stands. */
   stateOf(pass: Gate.Pass): PassState {
     const holder = this.holderOf(pass)
     return {
       pass,
       running: this.keeper.running(pass),
-      holders: this.keeper.holdersOf(pass).slice(0, maxHolders),
+      holders: this.holdersOf(pass).slice(0, maxHolders),
       bucket: this.buckets.get(pass) ?? null,
       holder: holder === undefined ? null : { id: holder.id, state: holder.state }
     }

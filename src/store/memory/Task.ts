@@ -61,6 +61,7 @@ export class Tasks implements Known {
       headStartMs,
       rules,
       (id) => this.log.get(id),
+      () => this.running.all(),
       (queue, type, place) => this.pending.file(queue, type, place)
     )
     this.keeper = this.passes.keeper
@@ -277,8 +278,8 @@ export class Tasks implements Known {
   }
 
   /** To be called when a task with a gate is in another state. */
-  private gateChanged({ gate, id, state }: Entry): void {
-    if (state !== "running") this.keeper.end(id)
+  private gateChanged({ gate, seq, state }: Entry): void {
+    if (state !== "running") this.keeper.end(seq)
     this.keeper.touch(gate)
   }
 

@@ -55,7 +55,7 @@ export const make = (
           const { claim, id, result } = settlement
           if (complete.run(transaction.now, result, id, claim).changes === 1) {
             completed++
-            transaction.lanes.ended(id)
+            transaction.lanes.ended(claim)
             return "applied"
           }
         }

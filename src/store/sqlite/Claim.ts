@@ -73,6 +73,7 @@ export const make = (database: DatabaseSync, tasks: Tasks): Operations<"claim">[
     if (taken.length === 0) return { tasks: [], now, nextDueAt, expired }
     const seqs = JSON.stringify(taken.map(({ seq }) => seq))
     const firstClaim = tally.nextClaims(taken.length)
+    lanes.claimed(taken, firstClaim)
     const rows = lease.all(firstClaim, now, now + request.leaseForMs, request.instance, seqs)
     tally.move("pending", "running", rows.length)
     remember.run(request.instance, request.nonce, now, firstClaim, seqs)

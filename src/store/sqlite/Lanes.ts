@@ -22,12 +22,13 @@ import {
   startOf,
   wantedOf
 } from "../Lanes.ts"
-import { type GatedTask, Lines, type Waiting } from "../Lines.ts"
+import { type GatedTask, type Line, Lines } from "../Lines.ts"
 import type { Place } from "../Order.ts"
 import { OrderedLane } from "../OrderedLane.ts"
 import { stateCode } from "../TaskRow.ts"
 import type { Stranded } from "../TaskStore.ts"
 import { prepare, type Statement } from "./Database.ts"
+import { Heads, Kept } from "./Heads.ts"
 import { Passes } from "./Passes.ts"
 
 /**
@@ -52,41 +53,16 @@ export const nextListed = (database: DatabaseSync): Statement<[queue: string, ty
 /** Tasks that a claim reads first of a lane that is not its first: many such lanes give it one or none. */
 const aFew = 8
 
-/** Tasks of one lane or line that a claim has read, as many as it has to know. */
-class Reading<Row extends Place> implements Waiting<Row> {
-  private readonly readOn: (read: Array<Row>) => boolean
-  private read: Array<Row> = []
-  private taken = 0
-  private hasMore = true
-
-  constructor(readOn: (this: void, read: Array<Row>) => boolean) {
-    this.readOn = readOn
-  }
-
-  first(): Row | undefined {
-    if (this.taken === this.read.length && this.hasMore) this.hasMore = this.readOn(this.read)
-    return this.read[this.taken]
-  }
-
-  shift(): void {
-    this.taken++
-  }
-
-  /** What was read is not true for ever. */
-  forget(): void {
-    this.read = []
-    this.taken = 0
-    this.hasMore = true
-  }
-}
+/** Tasks of lines that are read at once at most when lines are looked for. */
+const maxLoaded = 512
 
 /** A lane with its tasks that have no gate. */
 class Lane extends OrderedLane<Place, Lane> {
-  readonly plain: Reading<Place>
+  readonly plain: Heads<Place>
 
-  constructor(queue: string, ofType: Lane["ofType"], readOn: (lane: Lane, read: Array<Place>) => boolean) {
+  constructor(queue: string, ofType: Lane["ofType"], plain: Heads<Place>) {
     super(queue, ofType)
-    this.plain = new Reading((read) => readOn(this, read))
+    this.plain = plain
   }
 
   protected firstPlain(): Place | undefined {
@@ -98,51 +74,93 @@ class Lane extends OrderedLane<Place, Lane> {
   }
 }
 
+type Details = [id: string, priority: number, costs: string | null]
+
+/** A task of a line, as the index has it. What else a pass may ask for is read when it does: most ask for nothing. */
+class Head implements GatedTask {
+  readonly rank: number
+  readonly seq: number
+  readonly gate: string
+  private readonly detailsOf: (seq: number) => Details
+  private known: Details | undefined
+
+  constructor(rank: number, seq: number, gate: string, detailsOf: (seq: number) => Details) {
+    this.rank = rank
+    this.seq = seq
+    this.gate = gate
+    this.detailsOf = detailsOf
+  }
+
+  get id(): string {
+    return this.details[0]
+  }
+
+  get priority(): number {
+    return this.details[1]
+  }
+
+  get costs(): string | null {
+    return this.details[2]
+  }
+
+  private get details(): Details {
+    return this.known ??= this.detailsOf(this.seq)
+  }
+}
+
 /** The lanes of a file, as the open transaction has them. */
 export class Lanes {
   private readonly nextLane
-  private readonly nextLine
+  private readonly nextLines
   private readonly since
   private readonly heads
   private readonly lineHeads
+  private readonly detailsOf
   private readonly gates: Passes
   /** `undefined` until they are asked for. */
   private lanes: LaneOrder<Place, Lane> | undefined
   private keeper: Gatekeeper<GatedTask>
   private version: number | undefined
   private maxCount = 0
-  /** Those that the claim has read, and how many tasks it is to take. */
-  private looked: Array<Reading<Place>> = []
-  private lookedLines: Array<Reading<GatedTask>> = []
+  private kept = new Kept()
+  /** Whether lanes and lines are being read: then they may have more tasks than were told. */
+  private isLoading = false
+  /** How many tasks the claim is to take, and whether it has read a lane. */
   private limit = 0
+  private hasRead = false
   private readonly rules: Gates.Rules
+  /** The numbers of tasks that run behind gates, by those of their claims. */
+  private readonly claims = new Map<number, number>()
 
   constructor(database: DatabaseSync, headStartMs: number) {
     this.nextLane = prepare<[queue: string, type: string, gate: string, rank: number, seq: number]>(
       database,
       `SELECT queue, type, gate, rank, seq FROM task WHERE state = 1 AND ${from}, gate, rank, seq LIMIT 1`
     )
-    this.nextLine = prepare<[gate: string, rank: number, seq: number]>(
+    this.nextLines = prepare<[gate: string, rank: number, seq: number]>(
       database,
       `SELECT gate, rank, seq FROM task INDEXED BY task_lane
-        WHERE state = 1 AND queue = ? AND type = ? AND gate > ? ORDER BY gate, rank, seq LIMIT 1`
+        WHERE state = 1 AND queue = ? AND type = ? AND gate > ? ORDER BY gate, rank, seq LIMIT ?`
     )
     this.since = firstWaiting(database)
-    // one lane or line, of the first from its index alone
+    // one lane or line, from its index alone
     this.heads = prepare<[rank: number, seq: number]>(
       database,
       `SELECT rank, seq FROM task WHERE state = 1 AND queue = ? AND type = ? AND gate = ''
         ORDER BY rank, seq LIMIT ? OFFSET ?`
     )
-    this.lineHeads = prepare<[rank: number, seq: number, id: string, priority: number, costs: string | null]>(
+    this.lineHeads = prepare<[rank: number, seq: number]>(
       database,
-      `SELECT rank, seq, id, priority, costs FROM task WHERE state = 1 AND queue = ? AND type = ? AND gate = ?
+      `SELECT rank, seq FROM task WHERE state = 1 AND queue = ? AND type = ? AND gate = ?
         ORDER BY rank, seq LIMIT ? OFFSET ?`
     )
+    const details = prepare<Details>(database, "SELECT id, priority, costs FROM task WHERE seq = ?")
+    this.detailsOf = (seq: number) => details.get(seq)!
     this.gates = new Passes(database)
     this.rules = new Gates.Rules((kind) => this.gates.documentsOf(kind))
     this.keeper = new Gatekeeper({
       headStartMs,
+      rulesVersion: this.rules.version,
       isPaused: this.rules.isKeyPaused,
       limitOf: this.rules.limitOf,
       bucketOf: (pass) => this.gates.bucketOf(pass),
@@ -169,8 +187,10 @@ export class Lanes {
   /** To be called when a transaction has been rolled back. */
   forget(): void {
     this.lanes = undefined
+    this.kept = new Kept()
     this.rules.forget()
     this.keeper.forget()
+    this.claims.clear()
   }
 
   /** To be called when a record was put that claims read; `null` where it was deleted. */
@@ -183,31 +203,36 @@ export class Lanes {
   note(queue: string, type: string, gate: string | null, rank: number, seq: number): void {
     const place = { rank, seq }
     const lane = this.lanes?.file(queue, type, place)
-    if (lane !== undefined && gate !== null && gate !== "") this.linesOf(lane).file(gate, place)
+    if (lane === undefined) return
+    if (gate === null || gate === "") return lane.plain.add(place)
+    const line = this.linesOf(lane).file(gate, place)
+    headsOf(line).add(new Head(rank, seq, line.gate, this.detailsOf))
   }
 
   private linesOf(lane: Lane) {
     const { queue, type } = lane
-    return lane.lines ??= new Lines(
-      queue,
-      type,
-      this.keeper,
-      (gate) => {
-        const reading: Reading<GatedTask> = new Reading((read) => this.readLineOn(queue, type, gate, read, reading))
-        return reading
-      }
-    )
+    return lane.lines ??= new Lines(queue, type, this.keeper, (gate) => this.headsOfLine(queue, type, gate))
   }
 
-  /** To be called when a task has completed, whatever its gate is. */
-  ended(id: string): void {
-    this.keeper.end(id)
+  /** To be called with the number that a claim gives to the first of the tasks that it has taken. */
+  claimed(taken: ReadonlyArray<Place>, firstClaim: number): void {
+    for (const [index, { seq }] of taken.entries()) if (this.keeper.runs(seq)) this.claims.set(firstClaim + index, seq)
   }
 
-  /** To be called when a task with a gate comes into another state. */
-  changed({ id, queue, state: before, type }: TaskRecord, gate: string, state: TaskState): void {
-    if (state !== "running") this.keeper.end(id)
-    if (before === "pending") this.lanes?.find(queue, type)?.lines?.left(gate)
+  /** To be called when the task of a claim has completed, whatever its gate is. */
+  ended(claim: number): void {
+    const seq = this.claims.get(claim)
+    if (seq === undefined) return
+    this.claims.delete(claim)
+    this.keeper.end(seq)
+  }
+
+  /** To be called when a task comes into another state, or has another place. */
+  changed({ claim, gate, queue, state: before, type }: TaskRecord, state: TaskState): void {
+    const lane = before === "pending" ? this.lanes?.find(queue, type) : undefined
+    if (gate === null) return lane?.plain.left()
+    if (state !== "running") this.ended(claim)
+    lane?.lines?.left(gate)
     this.keeper.touch(gate)
   }
 
@@ -245,45 +270,46 @@ export class Lanes {
   take(wanted: Runnable, limit: number, version: number, now: number): ReadonlyArray<Place> {
     const lanes = this.refresh(version)
     this.limit = limit
+    this.hasRead = false
     this.keeper.begin(now)
     const taken = lanes.take(wantedOf(wanted, this.rules), limit)
-    for (const reading of this.looked) reading.forget()
-    for (const reading of this.lookedLines) reading.forget()
-    this.looked = []
-    this.lookedLines = []
+    this.kept.end()
     return taken
   }
 
-  /** Adds tasks to those that have been read of a lane; answers whether there may be more. */
-  private readonly readOn = (lane: Lane, read: Array<Place>): boolean => {
-    const { length } = read
-    // one more than may be taken tells where the lane goes on
-    const amount = length > 0 ? length : this.looked.push(lane.plain) === 1 ? this.limit + 1 : aFew
-    const rows = this.heads.all(lane.queue, lane.type, amount, length)
-    for (const [rank, seq] of rows) read.push({ rank, seq })
-    return rows.length === amount
+  private headsOf(queue: string, type: string): Heads<Place> {
+    const firstAmount = () => {
+      // one more than may be taken tells where the lane goes on
+      const amount = this.hasRead ? aFew : this.limit + 1
+      this.hasRead = true
+      return amount
+    }
+    return new Heads<Place>(
+      this.kept,
+      !this.isLoading,
+      firstAmount,
+      (amount, offset) => this.heads.all(queue, type, amount, offset).map(([rank, seq]) => ({ rank, seq }))
+    )
   }
 
-  /** The same of a line, which mostly gives one or none. */
-  private readLineOn(
-    queue: string,
-    type: string,
-    gate: string,
-    read: Array<GatedTask>,
-    reading: Reading<GatedTask>
-  ): boolean {
-    const { length } = read
-    // with the one behind it, which is asked for next when the first is taken
-    const amount = Math.max(2, length)
-    if (length === 0) this.lookedLines.push(reading)
-    const rows = this.lineHeads.all(queue, type, gate, amount, length)
-    for (const [rank, seq, id, priority, costs] of rows) read.push({ rank, seq, id, priority, gate, costs })
-    return rows.length === amount
+  /** The same of a line, which mostly gives a claim one task or none. */
+  private headsOfLine(queue: string, type: string, gate: string): Heads<GatedTask> {
+    return new Heads<GatedTask>(
+      this.kept,
+      !this.isLoading,
+      () => aFew,
+      (amount, offset) =>
+        this.lineHeads.all(queue, type, gate, amount, offset)
+          .map(([rank, seq]) => new Head(rank, seq, gate, this.detailsOf))
+    )
   }
 
   /** Up to `limit` lanes that are not covered. */
   stranded(coverage: Coverage, limit: number, version: number): ReadonlyArray<Stranded> {
-    return this.refresh(version).stranded(coverage, limit, ({ queue, type }) => this.since(queue, type))
+    const stranded = this.refresh(version).stranded(coverage, limit, ({ queue, type }) => this.since(queue, type))
+    // a process that runs no tasks makes no other claims
+    this.kept.end()
+    return stranded
   }
 
   /** The lanes as the file has them now, whose version this is. */
@@ -294,33 +320,62 @@ export class Lanes {
     return lanes
   }
 
-  /** One seek for each lane and line. */
+  /** One seek for each lane. */
   private load(): LaneOrder<Place, Lane> {
     this.forget()
-    const lanes = this.lanes = new LaneOrder<Place, Lane>((queue, ofType) => new Lane(queue, ofType, this.readOn))
+    const least = this.version === undefined ? 64 : 4
+    this.isLoading = true
+    const lanes = this.lanes = new LaneOrder<Place, Lane>((queue, ofType) =>
+      new Lane(queue, ofType, this.headsOf(queue, ofType.type))
+    )
     for (let row = this.nextLane.get("", ""); row !== undefined;) {
       const [queue, type, gate, rank, seq] = row
       const lane = lanes.file(queue, type, { rank, seq })
-      if (gate !== "" || this.nextLine.get(queue, type, gate) !== undefined) this.loadLines(lane)
+      if (gate !== "" || this.nextLines.get(queue, type, gate, 1) !== undefined) this.loadLines(lane, least)
       row = this.nextLane.get(queue, ByteOrder.after(type))
     }
-    for (const [id, gate] of this.gates.running()) this.keeper.start(id, Gate.passesOf(gate))
+    for (const [seq, claim, gate] of this.gates.running()) {
+      this.keeper.start(seq, Gate.passesOf(gate))
+      this.claims.set(claim, seq)
+    }
     this.maxCount = Math.max(minReloadedLanes, lanes.size * 2)
+    this.isLoading = false
     return lanes
   }
 
-  private loadLines(lane: Lane): void {
+  /**
+   * Reads on in the index as far as the lines are short, and seeks the next line behind one that is long: tasks of several lines are one
+   * piece of it. `least` of them are read at once; it may be few where other processes write, and this is done again and again.
+   */
+  private loadLines(lane: Lane, least: number): void {
     const lines = this.linesOf(lane)
     const turns = this.gates.turnsOf(lane.queue, lane.type)
-    for (let row = this.nextLine.get(lane.queue, lane.type, ""); row !== undefined;) {
-      const [gate, rank, seq] = row
-      const line = lines.file(gate, { rank, seq })
-      line.turn = turns.get(gate) ?? line.turn
-      this.lanes!.file(lane.queue, lane.type, { rank, seq })
-      row = this.nextLine.get(lane.queue, lane.type, gate)
+    let amount = least
+    for (let after = "", hasMore = true; hasMore;) {
+      const rows = this.nextLines.all(lane.queue, lane.type, after, amount)
+      hasMore = rows.length === amount
+      let found = 0
+      for (let start = 0; start < rows.length; found++) {
+        const [gate, rank, seq] = rows[start]!
+        const line = lines.file(gate, { rank, seq })
+        line.turn = turns.get(gate) ?? line.turn
+        this.lanes!.file(lane.queue, lane.type, { rank, seq })
+        const first = start
+        while (start < rows.length && rows[start]![0] === gate) start++
+        headsOf(line).begin(
+          rows.slice(first, start).map(([, rank, seq]) => new Head(rank, seq, line.gate, this.detailsOf)),
+          start < rows.length || !hasMore
+        )
+        after = gate
+      }
+      amount = found > 1 && this.kept.hasRoom ? Math.min(amount * 2, maxLoaded) : least
     }
   }
 }
+
+const headsOf = (line: Line<GatedTask>): Heads<GatedTask> =>
+  // made by `headsOfLine`
+  line.tasks as Heads<GatedTask>
 
 /** When the first task of a queue and type became due that is pending, in the order of work, whatever its gate. */
 const firstWaiting = (database: DatabaseSync): (queue: string, type: string) => number | undefined => {

@@ -53,7 +53,10 @@ export class Passes {
     )
     this.dropTurn = prepare(database, "DELETE FROM turn WHERE queue = ? AND type = ? AND gate = ?")
     const running = "FROM task INDEXED BY task_lease WHERE state = 2 AND gate <> ''"
-    this.gatesOfRunning = prepare<[id: string, gate: string]>(database, `SELECT id, gate ${running} ORDER BY claim`)
+    this.gatesOfRunning = prepare<[seq: number, claim: number, gate: string]>(
+      database,
+      `SELECT seq, claim, gate ${running}`
+    )
     this.runningWith = prepare<[id: string]>(
       database,
       `SELECT id ${running} AND EXISTS (SELECT 1 FROM json_each(gate) WHERE value = ?) ORDER BY claim`
@@ -118,8 +121,8 @@ export class Passes {
     else this.saveTurn.run(queue, type, gate, turn.turn, turn.credit)
   }
 
-  /** The tasks that run behind gates, the longest first. */
-  running(): ReadonlyArray<readonly [id: string, gate: string]> {
+  /** The tasks that run behind gates, and their claims. */
+  running(): ReadonlyArray<readonly [seq: number, claim: number, gate: string]> {
     return this.gatesOfRunning.all()
   }
 

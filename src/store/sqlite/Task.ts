@@ -71,7 +71,7 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
       task.seq
     )
     tally.move(task.state, change.state, 1)
-    if (task.gate !== null) lanes.changed(task, task.gate, change.state)
+    lanes.changed(task, change.state)
     if (gate !== task.gate) lanes.touch(gate)
     if (change.state === "pending") lanes.note(task.queue, task.type, gate, rank, task.seq)
   }

@@ -1,0 +1,139 @@
+/** How passes stand: how many tasks run with each, and what the rules say of it, looked up once for all tasks that have it. */
+import type { Limit, Pass } from "../domain/Gate.ts"
+
+/** What the rules say of passes: see `Rules`. */
+export interface PassRules {
+  /** Another number once they may say something else. */
+  readonly version: () => number
+  readonly isPaused: (pass: Pass) => boolean
+  readonly limitOf: (pass: Pass) => Limit | undefined
+}
+
+/** How a pass stands, as long as a line has it or a task runs with it. */
+export class Standing {
+  readonly pass: Pass
+  /** Tasks that run with it. */
+  running = 0
+  /** Lines that have it. */
+  lines = 0
+  /** As long as fewer run than this, it is open to each of its tasks; −1 where that takes more to decide. */
+  max = -1
+  /** Its limit, if that is one which a task changes when it starts. */
+  changing: Limit | undefined
+  private version = NaN
+
+  constructor(pass: Pass) {
+    this.pass = pass
+  }
+
+  /** Brings what the rules say up to date. */
+  update(rules: PassRules, version: number): void {
+    if (this.version === version) return
+    this.version = version
+    const limit = rules.limitOf(this.pass)
+    this.changing = limit !== undefined && ("tokens" in limit || "order" in limit || "fair" in limit)
+      ? limit
+      : undefined
+    if (rules.isPaused(this.pass)) this.max = -1
+    else if (limit === undefined || "lifted" in limit || "fair" in limit) this.max = Infinity
+    else this.max = "max" in limit && limit.notBefore === undefined ? limit.max : -1
+  }
+}
+
+/** The passes of all lines and of the tasks that run. */
+export class Standings {
+  private readonly rules: PassRules
+  private readonly byPass = new Map<Pass, Standing>()
+  /** By the sequence numbers of tasks that run. */
+  private readonly ofRunning = new Map<number, ReadonlyArray<Standing>>()
+
+  constructor(rules: PassRules) {
+    this.rules = rules
+  }
+
+  running(pass: Pass): number {
+    return this.byPass.get(pass)?.running ?? 0
+  }
+
+  /** Whether a task runs. */
+  has(seq: number): boolean {
+    return this.ofRunning.has(seq)
+  }
+
+  /** Those of the passes of a line, until it is gone. */
+  ofLine(passes: ReadonlyArray<Pass>): ReadonlyArray<Standing> {
+    const standings = this.of(passes)
+    for (const standing of standings) standing.lines++
+    return standings
+  }
+
+  /** To be called for a line that is gone. */
+  lineGone(standings: ReadonlyArray<Standing>): void {
+    for (const standing of standings) {
+      standing.lines--
+      this.drop(standing)
+    }
+  }
+
+  /** Whether all are open to each of their tasks, so that nothing more has to be decided. */
+  areOpen(standings: ReadonlyArray<Standing>): boolean {
+    const version = this.rules.version()
+    let areOpen = true
+    for (const standing of standings) {
+      standing.update(this.rules, version)
+      if (standing.running >= standing.max) areOpen = false
+    }
+    return areOpen
+  }
+
+  /** To be called for a task that begins to run with these passes. */
+  start(seq: number, standings: ReadonlyArray<Standing>): void {
+    if (this.ofRunning.has(seq)) return
+    this.ofRunning.set(seq, standings)
+    for (let index = 0; index < standings.length; index++) if (isFirst(standings, index)) standings[index]!.running++
+  }
+
+  /** The same for a task that was started before. */
+  startWith(seq: number, passes: ReadonlyArray<Pass>): void {
+    this.start(seq, this.of(passes))
+  }
+
+  /** To be called for a task that runs no more. Answers the passes that it had. */
+  end(seq: number): ReadonlyArray<Standing> {
+    const standings = this.ofRunning.get(seq)
+    if (standings === undefined) return none
+    this.ofRunning.delete(seq)
+    for (let index = 0; index < standings.length; index++) {
+      if (!isFirst(standings, index)) continue
+      const standing = standings[index]!
+      standing.running--
+      this.drop(standing)
+    }
+    return standings
+  }
+
+  /** To be called when nothing is known any more: lines, and tasks that run, are told again. */
+  forget(): void {
+    this.byPass.clear()
+    this.ofRunning.clear()
+  }
+
+  private of(passes: ReadonlyArray<Pass>): ReadonlyArray<Standing> {
+    return passes.map((pass) => {
+      let standing = this.byPass.get(pass)
+      if (standing === undefined) this.byPass.set(pass, standing = new Standing(pass))
+      return standing
+    })
+  }
+
+  /** Keys come and go with each task. */
+  private drop({ lines, pass, running }: Standing): void {
+    if (running === 0 && lines === 0) this.byPass.delete(pass)
+  }
+}
+
+const none: ReadonlyArray<Standing> = []
+
+/** A task counts once, also where it names a pass twice. */
+const isFirst = (standings: ReadonlyArray<Standing>, index: number): boolean =>
+  index === 0 || standings.indexOf(standings[index]!) === index
