@@ -212,7 +212,7 @@ export const next = (timetable: Timetable, after: number): number | undefined =>
     ticks = compile(timetable)
     compiled.set(timetable, ticks)
   }
-  if (Number.isNaN(after)) return undefined
+  if (!(after < Bounds.maxRunAt)) return undefined
   // A tick is in 1970 or later
   const tick = ticks(Math.max(Math.floor(after), -1))
   return tick === undefined || tick > Bounds.maxRunAt ? undefined : tick
