@@ -49,6 +49,25 @@ describe("a timetable", () => {
     ])
   })
 
+  it("goes on after a fixed hour that is shown again, however many times it has", () => {
+    const later = shown(berlin("* * 2 * * *"), "2024-10-27T01:10:00Z", 1)
+    assert.deepStrictEqual(later, ["2024-10-28 02:00 +01:00"])
+  })
+
+  it("has no tick after the year 9999, whatever is asked", () => {
+    for (const timetable of [berlin("30 2 * * *"), { every: 5000 }, { rrule: "FREQ=YEARLY" }, { at: 7 }]) {
+      for (
+        const after of [Number.POSITIVE_INFINITY, Number.NaN, Number.MAX_VALUE, Date.UTC(9999, 11, 31, 23, 59, 59)]
+      ) {
+        assert.strictEqual(Timetable.next(parse(timetable), after), undefined, `${JSON.stringify(timetable)} ${after}`)
+      }
+      for (const after of [Number.NEGATIVE_INFINITY, -1, -1e15]) {
+        assert.isAtLeast(Timetable.next(parse(timetable), after) ?? -1, 0)
+      }
+    }
+    assert.deepStrictEqual(shown(berlin("30 2 * * *"), "9999-12-31T01:00:00Z", 3), ["9999-12-31 02:30 +01:00"])
+  })
+
   it("ticks in steady intervals from its start, or from 1970", () => {
     const every = parse({ every: "90 seconds" })
     assert.deepStrictEqual(Timetable.upcoming(every, 0, 3), [90_000, 180_000, 270_000])
