@@ -64,7 +64,7 @@ describe("the ticks of a cron expression", () => {
         assert.strictEqual(Timetable.next(timetable.success, after + 59_999), expected[position])
       }
     },
-    { fastCheck: { numRuns: 60 } }
+    { arbitrary: { runs: 60 } }
   )
 
   it.prop("go forward, and a preview shows the same", [Spec, Zone, int(0, 4_000_000_000)], ([spec, zone, seconds]) => {
@@ -150,7 +150,7 @@ describe("a calendar rule and a cron expression that say the same", () => {
         )
       }
     },
-    { fastCheck: { numRuns: 25 } }
+    { arbitrary: { runs: 25 } }
   )
 
   it.prop(
