@@ -8,12 +8,12 @@
 import { DateTime, Duration, Option, Result, Schema } from "effect"
 import * as Bounds from "./Bounds.ts"
 import * as CronFields from "./CronFields.ts"
-import * as DurationText from "./DurationText.ts"
 import { InvalidTimetable } from "./Errors.ts"
 import * as Quoting from "./Quoting.ts"
 import * as Recurrence from "./Recurrence.ts"
 import * as RecurrenceRule from "./RecurrenceRule.ts"
 import * as Rfc3339 from "./Rfc3339.ts"
+import * as TimetableText from "./TimetableText.ts"
 import * as TimeZone from "./TimeZone.ts"
 import * as WallClock from "./WallClock.ts"
 import * as WallTicks from "./WallTicks.ts"
@@ -229,11 +229,20 @@ export const upcoming = (timetable: Timetable, after: number, count: number): Re
   return ticks
 }
 
-/** When it ticks, in plain words: `every 5m`, `once at 2026-01-31T12:00:00.000Z`. */
+/** When it ticks, in plain words: `every day at 02:30 in Europe/Berlin`, `every 5 minutes`. */
 export const describe = (timetable: Timetable): string => {
-  if ("cron" in timetable) return `at ${timetable.cron} in ${timetable.timeZone}`
-  if ("rrule" in timetable) return `by the rule ${timetable.rrule} in ${timetable.timeZone}`
-  if ("every" in timetable) return `every ${DurationText.format(timetable.every)}`
+  if ("cron" in timetable) {
+    return TimetableText.ofCron(Result.getOrThrow(CronFields.parse(timetable.cron)), timetable.timeZone)
+  }
+  if ("rrule" in timetable) {
+    const { rrule, start, timeZone } = timetable
+    const rule = RecurrenceRule.parse(rrule, start === undefined ? undefined : wallOf(start))
+    return TimetableText.ofRule(Result.getOrThrow(rule), timeZone, start)
+  }
+  if ("every" in timetable) {
+    const from = timetable.start === undefined ? "" : ` from ${DateTime.formatIso(timetable.start)}`
+    return `every ${Duration.format(timetable.every)}${from}`
+  }
   return `once at ${DateTime.formatIso(timetable.at)}`
 }
 

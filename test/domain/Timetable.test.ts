@@ -92,11 +92,6 @@ describe("a timetable", () => {
     assert.deepStrictEqual(parse({ cron: "@daily" }), { cron: "@daily", timeZone: Timetable.defaultTimeZone })
   })
 
-  it("is told in words", () => {
-    assert.strictEqual(Timetable.describe(parse({ every: "90 seconds" })), "every 1m30s")
-    assert.strictEqual(Timetable.describe(parse({ at: 0 })), "once at 1970-01-01T00:00:00.000Z")
-  })
-
   it("is stored as JSON", () => {
     for (
       const timetable of [
