@@ -175,14 +175,10 @@ export interface Options<
   readonly queue?: string | undefined
   /** Default `normal`. */
   readonly priority?: PriorityInput | undefined
-  /**
-   * The idempotency key of a task that is enqueued without a `key`, from its payload. With it, the same payload enqueued
-   * twice is one task, as long as the task is kept; another payload with the same key is a `KeyConflict`.
-   */
+  /** The idempotency key of a task that is enqueued without a `key`, from its payload: see `EnqueueOptions`. */
   readonly idempotencyKey?: ((payload: ToSchema<Payload>["Type"]) => string) | undefined
   /**
-   * How tasks with the same key keep each other away, for a while: see {@link UniqueOptions}. A function gets typed constructors.
-   * Not together with `idempotencyKey`.
+   * How tasks with the same key keep each other away, for a while. A function gets typed constructors. Not with `idempotencyKey`.
    *
    * @example
    * ```ts
@@ -196,6 +192,8 @@ export interface Options<
   readonly timeout?: Duration.Input | undefined
   /** How long a task is of use once it is due for the first time: see `EnqueueOptions`. Default: for ever. */
   readonly expiresIn?: Duration.Input | undefined
+  /** Within which time a task should start once it is due: see `EnqueueOptions`. Default: none. */
+  readonly startWithin?: Duration.Input | undefined
   /** How many of its tasks run at a time and start in a time, per key if a limit has one. A function gets typed constructors. */
   readonly limits?: GivenLimits<ToSchema<Payload>["Type"]> | undefined
   /** Dependencies of its handler: while the breaker of one is open, none of its tasks starts. See `Breaker.make`. */
@@ -218,6 +216,7 @@ const names: Bounds.Names<Options<any, any, any>> = {
   retry: 1,
   timeout: 1,
   expiresIn: 1,
+  startWithin: 1,
   limits: 1,
   breakers: 1,
   orderBy: 1,
@@ -246,6 +245,7 @@ const batchNames: Bounds.Names<BatchSettings> = {
   maxRetries: 1,
   timeout: 1,
   expiresIn: 1,
+  startWithin: 1,
   queue: 1,
   whenFull: 1
 }

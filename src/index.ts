@@ -70,8 +70,9 @@ export type {
   WatchedEvent,
   WatchOptions
 } from "./events/EventFeed.ts"
-export type { Explanation, Reason } from "./explain/Explain.ts"
+export type { Deadline, Explanation, Reason } from "./explain/Explain.ts"
 export type { QueueLimits } from "./domain/QueueLimits.ts"
+export type { Starts } from "./explain/Starts.ts"
 export type { Cause, Verdict, Verdicts } from "./explain/Verdict.ts"
 export type { GateReason, LastFailure, OfKey, PauseFacts } from "./explain/GateReasons.ts"
 export type { LogLine } from "./logs/LogLine.ts"

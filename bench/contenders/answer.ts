@@ -19,6 +19,7 @@ export const answer: TaskJson = {
   due_at: "2026-01-01T00:00:00.000Z",
   timeout_ms: null,
   expires_at: null,
+  start_by: null,
   attempts: 0,
   failures: 0,
   crashes: 0,

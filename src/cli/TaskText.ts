@@ -94,6 +94,7 @@ export const card = (task: TaskJson, paint: Screen.Paint, now: number, width: nu
     ...moment("Created", task.created_at),
     ...(task.status === "scheduled" || task.due_at !== task.created_at ? moment("Due", task.due_at) : []),
     ...moment("Expires", task.expires_at),
+    ...moment("Start by", task.start_by, punctuality(task, now)),
     ...moment("Started", task.started_at),
     ...moment("Finished", task.completed_at, took),
     field("Attempts", counts.join(", ")),
@@ -101,6 +102,16 @@ export const card = (task: TaskJson, paint: Screen.Paint, now: number, width: nu
     ...(task.instance === null ? [] : [field("Instance", Screen.plain(task.instance))]),
     ...(task.history.length === 0 ? [] : ["", ...history(task.history, paint, width)])
   ]
+}
+
+/** How a task stands to the time by which it should start. One that finished without another start says nothing. */
+const punctuality = ({ start_by, started_at, status }: TaskJson, now: number): string => {
+  if (start_by === null) return ""
+  const isWaiting = status === "scheduled" || status === "pending"
+  if (!isWaiting && (started_at === null || status === "cancelled" || status === "expired")) return ""
+  const lateMs = (isWaiting ? now : Date.parse(started_at!)) - Date.parse(start_by)
+  if (lateMs <= 0) return isWaiting ? "" : ", started in time"
+  return isWaiting ? ", late" : `, started ${Words.precise(lateMs)} late`
 }
 
 /** What is before a value on its line. */

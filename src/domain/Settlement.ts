@@ -37,7 +37,7 @@ export type Settlement =
 export type SettleAnswer = "applied" | "already" | "stale"
 
 /** What a waiting task is from now on, besides its time. */
-export interface Revision extends Pick<TaskRecord, "priority" | "gate" | "costs" | "hold"> {
+export interface Revision extends Pick<TaskRecord, "priority" | "gate" | "costs" | "hold" | "startWithinMs"> {
   /** `null` where it stays. */
   readonly payload: string | null
 }
@@ -49,6 +49,7 @@ export type Change =
     | "state"
     | "dueAt"
     | "expiresAt"
+    | "startBy"
     | "completedAt"
     | "failures"
     | "crashes"
@@ -61,12 +62,13 @@ export type Change =
   & { readonly revised?: Revision | undefined }
 
 /** The fields that those decisions read. */
-export type Current = Change & Pick<TaskRecord, "claim" | "claims" | "startedAt" | "instance">
+export type Current = Change & Pick<TaskRecord, "claim" | "claims" | "startedAt" | "instance" | "startWithinMs">
 
 const unchanged = (task: Current): Change => ({
   state: task.state,
   dueAt: task.dueAt,
   expiresAt: task.expiresAt,
+  startBy: task.startBy,
   completedAt: task.completedAt,
   failures: task.failures,
   crashes: task.crashes,
@@ -105,11 +107,11 @@ const cancelled = (task: Current, now: number, settledClaim: number, failure: Ta
   failure
 })
 
-/** A task that waits from now on until it is due, or has expired if that is too late. */
+/** A task that waits for another attempt until it is due, or has expired if that is too late. */
 const waitingFrom = (task: Change, dueAt: number, now: number): Change =>
   task.expiresAt !== null && Math.max(dueAt, now) >= task.expiresAt
-    ? { ...task, state: "expired", dueAt, completedAt: now }
-    : { ...task, state: waiting(dueAt, now), dueAt }
+    ? { ...task, state: "expired", dueAt, startBy: null, completedAt: now }
+    : { ...task, state: waiting(dueAt, now), dueAt, startBy: null }
 
 /** The task after an attempt that did not finish it: due again, unless it is to be cancelled or would be too old. */
 const again = (
@@ -214,7 +216,9 @@ export const cancel = (task: Current, now: number): Change | undefined => {
 }
 
 /** What is to be changed about a task. What is left out stays. */
-export interface Revisions extends Partial<Pick<TaskRecord, "payload" | "priority" | "gate" | "costs" | "hold">> {
+export interface Revisions
+  extends Partial<Pick<TaskRecord, "payload" | "priority" | "gate" | "costs" | "hold" | "startWithinMs">>
+{
   /** When it is due. */
   readonly dueAt?: number | undefined
 }
@@ -229,14 +233,27 @@ export type Revisable = Current & Pick<TaskRecord, "priority" | "gate" | "costs"
 const movedBy = ({ claims, expiresAt }: Current, byMs: number): number | null =>
   expiresAt === null ? null : expiresAt + (claims === 0 ? byMs : Math.max(0, byMs))
 
+/** Until when a task that waits should start, where it has been revised. A retry has started before. */
+const startByFrom = ({ claims, startBy }: Current, dueAt: number, startWithinMs: number | null): number | null =>
+  startWithinMs !== null && (startBy !== null || claims === 0) ? dueAt + startWithinMs : null
+
 /** What a revision means for a task as it stands; `undefined` unless it waits. */
 export const revise = (task: Revisable, { dueAt, payload, ...fields }: Revisions, now: number): Change | undefined => {
   if (task.state !== "scheduled" && task.state !== "pending") return undefined
-  const { costs, gate, hold, priority } = task.revised ?? task
-  const revised = { costs, gate, hold, priority, ...fields, payload: payload ?? task.revised?.payload ?? null }
+  const { costs, gate, hold, priority, startWithinMs } = task.revised ?? task
+  const all = { costs, gate, hold, priority, startWithinMs, ...fields }
+  const revised = { ...all, payload: payload ?? task.revised?.payload ?? null }
+  const startBy = startByFrom(task, dueAt ?? task.dueAt, all.startWithinMs)
   return dueAt === undefined
-    ? { ...unchanged(task), revised }
-    : { ...unchanged(task), state: waiting(dueAt, now), dueAt, expiresAt: movedBy(task, dueAt - task.dueAt), revised }
+    ? { ...unchanged(task), startBy, revised }
+    : {
+      ...unchanged(task),
+      state: waiting(dueAt, now),
+      dueAt,
+      expiresAt: movedBy(task, dueAt - task.dueAt),
+      startBy,
+      revised
+    }
 }
 
 /** What the store's clock means for a task as it stands; `undefined` unless it has waited for too long. */
@@ -254,7 +271,7 @@ export const stateAt = (task: Current & Pick<TaskRecord, "createdAt">, now: numb
 
 /**
  * What a rerun means for a dead letter: due now with fresh budgets; claim, claims and history stay. It expires no more: who
- * runs a task again wants it to run, however old it is.
+ * runs a task again wants it to run, however old it is. It should start within as long as before.
  */
 export const rerun = (task: Current, now: number): Change | undefined =>
   isFinished(task.state) && task.state !== "completed"
@@ -263,6 +280,7 @@ export const rerun = (task: Current, now: number): Change | undefined =>
       state: "pending",
       dueAt: now,
       expiresAt: null,
+      startBy: task.startWithinMs === null ? null : now + task.startWithinMs,
       completedAt: null,
       failures: 0,
       crashes: 0,

@@ -36,6 +36,8 @@ export interface AnyTaskDefinition {
   readonly timeoutMs: number | undefined
   /** How long after it is due for the first time a task is of use; `undefined` is for ever. */
   readonly expiresInMs: number | undefined
+  /** Within which time after it is due a task should start; `undefined` says nothing. */
+  readonly startWithinMs: number | undefined
   /** What its tasks must pass to start: their order, breakers, limits and fairness. */
   readonly limits: ReadonlyArray<LimitRule.LimitRule<any>>
   /** What stops their start while a dependency is down. */
@@ -81,6 +83,7 @@ export interface Options<
   readonly retry?: RetryPolicy<Error["Type"]> | undefined
   readonly timeout?: Duration.Input | undefined
   readonly expiresIn?: Duration.Input | undefined
+  readonly startWithin?: Duration.Input | undefined
   readonly description?: string | undefined
   readonly breakers?: ReadonlyArray<Breaker.Rule<Payload["Type"]>> | undefined
 }
@@ -108,6 +111,7 @@ export const make = <
     retry: options.retry ?? {},
     timeoutMs: options.timeout === undefined ? undefined : Math.ceil(Duration.toMillis(options.timeout)),
     expiresInMs: options.expiresIn === undefined ? undefined : Math.ceil(Duration.toMillis(options.expiresIn)),
+    startWithinMs: options.startWithin === undefined ? undefined : Math.ceil(Duration.toMillis(options.startWithin)),
     limits: LimitRule.rulesOf(type, options),
     breakers: options.breakers ?? [],
     description: options.description,
@@ -120,7 +124,7 @@ const policyNames: Bounds.Names<RetryPolicy<never>> = { ...ruleNames, byTag: 1, 
 
 const demandBounds = (
   type: string,
-  { expiresIn, idempotencyKey, priority, queue, retry, timeout, unique }: Options<any, any, any>
+  { expiresIn, idempotencyKey, priority, queue, retry, startWithin, timeout, unique }: Options<any, any, any>
 ): void => {
   UniqueRule.demand(unique, idempotencyKey !== undefined)
   Bounds.demand("type", Bounds.name, type)
@@ -128,6 +132,7 @@ const demandBounds = (
   Bounds.demand("priority", priorityBound, priority)
   Bounds.demand("timeout", Bounds.timeout, timeout)
   Bounds.demand("expiresIn", Bounds.span, expiresIn)
+  Bounds.demand("startWithin", Bounds.span, startWithin)
   if (retry === undefined) return
   const rules: ReadonlyArray<readonly [name: string, rule: RetryRule<never>]> = [
     ["retry", retry],

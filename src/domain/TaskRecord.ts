@@ -102,6 +102,8 @@ export interface NewTask extends Gated {
   readonly runAt: number | null
   /** How long after it is due for the first time the task is of use; `null` is for ever. */
   readonly expiresInMs: number | null
+  /** Within which time after it is due the task should start; `null` says nothing. */
+  readonly startWithinMs: number | null
 }
 
 /** A stored task: what was handed over, and what has become of it. */
@@ -115,6 +117,11 @@ export interface TaskRecord extends Omit<NewTask, "delayMs" | "runAt" | "expires
   readonly dueAt: number
   /** From when on the task is not started any more; `null` is never. */
   readonly expiresAt: number | null
+  /**
+   * Until when the task should start for the first time, or for the first time since it was run again; `null` where nothing says
+   * so, and from when on it waits for a later attempt.
+   */
+  readonly startBy: number | null
   /** When the latest attempt was claimed. */
   readonly startedAt: number | null
   /** When the task finished. */
@@ -153,6 +160,10 @@ export const dueAtOf = (task: Pick<NewTask, "delayMs" | "runAt">, now: number): 
 export const expiresAtOf = (task: NewTask, now: number): number | null =>
   task.expiresInMs === null ? null : dueAtOf(task, now) + task.expiresInMs
 
+/** Until when a task that is stored now should start. */
+export const startByOf = (task: NewTask, now: number): number | null =>
+  task.startWithinMs === null ? null : dueAtOf(task, now) + task.startWithinMs
+
 /** A task that has just been stored, without its sequence number, which the store assigns. */
 export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => {
   const dueAt = dueAtOf(task, now)
@@ -172,6 +183,8 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
     createdAt: now,
     dueAt,
     expiresAt: expiresAtOf(task, now),
+    startWithinMs: task.startWithinMs,
+    startBy: startByOf(task, now),
     startedAt: null,
     completedAt: null,
     failures: 0,
@@ -192,8 +205,8 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
 /** What an instance needs of a task it has claimed. */
 export interface ClaimedTask
   extends
-    Omit<NewTask, "key" | "unique" | "delayMs" | "runAt" | "expiresInMs">,
-    Pick<TaskRecord, "dueAt" | "failures" | "crashes">
+    Omit<NewTask, "key" | "unique" | "delayMs" | "runAt" | "expiresInMs" | "startWithinMs">,
+    Pick<TaskRecord, "dueAt" | "startBy" | "failures" | "crashes">
 {
   /** The number of this attempt, from 1: how often the task has been claimed. */
   readonly attempt: number

@@ -61,9 +61,20 @@ export interface Explanation {
   readonly summary: string
   /** All that has to change before it starts, the first first; none where it runs or has finished. */
   readonly reasons: ReadonlyArray<Reason>
+  /** When it should start; `null` where it has no `startWithin`, has started before, or does not wait. */
+  readonly deadline: Deadline | null
   /** When it may start, as far as that is known: `None` where it waits for a person, a handler or a free slot. */
   readonly mayStartAt: Option.Option<DateTime.Utc>
   readonly now: DateTime.Utc
+}
+
+/** Until when a task that waits should start. */
+export interface Deadline {
+  /** A sentence for people: how late it is, or how long until then. */
+  readonly text: string
+  readonly startBy: DateTime.Utc
+  /** How late it is, in milliseconds; less than 0 as long as there is time. */
+  readonly lateMs: number
 }
 
 /** The stores that know. */
@@ -84,7 +95,7 @@ export const explain = Effect.fnUntraced(function*(
   const now = utc(roll.now)
   const { state } = task
   if (state === "running" || isFinished(state)) {
-    return { id, state, summary: ongoing(task, roll), reasons: [], mayStartAt: Option.none(), now }
+    return { id, state, summary: ongoing(task, roll), reasons: [], deadline: null, mayStartAt: Option.none(), now }
   }
   const able = roll.instances.filter((instance) => canRun(instance, task))
   const pause = yield* Effect.provideService(PausedQueues.pauseOf(task.queue), RecordStore, records)
@@ -97,7 +108,8 @@ export const explain = Effect.fnUntraced(function*(
   reasons.push(...yield* Effect.provideService(gateReasons(tasks, task, roll.now), RecordStore, records))
   if (able.length === 0) reasons.push(noHandler(task, roll.instances.length))
   if (reasons.length === 0) reasons.push(yield* behind(tasks, task, able))
-  return { id, state, summary: reasons[0]!.text, reasons, mayStartAt: mayStartAt(reasons, now), now }
+  const deadline = deadlineOf(task, roll.now)
+  return { id, state, summary: reasons[0]!.text, reasons, deadline, mayStartAt: mayStartAt(reasons, now), now }
 })
 
 const ongoing = (task: TaskRecord, roll: Roll): string => {
@@ -133,6 +145,16 @@ const notDue = (task: TaskRecord, now: DateTime.Utc): Reason => {
   const last = task.failures > 0 ? task.history.at(-1)?.outcome : undefined
   const why = last === "failed" ? `Its retry ${retryCount(task)} is due` : "It is due"
   return { code: "not_due", text: `${why} in ${wait}, at ${DateTime.formatIso(dueAt)}.`, dueAt }
+}
+
+const deadlineOf = ({ startBy }: TaskRecord, now: number): Deadline | null => {
+  if (startBy === null) return null
+  const lateMs = now - startBy
+  const amount = DurationText.format(Duration.millis(Math.abs(lateMs)))
+  const text = lateMs > 0
+    ? `It should have started by ${timeText(startBy)}, and is ${amount} late.`
+    : `It should start within ${amount}, by ${timeText(startBy)}.`
+  return { text, startBy: utc(startBy), lateMs }
 }
 
 const noHandler = ({ queue, type }: TaskRecord, instances: number): Reason => {

@@ -14,6 +14,7 @@ import { RecordStore } from "../store/RecordStore.ts"
 import { promotion, type TaskStore } from "../store/TaskStore.ts"
 import { type GateReason, gateReasons, pauseFacts } from "./GateReasons.ts"
 import { canRun, roomOf } from "./Instances.ts"
+import { lateText, type Starts, startsOf } from "./Starts.ts"
 
 /** Something that waiting tasks wait for. */
 export interface Cause {
@@ -43,6 +44,8 @@ export interface Verdict {
   readonly running: number
   /** When the first of them in the order of work became due; `null` when none waits. */
   readonly waitingSince: DateTime.Utc | null
+  /** Of the newest tasks that run or wait, those that should start within a time. */
+  readonly starts: Starts
   /** Slots of the living instances that work on it and do not drain, and how many of them ran something when they were last heard of. */
   readonly slots: number
   readonly busy: number
@@ -139,13 +142,15 @@ const verdictOn = Effect.fnUntraced(
     if (held.length > 0) yield* noteGates(tasks, records, held, now, add)
     const causes = [...found.values()].sort((a, b) => b.tasks - a.tasks).slice(0, maxCauses)
     const slots = slotsOf(living, queue)
+    const starts = yield* startsOf(tasks, queue, sums, now)
     return {
       queue: queue ?? null,
-      summary: summaryOf(sums, causes, living.length),
+      summary: summaryOf(sums, causes, living.length) + lateText(starts),
       action: causes[0]?.action ?? null,
       causes: causes.map(({ id: _, ...cause }) => cause),
       ...sums,
       waitingSince: utcOrNull(since),
+      starts,
       ...slots,
       now: utc(now)
     }

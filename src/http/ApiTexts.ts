@@ -33,6 +33,7 @@ const pending: TaskJson = {
   key: "welcome:ada",
   due_at: at,
   expires_at: null,
+  start_by: null,
   timeout_ms: null,
   attempts: 0,
   failures: 0,
@@ -152,6 +153,7 @@ const verdict: typeof VerdictJson.Type = {
   pending: 40,
   running: 4,
   waiting_since: "2026-01-31T11:59:12.000Z",
+  starts: { timed: 0, late: 0, max_late_ms: 0 },
   slots: 20,
   slots_active: 20,
   timestamp: at

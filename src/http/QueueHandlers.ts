@@ -71,7 +71,8 @@ export const tasks = HttpApiBuilder.group(
     }
 
     const reschedule = (id: string) =>
-      Effect.fnUntraced(function*({ delay, payload, priority, run_at: runAt }: typeof RescheduleJson.Type) {
+      Effect.fnUntraced(function*(change: typeof RescheduleJson.Type) {
+        const { delay, payload, priority, run_at: runAt, start_within: startWithin } = change
         const { type } = yield* queue.get(id)
         const definition = catalog.find(type)
         if (payload !== undefined && definition === undefined) {
@@ -81,7 +82,7 @@ export const tasks = HttpApiBuilder.group(
           ? undefined
           : yield* fromJson(definition, payload, {}, 0)
         yield* Effect.catchTag(
-          queue.reschedule(id, { delay, payload: submission, priority, runAt }),
+          queue.reschedule(id, { delay, payload: submission, priority, runAt, startWithin }),
           "InvalidOption",
           RequestCheckLive.refused("body")
         )
@@ -232,6 +233,7 @@ const toSubmission = (
     maxRetries: task.max_retries,
     timeout: task.timeout,
     expiresIn: task.expires_in,
+    startWithin: task.start_within,
     queue: task.queue
   }
   const submission = fromJson(definition, task.payload === undefined ? {} : task.payload, options, index)

@@ -12,6 +12,7 @@ export const explanation: typeof ExplanationJson.Type = {
   status: "pending",
   summary: behind,
   reasons: [{ code: "behind", text: behind, pending: 40, slots: 4, busy: 4 }],
+  deadline: null,
   may_start_at: null,
   timestamp: "2026-01-31T12:00:00.000Z"
 }

@@ -30,6 +30,11 @@ const wait = Metric.histogram("taskforge_task_wait_seconds", {
   boundaries: durations
 })
 
+const starts = counter(
+  "taskforge_task_starts_total",
+  "First starts in this process of tasks that should start within a time, by queue, type and whether they were in time"
+)
+
 const slots = Metric.gauge("taskforge_slots", { description: "Slots of this process" })
 const slotsActive = Metric.gauge("taskforge_slots_active", { description: "Slots running a task now" })
 const abandoned = counter(
@@ -70,6 +75,13 @@ const ofType = (type: string) => ({
 
 type OfType = ReturnType<typeof ofType>
 
+const ofLane = (queue: string, type: string) => ({
+  inTime: Metric.withAttributes(starts, { queue, type, outcome: "in_time" }),
+  late: Metric.withAttributes(starts, { queue, type, outcome: "late" })
+})
+
+type Starts = ReturnType<typeof ofLane>
+
 /** An attempt that has ended, and what became of its task. */
 export interface AttemptEnd {
   readonly type: string
@@ -77,12 +89,13 @@ export interface AttemptEnd {
   readonly durationMs: number
 }
 
-/** Types counted by name at most; the rest share the name `other`, so that hostile input cannot grow the registry. */
+/** Types counted by name at most, and queues with types; the rest share the name `other`, so that hostile input cannot grow the registry. */
 const maxTypes = 500
 
 /** Updates the metrics of one process. Plain calls, because they run for every task. */
 export class Recorder {
   private readonly types = new Map<string, OfType>()
+  private readonly lanes = new Map<string, Starts>()
   private readonly context: Context.Context<never>
 
   constructor(context: Context.Context<never>) {
@@ -96,6 +109,11 @@ export class Recorder {
   /** Times are in milliseconds. */
   claimed(type: string, waitMs: number): void {
     this.of(type).wait.updateUnsafe(Math.max(0, waitMs) / 1000, this.context)
+  }
+
+  /** To be called once for the first start of a task that should start within a time. */
+  started(queue: string, type: string, isLate: boolean): void {
+    this.startsOf(queue, type)[isLate ? "late" : "inTime"].updateUnsafe(1, this.context)
   }
 
   /** Neighbours of one type and outcome are counted together: a batch costs a few lookups, and a look at each duration. */
@@ -129,6 +147,16 @@ export class Recorder {
       outcomes.set(outcome, counter)
     }
     return counter
+  }
+
+  private startsOf(queue: string, type: string): Starts {
+    const name = `${queue}\u0000${type}`
+    const known = this.lanes.get(name)
+    if (known !== undefined) return known
+    if (this.lanes.size >= maxTypes && name !== "other\u0000other") return this.startsOf("other", "other")
+    const metrics = ofLane(queue, type)
+    this.lanes.set(name, metrics)
+    return metrics
   }
 
   private of(type: string): OfType {

@@ -1,4 +1,4 @@
-/** Changing a task that waits: its payload, its priority, or when it is due. */
+/** Changing a task that waits: its payload, its priority, when it is due, or within which time it should start. */
 import { type DateTime, Duration, Effect, Exit, type Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import {
@@ -25,6 +25,8 @@ export interface RescheduleTimes {
   readonly delay?: Duration.Input | undefined
   /** The time at which it is due. Not together with `delay`. */
   readonly runAt?: DateTime.DateTime | undefined
+  /** The task should start so long after it is due: see `EnqueueOptions`. */
+  readonly startWithin?: Duration.Input | undefined
 }
 
 /** What is changed about a task, where its type is known. */
@@ -45,23 +47,24 @@ export type RescheduleError =
   | UnknownTaskType
   | StoreError
 
-const names: Bounds.Names<RescheduleOptions<unknown>> = { payload: 1, priority: 1, delay: 1, runAt: 1 }
+const names: Bounds.Names<RescheduleOptions<unknown>> = { payload: 1, priority: 1, delay: 1, runAt: 1, startWithin: 1 }
 
 /** Fails with the first option that is unknown or out of bounds, and where nothing is to be changed. */
 export const check = (options: RescheduleOptions<unknown>): Effect.Effect<void, InvalidOption> => {
-  const { delay, payload, priority, runAt } = options
-  const given = [payload, priority, delay, runAt].some((value) => value !== undefined)
+  const { delay, payload, priority, runAt, startWithin } = options
+  const given = [payload, priority, delay, runAt, startWithin].some((value) => value !== undefined)
   const invalid = Bounds.refuseUnknown(options, names) ??
     Bounds.refuse("priority", Priority.bound, priority) ??
     Bounds.refuse("delay", Bounds.delay, delay) ??
     Bounds.refuse("runAt", Bounds.runAt, runAt) ??
+    Bounds.refuse("startWithin", Bounds.span, startWithin) ??
     (delay === undefined || runAt === undefined
       ? undefined
       : new InvalidOption({ option: "delay", found: "given with runAt", expected: "one of both", index: 0 })) ??
     (given ? undefined : new InvalidOption({
       option: "payload",
       found: "left out",
-      expected: "payload, priority, delay or runAt, or some of them",
+      expected: "payload, priority, delay, runAt or startWithin, or some of them",
       index: 0
     }))
   return invalid === undefined ? Effect.void : Effect.fail(invalid)
@@ -74,7 +77,7 @@ export const make = (store: TaskStore["Service"], rules: QueueLimits.Rules) =>
     options: RescheduleSubmission
   ): Effect.fn.Return<void, RescheduleError> {
     yield* check(options)
-    const { delay, payload, priority, runAt } = options
+    const { delay, payload, priority, runAt, startWithin } = options
     const task = Bounds.isStorable(id) ? yield* store.get(id) : undefined
     if (task === undefined) return yield* new TaskNotFound({ id })
     const [answer] = yield* store.reschedule([{
@@ -84,7 +87,8 @@ export const make = (store: TaskStore["Service"], rules: QueueLimits.Rules) =>
       ...(payload === undefined ? {} : yield* payloadOf(task, payload, rules)),
       ...(priority === undefined ? {} : { priority: Priority.toNumber(priority) }),
       ...(delay === undefined ? {} : { delayMs: Math.ceil(Duration.toMillis(delay)) }),
-      ...(runAt === undefined ? {} : { runAt: Math.ceil(runAt.epochMilliseconds) })
+      ...(runAt === undefined ? {} : { runAt: Math.ceil(runAt.epochMilliseconds) }),
+      ...(startWithin === undefined ? {} : { startWithinMs: Math.ceil(Duration.toMillis(startWithin)) })
     }])
     switch (answer!._tag) {
       case "rescheduled":

@@ -37,8 +37,10 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
     | "payload"
     | "result"
     | "timeoutMs"
+    | "startWithinMs"
     | "createdAt"
     | "expiresAt"
+    | "startBy"
     | "dueAt"
     | "startedAt"
     | "completedAt"
@@ -55,6 +57,11 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
   readonly dueAt: DateTime.Utc
   /** From when on it is not started any more; `null` is never. */
   readonly expiresAt: DateTime.Utc | null
+  /**
+   * Until when it should start for the first time, or for the first time since it was run again; `null` where it has no
+   * `startWithin`, and from when on it waits for a later attempt.
+   */
+  readonly startBy: DateTime.Utc | null
   /** When the latest attempt was claimed. */
   readonly startedAt: DateTime.Utc | null
   /** When the task finished. */
@@ -98,6 +105,7 @@ export const fromRecord = (record: Omit<TaskRecord, "seq">): StoredTask => {
     // Most tasks are due at once
     dueAt: record.dueAt === record.createdAt ? createdAt : utc(record.dueAt),
     expiresAt: utcOrNull(record.expiresAt),
+    startBy: utcOrNull(record.startBy),
     startedAt: utcOrNull(record.startedAt),
     completedAt: utcOrNull(record.completedAt),
     failures: record.failures,

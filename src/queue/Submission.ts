@@ -42,6 +42,11 @@ export interface EnqueueOptions {
    * only after it, ends as `expired`. Default: the definition's, or for ever.
    */
   readonly expiresIn?: Duration.Input | undefined
+  /**
+   * Within which time the task should start, from when it is due. Among due tasks of one priority that have such a time, the one with
+   * the earliest deadline goes first. One that starts later runs all the same. Default: the definition's, or none.
+   */
+  readonly startWithin?: Duration.Input | undefined
   readonly queue?: string | undefined
 }
 
@@ -158,6 +163,7 @@ const bounds: { readonly [Name in keyof EnqueueOptions | "whenFull"]-?: Bounds.B
   maxRetries: Bounds.retries,
   timeout: Bounds.timeout,
   expiresIn: Bounds.span,
+  startWithin: Bounds.span,
   queue: Bounds.name,
   whenFull
 }
@@ -254,6 +260,9 @@ export const toNewTask = (
     expiresInMs: options.expiresIn === undefined
       ? definition.expiresInMs ?? null
       : Math.ceil(Duration.toMillis(options.expiresIn)),
+    startWithinMs: options.startWithin === undefined
+      ? definition.startWithinMs ?? null
+      : Math.ceil(Duration.toMillis(options.startWithin)),
     gate,
     costs,
     delayMs: options.delay === undefined

@@ -39,7 +39,9 @@ export interface TickOptions {
 
 /** The same, and how its tasks are enqueued. */
 export interface ScheduleOptions
-  extends TickOptions, Pick<EnqueueOptions, "queue" | "priority" | "maxRetries" | "timeout" | "expiresIn">
+  extends
+    TickOptions,
+    Pick<EnqueueOptions, "queue" | "priority" | "maxRetries" | "timeout" | "expiresIn" | "startWithin">
 {}
 
 /** Tasks that are made up for, unless it is said. */
@@ -74,7 +76,8 @@ const taskNames: Bounds.Names<Omit<ScheduleOptions, keyof TickOptions>> = {
   priority: 1,
   maxRetries: 1,
   timeout: 1,
-  expiresIn: 1
+  expiresIn: 1,
+  startWithin: 1
 }
 
 const names: Bounds.Names<ScheduleOptions> = { ...bounds, ...taskNames }

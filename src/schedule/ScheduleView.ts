@@ -16,6 +16,8 @@ export interface ScheduledTask {
   readonly timeout: Duration.Duration | null
   /** How long it is of use, from its tick on; `null` is for ever. */
   readonly expiresIn: Duration.Duration | null
+  /** Within which time after its tick it should start; `null` says nothing. */
+  readonly startWithin: Duration.Duration | null
 }
 
 /** A tick of the past, and what became of it. */
@@ -122,7 +124,8 @@ export const viewOf = (schedule: StoredSchedule): ScheduleView => {
       priority: task.priority,
       maxRetries: task.maxRetries,
       timeout: durationOrNull(task.timeoutMs),
-      expiresIn: durationOrNull(task.expiresInMs)
+      expiresIn: durationOrNull(task.expiresInMs),
+      startWithin: durationOrNull(task.startWithinMs ?? null)
     },
     missed: schedule.missed,
     maxMissed: schedule.maxMissed,

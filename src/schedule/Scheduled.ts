@@ -68,10 +68,19 @@ export const planOf = Effect.fnUntraced(function*(
     Bounds.refuse("payload", payloadSize, Buffer.byteLength(submission.payload))
   if (invalid !== undefined) return yield* invalid
   const timetable = yield* Effect.fromResult(Timetable.parse(scheduled.timetable))
-  const { delayMs: _delay, id: _id, runAt: _runAt, unique, ...task } = toNewTask(submission, "", defaults)
+  const { delayMs: _delay, id: _id, runAt: _runAt, startWithinMs, unique, ...task } = toNewTask(
+    submission,
+    "",
+    defaults
+  )
+  // A field that earlier versions do not know changes the checksum of a plan only where it says something
+  const more = {
+    ...(startWithinMs === null ? {} : { startWithinMs }),
+    ...(unique === undefined || unique === null ? {} : { unique })
+  }
   return {
     timetable,
-    task: { ...task, ...(unique === undefined || unique === null ? {} : { unique }) },
+    task: { ...task, ...more },
     missed: options.missed ?? "once",
     maxMissed: options.maxMissed ?? ScheduleOptions.defaultMaxMissed,
     overlap: options.overlap ?? "allow",

@@ -220,7 +220,8 @@ const make = Effect.fnUntraced(function*(options: QueueOptions) {
           dueAt: dueAtOf(schedule),
           over: known.document
         })
-        const task = { ...known.task, id, delayMs: known.task.unique?.byMs ?? 0, runAt: null }
+        const { startWithinMs = null, unique } = known.task
+        const task = { ...known.task, startWithinMs, id, delayMs: unique?.byMs ?? 0, runAt: null }
         yield* records.atomically(yield* random.uuidV7(), { changes: [change], tasks: [task] })
       })).pipe(Effect.catchTag("LeaseLost", Effect.die))
       return id

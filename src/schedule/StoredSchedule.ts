@@ -61,6 +61,8 @@ const Template = Schema.Struct({
   maxRetries: Schema.Int,
   timeoutMs: Schema.NullOr(Schema.Int),
   expiresInMs: Schema.NullOr(Schema.Int),
+  /** Not in documents of earlier versions. */
+  startWithinMs: Schema.optionalKey(Schema.NullOr(Schema.Int)),
   gate: Schema.NullOr(Schema.String),
   costs: Schema.NullOr(Schema.String)
 })

@@ -164,6 +164,7 @@ const outcomeOf = ({ onlyIf, overlap }: Schedule, last: LastTask): Entry["outcom
 /** The task of a tick. */
 const taskOf = (name: string, { jitterMs, task }: Schedule, tick: number): NewTask => ({
   ...task,
+  startWithinMs: task.startWithinMs ?? null,
   id: taskIdOf(name, tick),
   delayMs: 0,
   // One that its key postpones is due that much later

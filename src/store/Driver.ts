@@ -192,12 +192,13 @@ export const decideReschedule = (
   request: RescheduleRequest,
   now: number
 ): Decision<RescheduleAnswer> => {
-  const { costs, delayMs, gate, payload, priority, queue, runAt = null, type } = request
+  const { costs, delayMs, gate, payload, priority, queue, runAt = null, startWithinMs, type } = request
   if (task.type !== type || task.queue !== queue) return [{ _tag: "unknown" }]
   const fields = {
     ...(payload === undefined ? {} : { payload }),
     ...(gate === undefined ? {} : { gate, costs: costs ?? null }),
-    ...(priority === undefined ? {} : { priority })
+    ...(priority === undefined ? {} : { priority }),
+    ...(startWithinMs === undefined ? {} : { startWithinMs })
   }
   const dueAt = runAt === null && delayMs === undefined ? undefined : dueAtOf({ runAt, delayMs: delayMs ?? 0 }, now)
   const state = Settlement.stateAt(task, now)

@@ -6,7 +6,7 @@ import type { TaskState } from "../domain/TaskState.ts"
 
 /** A change of one waiting task. What is left out stays. */
 export interface RescheduleRequest
-  extends Partial<Pick<NewTask, "payload" | "gate" | "costs" | "priority" | "delayMs" | "runAt">>
+  extends Partial<Pick<NewTask, "payload" | "gate" | "costs" | "priority" | "delayMs" | "runAt" | "startWithinMs">>
 {
   readonly id: string
   /** Those that the task has: the gate was made for them. */

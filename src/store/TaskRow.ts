@@ -16,7 +16,8 @@ export const stateOf = (code: number): TaskState => all[code]!
 /** The columns of a {@link Row}, in its order. */
 export const columns = "seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state, created_at, " +
   "due_at, started_at, completed_at, failures, crashes, claims, claim, settled_claim, lease_until, worker, " +
-  "cancel_requested, progress, result, failure, history, gate, costs, key_hold, expires_at"
+  "cancel_requested, progress, result, failure, history, gate, costs, key_hold, expires_at, " +
+  "start_within, start_by"
 
 /** A task as it is read. */
 export type Row = [
@@ -49,7 +50,9 @@ export type Row = [
   gate: string | null,
   costs: string | null,
   hold: string | null,
-  expiresAt: number | null
+  expiresAt: number | null,
+  startWithinMs: number | null,
+  startBy: number | null
 ]
 
 /** The record of a row. */
@@ -83,7 +86,9 @@ export const recordOf = (row: Row): TaskRecord => ({
   gate: gateOf(row[26]),
   costs: row[27],
   hold: row[28],
-  expiresAt: row[29]
+  expiresAt: row[29],
+  startWithinMs: row[30],
+  startBy: row[31]
 })
 
 /** A stored gate: an empty text where there is none, because a null has no place in the order of an index. */
@@ -102,7 +107,7 @@ export const historyTextOf = ({ history }: Change): string | null =>
 
 /** The columns of a {@link ClaimedRow}, in its order. */
 export const claimedColumns =
-  "id, type, queue, payload, priority, max_retries, timeout_ms, due_at, failures, crashes, gate, costs, claims, claim"
+  "id, type, queue, payload, priority, max_retries, timeout_ms, due_at, failures, crashes, gate, costs, start_by, claims, claim"
 
 /** What a claim reads of a task. */
 export type ClaimedRow = [
@@ -118,6 +123,7 @@ export type ClaimedRow = [
   crashes: number,
   gate: string | null,
   costs: string | null,
+  startBy: number | null,
   claims: number,
   claim: number
 ]
@@ -136,6 +142,7 @@ export const claimedTaskOf = (row: readonly [...ClaimedRow, ...ReadonlyArray<unk
   crashes: row[9],
   gate: gateOf(row[10]),
   costs: row[11],
-  attempt: row[12],
-  claim: row[13]
+  startBy: row[12],
+  attempt: row[13],
+  claim: row[14]
 })

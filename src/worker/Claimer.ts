@@ -99,6 +99,7 @@ export const start = Effect.fnUntraced(function*(options: {
       if (handler === undefined || closing) orphans.push({ _tag: "Release", id: task.id, claim: task.claim })
       else {
         recorder.claimed(task.type, now - task.dueAt)
+        if (task.startBy !== null) recorder.started(task.queue, task.type, now > task.startBy)
         load.claimed(load.waitForSlot(now - task.dueAt, since))
         runnable.push({ task, handler })
       }

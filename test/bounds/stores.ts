@@ -171,7 +171,8 @@ export const unbounded = (name: string, store: () => Store) =>
             priority: 1,
             key: null,
             maxRetries: 3,
-            expiresInMs: null
+            expiresInMs: null,
+            startWithinMs: null
           }
           yield* store.enqueue([[
             { ...common, id: "later", timeoutMs: null, gate: null, costs: null, delayMs: 1e18, runAt: null },

@@ -56,6 +56,56 @@ describe("Rank", () => {
     }
   )
 
+  const within = between(1, 7_200_000)
+
+  it.prop("puts the earliest deadline first among tasks of one priority that should start within a time", [
+    time,
+    within,
+    time,
+    within,
+    priority,
+    headStart
+  ], ([a, aWithin, b, bWithin, level, ms]) => {
+    const task = { gate: null, createdAt: 0, priority: level }
+    const [first, second] = [
+      Rank.rankOf({ ...task, startWithinMs: aWithin }, a, ms),
+      Rank.rankOf({ ...task, startWithinMs: bWithin }, b, ms)
+    ]
+    return Math.sign(first - second) === Math.sign(a + aWithin - b - bWithin)
+  })
+
+  it.prop("lets a less urgent task go first only if its deadline had passed when the other became due", [
+    time,
+    between(-1_000_000, 10_000_000),
+    within,
+    between(0, 8),
+    headStart
+  ], ([dueAt, later, startWithinMs, level, ms]) => {
+    const task = { gate: null, createdAt: 0 }
+    const timed = Rank.rankOf({ ...task, priority: level, startWithinMs }, dueAt, ms)
+    const urgent = Rank.rankOf({ ...task, priority: level + 1, startWithinMs: null }, dueAt + later, ms)
+    if (timed < urgent) assert.isAbove(later, startWithinMs)
+  })
+
+  it.prop("keeps a task without such a time from what becomes due the usual time after it, and an hour at most", [
+    time,
+    within,
+    between(1, 1_000_000),
+    priority,
+    between(0, 4_000_000_000)
+  ], ([dueAt, startWithinMs, later, level, ms]) => {
+    const task = { gate: null, createdAt: 0, priority: level }
+    const plain = Rank.rankOf({ ...task, startWithinMs: null }, dueAt, ms)
+    assert.strictEqual(plain, Rank.rank(dueAt, level, ms))
+    const usual = Math.min(ms, 3_600_000)
+    return plain < Rank.rankOf({ ...task, startWithinMs }, dueAt + usual + later, ms)
+  })
+
+  it("knows no such time in an order, which goes by when its tasks were stored", () => {
+    const task = { gate: `["!o=a"]`, createdAt: 7, priority: 0 }
+    assert.strictEqual(Rank.rankOf({ ...task, startWithinMs: 5 }, 1000, 300_000), 7)
+  })
+
   it.prop("starves nothing: a task outranks everything that becomes due nine head starts after it", [
     time,
     between(1, 1_000_000),

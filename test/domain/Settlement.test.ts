@@ -12,6 +12,7 @@ const task: Settlement.Current = {
   state: "running",
   dueAt: now - 5000,
   expiresAt: null,
+  startBy: null,
   completedAt: null,
   failures: 1,
   crashes: 1,
@@ -26,10 +27,18 @@ const task: Settlement.Current = {
   claim: 3,
   claims: 3,
   startedAt: now - 1000,
-  instance: "grace"
+  instance: "grace",
+  startWithinMs: null
 }
 
-const { claim: _claim, claims: _claims, instance: _instance, startedAt: _startedAt, ...unchanged } = task
+const {
+  claim: _claim,
+  claims: _claims,
+  instance: _instance,
+  startedAt: _startedAt,
+  startWithinMs: _startWithinMs,
+  ...unchanged
+} = task
 const asked: Settlement.Current = { ...task, cancelRequested: true }
 const lease = { id: "t", claim: 3 }
 const third = { claim: 3, attempt: 3, instance: "grace", startedAt: now - 1000, endedAt: now } as const
@@ -292,6 +301,59 @@ describe("a task that expires", () => {
   })
 })
 
+describe("a task that should start within a time", () => {
+  const waiting = {
+    ...task,
+    state: "scheduled",
+    dueAt: now + 900,
+    claims: 0,
+    startWithinMs: 500,
+    startBy: now + 1400,
+    priority: 1,
+    gate: null,
+    costs: null,
+    hold: null
+  } as const
+
+  it("has met or missed that once it has started: no later attempt is held to it", () => {
+    const running = { ...task, startWithinMs: 500, startBy: now - 4500 }
+    for (const _tag of ["Snooze", "Release"] as const) {
+      assert.strictEqual(Settlement.settle(running, { _tag, ...lease, delayMs: 5 }, now).startBy, null)
+    }
+    assert.strictEqual(
+      Settlement.settle(running, { _tag: "Retry", ...lease, delayMs: 5, failure: later }, now).startBy,
+      null
+    )
+    assert.strictEqual(Settlement.rescue(running, 5, now).startBy, null)
+    // what has ended says by when it should have started
+    assert.strictEqual(Settlement.settle(running, { _tag: "Complete", ...lease, result: "1" }, now).startBy, now - 4500)
+    assert.strictEqual(Settlement.settle(running, { _tag: "Fail", ...lease, failure: later }, now).startBy, now - 4500)
+  })
+
+  it("is held to it again by a rerun, from then on", () => {
+    const failed = { ...task, state: "failed", completedAt: now, startWithinMs: 500 } as const
+    assert.strictEqual(Settlement.rerun(failed, now + 9)?.startBy, now + 509)
+    assert.strictEqual(Settlement.rerun({ ...failed, startWithinMs: null }, now + 9)?.startBy, null)
+  })
+
+  it("should start as long after it is due as before where that is another time, or as long as is said then", () => {
+    const startBy = (fields: Partial<typeof waiting> | { claims: number; startBy: null }, to: Settlement.Revisions) =>
+      Settlement.revise({ ...waiting, ...fields }, to, now)?.startBy
+    assert.strictEqual(startBy({}, {}), now + 1400)
+    assert.strictEqual(startBy({}, { dueAt: now + 10 }), now + 510)
+    assert.strictEqual(startBy({}, { startWithinMs: 7 }), now + 907)
+    assert.strictEqual(startBy({}, { dueAt: now + 10, startWithinMs: 7 }), now + 17)
+    // a retry is not held to it, but for the first start of a rerun
+    assert.strictEqual(startBy({ claims: 1, startBy: null }, { dueAt: now + 10, startWithinMs: 7 }), null)
+    const rerun = Settlement.revise({ ...waiting, claims: 3 }, { startWithinMs: 7 }, now)
+    assert.strictEqual(rerun?.startBy, now + 907)
+    // twice in one write
+    const twice = Settlement.revise({ ...waiting, ...rerun }, { priority: 3 }, now)
+    assert.deepInclude(twice?.revised, { startWithinMs: 7, priority: 3 })
+    assert.strictEqual(twice?.startBy, now + 907)
+  })
+})
+
 describe("every decision", () => {
   const natural = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2_000_000 }))
   const small = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8 }))
@@ -317,6 +379,8 @@ describe("every decision", () => {
     ...fields,
     state: "running",
     expiresAt: null,
+    startBy: null,
+    startWithinMs: null,
     completedAt: null,
     result: null,
     startedAt: 0,

@@ -27,6 +27,7 @@ describe("TaskDefinition", () => {
       retry: {},
       timeoutMs: undefined,
       expiresInMs: undefined,
+      startWithinMs: undefined,
       limits: [],
       breakers: [],
       description: undefined

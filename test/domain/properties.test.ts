@@ -21,6 +21,8 @@ const priority = int(0, 9)
 const Running = Schema.Struct({
   dueAt: time,
   expiresAt: Schema.NullOr(time),
+  startBy: Schema.NullOr(time),
+  startWithinMs: Schema.NullOr(delay),
   startedAt: time,
   claim,
   claims: int(1, 50),

@@ -21,6 +21,7 @@ export const enqueue = Effect.fnUntraced(function*(id: string, fields: Partial<N
     delayMs: 0,
     runAt: null,
     expiresInMs: null,
+    startWithinMs: null,
     ...fields
   }]])
 })

@@ -278,6 +278,7 @@ describe("an operator", () => {
           createdAt: now,
           dueAt: DateTime.addDuration(now, "1 minute"),
           expiresAt: null,
+          startBy: null,
           startedAt: null,
           completedAt: null,
           failures: 0,

@@ -82,7 +82,7 @@ export const perform = Effect.fnUntraced(function*(
     case "enqueue": {
       const submissions: Array<Submission.Submission> = []
       for (const task of action.tasks) {
-        const { delayMs, expiresInMs, id, key, maxRetries, priority, queue, unique } = task
+        const { delayMs, expiresInMs, id, key, maxRetries, priority, queue, startWithinMs, unique } = task
         submissions.push(
           yield* submissionOf(task, {
             id,
@@ -90,6 +90,7 @@ export const perform = Effect.fnUntraced(function*(
             maxRetries,
             queue,
             expiresIn: expiresInMs,
+            startWithin: startWithinMs,
             ...unique === undefined ? { key, delay: delayMs } : optionsOf(key!, unique, delayMs)
           })
         )
@@ -114,10 +115,10 @@ export const perform = Effect.fnUntraced(function*(
     case "rerun":
       return yield* Effect.ignore(Effect.retry(queue.rerun(action.id), untilTheStoreAnswers))
     case "reschedule": {
-      const { delayMs: delay, id, priority, to } = action
+      const { delayMs: delay, id, priority, startWithinMs: startWithin, to } = action
       const payload = to === undefined ? undefined : yield* submissionOf(to, {})
       return yield* Effect.ignore(
-        Effect.retry(queue.reschedule(id, { payload, priority, delay }), untilTheStoreAnswers)
+        Effect.retry(queue.reschedule(id, { payload, priority, delay, startWithin }), untilTheStoreAnswers)
       )
     }
     case "remove":

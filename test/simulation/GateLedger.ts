@@ -46,8 +46,10 @@ export class GateLedger {
     else paused?.add(id)
   }
 
-  rankOf({ createdAt, dueAt, task: { gate, priority } }: Known): number {
-    return (gate?.startsWith("[\"!") === true ? createdAt : dueAt) - priority * this.headStartMs
+  rankOf({ createdAt, dueAt, task: { gate, priority, startWithinMs } }: Known): number {
+    if (gate?.startsWith("[\"!") === true) return createdAt - priority * this.headStartMs
+    // one that says nothing counts as if it should start within the head start
+    return dueAt + (startWithinMs ?? this.headStartMs) - (priority + 1) * this.headStartMs
   }
 
   /** The limit of a pass. */

@@ -9,7 +9,10 @@ import type { RescheduleAnswer, RescheduleRequest } from "../../src/store/Resche
 import { isFinished, isOver, type Known } from "./Known.ts"
 
 /** What may be revised of a task that waits. */
-export type Waiting = Pick<Known, "task" | "state" | "dueAt" | "expiresAt" | "createdAt" | "claims" | "merged">
+export type Waiting = Pick<
+  Known,
+  "task" | "state" | "dueAt" | "expiresAt" | "startBy" | "createdAt" | "claims" | "merged"
+>
 
 /** A task after the groups before this one, which may be new. */
 type Draft = { -readonly [Field in keyof Waiting]: Waiting[Field] } & { readonly known: Known | undefined }
@@ -44,12 +47,17 @@ export const holdsKey = (task: Waiting, now: number): boolean => {
 }
 
 /** A task that waits, due at another time. It is of use for as long after it as before, a retry for no less. */
-const dueAgain = (task: Waiting, dueAt: number, now: number): Pick<Waiting, "state" | "dueAt" | "expiresAt"> => {
+const dueAgain = (
+  task: Waiting,
+  dueAt: number,
+  now: number
+): Pick<Waiting, "state" | "dueAt" | "expiresAt" | "startBy"> => {
   const byMs = dueAt - task.dueAt
   return {
     state: dueAt > now ? "scheduled" : "pending",
     dueAt,
-    expiresAt: task.expiresAt + (task.claims > 0 && byMs < 0 ? 0 : byMs)
+    expiresAt: task.expiresAt + (task.claims > 0 && byMs < 0 ? 0 : byMs),
+    startBy: task.startBy === null ? null : task.startBy + byMs
   }
 }
 
@@ -154,6 +162,7 @@ export class KeyLedger {
       state: dueAt > now ? "scheduled" : "pending",
       dueAt,
       expiresAt: dueAt + (task.expiresInMs ?? Infinity),
+      startBy: task.startWithinMs === null ? null : dueAt + task.startWithinMs,
       createdAt: now,
       claims: 0,
       merged: []
@@ -166,7 +175,7 @@ export class KeyLedger {
   /** What a reschedule has to be answered, and what the task is after it. */
   rescheduled(
     known: Known | undefined,
-    { costs, delayMs, gate, payload, priority, queue, runAt, type }: RescheduleRequest,
+    { costs, delayMs, gate, payload, priority, queue, runAt, startWithinMs, type }: RescheduleRequest,
     now: number
   ): readonly [RescheduleAnswer, Waiting?] {
     if (known === undefined || known.task.type !== type || known.task.queue !== queue) return [{ _tag: "unknown" }]
@@ -176,19 +185,23 @@ export class KeyLedger {
       ...known.task,
       ...payload === undefined ? {} : { payload },
       ...gate === undefined ? {} : { gate, costs: costs ?? null },
-      ...priority === undefined ? {} : { priority }
+      ...priority === undefined ? {} : { priority },
+      ...startWithinMs === undefined ? {} : { startWithinMs }
     }
     if (task.priority !== known.task.priority && task.gate?.startsWith("[\"!") === true) return [{ _tag: "ordered" }]
     const dueAt = runAt ?? (delayMs === undefined ? undefined : now + delayMs)
     return [{ _tag: "rescheduled" }, {
       ...known,
       task,
-      ...dueAt === undefined ? {} : dueAgain(known, dueAt, now)
+      ...dueAt === undefined ? {} : dueAgain(known, dueAt, now),
+      startBy: task.startWithinMs === null || (known.startBy === null && known.claims > 0)
+        ? null
+        : (dueAt ?? known.dueAt) + task.startWithinMs
     }]
   }
 }
 
 const asDraft = (known: Known): Draft => {
-  const { claims, createdAt, dueAt, expiresAt, merged, state, task } = known
-  return { known, claims, createdAt, dueAt, expiresAt, merged, state, task }
+  const { claims, createdAt, dueAt, expiresAt, merged, startBy, state, task } = known
+  return { known, claims, createdAt, dueAt, expiresAt, merged, startBy, state, task }
 }

@@ -17,6 +17,8 @@ export interface Known {
   dueAt: number
   /** From when on it may not start any more, if ever. */
   expiresAt: number
+  /** Until when its first start, or that of its latest rerun, is in time; `null` where nothing says so or it has been. */
+  startBy: number | null
   /** When it finished. */
   finishedAt: number
   claim: number

@@ -254,6 +254,7 @@ export class Ledger {
           known.state = "pending"
           known.dueAt = now
           known.expiresAt = Infinity
+          known.startBy = known.task.startWithinMs === null ? null : now + known.task.startWithinMs
           known.failures = 0
           known.crashes = 0
           known.cancelRequested = false
@@ -356,9 +357,9 @@ export class Ledger {
     this.totals.created++
   }
 
-  private revise(known: Known, { dueAt, expiresAt, merged, state, task }: Waiting): void {
+  private revise(known: Known, { dueAt, expiresAt, merged, startBy, state, task }: Waiting): void {
     const before = { ...known }
-    Object.assign(known, { dueAt, expiresAt, merged, state, task })
+    Object.assign(known, { dueAt, expiresAt, merged, startBy, state, task })
     if (before.state === "pending") this.gates.left(before, this.tasks.values())
   }
 
@@ -381,6 +382,7 @@ export class Ledger {
   private again(known: Known, dueAt: number, now: number): void {
     if (known.cancelRequested) return this.finish(known, "cancelled", now)
     known.dueAt = dueAt
+    known.startBy = null
     if (Math.max(now, dueAt) >= known.expiresAt) return this.finish(known, "expired", now)
     known.state = dueAt > now ? "scheduled" : "pending"
   }

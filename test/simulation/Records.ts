@@ -73,7 +73,8 @@ const nextOf = (attempt: ClaimRef): NewTask => ({
   costs: null,
   delayMs: 0,
   runAt: null,
-  expiresInMs: null
+  expiresInMs: null,
+  startWithinMs: null
 })
 
 /**

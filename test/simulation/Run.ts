@@ -129,6 +129,7 @@ const afterwards = (calm: number): ReadonlyArray<Step> => {
       delayMs: 0,
       maxRetries: 3,
       expiresInMs: undefined,
+      startWithinMs: undefined,
       passes: []
     }],
     whenFull: "wait",

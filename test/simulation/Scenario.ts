@@ -47,6 +47,7 @@ export interface Submission {
   readonly maxRetries: number
   /** How long it is of use. */
   readonly expiresInMs: number | undefined
+  readonly startWithinMs: number | undefined
   /** What it has to pass; of rates it takes 1.5. */
   readonly passes: ReadonlyArray<string>
   /** How it is unique by its key; by the idempotency key alone where this is left out. */
@@ -70,6 +71,7 @@ export interface RescheduleStep {
   readonly id: string
   readonly priority: number | undefined
   readonly delayMs: number | undefined
+  readonly startWithinMs?: number | undefined
   readonly to: Pick<Submission, "type" | "script" | "ms" | "passes"> | undefined
 }
 
@@ -247,7 +249,9 @@ export const fromSeed = (seed: number): Scenario => {
       ),
       ...drawRecords(new SeededRandom(seed, "records"), healsAt),
       ...drawUnique(new SeededRandom(seed, "unique"), healsAt)
-    ].map(withPasses(new SeededRandom(seed, "passes"))).map(withExpiry(new SeededRandom(seed, "expiry"))).concat(
+    ].map(withPasses(new SeededRandom(seed, "passes"))).map(withExpiry(new SeededRandom(seed, "expiry"))).map(
+      withDeadlines(new SeededRandom(seed, "deadlines"))
+    ).concat(
       drawGates(new SeededRandom(seed, "gates"), healsAt)
     )
       .map(hasBreaker ? withBreaker(breakers) : (step) => step)
@@ -324,6 +328,7 @@ const drawSteps = (
       delayMs: random.pick([0, 0, 0, 300, 2000]),
       maxRetries: random.pick([0, 1, 3, -1]),
       expiresInMs: undefined,
+      startWithinMs: undefined,
       passes: []
     }
   }
@@ -412,6 +417,7 @@ const drawUnique = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> 
     delayMs: random.pick([0, 0, 300, 2000]),
     maxRetries: random.pick([0, 1, 3]),
     expiresInMs: undefined,
+    startWithinMs: undefined,
     passes: [],
     // some have an idempotency key of the same name
     unique: random.chance(0.9) ? rule ?? drawRule(random) : undefined,
@@ -488,6 +494,22 @@ const withExpiry = (random: SeededRandom) => {
           }))
         }
       }
+}
+
+/** In a third of the seeds some tasks should start within a time. */
+const withDeadlines = (random: SeededRandom) => {
+  const areTimed = random.chance(0.35)
+  return ({ action, ...step }: Step): Step => {
+    if (areTimed && action.do === "reschedule") {
+      return { ...step, action: { ...action, startWithinMs: random.pick([undefined, 1, 2000]) } }
+    }
+    if (!areTimed || action.do !== "enqueue") return { ...step, action }
+    const tasks = action.tasks.map((task) => ({
+      ...task,
+      startWithinMs: random.pick([undefined, 1, 300, 2000, 60_000])
+    }))
+    return { ...step, action: { ...action, tasks } }
+  }
 }
 
 /** Gives tasks their passes, with random numbers of its own. */

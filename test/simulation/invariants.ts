@@ -337,6 +337,16 @@ export const invariants: ReadonlyArray<Invariant> = [
     }
   ),
 
+  invariant("deadlines", "a claim tells until when a first start is in time, and of no other start", (ledger) => ({
+    on: at("claim", ({ answer, request }, violated) => {
+      if (ledger.repeated(request) !== undefined) return
+      for (const { id, startBy } of answer.tasks) {
+        const expected = ledger.tasks.get(id)?.startBy ?? null
+        if (startBy !== expected) violated(`${id} is claimed and should have started by ${expected}, not ${startBy}`)
+      }
+    })
+  })),
+
   invariant("paused", "a paused queue, type or key starts nothing", (ledger) => ({
     on: at("claim", ({ answer, request }, violated) => {
       if (ledger.repeated(request) !== undefined) return

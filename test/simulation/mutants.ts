@@ -73,6 +73,41 @@ export const mutants: ReadonlyArray<Mutant> = [
     }))
   },
   {
+    name: "deadlines forgotten: tasks that should start within a time go by when they became due",
+    noticedAt: 0,
+    store: storedAs((task) => ({ ...task, startWithinMs: null }))
+  },
+  {
+    name: "deadline of a retry forgotten: it goes by when it became due",
+    noticedAt: 0,
+    store: but((store) => ({
+      settle: (settlements) =>
+        Effect.tap(
+          store.settle(settlements),
+          () =>
+            Effect.forEach(settlements, ({ _tag, id }) =>
+              Effect.flatMap(_tag === "Retry" ? store.get(id) : Effect.undefined, (task) =>
+                task === undefined || task.startWithinMs === null
+                  ? Effect.void
+                  : store.reschedule([{ id, type: task.type, queue: task.queue, startWithinMs: null }])))
+        )
+    }))
+  },
+  {
+    name: "deadlines held to by later attempts: their starts are counted too",
+    noticedAt: 0,
+    store: but((store) => ({
+      claim: (request) =>
+        Effect.map(store.claim(request), (answer) => ({
+          ...answer,
+          tasks: answer.tasks.map((task) => ({
+            ...task,
+            startBy: task.startBy ?? (task.attempt > 1 ? task.dueAt : null)
+          }))
+        }))
+    }))
+  },
+  {
     name: "fencing removed: whoever settles a running task settles it",
     noticedAt: 172,
     store: but((store) => ({

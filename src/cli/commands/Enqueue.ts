@@ -57,6 +57,11 @@ const flags = {
     "DURATION",
     "How long it is of use once it is due: after that it ends as expired"
   ),
+  startWithin: Input.textFlag(
+    "start-within",
+    "DURATION",
+    "Within which time it should start once it is due: of such tasks the earliest deadline goes first"
+  ),
   wait: Input.toggleFlag("wait", "Waits until the task has finished; exits with 1 unless it completed").pipe(
     Flag.withAlias("w")
   ),
@@ -172,7 +177,8 @@ const options = (input: Input): Partial<Record<keyof NewTaskJson, unknown>> => {
     queue: input.queue,
     max_retries: input.retries,
     timeout: input.timeout,
-    expires_in: input.expiresIn
+    expires_in: input.expiresIn,
+    start_within: input.startWithin
   })
 }
 
@@ -211,7 +217,7 @@ const suggestion = (priority: unknown): string | undefined => {
 const flagOf = (field: string): string =>
   field === "type" || field === "payload"
     ? `the ${field}`
-    : `--${flagNames.get(field) ?? field}`
+    : `--${flagNames.get(field) ?? field.replaceAll("_", "-")}`
 
 const flagNames = new Map([
   ["run_at", "at"],

@@ -88,6 +88,10 @@ const explainEach = Effect.fnUntraced(function*({ ids, json }: Target.Given<Pick
     for (const { code, text } of lines) {
       yield* Screen.line(`  ${Screen.plain(text)}${code === "" ? "" : paint.dim(`  ${code}`)}`)
     }
+    if (found.deadline !== null) {
+      const { late_ms, text } = found.deadline
+      yield* Screen.line(`  ${late_ms > 0 ? paint.warn(Screen.plain(text)) : Screen.plain(text)}`)
+    }
     if (found.may_start_at !== null) yield* Screen.line(paint.dim(`  It may start at ${found.may_start_at}`))
   }
 })

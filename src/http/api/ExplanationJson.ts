@@ -83,6 +83,14 @@ export const ExplanationJson = Schema.Struct({
       busy: Schema.Int.annotate({ description: "Slots of these that run a task" })
     })
   ])).annotate({ description: "All that has to change before it starts, the first first" }),
+  deadline: Schema.NullOr(Schema.Struct({
+    text: Schema.String,
+    start_by: Timestamp,
+    late_ms: Schema.Int.annotate({ description: "How late it is; less than 0 as long as there is time" })
+  })).annotate({
+    description:
+      "Until when it should start; null where nothing says so, where it has started before, and unless it waits"
+  }),
   may_start_at: Schema.NullOr(Timestamp).annotate({
     description: "When it may start; null where it waits for a person, a handler or a free slot"
   }),
@@ -91,7 +99,7 @@ export const ExplanationJson = Schema.Struct({
 
 /** An explanation on the wire. */
 export const explanationJson = (
-  { mayStartAt, now, reasons, state, ...said }: Explanation
+  { deadline, mayStartAt, now, reasons, state, ...said }: Explanation
 ): typeof ExplanationJson.Type => ({
   ...said,
   status: state,
@@ -120,13 +128,14 @@ export const explanationJson = (
         return reason
     }
   }),
+  deadline: deadline && { text: deadline.text, start_by: timestamp(deadline.startBy), late_ms: deadline.lateMs },
   may_start_at: timestampOrNull(Option.getOrNull(mayStartAt)),
   timestamp: timestamp(now)
 })
 
 /** The explanation that was on the wire. */
 export const explanationFromJson = (
-  { may_start_at, reasons, status, timestamp, ...said }: typeof ExplanationJson.Type
+  { deadline, may_start_at, reasons, status, timestamp, ...said }: typeof ExplanationJson.Type
 ): Explanation => ({
   ...said,
   state: status,
@@ -155,6 +164,7 @@ export const explanationFromJson = (
         return reason
     }
   }),
+  deadline: deadline && { text: deadline.text, startBy: instant(deadline.start_by), lateMs: deadline.late_ms },
   mayStartAt: Option.fromNullOr(instantOrNull(may_start_at)),
   now: instant(timestamp)
 })

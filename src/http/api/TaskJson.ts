@@ -54,6 +54,11 @@ export const TaskJson = Schema.Struct({
   expires_at: Schema.NullOr(Timestamp).annotate({
     description: "From when on it is not started any more; null is never"
   }),
+  start_by: Schema.NullOr(Timestamp).annotate({
+    description:
+      "Until when it should start for the first time, or for the first time since it was run again; null where " +
+      "nothing says so, and from when on it waits for a later attempt"
+  }),
   timeout_ms: Schema.NullOr(Schema.Int).annotate({
     description: "Limit of one attempt; null is the instance's default"
   }),
@@ -144,6 +149,7 @@ export const toJson = (task: StoredTask): TaskJson => {
     // Most tasks are due at once, and writing a time is what costs most here
     due_at: task.dueAt === task.createdAt ? createdAt : timestamp(task.dueAt),
     expires_at: timestampOrNull(task.expiresAt),
+    start_by: timestampOrNull(task.startBy),
     timeout_ms: task.timeout === null ? null : Duration.toMillis(task.timeout),
     attempts: task.claims,
     failures: task.failures,
@@ -188,6 +194,7 @@ export const fromJson = (task: TaskJson): StoredTask => ({
   createdAt: instant(task.created_at),
   dueAt: instant(task.due_at),
   expiresAt: instantOrNull(task.expires_at),
+  startBy: instantOrNull(task.start_by),
   startedAt: instantOrNull(task.started_at),
   completedAt: instantOrNull(task.completed_at),
   failures: task.failures,

@@ -71,6 +71,13 @@ export const NewTaskJson = Schema.Struct({
       description: "How long the task is of use once it is due, written like delay: after that it ends as expired"
     }).check(within(Bounds.span))
   ),
+  start_within: Schema.optionalKey(
+    MillisOrText.annotate({
+      description:
+        "Within which time the task should start once it is due, written like delay: among due tasks of one " +
+        "priority that have such a time the earliest deadline goes first"
+    }).check(within(Bounds.span))
+  ),
   key: Schema.optionalKey(Key).annotate({
     description: "Idempotency key: the same key and payload give the same task, another payload a conflict"
   }),
@@ -96,10 +103,13 @@ export const RescheduleJson = Schema.Struct({
   payload: Schema.optionalKey(JsonValue).annotate({ description: "The whole payload, as the type takes it" }),
   priority: NewTaskJson.fields.priority,
   delay: NewTaskJson.fields.delay,
-  run_at: NewTaskJson.fields.run_at
+  run_at: NewTaskJson.fields.run_at,
+  start_within: NewTaskJson.fields.start_within
 }).check(
   Schema.makeFilter((given) => {
-    if (Object.keys(given).length === 0) return { path: [], issue: "Expected payload, priority, delay or run_at" }
+    if (Object.keys(given).length === 0) {
+      return { path: [], issue: "Expected payload, priority, delay, run_at or start_within" }
+    }
     return given.delay === undefined || given.run_at === undefined
       ? undefined
       : { path: ["delay"], issue: "Expected either delay or run_at, not both" }
@@ -279,7 +289,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
       ApiErrors.Unavailable
     ]
   }).annotate(NeededRole, "write").annotateMerge(OpenApi.annotations({
-    summary: "Change a task that waits: its payload, its priority, or when it is due",
+    summary: "Change a task that waits: its payload, its priority, when it is due, or when it should start",
     description:
       "A task that runs or has finished is left as it is: state_conflict. Limits and costs are those of the new " +
       "payload. A key that its type makes of the payload has to stay the same."

@@ -39,25 +39,35 @@ export const VerdictJson = Schema.Struct({
   waiting_since: Schema.NullOr(Timestamp).annotate({
     description: "When the first of these became due; null when none waits"
   }),
+  starts: Schema.Struct({
+    timed: Schema.Int.annotate({ description: "How many have such a time" }),
+    late: Schema.Int.annotate({ description: "How many of these have started too late, or wait and are late" }),
+    max_late_ms: Schema.Int.annotate({ description: "How late the latest of these is; 0 when none is" })
+  }).annotate({
+    description:
+      "Whether tasks that should start within a time do; of the newest 20 that run and the newest 20 that wait"
+  }),
   slots: Schema.Int.annotate({ description: "Slots of the living instances that work on it and do not drain" }),
   slots_active: Schema.Int.annotate({ description: "Slots of these that run a task" }),
   timestamp: Timestamp.annotate({ description: "The store's clock" })
 }).annotate({ identifier: "Verdict" })
 
 /** A verdict on the wire. */
-export const verdictJson = ({ busy, now, waitingSince, ...said }: Verdict): typeof VerdictJson.Type => ({
+export const verdictJson = ({ busy, now, starts, waitingSince, ...said }: Verdict): typeof VerdictJson.Type => ({
   ...said,
   waiting_since: timestampOrNull(waitingSince),
+  starts: { timed: starts.timed, late: starts.late, max_late_ms: starts.maxLateMs },
   slots_active: busy,
   timestamp: timestamp(now)
 })
 
 /** The verdict that was on the wire. */
 export const verdictFromJson = (
-  { slots_active, timestamp, waiting_since, ...said }: typeof VerdictJson.Type
+  { slots_active, starts, timestamp, waiting_since, ...said }: typeof VerdictJson.Type
 ): Verdict => ({
   ...said,
   waitingSince: instantOrNull(waiting_since),
+  starts: { timed: starts.timed, late: starts.late, maxLateMs: starts.max_late_ms },
   busy: slots_active,
   now: instant(timestamp)
 })

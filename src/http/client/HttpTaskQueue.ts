@@ -175,14 +175,15 @@ const make = Effect.fnUntraced(function*(options: Options) {
     reschedule: Effect.fnUntraced(function*(id, options) {
       yield* Reschedule.check(options)
       yield* Bounds.id.accepts(id) ? Effect.void : new TaskNotFound({ id })
-      const { delay, payload, priority, runAt } = options
+      const { delay, payload, priority, runAt, startWithin } = options
       const changed = tasks.reschedule({
         params: { id },
         payload: {
           ...(payload === undefined ? {} : { payload: JSON.parse(payload.payload) as Schema.Json }),
           ...(priority === undefined ? {} : { priority: Priority.toNumber(priority) }),
           ...(delay === undefined ? {} : { delay: wholeMillis(delay) }),
-          ...(runAt === undefined ? {} : { run_at: DateTime.toUtc(runAt) })
+          ...(runAt === undefined ? {} : { run_at: DateTime.toUtc(runAt) }),
+          ...(startWithin === undefined ? {} : { start_within: wholeMillis(startWithin) })
         }
       })
       yield* unsent("reschedule a task", Effect.catchTag(changed, "InvalidRequest", refusedOption))
@@ -302,6 +303,7 @@ const newTaskOf = ({ definition, options, payload }: Submission): NewTaskJson =>
   const maxRetries = options.maxRetries ?? definition.retry.times
   const timeout = options.timeout ?? definition.timeoutMs
   const expiresIn = options.expiresIn ?? definition.expiresInMs
+  const startWithin = options.startWithin ?? definition.startWithinMs
   return {
     ...(id === undefined ? {} : { id }),
     type: definition.type,
@@ -316,7 +318,8 @@ const newTaskOf = ({ definition, options, payload }: Submission): NewTaskJson =>
     ...(runAt === undefined ? {} : { run_at: DateTime.toUtc(runAt) }),
     ...(maxRetries === undefined ? {} : { max_retries: maxRetries }),
     ...(timeout === undefined ? {} : { timeout: wholeMillis(timeout) }),
-    ...(expiresIn === undefined ? {} : { expires_in: wholeMillis(expiresIn) })
+    ...(expiresIn === undefined ? {} : { expires_in: wholeMillis(expiresIn) }),
+    ...(startWithin === undefined ? {} : { start_within: wholeMillis(startWithin) })
   }
 }
 

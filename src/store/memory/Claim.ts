@@ -47,6 +47,7 @@ const claimedTask = (entry: Entry): ClaimedTask => ({
   gate: entry.gate,
   costs: entry.costs,
   dueAt: entry.dueAt,
+  startBy: entry.startBy,
   failures: entry.failures,
   crashes: entry.crashes,
   attempt: entry.claims,

@@ -2,7 +2,7 @@
 import type { Effect } from "effect"
 import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
-import { dueAtOf, expiresAtOf, type NewTask } from "../../domain/TaskRecord.ts"
+import { dueAtOf, expiresAtOf, type NewTask, startByOf } from "../../domain/TaskRecord.ts"
 import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { holdAfterLoss, holdOf } from "../../domain/Uniqueness.ts"
 import type { Totals } from "../Counts.ts"
@@ -106,6 +106,7 @@ export class Tasks implements Known {
       timeoutMs: task.timeoutMs,
       gate: task.gate,
       costs: task.costs,
+      startBy: startByOf(task, now),
       dueAt,
       failures: 0,
       crashes: 0,
@@ -125,6 +126,7 @@ export class Tasks implements Known {
       settledClaim: 0,
       cancelRequested: false,
       expiresAt: expiresAtOf(task, now),
+      startWithinMs: task.startWithinMs,
       result: null,
       failure: null,
       history: [],
@@ -144,7 +146,7 @@ export class Tasks implements Known {
   /** Files a task that waits. */
   private file(entry: Entry): void {
     if (entry.state === "scheduled") return this.scheduled.add(entry)
-    entry.rank = entry.gate === null
+    entry.rank = entry.gate === null && entry.startWithinMs === null
       ? Rank.rank(entry.dueAt, entry.priority, this.headStartMs)
       : Rank.rankOf(entry, entry.dueAt, this.headStartMs)
     this.pending.file(entry.queue, entry.type, entry).push(entry)
@@ -207,10 +209,10 @@ export class Tasks implements Known {
   revise(id: string, { revised, ...change }: Change): void {
     const entry = this.log.get(id)
     if (entry === undefined || revised === undefined) return
-    const { costs, dueAt, gate, priority, state } = entry
+    const { costs, dueAt, gate, priority, startWithinMs, state } = entry
     const { payload, ...fields } = revised
     const isMoved = dueAt !== change.dueAt || state !== change.state || priority !== fields.priority ||
-      gate !== fields.gate || costs !== fields.costs
+      startWithinMs !== fields.startWithinMs || gate !== fields.gate || costs !== fields.costs
     const fresh = isMoved ? this.unfile(entry) : entry
     this.weigh(fresh, -1)
     Object.assign(fresh, change, fields, { payload: payload ?? fresh.payload })

@@ -28,7 +28,7 @@ const plainFacts = [
   "crashes int"
 ]
 
-const facts = [...plainFacts, "gate text", "costs text"]
+const facts = [...plainFacts, "gate text", "costs text", "start_by float8"]
 
 const columns = facts.map((fact) => `t.${fact.replace(" ", "::")}`).join(", ") + ", t.claims, t.claim::float8"
 
@@ -65,7 +65,7 @@ const endOfTime = "9223372036854775807"
  *   over, as is what is committed during the claim.
  */
 export const claimFunction = (schema: string): string =>
-  `CREATE OR REPLACE FUNCTION ${schema}.claim_5(
+  `CREATE OR REPLACE FUNCTION ${schema}.claim_6(
     p_queues text[], p_types text[], p_limit int, p_instance text, p_lease bigint, p_nonce bigint, p_alone boolean,
     p_gated boolean DEFAULT true
   ) RETURNS TABLE (
@@ -229,24 +229,25 @@ const ofVersion = {
   1: { instance: "worker", ends: ["claim float8"] },
   2: { instance: "instance", ends: ["claim float8"] },
   3: { instance: "instance", ends: ["attempt int", "claim float8"] },
-  4: { instance: "instance", ends: ["gate text", "costs text", "attempt int", "claim float8"] }
+  4: { instance: "instance", ends: ["gate text", "costs text", "attempt int", "claim float8"] },
+  5: { instance: "instance", ends: ["gate text", "costs text", "attempt int", "claim float8", "expired boolean"] }
 } as const
 
 /**
  * How instances of earlier versions claim, so that they run on during a deploy. Tasks with a gate are not for the first three of
  * them, which leave no news of what they do to lines.
  */
-export const earlierFunction = (schema: string, version: 1 | 2 | 3 | 4): string => {
+export const earlierFunction = (schema: string, version: 1 | 2 | 3 | 4 | 5): string => {
   const { ends, instance } = ofVersion[version]
   const given = [...plainFacts, ...ends]
   const answered = `c.out_now, c.out_next_due, ${given.map((fact) => `c.out_${fact.split(" ")[0]}`).join(", ")}`
-  if (version === 4) {
-    return `CREATE OR REPLACE FUNCTION ${schema}.claim_4(
+  if (version >= 4) {
+    return `CREATE OR REPLACE FUNCTION ${schema}.claim_${version}(
       p_queues text[], p_types text[], p_limit int, p_instance text, p_lease bigint, p_nonce bigint, p_alone boolean,
       p_gated boolean DEFAULT true
     ) RETURNS TABLE (out_now float8, out_next_due float8, ${given.map((fact) => `out_${fact}`).join(", ")})
     LANGUAGE sql AS $function$
-      SELECT ${answered} FROM ${schema}.claim_5($1, $2, $3, $4, $5, $6, $7, $8) c
+      SELECT ${answered} FROM ${schema}.claim_6($1, $2, $3, $4, $5, $6, $7, $8) c
     $function$`
   }
   return `CREATE OR REPLACE FUNCTION ${schema}.claim_${version}(
@@ -260,13 +261,13 @@ export const earlierFunction = (schema: string, version: 1 | 2 | 3 | 4): string 
       INSERT INTO ${schema}.setting VALUES ('${Lines.earlierAt}', ${schema}.now_ms())
         ON CONFLICT (name) DO UPDATE SET value = excluded.value;
     END IF;
-    RETURN QUERY SELECT ${answered} FROM ${schema}.claim_5($1, $2, $3, $4, $5, $6, $7, false) c;
+    RETURN QUERY SELECT ${answered} FROM ${schema}.claim_6($1, $2, $3, $4, $5, $6, $7, false) c;
   END $function$`
 }
 
 /** All of them. */
 export const earlierFunctions = (schema: string): ReadonlyArray<string> =>
-  ([1, 2, 3, 4] as const).map((version) => earlierFunction(schema, version))
+  ([1, 2, 3, 4, 5] as const).map((version) => earlierFunction(schema, version))
 
 /** What a claim says of queues: `NULL` for all; their names; or an empty one, which no queue has, and those that it takes nothing from. */
 const queuesOf = ({ except = [], queues }: ClaimRequest) =>
@@ -280,7 +281,7 @@ export const make = (
   const claim = `SELECT ${
     facts.map((fact) => `out_${fact.split(" ")[0]}`).join(", ")
   }, out_attempt, out_claim, out_now, out_next_due, out_expired
-    FROM ${schema}.claim_5($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
+    FROM ${schema}.claim_6($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
   const rowsOf = (request: ClaimRequest) =>
     // the application's transaction waits for the disk
     Effect.flatMap(inTransaction, (inside) =>
@@ -296,11 +297,11 @@ export const make = (
   const answerOf = (rows: ReadonlyArray<Row>): ClaimAnswer => ({
     // a claim that gives nothing answers one row without a task
     tasks: (rows[0]![0] as string | null) === null ? [] : rows.map(claimedTaskOf),
-    now: rows[0]![14],
-    nextDueAt: rows[0]![15]
+    now: rows[0]![15],
+    nextDueAt: rows[0]![16]
   })
   return afterExpiring(
-    (request) => Effect.map(rowsOf(request), (rows) => ({ answer: answerOf(rows), mustExpire: rows[0]![16] })),
+    (request) => Effect.map(rowsOf(request), (rows) => ({ answer: answerOf(rows), mustExpire: rows[0]![17] })),
     expire
   )
 }

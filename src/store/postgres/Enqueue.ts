@@ -7,6 +7,7 @@
  */
 import { Effect, Schedule } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
+import * as Rank from "../../domain/Rank.ts"
 import type { NewTask, TaskRecord } from "../../domain/TaskRecord.ts"
 import * as Uniqueness from "../../domain/Uniqueness.ts"
 import { type Budget, offeredBytes, Plan, writtenBytes } from "../Admission.ts"
@@ -51,13 +52,14 @@ const alike = `(
   FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS u (id, payload, place)
 ) AS g`
 
-/** The same where a task has a gate, a window or an expiry: a statement of its own, so that others cost what they did. */
+/** The same where a task has a gate, a window, an expiry or a deadline: a statement of its own, so that others cost what they did. */
 const variousMore = various.replace(
   "$11::float8[])",
-  "$11::float8[], $12::text[], $13::text[], $14::text[], $15::float8[])"
-).replace("run_at, place)", "run_at, gate, costs, key_hold, expires_in, place)")
+  "$11::float8[], $12::text[], $13::text[], $14::text[], $15::float8[], $16::float8[])"
+).replace("run_at, place)", "run_at, gate, costs, key_hold, expires_in, start_within, place)")
 
-const isPlain = (task: NewTask): boolean => task.gate === null && task.expiresInMs === null && !isUnique(task)
+const isPlain = (task: NewTask): boolean =>
+  task.gate === null && task.expiresInMs === null && task.startWithinMs === null && !isUnique(task)
 
 const isUnique = ({ unique }: NewTask): boolean => unique !== null && unique !== undefined
 
@@ -78,6 +80,12 @@ export const make = (
   headStartMs: number,
   budget: Budget | undefined
 ) => {
+  const moreColumns = "gate, costs, key_hold, expires_at, start_within, start_by"
+  const moreValues = `gate, costs, key_hold, due_at + expires_in::bigint, start_within::bigint,
+        due_at + start_within::bigint`
+  /** What a rank counts from: see `Rank`. */
+  const rankedFrom = `CASE WHEN gate LIKE '${orderedPattern}' THEN now
+          ELSE due_at + coalesce(start_within::bigint - ${Rank.usualStartMs(headStartMs)}, 0) END`
   /** What was stored, by queue and type. */
   const ofEachLane =
     "SELECT queue, type, count(*), count(*) FILTER (WHERE state = 0), count(*) FROM stored GROUP BY queue, type"
@@ -100,11 +108,10 @@ export const make = (
       SELECT nextval('${schema}.task_seq') AS seq, * FROM given
     ), stored AS (
       INSERT INTO ${schema}.task (seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state,
-        created_at, due_at, rank${hasMore ? ", gate, costs, key_hold, expires_at" : ""})
+        created_at, due_at, rank${hasMore ? `, ${moreColumns}` : ""})
       SELECT seq, id, type, queue, payload, priority::smallint, key, max_retries::bigint,
         timeout_ms::bigint, CASE WHEN due_at > now THEN 0 ELSE 1 END, now, due_at,
-        ${hasMore ? `CASE WHEN gate LIKE '${orderedPattern}' THEN now ELSE due_at END` : "due_at"} -
-        (priority * $1::float8)::bigint${hasMore ? ", gate, costs, key_hold, due_at + expires_in::bigint" : ""}
+        ${hasMore ? rankedFrom : "due_at"} - (priority * $1::float8)::bigint${hasMore ? `, ${moreValues}` : ""}
       FROM numbered ${rest} RETURNING state, queue, type${hasMore ? ", gate" : ""}${mayBeKnown ? ", id" : ""}
     ), ${hasMore ? announced : ""}counted AS (
       INSERT INTO ${schema}.tally (queue, type, unfinished, scheduled, total_created)
@@ -266,7 +273,8 @@ const moreOf = (tasks: Group): ReadonlyArray<Parameter> => [
   texts(tasks.map(({ gate }) => gate)),
   texts(tasks.map(({ costs }) => costs)),
   texts(tasks.map(({ unique }) => Uniqueness.holdOf(unique))),
-  numbers(tasks.map(({ expiresInMs }) => wholeOrNull(expiresInMs)))
+  numbers(tasks.map(({ expiresInMs }) => wholeOrNull(expiresInMs))),
+  numbers(tasks.map(({ startWithinMs }) => wholeOrNull(startWithinMs)))
 ]
 
 const one = (

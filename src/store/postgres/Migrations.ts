@@ -199,6 +199,17 @@ const breakers = (schema: string): ReadonlyArray<string> => [...Passes.functions
 /** Rates whose numbers can be held, and buckets that lack more than their rate ever gives. */
 const bounded = (schema: string): ReadonlyArray<string> => [...Passes.functions(schema), Take.takeFunction(schema)]
 
+/**
+ * Tasks that should start within a time: that time, and until when the first start is in time. Instances of earlier versions claim by
+ * the same function, which does not tell them the latter.
+ */
+const deadlines = (schema: string): ReadonlyArray<string> => [
+  `ALTER TABLE ${schema}.task ADD COLUMN IF NOT EXISTS start_within bigint, ADD COLUMN IF NOT EXISTS start_by bigint`,
+  ...Task.functions(schema),
+  Claim.claimFunction(schema),
+  ...Claim.earlierFunctions(schema)
+]
+
 const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   first,
   Events.tables,
@@ -226,7 +237,8 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
     Enqueue.loseFunction(schema),
     Take.takeFunction(schema),
     Claim.claimFunction(schema)
-  ]
+  ],
+  deadlines
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

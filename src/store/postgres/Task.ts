@@ -11,7 +11,7 @@ import type { Decision } from "../Driver.ts"
 import { columns as taskColumns, failureTextOf, historyTextOf, recordOf, type Row, stateCode } from "../TaskRow.ts"
 import { booleans, type Database, isOneOf, lookups, numbers, type Statements, texts } from "./Database.ts"
 
-const wide = /\b(seq|max_retries|timeout_ms|\w+_at|claim|settled_claim|lease_until)\b/g
+const wide = /\b(seq|max_retries|timeout_ms|\w+_at|claim|settled_claim|lease_until|start_within|start_by)\b/g
 
 /** The columns of a `Row`. Whole numbers come as doubles, which hold them exactly. */
 export const columns: string = taskColumns.replace(wide, "$1::float8").replace("requested", "requested::int")
@@ -50,15 +50,17 @@ const applyFunction = (schema: string): string => {
   const changing = `UPDATE ${schema}.task t SET state = g.state, due_at = g.due_at, rank = g.rank,
         completed_at = g.completed_at, failures = g.failures, crashes = g.crashes, settled_claim = g.settled_claim,
         cancel_requested = g.cancel_requested, result = g.result, failure = g.failure, history = g.history,
-        expires_at = g.expires_at, lease_until = CASE WHEN g.state = 2 THEN t.lease_until END
+        expires_at = g.expires_at, start_by = g.start_by, lease_until = CASE WHEN g.state = 2 THEN t.lease_until END
       FROM unnest(p_seqs, p_states, p_due_at, p_ranks, p_completed_at, p_failures, p_crashes, p_settled_claims,
-        p_cancel_requested, p_results, p_failure_texts, p_histories, p_expires_at) AS g (seq, state, due_at, rank,
-        completed_at, failures, crashes, settled_claim, cancel_requested, result, failure, history, expires_at)
+        p_cancel_requested, p_results, p_failure_texts, p_histories, p_expires_at, p_start_by) AS g (seq, state, due_at,
+        rank, completed_at, failures, crashes, settled_claim, cancel_requested, result, failure, history, expires_at,
+        start_by)
       WHERE ${isOneOf("t.seq", "g.seq")}`
-  return `CREATE OR REPLACE FUNCTION ${schema}.apply_changes_1(
+  return `CREATE OR REPLACE FUNCTION ${schema}.apply_changes_2(
     p_seqs bigint[], p_states smallint[], p_due_at bigint[], p_ranks bigint[], p_completed_at bigint[],
     p_failures int[], p_crashes int[], p_settled_claims bigint[], p_cancel_requested bool[], p_results text[],
-    p_failure_texts text[], p_histories text[], p_expires_at bigint[], p_counts bigint[], p_gated bool
+    p_failure_texts text[], p_histories text[], p_expires_at bigint[], p_start_by bigint[],
+    p_counts bigint[], p_gated bool
   ) RETURNS void LANGUAGE plpgsql ${lookups} AS $function$
   BEGIN
     IF p_gated THEN
@@ -81,17 +83,18 @@ const applyFunction = (schema: string): string => {
 
 /** Writes what locked tasks are from now on. Claims take note of their gates as they were: `applyFunction` announces the new ones. */
 const reviseFunction = (schema: string): string =>
-  `CREATE OR REPLACE FUNCTION ${schema}.revise_tasks_1(
-    p_seqs bigint[], p_payloads text[], p_priorities smallint[], p_gates text[], p_costs text[], p_holds text[]
+  `CREATE OR REPLACE FUNCTION ${schema}.revise_tasks_2(
+    p_seqs bigint[], p_payloads text[], p_priorities smallint[], p_gates text[], p_costs text[], p_holds text[],
+    p_start_within bigint[]
   ) RETURNS void LANGUAGE plpgsql ${lookups} AS $function$
   BEGIN
     INSERT INTO ${schema}.line_news (type, queue, gate, changed)
       SELECT DISTINCT t.type, t.queue, t.gate, true FROM ${schema}.task t
       WHERE t.seq = ANY (p_seqs) AND t.gate IS NOT NULL;
     UPDATE ${schema}.task t SET payload = coalesce(g.payload, t.payload), priority = g.priority, gate = g.gate,
-        costs = g.costs, key_hold = g.key_hold
-      FROM unnest(p_seqs, p_payloads, p_priorities, p_gates, p_costs, p_holds)
-        AS g (seq, payload, priority, gate, costs, key_hold) WHERE ${isOneOf("t.seq", "g.seq")};
+        costs = g.costs, key_hold = g.key_hold, start_within = g.start_within
+      FROM unnest(p_seqs, p_payloads, p_priorities, p_gates, p_costs, p_holds, p_start_within)
+        AS g (seq, payload, priority, gate, costs, key_hold, start_within) WHERE ${isOneOf("t.seq", "g.seq")};
   END $function$`
 
 /** The functions that write tasks by their numbers. */
@@ -100,10 +103,12 @@ export const functions = (schema: string): ReadonlyArray<string> => [applyFuncti
 /** Prepares the statements. */
 export const make = ({ now, query, schema }: Database, headStartMs: number): Tasks => {
   const lock = `SELECT ${columnsOfDecisions} FROM ${schema}.task WHERE id = ANY ($1) ORDER BY seq + 0 FOR UPDATE`
-  const apply = `SELECT ${schema}.apply_changes_1($1::float8[]::bigint[], $2::float8[]::smallint[],
+  const apply = `SELECT ${schema}.apply_changes_2($1::float8[]::bigint[], $2::float8[]::smallint[],
     $3::float8[]::bigint[], $4::float8[]::bigint[], $5::float8[]::bigint[], $6::float8[]::int[], $7::float8[]::int[],
-    $8::float8[]::bigint[], $9, $10, $11, $12, $13::float8[]::bigint[], $14::float8[]::bigint[], $15)`
-  const revise = `SELECT ${schema}.revise_tasks_1($1::float8[]::bigint[], $2, $3::float8[]::smallint[], $4, $5, $6)`
+    $8::float8[]::bigint[], $9, $10, $11, $12, $13::float8[]::bigint[], $14::float8[]::bigint[],
+    $15::float8[]::bigint[], $16)`
+  const revise = `SELECT ${schema}.revise_tasks_2($1::float8[]::bigint[], $2, $3::float8[]::smallint[], $4, $5, $6,
+    $7::float8[]::bigint[])`
   /** Writes what tasks are from now on. */
   const applyRevisions = (operation: string, decided: ReadonlyArray<Decided>): Effect.Effect<unknown, StoreError> => {
     const given = decided.flatMap(({ change: { revised }, task }) =>
@@ -115,7 +120,8 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
       numbers(given.map(({ priority }) => priority)),
       texts(given.map(({ gate }) => gate)),
       texts(given.map(({ costs }) => costs)),
-      texts(given.map(({ hold }) => hold))
+      texts(given.map(({ hold }) => hold)),
+      numbers(given.map(({ startWithinMs }) => startWithinMs))
     ])
   }
   const tasks: Tasks = {
@@ -143,6 +149,7 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
           texts(decided.map(({ change }) => failureTextOf(change))),
           texts(decided.map(({ change }) => historyTextOf(change))),
           numbers(decided.map(({ change }) => change.expiresAt)),
+          numbers(decided.map(({ change }) => change.startBy)),
           numbers([...countersOf(decided), ...decided.some(isExpired) ? expiredCountersOf(decided) : []]),
           decided.some(isGated)
         ])

@@ -118,8 +118,12 @@ local function promote()
     local lane = laneOf(line)
     works[line], lists[lane], left[lane] = works[line] or {}, lists[lane] or {}, left[lane] or {}
     local w, l, o, ref = works[line], lists[lane], left[lane], seq .. id
-    local since = isOrdered(line, lane) and createdOf(id) or due[index + 1]
-    w[#w + 1], w[#w + 2] = int(since - priority * headStart), ref
+    local stored, shift = isOrdered(line, lane) and createdOf(id), 0
+    if #priority > 1 then
+      local own, within = string.match(priority, "^(.);(.*)$")
+      priority, shift = own, stored and 0 or shiftOf(within, headStart)
+    end
+    w[#w + 1], w[#w + 2] = int((stored or due[index + 1]) - priority * headStart + shift), ref
     l[#l + 1], l[#l + 2] = "0", ref
     o[#o + 1] = ref
   end

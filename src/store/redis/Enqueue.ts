@@ -221,16 +221,19 @@ const markOf = (task: NewTask, free: ReadonlySet<string>): string =>
 
 const alike = (a: NewTask, b: NewTask): boolean =>
   a.type === b.type && a.queue === b.queue && a.gate === b.gate && a.priority === b.priority && a.runAt === b.runAt &&
-  a.delayMs === b.delayMs && a.expiresInMs === b.expiresInMs
+  a.delayMs === b.delayMs && a.expiresInMs === b.expiresInMs && a.startWithinMs === b.startWithinMs
 
-const dueOf = ({ delayMs, expiresInMs, runAt }: NewTask): string =>
-  `${runAt === null ? `+${Math.max(0, delayMs)}` : `=${runAt}`}${expiresInMs === null ? "" : `;${expiresInMs}`}`
+const dueOf = ({ delayMs, expiresInMs, runAt, startWithinMs }: NewTask): string => {
+  const due = runAt === null ? `+${Math.max(0, delayMs)}` : `=${runAt}`
+  if (startWithinMs !== null) return `${due};${expiresInMs ?? ""};${startWithinMs}`
+  return expiresInMs === null ? due : `${due};${expiresInMs}`
+}
 
 /**
  * Stores those of the tasks that are new, or nothing.
  *
  * - Arguments: head start, capacity, 1 to store nothing in any case or 2 to store nothing if any is known, then the tasks in runs. A run is neighbours of one line,
- *   priority and time: their number, `["queue","type"]` or that with the gate as a third text, priority, when they are due (`+delay` or `=time`, in ms, and after a semicolon for how long they are of use), the
+ *   priority and time: their number, `["queue","type"]` or that with the gate as a third text, priority, when they are due (`+delay` or `=time`, in ms, and after semicolons for how long they are of use and within which time they should start), the
  *   `["type","key"]` of a single keyed task or nothing, after `u` where it is unique in another way and `t` where it takes the key from the task that has it, and for each task its id and the rest of its text. Where there are too
  *   many: `packed`, then the same texts in JSON arrays.
  * - Answers: the clock, and `stored` if all that are not known were stored, else how many tasks are unfinished. Then for each
@@ -317,11 +320,16 @@ local first = seq
 for _, at in ipairs(runs) do
   local size, line, priority, time, field = tonumber(argv[at]), argv[at + 1], argv[at + 2], argv[at + 3], argv[at + 4]
   local lane = laneOf(line)
-  local life, expires = string.find(time, ";", 1, true), nil
-  local due = tonumber(string.sub(time, 2, (life or 0) - 1))
+  local more, expires, within, times = string.find(time, ";", 1, true), nil, nil, ""
+  local due = tonumber(string.sub(time, 2, (more or 0) - 1))
   if string.sub(time, 1, 1) == "+" then due = now + due end
-  if life then expires = int(due + string.sub(time, life + 1)) end
-  local head = ";" .. (field == "" and "0" or "1") .. ";0;" .. priority .. ";1;0;0;0;" .. int(due) .. (expires and "+" .. expires or "") .. "\\n" ..
+  if more then
+    expires, within = string.match(time, "^([^;]*);?(.*)$", more + 1)
+    expires = expires ~= "" and int(due + expires) or nil
+    within = within ~= "" and within or nil
+    times = "+" .. (expires or "") .. (within and "+" .. within .. "+" .. int(due + within) or "")
+  end
+  local head = ";" .. (field == "" and "0" or "1") .. ";0;" .. priority .. ";1;0;0;0;" .. int(due) .. times .. "\\n" ..
     line .. "\\n" .. int(now) .. ";"
   local refs, r = {}, 0
   for place = at + 5, at + 3 + 2 * size, 2 do
@@ -347,11 +355,11 @@ for _, at in ipairs(runs) do
   end
   if due > now then
     for _, ref in ipairs(refs) do
-      add(root .. ":scheduled", int(due), string.sub(ref, 1, 12) .. priority .. line .. "\\n" .. string.sub(ref, 13))
+      add(root .. ":scheduled", int(due), string.sub(ref, 1, 12) .. priority .. (within and ";" .. within or "") .. line .. "\\n" .. string.sub(ref, 13))
       add(root .. ":list:S:" .. lane, "0", ref)
     end
   elseif r > 0 then
-    local rank = (isOrdered(line, lane) and now or due) - priority * headStart
+    local rank = (isOrdered(line, lane) and now or due + shiftOf(within, headStart)) - priority * headStart
     local earliest = arrivals[line]
     if earliest == nil or rank < earliest.rank then
       arrivals[line] = { rank = rank, seq = string.sub(refs[1], 1, 12) }

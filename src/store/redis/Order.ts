@@ -1,3 +1,4 @@
+import { maxUsualStartMs } from "../../domain/Rank.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 
 /** A queue and a type as the scripts name them. */
@@ -72,6 +73,11 @@ end
 
 -- whether the tasks of a line of a lane go in the order in which they were stored
 local function isOrdered(line, lane) return line ~= lane and string.sub(line, #lane, #lane + 5) == ',"[\\\\"!' end
+
+-- what is added to the rank of a task that should start within a time: see Rank
+local function shiftOf(within, headStart)
+  return within and within - math.min(headStart, ${maxUsualStartMs}) or 0
+end
 
 local function file(lane, rank, seq)
   local _, type = namesOf(lane)

@@ -4,7 +4,8 @@
  * `task` holds what changes only while a task waits, and seldom: five parts, each but the last ended by a line feed, which JSON texts don't contain.
  *
  * ```text
- * seq;keyed;0;priority;1;0;0;0;dueAt, and where the task expires a plus sign and when
+ * seq;keyed;0;priority;1;0;0;0;dueAt, and where the task expires a plus sign and when; and where it should start within a time
+ *   plus signs and when it expires or nothing, that time, and until when the first start is in time or nothing
  * ["queue","type"], and its gate as a third text
  * createdAt;maxRetries;timeoutMs, and where its gate has other costs than 1 these as a JSON array
  * ["type","key"], or nothing; and where the key has a window, a tab and how the task holds it
@@ -19,7 +20,7 @@
  * "instance"
  * ```
  *
- * dueAt may be followed by a plus sign and when the task expires, as above. After startedAt follows when it was created, if its line goes in the order of storing. A fourth line, `-`, says that a later
+ * dueAt may be followed by plus signs and other times, as above. After startedAt follows when it was created, if its line goes in the order of storing. A fourth line, `-`, says that a later
  * task has the key, so that this one can't be run again.
  *
  * States are letters: W waiting, R running, C completed, F failed, X cancelled, E expired. A task that was never claimed and has not
@@ -154,7 +155,7 @@ export const argumentsOf = ({ about, change, counts, lease, state, task }: Chang
   state,
   lease,
   letters[change.state],
-  stateAfter(state, change),
+  stateAfter(task, state, change),
   counts ?? "",
   change.result === task.result ? "" : `=${change.result}`,
   change.failure === task.failure ? "" : change.failure === null ? "-" : `=${JSON.stringify(change.failure)}`,
@@ -209,7 +210,8 @@ export const claimedTaskOf = (id: string, text: string, state: string, claim: nu
   const { head, lane, limits, payload } = partsOf(text)
   const [queue, type, gate = null] = namesOf(lane)
   // a task begins as its state goes on after the fence
-  const [, , , priority, claims, , failures, crashes, dueAt] = state === "" ? head : state.split(";").slice(2)
+  const [, , , priority, claims, , failures, crashes, times] = state === "" ? head : state.split(";").slice(2)
+  const [due, , , startBy] = times!.split("+")
   return {
     id,
     type,
@@ -220,7 +222,8 @@ export const claimedTaskOf = (id: string, text: string, state: string, claim: nu
     timeoutMs: numberOrNull(limits[2]),
     gate,
     costs: limits[3] ?? null,
-    dueAt: timesOf(dueAt!).dueAt,
+    dueAt: Number(due),
+    startBy: numberOrNull(startBy),
     failures: Number(failures),
     crashes: Number(crashes),
     attempt: Number(claims),
@@ -228,11 +231,26 @@ export const claimedTaskOf = (id: string, text: string, state: string, claim: nu
   }
 }
 
-/** When a task is due, and when it expires. */
-const timesOf = (text: string): Pick<TaskRecord, "dueAt" | "expiresAt"> => {
-  const [dueAt, expiresAt] = text.split("+")
-  return { dueAt: Number(dueAt), expiresAt: numberOrNull(expiresAt) }
+/** When a task is due, when it expires, and when it should start. */
+const timesOf = (text: string): Pick<TaskRecord, "dueAt" | "expiresAt" | "startWithinMs" | "startBy"> => {
+  const [dueAt, expiresAt, startWithin, startBy] = text.split("+")
+  return {
+    dueAt: Number(dueAt),
+    expiresAt: numberOrNull(expiresAt),
+    startWithinMs: numberOrNull(startWithin),
+    startBy: numberOrNull(startBy)
+  }
 }
+
+const textOfTimes = (
+  { dueAt, expiresAt, startBy }: Pick<TaskRecord, "dueAt" | "expiresAt" | "startBy">,
+  startWithinMs: number | null
+): string =>
+  startWithinMs !== null
+    ? `${dueAt}+${expiresAt ?? ""}+${startWithinMs}+${startBy ?? ""}`
+    : expiresAt === null
+    ? String(dueAt)
+    : `${dueAt}+${expiresAt}`
 
 /**
  * Where a task stands in six texts: id, state, lease, whether it is scheduled, failure, history. The state of one that was
@@ -282,7 +300,7 @@ const standingOf = ([id, text, lease, isScheduled, failure, history]: Stood): St
 }
 
 /** A state after a change. */
-const stateAfter = (state: string, change: Settlement.Change): string => {
+const stateAfter = (task: Standing, state: string, change: Settlement.Change): string => {
   const end = state.indexOf("\n")
   const fields = state.slice(1, end).split(";")
   fields[1] = String(change.completedAt ?? "")
@@ -291,7 +309,7 @@ const stateAfter = (state: string, change: Settlement.Change): string => {
   fields[7] = String(change.settledClaim)
   fields[8] = String(change.failures)
   fields[9] = String(change.crashes)
-  fields[10] = change.expiresAt === null ? String(change.dueAt) : `${change.dueAt}+${change.expiresAt}`
+  fields[10] = textOfTimes(change, change.revised === undefined ? task.startWithinMs : change.revised.startWithinMs)
   return `${letters[change.state].replace(/[SP]/, "W")}${fields.join(";")}${state.slice(end)}`
 }
 

@@ -12,7 +12,12 @@ local function parse(text)
   e.letter, e.claim, e.completed, e.seq, e.keyed, e.cancel, e.priority, e.claims, e.settled, e.failures, e.crashes,
     e.due, e.started, e.line, e.instance = string.match(text, "${form}")
   e.lane = e.line and laneOf(e.line)
-  if e.due and string.find(e.due, "+", 1, true) then e.due, e.expires = string.match(e.due, "^([^+]*)%+(.*)$") end
+  e.times = e.due
+  if e.due and string.find(e.due, "+", 1, true) then
+    e.due, e.expires, e.within = string.match(e.due, "^([^+]*)%+([^+]*)%+?([^+]*)")
+    if e.expires == "" then e.expires = nil end
+    if e.within == "" then e.within = nil end
+  end
   return e
 end
 
@@ -32,8 +37,10 @@ local function load(id)
   return text and parse(text)
 end
 
--- scheduled members carry what promotion needs: their priority and line
-local function appointment(e, id) return e.seq .. e.priority .. e.line .. "\\n" .. id end
+-- scheduled members carry what promotion needs: their priority, within which time they should start, and their line
+local function appointment(e, id)
+  return e.seq .. e.priority .. (e.within and ";" .. e.within or "") .. e.line .. "\\n" .. id
+end
 
 local function leaseOf(e, id) return e.letter == "R" and call("ZSCORE", root .. ":running", e.seq .. id) or "" end
 
@@ -66,8 +73,8 @@ local amounts = {}
 local function add(name, amount) amounts[name] = (amounts[name] or 0) + amount end
 
 local function rankOf(e)
-  local since = isOrdered(e.line, e.lane) and string.match(e.started, ";(%d+)$") or e.due
-  return int(since - e.priority * headStart)
+  local stored = isOrdered(e.line, e.lane) and string.match(e.started, ";(%d+)$")
+  return int((stored or e.due) - e.priority * headStart + (stored and 0 or shiftOf(e.within, headStart)))
 end
 
 -- takes a task out of the sets of its state
@@ -136,8 +143,7 @@ local function revise(id, revised, after)
   key = string.match(key, "^[^\\t]*") .. (hold == "" and "" or "\\t" .. hold)
   if new ~= "" then payload = string.sub(new, 2) end
   local e = parse(after)
-  local due = e.expires and e.due .. "+" .. e.expires or e.due
-  call("HSET", root .. ":task", id, before .. priority .. between .. due .. "\\n" .. line .. "\\n" .. limits ..
+  call("HSET", root .. ":task", id, before .. priority .. between .. e.times .. "\\n" .. line .. "\\n" .. limits ..
     "\\n" .. key .. "\\n" .. payload)
   return after
 end

@@ -2,9 +2,8 @@
  * Storing new tasks: groups, each entirely or not at all, with exact capacity, ids and keys.
  */
 import type { DatabaseSync } from "node:sqlite"
-import { isOrdered } from "../../domain/Gate.ts"
 import * as Rank from "../../domain/Rank.ts"
-import { dueAtOf, expiresAtOf, type NewTask } from "../../domain/TaskRecord.ts"
+import { dueAtOf, expiresAtOf, type NewTask, startByOf } from "../../domain/TaskRecord.ts"
 import { holdOf } from "../../domain/Uniqueness.ts"
 import { admit, writtenBytes } from "../Admission.ts"
 import { alone, type Besides, type Decided, type Known, refused } from "../Draft.ts"
@@ -19,7 +18,7 @@ const rowsAtOnce = 8
 
 const columns =
   "seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state, created_at, due_at, rank, gate, costs, " +
-  "key_hold, expires_at"
+  "key_hold, expires_at, start_within, start_by"
 const columnCount = columns.split(", ").length
 
 /** Prepares the operation. */
@@ -174,9 +173,13 @@ const pushRow = (values: Array<Value>, task: NewTask, seq: number, now: number, 
     task.gate ?? "",
     task.costs,
     holdOf(task.unique),
-    expiresAtOf(task, now)
+    expiresAtOf(task, now),
+    task.startWithinMs,
+    startByOf(task, now)
   )
 }
 
 const rankOf = (task: NewTask, dueAt: number, now: number, headStartMs: number): number =>
-  Rank.rank(isOrdered(task.gate) ? now : dueAt, task.priority, headStartMs)
+  task.gate === null && task.startWithinMs === null
+    ? Rank.rank(dueAt, task.priority, headStartMs)
+    : Rank.rankOf({ ...task, createdAt: now }, dueAt, headStartMs)

@@ -216,6 +216,12 @@ ALTER TABLE tally ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE tally ADD COLUMN total_expired INTEGER NOT NULL DEFAULT 0;
 `
 
+/** Tasks that should start within a time: that time, and until when the first start is in time. */
+const deadlines = `
+ALTER TABLE task ADD COLUMN start_within INTEGER;
+ALTER TABLE task ADD COLUMN start_by INTEGER;
+`
+
 const migrations: ReadonlyArray<string> = [
   first,
   apiKeys,
@@ -226,7 +232,8 @@ const migrations: ReadonlyArray<string> = [
   pausesAsRecords,
   gates,
   windows,
-  expiry
+  expiry,
+  deadlines
 ]
 
 /** The layout that this version of the driver reads and writes. */

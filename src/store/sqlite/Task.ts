@@ -33,12 +33,12 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
   // every field that a Change may touch; the rank follows from the due time, and a lease ends with its attempt
   const update = prepare(
     database,
-    `UPDATE task SET state = ?, due_at = ?, expires_at = ?, rank = ?, completed_at = ?, failures = ?, crashes = ?, settled_claim = ?,
+    `UPDATE task SET state = ?, due_at = ?, expires_at = ?, start_by = ?, rank = ?, completed_at = ?, failures = ?, crashes = ?, settled_claim = ?,
       cancel_requested = ?, result = ?, failure = ?, history = ?, lease_until = ? WHERE seq = ?`
   )
   const revise = prepare(
     database,
-    "UPDATE task SET payload = coalesce(?, payload), priority = ?, gate = ?, costs = ?, key_hold = ? WHERE seq = ?"
+    "UPDATE task SET payload = coalesce(?, payload), priority = ?, gate = ?, costs = ?, key_hold = ?, start_within = ? WHERE seq = ?"
   )
   const lose = prepare(database, "UPDATE task SET key_lost = 1, key_hold = ? WHERE seq = ?")
   const find: Tasks["find"] = (id) => {
@@ -51,13 +51,14 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
     const { gate } = revised ?? task
     const rank = Rank.rankOf({ ...task, ...revised }, change.dueAt, headStartMs)
     if (revised !== undefined) {
-      const { costs, hold, payload, priority } = revised
-      revise.run(payload, priority, gate ?? "", costs, hold, task.seq)
+      const { costs, hold, payload, priority, startWithinMs } = revised
+      revise.run(payload, priority, gate ?? "", costs, hold, startWithinMs, task.seq)
     }
     update.run(
       stateCode[change.state],
       change.dueAt,
       change.expiresAt,
+      change.startBy,
       rank,
       change.completedAt,
       change.failures,

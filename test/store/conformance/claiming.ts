@@ -62,6 +62,7 @@ export const claiming = (driver: Driver) =>
           gate: null,
           costs: null,
           dueAt,
+          startBy: null,
           failures: 0,
           crashes: 0,
           attempt: 1,

@@ -45,6 +45,8 @@ export const enqueueing = (driver: Driver) =>
           gate: null,
           costs: null,
           expiresAt: null,
+          startWithinMs: null,
+          startBy: null,
           state: "pending",
           startedAt: null,
           completedAt: null,

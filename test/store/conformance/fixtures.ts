@@ -49,6 +49,7 @@ export const task = (fields: Partial<NewTask> = {}): NewTask => ({
   delayMs: 0,
   runAt: null,
   expiresInMs: null,
+  startWithinMs: null,
   ...fields
 })
 

@@ -8,6 +8,7 @@ import { capacity } from "./capacity.ts"
 import { claiming } from "./claiming.ts"
 import { concurrency } from "./concurrency.ts"
 import { counting } from "./counting.ts"
+import { deadlines } from "./deadlines.ts"
 import type { Driver } from "./driver.ts"
 import { enqueueing } from "./enqueueing.ts"
 import { eventLog } from "./eventLog.ts"
@@ -60,6 +61,7 @@ const areas = [
   rescuing,
   cancelling,
   expiring,
+  deadlines,
   rerunning,
   pausing,
   limits,

@@ -262,6 +262,7 @@ export class Model {
       createdAt: this.now,
       dueAt,
       expiresAt: expiresInMs === null ? null : dueAt + expiresInMs,
+      startBy: given.startWithinMs === null ? null : dueAt + given.startWithinMs,
       startedAt: null,
       completedAt: null,
       failures: 0,
@@ -338,8 +339,11 @@ export class Model {
     )
   }
 
-  private rank({ createdAt, dueAt, gate, priority }: ModelTask): number {
-    return (gate?.includes("!o") === true ? createdAt : dueAt) - priority * this.settings.headStartMs
+  /** A task counts from its deadline, one without any as if it should start within the head start. */
+  private rank({ createdAt, dueAt, gate, priority, startWithinMs }: ModelTask): number {
+    const { headStartMs } = this.settings
+    if (gate?.includes("!o") === true) return createdAt - priority * headStartMs
+    return dueAt + (startWithinMs ?? headStartMs) - (priority + 1) * headStartMs
   }
 
   /** The pairs of queue and type with pending tasks that none of these can run. */
@@ -430,6 +434,7 @@ export class Model {
 
   /** The task waits until it is due; one that would be too old by then ends now. */
   private wait(task: ModelTask): void {
+    task.startBy = null
     const startsAt = Math.max(this.now, task.dueAt)
     if (task.expiresAt !== null && startsAt >= task.expiresAt) this.finish(task, "expired")
     else task.state = task.dueAt > this.now ? "scheduled" : "pending"
@@ -525,6 +530,7 @@ export class Model {
     task.state = "pending"
     task.dueAt = this.now
     task.expiresAt = null
+    task.startBy = task.startWithinMs === null ? null : this.now + task.startWithinMs
     task.completedAt = null
     task.failures = 0
     task.crashes = 0
@@ -536,11 +542,14 @@ export class Model {
   /** A task that has started once was first due before, so it expires no sooner. */
   private move(task: ModelTask, dueAt: number): void {
     const moved = dueAt - task.dueAt
+    if (task.startBy !== null) task.startBy += moved
     if (task.expiresAt !== null) task.expiresAt += task.claims > 0 ? Math.max(0, moved) : moved
     task.dueAt = dueAt
   }
 
-  reschedule({ costs, delayMs, gate, id, payload, priority, queue, type }: RescheduleRequest): unknown {
+  reschedule(
+    { costs, delayMs, gate, id, payload, priority, queue, startWithinMs, type }: RescheduleRequest
+  ): unknown {
     const task = this.find(id)
     if (task?.type !== type || task.queue !== queue) return { _tag: "unknown" }
     const state = this.stateNow(task)
@@ -552,6 +561,11 @@ export class Model {
     task.payload = payload ?? task.payload
     task.priority = priority ?? task.priority
     if (gate !== undefined) Object.assign(task, { gate, costs })
+    if (startWithinMs !== undefined) {
+      const isFirst = task.startBy !== null || task.claims === 0
+      task.startWithinMs = startWithinMs
+      task.startBy = isFirst && startWithinMs !== null ? task.dueAt + startWithinMs : null
+    }
     if (delayMs === undefined) return { _tag: "rescheduled" }
     this.move(task, this.now + delayMs)
     task.state = delayMs > 0 ? "scheduled" : "pending"

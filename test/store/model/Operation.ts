@@ -90,18 +90,22 @@ const uniques = {
 
 /** A drawn change as a store takes it. */
 export const rescheduleOf = (
-  { delayMs, gate, id, payload, priority, queue, type }: OperationOf<"reschedule">
+  { delayMs, gate, id, payload, priority, queue, startWithinMs, type }: OperationOf<"reschedule">
 ): RescheduleRequest => ({
   id,
   type,
   queue,
   ...(payload === null ? {} : { payload, ...gatedBy(gate, "") }),
   ...(priority === null ? {} : { priority }),
-  ...(delayMs === null ? {} : { delayMs })
+  ...(delayMs === null ? {} : { delayMs }),
+  ...(startWithinMs === null ? {} : { startWithinMs })
 })
 
 /** How a drawn task is unique. */
 export const uniqueBy = (name: keyof typeof uniques): Uniqueness.Unique | null => uniques[name]
+
+/** Some of it is less than the head start, and some more. */
+const startWithinMs = Schema.NullOr(Schema.Literals([1, 1500, 5000]))
 
 const NewTask = Schema.Struct({
   id: Schema.Literals(enqueued),
@@ -115,7 +119,8 @@ const NewTask = Schema.Struct({
   delayMs: delay,
   /** A time from now on, or before. */
   runIn: Schema.NullOr(Schema.Literals([-3000, 2000])),
-  expiresInMs: Schema.NullOr(Schema.Literals([1000, 4000]))
+  expiresInMs: Schema.NullOr(Schema.Literals([1000, 4000])),
+  startWithinMs
 })
 
 const few = <S extends Schema.Constraint>(item: S, max: number) =>
@@ -173,7 +178,8 @@ const operations = {
     payload: Schema.NullOr(Schema.Literals(["1", "2"])),
     gate: Schema.Literals(gates),
     priority: Schema.NullOr(Schema.Literals([0, 1, 3])),
-    delayMs: Schema.NullOr(delay)
+    delayMs: Schema.NullOr(delay),
+    startWithinMs
   }),
   remove: Schema.Struct({ do: Schema.Literal("remove"), ids: someOf(ids) }),
   pause: Schema.Struct({ do: Schema.Literal("pause"), queue: Schema.Literals(queues), paused: Schema.Boolean }),
@@ -328,7 +334,8 @@ const neighbour = {
   runIn: null,
   gate: "",
   unique: "",
-  expiresInMs: null
+  expiresInMs: null,
+  startWithinMs: null
 } as const
 const simple = { ...neighbour, key: null }
 const keepAll = { finishedForMs: 1e12, failedForMs: 1e12, maxFinished: 100, maxKeyedFinished: 100, limit: 100 } as const

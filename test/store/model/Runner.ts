@@ -461,6 +461,7 @@ const claimedTask = (task: ModelTask): ClaimedTask => ({
   gate: task.gate,
   costs: task.costs,
   dueAt: task.dueAt,
+  startBy: task.startBy,
   failures: task.failures,
   crashes: task.crashes,
   attempt: task.claims,

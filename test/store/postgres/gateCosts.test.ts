@@ -30,7 +30,7 @@ await withServer("PostgreSQL", Postgres.installed, () => {
       )
       const before = yield* looks
       const claimed = yield* client.unsafe(
-        `SELECT out_id FROM "${schema}".claim_5(NULL, '{work}', ${limit}, 'looking', 60000, ${++nonce}, true)
+        `SELECT out_id FROM "${schema}".claim_6(NULL, '{work}', ${limit}, 'looking', 60000, ${++nonce}, true)
           WHERE out_id IS NOT NULL`
       )
       return { claimed: claimed.length, rows: (yield* looks) - before }

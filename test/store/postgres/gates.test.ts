@@ -274,7 +274,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
           const { client } = yield* open(schema, 3)
           const dying = client.withTransaction(Effect.gen(function*() {
             const claimed = yield* client.unsafe(
-              `SELECT out_id FROM "${schema}".claim_5(NULL, '{work}', 10, 'dying', 60000, 1, true)`
+              `SELECT out_id FROM "${schema}".claim_6(NULL, '{work}', 10, 'dying', 60000, 1, true)`
             )
             assert.lengthOf(claimed, 2)
             yield* client.unsafe("SELECT pg_terminate_backend(pg_backend_pid())")

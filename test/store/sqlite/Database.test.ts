@@ -165,8 +165,10 @@ describe("a file that cannot be used is refused with what to do about it", () =>
     }))
 })
 
-/** What makes a file one of those before keys had windows, and tasks expired. */
-const withoutWindows = `DROP INDEX task_expires;
+/** What makes a file one of those before keys had windows, and tasks expired or should start within a time. */
+const withoutWindows = `ALTER TABLE task DROP COLUMN start_within;
+  ALTER TABLE task DROP COLUMN start_by;
+  DROP INDEX task_expires;
   ALTER TABLE task DROP COLUMN expires_at;
   ALTER TABLE tally DROP COLUMN expired;
   ALTER TABLE tally DROP COLUMN total_expired;
