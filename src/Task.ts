@@ -26,6 +26,7 @@ import type { FairOptions, Key, OrderOptions } from "./domain/LimitRule.ts"
 import { type PlainFields, type ToSchema, toSchema } from "./domain/PlainFields.ts"
 import type { PriorityInput } from "./domain/Priority.ts"
 import type { RetryPolicy } from "./domain/RetryPolicy.ts"
+import type { StepSettings } from "./domain/StepOptions.ts"
 import * as TaskDefinition from "./domain/TaskDefinition.ts"
 import type * as Timetable from "./domain/Timetable.ts"
 import { given, type GivenLimits } from "./Limit.ts"
@@ -179,11 +180,6 @@ export interface Options<
   readonly idempotencyKey?: ((payload: ToSchema<Payload>["Type"]) => string) | undefined
   /**
    * How tasks with the same key keep each other away, for a while. A function gets typed constructors. Not with `idempotencyKey`.
-   *
-   * @example
-   * ```ts
-   * Task.make("report", { payload: { tenant: Schema.String }, unique: { key: ({ tenant }) => tenant } })
-   * ```
    */
   readonly unique?: Unique.GivenUnique<ToSchema<Payload>["Type"]> | undefined
   /** Default: three retries, exponential from one second with jitter, at most an hour apart. */
@@ -202,6 +198,8 @@ export interface Options<
   readonly orderBy?: Key<ToSchema<Payload>["Type"]> | OrderOptions<ToSchema<Payload>["Type"]> | undefined
   /** Keys take turns, however many tasks one of them has. */
   readonly fairBy?: Key<ToSchema<Payload>["Type"]> | FairOptions<ToSchema<Payload>["Type"]> | undefined
+  /** What becomes of a task whose handler has other steps than when it began. See `Step`. */
+  readonly steps?: StepSettings | undefined
   readonly description?: string | undefined
 }
 
@@ -221,6 +219,7 @@ const names: Bounds.Names<Options<any, any, any>> = {
   breakers: 1,
   orderBy: 1,
   fairBy: 1,
+  steps: 1,
   description: 1
 }
 

@@ -5,9 +5,9 @@ import { circlesIn, forbiddenImports, type ImportTable, packagesReachedFrom } fr
 import { anyCastsOf, importsOf, lineCount, readSourceTree } from "./architecture/SourceTree.ts"
 
 const contracts = ["domain", "store", "observability"]
-const loops = ["explain", "logs", "queue", "worker", "maintenance", "events", "schedule"]
+const loops = ["explain", "flow", "logs", "queue", "worker", "maintenance", "events", "schedule"]
 const drivers = ["store/memory", "store/sqlite", "store/postgres", "store/redis"]
-const library = [...contracts, ...loops, "Breaker.ts", "Limit.ts", "Unique.ts", "Task.ts", "engine"]
+const library = [...contracts, ...loops, "Breaker.ts", "Limit.ts", "Step.ts", "Unique.ts", "Task.ts", "engine"]
 /** What the task types that ship with it stand on. */
 const rim = ["handlers/outbound", "handlers/files", "handlers/data", "handlers/mail"]
 /** Those task types. */
@@ -25,16 +25,18 @@ const table: ImportTable = {
     "observability": ["domain"],
     "events": contracts,
     "explain": contracts,
+    "flow": contracts,
     "logs": contracts,
-    "queue": [...contracts, "explain", "logs"],
-    "worker": [...contracts, "logs"],
-    "maintenance": [...contracts, "logs"],
+    "queue": [...contracts, "explain", "flow", "logs"],
+    "worker": [...contracts, "flow", "logs"],
+    "maintenance": [...contracts, "flow", "logs"],
     "schedule": [...contracts, "queue"],
     "Breaker.ts": ["domain", "worker"],
     "Limit.ts": ["domain"],
+    "Step.ts": ["domain", "flow", "worker"],
     "Unique.ts": ["domain"],
     "Task.ts": [...contracts, "Breaker.ts", "Limit.ts", "Unique.ts", "queue", "schedule", "worker"],
-    "threads": ["domain", "logs", "worker"],
+    "threads": ["domain", "flow", "logs", "worker"],
     "engine": [...contracts, ...drivers, ...loops],
     "handlers": [...library, "threads", ...rim],
     "handlers/outbound": ["domain"],
@@ -199,6 +201,7 @@ const readsWallClock = new RegExp(
     "cli/commands/(?:DeadLetters|Get|Keys|List|Watch)",
     "domain/(?:MonotonicClock|StoredTime)",
     "events/RecordedStore",
+    "flow/Steps",
     "handlers/(?:Cleanup|Webhook|files/AtomicFile|outbound/OutboundClient)",
     "http/SystemStatus",
     "observability/Supervisor",

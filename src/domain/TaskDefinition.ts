@@ -8,6 +8,7 @@ import * as JsonText from "./JsonText.ts"
 import * as LimitRule from "./LimitRule.ts"
 import { bound as priorityBound, type PriorityInput, toNumber } from "./Priority.ts"
 import type { RetryPolicy, RetryRule } from "./RetryPolicy.ts"
+import * as StepOptions from "./StepOptions.ts"
 import * as UniqueRule from "./UniqueRule.ts"
 import * as UnknownFields from "./UnknownFields.ts"
 
@@ -42,6 +43,8 @@ export interface AnyTaskDefinition {
   readonly limits: ReadonlyArray<LimitRule.LimitRule<any>>
   /** What stops their start while a dependency is down. */
   readonly breakers: ReadonlyArray<Breaker.Rule<any>>
+  /** What becomes of a task whose handler has other steps than when it began. */
+  readonly steps: StepOptions.StepOptions
   /** One line for people: shown in the API's reference. */
   readonly description: string | undefined
   /** JSON texts from and to values; compiled once per definition. */
@@ -84,6 +87,7 @@ export interface Options<
   readonly timeout?: Duration.Input | undefined
   readonly expiresIn?: Duration.Input | undefined
   readonly startWithin?: Duration.Input | undefined
+  readonly steps?: StepOptions.StepSettings | undefined
   readonly description?: string | undefined
   readonly breakers?: ReadonlyArray<Breaker.Rule<Payload["Type"]>> | undefined
 }
@@ -114,6 +118,7 @@ export const make = <
     startWithinMs: options.startWithin === undefined ? undefined : Math.ceil(Duration.toMillis(options.startWithin)),
     limits: LimitRule.rulesOf(type, options),
     breakers: options.breakers ?? [],
+    steps: StepOptions.of(options.steps),
     description: options.description,
     codec: makeCodec(options.payload, options.success, options.error)
   }

@@ -18,6 +18,7 @@ import * as LogSweeper from "../maintenance/LogSweeper.ts"
 import * as Pruner from "../maintenance/Pruner.ts"
 import * as Rescuer from "../maintenance/Rescuer.ts"
 import * as Resumer from "../maintenance/Resumer.ts"
+import * as StepSweeper from "../maintenance/StepSweeper.ts"
 import * as StoreWatch from "../maintenance/StoreWatch.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import * as Queue from "../queue/TaskQueue.ts"
@@ -173,6 +174,7 @@ export const layer = <E, R>(
       Pruner.layer(options.retention),
       Expirer.layer,
       LogSweeper.layer(options.retention),
+      StepSweeper.layer,
       Resumer.layer
     ).pipe(Layer.provide(Leader.layer({ lease })))
   ).pipe(

@@ -9,6 +9,7 @@
 import { Cause, Context, Effect, Exit, Schema } from "effect"
 import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Thrown from "../domain/Thrown.ts"
+import { without as withoutSteps } from "../flow/Steps.ts"
 import * as Task from "../Task.ts"
 import { type Handler, HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import { type HandlerContext, TaskContext } from "../worker/TaskContext.ts"
@@ -111,6 +112,7 @@ const runItem = (
     id: `${context.id}:${index}`,
     // An item passes no gate, so no breaker lets it start
     protect: (_breaker, call) => call,
+    steps: withoutSteps("An item of a batch is no task of its own: its steps cannot be kept"),
     progress: () => Effect.void,
     complete: () => Effect.die(new Error("An item of a batch is no task of its own: return the result instead"))
   }

@@ -20,6 +20,7 @@ import {
 import * as QueueLimits from "../domain/QueueLimits.ts"
 import * as Explain from "../explain/Explain.ts"
 import * as Verdict from "../explain/Verdict.ts"
+import * as StepRecords from "../flow/StepRecords.ts"
 import * as TaskLogs from "../logs/TaskLogs.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
@@ -175,15 +176,17 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const get = (id: string) => Effect.map(recordOf(id), fromRecord)
 
-  /** Where their logs stay although they are removed, the sweeper finds them. */
+  /** Where their logs and steps stay although they are removed, the sweepers find them. */
   const remove = (ids: ReadonlyArray<string>) =>
     Effect.tap(
       store.remove(ids),
-      (answers) =>
-        TaskLogs.remove(ids.filter((_, index) => answers[index] === "removed")).pipe(
+      (answers) => {
+        const removed = ids.filter((_, index) => answers[index] === "removed")
+        return Effect.andThen(TaskLogs.remove(removed), StepRecords.remove(removed)).pipe(
           Effect.provideService(RecordStore, records),
           Effect.ignore
         )
+      }
     )
 
   return TaskQueue.of({

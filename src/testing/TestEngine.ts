@@ -22,6 +22,7 @@ import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
 import * as Engine from "../engine/Engine.ts"
 import * as PooledRandom from "../engine/PooledRandom.ts"
+import { unkept } from "../flow/Steps.ts"
 import * as Expirer from "../maintenance/Expirer.ts"
 import * as Resumer from "../maintenance/Resumer.ts"
 import { fromPayload } from "../queue/Submission.ts"
@@ -315,6 +316,7 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
         holdBack: Snoozed.now,
         // No breaker is open here
         protect: (_breaker, call) => call,
+        steps: unkept,
         // Nothing is stored here, so there is nothing to complete early.
         complete: Effect.succeed
       }

@@ -11,6 +11,7 @@
 import { Cause, Effect, Exit, Logger, References } from "effect"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import * as Thrown from "../domain/Thrown.ts"
+import { without as withoutSteps } from "../flow/Steps.ts"
 import * as LogLine from "../logs/LogLine.ts"
 import { Snoozed } from "../worker/Attempt.ts"
 import { type HandlerContext, TaskContext } from "../worker/TaskContext.ts"
@@ -51,6 +52,7 @@ export const perform = (
     charge: () => Effect.die(new Error("A thread has no store: a handler outside of it can charge a limit")),
     holdBack: () => Effect.die(new Error("A thread has no store: snooze instead of holding a key back")),
     protect: () => Effect.die(new Error("A thread has no store: protect the call of the thread instead")),
+    steps: withoutSteps("A thread has no store: make the call of the thread a step instead"),
     complete: () => Effect.die(new Error("A thread has no store: return the result instead of completing the task"))
   }
   return codec.decodePayload(payload).pipe(

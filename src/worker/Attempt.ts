@@ -5,6 +5,7 @@ import type { Pass } from "../domain/Gate.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
+import { type StepHost, Steps } from "../flow/Steps.ts"
 import { AttemptBreakers, type BreakerHost } from "./AttemptBreakers.ts"
 import { AttemptLimits, type LimitHost } from "./AttemptLimits.ts"
 import type { Gathering } from "./Gathering.ts"
@@ -39,6 +40,7 @@ export interface AttemptHost extends LimitHost {
   readonly whenFinal: (effect: Effect.Effect<void>) => Effect.Effect<void>
   readonly gathering: Gathering
   readonly breakers: BreakerHost
+  readonly steps: StepHost
 }
 
 /**
@@ -69,6 +71,8 @@ export class Attempt implements HandlerContext<any> {
   private readonly host: AttemptHost
   private knownLimits: AttemptLimits | undefined
   private knownBreakers: AttemptBreakers | undefined
+  /** The steps that its handler has asked for; nothing where it has none. */
+  knownSteps: Steps | undefined
 
   constructor(
     task: ClaimedTask,
@@ -146,6 +150,10 @@ export class Attempt implements HandlerContext<any> {
   /** Whether its handler protects calls with a breaker, which is told how these end, not how the attempt does. */
   isProtecting(pass: Pass): boolean {
     return this.knownBreakers?.protecting.has(pass) === true
+  }
+
+  get steps(): Steps {
+    return this.knownSteps ??= new Steps(this.task, this.definition.steps, this.host.steps)
   }
 
   private get breakers(): AttemptBreakers {

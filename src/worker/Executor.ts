@@ -6,6 +6,7 @@ import { Cause, Duration, Effect, Exit } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as RetryPolicy from "../domain/RetryPolicy.ts"
 import type { Settlement } from "../domain/Settlement.ts"
+import { StepRefused, StepsChanged, StepUnfit } from "../domain/StepErrors.ts"
 import type { FailureKind, TaskFailure } from "../domain/TaskRecord.ts"
 import * as Thrown from "../domain/Thrown.ts"
 import { type Attempt, Snoozed, Unfit } from "./Attempt.ts"
@@ -20,8 +21,11 @@ export const perform = (handler: Handler, attempt: Attempt): Effect.Effect<strin
   const payload = codec.decodePayload(attempt.task.payload)
   if (Exit.isFailure(payload)) return Effect.die(new Unfit({ subject: "payload", cause: payload.cause }))
   return Effect.flatMap(Effect.suspend(() => handler.run(payload.value, attempt)), (success) => {
-    const result = codec.encodeSuccess(success)
-    return Exit.isFailure(result) ? Effect.die(new Unfit({ subject: "result", cause: result.cause })) : result
+    const encoded = codec.encodeSuccess(success)
+    const result = Exit.isFailure(encoded)
+      ? Effect.die(new Unfit({ subject: "result", cause: encoded.cause }))
+      : encoded
+    return attempt.knownSteps === undefined ? result : Effect.andThen(attempt.knownSteps.close, result)
   })
 }
 
@@ -76,16 +80,24 @@ const decideFailed = (
   if (defect instanceof Unfit) {
     return Effect.succeed({ _tag: "Fail", id, claim, failure: describeUnfit(defect, definition.type) })
   }
+  if (defect !== undefined) {
+    const { message, tag } = Thrown.show(defect)
+    return Effect.succeed({ _tag: "Fail", id, claim, failure: { kind: "invalid", tag, message } })
+  }
   const met = AttemptError.of(cause, (error) => Exit.isSuccess(definition.codec.encodeError(error)))
   return met === undefined || met.isDefect
     ? retryOrFail(attempt, describe("defect", met === undefined ? interrupted : met.error))
     : decideDeclared(attempt, met.error)
 }
 
-/** How the engine itself leaves a handler. What else was thrown may throw when it is looked at. */
-const isOurs = (defect: unknown): defect is Snoozed | Unfit => {
+/** How the engine itself leaves a handler: of these, no attempt is tried again. */
+type Ours = Snoozed | Unfit | StepsChanged | StepUnfit | StepRefused
+
+/** What else was thrown may throw when it is looked at. */
+const isOurs = (defect: unknown): defect is Ours => {
   try {
-    return defect instanceof Snoozed || defect instanceof Unfit
+    return defect instanceof Snoozed || defect instanceof Unfit || defect instanceof StepsChanged ||
+      defect instanceof StepUnfit || defect instanceof StepRefused
   } catch {
     return false
   }

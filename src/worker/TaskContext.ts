@@ -1,6 +1,7 @@
 /** What a handler can know about the attempt it runs in, and do with it. */
 import { Context, type Duration, type Effect } from "effect"
 import type { LeaseLost, StoreError } from "../domain/Errors.ts"
+import type { StepRunner } from "../flow/Steps.ts"
 import type { Protecting } from "./AttemptBreakers.ts"
 
 /** The running attempt, provided to every handler. */
@@ -60,6 +61,8 @@ export class TaskContext extends Context.Service<TaskContext, {
    * ```
    */
   readonly protect: <A, E, R>(breaker: Protecting, call: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** What runs and keeps the steps of the task: see `Step`, which has it as functions. */
+  readonly steps: StepRunner
 }>()("taskforge/worker/TaskContext") {}
 
 /**

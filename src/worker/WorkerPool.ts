@@ -199,6 +199,7 @@ const startClaiming = Effect.fnUntraced(
 /** Runs each claimed task in a fiber of its own. */
 const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch, logger: Runner.PoolLogger) {
   const { attempts, breakers, gathering, instance, recorder, slots, store, supervisor } = pool
+  const records = yield* RecordStore
   return yield* Runner.make({
     ...pool,
     deadlines,
@@ -212,7 +213,8 @@ const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch,
       gathering,
       breakers,
       charge: store.charge,
-      holdBack: AttemptLimits.holdBack(yield* RecordStore)
+      holdBack: AttemptLimits.holdBack(records),
+      steps: { records, read: store.get }
     }
   })
 })

@@ -30,6 +30,7 @@ describe("TaskDefinition", () => {
       startWithinMs: undefined,
       limits: [],
       breakers: [],
+      steps: { onChanged: "fail", retired: [] },
       description: undefined
     })
   })
