@@ -17,6 +17,9 @@ import * as Take from "./Take.ts"
 /** Lines that one claim reads the news of at most, and news of each: more than can be written between two claims. */
 const maxFolded = 1000
 
+/** News that a claim reads before it cares about which lines they are of. */
+const maxRead = 2000
+
 /** What a claim knows of the first task of a line. */
 const head = "rank, seq, priority, costs"
 
@@ -139,7 +142,7 @@ export const renewed = (schema: string): string =>
 
 /**
  * Takes note of the news, and brings back lines that may start. What it reads was committed, so what follows sees all of it. Each line
- * is looked up by its key: where statistics are of a time when there were none, a join would read all of them.
+ * is looked up by its key: where statistics are of a time when there were none, a join would read all of them. So would `NOT EXISTS`, which is one.
  */
 export const foldFunction = (schema: string): string => {
   const lineOf = (row: string) =>
@@ -153,6 +156,7 @@ export const foldFunction = (schema: string): string => {
     v_queues text[];
     v_gates text[];
     v_changed boolean[];
+    v_read int;
     v_passes text[] := '{}';
     v_more text[];
     v_costs float8[];
@@ -160,60 +164,68 @@ export const foldFunction = (schema: string): string => {
     v_level float8;
     v_at bigint;
   BEGIN
-    WITH RECURSIVE named AS (
-      (SELECT type, queue, gate FROM ${schema}.line_news ORDER BY type, queue, gate LIMIT 1)
-      UNION ALL
-      SELECT n.type, n.queue, n.gate FROM named l, LATERAL (
-        SELECT type, queue, gate FROM ${schema}.line_news
-        WHERE (type, queue, gate) > (l.type, l.queue, l.gate) ORDER BY type, queue, gate LIMIT 1
-      ) n
-    ), bounded AS (
-      SELECT type, queue, gate FROM named LIMIT ${maxFolded}
-    ), gone AS (
+    WITH gone AS (
       DELETE FROM ${schema}.line_news WHERE ctid = ANY (ARRAY(
-        SELECT n.place FROM bounded b, LATERAL (
-          SELECT ctid AS place FROM ${schema}.line_news
-          WHERE type = b.type AND queue = b.queue AND gate = b.gate LIMIT ${maxFolded}
-        ) n
+        SELECT ctid FROM ${schema}.line_news ORDER BY type, queue, gate LIMIT ${maxRead}
       )) RETURNING type, queue, gate, changed
     ), folded AS (
-      SELECT type, queue, gate, bool_or(changed) AS changed FROM gone GROUP BY type, queue, gate
-    ) SELECT array_agg(type), array_agg(queue), array_agg(gate), array_agg(changed)
-      INTO v_types, v_queues, v_gates, v_changed FROM folded;
+      SELECT type, queue, gate, bool_or(changed) AS changed, count(*) AS news FROM gone GROUP BY type, queue, gate
+    ) SELECT array_agg(type), array_agg(queue), array_agg(gate), array_agg(changed), sum(news)
+      INTO v_types, v_queues, v_gates, v_changed, v_read FROM folded;
+    IF v_read = ${maxRead} THEN
+      -- there are many: those of one line must not keep those of others from being read
+      WITH RECURSIVE named AS (
+        (SELECT type, queue, gate FROM ${schema}.line_news ORDER BY type, queue, gate LIMIT 1)
+        UNION ALL
+        SELECT n.type, n.queue, n.gate FROM named l, LATERAL (
+          SELECT type, queue, gate FROM ${schema}.line_news
+          WHERE (type, queue, gate) > (l.type, l.queue, l.gate) ORDER BY type, queue, gate LIMIT 1
+        ) n
+      ), bounded AS (
+        SELECT type, queue, gate FROM named LIMIT ${maxFolded}
+      ), gone AS (
+        DELETE FROM ${schema}.line_news WHERE ctid = ANY (ARRAY(
+          SELECT n.place FROM bounded b, LATERAL (
+            SELECT ctid AS place FROM ${schema}.line_news
+            WHERE type = b.type AND queue = b.queue AND gate = b.gate LIMIT ${maxFolded}
+          ) n
+        )) RETURNING type, queue, gate, changed
+      ), folded AS (
+        SELECT type, queue, gate, bool_or(changed) AS changed FROM (
+          SELECT * FROM gone UNION ALL SELECT * FROM unnest(v_types, v_queues, v_gates, v_changed)
+        ) g (type, queue, gate, changed) GROUP BY type, queue, gate
+      ) SELECT array_agg(type), array_agg(queue), array_agg(gate), array_agg(changed)
+        INTO v_types, v_queues, v_gates, v_changed FROM folded;
+    END IF;
 
     IF v_types IS NOT NULL THEN
-      DELETE FROM ${schema}.line WHERE ctid = ANY (ARRAY(
-        SELECT l.place FROM unnest(v_types, v_queues, v_gates) AS n (type, queue, gate), ${lineOf("n")}
-        WHERE NOT EXISTS (
-          SELECT FROM ${schema}.task t WHERE t.state = 1 AND t.type = n.type AND t.queue = n.queue AND t.gate = n.gate
-        )
-      ));
       -- what was refused stays refused, unless it is another task, or a task of its passes has changed
-      INSERT INTO ${schema}.line AS l (type, queue, gate, passes, ${head}, place)
-        SELECT n.type, n.queue, n.gate, ${schema}.passes_1(n.gate), h.rank, h.seq, h.priority, h.costs, h.rank
-        FROM unnest(v_types, v_queues, v_gates) AS n (type, queue, gate), LATERAL (
+      WITH seen AS MATERIALIZED (
+        SELECT n.type, n.queue, n.gate, h.*, l.at,
+          (l.rank, l.seq, l.priority) IS DISTINCT FROM (h.rank, h.seq, h.priority) OR l.costs IS DISTINCT FROM h.costs
+            OR n.changed AND l.closed_by IS NOT NULL AS is_other
+        FROM unnest(v_types, v_queues, v_gates, v_changed) AS n (type, queue, gate, changed) LEFT JOIN LATERAL (
           SELECT t.rank, t.seq, t.priority, t.costs FROM ${schema}.task t
-          WHERE t.state = 1 AND t.type = n.type AND t.queue = n.queue AND t.gate = n.gate
-          ORDER BY t.rank, t.seq LIMIT 1
-        ) h
-        WHERE NOT EXISTS (SELECT FROM ${schema}.line o WHERE o.type = n.type AND o.queue = n.queue AND o.gate = n.gate
-          AND o.seq = h.seq AND o.rank = h.rank AND o.priority = h.priority AND o.costs IS NOT DISTINCT FROM h.costs)
-        ON CONFLICT (type, queue, gate) DO UPDATE SET rank = excluded.rank, seq = excluded.seq,
-          priority = excluded.priority, costs = excluded.costs, closed_by = NULL, cost = 0,
-          place = greatest(excluded.place, l.turn);
-      UPDATE ${schema}.line SET closed_by = NULL, cost = 0 WHERE closed_by IS NOT NULL AND ctid = ANY (ARRAY(
-        SELECT l.place FROM unnest(v_types, v_queues, v_gates, v_changed) AS n (type, queue, gate, changed), ${
-    lineOf("n")
-  }
-        WHERE n.changed
-      ));
+          WHERE t.state = 1 AND t.type = n.type AND t.queue = n.queue AND t.gate = n.gate ORDER BY t.rank, t.seq LIMIT 1
+        ) h ON true LEFT JOIN LATERAL (
+          SELECT o.ctid AS at, o.rank, o.seq, o.priority, o.costs, o.closed_by FROM ${schema}.line o
+          WHERE o.type = n.type AND o.queue = n.queue AND o.gate = n.gate LIMIT 1
+        ) l ON true
+      ), emptied AS (
+        DELETE FROM ${schema}.line WHERE ctid = ANY (ARRAY(SELECT at FROM seen WHERE seq IS NULL AND at IS NOT NULL))
+      ), made AS (
+        INSERT INTO ${schema}.line (type, queue, gate, passes, ${head}, place)
+          SELECT type, queue, gate, ${schema}.passes_1(gate), ${head}, rank FROM seen WHERE seq IS NOT NULL AND at IS NULL
+      ) UPDATE ${schema}.line l SET rank = s.rank, seq = s.seq, priority = s.priority, costs = s.costs, closed_by = NULL,
+          cost = 0, place = greatest(s.rank, l.turn)
+        FROM seen s WHERE s.seq IS NOT NULL AND s.is_other AND l.ctid = s.at;
       IF EXISTS (SELECT FROM ${schema}.line WHERE closed_by IS NOT NULL) OR EXISTS (SELECT FROM ${schema}.holder) THEN
         v_passes := ARRAY(SELECT DISTINCT p FROM unnest(v_gates, v_changed) AS n (gate, changed),
           unnest(${schema}.passes_1(n.gate)) p WHERE n.changed);
         DELETE FROM ${schema}.holder WHERE ctid = ANY (ARRAY(
           SELECT h.place FROM unnest(v_passes) AS p (pass), LATERAL (
             SELECT o.ctid AS place, o.seq FROM ${schema}.holder o WHERE o.pass = p.pass OFFSET 0
-          ) h WHERE NOT EXISTS (SELECT FROM ${schema}.task t WHERE t.seq = h.seq)
+          ) h WHERE (SELECT true FROM ${schema}.task t WHERE t.seq = h.seq) IS NULL
         ));
       END IF;
     END IF;

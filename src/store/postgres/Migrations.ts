@@ -14,6 +14,7 @@ import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
 import * as Lanes from "./Lanes.ts"
 import * as Lines from "./Lines.ts"
+import * as OpenLines from "./OpenLines.ts"
 import * as Passes from "./Passes.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Records from "./Records.ts"
@@ -238,7 +239,9 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
     Take.takeFunction(schema),
     Claim.claimFunction(schema)
   ],
-  deadlines
+  deadlines,
+  // lines that nothing holds back are taken from as sets
+  (schema) => [Lines.foldFunction(schema), OpenLines.takeOpenFunction(schema), Take.takeFunction(schema)]
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

@@ -17,7 +17,7 @@ export const notExpired = (task: string, now: string): string =>
 const maxParked = 500
 
 /** Lines that are read ahead besides the tasks that are wanted. */
-const readAhead = 10
+export const readAhead = 10
 
 /** What becomes of a line that a claim has read. Where a task was passed over, its first one is looked up again. */
 const [untouched, changed, emptied, unsure] = [0, 1, 2, 3]
@@ -122,9 +122,19 @@ export const takeFunction = (schema: string): string => {
     v_ranks := ARRAY(SELECT t.rank FROM unnest(p_plain) WITH ORDINALITY AS s (seq, place)
       JOIN ${schema}.task t ON ${isOneOf("t.seq", "s.seq")} ORDER BY s.place);
     v_parked := EXISTS (SELECT FROM ${schema}.line WHERE closed_by IS NOT NULL);
+    SELECT o.out_seqs, o.out_plain, o.out_done INTO out_seqs, v_next, v_done
+      FROM ${schema}.take_open_1(p_now, v_types, v_queues, p_limit, p_plain, v_ranks, v_parked) o;
+    IF v_done THEN
+      out_opens_at := (SELECT min(opens_at) FROM ${schema}.lot);
+      RETURN;
+    END IF;
+    v_next := v_next + 1;
+    v_count := cardinality(out_seqs);
     v_running := (SELECT jsonb_object_agg(pass, tasks) FROM (
       SELECT p.pass, sum(b.tasks) AS tasks FROM (
         SELECT t.gate, count(*) AS tasks FROM ${schema}.task t WHERE t.state = 2 AND t.gate >= '' GROUP BY t.gate
+        UNION ALL
+        SELECT t.gate, count(*) FROM ${schema}.task t WHERE t.seq = ANY (out_seqs) AND t.gate IS NOT NULL GROUP BY t.gate
       ) b, unnest(${schema}.passes_1(b.gate)) AS p (pass) GROUP BY p.pass
     ) r);
 
@@ -419,9 +429,9 @@ export const takeFunction = (schema: string): string => {
       FROM ${lookedUp} WHERE v_fates[n.ordinality] = ${changed} AND t.ctid = l.at;
     IF ${unsure} = ANY (v_fates) THEN
       DELETE FROM ${schema}.line t USING ${lookedUp}
-        WHERE v_fates[n.ordinality] = ${unsure} AND t.ctid = l.at AND NOT EXISTS (
-          SELECT FROM ${schema}.task c WHERE ${ofEntry}
-        );
+        WHERE v_fates[n.ordinality] = ${unsure} AND t.ctid = l.at AND (
+          SELECT true FROM ${schema}.task c WHERE ${ofEntry} LIMIT 1
+        ) IS NULL;
       UPDATE ${schema}.line t SET rank = h.rank, seq = h.seq, priority = h.priority, costs = h.costs,
           place = greatest(h.rank, n.turn), ${rest}
         FROM ${lookedUp}, LATERAL (

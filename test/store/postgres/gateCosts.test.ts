@@ -10,7 +10,7 @@ import type { RecordStore } from "../../../src/store/RecordStore.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
 import { withServer } from "../../servers/withServer.ts"
-import { setLimit, task, through } from "../conformance/fixtures.ts"
+import { complete, request, setLimit, task, through } from "../conformance/fixtures.ts"
 
 await withServer("PostgreSQL", Postgres.installed, () => {
   const schema = "taskforge"
@@ -102,6 +102,22 @@ await withServer("PostgreSQL", Postgres.installed, () => {
             return rows
           }))
         assert.isAtMost(costs[1]!, costs[0]! * 3)
+      })
+  )
+
+  measure(
+    "gates cost a claim what it takes, however many tasks wait",
+    ({ client, store }) =>
+      Effect.gen(function*() {
+        yield* store.enqueue([keyed(10_000, 2000)])
+        for (let times = 0; times < 6; times++) {
+          const { tasks } = yield* store.claim(request({ limit: 100 }))
+          assert.lengthOf(tasks, 100)
+          yield* store.settle(tasks.map((one) => complete(one)))
+        }
+        const { claimed, rows } = yield* looking(client, 100)
+        assert.strictEqual(claimed, 100)
+        assert.isAtMost(rows, 4000)
       })
   )
 })

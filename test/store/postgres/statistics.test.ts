@@ -249,8 +249,9 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         // some wait before the few, some behind them, and others have ended
         yield* own((schema) =>
           `INSERT INTO ${schema}.task (seq, id, type, queue, payload, priority, state, max_retries, created_at, due_at, rank,
-            completed_at) SELECT -g, 'other-' || g, 'foreign', 'default', '{}', 1, 1 + g % 2 * 2, 0, 0, 0,
-            CASE WHEN g % 3 = 0 THEN 0 ELSE 1e15 END, g % 2 FROM generate_series(1, ${others}) g`
+            completed_at, gate) SELECT -g, 'other-' || g, 'foreign', 'default', '{}', 1, 1 + g % 2 * 2, 0, 0, 0,
+            CASE WHEN g % 3 = 0 THEN 0 ELSE 1e15 END, g % 2,
+            CASE WHEN g % 4 = 0 THEN '["other=1"]' END FROM generate_series(1, ${others}) g`
         )
         yield* store.enqueue([first])
         const { tasks: claimed } = yield* store.claim(request({ queues: ["own"] }))
