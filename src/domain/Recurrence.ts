@@ -9,8 +9,11 @@ import type { ByDay, RecurrenceRule } from "./RecurrenceRule.ts"
 import * as TimesOfDay from "./TimesOfDay.ts"
 import type { WallTimes } from "./WallTicks.ts"
 
-/** Periods, and jumps to a later hour or day, that are looked at for one time. A rule that needs more has none. */
-const maxSteps = 100_000
+/**
+ * What is looked at for one time, at most: days, or hours, minutes and seconds that are tried. The calendar repeats after 146,097 days, and
+ * with it what a rule says about days, whatever its interval: so no such rule is cut short.
+ */
+const maxSteps = 150_000
 
 const { dayMillis } = Calendar
 const secondsOfDay = dayMillis / 1000
@@ -53,12 +56,15 @@ const byDays = (rule: RecurrenceRule, start: number): First => {
   return (from) => {
     const at = period.of(Math.floor(from / secondsOfDay))
     let index = begin + Math.max(0, Math.ceil((at - begin) / rule.interval)) * rule.interval
-    for (let steps = 0; steps < maxSteps; steps++) {
+    for (let steps = 0; steps < maxSteps;) {
+      const first = period.first(index)
       // Not a number, far beyond the years that there are
-      if (!(period.first(index) <= maxDay)) return undefined
+      if (!(first <= maxDay)) return undefined
       const found = firstIn(rule, daysOf(index), from)
       if (found !== undefined) return found
-      index += rule.interval
+      steps += period.first(index + 1) - first
+      const later = rule.frequency === "DAILY" ? firstOfMonths(rule, first + 1) : first
+      index += Math.max(1, Math.ceil((later - first) / rule.interval)) * rule.interval
     }
     return undefined
   }
@@ -108,6 +114,15 @@ const admitted = (rule: RecurrenceRule, from: number, until: number): ReadonlyAr
   const days: Array<number> = []
   for (let day = from; day < until; day++) if (admits(rule, day)) days.push(day)
   return days
+}
+
+/** The first day in one of the months of a rule that is not before this one. */
+const firstOfMonths = ({ months }: RecurrenceRule, from: number): number => {
+  if (months.length === 0) return from
+  const { month, year } = Calendar.dateOf(from * dayMillis)
+  if (months.includes(month)) return from
+  const later = months.find((one) => one > month)
+  return (later === undefined ? Date.UTC(year + 1, months[0]! - 1) : Date.UTC(year, later - 1)) / dayMillis
 }
 
 /** Whether the parts of a rule about days admit this one. */
@@ -194,7 +209,7 @@ const byClock = (rule: RecurrenceRule, unit: number, start: number): First => {
       const hour = Math.floor(ofDay / 3600)
       const minute = Math.floor(ofDay / 60) % 60
       let later: number | undefined
-      if (!isDayAdmitted(day)) later = (day + 1) * secondsOfDay
+      if (!isDayAdmitted(day)) later = firstOfMonths(rule, day + 1) * secondsOfDay
       else if (!isIn(hours, hour)) later = time - ofDay + (following(hours, hour) ?? 24) * 3600
       else if (unit <= 60 && !isIn(minutes, minute)) {
         later = time - ofDay + hour * 3600 + (following(minutes, minute) ?? 60) * 60

@@ -293,21 +293,20 @@ const ticksOfRrule = ({ rrule, start, timeZone }: typeof Rrule.Type): Result.Res
         "a rule with a tick at its start or later"
       )
     }
-    if (count === undefined) return ticks
-    let last: number | undefined
-    return (after) => {
-      last ??= nthOf(ticks, before, count)
-      return after < last ? ticks(after) : undefined
-    }
+    return count === undefined ? ticks : firstOf(ticks, before, count)
   })
 
-/** The last of so many ticks, or of fewer if there are no more. */
-const nthOf = (ticks: Ticks, before: number, count: number): number => {
-  let tick = before
-  for (let counted = 0; counted < count; counted++) {
-    const following = ticks(tick)
-    if (following === undefined) break
-    tick = following
+/** So many of the ticks after an instant. They are counted as far as is asked, and not again. */
+const firstOf = (ticks: Ticks, before: number, count: number): Ticks => {
+  let reached = before
+  let counted = 0
+  return (after) => {
+    while (counted < count && reached <= after) {
+      const following = ticks(reached)
+      if (following === undefined || following > after) break
+      reached = following
+      counted++
+    }
+    return counted === count && reached <= after ? undefined : ticks(after)
   }
-  return tick
 }

@@ -155,6 +155,18 @@ describe("a calendar rule", () => {
     assert.include(Result.isFailure(parsed) ? parsed.failure.message : "it is taken", "a start")
   })
 
+  it("ends after COUNT ticks, in whatever order it is asked, also where one is shown twice", () => {
+    const hourly = { rrule: "FREQ=HOURLY;COUNT=4", start: "2024-10-27T01:00", timeZone: "Europe/Berlin" }
+    const timetable = Result.getOrThrow(Timetable.parse(hourly))
+    const first = Date.UTC(2024, 9, 26, 23)
+    const hour = 3_600_000
+    const afters = [0, 9, 3, 2, -1, 1, 4, 2, 3, 0]
+    const expected = afters.map((after) => after < 3 ? first + (after + 1) * hour : undefined)
+    assert.deepStrictEqual(afters.map((after) => Timetable.next(timetable, first + after * hour)), expected)
+    // From the summer's hour to the winter's
+    assert.deepStrictEqual(Timetable.upcoming(timetable, 0, 10).length, 4)
+  })
+
   it("has a start on the wall, or at an instant", () => {
     const start = (given: string | number) => {
       const timetable = Result.getOrThrow(Timetable.parse({ rrule: "FREQ=DAILY", start: given, timeZone: zone }))
