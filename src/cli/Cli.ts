@@ -19,6 +19,7 @@ import * as Logs from "./commands/Logs.ts"
 import * as Queues from "./commands/Queues.ts"
 import * as Reschedule from "./commands/Reschedule.ts"
 import * as Scaling from "./commands/Scaling.ts"
+import * as Schedules from "./commands/Schedules.ts"
 import * as Serve from "./commands/Serve.ts"
 import * as Stats from "./commands/Stats.ts"
 import * as Store from "./commands/Store.ts"
@@ -57,7 +58,8 @@ export const command = Command.make("taskforge").pipe(
         Queues.pause,
         Queues.resume,
         Limits.command,
-        Breakers.command
+        Breakers.command,
+        Schedules.command
       ]
     },
     { group: "Run", commands: [Serve.serve, Serve.work, Store.migrate, Keys.command, Demo.command] }

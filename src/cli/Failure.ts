@@ -90,6 +90,11 @@ export const failureOf = (error: unknown, target: string): Failure => {
       "taskforge breakers list shows the breakers there are."
     )
   }
+  if (error instanceof Errors.ScheduleNotFound) {
+    const advice = "taskforge schedules list shows the schedules there are."
+    return failure("unknown", "schedule_not_found", error.message, advice)
+  }
+  if (error instanceof Errors.InvalidTimetable) return failure("input", "invalid_timetable", error.message)
   if (error instanceof Errors.InstanceNotFound) {
     return failure("unknown", "instance_not_found", error.message, "taskforge instances shows those that run tasks.")
   }

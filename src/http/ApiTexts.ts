@@ -11,6 +11,7 @@ import type { TaskJson, TaskPageJson, TaskResultJson } from "./api/TaskJson.ts"
 import type { VerdictJson } from "./api/VerdictJson.ts"
 import * as BreakerTexts from "./BreakerTexts.ts"
 import * as LimitTexts from "./LimitTexts.ts"
+import * as ScheduleTexts from "./ScheduleTexts.ts"
 import * as TaskTexts from "./TaskTexts.ts"
 
 const id = "01a20f46-60fe-779b-a926-cef2c43ec95c"
@@ -206,6 +207,7 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   Pause: pause,
   ...LimitTexts.examples(pause),
   ...BreakerTexts.examples,
+  ...ScheduleTexts.examples,
   Queue: mail,
   QueuePage: queuePage,
   QueueDetail: { ...mail, next: null, timestamp: at },
@@ -333,6 +335,7 @@ export const ofOperations: Readonly<Record<string, Readonly<Record<string, unkno
   "tasks.rerunAll": { request: { ids: [id] }, 200: { results: [{ id, status: "conflict", state: "running" }] } },
   "tasks.removeAll": { request: { ids: [id] }, 200: { results: [{ id, status: "removed" }] } },
   "tasks.create": { request: ofSchemas["NewTask"], 200: { ...pending, duplicate: true }, 201: pending },
+  ...ScheduleTexts.operations,
   "older.submitJob": { request: { to: "ada@example.com" }, 202: { job_id: id, status: "submitted" } },
   "older.olderWorkers": { 200: { workers: 10 } },
   "older.submitTask": {

@@ -5,6 +5,7 @@ import { all } from "../domain/TaskState.ts"
 import { pageSize } from "./api/RequestValues.ts"
 import * as BreakerTexts from "./BreakerTexts.ts"
 import * as LimitTexts from "./LimitTexts.ts"
+import * as ScheduleTexts from "./ScheduleTexts.ts"
 import * as TaskTexts from "./TaskTexts.ts"
 
 /** What is said about one parameter. */
@@ -58,6 +59,8 @@ const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>
   "limits.list": { limit: limitOf("limits") },
   ...BreakerTexts.parameters,
   "breakers.list": { limit: limitOf("breakers") },
+  ...ScheduleTexts.parameters,
+  "schedules.list": { limit: limitOf("schedules") },
   "deadLetters.groups": TaskTexts.deadLetterParameters,
   "deadLetters.list": TaskTexts.deadLetterParameters,
   "queues.list": { limit: limitOf("queues") },

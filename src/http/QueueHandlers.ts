@@ -1,5 +1,5 @@
 /** The endpoints of tasks, queues and types: thin doors into the `TaskQueue`. */
-import { type Duration, Effect, Exit, Option } from "effect"
+import { type Duration, Effect, Exit, Option, type Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Bounds from "../domain/Bounds.ts"
@@ -10,8 +10,9 @@ import {
   TaskNotFound,
   UnknownTaskType
 } from "../domain/Errors.ts"
+import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { OneOrMany } from "../queue/OneOrMany.ts"
-import { fromJson, type Submission } from "../queue/Submission.ts"
+import { type EnqueueOptions, fromJson, type Submission } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
 import { explanationJson } from "./api/ExplanationJson.ts"
@@ -236,9 +237,19 @@ const toSubmission = (
     startWithin: task.start_within,
     queue: task.queue
   }
-  const submission = fromJson(definition, task.payload === undefined ? {} : task.payload, options, index)
+  return submissionOf(definition, task.payload, options, index)
+}
+
+/** A submission with the payload of a request, which may leave it out. */
+export const submissionOf = (
+  definition: AnyTaskDefinition,
+  payload: Schema.Json | undefined,
+  options: EnqueueOptions,
+  index: number
+): Exit.Exit<Submission, InvalidPayload> => {
+  const submission = fromJson(definition, payload === undefined ? {} : payload, options, index)
   // A type that takes nothing is encoded as null
-  const nothing = task.payload === undefined && Exit.isFailure(submission)
+  const nothing = payload === undefined && Exit.isFailure(submission)
     ? fromJson(definition, null, options, index)
     : submission
   return Exit.isSuccess(nothing) ? nothing : submission

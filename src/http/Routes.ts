@@ -27,6 +27,7 @@ import * as QueueHandlers from "./QueueHandlers.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as RequestBoundary from "./RequestBoundary.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
+import * as ScheduleHandlers from "./ScheduleHandlers.ts"
 import * as SystemStatus from "./SystemStatus.ts"
 
 /** What is between a request and its route. */
@@ -69,6 +70,7 @@ export const layer = (options: Options, path: string = "") => {
           InstanceHandlers.layer,
           LimitHandlers.limits,
           BreakerHandlers.breakers,
+          ScheduleHandlers.schedules,
           DeadLettersHandlers.deadLetters,
           EventsHandlers.layer,
           SystemStatus.endpoints,

@@ -21,6 +21,7 @@ import type { StoreError } from "../domain/Errors.ts"
 import { EventFeed } from "../events/EventFeed.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { TaskQueue } from "../queue/TaskQueue.ts"
+import type { Schedules } from "../schedule/Schedules.ts"
 import type { EventLog } from "../store/EventLog.ts"
 import type { Notifier } from "../store/Notifier.ts"
 import type { RecordStore } from "../store/RecordStore.ts"
@@ -40,6 +41,7 @@ export interface Options extends Routes.Options {
 /** What routes need: an engine with its store, and the types that they accept. */
 export type Services =
   | TaskQueue
+  | Schedules
   | TaskStore
   | Supervisor
   | TaskCatalog

@@ -2,4 +2,6 @@
 export { Api } from "./api/Api.ts"
 export { BodyTooLarge, InvalidRequest, RequestCheck, UnsupportedMediaType } from "./api/RequestCheck.ts"
 export * as HttpTaskQueue from "./client/HttpTaskQueue.ts"
+export * as HttpSchedules from "./client/HttpSchedules.ts"
+export { Schedules } from "../schedule/Schedules.ts"
 export { TaskQueue } from "../queue/TaskQueue.ts"

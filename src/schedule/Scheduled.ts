@@ -39,7 +39,7 @@ export const make = (
 })
 
 /** A definition without the keys that it makes of payloads. */
-const unkeyed = (definition: AnyTaskDefinition): AnyTaskDefinition => ({
+export const unkeyed = (definition: AnyTaskDefinition): AnyTaskDefinition => ({
   ...definition,
   idempotencyKey: undefined
 })

@@ -119,7 +119,7 @@ const authorBounds: { readonly [Name in keyof PauseOptions]-?: Bounds.Bound<any>
 }
 
 /** Fails with the first option that is unknown or out of bounds. */
-const checkAuthor = (options: PauseOptions, names: ReadonlyArray<keyof PauseOptions>) => {
+export const checkAuthor = (options: PauseOptions, names: ReadonlyArray<keyof PauseOptions>) => {
   const known = Object.fromEntries(names.map((name) => [name, 1]))
   const invalid = Bounds.refuseUnknown(options, known) ??
     names.map((name) => Bounds.refuse(name, authorBounds[name], options[name])).find((one) => one !== undefined)
@@ -132,7 +132,7 @@ const maxPreview = 100
 const previewCount = Bounds.whole(1, maxPreview)
 
 /** Fails unless so many ticks can be asked for. */
-const checkCount = (count: number | undefined) => Bounds.check("count", previewCount, count)
+export const checkCount = (count: number | undefined) => Bounds.check("count", previewCount, count)
 
 const make = Effect.fnUntraced(function*(options: QueueOptions) {
   const records = yield* RecordStore

@@ -7,6 +7,7 @@ import { InstancesApi } from "./InstancesApi.ts"
 import { LimitsApi } from "./LimitsApi.ts"
 import { QueuesApi } from "./QueuesApi.ts"
 import { RequestCheck } from "./RequestCheck.ts"
+import { SchedulesApi } from "./SchedulesApi.ts"
 import { SystemApi } from "./SystemApi.ts"
 import { TasksApi } from "./TasksApi.ts"
 
@@ -20,7 +21,7 @@ import { TasksApi } from "./TasksApi.ts"
  * ```
  */
 export class Api extends HttpApi.make("taskforge")
-  .add(TasksApi, DeadLettersApi, EventsApi, QueuesApi, InstancesApi, LimitsApi, BreakersApi, SystemApi)
+  .add(TasksApi, DeadLettersApi, EventsApi, QueuesApi, InstancesApi, LimitsApi, BreakersApi, SchedulesApi, SystemApi)
   .middleware(RequestCheck)
   // A body of a megabyte can have 300,000 faults: `RequestCheckLive` looks for more than the first in small ones
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error", errors: "first" })

@@ -104,6 +104,23 @@ export const BreakerNotFound = onWire(Errors.BreakerNotFound, {
   facts: { name: Schema.String }
 })
 
+/** No schedule has the name. */
+export const ScheduleNotFound = onWire(Errors.ScheduleNotFound, {
+  status: 404,
+  code: "schedule_not_found",
+  description: "No schedule has this name",
+  facts: { name: Schema.String },
+  encode: ({ name }) => ({ name: shortened(name, maxIdLength) })
+})
+
+/** A timetable that cannot be kept, or that never ticks. */
+export const InvalidTimetable = onWire(Errors.InvalidTimetable, {
+  status: 400,
+  code: "invalid_timetable",
+  description: "A timetable that cannot be read, or that never ticks",
+  facts: { at: Schema.String, found: Schema.String, expected: Schema.String }
+})
+
 /** The key belongs to a task with another payload, or to one that keeps others away. */
 export const KeyConflict = onWire(Errors.KeyConflict, {
   status: 409,

@@ -15,7 +15,7 @@ import { DateTime, Duration, Effect, Layer, type Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { FetchHttpClient, type HttpClient } from "effect/http"
 import * as Bounds from "../../domain/Bounds.ts"
-import { InvalidOption, type StoreError, TaskNotFound } from "../../domain/Errors.ts"
+import { TaskNotFound } from "../../domain/Errors.ts"
 import * as LimitRule from "../../domain/LimitRule.ts"
 import * as Priority from "../../domain/Priority.ts"
 import * as UniqueRule from "../../domain/UniqueRule.ts"
@@ -34,7 +34,6 @@ import { explanationFromJson } from "../api/ExplanationJson.ts"
 import * as InstancesApi from "../api/InstancesApi.ts"
 import { logsFromJson } from "../api/LogsJson.ts"
 import * as QueuesApi from "../api/QueuesApi.ts"
-import type { InvalidRequest } from "../api/RequestCheck.ts"
 import * as SystemApi from "../api/SystemApi.ts"
 import * as TaskJson from "../api/TaskJson.ts"
 import { maxResults, type NewTaskJson } from "../api/TasksApi.ts"
@@ -44,6 +43,7 @@ import type { Options } from "./ApiClient.ts"
 import * as RemoteBreakers from "./RemoteBreakers.ts"
 import * as RemoteLimits from "./RemoteLimits.ts"
 import * as RemoteResults from "./RemoteResults.ts"
+import { refusedOption, unsent } from "./Sending.ts"
 
 export type { Options }
 
@@ -277,25 +277,6 @@ const queryOf = (options: Queues.PageOptions) => ({
   limit: Queues.sizeOf(options),
   ...(options.cursor === undefined ? {} : { cursor: options.cursor })
 })
-
-/** A request whose failures in transport are those of a store. */
-const unsent = <A, E extends { readonly _tag: string }>(
-  operation: string,
-  request: Effect.Effect<A, E>
-): Effect.Effect<A, Exclude<E, ApiClient.TransportError> | StoreError> =>
-  Effect.mapError(request, (error) =>
-    ApiClient.isTransport(error)
-      ? ApiClient.toStoreError(operation, error)
-      : error as Exclude<E, ApiClient.TransportError>)
-
-/** What only the server can check, such as a time against its clock, is refused as by a store. */
-const refusedOption = (error: InvalidRequest): Effect.Effect<never, InvalidOption | InvalidRequest> => {
-  const [, option, found, expected] =
-    /^The option (\w+) is (.*); expected (.*)$/s.exec(error.issues[0]?.message ?? "") ?? []
-  return Effect.fail(
-    option === undefined ? error : new InvalidOption({ option, found: found!, expected: expected!, index: 0 })
-  )
-}
 
 /** A submission as it is posted. What a definition says of its tasks is sent along: the server may know another. */
 const newTaskOf = ({ definition, options, payload }: Submission): NewTaskJson => {

@@ -7,7 +7,8 @@ import * as Breakers from "../../queue/Breakers.ts"
 import * as Queues from "../../queue/Queues.ts"
 import * as BreakersApi from "../api/BreakersApi.ts"
 import type * as ApiClient from "./ApiClient.ts"
-import { inPath, type Sending } from "./RemoteLimits.ts"
+import { inPath } from "./RemoteLimits.ts"
+import type { Sending } from "./Sending.ts"
 
 const name = inPath(Breakers.name)
 

@@ -1,7 +1,7 @@
 /** The part of a remote `TaskQueue` that is about limits, and about pauses of types and keys. */
 import { Effect } from "effect"
 import * as Bounds from "../../domain/Bounds.ts"
-import type { InvalidOption, StoreError } from "../../domain/Errors.ts"
+import type { InvalidOption } from "../../domain/Errors.ts"
 import * as LimitRule from "../../domain/LimitRule.ts"
 import type { Breakers } from "../../queue/Breakers.ts"
 import * as Limits from "../../queue/Limits.ts"
@@ -10,17 +10,8 @@ import * as Pauses from "../../queue/Pauses.ts"
 import * as Queues from "../../queue/Queues.ts"
 import * as LimitsApi from "../api/LimitsApi.ts"
 import { newPauseJson } from "../api/QueuesApi.ts"
-import type { InvalidRequest } from "../api/RequestCheck.ts"
 import type * as ApiClient from "./ApiClient.ts"
-
-/** How requests are sent. */
-export interface Sending {
-  readonly again: <A, E extends { readonly _tag: string }>(
-    operation: string,
-    request: Effect.Effect<A, E>
-  ) => Effect.Effect<A, Exclude<E, ApiClient.TransportError> | StoreError>
-  readonly refusedOption: (error: InvalidRequest) => Effect.Effect<never, InvalidOption | InvalidRequest>
-}
+import type { Sending } from "./Sending.ts"
 
 /** What a URL can name: no path ends with a dot segment. */
 export const inPath = (bound: Bounds.Bound<string>): Bounds.Bound<string> => ({
