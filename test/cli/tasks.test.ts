@@ -37,6 +37,32 @@ describe("taskforge reschedule", () => {
     }).pipe(Effect.provide(idle)))
 })
 
+describe("a task that should start within a time", () => {
+  it.live("is put in, shown, explained and changed", () =>
+    Effect.gen(function*() {
+      const args = ["enqueue", "count", `{"n": 1}`, "--start-within", "90s", "--json"]
+      const [{ due_at, id, start_by }] = jsonOf(yield* succeeding(onServer(args)))
+      assert.strictEqual(Date.parse(start_by) - Date.parse(due_at), 90_000)
+      assert.match((yield* succeeding(onServer(["get", id]))).stdout, /Start by {2,}\S/)
+      assert.match((yield* succeeding(onServer(["explain", id]))).stdout, /It should start within \S+, by \S+Z\./)
+      const changed = yield* succeeding(onServer(["reschedule", id, "--start-within", "1ms", "--json"]))
+      assert.strictEqual(Date.parse(jsonOf(changed)[0].start_by) - Date.parse(due_at), 1)
+      yield* Effect.sleep(5)
+      assert.match((yield* succeeding(onServer(["explain", id]))).stdout, /and is \S+ late\./)
+      assert.match((yield* succeeding(onServer(["get", id]))).stdout, /Start by .*, late/)
+      assert.include((yield* succeeding(onServer(["explain"]))).stdout, "Starts are late")
+      assert.include(
+        yield* failing(65, onServer(["enqueue", "count", `{"n": 1}`, "--start-within", "soon"])),
+        "--start-within"
+      )
+      assert.include(yield* failing(65, onServer(["reschedule", id, "--start-within", "0s"])), "--start-within")
+      assert.include(
+        yield* failing(65, onServer(["enqueue", "count", `{"n": 1}`, "--expires-in", "soon"])),
+        "--expires-in"
+      )
+    }).pipe(Effect.provide(idle)))
+})
+
 describe("taskforge enqueue", () => {
   it.live("makes tasks unique for a while, and says what has become of them", () =>
     Effect.gen(function*() {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, DateTime, Effect, Option } from "effect"
+import { Context, DateTime, Effect, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { TaskNotFound } from "../../src/domain/Errors.ts"
 import type { Explanation } from "../../src/explain/Explain.ts"
@@ -77,6 +77,53 @@ describe("an explanation", () => {
         assert.include((yield* explain(later.id)).summary, "It was cancelled")
         assert.instanceOf(yield* Effect.flip(explain("unheard of")), TaskNotFound)
         assert.instanceOf(yield* Effect.flip(explain("\u0000")), TaskNotFound)
+      })
+    )
+  })
+
+  it.effect("says how long a task has until it should start, and how late it is", () => {
+    const gate = new Gate()
+    return withEngine(
+      {
+        handlers: Layer.merge(
+          Work.toLayer(() => gate.run),
+          Other.toLayer(() =>
+            Effect.flatMap(TaskContext, ({ attempt }) => attempt === 1 ? Effect.die("It broke") : Effect.void)
+          )
+        ),
+        worker: { concurrency: 2 }
+      },
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        yield* queue.pause("default")
+        const { id } = yield* Work.enqueue(undefined, { startWithin: "90 seconds" })
+        const startBy = (yield* queue.get(id)).startBy!
+        const first = yield* explain(id)
+        assert.deepInclude(first, { deadline: { ...first.deadline!, startBy } })
+        assert.isBelow(first.deadline!.lateMs, 0)
+        assert.match(first.deadline!.text, /^It should start within 1m\d+s.*, by \S+Z\.$/)
+        assert.notInclude((yield* queue.verdict()).summary, "late")
+        yield* pass("100 seconds")
+        const late = yield* explain(id)
+        assert.strictEqual(late.deadline!.lateMs, late.now.epochMilliseconds - startBy.epochMilliseconds)
+        assert.isAbove(late.deadline!.lateMs, 0)
+        assert.match(late.deadline!.text, /^It should have started by \S+Z, and is 1\ds.* late\.$/)
+        assert.strictEqual(late.deadline!.startBy.epochMilliseconds, startBy.epochMilliseconds)
+        const { starts, summary } = yield* queue.verdict()
+        assert.deepInclude(starts, { timed: 1, late: 1 })
+        assert.match(summary, / Starts are late: 1 of the newest 1 that should start within a time, by up to 1\ds/)
+        // It started late, and runs
+        yield* queue.resume("default")
+        yield* reaches(id, "running")
+        assert.isNull((yield* explain(id)).deadline)
+        assert.deepInclude((yield* queue.verdict("default")).starts, { timed: 1, late: 1 })
+        assert.deepStrictEqual((yield* queue.verdict("others")).starts, { timed: 0, late: 0, maxLateMs: 0 })
+        // Nothing holds a retry to it
+        const again = yield* Other.enqueue(undefined, { startWithin: "1 second" })
+        yield* reaches(again.id, "scheduled")
+        assert.isNull((yield* explain(again.id)).deadline)
+        const plain = yield* Work.enqueue(undefined, { delay: "1 hour" })
+        assert.isNull((yield* explain(plain.id)).deadline)
       })
     )
   })

@@ -340,6 +340,20 @@ export const verdicts = (name: string, driver: Driver) =>
         assert.deepStrictEqual(codesOf(yield* verdict("mail")), [["share_full", 3]])
       }))
 
+    scenario(driver, "says that starts are late, of the newest that run and that wait", () =>
+      Effect.gen(function*() {
+        yield* beat("a", 5, 0)
+        yield* addAll([...tasks(30, { startWithinMs: 1 }), ...tasks(2, { startWithinMs: hour }), ...tasks(1)])
+        yield* driver.advance("2 seconds")
+        yield* takeIds({ limit: 3 })
+        const { starts, summary } = yield* verdict()
+        // the three that run, and of the twenty that wait all but the plain one and two that have time
+        assert.deepInclude(starts, { timed: 3 + 19, late: 3 + 17 })
+        assert.isAtLeast(starts.maxLateMs, 1999)
+        assert.match(summary, / Starts are late: 20 of the newest 22 that should start within a time, by up to \d/)
+        assert.deepStrictEqual((yield* verdict("mail")).starts, { timed: 0, late: 0, maxLateMs: 0 })
+      }))
+
     scenario(driver, "names the limit that keeps tasks waiting while slots are free, and how to raise it", () =>
       Effect.gen(function*() {
         yield* beat("a", 5, 1)

@@ -36,6 +36,7 @@ const Shout = Task.make("shout", {
   queue: "voices"
 })
 const Never = Task.make("never")
+const Prompt = Task.make("never", { startWithin: "30 seconds" })
 const Broken = Task.make("broken", { retry: { times: 0 } })
 const Once = Task.make("once", { payload: { n: Schema.Int }, idempotencyKey: ({ n }) => `n${n}` })
 const Foreign = Task.make("foreign")
@@ -191,6 +192,32 @@ for (const [place, layer] of Object.entries(places)) {
         const { task } = yield* Shout.enqueue({ text: "hi", at }, { timeout: 0.000_001, delay: 0.000_001 })
         const { createdAt, dueAt, timeout } = yield* task
         assert.deepStrictEqual([timeout, DateTime.distance(createdAt, dueAt)], [Duration.millis(1), Duration.millis(1)])
+      }).pipe(Effect.provide(layer)))
+
+    it.live("says within which time a task should start, and reads how it stands to that", () =>
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        const leftMs = (id: string) =>
+          Effect.map(
+            queue.get(id),
+            ({ dueAt, startBy }) => startBy && startBy.epochMilliseconds - dueAt.epochMilliseconds
+          )
+        const { id } = yield* Prompt.enqueue(undefined, { delay: "1 hour" })
+        assert.strictEqual(yield* leftMs(id), 30_000)
+        const other = yield* Prompt.enqueue(undefined, { delay: "1 hour", startWithin: 0.5 })
+        assert.strictEqual(yield* leftMs(other.id), 1)
+        assert.isNull(yield* leftMs((yield* Never.enqueue(undefined, { delay: "1 hour" })).id))
+        yield* queue.reschedule(id, { startWithin: "2 minutes" })
+        assert.strictEqual(yield* leftMs(id), 120_000)
+        const { deadline } = yield* queue.explain(id)
+        assert.deepStrictEqual(deadline?.startBy, (yield* queue.get(id)).startBy)
+        assert.isBelow(deadline!.lateMs, -3_600_000)
+        assert.deepStrictEqual((yield* queue.verdict()).starts, { timed: 0, late: 0, maxLateMs: 0 })
+        for (const startWithin of [0, -1, Infinity, "3651 days"] as const) {
+          const refused = { _tag: "InvalidOption", option: "startWithin" } as const
+          assert.include(yield* Effect.flip(Prompt.enqueue(undefined, { startWithin })), refused)
+          assert.include(yield* Effect.flip(queue.reschedule(id, { startWithin })), refused)
+        }
       }).pipe(Effect.provide(layer)))
 
     it.live("awaits many tasks at once", () =>

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
+import { ExplanationJson } from "../../src/http/api/ExplanationJson.ts"
 import { TaskJson, type TaskPageJson } from "../../src/http/api/TaskJson.ts"
+import { VerdictJson } from "../../src/http/api/VerdictJson.ts"
 import * as Task from "../../src/Task.ts"
 import {
   Count,
@@ -239,6 +241,45 @@ describe("PATCH /api/v1/tasks/{id}", () => {
       yield* cancel(before)
       const error = yield* refused(409, "state_conflict", patch(id, { delay: "1s" }))
       assert.deepInclude(error, { id, operation: "reschedule", status: "cancelled" })
+    }).pipe(Effect.provide(layer())))
+})
+
+describe("start_within over HTTP", () => {
+  it.effect("is taken with a task and changed with it, and answered as start_by", () =>
+    Effect.gen(function*() {
+      const plain = yield* posted({ type: "count", payload: { n: 1 } })
+      assert.isNull(plain.start_by)
+      const timed = yield* posted({ type: "count", payload: { n: 1 }, delay: "1h", start_within: "90s" })
+      const leftMs = ({ due_at, start_by }: TaskJson) => Date.parse(start_by!) - Date.parse(due_at)
+      assert.strictEqual(leftMs(timed), 90_000)
+      assert.deepStrictEqual(yield* task(timed.id), timed)
+      const change = (given: object) => decoded(TaskJson, send("PATCH", pathOf(timed.id), given))
+      assert.strictEqual(leftMs(yield* change({ start_within: 500 })), 500)
+      const now = yield* change({ delay: "0s", start_within: "1m" })
+      assert.deepStrictEqual([leftMs(now), now.status], [60_000, "pending"])
+      const { deadline } = yield* decoded(ExplanationJson, get(`${pathOf(timed.id)}/explain`))
+      assert.strictEqual(deadline?.start_by, now.start_by)
+      assert.isBelow(deadline!.late_ms, 0)
+      assert.match(deadline!.text, /^It should start within /)
+      assert.deepStrictEqual((yield* decoded(VerdictJson, get("/api/v1/explain"))).starts, {
+        timed: 1,
+        late: 0,
+        max_late_ms: 0
+      })
+    }).pipe(Effect.provide(layer())))
+
+  it.effect("is refused where it says no time", () =>
+    Effect.gen(function*() {
+      const { id } = yield* posted({ type: "count", payload: { n: 1 } })
+      for (const start_within of [0, "0s", -1, "soon", "3651 days", "Infinity", null, true, {}, 1e300]) {
+        const given = { type: "count", payload: { n: 1 }, start_within }
+        const error = yield* refused(400, "invalid_request", send("POST", "/api/v1/tasks", given))
+        assert.include(JSON.stringify(error), "start_within")
+        yield* refused(400, "invalid_request", send("PATCH", pathOf(id), { start_within }))
+      }
+      const typo = { type: "count", payload: { n: 1 }, startWithin: "1s" }
+      yield* refused(400, "invalid_request", send("POST", "/api/v1/tasks", typo))
+      assert.isNull((yield* task(id)).start_by)
     }).pipe(Effect.provide(layer())))
 })
 

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Metric, Schedule } from "effect"
 import { Recorder } from "../../src/observability/Metrics.ts"
+import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import * as Task from "../../src/Task.ts"
+import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { pass, quiesce, reaches, withEngine, withStore } from "../engine/TestEngine.ts"
 
 /** The state of a metric by its attributes; counters as numbers. */
@@ -16,6 +18,8 @@ const count = (id: string, attributes?: Record<string, string>) =>
   Effect.map(read(id, attributes), (state) => state?.count ?? 0)
 
 const Work = Task.make("work", { retry: { times: 1, schedule: Schedule.spaced("1 second") } })
+
+const Timed = Task.make("timed", { queue: "counters", retry: { schedule: Schedule.spaced("1 second") } })
 
 describe("the metrics", () => {
   it.effect("count what was created and how attempts ended, by type", () =>
@@ -67,6 +71,51 @@ describe("the metrics", () => {
         assert.strictEqual(yield* count("taskforge_tasks_processed_total", { type: "work" }), 2)
       })
     ))
+
+  it.effect("count once for each task that should start within a time whether its first start was in time", () =>
+    withEngine(
+      {
+        handlers: Timed.toLayer(() =>
+          Effect.flatMap(
+            TaskContext,
+            ({ attempt, snooze }) =>
+              attempt === 1 ? snooze("10 seconds") : attempt < 4 ? Effect.die("broken") : Effect.sleep("2 seconds")
+          )
+        ),
+        worker: { concurrency: 1 }
+      },
+      Effect.gen(function*() {
+        const starts = (outcome: string, attributes: Record<string, string> = { queue: "counters", type: "timed" }) =>
+          count("taskforge_task_starts_total", { ...attributes, outcome })
+        // A task without such a time is not counted
+        yield* Timed.enqueue(undefined, { queue: "others" })
+        const { id } = yield* Timed.enqueue(undefined, { startWithin: "1 second", maxRetries: 1 })
+        yield* pass("20 seconds")
+        yield* reaches(id, "failed")
+        assert.deepStrictEqual([yield* starts("in_time"), yield* starts("late")], [1, 0])
+        const queue = yield* TaskQueue
+        yield* queue.pause("counters")
+        yield* queue.rerun(id)
+        yield* pass("3 seconds")
+        yield* queue.resume("counters")
+        yield* pass("5 seconds")
+        yield* reaches(id, "completed")
+        assert.deepStrictEqual([yield* starts("in_time"), yield* starts("late")], [1, 1])
+        assert.strictEqual(yield* starts("in_time", { queue: "others" }), 0)
+      })
+    ))
+
+  it.effect("count starts of queues and types beyond a bound under one name", () =>
+    Effect.gen(function*() {
+      const recorder = new Recorder(yield* Effect.context<never>())
+      for (let n = 0; n < 2000; n++) recorder.started(`hostile ${n % 40}`, `hostile ${n}`, n % 2 === 0)
+      const counted = (yield* Metric.snapshot).filter(({ attributes, id }) =>
+        id === "taskforge_task_starts_total" &&
+        (attributes?.["type"]?.startsWith("hostile") === true || attributes?.["type"] === "other")
+      )
+      assert.strictEqual(counted.length, 500 + 2)
+      assert.strictEqual(yield* count("taskforge_task_starts_total", { type: "other", outcome: "late" }), 750)
+    }))
 
   it.effect("show how many workers there are and how many are busy, while they are", () =>
     withEngine(

@@ -59,7 +59,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "the end of a try not noticed: the next task does not try",
-    noticedAt: 267,
+    noticedAt: 357,
     patch: instead(keeper, "release", (original) =>
       function(this: Keeper, pass) {
         if (!pass.startsWith("~")) original.call(this, pass)
@@ -118,7 +118,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "the end of a holder not noticed: the next of its key waits for ever",
-    noticedAt: 504,
+    noticedAt: 824,
     patch: instead(keeper, "touch", () => () => {})
   },
   {

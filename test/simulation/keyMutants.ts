@@ -128,7 +128,7 @@ export const keyMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "postponed without end: the maximum delay is forgotten",
-    noticedAt: 80,
+    noticedAt: 164,
     store: uniqueAs((unique) => ({ ...unique, maxMs: null }))
   },
   {

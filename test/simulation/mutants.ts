@@ -109,7 +109,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 172,
+    noticedAt: 302,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -138,7 +138,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 651,
+    noticedAt: 705,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -161,7 +161,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 227,
+    noticedAt: 349,
     store: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.flatMap(
@@ -174,7 +174,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "lost lease ignored",
-    noticedAt: 2762,
+    noticedAt: 2865,
     engine: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.map(
