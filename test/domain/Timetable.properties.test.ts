@@ -214,3 +214,91 @@ describe("an interval", () => {
     assert.strictEqual(Timetable.next(timetable, tick + every - 1), tick + every)
   })
 })
+
+describe("what anyone may write", () => {
+  const Item = Schema.Literals([
+    "*",
+    "?",
+    "1",
+    "5",
+    "31",
+    "60",
+    "L",
+    "W",
+    "15W",
+    "LW",
+    "#",
+    "fri#2",
+    "mon",
+    "jan",
+    "/",
+    "-",
+    "*/2",
+    "1-5",
+    "5-1",
+    "9/3",
+    "",
+    "@"
+  ])
+  const Field = Schema.Array(Item).check(Schema.isMinLength(1), Schema.isMaxLength(3))
+  const Cron = Schema.Array(Field).check(Schema.isMinLength(4), Schema.isMaxLength(7))
+
+  it.prop(
+    "is read or refused with a message that is not too long, and then ticks and is told",
+    [Cron, Zone],
+    ([fields, timeZone]) => {
+      const cron = fields.map((items) => items.join(",")).join(" ")
+      const timetable = Timetable.parse({ cron, timeZone })
+      if (Result.isFailure(timetable)) {
+        assert.isBelow(timetable.failure.message.length, 500)
+        return
+      }
+      assert.isDefined(Timetable.next(timetable.success, Date.UTC(2026, 0, 1)))
+      assert.isBelow(Timetable.describe(timetable.success).length, 1000)
+    },
+    { arbitrary: { runs: 300 } }
+  )
+
+  const Part = Schema.Literals([
+    "INTERVAL=61",
+    "INTERVAL=999999",
+    "COUNT=1000",
+    "UNTIL=20300101",
+    "BYMONTH=2",
+    "BYMONTH=4,6",
+    "BYWEEKNO=53,-53",
+    "BYYEARDAY=366",
+    "BYMONTHDAY=29,30",
+    "BYMONTHDAY=-31",
+    "BYDAY=MO",
+    "BYDAY=5FR,-5SU",
+    "BYHOUR=2,3",
+    "BYMINUTE=7",
+    "BYSECOND=59",
+    "BYSETPOS=-366,2",
+    "WKST=TH"
+  ])
+  const Frequency = Schema.Literals(["SECONDLY", "MINUTELY", "HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"])
+  const Rule = Schema.Array(Part).check(Schema.isMaxLength(5))
+
+  it.prop(
+    "of calendar rules, too, and is at an end where no tick follows",
+    [Frequency, Rule, Zone],
+    ([frequency, parts, timeZone]) => {
+      const rrule = [`FREQ=${frequency}`, ...new Set(parts)].join(";")
+      const timetable = Timetable.parse({ rrule, start: "2026-01-01T02:30", timeZone })
+      if (Result.isFailure(timetable)) {
+        assert.isBelow(timetable.failure.message.length, 500)
+        return
+      }
+      const ticks = Timetable.upcoming(timetable.success, 0, 20)
+      assert.isAbove(ticks.length, 0)
+      for (const [index, tick] of ticks.entries()) {
+        assert.strictEqual(Timetable.next(timetable.success, tick - 1), tick)
+        if (index > 0) assert.isAbove(tick, ticks[index - 1]!)
+      }
+      assert.isBelow(Timetable.describe(timetable.success).length, 1000)
+    },
+    { arbitrary: { runs: 300 } }
+  )
+})
