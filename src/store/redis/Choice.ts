@@ -317,7 +317,10 @@ local function lookUp()
       for _, type in ipairs(types) do lanes[#lanes + 1] = "[" .. queue .. "," .. type .. "]" end
     end
     if call("EXISTS", root .. ":place") == 1 then
-      for index = 1, #lanes do lanes[#lanes + 1] = aliasOf(lanes[index]) end
+      for index = 1, #queues * #types do lanes[#lanes + 1] = aliasOf(lanes[index]) end
+    end
+    if call("EXISTS", root .. ":shared") == 1 then
+      for index = 1, #queues * #types do lanes[#lanes + 1] = sharedOf(lanes[index]) end
     end
     for index, filed in ipairs(hmget(root .. ":head", lanes)) do
       local lane = lanes[index]
@@ -327,7 +330,12 @@ local function lookUp()
       end
     end
   else
-    for _, type in ipairs(types) do
+    local names = {}
+    for index, type in ipairs(types) do names[index] = type end
+    if call("EXISTS", root .. ":shared") == 1 then
+      for _, type in ipairs(types) do names[#names + 1] = sharedType(type) end
+    end
+    for _, type in ipairs(names) do
       local read = readerOf(root .. ":ready:" .. type)
       advance(function()
         local lane = read()
@@ -348,8 +356,7 @@ local function inOrder()
   lookUp()
 end
 
--- groups of lines that were found shut
-local shut, gate = {}, nil
+local gate
 
 local function inside(key, group)
   local read = readerOf(key, function(page) gate().prepare(page, group) end)
@@ -450,9 +457,14 @@ while left > 0 do
     if second then
       members = math.max(1, call("ZCOUNT", root .. ":lane:" .. first.lane, "-inf", "(" .. int(second.rank)))
     end
+    local take = isShared(first.lane) and shared().take or take
     local refs = take(first.lane, left, members, first.head)
     pieces[#pieces + 1] = refs
     left = left - #refs
+    if madeShared and madeShared.isTired() then
+      depart(first.lane)
+      break
+    end
     if left > 0 then
       local head = look(first.lane)
       if head then insert(heads, head) else emptied[#emptied + 1] = first.lane end

@@ -13,6 +13,7 @@ import { expiring } from "./Operate.ts"
 import { block, elementsOf, lanes } from "./Order.ts"
 import { limits } from "./Passes.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
+import { shared } from "./Shared.ts"
 import { claimedTaskOf, type Tasks } from "./Task.ts"
 
 type Answer = readonly [now: number, nextDueAt: string, firstClaim: string | number, ...tasks: ReadonlyArray<string>]
@@ -74,6 +75,7 @@ local function isPaused(lane)
 end
 
 local function isWanted(lane)
+  if isShared(lane) then lane = ownerOf(lane) end
   local queue, type = namesOf(lane)
   if not string.find(wantedTypes, "," .. type .. ",", 1, true) then return false end
   if wantedQueues ~= "" and not string.find(wantedQueues, "," .. queue .. ",", 1, true) then return false end
@@ -152,9 +154,10 @@ end
 due = due and tonumber(due) or false
 
 -- whether a queue or a type is paused, something waits until a time for its gate to open, or tasks expire
-local untils, expiring, isAnyExpired = root .. ":until", root .. ":expiring", false
+-- or what waits together has to be given to its lines
+local untils, expiring, spread, isAnyExpired = root .. ":until", root .. ":expiring", root .. ":spread", false
 local isAnyClosed = call("EXISTS", root .. ":record:${PausedQueues.kind}", root .. ":record:${pausedTypeKind}", untils,
-  expiring) > 0
+  expiring, spread) > 0
 if isAnyClosed then
   local first = tonumber(call("ZRANGE", untils, 0, 0, "WITHSCORES")[2])
   if first and first <= now then
@@ -223,6 +226,12 @@ local function take(line, amount, members, head)
   return refs
 end
 
+${shared}
+if isAnyClosed and call("EXISTS", spread) == 1 and not shared().spreadAll() then
+  answer[2] = int(now)
+  return answer
+end
+
 ${wanted}
 -- whether a name stands for the lines of a lane, or is that of a line which an older version has filed like a lane
 local function isAlias(name) return string.byte(name, -2) == 49 end
@@ -235,7 +244,16 @@ if amount == 1 then
   only = call("HKEYS", root .. ":head")[1]
   if hasGates(only) then only = nil end
 end
-if only then
+if only and isShared(only) then
+  local left, isMore = limit, isWanted(only)
+  while isMore and left > 0 and not shared().isTired() do
+    local refs
+    refs, isMore = shared().take(only, left, left)
+    if refs[1] then pieces[#pieces + 1] = refs end
+    left = left - #refs
+  end
+  depart(only)
+elseif only then
   if isWanted(only) then
     pieces[1] = take(only, limit, limit)
     if #pieces[1] < limit then forget(only) else depart(only) end
@@ -244,9 +262,17 @@ elseif amount > 0 then
 ${choice}
 end
 
-local ids, refs = {}, {}
-for _, piece in ipairs(pieces) do
-  for _, ref in ipairs(piece) do ids[#ids + 1], refs[#refs + 1] = string.sub(ref, 13), ref end
+if madeShared then madeShared.conclude() end
+
+-- what waited together was read already
+local ids, refs, tasks, texts = {}, {}, nil, nil
+local isRead = pieces[1] ~= nil and pieces[2] == nil and pieces[1].tasks
+if isRead then
+  refs, ids, tasks, texts = pieces[1], pieces[1].ids, pieces[1].tasks, pieces[1].states
+else
+  for _, piece in ipairs(pieces) do
+    for _, ref in ipairs(piece) do ids[#ids + 1], refs[#refs + 1] = string.sub(ref, 13), ref end
+  end
 end
 if #ids == 0 then return answer end
 
@@ -255,7 +281,7 @@ local first = math.max(tonumber(call("HGET", tally, "claim") or 0) + 1, (now - 1
 call("HSET", tally, "claim", int(first + #ids - 1))
 answer[3] = int(first)
 
-local tasks, texts = hmget(root .. ":task", ids), hmget(root .. ":state", ids)
+if not isRead then tasks, texts = hmget(root .. ":task", ids), hmget(root .. ":state", ids) end
 local states, leases, lease, started = {}, {}, int(now + ARGV[6]), int(now)
 -- a state's parts: those that stay, before and after the number of claims, and the line
 local claimed = "^[^;]*;[^;]*;([^;]*;[^;]*;[^;]*;[^;]*;)([^;]*)(;[^;]*;[^;]*;[^;]*;[^;]*;)[^\\n;]*([^\\n]*\\n[^\\n]*\\n)"

@@ -15,7 +15,9 @@ import * as Failure from "./Failure.ts"
 import { lines } from "./Lines.ts"
 import * as Merge from "./Merge.ts"
 import { admitted, block, entered, lanes, lineOf } from "./Order.ts"
+import { limits } from "./Passes.ts"
 import { maxArguments, prelude, rowsOf, type Runner, script } from "./Runner.ts"
+import { maxAlike, sharing } from "./Shared.ts"
 import { fieldOf, restOf } from "./Task.ts"
 import { changedSize, writes } from "./Writes.ts"
 
@@ -255,10 +257,13 @@ end
 local headStart, capacity, now = tonumber(argv[1]), tonumber(argv[2]), clock()
 
 -- runs by where they begin; of keyed tasks also their places and keys
-local ids, runs, at, n, keyed, fields = {}, {}, 4, 0, {}, {}
+local ids, runs, at, n, keyed, fields, gates, isMet = {}, {}, 4, 0, {}, {}, {}, {}
 while argv[at] do
-  local last = at + 4 + 2 * argv[at]
+  local last, line = at + 4 + 2 * argv[at], argv[at + 1]
   runs[#runs + 1] = at
+  if string.sub(line, -3) == ']"]' and not isMet[line] and tonumber(argv[at]) <= ${maxAlike} then
+    gates[#gates + 1], isMet[line] = line, true
+  end
   for index = at + 5, last, 2 do
     n = n + 1
     ids[n] = argv[index]
@@ -315,6 +320,33 @@ local function add(name, score, member)
   sets[name] = set
 end
 
+local shared, limitsOf = shareable(gates)
+local function arriving(line, rank, ref)
+  local earliest = arrivals[line]
+  if earliest == nil or rank < earliest.rank then arrivals[line] = { rank = rank, seq = string.sub(ref, 1, 12) } end
+end
+
+-- files neighbours in the order of work; those of a line are listed with their lane
+local function fileNeighbours(line, lane, rank, refs)
+  arriving(line, rank, refs[1])
+  if refs[2] == nil then
+    add(root .. ":lane:" .. line, int(rank), refs[1])
+    add(root .. ":list:P:" .. lane, "0", refs[1])
+  else
+    for _, name in ipairs(store(refs)) do
+      add(root .. ":lane:" .. line, int(rank), name .. mark)
+      add(root .. ":blocks:" .. lane, "0", name)
+    end
+  end
+end
+
+-- neighbours that wait together, whose numbers follow one another
+local crowd
+local function fileCrowd()
+  if crowd then fileNeighbours(crowd.name, crowd.name, crowd.rank, crowd.refs) end
+  crowd = nil
+end
+
 seq = seq + 100000000000
 local first = seq
 for _, at in ipairs(runs) do
@@ -360,21 +392,20 @@ for _, at in ipairs(runs) do
     end
   elseif r > 0 then
     local rank = (isOrdered(line, lane) and now or due + shiftOf(within, headStart)) - priority * headStart
-    local earliest = arrivals[line]
-    if earliest == nil or rank < earliest.rank then
-      arrivals[line] = { rank = rank, seq = string.sub(refs[1], 1, 12) }
-    end
-    if r == 1 then
-      add(root .. ":lane:" .. line, int(rank), refs[1])
-      add(root .. ":list:P:" .. lane, "0", refs[1])
+    if not shared[line] then
+      fileNeighbours(line, lane, rank, refs)
     else
-      for _, name in ipairs(store(refs)) do
-        add(root .. ":lane:" .. line, int(rank), name .. mark)
-        add(root .. ":blocks:" .. lane, "0", name)
+      if not crowd or crowd.lane ~= lane or crowd.rank ~= rank or crowd.last ~= seq - r then
+        fileCrowd()
+        crowd = { lane = lane, name = sharedOf(lane), rank = rank, refs = {} }
       end
+      local all = crowd.refs
+      for index = 1, r do all[#all + 1] = refs[index] end
+      crowd.last = seq
     end
   end
 end
+fileCrowd()
 call("HSET", root .. ":tally", "seq", int(seq - 100000000000), "created", int(created + fresh), "unfinished",
   int(unfinished + fresh))
 each("HSET", root .. ":task", argv, t)
@@ -386,10 +417,12 @@ if tally[4] or (next(isNew) and call("HLEN", root .. ":stored") > fewLanes) then
   if tally[4] ~= int(first - firstSeq) then keepOld(isNew) end
   enterEras(lanesOf, int(seq - firstSeq))
 end
-local withGates = {}
+local withGates, together = {}, {}
 for line, earliest in pairs(arrivals) do
   if laneOf(line) == line then arrive(line, earliest.rank, earliest.seq) else withGates[#withGates + 1] = line end
+  if isShared(line) then together[#together + 1] = line end
 end
+if together[1] then remember(together, limitsOf) end
 if withGates[1] then
   local lines = gated()
   lines.load(withGates)
@@ -406,7 +439,7 @@ const noneMet: ReadonlyMap<string, Merge.Met> = new Map()
  *   nothing.
  * - Answers: the clock when all was written, or nothing where an owner or a new task is not as it was.
  */
-const runMerge = script<string>(`${prelude}${writes}${Merge.merging}${admitted}${entered}
+const runMerge = script<string>(`${prelude}${writes}${Merge.merging}${admitted}${entered}${limits}${sharing}
 local function enqueue(ARGV)
 ${storing}
 end
@@ -435,4 +468,4 @@ conclude()
 return int(now)
 `)
 
-const run = script<Answer>(`${prelude}${lanes}${block}${lines}${admitted}${entered}${storing}`)
+const run = script<Answer>(`${prelude}${lanes}${block}${lines}${admitted}${entered}${limits}${sharing}${storing}`)

@@ -65,7 +65,7 @@ const laneOf = ([lane, scheduled, pending, running, since]: ReadonlyArray<string
 
 /** When the first pending task of a lane in the order of work became due, or nothing. */
 const dues = `${prelude}${lanes}${block}${standing}
-local hasGates, hasTurns = call("EXISTS", root .. ":place") == 1, call("EXISTS", root .. ":turn") == 1
+local hasGates, hasTurns = call("EXISTS", root .. ":place", root .. ":shared") > 0, call("EXISTS", root .. ":turn") == 1
 
 -- the earlier of what was found and the first task of a line
 local function earlier(best, line)
@@ -97,14 +97,16 @@ end
 local function dueOf(lane)
   local member
   if hasGates then
-    local best = earliest(earliest(earlier(nil, lane), root .. ":open:" .. lane), root .. ":shut:" .. lane)
+    local best = earlier(earlier(nil, lane), sharedOf(lane))
+    best = earliest(earliest(best, root .. ":open:" .. lane), root .. ":shut:" .. lane)
     member = best and best.member
   else
     member = call("ZRANGE", root .. ":lane:" .. lane, 0, 0)[1]
   end
   if not member then return "" end
   local name = blockOf(member)
-  return load(string.sub(name and call("LINDEX", root .. ":block:" .. name, 0) or member, 13)).due
+  local e = load(string.sub(name and call("LINDEX", root .. ":block:" .. name, 0) or member, 13))
+  return e and e.due or ""
 end
 `
 
@@ -167,8 +169,12 @@ for _, type in ipairs(call("SMEMBERS", root .. ":types")) do
     local _, amount = string.gsub(queues or "", ",", "")
     amount = limit + amount
     -- a lane with gates is filed once more, or not at all where they are closed
-    local waiting = call("ZRANGE", root .. ":ready:" .. type, 0, 2 * amount - 1)
-    for index, member in ipairs(waiting) do waiting[index] = string.sub(member, 13) end
+    local waiting = {}
+    for _, its in ipairs({ type, sharedType(type) }) do
+      for _, member in ipairs(call("ZRANGE", root .. ":ready:" .. its, 0, 2 * amount - 1)) do
+        waiting[#waiting + 1] = string.sub(member, 13)
+      end
+    end
     for _, lane in ipairs(call("SRANDMEMBER", root .. ":gates:" .. type, amount)) do waiting[#waiting + 1] = lane end
     for _, name in ipairs(waiting) do
       if #found >= 2 * limit then return found end

@@ -1,6 +1,7 @@
 /**
  * Lines: pending tasks of one queue and type with the same gate wait in one, of which only the first is looked at. Lines of a
- * lane wait apart from the tasks of the lane that have no gate, which know nothing of them.
+ * lane wait apart from the tasks of the lane that have no gate, which know nothing of them. Tasks whose gates were never found closed have
+ * none: see `Shared`.
  *
  * A line whose gate is found closed is parked in the group of the pass that is closed, together with all lines of its lane that
  * this pass has stopped; of a pass with a rate with those whose first task costs the same. The group is shut. Whatever may
@@ -13,10 +14,19 @@
  * something in `open` is filed among the lanes, under the name `["queue","type",1]`, at the place of the first: a version that
  * knows nothing of gates takes this for another type.
  *
- * `held` counts the running tasks of each pass, in the scripts that start and end them.
+ * `held` counts the running tasks of each pass, in the scripts that start and end them. It has one more field, a long one.
  */
 export const lines = `
 local function aliasOf(lane) return string.sub(lane, 1, -2) .. ",1]" end
+
+-- the pass of a line if it has but one that is written as it is, which nearly all have
+local function onlyPassOf(line, lane)
+  local only = string.sub(line, #lane + 5, -6)
+  return only ~= "" and not string.find(only, "\\\\", 1, true) and only
+end
+
+-- Redis looks through a hash of few short fields from the first one on. One long field makes it a table
+local longField = string.rep("-", 65)
 
 -- made where a line with a gate is met: a script pays for each function that it has
 local madeLines
@@ -29,19 +39,30 @@ local function gated()
   local places, moved, changes = {}, {}, {}
   -- lanes and groups that may have another first one, groups to be shut, with the time or none, and lines that were emptied
   local lanesTouched, groupsTouched, shutting, emptied = {}, {}, {}, {}
+  -- lanes that have a new group: its lines may have been parked at once
+  local founded = {}
   -- passes to be opened; how many of their tasks run, and how many more
   local opening, held, amounts = {}, {}, {}
+  -- passes whose numbers have changed, and those of tasks that run no more
+  local counted, freed = {}, {}
 
   local function num(rank) return rank % 1 == 0 and int(rank) or string.format("%.17g", rank) end
   self.num = num
 
   local passes = {}
   function self.passesOf(line)
-    if passes[line] == nil then
-      local isRead, gate = pcall(function() return cjson.decode(cjson.decode(line)[3]) end)
-      passes[line] = isRead and gate or {}
+    local known = passes[line]
+    if known == nil then
+      local only = onlyPassOf(line, laneOf(line))
+      if only then
+        known = { only }
+      else
+        local isRead, gate = pcall(function() return cjson.decode(cjson.decode(line)[3]) end)
+        known = isRead and gate or {}
+      end
+      passes[line] = known
     end
-    return passes[line]
+    return known
   end
 
   local parts = {}
@@ -183,24 +204,44 @@ local function gated()
   function self.count(line, amount)
     for _, pass in ipairs(self.passesOf(line)) do
       amounts[pass] = (amounts[pass] or 0) + amount
-      if amount < 0 then opening[pass] = true end
     end
   end
 
+  -- reads how many tasks run with each of these passes, of which some may come twice
   function self.loadHeld(passes)
-    local unknown = {}
-    for _, pass in ipairs(passes) do
-      if held[pass] == nil then
-        held[pass] = 0
-        unknown[#unknown + 1] = pass
-      end
+    local texts = hmget(root .. ":held", passes)
+    for index = 1, #passes do
+      local pass, text = passes[index], texts[index]
+      if held[pass] == nil then held[pass] = text and tonumber(text) or 0 end
     end
-    for index, text in ipairs(hmget(root .. ":held", unknown)) do held[unknown[index]] = tonumber(text or 0) end
   end
 
   function self.heldOf(pass)
     if held[pass] == nil then self.loadHeld({ pass }) end
     return held[pass] + (amounts[pass] or 0)
+  end
+
+  -- counts one more task that runs with a pass whose number was read, if fewer do than may
+  function self.enter(pass, max)
+    local number = held[pass]
+    if number >= max then return false end
+    held[pass], counted[#counted + 1] = number + 1, pass
+    return true
+  end
+
+  -- the same as count for tasks that run no more and have one pass each
+  function self.leave(passes)
+    local texts = hmget(root .. ":held", passes)
+    for index = 1, #passes do
+      local pass = passes[index]
+      local number = held[pass]
+      if number == nil then
+        local text = texts[index]
+        number = text == "1" and 1 or text and tonumber(text) or 0
+      end
+      held[pass] = number - 1
+    end
+    freed = passes
   end
 
   local function openGroups(groups)
@@ -288,7 +329,10 @@ local function gated()
       end
       if rank then
         local where = (until_ ~= nil or not at) and "-" or at.where
-        if not at then new[#new + 1], new[#new + 2] = 0, pass .. "\\0" .. group end
+        if not at then
+          new[#new + 1], new[#new + 2] = 0, pass .. "\\0" .. group
+          lanesTouched[lane], founded[lane] = true, true
+        end
         if not at or at.where ~= where or at.rank ~= rank or at.seq ~= seq then
           move(group, lane, at or nil, { seq = seq, rank = rank, where = where })
         end
@@ -314,19 +358,22 @@ local function gated()
       local rank, seq = math.floor(tonumber(first[2])), string.sub(first[1], 1, 12)
       if filed == seq .. int(rank) then return end
       if filed and string.sub(filed, 1, 12) ~= seq then unfile(alias, filed) end
-      local type = file(alias, rank, seq)
+      file(alias, rank, seq)
       if not filed then
+        local type = typeOf(lane)
         call("SADD", root .. ":types", type)
         call("SADD", root .. ":gates:" .. type, lane)
       end
       return
     end
     if call("EXISTS", root .. ":shut:" .. lane) == 0 then
-      local _, type = namesOf(lane)
+      local type = typeOf(lane)
       call("SREM", root .. ":gates:" .. type, lane)
-      if not filed and call("EXISTS", root .. ":ready:" .. type, root .. ":gates:" .. type) == 0 then
-        call("SREM", root .. ":types", type)
-      end
+      if not filed then leaveType(type) end
+    elseif founded[lane] then
+      local type = typeOf(lane)
+      call("SADD", root .. ":types", type)
+      call("SADD", root .. ":gates:" .. type, lane)
     end
     if filed then forget(alias) end
   end
@@ -342,26 +389,45 @@ local function gated()
   end
 
   local function concludeHeld()
-    local passes, come, gone = {}, {}, {}
-    for pass in pairs(amounts) do passes[#passes + 1] = pass end
-    if #passes == 0 then return end
-    self.loadHeld(passes)
-    for _, pass in ipairs(passes) do
-      held[pass] = held[pass] + amounts[pass]
-      if held[pass] > 0 then
-        come[#come + 1], come[#come + 2] = pass, int(held[pass])
-      else
-        held[pass], gone[#gone + 1] = 0, pass
+    local come, gone, c, g, n = {}, {}, 0, 0, #counted
+    if next(amounts) then
+      for pass in pairs(amounts) do
+        n = n + 1
+        counted[n] = pass
+      end
+      self.loadHeld(counted)
+      for pass, amount in pairs(amounts) do
+        held[pass] = held[pass] + amount
+        if amount < 0 then opening[pass] = true end
       end
     end
-    each("HDEL", root .. ":held", gone)
-    each("HSET", root .. ":held", come)
+    for _, passes in ipairs({ counted, freed }) do
+      for index = 1, #passes do
+        local pass = passes[index]
+        local number = held[pass]
+        if number > 0 then
+          come[c + 1], come[c + 2], c = pass, number, c + 2
+        else
+          held[pass], g = 0, g + 1
+          gone[g] = pass
+        end
+      end
+    end
+    if g > 0 then
+      each("HDEL", root .. ":held", gone)
+      if c == 0 and call("HLEN", root .. ":held") == 1 then call("HDEL", root .. ":held", longField) end
+    end
+    if c > 0 then
+      come[c + 1], come[c + 2] = longField, 0
+      each("HSET", root .. ":held", come)
+    end
   end
 
   -- to be called once, after all
   function self.conclude()
     concludeHeld()
-    if next(opening) and call("EXISTS", root .. ":groups") == 1 then
+    if (freed[1] or next(opening)) and call("EXISTS", root .. ":groups") == 1 then
+      for _, pass in ipairs(freed) do opening[pass] = true end
       for pass in pairs(opening) do openRange("[" .. pass .. "\\0", "(" .. pass .. "\\1") end
     end
     flush()
@@ -371,7 +437,8 @@ local function gated()
     end
     concludeTurns()
     for lane in pairs(lanesTouched) do refile(lane) end
-    opening, amounts, lanesTouched, groupsTouched, shutting, emptied = {}, {}, {}, {}, {}, {}
+    counted, freed = {}, {}
+    opening, amounts, lanesTouched, groupsTouched, shutting, emptied, founded = {}, {}, {}, {}, {}, {}, {}
   end
 
   return self

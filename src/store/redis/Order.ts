@@ -59,17 +59,41 @@ local function namesOf(lane)
 end
 
 -- the lane of a line: the line itself, but for one with a gate, which ends with a JSON array in a text
-local laneByLine = {}
+local laneByLine, lastLane, lastStart = {}, nil, nil
 local function laneOf(line)
   if string.sub(line, -3) ~= ']"]' then return line end
+  if lastStart and string.sub(line, 1, #lastStart) == lastStart then return lastLane end
   local lane = laneByLine[line]
   if lane == nil then
     local queue, type = namesOf(line)
     lane = "[" .. queue .. "," .. type .. "]"
     laneByLine[line] = lane
+    if lane ~= line then lastLane, lastStart = lane, string.sub(lane, 1, -2) .. ',"[' end
   end
   return lane
 end
+
+-- the name under which tasks of a lane with any gates wait together; its type is one that no version looks for
+local function sharedOf(lane)
+  local queue, type = namesOf(lane)
+  return "[" .. queue .. ',"\\\\u0000' .. string.sub(type, 2) .. ",2]"
+end
+
+local function isShared(name) return string.byte(name, -2) == 50 end
+
+-- the lane of such a name
+local function ownerOf(name)
+  local first, last = string.find(name, '","\\\\u0000', 3, true)
+  return string.sub(name, 1, first + 2) .. string.sub(name, last + 1, -4) .. "]"
+end
+
+-- the type of a lane or of such a name
+local function typeOf(name)
+  local _, type = namesOf(name)
+  return isShared(name) and '"' .. string.sub(type, 8) or type
+end
+
+local function sharedType(type) return '"\\\\u0000' .. string.sub(type, 2) end
 
 -- whether the tasks of a line of a lane go in the order in which they were stored
 local function isOrdered(line, lane) return line ~= lane and string.sub(line, #lane, #lane + 5) == ',"[\\\\"!' end
@@ -84,7 +108,6 @@ local function file(lane, rank, seq)
   call("HSET", root .. ":head", lane, seq .. int(rank))
   call("ZADD", root .. ":ready", int(rank), seq .. lane)
   call("ZADD", root .. ":ready:" .. type, int(rank), seq .. lane)
-  return type
 end
 
 local function unfile(lane, filed)
@@ -92,7 +115,6 @@ local function unfile(lane, filed)
   local member = string.sub(filed, 1, 12) .. lane
   call("ZREM", root .. ":ready", member)
   call("ZREM", root .. ":ready:" .. type, member)
-  return type
 end
 
 -- to be called for the first of the tasks of a lane that become pending
@@ -104,7 +126,16 @@ local function arrive(lane, rank, seq)
     unfile(lane, filed)
     file(lane, rank, seq)
   else
-    call("SADD", root .. ":types", file(lane, rank, seq))
+    file(lane, rank, seq)
+    call("SADD", root .. ":types", typeOf(lane))
+  end
+end
+
+-- a type is known as long as something of it is pending
+local function leaveType(type)
+  local ready = root .. ":ready:"
+  if call("EXISTS", ready .. type, ready .. sharedType(type), root .. ":gates:" .. type) == 0 then
+    call("SREM", root .. ":types", type)
   end
 end
 
@@ -113,8 +144,12 @@ local function forget(lane)
   local filed = call("HGET", root .. ":head", lane)
   if not filed then return end
   call("HDEL", root .. ":head", lane)
-  local type = unfile(lane, filed)
-  if call("EXISTS", root .. ":ready:" .. type, root .. ":gates:" .. type) == 0 then call("SREM", root .. ":types", type) end
+  unfile(lane, filed)
+  leaveType(typeOf(lane))
+  if isShared(lane) then
+    call("HDEL", root .. ":shared", lane)
+    call("SREM", root .. ":spread", lane)
+  end
 end
 
 -- to be called when a pending task is taken out of a lane
@@ -215,7 +250,7 @@ local function hasTasks(lane)
   for _, letter in ipairs({ "C", "F", "X", "E", "S", "P" }) do
     if call("EXISTS", root .. ":list:" .. letter .. ":" .. lane) == 1 then return true end
   end
-  return call("EXISTS", root .. ":lane:" .. lane, root .. ":blocks:" .. lane) > 0
+  return call("EXISTS", root .. ":lane:" .. lane, root .. ":blocks:" .. lane, root .. ":lane:" .. sharedOf(lane)) > 0
 end
 
 -- to be called for tasks that have been removed

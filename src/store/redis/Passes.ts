@@ -72,46 +72,102 @@ local function limits()
 
   local function nameOf(pass) return string.match(pass, "^[^=]*") end
 
+  -- few records are read at once, and where none of them is of one pass alone, a name decides
+  local texts, isNamed, isAnyPaused, start, latest
+  local function begin()
+    isAnyPaused = call("EXISTS", root .. ":record:${pausedKeyKind}") == 1
+    if call("HLEN", root .. ":record:${limitKind}") > 16 then return end
+    local all = call("HGETALL", root .. ":record:${limitKind}")
+    texts, isNamed = {}, true
+    for at = 1, #all, 2 do
+      texts[all[at]] = all[at + 1]
+      if string.find(all[at], "=", 1, true) then isNamed = false end
+    end
+  end
+
+  local function note(id, text)
+    byId[id] = false
+    if not text then return end
+    local document = string.match(text, ";.*$")
+    if byText[document] == nil then byText[document] = parse(text) end
+    byId[id] = byText[document]
+  end
+
   -- reads what is not known of passes, all at once
   function self.load(passes)
-    local ids, keys = {}, {}
+    if isAnyPaused == nil then begin() end
+    if isAnyPaused then
+      local unknown = {}
+      for _, pass in ipairs(passes) do
+        if paused[pass] == nil then
+          paused[pass] = false
+          unknown[#unknown + 1] = pass
+        end
+      end
+      for index, text in ipairs(hmget(root .. ":record:${pausedKeyKind}", unknown)) do
+        if text then paused[unknown[index]] = true end
+      end
+    end
+    if texts then return end
+    local ids = {}
     for _, pass in ipairs(passes) do
-      if byId[pass] == nil then
-        local name = nameOf(pass)
-        byId[pass] = false
-        ids[#ids + 1], keys[#keys + 1] = pass, pass
-        if byId[name] == nil then
-          byId[name] = false
-          ids[#ids + 1] = name
+      for _, id in ipairs({ pass, nameOf(pass) }) do
+        if byId[id] == nil then
+          byId[id] = false
+          ids[#ids + 1] = id
         end
       end
     end
-    for index, text in ipairs(hmget(root .. ":record:${limitKind}", ids)) do
-      if text then
-        local document = string.match(text, ";.*$")
-        if byText[document] == nil then byText[document] = parse(text) end
-        byId[ids[index]] = byText[document]
-      end
+    for index, text in ipairs(hmget(root .. ":record:${limitKind}", ids)) do note(ids[index], text) end
+  end
+
+  local function read(id)
+    if byId[id] == nil then
+      if texts then note(id, texts[id]) else self.load({ id }) end
     end
-    for index, text in ipairs(hmget(root .. ":record:${pausedKeyKind}", keys)) do
-      if text then paused[keys[index]] = true end
-    end
+    return byId[id]
   end
 
   -- the limit that holds for a pass
   function self.of(pass)
-    local limit = byPass[pass]
+    if start and string.sub(pass, 1, #start) == start then return latest end
+    if isAnyPaused == nil then begin() end
+    local limit
+    if isNamed then
+      local name = nameOf(pass)
+      limit = read(name) or nil
+      start, latest = name .. "=", limit
+      return limit
+    end
+    limit = byPass[pass]
     if limit == nil then
-      if byId[pass] == nil then self.load({ pass }) end
-      limit = byId[pass] or byId[nameOf(pass)]
+      limit = read(pass) or read(nameOf(pass))
       byPass[pass] = limit
     end
     return limit or nil
   end
 
   function self.isPaused(pass)
-    if byId[pass] == nil then self.load({ pass }) end
+    if isAnyPaused == nil then begin() end
+    if not isAnyPaused then return false end
+    if paused[pass] == nil then self.load({ pass }) end
     return paused[pass]
+  end
+
+  -- how the passes of the same name begin, and how many tasks of each may run, where nothing else decides about them
+  function self.boundOf(pass)
+    local limit = self.of(pass)
+    if not isNamed or isAnyPaused or not limit or not limit.max or limit.notBefore then return nil, nil end
+    return start, limit.max
+  end
+
+  -- whether tasks with these passes may wait together with those that have others: which starts first depends on no earlier one
+  function self.areSimple(passes)
+    for _, pass in ipairs(passes) do
+      local limit = self.of(pass)
+      if limit and not (limit.max or limit.lifted) then return false end
+    end
+    return true
   end
 
   local function parseBucket(text)

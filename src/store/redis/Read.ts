@@ -257,7 +257,7 @@ local function add(key, more)
   push(source)
 end
 
-local opened = {}
+local opened, isAnyShared = {}, call("EXISTS", root .. ":shared") == 1
 local function open(lane)
   if opened[lane] then return end
   opened[lane] = true
@@ -265,6 +265,11 @@ local function open(lane)
   for letter in string.gmatch(wanted, "[^R]") do
     add(root .. ":list:" .. letter .. ":" .. lane, nextPage)
     if letter == "P" then add(root .. ":blocks:" .. lane, nextBlock) end
+    local shared = letter == "P" and isAnyShared and sharedOf(lane)
+    if shared and call("HEXISTS", root .. ":shared", shared) == 1 then
+      add(root .. ":list:P:" .. shared, nextPage)
+      add(root .. ":blocks:" .. shared, nextBlock)
+    end
   end
 end
 

@@ -18,7 +18,9 @@ import * as Failure from "./Failure.ts"
 import { lines } from "./Lines.ts"
 import * as Merge from "./Merge.ts"
 import { admitted, entered, lanes } from "./Order.ts"
+import { limits } from "./Passes.ts"
 import { maxArguments, prelude, type Runner, script } from "./Runner.ts"
+import { sharing, spreading } from "./Shared.ts"
 import * as Task from "./Task.ts"
 import { changedSize, writes } from "./Writes.ts"
 
@@ -61,7 +63,7 @@ local function put(changes, now)
       call("ZREM", wakesOf(changes[at]), changes[at + 1])
     end
   end
-  local version = nextVersion(now)
+  local version, written = nextVersion(now), {}
   for at = 1, #changes, 5 do
     local kind, id, document, due = changes[at], changes[at + 1], changes[at + 3], changes[at + 4]
     if document ~= "" then
@@ -71,7 +73,9 @@ local function put(changes, now)
       if due == "" then call("ZREM", wakesOf(kind), id) else call("ZADD", wakesOf(kind), due, id) end
     end
     if kind == "${limitKind}" or kind == "${pausedKeyKind}" then gated().reopen(id) end
+    if kind == "${limitKind}" then written[#written + 1] = id end
   end
+  spreadFor(written)
   if madeLines then madeLines.conclude() end
   return version
 end
@@ -81,12 +85,14 @@ end
  * - Arguments: the changes.
  * - Answers: the version; where a change meets another one, nothing, then its index and the version found.
  */
-const runPut = script<readonly [version: string, index: number, found: string]>(`${records}${lanes}${lines}${puts}
+const runPut = script<readonly [version: string, index: number, found: string]>(
+  `${records}${lanes}${lines}${limits}${spreading}${puts}
 local now = clock()
 local index, found = conflictIn(ARGV)
 if index then return { "", index, found } end
 return { put(ARGV, now), 0, "" }
-`)
+`
+)
 
 /**
  * - Arguments: kind, then ids.
@@ -330,7 +336,8 @@ const nothing: Group = { accepted: [], fresh: [], losers: [], revised: [], guard
  * - Answers: see {@link Answer}. Storing tasks is the last thing that is looked at and the first that is written, so a refusal
  *   leaves no trace.
  */
-const runTogether = script<Answer>(`${records}${writes}${Merge.merging}${puts}${admitted}${entered}
+const runTogether = script<Answer>(
+  `${records}${writes}${limits}${Merge.merging}${spreading}${puts}${admitted}${entered}${sharing}
 local function enqueue(ARGV)
 ${Enqueue.storing}
 end
@@ -371,4 +378,5 @@ for at = 1, #ends, ${changedSize} do change(ends, at, tasks[at]) end
 supersede(guards)
 conclude()
 return { "written", version, now }
-`)
+`
+)

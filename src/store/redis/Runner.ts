@@ -97,6 +97,7 @@ export const make = (
  * | `ready`, `ready:<type>` | sorted sets | these lanes in the order of work; those of one type |
  * | `types` | set | types that have pending tasks |
  * | `lane:<line>` | sorted set | pending tasks of one queue, type and gate, alone or in blocks, by rank |
+ * | `shared`, `spread` | hash, set | lanes whose tasks with gates wait together, and the limits of these; those that get lines; see `Shared` |
  * | `blocks:<lane>` | sorted set | the blocks among them, by sequence number; see `Lanes` |
  * | `block:<seq>` | list | the tasks of a block |
  * | `place` | hash | by line with a gate, or group of these: its place, and which of the following it is in; see `Lines` |

@@ -77,6 +77,22 @@ local function rankOf(e)
   return int((stored or e.due) - e.priority * headStart + (stored and 0 or shiftOf(e.within, headStart)))
 end
 
+-- takes a task out of those that wait together, if it is one of them
+local function quitShared(e, ref)
+  local name = sharedOf(e.lane)
+  local key = root .. ":lane:" .. name
+  if call("EXISTS", key) == 0 then return false end
+  if call("ZREM", key, ref) == 1 then
+    call("ZREM", root .. ":list:P:" .. name, ref)
+  else
+    local first = call("ZREVRANGEBYLEX", root .. ":blocks:" .. name, "[" .. e.seq, "-", "LIMIT", 0, 1)[1]
+    if not first or e.seq - first >= call("LLEN", root .. ":block:" .. first) then return false end
+    extract(name, rankOf(e), e.seq)
+  end
+  depart(name)
+  return true
+end
+
 -- takes a task out of the sets of its state
 local function quit(e, id)
   local ref = e.seq .. id
@@ -89,7 +105,7 @@ local function quit(e, id)
     add("unfinished", 1)
   elseif call("ZREM", root .. ":scheduled", appointment(e, id)) == 1 then
     call("ZREM", root .. ":list:S:" .. e.lane, ref)
-  else
+  elseif e.line == e.lane or not quitShared(e, ref) then
     if call("ZREM", root .. ":lane:" .. e.line, ref) == 1 then
       call("ZREM", root .. ":list:P:" .. e.lane, ref)
     else

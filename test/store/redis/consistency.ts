@@ -23,6 +23,16 @@ const laneOf = (name: string): string => {
   throw new Error(`no lane: ${name}`)
 }
 
+const assertSame = (
+  wrong: Array<string>,
+  what: string,
+  some: ReadonlyArray<string>,
+  others: ReadonlyArray<string>
+): void => {
+  for (const name of some) if (!others.includes(name)) wrong.push(`${what}: ${name} is missing`)
+  for (const name of others) if (!some.includes(name)) wrong.push(`${what}: ${name} is too much`)
+}
+
 /** What does not hold, in words. */
 export const inconsistencies = (
   redis: Redis["Service"],
@@ -64,7 +74,7 @@ export const inconsistencies = (
 
     // lines with tasks are where their place says
     const lines = keys.flatMap((key) => /^lane:(\[.*\])$/s.exec(key)?.[1] ?? []).filter((line) =>
-      (JSON.parse(line) as Array<string>).length === 3
+      (JSON.parse(line) as Array<string>).length === 3 && !line.endsWith(",2]")
     )
     for (const line of lines) {
       if (!places.has(line)) wrong.push(`no place: ${line}`)
@@ -113,6 +123,21 @@ export const inconsistencies = (
     }
     for (const name of head.keys()) {
       if (name.endsWith(",1]") && !lanes.has(`${name.slice(0, -3)}]`)) wrong.push(`filed without lines: ${name}`)
+    }
+
+    // tasks that wait together are a lane of their own
+    const shared = keys.flatMap((key) => /^lane:(\[.*,2\])$/s.exec(key)?.[1] ?? [])
+    const known = yield* hash("shared")
+    assertSame(wrong, "wait together", shared, [...known.keys()])
+    assertSame(wrong, "filed", shared, [...head.keys()].filter((name) => name.endsWith(",2]")))
+    for (const name of shared) {
+      const [[, rank]] = (yield* scored(`lane:${name}`)) as [[string, number]]
+      if (Number(head.get(name)?.slice(12)) > rank) wrong.push(`filed too late: ${name}`)
+      const type = (JSON.parse(name) as [string, string])[1].slice(1)
+      if (!types.has(JSON.stringify(type))) wrong.push(`unknown type: ${type}`)
+    }
+    for (const name of yield* send<Array<string>>("SMEMBERS", `${root}:spread`)) {
+      if (!known.has(name)) wrong.push(`to be given to lines, but empty: ${name}`)
     }
     for (const [group] of yield* scored("until")) {
       if (places.get(group)?.where !== "-") wrong.push(`waits for a time, but is open: ${group}`)
