@@ -107,6 +107,12 @@ describe("a calendar rule ticks as RFC 5545 says in its examples", () => {
   it("picks by BYSETPOS whatever the order of lists, and nothing where a period has fewer", () => {
     assert.deepStrictEqual(ticks("FREQ=DAILY;BYHOUR=19,4;BYSETPOS=-1", 2), ["1997-09-02 19:00", "1997-09-03 19:00"])
     assert.deepStrictEqual(ticks("FREQ=MONTHLY;BYDAY=5MO,1MO;BYSETPOS=2", 2), ["1997-09-29", "1997-12-29"])
+    assert.deepStrictEqual(ticks("FREQ=MONTHLY;BYDAY=MO;BYSETPOS=5,1", 4), [
+      "1997-09-29",
+      "1997-10-06",
+      "1997-11-03",
+      "1997-12-01"
+    ])
   })
 
   it("counts the weeks of a year by the day on which weeks start, also those that two years share", () => {
@@ -153,6 +159,19 @@ describe("a calendar rule", () => {
   it.each(["FREQ=DAILY;INTERVAL=2", "FREQ=DAILY;COUNT=2", "FREQ=WEEKLY"])("needs a start for %s", (rrule) => {
     const parsed = Timetable.parse({ rrule })
     assert.include(Result.isFailure(parsed) ? parsed.failure.message : "it is taken", "a start")
+  })
+
+  it.each([
+    ["FREQ=HOURLY;INTERVAL=2", ["00:00+02:00", "02:00+02:00", "04:00+01:00"]],
+    ["FREQ=HOURLY", ["00:00+02:00", "01:00+02:00", "02:00+02:00", "02:00+01:00", "03:00+01:00"]],
+    ["FREQ=MINUTELY;INTERVAL=45", ["00:00+02:00", "00:45+02:00", "01:30+02:00", "02:15+02:00", "03:00+01:00"]],
+    ["FREQ=MINUTELY;INTERVAL=60;BYHOUR=2", ["02:00+02:00"]],
+    [`FREQ=DAILY;BYHOUR=${Array.from({ length: 24 }, (_, hour) => hour).join(",")};BYSETPOS=3`, ["02:00+02:00"]]
+  ])("has a fixed hour unless it ticks alike in every hour: %s in autumn", (rrule, expected) => {
+    const timetable = Result.getOrThrow(Timetable.parse({ rrule, start: "2024-10-27", timeZone: "Europe/Berlin" }))
+    const until = Date.parse(`2024-10-27T${expected.at(-1)!}`)
+    const found = Timetable.upcoming(timetable, 0, expected.length + 1).filter((tick) => tick <= until)
+    assert.deepStrictEqual(found, expected.map((time) => Date.parse(`2024-10-27T${time}`)))
   })
 
   it("ends after COUNT ticks, in whatever order it is asked, also where one is shown twice", () => {
