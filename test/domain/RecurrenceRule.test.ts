@@ -15,6 +15,8 @@ const septemberOn = (...days: ReadonlyArray<number>) => days.map((day) => `1997-
 
 describe("a calendar rule ticks as RFC 5545 says in its examples", () => {
   it.each<[string, ReadonlyArray<string>, string?]>([
+    ["FREQ=YEARLY;BYMONTH=4;BYDAY=1SU", ["1998-04-05", "1999-04-04", "2000-04-02"]],
+    ["FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU", ["1997-10-26", "1998-10-25", "1999-10-31"]],
     ["FREQ=DAILY;COUNT=10", septemberOn(2, 3, 4, 5, 6, 7, 8, 9, 10, 11)],
     ["FREQ=DAILY;UNTIL=19970905T000000Z", septemberOn(2, 3, 4)],
     ["FREQ=DAILY;INTERVAL=2", septemberOn(2, 4, 6, 8)],
@@ -162,15 +164,15 @@ describe("a calendar rule", () => {
   })
 
   it.each([
-    ["FREQ=HOURLY;INTERVAL=2", ["00:00+02:00", "02:00+02:00", "04:00+01:00"]],
+    ["FREQ=HOURLY;INTERVAL=2", ["00:00+02:00", "02:00+02:00"]],
     ["FREQ=HOURLY", ["00:00+02:00", "01:00+02:00", "02:00+02:00", "02:00+01:00", "03:00+01:00"]],
     ["FREQ=MINUTELY;INTERVAL=45", ["00:00+02:00", "00:45+02:00", "01:30+02:00", "02:15+02:00", "03:00+01:00"]],
     ["FREQ=MINUTELY;INTERVAL=60;BYHOUR=2", ["02:00+02:00"]],
     [`FREQ=DAILY;BYHOUR=${Array.from({ length: 24 }, (_, hour) => hour).join(",")};BYSETPOS=3`, ["02:00+02:00"]]
   ])("has a fixed hour unless it ticks alike in every hour: %s in autumn", (rrule, expected) => {
     const timetable = Result.getOrThrow(Timetable.parse({ rrule, start: "2024-10-27", timeZone: "Europe/Berlin" }))
-    const until = Date.parse(`2024-10-27T${expected.at(-1)!}`)
-    const found = Timetable.upcoming(timetable, 0, expected.length + 1).filter((tick) => tick <= until)
+    const until = Date.parse("2024-10-27T03:00+01:00")
+    const found = Timetable.upcoming(timetable, 0, 10).filter((tick) => tick <= until)
     assert.deepStrictEqual(found, expected.map((time) => Date.parse(`2024-10-27T${time}`)))
   })
 
