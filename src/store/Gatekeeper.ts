@@ -21,6 +21,11 @@ interface Under<Task extends GatedTask> {
   readonly lots: Map<Lines<Task>, Lot<Task>>
 }
 
+/** What is known of a task that runs. */
+export interface Running {
+  standings?: GatedTask["standings"]
+}
+
 /** What a gatekeeper knows from its driver, and tells it to keep. */
 export interface Kept<Task extends GatedTask> {
   readonly headStartMs: number
@@ -53,6 +58,8 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
   private wakes = new Order<Wake<Task>>()
   private now = -Infinity
   private served = 0
+  /** The tasks of orders that the claim has taken: they are still pending for its driver. */
+  private readonly taken = new Set<number>()
 
   constructor(kept: Kept<Task>) {
     this.kept = kept
@@ -73,6 +80,7 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
     if (now < this.now) this.reopenAll()
     this.now = now
     this.served = 0
+    this.taken.clear()
     for (let next = this.wakes.first(); next !== undefined && next.rank <= now; next = this.wakes.first()) {
       const { line } = next.of
       if (line.parked?.lot === undefined) this.reopen(line)
@@ -93,11 +101,6 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
     return this.standings.running(pass)
   }
 
-  /** Whether a task runs behind a gate. */
-  runs(seq: number): boolean {
-    return this.standings.has(seq)
-  }
-
   enter(passes: ReadonlyArray<Gate.Pass>): ReadonlyArray<Standing> {
     return this.standings.ofLine(passes)
   }
@@ -105,7 +108,7 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
   holderIn({ gate, lines: { queue, type } }: Line<Task>, pass: Gate.Pass): Task | undefined {
     const holder = this.kept.holderIn(pass, queue, type, gate)
     // what this claim has taken waits no more
-    return holder === undefined || this.standings.has(holder.seq) ? undefined : holder
+    return holder === undefined || this.taken.has(holder.seq) ? undefined : holder
   }
 
   refusalOf({ passes, standings }: Line<Task>, task: Task): Gate.Refusal | undefined {
@@ -117,7 +120,8 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
   /** To be called for the first task of a line when a claim takes it. */
   take(line: Line<Task>, task: Task): void {
     const { standings } = line
-    this.standings.start(task.seq, standings)
+    this.standings.start(standings)
+    task.standings = standings
     this.looked(line)
     let weight: number | undefined
     for (let index = 0; index < standings.length; index++) {
@@ -126,8 +130,10 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
       if ("tokens" in limit) {
         const cost = Gate.costsOf(task)[index] ?? 1
         this.kept.setBucket(pass, Gate.spend(this.bucketOf(pass), limit, cost, this.now))
-      } else if ("order" in limit) this.kept.setHolder(pass, task)
-      else if ("fair" in limit) weight = limit.fair
+      } else if ("order" in limit) {
+        this.kept.setHolder(pass, task)
+        this.taken.add(task.seq)
+      } else if ("fair" in limit) weight = limit.fair
     }
     if (weight !== undefined) this.serve(line, task, weight)
     this.served++
@@ -141,14 +147,18 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
     this.kept.setTurn(line.lines.queue, line.lines.type, line.gate, line.turn)
   }
 
-  /** To be called for a task that was found running. */
-  start(seq: number, passes: ReadonlyArray<Gate.Pass>): void {
-    this.standings.startWith(seq, passes)
+  /** To be called for a task that was found running. Answers what is to be known of it until it ends. */
+  start(passes: ReadonlyArray<Gate.Pass>): Running {
+    return { standings: this.standings.started(passes) }
   }
 
   /** To be called for a task that runs no more, whatever its gate was. */
-  end(seq: number): void {
-    for (const { pass } of this.standings.end(seq)) this.release(pass)
+  end(task: Running): void {
+    const { standings } = task
+    if (standings === undefined) return
+    task.standings = undefined
+    this.standings.end(standings)
+    if (this.parked.size > 0) { for (const { pass } of standings) this.release(pass) }
   }
 
   /** To be called when something about a task changed that its passes may depend on. */

@@ -15,6 +15,8 @@ export interface GatedTask extends Place {
   readonly priority: number
   readonly gate: string | null
   readonly costs: string | null
+  /** How the passes stand with which it runs; `undefined` while it does not. */
+  standings: ReadonlyArray<Standing> | undefined
 }
 
 /** The tasks of one line, in the order of work. */

@@ -44,8 +44,6 @@ export class Standing {
 export class Standings {
   private readonly rules: PassRules
   private readonly byPass = new Map<Pass, Standing>()
-  /** By the sequence numbers of tasks that run. */
-  private readonly ofRunning = new Map<number, ReadonlyArray<Standing>>()
 
   constructor(rules: PassRules) {
     this.rules = rules
@@ -53,11 +51,6 @@ export class Standings {
 
   running(pass: Pass): number {
     return this.byPass.get(pass)?.running ?? 0
-  }
-
-  /** Whether a task runs. */
-  has(seq: number): boolean {
-    return this.ofRunning.has(seq)
   }
 
   /** Those of the passes of a line, until it is gone. */
@@ -79,7 +72,8 @@ export class Standings {
   areOpen(standings: ReadonlyArray<Standing>): boolean {
     const version = this.rules.version()
     let areOpen = true
-    for (const standing of standings) {
+    for (let index = 0; index < standings.length; index++) {
+      const standing = standings[index]!
       standing.update(this.rules, version)
       if (standing.running >= standing.max) areOpen = false
     }
@@ -87,35 +81,30 @@ export class Standings {
   }
 
   /** To be called for a task that begins to run with these passes. */
-  start(seq: number, standings: ReadonlyArray<Standing>): void {
-    if (this.ofRunning.has(seq)) return
-    this.ofRunning.set(seq, standings)
+  start(standings: ReadonlyArray<Standing>): void {
     for (let index = 0; index < standings.length; index++) if (isFirst(standings, index)) standings[index]!.running++
   }
 
   /** The same for a task that was started before. */
-  startWith(seq: number, passes: ReadonlyArray<Pass>): void {
-    this.start(seq, this.of(passes))
+  started(passes: ReadonlyArray<Pass>): ReadonlyArray<Standing> {
+    const standings = this.of(passes)
+    this.start(standings)
+    return standings
   }
 
-  /** To be called for a task that runs no more. Answers the passes that it had. */
-  end(seq: number): ReadonlyArray<Standing> {
-    const standings = this.ofRunning.get(seq)
-    if (standings === undefined) return none
-    this.ofRunning.delete(seq)
+  /** To be called for a task that runs no more. */
+  end(standings: ReadonlyArray<Standing>): void {
     for (let index = 0; index < standings.length; index++) {
       if (!isFirst(standings, index)) continue
       const standing = standings[index]!
       standing.running--
       this.drop(standing)
     }
-    return standings
   }
 
   /** To be called when nothing is known any more: lines, and tasks that run, are told again. */
   forget(): void {
     this.byPass.clear()
-    this.ofRunning.clear()
   }
 
   private of(passes: ReadonlyArray<Pass>): ReadonlyArray<Standing> {
@@ -127,12 +116,10 @@ export class Standings {
   }
 
   /** Keys come and go with each task. */
-  private drop({ lines, pass, running }: Standing): void {
-    if (running === 0 && lines === 0) this.byPass.delete(pass)
+  private drop(standing: Standing): void {
+    if (standing.running === 0 && standing.lines === 0) this.byPass.delete(standing.pass)
   }
 }
-
-const none: ReadonlyArray<Standing> = []
 
 /** A task counts once, also where it names a pass twice. */
 const isFirst = (standings: ReadonlyArray<Standing>, index: number): boolean =>

@@ -143,7 +143,11 @@ export const gateMutants: ReadonlyArray<Mutant> = [
     noticedAt: 49,
     patch: instead(keeper, "take", (original) =>
       function(this: Keeper, line, task) {
-        original.call(this, line, { ...task, costs: null })
+        const stored = task as { costs: string | null }
+        const { costs } = stored
+        stored.costs = null
+        original.call(this, line, task)
+        stored.costs = costs
       })
   },
   {

@@ -33,9 +33,11 @@ const laneWith = (limits: ReadonlyMap<string, Gate.Limit>) => {
     return { first: () => tasks[0], shift: () => tasks.shift(), stepOver: () => {}, left: () => {} }
   })
   let seq = 0
+  const tasks = new Map<string, GatedTask>()
   const add = (...passes: ReadonlyArray<Gate.Pass>): string => {
     const { costs, gate } = Gate.gated(passes.map((pass) => [pass, 1]))
-    const task = { id: `task ${++seq}`, rank: seq, seq, priority: 0, gate, costs }
+    const task = { id: `task ${++seq}`, rank: seq, seq, priority: 0, gate, costs, standings: undefined }
+    tasks.set(task.id, task)
     lines.file(gate!, task)
     waiting.get(gate!)!.push(task)
     return task.id
@@ -54,7 +56,7 @@ const laneWith = (limits: ReadonlyMap<string, Gate.Limit>) => {
     const answer = action()
     return [answer, looks]
   }
-  const end = (id: string): void => keeper.end(Number(id.slice("task ".length)))
+  const end = (id: string): void => keeper.end(tasks.get(id)!)
   return { keeper, lines, add, end, takeAll, looksOf }
 }
 

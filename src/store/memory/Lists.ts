@@ -1,6 +1,7 @@
 /** A task as the memory store holds it, and the lists that tasks are in: by id, by number, scheduled, running, finished. */
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { finished, type FinishedState } from "../../domain/TaskState.ts"
+import type { GatedTask } from "../Lines.ts"
 import { countBefore, Deque, Heap } from "../Order.ts"
 import { keyedForMs, rescuable, type RescueRequest, type Retention } from "../TaskStore.ts"
 
@@ -14,6 +15,8 @@ export type Entry =
   & { -readonly [Field in keyof TaskRecord]: TaskRecord[Field] }
   & {
     rank: number
+    /** How the passes stand with which it runs. */
+    standings: GatedTask["standings"]
     /** Its place among the running tasks, −1 when it is none of them. */
     place: number
     /** Removed or replaced: references to it are void. */

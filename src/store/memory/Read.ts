@@ -59,7 +59,9 @@ const list = (tasks: Tasks, request: ListRequest): Listed => {
   return { tasks: page.slice(0, count).map(recordOf), next: left === undefined ? next : left.seq + 1 }
 }
 
-const recordOf = ({ dead: _dead, place: _place, rank: _rank, ...record }: Entry): TaskRecord => record
+const recordOf = (
+  { dead: _dead, place: _place, rank: _rank, standings: _standings, ...record }: Entry
+): TaskRecord => record
 
 /**
  * Counts the lanes of a range. How many are pending the lanes of the claims know, and those that run are looked through when a

@@ -121,6 +121,7 @@ export class Tasks implements Known {
       seq: ++this.seq,
       key: task.key,
       hold: holdOf(task.unique),
+      standings: undefined,
       createdAt: now,
       completedAt: null,
       settledClaim: 0,
@@ -280,9 +281,9 @@ export class Tasks implements Known {
   }
 
   /** To be called when a task with a gate is in another state. */
-  private gateChanged({ gate, seq, state }: Entry): void {
-    if (state !== "running") this.keeper.end(seq)
-    this.keeper.touch(gate)
+  private gateChanged(entry: Entry): void {
+    if (entry.state !== "running") this.keeper.end(entry)
+    this.keeper.touch(entry.gate)
   }
 
   /** Gives a task that comes back, or takes another place, an entry of its own: lists may still refer to the old one. */

@@ -23,11 +23,11 @@ export const make = (
   )
   const setProgress = prepare(database, `UPDATE task SET progress = ? WHERE ${fence}`)
   // `Settlement.settle` for Complete, in one statement: nearly every attempt ends this way
-  const complete = prepare(
-    database,
-    `UPDATE task SET state = 3, completed_at = ?, settled_claim = claim, result = ?, failure = NULL,
-      lease_until = NULL WHERE ${fence}`
-  )
+  const completed =
+    "UPDATE task SET state = 3, completed_at = ?, settled_claim = claim, result = ?, failure = NULL, lease_until = NULL"
+  const complete = prepare(database, `${completed} WHERE ${fence}`)
+  // where the number of the task is known: the index of ids costs a fifth of the statement
+  const completeKnown = prepare(database, `${completed} WHERE ${fence} AND seq = ?`)
   const expired = prepare<Row>(
     database,
     `SELECT ${columns} FROM task WHERE state = 2 AND lease_until <= ? ORDER BY lease_until, seq LIMIT ?`
@@ -49,19 +49,26 @@ export const make = (
     },
 
     settle: (transaction, settlements) => {
-      let completed = 0
-      const answers = settlements.map((settlement) => {
+      const { lanes } = transaction
+      const seqs = settlements.map(({ claim }) => lanes.seqOf(claim))
+      const completed: Array<number> = []
+      const answers = settlements.map((settlement, index) => {
         if (settlement._tag === "Complete") {
           const { claim, id, result } = settlement
-          if (complete.run(transaction.now, result, id, claim).changes === 1) {
-            completed++
-            transaction.lanes.ended(claim)
+          const seq = seqs[index]
+          const { changes } = seq === undefined
+            ? complete.run(transaction.now, result, id, claim)
+            : completeKnown.run(transaction.now, result, id, claim, seq)
+          if (changes === 1) {
+            completed.push(claim)
             return "applied"
           }
         }
         return tasks.change(transaction, settlement.id, "stale", (task, now) => decideSettle(task, settlement, now))
       })
-      transaction.tally.move("running", "completed", completed)
+      // all at once: each is cheap, but not between two statements
+      for (const claim of completed) lanes.ended(claim)
+      transaction.tally.move("running", "completed", completed.length)
       return answers
     },
 

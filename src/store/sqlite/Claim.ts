@@ -3,7 +3,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { ClaimedTask } from "../../domain/TaskRecord.ts"
-import { earlier } from "../Order.ts"
+import { earlier, type Place } from "../Order.ts"
 import { claimedColumns, type ClaimedRow, claimedTaskOf } from "../TaskRow.ts"
 import { maxExpired, maxPromoted } from "../TaskStore.ts"
 import { prepare } from "./Database.ts"
@@ -17,7 +17,6 @@ type LastClaim = [firstClaim: number, seqs: string]
 /** Prepares the operation. */
 export const make = (database: DatabaseSync, tasks: Tasks): Operations<"claim">["claim"] => {
   const expire = expiring(database, tasks)
-  const nextDue = prepare<[dueAt: number | null]>(database, "SELECT min(due_at) FROM task WHERE state = 0")
   const promote = prepare<[queue: string, type: string, gate: string, rank: number, seq: number]>(
     database,
     `UPDATE task SET state = 1
@@ -31,6 +30,12 @@ export const make = (database: DatabaseSync, tasks: Tasks): Operations<"claim">[
     `UPDATE task SET state = 2, claims = claims + 1, claim = ? + picked.key, started_at = ?, lease_until = ?,
       worker = ?, progress = NULL
       FROM json_each(?) AS picked WHERE task.seq = picked.value RETURNING ${claimedColumns}`
+  )
+  // where nothing else was stored between them, as in a queue that is worked off: a fifteenth less, and less to parse
+  const leaseRun = prepare<ClaimedRow>(
+    database,
+    `UPDATE task SET state = 2, claims = claims + 1, claim = ? + seq, started_at = ?, lease_until = ?, worker = ?,
+      progress = NULL WHERE seq BETWEEN ? AND ? RETURNING ${claimedColumns}`
   )
   const lastClaim = prepare<LastClaim>(
     database,
@@ -56,12 +61,13 @@ export const make = (database: DatabaseSync, tasks: Tasks): Operations<"claim">[
 
   return (transaction, request) => {
     const { lanes, now, tally, version } = transaction
-    let [nextDueAt] = nextDue.get()!
+    let nextDueAt = lanes.upcoming.dueAt(version)
     if (nextDueAt !== null && nextDueAt <= now) {
       const promoted = promote.all(now)
       for (const [queue, type, gate, rank, seq] of promoted) lanes.note(queue, type, gate, rank, seq)
       tally.move("scheduled", "pending", promoted.length)
-      nextDueAt = nextDue.get()![0]
+      lanes.upcoming.forget()
+      nextDueAt = lanes.upcoming.dueAt(version)
     }
     const last = lastClaim.get(request.instance, request.nonce)
     if (last !== undefined) return { tasks: again(last), now, nextDueAt: earlier(nextDueAt, lanes.nextOpenAt(now)) }
@@ -74,12 +80,22 @@ export const make = (database: DatabaseSync, tasks: Tasks): Operations<"claim">[
     const seqs = JSON.stringify(taken.map(({ seq }) => seq))
     const firstClaim = tally.nextClaims(taken.length)
     lanes.claimed(taken, firstClaim)
-    const rows = lease.all(firstClaim, now, now + request.leaseForMs, request.instance, seqs)
+    const leaseUntil = now + request.leaseForMs
+    const first = taken[0]!.seq
+    const rows = isRun(taken)
+      ? leaseRun.all(firstClaim - first, now, leaseUntil, request.instance, first, first + taken.length - 1)
+      : lease.all(firstClaim, now, leaseUntil, request.instance, seqs)
     tally.move("pending", "running", rows.length)
     remember.run(request.instance, request.nonce, now, firstClaim, seqs)
     // RETURNING promises no order; claim numbers are in the order of work
     return { tasks: rows.map(claimedTaskOf).sort(byClaim), now, nextDueAt, expired }
   }
+}
+
+/** Whether tasks were stored one after the other, and nothing else between them. */
+const isRun = (tasks: ReadonlyArray<Place>): boolean => {
+  for (let index = 1; index < tasks.length; index++) if (tasks[index]!.seq !== tasks[0]!.seq + index) return false
+  return true
 }
 
 const byClaim = (a: ClaimedTask, b: ClaimedTask): number => a.claim - b.claim

@@ -81,6 +81,7 @@ export const make = (
         isNew.push(stored)
         if (!stored) continue
         const dueAt = dueAtOf(task, now)
+        if (dueAt > now || task.expiresInMs !== null) lanes.upcoming.forget()
         if (dueAt > now) scheduled++
         else {
           pending++

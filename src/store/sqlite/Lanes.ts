@@ -9,7 +9,7 @@ import * as ByteOrder from "../../domain/ByteOrder.ts"
 import * as Gate from "../../domain/Gate.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { finished, type TaskState } from "../../domain/TaskState.ts"
-import { Gatekeeper } from "../Gatekeeper.ts"
+import { Gatekeeper, type Running } from "../Gatekeeper.ts"
 import * as Gates from "../Gates.ts"
 import {
   type CountedLanes,
@@ -30,6 +30,7 @@ import type { Stranded } from "../TaskStore.ts"
 import { prepare, type Statement } from "./Database.ts"
 import { Heads, Kept } from "./Heads.ts"
 import { Passes } from "./Passes.ts"
+import { Upcoming } from "./Upcoming.ts"
 
 /**
  * Lanes from which on they are read again once they have doubled: those whose tasks were all cancelled stay until a claim
@@ -74,6 +75,11 @@ class Lane extends OrderedLane<Place, Lane> {
   }
 }
 
+/** What is known of a task that runs. */
+interface Claimed extends Running {
+  readonly seq: number
+}
+
 type Details = [id: string, priority: number, costs: string | null]
 
 /** A task of a line, as the index has it. What else a pass may ask for is read when it does: most ask for nothing. */
@@ -81,6 +87,7 @@ class Head implements GatedTask {
   readonly rank: number
   readonly seq: number
   readonly gate: string
+  standings: GatedTask["standings"]
   private readonly detailsOf: (seq: number) => Details
   private known: Details | undefined
 
@@ -88,6 +95,7 @@ class Head implements GatedTask {
     this.rank = rank
     this.seq = seq
     this.gate = gate
+    this.standings = undefined
     this.detailsOf = detailsOf
   }
 
@@ -110,6 +118,7 @@ class Head implements GatedTask {
 
 /** The lanes of a file, as the open transaction has them. */
 export class Lanes {
+  readonly upcoming: Upcoming
   private readonly nextLane
   private readonly nextLines
   private readonly since
@@ -129,8 +138,8 @@ export class Lanes {
   private limit = 0
   private hasRead = false
   private readonly rules: Gates.Rules
-  /** The numbers of tasks that run behind gates, by those of their claims. */
-  private readonly claims = new Map<number, number>()
+  /** The tasks that run, by the numbers of their claims: those of this process, and all that have a gate. */
+  private readonly claims = new Map<number, Claimed>()
 
   constructor(database: DatabaseSync, headStartMs: number) {
     this.nextLane = prepare<[queue: string, type: string, gate: string, rank: number, seq: number]>(
@@ -156,6 +165,7 @@ export class Lanes {
     )
     const details = prepare<Details>(database, "SELECT id, priority, costs FROM task WHERE seq = ?")
     this.detailsOf = (seq: number) => details.get(seq)!
+    this.upcoming = new Upcoming(database)
     this.gates = new Passes(database)
     this.rules = new Gates.Rules((kind) => this.gates.documentsOf(kind))
     this.keeper = new Gatekeeper({
@@ -187,6 +197,7 @@ export class Lanes {
   /** To be called when a transaction has been rolled back. */
   forget(): void {
     this.lanes = undefined
+    this.upcoming.forget()
     this.kept = new Kept()
     this.rules.forget()
     this.keeper.forget()
@@ -216,22 +227,27 @@ export class Lanes {
 
   /** To be called with the number that a claim gives to the first of the tasks that it has taken. */
   claimed(taken: ReadonlyArray<Place>, firstClaim: number): void {
-    for (const [index, { seq }] of taken.entries()) if (this.keeper.runs(seq)) this.claims.set(firstClaim + index, seq)
+    for (let index = 0; index < taken.length; index++) this.claims.set(firstClaim + index, taken[index]!)
   }
 
-  /** To be called when the task of a claim has completed, whatever its gate is. */
+  /** The number of the task of a claim, as far as it is known. */
+  seqOf(claim: number): number | undefined {
+    return this.claims.get(claim)?.seq
+  }
+
+  /** To be called when the task of a claim runs no more, whatever its gate is. */
   ended(claim: number): void {
-    const seq = this.claims.get(claim)
-    if (seq === undefined) return
+    const task = this.claims.get(claim)
+    if (task === undefined) return
     this.claims.delete(claim)
-    this.keeper.end(seq)
+    if (task.standings !== undefined) this.keeper.end(task)
   }
 
   /** To be called when a task comes into another state, or has another place. */
   changed({ claim, gate, queue, state: before, type }: TaskRecord, state: TaskState): void {
     const lane = before === "pending" ? this.lanes?.find(queue, type) : undefined
-    if (gate === null) return lane?.plain.left()
     if (state !== "running") this.ended(claim)
+    if (gate === null) return lane?.plain.left()
     lane?.lines?.left(gate)
     this.keeper.touch(gate)
   }
@@ -335,8 +351,7 @@ export class Lanes {
       row = this.nextLane.get(queue, ByteOrder.after(type))
     }
     for (const [seq, claim, gate] of this.gates.running()) {
-      this.keeper.start(seq, Gate.passesOf(gate))
-      this.claims.set(claim, seq)
+      this.claims.set(claim, { seq, ...this.keeper.start(Gate.passesOf(gate)) })
     }
     this.maxCount = Math.max(minReloadedLanes, lanes.size * 2)
     this.isLoading = false

@@ -51,17 +51,22 @@ export const make = (
   }
 }
 
-/** Ends waiting tasks that have expired. With none it is one look at an index that others are not in. */
+/** Ends waiting tasks that have expired. */
 export const expiring = (database: DatabaseSync, tasks: Tasks): Operations<"expire">["expire"] => {
   const expired = prepare<Row>(
     database,
     `SELECT ${columns} FROM task INDEXED BY task_expires WHERE state < 2 AND expires_at <= ? ORDER BY expires_at LIMIT ?`
   )
-  return (transaction, limit) =>
-    expired.all(transaction.now, limit).flatMap((row) => {
+  return (transaction, limit) => {
+    const { lanes: { upcoming }, now, version } = transaction
+    if (!upcoming.mayExpire(version, now)) return []
+    // those that were claimed since do not wait any more
+    upcoming.forget()
+    return expired.all(now, limit).flatMap((row) => {
       const task = recordOf(row)
-      return tasks.apply(transaction, task, decideExpire(task, transaction.now)) ?? []
+      return tasks.apply(transaction, task, decideExpire(task, now)) ?? []
     })
+  }
 }
 
 interface Candidate {

@@ -101,7 +101,7 @@ export class Passes {
     const row = this.waitingHolder.get(pass, queue, type, gate)
     if (row === undefined) return undefined
     const [rank, seq, id, priority, costs] = row
-    return { rank, seq, id, priority, gate, costs }
+    return { rank, seq, id, priority, gate, costs, standings: undefined }
   }
 
   setHolder(pass: Gate.Pass, seq: number): void {

@@ -73,6 +73,7 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
     )
     tally.move(task.state, change.state, 1)
     lanes.changed(task, change.state)
+    lanes.upcoming.changed(task, change)
     if (gate !== task.gate) lanes.touch(gate)
     if (change.state === "pending") lanes.note(task.queue, task.type, gate, rank, task.seq)
   }

@@ -1,17 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer } from "effect"
+import { Effect, Exit } from "effect"
 import { TestClock } from "effect/testing"
-import { DatabaseSync } from "node:sqlite"
 import { type ClaimedTask, RecordStore, TaskStore } from "taskforge/store"
 import type { StoreServices } from "../../../src/store/Driver.ts"
 import type { Place } from "../../../src/store/Order.ts"
 import * as Database from "../../../src/store/sqlite/Database.ts"
 import { Heads, Kept } from "../../../src/store/sqlite/Heads.ts"
-import { SqliteStore } from "../../../src/store/sqlite/index.ts"
 import { Lanes } from "../../../src/store/sqlite/Lanes.ts"
 import { SeededRandom } from "../../../src/testing/SeededRandom.ts"
 import * as Fixtures from "../conformance/fixtures.ts"
-import { file, using } from "./fixtures.ts"
+import { elsewhere, file, refuseBad, using } from "./fixtures.ts"
 
 const { hour, minute } = Fixtures
 
@@ -37,10 +35,6 @@ interface Scenario {
   readonly name: string
   readonly run: (begun: Begun) => Effect.Effect<ReadonlyArray<string>, unknown, StoreServices>
 }
-
-/** Another process has the file. */
-const elsewhere = <A, E>(path: string, effect: Effect.Effect<A, E, StoreServices>) =>
-  Effect.provide(effect, Layer.fresh(SqliteStore.layer({ path })))
 
 const reschedule = (id: string, change: object) =>
   Effect.map(
@@ -206,18 +200,6 @@ const scenarios: ReadonlyArray<Scenario> = [
       })
   }
 ]
-
-/** Refuses tasks and claims that are bad, in the middle of a transaction. */
-const refuseBad = (path: string) =>
-  Effect.sync(() => {
-    const database = new DatabaseSync(path)
-    database.exec(`
-      CREATE TRIGGER bad_task BEFORE INSERT ON task WHEN new.payload = 'bad' BEGIN SELECT raise(ABORT, 'bad'); END;
-      CREATE TRIGGER bad_claim AFTER UPDATE ON task WHEN new.worker = 'bad' AND old.state = 1
-        BEGIN SELECT raise(ABORT, 'bad'); END
-    `)
-    database.close()
-  })
 
 const begin = (path: string, gated: object, way: typeof ways[number]) =>
   Effect.gen(function*() {

@@ -6,6 +6,7 @@ import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
 import type { StoreServices } from "../../../src/store/Driver.ts"
 import { SqliteStore } from "../../../src/store/sqlite/index.ts"
@@ -33,6 +34,22 @@ export const using = <A, E>(
   use: (store: Context.Service.Shape<typeof TaskStore>) => Effect.Effect<A, E, StoreServices>,
   options: Partial<SqliteStore.Options> = {}
 ) => Effect.provide(TaskStore.use(use), Layer.fresh(SqliteStore.layer({ ...options, path })))
+
+/** Another process has the file. */
+export const elsewhere = <A, E>(path: string, effect: Effect.Effect<A, E, StoreServices>) =>
+  Effect.provide(effect, Layer.fresh(SqliteStore.layer({ path })))
+
+/** Refuses tasks whose payload is `bad` and claims of the instance `bad`, in the middle of a transaction. */
+export const refuseBad = (path: string) =>
+  Effect.sync(() => {
+    const database = new DatabaseSync(path)
+    database.exec(`
+      CREATE TRIGGER bad_task BEFORE INSERT ON task WHEN new.payload = 'bad' BEGIN SELECT raise(ABORT, 'bad'); END;
+      CREATE TRIGGER bad_claim AFTER UPDATE ON task WHEN new.worker = 'bad' AND old.state = 1
+        BEGIN SELECT raise(ABORT, 'bad'); END
+    `)
+    database.close()
+  })
 
 /** How a process ended and the lines that it wrote. */
 export interface Ended {
