@@ -125,7 +125,7 @@ export const completeFunction = (schema: string): string =>
   DECLARE
     v_ids text[];
     v_count int;
-    v_gated int;
+    v_gates text[];
     v_now bigint := ${schema}.now_ms();
   BEGIN
     WITH done AS (
@@ -133,14 +133,11 @@ export const completeFunction = (schema: string): string =>
         failure = NULL, lease_until = NULL
       FROM unnest(p_ids, p_claims, p_results) AS p (id, claim, result)
       WHERE ${isOneOf("t.id", "p.id")} AND t.claim = p.claim AND t.state + 0 = 2 RETURNING t.id, t.gate
-    ) SELECT array_agg(id), count(*), count(gate) INTO v_ids, v_count, v_gated FROM done;
+    ) SELECT array_agg(id), count(*), array_agg(gate) FILTER (WHERE gate IS NOT NULL) INTO v_ids, v_count, v_gates FROM done;
     IF v_count > 0 THEN
       INSERT INTO ${schema}.tally (unfinished, completed, total_completed) VALUES (-v_count, v_count, v_count);
     END IF;
-    IF v_gated > 0 THEN
-      INSERT INTO ${schema}.line_news (type, queue, gate, changed)
-        SELECT DISTINCT t.type, t.queue, t.gate, true FROM ${schema}.task t WHERE t.id = ANY (v_ids) AND t.gate IS NOT NULL;
-    END IF;
+    IF v_gates IS NOT NULL THEN INSERT INTO ${schema}.end_news (gates) VALUES (v_gates); END IF;
     RETURN CASE WHEN v_count < cardinality(p_ids) THEN coalesce(v_ids, '{}') END;
   END $function$`
 

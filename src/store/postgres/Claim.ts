@@ -128,7 +128,8 @@ export const claimFunction = (schema: string): string =>
     END IF;
 
     v_gated := p_gated AND p_alone AND p_limit > 0 AND (EXISTS (SELECT FROM ${schema}.line)
-      OR EXISTS (SELECT FROM ${schema}.line_news) OR EXISTS (SELECT FROM ${schema}.pass_news));
+      OR EXISTS (SELECT FROM ${schema}.line_news) OR EXISTS (SELECT FROM ${schema}.pass_news)
+      OR EXISTS (SELECT FROM ${schema}.end_news));
     IF v_gated THEN
       -- what is read after the lock must be what the claims before have committed
       IF current_setting('transaction_isolation') <> 'read committed' THEN

@@ -127,6 +127,16 @@ export const tables = (schema: string): ReadonlyArray<string> => [
     WHEN (OLD.gate IS NOT NULL) EXECUTE FUNCTION ${schema}.line_news_1()`
 ]
 
+/** News of completed tasks, one row for all of a settlement: no line has another first task by them, but what is parked may start. */
+export const endNews = (schema: string): ReadonlyArray<string> => [
+  `CREATE TABLE IF NOT EXISTS ${schema}.end_news (
+    gates text[] NOT NULL,
+    written_at timestamptz NOT NULL DEFAULT clock_timestamp()
+  ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0)`,
+  `CREATE INDEX IF NOT EXISTS end_news_order ON ${schema}.end_news (written_at)`,
+  `ALTER TABLE ${schema}.end_news REPLICA IDENTITY FULL`
+]
+
 /** The name of the setting that says when an instance of an earlier version has claimed. */
 export const earlierAt = "earlier_instance_at"
 
@@ -229,6 +239,15 @@ export const foldFunction = (schema: string): string => {
         ));
       END IF;
     END IF;
+
+    WITH ended AS (
+      DELETE FROM ${schema}.end_news WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM ${schema}.end_news ORDER BY written_at LIMIT ${maxFolded}
+      )) RETURNING gates
+    ) SELECT array_agg(DISTINCT p.pass) INTO v_more FROM ended e, unnest(e.gates) AS g (gate),
+        unnest(${schema}.passes_1(g.gate)) AS p (pass)
+      WHERE EXISTS (SELECT FROM ${schema}.line WHERE closed_by IS NOT NULL);
+    v_passes := v_passes || v_more;
 
     FOR v_news IN SELECT ctid AS place, * FROM ${schema}.pass_news ORDER BY written_at LIMIT ${maxFolded} LOOP
       DELETE FROM ${schema}.pass_news WHERE ctid = v_news.place;

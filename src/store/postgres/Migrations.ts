@@ -241,7 +241,15 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   ],
   deadlines,
   // lines that nothing holds back are taken from as sets
-  (schema) => [Lines.foldFunction(schema), OpenLines.takeOpenFunction(schema), Take.takeFunction(schema)]
+  (schema) => [Lines.foldFunction(schema), OpenLines.takeOpenFunction(schema), Take.takeFunction(schema)],
+  // news of completed tasks, of all of a settlement together
+  (schema) => [
+    ...Lines.endNews(schema),
+    Attempt.completeFunction(schema),
+    Lines.foldFunction(schema),
+    OpenLines.takeOpenFunction(schema),
+    Claim.claimFunction(schema)
+  ]
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

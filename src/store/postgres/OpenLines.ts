@@ -14,7 +14,7 @@ const maxPages = 8
  * Takes the first tasks of open lines and the plain tasks that are locked, in one order of work. Answers the tasks, how many of the plain
  * ones are among them, and whether there is nothing left to look at.
  *
- * - `v_lines` is a page of open lines, the first of all; `v_ends` says that there are more behind it.
+ * - A page of open lines is read, the first of all; `v_ends` says that there are more behind it.
  * - Of each line the next tasks are read, `v_depth` at most: the last of so many is not taken, for what comes after it is not known.
  * - `v_stops` says where the order of what was read ends, so all before it can be taken.
  * - A task that another session has locked ends it too: that is for `Take`.
@@ -27,26 +27,28 @@ export const takeOpenFunction = (schema: string): string =>
   DECLARE
     v_any_paused bool := EXISTS (SELECT FROM ${schema}.record WHERE kind = '${Gates.pausedKeyKind}');
     v_busy int;
-    v_lines ${schema}.line[];
+    v_types text[];
+    v_queues text[];
+    v_gates text[];
+    v_heads bigint[];
+    v_head_seqs bigint[];
+    v_special bool[];
     v_ats tid[];
+    v_lasts int[];
     v_left int;
     v_page int;
     v_depth int;
     v_ends bool;
-    v_end_place float8;
+    v_end_rank bigint;
     v_end_seq bigint;
     v_passes text[];
     v_mosts float8[];
     v_closed text[];
     v_least float8;
+    v_any_closed bool;
     v_places int[];
-    v_gates text[];
     v_ranks bigint[];
     v_seqs bigint[];
-    v_next_ranks bigint[];
-    v_next_seqs bigint[];
-    v_next_priorities int[];
-    v_next_costs text[];
     v_stops bool[];
     v_stop int;
     v_over int;
@@ -61,15 +63,16 @@ export const takeOpenFunction = (schema: string): string =>
     FOR page IN 1 .. ${maxPages} LOOP
       v_left := p_limit - cardinality(out_seqs);
       v_page := v_left + ${readAhead};
-      SELECT array_agg(n), array_agg(at) INTO v_lines, v_ats FROM (
-        SELECT h.n, h.at FROM unnest(p_types, p_queues) AS a (type, queue), LATERAL (
-          SELECT o, o.ctid, o.place, o.seq FROM ${schema}.line o
+      SELECT array_agg(type), array_agg(queue), array_agg(gate), array_agg(rank), array_agg(seq), array_agg(special),
+          array_agg(at), count(*) INTO v_types, v_queues, v_gates, v_heads, v_head_seqs, v_special, v_ats, v_count FROM (
+        SELECT h.* FROM unnest(p_types, p_queues) AS a (type, queue), LATERAL (
+          SELECT o.type, o.queue, o.gate, o.rank, o.seq, o.place, o.from_pass IS NOT NULL OR o.turn IS NOT NULL AS special,
+            o.ctid AS at FROM ${schema}.line o
           WHERE o.closed_by IS NULL AND o.type = a.type AND o.queue = a.queue ORDER BY o.place, o.seq LIMIT v_page
-        ) h (n, at, place, seq) ORDER BY h.place, h.seq LIMIT v_page
+        ) h ORDER BY h.place, h.seq LIMIT v_page
       ) p;
-      v_count := coalesce(cardinality(v_lines), 0);
       v_ends := v_count = v_page;
-      v_end_place := NULL;
+      v_end_rank := NULL;
       v_end_seq := NULL;
       v_closed := '{}';
       v_least := NULL;
@@ -78,11 +81,12 @@ export const takeOpenFunction = (schema: string): string =>
       v_seqs := '{}';
       IF v_count > 0 THEN
         IF v_ends THEN
-          v_end_place := (v_lines[v_count]).place;
-          v_end_seq := (v_lines[v_count]).seq;
+          v_end_rank := v_heads[v_count];
+          v_end_seq := v_head_seqs[v_count];
         END IF;
         WITH given AS MATERIALIZED (
-          SELECT p.pass, split_part(p.pass, '=', 1) AS name FROM unnest(v_lines) n, unnest(n.passes) p (pass) GROUP BY p.pass
+          SELECT p.pass, split_part(p.pass, '=', 1) AS name FROM unnest(v_gates) AS n (gate),
+            unnest(${schema}.passes_1(n.gate)) AS p (pass) GROUP BY p.pass
         ), rule AS MATERIALIZED (
           SELECT g.name, o.* FROM (SELECT DISTINCT name FROM given) g, LATERAL ${schema}.limit_of_1(g.name) o WHERE g.name <> ''
         ), judged AS (
@@ -101,21 +105,19 @@ export const takeOpenFunction = (schema: string): string =>
         ) SELECT array_agg(pass), array_agg(most), coalesce(array_agg(pass) FILTER (WHERE is_closed), '{}'), min(most)
           INTO v_passes, v_mosts, v_closed, v_least FROM judged;
         v_depth := 2 * v_left / v_count + 2;
-        SELECT array_agg(place), array_agg(gate), array_agg(rank), coalesce(array_agg(seq), '{}'), array_agg(next_rank),
-            array_agg(next_seq), array_agg(next_priority), array_agg(next_costs), array_agg(stops)
-          INTO v_places, v_gates, v_ranks, v_seqs, v_next_ranks, v_next_seqs, v_next_priorities, v_next_costs, v_stops FROM (
-          SELECT n.ordinality AS place, n.gate, c.*,
-            c.no = v_depth OR (c.rank::float8, c.seq) > (v_end_place, v_end_seq) OR n.from_pass IS NOT NULL
-              OR n.turn IS NOT NULL OR n.passes && v_closed AS stops
-          FROM unnest(v_lines) WITH ORDINALITY AS n, LATERAL (
-            SELECT t.rank, t.seq, lead(t.rank) OVER w AS next_rank, lead(t.seq) OVER w AS next_seq,
-              lead(t.priority) OVER w AS next_priority, lead(t.costs) OVER w AS next_costs, row_number() OVER w AS no
-            FROM (
-              SELECT t.rank, t.seq, t.priority, t.costs FROM ${schema}.task t
+        v_any_closed := cardinality(v_closed) > 0;
+        SELECT array_agg(place), array_agg(rank), coalesce(array_agg(seq), '{}'), array_agg(stops)
+          INTO v_places, v_ranks, v_seqs, v_stops FROM (
+          SELECT n.place, c.rank, c.seq, c.no = v_depth OR n.special OR (c.rank, c.seq) > (v_end_rank, v_end_seq)
+              OR v_any_closed AND ${schema}.passes_1(n.gate) && v_closed AS stops
+          FROM unnest(v_types, v_queues, v_gates, v_heads, v_head_seqs, v_special) WITH ORDINALITY
+            AS n (type, queue, gate, rank, seq, special, place), LATERAL (
+            SELECT t.rank, t.seq, row_number() OVER () AS no FROM (
+              SELECT t.rank, t.seq FROM ${schema}.task t
               WHERE t.state = 1 AND t.type = n.type AND t.queue = n.queue AND t.gate = n.gate
                 AND ${notExpired("t.", "p_now")} AND (t.rank, t.seq) >= (n.rank, n.seq)
               ORDER BY t.rank, t.seq LIMIT v_depth
-            ) t WINDOW w AS (ORDER BY t.rank, t.seq)
+            ) t
           ) c ORDER BY c.rank, c.seq
         ) read;
         v_stop := array_position(v_stops, true);
@@ -136,16 +138,16 @@ export const takeOpenFunction = (schema: string): string =>
               FROM counts c, unnest(v_passes, v_mosts) AS m (pass, most) WHERE m.most IS NOT NULL
             ) SELECT min(n) INTO v_over FROM (
               SELECT c.n, row_number() OVER (PARTITION BY p.pass ORDER BY c.n) AS nth, (room.rooms ->> p.pass)::float8 AS room
-              FROM room, unnest(v_gates[1 : coalesce(v_stop - 1, cardinality(v_gates))]) WITH ORDINALITY AS c (gate, n),
-                unnest(${schema}.passes_1(c.gate)) AS p (pass)
+              FROM room, unnest(v_places[1 : coalesce(v_stop - 1, cardinality(v_places))]) WITH ORDINALITY AS c (place, n),
+                unnest(${schema}.passes_1(v_gates[c.place])) AS p (pass)
             ) r WHERE r.nth > r.room;
             v_stop := coalesce(v_over, v_stop);
           END IF;
         END IF;
       END IF;
       -- what comes before all that is not known
-      IF v_stop IS NOT NULL AND (v_end_place IS NULL OR (v_ranks[v_stop], v_seqs[v_stop]) < (v_end_place, v_end_seq)) THEN
-        v_end_place := v_ranks[v_stop];
+      IF v_stop IS NOT NULL AND (v_end_rank IS NULL OR (v_ranks[v_stop], v_seqs[v_stop]) < (v_end_rank, v_end_seq)) THEN
+        v_end_rank := v_ranks[v_stop];
         v_end_seq := v_seqs[v_stop];
       END IF;
       v_count := coalesce(v_stop - 1, cardinality(v_seqs));
@@ -158,22 +160,29 @@ export const takeOpenFunction = (schema: string): string =>
             SELECT rank, seq, true AS is_gated FROM unnest(v_ranks[1 : v_count], v_seqs[1 : v_count]) AS c (rank, seq)
             UNION ALL
             SELECT rank, seq, false FROM unnest(p_ranks[out_plain + 1 :], p_plain[out_plain + 1 :]) AS c (rank, seq)
-            WHERE v_end_place IS NULL OR (rank, seq) < (v_end_place, v_end_seq)
+            WHERE v_end_rank IS NULL OR (rank, seq) < (v_end_rank, v_end_seq)
           ) c ORDER BY rank, seq LIMIT v_left
         ) t;
       END IF;
       IF v_gated > 0 THEN
-        SELECT count(*) INTO v_locked FROM unnest(v_gates[1 : v_gated], v_seqs[1 : v_gated]) AS c (gate, seq), LATERAL (
-          SELECT FROM ${schema}.task t WHERE t.seq = c.seq AND t.state + 0 = 1 AND t.gate = c.gate
+        SELECT count(*) INTO v_locked FROM unnest(v_places[1 : v_gated], v_seqs[1 : v_gated]) AS c (place, seq), LATERAL (
+          SELECT FROM ${schema}.task t WHERE t.seq = c.seq AND t.state + 0 = 1 AND t.gate = v_gates[c.place]
             AND ${notExpired("t.", "p_now")} FOR UPDATE SKIP LOCKED
         ) l;
         EXIT WHEN v_locked < v_gated;
-        -- where the lines go on, each behind the last of its tasks that was taken
+        -- each of the lines goes on behind the last of its tasks that was taken
+        v_lasts := array_fill(NULL::int, ARRAY[cardinality(v_gates)]);
+        FOR i IN 1 .. v_gated LOOP
+          v_lasts[v_places[i]] := i;
+        END LOOP;
         WITH next AS MATERIALIZED (
-          SELECT v_ats[n.place] AS at, n.rank, n.seq, n.priority, n.costs FROM unnest(v_places[1 : v_gated],
-            v_next_ranks[1 : v_gated], v_next_seqs[1 : v_gated], v_next_priorities[1 : v_gated],
-            v_next_costs[1 : v_gated]) AS n (place, rank, seq, priority, costs)
-          WHERE n.seq IS NULL OR (n.rank, n.seq) > (v_ranks[v_gated], v_seqs[v_gated])
+          SELECT n.at, h.* FROM unnest(v_types, v_queues, v_gates, v_ats, v_lasts) AS n (type, queue, gate, at, last)
+          LEFT JOIN LATERAL (
+            SELECT t.rank, t.seq, t.priority, t.costs FROM ${schema}.task t
+            WHERE t.state = 1 AND t.type = n.type AND t.queue = n.queue AND t.gate = n.gate
+              AND ${notExpired("t.", "p_now")} AND (t.rank, t.seq) > (v_ranks[n.last], v_seqs[n.last])
+            ORDER BY t.rank, t.seq LIMIT 1
+          ) h ON true WHERE n.last IS NOT NULL
         ), emptied AS (
           DELETE FROM ${schema}.line WHERE ctid = ANY (ARRAY(SELECT at FROM next WHERE seq IS NULL))
         ) UPDATE ${schema}.line l SET rank = n.rank, seq = n.seq, priority = n.priority, costs = n.costs, place = n.rank
@@ -181,7 +190,7 @@ export const takeOpenFunction = (schema: string): string =>
       END IF;
       out_seqs := out_seqs || v_taken;
       out_plain := out_plain + cardinality(v_taken) - v_gated;
-      out_done := cardinality(out_seqs) = p_limit OR v_end_place IS NULL;
+      out_done := cardinality(out_seqs) = p_limit OR v_end_rank IS NULL;
       EXIT WHEN out_done OR cardinality(v_taken) = 0 OR v_over IS NOT NULL;
     END LOOP;
   END $function$`

@@ -29,6 +29,7 @@ const tables = [
   "line",
   "line_news",
   "pass_news",
+  "end_news",
   "lot",
   "bucket",
   "holder"
