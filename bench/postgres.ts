@@ -23,3 +23,15 @@ export const schema: Effect.Effect<string, unknown, Scope.Scope> = Effect.gen(fu
     (name) => Effect.promise(() => client.query(`DROP SCHEMA IF EXISTS "${name}" CASCADE`))
   )
 })
+
+/** Vacuums and analyzes the tables of a schema, as the server does some time after many writes. */
+export const vacuum = (schema: string): Effect.Effect<void> =>
+  Effect.scoped(Effect.gen(function*() {
+    const client = yield* connect
+    const { rows } = yield* Effect.promise(() =>
+      client.query<{ name: string }>("SELECT tablename AS name FROM pg_tables WHERE schemaname = $1", [schema])
+    )
+    for (const { name } of rows) {
+      yield* Effect.promise(() => client.query(`VACUUM (ANALYZE) "${schema}"."${name}"`))
+    }
+  })).pipe(Effect.orDie)

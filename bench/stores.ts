@@ -9,7 +9,11 @@ import * as RedisStore from "../src/store/redis/RedisStore.ts"
 import * as SqliteStore from "../src/store/sqlite/SqliteStore.ts"
 
 /** A place in a store. Each layer that it makes is a process of its own, as the store sees it; memory has one alone. */
-export type Place = () => Layer.Layer<any, unknown, Scope.Scope>
+export interface Place {
+  (): Layer.Layer<any, unknown, Scope.Scope>
+  /** Does what the server does by itself some time after many writes. */
+  readonly vacuum?: Effect.Effect<void>
+}
 
 /** A new place in a store of this kind, with room for so many tasks. */
 export const newPlace = Effect.fnUntraced(function*(kind: string, capacity: number) {
@@ -21,7 +25,9 @@ export const newPlace = Effect.fnUntraced(function*(kind: string, capacity: numb
     const postgres = yield* Effect.promise(() => import("./postgres.ts"))
     const { url } = postgres
     const schema = yield* postgres.schema
-    return (() => PostgresStore.layerUrl({ url, schema, capacity })) as Place
+    return Object.assign(() => PostgresStore.layerUrl({ url, schema, capacity }), {
+      vacuum: postgres.vacuum(schema)
+    }) as Place
   }
   const folder = yield* Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "bench-"))),
