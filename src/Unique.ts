@@ -11,6 +11,7 @@
  * ```
  */
 import type { Duration } from "effect"
+import * as Bounds from "./domain/Bounds.ts"
 import type { UniqueOptions } from "./domain/UniqueRule.ts"
 
 /** How tasks are put off until no more of them come. */
@@ -30,6 +31,9 @@ export interface ThrottleOptions<in Payload> {
   /** What becomes of the others: `return`, the default, answers with the first one, `refuse` is a `KeyConflict`. */
   readonly onConflict?: "return" | "refuse" | undefined
 }
+
+const debounceNames: Bounds.Names<DebounceOptions<never>> = { key: 1, by: 1, maxDelay: 1 }
+const throttleNames: Bounds.Names<ThrottleOptions<never>> = { key: 1, per: 1, onConflict: 1 }
 
 /** What `unique` of a task type is called with: these constructors, typed by its payload. */
 export interface Uniques<in out Payload> {
@@ -53,13 +57,13 @@ export interface Uniques<in out Payload> {
  * ```
  */
 export const debounce = <Payload = unknown>(
-  { by, key, maxDelay }: DebounceOptions<Payload>
-): UniqueOptions<Payload> => ({
-  key,
-  window: "waiting",
-  onConflict: "postpone",
-  postpone: maxDelay === undefined ? { by } : { by, maxDelay }
-})
+  options: DebounceOptions<Payload>
+): UniqueOptions<Payload> => {
+  Bounds.demandKnown(options ?? null, debounceNames, "debounce.")
+  const { by, key, maxDelay } = options
+  const postpone = maxDelay === undefined ? { by } : { by, maxDelay }
+  return { key, window: "waiting", onConflict: "postpone", postpone }
+}
 
 /**
  * The first task starts at once, and keeps others with its key away for a time.
@@ -73,8 +77,13 @@ export const debounce = <Payload = unknown>(
  * ```
  */
 export const throttle = <Payload = unknown>(
-  { key, onConflict = "return", per }: ThrottleOptions<Payload>
-): UniqueOptions<Payload> => ({ key, window: per, onConflict })
+  options: ThrottleOptions<Payload>
+): UniqueOptions<Payload> => {
+  Bounds.demandKnown(options ?? null, throttleNames, "throttle.")
+  const { key, onConflict = "return", per } = options
+  // Left out, it would be the usual window: not a number is refused
+  return { key, window: per ?? NaN, onConflict }
+}
 
 /** How a task type is given what is unique: as it is, or made with the constructors for its payload. */
 export type GivenUnique<Payload> = UniqueOptions<Payload> | ((uniques: Uniques<Payload>) => UniqueOptions<Payload>)

@@ -122,7 +122,8 @@ export const failureOf = (error: unknown, target: string): Failure => {
     const advice = meant === undefined ? undefined : `Did you mean ${meant}?`
     return failure("input", "unknown_task_type", error.message, advice)
   }
-  if (error instanceof InvalidRequest) return failure("input", "invalid_request", error.message)
+  if (error instanceof InvalidRequest) return failure("input", "invalid_request", asTyped(error).message)
+  if (Schema.isSchemaError(error) && isTyped(error)) return invalidRequest(error, (field) => typed[field] ?? field)
   if (error instanceof BodyTooLarge) return failure("input", "body_too_large", error.message)
   if (error instanceof Errors.StoreError) {
     return failure("unavailable", "store_unavailable", `The task store of ${target} does not answer: ${error.reason}`)
@@ -132,6 +133,26 @@ export const failureOf = (error: unknown, target: string): Failure => {
   }
   return failure("failed", "failed", error instanceof Error ? error.message : String(error))
 }
+
+/** What the client itself refuses, as it was typed. */
+const typed: Readonly<Record<string, string>> = { key: "--key", name: "NAME" }
+
+/** Whether that is all that an error is about; another one is about an answer that was not understood. */
+const isTyped = ({ message }: Schema.SchemaError): boolean => {
+  const fields = Array.from(message.matchAll(/\n\s*at \["(\w+)"\]/g), ([, field]) => field!)
+  return fields.length > 0 && fields.every((field) => typed[field] !== undefined)
+}
+
+/** The same with the flags and arguments that were typed in place of what was made of them: `--key`, not `query.key`. */
+const asTyped = ({ issues }: InvalidRequest): InvalidRequest =>
+  new InvalidRequest({
+    issues: issues.map(({ message, path: [part, name, ...rest] }) => {
+      const isTyped = typeof name === "string" && (part === "query" || part === "path")
+      if (!isTyped) return { message, path: [part, name, ...rest].filter((one) => one !== undefined) }
+      const word = part === "query" ? `--${name.replaceAll("_", "-")}` : name.toUpperCase()
+      return { message, path: [word, ...rest.filter((one) => typeof one === "string")] }
+    })
+  })
 
 /** The failure of a command whose store could not be opened. */
 export const failureToOpen = (cause: Cause.Cause<unknown>, target: string): Failure => {

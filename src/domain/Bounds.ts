@@ -211,14 +211,20 @@ export type Names<Options> = { readonly [Name in keyof Options]-?: unknown }
 
 /**
  * Why a name among options is refused, if one is: a program without types would lose a misspelt option without a word.
- * `prefix` is what stands before the names where the options are part of others: `worker.`.
+ * `prefix` is what stands before the names where the options are part of others: `worker.`. What is no object is refused too, and
+ * `undefined` is not: options that must be given are handed over as `options ?? null`.
  */
 export const refuseUnknown = (
-  options: object | undefined,
+  options: object | null | undefined,
   known: object,
   prefix: string = "",
   index: number = 0
 ): InvalidOption | undefined => {
+  if (options === null || (options !== undefined && typeof options !== "object")) {
+    const option = prefix === "" ? "options" : prefix.slice(0, -1)
+    const expected = `an object with ${Object.keys(known).join(", ")}, or some of them`
+    return new InvalidOption({ option, found: foundOf(options), expected, index })
+  }
   for (const name in options) {
     if (Object.hasOwn(known, name) || options[name as keyof typeof options] === undefined) continue
     const expected = `one of ${Object.keys(known).map((one) => prefix + one).join(", ")}`
@@ -228,7 +234,7 @@ export const refuseUnknown = (
 }
 
 /** Throws where a name among options is refused: see {@link refuseUnknown}. */
-export const demandKnown = (options: object | undefined, known: object, prefix?: string): void => {
+export const demandKnown = (options: object | null | undefined, known: object, prefix?: string): void => {
   const invalid = refuseUnknown(options, known, prefix)
   if (invalid !== undefined) throw invalid
 }

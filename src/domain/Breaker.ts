@@ -65,7 +65,7 @@ export const maxBreakers: number = Gate.maxPasses
 
 /** A breaker of a definition. Throws `InvalidOption` where an option is outside of its bound. */
 export const ruleOf = <Payload>(name: string, options: Options<Payload>): Rule<Payload> => {
-  Bounds.demandKnown(options, names, "breaker.")
+  Bounds.demandKnown(options ?? null, names, "breaker.")
   const { countsAsFailure, key, maxOpenFor, openFor = "30 seconds", within = "1 minute" } = options
   Bounds.demand("breaker.name", limitName, name ?? "")
   // Without types it may be missing, which no other bound refuses

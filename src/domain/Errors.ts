@@ -33,10 +33,11 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
       return this.mayFitLater
         ? `The queue is full: its tasks have ${storedBytes} of ${maxBytes} bytes; try again later, remove finished tasks ` +
           "or raise TASKFORGE_QUEUE_MAX_SIZE"
-        : `Tasks of ${offeredBytes} bytes can never fit into a store of ${maxBytes} bytes; send smaller batches`
+        : `Tasks of ${offeredBytes} bytes can never fit into a store of ${maxBytes} bytes; send smaller batches or raise ` +
+          "TASKFORGE_QUEUE_MAX_SIZE"
     }
     return !this.mayFitLater
-      ? `A batch of ${this.offered} tasks can never fit into a capacity of ${this.capacity}; send smaller batches`
+      ? `A batch of ${this.offered} tasks can never fit into a capacity of ${this.capacity}; send smaller batches or raise QUEUE_SIZE`
       : `The queue is full: ${this.unfinished} of ${this.capacity} unfinished tasks; try again later or raise QUEUE_SIZE`
   }
 }
@@ -102,7 +103,8 @@ export class InvalidPayload extends Schema.TaggedError<InvalidPayload>()("Invali
   index: Schema.Int
 }) {
   override get message(): string {
-    return `The payload does not fit task type ${JSON.stringify(this.type)}: ${this.issue}`
+    const place = this.index > 0 ? ` at index ${this.index} of the batch` : ""
+    return `The payload${place} does not fit task type ${JSON.stringify(this.type)}: ${this.issue}`
   }
 }
 

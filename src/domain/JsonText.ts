@@ -34,7 +34,10 @@ const prove = (text: string, maxBytes: number): Exit.Exit<string, Schema.SchemaE
   }
   if (text.length * maxBytesPerCharacter > maxBytes) {
     const bytes = Buffer.byteLength(text)
-    if (bytes > maxBytes) return unfit(`Expected a JSON text of at most ${maxBytes} bytes, got ${bytes}`)
+    if (bytes > maxBytes) {
+      const advice = "No setting changes that: keep large data elsewhere, and say where it is"
+      return unfit(`Expected a JSON text of at most ${maxBytes} bytes, got ${bytes}. ${advice}`)
+    }
   }
   return Exit.succeed(text)
 }

@@ -94,12 +94,11 @@ export const maxLimitNameLength = 100
 
 /** The name of a limit. An equals sign ends it in a pass. */
 export const limitName: Bounds.Bound<string> = {
-  expected:
-    `1 to ${maxLimitNameLength} characters, without =, U+0000 and lone surrogates, and no ${Gate.orderMark} or ` +
-    `${Gate.breakerMark} at the start`,
+  expected: `1 to ${maxLimitNameLength} characters, without =, U+0000 and lone surrogates, no ${Gate.orderMark} or ` +
+    `${Gate.breakerMark} at the start, and neither "." nor ".."`,
   accepts: (name) =>
     Bounds.name.accepts(name) && name.length <= maxLimitNameLength && !name.includes("=") &&
-    !name.startsWith(Gate.orderMark) && !name.startsWith(Gate.breakerMark)
+    !name.startsWith(Gate.orderMark) && !name.startsWith(Gate.breakerMark) && name !== "." && name !== ".."
 }
 
 /** Tokens of a task, and tasks of a limit, at most. */
@@ -155,6 +154,13 @@ const perKey: Bounds.Bound<unknown> = {
   accepts: (value) => typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
+const someBreakers: Bounds.Bound<unknown> = {
+  expected: "an array of breakers, made with Breaker.make",
+  accepts: (value) =>
+    Array.isArray(value) &&
+    value.every((one: Partial<Named<never>> | null | undefined) => typeof one?.name === "string")
+}
+
 const anArray: Bounds.Bound<unknown> = {
   expected: "an array of limits, made with concurrency and rate",
   accepts: (value) =>
@@ -174,7 +180,7 @@ const fairNames: Bounds.Names<FairOptions<never>> = { key: 1, weights: 1, name: 
 
 /** A limit of tasks that run at the same time. Throws `InvalidOption` where an option is outside of its bound. */
 export const ofConcurrency = <Payload>(options: ConcurrencyOptions<Payload>): Limit<Payload> => {
-  Bounds.demandKnown(options, concurrencyNames, "concurrency.")
+  Bounds.demandKnown(options ?? null, concurrencyNames, "concurrency.")
   const { key, max, name } = options
   Bounds.demand("concurrency.key", aFunction, key)
   Bounds.demand("concurrency.name", limitName, name)
@@ -184,7 +190,7 @@ export const ofConcurrency = <Payload>(options: ConcurrencyOptions<Payload>): Li
 
 /** A limit of tasks that start in a time. Throws `InvalidOption` where an option is outside of its bound. */
 export const ofRate = <Payload>(options: RateOptions<Payload>): Limit<Payload> => {
-  Bounds.demandKnown(options, rateNames, "rate.")
+  Bounds.demandKnown(options ?? null, rateNames, "rate.")
   const { burst, cost, key, max, name, per } = options
   Bounds.demand("rate.key", aFunction, key)
   Bounds.demand("rate.cost", aFunction, cost)
@@ -224,6 +230,7 @@ export const rulesOf = <Payload>(
   Bounds.demand("orderBy", aKey, orderBy)
   Bounds.demand("fairBy", aKey, fairBy)
   if (orderBy !== undefined) rules.push(orderOf(type, typeof orderBy === "function" ? { key: orderBy } : orderBy))
+  Bounds.demand("breakers", someBreakers, breakers)
   for (const { key, name } of breakers) {
     rules.push({ name: Gate.breakerMark + name, limit: { lifted: true }, key, ofKeys: noKeys })
   }

@@ -139,6 +139,7 @@ const demandBounds = (
   Bounds.demand("expiresIn", Bounds.span, expiresIn)
   Bounds.demand("startWithin", Bounds.span, startWithin)
   if (retry === undefined) return
+  Bounds.demandKnown(retry, policyNames, "retry.")
   const rules: ReadonlyArray<readonly [name: string, rule: RetryRule<never>]> = [
     ["retry", retry],
     ...Object.entries(retry.byTag ?? {}).flatMap(([tag, rule]): ReadonlyArray<[string, RetryRule<never>]> =>

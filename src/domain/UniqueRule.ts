@@ -107,7 +107,8 @@ const refuseDelays = (postpone: PostponeOptions | undefined, index: number): Inv
 /** Throws where a definition says what cannot be. */
 export const demand = (options: UniqueOptions<never> | undefined, hasIdempotencyKey: boolean): void => {
   if (options === undefined) return
-  const invalid = Bounds.refuse("unique.key", aFunction, options.key) ?? refuseSettings(options, 0) ??
+  const invalid = Bounds.refuseUnknown(options, names, "unique.") ??
+    Bounds.refuse("unique.key", aFunction, options.key ?? null) ?? refuseSettings(options, 0) ??
     (hasIdempotencyKey
       ? new InvalidOption({ option: "unique", found: "given with idempotencyKey", expected: "one of both", index: 0 })
       : undefined)

@@ -146,7 +146,7 @@ export const refuseOptions = (options: LimitOptions): InvalidOption | undefined 
 
 /** Why a change is refused before it is known what it changes, if it is. */
 export const refuseChange = (change: LimitChange): InvalidOption | undefined =>
-  Bounds.refuseUnknown(change, changeBounds) ?? refuseEach(change, optionBounds)
+  Bounds.refuseUnknown(change ?? null, changeBounds) ?? refuseEach(change, optionBounds)
 
 /** A limit as it is after a change, or why the change is refused. */
 export const changed = (limit: Gate.Limit, change: LimitChange): Gate.Limit | InvalidOption => {

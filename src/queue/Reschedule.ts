@@ -51,10 +51,11 @@ const names: Bounds.Names<RescheduleOptions<unknown>> = { payload: 1, priority: 
 
 /** Fails with the first option that is unknown or out of bounds, and where nothing is to be changed. */
 export const check = (options: RescheduleOptions<unknown>): Effect.Effect<void, InvalidOption> => {
+  const unknown = Bounds.refuseUnknown(options ?? null, names)
+  if (unknown !== undefined) return Effect.fail(unknown)
   const { delay, payload, priority, runAt, startWithin } = options
   const given = [payload, priority, delay, runAt, startWithin].some((value) => value !== undefined)
-  const invalid = Bounds.refuseUnknown(options, names) ??
-    Bounds.refuse("priority", Priority.bound, priority) ??
+  const invalid = Bounds.refuse("priority", Priority.bound, priority) ??
     Bounds.refuse("delay", Bounds.delay, delay) ??
     Bounds.refuse("runAt", Bounds.runAt, runAt) ??
     Bounds.refuse("startWithin", Bounds.span, startWithin) ??

@@ -13,7 +13,7 @@ import {
 import type { AnyTaskDefinition, TaskCodec } from "../domain/TaskDefinition.ts"
 import type { Merge } from "../domain/Uniqueness.ts"
 import type { Accepted } from "../store/TaskStore.ts"
-import type { RescheduleError, RescheduleOptions } from "./Reschedule.ts"
+import type { RescheduleError, RescheduleOptions, RescheduleTimes } from "./Reschedule.ts"
 import type { StoredFailure, StoredOutcome, StoredTask } from "./StoredTask.ts"
 import { fromPayload } from "./Submission.ts"
 import type { TaskQueue } from "./TaskQueue.ts"
@@ -85,8 +85,10 @@ export class Handle<Payload, Success, Error> implements TaskHandle<Success, Erro
     return this.queue.cancel(this.id)
   }
 
-  reschedule({ payload, ...times }: RescheduleOptions<Payload>): Effect.Effect<void, RescheduleError> {
-    if (payload === undefined) return this.queue.reschedule(this.id, times)
+  reschedule(options: RescheduleOptions<Payload>): Effect.Effect<void, RescheduleError> {
+    // without types there may be none, which the queue refuses
+    const { payload, ...times } = options ?? {}
+    if (payload === undefined) return this.queue.reschedule(this.id, options as RescheduleTimes)
     return Effect.flatMap(
       fromPayload(this.definition, payload, {}, 0),
       (submission) => this.queue.reschedule(this.id, { ...times, payload: submission })
@@ -137,8 +139,11 @@ const resultOf = <Payload, Success, Error>(
   if (failure === null) return Exit.fail(new TaskDefect({ id, failure: unfit("The failure was not stored") }))
   switch (failure.kind) {
     case "error": {
-      const error = orUnfit(id, codec.decodeError(failure.error ?? null))
-      return Exit.isSuccess(error) ? Exit.fail(error.value) : Exit.failCause(error.cause)
+      const error = codec.decodeError(failure.error ?? null)
+      if (Exit.isSuccess(error)) return Exit.fail(error.value)
+      // Its details may have been too large to be kept
+      const message = `The error ${failure.tag} cannot be read as its definition says: ${failure.message}`
+      return Exit.fail(new TaskDefect({ id, failure: unfit(message) }))
     }
     case "timeout":
       return Exit.fail(new TaskTimedOut({ id, failure }))

@@ -11,14 +11,22 @@ import * as Thrown from "../domain/Thrown.ts"
 /** Characters that each text in the details keeps, tried in turn until all fit. */
 const lengths = [65_536, 8192, 1024, 128]
 
-/** The details as a part of a failure; nothing where even cut ones would be too large. */
-export const of = (error: Schema.Json): Pick<TaskFailure, "error"> => {
+/** What is kept, and what is to be said of it where that is not all. */
+interface Kept extends Pick<TaskFailure, "error"> {
+  readonly note?: string
+}
+
+/** The details as a part of a failure; none where even cut ones would be too large. */
+export const of = (error: Schema.Json): Kept => {
   if (fits(error)) return { error }
+  const bytes = Buffer.byteLength(JSON.stringify(error))
+  const large =
+    `Its details have ${bytes} bytes of JSON, and ${Bounds.maxDetailBytes} are kept at most, which no setting changes`
   for (const length of lengths) {
     const shorter = withTexts(error, length)
-    if (fits(shorter)) return { error: shorter }
+    if (fits(shorter)) return { error: shorter, note: `(${large}: texts of more than ${length} characters are cut)` }
   }
-  return {}
+  return { note: `(${large}: they are left out)` }
 }
 
 const fits = (error: Schema.Json): boolean => Exit.isSuccess(JsonText.encode(error, Bounds.maxDetailBytes))

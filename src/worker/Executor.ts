@@ -110,11 +110,15 @@ const decideDeclared = (attempt: Attempt, error: unknown): Effect.Effect<Settlem
     return retryOrFail(attempt, describe("defect", error), undefined, AttemptError.isStorage(error))
   }
   const { message, tag } = describe("error", error)
+  const { note, ...details } = ErrorDetails.of(encoded.value)
+  const shown = message === "" ? JSON.stringify(encoded.value) : message
   const failure: TaskFailure = {
     kind: "error",
     tag,
-    message: message === "" ? Thrown.cut(JSON.stringify(encoded.value), Thrown.maxMessageLength) : message,
-    ...ErrorDetails.of(encoded.value)
+    message: note === undefined
+      ? Thrown.cut(shown, Thrown.maxMessageLength)
+      : `${Thrown.cut(shown, Thrown.maxMessageLength - note.length - 1)} ${note}`,
+    ...details
   }
   return retryOrFail(attempt, failure, { error })
 }
@@ -176,9 +180,9 @@ const describeUnfit = (unfit: Unfit, type: string): TaskFailure => ({
   kind: "invalid",
   tag: unfit.subject === "payload" ? "InvalidPayload" : "InvalidResult",
   message: Thrown.cut(
-    `The ${unfit.subject} does not fit task type ${JSON.stringify(type)}: ${
-      Cause.prettyErrors(unfit.cause).map((error) => error.message).join("; ")
-    }`,
+    `The ${unfit.subject} does not fit task type ${JSON.stringify(type)}${
+      unfit.subject === "result" ? ", so the task has failed and is not tried again" : ""
+    }: ${Cause.prettyErrors(unfit.cause).map((error) => error.message).join("; ")}`,
     Thrown.maxMessageLength
   )
 })

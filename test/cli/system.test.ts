@@ -6,7 +6,9 @@ import { TestClock } from "effect/testing"
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { failureOf } from "../../src/cli/Failure.ts"
 import * as MonotonicClock from "../../src/domain/MonotonicClock.ts"
+import { InvalidRequest } from "../../src/http/api/RequestCheck.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as Task from "../../src/Task.ts"
 import { until } from "../e2e/Server.ts"
@@ -53,6 +55,22 @@ describe("taskforge cancel, retry and remove", () => {
       assert.include(yield* failing(1, onServer(["remove", "a"])), "taskforge cancel a")
       assert.include((yield* succeeding(onServer(["rm", "b"]))).stdout, "Removed")
       assert.include(yield* failing(66, onServer(["get", "b"])), "No task has the id b")
+    }).pipe(Effect.provide(idle)))
+
+  it("name what was typed where a server refuses what was made of it", () => {
+    const refused = (path: ReadonlyArray<string | number>) =>
+      failureOf(new InvalidRequest({ issues: [{ path, message: "Too long" }] }), "a server").problem
+    assert.strictEqual(refused(["query", "key"]), "Too long at --key")
+    assert.strictEqual(refused(["query", "key", 1]), "Too long at --key")
+    assert.strictEqual(refused(["path", "name"]), "Too long at NAME")
+    assert.strictEqual(refused(["body", "payload", "to"]), "Too long at body.payload.to")
+  })
+
+  it.live("name a flag as it was typed where the server refuses it", () =>
+    Effect.gen(function*() {
+      const problem = yield* failing(65, onServer(["limits", "set", "any", "--max", "1", "--key", "k".repeat(256)]))
+      assert.include(problem, "at --key")
+      assert.notInclude(problem, "query.")
     }).pipe(Effect.provide(idle)))
 
   it.live("take all tasks that match", () =>

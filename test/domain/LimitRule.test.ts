@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Exit, Schema } from "effect"
+import * as Breaker from "../../src/Breaker.ts"
 import { InvalidOption } from "../../src/domain/Errors.ts"
 import * as Gate from "../../src/domain/Gate.ts"
 import * as Limit from "../../src/Limit.ts"
 import { fromJson, fromPayload, invalidOption } from "../../src/queue/Submission.ts"
 import * as Task from "../../src/Task.ts"
+import * as Unique from "../../src/Unique.ts"
 
 const Sync = Task.make("sync", {
   payload: { tenant: Schema.String, url: Schema.String, size: Schema.Finite },
@@ -87,6 +89,24 @@ describe("the rules of a definition", () => {
       "an order that stops",
       "orderBy.onFailure",
       () => Task.make("t", { orderBy: { key: anyKey, onFailure: "stop" as never } })
+    ],
+    ["a limit that no path can name", "concurrency.name", () => Limit.concurrency({ max: 1, name: ".." })],
+    ["a rate that no path can name", "rate.name", () => Limit.rate({ max: 1, per: "1 second", name: "." })],
+    ["a breaker that no path can name", "breaker.name", () => Breaker.make(".", { failures: 1 })],
+    ["a breaker without options", "breaker", () => Breaker.make("n", undefined as never)],
+    ["a breaker of null", "breaker", () => Breaker.make("n", null as never)],
+    ["a limit without options", "concurrency", () => Limit.concurrency(undefined as never)],
+    ["a rate that is a text", "rate", () => Limit.rate("10/s" as never)],
+    ["options that are a text", "options", () => Task.make("t", "payload" as never)],
+    ["breakers that are none", "breakers", () => Task.make("t", { breakers: null as never })],
+    ["breakers by their names", "breakers", () => Task.make("t", { breakers: ["smtp"] as never })],
+    ["retries of null", "retry", () => Task.make("t", { retry: null as never })],
+    ["a way to be unique of null", "unique", () => Task.make("t", { unique: null as never })],
+    ["a debounce without options", "debounce", () => Unique.debounce(undefined as never)],
+    [
+      "a throttle without its time",
+      "unique.window",
+      () => Task.make("t", { unique: Unique.throttle({ key: anyKey } as never) })
     ],
     ["limits that are none", "limits", () => Task.make("t", { limits: null as never })],
     ["a limit without its array", "limits", () => Task.make("t", { limits: Limit.concurrency({ max: 1 }) as never })],

@@ -106,9 +106,16 @@ export const ends = (name: string, driver: Driver): void => {
           if (end === "error") {
             // What is only too large is cut and stays a declared error
             assert.strictEqual(failure?.kind, value === "large" ? "error" : "defect", `${value} as ${end}`)
+            if (value === "large") assert.match(failure!.message, /\d+ bytes of JSON, and 262144 are kept.*are cut\)$/)
           } else {
             assert.deepInclude(failure, { kind: "invalid", tag: "InvalidResult" }, `${value} as ${end}`)
             assert.strictEqual(error._tag, "TaskDefect")
+            if (value === "large") {
+              assert.match(
+                failure!.message,
+                /^The result .* so the task has failed and is not tried again: .* at most 4194304 bytes, got \d+\. No setting/
+              )
+            }
           }
         }
         const last = yield* Good.enqueue()

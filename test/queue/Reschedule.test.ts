@@ -101,6 +101,10 @@ describe("a task that waits", () => {
         const other = yield* fromPayload(Keyed, { tenant: "a", size: 1 }, {}, 0)
         assert.strictEqual(yield* refusal(queue.reschedule(handle.id, { payload: other })), "payload")
         assert.strictEqual(yield* refusal(handle.reschedule({})), "payload")
+        for (const none of [undefined, null, "later"] as unknown as ReadonlyArray<never>) {
+          assert.strictEqual(yield* refusal(handle.reschedule(none)), "options")
+          assert.strictEqual(yield* refusal(queue.reschedule(handle.id, none)), "options")
+        }
         assert.strictEqual(yield* refusal(handle.reschedule({ delay: -1 })), "delay")
         assert.strictEqual(yield* refusal(handle.reschedule({ priority: 10 })), "priority")
         const runAt = DateTime.makeUnsafe(0)

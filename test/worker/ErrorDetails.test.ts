@@ -11,15 +11,22 @@ describe("the details of a declared error", () => {
   })
 
   it("have long texts cut as little as makes them fit, and everything else as it was", () => {
-    assert.deepStrictEqual(ErrorDetails.of({ _tag: "Refused", code: 5, none: null, body: long }), {
-      error: { _tag: "Refused", code: 5, none: null, body: long.slice(0, 65_536) }
-    })
-    assert.deepStrictEqual(ErrorDetails.of({ bodies: [long, { inner: long }, "short"] }), {
-      error: { bodies: [long.slice(0, 8192), { inner: long.slice(0, 8192) }, "short"] }
+    const { error, note } = ErrorDetails.of({ _tag: "Refused", code: 5, none: null, body: long })
+    assert.deepStrictEqual(error, { _tag: "Refused", code: 5, none: null, body: long.slice(0, 65_536) })
+    assert.strictEqual(
+      note,
+      "(Its details have 524337 bytes of JSON, and 262144 are kept at most, which no setting changes: " +
+        "texts of more than 65536 characters are cut)"
+    )
+    assert.deepStrictEqual(ErrorDetails.of({ bodies: [long, { inner: long }, "short"] }).error, {
+      bodies: [long.slice(0, 8192), { inner: long.slice(0, 8192) }, "short"]
     })
   })
 
   it("are left out where cutting texts does not make them fit", () => {
-    assert.deepStrictEqual(ErrorDetails.of(Array.from({ length: Bounds.maxDetailBytes }, () => 0)), {})
+    assert.deepStrictEqual(ErrorDetails.of(Array.from({ length: Bounds.maxDetailBytes }, () => 0)), {
+      note:
+        "(Its details have 524289 bytes of JSON, and 262144 are kept at most, which no setting changes: they are left out)"
+    })
   })
 })

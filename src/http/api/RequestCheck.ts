@@ -30,7 +30,8 @@ export class BodyTooLarge extends Schema.TaggedError<BodyTooLarge>()("BodyTooLar
   limit: Schema.Int
 }) {
   override get message(): string {
-    return `The body is larger than ${this.limit} bytes; send fewer or smaller tasks per request`
+    return `The body is larger than ${this.limit} bytes, and nothing of it was done; send fewer or smaller tasks per ` +
+      "request. A program that serves the API can set maxBodyBytes"
   }
 }
 

@@ -9,7 +9,7 @@ import { Clock, Config, Context, Duration, Effect, Layer, Redacted, type Scope }
 import { RateLimiterStore } from "effect/persistence/RateLimiter"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import type * as Bounds from "../../domain/Bounds.ts"
+import * as Bounds from "../../domain/Bounds.ts"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import { Budget } from "../Admission.ts"
 import * as Coalescer from "../Coalescer.ts"
@@ -126,11 +126,18 @@ const sharedSessions = "A connection pooler shares the server's sessions by the 
 const routeOf = (config: Pg.PgClientConfig): Effect.Effect<Connection.Route, StoreError> =>
   Effect.mapError(Connection.routeOf(config), (error) => Failure.storeError("open", error))
 
+/** Without types it may be something else. */
+const aUrl: Bounds.Bound<unknown> = {
+  expected: "an address such as postgres://localhost/app, as a text or Redacted",
+  accepts: (url) => typeof url === "string" && url !== ""
+}
+
 /** The store with a pool of its own, which the program may use too. */
 export const layerUrl = (
   options: ConnectionOptions
 ): Layer.Layer<ServerServices | Pg.PgClient | SqlClient, StoreError | StoreIncompatible | SqlError> => {
   const url = Redacted.isRedacted(options.url) ? options.url : Redacted.make(options.url)
+  Bounds.demand("url", aUrl, Redacted.value(url) ?? "")
   const statementTimeoutMs = Math.ceil(Duration.toMillis(options.statementTimeout ?? defaultStatementTimeout))
   const lockTimeoutMs = Math.ceil(Duration.toMillis(options.lockTimeout ?? defaultLockTimeout))
   const address = Connection.addressOf(Redacted.value(url))

@@ -5,10 +5,10 @@
  * so it happens entirely or not at all, on a single server as on one slot of a cluster. What a script does not decide by itself is
  * read by one, decided by `Settlement`, and written by another one where it is still as it was read.
  */
-import { Clock, Config, Context, Duration, Effect, Layer, type Scope } from "effect"
+import { Clock, Config, Context, Duration, Effect, Layer, Redacted, type Scope } from "effect"
 import { RateLimiter } from "effect/persistence"
 import { Redis } from "effect/persistence/Redis"
-import type * as Bounds from "../../domain/Bounds.ts"
+import * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import { Budget } from "../Admission.ts"
 import * as Coalescer from "../Coalescer.ts"
@@ -76,7 +76,7 @@ const answerWithinMsOf = ({ answerWithin }: Options): number =>
 /** The same with the address of a server. */
 export interface UrlOptions extends Options {
   /** `redis://user:password@host:6379/0`, or `rediss://` with TLS. Of a cluster, any node. */
-  readonly url: string
+  readonly url: Redacted.Redacted | string
 }
 
 const names: Bounds.Names<UrlOptions> = { ...settingNames, prefix: 1, clockKey: 1, answerWithin: 1, url: 1 }
@@ -101,12 +101,21 @@ export const layer = (
  * ```
  */
 export const layerUrl = (
-  { url, ...options }: UrlOptions
-): Layer.Layer<ServerServices, StoreError | StoreIncompatible> =>
-  Layer.provide(
+  { url: given, ...options }: UrlOptions
+): Layer.Layer<ServerServices, StoreError | StoreIncompatible> => {
+  const url = Redacted.isRedacted(given) ? Redacted.value(given) : given
+  Bounds.demand("url", aUrl, url ?? "")
+  return Layer.provide(
     layer(options),
     Layer.effect(Redis, Connection.make({ url, key: rootOf(options), answerWithinMs: answerWithinMsOf(options) }))
   )
+}
+
+/** Another type, which a program without types may give, would be taken for a server that is out of reach, for ever. */
+const aUrl: Bounds.Bound<unknown> = {
+  expected: "an address such as redis://localhost:6379, as a text or Redacted",
+  accepts: (url) => typeof url === "string" && url !== ""
+}
 
 /** The same with options from configuration. */
 export const layerConfig = (
