@@ -25,6 +25,7 @@ import * as Queue from "../queue/TaskQueue.ts"
 import * as Declared from "../schedule/Declared.ts"
 import { defaultsOf, Schedules } from "../schedule/Schedules.ts"
 import * as Ticker from "../schedule/Ticker.ts"
+import * as ZoneChange from "../schedule/ZoneChange.ts"
 import type { EventLog } from "../store/EventLog.ts"
 import { Instance, type InstanceStore } from "../store/InstanceStore.ts"
 import type { Notifier } from "../store/Notifier.ts"
@@ -169,6 +170,7 @@ export const layer = <E, R>(
     Rescuer.layer({ ...options.rescuer, lease }),
     StoreWatch.layer,
     Ticker.layer,
+    ZoneChange.layer,
     declared(options),
     Layer.mergeAll(
       Pruner.layer(options.retention),

@@ -1,0 +1,66 @@
+/**
+ * The next ticks of schedules, worked out again when an instance starts: its runtime may know other rules of time zones than the one that
+ * worked them out, and a tick would come an hour too late. One that comes too early is found when it is due.
+ */
+import { Effect, Layer } from "effect"
+import type { StoreError } from "../domain/Errors.ts"
+import { Supervisor } from "../observability/Supervisor.ts"
+import { zoneDataVersion } from "../observability/ZoneData.ts"
+import { all, type Change, RecordStore } from "../store/RecordStore.ts"
+import * as ScheduleRecords from "./ScheduleRecords.ts"
+import { changeOf, kind, read } from "./StoredSchedule.ts"
+import { dueAtOf } from "./Ticks.ts"
+
+/** Changes of one write: a document may have 256 KiB, and a put 8 MiB. */
+const chunk = 30
+
+/** Writes the next ticks that are others by now; answers the names of their schedules. */
+export const renewed: Effect.Effect<ReadonlyArray<string>, StoreError, RecordStore> = Effect.gen(function*() {
+  const now = yield* ScheduleRecords.now
+  const changes: Array<Change> = []
+  for (const [index, record] of (yield* all(kind)).entries()) {
+    // Ten thousand of them take a while, and other fibers have work too
+    if (index % 100 === 99) yield* Effect.yieldNow
+    const schedule = read(record)
+    if (schedule === undefined) continue
+    const dueAt = dueAtOf(schedule)
+    // What is due may be taken, or will be: its next tick is worked out then
+    if (dueAt === schedule.dueAt || schedule.dueAt !== null && schedule.dueAt <= now) continue
+    changes.push(changeOf(schedule.name, schedule, { expects: schedule.version, dueAt, over: schedule.document }))
+  }
+  const written: Array<string> = []
+  for (let start = 0; start < changes.length; start += chunk) {
+    const part = changes.slice(start, start + chunk)
+    yield* Effect.matchEffect(RecordStore.use((store) => store.put(part)), {
+      onSuccess: () => Effect.sync(() => written.push(...part.map(({ id }) => id))),
+      // Another process has changed one of them just now: the others are found again
+      onFailure: (error) =>
+        error._tag === "RecordConflict"
+          ? Effect.flatMap(renewed, (names) => Effect.sync(() => written.push(...names)))
+          : error._tag === "InvalidOption"
+          ? Effect.die(error)
+          : Effect.fail(error)
+    })
+  }
+  return written
+})
+
+/** Does so once the store answers. */
+export const layer: Layer.Layer<never, never, RecordStore | Supervisor> = Layer.effectDiscard(
+  Effect.gen(function*() {
+    const supervisor = yield* Supervisor
+    const store = yield* RecordStore
+    yield* supervisor.loop(
+      "zones of schedules",
+      Effect.gen(function*() {
+        const names = yield* Effect.provideService(renewed, RecordStore, store)
+        if (names.length > 0) {
+          yield* Effect.logInfo(
+            `the next ticks of ${names.length} schedules are others by the zone data ${zoneDataVersion}`
+          )
+        }
+        return yield* Effect.never
+      })
+    )
+  })
+)
