@@ -5,6 +5,7 @@
  * the 3rd of March. A task that runs on another day than its client meant is worse than one that is refused.
  */
 import { DateTime, Effect, Option, Schema, SchemaGetter, SchemaIssue } from "effect"
+import { daysIn } from "./Calendar.ts"
 
 const form =
   /^(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d+))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/
@@ -24,13 +25,6 @@ export const parse = (text: string): DateTime.Utc | undefined => {
     instant.pipe(Option.map(DateTime.add({ seconds: 1 })), Option.filter(beginsHalfYear))
   )
 }
-
-const daysIn = (year: number, month: number): number =>
-  month === 2
-    ? year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28
-    : month === 4 || month === 6 || month === 9 || month === 11
-    ? 30
-    : 31
 
 const beginsHalfYear = (instant: DateTime.Utc): boolean => {
   const { day, hour, minute, month, second } = DateTime.toPartsUtc(instant)
