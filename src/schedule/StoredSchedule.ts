@@ -128,18 +128,29 @@ const encodeTimetable = Schema.encodeSync(Timetable.Timetable)
 export const read = ({ document, dueAt, id, version, writtenAt }: StoredRecord): StoredSchedule | undefined => {
   const parsed = parse(document)
   const schedule = Option.getOrUndefined(decode(parsed))
-  return schedule === undefined || !isKnown(schedule.timetable)
+  const timetable = schedule && known(schedule.timetable)
+  return timetable === undefined
     ? undefined
-    : { ...schedule, name: id, version, dueAt, writtenAt, document: parsed as object }
+    : { ...schedule!, timetable, name: id, version, dueAt, writtenAt, document: parsed as object }
 }
 
-const isKnown = (timetable: Timetable.Timetable): boolean => {
+/** Timetables that were read before: to find out what an expression means takes longer than its next tick. */
+const seen = new Map<string, Timetable.Timetable>()
+const maxSeen = 1000
+
+/** A timetable as it was read first; nothing where it is one of no zone, or of no words, that this process has. */
+const known = (timetable: Timetable.Timetable): Timetable.Timetable | undefined => {
+  const text = JSON.stringify(timetable)
+  const before = seen.get(text)
+  if (before !== undefined) return before
   try {
     Timetable.next(timetable, 0)
-    return true
   } catch {
-    return false
+    return undefined
   }
+  if (seen.size >= maxSeen) seen.clear()
+  seen.set(text, timetable)
+  return timetable
 }
 
 const parse = (text: string): unknown => {
@@ -168,9 +179,14 @@ export const changeOf = (
   ...(dueAt === null ? {} : { dueAt })
 })
 
+const names = Object.keys(Schedule.fields) as ReadonlyArray<keyof Schedule>
+
 /** What is stored of a schedule: what its record says besides is not in the document. */
-const fieldsOf = (schedule: Schedule): object =>
-  Object.fromEntries(Object.keys(Schedule.fields).map((name) => [name, schedule[name as keyof Schedule]]))
+const fieldsOf = (schedule: Schedule): object => {
+  const fields: Partial<Record<keyof Schedule, unknown>> = {}
+  for (const name of names) fields[name] = schedule[name]
+  return fields
+}
 
 /** The id of the task of a tick: the same on every instance, so a tick that is repeated meets its own task. */
 export const taskIdOf = (name: string, tick: number): string => `${name}@${DateTime.formatIso(utc(tick))}`

@@ -12,7 +12,7 @@ import { Supervisor } from "../observability/Supervisor.ts"
 import { maxRecords } from "../store/RecordDriver.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import { TaskStore } from "../store/TaskStore.ts"
-import { changeOf, kind, read, type StoredSchedule } from "./StoredSchedule.ts"
+import { changeOf, kind, Outcome, read, type StoredSchedule } from "./StoredSchedule.ts"
 import * as Ticks from "./Ticks.ts"
 
 /**
@@ -30,6 +30,9 @@ export class Interval extends Context.Reference<Duration.Duration>("taskforge/sc
 
 /** How long an instance has for what it took. Another one takes it then. */
 const leaseMs = 5000
+
+/** Pages of schedules that are taken for one write: a write costs most of what is not for a single schedule. */
+const maxPages = 5
 
 /** Tasks of one write, and bytes of them and of their schedules, unless a single schedule has more. */
 const maxTasks = 500
@@ -71,25 +74,34 @@ interface Done {
   readonly failed: Failed | undefined
 }
 
-/** Deals with what is due, up to a page of it. */
+/** Deals with what is due, up to some pages of it. */
 export const step: Effect.Effect<Done, StoreError, TaskStore | RecordStore | SecureRandom.SecureRandom> = Effect.gen(
   function*() {
     const records = yield* RecordStore
     const clock = yield* Clock.Clock
     const takenAt = MonotonicClock.millis(clock)
-    const { nextDueAt, now, records: found } = yield* Effect.catchTag(
-      records.take(kind, maxRecords, leaseMs),
-      "InvalidOption",
-      Effect.die
-    )
-    const inMs = nextDueAt === null ? Infinity : Math.max(0, nextDueAt - now)
-    const schedules = found.flatMap((record) => read(record) ?? [])
+    const schedules: Array<StoredSchedule> = []
+    let now = 0
+    let inMs = 0
+    for (let pages = 0; pages < maxPages && inMs === 0; pages++) {
+      const taken = yield* Effect.catchTag(records.take(kind, maxRecords, leaseMs), "InvalidOption", Effect.die)
+      now = taken.now
+      inMs = taken.nextDueAt === null ? Infinity : Math.max(0, taken.nextDueAt - now)
+      for (const record of taken.records) {
+        const schedule = read(record)
+        if (schedule !== undefined) schedules.push(schedule)
+      }
+    }
     if (schedules.length === 0) return { inMs, failed: undefined }
     const lastOf = yield* lastTasks(schedules)
-    const decided = schedules.map((taken): Taken => {
+    const decided: Array<Taken> = []
+    for (const taken of schedules) {
       const last = taken.lastTask === null ? null : lastOf.get(taken.lastTask) ?? null
-      return { taken, last, decision: Ticks.decide(taken.name, taken, now, last) }
-    })
+      const decision = Ticks.decide(taken.name, taken, now, last)
+      decided.push({ taken, last, decision })
+      // Many ticks that were missed take their time, and other fibers have work too
+      if (decision.entries[0]?.count !== undefined) yield* Effect.yieldNow
+    }
     let failed: Failed | undefined
     for (const part of parts(decided)) {
       // It stood still: another instance has them, and a task must not be cancelled for what it found
@@ -199,13 +211,19 @@ const refusing = (part: ReadonlyArray<Taken>, index: number, now: number): Reado
   })
 }
 
+const ticksOf = new Map(
+  Outcome.literals.map((outcome) => [outcome, Metric.withAttributes(ticks, { outcome })])
+)
+
 const measured = Effect.fnUntraced(function*(part: ReadonlyArray<Taken>, now: number) {
+  const counts = new Map<Outcome, number>()
   for (const { decision } of part) {
     for (const { count = 1, outcome, tick } of decision.entries) {
-      yield* Metric.update(Metric.withAttributes(ticks, { outcome }), count)
+      counts.set(outcome, (counts.get(outcome) ?? 0) + count)
       if (outcome === "made") yield* Metric.update(lateness, (now - tick) / 1000)
     }
   }
+  for (const [outcome, count] of counts) yield* Metric.update(ticksOf.get(outcome)!, count)
   return undefined
 })
 

@@ -28,8 +28,8 @@ interface Passed {
   readonly earlier: { readonly first: number; readonly last: number; readonly count: number } | null
 }
 
-/** Ticks that are counted one by one. */
-const maxCounted = 1000
+/** Ticks that are counted one by one: after a day without instances, ten thousand schedules may have missed as many each. */
+const maxCounted = 100
 
 /** The ticks behind `after` until `now`. It costs a bounded number of steps, however many they are. */
 const passed = (times: Times, after: number, now: number, max: number): Passed => {
@@ -52,7 +52,22 @@ const passed = (times: Times, after: number, now: number, max: number): Passed =
 }
 
 /** The last ticks behind `after` until `now`, in their order. */
-const lastTicks = (times: Times, after: number, now: number, max: number): ReadonlyArray<number> => {
+const lastTicks = (times: Times, after: number, now: number, max: number): ReadonlyArray<number> =>
+  regularTicks(times, after, now, max) ?? halvedTicks(times, after, now, max)
+
+/** The same where the ticks before the last one are about as far from each other as it is from the one before. */
+const regularTicks = (times: Times, after: number, now: number, max: number): ReadonlyArray<number> | undefined => {
+  const last = tickBefore(times, after, now + 1)
+  const before = last === undefined ? undefined : tickBefore(times, after, last)
+  if (last === undefined || before === undefined) return undefined
+  const ticks: Array<number> = []
+  let tick = nextTick(times, Math.max(after, last - 2 * max * (last - before)))
+  for (; tick !== null && tick <= now && ticks.length < 4 * max; tick = nextTick(times, tick)) ticks.push(tick)
+  return ticks.length >= max && ticks.at(-1) === last ? ticks.slice(-max) : undefined
+}
+
+/** The same, however they are. */
+const halvedTicks = (times: Times, after: number, now: number, max: number): ReadonlyArray<number> => {
   const found: Array<number> = []
   for (let end = now + 1; found.length < max;) {
     const tick = tickBefore(times, after, end)
