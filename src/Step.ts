@@ -12,11 +12,13 @@
  * )
  * ```
  */
-import { Effect, type Schema } from "effect"
+import { type Duration, Effect, type Schema } from "effect"
 import * as Bounds from "./domain/Bounds.ts"
+import type { SignalTimedOut } from "./domain/StepErrors.ts"
 import type { PlainSchema } from "./domain/TaskDefinition.ts"
 import * as StepCodec from "./flow/StepCodec.ts"
-import { CurrentStep } from "./flow/Steps.ts"
+import { CurrentStep } from "./flow/StepRunner.ts"
+import type { Awaitable } from "./Signal.ts"
 import { TaskContext } from "./worker/TaskContext.ts"
 
 /** What is kept of a step. */
@@ -56,6 +58,58 @@ export const run = <E, R, Success extends PlainSchema = Schema.Void, Error exten
     const unknown = Bounds.refuseUnknown(options, names)
     if (unknown !== undefined) return Effect.die(unknown)
     return TaskContext.use(({ steps }) => steps.run(name, effect, StepCodec.make(options.success, options.error)))
+  })
+
+/**
+ * Lets the task sleep: the attempt ends and gives its slot back, and the task runs again when the time has passed, without spending a
+ * retry. The time counts from the first attempt that comes here, by the store's clock; one that comes back later goes on at once. Steps
+ * that run at the same time are waited for first; whatever else the handler does is interrupted, and its finalizers run.
+ *
+ * @example
+ * ```ts
+ * yield* Step.run("invite", invite(user))
+ * yield* Step.sleep("trial", "30 days")
+ * yield* Step.run("ask", askToStay(user))
+ * ```
+ */
+export const sleep = (name: string, duration: Duration.Input): Effect.Effect<void, never, TaskContext> =>
+  TaskContext.use(({ steps }) => steps.sleep(name, duration))
+
+/** How a task waits for a signal. */
+export interface WaitOptions {
+  /** How long, from the first attempt that waits, by the store's clock; for ever when left out. */
+  readonly timeout?: Duration.Input | undefined
+  /** The name of the step, where an attempt waits twice for one signal. Default: made of the signal. */
+  readonly step?: string | undefined
+}
+
+const waitNames: Bounds.Names<WaitOptions> = { timeout: 1, step: 1 }
+
+/**
+ * Lets the task wait until a signal is completed: the attempt ends and gives its slot back, as with {@link sleep}, and the task runs again
+ * at once when it is. With a timeout it fails with `SignalTimedOut` when that has passed.
+ *
+ * @example
+ * ```ts
+ * const { by } = yield* Step.waitFor(Approval, { timeout: "3 days" })
+ * const { amount } = yield* Step.waitFor(Paid.event("invoice-42"))
+ * ```
+ */
+export const waitFor: {
+  <Success, Error>(
+    signal: Awaitable<Success, Error>,
+    options: WaitOptions & { readonly timeout: Duration.Input }
+  ): Effect.Effect<Success, Error | SignalTimedOut, TaskContext>
+  <Success, Error>(
+    signal: Awaitable<Success, Error>,
+    options?: WaitOptions & { readonly timeout?: undefined }
+  ): Effect.Effect<Success, Error, TaskContext>
+} = <Success, Error>({ codec, source }: Awaitable<Success, Error>, options: WaitOptions = {}) =>
+  Effect.suspend(() => {
+    const unknown = Bounds.refuseUnknown(options, waitNames)
+    if (unknown !== undefined) return Effect.die(unknown)
+    const { step = `signal ${source.token ?? source.name}`, timeout } = options
+    return TaskContext.use(({ steps }) => steps.waitFor(step, source, codec, timeout))
   })
 
 /**

@@ -3,10 +3,12 @@ export * as Breaker from "./Breaker.ts"
 export * as Engine from "./engine/Engine.ts"
 export * as Errors from "./domain/Errors.ts"
 export * as Limit from "./Limit.ts"
+export * as Signal from "./Signal.ts"
 export * as Step from "./Step.ts"
 export * as Unique from "./Unique.ts"
 export * as Task from "./Task.ts"
 export * as TaskState from "./domain/TaskState.ts"
+export { Signals } from "./flow/Signals.ts"
 export { TaskQueue } from "./queue/TaskQueue.ts"
 export { EventFeed } from "./events/EventFeed.ts"
 export { EventLog } from "./store/EventLog.ts"
@@ -74,10 +76,19 @@ export type {
   WatchOptions
 } from "./events/EventFeed.ts"
 export type { Deadline, Explanation, Reason } from "./explain/Explain.ts"
-export type { Given as GivenOfStep, RunOptions as StepRunOptions } from "./Step.ts"
+export type {
+  Awaitable,
+  Event as SignalEvent,
+  Options as SignalOptions,
+  Signal as TaskSignal,
+  SignalError
+} from "./Signal.ts"
+export type { SignalEnd } from "./flow/SignalRecords.ts"
+export type { Signal as StoredSignal } from "./flow/Signals.ts"
+export type { Given as GivenOfStep, RunOptions as StepRunOptions, WaitOptions as StepWaitOptions } from "./Step.ts"
 export type { StepCodec } from "./flow/StepCodec.ts"
 export type { End as StepEnd } from "./flow/StepRecords.ts"
-export type { StepRunner } from "./flow/Steps.ts"
+export type { StepRunner } from "./flow/StepRunner.ts"
 export type { QueueLimits } from "./domain/QueueLimits.ts"
 export type { Starts } from "./explain/Starts.ts"
 export type { Cause, Verdict, Verdicts } from "./explain/Verdict.ts"

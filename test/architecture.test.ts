@@ -7,7 +7,17 @@ import { anyCastsOf, importsOf, lineCount, readSourceTree } from "./architecture
 const contracts = ["domain", "store", "observability"]
 const loops = ["explain", "flow", "logs", "queue", "worker", "maintenance", "events", "schedule"]
 const drivers = ["store/memory", "store/sqlite", "store/postgres", "store/redis"]
-const library = [...contracts, ...loops, "Breaker.ts", "Limit.ts", "Step.ts", "Unique.ts", "Task.ts", "engine"]
+const library = [
+  ...contracts,
+  ...loops,
+  "Breaker.ts",
+  "Limit.ts",
+  "Signal.ts",
+  "Step.ts",
+  "Unique.ts",
+  "Task.ts",
+  "engine"
+]
 /** What the task types that ship with it stand on. */
 const rim = ["handlers/outbound", "handlers/files", "handlers/data", "handlers/mail"]
 /** Those task types. */
@@ -33,7 +43,8 @@ const table: ImportTable = {
     "schedule": [...contracts, "queue"],
     "Breaker.ts": ["domain", "worker"],
     "Limit.ts": ["domain"],
-    "Step.ts": ["domain", "flow", "worker"],
+    "Signal.ts": ["domain", "flow", "worker"],
+    "Step.ts": ["domain", "flow", "Signal.ts", "worker"],
     "Unique.ts": ["domain"],
     "Task.ts": [...contracts, "Breaker.ts", "Limit.ts", "Unique.ts", "queue", "schedule", "worker"],
     "threads": ["domain", "flow", "logs", "worker"],

@@ -60,3 +60,35 @@ export class StepsUnreadable extends Schema.TaggedError<StepsUnreadable>()("Step
     return `The steps of task ${this.id} cannot be read; a later version may have written them: ${this.issue}`
   }
 }
+
+/** A signal did not come within the time that the task waits for it. */
+export class SignalTimedOut extends Schema.TaggedError<SignalTimedOut>()("SignalTimedOut", { token: Schema.String }) {
+  override get message(): string {
+    return `The signal ${JSON.stringify(shortened(this.token, maxNameLength))} did not come in time`
+  }
+}
+
+/** No signal has this token: it never existed, or its task has been removed. */
+export class SignalNotFound extends Schema.TaggedError<SignalNotFound>()("SignalNotFound", { token: Schema.String }) {
+  override get message(): string {
+    return `No signal has the token ${shortened(this.token, maxNameLength)}`
+  }
+}
+
+/** The signal was completed before, otherwise: what it was completed with first is kept. */
+export class SignalConflict extends Schema.TaggedError<SignalConflict>()("SignalConflict", {
+  token: Schema.String,
+  /** What is kept: a value, an error, or that the task waited for no longer. */
+  kept: Schema.Union([
+    Schema.TaggedStruct("Value", { value: Schema.Unknown }),
+    Schema.TaggedStruct("Error", { error: Schema.Unknown }),
+    Schema.TaggedStruct("TimedOut", {})
+  ])
+}) {
+  override get message(): string {
+    const token = shortened(this.token, maxNameLength)
+    return this.kept._tag === "TimedOut"
+      ? `The signal ${token} came too late: its task waits for it no longer`
+      : `The signal ${token} was completed before, with another ${this.kept._tag === "Value" ? "value" : "error"}`
+  }
+}

@@ -12,6 +12,7 @@
 import { Duration, Effect, Layer, Record } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as RecordedStore from "../events/RecordedStore.ts"
+import { Signals } from "../flow/Signals.ts"
 import * as Expirer from "../maintenance/Expirer.ts"
 import { Leader } from "../maintenance/Leader.ts"
 import * as LogSweeper from "../maintenance/LogSweeper.ts"
@@ -20,6 +21,7 @@ import * as Rescuer from "../maintenance/Rescuer.ts"
 import * as Resumer from "../maintenance/Resumer.ts"
 import * as StepSweeper from "../maintenance/StepSweeper.ts"
 import * as StoreWatch from "../maintenance/StoreWatch.ts"
+import * as Waker from "../maintenance/Waker.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import * as Queue from "../queue/TaskQueue.ts"
 import * as Declared from "../schedule/Declared.ts"
@@ -119,7 +121,7 @@ const declared = ({ queue, schedules }: Options): Layer.Layer<never, never, Reco
 export const layerProducer = (
   options: Options = {}
 ): Layer.Layer<
-  Queue.TaskQueue | Schedules | Supervisor | Pool.WorkerPool,
+  Queue.TaskQueue | Schedules | Signals | Supervisor | Pool.WorkerPool,
   never,
   TaskStore | RecordStore | Notifier | InstanceStore | EventLog
 > => {
@@ -127,6 +129,7 @@ export const layerProducer = (
   return Layer.mergeAll(
     Queue.TaskQueue.layer(options.queue),
     Schedules.layer(options.queue),
+    Signals.layer,
     declared(options),
     StoreWatch.layer,
     Pool.WorkerPool.layerNone
@@ -177,12 +180,18 @@ export const layer = <E, R>(
       Expirer.layer,
       LogSweeper.layer(options.retention),
       StepSweeper.layer,
+      Waker.layer,
       Resumer.layer
     ).pipe(Layer.provide(Leader.layer({ lease })))
   ).pipe(
     Layer.provide(handlers),
     Layer.provideMerge(
-      Layer.mergeAll(Queue.TaskQueue.layer(options.queue), Schedules.layer(options.queue), HandlerRegistry.layer)
+      Layer.mergeAll(
+        Queue.TaskQueue.layer(options.queue),
+        Schedules.layer(options.queue),
+        Signals.layer,
+        HandlerRegistry.layer
+      )
     ),
     Layer.provide(Instance.layer(options.instance)),
     Layer.provide(RecordedStore.layer),

@@ -1,7 +1,7 @@
 /** How the end of a step becomes what is kept of it, and back. */
 import { Cause, Effect, Exit, Schema } from "effect"
 import * as JsonText from "../domain/JsonText.ts"
-import { StepUnfit } from "../domain/StepErrors.ts"
+import { SignalTimedOut, StepRefused, StepUnfit } from "../domain/StepErrors.ts"
 import type { PlainSchema } from "../domain/TaskDefinition.ts"
 import * as StepRecords from "./StepRecords.ts"
 
@@ -61,6 +61,11 @@ export const make = (success: PlainSchema = Schema.Void, error?: PlainSchema): S
     switch (end._tag) {
       case "Unfit":
         return unfit(end.subject, end.issue)
+      case "TimedOut":
+        return Effect.fail(new SignalTimedOut({ token: end.token }))
+      case "Sleep":
+      case "Wait":
+        return Effect.die(new StepRefused({ id, step, reason: "was no step with an effect in an earlier attempt" }))
       case "Value": {
         const value = JsonText.guarded(() => codecOf(success).decode(end.value))
         return Exit.isSuccess(value) ? value : unfit("stored result", StepRecords.issueOf(value.cause))

@@ -14,10 +14,13 @@ import { type Change, RecordStore, type StoredRecord } from "../store/RecordStor
 import type { TaskStore } from "../store/TaskStore.ts"
 
 /** The kind of the record that a task's steps have. It is due when it has to be looked whether its task is still there. */
-const kind = "step"
+export const kind = "step"
 
 /** The kind of the pages behind it. */
-const pageKind = "step-page"
+export const pageKind = "step-page"
+
+/** A kind without records: asked for them, a store tells its clock. */
+export const clockKind = "clock"
 
 /** Steps of one task at most. */
 export const maxSteps = 10_000
@@ -41,6 +44,12 @@ export const name: Bounds.Bound<string> = Bounds.name
 const End = Schema.Union([
   Schema.TaggedStruct("Value", { value: Schema.Unknown }),
   Schema.TaggedStruct("Error", { error: Schema.Unknown }),
+  /** It ends by itself: a time of the store's clock. */
+  Schema.TaggedStruct("Sleep", { until: Schema.Int }),
+  /** It has not ended: it waits for a signal, since and until when. */
+  Schema.TaggedStruct("Wait", { token: Schema.String, since: Schema.Int, until: Schema.NullOr(Schema.Int) }),
+  /** The signal did not come in time. */
+  Schema.TaggedStruct("TimedOut", { token: Schema.String }),
   Schema.TaggedStruct("Unfit", { subject: Schema.Literals(["result", "error"]), issue: Schema.String })
 ])
 
@@ -157,6 +166,12 @@ const get = (kind: string, ids: ReadonlyArray<string>) =>
 export const areOf = ({ head, writtenAt }: Kept, task: TaskRecord): boolean =>
   head.claim === task.claim || task.history.some(({ claim }) => claim === head.claim) ||
   (task.claims > maxHistory && writtenAt >= task.createdAt)
+
+/** Whether an end is known, or another one of its step that stands. */
+export const isIn = (ends: ReadonlyMap<string, End>, { end, name }: Entry): boolean => {
+  const known = ends.get(name)
+  return known !== undefined && (known._tag !== "Wait" || JSON.stringify(known) === JSON.stringify(end))
+}
 
 /** Bytes of UTF-8 in what is kept of an end. */
 export const sizeOf = ({ end }: Entry): number => Buffer.byteLength(JSON.stringify(end))

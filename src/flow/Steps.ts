@@ -17,56 +17,19 @@
  * The version is the fence: an attempt that lost its task finds another one, and a later claim in the record. A crash between an effect
  * and its put runs the effect again in the next attempt. A task without steps pays nothing for any of this.
  */
-import { Clock, Context, Duration, Effect, type Exit, Latch, Semaphore } from "effect"
+import { Clock, Duration, Effect, type Exit, Latch, Schedule, Semaphore } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
-import { LeaseLost, type StoreError } from "../domain/Errors.ts"
+import type { InvalidOption, StoreError } from "../domain/Errors.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import { StepRefused, StepsChanged } from "../domain/StepErrors.ts"
 import type { StepOptions } from "../domain/StepOptions.ts"
-import type { ClaimedTask, TaskRecord } from "../domain/TaskRecord.ts"
-import { absent, RecordStore } from "../store/RecordStore.ts"
+import type { ClaimedTask } from "../domain/TaskRecord.ts"
+import { absent, type Change, type RecordStore } from "../store/RecordStore.ts"
+import * as Signals from "./SignalRecords.ts"
 import type { StepCodec } from "./StepCodec.ts"
+import { type Restore, type StepHost, StepJournal } from "./StepJournal.ts"
 import * as StepRecords from "./StepRecords.ts"
-
-/** What steps ask of the attempt's pool. */
-export interface StepHost {
-  readonly records: RecordStore["Service"]
-  readonly read: (id: string) => Effect.Effect<TaskRecord | undefined, StoreError>
-}
-
-/** What runs the steps of a task. */
-export interface StepRunner {
-  /** Runs a step, or gives what it gave in an earlier attempt. */
-  readonly run: <A, E, R, B, E2>(
-    name: string,
-    effect: Effect.Effect<A, E, R>,
-    codec: StepCodec<B, E2>
-  ) => Effect.Effect<B, E | E2, R>
-}
-
-/** Where there is no store for steps. */
-export const without = (reason: string): StepRunner => ({ run: () => Effect.die(new Error(reason)) })
-
-/** Runs steps through their codecs, and keeps nothing. */
-export const unkept: StepRunner = {
-  run: (name, effect, codec) =>
-    Effect.flatMap(Effect.exit(effect), (exit): Effect.Effect<any, any> => {
-      const end = codec.encode(exit)
-      return end === undefined ? exit : codec.decode("performed", name, end)
-    })
-}
-
-/** The step whose effect a fiber runs. */
-export const CurrentStep: Context.Reference<string | undefined> = Context.Reference<string | undefined>(
-  "taskforge/flow/CurrentStep",
-  { defaultValue: () => undefined }
-)
-
-/** Bytes of ends that are put together, unless a single one has more. */
-const maxPutBytes = 64 * 1024
-
-/** Bytes of names that are kept of the steps that run. */
-const maxRunningBytes = 16 * 1024
+import { CurrentStep, type StepRunner } from "./StepRunner.ts"
 
 /** How long a step that looks new waits for those that run at the same time, while they may still ask for what has ended. */
 const patience = Duration.seconds(1)
@@ -74,44 +37,62 @@ const patience = Duration.seconds(1)
 /** Names that an error lists. */
 const maxNamed = 10
 
-/** The first wait before a store that failed is asked again, and the longest; each is twice the one before. */
-const firstWaitMs = 50
-const maxWaitMs = 2000
+/** Waits before a store that failed is asked again. */
+const backoff = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")])
 
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+/** How long a wait without an end is for the store: the longest that it takes. */
+const forEverMs = Duration.toMillis(Bounds.maxDelay)
+
+/** Turns that other fibers have to begin a step before an attempt goes to sleep. */
+const turnsOfOthers = 10
+
+/** Asks a store until it answers. */
+const asking = <A>(question: Effect.Effect<A, InvalidOption | StoreError>): Effect.Effect<A> =>
+  Effect.orDie(
+    Effect.retry(question, {
+      while: (error) => error._tag === "StoreError" && error.refused !== true,
+      schedule: backoff
+    })
+  )
 
 /** The steps of one attempt. */
 export class Steps implements StepRunner {
   private readonly task: ClaimedTask
   private readonly options: StepOptions
-  private readonly host: StepHost
-  /** What has ended, by name. */
-  private ends = new Map<string, StepRecords.End>()
+  private readonly records: RecordStore["Service"]
+  private readonly snooze: (delay: Duration.Input) => Effect.Effect<never>
+  private readonly journal: StepJournal
+  private readonly random: Effect.Effect<string>
+  /** One makes a token at a time. */
+  private readonly tokens = Semaphore.makeUnsafe(1)
   /** Those that ended in earlier attempts, and that this one has not asked for. */
   private unasked = new Set<string>()
   private readonly allAsked = Latch.makeUnsafe(true)
   /** What this attempt has asked for, and is not to ask for again. */
   private readonly asked = new Set<string>()
-  private readonly running = new Set<string>()
-  /** What ran in an earlier attempt when it last kept an end. */
-  private ranBefore: ReadonlySet<string> = new Set()
-  /** Ends that are not kept yet. */
-  private pending: Array<StepRecords.Entry> = []
-  /** One reads or writes the record at a time. */
-  private readonly lock = Semaphore.makeUnsafe(1)
-  private mustRead: boolean
-  /** Whether the record, if there is one, is this attempt's. */
-  private isOwner: boolean
-  private version = absent
-  private head = StepRecords.empty
+  /** Steps on their way, those that only wait for time or a signal left out. */
+  private busy = 0
+  private readonly idle = Latch.makeUnsafe(true)
+  /** How long those wait, in milliseconds of this process's clock. */
+  private readonly wakeTimes = new Set<number>()
 
-  constructor(task: ClaimedTask, options: StepOptions, host: StepHost) {
+  constructor(
+    task: ClaimedTask,
+    options: StepOptions,
+    host: StepHost,
+    snooze: (delay: Duration.Input) => Effect.Effect<never>
+  ) {
     this.task = task
     this.options = options
-    this.host = host
-    // Nothing is kept before the first attempt. If it is, of a removed task, the first put finds out.
-    this.mustRead = task.attempt > 1
-    this.isOwner = task.attempt === 1
+    this.records = host.records
+    this.random = host.random
+    this.snooze = snooze
+    this.journal = new StepJournal(task, host, () => {
+      const ended = [...this.journal.ends].filter(([, end]) => end._tag !== "Wait")
+      this.unasked = new Set(
+        ended.map(([name]) => name).filter((name) => !this.asked.has(name) && !this.options.retired.includes(name))
+      )
+    })
   }
 
   /** Runs a step, or gives what it gave in an earlier attempt. */
@@ -120,25 +101,130 @@ export class Steps implements StepRunner {
     effect: Effect.Effect<A, E, R>,
     codec: StepCodec<B, E2>
   ): Effect.Effect<B, E | E2, R> {
-    return Effect.uninterruptibleMask((restore) =>
+    return this.working((restore) =>
       Effect.gen({ self: this }, function*() {
         const known = yield* restore(this.begin(name))
         if (known !== undefined) return yield* codec.decode(this.task.id, name, known)
-        const clock = yield* Clock.Clock
-        const startedAt = clock.currentTimeMillisUnsafe()
-        const begin = MonotonicClock.exactMillis(clock)
-        this.running.add(name)
+        const note = yield* this.noting(name)
+        this.journal.running.add(name)
         const exit = yield* Effect.exit(restore(Effect.provideService(effect, CurrentStep, name)))
-        this.running.delete(name)
+        this.journal.running.delete(name)
         const end = codec.encode(exit)
         if (end === undefined) {
           this.asked.delete(name)
           return yield* exit as Exit.Exit<never, E>
         }
-        const ms = Math.round((MonotonicClock.exactMillis(clock) - begin) * 1000) / 1000
-        yield* this.keep({ name, attempt: this.task.attempt, startedAt, ms, end }, restore)
+        yield* this.journal.keep(note(end), restore)
         return yield* codec.decode(this.task.id, name, end)
       })
+    )
+  }
+
+  /** Ends the attempt until the time has passed since the first attempt that came here. */
+  sleep(name: string, duration: Duration.Input): Effect.Effect<void> {
+    return Effect.flatMap(
+      this.working((restore) =>
+        Effect.gen({ self: this }, function*() {
+          const invalid = Bounds.refuse("duration", Bounds.delay, duration)
+          if (invalid !== undefined) return yield* Effect.die(invalid)
+          const known = yield* restore(this.begin(name))
+          if (known !== undefined && known._tag !== "Sleep") {
+            return yield* this.refuse(name, "was no sleep in an earlier attempt")
+          }
+          const now = yield* restore(this.storeNow)
+          if (known !== undefined) return known.until - now
+          const ms = Math.ceil(Duration.toMillis(duration))
+          yield* this.journal.keep((yield* this.noting(name))({ _tag: "Sleep", until: now + ms }), restore)
+          return ms
+        })
+      ),
+      (leftMs) => leftMs <= 0 ? Effect.void : this.suspend(leftMs)
+    )
+  }
+
+  /** Ends the attempt until a signal is completed, or the time since the first attempt that came here has passed. */
+  waitFor<A, E>(
+    name: string,
+    signal: { readonly name: string; readonly token?: string | undefined },
+    codec: StepCodec<A, E>,
+    timeout?: Duration.Input
+  ): Effect.Effect<A, E> {
+    return this.working((restore) =>
+      Effect.gen({ self: this }, function*() {
+        const invalid = Bounds.refuse("timeout", Bounds.delay, timeout)
+        if (invalid !== undefined) return yield* Effect.die(invalid)
+        const token = signal.token ?? (yield* this.token(signal.name))
+        const known = yield* restore(this.begin(name))
+        if (known !== undefined && known._tag !== "Wait") return known
+        if (known !== undefined && known.token !== token) {
+          return yield* this.refuse(name, "waited for another signal in an earlier attempt")
+        }
+        const now = yield* restore(this.storeNow)
+        const untilMs = timeout === undefined ? null : now + Math.ceil(Duration.toMillis(timeout))
+        const wait = known ?? { _tag: "Wait", token, since: now, until: untilMs } as const
+        return yield* this.ended(name, wait, now, known !== undefined, restore)
+      })
+    ).pipe(
+      Effect.flatMap((end) => typeof end === "number" ? this.suspend(end) : codec.decode(this.task.id, name, end))
+    )
+  }
+
+  /** How a wait ended, as it is kept from now on; or for how many milliseconds the task has to sleep. */
+  private ended(
+    name: string,
+    wait: Extract<StepRecords.End, { readonly _tag: "Wait" }>,
+    now: number,
+    isKept: boolean,
+    restore: Restore
+  ): Effect.Effect<StepRecords.End | number> {
+    const { token, until } = wait
+    const waiterId = Signals.waiterId(token, this.task.id)
+    return Effect.gen({ self: this }, function*() {
+      const note = yield* this.noting(name)
+      for (;;) {
+        // The waiter first: what is completed after that finds it
+        const [waiter] = yield* restore(asking(this.records.get(Signals.waiterKind, [waiterId])))
+        const [signal] = yield* restore(asking(this.records.get(Signals.kind, [token])))
+        const document = Signals.documentOf(signal)
+        const isOver = until !== null && now >= until
+        const leaving: ReadonlyArray<Change> = waiter === undefined
+          ? []
+          : [{ kind: Signals.waiterKind, id: waiterId, expects: waiter.version, document: null }]
+        const end: StepRecords.End | undefined = !Signals.hasEnded(document)
+          ? isOver ? { _tag: "TimedOut", token } : undefined
+          : document.end._tag === "TimedOut"
+          ? { _tag: "TimedOut", token }
+          : document.end
+        if (end === undefined && waiter !== undefined && isKept) return until === null ? forEverMs : until - now
+        const closing = end !== undefined && document?.end === null && document.task !== null
+          ? [Signals.closed(token, signal!.version, document, now)]
+          : []
+        const put = end === undefined
+          ? this.journal.keepWith(note(wait), [Signals.waiting(token, this.task, waiter?.version ?? absent)], restore)
+          : this.journal.keepWith(note(end), [...leaving, ...closing], restore)
+        const isPut = yield* Effect.match(put, { onSuccess: () => true, onFailure: () => false })
+        if (!isPut) continue
+        if (end !== undefined) return end
+        isKept = true
+      }
+    })
+  }
+
+  /** The token of the task for signals of a name: made once, and stored with the signal. */
+  token(signal: string): Effect.Effect<string> {
+    const name = `token of ${signal}`
+    return this.working((restore) =>
+      this.tokens.withPermit(Effect.gen({ self: this }, function*() {
+        const invalid = Bounds.refuse("signal", Signals.name, signal)
+        if (invalid !== undefined) return yield* Effect.die(invalid)
+        const known = this.asked.has(name) ? this.journal.ends.get(name) : yield* restore(this.begin(name))
+        if (known?._tag === "Value" && typeof known.value === "string") return known.value
+        const token = Signals.taskToken(signal, yield* this.random)
+        const note = yield* this.noting(name)
+        const made = Signals.made(token, signal, this.task.id)
+        yield* Effect.orDie(this.journal.keepWith(note({ _tag: "Value", value: token }), [made], restore))
+        return token
+      }))
     )
   }
 
@@ -146,13 +232,57 @@ export class Steps implements StepRunner {
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     if (this.unasked.size === 0) return Effect.void
     const unasked = [...this.unasked].slice(0, maxNamed)
-    const warning = Effect.logWarning(
-      `The handler did not ask for steps that ended in an earlier attempt: ${
-        unasked.map((name) => JSON.stringify(name)).join(", ")
-      }`
-    )
-    return Effect.andThen(warning, Effect.ignore(this.lock.withPermit(this.put([], unasked))))
+    const names = unasked.map((name) => JSON.stringify(name)).join(", ")
+    const warning = Effect.logWarning(`The handler did not ask for steps that ended in an earlier attempt: ${names}`)
+    return Effect.andThen(warning, this.journal.noteUnasked(unasked))
   })
+
+  /** What counts as work until it ends: an attempt does not go to sleep over it. */
+  private working<A, E, R>(work: (restore: Restore) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        this.busy++
+        this.idle.closeUnsafe()
+        return Effect.ensuring(
+          work(restore),
+          Effect.sync(() => {
+            if (--this.busy === 0) this.idle.openUnsafe()
+          })
+        )
+      })
+    )
+  }
+
+  /** Ends the attempt once no step is on its way, until the first of those that wait has to go on. */
+  private suspend(forMs: number): Effect.Effect<never> {
+    return Effect.gen({ self: this }, function*() {
+      const clock = yield* Clock.Clock
+      this.wakeTimes.add(MonotonicClock.millis(clock) + forMs)
+      do {
+        yield* this.idle.await
+        // What comes after a step that has just ended may be another one
+        for (let turn = 0; turn < turnsOfOthers; turn++) yield* Effect.yieldNow
+      } while (this.busy > 0)
+      return yield* this.snooze(Math.max(1, Math.min(...this.wakeTimes) - MonotonicClock.millis(clock)))
+    })
+  }
+
+  /** The clock that times of sleeps are of, whichever instance goes on. */
+  private readonly storeNow: Effect.Effect<number> = Effect.suspend(() =>
+    Effect.map(asking(this.records.due(StepRecords.clockKind, 1)), ({ now }) => now)
+  )
+
+  /** Makes entries of ends: with the time from here on. */
+  private noting(name: string): Effect.Effect<(end: StepRecords.End) => StepRecords.Entry> {
+    return Effect.map(Clock.Clock, (clock) => {
+      const startedAt = clock.currentTimeMillisUnsafe()
+      const begin = MonotonicClock.exactMillis(clock)
+      return (end) => {
+        const ms = Math.round((MonotonicClock.exactMillis(clock) - begin) * 1000) / 1000
+        return { name, attempt: this.task.attempt, startedAt, ms, end }
+      }
+    })
+  }
 
   /** What a step gave before; nothing when it may run now. */
   private begin(name: string): Effect.Effect<StepRecords.End | undefined> {
@@ -176,27 +306,25 @@ export class Steps implements StepRunner {
 
   private permit(name: string): Effect.Effect<StepRecords.End | undefined> {
     return Effect.gen({ self: this }, function*() {
-      if (this.mustRead) {
-        yield* this.insist(Effect.suspend(() => this.mustRead ? this.read : Effect.void), (sleep) => sleep)
-      }
+      const { journal } = this
+      yield* journal.loaded
       this.unasked.delete(name)
       if (this.unasked.size === 0) this.allAsked.openUnsafe()
-      if (this.ends.has(name)) return this.ends.get(name)
-      if (!this.ranBefore.has(name)) yield* this.demandUnchanged(name)
-      if (this.head.count + this.pending.length >= StepRecords.maxSteps) {
+      if (journal.ends.has(name)) return journal.ends.get(name)
+      if (!journal.ranBefore.has(name)) yield* this.demandUnchanged(name)
+      const { bytes, count } = journal.size
+      if (count >= StepRecords.maxSteps) {
         return yield* this.refuse(name, `is one too many: a task has ${StepRecords.maxSteps} steps at most`)
       }
-      if (this.head.bytes >= StepRecords.maxTaskBytes) {
+      if (bytes >= StepRecords.maxTaskBytes) {
         return yield* this.refuse(
           name,
           `has no room: the ends of a task's steps have ${StepRecords.maxTaskBytes} bytes at most`
         )
       }
-      if (!this.isOwner) {
-        yield* this.insist(Effect.suspend(() => this.isOwner ? Effect.void : this.put([])), (sleep) => sleep)
-      }
+      yield* journal.taken
       // An attempt that did not know that it had lost the task may have ended it until then
-      return this.ends.get(name)
+      return journal.ends.get(name)
     })
   }
 
@@ -217,108 +345,4 @@ export class Steps implements StepRunner {
   private refuse(step: string, reason: string): Effect.Effect<never> {
     return Effect.die(new StepRefused({ id: this.task.id, step, reason }))
   }
-
-  /** Returns once an end is kept. What has been done is not forgotten because the process stops, unless the store cannot be reached. */
-  private keep(entry: StepRecords.Entry, restore: Restore): Effect.Effect<void> {
-    this.pending.push(entry)
-    return this.insist(
-      // Another step may have put it with its own
-      Effect.suspend(() => this.pending.includes(entry) ? this.put(this.nextPart(entry)) : Effect.void),
-      restore
-    )
-  }
-
-  /** The end, and others that wait, as far as they fit into a put. */
-  private nextPart(entry: StepRecords.Entry): ReadonlyArray<StepRecords.Entry> {
-    const part = [entry]
-    let bytes = StepRecords.sizeOf(entry)
-    for (const other of this.pending) {
-      if (other === entry || (bytes += StepRecords.sizeOf(other)) > maxPutBytes) continue
-      part.push(other)
-    }
-    return part
-  }
-
-  /** Does something on the record until the store has answered. Between the tries it may be interrupted. */
-  private insist(once: Effect.Effect<void, StoreError>, restore: Restore): Effect.Effect<void> {
-    const locked = this.lock.withPermit(once)
-    const attempt = (waitMs: number): Effect.Effect<void> =>
-      Effect.catchTag(locked, "StoreError", (error) =>
-        error.refused === true
-          ? Effect.die(error)
-          : Effect.andThen(restore(Effect.sleep(waitMs)), attempt(Math.min(2 * waitMs, maxWaitMs))))
-    return attempt(firstWaitMs)
-  }
-
-  /** Puts ends, and the claim with them. Whether that was done is not known where the store fails, so it is read before the next. */
-  private put(
-    entries: ReadonlyArray<StepRecords.Entry>,
-    unasked: ReadonlyArray<string> = []
-  ): Effect.Effect<void, StoreError> {
-    return Effect.gen({ self: this }, function*() {
-      if (this.mustRead) {
-        yield* this.read
-        if (entries.length > 0 && entries.every((entry) => !this.pending.includes(entry))) return
-      }
-      const { attempt, claim, id } = this.task
-      const head = { ...this.head, claim, attempt, running: this.runningNow(entries), unasked }
-      const left = this.pending.filter((entry) => entries.includes(entry))
-      const added = StepRecords.added(id, this.version, head, left)
-      this.mustRead = true
-      this.version = yield* this.host.records.put(added.changes)
-      this.mustRead = false
-      this.isOwner = true
-      this.head = added.head
-      for (const { end, name } of left) this.ends.set(name, end)
-      this.pending = this.pending.filter((entry) => !left.includes(entry))
-    }).pipe(
-      Effect.catchTags({
-        InvalidOption: Effect.die,
-        // Another attempt, or the look whether the task is still there: the next read tells
-        RecordConflict: () => this.put(entries, unasked)
-      })
-    )
-  }
-
-  /** Those that run now, and those that ran before, as far as there is room. */
-  private runningNow(entries: ReadonlyArray<StepRecords.Entry>): ReadonlyArray<string> {
-    const ended = new Set(entries.map(({ name }) => name))
-    let bytes = 0
-    return [...new Set([...this.running, ...this.ranBefore])].filter((name) =>
-      !ended.has(name) && !this.ends.has(name) && (bytes += Buffer.byteLength(name) + 3) <= maxRunningBytes
-    )
-  }
-
-  /** Reads the record, and dies where a later attempt has it. */
-  private readonly read: Effect.Effect<void, StoreError> = Effect.gen({ self: this }, function*() {
-    const { claim, id } = this.task
-    const lost = Effect.die(new LeaseLost({ id, claim }))
-    const kept = yield* Effect.provideService(StepRecords.read(id), RecordStore, this.host.records)
-    if (kept === undefined) {
-      // It goes with its task only
-      if (this.version !== absent) return yield* lost
-      this.mustRead = false
-      this.isOwner = true
-      return
-    }
-    if (kept.head.claim > claim) return yield* lost
-    let isOurs = kept.head.claim === claim
-    if (!isOurs && this.task.attempt > 1) {
-      const task = yield* this.host.read(id)
-      if (task === undefined) return yield* lost
-      isOurs = StepRecords.areOf(kept, task)
-    }
-    // A removed task had the same id
-    if (!isOurs) yield* Effect.provideService(StepRecords.removePages(id, kept.head), RecordStore, this.host.records)
-    this.version = kept.version
-    this.isOwner = kept.head.claim === claim
-    this.head = isOurs ? kept.head : StepRecords.empty
-    this.ends = new Map(isOurs ? kept.entries.map(({ end, name }) => [name, end]) : [])
-    this.ranBefore = new Set(this.head.running)
-    this.unasked = new Set(
-      [...this.ends.keys()].filter((name) => !this.asked.has(name) && !this.options.retired.includes(name))
-    )
-    this.pending = this.pending.filter(({ name }) => !this.ends.has(name))
-    this.mustRead = false
-  })
 }

@@ -9,7 +9,7 @@
 import { Cause, Context, Effect, Exit, Schema } from "effect"
 import { withDefault } from "../domain/TaskDefinition.ts"
 import * as Thrown from "../domain/Thrown.ts"
-import { without as withoutSteps } from "../flow/Steps.ts"
+import { without as withoutSteps } from "../flow/StepRunner.ts"
 import * as Task from "../Task.ts"
 import { type Handler, HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import { type HandlerContext, TaskContext } from "../worker/TaskContext.ts"

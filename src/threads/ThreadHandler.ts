@@ -11,7 +11,7 @@
 import { Cause, Effect, Exit, Logger, References } from "effect"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import * as Thrown from "../domain/Thrown.ts"
-import { without as withoutSteps } from "../flow/Steps.ts"
+import { without as withoutSteps } from "../flow/StepRunner.ts"
 import * as LogLine from "../logs/LogLine.ts"
 import { Snoozed } from "../worker/Attempt.ts"
 import { type HandlerContext, TaskContext } from "../worker/TaskContext.ts"

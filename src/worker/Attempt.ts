@@ -5,7 +5,8 @@ import type { Pass } from "../domain/Gate.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
-import { type StepHost, Steps } from "../flow/Steps.ts"
+import type { StepHost } from "../flow/StepJournal.ts"
+import { Steps } from "../flow/Steps.ts"
 import { AttemptBreakers, type BreakerHost } from "./AttemptBreakers.ts"
 import { AttemptLimits, type LimitHost } from "./AttemptLimits.ts"
 import type { Gathering } from "./Gathering.ts"
@@ -153,7 +154,7 @@ export class Attempt implements HandlerContext<any> {
   }
 
   get steps(): Steps {
-    return this.knownSteps ??= new Steps(this.task, this.definition.steps, this.host.steps)
+    return this.knownSteps ??= new Steps(this.task, this.definition.steps, this.host.steps, Snoozed.now)
   }
 
   private get breakers(): AttemptBreakers {

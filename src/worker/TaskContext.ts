@@ -1,7 +1,7 @@
 /** What a handler can know about the attempt it runs in, and do with it. */
 import { Context, type Duration, type Effect } from "effect"
 import type { LeaseLost, StoreError } from "../domain/Errors.ts"
-import type { StepRunner } from "../flow/Steps.ts"
+import type { StepRunner } from "../flow/StepRunner.ts"
 import type { Protecting } from "./AttemptBreakers.ts"
 
 /** The running attempt, provided to every handler. */

@@ -200,6 +200,7 @@ const startClaiming = Effect.fnUntraced(
 const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch, logger: Runner.PoolLogger) {
   const { attempts, breakers, gathering, instance, recorder, slots, store, supervisor } = pool
   const records = yield* RecordStore
+  const random = yield* SecureRandom.SecureRandom
   return yield* Runner.make({
     ...pool,
     deadlines,
@@ -214,7 +215,7 @@ const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch,
       breakers,
       charge: store.charge,
       holdBack: AttemptLimits.holdBack(records),
-      steps: { records, read: store.get }
+      steps: { records, read: store.get, random: random.uuidV4() }
     }
   })
 })

@@ -20,6 +20,7 @@ import { TestClock } from "effect/testing"
 import type { TaskRecord } from "../../src/domain/TaskRecord.ts"
 import type { TaskState } from "../../src/domain/TaskState.ts"
 import * as Engine from "../../src/engine/Engine.ts"
+import type { Signals } from "../../src/flow/Signals.ts"
 import * as Expirer from "../../src/maintenance/Expirer.ts"
 import * as Resumer from "../../src/maintenance/Resumer.ts"
 import type { Supervisor } from "../../src/observability/Supervisor.ts"
@@ -38,10 +39,10 @@ import { WorkerPool } from "../../src/worker/WorkerPool.ts"
 import { TestStore } from "./TestStore.ts"
 
 /** Layers of handlers, as an application would write them. */
-export type Handlers = Layer.Layer<never, never, HandlerRegistry | TaskQueue>
+export type Handlers = Layer.Layer<never, never, HandlerRegistry | TaskQueue | Signals>
 
 /** What an engine consists of. */
-export type EngineServices = TaskQueue | Schedules | WorkerPool | HandlerRegistry | Supervisor
+export type EngineServices = TaskQueue | Signals | Schedules | WorkerPool | HandlerRegistry | Supervisor
 
 /** What a test can use. */
 export type Services = EngineServices | StoreServices | Logs | Scope.Scope

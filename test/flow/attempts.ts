@@ -8,6 +8,7 @@ import * as StepCodec from "../../src/flow/StepCodec.ts"
 import { Steps } from "../../src/flow/Steps.ts"
 import { type Change, RecordStore } from "../../src/store/RecordStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
+import { Snoozed } from "../../src/worker/Attempt.ts"
 
 /** Effects that were run, in their order: what must not happen twice. */
 export type Ledger = Array<string>
@@ -32,6 +33,8 @@ export interface StepAttempt {
   readonly reads: { count: number }
   /** The next put fails: it was not done, or it was and its answer is lost. */
   readonly fault: { next: Fault }
+  /** Done before the next put that has such a record. */
+  readonly before: { kind?: string; effect?: Effect.Effect<unknown, unknown> }
 }
 
 /** Begins an attempt. Attempts at one task share their ledger. */
@@ -45,6 +48,7 @@ export const begin = Effect.fnUntraced(function*(
   const puts: Array<ReadonlyArray<Change>> = []
   const reads = { count: 0 }
   const fault: { next: Fault } = { next: undefined }
+  const before: StepAttempt["before"] = {}
   const lost = new StoreError({ operation: "put", reason: "the test said so" })
   const watched: RecordStore["Service"] = {
     ...records,
@@ -54,6 +58,11 @@ export const begin = Effect.fnUntraced(function*(
     },
     put: (changes, nonce) =>
       Effect.suspend(() => {
+        const { effect, kind } = before
+        if (effect !== undefined && changes.some((change) => change.kind === kind)) {
+          delete before.effect
+          return Effect.andThen(Effect.orDie(effect), watched.put(changes, nonce))
+        }
         puts.push(changes)
         const { next } = fault
         fault.next = undefined
@@ -68,7 +77,11 @@ export const begin = Effect.fnUntraced(function*(
     reads.count++
     return tasks.get(id)
   }
-  const steps = new Steps(task, StepOptions.of(settings), { records: watched, read })
+  const steps = new Steps(task, StepOptions.of(settings), {
+    records: watched,
+    read,
+    random: Effect.succeed(`random-${task.id}`)
+  }, Snoozed.now)
   const stepOf: StepAttempt["stepOf"] = (name, effect, success, error) =>
     steps.run(name, effect, StepCodec.make(success, error))
   return {
@@ -77,6 +90,7 @@ export const begin = Effect.fnUntraced(function*(
     puts,
     reads,
     fault,
+    before,
     stepOf,
     step: (name) =>
       stepOf(

@@ -2,22 +2,28 @@
 import { assert, describe } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Schema } from "effect"
 import { LeaseLost } from "../../src/domain/Errors.ts"
-import { StepRefused, StepsChanged, StepUnfit } from "../../src/domain/StepErrors.ts"
+import { SignalConflict, SignalTimedOut, StepRefused, StepsChanged, StepUnfit } from "../../src/domain/StepErrors.ts"
 import type { ClaimedTask } from "../../src/domain/TaskRecord.ts"
+import * as Signals from "../../src/flow/SignalRecords.ts"
+import { Signals as SignalService } from "../../src/flow/Signals.ts"
+import * as StepCodec from "../../src/flow/StepCodec.ts"
 import * as StepRecords from "../../src/flow/StepRecords.ts"
 import { RecordStore } from "../../src/store/RecordStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
+import { Snoozed } from "../../src/worker/Attempt.ts"
 import { type Driver, scenario } from "../store/conformance/driver.ts"
 import {
   again,
   complete,
   hour,
+  minute,
   record,
   rescue,
   running,
   second,
   settle,
   settled,
+  take,
   takeOne
 } from "../store/conformance/fixtures.ts"
 import { begin, type Ledger } from "./attempts.ts"
@@ -420,6 +426,173 @@ export const keepsSteps = (name: string, driver: Driver) =>
         }))
     })
 
+    describe("while it waits", () => {
+      const codec = StepCodec.make(Schema.String, Declined)
+      const approval = { name: "approval" }
+      const event = { name: "paid", token: Signals.eventToken("paid", "invoice-42") }
+      const value = (value: string) =>
+        ({ _tag: "Value", value }) as const
+      const completed = (token: string, end: Signals.SignalEnd) =>
+        SignalService.use((signals) =>
+          signals.complete(token, end)
+        )
+      /** Ends an attempt as its pool would: the delay for which the task sleeps. */
+      const asleep = Effect.fnUntraced(function*<E>(task: ClaimedTask, effect: Effect.Effect<unknown, E>) {
+        const defect = yield* defectOf(effect)
+        if (!(defect instanceof Snoozed)) {
+          return assert.fail(String(defect))
+        }
+        const { delayMs } = defect
+        yield* settled({ _tag: "Snooze", id: task.id, claim: task.claim, delayMs })
+        return delayMs
+      })
+      /** What another attempt at a task is given. */
+      const waited = Effect.fnUntraced(
+        function*(task: ClaimedTask, signal: { readonly name: string; readonly token?: string }) {
+          const { steps } = yield* begin(task, [])
+          return yield* steps.waitFor("wait", signal, codec)
+        }
+      )
+      const due = (task: ClaimedTask) =>
+        TaskStore.use((store) =>
+          store.reschedule([{ id: task.id, type: "work", queue: "default", delayMs: 0 }])
+        )
+      const failureOf = (exit: Exit.Exit<unknown, unknown>) =>
+        Exit.isFailure(exit) ? Cause.squash(exit.cause) : exit
+      const waiting = (name: string, body: () => Effect.Effect<void, unknown, any>) =>
+        scenario(driver, name, () =>
+          Effect.provide(Effect.suspend(body), SignalService.layer))
+
+      waiting("a sleep ends at the time that was stored, by the store's clock", () =>
+        Effect.gen(function*() {
+          const task = yield* running({ maxRetries: -1 })
+          const first = yield* begin(task, [])
+          assert.strictEqual(yield* asleep(task, first.steps.sleep("trial", hour)), hour)
+          yield* driver.advance("59 minutes")
+          yield* due(task)
+          const again = yield* takeOne()
+          const second = yield* begin(again, [])
+          const left = yield* asleep(again, second.steps.sleep("trial", hour))
+          assert.isAtMost(left, minute)
+          assert.isAbove(left, minute / 2)
+          assert.lengthOf(yield* take(), 0)
+          yield* driver.advance("1 minute")
+          const third = yield* begin(yield* takeOne(), [])
+          yield* third.steps.sleep("trial", hour)
+        }))
+
+      waiting("a completed signal makes the task due at once, and its end is kept with the task", () =>
+        Effect.gen(function*() {
+          const task = yield* running({ maxRetries: -1 })
+          const first = yield* begin(task, [])
+          const token = yield* first.steps.token("approval")
+          yield* asleep(task, first.steps.waitFor("wait", approval, codec))
+          yield* driver.advance("20 days")
+          assert.lengthOf(yield* take(), 0)
+          yield* completed(token, value("ada"))
+          const again = yield* takeOne()
+          const second = yield* begin(again, [])
+          assert.strictEqual(yield* second.steps.token("approval"), token)
+          assert.strictEqual(yield* second.steps.waitFor("wait", approval, codec), "ada")
+          assert.lengthOf(yield* kept("signal-waiter"), 0)
+          const next = yield* retried(again)
+          const [record] = yield* RecordStore.use((store) =>
+            store.get("signal", [token])
+          )
+          const change = { kind: "signal", id: token, expects: record!.version, document: null }
+          yield* RecordStore.use((store) =>
+            store.put([change])
+          )
+          assert.strictEqual(yield* waited(next, approval), "ada")
+        }))
+
+      waiting("no completion is missed that comes before the wait is written", () =>
+        Effect.gen(function*() {
+          const signals = yield* SignalService
+          const { before, steps } = yield* begin(yield* running(), [])
+          const token = yield* steps.token("approval")
+          Object.assign(before, { kind: "signal-waiter", effect: signals.complete(token, value("early")) })
+          assert.strictEqual(yield* steps.waitFor("wait", approval, codec), "early")
+        }))
+
+      waiting("no completion is missed that comes before the attempt has ended", () =>
+        Effect.gen(function*() {
+          const task = yield* running()
+          const { steps } = yield* begin(task, [])
+          assert.instanceOf(yield* defectOf(steps.waitFor("wait", event, codec)), Snoozed)
+          yield* completed(event.token, value("late"))
+          assert.strictEqual(yield* Signals.wake(event.token), 1)
+          yield* settled({ _tag: "Snooze", id: task.id, claim: task.claim, delayMs: 1000 * hour })
+          yield* driver.advance("6 seconds")
+          yield* Signals.lookAtSignals
+          // The one that completed it looks again as well, and holds the task while it does
+          let woken = yield* take()
+          while (woken.length === 0) {
+            woken = yield* Effect.andThen(Effect.yieldNow, take())
+          }
+          assert.strictEqual(yield* waited(woken[0]!, event), "late")
+        }))
+
+      waiting("no completion is missed where the waiter dies before it has looked once more", () =>
+        Effect.gen(function*() {
+          const task = yield* running()
+          yield* completed(event.token, value("early"))
+          yield* RecordStore.use((store) =>
+            store.put([Signals.waiting(event.token, task, 0)])
+          )
+          yield* settled({ _tag: "Snooze", id: task.id, claim: task.claim, delayMs: 1000 * hour })
+          yield* driver.advance("10 seconds")
+          yield* Signals.lookAtWaiters
+          assert.strictEqual((yield* takeOne()).id, task.id)
+        }))
+
+      waiting("of an end and a timeout at the same moment one counts, for both sides", () =>
+        Effect.gen(function*() {
+          const signals = yield* SignalService
+          const task = yield* running()
+          const first = yield* begin(task, [])
+          const token = yield* first.steps.token("approval")
+          yield* asleep(task, first.steps.waitFor("wait", approval, codec, hour))
+          yield* driver.advance("1 hour")
+          const { before, steps } = yield* begin(yield* takeOne(), [])
+          Object.assign(before, { kind: "signal", effect: signals.complete(token, value("just in time")) })
+          assert.strictEqual(yield* steps.waitFor("wait", approval, codec, hour), "just in time")
+          const late = yield* begin(yield* running(), [])
+          const other = yield* late.steps.token("approval")
+          const out = yield* Effect.exit(late.steps.waitFor("wait", approval, codec, 0))
+          assert.instanceOf(failureOf(out), SignalTimedOut)
+          assert.instanceOf(failureOf(yield* Effect.exit(completed(other, value("too late")))), SignalConflict)
+        }))
+
+      waiting("an event wakes all that wait, page by page, and of completions at the same time one counts", () =>
+        Effect.gen(function*() {
+          const tasks = yield* Effect.forEach(Array.from({ length: 230 }), () =>
+            running())
+          for (const task of tasks) {
+            const { steps } = yield* begin(task, [])
+            yield* asleep(task, steps.waitFor("wait", event, codec))
+          }
+          const texts = ["a", "b", "c"]
+          const exits = yield* Effect.forEach(texts, (text) =>
+            Effect.exit(completed(event.token, value(text))), {
+            concurrency: "unbounded"
+          })
+          assert.lengthOf(exits.filter(Exit.isSuccess), 1)
+          const woken = yield* take()
+          assert.lengthOf(woken, 230)
+          const given = new Set<string>()
+          for (const task of woken.slice(0, 3)) {
+            given.add(yield* waited(task, event))
+          }
+          assert.deepStrictEqual(
+            [...given],
+            texts.filter((_, index) =>
+              Exit.isSuccess(exits[index]!)
+            )
+          )
+        }))
+    })
+
     scenario(
       driver,
       "a task that has the id of a removed one begins with no steps, at its first attempt and at a later one",
@@ -459,8 +632,7 @@ export const keepsSteps = (name: string, driver: Driver) =>
           const ledger: Ledger = []
           const tasks = yield* Effect.forEach(Array.from({ length: 30 }), () =>
             running({}, { leaseForMs: 24 * hour }))
-          const attempts = yield* Effect.forEach(tasks, (task) =>
-            begin(task, ledger))
+          const attempts = yield* Effect.forEach(tasks, (task) => begin(task, ledger))
           const value = "x".repeat(9000)
           for (const { step, stepOf } of attempts) {
             yield* step("a")
@@ -491,9 +663,7 @@ export const keepsSteps = (name: string, driver: Driver) =>
           yield* driver.advance("7 hours")
           assert.strictEqual(yield* sweep, 29)
           assert.deepStrictEqual(
-            (yield* kept("step")).map(({ id }) =>
-              id
-            ),
+            (yield* kept("step")).map(({ id }) => id),
             [tasks[0]!.id]
           )
           assert.lengthOf(yield* kept("step-page"), 1)

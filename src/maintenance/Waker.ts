@@ -1,0 +1,32 @@
+/**
+ * Brings tasks forward whose signals were completed, where the one that completed them died before it did, and removes signals and waiters
+ * that are of no use. The leader does it; harmless when another one does too.
+ */
+import { Duration, Effect, Layer } from "effect"
+import * as Signals from "../flow/SignalRecords.ts"
+import { Supervisor } from "../observability/Supervisor.ts"
+import type { RecordStore } from "../store/RecordStore.ts"
+import type { TaskStore } from "../store/TaskStore.ts"
+import { Leader } from "./Leader.ts"
+import { Interval } from "./Resumer.ts"
+
+/** Runs the waker until the scope closes. */
+export const layer: Layer.Layer<never, never, TaskStore | RecordStore | Supervisor | Leader> = Layer.effectDiscard(
+  Effect.gen(function*() {
+    const leader = yield* Leader
+    const supervisor = yield* Supervisor
+    const maxMs = Duration.toMillis(yield* Interval)
+    const stores = yield* Effect.context<TaskStore | RecordStore>()
+    const look = Effect.map(
+      Effect.all([Signals.lookAtSignals, Signals.lookAtWaiters]),
+      ([signals, waiters]) => Math.min(signals, waiters)
+    ).pipe(Effect.provideContext(stores))
+    yield* supervisor.loop(
+      "waker",
+      Effect.gen(function*() {
+        const nextInMs = (yield* leader.leads) ? yield* look : Infinity
+        yield* nextInMs === 0 ? Effect.yieldNow : Effect.sleep(Math.min(maxMs, nextInMs))
+      })
+    )
+  })
+)
