@@ -457,6 +457,102 @@ for (const [place, layer] of Object.entries(places)) {
         assert.deepStrictEqual(yield* queue.get("five"), task!.task)
       }).pipe(Effect.provide(layer)))
 
+    it.live("merges, refuses and postpones tasks with one key", () =>
+      Effect.gen(function*() {
+        const spoken = (text: string) => ({ text, at })
+        const windows = ["waiting", "unfinished", "kept", "1 hour", 1000.5] as const
+        for (const [number, window] of windows.entries()) {
+          const unique = { key: `u${number}`, window }
+          const first = yield* Shout.enqueue(spoken("1"), { unique, delay: "1 hour" })
+          assert.deepStrictEqual([first.duplicate, first.merge], [false, undefined])
+          const again = yield* Shout.enqueue(spoken("2"), { unique })
+          assert.deepStrictEqual([again.id, again.duplicate, again.merge], [first.id, true, undefined])
+          const refused = yield* Effect.flip(
+            Shout.enqueue(spoken("3"), { unique: { ...unique, onConflict: "refuse" } })
+          )
+          assert.instanceOf(refused, KeyConflict)
+          assert.deepInclude(refused, { type: "shout", key: unique.key, id: first.id, state: "scheduled" })
+          const replaced = yield* Shout.enqueue(spoken("4"), { unique: { ...unique, onConflict: "replace" } })
+          assert.deepStrictEqual([replaced.id, replaced.merge], [first.id, "replaced"])
+          const postpone = { by: "2 hours", maxDelay: "150 minutes" } as const
+          for (const [text, latest] of [["5", "2 hours"], ["6", "2 hours"]] as const) {
+            const postponed = yield* Shout.enqueue(spoken(text), { unique: { ...unique, postpone } })
+            assert.deepStrictEqual([postponed.id, postponed.merge], [first.id, "postponed"])
+            const { createdAt, dueAt, payload } = yield* first.task
+            assert.strictEqual(payload.text, text)
+            const waits = Duration.toMillis(DateTime.distance(createdAt, dueAt))
+            assert.isAtLeast(waits, Duration.toMillis(latest))
+            assert.isAtMost(waits, Duration.toMillis(postpone.maxDelay))
+          }
+          const batch = yield* Shout.enqueueAll([spoken("7"), spoken("8")], {
+            each: () => ({ unique: { ...unique, onConflict: "replace" } })
+          })
+          assert.deepStrictEqual(batch.map(({ id, merge }) => [id, merge]), [
+            [first.id, "replaced"],
+            [first.id, "replaced"]
+          ])
+        }
+        for (
+          const [option, unique] of [
+            ["unique.key", { key: "" }],
+            ["unique.window", { key: "k", window: 0 }],
+            ["unique.postpone.maxDelay", { key: "k", postpone: { by: "2 seconds", maxDelay: "1 second" } }]
+          ] as const
+        ) {
+          const invalid = yield* Effect.flip(Shout.enqueue(spoken("9"), { unique }))
+          assert.instanceOf(invalid, InvalidOption)
+          assert.strictEqual(invalid.option, option)
+        }
+      }).pipe(Effect.provide(layer)))
+
+    it.live("lets tasks of a key follow one another, and reruns none whose key a later one has", () =>
+      Effect.gen(function*() {
+        const unique = { key: "loud" }
+        const first = yield* Shout.enqueue({ text: "too long", at }, { unique })
+        yield* Effect.flip(first.result)
+        const second = yield* Shout.enqueue({ text: "hi", at }, { unique, delay: "1 hour" })
+        assert.isFalse(second.duplicate)
+        const queue = yield* TaskQueue
+        assert.deepStrictEqual(yield* queue.rerun([first.id]), [{ _tag: "superseded" }])
+        assert.strictEqual((yield* Effect.flip(queue.rerun(first.id)))._tag, "TaskSuperseded")
+      }).pipe(Effect.provide(layer)))
+
+    it.live("changes a task that waits, and none that has started", () =>
+      Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        const handle = yield* Shout.enqueue({ text: "hello", at }, { delay: "1 hour" })
+        yield* handle.reschedule({ priority: "critical", delay: "2 hours" })
+        const { createdAt, dueAt, priority } = yield* handle.task
+        assert.strictEqual(priority, 3)
+        assert.isAtLeast(Duration.toHours(DateTime.distance(createdAt, dueAt)), 2)
+        const runAt = DateTime.makeUnsafe("2040-01-02T03:04:05.678Z")
+        yield* queue.reschedule(handle.id, { runAt })
+        assert.deepStrictEqual((yield* handle.task).dueAt, runAt)
+        yield* handle.reschedule({ payload: { text: "you", at }, delay: 0 })
+        assert.deepStrictEqual(yield* handle.result, { loud: "YOU", at })
+        const conflict = yield* Effect.flip(handle.reschedule({ delay: 0 }))
+        assert.instanceOf(conflict, StateConflict)
+        assert.deepInclude(conflict, { id: handle.id, operation: "reschedule", state: "completed" })
+        const running = yield* Never.enqueue()
+        yield* Effect.repeat(running.task, { until: ({ state }) => state === "running", schedule: Schedule.spaced(20) })
+        assert.instanceOf(yield* Effect.flip(running.reschedule({ priority: 0 })), StateConflict)
+        yield* running.cancel
+        assert.instanceOf(yield* Effect.flip(queue.reschedule("none", { delay: 0 })), TaskNotFound)
+        const keyed = yield* Once.enqueue({ n: 1 }, { delay: "1 hour" })
+        for (
+          const [option, change] of [
+            ["payload", { payload: { n: 2 } }],
+            ["payload", {}],
+            ["priority", { priority: 10 }],
+            ["delay", { delay: 0, runAt }]
+          ] as const
+        ) {
+          const invalid = yield* Effect.flip(keyed.reschedule(change))
+          assert.instanceOf(invalid, InvalidOption, JSON.stringify(change))
+          assert.strictEqual(invalid.option, option)
+        }
+      }).pipe(Effect.provide(layer)))
+
     it.live("is told that the queue is full, or waits for room", () =>
       Effect.gen(function*() {
         const queue = yield* TaskQueue

@@ -79,6 +79,37 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       assert.deepStrictEqual(all.map(({ priority }) => priority), [3, 3, 3, 2, 2, 2, 1, 1, 1, 0, 0, 0])
     }))
 
+  test("keys that tasks of an earlier version have are kept, and pass to no task with a window", (schema) =>
+    Effect.gen(function*() {
+      const windowed = (onConflict: "return" | "refuse" | "replace", fields: Parameters<typeof task>[0]) =>
+        task({ unique: { window: "unfinished", onConflict, byMs: 0, maxMs: null }, ...fields })
+      const waiting = task({ key: "waiting", payload: "1" })
+      const ended = task({ key: "ended", payload: "1" })
+      yield* Effect.scoped(
+        Effect.flatMap(
+          storeOf(open(schema)),
+          (store) => Effect.andThen(store.enqueue([[waiting, ended]]), store.cancel([ended.id]))
+        )
+      )
+      yield* sql(`DROP INDEX "${schema}".task_key`)
+      yield* sql(`ALTER TABLE "${schema}".task DROP COLUMN key_hold, DROP COLUMN key_lost`)
+      yield* sql(`CREATE UNIQUE INDEX task_key ON "${schema}".task (type, key) WHERE key IS NOT NULL`)
+      yield* sql(`UPDATE "${schema}".layout SET version = 12`)
+      const store = yield* storeOf(open(schema))
+      const offer = (given: ReturnType<typeof task>) => Effect.map(store.enqueue([[given]]), ([answer]) => answer!)
+      const same = { _tag: "Accepted" as const, tasks: [{ id: waiting.id, duplicate: true }] }
+      assert.deepInclude(yield* offer(task({ key: "waiting", payload: "1" })), same)
+      assert.deepInclude(yield* offer(windowed("return", { key: "waiting", payload: "2" })), same)
+      assert.strictEqual((yield* offer(task({ key: "waiting", payload: "2" })))._tag, "Conflict")
+      const replaced = [{ id: waiting.id, duplicate: true, merge: "replaced" as const }]
+      assert.deepInclude(yield* offer(windowed("replace", { key: "waiting", payload: "3" })), { tasks: replaced })
+      assert.strictEqual((yield* store.get(waiting.id))!.payload, "3")
+      // such a key is kept as long as its task is stored
+      assert.deepInclude(yield* offer(windowed("refuse", { key: "ended" })), { _tag: "Conflict", state: "cancelled" })
+      assert.deepStrictEqual(yield* store.remove([ended.id]), ["removed"])
+      assert.strictEqual((yield* offer(windowed("refuse", { key: "ended" })))._tag, "Accepted")
+    }))
+
   test("a schema of an earlier version gives its API keys and paused queues", (schema) =>
     Effect.gen(function*() {
       yield* Effect.scoped(open(schema))

@@ -118,6 +118,62 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
     })
   )
 
+  const uniqueBy = (
+    onConflict: "return" | "refuse" | "replace" | "postpone",
+    fields: Parameters<typeof task>[0] = {}
+  ) => task({ key: "unique", unique: { window: "unfinished", onConflict, byMs: 60_000, maxMs: null }, ...fields })
+  const offer = (...given: ReadonlyArray<ReturnType<typeof task>>) =>
+    Effect.map(TaskStore.use((store) => store.enqueue([given])), ([answer]) => answer!)
+
+  test(
+    "a unique task is rolled back with the transaction, and its key is free again",
+    Effect.gen(function*() {
+      const lost = yield* held(offer(uniqueBy("refuse", { id: "lost" })))
+      yield* lost.rollBack
+      assert.strictEqual((yield* offer(uniqueBy("refuse", { id: "next" })))._tag, "Accepted")
+      assert.deepStrictEqual((yield* take()).map(({ id }) => id), ["next"])
+    })
+  )
+
+  test(
+    "what is made of a waiting task is rolled back with the transaction, and a key that was passed on comes back",
+    Effect.gen(function*() {
+      yield* offer(uniqueBy("refuse", { id: "waiting", payload: "1" }))
+      const before = yield* record("waiting")
+      for (const onConflict of ["replace", "postpone"] as const) {
+        const lost = yield* held(offer(uniqueBy(onConflict, { payload: "2" })))
+        yield* lost.rollBack
+        assert.deepStrictEqual(yield* record("waiting"), before, onConflict)
+      }
+      yield* settle(complete(yield* takeOne()))
+      const passing = yield* held(offer(uniqueBy("refuse", { id: "lost" })))
+      yield* passing.rollBack
+      assert.deepStrictEqual(yield* record("waiting"), { ...yield* record("waiting"), hold: before.hold })
+      const next = yield* held(offer(uniqueBy("refuse", { id: "next" })))
+      yield* next.commit
+      assert.deepStrictEqual((yield* take()).map(({ id }) => id), ["next"])
+    })
+  )
+
+  test(
+    "of two transactions with one key at once the second one waits for the first, and then follows its end",
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      for (const [end, expected] of [["commit", "Conflict"], ["rollBack", "Accepted"]] as const) {
+        const key = `both-${end}`
+        const first = yield* held(offer(uniqueBy("refuse", { key, id: `first-${end}` })))
+        const second = yield* Effect.forkChild(
+          sql.withTransaction(offer(uniqueBy("refuse", { key, id: `second-${end}` })))
+        )
+        yield* Effect.sleep("100 millis")
+        yield* first[end]
+        assert.strictEqual((yield* Fiber.join(second))._tag, expected, end)
+        const left = (yield* take()).map(({ id }) => id)
+        assert.deepStrictEqual(left, [end === "commit" ? "first-commit" : "second-rollBack"])
+      }
+    })
+  )
+
   test(
     "an open transaction holds up no other caller",
     Effect.gen(function*() {

@@ -20,6 +20,7 @@ import {
   take,
   takeIds,
   takeOne,
+  task,
   tasks
 } from "../conformance/fixtures.ts"
 import { connect } from "./fixtures.ts"
@@ -94,6 +95,38 @@ await withServer("Redis", Redis.find, async (server) => {
           assert.deepStrictEqual(yield* PausedQueues.names, ["a b"])
         }).pipe(Effect.provide(storeOn(name)))
         assert.notInclude(yield* keys(root), "paused")
+      }))
+  })
+
+  describe("keys in Redis", () => {
+    it.live("that tasks of an earlier version have are kept, and pass to no task with a window", () =>
+      Effect.gen(function*() {
+        const name = yield* prefix
+        const windowed = (onConflict: "return" | "refuse" | "replace", fields: Parameters<typeof task>[0]) =>
+          task({ unique: { window: "unfinished", onConflict, byMs: 0, maxMs: null }, ...fields })
+        const waiting = task({ key: "waiting", payload: "1" })
+        const ended = task({ key: "ended", payload: "1" })
+        yield* Effect.provide(
+          TaskStore.use((store) => Effect.andThen(store.enqueue([[waiting, ended]]), store.cancel([ended.id]))),
+          storeOn(name)
+        )
+        yield* redis.send("HSET", `{${name}}:meta`, "version", "6")
+        yield* Effect.gen(function*() {
+          const store = yield* TaskStore
+          const offer = (given: ReturnType<typeof task>) => Effect.map(store.enqueue([[given]]), ([answer]) => answer!)
+          const tasks = [{ id: waiting.id, duplicate: true }]
+          assert.deepInclude(yield* offer(task({ key: "waiting", payload: "1" })), { tasks })
+          assert.deepInclude(yield* offer(windowed("return", { key: "waiting", payload: "2" })), { tasks })
+          assert.strictEqual((yield* offer(task({ key: "waiting", payload: "2" })))._tag, "Conflict")
+          const replaced = [{ id: waiting.id, duplicate: true, merge: "replaced" as const }]
+          assert.deepInclude(yield* offer(windowed("replace", { key: "waiting", payload: "3" })), { tasks: replaced })
+          assert.strictEqual((yield* store.get(waiting.id))!.payload, "3")
+          // such a key is kept as long as its task is stored
+          const refused = yield* offer(windowed("refuse", { key: "ended" }))
+          assert.deepInclude(refused, { _tag: "Conflict", state: "cancelled" })
+          assert.deepStrictEqual(yield* store.remove([ended.id]), ["removed"])
+          assert.strictEqual((yield* offer(windowed("refuse", { key: "ended" })))._tag, "Accepted")
+        }).pipe(Effect.provide(storeOn(name)))
       }))
   })
 
