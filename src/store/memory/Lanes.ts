@@ -57,23 +57,29 @@ export class Lane<Task extends Pending> extends OrderedLane<Task, Lane<Task>> {
   }
 }
 
-/** Pending tasks by rank. */
+/**
+ * Pending tasks by rank. Nearly all arrive in the order of work, and the deque holds those, at a cost that does not grow with the backlog.
+ * What arrives before others is in the stack of its priority.
+ */
 class Pile<Task extends Pending> implements Waiting<Task> {
-  private readonly stacks: Array<Stack<Task> | undefined> = []
-  private only: Stack<Task> | undefined
+  private readonly inOrder = new Deque<Task>()
+  private stacks: Array<Stack<Task> | undefined> | undefined
 
   push(task: Task): void {
-    let stack = this.stacks[task.priority]
-    if (stack === undefined) {
-      stack = this.stacks[task.priority] = new Stack()
-      this.only = Object.keys(this.stacks).length === 1 ? stack : undefined
+    const last = this.inOrder.last()
+    if (last === undefined || byRank(last, task)) this.inOrder.push(task)
+    else {
+      this.stacks ??= []
+      const stack = this.stacks[task.priority] ??= new Stack()
+      stack.push(task)
     }
-    stack.push(task)
   }
 
   first(): Task | undefined {
-    if (this.only !== undefined) return this.only.first()
-    let best: Task | undefined
+    let best = this.inOrder.first()
+    // those that have been cancelled since are dropped
+    for (; best !== undefined && best.state !== "pending"; best = this.inOrder.first()) this.inOrder.shift()
+    if (this.stacks === undefined) return best
     for (const stack of this.stacks) {
       const first = stack?.first()
       if (first !== undefined && (best === undefined || byRank(first, best))) best = first
@@ -82,18 +88,18 @@ class Pile<Task extends Pending> implements Waiting<Task> {
   }
 
   shift(task: Task): void {
-    this.stacks[task.priority]!.shift(task)
+    if (this.inOrder.first() === task) this.inOrder.shift()
+    else this.stacks![task.priority]!.shift(task)
   }
 
-  // stacks find out by themselves which tasks are still pending
+  // it finds out by itself which tasks are still pending
   stepOver(): void {}
   left(): void {}
 }
 
 /**
  * Pending tasks of one priority. Within one priority the order of ranks is the order of due
- * times, and nearly every task arrives in that order: the deque holds those, at a cost that does not grow with the
- * backlog, and the heap the few that come back with an earlier due time.
+ * times, and nearly every task arrives in that order: the heap has the few that come back with an earlier due time.
  */
 class Stack<Task extends Pending> {
   private readonly inOrder = new Deque<Task>()
@@ -105,18 +111,9 @@ class Stack<Task extends Pending> {
     else this.outOfOrder.push(task)
   }
 
-  /** The first task that is still pending; those that have been cancelled since are dropped. */
   first(): Task | undefined {
-    let a = this.inOrder.first()
-    while (a !== undefined && a.state !== "pending") {
-      this.inOrder.shift()
-      a = this.inOrder.first()
-    }
-    let b = this.outOfOrder.first()
-    while (b !== undefined && b.state !== "pending") {
-      this.outOfOrder.shift()
-      b = this.outOfOrder.first()
-    }
+    const a = firstPending(this.inOrder)
+    const b = firstPending(this.outOfOrder)
     return a === undefined || (b !== undefined && byRank(b, a)) ? b : a
   }
 
@@ -124,6 +121,16 @@ class Stack<Task extends Pending> {
     if (this.inOrder.first() === task) this.inOrder.shift()
     else this.outOfOrder.shift()
   }
+}
+
+/** The first task that is still pending; those that have been cancelled since are dropped. */
+const firstPending = <Task extends Pending>(tasks: Deque<Task> | Heap<Task>): Task | undefined => {
+  let first = tasks.first()
+  while (first !== undefined && first.state !== "pending") {
+    tasks.shift()
+    first = tasks.first()
+  }
+  return first
 }
 
 interface OfLane {

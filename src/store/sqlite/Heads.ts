@@ -50,11 +50,19 @@ export class Kept {
   }
 }
 
+/** Where lists are read from. One serves many of them: there may be a list for each task. */
+export interface Source<Row> {
+  /** How many are read first. */
+  readonly firstAmount: () => number
+  /** Tasks of a line, or those without a gate where that is an empty text, without so many first ones. */
+  readonly read: (gate: string, amount: number, offset: number) => Array<Row>
+}
+
 /** The first tasks of one lane or line, in the order of work. */
 export class Heads<Row extends Place> implements Waiting<Row> {
   private readonly kept: Kept
-  private readonly read: (amount: number, offset: number) => ReadonlyArray<Row>
-  private readonly firstAmount: () => number
+  private readonly source: Source<Row>
+  private readonly gate: string
   private rows: Array<Row> = []
   /** The first of them that is not taken. */
   private next = 0
@@ -66,17 +74,12 @@ export class Heads<Row extends Place> implements Waiting<Row> {
   private taken = 0
   private claim = -1
 
-  /** `read` gives tasks from the file, without so many first ones. A list that is whole begins with a lane or line that has no tasks. */
-  constructor(
-    kept: Kept,
-    isWhole: boolean,
-    firstAmount: () => number,
-    read: (amount: number, offset: number) => ReadonlyArray<Row>
-  ) {
+  /** A list that is whole begins with a lane or line that has no tasks. */
+  constructor(kept: Kept, isWhole: boolean, source: Source<Row>, gate: string) {
     this.kept = kept
     this.isWhole = isWhole
-    this.firstAmount = firstAmount
-    this.read = read
+    this.source = source
+    this.gate = gate
   }
 
   /** The first tasks of a list of which nothing is known, and whether there are no others. */
@@ -93,10 +96,12 @@ export class Heads<Row extends Place> implements Waiting<Row> {
   }
 
   private readOn(): Row | undefined {
-    this.amount = this.amount === 0 ? this.firstAmount() : Math.min(this.amount * 2, Math.max(this.amount, maxRead))
-    const rows = this.read(this.amount, this.claim === this.kept.claim ? this.taken : 0)
+    this.amount = this.amount === 0
+      ? this.source.firstAmount()
+      : Math.min(this.amount * 2, Math.max(this.amount, maxRead))
+    const rows = this.source.read(this.gate, this.amount, this.claim === this.kept.claim ? this.taken : 0)
     this.isWhole = rows.length < this.amount
-    this.rows = [...rows]
+    this.rows = rows
     this.next = 0
     this.kept.count += rows.length
     this.kept.read(this)

@@ -28,7 +28,7 @@ import { OrderedLane } from "../OrderedLane.ts"
 import { stateCode } from "../TaskRow.ts"
 import type { Stranded } from "../TaskStore.ts"
 import { prepare, type Statement } from "./Database.ts"
-import { Heads, Kept } from "./Heads.ts"
+import { Heads, Kept, type Source } from "./Heads.ts"
 import { Passes } from "./Passes.ts"
 import { Upcoming } from "./Upcoming.ts"
 
@@ -221,8 +221,17 @@ export class Lanes {
   }
 
   private linesOf(lane: Lane) {
+    if (lane.lines !== undefined) return lane.lines
     const { queue, type } = lane
-    return lane.lines ??= new Lines(queue, type, this.keeper, (gate) => this.headsOfLine(queue, type, gate))
+    const source: Source<GatedTask> = {
+      // a claim takes one task of most lines, or none
+      firstAmount: () => aFew,
+      read: (gate, amount, offset) =>
+        this.lineHeads.all(queue, type, gate, amount, offset)
+          .map(([rank, seq]) => new Head(rank, seq, gate, this.detailsOf))
+    }
+    const headsOf = (gate: string) => new Heads(this.kept, !this.isLoading, source, gate)
+    return lane.lines = new Lines(queue, type, this.keeper, headsOf)
   }
 
   /** To be called with the number that a claim gives to the first of the tasks that it has taken. */
@@ -293,31 +302,17 @@ export class Lanes {
     return taken
   }
 
-  private headsOf(queue: string, type: string): Heads<Place> {
-    const firstAmount = () => {
-      // one more than may be taken tells where the lane goes on
-      const amount = this.hasRead ? aFew : this.limit + 1
-      this.hasRead = true
-      return amount
+  private plainOf(queue: string, type: string): Heads<Place> {
+    const source: Source<Place> = {
+      firstAmount: () => {
+        // one more than may be taken tells where the lane goes on
+        const amount = this.hasRead ? aFew : this.limit + 1
+        this.hasRead = true
+        return amount
+      },
+      read: (_, amount, offset) => this.heads.all(queue, type, amount, offset).map(([rank, seq]) => ({ rank, seq }))
     }
-    return new Heads<Place>(
-      this.kept,
-      !this.isLoading,
-      firstAmount,
-      (amount, offset) => this.heads.all(queue, type, amount, offset).map(([rank, seq]) => ({ rank, seq }))
-    )
-  }
-
-  /** The same of a line, which mostly gives a claim one task or none. */
-  private headsOfLine(queue: string, type: string, gate: string): Heads<GatedTask> {
-    return new Heads<GatedTask>(
-      this.kept,
-      !this.isLoading,
-      () => aFew,
-      (amount, offset) =>
-        this.lineHeads.all(queue, type, gate, amount, offset)
-          .map(([rank, seq]) => new Head(rank, seq, gate, this.detailsOf))
-    )
+    return new Heads(this.kept, !this.isLoading, source, "")
   }
 
   /** Up to `limit` lanes that are not covered. */
@@ -342,7 +337,7 @@ export class Lanes {
     const least = this.version === undefined ? 64 : 4
     this.isLoading = true
     const lanes = this.lanes = new LaneOrder<Place, Lane>((queue, ofType) =>
-      new Lane(queue, ofType, this.headsOf(queue, ofType.type))
+      new Lane(queue, ofType, this.plainOf(queue, ofType.type))
     )
     for (let row = this.nextLane.get("", ""); row !== undefined;) {
       const [queue, type, gate, rank, seq] = row
@@ -375,12 +370,11 @@ export class Lanes {
         const line = lines.file(gate, { rank, seq })
         line.turn = turns.get(gate) ?? line.turn
         this.lanes!.file(lane.queue, lane.type, { rank, seq })
-        const first = start
-        while (start < rows.length && rows[start]![0] === gate) start++
-        headsOf(line).begin(
-          rows.slice(first, start).map(([, rank, seq]) => new Head(rank, seq, line.gate, this.detailsOf)),
-          start < rows.length || !hasMore
-        )
+        const heads: Array<Head> = []
+        for (let row = rows[start]; row !== undefined && row[0] === gate; row = rows[++start]) {
+          heads.push(new Head(row[1], row[2], line.gate, this.detailsOf))
+        }
+        headsOf(line).begin(heads, start < rows.length || !hasMore)
         after = gate
       }
       amount = found > 1 && this.kept.hasRoom ? Math.min(amount * 2, maxLoaded) : least
@@ -389,7 +383,7 @@ export class Lanes {
 }
 
 const headsOf = (line: Line<GatedTask>): Heads<GatedTask> =>
-  // made by `headsOfLine`
+  // made by `linesOf`
   line.tasks as Heads<GatedTask>
 
 /** When the first task of a queue and type became due that is pending, in the order of work, whatever its gate. */

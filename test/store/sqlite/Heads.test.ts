@@ -306,10 +306,13 @@ const listsOf = (count: number, isWhole: boolean) => {
   const files = Array.from({ length: count }, (): Array<Place> => [])
   let reads = 0
   const lists = files.map((rows) =>
-    new Heads<Place>(kept, isWhole, () => 2, (amount, offset) => {
-      reads++
-      return rows.slice(offset, offset + amount)
-    })
+    new Heads<Place>(kept, isWhole, {
+      firstAmount: () => 2,
+      read: (_, amount, offset) => {
+        reads++
+        return rows.slice(offset, offset + amount)
+      }
+    }, "")
   )
   return { kept, files, lists, reads: () => reads }
 }
