@@ -268,6 +268,21 @@ describe("start_within over HTTP", () => {
       })
     }).pipe(Effect.provide(layer())))
 
+  it.effect("is counted at /metrics when its task starts", () =>
+    Effect.gen(function*() {
+      yield* reaches(yield* posted({ type: "echo", start_within: "1h" }), "completed")
+      yield* reaches(yield* posted({ type: "echo" }), "completed")
+      const past = { type: "echo", run_at: "1969-01-01T00:00:00Z", start_within: "1h" }
+      yield* reaches(yield* posted(past), "completed")
+      const { text } = yield* expecting(200, get("/metrics"))
+      const lines = text.split("\n").filter((line) => line.startsWith("taskforge_task_starts_total{"))
+      for (const outcome of ["in_time", "late"]) {
+        const found = lines.filter((line) => line.includes(`queue="default"`) && line.includes(`outcome="${outcome}"`))
+        assert.strictEqual(found.length, 1)
+        assert.match(found[0]!, /type="echo".* 1$/)
+      }
+    }).pipe(Effect.provide(layer({ handlers }))))
+
   it.effect("is refused where it says no time", () =>
     Effect.gen(function*() {
       const { id } = yield* posted({ type: "count", payload: { n: 1 } })
