@@ -181,7 +181,8 @@ each("HSET", root .. ":state", states)
 each("HSET", root .. ":result", results)
 for keyed, set in pairs(finished) do each("ZADD", root .. ":finished:C" .. keyed, set) end
 for lane, list in pairs(lists) do each("ZADD", root .. ":list:C:" .. lane, list) end
-if passes[1] then gated().leave(passes) end
+if passes[1] then runs().leave(passes) end
+if madeRuns then madeRuns.conclude() end
 if madeLines then madeLines.conclude() end
 if call("EXISTS", root .. ":failure") == 1 then each("HDEL", root .. ":failure", ended) end
 count("unfinished", -#refs)

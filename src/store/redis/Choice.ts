@@ -65,7 +65,7 @@ function gate()
       local limit = limits.of(pass)
       if limit and limit.max then counted[#counted + 1] = pass end
     end
-    lines.loadHeld(counted)
+    runs().load(counted)
     loadTurns(list)
   end
 
@@ -148,7 +148,7 @@ function gate()
       local limit = limits.of(pass)
       if limit and limit.max then
         if limit.notBefore and now < limit.notBefore then return refuse(entry, pass, nil, limit.notBefore) end
-        local room = limit.max - lines.heldOf(pass)
+        local room = limit.max - runs().of(pass)
         if room <= 0 then return refuse(entry, pass) end
         most = math.min(most, room)
       elseif limit and limit.order then

@@ -13,10 +13,10 @@
  * or a group what its place is and which set it is in: nothing for `open`, `-` for `shut`, else the group. A lane with
  * something in `open` is filed among the lanes, under the name `["queue","type",1]`, at the place of the first: a version that
  * knows nothing of gates takes this for another type.
- *
- * `held` counts the running tasks of each pass, in the scripts that start and end them. It has one more field, a long one.
  */
-export const lines = `
+import { held } from "./Held.ts"
+
+export const lines = `${held}
 local function aliasOf(lane) return string.sub(lane, 1, -2) .. ",1]" end
 
 -- the pass of a line if it has but one that is written as it is, which nearly all have
@@ -25,12 +25,9 @@ local function onlyPassOf(line, lane)
   return only ~= "" and not string.find(only, "\\\\", 1, true) and only
 end
 
--- Redis looks through a hash of few short fields from the first one on. One long field makes it a table
-local longField = string.rep("-", 65)
-
--- made where a line with a gate is met: a script pays for each function that it has
+-- made where a line with a gate is met
 local madeLines
-local function gated()
+function gated()
   if madeLines then return madeLines end
   local self = {}
   madeLines = self
@@ -41,10 +38,8 @@ local function gated()
   local lanesTouched, groupsTouched, shutting, emptied = {}, {}, {}, {}
   -- lanes that have a new group: its lines may have been parked at once
   local founded = {}
-  -- passes to be opened; how many of their tasks run, and how many more
-  local opening, held, amounts = {}, {}, {}
-  -- passes whose numbers have changed, and those of tasks that run no more
-  local counted, freed = {}, {}
+  -- passes to be opened
+  local opening = {}
 
   local function num(rank) return rank % 1 == 0 and int(rank) or string.format("%.17g", rank) end
   self.num = num
@@ -202,46 +197,7 @@ local function gated()
 
   -- to be called for tasks that have started, or with less than nothing for those that run no more
   function self.count(line, amount)
-    for _, pass in ipairs(self.passesOf(line)) do
-      amounts[pass] = (amounts[pass] or 0) + amount
-    end
-  end
-
-  -- reads how many tasks run with each of these passes, of which some may come twice
-  function self.loadHeld(passes)
-    local texts = hmget(root .. ":held", passes)
-    for index = 1, #passes do
-      local pass, text = passes[index], texts[index]
-      if held[pass] == nil then held[pass] = text and tonumber(text) or 0 end
-    end
-  end
-
-  function self.heldOf(pass)
-    if held[pass] == nil then self.loadHeld({ pass }) end
-    return held[pass] + (amounts[pass] or 0)
-  end
-
-  -- counts one more task that runs with a pass whose number was read, if fewer do than may
-  function self.enter(pass, max)
-    local number = held[pass]
-    if number >= max then return false end
-    held[pass], counted[#counted + 1] = number + 1, pass
-    return true
-  end
-
-  -- the same as count for tasks that run no more and have one pass each
-  function self.leave(passes)
-    local texts = hmget(root .. ":held", passes)
-    for index = 1, #passes do
-      local pass = passes[index]
-      local number = held[pass]
-      if number == nil then
-        local text = texts[index]
-        number = text == "1" and 1 or text and tonumber(text) or 0
-      end
-      held[pass] = number - 1
-    end
-    freed = passes
+    for _, pass in ipairs(self.passesOf(line)) do runs().add(pass, amount) end
   end
 
   local function openGroups(groups)
@@ -388,46 +344,10 @@ local function gated()
     each("ZREM", root .. ":turns", members)
   end
 
-  local function concludeHeld()
-    local come, gone, c, g, n = {}, {}, 0, 0, #counted
-    if next(amounts) then
-      for pass in pairs(amounts) do
-        n = n + 1
-        counted[n] = pass
-      end
-      self.loadHeld(counted)
-      for pass, amount in pairs(amounts) do
-        held[pass] = held[pass] + amount
-        if amount < 0 then opening[pass] = true end
-      end
-    end
-    for _, passes in ipairs({ counted, freed }) do
-      for index = 1, #passes do
-        local pass = passes[index]
-        local number = held[pass]
-        if number > 0 then
-          come[c + 1], come[c + 2], c = pass, number, c + 2
-        else
-          held[pass], g = 0, g + 1
-          gone[g] = pass
-        end
-      end
-    end
-    if g > 0 then
-      each("HDEL", root .. ":held", gone)
-      if c == 0 and call("HLEN", root .. ":held") == 1 then call("HDEL", root .. ":held", longField) end
-    end
-    if c > 0 then
-      come[c + 1], come[c + 2] = longField, 0
-      each("HSET", root .. ":held", come)
-    end
-  end
-
   -- to be called once, after all
   function self.conclude()
-    concludeHeld()
-    if (freed[1] or next(opening)) and call("EXISTS", root .. ":groups") == 1 then
-      for _, pass in ipairs(freed) do opening[pass] = true end
+    if madeRuns then madeRuns.conclude() end
+    if next(opening) and call("EXISTS", root .. ":groups") == 1 then
       for pass in pairs(opening) do openRange("[" .. pass .. "\\0", "(" .. pass .. "\\1") end
     end
     flush()
@@ -437,8 +357,7 @@ local function gated()
     end
     concludeTurns()
     for lane in pairs(lanesTouched) do refile(lane) end
-    counted, freed = {}, {}
-    opening, amounts, lanesTouched, groupsTouched, shutting, emptied, founded = {}, {}, {}, {}, {}, {}, {}
+    opening, lanesTouched, groupsTouched, shutting, emptied, founded = {}, {}, {}, {}, {}, {}
   end
 
   return self

@@ -92,7 +92,7 @@ local shut = {}
 local madeShared
 local function shared()
   if madeShared then return madeShared end
-  local self, lines, limits = {}, gated(), limits()
+  local self, limits, runs = {}, limits(), runs()
   madeShared = self
   local moved, movedSize, page, soonest, isAnyLeft = 0, 0, 0, nil, false
 
@@ -128,10 +128,10 @@ local function shared()
       end
       its[#its + 1], its[#its + 2], list[#list + 1], list[#list + 2] = int(rank), ref, "0", ref
     end
-    lines.load(found)
+    gated().load(found)
     for _, line in ipairs(found) do
       local its = members[line]
-      lines.arrive(line, its.rank, string.sub(its[2], 1, 12))
+      gated().arrive(line, its.rank, string.sub(its[2], 1, 12))
       each("ZADD", root .. ":lane:" .. line, its)
     end
     for lane, list in pairs(lists) do each("ZADD", root .. ":list:P:" .. lane, list) end
@@ -148,7 +148,7 @@ local function shared()
     if not limit or limit.lifted then return false end
     if not limit.max then return nil end
     if limit.notBefore and now < limit.notBefore then return true, limit.notBefore end
-    return lines.heldOf(pass) >= limit.max
+    return runs.of(pass) >= limit.max
   end
 
   -- the first closed pass of a gate, or an empty text where it needs lines, and until when. What was closed stays so
@@ -165,8 +165,8 @@ local function shared()
 
   -- a line whose tasks were refused
   local function park(line, refusal)
-    local group, at, till = lines.groupOf(laneOf(line), refusal.pass), lines.placeOf(line), refusal.till
-    if at.where == "" then lines.park(line, group, till) elseif at.where == group then lines.shut(group, till) end
+    local group, at, till = gated().groupOf(laneOf(line), refusal.pass), gated().placeOf(line), refusal.till
+    if at.where == "" then gated().park(line, group, till) elseif at.where == group then gated().shut(group, till) end
     shut[group] = true
     if till and (soonest == nil or till < soonest) then soonest = till end
   end
@@ -207,7 +207,7 @@ local function shared()
         local at = string.find(text, "\\n", 1, true) + skip
         gate = string.sub(text, at, string.find(text, "\\n", at, true) - 6)
         if string.find(gate, "\\\\", 1, true) then
-          gate, list[index] = "", lines.passesOf(lineIn(text))
+          gate, list[index] = "", gated().passesOf(lineIn(text))
           for _, pass in ipairs(list[index]) do passes[#passes + 1] = pass end
         else
           passes[#passes + 1] = gate
@@ -238,7 +238,7 @@ local function shared()
     local texts, states = hmget(root .. ":task", ids), hmget(root .. ":state", ids)
     local gates, list, passes = gatesOf(name, texts, states)
     limits.load(passes)
-    lines.loadHeld(passes)
+    runs.load(passes)
     local start, max, refused, isMissing = nil, nil, nil, false
     for index = 1, #refs do
       local gate = gates[index]
@@ -246,7 +246,7 @@ local function shared()
       -- nearly all have one limit, which is that of the one before
       local isOne = gate and gate ~= ""
       if isOne and not (start and string.sub(gate, 1, #start) == start) then start, max = limits.boundOf(gate) end
-      if isOne and max and lines.enter(gate, max) then
+      if isOne and max and runs.enter(gate, max) then
         n = n + 1
       elseif gate then
         local several = list[index] or { gate }
@@ -256,7 +256,7 @@ local function shared()
           refused[index] = refusal
         else
           n = n + 1
-          for _, each in ipairs(several) do lines.enter(each, math.huge) end
+          for _, each in ipairs(several) do runs.enter(each, math.huge) end
         end
       else
         isMissing = true
@@ -294,12 +294,13 @@ local function shared()
       depart(name)
       if call("EXISTS", root .. ":lane:" .. name) == 0 then call("SREM", root .. ":spread", name) else isAnyLeft = true end
     end
-    lines.conclude()
+    gated().conclude()
     return not isAnyLeft
   end
 
   function self.conclude()
-    lines.conclude()
+    runs.conclude()
+    if madeLines then madeLines.conclude() end
     if self.isTired() then soonest = now end
     if soonest and (answer[2] == "" or soonest < tonumber(answer[2])) then answer[2] = int(soonest) end
   end
