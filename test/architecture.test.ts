@@ -34,7 +34,7 @@ const table: ImportTable = {
     "store/redis": ["domain", "store"],
     "observability": ["domain"],
     "events": contracts,
-    "explain": contracts,
+    "explain": [...contracts, "flow"],
     "flow": contracts,
     "logs": contracts,
     "queue": [...contracts, "explain", "flow", "logs"],

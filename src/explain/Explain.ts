@@ -5,6 +5,8 @@
  * | code | the claim takes the task when |
  * |---|---|
  * | `not_due` | its time has come |
+ * | `asleep` | its handler's sleep is over |
+ * | `waits_for_signal` | the signal is completed, or the time for it has passed |
  * | `queue_paused` | its queue is resumed, or the pause has ended |
  * | `type_paused` | its type is resumed, or the pause has ended |
  * | `key_paused` | the key is resumed, or the pause has ended |
@@ -28,10 +30,12 @@ import { RecordStore } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 import { type GateReason, gateReasons, type PauseFacts, pauseFacts, sentence, timeText } from "./GateReasons.ts"
 import { canRun, roomOf, shareOf } from "./Instances.ts"
+import { type StepReason, stepReason } from "./StepReasons.ts"
 
 /** A reason for which no claim takes a task now. */
 export type Reason =
   | { readonly code: "not_due"; readonly text: string; readonly dueAt: DateTime.Utc }
+  | StepReason
   | PauseFacts & { readonly code: "queue_paused" }
   | GateReason
   | { readonly code: "no_handler"; readonly text: string; readonly instances: number }
@@ -100,7 +104,10 @@ export const explain = Effect.fnUntraced(function*(
   const able = roll.instances.filter((instance) => canRun(instance, task))
   const pause = yield* Effect.provideService(PausedQueues.pauseOf(task.queue), RecordStore, records)
   const reasons: Array<Reason> = []
-  if (state === "scheduled" && task.dueAt > roll.now) reasons.push(notDue(task, now))
+  if (state === "scheduled" && task.dueAt > roll.now) {
+    const step = yield* Effect.provideService(stepReason(task, roll.now), RecordStore, records)
+    reasons.push(step ?? notDue(task, now))
+  }
   if (pause !== null) {
     const facts = pauseFacts(`Its queue ${JSON.stringify(pause.queue)}`, pause, roll.now)
     reasons.push({ code: "queue_paused", ...facts })

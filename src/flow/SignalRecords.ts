@@ -71,6 +71,9 @@ export const eventToken = (name: string, key: string): string => `${name}:${key}
 /** The token of a task, which cannot be guessed. */
 export const taskToken = (name: string, random: string): string => `${name}.${random}`
 
+/** What may be shown of a token: an event has no other name, and who has the token of a task may complete its signal. */
+export const shownOf = (token: string): string => isEvent(token) ? token : token.split(".", 1)[0]!
+
 /** Whether a signal belongs to no task. */
 export const isEvent = (token: string): boolean => tokenPattern.exec(token)?.[2] === ":"
 

@@ -2,8 +2,8 @@
  * The record of one attempt's steps: what has ended, read once, and what ends, put one after another. See {@link Steps} for what is
  * promised, and `StepRecords` for what is stored.
  */
-import { Data, Effect, Semaphore } from "effect"
-import { LeaseLost, StoreError } from "../domain/Errors.ts"
+import { Data, Effect, Schedule, Semaphore } from "effect"
+import { type InvalidOption, LeaseLost, StoreError } from "../domain/Errors.ts"
 import type { ClaimedTask, TaskRecord } from "../domain/TaskRecord.ts"
 import { absent, type Change, RecordStore } from "../store/RecordStore.ts"
 import * as StepRecords from "./StepRecords.ts"
@@ -12,6 +12,8 @@ import * as StepRecords from "./StepRecords.ts"
 export interface StepHost {
   readonly records: RecordStore["Service"]
   readonly read: (id: string) => Effect.Effect<TaskRecord | undefined, StoreError>
+  /** Whether the fiber is inside a transaction of the application that the store's writes join. */
+  readonly inTransaction: Effect.Effect<boolean>
   /** A text that cannot be guessed. */
   readonly random: Effect.Effect<string>
 }
@@ -36,6 +38,18 @@ const maxRunningBytes = 16 * 1024
 /** The first wait before a store that failed is asked again, and the longest; each is twice the one before. */
 const firstWaitMs = 50
 const maxWaitMs = 2000
+
+/** Waits before a store that failed is asked again. */
+const backoff = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")])
+
+/** Asks a store until it answers. */
+export const asking = <A>(question: Effect.Effect<A, InvalidOption | StoreError>): Effect.Effect<A> =>
+  Effect.orDie(
+    Effect.retry(question, {
+      while: (error) => error._tag === "StoreError" && error.refused !== true,
+      schedule: backoff
+    })
+  )
 
 /** Lets what is in it be interrupted. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>

@@ -17,9 +17,8 @@
  * The version is the fence: an attempt that lost its task finds another one, and a later claim in the record. A crash between an effect
  * and its put runs the effect again in the next attempt. A task without steps pays nothing for any of this.
  */
-import { Clock, Duration, Effect, type Exit, Latch, Schedule, Semaphore } from "effect"
+import { Clock, Duration, Effect, type Exit, Latch, Semaphore } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
-import type { InvalidOption, StoreError } from "../domain/Errors.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import { StepRefused, StepsChanged } from "../domain/StepErrors.ts"
 import type { StepOptions } from "../domain/StepOptions.ts"
@@ -27,7 +26,7 @@ import type { ClaimedTask } from "../domain/TaskRecord.ts"
 import { absent, type Change, type RecordStore } from "../store/RecordStore.ts"
 import * as Signals from "./SignalRecords.ts"
 import type { StepCodec } from "./StepCodec.ts"
-import { type Restore, type StepHost, StepJournal } from "./StepJournal.ts"
+import { asking, type Restore, type StepHost, StepJournal } from "./StepJournal.ts"
 import * as StepRecords from "./StepRecords.ts"
 import { CurrentStep, type StepRunner } from "./StepRunner.ts"
 
@@ -37,23 +36,11 @@ const patience = Duration.seconds(1)
 /** Names that an error lists. */
 const maxNamed = 10
 
-/** Waits before a store that failed is asked again. */
-const backoff = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")])
-
 /** How long a wait without an end is for the store: the longest that it takes. */
 const forEverMs = Duration.toMillis(Bounds.maxDelay)
 
 /** Turns that other fibers have to begin a step before an attempt goes to sleep. */
 const turnsOfOthers = 10
-
-/** Asks a store until it answers. */
-const asking = <A>(question: Effect.Effect<A, InvalidOption | StoreError>): Effect.Effect<A> =>
-  Effect.orDie(
-    Effect.retry(question, {
-      while: (error) => error._tag === "StoreError" && error.refused !== true,
-      schedule: backoff
-    })
-  )
 
 /** The steps of one attempt. */
 export class Steps implements StepRunner {
@@ -63,6 +50,7 @@ export class Steps implements StepRunner {
   private readonly snooze: (delay: Duration.Input) => Effect.Effect<never>
   private readonly journal: StepJournal
   private readonly random: Effect.Effect<string>
+  private readonly inTransaction: Effect.Effect<boolean>
   /** One makes a token at a time. */
   private readonly tokens = Semaphore.makeUnsafe(1)
   /** Those that ended in earlier attempts, and that this one has not asked for. */
@@ -86,6 +74,7 @@ export class Steps implements StepRunner {
     this.options = options
     this.records = host.records
     this.random = host.random
+    this.inTransaction = host.inTransaction
     this.snooze = snooze
     this.journal = new StepJournal(task, host, () => {
       const ended = [...this.journal.ends].filter(([, end]) => end._tag !== "Wait")
@@ -297,6 +286,12 @@ export class Steps implements StepRunner {
         return yield* this.refuse(
           name,
           "was asked for before in this attempt: give each step a name of its own, and put what repeats a step inside it"
+        )
+      }
+      if (yield* this.inTransaction) {
+        return yield* this.refuse(
+          name,
+          "is inside a transaction, which could take its end back: open that inside the step"
         )
       }
       this.asked.add(name)

@@ -215,7 +215,7 @@ const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch,
       breakers,
       charge: store.charge,
       holdBack: AttemptLimits.holdBack(records),
-      steps: { records, read: store.get, random: random.uuidV4() }
+      steps: { records, read: store.get, random: random.uuidV4(), inTransaction: store.inTransaction }
     }
   })
 })

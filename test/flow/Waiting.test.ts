@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Schema } from "effect"
+import { Cause, Effect, Exit, Layer, Option, Schema } from "effect"
 import { SignalConflict, SignalNotFound, SignalTimedOut } from "../../src/domain/StepErrors.ts"
 import { Signals } from "../../src/flow/Signals.ts"
+import { explanationFromJson, explanationJson } from "../../src/http/api/ExplanationJson.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import * as Signal from "../../src/Signal.ts"
 import * as Step from "../../src/Step.ts"
@@ -267,6 +268,45 @@ describe("Step.waitFor", () => {
         assert.strictEqual(yield* handle.result, "ada")
       })
     ))
+
+  it.effect("is explained: for which signal and since when, or until when a step sleeps, and no token is shown", () => {
+    const Nap = Task.make("nap")
+    const NapLive = Nap.toLayer(() => Step.sleep("nap", "2 hours"))
+    const Timed = Task.make("timed")
+    const TimedLive = Timed.toLayer(() => Effect.ignore(Step.waitFor(Paid.event("a"), { timeout: "1 hour" })))
+    const explain = (id: string) => TaskQueue.use((queue) => queue.explain(id))
+    return withEngine(
+      { handlers: Layer.mergeAll(PurchaseLive, NapLive, TimedLive) },
+      Effect.gen(function*() {
+        const waiting = yield* Purchase.enqueue()
+        yield* reaches(waiting.id, "scheduled")
+        const one = yield* explain(waiting.id)
+        assert.strictEqual(
+          one.summary,
+          "It waits for the signal \"approval\" since 1970-01-01T00:00:00.000Z, however long that takes."
+        )
+        assert.deepInclude(one.reasons[0], { code: "waits_for_signal", signal: "approval", until: null })
+        assert.isTrue(Option.isNone(one.mayStartAt))
+        assert.notInclude(JSON.stringify(one), tokens.at(-1)!)
+        const asleep = yield* Nap.enqueue()
+        yield* reaches(asleep.id, "scheduled")
+        assert.strictEqual(
+          (yield* explain(asleep.id)).summary,
+          "It sleeps in step \"nap\" until 1970-01-01T02:00:00.000Z."
+        )
+        const timed = yield* Timed.enqueue()
+        yield* reaches(timed.id, "scheduled")
+        const three = yield* explain(timed.id)
+        assert.include(
+          three.summary,
+          "the signal \"paid:a\" since 1970-01-01T00:00:00.000Z, until 1970-01-01T01:00:00.000Z"
+        )
+        assert.deepStrictEqual(explanationFromJson(explanationJson(three)), three)
+        yield* Paid.event("a").complete(1)
+        yield* reaches(timed.id, "completed")
+      })
+    )
+  })
 
   it.effect("signals go with their tasks, events after a month", () =>
     withUnhurriedEngine(

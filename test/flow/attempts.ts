@@ -80,7 +80,8 @@ export const begin = Effect.fnUntraced(function*(
   const steps = new Steps(task, StepOptions.of(settings), {
     records: watched,
     read,
-    random: Effect.succeed(`random-${task.id}`)
+    random: Effect.succeed(`random-${task.id}`),
+    inTransaction: tasks.inTransaction
   }, Snoozed.now)
   const stepOf: StepAttempt["stepOf"] = (name, effect, success, error) =>
     steps.run(name, effect, StepCodec.make(success, error))

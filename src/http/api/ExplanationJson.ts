@@ -35,6 +35,15 @@ export const ExplanationJson = Schema.Struct({
   summary: Schema.String.annotate({ description: "One sentence for people" }),
   reasons: Schema.Array(Schema.Union([
     Schema.Struct({ code: Schema.Literal("not_due"), text: Schema.String, due_at: Timestamp }),
+    Schema.Struct({ code: Schema.Literal("asleep"), text: Schema.String, step: Schema.String, until: Timestamp }),
+    Schema.Struct({
+      code: Schema.Literal("waits_for_signal"),
+      text: Schema.String,
+      step: Schema.String,
+      signal: Schema.String.annotate({ description: "Its name; of an event, its token" }),
+      since: Timestamp,
+      until: Schema.NullOr(Timestamp).annotate({ description: "When it waits no longer; null for never" })
+    }),
     Schema.Struct({ code: Schema.Literal("queue_paused"), ...pauseFields, text: Schema.String }),
     Schema.Struct({ code: Schema.Literal("type_paused"), type: Schema.String, ...pauseFields, text: Schema.String }),
     Schema.Struct({ code: Schema.Literal("key_paused"), ...ofKey, ...pauseFields }),
@@ -110,6 +119,7 @@ export const explanationJson = (
       case "queue_paused":
       case "type_paused":
       case "key_paused":
+      case "waits_for_signal":
         return { ...reason, since: timestamp(reason.since), until: timestampOrNull(reason.until) }
       case "breaker_open": {
         const { lastFailure, since, until, ...rest } = reason
@@ -120,6 +130,7 @@ export const explanationJson = (
           last_failure: lastFailureJson(lastFailure)
         }
       }
+      case "asleep":
       case "rate_spent":
         return { ...reason, until: timestamp(reason.until) }
       case "key_blocked":
@@ -146,6 +157,7 @@ export const explanationFromJson = (
       case "queue_paused":
       case "type_paused":
       case "key_paused":
+      case "waits_for_signal":
         return { ...reason, since: instant(reason.since), until: instantOrNull(reason.until) }
       case "breaker_open": {
         const { last_failure, since, until, ...rest } = reason
@@ -156,6 +168,7 @@ export const explanationFromJson = (
           lastFailure: lastFailureFromJson(last_failure)
         }
       }
+      case "asleep":
       case "rate_spent":
         return { ...reason, until: instant(reason.until) }
       case "key_blocked":
