@@ -60,6 +60,7 @@ const lateness = Metric.histogram("taskforge_schedule_lateness_seconds", {
 interface Taken {
   readonly taken: StoredSchedule
   readonly last: Ticks.LastTask
+  readonly less: Ticks.Less
   readonly decision: Ticks.Decision
 }
 
@@ -98,7 +99,7 @@ export const step: Effect.Effect<Done, StoreError, TaskStore | RecordStore | Sec
     for (const taken of schedules) {
       const last = taken.lastTask === null ? null : lastOf.get(taken.lastTask) ?? null
       const decision = Ticks.decide(taken.name, taken, now, last)
-      decided.push({ taken, last, decision })
+      decided.push({ taken, last, less: {}, decision })
       // Many ticks that were missed take their time, and other fibers have work too
       if (decision.entries[0]?.count !== undefined) yield* Effect.yieldNow
     }
@@ -169,7 +170,7 @@ const write = Effect.fnUntraced(function*(
       // Others have changed, paused or deleted some in between
       RecordConflict: ({ id }) => Effect.flatMap(stillHeld(part, id), (held) => rest(held, now)),
       KeyConflict: ({ index }) => write(refusing(part, index, now), now),
-      QueueFull: (full) => part.length === 1 ? Effect.succeed(full) : halves(part, now),
+      QueueFull: (full) => part.length > 1 ? halves(part, now) : fewer(part[0]!, full, now),
       InvalidOption: (invalid) => part.length === 1 ? Effect.succeed(invalid) : halves(part, now),
       StoreError: (error) =>
         error.refused !== true ? Effect.fail(error) : part.length === 1 ? Effect.succeed(error) : halves(part, now),
@@ -179,6 +180,18 @@ const write = Effect.fnUntraced(function*(
 })
 
 const rest = (part: ReadonlyArray<Taken>, now: number) => part.length === 0 ? Effect.undefined : write(part, now)
+
+/** There may be room for the first ticks of many. */
+const fewer = (one: Taken, full: QueueFull, now: number) => {
+  const maxTicks = one.decision.ticks >> 1
+  return maxTicks === 0 ? Effect.succeed(full) : Effect.as(write([decidedAgain(one, { maxTicks }, now)], now), full)
+}
+
+/** The same schedule with less than before. */
+const decidedAgain = ({ last, less, taken }: Taken, more: Ticks.Less, now: number): Taken => {
+  const both = { ...less, ...more }
+  return { taken, last, less: both, decision: Ticks.decide(taken.name, taken, now, last, both) }
+}
 
 /** What does not fit together may fit alone. */
 const halves = (part: ReadonlyArray<Taken>, now: number) =>
@@ -207,7 +220,7 @@ const refusing = (part: ReadonlyArray<Taken>, index: number, now: number): Reado
     const from = before
     before += one.decision.tasks.length
     if (index < from || index >= before) return one
-    return { ...one, decision: Ticks.decide(one.taken.name, one.taken, now, one.last, index - from) }
+    return decidedAgain(one, { maxTasks: index - from }, now)
   })
 }
 

@@ -110,26 +110,34 @@ export interface Decision {
   readonly cancels: boolean
   /** What became of its ticks. */
   readonly entries: ReadonlyArray<Entry>
+  /** How many ticks it is about, besides those that were missed together. */
+  readonly ticks: number
 }
 
 /** Whether a decision about a schedule depends on the task that it made last. */
 export const needsLastTask = ({ lastTask, onlyIf, overlap }: Schedule): boolean =>
   lastTask !== null && (onlyIf !== null || overlap !== "allow")
 
-/**
- * What becomes of the ticks until now. The store may have refused a task, because another one holds its key: then only as many are
- * made as were before that one.
- */
+/** How much less is made of what is due, because the store has refused it. */
+export interface Less {
+  /** Tasks: the next one has a key that another one holds. */
+  readonly maxTasks?: number | undefined
+  /** Ticks: there is no room for the tasks of more. The others stay due. */
+  readonly maxTicks?: number | undefined
+}
+
+/** What becomes of the ticks until now. */
 export const decide = (
   name: string,
   schedule: Schedule,
   now: number,
   last: LastTask,
-  maxTasks: number = Infinity
+  { maxTasks = Infinity, maxTicks = Infinity }: Less = {}
 ): Decision => {
   const { after, missed, overlap } = schedule
   const max = missed === "all" && overlap !== "cancel" ? schedule.maxMissed : 1
-  const { earlier, latest } = passed(schedule, after, now, max)
+  const { earlier, latest: due } = passed(schedule, after, now, max)
+  const latest = due.slice(0, maxTicks)
   const entries: Array<Entry> = []
   const add = (tick: number, outcome: Entry["outcome"]) => entries.push({ tick, outcome, at: now })
   if (earlier !== null) {
@@ -162,7 +170,8 @@ export const decide = (
     dueAt: dueAtOf(next),
     tasks,
     cancels: overlap === "cancel" && tasks.length > 0 && isUnfinished(last),
-    entries
+    entries,
+    ticks: latest.length
   }
 }
 

@@ -9,6 +9,7 @@ import type { ScheduleOptions } from "../../src/schedule/ScheduleOptions.ts"
 import * as ScheduleRecords from "../../src/schedule/ScheduleRecords.ts"
 import { Schedules } from "../../src/schedule/Schedules.ts"
 import * as Ticker from "../../src/schedule/Ticker.ts"
+import type { StoreSettings } from "../../src/store/Driver.ts"
 import { RecordStore } from "../../src/store/RecordStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
@@ -26,6 +27,7 @@ import {
   second,
   settled,
   stateOf,
+  take,
   takeOne
 } from "../store/conformance/fixtures.ts"
 
@@ -71,8 +73,9 @@ const lost = new StoreError({ operation: "write", reason: "the answer was lost" 
 export const keepsSchedules = (name: string, driver: Driver) => {
   const claim = (
     title: string,
-    body: () => Effect.Effect<void, unknown, TaskStore | RecordStore | Schedules | SecureRandom.SecureRandom>
-  ) => scenario(driver, title, () => Effect.provide(body(), services))
+    body: () => Effect.Effect<void, unknown, TaskStore | RecordStore | Schedules | SecureRandom.SecureRandom>,
+    settings: StoreSettings = {}
+  ) => scenario(driver, title, () => Effect.provide(body(), services), settings)
 
   /** Lets time pass while an effect waits. */
   const waiting = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -360,6 +363,28 @@ export const keepsSchedules = (name: string, driver: Driver) => {
         assert.deepStrictEqual(yield* outcomes("a"), ["made", "refused"])
         assert.deepStrictEqual(yield* outcomes("b"), ["missed", "made"])
       }))
+
+    claim("makes up for more ticks than a full queue has room for, as there is room", () =>
+      Effect.gen(function*() {
+        const tick = yield* hourly("a", { missed: "all" })
+        yield* driver.advance(9 * hour)
+        const seen = new Set<string>()
+        for (let round = 0; round < 40 && seen.size < 9; round++) {
+          yield* Effect.ignore(lookAll)
+          for (const task of yield* take()) {
+            seen.add(task.id)
+            yield* settled(complete(task))
+          }
+          // PostgreSQL counts tasks again after a second
+          yield* driver.live === true ? Effect.sleep("300 millis") : Effect.void
+          yield* driver.advance(lease)
+        }
+        assert.deepStrictEqual(
+          [...seen].toSorted(),
+          Array.from({ length: 9 }, (_, index) => idOf("a", tick(index + 1)))
+        )
+        assert.strictEqual((yield* Schedules.get("a")).made, 9)
+      }), { capacity: 4 })
 
     claim("gives a task that is due by jitter the same time on each instance, within it", () =>
       Effect.gen(function*() {

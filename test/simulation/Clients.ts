@@ -1,9 +1,11 @@
 /** What clients and operators do through an instance, with the patience of real ones: a store error is tried again. */
-import { Cause, Effect, Exit, Schedule } from "effect"
+import { Cause, DateTime, Effect, Exit, Schedule } from "effect"
 import * as Breaker from "../../src/domain/Breaker.ts"
 import * as Gate from "../../src/domain/Gate.ts"
 import * as Submission from "../../src/queue/Submission.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import * as ScheduleRecords from "../../src/schedule/ScheduleRecords.ts"
+import { Schedules } from "../../src/schedule/Schedules.ts"
 import * as BreakerRecords from "../../src/store/BreakerRecords.ts"
 import { absent, RecordStore } from "../../src/store/RecordStore.ts"
 import type * as Task from "../../src/Task.ts"
@@ -141,6 +143,26 @@ export const perform = Effect.fnUntraced(function*(
       const call = { do: "remind", name, logs: [Records.doneLog] } as const
       return made ? witness.saw({ _tag: "Answered", at: now(), process: process.name, call }) : undefined
     }
+    case "schedule": {
+      const { everyMs, forMs, missed, ms, name, overlap } = action
+      const set = Effect.gen(function*() {
+        const start = yield* ScheduleRecords.now
+        const endAt = DateTime.makeUnsafe(start + forMs)
+        const scheduled = types.work.schedule({ every: everyMs, start }, { script: ["ok"], ms }, {
+          endAt,
+          missed,
+          overlap
+        })
+        return yield* Schedules.set(name, scheduled)
+      })
+      return yield* Effect.ignore(Effect.retry(set, untilTheStoreAnswers))
+    }
+    case "pause schedule":
+      return yield* Effect.ignore(Effect.retry(Schedules.pause(action.name), untilTheStoreAnswers))
+    case "resume schedule":
+      return yield* Effect.ignore(Effect.retry(Schedules.resume(action.name), untilTheStoreAnswers))
+    case "run schedule":
+      return yield* Effect.ignore(Effect.retry(Schedules.runNow(action.name), untilTheStoreAnswers))
     case "look":
       yield* Effect.ignore(queue.list({ limit: 5 }))
       yield* Effect.ignore(queue.queues({ limit: 1 }))

@@ -7,6 +7,7 @@ import { StoreError } from "../../src/domain/Errors.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import { gateReasons } from "../../src/explain/GateReasons.ts"
 import { type TaskQueue } from "../../src/queue/TaskQueue.ts"
+import { type Schedules } from "../../src/schedule/Schedules.ts"
 import { EventLog } from "../../src/store/EventLog.ts"
 import { InstanceStore } from "../../src/store/InstanceStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
@@ -36,7 +37,7 @@ const maxExplained = 10
 const minStepMs = 3000
 
 /** What an instance's process has once its engine has started. */
-export type EngineServices = TaskQueue | WorkerPool | RecordStore
+export type EngineServices = TaskQueue | Schedules | WorkerPool | RecordStore
 
 /** One process of an instance, from its start to its end. */
 export interface Process {
@@ -221,7 +222,8 @@ export class Cluster {
     )))
     // Where nobody makes reminders, nobody looks for them
     const reminded = scenario.steps.some(({ action }) => action.do === "remind") ? Records.layer(name) : Layer.empty
-    const records = this.network.recordsFor(machine, witness.recordsAtTheStore(this.recordsInside, name))
+    const reached = this.network.recordsFor(machine, witness.recordsAtTheStore(this.recordsInside, name))
+    const records = this.mutant?.sends?.(reached) ?? reached
     const parts = Layer.provideMerge(Layer.merge(engine, reminded), Layer.succeed(RecordStore, records))
     this.event(process, "started")
     if (this.asleep !== undefined) {

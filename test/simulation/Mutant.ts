@@ -16,6 +16,8 @@ export interface Mutant {
   readonly engine?: (store: TaskStore["Service"]) => TaskStore["Service"]
   /** The store of records itself, made anew for each run. */
   readonly records?: (store: RecordStore["Service"]) => RecordStore["Service"]
+  /** What one process makes of its writes of records. */
+  readonly sends?: (store: RecordStore["Service"]) => RecordStore["Service"]
   readonly instances?: (store: InstanceStore["Service"]) => InstanceStore["Service"]
   /** What one process sees of the hints. */
   readonly notifier?: (notifier: Notifier["Service"]) => Notifier["Service"]

@@ -154,6 +154,7 @@ const stillClosed = ({ limits, pausedKeys, pausedTypes }: GateLedger): ReadonlyA
 
 /** What is not yet as it has to be in the end. */
 const doubtsOf = ({ ledger, processes }: Cluster): ReadonlyArray<string> => [
+  ...ledger.records.of("schedule").filter(({ dueAt }) => dueAt !== null).map(({ id }) => `the schedule ${id} goes on`),
   ...ledger.records.of("reminder").map(({ id }) => `the reminder ${id} is not done`),
   ...[...ledger.tasks.values()].filter((known) => !isFinished(known)).map(({ state, task }) =>
     `${task.id} is ${state}`

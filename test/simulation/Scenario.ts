@@ -89,6 +89,19 @@ export interface BreakerStep {
   readonly openForMs: number | null
 }
 
+/** Sets a schedule that ends after a while, pauses or resumes it, or runs it by hand. */
+export type ScheduleStep =
+  | {
+    readonly do: "schedule"
+    readonly name: string
+    readonly everyMs: number
+    readonly forMs: number
+    readonly missed: "once" | "skip" | "all"
+    readonly overlap: "allow" | "skip" | "cancel"
+    readonly ms: number
+  }
+  | { readonly do: "pause schedule" | "resume schedule" | "run schedule"; readonly name: string }
+
 /** What a client or an operator does through one instance. */
 export type Action =
   | {
@@ -105,6 +118,7 @@ export type Action =
   | GateStep
   | BreakerStep
   | RescheduleStep
+  | ScheduleStep
   | { readonly do: "look" }
 
 /** An {@link Action} at its time. */
@@ -255,7 +269,8 @@ export const fromSeed = (seed: number): Scenario => {
       drawGates(new SeededRandom(seed, "gates"), healsAt)
     )
       .map(hasBreaker ? withBreaker(breakers) : (step) => step)
-      .concat(hasBreaker ? drawBreaker(breakers, healsAt) : []),
+      .concat(hasBreaker ? drawBreaker(breakers, healsAt) : [])
+      .concat(drawSchedules(new SeededRandom(seed, "schedules"), healsAt)),
     silent: random.chance(0.3)
   }
 }
@@ -450,6 +465,30 @@ const drawUnique = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> 
 }
 
 /** What is done with records: few of them, so that many want the same at the same time. */
+/** In a quarter of the seeds: schedules that tick each second or so. */
+const drawSchedules = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> => {
+  if (!random.chance(0.25)) return []
+  const action = (): ScheduleStep => {
+    const name = `c${random.int(3)}`
+    const what = random.pick(["schedule", "schedule", "pause schedule", "resume schedule", "run schedule"] as const)
+    if (what !== "schedule") return { do: what, name }
+    return {
+      do: "schedule",
+      name,
+      everyMs: random.pick([1000, 1500, 4000]),
+      forMs: random.pick([3000, 8000, 15_000]),
+      missed: random.pick(["once", "once", "skip", "all"]),
+      overlap: random.pick(["allow", "allow", "skip", "cancel"]),
+      ms: random.pick([0, 100, 1500])
+    }
+  }
+  return Array.from({ length: random.pick([2, 4, 8]) }, (): Step => ({
+    at: random.int(healsAt),
+    instance: random.int(3),
+    action: action()
+  }))
+}
+
 const drawRecords = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> =>
   Array.from({ length: random.pick([0, 0, 4, 10]) }, (): Step => ({
     at: random.int(healsAt + 1000),

@@ -17,6 +17,7 @@ import { isOver, type Known } from "./Known.ts"
 import type { Attempt, Ledger } from "./Ledger.ts"
 import { chainLog, nameOf, namesIn } from "./Records.ts"
 import { calmAt, isUnstorable, leaseMs, pollMs, type Scenario, settlesItself } from "./Scenario.ts"
+import { scheduleInvariants } from "./scheduleInvariants.ts"
 
 /** Reports that an invariant does not hold. */
 export type Violated = (how: string) => void
@@ -112,6 +113,7 @@ export const invariants: ReadonlyArray<Invariant> = [
     }
   }),
 
+  ...scheduleInvariants,
   ...keyInvariants,
 
   invariant("whole", "a batch is stored entirely or not at all, and a known id changes nothing", (ledger) => ({

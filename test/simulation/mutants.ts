@@ -13,6 +13,7 @@ import { Slots } from "../../src/worker/Slots.ts"
 import { gateMutants } from "./gateMutants.ts"
 import { keyMutants } from "./keyMutants.ts"
 import type { Mutant } from "./Mutant.ts"
+import { scheduleMutants } from "./scheduleMutants.ts"
 
 type Store = TaskStore["Service"]
 type Records = RecordStore["Service"]
@@ -587,5 +588,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     })
   },
   ...gateMutants,
+  ...scheduleMutants,
   ...keyMutants
 ]
