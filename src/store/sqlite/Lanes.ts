@@ -120,6 +120,7 @@ class Head implements GatedTask {
 export class Lanes {
   readonly upcoming: Upcoming
   private readonly nextLane
+  private readonly nextLine
   private readonly nextLines
   private readonly since
   private readonly heads
@@ -146,11 +147,10 @@ export class Lanes {
       database,
       `SELECT queue, type, gate, rank, seq FROM task WHERE state = 1 AND ${from}, gate, rank, seq LIMIT 1`
     )
-    this.nextLines = prepare<[gate: string, rank: number, seq: number]>(
-      database,
-      `SELECT gate, rank, seq FROM task INDEXED BY task_lane
-        WHERE state = 1 AND queue = ? AND type = ? AND gate > ? ORDER BY gate, rank, seq LIMIT ?`
-    )
+    const ofLines = `SELECT gate, rank, seq FROM task INDEXED BY task_lane
+      WHERE state = 1 AND queue = ? AND type = ? AND gate > ? ORDER BY gate, rank, seq`
+    this.nextLine = prepare<[gate: string, rank: number, seq: number]>(database, `${ofLines} LIMIT 1`)
+    this.nextLines = prepare<[gate: string, rank: number, seq: number]>(database, `${ofLines} LIMIT ?`)
     this.since = firstWaiting(database)
     // one lane or line, from its index alone
     this.heads = prepare<[rank: number, seq: number]>(
@@ -317,10 +317,9 @@ export class Lanes {
 
   /** Up to `limit` lanes that are not covered. */
   stranded(coverage: Coverage, limit: number, version: number): ReadonlyArray<Stranded> {
-    const stranded = this.refresh(version).stranded(coverage, limit, ({ queue, type }) => this.since(queue, type))
     // a process that runs no tasks makes no other claims
     this.kept.end()
-    return stranded
+    return this.refresh(version).stranded(coverage, limit, ({ queue, type }) => this.since(queue, type))
   }
 
   /** The lanes as the file has them now, whose version this is. */
@@ -334,7 +333,7 @@ export class Lanes {
   /** One seek for each lane. */
   private load(): LaneOrder<Place, Lane> {
     this.forget()
-    const least = this.version === undefined ? 64 : 4
+    const isFirst = this.version === undefined
     this.isLoading = true
     const lanes = this.lanes = new LaneOrder<Place, Lane>((queue, ofType) =>
       new Lane(queue, ofType, this.plainOf(queue, ofType.type))
@@ -342,7 +341,7 @@ export class Lanes {
     for (let row = this.nextLane.get("", ""); row !== undefined;) {
       const [queue, type, gate, rank, seq] = row
       const lane = lanes.file(queue, type, { rank, seq })
-      if (gate !== "" || this.nextLines.get(queue, type, gate, 1) !== undefined) this.loadLines(lane, least)
+      if (gate !== "" || this.nextLine.get(queue, type, gate) !== undefined) this.loadLines(lane, isFirst)
       row = this.nextLane.get(queue, ByteOrder.after(type))
     }
     for (const [seq, claim, gate] of this.gates.running()) {
@@ -354,15 +353,15 @@ export class Lanes {
   }
 
   /**
-   * Reads on in the index as far as the lines are short, and seeks the next line behind one that is long: tasks of several lines are one
-   * piece of it. `least` of them are read at once; it may be few where other processes write, and this is done again and again.
+   * Lines lie one behind the other in the index. It is read piece by piece the first time, and as long as lines are short. Where
+   * other processes write, this is done again and again, and the first task of each line is enough.
    */
-  private loadLines(lane: Lane, least: number): void {
+  private loadLines(lane: Lane, isFirst: boolean): void {
     const lines = this.linesOf(lane)
     const turns = this.gates.turnsOf(lane.queue, lane.type)
-    let amount = least
+    let amount = 64
     for (let after = "", hasMore = true; hasMore;) {
-      const rows = this.nextLines.all(lane.queue, lane.type, after, amount)
+      const rows = amount > 1 ? this.nextLines.all(lane.queue, lane.type, after, amount) : this.lineAfter(lane, after)
       hasMore = rows.length === amount
       let found = 0
       for (let start = 0; start < rows.length; found++) {
@@ -377,8 +376,15 @@ export class Lanes {
         headsOf(line).begin(heads, start < rows.length || !hasMore)
         after = gate
       }
-      amount = found > 1 && this.kept.hasRoom ? Math.min(amount * 2, maxLoaded) : least
+      const areShort = found * 4 > rows.length
+      amount = amount > 1 && this.kept.hasRoom && (isFirst || areShort) ? Math.min(amount * 2, maxLoaded) : 1
     }
+  }
+
+  /** Measured: a third of what the other statement takes for one row. */
+  private lineAfter({ queue, type }: Lane, gate: string): Array<[gate: string, rank: number, seq: number]> {
+    const row = this.nextLine.get(queue, type, gate)
+    return row === undefined ? [] : [row]
   }
 }
 
