@@ -30,7 +30,7 @@ import type { StepSettings } from "./domain/StepOptions.ts"
 import * as TaskDefinition from "./domain/TaskDefinition.ts"
 import type * as Timetable from "./domain/Timetable.ts"
 import { given, type GivenLimits } from "./Limit.ts"
-import { type EnqueueOptions, fromPayload, type Submission } from "./queue/Submission.ts"
+import { type EnqueueOptions, fromPayload, refuseOptions, type Submission } from "./queue/Submission.ts"
 import * as Handle from "./queue/TaskHandle.ts"
 import { type Refusal, TaskQueue, type WhenFull } from "./queue/TaskQueue.ts"
 import { make as makeScheduled, type Scheduled } from "./schedule/Scheduled.ts"
@@ -304,8 +304,10 @@ const operations = <
       const { each, whenFull, ...shared } = options
       const submissions: Array<Submission> = []
       for (const [index, payload] of payloads.entries()) {
-        const own = each === undefined ? shared : { ...shared, ...each(payload, index) }
-        const submission = fromPayload(definition, payload, own, index)
+        const own = each === undefined ? {} : each(payload, index)
+        const invalid = refuseOptions(own, index)
+        if (invalid !== undefined) return yield* invalid
+        const submission = fromPayload(definition, payload, { ...shared, ...own }, index)
         if (Exit.isFailure(submission)) return yield* Effect.failCause(submission.cause)
         submissions.push(submission.value)
       }

@@ -51,7 +51,7 @@ export const schedules = HttpApiBuilder.group(
         options
       }
       // before the timetable, as the schedules do
-      yield* scheduled.submission
+      yield* checked(scheduled.submission)
       return scheduled
     })
 

@@ -65,7 +65,9 @@ export const fromPayload = (
   payload: unknown,
   options: EnqueueOptions,
   index: number
-): Exit.Exit<Submission, InvalidPayload> => {
+): Exit.Exit<Submission, InvalidPayload | InvalidOption> => {
+  const none = refuseOptions(options, index)
+  if (none !== undefined) return Exit.fail(none)
   const encoded = definition.codec.encodePayload(payload)
   return Exit.isSuccess(encoded)
     ? complete({ definition, payload: encoded.value, options }, payload, index)
@@ -168,6 +170,12 @@ const bounds: { readonly [Name in keyof EnqueueOptions | "whenFull"]-?: Bounds.B
   whenFull
 }
 
+/** Why options are none, if they are no object: programs without types may give anything. */
+export const refuseOptions = (options: unknown, index: number): InvalidOption | undefined =>
+  typeof options === "object" && options !== null
+    ? undefined
+    : Bounds.refuseUnknown(options as null, bounds, "", index)
+
 /**
  * The first option of submissions that is unknown or outside of its bound, if any is. What a definition says was checked
  * with it.
@@ -181,6 +189,8 @@ export const invalidOption = (
   if (invalid !== undefined) return invalid
   for (let index = 0; index < submissions.length; index++) {
     const { definition, options } = submissions[index]!
+    const none = refuseOptions(options, index)
+    if (none !== undefined) return none
     for (const name in options) {
       const value = options[name as keyof EnqueueOptions]
       if (value === undefined) continue

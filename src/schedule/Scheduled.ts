@@ -13,7 +13,7 @@ import { maxPayloadBytes, type Schedule } from "./StoredSchedule.ts"
 export interface Scheduled {
   readonly timetable: Timetable.Input
   /** Each task, or why its payload does not fit. */
-  readonly submission: Exit.Exit<Submission, InvalidPayload>
+  readonly submission: Exit.Exit<Submission, InvalidPayload | InvalidOption>
   readonly options: ScheduleOptions.ScheduleOptions
 }
 

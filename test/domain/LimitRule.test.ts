@@ -167,7 +167,7 @@ describe("the rules of a definition", () => {
     const exit = fromPayload(task, payload, {}, 3)
     if (Exit.isSuccess(exit)) return assert.fail("accepted")
     const reason = exit.cause.reasons[0]
-    if (reason?._tag !== "Fail") return assert.fail("died")
+    if (reason?._tag !== "Fail" || reason.error._tag !== "InvalidPayload") return assert.fail("refused otherwise")
     assert.strictEqual(reason.error.index, 3)
     return reason.error.issue
   }

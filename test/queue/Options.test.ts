@@ -16,6 +16,8 @@ const outside: Readonly<Record<string, ReadonlyArray<unknown>>> = {
   priority: [-1, 10, 1.5, NaN, Infinity, 2 ** 53, 1e18, "hihg"],
   maxRetries: [-2, 1.5, NaN, Infinity, 2 ** 53, 1e18, "3"],
   delay: [-1, NaN, Infinity, 2 ** 53, 1e18, "Infinity", "soon"],
+  expiresIn: [0, -1, NaN, Infinity, 2 ** 53, 1e18, "Infinity", "soon"],
+  startWithin: [-1, NaN, Infinity, 2 ** 53, 1e18, "Infinity", "soon"],
   timeout: [0, -1, NaN, Infinity, 2 ** 53, 1e18, "Infinity", "soon"],
   runAt: [{ epochMilliseconds: NaN }, { epochMilliseconds: 1e18 }, DateTime.makeUnsafe(253_402_300_800_000), "soon"]
 }
@@ -70,6 +72,23 @@ describe("options of an enqueue", () => {
         const waiting = yield* Effect.flip(Ping.enqueue(undefined, { whenFull: "wiat" as never }))
         assert.deepInclude(waiting, { _tag: "InvalidOption", option: "whenFull" })
         assert.strictEqual((yield* queue.counts).totals.created, 6)
+      })
+    ))
+
+  it.effect("are refused where they are no object, for one task, for many, and for each of a batch", () =>
+    withEngine(
+      {},
+      Effect.gen(function*() {
+        for (const none of [null, 5, "urgent", true] as unknown as ReadonlyArray<never>) {
+          const one = yield* Effect.flip(Ping.enqueue(undefined, none))
+          assert.deepInclude(one, { _tag: "InvalidOption", option: "options", index: 0 })
+          const many = yield* Effect.flip(Ping.enqueueAll([undefined, undefined], none))
+          assert.deepInclude(many, { _tag: "InvalidOption", option: "options" })
+          const each = (_: unknown, index: number) => index === 1 ? none : {}
+          const second = yield* Effect.flip(Ping.enqueueAll([undefined, undefined], { each }))
+          assert.deepInclude(second, { _tag: "InvalidOption", option: "options", index: 1 })
+        }
+        assert.strictEqual((yield* TaskQueue.use((queue) => queue.counts)).pending, 0)
       })
     ))
 
