@@ -9,6 +9,7 @@ import { InvalidSettings } from "../config/InvalidSettings.ts"
 import * as Errors from "../domain/Errors.ts"
 import { nearest, quoted } from "../domain/Quoting.ts"
 import { BodyTooLarge, InvalidRequest } from "../http/api/RequestCheck.ts"
+import * as WireNames from "../http/api/WireNames.ts"
 import * as ApiClient from "../http/client/ApiClient.ts"
 import { DriverMissing } from "../server/SelectedStore.ts"
 import * as Screen from "./Screen.ts"
@@ -71,6 +72,24 @@ export const invalidRequest = (
     .replaceAll(/\s*\n\s*/g, " ")
   return failure("input", "invalid_request", problem, advice)
 }
+
+/** What a server refuses of a body or of a timetable in it, with the names that people gave its fields. */
+export const inTyped = (nameOf: (field: string) => string) => <E>(error: E): E | Failure => {
+  if (error instanceof Errors.InvalidTimetable) {
+    const at = error.at.split(", ").map((part) => isField.test(part) ? nameOf(WireNames.ofOption(part)) : part)
+    const { expected, found } = error
+    const named = new Errors.InvalidTimetable({ at: at.join(", "), found, expected })
+    return failure("input", "invalid_timetable", named.message)
+  }
+  const [issue] = error instanceof InvalidRequest ? error.issues : []
+  if (issue === undefined || issue.path[0] !== "body" || issue.path.length === 1) return error
+  const [, found, expected] = /^The option \w+ is (.*); expected (.*)$/s.exec(issue.message) ?? []
+  const problem = found === undefined ? issue.message : `Expected ${expected}, got ${found}`
+  return failure("input", "invalid_request", `${problem} at ${nameOf(issue.path.slice(1).join("."))}`)
+}
+
+/** What of a timetable has a name in a request. */
+const isField = /^(?:cron|every|rrule|at|start|timeZone)$/
 
 /** An error of the API, of the way to it or of a store as the failure of a command on a target. It names the fix. */
 export const failureOf = (error: unknown, target: string): Failure => {

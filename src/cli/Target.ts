@@ -66,9 +66,22 @@ export const command = <const Name extends string, const Config extends Command.
   Command.make(name, { ...flags, ...config }, (input) => {
     const given = input as Given<Config>
     return Effect.scoped(
-      Effect.flatMap(Layer.build(layer(given)), (context) => Effect.provideContext(work(given), context))
+      Effect.flatMap(Layer.build(layer(given)), (context) =>
+        Effect.provideContext(Effect.catchDefect(work(given), unreachable), context))
     )
   })
+
+/** The client of the API makes no URL of a dot segment, of which a server would never hear. */
+const unreachable = (defect: unknown): Effect.Effect<never, Failure> => {
+  const [, name] = defect instanceof Error ? /^Invalid path parameter: (\w+)$/.exec(defect.message) ?? [] : []
+  return name === undefined ? Effect.die(defect) : Effect.fail(
+    new Failure({
+      exit: "input",
+      code: "invalid_request",
+      problem: `Expected neither "." nor ".." at ${name.toUpperCase()}: no URL ends with one`
+    })
+  )
+}
 
 const layer = (given: Given): Layer.Layer<Target, Failure> =>
   Layer.unwrap(Effect.gen(function*() {

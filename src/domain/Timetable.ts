@@ -132,6 +132,8 @@ const kindOf = (input: Input): Result.Result<(typeof kinds)[number], InvalidTime
   if (another !== undefined) return refuse("its top", `${kind} and ${another}`, `${expected}, not several`)
   const unknown = given.find((name) => !fieldsOf[kind].includes(name))
   if (unknown === undefined) return Result.succeed(kind)
+  const having = kinds.filter((one) => fieldsOf[one].includes(unknown))
+  if (having.length > 0) return refuse(unknown, `it with ${kind}`, `it with ${having.join(" or ")} only`)
   const meant = Quoting.nearest(unknown, fieldsOf[kind])
   return refuse(
     JSON.stringify(Quoting.shortened(unknown, 40)),

@@ -4,7 +4,7 @@ import { type Headers, HttpIncomingMessage, HttpServerError, HttpServerRequest }
 import { HttpApi, HttpApiError } from "effect/http-api"
 import { isUtf8 } from "node:buffer"
 import { IncomingMessage } from "node:http"
-import { type InvalidOption, StoreError } from "../domain/Errors.ts"
+import { InvalidOption, StoreError } from "../domain/Errors.ts"
 import { inexactIn, mayBeInexact } from "../domain/ExactJson.ts"
 import { shortened as shortenedTo } from "../domain/Quoting.ts"
 import {
@@ -14,6 +14,7 @@ import {
   type RequestIssue,
   UnsupportedMediaType
 } from "./api/RequestCheck.ts"
+import * as WireNames from "./api/WireNames.ts"
 
 /** Issues that an answer names at most. */
 const maxIssues = 20
@@ -152,10 +153,16 @@ const changeOf = (bytes: Uint8Array): RequestIssue | undefined => {
   }
 }
 
+/** An option that was refused as the issue of a request, which has the option under the names that lead to it. */
+export const issueOf = (part: "body" | "path" | "query", names: ReadonlyArray<string>, invalid: InvalidOption) => ({
+  path: [part, ...names],
+  message: new InvalidOption({ ...invalid, option: names.at(-1)! }).message
+})
+
 /** What a queue refuses of a request's options; the schema of the request has checked them by the same bounds. */
 export const refused =
-  (part: "body" | "path" | "query") => ({ message, option }: InvalidOption): Effect.Effect<never, InvalidRequest> =>
-    invalid([{ path: [part, option], message }])
+  (part: "body" | "path" | "query") => (refusal: InvalidOption): Effect.Effect<never, InvalidRequest> =>
+    invalid([issueOf(part, [WireNames.ofOption(refusal.option)], refusal)])
 
 const hasBody = (headers: Headers.Headers): boolean =>
   headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"

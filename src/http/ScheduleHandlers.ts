@@ -9,20 +9,23 @@ import { Api } from "./api/Api.ts"
 import { InvalidRequest } from "./api/RequestCheck.ts"
 import * as ScheduleJson from "./api/ScheduleJson.ts"
 import * as SchedulesApi from "./api/SchedulesApi.ts"
+import * as WireNames from "./api/WireNames.ts"
 import * as AuditLog from "./AuditLog.ts"
 import { submissionOf } from "./QueueHandlers.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
 import { TaskCatalog } from "./TaskCatalog.ts"
 import { CurrentVisitor, keyOf } from "./Visitor.ts"
 
-/** Refuses what only the schedules can check. */
+/** Refuses what only the schedules can check, under the names that the request has for it. */
 const checked = <A, E, R>(
-  done: Effect.Effect<A, E, R>
+  done: Effect.Effect<A, E, R>,
+  namesOf: (option: string) => ReadonlyArray<string> = (option) => [WireNames.ofOption(option)]
 ): Effect.Effect<A, Exclude<E, InvalidOption> | InvalidRequest, R> =>
   Effect.mapError(done, (error) => {
     if (!(error instanceof InvalidOption)) return error as Exclude<E, InvalidOption>
-    const { message, option } = error
-    return new InvalidRequest({ issues: [{ path: [option === "name" ? "path" : "body", option], message }] })
+    const { option } = error
+    const part = option === "name" ? "path" : "body"
+    return new InvalidRequest({ issues: [RequestCheckLive.issueOf(part, namesOf(option), error)] })
   })
 
 /** The name of the key of a request takes the place of whom it names. */
@@ -64,7 +67,10 @@ export const schedules = HttpApiBuilder.group(
       get: ({ params: { name } }) => Effect.map(checked(all.get(name)), ScheduleJson.scheduleJson),
       set: Effect.fnUntraced(function*({ params: { name }, payload, request }) {
         const { by } = yield* authorOf(payload)
-        const set = Effect.flatMap(scheduledOf(payload), (scheduled) => checked(all.set(name, scheduled, { by })))
+        const set = Effect.flatMap(
+          scheduledOf(payload),
+          (scheduled) => checked(all.set(name, scheduled, { by }), SchedulesApi.namesIn(payload))
+        )
         const done = AuditLog.recorded("set_schedule", { schedule: name }, set)
         return ScheduleJson.scheduleJson(yield* RequestCheckLive.exactBody(request, () => done))
       }),

@@ -78,8 +78,8 @@ export const examples = {
   InvalidTimetable: {
     error: {
       code: "invalid_timetable",
-      message: `The timetable is not valid at timeZone: found "Europe/Berln"; expected the name of an IANA zone`,
-      at: "timeZone",
+      message: `The timetable is not valid at time_zone: found "Europe/Berln"; expected the name of an IANA zone`,
+      at: "time_zone",
       found: `"Europe/Berln"`,
       expected: "the name of an IANA zone"
     }

@@ -1,5 +1,5 @@
 /** What may be said about a schedule besides its timetable and its task. */
-import { type DateTime, Duration } from "effect"
+import { DateTime, Duration } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { InvalidOption } from "../domain/Errors.ts"
 import type { EnqueueOptions } from "../queue/Submission.ts"
@@ -94,16 +94,16 @@ export const refuse = (options: ScheduleOptions): InvalidOption | undefined => {
   if (maxMissed !== undefined && missed !== "all") {
     return new InvalidOption({
       option: "maxMissed",
-      found: "given",
-      expected: "none unless missed is \"all\"",
+      found: Bounds.foundOf(maxMissed),
+      expected: "none, unless missed is \"all\"",
       index: 0
     })
   }
   if (startAt !== undefined && endAt !== undefined && endAt.epochMilliseconds < startAt.epochMilliseconds) {
     return new InvalidOption({
       option: "endAt",
-      found: "before startAt",
-      expected: "a time that is not before it",
+      found: DateTime.formatIso(endAt),
+      expected: `a time from ${DateTime.formatIso(startAt)} on, before which there is no tick`,
       index: 0
     })
   }

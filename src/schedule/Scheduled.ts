@@ -1,7 +1,7 @@
 /** What a schedule is set to: a timetable, the task of each tick, and what becomes of ticks. Made by `schedule` of a task type. */
 import { Duration, Effect, type Exit, Hash } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
-import { type InvalidOption, type InvalidPayload, type InvalidTimetable } from "../domain/Errors.ts"
+import { InvalidOption, type InvalidPayload, type InvalidTimetable } from "../domain/Errors.ts"
 import type * as QueueLimits from "../domain/QueueLimits.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import * as Timetable from "../domain/Timetable.ts"
@@ -50,9 +50,12 @@ export type Plan = Omit<
   "owner" | "pause" | "after" | "lastTask" | "made" | "skipped" | "history" | "changedAt"
 >
 
-const payloadSize: Bounds.Bound<number> = {
-  expected: `at most ${maxPayloadBytes} bytes of JSON: a schedule is read and written at each tick`,
-  accepts: (bytes) => bytes <= maxPayloadBytes
+/** Why a payload is refused, if it is too large. */
+const tooLarge = (payload: string): InvalidOption | undefined => {
+  const bytes = Buffer.byteLength(payload)
+  if (bytes <= maxPayloadBytes) return undefined
+  const expected = `at most ${maxPayloadBytes} bytes of JSON: a schedule is read and written at each tick`
+  return new InvalidOption({ option: "payload", found: `${bytes} bytes`, expected, index: 0 })
 }
 
 const millisOf = (input: Duration.Input): number => Math.ceil(Duration.toMillis(input))
@@ -65,7 +68,7 @@ export const planOf = Effect.fnUntraced(function*(
   const { options } = scheduled
   const submission = yield* scheduled.submission
   const invalid = ScheduleOptions.refuse(options) ?? invalidOption([submission]) ??
-    Bounds.refuse("payload", payloadSize, Buffer.byteLength(submission.payload))
+    tooLarge(submission.payload)
   if (invalid !== undefined) return yield* invalid
   const timetable = yield* Effect.fromResult(Timetable.parse(scheduled.timetable))
   const { delayMs: _delay, id: _id, runAt: _runAt, startWithinMs, unique, ...task } = toNewTask(

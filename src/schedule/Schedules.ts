@@ -249,8 +249,8 @@ const make = Effect.fnUntraced(function*(options: QueueOptions) {
 const withoutTick = Effect.suspend(() =>
   new InvalidOption({
     option: "timetable",
-    found: "no tick from now on",
-    expected: "one that has a tick between startAt and endAt that is not past",
+    found: "a timetable without a tick to come",
+    expected: "one that ticks from now on, and within the times between which the schedule may tick",
     index: 0
   })
 )

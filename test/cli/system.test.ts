@@ -73,6 +73,31 @@ describe("taskforge cancel, retry and remove", () => {
       assert.notInclude(problem, "query.")
     }).pipe(Effect.provide(idle)))
 
+  it.live("refuse what no URL can end with", () =>
+    Effect.gen(function*() {
+      for (
+        const [named, args] of [
+          ["ID", ["get", ".."]],
+          ["ID", ["explain", "."]],
+          ["QUEUE", ["explain", "--queue", ".."]],
+          ["ID", ["logs", ".."]],
+          ["ID", ["cancel", ".."]],
+          ["ID", ["rerun", ".."]],
+          ["ID", ["remove", "."]],
+          ["ID", ["reschedule", "..", "--priority", "1"]],
+          ["ID", ["watch", ".."]],
+          ["QUEUE", ["queues", ".."]],
+          ["QUEUE", ["pause", ".."]],
+          ["TYPE", ["pause", "--type", "."]],
+          ["NAME", ["limits", "show", ".."]],
+          ["ID", ["instances", "drain", ".."]],
+          ["NAME", ["schedules", "show", ".."]],
+          ["NAME", ["schedules", "run", "."]],
+          ["NAME", ["schedules", "set", "..", "echo", "--every", "5m"]]
+        ] as const
+      ) assert.include(yield* failing(65, onServer(args)), `neither "." nor ".." at ${named}`, args.join(" "))
+    }).pipe(Effect.provide(idle)))
+
   it.live("take all tasks that match", () =>
     Effect.gen(function*() {
       yield* onServer(["enqueue", "-l", "-"], { stdin: repeated(`{"type":"echo"}`, 1010) })

@@ -11,8 +11,9 @@ import { expecting, get, layer, refused, send } from "./TestServer.ts"
 
 const Count = Task.make("count", { payload: { n: Schema.Int }, queue: "numbers", priority: "high" })
 const Nothing = Task.make("nothing")
+const Text = Task.make("text", { payload: { text: Schema.String } })
 
-const idle = layer({ definitions: [Count, Nothing] })
+const idle = layer({ definitions: [Count, Nothing, Text] })
 const working = layer({
   definitions: [Count, Nothing],
   handlers: Layer.mergeAll(Count.toLayer(() => Effect.void), Nothing.toLayer(() => Effect.void))
@@ -239,12 +240,101 @@ describe("remote schedules", () => {
       assert.strictEqual(yield* tagOf(Count.schedule({ every: "1 hour" }, { n: 0.5 })), "InvalidPayload")
       assert.strictEqual(yield* tagOf(Count.schedule({ every: "1 hour" }, { n: 1 }, { maxMissed: 1 })), "InvalidOption")
       assert.strictEqual(yield* tagOf(Count.schedule({ at: "2020-01-01T00:00:00Z" }, { n: 1 })), "InvalidOption")
+      const past = DateTime.makeUnsafe("2020-01-01T00:00:00Z")
+      assert.deepInclude(
+        yield* Effect.flip(Schedules.set("a", Count.schedule({ every: "1 hour" }, { n: 1 }, { endAt: past }))),
+        { _tag: "InvalidOption", option: "timetable" }
+      )
+      assert.deepInclude(
+        yield* Effect.flip(Schedules.set("a", Count.schedule({ cron: "@daily", timeZone: "Berlin" }, { n: 1 }))),
+        { _tag: "InvalidTimetable", at: "timeZone" }
+      )
+      assert.deepInclude(
+        yield* Effect.flip(
+          Schedules.set("a", Text.schedule({ every: "1 hour" }, { text: "x".repeat(65_536) }) as never)
+        ),
+        { option: "payload", found: "65547 bytes" }
+      )
       const Other = Task.make("other", { payload: { n: Schema.Int } })
       assert.strictEqual(
         yield* tagOf(Other.schedule({ every: "1 hour" }, { n: 1 }) as ReturnType<typeof Count.schedule>),
         "UnknownTaskType"
       )
     })))
+})
+
+describe("what is refused", () => {
+  const task = { type: "count", payload: { n: 1 } }
+  const past = "2020-01-01T00:00:00Z"
+  const later = "2030-01-01T00:00:00Z"
+
+  it.live("has the names of the request", () =>
+    Effect.gen(function*() {
+      const issueOf = Effect.fnUntraced(function*(body: object) {
+        const { error } = (yield* expecting(400, put("a", { task, ...body }))).json as any
+        const { message, path } = error.issues[0]
+        assert.include(error.message, `The option ${path.at(-1)} is `)
+        assert.notMatch(message, /[a-z][A-Z]/)
+        return path.join(".")
+      })
+      for (
+        const [expected, body] of [
+          ["body.max_missed", { every: "5m", missed: "all", max_missed: 0 }],
+          ["body.max_missed", { every: "5m", max_missed: 5 }],
+          ["body.end_at", { every: "5m", start_at: later, end_at: past }],
+          ["body.every", { every: "5m", end_at: past }],
+          ["body.at", { at: past }],
+          ["body.rrule", { rrule: "FREQ=DAILY;COUNT=2", start: "2020-01-01T00:00" }],
+          ["body.cron", { cron: "@daily", end_at: past }],
+          ["body.task.payload", { every: "5m", task: { type: "text", payload: { text: "x".repeat(65_536) } } }]
+        ] as const
+      ) assert.strictEqual(yield* issueOf(body), expected)
+      const atOf = Effect.fnUntraced(function*(body: object) {
+        const { error } = (yield* expecting(400, put("a", { task, ...body }))).json as any
+        assert.include(error.message, `not valid at ${error.at}: found ${error.found}`)
+        return error.at
+      })
+      assert.strictEqual(yield* atOf({ cron: "@daily", time_zone: "Europe/Berln" }), "time_zone")
+      assert.strictEqual(yield* atOf({ every: "5m", time_zone: "UTC" }), "time_zone")
+      assert.strictEqual(yield* atOf({ at: later, time_zone: "UTC" }), "time_zone")
+      assert.strictEqual(yield* atOf({ at: later, start: later }), "start")
+      assert.strictEqual(yield* atOf({ cron: "@daily", start: later }), "start")
+      assert.strictEqual(yield* atOf({ rrule: "FREQ=DAILY;BYHOUR=25" }), "rrule, BYHOUR")
+    }).pipe(Effect.provide(idle)))
+
+  it.live("has the sizes that were found", () =>
+    Effect.gen(function*() {
+      const body = { every: "5m", task: { type: "text", payload: { text: "x".repeat(65_536) } } }
+      const { error } = (yield* expecting(400, put("a", body))).json as any
+      assert.include(error.message, "is 65547 bytes; expected at most 65536 bytes")
+    }).pipe(Effect.provide(idle)))
+
+  it.live("has the names of flags on the command line", () =>
+    Effect.gen(function*() {
+      const refusing = (...flags: ReadonlyArray<string>) =>
+        failing(65, onServer(["schedules", "set", "a", "count", "{\"n\":1}", ...flags]))
+      for (
+        const [named, flags] of [
+          ["at --time-zone: found", ["--cron", "@daily", "--time-zone", "Europe/Berln"]],
+          ["at --time-zone: found", ["--every", "5m", "--time-zone", "UTC"]],
+          ["at --cron, hour: found", ["--cron", "0 24 * * *"]],
+          ["at --start: found", ["--cron", "@daily", "--start", later]],
+          [", got 5 at --max-missed", ["--every", "5m", "--max-missed", "5"]],
+          ["at --jitter", ["--every", "5m", "--jitter", "2d"]],
+          ["at --until", ["--every", "5m", "--from", later, "--until", past]],
+          ["at --at", ["--at", past]],
+          ["at --every", ["--every", "5m", "--until", past]]
+        ] as const
+      ) {
+        const problem = yield* refusing(...flags)
+        assert.include(problem, named)
+        assert.notMatch(problem, /body\.|[a-z]_[a-z]|timeZone|startAt|endAt/)
+      }
+      assert.include(
+        yield* failing(65, onServer(["schedules", "preview", "--cron", "@daily", "--time-zone", "Berlin"])),
+        "at --time-zone: found"
+      )
+    }).pipe(Effect.provide(Layer.merge(idle, FetchHttpClient.layer))))
 })
 
 describe("taskforge schedules", () => {

@@ -3,7 +3,7 @@ import { Effect, Option, Record as Fields, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { ScheduleJson, TickJson } from "../../http/api/ScheduleJson.ts"
 import { TimetableQueryJson } from "../../http/api/SchedulesApi.ts"
-import { invalidRequest, usage } from "../Failure.ts"
+import { inTyped, invalidRequest, usage } from "../Failure.ts"
 import * as Input from "../Input.ts"
 import * as Listing from "../Listing.ts"
 import * as Screen from "../Screen.ts"
@@ -181,7 +181,7 @@ const preview = Target.command("preview", {
       ? yield* ask(api.schedules.upcoming({ params: { name: name.value }, query: { count } }))
       : yield* Effect.flatMap(
         Effect.mapError(decodeQuery({ ...timetable, count }), (error) => invalidRequest(error, flagOf)),
-        (payload) => ask(api.schedules.preview({ payload }))
+        (payload) => ask(Effect.mapError(api.schedules.preview({ payload }), inTyped(flagOf)))
       )
     if (json) return yield* Screen.json(found)
     const paint = yield* Screen.paint

@@ -4,7 +4,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { userInfo } from "node:os"
 import type { ScheduleJson } from "../../http/api/ScheduleJson.ts"
 import { NewScheduleJson } from "../../http/api/SchedulesApi.ts"
-import { invalidRequest, usage } from "../Failure.ts"
+import { inTyped, invalidRequest, usage } from "../Failure.ts"
 import * as Input from "../Input.ts"
 import * as Screen from "../Screen.ts"
 import * as Target from "../Target.ts"
@@ -183,7 +183,8 @@ export const set = Target.command("set", setFlags, (given) =>
     }
     const decoded = yield* Effect.mapError(decodeNew(json), (error) => invalidRequest(error, flagOf))
     const { api, ask } = yield* Target.Target
-    const schedule = yield* ask(api.schedules.set({ params: { name: given.name }, payload: decoded }))
+    const set = api.schedules.set({ params: { name: given.name }, payload: decoded })
+    const schedule = yield* ask(Effect.mapError(set, inTyped(flagOf)))
     yield* given.json ? Screen.json(schedule) : showSchedule(schedule)
   })).pipe(
     Command.withDescription(

@@ -8,6 +8,7 @@ import { maxIdLength } from "../../domain/Bounds.ts"
 import * as Errors from "../../domain/Errors.ts"
 import { shortened } from "../../domain/Quoting.ts"
 import { TaskState } from "../../domain/TaskState.ts"
+import * as WireNames from "./WireNames.ts"
 
 /** Seconds that a client should wait before it repeats a request that met a 503. */
 const retryAfterSeconds = 1
@@ -28,6 +29,8 @@ interface Wire<Code extends string, Facts extends Schema.Struct.Fields, Self> {
   readonly decode?: (facts: Schema.Struct.Type<Facts>) => Self
   /** Default: the fields of the error that have the names of the facts. */
   readonly encode?: (error: Self) => Schema.Struct.Type<Facts>
+  /** The same error with the names that requests have for what it is about. */
+  readonly named?: (error: Self) => Self
 }
 
 /** An error of the engine as endpoints declare it: its body carries the error's message. */
@@ -47,7 +50,10 @@ export const onWire = <
       Schema.toType(target),
       SchemaTransformation.transform<Self, { readonly error: object }>({
         decode: ({ error }) => decode(error as Schema.Struct.Type<Facts>),
-        encode: (error) => ({ error: { code, message: error.message, ...encode(error) } })
+        encode: (error) => {
+          const told = wire.named?.(error) ?? error
+          return { error: { code, message: told.message, ...encode(told) } }
+        }
       }) as never
     ),
     HttpApiSchema.status(status)
@@ -118,7 +124,9 @@ export const InvalidTimetable = onWire(Errors.InvalidTimetable, {
   status: 400,
   code: "invalid_timetable",
   description: "A timetable that cannot be read, or that never ticks",
-  facts: { at: Schema.String, found: Schema.String, expected: Schema.String }
+  facts: { at: Schema.String, found: Schema.String, expected: Schema.String },
+  decode: ({ at, ...facts }) => new Errors.InvalidTimetable({ at: WireNames.toOption(at), ...facts }),
+  named: ({ at, expected, found }) => new Errors.InvalidTimetable({ at: WireNames.ofOption(at), found, expected })
 })
 
 /** The key belongs to a task with another payload, or to one that keeps others away. */

@@ -72,7 +72,7 @@ export const ScheduleJson = Schema.Struct({
   next: Schema.NullOr(Timestamp).annotate({ description: "Its next tick; null while it is paused, and at its end" }),
   last: Schema.NullOr(TickJson).annotate({ description: "What became of its latest tick" }),
   made: Schema.Int.annotate({ description: "Ticks that have tasks" }),
-  skipped: Schema.Int.annotate({ description: "Ticks that were left out" }),
+  skipped: Schema.Int.annotate({ description: "Ticks that were left out, as far as they were counted" }),
   changed_at: Timestamp
 }).annotate({ identifier: "Schedule" })
 

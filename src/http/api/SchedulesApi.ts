@@ -20,6 +20,7 @@ import {
   SchedulePageJson
 } from "./ScheduleJson.ts"
 import { NewTaskJson } from "./TasksApi.ts"
+import * as WireNames from "./WireNames.ts"
 
 /** Characters of a text in a timetable. */
 const text = Schema.String.check(Schema.isMaxLength(1000))
@@ -177,6 +178,19 @@ export const timetableOf = ({ at, cron, every, rrule, start, time_zone: timeZone
   const given = { at, cron, every, rrule, start, timeZone }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Input
 }
+
+/** Where a request has an option of a schedule: what ticks is under the name of its kind. */
+export const namesIn = (json: NewScheduleJson) => (option: string): ReadonlyArray<string> => {
+  if (option === "timetable") return kinds.filter((kind) => json[kind] !== undefined)
+  const name = WireNames.ofOption(option)
+  return name in NewScheduledTaskJson.fields ? ["task", name] : [name]
+}
+
+/** The option of a program that has this name in a request. */
+export const optionOf = (name: string): string =>
+  kinds.some((kind) => kind === name) ? "timetable" : WireNames.toOption(name)
+
+const kinds = ["cron", "every", "rrule", "at"] as const
 
 /** The options of a schedule in a request. */
 export const optionsOf = (json: NewScheduleJson): ScheduleOptions => ({

@@ -16,9 +16,10 @@ import { checkPage, sizeOf } from "../../queue/Queues.ts"
 import { checkName, planOf, type Scheduled } from "../../schedule/Scheduled.ts"
 import { checkAuthor, checkCount, defaultsOf, Schedules } from "../../schedule/Schedules.ts"
 import * as ScheduleJson from "../api/ScheduleJson.ts"
+import * as SchedulesApi from "../api/SchedulesApi.ts"
 import * as ApiClient from "./ApiClient.ts"
 import type { Options } from "./ApiClient.ts"
-import { refusedOption, unsent } from "./Sending.ts"
+import { refusedAs, unsent } from "./Sending.ts"
 
 export type { Options }
 
@@ -43,9 +44,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
       yield* checkAuthor({ by }, ["by"])
       yield* planOf(scheduled, defaultsOf())
       const payload = { ...yield* newScheduleOf(scheduled), ...by === undefined ? {} : { by } }
-      return ScheduleJson.scheduleFromJson(
-        yield* again("set a schedule", Effect.catchTag(api.set({ params, payload }), "InvalidRequest", refusedOption))
-      )
+      const set = Effect.catchTag(api.set({ params, payload }), "InvalidRequest", refusedAs(SchedulesApi.optionOf))
+      return ScheduleJson.scheduleFromJson(yield* again("set a schedule", set))
     }),
     get: Effect.fnUntraced(function*(name) {
       return ScheduleJson.scheduleFromJson(yield* again("read a schedule", api.get(yield* named(name))))

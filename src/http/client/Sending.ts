@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import { InvalidOption, type StoreError } from "../../domain/Errors.ts"
 import type { InvalidRequest } from "../api/RequestCheck.ts"
+import * as WireNames from "../api/WireNames.ts"
 import * as ApiClient from "./ApiClient.ts"
 
 /** How requests are sent. */
@@ -24,10 +25,17 @@ export const unsent = <A, E extends { readonly _tag: string }>(
       : error as Exclude<E, ApiClient.TransportError>)
 
 /** What only the server can check, such as a time against its clock, is refused as by a store. */
-export const refusedOption = (error: InvalidRequest): Effect.Effect<never, InvalidOption | InvalidRequest> => {
-  const [, option, found, expected] =
-    /^The option (\w+) is (.*); expected (.*)$/s.exec(error.issues[0]?.message ?? "") ?? []
-  return Effect.fail(
-    option === undefined ? error : new InvalidOption({ option, found: found!, expected: expected!, index: 0 })
-  )
-}
+export const refusedAs =
+  (optionOf: (name: string) => string) =>
+  (error: InvalidRequest): Effect.Effect<never, InvalidOption | InvalidRequest> => {
+    const [, name, found, expected] =
+      /^The option (\w+) is (.*); expected (.*)$/s.exec(error.issues[0]?.message ?? "") ?? []
+    return Effect.fail(
+      name === undefined
+        ? error
+        : new InvalidOption({ option: optionOf(name), found: found!, expected: expected!, index: 0 })
+    )
+  }
+
+/** The same, where each option has its own name in the request. */
+export const refusedOption = refusedAs(WireNames.toOption)
