@@ -4,7 +4,8 @@
  */
 import { Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
-import { type InvalidOption, type InvalidPayload, type InvalidTimetable, type StoreError } from "../domain/Errors.ts"
+import { InvalidOption, InvalidPayload, InvalidTimetable, type StoreError } from "../domain/Errors.ts"
+import * as Quoting from "../domain/Quoting.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { all, type Change, RecordStore } from "../store/RecordStore.ts"
 import { checkName, checksumOf, type Defaults, type Plan, planOf, type Scheduled } from "./Scheduled.ts"
@@ -35,14 +36,34 @@ export const plansOf = Effect.fnUntraced(function*(
   { program, schedules }: Declared,
   defaults: Defaults
 ): Effect.fn.Return<ReadonlyMap<string, Plan>, InvalidOption | InvalidPayload | InvalidTimetable> {
-  yield* Bounds.check("schedules.program", Bounds.name, program)
+  // Without one, what people have set would seem to be declared no more
+  yield* Bounds.check("schedules.program", Bounds.name, program ?? (null as never))
+  yield* Bounds.check("schedules.schedules", byName, schedules ?? (null as never))
   const plans = new Map<string, Plan>()
   for (const [name, scheduled] of Object.entries(schedules)) {
-    yield* checkName(name)
-    plans.set(name, yield* planOf(scheduled, defaults))
+    const planned = Effect.andThen(checkName(name), planOf(scheduled, defaults))
+    plans.set(name, yield* Effect.mapError(planned, inDeclaration(name)))
   }
   return plans
 })
+
+const byName: Bounds.Bound<Declared["schedules"]> = {
+  expected: "an object with schedules by their names",
+  accepts: (schedules) => typeof schedules === "object" && schedules !== null && !Array.isArray(schedules)
+}
+
+/** The same with the place in a declaration, which may have a hundred schedules. */
+const inDeclaration = (name: string) => (error: InvalidOption | InvalidPayload | InvalidTimetable) => {
+  const place = `schedules.${Quoting.shortened(name, 80)}`
+  switch (error._tag) {
+    case "InvalidOption":
+      return new InvalidOption({ ...error, option: `${place}.${error.option}` })
+    case "InvalidTimetable":
+      return new InvalidTimetable({ ...error, at: `${place}, ${error.at}` })
+    case "InvalidPayload":
+      return new InvalidPayload({ ...error, issue: `${error.issue}\n  at ${place}` })
+  }
+}
 
 /** Makes what is stored what a program declares. */
 export const reconcile = Effect.fnUntraced(function*(

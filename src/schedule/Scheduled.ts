@@ -1,5 +1,5 @@
 /** What a schedule is set to: a timetable, the task of each tick, and what becomes of ticks. Made by `schedule` of a task type. */
-import { Duration, Effect, type Exit, Hash } from "effect"
+import { Duration, Effect, Exit, Hash } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { InvalidOption, type InvalidPayload, type InvalidTimetable } from "../domain/Errors.ts"
 import type * as QueueLimits from "../domain/QueueLimits.ts"
@@ -58,6 +58,13 @@ const tooLarge = (payload: string): InvalidOption | undefined => {
   return new InvalidOption({ option: "payload", found: `${bytes} bytes`, expected, index: 0 })
 }
 
+/** What a program without types may leave out, or write itself. */
+const made: Bounds.Bound<Scheduled> = {
+  expected: "what the method schedule of a task type makes",
+  accepts: (scheduled) =>
+    typeof scheduled === "object" && scheduled !== null && "timetable" in scheduled && Exit.isExit(scheduled.submission)
+}
+
 const millisOf = (input: Duration.Input): number => Math.ceil(Duration.toMillis(input))
 
 /** Checks all of it. */
@@ -65,6 +72,7 @@ export const planOf = Effect.fnUntraced(function*(
   scheduled: Scheduled,
   defaults: Defaults
 ): Effect.fn.Return<Plan, InvalidOption | InvalidPayload | InvalidTimetable> {
+  yield* Bounds.check("scheduled", made, scheduled ?? (null as never))
   const { options } = scheduled
   const submission = yield* scheduled.submission
   const invalid = ScheduleOptions.refuse(options) ?? invalidOption([submission]) ??
@@ -102,4 +110,4 @@ export const checksumOf = (plan: Plan): string => {
 
 /** Fails unless something is the name of a schedule. */
 export const checkName = (name: string): Effect.Effect<void, InvalidOption> =>
-  Bounds.check("name", ScheduleOptions.name, name)
+  Bounds.check("name", ScheduleOptions.name, name ?? (null as never))

@@ -3,6 +3,7 @@
  * worked them out, and a tick would come an hour too late. One that comes too early is found when it is due.
  */
 import { Effect, Layer } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { zoneDataVersion } from "../observability/ZoneData.ts"
@@ -18,15 +19,26 @@ const chunk = 30
 export const renewed: Effect.Effect<ReadonlyArray<string>, StoreError, RecordStore> = Effect.gen(function*() {
   const now = yield* ScheduleRecords.now
   const changes: Array<Change> = []
+  const unread: Array<string> = []
   for (const [index, record] of (yield* all(kind)).entries()) {
     // Ten thousand of them take a while, and other fibers have work too
     if (index % 100 === 99) yield* Effect.yieldNow
     const schedule = read(record)
-    if (schedule === undefined) continue
+    if (schedule === undefined) {
+      unread.push(record.id)
+      continue
+    }
     const dueAt = dueAtOf(schedule)
     // What is due may be taken, or will be: its next tick is worked out then
     if (dueAt === schedule.dueAt || schedule.dueAt !== null && schedule.dueAt <= now) continue
     changes.push(changeOf(schedule.name, schedule, { expects: schedule.version, dueAt, over: schedule.document }))
+  }
+  if (unread.length > 0) {
+    const names = unread.slice(0, 5).map((name) => Bounds.foundOf(name)).join(", ")
+    yield* Effect.logWarning(
+      `${unread.length} schedules cannot be read by this instance and are as if they were not there, among them ${names}: ` +
+        "a newer version has written them, or this runtime has no such time zone. An instance that can read them makes their tasks"
+    )
   }
   const written: Array<string> = []
   for (let start = 0; start < changes.length; start += chunk) {

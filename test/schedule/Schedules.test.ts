@@ -49,6 +49,18 @@ describe("Schedules", () => {
       for (const [options, option] of cases) {
         assert.strictEqual(yield* refused(hourly, options), `InvalidOption ${option}`)
       }
+      for (const scheduled of [undefined, null, "nightly", { cron: "@daily" }]) {
+        const refusal = yield* Effect.flip(Schedules.set("a", scheduled as never))
+        assert.deepInclude(refusal, { _tag: "InvalidOption", option: "scheduled" })
+      }
+      for (const name of [undefined, null, 5] as unknown as ReadonlyArray<string>) {
+        for (const  of of[Schedules.get(name), Schedules.remove(name), Schedules.history(name)]) {
+          assert.deepInclude(yield* Effect.flip<unknown, unknown, Schedules>(of), {
+            _tag: "InvalidOption",
+            option: "name"
+          })
+        }
+      }
       for (const name of ["", ".", "..", "a\u0000", "x".repeat(231), "\ud800"]) {
         assert.strictEqual(yield* refused(hourly, {}, name), "InvalidOption name")
       }

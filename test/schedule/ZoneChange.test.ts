@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer, Logger, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as PooledRandom from "../../src/engine/PooledRandom.ts"
 import * as ScheduleRecords from "../../src/schedule/ScheduleRecords.ts"
@@ -57,6 +57,27 @@ describe("the next tick of a schedule", () => {
       assert.strictEqual((yield* ScheduleRecords.find("due")).version, taken?.version)
       assert.isNull(yield* dueAt("paused"))
     })))
+
+  it.effect("is not looked for where the process has no such zone, and it says so", () => {
+    const said: Array<string> = []
+    const logger = Logger.make<unknown, void>(({ message }) => void said.push(String(message)))
+    return onMemory(Effect.gen(function*() {
+      yield* setNightly("here")
+      yield* setNightly("on mars")
+      const store = yield* RecordStore
+      const kind = ScheduleRecords.kind
+      const [record] = yield* store.get(kind, ["on mars"])
+      const { dueAt, id, version } = record!
+      const document = record!.document.replace("Europe/Berlin", "Mars/Olympus")
+      yield* store.put([{ kind, id, expects: version, document, dueAt: dueAt! }])
+      assert.deepStrictEqual(yield* ZoneChange.renewed, [])
+      assert.lengthOf(said, 1)
+      assert.include(
+        said[0],
+        `1 schedules cannot be read by this instance and are as if they were not there, among them "on mars"`
+      )
+    })).pipe(Effect.provide(Logger.layer([logger])))
+  })
 
   it.effect("is due at once where its time has passed by the rules of now", () =>
     onMemory(Effect.gen(function*() {

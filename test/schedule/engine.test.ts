@@ -152,6 +152,30 @@ describe("an engine with schedules", () => {
       })
     ))
 
+  it.effect("removes nothing that people have set for a program without types that forgets its name", () =>
+    withStore(
+      {},
+      Effect.gen(function*() {
+        const hourly = Work.schedule({ every: "1 hour" }, { n: 1 })
+        yield* deploy(declared({}), Schedules.set("by-hand", hourly))
+        for (
+          const [schedules, expected] of [
+            [{ schedules: {} }, "schedules.program"],
+            [{ program: null, schedules: {} }, "schedules.program"],
+            [{ program: "billing" }, "schedules.schedules"],
+            [{ program: "billing", schedules: [hourly] }, "schedules.schedules"],
+            [{ program: "billing", schedules: { a: null } }, "schedules.a.scheduled"],
+            [{ program: "billing", schedules: { a: { cron: "* * * * *" } } }, "schedules.a.scheduled"],
+            [{ program: "billing", schedules: { "..": hourly } }, "schedules....name"]
+          ] as const
+        ) {
+          const exit = yield* Effect.exit(start({ schedules } as never))
+          assert.include(String(exit), `The option ${expected} is`)
+        }
+        assert.deepStrictEqual(yield* deploy(declared({}), names), ["by-hand"])
+      })
+    ))
+
   it.effect("refuses a declaration that is wrong when it starts", () =>
     withStore(
       {},
@@ -165,6 +189,7 @@ describe("an engine with schedules", () => {
         ) {
           const exit = yield* Effect.exit(start(declared({ a: scheduled })))
           assert.match(String(exit), new RegExp(expected))
+          assert.include(String(exit), "schedules.a")
         }
       })
     ))
