@@ -238,7 +238,8 @@ const parse = (text: string): { readonly value: unknown } | string => {
 }
 
 /** The first issues as clients see them, and how many are left out. What was sent is not sent back. */
-const shown = (issues: Issues, part: string): ReadonlyArray<RequestIssue> => {
+const shown = (found: Issues, part: string): ReadonlyArray<RequestIssue> => {
+  const issues = found.filter((issue, index) => !isToldBefore(issue, found[index - 1]))
   const first = issues.slice(0, issues.length > maxIssues ? maxIssues - 1 : maxIssues).map((
     { message, path = [] }
   ): RequestIssue => ({
@@ -248,6 +249,11 @@ const shown = (issues: Issues, part: string): ReadonlyArray<RequestIssue> => {
   const left = issues.length - first.length
   return left === 0 ? first : [...first, { path: [part], message: `${left} more issues are not named` }]
 }
+
+/** Whether an issue is the length of a value whose bound was told just before, in its own words. */
+const isToldBefore = ({ message, path = [] }: Issues[number], before: Issues[number] | undefined): boolean =>
+  before !== undefined && message.startsWith("Expected a value with a length of ") &&
+  path.length === before.path?.length && path.every((key, index) => key === before.path?.[index])
 
 /** Keys of a path that are shown at most. */
 const maxPathLength = 32

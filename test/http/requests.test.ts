@@ -226,6 +226,25 @@ describe("a request body", () => {
       yield* Fiber.join(large)
     }).pipe(Effect.scoped, Effect.provide(layer())))
 
+  it.effect("tells once what is wrong with a length", () =>
+    Effect.gen(function*() {
+      for (const [name, value] of [["id", "x".repeat(256)], ["queue", "q".repeat(256)], ["type", ""]] as const) {
+        const error = yield* refused(
+          400,
+          "invalid_request",
+          post({ type: "echo", [name]: value })
+        )
+        assert.deepStrictEqual(error.issues?.map(({ path }) => path), [["body", name]])
+        assert.include(error.issues?.[0]?.message, "Expected 1 to 255 characters")
+      }
+      const two = { type: "", queue: "" }
+      const error = yield* refused(400, "invalid_request", post(two))
+      assert.deepStrictEqual(error.issues?.map(({ path }) => path[1]).toSorted(), ["queue", "type"])
+      const many = Array.from({ length: 10_001 }, () => ({ type: "echo" }))
+      const batch = yield* refused(400, "invalid_request", post(many))
+      assert.deepStrictEqual(batch.issues, [{ path: ["body"], message: "Expected at most 10000 tasks in a request" }])
+    }).pipe(Effect.provide(layer())))
+
   it.effect("names twenty issues at most", () =>
     Effect.gen(function*() {
       const error = yield* refused(400, "invalid_request", post(Array.from({ length: 50 }, () => ({}))))

@@ -362,11 +362,14 @@ describe("taskforge schedules", () => {
           "9",
           "--retries",
           "2",
+          "--start-within",
+          "30s",
           "--by",
           "ada"
         ])
       )
       assert.match(set.stdout, /^nightly: active, .*Europe\/Berlin/)
+      assert.match(set.stdout, /tasks +queue numbers, priority 9, retries 2, starts within 30\.0s\n/)
       assert.match(set.stdout, /rules +missed once, overlap skip, only if the last one succeeded, jitter 5m\n/)
       const list = yield* succeeding(onServer(["schedules", "list"]))
       assert.match(list.stdout, /^SCHEDULE +STATUS +NEXT +LAST +TYPE +WHEN\nnightly +active +in \d+[hm] +count/)

@@ -46,8 +46,17 @@ export const stateText = ({ status }: ScheduleJson, paint: Screen.Paint): string
 const linesOf = (schedule: ScheduleJson, paint: Screen.Paint): ReadonlyArray<string> => {
   const { pause, task } = schedule
   const field = (label: string, value: string) => `  ${paint.dim(label.padEnd(9))} ${value}`
+  const span = (label: string, millis: number | null) => millis === null ? [] : [`${label} ${Words.precise(millis)}`]
+  const tasks = [
+    `queue ${Screen.plain(task.queue)}`,
+    `priority ${task.priority}`,
+    task.max_retries < 0 ? "retries without end" : `retries ${task.max_retries}`,
+    ...span("timeout", task.timeout_ms),
+    ...span("expires in", task.expires_in_ms),
+    ...span("starts within", task.start_within_ms)
+  ]
   const rules = [
-    `missed ${schedule.missed}`,
+    schedule.missed === "all" ? `missed all, up to ${schedule.max_missed}` : `missed ${schedule.missed}`,
     `overlap ${schedule.overlap}`,
     ...schedule.only_if === null ? [] : ["only if the last one succeeded"],
     ...schedule.jitter_ms === 0 ? [] : [`jitter ${Words.precise(schedule.jitter_ms)}`],
@@ -57,6 +66,7 @@ const linesOf = (schedule: ScheduleJson, paint: Screen.Paint): ReadonlyArray<str
   return [
     `${paint.bold(Screen.plain(schedule.name))}: ${stateText(schedule, paint)}, ${Screen.plain(schedule.description)}`,
     field("task", `${Screen.plain(task.type)} ${Screen.plain(JSON.stringify(task.payload))}`),
+    field("tasks", tasks.join(", ")),
     field("rules", rules.join(", ")),
     ...schedule.next === null ? [] : [field("next", schedule.next)],
     ...schedule.program === null ? [] : [field("declared", `by ${Screen.plain(schedule.program)}`)],

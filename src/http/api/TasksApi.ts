@@ -119,7 +119,10 @@ export const RescheduleJson = Schema.Struct({
 /** One task, or several that are stored together or not at all. */
 export const NewTasksJson = Schema.Union([
   NewTaskJson,
-  Schema.Array(NewTaskJson).check(Schema.isMinLength(1), Schema.isMaxLength(maxBatch))
+  Schema.Array(NewTaskJson).check(
+    Schema.isMinLength(1),
+    Schema.isMaxLength(maxBatch, { message: `Expected at most ${maxBatch} tasks in a request` })
+  )
 ]).annotate({ expected: "a task or an array of tasks" })
 
 /** Results asked for in one request at most. */
