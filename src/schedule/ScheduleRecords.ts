@@ -2,10 +2,12 @@
 import { Effect } from "effect"
 import { InvalidOption, ScheduleNotFound, type StoreError } from "../domain/Errors.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
+import type { NewTask } from "../domain/TaskRecord.ts"
 import { maxRecords } from "../store/RecordDriver.ts"
 import { absent, all, type Change, type Listed, RecordStore, type StoredRecord } from "../store/RecordStore.ts"
+import type { Accepted } from "../store/TaskStore.ts"
 import type { Plan } from "./Scheduled.ts"
-import { changeOf, kind, read, type Schedule, type StoredSchedule } from "./StoredSchedule.ts"
+import { changeOf, kind, read, type Schedule, type StoredSchedule, taskOf } from "./StoredSchedule.ts"
 import { dueAtOf } from "./Ticks.ts"
 
 export { kind }
@@ -86,7 +88,14 @@ export const setting = (
   const isDue = known !== undefined && known.dueAt !== null && known.dueAt <= now
   const before: Omit<Schedule, keyof Plan | "owner"> = known ?? fresh(now)
   const owner = ownerOf(known?.owner ?? {})
-  const schedule = { ...before, ...plan, owner, after: isDue ? before.after : now, changedAt: now }
+  // A clock that was set back shows ticks again that have been dealt with
+  const schedule = {
+    ...before,
+    ...plan,
+    owner,
+    after: isDue ? before.after : Math.max(before.after, now),
+    changedAt: now
+  }
   const change = changeOf(name, schedule, {
     expects: record?.version ?? absent,
     dueAt: dueAtOf(schedule),
@@ -94,6 +103,34 @@ export const setting = (
   })
   return { schedule, change }
 }
+
+/**
+ * The change that has a schedule name the tasks that there are, where a key has made others of those that it asked for: each was
+ * written, at this version, under the id that it would have had.
+ */
+export const renaming = (
+  name: string,
+  schedule: Schedule,
+  asked: ReadonlyArray<NewTask>,
+  accepted: ReadonlyArray<Accepted>,
+  { over, version }: { readonly over: object; readonly version: number }
+): Change | undefined => {
+  const others = new Map(
+    asked.flatMap(({ id }, index) => accepted[index]!.id === id ? [] : [[id, accepted[index]!.id]])
+  )
+  if (others.size === 0) return undefined
+  const history = schedule.history.map((entry) => {
+    const task = others.get(taskOf(name, entry) ?? "")
+    return task === undefined ? entry : { ...entry, task }
+  })
+  const lastTask = others.get(schedule.lastTask ?? "") ?? schedule.lastTask
+  const renamed = { ...schedule, history, lastTask }
+  return changeOf(name, renamed, { expects: version, dueAt: dueAtOf(renamed), over })
+}
+
+/** Writes what {@link renaming} gives. It fails never: the tasks are there, and who has changed a schedule since has the last word. */
+export const rename = (changes: ReadonlyArray<Change>): Effect.Effect<void, never, RecordStore> =>
+  changes.length === 0 ? Effect.void : Effect.ignore(RecordStore.use((store) => store.put(changes)))
 
 /** Counts schedules, but no more often than in ten seconds. */
 export const counter = () => {

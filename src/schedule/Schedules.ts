@@ -73,7 +73,7 @@ export class Schedules extends Context.Service<Schedules, {
   readonly pause: (name: string, options?: PauseOptions) => Effect.Effect<ScheduleView, ScheduleError>
   /** Goes on with the first tick from now on: those of the pause have not been missed. */
   readonly resume: (name: string) => Effect.Effect<ScheduleView, ScheduleError>
-  /** Makes its task now, besides all ticks, also while it is paused; answers the id. */
+  /** Makes its task now, besides all ticks, also while it is paused; answers the id, of the one that has its unique key if there is one. */
   readonly runNow: (
     name: string,
     options?: AuthorOptions
@@ -165,8 +165,6 @@ const make = Effect.fnUntraced(function*(options: QueueOptions) {
       return yield* ScheduleRecords.repeated(Effect.gen(function*() {
         const [record] = yield* records.get(ScheduleRecords.kind, [name])
         const now = yield* on(ScheduleRecords.now)
-        if (nextTick(plan, now) === null) return yield* withoutTick
-        if (record === undefined) yield* on(counted(name))
         const { by } = options
         const { change, schedule } = ScheduleRecords.setting(
           name,
@@ -175,6 +173,8 @@ const make = Effect.fnUntraced(function*(options: QueueOptions) {
           record,
           now
         )
+        if (nextTick(schedule, schedule.after) === null) return yield* withoutTick
+        if (record === undefined) yield* on(counted(name))
         yield* records.put([change], yield* random.uuidV7())
         return viewOf({ ...schedule, name, version: 0, dueAt: change.dueAt ?? null, writtenAt: now, document: {} })
       }))
@@ -210,7 +210,7 @@ const make = Effect.fnUntraced(function*(options: QueueOptions) {
       yield* checkAuthor(options, ["by"])
       const { by } = options
       const id = yield* random.uuidV7()
-      yield* ScheduleRecords.repeated(Effect.gen(function*() {
+      return yield* ScheduleRecords.repeated(Effect.gen(function*() {
         const known = yield* find(name)
         const now = yield* on(ScheduleRecords.now)
         const entry = { tick: now, outcome: "run", at: now, task: id, ...by === undefined ? {} : { by } } as const
@@ -222,9 +222,15 @@ const make = Effect.fnUntraced(function*(options: QueueOptions) {
         })
         const { startWithinMs = null, unique } = known.task
         const task = { ...known.task, startWithinMs, id, delayMs: unique?.byMs ?? 0, runAt: null }
-        yield* records.atomically(yield* random.uuidV7(), { changes: [change], tasks: [task] })
+        const { tasks, version } = yield* records.atomically(yield* random.uuidV7(), {
+          changes: [change],
+          tasks: [task]
+        })
+        const over = known.document
+        const renaming = ScheduleRecords.renaming(name, schedule, [task], tasks, { over, version })
+        if (renaming !== undefined) yield* on(ScheduleRecords.rename([renaming]))
+        return tasks[0]!.id
       })).pipe(Effect.catchTag("LeaseLost", Effect.die))
-      return id
     }),
     preview: Effect.fnUntraced(function*(of, count = 10) {
       yield* checkCount(count)

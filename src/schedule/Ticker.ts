@@ -11,7 +11,8 @@ import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { maxRecords } from "../store/RecordDriver.ts"
 import { RecordStore } from "../store/RecordStore.ts"
-import { TaskStore } from "../store/TaskStore.ts"
+import { type Accepted, TaskStore } from "../store/TaskStore.ts"
+import * as ScheduleRecords from "./ScheduleRecords.ts"
 import { changeOf, kind, Outcome, read, type StoredSchedule } from "./StoredSchedule.ts"
 import * as Ticks from "./Ticks.ts"
 
@@ -165,6 +166,7 @@ const write = Effect.fnUntraced(function*(
   const nonce = yield* random.uuidV7()
   return yield* records.atomically(nonce, { changes, tasks }).pipe(
     Effect.retry(again),
+    Effect.tap(({ tasks: accepted, version }) => ScheduleRecords.rename(renamings(part, accepted, version))),
     Effect.flatMap(() => measured(part, now)),
     Effect.catchTags({
       // Others have changed, paused or deleted some in between
@@ -178,6 +180,15 @@ const write = Effect.fnUntraced(function*(
     })
   )
 })
+
+/** What names the tasks that there are, where keys have made others of those that were asked for. */
+const renamings = (part: ReadonlyArray<Taken>, accepted: ReadonlyArray<Accepted>, version: number) => {
+  let from = 0
+  return part.flatMap(({ decision: { schedule, tasks }, taken }) => {
+    const answers = accepted.slice(from, from += tasks.length)
+    return ScheduleRecords.renaming(taken.name, schedule, tasks, answers, { over: taken.document, version }) ?? []
+  })
+}
 
 const rest = (part: ReadonlyArray<Taken>, now: number) => part.length === 0 ? Effect.undefined : write(part, now)
 

@@ -189,6 +189,8 @@ const outcomeOf = ({ onlyIf, overlap }: Schedule, last: LastTask): Entry["outcom
 const taskOf = (name: string, { jitterMs, task }: Schedule, tick: number): NewTask => ({
   ...task,
   startWithinMs: task.startWithinMs ?? null,
+  // The task of another tick, or of no tick, is not this one's: it would be said to be made, and waited for
+  ...(task.unique?.onConflict === "return" ? { unique: { ...task.unique, onConflict: "refuse" } } : {}),
   id: taskIdOf(name, tick),
   delayMs: 0,
   // One that its key postpones is due that much later

@@ -364,6 +364,80 @@ export const keepsSchedules = (name: string, driver: Driver) => {
         assert.deepStrictEqual(yield* outcomes("b"), ["missed", "made"])
       }))
 
+    claim(
+      "makes no tick again where a schedule is set while the clock shows an earlier time",
+      () =>
+        Effect.gen(function*() {
+          const tick = yield* hourly("a")
+          yield* driver.advance(hour)
+          yield* lookAll
+          yield* settled(complete(yield* takeOne()))
+          yield* driver.advance(-hour)
+          yield* Schedules.set("a", Work.schedule({ every: "1 hour", start: tick(1) }, { n: 2 }))
+          assert.strictEqual((yield* Schedules.get("a")).next?.epochMilliseconds, tick(2))
+          yield* driver.advance(hour)
+          yield* lookAll
+          assert.deepStrictEqual(yield* outcomes("a"), ["made"])
+        })
+    )
+
+    claim(
+      "takes a schedule as it was while its last tick is due, and none whose ticks are over",
+      () =>
+        Effect.gen(function*() {
+          const at = (yield* ScheduleRecords.now) + hour / 2
+          const once = Work.schedule({ at }, { n: 1 })
+          yield* Schedules.set("a", once)
+          yield* driver.advance(hour)
+          assert.strictEqual((yield* Schedules.set("a", once)).next?.epochMilliseconds, at)
+          yield* lookAll
+          assert.deepStrictEqual(yield* made, [idOf("a", at)])
+          assert.strictEqual((yield* Effect.flip(Schedules.set("a", once)))._tag, "InvalidOption")
+          assert.strictEqual((yield* Effect.flip(Schedules.set("b", once)))._tag, "InvalidOption")
+          assert.deepStrictEqual(yield* outcomes("a"), ["made"])
+        })
+    )
+
+    claim(
+      "says of ticks whose key another task holds what became of them, and names tasks that there are",
+      () =>
+        Effect.gen(function*() {
+          const start = (yield* ScheduleRecords.now) + hour / 2
+          const keyed = (onConflict: "return" | "replace") =>
+            Task.make("work", {
+              payload: { n: Schema.Int },
+              unique: { key: () => onConflict, window: "waiting", onConflict }
+            }).schedule({ every: "1 hour", start }, { n: 1 }, { overlap: "skip" })
+          const first = {
+            return: yield* Schedules.set("return", keyed("return")).pipe(Effect.andThen(Schedules.runNow("return"))),
+            replace: yield* Schedules.set("replace", keyed("replace")).pipe(Effect.andThen(Schedules.runNow("replace")))
+          }
+          // The one that has the key is the one that runs, also where it is asked for by hand
+          assert.strictEqual(yield* Schedules.runNow("return"), first.return)
+          assert.strictEqual(yield* Schedules.runNow("replace"), first.replace)
+          yield* driver.advance(hour)
+          yield* lookAll
+          assert.deepStrictEqual(yield* made, [first.replace, first.return].toSorted())
+          for (const name of ["return", "replace"] as const) {
+            assert.deepStrictEqual(yield* outcomes(name), ["run", "run", "overlap"], name)
+            yield* Schedules.set(name, { ...keyed(name), options: {} })
+          }
+          yield* driver.advance(hour)
+          yield* lookAll
+          assert.deepStrictEqual(yield* outcomes("return"), ["run", "run", "overlap", "refused"])
+          assert.deepStrictEqual(yield* outcomes("replace"), ["run", "run", "overlap", "made"])
+          const [refused] = yield* Schedules.history("return")
+          const [replaced] = yield* Schedules.history("replace")
+          assert.deepStrictEqual([refused?.task, replaced?.task], [null, first.replace])
+          assert.lengthOf(yield* made, 2)
+          // A task that has the key is waited for like one of the schedule's own
+          yield* Schedules.set("replace", keyed("replace"))
+          yield* driver.advance(hour)
+          yield* lookAll
+          assert.strictEqual((yield* outcomes("replace")).at(-1), "overlap")
+        })
+    )
+
     claim("makes up for more ticks than a full queue has room for, as there is room", () =>
       Effect.gen(function*() {
         const tick = yield* hourly("a", { missed: "all" })
