@@ -171,7 +171,7 @@ const write = Effect.fnUntraced(function*(
     Effect.catchTags({
       // Others have changed, paused or deleted some in between
       RecordConflict: ({ id }) => Effect.flatMap(stillHeld(part, id), (held) => rest(held, now)),
-      KeyConflict: ({ index }) => write(refusing(part, index, now), now),
+      KeyConflict: ({ index }) => rest(refusing(part, index, now), now),
       QueueFull: (full) => part.length > 1 ? halves(part, now) : fewer(part[0]!, full, now),
       InvalidOption: (invalid) => part.length === 1 ? Effect.succeed(invalid) : halves(part, now),
       StoreError: (error) =>
@@ -224,14 +224,17 @@ const stillHeld = Effect.fnUntraced(function*(part: ReadonlyArray<Taken>, confli
   return part.filter(({ taken }, index) => taken.name !== conflicting && found[index]?.version === taken.version)
 })
 
-/** The same without the task at an index of all, whose key another one holds, and those of its schedule behind it. */
+/**
+ * The same without the task at an index of all, whose key another one holds, and those of its schedule behind it. A tick that cancels
+ * the task before it stays due instead: that one may hold the key until it has ended, and nothing would come in its place.
+ */
 const refusing = (part: ReadonlyArray<Taken>, index: number, now: number): ReadonlyArray<Taken> => {
   let before = 0
-  return part.map((one) => {
+  return part.flatMap((one) => {
     const from = before
     before += one.decision.tasks.length
     if (index < from || index >= before) return one
-    return decidedAgain(one, { maxTasks: index - from }, now)
+    return one.decision.cancels ? [] : decidedAgain(one, { maxTasks: index - from }, now)
   })
 }
 

@@ -27,6 +27,7 @@ import {
   second,
   settled,
   stateOf,
+  stop,
   take,
   takeOne
 } from "../store/conformance/fixtures.ts"
@@ -437,6 +438,35 @@ export const keepsSchedules = (name: string, driver: Driver) => {
           assert.strictEqual((yield* outcomes("replace")).at(-1), "overlap")
         })
     )
+
+    claim("has a tick wait for the task that it cancels where that one holds its key", () =>
+      Effect.gen(function*() {
+        const start = (yield* ScheduleRecords.now) + hour / 2
+        const keyed = (window: "unfinished" | "kept") =>
+          Task.make("work", { payload: { n: Schema.Int }, unique: { key: () => window, window, onConflict: "refuse" } })
+        for (const window of ["unfinished", "kept"] as const) {
+          yield* Schedules.set(
+            window,
+            keyed(window).schedule({ every: "1 hour", start }, { n: 1 }, { overlap: "cancel", queue: window })
+          )
+        }
+        yield* hourly("other", { queue: "third" })
+        yield* driver.advance(hour)
+        yield* lookAll
+        const claimed = [
+          yield* takeOne({ queues: ["unfinished"], leaseForMs: 5 * hour }),
+          yield* takeOne({ queues: ["kept"], leaseForMs: 5 * hour })
+        ]
+        yield* driver.advance(hour)
+        yield* lookAll
+        assert.deepStrictEqual(yield* outcomes("unfinished"), ["made"])
+        assert.deepStrictEqual(yield* outcomes("other"), ["made", "made"])
+        for (const task of claimed) yield* settled(stop(task))
+        yield* driver.advance(lease)
+        yield* lookAll
+        assert.deepStrictEqual(yield* outcomes("unfinished"), ["made", "made"])
+        assert.deepStrictEqual(yield* outcomes("kept"), ["made", "refused"])
+      }))
 
     claim("makes up for more ticks than a full queue has room for, as there is room", () =>
       Effect.gen(function*() {
