@@ -66,7 +66,7 @@ const table: ImportTable = {
     "main.ts": ["server"]
   },
   // The wire knows the shape of what it carries, and loads nothing of those who give it
-  types: { "http/api": ["store", "queue", "schedule", "worker", "explain", "logs"] },
+  types: { "http/api": ["store", "queue", "schedule", "worker", "explain", "flow", "logs"] },
   packages: {
     "default": ["effect", "node"],
     "domain": ["effect"],
@@ -90,7 +90,7 @@ const maxDriverLines = 500
 const minLines = 15
 const isEntry = (path: string) => /(^|\/)(index|main|server)\.ts$|\.thread\.ts$/.test(path)
 /** Files of a folder, those in its folders among them. */
-const maxFiles = { http: 60, cli: 34, store: 115 }
+const maxFiles = { http: 66, cli: 34, store: 115 }
 const maxTopEntries = 16
 const isIgnored = (name: string) => /^(\.git|node_modules|dist|coverage|data)$|\.(log|tgz|db|db-shm|db-wal)$/.test(name)
 const vagueName = /(^|[^a-z])(utils?|helpers?|common|managers?)($|[^a-z])/i

@@ -259,3 +259,15 @@ export const maxClaimSize: number = 16 * 1024 * 1024
 
 /** Bytes of UTF-8 in the JSON text of a declared error's details: longer texts in them are cut. */
 export const maxDetailBytes: number = 256 * 1024
+
+/** A name of signals: it is part of tokens, which stand in URLs. */
+export const signalName: Bound<string> = {
+  expected: "1 to 64 letters, digits, - and _",
+  accepts: (text) => typeof text === "string" && /^[A-Za-z0-9_-]{1,64}$/.test(text)
+}
+
+/** The key of an event among those of a name of signals. */
+export const signalKey: Bound<string> = {
+  expected: "1 to 128 letters, digits and . _ ~ : -",
+  accepts: (text) => typeof text === "string" && /^[A-Za-z0-9_.~:-]{1,128}$/.test(text)
+}

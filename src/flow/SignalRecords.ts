@@ -50,17 +50,11 @@ export const hasEnded = (
 export const documentOf = (record: StoredRecord | undefined): Document | undefined =>
   record === undefined ? undefined : Option.getOrUndefined(decode(record.document))
 
-/** A name of signals: it is part of tokens, which stand in URLs. */
-export const name: Bounds.Bound<string> = {
-  expected: "1 to 64 letters, digits, - and _",
-  accepts: (text) => typeof text === "string" && /^[A-Za-z0-9_-]{1,64}$/.test(text)
-}
+/** A name of signals. */
+export const name: Bounds.Bound<string> = Bounds.signalName
 
 /** The key of an event among those of a name. */
-export const key: Bounds.Bound<string> = {
-  expected: "1 to 128 letters, digits and . _ ~ : -",
-  accepts: (text) => typeof text === "string" && /^[A-Za-z0-9_.~:-]{1,128}$/.test(text)
-}
+export const key: Bounds.Bound<string> = Bounds.signalKey
 
 /** A token: of a task, `name.random`, or of an event, `name:key`. */
 export const tokenPattern = /^([A-Za-z0-9_-]{1,64})([.:])[A-Za-z0-9_.~:-]{1,128}$/
@@ -72,7 +66,11 @@ export const eventToken = (name: string, key: string): string => `${name}:${key}
 export const taskToken = (name: string, random: string): string => `${name}.${random}`
 
 /** What may be shown of a token: an event has no other name, and who has the token of a task may complete its signal. */
-export const shownOf = (token: string): string => isEvent(token) ? token : token.split(".", 1)[0]!
+export const shownOf = (token: string): string => {
+  const [, name, separator] = tokenPattern.exec(token) ?? []
+  // What is no token may be a mistyped one
+  return name === undefined ? "unknown" : separator === ":" ? token : name
+}
 
 /** Whether a signal belongs to no task. */
 export const isEvent = (token: string): boolean => tokenPattern.exec(token)?.[2] === ":"

@@ -12,6 +12,7 @@ import type { VerdictJson } from "./api/VerdictJson.ts"
 import * as BreakerTexts from "./BreakerTexts.ts"
 import * as LimitTexts from "./LimitTexts.ts"
 import * as ScheduleTexts from "./ScheduleTexts.ts"
+import * as SignalTexts from "./SignalTexts.ts"
 import * as TaskTexts from "./TaskTexts.ts"
 
 const id = "01a20f46-60fe-779b-a926-cef2c43ec95c"
@@ -208,6 +209,7 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   ...LimitTexts.examples(pause),
   ...BreakerTexts.examples,
   ...ScheduleTexts.examples,
+  ...SignalTexts.examples,
   Queue: mail,
   QueuePage: queuePage,
   QueueDetail: { ...mail, next: null, timestamp: at },
@@ -336,6 +338,7 @@ export const ofOperations: Readonly<Record<string, Readonly<Record<string, unkno
   "tasks.removeAll": { request: { ids: [id] }, 200: { results: [{ id, status: "removed" }] } },
   "tasks.create": { request: ofSchemas["NewTask"], 200: { ...pending, duplicate: true }, 201: pending },
   ...ScheduleTexts.operations,
+  ...SignalTexts.operations,
   "older.submitJob": { request: { to: "ada@example.com" }, 202: { job_id: id, status: "submitted" } },
   "older.olderWorkers": { 200: { workers: 10 } },
   "older.submitTask": {

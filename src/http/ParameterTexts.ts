@@ -6,6 +6,7 @@ import { pageSize } from "./api/RequestValues.ts"
 import * as BreakerTexts from "./BreakerTexts.ts"
 import * as LimitTexts from "./LimitTexts.ts"
 import * as ScheduleTexts from "./ScheduleTexts.ts"
+import * as SignalTexts from "./SignalTexts.ts"
 import * as TaskTexts from "./TaskTexts.ts"
 
 /** What is said about one parameter. */
@@ -60,6 +61,7 @@ const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>
   ...BreakerTexts.parameters,
   "breakers.list": { limit: limitOf("breakers") },
   ...ScheduleTexts.parameters,
+  ...SignalTexts.parameters,
   "schedules.list": { limit: limitOf("schedules") },
   "deadLetters.groups": TaskTexts.deadLetterParameters,
   "deadLetters.list": TaskTexts.deadLetterParameters,

@@ -1,5 +1,5 @@
 /** The endpoints of tasks, queues and types: thin doors into the `TaskQueue`. */
-import { type Duration, Effect, Exit, Option, type Schema } from "effect"
+import { Context, type Duration, Effect, Exit, Option, type Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Bounds from "../domain/Bounds.ts"
@@ -11,14 +11,18 @@ import {
   UnknownTaskType
 } from "../domain/Errors.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
+import * as StepViews from "../flow/StepViews.ts"
 import type { OneOrMany } from "../queue/OneOrMany.ts"
 import { type EnqueueOptions, fromJson, type Submission } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
+import { RecordStore } from "../store/RecordStore.ts"
+import { TaskStore } from "../store/TaskStore.ts"
 import { Api } from "./api/Api.ts"
 import { explanationJson } from "./api/ExplanationJson.ts"
 import { logsJson } from "./api/LogsJson.ts"
 import * as QueuesApi from "./api/QueuesApi.ts"
 import { pageSize } from "./api/RequestValues.ts"
+import { defaultSteps, stepsJson } from "./api/StepsJson.ts"
 import * as TaskJson from "./api/TaskJson.ts"
 import { type NewTaskJson, NewTasksJson, RescheduleJson } from "./api/TasksApi.ts"
 import { verdictJson } from "./api/VerdictJson.ts"
@@ -34,6 +38,7 @@ export const tasks = HttpApiBuilder.group(
   Effect.fnUntraced(function*(handlers) {
     const queue = yield* TaskQueue
     const catalog = yield* TaskCatalog
+    const stores = Context.pick(TaskStore, RecordStore)(yield* Effect.context<TaskStore | RecordStore>())
 
     /** What is known of the first ids, as far as it fits into an answer, and the ids for which there is no room. */
     const resultsOf = (ids: ReadonlyArray<string>) =>
@@ -108,6 +113,8 @@ export const tasks = HttpApiBuilder.group(
       get: ({ params }) => view(params.id),
       explain: ({ params }) => Effect.map(queue.explain(params.id), explanationJson),
       logs: ({ params: { id }, query }) => Effect.map(queue.logs(id), (attempts) => logsJson(id, attempts, query)),
+      steps: ({ params: { id }, query: { limit = defaultSteps } }) =>
+        StepViews.read(id, limit).pipe(Effect.provideContext(stores), Effect.map(stepsJson)),
       remove: ({ params: { id }, query }) =>
         AuditLog.recorded("remove", { task: id }, query.only === "finished" ? queue.remove(id) : cancelOrRemove(id)),
       result: Effect.fnUntraced(function*({ params: { id }, query: { wait } }) {

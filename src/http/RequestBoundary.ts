@@ -35,7 +35,9 @@ export const layer = (logRequests: boolean): Layer.Layer<never, never, HttpRoute
             const seconds = Number(clock.monotonicTimeNanosUnsafe() - startedAt) / 1e9
             metrics.answered(request.method, route?.path, response.status, seconds)
             const careful = withCarefulHeaders(response)
-            return logged ? Effect.as(log(request, response.status, seconds), careful) : Effect.succeed(careful)
+            return logged
+              ? Effect.as(log(request, route?.path, response.status, seconds), careful)
+              : Effect.succeed(careful)
           }
           if (request.url.length > maxUrlLength) return answer(tooLong)
           if (mustHaveHost(request.source) && countOfHosts(request.source.rawHeaders) !== 1) return answer(hostless)
@@ -72,7 +74,10 @@ const toAnswer = (
       return Access.unmatched(ring, request, notFound(request))
     }
   }
-  return Effect.as(Effect.logError(`${request.method} ${pathOf(request.url)} failed`, cause), ErrorAnswer.internal)
+  return Effect.as(
+    Effect.logError(`${request.method} ${loggedPath(request.url, undefined)} failed`, cause),
+    ErrorAnswer.internal
+  )
 }
 
 const tooLong = ErrorAnswer.make(414, "uri_too_long", `The address is longer than ${maxUrlLength} characters`)
@@ -121,8 +126,13 @@ const withCarefulHeaders = (response: HttpServerResponse.HttpServerResponse): Ht
     : careful
 }
 
-const log = ({ method, remoteAddress, url }: HttpServerRequest.HttpServerRequest, status: number, seconds: number) => {
-  const path = pathOf(url)
+const log = (
+  { method, remoteAddress, url }: HttpServerRequest.HttpServerRequest,
+  route: string | undefined,
+  status: number,
+  seconds: number
+) => {
+  const path = loggedPath(url, route)
   return Effect.annotateLogs(Effect.logInfo(`${method} ${path} ${status}`), {
     method,
     path,
@@ -138,6 +148,12 @@ const notFound = (request: HttpServerRequest.HttpServerRequest) =>
     "route_not_found",
     `There is nothing at ${request.method} ${pathOf(request.url).slice(0, maxShownLength)}; see /docs`
   )
+
+/** The path as it may be logged: who has the token of a signal may complete it. A target can be written in many ways, its route cannot. */
+const loggedPath = (url: string, route: string | undefined): string =>
+  route?.endsWith("/signals/:token") === true
+    ? route.replace(":token", "***")
+    : pathOf(url).replace(/(\/signals\/+)[^/]+(?=\/|$)(?!\/+events\/)/, "$1***")
 
 /** The path of a request's target, without query and fragment. */
 const pathOf = (url: string): string => {

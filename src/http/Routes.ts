@@ -28,6 +28,7 @@ import * as RateLimits from "./RateLimits.ts"
 import * as RequestBoundary from "./RequestBoundary.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
 import * as ScheduleHandlers from "./ScheduleHandlers.ts"
+import * as SignalHandlers from "./SignalHandlers.ts"
 import * as SystemStatus from "./SystemStatus.ts"
 
 /** What is between a request and its route. */
@@ -71,6 +72,7 @@ export const layer = (options: Options, path: string = "") => {
           LimitHandlers.limits,
           BreakerHandlers.breakers,
           ScheduleHandlers.schedules,
+          SignalHandlers.signals,
           DeadLettersHandlers.deadLetters,
           EventsHandlers.layer,
           SystemStatus.endpoints,

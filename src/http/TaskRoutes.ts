@@ -19,6 +19,7 @@ import { HttpIncomingMessage, HttpRouter, HttpServer } from "effect/http"
 import type { RateLimiter } from "effect/persistence"
 import type { StoreError } from "../domain/Errors.ts"
 import { EventFeed } from "../events/EventFeed.ts"
+import type { Signals } from "../flow/Signals.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { TaskQueue } from "../queue/TaskQueue.ts"
 import type { Schedules } from "../schedule/Schedules.ts"
@@ -42,6 +43,7 @@ export interface Options extends Routes.Options {
 export type Services =
   | TaskQueue
   | Schedules
+  | Signals
   | TaskStore
   | Supervisor
   | TaskCatalog

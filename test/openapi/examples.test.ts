@@ -74,7 +74,9 @@ describe("the examples of the API's description", () => {
                 .replace("/limits/{name}/pause", "/limits/sync:concurrency/pause?key=acme")
                 .replace("/limits/{name}", "/limits/sync:concurrency")
                 .replace("/breakers/{name}", "/breakers/smtp")
-                .replace("/schedules/{name}", "/schedules/nightly"),
+                .replace("/schedules/{name}", "/schedules/nightly")
+                .replace("/signals/{token}", "/signals/paid:invoice-42")
+                .replace("/signals/{name}/events/{key}", "/signals/paid/events/invoice-43"),
               body
             )
             const answer = Object.fromEntries(expected)[status]
@@ -82,9 +84,10 @@ describe("the examples of the API's description", () => {
             const content = answer!.content?.["application/json"]
             // An answer without a body
             if (content === undefined) continue
-            // What is answered about ids, dead letters, open breakers and ticks depends on what is stored; that it fits is seen below
+            // What is answered about ids, dead letters, open breakers, ticks and signals depends on what is stored; that it fits is seen below
             if (
-              "ids" in (body as object) || /^\/api\/v1\/(?:dead-letters|breakers|schedules|timetables)\//.test(path)
+              "ids" in (body as object) ||
+              /^\/api\/v1\/(?:dead-letters|breakers|schedules|timetables|signals)\//.test(path)
             ) continue
             const shown = examplesOf(content).map(withoutVarying)
             assert.deepInclude(shown, withoutVarying(json) as object)

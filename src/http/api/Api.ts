@@ -8,6 +8,7 @@ import { LimitsApi } from "./LimitsApi.ts"
 import { QueuesApi } from "./QueuesApi.ts"
 import { RequestCheck } from "./RequestCheck.ts"
 import { SchedulesApi } from "./SchedulesApi.ts"
+import { SignalsApi } from "./SignalsApi.ts"
 import { SystemApi } from "./SystemApi.ts"
 import { TasksApi } from "./TasksApi.ts"
 
@@ -21,7 +22,18 @@ import { TasksApi } from "./TasksApi.ts"
  * ```
  */
 export class Api extends HttpApi.make("taskforge")
-  .add(TasksApi, DeadLettersApi, EventsApi, QueuesApi, InstancesApi, LimitsApi, BreakersApi, SchedulesApi, SystemApi)
+  .add(
+    TasksApi,
+    DeadLettersApi,
+    EventsApi,
+    QueuesApi,
+    InstancesApi,
+    LimitsApi,
+    BreakersApi,
+    SchedulesApi,
+    SignalsApi,
+    SystemApi
+  )
   .middleware(RequestCheck)
   // A body of a megabyte can have 300,000 faults: `RequestCheckLive` looks for more than the first in small ones
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error", errors: "first" })

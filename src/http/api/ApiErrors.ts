@@ -7,7 +7,9 @@ import { HttpApiSchema } from "effect/http-api"
 import { maxIdLength } from "../../domain/Bounds.ts"
 import * as Errors from "../../domain/Errors.ts"
 import { shortened } from "../../domain/Quoting.ts"
+import * as StepErrors from "../../domain/StepErrors.ts"
 import { TaskState } from "../../domain/TaskState.ts"
+import { endedFromJson, EndedJson, endedJson } from "./SignalJson.ts"
 import * as WireNames from "./WireNames.ts"
 
 /** Seconds that a client should wait before it repeats a request that met a 503. */
@@ -127,6 +129,25 @@ export const InvalidTimetable = onWire(Errors.InvalidTimetable, {
   facts: { at: Schema.String, found: Schema.String, expected: Schema.String },
   decode: ({ at, ...facts }) => new Errors.InvalidTimetable({ at: WireNames.toOption(at), ...facts }),
   named: ({ at, expected, found }) => new Errors.InvalidTimetable({ at: WireNames.ofOption(at), found, expected })
+})
+
+/** No signal has the token. */
+export const SignalNotFound = onWire(StepErrors.SignalNotFound, {
+  status: 404,
+  code: "signal_not_found",
+  description: "No signal has this token, or its task is gone",
+  facts: { token: Schema.String },
+  encode: ({ token }) => ({ token: shortened(token, maxIdLength) })
+})
+
+/** The signal was completed before, otherwise. */
+export const SignalConflict = onWire(StepErrors.SignalConflict, {
+  status: 409,
+  code: "signal_conflict",
+  description: "The signal was completed before with something else, or its task waits for it no longer",
+  facts: { token: Schema.String, kept: EndedJson },
+  decode: ({ kept, token }) => new StepErrors.SignalConflict({ token, kept: endedFromJson(kept) }),
+  encode: ({ kept, token }) => ({ token, kept: endedJson(kept) })
 })
 
 /** The key belongs to a task with another payload, or to one that keeps others away. */

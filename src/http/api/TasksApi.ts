@@ -11,6 +11,7 @@ import { ExplanationJson } from "./ExplanationJson.ts"
 import { LogsQuery, TaskLogsJson } from "./LogsJson.ts"
 import { NeededRole } from "./NeededRole.ts"
 import { JsonValue, listOf, MillisOrText, Name, PageSize, TaskCursor, within } from "./RequestValues.ts"
+import { StepsQuery, TaskStepsJson } from "./StepsJson.ts"
 import { CreatedTaskJson, KnownTaskJson, TaskJson, TaskPageJson, TaskResultJson, TaskResultsJson } from "./TaskJson.ts"
 
 /** Tasks in one request at most. */
@@ -235,6 +236,15 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     description:
       "Also while it runs, about half a second late. Of each attempt the first and the latest lines are kept: left_out says how " +
       "many are not."
+  })),
+  HttpApiEndpoint.get("steps", "/tasks/:id/steps", {
+    params: id,
+    query: StepsQuery,
+    success: TaskStepsJson,
+    error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
+  }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
+    summary: "Read the steps of a task: how each has ended, and what the task waits for",
+    description: "What they gave is not shown. A task whose handler has no steps has none."
   })),
   HttpApiEndpoint.delete("remove", "/tasks/:id", {
     params: id,
