@@ -21,7 +21,9 @@ import * as Reschedule from "./commands/Reschedule.ts"
 import * as Scaling from "./commands/Scaling.ts"
 import * as Schedules from "./commands/Schedules.ts"
 import * as Serve from "./commands/Serve.ts"
+import * as Signals from "./commands/Signals.ts"
 import * as Stats from "./commands/Stats.ts"
+import * as Steps from "./commands/Steps.ts"
 import * as Store from "./commands/Store.ts"
 import * as Watch from "./commands/Watch.ts"
 import { exitCodes, Failure } from "./Failure.ts"
@@ -37,11 +39,13 @@ export const command = Command.make("taskforge").pipe(
         Enqueue.command,
         Get.command,
         Get.explain,
+        Steps.command,
         Logs.command,
         ListTasks.command,
         CancelRerunRemove.cancel,
         CancelRerunRemove.rerun,
         Reschedule.command,
+        Signals.command,
         CancelRerunRemove.remove,
         DeadLetters.command
       ]

@@ -8,6 +8,7 @@ import { HttpClientError } from "effect/http"
 import { InvalidSettings } from "../config/InvalidSettings.ts"
 import * as Errors from "../domain/Errors.ts"
 import { nearest, quoted } from "../domain/Quoting.ts"
+import { SignalConflict, SignalNotFound } from "../domain/StepErrors.ts"
 import { BodyTooLarge, InvalidRequest } from "../http/api/RequestCheck.ts"
 import * as WireNames from "../http/api/WireNames.ts"
 import * as ApiClient from "../http/client/ApiClient.ts"
@@ -114,6 +115,19 @@ export const failureOf = (error: unknown, target: string): Failure => {
     return failure("unknown", "schedule_not_found", error.message, advice)
   }
   if (error instanceof Errors.InvalidTimetable) return failure("input", "invalid_timetable", error.message)
+  if (error instanceof SignalNotFound) {
+    const advice =
+      "Tokens are handed out by their tasks, and go with them; an event is named NAME:KEY, or with --event KEY.\n" +
+      "taskforge steps ID shows what a task waits for."
+    return failure("unknown", "signal_not_found", error.message, advice)
+  }
+  if (error instanceof SignalConflict) {
+    const { kept } = error
+    const advice = kept._tag === "TimedOut"
+      ? undefined
+      : `It is kept with: ${Screen.plain(JSON.stringify(kept._tag === "Value" ? kept.value : kept.error))}`
+    return failure("failed", "signal_conflict", error.message, advice)
+  }
   if (error instanceof Errors.InstanceNotFound) {
     return failure("unknown", "instance_not_found", error.message, "taskforge instances shows those that run tasks.")
   }
@@ -154,7 +168,7 @@ export const failureOf = (error: unknown, target: string): Failure => {
 }
 
 /** What the client itself refuses, as it was typed. */
-const typed: Readonly<Record<string, string>> = { key: "--key", name: "NAME" }
+const typed: Readonly<Record<string, string>> = { key: "--key", name: "NAME", token: "TOKEN" }
 
 /** Whether that is all that an error is about; another one is about an answer that was not understood. */
 const isTyped = ({ message }: Schema.SchemaError): boolean => {

@@ -7,6 +7,7 @@ import { HttpSignals } from "../../src/http/index.ts"
 import * as Signal from "../../src/Signal.ts"
 import * as Step from "../../src/Step.ts"
 import * as Task from "../../src/Task.ts"
+import { failing, jsonOf, onServer, succeeding } from "../cli/CommandLine.ts"
 import { until } from "../e2e/Server.ts"
 import { expecting, get, layer, pathOf, posted, refused, send } from "./TestServer.ts"
 
@@ -296,4 +297,76 @@ describe("remote signals", () => {
         )
       }
     }).pipe(Effect.provide(working)))
+})
+
+describe("taskforge signals", () => {
+  it.live("completes, fails and shows signals, and events", () =>
+    Effect.gen(function*() {
+      const { id, token } = yield* waiting("cli")
+      const steps = yield* succeeding(onServer(["steps", id]))
+      assert.match(steps.stdout, /^STEP +STATUS +ATTEMPT +BEGAN +TOOK +DETAIL\ntoken of approval +succeeded/)
+      assert.match(steps.stdout, /\nsignal approval +waiting +1 .* for approval until \S+Z\n/)
+      assert.include(
+        steps.stdout,
+        "taskforge signals complete TOKEN JSON; the task has handed out the token of approval"
+      )
+      assert.notInclude(steps.stdout, token)
+      const open = yield* succeeding(onServer(["signals", "show", token]))
+      assert.strictEqual(open.stdout, `approval: open\n  task  ${id}\n`)
+      const done = yield* succeeding(onServer(["signals", "complete", token, "{\"by\": \"ada\"}"]))
+      assert.strictEqual(done.stdout, `✓ approval is completed; task ${id} goes on\n`)
+      yield* ends(id)
+      assert.deepInclude(yield* resultOf(id), { status: "completed", result: "ada" })
+      const problem = yield* failing(
+        1,
+        onServer(["signals", "fail", token, "{\"_tag\":\"TooMuch\",\"reason\":\"42\"}"])
+      )
+      assert.include(problem, "was completed before, with another value")
+      assert.include(problem, `{"by":"ada"}`)
+      const [json] = jsonOf(yield* succeeding(onServer(["steps", id, "-n", "1", "--json"])))
+      assert.deepInclude(json, { id, count: 3, left_out: 2 })
+
+      const refusing = yield* waiting("cli-2")
+      const failed = yield* succeeding(
+        onServer(["signals", "fail", refusing.token, "-"], { stdin: "{\"_tag\":\"TooMuch\",\"reason\":\"42\"}" })
+      )
+      assert.match(failed.stdout, /^✓ approval has failed; task \S+ goes on\n$/)
+      yield* ends(refusing.id)
+      assert.strictEqual(yield* statusOf(refusing.id), "failed")
+
+      const paid = yield* succeeding(onServer(["signals", "complete", "paid", "--event", "i-9", "7"]))
+      assert.strictEqual(paid.stdout, "✓ paid:i-9 is completed; whatever waits for it goes on\n")
+      yield* succeeding(onServer(["signals", "complete", "paid:i-9", "7"]))
+      const shown = yield* succeeding(onServer(["signals", "show", "paid", "--event", "i-9"]))
+      assert.match(shown.stdout, /^paid:i-9: succeeded at \S+Z\n {2}with {2}7\n$/)
+      const [event] = jsonOf(yield* succeeding(onServer(["signals", "complete", "go:k", "--json"])))
+      assert.deepInclude(event, { name: "go", task: null, status: "succeeded", success: null })
+    }).pipe(Effect.provide(working)))
+
+  it.live("says what to do about what is refused", () =>
+    Effect.gen(function*() {
+      const unknown = yield* failing(66, onServer(["signals", "complete", "approval.none", "1"]))
+      assert.include(unknown, "taskforge steps")
+      assert.include(yield* failing(66, onServer(["signals", "show", "paid", "--event", "none"])), "paid:none")
+      assert.include(yield* failing(65, onServer(["signals", "complete", "a:k", "yes"])), "'\"like this\"'")
+      assert.include(yield* failing(65, onServer(["signals", "complete", "a:k", "9007199254740993"])), "exactly")
+      yield* failing(64, onServer(["signals", "fail", "a:k"]))
+      yield* failing(64, onServer(["signals", "complete"]))
+      assert.include(
+        yield* failing(64, onServer(["signals", "complete", "a b", "--event", "k"])),
+        "An event has a name"
+      )
+      assert.include(yield* failing(64, onServer(["signals", "complete", "a", "--event", "k/"])), "--event has a key")
+      assert.include(yield* failing(65, onServer(["signals", "complete", "x".repeat(300), "1"])), "TOKEN")
+      yield* failing(66, onServer(["steps", "nobody"]))
+      assert.include(yield* failing(64, onServer(["steps", "a", "-n", "0"])), "Expected from 1 to 1000")
+      const { id } = yield* posted({ type: "buy", payload: { order: "x" } })
+      const none = yield* succeeding(onServer(["steps", id]))
+      assert.include(none.stdout, "has no steps yet. Its handler keeps one with Step.run")
+      const large = yield* failing(
+        65,
+        onServer(["signals", "complete", "a:k", "-"], { stdin: `"${"x".repeat(200_000)}"` })
+      )
+      assert.include(large, "131072 bytes")
+    }).pipe(Effect.provide(idle)))
 })
