@@ -10,7 +10,7 @@ import type { StoreError } from "../domain/Errors.ts"
 import { StepsUnreadable } from "../domain/StepErrors.ts"
 import { maxHistory, type TaskRecord } from "../domain/TaskRecord.ts"
 import * as RecordDriver from "../store/RecordDriver.ts"
-import { type Change, RecordStore, type StoredRecord } from "../store/RecordStore.ts"
+import { type Change, RecordStore, removeUnchanged, type StoredRecord } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 
 /** The kind of the record that a task's steps have. It is due when it has to be looked whether its task is still there. */
@@ -211,27 +211,10 @@ export const removePages = (id: string, { pages }: Head): Effect.Effect<void, St
     (pages) =>
       Effect.flatMap(
         get(pageKind, pages.map((page) => pageId(id, page))),
-        (records) => deleted(pageKind, records.filter((record) => record !== undefined))
+        (records) => removeUnchanged(pageKind, records.filter((record) => record !== undefined))
       ),
     { discard: true }
   )
-
-/** Deletes records, except for those that another one has written or deleted since. */
-const deleted = (kind: string, records: ReadonlyArray<StoredRecord>): Effect.Effect<void, StoreError, RecordStore> =>
-  records.length === 0
-    ? Effect.void
-    : RecordStore.use((store) =>
-      store.put(records.map(({ id, version }) => ({ kind, id, expects: version, document: null })))
-    ).pipe(
-      Effect.asVoid,
-      Effect.catchTags({
-        InvalidOption: Effect.die,
-        RecordConflict: () =>
-          records.length === 1
-            ? Effect.void
-            : Effect.forEach(records, (record) => deleted(kind, [record]), { discard: true })
-      })
-    )
 
 /** Records that are deleted at a time: their documents are read with them. */
 const batchSize = 25
@@ -253,7 +236,7 @@ const forget = (records: ReadonlyArray<StoredRecord>): Effect.Effect<void, Store
       return Exit.isSuccess(head) && head.value.pages.length > 0 ? removePages(id, head.value) : Effect.void
     },
     { discard: true }
-  ).pipe(Effect.andThen(deleted(kind, records)))
+  ).pipe(Effect.andThen(removeUnchanged(kind, records)))
 
 /**
  * Looks at some records that are due: forgets those whose tasks are gone. The others are due again after `againInMs`. Answers how many

@@ -10,7 +10,7 @@ import { type InvalidOption, type RecordConflict, type StoreError } from "../dom
 import { utc } from "../domain/StoredTime.ts"
 import { maxHistory, type TaskRecord } from "../domain/TaskRecord.ts"
 import { maxPutBytes, maxRecords } from "../store/RecordDriver.ts"
-import { absent, type Change, RecordStore, type StoredRecord } from "../store/RecordStore.ts"
+import { absent, type Change, RecordStore, removeUnchanged, type StoredRecord } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 import { type Level, LogLine } from "./LogLine.ts"
 
@@ -232,27 +232,10 @@ export const remove = (ids: ReadonlyArray<string>): Effect.Effect<void, StoreErr
     (ids) =>
       RecordStore.use((store) => store.get(kind, ids)).pipe(
         Effect.catchTag("InvalidOption", Effect.die),
-        Effect.flatMap((records) => deleted(records.filter((record) => record !== undefined)))
+        Effect.flatMap((records) => removeUnchanged(kind, records.filter((record) => record !== undefined)))
       ),
     { discard: true }
   )
-
-/** Deletes records, except for those that another one has written or deleted since. */
-const deleted = (records: ReadonlyArray<StoredRecord>): Effect.Effect<void, StoreError, RecordStore> =>
-  records.length === 0
-    ? Effect.void
-    : RecordStore.use((store) =>
-      store.put(records.map(({ id, version }) => ({ kind, id, expects: version, document: null })))
-    ).pipe(
-      Effect.asVoid,
-      Effect.catchTags({
-        InvalidOption: Effect.die,
-        RecordConflict: () =>
-          records.length === 1
-            ? Effect.void
-            : Effect.forEach(records, (record) => deleted([record]), { discard: true })
-      })
-    )
 
 /** What a sweep has done. */
 export interface Swept {
@@ -284,7 +267,7 @@ export const sweep = Effect.fnUntraced(function*(
     })
     left = left.slice(outcomes.length)
   }
-  yield* deleted(gone)
+  yield* removeUnchanged(kind, gone)
   return {
     removed: gone.length,
     nextInMs: taken.nextDueAt === null ? Infinity : Math.max(0, taken.nextDueAt - taken.now)

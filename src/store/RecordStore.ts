@@ -172,3 +172,23 @@ export const remove = (kind: string, id: string): Effect.Effect<boolean, StoreEr
     Effect.retry({ while: ({ _tag }) => _tag === "RecordConflict" }),
     Effect.catchTags({ InvalidOption: () => Effect.succeed(false), RecordConflict: Effect.die })
   )
+
+/** Deletes records as they were read: those that another one has written or deleted since stay as they are. */
+export const removeUnchanged = (
+  kind: string,
+  records: ReadonlyArray<StoredRecord>
+): Effect.Effect<void, StoreError, RecordStore> =>
+  records.length === 0
+    ? Effect.void
+    : RecordStore.use((store) =>
+      store.put(records.map(({ id, version }) => ({ kind, id, expects: version, document: null })))
+    ).pipe(
+      Effect.asVoid,
+      Effect.catchTags({
+        InvalidOption: Effect.die,
+        RecordConflict: () =>
+          records.length === 1
+            ? Effect.void
+            : Effect.forEach(records, (record) => removeUnchanged(kind, [record]), { discard: true })
+      })
+    )
