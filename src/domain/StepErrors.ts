@@ -71,7 +71,7 @@ export class SignalTimedOut extends Schema.TaggedError<SignalTimedOut>()("Signal
 /** No signal has this token: it never existed, or its task has been removed. */
 export class SignalNotFound extends Schema.TaggedError<SignalNotFound>()("SignalNotFound", { token: Schema.String }) {
   override get message(): string {
-    return `No signal has the token ${shortened(this.token, maxNameLength)}`
+    return `No signal has the token ${JSON.stringify(shortened(this.token, maxNameLength))}`
   }
 }
 
@@ -86,7 +86,7 @@ export class SignalConflict extends Schema.TaggedError<SignalConflict>()("Signal
   ])
 }) {
   override get message(): string {
-    const token = shortened(this.token, maxNameLength)
+    const token = JSON.stringify(shortened(this.token, maxNameLength))
     return this.kept._tag === "TimedOut"
       ? `The signal ${token} came too late: its task waits for it no longer`
       : `The signal ${token} was completed before, with another ${this.kept._tag === "Value" ? "value" : "error"}`

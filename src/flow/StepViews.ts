@@ -1,6 +1,7 @@
 /** The steps of a task as people read them: how and when each ended, and what the task waits for in it. What they gave is not shown. */
 import { type DateTime, Effect } from "effect"
-import { type StoreError, TaskNotFound } from "../domain/Errors.ts"
+import { StoreError, TaskNotFound } from "../domain/Errors.ts"
+import { StepsUnreadable } from "../domain/StepErrors.ts"
 import { utc, utcOrNull } from "../domain/StoredTime.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import { TaskStore } from "../store/TaskStore.ts"
@@ -55,7 +56,10 @@ export const read = Effect.fnUntraced(function*(
   const { now } = yield* RecordStore.use((store) =>
     Effect.catchTag(store.due(StepRecords.clockKind, 1), "InvalidOption", Effect.die)
   )
-  const found = yield* StepRecords.read(id)
+  const found = yield* Effect.catchDefect(
+    StepRecords.read(id),
+    (defect) => defect instanceof StepsUnreadable ? Effect.fail(unreadable(defect)) : Effect.die(defect)
+  )
   const kept = found !== undefined && StepRecords.areOf(found, task) ? found : undefined
   // What a step waited for comes before its end
   const latest = new Map<string, StepRecords.Entry>()
@@ -72,6 +76,15 @@ export const read = Effect.fnUntraced(function*(
     now: utc(now)
   }
 })
+
+/** To the attempt that needs them, steps that cannot be read are a defect; to who looks at them, the lack of a newer program. */
+const unreadable = ({ message }: StepsUnreadable): StoreError =>
+  new StoreError({
+    operation: "read the steps of a task",
+    reason: message,
+    refused: true,
+    advice: "ask an instance of the version that runs the task"
+  })
 
 const viewOf = (entry: StepRecords.Entry, now: number): StepView => {
   const { attempt, end, ms, name, startedAt } = entry

@@ -55,14 +55,14 @@ export const examples = {
   SignalNotFound: {
     error: {
       code: "signal_not_found",
-      message: "No signal has the token approval.Zm9v",
+      message: `No signal has the token "approval.Zm9v"`,
       token: "approval.Zm9v"
     }
   },
   SignalConflict: {
     error: {
       code: "signal_conflict",
-      message: "The signal paid:invoice-42 was completed before, with another value",
+      message: `The signal "paid:invoice-42" was completed before, with another value`,
       token: "paid:invoice-42",
       kept: { status: "succeeded", success: { amount: 42 } }
     }

@@ -6,6 +6,7 @@ import type { Signals } from "../../src/flow/Signals.ts"
 import { HttpSignals } from "../../src/http/index.ts"
 import * as Signal from "../../src/Signal.ts"
 import * as Step from "../../src/Step.ts"
+import { RecordStore } from "../../src/store/RecordStore.ts"
 import * as Task from "../../src/Task.ts"
 import { failing, jsonOf, onServer, succeeding } from "../cli/CommandLine.ts"
 import { until } from "../e2e/Server.ts"
@@ -261,6 +262,16 @@ describe("the steps of a task over HTTP", () => {
       yield* refused(400, "invalid_request", get(pathOf(id, "/steps?limit=0")))
     }).pipe(Effect.provide(working)))
 
+  it.live("say what helps where a later version has written them", () =>
+    Effect.gen(function*() {
+      const { id } = yield* waiting("later")
+      const store = yield* RecordStore
+      const [record] = yield* store.get("step", [id])
+      yield* store.put([{ kind: "step", id, expects: record!.version, document: JSON.stringify({ layout: 2 }) }])
+      const { message } = yield* refused(503, "store_unavailable", get(pathOf(id, "/steps")))
+      assert.include(message, "What helps: ask an instance of the version that runs the task")
+    }).pipe(Effect.provide(working)))
+
   it.live("are none of a task that has not begun, and unknown of none", () =>
     Effect.gen(function*() {
       const { id } = yield* posted({ type: "buy", payload: { order: "x" } })
@@ -352,6 +363,7 @@ describe("taskforge signals", () => {
       assert.include(yield* failing(65, onServer(["signals", "complete", "a:k", "9007199254740993"])), "exactly")
       yield* failing(64, onServer(["signals", "fail", "a:k"]))
       yield* failing(64, onServer(["signals", "complete"]))
+      assert.notInclude(yield* failing(66, onServer(["signals", "complete", "a\u001b[31m", "1"])), "\u001b")
       assert.include(
         yield* failing(64, onServer(["signals", "complete", "a b", "--event", "k"])),
         "An event has a name"
