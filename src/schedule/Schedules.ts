@@ -20,7 +20,7 @@ import {
   type InvalidTimetable,
   type KeyConflict,
   type QueueFull,
-  type ScheduleNotFound,
+  ScheduleNotFound,
   type StoreError,
   type UnknownTaskType
 } from "../domain/Errors.ts"
@@ -29,7 +29,7 @@ import { utc } from "../domain/StoredTime.ts"
 import * as Timetable from "../domain/Timetable.ts"
 import { checkPage, type PageOptions, sizeOf } from "../queue/Queues.ts"
 import { defaultMaxRetries, type Options as QueueOptions } from "../queue/TaskQueue.ts"
-import { RecordStore } from "../store/RecordStore.ts"
+import { RecordStore, remove as removeRecord } from "../store/RecordStore.ts"
 import { checkName, planOf, type Scheduled } from "./Scheduled.ts"
 import * as ScheduleRecords from "./ScheduleRecords.ts"
 import { type Preview, type SchedulePage, type ScheduleView, type Tick, tickOf, viewOf } from "./ScheduleView.ts"
@@ -191,11 +191,11 @@ const make = Effect.fnUntraced(function*(options: QueueOptions) {
         now: utc(now)
       }
     }),
-    remove: (name) =>
-      ScheduleRecords.repeated(
-        Effect.flatMap(find(name), ({ version }) =>
-          Effect.asVoid(records.put([{ kind: ScheduleRecords.kind, id: name, expects: version, document: null }])))
-      ),
+    remove: Effect.fnUntraced(function*(name) {
+      yield* checkName(name)
+      // Also one that this version cannot read
+      if (!(yield* on(removeRecord(ScheduleRecords.kind, name)))) return yield* new ScheduleNotFound({ name })
+    }),
     pause: Effect.fnUntraced(function*(name, options = {}) {
       yield* checkAuthor(options, ["by", "reason"])
       const { by, reason } = options

@@ -538,6 +538,12 @@ export const keepsSchedules = (name: string, driver: Driver) => {
         assert.deepStrictEqual(yield* made, [idOf("b", tick(1))])
         const [unknown] = yield* records.get("schedule", ["a"])
         assert.strictEqual(unknown?.document, "{\"timetable\":{\"moon\":\"full\"}}")
+        // and it can be removed
+        for (const name of ["a", "c"]) {
+          yield* Schedules.remove(name)
+          assert.strictEqual((yield* Effect.flip(Schedules.remove(name)))._tag, "ScheduleNotFound")
+        }
+        assert.deepStrictEqual((yield* records.list("schedule")).records.map(({ id }) => id), ["b"])
       }))
 
     claim("finishes the task of a tick like any other", () =>
