@@ -102,6 +102,23 @@ describe("signals over HTTP", () => {
       assert.deepStrictEqual(conflict["kept"], { status: "succeeded", success: { by: "ada" } })
     }).pipe(Effect.provide(working)))
 
+  it.live("have one end, however many complete them at a time", () =>
+    Effect.gen(function*() {
+      const answers = yield* Effect.forEach(
+        Array.from({ length: 30 }, (_, index) => index),
+        (index) => send("POST", `${signal("paid")}/events/race`, { success: index }),
+        { concurrency: "unbounded" }
+      )
+      const statuses = answers.map(({ status }) => status)
+      assert.lengthOf(statuses.filter((status) => status === 200), 1)
+      assert.lengthOf(statuses.filter((status) => status === 409), 29)
+      const { success } = answers.find(({ status }) => status === 200)!.json as { readonly success: number }
+      for (const { json, status } of answers) {
+        if (status === 200) continue
+        assert.deepStrictEqual((json as { error: { kept: unknown } }).error.kept, { status: "succeeded", success })
+      }
+    }).pipe(Effect.provide(idle)))
+
   it.live("fail the task with their error", () =>
     Effect.gen(function*() {
       const { id, token } = yield* waiting("b")
@@ -281,6 +298,17 @@ describe("the steps of a task over HTTP", () => {
 })
 
 describe("remote signals", () => {
+  it.live("refuse what no server keeps, as an engine does", () =>
+    Effect.gen(function*() {
+      const Any = Signal.make("any", { success: Schema.Json })
+      let deep: Schema.Json = 1
+      for (let level = 0; level < 200; level++) deep = [deep]
+      for (const [index, value] of ["x".repeat(200_000), "x".repeat(2_000_000), deep].entries()) {
+        const error = yield* Effect.flip(remote(Any.event(`k${index}`).complete(value)))
+        assert.strictEqual(error._tag, "InvalidOption", JSON.stringify(error).slice(0, 300))
+      }
+    }).pipe(Effect.provide(idle)))
+
   const remote = <A, E>(effect: Effect.Effect<A, E, Signals>) =>
     Effect.flatMap(Listener.HttpServer, ({ address }) =>
       Effect.provide(
