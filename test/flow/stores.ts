@@ -467,7 +467,10 @@ export const keepsSteps = (name: string, driver: Driver) =>
         Effect.gen(function*() {
           const task = yield* running({ maxRetries: -1 })
           const first = yield* begin(task, [])
-          assert.strictEqual(yield* asleep(task, first.steps.sleep("trial", hour)), hour)
+          // a millisecond may pass between the write and the end of the attempt where the store has a clock of its own
+          const slept = yield* asleep(task, first.steps.sleep("trial", hour))
+          assert.isAtMost(slept, hour)
+          assert.isAbove(slept, hour - minute / 2)
           yield* driver.advance("59 minutes")
           yield* due(task)
           const again = yield* takeOne()
