@@ -121,16 +121,23 @@ export class Draft {
       return this.decide(task, planned, Uniqueness.holdOf(planned.unique), this.stateOf(planned), index) ??
         this.mergeInto(task, planned, index, (merged) => (this.again ??= new Map()).set(owner.id, merged))
     }
-    if (isKept(task, owner)) return this.decide(task, owner, null, "pending", index)
-    return this.meetStored(task, key, owner.id, index)
+    const before = this.revised?.get(owner.id) ?? this.known.revisedOf?.(owner.id)
+    if (before === undefined && isKept(task, owner)) return this.decide(task, owner, null, "pending", index)
+    return this.meetStored(task, key, before, owner.id, index)
   }
 
   private stateOf(task: NewTask): TaskRecord["state"] {
     return dueAtOf(task, this.now) > this.now ? "scheduled" : "pending"
   }
 
-  private meetStored(task: NewTask, key: string, id: string, index: number): Accepted | Conflict | undefined {
-    const before = this.revised?.get(id) ?? this.known.revisedOf?.(id)
+  /** The same of one that is stored; `before` is what the same write makes of it already. */
+  private meetStored(
+    task: NewTask,
+    key: string,
+    before: Revised | undefined,
+    id: string,
+    index: number
+  ): Accepted | Conflict | undefined {
     const stored = before?.task ?? this.known.find(id)
     // removed since, or known to a caller that reads again before it writes
     if (stored === undefined) return undefined

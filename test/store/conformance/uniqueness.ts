@@ -268,6 +268,46 @@ export const uniqueness = (driver: Driver) =>
         assert.strictEqual((yield* everything).length, 2)
       }))
 
+    scenario(
+      driver,
+      "compares with the payload that tasks before it in the same call have put in, also without a window",
+      () =>
+        Effect.gen(function*() {
+          const store = yield* TaskStore
+          const plain = (id: string, payload: string) =>
+            task({ id, key: "k", payload })
+          const newer = (id: string, payload: string) =>
+            task({ id, payload, ...unique("kept", "replace") })
+          yield* addOne({ id: "a", key: "k", payload: "1" })
+          const repeated = accepted("a")
+          const conflict = (index: number) => ({ _tag: "Conflict" as const, index, key: "k", id: "a" })
+          assert.deepStrictEqual(
+            timeless(
+              yield* store.enqueue([[newer("b", "2"), plain("c", "2"), plain("b", "3")], [plain("d", "1")], [
+                plain("e", "2")
+              ]])
+            ),
+            [
+              {
+                _tag: "Accepted",
+                tasks: [
+                  { id: "a", duplicate: true, merge: "replaced" },
+                  { id: "a", duplicate: true },
+                  { id: "a", duplicate: true }
+                ]
+              },
+              conflict(0),
+              repeated
+            ]
+          )
+          assert.deepStrictEqual(
+            timeless(yield* store.enqueue([[newer("f", "3"), plain("g", "2")], [plain("h", "2")], [plain("i", "3")]])),
+            [conflict(1), repeated, conflict(0)]
+          )
+          assert.strictEqual((yield* record("a")).payload, "2")
+        })
+    )
+
     scenario(driver, "changes nothing for a group that is refused", () =>
       Effect.gen(function*() {
         const store = yield* TaskStore
