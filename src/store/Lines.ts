@@ -27,6 +27,8 @@ export interface Waiting<Task> {
   readonly stepOver: () => void
   /** To be called when one of them is not pending any more, or stands elsewhere. */
   readonly left: () => void
+  /** To be called when their line is parked: claims do not look at them for now. */
+  readonly parked: () => void
 }
 
 /** How often a line of a fair limit is still served in this turn, and where it stands since its last one. */
@@ -221,6 +223,7 @@ export class Lines<Task extends GatedTask> {
       const refusalOfHolder = holder === undefined ? refusal : this.keeper.refusalOf(line, holder)
       if (holder !== undefined && refusalOfHolder === undefined) return { line, task: holder, place }
       this.order.remove(line)
+      line.tasks.parked()
       this.keeper.park(line, place, refusalOfHolder ?? refusal)
     }
     return undefined

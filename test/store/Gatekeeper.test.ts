@@ -30,7 +30,7 @@ const laneWith = (limits: ReadonlyMap<string, Gate.Limit>) => {
   const lines = new Lines("queue", "type", keeper, (gate) => {
     const tasks: Array<GatedTask> = []
     waiting.set(gate, tasks)
-    return { first: () => tasks[0], shift: () => tasks.shift(), stepOver: () => {}, left: () => {} }
+    return { first: () => tasks[0], shift: () => tasks.shift(), stepOver: () => {}, left: () => {}, parked: () => {} }
   })
   let seq = 0
   const tasks = new Map<string, GatedTask>()

@@ -95,6 +95,7 @@ class Pile<Task extends Pending> implements Waiting<Task> {
   // it finds out by itself which tasks are still pending
   stepOver(): void {}
   left(): void {}
+  parked(): void {}
 }
 
 /**

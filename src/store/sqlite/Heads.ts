@@ -30,6 +30,11 @@ export class Kept {
     return this.count < maxKept
   }
 
+  /** Whether more than half of the room is taken. */
+  get isCrowded(): boolean {
+    return this.count > maxKept / 2
+  }
+
   /** To be called for a list that the claim has read. */
   read(heads: Heads<Place>): void {
     this.readers.push(heads)
@@ -129,6 +134,11 @@ export class Heads<Row extends Place> implements Waiting<Row> {
 
   left(): void {
     this.forget()
+  }
+
+  /** Lists of which claims take tasks need the room more, however many wait where none may start. */
+  parked(): void {
+    if (this.kept.isCrowded) this.forget()
   }
 
   /** To be called for a task that has become pending, unless it was read since: then this changes nothing. */

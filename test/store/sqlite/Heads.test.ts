@@ -377,6 +377,35 @@ describe("lists of first tasks", () => {
     assert.strictEqual(kept.count, 0)
   })
 
+  it("of parked lines leave room for those of others", () => {
+    const { files, kept, lists, reads } = listsOf(1001, true)
+    const fill = (index: number, count: number) => {
+      for (let seq = 1; seq <= count; seq++) {
+        files[index]!.push({ rank: 0, seq })
+        lists[index]!.add({ rank: 0, seq })
+      }
+    }
+    for (let index = 1; index <= 1000; index++) fill(index, 100)
+    for (const list of lists.slice(1)) list.parked()
+    kept.end()
+    assert.isAtMost(kept.count, 25_000)
+    fill(0, 10_000)
+    for (let taken = 0; taken < 10_000; taken++) {
+      assert.strictEqual(lists[0]!.first()?.seq, files[0]![taken]!.seq)
+      lists[0]!.shift()
+    }
+    kept.end()
+    assert.strictEqual(reads(), 0)
+    // and they have all of their tasks when they are looked at again
+    for (let index = 1; index <= 1000; index += 99) {
+      for (const { seq } of files[index]!) {
+        assert.strictEqual(lists[index]!.first()?.seq, seq)
+        lists[index]!.shift()
+      }
+      assert.isUndefined(lists[index]!.first())
+    }
+  })
+
   it("keep of what is read as much as there is room for", () => {
     const { files, kept, lists, reads } = listsOf(100_000, false)
     for (const file of files) file.push({ rank: 0, seq: 1 }, { rank: 0, seq: 2 })
