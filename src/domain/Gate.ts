@@ -64,6 +64,13 @@ export const passesOf = (gate: string | null): ReadonlyArray<Pass> =>
 const isPlain = (gate: string): boolean =>
   gate.startsWith("[\"") && gate.indexOf("\"", 2) === gate.length - 2 && !gate.includes("\\")
 
+/** Whether a task whose gate becomes another one leaves an order in which it goes. */
+export const leavesOrder = (from: string | null, to: string | null): boolean => {
+  if (from === to || !isOrdered(from)) return false
+  const kept = new Set(passesOf(to))
+  return passesOf(from).some((pass) => pass.startsWith(orderMark) && !kept.has(pass))
+}
+
 const oneOfEach: ReadonlyArray<number> = []
 
 /** What a task takes of each of its passes: 1 where nothing is said. Nearly all tasks say nothing, and none of them is parsed for it. */

@@ -3,6 +3,7 @@
  * decided; stores only apply it, atomically and fenced by the claim number.
  */
 import * as Bounds from "./Bounds.ts"
+import * as Gate from "./Gate.ts"
 import { type AttemptOutcome, type AttemptRecord, remember, type TaskFailure, type TaskRecord } from "./TaskRecord.ts"
 import { isFinished, type TaskState } from "./TaskState.ts"
 
@@ -237,11 +238,15 @@ const movedBy = ({ claims, expiresAt }: Current, byMs: number): number | null =>
 const startByFrom = ({ claims, startBy }: Current, dueAt: number, startWithinMs: number | null): number | null =>
   startWithinMs !== null && (startBy !== null || claims === 0) ? dueAt + startWithinMs : null
 
-/** What a revision means for a task as it stands; `undefined` unless it waits. */
+/**
+ * What a revision means for a task as it stands; `undefined` unless it waits. One that has started keeps its place in an order until it
+ * has ended: others wait for it.
+ */
 export const revise = (task: Revisable, { dueAt, payload, ...fields }: Revisions, now: number): Change | undefined => {
   if (task.state !== "scheduled" && task.state !== "pending") return undefined
   const { costs, gate, hold, priority, startWithinMs } = task.revised ?? task
   const all = { costs, gate, hold, priority, startWithinMs, ...fields }
+  if (task.claims > 0 && Gate.leavesOrder(gate, all.gate)) return undefined
   const revised = { ...all, payload: payload ?? task.revised?.payload ?? null }
   const startBy = startByFrom(task, dueAt ?? task.dueAt, all.startWithinMs)
   return dueAt === undefined

@@ -99,6 +99,11 @@ export const make = (store: TaskStore["Service"], rules: QueueLimits.Rules) =>
       case "conflict":
         return yield* new StateConflict({ id, operation: "reschedule", state: answer!.state })
       case "ordered": {
+        if (priority === undefined) {
+          const expected =
+            "one with the key that its order has: the task has started, and others wait until it has ended"
+          return yield* new InvalidOption({ option: "payload", found: "another key of orderBy", expected, index: 0 })
+        }
         const expected = "none: its type has orderBy, and its tasks go in the order in which they were enqueued"
         return yield* new InvalidOption({ option: "priority", found: String(priority), expected, index: 0 })
       }

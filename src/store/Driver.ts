@@ -203,7 +203,8 @@ export const decideReschedule = (
   const dueAt = runAt === null && delayMs === undefined ? undefined : dueAtOf({ runAt, delayMs: delayMs ?? 0 }, now)
   const state = Settlement.stateAt(task, now)
   const change = Settlement.revise({ ...task, state }, { ...fields, dueAt }, now)
-  if (change === undefined) return [{ _tag: "conflict", state }]
+  const waits = state === "scheduled" || state === "pending"
+  if (change === undefined) return [waits ? { _tag: "ordered" } : { _tag: "conflict", state }]
   const before = task.revised ?? task
   const isReordered = change.revised?.priority !== before.priority && isOrdered(change.revised?.gate ?? null)
   return isReordered ? [{ _tag: "ordered" }] : [{ _tag: "rescheduled" }, change]

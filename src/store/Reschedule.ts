@@ -16,7 +16,7 @@ export interface RescheduleRequest
 
 /**
  * What became of it: only a task that waits can be changed, for its first start or a retry. A task that goes in the order of storing is
- * `ordered`, and has no other priority.
+ * `ordered`: it has no other priority, and once it has started no other key of its order.
  */
 export type RescheduleAnswer =
   | { readonly _tag: "rescheduled" }

@@ -87,6 +87,27 @@ describe("a task that waits", () => {
       })
     ))
 
+  it.effect("keeps the key of its order once it has started", () =>
+    withEngine(
+      { handlers: Ordered.toLayer((_, { attempt, snooze }) => attempt === 1 ? snooze("1 hour") : Effect.void) },
+      Effect.gen(function*() {
+        const first = yield* Ordered.enqueue({ tenant: "a", size: 1 })
+        yield* TestClock.adjust("1 minute")
+        const second = yield* Ordered.enqueue({ tenant: "a", size: 2 })
+        const error = yield* Effect.flip(first.reschedule({ payload: { tenant: "b", size: 1 } }))
+        assert.strictEqual(
+          error.message,
+          "The option payload is another key of orderBy, expected one with the key that its order has: the task has started, " +
+            "and others wait until it has ended"
+        )
+        yield* first.reschedule({ payload: { tenant: "a", size: 3 }, delay: "1 second" })
+        yield* TestClock.adjust("1 minute")
+        yield* first.result
+        yield* TestClock.adjust("2 hours")
+        yield* second.result
+      })
+    ))
+
   it.effect("is not changed by what does not fit", () =>
     withEngine(
       {},

@@ -46,6 +46,13 @@ export const holdsKey = (task: Waiting, now: number): boolean => {
   return window === "unfinished" || task.claims === 0
 }
 
+/** Whether others of an order would no longer wait for a task that has started. */
+const leavesOrder = ({ claims, task: { gate } }: Waiting, next: string | null): boolean =>
+  claims > 0 && ordersOf(gate).some((pass) => !ordersOf(next).includes(pass))
+
+const ordersOf = (gate: string | null): ReadonlyArray<string> =>
+  gate === null ? [] : (JSON.parse(gate) as ReadonlyArray<string>).filter((pass) => pass.startsWith("!"))
+
 /** A task that waits, due at another time. It is of use for as long after it as before, a retry for no less. */
 const dueAgain = (
   task: Waiting,
@@ -140,6 +147,7 @@ export class KeyLedger {
     if (unique.onConflict === "refuse" || !waits({ state }) || owner.task.queue !== task.queue) {
       return { ...refusal, state }
     }
+    if (leavesOrder(owner, task.gate)) return { ...refusal, state }
     const { costs, gate, payload } = task
     const { byMs, maxMs, onConflict } = unique
     const latest = maxMs === null ? Infinity : owner.createdAt + maxMs
@@ -189,6 +197,7 @@ export class KeyLedger {
       ...startWithinMs === undefined ? {} : { startWithinMs }
     }
     if (task.priority !== known.task.priority && task.gate?.startsWith("[\"!") === true) return [{ _tag: "ordered" }]
+    if (leavesOrder(known, task.gate)) return [{ _tag: "ordered" }]
     const dueAt = runAt ?? (delayMs === undefined ? undefined : now + delayMs)
     return [{ _tag: "rescheduled" }, {
       ...known,

@@ -7,6 +7,7 @@ import {
   addAll,
   addOne,
   again,
+  complete,
   counts,
   everything,
   hour,
@@ -127,6 +128,23 @@ export const rescheduling = (driver: Driver) =>
         const plain = yield* addOne(through("max=a"))
         assert.deepStrictEqual(yield* reschedule(plain, { payload: "3", gate: null, costs: null }), done)
         assert.deepStrictEqual((yield* take()).map(({ gate, id }) => [id, gate]), [[plain, null]])
+      }))
+
+    scenario(driver, "leaves a task that has started in its order, for which others wait", () =>
+      Effect.gen(function*() {
+        yield* setLimit("!order", { order: "block" })
+        const [first, last] = yield* add(through("!order=k"), through("!order=k"))
+        assert.deepStrictEqual(yield* reschedule(first, { payload: "1", ...through("!order=other") }), done)
+        assert.deepStrictEqual(yield* reschedule(first, { payload: "2", ...through("!order=k") }), done)
+        yield* settled(again(yield* takeOne()))
+        for (const gate of [through("!order=other"), { gate: null, costs: null }]) {
+          assert.deepStrictEqual(yield* reschedule(first, { payload: "3", ...gate }), { _tag: "ordered" })
+        }
+        assert.deepStrictEqual(yield* reschedule(first, { payload: "4", ...through("!order=k", "max=a") }), done)
+        const retried = yield* takeOne()
+        assert.deepStrictEqual([retried.id, retried.payload], [first, "4"])
+        yield* settled(complete(retried))
+        assert.deepStrictEqual(yield* takeIds(), [last])
       }))
 
     scenario(driver, "keeps the place of a task that goes in order, and gives it no other priority", () =>

@@ -430,6 +430,42 @@ export const uniqueness = (driver: Driver) =>
         assert.deepStrictEqual([claimed.payload, claimed.gate], ["3", through("max=c").gate])
       }))
 
+    scenario(driver, "leaves a task that has started in its order, for which others wait", () =>
+      Effect.gen(function*() {
+        yield* setLimit("!o", { order: "block" })
+        const first = yield* isNew({ ...unique("unfinished"), ...through("!o=a"), payload: "1" })
+        const second_ = yield* addOne(through("!o=a"))
+        // one that has not started goes to another order
+        assert.deepStrictEqual(
+          yield* offer({ ...unique("unfinished", "replace"), ...through("!o=b"), payload: "2" }),
+          accepted(first, "replaced")
+        )
+        assert.deepStrictEqual(
+          yield* offer({ ...unique("unfinished", "replace"), ...through("!o=a"), payload: "3" }),
+          accepted(first, "replaced")
+        )
+        yield* settled(again(yield* takeOne()))
+        for (const gate of [through("!o=b"), {}]) {
+          for (const onConflict of ["replace", "postpone"] as const) {
+            assert.deepStrictEqual(
+              yield* offer({ ...unique("unfinished", onConflict), ...gate, payload: "4" }),
+              refused(first, yield* stateOf(first))
+            )
+          }
+        }
+        // with the same key of its order it takes another payload and other limits
+        yield* setLimit("other", { max: 1 })
+        assert.deepStrictEqual(
+          yield* offer({ ...unique("unfinished", "replace"), ...through("!o=a", "other=a"), payload: "5" }),
+          accepted(first, "replaced")
+        )
+        const retried = yield* takeOne()
+        assert.deepStrictEqual([retried.id, retried.payload], [first, "5"])
+        assert.deepStrictEqual(yield* takeIds(), [])
+        yield* settled(complete(retried))
+        assert.deepStrictEqual(yield* takeIds(), [second_])
+      }))
+
     scenario(driver, "costs what the newest payload costs", () =>
       Effect.gen(function*() {
         yield* setLimit("rate", { tokens: 1, perMs: 1000, burst: 10 })

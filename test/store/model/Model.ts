@@ -31,6 +31,13 @@ export interface ModelSettings {
   readonly maxCrashes: number
 }
 
+/** Whether others of an order would no longer wait for a task that has started. */
+const leavesOrder = ({ claims, gate }: Pick<ModelTask, "claims" | "gate">, next: string | null): boolean =>
+  claims > 0 && ordersOf(gate).some((pass) => !ordersOf(next).includes(pass))
+
+const ordersOf = (gate: string | null): ReadonlyArray<string> =>
+  gate === null ? [] : (JSON.parse(gate) as ReadonlyArray<string>).filter((pass) => pass.startsWith("!"))
+
 /** The end of an attempt, in the model's words. */
 export interface End extends ClaimRef {
   readonly as: "Complete" | "Retry" | "Fail" | "Cancel" | "Snooze" | "Release"
@@ -152,6 +159,7 @@ export class Model {
     if (unique.onConflict === "return") return { id, duplicate: true }
     const waits = state === "scheduled" || state === "pending"
     if (unique.onConflict === "refuse" || !waits || given.queue !== owner.queue) return { conflict: { id, state } }
+    if (leavesOrder(owner, given.gate)) return { conflict: { id, state } }
     const [window, ...merged] = owner.hold === null ? ["kept"] : JSON.parse(owner.hold) as Array<unknown>
     owner.hold = JSON.stringify([window, ...[...merged, given.id].slice(-8)])
     owner.payload = given.payload
@@ -558,6 +566,7 @@ export class Model {
     if (priority !== undefined && priority !== task.priority && next?.includes("!o") === true) {
       return { _tag: "ordered" }
     }
+    if (leavesOrder(task, next)) return { _tag: "ordered" }
     task.payload = payload ?? task.payload
     task.priority = priority ?? task.priority
     if (gate !== undefined) Object.assign(task, { gate, costs })
