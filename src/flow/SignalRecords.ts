@@ -65,6 +65,10 @@ export const eventToken = (name: string, key: string): string => `${name}:${key}
 /** The token of a task, which cannot be guessed. */
 export const taskToken = (name: string, random: string): string => `${name}.${random}`
 
+/** Whether a value is a token of a task for signals of a name. */
+export const isTokenOf = (name: string, value: unknown): value is string =>
+  typeof value === "string" && value.startsWith(taskToken(name, ""))
+
 /** What may be shown of a token: an event has no other name, and who has the token of a task may complete its signal. */
 export const shownOf = (token: string): string => {
   const [, name, separator] = tokenPattern.exec(token) ?? []
@@ -180,7 +184,7 @@ const batchSize = 25
 const lookForMs = 5000
 
 /** The tasks that are gone. */
-const goneOf = Effect.fnUntraced(function*(
+export const goneOf = Effect.fnUntraced(function*(
   ids: ReadonlyArray<string>
 ): Effect.fn.Return<ReadonlySet<string>, StoreError, TaskStore> {
   const tasks = yield* TaskStore

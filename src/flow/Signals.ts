@@ -18,7 +18,7 @@ import * as JsonText from "../domain/JsonText.ts"
 import { sameJson } from "../domain/SameJson.ts"
 import { SignalConflict, SignalNotFound } from "../domain/StepErrors.ts"
 import { utcOrNull } from "../domain/StoredTime.ts"
-import { absent, RecordStore } from "../store/RecordStore.ts"
+import { absent, RecordStore, type StoredRecord } from "../store/RecordStore.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import * as SignalRecords from "./SignalRecords.ts"
 import * as StepRecords from "./StepRecords.ts"
@@ -74,11 +74,20 @@ const make = Effect.gen(function*() {
       yield* Effect.forkIn(Effect.ignore(again), scope)
     }).pipe(Effect.ignore, Effect.provideContext(stores))
 
-  const read = (token: string) =>
-    SignalRecords.tokenPattern.test(token)
-      ? Effect.map(Effect.catchTag(store.get(SignalRecords.kind, [token]), "InvalidOption", Effect.die), ([record]) =>
-        record)
-      : Effect.undefined
+  /** A signal that is stored. One whose task is gone is none; its record is deleted some hours later. */
+  const read = Effect.fnUntraced(function*(
+    token: string
+  ): Effect.fn.Return<{ readonly record?: StoredRecord; readonly known?: SignalRecords.Document }, StoreError> {
+    if (!SignalRecords.tokenPattern.test(token)) return {}
+    const [record] = yield* Effect.catchTag(store.get(SignalRecords.kind, [token]), "InvalidOption", Effect.die)
+    if (record === undefined) return {}
+    const known = SignalRecords.documentOf(record)
+    if (known === undefined) return { record }
+    const gone = known.task === null
+      ? undefined
+      : yield* Effect.provideContext(SignalRecords.goneOf([known.task]), stores)
+    return gone?.size === 1 ? {} : { record, known }
+  })
 
   const complete = (
     token: string,
@@ -86,8 +95,7 @@ const make = Effect.gen(function*() {
   ): Effect.Effect<Signal, SignalConflict | SignalNotFound | InvalidOption | RecordConflict | StoreError> =>
     Effect.gen(function*() {
       const { now } = yield* store.due(StepRecords.clockKind, 1)
-      const record = yield* read(token)
-      const known = SignalRecords.documentOf(record)
+      const { known, record } = yield* read(token)
       if (known === undefined && !SignalRecords.isEvent(token)) return yield* new SignalNotFound({ token })
       if (SignalRecords.hasEnded(known)) {
         if (sameJson(JSON.stringify(known.end), JSON.stringify(end))) return viewOf(token, known)
@@ -124,7 +132,7 @@ const make = Effect.gen(function*() {
       )
     }),
     get: Effect.fnUntraced(function*(token) {
-      const known = SignalRecords.documentOf(yield* read(token))
+      const { known } = yield* read(token)
       return known === undefined ? yield* new SignalNotFound({ token }) : viewOf(token, known)
     })
   })

@@ -35,6 +35,10 @@ const maxPutBytes = 64 * 1024
 /** Bytes of names that are kept of the steps that run. */
 const maxRunningBytes = 16 * 1024
 
+/** How long before a task expires one that waits is looked at at the latest: a part of what is left, in milliseconds. */
+const minMarginMs = 1000
+const maxMarginMs = 60_000
+
 /** The first wait before a store that failed is asked again, and the longest; each is twice the one before. */
 const firstWaitMs = 50
 const maxWaitMs = 2000
@@ -138,6 +142,18 @@ export class StepJournal {
   /** Names steps that have ended and that the handler did not ask for. */
   readonly noteUnasked = (unasked: ReadonlyArray<string>): Effect.Effect<void> =>
     Effect.ignore(this.lock.withPermit(this.put([], { unasked })))
+
+  /**
+   * How long the task may wait at `now`, by the store's clock, so that it is not due after it expires: a store ends one that would be at once,
+   * and what it waits for may come before.
+   */
+  readonly untilExpiry = (waitMs: number, now: number): Effect.Effect<number> =>
+    Effect.map(asking(this.host.read(this.task.id)), (task) => {
+      const leftMs = (task?.expiresAt ?? Infinity) - now
+      // The attempt ends a while after this
+      const marginMs = Math.min(Math.max(leftMs / 10, minMarginMs), maxMarginMs)
+      return leftMs <= marginMs ? waitMs : Math.min(waitMs, Math.floor(leftMs - marginMs))
+    })
 
   /** The end, and others that wait, as far as they fit into a put. */
   private nextPart(entry: StepRecords.Entry): ReadonlyArray<StepRecords.Entry> {

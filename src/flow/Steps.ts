@@ -58,6 +58,8 @@ export class Steps implements StepRunner {
   private readonly allAsked = Latch.makeUnsafe(true)
   /** What this attempt has asked for, and is not to ask for again. */
   private readonly asked = new Set<string>()
+  /** The same with those that were interrupted, as the slower one of a race is. */
+  private readonly everAsked = new Set<string>()
   /** Steps on their way, those that only wait for time or a signal left out. */
   private busy = 0
   private readonly idle = Latch.makeUnsafe(true)
@@ -79,7 +81,7 @@ export class Steps implements StepRunner {
     this.journal = new StepJournal(task, host, () => {
       const ended = [...this.journal.ends].filter(([, end]) => end._tag !== "Wait")
       this.unasked = new Set(
-        ended.map(([name]) => name).filter((name) => !this.asked.has(name) && !this.options.retired.includes(name))
+        ended.map(([name]) => name).filter((name) => !this.everAsked.has(name) && !this.options.retired.includes(name))
       )
     })
   }
@@ -114,7 +116,7 @@ export class Steps implements StepRunner {
     return Effect.flatMap(
       this.working((restore) =>
         Effect.gen({ self: this }, function*() {
-          const invalid = Bounds.refuse("duration", Bounds.delay, duration)
+          const invalid = Bounds.refuse("duration", Bounds.delay, duration ?? Number.NaN)
           if (invalid !== undefined) return yield* Effect.die(invalid)
           const known = yield* restore(this.begin(name))
           if (known !== undefined && known._tag !== "Sleep") {
@@ -151,7 +153,8 @@ export class Steps implements StepRunner {
         const now = yield* restore(this.storeNow)
         const untilMs = timeout === undefined ? null : now + Math.ceil(Duration.toMillis(timeout))
         const wait = known ?? { _tag: "Wait", token, since: now, until: untilMs } as const
-        return yield* this.ended(name, wait, now, known !== undefined, restore)
+        const end = yield* this.ended(name, wait, now, known !== undefined, restore)
+        return typeof end === "number" ? yield* restore(this.journal.untilExpiry(end, now)) : end
       })
     ).pipe(
       Effect.flatMap((end) => typeof end === "number" ? this.suspend(end) : codec.decode(this.task.id, name, end))
@@ -207,7 +210,8 @@ export class Steps implements StepRunner {
         const invalid = Bounds.refuse("signal", Signals.name, signal)
         if (invalid !== undefined) return yield* Effect.die(invalid)
         const known = this.asked.has(name) ? this.journal.ends.get(name) : yield* restore(this.begin(name))
-        if (known?._tag === "Value" && typeof known.value === "string") return known.value
+        if (known?._tag === "Value" && Signals.isTokenOf(signal, known.value)) return known.value
+        if (known !== undefined) return yield* this.refuse(name, "is another step than the token")
         const token = Signals.taskToken(signal, yield* this.random)
         const note = yield* this.noting(name)
         const made = Signals.made(token, signal, this.task.id)
@@ -295,6 +299,7 @@ export class Steps implements StepRunner {
         )
       }
       this.asked.add(name)
+      this.everAsked.add(name)
       return yield* Effect.onError(this.permit(name), () => Effect.sync(() => this.asked.delete(name)))
     })
   }
@@ -305,7 +310,8 @@ export class Steps implements StepRunner {
       yield* journal.loaded
       this.unasked.delete(name)
       if (this.unasked.size === 0) this.allAsked.openUnsafe()
-      if (journal.ends.has(name)) return journal.ends.get(name)
+      // Those that race with it are to be asked for before one of them has won
+      if (journal.ends.has(name)) return yield* Effect.map(Effect.yieldNow, () => journal.ends.get(name))
       if (!journal.ranBefore.has(name)) yield* this.demandUnchanged(name)
       const { bytes, count } = journal.size
       if (count >= StepRecords.maxSteps) {

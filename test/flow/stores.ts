@@ -2,7 +2,14 @@
 import { assert, describe } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Schema } from "effect"
 import { LeaseLost } from "../../src/domain/Errors.ts"
-import { SignalConflict, SignalTimedOut, StepRefused, StepsChanged, StepUnfit } from "../../src/domain/StepErrors.ts"
+import {
+  SignalConflict,
+  SignalNotFound,
+  SignalTimedOut,
+  StepRefused,
+  StepsChanged,
+  StepUnfit
+} from "../../src/domain/StepErrors.ts"
 import type { ClaimedTask } from "../../src/domain/TaskRecord.ts"
 import * as Signals from "../../src/flow/SignalRecords.ts"
 import { Signals as SignalService } from "../../src/flow/Signals.ts"
@@ -333,6 +340,22 @@ export const keepsSteps = (name: string, driver: Driver) =>
       }))
 
     describe("when the handler has changed", () => {
+      scenario(driver, "steps that have ended are asked for by a race that another one of them wins", () =>
+        Effect.gen(function*() {
+          const names = ["a", "b", "c"]
+          for (const order of [names, names.toReversed()]) {
+            const task = yield* running({ maxRetries: -1 })
+            const ledger: Ledger = []
+            const first = yield* begin(task, ledger)
+            yield* Effect.forEach(names, first.step)
+            yield* first.steps.sleep("d", 0)
+            const { step, steps } = yield* begin(yield* retried(task), ledger)
+            yield* Effect.raceAllFirst([...order.map(step), Effect.as(steps.sleep("d", 0), "d")])
+            yield* step("new")
+            assert.deepStrictEqual(ledger.slice(names.length), ["new in 2"])
+          }
+        }))
+
       /** A task whose first attempt has ended these steps. */
       const after = Effect.fnUntraced(function*(names: ReadonlyArray<string>, ledger: Ledger) {
         const task = yield* running({ maxRetries: -1 })
@@ -567,6 +590,80 @@ export const keepsSteps = (name: string, driver: Driver) =>
           assert.instanceOf(failureOf(yield* Effect.exit(completed(other, value("too late")))), SignalConflict)
         }))
 
+      waiting("a task of use for a time waits until it expires, and a signal that comes before is given to it", () =>
+        Effect.gen(function*() {
+          const task = yield* running({ expiresInMs: hour })
+          const first = yield* begin(task, [])
+          const token = yield* first.steps.token("approval")
+          assert.isBelow(yield* asleep(task, first.steps.waitFor("wait", approval, codec)), hour)
+          yield* driver.advance("50 minutes")
+          yield* completed(token, value("in time"))
+          assert.strictEqual(yield* waited(yield* takeOne(), approval), "in time")
+          const other = yield* running({ expiresInMs: hour })
+          const late = yield* begin(other, [])
+          yield* asleep(other, late.steps.waitFor("wait", approval, codec, 3 * hour))
+          yield* driver.advance("58 minutes")
+          assert.strictEqual((yield* record(other.id)).state, "scheduled")
+          yield* driver.advance("2 minutes")
+          assert.lengthOf(yield* take(), 0)
+          yield* TaskStore.use((store) =>
+            store.expire(100)
+          )
+          assert.strictEqual((yield* record(other.id)).state, "expired")
+        }))
+
+      waiting("the token of a removed task is that of none at once, before its signal is deleted", () =>
+        Effect.gen(function*() {
+          const task = yield* running()
+          const { steps } = yield* begin(task, [])
+          const token = yield* steps.token("approval")
+          yield* asleep(task, steps.waitFor("wait", approval, codec))
+          yield* TaskStore.use((store) =>
+            store.cancel([task.id])
+          )
+          yield* completed(token, value("of a cancelled one, which may be rerun"))
+          yield* TaskStore.use((store) =>
+            store.remove([task.id])
+          )
+          assert.lengthOf(yield* kept("signal"), 1)
+          for (const text of ["of a cancelled one, which may be rerun", "another"]) {
+            assert.instanceOf(failureOf(yield* Effect.exit(completed(token, value(text)))), SignalNotFound)
+          }
+          const shown = yield* Effect.exit(SignalService.use((signals) =>
+            signals.get(token)
+          ))
+          assert.instanceOf(failureOf(shown), SignalNotFound)
+        }))
+
+      waiting("an event does not close when a wait for it times out, so a task may remind and wait again", () =>
+        Effect.gen(function*() {
+          const task = yield* running({ maxRetries: -1 })
+          const first = yield* begin(task, [])
+          yield* asleep(task, first.steps.waitFor("wait", event, codec, hour))
+          yield* driver.advance("1 hour")
+          const again = yield* takeOne()
+          const second = yield* begin(again, [])
+          const out = yield* Effect.exit(second.steps.waitFor("wait", event, codec, hour))
+          assert.instanceOf(failureOf(out), SignalTimedOut)
+          yield* asleep(again, second.steps.waitFor("wait again", event, codec, hour))
+          yield* completed(event.token, value("after the reminder"))
+          const third = yield* begin(yield* takeOne(), [])
+          assert.instanceOf(
+            failureOf(yield* Effect.exit(third.steps.waitFor("wait", event, codec, hour))),
+            SignalTimedOut
+          )
+          assert.strictEqual(yield* third.steps.waitFor("wait again", event, codec, hour), "after the reminder")
+        }))
+
+      waiting("a step whose name is that of a token is none", () =>
+        Effect.gen(function*() {
+          for (const end of [Effect.succeed("mine"), Effect.fail(new Declined({ card: "1" }))]) {
+            const { stepOf, steps } = yield* begin(yield* running(), [])
+            yield* Effect.exit(stepOf("token of approval", end, Schema.String, Declined))
+            assert.instanceOf(yield* defectOf(steps.token("approval")), StepRefused)
+          }
+        }))
+
       waiting("an event wakes all that wait, page by page, and of completions at the same time one counts", () =>
         Effect.gen(function*() {
           const tasks = yield* Effect.forEach(Array.from({ length: 230 }), () =>
@@ -635,7 +732,8 @@ export const keepsSteps = (name: string, driver: Driver) =>
           const ledger: Ledger = []
           const tasks = yield* Effect.forEach(Array.from({ length: 30 }), () =>
             running({}, { leaseForMs: 24 * hour }))
-          const attempts = yield* Effect.forEach(tasks, (task) => begin(task, ledger))
+          const attempts = yield* Effect.forEach(tasks, (task) =>
+            begin(task, ledger))
           const value = "x".repeat(9000)
           for (const { step, stepOf } of attempts) {
             yield* step("a")
@@ -666,7 +764,9 @@ export const keepsSteps = (name: string, driver: Driver) =>
           yield* driver.advance("7 hours")
           assert.strictEqual(yield* sweep, 29)
           assert.deepStrictEqual(
-            (yield* kept("step")).map(({ id }) => id),
+            (yield* kept("step")).map(({ id }) =>
+              id
+            ),
             [tasks[0]!.id]
           )
           assert.lengthOf(yield* kept("step-page"), 1)
