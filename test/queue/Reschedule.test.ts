@@ -97,7 +97,7 @@ describe("a task that waits", () => {
         const error = yield* Effect.flip(first.reschedule({ payload: { tenant: "b", size: 1 } }))
         assert.strictEqual(
           error.message,
-          "The option payload is another key of orderBy, expected one with the key that its order has: the task has started, " +
+          "The option payload is another key of orderBy; expected one with the key that its order has: the task has started, " +
             "and others wait until it has ended"
         )
         yield* first.reschedule({ payload: { tenant: "a", size: 3 }, delay: "1 second" })
