@@ -272,7 +272,7 @@ export const expire = (task: Current, now: number): Change | undefined =>
  * stored in this moment waits, so that tasks of one write are told the same whether they are stored already or not.
  */
 export const stateAt = (task: Current & Pick<TaskRecord, "createdAt">, now: number): TaskState =>
-  task.createdAt < now ? expire(task, now)?.state ?? task.state : task.state
+  task.createdAt === now ? task.state : expire(task, now)?.state ?? task.state
 
 /**
  * What a rerun means for a dead letter: due now with fresh budgets; claim, claims and history stay. It expires no more: who

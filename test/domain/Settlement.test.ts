@@ -242,6 +242,14 @@ describe("rerun", () => {
 })
 
 describe("a task that expires", () => {
+  it("has expired by the clock whenever it was stored, but in this moment", () => {
+    const late: Settlement.Current = { ...task, state: "pending", expiresAt: 1000 }
+    const stateAt = (createdAt: number, now: number) => Settlement.stateAt({ ...late, createdAt }, now)
+    assert.deepStrictEqual([stateAt(0, 999), stateAt(0, 1000), stateAt(1000, 1000)], ["pending", "expired", "pending"])
+    // the clock was set back since, and the task brought forward
+    assert.strictEqual(stateAt(5000, 1000), "expired")
+  })
+
   const current = { ...task, expiresAt: now + 1000 }
   const retry = (delayMs: number): Settlement.Settlement => ({ _tag: "Retry", id: "t", claim: 3, delayMs, failure })
 

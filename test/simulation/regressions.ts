@@ -43,5 +43,11 @@ export const regressions: ReadonlyArray<{
   },
   { seed: 777, reason: "a line was looked at a millisecond after its token had come" },
   { seed: 119708662, reason: "a line that was parked was filed behind its first task when a later one came" },
-  { seed: 9, reason: "a task that had waited for too long took the payload of one with its key, and never ran" }
+  { seed: 9, reason: "a task that had waited for too long took the payload of one with its key, and never ran" },
+  { seed: 172997726, reason: "a task was compared with the payload that another one of its call had replaced" },
+  {
+    seed: 408994048,
+    reason: "a task that had started left its order for another payload, and others waited for it for ever"
+  },
+  { seed: 966337364, reason: "a task that was stored before the clock was set back was not too late by it" }
 ]

@@ -134,7 +134,7 @@ export class Model {
   /** A task that waits for longer than it may has ended, even before something notices it. */
   private stateNow({ createdAt, expiresAt, state }: ModelTask): ModelTask["state"] {
     const waits = state === "scheduled" || state === "pending"
-    return waits && createdAt < this.now && expiresAt !== null && expiresAt <= this.now ? "expired" : state
+    return waits && createdAt !== this.now && expiresAt !== null && expiresAt <= this.now ? "expired" : state
   }
 
   /** What becomes of a task whose key another one has; nothing if it is new. */
