@@ -40,7 +40,10 @@ export const stepReason = Effect.fnUntraced(function*(
       const text = `It waits for the signal ${JSON.stringify(signal)} since ${timeText(end.since)}${until}.`
       return { code: "waits_for_signal", text, step, signal, since: utc(end.since), until: utcOrNull(end.until) }
     }
-    if (end._tag === "Sleep" && end.until > now && (asleep === undefined || utc(end.until) < asleep.until!)) {
+    if (
+      end._tag === "Sleep" && end.over !== true && end.until > now &&
+      (asleep === undefined || utc(end.until) < asleep.until!)
+    ) {
       const text = `It sleeps in step ${JSON.stringify(step)} until ${timeText(end.until)}.`
       asleep = { code: "asleep", text, step, until: utc(end.until) }
     }

@@ -32,6 +32,9 @@ export class Overtaken extends Data.TaggedError("Overtaken")<{}> {}
 /** Bytes of ends that are put together, unless a single one has more. */
 const maxPutBytes = 64 * 1024
 
+/** Notes that go along with one put at most. */
+const maxNotes = 100
+
 /** Bytes of names that are kept of the steps that run. */
 const maxRunningBytes = 16 * 1024
 
@@ -75,6 +78,8 @@ export class StepJournal {
   private pending: Array<StepRecords.Entry> = []
   /** Those of them that are put with other records. */
   private readonly alone = new Set<StepRecords.Entry>()
+  /** What is put with the next end, and not for its own sake. */
+  private notes: Array<StepRecords.Entry> = []
   /** One reads or writes the record at a time. */
   private readonly lock = Semaphore.makeUnsafe(1)
   private mustRead: boolean
@@ -139,6 +144,11 @@ export class StepJournal {
     )
   }
 
+  /** Keeps an entry with whatever is put next. */
+  note(entry: StepRecords.Entry): void {
+    if (this.notes.length < maxNotes) this.notes.push(entry)
+  }
+
   /** Names steps that have ended and that the handler did not ask for. */
   readonly noteUnasked = (unasked: ReadonlyArray<string>): Effect.Effect<void> =>
     Effect.ignore(this.lock.withPermit(this.put([], { unasked })))
@@ -192,7 +202,8 @@ export class StepJournal {
       }
       const { attempt, claim, id } = this.task
       const head = { ...this.head, claim, attempt, running: this.runningNow(entries), unasked: also.unasked ?? [] }
-      const left = this.pending.filter((entry) => entries.includes(entry))
+      const notes = [...this.notes]
+      const left = [...notes, ...this.pending.filter((entry) => entries.includes(entry))]
       const added = StepRecords.added(id, this.version, head, left)
       this.mustRead = true
       this.version = yield* this.host.records.put([...added.changes, ...also.changes ?? []])
@@ -200,6 +211,7 @@ export class StepJournal {
       this.isOwner = true
       this.head = added.head
       for (const { end, name } of left) this.ends.set(name, end)
+      this.notes = this.notes.filter((entry) => !notes.includes(entry))
       this.pending = this.pending.filter((entry) => !left.includes(entry))
     }).pipe(
       Effect.catchTags({
@@ -250,6 +262,7 @@ export class StepJournal {
     this.ranBefore = new Set(this.head.running)
     this.onRead()
     this.pending = this.pending.filter((entry) => !StepRecords.isIn(this.ends, entry))
+    this.notes = this.notes.filter(({ end, name }) => JSON.stringify(this.ends.get(name)) !== JSON.stringify(end))
     this.mustRead = false
   })
 }

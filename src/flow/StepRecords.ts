@@ -4,7 +4,7 @@
  * a later one can write nothing more. When the ends in it are many, they move to a page of their own, which is never written again: so
  * a write costs the same, however many steps a task has.
  */
-import { Array, type Cause, Effect, Exit, Schema } from "effect"
+import { Array, type Cause, Duration, Effect, Exit, Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import { StepsUnreadable } from "../domain/StepErrors.ts"
@@ -37,6 +37,12 @@ const maxTailBytes = 16 * 1024
 /** When it is looked again whether the task is still there, in milliseconds. */
 const checkInMs = 60 * 60 * 1000
 
+/** How long a wait without an end is for the store, in milliseconds: the longest that it takes. */
+export const forEverMs: number = Duration.toMillis(Bounds.maxDelay)
+
+/** Names of steps that an error lists at most. */
+export const maxNamed = 10
+
 /** The name of a step. */
 export const name: Bounds.Bound<string> = Bounds.name
 
@@ -44,8 +50,8 @@ export const name: Bounds.Bound<string> = Bounds.name
 const End = Schema.Union([
   Schema.TaggedStruct("Value", { value: Schema.Unknown }),
   Schema.TaggedStruct("Error", { error: Schema.Unknown }),
-  /** It ends by itself: a time of the store's clock. */
-  Schema.TaggedStruct("Sleep", { until: Schema.Int }),
+  /** It ends by itself: a time of the store's clock. `over` once an attempt has gone on, so that it stays so when that clock is set back. */
+  Schema.TaggedStruct("Sleep", { until: Schema.Int, over: Schema.optionalKey(Schema.Literal(true)) }),
   /** It has not ended: it waits for a signal, since and until when. */
   Schema.TaggedStruct("Wait", { token: Schema.String, since: Schema.Int, until: Schema.NullOr(Schema.Int) }),
   /** The signal did not come in time. */
@@ -173,6 +179,9 @@ export const isIn = (ends: ReadonlyMap<string, End>, { end, name }: Entry): bool
   return known !== undefined && (known._tag !== "Wait" || JSON.stringify(known) === JSON.stringify(end))
 }
 
+/** Whether it says that a sleep is over, which has an entry already. */
+const isOver = ({ end }: Entry): boolean => end._tag === "Sleep" && end.over === true
+
 /** Bytes of UTF-8 in what is kept of an end. */
 export const sizeOf = ({ end }: Entry): number => Buffer.byteLength(JSON.stringify(end))
 
@@ -189,7 +198,7 @@ export const added = (
   const page = `${head.claim}.${head.pages.length}`
   const next: Head = {
     ...head,
-    count: head.count + entries.length,
+    count: head.count + entries.filter((entry) => !isOver(entry)).length,
     bytes: head.bytes + entries.reduce((sum, { end }) => sum + Buffer.byteLength(JSON.stringify(end)), 0),
     pages: isFull ? [...head.pages, page] : head.pages,
     steps: isFull ? [] : steps

@@ -110,7 +110,7 @@ const statusOf = (end: StepRecords.End, now: number): StepStatus => {
     case "Unfit":
       return "unfit"
     case "Sleep":
-      return end.until > now ? "sleeping" : "slept"
+      return end.over !== true && end.until > now ? "sleeping" : "slept"
     case "Wait":
       return "waiting"
     case "TimedOut":

@@ -33,12 +33,6 @@ import { CurrentStep, type StepRunner } from "./StepRunner.ts"
 /** How long a step that looks new waits for those that run at the same time, while they may still ask for what has ended. */
 const patience = Duration.seconds(1)
 
-/** Names that an error lists. */
-const maxNamed = 10
-
-/** How long a wait without an end is for the store: the longest that it takes. */
-const forEverMs = Duration.toMillis(Bounds.maxDelay)
-
 /** Turns that other fibers have to begin a step before an attempt goes to sleep. */
 const turnsOfOthers = 10
 
@@ -122,10 +116,13 @@ export class Steps implements StepRunner {
           if (known !== undefined && known._tag !== "Sleep") {
             return yield* this.refuse(name, "was no sleep in an earlier attempt")
           }
-          const now = yield* restore(this.storeNow)
+          if (known?.over === true) return 0
+          const [now, note] = [yield* restore(this.storeNow), yield* this.noting(name)]
+          // With the next end that is kept: what comes after a sleep never sees it begin again
+          if (known !== undefined && known.until <= now) this.journal.note(note({ ...known, over: true }))
           if (known !== undefined) return known.until - now
           const ms = Math.ceil(Duration.toMillis(duration))
-          yield* this.journal.keep((yield* this.noting(name))({ _tag: "Sleep", until: now + ms }), restore)
+          yield* this.journal.keep(note({ _tag: "Sleep", until: now + ms }), restore)
           return ms
         })
       ),
@@ -187,7 +184,11 @@ export class Steps implements StepRunner {
           : document.end._tag === "TimedOut"
           ? { _tag: "TimedOut", token }
           : document.end
-        if (end === undefined && waiter !== undefined && isKept) return until === null ? forEverMs : until - now
+        if (end === undefined && waiter !== undefined && isKept) {
+          return until === null
+            ? StepRecords.forEverMs
+            : until - now
+        }
         const closing = end !== undefined && document?.end === null && document.task !== null
           ? [Signals.closed(token, signal!.version, document, now)]
           : []
@@ -224,7 +225,7 @@ export class Steps implements StepRunner {
   /** At the end of a handler that succeeded: says so where steps have ended that it did not ask for. */
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     if (this.unasked.size === 0) return Effect.void
-    const unasked = [...this.unasked].slice(0, maxNamed)
+    const unasked = [...this.unasked].slice(0, StepRecords.maxNamed)
     const names = unasked.map((name) => JSON.stringify(name)).join(", ")
     const warning = Effect.logWarning(`The handler did not ask for steps that ended in an earlier attempt: ${names}`)
     return Effect.andThen(warning, this.journal.noteUnasked(unasked))
@@ -335,7 +336,7 @@ export class Steps implements StepRunner {
       if (this.options.onChanged === "run" || this.unasked.size === 0) return Effect.void
       this.allAsked.closeUnsafe()
       return Effect.flatMap(Effect.timeoutOption(this.allAsked.await, patience), () => {
-        const unasked = [...this.unasked].slice(0, maxNamed)
+        const unasked = [...this.unasked].slice(0, StepRecords.maxNamed)
         return unasked.length === 0
           ? Effect.void
           : Effect.die(new StepsChanged({ id: this.task.id, step: name, unasked }))

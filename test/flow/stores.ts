@@ -507,6 +507,39 @@ export const keepsSteps = (name: string, driver: Driver) =>
           yield* third.steps.sleep("trial", hour)
         }))
 
+      waiting("a sleep that is over stays so when the store's clock is set back, once a later end is kept", () =>
+        Effect.gen(function*() {
+          const records = yield* RecordStore
+          const setBack: RecordStore["Service"] = {
+            ...records,
+            due: (kind, limit) =>
+              Effect.map(records.due(kind, limit), (due) => ({ ...due, now: due.now - 2 * hour }))
+          }
+          const ledger: Ledger = []
+          const task = yield* running({ maxRetries: -1 })
+          const first = yield* begin(task, ledger)
+          yield* asleep(task, first.steps.sleep("trial", hour))
+          yield* driver.advance("1 hour")
+          const woken = yield* takeOne()
+          const second = yield* begin(woken, ledger)
+          yield* second.steps.sleep("trial", hour)
+          assert.lengthOf(second.puts, 0)
+          yield* second.step("ship")
+          const again = yield* retried(woken)
+          const third = yield* Effect.provideService(begin(again, ledger), RecordStore, setBack)
+          yield* third.steps.sleep("trial", hour)
+          yield* third.step("ship")
+          assert.deepStrictEqual(ledger, ["ship in 2"])
+          const kept = yield* StepRecords.read(task.id)
+          assert.strictEqual(kept?.head.count, 2)
+          assert.deepStrictEqual(
+            kept?.entries.map(({ name }) =>
+              name
+            ),
+            ["trial", "trial", "ship"]
+          )
+        }))
+
       waiting("a completed signal makes the task due at once, and its end is kept with the task", () =>
         Effect.gen(function*() {
           const task = yield* running({ maxRetries: -1 })
