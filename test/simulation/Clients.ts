@@ -10,6 +10,7 @@ import * as BreakerRecords from "../../src/store/BreakerRecords.ts"
 import { absent, RecordStore } from "../../src/store/RecordStore.ts"
 import type * as Task from "../../src/Task.ts"
 import type { Process } from "./Cluster.ts"
+import { Denied, Flow, Go } from "./Flows.ts"
 import * as Records from "./Records.ts"
 import {
   type Action,
@@ -163,6 +164,34 @@ export const perform = Effect.fnUntraced(function*(
       return yield* Effect.ignore(Effect.retry(Schedules.resume(action.name), untilTheStoreAnswers))
     case "run schedule":
       return yield* Effect.ignore(Effect.retry(Schedules.runNow(action.name), untilTheStoreAnswers))
+    case "flow": {
+      const { event, id, maxRetries, ms, patienceMs, restMs, script } = action
+      const exit = yield* Effect.exit(Effect.retry(
+        Flow.enqueue({ script, ms, restMs, patienceMs, event }, { id, maxRetries }),
+        untilTheStoreAnswers
+      ))
+      if (Exit.isSuccess(exit)) {
+        witness.saw({ _tag: "Answered", at: now(), process: process.name, call: { do: "enqueue", ids: [id] } })
+      }
+      return
+    }
+    case "signal": {
+      const { by, of } = action
+      const token = "token" in of
+        ? of.token
+        : "event" in of
+        ? Go.event(of.event).token
+        : witness.tokens.get(of.task)
+      if (token === undefined) return
+      const error = new Denied({ by })
+      const complete = by < 0 ? Go.fail(token, error) : Go.complete(token, { by })
+      const outcome = yield* Effect.match(Effect.retry(complete, untilTheStoreAnswers), {
+        onSuccess: () => "completed",
+        onFailure: ({ _tag }) => _tag
+      })
+      const call = { do: "signal", token, by, outcome } as const
+      return witness.saw({ _tag: "Answered", at: now(), process: process.name, call })
+    }
     case "look":
       yield* Effect.ignore(queue.list({ limit: 5 }))
       yield* Effect.ignore(queue.queues({ limit: 1 }))

@@ -6,6 +6,7 @@ import { Context, Effect, Exit, Fiber, Layer, Logger, References, Scope } from "
 import { StoreError } from "../../src/domain/Errors.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import { gateReasons } from "../../src/explain/GateReasons.ts"
+import { type Signals } from "../../src/flow/Signals.ts"
 import { type TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { type Schedules } from "../../src/schedule/Schedules.ts"
 import { EventLog } from "../../src/store/EventLog.ts"
@@ -37,7 +38,7 @@ const maxExplained = 10
 const minStepMs = 3000
 
 /** What an instance's process has once its engine has started. */
-export type EngineServices = TaskQueue | Schedules | WorkerPool | RecordStore
+export type EngineServices = TaskQueue | Schedules | Signals | WorkerPool | RecordStore
 
 /** One process of an instance, from its start to its end. */
 export interface Process {
@@ -368,8 +369,9 @@ export class Cluster {
   }
 
   private stepStoreClock(byMs: number): void {
+    const before = this.server.wallMs
     this.server.stepClock(byMs)
-    this.witness.saw({ _tag: "Stepped", at: this.world.now, byMs })
+    this.witness.saw({ _tag: "Stepped", at: this.world.now, byMs, before })
   }
 
   private thaw(process: Process): void {

@@ -136,6 +136,27 @@ export type Event =
     readonly how: Ending
     readonly result: string | undefined
   }
+  /** The effect of a step begins to run. */
+  | {
+    readonly _tag: "Effect"
+    readonly at: number
+    readonly process: string
+    readonly id: string
+    readonly claim: number
+    readonly step: string
+  }
+  /** A step has given its handler a value, as JSON text. */
+  | {
+    readonly _tag: "Given"
+    readonly at: number
+    /** The store's wall clock. */
+    readonly now: number
+    readonly process: string
+    readonly id: string
+    readonly claim: number
+    readonly step: string
+    readonly value: string
+  }
   /** A client's call has returned. */
   | { readonly _tag: "Answered"; readonly at: number; readonly process: string; readonly call: Call }
   | {
@@ -144,8 +165,8 @@ export type Event =
     readonly process: string
     readonly what: "started" | "ready" | "closing" | "closed" | "died" | "froze" | "thawed"
   }
-  /** The store's wall clock was moved. */
-  | { readonly _tag: "Stepped"; readonly at: number; readonly byMs: number }
+  /** The store's wall clock was moved: what it showed before. */
+  | { readonly _tag: "Stepped"; readonly at: number; readonly byMs: number; readonly before: number }
   /** From here on everything works. */
   | { readonly _tag: "Healed"; readonly at: number }
 
@@ -154,6 +175,8 @@ export type Call =
   /** The names that are in these logs now, and the reminders that will be. */
   | { readonly do: "append" | "remind"; readonly name: string; readonly logs: ReadonlyArray<string> }
   | { readonly do: "enqueue"; readonly ids: ReadonlyArray<string> }
+  /** The end that a signal has, as the client knows it, or why the client was refused. */
+  | { readonly do: "signal"; readonly token: string; readonly by: number; readonly outcome: string }
   | { readonly do: "result"; readonly id: string; readonly outcome: string; readonly of: string | undefined }
 
 /** A line for people. */
@@ -169,6 +192,10 @@ export const describe = (event: Event): string => {
       return `${event.process} begins ${name(event)} ${event.behaviour}`
     case "Ended":
       return `${event.process} ends ${name(event)} ${event.how}`
+    case "Effect":
+      return `${event.process} runs ${event.step} of ${name(event)}`
+    case "Given":
+      return `${event.process} is given ${event.value} by ${event.step} of ${name(event)}`
     case "Stepped":
       return `the store's clock steps by ${event.byMs} ms`
     case "Answered":

@@ -4,6 +4,7 @@
  */
 import * as PausedQueues from "../../src/store/PausedQueues.ts"
 import type { ClaimRequest, EnqueueAnswer } from "../../src/store/TaskStore.ts"
+import { FlowLedger } from "./FlowLedger.ts"
 import { GateLedger } from "./GateLedger.ts"
 import type { Ending, Event, Stored } from "./History.ts"
 import { KeyLedger, type Waiting } from "./KeyLedger.ts"
@@ -49,6 +50,7 @@ export class Ledger {
   readonly rules: Rules
   readonly tasks = new Map<string, Known>()
   readonly records = new RecordLedger()
+  readonly flows = new FlowLedger(this.records)
   readonly paused = new Set<string>()
   readonly gates: GateLedger
   readonly keys = new KeyLedger()
@@ -108,6 +110,7 @@ export class Ledger {
 
   /** Takes an event into account. */
   apply(event: Event): void {
+    this.flows.apply(event)
     switch (event._tag) {
       case "Stored":
         return this.applyOperation(event)

@@ -3,9 +3,11 @@ import { Context, Effect } from "effect"
 import * as Simulation from "../../src/testing/Simulation.ts"
 import { WorkerPool } from "../../src/worker/WorkerPool.ts"
 import { Cluster } from "./Cluster.ts"
+import { steps } from "./Flows.ts"
 import type { GateLedger } from "./GateLedger.ts"
 import { boundMs, type Final, invariants } from "./invariants.ts"
 import { isFinished } from "./Known.ts"
+import type { Ledger } from "./Ledger.ts"
 import type { Mutant } from "./Mutant.ts"
 import { type Action, calmAt, type GateStep, pollMs, type Scenario, type Step } from "./Scenario.ts"
 
@@ -104,6 +106,7 @@ const play = Effect.fnUntraced(function*(
     if (world.now > calmAt(scenario)) {
       for (const queue of ledger.paused) cluster.call(0, { do: "resume", queue })
       for (const action of stillClosed(ledger.gates)) cluster.call(0, action)
+      for (const token of awaited(ledger)) cluster.call(0, { do: "signal", of: { token }, by: 3 })
     }
     doubts = doubtsOf(cluster)
     if (world.now < calmAt(scenario) + 1200 || doubts.length > 0) quietSince = Infinity
@@ -151,6 +154,16 @@ const stillClosed = ({ limits, pausedKeys, pausedTypes }: GateLedger): ReadonlyA
     "lifted" in limit ? [] : [{ do: "gate", kind: "limit", id, document: { lifted: true } }]
   )
 ]
+
+/** Signals that nobody has completed, and that tasks sleep for. */
+const awaited = ({ flows, tasks }: Ledger): ReadonlySet<string> =>
+  new Set(
+    [...flows.lives.values()].flatMap(({ id, kept }) => {
+      const end = kept.get(steps.answer)?.end
+      const isAwaited = end?._tag === "Wait" && tasks.get(id)?.state === "scheduled" && !flows.endedAt.has(end.token)
+      return isAwaited ? [end.token] : []
+    })
+  )
 
 /** What is not yet as it has to be in the end. */
 const doubtsOf = ({ ledger, processes }: Cluster): ReadonlyArray<string> => [

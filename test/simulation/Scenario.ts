@@ -102,6 +102,25 @@ export type ScheduleStep =
   }
   | { readonly do: "pause schedule" | "resume schedule" | "run schedule"; readonly name: string }
 
+/** A task with steps, as a client submits it. */
+export interface FlowStep {
+  readonly do: "flow"
+  readonly id: string
+  readonly script: ReadonlyArray<Behaviour>
+  readonly ms: number
+  readonly restMs: number
+  readonly patienceMs: number | null
+  readonly event: string | null
+  readonly maxRetries: number
+}
+
+/** Completes the signal of a task, once its token is known, or an event. `by` says who does it; below zero it is an error. */
+export interface SignalStep {
+  readonly do: "signal"
+  readonly of: { readonly task: string } | { readonly event: string } | { readonly token: string }
+  readonly by: number
+}
+
 /** What a client or an operator does through one instance. */
 export type Action =
   | {
@@ -119,6 +138,8 @@ export type Action =
   | BreakerStep
   | RescheduleStep
   | ScheduleStep
+  | FlowStep
+  | SignalStep
   | { readonly do: "look" }
 
 /** An {@link Action} at its time. */
@@ -270,7 +291,8 @@ export const fromSeed = (seed: number): Scenario => {
     )
       .map(hasBreaker ? withBreaker(breakers) : (step) => step)
       .concat(hasBreaker ? drawBreaker(breakers, healsAt) : [])
-      .concat(drawSchedules(new SeededRandom(seed, "schedules"), healsAt)),
+      .concat(drawSchedules(new SeededRandom(seed, "schedules"), healsAt))
+      .concat(drawFlows(new SeededRandom(seed, "flows"), healsAt)),
     silent: random.chance(0.3)
   }
 }
@@ -464,7 +486,47 @@ const drawUnique = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> 
     .map((at): Step => ({ at, instance: random.int(3), action: action() }))
 }
 
-/** What is done with records: few of them, so that many want the same at the same time. */
+/** In a quarter of the seeds: tasks with steps, and who completes what they wait for, more than once and too late. */
+const drawFlows = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> => {
+  if (!random.chance(0.25)) return []
+  const idOf = () => `f${random.int(6)}`
+  const eventOf = () => `e${random.int(2)}`
+  const action = (): Action => {
+    switch (random.pick(["flow", "flow", "flow", "signal", "signal", "signal", "operate"] as const)) {
+      case "flow":
+        return {
+          do: "flow",
+          id: idOf(),
+          script: [
+            ...Array.from(
+              { length: random.pick([0, 1, 3]) },
+              () => random.pick<Behaviour>(["ok", "ok", "fail", "die", "kill", "fatal"])
+            ),
+            "ok"
+          ],
+          ms: random.pick([0, 5, 100, 600]),
+          restMs: random.pick([1, 300, 1500, 4000]),
+          patienceMs: random.pick([null, 1, 1500, 4000]),
+          event: random.chance(0.4) ? eventOf() : null,
+          maxRetries: random.pick([3, -1, -1])
+        }
+      case "signal":
+        return {
+          do: "signal",
+          of: random.chance(0.6) ? { task: idOf() } : { event: eventOf() },
+          by: random.pick([-1, 1, 2])
+        }
+      case "operate":
+        return { do: random.pick(["cancel", "rerun", "rerun", "remove"]), id: idOf() }
+    }
+  }
+  return Array.from({ length: random.pick([4, 8, 16]) }, (): Step => ({
+    at: random.int(healsAt + 1000),
+    instance: random.int(3),
+    action: action()
+  }))
+}
+
 /** In a quarter of the seeds: schedules that tick each second or so. */
 const drawSchedules = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> => {
   if (!random.chance(0.25)) return []
@@ -489,6 +551,7 @@ const drawSchedules = (random: SeededRandom, healsAt: number): ReadonlyArray<Ste
   }))
 }
 
+/** What is done with records: few of them, so that many want the same at the same time. */
 const drawRecords = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> =>
   Array.from({ length: random.pick([0, 0, 4, 10]) }, (): Step => ({
     at: random.int(healsAt + 1000),

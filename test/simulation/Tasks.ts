@@ -4,6 +4,7 @@ import * as Breaker from "../../src/Breaker.ts"
 import * as Task from "../../src/Task.ts"
 import { Snoozed } from "../../src/worker/Attempt.ts"
 import { type HandlerContext, TaskContext } from "../../src/worker/TaskContext.ts"
+import { Flow, flow } from "./Flows.ts"
 import type { Ending } from "./History.ts"
 import * as Records from "./Records.ts"
 import { type Behaviour, behaviours } from "./Scenario.ts"
@@ -176,6 +177,9 @@ export const handlers = (options: {
   return Layer.mergeAll(
     work.toLayer(run),
     mail.toLayer(run),
+    Flow.toLayer((payload) =>
+      observed(payload.script, (behaviour) => flow(payload, behaviour, { witness, process, now: options.now, die }))
+    ),
     Child.toLayer(short),
     Next.toLayer(short)
   )

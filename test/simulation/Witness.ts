@@ -28,6 +28,8 @@ export class Witness {
   private readonly arrived: Array<Arrived> = []
   private waiting: Array<() => void> = []
   private pruning = false
+  /** By task, the token of the signal that it waits for, as it has told those who are to complete it. */
+  readonly tokens = new Map<string, string>()
   /** By nonce, what was written together. */
   private readonly written = new Map<string, Written>()
   private readonly measured: () => number
@@ -39,6 +41,11 @@ export class Witness {
     this.world = world
     this.server = server
     this.measured = measured
+  }
+
+  /** What the store's wall clock shows. */
+  get storeNow(): number {
+    return this.server.wallMs
   }
 
   /** Calls a listener with each event, before anything else happens. */

@@ -10,6 +10,7 @@ import * as PausedQueues from "../../src/store/PausedQueues.ts"
 import { absent, type Change, type RecordStore } from "../../src/store/RecordStore.ts"
 import type { EnqueueAnswer, TaskStore } from "../../src/store/TaskStore.ts"
 import { Slots } from "../../src/worker/Slots.ts"
+import { flowMutants } from "./flowMutants.ts"
 import { gateMutants } from "./gateMutants.ts"
 import { keyMutants } from "./keyMutants.ts"
 import type { Mutant } from "./Mutant.ts"
@@ -110,7 +111,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 302,
+    noticedAt: 676,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -139,7 +140,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 705,
+    noticedAt: 4121,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -162,7 +163,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 349,
+    noticedAt: 435,
     store: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.flatMap(
@@ -208,7 +209,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "no waiting before the first rescue, nor after the store was out of reach",
-    noticedAt: 90,
+    noticedAt: 143,
     engine: but((store) => ({
       rescue: (request) =>
         store.rescue(
@@ -496,7 +497,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of what is written together ignored",
-    noticedAt: 134,
+    noticedAt: 191,
     records: (store) => {
       let calls = 0
       return {
@@ -507,7 +508,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "tasks are stored once more where what was written together is repeated",
-    noticedAt: 134,
+    noticedAt: 191,
     records: (store) => {
       const seen = new Set<string>()
       return {
@@ -589,5 +590,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   ...gateMutants,
   ...scheduleMutants,
+  ...flowMutants,
   ...keyMutants
 ]

@@ -28,8 +28,11 @@ const ticksBetween = ({ endAt, timetable: { every, start } }: Document, after: n
 
 const idOf = (name: string, tick: number): string => `${name}@${new Date(tick).toISOString()}`
 
-/** Entries behind those of before. A history that has been cut is not looked at. */
-const added = (before: Document, after: Document): ReadonlyArray<Entry> => after.history.slice(before.history.length)
+/** Entries that were not there before: the oldest go as new ones come. */
+const added = (before: Document, after: Document): ReadonlyArray<Entry> => {
+  const known = new Set(before.history.map((entry) => JSON.stringify(entry)))
+  return after.history.filter((entry) => !known.has(JSON.stringify(entry)))
+}
 
 export const scheduleInvariants: ReadonlyArray<Invariant> = [
   {
