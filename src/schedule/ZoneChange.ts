@@ -41,20 +41,21 @@ export const renewed: Effect.Effect<ReadonlyArray<string>, StoreError, RecordSto
     )
   }
   const written: Array<string> = []
+  let wereChanged = false
   for (let start = 0; start < changes.length; start += chunk) {
     const part = changes.slice(start, start + chunk)
     yield* Effect.matchEffect(RecordStore.use((store) => store.put(part)), {
       onSuccess: () => Effect.sync(() => written.push(...part.map(({ id }) => id))),
-      // Another process has changed one of them just now: the others are found again
       onFailure: (error) =>
         error._tag === "RecordConflict"
-          ? Effect.flatMap(renewed, (names) => Effect.sync(() => written.push(...names)))
+          ? Effect.sync(() => wereChanged = true)
           : error._tag === "InvalidOption"
           ? Effect.die(error)
           : Effect.fail(error)
     })
   }
-  return written
+  // Another process has changed one of a part just now: the others of it are found again, all parts in one read
+  return wereChanged ? [...written, ...yield* renewed] : written
 })
 
 /** Does so once the store answers. */
