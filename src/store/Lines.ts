@@ -23,8 +23,8 @@ export interface GatedTask extends Place {
 export interface Waiting<Task> {
   readonly first: () => Task | undefined
   readonly shift: (first: Task) => void
-  /** To be called when another one than the first is taken. */
-  readonly stepOver: () => void
+  /** To be called when another one than the first is taken: this one. */
+  readonly stepOver: (taken: Task) => void
   /** To be called when one of them is not pending any more, or stands elsewhere. */
   readonly left: () => void
   /** To be called when their line is parked: claims do not look at them for now. */
@@ -189,7 +189,7 @@ export class Lines<Task extends GatedTask> {
   take(line: Line<Task>, task: Task): void {
     // one that holds its order may stand behind others
     if (line.tasks.first()?.seq === task.seq) line.tasks.shift(task)
-    else line.tasks.stepOver()
+    else line.tasks.stepOver(task)
     this.keeper.take(line, task)
     if (line.turn !== noTurn && line.tasks.first() === undefined) this.keeper.emptied(line)
   }

@@ -50,5 +50,14 @@ export const regressions: ReadonlyArray<{
     reason: "a task that had started left its order for another payload, and others waited for it for ever"
   },
   { seed: 966337364, reason: "a task that was stored before the clock was set back was not too late by it" },
-  { seed: 5001342, reason: "the store's clock was set back, and a sleep that was over began once more" }
+  { seed: 5001342, reason: "the store's clock was set back, and a sleep that was over began once more" },
+  {
+    seed: 835498586,
+    reason: "the clock was set back before a time at which a task was too old, so that another one had got its key"
+  },
+  {
+    seed: 627212096,
+    reason:
+      "a task that was started from behind others of its line came back while its line still had it, and was given twice"
+  }
 ]

@@ -10,6 +10,8 @@ import { OrderedLane } from "../OrderedLane.ts"
 /** A task that was pending when it was filed. */
 interface Pending extends GatedTask {
   readonly state: TaskState
+  /** It was taken from behind others: its lane still refers to it. */
+  steppedTo: boolean
 }
 
 /** The pending tasks of one queue and type. */
@@ -92,8 +94,11 @@ class Pile<Task extends Pending> implements Waiting<Task> {
     else this.stacks![task.priority]!.shift(task)
   }
 
+  stepOver(taken: Task): void {
+    taken.steppedTo = true
+  }
+
   // it finds out by itself which tasks are still pending
-  stepOver(): void {}
   left(): void {}
   parked(): void {}
 }

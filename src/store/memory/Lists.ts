@@ -17,6 +17,8 @@ export type Entry =
     rank: number
     /** How the passes stand with which it runs. */
     standings: GatedTask["standings"]
+    /** It was taken from behind others of its line, which still refers to it. */
+    steppedTo: boolean
     /** Its place among the running tasks, −1 when it is none of them. */
     place: number
     /** Removed or replaced: references to it are void. */

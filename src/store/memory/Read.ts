@@ -60,7 +60,7 @@ const list = (tasks: Tasks, request: ListRequest): Listed => {
 }
 
 const recordOf = (
-  { dead: _dead, place: _place, rank: _rank, standings: _standings, ...record }: Entry
+  { dead: _dead, place: _place, rank: _rank, standings: _standings, steppedTo: _steppedTo, ...record }: Entry
 ): TaskRecord => record
 
 /**

@@ -117,6 +117,7 @@ export class Tasks implements Known {
       instance: null,
       progress: null,
       rank: 0,
+      steppedTo: false,
       place: -1,
       seq: ++this.seq,
       key: task.key,
@@ -202,8 +203,20 @@ export class Tasks implements Known {
   apply<A>(entry: Entry, [answer, change, counts]: Decision<A>): A {
     if (counts !== undefined) this.totals[counts]++
     if (change?.revised !== undefined) this.revise(entry.id, change)
-    else if (change !== undefined) this.move(isFinished(entry.state) ? this.revive(entry) : entry, change)
+    else if (change !== undefined) this.move(this.comingBack(entry, change), change)
     return answer
+  }
+
+  /** The entry for a change: another one where lists still refer to this one, and would have the task twice. */
+  private comingBack(entry: Entry, { state }: Change): Entry {
+    if (isFinished(entry.state)) return this.revive(entry)
+    if (!entry.steppedTo || entry.state !== "running" || state === "running") return entry
+    this.running.delete(entry)
+    const fresh = this.revive(entry)
+    this.running.add(fresh)
+    // its line takes it for one that was cancelled
+    entry.state = "cancelled"
+    return fresh
   }
 
   /** Makes a waiting task what was decided. */
@@ -288,7 +301,7 @@ export class Tasks implements Known {
 
   /** Gives a task that comes back, or takes another place, an entry of its own: lists may still refer to the old one. */
   private revive(entry: Entry): Entry {
-    const fresh: Entry = { ...entry }
+    const fresh: Entry = { ...entry, steppedTo: false }
     entry.dead = true
     this.log.replace(entry, fresh)
     if (this.isOwner(entry)) this.byKey.set(nameOf(fresh.type, fresh.key!), fresh)

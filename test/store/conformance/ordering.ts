@@ -138,6 +138,29 @@ export const ordering = (driver: Driver) =>
         assert.deepStrictEqual(yield* takeIds(), [later])
       }))
 
+    scenario(
+      driver,
+      "gives the one that was tried again from behind others once, when it comes back without them",
+      () =>
+        Effect.gen(function*() {
+          yield* setLimit("!order", { order: "block" })
+          const first = yield* addOne(through("!order=a"))
+          const [one] = yield* take()
+          yield* settled(again(one!, minute))
+          const urgent = yield* addOne({ priority: 9, ...through("!order=a") })
+          yield* driver.advance("2 minutes")
+          const [two] = yield* take()
+          assert.strictEqual(two!.id, first)
+          yield* settled(snooze(two!, 0))
+          yield* cancel(urgent)
+          const [three, ...others] = yield* take()
+          assert.strictEqual(three!.id, first)
+          assert.deepStrictEqual(others, [])
+          yield* settled(complete(three!))
+          assert.deepStrictEqual(yield* takeIds(), [])
+        })
+    )
+
     scenario(driver, "ends with a cancel of the one that runs", () =>
       Effect.gen(function*() {
         yield* setLimit("!order", { order: "block" })
