@@ -211,7 +211,11 @@ export class LaneOrder<Task extends Place, Lane extends OrderedLane<Task, Lane>>
         taken.push(task)
       }
       if (task === undefined) this.retire(lane.of)
-      else ofType.order.moveFirst(lane, lane.of.placeOf(task))
+      else {
+        ofType.order.moveFirst(lane, lane.of.placeOf(task))
+        // its line may stand before where it stood
+        if (byRank(lane, first)) this.order.moveFirst(first, lane)
+      }
     }
     this.order.putBack(aside)
     for (const [ofType, lanes] of asideOf) {
@@ -254,7 +258,12 @@ export class LaneOrder<Task extends Place, Lane extends OrderedLane<Task, Lane>>
     }
     for (const place of places) {
       const { filed, ofType } = place.of
-      if (filed !== undefined && byRank(filed, place)) ofType.order.move(filed, place)
+      if (filed === undefined) continue
+      if (byRank(filed, place)) ofType.order.move(filed, place)
+      else if (byRank(place, filed)) {
+        ofType.order.before(place.of, place)
+        this.order.before(ofType, place)
+      }
     }
     return taken
   }

@@ -191,7 +191,11 @@ export class Lines<Task extends GatedTask> {
     if (line.tasks.first()?.seq === task.seq) line.tasks.shift(task)
     else line.tasks.stepOver(task)
     this.keeper.take(line, task)
-    if (line.turn !== noTurn && line.tasks.first() === undefined) this.keeper.emptied(line)
+    if (line.turn === noTurn) return
+    const next = line.tasks.first()
+    if (next === undefined) this.keeper.emptied(line)
+    // the turn of a higher priority may be before the one that it had
+    else this.order.before(line, line.placeOf(next))
   }
 
   /** The first line whose gate is open, with its first task and its place, if there is one before this other place. */

@@ -59,5 +59,10 @@ export const regressions: ReadonlyArray<{
     seed: 627212096,
     reason:
       "a task that was started from behind others of its line came back while its line still had it, and was given twice"
+  },
+  {
+    seed: 444300657,
+    reason:
+      "a task of a higher priority brought the turn of its key forward, and claims looked for the key where it had stood before"
   }
 ]

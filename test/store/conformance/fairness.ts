@@ -48,6 +48,28 @@ export const fairness = (driver: Driver) =>
         assert.isAtMost(gold, 31)
       }))
 
+    for (const [how, queues] of [["", undefined], [", where queues are named", ["a", "b"]]] as const) {
+      scenario(driver, `brings a key forward again with a task of a higher priority${how}`, () =>
+        Effect.gen(function*() {
+          yield* setLimit("fair", { fair: 1 })
+          const ofKey = (key: string, priority: number) => ({ queue: key, priority, ...through(`fair=${key}`) })
+          const [low, rest, ...high] = yield* add(
+            ofKey("a", 0),
+            ofKey("a", 0),
+            { ...ofKey("a", 5), delayMs: 1000 },
+            { ...ofKey("a", 5), delayMs: 1000 }
+          )
+          const request = { limit: 1, queues }
+          assert.deepStrictEqual(yield* takeIds(request), [low])
+          yield* driver.advance("1 second")
+          assert.deepStrictEqual(yield* takeIds(request), [high[0]])
+          const other = yield* addOne({ type: "other", ...ofKey("b", 1) })
+          const both = { ...request, types: ["work", "other"] }
+          assert.deepStrictEqual(yield* takeIds(both), [high[1]])
+          assert.deepStrictEqual(yield* takeIds({ ...both, limit: 2 }), [other, rest])
+        }))
+    }
+
     scenario(driver, "changes nothing for tasks without the pass, and for priorities", () =>
       Effect.gen(function*() {
         yield* setLimit("fair", { fair: 1 })
