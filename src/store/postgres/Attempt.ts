@@ -9,6 +9,7 @@ import { decideRescue, decideSettle } from "../Driver.ts"
 import { recordOf, type Row } from "../TaskRow.ts"
 import { type ExtendAnswer, rescuable, type TaskStore } from "../TaskStore.ts"
 import { type Database, isOneOf, lookups, number, numbers, texts } from "./Database.ts"
+import { endsLock } from "./Passes.ts"
 import { columnsOfDecisions, type Tasks } from "./Task.ts"
 
 /** Prepares the operations. */
@@ -112,7 +113,48 @@ export const runningFunctions = (schema: string): ReadonlyArray<string> => {
   ]
 }
 
+/**
+ * The same without news, unless a line waits for one of the passes. A claim that stops a line at this moment has the lock: then there
+ * are news of all. What the application does is in a transaction that may be long, so it takes no lock and leaves news.
+ */
+export const completeAloneFunction = (schema: string): string =>
+  `CREATE OR REPLACE FUNCTION ${schema}.complete_alone_1(p_ids text[], p_claims bigint[], p_results text[])
+  RETURNS text[] LANGUAGE plpgsql
+    ${lookups} AS $function$
+  DECLARE
+    v_ids text[];
+    v_count int;
+    v_gates text[];
+    v_now bigint := ${schema}.now_ms();
+  BEGIN
+    ${completing(schema)}
+    IF v_gates IS NOT NULL THEN
+      IF pg_try_advisory_xact_lock_shared(${endsLock(schema)}) THEN
+        v_gates := CASE WHEN EXISTS (SELECT FROM ${schema}.line WHERE closed_by IS NOT NULL) THEN ARRAY(
+          SELECT g.gate FROM (SELECT DISTINCT unnest(v_gates)) AS g (gate) WHERE EXISTS (
+            SELECT FROM unnest(${schema}.passes_1(g.gate)) AS p (pass), LATERAL (
+              SELECT FROM ${schema}.line l WHERE l.closed_by = p.pass LIMIT 1
+            ) l
+          )
+        ) ELSE '{}' END;
+      END IF;
+      IF cardinality(v_gates) > 0 THEN INSERT INTO ${schema}.end_news (gates) VALUES (v_gates); END IF;
+    END IF;
+    RETURN CASE WHEN v_count < cardinality(p_ids) THEN coalesce(v_ids, '{}') END;
+  END $function$`
+
 type Complete = Extract<Settlement.Settlement, { readonly _tag: "Complete" }>
+
+const completing = (schema: string): string =>
+  `WITH done AS (
+      UPDATE ${schema}.task t SET state = 3, completed_at = v_now, settled_claim = t.claim, result = p.result,
+        failure = NULL, lease_until = NULL
+      FROM unnest(p_ids, p_claims, p_results) AS p (id, claim, result)
+      WHERE ${isOneOf("t.id", "p.id")} AND t.claim = p.claim AND t.state + 0 = 2 RETURNING t.id, t.gate
+    ) SELECT array_agg(id), count(*), array_agg(gate) FILTER (WHERE gate IS NOT NULL) INTO v_ids, v_count, v_gates FROM done;
+    IF v_count > 0 THEN
+      INSERT INTO ${schema}.tally (unfinished, completed, total_completed) VALUES (-v_count, v_count, v_count);
+    END IF;`
 
 /**
  * `Settlement.settle` for Complete, fenced. Answers the ids that it completed, or nothing when it completed all: a
@@ -128,15 +170,7 @@ export const completeFunction = (schema: string): string =>
     v_gates text[];
     v_now bigint := ${schema}.now_ms();
   BEGIN
-    WITH done AS (
-      UPDATE ${schema}.task t SET state = 3, completed_at = v_now, settled_claim = t.claim, result = p.result,
-        failure = NULL, lease_until = NULL
-      FROM unnest(p_ids, p_claims, p_results) AS p (id, claim, result)
-      WHERE ${isOneOf("t.id", "p.id")} AND t.claim = p.claim AND t.state + 0 = 2 RETURNING t.id, t.gate
-    ) SELECT array_agg(id), count(*), array_agg(gate) FILTER (WHERE gate IS NOT NULL) INTO v_ids, v_count, v_gates FROM done;
-    IF v_count > 0 THEN
-      INSERT INTO ${schema}.tally (unfinished, completed, total_completed) VALUES (-v_count, v_count, v_count);
-    END IF;
+    ${completing(schema)}
     IF v_gates IS NOT NULL THEN INSERT INTO ${schema}.end_news (gates) VALUES (v_gates); END IF;
     RETURN CASE WHEN v_count < cardinality(p_ids) THEN coalesce(v_ids, '{}') END;
   END $function$`
@@ -146,17 +180,22 @@ export const completeFunction = (schema: string): string =>
  * decided by `Settlement`, and written in one transaction.
  */
 const settling = (database: Database, tasks: Tasks): TaskStore["Service"]["settle"] => {
-  const { query, schema } = database
+  const { inTransaction, query, schema } = database
   const completeAll = `SELECT ${schema}.complete_1($1, $2::float8[]::bigint[], $3)`
+  const completeAlone = `SELECT ${schema}.complete_alone_1($1, $2::float8[]::bigint[], $3)`
 
   /** Completes what it can; answers what it could not. */
   const complete = (settlements: ReadonlyArray<Complete>): Effect.Effect<ReadonlyArray<Complete>, StoreError> =>
     settlements.length === 0 ? Effect.succeed([]) : Effect.map(
-      query<[ids: ReadonlyArray<string> | null]>("settle", completeAll, [
-        texts(settlements.map(({ id }) => id)),
-        numbers(settlements.map(({ claim }) => claim)),
-        texts(settlements.map(({ result }) => result))
-      ]),
+      Effect.flatMap(
+        inTransaction,
+        (inside) =>
+          query<[ids: ReadonlyArray<string> | null]>("settle", inside ? completeAll : completeAlone, [
+            texts(settlements.map(({ id }) => id)),
+            numbers(settlements.map(({ claim }) => claim)),
+            texts(settlements.map(({ result }) => result))
+          ])
+      ),
       (rows) => {
         if (rows[0]![0] === null) return []
         const done = new Set(rows[0]![0])

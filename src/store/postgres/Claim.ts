@@ -10,6 +10,7 @@ import { type ClaimedRow, claimedTaskOf } from "../TaskRow.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted, type TaskStore } from "../TaskStore.ts"
 import { type Database, isOneOf, number, texts } from "./Database.ts"
 import * as Lines from "./Lines.ts"
+import { maxMoved, maxPage } from "./Shared.ts"
 import { notExpired } from "./Take.ts"
 
 type Row = [...ClaimedRow, now: number, nextDueAt: number | null, hasExpired: boolean]
@@ -44,8 +45,30 @@ const skippedNumbers = 1_000_000
 /** Tasks that a claim steps over in the order of work at most, before it looks up the lanes that it takes from. */
 const windowSize = 100
 
-/** After every rank. */
+/** Before and after every rank. */
+const startOfTime = "-9223372036854775807"
 const endOfTime = "9223372036854775807"
+
+/** Whether there are lines, or news of some. */
+const someNews = (schema: string): string =>
+  `EXISTS (SELECT FROM ${schema}.line) OR EXISTS (SELECT FROM ${schema}.line_news)
+        OR EXISTS (SELECT FROM ${schema}.pass_news) OR EXISTS (SELECT FROM ${schema}.end_news)`
+
+/** Tasks of a lane that the page does not have yet. */
+const ofLane = `t.state = 1 AND t.gate IS NULL AND t.type = y AND t.queue = q AND t.seq <> ALL (v_page)
+              AND (t.rank, t.seq) > (v_from_rank, v_from_seq) AND (v_takes OR t.shared_gate IS NULL)
+              AND ${notExpired("t.", "v_now")}`
+
+/** Begins what one claim at a time does, and answers the time. What is read after it is what the claims before have committed. */
+export const enterFunction = (schema: string): string =>
+  `CREATE OR REPLACE FUNCTION ${schema}.enter_gates_1() RETURNS bigint LANGUAGE plpgsql AS $function$
+  BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+      RAISE EXCEPTION 'claims of tasks with a gate need the isolation level READ COMMITTED, which is not the default here';
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('taskforge gates ${schema}', 0));
+    RETURN ${schema}.now_ms();
+  END $function$`
 
 /**
  * - Rows come in the order of work, each with the clock and the next due time; a claim that gives nothing answers one
@@ -60,7 +83,8 @@ const endOfTime = "9223372036854775807"
  *   read, so that a claim never gives less than it could.
  * - Tasks with a gate are taken by one claim at a time, under a lock that ends with the claim: what it counts as running is all
  *   that is. A claim in a transaction of the application would keep the lock for as long as that lasts, so it leaves them alone.
- *   See `Lines`.
+ *   Most of them wait with those that have none, see `Shared`: then the lock is taken when the first of them was met. Where a gate is found closed, the
+ *   claim reads on, more at a time. Those in lines follow, see `Lines`.
  * - Where a waiting task has expired, that is answered instead: it is to be ended. What another session has locked is stepped
  *   over, as is what is committed during the claim.
  */
@@ -79,7 +103,17 @@ export const claimFunction = (schema: string): string =>
     v_now bigint := ${schema}.now_ms();
     v_due bigint;
     v_moved int;
-    v_seqs bigint[];
+    v_takes boolean := p_gated AND p_alone AND p_limit > 0;
+    v_seqs bigint[] := '{}';
+    v_page bigint[];
+    v_gates text[];
+    v_shared int;
+    v_size int := p_limit;
+    v_from_rank bigint := ${startOfTime};
+    v_from_seq bigint := 0;
+    v_taken text[] := '{}';
+    v_given int := 0;
+    v_spread boolean;
     v_more bigint[];
     v_found int;
     v_left int;
@@ -88,7 +122,8 @@ export const claimFunction = (schema: string): string =>
     v_crowded boolean;
     v_paused text[];
     v_paused_types text[];
-    v_gated boolean;
+    v_gated boolean := false;
+    v_entered boolean := false;
     v_opens_at bigint;
     v_claims bigint[];
     v_queues text[];
@@ -127,17 +162,13 @@ export const claimFunction = (schema: string): string =>
       RETURN;
     END IF;
 
-    v_gated := p_gated AND p_alone AND p_limit > 0 AND (EXISTS (SELECT FROM ${schema}.line)
-      OR EXISTS (SELECT FROM ${schema}.line_news) OR EXISTS (SELECT FROM ${schema}.pass_news)
-      OR EXISTS (SELECT FROM ${schema}.end_news));
-    IF v_gated THEN
-      -- what is read after the lock must be what the claims before have committed
-      IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RAISE EXCEPTION 'claims of tasks with a gate need the isolation level READ COMMITTED, which is not the default here';
+    IF v_takes THEN
+      v_gated := ${someNews(schema)};
+      IF v_gated THEN
+        v_now := ${schema}.enter_gates_1();
+        v_entered := true;
+        PERFORM ${schema}.fold_lines_1(v_now);
       END IF;
-      PERFORM pg_advisory_xact_lock(hashtextextended('taskforge gates ${schema}', 0));
-      v_now := ${schema}.now_ms();
-      PERFORM ${schema}.fold_lines_1(v_now);
     END IF;
     IF p_limit > 0 THEN
       PERFORM FROM ${schema}.task WHERE expires_at IS NOT NULL AND state < 2 AND expires_at <= v_now
@@ -157,52 +188,88 @@ export const claimFunction = (schema: string): string =>
     IF cardinality(v_paused_types) > 0 THEN
       p_types := ARRAY(SELECT y FROM unnest(p_types) AS given (y) WHERE y <> ALL (v_paused_types));
     END IF;
-    SELECT rank, seq INTO v_rank, v_last FROM ${schema}.task WHERE state = 1 AND gate IS NULL
-      ORDER BY rank + 0, seq OFFSET p_limit + ${windowSize} LIMIT 1;
-    v_crowded := FOUND;
-    v_seqs := ARRAY(SELECT seq FROM ${schema}.task WHERE state = 1 AND gate IS NULL
-      AND (rank + 0, seq) < (coalesce(v_rank, ${endOfTime}), coalesce(v_last, 0))
-      AND type = ANY (p_types) AND (p_queues IS NULL OR queue = ANY (p_queues)) AND queue <> ALL (v_paused)
-      AND ${notExpired("", "v_now")} ORDER BY rank + 0, seq LIMIT p_limit FOR UPDATE SKIP LOCKED);
-    v_left := p_limit - cardinality(v_seqs);
-    IF v_crowded AND v_left > 0 THEN
-      WITH RECURSIVE lane AS (
-        SELECT y AS type, (SELECT min(t.queue) FROM ${schema}.task t WHERE t.state = 1 AND t.gate IS NULL AND t.type = y) AS queue
-        FROM (SELECT DISTINCT unnest(p_types)) AS given (y)
-        UNION ALL
-        SELECT l.type, (
-          SELECT min(t.queue) FROM ${schema}.task t WHERE t.state = 1 AND t.gate IS NULL AND t.type = l.type AND t.queue > l.queue
-        ) FROM lane l WHERE l.queue IS NOT NULL
-      ) SELECT coalesce(array_agg(type), '{}'), coalesce(array_agg(queue), '{}') INTO v_types, v_queues FROM lane
-        WHERE queue IS NOT NULL AND (p_queues IS NULL OR queue = ANY (p_queues)) AND queue <> ALL (v_paused);
-      v_more := ARRAY(
-        WITH lane AS MATERIALIZED (
-          SELECT y, q FROM unnest(v_types, v_queues) AS l (y, q), LATERAL (
-            SELECT t.rank, t.seq FROM ${schema}.task t
-            WHERE t.state = 1 AND t.gate IS NULL AND t.type = y AND t.queue = q AND t.seq <> ALL (v_seqs)
-              AND ${notExpired("t.", "v_now")}
-            ORDER BY t.rank, t.seq LIMIT 1
+    LOOP
+      v_spread := false;
+      SELECT rank, seq INTO v_rank, v_last FROM ${schema}.task WHERE state = 1 AND gate IS NULL
+        AND (rank + 0, seq) > (v_from_rank, v_from_seq) ORDER BY rank + 0, seq OFFSET v_size + ${windowSize} LIMIT 1;
+      v_crowded := FOUND;
+      SELECT coalesce(array_agg(seq), '{}'), array_agg(shared_gate), count(shared_gate)
+        INTO v_page, v_gates, v_shared FROM (
+        SELECT seq, shared_gate FROM ${schema}.task WHERE state = 1 AND gate IS NULL
+          AND (rank + 0, seq) > (v_from_rank, v_from_seq)
+          AND (rank + 0, seq) < (coalesce(v_rank, ${endOfTime}), coalesce(v_last, 0))
+          AND type = ANY (p_types) AND (p_queues IS NULL OR queue = ANY (p_queues)) AND queue <> ALL (v_paused)
+          AND (v_takes OR shared_gate IS NULL) AND ${notExpired("", "v_now")}
+        ORDER BY rank + 0, seq LIMIT v_size FOR UPDATE SKIP LOCKED
+      ) p;
+      v_left := v_size - cardinality(v_page);
+      IF v_crowded AND v_left > 0 THEN
+        WITH RECURSIVE lane AS (
+          SELECT y AS type, (SELECT min(t.queue) FROM ${schema}.task t WHERE t.state = 1 AND t.gate IS NULL AND t.type = y) AS queue
+          FROM (SELECT DISTINCT unnest(p_types)) AS given (y)
+          UNION ALL
+          SELECT l.type, (
+            SELECT min(t.queue) FROM ${schema}.task t WHERE t.state = 1 AND t.gate IS NULL AND t.type = l.type AND t.queue > l.queue
+          ) FROM lane l WHERE l.queue IS NOT NULL
+        ) SELECT coalesce(array_agg(type), '{}'), coalesce(array_agg(queue), '{}') INTO v_types, v_queues FROM lane
+          WHERE queue IS NOT NULL AND (p_queues IS NULL OR queue = ANY (p_queues)) AND queue <> ALL (v_paused);
+        v_more := ARRAY(
+          WITH lane AS MATERIALIZED (
+            SELECT y, q FROM unnest(v_types, v_queues) AS l (y, q), LATERAL (
+              SELECT t.rank, t.seq FROM ${schema}.task t WHERE ${ofLane} ORDER BY t.rank, t.seq LIMIT 1
+            ) h ORDER BY h.rank, h.seq LIMIT v_left
+          ) SELECT h.seq FROM lane, LATERAL (
+            SELECT t.rank, t.seq FROM ${schema}.task t WHERE ${ofLane} ORDER BY t.rank, t.seq LIMIT v_left
           ) h ORDER BY h.rank, h.seq LIMIT v_left
-        ) SELECT h.seq FROM lane, LATERAL (
-          SELECT t.rank, t.seq FROM ${schema}.task t
-          WHERE t.state = 1 AND t.gate IS NULL AND t.type = y AND t.queue = q AND t.seq <> ALL (v_seqs)
-            AND ${notExpired("t.", "v_now")}
-          ORDER BY t.rank, t.seq LIMIT v_left
-        ) h ORDER BY h.rank, h.seq LIMIT v_left
-      );
-      v_found := cardinality(v_more);
-      v_seqs := v_seqs || ARRAY(SELECT seq FROM ${schema}.task WHERE seq = ANY (v_more) AND state + 0 = 1
-        FOR UPDATE SKIP LOCKED);
-      IF cardinality(v_seqs) < p_limit AND v_found = v_left THEN
-        v_more := ARRAY(SELECT h.seq FROM unnest(v_types, v_queues) AS l (y, q), LATERAL (
-          SELECT t.seq, t.rank FROM ${schema}.task t
-          WHERE t.state = 1 AND t.gate IS NULL AND t.type = y AND t.queue = q AND t.seq <> ALL (v_seqs)
-            AND ${notExpired("t.", "v_now")}
-          ORDER BY t.rank, t.seq LIMIT p_limit - cardinality(v_seqs) FOR UPDATE SKIP LOCKED
-        ) h ORDER BY h.rank, h.seq LIMIT p_limit - cardinality(v_seqs));
-        v_seqs := v_seqs || v_more;
+        );
+        v_found := cardinality(v_more);
+        v_page := v_page || ARRAY(SELECT seq FROM ${schema}.task WHERE seq = ANY (v_more) AND state + 0 = 1
+          AND gate IS NULL FOR UPDATE SKIP LOCKED);
+        IF cardinality(v_page) < v_size AND v_found = v_left THEN
+          v_more := ARRAY(SELECT h.seq FROM unnest(v_types, v_queues) AS l (y, q), LATERAL (
+            SELECT t.seq, t.rank FROM ${schema}.task t WHERE ${ofLane}
+            ORDER BY t.rank, t.seq LIMIT v_size - cardinality(v_page) FOR UPDATE SKIP LOCKED
+          ) h ORDER BY h.rank, h.seq LIMIT v_size - cardinality(v_page));
+          v_page := v_page || v_more;
+        END IF;
+        SELECT coalesce(array_agg(seq), '{}'), array_agg(shared_gate), count(shared_gate)
+          INTO v_page, v_gates, v_shared FROM (
+          SELECT seq, shared_gate FROM ${schema}.task WHERE seq = ANY (v_page) ORDER BY rank, seq
+        ) p;
       END IF;
-      v_seqs := ARRAY(SELECT seq FROM ${schema}.task WHERE seq = ANY (v_seqs) ORDER BY rank, seq);
+
+      v_found := cardinality(v_page);
+      IF v_shared = 0 THEN
+        v_seqs := v_seqs || v_page[1 : p_limit - cardinality(v_seqs)];
+      ELSE
+        IF NOT v_entered THEN
+          v_now := ${schema}.enter_gates_1();
+          v_entered := true;
+          v_gated := ${someNews(schema)};
+          IF v_gated THEN PERFORM ${schema}.fold_lines_1(v_now); END IF;
+        END IF;
+        SELECT v_seqs || o.out_seqs, v_taken || o.out_gates, v_given + o.out_given, o.out_spread
+          INTO v_seqs, v_taken, v_given, v_spread
+          FROM ${schema}.sort_shared_1(v_now, v_page, v_gates, p_limit - cardinality(v_seqs), v_taken) o;
+      END IF;
+      EXIT WHEN v_given >= ${maxMoved} OR cardinality(v_seqs) = p_limit OR v_found < v_size AND NOT v_spread;
+      -- some were given to lines: more are looked at, behind these
+      IF NOT v_spread THEN
+        SELECT rank, seq INTO v_from_rank, v_from_seq FROM ${schema}.task WHERE seq = v_page[v_found];
+      END IF;
+      v_size := greatest(p_limit, least(${maxPage}, 4 * v_size));
+    END LOOP;
+    IF v_given > 0 THEN
+      PERFORM ${schema}.fold_lines_1(v_now);
+      v_gated := true;
+      IF v_given >= ${maxMoved} THEN
+        -- what stands behind them is not known, and which of their lines may start
+        v_seqs := '{}';
+        v_gated := false;
+        v_due := v_now;
+      ELSIF EXISTS (SELECT FROM ${schema}.line_news) THEN
+        v_due := v_now;
+      END IF;
     END IF;
     IF v_gated THEN
       SELECT out_seqs, out_opens_at INTO v_seqs, v_opens_at
@@ -220,7 +287,8 @@ export const claimFunction = (schema: string): string =>
       VALUES (p_instance, p_nonce, v_now, v_claims[1], v_claims[v_found]);
     RETURN QUERY WITH leased AS (
       UPDATE ${schema}.task t SET state = 2, claims = t.claims + 1, claim = p.claim, started_at = v_now,
-        lease_until = v_now + p_lease, worker = p_instance, progress = NULL
+        lease_until = v_now + p_lease, worker = p_instance, progress = NULL,
+        gate = coalesce(t.gate, t.shared_gate), shared_gate = NULL
       FROM unnest(v_seqs, v_claims) AS p (seq, claim) WHERE ${isOneOf("t.seq", "p.seq")} RETURNING t.*
     ) SELECT v_now::float8, v_due::float8, ${columns}, false FROM leased t ORDER BY t.claim;
   END $function$`

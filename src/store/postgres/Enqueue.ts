@@ -80,8 +80,9 @@ export const make = (
   headStartMs: number,
   budget: Budget | undefined
 ) => {
-  const moreColumns = "gate, costs, key_hold, expires_at, start_within, start_by"
-  const moreValues = `gate, costs, key_hold, due_at + expires_in::bigint, start_within::bigint,
+  const moreColumns = "gate, shared_gate, costs, key_hold, expires_at, start_within, start_by"
+  const moreValues =
+    `CASE WHEN NOT shares THEN gate END, CASE WHEN shares THEN gate END, costs, key_hold, due_at + expires_in::bigint, start_within::bigint,
         due_at + start_within::bigint`
   /** What a rank counts from: see `Rank`. */
   const rankedFrom = `CASE WHEN gate LIKE '${orderedPattern}' THEN now
@@ -100,9 +101,12 @@ export const make = (
       INSERT INTO ${schema}.line_news (type, queue, gate, changed)
       SELECT DISTINCT type, queue, gate, false FROM stored WHERE gate IS NOT NULL AND state = 1
     ), `
-    return `WITH clock AS MATERIALIZED (SELECT ${schema}.now_ms() AS now),
+    // which wait with those that have no gate: see `Shared`
+    const sharing = `sharing AS MATERIALIZED (SELECT ${schema}.may_share_1($4, $5, $12) AS places), `
+    const shares = ", (SELECT places FROM sharing)[g.place::int] AS shares"
+    return `WITH clock AS MATERIALIZED (SELECT ${schema}.now_ms() AS now), ${hasMore ? sharing : ""}
     given AS (
-      SELECT g.*, coalesce(g.run_at::bigint, clock.now + g.delay::bigint) AS due_at, clock.now
+      SELECT g.*${hasMore ? shares : ""}, coalesce(g.run_at::bigint, clock.now + g.delay::bigint) AS due_at, clock.now
       FROM clock, ${tasks} ORDER BY g.place
     ), numbered AS (
       SELECT nextval('${schema}.task_seq') AS seq, * FROM given

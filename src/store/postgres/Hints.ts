@@ -15,6 +15,9 @@ import { decodeHints, type Hint, Listeners, type Notifier, Outbox, work } from "
 /** Time between two notifications of one process at least, in milliseconds. */
 const mergeForMs = 5
 
+/** What is lost in a crash of the server is found by polling, so a notification does not wait for the disk. */
+const notify = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)"
+
 /** From a tenth of a second to five, for as long as it takes. */
 const resubscribe = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
 
@@ -96,7 +99,7 @@ export const make = Effect.fnUntraced(function*(
     sentAt = now()
     const next = outbox.take()
     if (outbox.isEmpty) some.closeUnsafe()
-    yield* client.notify(channel, JSON.stringify({ from, ...next }))
+    yield* client.unsafe(notify, [channel, JSON.stringify({ from, ...next })])
   })
   // a hint that cannot be sent is found by polling
   yield* Effect.forkScoped(Effect.forever(Effect.ignoreCause(send)))

@@ -19,6 +19,7 @@ import * as Passes from "./Passes.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Records from "./Records.ts"
 import * as Server from "./Server.ts"
+import * as Shared from "./Shared.ts"
 import * as Take from "./Take.ts"
 import * as Tally from "./Tally.ts"
 import * as Task from "./Task.ts"
@@ -211,6 +212,22 @@ const deadlines = (schema: string): ReadonlyArray<string> => [
   ...Claim.earlierFunctions(schema)
 ]
 
+/**
+ * Tasks with a gate that wait with those that have none. Instances of earlier versions claim and change them by the same functions, and do
+ * not see that they have a gate.
+ */
+const shared = (schema: string): ReadonlyArray<string> => [
+  `ALTER TABLE ${schema}.task ADD COLUMN IF NOT EXISTS shared_gate text COLLATE "C"`,
+  `DROP FUNCTION IF EXISTS ${schema}.take_open_1`,
+  ...Shared.functions(schema),
+  ...Task.functions(schema),
+  Attempt.completeAloneFunction(schema),
+  OpenLines.takeOpenFunction(schema),
+  Take.takeFunction(schema),
+  Claim.enterFunction(schema),
+  Claim.claimFunction(schema)
+]
+
 const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   first,
   Events.tables,
@@ -249,7 +266,8 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
     Lines.foldFunction(schema),
     OpenLines.takeOpenFunction(schema),
     Claim.claimFunction(schema)
-  ]
+  ],
+  shared
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

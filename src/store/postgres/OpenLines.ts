@@ -18,10 +18,12 @@ const maxPages = 8
  * - Of each line the next tasks are read, `v_depth` at most: the last of so many is not taken, for what comes after it is not known.
  * - `v_stops` says where the order of what was read ends, so all before it can be taken.
  * - A task that another session has locked ends it too: that is for `Take`.
+ * - `p_gates` has the gates of plain tasks that have one, see `Shared`: they count like those of lines.
  */
 export const takeOpenFunction = (schema: string): string =>
-  `CREATE OR REPLACE FUNCTION ${schema}.take_open_1(
-    p_now bigint, p_types text[], p_queues text[], p_limit int, p_plain bigint[], p_ranks bigint[], p_parked bool,
+  `CREATE OR REPLACE FUNCTION ${schema}.take_open_2(
+    p_now bigint, p_types text[], p_queues text[], p_limit int, p_plain bigint[], p_ranks bigint[], p_gates text[],
+    p_parked bool,
     OUT out_seqs bigint[], OUT out_plain int, OUT out_done bool
   ) LANGUAGE plpgsql AS $function$
   DECLARE
@@ -51,7 +53,9 @@ export const takeOpenFunction = (schema: string): string =>
     v_seqs bigint[];
     v_stops bool[];
     v_stop int;
-    v_over int;
+    v_over bool;
+    v_over_rank bigint;
+    v_over_seq bigint;
     v_count int;
     v_taken bigint[];
     v_gated int;
@@ -71,13 +75,15 @@ export const takeOpenFunction = (schema: string): string =>
           WHERE o.closed_by IS NULL AND o.type = a.type AND o.queue = a.queue ORDER BY o.place, o.seq LIMIT v_page
         ) h ORDER BY h.place, h.seq LIMIT v_page
       ) p;
+      -- what is taken of lines may leave no room for those that wait with others
+      EXIT WHEN v_count = 0 AND cardinality(out_seqs) > 0 AND cardinality(array_remove(p_gates[out_plain + 1 :], NULL)) > 0;
       v_ends := v_count = v_page;
       v_end_rank := NULL;
       v_end_seq := NULL;
       v_closed := '{}';
       v_least := NULL;
       v_stop := NULL;
-      v_over := NULL;
+      v_over := false;
       v_seqs := '{}';
       IF v_count > 0 THEN
         IF v_ends THEN
@@ -85,7 +91,8 @@ export const takeOpenFunction = (schema: string): string =>
           v_end_seq := v_head_seqs[v_count];
         END IF;
         WITH given AS MATERIALIZED (
-          SELECT p.pass, split_part(p.pass, '=', 1) AS name FROM unnest(v_gates) AS n (gate),
+          SELECT p.pass, split_part(p.pass, '=', 1) AS name
+          FROM unnest(v_gates || array_remove(p_gates[out_plain + 1 :], NULL)) AS n (gate),
             unnest(${schema}.passes_1(n.gate)) AS p (pass) GROUP BY p.pass
         ), rule AS MATERIALIZED (
           SELECT g.name, o.* FROM (SELECT DISTINCT name FROM given) g, LATERAL ${schema}.limit_of_1(g.name) o WHERE g.name <> ''
@@ -129,19 +136,28 @@ export const takeOpenFunction = (schema: string): string =>
               SELECT p.pass, sum(b.tasks) AS tasks FROM (
                 SELECT t.gate, count(*) AS tasks FROM ${schema}.task t WHERE t.state = 2 AND t.gate >= '' GROUP BY t.gate
                 UNION ALL
-                SELECT t.gate, count(*) FROM ${schema}.task t WHERE t.seq = ANY (out_seqs) AND t.gate >= '' GROUP BY t.gate
+                SELECT coalesce(t.gate, t.shared_gate), count(*) FROM ${schema}.task t
+                  WHERE t.seq = ANY (out_seqs) AND coalesce(t.gate, t.shared_gate) >= '' GROUP BY 1
               ) b, unnest(${schema}.passes_1(b.gate)) AS p (pass) GROUP BY p.pass
             ), counts AS MATERIALIZED (
               SELECT jsonb_object_agg(pass, tasks) AS tasks FROM running
             ), room AS MATERIALIZED (
               SELECT jsonb_object_agg(m.pass, m.most - coalesce((c.tasks ->> m.pass)::float8, 0)) AS rooms
               FROM counts c, unnest(v_passes, v_mosts) AS m (pass, most) WHERE m.most IS NOT NULL
-            ) SELECT min(n) INTO v_over FROM (
-              SELECT c.n, row_number() OVER (PARTITION BY p.pass ORDER BY c.n) AS nth, (room.rooms ->> p.pass)::float8 AS room
-              FROM room, unnest(v_places[1 : coalesce(v_stop - 1, cardinality(v_places))]) WITH ORDINALITY AS c (place, n),
-                unnest(${schema}.passes_1(v_gates[c.place])) AS p (pass)
-            ) r WHERE r.nth > r.room;
-            v_stop := coalesce(v_over, v_stop);
+            ), candidate AS (
+              SELECT c.rank, c.seq, v_gates[c.place] AS gate FROM unnest(v_places, v_ranks, v_seqs) AS c (place, rank, seq)
+              UNION ALL
+              SELECT c.rank, c.seq, c.gate FROM
+                unnest(p_ranks[out_plain + 1 :], p_plain[out_plain + 1 :], p_gates[out_plain + 1 :]) AS c (rank, seq, gate)
+              WHERE c.gate IS NOT NULL
+            ) SELECT r.rank, r.seq INTO v_over_rank, v_over_seq FROM (
+              SELECT c.rank, c.seq, row_number() OVER (PARTITION BY p.pass ORDER BY c.rank, c.seq) AS nth,
+                (room.rooms ->> p.pass)::float8 AS room
+              FROM room, candidate c, unnest(${schema}.passes_1(c.gate)) AS p (pass)
+              WHERE (v_stop IS NULL OR (c.rank, c.seq) < (v_ranks[v_stop], v_seqs[v_stop]))
+                AND (v_end_rank IS NULL OR (c.rank, c.seq) <= (v_end_rank, v_end_seq))
+            ) r WHERE r.nth > r.room ORDER BY r.rank, r.seq LIMIT 1;
+            v_over := FOUND;
           END IF;
         END IF;
       END IF;
@@ -151,6 +167,11 @@ export const takeOpenFunction = (schema: string): string =>
         v_end_seq := v_seqs[v_stop];
       END IF;
       v_count := coalesce(v_stop - 1, cardinality(v_seqs));
+      IF v_over THEN
+        v_end_rank := v_over_rank;
+        v_end_seq := v_over_seq;
+        v_count := (SELECT count(*) FROM unnest(v_ranks, v_seqs) AS c (rank, seq) WHERE (rank, seq) < (v_end_rank, v_end_seq));
+      END IF;
       IF out_plain = cardinality(p_plain) THEN
         v_gated := least(v_count, v_left);
         v_taken := v_seqs[1 : v_gated];
@@ -191,6 +212,6 @@ export const takeOpenFunction = (schema: string): string =>
       out_seqs := out_seqs || v_taken;
       out_plain := out_plain + cardinality(v_taken) - v_gated;
       out_done := cardinality(out_seqs) = p_limit OR v_end_rank IS NULL;
-      EXIT WHEN out_done OR cardinality(v_taken) = 0 OR v_over IS NOT NULL;
+      EXIT WHEN out_done OR cardinality(v_taken) = 0 OR v_over;
     END LOOP;
   END $function$`

@@ -17,6 +17,9 @@ const between = ({ maximum, minimum }: typeof Gate.tokenBounds): string => `${mi
 const tokens = between(Gate.tokenBounds)
 const perMs = between(Gate.perMsBounds)
 
+/** Claims that stop lines until a task ends hold this lock alone, and those who end tasks without news of it hold it together. */
+export const endsLock = (schema: string): string => `hashtextextended('taskforge ends ${schema}', 0)`
+
 /**
  * The passes of a gate, and the limit of a pass: its own, or that of its name, as `Gates.limitFor` finds it. A gate that is
  * none has no passes.

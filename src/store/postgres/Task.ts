@@ -15,6 +15,7 @@ const wide = /\b(seq|max_retries|timeout_ms|\w+_at|claim|settled_claim|lease_unt
 
 /** The columns of a `Row`. Whole numbers come as doubles, which hold them exactly. */
 export const columns: string = taskColumns.replace(wide, "$1::float8").replace("requested", "requested::int")
+  .replace(" gate,", " coalesce(gate, shared_gate),")
 
 /** The same without the payload, which no decision reads: a batch of large ones would not fit into memory. */
 export const columnsOfDecisions: string = columns.replace(" payload,", " ''::text,")
@@ -81,9 +82,13 @@ const applyFunction = (schema: string): string => {
   END $function$`
 }
 
-/** Writes what locked tasks are from now on. Claims take note of their gates as they were: `applyFunction` announces the new ones. */
-const reviseFunction = (schema: string): string =>
-  `CREATE OR REPLACE FUNCTION ${schema}.revise_tasks_2(
+/**
+ * Writes what locked tasks are from now on. Claims take note of their gates as they were: `applyFunction` announces the new ones.
+ * A task that waits with others goes on to, if it keeps its gate. Instances of earlier versions do not see such a gate, so
+ * their tasks keep it if they seem to have none.
+ */
+const reviseFunction = (schema: string, version: 2 | 3): string =>
+  `CREATE OR REPLACE FUNCTION ${schema}.revise_tasks_${version}(
     p_seqs bigint[], p_payloads text[], p_priorities smallint[], p_gates text[], p_costs text[], p_holds text[],
     p_start_within bigint[]
   ) RETURNS void LANGUAGE plpgsql ${lookups} AS $function$
@@ -91,14 +96,23 @@ const reviseFunction = (schema: string): string =>
     INSERT INTO ${schema}.line_news (type, queue, gate, changed)
       SELECT DISTINCT t.type, t.queue, t.gate, true FROM ${schema}.task t
       WHERE t.seq = ANY (p_seqs) AND t.gate IS NOT NULL;
-    UPDATE ${schema}.task t SET payload = coalesce(g.payload, t.payload), priority = g.priority, gate = g.gate,
+    UPDATE ${schema}.task t SET payload = coalesce(g.payload, t.payload), priority = g.priority,
+        gate = CASE WHEN ${keepsGate(version)} THEN t.gate ELSE g.gate END,
+        shared_gate = CASE WHEN ${keepsGate(version)} THEN t.shared_gate END,
         costs = g.costs, key_hold = g.key_hold, start_within = g.start_within
       FROM unnest(p_seqs, p_payloads, p_priorities, p_gates, p_costs, p_holds, p_start_within)
         AS g (seq, payload, priority, gate, costs, key_hold, start_within) WHERE ${isOneOf("t.seq", "g.seq")};
   END $function$`
 
+const keepsGate = (version: 2 | 3): string =>
+  `t.shared_gate IS NOT NULL AND (g.gate = t.shared_gate${version === 2 ? " OR g.gate IS NULL" : ""})`
+
 /** The functions that write tasks by their numbers. */
-export const functions = (schema: string): ReadonlyArray<string> => [applyFunction(schema), reviseFunction(schema)]
+export const functions = (schema: string): ReadonlyArray<string> => [
+  applyFunction(schema),
+  reviseFunction(schema, 2),
+  reviseFunction(schema, 3)
+]
 
 /** Prepares the statements. */
 export const make = ({ now, query, schema }: Database, headStartMs: number): Tasks => {
@@ -107,7 +121,7 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
     $3::float8[]::bigint[], $4::float8[]::bigint[], $5::float8[]::bigint[], $6::float8[]::int[], $7::float8[]::int[],
     $8::float8[]::bigint[], $9, $10, $11, $12, $13::float8[]::bigint[], $14::float8[]::bigint[],
     $15::float8[]::bigint[], $16)`
-  const revise = `SELECT ${schema}.revise_tasks_2($1::float8[]::bigint[], $2, $3::float8[]::smallint[], $4, $5, $6,
+  const revise = `SELECT ${schema}.revise_tasks_3($1::float8[]::bigint[], $2, $3::float8[]::smallint[], $4, $5, $6,
     $7::float8[]::bigint[])`
   /** Writes what tasks are from now on. */
   const applyRevisions = (operation: string, decided: ReadonlyArray<Decided>): Effect.Effect<unknown, StoreError> => {

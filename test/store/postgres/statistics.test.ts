@@ -4,7 +4,9 @@ import { Context, Effect, Layer, type Scope } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
 import type { Settlement } from "../../../src/domain/Settlement.ts"
 import type { ClaimedTask, NewTask } from "../../../src/domain/TaskRecord.ts"
+import * as Gates from "../../../src/store/Gates.ts"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
+import { maxMoved } from "../../../src/store/postgres/Shared.ts"
 import { absent, type Change, RecordStore } from "../../../src/store/RecordStore.ts"
 import { type ClaimRef, maxPromoted, TaskStore } from "../../../src/store/TaskStore.ts"
 import * as Postgres from "../../servers/Postgres.ts"
@@ -26,7 +28,7 @@ import {
 const driver = new URL("../../../src/store/postgres/", import.meta.url)
 
 /** The modules whose statements lock rows up to a limit; each has a test below. */
-const covered = ["Attempt.ts", "Claim.ts", "Operate.ts", "Records.ts", "Take.ts", "Tally.ts"]
+const covered = ["Attempt.ts", "Claim.ts", "Operate.ts", "Records.ts", "Shared.ts", "Take.ts", "Tally.ts"]
 
 it("every module that locks rows up to a limit is tried here, and no subquery of IN has a limit or locks", () => {
   const locking: Array<string> = []
@@ -155,15 +157,50 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       assert.deepStrictEqual({ pending, scheduled }, { pending: maxPromoted, scheduled: 500 })
     }))
 
-  test("a claim of tasks with a gate", ({ sql, store }, schema) =>
-    Effect.gen(function*() {
-      for (const type of ["work", "other"]) {
-        yield* store.enqueue([Array.from({ length: 500 }, (_, n) => task({ type, ...through(`key=${n % 50}`) }))])
+  const limitKeys = (records: RecordStore["Service"], document: string) =>
+    records.put([{ kind: Gates.limitKind, id: "key", expects: absent, document }])
+  const rate = JSON.stringify({ tokens: 1000, perMs: 1000, burst: 1000 })
+
+  const addKeyed = (store: Opened["store"]) =>
+    Effect.forEach(
+      ["work", "other"],
+      (type) => store.enqueue([Array.from({ length: 500 }, (_, n) => task({ type, ...through(`key=${n % 50}`) }))]),
+      {
+        discard: true
       }
+    )
+
+  const claimsThree = ({ store }: Opened) =>
+    Effect.gen(function*() {
       const { tasks: claimed } = yield* store.claim(request({ limit: 3, types: ["work", "other"] }))
       assert.strictEqual(claimed.length, 3)
       assert.strictEqual((yield* store.counts).running, 3)
-      assert.strictEqual(yield* sql(`SELECT count(*)::int AS n FROM "${schema}".line`), 100)
+    })
+
+  test("a claim of tasks with a gate", (opened, schema) =>
+    Effect.gen(function*() {
+      yield* addKeyed(opened.store)
+      yield* claimsThree(opened)
+      assert.strictEqual(yield* opened.sql(`SELECT count(*)::int AS n FROM "${schema}".line`), 0)
+    }))
+
+  test("a claim of tasks in lines", (opened, schema) =>
+    Effect.gen(function*() {
+      yield* limitKeys(opened.records, rate)
+      yield* addKeyed(opened.store)
+      yield* claimsThree(opened)
+      assert.strictEqual(yield* opened.sql(`SELECT count(*)::int AS n FROM "${schema}".line`), 100)
+    }))
+
+  test("a claim that gives tasks to lines", (opened, schema) =>
+    Effect.gen(function*() {
+      yield* opened.store.enqueue([Array.from({ length: maxMoved + 500 }, (_, n) => task(through(`key=${n}`)))])
+      yield* limitKeys(opened.records, rate)
+      yield* opened.store.claim(request({ limit: 3 }))
+      assert.strictEqual(
+        yield* opened.sql(`SELECT count(*)::int AS n FROM "${schema}".task WHERE shared_gate IS NULL`),
+        maxMoved
+      )
     }))
 
   test("a rescue", ({ store }) =>

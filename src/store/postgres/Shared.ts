@@ -1,0 +1,188 @@
+/**
+ * Tasks with a gate that wait together with those that have none. As long as nothing holds them back they need no line: they stand in
+ * the order of work of their lane, and a claim takes the first ones as a set. `shared_gate` has the gate of such a task, and
+ * `gate` is `NULL` until it runs or is given to its line, whichever comes first.
+ *
+ * This is exact where it does not matter to a task which of its line was looked at before: limits of how many run, and breakers. All
+ * other limits need lines from the start. Where a claim meets a task with such a limit, which was put later, it gives all tasks
+ * that wait together in that lane to their lines before it takes any: no line comes before its first task, so none of
+ * those behind would have come first.
+ */
+import * as Gates from "../Gates.ts"
+import { lookups } from "./Database.ts"
+import { endsLock } from "./Passes.ts"
+import { orderedPattern } from "./Take.ts"
+
+/** Tasks that one claim gives to lines at most, about. Then it answers nothing, and pays to be repeated. */
+export const maxMoved = 2000
+
+/** Tasks that a claim looks at together at most where it has met closed gates. */
+export const maxPage = 1000
+
+const settings = "SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off " +
+  "SET plan_cache_mode TO force_generic_plan"
+
+/** Whether tasks with limits of this kind can wait together. */
+const isSimple = (kind: string): string => `(${kind} IS NULL OR ${kind} = 'max')`
+
+/**
+ * - `rules_1`: the limits of passes, as `limit_of_1` finds them, and whether any key of the name has a limit of its own.
+ * - `may_share_1`: which new tasks may wait together. Where there is a line, its new tasks belong to it.
+ * - `give_to_lines_1`: gives tasks to their lines, of which the next fold takes note.
+ * - `sort_shared_1`: of a page of tasks in the order of work, those that start, and how many were given to lines. Those that
+ *   have gates come with them; `p_taken` has the gates of those that the claim has taken before. A limit that has a line stopped,
+ *   or a key that is paused, sends all to their lines, so that these decide. In doubt a task goes to its line too: `Take` looks at it
+ *   once more.
+ */
+export const functions = (schema: string): ReadonlyArray<string> => [
+  `CREATE OR REPLACE FUNCTION ${schema}.rules_1(p_passes text[]) RETURNS TABLE (
+    out_pass text, out_kind text, out_most float8, out_per_ms float8, out_has_own bool
+  ) LANGUAGE plpgsql ${settings} AS $function$
+  BEGIN
+    RETURN QUERY WITH given AS MATERIALIZED (
+      SELECT p.pass, split_part(p.pass, '=', 1) AS name FROM unnest(p_passes) AS p (pass)
+    ), rule AS MATERIALIZED (
+      SELECT n.name, o.kind, o.most, o.per_ms, EXISTS (
+        SELECT FROM ${schema}.record r
+        WHERE r.kind = '${Gates.limitKind}' AND r.id >= n.name || '=' AND r.id < n.name || '>'
+      ) AS has_own FROM (SELECT DISTINCT name FROM given) n, LATERAL ${schema}.limit_of_1(n.name) o
+    ) SELECT g.pass, o.kind, CASE WHEN o.kind = 'max' THEN o.most END, CASE WHEN o.kind = 'max' THEN o.per_ms END, r.has_own
+      FROM given g JOIN rule r USING (name)
+      CROSS JOIN LATERAL (SELECT r.has_own AND EXISTS (
+        SELECT FROM ${schema}.record c WHERE c.kind = '${Gates.limitKind}' AND c.id = g.pass
+      ) OFFSET 0) w (own) CROSS JOIN LATERAL (
+        SELECT r.kind, r.most, r.per_ms WHERE NOT w.own
+        UNION ALL
+        SELECT l.kind, l.most, l.per_ms FROM ${schema}.limit_of_1(g.pass) l WHERE w.own
+      ) o;
+  END $function$`,
+  `CREATE OR REPLACE FUNCTION ${schema}.may_share_1(p_types text[], p_queues text[], p_gates text[]) RETURNS bool[]
+  LANGUAGE plpgsql ${settings} AS $function$
+  DECLARE
+    v_special text[];
+    v_lines bool;
+  BEGIN
+    SELECT array_agg(out_pass) INTO v_special FROM ${schema}.rules_1(ARRAY(
+      SELECT DISTINCT p.pass FROM unnest(p_gates) AS g (gate), unnest(${schema}.passes_1(g.gate)) AS p (pass)
+    )) WHERE NOT ${isSimple("out_kind")};
+    v_lines := EXISTS (SELECT FROM ${schema}.line);
+    RETURN ARRAY(
+      SELECT coalesce(n.gate LIKE '["%"]' AND n.gate NOT LIKE '${orderedPattern}' AND position(E'\\\\' IN n.gate) = 0
+        AND (v_special IS NULL OR NOT ${schema}.passes_1(n.gate) && v_special)
+        AND (NOT v_lines OR NOT EXISTS (
+          SELECT FROM ${schema}.line l WHERE l.type = n.type AND l.queue = n.queue AND l.gate = n.gate
+        )), false)
+      FROM unnest(p_types, p_queues, p_gates) WITH ORDINALITY AS n (type, queue, gate, place) ORDER BY n.place
+    );
+  END $function$`,
+  `CREATE OR REPLACE FUNCTION ${schema}.give_to_lines_1(p_seqs bigint[]) RETURNS void LANGUAGE plpgsql ${lookups} AS $function$
+  BEGIN
+    WITH given AS (
+      UPDATE ${schema}.task SET gate = shared_gate, shared_gate = NULL WHERE seq = ANY (p_seqs)
+      RETURNING type, queue, gate
+    ) INSERT INTO ${schema}.line_news (type, queue, gate, changed) SELECT DISTINCT type, queue, gate, false FROM given;
+  END $function$`,
+  `CREATE OR REPLACE FUNCTION ${schema}.sort_shared_1(
+    p_now bigint, p_seqs bigint[], p_gates text[], p_limit int, p_taken text[],
+    OUT out_seqs bigint[], OUT out_gates text[], OUT out_given int, OUT out_spread bool
+  ) LANGUAGE plpgsql ${settings} AS $function$
+  DECLARE
+    v_paused bool := EXISTS (SELECT FROM ${schema}.record WHERE kind = '${Gates.pausedKeyKind}');
+    v_parked bool := EXISTS (SELECT FROM ${schema}.line WHERE closed_by IS NOT NULL);
+    v_open bool;
+    v_least float8;
+    v_starts text[];
+    v_several bool;
+    v_gates text[];
+    v_refused bigint[];
+    v_special bigint[];
+  BEGIN
+    out_given := 0;
+    out_spread := false;
+    IF NOT v_paused AND NOT v_parked THEN
+      -- nearly always nothing can be in the way. Most gates have one pass, so that the gate says as much: its text is not looked into
+      SELECT array_agg(start), coalesce(bool_or(several), false) INTO v_starts, v_several FROM (
+        SELECT DISTINCT split_part(g.gate, '=', 1) AS start, position('","' IN g.gate) > 0 AS several
+        FROM unnest(p_gates) AS g (gate) WHERE g.gate IS NOT NULL
+      ) s;
+      SELECT bool_and(NOT out_has_own AND ${
+    isSimple("out_kind")
+  } AND (out_per_ms IS NULL OR out_per_ms <= p_now)), min(out_most)
+        INTO v_open, v_least FROM ${schema}.rules_1(CASE WHEN v_several
+          THEN ARRAY(SELECT DISTINCT split_part(p.pass, '=', 1)
+            FROM unnest(p_gates) AS g (gate), unnest(${schema}.passes_1(g.gate)) AS p (pass))
+          ELSE ARRAY(SELECT DISTINCT split_part(substr(s.start, 3), '"]', 1) FROM unnest(v_starts) AS s (start)) END);
+      IF v_open AND v_least IS NOT NULL THEN
+        v_gates := ARRAY(SELECT gate FROM ${schema}.task WHERE state = 2 AND gate >= '') || p_taken || p_gates;
+        IF cardinality(v_gates) > v_least THEN
+          v_several := v_several OR EXISTS (SELECT FROM unnest(v_gates) AS g (gate) WHERE position('","' IN g.gate) > 0);
+          v_open := v_least >= CASE WHEN v_several THEN (
+            SELECT max(tasks) FROM (
+              SELECT count(*) AS tasks FROM unnest(v_gates) AS g (gate), unnest(${schema}.passes_1(g.gate)) AS p (pass) GROUP BY p.pass
+            ) c
+          ) ELSE (
+            SELECT max(tasks) FROM (
+              SELECT count(*) AS tasks FROM unnest(v_gates) AS g (gate) WHERE g.gate IS NOT NULL GROUP BY g.gate
+            ) c
+          ) END;
+        END IF;
+      END IF;
+      IF v_open THEN
+        out_seqs := p_seqs[1 : p_limit];
+        out_gates := array_remove(p_gates[1 : p_limit], NULL);
+        RETURN;
+      END IF;
+    END IF;
+    FOR attempt IN 1 .. 2 LOOP
+      WITH wanted AS MATERIALIZED (
+        SELECT c.place, p.pass FROM unnest(p_gates) WITH ORDINALITY AS c (gate, place),
+          unnest(${schema}.passes_1(c.gate)) AS p (pass)
+      ), running AS MATERIALIZED (
+        SELECT p.pass, sum(b.tasks) AS tasks FROM (
+          SELECT t.gate, count(*) AS tasks FROM ${schema}.task t WHERE t.state = 2 AND t.gate >= '' GROUP BY t.gate
+          UNION ALL
+          SELECT g.gate, count(*) FROM unnest(p_taken) AS g (gate) GROUP BY g.gate
+        ) b, unnest(${schema}.passes_1(b.gate)) AS p (pass) GROUP BY p.pass
+      ), judged AS MATERIALIZED (
+        SELECT r.out_pass AS pass, NOT ${isSimple("r.out_kind")} AS special,
+          coalesce(p_now < r.out_per_ms, false) OR v_paused AND EXISTS (
+            SELECT FROM ${schema}.record c WHERE c.kind = '${Gates.pausedKeyKind}' AND c.id = r.out_pass
+          ) OR v_parked AND EXISTS (SELECT FROM ${schema}.line l WHERE l.closed_by = r.out_pass) AS closed,
+          r.out_most - coalesce(n.tasks, 0) AS room
+        FROM ${schema}.rules_1(ARRAY(SELECT DISTINCT pass FROM wanted)) r LEFT JOIN running n ON n.pass = r.out_pass
+      ), numbered AS (
+        SELECT w.place, j.*, row_number() OVER (PARTITION BY w.pass ORDER BY w.place) AS nth
+        FROM wanted w JOIN judged j ON j.pass = w.pass
+      ), sorted AS (
+        SELECT place, bool_or(special) AS special, bool_or(special OR closed OR coalesce(nth > room, false)) AS refused
+        FROM numbered GROUP BY place
+      ), counted AS (
+        SELECT s.*, coalesce(o.special, false) AS special, coalesce(o.refused, false) AS refused,
+          count(*) FILTER (WHERE o.refused IS NOT true) OVER (ORDER BY s.place) AS number
+        FROM unnest(p_seqs, p_gates) WITH ORDINALITY AS s (seq, gate, place) LEFT JOIN sorted o ON o.place = s.place
+      ) SELECT coalesce(array_agg(seq ORDER BY place) FILTER (WHERE NOT refused AND number <= p_limit), '{}'),
+          coalesce(array_agg(gate) FILTER (WHERE NOT refused AND number <= p_limit AND gate IS NOT NULL), '{}'),
+          array_agg(seq) FILTER (WHERE refused AND number < p_limit), array_agg(seq) FILTER (WHERE special AND number < p_limit)
+        INTO out_seqs, out_gates, v_refused, v_special FROM counted;
+      EXIT WHEN v_refused IS NULL;
+      -- what has ended without news is seen by now
+      IF attempt = 1 THEN PERFORM pg_advisory_xact_lock(${endsLock(schema)}); END IF;
+    END LOOP;
+    IF v_special IS NOT NULL THEN
+      out_seqs := '{}';
+      out_gates := '{}';
+      out_spread := true;
+      v_refused := ARRAY(SELECT h.seq FROM (
+        SELECT DISTINCT t.type, t.queue FROM ${schema}.task t WHERE t.seq = ANY (v_special)
+      ) l, LATERAL (
+        SELECT t.seq FROM ${schema}.task t
+        WHERE t.state = 1 AND t.gate IS NULL AND t.type = l.type AND t.queue = l.queue AND t.shared_gate IS NOT NULL
+        ORDER BY t.rank, t.seq LIMIT ${maxMoved} FOR UPDATE SKIP LOCKED
+      ) h);
+    END IF;
+    IF v_refused IS NOT NULL THEN
+      out_given := cardinality(v_refused);
+      PERFORM ${schema}.give_to_lines_1(v_refused);
+    END IF;
+  END $function$`
+]
