@@ -49,6 +49,7 @@ const table: ImportTable = {
     "Task.ts": [...contracts, "Breaker.ts", "Limit.ts", "Unique.ts", "queue", "schedule", "worker"],
     "threads": ["domain", "flow", "logs", "worker"],
     "engine": [...contracts, ...drivers, ...loops],
+    "workflow": [...contracts, "flow", "queue", "Task.ts", "worker"],
     "handlers": [...library, "threads", ...rim],
     "handlers/outbound": ["domain"],
     "handlers/files": ["domain"],

@@ -65,7 +65,7 @@ const isStoreError = <E>(error: E | StoreError): error is StoreError => error in
 
 /** The record of one attempt's steps. */
 export class StepJournal {
-  private readonly task: ClaimedTask
+  private readonly task: Pick<ClaimedTask, "id" | "claim" | "attempt">
   private readonly host: StepHost
   private readonly onRead: () => void
   /** What is known of each step by its name, the latest. */
@@ -89,7 +89,7 @@ export class StepJournal {
   private head = StepRecords.empty
 
   /** `onRead` is called when it is known what has ended. */
-  constructor(task: ClaimedTask, host: StepHost, onRead: () => void) {
+  constructor(task: Pick<ClaimedTask, "id" | "claim" | "attempt">, host: StepHost, onRead: () => void) {
     this.task = task
     this.host = host
     this.onRead = onRead

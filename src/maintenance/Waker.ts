@@ -1,8 +1,9 @@
 /**
- * Brings tasks forward whose signals were completed, where the one that completed them died before it did, and removes signals and waiters
- * that are of no use. The leader does it; harmless when another one does too.
+ * Brings tasks forward whose signals were completed, and executions of workflows that something came to, where the one that did it died
+ * before it brought them forward, and removes signals and waiters that are of no use. The leader does it; harmless when another one does too.
  */
 import { Duration, Effect, Layer } from "effect"
+import * as Executions from "../flow/ExecutionRecords.ts"
 import * as Signals from "../flow/SignalRecords.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import type { RecordStore } from "../store/RecordStore.ts"
@@ -18,8 +19,8 @@ export const layer: Layer.Layer<never, never, TaskStore | RecordStore | Supervis
     const maxMs = Duration.toMillis(yield* Interval)
     const stores = yield* Effect.context<TaskStore | RecordStore>()
     const look = Effect.map(
-      Effect.all([Signals.lookAtSignals, Signals.lookAtWaiters]),
-      ([signals, waiters]) => Math.min(signals, waiters)
+      Effect.all([Signals.lookAtSignals, Signals.lookAtWaiters, Executions.lookAtExecutions]),
+      (nextInMs) => Math.min(...nextInMs)
     ).pipe(Effect.provideContext(stores))
     yield* supervisor.loop(
       "waker",

@@ -26,6 +26,9 @@ export class Snoozed extends Schema.TaggedError<Snoozed>()("Snoozed", { delayMs:
     )
 }
 
+/** Not an error: how a handler leaves that has been interrupted for good, by what its task is, and not by its attempt. The task is cancelled. */
+export class Withdrawn extends Schema.TaggedError<Withdrawn>()("Withdrawn", {}) {}
+
 /** Data that does not fit its schema: trying again cannot help. */
 export class Unfit extends Data.Class<{
   readonly subject: "payload" | "result"

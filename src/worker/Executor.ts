@@ -9,7 +9,7 @@ import type { Settlement } from "../domain/Settlement.ts"
 import { StepRefused, StepsChanged, StepUnfit } from "../domain/StepErrors.ts"
 import type { FailureKind, TaskFailure } from "../domain/TaskRecord.ts"
 import * as Thrown from "../domain/Thrown.ts"
-import { type Attempt, Snoozed, Unfit } from "./Attempt.ts"
+import { type Attempt, Snoozed, Unfit, Withdrawn } from "./Attempt.ts"
 import * as AttemptError from "./AttemptError.ts"
 import * as ErrorDetails from "./ErrorDetails.ts"
 import type { Handler } from "./HandlerRegistry.ts"
@@ -77,6 +77,7 @@ const decideFailed = (
   if (attempt.reason !== undefined && Cause.hasInterrupts(cause)) return decideInterrupted(attempt)
   const defect = cause.reasons.filter(Cause.isDieReason).map(({ defect }) => defect).find(isOurs)
   if (defect instanceof Snoozed) return Effect.succeed({ _tag: "Snooze", id, claim, delayMs: defect.delayMs })
+  if (defect instanceof Withdrawn) return Effect.succeed({ _tag: "Cancel", id, claim })
   if (defect instanceof Unfit) {
     return Effect.succeed({ _tag: "Fail", id, claim, failure: describeUnfit(defect, definition.type) })
   }
@@ -91,13 +92,13 @@ const decideFailed = (
 }
 
 /** How the engine itself leaves a handler: of these, no attempt is tried again. */
-type Ours = Snoozed | Unfit | StepsChanged | StepUnfit | StepRefused
+type Ours = Snoozed | Withdrawn | Unfit | StepsChanged | StepUnfit | StepRefused
 
 /** What else was thrown may throw when it is looked at. */
 const isOurs = (defect: unknown): defect is Ours => {
   try {
-    return defect instanceof Snoozed || defect instanceof Unfit || defect instanceof StepsChanged ||
-      defect instanceof StepUnfit || defect instanceof StepRefused
+    return defect instanceof Snoozed || defect instanceof Withdrawn || defect instanceof Unfit ||
+      defect instanceof StepsChanged || defect instanceof StepUnfit || defect instanceof StepRefused
   } catch {
     return false
   }

@@ -1,0 +1,147 @@
+/**
+ * The activities of one attempt at an execution. One that has ended is not run again: how it ended is a step of the task, and every
+ * later run of the body is given that. One that was interrupted has not ended.
+ */
+import { Cause, Clock, Deferred, Effect, Exit, Schema } from "effect"
+import { Workflow, WorkflowEngine } from "effect/workflow"
+import type { Activity } from "effect/workflow"
+import * as Bounds from "../domain/Bounds.ts"
+import * as JsonText from "../domain/JsonText.ts"
+import * as MonotonicClock from "../domain/MonotonicClock.ts"
+import { StepRefused, StepUnfit } from "../domain/StepErrors.ts"
+import type { Restore, StepJournal } from "../flow/StepJournal.ts"
+import * as StepRecords from "../flow/StepRecords.ts"
+import type { TaskContext } from "../worker/TaskContext.ts"
+import * as ExitJson from "./ExitJson.ts"
+
+type Instance = WorkflowEngine.WorkflowInstance["Service"]
+type Result = Workflow.Result<unknown, unknown>
+
+/** What activities ask of their execution. */
+interface Host {
+  readonly workflow: Workflow.Any
+  readonly context: Pick<TaskContext["Service"], "id" | "attempt">
+  /** Whether a new one must not begin. */
+  readonly isInterrupted: Effect.Effect<boolean>
+  /** The run stops at a wait. */
+  readonly waits: () => void
+}
+
+/** See above. */
+export class Activities {
+  private readonly execution: Host
+  private readonly journal: StepJournal
+  /** Of those that run. */
+  readonly instances = new Set<Instance>()
+  /** By their steps: another one of the same name waits for the first. */
+  private readonly inFlight = new Map<string, Deferred.Deferred<void>>()
+
+  constructor(execution: Host, journal: StepJournal) {
+    this.execution = execution
+    this.journal = journal
+  }
+
+  /** Runs an activity, or gives what it gave before. */
+  run(activity: Activity.Any, attempt: number, instance: Instance): Effect.Effect<Result> {
+    const step = `${activity.name}/${attempt}`
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.gen({ self: this }, function*() {
+        const invalid = Bounds.refuse("activity", StepRecords.name, activity.name)
+        if (invalid !== undefined) return yield* Effect.die(invalid)
+        for (;;) {
+          yield* restore(this.journal.loaded)
+          const known = this.journal.ends.get(step)
+          if (known !== undefined) return yield* this.stored(activity, step, known)
+          const other = this.inFlight.get(step)
+          if (other === undefined) break
+          yield* restore(Deferred.await(other))
+        }
+        const done = Deferred.makeUnsafe<void>()
+        this.inFlight.set(step, done)
+        return yield* Effect.ensuring(
+          this.start(activity, step, instance, restore),
+          Effect.sync(() => {
+            this.inFlight.delete(step)
+            Deferred.doneUnsafe(done, Exit.void)
+          })
+        )
+      })
+    )
+  }
+
+  private start(activity: Activity.Any, step: string, outer: Instance, restore: Restore): Effect.Effect<Result> {
+    return Effect.gen({ self: this }, function*() {
+      if (yield* restore(this.execution.isInterrupted)) return new Workflow.Suspended({})
+      const { bytes, count } = this.journal.size
+      if (count >= StepRecords.maxSteps || bytes >= StepRecords.maxTaskBytes) {
+        const reason = `is one too many: an execution has ${StepRecords.maxSteps} activities and sleeps at most, ` +
+          `of ${StepRecords.maxTaskBytes} bytes`
+        return yield* Effect.die(new StepRefused({ id: this.execution.context.id, step, reason }))
+      }
+      yield* restore(this.journal.taken)
+      const instance = WorkflowEngine.WorkflowInstance.initial(this.execution.workflow, this.execution.context.id)
+      instance.interrupted = outer.interrupted
+      this.instances.add(instance)
+      const [clock, startedAt] = yield* Effect.map(
+        Clock.Clock,
+        (clock) => [clock, clock.currentTimeMillisUnsafe()] as const
+      )
+      const begin = MonotonicClock.exactMillis(clock)
+      this.journal.running.add(step)
+      const exit = yield* Effect.exit(restore(activity.executeEncoded.pipe(
+        Workflow.intoResult,
+        Effect.provideService(WorkflowEngine.WorkflowInstance, instance)
+      ) as Effect.Effect<Result>))
+      this.journal.running.delete(step)
+      this.instances.delete(instance)
+      if (Exit.isSuccess(exit) && exit.value._tag === "Suspended") {
+        this.execution.waits()
+        return exit.value
+      }
+      const ended = Exit.isSuccess(exit) ? (exit.value as Workflow.Complete<unknown, unknown>).exit : exit
+      // It was told to stop, and has not ended
+      if (Exit.isFailure(ended) && Cause.hasInterruptsOnly(ended.cause)) return yield* exit
+      const end = endOf(ended)
+      const ms = Math.round((MonotonicClock.exactMillis(clock) - begin) * 1000) / 1000
+      yield* this.journal.keep({ name: step, attempt: this.execution.context.attempt, startedAt, ms, end }, restore)
+      return end._tag === "Unfit" ? yield* this.stored(activity, step, end) : new Workflow.Complete({ exit: ended })
+    })
+  }
+
+  /** What an activity gave before. */
+  private stored(activity: Activity.Any, step: string, end: StepRecords.End): Effect.Effect<Result> {
+    const exit = end._tag === "Value"
+      ? Exit.succeed(end.value)
+      : end._tag === "Error"
+      ? ExitJson.toExit({ _tag: "Failure", cause: end.error as ExitJson.CauseJson })
+      : unfit(
+        this.execution.context.id,
+        step,
+        "result",
+        end._tag === "Unfit" ? end.issue : "it was no activity in an earlier attempt"
+      )
+    // Its schema may have changed: the error says which activity it is
+    const schema = (activity as Activity.Activity<any, any>).exitSchemaPartial
+    return Effect.match(Schema.decodeEffect(schema)(exit as any) as Effect.Effect<unknown, Schema.SchemaError>, {
+      onSuccess: () => new Workflow.Complete({ exit }),
+      onFailure: ({ message }) =>
+        new Workflow.Complete({
+          exit: unfit(this.execution.context.id, step, end._tag === "Value" ? "stored result" : "stored error", message)
+        })
+    })
+  }
+}
+
+/** What is kept of how an activity ended. */
+const endOf = (exit: Exit.Exit<unknown, unknown>): StepRecords.End => {
+  const json = ExitJson.ofExit(exit)
+  const [subject, value] = json._tag === "Success" ? ["result", json.value] as const : ["error", json.cause] as const
+  const text = JsonText.encode(value, StepRecords.maxResultBytes)
+  if (Exit.isFailure(text)) return { _tag: "Unfit", subject, issue: StepRecords.issueOf(text.cause) }
+  return subject === "result"
+    ? { _tag: "Value", value: JSON.parse(text.value) }
+    : { _tag: "Error", error: JSON.parse(text.value) }
+}
+
+const unfit = (id: string, step: string, subject: StepUnfit["subject"], issue: string): Exit.Exit<never> =>
+  Exit.die(new StepUnfit({ id, step, subject, issue }))

@@ -1,0 +1,235 @@
+/** What must hold when a process that runs executions is gone, and others go on. */
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Context, Effect, Exit, Layer, Option, Schema, Scope } from "effect"
+import { Activity, DurableClock, DurableDeferred, Workflow, type WorkflowEngine } from "effect/workflow"
+import { RecordStore } from "../../src/store/RecordStore.ts"
+import { TaskStore } from "../../src/store/TaskStore.ts"
+import type { Driver } from "../store/conformance/driver.ts"
+import { engineWith, until, type Workflows } from "./subjects.ts"
+
+class Failed extends Schema.TaggedError<Failed>()("Failed", {}) {}
+
+const payload = { id: Schema.String }
+const idempotencyKey = ({ id }: { readonly id: string }) => id
+const Go = DurableDeferred.make("go")
+
+/** How long a lease holds. A takeover takes that and a little more. */
+const leaseMs = 1000
+
+/** An engine on the store of the test, which can be killed: from then on it does nothing more, and says nothing. */
+const process = Effect.fnUntraced(function*(workflows: Workflows) {
+  const stores = yield* Effect.context<TaskStore | RecordStore>()
+  let isDead = false
+  const deadly = <S extends object>(service: S): S =>
+    new Proxy(service, {
+      get: (target, name) => {
+        const value = Reflect.get(target, name) as unknown
+        if (typeof value === "function") {
+          return (...args: Array<unknown>) =>
+            Effect.suspend(() => isDead ? Effect.never : value.apply(target, args) as Effect.Effect<unknown>)
+        }
+        return Effect.isEffect(value) ? Effect.suspend(() => isDead ? Effect.never : value) : value
+      }
+    })
+  const layer = engineWith(workflows, {
+    worker: { lease: leaseMs, pollInterval: 200 },
+    rescuer: { interval: 100 },
+    shutdown: 400
+  }).pipe(
+    Layer.provide(Layer.mergeAll(
+      Layer.succeed(TaskStore, deadly(Context.get(stores, TaskStore))),
+      Layer.succeed(RecordStore, deadly(Context.get(stores, RecordStore)))
+    ))
+  )
+  const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
+  const context = yield* Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), scope)
+  return {
+    run: <A, E>(effect: Effect.Effect<A, E, WorkflowEngine.WorkflowEngine>) =>
+      Effect.provideContext(effect, context as Context.Context<any>) as Effect.Effect<A, E>,
+    stop: Scope.close(scope, Exit.void),
+    kill: Effect.sync(() => {
+      isDead = true
+    })
+  }
+})
+
+export const takesOver = (driver: Driver) => {
+  const claim = (name: string, body: () => Effect.Effect<void, unknown, any>) =>
+    it.live(name, () => Effect.scoped(Effect.provide(body(), driver.layer({}))) as Effect.Effect<void, unknown>, 60_000)
+
+  describe("several processes", () => {
+    claim(
+      "14d: another one takes over within a lease; a finished activity is not run again, a half-done one is",
+      () => {
+        const calls: Array<string> = []
+        const Long = Workflow.make("Long", { payload, idempotencyKey, success: Schema.String })
+        const layerOf = (process: string, hangs: boolean) =>
+          Long.toLayer(() =>
+            Effect.gen(function*() {
+              yield* Activity.make({ name: "first", execute: Effect.sync(() => calls.push(`first in ${process}`)) })
+              yield* Activity.make({
+                name: "half",
+                execute: Effect.andThen(
+                  Effect.sync(() => calls.push(`half in ${process}`)),
+                  hangs ? Effect.never : Effect.void
+                )
+              })
+              return process
+            })
+          )
+        return Effect.gen(function*() {
+          const one = yield* process(layerOf("one", true))
+          const id = yield* one.run(Long.execute({ id: "1" }, { discard: true }))
+          yield* until(Effect.sync(() => calls.length === 2))
+          yield* one.kill
+          const begin = performance.now()
+          const two = yield* process(layerOf("two", false))
+          assert.strictEqual(yield* two.run(Long.execute({ id: "1" })), "two")
+          assert.isBelow(performance.now() - begin, 8 * leaseMs)
+          assert.deepStrictEqual(calls, ["first in one", "half in one", "half in two"])
+          assert.isTrue(Option.isSome(yield* two.run(Long.poll(id))))
+        })
+      }
+    )
+
+    claim("14e: executions are shared, and no activity is run twice", () => {
+      const calls: Array<string> = []
+      const Shared = Workflow.make("Shared", { payload, idempotencyKey, success: Schema.Int })
+      const workflows = () =>
+        Shared.toLayer(({ id }) =>
+          Effect.gen(function*() {
+            for (const name of ["a", "b"]) {
+              yield* Activity.make({
+                name,
+                execute: Effect.andThen(Effect.sleep(5), Effect.sync(() => calls.push(`${id} ${name}`)))
+              })
+              yield* DurableClock.sleep({ name, duration: 30, inMemoryThreshold: 0 })
+            }
+            return 1
+          })
+        )
+      return Effect.gen(function*() {
+        const [one, two] = [yield* process(workflows()), yield* process(workflows())]
+        const ids = Array.from({ length: 20 }, (_, index) => `${index}`)
+        yield* Effect.forEach(ids, (id, index) => (index % 2 === 0 ? one : two).run(Shared.execute({ id })), {
+          concurrency: "unbounded"
+        })
+        assert.strictEqual(new Set(calls).size, 40)
+        assert.lengthOf(calls, 40)
+      })
+    })
+
+    claim("a deferred that another process completes wakes the execution at once", () => {
+      const Waits = Workflow.make("Waits", { payload, idempotencyKey, success: Schema.Int })
+      const workflows = () => Waits.toLayer(() => Effect.as(DurableDeferred.await(Go), 3))
+      return Effect.gen(function*() {
+        const one = yield* process(workflows())
+        const id = yield* one.run(Waits.execute({ id: "1" }, { discard: true }))
+        yield* until(Effect.map(one.run(Waits.poll(id)), Option.isSome))
+        const two = yield* process(Layer.empty)
+        const token = DurableDeferred.tokenFromExecutionId(Go, { workflow: Waits, executionId: id })
+        yield* two.run(DurableDeferred.done(Go, { token, exit: Exit.void }))
+        assert.strictEqual(yield* two.run(Waits.execute({ id: "1" })), 3)
+      })
+    })
+
+    claim(
+      "8b: after a crash in a compensation all of them run again, and an activity in them that ended does not",
+      () => {
+        const calls: Array<string> = []
+        const Saga = Workflow.make("Saga", { payload, idempotencyKey, error: Failed })
+        const layerOf = (process: string, hangs: boolean) =>
+          Saga.toLayer(() =>
+            Effect.gen(function*() {
+              yield* Saga.withCompensation(Effect.void, () =>
+                Effect.andThen(
+                  Activity.make({ name: "undo", execute: Effect.sync(() => calls.push(`undo in ${process}`)) }),
+                  Effect.andThen(
+                    Effect.sync(() => calls.push(`plain in ${process}`)),
+                    hangs ? Effect.never : Effect.void
+                  )
+                ))
+              return yield* new Failed()
+            })
+          )
+        return Effect.gen(function*() {
+          const one = yield* process(layerOf("one", true))
+          yield* one.run(Saga.execute({ id: "1" }, { discard: true }))
+          yield* until(Effect.sync(() => calls.length === 2))
+          yield* one.kill
+          const two = yield* process(layerOf("two", false))
+          const exit = yield* Effect.exit(two.run(Saga.execute({ id: "1" })))
+          assert.instanceOf(Exit.isFailure(exit) ? Cause.squash(exit.cause) : exit, Failed)
+          assert.deepStrictEqual(calls, ["undo in one", "plain in one", "plain in two"])
+        })
+      }
+    )
+
+    claim(
+      "14f: a process that stops lets an activity end within its deadline, and compensates nothing of the others",
+      () => {
+        const calls: Array<string> = []
+        const Drains = Workflow.make("Drains", { payload, idempotencyKey })
+        const workflows = (ms: number) =>
+          Drains.toLayer(({ id }) =>
+            Effect.gen(function*() {
+              yield* Drains.withCompensation(Effect.void, () => Effect.sync(() => calls.push(`undo ${id}`)))
+              yield* Workflow.addFinalizer(() => Effect.sync(() => calls.push(`final ${id}`)))
+              yield* Activity.make({
+                name: "work",
+                execute: Effect.andThen(
+                  Effect.sync(() => calls.push(`begin ${id}`)),
+                  Effect.andThen(Effect.sleep(id === "long" ? ms : 10), Effect.sync(() => calls.push(`end ${id}`)))
+                )
+              })
+            })
+          )
+        return Effect.gen(function*() {
+          const one = yield* process(workflows(60_000))
+          for (const id of ["short", "long"]) yield* one.run(Drains.execute({ id }, { discard: true }))
+          yield* until(Effect.sync(() => calls.filter((call) => call.startsWith("begin")).length === 2))
+          yield* one.stop
+          assert.sameMembers(calls, ["begin short", "end short", "final short", "begin long"])
+          const two = yield* process(workflows(10))
+          yield* two.run(Drains.execute({ id: "long" }))
+          assert.sameMembers(calls.slice(4), ["begin long", "end long", "final long"])
+        })
+      }
+    )
+
+    claim(
+      "14, 14b: a renamed activity runs as new, a stored result of an older schema is a defect that names activity and execution",
+      () => {
+        const calls: Array<string> = []
+        const Changes = Workflow.make("Changes", { payload, idempotencyKey, success: Schema.Int })
+        const layerOf = (name: string, schema: Schema.Codec<any, any>, value: unknown) =>
+          Changes.toLayer(() =>
+            Effect.gen(function*() {
+              yield* Activity.make({ name, execute: Effect.sync(() => calls.push(name)) })
+              yield* Activity.make({
+                name: "kept",
+                success: schema,
+                execute: Effect.sync(() => (calls.push("kept"), value))
+              })
+              yield* DurableDeferred.await(Go)
+              return 1
+            })
+          )
+        return Effect.gen(function*() {
+          const one = yield* process(layerOf("old", Schema.String, "text"))
+          const id = yield* one.run(Changes.execute({ id: "1" }, { discard: true }))
+          yield* until(Effect.map(one.run(Changes.poll(id)), Option.isSome))
+          yield* one.stop
+          const two = yield* process(layerOf("new", Schema.Int, 1))
+          yield* two.run(Changes.resume(id))
+          const exit = yield* Effect.exit(two.run(Changes.execute({ id: "1" })))
+          assert.match(
+            String(Exit.isFailure(exit) ? Cause.squash(exit.cause) : exit),
+            new RegExp(`stored result of step "kept/1" of task ${id}`)
+          )
+          assert.deepStrictEqual(calls, ["old", "kept", "new"])
+        })
+      }
+    )
+  })
+}
