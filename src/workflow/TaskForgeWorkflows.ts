@@ -29,9 +29,7 @@ import { Execution, type ExecutionHost } from "./Execution.ts"
 import { type Definition, definitionOf, failed, failureOf, type Input, typePrefix } from "./ExecutionTask.ts"
 import * as ExitJson from "./ExitJson.ts"
 
-export { type Options, TaskOptions, WorkflowFailed, WorkflowUnfit } from "./ExecutionTask.ts"
-
-type Needs = TaskQueue | TaskStore | RecordStore | InstanceStore
+export { TaskOptions, WorkflowFailed, WorkflowUnfit } from "./ExecutionTask.ts"
 
 const interrupted: ExitJson.ExitJson = { _tag: "Failure", cause: [{ _tag: "Interrupt" }] }
 
@@ -272,13 +270,21 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
  * )
  * ```
  */
-export const layer: Layer.Layer<WorkflowEngine.WorkflowEngine, never, Needs | HandlerRegistry> = Layer.effect(
+export const layer: Layer.Layer<
+  WorkflowEngine.WorkflowEngine,
+  never,
+  TaskQueue | TaskStore | RecordStore | InstanceStore | HandlerRegistry
+> = Layer.effect(
   WorkflowEngine.WorkflowEngine,
   Effect.flatMap(HandlerRegistry, make)
 )
 
 /** The engine in a process that only executes workflows that others run: with `Engine.layerProducer`. */
-export const layerClient: Layer.Layer<WorkflowEngine.WorkflowEngine, never, Needs> = Layer.effect(
+export const layerClient: Layer.Layer<
+  WorkflowEngine.WorkflowEngine,
+  never,
+  TaskQueue | TaskStore | RecordStore | InstanceStore
+> = Layer.effect(
   WorkflowEngine.WorkflowEngine,
   Effect.suspend(() => make(undefined))
 )

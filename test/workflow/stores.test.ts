@@ -23,7 +23,9 @@ const claims = (name: string, subject: Subject) =>
 
 const claimsOn = (name: string, driver: Driver) => {
   claims(name, ours(driver))
-  describe(name, () => takesOver(driver))
+  describe(name, () => {
+    takesOver(driver)
+  })
 }
 
 claims("Workflows on Effect's engine in memory", effects)
