@@ -218,7 +218,8 @@ const readsWallClock = new RegExp(
     "http/SystemStatus",
     "observability/Supervisor",
     "store/(?:WriteHealth|memory/(?:Events|MemoryStore|Records)|sqlite/(?:Instances|SqliteStore|Writer))",
-    "testing/\\w+"
+    "testing/\\w+",
+    "workflow/(?:Activities|Execution)"
   ].join("|") + ")\\.ts$"
 )
 

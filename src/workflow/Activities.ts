@@ -121,8 +121,8 @@ export class Activities {
         end._tag === "Unfit" ? end.issue : "it was no activity in an earlier attempt"
       )
     // Its schema may have changed: the error says which activity it is
-    const schema = (activity as Activity.Activity<any, any>).exitSchemaPartial
-    return Effect.match(Schema.decodeEffect(schema)(exit as any) as Effect.Effect<unknown, Schema.SchemaError>, {
+    const { exitSchemaPartial } = activity as Activity.Activity<Schema.Codec<unknown>, Schema.Codec<unknown>>
+    return Effect.match(Schema.decodeUnknownEffect(exitSchemaPartial)(exit), {
       onSuccess: () => new Workflow.Complete({ exit }),
       onFailure: ({ message }) =>
         new Workflow.Complete({

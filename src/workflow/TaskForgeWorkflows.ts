@@ -73,7 +73,7 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
         : Effect.succeed(execution)
     })
 
-    /** Nobody would ever run it: better to say so at once. */
+    /** An execution that no instance can run fails at once, and does not wait for one. */
     const demandKnown = Effect.fnUntraced(function*({ task }: Definition) {
       if (registry?.find(task.type) !== undefined) return
       const { instances: alive } = yield* asked(instances.list)
