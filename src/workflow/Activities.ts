@@ -122,7 +122,7 @@ export class Activities {
       )
     // Its schema may have changed: the error says which activity it is
     const { exitSchemaPartial } = activity as Activity.Activity<Schema.Codec<unknown>, Schema.Codec<unknown>>
-    return Effect.match(Schema.decodeUnknownEffect(exitSchemaPartial)(exit), {
+    return Effect.match(Schema.decodeEffect(exitSchemaPartial)(exit), {
       onSuccess: () => new Workflow.Complete({ exit }),
       onFailure: ({ message }) =>
         new Workflow.Complete({
