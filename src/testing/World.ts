@@ -12,8 +12,8 @@ import { SeededRandom } from "./SeededRandom.ts"
 interface Timer {
   readonly at: number
   readonly seq: number
-  readonly ring: () => void
-  cancelled: boolean
+  /** Undefined once it is cancelled: the place in the heap must not keep alive what it would have rung for. */
+  ring: (() => void) | undefined
 }
 
 /** Probabilities of a preemption, one of which a seed draws. */
@@ -68,10 +68,10 @@ export class World implements Surroundings {
 
   /** Does something after so many milliseconds of the world's time, unless it is cancelled. */
   after(millis: number, ring: () => void): () => void {
-    const timer: Timer = { at: this.now + millis, seq: this.timerSeq++, ring, cancelled: false }
+    const timer: Timer = { at: this.now + millis, seq: this.timerSeq++, ring }
     if (Number.isFinite(timer.at)) this.timers.push(timer)
     return () => {
-      timer.cancelled = true
+      timer.ring = undefined
     }
   }
 
@@ -108,7 +108,7 @@ export class World implements Surroundings {
   /** Lets time jump to the next timer and rings all of that instant; answers whether there was any. */
   advance(): boolean {
     let timer = this.timers.first()
-    while (timer !== undefined && timer.cancelled) {
+    while (timer !== undefined && timer.ring === undefined) {
       this.timers.shift()
       timer = this.timers.first()
     }
@@ -116,7 +116,7 @@ export class World implements Surroundings {
     this.now = timer.at
     while (timer !== undefined && timer.at === this.now) {
       this.timers.shift()
-      if (!timer.cancelled) timer.ring()
+      timer.ring?.()
       timer = this.timers.first()
     }
     return true

@@ -21,7 +21,6 @@ interface Arrived {
 
 /** The witness of one run. */
 export class Witness {
-  readonly events: Array<Event> = []
   private readonly world: World
   private readonly server: Machine
   private readonly listeners: Array<(event: Event) => void> = []
@@ -55,7 +54,6 @@ export class Witness {
 
   /** Writes an event down. */
   saw(event: Event): void {
-    this.events.push(event)
     for (const listener of this.listeners) listener(event)
     if (isWorthALine(event)) this.world.log(describe(event))
   }
