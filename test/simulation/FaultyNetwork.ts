@@ -155,7 +155,7 @@ export class FaultyNetwork {
         })
       }
       if (!this.reaches(machine)) {
-        failAfter(this.latency(), "it cannot be reached")
+        failAfter(Math.min(this.latency(), network.patienceMs), "it cannot be reached")
         return
       }
       const lost = random.chance(network.lostRequest)

@@ -37,7 +37,7 @@ export interface Life {
   readonly kept: Map<string, Kept>
   /** What it waits or waited for. */
   wait: Extract<End, { readonly _tag: "Wait" }> | undefined
-  /** The attempt that wrote last. */
+  /** The latest attempt that has written ends or begun a step. */
   owner: number
   /** The latest claim. */
   claim: number
@@ -72,6 +72,7 @@ export class FlowLedger {
   /** Takes an event into account. */
   apply(event: Event): void {
     if (event._tag === "Stepped") this.maxNow = Math.max(this.maxNow, event.before)
+    else if (event._tag === "Effect") this.own(event.claim)
     else if (event._tag === "Stored") this.applyOperation(event)
   }
 
@@ -135,10 +136,16 @@ export class FlowLedger {
     })
   }
 
-  private keep({ claim, steps: entries }: Document): void {
+  /** From the first step that an attempt begins or keeps on, those before it keep none. */
+  private own(claim: number): Life | undefined {
     const life = this.ofClaim.get(claim)
+    if (life !== undefined) life.owner = Math.max(life.owner, claim)
+    return life
+  }
+
+  private keep({ claim, steps: entries }: Document): void {
+    const life = this.own(claim)
     if (life === undefined) return
-    life.owner = Math.max(life.owner, claim)
     for (const { end, name } of entries) {
       if (end._tag === "Wait") life.wait = end
       const before = life.kept.get(name)

@@ -245,9 +245,11 @@ export const fromSeed = (seed: number): Scenario => {
     drift: random.pick([1, 1, 1, 0.98, 1.03])
   }))
   const healsAt = random.pick([2500, 5000, 8000])
+  const takeovers = drawTakeovers(new SeededRandom(seed, "takeovers"), healsAt)
   const faults = [
     ...drawFaults(new SeededRandom(seed, "faults"), healsAt),
-    ...drawClocks(new SeededRandom(seed, "clocks"), healsAt)
+    ...drawClocks(new SeededRandom(seed, "clocks"), healsAt),
+    ...takeovers.faults
   ].sort((a, b) => a.at - b.at)
   const level = random.pick([0, 0.02, 0.08])
   const breakers = new SeededRandom(seed, "breaker")
@@ -292,7 +294,8 @@ export const fromSeed = (seed: number): Scenario => {
       .map(hasBreaker ? withBreaker(breakers) : (step) => step)
       .concat(hasBreaker ? drawBreaker(breakers, healsAt) : [])
       .concat(drawSchedules(new SeededRandom(seed, "schedules"), healsAt))
-      .concat(drawFlows(new SeededRandom(seed, "flows"), healsAt)),
+      .concat(drawFlows(new SeededRandom(seed, "flows"), healsAt))
+      .concat(takeovers.steps),
     silent: random.chance(0.3)
   }
 }
@@ -525,6 +528,43 @@ const drawFlows = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> =
     instance: random.int(3),
     action: action()
   }))
+}
+
+/**
+ * In a few of the seeds: processes stand still in the middle of a step for longer than a lease, and go on while a later attempt of
+ * the same task runs that step.
+ */
+const drawTakeovers = (
+  random: SeededRandom,
+  healsAt: number
+): { readonly faults: ReadonlyArray<Fault>; readonly steps: ReadonlyArray<Step> } => {
+  if (healsAt < 8000 || !random.chance(0.2)) return { faults: [], steps: [] }
+  const at = random.int(1000)
+  const duration = random.pick([4000, 4500, 5000, 5500, 6000, 6500])
+  const spared = random.int(3)
+  return {
+    faults: [0, 1, 2].filter((instance) => instance !== spared).map((instance): Fault => ({
+      do: "freeze",
+      at: at + random.between(200, 1000),
+      instance,
+      turns: 1,
+      duration
+    })),
+    steps: [0, 1, 2].map((instance): Step => ({
+      at,
+      instance,
+      action: {
+        do: "flow",
+        id: `taken${instance}`,
+        script: ["ok"],
+        ms: 1500,
+        restMs: 1,
+        patienceMs: 1,
+        event: null,
+        maxRetries: -1
+      }
+    }))
+  }
 }
 
 /** In a quarter of the seeds: schedules that tick each second or so. */

@@ -1,6 +1,7 @@
 /** Engines whose steps are broken. Each is the real one with one thing about steps, sleeps or signals made wrong. */
 import { Effect } from "effect"
-import type { RecordStore, StoredRecord } from "../../src/store/RecordStore.ts"
+import { isDeepStrictEqual } from "node:util"
+import type { Change, RecordStore, StoredRecord } from "../../src/store/RecordStore.ts"
 import type { TaskStore } from "../../src/store/TaskStore.ts"
 import type { Document, End } from "./FlowLedger.ts"
 import { steps } from "./Flows.ts"
@@ -30,6 +31,63 @@ const withEnds = (record: StoredRecord, ends: (name: string, end: End) => End | 
     return end === undefined ? [] : [{ ...entry, end }]
   })
   return { ...record, document: JSON.stringify({ ...head, steps: entries }) }
+}
+
+/** What a put would make of the record of a task's steps. */
+const stepsIn = (
+  changes: ReadonlyArray<Change>
+): { readonly change: Change; readonly document: Document } | undefined => {
+  const change = changes.find(({ document, kind }) => kind === "step" && document !== null)
+  return change === undefined ? undefined : { change, document: JSON.parse(change.document!) as Document }
+}
+
+/** A process that puts the claim of a later attempt only together with an end. */
+const withoutTakeovers = (store: Records): Records => {
+  const read = new Map<string, ReadonlyArray<unknown>>()
+  return {
+    ...store,
+    get: (kind, ids) =>
+      Effect.tap(store.get(kind, ids), (found) =>
+        Effect.sync(() => {
+          if (kind !== "step") return
+          for (const [index, id] of ids.entries()) {
+            const record = found[index]
+            read.set(id, record === undefined ? [] : (JSON.parse(record.document) as Document).steps)
+          }
+        })),
+    put: (changes, nonce) => {
+      const put = stepsIn(changes)
+      const before = read.get(put?.change.id ?? "")
+      return put !== undefined && before !== undefined && changes.length === 1 &&
+          isDeepStrictEqual(put.document.steps, before)
+        ? Effect.succeed(put.change.expects)
+        : store.put(changes, nonce)
+    }
+  }
+}
+
+/** A process that writes steps on, although a later attempt has written them since it did. */
+const blindToLaterAttempts = (store: Records): Records => {
+  const own = new Map<string, number>()
+  return {
+    ...store,
+    get: (kind, ids) =>
+      kind !== "step" ?
+        store.get(kind, ids) :
+        Effect.map(store.get(kind, ids), (found) =>
+          found.map((record, index) => {
+            const claim = own.get(ids[index]!)
+            return record === undefined || claim === undefined
+              ? record
+              : { ...record, document: JSON.stringify({ ...JSON.parse(record.document), claim }) }
+          })),
+    put: (changes, nonce) =>
+      Effect.suspend(() => {
+        const put = stepsIn(changes)
+        if (put !== undefined) own.set(put.change.id, put.document.claim)
+        return store.put(changes, nonce)
+      })
+  }
 }
 
 export const flowMutants: ReadonlyArray<Mutant> = [
@@ -88,5 +146,15 @@ export const flowMutants: ReadonlyArray<Mutant> = [
         ? { ...record, document: JSON.stringify({ ...document, end: null }) }
         : record
     })
+  },
+  {
+    name: "a takeover without a fence: an attempt runs steps before the record has its claim",
+    noticedAt: 236,
+    sends: withoutTakeovers
+  },
+  {
+    name: "an attempt keeps ends of steps that a later one has taken over",
+    noticedAt: 236,
+    sends: blindToLaterAttempts
   }
 ]

@@ -140,7 +140,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 4121,
+    noticedAt: 4338,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
