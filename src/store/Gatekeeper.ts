@@ -14,6 +14,7 @@ import {
 } from "./Lines.ts"
 import { byRank, Order, type Place } from "./Order.ts"
 import { type Standing, Standings } from "./Standings.ts"
+import { type JointKeeper, type Look, maxMoved } from "./Together.ts"
 
 /** What is parked under one pass: the lines that all come back together, and lots by their lanes. */
 interface Under<Task extends GatedTask> {
@@ -46,7 +47,7 @@ export interface Kept<Task extends GatedTask> {
 }
 
 /** Decides whose gate is open, counts the tasks that run, and knows the lines that are parked. */
-export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<Task> {
+export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<Task>, JointKeeper<Task> {
   readonly isPaused
   readonly limitOf
   readonly bucketOf
@@ -60,6 +61,12 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
   private served = 0
   /** The tasks of orders that the claim has taken: they are still pending for its driver. */
   private readonly taken = new Set<number>()
+  /** Tasks that the claim may still move to their lines. */
+  private movable = maxMoved
+  /** Whether the claim had to end because of that. */
+  isHalted = false
+  /** How the passes stand of the task that was looked at last. */
+  private lookedAt: ReadonlyArray<Standing> = []
 
   constructor(kept: Kept<Task>) {
     this.kept = kept
@@ -81,6 +88,8 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
     this.now = now
     this.served = 0
     this.taken.clear()
+    this.movable = maxMoved
+    this.isHalted = false
     for (let next = this.wakes.first(); next !== undefined && next.rank <= now; next = this.wakes.first()) {
       const { line } = next.of
       if (line.parked?.lot === undefined) this.reopen(line)
@@ -117,6 +126,32 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
     return Gate.refusal(task.id, passes, Gate.costsOf(task), this, this.now)
   }
 
+  waitsTogether(gate: string): boolean {
+    const standings = this.standings.ofGate(gate)
+    return this.standings.areOpen(standings) && standings.every(({ changing }) => changing === undefined)
+  }
+
+  look({ costs, gate, id }: Task): Look {
+    const standings = this.lookedAt = this.standings.ofGate(gate!)
+    const areOpen = this.standings.areOpen(standings)
+    for (let index = 0; index < standings.length; index++) if (standings[index]!.changing !== undefined) return "uneven"
+    if (areOpen) return "open"
+    const refusal = Gate.refusal(id, Gate.passesOf(gate), Gate.costsOf({ costs }), this, this.now)
+    return refusal === undefined ? "open" : "closed"
+  }
+
+  start(task: Task): void {
+    this.standings.start(this.lookedAt)
+    task.standings = this.lookedAt
+    this.served++
+  }
+
+  mayMove(): boolean {
+    this.isHalted = this.movable === 0
+    if (!this.isHalted) this.movable--
+    return !this.isHalted
+  }
+
   /** To be called for the first task of a line when a claim takes it. */
   take(line: Line<Task>, task: Task): void {
     const { standings } = line
@@ -148,7 +183,7 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
   }
 
   /** To be called for a task that was found running. Answers what is to be known of it until it ends. */
-  start(passes: ReadonlyArray<Gate.Pass>): Running {
+  found(passes: ReadonlyArray<Gate.Pass>): Running {
     return { standings: this.standings.started(passes) }
   }
 

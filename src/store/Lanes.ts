@@ -176,7 +176,7 @@ export class LaneOrder<Task extends Place, Lane extends OrderedLane<Task, Lane>>
     return found
   }
 
-  /** Takes up to `limit` tasks of the lanes that are wanted, by rank. */
+  /** Takes up to `limit` tasks of the lanes that are wanted, by rank; fewer where a lane is halted. */
   take(wanted: Wanted, limit: number): Array<Task> {
     return wanted.queues === undefined ? this.takeOfTypes(wanted, limit) : this.takeNamed(wanted.queues, wanted, limit)
   }
@@ -210,6 +210,7 @@ export class LaneOrder<Task extends Place, Lane extends OrderedLane<Task, Lane>>
         lane.of.shift(task)
         taken.push(task)
       }
+      if (task === undefined && lane.of.isHalted) break
       if (task === undefined) this.retire(lane.of)
       else {
         ofType.order.moveFirst(lane, lane.of.placeOf(task))
@@ -246,6 +247,7 @@ export class LaneOrder<Task extends Place, Lane extends OrderedLane<Task, Lane>>
         taken.push(task)
         task = lane.first()
       }
+      if (task === undefined && lane.isHalted) break
       if (task === undefined) {
         lanes.shift()
         this.retire(lane)

@@ -152,6 +152,11 @@ export class Lines<Task extends GatedTask> {
     return this.byGate.size
   }
 
+  /** Whether the tasks with this gate have a line. */
+  has(gate: string): boolean {
+    return this.byGate.has(gate)
+  }
+
   all(): Iterable<Line<Task>> {
     return this.byGate.values()
   }

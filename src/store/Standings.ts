@@ -1,5 +1,8 @@
 /** How passes stand: how many tasks run with each, and what the rules say of it, looked up once for all tasks that have it. */
-import type { Limit, Pass } from "../domain/Gate.ts"
+import { type Limit, type Pass, passesOf } from "../domain/Gate.ts"
+
+/** Gates whose passes stay known while none of their tasks has a line or runs: 3 MB. */
+const maxGates = 10_000
 
 /** What the rules say of passes: see `Rules`. */
 export interface PassRules {
@@ -14,7 +17,7 @@ export class Standing {
   readonly pass: Pass
   /** Tasks that run with it. */
   running = 0
-  /** Lines that have it. */
+  /** Lines that have it, and gates that are known. */
   lines = 0
   /** As long as fewer run than this, it is open to each of its tasks; −1 where that takes more to decide. */
   max = -1
@@ -44,6 +47,7 @@ export class Standing {
 export class Standings {
   private readonly rules: PassRules
   private readonly byPass = new Map<Pass, Standing>()
+  private readonly byGate = new Map<string, ReadonlyArray<Standing>>()
 
   constructor(rules: PassRules) {
     this.rules = rules
@@ -57,6 +61,19 @@ export class Standings {
   ofLine(passes: ReadonlyArray<Pass>): ReadonlyArray<Standing> {
     const standings = this.of(passes)
     for (const standing of standings) standing.lines++
+    return standings
+  }
+
+  /** Those of the passes of a gate, until the next ones are asked for. They are kept: the same keys come again and again. */
+  ofGate(gate: string): ReadonlyArray<Standing> {
+    let standings = this.byGate.get(gate)
+    if (standings === undefined) {
+      if (this.byGate.size >= maxGates) {
+        for (const known of this.byGate.values()) this.lineGone(known)
+        this.byGate.clear()
+      }
+      this.byGate.set(gate, standings = this.ofLine(passesOf(gate)))
+    }
     return standings
   }
 
@@ -105,6 +122,7 @@ export class Standings {
   /** To be called when nothing is known any more: lines, and tasks that run, are told again. */
   forget(): void {
     this.byPass.clear()
+    this.byGate.clear()
   }
 
   private of(passes: ReadonlyArray<Pass>): ReadonlyArray<Standing> {

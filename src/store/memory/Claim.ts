@@ -31,7 +31,7 @@ export const claim = (
     return claimedTask(entry)
   })
   if (claimed.length > 0) lastClaims.remember(request.instance, { nonce: request.nonce, at: leasesNow, tasks: claimed })
-  return { tasks: claimed, now, nextDueAt: nextDueAt(tasks), expired }
+  return { tasks: claimed, now, nextDueAt: tasks.keeper.isHalted ? now : nextDueAt(tasks), expired }
 }
 
 const nextDueAt = ({ keeper, scheduled }: Tasks): number | null => earlier(scheduled.nextDueAt(), keeper.nextOpenAt())

@@ -6,6 +6,7 @@ import { type LaneRange, startOf } from "../Lanes.ts"
 import { type GatedTask, Lines, type Waiting } from "../Lines.ts"
 import { byRank, countBefore, Deque, Heap } from "../Order.ts"
 import { OrderedLane } from "../OrderedLane.ts"
+import { Neighbours, type Together } from "../Together.ts"
 
 /** A task that was pending when it was filed. */
 interface Pending extends GatedTask {
@@ -20,18 +21,31 @@ export class Lane<Task extends Pending> extends OrderedLane<Task, Lane<Task>> {
   size = 0
   private readonly plain = new Pile<Task>()
   private readonly keeper: Gatekeeper<Task>
+  private readonly neighbours = new Neighbours()
+  declare protected together: Joint<Task> | undefined
 
   constructor(queue: string, ofType: Lane<Task>["ofType"], keeper: Gatekeeper<Task>) {
     super(queue, ofType)
     this.keeper = keeper
   }
 
-  push(task: Task): void {
+  /** Adds a task. One that was not pending before may wait together with others. */
+  push(task: Task, isNew: boolean): void {
     this.size++
     if (task.gate === null) return this.plain.push(task)
+    if (!isNew || !this.joins(task.gate)) return this.pushToLine(task.gate, task)
+    this.together ??= new Joint(this.keeper, (moved) => this.pushToLine(moved.gate!, moved))
+    this.together.push(task)
+  }
+
+  private joins(gate: string): boolean {
+    return this.neighbours.areFew(gate) && this.lines?.has(gate) !== true && this.keeper.waitsTogether(gate)
+  }
+
+  private pushToLine(gate: string, task: Task): void {
     this.lines ??= new Lines(this.queue, this.type, this.keeper, () => new Pile())
     // made by the line above
-    const pile = this.lines.file(task.gate, task).tasks as Pile<Task>
+    const pile = this.lines.file(gate, task).tasks as Pile<Task>
     pile.push(task)
   }
 
@@ -51,6 +65,8 @@ export class Lane<Task extends Pending> extends OrderedLane<Task, Lane<Task>> {
   /** The first task in the order of work, whether it may start or not. */
   earliest(): Task | undefined {
     let best = this.plain.first()
+    const joint = this.together?.first()
+    if (joint !== undefined && (best === undefined || byRank(joint, best))) best = joint
     for (const line of this.lines?.all() ?? []) {
       const first = line.tasks.first()
       if (first !== undefined && (best === undefined || byRank(first, best))) best = first
@@ -101,6 +117,23 @@ class Pile<Task extends Pending> implements Waiting<Task> {
   // it finds out by itself which tasks are still pending
   left(): void {}
   parked(): void {}
+}
+
+/** Pending tasks with gates that have no lines. */
+class Joint<Task extends Pending> extends Pile<Task> implements Together<Task> {
+  readonly keeper: Gatekeeper<Task>
+  private readonly toLine: (task: Task) => void
+
+  constructor(keeper: Gatekeeper<Task>, toLine: (task: Task) => void) {
+    super()
+    this.keeper = keeper
+    this.toLine = toLine
+  }
+
+  move(task: Task): void {
+    this.shift(task)
+    this.toLine(task)
+  }
 }
 
 /**

@@ -142,16 +142,16 @@ export class Tasks implements Known {
     this.size[entry.state]++
     this.totals.created++
     if (entry.expiresAt !== null) this.expiring.add(entry)
-    this.file(entry)
+    this.file(entry, true)
   }
 
   /** Files a task that waits. */
-  private file(entry: Entry): void {
+  private file(entry: Entry, isNew = false): void {
     if (entry.state === "scheduled") return this.scheduled.add(entry)
     entry.rank = entry.gate === null && entry.startWithinMs === null
       ? Rank.rank(entry.dueAt, entry.priority, this.headStartMs)
       : Rank.rankOf(entry, entry.dueAt, this.headStartMs)
-    this.pending.file(entry.queue, entry.type, entry).push(entry)
+    this.pending.file(entry.queue, entry.type, entry).push(entry, isNew)
   }
 
   /** Makes due tasks pending, a bounded number at a time. */

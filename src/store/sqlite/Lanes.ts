@@ -345,7 +345,7 @@ export class Lanes {
       row = this.nextLane.get(queue, ByteOrder.after(type))
     }
     for (const [seq, claim, gate] of this.gates.running()) {
-      this.claims.set(claim, { seq, ...this.keeper.start(Gate.passesOf(gate)) })
+      this.claims.set(claim, { seq, ...this.keeper.found(Gate.passesOf(gate)) })
     }
     this.maxCount = Math.max(minReloadedLanes, lanes.size * 2)
     this.isLoading = false
