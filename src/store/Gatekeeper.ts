@@ -120,7 +120,7 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
     return holder === undefined || this.taken.has(holder.seq) ? undefined : holder
   }
 
-  refusalOf({ passes, standings }: Line<Task>, task: Task): Gate.Refusal | undefined {
+  refusalOf({ passes, standings }: Pick<Line<Task>, "passes" | "standings">, task: Task): Gate.Refusal | undefined {
     // of nearly every line
     if (this.standings.areOpen(standings)) return undefined
     return Gate.refusal(task.id, passes, Gate.costsOf(task), this, this.now)
@@ -131,13 +131,12 @@ export class Gatekeeper<Task extends GatedTask> implements Gate.Passes, Keeper<T
     return this.standings.areOpen(standings) && standings.every(({ changing }) => changing === undefined)
   }
 
-  look({ costs, gate, id }: Task): Look {
-    const standings = this.lookedAt = this.standings.ofGate(gate!)
+  look(task: Task): Look {
+    const standings = this.lookedAt = this.standings.ofGate(task.gate!)
     const areOpen = this.standings.areOpen(standings)
     for (let index = 0; index < standings.length; index++) if (standings[index]!.changing !== undefined) return "uneven"
     if (areOpen) return "open"
-    const refusal = Gate.refusal(id, Gate.passesOf(gate), Gate.costsOf({ costs }), this, this.now)
-    return refusal === undefined ? "open" : "closed"
+    return this.refusalOf({ passes: Gate.passesOf(task.gate), standings }, task) === undefined ? "open" : "closed"
   }
 
   start(task: Task): void {

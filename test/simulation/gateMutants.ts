@@ -32,7 +32,7 @@ const blindTo = (code: string, isMeant: (until: number | null) => boolean = () =
     })
 
 /** A line with the first of its passes alone. */
-const withFirstPass = (line: Line<GatedTask>): Line<GatedTask> =>
+const withFirstPass = (line: Pick<Line<GatedTask>, "passes" | "standings">): Line<GatedTask> =>
   Object.create(line, {
     passes: { value: line.passes.slice(0, 1) },
     standings: { value: line.standings.slice(0, 1) }

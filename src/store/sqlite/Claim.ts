@@ -64,7 +64,7 @@ export const make = (database: DatabaseSync, tasks: Tasks): Operations<"claim">[
     let nextDueAt = lanes.upcoming.dueAt(version)
     if (nextDueAt !== null && nextDueAt <= now) {
       const promoted = promote.all(now)
-      for (const [queue, type, gate, rank, seq] of promoted) lanes.note(queue, type, gate, rank, seq)
+      for (const [queue, type, gate, rank, seq] of promoted) lanes.note(queue, type, gate, rank, seq, false)
       tally.move("scheduled", "pending", promoted.length)
       lanes.upcoming.forget()
       nextDueAt = lanes.upcoming.dueAt(version)
@@ -75,7 +75,7 @@ export const make = (database: DatabaseSync, tasks: Tasks): Operations<"claim">[
     const expired = expire(transaction, maxExpired)
     if (expired.length === maxExpired) return { tasks: [], now, nextDueAt: now, expired }
     const taken = lanes.take(request, request.limit, version, now)
-    nextDueAt = earlier(nextDueAt, lanes.nextOpenAt(now))
+    nextDueAt = lanes.isHalted ? now : earlier(nextDueAt, lanes.nextOpenAt(now))
     if (taken.length === 0) return { tasks: [], now, nextDueAt, expired }
     const seqs = JSON.stringify(taken.map(({ seq }) => seq))
     const firstClaim = tally.nextClaims(taken.length)

@@ -18,7 +18,7 @@ const rowsAtOnce = 8
 
 const columns =
   "seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state, created_at, due_at, rank, gate, costs, " +
-  "key_hold, expires_at, start_within, start_by"
+  "key_hold, expires_at, start_within, start_by, together"
 const columnCount = columns.split(", ").length
 
 /** Prepares the operation. */
@@ -68,10 +68,14 @@ export const make = (
       const rows = tasks.length - start >= rowsAtOnce ? rowsAtOnce : 1
       const values: Array<Value> = []
       const seqs: Array<number> = []
+      const joins: Array<boolean> = []
       for (let i = start; i < start + rows; i++) {
         const seq = tally.nextSeq()
         seqs.push(seq)
-        pushRow(values, tasks[i]!, seq, now, headStartMs)
+        const { gate, queue, type } = tasks[i]!
+        const isJoint = gate !== null && lanes.joins(queue, type, gate) && dueAtOf(tasks[i]!, now) <= now
+        joins.push(isJoint)
+        pushRow(values, tasks[i]!, seq, now, headStartMs, isJoint)
       }
       const { changes } = (rows === 1 ? insertOne : insertMany).run(...values)
       for (let i = 0; i < rows; i++) {
@@ -85,7 +89,7 @@ export const make = (
         if (dueAt > now) scheduled++
         else {
           pending++
-          lanes.note(task.queue, task.type, task.gate, rankOf(task, dueAt, now, headStartMs), seqs[i]!)
+          lanes.note(task.queue, task.type, task.gate, rankOf(task, dueAt, now, headStartMs), seqs[i]!, joins[i]!)
         }
       }
       start += rows
@@ -155,7 +159,7 @@ export const make = (
   return { enqueue, decideGroup }
 }
 
-const pushRow = (values: Array<Value>, task: NewTask, seq: number, now: number, headStartMs: number): void => {
+const pushRow = (values: Array<Value>, task: NewTask, seq: number, now: number, headStartMs: number, isJoint: boolean): void => {
   const dueAt = dueAtOf(task, now)
   values.push(
     seq,
@@ -176,7 +180,8 @@ const pushRow = (values: Array<Value>, task: NewTask, seq: number, now: number, 
     holdOf(task.unique),
     expiresAtOf(task, now),
     task.startWithinMs,
-    startByOf(task, now)
+    startByOf(task, now),
+    isJoint ? 1 : 0
   )
 }
 

@@ -128,6 +128,12 @@ export class Heads<Row extends Place> implements Waiting<Row> {
     }
   }
 
+  /** To be called when the first one stands elsewhere in the file: unlike one that is taken, it is not read again. */
+  drop(): void {
+    this.shift()
+    this.taken--
+  }
+
   stepOver(): void {
     this.kept.steppedOver(this)
   }

@@ -8,26 +8,17 @@ import type { DatabaseSync } from "node:sqlite"
 import * as ByteOrder from "../../domain/ByteOrder.ts"
 import * as Gate from "../../domain/Gate.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
-import { finished, type TaskState } from "../../domain/TaskState.ts"
+import type { TaskState } from "../../domain/TaskState.ts"
 import { Gatekeeper, type Running } from "../Gatekeeper.ts"
 import * as Gates from "../Gates.ts"
-import {
-  type CountedLanes,
-  type Coverage,
-  type LaneCounts,
-  LaneOrder,
-  type LaneRange,
-  nameOf,
-  type Runnable,
-  startOf,
-  wantedOf
-} from "../Lanes.ts"
+import { type Coverage, LaneOrder, type Runnable, wantedOf } from "../Lanes.ts"
 import { type GatedTask, type Line, Lines } from "../Lines.ts"
 import type { Place } from "../Order.ts"
 import { OrderedLane } from "../OrderedLane.ts"
-import { stateCode } from "../TaskRow.ts"
+import { Neighbours, type Together } from "../Together.ts"
 import type { Stranded } from "../TaskStore.ts"
-import { prepare, type Statement } from "./Database.ts"
+import { firstWaiting, from } from "./CountedLanes.ts"
+import { prepare } from "./Database.ts"
 import { Heads, Kept, type Source } from "./Heads.ts"
 import { Passes } from "./Passes.ts"
 import { Upcoming } from "./Upcoming.ts"
@@ -38,28 +29,19 @@ import { Upcoming } from "./Upcoming.ts"
  */
 const minReloadedLanes = 10_000
 
-/**
- * Seeks a lane by its name, the first one from a place on. Not with `>`: SQLite seeks what is equal too, and steps over all
- * tasks of that lane, 65 ms a million.
- */
-const from = "(queue, type) >= (?, ?) ORDER BY queue, type"
-
-/** Prepares the seek of a lane that has tasks in a state: one that tasks pile up in and no claim looks at. */
-export const nextListed = (database: DatabaseSync): Statement<[queue: string, type: string]> =>
-  prepare(
-    database,
-    `SELECT queue, type FROM task INDEXED BY task_list WHERE state = ? AND state NOT IN (1, 2) AND ${from} LIMIT 1`
-  )
-
 /** Tasks that a claim reads first of a lane that is not its first: many such lanes give it one or none. */
 const aFew = 8
 
 /** Tasks of lines that are read at once at most when lines are looked for. */
 const maxLoaded = 512
 
-/** A lane with its tasks that have no gate. */
+/** The line that the index has those tasks with gates in that wait together. */
+const jointLine = " "
+
+/** A lane with its tasks that have no gate, and those that wait together. */
 class Lane extends OrderedLane<Place, Lane> {
   readonly plain: Heads<Place>
+  declare together: Joint | undefined
 
   constructor(queue: string, ofType: Lane["ofType"], plain: Heads<Place>) {
     super(queue, ofType)
@@ -116,6 +98,32 @@ class Head implements GatedTask {
   }
 }
 
+/** Tasks with gates that wait together. */
+class Joint implements Together<GatedTask> {
+  readonly keeper: Gatekeeper<GatedTask>
+  readonly heads: Heads<GatedTask>
+  private readonly toLine: (task: GatedTask) => void
+
+  constructor(keeper: Gatekeeper<GatedTask>, heads: Heads<GatedTask>, toLine: (task: GatedTask) => void) {
+    this.keeper = keeper
+    this.heads = heads
+    this.toLine = toLine
+  }
+
+  first(): GatedTask | undefined {
+    return this.heads.first()
+  }
+
+  shift(): void {
+    this.heads.shift()
+  }
+
+  move(task: GatedTask): void {
+    this.heads.drop()
+    this.toLine(task)
+  }
+}
+
 /** The lanes of a file, as the open transaction has them. */
 export class Lanes {
   readonly upcoming: Upcoming
@@ -125,6 +133,9 @@ export class Lanes {
   private readonly since
   private readonly heads
   private readonly lineHeads
+  private readonly jointHeads
+  private readonly toLine
+  private readonly neighbours = new Neighbours()
   private readonly detailsOf
   private readonly gates: Passes
   /** `undefined` until they are asked for. */
@@ -143,26 +154,32 @@ export class Lanes {
   private readonly claims = new Map<number, Claimed>()
 
   constructor(database: DatabaseSync, headStartMs: number) {
-    this.nextLane = prepare<[queue: string, type: string, gate: string, rank: number, seq: number]>(
+    this.nextLane = prepare<[queue: string, type: string, line: string, rank: number, seq: number]>(
       database,
-      `SELECT queue, type, gate, rank, seq FROM task WHERE state = 1 AND ${from}, gate, rank, seq LIMIT 1`
+      `SELECT queue, type, line, rank, seq FROM task WHERE state = 1 AND ${from}, line, rank, seq LIMIT 1`
     )
-    const ofLines = `SELECT gate, rank, seq FROM task INDEXED BY task_lane
-      WHERE state = 1 AND queue = ? AND type = ? AND gate > ? ORDER BY gate, rank, seq`
+    const ofLines = `SELECT line, rank, seq FROM task INDEXED BY task_lane
+      WHERE state = 1 AND queue = ? AND type = ? AND line > ? ORDER BY line, rank, seq`
     this.nextLine = prepare<[gate: string, rank: number, seq: number]>(database, `${ofLines} LIMIT 1`)
     this.nextLines = prepare<[gate: string, rank: number, seq: number]>(database, `${ofLines} LIMIT ?`)
     this.since = firstWaiting(database)
     // one lane or line, from its index alone
     this.heads = prepare<[rank: number, seq: number]>(
       database,
-      `SELECT rank, seq FROM task WHERE state = 1 AND queue = ? AND type = ? AND gate = ''
+      `SELECT rank, seq FROM task WHERE state = 1 AND queue = ? AND type = ? AND line = ''
         ORDER BY rank, seq LIMIT ? OFFSET ?`
     )
     this.lineHeads = prepare<[rank: number, seq: number]>(
       database,
-      `SELECT rank, seq FROM task WHERE state = 1 AND queue = ? AND type = ? AND gate = ?
+      `SELECT rank, seq FROM task WHERE state = 1 AND queue = ? AND type = ? AND line = ?
         ORDER BY rank, seq LIMIT ? OFFSET ?`
     )
+    this.jointHeads = prepare<[rank: number, seq: number, gate: string]>(
+      database,
+      `SELECT rank, seq, gate FROM task INDEXED BY task_lane WHERE state = 1 AND queue = ? AND type = ? AND line = '${jointLine}'
+        ORDER BY rank, seq LIMIT ? OFFSET ?`
+    )
+    this.toLine = prepare(database, "UPDATE task SET together = 0 WHERE seq = ?")
     const details = prepare<Details>(database, "SELECT id, priority, costs FROM task WHERE seq = ?")
     this.detailsOf = (seq: number) => details.get(seq)!
     this.upcoming = new Upcoming(database)
@@ -210,14 +227,44 @@ export class Lanes {
     if (kind === Gates.limitKind || kind === Gates.pausedKeyKind) this.keeper.reopenWith(id)
   }
 
-  /** To be called for each task that becomes pending. A gate is a text, an empty one or none where there is no gate. */
-  note(queue: string, type: string, gate: string | null, rank: number, seq: number): void {
+  /** Whether a new task with this gate waits together with others. Where the lanes are not known, claims find out what this does not. */
+  joins(queue: string, type: string, gate: string): boolean {
+    return this.neighbours.areFew(gate) && this.lanes?.find(queue, type)?.lines?.has(gate) !== true &&
+      this.keeper.waitsTogether(gate)
+  }
+
+  /**
+   * To be called for each task that becomes pending. A gate is a text, an empty one or none where there is no gate; one that is joint waits
+   * together with others.
+   */
+  note(queue: string, type: string, gate: string | null, rank: number, seq: number, isJoint: boolean): void {
     const place = { rank, seq }
     const lane = this.lanes?.file(queue, type, place)
     if (lane === undefined) return
     if (gate === null || gate === "") return lane.plain.add(place)
-    const line = this.linesOf(lane).file(gate, place)
+    if (isJoint) return this.jointOf(lane).heads.add(new Head(rank, seq, gate, this.detailsOf))
+    this.addToLine(lane, gate, place)
+  }
+
+  private addToLine(lane: Lane, gate: string, { rank, seq }: Place): void {
+    const line = this.linesOf(lane).file(gate, { rank, seq })
     headsOf(line).add(new Head(rank, seq, line.gate, this.detailsOf))
+  }
+
+  private jointOf(lane: Lane): Joint {
+    if (lane.together !== undefined) return lane.together
+    const { queue, type } = lane
+    const source: Source<GatedTask> = {
+      firstAmount: this.firstAmount,
+      read: (_, amount, offset) =>
+        this.jointHeads.all(queue, type, amount, offset)
+          .map(([rank, seq, gate]) => new Head(rank, seq, gate, this.detailsOf))
+    }
+    const heads = new Heads(this.kept, !this.isLoading, source, jointLine)
+    return lane.together = new Joint(this.keeper, heads, (task) => {
+      this.toLine.run(task.seq)
+      this.addToLine(lane, task.gate!, task)
+    })
   }
 
   private linesOf(lane: Lane) {
@@ -257,6 +304,8 @@ export class Lanes {
     const lane = before === "pending" ? this.lanes?.find(queue, type) : undefined
     if (state !== "running") this.ended(claim)
     if (gate === null) return lane?.plain.left()
+    // it is in one of them
+    lane?.together?.heads.left()
     lane?.lines?.left(gate)
     this.keeper.touch(gate)
   }
@@ -302,14 +351,21 @@ export class Lanes {
     return taken
   }
 
+  private readonly firstAmount = (): number => {
+    // one more than may be taken tells where the lane goes on
+    const amount = this.hasRead ? aFew : this.limit + 1
+    this.hasRead = true
+    return amount
+  }
+
+  /** Whether the claim had to end before it had looked at all that may start. */
+  get isHalted(): boolean {
+    return this.keeper.isHalted
+  }
+
   private plainOf(queue: string, type: string): Heads<Place> {
     const source: Source<Place> = {
-      firstAmount: () => {
-        // one more than may be taken tells where the lane goes on
-        const amount = this.hasRead ? aFew : this.limit + 1
-        this.hasRead = true
-        return amount
-      },
+      firstAmount: this.firstAmount,
       read: (_, amount, offset) => this.heads.all(queue, type, amount, offset).map(([rank, seq]) => ({ rank, seq }))
     }
     return new Heads(this.kept, !this.isLoading, source, "")
@@ -339,9 +395,14 @@ export class Lanes {
       new Lane(queue, ofType, this.plainOf(queue, ofType.type))
     )
     for (let row = this.nextLane.get("", ""); row !== undefined;) {
-      const [queue, type, gate, rank, seq] = row
+      const [queue, type, line, rank, seq] = row
       const lane = lanes.file(queue, type, { rank, seq })
-      if (gate !== "" || this.nextLine.get(queue, type, gate) !== undefined) this.loadLines(lane, isFirst)
+      const next = line === "" ? this.nextLine.get(queue, type, line) : [line, rank, seq] as const
+      if (next?.[0] === jointLine) {
+        this.jointOf(lane)
+        lanes.file(queue, type, { rank: next[1], seq: next[2] })
+      }
+      if (next !== undefined) this.loadLines(lane, isFirst)
       row = this.nextLane.get(queue, ByteOrder.after(type))
     }
     for (const [seq, claim, gate] of this.gates.running()) {
@@ -360,7 +421,7 @@ export class Lanes {
     const lines = this.linesOf(lane)
     const turns = this.gates.turnsOf(lane.queue, lane.type)
     let amount = 64
-    for (let after = "", hasMore = true; hasMore;) {
+    for (let after = jointLine, hasMore = true; hasMore;) {
       const rows = amount > 1 ? this.nextLines.all(lane.queue, lane.type, after, amount) : this.lineAfter(lane, after)
       hasMore = rows.length === amount
       let found = 0
@@ -391,110 +452,3 @@ export class Lanes {
 const headsOf = (line: Line<GatedTask>): Heads<GatedTask> =>
   // made by `linesOf`
   line.tasks as Heads<GatedTask>
-
-/** When the first task of a queue and type became due that is pending, in the order of work, whatever its gate. */
-const firstWaiting = (database: DatabaseSync): (queue: string, type: string) => number | undefined => {
-  const ofLane = "state = 1 AND queue = ? AND type = ?"
-  const plain = prepare<[dueAt: number, rank: number, seq: number]>(
-    database,
-    `SELECT due_at, rank, seq FROM task INDEXED BY task_lane WHERE ${ofLane} AND gate = '' ORDER BY rank, seq LIMIT 1`
-  )
-  // the index has rank and seq of all its lines, and is read once; the task is looked up at the end
-  const gated = prepare<[dueAt: number, rank: number, seq: number]>(
-    database,
-    `SELECT due_at, rank, seq FROM task WHERE seq = (
-      SELECT seq FROM task INDEXED BY task_lane WHERE ${ofLane} AND gate > '' ORDER BY rank, seq LIMIT 1
-    )`
-  )
-  return (queue, type) => {
-    const [a, b] = [plain.get(queue, type), gated.get(queue, type)]
-    if (a === undefined || b === undefined) return (a ?? b)?.[0]
-    return b[1] < a[1] || (b[1] === a[1] && b[2] < a[2]) ? b[0] : a[0]
-  }
-}
-
-type Name = readonly [queue: string, type: string, ...unknown: ReadonlyArray<unknown>]
-
-/** Lanes counted at once at most: it keeps the process, for less than ten milliseconds but for what is to be counted. */
-const maxLanes = 1000
-
-/**
- * The queues and types that have tasks, and how many of those wait and run. Each state that tasks pile up in has an index
- * that begins with queue and type, so the next lane is one seek away however many tasks lie between. Finished tasks are
- * not counted: a million of them would keep the process for a tenth of a second.
- *
- * The read answers what one moment has, whatever other processes write.
- */
-export const counting = (database: DatabaseSync) => {
-  const begin = prepare(database, "BEGIN")
-  const end = prepare(database, "COMMIT")
-  const firstPending = prepare<[queue: string, type: string]>(
-    database,
-    `SELECT queue, type FROM task INDEXED BY task_lane WHERE state = 1 AND ${from} LIMIT 1`
-  )
-  const firstListed = nextListed(database)
-  const pending = prepare<[count: number]>(
-    database,
-    "SELECT count(*) FROM task INDEXED BY task_lane WHERE state = 1 AND queue = ? AND type = ?"
-  )
-  const waitingSince = firstWaiting(database)
-  const scheduled = prepare<[count: number]>(
-    database,
-    `SELECT count(*) FROM task INDEXED BY task_list
-      WHERE state = 0 AND state NOT IN (1, 2) AND queue = ? AND type = ?`
-  )
-  // as many as there are slots: their index does not know their lanes
-  const running = prepare<[queue: string, type: string, count: number]>(
-    database,
-    "SELECT queue, type, count(*) FROM task INDEXED BY task_lease WHERE state = 2 GROUP BY queue, type"
-  )
-
-  /** As many lanes of a range as are counted at once, and one more, of those that an index leads to. */
-  const firstOf = (range: LaneRange, limit: number, next: (queue: string, type: string) => Name | undefined) => {
-    const names: Array<Name> = []
-    let name = next(...startOf(range))
-    while (name !== undefined && isIn(range, name) && names.length <= limit) {
-      names.push(name)
-      name = next(name[0], ByteOrder.after(name[1]))
-    }
-    return names
-  }
-
-  const read = (range: LaneRange, now: number): CountedLanes => {
-    const limit = Math.min(range.limit, maxLanes)
-    const runs = running.all().filter((name) => isIn(range, name) && compare(name, startOf(range)) >= 0)
-    const names = [
-      ...runs,
-      ...firstOf(range, limit, (queue, type) => firstPending.get(queue, type)),
-      ...(["scheduled", ...finished] as const).flatMap((state) =>
-        firstOf(range, limit, (queue, type) => firstListed.get(stateCode[state], queue, type))
-      )
-    ].sort(compare).filter((name, index, all) => index === 0 || compare(all[index - 1]!, name) !== 0)
-    const runningIn = new Map(runs.map(([queue, type, count]) => [nameOf(queue, type), count]))
-    const lanes = names.slice(0, limit).map(([queue, type]): LaneCounts => {
-      const since = waitingSince(queue, type)
-      return {
-        queue,
-        type,
-        scheduled: scheduled.get(queue, type)![0],
-        pending: since === undefined ? 0 : pending.get(queue, type)![0],
-        running: runningIn.get(nameOf(queue, type)) ?? 0,
-        waitingSince: since ?? null
-      }
-    })
-    return { lanes, more: names.length > limit, now }
-  }
-
-  return (range: LaneRange, now: number): CountedLanes => {
-    begin.run()
-    try {
-      return read(range, now)
-    } finally {
-      end.run()
-    }
-  }
-}
-
-const isIn = ({ queue }: LaneRange, name: Name): boolean => queue === undefined || name[0] === queue
-
-const compare = (a: Name, b: Name): number => ByteOrder.compare(a[0], b[0]) || ByteOrder.compare(a[1], b[1])

@@ -222,6 +222,17 @@ ALTER TABLE task ADD COLUMN start_within INTEGER;
 ALTER TABLE task ADD COLUMN start_by INTEGER;
 `
 
+/**
+ * Tasks with gates that wait together, until one is found closed. The index has them as one line, whose name is before those of all others;
+ * the first text of a gate is a bracket.
+ */
+const together = `
+ALTER TABLE task ADD COLUMN together INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE task ADD COLUMN line TEXT AS (iif(together = 0, gate, ' ')) VIRTUAL;
+DROP INDEX task_lane;
+CREATE INDEX task_lane ON task (queue, type, line, rank, seq) WHERE state = 1;
+`
+
 const migrations: ReadonlyArray<string> = [
   first,
   apiKeys,
@@ -233,7 +244,8 @@ const migrations: ReadonlyArray<string> = [
   gates,
   windows,
   expiry,
-  deadlines
+  deadlines,
+  together
 ]
 
 /** The layout that this version of the driver reads and writes. */

@@ -10,7 +10,7 @@ import { fitting } from "../Admission.ts"
 import { columns, failureOf, recordOf, type Row, stateCode, stateOf } from "../TaskRow.ts"
 import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
 import { prepare, type Statement } from "./Database.ts"
-import { nextListed } from "./Lanes.ts"
+import { nextListed } from "./CountedLanes.ts"
 import type { Tasks } from "./Task.ts"
 
 type Seq = [seq: number]

@@ -30,11 +30,11 @@ export interface Tasks {
 /** Prepares the statements. */
 export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
   const select = prepare<Row>(database, `SELECT ${columns} FROM task WHERE id = ?`)
-  // every field that a Change may touch; the rank follows from the due time, and a lease ends with its attempt
+  // every field that a Change may touch; the rank follows from the due time, and a lease ends with its attempt. What returns waits in its line
   const update = prepare(
     database,
     `UPDATE task SET state = ?, due_at = ?, expires_at = ?, start_by = ?, rank = ?, completed_at = ?, failures = ?, crashes = ?, settled_claim = ?,
-      cancel_requested = ?, result = ?, failure = ?, history = ?, lease_until = ? WHERE seq = ?`
+      cancel_requested = ?, result = ?, failure = ?, history = ?, lease_until = ?, together = 0 WHERE seq = ?`
   )
   const revise = prepare(
     database,
@@ -75,7 +75,7 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
     lanes.changed(task, change.state)
     lanes.upcoming.changed(task, change)
     if (gate !== task.gate) lanes.touch(gate)
-    if (change.state === "pending") lanes.note(task.queue, task.type, gate, rank, task.seq)
+    if (change.state === "pending") lanes.note(task.queue, task.type, gate, rank, task.seq, false)
   }
 
   const apply: Tasks["apply"] = (transaction, task, [answer, change, counts]) => {

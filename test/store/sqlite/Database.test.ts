@@ -166,7 +166,11 @@ describe("a file that cannot be used is refused with what to do about it", () =>
 })
 
 /** What makes a file one of those before keys had windows, and tasks expired or should start within a time. */
-const withoutWindows = `ALTER TABLE task DROP COLUMN start_within;
+const withoutWindows = `DROP INDEX task_lane;
+  ALTER TABLE task DROP COLUMN line;
+  ALTER TABLE task DROP COLUMN together;
+  CREATE INDEX task_lane ON task (queue, type, gate, rank, seq) WHERE state = 1;
+  ALTER TABLE task DROP COLUMN start_within;
   ALTER TABLE task DROP COLUMN start_by;
   DROP INDEX task_expires;
   ALTER TABLE task DROP COLUMN expires_at;
@@ -207,10 +211,10 @@ describe("a file of an earlier version", () => {
         DROP TABLE bucket;
         DROP TABLE holder;
         DROP TABLE turn;
+        ${withoutWindows}
         DROP INDEX task_lane;
         ALTER TABLE task DROP COLUMN gate;
         ALTER TABLE task DROP COLUMN costs;
-        ${withoutWindows}
         CREATE INDEX task_lane ON task (queue, type, rank, seq) WHERE state = 1;
         DELETE FROM setting WHERE name = 'record_version';
         CREATE TABLE api_key (

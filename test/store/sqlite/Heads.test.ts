@@ -15,8 +15,9 @@ const { hour, minute } = Fixtures
 
 /** Where tasks wait. */
 const places = [
-  { place: "a lane", gated: {} },
-  { place: "a line", gated: Fixtures.through("limit=a") }
+  { place: "a lane", gated: {}, limit: null },
+  { place: "a line", gated: Fixtures.through("limit=a"), limit: { tokens: 1e6, perMs: 1, burst: 1e6 } },
+  { place: "all gates together", gated: Fixtures.through("limit=a"), limit: null }
 ] as const
 
 /** How this process knows them. */
@@ -215,7 +216,7 @@ const begin = (path: string, gated: object, way: typeof ways[number]) =>
     return yield* elsewhere(path, add)
   })
 
-for (const { gated, place } of places) {
+for (const { gated, limit, place } of places) {
   for (const way of ways) {
     describe(`the first tasks of ${place}, when this process ${way}`, () => {
       for (const { name, run } of scenarios) {
@@ -224,6 +225,8 @@ for (const { gated, place } of places) {
             const path = yield* file
             yield* using(path, () =>
               Effect.gen(function*() {
+                // a rate takes lines
+                if (limit !== null) yield* Fixtures.setLimit("limit", limit)
                 const [a, ...waiting] = yield* begin(path, gated, way)
                 const running = yield* Fixtures.takeOne()
                 assert.strictEqual(running.id, a)

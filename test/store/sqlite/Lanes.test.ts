@@ -11,7 +11,7 @@ describe("the lanes that are remembered of a file", () => {
       lanes.refresh(1)
       for (let index = 0; index < 100_000; index++) {
         // as for a task that becomes pending and is cancelled before somebody claims
-        lanes.note(`queue ${index}`, "type", null, 0, index + 1)
+        lanes.note(`queue ${index}`, "type", null, 0, index + 1, false)
         if (index % 100 === 0) lanes.refresh(1)
       }
       assert.isAtMost(lanes.size, 10_100)
