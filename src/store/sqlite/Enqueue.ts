@@ -159,7 +159,14 @@ export const make = (
   return { enqueue, decideGroup }
 }
 
-const pushRow = (values: Array<Value>, task: NewTask, seq: number, now: number, headStartMs: number, isJoint: boolean): void => {
+const pushRow = (
+  values: Array<Value>,
+  task: NewTask,
+  seq: number,
+  now: number,
+  headStartMs: number,
+  isJoint: boolean
+): void => {
   const dueAt = dueAtOf(task, now)
   values.push(
     seq,

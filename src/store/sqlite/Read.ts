@@ -9,8 +9,8 @@ import { all as allStates, isFinished, type TaskState } from "../../domain/TaskS
 import { fitting } from "../Admission.ts"
 import { columns, failureOf, recordOf, type Row, stateCode, stateOf } from "../TaskRow.ts"
 import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
-import { prepare, type Statement } from "./Database.ts"
 import { nextListed } from "./CountedLanes.ts"
+import { prepare, type Statement } from "./Database.ts"
 import type { Tasks } from "./Task.ts"
 
 type Seq = [seq: number]
