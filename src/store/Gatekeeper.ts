@@ -5,11 +5,11 @@ import {
   first,
   type GatedTask,
   type Keeper,
+  type Kept,
   type Line,
   type Lines,
   type Lot,
   noTurn,
-  type Turn,
   type Wake
 } from "./Lines.ts"
 import { byRank, Order, type Place } from "./Order.ts"
@@ -25,25 +25,6 @@ interface Under<Task extends GatedTask> {
 /** What is known of a task that runs. */
 export interface Running {
   standings?: GatedTask["standings"]
-}
-
-/** What a gatekeeper knows from its driver, and tells it to keep. */
-export interface Kept<Task extends GatedTask> {
-  readonly headStartMs: number
-  /** Another number once passes may be paused or limited in another way. */
-  readonly rulesVersion: () => number
-  readonly isPaused: (pass: Gate.Pass) => boolean
-  readonly limitOf: (pass: Gate.Pass) => Gate.Limit | undefined
-  readonly bucketOf: (pass: Gate.Pass) => Gate.Bucket | undefined
-  readonly setBucket: (pass: Gate.Pass, bucket: Gate.Bucket) => void
-  readonly holderOf: (pass: Gate.Pass) => Gate.Holder | undefined
-  /** The holder of a pass, if it waits in this line. */
-  readonly holderIn: (pass: Gate.Pass, queue: string, type: string, gate: string) => Task | undefined
-  readonly setHolder: (pass: Gate.Pass, task: GatedTask) => void
-  /** `undefined` forgets it. */
-  readonly setTurn: (queue: string, type: string, gate: string, turn: Turn | undefined) => void
-  /** A line may start something again: its queue and type are looked at by the next claim. */
-  readonly reopened: (queue: string, type: string, place: Place) => void
 }
 
 /** Decides whose gate is open, counts the tasks that run, and knows the lines that are parked. */

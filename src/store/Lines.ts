@@ -110,6 +110,25 @@ export interface Open<Task extends GatedTask> {
   readonly place: Place
 }
 
+/** What a gatekeeper knows from its driver, and tells it to keep. */
+export interface Kept<Task extends GatedTask> {
+  readonly headStartMs: number
+  /** Another number once passes may be paused or limited in another way. */
+  readonly rulesVersion: () => number
+  readonly isPaused: (pass: Gate.Pass) => boolean
+  readonly limitOf: (pass: Gate.Pass) => Gate.Limit | undefined
+  readonly bucketOf: (pass: Gate.Pass) => Gate.Bucket | undefined
+  readonly setBucket: (pass: Gate.Pass, bucket: Gate.Bucket) => void
+  readonly holderOf: (pass: Gate.Pass) => Gate.Holder | undefined
+  /** The holder of a pass, if it waits in this line. */
+  readonly holderIn: (pass: Gate.Pass, queue: string, type: string, gate: string) => Task | undefined
+  readonly setHolder: (pass: Gate.Pass, task: GatedTask) => void
+  /** `undefined` forgets it. */
+  readonly setTurn: (queue: string, type: string, gate: string, turn: Turn | undefined) => void
+  /** A line may start something again: its queue and type are looked at by the next claim. */
+  readonly reopened: (queue: string, type: string, place: Place) => void
+}
+
 /** What decides about lines: see `Gatekeeper`. */
 export interface Keeper<Task extends GatedTask> {
   /** How the passes of a new line stand. */

@@ -1,9 +1,9 @@
 /** What tasks in memory must pass to start: buckets, holders, and the lines that are looked at again when these change. */
 import * as Gate from "../../domain/Gate.ts"
 import type { TaskState } from "../../domain/TaskState.ts"
-import { Gatekeeper, type Kept } from "../Gatekeeper.ts"
+import { Gatekeeper } from "../Gatekeeper.ts"
 import { type Charge, limitKind, maxHolders, maxSwept, type PassState, pausedKeyKind, type Rules } from "../Gates.ts"
-import type { GatedTask } from "../Lines.ts"
+import type { GatedTask, Kept } from "../Lines.ts"
 
 /** A task as far as its passes ask for it. */
 interface Stored extends GatedTask {
