@@ -8,6 +8,7 @@ import type { StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { NewTaskEvent } from "../domain/TaskEvent.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
+import * as StoreMetrics from "../observability/StoreMetrics.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import { EventLog } from "../store/EventLog.ts"
 import { announcing, announcingRecords, Notifier } from "../store/Notifier.ts"
@@ -43,7 +44,7 @@ export const layer: Layer.Layer<
     const store = yield* TaskStore
     const log = yield* EventLog
     const { publish } = yield* Notifier
-    const own = { tasks: store, records: yield* RecordStore }
+    const own = yield* StoreMetrics.measured({ tasks: store, records: yield* RecordStore })
     const { records, tasks } = log === EventLog.none
       ? own
       : recorded(own, yield* EventRecorder.make(log), yield* Clock.Clock)

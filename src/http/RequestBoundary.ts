@@ -184,6 +184,9 @@ class RequestMetrics {
 
   constructor(context: Context.Context<never>) {
     this.context = context
+    const { labels, duration } = this.of("any", "unmatched")
+    Metrics.register(duration, context)
+    Metrics.register(Metric.withAttributes(requests, { ...labels, status: "404" }), context)
   }
 
   /** `endpoint` is a route's pattern such as `/api/v1/tasks/:id`, or none. */

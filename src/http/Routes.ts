@@ -23,6 +23,7 @@ import * as FirstPage from "./FirstPage.ts"
 import * as InstanceHandlers from "./InstanceHandlers.ts"
 import { KeyRing } from "./KeyRing.ts"
 import * as LimitHandlers from "./LimitHandlers.ts"
+import * as MetricsPage from "./MetricsPage.ts"
 import * as QueueHandlers from "./QueueHandlers.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as RequestBoundary from "./RequestBoundary.ts"
@@ -60,7 +61,7 @@ export const routerConfig = {
 
 /** The API and its pages. Under a path in another router it has no page of its own at `/`. */
 export const layer = (options: Options, path: string = "") => {
-  const apiPages = [...ApiDescription.routes, SystemStatus.metricsRoute]
+  const apiPages = [...ApiDescription.routes, MetricsPage.route]
   const pages = path === "" ? [...FirstPage.routes, ...apiPages] : apiPages
   return Layer.merge(
     Layer.mergeAll(
@@ -82,7 +83,7 @@ export const layer = (options: Options, path: string = "") => {
       ),
       path === "" ? FirstPage.layer : Layer.empty,
       ApiDescription.layer(path),
-      SystemStatus.metricsPage,
+      MetricsPage.layer,
       methodNotAllowed(pages)
     ).pipe(Layer.provide(guardedRouter(options, pages))),
     gates(options)

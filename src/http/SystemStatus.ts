@@ -1,15 +1,13 @@
 /** What the server knows about itself: its health, its counts and the slots of all instances, and the routes that say it. */
-import { Clock, Context, DateTime, Duration, Effect, Layer, Metric, Option } from "effect"
-import { HttpRouter, HttpServerResponse } from "effect/http"
+import { Clock, Context, DateTime, Duration, Effect, Layer, Option } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
-import { PrometheusMetrics } from "effect/observability"
 import type { StoreError } from "../domain/Errors.ts"
 import { utc, utcNow } from "../domain/StoredTime.ts"
-import { all } from "../domain/TaskState.ts"
+import type { Cause } from "../explain/Verdict.ts"
 import * as StoreWatch from "../maintenance/StoreWatch.ts"
-import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor, type Trouble } from "../observability/Supervisor.ts"
 import type { BreakerView } from "../queue/Breakers.ts"
+import type { QueuePage } from "../queue/Queues.ts"
 import type { Scaling } from "../queue/Scaling.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import type { Counts } from "../store/Counts.ts"
@@ -18,7 +16,6 @@ import { Notifier } from "../store/Notifier.ts"
 import { type Stranded, TaskStore } from "../store/TaskStore.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
 import { Api } from "./api/Api.ts"
-import type { GuardedRoute } from "./api/NeededRole.ts"
 import type { HealthJson, StatsJson, WorkersJson } from "./api/SystemApi.ts"
 import * as SystemApi from "./api/SystemApi.ts"
 import { timestamp } from "./api/TaskJson.ts"
@@ -27,11 +24,15 @@ import { CurrentVisitor } from "./Visitor.ts"
 /** How long the store may take to answer before health is red. */
 const patience: Duration.Duration = Duration.seconds(2)
 
-/** Breakers that have a metric at most. */
-const maxBreakers = 100
+/** Breakers that are told at most. */
+export const maxBreakers = 100
 
-/** In the order of the numbers that the metric says. */
-const states: ReadonlyArray<BreakerView["state"]> = ["closed", "half_open", "open"]
+/** Queues that are told at most. */
+const maxQueues = 200
+
+/** What the store answers, or none when it fails or takes too long. */
+const inTime = <A, E>(read: Effect.Effect<A, E>): Effect.Effect<Option.Option<A>> =>
+  Effect.timeoutOption(read, patience).pipe(Effect.orElseSucceed(Option.none))
 
 /** Answers about the running system. */
 export class SystemStatus extends Context.Service<SystemStatus, {
@@ -46,6 +47,10 @@ export class SystemStatus extends Context.Service<SystemStatus, {
   readonly scaling: Effect.Effect<Option.Option<Scaling>>
   /** The first breakers by name, or none as for the counts. */
   readonly breakers: Effect.Effect<ReadonlyArray<BreakerView>>
+  /** The first queues by name with their unfinished tasks, or none as for the counts. */
+  readonly queues: Effect.Effect<Option.Option<QueuePage>>
+  /** What holds up tasks that are due, or none as for the counts. */
+  readonly heldUp: Effect.Effect<Option.Option<ReadonlyArray<Cause>>>
 }>()("taskforge/http/SystemStatus") {
   /** The status of the engine around it. A process whose pool has no slots only produces. */
   static readonly layer = Layer.effect(
@@ -141,12 +146,14 @@ export class SystemStatus extends Context.Service<SystemStatus, {
         workers,
         slotCount: Effect.map(slotCounts, (slots) => slots?.count ?? 0),
         counts,
-        scaling: Effect.timeoutOption(queue.scaling(), patience).pipe(Effect.orElseSucceed(Option.none)),
+        scaling: inTime(queue.scaling()),
         breakers: queue.breakers({ limit: maxBreakers }).pipe(
           Effect.map(({ breakers }) => breakers),
           Effect.timeout(patience),
           Effect.orElseSucceed(() => [])
-        )
+        ),
+        queues: inTime(queue.queues({ limit: maxQueues })),
+        heldUp: inTime(Effect.map(queue.verdict(), ({ causes }) => causes))
       })
     })
   )
@@ -175,48 +182,6 @@ export const endpoints = HttpApiBuilder.group(
 /** Up or down, and no more. */
 const verdictOf = ({ status, timestamp }: HealthJson) =>
   status === "healthy" ? { status, timestamp } : { status, timestamp }
-
-/** Where the metrics are. */
-const metricsPath = "/metrics"
-
-/** Who may read the metrics. */
-export const metricsRoute: GuardedRoute = { method: "GET", path: metricsPath, needed: "read" }
-
-const contentType = "text/plain; version=0.0.4; charset=utf-8"
-
-/** Serves the metrics of this process and of the store, as Prometheus reads them. The store's numbers are read for each answer, and are `NaN` while it does not answer. */
-export const metricsPage: Layer.Layer<never, never, HttpRouter.HttpRouter | SystemStatus> = HttpRouter.use(
-  Effect.fnUntraced(function*(router) {
-    const status = yield* SystemStatus
-    const tasks = all.map((state) => ({ state, gauge: Metric.withAttributes(Metrics.tasks, { state }) }))
-    const breakers = new Set<string>()
-    const readBreakers = Effect.gen(function*() {
-      const found = new Map((yield* status.breakers).map(({ name, state }) => [name, state]))
-      for (const name of found.keys()) if (breakers.size < maxBreakers) breakers.add(name)
-      for (const breaker of breakers) {
-        const state = found.get(breaker)
-        const gauge = Metric.withAttributes(Metrics.breakerState, { breaker })
-        yield* Metric.update(gauge, state === undefined ? Number.NaN : states.indexOf(state))
-      }
-    })
-    const read = Effect.gen(function*() {
-      const counts = Option.getOrUndefined(yield* status.counts)
-      for (const { gauge, state } of tasks) yield* Metric.update(gauge, counts?.[state] ?? Number.NaN)
-      yield* Metric.update(Metrics.queueSize, counts === undefined ? Number.NaN : unfinished(counts))
-      // A store that does not answer is not waited for twice
-      const need = counts === undefined ? undefined : Option.getOrUndefined(yield* status.scaling)
-      yield* Metric.update(Metrics.scaling.slotsWanted, need?.slotsWanted ?? Number.NaN)
-      yield* Metric.update(Metrics.scaling.drain, need?.drainsIn ? Duration.toSeconds(need.drainsIn) : Number.NaN)
-      yield* Metric.update(Metrics.scaling.oldest, need === undefined ? Number.NaN : secondsWaited(need))
-      yield* readBreakers
-      return HttpServerResponse.text(yield* PrometheusMetrics.format(), { contentType })
-    })
-    yield* router.add("GET", metricsPath, read)
-  })
-)
-
-const secondsWaited = ({ now, waitingSince }: Scaling): number =>
-  waitingSince === null ? 0 : Duration.toSeconds(DateTime.distance(waitingSince, now))
 
 /** How long a task waits before that is worth a word, in milliseconds: an instance may be about to start. */
 const patienceMs = 15_000
@@ -260,5 +225,5 @@ const toJson = ({ advice, failures, part, since }: Omit<Trouble, "reason">) => (
 })
 
 /** Tasks that are not finished: what the capacity bounds. */
-const unfinished = (counts: Pick<Counts, "scheduled" | "pending" | "running">): number =>
+export const unfinished = (counts: Pick<Counts, "scheduled" | "pending" | "running">): number =>
   counts.scheduled + counts.pending + counts.running

@@ -4,6 +4,7 @@
  */
 import { type Context, Metric } from "effect"
 import type { Settlement } from "../domain/Settlement.ts"
+import { FailureKind } from "../domain/TaskRecord.ts"
 
 /** Seconds, from a millisecond to an hour. */
 const durations = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600]
@@ -14,7 +15,16 @@ export const counter = (name: string, description: string): Metric.Counter<numbe
 
 const created = counter("taskforge_tasks_created_total", "Tasks accepted by this process")
 
+const started = counter("taskforge_attempts_started_total", "Attempts that this process began")
+
 const attempts = counter("taskforge_attempts_total", "Attempts that ended in this process, by outcome")
+
+const failures = counter("taskforge_attempts_failed_total", "Attempts that failed in this process, by kind of failure")
+
+const lost = counter(
+  "taskforge_leases_lost_total",
+  "Attempts that this process stopped because their lease had gone to another instance"
+)
 
 const processed = counter("taskforge_tasks_processed_total", "Tasks that this process completed")
 
@@ -64,13 +74,57 @@ export const breakerState = Metric.gauge("taskforge_breaker_state", {
   description: "How a breaker stands: 0 closed, 1 half open, 2 open"
 })
 
+/** Tasks that the store knows to wait or run, by queue and type; set when the metrics are read. */
+export const depth = Metric.gauge("taskforge_queue_depth", {
+  description: "Unfinished tasks by queue, type and state"
+})
+
+/** How long the first of them has waited; set when the metrics are read. */
+export const age = Metric.gauge("taskforge_queue_waiting_seconds", {
+  description: "How long the task that comes next in a queue has waited, by queue and type"
+})
+
+/** What `explain` says of the tasks that wait; set when the metrics are read. */
+export const heldUp = Metric.gauge("taskforge_tasks_held_up", {
+  description: "Tasks that are due and wait, by what holds them up; of closed gates as the newest tasks suggest"
+})
+
+/** Adds a series to the registry, with zeros: an alert on its increase would miss the first one otherwise. */
+export const register = (metric: Metric.Metric<never, unknown>, context: Context.Context<never>): void => {
+  metric.valueUnsafe(context)
+}
+
+const outcomesOf: Readonly<Record<Settlement["_tag"], string>> = {
+  Complete: "complete",
+  Retry: "retry",
+  Fail: "fail",
+  Cancel: "cancel",
+  Snooze: "snooze",
+  Release: "release"
+}
+
+/** Kinds that end an attempt. A task is quarantined when its attempts were lost: see `StoreMetrics`. */
+const kinds = FailureKind.literals.filter((kind) => kind !== "quarantined")
+
+/** The same metric for each value of a label. */
+const byLabel = <Label extends string>(
+  metric: Metric.Counter<number>,
+  labels: Readonly<Record<string, string>>,
+  values: ReadonlyArray<readonly [key: string, label: Label]>,
+  name: string
+): ReadonlyMap<string, Metric.Counter<number>> =>
+  new Map(values.map(([key, label]) => [key, Metric.withAttributes(metric, { ...labels, [name]: label })]))
+
 const ofType = (type: string) => ({
   created: Metric.withAttributes(created, { type }),
+  started: Metric.withAttributes(started, { type }),
   processed: Metric.withAttributes(processed, { type }),
   failed: Metric.withAttributes(failed, { type }),
   duration: Metric.withAttributes(duration, { type }),
   wait: Metric.withAttributes(wait, { type }),
-  outcomes: new Map<string, Metric.Counter<number>>()
+  lost: Metric.withAttributes(lost, { type }),
+  outcomes: byLabel(attempts, { type }, Object.entries(outcomesOf), "outcome"),
+  failures: byLabel(failures, { type }, kinds.map((kind) => [kind, kind]), "kind")
 })
 
 type OfType = ReturnType<typeof ofType>
@@ -87,10 +141,12 @@ export interface AttemptEnd {
   readonly type: string
   readonly outcome: Settlement["_tag"]
   readonly durationMs: number
+  /** Why it failed, if it did. */
+  readonly kind?: FailureKind | undefined
 }
 
 /** Types counted by name at most, and queues with types; the rest share the name `other`, so that hostile input cannot grow the registry. */
-const maxTypes = 500
+const maxTypes = 200
 
 /** Updates the metrics of one process. Plain calls, because they run for every task. */
 export class Recorder {
@@ -100,6 +156,13 @@ export class Recorder {
 
   constructor(context: Context.Context<never>) {
     this.context = context
+    register(abandoned, context)
+    this.startsOf("other", "other")
+  }
+
+  /** Types that this process runs: their series begin with zeros. */
+  expects(types: ReadonlyArray<string>): void {
+    for (const type of types) this.of(type)
   }
 
   created(type: string, count: number): void {
@@ -108,7 +171,14 @@ export class Recorder {
 
   /** Times are in milliseconds. */
   claimed(type: string, waitMs: number): void {
-    this.of(type).wait.updateUnsafe(Math.max(0, waitMs) / 1000, this.context)
+    const metrics = this.of(type)
+    metrics.started.updateUnsafe(1, this.context)
+    metrics.wait.updateUnsafe(Math.max(0, waitMs) / 1000, this.context)
+  }
+
+  /** The lease of an attempt has gone to another one. */
+  lost(type: string): void {
+    this.of(type).lost.updateUnsafe(1, this.context)
   }
 
   /** To be called once for the first start of a task that should start within a time. */
@@ -122,10 +192,12 @@ export class Recorder {
       const { outcome, type } = ends[from]!
       const metrics = this.of(type)
       for (; to < ends.length && ends[to]!.type === type && ends[to]!.outcome === outcome; to++) {
-        metrics.duration.updateUnsafe(ends[to]!.durationMs / 1000, this.context)
+        const { durationMs, kind } = ends[to]!
+        metrics.duration.updateUnsafe(durationMs / 1000, this.context)
+        if (kind !== undefined) metrics.failures.get(kind)?.updateUnsafe(1, this.context)
       }
       const count = to - from
-      this.outcomeOf(metrics, type, outcome).updateUnsafe(count, this.context)
+      metrics.outcomes.get(outcome)!.updateUnsafe(count, this.context)
       if (outcome === "Complete") metrics.processed.updateUnsafe(count, this.context)
       if (outcome === "Fail") metrics.failed.updateUnsafe(count, this.context)
     }
@@ -140,21 +212,14 @@ export class Recorder {
     slotsActive.updateUnsafe(active, this.context)
   }
 
-  private outcomeOf({ outcomes }: OfType, type: string, outcome: AttemptEnd["outcome"]): Metric.Counter<number> {
-    let counter = outcomes.get(outcome)
-    if (counter === undefined) {
-      counter = Metric.withAttributes(attempts, { type, outcome: outcome.toLowerCase() })
-      outcomes.set(outcome, counter)
-    }
-    return counter
-  }
-
   private startsOf(queue: string, type: string): Starts {
     const name = `${queue}\u0000${type}`
     const known = this.lanes.get(name)
     if (known !== undefined) return known
     if (this.lanes.size >= maxTypes && name !== "other\u0000other") return this.startsOf("other", "other")
     const metrics = ofLane(queue, type)
+    register(metrics.inTime, this.context)
+    register(metrics.late, this.context)
     this.lanes.set(name, metrics)
     return metrics
   }
@@ -163,8 +228,12 @@ export class Recorder {
     const known = this.types.get(type)
     if (known !== undefined) return known
     if (this.types.size >= maxTypes && type !== "other") return this.of("other")
-    const metrics = ofType(type)
-    this.types.set(type, metrics)
-    return metrics
+    const { failures, outcomes, ...metrics } = ofType(type)
+    for (const metric of [...Object.values(metrics), ...outcomes.values(), ...failures.values()]) {
+      register(metric, this.context)
+    }
+    const all = { failures, outcomes, ...metrics }
+    this.types.set(type, all)
+    return all
   }
 }

@@ -88,6 +88,7 @@ export class Supervisor extends Context.Service<Supervisor, {
           step: Effect.Effect<unknown, E, R>,
           maxBackoff: Duration.Input = "5 seconds"
         ) {
+          yield* Metric.update(Metric.withAttributes(failedSteps, { part }), 0)
           const attempt = Effect.exit(step).pipe(
             Effect.flatMap((exit) =>
               Exit.isSuccess(exit)

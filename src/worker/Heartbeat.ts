@@ -4,6 +4,7 @@
  */
 import { Effect, Latch } from "effect"
 import { StoreError } from "../domain/Errors.ts"
+import type { Recorder } from "../observability/Metrics.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { ClaimRef, ExtendAnswer, TaskStore } from "../store/TaskStore.ts"
 import type { Attempts } from "./Attempts.ts"
@@ -18,6 +19,7 @@ export const start = Effect.fnUntraced(function*(options: {
   readonly supervisor: Supervisor["Service"]
   readonly attempts: Attempts
   readonly deadlines: Deadlines
+  readonly recorder: Recorder
   readonly leaseForMs: number
 }) {
   const hurry = Latch.makeUnsafe(false)
@@ -31,7 +33,10 @@ export const start = Effect.fnUntraced(function*(options: {
         for (const [index, attempt] of attempts.entries()) {
           const answer = answers[index]
           if (answer === "lost") {
-            if (!attempt.isLostByBeingDone()) options.deadlines.stop(attempt, "lost")
+            if (attempt.isLostByBeingDone()) continue
+            // It may go on for a while, and is found lost again
+            if (attempt.reason === undefined) options.recorder.lost(attempt.type)
+            options.deadlines.stop(attempt, "lost")
           } else if (answer === "cancel") options.deadlines.stop(attempt, "cancelled")
         }
       }

@@ -33,7 +33,10 @@ export const endsOf = (
   batch.forEach((ending, index) => {
     if (answers[index] === "stale") return
     const { endedAt, startedAt, type } = ending.attempt
-    ends.push({ type, outcome: kept(ending, answers[index]), durationMs: endedAt - startedAt })
+    const { settlement } = ending
+    const outcome = kept(ending, answers[index])
+    const kind = outcome !== "Complete" && "failure" in settlement ? settlement.failure.kind : undefined
+    ends.push({ type, outcome, durationMs: endedAt - startedAt, kind })
   })
   return ends
 }

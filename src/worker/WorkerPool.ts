@@ -174,7 +174,11 @@ const startClaiming = Effect.fnUntraced(
       // A hint may be late, and the attempt that runs now a later one, which is not to be cancelled: the store is asked
       else if (hint._tag === "Cancel" && attempts.hasAny(hint.ids)) beatNow()
     })
-    yield* registry.onChange(pool.lookForWork)
+    recorder.expects(registry.types())
+    yield* registry.onChange(() => {
+      recorder.expects(registry.types())
+      pool.lookForWork()
+    })
     yield* Claimer.start({
       store: pool.store,
       supervisor: pool.supervisor,
@@ -236,7 +240,7 @@ const startWatching = Effect.fnUntraced(function*({ attempts, clock, leaseForMs,
     yield* pool.log.abandoned(attempt)
   })
   const deadlines = yield* Deadlines.start({ supervisor, clock, attempts, abandon })
-  const beatNow = yield* Heartbeat.start({ store, supervisor, attempts, deadlines, leaseForMs })
+  const beatNow = yield* Heartbeat.start({ ...pool, store, supervisor, attempts, deadlines, leaseForMs })
   return { abandon, deadlines, beatNow }
 })
 
