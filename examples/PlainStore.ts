@@ -61,6 +61,7 @@ import {
   Settlement,
   startOf,
   type StoredRecord,
+  StoredType,
   type StoreServices,
   type StoreSettings,
   type Stranded,
@@ -242,7 +243,7 @@ class Tasks {
   /** The task that has a key: the latest one, if earlier ones have let go of it. */
   ownerOf(type: string, key: string): TaskRecord | undefined {
     const task = this.byId.get(this.owners.get(keyName(type, key)) ?? "")
-    return task?.key === key && task.type === type ? task : undefined
+    return task?.key === key && keyName(task.type, key) === keyName(type, key) ? task : undefined
   }
 
   /** Stores all tasks of a group or none. */
@@ -323,7 +324,7 @@ class Tasks {
       this.startable(
         ({ queue, type }) =>
           types.includes(type) && queues?.includes(queue) !== false && !except.includes(queue) &&
-          !this.isPaused(Gates.pausedQueueKind, queue) && !this.isPaused(Gates.pausedTypeKind, type),
+          !this.isPaused(Gates.pausedQueueKind, queue) && !this.isPaused(Gates.pausedTypeKind, StoredType.typeOf(type)),
         most,
         now,
         (task) => this.begin(task, instance, leaseForMs, now)

@@ -6,10 +6,8 @@
  * const SendEmail = Task.make("email", {
  *   payload: { to: Schema.String, subject: Schema.String },
  *   success: Schema.Struct({ messageId: Schema.String }),
- *   retry: { times: 5, schedule: Schedule.exponential("1 second") },
- *   timeout: "30 seconds"
+ *   retry: { times: 5, schedule: Schedule.exponential("1 second") }
  * })
- *
  * const SendEmailLive = SendEmail.toLayer(({ to, subject }) => Effect.succeed({ messageId: `${to}/${subject}` }))
  *
  * const program = Effect.gen(function*() {
@@ -29,6 +27,7 @@ import type { RetryPolicy } from "./domain/RetryPolicy.ts"
 import type { StepSettings } from "./domain/StepOptions.ts"
 import * as TaskDefinition from "./domain/TaskDefinition.ts"
 import type * as Timetable from "./domain/Timetable.ts"
+import type { Versions } from "./domain/Versions.ts"
 import { given, type GivenLimits } from "./Limit.ts"
 import { type EnqueueOptions, fromPayload, refuseOptions, type Submission } from "./queue/Submission.ts"
 import * as Handle from "./queue/TaskHandle.ts"
@@ -168,6 +167,8 @@ export interface Options<
 > {
   /** A schema, or the fields of a struct. Default: nothing. */
   readonly payload?: Payload | undefined
+  /** The versions of the payload before this one. See `Versions`. Default: this is the first. */
+  readonly earlier?: Versions<ToSchema<Payload>["Type"]> | undefined
   /** Default: nothing. */
   readonly success?: Success | undefined
   /** The failure that handlers may end with and that reaches the callers that await the result. Default: none. */
@@ -205,6 +206,7 @@ export interface Options<
 
 const names: Bounds.Names<Options<any, any, any>> = {
   payload: 1,
+  earlier: 1,
   success: 1,
   error: 1,
   queue: 1,

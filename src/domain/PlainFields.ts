@@ -1,6 +1,8 @@
 /** Payloads that are given as a schema, or as the fields of a struct. */
 import { Schema } from "effect"
-import type { PlainSchema } from "./TaskDefinition.ts"
+
+/** A schema that needs no services to decode or encode. */
+export interface PlainSchema<out T = any, out E = any> extends Schema.ConstraintCodec<T, E, never, never> {}
 
 /** The fields of a payload that is a struct. */
 export interface PlainFields {

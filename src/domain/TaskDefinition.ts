@@ -1,19 +1,21 @@
 /**
  * A task type as data: its name, its schemas, and how it is run. `Task.make` adds `enqueue` and `toLayer`.
  */
-import { Duration, Effect, Exit, Schema, SchemaAST } from "effect"
+import { Duration, Effect, Schema } from "effect"
 import * as Bounds from "./Bounds.ts"
 import type * as Breaker from "./Breaker.ts"
-import * as JsonText from "./JsonText.ts"
 import * as LimitRule from "./LimitRule.ts"
+import type { PlainSchema } from "./PlainFields.ts"
 import { bound as priorityBound, type PriorityInput, toNumber } from "./Priority.ts"
 import type { RetryPolicy, RetryRule } from "./RetryPolicy.ts"
 import * as StepOptions from "./StepOptions.ts"
+import * as StoredType from "./StoredType.ts"
+import * as TaskCodec from "./TaskCodec.ts"
 import * as UniqueRule from "./UniqueRule.ts"
-import * as UnknownFields from "./UnknownFields.ts"
+import type { Versions } from "./Versions.ts"
 
-/** A schema that needs no services to decode or encode. */
-export interface PlainSchema<out T = any, out E = any> extends Schema.ConstraintCodec<T, E, never, never> {}
+export type { PlainSchema } from "./PlainFields.ts"
+export type { TaskCodec } from "./TaskCodec.ts"
 
 /** A field of a payload that may be left out, and what holds then, as it is written in JSON. */
 export const withDefault = <S extends PlainSchema>(schema: S, value: S["Encoded"]) =>
@@ -23,6 +25,8 @@ export const withDefault = <S extends PlainSchema>(schema: S, value: S["Encoded"
 export interface AnyTaskDefinition {
   readonly type: string
   readonly payload: PlainSchema
+  /** The version of its payloads: 1, or one more than the last of the earlier ones. */
+  readonly version: number
   readonly success: PlainSchema
   readonly error: PlainSchema
   /** Where its tasks wait; pausing and ordering are per queue. */
@@ -48,7 +52,7 @@ export interface AnyTaskDefinition {
   /** One line for people: shown in the API's reference. */
   readonly description: string | undefined
   /** JSON texts from and to values; compiled once per definition. */
-  readonly codec: TaskCodec<any, any, any>
+  readonly codec: TaskCodec.TaskCodec<any, any, any>
 }
 
 /** A task type: what it takes, gives and fails with, and how it is run. */
@@ -67,7 +71,7 @@ export interface TaskDefinition<
   readonly retry: RetryPolicy<Error["Type"]>
   readonly limits: ReadonlyArray<LimitRule.LimitRule<Payload["Type"]>>
   readonly breakers: ReadonlyArray<Breaker.Rule<Payload["Type"]>>
-  readonly codec: TaskCodec<Payload["Type"], Success["Type"], Error["Type"]>
+  readonly codec: TaskCodec.TaskCodec<Payload["Type"], Success["Type"], Error["Type"]>
 }
 
 /** The options of a definition, with every default left out. */
@@ -77,6 +81,7 @@ export interface Options<
   Error extends PlainSchema
 > extends LimitRule.Options<Payload["Type"]> {
   readonly payload: Payload
+  readonly earlier?: Versions<Payload["Type"]> | undefined
   readonly success: Success
   readonly error: Error
   readonly queue?: string | undefined
@@ -106,6 +111,7 @@ export const make = <
   return {
     type,
     payload: options.payload,
+    version: options.earlier?.version ?? 1,
     success: options.success,
     error: options.error,
     queue: options.queue ?? defaultQueue,
@@ -120,19 +126,30 @@ export const make = <
     breakers: options.breakers ?? [],
     steps: StepOptions.of(options.steps),
     description: options.description,
-    codec: makeCodec(options.payload, options.success, options.error)
+    codec: TaskCodec.make(options.payload, options.success, options.error, options.earlier)
   }
 }
 
 const ruleNames: Bounds.Names<RetryRule<never>> = { times: 1, schedule: 1, maxDelay: 1 }
 const policyNames: Bounds.Names<RetryPolicy<never>> = { ...ruleNames, byTag: 1, retryable: 1 }
 
+const typeName: Bounds.Bound<string> = {
+  expected: `${Bounds.name.expected}, nor U+001F`,
+  accepts: (name) => Bounds.name.accepts(name) && !name.includes(StoredType.mark)
+}
+
+const someVersions: Bounds.Bound<Versions<any>> = {
+  expected: "versions, made with Versions.first or Versions.from",
+  accepts: (earlier: Partial<Versions<any>> | null) => typeof earlier?.decode === "function"
+}
+
 const demandBounds = (
   type: string,
-  { expiresIn, idempotencyKey, priority, queue, retry, startWithin, timeout, unique }: Options<any, any, any>
+  { earlier, expiresIn, idempotencyKey, priority, queue, retry, startWithin, timeout, unique }: Options<any, any, any>
 ): void => {
   UniqueRule.demand(unique, idempotencyKey !== undefined)
-  Bounds.demand("type", Bounds.name, type)
+  Bounds.demand("type", typeName, type)
+  Bounds.demand("earlier", someVersions, earlier)
   Bounds.demand("queue", Bounds.name, queue)
   Bounds.demand("priority", priorityBound, priority)
   Bounds.demand("timeout", Bounds.timeout, timeout)
@@ -151,117 +168,5 @@ const demandBounds = (
     Bounds.demandKnown(rule, name === "retry" ? policyNames : ruleNames, `${name}.`)
     Bounds.demand(`${name}.times`, Bounds.retries, times)
     Bounds.demand(`${name}.maxDelay`, Bounds.delay, maxDelay)
-  }
-}
-
-/**
- * How a definition's values become JSON texts and come back. What is encoded is proven to be JSON within its bounds;
- * whatever else a value is, and whatever an encoder throws, is a failure with a readable issue. Encoders are methods, so
- * that every definition is also an {@link AnyTaskDefinition}.
- */
-export interface TaskCodec<Payload, Success, Error> {
-  /** Fails with each field that the schema does not know: a program would else lose it without a word. */
-  encodePayload(payload: Payload): Exit.Exit<string, Schema.SchemaError>
-  /** Checks a payload that is JSON already, on its way in: fails with each field that the schema does not know. */
-  readonly checkPayload: (json: Schema.Json) => Exit.Exit<Payload, Schema.SchemaError>
-  /** Reads a stored payload. Unknown fields are ignored: tasks of an older definition stay runnable. */
-  readonly decodePayload: (text: string) => Exit.Exit<Payload, Schema.SchemaError>
-  /** The same of a payload that is parsed already. */
-  readonly readPayload: (json: Schema.Json) => Exit.Exit<Payload, Schema.SchemaError>
-  encodeSuccess(success: Success): Exit.Exit<string, Schema.SchemaError>
-  readonly decodeSuccess: (text: string) => Exit.Exit<Success, Schema.SchemaError>
-  readonly readSuccess: (json: Schema.Json) => Exit.Exit<Success, Schema.SchemaError>
-  encodeError(error: Error): Exit.Exit<Schema.Json, Schema.SchemaError>
-  readonly decodeError: (error: Schema.Json) => Exit.Exit<Error, Schema.SchemaError>
-}
-
-const toText = (
-  encode: (input: unknown) => Exit.Exit<unknown, Schema.SchemaError>,
-  value: unknown,
-  maxBytes: number
-): Exit.Exit<string, Schema.SchemaError> => {
-  const encoded = JsonText.guarded(() => encode(value))
-  return Exit.isSuccess(encoded) ? JsonText.encode(encoded.value, maxBytes) : Exit.failCause(encoded.cause)
-}
-
-/** Reads a JSON text; one that is none fails as any other value that does not fit. */
-const decodeText = <A>(
-  decode: (input: unknown) => Exit.Exit<A, Schema.SchemaError>,
-  json: string
-): Exit.Exit<A, Schema.SchemaError> => {
-  let value: unknown
-  try {
-    value = JSON.parse(json)
-  } catch (cause) {
-    const { message } = cause as SyntaxError
-    return JsonText.unfit(`Expected a JSON text: ${message}`)
-  }
-  return decode(value)
-}
-
-/** All that is wrong with a payload, unknown fields included; or in a large one, which can be wrong everywhere, the first. */
-const strict = (value: unknown): SchemaAST.ParseOptions => ({
-  onExcessProperty: "error",
-  errors: partsIn(value, maxSearchedParts) < maxSearchedParts ? "all" : "first"
-})
-
-/** Values inside a value, counted so far, in which all that is wrong is looked for. */
-const maxSearchedParts = 1000
-
-/** How many values are inside a value, as far as `max`. */
-const partsIn = (value: unknown, max: number): number => {
-  const waiting = [value]
-  let parts = 0
-  while (waiting.length > 0 && parts < max) {
-    const next = waiting.pop()
-    parts++
-    if (typeof next !== "object" || next === null) continue
-    if (Array.isArray(next) && next.length > max) return max
-    for (const key in next) {
-      if (waiting.push((next as Record<string, unknown>)[key]) > max) return max
-    }
-  }
-  return parts
-}
-
-/** Parses quickly, and a second time and strictly where that may find more. */
-const closed = <A>(
-  parse: (input: unknown, options?: SchemaAST.ParseOptions) => Exit.Exit<A, Schema.SchemaError>,
-  hasNoUnknownField: UnknownFields.Look
-) =>
-(input: unknown): Exit.Exit<A, Schema.SchemaError> => {
-  const exit = parse(input)
-  return Exit.isSuccess(exit) && hasNoUnknownField(input) ? exit : parse(input, strict(input))
-}
-
-/** Plain JSON, whatever it was made of: nothing that could throw or change when a store reads it. */
-const toJson = (text: string): Schema.Json => JSON.parse(text) as Schema.Json
-
-const makeCodec = (
-  payload: PlainSchema,
-  success: PlainSchema,
-  error: PlainSchema
-): TaskCodec<any, any, any> => {
-  const ofPayload = Schema.toCodecJson(payload)
-  const ofSuccess = Schema.toCodecJson(success)
-  const ofError = Schema.toCodecJson(error)
-  const encodePayload = closed(
-    Schema.encodeUnknownExit(ofPayload),
-    UnknownFields.lookFor(SchemaAST.toType(ofPayload.ast))
-  )
-  const decodePayload = Schema.decodeUnknownExit(ofPayload)
-  const encodeSuccess = Schema.encodeUnknownExit(ofSuccess)
-  const decodeSuccess = Schema.decodeUnknownExit(ofSuccess)
-  const encodeError = Schema.encodeUnknownExit(ofError)
-  return {
-    checkPayload: closed(decodePayload, UnknownFields.lookFor(SchemaAST.toEncoded(ofPayload.ast))),
-    encodePayload: (value) => toText(encodePayload, value, Bounds.maxPayloadBytes),
-    decodePayload: (json) => decodeText(decodePayload, json),
-    readPayload: decodePayload,
-    encodeSuccess: (value) => toText(encodeSuccess, value, Bounds.maxResultBytes),
-    decodeSuccess: (json) => decodeText(decodeSuccess, json),
-    readSuccess: decodeSuccess,
-    encodeError: (value) => Exit.map(toText(encodeError, value, Infinity), toJson),
-    decodeError: Schema.decodeUnknownExit(ofError)
   }
 }

@@ -84,6 +84,8 @@ export const historyOf = (
 export interface NewTask extends Gated {
   readonly id: string
   readonly type: string
+  /** The version of the type's payload that it holds. Left out for the first; drivers have it in the type, see `StoredType`. */
+  readonly version?: number | undefined
   readonly queue: string
   /** JSON text. */
   readonly payload: string
@@ -170,6 +172,7 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
   return {
     id: task.id,
     type: task.type,
+    ...(task.version === undefined ? {} : { version: task.version }),
     queue: task.queue,
     payload: task.payload,
     priority: task.priority,

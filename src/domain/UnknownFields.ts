@@ -5,7 +5,7 @@
  * long. Nearly all payloads have no such fields, so they are looked at here first; only where this look is not sure does
  * the parser have to search.
  */
-import { SchemaAST } from "effect"
+import { Exit, type Schema, SchemaAST } from "effect"
 
 /** Whether a value that fits its schema surely has no unknown field. `false` means that it may have some. */
 export type Look = (value: unknown) => boolean
@@ -70,4 +70,41 @@ const ofSuspend = (ast: SchemaAST.Suspend, known: Map<SchemaAST.AST, Look>): Loo
   const look: Look = (value) => (inner ??= compile(ast.thunk(), known))(value)
   known.set(ast, look)
   return look
+}
+
+/** All that is wrong with a payload, unknown fields included; or in a large one, which can be wrong everywhere, the first. */
+const strict = (value: unknown): SchemaAST.ParseOptions => ({
+  onExcessProperty: "error",
+  errors: partsIn(value, maxSearchedParts) < maxSearchedParts ? "all" : "first"
+})
+
+/** Values inside a value, counted so far, in which all that is wrong is looked for. */
+const maxSearchedParts = 1000
+
+/** How many values are inside a value, as far as `max`. */
+const partsIn = (value: unknown, max: number): number => {
+  const waiting = [value]
+  let parts = 0
+  while (waiting.length > 0 && parts < max) {
+    const next = waiting.pop()
+    parts++
+    if (typeof next !== "object" || next === null) continue
+    if (Array.isArray(next) && next.length > max) return max
+    for (const key in next) {
+      if (waiting.push((next as Record<string, unknown>)[key]) > max) return max
+    }
+  }
+  return parts
+}
+
+/** Parses quickly, and a second time and strictly where that may find more. The side is the one that the input is on. */
+export const closed = <A>(
+  parse: (input: unknown, options?: SchemaAST.ParseOptions) => Exit.Exit<A, Schema.SchemaError>,
+  side: SchemaAST.AST
+): (input: unknown) => Exit.Exit<A, Schema.SchemaError> => {
+  const hasNoUnknownField = lookFor(side)
+  return (input) => {
+    const exit = parse(input)
+    return Exit.isSuccess(exit) && hasNoUnknownField(input) ? exit : parse(input, strict(input))
+  }
 }

@@ -1,5 +1,5 @@
 /**
- * The store of an engine: hints tell of what is changed in it, and there is a record of what happens. Events are made where
+ * The store of an engine: its tasks have versions, hints tell of what is changed in it, and there is a record of what happens. Events are made where
  * the store has acknowledged what they tell of, so a caller need not think of them. What happens in an application's
  * transaction has happened when that is committed.
  */
@@ -14,6 +14,7 @@ import { EventLog } from "../store/EventLog.ts"
 import { announcing, announcingRecords, Notifier } from "../store/Notifier.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import { type ClaimAnswer, type EnqueueAnswer, type Rescued, TaskStore } from "../store/TaskStore.ts"
+import { versioned, versionedRecords } from "../store/Versioned.ts"
 import * as EventRecorder from "./EventRecorder.ts"
 import { stepOf } from "./LifeOrder.ts"
 import {
@@ -44,7 +45,10 @@ export const layer: Layer.Layer<
     const store = yield* TaskStore
     const log = yield* EventLog
     const { publish } = yield* Notifier
-    const own = yield* StoreMetrics.measured({ tasks: store, records: yield* RecordStore })
+    const own = yield* StoreMetrics.measured({
+      tasks: versioned(store),
+      records: versionedRecords(yield* RecordStore)
+    })
     const { records, tasks } = log === EventLog.none
       ? own
       : recorded(own, yield* EventRecorder.make(log), yield* Clock.Clock)

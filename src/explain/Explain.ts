@@ -22,6 +22,7 @@ import { DateTime, Duration, Effect, Option } from "effect"
 import * as DurationText from "../domain/DurationText.ts"
 import { type StoreError, TaskNotFound } from "../domain/Errors.ts"
 import { utc } from "../domain/StoredTime.ts"
+import { versionsIn } from "../domain/StoredType.ts"
 import { retryCount, type TaskRecord } from "../domain/TaskRecord.ts"
 import { isFinished, type TaskState } from "../domain/TaskState.ts"
 import type { InstanceRecord, InstanceStore, Roll } from "../store/InstanceStore.ts"
@@ -113,7 +114,7 @@ export const explain = Effect.fnUntraced(function*(
     reasons.push({ code: "queue_paused", ...facts })
   }
   reasons.push(...yield* Effect.provideService(gateReasons(tasks, task, roll.now), RecordStore, records))
-  if (able.length === 0) reasons.push(noHandler(task, roll.instances.length))
+  if (able.length === 0) reasons.push(noHandler(task, roll.instances))
   if (reasons.length === 0) reasons.push(yield* behind(tasks, task, able))
   const deadline = deadlineOf(task, roll.now)
   return { id, state, summary: reasons[0]!.text, reasons, deadline, mayStartAt: mayStartAt(reasons, now), now }
@@ -164,24 +165,36 @@ const deadlineOf = ({ startBy }: TaskRecord, now: number): Deadline | null => {
   return { text, startBy: utc(startBy), lateMs }
 }
 
-const noHandler = ({ queue, type }: TaskRecord, instances: number): Reason => {
-  const name = `type ${JSON.stringify(type)} in the queue ${JSON.stringify(queue)}`
+const noHandler = ({ queue, type, version }: TaskRecord, living: ReadonlyArray<InstanceRecord>): Reason => {
+  const instances = living.length
+  const earlier = versionsOf(living, type)
+  const name = `${version === undefined ? "" : `version ${version} of the `}type ${JSON.stringify(type)} in the queue ${
+    JSON.stringify(queue)
+  }`
   const text = instances === 0
     ? `No instance is running, so nothing handles the ${name}.`
     : instances === 1
-    ? `The one running instance does not handle the ${name}.`
-    : `None of ${instances} running instances handles the ${name}.`
+    ? `The one running instance does not handle the ${name}${earlier}.`
+    : `None of ${instances} running instances handles the ${name}${earlier}.`
   return { code: "no_handler", text, instances }
+}
+
+/** What the instances know that handle a type, but not the version of a task. */
+const versionsOf = (living: ReadonlyArray<InstanceRecord>, type: string): string => {
+  const newest = living.map(({ types }) => versionsIn(types, type).at(-1)).filter((version) => version !== undefined)
+  return newest.length === 0
+    ? ""
+    : `: the newest that one handles is ${Math.max(...newest)}. The task waits for a program that knows its version`
 }
 
 const behind = Effect.fnUntraced(function*(
   tasks: TaskStore["Service"],
-  { gate, queue, state, type }: TaskRecord,
+  { gate, queue, state, type, version }: TaskRecord,
   able: ReadonlyArray<InstanceRecord>
 ): Effect.fn.Return<Reason, StoreError> {
   const { lanes } = yield* tasks.laneCounts({ queue, limit: maxTypes })
   // One that has become due counts as scheduled until the next claim, and what was pending may run by now
-  const due = lanes.find((lane) => lane.type === type)?.pending ?? 0
+  const due = lanes.find((lane) => lane.type === type && lane.version === (version ?? 1))?.pending ?? 0
   const pending = state === "scheduled" ? due + 1 : Math.max(1, due)
   const taking = able.filter(({ sizing }) => sizing?.draining !== true)
   const slots = taking.reduce((sum, { capacity }) => sum + capacity, 0)

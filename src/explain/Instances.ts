@@ -1,11 +1,16 @@
 /** What instances can run, and have room for, by what they said last. */
+import { storedTypeOf } from "../domain/StoredType.ts"
 import type { InstanceRecord, QueueShare } from "../store/InstanceStore.ts"
 
-/** Whether an instance handles a type, and works on its queue. */
+/** Whether an instance handles a type in a version, and works on its queue. */
 export const canRun = (
   { queues, types }: InstanceRecord,
-  { queue, type }: { readonly queue: string; readonly type: string }
-): boolean => types.includes(type) && (queues.length === 0 || queues.includes(queue))
+  { queue, type, version }: {
+    readonly queue: string
+    readonly type: string
+    readonly version?: number | undefined
+  }
+): boolean => types.includes(storedTypeOf(type, version)) && (queues.length === 0 || queues.includes(queue))
 
 /** What a queue has of an instance's slots, if they are shared. */
 export const shareOf = ({ shares }: InstanceRecord, queue: string): QueueShare | undefined =>

@@ -177,17 +177,19 @@ const typePaused = (type: string, pause: Paused, now: number) => ({
 })
 
 /** Notes what keeps a queue's tasks of a type from the slots of instances. Answers whether anything does. */
-const noteSlots = (living: ReadonlyArray<InstanceRecord>, { pending, queue, type }: LaneCounts, add: Add): boolean => {
-  const able = living.filter((instance) => canRun(instance, { queue, type }))
+const noteSlots = (living: ReadonlyArray<InstanceRecord>, lane: LaneCounts, add: Add): boolean => {
+  const { pending, queue, type, version = 1 } = lane
+  const able = living.filter((instance) => canRun(instance, lane))
   if (able.length === 0) {
-    add(`handler ${type}`, pending, () => ({
+    const shown = version === 1 ? quoted(type) : `${quoted(type)} in version ${version}`
+    add(`handler ${type} ${version}`, pending, () => ({
       code: "no_handler",
       text: living.length === 0
         ? "No instance is running."
-        : `No running instance handles the type ${quoted(type)} in the queue ${quoted(queue)}.`,
+        : `No running instance handles the type ${shown} in the queue ${quoted(queue)}.`,
       action: living.length === 0
         ? "Start an instance: taskforge work"
-        : `Start an instance that handles ${quoted(type)}, and works on ${quoted(queue)}`
+        : `Start an instance that handles ${shown}, and works on ${quoted(queue)}`
     }))
     return true
   }

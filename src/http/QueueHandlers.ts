@@ -1,5 +1,5 @@
 /** The endpoints of tasks, queues and types: thin doors into the `TaskQueue`. */
-import { Context, type Duration, Effect, Exit, Option, type Schema } from "effect"
+import { Context, type Duration, Effect, Exit, Option } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Bounds from "../domain/Bounds.ts"
@@ -78,7 +78,7 @@ export const tasks = HttpApiBuilder.group(
 
     const reschedule = (id: string) =>
       Effect.fnUntraced(function*(change: typeof RescheduleJson.Type) {
-        const { delay, payload, priority, run_at: runAt, start_within: startWithin } = change
+        const { delay, payload, priority, run_at: runAt, start_within: startWithin, version } = change
         const { type } = yield* queue.get(id)
         const definition = catalog.find(type)
         if (payload !== undefined && definition === undefined) {
@@ -86,7 +86,7 @@ export const tasks = HttpApiBuilder.group(
         }
         const submission = payload === undefined || definition === undefined
           ? undefined
-          : yield* fromJson(definition, payload, {}, 0)
+          : yield* fromJson(definition, payload, {}, 0, version)
         yield* Effect.catchTag(
           queue.reschedule(id, { delay, payload: submission, priority, runAt, startWithin }),
           "InvalidOption",
@@ -244,20 +244,20 @@ const toSubmission = (
     startWithin: task.start_within,
     queue: task.queue
   }
-  return submissionOf(definition, task.payload, options, index)
+  return submissionOf(definition, task, options, index)
 }
 
 /** A submission with the payload of a request, which may leave it out. */
 export const submissionOf = (
   definition: AnyTaskDefinition,
-  payload: Schema.Json | undefined,
+  { payload, version }: Pick<NewTaskJson, "payload" | "version">,
   options: EnqueueOptions,
   index: number
 ): Exit.Exit<Submission, InvalidPayload> => {
-  const submission = fromJson(definition, payload === undefined ? {} : payload, options, index)
+  const submission = fromJson(definition, payload === undefined ? {} : payload, options, index, version)
   // A type that takes nothing is encoded as null
   const nothing = payload === undefined && Exit.isFailure(submission)
-    ? fromJson(definition, null, options, index)
+    ? fromJson(definition, null, options, index, version)
     : submission
   return Exit.isSuccess(nothing) ? nothing : submission
 }

@@ -44,13 +44,13 @@ export const schedules = HttpApiBuilder.group(
     const catalog = yield* TaskCatalog
 
     const scheduledOf = Effect.fnUntraced(function*(json: SchedulesApi.NewScheduleJson) {
-      const { payload, type } = json.task
+      const { type } = json.task
       const definition = catalog.find(type)
       if (definition === undefined) return yield* new UnknownTaskType({ type, known: catalog.types, index: 0 })
       const options = SchedulesApi.optionsOf(json)
       const scheduled: Scheduled = {
         timetable: SchedulesApi.timetableOf(json),
-        submission: submissionOf(unkeyed(definition), payload, ScheduleOptions.ofTasks(options), 0),
+        submission: submissionOf(unkeyed(definition), json.task, ScheduleOptions.ofTasks(options), 0),
         options
       }
       // before the timetable, as the schedules do

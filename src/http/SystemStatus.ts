@@ -3,6 +3,7 @@ import { Clock, Context, DateTime, Duration, Effect, Layer, Option } from "effec
 import { HttpApiBuilder } from "effect/http-api"
 import type { StoreError } from "../domain/Errors.ts"
 import { utc, utcNow } from "../domain/StoredTime.ts"
+import * as StoredType from "../domain/StoredType.ts"
 import type { Cause } from "../explain/Verdict.ts"
 import * as StoreWatch from "../maintenance/StoreWatch.ts"
 import { Supervisor, type Trouble } from "../observability/Supervisor.ts"
@@ -203,14 +204,17 @@ const findStranded = Effect.fnUntraced(function*(
   if (pending === 0 && scheduled === 0) return []
   const { instances, now } = yield* queue.instances
   const taking = instances.filter(({ sizing }) => !sizing.draining)
-  const runnable = taking.map(({ queues, types }) => ({ types, queues: queues.length === 0 ? undefined : queues }))
+  const runnable = taking.map(({ queues, types, versions }) => ({
+    types: types.flatMap((type) => StoredType.upTo(type, versions[type] ?? 1)),
+    queues: queues.length === 0 ? undefined : queues
+  }))
   const stranded = yield* store.stranded(runnable, maxNamed)
   return stranded.filter(({ since }) => DateTime.toEpochMillis(now) - since >= patienceMs)
 })
 
 /** What health says of tasks that no instance can run. */
-const troubleOf = ({ queue, since, type }: Stranded): Omit<Trouble, "reason"> => ({
-  part: `no instance for ${type} in queue ${queue}`,
+const troubleOf = ({ queue, since, type, version }: Stranded): Omit<Trouble, "reason"> => ({
+  part: `no instance for ${type}${version === undefined ? "" : ` in version ${version}`} in queue ${queue}`,
   since: utc(since),
   failures: 1,
   advice: `start an instance that runs ${type} and works on the queue ${queue}, or cancel its tasks`

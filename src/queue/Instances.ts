@@ -3,6 +3,7 @@ import { type DateTime, Duration, Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { InstanceNotFound, InvalidOption, type StoreError } from "../domain/Errors.ts"
 import { utc } from "../domain/StoredTime.ts"
+import * as StoredType from "../domain/StoredType.ts"
 import * as InstanceSettings from "../store/InstanceSettings.ts"
 import type { InstanceRecord, InstanceStore, QueueShare, Roll, RunningTask, Sizing } from "../store/InstanceStore.ts"
 import { RecordStore } from "../store/RecordStore.ts"
@@ -22,6 +23,8 @@ export interface LivingInstance
   readonly seenAt: DateTime.Utc
   readonly running: ReadonlyArray<RunningNow>
   readonly sizing: Sizing
+  /** The highest version of each type that it runs, of those whose payload has had several. */
+  readonly versions: Readonly<Record<string, number>>
   /** How its slots are shared among queues; none where they are not. */
   readonly shares: ReadonlyArray<QueueShare>
 }
@@ -105,11 +108,19 @@ export const make = (instances: InstanceStore["Service"], records: RecordStore["
 const sizingOf = ({ capacity, sizing }: InstanceRecord): Sizing =>
   sizing ?? { by: "start", min: null, max: capacity, draining: false }
 
+const versionsOf = (stored: ReadonlyArray<string>): Readonly<Record<string, number>> => {
+  // The highest comes last
+  const later = stored.map((one) => [StoredType.typeOf(one), StoredType.versionOf(one)] as const)
+  return Object.fromEntries(later.filter(([, version]) => version > 1).toSorted(([, a], [, b]) => a - b))
+}
+
 /** What a store answers, read. */
 const fromRoll = ({ instances, now }: Roll): LivingInstances => ({
   now: utc(now),
   instances: instances.map(({ load: _, ...instance }) => ({
     ...instance,
+    types: StoredType.namesOf(instance.types),
+    versions: versionsOf(instance.types),
     startedAt: utc(instance.startedAt),
     seenAt: utc(instance.seenAt),
     running: instance.running.map(({ forMs, ...task }) => ({ ...task, runningFor: Duration.millis(forMs) })),

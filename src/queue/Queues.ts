@@ -257,6 +257,7 @@ class Count {
   readonly types: Array<Stored & Pick<LaneCounts, "type">> = []
   unfinished: Stored = { scheduled: 0, pending: 0, running: 0, waitingSince: null }
   private typeCount = 0
+  private latest: string | undefined
   private readonly maxTypes: number
   private readonly behind: string | undefined
 
@@ -268,15 +269,29 @@ class Count {
 
   add({ pending, running, scheduled, type, waitingSince }: LaneCounts): void {
     const before = this.unfinished
-    this.typeCount++
     this.unfinished = {
       scheduled: before.scheduled + scheduled,
       pending: before.pending + pending,
       running: before.running + running,
       waitingSince: earliest(before.waitingSince, waitingSince)
     }
-    if (this.types.length < this.maxTypes && (this.behind === undefined || ByteOrder.compare(type, this.behind) > 0)) {
+    // Versions of a type follow one another, and are one
+    if (type !== this.latest) {
+      this.latest = type
+      this.typeCount++
+      if (this.types.length >= this.maxTypes) return
+      if (this.behind !== undefined && ByteOrder.compare(type, this.behind) <= 0) return
       this.types.push({ type, scheduled, pending, running, waitingSince })
+      return
+    }
+    const last = this.types.at(-1)
+    if (last?.type !== type) return
+    this.types[this.types.length - 1] = {
+      type,
+      scheduled: last.scheduled + scheduled,
+      pending: last.pending + pending,
+      running: last.running + running,
+      waitingSince: earliest(last.waitingSince, waitingSince)
     }
   }
 

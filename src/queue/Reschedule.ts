@@ -84,6 +84,7 @@ export const make = (store: TaskStore["Service"], rules: QueueLimits.Rules) =>
     const [answer] = yield* store.reschedule([{
       id,
       type: task.type,
+      version: task.version,
       queue: task.queue,
       ...(payload === undefined ? {} : yield* payloadOf(task, payload, rules)),
       ...(priority === undefined ? {} : { priority: Priority.toNumber(priority) }),
@@ -113,13 +114,17 @@ export const make = (store: TaskStore["Service"], rules: QueueLimits.Rules) =>
 /** A new payload with the gate that it makes, in the task's queue. */
 const payloadOf = Effect.fnUntraced(function*(
   task: TaskRecord,
-  { definition, gated, options, payload }: Submission,
+  { definition, gated, options, payload, version = 1 }: Submission,
   rules: QueueLimits.Rules
 ): Effect.fn.Return<Pick<RescheduleRequest, "payload" | "gate" | "costs">, InvalidOption> {
   const { key, queue, type } = task
   const refused = (found: string, expected: string) =>
     new InvalidOption({ option: "payload", found, expected, index: 0 })
   if (definition.type !== type) return yield* refused(`of type ${definition.type}`, `one of the task's type, ${type}`)
+  const { version: stored = 1 } = task
+  if (version !== stored) {
+    return yield* refused(`of version ${version}`, `one of the task's version, ${stored}: enqueue another task instead`)
+  }
   const made = keyOf(options)
   if (key !== null && made !== undefined && made !== key && isMade(task, definition, key)) {
     return yield* refused(
@@ -135,7 +140,7 @@ const payloadOf = Effect.fnUntraced(function*(
 const keyOf = ({ key, unique }: Submission["options"]): string | undefined => key ?? unique?.key
 
 /** Whether the key of a task is the one that its definition makes of its payload, and not one that it was given. */
-const isMade = ({ payload }: TaskRecord, definition: Submission["definition"], key: string): boolean => {
-  const before = fromJson(definition, JSON.parse(payload) as Schema.Json, {}, 0)
+const isMade = ({ payload, version }: TaskRecord, definition: Submission["definition"], key: string): boolean => {
+  const before = fromJson(definition, JSON.parse(payload) as Schema.Json, {}, 0, version)
   return Exit.isSuccess(before) && keyOf(before.value.options) === key
 }

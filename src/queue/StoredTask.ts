@@ -28,6 +28,7 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
   Omit<
     TaskRecord,
     | "seq"
+    | "version"
     | "hold"
     | "claim"
     | "gate"
@@ -48,6 +49,8 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
     | "history"
   >
 {
+  /** The version of its type's payload that it was stored with. */
+  readonly version: number
   readonly payload: Payload
   /** `None` until the task is completed. */
   readonly result: Option.Option<Success>
@@ -94,6 +97,7 @@ export const fromRecord = (record: Omit<TaskRecord, "seq">): StoredTask => {
   return {
     id: record.id,
     type: record.type,
+    version: record.version ?? 1,
     queue: record.queue,
     payload: JSON.parse(record.payload),
     priority: record.priority,

@@ -54,6 +54,8 @@ export interface EnqueueOptions {
 export interface Submission {
   readonly definition: AnyTaskDefinition
   readonly payload: string
+  /** The version that the payload is of; 1 when left out. */
+  readonly version?: number | undefined
   readonly options: EnqueueOptions
   /** What it must pass to start; nothing when left out. */
   readonly gated?: Gate.Gated | undefined
@@ -70,22 +72,29 @@ export const fromPayload = (
   if (none !== undefined) return Exit.fail(none)
   const encoded = definition.codec.encodePayload(payload)
   return Exit.isSuccess(encoded)
-    ? complete({ definition, payload: encoded.value, options }, payload, index)
+    ? complete({ definition, payload: encoded.value, ...versionOf(definition.version), options }, payload, index)
     : Exit.fail(invalid(definition, encoded, index))
 }
 
-/** Checks a payload that came as JSON, which may have no field that the definition does not know. */
+/** The first version is not said: most types have no other, and their tasks are as they always were. */
+const versionOf = (version: number): Pick<Submission, "version"> => version === 1 ? {} : { version }
+
+/**
+ * Checks a payload that came as JSON, which may have no field that the definition does not know. It may be of an earlier version, and is
+ * stored as it came.
+ */
 export const fromJson = (
   definition: AnyTaskDefinition,
   payload: Schema.Json,
   options: EnqueueOptions,
-  index: number
+  index: number,
+  version = 1
 ): Exit.Exit<Submission, InvalidPayload> => {
-  const decoded = definition.codec.checkPayload(payload)
+  const decoded = definition.codec.checkPayload(payload, version)
   if (Exit.isFailure(decoded)) return Exit.fail(invalid(definition, decoded, index))
   const text = withinBounds(definition, payload, index)
   return Exit.isSuccess(text)
-    ? complete({ definition, payload: text.value, options }, decoded.value, index)
+    ? complete({ definition, payload: text.value, ...versionOf(version), options }, decoded.value, index)
     : Exit.failCause(text.cause)
 }
 
@@ -249,7 +258,7 @@ const uniquenessOf = ({ unique }: EnqueueOptions): Pick<NewTask, "unique"> =>
 
 /** The record to store. */
 export const toNewTask = (
-  { definition, options, payload, ...submission }: Submission,
+  { definition, options, payload, version, ...submission }: Submission,
   id: string,
   defaults: { readonly maxRetries: number; readonly limits: QueueLimits.Rules }
 ): NewTask => {
@@ -259,6 +268,7 @@ export const toNewTask = (
     ...uniquenessOf(options),
     id,
     type: definition.type,
+    ...(version === undefined ? {} : { version }),
     queue,
     payload,
     priority: options.priority === undefined ? definition.priority : Priority.toNumber(options.priority),

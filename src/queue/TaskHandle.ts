@@ -116,7 +116,7 @@ const typed = Effect.fnUntraced(function*<Payload, Success, Error>(
       : Exit.map(orUnfit(id, codec.decodeError(error)), (error) => ({ ...failure, error }))
   return {
     ...task,
-    payload: yield* orUnfit(id, codec.readPayload(task.payload)),
+    payload: yield* orUnfit(id, codec.readPayload(task.payload, task.version)),
     result: Option.isNone(task.result)
       ? Option.none()
       : Option.some(yield* orUnfit(id, codec.readSuccess(task.result.value))),

@@ -8,6 +8,8 @@ import { type Entry, type Outcome, type StoredSchedule, taskOf } from "./StoredS
 /** The task that a schedule makes at each tick. */
 export interface ScheduledTask {
   readonly type: string
+  /** The version of the type that the payload is of. */
+  readonly version: number
   readonly queue: string
   readonly payload: Schema.Json
   readonly priority: number
@@ -119,6 +121,7 @@ export const viewOf = (schedule: StoredSchedule): ScheduleView => {
     description: Timetable.describe(timetable),
     task: {
       type: task.type,
+      version: task.version ?? 1,
       queue: task.queue,
       payload: JSON.parse(task.payload) as Schema.Json,
       priority: task.priority,

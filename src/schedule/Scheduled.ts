@@ -79,13 +79,14 @@ export const planOf = Effect.fnUntraced(function*(
     tooLarge(submission.payload)
   if (invalid !== undefined) return yield* invalid
   const timetable = yield* Effect.fromResult(Timetable.parse(scheduled.timetable))
-  const { delayMs: _delay, id: _id, runAt: _runAt, startWithinMs, unique, ...task } = toNewTask(
+  const { delayMs: _delay, id: _id, runAt: _runAt, startWithinMs, unique, version, ...task } = toNewTask(
     submission,
     "",
     defaults
   )
   // A field that earlier versions do not know changes the checksum of a plan only where it says something
   const more = {
+    ...(version === undefined ? {} : { version }),
     ...(startWithinMs === null ? {} : { startWithinMs }),
     ...(unique === undefined || unique === null ? {} : { unique })
   }

@@ -47,6 +47,8 @@ export type Entry = typeof Entry.Type
 /** What the tasks of a schedule are, besides their ids and times. */
 const Template = Schema.Struct({
   type: Schema.String,
+  /** Left out for the first. */
+  version: Schema.optionalKey(Schema.Int),
   queue: Schema.String,
   /** JSON text. */
   payload: Schema.String,

@@ -36,11 +36,11 @@ export class DriverMissing extends Schema.TaggedError<DriverMissing>()("DriverMi
 const maxAnswerTime = Duration.seconds(5)
 
 /** The driver of the store, open as long as its scope. */
-export const layer = (choice: Choice) => {
+export const layer = (choice: Choice, readOnly = false) => {
   const { headStart, maxCrashes, namespace, queueMaxSize, queueSize, store } = choice
   const answerWithin = Duration.min(maxAnswerTime, Duration.divideUnsafe(choice.lease, 3))
   const maxBytes = queueMaxSize === undefined ? undefined : queueMaxSize * 1024 * 1024
-  const shared = { capacity: queueSize, maxBytes, headStart, maxCrashes }
+  const shared = { capacity: queueSize, maxBytes, headStart, maxCrashes, readOnly }
   switch (store._tag) {
     case "Memory":
       return MemoryStore.layer(shared)

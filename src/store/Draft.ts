@@ -1,12 +1,13 @@
 /** What a group of new tasks makes of itself and of the stored tasks whose keys it has, before any of it is written. */
 import { sameJson } from "../domain/SameJson.ts"
 import { type Change, revise, stateAt } from "../domain/Settlement.ts"
+import { typeOf } from "../domain/StoredType.ts"
 import { dueAtOf, type NewTask, type TaskRecord } from "../domain/TaskRecord.ts"
 import * as Uniqueness from "../domain/Uniqueness.ts"
 import type { Accepted, EnqueueAnswer } from "./TaskStore.ts"
 
-/** An idempotency key with its type, as one text. */
-export const nameOf = (type: string, key: string): string => `${type}\u0000${key}`
+/** An idempotency key with its type, as one text: the same for all versions of the type. */
+export const nameOf = (type: string, key: string): string => `${typeOf(type)}\u0000${key}`
 
 /** The task that has a key. */
 export interface Owner extends Pick<NewTask, "id" | "payload"> {
@@ -150,7 +151,9 @@ export class Draft {
     }
     const decided = this.decide(task, current, current.hold, current.state, index)
     if (decided !== undefined) return decided
-    if (task.queue !== current.queue) return { _tag: "Conflict", index, key, id, state: current.state }
+    if (task.queue !== current.queue || task.type !== current.type) {
+      return { _tag: "Conflict", index, key, id, state: current.state }
+    }
     const { unique } = task
     const { costs, gate, payload } = task
     const change = revise(current, {
@@ -198,7 +201,7 @@ export class Draft {
     set: (merged: NewTask) => void
   ): Accepted | Conflict {
     const { costs, gate, payload, unique } = task
-    if (task.queue !== owner.queue) {
+    if (task.queue !== owner.queue || task.type !== owner.type) {
       return { _tag: "Conflict", index, key: task.key!, id: owner.id, state: this.stateOf(owner) }
     }
     const kept = owner.unique ?? { window: "kept", onConflict: "return", byMs: 0, maxMs: null }

@@ -51,10 +51,21 @@ export interface StoreSettings {
   readonly headStart?: Duration.Input | undefined
   /** Crashes before a task is quarantined; `-1` is unlimited. */
   readonly maxCrashes?: number | undefined
+  /**
+   * For programs that only read: opening makes and changes nothing, and a store that is not there, or has an earlier layout, is
+   * refused. Nothing may be enqueued or claimed. A store in memory is always new. Default `false`.
+   */
+  readonly readOnly?: boolean | undefined
 }
 
 /** The names of {@link StoreSettings}, which those of each driver add to. */
-export const settingNames: Bounds.Names<StoreSettings> = { capacity: 1, maxBytes: 1, headStart: 1, maxCrashes: 1 }
+export const settingNames: Bounds.Names<StoreSettings> = {
+  capacity: 1,
+  maxBytes: 1,
+  headStart: 1,
+  maxCrashes: 1,
+  readOnly: 1
+}
 
 /** Unfinished tasks that a store outside of the process accepts at most, unless configured. */
 export const defaultCapacity = 100_000
@@ -108,6 +119,15 @@ export const refuseLayout = (
   found <= latest ? undefined : new StoreIncompatible({
     reason: `${store} has layout ${found}, written by a newer version; this version knows layouts up to ${latest}. ` +
       `Upgrade this process, or give it ${instead}`
+  })
+
+/** Why a store is not opened for reading only: it would have to be made, or changed, first. */
+export const refuseReading = (store: string, found: number, latest: number): StoreIncompatible | undefined =>
+  found === latest ? undefined : new StoreIncompatible({
+    reason: found === 0
+      ? `${store} does not exist. Create it with: taskforge migrate`
+      : `${store} has layout ${found}, this version reads layout ${latest}, and reading changes nothing. ` +
+        "Bring it up to date with: taskforge migrate"
   })
 
 /**

@@ -4,6 +4,7 @@
  */
 import { Option, Schema } from "effect"
 import { type Bucket, type Holder, Limit, limitOf, type Pass } from "../domain/Gate.ts"
+import { typeOf } from "../domain/StoredType.ts"
 
 /** The kind of records of paused queues, whose ids are their names: see `PausedQueues`. */
 export const pausedQueueKind = "paused-queue"
@@ -67,7 +68,7 @@ export class Rules {
 
   readonly isPaused = (queue: string): boolean => this.of(pausedQueueKind).has(queue)
 
-  readonly isTypePaused = (type: string): boolean => this.of(pausedTypeKind).has(type)
+  readonly isTypePaused = (type: string): boolean => this.of(pausedTypeKind).has(typeOf(type))
 
   readonly isKeyPaused = (pass: Pass): boolean => this.of(pausedKeyKind).has(pass)
 

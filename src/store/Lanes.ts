@@ -7,6 +7,8 @@ import { OfType, type OrderedLane } from "./OrderedLane.ts"
 export interface LaneCounts {
   readonly queue: string
   readonly type: string
+  /** Of the type's payload, left out by drivers, which have it in the type: see `StoredType`. */
+  readonly version?: number | undefined
   /** Tasks that are due later, and those that have become due since the store was last asked for work. */
   readonly scheduled: number
   readonly pending: number
@@ -20,7 +22,11 @@ export interface LaneRange {
   /** Only those of this queue. */
   readonly queue?: string | undefined
   /** Only what comes after this queue or, with a type, after this type of it. */
-  readonly after?: { readonly queue: string; readonly type?: string | undefined } | undefined
+  readonly after?: {
+    readonly queue: string
+    readonly type?: string | undefined
+    readonly version?: number | undefined
+  } | undefined
   readonly limit: number
 }
 
@@ -48,6 +54,7 @@ export const startOf = ({ after, queue = "" }: LaneRange): readonly [queue: stri
 export interface Runnable {
   /** A paused queue gives nothing, nor does a paused type: see `PausedQueues` and `Gates`. */
   readonly queues?: ReadonlyArray<string> | undefined
+  /** As they are stored, each version of one by itself: see `StoredType`. */
   readonly types: ReadonlyArray<string>
 }
 

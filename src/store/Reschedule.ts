@@ -11,6 +11,7 @@ export interface RescheduleRequest
   readonly id: string
   /** Those that the task has: the gate was made for them. */
   readonly type: string
+  readonly version?: number | undefined
   readonly queue: string
 }
 

@@ -13,6 +13,8 @@
  * - Boundaries are inclusive: at `dueAt` a task is due, at `expiresAt` it has expired, at `leaseUntil` its lease has run
  *   out, and at the age that retention names a finished task goes.
  * - Repeating an `enqueue` (same ids), a `claim` (same nonce) or a `settle` (same claim) after a lost reply is safe.
+ * - A type may have a version behind a mark, see `StoredType`: it is a type of its own, but for keys, which are unique over all
+ *   versions, and for pauses, which hold for all.
  * - Sequence and claim numbers may have gaps; only their order means something.
  */
 import { Context, type Effect } from "effect"
@@ -76,6 +78,8 @@ export interface Expired {
 export interface Stranded {
   readonly queue: string
   readonly type: string
+  /** Of the type's payload, left out for the first. */
+  readonly version?: number | undefined
   /** When the first of them in the order of work became due. */
   readonly since: number
 }

@@ -32,6 +32,7 @@ export {
   TaskFailure,
   type TaskRecord
 } from "../domain/TaskRecord.ts"
+export * as StoredType from "../domain/StoredType.ts"
 export * as TaskState from "../domain/TaskState.ts"
 export { bytesOf, fitting, type Texts } from "./Admission.ts"
 export { type Admission, admit, Budget, offeredBytes, writtenBytes } from "./Admission.ts"

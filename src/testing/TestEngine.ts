@@ -18,6 +18,7 @@ import { Cause, Clock, Context, type DateTime, Duration, Effect, Exit, Layer, Sc
 import { TestClock } from "effect/testing"
 import type { InvalidPayload, StoreError } from "../domain/Errors.ts"
 import { utc } from "../domain/StoredTime.ts"
+import * as StoredType from "../domain/StoredType.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
 import * as Engine from "../engine/Engine.ts"
@@ -261,21 +262,28 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
   const drain = Effect.andThen(whileOpen(finishDue), drained)
 
   const ofType = (
-    type: string,
+    definition: AnyTaskDefinition,
     before: number | undefined
   ): Effect.Effect<ReadonlyArray<TaskRecord>, StoreError> =>
     Effect.flatMap(
-      store.list({ types: [type], limit: Number.MAX_SAFE_INTEGER, maxBytes: Infinity, before }),
+      store.list({
+        types: StoredType.upTo(definition.type, definition.version),
+        limit: Number.MAX_SAFE_INTEGER,
+        maxBytes: Infinity,
+        before
+      }),
       ({ next, tasks }) =>
-        next === undefined ? Effect.succeed(tasks) : Effect.map(ofType(type, next), (older) => [...tasks, ...older])
+        next === undefined
+          ? Effect.succeed(tasks)
+          : Effect.map(ofType(definition, next), (older) => [...tasks, ...older])
     )
 
   const enqueued = (task: AnyTaskDefinition) =>
     Effect.map(
-      ofType(task.type, undefined),
+      ofType(task, undefined),
       (tasks) =>
         tasks.toReversed().flatMap((record): ReadonlyArray<Enqueued<any>> => {
-          const payload = task.codec.decodePayload(record.payload)
+          const payload = task.codec.decodePayload(record.payload, StoredType.versionOf(record.type))
           const { id, key, priority, queue, state } = record
           const dueAt = utc(record.dueAt)
           return Exit.isSuccess(payload) ? [{ id, payload: payload.value, queue, priority, key, dueAt, state }] : []

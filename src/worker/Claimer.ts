@@ -96,8 +96,9 @@ export const start = Effect.fnUntraced(function*(options: {
     for (const task of held) {
       const handler = registry.find(task.type)
       // While the claim was on its way, the pool began to close or the handler's layer did.
-      if (handler === undefined || closing) orphans.push({ _tag: "Release", id: task.id, claim: task.claim })
-      else {
+      if (handler === undefined || closing || (task.version ?? 1) > handler.definition.version) {
+        orphans.push({ _tag: "Release", id: task.id, claim: task.claim })
+      } else {
         recorder.claimed(task.type, now - task.dueAt)
         if (task.startBy !== null) recorder.started(task.queue, task.type, now > task.startBy)
         load.claimed(load.waitForSlot(now - task.dueAt, since))

@@ -18,7 +18,7 @@ import type { TaskContext } from "./TaskContext.ts"
 /** The attempt itself: decodes the payload, runs the handler, and encodes its result as JSON text. */
 export const perform = (handler: Handler, attempt: Attempt): Effect.Effect<string, unknown, TaskContext> => {
   const { codec } = handler.definition
-  const payload = codec.decodePayload(attempt.task.payload)
+  const payload = codec.decodePayload(attempt.task.payload, attempt.task.version ?? 1)
   if (Exit.isFailure(payload)) return Effect.die(new Unfit({ subject: "payload", cause: payload.cause }))
   return Effect.flatMap(Effect.suspend(() => handler.run(payload.value, attempt)), (success) => {
     const encoded = codec.encodeSuccess(success)

@@ -1,5 +1,6 @@
 /** The handlers that this process can run, by task type. */
 import { Context, Effect, Layer, type Scope } from "effect"
+import * as StoredType from "../domain/StoredType.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { HandlerContext, TaskContext } from "./TaskContext.ts"
 
@@ -15,7 +16,7 @@ export interface Handler {
 export class HandlerRegistry extends Context.Service<HandlerRegistry, {
   readonly register: (handler: Handler) => Effect.Effect<void, never, Scope.Scope>
   readonly find: (type: string) => Handler | undefined
-  /** The registered types; the same array until that changes. */
+  /** The types that can be run as they are stored, each version of one by itself; the same array until that changes. */
   readonly types: () => ReadonlyArray<string>
   /** Calls a listener after each change until the scope closes. */
   readonly onChange: (listener: () => void) => Effect.Effect<void, never, Scope.Scope>
@@ -26,7 +27,7 @@ export class HandlerRegistry extends Context.Service<HandlerRegistry, {
     const listeners = new Set<() => void>()
     let types: ReadonlyArray<string> = []
     const changed = () => {
-      types = [...handlers.keys()]
+      types = [...handlers.values()].flatMap(({ definition: { type, version } }) => StoredType.upTo(type, version))
       for (const listener of listeners) listener()
     }
     return HandlerRegistry.of({

@@ -8,6 +8,7 @@ import type { StoreError } from "../domain/Errors.ts"
 import * as Gate from "../domain/Gate.ts"
 import type { LimitRule } from "../domain/LimitRule.ts"
 import type * as QueueLimits from "../domain/QueueLimits.ts"
+import * as StoredType from "../domain/StoredType.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
 import * as BreakerRecords from "../store/BreakerRecords.ts"
@@ -26,7 +27,9 @@ export const make = (
   return Effect.suspend(() => {
     const types = registry.types()
     if (types === registered) return Effect.void
-    const declared = breakersOf(types.flatMap((type) => registry.find(type)?.definition.breakers ?? []))
+    const declared = breakersOf(
+      StoredType.namesOf(types).flatMap((type) => registry.find(type)?.definition.breakers ?? [])
+    )
     const { differing, limits } = limitsOf(rulesOf(types, registry, queues))
     return Effect.gen(function*() {
       for (const name of [...differing, ...declared.differing]) {
@@ -57,7 +60,7 @@ const rulesOf = (
   queues: QueueLimits.Rules
 ): ReadonlyArray<LimitRule<never>> => [
   // a breaker that is closed is no limit
-  ...types.flatMap((type) => registry.find(type)?.definition.limits ?? []).filter(({ name }) =>
+  ...StoredType.namesOf(types).flatMap((type) => registry.find(type)?.definition.limits ?? []).filter(({ name }) =>
     !name.startsWith(Gate.breakerMark)
   ),
   ...[...queues.values()].flat()

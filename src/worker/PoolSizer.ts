@@ -5,6 +5,7 @@
 import { Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
+import * as StoredType from "../domain/StoredType.ts"
 import { EventLoopDelay } from "../observability/EventLoopDelay.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import * as InstanceSettings from "../store/InstanceSettings.ts"
@@ -154,9 +155,10 @@ const oldestWaiting = ({ queues, records, registry, store }: {
     const onRecords = Effect.provideService(RecordStore, records)
     const paused = new Set(yield* onRecords(PausedQueues.names))
     const pausedTypes = new Set(yield* onRecords(PausedQueues.types.names))
-    const types = new Set(registry.types().filter((type) => !pausedTypes.has(type)))
-    const waiting = (yield* store.stranded([], maxLanes)).filter(({ queue, type }) =>
-      types.has(type) && !paused.has(queue) && (queues.length === 0 || queues.includes(queue))
+    const types = new Set(registry.types().filter((type) => !pausedTypes.has(StoredType.typeOf(type))))
+    const waiting = (yield* store.stranded([], maxLanes)).filter(({ queue, type, version }) =>
+      types.has(StoredType.storedTypeOf(type, version)) && !paused.has(queue) &&
+      (queues.length === 0 || queues.includes(queue))
     )
     if (waiting.length === 0) return 0
     const { now } = yield* store.claim(promotion)

@@ -18,6 +18,7 @@ describe("TaskDefinition", () => {
     assert.deepStrictEqual(definition, {
       type: "email",
       payload: Payload,
+      version: 1,
       success: Schema.Void,
       error: Rejected,
       queue: "default",

@@ -268,6 +268,7 @@ describe("an operator", () => {
         assert.deepStrictEqual(created!.task, {
           id: "a",
           type: "email",
+          version: 1,
           queue: "default",
           payload: { to: "ada" },
           priority: 1,

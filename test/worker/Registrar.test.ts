@@ -40,6 +40,7 @@ describe("an instance", () => {
           ...instance,
           sizing: sizing!,
           shares: [],
+          versions: {},
           startedAt: DateTime.makeUnsafe(0),
           seenAt: DateTime.makeUnsafe(5000),
           running: []

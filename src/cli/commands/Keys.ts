@@ -105,7 +105,7 @@ const onKeys = <A, E, R>(
   store: Parameters<typeof Store.withStore>[0],
   work: Effect.Effect<A, E, R>,
   creates = false
-) => Store.withStore(store, () => Effect.mapError(work, wordingOf), creates)
+) => Store.withStore(store, () => Effect.mapError(work, wordingOf), creates ? "create" : "change")
 
 const wordingOf = (error: unknown): Failure =>
   error instanceof ApiKeys.KeyNotFound

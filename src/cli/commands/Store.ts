@@ -27,7 +27,7 @@ export const migrate = Command.make(
         const paint = yield* Screen.paint
         yield* Screen.line(`${paint.good("✓")} ${name} is ready for this version`)
       }),
-      true
+      "create"
     )
 ).pipe(
   Command.withDescription(
@@ -46,11 +46,11 @@ export const migrate = Command.make(
 export const withStore = <A, E, R>(
   given: Option.Option<string>,
   work: (name: string) => Effect.Effect<A, E, R>,
-  creates: boolean
+  use: "create" | "change" | "read"
 ): Effect.Effect<A, E | Failure, Exclude<R, ServerServices>> =>
   Effect.scoped(Effect.gen(function*() {
-    const { name, settings } = yield* Target.storeOf(given, creates)
-    const services = yield* Layer.build(SelectedStore.layer(settings)).pipe(
+    const { name, settings } = yield* Target.storeOf(given, use === "create")
+    const services = yield* Layer.build(SelectedStore.layer(settings, use === "read")).pipe(
       Effect.catchCause((cause) => Effect.fail(failureToOpen(cause, name)))
     )
     return yield* Effect.provideContext(work(name), services)

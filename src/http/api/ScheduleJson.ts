@@ -44,6 +44,7 @@ export const ScheduleJson = Schema.Struct({
   description: Schema.String.annotate({ description: "When it ticks, in plain words" }),
   task: Schema.Struct({
     type: Schema.String,
+    version: Schema.optionalKey(Schema.Int),
     queue: Schema.String,
     payload: Schema.Json,
     priority: Schema.Int,
@@ -140,6 +141,7 @@ export const scheduleJson = (view: ScheduleView): ScheduleJson => ({
   description: view.description,
   task: {
     type: view.task.type,
+    ...view.task.version === 1 ? {} : { version: view.task.version },
     queue: view.task.queue,
     payload: Redaction.json(view.task.payload),
     priority: view.task.priority,
@@ -173,6 +175,7 @@ export const scheduleFromJson = (json: ScheduleJson): ScheduleView => ({
   description: json.description,
   task: {
     type: json.task.type,
+    version: json.task.version ?? 1,
     queue: json.task.queue,
     payload: json.task.payload,
     priority: json.task.priority,

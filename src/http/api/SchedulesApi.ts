@@ -56,6 +56,7 @@ export const TimetableQueryJson = Schema.Struct({
 const NewScheduledTaskJson = Schema.Struct({
   type: NewTaskJson.fields.type,
   payload: NewTaskJson.fields.payload,
+  version: NewTaskJson.fields.version,
   queue: NewTaskJson.fields.queue,
   priority: NewTaskJson.fields.priority,
   max_retries: NewTaskJson.fields.max_retries,

@@ -117,6 +117,9 @@ const InstanceJson = Schema.Struct({
   leads: Schema.Array(Schema.String).annotate({ description: "The chores that it does for all instances" }),
   queues: Schema.Array(Schema.String).annotate({ description: "The queues that it works on; none for all" }),
   types: Schema.Array(Schema.String).annotate({ description: "Types of tasks that it can run" }),
+  versions: Schema.optionalKey(Schema.Record(Schema.String, Schema.Int)).annotate({
+    description: "The highest version of each type that it can run, of those that have several; left out where none has"
+  }),
   shares: Schema.Array(
     Schema.Struct({
       queue: Schema.String.annotate({ description: "* for all that have no share of their own" }),
@@ -215,10 +218,11 @@ const slotJson = (instance: string, { slot, task }: SlotView): Workers["workers"
 })
 
 const instanceJson = (
-  { capacity, running: _running, seenAt, sizing, startedAt, ...instance }: LivingInstance,
+  { capacity, running: _running, seenAt, sizing, startedAt, versions, ...instance }: LivingInstance,
   slots: ReadonlyArray<SlotView>
 ): Workers["instances"][number] => ({
   ...instance,
+  ...(Object.keys(versions).length === 0 ? {} : { versions }),
   started_at: timestamp(startedAt),
   seen_at: timestamp(seenAt),
   slot_count: capacity,
@@ -236,6 +240,7 @@ export const instancesFromJson = ({ instances, timestamp, workers }: Workers): L
     { draining, max_slots, min_slots, seen_at, sized_by, slot_count, started_at, ...instance }
   ) => ({
     ...Struct.omit(instance, ["slots_active"]),
+    versions: instance.versions ?? {},
     sizing: { by: sized_by, min: min_slots, max: max_slots, draining },
     startedAt: instant(started_at),
     seenAt: instant(seen_at),

@@ -38,6 +38,9 @@ export type AttemptJson = typeof AttemptJson.Type
 export const TaskJson = Schema.Struct({
   id: Schema.String,
   type: Schema.String,
+  version: Schema.optionalKey(Schema.Int).annotate({
+    description: "The version of its type that the payload is of; left out for 1"
+  }),
   payload: Schema.Json,
   priority: Schema.Int.annotate({ description: "0 to 9, larger is more urgent" }),
   status: TaskState,
@@ -134,6 +137,7 @@ export const toJson = (task: StoredTask): TaskJson => {
   return {
     id: task.id,
     type: task.type,
+    ...(task.version === 1 ? {} : { version: task.version }),
     payload: Redaction.json(task.payload),
     priority: task.priority,
     status: task.state,
@@ -184,6 +188,7 @@ export const resultJson = (id: string, outcome: StoredOutcome | undefined | null
 export const fromJson = (task: TaskJson): StoredTask => ({
   id: task.id,
   type: task.type,
+  version: task.version ?? 1,
   queue: task.queue,
   payload: task.payload,
   priority: task.priority,

@@ -5,6 +5,7 @@ import * as Bounds from "../../domain/Bounds.ts"
 import { DurationText } from "../../domain/DurationText.ts"
 import { PriorityFromInput } from "../../domain/Priority.ts"
 import { Rfc3339 } from "../../domain/Rfc3339.ts"
+import { maxVersion } from "../../domain/StoredType.ts"
 import { TaskState } from "../../domain/TaskState.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { ExplanationJson } from "./ExplanationJson.ts"
@@ -48,6 +49,9 @@ const UniqueJson = Schema.Struct({
 export const NewTaskJson = Schema.Struct({
   type: Name.annotate({ description: "A task type that the server knows" }),
   payload: Schema.optionalKey(JsonValue).annotate({ description: "What the type takes; {} when left out" }),
+  version: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: maxVersion }))).annotate({
+    description: "The version of the type that the payload is of; 1 when left out"
+  }),
   priority: Schema.optionalKey(PriorityFromInput).annotate({
     description: "low, normal, high, critical, urgent, or 0 to 9; larger is more urgent"
   }),
@@ -102,6 +106,7 @@ export type NewTaskJson = typeof NewTaskJson.Type
 /** What is changed about a task. */
 export const RescheduleJson = Schema.Struct({
   payload: Schema.optionalKey(JsonValue).annotate({ description: "The whole payload, as the type takes it" }),
+  version: NewTaskJson.fields.version,
   priority: NewTaskJson.fields.priority,
   delay: NewTaskJson.fields.delay,
   run_at: NewTaskJson.fields.run_at,

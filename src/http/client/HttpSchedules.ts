@@ -112,7 +112,7 @@ const whole = (input: Duration.Input): Duration.Duration =>
 
 /** What a request says of a schedule. What a definition says of its tasks is sent along: the server may know another. */
 const newScheduleOf = Effect.fnUntraced(function*({ options, submission, timetable }: Scheduled) {
-  const { definition, payload } = yield* submission
+  const { definition, payload, version } = yield* submission
   const maxRetries = options.maxRetries ?? definition.retry.times
   const timeout = options.timeout ?? definition.timeoutMs
   const expiresIn = options.expiresIn ?? definition.expiresInMs
@@ -123,6 +123,7 @@ const newScheduleOf = Effect.fnUntraced(function*({ options, submission, timetab
     task: {
       type: definition.type,
       payload: JSON.parse(payload) as Schema.Json,
+      ...version === undefined ? {} : { version },
       queue: options.queue ?? definition.queue,
       priority: options.priority === undefined ? definition.priority : Priority.toNumber(options.priority),
       ...maxRetries === undefined ? {} : { max_retries: maxRetries },

@@ -180,6 +180,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         params: { id },
         payload: {
           ...(payload === undefined ? {} : { payload: JSON.parse(payload.payload) as Schema.Json }),
+          ...(payload?.version === undefined ? {} : { version: payload.version }),
           ...(priority === undefined ? {} : { priority: Priority.toNumber(priority) }),
           ...(delay === undefined ? {} : { delay: wholeMillis(delay) }),
           ...(runAt === undefined ? {} : { run_at: DateTime.toUtc(runAt) }),
@@ -279,7 +280,7 @@ const queryOf = (options: Queues.PageOptions) => ({
 })
 
 /** A submission as it is posted. What a definition says of its tasks is sent along: the server may know another. */
-const newTaskOf = ({ definition, options, payload }: Submission): NewTaskJson => {
+const newTaskOf = ({ definition, options, payload, version }: Submission): NewTaskJson => {
   const { delay, id, key, runAt, unique } = options
   const maxRetries = options.maxRetries ?? definition.retry.times
   const timeout = options.timeout ?? definition.timeoutMs
@@ -289,6 +290,7 @@ const newTaskOf = ({ definition, options, payload }: Submission): NewTaskJson =>
     ...(id === undefined ? {} : { id }),
     type: definition.type,
     payload: JSON.parse(payload) as Schema.Json,
+    ...(version === undefined ? {} : { version }),
     queue: options.queue ?? definition.queue,
     ...(options.priority === undefined && LimitRule.areOrdered(definition.limits)
       ? {}

@@ -100,14 +100,14 @@ const acceptedFirst = (
   // A type that takes nothing is encoded as null
   const nothing = Exit.isSuccess(definition.codec.checkPayload({})) ? {} : null
   const given = payload === undefined ? nothing : payload
-  const submission = fromJson(definition, given, options, 0)
+  const submission = fromJson(definition, given, options, 0, definition.version)
   if (Exit.isSuccess(submission)) return submission
   // It is stored as it came, so it keeps the bounds of all that is stored
   const text = withinBounds(definition, given, 0)
   if (Exit.isFailure(text)) return Exit.failCause(text.cause)
   return Exit.isSuccess(definition.codec.decodePayload(text.value))
     ? submission
-    : Effect.succeed({ definition, payload: text.value, options })
+    : Effect.succeed({ definition, payload: text.value, version: definition.version, options })
 }
 
 /**

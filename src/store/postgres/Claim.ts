@@ -8,7 +8,7 @@ import * as Gates from "../Gates.ts"
 import * as PausedQueues from "../PausedQueues.ts"
 import { type ClaimedRow, claimedTaskOf } from "../TaskRow.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted, type TaskStore } from "../TaskStore.ts"
-import { type Database, isOneOf, number, texts } from "./Database.ts"
+import { type Database, isOneOf, number, texts, typeName } from "./Database.ts"
 import * as Lines from "./Lines.ts"
 import { maxMoved, maxPage } from "./Shared.ts"
 import { notExpired } from "./Take.ts"
@@ -186,7 +186,7 @@ export const claimFunction = (schema: string): string =>
       p_queues := NULL;
     END IF;
     IF cardinality(v_paused_types) > 0 THEN
-      p_types := ARRAY(SELECT y FROM unnest(p_types) AS given (y) WHERE y <> ALL (v_paused_types));
+      p_types := ARRAY(SELECT y FROM unnest(p_types) AS given (y) WHERE ${typeName("y")} <> ALL (v_paused_types));
     END IF;
     LOOP
       v_spread := false;

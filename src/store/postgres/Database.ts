@@ -193,3 +193,6 @@ export const isOneOf = (column: string, value: string): string => `${column} = A
 export const lookups =
   "SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_hashjoin TO off " +
   "SET enable_mergejoin TO off SET plan_cache_mode TO force_generic_plan"
+
+/** The name in a stored type: see `StoredType`. */
+export const typeName = (column: string): string => `split_part(${column}, E'\\x1f', 1)`

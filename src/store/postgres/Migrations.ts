@@ -4,11 +4,11 @@
  */
 import { Effect, type Scope } from "effect"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-import { refuseLayout } from "../Driver.ts"
+import { refuseLayout, refuseReading } from "../Driver.ts"
 import * as PausedQueues from "../PausedQueues.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
-import type { Database } from "./Database.ts"
+import { type Database, typeName } from "./Database.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
@@ -267,7 +267,15 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
     OpenLines.takeOpenFunction(schema),
     Claim.claimFunction(schema)
   ],
-  shared
+  shared,
+  // keys are unique over all versions of a type, and a pause is one of them all
+  (schema) => [
+    `DROP INDEX IF EXISTS ${schema}.task_key`,
+    `CREATE UNIQUE INDEX task_key ON ${schema}.task ((${
+      typeName("type")
+    }), key) WHERE key IS NOT NULL AND NOT key_lost`,
+    Claim.claimFunction(schema)
+  ]
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */
@@ -286,7 +294,8 @@ const latest = migrations.length
 export const migrate = Effect.fnUntraced(function*(
   database: Database,
   name: string,
-  forMigrating: Effect.Effect<Database, StoreError, Scope.Scope>
+  forMigrating: Effect.Effect<Database, StoreError, Scope.Scope>,
+  readOnly = false
 ): Effect.fn.Return<void, StoreError | StoreIncompatible, Scope.Scope> {
   const { schema } = database
   const incompatible = (reason: string) => new StoreIncompatible({ reason })
@@ -320,6 +329,8 @@ export const migrate = Effect.fnUntraced(function*(
 
   const before = yield* versionBy(database)
   if (before.version === latest) return
+  const refusal = readOnly ? refuseReading(`The schema ${schema}`, before.version, latest) : undefined
+  if (refusal !== undefined) return yield* refusal
   const patient = yield* forMigrating
   const { query } = patient
   const all = Effect.gen(function*() {

@@ -227,8 +227,8 @@ const make = Effect.fnUntraced(function*(
       Effect.map((context) => Database.make(Context.get(context, Pg.PgClient), name, patient.local)),
       Effect.mapError((error) => Failure.storeError("migrate", error))
     )
-  yield* Effect.scoped(Migrations.migrate(database, name, forMigrating))
-  yield* Server.bringSequencesForward(database, name)
+  yield* Effect.scoped(Migrations.migrate(database, name, forMigrating, options.readOnly))
+  if (options.readOnly !== true) yield* Server.bringSequencesForward(database, name)
   yield* Server.agreeOnHeadStart(database, headStartMs)
 
   const tally = Tally.make(database, clock)

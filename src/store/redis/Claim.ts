@@ -71,7 +71,7 @@ if isAnyClosed then pausedQueues, pausedTypes = pausedOf("${PausedQueues.kind}")
 
 local function isPaused(lane)
   local names = cjson.decode(lane)
-  return (pausedQueues and pausedQueues[names[1]]) or (pausedTypes and pausedTypes[names[2]])
+  return (pausedQueues and pausedQueues[names[1]]) or (pausedTypes and pausedTypes[string.match(names[2], "^[^\\31]*")])
 end
 
 local function isWanted(lane)

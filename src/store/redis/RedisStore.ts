@@ -143,7 +143,7 @@ const make = Effect.fnUntraced(function*(
   yield* inspect(redis)
   // No lease runs yet, and a machine that starts is slow: the time that a short lease leaves for an answer is too little
   const patient = Runner.make(redis, keys, Math.max(answerWithinMsOf(options), Duration.toMillis(defaultAnswerWithin)))
-  yield* Server.agree(patient, `The Redis store ${root}`, headStartMs)
+  yield* Server.agree(patient, `The Redis store ${root}`, headStartMs, options.readOnly)
 
   const tasks = Task.make(runner, headStartMs)
   const attempt = Attempt.make(runner, tasks, maxCrashes)

@@ -5,7 +5,7 @@
 import { Effect, Result } from "effect"
 import type { Redis, RedisError } from "effect/persistence/Redis"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-import { refuseHeadStart, refuseLayout } from "../Driver.ts"
+import { refuseHeadStart, refuseLayout, refuseReading } from "../Driver.ts"
 import * as PausedQueues from "../PausedQueues.ts"
 import { probeBytes, type Refusals, type WriteHealth } from "../WriteHealth.ts"
 import * as Failure from "./Failure.ts"
@@ -120,13 +120,22 @@ const layout = 10
 export const agree = (
   runner: Runner,
   where: string,
-  headStartMs: number
+  headStartMs: number,
+  readOnly = false
 ): Effect.Effect<void, StoreError | StoreIncompatible> =>
-  Effect.flatMap(runner("open", runOpen, [String(layout), String(headStartMs)]), ([version, stored]) => {
+  Effect.flatMap(runner("open", readOnly ? runLook : runOpen, [String(layout), String(headStartMs)]), (found) => {
+    const [version, stored] = found
     const refusal = refuseLayout(where, "another prefix", Number(version), layout) ??
+      (readOnly ? refuseReading(where, Number(version), layout) : undefined) ??
       refuseHeadStart(where, "another prefix", Number(stored), headStartMs)
     return refusal === undefined ? Effect.void : Effect.fail(refusal)
   })
+
+/** Reads who made the store; zeros where there is none. */
+const runLook = script<readonly [version: string, headStartMs: string]>(`${prelude}
+local found = call("HMGET", root .. ":meta", "version", "headStartMs")
+return { found[1] or "0", found[2] or "0" }
+`)
 
 /** Makes records of what an older version has kept in another way. The first version that there is was given to none. */
 const adoptRecords = `

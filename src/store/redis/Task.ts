@@ -32,6 +32,7 @@ import { Effect } from "effect"
 import * as Bounds from "../../domain/Bounds.ts"
 import { StoreError } from "../../domain/Errors.ts"
 import type * as Settlement from "../../domain/Settlement.ts"
+import { typeOf } from "../../domain/StoredType.ts"
 import {
   type ClaimedTask,
   historyOf,
@@ -173,7 +174,7 @@ const revisionOf = (
 
 /** The field under which a key's owner is kept; empty without a key. */
 export const fieldOf = ({ key, type }: Pick<NewTask, "key" | "type">): string =>
-  key === null ? "" : JSON.stringify([type, key])
+  key === null ? "" : JSON.stringify([typeOf(type), key])
 
 /** What is written of a task besides what the script adds. */
 export const restOf = (task: NewTask): string => {

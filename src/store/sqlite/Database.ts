@@ -6,7 +6,7 @@ import { closeSync, existsSync, mkdirSync, openSync } from "node:fs"
 import { dirname } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
-import { refuseHeadStart } from "../Driver.ts"
+import { refuseHeadStart, refuseReading } from "../Driver.ts"
 import type { Reserve } from "./Disk.ts"
 import * as Failure from "./Failure.ts"
 import * as Migrations from "./Migrations.ts"
@@ -18,13 +18,13 @@ export const inMemory = ":memory:"
 export const open = (
   path: string,
   headStartMs: number,
-  reserve?: Reserve
+  { readOnly = false, reserve }: { readonly reserve?: Reserve; readonly readOnly?: boolean | undefined } = {}
 ): Effect.Effect<DatabaseSync, StoreError | StoreIncompatible, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.try({
       try: () => {
         try {
-          return connect(path, headStartMs)
+          return readOnly ? connectReading(path, headStartMs) : connect(path, headStartMs)
         } catch (cause) {
           if (!(Failure.isFull(cause) && reserve?.giveUp() === true)) throw cause
           return connect(path, headStartMs)
@@ -49,6 +49,23 @@ const connect = (path: string, headStartMs: number): DatabaseSync => {
     agreeOnHeadStart(database, path, headStartMs)
     if (!isNew) skipClaims(database)
     database.exec("PRAGMA synchronous = NORMAL")
+    return database
+  } catch (cause) {
+    database.close()
+    throw cause
+  }
+}
+
+/** The same for reading only: SQLite refuses what writes. */
+const connectReading = (path: string, headStartMs: number): DatabaseSync => {
+  const missing = path === inMemory || existsSync(path) ? undefined : refuseReading(path, 0, Migrations.latest)
+  if (missing !== undefined) throw missing
+  const database = new DatabaseSync(path, { timeout: 0, readOnly: true })
+  try {
+    const refusal = refuseReading(path, Migrations.inspect(database, path), Migrations.latest)
+    if (refusal !== undefined) throw refusal
+    database.exec("PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY")
+    agreeOnHeadStart(database, path, headStartMs)
     return database
   } catch (cause) {
     database.close()

@@ -3,6 +3,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import * as Rank from "../../domain/Rank.ts"
+import { typeOf } from "../../domain/StoredType.ts"
 import { dueAtOf, expiresAtOf, type NewTask, startByOf } from "../../domain/TaskRecord.ts"
 import { holdOf } from "../../domain/Uniqueness.ts"
 import { admit, writtenBytes } from "../Admission.ts"
@@ -10,6 +11,7 @@ import { alone, type Besides, type Decided, type Known, refused } from "../Draft
 import { stateCode } from "../TaskRow.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import { prepare, type Value } from "./Database.ts"
+import { typeName } from "./Migrations.ts"
 import type { Tasks } from "./Task.ts"
 import type { Transaction } from "./Writer.ts"
 
@@ -42,7 +44,7 @@ export const make = (
   const byId = prepare<[seq: number]>(database, "SELECT seq FROM task WHERE id = ?")
   const byKey = prepare<[id: string, payload: string, hold: string | null]>(
     database,
-    "SELECT id, payload, key_hold FROM task WHERE type = ? AND key = ? AND key_lost = 0"
+    `SELECT id, payload, key_hold FROM task WHERE ${typeName} = ? AND key = ? AND key_lost = 0`
   )
 
   // a transaction sees what it has written and removed itself
@@ -102,7 +104,7 @@ export const make = (
   const known: Known = {
     hasId: (id) => byId.get(id) !== undefined,
     ownerOf: (type, key) => {
-      const row = byKey.get(type, key)
+      const row = byKey.get(typeOf(type), key)
       return row === undefined ? undefined : { id: row[0], payload: row[1], hold: row[2] }
     },
     find: tasks.find

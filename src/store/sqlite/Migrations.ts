@@ -233,6 +233,15 @@ DROP INDEX task_lane;
 CREATE INDEX task_lane ON task (queue, type, line, rank, seq) WHERE state = 1;
 `
 
+/** The name in a stored type, as an expression: see `StoredType`. */
+export const typeName = "substr(type, 1, instr(type || char(31), char(31)) - 1)"
+
+/** Keys are unique over all versions of a type. */
+const versions = `
+DROP INDEX task_key;
+CREATE UNIQUE INDEX task_key ON task (${typeName}, key) WHERE key IS NOT NULL AND key_lost = 0;
+`
+
 const migrations: ReadonlyArray<string> = [
   first,
   apiKeys,
@@ -245,7 +254,8 @@ const migrations: ReadonlyArray<string> = [
   windows,
   expiry,
   deadlines,
-  together
+  together,
+  versions
 ]
 
 /** The layout that this version of the driver reads and writes. */

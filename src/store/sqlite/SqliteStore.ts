@@ -80,14 +80,14 @@ const make = Effect.fnUntraced(function*(
   const { capacity, headStartMs, maxCrashes } = demandSettings(options, names)
   const notifier = yield* Notifier
   const run = Effect.runForkWith(yield* Effect.context<never>())
-  const { path } = options
+  const { path, readOnly = false } = options
   const clock = yield* Clock.Clock
-  const reserve = yield* Disk.makeReserve(path === Database.inMemory ? undefined : path)
-  const database = yield* Database.open(path, headStartMs, reserve)
-  const log = path === Database.inMemory || options.synchronous === "normal"
+  const reserve = yield* Disk.makeReserve(path === Database.inMemory || readOnly ? undefined : path)
+  const database = yield* Database.open(path, headStartMs, { reserve, readOnly })
+  const log = path === Database.inMemory || readOnly || options.synchronous === "normal"
     ? WriteAheadLog.unsynced
     : yield* WriteAheadLog.open(path, clock)
-  const checkpointer = path === Database.inMemory
+  const checkpointer = path === Database.inMemory || readOnly
     ? WriteAheadLog.noCheckpoints
     : yield* WriteAheadLog.makeCheckpointer(database, path)
   const findMissing = path === Database.inMemory ? Disk.noIdentity : Disk.identityOfOpen(path)

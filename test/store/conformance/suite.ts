@@ -39,11 +39,13 @@ import { sizes } from "./sizes.ts"
 import { together } from "./together.ts"
 import { transitions } from "./transitions.ts"
 import { uniqueness } from "./uniqueness.ts"
+import { versions } from "./versions.ts"
 
 const areas = [
   enqueueing,
   keys,
   uniqueness,
+  versions,
   rescheduling,
   capacity,
   bytes,

@@ -19,6 +19,9 @@ import type {
   TaskRecord
 } from "taskforge/store"
 
+/** The name in a type, which has a version behind it where that is not the first. */
+const nameOf = (type: string): string => type.split("\u001f")[0]!
+
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
 /** A task in the model. */
@@ -94,7 +97,7 @@ export class Model {
       if (answer.duplicate) continue
       const task = this.created(given)
       this.tasks.push(task)
-      if (task.key !== null) this.owners.set(`${task.type} ${task.key}`, task)
+      if (task.key !== null) this.owners.set(`${nameOf(task.type)} ${task.key}`, task)
     }
     const added = this.tasks.length - tasks
     if (added > 0 && this.unfinished > this.settings.capacity) {
@@ -139,7 +142,7 @@ export class Model {
 
   /** What becomes of a task whose key another one has; nothing if it is new. */
   private meet(given: NewTask): Accepted | { readonly conflict: object } | undefined {
-    const owner = given.key === null ? undefined : this.owners.get(`${given.type} ${given.key}`)
+    const owner = given.key === null ? undefined : this.owners.get(`${nameOf(given.type)} ${given.key}`)
     if (owner === undefined) return undefined
     const { id } = owner
     const state = this.stateNow(owner)
@@ -158,7 +161,8 @@ export class Model {
     }
     if (unique.onConflict === "return") return { id, duplicate: true }
     const waits = state === "scheduled" || state === "pending"
-    if (unique.onConflict === "refuse" || !waits || given.queue !== owner.queue) return { conflict: { id, state } }
+    if (unique.onConflict === "refuse" || !waits) return { conflict: { id, state } }
+    if (given.queue !== owner.queue || given.type !== owner.type) return { conflict: { id, state } }
     if (leavesOrder(owner, given.gate)) return { conflict: { id, state } }
     const [window, ...merged] = owner.hold === null ? ["kept"] : JSON.parse(owner.hold) as Array<unknown>
     owner.hold = JSON.stringify([window, ...[...merged, given.id].slice(-8)])
@@ -314,7 +318,7 @@ export class Model {
       const wanted = this.pending
         .filter((task) => request.queues?.includes(task.queue) !== false && !this.paused.has(task.queue))
         .filter((task) => request.except?.includes(task.queue) !== true)
-        .filter((task) => request.types.includes(task.type) && !this.pausedTypes.has(task.type))
+        .filter((task) => request.types.includes(task.type) && !this.pausedTypes.has(nameOf(task.type)))
       const heads = wanted.filter((task, index) =>
         wanted.findIndex((other) => lineOf(other) === lineOf(task)) === index
       )

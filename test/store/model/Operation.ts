@@ -17,7 +17,8 @@ const enqueued = ["t0", "t1", "t2", "t3", "t4"] as const
 /** Ids that tasks may have; the last one is never enqueued. */
 export const ids = [...enqueued, "unknown"] as const
 
-const types = ["a", "b"] as const
+/** The last one is a version of the first. */
+const types = ["a", "b", "a\u001f2"] as const
 const queues = ["x", "y"] as const
 const instances = ["w0", "w1"] as const
 
@@ -190,7 +191,11 @@ const operations = {
     place: Schema.Literals([0, 1, 1, 1, 2, 3])
   }),
   pauseKey: Schema.Struct({ do: Schema.Literal("pause key"), pass: Schema.Literals(passes), paused: Schema.Boolean }),
-  pauseType: Schema.Struct({ do: Schema.Literal("pause type"), type: Schema.Literals(types), paused: Schema.Boolean }),
+  pauseType: Schema.Struct({
+    do: Schema.Literal("pause type"),
+    type: Schema.Literals(["a", "b"]),
+    paused: Schema.Boolean
+  }),
   letGo: Schema.Struct({ do: Schema.Literal("let go"), pass: Schema.Literals(passes) }),
   charge: Schema.Struct({
     do: Schema.Literal("charge"),
