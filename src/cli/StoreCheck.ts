@@ -8,6 +8,7 @@ import { shortened } from "../domain/Quoting.ts"
 import { StepsUnreadable } from "../domain/StepErrors.ts"
 import * as StoredType from "../domain/StoredType.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
+import { isFinished } from "../domain/TaskState.ts"
 import * as SignalRecords from "../flow/SignalRecords.ts"
 import * as StepRecords from "../flow/StepRecords.ts"
 import * as StoredSchedule from "../schedule/StoredSchedule.ts"
@@ -103,14 +104,15 @@ export const run = (definitions: Definitions): Effect.Effect<Report, StoreError,
     return findings.report
   })
 
-const unfinished = ["scheduled", "pending", "running"] as const
-
 const checkTasks = Effect.fnUntraced(function*(definitions: Definitions, findings: Findings) {
   const store = yield* TaskStore
   let before: number | undefined
   for (let more = true; more;) {
-    const page = yield* store.list({ states: unfinished, before, limit: pageSize, maxBytes: pageBytes })
-    for (const { id, payload, type } of page.tasks) read(definitions, findings, "task", type, payload, id)
+    // Of all states: a store finds waiting tasks by their turns, and would look through all of them for each page
+    const page = yield* store.list({ before, limit: pageSize, maxBytes: pageBytes })
+    for (const { id, payload, state, type } of page.tasks) {
+      if (!isFinished(state)) read(definitions, findings, "task", type, payload, id)
+    }
     before = page.next
     more = before !== undefined
     yield* Effect.yieldNow

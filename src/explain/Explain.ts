@@ -168,14 +168,13 @@ const deadlineOf = ({ startBy }: TaskRecord, now: number): Deadline | null => {
 const noHandler = ({ queue, type, version }: TaskRecord, living: ReadonlyArray<InstanceRecord>): Reason => {
   const instances = living.length
   const earlier = versionsOf(living, type)
-  const name = `${version === undefined ? "" : `version ${version} of the `}type ${JSON.stringify(type)} in the queue ${
-    JSON.stringify(queue)
-  }`
+  const ofType = `the type ${JSON.stringify(type)} in the queue ${JSON.stringify(queue)}`
+  const name = version === undefined ? ofType : `version ${version} of ${ofType}`
   const text = instances === 0
-    ? `No instance is running, so nothing handles the ${name}.`
+    ? `No instance is running, so nothing handles ${name}.`
     : instances === 1
-    ? `The one running instance does not handle the ${name}${earlier}.`
-    : `None of ${instances} running instances handles the ${name}${earlier}.`
+    ? `The one running instance does not handle ${name}${earlier}.`
+    : `None of ${instances} running instances handles ${name}${earlier}.`
   return { code: "no_handler", text, instances }
 }
 
