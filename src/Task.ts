@@ -44,7 +44,6 @@ export type { PlainFields, ToSchema } from "./domain/PlainFields.ts"
 
 /** What `enqueue` may fail with. */
 export type EnqueueError = Refusal | InvalidPayload
-
 /** How one enqueue is done. */
 export interface EnqueueSettings extends EnqueueOptions {
   /** Default `fail`. */
@@ -167,7 +166,7 @@ export interface Options<
 > {
   /** A schema, or the fields of a struct. Default: nothing. */
   readonly payload?: Payload | undefined
-  /** The versions of the payload before this one. See `Versions`. Default: this is the first. */
+  /** The versions before this one: see `Versions`. Default: it is the first. */
   readonly earlier?: Versions<ToSchema<Payload>["Type"]> | undefined
   /** Default: nothing. */
   readonly success?: Success | undefined

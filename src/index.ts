@@ -67,7 +67,7 @@ export type { RetryPolicy, RetryRule } from "./domain/RetryPolicy.ts"
 export type { StepOptions, StepSettings } from "./domain/StepOptions.ts"
 export type { SettleAnswer, Settlement } from "./domain/Settlement.ts"
 export type { AnyTaskDefinition, PlainSchema, TaskCodec, TaskDefinition } from "./domain/TaskDefinition.ts"
-export type { Versions as PayloadVersions } from "./domain/Versions.ts"
+export type { Fitting as FittingPayload, Versions as PayloadVersions } from "./domain/Versions.ts"
 export type { NewTaskEvent, TaskEvent } from "./domain/TaskEvent.ts"
 export type { AttemptRecord, ClaimedTask, NewTask, TaskFailure, TaskRecord } from "./domain/TaskRecord.ts"
 export type {
@@ -223,7 +223,8 @@ export type {
   EnqueueSettings,
   PlainFields,
   Task as TaskType,
-  TaskHandler
+  TaskHandler,
+  ToSchema
 } from "./Task.ts"
 export type { OnThreadOptions } from "./threads/onThread.ts"
 export type { ThreadHandler as ThreadHandlerType } from "./threads/ThreadHandler.ts"

@@ -48,6 +48,7 @@ const table: ImportTable = {
     "Unique.ts": ["domain"],
     "Task.ts": [...contracts, "Breaker.ts", "Limit.ts", "Unique.ts", "queue", "schedule", "worker"],
     "threads": ["domain", "flow", "logs", "worker"],
+    "check": [...contracts, "flow", "queue", "schedule"],
     "engine": [...contracts, ...drivers, ...loops],
     "workflow": [...contracts, "flow", "queue", "Task.ts", "worker"],
     "handlers": [...library, "threads", ...rim],
@@ -62,7 +63,7 @@ const table: ImportTable = {
     "http": [...library, "access", "handlers", "http/api", "store/memory"],
     "dashboard": [...library, "http/api"],
     "server": [...library, ...drivers, "access", "config", ...work, "http/api", "http", "dashboard"],
-    "cli": [...library, ...drivers, "access", "config", ...work, "http/api", "http", "server"],
+    "cli": [...library, ...drivers, "access", "check", "config", ...work, "http/api", "http", "server"],
     "index.ts": [...library, "access", "store/memory", "threads"],
     "main.ts": ["server"]
   },

@@ -7,7 +7,6 @@ import * as PooledRandom from "../engine/PooledRandom.ts"
 import { version } from "../store/InstanceStore.ts"
 import * as Breakers from "./commands/Breakers.ts"
 import * as CancelRerunRemove from "./commands/CancelRerunRemove.ts"
-import * as Check from "./commands/Check.ts"
 import * as DeadLetters from "./commands/DeadLetters.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Enqueue from "./commands/Enqueue.ts"
@@ -67,7 +66,7 @@ export const command = Command.make("taskforge").pipe(
         Schedules.command
       ]
     },
-    { group: "Run", commands: [Serve.serve, Serve.work, Store.migrate, Check.command, Keys.command, Demo.command] }
+    { group: "Run", commands: [Serve.serve, Serve.work, Store.migrate, Store.check, Keys.command, Demo.command] }
   ])
 )
 

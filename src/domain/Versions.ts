@@ -22,7 +22,7 @@ import { maxVersion } from "./StoredType.ts"
 import * as UnknownFields from "./UnknownFields.ts"
 
 /** Nothing where a version gives what the schema of the next one reads; else what is to be given. */
-type Fitting<Given, Expected> = [Given] extends [Expected] ? unknown
+export type Fitting<Given, Expected> = [Given] extends [Expected] ? unknown
   : { readonly "a payload of the version before": Given }
 
 /** The earlier versions of a payload, the oldest first. The last of them gives payloads of the version at hand. */

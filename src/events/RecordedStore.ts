@@ -14,7 +14,6 @@ import { EventLog } from "../store/EventLog.ts"
 import { announcing, announcingRecords, Notifier } from "../store/Notifier.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import { type ClaimAnswer, type EnqueueAnswer, type Rescued, TaskStore } from "../store/TaskStore.ts"
-import { versioned, versionedRecords } from "../store/Versioned.ts"
 import * as EventRecorder from "./EventRecorder.ts"
 import { stepOf } from "./LifeOrder.ts"
 import {
@@ -31,6 +30,7 @@ import {
   type Subject,
   subjectOf
 } from "./TaskEvents.ts"
+import { versioned, versionedRecords } from "./VersionedStore.ts"
 
 /** Running attempts remembered at most. */
 const maxKnown = 20_000

@@ -193,7 +193,7 @@ const behind = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Reason, StoreError> {
   const { lanes } = yield* tasks.laneCounts({ queue, limit: maxTypes })
   // One that has become due counts as scheduled until the next claim, and what was pending may run by now
-  const due = lanes.find((lane) => lane.type === type && lane.version === (version ?? 1))?.pending ?? 0
+  const due = lanes.find((lane) => lane.type === type && (lane.version ?? 1) === (version ?? 1))?.pending ?? 0
   const pending = state === "scheduled" ? due + 1 : Math.max(1, due)
   const taking = able.filter(({ sizing }) => sizing?.draining !== true)
   const slots = taking.reduce((sum, { capacity }) => sum + capacity, 0)

@@ -18,11 +18,11 @@ import { Cause, Clock, Context, type DateTime, Duration, Effect, Exit, Layer, Sc
 import { TestClock } from "effect/testing"
 import type { InvalidPayload, StoreError } from "../domain/Errors.ts"
 import { utc } from "../domain/StoredTime.ts"
-import * as StoredType from "../domain/StoredType.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
 import * as Engine from "../engine/Engine.ts"
 import * as PooledRandom from "../engine/PooledRandom.ts"
+import { versioned } from "../events/VersionedStore.ts"
 import { unkept } from "../flow/StepRunner.ts"
 import * as Expirer from "../maintenance/Expirer.ts"
 import * as Resumer from "../maintenance/Resumer.ts"
@@ -185,7 +185,7 @@ const firstStepMs = 10
 const maxStepMs = 1000
 
 const make = Effect.fnUntraced(function*(gate: Gate) {
-  const store = yield* TaskStore
+  const store = versioned(yield* TaskStore)
   const notifier = yield* Notifier
   const registry = yield* HandlerRegistry
   const records = yield* RecordStore
@@ -262,28 +262,21 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
   const drain = Effect.andThen(whileOpen(finishDue), drained)
 
   const ofType = (
-    definition: AnyTaskDefinition,
+    type: string,
     before: number | undefined
   ): Effect.Effect<ReadonlyArray<TaskRecord>, StoreError> =>
     Effect.flatMap(
-      store.list({
-        types: StoredType.upTo(definition.type, definition.version),
-        limit: Number.MAX_SAFE_INTEGER,
-        maxBytes: Infinity,
-        before
-      }),
+      store.list({ types: [type], limit: Number.MAX_SAFE_INTEGER, maxBytes: Infinity, before }),
       ({ next, tasks }) =>
-        next === undefined
-          ? Effect.succeed(tasks)
-          : Effect.map(ofType(definition, next), (older) => [...tasks, ...older])
+        next === undefined ? Effect.succeed(tasks) : Effect.map(ofType(type, next), (older) => [...tasks, ...older])
     )
 
   const enqueued = (task: AnyTaskDefinition) =>
     Effect.map(
-      ofType(task, undefined),
+      ofType(task.type, undefined),
       (tasks) =>
         tasks.toReversed().flatMap((record): ReadonlyArray<Enqueued<any>> => {
-          const payload = task.codec.decodePayload(record.payload, StoredType.versionOf(record.type))
+          const payload = task.codec.decodePayload(record.payload, record.version ?? 1)
           const { id, key, priority, queue, state } = record
           const dueAt = utc(record.dueAt)
           return Exit.isSuccess(payload) ? [{ id, payload: payload.value, queue, priority, key, dueAt, state }] : []

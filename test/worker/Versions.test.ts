@@ -133,7 +133,7 @@ describe("versions of a payload", () => {
         yield* (yield* First.handle("a")).reschedule({ payload: { width: 2 }, priority: "high" })
         yield* (yield* Second.handle("b")).reschedule({ payload: { width: 2, height: 3 }, delay: "2 hours" })
         yield* (yield* Second.handle("a")).reschedule({ delay: "2 hours" })
-        const [a, b] = yield* Effect.all(["a", "b"].map((id) => TaskQueue.use((queue) => queue.get(id))))
+        const [a, b] = yield* Effect.forEach(["a", "b"], (id) => TaskQueue.use((queue) => queue.get(id)))
         assert.deepStrictEqual([a!.payload, b!.payload], [{ width: 2 }, { width: 2, height: 3 }])
       })
     ))

@@ -5,9 +5,9 @@
 import { Effect } from "effect"
 import { mark, maxVersion, storedTypeOf, typeOf, upTo, versionOf } from "../domain/StoredType.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
-import type { LaneRange } from "./Lanes.ts"
-import type { RecordStore } from "./RecordStore.ts"
-import type { TaskStore } from "./TaskStore.ts"
+import type { LaneRange } from "../store/Lanes.ts"
+import type { RecordStore } from "../store/RecordStore.ts"
+import type { TaskStore } from "../store/TaskStore.ts"
 
 /** What is read of a stored type. The first version is left out, as it is on the way in. */
 const read = <A extends { readonly type: string }>(one: A): A & { readonly version?: number } => {

@@ -1,21 +1,31 @@
 /** The task types that modules of an application export: alone, or in an array or an object. */
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import { existsSync } from "node:fs"
 import { resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import * as Thrown from "../domain/Thrown.ts"
-import { Failure } from "./Failure.ts"
 
 /** Task types by their names. */
 export type Definitions = ReadonlyMap<string, AnyTaskDefinition>
 
-const input = (problem: string, advice: string): Failure => new Failure({ exit: "input", problem, advice })
+/** Why the task types of a module cannot be had. */
+export class ModuleUnfit extends Schema.TaggedError<ModuleUnfit>()("ModuleUnfit", {
+  isMissing: Schema.Boolean,
+  problem: Schema.String,
+  advice: Schema.String
+}) {
+  override get message(): string {
+    return this.problem
+  }
+}
+
+const input = (problem: string, advice: string) => new ModuleUnfit({ isMissing: false, problem, advice })
 
 /** Runs modules and collects the task types that they export, each name once. */
 export const load = Effect.fnUntraced(function*(
   paths: ReadonlyArray<string>
-): Effect.fn.Return<Definitions, Failure> {
+): Effect.fn.Return<Definitions, ModuleUnfit> {
   const definitions = new Map<string, AnyTaskDefinition>()
   for (const path of paths) {
     const found = definitionsIn(yield* loaded(path))
@@ -40,11 +50,13 @@ export const load = Effect.fnUntraced(function*(
   return definitions
 })
 
-const loaded = (path: string): Effect.Effect<object, Failure> =>
+const loaded = (path: string): Effect.Effect<object, ModuleUnfit> =>
   Effect.suspend(() => {
     const file = resolve(path)
     if (!existsSync(file)) {
-      return Effect.fail(new Failure({ exit: "unknown", problem: `There is no file ${file}` }))
+      return Effect.fail(
+        new ModuleUnfit({ isMissing: true, problem: `There is no file ${file}`, advice: "Name a module by its path." })
+      )
     }
     return Effect.tryPromise({
       try: () => import(pathToFileURL(file).href) as Promise<object>,
