@@ -31,3 +31,8 @@ const program = Effect.gen(function*() {
 })
 
 await Effect.runPromise(Effect.scoped(program))
+
+// It prints:
+// old: Ada
+// The one running instance does not handle version 2 of the type "greet" in the queue "default": the newest that one handles is 1. The task waits for a program that knows its version.
+// new: Ada and Grace
