@@ -207,22 +207,22 @@ export class LaneOrder<Task extends Place, Lane extends OrderedLane<Task, Lane>>
         this.order.moveFirst(first, lane)
         continue
       }
-      // as long as no other lane can have a task before its next one
-      const ofSameType = ofType.order.second()
-      const ofOtherType = this.order.second()
-      const bound = ofSameType === undefined || isAfter(ofSameType, ofOtherType) ? ofOtherType : ofSameType
       let task = lane.of.first()
       for (; task !== undefined && taken.length < limit; task = lane.of.first()) {
-        if (isAfter(lane.of.placeOf(task), bound)) break
+        // as long as no other lane can have a task before it; a look at this one may have brought others forward
+        if (ofType.filed !== first || lane.of.filed !== lane) break
+        const place = lane.of.placeOf(task)
+        if (isAfter(place, ofType.order.second()) || isAfter(place, this.order.second())) break
         lane.of.shift(task)
         taken.push(task)
       }
       if (task === undefined && lane.of.isHalted) break
       if (task === undefined) this.retire(lane.of)
       else {
-        ofType.order.moveFirst(lane, lane.of.placeOf(task))
+        const place = lane.of.placeOf(task)
+        if (lane.of.filed === lane) ofType.order.move(lane, place)
         // its line may stand before where it stood
-        if (byRank(lane, first)) this.order.moveFirst(first, lane)
+        this.order.before(ofType, place)
       }
     }
     this.order.putBack(aside)

@@ -87,7 +87,7 @@ export const waits = (subject: Subject) => {
       const workflows = Ensures.toLayer(() =>
         Effect.gen(function*() {
           yield* Workflow.addFinalizer(() => Effect.sync(() => calls.push("finalizer")))
-          yield* Effect.ensuring(sleep("a", 50), Effect.sync(() => calls.push("ensuring")))
+          yield* Effect.ensuring(sleep("a", 2000), Effect.sync(() => calls.push("ensuring")))
         })
       )
       const body = Effect.gen(function*() {
