@@ -36,9 +36,10 @@ let nonce = 0
 const side = Effect.fnUntraced(function*(waiting: number) {
   const place = yield* newPlace(store, count + keys + free + 10_000)
   const stored = yield* Layer.build(place())
-  // Instances write down what limits a type has
+  // Instances write down what limits a type has. Their lease is that of the claims: a lease that ends much later would look like one
+  // from before the clock was set back, and its task be taken back.
   const engine = yield* Layer.build(
-    Engine.layer(Keyed.toLayer(() => Effect.never), { worker: { concurrency: 1, queues: ["none"] } })
+    Engine.layer(Keyed.toLayer(() => Effect.never), { worker: { concurrency: 1, queues: ["none"], lease: "1 hour" } })
   ).pipe(Effect.provideContext(stored))
   const { claim, settle } = Context.get(stored, TaskStore)
   const fill = Effect.fnUntraced(function*(number: number, keyOf: (index: number) => string) {
