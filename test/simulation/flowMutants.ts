@@ -149,12 +149,12 @@ export const flowMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a takeover without a fence: an attempt runs steps before the record has its claim",
-    noticedAt: 236,
+    noticedAt: 297,
     sends: withoutTakeovers
   },
   {
     name: "an attempt keeps ends of steps that a later one has taken over",
-    noticedAt: 236,
+    noticedAt: 297,
     sends: blindToLaterAttempts
   }
 ]

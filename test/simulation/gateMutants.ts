@@ -46,7 +46,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "two tasks try at a time what was down",
-    noticedAt: 104,
+    noticedAt: 114,
     patch: blindTo("breaker_open", (until) => until === null)
   },
   {
@@ -92,7 +92,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "room for one noticed, and no more: the next of a lot does not follow",
-    noticedAt: 371,
+    noticedAt: 474,
     patch: instead(keeper, "take", (original) =>
       function(this: Keeper, line, task) {
         line.from = undefined

@@ -14,13 +14,15 @@ describe("an engine is found to be broken", () => {
     for (let tried = 0; tried < most; tried++) {
       const seed = first + tried
       if (run(fromSeed(seed), mutant).violations.length === 0) continue
-      if (tried > 50) console.warn(`${mutant.name}: it took ${tried} seeds, set noticedAt to ${seed}`)
+      if (tried > 10) console.warn(`${mutant.name}: it took ${tried} seeds, set noticedAt to ${seed}`)
       return
     }
     assert.fail(`It survives ${most} seeds`)
   })
 
   it("and the real one is not, under the same seeds", () => {
-    for (const { noticedAt = 0 } of mutants) assert.deepStrictEqual(run(fromSeed(noticedAt)).violations, [])
+    // Many mutants share a seed, and each seed runs the real one the same way
+    const seeds = new Set(mutants.map(({ noticedAt = 0 }) => noticedAt))
+    for (const seed of seeds) assert.deepStrictEqual(run(fromSeed(seed)).violations, [])
   }, 120_000)
 })

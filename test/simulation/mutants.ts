@@ -57,7 +57,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "expiry ends what runs",
-    noticedAt: 0,
+    noticedAt: 18,
     store: but((store) => ({
       expire: (limit) =>
         Effect.flatMap(
@@ -81,7 +81,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "deadline of a retry forgotten: it goes by when it became due",
-    noticedAt: 0,
+    noticedAt: 12,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.tap(
@@ -111,7 +111,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 676,
+    noticedAt: 695,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -140,7 +140,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 4338,
+    noticedAt: 4431,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -163,7 +163,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 435,
+    noticedAt: 445,
     store: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.flatMap(
@@ -176,7 +176,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "lost lease ignored",
-    noticedAt: 2865,
+    noticedAt: 2870,
     engine: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.map(
@@ -460,7 +460,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonces of puts forgotten at once",
-    noticedAt: 251,
+    noticedAt: 262,
     records: (store) => ({
       ...store,
       due: (kind, limit) =>
@@ -497,7 +497,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of what is written together ignored",
-    noticedAt: 191,
+    noticedAt: 201,
     records: (store) => {
       let calls = 0
       return {
@@ -508,7 +508,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "tasks are stored once more where what was written together is repeated",
-    noticedAt: 191,
+    noticedAt: 201,
     records: (store) => {
       const seen = new Set<string>()
       return {
