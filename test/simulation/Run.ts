@@ -32,12 +32,12 @@ export interface Verdict {
 /** Violations after which a run has told enough. */
 const enough = 5
 
-/** Runs a scenario to its end. */
-export const run = (scenario: Scenario, mutant?: Mutant): Verdict => {
+/** Runs a scenario to its end, or until so many violations have been seen. */
+export const run = (scenario: Scenario, mutant?: Mutant, most = enough): Verdict => {
   const violations: Array<Violation> = []
   const repair = mutant?.patch?.()
   try {
-    const result = Simulation.run(play(scenario, mutant, violations), {
+    const result = Simulation.run(play(scenario, mutant, violations, most), {
       seed: scenario.seed,
       maxDuration: scenario.healsAt + boundMs + 60_000,
       maxSteps: 3_000_000
@@ -52,7 +52,7 @@ export const run = (scenario: Scenario, mutant?: Mutant): Verdict => {
     }
     return {
       seed: scenario.seed,
-      violations: violations.slice(0, enough),
+      violations: violations.slice(0, most),
       digest: result.digest,
       trace: result.trace,
       simulatedMs: result.simulatedMs,
@@ -66,7 +66,8 @@ export const run = (scenario: Scenario, mutant?: Mutant): Verdict => {
 const play = Effect.fnUntraced(function*(
   scenario: Scenario,
   mutant: Mutant | undefined,
-  violations: Array<Violation>
+  violations: Array<Violation>,
+  most: number
 ) {
   const { world } = yield* Simulation.Simulation
   const cluster = yield* Cluster.make(scenario, world, mutant)
@@ -100,7 +101,7 @@ const play = Effect.fnUntraced(function*(
   const deadline = healsAt + boundMs
   let doubts = doubtsOf(cluster)
   // Long enough for each idle process to ask for work once more, while no late message brings new work.
-  for (let quietSince = Infinity; world.now < deadline && violations.length < enough;) {
+  for (let quietSince = Infinity; world.now < deadline && violations.length < most;) {
     yield* Effect.sleep(250)
     // An operator sees to it that nothing stays paused: a late message may have done it once more.
     if (world.now > calmAt(scenario)) {
@@ -114,6 +115,7 @@ const play = Effect.fnUntraced(function*(
     if (world.now - quietSince >= pollMs + 250) break
   }
 
+  if (violations.length >= most) return
   const final = yield* examine(cluster, doubts)
   for (const { atEnd, violated } of watches) atEnd?.(final, violated)
 })

@@ -13,7 +13,8 @@ describe("an engine is found to be broken", () => {
     const first = mutant.noticedAt ?? 0
     for (let tried = 0; tried < most; tried++) {
       const seed = first + tried
-      if (run(fromSeed(seed), mutant).violations.length === 0) continue
+      // The first violation is enough: what comes after it would only take time
+      if (run(fromSeed(seed), mutant, 1).violations.length === 0) continue
       if (tried > 10) console.warn(`${mutant.name}: it took ${tried} seeds, set noticedAt to ${seed}`)
       return
     }
