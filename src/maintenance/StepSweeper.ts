@@ -3,15 +3,24 @@
  * their steps, so each record is looked at from time to time: an hour after its last write, then every six hours. The leader does
  * it; harmless when another one does too.
  */
-import { Duration, Effect, Layer } from "effect"
+import { Context, Duration, Effect, Layer } from "effect"
 import * as StepRecords from "../flow/StepRecords.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import type { RecordStore } from "../store/RecordStore.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import { Leader } from "./Leader.ts"
 
-/** How often it is looked whether a record is due. */
-const interval = Duration.minutes(1)
+/**
+ * How often it is looked whether a record is due. Tests that let weeks pass look less often.
+ *
+ * @example
+ * ```ts
+ * Effect.provideService(program, StepSweeper.Interval, Duration.hours(1))
+ * ```
+ */
+export class Interval extends Context.Reference<Duration.Duration>("taskforge/maintenance/StepSweeper/Interval", {
+  defaultValue: () => Duration.minutes(1)
+}) {}
 
 /** How long after one look at a record the next one is. */
 const againIn = Duration.hours(6)
@@ -22,13 +31,14 @@ export const layer: Layer.Layer<never, never, TaskStore | RecordStore | Supervis
     const tasks = yield* TaskStore
     const leader = yield* Leader
     const supervisor = yield* Supervisor
+    const maxMs = Duration.toMillis(yield* Interval)
     const onRecords = yield* Effect.context<RecordStore>()
     const sweep = Effect.provideContext(StepRecords.sweep(tasks, Duration.toMillis(againIn)), onRecords)
     yield* supervisor.loop(
       "step sweeper",
       Effect.gen(function*() {
         const nextInMs = (yield* leader.leads) ? (yield* sweep).nextInMs : Infinity
-        yield* nextInMs === 0 ? Effect.yieldNow : Effect.sleep(Math.min(Duration.toMillis(interval), nextInMs))
+        yield* nextInMs === 0 ? Effect.yieldNow : Effect.sleep(Math.min(maxMs, nextInMs))
       })
     )
   })

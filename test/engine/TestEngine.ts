@@ -23,6 +23,7 @@ import * as Engine from "../../src/engine/Engine.ts"
 import type { Signals } from "../../src/flow/Signals.ts"
 import * as Expirer from "../../src/maintenance/Expirer.ts"
 import * as Resumer from "../../src/maintenance/Resumer.ts"
+import * as StepSweeper from "../../src/maintenance/StepSweeper.ts"
 import type { Supervisor } from "../../src/observability/Supervisor.ts"
 import type { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import type { Schedules } from "../../src/schedule/Schedules.ts"
@@ -96,7 +97,8 @@ export const withUnhurriedEngine = <A, E>(
   }, body).pipe(
     Effect.provideService(Resumer.Interval, Duration.fromInputUnsafe(every)),
     Effect.provideService(Expirer.Interval, Duration.fromInputUnsafe(every)),
-    Effect.provideService(Ticker.Interval, Duration.fromInputUnsafe(every))
+    Effect.provideService(Ticker.Interval, Duration.fromInputUnsafe(every)),
+    Effect.updateService(StepSweeper.Interval, Duration.max(Duration.fromInputUnsafe(every)))
   )
 
 /** Runs a test's body with a store and no engine; the body starts engines itself. */

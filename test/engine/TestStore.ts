@@ -122,20 +122,23 @@ const guardWith =
   (faults: Faults) => <A, E>(operation: Operation, effect: Effect.Effect<A, E>): Effect.Effect<A, E | StoreError> =>
     Effect.suspend(() => {
       const fault = faults.called(operation)
-      const failure = new StoreError({ operation, reason: "the test has taken it down" })
+      // An error notes where it was made, which takes longer than most operations: only those that fail make one
+      const failure = Effect.suspend(() =>
+        Effect.fail(new StoreError({ operation, reason: "the test has taken it down" }))
+      )
       switch (fault?._tag) {
         case undefined:
           return effect
         case "Down":
-          return Effect.fail(failure)
+          return failure
         case "LosesReplies":
-          return Effect.andThen(effect, Effect.fail(failure))
+          return Effect.andThen(effect, failure)
         case "AnswersLate":
           return Effect.tap(effect, () => Effect.sleep(fault.by))
         case "Slow":
           return Effect.andThen(Effect.sleep(fault.by), effect)
         case "Hangs":
-          return Effect.andThen(faults.hang, Effect.fail(failure))
+          return Effect.andThen(faults.hang, failure)
       }
     })
 

@@ -118,7 +118,7 @@ describe("fail", () => {
     withEngine(Effect.gen(function*() {
       const handle = yield* Handlers.Fail.enqueue({ message: "on purpose" }, { maxRetries: 2 })
       const result = yield* Effect.forkChild(Effect.flip(handle.result))
-      yield* TestClock.adjust("1 hour")
+      yield* TestClock.adjust("5 minutes")
       const error = yield* Fiber.join(result)
       assert.instanceOf(error, Handlers.FailedOnPurpose)
       assert.strictEqual(error.message, "on purpose")
@@ -130,7 +130,7 @@ describe("fail", () => {
   it.effect("needs no message", () =>
     withEngine(Effect.gen(function*() {
       const id = yield* post("fail", {})
-      yield* TestClock.adjust("1 hour")
+      yield* TestClock.adjust("5 minutes")
       const task = yield* Effect.flatMap(TaskQueue, (queue) => queue.get(id))
       assert.strictEqual(task.failure?.message, "This task always fails")
     })))

@@ -6,7 +6,7 @@ import * as Limit from "../../src/Limit.ts"
 import { fromPayload } from "../../src/queue/Submission.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import * as Task from "../../src/Task.ts"
-import { record, withEngine } from "../engine/TestEngine.ts"
+import { record, withEngine, withUnhurriedEngine } from "../engine/TestEngine.ts"
 
 const payload = { tenant: Schema.NonEmptyString, size: Schema.Int }
 
@@ -88,7 +88,8 @@ describe("a task that waits", () => {
     ))
 
   it.effect("keeps the key of its order once it has started", () =>
-    withEngine(
+    withUnhurriedEngine(
+      "1 minute",
       { handlers: Ordered.toLayer((_, { attempt, snooze }) => attempt === 1 ? snooze("1 hour") : Effect.void) },
       Effect.gen(function*() {
         const first = yield* Ordered.enqueue({ tenant: "a", size: 1 })

@@ -8,7 +8,7 @@ import { Schedules } from "../../src/schedule/Schedules.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
 import * as OtherProcess from "../engine/OtherProcess.ts"
-import { pass, reaches, start, withEngine, withStore } from "../engine/TestEngine.ts"
+import { pass, reaches, start, withEngine, withStore, withUnhurriedEngine } from "../engine/TestEngine.ts"
 
 /** The type `work` as three programs know it, one after the other. */
 const First = Task.make("work", { payload: { width: Schema.Int }, success: Schema.String })
@@ -139,7 +139,8 @@ describe("versions of a payload", () => {
     ))
 
   it.effect("are those of schedules too", () =>
-    withEngine(
+    withUnhurriedEngine(
+      "1 minute",
       { handlers: runs(Third, "third") },
       Effect.gen(function*() {
         yield* Schedules.set("every", Second.schedule({ every: "1 hour" }, { width: 1, height: 2 }))
