@@ -11,6 +11,8 @@ import * as StepRecords from "./StepRecords.ts"
 /** What steps ask of the attempt's pool. */
 export interface StepHost {
   readonly records: RecordStore["Service"]
+  /** Keeps ends; together with those of other tasks where they come at the same time. */
+  readonly put: RecordStore["Service"]["put"]
   readonly read: (id: string) => Effect.Effect<TaskRecord | undefined, StoreError>
   /** Whether the fiber is inside a transaction of the application that the store's writes join. */
   readonly inTransaction: Effect.Effect<boolean>
@@ -49,14 +51,18 @@ const maxWaitMs = 2000
 /** Waits before a store that failed is asked again. */
 const backoff = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")])
 
-/** Asks a store until it answers. */
+/** Asks a store until it answers. Nearly every question is answered at once, and pays for no schedule. */
 export const asking = <A>(question: Effect.Effect<A, InvalidOption | StoreError>): Effect.Effect<A> =>
   Effect.orDie(
-    Effect.retry(question, {
-      while: (error) => error._tag === "StoreError" && error.refused !== true,
-      schedule: backoff
-    })
+    Effect.catchIf(question, isTransient, () =>
+      Effect.andThen(
+        Effect.sleep(firstWaitMs),
+        Effect.retry(question, { while: isTransient, schedule: backoff })
+      ))
   )
+
+const isTransient = (error: InvalidOption | StoreError): error is StoreError =>
+  error._tag === "StoreError" && error.refused !== true
 
 /** Lets what is in it be interrupted. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -206,7 +212,7 @@ export class StepJournal {
       const left = [...notes, ...this.pending.filter((entry) => entries.includes(entry))]
       const added = StepRecords.added(id, this.version, head, left)
       this.mustRead = true
-      this.version = yield* this.host.records.put([...added.changes, ...also.changes ?? []])
+      this.version = yield* this.host.put([...added.changes, ...also.changes ?? []])
       this.mustRead = false
       this.isOwner = true
       this.head = added.head

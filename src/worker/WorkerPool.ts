@@ -16,6 +16,7 @@ import { Clock, Context, Duration, Effect, Latch, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import * as QueueLimits from "../domain/QueueLimits.ts"
+import * as JointPuts from "../flow/JointPuts.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { Instance, InstanceStore, type Sizing } from "../store/InstanceStore.ts"
@@ -219,7 +220,13 @@ const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch,
       breakers,
       charge: store.charge,
       holdBack: AttemptLimits.holdBack(records),
-      steps: { records, read: store.get, random: random.uuidV4(), inTransaction: store.inTransaction }
+      steps: {
+        records,
+        put: yield* JointPuts.make(records, store.inTransaction),
+        read: store.get,
+        random: random.uuidV4(),
+        inTransaction: store.inTransaction
+      }
     }
   })
 })

@@ -24,6 +24,8 @@ type Result = Workflow.Result<unknown, unknown>
 /** What executions ask of the process. */
 export interface ExecutionHost extends StepHost {
   readonly stores: Context.Context<RecordStore | TaskStore>
+  /** What has come to an execution, asked for together with others. */
+  readonly readExecution: (id: string) => Effect.Effect<ExecutionRecords.Read>
   readonly engine: () => WorkflowEngine.WorkflowEngine["Service"]
   readonly deferredState: WorkflowEngine.DeferredState
 }
@@ -102,9 +104,9 @@ export class Execution {
     })
 
   private readonly open: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.map(this.asked(ExecutionRecords.read([this.id])), ([read]) => {
-      this.read = read!
-      this.interrupt = read!.document.interrupt
+    Effect.map(this.host.readExecution(this.id), (read) => {
+      this.read = read
+      this.interrupt = read.document.interrupt
       this.isFresh = true
       this.bodyExit = undefined
       this.waitsInCompensation = false
@@ -239,7 +241,7 @@ export class Execution {
   get waiters(): Effect.Effect<ReadonlyArray<ExecutionRecords.Address>> {
     return this.read.version === 0
       ? Effect.succeed([])
-      : Effect.map(this.asked(ExecutionRecords.read([this.id])), ([read]) => read!.document.waiters)
+      : Effect.map(this.host.readExecution(this.id), ({ document }) => document.waiters)
   }
 
   /** Something came that may be what the run waits for. */
@@ -265,8 +267,8 @@ export class Execution {
       this.isFresh = false
       return Effect.succeed(this.interrupt !== null)
     }
-    return Effect.map(this.asked(ExecutionRecords.read([this.id])), ([read]) => {
-      this.interrupt ??= read!.document.interrupt
+    return Effect.map(this.host.readExecution(this.id), (read) => {
+      this.interrupt ??= read.document.interrupt
       return this.interrupt !== null
     })
   })

@@ -16,10 +16,13 @@ import type { Settlement } from "../domain/Settlement.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
 import { isFinished } from "../domain/TaskState.ts"
 import * as ExecutionRecords from "../flow/ExecutionRecords.ts"
+import * as JointPuts from "../flow/JointPuts.ts"
 import { asking } from "../flow/StepJournal.ts"
 import { fromPayload } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
+import * as Coalescer from "../store/Coalescer.ts"
 import { InstanceStore } from "../store/InstanceStore.ts"
+import { maxRecords } from "../store/RecordDriver.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import { Withdrawn } from "../worker/Attempt.ts"
@@ -44,12 +47,23 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
     const running = new Map<string, Execution>()
     const definitions = new Map<string, Definition>()
     const deferredState = WorkflowEngine.makeDeferredState()
+    // Executions that run side by side ask for their records at the same time
+    const readTogether = yield* Coalescer.inTurns({
+      operation: "read executions",
+      run: (ids: ReadonlyArray<string>) => Effect.provideContext(ExecutionRecords.read(ids), stores),
+      weightOf: () => 1,
+      max: maxRecords,
+      isOneCallersOwn: () => false
+    })
+    const readExecution = (id: string) => Effect.map(asking(readTogether([id])), ([read]) => read!)
     const host: ExecutionHost = {
       records,
+      put: yield* JointPuts.make(records, tasks.inTransaction),
       read: tasks.get,
       inTransaction: tasks.inTransaction,
       random: Effect.die(new Error("An execution has no tokens")),
       stores,
+      readExecution,
       engine: () => engine,
       deferredState
     }

@@ -229,7 +229,7 @@ describe("Step.waitFor", () => {
       { handlers: ShipLive, worker: { concurrency: 50 } },
       Effect.gen(function*() {
         const handles = yield* Ship.enqueueAll(Array.from({ length: 450 }, () => undefined))
-        yield* pass("1 minute")
+        for (const { id } of handles) yield* reaches(id, "scheduled")
         const waiters = RecordStore.use((store) => store.list("signal-waiter"))
         assert.isTrue((yield* waiters).more)
         yield* Paid.event("invoice-42").complete(7)

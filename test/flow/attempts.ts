@@ -81,6 +81,7 @@ export const begin = Effect.fnUntraced(function*(
     records: watched,
     read,
     random: Effect.succeed(`random-${task.id}`),
+    put: watched.put,
     inTransaction: tasks.inTransaction
   }, Snoozed.now)
   const stepOf: StepAttempt["stepOf"] = (name, effect, success, error) =>
