@@ -170,7 +170,7 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
         Effect.catch(() => Effect.die(new Error(`Execution ${id} was removed while another one waited for it`)))
       )
       let task = yield* look
-      if (task.type === definition.task.type && !isFinished(task.state)) {
+      if (!isFinished(task.state)) {
         const input = JSON.parse(task.payload) as Input
         if (input.parent?.id !== parent.id) {
           yield* asked(ExecutionRecords.tell(id, (known) =>
@@ -202,9 +202,9 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
       const [accepted] = yield* asking(
         queue.submit([submission], "wait") as Effect.Effect<ReadonlyArray<{ readonly duplicate: boolean }>, any>
       )
+      if (accepted!.duplicate) yield* definition.demandSame(yield* asked(tasks.get(id)), input)
       if (options.discard) return
       if (parent !== undefined) return yield* child(definition, id, parent)
-      if (accepted!.duplicate) yield* definition.demandSame(yield* asked(tasks.get(id)), input)
       const outcome = yield* Effect.orDie(queue.outcome(id))
       return yield* outcomeOf(definition, {
         ...outcome,

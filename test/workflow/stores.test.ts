@@ -9,6 +9,8 @@ import type { Driver } from "../store/conformance/driver.ts"
 import { Schemas } from "../store/postgres/fixtures.ts"
 import { connect } from "../store/redis/fixtures.ts"
 import { runsActivities } from "./activities.ts"
+import { proxies } from "./proxies.ts"
+import { repeats } from "./repeats.ts"
 import { effects, ours, type Subject } from "./subjects.ts"
 import { takesOver } from "./takeover.ts"
 import { waits } from "./waits.ts"
@@ -18,7 +20,9 @@ const advance = () => Effect.void
 const claims = (name: string, subject: Subject) =>
   describe(name, () => {
     runsActivities(subject)
+    repeats(subject)
     waits(subject)
+    proxies(subject)
   })
 
 const claimsOn = (name: string, driver: Driver) => {

@@ -92,6 +92,77 @@ export const takesOver = (driver: Driver) => {
       }
     )
 
+    claim(
+      "14c: after a kill, an instance that starts goes on by itself: the half-done activity is the same attempt",
+      () => {
+        const calls: Array<string> = []
+        const Asked = Workflow.make("Asked", { payload, idempotencyKey, success: Schema.Int })
+        const layerOf = (process: string, hangs: boolean) =>
+          Asked.toLayer(() =>
+            Effect.gen(function*() {
+              yield* Activity.make({ name: "first", execute: Effect.sync(() => calls.push(`first in ${process}`)) })
+              const half = Activity.make({
+                name: "half",
+                success: Schema.Int,
+                execute: Effect.flatMap(Activity.CurrentAttempt, (attempt) => {
+                  calls.push(`half ${attempt} in ${process}`)
+                  return hangs ? Effect.never : Effect.succeed(attempt)
+                })
+              })
+              return yield* half
+            })
+          )
+        return Effect.gen(function*() {
+          const one = yield* process(layerOf("one", true))
+          const id = yield* one.run(Asked.execute({ id: "1" }, { discard: true }))
+          yield* until(Effect.sync(() => calls.length === 2))
+          yield* one.kill
+          const two = yield* process(layerOf("two", false))
+          // Only looked at: no caller asks for it
+          yield* until(
+            Effect.map(two.run(Asked.poll(id)), (poll) => Option.isSome(poll) && poll.value._tag === "Complete")
+          )
+          assert.deepStrictEqual(calls, ["first in one", "half 1 in one", "half 1 in two"])
+        })
+      }
+    )
+
+    claim("12: after a kill a sleep up to the threshold begins again, one above it ends when it would have", () => {
+      const begins: Array<number> = []
+      const Naps = Workflow.make("Naps", { payload, idempotencyKey, success: Schema.Finite })
+      const napMs = 3000
+      const workflows = () =>
+        Naps.toLayer(({ id }) =>
+          Effect.gen(function*() {
+            begins.push(performance.now())
+            yield* DurableClock.sleep({
+              name: "nap",
+              duration: napMs,
+              inMemoryThreshold: id === "short" ? "60 seconds" : 0
+            })
+            return performance.now()
+          })
+        )
+      return Effect.gen(function*() {
+        for (const key of ["short", "long"]) {
+          begins.length = 0
+          const one = yield* process(workflows())
+          const id = yield* one.run(Naps.execute({ id: key }, { discard: true }))
+          yield* until(Effect.sync(() => begins.length === 1))
+          if (key === "long") yield* until(Effect.map(one.run(Naps.poll(id)), Option.isSome))
+          yield* Effect.sleep(500)
+          yield* one.kill
+          const two = yield* process(workflows())
+          const end = yield* two.run(Naps.execute({ id: key }))
+          const [first, second] = begins as [number, number]
+          assert.lengthOf(begins, 2)
+          if (key === "short") assert.isAtLeast(end - second, napMs - 5)
+          else assert.isBelow(end - second, napMs - 500)
+          assert.isAtLeast(end - first, napMs - 5)
+        }
+      })
+    })
+
     claim("14e: executions are shared, and no activity is run twice", () => {
       const calls: Array<string> = []
       const Shared = Workflow.make("Shared", { payload, idempotencyKey, success: Schema.Int })
