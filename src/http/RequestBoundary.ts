@@ -3,7 +3,18 @@
  * careful, and whatever goes wrong ends as an error answer. What a handler did not foresee is logged in full and
  * answered without detail.
  */
-import { Cause, Clock, Context, Effect, type Layer, LogLevel, Metric, Option, References, type Types } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  Effect,
+  type Layer,
+  LogLevel,
+  type Metric,
+  Option,
+  References,
+  type Types
+} from "effect"
 import { Headers, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Metrics from "../observability/Metrics.ts"
 import * as Access from "./Access.ts"
@@ -161,9 +172,9 @@ const pathOf = (url: string): string => {
   return end === -1 ? url : url.slice(0, end)
 }
 
-const requests = Metrics.counter("taskforge_http_requests_total", "HTTP requests by endpoint and status")
+const requests = Metrics.counters("taskforge_http_requests_total", "HTTP requests by endpoint and status")
 
-const duration = Metric.histogram("taskforge_http_request_duration_seconds", {
+const duration = Metrics.histograms("taskforge_http_request_duration_seconds", {
   description: "Time from a request's head to its answer, by endpoint",
   boundaries: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 })
@@ -186,7 +197,7 @@ class RequestMetrics {
     this.context = context
     const { labels, duration } = this.of("any", "unmatched")
     Metrics.register(duration, context)
-    Metrics.register(Metric.withAttributes(requests, { ...labels, status: "404" }), context)
+    Metrics.register(requests({ ...labels, status: "404" }), context)
   }
 
   /** `endpoint` is a route's pattern such as `/api/v1/tasks/:id`, or none. */
@@ -194,7 +205,7 @@ class RequestMetrics {
     const metrics = endpoint === undefined ? this.of("any", "unmatched") : this.of(method, endpoint)
     let counter = metrics.requests.get(status)
     if (counter === undefined) {
-      counter = Metric.withAttributes(requests, { ...metrics.labels, status: String(status) })
+      counter = requests({ ...metrics.labels, status: String(status) })
       metrics.requests.set(status, counter)
     }
     counter.updateUnsafe(1, this.context)
@@ -207,7 +218,7 @@ class RequestMetrics {
     let metrics = byMethod.get(method)
     if (metrics === undefined) {
       const labels = { method, endpoint: endpoint.replace(/:(\w+)/g, "{$1}") }
-      metrics = { labels, duration: Metric.withAttributes(duration, labels), requests: new Map() }
+      metrics = { labels, duration: duration(labels), requests: new Map() }
       byMethod.set(method, metrics)
     }
     return metrics

@@ -9,38 +9,55 @@ import { FailureKind } from "../domain/TaskRecord.ts"
 /** Seconds, from a millisecond to an hour. */
 const durations = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600]
 
+/** What tells the series of a metric apart. */
+type Labels = Readonly<Record<string, string>>
+
 /** A count that only grows. */
-export const counter = (name: string, description: string): Metric.Counter<number> =>
-  Metric.counter(name, { description, incremental: true })
+export const counter = (name: string, description: string, attributes: Labels = {}): Metric.Counter<number> =>
+  Metric.counter(name, { description, incremental: true, attributes })
 
-const created = counter("taskforge_tasks_created_total", "Tasks accepted by this process")
+/**
+ * A count with labels: makes the series that has them. `Metric.withAttributes` would share one metric among all series, and
+ * spell the labels of each out again whenever another one was updated before it.
+ */
+export const counters = (name: string, description: string) => (labels: Labels): Metric.Counter<number> =>
+  counter(name, description, labels)
 
-const started = counter("taskforge_attempts_started_total", "Attempts that this process began")
+/** The same of how values are spread. */
+export const histograms = (
+  name: string,
+  options: { readonly description: string; readonly boundaries: ReadonlyArray<number> }
+) =>
+(attributes: Labels): Metric.Histogram<number> => Metric.histogram(name, { ...options, attributes })
 
-const attempts = counter("taskforge_attempts_total", "Attempts that ended in this process, by outcome")
+const created = counters("taskforge_tasks_created_total", "Tasks accepted by this process")
 
-const failures = counter("taskforge_attempts_failed_total", "Attempts that failed in this process, by kind of failure")
+const started = counters("taskforge_attempts_started_total", "Attempts that this process began")
 
-const lost = counter(
+const attempts = counters("taskforge_attempts_total", "Attempts that ended in this process, by outcome")
+
+const failures = counters("taskforge_attempts_failed_total", "Attempts that failed in this process, by kind of failure")
+
+const lost = counters(
   "taskforge_leases_lost_total",
   "Attempts that this process stopped because their lease had gone to another instance"
 )
 
-const processed = counter("taskforge_tasks_processed_total", "Tasks that this process completed")
+const processed = counters("taskforge_tasks_processed_total", "Tasks that this process completed")
 
-const failed = counter("taskforge_tasks_failed_total", "Tasks that failed for good in this process")
+const failed = counters("taskforge_tasks_failed_total", "Tasks that failed for good in this process")
 
-const duration = Metric.histogram("taskforge_task_duration_seconds", {
+const duration = histograms("taskforge_task_duration_seconds", {
   description: "Time from an attempt's start to its end",
   boundaries: durations
 })
 
-const wait = Metric.histogram("taskforge_task_wait_seconds", {
+const wait = histograms("taskforge_task_wait_seconds", {
   description: "Time from when a task was due to when it was claimed",
   boundaries: durations
 })
 
-const starts = counter(
+const starts = counters(
   "taskforge_task_starts_total",
   "First starts in this process of tasks that should start within a time, by queue, type and whether they were in time"
 )
@@ -108,21 +125,21 @@ const kinds = FailureKind.literals.filter((kind) => kind !== "quarantined")
 
 /** The same metric for each value of a label. */
 const byLabel = <Label extends string>(
-  metric: Metric.Counter<number>,
-  labels: Readonly<Record<string, string>>,
+  metric: (labels: Labels) => Metric.Counter<number>,
+  labels: Labels,
   values: ReadonlyArray<readonly [key: string, label: Label]>,
   name: string
 ): ReadonlyMap<string, Metric.Counter<number>> =>
-  new Map(values.map(([key, label]) => [key, Metric.withAttributes(metric, { ...labels, [name]: label })]))
+  new Map(values.map(([key, label]) => [key, metric({ ...labels, [name]: label })]))
 
 const ofType = (type: string) => ({
-  created: Metric.withAttributes(created, { type }),
-  started: Metric.withAttributes(started, { type }),
-  processed: Metric.withAttributes(processed, { type }),
-  failed: Metric.withAttributes(failed, { type }),
-  duration: Metric.withAttributes(duration, { type }),
-  wait: Metric.withAttributes(wait, { type }),
-  lost: Metric.withAttributes(lost, { type }),
+  created: created({ type }),
+  started: started({ type }),
+  processed: processed({ type }),
+  failed: failed({ type }),
+  duration: duration({ type }),
+  wait: wait({ type }),
+  lost: lost({ type }),
   outcomes: byLabel(attempts, { type }, Object.entries(outcomesOf), "outcome"),
   failures: byLabel(failures, { type }, kinds.map((kind) => [kind, kind]), "kind")
 })
@@ -130,8 +147,8 @@ const ofType = (type: string) => ({
 type OfType = ReturnType<typeof ofType>
 
 const ofLane = (queue: string, type: string) => ({
-  inTime: Metric.withAttributes(starts, { queue, type, outcome: "in_time" }),
-  late: Metric.withAttributes(starts, { queue, type, outcome: "late" })
+  inTime: starts({ queue, type, outcome: "in_time" }),
+  late: starts({ queue, type, outcome: "late" })
 })
 
 type Starts = ReturnType<typeof ofLane>

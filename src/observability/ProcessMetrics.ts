@@ -1,9 +1,9 @@
 /** What this process uses: processor, memory, and how late its event loop is. Read when the metrics are. */
 import { Effect, Metric, type Scope } from "effect"
 import { EventLoopDelay } from "./EventLoopDelay.ts"
-import { counter } from "./Metrics.ts"
+import { counters } from "./Metrics.ts"
 
-const cpu = counter("taskforge_process_cpu_seconds_total", "Processor time that this process has used, by mode")
+const cpu = counters("taskforge_process_cpu_seconds_total", "Processor time that this process has used, by mode")
 const resident = Metric.gauge("taskforge_process_resident_bytes", { description: "Memory of this process" })
 const heap = Metric.gauge("taskforge_process_heap_bytes", {
   description: "Memory of JavaScript objects in this process"
@@ -28,7 +28,7 @@ export const make: Effect.Effect<Effect.Effect<void>, never, Scope.Scope> = Effe
       const used: Used = process.cpuUsage()
       const memory = process.memoryUsage()
       for (const mode of ["user", "system"] as const) {
-        yield* Metric.update(Metric.withAttributes(cpu, { mode }), Math.max(0, used[mode] - told[mode]) / 1e6)
+        yield* Metric.update(cpu({ mode }), Math.max(0, used[mode] - told[mode]) / 1e6)
       }
       told = used
       yield* Metric.update(resident, memory.rss)

@@ -4,20 +4,23 @@
  *
  * A call is counted where the engine makes it, before a driver joins it with others.
  */
-import { Cause, Clock, type Context, Effect, Exit, Metric } from "effect"
+import { Cause, Clock, type Context, Effect, Exit, type Metric } from "effect"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { RecordStore } from "../store/RecordStore.ts"
 import type { Expired, Rescued, TaskStore } from "../store/TaskStore.ts"
-import { counter, register } from "./Metrics.ts"
+import { counter, counters, histograms, register } from "./Metrics.ts"
 
-const duration = Metric.histogram("taskforge_store_duration_seconds", {
+const duration = histograms("taskforge_store_duration_seconds", {
   description: "Time until the store had answered, by operation",
   boundaries: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 })
 
-const errors = counter("taskforge_store_errors_total", "Calls that the store did not answer as it should, by operation")
+const errors = counters(
+  "taskforge_store_errors_total",
+  "Calls that the store did not answer as it should, by operation"
+)
 
-const batch = Metric.histogram("taskforge_store_batch_tasks", {
+const batch = histograms("taskforge_store_batch_tasks", {
   description: "Tasks that one call of the store was about, by operation",
   boundaries: [0, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]
 })
@@ -27,12 +30,12 @@ const expired = counter(
   "Waiting tasks that this process ended because they were too old"
 )
 
-const rescued = counter(
+const rescued = counters(
   "taskforge_tasks_rescued_total",
   "Tasks that this process took back from lost instances, by what became of them"
 )
 
-const cancels = counter("taskforge_cancels_total", "Tasks that this process was asked to cancel, by what was done")
+const cancels = counters("taskforge_cancels_total", "Tasks that this process was asked to cancel, by what was done")
 
 /** What is done to tasks. */
 const taskOperations = [
@@ -83,8 +86,8 @@ export const measured = Effect.fnUntraced(function*({ records, tasks }: Stores):
 
   const timed = (operation: string) => {
     const labels = { operation: labelOf(operation) }
-    const took = Metric.withAttributes(duration, labels)
-    const failed = Metric.withAttributes(errors, labels)
+    const took = duration(labels)
+    const failed = errors(labels)
     register(took, context)
     register(failed, context)
     return <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
@@ -174,7 +177,7 @@ export const measured = Effect.fnUntraced(function*({ records, tasks }: Stores):
 
 /** Tells how many tasks a call is about. */
 const sizeOf = (operation: string, context: Context.Context<never>): (size: number) => void => {
-  const metric = Metric.withAttributes(batch, { operation })
+  const metric = batch({ operation })
   register(metric, context)
   return (size) => metric.updateUnsafe(size, context)
 }
@@ -182,12 +185,12 @@ const sizeOf = (operation: string, context: Context.Context<never>): (size: numb
 /** Counts what became of tasks. Zero before the first one, so that its increase is seen. */
 const countsOf = (context: Context.Context<never>) => {
   const series = <Value extends string>(
-    metric: Metric.Counter<number>,
+    metric: (labels: Readonly<Record<string, string>>) => Metric.Counter<number>,
     label: string,
     values: ReadonlyArray<Value>
   ) => {
     const byValue = new Map<string, Metric.Counter<number>>(
-      values.map((value) => [value, Metric.withAttributes(metric, { [label]: value })])
+      values.map((value) => [value, metric({ [label]: value })])
     )
     for (const one of byValue.values()) register(one, context)
     return (value: Value): void => byValue.get(value)?.updateUnsafe(1, context)

@@ -34,7 +34,7 @@ export interface Trouble {
   readonly failures: number
 }
 
-const failedSteps = Metrics.counter("taskforge_loop_failures_total", "Steps of background loops that failed")
+const failedSteps = Metrics.counters("taskforge_loop_failures_total", "Steps of background loops that failed")
 
 /** Waits between failed steps: doubling from 50 ms to 5 s. */
 const backoff = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")])
@@ -72,7 +72,7 @@ export class Supervisor extends Context.Service<Supervisor, {
           since: before?.since ?? utcNow(clock),
           failures: (before?.failures ?? 0) + 1
         })
-        yield* Metric.update(Metric.withAttributes(failedSteps, { part }), 1)
+        yield* Metric.update(failedSteps({ part }), 1)
         // A store that is down for an hour should not write an hour of stacks.
         if (before === undefined) {
           const sentence = advice === undefined ? reason : `${reason}. What to do: ${advice}`
@@ -88,7 +88,7 @@ export class Supervisor extends Context.Service<Supervisor, {
           step: Effect.Effect<unknown, E, R>,
           maxBackoff: Duration.Input = "5 seconds"
         ) {
-          yield* Metric.update(Metric.withAttributes(failedSteps, { part }), 0)
+          yield* Metric.update(failedSteps({ part }), 0)
           const attempt = Effect.exit(step).pipe(
             Effect.flatMap((exit) =>
               Exit.isSuccess(exit)

@@ -47,7 +47,7 @@ const again = {
   schedule: Schedule.exponential("20 millis")
 }
 
-const ticks = Metrics.counter(
+const ticks = Metrics.counters(
   "taskforge_schedule_ticks_total",
   "Ticks of schedules that this process dealt with, by outcome"
 )
@@ -239,7 +239,7 @@ const refusing = (part: ReadonlyArray<Taken>, index: number, now: number): Reado
 }
 
 const ticksOf = new Map(
-  Outcome.literals.map((outcome) => [outcome, Metric.withAttributes(ticks, { outcome })])
+  Outcome.literals.map((outcome) => [outcome, ticks({ outcome })])
 )
 
 const measured = Effect.fnUntraced(function*(part: ReadonlyArray<Taken>, now: number) {
