@@ -3,7 +3,8 @@
  * logged as warnings, dead letters as errors with the defect's stack; completions as `Info` where a person reads the
  * log (the server), else as `Debug`, because a busy program would write nothing else.
  */
-import { Effect, LogLevel, References } from "effect"
+import { Duration, Effect, LogLevel, References } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
 import type { SettleAnswer } from "../domain/Settlement.ts"
 import type { TaskFailure } from "../domain/TaskRecord.ts"
 import type { Attempt } from "./Attempt.ts"
@@ -38,6 +39,9 @@ export const make = Effect.fnUntraced(function*(completions: "Info" | "Debug") {
 const line = (ending: Ending, answer: SettleAnswer | undefined, completions: "Info" | "Debug"): Effect.Effect<void> =>
   annotated(ending.attempt, sentence(ending, answer, completions))
 
+/** The delay of an attempt that ends to wait for something that has no time, such as the completion of a deferred. */
+const maxDelayMs = Duration.toMillis(Bounds.maxDelay)
+
 const sentence = (ending: Ending, answer: SettleAnswer | undefined, completions: "Info" | "Debug") => {
   const { attempt, settlement } = ending
   const name = `task ${attempt.type}`
@@ -56,7 +60,11 @@ const sentence = (ending: Ending, answer: SettleAnswer | undefined, completions:
     case "Cancel":
       return Effect.logInfo(`${name} cancelled`)
     case "Snooze":
-      return Effect.logInfo(`${name} snoozed for ${settlement.delayMs} ms`)
+      return Effect.logInfo(
+        settlement.delayMs >= maxDelayMs
+          ? `${name} waits until something wakes it`
+          : `${name} snoozed for ${settlement.delayMs} ms`
+      )
     case "Release":
       return Effect.logInfo(`${name} released for another instance`)
   }

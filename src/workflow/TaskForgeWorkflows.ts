@@ -17,11 +17,11 @@ import type { TaskRecord } from "../domain/TaskRecord.ts"
 import { isFinished } from "../domain/TaskState.ts"
 import * as ExecutionRecords from "../flow/ExecutionRecords.ts"
 import * as JointPuts from "../flow/JointPuts.ts"
+import * as KnownWorkflows from "../flow/KnownWorkflows.ts"
 import { asking } from "../flow/StepJournal.ts"
 import { fromPayload } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import * as Coalescer from "../store/Coalescer.ts"
-import { InstanceStore } from "../store/InstanceStore.ts"
 import { maxRecords } from "../store/RecordDriver.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import { TaskStore } from "../store/TaskStore.ts"
@@ -42,10 +42,10 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
     const queue = yield* TaskQueue
     const tasks = yield* TaskStore
     const records = yield* RecordStore
-    const instances = yield* InstanceStore
     const stores = Context.make(RecordStore, records).pipe(Context.add(TaskStore, tasks))
     const running = new Map<string, Execution>()
     const definitions = new Map<string, Definition>()
+    const knownTypes = new Set<string>()
     const deferredState = WorkflowEngine.makeDeferredState()
     // Executions that run side by side ask for their records at the same time
     const readTogether = yield* Coalescer.inTurns({
@@ -87,17 +87,18 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
         : Effect.succeed(execution)
     })
 
-    /** An execution that no instance can run fails at once, and does not wait for one. */
-    const demandKnown = Effect.fnUntraced(function*({ task }: Definition) {
-      if (registry?.find(task.type) !== undefined) return
-      const { instances: alive } = yield* asked(instances.list)
-      if (alive.some(({ types }) => types.includes(task.type))) return
-      return yield* Effect.die(
-        new Error(
-          `No instance knows the workflow ${JSON.stringify(task.type.slice(typePrefix.length))}: ` +
-            "provide its layer to an engine on this store first"
+    /** What no instance has ever known is a typing error. What one has known waits for the next one, as while instances restart. */
+    const demandKnown = Effect.fnUntraced(function*({ task: { type } }: Definition) {
+      if (knownTypes.has(type) || registry?.find(type) !== undefined) return
+      if (!(yield* asked(KnownWorkflows.has(type)))) {
+        return yield* Effect.die(
+          new Error(
+            `No instance knows the workflow ${JSON.stringify(type.slice(typePrefix.length))}: ` +
+              "provide its layer to an engine on this store first"
+          )
         )
-      )
+      }
+      knownTypes.add(type)
     })
 
     /** Ends an attempt whose execution has ended, and brings those forward that wait for it. */
@@ -136,16 +137,20 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
       definitions.delete(workflow._tag)
       const definition = defined(workflow)
       const services = yield* Effect.context<never>()
+      yield* asked(KnownWorkflows.add(definition.task.type))
       yield* registry.register({
         definition: definition.task,
         services,
         run: (input, context: HandlerContext<any>) =>
           Effect.gen(function*() {
             const { parent, payload: encoded } = input as Input
-            const payload = yield* Effect.orDie(definition.decodePayload(context.id, encoded))
             const execution = new Execution(workflow, context, host)
             running.set(context.id, execution)
-            const body = Effect.suspend(() => execute(payload as object, context.id))
+            // A payload that does not decode now does not by a retry either: it ends the execution, as its body would
+            const body = Effect.flatMap(
+              Effect.orDie(definition.decodePayload(context.id, encoded)),
+              (payload) => execute(payload as object, context.id)
+            )
             const exit = yield* execution.perform(body, context.snooze).pipe(
               Effect.ensuring(Effect.sync(() => {
                 if (running.get(context.id) === execution) running.delete(context.id)
@@ -287,7 +292,7 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
 export const layer: Layer.Layer<
   WorkflowEngine.WorkflowEngine,
   never,
-  TaskQueue | TaskStore | RecordStore | InstanceStore | HandlerRegistry
+  TaskQueue | TaskStore | RecordStore | HandlerRegistry
 > = Layer.effect(
   WorkflowEngine.WorkflowEngine,
   Effect.flatMap(HandlerRegistry, make)
@@ -297,7 +302,7 @@ export const layer: Layer.Layer<
 export const layerClient: Layer.Layer<
   WorkflowEngine.WorkflowEngine,
   never,
-  TaskQueue | TaskStore | RecordStore | InstanceStore
+  TaskQueue | TaskStore | RecordStore
 > = Layer.effect(
   WorkflowEngine.WorkflowEngine,
   Effect.suspend(() => make(undefined))

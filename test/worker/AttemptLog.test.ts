@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule, Schema } from "effect"
+import * as Signal from "../../src/Signal.ts"
+import * as Step from "../../src/Step.ts"
 import * as Task from "../../src/Task.ts"
 import { TaskContext } from "../../src/worker/TaskContext.ts"
 import { type Line, Logs, pass, quiesce, reaches, withEngine } from "../engine/TestEngine.ts"
@@ -71,6 +73,22 @@ describe("the log line of an attempt", () => {
           ["Error", "task work failed for good: Refused: refused because it is late"]
         ])
         assert.deepStrictEqual(lines.map(({ annotations }) => annotations.attempt), [1, 2])
+      })
+    ))
+
+  it.effect("says how long a task is away, and of one that waits for a signal that it waits", () =>
+    withEngine(
+      {
+        handlers: Work.toLayer(() =>
+          Effect.orDie(Effect.andThen(Step.sleep("nap", "1 minute"), Step.waitFor(Signal.make("go"))))
+        )
+      },
+      Effect.gen(function*() {
+        yield* Work.enqueue()
+        yield* pass("2 minutes")
+        const [asleep, waiting, ...more] = (yield* aboutTasks).map(({ message }) => message)
+        assert.match(asleep!, /^task work snoozed for [56]\d{4} ms$/)
+        assert.deepStrictEqual([waiting, ...more], ["task work waits until something wakes it"])
       })
     ))
 

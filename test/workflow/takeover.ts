@@ -1,6 +1,6 @@
 /** What must hold when a process that runs executions is gone, and others go on. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Layer, Option, Schema, Scope } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Option, Schema, Scope } from "effect"
 import { Activity, DurableClock, DurableDeferred, Workflow, type WorkflowEngine } from "effect/workflow"
 import { RecordStore } from "../../src/store/RecordStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
@@ -302,5 +302,66 @@ export const takesOver = (driver: Driver) => {
         })
       }
     )
+
+    claim("15b: an execution of a workflow that instances have run waits while none does, a child too", () => {
+      const Child = Workflow.make("Child", { payload, idempotencyKey, success: Schema.Int })
+      const Parent = Workflow.make("Parent", { payload, idempotencyKey, success: Schema.Int })
+      const child = Child.toLayer(() => Effect.succeed(7))
+      const parent = Parent.toLayer(({ id }) => Child.execute({ id }))
+      return Effect.gen(function*() {
+        const client = yield* process(Layer.empty)
+        const before = yield* Effect.exit(client.run(Child.execute({ id: "1" })))
+        assert.match(
+          String(Exit.isFailure(before) ? Cause.squash(before.cause) : before),
+          /No instance knows the workflow "Child"/
+        )
+        const one = yield* process(child)
+        yield* one.stop
+        const two = yield* process(parent)
+        const waiting = yield* Effect.forkChild(client.run(Child.execute({ id: "1" })))
+        const id = yield* two.run(Parent.execute({ id: "2" }, { discard: true }))
+        yield* until(Effect.map(two.run(Parent.poll(id)), Option.isSome))
+        assert.strictEqual(waiting.pollUnsafe(), undefined)
+        const three = yield* process(child)
+        assert.strictEqual(yield* Fiber.join(waiting), 7)
+        assert.strictEqual(yield* three.run(Parent.execute({ id: "2" })), 7)
+      })
+    })
+
+    claim("a stored payload that does not fit any more ends the execution at once, and its parent is told", () => {
+      const Child = Workflow.make("Child", { payload: { ...payload, cents: Schema.Int }, idempotencyKey })
+      const Later = Workflow.make("Child", { payload: { ...payload, euros: Schema.Int }, idempotencyKey })
+      const Parent = Workflow.make("Parent", { payload, idempotencyKey, success: Schema.String })
+      const parentOf = (child: (id: string) => Effect.Effect<void, never, WorkflowEngine.WorkflowEngine>) =>
+        Parent.toLayer(({ id }) =>
+          child(id).pipe(Effect.as("done"), Effect.catchDefect((defect) => Effect.succeed(String(defect))))
+        )
+      const parent = parentOf((id) => Child.execute({ id, cents: 1 }))
+      const parentLater = parentOf((id) => Later.execute({ id, euros: 1 }))
+      return Effect.gen(function*() {
+        const tasks = yield* TaskStore
+        const one = yield* process(Layer.merge(parent, Child.toLayer(() => DurableDeferred.await(Go))))
+        const id = yield* one.run(Parent.execute({ id: "1" }, { discard: true }))
+        const childId = yield* Child.executionId({ id: "1", cents: 1 })
+        yield* until(Effect.map(one.run(Child.poll(childId)), Option.isSome))
+        yield* until(Effect.map(one.run(Parent.poll(id)), Option.isSome))
+        yield* one.stop
+        const two = yield* process(Layer.merge(parentLater, Later.toLayer(() => Effect.void)))
+        yield* two.run(Later.resume(childId))
+        assert.match(
+          yield* Effect.timeout(two.run(Parent.execute({ id: "1" })), "8 seconds"),
+          /stored payload of execution \w+ does not fit the schema of workflow "Child"/
+        )
+        const failed = yield* tasks.get(childId)
+        assert.strictEqual(failed?.state, "failed")
+        assert.strictEqual(failed?.failures, 1)
+        yield* two.stop
+        // Code that reads it goes on from what is kept
+        const three = yield* process(Child.toLayer(() => Effect.void))
+        yield* tasks.rerun([childId])
+        yield* until(Effect.map(tasks.get(childId), (task) => task?.state === "completed"))
+        yield* three.stop
+      })
+    })
   })
 }
