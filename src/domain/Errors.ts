@@ -108,6 +108,9 @@ export class InvalidPayload extends Schema.TaggedError<InvalidPayload>()("Invali
   }
 }
 
+/** The types that a message names: a program may have hundreds. */
+const maxNamedTypes = 20
+
 /** No definition has this type. */
 export class UnknownTaskType extends Schema.TaggedError<UnknownTaskType>()("UnknownTaskType", {
   type: Schema.String,
@@ -117,7 +120,9 @@ export class UnknownTaskType extends Schema.TaggedError<UnknownTaskType>()("Unkn
 }) {
   override get message(): string {
     const type = JSON.stringify(shortened(this.type, maxShownLength))
-    return `Unknown task type ${type}; known types: ${this.known.join(", ") || "none"}`
+    const named = this.known.slice(0, maxNamedTypes).join(", ") || "none"
+    const more = this.known.length - maxNamedTypes
+    return `Unknown task type ${type}; known types: ${named}${more > 0 ? ` and ${more} more` : ""}`
   }
 }
 

@@ -19,6 +19,7 @@ import * as Bounds from "./Bounds.ts"
 import * as JsonText from "./JsonText.ts"
 import { type PlainFields, type PlainSchema, type ToSchema, toSchema } from "./PlainFields.ts"
 import { maxVersion } from "./StoredType.ts"
+import * as Thrown from "./Thrown.ts"
 import * as UnknownFields from "./UnknownFields.ts"
 
 /** Nothing where a version gives what the schema of the next one reads; else what is to be given. */
@@ -113,13 +114,14 @@ const raised = (
   let current = payload
   for (let index = at - from; index < steps.length; index++) {
     const version = from + index
-    const next = JsonText.guarded(() => Exit.succeed(steps[index]!.up(current)))
-    if (Exit.isFailure(next)) {
-      const reason = next.cause.reasons[0]
-      const why = reason?._tag === "Fail" ? reason.error.message : "it failed"
-      return JsonText.unfit(`Version ${version} does not become version ${version + 1}: ${why}`)
+    try {
+      current = steps[index]!.up(current)
+    } catch (cause) {
+      const { message, tag } = Thrown.show(cause)
+      return JsonText.unfit(
+        `Version ${version} does not become version ${version + 1}: its function threw ${tag}: ${message}`
+      )
     }
-    current = next.value
   }
   return Exit.succeed(current)
 }

@@ -193,6 +193,8 @@ describe("taskforge logs", () => {
       assert.match(stdout, /^attempt 1 on \S+, without 1,501 lines that are not kept\n/)
       assert.include(stdout, "line 100\n")
       assert.notInclude(stdout, "line 101\n")
+      // Where they are missing, too
+      assert.match(stdout, /line 100\n… 1,501 lines are not kept\n[^\n]*\d{4}\n/)
       assert.include(stdout, "line 2000\n")
     }).pipe(Effect.provide(working)))
 })

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { TestClock } from "effect/testing"
+import { UnknownTaskType } from "../../src/domain/Errors.ts"
 import { CreatedTaskJson } from "../../src/http/api/TaskJson.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import { decoded, layer, page, post, posted, postedAll, refused, task } from "./TestServer.ts"
@@ -134,6 +135,12 @@ describe("POST /api/v1/tasks", () => {
       const error = yield* refused(400, "unknown_task_type", post({ type: "nope" }))
       assert.deepInclude(error, { type: "nope", known: ["count", "echo", "tick"] })
     }).pipe(Effect.provide(layer())))
+
+  it("says how many more there are where a program knows hundreds", () => {
+    const known = Array.from({ length: 300 }, (_, index) => `type-${index}`)
+    const { message } = new UnknownTaskType({ type: "nope", known, index: 0 })
+    assert.isTrue(message.endsWith("type-18, type-19 and 280 more"), message)
+  })
 
   it.effect("says where and how a payload does not fit", () =>
     Effect.gen(function*() {

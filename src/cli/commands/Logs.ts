@@ -77,8 +77,12 @@ const showLines = Effect.fnUntraced(function*(
       if (!json) yield* Screen.line(paint.dim(heading))
     }
     for (const line of lines) {
-      if (line.line <= shown.get(claim)!) continue
+      const before = shown.get(claim)!
+      if (line.line <= before) continue
       shown.set(claim, line.line)
+      if (!json && leftOut > 0 && line.line - before - 1 === leftOut) {
+        yield* Screen.line(paint.dim(`… ${Words.counted(leftOut, "line")} ${isOrAre(leftOut)} not kept`))
+      }
       if (json) yield* Screen.json({ id, attempt, claim, instance, ...line })
       else for (const text of textOf(line, paint)) yield* Screen.line(text)
     }
