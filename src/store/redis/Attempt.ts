@@ -94,11 +94,11 @@ const settling =
 const held = `
 -- of attempts, given as id, claim number and more: their ids, and the state after the fence of those that run
 local function held(first, size)
-  local ids, rests = {}, {}
+  local ids, rests, sub = {}, {}, string.sub
   for at = first, #ARGV, size do ids[#ids + 1] = ARGV[at] end
   for index, text in ipairs(hmget(root .. ":state", ids)) do
     local fence = "R" .. ARGV[first + size * (index - 1) + 1] .. ";;"
-    rests[index] = text and string.sub(text, 1, #fence) == fence and string.sub(text, #fence + 1)
+    rests[index] = text and sub(text, 1, #fence) == fence and sub(text, #fence + 1)
   end
   return ids, rests
 end
@@ -148,29 +148,38 @@ return 0
 const runComplete = script<ReadonlyArray<number>>(`${prelude}${lanes}${lines}${held}${announce}
 local now, left, refs, ended, states, results, done = int(clock()), {}, {}, {}, {}, {}, {}
 local finished, lists, passes, ids, rests = { ["0"] = {}, ["1"] = {} }, {}, {}, held(1, 3)
+local find, sub, byte, start = string.find, string.sub, string.byte, nil
 for index, rest in ipairs(rests) do
   local id = ids[index]
   if rest and not done[id] then
-    local ref, set, from = string.sub(rest, 1, 12) .. id, finished[string.sub(rest, 14, 14)], string.find(rest, "\\n", 1, true) + 1
-    local to, lane, only = string.find(rest, "\\n", from, true) - 1, lastLane, nil
-    -- nearly all lines are of the lane of the one before, and have one pass
-    if lastStart and string.sub(rest, from, from + #lastStart - 1) == lastStart then
-      only = string.sub(rest, from + #lastStart + 2, to - 5)
-    end
-    if not only or string.find(only, "\\\\", 1, true) then
-      local line = string.sub(rest, from, to)
+    local ref, set, lane, only = sub(rest, 1, 12) .. id, finished[sub(rest, 14, 14)], lastLane, nil
+    -- nearly all lines are of the lane of the one before, and have one pass: what follows it is known
+    local _, last, after
+    if start then _, last = find(rest, start, 1, true) end
+    after = last and find(rest, "\\\\", last + 1, true)
+    if after and byte(rest, after + 5) == 10 then
+      only = sub(rest, last + 1, after - 1)
+    else
+      local from = find(rest, "\\n", 1, true) + 1
+      local line = sub(rest, from, find(rest, "\\n", from, true) - 1)
       lane = laneOf(line)
       only = line ~= lane and onlyPassOf(line, lane)
       if line ~= lane and not only then gated().count(line, -1) end
+      if lastStart then start = "\\n" .. lastStart .. '\\\\"' end
     end
     if only then passes[#passes + 1] = only end
-    local list = lists[lane] or {}
-    done[id], lists[lane] = true, list
-    refs[#refs + 1], ended[#ended + 1] = ref, id
-    states[#states + 1], states[#states + 2] = id, "C" .. ARGV[index * 3 - 1] .. ";" .. now .. ";" .. rest
-    results[#results + 1], results[#results + 2] = id, ARGV[index * 3]
-    set[#set + 1], set[#set + 2] = now, ref
-    list[#list + 1], list[#list + 2] = "0", ref
+    local list = lists[lane]
+    if list == nil then
+      list = {}
+      lists[lane] = list
+    end
+    local at = #refs + 1
+    done[id], refs[at], ended[at], states[2 * at - 1], results[2 * at - 1] = true, ref, id, id, id
+    states[2 * at], results[2 * at] = "C" .. ARGV[index * 3 - 1] .. ";" .. now .. ";" .. rest, ARGV[index * 3]
+    at = #list
+    list[at + 1], list[at + 2] = "0", ref
+    at = #set
+    set[at + 1], set[at + 2] = now, ref
   else
     left[#left + 1] = index
   end

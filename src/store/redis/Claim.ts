@@ -265,10 +265,11 @@ end
 if madeShared then madeShared.conclude() end
 
 -- what waited together was read already
-local ids, refs, tasks, texts = {}, {}, nil, nil
+local ids, refs, tasks, texts, firsts, seconds = {}, {}, nil, nil, nil, nil
 local isRead = pieces[1] ~= nil and pieces[2] == nil and pieces[1].tasks
 if isRead then
   refs, ids, tasks, texts = pieces[1], pieces[1].ids, pieces[1].tasks, pieces[1].states
+  firsts, seconds = refs.firsts, refs.seconds
 else
   for _, piece in ipairs(pieces) do
     for _, ref in ipairs(piece) do ids[#ids + 1], refs[#refs + 1] = string.sub(ref, 13), ref end
@@ -283,6 +284,7 @@ answer[3] = int(first)
 
 if not isRead then tasks, texts = hmget(root .. ":task", ids), hmget(root .. ":state", ids) end
 local states, leases, lease, started = {}, {}, int(now + ARGV[6]), int(now)
+local find, sub = string.find, string.sub
 -- a state's parts: those that stay, before and after the number of claims, and the line
 local claimed = "^[^;]*;[^;]*;([^;]*;[^;]*;[^;]*;[^;]*;)([^;]*)(;[^;]*;[^;]*;[^;]*;[^;]*;)[^\\n;]*([^\\n]*\\n[^\\n]*\\n)"
 for index, id in ipairs(ids) do
@@ -293,11 +295,10 @@ for index, id in ipairs(ids) do
     text = "R" .. number .. ";;" .. numbers .. int(claims + 1) .. more .. started .. lane .. instance
     answer[at + 3] = text
   else
-    local head = string.find(task, "\\n", 1, true)
-    local lane = string.find(task, "\\n", head + 1, true)
+    local head = firsts and firsts[index] or find(task, "\\n", 1, true)
+    local lane = seconds and seconds[index] or find(task, "\\n", head + 1, true)
     local since = ordered[id] and ";" .. string.match(task, "^%d+", lane + 1) or ""
-    text = "R" .. number .. ";;" .. string.sub(task, 1, head - 1) .. ";" .. started .. since .. string.sub(task, head, lane) ..
-      instance
+    text = "R" .. number .. ";;" .. sub(task, 1, head - 1) .. ";" .. started .. since .. sub(task, head, lane) .. instance
   end
   states[index * 2 - 1], states[index * 2] = id, text
   leases[index * 2 - 1], leases[index * 2] = lease, refs[index]

@@ -9,19 +9,21 @@ export const held = `
 local gated, madeRuns
 local function runs()
   if madeRuns then return madeRuns end
-  -- the numbers by pass, what is to be added to those that were not read, passes whose numbers have changed, and those of ended tasks
-  local self, held, amounts, counted, freed = {}, {}, {}, {}, {}
+  -- the numbers by pass, what is to be added to those that were not read, passes whose numbers have changed, those of ended tasks, and
+  -- what is to be written, of which the last counts where a pass comes several times
+  local self, held, amounts, counted, freed, come = {}, {}, {}, {}, {}, {}
   madeRuns = self
   local longField = string.rep("-", 65)
 
-  -- reads the numbers of these passes, of which some may come twice
-  function self.load(passes)
-    local texts = hmget(root .. ":held", passes)
-    for index = 1, #passes do
+  local function note(passes, texts, first)
+    for index = first, #passes do
       local pass, text = passes[index], texts[index]
       if held[pass] == nil then held[pass] = text and tonumber(text) or 0 end
     end
   end
+
+  -- reads the numbers of these passes, of which some may come twice
+  function self.load(passes) note(passes, hmget(root .. ":held", passes), 1) end
 
   function self.of(pass)
     if held[pass] == nil then self.load({ pass }) end
@@ -38,37 +40,61 @@ local function runs()
     return true
   end
 
-  -- to be called once, with the passes of tasks that run no more and have one each
-  function self.leave(passes)
-    local texts = hmget(root .. ":held", passes)
-    for index = 1, #passes do
+  -- reads the numbers of these passes and enters the first ones, up to so many, as long as they begin with that text and fewer tasks run
+  -- than may; answers how many
+  function self.enterAll(passes, most, start, max)
+    local texts, at, entered, find = hmget(root .. ":held", passes), #come, 0, string.find
+    if next(amounts) then most = 0 end
+    for index = 1, math.min(#passes, most) do
       local pass = passes[index]
       local number = held[pass]
       if number == nil then
         local text = texts[index]
-        number = text == "1" and 1 or text and tonumber(text) or 0
+        number = text and tonumber(text) or 0
       end
-      held[pass] = number - 1
+      if number >= max or find(pass, start, 1, true) ~= 1 then break end
+      held[pass], entered = number + 1, index
+      come[at + 1], come[at + 2] = pass, number == 0 and "1" or int(number + 1)
+      at = at + 2
     end
+    if entered < #passes then note(passes, texts, entered + 1) end
+    return entered
+  end
+
+  -- to be called once, with the passes of tasks that run no more and have one each
+  function self.leave(passes)
+    local texts, last = hmget(root .. ":held", passes), {}
+    for index = 1, #passes do
+      local pass, text = passes[index], texts[index]
+      local number = held[pass]
+      if number == nil and text == "1" then
+        last[#last + 1] = pass
+      else
+        held[pass], counted[#counted + 1] = (number or text and tonumber(text) or 0) - 1, pass
+      end
+    end
+    each("HDEL", root .. ":held", last)
     freed = passes
   end
 
-  local function write(passes, come, gone)
+  -- each pass once, though it may come several times
+  local function write(passes, gone)
     for index = 1, #passes do
       local pass = passes[index]
       local number = held[pass]
-      if number > 0 then
+      held[pass] = nil
+      if number and number > 0 then
         local at = #come
-        come[at + 1], come[at + 2] = pass, number
-      else
-        held[pass], gone[#gone + 1] = 0, pass
+        come[at + 1], come[at + 2] = pass, number == 1 and "1" or int(number)
+      elseif number then
+        gone[#gone + 1] = pass
       end
     end
   end
 
   -- to be called after all, and before gated().conclude
   function self.conclude()
-    local come, gone, ended = {}, {}, { freed }
+    local gone, ended = {}, { freed }
     if next(amounts) then
       local added, less = {}, {}
       for pass in pairs(amounts) do added[#added + 1] = pass end
@@ -77,21 +103,18 @@ local function runs()
         held[pass] = held[pass] + amount
         if amount < 0 then less[#less + 1] = pass end
       end
-      write(added, come, gone)
+      write(added, gone)
       ended[2] = less
     end
-    write(counted, come, gone)
-    write(freed, come, gone)
-    amounts, counted, freed = {}, {}, {}
-    if gone[1] then
-      each("HDEL", root .. ":held", gone)
-      if come[1] == nil and call("HLEN", root .. ":held") == 1 then call("HDEL", root .. ":held", longField) end
-    end
+    write(counted, gone)
     if come[1] then
       local at = #come
-      come[at + 1], come[at + 2] = longField, 0
+      come[at + 1], come[at + 2] = longField, "0"
       each("HSET", root .. ":held", come)
     end
+    each("HDEL", root .. ":held", gone)
+    if (gone[1] or freed[1]) and call("HLEN", root .. ":held") == 1 then call("HDEL", root .. ":held", longField) end
+    amounts, counted, freed, come = {}, {}, {}, {}
     for _, passes in ipairs(ended) do
       if passes[1] and call("EXISTS", root .. ":groups") == 1 then
         for _, pass in ipairs(passes) do gated().open(pass) end

@@ -196,24 +196,31 @@ local function shared()
     return given
   end
 
-  -- the gates of tasks: the pass, or an empty text and a list of passes, or nothing where a task does not wait. And all passes
+  -- the gates of tasks: the pass, or an empty text and a list of passes, or nothing where a task does not wait. And all passes, which
+  -- are the gates where each task waits with one; then the first and the second line feed is known too
   local function gatesOf(name, texts, states)
     -- where a pass begins after the first line feed, if it is the only one
-    local skip, gates, list, passes = #ownerOf(name) + 5, {}, {}, {}
+    local skip, gates, list, passes, firsts, seconds = #ownerOf(name) + 5, {}, {}, nil, {}, {}
+    local find, sub, byte = string.find, string.sub, string.byte
     for index = 1, #texts do
       local text, state, gate = texts[index], states[index], false
       -- an earlier version may have ended it
-      if text and not (state and string.byte(state) ~= 87) then
-        local at = string.find(text, "\\n", 1, true) + skip
-        gate = string.sub(text, at, string.find(text, "\\n", at, true) - 6)
-        if string.find(gate, "\\\\", 1, true) then
-          gate, list[index] = "", gated().passesOf(lineIn(text))
-          for _, pass in ipairs(list[index]) do passes[#passes + 1] = pass end
+      if text and not (state and byte(state) ~= 87) then
+        local at = find(text, "\\n", 1, true) + skip
+        local after = find(text, "\\\\", at, true)
+        if after and byte(text, after + 5) == 10 then
+          gate, firsts[index], seconds[index] = sub(text, at, after - 1), at - skip, after + 5
         else
-          passes[#passes + 1] = gate
+          gate, list[index], passes = "", gated().passesOf(lineIn(text)), {}
         end
+      else
+        passes = {}
       end
       gates[index] = gate
+    end
+    if passes == nil then return gates, list, gates, firsts, seconds end
+    for index = 1, #texts do
+      for _, pass in ipairs(list[index] or { gates[index] or nil }) do passes[#passes + 1] = pass end
     end
     return gates, list, passes
   end
@@ -236,14 +243,16 @@ local function shared()
     local refs = isAhead and peek(name, page, members, head) or take(name, amount, members, head)
     for index = 1, #refs do ids[index] = string.sub(refs[index], 13) end
     local texts, states = hmget(root .. ":task", ids), hmget(root .. ":state", ids)
-    local gates, list, passes = gatesOf(name, texts, states)
+    local gates, list, passes, firsts, seconds = gatesOf(name, texts, states)
     limits.load(passes)
-    runs.load(passes)
     local start, max, refused, isMissing = nil, nil, nil, false
-    for index = 1, #refs do
+    -- nearly all have one limit, which is that of the one before, and room
+    if gates == passes and gates[1] then start, max = limits.boundOf(gates[1]) end
+    if max then n = runs.enterAll(gates, amount, start, max) else runs.load(passes) end
+    last = n
+    for index = n + 1, n < amount and #refs or 0 do
       local gate = gates[index]
       last = index
-      -- nearly all have one limit, which is that of the one before
       local isOne = gate and gate ~= ""
       if isOne and not (start and string.sub(gate, 1, #start) == start) then start, max = limits.boundOf(gate) end
       if isOne and max and runs.enter(gate, max) then
@@ -266,7 +275,7 @@ local function shared()
     if isAhead then refs = take(name, last, members) end
     if refused and n == 0 then page = math.min(${maxPage}, 4 * math.max(page, amount)) end
     if not refused and not isMissing and not isAhead then
-      refs.ids, refs.tasks, refs.states = ids, texts, states
+      refs.ids, refs.tasks, refs.states, refs.firsts, refs.seconds = ids, texts, states, firsts, seconds
       return refs, last == amount
     end
     return sort(name, refs, ids, texts, states, gates, refused or {}), last > 0

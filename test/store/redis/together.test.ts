@@ -96,6 +96,30 @@ await withServer("Redis", Redis.find, async (server) => {
       60_000
     )
 
+    it.live("are counted one by one where a claim or an end has several of a key, of several limits", () =>
+      inStore(Effect.fnUntraced(function*(root) {
+        const { settle } = yield* TaskStore
+        const passes = ["tenant=1", "tenant=2", "other=1", "other=2"]
+        const held = Effect.suspend(() => redis.send<Array<string | null>>("HMGET", `${root}:held`, ...passes))
+        yield* setLimit("tenant", { max: 3 })
+        yield* setLimit("other", { max: 1 })
+        const first = ["tenant=1", "tenant=2", "tenant=1"]
+        const second = ["tenant=2", "other=1", "tenant=1", "other=2"]
+        const closed = ["other=1", "tenant=1"]
+        const ids = yield* add(...[...first, ...second, ...closed].map((pass) => through(pass)))
+        const claimed = yield* take({ limit: 3 })
+        assert.deepStrictEqual(yield* held, ["2", "1", null, null])
+        const more = yield* take({ limit: 100 })
+        assert.deepStrictEqual(idsOf([...claimed, ...more]), ids.slice(0, 7))
+        assert.deepStrictEqual(yield* held, ["3", "2", "1", "1"])
+        yield* settle([...claimed, more[1]!].map((one) => complete(one)))
+        assert.deepStrictEqual(yield* held, ["1", "1", null, "1"])
+        const rest = yield* take({ limit: 100 })
+        assert.deepStrictEqual(idsOf(rest), ids.slice(7))
+        yield* settle([more[0]!, ...more.slice(2), ...rest].map((one) => complete(one)))
+        assert.strictEqual(yield* redis.send("EXISTS", `${root}:held`), 0)
+      })))
+
     it.live("stay so until a gate is closed, and then the tasks that it stops alone have lines", () =>
       inStore(Effect.fnUntraced(function*(root) {
         yield* setLimit("tenant", { max: 1 })
