@@ -63,7 +63,7 @@ const loaded = (path: string): Effect.Effect<object, ModuleUnfit> =>
       catch: (cause) =>
         input(
           `${path} cannot be loaded: ${Thrown.show(cause).message}`,
-          "It is run as Node runs it: with Node's own types only."
+          "It is run as Node runs it, which strips types: mend what it throws, and build it first if it has enums or decorators."
         )
     })
   })

@@ -52,7 +52,7 @@ export const work = Command.make("work", shared, (input) =>
     Command.withShortDescription("Run tasks without a server"),
     Command.withExamples([
       {
-        command: "taskforge work --store postgres://localhost/tasks --workers 50",
+        command: "taskforge work --store postgres://app@localhost/tasks --workers 50",
         description: "Another process for a shared store"
       }
     ])

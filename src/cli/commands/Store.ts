@@ -41,7 +41,7 @@ export const migrate = Command.make(
   Command.withShortDescription("Create a store, or bring it up to date"),
   Command.withExamples([
     {
-      command: "taskforge migrate --store postgres://localhost/tasks",
+      command: "taskforge migrate --store postgres://app@localhost/tasks",
       description: "Before a new version is rolled out"
     }
   ])
@@ -131,7 +131,7 @@ export const check = Command.make(
   Command.withShortDescription("Check that code can read what is stored"),
   Command.withExamples([
     {
-      command: "taskforge check --store postgres://localhost/tasks ./tasks.ts",
+      command: "taskforge check --store postgres://app@localhost/tasks ./tasks.ts",
       description: "Before the new version of tasks.ts is rolled out"
     }
   ])

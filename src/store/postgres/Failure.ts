@@ -42,6 +42,9 @@ const hints: ReadonlyArray<readonly [code: string, hint: string, advice?: string
   ["22021", "PostgreSQL cannot store the character U+0000 in a text"]
 ]
 
+/** The client takes it from the address alone, while `psql` asks PGUSER and the operating system. */
+const noUser = "the address of the store names no user; write it as postgres://USER@HOST/DATABASE"
+
 /** The SQLSTATE of a database error, if the server answered at all; a socket's own code, such as ECONNRESET, is none. */
 const codeOf = ({ reason: { cause } }: SqlError): string | undefined =>
   typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string" &&
@@ -52,8 +55,9 @@ const codeOf = ({ reason: { cause } }: SqlError): string | undefined =>
 /** The typed error of an operation, with what to do about it where that is known. */
 export const storeError = (operation: string, error: SqlError): StoreError => {
   const code = codeOf(error)
-  const [, hint, advice] = (code === undefined ? undefined : hints.find(([prefix]) => code.startsWith(prefix))) ?? []
   const detail = detailOf(error)
+  const known = code === undefined ? undefined : hints.find(([prefix]) => code.startsWith(prefix))
+  const [, hint, advice] = known ?? (detail.includes("No username configured") ? [undefined, noUser] : [])
   return new StoreError({
     operation,
     reason: hint === undefined ? detail : `${hint} (${detail})`,

@@ -102,7 +102,7 @@ const weights = Coalescer.weights(16 * 1024)
  * import { PostgresStore } from "taskforge/postgres"
  *
  * const StoreLive = PostgresStore.layer().pipe(
- *   Layer.provideMerge(PgClient.layer({ url: Redacted.make("postgres://localhost/app") }))
+ *   Layer.provideMerge(PgClient.layer({ url: Redacted.make("postgres://app@localhost/app") }))
  * )
  * ```
  */
@@ -128,7 +128,7 @@ const routeOf = (config: Pg.PgClientConfig): Effect.Effect<Connection.Route, Sto
 
 /** Without types it may be something else. */
 const aUrl: Bounds.Bound<unknown> = {
-  expected: "an address such as postgres://localhost/app, as a text or Redacted",
+  expected: "an address such as postgres://app@localhost/app, as a text or Redacted",
   accepts: (url) => typeof url === "string" && url !== ""
 }
 

@@ -23,6 +23,12 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
   const test = (name: string, body: (schema: string) => Effect.Effect<void, unknown, Scope.Scope>) =>
     it.live(name, () => Effect.scoped(Effect.flatMap(Postgres.scratchSchema(server), body)))
 
+  test("an address without a user is refused with how to write it", (schema) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Effect.scoped(open(schema, "postgres://localhost/app")))
+      assert.match(String(error), /names no user; write it as postgres:\/\/USER@HOST\/DATABASE \(.*No username/)
+    }))
+
   for (const encoding of ["SQL_ASCII", "LATIN1"]) {
     test(`a database with the encoding ${encoding} is refused, and stays empty`, () =>
       Effect.gen(function*() {
