@@ -298,6 +298,11 @@ export class TaskStore extends Context.Service<TaskStore, {
    * settled in one call. Otherwise the first goes out at once, so that the store works while the process does.
    */
   readonly answersAtOnce?: true | undefined
+  /**
+   * Whether the store itself tells that there is work where an attempt has ended for which others wait: their limit was full, or their
+   * key blocked. Otherwise each end of a task with a limit is told.
+   */
+  readonly announcesRoom?: true | undefined
   /** Whether the store takes writes. Left out where nothing can keep it from that. */
   readonly writeHealth?: WriteHealth | undefined
   /** Counts by state and totals; costs the same however many tasks are stored. */

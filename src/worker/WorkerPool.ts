@@ -269,7 +269,7 @@ const startSettling = (
       recorder.settled(Settler.endsOf(batch, answers))
       recorder.slots(slots.size, attempts.active)
       const settled = log.settled(batch, answers)
-      return LimitRegistrar.haveMadeRoom(batch, limitsOfQueues)
+      return store.announcesRoom !== true && LimitRegistrar.haveMadeRoom(batch, limitsOfQueues)
         ? Effect.andThen(settled, notifier.publish(someWork))
         : settled
     }

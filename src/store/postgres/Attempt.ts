@@ -16,7 +16,8 @@ import { columnsOfDecisions, type Tasks } from "./Task.ts"
 export const make = (
   database: Database,
   tasks: Tasks,
-  maxCrashes: number
+  maxCrashes: number,
+  onRoom: Effect.Effect<void>
 ): Pick<TaskStore["Service"], "extend" | "report" | "settle" | "rescue"> => {
   const { now, query, schema, transaction } = database
   const extend = `SELECT * FROM ${schema}.extend_leases_1($1, $2::float8[]::bigint[], $3::bigint)`
@@ -51,7 +52,7 @@ export const make = (
       ]))
     },
 
-    settle: settling(database, tasks),
+    settle: settling(database, tasks, onRoom),
 
     rescue: (request) =>
       transaction(
@@ -140,7 +141,7 @@ export const completeAloneFunction = (schema: string): string =>
       END IF;
       IF cardinality(v_gates) > 0 THEN INSERT INTO ${schema}.end_news (gates) VALUES (v_gates); END IF;
     END IF;
-    RETURN CASE WHEN v_count < cardinality(p_ids) THEN coalesce(v_ids, '{}') END;
+    RETURN CASE WHEN v_count < cardinality(p_ids) OR cardinality(v_gates) > 0 THEN coalesce(v_ids, '{}') END;
   END $function$`
 
 type Complete = Extract<Settlement.Settlement, { readonly _tag: "Complete" }>
@@ -157,7 +158,7 @@ const completing = (schema: string): string =>
     END IF;`
 
 /**
- * `Settlement.settle` for Complete, fenced. Answers the ids that it completed, or nothing when it completed all: a
+ * `Settlement.settle` for Complete, fenced. Answers the ids that it completed, or nothing when it completed all and left no news: a
  * function, so that it can be told to use the index whatever the statistics say.
  */
 export const completeFunction = (schema: string): string =>
@@ -172,21 +173,25 @@ export const completeFunction = (schema: string): string =>
   BEGIN
     ${completing(schema)}
     IF v_gates IS NOT NULL THEN INSERT INTO ${schema}.end_news (gates) VALUES (v_gates); END IF;
-    RETURN CASE WHEN v_count < cardinality(p_ids) THEN coalesce(v_ids, '{}') END;
+    RETURN CASE WHEN v_count < cardinality(p_ids) OR v_gates IS NOT NULL THEN coalesce(v_ids, '{}') END;
   END $function$`
 
 /**
  * The ends of attempts. Completions, which nearly all are, take one statement for the whole batch; the others are read,
- * decided by `Settlement`, and written in one transaction.
+ * decided by `Settlement`, and written in one transaction. `onRoom` is done where others may start because of them.
  */
-const settling = (database: Database, tasks: Tasks): TaskStore["Service"]["settle"] => {
+const settling = (
+  database: Database,
+  tasks: Tasks,
+  onRoom: Effect.Effect<void>
+): TaskStore["Service"]["settle"] => {
   const { inTransaction, query, schema } = database
   const completeAll = `SELECT ${schema}.complete_1($1, $2::float8[]::bigint[], $3)`
   const completeAlone = `SELECT ${schema}.complete_alone_1($1, $2::float8[]::bigint[], $3)`
 
   /** Completes what it can; answers what it could not. */
   const complete = (settlements: ReadonlyArray<Complete>): Effect.Effect<ReadonlyArray<Complete>, StoreError> =>
-    settlements.length === 0 ? Effect.succeed([]) : Effect.map(
+    settlements.length === 0 ? Effect.succeed([]) : Effect.flatMap(
       Effect.flatMap(
         inTransaction,
         (inside) =>
@@ -197,9 +202,9 @@ const settling = (database: Database, tasks: Tasks): TaskStore["Service"]["settl
           ])
       ),
       (rows) => {
-        if (rows[0]![0] === null) return []
+        if (rows[0]![0] === null) return Effect.succeed([])
         const done = new Set(rows[0]![0])
-        return settlements.filter(({ id }) => !done.has(id))
+        return Effect.as(onRoom, settlements.filter(({ id }) => !done.has(id)))
       }
     )
 
@@ -213,13 +218,19 @@ const settling = (database: Database, tasks: Tasks): TaskStore["Service"]["settl
     const refused = new Set<Settlement.Settlement>(yield* complete(settlements.filter(isPlain)))
     const isLeft = (settlement: Settlement.Settlement) => !isPlain(settlement) || refused.has(settlement)
     const left = settlements.filter(isLeft)
+    let makesRoom = false
     const decided = yield* tasks.change<Settlement.SettleAnswer>(
       database,
       "settle",
       left.map(({ id }) => id),
       "stale",
-      (task, now, place) => decideSettle(task, left[place]!, now)
+      (task, now, place) => {
+        const decision = decideSettle(task, left[place]!, now)
+        makesRoom ||= task.gate !== null && decision[1] !== undefined
+        return decision
+      }
     )
+    if (makesRoom) yield* onRoom
     let next = 0
     return settlements.map((settlement) => isLeft(settlement) ? decided[next++]! : "applied")
   })

@@ -275,7 +275,9 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
       typeName("type")
     }), key) WHERE key IS NOT NULL AND NOT key_lost`,
     Claim.claimFunction(schema)
-  ]
+  ],
+  // what runs is looked up by pass
+  (schema) => [...Passes.runningIndexes(schema), ...Passes.functions(schema), ...Shared.functions(schema)]
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

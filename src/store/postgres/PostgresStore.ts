@@ -16,7 +16,7 @@ import * as Coalescer from "../Coalescer.ts"
 import { demandSettings, type ServerServices, settingNames, type StoreSettings } from "../Driver.ts"
 import { EventLog } from "../EventLog.ts"
 import { InstanceStore } from "../InstanceStore.ts"
-import { Notifier } from "../Notifier.ts"
+import { Notifier, work } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
 import { promotion, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
@@ -252,9 +252,9 @@ const make = Effect.fnUntraced(function*(
         )
     )
   const enqueueNow: typeof enqueueOnce = (groups) => numbering(enqueueOnce(groups))
-  const attempt = Attempt.make(database, tasks, maxCrashes)
-  const operate = Operate.make(database, tasks, capacity, tally)
   const notifier = yield* Hints.make(client, name, route.isShared)
+  const attempt = Attempt.make(database, tasks, maxCrashes, notifier.publish(work))
+  const operate = Operate.make(database, tasks, capacity, tally)
   const read = Read.make(database)
 
   const enqueueing = {
@@ -302,6 +302,7 @@ const make = Effect.fnUntraced(function*(
         (inside) => inside ? attempt.settle(settlements) : settleLater(settlements)
       ),
     claim,
+    announcesRoom: true,
     inTransaction: database.inTransaction,
     afterCommit: client.afterCommit,
     stranded: (runnable, limit) => Effect.andThen(claim(promotion), stranded(runnable, limit)),

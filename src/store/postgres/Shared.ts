@@ -89,49 +89,58 @@ export const functions = (schema: string): ReadonlyArray<string> => [
   DECLARE
     v_paused bool := EXISTS (SELECT FROM ${schema}.record WHERE kind = '${Gates.pausedKeyKind}');
     v_parked bool := EXISTS (SELECT FROM ${schema}.line WHERE closed_by IS NOT NULL);
+    -- no gate that waits with others has an escape: as one text their passes are split at once
+    v_text text := replace(array_to_string(p_gates || p_taken, ','), '"],["', '","');
+    v_given text[] := string_to_array(substr(v_text, 3, length(v_text) - 4), '","');
+    v_name text := split_part(v_given[1], '=', 1);
+    v_passes text[];
+    v_tasks bigint[];
+    v_busy text[];
     v_open bool;
+    v_has_own bool;
     v_least float8;
-    v_starts text[];
-    v_several bool;
-    v_gates text[];
+    v_enough bigint := 2 * cardinality(v_given);
     v_refused bigint[];
     v_special bigint[];
   BEGIN
     out_given := 0;
     out_spread := false;
-    IF NOT v_paused AND NOT v_parked THEN
-      -- nearly always nothing can be in the way. Most gates have one pass, so that the gate says as much: its text is not looked into
-      SELECT array_agg(start), coalesce(bool_or(several), false) INTO v_starts, v_several FROM (
-        SELECT DISTINCT split_part(g.gate, '=', 1) AS start, position('","' IN g.gate) > 0 AS several
-        FROM unnest(p_gates) AS g (gate) WHERE g.gate IS NOT NULL
-      ) s;
-      SELECT bool_and(NOT out_has_own AND ${
+    -- nearly always nothing can be in the way
+    SELECT bool_and(${
     isSimple("out_kind")
-  } AND (out_per_ms IS NULL OR out_per_ms <= p_now)), min(out_most)
-        INTO v_open, v_least FROM ${schema}.rules_1(CASE WHEN v_several
-          THEN ARRAY(SELECT DISTINCT split_part(p.pass, '=', 1)
-            FROM unnest(p_gates) AS g (gate), unnest(${schema}.passes_1(g.gate)) AS p (pass))
-          ELSE ARRAY(SELECT DISTINCT split_part(substr(s.start, 3), '"]', 1) FROM unnest(v_starts) AS s (start)) END);
-      IF v_open AND v_least IS NOT NULL THEN
-        v_gates := ARRAY(SELECT gate FROM ${schema}.task WHERE state = 2 AND gate >= '') || p_taken || p_gates;
-        IF cardinality(v_gates) > v_least THEN
-          v_several := v_several OR EXISTS (SELECT FROM unnest(v_gates) AS g (gate) WHERE position('","' IN g.gate) > 0);
-          v_open := v_least >= CASE WHEN v_several THEN (
-            SELECT max(tasks) FROM (
-              SELECT count(*) AS tasks FROM unnest(v_gates) AS g (gate), unnest(${schema}.passes_1(g.gate)) AS p (pass) GROUP BY p.pass
-            ) c
-          ) ELSE (
-            SELECT max(tasks) FROM (
-              SELECT count(*) AS tasks FROM unnest(v_gates) AS g (gate) WHERE g.gate IS NOT NULL GROUP BY g.gate
-            ) c
-          ) END;
+  } AND (out_per_ms IS NULL OR out_per_ms <= p_now)), min(out_most), bool_or(out_has_own)
+      INTO v_open, v_least, v_has_own FROM ${schema}.rules_1(
+        CASE WHEN cardinality(string_to_array(v_text, '"' || v_name || '=')) = cardinality(v_given) + 1 THEN ARRAY[v_name]
+          ELSE ARRAY(SELECT DISTINCT split_part(p.pass, '=', 1) FROM unnest(v_given) AS p (pass)) END);
+    IF v_open AND (v_has_own OR v_paused OR v_parked) THEN
+      v_open := NOT EXISTS (SELECT FROM (SELECT DISTINCT pass FROM unnest(v_given) AS p (pass)) p WHERE
+        v_has_own AND position('=' IN p.pass) > 0
+          AND EXISTS (SELECT FROM ${schema}.record c WHERE c.kind = '${Gates.limitKind}' AND c.id = p.pass)
+        OR v_paused AND EXISTS (SELECT FROM ${schema}.record c WHERE c.kind = '${Gates.pausedKeyKind}' AND c.id = p.pass)
+        OR v_parked AND EXISTS (SELECT FROM ${schema}.line l WHERE l.closed_by = p.pass));
+    END IF;
+    IF v_open AND v_least IS NOT NULL THEN
+      v_busy := ARRAY(SELECT gate FROM ${schema}.task WHERE state = 2 AND gate >= '' LIMIT v_enough);
+      IF cardinality(v_busy) = v_enough OR position(E'\\\\' IN array_to_string(v_busy, '')) > 0 THEN
+        -- many run, of which few have these passes
+        SELECT array_agg(pass), array_agg(tasks) INTO v_passes, v_tasks FROM (
+          SELECT pass, count(*) AS tasks FROM unnest(v_given) AS p (pass) GROUP BY pass
+        ) p;
+        v_open := NOT EXISTS (
+          SELECT FROM unnest(v_tasks, ${schema}.running_1(v_passes)) AS n (tasks, running) WHERE n.tasks + n.running > v_least
+        );
+      ELSE
+        v_text := replace(array_to_string(p_gates || p_taken || v_busy, ','), '"],["', '","');
+        v_given := string_to_array(substr(v_text, 3, length(v_text) - 4), '","');
+        IF cardinality(v_given) > v_least THEN
+          v_open := v_least >= (SELECT max(tasks) FROM (SELECT count(*) AS tasks FROM unnest(v_given) AS p (pass) GROUP BY pass) c);
         END IF;
       END IF;
-      IF v_open THEN
-        out_seqs := p_seqs[1 : p_limit];
-        out_gates := array_remove(p_gates[1 : p_limit], NULL);
-        RETURN;
-      END IF;
+    END IF;
+    IF v_open THEN
+      out_seqs := p_seqs[1 : p_limit];
+      out_gates := array_remove(p_gates[1 : p_limit], NULL);
+      RETURN;
     END IF;
     FOR attempt IN 1 .. 2 LOOP
       WITH wanted AS MATERIALIZED (

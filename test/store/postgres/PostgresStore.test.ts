@@ -252,7 +252,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       const refs = claimed.map(refOf)
       const scans = Effect.map(
         client.unsafe<{ readonly scans: string }>(
-          `SELECT pg_stat_get_xact_numscans('"${schema}".task_running'::regclass) AS scans`
+          `SELECT pg_stat_get_xact_numscans('"${schema}".task_gate'::regclass) AS scans`
         ),
         ([row]) => Number(row?.scans)
       )

@@ -3,6 +3,8 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, type Scope } from "effect"
 import type * as Gate from "../../../src/domain/Gate.ts"
+import type { Settlement } from "../../../src/domain/Settlement.ts"
+import { Notifier } from "../../../src/store/Notifier.ts"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
 import { maxMoved } from "../../../src/store/postgres/Shared.ts"
 import type { RecordStore } from "../../../src/store/RecordStore.ts"
@@ -41,7 +43,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       readonly lines: Effect.Effect<number>
       readonly news: Effect.Effect<number>
       readonly client: PgClient.PgClient
-    }) => Effect.Effect<void, unknown, TaskStore | RecordStore | Scope.Scope>
+    }) => Effect.Effect<void, unknown, Notifier | TaskStore | RecordStore | Scope.Scope>
   ) =>
     Effect.scoped(Effect.gen(function*() {
       const schema = yield* Postgres.scratchSchema(server)
@@ -94,6 +96,35 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         assert.strictEqual(yield* news, 0)
         yield* store.settle([complete(first!)])
         assert.strictEqual(yield* news, 1)
+        assert.lengthOf(yield* takeIds(), 1)
+      })))
+
+    it.live("are told of where one ends for which others wait, and not where none does", () =>
+      inStore(Effect.fnUntraced(function*({ client }) {
+        const store = yield* TaskStore
+        const hints: Array<string> = []
+        yield* setLimit("tenant", { max: 1 })
+        yield* add(...perKey(8), ...perKey(3))
+        const [first, second, third, ...others] = yield* take({ limit: 8 })
+        yield* (yield* Notifier).listen(({ _tag }) => void hints.push(_tag))
+        const told = <A, E>(ending: Effect.Effect<A, E>) =>
+          Effect.map(ending, () => hints.splice(0).filter((hint) => hint === "Work").length)
+        const end = (...settlements: ReadonlyArray<Settlement>) => told(store.settle(settlements))
+        assert.strictEqual(yield* end(complete(others[0]!)), 0)
+        assert.strictEqual(yield* end({ _tag: "Cancel", ...refOf(others[1]!) }, complete(others[2]!)), 1)
+        // three find their limits full
+        assert.deepStrictEqual(yield* takeIds(), [])
+        hints.splice(0)
+        assert.strictEqual(yield* end(complete(others[3]!)), 0)
+        assert.strictEqual(yield* end(complete(first!)), 1)
+        // one of which the store knows nothing any more is no reason to be silent about another
+        assert.strictEqual(yield* end(complete(first!), complete(second!)), 1)
+        assert.lengthOf(yield* takeIds(), 2)
+        // in a transaction it is told once that is committed
+        yield* client.withTransaction(Effect.gen(function*() {
+          assert.strictEqual(yield* end(complete(third!)), 0)
+        }))
+        assert.strictEqual(yield* told(Effect.void), 1)
         assert.lengthOf(yield* takeIds(), 1)
       })))
 
@@ -292,7 +323,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         yield* store.enqueue([perKey(6, 2).map((fields) => task(fields))])
         yield* sql(`SELECT "${schema}".give_to_lines_1(ARRAY(SELECT seq FROM "${schema}".task))`)
         yield* sql(`ALTER TABLE "${schema}".task DROP COLUMN shared_gate`)
-        yield* sql(`UPDATE "${schema}".layout SET version = version - 2`)
+        yield* sql(`UPDATE "${schema}".layout SET version = version - 3`)
         yield* Effect.scoped(Layer.build(Layer.fresh(PostgresStore.layerUrl({ url, schema, maxConnections: 3 }))))
         assert.strictEqual(yield* together, 0)
         const taken = yield* take()
