@@ -7,6 +7,9 @@
  * | `not_due` | its time has come |
  * | `asleep` | its handler's sleep is over |
  * | `waits_for_signal` | the signal is completed, or the time for it has passed |
+ * | `waits_for_deferred` | the deferred is completed, or a sleep is over |
+ * | `waits_for_child` | the other execution has ended, or a sleep is over |
+ * | `waits_for_resume` | the execution is resumed, or interrupted |
  * | `queue_paused` | its queue is resumed, or the pause has ended |
  * | `type_paused` | its type is resumed, or the pause has ended |
  * | `key_paused` | the key is resumed, or the pause has ended |

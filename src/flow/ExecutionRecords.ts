@@ -25,11 +25,25 @@ const kind = "workflow"
 /** The kind of the records of its deferreds. */
 const deferredKind = "workflow-deferred"
 
+/** What begins the types of tasks that are executions. */
+export const typePrefix = "workflow:"
+
 /** Where a task is found that is to be brought forward. */
 export const Address = Schema.Struct({ id: Schema.String, type: Schema.String, queue: Schema.String })
 
 /** See {@link Address}. */
 export type Address = typeof Address.Type
+
+const Wait = Schema.Union([
+  Schema.TaggedStruct("Deferred", { name: Schema.String }),
+  Schema.TaggedStruct("Child", { id: Schema.String, workflow: Schema.String })
+])
+
+/** What an execution is suspended for: a deferred, or the end of another execution. */
+export type Wait = typeof Wait.Type
+
+/** Waits of one execution that are kept at most. */
+export const maxWaits = 10
 
 const Document = Schema.Struct({
   /** Of the execution, since it was suspended for the first time. */
@@ -41,7 +55,11 @@ const Document = Schema.Struct({
   /** Why only an explicit resume lets it go on: the cause, as JSON. */
   failed: Schema.NullOr(Schema.Struct({ cause: Schema.Unknown })),
   /** Executions that wait for its end, besides its parent. */
-  waiters: Schema.Array(Address)
+  waiters: Schema.Array(Address),
+  /** What it was suspended for, besides sleeps: {@link maxWaits} of it, for people. */
+  waits: Schema.optionalKey(Schema.Array(Wait)),
+  /** When the first of the sleeps ends that it was suspended for; `null` where there is none. */
+  sleepsUntil: Schema.optionalKey(Schema.NullOr(Schema.Int))
 })
 
 /** What is kept of an execution besides its steps. */

@@ -8,6 +8,7 @@ import { Workflow, WorkflowEngine } from "effect/workflow"
 import type { Activity, DurableClock } from "effect/workflow"
 import * as Bounds from "../domain/Bounds.ts"
 import { type LeaseLost, type RecordConflict, type StoreError } from "../domain/Errors.ts"
+import type { TaskRecord } from "../domain/TaskRecord.ts"
 import * as ExecutionRecords from "../flow/ExecutionRecords.ts"
 import { asking, type StepHost, StepJournal } from "../flow/StepJournal.ts"
 import * as StepRecords from "../flow/StepRecords.ts"
@@ -17,6 +18,7 @@ import { Attempt } from "../worker/Attempt.ts"
 import type { TaskContext } from "../worker/TaskContext.ts"
 import { Activities } from "./Activities.ts"
 import * as ExitJson from "./ExitJson.ts"
+import { Waits } from "./Waits.ts"
 
 type Instance = WorkflowEngine.WorkflowInstance["Service"]
 type Result = Workflow.Result<unknown, unknown>
@@ -36,13 +38,6 @@ type Run =
   | { readonly _tag: "Waits"; readonly failed: ExecutionRecords.Document["failed"] }
   | { readonly _tag: "Again" }
 
-/**
- * When an execution looks by itself whether its child has ended, in milliseconds: where the child was cancelled while it waited, has expired,
- * or was quarantined, no attempt of it tells. As long as the child is old, within these bounds.
- */
-const minChildMs = 10_000
-const maxChildMs = 3_600_000
-
 /** An execution while it runs in this process. */
 export class Execution {
   readonly workflow: Workflow.Any
@@ -61,10 +56,7 @@ export class Execution {
   private waitsInCompensation = false
   /** Something came that the run has to see. */
   private again = false
-  /** What it was told that it has not come. */
-  private readonly missed = new Set<string>()
-  /** The ends of sleeps that the run waits for, by the store's clock. */
-  private readonly wakeTimes = new Set<number>()
+  private waitsOf = new Waits()
   private scope = Scope.makeUnsafe()
   private writes = 0
 
@@ -111,8 +103,7 @@ export class Execution {
       this.bodyExit = undefined
       this.waitsInCompensation = false
       this.again = false
-      this.missed.clear()
-      this.wakeTimes.clear()
+      this.waitsOf = new Waits()
     })
   )
 
@@ -205,10 +196,9 @@ export class Execution {
   private suspend(failed: ExecutionRecords.Document["failed"]): Effect.Effect<number | undefined> {
     return Effect.gen({ self: this }, function*() {
       const now = yield* this.storeNow
-      const delayMs = failed !== null
-        ? StepRecords.forEverMs
-        : Math.max(0, Math.min(StepRecords.forEverMs, ...[...this.wakeTimes].map((time) => time - now)))
-      const document = { ...this.read.document, address: this.address, news: false, failed }
+      const { kept: waits, sleepsUntil } = this.waitsOf
+      const delayMs = failed !== null ? StepRecords.forEverMs : this.waitsOf.delayMs(now)
+      const document = { ...this.read.document, address: this.address, news: false, failed, waits, sleepsUntil }
       const change = ExecutionRecords.replaced(this.id, this.read.version, document)
       const { claim, id } = this.context
       const parts = { changes: [change], settlements: [{ _tag: "Snooze", id, claim, delayMs } as const] }
@@ -247,7 +237,7 @@ export class Execution {
   /** Something came that may be what the run waits for. */
   preempt(name: string): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (!this.missed.has(name)) return Effect.void
+      if (!this.waitsOf.missed.has(name)) return Effect.void
       this.again = true
       return this.host.deferredState.deferredDone(this.id, name)
     })
@@ -255,7 +245,7 @@ export class Execution {
 
   /** It has completed a deferred by itself: where it has not asked for it before, nothing came that it does not know. */
   completed(name: string, versions: { readonly before: number; readonly after: number }): void {
-    if (versions.before !== this.read.version || this.missed.has(name)) return
+    if (versions.before !== this.read.version || this.waitsOf.missed.has(name)) return
     this.read = { ...this.read, version: versions.after }
   }
 
@@ -292,11 +282,12 @@ export class Execution {
       const sleep = this.journal.ends.get(sleepStep(name))
       if (sleep?._tag === "Sleep") {
         if (sleep.over === true || sleep.until <= (yield* this.storeNow)) return Option.some(Exit.void)
-        this.wakeTimes.add(sleep.until)
+        this.waitsOf.onSleep(sleep.until)
       }
       const exit = yield* this.asked(ExecutionRecords.deferred(this.id, name))
       if (exit !== undefined) return Option.some(ExitJson.toExit(exit as ExitJson.ExitJson, true))
-      this.missed.add(name)
+      this.waitsOf.missed.add(name)
+      if (sleep === undefined) this.waitsOf.onDeferred(name)
       this.waits()
       return Option.none()
     })
@@ -334,10 +325,10 @@ export class Execution {
     Effect.map(asking(this.host.records.due(StepRecords.clockKind, 1)), ({ now }) => now)
   )
 
-  /** It waits for an execution that was stored at that time. */
-  readonly waitsForChild = (createdAt: number): Effect.Effect<void> =>
+  /** It waits for the end of another execution. */
+  readonly waitsForChild = (child: TaskRecord): Effect.Effect<void> =>
     Effect.map(this.storeNow, (now) => {
-      this.wakeTimes.add(now + Math.min(Math.max(now - createdAt, minChildMs), maxChildMs))
+      this.waitsOf.onChild(child, now)
       this.waits()
     })
 }

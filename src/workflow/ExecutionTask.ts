@@ -97,16 +97,13 @@ export class WorkflowFailed extends Schema.TaggedError<WorkflowFailed>()("Workfl
   }
 }
 
-/** What begins the types of tasks that are executions. */
-export const typePrefix = "workflow:"
-
 /** The task type of a workflow. */
 export type Definition = ReturnType<typeof definitionOf>
 
 /** Makes the task type of a workflow. */
 export const definitionOf = (workflow: Workflow.Any) => {
   const { _tag: name, annotations, errorSchema, payloadSchema, successSchema } = workflow as Workflow.AnyWithProps
-  const task = Task.make(`${typePrefix}${name}`, {
+  const task = Task.make(`${ExecutionRecords.typePrefix}${name}`, {
     // Activities take as long as they take
     timeout: Bounds.maxTimeout,
     ...Context.get(annotations, TaskOptions),

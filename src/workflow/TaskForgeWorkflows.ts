@@ -29,7 +29,7 @@ import { Withdrawn } from "../worker/Attempt.ts"
 import { HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import type { HandlerContext } from "../worker/TaskContext.ts"
 import { Execution, type ExecutionHost } from "./Execution.ts"
-import { type Definition, definitionOf, failed, failureOf, type Input, typePrefix } from "./ExecutionTask.ts"
+import { type Definition, definitionOf, failed, failureOf, type Input } from "./ExecutionTask.ts"
 import * as ExitJson from "./ExitJson.ts"
 
 export { TaskOptions, WorkflowFailed, WorkflowUnfit } from "./ExecutionTask.ts"
@@ -93,7 +93,7 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
       if (!(yield* asked(KnownWorkflows.has(type)))) {
         return yield* Effect.die(
           new Error(
-            `No instance knows the workflow ${JSON.stringify(type.slice(typePrefix.length))}: ` +
+            `No instance knows the workflow ${JSON.stringify(type.slice(ExecutionRecords.typePrefix.length))}: ` +
               "provide its layer to an engine on this store first"
           )
         )
@@ -187,7 +187,7 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
         }
       }
       if (isFinished(task.state)) return yield* outcomeOf(definition, task)
-      yield* parent.waitsForChild(task.createdAt)
+      yield* parent.waitsForChild(task)
       return new Workflow.Suspended({})
     })
 

@@ -9,6 +9,7 @@ import type { Driver } from "../store/conformance/driver.ts"
 import { Schemas } from "../store/postgres/fixtures.ts"
 import { connect } from "../store/redis/fixtures.ts"
 import { runsActivities } from "./activities.ts"
+import { explains } from "./explained.ts"
 import { proxies } from "./proxies.ts"
 import { repeats } from "./repeats.ts"
 import { effects, ours, type Subject } from "./subjects.ts"
@@ -23,6 +24,7 @@ const claims = (name: string, subject: Subject) =>
     repeats(subject)
     waits(subject)
     proxies(subject)
+    explains(subject)
   })
 
 const claimsOn = (name: string, driver: Driver) => {

@@ -44,6 +44,20 @@ export const ExplanationJson = Schema.Struct({
       since: Timestamp,
       until: Schema.NullOr(Timestamp).annotate({ description: "When it waits no longer; null for never" })
     }),
+    Schema.Struct({
+      code: Schema.Literal("waits_for_deferred"),
+      text: Schema.String,
+      deferred: Schema.String,
+      until: Schema.NullOr(Timestamp).annotate({ description: "When it goes on at the latest; null for never" })
+    }),
+    Schema.Struct({
+      code: Schema.Literal("waits_for_child"),
+      text: Schema.String,
+      child: Schema.String.annotate({ description: "The id of the execution whose end it waits for" }),
+      workflow: Schema.String,
+      until: Schema.NullOr(Timestamp).annotate({ description: "When it goes on at the latest; null for never" })
+    }),
+    Schema.Struct({ code: Schema.Literal("waits_for_resume"), text: Schema.String }),
     Schema.Struct({ code: Schema.Literal("queue_paused"), ...pauseFields, text: Schema.String }),
     Schema.Struct({ code: Schema.Literal("type_paused"), type: Schema.String, ...pauseFields, text: Schema.String }),
     Schema.Struct({ code: Schema.Literal("key_paused"), ...ofKey, ...pauseFields }),
@@ -130,6 +144,9 @@ export const explanationJson = (
           last_failure: lastFailureJson(lastFailure)
         }
       }
+      case "waits_for_deferred":
+      case "waits_for_child":
+        return { ...reason, until: timestampOrNull(reason.until) }
       case "asleep":
       case "rate_spent":
         return { ...reason, until: timestamp(reason.until) }
@@ -168,6 +185,9 @@ export const explanationFromJson = (
           lastFailure: lastFailureFromJson(last_failure)
         }
       }
+      case "waits_for_deferred":
+      case "waits_for_child":
+        return { ...reason, until: instantOrNull(reason.until) }
       case "asleep":
       case "rate_spent":
         return { ...reason, until: instant(reason.until) }
