@@ -51,7 +51,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "what was down is never tried: its time is not noticed",
-    noticedAt: 73,
+    noticedAt: 87,
     patch: instead(keeper, "park", (original) =>
       function(this: Keeper, line, place, refusal) {
         original.call(this, line, place, refusal.code === "breaker_open" ? { ...refusal, until: null } : refusal)
@@ -92,7 +92,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "room for one noticed, and no more: the next of a lot does not follow",
-    noticedAt: 474,
+    noticedAt: 519,
     patch: instead(keeper, "take", (original) =>
       function(this: Keeper, line, task) {
         line.from = undefined

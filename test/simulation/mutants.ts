@@ -163,7 +163,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 445,
+    noticedAt: 467,
     store: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.flatMap(
@@ -455,7 +455,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of a put ignored",
-    noticedAt: 37,
+    noticedAt: 87,
     records: (store) => ({ ...store, put: (changes) => store.put(changes) })
   },
   {
@@ -497,7 +497,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of what is written together ignored",
-    noticedAt: 201,
+    noticedAt: 218,
     records: (store) => {
       let calls = 0
       return {
@@ -508,7 +508,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "tasks are stored once more where what was written together is repeated",
-    noticedAt: 201,
+    noticedAt: 218,
     records: (store) => {
       const seen = new Set<string>()
       return {
