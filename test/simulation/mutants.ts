@@ -111,7 +111,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 695,
+    noticedAt: 704,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
