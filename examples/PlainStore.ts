@@ -261,7 +261,7 @@ class Tasks {
       find: (id) => this.byId.get(id),
       ...(revisedOf === undefined ? {} : { revisedOf })
     }, now)
-    if (admission._tag === "Conflict") return refusedGroup(admission)
+    if (admission._tag !== "Admitted") return refusedGroup(admission)
     const { fresh, losers, revised, tasks } = admission
     const unfinished = this.all((task) => !TaskState.isFinished(task.state)).length - ending
     const full = { _tag: "Full", capacity: this.capacity, unfinished } as const

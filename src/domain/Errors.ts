@@ -9,6 +9,9 @@ import { TaskState } from "./TaskState.ts"
 /** Characters of a name or an id that a message shows: what tasks can have. */
 const maxShownLength = 255
 
+/** Tasks that a message names. */
+const maxShownIds = 10
+
 /** The queue has no room for the tasks, or never will have: see `mayFitLater`. Nothing was stored. */
 export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
   /** How many unfinished tasks the store accepts. */
@@ -61,6 +64,34 @@ export class KeyConflict extends Schema.TaggedError<KeyConflict>()("KeyConflict"
     return `The key ${JSON.stringify(this.key)} of type ${
       JSON.stringify(this.type)
     } belongs to task ${this.id}, which has another payload`
+  }
+}
+
+/** A new task depends on one that is not stored: it never was, or has been removed. Nothing was stored. */
+export class UnknownDependency extends Schema.TaggedError<UnknownDependency>()("UnknownDependency", {
+  /** The task that is not there. */
+  id: Schema.String,
+  /** Position in the batch of the task that depends on it. */
+  index: Schema.Int
+}) {
+  override get message(): string {
+    return `The task at index ${this.index} depends on ${JSON.stringify(shortened(this.id, maxShownLength))}, which no task has ` +
+      "as its id: it never existed or has been removed"
+  }
+}
+
+/** New tasks depend on each other in a circle, or one on itself: none could ever start. Nothing was stored. */
+export class DependencyCycle extends Schema.TaggedError<DependencyCycle>()("DependencyCycle", {
+  /** Each depends on the next one, and the last on the first. */
+  ids: Schema.Array(Schema.String),
+  /** Position in the batch of the first of them. */
+  index: Schema.Int
+}) {
+  override get message(): string {
+    const shown = this.ids.slice(0, maxShownIds).map((id) => shortened(id, maxShownLength))
+    const left = this.ids.length - shown.length
+    const more = left === 0 ? `, ${shown[0]}` : `, and ${left} more`
+    return `Tasks depend on each other in a circle, so none can start: ${shown.join(", ")}${more}`
   }
 }
 

@@ -3,6 +3,7 @@
  * decided; stores only apply it, atomically and fenced by the claim number.
  */
 import * as Bounds from "./Bounds.ts"
+import { type EndedDependency, failureOf } from "./Dependencies.ts"
 import * as Gate from "./Gate.ts"
 import { type AttemptOutcome, type AttemptRecord, remember, type TaskFailure, type TaskRecord } from "./TaskRecord.ts"
 import { isFinished, type TaskState } from "./TaskState.ts"
@@ -59,11 +60,14 @@ export type Change =
     | "result"
     | "failure"
     | "history"
+    | "waitsFor"
   >
   & { readonly revised?: Revision | undefined }
 
 /** The fields that those decisions read. */
-export type Current = Change & Pick<TaskRecord, "claim" | "claims" | "startedAt" | "instance" | "startWithinMs">
+export type Current =
+  & Change
+  & Pick<TaskRecord, "claim" | "claims" | "startedAt" | "instance" | "startWithinMs" | "onFailure">
 
 const unchanged = (task: Current): Change => ({
   state: task.state,
@@ -77,7 +81,8 @@ const unchanged = (task: Current): Change => ({
   cancelRequested: task.cancelRequested,
   result: task.result,
   failure: task.failure,
-  history: task.history
+  history: task.history,
+  waitsFor: task.waitsFor
 })
 
 /** Whether a settlement may be applied to the task as it stands. */
@@ -208,7 +213,7 @@ export const cancel = (task: Current, now: number): Change | undefined => {
   switch (task.state) {
     case "scheduled":
     case "pending":
-      return { ...unchanged(task), state: "cancelled", completedAt: now }
+      return { ...unchanged(task), state: "cancelled", completedAt: now, waitsFor: 0 }
     case "running":
       return { ...unchanged(task), cancelRequested: true }
     default:
@@ -253,7 +258,7 @@ export const revise = (task: Revisable, { dueAt, payload, ...fields }: Revisions
     ? { ...unchanged(task), startBy, revised }
     : {
       ...unchanged(task),
-      state: waiting(dueAt, now),
+      state: task.waitsFor > 0 ? "scheduled" : waiting(dueAt, now),
       dueAt,
       expiresAt: movedBy(task, dueAt - task.dueAt),
       startBy,
@@ -264,8 +269,37 @@ export const revise = (task: Revisable, { dueAt, payload, ...fields }: Revisions
 /** What the store's clock means for a task as it stands; `undefined` unless it has waited for too long. */
 export const expire = (task: Current, now: number): Change | undefined =>
   (task.state === "scheduled" || task.state === "pending") && task.expiresAt !== null && task.expiresAt <= now
-    ? { ...unchanged(task), state: "expired", completedAt: now }
+    ? { ...unchanged(task), state: "expired", completedAt: now, waitsFor: 0 }
     : undefined
+
+/**
+ * What the ends of tasks mean for one that depends on them: so many that count as completed, or one that did not complete. `undefined`
+ * where the task does not wait for any.
+ *
+ * A task that waits for no more of them is due now, unless its own time is later: until then nobody could have started it. It is of use for as
+ * long as before.
+ */
+export const dependenciesEnded = (
+  task: Current,
+  ended: number | EndedDependency,
+  now: number
+): Change | undefined => {
+  if (task.waitsFor === 0) return undefined
+  if (typeof ended !== "number" && ended.state !== "completed" && task.onFailure !== "run") {
+    return {
+      ...unchanged(task),
+      state: task.onFailure === "cancel" ? "cancelled" : "failed",
+      completedAt: now,
+      waitsFor: 0,
+      failure: failureOf(ended)
+    }
+  }
+  const waitsFor = Math.max(0, task.waitsFor - (typeof ended === "number" ? ended : 1))
+  if (waitsFor > 0) return { ...unchanged(task), waitsFor }
+  const dueAt = Math.max(task.dueAt, now)
+  const startBy = startByFrom(task, dueAt, task.startWithinMs)
+  return { ...unchanged(task), state: waiting(dueAt, now), dueAt, startBy, waitsFor }
+}
 
 /**
  * The state of a task by the clock: one that has waited for too long has ended, even where no write says so yet. One that is
@@ -276,13 +310,15 @@ export const stateAt = (task: Current & Pick<TaskRecord, "createdAt">, now: numb
 
 /**
  * What a rerun means for a dead letter: due now with fresh budgets; claim, claims and history stay. It expires no more: who
- * runs a task again wants it to run, however old it is. It should start within as long as before.
+ * runs a task again wants it to run, however old it is. It should start within as long as before. It waits for those of its dependencies
+ * that have not ended, so many; the others count as they are.
  */
-export const rerun = (task: Current, now: number): Change | undefined =>
+export const rerun = (task: Current, now: number, waitsFor = 0): Change | undefined =>
   isFinished(task.state) && task.state !== "completed"
     ? {
       ...unchanged(task),
-      state: "pending",
+      state: waitsFor > 0 ? "scheduled" : "pending",
+      waitsFor,
       dueAt: now,
       expiresAt: null,
       startBy: task.startWithinMs === null ? null : now + task.startWithinMs,

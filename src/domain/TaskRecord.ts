@@ -3,8 +3,9 @@
  * results are JSON texts, encoded and decoded at the border by the task's definition.
  */
 import { Schema } from "effect"
+import { defaultOnFailure, isDependent, type OnFailure } from "./Dependencies.ts"
 import type { Gated } from "./Gate.ts"
-import type { TaskState } from "./TaskState.ts"
+import { FinishedState, type TaskState } from "./TaskState.ts"
 import { type Hold, holdOf, type Unique } from "./Uniqueness.ts"
 
 /**
@@ -15,8 +16,9 @@ import { type Hold, holdOf, type Unique } from "./Uniqueness.ts"
  * - `timeout`: the attempt ran longer than the task's timeout
  * - `invalid`: the stored payload does not decode, or the handler's result does not encode; never retried
  * - `quarantined`: the task's process died too often while it ran
+ * - `dependency`: no attempt was made, because a task that it depends on did not complete
  */
-export const FailureKind = Schema.Literals(["error", "defect", "timeout", "invalid", "quarantined"])
+export const FailureKind = Schema.Literals(["error", "defect", "timeout", "invalid", "quarantined", "dependency"])
 
 export type FailureKind = typeof FailureKind.Type
 
@@ -28,7 +30,9 @@ export const TaskFailure = Schema.Struct({
   message: Schema.String,
   stack: Schema.optionalKey(Schema.String),
   /** The declared error, encoded by the definition's error schema. */
-  error: Schema.optionalKey(Schema.Json)
+  error: Schema.optionalKey(Schema.Json),
+  /** The task that it depends on, where that is why. */
+  dependency: Schema.optionalKey(Schema.Struct({ id: Schema.String, state: FinishedState }))
 })
 
 export type TaskFailure = typeof TaskFailure.Type
@@ -106,12 +110,28 @@ export interface NewTask extends Gated {
   readonly expiresInMs: number | null
   /** Within which time after it is due the task should start; `null` says nothing. */
   readonly startWithinMs: number | null
+  /**
+   * The ids of the tasks that must have ended before it starts: stored ones, or others of its group. Left out where there are
+   * none, as for nearly all.
+   */
+  readonly after?: ReadonlyArray<string> | undefined
+  /** What becomes of it when one of these does not complete; `fail` when left out. */
+  readonly onFailure?: OnFailure | undefined
 }
 
 /** A stored task: what was handed over, and what has become of it. */
-export interface TaskRecord extends Omit<NewTask, "delayMs" | "runAt" | "expiresInMs" | "unique"> {
+export interface TaskRecord
+  extends Omit<NewTask, "delayMs" | "runAt" | "expiresInMs" | "unique" | "after" | "onFailure">
+{
   /** How long it holds its key. */
   readonly hold: Hold
+  /** What becomes of it when a task that it depends on does not complete; `null` where it depends on none. */
+  readonly onFailure: OnFailure | null
+  /**
+   * How many of the tasks that it depends on have not ended. As long as there are any it is `scheduled`, whenever it is due. Once there are none
+   * it is due, unless its own time is later.
+   */
+  readonly waitsFor: number
   /** Given by the store, strictly increasing: breaks ties of rank and orders lists. */
   readonly seq: number
   readonly state: TaskState
@@ -166,7 +186,14 @@ export const expiresAtOf = (task: NewTask, now: number): number | null =>
 export const startByOf = (task: NewTask, now: number): number | null =>
   task.startWithinMs === null ? null : dueAtOf(task, now) + task.startWithinMs
 
-/** A task that has just been stored, without its sequence number, which the store assigns. */
+/** What becomes of a new task when one that it depends on does not complete. */
+export const onFailureOf = (task: NewTask): OnFailure | null =>
+  isDependent(task) ? task.onFailure ?? defaultOnFailure : null
+
+/**
+ * A task that has just been stored, without its sequence number, which the store assigns. None of those that it depends on has ended, as
+ * far as it says.
+ */
 export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => {
   const dueAt = dueAtOf(task, now)
   return {
@@ -178,11 +205,13 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
     priority: task.priority,
     key: task.key,
     hold: holdOf(task.unique),
+    onFailure: onFailureOf(task),
+    waitsFor: task.after?.length ?? 0,
     maxRetries: task.maxRetries,
     timeoutMs: task.timeoutMs,
     gate: task.gate,
     costs: task.costs,
-    state: dueAt > now ? "scheduled" : "pending",
+    state: dueAt > now || isDependent(task) ? "scheduled" : "pending",
     createdAt: now,
     dueAt,
     expiresAt: expiresAtOf(task, now),
@@ -208,7 +237,7 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
 /** What an instance needs of a task it has claimed. */
 export interface ClaimedTask
   extends
-    Omit<NewTask, "key" | "unique" | "delayMs" | "runAt" | "expiresInMs" | "startWithinMs">,
+    Omit<NewTask, "key" | "unique" | "delayMs" | "runAt" | "expiresInMs" | "startWithinMs" | "after" | "onFailure">,
     Pick<TaskRecord, "dueAt" | "startBy" | "failures" | "crashes">
 {
   /** The number of this attempt, from 1: how often the task has been claimed. */

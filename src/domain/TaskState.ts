@@ -10,6 +10,8 @@
  * failed | cancelled | expired ─rerun─► pending
  * scheduled | pending ─cancel─► cancelled
  * scheduled | pending ─too old─► expired, as is what would have to wait again until it is
+ * scheduled ─a dependency did not complete─► failed
+ * failed | cancelled | expired ─rerun, dependencies open─► scheduled
  * ```
  */
 import { Schema } from "effect"
@@ -17,7 +19,7 @@ import { Schema } from "effect"
 /**
  * Where a task stands in its life.
  *
- * - `scheduled`: waits until it is due
+ * - `scheduled`: waits until it is due, or until the tasks that it depends on have ended
  * - `pending`: due, waits to be claimed
  * - `running`: claimed by an instance under a lease
  * - `completed`, `failed`, `cancelled`: finished; kept until pruned
@@ -51,13 +53,13 @@ export const isFinished = (state: TaskState): state is FinishedState =>
   state === "completed" || state === "failed" || state === "cancelled" || state === "expired"
 
 const moves: Record<TaskState, ReadonlyArray<TaskState>> = {
-  scheduled: ["pending", "cancelled", "expired"],
+  scheduled: ["pending", "failed", "cancelled", "expired"],
   pending: ["running", "cancelled", "expired"],
   running: ["completed", "failed", "cancelled", "expired", "pending", "scheduled"],
   completed: [],
-  failed: ["pending"],
-  cancelled: ["pending"],
-  expired: ["pending"]
+  failed: ["pending", "scheduled"],
+  cancelled: ["pending", "scheduled"],
+  expired: ["pending", "scheduled"]
 }
 
 /** Whether the state machine has this move. Every driver's writes are held to this table. */

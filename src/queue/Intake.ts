@@ -1,7 +1,14 @@
 /** How submissions become stored tasks: each gets an id and its record, and a full queue is waited for. */
 import { Effect, Schedule } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
-import type { InvalidOption, KeyConflict, QueueFull, StoreError } from "../domain/Errors.ts"
+import type {
+  DependencyCycle,
+  InvalidOption,
+  KeyConflict,
+  QueueFull,
+  StoreError,
+  UnknownDependency
+} from "../domain/Errors.ts"
 import * as QueueLimits from "../domain/QueueLimits.ts"
 import type { NewTask, TaskRecord } from "../domain/TaskRecord.ts"
 import * as TaskRecords from "../domain/TaskRecord.ts"
@@ -56,7 +63,7 @@ export const make = (
   const received = (
     tasks: ReadonlyArray<NewTask>,
     answer: EnqueueAnswer
-  ): Effect.Effect<Received, QueueFull | KeyConflict> => {
+  ): Effect.Effect<Received, QueueFull | KeyConflict | UnknownDependency | DependencyCycle> => {
     if (answer._tag !== "Accepted") return Effect.fail(refusalOf(tasks, answer))
     for (let index = 0; index < tasks.length; index++) {
       if (!answer.tasks[index]!.duplicate) recorder.created(tasks[index]!.type, 1)
@@ -73,7 +80,10 @@ export const make = (
   const enqueue = (
     submissions: ReadonlyArray<Submission>,
     whenFull: WhenFull = "fail"
-  ): Effect.Effect<Received, QueueFull | KeyConflict | InvalidOption | StoreError> => {
+  ): Effect.Effect<
+    Received,
+    QueueFull | KeyConflict | UnknownDependency | DependencyCycle | InvalidOption | StoreError
+  > => {
     const invalid = invalidOption(submissions, whenFull) ?? QueueLimits.tooLarge(submissions, defaults.limits)
     if (invalid !== undefined) return Effect.fail(invalid)
     return whenFull === "fail"

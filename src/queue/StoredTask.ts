@@ -30,6 +30,8 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
     | "seq"
     | "version"
     | "hold"
+    | "onFailure"
+    | "waitsFor"
     | "claim"
     | "gate"
     | "costs"

@@ -6,6 +6,7 @@ import { Context, Duration, Effect, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Bounds from "../domain/Bounds.ts"
 import {
+  type DependencyCycle,
   type InvalidOption,
   type InvalidPayload,
   type KeyConflict,
@@ -15,6 +16,7 @@ import {
   type StoreError,
   TaskNotFound,
   type TaskSuperseded,
+  type UnknownDependency,
   type UnknownTaskType
 } from "../domain/Errors.ts"
 import * as QueueLimits from "../domain/QueueLimits.ts"
@@ -61,7 +63,15 @@ export type { Created, WhenFull } from "./Intake.ts"
 export const defaultMaxRetries = 3
 
 /** Why submissions are refused. Only a remote queue fails with `UnknownTaskType` or `InvalidPayload`: its server may have other definitions. */
-export type Refusal = QueueFull | KeyConflict | InvalidOption | InvalidPayload | UnknownTaskType | StoreError
+export type Refusal =
+  | QueueFull
+  | KeyConflict
+  | UnknownDependency
+  | DependencyCycle
+  | InvalidOption
+  | InvalidPayload
+  | UnknownTaskType
+  | StoreError
 
 /** The producer's and operator's side of the engine. */
 export class TaskQueue extends Context.Service<

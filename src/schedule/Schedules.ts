@@ -230,7 +230,12 @@ const make = Effect.fnUntraced(function*(options: QueueOptions) {
         const renaming = ScheduleRecords.renaming(name, schedule, [task], tasks, { over, version })
         if (renaming !== undefined) yield* on(ScheduleRecords.rename([renaming]))
         return tasks[0]!.id
-      })).pipe(Effect.catchTag("LeaseLost", Effect.die))
+      })).pipe(Effect.catchTags({
+        LeaseLost: Effect.die,
+        // no task of a schedule depends on others
+        UnknownDependency: Effect.die,
+        DependencyCycle: Effect.die
+      }))
     }),
     preview: Effect.fnUntraced(function*(of, count = 10) {
       yield* checkCount(count)

@@ -176,7 +176,10 @@ const write = Effect.fnUntraced(function*(
       InvalidOption: (invalid) => part.length === 1 ? Effect.succeed(invalid) : halves(part, now),
       StoreError: (error) =>
         error.refused !== true ? Effect.fail(error) : part.length === 1 ? Effect.succeed(error) : halves(part, now),
-      LeaseLost: Effect.die
+      LeaseLost: Effect.die,
+      // no task of a schedule depends on others
+      UnknownDependency: Effect.die,
+      DependencyCycle: Effect.die
     })
   )
 })

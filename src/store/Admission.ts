@@ -2,16 +2,16 @@
  * What fits: which tasks of a group are new, whether there is room for their bytes, and how much fits into an answer.
  */
 import { type Clock, Effect } from "effect"
-import { KeyConflict, QueueFull, type StoreError } from "../domain/Errors.ts"
+import { DependencyCycle, KeyConflict, QueueFull, type StoreError, UnknownDependency } from "../domain/Errors.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { AttemptRecord, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
-import { Draft, type Known, nameOf, type Owner, type Revised, type Writes } from "./Draft.ts"
+import { type Conflict, Draft, type Known, nameOf, type Owner, type Revised, type Writes } from "./Draft.ts"
 import type { Accepted, EnqueueAnswer } from "./TaskStore.ts"
 
-/** What a group will be: an answer for each of its tasks, and what is to be written. Or the key that it fails for. */
+/** What a group will be: an answer for each of its tasks, and what is to be written. Or what it fails for. */
 export type Admission =
   | ({ readonly _tag: "Admitted"; readonly tasks: ReadonlyArray<Accepted> } & Writes)
-  | Extract<EnqueueAnswer, { readonly _tag: "Conflict" }>
+  | Conflict
 
 /**
  * Decides about each task of a group before any is written. The time is the store's. Whether there is room for the new ones is
@@ -33,7 +33,9 @@ export const admit = (group: ReadonlyArray<NewTask>, known: Known, now: number):
 export const refusalOf = (
   group: ReadonlyArray<NewTask>,
   answer: Exclude<EnqueueAnswer, { readonly _tag: "Accepted" }>
-): QueueFull | KeyConflict => {
+): QueueFull | KeyConflict | UnknownDependency | DependencyCycle => {
+  if (answer._tag === "UnknownDependency") return new UnknownDependency({ id: answer.id, index: answer.index })
+  if (answer._tag === "DependencyCycle") return new DependencyCycle({ ids: answer.ids, index: answer.index })
   if (answer._tag === "Conflict") {
     const { id, index, key, state } = answer
     return new KeyConflict({ type: group[index]!.type, key, id, index, ...(state === undefined ? {} : { state }) })

@@ -1,4 +1,5 @@
 /** What a group of new tasks makes of itself and of the stored tasks whose keys it has, before any of it is written. */
+import { cycleOf, isDependent } from "../domain/Dependencies.ts"
 import { sameJson } from "../domain/SameJson.ts"
 import { type Change, revise, stateAt } from "../domain/Settlement.ts"
 import { typeOf } from "../domain/StoredType.ts"
@@ -66,7 +67,8 @@ export interface Decided {
 /** A group of which nothing is written. */
 export const refused = (answer: EnqueueAnswer): Decided => ({ answer, write: () => {} })
 
-type Conflict = Extract<EnqueueAnswer, { readonly _tag: "Conflict" }>
+/** What keeps a group from being stored, whatever room there is. */
+export type Conflict = Exclude<EnqueueAnswer, { readonly _tag: "Accepted" | "Full" }>
 
 /** One group. */
 export class Draft {
@@ -89,6 +91,7 @@ export class Draft {
   /** What becomes of each task of the group, or the first one that is a conflict. */
   add(group: ReadonlyArray<NewTask>): ReadonlyArray<Accepted> | Conflict {
     const tasks: Array<Accepted> = []
+    let isConnected = false
     if (group.length > 1) this.ids = new Set()
     for (let index = 0; index < group.length; index++) {
       const task = group[index]!
@@ -101,10 +104,36 @@ export class Draft {
       tasks.push(answer ?? { id: task.id, duplicate: false })
       if (answer !== undefined) continue
       this.ids?.add(task.id)
+      isConnected ||= isDependent(task)
       if (task.key !== null) (this.keys ??= new Map()).set(nameOf(task.type, task.key), this.fresh.length)
       this.fresh.push(task)
     }
-    return tasks
+    return (isConnected ? this.connect(group, tasks) : undefined) ?? tasks
+  }
+
+  /**
+   * Gives each new task the ids of those that it really depends on, each once: where a key has another owner, that one. Answers what
+   * keeps the group from being stored.
+   */
+  private connect(group: ReadonlyArray<NewTask>, accepted: ReadonlyArray<Accepted>): Conflict | undefined {
+    const owners = new Map<string, string>()
+    accepted.forEach(({ id }, index) => owners.set(group[index]!.id, id))
+    const indexOf = new Map(group.map(({ id }, index) => [id, index]))
+    for (let place = 0; place < this.fresh.length; place++) {
+      const task = this.fresh[place]!
+      if (!isDependent(task)) continue
+      const after = new Set<string>()
+      for (const id of task.after!) {
+        const owner = owners.get(id) ?? id
+        if (!owners.has(id) && !this.known.hasId(id)) {
+          return { _tag: "UnknownDependency", index: indexOf.get(task.id)!, id }
+        }
+        after.add(owner)
+      }
+      this.fresh[place] = { ...task, after: [...after] }
+    }
+    const ids = cycleOf(this.fresh)
+    return ids && { _tag: "DependencyCycle", index: indexOf.get(ids[0]!)!, ids }
   }
 
   /** What becomes of a task whose key another one may have; nothing if it is new. */

@@ -143,13 +143,14 @@ export const decideCancel = (task: Settlement.Current, now: number): Decision<Ca
   return [change.state === "running" ? "requested" : "cancelled", change]
 }
 
-/** The same of `rerun`. */
+/** The same of `rerun`, where so many of the tasks that it depends on have not ended. */
 export const decideRerun = (
   task: Settlement.Current & Pick<TaskRecord, "hold">,
-  now: number
+  now: number,
+  waitsFor = 0
 ): Decision<RerunAnswer> => {
   if (task.hold === superseded) return [{ _tag: "superseded" }]
-  const change = Settlement.rerun(task, now)
+  const change = Settlement.rerun(task, now, waitsFor)
   return change === undefined ? [{ _tag: "conflict", state: task.state }] : [{ _tag: "rerun" }, change]
 }
 

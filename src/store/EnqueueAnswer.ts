@@ -28,6 +28,10 @@ export type EnqueueAnswer =
     /** Of the task that has the key, where the new one is refused whatever its payload is. */
     readonly state?: TaskState
   }
+  /** The task at `index` depends on one that is not stored. */
+  | { readonly _tag: "UnknownDependency"; readonly index: number; readonly id: string }
+  /** Each of these depends on the next one, and the last on the first, which is at `index`. */
+  | { readonly _tag: "DependencyCycle"; readonly index: number; readonly ids: ReadonlyArray<string> }
 
 /** A stored task: a new one, or the one that already had the id or the key. */
 export interface Accepted {

@@ -19,7 +19,16 @@
  * refused with `InvalidOption`, and nothing was done.
  */
 import { Context, Effect } from "effect"
-import type { InvalidOption, KeyConflict, LeaseLost, QueueFull, RecordConflict, StoreError } from "../domain/Errors.ts"
+import type {
+  DependencyCycle,
+  InvalidOption,
+  KeyConflict,
+  LeaseLost,
+  QueueFull,
+  RecordConflict,
+  StoreError,
+  UnknownDependency
+} from "../domain/Errors.ts"
 import type { Settlement } from "../domain/Settlement.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
 import type { Accepted } from "./TaskStore.ts"
@@ -102,9 +111,9 @@ export interface Written {
 
 /**
  * Why nothing was written together, in the order in which this is looked at: a record has another version, an attempt does
- * not hold its task, a key belongs to another payload, there is no room.
+ * not hold its task, a key belongs to another payload, a dependency is unknown or needs itself, there is no room.
  */
-export type Refused = RecordConflict | LeaseLost | KeyConflict | QueueFull
+export type Refused = RecordConflict | LeaseLost | KeyConflict | UnknownDependency | DependencyCycle | QueueFull
 
 /** Where records are kept. Implemented by drivers, used by whatever keeps something. */
 export class RecordStore extends Context.Service<RecordStore, {

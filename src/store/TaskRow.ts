@@ -3,6 +3,7 @@
  *
  * States are numbers in the order of `TaskState.all`. Failures and histories are JSON texts, `NULL` where there are none.
  */
+import type { OnFailure } from "../domain/Dependencies.ts"
 import type { Change } from "../domain/Settlement.ts"
 import { type ClaimedTask, historyOf, type TaskFailure, type TaskRecord } from "../domain/TaskRecord.ts"
 import { all, type TaskState } from "../domain/TaskState.ts"
@@ -17,7 +18,7 @@ export const stateOf = (code: number): TaskState => all[code]!
 export const columns = "seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state, created_at, " +
   "due_at, started_at, completed_at, failures, crashes, claims, claim, settled_claim, lease_until, worker, " +
   "cancel_requested, progress, result, failure, history, gate, costs, key_hold, expires_at, " +
-  "start_within, start_by"
+  "start_within, start_by, on_failure, waits_for"
 
 /** A task as it is read. */
 export type Row = [
@@ -52,7 +53,9 @@ export type Row = [
   hold: string | null,
   expiresAt: number | null,
   startWithinMs: number | null,
-  startBy: number | null
+  startBy: number | null,
+  onFailure: string | null,
+  waitsFor: number
 ]
 
 /** The record of a row. */
@@ -88,7 +91,9 @@ export const recordOf = (row: Row): TaskRecord => ({
   hold: row[28],
   expiresAt: row[29],
   startWithinMs: row[30],
-  startBy: row[31]
+  startBy: row[31],
+  onFailure: row[32] as OnFailure | null,
+  waitsFor: row[33]
 })
 
 /** A stored gate: an empty text where there is none, because a null has no place in the order of an index. */

@@ -16,6 +16,10 @@
  * - A type may have a version behind a mark, see `StoredType`: it is a type of its own, but for keys, which are unique over all
  *   versions, and for pauses, which hold for all.
  * - Sequence and claim numbers may have gaps; only their order means something.
+ * - A task that depends on others waits until each of them has ended. Whatever write ends a task tells those that wait for it: the last of
+ *   these ends releases a task in the same write, and so does one that did not complete end it, unless it is to run all the same.
+ *   What ends so is an end like any other, with dependents of its own. See `Dependencies` for how much of it one write does.
+ * - A task is kept as long as one that has not ended depends on it.
  */
 import { Context, type Effect } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
@@ -25,6 +29,7 @@ import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/Ta
 import type { FinishedState, TaskState } from "../domain/TaskState.ts"
 import type { Counts } from "./Counts.ts"
 import type { EnqueueAnswer } from "./EnqueueAnswer.ts"
+import type { Consequences, Edges } from "./Dependencies.ts"
 import type { Charge, PassState } from "./Gates.ts"
 import type { CountedLanes, LaneRange, Runnable } from "./Lanes.ts"
 import type { Reschedule } from "./Reschedule.ts"
@@ -160,8 +165,8 @@ export type RerunAnswer =
     readonly state: TaskState
   }
 
-/** What `remove` did: only finished tasks can be removed. */
-export type RemoveAnswer = "removed" | "unfinished" | "unknown"
+/** What `remove` did: only finished tasks can be removed, and only when none that has not ended depends on them. */
+export type RemoveAnswer = "removed" | "unfinished" | "awaited" | "unknown"
 
 /** How long finished tasks are kept, each state by itself: many completed tasks remove no dead letter. */
 export interface Retention {
@@ -249,11 +254,14 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly expire: (limit: number) => Effect.Effect<ReadonlyArray<Expired>, StoreError>
   /** Cancels waiting tasks at once and asks running ones to stop; one answer per id. */
   readonly cancel: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError>
-  /** Makes failed, cancelled or expired tasks due now with fresh budgets; one answer per id. */
+  /**
+   * Makes failed, cancelled or expired tasks due now with fresh budgets; one answer per id. One that depends on others waits for those of
+   * them that have not ended when its turn comes; the others count, however they ended.
+   */
   readonly rerun: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError>
   /** Changes what waits. */
   readonly reschedule: Reschedule
-  /** Removes finished tasks; one answer per id. */
+  /** Removes finished tasks that none that has not ended depends on; one answer per id. */
   readonly remove: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError>
   /** Removes up to `limit` finished tasks that retention no longer keeps; answers how many. */
   readonly prune: (retention: Retention, limit: number) => Effect.Effect<number, StoreError>
@@ -277,6 +285,18 @@ export class TaskStore extends Context.Service<TaskStore, {
   ) => Effect.Effect<ReadonlyArray<Outcome | undefined | null>, StoreError>
   /** A page of tasks, newest first. It costs the same whatever is stored besides, however rare the tasks are. */
   readonly list: (request: ListRequest) => Effect.Effect<Listed, StoreError>
+  /** What a task depends on and what depends on it, up to `maxBefore`; `undefined` for an unknown one. */
+  readonly edges: (id: string) => Effect.Effect<Edges | undefined, StoreError>
+  /**
+   * Tells further tasks of the ends of those that they depend on, where a write has left some: up to `maxTold`. Answers
+   * whether there may be more. Claims do so too.
+   */
+  readonly tell: Effect.Effect<boolean, StoreError>
+  /**
+   * What has come of this process's writes since it was asked last, for tasks that depend on others: for those that tell it on.
+   * What belongs to a transaction of the application has come when that is committed.
+   */
+  readonly consequences: () => Consequences
   /** Whether the calling fiber is inside an application's transaction that the store's writes join. */
   readonly inTransaction: Effect.Effect<boolean>
   /**

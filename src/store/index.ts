@@ -5,14 +5,18 @@
 export { maxAnswerBytes, maxPayloadBytes, maxResultBytes, type Names as OptionNames } from "../domain/Bounds.ts"
 export * as ByteOrder from "../domain/ByteOrder.ts"
 export {
+  DependencyCycle,
   InvalidOption,
   KeyConflict,
   LeaseLost,
   QueueFull,
   RecordConflict,
   StoreError,
-  StoreIncompatible
+  StoreIncompatible,
+  UnknownDependency
 } from "../domain/Errors.ts"
+export * as Dependencies from "./Dependencies.ts"
+export { OnFailure } from "../domain/Dependencies.ts"
 export * as Gate from "../domain/Gate.ts"
 export type { Refusal as GateRefusal } from "../domain/Gate.ts"
 export * as Rank from "../domain/Rank.ts"

@@ -221,6 +221,8 @@ export class Execution {
           RecordConflict: (conflict) => Effect.succeed(conflict),
           LeaseLost: (lost) => Effect.succeed(lost),
           KeyConflict: Effect.die,
+          UnknownDependency: Effect.die,
+          DependencyCycle: Effect.die,
           QueueFull: Effect.die
         })
       )

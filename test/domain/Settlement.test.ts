@@ -13,6 +13,8 @@ const task: Settlement.Current = {
   dueAt: now - 5000,
   expiresAt: null,
   startBy: null,
+  onFailure: null,
+  waitsFor: 0,
   completedAt: null,
   failures: 1,
   crashes: 1,
@@ -37,6 +39,7 @@ const {
   instance: _instance,
   startedAt: _startedAt,
   startWithinMs: _startWithinMs,
+  onFailure: _onFailure,
   ...unchanged
 } = task
 const asked: Settlement.Current = { ...task, cancelRequested: true }
@@ -387,6 +390,8 @@ describe("every decision", () => {
     ...fields,
     state: "running",
     expiresAt: null,
+    onFailure: null,
+    waitsFor: 0,
     startBy: null,
     startWithinMs: null,
     completedAt: null,

@@ -17,7 +17,11 @@ const chart: ReadonlyArray<readonly [TaskState.TaskState, TaskState.TaskState]> 
   ["running", "expired"],
   ["expired", "pending"],
   ["failed", "pending"],
-  ["cancelled", "pending"]
+  ["cancelled", "pending"],
+  ["scheduled", "failed"],
+  ["failed", "scheduled"],
+  ["cancelled", "scheduled"],
+  ["expired", "scheduled"]
 ]
 
 describe("TaskState", () => {

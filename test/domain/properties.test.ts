@@ -39,6 +39,8 @@ const running = (task: typeof Running.Type): Settlement.Current => ({
   completedAt: null,
   result: null,
   failure: null,
+  onFailure: null,
+  waitsFor: 0,
   instance: "w"
 })
 

@@ -8,7 +8,8 @@ import { file } from "./sqlite/fixtures.ts"
 
 const driver: Driver = {
   layer: (settings) => SqliteStore.layer({ path: ":memory:", ...settings }),
-  advance: TestClock.adjust
+  advance: TestClock.adjust,
+  without: ["dependencies"]
 }
 
 suite("The SQLite store", driver)

@@ -331,8 +331,9 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
   operation(
     "removeAll",
     "/remove",
-    ["removed", "unfinished", "unknown"],
+    ["removed", "unfinished", "awaited", "unknown"],
     "Remove several finished tasks",
-    "removed: it was stored and is not any more. unfinished: it waits or runs. unknown: no task has this id."
+    "removed: it was stored and is not any more. unfinished: it waits or runs. " +
+      "awaited: a task that has not finished depends on it. unknown: no task has this id."
   )
 ).prefix("/api/v1") {}

@@ -35,6 +35,8 @@ export const layer = HttpApiBuilder.group(
         // Without a key there is nothing to conflict with
         const [accepted] = yield* Effect.catchTags(queue.submit([submission]), {
           KeyConflict: Effect.die,
+          UnknownDependency: Effect.die,
+          DependencyCycle: Effect.die,
           InvalidOption: RequestCheckLive.refused("body")
         })
         return accepted!.id

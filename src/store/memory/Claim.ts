@@ -17,6 +17,7 @@ export const claim = (
   leasesNow: number
 ): ClaimAnswer => {
   tasks.promote(now)
+  tasks.dependencies.tell(now)
   tasks.keeper.begin(now)
   const last = lastClaims.get(request.instance, request.nonce)
   if (last !== undefined) {
@@ -31,7 +32,8 @@ export const claim = (
     return claimedTask(entry)
   })
   if (claimed.length > 0) lastClaims.remember(request.instance, { nonce: request.nonce, at: leasesNow, tasks: claimed })
-  return { tasks: claimed, now, nextDueAt: tasks.keeper.isHalted ? now : nextDueAt(tasks), expired }
+  const asksAgain = tasks.keeper.isHalted || tasks.dependencies.hasMore
+  return { tasks: claimed, now, nextDueAt: asksAgain ? now : nextDueAt(tasks), expired }
 }
 
 const nextDueAt = ({ keeper, scheduled }: Tasks): number | null => earlier(scheduled.nextDueAt(), keeper.nextOpenAt())

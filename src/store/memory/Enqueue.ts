@@ -2,9 +2,11 @@
  * Storing new tasks: groups, each entirely or not at all, with exact capacity, ids and keys.
  */
 import type { NewTask } from "../../domain/TaskRecord.ts"
+import { isDependent } from "../../domain/Dependencies.ts"
 import { admit } from "../Admission.ts"
 import { alone, type Besides, type Decided, refused } from "../Draft.ts"
 import { type EnqueueAnswer, keyedForMs } from "../TaskStore.ts"
+import type { Entry } from "./Lists.ts"
 import type { Tasks } from "./Task.ts"
 
 /** Decides about a whole group before anything is stored. */
@@ -22,7 +24,7 @@ export const decide = (
     revisedOf
   }
   const admission = admit(group, known, now)
-  if (admission._tag === "Conflict") return refused(admission)
+  if (admission._tag !== "Admitted") return refused(admission)
   const { fresh, losers, revised } = admission
   const unfinished = tasks.unfinishedCount - ending
   if (fresh.length > 0 && unfinished + fresh.length > capacity) return refused({ _tag: "Full", capacity, unfinished })
@@ -35,7 +37,7 @@ export const decide = (
     if (storedBytes + bytes > maxBytes) {
       return refused({ _tag: "Full", capacity, unfinished, size: { maxBytes, storedBytes, offeredBytes: bytes } })
     }
-    makeRoom(tasks, maxBytes - bytes, now)
+    makeRoom(tasks, maxBytes - bytes, now, new Set(fresh.flatMap(({ after = [] }) => after)))
   }
   return {
     answer: { _tag: "Accepted", tasks: admission.tasks, now },
@@ -43,6 +45,7 @@ export const decide = (
       for (const { id } of losers) tasks.loseKey(id)
       for (const { change, task } of revised) tasks.revise(task.id, change)
       for (const task of fresh) tasks.create(task, now)
+      if (fresh.some(isDependent)) tasks.connect(fresh, now)
     }
   }
 }
@@ -59,10 +62,14 @@ export const enqueue = (
   return answer
 }
 
-/** Forgets finished tasks, the oldest first and those with young keys last, until the others have so many bytes. */
-const makeRoom = (tasks: Tasks, maxBytes: number, now: number): void => {
+/**
+ * Forgets finished tasks, the oldest first and those with young keys last, until the others have so many bytes. Those with the
+ * ids stay.
+ */
+const makeRoom = (tasks: Tasks, maxBytes: number, now: number, ids: ReadonlySet<string>): void => {
+  const isKept = ({ id }: Entry): boolean => ids.has(id)
   while (tasks.bytes > maxBytes) {
-    const entry = tasks.finished.oldest(now, keyedForMs) ?? tasks.finished.oldest(now, 0)
+    const entry = tasks.finished.oldest(now, keyedForMs, isKept) ?? tasks.finished.oldest(now, 0, isKept)
     if (entry === undefined) return
     tasks.remove(entry)
   }

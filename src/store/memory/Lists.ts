@@ -3,6 +3,7 @@ import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { finished, type FinishedState } from "../../domain/TaskState.ts"
 import type { GatedTask } from "../Lines.ts"
 import { countBefore, Deque, Heap } from "../Order.ts"
+import type { Node } from "./Dependencies.ts"
 import { keyedForMs, rescuable, type RescueRequest, type Retention } from "../TaskStore.ts"
 
 /**
@@ -23,6 +24,8 @@ export type Entry =
     place: number
     /** Removed or replaced: references to it are void. */
     dead: boolean
+    /** What it depends on, and what depends on it; nothing for nearly all. */
+    node: Node | undefined
   }
 
 /** Tasks that one page looks at: a few milliseconds. */
@@ -172,19 +175,35 @@ interface OfState {
   readonly keyed: Deque<Entry>
 }
 
+/** Awaited tasks that are looked at again at a time. */
+const maxAwaitedLooked = 1000
+
 /** The finished tasks in the order they finished, so that pruning only ever looks at the oldest. */
 export class Finished {
   private readonly lists = Object.fromEntries(
     finished.map((state): [FinishedState, OfState] => [state, { plain: new Deque(), keyed: new Deque() }])
   ) as Record<FinishedState, OfState>
   private readonly all = Object.values(this.lists)
+  /** Those that would have gone if none that has not ended depended on them: they go once that is so. */
+  private readonly awaited = new Deque<Entry>()
+  private unlooked = 0
+  private readonly awaitedOf = Object.fromEntries(finished.map((state) => [state, 0])) as Record<FinishedState, number>
 
   add(entry: Entry, state: FinishedState): void {
     this.lists[state][entry.key === null ? "plain" : "keyed"].push(entry)
   }
 
+  /** To be called before tasks are asked for that retention does not keep: some of those that were awaited are looked at again. */
+  look(): void {
+    this.unlooked = Math.min(this.awaited.size, maxAwaitedLooked)
+  }
+
   /** The next task that retention does not keep, given how many there are of each state; it leaves the lists. */
-  expired(
+  expired(retention: Retention, size: Readonly<Record<FinishedState, number>>, now: number): Entry | undefined {
+    return this.freed() ?? this.unawaited(() => this.nextExpired(retention, size, now))
+  }
+
+  private nextExpired(
     { forMs, max, maxKeyed }: Retention,
     size: Readonly<Record<FinishedState, number>>,
     now: number
@@ -195,16 +214,46 @@ export class Finished {
     }
     for (const state of finished) {
       const ofState = [this.lists[state]]
-      const entry = (size[state] > max[state] ? oldest(ofState, now, keyedForMs) : undefined) ??
-        (size[state] > Math.max(max[state], maxKeyed) ? oldest(ofState, now, 0) : undefined)
+      const count = size[state] - this.awaitedOf[state]
+      const entry = (count > max[state] ? oldest(ofState, now, keyedForMs) : undefined) ??
+        (count > Math.max(max[state], maxKeyed) ? oldest(ofState, now, 0) : undefined)
       if (entry !== undefined) return entry
     }
     return undefined
   }
 
-  /** The oldest task, without keyed ones that are younger than this; it leaves the lists. */
-  oldest(now: number, keyedFromMs: number): Entry | undefined {
-    return oldest(this.all, now, keyedFromMs)
+  /** The oldest task that none awaits, without keyed ones that are younger than this; it leaves the lists. */
+  oldest(now: number, keyedFromMs: number, isKept: (entry: Entry) => boolean): Entry | undefined {
+    return this.unawaited(() => oldest(this.all, now, keyedFromMs), isKept)
+  }
+
+  /** The next of some tasks that none awaits. The others are put aside. */
+  private unawaited(
+    next: () => Entry | undefined,
+    isKept: (entry: Entry) => boolean = () => false
+  ): Entry | undefined {
+    for (let entry = next(); entry !== undefined; entry = next()) {
+      if (entry.node?.isAwaited !== true && !isKept(entry)) return entry
+      this.awaited.push(entry)
+      this.awaitedOf[entry.state as FinishedState]++
+    }
+    return undefined
+  }
+
+  /** One of those that were put aside and that may go now. */
+  private freed(): Entry | undefined {
+    for (; this.unlooked > 0; this.unlooked--) {
+      const entry = this.awaited.shift()!
+      if (isCurrent(entry) && entry.node?.isAwaited === true) {
+        this.awaited.push(entry)
+        continue
+      }
+      this.awaitedOf[entry.state as FinishedState]--
+      if (!isCurrent(entry)) continue
+      this.unlooked--
+      return entry
+    }
+    return undefined
   }
 }
 

@@ -66,7 +66,14 @@ const make = (clock: Clock.Clock, settings: Options): Context.Context<TaskStore 
   const lastClaims = new LastClaims()
   const leasesNow = MonotonicClock.fromNow(clock)
 
-  const at: AtOnce = (operation) => Effect.sync(() => operation(clock.currentTimeMillisUnsafe()))
+  // what ended is told in the same moment, as much as one write does
+  const at: AtOnce = (operation) =>
+    Effect.sync(() => {
+      const now = clock.currentTimeMillisUnsafe()
+      const answer = operation(now)
+      if (tasks.dependencies.hasMore) tasks.dependencies.tell(now)
+      return answer
+    })
 
   const store = TaskStore.of({
     ...withoutTransactions,
@@ -78,6 +85,8 @@ const make = (clock: Clock.Clock, settings: Options): Context.Context<TaskStore 
     passes: (passes) => at(() => passes.map((pass) => tasks.passes.stateOf(pass))),
     letGo: (passes) => at(() => passes.forEach((pass) => tasks.passes.letGo(pass))),
     charge: (charges) => at((now) => charges.forEach((one) => tasks.passes.charge(one, now))),
+    tell: Effect.map(at(() => {}), () => tasks.dependencies.hasMore),
+    consequences: () => tasks.dependencies.aftermath.take(),
     answersAtOnce: true,
     stranded: (runnable, limit) =>
       at((now) => {

@@ -21,7 +21,13 @@ export const make = (
 
   rerun: (ids) =>
     at((now) =>
-      ids.map((id) => tasks.change<RerunAnswer>(id, { _tag: "unknown" }, (entry) => decideRerun(entry, now)))
+      ids.map((id) =>
+        tasks.change<RerunAnswer>(id, { _tag: "unknown" }, (entry) => {
+          const [answer] = decideRerun(entry, now)
+          if (answer._tag !== "rerun" || entry.node === undefined) return decideRerun(entry, now)
+          return decideRerun(entry, now, tasks.dependencies.reconnect(entry.node))
+        })
+      )
     ),
 
   reschedule: (requests) =>
@@ -41,6 +47,7 @@ export const make = (
         const entry = tasks.log.get(id)
         if (entry === undefined) return "unknown"
         if (!isFinished(entry.state)) return "unfinished"
+        if (entry.node?.isAwaited === true) return "awaited"
         tasks.remove(entry)
         return "removed"
       })
@@ -50,6 +57,7 @@ export const make = (
     at((now) => {
       lastClaims.forget(leasesNow() - lastClaimForMs)
       tasks.passes.sweep(now)
+      tasks.finished.look()
       let removed = 0
       for (; removed < limit; removed++) {
         const entry = tasks.finished.expired(retention, tasks.size, now)

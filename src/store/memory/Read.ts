@@ -5,6 +5,7 @@ import * as Bounds from "../../domain/Bounds.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import { bytesOf, fitting } from "../Admission.ts"
+import type { Edges } from "../Dependencies.ts"
 import { type CountedLanes, type LaneCounts, type LaneRange, nameOf } from "../Lanes.ts"
 import type { Listed, ListRequest, Outcome, TaskStore } from "../TaskStore.ts"
 import type { Entry } from "./Lists.ts"
@@ -14,7 +15,7 @@ import type { AtOnce, Tasks } from "./Task.ts"
 export const make = (
   tasks: Tasks,
   at: AtOnce
-): Pick<TaskStore["Service"], "get" | "results" | "awaitResults" | "list" | "laneCounts"> => {
+): Pick<TaskStore["Service"], "get" | "results" | "awaitResults" | "list" | "laneCounts" | "edges"> => {
   const outcomeOf = (id: string): Outcome | undefined | null => {
     const entry = tasks.log.get(id)
     if (entry === undefined) return null
@@ -36,6 +37,11 @@ export const make = (
         const entry = tasks.log.get(id)
         return entry === undefined ? undefined : recordOf(entry)
       }),
+    edges: (id) =>
+      at(() => {
+        const entry = tasks.log.get(id)
+        return entry && (entry.node === undefined ? noEdges : tasks.dependencies.edgesOf(entry.node))
+      }),
     results,
     // Its own process hears of every end
     awaitResults: results,
@@ -43,6 +49,8 @@ export const make = (
     laneCounts: (range) => at((now) => laneCounts(tasks, range, now))
   }
 }
+
+const noEdges: Edges = { after: [], before: [] }
 
 const list = (tasks: Tasks, request: ListRequest): Listed => {
   const { before, limit, maxBytes = Bounds.maxAnswerBytes, queues, states, types } = request
@@ -60,7 +68,7 @@ const list = (tasks: Tasks, request: ListRequest): Listed => {
 }
 
 const recordOf = (
-  { dead: _dead, place: _place, rank: _rank, standings: _standings, steppedTo: _steppedTo, ...record }: Entry
+  { dead: _dead, node: _node, place: _place, rank: _rank, standings: _standings, steppedTo: _steppedTo, ...record }: Entry
 ): TaskRecord => record
 
 /**

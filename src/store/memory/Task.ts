@@ -2,7 +2,7 @@
 import type { Effect } from "effect"
 import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
-import { dueAtOf, expiresAtOf, type NewTask, startByOf } from "../../domain/TaskRecord.ts"
+import { dueAtOf, expiresAtOf, type NewTask, onFailureOf, startByOf } from "../../domain/TaskRecord.ts"
 import { all, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { holdAfterLoss, holdOf } from "../../domain/Uniqueness.ts"
 import type { Totals } from "../Counts.ts"
@@ -12,6 +12,7 @@ import type { Gatekeeper } from "../Gatekeeper.ts"
 import type { Rules } from "../Gates.ts"
 import { LaneOrder } from "../Lanes.ts"
 import { type Expired, maxPromoted } from "../TaskStore.ts"
+import { Dependencies } from "./Dependencies.ts"
 import { Expiring } from "./Expiring.ts"
 import { Lane, StoredLanes } from "./Lanes.ts"
 import { type Entry, Finished, Running, Scheduled, TaskLog } from "./Lists.ts"
@@ -34,6 +35,7 @@ export class Tasks implements Known {
   /** The lanes of all tasks. */
   readonly stored = new StoredLanes()
   readonly passes: Passes<Entry>
+  readonly dependencies = new Dependencies((entry, change) => this.moved(entry, change))
   /** How many tasks are in each state. */
   readonly size = Object.fromEntries(all.map((state) => [state, 0])) as Record<TaskState, number>
   readonly totals: { -readonly [Name in keyof Totals]: number } = {
@@ -94,9 +96,10 @@ export class Tasks implements Known {
   /** Stores a task whose id and key are new. */
   create(task: NewTask, now: number): void {
     const dueAt = dueAtOf(task, now)
+    const waitsFor = task.after?.length ?? 0
     // What a claim reads and writes comes first: with a million waiting, that is two lines of cache instead of four.
     const entry: Entry = {
-      state: dueAt > now ? "scheduled" : "pending",
+      state: dueAt > now || waitsFor > 0 ? "scheduled" : "pending",
       id: task.id,
       type: task.type,
       queue: task.queue,
@@ -132,6 +135,9 @@ export class Tasks implements Known {
       result: null,
       failure: null,
       history: [],
+      onFailure: onFailureOf(task),
+      waitsFor,
+      node: undefined,
       dead: false
     }
     this.log.add(entry)
@@ -145,13 +151,24 @@ export class Tasks implements Known {
     this.file(entry, true)
   }
 
-  /** Files a task that waits. */
+  /** Files a task that waits. One that waits for others is in no list: nothing looks at it before they have ended. */
   private file(entry: Entry, isNew = false): void {
+    if (entry.waitsFor > 0) return
     if (entry.state === "scheduled") return this.scheduled.add(entry)
     entry.rank = entry.gate === null && entry.startWithinMs === null
       ? Rank.rank(entry.dueAt, entry.priority, this.headStartMs)
       : Rank.rankOf(entry, entry.dueAt, this.headStartMs)
     this.pending.file(entry.queue, entry.type, entry).push(entry, isNew)
+  }
+
+  /** Lets new tasks wait for those that they depend on, once all of their group are stored. */
+  connect(tasks: ReadonlyArray<NewTask>, now: number): void {
+    for (const { after, id } of tasks) {
+      // all of them are stored, or the group would not be
+      if (after !== undefined && after.length > 0) {
+        this.dependencies.connect(this.log.get(id)!, after.map((other) => this.log.get(other)!), now)
+      }
+    }
   }
 
   /** Makes due tasks pending, a bounded number at a time. */
@@ -203,8 +220,15 @@ export class Tasks implements Known {
   apply<A>(entry: Entry, [answer, change, counts]: Decision<A>): A {
     if (counts !== undefined) this.totals[counts]++
     if (change?.revised !== undefined) this.revise(entry.id, change)
-    else if (change !== undefined) this.move(this.comingBack(entry, change), change)
+    else if (change !== undefined) this.moved(entry, change)
     return answer
+  }
+
+  /** Makes a change of a task; answers its entry after that. */
+  private moved(entry: Entry, change: Change): Entry {
+    const current = this.comingBack(entry, change)
+    this.move(current, change)
+    return current
   }
 
   /** The entry for a change: another one where lists still refer to this one, and would have the task twice. */
@@ -244,6 +268,7 @@ export class Tasks implements Known {
 
   /** Takes a waiting task out of its place: the entry that is there is void, and another one takes its part. */
   private unfile(entry: Entry): Entry {
+    if (entry.waitsFor > 0) return entry
     const fresh = this.revive(entry)
     const { state } = entry
     // lists take it for one that was cancelled
@@ -263,6 +288,7 @@ export class Tasks implements Known {
   /** Makes a change and files the task under its new state. */
   private move(entry: Entry, change: Change): void {
     const from = entry.state
+    const waited = entry.waitsFor > 0
     if (from === "running" && change.state !== "running") {
       this.running.delete(entry)
       entry.leaseUntil = null
@@ -271,7 +297,10 @@ export class Tasks implements Known {
     Object.assign(entry, change)
     this.weigh(entry, 1)
     if (entry.gate !== null && change.state !== from) this.gateChanged(entry)
-    if (change.state === from) return
+    if (change.state === from) {
+      if (waited) this.file(entry)
+      return
+    }
     this.size[from]--
     this.size[change.state]++
     if (from === "scheduled") this.stored.schedule(entry, -1)
@@ -286,10 +315,11 @@ export class Tasks implements Known {
       case "failed":
       case "cancelled":
       case "expired":
-        if (from === "scheduled") this.scheduled.leave()
+        if (from === "scheduled" && !waited) this.scheduled.leave()
         if (from === "pending") this.leaveLane(entry)
         this.totals[change.state]++
         this.finished.add(entry, change.state)
+        if (entry.node !== undefined) this.dependencies.ended(entry.node)
     }
   }
 
@@ -303,6 +333,7 @@ export class Tasks implements Known {
   private revive(entry: Entry): Entry {
     const fresh: Entry = { ...entry, steppedTo: false }
     entry.dead = true
+    if (fresh.node !== undefined) fresh.node.entry = fresh
     this.log.replace(entry, fresh)
     if (this.isOwner(entry)) this.byKey.set(nameOf(fresh.type, fresh.key!), fresh)
     return fresh

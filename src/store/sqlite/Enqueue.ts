@@ -115,7 +115,7 @@ export const make = (
     const unfinished = transaction.tally.unfinished - besides.ending
     const { revisedOf } = besides
     const admission = admit(group, revisedOf === undefined ? known : { ...known, revisedOf }, transaction.now)
-    if (admission._tag === "Conflict") return refused(admission)
+    if (admission._tag !== "Admitted") return refused(admission)
     const { fresh, losers, revised } = admission
     if (fresh.length > 0 && unfinished + fresh.length > capacity) return refused({ _tag: "Full", capacity, unfinished })
     const size = beyondSize(admission)

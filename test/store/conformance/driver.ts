@@ -14,6 +14,8 @@ export interface Driver {
   readonly advance: (duration: Duration.Input) => Effect.Effect<void>
   /** The driver needs real time, because it talks to a server: no `TestClock`. */
   readonly live?: boolean
+  /** What it does not do yet. */
+  readonly without?: ReadonlyArray<"dependencies">
   /** It forgets finished tasks when a new one finds no room, and counts characters. */
   readonly forgets?: boolean
 }

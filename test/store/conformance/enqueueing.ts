@@ -61,7 +61,9 @@ export const enqueueing = (driver: Driver) =>
           progress: null,
           result: null,
           failure: null,
-          history: []
+          history: [],
+          onFailure: null,
+          waitsFor: 0
         })
         assert.strictEqual(dueAt, createdAt)
         assert.isTrue(Number.isInteger(seq))

@@ -9,6 +9,7 @@ import { claiming } from "./claiming.ts"
 import { concurrency } from "./concurrency.ts"
 import { counting } from "./counting.ts"
 import { deadlines } from "./deadlines.ts"
+import { dependencies } from "./dependencies.ts"
 import type { Driver } from "./driver.ts"
 import { enqueueing } from "./enqueueing.ts"
 import { eventLog } from "./eventLog.ts"
@@ -71,6 +72,7 @@ const areas = [
   ordering,
   fairness,
   pruning,
+  dependencies,
   reading,
   counting,
   laneCounts,

@@ -24,7 +24,7 @@ const operations = (driver: Driver, ref: ClaimRef) => {
     "enqueue again": using((store) =>
       Effect.flatMap(
         everything,
-        (tasks) => store.enqueue([[{ ...tasks[0]!, delayMs: 0, runAt: null, expiresInMs: null }]])
+        (tasks) => store.enqueue([[{ ...tasks[0]!, delayMs: 0, runAt: null, expiresInMs: null, onFailure: undefined }]])
       ).pipe(
         Effect.provideService(TaskStore, store)
       )

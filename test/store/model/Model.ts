@@ -269,6 +269,8 @@ export class Model {
       hold: unique === null || unique === undefined || unique.window === "kept"
         ? null
         : JSON.stringify([unique.window]),
+      onFailure: null,
+      waitsFor: 0,
       seq: ++this.seq,
       state: dueAt > this.now ? "scheduled" : "pending",
       createdAt: this.now,

@@ -1,0 +1,78 @@
+/**
+ * What stores keep of tasks that depend on others.
+ *
+ * An edge leads from a task to one that depends on it. Of each task a store counts the edges that it ever got, and how many of them it
+ * has _told_ that the task has ended; so what ended twice, because it was run again, is told once. A task that waits counts the edges that
+ * lead to it and have not been told. What is told, and what comes of it, is part of the write that ends the task, up to
+ * {@link maxTold} edges; the next writes go on with the rest.
+ */
+import type { TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
+import type { FinishedState } from "../domain/TaskState.ts"
+
+/**
+ * Edges that a write tells, besides one for each task that it ends: so the last end of those that a task waits for and its release are one
+ * write, and none takes long.
+ */
+export const maxTold = 1000
+
+/** A task that has ended because of one that it depended on. */
+export interface Dropped extends Pick<TaskRecord, "id" | "type" | "queue"> {
+  readonly state: FinishedState
+  /** How many attempts it has had. */
+  readonly attempt: number
+  readonly failure: TaskFailure | null
+}
+
+/** What writes have made of tasks that depended on others. */
+export interface Consequences {
+  /** Whether one of them waits for no other any more. */
+  readonly released: boolean
+  /** Those that have ended. */
+  readonly dropped: ReadonlyArray<Dropped>
+  /** Whether more have ended than are told here. */
+  readonly more: boolean
+}
+
+/** Nothing has come of anything. */
+export const noConsequences: Consequences = { released: false, dropped: [], more: false }
+
+/** How many that have ended are remembered at most: a store need not be asked. */
+const maxDropped = 10_000
+
+/** What has come of a store's writes since it was asked last. */
+export class Aftermath {
+  private released = false
+  private dropped: Array<Dropped> = []
+  private more = false
+
+  /** To be called for a task that waits for no other any more. */
+  release(): void {
+    this.released = true
+  }
+
+  /** To be called for one that has ended because of another one. */
+  drop({ claims, failure, id, queue, state, type }: TaskRecord): void {
+    if (this.dropped.length >= maxDropped) this.more = true
+    else this.dropped.push({ id, type, queue, state: state as FinishedState, attempt: claims, failure })
+  }
+
+  /** What has come of the writes since this was asked last. Nearly always nothing. */
+  take(): Consequences {
+    if (!this.released && this.dropped.length === 0) return noConsequences
+    const { dropped, more, released } = this
+    this.released = this.more = false
+    this.dropped = []
+    return { released, dropped, more }
+  }
+}
+
+/** What a task depends on, and what depends on it. */
+export interface Edges {
+  /** The ids of those that it depends on, in the order given, also of such that have been removed since. */
+  readonly after: ReadonlyArray<string>
+  /** The ids of those that depend on it, in no order. */
+  readonly before: ReadonlyArray<string>
+}
+
+/** Ids in {@link Edges.before} at most. */
+export const maxBefore = 1000

@@ -1,0 +1,149 @@
+/** Which tasks in memory depend on which: see `store/Dependencies`. */
+import * as Settlement from "../../domain/Settlement.ts"
+import { isFinished } from "../../domain/TaskState.ts"
+import { Aftermath, type Edges, maxBefore, maxTold } from "../Dependencies.ts"
+import { Deque } from "../Order.ts"
+import type { Entry } from "./Lists.ts"
+
+/** A task that depends on others, or that others depend on. */
+export class Node {
+  /** The task. Its entry changes when it comes back. */
+  entry: Entry
+  /** What it depends on. */
+  after: ReadonlyArray<Node> = []
+  /** The edges to those that depend on it, of which the first have been told. */
+  readonly edges: Array<Wait> = []
+  told = 0
+  /** What it waits with now. Edges to what it waited with before are void. */
+  wait: Wait | undefined
+  /** So many of the first edges lead to tasks that have ended. */
+  private ended = 0
+
+  constructor(entry: Entry) {
+    this.entry = entry
+  }
+
+  get isOver(): boolean {
+    return this.entry.dead || isFinished(this.entry.state)
+  }
+
+  /** Whether its end has been told to all that depend on it. */
+  get isTold(): boolean {
+    return this.isOver && this.told === this.edges.length
+  }
+
+  /** Whether one that has not ended depends on it. */
+  get isAwaited(): boolean {
+    while (this.ended < this.edges.length && this.edges[this.ended]!.node.isOver) this.ended++
+    return this.ended < this.edges.length
+  }
+
+  /** To be called when one that has ended, and depends on it, has not any more. */
+  reawait(): void {
+    this.ended = 0
+  }
+}
+
+/** One time that a task waits for others: it may do so again when it is run again. */
+class Wait {
+  readonly node: Node
+
+  constructor(node: Node) {
+    this.node = node
+  }
+}
+
+/** The dependencies of the tasks of one store. */
+export class Dependencies {
+  readonly aftermath = new Aftermath()
+  /** Those that have ended and have not told it to all. */
+  private readonly telling = new Deque<Node>()
+  private readonly change: (entry: Entry, change: Settlement.Change) => Entry
+
+  /** `change` makes a change of a task, and answers its entry after that. */
+  constructor(change: (entry: Entry, change: Settlement.Change) => Entry) {
+    this.change = change
+  }
+
+  /** Whether ends are to be told. */
+  get hasMore(): boolean {
+    return this.telling.size > 0
+  }
+
+  /** To be called for a new task that depends on these, once all of its group are stored. */
+  connect(entry: Entry, after: ReadonlyArray<Entry>, now: number): void {
+    const node = nodeOf(entry)
+    const wait = new Wait(node)
+    node.after = after.map(nodeOf)
+    node.wait = wait
+    for (const dependency of node.after) {
+      // told at once where it has ended, unless others are to be told before
+      const isTold = dependency.isTold
+      dependency.edges.push(wait)
+      if (!isTold) continue
+      dependency.told++
+      this.inform(wait, dependency, now)
+    }
+  }
+
+  /** How many others a task waits for that is run again. To be called right before. */
+  reconnect(node: Node): number {
+    const wait = new Wait(node)
+    let count = 0
+    for (const dependency of node.after) {
+      dependency.reawait()
+      if (dependency.isTold) continue
+      dependency.edges.push(wait)
+      count++
+    }
+    node.wait = count === 0 ? undefined : wait
+    return count
+  }
+
+  /** To be called for a task that has ended. */
+  ended(node: Node): void {
+    node.wait = undefined
+    if (node.told < node.edges.length) this.telling.push(node)
+  }
+
+  /** Tells the ends of tasks to those that depend on them, as much as one write does. */
+  tell(now: number): void {
+    for (let left = maxTold + this.telling.size; left > 0;) {
+      const node = this.telling.shift()
+      if (node === undefined) return
+      // run again, or told from another place of the list
+      if (!node.isOver || node.isTold) continue
+      const until = Math.min(node.edges.length, node.told + Math.min(left, maxTold))
+      left -= until - node.told
+      while (node.told < until) this.inform(node.edges[node.told++]!, node, now)
+      if (!node.isTold) this.telling.push(node)
+    }
+  }
+
+  private inform(wait: Wait, { entry: { id, state } }: Node, now: number): void {
+    const { entry, wait: current } = wait.node
+    if (wait !== current) return
+    if (state === "completed" && entry.waitsFor > 1) {
+      entry.waitsFor--
+      return
+    }
+    if (!isFinished(state)) return
+    const change = Settlement.dependenciesEnded(entry, { id, state }, now)
+    if (change === undefined) return
+    const after = this.change(entry, change)
+    if (isFinished(after.state)) this.aftermath.drop(after)
+    else if (after.waitsFor === 0) this.aftermath.release()
+  }
+
+  /** What a task depends on and what depends on it. */
+  edgesOf({ after, edges }: Node): Edges {
+    const before = new Set<string>()
+    for (let index = edges.length - 1; index >= 0 && before.size < maxBefore; index--) {
+      const { entry } = edges[index]!.node
+      if (!entry.dead) before.add(entry.id)
+    }
+    return { after: after.map(({ entry }) => entry.id), before: [...before] }
+  }
+}
+
+const nodeOf = (entry: Entry): Node => entry.node ??= new Node(entry)
