@@ -68,7 +68,7 @@ export class Aftermath {
 
 /** What a task depends on, and what depends on it. */
 export interface Edges {
-  /** The ids of those that it depends on, in the order given, also of such that have been removed since. */
+  /** The ids of those that it depends on and that are stored, in the order given. */
   readonly after: ReadonlyArray<string>
   /** The ids of those that depend on it, in no order. */
   readonly before: ReadonlyArray<string>

@@ -8,8 +8,7 @@ import { file } from "./sqlite/fixtures.ts"
 
 const driver: Driver = {
   layer: (settings) => SqliteStore.layer({ path: ":memory:", ...settings }),
-  advance: TestClock.adjust,
-  without: ["dependencies"]
+  advance: TestClock.adjust
 }
 
 suite("The SQLite store", driver)

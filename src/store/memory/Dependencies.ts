@@ -38,6 +38,12 @@ export class Node {
     return this.ended < this.edges.length
   }
 
+  /** Whether an edge to that task has not been told. */
+  hasUntold(node: Node): boolean {
+    for (let index = this.told; index < this.edges.length; index++) if (this.edges[index]!.node === node) return true
+    return false
+  }
+
   /** To be called when one that has ended, and depends on it, has not any more. */
   reawait(): void {
     this.ended = 0
@@ -92,7 +98,8 @@ export class Dependencies {
     let count = 0
     for (const dependency of node.after) {
       dependency.reawait()
-      if (dependency.isTold) continue
+      // it counts as it is, unless it has not been told here yet
+      if (dependency.isOver && !dependency.hasUntold(node)) continue
       dependency.edges.push(wait)
       count++
     }
@@ -142,7 +149,7 @@ export class Dependencies {
       const { entry } = edges[index]!.node
       if (!entry.dead) before.add(entry.id)
     }
-    return { after: after.map(({ entry }) => entry.id), before: [...before] }
+    return { after: after.flatMap(({ entry }) => entry.dead ? [] : [entry.id]), before: [...before] }
   }
 }
 

@@ -6,6 +6,7 @@ import { decideRescue, decideSettle } from "../Driver.ts"
 import { columns, recordOf, type Row } from "../TaskRow.ts"
 import { rescuable } from "../TaskStore.ts"
 import { prepare } from "./Database.ts"
+import { type Dependencies, maxToldTogether } from "./Dependencies.ts"
 import type { Tasks } from "./Task.ts"
 import type { Operations } from "./Writer.ts"
 
@@ -13,6 +14,7 @@ import type { Operations } from "./Writer.ts"
 export const make = (
   database: DatabaseSync,
   tasks: Tasks,
+  dependencies: Dependencies,
   maxCrashes: number
 ): Operations<"extend" | "report" | "settle" | "rescue"> => {
   // every write to an attempt is fenced by its claim number
@@ -22,12 +24,17 @@ export const make = (
     `UPDATE task SET lease_until = ? WHERE ${fence} RETURNING cancel_requested`
   )
   const setProgress = prepare(database, `UPDATE task SET progress = ? WHERE ${fence}`)
-  // `Settlement.settle` for Complete, in one statement: nearly every attempt ends this way
+  // `Settlement.settle` for Complete, in one statement: nearly every attempt ends this way, of a task that no other depends on
   const completed =
     "UPDATE task SET state = 3, completed_at = ?, settled_claim = claim, result = ?, failure = NULL, lease_until = NULL"
-  const complete = prepare(database, `${completed} WHERE ${fence}`)
+  const complete = prepare(database, `${completed} WHERE ${fence} AND edges = told`)
   // where the number of the task is known: the index of ids costs a fifth of the statement
-  const completeKnown = prepare(database, `${completed} WHERE ${fence} AND seq = ?`)
+  const completeKnown = prepare(database, `${completed} WHERE ${fence} AND seq = ? AND edges = told`)
+  // and of one that a few depend on, which are told of all those that are settled together
+  const completeMember = prepare(
+    database,
+    `${completed}, told = edges WHERE ${fence} AND seq = ? AND told = 0 AND edges BETWEEN 1 AND ${maxToldTogether}`
+  )
   const expired = prepare<Row>(
     database,
     `SELECT ${columns} FROM task WHERE state = 2 AND lease_until <= ? ORDER BY lease_until, seq LIMIT ?`
@@ -52,10 +59,18 @@ export const make = (
       const { lanes } = transaction
       const seqs = settlements.map(({ claim }) => lanes.seqOf(claim))
       const completed: Array<number> = []
+      const members: Array<number> = []
       const answers = settlements.map((settlement, index) => {
         if (settlement._tag === "Complete") {
           const { claim, id, result } = settlement
           const seq = seqs[index]
+          if (seq !== undefined && dependencies.isMember(claim)) {
+            if (completeMember.run(transaction.now, result, id, claim, seq).changes === 1) {
+              completed.push(claim)
+              members.push(seq)
+              return "applied"
+            }
+          }
           const { changes } = seq === undefined
             ? complete.run(transaction.now, result, id, claim)
             : completeKnown.run(transaction.now, result, id, claim, seq)
@@ -69,6 +84,7 @@ export const make = (
       // all at once: each is cheap, but not between two statements
       for (const claim of completed) lanes.ended(claim)
       transaction.tally.move("running", "completed", completed.length)
+      dependencies.completed(transaction, tasks, members)
       return answers
     },
 

@@ -2,15 +2,17 @@
  * Storing new tasks: groups, each entirely or not at all, with exact capacity, ids and keys.
  */
 import type { DatabaseSync } from "node:sqlite"
+import { isDependent } from "../../domain/Dependencies.ts"
 import * as Rank from "../../domain/Rank.ts"
 import { typeOf } from "../../domain/StoredType.ts"
-import { dueAtOf, expiresAtOf, type NewTask, startByOf } from "../../domain/TaskRecord.ts"
+import { dueAtOf, expiresAtOf, type NewTask, onFailureOf, startByOf } from "../../domain/TaskRecord.ts"
 import { holdOf } from "../../domain/Uniqueness.ts"
 import { admit, writtenBytes } from "../Admission.ts"
 import { alone, type Besides, type Decided, type Known, refused } from "../Draft.ts"
 import { stateCode } from "../TaskRow.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import { prepare, type Value } from "./Database.ts"
+import type { Dependencies } from "./Dependencies.ts"
 import { typeName } from "./Migrations.ts"
 import type { Tasks } from "./Task.ts"
 import type { Transaction } from "./Writer.ts"
@@ -27,20 +29,23 @@ const columnCount = columns.split(", ").length
 export const make = (
   database: DatabaseSync,
   tasks: Tasks,
+  dependencies: Dependencies,
   capacity: number,
   maxBytes: number | undefined,
   headStartMs: number
 ) => {
   // a known id is no error: the task is there already
-  const insert = (rows: number) => {
-    const row = `(${Array(columnCount).fill("?").join(", ")})`
+  const insert = (rows: number, more: ReadonlyArray<string> = []) => {
+    const row = `(${Array(columnCount + more.length).fill("?").join(", ")})`
     return prepare(
       database,
-      `INSERT INTO task (${columns}) VALUES ${Array(rows).fill(row).join(", ")} ON CONFLICT (id) DO NOTHING`
+      `INSERT INTO task (${[columns, ...more].join(", ")}) VALUES ${Array(rows).fill(row).join(", ")} ON CONFLICT (id) DO NOTHING`
     )
   }
   const insertOne = insert(1)
   const insertMany = insert(rowsAtOnce)
+  // those that depend on others come one by one: each has edges to write, which cost more
+  const insertDependent = insert(1, ["on_failure", "dependencies", "waits_for"])
   const byId = prepare<[seq: number]>(database, "SELECT seq FROM task WHERE id = ?")
   const byKey = prepare<[id: string, payload: string, hold: string | null]>(
     database,
@@ -66,8 +71,9 @@ export const make = (
     const isNew: Array<boolean> = []
     let scheduled = 0
     let pending = 0
+    const hasDependents = tasks.some(isDependent)
     for (let start = 0; start < tasks.length;) {
-      const rows = tasks.length - start >= rowsAtOnce ? rowsAtOnce : 1
+      const rows = !hasDependents && tasks.length - start >= rowsAtOnce ? rowsAtOnce : 1
       const values: Array<Value> = []
       const seqs: Array<number> = []
       const joins: Array<boolean> = []
@@ -75,11 +81,13 @@ export const make = (
         const seq = tally.nextSeq()
         seqs.push(seq)
         const { gate, queue, type } = tasks[i]!
-        const isJoint = gate !== null && lanes.joins(queue, type, gate) && dueAtOf(tasks[i]!, now) <= now
+        const isJoint = gate !== null && lanes.joins(queue, type, gate) && isPending(tasks[i]!, now)
         joins.push(isJoint)
         pushRow(values, tasks[i]!, seq, now, headStartMs, isJoint)
       }
-      const { changes } = (rows === 1 ? insertOne : insertMany).run(...values)
+      const isWaiting = hasDependents && isDependent(tasks[start]!)
+      if (isWaiting) values.push(onFailureOf(tasks[start]!), tasks[start]!.after!.length, tasks[start]!.after!.length)
+      const { changes } = (isWaiting ? insertDependent : rows === 1 ? insertOne : insertMany).run(...values)
       for (let i = 0; i < rows; i++) {
         const task = tasks[start + i]!
         // only where some were known, each is asked which sequence number its id has
@@ -87,8 +95,9 @@ export const make = (
         isNew.push(stored)
         if (!stored) continue
         const dueAt = dueAtOf(task, now)
-        if (dueAt > now || task.expiresInMs !== null) lanes.upcoming.forget()
-        if (dueAt > now) scheduled++
+        const waits = !isPending(task, now)
+        if (waits || task.expiresInMs !== null) lanes.upcoming.forget()
+        if (waits) scheduled++
         else {
           pending++
           lanes.note(task.queue, task.type, task.gate, rankOf(task, dueAt, now, headStartMs), seqs[i]!, joins[i]!)
@@ -126,6 +135,7 @@ export const make = (
         for (const task of losers) tasks.loseKey(task)
         for (const { change, task } of revised) tasks.change(transaction, task.id, undefined, () => [undefined, change])
         store(transaction, fresh)
+        if (fresh.some(isDependent)) dependencies.connect(transaction, tasks, fresh)
       }
     }
   }
@@ -141,9 +151,9 @@ export const make = (
     groups: ReadonlyArray<ReadonlyArray<NewTask>>
   ): ReadonlyArray<EnqueueAnswer> => {
     const all = groups.length === 1 ? groups[0]! : groups.flat()
-    // with keys, or without room if all were new, each group is looked at by itself
+    // with keys or dependencies, or without room if all were new, each group is looked at by itself
     if (
-      transaction.tally.unfinished + all.length > capacity || all.some(({ key }) => key !== null) ||
+      transaction.tally.unfinished + all.length > capacity || all.some((task) => task.key !== null || isDependent(task)) ||
       beyondSize({ fresh: all, revised: [] }) !== undefined
     ) {
       return groups.map((group) => enqueueGroup(transaction, group))
@@ -180,7 +190,7 @@ const pushRow = (
     task.key,
     task.maxRetries,
     task.timeoutMs,
-    dueAt > now ? stateCode.scheduled : stateCode.pending,
+    isPending(task, now) ? stateCode.pending : stateCode.scheduled,
     now,
     dueAt,
     rankOf(task, dueAt, now, headStartMs),
@@ -193,6 +203,9 @@ const pushRow = (
     isJoint ? 1 : 0
   )
 }
+
+/** Whether a new task may start now. */
+const isPending = (task: NewTask, now: number): boolean => dueAtOf(task, now) <= now && !isDependent(task)
 
 const rankOf = (task: NewTask, dueAt: number, now: number, headStartMs: number): number =>
   task.gate === null && task.startWithinMs === null

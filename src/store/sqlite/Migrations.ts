@@ -242,6 +242,36 @@ DROP INDEX task_key;
 CREATE UNIQUE INDEX task_key ON task (${typeName}, key) WHERE key IS NOT NULL AND key_lost = 0;
 `
 
+/**
+ * Tasks that depend on others: of each how many it depends on and still waits for, and of each how many edges have led from it to such
+ * tasks, and how many of these have been told that it has ended. A task without any is in no other index than before.
+ */
+const dependencies = `
+ALTER TABLE task ADD COLUMN on_failure TEXT;
+ALTER TABLE task ADD COLUMN dependencies INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE task ADD COLUMN waits_for INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE task ADD COLUMN edges INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE task ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE edge (
+  dependency INTEGER NOT NULL,
+  nr INTEGER NOT NULL,
+  task INTEGER NOT NULL,
+  place INTEGER NOT NULL,
+  PRIMARY KEY (dependency, nr)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX edge_task ON edge (task, place);
+DROP INDEX task_due;
+CREATE INDEX task_due ON task (due_at) WHERE state = 0 AND waits_for = 0;
+-- those whose end is to be told
+CREATE INDEX task_untold ON task (state) WHERE state >= 3 AND told < edges;
+-- prune: those with edges apart, because one that has not ended may depend on them
+DROP INDEX task_finished;
+CREATE INDEX task_finished ON task (state, key IS NULL, completed_at)
+  WHERE state >= 3 AND edges = 0 AND dependencies = 0;
+CREATE INDEX task_connected ON task (state, completed_at) WHERE state >= 3 AND (edges > 0 OR dependencies > 0);
+CREATE INDEX task_dependent ON task (dependencies) WHERE state < 3 AND dependencies > 0;
+`
+
 const migrations: ReadonlyArray<string> = [
   first,
   apiKeys,
@@ -255,7 +285,8 @@ const migrations: ReadonlyArray<string> = [
   expiry,
   deadlines,
   together,
-  versions
+  versions,
+  dependencies
 ]
 
 /** The layout that this version of the driver reads and writes. */

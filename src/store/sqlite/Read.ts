@@ -8,9 +8,11 @@ import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { all as allStates, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { fitting } from "../Admission.ts"
 import { columns, failureOf, recordOf, type Row, stateCode, stateOf } from "../TaskRow.ts"
+import type { Edges } from "../Dependencies.ts"
 import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
 import { nextListed } from "./CountedLanes.ts"
 import { prepare, type Statement } from "./Database.ts"
+import type { Dependencies } from "./Dependencies.ts"
 import type { Tasks } from "./Task.ts"
 
 type Seq = [seq: number]
@@ -28,7 +30,7 @@ const maxLanes = 500
 const maxEntries = 50_000
 
 /** Prepares the reads. */
-export const make = (database: DatabaseSync, tasks: Tasks) => {
+export const make = (database: DatabaseSync, tasks: Tasks, dependencies: Dependencies) => {
   const outcome = prepare<[state: number, result: string | null, failure: string | null]>(
     database,
     "SELECT state, result, failure FROM task WHERE id = ?"
@@ -169,6 +171,11 @@ export const make = (database: DatabaseSync, tasks: Tasks) => {
         maxBytes
       )
       return outcomes.slice(0, count)
+    },
+
+    edges: (id: string): Edges | undefined => {
+      const task = tasks.find(id)
+      return task && dependencies.edgesOf(task.seq)
     },
 
     list: (asked: ListRequest): Listed => {

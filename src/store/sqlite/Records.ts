@@ -17,13 +17,15 @@ const columns = "id, version, document, due_at, written_at"
 interface TaskSteps {
   readonly tasks: Tasks
   readonly decideGroup: (transaction: Transaction, group: ReadonlyArray<NewTask>, besides: Besides) => Decided
+  /** Tells what has ended. */
+  readonly tell: (transaction: Transaction) => void
 }
 
 /** Prepares the operations. */
 export const make = (
   database: DatabaseSync,
   { read, write }: Writer,
-  { decideGroup, tasks }: TaskSteps
+  { decideGroup, tasks, tell }: TaskSteps
 ): RecordStore["Service"] => {
   const byId = prepare<RecordDriver.Row>(database, `SELECT ${columns} FROM record WHERE kind = ? AND id = ?`)
   const versionOf = prepare<[version: number]>(database, "SELECT version FROM record WHERE kind = ? AND id = ?")
@@ -113,14 +115,17 @@ export const make = (
         : write("take records", (transaction) => take(kind, limit, leaseForMs, transaction.now)),
     atomically: Atomically.make((parts) =>
       Effect.flatMap(
-        write("write together", (transaction) =>
-          Atomically.inOneStep(parts, transaction.now, {
+        write("write together", (transaction) => {
+          const outcome = Atomically.inOneStep(parts, transaction.now, {
             recordOf: find,
             find: tasks.find,
             enqueue: (group, besides) => decideGroup(transaction, group, besides),
             put: (changes) => put(transaction, changes),
             apply: (task, decision) => tasks.apply(transaction, task, decision)
-          }), parts.tasks.length === 0 ? "neither" : "takes"),
+          })
+          tell(transaction)
+          return outcome
+        }, parts.tasks.length === 0 ? "neither" : "takes"),
         (outcome) => Atomically.answer(parts, outcome)
       )
     )

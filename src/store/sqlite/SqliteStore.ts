@@ -27,6 +27,7 @@ import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import { counting } from "./CountedLanes.ts"
 import * as Database from "./Database.ts"
+import { Dependencies } from "./Dependencies.ts"
 import * as Disk from "./Disk.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
@@ -96,6 +97,7 @@ const make = Effect.fnUntraced(function*(
 
   const tally = new Tally(database)
   const lanes = new Lanes(database, headStartMs)
+  const dependencies = new Dependencies(database)
   const writer = yield* Writer.make(
     database,
     path,
@@ -106,28 +108,39 @@ const make = Effect.fnUntraced(function*(
     checkpointer,
     reserve,
     refusals,
-    findMissing
+    findMissing,
+    dependencies
   )
   const { read, write, writeShared, writeVolatile } = writer
-  const tasks = Task.make(database, headStartMs)
-  const { decideGroup, enqueue } = Enqueue.make(database, tasks, capacity, options.maxBytes, headStartMs)
-  const claim = Claim.make(database, tasks)
-  const attempt = Attempt.make(database, tasks, maxCrashes)
-  const operate = Operate.make(database, tasks)
-  const queries = Read.make(database, tasks)
+  const tasks = Task.make(database, headStartMs, dependencies)
+  const { decideGroup, enqueue } = Enqueue.make(database, tasks, dependencies, capacity, options.maxBytes, headStartMs)
+  const claim = Claim.make(database, tasks, dependencies)
+  const attempt = Attempt.make(database, tasks, dependencies, maxCrashes)
+  const operate = Operate.make(database, tasks, dependencies)
+  const queries = Read.make(database, tasks, dependencies)
   const laneCounts = counting(database)
 
   // before it is on disk: it is as much there for this process's pool as for those of another
   const announce = () => run(notifier.publish(work))
   const results = (ids: ReadonlyArray<string>, maxBytes?: number) =>
     read("read results", () => queries.results(ids, maxBytes))
+  /** What an operation ends it tells in the same transaction, as much as one write does. */
+  const telling =
+    <Inputs extends ReadonlyArray<unknown>, A>(operation: (transaction: Writer.Transaction, ...inputs: Inputs) => A) =>
+    (transaction: Writer.Transaction, ...inputs: Inputs): A => {
+      const answer = operation(transaction, ...inputs)
+      dependencies.tell(transaction, tasks)
+      return answer
+    }
+  const enqueueAndTell = telling(enqueue)
+  const tell = telling(() => {})
   const taskStore = TaskStore.of({
     ...withoutTransactions,
-    enqueue: (groups) => writeShared("enqueue", enqueue, groups, "takes", announce),
-    claim: (request) => writeVolatile("claim", (transaction) => claim(transaction, request)),
+    enqueue: (groups) => writeShared("enqueue", enqueueAndTell, groups, "takes", announce),
+    claim: (request) => writeVolatile("claim", telling((transaction) => claim(transaction, request))),
     extend: (refs, leaseForMs) =>
       writeVolatile("extend", (transaction) => attempt.extend(transaction, refs, leaseForMs)),
-    settle: (settlements) => write("settle", (transaction) => attempt.settle(transaction, settlements)),
+    settle: (settlements) => write("settle", telling((transaction) => attempt.settle(transaction, settlements))),
     report: (reports) => writeVolatile("report", (transaction) => attempt.report(transaction, reports)),
     passes: (passes) => read("read passes", () => passes.map((pass) => lanes.passState(pass))),
     charge: (charges) =>
@@ -138,9 +151,9 @@ const make = Effect.fnUntraced(function*(
       write("let go", () => {
         for (const pass of passes) lanes.letGo(pass)
       }),
-    rescue: (request) => write("rescue", (transaction) => attempt.rescue(transaction, request)),
-    expire: (limit) => writeVolatile("expire", (transaction) => operate.expire(transaction, limit), "frees"),
-    cancel: (ids) => write("cancel", (transaction) => operate.cancel(transaction, ids), "frees"),
+    rescue: (request) => write("rescue", telling((transaction) => attempt.rescue(transaction, request))),
+    expire: (limit) => writeVolatile("expire", telling((transaction) => operate.expire(transaction, limit)), "frees"),
+    cancel: (ids) => write("cancel", telling((transaction) => operate.cancel(transaction, ids)), "frees"),
     rerun: (ids) => write("rerun", (transaction) => operate.rerun(transaction, ids)),
     reschedule: (requests) => write("reschedule", (transaction) => operate.reschedule(transaction, requests)),
     remove: (ids) => write("remove", (transaction) => operate.remove(transaction, ids), "frees"),
@@ -150,6 +163,12 @@ const make = Effect.fnUntraced(function*(
     results,
     // What ends in this process is told to it anyway, and nothing carries hints to another
     awaitResults: results,
+    edges: (id) => read("read dependencies", () => queries.edges(id)),
+    tell: write("tell of ends", (transaction) => {
+      tell(transaction)
+      return dependencies.hasMore(transaction)
+    }),
+    consequences: () => dependencies.aftermath.take(),
     list: (request) => read("list", () => queries.list(request)),
     stranded: (runnable, limit) =>
       writeVolatile("find stranded tasks", (transaction) => {
@@ -165,7 +184,7 @@ const make = Effect.fnUntraced(function*(
   })
   return Context.make(TaskStore, taskStore).pipe(
     Context.add(InstanceStore, Instances.make(database, writer)),
-    Context.add(RecordStore, Records.make(database, writer, { tasks, decideGroup })),
+    Context.add(RecordStore, Records.make(database, writer, { tasks, decideGroup, tell })),
     Context.add(EventLog, yield* Events.make(database, writer))
   )
 })

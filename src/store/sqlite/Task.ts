@@ -5,10 +5,12 @@ import type { DatabaseSync } from "node:sqlite"
 import * as Rank from "../../domain/Rank.ts"
 import type { Change } from "../../domain/Settlement.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
+import { isFinished } from "../../domain/TaskState.ts"
 import { holdAfterLoss } from "../../domain/Uniqueness.ts"
 import type { Decision } from "../Driver.ts"
 import { columns, failureTextOf, historyTextOf, recordOf, type Row, stateCode } from "../TaskRow.ts"
 import { prepare } from "./Database.ts"
+import type { Dependencies } from "./Dependencies.ts"
 import type { Transaction } from "./Writer.ts"
 
 /** Finds tasks and applies decided changes to them. */
@@ -28,13 +30,14 @@ export interface Tasks {
 }
 
 /** Prepares the statements. */
-export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
+export const make = (database: DatabaseSync, headStartMs: number, dependencies: Dependencies): Tasks => {
   const select = prepare<Row>(database, `SELECT ${columns} FROM task WHERE id = ?`)
   // every field that a Change may touch; the rank follows from the due time, and a lease ends with its attempt. What returns waits in its line
-  const update = prepare(
+  const update = prepare<[isUntold: number]>(
     database,
     `UPDATE task SET state = ?, due_at = ?, expires_at = ?, start_by = ?, rank = ?, completed_at = ?, failures = ?, crashes = ?, settled_claim = ?,
-      cancel_requested = ?, result = ?, failure = ?, history = ?, lease_until = ?, together = 0 WHERE seq = ?`
+      cancel_requested = ?, result = ?, failure = ?, history = ?, lease_until = ?, waits_for = ?, together = 0 WHERE seq = ?
+      RETURNING told < edges`
   )
   const revise = prepare(
     database,
@@ -54,7 +57,7 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
       const { costs, hold, payload, priority, startWithinMs } = revised
       revise.run(payload, priority, gate ?? "", costs, hold, startWithinMs, task.seq)
     }
-    update.run(
+    const [isUntold] = update.get(
       stateCode[change.state],
       change.dueAt,
       change.expiresAt,
@@ -69,8 +72,10 @@ export const make = (database: DatabaseSync, headStartMs: number): Tasks => {
       failureTextOf(change),
       historyTextOf(change),
       change.state === "running" ? task.leaseUntil : null,
+      change.waitsFor,
       task.seq
-    )
+    )!
+    if (isUntold === 1 && isFinished(change.state)) dependencies.end(task.seq)
     tally.move(task.state, change.state, 1)
     lanes.changed(task, change.state)
     lanes.upcoming.changed(task, change)

@@ -19,7 +19,7 @@ export class Upcoming {
   private version: number | undefined
 
   constructor(database: DatabaseSync) {
-    this.readDue = prepare(database, "SELECT min(due_at) FROM task WHERE state = 0")
+    this.readDue = prepare(database, "SELECT min(due_at) FROM task WHERE state = 0 AND waits_for = 0")
     this.readExpiry = prepare(
       database,
       "SELECT min(expires_at) FROM task INDEXED BY task_expires WHERE state < 2 AND expires_at IS NOT NULL"

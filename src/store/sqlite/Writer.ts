@@ -16,6 +16,7 @@ import * as Coalescer from "../Coalescer.ts"
 import type { TaskStore } from "../TaskStore.ts"
 import { Refusals, type WriteHealth } from "../WriteHealth.ts"
 import { prepare } from "./Database.ts"
+import type { Dependencies } from "./Dependencies.ts"
 import { type FileIdentity, type Missing, noIdentity, Reserve } from "./Disk.ts"
 import * as Failure from "./Failure.ts"
 import type { Lanes } from "./Lanes.ts"
@@ -107,7 +108,8 @@ export const make = Effect.fnUntraced(function*(
   checkpointer: Checkpointer,
   reserve: Reserve = new Reserve(),
   refusals: Refusals = new Refusals(clock),
-  findMissing: FileIdentity = noIdentity
+  findMissing: FileIdentity = noIdentity,
+  dependencies: Pick<Dependencies, "forget"> = { forget: () => {} }
 ): Effect.fn.Return<Writer, never, Scope.Scope> {
   const begin = prepare(database, "BEGIN IMMEDIATE")
   const commit = prepare(database, "COMMIT")
@@ -150,6 +152,7 @@ export const make = Effect.fnUntraced(function*(
     } catch (cause) {
       tally.forget()
       lanes.forget()
+      dependencies.forget()
       // some errors, a full disk for one, have rolled back already
       if (database.isTransaction) database.exec("ROLLBACK")
       throw cause

@@ -166,7 +166,20 @@ describe("a file that cannot be used is refused with what to do about it", () =>
 })
 
 /** What makes a file one of those before keys had windows, and tasks expired or should start within a time. */
-const withoutWindows = `DROP INDEX task_lane;
+const withoutWindows = `DROP TABLE edge;
+  DROP INDEX task_due;
+  DROP INDEX task_finished;
+  DROP INDEX task_untold;
+  DROP INDEX task_connected;
+  DROP INDEX task_dependent;
+  ALTER TABLE task DROP COLUMN on_failure;
+  ALTER TABLE task DROP COLUMN dependencies;
+  ALTER TABLE task DROP COLUMN waits_for;
+  ALTER TABLE task DROP COLUMN edges;
+  ALTER TABLE task DROP COLUMN told;
+  CREATE INDEX task_due ON task (due_at) WHERE state = 0;
+  CREATE INDEX task_finished ON task (state, key IS NULL, completed_at) WHERE state >= 3;
+  DROP INDEX task_lane;
   ALTER TABLE task DROP COLUMN line;
   ALTER TABLE task DROP COLUMN together;
   CREATE INDEX task_lane ON task (queue, type, gate, rank, seq) WHERE state = 1;
