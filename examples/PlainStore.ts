@@ -22,6 +22,7 @@ import {
   type DecidedGroup,
   decideExpire,
   decideRerun,
+  Dependencies,
   decideReschedule,
   decideSettle,
   type Decision,
@@ -58,6 +59,7 @@ import {
   type Retention,
   type Runnable,
   settingNames,
+  type RerunAnswer,
   Settlement,
   startOf,
   type StoredRecord,
@@ -96,8 +98,16 @@ export const layer = (settings: StoreSettings = {}): Layer.Layer<StoreServices> 
 const steps = (clock: Clock.Clock) => <A>(step: (now: number) => A): Effect.Effect<A> =>
   Effect.sync(() => step(clock.currentTimeMillisUnsafe()))
 
+/** The same of tasks: what ends in a step is told to those that depend on it. */
+const telling = (clock: Clock.Clock, tasks: Tasks) => <A>(step: (now: number) => A): Effect.Effect<A> =>
+  steps(clock)((now) => {
+    const answer = step(now)
+    tasks.tell(now)
+    return answer
+  })
+
 const taskStore = (clock: Clock.Clock, tasks: Tasks): TaskStore["Service"] => {
-  const at = steps(clock)
+  const at = telling(clock, tasks)
   const results = (ids: ReadonlyArray<string>, maxBytes?: number) =>
     Effect.sync(() => {
       const outcomes = ids.map((id) => {
@@ -158,7 +168,7 @@ const taskStore = (clock: Clock.Clock, tasks: Tasks): TaskStore["Service"] => {
         ids.map((id) => {
           const task = tasks.byId.get(id)
           if (task === undefined) return { _tag: "unknown" }
-          return tasks.decided(task, decideRerun(task, now))
+          return tasks.decided(task, tasks.decideRerun(task, now))
         })
       ),
     reschedule: (requests) =>
@@ -176,6 +186,7 @@ const taskStore = (clock: Clock.Clock, tasks: Tasks): TaskStore["Service"] => {
           const task = tasks.byId.get(id)
           if (task === undefined) return "unknown"
           if (!TaskState.isFinished(task.state)) return "unfinished"
+          if (tasks.isAwaited(id)) return "awaited"
           tasks.byId.delete(id)
           return "removed"
         })
@@ -187,6 +198,9 @@ const taskStore = (clock: Clock.Clock, tasks: Tasks): TaskStore["Service"] => {
     awaitResults: results,
     list: (request) => Effect.sync(() => tasks.list(request)),
     stranded: (runnable, limit) => at((now) => tasks.stranded(runnable, limit, now)),
+    edges: (id) => Effect.sync(() => tasks.edges(id)),
+    tell: Effect.map(at(() => {}), () => tasks.hasUntold),
+    consequences: () => tasks.aftermath.take(),
     counts: Effect.sync(() => tasks.counts()),
     laneCounts: (range) =>
       at((now) => {
@@ -215,6 +229,10 @@ class Tasks {
   private readonly lastClaims = new Map<string, LastClaim>()
   /** By key, which task was the last to have it. */
   private readonly owners = new Map<string, string>()
+  /** What tasks depend on, and which of that they still wait for. */
+  private readonly after = new Map<string, ReadonlyArray<string>>()
+  private readonly open = new Map<string, Set<string>>()
+  readonly aftermath = new Dependencies.Aftermath()
   private readonly kinds: Kinds
   private readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0, expired: 0 }
   private readonly capacity: number
@@ -281,6 +299,9 @@ class Tasks {
         for (const { change, task } of revised) this.apply(this.byId.get(task.id)!, change)
         for (const task of fresh) {
           this.set({ ...created(task, now), seq: ++this.seq })
+          const { after = [] } = task
+          this.after.set(task.id, after)
+          if (after.length > 0) this.open.set(task.id, new Set(after))
           if (task.key !== null) this.owners.set(keyName(task.type, task.key), task.id)
         }
         this.totals.created += fresh.length
@@ -288,9 +309,73 @@ class Tasks {
     }
   }
 
+  private isOver(id: string): boolean {
+    const task = this.byId.get(id)
+    return task === undefined || TaskState.isFinished(task.state)
+  }
+
+  /** Whether an end has not been told to one that depends on the task. */
+  get hasUntold(): boolean {
+    return [...this.open.values()].some((ids) => [...ids].some((id) => this.isOver(id)))
+  }
+
+  /** Tells tasks of the ends of those that they depend on: no more than one write should. What ends so is told next. */
+  tell(now: number): void {
+    let left = Dependencies.maxTold
+    for (const [id, ids] of this.open) {
+      for (const dependency of ids) {
+        const ended = this.byId.get(dependency)
+        if (ended === undefined || !TaskState.isFinished(ended.state)) continue
+        if (left-- === 0) return
+        ids.delete(dependency)
+        const task = this.byId.get(id)
+        const change = task && Settlement.dependenciesEnded(task, { id: dependency, state: ended.state }, now)
+        if (change === undefined) continue
+        const { state, waitsFor } = this.apply(task!, change)
+        if (TaskState.isFinished(state)) this.aftermath.drop(this.byId.get(id)!)
+        else if (waitsFor === 0) this.aftermath.release()
+      }
+      if (ids.size > 0 && !this.isOver(id)) continue
+      this.open.delete(id)
+      // those that depend on it may have been looked at before
+      if (this.isOver(id)) {
+        for (const [other, open] of this.open) {
+          if (!open.has(id)) continue
+          this.open.delete(other)
+          this.open.set(other, open)
+        }
+      }
+    }
+  }
+
+  /** A task that is run again waits for what has not ended. */
+  decideRerun(task: TaskRecord, now: number): Decision<RerunAnswer> {
+    const open = (this.after.get(task.id) ?? []).filter((id) => !this.isOver(id))
+    const decision = decideRerun(task, now, open.length)
+    if (decision[1] !== undefined && open.length > 0) this.open.set(task.id, new Set(open))
+    return decision
+  }
+
+  edges(id: string): Dependencies.Edges | undefined {
+    if (!this.byId.has(id)) return undefined
+    const after = (this.after.get(id) ?? []).flatMap((other) => {
+      const task = this.byId.get(other)
+      return task === undefined ? [] : [{ id: task.id, type: task.type }]
+    })
+    const before = this.all((task) => this.after.get(task.id)?.includes(id) === true).slice(0, Dependencies.maxBefore)
+    return { after, before: before.map((task) => task.id) }
+  }
+
+  /** Whether one that has not ended depends on a task. */
+  isAwaited(id: string): boolean {
+    return this.all((task) => !TaskState.isFinished(task.state))
+      .some((task) => this.after.get(task.id)?.includes(id) === true)
+  }
+
   /** Makes due tasks pending, a bounded number at a time. */
   private promote(now: number): void {
-    const due = this.all((task) => task.state === "scheduled" && task.dueAt <= now).sort((a, b) => a.dueAt - b.dueAt)
+    const isDue = (task: TaskRecord) => task.state === "scheduled" && task.waitsFor === 0 && task.dueAt <= now
+    const due = this.all(isDue).sort((a, b) => a.dueAt - b.dueAt)
     for (const task of due.slice(0, maxPromoted)) this.set({ ...task, state: "pending" })
   }
 
@@ -314,6 +399,7 @@ class Tasks {
   }
 
   claim({ except = [], instance, leaseForMs, limit, nonce, queues, types }: ClaimRequest, now: number): ClaimAnswer {
+    this.tell(now)
     this.promote(now)
     const last = this.lastClaims.get(instance)
     const repeated = last?.nonce === nonce ? last.tasks.filter((task) => this.held(task) !== undefined) : undefined
@@ -330,13 +416,13 @@ class Tasks {
         (task) => this.begin(task, instance, leaseForMs, now)
       )
     if (repeated === undefined && tasks.length > 0) this.lastClaims.set(instance, { nonce, at: now, tasks })
-    const times = this.all(({ state }) => state === "scheduled").map(({ dueAt }) => dueAt)
+    const times = this.all(({ state, waitsFor }) => state === "scheduled" && waitsFor === 0).map(({ dueAt }) => dueAt)
     for (const task of this.pending(({ gate }) => gate !== null)) {
       const refusal = this.refusal(task, now)
       const opensAt = refusal === undefined ? undefined : Gate.opensAt(refusal)
       if (opensAt !== undefined) times.push(opensAt)
     }
-    if (expired.length === maxExpired) times.push(now)
+    if (expired.length === maxExpired || this.hasUntold) times.push(now)
     return { tasks, now, nextDueAt: times.length === 0 ? null : Math.min(...times), expired }
   }
 
@@ -533,7 +619,7 @@ class Tasks {
       shrinkTo(max[state], left.filter((task) => task.key === null || age(task) >= keyedForMs))
       shrinkTo(Math.max(max[state], maxKeyed), left)
     }
-    const removed = [...gone].slice(0, limit)
+    const removed = [...gone].filter(({ id }) => !this.isAwaited(id)).slice(0, limit)
     for (const { id } of removed) this.byId.delete(id)
     return removed.length
   }

@@ -10,6 +10,7 @@ import type { NewTaskEvent } from "../domain/TaskEvent.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
 import * as StoreMetrics from "../observability/StoreMetrics.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
+import { noConsequences } from "../store/Dependencies.ts"
 import { EventLog } from "../store/EventLog.ts"
 import { announcing, announcingRecords, Notifier } from "../store/Notifier.ts"
 import { RecordStore } from "../store/RecordStore.ts"
@@ -20,6 +21,7 @@ import {
   afterIf,
   createdOf,
   droppedAs,
+  droppedOf,
   endOf,
   expiredOf,
   isRecent,
@@ -53,7 +55,7 @@ export const layer: Layer.Layer<
       ? own
       : recorded(own, yield* EventRecorder.make(log), yield* Clock.Clock)
     return Context.make(TaskStore, announcing(tasks, publish)).pipe(
-      Context.add(RecordStore, announcingRecords(records, publish))
+      Context.add(RecordStore, announcingRecords(records, publish, tasks.consequences))
     )
   })
 )
@@ -219,6 +221,15 @@ const recorded = (
         }
         return answer
       }),
+    // Who tells others of what has come of a write asks for it right after
+    consequences: () => {
+      const consequences = store.consequences()
+      if (consequences !== noConsequences && recorder.isAttended()) {
+        if (consequences.more) recorder.lost()
+        recorder.record(consequences.dropped.map(droppedOf))
+      }
+      return consequences
+    },
     // The expirer asks each second, and mostly for nothing
     expire: (limit) =>
       Effect.map(store.expire(limit), (expired) => {

@@ -3,6 +3,7 @@ import type { Settlement } from "../domain/Settlement.ts"
 import type { NewTaskEvent, TaskEventName } from "../domain/TaskEvent.ts"
 import type { NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { TaskState } from "../domain/TaskState.ts"
+import type { Dropped } from "../store/Dependencies.ts"
 import type { EnqueueAnswer, Expired } from "../store/TaskStore.ts"
 import { stepOf } from "./LifeOrder.ts"
 
@@ -71,6 +72,15 @@ export const expiredOf = (task: Expired): NewTaskEvent => ({
   ...(task.attempt === 0 ? {} : { attempt: task.attempt }),
   ...droppedAs("expired", task.attempt),
   after: stepOf(task.attempt, "waiting")
+})
+
+/** The end of a task that depended on another one. */
+export const droppedOf = ({ failure, state, ...task }: Dropped): NewTaskEvent => ({
+  ...subjectOf(task),
+  ...(task.attempt === 0 ? {} : { attempt: task.attempt }),
+  ...droppedAs(state, task.attempt),
+  after: stepOf(task.attempt, "waiting"),
+  ...(failure === null ? {} : { error: reasonOf(failure) })
 })
 
 export const endOf = (

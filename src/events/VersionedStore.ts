@@ -54,6 +54,13 @@ export const versioned = (store: TaskStore["Service"]): TaskStore["Service"] => 
       ...request,
       type: storedTypeOf(request.type, version)
     }))),
+  consequences: () => {
+    const consequences = store.consequences()
+    return consequences.dropped.length === 0
+      ? consequences
+      : { ...consequences, dropped: readAll(consequences.dropped) }
+  },
+  edges: (id) => Effect.map(store.edges(id), (edges) => edges && { ...edges, after: readAll(edges.after) }),
   get: (id) => Effect.map(store.get(id), (task) => task && read(task)),
   list: (request) =>
     Effect.map(

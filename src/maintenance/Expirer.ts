@@ -1,6 +1,7 @@
 /**
  * Ends tasks that have waited for too long. Claims do so too; but those that none of them comes across, in a paused queue or
- * without an instance that handles them, end as well. The leader does it; harmless when another one does too.
+ * without an instance that handles them, end as well, and so do those that depend on what has ended. The leader does it; harmless when
+ * another one does too.
  */
 import { Context, Duration, Effect, Layer } from "effect"
 import { Supervisor } from "../observability/Supervisor.ts"
@@ -30,8 +31,11 @@ export const layer: Layer.Layer<never, never, TaskStore | Supervisor | Leader> =
     yield* supervisor.loop(
       "expirer",
       Effect.gen(function*() {
-        const expired = (yield* leader.leads) ? yield* store.expire(maxExpired) : []
-        yield* expired.length < maxExpired ? Effect.sleep(interval) : Effect.yieldNow
+        const leads = yield* leader.leads
+        const expired = leads ? yield* store.expire(maxExpired) : []
+        // what claims would tell, where none come
+        const more = leads && (yield* store.tell)
+        yield* expired.length < maxExpired && !more ? Effect.sleep(interval) : Effect.yieldNow
       })
     )
   })

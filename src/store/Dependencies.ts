@@ -68,8 +68,8 @@ export class Aftermath {
 
 /** What a task depends on, and what depends on it. */
 export interface Edges {
-  /** The ids of those that it depends on and that are stored, in the order given. */
-  readonly after: ReadonlyArray<string>
+  /** Those that it depends on and that are stored, in the order given, with their types. */
+  readonly after: ReadonlyArray<Pick<TaskRecord, "id" | "type" | "version">>
   /** The ids of those that depend on it, in no order. */
   readonly before: ReadonlyArray<string>
 }

@@ -6,6 +6,7 @@ import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import { isFinished } from "../domain/TaskState.ts"
 import * as Gates from "./Gates.ts"
+import { type Consequences, noConsequences } from "./Dependencies.ts"
 import type { Change, RecordStore } from "./RecordStore.ts"
 import type { EnqueueAnswer, Expired, TaskStore } from "./TaskStore.ts"
 
@@ -76,7 +77,7 @@ export const announcing = (
 ): TaskStore["Service"] => {
   const afterwards = <A, E>(effect: Effect.Effect<A, E>, hintsOf: (answer: A) => ReadonlyArray<Hint>) =>
     Effect.flatMap(effect, (answer) => {
-      const hints = hintsOf(answer)
+      const hints = withConsequences(hintsOf(answer), store.consequences())
       return hints.length === 0
         ? Effect.succeed(answer)
         : Effect.as(hints.length === 1 ? publish(hints[0]!) : Effect.forEach(hints, publish, { discard: true }), answer)
@@ -92,6 +93,7 @@ export const announcing = (
       ]),
     claim: (request) => afterwards(store.claim(request), ({ expired = none }) => hintsOfExpired(expired)),
     expire: (limit) => afterwards(store.expire(limit), hintsOfExpired),
+    tell: afterwards(store.tell, () => none),
     cancel: (ids) =>
       afterwards(store.cancel(ids), (answers) => {
         const running = ids.filter((_, index) => answers[index] === "requested")
@@ -116,13 +118,25 @@ export const announcing = (
   }
 }
 
+/** The hints, and those of what has come of the same write for tasks that depend on others. */
+const withConsequences = (hints: ReadonlyArray<Hint>, consequences: Consequences): ReadonlyArray<Hint> => {
+  if (consequences === noConsequences) return hints
+  const { dropped, released } = consequences
+  return [
+    ...(released && !hints.includes(work) ? someWork : none),
+    ...hints,
+    ...finished(dropped.map(({ id }) => id))
+  ]
+}
+
 /**
  * Records that tell that there is work once a queue, type or key is no longer paused or a limit has changed, and what is written
  * together with them.
  */
 export const announcingRecords = (
   store: RecordStore["Service"],
-  publish: (hint: Hint) => Effect.Effect<void>
+  publish: (hint: Hint) => Effect.Effect<void>,
+  consequences: () => Consequences = () => noConsequences
 ): RecordStore["Service"] => ({
   ...store,
   put: (changes, nonce) =>
@@ -133,7 +147,10 @@ export const announcingRecords = (
     const { changes = [], settlements = [], tasks = [] } = parts
     const ends = hintsOfEnds(settlements, settlements.map(() => "applied"))
     const hints = (tasks.length > 0 || changes.some(opensGate)) && !ends.includes(work) ? [work, ...ends] : ends
-    return Effect.tap(store.atomically(nonce, parts), Effect.forEach(hints, publish, { discard: true }))
+    return Effect.tap(
+      store.atomically(nonce, parts),
+      () => Effect.forEach(withConsequences(hints, consequences()), publish, { discard: true })
+    )
   }
 })
 

@@ -177,6 +177,9 @@ const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Servi
     awaitResults: (ids) => guard("awaitResults", store.awaitResults(ids)),
     list: (request) => guard("list", store.list(request)),
     stranded: (runnable, limit) => guard("stranded", store.stranded(runnable, limit)),
+    edges: (id) => guard("edges", store.edges(id)),
+    tell: guard("tell", store.tell),
+    consequences: store.consequences,
     counts: guard("counts", store.counts),
     laneCounts: (range) => guard("laneCounts", store.laneCounts(range))
   }

@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import { StoreError } from "../../src/domain/Errors.ts"
 import { HealthyJson, UnhealthyJson } from "../../src/http/api/SystemApi.ts"
 import { Supervisor } from "../../src/observability/Supervisor.ts"
+import { noConsequences } from "../../src/store/Dependencies.ts"
 import { InstanceStore } from "../../src/store/InstanceStore.ts"
 import { Notifier } from "../../src/store/Notifier.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
@@ -22,7 +23,8 @@ const broken = (end: Effect.Effect<never, StoreError>) =>
       rerun: () => end,
       writeHealth: undefined,
       counts: end,
-      laneCounts: () => end
+      laneCounts: () => end,
+      consequences: () => noConsequences
     }),
     Layer.mock(InstanceStore, { list: end }),
     Notifier.layerMemory

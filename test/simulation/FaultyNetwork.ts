@@ -80,6 +80,9 @@ export class FaultyNetwork {
       awaitResults: (ids) => call("awaitResults", store.awaitResults(ids)),
       list: (request) => call("list", store.list(request)),
       stranded: (runnable, limit) => call("stranded", store.stranded(runnable, limit)),
+      edges: (id) => call("edges", store.edges(id)),
+      tell: call("tell", store.tell),
+      consequences: store.consequences,
       counts: call("counts", store.counts),
       laneCounts: (range) => call("laneCounts", store.laneCounts(range))
     }

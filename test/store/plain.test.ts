@@ -6,7 +6,7 @@ import { Engine, Task } from "taskforge"
 import { type Driver, model, recordModel, suite } from "taskforge/testing/store"
 import * as PlainStore from "../../examples/PlainStore.ts"
 
-const driver: Driver = { layer: PlainStore.layer, advance: TestClock.adjust, without: ["dependencies"] }
+const driver: Driver = { layer: PlainStore.layer, advance: TestClock.adjust }
 
 suite("The plain store", driver)
 model("The plain store", driver, { runs: 100 })

@@ -76,9 +76,9 @@ export class Dependencies {
       `SELECT edge.task, count(*) FROM json_each(?) AS ended CROSS JOIN edge ON edge.dependency = ended.value
         GROUP BY edge.task`
     )
-    this.after = prepare<[id: string]>(
+    this.after = prepare<[id: string, type: string]>(
       database,
-      "SELECT task.id FROM edge JOIN task ON task.seq = edge.dependency WHERE edge.task = ? ORDER BY edge.place"
+      "SELECT task.id, task.type FROM edge JOIN task ON task.seq = edge.dependency WHERE edge.task = ? ORDER BY edge.place"
     )
     this.before = prepare<[id: string]>(
       database,
@@ -223,8 +223,10 @@ export class Dependencies {
 
   /** What a task depends on and what depends on it. */
   edgesOf(seq: number): Edges {
-    const ids = (rows: ReadonlyArray<[id: string]>): ReadonlyArray<string> => rows.map(([id]) => id)
-    return { after: ids(this.after.all(seq)), before: ids(this.before.all(seq)) }
+    return {
+      after: this.after.all(seq).map(([id, type]) => ({ id, type })),
+      before: this.before.all(seq).map(([id]) => id)
+    }
   }
 
   /** Whether one that has not ended depends on a task. */
