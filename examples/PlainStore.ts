@@ -339,7 +339,7 @@ class Tasks {
       this.open.delete(id)
       // those that depend on it may have been looked at before
       if (this.isOver(id)) {
-        for (const [other, open] of this.open) {
+        for (const [other, open] of [...this.open]) {
           if (!open.has(id)) continue
           this.open.delete(other)
           this.open.set(other, open)
