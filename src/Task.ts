@@ -31,6 +31,7 @@ import type { Versions } from "./domain/Versions.ts"
 import { given, type GivenLimits } from "./Limit.ts"
 import { type EnqueueOptions, fromPayload, refuseOptions, type Submission } from "./queue/Submission.ts"
 import * as Handle from "./queue/TaskHandle.ts"
+import { fromOutcome } from "./queue/StoredTask.ts"
 import { type Refusal, TaskQueue, type WhenFull } from "./queue/TaskQueue.ts"
 import { make as makeScheduled, type Scheduled } from "./schedule/Scheduled.ts"
 import type { ScheduleOptions } from "./schedule/ScheduleOptions.ts"
@@ -101,6 +102,22 @@ export interface Task<
     TaskQueue
   >
   /**
+   * How those tasks of this type ended that the task of the calling handler depends on, in the order of its `after`. Each end is an `Exit`, which
+   * is an effect: a result, or what the handle of that task would fail with.
+   *
+   * @example
+   * ```ts
+   * const SumLive = Sum.toLayer(() =>
+   *   Effect.map(Effect.flatMap(Count.results, Effect.forEach(({ exit }) => exit)), (counts) => counts.length)
+   * )
+   * ```
+   */
+  readonly results: Effect.Effect<
+    ReadonlyArray<EarlierResult<Success["Type"], Error["Type"]>>,
+    StoreError,
+    TaskContext
+  >
+  /**
    * This task at the ticks of a timetable, for `Schedules.set` and for the engine's option `schedules`.
    *
    * @example
@@ -156,6 +173,12 @@ export interface Task<
     handler: BatchHandler<Payload, Success, Error, R> | Effect.Effect<BatchHandler<Payload, Success, Error, R>, EX, RX>,
     options: Batcher.BatchingOptions
   ) => Layer.Layer<never, EX, HandlerRegistry | Exclude<RX, Scope.Scope> | R>
+}
+
+/** How a task ended that another one depends on. */
+export interface EarlierResult<out Success, out Error> {
+  readonly id: string
+  readonly exit: Exit.Exit<Success, Error | Handle.Unsuccessful>
 }
 
 /** What may be said about a task type; only the name is needed. */
@@ -247,6 +270,8 @@ const batchNames: Bounds.Names<BatchSettings> = {
   expiresIn: 1,
   startWithin: 1,
   queue: 1,
+  after: 1,
+  onFailure: 1,
   whenFull: 1
 }
 
@@ -315,6 +340,13 @@ const operations = <
       const accepted = yield* queue.submit(submissions, whenFull)
       return accepted.map((one) => handleOf(queue, one))
     }),
+    results: TaskContext.use(({ earlier }) =>
+      Effect.map(earlier, (tasks) =>
+        tasks.filter(({ type }) => type === definition.type).map(({ id, outcome }) => ({
+          id,
+          exit: Handle.resultOf(definition.codec, fromOutcome(outcome))
+        })))
+    ),
     schedule: (timetable, payload, options) => makeScheduled(definition, timetable, payload, options),
     handle: (id) => Effect.map(TaskQueue, (queue) => handleOf(queue, { id, duplicate: true })),
     complete: (success) =>

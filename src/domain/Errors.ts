@@ -4,7 +4,7 @@
 import { Schema } from "effect"
 import { shortened } from "./Quoting.ts"
 import { TaskFailure } from "./TaskRecord.ts"
-import { TaskState } from "./TaskState.ts"
+import { FinishedState, TaskState } from "./TaskState.ts"
 
 /** Characters of a name or an id that a message shows: what tasks can have. */
 const maxShownLength = 255
@@ -262,6 +262,18 @@ export class StoreIncompatible extends Schema.TaggedError<StoreIncompatible>()("
 export class TaskCancelled extends Schema.TaggedError<TaskCancelled>()("TaskCancelled", { id: Schema.String }) {
   override get message(): string {
     return `Task ${this.id} was cancelled`
+  }
+}
+
+/** The awaited task was not run, because one that it depends on did not complete. */
+export class DependencyFailed extends Schema.TaggedError<DependencyFailed>()("DependencyFailed", {
+  id: Schema.String,
+  /** That task, and how it ended; `null` where an older server does not say so. */
+  dependency: Schema.NullOr(Schema.Struct({ id: Schema.String, state: FinishedState })),
+  failure: TaskFailure
+}) {
+  override get message(): string {
+    return `Task ${this.id} was not run: ${this.failure.message}`
   }
 }
 

@@ -9,6 +9,7 @@ import type {
   StoreError,
   UnknownDependency
 } from "../domain/Errors.ts"
+import { isDependent } from "../domain/Dependencies.ts"
 import * as QueueLimits from "../domain/QueueLimits.ts"
 import type { NewTask, TaskRecord } from "../domain/TaskRecord.ts"
 import * as TaskRecords from "../domain/TaskRecord.ts"
@@ -97,12 +98,14 @@ export const make = (
   /** The tasks as they are stored: only those that were known before have to be read. */
   const asStored = ({ accepted, now, tasks }: Received): Effect.Effect<ReadonlyArray<Created>, StoreError> => {
     const fresh = (index: number) => TaskRecords.created(tasks[index]!, now)
-    if (!accepted.some(({ duplicate }) => duplicate)) {
+    if (!accepted.some(({ duplicate }) => duplicate) && !tasks.some(isDependent)) {
       return Effect.succeed(tasks.map(({ id }, index) => ({ id, task: fromRecord(fresh(index)), duplicate: false })))
     }
     let bytes = 0
     // a new one that others of the batch were merged into is not stored as it was sent
     const merged = new Set(accepted.flatMap(({ id, merge }) => merge === undefined ? [] : [id]))
+    // and of one that depends on others, some may have ended
+    for (const task of tasks) if (isDependent(task)) merged.add(task.id)
     return Effect.forEach(accepted, (one, index): Effect.Effect<Created, StoreError> => {
       const { duplicate, id } = one
       if (!duplicate && !merged.has(id)) return Effect.succeed({ ...one, task: fromRecord(fresh(index)) })

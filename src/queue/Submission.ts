@@ -1,6 +1,7 @@
 /** A task on its way into the store: a definition, an encoded payload, and how this one task is to be run. */
 import { type DateTime, Duration, Exit, type Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
+import * as Dependencies from "../domain/Dependencies.ts"
 import { InvalidOption, InvalidPayload } from "../domain/Errors.ts"
 import * as Gate from "../domain/Gate.ts"
 import * as JsonText from "../domain/JsonText.ts"
@@ -48,6 +49,16 @@ export interface EnqueueOptions {
    */
   readonly startWithin?: Duration.Input | undefined
   readonly queue?: string | undefined
+  /**
+   * The tasks that must have ended before it starts: handles of stored ones, or ids, also of others of its batch. One that has ended counts at
+   * once. An id that is not stored is an `UnknownDependency`.
+   */
+  readonly after?: ReadonlyArray<string | { readonly id: string }> | undefined
+  /**
+   * What becomes of it when one of these does not complete: it fails at once with the reason, it is cancelled, or it runs all the same. Default
+   * `fail`.
+   */
+  readonly onFailure?: Dependencies.OnFailure | undefined
 }
 
 /** A task to store. The payload is JSON text that fits the definition. */
@@ -162,6 +173,20 @@ const whenFull: Bounds.Bound<string> = {
   accepts: (word) => word === "fail" || word === "wait"
 }
 
+const after: Bounds.Bound<ReadonlyArray<unknown>> = {
+  expected: `at most ${Dependencies.maxDependencies} tasks, as handles or ids`,
+  accepts: (tasks) =>
+    Array.isArray(tasks) && tasks.length <= Dependencies.maxDependencies &&
+    tasks.every((task) => Bounds.id.accepts(idOf(task as string)))
+}
+
+const onFailure: Bounds.Bound<unknown> = {
+  expected: "\"fail\", \"cancel\" or \"run\"",
+  accepts: (word) => Dependencies.OnFailure.literals.includes(word as Dependencies.OnFailure)
+}
+
+const idOf = (task: string | { readonly id: string }): string => typeof task === "string" ? task : task?.id
+
 /** What is accepted of each option, and of what `enqueue` takes together with them. */
 const bounds: { readonly [Name in keyof EnqueueOptions | "whenFull"]-?: Bounds.Bound<any> } = {
   id: Bounds.id,
@@ -176,6 +201,8 @@ const bounds: { readonly [Name in keyof EnqueueOptions | "whenFull"]-?: Bounds.B
   expiresIn: Bounds.span,
   startWithin: Bounds.span,
   queue: Bounds.name,
+  after,
+  onFailure,
   whenFull
 }
 
@@ -256,6 +283,10 @@ const isOutOfOrder = ({ limits, priority }: AnyTaskDefinition, options: EnqueueO
 const uniquenessOf = ({ unique }: EnqueueOptions): Pick<NewTask, "unique"> =>
   unique === undefined ? {} : { unique: UniqueRule.uniqueOf(unique) }
 
+/** Nothing where it depends on none, as nearly all do. */
+const dependenciesOf = ({ after, onFailure }: EnqueueOptions): Pick<NewTask, "after" | "onFailure"> =>
+  after === undefined || after.length === 0 ? {} : { after: after.map(idOf), onFailure }
+
 /** The record to store. */
 export const toNewTask = (
   { definition, options, payload, version, ...submission }: Submission,
@@ -266,6 +297,7 @@ export const toNewTask = (
   const { costs, gate } = QueueLimits.gateOf(queue, definition, submission.gated, defaults.limits) ?? Gate.none
   return {
     ...uniquenessOf(options),
+    ...dependenciesOf(options),
     id,
     type: definition.type,
     ...(version === undefined ? {} : { version }),

@@ -1,6 +1,7 @@
 /** A stored task, for callers that enqueued it or know its id. */
 import { Effect, Exit, Option, type Schema } from "effect"
 import {
+  DependencyFailed,
   type ResultInTransaction,
   type StoreError,
   TaskCancelled,
@@ -22,6 +23,7 @@ import type { TaskQueue } from "./TaskQueue.ts"
 export type Unsuccessful =
   | TaskCancelled
   | TaskExpired
+  | DependencyFailed
   | TaskTimedOut
   | TaskQuarantined
   | TaskDefect
@@ -129,7 +131,7 @@ const typed = Effect.fnUntraced(function*<Payload, Success, Error>(
 })
 
 /** The typed end of a task. */
-const resultOf = <Payload, Success, Error>(
+export const resultOf = <Payload, Success, Error>(
   codec: TaskCodec<Payload, Success, Error>,
   { failure, id, result, state }: StoredOutcome
 ): Exit.Exit<Success, Error | Unsuccessful> => {
@@ -147,6 +149,8 @@ const resultOf = <Payload, Success, Error>(
     }
     case "timeout":
       return Exit.fail(new TaskTimedOut({ id, failure }))
+    case "dependency":
+      return Exit.fail(new DependencyFailed({ id, dependency: failure.dependency ?? null, failure }))
     case "quarantined":
       return Exit.fail(new TaskQuarantined({ id, failure }))
     default:

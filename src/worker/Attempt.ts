@@ -45,6 +45,7 @@ export interface AttemptHost extends LimitHost {
   readonly gathering: Gathering
   readonly breakers: BreakerHost
   readonly steps: StepHost
+  readonly earlier: (id: string) => HandlerContext<any>["earlier"]
 }
 
 /**
@@ -154,6 +155,10 @@ export class Attempt implements HandlerContext<any> {
   /** Whether its handler protects calls with a breaker, which is told how these end, not how the attempt does. */
   isProtecting(pass: Pass): boolean {
     return this.knownBreakers?.protecting.has(pass) === true
+  }
+
+  get earlier(): HandlerContext<any>["earlier"] {
+    return this.host.earlier(this.id)
   }
 
   get steps(): Steps {

@@ -3,6 +3,7 @@ import { Context, type Duration, type Effect } from "effect"
 import type { LeaseLost, StoreError } from "../domain/Errors.ts"
 import type { StepRunner } from "../flow/StepRunner.ts"
 import type { Protecting } from "./AttemptBreakers.ts"
+import type { EarlierTask } from "./EarlierTasks.ts"
 
 /** The running attempt, provided to every handler. */
 export class TaskContext extends Context.Service<TaskContext, {
@@ -61,6 +62,11 @@ export class TaskContext extends Context.Service<TaskContext, {
    * ```
    */
   readonly protect: <A, E, R>(breaker: Protecting, call: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /**
+   * The tasks that this one depends on, in the order given, and how each ended. A task type has those of its type with their results
+   * decoded: `results`.
+   */
+  readonly earlier: Effect.Effect<ReadonlyArray<EarlierTask>, StoreError>
   /** What runs and keeps the steps of the task: see `Step`, which has it as functions. */
   readonly steps: StepRunner
 }>()("taskforge/worker/TaskContext") {}

@@ -33,6 +33,7 @@ import { Endings } from "./Endings.ts"
 import * as Executor from "./Executor.ts"
 import { Gathering } from "./Gathering.ts"
 import { HandlerRegistry } from "./HandlerRegistry.ts"
+import { endedBefore } from "./EarlierTasks.ts"
 import * as Heartbeat from "./Heartbeat.ts"
 import * as LimitRegistrar from "./LimitRegistrar.ts"
 import * as LogKeeper from "./LogKeeper.ts"
@@ -226,7 +227,8 @@ const makeRunner = Effect.fnUntraced(function*(pool: Pool, { deadlines }: Watch,
         read: store.get,
         random: random.uuidV4(),
         inTransaction: store.inTransaction
-      }
+      },
+      earlier: (id) => endedBefore(store, id)
     }
   })
 })
