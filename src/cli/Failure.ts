@@ -140,6 +140,8 @@ export const failureOf = (error: unknown, target: string): Failure => {
       : failure("input", "batch_too_large", error.message)
   }
   if (error instanceof Errors.TaskSuperseded) return failure("failed", "task_superseded", error.message)
+  if (error instanceof Errors.UnknownDependency) return failure("input", "unknown_dependency", error.message)
+  if (error instanceof Errors.DependencyCycle) return failure("input", "dependency_cycle", error.message)
   if (error instanceof Errors.KeyConflict) {
     return failure(
       "failed",

@@ -4,6 +4,7 @@
  *
  * | code | the claim takes the task when |
  * |---|---|
+ * | `dependency_open` | the tasks that it depends on have ended |
  * | `not_due` | its time has come |
  * | `asleep` | its handler's sleep is over |
  * | `waits_for_signal` | the signal is completed, or the time for it has passed |
@@ -32,12 +33,14 @@ import type { InstanceRecord, InstanceStore, Roll } from "../store/InstanceStore
 import * as PausedQueues from "../store/PausedQueues.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
+import { type DependencyReason, dependencyReason } from "./DependencyReasons.ts"
 import { type GateReason, gateReasons, type PauseFacts, pauseFacts, sentence, timeText } from "./GateReasons.ts"
 import { canRun, roomOf, shareOf } from "./Instances.ts"
 import { type StepReason, stepReason } from "./StepReasons.ts"
 
 /** A reason for which no claim takes a task now. */
 export type Reason =
+  | DependencyReason
   | { readonly code: "not_due"; readonly text: string; readonly dueAt: DateTime.Utc }
   | StepReason
   | PauseFacts & { readonly code: "queue_paused" }
@@ -107,7 +110,8 @@ export const explain = Effect.fnUntraced(function*(
   }
   const able = roll.instances.filter((instance) => canRun(instance, task))
   const pause = yield* Effect.provideService(PausedQueues.pauseOf(task.queue), RecordStore, records)
-  const reasons: Array<Reason> = []
+  const dependency = yield* dependencyReason(tasks, task)
+  const reasons: Array<Reason> = dependency === undefined ? [] : [dependency]
   if (state === "scheduled" && task.dueAt > roll.now) {
     const step = yield* Effect.provideService(stepReason(task, roll.now), RecordStore, records)
     reasons.push(step ?? notDue(task, now))

@@ -112,6 +112,8 @@ const runItem = (
     id: `${context.id}:${index}`,
     // An item passes no gate, so no breaker lets it start
     protect: (_breaker, call) => call,
+    // The batch depends on others, its items do not
+    earlier: Effect.succeed([]),
     steps: withoutSteps("An item of a batch is no task of its own: its steps cannot be kept"),
     progress: () => Effect.void,
     complete: () => Effect.die(new Error("An item of a batch is no task of its own: return the result instead"))

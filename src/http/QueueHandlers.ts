@@ -242,7 +242,9 @@ const toSubmission = (
     timeout: task.timeout,
     expiresIn: task.expires_in,
     startWithin: task.start_within,
-    queue: task.queue
+    queue: task.queue,
+    after: task.after,
+    onFailure: task.on_failure
   }
   return submissionOf(definition, task, options, index)
 }

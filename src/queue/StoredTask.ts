@@ -30,8 +30,6 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
     | "seq"
     | "version"
     | "hold"
-    | "onFailure"
-    | "waitsFor"
     | "claim"
     | "gate"
     | "costs"
@@ -107,6 +105,8 @@ export const fromRecord = (record: Omit<TaskRecord, "seq">): StoredTask => {
     maxRetries: record.maxRetries,
     timeout: record.timeoutMs === null ? null : Duration.millis(record.timeoutMs),
     state: record.state,
+    onFailure: record.onFailure,
+    waitsFor: record.waitsFor,
     createdAt,
     // Most tasks are due at once
     dueAt: record.dueAt === record.createdAt ? createdAt : utc(record.dueAt),

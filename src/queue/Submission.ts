@@ -185,7 +185,8 @@ const onFailure: Bounds.Bound<unknown> = {
   accepts: (word) => Dependencies.OnFailure.literals.includes(word as Dependencies.OnFailure)
 }
 
-const idOf = (task: string | { readonly id: string }): string => typeof task === "string" ? task : task?.id
+/** The id of a task that is named by it or by a handle. */
+export const idOf = (task: string | { readonly id: string }): string => typeof task === "string" ? task : task?.id
 
 /** What is accepted of each option, and of what `enqueue` takes together with them. */
 const bounds: { readonly [Name in keyof EnqueueOptions | "whenFull"]-?: Bounds.Bound<any> } = {

@@ -317,6 +317,8 @@ const make = Effect.fnUntraced(function*(gate: Gate) {
         holdBack: Snoozed.now,
         // No breaker is open here
         protect: (_breaker, call) => call,
+        // It depends on no other task
+        earlier: Effect.succeed([]),
         steps: unkept,
         // Nothing is stored here, so there is nothing to complete early.
         complete: Effect.succeed

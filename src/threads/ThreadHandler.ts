@@ -52,6 +52,7 @@ export const perform = (
     charge: () => Effect.die(new Error("A thread has no store: a handler outside of it can charge a limit")),
     holdBack: () => Effect.die(new Error("A thread has no store: snooze instead of holding a key back")),
     protect: () => Effect.die(new Error("A thread has no store: protect the call of the thread instead")),
+    earlier: Effect.die(new Error("A thread has no store: read the results of earlier tasks outside of it")),
     steps: withoutSteps("A thread has no store: make the call of the thread a step instead"),
     complete: () => Effect.die(new Error("A thread has no store: return the result instead of completing the task"))
   }

@@ -8,7 +8,10 @@ export interface Job {
   /** The URL of the module that exports `handler`; see `ThreadHandler`. */
   readonly module: string
   readonly payload: string
-  readonly attempt: Omit<TaskContext["Service"], "progress" | "snooze" | "charge" | "holdBack" | "protect" | "steps">
+  readonly attempt: Omit<
+    TaskContext["Service"],
+    "progress" | "snooze" | "charge" | "holdBack" | "protect" | "earlier" | "steps"
+  >
   /** Lines below this level are not logged. */
   readonly logLevel: LogLevel.LogLevel
 }

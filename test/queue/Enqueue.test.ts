@@ -276,6 +276,8 @@ describe("an operator", () => {
           maxRetries: 0,
           timeout: Duration.seconds(90),
           state: "scheduled",
+          onFailure: null,
+          waitsFor: 0,
           createdAt: now,
           dueAt: DateTime.addDuration(now, "1 minute"),
           expiresAt: null,

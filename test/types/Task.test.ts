@@ -3,6 +3,8 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, type DateTime, Effect, Exit, type Layer, type Option, Schema, SchemaGetter } from "effect"
 import type {
+  DependencyCycle,
+  DependencyFailed,
   InvalidOption,
   InvalidPayload,
   KeyConflict,
@@ -16,7 +18,8 @@ import type {
   TaskNotFound,
   TaskQuarantined,
   TaskTimedOut,
-  UnknownTaskType
+  UnknownTaskType,
+  UnknownDependency
 } from "../../src/domain/Errors.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import type { TaskQueue } from "../../src/queue/TaskQueue.ts"
@@ -294,6 +297,7 @@ describe("a batch handler", () => {
 type Unsuccessful =
   | TaskCancelled
   | TaskExpired
+  | DependencyFailed
   | TaskTimedOut
   | TaskQuarantined
   | TaskDefect
@@ -360,7 +364,14 @@ describe("the awaited result", () => {
 
   it("comes from an enqueue that needs a queue and says how it can fail", () => {
     expectTypeOf<Effect.Error<ReturnType<typeof Email.enqueue>>>().toEqualTypeOf<
-      QueueFull | KeyConflict | InvalidOption | InvalidPayload | UnknownTaskType | StoreError
+      | QueueFull
+      | KeyConflict
+      | UnknownDependency
+      | DependencyCycle
+      | InvalidOption
+      | InvalidPayload
+      | UnknownTaskType
+      | StoreError
     >()
     expectTypeOf<Effect.Services<ReturnType<typeof Email.enqueue>>>().toEqualTypeOf<TaskQueue>()
   })

@@ -62,6 +62,16 @@ const flags = {
     "DURATION",
     "Within which time it should start once it is due: of such tasks the earliest deadline goes first"
   ),
+  after: Flag.String("after").pipe(
+    Flag.withMetavar("ID"),
+    Flag.withDescription("A task that must have ended before it starts; may be repeated"),
+    Flag.atLeast(0)
+  ),
+  onFailure: Flag.Literals("on-failure", ["fail", "cancel", "run"]).pipe(
+    Flag.withMetavar("fail|cancel|run"),
+    Flag.withDescription("With --after, what becomes of it when one of these does not complete; fail by default"),
+    Flag.optional
+  ),
   wait: Input.toggleFlag("wait", "Waits until the task has finished; exits with 1 unless it completed").pipe(
     Flag.withAlias("w")
   ),
@@ -178,7 +188,9 @@ const options = (input: Input): Partial<Record<keyof NewTaskJson, unknown>> => {
     max_retries: input.retries,
     timeout: input.timeout,
     expires_in: input.expiresIn,
-    start_within: input.startWithin
+    start_within: input.startWithin,
+    after: input.after.length === 0 ? Option.none() : Option.some(input.after),
+    on_failure: input.onFailure
   })
 }
 

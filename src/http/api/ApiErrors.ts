@@ -150,6 +150,25 @@ export const SignalConflict = onWire(StepErrors.SignalConflict, {
   encode: ({ kept, token }) => ({ token, kept: endedJson(kept) })
 })
 
+/** A new task depends on one that is not stored. */
+export const UnknownDependency = onWire(Errors.UnknownDependency, {
+  status: 400,
+  code: "unknown_dependency",
+  description: "A new task depends on one that is not stored",
+  facts: { id: Schema.String.annotate({ description: "The task that is not stored" }), index: batchIndex }
+})
+
+/** New tasks depend on each other in a circle. */
+export const DependencyCycle = onWire(Errors.DependencyCycle, {
+  status: 400,
+  code: "dependency_cycle",
+  description: "New tasks depend on each other in a circle, or one on itself",
+  facts: {
+    ids: Schema.Array(Schema.String).annotate({ description: "Each depends on the next one, the last on the first" }),
+    index: batchIndex
+  }
+})
+
 /** The key belongs to a task with another payload, or to one that keeps others away. */
 export const KeyConflict = onWire(Errors.KeyConflict, {
   status: 409,

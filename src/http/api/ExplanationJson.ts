@@ -34,6 +34,12 @@ export const ExplanationJson = Schema.Struct({
   status: TaskState,
   summary: Schema.String.annotate({ description: "One sentence for people" }),
   reasons: Schema.Array(Schema.Union([
+    Schema.Struct({
+      code: Schema.Literal("dependency_open"),
+      text: Schema.String,
+      open: Schema.Int.annotate({ description: "How many of the tasks that it depends on have not ended" }),
+      tasks: Schema.Array(Schema.String).annotate({ description: "The ids of the first of them; 10 at most" })
+    }),
     Schema.Struct({ code: Schema.Literal("not_due"), text: Schema.String, due_at: Timestamp }),
     Schema.Struct({ code: Schema.Literal("asleep"), text: Schema.String, step: Schema.String, until: Timestamp }),
     Schema.Struct({

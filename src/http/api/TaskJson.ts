@@ -3,6 +3,7 @@
  * are milliseconds. Stacks stay in the logs.
  */
 import { DateTime, Duration, Option, Schema } from "effect"
+import { OnFailure } from "../../domain/Dependencies.ts"
 import * as Redaction from "../../domain/Redaction.ts"
 import { AttemptOutcome, FailureKind, retryCount } from "../../domain/TaskRecord.ts"
 import { FinishedState, TaskState } from "../../domain/TaskState.ts"
@@ -18,7 +19,10 @@ const FailureJson = Schema.Struct({
   kind: FailureKind,
   tag: Schema.String.annotate({ description: "The error's tag or name" }),
   message: Schema.String,
-  details: Schema.optionalKey(Schema.Json).annotate({ description: "The declared error, as its type encodes it" })
+  details: Schema.optionalKey(Schema.Json).annotate({ description: "The declared error, as its type encodes it" }),
+  dependency: Schema.optionalKey(Schema.Struct({ id: Schema.String, status: FinishedState })).annotate({
+    description: "The task that it depends on, and how that ended, where this is why"
+  })
 }).annotate({ identifier: "Failure" })
 
 /** One earlier attempt. */
@@ -44,6 +48,12 @@ export const TaskJson = Schema.Struct({
   payload: Schema.Json,
   priority: Schema.Int.annotate({ description: "0 to 9, larger is more urgent" }),
   status: TaskState,
+  waits_for: Schema.optionalKey(Schema.Int).annotate({
+    description: "How many of the tasks that it depends on have not ended; left out for 0. Until then it is scheduled"
+  }),
+  on_failure: Schema.optionalKey(OnFailure).annotate({
+    description: "What becomes of it when one of these does not complete; left out where it depends on none"
+  }),
   created_at: Timestamp,
   started_at: Schema.NullOr(Timestamp).annotate({ description: "When the latest attempt began" }),
   completed_at: Schema.NullOr(Timestamp).annotate({ description: "When the task finished" }),
@@ -141,6 +151,8 @@ export const toJson = (task: StoredTask): TaskJson => {
     payload: Redaction.json(task.payload),
     priority: task.priority,
     status: task.state,
+    ...(task.waitsFor === 0 ? {} : { waits_for: task.waitsFor }),
+    ...(task.onFailure === null ? {} : { on_failure: task.onFailure }),
     created_at: createdAt,
     started_at: timestampOrNull(task.startedAt),
     completed_at: timestampOrNull(task.completedAt),
@@ -196,6 +208,8 @@ export const fromJson = (task: TaskJson): StoredTask => ({
   maxRetries: task.max_retries,
   timeout: task.timeout_ms === null ? null : Duration.millis(task.timeout_ms),
   state: task.status,
+  onFailure: task.on_failure ?? null,
+  waitsFor: task.waits_for ?? 0,
   createdAt: instant(task.created_at),
   dueAt: instant(task.due_at),
   expiresAt: instantOrNull(task.expires_at),
@@ -248,18 +262,30 @@ export const timestampOrNull = (time: DateTime.Utc | null) => time === null ? nu
 
 const failureJson = (failure: StoredFailure | null | undefined): TaskJson["error"] => {
   if (failure === null || failure === undefined) return null
-  const { error, kind, tag } = failure
+  const { dependency, error, kind, tag } = failure
   const message = Redaction.text(failure.message)
-  // Declared errors repeat what payloads and answers had
-  return error === undefined ? { kind, tag, message } : { kind, tag, message, details: Redaction.json(error) }
+  return {
+    kind,
+    tag,
+    message,
+    // Declared errors repeat what payloads and answers had
+    ...(error === undefined ? {} : { details: Redaction.json(error) }),
+    ...(dependency === undefined ? {} : { dependency: { id: dependency.id, status: dependency.state } })
+  }
 }
 
 function failureFromJson(failure: NonNullable<TaskJson["error"]>): StoredFailure
 function failureFromJson(failure: TaskJson["error"]): StoredFailure | null
 function failureFromJson(failure: TaskJson["error"]): StoredFailure | null {
   if (failure === null) return null
-  const { details, kind, message, tag } = failure
-  return details === undefined ? { kind, tag, message } : { kind, tag, message, error: details }
+  const { dependency, details, kind, message, tag } = failure
+  return {
+    kind,
+    tag,
+    message,
+    ...(details === undefined ? {} : { error: details }),
+    ...(dependency === undefined ? {} : { dependency: { id: dependency.id, state: dependency.status } })
+  }
 }
 
 /** The instant that a text on the wire names. */

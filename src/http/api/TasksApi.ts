@@ -2,6 +2,7 @@
 import { Duration, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Bounds from "../../domain/Bounds.ts"
+import { maxDependencies, OnFailure } from "../../domain/Dependencies.ts"
 import { DurationText } from "../../domain/DurationText.ts"
 import { PriorityFromInput } from "../../domain/Priority.ts"
 import { Rfc3339 } from "../../domain/Rfc3339.ts"
@@ -92,7 +93,15 @@ export const NewTaskJson = Schema.Struct({
   id: Schema.optionalKey(Id).annotate({
     description: "Your own id; posting a known one again changes nothing"
   }),
-  queue: Schema.optionalKey(Name).annotate({ description: "Where the task waits; the queue of its type when left out" })
+  queue: Schema.optionalKey(Name).annotate({ description: "Where the task waits; the queue of its type when left out" }),
+  after: Schema.optionalKey(Schema.Array(Id).check(Schema.isMaxLength(maxDependencies))).annotate({
+    description: "The ids of tasks that must have ended before it starts: stored ones, or others of the same request"
+  }),
+  on_failure: Schema.optionalKey(OnFailure).annotate({
+    description:
+      "What becomes of it when one of these does not complete: it fails at once with the reason (default), it is " +
+      "cancelled, or it runs all the same"
+  })
 }).check(
   Schema.makeFilter(({ delay, run_at }) =>
     delay === undefined || run_at === undefined
@@ -190,6 +199,8 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
       ApiErrors.InvalidPayload,
       ApiErrors.UnknownTaskType,
       ApiErrors.KeyConflict,
+      ApiErrors.UnknownDependency,
+      ApiErrors.DependencyCycle,
       ApiErrors.BatchTooLarge,
       ApiErrors.FullOrUnavailable
     ]

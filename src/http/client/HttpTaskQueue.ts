@@ -27,7 +27,7 @@ import * as Pauses from "../../queue/Pauses.ts"
 import * as Queues from "../../queue/Queues.ts"
 import * as Reschedule from "../../queue/Reschedule.ts"
 import * as Scaling from "../../queue/Scaling.ts"
-import { invalidOption, type Submission } from "../../queue/Submission.ts"
+import { idOf, invalidOption, type Submission } from "../../queue/Submission.ts"
 import { TaskQueue, type WhenFull } from "../../queue/TaskQueue.ts"
 import { groupsFromJson, partJson } from "../api/DeadLettersApi.ts"
 import { explanationFromJson } from "../api/ExplanationJson.ts"
@@ -281,7 +281,7 @@ const queryOf = (options: Queues.PageOptions) => ({
 
 /** A submission as it is posted. What a definition says of its tasks is sent along: the server may know another. */
 const newTaskOf = ({ definition, options, payload, version }: Submission): NewTaskJson => {
-  const { delay, id, key, runAt, unique } = options
+  const { after, delay, id, key, onFailure, runAt, unique } = options
   const maxRetries = options.maxRetries ?? definition.retry.times
   const timeout = options.timeout ?? definition.timeoutMs
   const expiresIn = options.expiresIn ?? definition.expiresInMs
@@ -302,7 +302,9 @@ const newTaskOf = ({ definition, options, payload, version }: Submission): NewTa
     ...(maxRetries === undefined ? {} : { max_retries: maxRetries }),
     ...(timeout === undefined ? {} : { timeout: wholeMillis(timeout) }),
     ...(expiresIn === undefined ? {} : { expires_in: wholeMillis(expiresIn) }),
-    ...(startWithin === undefined ? {} : { start_within: wholeMillis(startWithin) })
+    ...(startWithin === undefined ? {} : { start_within: wholeMillis(startWithin) }),
+    ...(after === undefined ? {} : { after: after.map(idOf) }),
+    ...(onFailure === undefined ? {} : { on_failure: onFailure })
   }
 }
 
