@@ -75,7 +75,9 @@ export class UnknownDependency extends Schema.TaggedError<UnknownDependency>()("
   index: Schema.Int
 }) {
   override get message(): string {
-    return `The task at index ${this.index} depends on ${JSON.stringify(shortened(this.id, maxShownLength))}, which no task has ` +
+    return `The task at index ${this.index} depends on ${
+      JSON.stringify(shortened(this.id, maxShownLength))
+    }, which no task has ` +
       "as its id: it never existed or has been removed"
   }
 }

@@ -1,6 +1,7 @@
 /** How submissions become stored tasks: each gets an id and its record, and a full queue is waited for. */
 import { Effect, Schedule } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
+import { isDependent } from "../domain/Dependencies.ts"
 import type {
   DependencyCycle,
   InvalidOption,
@@ -9,7 +10,6 @@ import type {
   StoreError,
   UnknownDependency
 } from "../domain/Errors.ts"
-import { isDependent } from "../domain/Dependencies.ts"
 import * as QueueLimits from "../domain/QueueLimits.ts"
 import type { NewTask, TaskRecord } from "../domain/TaskRecord.ts"
 import * as TaskRecords from "../domain/TaskRecord.ts"

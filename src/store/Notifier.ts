@@ -5,8 +5,8 @@
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import { isFinished } from "../domain/TaskState.ts"
-import * as Gates from "./Gates.ts"
 import { type Consequences, noConsequences } from "./Dependencies.ts"
+import * as Gates from "./Gates.ts"
 import type { Change, RecordStore } from "./RecordStore.ts"
 import type { EnqueueAnswer, Expired, TaskStore } from "./TaskStore.ts"
 

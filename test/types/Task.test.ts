@@ -18,8 +18,8 @@ import type {
   TaskNotFound,
   TaskQuarantined,
   TaskTimedOut,
-  UnknownTaskType,
-  UnknownDependency
+  UnknownDependency,
+  UnknownTaskType
 } from "../../src/domain/Errors.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import type { TaskQueue } from "../../src/queue/TaskQueue.ts"

@@ -93,7 +93,9 @@ export const NewTaskJson = Schema.Struct({
   id: Schema.optionalKey(Id).annotate({
     description: "Your own id; posting a known one again changes nothing"
   }),
-  queue: Schema.optionalKey(Name).annotate({ description: "Where the task waits; the queue of its type when left out" }),
+  queue: Schema.optionalKey(Name).annotate({
+    description: "Where the task waits; the queue of its type when left out"
+  }),
   after: Schema.optionalKey(Schema.Array(Id).check(Schema.isMaxLength(maxDependencies))).annotate({
     description: "The ids of tasks that must have ended before it starts: stored ones, or others of the same request"
   }),

@@ -149,7 +149,10 @@ export class Dependencies {
       const { entry } = edges[index]!.node
       if (!entry.dead) before.add(entry.id)
     }
-    return { after: after.flatMap(({ entry }) => entry.dead ? [] : [{ id: entry.id, type: entry.type }]), before: [...before] }
+    return {
+      after: after.flatMap(({ entry }) => entry.dead ? [] : [{ id: entry.id, type: entry.type }]),
+      before: [...before]
+    }
   }
 }
 

@@ -1,8 +1,8 @@
 /**
  * Storing new tasks: groups, each entirely or not at all, with exact capacity, ids and keys.
  */
-import type { NewTask } from "../../domain/TaskRecord.ts"
 import { isDependent } from "../../domain/Dependencies.ts"
+import type { NewTask } from "../../domain/TaskRecord.ts"
 import { admit } from "../Admission.ts"
 import { alone, type Besides, type Decided, refused } from "../Draft.ts"
 import { type EnqueueAnswer, keyedForMs } from "../TaskStore.ts"

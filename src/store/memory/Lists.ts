@@ -3,8 +3,8 @@ import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { finished, type FinishedState } from "../../domain/TaskState.ts"
 import type { GatedTask } from "../Lines.ts"
 import { countBefore, Deque, Heap } from "../Order.ts"
-import type { Node } from "./Dependencies.ts"
 import { keyedForMs, rescuable, type RescueRequest, type Retention } from "../TaskStore.ts"
+import type { Node } from "./Dependencies.ts"
 
 /**
  * A task as the memory store holds it: the record itself, changed in place.

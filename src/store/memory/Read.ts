@@ -68,7 +68,8 @@ const list = (tasks: Tasks, request: ListRequest): Listed => {
 }
 
 const recordOf = (
-  { dead: _dead, node: _node, place: _place, rank: _rank, standings: _standings, steppedTo: _steppedTo, ...record }: Entry
+  { dead: _dead, node: _node, place: _place, rank: _rank, standings: _standings, steppedTo: _steppedTo, ...record }:
+    Entry
 ): TaskRecord => record
 
 /**

@@ -20,7 +20,11 @@ type LeasedRow = [...ClaimedRow, edges: number]
 const leasedColumns = `${claimedColumns}, edges`
 
 /** Prepares the operation. */
-export const make = (database: DatabaseSync, tasks: Tasks, dependencies: Dependencies): Operations<"claim">["claim"] => {
+export const make = (
+  database: DatabaseSync,
+  tasks: Tasks,
+  dependencies: Dependencies
+): Operations<"claim">["claim"] => {
   const expire = expiring(database, tasks)
   const promote = prepare<[queue: string, type: string, gate: string, rank: number, seq: number]>(
     database,

@@ -39,7 +39,9 @@ export const make = (
     const row = `(${Array(columnCount + more.length).fill("?").join(", ")})`
     return prepare(
       database,
-      `INSERT INTO task (${[columns, ...more].join(", ")}) VALUES ${Array(rows).fill(row).join(", ")} ON CONFLICT (id) DO NOTHING`
+      `INSERT INTO task (${[columns, ...more].join(", ")}) VALUES ${
+        Array(rows).fill(row).join(", ")
+      } ON CONFLICT (id) DO NOTHING`
     )
   }
   const insertOne = insert(1)
@@ -153,7 +155,8 @@ export const make = (
     const all = groups.length === 1 ? groups[0]! : groups.flat()
     // with keys or dependencies, or without room if all were new, each group is looked at by itself
     if (
-      transaction.tally.unfinished + all.length > capacity || all.some((task) => task.key !== null || isDependent(task)) ||
+      transaction.tally.unfinished + all.length > capacity ||
+      all.some((task) => task.key !== null || isDependent(task)) ||
       beyondSize({ fresh: all, revised: [] }) !== undefined
     ) {
       return groups.map((group) => enqueueGroup(transaction, group))

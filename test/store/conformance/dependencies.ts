@@ -147,28 +147,36 @@ export const dependencies = (driver: Driver) => {
             yield* holds(id, dependency)
           }))
 
-        scenario(driver, `is ${becomes} with "${onFailure}" when one of them was ${end} before`, () =>
-          Effect.gen(function*() {
-            const dependency = yield* addOne({ expiresInMs: hour })
-            yield* ends[end](dependency)
-            const id = yield* addOne({ after: [dependency], onFailure })
-            yield* holds(id, dependency)
-          }))
+        scenario(
+          driver,
+          `is ${becomes} with "${onFailure}" when one of them was ${end} before`,
+          () =>
+            Effect.gen(function*() {
+              const dependency = yield* addOne({ expiresInMs: hour })
+              yield* ends[end](dependency)
+              const id = yield* addOne({ after: [dependency], onFailure })
+              yield* holds(id, dependency)
+            })
+        )
       }
     }
 
-    scenario(driver, "ends with the first that does not complete, and is told of no other", () =>
-      Effect.gen(function*() {
-        const [a, b] = yield* add({}, {})
-        const id = yield* addOne({ after: [a, b] })
-        const [first, second] = yield* take()
-        yield* settled(fail(first!))
-        const before = yield* record(id)
-        assert.strictEqual(before.state, "failed")
-        yield* settled(fail(second!))
-        assert.deepStrictEqual(yield* record(id), before)
-        assert.deepInclude((yield* counts).totals, { failed: 3, completed: 0 })
-      }))
+    scenario(
+      driver,
+      "ends with the first that does not complete, and is told of no other",
+      () =>
+        Effect.gen(function*() {
+          const [a, b] = yield* add({}, {})
+          const id = yield* addOne({ after: [a, b] })
+          const [first, second] = yield* take()
+          yield* settled(fail(first!))
+          const before = yield* record(id)
+          assert.strictEqual(before.state, "failed")
+          yield* settled(fail(second!))
+          assert.deepStrictEqual(yield* record(id), before)
+          assert.deepInclude((yield* counts).totals, { failed: 3, completed: 0 })
+        })
+    )
 
     scenario(driver, "waits for one that is retried, snoozed, released or taken back", () =>
       Effect.gen(function*() {
@@ -240,22 +248,26 @@ export const dependencies = (driver: Driver) => {
         assert.strictEqual((yield* counts).totals.created, 1)
       }))
 
-    scenario(driver, "is refused where it depends on itself, or others on each other in a circle", () =>
-      Effect.gen(function*() {
-        assert.deepStrictEqual(
-          yield* enqueue({ id: "self", after: ["self"] }),
-          { _tag: "DependencyCycle", index: 0, ids: ["self"] }
-        )
-        const circle = yield* enqueue(
-          { id: "start" },
-          { id: "a", after: ["start", "c"] },
-          { id: "b", after: ["a"] },
-          { id: "c", after: ["start", "b"] }
-        )
-        assert.strictEqual(circle._tag, "DependencyCycle")
-        if (circle._tag === "DependencyCycle") assert.sameMembers([...circle.ids], ["a", "b", "c"])
-        assert.strictEqual((yield* counts).totals.created, 0)
-      }))
+    scenario(
+      driver,
+      "is refused where it depends on itself, or others on each other in a circle",
+      () =>
+        Effect.gen(function*() {
+          assert.deepStrictEqual(
+            yield* enqueue({ id: "self", after: ["self"] }),
+            { _tag: "DependencyCycle", index: 0, ids: ["self"] }
+          )
+          const circle = yield* enqueue(
+            { id: "start" },
+            { id: "a", after: ["start", "c"] },
+            { id: "b", after: ["a"] },
+            { id: "c", after: ["start", "b"] }
+          )
+          assert.strictEqual(circle._tag, "DependencyCycle")
+          if (circle._tag === "DependencyCycle") assert.sameMembers([...circle.ids], ["a", "b", "c"])
+          assert.strictEqual((yield* counts).totals.created, 0)
+        })
+    )
 
     scenario(driver, "may come before those of its group that it depends on", () =>
       Effect.gen(function*() {
@@ -476,29 +488,37 @@ export const dependencies = (driver: Driver) => {
         assert.deepStrictEqual((yield* edges(owner))?.before, [])
       }))
 
-    scenario(driver, "depends on the task that has the key, where it names one that was the same", () =>
-      Effect.gen(function*() {
-        const owner = yield* addOne({ key: "k" })
-        const [same, id] = yield* add({ id: "again", key: "k" }, { id: "next", after: ["again"] })
-        assert.strictEqual(same, owner)
-        assert.deepStrictEqual(yield* after(id), [owner])
-        yield* ends.completed(owner)
-        assert.deepStrictEqual(yield* takeIds(), [id])
-      }))
+    scenario(
+      driver,
+      "depends on the task that has the key, where it names one that was the same",
+      () =>
+        Effect.gen(function*() {
+          const owner = yield* addOne({ key: "k" })
+          const [same, id] = yield* add({ id: "again", key: "k" }, { id: "next", after: ["again"] })
+          assert.strictEqual(same, owner)
+          assert.deepStrictEqual(yield* after(id), [owner])
+          yield* ends.completed(owner)
+          assert.deepStrictEqual(yield* takeIds(), [id])
+        })
+    )
 
-    scenario(driver, "waits for what it waited for when it is stored again, or changed by one with its key", () =>
-      Effect.gen(function*() {
-        const [a, b] = yield* add({}, {})
-        const id = yield* addOne({ id: "once", key: "k", after: [a] })
-        assert.deepInclude(yield* enqueue({ id: "once", key: "k", after: [a, b, "unknown"] }), { _tag: "Accepted" })
-        const unique = { window: "waiting", byMs: hour, maxMs: null } as const
-        yield* addOne({ key: "k", payload: "1", after: [b], unique: { ...unique, onConflict: "replace" } })
-        assert.deepInclude(yield* record(id), { state: "scheduled", waitsFor: 1, payload: "1" })
-        assert.deepStrictEqual(yield* after(id), [a])
-        const [first] = yield* take()
-        yield* settled(complete(first!))
-        assert.deepStrictEqual(yield* takeIds(), [id])
-      }))
+    scenario(
+      driver,
+      "waits for what it waited for when it is stored again, or changed by one with its key",
+      () =>
+        Effect.gen(function*() {
+          const [a, b] = yield* add({}, {})
+          const id = yield* addOne({ id: "once", key: "k", after: [a] })
+          assert.deepInclude(yield* enqueue({ id: "once", key: "k", after: [a, b, "unknown"] }), { _tag: "Accepted" })
+          const unique = { window: "waiting", byMs: hour, maxMs: null } as const
+          yield* addOne({ key: "k", payload: "1", after: [b], unique: { ...unique, onConflict: "replace" } })
+          assert.deepInclude(yield* record(id), { state: "scheduled", waitsFor: 1, payload: "1" })
+          assert.deepStrictEqual(yield* after(id), [a])
+          const [first] = yield* take()
+          yield* settled(complete(first!))
+          assert.deepStrictEqual(yield* takeIds(), [id])
+        })
+    )
 
     scenario(driver, "waits all the same when it is rescheduled", () =>
       Effect.gen(function*() {
@@ -568,50 +588,62 @@ export const dependencies = (driver: Driver) => {
         assert.deepStrictEqual(yield* takeIds(), [])
       }))
 
-    scenario(driver, "runs again without those that have ended, and waits for those that have not", () =>
-      Effect.gen(function*() {
-        const [a, b] = yield* add({}, {})
-        const id = yield* addOne({ after: [a, b] })
-        const [first, second] = yield* take()
-        yield* settled(fail(first!))
-        assert.deepStrictEqual(yield* rerun(id), { _tag: "rerun" })
-        assert.deepInclude(yield* record(id), { state: "scheduled", waitsFor: 1, failure: null, completedAt: null })
-        yield* settled(complete(second!))
-        assert.deepStrictEqual(yield* takeIds(), [id])
-      }))
+    scenario(
+      driver,
+      "runs again without those that have ended, and waits for those that have not",
+      () =>
+        Effect.gen(function*() {
+          const [a, b] = yield* add({}, {})
+          const id = yield* addOne({ after: [a, b] })
+          const [first, second] = yield* take()
+          yield* settled(fail(first!))
+          assert.deepStrictEqual(yield* rerun(id), { _tag: "rerun" })
+          assert.deepInclude(yield* record(id), { state: "scheduled", waitsFor: 1, failure: null, completedAt: null })
+          yield* settled(complete(second!))
+          assert.deepStrictEqual(yield* takeIds(), [id])
+        })
+    )
 
-    scenario(driver, "waits once more for one that runs again before it, and is told once of each end", () =>
-      Effect.gen(function*() {
-        const [a, b] = yield* add({}, {})
-        const id = yield* addOne({ after: [a, b] })
-        const [first, second] = yield* take()
-        yield* settled(fail(first!))
-        assert.deepStrictEqual(yield* rerun(a), { _tag: "rerun" })
-        assert.deepStrictEqual(yield* rerun(id), { _tag: "rerun" })
-        assert.strictEqual(yield* waitsFor(id), 2)
-        assert.strictEqual(yield* cancel(id), "cancelled")
-        assert.deepStrictEqual(yield* rerun(id), { _tag: "rerun" })
-        assert.strictEqual(yield* waitsFor(id), 2)
-        yield* settled(complete(second!))
-        assert.deepInclude(yield* record(id), { state: "scheduled", waitsFor: 1 })
-        yield* ends.completed(a)
-        assert.deepStrictEqual(yield* takeIds(), [id])
-        assert.deepStrictEqual(yield* after(id), [a, b])
-        assert.deepStrictEqual((yield* edges(a))?.before, [id])
-      }))
+    scenario(
+      driver,
+      "waits once more for one that runs again before it, and is told once of each end",
+      () =>
+        Effect.gen(function*() {
+          const [a, b] = yield* add({}, {})
+          const id = yield* addOne({ after: [a, b] })
+          const [first, second] = yield* take()
+          yield* settled(fail(first!))
+          assert.deepStrictEqual(yield* rerun(a), { _tag: "rerun" })
+          assert.deepStrictEqual(yield* rerun(id), { _tag: "rerun" })
+          assert.strictEqual(yield* waitsFor(id), 2)
+          assert.strictEqual(yield* cancel(id), "cancelled")
+          assert.deepStrictEqual(yield* rerun(id), { _tag: "rerun" })
+          assert.strictEqual(yield* waitsFor(id), 2)
+          yield* settled(complete(second!))
+          assert.deepInclude(yield* record(id), { state: "scheduled", waitsFor: 1 })
+          yield* ends.completed(a)
+          assert.deepStrictEqual(yield* takeIds(), [id])
+          assert.deepStrictEqual(yield* after(id), [a, b])
+          assert.deepStrictEqual((yield* edges(a))?.before, [id])
+        })
+    )
 
-    scenario(driver, "is not told again of one that counted, was run again and ends once more", () =>
-      Effect.gen(function*() {
-        const [a, b] = yield* add({}, {})
-        const id = yield* addOne({ after: [a, b], onFailure: "run" })
-        const [first, second] = yield* take()
-        yield* settled(fail(first!))
-        assert.deepStrictEqual(yield* rerun(a), { _tag: "rerun" })
-        yield* ends.completed(a)
-        assert.deepInclude(yield* record(id), { state: "scheduled", waitsFor: 1 })
-        yield* settled(complete(second!))
-        assert.strictEqual(yield* stateOf(id), "pending")
-      }))
+    scenario(
+      driver,
+      "is not told again of one that counted, was run again and ends once more",
+      () =>
+        Effect.gen(function*() {
+          const [a, b] = yield* add({}, {})
+          const id = yield* addOne({ after: [a, b], onFailure: "run" })
+          const [first, second] = yield* take()
+          yield* settled(fail(first!))
+          assert.deepStrictEqual(yield* rerun(a), { _tag: "rerun" })
+          yield* ends.completed(a)
+          assert.deepInclude(yield* record(id), { state: "scheduled", waitsFor: 1 })
+          yield* settled(complete(second!))
+          assert.strictEqual(yield* stateOf(id), "pending")
+        })
+    )
 
     scenario(driver, "may depend on a task that ends in the same write", () =>
       Effect.gen(function*() {
