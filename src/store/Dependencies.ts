@@ -39,6 +39,9 @@ export const noConsequences: Consequences = { released: false, dropped: [], more
 /** How many that have ended are remembered at most: a store need not be asked. */
 const maxDropped = 10_000
 
+/** A task that has ended because of another one, as stores know it. */
+type Ended = Pick<TaskRecord, "id" | "type" | "queue" | "state" | "claims" | "failure">
+
 /** What has come of a store's writes since it was asked last. */
 export class Aftermath {
   private released = false
@@ -51,7 +54,7 @@ export class Aftermath {
   }
 
   /** To be called for one that has ended because of another one. */
-  drop({ claims, failure, id, queue, state, type }: TaskRecord): void {
+  drop({ claims, failure, id, queue, state, type }: Ended): void {
     if (this.dropped.length >= maxDropped) this.more = true
     else this.dropped.push({ id, type, queue, state: state as FinishedState, attempt: claims, failure })
   }

@@ -17,7 +17,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
     (name) => Effect.orDie(schemas.query(`DROP SCHEMA IF EXISTS "${name}" CASCADE`))
   )
 
-  suite("The PostgreSQL store", { layer, advance, live: true, without: ["dependencies"] })
+  suite("The PostgreSQL store", { layer, advance, live: true })
   rateLimits(
     "The PostgreSQL store",
     Effect.map(schema, (schema) => ({

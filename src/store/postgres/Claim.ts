@@ -5,15 +5,17 @@
 import { Effect } from "effect"
 import { afterExpiring } from "../Driver.ts"
 import * as Gates from "../Gates.ts"
+import { earlier } from "../Order.ts"
 import * as PausedQueues from "../PausedQueues.ts"
 import { type ClaimedRow, claimedTaskOf } from "../TaskRow.ts"
 import { type ClaimAnswer, type ClaimRequest, maxPromoted, type TaskStore } from "../TaskStore.ts"
 import { type Database, isOneOf, number, texts, typeName } from "./Database.ts"
+import { type Dependencies, someUntold } from "./Dependencies.ts"
 import * as Lines from "./Lines.ts"
 import { maxMoved, maxPage } from "./Shared.ts"
 import { notExpired } from "./Take.ts"
 
-type Row = [...ClaimedRow, now: number, nextDueAt: number | null, hasExpired: boolean]
+type Row = [...ClaimedRow, now: number, nextDueAt: number | null, hasExpired: boolean, isUntold: boolean]
 
 /** What a claimed task shows, besides the number of its attempt and that of its claim, to instances that know no gates. */
 const plainFacts = [
@@ -89,13 +91,13 @@ export const enterFunction = (schema: string): string =>
  *   over, as is what is committed during the claim.
  */
 export const claimFunction = (schema: string): string =>
-  `CREATE OR REPLACE FUNCTION ${schema}.claim_6(
+  `CREATE OR REPLACE FUNCTION ${schema}.claim_7(
     p_queues text[], p_types text[], p_limit int, p_instance text, p_lease bigint, p_nonce bigint, p_alone boolean,
     p_gated boolean DEFAULT true
   ) RETURNS TABLE (
     out_now float8, out_next_due float8, ${
     facts.map((fact) => `out_${fact}`).join(", ")
-  }, out_attempt int, out_claim float8, out_expired boolean
+  }, out_attempt int, out_claim float8, out_expired boolean, out_untold boolean
   ) LANGUAGE plpgsql
     SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan TO off SET enable_sort TO off
     SET enable_hashjoin TO off SET enable_mergejoin TO off AS $function$
@@ -125,6 +127,7 @@ export const claimFunction = (schema: string): string =>
     v_gated boolean := false;
     v_entered boolean := false;
     v_opens_at bigint;
+    v_untold boolean := ${someUntold(schema)};
     v_claims bigint[];
     v_queues text[];
     v_types text[];
@@ -138,27 +141,29 @@ export const claimFunction = (schema: string): string =>
       PERFORM set_config('taskforge.numbered', v_known || '${schema};', false);
     END IF;
 
-    SELECT min(due_at) INTO v_due FROM ${schema}.task WHERE state = 0;
+    SELECT min(due_at) INTO v_due FROM ${schema}.task WHERE state = 0 AND waits_for IS NULL;
     IF v_due <= v_now THEN
       WITH moved AS (
         UPDATE ${schema}.task SET state = 1 WHERE seq = ANY (ARRAY(
-          SELECT seq FROM ${schema}.task WHERE state = 0 AND due_at <= v_now
-          ORDER BY due_at, seq LIMIT ${maxPromoted} FOR UPDATE SKIP LOCKED
+          SELECT seq FROM ${schema}.task WHERE state = 0 AND waits_for IS NULL AND due_at <= v_now
+          ORDER BY due_at, seq LIMIT ${maxPromoted} FOR NO KEY UPDATE SKIP LOCKED
         )) RETURNING type, queue, gate
       ), announced AS (
         INSERT INTO ${schema}.line_news (type, queue, gate, changed)
           SELECT DISTINCT type, queue, gate, true FROM moved WHERE gate IS NOT NULL
       ) SELECT count(*) INTO v_moved FROM moved;
       IF v_moved > 0 THEN INSERT INTO ${schema}.tally (scheduled) VALUES (-v_moved); END IF;
-      SELECT min(due_at) INTO v_due FROM ${schema}.task WHERE state = 0;
+      SELECT min(due_at) INTO v_due FROM ${schema}.task WHERE state = 0 AND waits_for IS NULL;
     END IF;
 
     SELECT ARRAY[first_claim, last_claim] INTO v_claims FROM ${schema}.last_claim
       WHERE worker = p_instance AND nonce = p_nonce;
     IF FOUND THEN
-      RETURN QUERY SELECT v_now::float8, v_due::float8, ${columns}, false FROM ${schema}.task t
+      RETURN QUERY SELECT v_now::float8, v_due::float8, ${columns}, false, v_untold FROM ${schema}.task t
         WHERE t.state = 2 AND t.worker = p_instance AND t.claim BETWEEN v_claims[1] AND v_claims[2] ORDER BY t.claim;
-      IF NOT FOUND THEN out_now := v_now; out_next_due := v_due; out_expired := false; RETURN NEXT; END IF;
+      IF NOT FOUND THEN
+        out_now := v_now; out_next_due := v_due; out_expired := false; out_untold := v_untold; RETURN NEXT;
+      END IF;
       RETURN;
     END IF;
 
@@ -172,9 +177,9 @@ export const claimFunction = (schema: string): string =>
     END IF;
     IF p_limit > 0 THEN
       PERFORM FROM ${schema}.task WHERE expires_at IS NOT NULL AND state < 2 AND expires_at <= v_now
-        LIMIT 1 FOR UPDATE SKIP LOCKED;
+        LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
       IF FOUND THEN
-        out_now := v_now; out_next_due := v_due; out_expired := true; RETURN NEXT;
+        out_now := v_now; out_next_due := v_due; out_expired := true; out_untold := v_untold; RETURN NEXT;
         RETURN;
       END IF;
     END IF;
@@ -200,7 +205,7 @@ export const claimFunction = (schema: string): string =>
           AND (rank + 0, seq) < (coalesce(v_rank, ${endOfTime}), coalesce(v_last, 0))
           AND type = ANY (p_types) AND (p_queues IS NULL OR queue = ANY (p_queues)) AND queue <> ALL (v_paused)
           AND (v_takes OR shared_gate IS NULL) AND ${notExpired("", "v_now")}
-        ORDER BY rank + 0, seq LIMIT v_size FOR UPDATE SKIP LOCKED
+        ORDER BY rank + 0, seq LIMIT v_size FOR NO KEY UPDATE SKIP LOCKED
       ) p;
       v_left := v_size - cardinality(v_page);
       IF v_crowded AND v_left > 0 THEN
@@ -224,11 +229,11 @@ export const claimFunction = (schema: string): string =>
         );
         v_found := cardinality(v_more);
         v_page := v_page || ARRAY(SELECT seq FROM ${schema}.task WHERE seq = ANY (v_more) AND state + 0 = 1
-          AND gate IS NULL FOR UPDATE SKIP LOCKED);
+          AND gate IS NULL FOR NO KEY UPDATE SKIP LOCKED);
         IF cardinality(v_page) < v_size AND v_found = v_left THEN
           v_more := ARRAY(SELECT h.seq FROM unnest(v_types, v_queues) AS l (y, q), LATERAL (
             SELECT t.seq, t.rank FROM ${schema}.task t WHERE ${ofLane}
-            ORDER BY t.rank, t.seq LIMIT v_size - cardinality(v_page) FOR UPDATE SKIP LOCKED
+            ORDER BY t.rank, t.seq LIMIT v_size - cardinality(v_page) FOR NO KEY UPDATE SKIP LOCKED
           ) h ORDER BY h.rank, h.seq LIMIT v_size - cardinality(v_page));
           v_page := v_page || v_more;
         END IF;
@@ -278,7 +283,7 @@ export const claimFunction = (schema: string): string =>
     END IF;
     v_found := cardinality(v_seqs);
     IF v_found = 0 THEN
-      out_now := v_now; out_next_due := v_due; out_expired := false; RETURN NEXT;
+      out_now := v_now; out_next_due := v_due; out_expired := false; out_untold := v_untold; RETURN NEXT;
       RETURN;
     END IF;
 
@@ -290,7 +295,7 @@ export const claimFunction = (schema: string): string =>
         lease_until = v_now + p_lease, worker = p_instance, progress = NULL,
         gate = coalesce(t.gate, t.shared_gate), shared_gate = NULL
       FROM unnest(v_seqs, v_claims) AS p (seq, claim) WHERE ${isOneOf("t.seq", "p.seq")} RETURNING t.*
-    ) SELECT v_now::float8, v_due::float8, ${columns}, false FROM leased t ORDER BY t.claim;
+    ) SELECT v_now::float8, v_due::float8, ${columns}, false, v_untold FROM leased t ORDER BY t.claim;
   END $function$`
 
 /** What the first versions of the function differ in: they knew no number of the attempt, and the very first called an instance a worker. */
@@ -299,14 +304,18 @@ const ofVersion = {
   2: { instance: "instance", ends: ["claim float8"] },
   3: { instance: "instance", ends: ["attempt int", "claim float8"] },
   4: { instance: "instance", ends: ["gate text", "costs text", "attempt int", "claim float8"] },
-  5: { instance: "instance", ends: ["gate text", "costs text", "attempt int", "claim float8", "expired boolean"] }
+  5: { instance: "instance", ends: ["gate text", "costs text", "attempt int", "claim float8", "expired boolean"] },
+  6: {
+    instance: "instance",
+    ends: ["gate text", "costs text", "start_by float8", "attempt int", "claim float8", "expired boolean"]
+  }
 } as const
 
 /**
  * How instances of earlier versions claim, so that they run on during a deploy. Tasks with a gate are not for the first three of
  * them, which leave no news of what they do to lines.
  */
-export const earlierFunction = (schema: string, version: 1 | 2 | 3 | 4 | 5): string => {
+export const earlierFunction = (schema: string, version: 1 | 2 | 3 | 4 | 5 | 6): string => {
   const { ends, instance } = ofVersion[version]
   const given = [...plainFacts, ...ends]
   const answered = `c.out_now, c.out_next_due, ${given.map((fact) => `c.out_${fact.split(" ")[0]}`).join(", ")}`
@@ -316,7 +325,7 @@ export const earlierFunction = (schema: string, version: 1 | 2 | 3 | 4 | 5): str
       p_gated boolean DEFAULT true
     ) RETURNS TABLE (out_now float8, out_next_due float8, ${given.map((fact) => `out_${fact}`).join(", ")})
     LANGUAGE sql AS $function$
-      SELECT ${answered} FROM ${schema}.claim_6($1, $2, $3, $4, $5, $6, $7, $8) c
+      SELECT ${answered} FROM ${schema}.claim_7($1, $2, $3, $4, $5, $6, $7, $8) c
     $function$`
   }
   return `CREATE OR REPLACE FUNCTION ${schema}.claim_${version}(
@@ -330,13 +339,13 @@ export const earlierFunction = (schema: string, version: 1 | 2 | 3 | 4 | 5): str
       INSERT INTO ${schema}.setting VALUES ('${Lines.earlierAt}', ${schema}.now_ms())
         ON CONFLICT (name) DO UPDATE SET value = excluded.value;
     END IF;
-    RETURN QUERY SELECT ${answered} FROM ${schema}.claim_6($1, $2, $3, $4, $5, $6, $7, false) c;
+    RETURN QUERY SELECT ${answered} FROM ${schema}.claim_7($1, $2, $3, $4, $5, $6, $7, false) c;
   END $function$`
 }
 
 /** All of them. */
 export const earlierFunctions = (schema: string): ReadonlyArray<string> =>
-  ([1, 2, 3, 4, 5] as const).map((version) => earlierFunction(schema, version))
+  ([1, 2, 3, 4, 5, 6] as const).map((version) => earlierFunction(schema, version))
 
 /** What a claim says of queues: `NULL` for all; their names; or an empty one, which no queue has, and those that it takes nothing from. */
 const queuesOf = ({ except = [], queues }: ClaimRequest) =>
@@ -345,12 +354,13 @@ const queuesOf = ({ except = [], queues }: ClaimRequest) =>
 /** Prepares the operation. */
 export const make = (
   { inTransaction, query, schema }: Database,
-  expire: TaskStore["Service"]["expire"]
+  expire: TaskStore["Service"]["expire"],
+  dependencies: Dependencies
 ): TaskStore["Service"]["claim"] => {
   const claim = `SELECT ${
     facts.map((fact) => `out_${fact.split(" ")[0]}`).join(", ")
-  }, out_attempt, out_claim, out_now, out_next_due, out_expired
-    FROM ${schema}.claim_6($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
+  }, out_attempt, out_claim, out_now, out_next_due, out_expired, out_untold
+    FROM ${schema}.claim_7($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
   const rowsOf = (request: ClaimRequest) =>
     // the application's transaction waits for the disk
     Effect.flatMap(inTransaction, (inside) =>
@@ -369,8 +379,16 @@ export const make = (
     now: rows[0]![15],
     nextDueAt: rows[0]![16]
   })
-  return afterExpiring(
-    (request) => Effect.map(rowsOf(request), (rows) => ({ answer: answerOf(rows), mustExpire: rows[0]![17] })),
-    expire
-  )
+  const claimOnce = (request: ClaimRequest) =>
+    Effect.map(rowsOf(request), (rows) => ({ answer: answerOf(rows), mustExpire: rows[0]![17], isUntold: rows[0]![18] }))
+  /** What is to be told is told when the claim has found it; one that has given nothing then asks once more. */
+  const claimAndTell = Effect.fnUntraced(function*(request: ClaimRequest) {
+    const claimed = yield* claimOnce(request)
+    if (!claimed.isUntold) return claimed
+    const pauseMs = yield* dependencies.goOn
+    const { answer, mustExpire } = claimed.answer.tasks.length > 0 ? claimed : yield* claimOnce(request)
+    const nextDueAt = pauseMs === undefined ? answer.nextDueAt : earlier(answer.nextDueAt, answer.now + pauseMs)
+    return { answer: { ...answer, nextDueAt }, mustExpire }
+  })
+  return afterExpiring(claimAndTell, expire)
 }

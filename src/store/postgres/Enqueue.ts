@@ -3,19 +3,22 @@
  *
  * Groups without keys that fit go into one statement. If that hits a known id, or if any task has a key, the known ids
  * and keys are read, each group is decided, and the rest is inserted in one statement. It fails as a whole if another
- * process was faster; then all this starts over.
+ * process was faster; then all this starts over. Edges between new tasks are part of that statement; those that lead from stored ones are
+ * loose, see `Dependencies`.
  */
 import { Effect, Schedule } from "effect"
+import { isDependent } from "../../domain/Dependencies.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import * as Rank from "../../domain/Rank.ts"
 import { typeOf } from "../../domain/StoredType.ts"
-import type { NewTask, TaskRecord } from "../../domain/TaskRecord.ts"
+import { type NewTask, onFailureOf, type TaskRecord } from "../../domain/TaskRecord.ts"
 import * as Uniqueness from "../../domain/Uniqueness.ts"
 import { type Budget, offeredBytes, Plan, writtenBytes } from "../Admission.ts"
 import { nameOf } from "../Draft.ts"
 import { recordOf, type Row } from "../TaskRow.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
 import { type Database, isOneOf, lookups, number, numbers, type Parameter, texts, typeName } from "./Database.ts"
+import type { Dependencies } from "./Dependencies.ts"
 import * as Failure from "./Failure.ts"
 import { orderedPattern } from "./Take.ts"
 import { columns, type Tasks } from "./Task.ts"
@@ -59,6 +62,10 @@ const variousMore = various.replace(
   "$11::float8[], $12::text[], $13::text[], $14::text[], $15::float8[], $16::float8[])"
 ).replace("run_at, place)", "run_at, gate, costs, key_hold, expires_in, start_within, place)")
 
+/** The same with what depends on others, or others on it. */
+const connected = variousMore.replace("$16::float8[])", "$16::float8[], $17::text[], $18::float8[], $19::float8[])")
+  .replace("start_within, place)", "start_within, on_failure, waits_for, edges, place)")
+
 const isPlain = (task: NewTask): boolean =>
   task.gate === null && task.expiresInMs === null && task.startWithinMs === null && !isUnique(task)
 
@@ -75,12 +82,14 @@ export const loseFunction = (schema: string): string =>
 
 /** Prepares the operation. */
 export const make = (
-  { inTransaction, now: clock, query, schema, transaction }: Database,
+  database: Database,
   tasks: Tasks,
+  dependencies: Dependencies,
   capacity: Budget,
   headStartMs: number,
   budget: Budget | undefined
 ) => {
+  const { inTransaction, now: clock, query, schema } = database
   const moreColumns = "gate, shared_gate, costs, key_hold, expires_at, start_within, start_by"
   const moreValues =
     `CASE WHEN NOT shares THEN gate END, CASE WHEN shares THEN gate END, costs, key_hold, due_at + expires_in::bigint, start_within::bigint,
@@ -96,12 +105,25 @@ export const make = (
 
   /** Where a known id is no error, the ids that were stored are answered unless all were. */
   const insert = (tasks: string, rest: string, mayBeKnown = false) => {
-    const hasMore = tasks === variousMore
+    const hasEdges = tasks === connected
+    const hasMore = tasks === variousMore || hasEdges
     // what is new in a line, which claims look up: see `Lines`
     const announced = `announced AS (
       INSERT INTO ${schema}.line_news (type, queue, gate, changed)
       SELECT DISTINCT type, queue, gate, false FROM stored WHERE gate IS NOT NULL AND state = 1
     ), `
+    // the places of tasks are those of their numbers in an array, where each is found at once, however many there are
+    const numbersOf = "(SELECT seqs FROM numbers)"
+    const joined = `numbers AS MATERIALIZED (
+      SELECT array_agg(seq ORDER BY place) AS seqs FROM numbered
+    ), joined AS (
+      INSERT INTO ${schema}.edge (task, place, dependency, nr)
+      SELECT ${numbersOf}[e.task], e.place, coalesce(${numbersOf}[e.new], e.stored::bigint), e.nr
+      FROM unnest($20::float8[]::int[], $21::float8[]::int[], $22::float8[]::int[], $23::float8[], $24::float8[]::int[]) AS e (task, place, new, stored, nr)
+    ), `
+    const edgeColumns = ", on_failure, waits_for, edges, told"
+    const edgeValues = ", on_failure, waits_for::int, edges::int, CASE WHEN edges > 0 THEN 0 END"
+    const isScheduled = hasEdges ? "due_at > now OR waits_for > 0" : "due_at > now"
     // which wait with those that have no gate: see `Shared`
     const sharing = `sharing AS MATERIALIZED (SELECT ${schema}.may_share_1($4, $5, $12) AS places), `
     const shares = ", (SELECT places FROM sharing)[g.place::int] AS shares"
@@ -111,12 +133,14 @@ export const make = (
       FROM clock, ${tasks} ORDER BY g.place
     ), numbered AS (
       SELECT nextval('${schema}.task_seq') AS seq, * FROM given
-    ), stored AS (
+    ), ${hasEdges ? joined : ""}stored AS (
       INSERT INTO ${schema}.task (seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state,
-        created_at, due_at, rank${hasMore ? `, ${moreColumns}` : ""})
+        created_at, due_at, rank${hasMore ? `, ${moreColumns}` : ""}${hasEdges ? edgeColumns : ""})
       SELECT seq, id, type, queue, payload, priority::smallint, key, max_retries::bigint,
-        timeout_ms::bigint, CASE WHEN due_at > now THEN 0 ELSE 1 END, now, due_at,
-        ${hasMore ? rankedFrom : "due_at"} - (priority * $1::float8)::bigint${hasMore ? `, ${moreValues}` : ""}
+        timeout_ms::bigint, CASE WHEN ${isScheduled} THEN 0 ELSE 1 END, now, due_at,
+        ${hasMore ? rankedFrom : "due_at"} - (priority * $1::float8)::bigint${hasMore ? `, ${moreValues}` : ""}${
+      hasEdges ? edgeValues : ""
+    }
       FROM numbered ${rest} RETURNING state, queue, type${hasMore ? ", gate" : ""}${mayBeKnown ? ", id" : ""}
     ), ${hasMore ? announced : ""}counted AS (
       INSERT INTO ${schema}.tally (queue, type, unfinished, scheduled, total_created)
@@ -138,7 +162,9 @@ export const make = (
   const insertAlike = insert(alike, "")
   const plain = inserts(various)
   const more = inserts(variousMore)
-  const insertsFor = (tasks: Group) => tasks.every(isPlain) ? plain : more
+  const graph = inserts(connected)
+  const insertsFor = (tasks: Group) => tasks.some(isDependent) ? graph : tasks.every(isPlain) ? plain : more
+  const hold = `SELECT * FROM ${schema}.hold_tasks_1($1)`
   const known = `SELECT c.now::float8, t.id, t.type, t.key, t.payload, t.key_hold, t.is_owner
     FROM (SELECT ${schema}.now_ms() AS now) c LEFT JOIN (
       SELECT id, type, key, payload, key_hold, NOT key_lost AS is_owner FROM ${schema}.task WHERE id = ANY ($1)
@@ -150,17 +176,27 @@ export const make = (
     ) t ON true`
   // locked, so that no claim takes one that is revised; one that has lost its key since has a new owner, which is met below
   const lockOwners =
-    `SELECT ${columns} FROM ${schema}.task WHERE id = ANY ($1) AND NOT key_lost ORDER BY seq + 0 FOR UPDATE`
+    `SELECT ${columns} FROM ${schema}.task WHERE id = ANY ($1) AND NOT key_lost ORDER BY seq + 0 FOR NO KEY UPDATE`
   const lose = `SELECT ${schema}.lose_keys_1($1::float8[]::bigint[], $2)`
 
-  const store = (text: string, tasks: Group): Effect.Effect<Stored, StoreError> =>
+  /** The numbers of the stored tasks that new ones may depend on, by id. They stay until the transaction ends. */
+  const heldOf = (all: Group): Effect.Effect<Held, StoreError> => {
+    const ids = new Set(all.flatMap(({ after = [] }) => after))
+    return ids.size === 0
+      ? Effect.succeed(noneHeld)
+      : Effect.map(query<[id: string, seq: number]>("enqueue", hold, [texts([...ids])]), (rows) => new Map(rows))
+  }
+
+  const isOfGraph = (text: string) => text === graph.new || text === graph.all
+
+  const store = (text: string, tasks: Group, held: Held = noneHeld): Effect.Effect<Stored, StoreError> =>
     Effect.map(
       query<Stored>("enqueue", text, [
         number(headStartMs),
         texts(tasks.map(({ id }) => id)),
         texts(tasks.map(({ payload }) => payload)),
         ...(text === insertAlike ? one(tasks[0]!) : each(tasks)),
-        ...(tasks.every(isPlain) ? [] : moreOf(tasks))
+        ...(isOfGraph(text) ? [...moreOf(tasks), ...edgesOf(tasks, held)] : tasks.every(isPlain) ? [] : moreOf(tasks))
       ]),
       ([row]) => {
         capacity.add(row![1])
@@ -208,6 +244,7 @@ export const make = (
       texts(keyed.map(({ key }) => key))
     ])
     const owners = yield* lockedOwners(all, rows)
+    const held = yield* heldOf(all)
     const plan = new Plan(
       capacity.max,
       capacity.used,
@@ -219,6 +256,7 @@ export const make = (
       if (id !== null && key !== null && isOwner) plan.addOwner({ type, key }, { id, payload, hold })
     }
     for (const owner of owners) plan.addStored(owner)
+    for (const id of held.keys()) plan.addId(id)
     const decided = groups.map((group) => plan.decide(group))
     const { fresh, losers, revised } = plan
     if (losers.length > 0) {
@@ -227,9 +265,35 @@ export const make = (
     }
     yield* tasks.apply("enqueue", revised)
     budget?.add(writtenBytes({ fresh: [], revised }))
-    const now = fresh.length === 0 ? rows[0]![0] : (yield* store(insertsFor(fresh).all, fresh))[0]
+    const now = fresh.length === 0 ? rows[0]![0] : (yield* store(insertsFor(fresh).all, fresh, held))[0]
+    yield* leaveEdges(fresh, held)
     return decided.map((answer): EnqueueAnswer => answer._tag === "Accepted" ? { ...answer, now } : answer)
   })
+
+  /** Lets new tasks wait for stored ones, once it is known which of these can be locked. */
+  const leaveEdges = (fresh: Group, held: Held) => {
+    const loose = new Set<number>()
+    if (held.size > 0) {
+      for (const { after = [] } of fresh) {
+        for (const id of after) if (held.has(id)) loose.add(held.get(id)!)
+      }
+    }
+    return dependencies.leave([], [...loose])
+  }
+
+  /**
+   * Graphs whose tasks are all new and depend on no others, in one statement; `undefined` where that is not so. It is decided as
+   * if nothing were stored.
+   */
+  const storeGraphs = (groups: ReadonlyArray<Group>): Effect.Effect<ReadonlyArray<EnqueueAnswer>, StoreError> | undefined => {
+    const plan = new Plan(capacity.max, capacity.used, budget, 0)
+    const decided = groups.map((group) => plan.decide(group))
+    const { fresh } = plan
+    const isNew = ({ tasks }: Extract<EnqueueAnswer, { readonly _tag: "Accepted" }>) =>
+      tasks.every(({ duplicate }) => !duplicate)
+    if (!decided.every((answer) => answer._tag === "Accepted" && isNew(answer))) return undefined
+    return Effect.map(store(graph.new, fresh), ([now]) => decided.map((answer) => ({ ...answer, now } as EnqueueAnswer)))
+  }
 
   return (groups: ReadonlyArray<Group>): Effect.Effect<ReadonlyArray<EnqueueAnswer>, StoreError> => {
     const all = groups.flat()
@@ -237,21 +301,32 @@ export const make = (
     const offered = budget === undefined ? 0 : offeredBytes(all)
     const counted = capacity.measureFor(all.length)
     const measured = budget === undefined ? counted : Effect.andThen(counted, budget.measureFor(offered))
-    return Effect.flatMap(measured, () => {
+    return Effect.flatMap(Effect.andThen(measured, inTransaction), (inside) => {
       // a savepoint keeps a duplicate from spoiling the application's transaction
-      const decided = Effect.retry(transaction("enqueue", decideAndStore(groups, all)), whileDuplicate)
+      const decided = Effect.retry(
+        dependencies.write(database, "enqueue", decideAndStore(groups, all)),
+        whileDuplicate
+      )
+      if (all.some(isDependent)) {
+        const stored = isKeyed || inside ? undefined : storeGraphs(groups)
+        return stored === undefined ? decided : Effect.catchIf(stored, Failure.isDuplicate, () => decided)
+      }
       if (isKeyed || !capacity.fits(all.length) || budget?.fits(offered) === false) return decided
-      return Effect.flatMap(inTransaction, (inside) =>
-        inside
-          ? storeUnkeyed(insertsFor(all).unknown, groups, all)
-          : Effect.catchIf(
-            storeUnkeyed(all.length > 1 && areAlike(all) ? insertAlike : insertsFor(all).new, groups, all),
-            Failure.isDuplicate,
-            () => decided
-          ))
+      return inside
+        ? storeUnkeyed(insertsFor(all).unknown, groups, all)
+        : Effect.catchIf(
+          storeUnkeyed(all.length > 1 && areAlike(all) ? insertAlike : insertsFor(all).new, groups, all),
+          Failure.isDuplicate,
+          () => decided
+        )
     })
   }
 }
+
+/** The numbers of stored tasks by id. */
+type Held = ReadonlyMap<string, number>
+
+const noneHeld: Held = new Map()
 
 const areAlike = (tasks: Group): boolean => {
   const { delayMs, key, maxRetries, priority, queue, runAt, timeoutMs, type } = tasks[0]!
@@ -281,6 +356,26 @@ const moreOf = (tasks: Group): ReadonlyArray<Parameter> => [
   numbers(tasks.map(({ expiresInMs }) => wholeOrNull(expiresInMs))),
   numbers(tasks.map(({ startWithinMs }) => wholeOrNull(startWithinMs)))
 ]
+
+/** What tasks wait for, and the edges to them. Those that lead from stored tasks have no number yet. */
+const edgesOf = (tasks: Group, held: Held): ReadonlyArray<Parameter> => {
+  const places = new Map(tasks.map(({ id }, index) => [id, index]))
+  const counts = tasks.map((): number | null => null)
+  const edges: Array<readonly [task: number, place: number, fresh: number | null, stored: number | null, nr: number | null]> = []
+  for (const [index, { after = [] }] of tasks.entries()) {
+    for (const [place, id] of after.entries()) {
+      const dependency = places.get(id)
+      if (dependency === undefined) edges.push([index + 1, place, null, held.get(id)!, null])
+      else edges.push([index + 1, place, dependency + 1, null, counts[dependency] = (counts[dependency] ?? 0) + 1])
+    }
+  }
+  return [
+    texts(tasks.map(onFailureOf)),
+    numbers(tasks.map((task) => isDependent(task) ? task.after!.length : null)),
+    numbers(counts),
+    ...([0, 1, 2, 3, 4] as const).map((column) => numbers(edges.map((edge) => edge[column])))
+  ]
+}
 
 const one = (
   { delayMs, key, maxRetries, priority, queue, runAt, timeoutMs, type }: NewTask

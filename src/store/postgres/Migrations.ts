@@ -9,12 +9,14 @@ import * as PausedQueues from "../PausedQueues.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import { type Database, typeName } from "./Database.ts"
+import * as Dependencies from "./Dependencies.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
 import * as Lanes from "./Lanes.ts"
 import * as Lines from "./Lines.ts"
 import * as OpenLines from "./OpenLines.ts"
+import * as Operate from "./Operate.ts"
 import * as Passes from "./Passes.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as Records from "./Records.ts"
@@ -228,6 +230,24 @@ const shared = (schema: string): ReadonlyArray<string> => [
   Claim.claimFunction(schema)
 ]
 
+/**
+ * Tasks that depend on others. Locks of tasks that only write them leave room for those that only keep them from being removed, so the
+ * functions that lock are made once more. Instances of earlier versions end tasks and leave it to others to tell.
+ */
+const dependencies = (schema: string): ReadonlyArray<string> => [
+  ...Dependencies.tables(schema),
+  ...Dependencies.functions(schema),
+  Operate.forgetFunction(schema),
+  ...Task.functions(schema),
+  ...Attempt.runningFunctions(schema),
+  Attempt.completeAndTellFunction(schema),
+  ...Shared.functions(schema),
+  OpenLines.takeOpenFunction(schema),
+  Take.takeFunction(schema),
+  Claim.claimFunction(schema),
+  ...Claim.earlierFunctions(schema)
+]
+
 const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   first,
   Events.tables,
@@ -277,7 +297,8 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
     Claim.claimFunction(schema)
   ],
   // what runs is looked up by pass
-  (schema) => [...Passes.runningIndexes(schema), ...Passes.functions(schema), ...Shared.functions(schema)]
+  (schema) => [...Passes.runningIndexes(schema), ...Passes.functions(schema), ...Shared.functions(schema)],
+  dependencies
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

@@ -188,7 +188,7 @@ export const takeOpenFunction = (schema: string): string =>
       IF v_gated > 0 THEN
         SELECT count(*) INTO v_locked FROM unnest(v_places[1 : v_gated], v_seqs[1 : v_gated]) AS c (place, seq), LATERAL (
           SELECT FROM ${schema}.task t WHERE t.seq = c.seq AND t.state + 0 = 1 AND t.gate = v_gates[c.place]
-            AND ${notExpired("t.", "p_now")} FOR UPDATE SKIP LOCKED
+            AND ${notExpired("t.", "p_now")} FOR NO KEY UPDATE SKIP LOCKED
         ) l;
         EXIT WHEN v_locked < v_gated;
         -- each of the lines goes on behind the last of its tasks that was taken

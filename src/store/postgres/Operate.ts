@@ -5,9 +5,10 @@ import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import { finished, type FinishedState, isFinished } from "../../domain/TaskState.ts"
 import type { Budget } from "../Admission.ts"
+import { maxTold } from "../Dependencies.ts"
 import { decideCancel, decideExpire, decideRerun, decideReschedule } from "../Driver.ts"
 import type { RescheduleAnswer } from "../Reschedule.ts"
-import { recordOf, type Row, stateCode } from "../TaskRow.ts"
+import { recordOf, type Row, stateCode, stateOf } from "../TaskRow.ts"
 import {
   type Expired,
   keyedForMs,
@@ -16,7 +17,8 @@ import {
   type Retention,
   type TaskStore
 } from "../TaskStore.ts"
-import { type Database, number, numbers } from "./Database.ts"
+import { type Database, lookups, number, numbers, texts } from "./Database.ts"
+import { type Dependencies, untied } from "./Dependencies.ts"
 import * as Lines from "./Lines.ts"
 import * as Passes from "./Passes.ts"
 import type { Tally } from "./Tally.ts"
@@ -26,22 +28,28 @@ import { columnsOfDecisions, type Decided, type Tasks } from "./Task.ts"
 export const make = (
   database: Database,
   tasks: Tasks,
+  dependencies: Dependencies,
   capacity: Budget,
   tally: Tally
 ): Pick<TaskStore["Service"], "expire" | "cancel" | "rerun" | "reschedule" | "remove" | "prune"> => {
   const { once, query, schema } = database
-  const remove = `WITH gone AS (
+  const lockToRemove = `SELECT id, state, seq::float8, ${schema}.is_awaited_1(seq) FROM (
+      SELECT id, state, seq FROM ${schema}.task WHERE id = ANY ($1) ORDER BY seq + 0 FOR UPDATE
+    ) t`
+  const remove = `WITH untied AS (
+      ${untied(schema, "$1::float8[]::bigint[]")}
+    ), gone AS (
       DELETE FROM ${schema}.task WHERE seq = ANY ($1::float8[]::bigint[]) RETURNING state, queue, type
     ), ${uncounted(schema)}
     SELECT count(*)::int FROM gone`
 
   return {
-    expire: expiring(database, tasks),
+    expire: expiring(database, tasks, dependencies),
 
     cancel: (ids) => tasks.change(once, "cancel", ids, "unknown", decideCancel),
 
     rerun: (ids) =>
-      tasks.change<RerunAnswer>(once, "rerun", ids, { _tag: "unknown" }, decideRerun).pipe(
+      rerunning(database, tasks, dependencies)(ids).pipe(
         // They are unfinished again, which the count of this process would not know for a second
         Effect.tap((answers) => Effect.sync(() => capacity.add(answers.filter(({ _tag }) => _tag === "rerun").length)))
       ),
@@ -59,14 +67,21 @@ export const make = (
       ids.length === 0 ? Effect.succeed([]) : once.transaction(
         "remove",
         Effect.gen(function*() {
-          const found = yield* tasks.lock("remove", ids)
+          const rows = yield* query<[id: string, state: number, seq: number, isAwaited: boolean]>(
+            "remove",
+            lockToRemove,
+            [texts(ids)]
+          )
+          const found = new Map(rows.map((row) => [row[0], row]))
           const gone: Array<number> = []
           const answers = ids.map((id) => {
             const task = found.get(id)
             if (task === undefined) return "unknown"
-            if (!isFinished(task.state)) return "unfinished"
+            const [, state, seq, isAwaited] = task
+            if (!isFinished(stateOf(state))) return "unfinished"
+            if (isAwaited) return "awaited"
             found.delete(id)
-            gone.push(task.seq)
+            gone.push(seq)
             return "removed"
           })
           if (gone.length > 0) yield* query("remove", remove, [numbers(gone)])
@@ -78,17 +93,50 @@ export const make = (
   }
 }
 
+/** Runs tasks again. Those that depend on others wait for such of them as have not ended. */
+const rerunning = ({ once, query, schema }: Database, tasks: Tasks, dependencies: Dependencies) => {
+  const reconnect = `SELECT * FROM ${schema}.reconnect_1($1::float8[]::bigint[])`
+  type Reconnected = [tasks: ReadonlyArray<number>, waits: ReadonlyArray<number>, dependencies: ReadonlyArray<number>]
+  return (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
+    ids.length === 0 ? Effect.succeed([]) : dependencies.write(
+      once,
+      "rerun",
+      Effect.gen(function*() {
+        const found = yield* tasks.lock("rerun", ids)
+        const dependent = [...found.values()].filter((task) =>
+          task.onFailure !== null && decideRerun(task, 0)[0]._tag === "rerun"
+        )
+        const waits = new Map<number, number>()
+        if (dependent.length > 0) {
+          const [row] = yield* query<Reconnected>("rerun", reconnect, [numbers(dependent.map(({ seq }) => seq))])
+          const [waiting, counts, loose] = row!
+          waiting.forEach((seq, index) => waits.set(seq, counts[index]!))
+          yield* dependencies.leave([], loose)
+        }
+        return yield* tasks.change<RerunAnswer>(
+          once,
+          "rerun",
+          ids,
+          { _tag: "unknown" },
+          (task, now) => decideRerun(task, now, waits.get(task.seq))
+        )
+      })
+    )
+}
+
 /** Ends waiting tasks that have expired. Those that another session has locked are left to the next time. */
-const expiring = ({ now, once, query, schema }: Database, tasks: Tasks) => {
+const expiring = (database: Database, tasks: Tasks, dependencies: Dependencies) => {
+  const { now, once, query, schema } = database
   const waiting = `FROM ${schema}.task WHERE expires_at IS NOT NULL AND state < 2 AND expires_at <= `
   const any = `SELECT EXISTS (SELECT ${waiting} ${schema}.now_ms())`
   const expired = `SELECT ${columnsOfDecisions} ${waiting} $1::bigint
-    ORDER BY expires_at LIMIT $2::int FOR UPDATE SKIP LOCKED`
+    ORDER BY expires_at LIMIT $2::int FOR NO KEY UPDATE SKIP LOCKED`
   return Effect.fnUntraced(function*(limit: number): Effect.fn.Return<ReadonlyArray<Expired>, StoreError> {
     // mostly there is none, which takes one round trip
     const [found] = limit <= 0 ? [[false]] : yield* query<[isAny: boolean]>("expire", any)
     if (!found![0]) return []
-    return yield* once.transaction(
+    return yield* dependencies.write(
+      once,
       "expire",
       Effect.gen(function*() {
         const at = yield* now("expire")
@@ -136,7 +184,7 @@ const pruning = (database: Database, tally: Tally) => {
   const stretch = (state: number, keyed: boolean, until: string, limit: string) => {
     const from = `(${state}::smallint, ${!keyed}`
     return `(SELECT seq, completed_at FROM ${schema}.task
-      WHERE state >= 3 AND (state, (key IS NULL), completed_at) >= ${from}, ${-Number.MAX_SAFE_INTEGER})
+      WHERE state >= 3 AND edges IS NULL AND on_failure IS NULL AND (state, (key IS NULL), completed_at) >= ${from}, ${-Number.MAX_SAFE_INTEGER})
         AND (state, (key IS NULL), completed_at) <= ${from}, ${until})
       ORDER BY state, (key IS NULL), completed_at LIMIT ${limit})`
   }
@@ -153,8 +201,10 @@ const pruning = (database: Database, tally: Tally) => {
     old AS (SELECT seq FROM (${candidates}) c ORDER BY completed_at, seq LIMIT ${limit}),
     gone AS (
       DELETE FROM ${schema}.task WHERE seq = ANY (ARRAY(
-        SELECT seq FROM ${schema}.task WHERE seq = ANY (ARRAY(SELECT seq FROM old)) AND state + 0 >= 3
-        FOR UPDATE SKIP LOCKED
+        SELECT seq FROM (
+          SELECT seq FROM ${schema}.task WHERE seq = ANY (ARRAY(SELECT seq FROM old)) AND state + 0 >= 3
+            AND edges IS NULL AND on_failure IS NULL FOR UPDATE SKIP LOCKED
+        ) t WHERE NOT ${schema}.is_awaited_1(seq)
       )) RETURNING state, queue, type
     ), ${uncounted(schema)}
     SELECT count(*)::int FROM gone`
@@ -171,6 +221,12 @@ const pruning = (database: Database, tally: Tally) => {
     )
   const excessKeyed = (state: FinishedState) =>
     removal(stretches([state], () => "(SELECT now FROM clock)", "$1::int"), "$1::int")
+  const connected = pruningConnected(database)
+  /** No fewer than the tasks of each state that have to stay because of those that wait. */
+  const awaited = `SELECT d.state::int, count(*)::float8 FROM (
+      SELECT DISTINCT e.dependency FROM ${schema}.task t JOIN ${schema}.edge e ON e.task = t.seq
+      WHERE t.state < 3 AND t.on_failure IS NOT NULL
+    ) e JOIN ${schema}.task d ON d.seq = e.dependency WHERE d.state >= 3 GROUP BY d.state`
   // the newest stays for ever: it holds the greatest number that a claim has had, see `Server`
   // an array is read once; a subquery of IN may be run once per row, its limit with it
   const forget = `DELETE FROM ${schema}.last_claim WHERE ctid = ANY (ARRAY(
@@ -194,21 +250,105 @@ const pruning = (database: Database, tally: Tally) => {
     yield* sweep
     if (limit <= 0) return 0
     let gone = yield* removed(aged, [number(limit), ...finished.map((state) => bounded(forMs[state]))])
-    const sizes = yield* tally.finished
+    for (const state of finished) gone += yield* connected(state, "old", limit - gone, forMs[state], forMs[state])
+    const sizes = { ...yield* tally.finished }
+    if (finished.some((state) => sizes[state] > max[state])) {
+      for (const [code, count] of yield* query<[state: number, count: number]>("prune", awaited)) {
+        sizes[stateOf(code) as FinishedState] -= count
+      }
+    }
     for (const state of finished) {
       let size = sizes[state]
-      const shrink = Effect.fnUntraced(function*(text: string, to: number) {
-        const amount = Math.min(size - to, limit - gone)
-        const count = amount <= 0 ? 0 : yield* removed(text, [number(amount)])
-        size -= count
-        gone += count
+      const shrink = Effect.fnUntraced(function*(text: string, name: string, keyedMs: number, to: number) {
+        const amount = () => Math.min(size - to, limit - gone)
+        const noted = (count: number) => {
+          size -= count
+          gone += count
+        }
+        if (amount() > 0) noted(yield* removed(text, [number(amount())]))
+        if (amount() > 0) noted(yield* connected(state, name, amount(), 0, keyedMs))
       })
-      yield* shrink(excess(state), max[state])
-      yield* shrink(excessKeyed(state), Math.max(max[state], maxKeyed))
+      yield* shrink(excess(state), "many", keyedForMs, max[state])
+      yield* shrink(excessKeyed(state), "keyed", 0, Math.max(max[state], maxKeyed))
     }
     return gone
   })
 }
+
+/** Connected tasks that one look for those that may go looks at. */
+const maxLooked = 1000
+
+/**
+ * Forgetting finished tasks that depend on others, or others on them. A part is looked at each time, the next ones after those of the last
+ * time: many may have to stay. One with very many edges loses them bit by bit.
+ */
+const pruningConnected = ({ query, schema }: Database) => {
+  const old = `SELECT seq::float8, completed_at::float8, key IS NOT NULL AND completed_at > c.now - $4::bigint
+    FROM ${schema}.task, (SELECT ${schema}.now_ms() AS now OFFSET 0) c
+    WHERE state >= 3 AND (edges IS NOT NULL OR on_failure IS NOT NULL)
+      AND (state, completed_at, seq) > ($1::smallint, $2::bigint, $3::bigint)
+      AND (state, completed_at) <= ($1::smallint, c.now - $5::bigint)
+    ORDER BY state, completed_at, seq LIMIT ${maxLooked}`
+  const remove = `SELECT ${schema}.forget_connected_1($1::float8[]::bigint[], $2::int)`
+  /** Behind which the next look begins, by what is looked for. */
+  const places = new Map<string, readonly [completedAt: number, seq: number]>()
+
+  return Effect.fnUntraced(function*(
+    state: FinishedState,
+    name: string,
+    limit: number,
+    forMs: number,
+    keyedForMs: number
+  ): Effect.fn.Return<number, StoreError> {
+    if (limit <= 0) return 0
+    const from = places.get(name + state) ?? [-Number.MAX_SAFE_INTEGER, 0]
+    const rows = yield* query<[seq: number, completedAt: number, isKept: boolean]>("prune", old, [
+      number(stateCode[state]),
+      number(from[0]),
+      number(from[1]),
+      bounded(keyedForMs),
+      bounded(forMs)
+    ])
+    const last = rows.at(-1)
+    if (last === undefined || rows.length < maxLooked) places.delete(name + state)
+    else places.set(name + state, [last[1], last[0]])
+    const found = rows.flatMap(([seq, , isKept]) => isKept ? [] : [seq])
+    if (found.length === 0) return 0
+    const [row] = yield* query<[gone: number]>("prune", remove, [numbers(found), number(limit)])
+    return row![0]
+  })
+}
+
+/** Removes the first so many of some finished tasks that none that has not ended depends on, and the edges from and to them. */
+export const forgetFunction = (schema: string): string =>
+  `CREATE OR REPLACE FUNCTION ${schema}.forget_connected_1(p_seqs bigint[], p_limit int) RETURNS int
+  LANGUAGE plpgsql ${lookups} AS $function$
+  DECLARE
+    v_seqs bigint[] := ARRAY(SELECT seq FROM (
+      SELECT seq FROM ${schema}.task WHERE seq = ANY (p_seqs) AND state + 0 >= 3 ORDER BY seq FOR UPDATE SKIP LOCKED
+    ) t WHERE NOT ${schema}.is_awaited_1(seq) LIMIT p_limit);
+    v_count int;
+    v_gone int;
+  BEGIN
+    FOR i IN 1 .. cardinality(v_seqs) LOOP
+      DELETE FROM ${schema}.edge WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM ${schema}.edge WHERE dependency = v_seqs[i] LIMIT ${maxTold} FOR UPDATE SKIP LOCKED
+      ));
+      GET DIAGNOSTICS v_count = ROW_COUNT;
+      DELETE FROM ${schema}.edge WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM ${schema}.edge WHERE task = v_seqs[i] LIMIT ${maxTold} - v_count FOR UPDATE SKIP LOCKED
+      ));
+      IF EXISTS (SELECT FROM ${schema}.edge WHERE dependency = v_seqs[i])
+        OR EXISTS (SELECT FROM ${schema}.edge WHERE task = v_seqs[i]) THEN
+        v_seqs[i] := NULL;
+      END IF;
+    END LOOP;
+    WITH gone AS (
+      DELETE FROM ${schema}.task WHERE seq = ANY (v_seqs) RETURNING state, queue, type
+    ), ${uncounted(schema)}
+    SELECT count(*) INTO v_gone FROM gone;
+    RETURN v_gone;
+  END $function$`
 
 /** For ever is as long as a clock can tell. */
 const bounded = (millis: number) => number(Math.min(Math.round(millis), Number.MAX_SAFE_INTEGER))

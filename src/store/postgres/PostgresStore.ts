@@ -24,6 +24,7 @@ import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import * as Connection from "./Connection.ts"
 import * as Database from "./Database.ts"
+import * as Dependencies from "./Dependencies.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
@@ -237,8 +238,10 @@ const make = Effect.fnUntraced(function*(
   yield* capacity.measureFor(0)
   const budget = options.maxBytes === undefined ? undefined : new Budget(options.maxBytes, tally.bytes, clock)
   if (budget !== undefined) yield* budget.measureFor(0)
-  const tasks = Task.make(database, headStartMs)
-  const enqueueOnce = Enqueue.make(database, tasks, capacity, headStartMs, budget)
+  const notifier = yield* Hints.make(client, name, route.isShared)
+  const dependencies = Dependencies.make(database, headStartMs, clock, notifier.publish(work))
+  const tasks = Task.make(database, headStartMs, dependencies)
+  const enqueueOnce = Enqueue.make(database, tasks, dependencies, capacity, headStartMs, budget)
   // the server may have become another one while the process ran: one whose sequences are behind
   const numbering = <A, E extends { readonly _tag: string }>(effect: Effect.Effect<A, E | StoreError>) =>
     Effect.catchIf(
@@ -253,8 +256,8 @@ const make = Effect.fnUntraced(function*(
     )
   const enqueueNow: typeof enqueueOnce = (groups) => numbering(enqueueOnce(groups))
   const notifier = yield* Hints.make(client, name, route.isShared)
-  const attempt = Attempt.make(database, tasks, maxCrashes, notifier.publish(work))
-  const operate = Operate.make(database, tasks, capacity, tally)
+  const attempt = Attempt.make(database, tasks, dependencies, maxCrashes, headStartMs, notifier.publish(work))
+  const operate = Operate.make(database, tasks, dependencies, capacity, tally)
   const read = Read.make(database)
 
   const enqueueing = {
@@ -275,9 +278,9 @@ const make = Effect.fnUntraced(function*(
   })
 
   const budgets = budget === undefined ? [capacity] : [capacity, budget]
-  const records = Records.make(database, { settle: attempt.settle, enqueue: enqueueOnce, budgets })
+  const records = Records.make(database, { settle: attempt.settle, enqueue: enqueueOnce, dependencies, budgets })
 
-  const claim = Claim.make(database, operate.expire)
+  const claim = Claim.make(database, operate.expire, dependencies)
   const { laneCounts, stranded } = Lanes.make(database)
   const store = TaskStore.of({
     ...attempt,
@@ -303,6 +306,9 @@ const make = Effect.fnUntraced(function*(
       ),
     claim,
     announcesRoom: true,
+    edges: dependencies.edges,
+    tell: dependencies.tell,
+    consequences: () => dependencies.aftermath.take(),
     inTransaction: database.inTransaction,
     afterCommit: client.afterCommit,
     stranded: (runnable, limit) => Effect.andThen(claim(promotion), stranded(runnable, limit)),

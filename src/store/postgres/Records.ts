@@ -10,6 +10,7 @@ import * as RecordDriver from "../RecordDriver.ts"
 import { absent, type RecordStore } from "../RecordStore.ts"
 import type { EnqueueAnswer, TaskStore } from "../TaskStore.ts"
 import { type Database, number, numbers, texts } from "./Database.ts"
+import type { Dependencies } from "./Dependencies.ts"
 
 /**
  * The number of a put or a take. It follows the clock as `RecordDriver.nextVersion` does, but by adding to a sequence: a
@@ -222,6 +223,7 @@ const operation = "write together"
 
 /** What is done to tasks in the same transaction, and what counts them. */
 interface TaskSteps extends Pick<TaskStore["Service"], "settle" | "enqueue"> {
+  readonly dependencies: Dependencies
   readonly budgets: ReadonlyArray<Budget>
 }
 
@@ -230,10 +232,11 @@ interface TaskSteps extends Pick<TaskStore["Service"], "settle" | "enqueue"> {
  * by itself; what is refused rolls back all of them.
  */
 const atomic = (
-  { query, schema, transaction }: Database,
+  database: Database,
   records: Rows,
-  { budgets, enqueue, settle }: TaskSteps
+  { budgets, dependencies, enqueue, settle }: TaskSteps
 ): RecordStore["Service"]["atomically"] => {
+  const { query, schema } = database
   const rewrite = `UPDATE ${schema}.record SET document = $3 WHERE kind = $1 AND id = $2`
 
   const write = Effect.fnUntraced(function*(parts: Atomically.Parts) {
@@ -264,7 +267,7 @@ const atomic = (
 
   return Atomically.make((parts) =>
     Effect.onError(
-      transaction(operation, write(parts)),
+      dependencies.write(database, operation, write(parts)),
       // what was counted may have been rolled back
       () => Effect.sync(() => budgets.forEach((budget) => budget.forget()))
     )

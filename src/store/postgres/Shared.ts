@@ -186,7 +186,7 @@ export const functions = (schema: string): ReadonlyArray<string> => [
       ) l, LATERAL (
         SELECT t.seq FROM ${schema}.task t
         WHERE t.state = 1 AND t.gate IS NULL AND t.type = l.type AND t.queue = l.queue AND t.shared_gate IS NOT NULL
-        ORDER BY t.rank, t.seq LIMIT ${maxMoved} FOR UPDATE SKIP LOCKED
+        ORDER BY t.rank, t.seq LIMIT ${maxMoved} FOR NO KEY UPDATE SKIP LOCKED
       ) h);
     END IF;
     IF v_refused IS NOT NULL THEN

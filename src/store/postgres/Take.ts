@@ -352,13 +352,13 @@ export const takeFunction = (schema: string): string => {
         ELSE
           IF v_behind THEN
             PERFORM FROM ${schema}.task t WHERE t.seq = v_seq AND t.state + 0 = 1 AND t.gate = v_line.gate
-              AND ${notExpired("t.", "p_now")} FOR UPDATE SKIP LOCKED;
+              AND ${notExpired("t.", "p_now")} FOR NO KEY UPDATE SKIP LOCKED;
             v_found := FOUND;
           ELSE
             SELECT t.rank, t.seq, t.priority, t.costs
                 INTO v_head_rank, v_head_seq, v_head_priority, v_head_costs FROM ${schema}.task t
               WHERE ${ofLine} AND (t.rank, t.seq) >= (v_line.rank, v_line.seq)
-              ORDER BY t.rank, t.seq LIMIT 1 FOR UPDATE SKIP LOCKED;
+              ORDER BY t.rank, t.seq LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
             v_found := FOUND;
             IF NOT v_found THEN v_fates[v_x] := ${unsure}; END IF;
             IF v_found AND (v_head_seq <> v_seq OR v_head_costs IS DISTINCT FROM v_costs) THEN

@@ -10,12 +10,16 @@ import { isFinished, type TaskState } from "../../domain/TaskState.ts"
 import type { Decision } from "../Driver.ts"
 import { columns as taskColumns, failureTextOf, historyTextOf, recordOf, type Row, stateCode } from "../TaskRow.ts"
 import { booleans, type Database, isOneOf, lookups, numbers, type Statements, texts } from "./Database.ts"
+import { type Dependencies, maxToldTogether } from "./Dependencies.ts"
+
+/** Of a task that waits for no others there is nothing. */
+const waits = "coalesce(waits_for, 0)"
 
 const wide = /\b(seq|max_retries|timeout_ms|\w+_at|claim|settled_claim|lease_until|start_within|start_by)\b/g
 
 /** The columns of a `Row`. Whole numbers come as doubles, which hold them exactly. */
 export const columns: string = taskColumns.replace(wide, "$1::float8").replace("requested", "requested::int")
-  .replace(" gate,", " coalesce(gate, shared_gate),")
+  .replace(" gate,", " coalesce(gate, shared_gate),").replace("waits_for", waits)
 
 /** The same without the payload, which no decision reads: a batch of large ones would not fit into memory. */
 export const columnsOfDecisions: string = columns.replace(" payload,", " ''::text,")
@@ -45,32 +49,51 @@ export interface Tasks {
 
 /**
  * Writes changes to locked tasks: every field that a Change may touch; the rank follows from the due time, and a lease ends with its attempt.
- * Claims take note of what has a gate, see `Lines`; and those that have expired are counted apart, see `Tally`.
+ * Claims take note of what has a gate, see `Lines`; and those that have expired are counted apart, see `Tally`. The third version answers
+ * the tasks whose ends are to be told. Instances of earlier versions know none that depend on others, so that what waits goes on to.
+ *
+ * The edges of one that is run again, and whose end was told, have greater numbers than what `complete_2` tells with an end.
  */
-const applyFunction = (schema: string): string => {
-  const changing = `UPDATE ${schema}.task t SET state = g.state, due_at = g.due_at, rank = g.rank,
+const applyFunction = (schema: string, version: 2 | 3): string => {
+  const isNew = version === 3
+  const again = `CASE WHEN t.told = t.edges AND t.state >= 3 AND g.state < 3 THEN ${maxToldTogether + 1} ELSE 0 END`
+  const changing = `UPDATE ${schema}.task t SET state = ${
+    isNew ? "g.state" : `CASE WHEN t.waits_for > 0 AND g.state = ${stateCode.pending} THEN t.state ELSE g.state END`
+  }, due_at = g.due_at, rank = g.rank,
         completed_at = g.completed_at, failures = g.failures, crashes = g.crashes, settled_claim = g.settled_claim,
         cancel_requested = g.cancel_requested, result = g.result, failure = g.failure, history = g.history,
-        expires_at = g.expires_at, start_by = g.start_by, lease_until = CASE WHEN g.state = 2 THEN t.lease_until END
+        expires_at = g.expires_at, start_by = g.start_by, lease_until = CASE WHEN g.state = 2 THEN t.lease_until END,
+        waits_for = ${isNew ? "nullif(g.waits_for, 0)" : "CASE WHEN g.state < 3 THEN t.waits_for END"},
+        edges = t.edges + ${again}, told = t.told + ${again}
       FROM unnest(p_seqs, p_states, p_due_at, p_ranks, p_completed_at, p_failures, p_crashes, p_settled_claims,
-        p_cancel_requested, p_results, p_failure_texts, p_histories, p_expires_at, p_start_by) AS g (seq, state, due_at,
+        p_cancel_requested, p_results, p_failure_texts, p_histories, p_expires_at, p_start_by${
+    isNew ? ", p_waits_for" : ""
+  }) AS g (seq, state, due_at,
         rank, completed_at, failures, crashes, settled_claim, cancel_requested, result, failure, history, expires_at,
-        start_by)
+        start_by${isNew ? ", waits_for" : ""})
       WHERE ${isOneOf("t.seq", "g.seq")}`
-  return `CREATE OR REPLACE FUNCTION ${schema}.apply_changes_2(
+  const untold = isNew
+    ? "SELECT array_agg(seq) FILTER (WHERE state >= 3 AND told < edges) INTO v_untold FROM changed"
+    : "SELECT count(*) INTO v_count FROM changed"
+  return `CREATE OR REPLACE FUNCTION ${schema}.apply_changes_${version}(
     p_seqs bigint[], p_states smallint[], p_due_at bigint[], p_ranks bigint[], p_completed_at bigint[],
     p_failures int[], p_crashes int[], p_settled_claims bigint[], p_cancel_requested bool[], p_results text[],
     p_failure_texts text[], p_histories text[], p_expires_at bigint[], p_start_by bigint[],
-    p_counts bigint[], p_gated bool
-  ) RETURNS void LANGUAGE plpgsql ${lookups} AS $function$
+    p_counts bigint[], p_gated bool${isNew ? ", p_waits_for int[]" : ""}
+  ) RETURNS ${isNew ? "float8[]" : "void"} LANGUAGE plpgsql ${lookups} AS $function$
+  DECLARE ${isNew ? "v_untold float8[]" : "v_count int"};
   BEGIN
     IF p_gated THEN
       WITH changed AS (
-        ${changing} RETURNING t.type, t.queue, t.gate
-      ) INSERT INTO ${schema}.line_news (type, queue, gate, changed)
-        SELECT DISTINCT type, queue, gate, true FROM changed WHERE gate IS NOT NULL;
+        ${changing} RETURNING t.*
+      ), announced AS (
+        INSERT INTO ${schema}.line_news (type, queue, gate, changed)
+        SELECT DISTINCT type, queue, gate, true FROM changed WHERE gate IS NOT NULL
+      ) ${untold};
     ELSE
-      ${changing};
+      WITH changed AS (
+        ${changing} RETURNING t.state, t.told, t.edges, t.seq
+      ) ${untold};
     END IF;
     INSERT INTO ${schema}.tally (unfinished, scheduled, completed, failed, cancelled, total_completed, total_failed,
         total_cancelled, total_retried, total_crashed)
@@ -79,6 +102,7 @@ const applyFunction = (schema: string): string => {
     IF cardinality(p_counts) > 10 THEN
       INSERT INTO ${schema}.tally_expired (stored, total) VALUES (p_counts[11], p_counts[12]);
     END IF;
+    ${isNew ? "RETURN v_untold;" : ""}
   END $function$`
 }
 
@@ -109,18 +133,19 @@ const keepsGate = (version: 2 | 3): string =>
 
 /** The functions that write tasks by their numbers. */
 export const functions = (schema: string): ReadonlyArray<string> => [
-  applyFunction(schema),
+  applyFunction(schema, 2),
+  applyFunction(schema, 3),
   reviseFunction(schema, 2),
   reviseFunction(schema, 3)
 ]
 
 /** Prepares the statements. */
-export const make = ({ now, query, schema }: Database, headStartMs: number): Tasks => {
-  const lock = `SELECT ${columnsOfDecisions} FROM ${schema}.task WHERE id = ANY ($1) ORDER BY seq + 0 FOR UPDATE`
-  const apply = `SELECT ${schema}.apply_changes_2($1::float8[]::bigint[], $2::float8[]::smallint[],
+export const make = ({ now, query, schema }: Database, headStartMs: number, dependencies: Dependencies): Tasks => {
+  const lock = `SELECT ${columnsOfDecisions} FROM ${schema}.task WHERE id = ANY ($1) ORDER BY seq + 0 FOR NO KEY UPDATE`
+  const apply = `SELECT ${schema}.apply_changes_3($1::float8[]::bigint[], $2::float8[]::smallint[],
     $3::float8[]::bigint[], $4::float8[]::bigint[], $5::float8[]::bigint[], $6::float8[]::int[], $7::float8[]::int[],
     $8::float8[]::bigint[], $9, $10, $11, $12, $13::float8[]::bigint[], $14::float8[]::bigint[],
-    $15::float8[]::bigint[], $16)`
+    $15::float8[]::bigint[], $16, $17::float8[]::int[])`
   const revise = `SELECT ${schema}.revise_tasks_3($1::float8[]::bigint[], $2, $3::float8[]::smallint[], $4, $5, $6,
     $7::float8[]::bigint[])`
   /** Writes what tasks are from now on. */
@@ -147,7 +172,7 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
     apply: (operation, decided) =>
       Effect.suspend(() => {
         if (decided.length === 0) return Effect.void
-        const written = query(operation, apply, [
+        const written = query<[untold: ReadonlyArray<number> | null]>(operation, apply, [
           numbers(decided.map(({ task }) => task.seq)),
           numbers(decided.map(({ change }) => stateCode[change.state])),
           numbers(decided.map(({ change }) => change.dueAt)),
@@ -165,12 +190,17 @@ export const make = ({ now, query, schema }: Database, headStartMs: number): Tas
           numbers(decided.map(({ change }) => change.expiresAt)),
           numbers(decided.map(({ change }) => change.startBy)),
           numbers([...countersOf(decided), ...decided.some(isExpired) ? expiredCountersOf(decided) : []]),
-          decided.some(isGated)
+          decided.some(isGated),
+          numbers(decided.map(({ change }) => change.waitsFor))
         ])
-        return Effect.asVoid(Effect.andThen(applyRevisions(operation, decided), written))
+        return Effect.andThen(
+          applyRevisions(operation, decided),
+          Effect.flatMap(written, ([row]) => dependencies.leave(row![0] ?? []))
+        )
       }),
-    change: ({ transaction }, operation, ids, unknown, decide) =>
-      ids.length === 0 ? Effect.succeed([]) : transaction(
+    change: (statements, operation, ids, unknown, decide) =>
+      ids.length === 0 ? Effect.succeed([]) : dependencies.write(
+        statements,
         operation,
         Effect.gen(function*() {
           const found = yield* tasks.lock(operation, ids)

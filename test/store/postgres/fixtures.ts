@@ -16,6 +16,7 @@ import { Wire } from "./Wire.ts"
 
 const tables = [
   "task",
+  "edge",
   "last_claim",
   "tally",
   "tally_expired",
