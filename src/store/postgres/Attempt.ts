@@ -17,7 +17,7 @@ import { columnsOfDecisions, type Tasks } from "./Task.ts"
 /** The ids that were completed unless all were, what of it is to be told, and what was told. */
 type Completed = [
   ids: ReadonlyArray<string> | null,
-  untold: ReadonlyArray<number> | null,
+  untold: ReadonlyArray<string> | null,
   ...told: Dependencies.Told | [told: null, released: null, dropped: null, more: null]
 ]
 
@@ -203,7 +203,7 @@ export const completeFunction = (schema: string): string =>
 export const completeAndTellFunction = (schema: string): string =>
   `CREATE OR REPLACE FUNCTION ${schema}.complete_2(
     p_ids text[], p_claims bigint[], p_results text[], p_alone bool, p_head_start float8,
-    OUT out_ids text[], OUT out_untold float8[],
+    OUT out_ids text[], OUT out_untold text[],
     OUT out_told int, OUT out_released bool, OUT out_dropped text[], OUT out_more bool
   ) LANGUAGE plpgsql
     ${lookups} AS $function$
@@ -241,7 +241,7 @@ export const completeAndTellFunction = (schema: string): string =>
         SELECT o.* INTO out_told, out_released, out_dropped, out_more FROM ${schema}.tell_1(coalesce(v_members, '{}'),
           coalesce(v_untold, '{}'), false, ${maxTold} + coalesce(cardinality(v_untold), 0), p_head_start) o;
       ELSE
-        out_untold := v_untold;
+        out_untold := v_untold::text[];
       END IF;
     END IF;
   END $function$`
@@ -280,7 +280,7 @@ const settling = (
         if (told[0] !== null) dependencies.note(told as Dependencies.Told)
         const done = ids === null ? undefined : new Set(ids)
         const left = done === undefined ? [] : settlements.filter(({ id }) => !done.has(id))
-        const leave = dependencies.leave(untold ?? [])
+        const leave = dependencies.leave((untold ?? []).map(Number))
         return Effect.as(ids === null ? leave : Effect.andThen(leave, onRoom), left)
       }
     )

@@ -311,7 +311,7 @@ export const functions = (schema: string): ReadonlyArray<string> => [
       FROM ${schema}.tell_1('{}', v_ended || p_ended, p_dependencies IS NULL, p_limit + cardinality(p_ended), p_head_start) o;
   END $function$`,
   `CREATE OR REPLACE FUNCTION ${schema}.reconnect_1(
-    p_tasks bigint[], OUT out_tasks float8[], OUT out_waits int[], OUT out_dependencies float8[]
+    p_tasks bigint[], OUT out_tasks text[], OUT out_waits text[], OUT out_dependencies text[]
   ) LANGUAGE plpgsql ${joins} AS $function$
   BEGIN
     WITH found AS MATERIALIZED (
@@ -324,8 +324,8 @@ export const functions = (schema: string): ReadonlyArray<string> => [
       RETURNING e.dependency
     ), counted AS (
       SELECT task, count(*) AS waits FROM found WHERE NOT coalesce(is_told AND is_over, false) GROUP BY task
-    ) SELECT coalesce(array_agg(task), '{}'), coalesce(array_agg(waits), '{}'),
-        (SELECT coalesce(array_agg(DISTINCT dependency), '{}') FROM loosened)
+    ) SELECT coalesce(array_agg(task::text), '{}'), coalesce(array_agg(waits::text), '{}'),
+        (SELECT coalesce(array_agg(DISTINCT dependency::text), '{}') FROM loosened)
       INTO out_tasks, out_waits, out_dependencies FROM counted;
   END $function$`,
   `CREATE OR REPLACE FUNCTION ${schema}.is_awaited_1(p_seq bigint) RETURNS bool LANGUAGE plpgsql ${lookups} AS $function$
@@ -418,20 +418,22 @@ export const make = (
   }
 
   type More = [...Told, dependency: number | null, task: number | null]
-  const tellMore = (statements: Pick<Statements, "query">, loose: ReadonlyArray<number> | undefined, ended: Iterable<number>) =>
-    Effect.map(
-      statements.query<More>("tell of ends", more, [
-        loose === undefined ? null : numbers(loose),
-        numbers([...ended]),
-        number(place[0]),
-        number(place[1]),
-        number(headStartMs)
-      ]),
-      ([row]) => row!
+  const tellMore = (loose: ReadonlyArray<number> | undefined, ended: Iterable<number>): Effect.Effect<More, StoreError> =>
+    Effect.suspend(() =>
+      Effect.map(
+        query<More>("tell of ends", more, [
+          loose === undefined ? null : numbers(loose),
+          numbers([...ended]),
+          number(place[0]),
+          number(place[1]),
+          number(headStartMs)
+        ]),
+        ([row]) => row!
+      )
     )
 
   /** A look at whatever there is. Answers also whether anything was done. */
-  const look = Effect.map(tellMore(database, undefined, []), (row) => {
+  const look = Effect.map(tellMore(undefined, []), (row) => {
     const [told, isReleased, dropped, isMore, dependency, task] = row
     place = dependency === null || task === null ? [0, 0] : [dependency, task]
     note([told, isReleased, dropped, isMore])
@@ -452,7 +454,7 @@ export const make = (
         (answer): Effect.Effect<readonly [answer: A, row: More | undefined], StoreError> =>
           left.isEmpty
             ? Effect.succeed([answer, undefined])
-            : Effect.map(tellMore(database, [...left.loose], left.ended), (row) => [answer, row])
+            : Effect.map(tellMore([...left.loose], left.ended), (row) => [answer, row])
       )
     })
 

@@ -179,9 +179,11 @@ export const make = (
     `SELECT ${columns} FROM ${schema}.task WHERE id = ANY ($1) AND NOT key_lost ORDER BY seq + 0 FOR NO KEY UPDATE`
   const lose = `SELECT ${schema}.lose_keys_1($1::float8[]::bigint[], $2)`
 
-  /** The numbers of the stored tasks that new ones may depend on, by id. They stay until the transaction ends. */
-  const heldOf = (all: Group): Effect.Effect<Held, StoreError> => {
+  /** The numbers of the stored tasks that new ones may come to depend on, by id. They stay until the transaction ends. */
+  const heldOf = (all: Group, rows: ReadonlyArray<KnownRow>): Effect.Effect<Held, StoreError> => {
     const ids = new Set(all.flatMap(({ after = [] }) => after))
+    // one that was the same as the owner of its key is that
+    for (const [, id, , key, , , isOwner] of rows) if (id !== null && key !== null && isOwner) ids.add(id)
     return ids.size === 0
       ? Effect.succeed(noneHeld)
       : Effect.map(query<[id: string, seq: number]>("enqueue", hold, [texts([...ids])]), (rows) => new Map(rows))
@@ -244,7 +246,7 @@ export const make = (
       texts(keyed.map(({ key }) => key))
     ])
     const owners = yield* lockedOwners(all, rows)
-    const held = yield* heldOf(all)
+    const held = all.some(isDependent) ? yield* heldOf(all, rows) : noneHeld
     const plan = new Plan(
       capacity.max,
       capacity.used,
@@ -252,8 +254,10 @@ export const make = (
       owners.length === 0 ? rows[0]![0] : yield* clock("enqueue")
     )
     for (const [, id, type, key, payload, hold, isOwner] of rows) {
-      if (id !== null) plan.addId(id)
-      if (id !== null && key !== null && isOwner) plan.addOwner({ type, key }, { id, payload, hold })
+      // removed since
+      if (id === null || held !== noneHeld && key !== null && isOwner && !held.has(id)) continue
+      plan.addId(id)
+      if (key !== null && isOwner) plan.addOwner({ type, key }, { id, payload, hold })
     }
     for (const owner of owners) plan.addStored(owner)
     for (const id of held.keys()) plan.addId(id)

@@ -96,7 +96,7 @@ export const make = (
 /** Runs tasks again. Those that depend on others wait for such of them as have not ended. */
 const rerunning = ({ once, query, schema }: Database, tasks: Tasks, dependencies: Dependencies) => {
   const reconnect = `SELECT * FROM ${schema}.reconnect_1($1::float8[]::bigint[])`
-  type Reconnected = [tasks: ReadonlyArray<number>, waits: ReadonlyArray<number>, dependencies: ReadonlyArray<number>]
+  type Reconnected = [tasks: ReadonlyArray<string>, waits: ReadonlyArray<string>, loose: ReadonlyArray<string>]
   return (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
     ids.length === 0 ? Effect.succeed([]) : dependencies.write(
       once,
@@ -110,8 +110,8 @@ const rerunning = ({ once, query, schema }: Database, tasks: Tasks, dependencies
         if (dependent.length > 0) {
           const [row] = yield* query<Reconnected>("rerun", reconnect, [numbers(dependent.map(({ seq }) => seq))])
           const [waiting, counts, loose] = row!
-          waiting.forEach((seq, index) => waits.set(seq, counts[index]!))
-          yield* dependencies.leave([], loose)
+          waiting.forEach((seq, index) => waits.set(Number(seq), Number(counts[index])))
+          yield* dependencies.leave([], loose.map(Number))
         }
         return yield* tasks.change<RerunAnswer>(
           once,

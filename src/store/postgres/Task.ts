@@ -73,15 +73,15 @@ const applyFunction = (schema: string, version: 2 | 3): string => {
         start_by${isNew ? ", waits_for" : ""})
       WHERE ${isOneOf("t.seq", "g.seq")}`
   const untold = isNew
-    ? "SELECT array_agg(seq) FILTER (WHERE state >= 3 AND told < edges) INTO v_untold FROM changed"
+    ? "SELECT array_agg(seq::text) FILTER (WHERE state >= 3 AND told < edges) INTO v_untold FROM changed"
     : "SELECT count(*) INTO v_count FROM changed"
   return `CREATE OR REPLACE FUNCTION ${schema}.apply_changes_${version}(
     p_seqs bigint[], p_states smallint[], p_due_at bigint[], p_ranks bigint[], p_completed_at bigint[],
     p_failures int[], p_crashes int[], p_settled_claims bigint[], p_cancel_requested bool[], p_results text[],
     p_failure_texts text[], p_histories text[], p_expires_at bigint[], p_start_by bigint[],
     p_counts bigint[], p_gated bool${isNew ? ", p_waits_for int[]" : ""}
-  ) RETURNS ${isNew ? "float8[]" : "void"} LANGUAGE plpgsql ${lookups} AS $function$
-  DECLARE ${isNew ? "v_untold float8[]" : "v_count int"};
+  ) RETURNS ${isNew ? "text[]" : "void"} LANGUAGE plpgsql ${lookups} AS $function$
+  DECLARE ${isNew ? "v_untold text[]" : "v_count int"};
   BEGIN
     IF p_gated THEN
       WITH changed AS (
@@ -172,7 +172,7 @@ export const make = ({ now, query, schema }: Database, headStartMs: number, depe
     apply: (operation, decided) =>
       Effect.suspend(() => {
         if (decided.length === 0) return Effect.void
-        const written = query<[untold: ReadonlyArray<number> | null]>(operation, apply, [
+        const written = query<[untold: ReadonlyArray<string> | null]>(operation, apply, [
           numbers(decided.map(({ task }) => task.seq)),
           numbers(decided.map(({ change }) => stateCode[change.state])),
           numbers(decided.map(({ change }) => change.dueAt)),
@@ -195,7 +195,7 @@ export const make = ({ now, query, schema }: Database, headStartMs: number, depe
         ])
         return Effect.andThen(
           applyRevisions(operation, decided),
-          Effect.flatMap(written, ([row]) => dependencies.leave(row![0] ?? []))
+          Effect.flatMap(written, ([row]) => dependencies.leave((row![0] ?? []).map(Number)))
         )
       }),
     change: (statements, operation, ids, unknown, decide) =>
