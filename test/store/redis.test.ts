@@ -12,7 +12,7 @@ import { connect } from "./redis/fixtures.ts"
 await withServer("Redis", RedisServer.find, async (server) => {
   const { advance, layer, prefix, redis } = await connect(server)
 
-  suite("The Redis store", { layer, advance, live: true, without: ["dependencies"] })
+  suite("The Redis store", { layer, advance, live: true })
   rateLimits(
     "The Redis store",
     Effect.map(prefix, (prefix) => ({

@@ -5,6 +5,7 @@ import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import type * as Settlement from "../../domain/Settlement.ts"
 import type { Coalesced } from "../Coalescer.ts"
+import type { Aftermath } from "../Dependencies.ts"
 import { decideRescue, decideSettle, type Decision } from "../Driver.ts"
 import {
   type ClaimRef,
@@ -15,17 +16,19 @@ import {
   type Rescued,
   type RescueRequest
 } from "../TaskStore.ts"
+import { type Telling, told } from "./Dependencies.ts"
 import { announce } from "./Hints.ts"
 import { lines } from "./Lines.ts"
 import { lanes } from "./Order.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 import type { Standing, Tasks } from "./Task.ts"
+import { ending } from "./Writes.ts"
 
 /** How often one rescue looks for leases at most. */
 const maxLooks = 10
 
 /** The operations of one deployment. */
-export const make = (runner: Runner, tasks: Tasks, maxCrashes: number) => ({
+export const make = (runner: Runner, tasks: Tasks, maxCrashes: number, aftermath: Aftermath) => ({
   extend: (
     refs: ReadonlyArray<ClaimRef>,
     leaseForMs: number
@@ -37,7 +40,7 @@ export const make = (runner: Runner, tasks: Tasks, maxCrashes: number) => ({
       runner("report", runReport, reports.flatMap(({ claim, id, progress }) => [id, String(claim), String(progress)]))
     ),
 
-  settle: settling(runner, tasks),
+  settle: settling(runner, tasks, aftermath),
 
   rescue: Effect.fnUntraced(function*(request: RescueRequest): Effect.fn.Return<RescueAnswer, StoreError> {
     const now = yield* runner("rescue", runClock, [])
@@ -63,7 +66,12 @@ export const make = (runner: Runner, tasks: Tasks, maxCrashes: number) => ({
 
 /** The ends of attempts. One script completes, which is how nearly all of them end; the others are read and decided. */
 const settling =
-  (runner: Runner, tasks: Tasks): Coalesced<Settlement.Settlement, Settlement.SettleAnswer> => (settlements) => {
+  (
+    runner: Runner,
+    tasks: Tasks,
+    aftermath: Aftermath
+  ): Coalesced<Settlement.Settlement, Settlement.SettleAnswer> =>
+  (settlements) => {
     const others = new Set(settlements.filter(({ _tag }) => _tag !== "Complete").map(({ id }) => id))
     const answers = settlements.map((): Settlement.SettleAnswer | undefined => undefined)
     const args: Array<string> = []
@@ -76,8 +84,8 @@ const settling =
       answers[place] = "applied"
     }
     const complete = args.length === 0 ? Effect.succeed([]) : runner("settle", runComplete, args)
-    return Effect.flatMap(complete, (refused) => {
-      for (const index of refused) answers[completed[index - 1]!] = undefined
+    return Effect.flatMap(complete, (answer) => {
+      for (const index of told(aftermath, answer)) answers[completed[index - 1]!] = undefined
       const left = [...settlements.keys()].filter((place) => answers[place] === undefined)
       const ids = left.map((place) => settlements[place]!.id)
       return left.length === 0 ? Effect.succeed(answers as Array<Settlement.SettleAnswer>) : Effect.map(
@@ -140,13 +148,13 @@ return 0
  * `Settlement.settle` for Complete, fenced.
  *
  * - Arguments: id, claim number and result of each attempt.
- * - Answers: the places, from 1, of those that do not run.
+ * - Answers: the places, from 1, of those that do not run, and what has come of the others.
  *
  * The first write is one that Redis allows when its memory is full, and a script that has written may go on: a full Redis
  * finishes what it has begun.
  */
-const runComplete = script<ReadonlyArray<number>>(`${prelude}${lanes}${lines}${held}${announce}
-local now, left, refs, ended, states, results, done = int(clock()), {}, {}, {}, {}, {}, {}
+const runComplete = script<Telling<number>>(`${prelude}${lanes}${lines}${held}${announce}${ending}
+local now, left, refs, states, results, done = int(clock()), {}, {}, {}, {}, {}
 local finished, lists, passes, ids, rests = { ["0"] = {}, ["1"] = {} }, {}, {}, held(1, 3)
 local find, sub, byte, start = string.find, string.sub, string.byte, nil
 for index, rest in ipairs(rests) do
@@ -193,7 +201,17 @@ for lane, list in pairs(lists) do each("ZADD", root .. ":list:C:" .. lane, list)
 if passes[1] then runs().leave(passes) end
 if madeRuns then madeRuns.conclude() end
 if madeLines then madeLines.conclude() end
-if call("EXISTS", root .. ":failure") == 1 then each("HDEL", root .. ":failure", ended) end
+if call("EXISTS", root .. ":failure", root .. ":edges") > 0 then
+  each("HDEL", root .. ":failure", ended)
+  local edges = hmget(root .. ":edges", ended)
+  for _, edge in ipairs(edges) do
+    if edge then
+      connected().tell(edges)
+      left[#left + 1] = connected().conclude()
+      break
+    end
+  end
+end
 count("unfinished", -#refs)
 count("completed", #refs)
 announce(ended)

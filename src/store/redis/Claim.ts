@@ -19,8 +19,13 @@ import { claimedTaskOf, type Tasks } from "./Task.ts"
 type Answer = readonly [now: number, nextDueAt: string, firstClaim: string | number, ...tasks: ReadonlyArray<string>]
 
 /** The claim of one deployment. What has expired is decided about like all ends, so a claim that meets it is made again. */
-export const make = (runner: Runner, tasks: Tasks, headStartMs: number): TaskStore["Service"]["claim"] =>
-  afterExpiring(
+export const make = (
+  runner: Runner,
+  tasks: Tasks,
+  headStartMs: number,
+  tell: TaskStore["Service"]["tell"]
+): TaskStore["Service"]["claim"] => {
+  const claim = afterExpiring(
     (request) =>
       Effect.map(
         Effect.suspend(() => runner("claim", run, argumentsOf(request, headStartMs))),
@@ -28,6 +33,16 @@ export const make = (runner: Runner, tasks: Tasks, headStartMs: number): TaskSto
       ),
     expiring(runner, tasks)
   )
+  return (request) =>
+    Effect.flatMap(claim(request), (answer) =>
+      answer.nextDueAt !== telling
+        ? Effect.succeed(answer)
+        // what was claimed is to be answered in any case
+        : Effect.as(Effect.ignore(tell), { ...answer, nextDueAt: answer.now }))
+}
+
+/** What stands in the place of the next time where ends are to be told. */
+const telling = -1
 
 /** What stands in the place of the first claim number where none is given because tasks have expired. */
 const expiredFirst = -2
@@ -153,11 +168,12 @@ if due and tonumber(due) <= now then
 end
 due = due and tonumber(due) or false
 
--- whether a queue or a type is paused, something waits until a time for its gate to open, or tasks expire
+-- whether a queue or a type is paused, something waits until a time for its gate to open, tasks expire, ends are to be told
 -- or what waits together has to be given to its lines
 local untils, expiring, spread, isAnyExpired = root .. ":until", root .. ":expiring", root .. ":spread", false
+local telling = root .. ":telling"
 local isAnyClosed = call("EXISTS", root .. ":record:${PausedQueues.kind}", root .. ":record:${pausedTypeKind}", untils,
-  expiring, spread) > 0
+  expiring, spread, telling) > 0
 if isAnyClosed then
   local first = tonumber(call("ZRANGE", untils, 0, 0, "WITHSCORES")[2])
   if first and first <= now then
@@ -168,6 +184,7 @@ if isAnyClosed then
   if first and not (due and due <= first) then due = first end
   first = tonumber(call("ZRANGE", expiring, 0, 0, "WITHSCORES")[2])
   isAnyExpired = first ~= nil and first <= now
+  if call("EXISTS", telling) == 1 then due = ${telling} end
 end
 
 local answer = { now, due and int(due) or "", 0 }

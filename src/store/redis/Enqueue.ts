@@ -5,12 +5,15 @@
  * what is known: each group is decided, and the new tasks of those that are accepted go into the script once more.
  */
 import { Effect, Semaphore } from "effect"
+import { cycleOf, isDependent } from "../../domain/Dependencies.ts"
 import { StoreError } from "../../domain/Errors.ts"
 import type { NewTask, TaskRecord } from "../../domain/TaskRecord.ts"
 import { type Budget, offeredBytes, Plan, writtenBytes } from "../Admission.ts"
 import type { Coalesced } from "../Coalescer.ts"
+import type { Aftermath } from "../Dependencies.ts"
 import type { Owner } from "../Draft.ts"
 import type { EnqueueAnswer } from "../TaskStore.ts"
+import { dependentsOf, type Telling, told } from "./Dependencies.ts"
 import * as Failure from "./Failure.ts"
 import { lines } from "./Lines.ts"
 import * as Merge from "./Merge.ts"
@@ -44,13 +47,17 @@ export const make = (
   runner: Runner,
   capacity: number,
   headStartMs: number,
-  budget: Budget | undefined
+  budget: Budget | undefined,
+  aftermath: Aftermath
 ): Coalesced<Group, EnqueueAnswer> => {
   /** Stores all tasks that are new, or answers what is known: always when it only looks. */
   const send = (tasks: Group, looks: boolean): Effect.Effect<Answer, StoreError> =>
     Effect.flatMap(
       Failure.packing("enqueue", () => packed(argumentsOf(tasks, capacity, headStartMs, looks ? "look" : "new"))),
-      (args) => runner("enqueue", run, args)
+      (args) =>
+        tasks.some(isDependent)
+          ? Effect.map(runner("enqueue", runConnected, args), (answer) => told(aftermath, answer) as unknown as Answer)
+          : runner("enqueue", run, args)
     )
 
   /** The answers once these tasks were stored, but for those that were known. */
@@ -75,15 +82,18 @@ export const make = (
     first: Answer
   ): Effect.fn.Return<ReadonlyArray<EnqueueAnswer>, StoreError> {
     let known: Array<Owned> = []
+    const missing = new Set<string>()
     let [sent, answer] = [tasks, first]
     for (let round = 0; round < maxRounds; round++) {
       known.push(...knownOf(sent, answer))
+      for (const id of missingOf(answer)) missing.add(id)
       const held = [...new Set(known.flatMap(({ isHeld, owner }) => isHeld ? [owner.id] : []))]
       const { met, now } = held.length === 0
         ? { met: noneMet, now: Number(answer[0]) }
         : yield* Merge.read(runner, "enqueue", held)
       const plan = planOf(known, capacity, Number(answer[1]), budget, now)
       for (const { task } of met.values()) plan.addStored(task)
+      addDependencies(plan, tasks, missing)
       const decided = groups.map((group) => plan.decide(group))
       const { fresh, losers, revised } = plan
       if (fresh.length === 0 && revised.length === 0) return stored(decided, [], [answer[0], "stored"])
@@ -104,9 +114,10 @@ export const make = (
         }),
         (args) => runner("enqueue", runMerge, args)
       )
-      if (written !== "") {
+      const [at] = told(aftermath, written)
+      if (at !== undefined) {
         budget?.add(writtenBytes({ fresh: [], revised }))
-        return stored(decided, fresh, [Number(written), "stored"])
+        return stored(decided, fresh, [Number(at), "stored"])
       }
       // all is looked at again
       known = []
@@ -123,7 +134,7 @@ export const make = (
     const tasks = groups.length === 1 ? groups[0]! : groups.flat()
     const offered = budget === undefined ? 0 : offeredBytes(tasks)
     const sent = Effect.flatMap(
-      Effect.suspend(() => send(tasks, budget?.fits(offered) === false)),
+      Effect.suspend(() => send(tasks, budget?.fits(offered) === false || mustLook(groups))),
       (answer) =>
         answer[1] === "stored"
           ? Effect.succeed(stored(groups.map(allNew), tasks, answer))
@@ -133,6 +144,16 @@ export const make = (
     )
     return budget === undefined ? sent : Effect.andThen(budget.measureFor(offered), sent)
   }
+}
+
+/** Whether tasks depend on others so that they cannot simply be stored: in a circle, or on those of a later group. */
+const mustLook = (groups: ReadonlyArray<Group>): boolean => {
+  if (!groups.some((group) => group.some(isDependent))) return false
+  const later = new Set(groups.flatMap((group) => group.map(({ id }) => id)))
+  return groups.some((group) => {
+    for (const { id } of group) later.delete(id)
+    return cycleOf(group) !== undefined || group.some(({ after = [] }) => after.some((id) => later.has(id)))
+  })
 }
 
 const allNew = (group: Group): EnqueueAnswer => ({
@@ -165,13 +186,25 @@ export interface Owned {
   readonly isHeld: boolean
 }
 
+/** Adds the tasks that others depend on and that are stored: all but the missing ones, as far as they are not sent with them. */
+export const addDependencies = (plan: Plan, sent: Group, missing: ReadonlySet<string>): void => {
+  if (!sent.some(isDependent)) return
+  const own = new Set(sent.map(({ id }) => id))
+  for (const { after = [] } of sent) for (const id of after) if (!own.has(id) && !missing.has(id)) plan.addId(id)
+}
+
+/** The ids of tasks that others depend on and that are not stored, by an answer. */
+export const missingOf = ([, , ...known]: Answer): ReadonlyArray<string> =>
+  rowsOf(known, 3).flatMap(([place, id]) => Number(place) === 0 ? [String(id)] : [])
+
 /** What an answer says about tasks that were sent. */
 export const knownOf = (sent: Group, [, , ...known]: Answer): ReadonlyArray<Owned> =>
-  rowsOf(known, 3).map(([place, id, payload]) => {
+  rowsOf(known, 3).flatMap(([place, id, payload]) => {
+    if (Number(place) === 0) return []
     const task = sent[Number(place) - 1]!
     const isHeld = payload === "\t"
     const owner = { id: String(id), payload: payload === "" || isHeld ? task.payload : String(payload) }
-    return { task, owner: isHeld ? { ...owner, hold: "" } : owner, isHeld }
+    return [{ task, owner: isHeld ? { ...owner, hold: "" } : owner, isHeld }]
   })
 
 /** Any number of texts as arguments: as they are, or many in one, as JSON. */
@@ -184,7 +217,7 @@ export const packed = (texts: ReadonlyArray<string>, max: number = maxArguments)
     )
   ]
 
-/** Neighbours that differ in nothing but id, limits and payload are one run. */
+/** Neighbours that differ in nothing but id, limits, payload and what they depend on are one run. */
 export const argumentsOf = (
   tasks: Group,
   capacity: number,
@@ -214,7 +247,7 @@ export const argumentsOf = (
   }
   if (size > 0) args[sizeAt] = String(size)
   const isRepeated = ids.size < tasks.length || new Set(keys).size < keys.length
-  args[2] = isRepeated || mode === "look" ? "1" : mode === "new" ? "0" : "2"
+  args[2] = `${isRepeated || mode === "look" ? "1" : mode === "new" ? "0" : "2"}${dependentsOf(tasks)}`
   return args
 }
 
@@ -223,7 +256,7 @@ const markOf = (task: NewTask, free: ReadonlySet<string>): string =>
 
 const alike = (a: NewTask, b: NewTask): boolean =>
   a.type === b.type && a.queue === b.queue && a.gate === b.gate && a.priority === b.priority && a.runAt === b.runAt &&
-  a.delayMs === b.delayMs && a.expiresInMs === b.expiresInMs && a.startWithinMs === b.startWithinMs
+  isDependent(a) === isDependent(b) && a.delayMs === b.delayMs && a.expiresInMs === b.expiresInMs && a.startWithinMs === b.startWithinMs
 
 const dueOf = ({ delayMs, expiresInMs, runAt, startWithinMs }: NewTask): string => {
   const due = runAt === null ? `+${Math.max(0, delayMs)}` : `=${runAt}`
@@ -234,14 +267,15 @@ const dueOf = ({ delayMs, expiresInMs, runAt, startWithinMs }: NewTask): string 
 /**
  * Stores those of the tasks that are new, or nothing.
  *
- * - Arguments: head start, capacity, 1 to store nothing in any case or 2 to store nothing if any is known, then the tasks in runs. A run is neighbours of one line,
+ * - Arguments: head start, capacity, 1 to store nothing in any case or 2 to store nothing if any is known, followed by the tasks that
+ *   depend on others, if there are any: then nothing is stored if any task is known, or one of these is not. Then the tasks in runs. A run is neighbours of one line,
  *   priority and time: their number, `["queue","type"]` or that with the gate as a third text, priority, when they are due (`+delay` or `=time`, in ms, and after semicolons for how long they are of use and within which time they should start), the
  *   `["type","key"]` of a single keyed task or nothing, after `u` where it is unique in another way and `t` where it takes the key from the task that has it, and for each task its id and the rest of its text. Where there are too
  *   many: `packed`, then the same texts in JSON arrays.
  * - Answers: the clock, and `stored` if all that are not known were stored, else how many tasks are unfinished. Then for each
  *   known one its place, from 1, the id of the task that has its id or its key, and the payload of the latter if this is
  *   another text: the two may still say the same. A tab stands for the payload where one of the two has a window. Then nothing is stored, and where these payloads are too much for an answer, it
- *   does not have them all.
+ *   does not have them all. Place 0 is that of the id of a task that others depend on and that is not stored.
  *
  * All is written at the end with a handful of commands, for a command costs as much as storing a task. The first write is
  * one that Redis refuses when its memory is full, so a refusal leaves no trace.
@@ -255,6 +289,11 @@ if argv[1] == "packed" then
   end
 end
 local headStart, capacity, now = tonumber(argv[1]), tonumber(argv[2]), clock()
+local mode, dependents, connecting = string.sub(argv[3], 1, 1), nil, {}
+if #argv[3] > 1 then
+  dependents = {}
+  for _, one in ipairs(cjson.decode(string.sub(argv[3], 2))) do dependents[one[1]] = { policy = one[2], after = one[3] } end
+end
 
 -- runs by where they begin; of keyed tasks also their places and keys
 local ids, runs, at, n, keyed, fields, gates, isMet = {}, {}, 4, 0, {}, {}, {}, {}
@@ -304,9 +343,26 @@ for index, owner in ipairs(hmget(root .. ":key", fields)) do
   end
 end
 
+if dependents then
+  local isMet, others = {}, {}
+  for _, id in ipairs(ids) do isMet[id] = true end
+  for place = 1, n do
+    for _, id in ipairs(dependents[place] and dependents[place].after or {}) do
+      if not isMet[id] then others[#others + 1], isMet[id] = id, true end
+    end
+  end
+  for index, state in ipairs(hmget(root .. ":state", others)) do
+    if not state and call("HEXISTS", root .. ":task", others[index]) == 0 then
+      local at = #answer
+      answer[at + 1], answer[at + 2], answer[at + 3] = 0, others[index], ""
+    end
+  end
+  if answer[3] ~= nil and mode == "0" then mode = "2" end
+end
+
 local tally = call("HMGET", root .. ":tally", "seq", "created", "unfinished", "eras")
 local seq, created, unfinished = tonumber(tally[1] or 0), tonumber(tally[2] or 0), tonumber(tally[3] or 0)
-if argv[3] == "1" or (argv[3] == "2" and fresh < n) or size > 0 or (fresh > 0 and unfinished + fresh > capacity) then answer[2] = unfinished end
+if mode == "1" or (mode == "2" and answer[3] ~= nil) or size > 0 or (fresh > 0 and unfinished + fresh > capacity) then answer[2] = unfinished end
 if fresh == 0 or answer[2] ~= "stored" then return answer end
 
 -- the tasks to store move to the front of the arguments, each id and its text: a table of their own would cost more
@@ -363,7 +419,7 @@ for _, at in ipairs(runs) do
   end
   local head = ";" .. (field == "" and "0" or "1") .. ";0;" .. priority .. ";1;0;0;0;" .. int(due) .. times .. "\\n" ..
     line .. "\\n" .. int(now) .. ";"
-  local refs, r = {}, 0
+  local refs, r, waiting = {}, 0, dependents and dependents[n + 1]
   for place = at + 5, at + 3 + 2 * size, 2 do
     n = n + 1
     if not known[n] then
@@ -372,6 +428,9 @@ for _, at in ipairs(runs) do
       argv[t + 1], argv[t + 2] = id, number .. head .. argv[place + 1]
       t, r = t + 2, r + 1
       refs[r] = number .. id
+      if waiting then
+        connecting[#connecting + 1], dependents[n].id = dependents[n], id
+      end
       if field ~= "" then owners[#owners + 1], owners[#owners + 2] = field, id end
     end
   end
@@ -385,7 +444,9 @@ for _, at in ipairs(runs) do
   if expires then
     for _, ref in ipairs(refs) do add(root .. ":expiring", expires, ref) end
   end
-  if due > now then
+  if waiting then
+    for _, ref in ipairs(refs) do add(root .. ":list:S:" .. lane, "0", ref) end
+  elseif due > now then
     for _, ref in ipairs(refs) do
       add(root .. ":scheduled", int(due), string.sub(ref, 1, 12) .. priority .. (within and ";" .. within or "") .. line .. "\\n" .. string.sub(ref, 13))
       add(root .. ":list:S:" .. lane, "0", ref)
@@ -429,6 +490,7 @@ if withGates[1] then
   for _, line in ipairs(withGates) do lines.arrive(line, arrivals[line].rank, arrivals[line].seq) end
   lines.conclude()
 end
+if dependents then connected().connect(connecting) end
 return answer
 `
 
@@ -437,9 +499,9 @@ const noneMet: ReadonlyMap<string, Merge.Met> = new Map()
 /**
  * - Arguments: head start, how many texts of guards follow, how many of changed owners, then both, then those of {@link storing} or
  *   nothing.
- * - Answers: the clock when all was written, or nothing where an owner or a new task is not as it was.
+ * - Answers: the clock when all was written and what has come of it, or nothing where an owner or a new task is not as it was.
  */
-const runMerge = script<string>(`${prelude}${writes}${Merge.merging}${admitted}${entered}${limits}${sharing}
+const runMerge = script<Telling<string>>(`${prelude}${writes}${Merge.merging}${admitted}${entered}${limits}${sharing}
 local function enqueue(ARGV)
 ${storing}
 end
@@ -455,17 +517,28 @@ headStart = ARGV[1]
 local changesAt = 4 + ARGV[2]
 local groupAt = changesAt + ARGV[3]
 local guards, changes, group = part(4, changesAt - 1), part(changesAt, groupAt - 1), part(groupAt, #ARGV)
-if not areOwners(guards) then return "" end
+if not areOwners(guards) then return {} end
 local tasks = {}
 for at = 1, #changes, ${changedSize} do
   tasks[at] = asRead(changes, at)
-  if not tasks[at] then return "" end
+  if not tasks[at] then return {} end
 end
-if group[1] and enqueue(group)[2] ~= "stored" then return "" end
+if group[1] and enqueue(group)[2] ~= "stored" then return {} end
 for at = 1, #changes, ${changedSize} do change(changes, at, tasks[at]) end
 supersede(guards)
-conclude()
-return int(now)
+return { int(now), conclude() }
 `)
 
 const run = script<Answer>(`${prelude}${lanes}${block}${lines}${admitted}${entered}${limits}${sharing}${storing}`)
+
+/** The same for tasks of which some depend on others. */
+const runConnected = script<Telling<number | string>>(
+  `${prelude}${writes}${admitted}${entered}${limits}${sharing}
+local function enqueue(ARGV)
+${storing}
+end
+local answer = enqueue(ARGV)
+answer[#answer + 1] = conclude()
+return answer
+`
+)

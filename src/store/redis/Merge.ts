@@ -19,7 +19,7 @@ export interface Met extends Pick<Changed, "state" | "lease" | "about"> {
 }
 
 /** Texts of one owner. */
-const metSize = 7
+const metSize = 8
 
 /** Reads owners by id; one that is not stored any more is left out. */
 export const read = Effect.fnUntraced(function*(
@@ -36,7 +36,7 @@ export const read = Effect.fnUntraced(function*(
     ])
     for (const row of rowsOf(texts, metSize)) {
       const task = recordOf([...row, null, null])
-      met.set(task.id, { task, state: row[1]!, lease: row[2]!, about: aboutOf(row[6]!) })
+      met.set(task.id, { task, state: row[1]!, lease: row[2]!, about: aboutOf(row[7]!) })
     }
     now = Number(at)
     start += Number(amount)
@@ -49,7 +49,7 @@ const maxAtOnce = 1024
 
 /**
  * - Arguments: how many bytes of failures, histories and tasks, then ids.
- * - Answers: the clock, about how many ids this is: the first ones that fit, one at least. Then six texts of where each task stands,
+ * - Answers: the clock, about how many ids this is: the first ones that fit, one at least. Then seven texts of where each task stands,
  *   and its task.
  */
 const runMet = script<readonly [now: string, amount: number, ...texts: Shown]>(`${prelude}${lanes}${standing}

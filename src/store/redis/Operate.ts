@@ -4,6 +4,7 @@
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import { finished } from "../../domain/TaskState.ts"
+import { maxTold } from "../Dependencies.ts"
 import { decideCancel, decideExpire, decideRerun, decideReschedule, type Decision } from "../Driver.ts"
 import type { RescheduleAnswer, RescheduleRequest } from "../Reschedule.ts"
 import {
@@ -23,15 +24,20 @@ import { limits } from "./Passes.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 import { freeing } from "./Server.ts"
 import { type Changed, letters, type Tasks } from "./Task.ts"
-import { standing } from "./Writes.ts"
+import { ending, standing } from "./Writes.ts"
 
 /** How often tasks may have changed after they were read. */
 const maxRepeats = 10
+
+/** Looks at tasks that depend on others, to find out which of these may be removed, in one step of pruning. */
+const maxLooks = 10_000
 
 /** The operations of one deployment. */
 export const make = (runner: Runner, tasks: Tasks) => {
   /** Where the look through the buckets goes on. */
   let bucketCursor = "0"
+  /** How many of the oldest of each set of finished tasks have to stay, as the last look has found: the next goes on behind them. */
+  let kept = ""
   return {
     expire: expiring(runner, tasks),
 
@@ -39,7 +45,8 @@ export const make = (runner: Runner, tasks: Tasks) => {
       tasks.change("cancel", ids, "unknown", decideCancel),
 
     rerun: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
-      tasks.change("rerun", ids, { _tag: "unknown" }, decideRerun),
+      // the script that writes it says for how many others a task waits
+      tasks.change<RerunAnswer>("rerun", ids, { _tag: "unknown" }, (task, now) => decideRerun(task, now)),
 
     reschedule: Effect.fnUntraced(function*(
       requests: ReadonlyArray<RescheduleRequest>
@@ -77,11 +84,13 @@ export const make = (runner: Runner, tasks: Tasks) => {
           runner("prune", runPrune, [
             ...[limit, keyedForMs, lastClaimForMs, maxKeyed].map(String),
             bucketCursor,
+            kept,
             ...finished.flatMap((state) => [letters[state], String(forMs[state]), String(max[state])])
           ])
         ),
-        ([removed, cursor]) => {
+        ([removed, cursor, places]) => {
           bucketCursor = cursor
+          kept = places
           return Number(removed)
         }
       )
@@ -112,6 +121,19 @@ return ids
 
 /** Removes finished tasks of one set, given as its members, from everywhere. */
 const drop = `${stored}${left}
+local isAnyConnected = call("EXISTS", root .. ":edges", root .. ":depends") > 0
+
+-- takes the edges that lead to these tasks away, at most so many each; answers the tasks that have none, which may then be removed
+local function detach(refs, limit)
+  if not isAnyConnected then return refs end
+  local ids, free = {}, {}
+  for index, ref in ipairs(refs) do ids[index] = string.sub(ref, 13) end
+  for index, text in ipairs(hmget(root .. ":depends", ids)) do
+    if not text or connected().disconnect(ids[index], text, limit) then free[#free + 1] = refs[index] end
+  end
+  return free
+end
+
 local function drop(set, refs)
   local ids, lists, amounts, passes, holders = {}, {}, {}, {}, {}
   for index, ref in ipairs(refs) do
@@ -156,6 +178,15 @@ local function drop(set, refs)
   for _, name in ipairs({ ":task", ":state", ":result", ":failure", ":history", ":progress" }) do
     each("HDEL", root .. name, ids)
   end
+  if isAnyConnected then
+    for index, edge in ipairs(hmget(root .. ":edges", ids)) do
+      if edge then
+        call("HDEL", root .. ":edges", ids[index])
+        call("UNLINK", root .. ":edges:" .. ids[index])
+        call("ZREM", root .. ":telling", ids[index])
+      end
+    end
+  end
 end
 `
 
@@ -165,7 +196,7 @@ end
  * - Arguments: ids.
  * - Answers: one for each.
  */
-const runRemove = script<ReadonlyArray<RemoveAnswer>>(`${prelude}${freeing}${lanes}${lines}${standing}${drop}
+const runRemove = script<ReadonlyArray<RemoveAnswer>>(`${prelude}${freeing}${lanes}${lines}${standing}${ending}${drop}
 local answers = {}
 for index, id in ipairs(ARGV) do
   local e = load(id)
@@ -174,8 +205,13 @@ for index, id in ipairs(ARGV) do
   elseif e.letter == "W" or e.letter == "R" then
     answers[index] = "unfinished"
   else
-    drop(e.letter .. e.keyed, { e.seq .. id })
-    answers[index] = "removed"
+    local edge, refs = isAnyConnected and call("HGET", root .. ":edges", id), { e.seq .. id }
+    if edge and connected().isAwaited(id, edge, math.huge) then
+      answers[index] = "awaited"
+    else
+      drop(e.letter .. e.keyed, detach(refs, math.huge))
+      answers[index] = "removed"
+    end
   end
 end
 return answers
@@ -186,12 +222,12 @@ return answers
  * claims of instances that were silent for long.
  *
  * - Arguments: how many at most, the age at which keyed tasks may be removed by number, that at which claims are forgotten, the
- *   number of tasks of each state to keep whatever keys they have, where the look through the buckets goes on. Then of each state its
- *   letter, the age at which tasks go, and how many to keep; ages in ms.
- * - Answers: how many tasks were removed, and where that look goes on the next time.
+ *   number of tasks of each state to keep whatever keys they have, where the look through the buckets goes on, and the one for tasks that
+ *   others depend on. Then of each state its letter, the age at which tasks go, and how many to keep; ages in ms.
+ * - Answers: how many tasks were removed, and where those looks go on the next time.
  */
-const runPrune = script<readonly [removed: number, bucketCursor: string]>(
-  `${prelude}${freeing}${lanes}${lines}${limits}${drop}${adopt}${adoptLines}
+const runPrune = script<readonly [removed: number, bucketCursor: string, kept: string]>(
+  `${prelude}${freeing}${lanes}${lines}${limits}${ending}${drop}${adopt}${adoptLines}
 -- an older version that still runs writes lanes in its own way
 adopt()
 if call("EXISTS", root .. ":held", root .. ":place") > 0 then adoptLines() end
@@ -206,44 +242,78 @@ for _, instance in ipairs(call("ZRANGEBYSCORE", root .. ":claimed", "-inf", int(
   call("ZREM", root .. ":claimed", instance)
 end
 
--- removes the oldest of a state that finished by then, those without a key and those with one
-local function forget(letter, amount, until_, untilKeyed)
-  amount = math.min(amount, limit - removed)
-  if amount <= 0 then return end
-  local found, bySet = {}, {}
-  for set, last in pairs({ [letter .. "0"] = until_, [letter .. "1"] = untilKeyed }) do
-    local members = call("ZRANGEBYSCORE", root .. ":finished:" .. set, "-inf", int(last), "WITHSCORES", "LIMIT", 0,
-      int(amount))
-    for index = 1, #members, 2 do
-      local ref, at = members[index], tonumber(members[index + 1])
-      found[#found + 1] = { set = set, ref = ref, at = at, seq = tonumber(string.sub(ref, 1, 12)) }
+-- tasks that one that has not ended depends on stay where they are. How many of a set are before the place where a look begins, by what
+-- is looked for, and how many looks are left
+local kept, looks = ARGV[6] ~= "" and cjson.decode(ARGV[6]) or {}, ${maxLooks}
+
+-- the tasks among these that may be removed; the others are kept
+local function removable(place, refs)
+  if not isAnyConnected then return refs end
+  local ids, free = {}, {}
+  for index, ref in ipairs(refs) do ids[index] = string.sub(ref, 13) end
+  for index, edge in ipairs(hmget(root .. ":edges", ids)) do
+    local isAwaited, looked = false, 0
+    if edge then isAwaited, looked = connected().isAwaited(ids[index], edge, math.min(looks, ${maxTold})) end
+    looks = looks - looked
+    if not isAwaited then free[#free + 1] = refs[index] else kept[place] = (kept[place] or 0) + 1 end
+  end
+  local left = detach(free, ${maxTold})
+  kept[place] = (kept[place] or 0) + #free - #left
+  return left
+end
+
+-- removes the oldest of a state that finished by then, those without a key and those with one: of so many at most
+local function forget(letter, purpose, amount, until_, untilKeyed)
+  local places, isMore = { [letter .. "0"] = letter .. "0" .. purpose, [letter .. "1"] = letter .. "1" .. purpose }, amount > 0
+  local function behind() return (kept[places[letter .. "0"]] or 0) + (kept[places[letter .. "1"]] or 0) end
+  amount = amount - behind()
+  while isMore do
+    local asked = math.min(amount, limit - removed)
+    if asked <= 0 then break end
+    local found, bySet = {}, {}
+    for set, last in pairs({ [letter .. "0"] = until_, [letter .. "1"] = untilKeyed }) do
+      local first = kept[places[set]] or 0
+      local members = call("ZRANGE", root .. ":finished:" .. set, first, first + asked - 1, "WITHSCORES")
+      for index = 1, #members, 2 do
+        local ref, at = members[index], tonumber(members[index + 1])
+        if at > last then break end
+        found[#found + 1] = { set = set, ref = ref, at = at, seq = tonumber(string.sub(ref, 1, 12)) }
+      end
     end
+    table.sort(found, function(a, b) return a.at < b.at or (a.at == b.at and a.seq < b.seq) end)
+    for index = 1, math.min(#found, asked) do
+      local set = found[index].set
+      bySet[set] = bySet[set] or {}
+      table.insert(bySet[set], found[index].ref)
+    end
+    for set, refs in pairs(bySet) do
+      local free = removable(places[set], refs)
+      if free[1] then drop(set, free) end
+      removed = removed + #free
+    end
+    amount, isMore = amount - math.min(#found, asked), #found >= asked
+    if looks <= 0 then return end
   end
-  table.sort(found, function(a, b) return a.at < b.at or (a.at == b.at and a.seq < b.seq) end)
-  amount = math.min(#found, amount)
-  for index = 1, amount do
-    local set = found[index].set
-    bySet[set] = bySet[set] or {}
-    table.insert(bySet[set], found[index].ref)
+  -- once all were looked at it begins from the start
+  if removed < limit then
+    for _, place in pairs(places) do kept[place] = nil end
   end
-  for set, refs in pairs(bySet) do drop(set, refs) end
-  removed = removed + amount
 end
 
 local function sizeOf(letter)
   return call("ZCARD", root .. ":finished:" .. letter .. "0") + call("ZCARD", root .. ":finished:" .. letter .. "1")
 end
 
-for at = 6, #ARGV, 3 do
+for at = 7, #ARGV, 3 do
   local last = now - ARGV[at + 1]
-  forget(ARGV[at], limit, last, last)
+  forget(ARGV[at], "old", math.huge, last, last)
 end
-for at = 6, #ARGV, 3 do
+for at = 7, #ARGV, 3 do
   local letter, max = ARGV[at], tonumber(ARGV[at + 2])
   -- a keyed task keeps answering repeated requests for a while
-  forget(letter, sizeOf(letter) - max, now, now - ARGV[2])
-  forget(letter, sizeOf(letter) - math.max(max, tonumber(ARGV[4])), now, now)
+  forget(letter, "many", sizeOf(letter) - max, now, now - ARGV[2])
+  forget(letter, "keyed", sizeOf(letter) - math.max(max, tonumber(ARGV[4])), now, now)
 end
-return { removed, bucketCursor }
+return { removed, bucketCursor, next(kept) and cjson.encode(kept) or "" }
 `
 )

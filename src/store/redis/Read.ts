@@ -93,7 +93,7 @@ const outcomeOf = (id: string, row: ReadonlyArray<string | null>): Outcome | und
   return letter === "" ? null : { id, state: stateNames[letter!]!, result: result!, failure: failureOf(failure) }
 }
 
-/** A task in nine texts: where it stands, and its task, progress and result. */
+/** A task in ten texts: where it stands, and its task, progress and result. */
 const show = `${standing}
 local function show(answers, id)
   if not stand(answers, id) then return end
@@ -108,7 +108,7 @@ end
  * One task.
  *
  * - Arguments: its id.
- * - Answers: the nine texts of the task, or nothing.
+ * - Answers: the ten texts of the task, or nothing.
  */
 const runGet = script<Shown>(`${prelude}${lanes}${show}
 local answers = {}
@@ -161,7 +161,7 @@ return answers
  * - Arguments: the sequence number below which it begins or nothing, how many, how many bytes, the states wanted as letters (`S`
  *   scheduled, `P` pending, `R`, `C`, `F`, `X`), a JSON array of the types wanted or nothing for all, and of the queues; their
  *   names are JSON texts.
- * - Answers: the sequence number below which there may be more, or nothing, then the nine texts of each task.
+ * - Answers: the sequence number below which there may be more, or nothing, then the ten texts of each task.
  *
  * Each state and lane has a list by sequence number. Of many lanes, eras say which have tasks in a stretch of numbers: a
  * page opens the lists of those that it meets, and ends early where it meets too many. Running tasks have no list: they are
@@ -365,7 +365,7 @@ const runCounts = script<
     ...totals: ReadonlyArray<number>
   ]
 >(`${prelude}
-local answers = { call("ZCARD", root .. ":scheduled"), call("ZCARD", root .. ":running") }
+local answers = { call("ZCARD", root .. ":scheduled") + call("HLEN", root .. ":waits"), call("ZCARD", root .. ":running") }
 for _, letter in ipairs({ "C", "F", "X", "E" }) do
   answers[#answers + 1] = call("ZCARD", root .. ":finished:" .. letter .. "0") +
     call("ZCARD", root .. ":finished:" .. letter .. "1")

@@ -6,13 +6,16 @@ import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { NewTask, TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
+import { cycleOf } from "../../domain/Dependencies.ts"
 import { type Budget, offeredBytes } from "../Admission.ts"
 import * as Atomically from "../Atomically.ts"
+import type { Aftermath } from "../Dependencies.ts"
 import { decideSettle, type Decision } from "../Driver.ts"
 import { limitKind, pausedKeyKind } from "../Gates.ts"
 import * as RecordDriver from "../RecordDriver.ts"
 import { absent, type RecordStore, type StoredRecord } from "../RecordStore.ts"
 import type { Accepted } from "../TaskStore.ts"
+import { type Outcome, type Telling, told } from "./Dependencies.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Failure from "./Failure.ts"
 import { lines } from "./Lines.ts"
@@ -139,6 +142,7 @@ interface TaskSteps {
   readonly capacity: number
   readonly headStartMs: number
   readonly budget: Budget | undefined
+  readonly aftermath: Aftermath
 }
 
 /** The records of one deployment. */
@@ -196,7 +200,7 @@ const operation = "write together"
 
 /** What the script found, after which it has written all or nothing. */
 type Answer =
-  | readonly [found: "written", version: string, now: number]
+  | readonly [found: "written", version: string, now: number, outcome?: Outcome]
   | readonly [found: "repeated", note: string]
   | readonly [found: "changed", index: number, version: string]
   | readonly [found: "lost", index: number]
@@ -212,7 +216,7 @@ const lost: ReadonlyArray<string> = Array.from({ length: changedSize }, () => ""
  */
 const atomic = (
   runner: Runner,
-  { budget, capacity, headStartMs, tasks }: TaskSteps
+  { aftermath, budget, capacity, headStartMs, tasks }: TaskSteps
 ): RecordStore["Service"]["atomically"] => {
   /** What the ends of attempts make of their tasks; nothing where an attempt does not hold its task. */
   const decideEnds = Effect.fnUntraced(
@@ -253,15 +257,21 @@ const atomic = (
         const head = [headStartMs, changes.length, ended.length, guards.length].map(String)
         const before = [...head, ...changes, ...ended, ...guards]
         if (fresh.length === 0) return before
-        const mode = budget === undefined || budget.fits(offeredBytes(fresh)) ? "allNew" : "look"
+        const fits = budget === undefined || budget.fits(offeredBytes(fresh))
+        const mode = fits && cycleOf(fresh) === undefined ? "allNew" : "look"
         const group = Enqueue.argumentsOf(fresh, capacity + ending, headStartMs, mode, losers)
         return [...before, ...Enqueue.packed(group, maxArguments - before.length)]
       }),
-      (args) => runner(operation, runTogether, args)
+      (args) =>
+        Effect.map(runner(operation, runTogether, args), (answer) => {
+          if (answer[0] === "written") told<string | number>(aftermath, answer as Telling<string | number>)
+          return answer
+        })
     )
 
   return Atomically.make(Effect.fnUntraced(function*(parts) {
     let known: Array<Enqueue.Owned> = []
+    const missing = new Set<string>()
     const all: Group = {
       ...nothing,
       accepted: parts.tasks.map(({ id }) => ({ id, duplicate: false })),
@@ -297,12 +307,14 @@ const atomic = (
         }
         case "known": {
           known.push(...Enqueue.knownOf(group.fresh, answer[1]))
+          for (const id of Enqueue.missingOf(answer[1])) missing.add(id)
           const held = [...new Set(known.flatMap(({ isHeld, owner }) => isHeld ? [owner.id] : []))]
           const { met, now } = held.length === 0
             ? { met: new Map<string, Merge.Met>(), now: Number(answer[1][0]) }
             : yield* Merge.read(runner, operation, held)
           const plan = Enqueue.planOf(known, capacity, Number(answer[1][1]) - ending, budget, now)
           for (const { task } of met.values()) plan.addStored(task)
+          Enqueue.addDependencies(plan, parts.tasks, missing)
           for (const end of ends) {
             const task = met.get(end?.task.id ?? "")?.task
             if (end !== undefined && task !== undefined) plan.addRevised({ task, change: end.change })
@@ -376,7 +388,6 @@ end
 version = put(changes, now)
 for at = 1, #ends, ${changedSize} do change(ends, at, tasks[at]) end
 supersede(guards)
-conclude()
-return { "written", version, now }
+return { "written", version, now, conclude() }
 `
 )

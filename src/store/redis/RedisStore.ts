@@ -12,6 +12,7 @@ import * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
 import { Budget } from "../Admission.ts"
 import * as Coalescer from "../Coalescer.ts"
+import { Aftermath } from "../Dependencies.ts"
 import {
   demandSettings,
   type ServerServices,
@@ -28,6 +29,7 @@ import { Refusals } from "../WriteHealth.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import * as Connection from "./Connection.ts"
+import * as Dependencies from "./Dependencies.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
@@ -145,8 +147,9 @@ const make = Effect.fnUntraced(function*(
   const patient = Runner.make(redis, keys, Math.max(answerWithinMsOf(options), Duration.toMillis(defaultAnswerWithin)))
   yield* Server.agree(patient, `The Redis store ${root}`, headStartMs, options.readOnly)
 
-  const tasks = Task.make(runner, headStartMs)
-  const attempt = Attempt.make(runner, tasks, maxCrashes)
+  const aftermath = new Aftermath()
+  const tasks = Task.make(runner, headStartMs, aftermath)
+  const attempt = Attempt.make(runner, tasks, maxCrashes, aftermath)
   const operate = Operate.make(runner, tasks)
   const { memory, ...queries } = Read.make(runner, capacity)
   const lanes = Lanes.make(runner)
@@ -155,9 +158,9 @@ const make = Effect.fnUntraced(function*(
     : new Budget(options.maxBytes, memory, clock)
   if (budget !== undefined) yield* budget.measureFor(0)
   const hints = yield* Hints.make(redis, `${root}:hints`)
-  const enqueue = Enqueue.make(runner, capacity, headStartMs, budget)
-
-  const claim = Claim.make(runner, tasks, headStartMs)
+  const enqueue = Enqueue.make(runner, capacity, headStartMs, budget, aftermath)
+  const dependencies = Dependencies.make(runner, aftermath)
+  const claim = Claim.make(runner, tasks, headStartMs, dependencies.tell)
 
   const taskStore = TaskStore.of({
     ...withoutTransactions,
@@ -165,6 +168,7 @@ const make = Effect.fnUntraced(function*(
     ...operate,
     ...queries,
     ...Passes.make(runner),
+    ...dependencies,
     enqueue: yield* Coalescer.inParts({
       // The claim of an idle instance follows on the same connection, so it finds what is on its way
       run: (groups) => Effect.andThen(Effect.sync(hints.wake), enqueue(groups)),
@@ -184,7 +188,7 @@ const make = Effect.fnUntraced(function*(
   return Context.make(TaskStore, taskStore).pipe(
     Context.add(Notifier, hints),
     Context.add(InstanceStore, Instances.make(runner)),
-    Context.add(RecordStore, Records.make(runner, { tasks, capacity, headStartMs, budget })),
+    Context.add(RecordStore, Records.make(runner, { tasks, capacity, headStartMs, budget, aftermath })),
     Context.add(EventLog, Events.make(runner)),
     Context.add(RateLimiter.RateLimiterStore, yield* rateLimits(root))
   )

@@ -30,6 +30,7 @@
  */
 import { Effect } from "effect"
 import * as Bounds from "../../domain/Bounds.ts"
+import type { OnFailure } from "../../domain/Dependencies.ts"
 import { StoreError } from "../../domain/Errors.ts"
 import type * as Settlement from "../../domain/Settlement.ts"
 import { typeOf } from "../../domain/StoredType.ts"
@@ -42,7 +43,9 @@ import {
 } from "../../domain/TaskRecord.ts"
 import type { TaskState } from "../../domain/TaskState.ts"
 import { holdOf, superseded } from "../../domain/Uniqueness.ts"
+import type { Aftermath } from "../Dependencies.ts"
 import type { Decision } from "../Driver.ts"
+import { type Telling, told } from "./Dependencies.ts"
 import * as Failure from "./Failure.ts"
 import { lanes, lineOf, namesOf } from "./Order.ts"
 import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
@@ -59,14 +62,14 @@ const maxAtOnce = 1024
 const maxRepeats = 10
 
 /** The changes of one deployment. */
-export const make = (runner: Runner, headStartMs: number) => {
+export const make = (runner: Runner, headStartMs: number, aftermath: Aftermath) => {
   const write = (
     operation: string,
     changed: ReadonlyArray<Changed>
   ): Effect.Effect<ReadonlyArray<string>, StoreError> =>
     changed.length === 0 ? Effect.succeed([]) : Effect.flatMap(
       Failure.packing(operation, () => [String(headStartMs), ...changed.flatMap(argumentsOf)]),
-      (args) => runner(operation, runWrite, args)
+      (args) => Effect.map(runner(operation, runWrite, args), (answer) => told(aftermath, answer))
     )
   return {
     /** Writes those of the changes whose tasks are as they were read; answers the ids of the others. */
@@ -155,7 +158,7 @@ export const argumentsOf = ({ about, change, counts, lease, state, task }: Chang
   task.id,
   state,
   lease,
-  letters[change.state],
+  change.waitsFor > 0 ? "A" : letters[change.state],
   stateAfter(task, state, change),
   counts ?? "",
   change.result === task.result ? "" : `=${change.result}`,
@@ -254,26 +257,28 @@ const textOfTimes = (
     : `${dueAt}+${expiresAt}`
 
 /**
- * Where a task stands in six texts: id, state, lease, whether it is scheduled, failure, history. The state of one that was
+ * Where a task stands in seven texts: id, state, lease, whether it is scheduled, failure, history, and of one that depends on others what
+ * becomes of it when these fail and for how many it waits. The state of one that was
  * never claimed and has not finished is that which it would have after a claim with the number 0.
  */
 type Stood = ReadonlyArray<string | null>
 
 /** How many texts {@link Stood} has. */
-const stoodSize = 6
+const stoodSize = 7
 
 /** What decisions are made about. Those that store a result have none before, so it is not read. */
 export type Standing =
   & Settlement.Current
   & Pick<TaskRecord, "id" | "seq" | "queue" | "type" | "gate" | "priority" | "leaseUntil" | "hold">
 
-const standingOf = ([id, text, lease, isScheduled, failure, history]: Stood): Standing => {
+const standingOf = ([id, text, lease, isScheduled, failure, history, depends]: Stood): Standing => {
   const [numbers, lane, instance, mark] = text!.split("\n")
   const letter = numbers![0]!
   const fields = numbers!.slice(1).split(";")
   const [claim, completed, seq, , cancel, priority, claims, settled, failures, crashes, due, started] = fields
   const [queue, type, gate = null] = namesOf(lane!)
   const counts = { claim: Number(claim), claims: Number(claims) }
+  const waitsFor = typeof depends === "string" ? Number(depends.slice(1)) : 0
   return {
     ...counts,
     id: id!,
@@ -284,7 +289,7 @@ const standingOf = ([id, text, lease, isScheduled, failure, history]: Stood): St
     priority: Number(priority),
     // how it holds its key is read with its payload, unless it has lost it
     hold: mark === undefined ? null : superseded,
-    state: letter === "W" ? isScheduled === "1" ? "scheduled" : "pending" : stateNames[letter]!,
+    state: letter === "W" ? isScheduled === "1" || waitsFor > 0 ? "scheduled" : "pending" : stateNames[letter]!,
     ...timesOf(due!),
     startedAt: numberOrNull(started),
     completedAt: numberOrNull(completed),
@@ -296,9 +301,13 @@ const standingOf = ([id, text, lease, isScheduled, failure, history]: Stood): St
     cancelRequested: cancel === "1",
     result: null,
     failure: failureOf(failure),
-    history: historyOf(history?.split("\n").map((line) => JSON.parse(line)) ?? [], counts)
+    history: historyOf(history?.split("\n").map((line) => JSON.parse(line)) ?? [], counts),
+    onFailure: typeof depends === "string" ? policies[depends[0]!]! : null,
+    waitsFor
   }
 }
+
+const policies: Readonly<Record<string, OnFailure>> = { f: "fail", c: "cancel", r: "run" }
 
 /** A state after a change. */
 const stateAfter = (task: Standing, state: string, change: Settlement.Change): string => {
@@ -314,13 +323,13 @@ const stateAfter = (task: Standing, state: string, change: Settlement.Change): s
   return `${letters[change.state].replace(/[SP]/, "W")}${fields.join(";")}${state.slice(end)}`
 }
 
-/** A task in nine texts: those of {@link Stood}, then task, progress, result. */
+/** A task in ten texts: those of {@link Stood}, then task, progress, result. */
 export type Shown = ReadonlyArray<string | null>
 
 /** How many texts a task is shown in. */
-export const shownSize = 9
+export const shownSize = 10
 
-/** The record of a task, from its nine texts. */
+/** The record of a task, from its ten texts. */
 export const recordOf = (texts: Shown): TaskRecord => {
   const standing = standingOf(texts)
   const [text, reported, result] = texts.slice(stoodSize)
@@ -367,7 +376,7 @@ const numberOrNull = (text: string | null | undefined): number | null =>
  * Reads what decisions need. Payloads and results are not read: a batch of large ones would not fit into memory.
  *
  * - Arguments: how many bytes of failures and histories, then ids.
- * - Answers: the clock, about how many ids this is: the first ones that fit, one at least. Then six texts of each task.
+ * - Answers: the clock, about how many ids this is: the first ones that fit, one at least. Then seven texts of each task.
  */
 const runRead = script<readonly [now: string, amount: number, ...texts: Stood]>(`${prelude}${lanes}${standing}
 local answers, left = { int(clock()), 0 }, tonumber(ARGV[1])
@@ -381,15 +390,15 @@ return answers
 
 /**
  * - Arguments: head start, then the tasks.
- * - Answers: the ids of those that are not as they were read, of which nothing was written.
+ * - Answers: the ids of those that are not as they were read, of which nothing was written, and what has come of the others.
  */
-const runWrite = script<ReadonlyArray<string>>(`${prelude}${freeing}${writes}
+const runWrite = script<Telling<string>>(`${prelude}${freeing}${writes}
 local lost = {}
 headStart = ARGV[1]
 for at = 2, #ARGV, ${changedSize} do
   local e = asRead(ARGV, at)
   if e then change(ARGV, at, e) else lost[#lost + 1] = ARGV[at] end
 end
-conclude()
+lost[#lost + 1] = conclude()
 return lost
 `)

@@ -1,4 +1,5 @@
 /** What scripts know of where a task stands, and how they write what was decided about it: see `Task`. */
+import { connectedAfter, ends } from "./Connected.ts"
 import { announce } from "./Hints.ts"
 import { lines } from "./Lines.ts"
 import { block, lanes } from "./Order.ts"
@@ -42,22 +43,65 @@ local function appointment(e, id)
   return e.seq .. e.priority .. (e.within and ";" .. e.within or "") .. e.line .. "\\n" .. id
 end
 
+-- for how many others a task waits that has not begun, if it does
+local hasWaits
+local function waitsOf(id)
+  if hasWaits == nil then hasWaits = call("EXISTS", root .. ":waits") == 1 end
+  return hasWaits and call("HGET", root .. ":waits", id)
+end
+
 local function leaseOf(e, id) return e.letter == "R" and call("ZSCORE", root .. ":running", e.seq .. id) or "" end
 
--- adds six texts, and answers how long they may be; nothing for an unknown id
+-- adds seven texts, and answers how long they may be; nothing for an unknown id
+local hasDepends
 local function stand(answers, id)
   local text = textOf(id)
   if not text then return nil end
-  local e, at, scheduled, failure, history = parse(text), #answers, "", false, false
+  local e, at, scheduled, failure, history, depends = parse(text), #answers, "", false, false, false
   if e.letter == "W" and call("ZSCORE", root .. ":scheduled", appointment(e, id)) then scheduled = "1" end
-  if e.claim ~= "0" then
+  if e.claim ~= "0" or e.letter == "F" or e.letter == "X" then
     failure, history = call("HGET", root .. ":failure", id), call("HGET", root .. ":history", id)
   end
+  if hasDepends == nil then hasDepends = call("EXISTS", root .. ":depends") == 1 end
+  depends = hasDepends and call("HGET", root .. ":depends", id)
+  if depends then depends = string.sub(depends, 1, 1) .. (e.letter == "W" and waitsOf(id) or "0") end
   answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4] = id, text, leaseOf(e, id), scheduled
-  answers[at + 5], answers[at + 6] = failure, history
+  answers[at + 5], answers[at + 6], answers[at + 7] = failure, history, depends
   return #(failure or "") + #(history or "")
 end
 `
+
+/** How tasks are filed under their states. To come after {@link standing} and `ends`. */
+const filing = `
+local totals, amounts = { C = "completed", F = "failed", X = "cancelled", E = "expired" }, {}
+local function add(name, amount) amounts[name] = (amounts[name] or 0) + amount end
+
+local function rankOf(e)
+  local stored = isOrdered(e.line, e.lane) and string.match(e.started, ";(%d+)$")
+  return int((stored or e.due) - e.priority * headStart + (stored and 0 or shiftOf(e.within, headStart)))
+end
+
+-- files a task under its new state: A where it waits for others
+local function join(e, id, letter)
+  local ref = e.seq .. id
+  call("ZADD", root .. ":list:" .. (letter == "A" and "S" or letter) .. ":" .. e.lane, 0, ref)
+  if e.expires and not totals[letter] then call("ZADD", root .. ":expiring", e.expires, ref) end
+  if letter == "S" then
+    call("ZADD", root .. ":scheduled", e.due, appointment(e, id))
+  elseif letter == "P" then
+    call("ZADD", root .. ":lane:" .. e.line, rankOf(e), ref)
+    if e.line == e.lane then arrive(e.lane, rankOf(e), e.seq) else gated().arrive(e.line, rankOf(e), e.seq, true) end
+  elseif letter ~= "A" then
+    call("ZADD", root .. ":finished:" .. letter .. e.keyed, e.completed, ref)
+    add("unfinished", -1)
+    add(totals[letter], 1)
+    ended[#ended + 1], endedAs[id] = id, letter
+  end
+end
+`
+
+/** What a script needs in which tasks end and nothing else is made of them. */
+export const ending = `${ends}${connectedAfter(`local headStart\n${standing}${filing}`)}`
 
 /**
  * Writes tasks that are as they were read, with the moves between the sorted sets that their states are. A task is given as ten
@@ -66,17 +110,9 @@ end
  * nothing, or seven lines of a task that is revised: limits and key as they were read, priority, line, costs, hold, and `=` and the
  * payload where that is another one.
  */
-export const writes = `${lanes}${block}${lines}${standing}${announce}
-local headStart, ended, totals = nil, {}, { C = "completed", F = "failed", X = "cancelled", E = "expired" }
-
-local amounts = {}
-local function add(name, amount) amounts[name] = (amounts[name] or 0) + amount end
-
-local function rankOf(e)
-  local stored = isOrdered(e.line, e.lane) and string.match(e.started, ";(%d+)$")
-  return int((stored or e.due) - e.priority * headStart + (stored and 0 or shiftOf(e.within, headStart)))
-end
-
+export const writes = `${lanes}${block}${lines}${standing}${announce}${ends}
+local headStart
+${filing}${connectedAfter("")}
 -- takes a task out of those that wait together, if it is one of them
 local function quitShared(e, ref)
   local name = sharedOf(e.lane)
@@ -103,6 +139,9 @@ local function quit(e, id)
     call("ZREM", root .. ":finished:" .. e.letter .. e.keyed, ref)
     call("ZREM", root .. ":list:" .. e.letter .. ":" .. e.lane, ref)
     add("unfinished", 1)
+  elseif waitsOf(id) then
+    call("HDEL", root .. ":waits", id)
+    call("ZREM", root .. ":list:S:" .. e.lane, ref)
   elseif call("ZREM", root .. ":scheduled", appointment(e, id)) == 1 then
     call("ZREM", root .. ":list:S:" .. e.lane, ref)
   elseif e.line == e.lane or not quitShared(e, ref) then
@@ -112,24 +151,6 @@ local function quit(e, id)
       extract(e.line, rankOf(e), e.seq)
     end
     if e.line == e.lane then depart(e.lane) else gated().depart(e.line) end
-  end
-end
-
--- files it under its new state
-local function join(e, id, letter)
-  local ref = e.seq .. id
-  call("ZADD", root .. ":list:" .. letter .. ":" .. e.lane, 0, ref)
-  if e.expires and not totals[letter] then call("ZADD", root .. ":expiring", e.expires, ref) end
-  if letter == "S" then
-    call("ZADD", root .. ":scheduled", e.due, appointment(e, id))
-  elseif letter == "P" then
-    call("ZADD", root .. ":lane:" .. e.line, rankOf(e), ref)
-    if e.line == e.lane then arrive(e.lane, rankOf(e), e.seq) else gated().arrive(e.line, rankOf(e), e.seq, true) end
-  else
-    call("ZADD", root .. ":finished:" .. letter .. e.keyed, e.completed, ref)
-    add("unfinished", -1)
-    add(totals[letter], 1)
-    ended[#ended + 1] = id
   end
 end
 
@@ -168,8 +189,18 @@ end
 local function change(tasks, at, e)
   local id, letter, after, total = tasks[at], tasks[at + 3], tasks[at + 4], tasks[at + 5]
   if tasks[at + 9] ~= "" then after = revise(id, tasks[at + 9], after) end
+  local waits = e.letter == "W" and waitsOf(id)
+  if e.letter == "W" and string.find("SPA", letter, 1, true) then
+    -- it may have been released since it was read
+    if waits then letter = "A" elseif letter == "A" then letter = tonumber(parse(after).due) > clock() and "S" or "P" end
+  end
   if letter ~= e.letter then
     quit(e, id)
+    if totals[e.letter] and call("EXISTS", root .. ":edges", root .. ":depends") > 0 and connected().rerun(id) > 0 then
+      letter = "A"
+    elseif letter == "A" then
+      call("HSET", root .. ":waits", id, waits)
+    end
     join(parse(after), id, letter)
     if e.line ~= e.lane then
       if e.letter == "R" then gated().count(e.line, -1) else gated().openAll(e.line) end
@@ -184,11 +215,13 @@ local function change(tasks, at, e)
   if total ~= "" then add(total, 1) end
 end
 
--- to be called once all are written
+-- to be called once all are written; answers what has come of it, if anything has
 local function conclude()
+  if ended[1] and call("EXISTS", root .. ":edges") == 1 then connected().tell() end
   for name, amount in pairs(amounts) do count(name, amount) end
   if madeLines then madeLines.conclude() end
   announce(ended)
+  return madeConnected and madeConnected.outcome() or nil
 end
 `
 

@@ -36,5 +36,5 @@ await withServer("a Redis Cluster of its own", cluster, async (server) => {
       }))
   })
 
-  suite("The Redis store on a cluster", { layer, advance, live: true, without: ["dependencies"] })
+  suite("The Redis store on a cluster", { layer, advance, live: true })
 })

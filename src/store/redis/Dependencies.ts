@@ -1,0 +1,100 @@
+/** Which tasks depend on which, as a process asks for it and learns of it. See `Connected` for what scripts do. */
+import { Effect } from "effect"
+import { defaultOnFailure, isDependent } from "../../domain/Dependencies.ts"
+import type { StoreError } from "../../domain/Errors.ts"
+import type { NewTask } from "../../domain/TaskRecord.ts"
+import { type Aftermath, type Edges, maxBefore } from "../Dependencies.ts"
+import { announce } from "./Hints.ts"
+import { lines } from "./Lines.ts"
+import { lanes, namesOf } from "./Order.ts"
+import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
+import { freeing } from "./Server.ts"
+import { failureOf, stateNames } from "./Task.ts"
+import { ending, standing } from "./Writes.ts"
+
+/** What has come of a script's writes: whether a task was released, then five texts of each that has ended. */
+export type Outcome = readonly [released: number, ...dropped: ReadonlyArray<string>]
+
+/** What a script answers whose last value may be that. */
+export type Telling<Value> = ReadonlyArray<Value | Outcome>
+
+/** Notes what has come of a script's writes, and answers the rest. */
+export const told = <Value extends string | number>(
+  aftermath: Aftermath,
+  answer: Telling<Value>
+): ReadonlyArray<Value> => {
+  const last = answer.at(-1)
+  if (!Array.isArray(last)) return answer as ReadonlyArray<Value>
+  const [released, ...dropped] = last as unknown as Outcome
+  if (Number(released) === 1) aftermath.release()
+  for (const [id, line, letter, claims, failure] of rowsOf(dropped, 5)) {
+    const [queue, type] = namesOf(line!)
+    aftermath.drop({ id: id!, queue, type, state: stateNames[letter!]!, claims: Number(claims), failure: failureOf(failure) })
+  }
+  return answer.slice(0, -1) as ReadonlyArray<Value>
+}
+
+/** The new tasks that depend on others as one text: the place of each, from 1, what becomes of it when one fails, and its ids. */
+export const dependentsOf = (tasks: ReadonlyArray<NewTask>): string =>
+  tasks.some(isDependent)
+    ? JSON.stringify(
+      tasks.flatMap((task, index) =>
+        isDependent(task) ? [[index + 1, (task.onFailure ?? defaultOnFailure)[0], [...new Set(task.after)]]] : []
+      )
+    )
+    : ""
+
+/** The operations of one deployment. */
+export const make = (runner: Runner, aftermath: Aftermath) => ({
+  edges: (id: string): Effect.Effect<Edges | undefined, StoreError> =>
+    Effect.map(
+      runner("read dependencies", runEdges, [id]),
+      (found) => found.length === 0 ? undefined : { after: found[0]!, before: found[1]! }
+    ),
+
+  tell: Effect.map(
+    Effect.suspend(() => runner("tell of ends", runTell, [])),
+    (answer) => told(aftermath, answer)[0] === 1
+  ),
+
+  consequences: () => aftermath.take()
+})
+
+/**
+ * - Arguments: the id of a task.
+ * - Answers: the ids of those that it depends on, and of those that depend on it; nothing for an unknown one.
+ */
+const runEdges = script<ReadonlyArray<ReadonlyArray<string>>>(`${prelude}${lanes}${standing}
+local id, edges, all, after = ARGV[1], root .. ":edges", {}, {}
+if not textOf(id) then return {} end
+local text = call("HGET", root .. ":depends", id)
+if text then
+  all = #text > 1 and cjson.decode(string.sub(text, 2)) or call("LRANGE", root .. ":after:" .. id, 0, -1)
+end
+for index, edge in ipairs(hmget(edges, all)) do
+  local other = all[index]
+  if edge and (edge == "=" .. id or (string.byte(edge) == 42 and call("ZSCORE", edges .. ":" .. other, id))) then
+    after[#after + 1] = other
+  end
+end
+text = call("HGET", edges, id)
+if not text then return { after, {} } end
+if string.byte(text) == 61 then return { after, { string.sub(text, 2) } } end
+return { after, call("ZREVRANGE", edges .. ":" .. id, 0, ${maxBefore - 1}) }
+`)
+
+/**
+ * Tells further edges of tasks that have ended.
+ *
+ * - Answers: 1 if there may be more, else 0, and what has come of it.
+ */
+const runTell = script<Telling<number>>(`${prelude}${freeing}${lanes}${lines}${announce}${ending}
+local telling = root .. ":telling"
+if call("EXISTS", telling) == 0 then return { 0 } end
+local its = connected()
+its.resume()
+its.tell()
+local outcome = its.conclude()
+announce(ended)
+return { call("EXISTS", telling), outcome }
+`)
