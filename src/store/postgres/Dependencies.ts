@@ -513,10 +513,15 @@ const endedOf = (text: string): Parameters<Aftermath["drop"]>[0] => {
   return { id, type, queue, state: stateOf(code), claims, failure: storedFailureOf(failure) }
 }
 
+const dependencyOf = (text: string): Edges["after"][number] => {
+  const [id, type] = JSON.parse(text) as [id: string, type: string]
+  return { id, type }
+}
+
 const edgesOf = ({ query, schema }: Database): Dependencies["edges"] => {
   const found = `SELECT
-      ARRAY(SELECT d.id FROM ${schema}.edge e JOIN ${schema}.task d ON d.seq = e.dependency
-        WHERE e.task = t.seq ORDER BY e.place),
+      ARRAY(SELECT json_build_array(d.id, d.type)::text FROM ${schema}.edge e
+        JOIN ${schema}.task d ON d.seq = e.dependency WHERE e.task = t.seq ORDER BY e.place),
       ARRAY(SELECT w.id FROM (
         SELECT task FROM ${schema}.edge WHERE dependency = t.seq ORDER BY nr DESC LIMIT ${maxBefore}
       ) e JOIN ${schema}.task w ON w.seq = e.task)
@@ -524,6 +529,6 @@ const edgesOf = ({ query, schema }: Database): Dependencies["edges"] => {
   return (id) =>
     Effect.map(
       query<[after: ReadonlyArray<string>, before: ReadonlyArray<string>]>("read dependencies", found, [id]),
-      ([row]) => row && { after: row[0], before: row[1] }
+      ([row]) => row && { after: row[0].map(dependencyOf), before: row[1] }
     )
 }

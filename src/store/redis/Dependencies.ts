@@ -49,7 +49,10 @@ export const make = (runner: Runner, aftermath: Aftermath) => ({
   edges: (id: string): Effect.Effect<Edges | undefined, StoreError> =>
     Effect.map(
       runner("read dependencies", runEdges, [id]),
-      (found) => found.length === 0 ? undefined : { after: found[0]!, before: found[1]! }
+      (found) => found.length === 0 ? undefined : {
+        after: rowsOf(found[0]!, 2).map(([id, line]) => ({ id: id!, type: namesOf(line!)[1] })),
+        before: found[1]!
+      }
     ),
 
   tell: Effect.map(
@@ -62,7 +65,7 @@ export const make = (runner: Runner, aftermath: Aftermath) => ({
 
 /**
  * - Arguments: the id of a task.
- * - Answers: the ids of those that it depends on, and of those that depend on it; nothing for an unknown one.
+ * - Answers: the ids and lines of those that it depends on, and the ids of those that depend on it; nothing for an unknown one.
  */
 const runEdges = script<ReadonlyArray<ReadonlyArray<string>>>(`${prelude}${lanes}${standing}
 local id, edges, all, after = ARGV[1], root .. ":edges", {}, {}
@@ -75,6 +78,7 @@ for index, edge in ipairs(hmget(edges, all)) do
   local other = all[index]
   if edge and (edge == "=" .. id or (string.byte(edge) == 42 and call("ZSCORE", edges .. ":" .. other, id))) then
     after[#after + 1] = other
+    after[#after + 1] = load(other).line
   end
 end
 text = call("HGET", edges, id)
