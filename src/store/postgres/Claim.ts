@@ -380,7 +380,10 @@ export const make = (
     nextDueAt: rows[0]![16]
   })
   const claimOnce = (request: ClaimRequest) =>
-    Effect.map(rowsOf(request), (rows) => ({ answer: answerOf(rows), mustExpire: rows[0]![17], isUntold: rows[0]![18] }))
+    Effect.map(
+      rowsOf(request),
+      (rows) => ({ answer: answerOf(rows), mustExpire: rows[0]![17], isUntold: rows[0]![18] })
+    )
   /** What is to be told is told when the claim has found it; one that has given nothing then asks once more. */
   const claimAndTell = Effect.fnUntraced(function*(request: ClaimRequest) {
     const claimed = yield* claimOnce(request)

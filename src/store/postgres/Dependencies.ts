@@ -77,7 +77,9 @@ const failureText = (id: string, state: string): string => {
     const text = JSON.stringify(failureOf({ id: mark, state: ended })).replaceAll("'", "''")
     return `WHEN ${stateCode[ended]} THEN '${text}'`
   })
-  return `replace(CASE ${state} ${texts.join(" ")} END, '${mark}', substr(to_json(${id})::text, 2, length(to_json(${id})::text) - 2))`
+  return `replace(CASE ${state} ${
+    texts.join(" ")
+  } END, '${mark}', substr(to_json(${id})::text, 2, length(to_json(${id})::text) - 2))`
 }
 
 /** Functions that join what they have read by hashing, and look up the rest. */
@@ -418,7 +420,10 @@ export const make = (
   }
 
   type More = [...Told, dependency: number | null, task: number | null]
-  const tellMore = (loose: ReadonlyArray<number> | undefined, ended: Iterable<number>): Effect.Effect<More, StoreError> =>
+  const tellMore = (
+    loose: ReadonlyArray<number> | undefined,
+    ended: Iterable<number>
+  ): Effect.Effect<More, StoreError> =>
     Effect.suspend(() =>
       Effect.map(
         query<More>("tell of ends", more, [
@@ -446,7 +451,9 @@ export const make = (
   )
 
   /** Tells what is left before the transaction commits. */
-  const telling = <A, E>(body: Effect.Effect<A, E>): Effect.Effect<readonly [answer: A, row: More | undefined], E | StoreError> =>
+  const telling = <A, E>(
+    body: Effect.Effect<A, E>
+  ): Effect.Effect<readonly [answer: A, row: More | undefined], E | StoreError> =>
     Effect.suspend(() => {
       const left = new Left()
       return Effect.flatMap(
@@ -463,14 +470,17 @@ export const make = (
     operation: string,
     body: Effect.Effect<A, E | StoreError>
   ): Effect.Effect<A, E | StoreError> =>
-    Effect.flatMap(Write, (outer): Effect.Effect<A, E | StoreError> =>
-      Effect.flatMap(inTransaction, (inside) =>
-        outer !== undefined || inside
-          ? statements.transaction(operation, body)
-          : Effect.map(statements.transaction(operation, telling(body)), ([answer, row]) => {
-            if (row !== undefined) note([row[0], row[1], row[2], row[3]])
-            return answer
-          })))
+    Effect.flatMap(
+      Write,
+      (outer): Effect.Effect<A, E | StoreError> =>
+        Effect.flatMap(inTransaction, (inside) =>
+          outer !== undefined || inside
+            ? statements.transaction(operation, body)
+            : Effect.map(statements.transaction(operation, telling(body)), ([answer, row]) => {
+              if (row !== undefined) note([row[0], row[1], row[2], row[3]])
+              return answer
+            }))
+    )
 
   return {
     aftermath,

@@ -289,14 +289,19 @@ export const make = (
    * Graphs whose tasks are all new and depend on no others, in one statement; `undefined` where that is not so. It is decided as
    * if nothing were stored.
    */
-  const storeGraphs = (groups: ReadonlyArray<Group>): Effect.Effect<ReadonlyArray<EnqueueAnswer>, StoreError> | undefined => {
+  const storeGraphs = (
+    groups: ReadonlyArray<Group>
+  ): Effect.Effect<ReadonlyArray<EnqueueAnswer>, StoreError> | undefined => {
     const plan = new Plan(capacity.max, capacity.used, budget, 0)
     const decided = groups.map((group) => plan.decide(group))
     const { fresh } = plan
     const isNew = ({ tasks }: Extract<EnqueueAnswer, { readonly _tag: "Accepted" }>) =>
       tasks.every(({ duplicate }) => !duplicate)
     if (!decided.every((answer) => answer._tag === "Accepted" && isNew(answer))) return undefined
-    return Effect.map(store(graph.new, fresh), ([now]) => decided.map((answer) => ({ ...answer, now } as EnqueueAnswer)))
+    return Effect.map(
+      store(graph.new, fresh),
+      ([now]) => decided.map((answer) => ({ ...answer, now } as EnqueueAnswer))
+    )
   }
 
   return (groups: ReadonlyArray<Group>): Effect.Effect<ReadonlyArray<EnqueueAnswer>, StoreError> => {
@@ -365,7 +370,9 @@ const moreOf = (tasks: Group): ReadonlyArray<Parameter> => [
 const edgesOf = (tasks: Group, held: Held): ReadonlyArray<Parameter> => {
   const places = new Map(tasks.map(({ id }, index) => [id, index]))
   const counts = tasks.map((): number | null => null)
-  const edges: Array<readonly [task: number, place: number, fresh: number | null, stored: number | null, nr: number | null]> = []
+  const edges: Array<
+    readonly [task: number, place: number, fresh: number | null, stored: number | null, nr: number | null]
+  > = []
   for (const [index, { after = [] }] of tasks.entries()) {
     for (const [place, id] of after.entries()) {
       const dependency = places.get(id)

@@ -184,7 +184,8 @@ const pruning = (database: Database, tally: Tally) => {
   const stretch = (state: number, keyed: boolean, until: string, limit: string) => {
     const from = `(${state}::smallint, ${!keyed}`
     return `(SELECT seq, completed_at FROM ${schema}.task
-      WHERE state >= 3 AND edges IS NULL AND on_failure IS NULL AND (state, (key IS NULL), completed_at) >= ${from}, ${-Number.MAX_SAFE_INTEGER})
+      WHERE state >= 3 AND edges IS NULL AND on_failure IS NULL AND (state, (key IS NULL), completed_at) >= ${from}, ${-Number
+      .MAX_SAFE_INTEGER})
         AND (state, (key IS NULL), completed_at) <= ${from}, ${until})
       ORDER BY state, (key IS NULL), completed_at LIMIT ${limit})`
   }

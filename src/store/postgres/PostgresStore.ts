@@ -255,7 +255,6 @@ const make = Effect.fnUntraced(function*(
         )
     )
   const enqueueNow: typeof enqueueOnce = (groups) => numbering(enqueueOnce(groups))
-  const notifier = yield* Hints.make(client, name, route.isShared)
   const attempt = Attempt.make(database, tasks, dependencies, maxCrashes, headStartMs, notifier.publish(work))
   const operate = Operate.make(database, tasks, dependencies, capacity, tally)
   const read = Read.make(database)

@@ -65,38 +65,37 @@ export const make = (runner: Runner, tasks: Tasks, maxCrashes: number, aftermath
 })
 
 /** The ends of attempts. One script completes, which is how nearly all of them end; the others are read and decided. */
-const settling =
-  (
-    runner: Runner,
-    tasks: Tasks,
-    aftermath: Aftermath
-  ): Coalesced<Settlement.Settlement, Settlement.SettleAnswer> =>
-  (settlements) => {
-    const others = new Set(settlements.filter(({ _tag }) => _tag !== "Complete").map(({ id }) => id))
-    const answers = settlements.map((): Settlement.SettleAnswer | undefined => undefined)
-    const args: Array<string> = []
-    const completed: Array<number> = []
-    for (const [place, settlement] of settlements.entries()) {
-      // several ends of one task are looked at in their order
-      if (settlement._tag !== "Complete" || others.has(settlement.id)) continue
-      args.push(settlement.id, String(settlement.claim), settlement.result)
-      completed.push(place)
-      answers[place] = "applied"
-    }
-    const complete = args.length === 0 ? Effect.succeed([]) : runner("settle", runComplete, args)
-    return Effect.flatMap(complete, (answer) => {
-      for (const index of told(aftermath, answer)) answers[completed[index - 1]!] = undefined
-      const left = [...settlements.keys()].filter((place) => answers[place] === undefined)
-      const ids = left.map((place) => settlements[place]!.id)
-      return left.length === 0 ? Effect.succeed(answers as Array<Settlement.SettleAnswer>) : Effect.map(
-        tasks.change("settle", ids, "stale", (task, now, index) => decideSettle(task, settlements[left[index]!]!, now)),
-        (decided) => {
-          let next = 0
-          return answers.map((answer) => answer ?? decided[next++]!)
-        }
-      )
-    })
+const settling = (
+  runner: Runner,
+  tasks: Tasks,
+  aftermath: Aftermath
+): Coalesced<Settlement.Settlement, Settlement.SettleAnswer> =>
+(settlements) => {
+  const others = new Set(settlements.filter(({ _tag }) => _tag !== "Complete").map(({ id }) => id))
+  const answers = settlements.map((): Settlement.SettleAnswer | undefined => undefined)
+  const args: Array<string> = []
+  const completed: Array<number> = []
+  for (const [place, settlement] of settlements.entries()) {
+    // several ends of one task are looked at in their order
+    if (settlement._tag !== "Complete" || others.has(settlement.id)) continue
+    args.push(settlement.id, String(settlement.claim), settlement.result)
+    completed.push(place)
+    answers[place] = "applied"
   }
+  const complete = args.length === 0 ? Effect.succeed([]) : runner("settle", runComplete, args)
+  return Effect.flatMap(complete, (answer) => {
+    for (const index of told(aftermath, answer)) answers[completed[index - 1]!] = undefined
+    const left = [...settlements.keys()].filter((place) => answers[place] === undefined)
+    const ids = left.map((place) => settlements[place]!.id)
+    return left.length === 0 ? Effect.succeed(answers as Array<Settlement.SettleAnswer>) : Effect.map(
+      tasks.change("settle", ids, "stale", (task, now, index) => decideSettle(task, settlements[left[index]!]!, now)),
+      (decided) => {
+        let next = 0
+        return answers.map((answer) => answer ?? decided[next++]!)
+      }
+    )
+  })
+}
 
 /** The fence: `R<claim>;;` is how the state of the attempt with that claim begins. */
 const held = `

@@ -29,7 +29,14 @@ export const told = <Value extends string | number>(
   if (Number(released) === 1) aftermath.release()
   for (const [id, line, letter, claims, failure] of rowsOf(dropped, 5)) {
     const [queue, type] = namesOf(line!)
-    aftermath.drop({ id: id!, queue, type, state: stateNames[letter!]!, claims: Number(claims), failure: failureOf(failure) })
+    aftermath.drop({
+      id: id!,
+      queue,
+      type,
+      state: stateNames[letter!]!,
+      claims: Number(claims),
+      failure: failureOf(failure)
+    })
   }
   return answer.slice(0, -1) as ReadonlyArray<Value>
 }
@@ -49,10 +56,11 @@ export const make = (runner: Runner, aftermath: Aftermath) => ({
   edges: (id: string): Effect.Effect<Edges | undefined, StoreError> =>
     Effect.map(
       runner("read dependencies", runEdges, [id]),
-      (found) => found.length === 0 ? undefined : {
-        after: rowsOf(found[0]!, 2).map(([id, line]) => ({ id: id!, type: namesOf(line!)[1] })),
-        before: found[1]!
-      }
+      (found) =>
+        found.length === 0 ? undefined : {
+          after: rowsOf(found[0]!, 2).map(([id, line]) => ({ id: id!, type: namesOf(line!)[1] })),
+          before: found[1]!
+        }
     ),
 
   tell: Effect.map(

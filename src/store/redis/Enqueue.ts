@@ -256,7 +256,8 @@ const markOf = (task: NewTask, free: ReadonlySet<string>): string =>
 
 const alike = (a: NewTask, b: NewTask): boolean =>
   a.type === b.type && a.queue === b.queue && a.gate === b.gate && a.priority === b.priority && a.runAt === b.runAt &&
-  isDependent(a) === isDependent(b) && a.delayMs === b.delayMs && a.expiresInMs === b.expiresInMs && a.startWithinMs === b.startWithinMs
+  isDependent(a) === isDependent(b) && a.delayMs === b.delayMs && a.expiresInMs === b.expiresInMs &&
+  a.startWithinMs === b.startWithinMs
 
 const dueOf = ({ delayMs, expiresInMs, runAt, startWithinMs }: NewTask): string => {
   const due = runAt === null ? `+${Math.max(0, delayMs)}` : `=${runAt}`

@@ -3,10 +3,10 @@
  * due, each with a semicolon, and the document.
  */
 import { Effect } from "effect"
+import { cycleOf } from "../../domain/Dependencies.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { NewTask, TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
-import { cycleOf } from "../../domain/Dependencies.ts"
 import { type Budget, offeredBytes } from "../Admission.ts"
 import * as Atomically from "../Atomically.ts"
 import type { Aftermath } from "../Dependencies.ts"

@@ -208,7 +208,9 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       const id = yield* addOne({ after: [attempt.id] })
       const schema = yield* schemaOf
       // what such a process has written
-      yield* schemas.query(`UPDATE ${schema}.task SET state = 3, completed_at = 1, lease_until = NULL WHERE id = '${attempt.id}'`)
+      yield* schemas.query(
+        `UPDATE ${schema}.task SET state = 3, completed_at = 1, lease_until = NULL WHERE id = '${attempt.id}'`
+      )
       assert.deepStrictEqual(yield* takeIds(), [id])
       const late = yield* addOne({ after: [attempt.id] })
       yield* schemas.query(`UPDATE ${schema}.edge SET nr = NULL`)
