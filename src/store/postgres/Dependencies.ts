@@ -437,12 +437,15 @@ export const make = (
       )
     )
 
-  /** A look at whatever there is. Answers also whether anything was done. */
-  const look = Effect.map(tellMore(undefined, []), (row) => {
-    const [told, isReleased, dropped, isMore, dependency, task] = row
-    place = dependency === null || task === null ? [0, 0] : [dependency, task]
-    note([told, isReleased, dropped, isMore])
-    return { told, isMore, isReleased }
+  /** A look at whatever there is. Answers also how much was done. */
+  const look = Effect.suspend(() => {
+    const [from] = place
+    return Effect.map(tellMore(undefined, []), ([told, isReleased, dropped, isMore, dependency, task]) => {
+      place = dependency === null || task === null ? [0, 0] : [dependency, task]
+      note([told, isReleased, dropped, isMore])
+      // at the end of the edges, those before the place where it began are next
+      return { told, isReleased, isMore: isMore || from > 0 && told > 0 }
+    })
   })
 
   const afterCommit = Effect.flatMap(look, ({ isReleased }) => isReleased ? released : Effect.void).pipe(

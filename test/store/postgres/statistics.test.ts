@@ -3,6 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
 import type { Settlement } from "../../../src/domain/Settlement.ts"
+import { maxTold } from "../../../src/store/Dependencies.ts"
 import type { ClaimedTask, NewTask } from "../../../src/domain/TaskRecord.ts"
 import * as Gates from "../../../src/store/Gates.ts"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
@@ -28,14 +29,14 @@ import {
 const driver = new URL("../../../src/store/postgres/", import.meta.url)
 
 /** The modules whose statements lock rows up to a limit; each has a test below. */
-const covered = ["Attempt.ts", "Claim.ts", "Operate.ts", "Records.ts", "Shared.ts", "Take.ts", "Tally.ts"]
+const covered = ["Attempt.ts", "Claim.ts", "Dependencies.ts", "Operate.ts", "Records.ts", "Shared.ts", "Take.ts", "Tally.ts"]
 
 it("every module that locks rows up to a limit is tried here, and no subquery of IN has a limit or locks", () => {
   const locking: Array<string> = []
   for (const file of readdirSync(driver).filter((name) => name.endsWith(".ts"))) {
     const text = readFileSync(new URL(file, driver), "utf8")
-    if (/LIMIT [^)]*FOR UPDATE/.test(text)) locking.push(file)
-    for (const subquery of subqueriesOfIn(text)) assert.notMatch(subquery, /LIMIT|FOR UPDATE/, file)
+    if (/LIMIT [^)]*FOR (NO KEY )?UPDATE/.test(text)) locking.push(file)
+    for (const subquery of subqueriesOfIn(text)) assert.notMatch(subquery, /LIMIT|FOR (NO KEY )?UPDATE/, file)
   }
   assert.deepStrictEqual(locking.toSorted(), covered)
   assert.lengthOf(subqueriesOfIn("WHERE (a, b) IN (SELECT f(x) FROM t LIMIT 3) AND c IN (1, 2)"), 1)
@@ -87,7 +88,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
             yield* effect
             return (yield* looked) - before
           }))
-        for (const table of ["task", "last_claim", "tally", "record"]) {
+        for (const table of ["task", "edge", "last_claim", "tally", "record"]) {
           yield* sql(`ALTER TABLE "${schema}".${table} SET (autovacuum_enabled = off)`)
         }
         yield* store.enqueue([tasks(500)])
@@ -95,7 +96,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         yield* store.settle(claimed.map((one) => complete(refOf(one))))
         yield* store.prune(retention({ maxFinished: 0 }), 1000)
         yield* records.put(due(500))
-        for (const table of ["task", "last_claim", "tally", "record"]) {
+        for (const table of ["task", "edge", "last_claim", "tally", "record"]) {
           yield* sql(`DELETE FROM "${schema}".${table}`)
           yield* sql(`ANALYZE "${schema}".${table}`)
         }
@@ -225,6 +226,31 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       assert.strictEqual((yield* opened.store.counts).completed, 997)
     }))
 
+  test("telling the ends of tasks", ({ sql, store }, schema) =>
+    Effect.gen(function*() {
+      yield* store.enqueue([[task({ id: "first" }), ...tasks(maxTold + 500, { after: ["first"] })]])
+      yield* sql(`UPDATE "${schema}".task SET state = 3 WHERE id = 'first'`)
+      yield* store.tell
+      assert.strictEqual((yield* store.counts).scheduled, 500)
+    }))
+
+  test("tying loose edges", ({ sql, store }, schema) =>
+    Effect.gen(function*() {
+      yield* store.enqueue([[task({ id: "first" }), ...tasks(1500, { after: ["first"] })]])
+      yield* sql(`UPDATE "${schema}".edge SET nr = NULL`)
+      yield* store.tell
+      assert.strictEqual(yield* sql(`SELECT count(*)::int AS n FROM "${schema}".edge WHERE nr IS NULL`), 500)
+    }))
+
+  test("pruning connected tasks", ({ sql, store }, schema) =>
+    Effect.gen(function*() {
+      yield* store.enqueue([[task({ id: "first" }), ...tasks(1000, { after: ["first"] })]])
+      yield* store.cancel(["first"])
+      while (yield* store.tell) { /* until all have failed */ }
+      assert.strictEqual(yield* store.prune(retention({ failedForMs: -minute }), 3), 3)
+      assert.strictEqual(yield* sql(`SELECT count(*)::int AS n FROM "${schema}".edge`), 997)
+    }))
+
   test("forgetting claims", ({ sql, store }, schema) =>
     Effect.gen(function*() {
       yield* sql(`INSERT INTO "${schema}".last_claim (worker, nonce, claimed_at, first_claim, last_claim)
@@ -315,6 +341,16 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
     (store) => store.rescue({ limit: few, ...anyTime }),
     (store, { claimed }) => store.extend(claimed, -minute)
   )
+  /** Makes others wait for the few, which one by one takes an edge of each. */
+  const joined: Parameters<typeof reads>[2] = (store, { ids }) =>
+    store.enqueue([[task({ id: "last", after: ids }), ...ids.map((id) => task({ after: [id] }))]])
+  reads("a completion of tasks that others depend on", ran, settling((ref) => complete(ref)), joined)
+  reads("a failure of tasks that others depend on", ran, settling(fail), joined)
+  reads("an enqueue after others", {}, joined)
+  reads("a rerun of tasks that depend on others", {}, (store) => store.rerun(["last"]), (store, few, own) =>
+    Effect.andThen(joined(store, few, own), store.cancel(["last"])))
+  reads("a removal of tasks that others depended on", {}, (store, { ids }) => store.remove(ids), (store, few, own) =>
+    Effect.andThen(joined(store, few, own), store.cancel(few.ids)))
   reads("a heartbeat", ran, (store, { claimed }) => store.extend(claimed, minute))
   reads(
     "a report of progress",
