@@ -323,7 +323,7 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
         yield* store.enqueue([perKey(6, 2).map((fields) => task(fields))])
         yield* sql(`SELECT "${schema}".give_to_lines_1(ARRAY(SELECT seq FROM "${schema}".task))`)
         yield* sql(`ALTER TABLE "${schema}".task DROP COLUMN shared_gate`)
-        yield* sql(`UPDATE "${schema}".layout SET version = version - 3`)
+        yield* sql(`UPDATE "${schema}".layout SET version = version - 4`)
         yield* Effect.scoped(Layer.build(Layer.fresh(PostgresStore.layerUrl({ url, schema, maxConnections: 3 }))))
         assert.strictEqual(yield* together, 0)
         const taken = yield* take()

@@ -3,8 +3,8 @@ import { assert, it } from "@effect/vitest"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
 import type { Settlement } from "../../../src/domain/Settlement.ts"
-import { maxTold } from "../../../src/store/Dependencies.ts"
 import type { ClaimedTask, NewTask } from "../../../src/domain/TaskRecord.ts"
+import { maxTold } from "../../../src/store/Dependencies.ts"
 import * as Gates from "../../../src/store/Gates.ts"
 import * as PostgresStore from "../../../src/store/postgres/PostgresStore.ts"
 import { maxMoved } from "../../../src/store/postgres/Shared.ts"
@@ -29,7 +29,16 @@ import {
 const driver = new URL("../../../src/store/postgres/", import.meta.url)
 
 /** The modules whose statements lock rows up to a limit; each has a test below. */
-const covered = ["Attempt.ts", "Claim.ts", "Dependencies.ts", "Operate.ts", "Records.ts", "Shared.ts", "Take.ts", "Tally.ts"]
+const covered = [
+  "Attempt.ts",
+  "Claim.ts",
+  "Dependencies.ts",
+  "Operate.ts",
+  "Records.ts",
+  "Shared.ts",
+  "Take.ts",
+  "Tally.ts"
+]
 
 it("every module that locks rows up to a limit is tried here, and no subquery of IN has a limit or locks", () => {
   const locking: Array<string> = []
@@ -347,10 +356,18 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
   reads("a completion of tasks that others depend on", ran, settling((ref) => complete(ref)), joined)
   reads("a failure of tasks that others depend on", ran, settling(fail), joined)
   reads("an enqueue after others", {}, joined)
-  reads("a rerun of tasks that depend on others", {}, (store) => store.rerun(["last"]), (store, few, own) =>
-    Effect.andThen(joined(store, few, own), store.cancel(["last"])))
-  reads("a removal of tasks that others depended on", {}, (store, { ids }) => store.remove(ids), (store, few, own) =>
-    Effect.andThen(joined(store, few, own), store.cancel(few.ids)))
+  reads(
+    "a rerun of tasks that depend on others",
+    {},
+    (store) => store.rerun(["last"]),
+    (store, few, own) => Effect.andThen(joined(store, few, own), store.cancel(["last"]))
+  )
+  reads(
+    "a removal of tasks that others depended on",
+    {},
+    (store, { ids }) => store.remove(ids),
+    (store, few, own) => Effect.andThen(joined(store, few, own), store.cancel(few.ids))
+  )
   reads("a heartbeat", ran, (store, { claimed }) => store.extend(claimed, minute))
   reads(
     "a report of progress",
