@@ -16,10 +16,10 @@ import {
   type Rescued,
   type RescueRequest
 } from "../TaskStore.ts"
-import { type Telling, told } from "./Dependencies.ts"
 import { announce } from "./Hints.ts"
 import { lines } from "./Lines.ts"
 import { lanes } from "./Order.ts"
+import { type Telling, told } from "./Outcome.ts"
 import { prelude, type Runner, script } from "./Runner.ts"
 import type { Standing, Tasks } from "./Task.ts"
 import { ending } from "./Writes.ts"

@@ -7,39 +7,10 @@ import { type Aftermath, type Edges, maxBefore } from "../Dependencies.ts"
 import { announce } from "./Hints.ts"
 import { lines } from "./Lines.ts"
 import { lanes, namesOf } from "./Order.ts"
+import { type Telling, told } from "./Outcome.ts"
 import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
 import { freeing } from "./Server.ts"
-import { failureOf, stateNames } from "./Task.ts"
 import { ending, standing } from "./Writes.ts"
-
-/** What has come of a script's writes: whether a task was released, then five texts of each that has ended. */
-export type Outcome = readonly [released: number, ...dropped: ReadonlyArray<string>]
-
-/** What a script answers whose last value may be that. */
-export type Telling<Value> = ReadonlyArray<Value | Outcome>
-
-/** Notes what has come of a script's writes, and answers the rest. */
-export const told = <Value extends string | number>(
-  aftermath: Aftermath,
-  answer: Telling<Value>
-): ReadonlyArray<Value> => {
-  const last = answer.at(-1)
-  if (!Array.isArray(last)) return answer as ReadonlyArray<Value>
-  const [released, ...dropped] = last as unknown as Outcome
-  if (Number(released) === 1) aftermath.release()
-  for (const [id, line, letter, claims, failure] of rowsOf(dropped, 5)) {
-    const [queue, type] = namesOf(line!)
-    aftermath.drop({
-      id: id!,
-      queue,
-      type,
-      state: stateNames[letter!]!,
-      claims: Number(claims),
-      failure: failureOf(failure)
-    })
-  }
-  return answer.slice(0, -1) as ReadonlyArray<Value>
-}
 
 /** The new tasks that depend on others as one text: the place of each, from 1, what becomes of it when one fails, and its ids. */
 export const dependentsOf = (tasks: ReadonlyArray<NewTask>): string =>
@@ -73,7 +44,7 @@ export const make = (runner: Runner, aftermath: Aftermath) => ({
 
 /**
  * - Arguments: the id of a task.
- * - Answers: the ids and lines of those that it depends on, and the ids of those that depend on it; nothing for an unknown one.
+ * - Answers: the id and the line of each that it depends on, and the ids of those that depend on it; nothing for an unknown one.
  */
 const runEdges = script<ReadonlyArray<ReadonlyArray<string>>>(`${prelude}${lanes}${standing}
 local id, edges, all, after = ARGV[1], root .. ":edges", {}, {}
@@ -85,8 +56,7 @@ end
 for index, edge in ipairs(hmget(edges, all)) do
   local other = all[index]
   if edge and (edge == "=" .. id or (string.byte(edge) == 42 and call("ZSCORE", edges .. ":" .. other, id))) then
-    after[#after + 1] = other
-    after[#after + 1] = load(other).line
+    after[#after + 1], after[#after + 2] = other, parse(textOf(other)).line
   end
 end
 text = call("HGET", edges, id)

@@ -15,15 +15,16 @@ import { limitKind, pausedKeyKind } from "../Gates.ts"
 import * as RecordDriver from "../RecordDriver.ts"
 import { absent, type RecordStore, type StoredRecord } from "../RecordStore.ts"
 import type { Accepted } from "../TaskStore.ts"
-import { type Outcome, type Telling, told } from "./Dependencies.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Failure from "./Failure.ts"
 import { lines } from "./Lines.ts"
 import * as Merge from "./Merge.ts"
 import { admitted, entered, lanes } from "./Order.ts"
+import { type Outcome, type Telling, told } from "./Outcome.ts"
 import { limits } from "./Passes.ts"
 import { maxArguments, prelude, type Runner, script } from "./Runner.ts"
 import { sharing, spreading } from "./Shared.ts"
+import { type Answer as Stored, storing } from "./Storing.ts"
 import * as Task from "./Task.ts"
 import { changedSize, writes } from "./Writes.ts"
 
@@ -204,7 +205,7 @@ type Answer =
   | readonly [found: "repeated", note: string]
   | readonly [found: "changed", index: number, version: string]
   | readonly [found: "lost", index: number]
-  | readonly [found: "known", answer: Enqueue.Answer]
+  | readonly [found: "known", answer: Stored]
 
 /** What stands for an attempt that does not hold its task: nothing that could have been read. */
 const lost: ReadonlyArray<string> = Array.from({ length: changedSize }, () => "")
@@ -351,7 +352,7 @@ const nothing: Group = { accepted: [], fresh: [], losers: [], revised: [], guard
 const runTogether = script<Answer>(
   `${records}${writes}${limits}${Merge.merging}${spreading}${puts}${admitted}${entered}${sharing}
 local function enqueue(ARGV)
-${Enqueue.storing}
+${storing}
 end
 
 local now = clock()
