@@ -144,6 +144,40 @@ return 0
 `)
 
 /**
+ * Counts tasks that were completed at those that depend on them. Nearly all of those wait for more, and depend on tasks that only they depend
+ * on: then nothing else is needed, and nothing is made for it.
+ */
+const countDown = `
+  local edges, counts, waiting, isAny = hmget(root .. ":edges", ended), {}, {}, false
+  for index, edge in ipairs(edges) do
+    isAny = isAny or edge ~= false
+    if edge and string.byte(edge) == 61 then
+      if not counts[edge] then waiting[#waiting + 1], counts[edge] = string.sub(edge, 2), 0 end
+      counts[edge] = counts[edge] + 1
+    end
+  end
+  if isAny then
+    local written, isDone = {}, {}
+    for index, amount in ipairs(hmget(root .. ":waits", waiting)) do
+      local edge = "=" .. waiting[index]
+      local rest = amount and amount - counts[edge] or 1
+      isDone[edge] = rest > 0
+      if amount and rest > 0 then written[#written + 1], written[#written + 2] = waiting[index], int(rest) end
+    end
+    each("HSET", root .. ":waits", written)
+    isAny = false
+    for index, edge in ipairs(edges) do
+      if isDone[edge] then edges[index] = false end
+      isAny = isAny or edges[index] ~= false
+    end
+    if isAny then
+      connected().tell(edges)
+      left[#left + 1] = connected().conclude()
+    end
+  end
+`
+
+/**
  * `Settlement.settle` for Complete, fenced.
  *
  * - Arguments: id, claim number and result of each attempt.
@@ -202,14 +236,7 @@ if madeRuns then madeRuns.conclude() end
 if madeLines then madeLines.conclude() end
 if call("EXISTS", root .. ":failure", root .. ":edges") > 0 then
   each("HDEL", root .. ":failure", ended)
-  local edges = hmget(root .. ":edges", ended)
-  for _, edge in ipairs(edges) do
-    if edge then
-      connected().tell(edges)
-      left[#left + 1] = connected().conclude()
-      break
-    end
-  end
+  ${countDown}
 end
 count("unfinished", -#refs)
 count("completed", #refs)
