@@ -339,8 +339,8 @@ class Tasks {
       this.open.delete(id)
       // those that depend on it may have been looked at before
       if (this.isOver(id)) {
-        for (const [other, open] of [...this.open]) {
-          if (!open.has(id)) continue
+        const behind = [...this.open].filter(([, open]) => open.has(id))
+        for (const [other, open] of behind) {
           this.open.delete(other)
           this.open.set(other, open)
         }
