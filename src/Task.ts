@@ -16,7 +16,7 @@
  * })
  * ```
  */
-import { type Array, type Duration, Effect, Exit, type Layer, Schema, type Scope } from "effect"
+import { type Array, type Duration, Effect, type Exit, type Layer, Schema, type Scope } from "effect"
 import type { Breaker } from "./Breaker.ts"
 import * as Bounds from "./domain/Bounds.ts"
 import type { InvalidPayload, LeaseLost, StoreError } from "./domain/Errors.ts"
@@ -29,10 +29,11 @@ import * as TaskDefinition from "./domain/TaskDefinition.ts"
 import type * as Timetable from "./domain/Timetable.ts"
 import type { Versions } from "./domain/Versions.ts"
 import { given, type GivenLimits } from "./Limit.ts"
+import { type BatchSettings, type EnqueueSettings, ofBatch } from "./queue/Batch.ts"
 import { fromOutcome } from "./queue/StoredTask.ts"
-import { type EnqueueOptions, fromPayload, refuseOptions, type Submission } from "./queue/Submission.ts"
+import { fromPayload } from "./queue/Submission.ts"
 import * as Handle from "./queue/TaskHandle.ts"
-import { type Refusal, TaskQueue, type WhenFull } from "./queue/TaskQueue.ts"
+import { type Refusal, TaskQueue } from "./queue/TaskQueue.ts"
 import { make as makeScheduled, type Scheduled } from "./schedule/Scheduled.ts"
 import type { ScheduleOptions } from "./schedule/ScheduleOptions.ts"
 import type { Accepted } from "./store/TaskStore.ts"
@@ -42,15 +43,10 @@ import { type Handler as RegisteredHandler, type HandlerRegistry, registered } f
 import { type HandlerContext, TaskContext } from "./worker/TaskContext.ts"
 
 export type { PlainFields, ToSchema } from "./domain/PlainFields.ts"
+export type { BatchSettings, EnqueueSettings } from "./queue/Batch.ts"
 
 /** What `enqueue` may fail with. */
 export type EnqueueError = Refusal | InvalidPayload
-/** How one enqueue is done. */
-export interface EnqueueSettings extends EnqueueOptions {
-  /** Default `fail`. */
-  readonly whenFull?: WhenFull | undefined
-}
-
 /** The code that runs tasks of a type: takes the decoded payload and the attempt's context. */
 export type TaskHandler<
   Payload extends TaskDefinition.PlainSchema,
@@ -247,34 +243,6 @@ const names: Bounds.Names<Options<any, any, any>> = {
   description: 1
 }
 
-/** How a batch is enqueued. With one id or key, all of its tasks but one would be duplicates: `each` gives each its own. */
-export interface BatchSettings<in Payload = never> extends Omit<EnqueueSettings, "id" | "key" | "unique"> {
-  /**
-   * What differs from task to task, such as the key and the delay.
-   *
-   * @example
-   * ```ts
-   * yield* SendEmail.enqueueAll(payloads, { each: ({ to }, index) => ({ key: to, delay: `${index} seconds` }) })
-   * ```
-   */
-  readonly each?: ((payload: Payload, index: number) => EnqueueOptions) | undefined
-}
-
-const batchNames: Bounds.Names<BatchSettings> = {
-  each: 1,
-  priority: 1,
-  delay: 1,
-  runAt: 1,
-  maxRetries: 1,
-  timeout: 1,
-  expiresIn: 1,
-  startWithin: 1,
-  queue: 1,
-  after: 1,
-  onFailure: 1,
-  whenFull: 1
-}
-
 /** Defines a task type. */
 export const make = <
   const Type extends string,
@@ -325,19 +293,8 @@ const operations = <
     execute: (payload, options) => Effect.flatMap(enqueue(payload, options), ({ result }) => result),
     enqueueAll: Effect.fnUntraced(function*(payloads, options = {}) {
       const queue = yield* TaskQueue
-      const unknown = Bounds.refuseUnknown(options, batchNames)
-      if (unknown !== undefined) return yield* unknown
-      const { each, whenFull, ...shared } = options
-      const submissions: Array<Submission> = []
-      for (const [index, payload] of payloads.entries()) {
-        const own = each === undefined ? {} : each(payload, index)
-        const invalid = refuseOptions(own, index)
-        if (invalid !== undefined) return yield* invalid
-        const submission = fromPayload(definition, payload, { ...shared, ...own }, index)
-        if (Exit.isFailure(submission)) return yield* Effect.failCause(submission.cause)
-        submissions.push(submission.value)
-      }
-      const accepted = yield* queue.submit(submissions, whenFull)
+      const submissions = yield* ofBatch(definition, payloads, options)
+      const accepted = yield* queue.submit(submissions, options.whenFull)
       return accepted.map((one) => handleOf(queue, one))
     }),
     results: TaskContext.use(({ earlier }) =>

@@ -92,7 +92,7 @@ const maxDriverLines = 500
 const minLines = 15
 const isEntry = (path: string) => /(^|\/)(index|main|server)\.ts$|\.thread\.ts$/.test(path)
 /** Files of a folder, those in its folders among them. */
-const maxFiles = { http: 67, cli: 36, store: 118 }
+const maxFiles = { http: 67, cli: 36, store: 128 }
 const maxTopEntries = 17
 const isIgnored = (name: string) => /^(\.git|node_modules|dist|coverage|data)$|\.(log|tgz|db|db-shm|db-wal)$/.test(name)
 const vagueName = /(^|[^a-z])(utils?|helpers?|common|managers?)($|[^a-z])/i

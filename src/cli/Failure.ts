@@ -6,6 +6,7 @@
 import { Cause, Option, Runtime, Schema } from "effect"
 import { HttpClientError } from "effect/http"
 import { InvalidSettings } from "../config/InvalidSettings.ts"
+import * as DependencyErrors from "../domain/DependencyErrors.ts"
 import * as Errors from "../domain/Errors.ts"
 import { nearest, quoted } from "../domain/Quoting.ts"
 import { SignalConflict, SignalNotFound } from "../domain/StepErrors.ts"
@@ -140,8 +141,8 @@ export const failureOf = (error: unknown, target: string): Failure => {
       : failure("input", "batch_too_large", error.message)
   }
   if (error instanceof Errors.TaskSuperseded) return failure("failed", "task_superseded", error.message)
-  if (error instanceof Errors.UnknownDependency) return failure("input", "unknown_dependency", error.message)
-  if (error instanceof Errors.DependencyCycle) return failure("input", "dependency_cycle", error.message)
+  if (error instanceof DependencyErrors.UnknownDependency) return failure("input", "unknown_dependency", error.message)
+  if (error instanceof DependencyErrors.DependencyCycle) return failure("input", "dependency_cycle", error.message)
   if (error instanceof Errors.KeyConflict) {
     return failure(
       "failed",

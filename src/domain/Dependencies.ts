@@ -3,7 +3,6 @@
  * `waitsFor` how many have not ended. What the end of one means for it is decided by `Settlement.dependenciesEnded`.
  */
 import { Schema } from "effect"
-import type { NewTask, TaskFailure } from "./TaskRecord.ts"
 import type { FinishedState } from "./TaskState.ts"
 
 /**
@@ -37,18 +36,21 @@ const endings: Readonly<Record<FinishedState, string>> = {
 }
 
 /** Why a task ends that depended on another one. */
-export const failureOf = (dependency: EndedDependency): TaskFailure => ({
-  kind: "dependency",
+export const failureOf = (dependency: EndedDependency) => ({
+  kind: "dependency" as const,
   tag: "DependencyFailed",
   message: `The task ${dependency.id}, which this one depends on, ${endings[dependency.state]}`,
   dependency
 })
 
 /** What a new task says about the tasks that it depends on. */
-export type Dependent = Pick<NewTask, "id" | "after">
+export interface Dependent {
+  readonly id: string
+  readonly after?: ReadonlyArray<string> | undefined
+}
 
 /** Whether a new task depends on others. */
-export const isDependent = ({ after }: Pick<NewTask, "after">): boolean => after !== undefined && after.length > 0
+export const isDependent = ({ after }: Pick<Dependent, "after">): boolean => after !== undefined && after.length > 0
 
 /**
  * The ids of tasks of which each depends on the next one, and the last on the first; `undefined` where there are none. Takes as long

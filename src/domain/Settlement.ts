@@ -276,7 +276,7 @@ export const expire = (task: Current, now: number): Change | undefined =>
  * What the ends of tasks mean for one that depends on them: so many that count as completed, or one that did not complete. `undefined`
  * where the task does not wait for any.
  *
- * A task that waits for no more of them is due now, unless its own time is later: until then nobody could have started it. It is of use for as
+ * A task that waits for no more of them is due now, unless its own time is later: until then it could not have started. It is of use for as
  * long as before.
  */
 export const dependenciesEnded = (

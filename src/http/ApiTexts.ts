@@ -262,16 +262,7 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
     `The key "welcome:ada" of type "echo" belongs to task ${id}, which has another payload`,
     { type: "echo", key: "welcome:ada", id, index: 0 }
   ),
-  UnknownDependency: error(
-    "unknown_dependency",
-    "The task at index 1 depends on \"fetch-7\", which no task has as its id: it never existed or has been removed",
-    { id: "fetch-7", index: 1 }
-  ),
-  DependencyCycle: error(
-    "dependency_cycle",
-    "Tasks depend on each other in a circle, so none can start: fetch, sum, fetch",
-    { ids: ["fetch", "sum"], index: 0 }
-  ),
+  ...TaskTexts.dependencyErrors,
   StateConflict: error("state_conflict", `Cannot rerun task ${id}: it is running`, {
     id,
     operation: "rerun",

@@ -75,3 +75,24 @@ export const logParameters = {
   attempt: { description: "Only what this attempt has logged", schema: { type: "integer", minimum: 1 } },
   level: { description: "Only lines of this level and those above it", schema: { type: "string", enum: levels } }
 }
+
+/** Errors about what a task depends on. */
+export const dependencyErrors = {
+  UnknownDependency: {
+    error: {
+      code: "unknown_dependency",
+      message:
+        "The task at index 1 depends on \"fetch-7\", which no task has as its id: it never existed or has been removed",
+      id: "fetch-7",
+      index: 1
+    }
+  },
+  DependencyCycle: {
+    error: {
+      code: "dependency_cycle",
+      message: "Tasks depend on each other in a circle, so none can start: fetch, sum, fetch",
+      ids: ["fetch", "sum"],
+      index: 0
+    }
+  }
+}

@@ -2,14 +2,8 @@
 import { Effect, Schedule } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { isDependent } from "../domain/Dependencies.ts"
-import type {
-  DependencyCycle,
-  InvalidOption,
-  KeyConflict,
-  QueueFull,
-  StoreError,
-  UnknownDependency
-} from "../domain/Errors.ts"
+import type { DependencyCycle, UnknownDependency } from "../domain/DependencyErrors.ts"
+import type { InvalidOption, KeyConflict, QueueFull, StoreError } from "../domain/Errors.ts"
 import * as QueueLimits from "../domain/QueueLimits.ts"
 import type { NewTask, TaskRecord } from "../domain/TaskRecord.ts"
 import * as TaskRecords from "../domain/TaskRecord.ts"

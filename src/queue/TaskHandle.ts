@@ -1,7 +1,7 @@
 /** A stored task, for callers that enqueued it or know its id. */
 import { Effect, Exit, Option, type Schema } from "effect"
+import { DependencyFailed } from "../domain/DependencyErrors.ts"
 import {
-  DependencyFailed,
   type ResultInTransaction,
   type StoreError,
   TaskCancelled,

@@ -5,8 +5,8 @@
 import { Context, Duration, Effect, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Bounds from "../domain/Bounds.ts"
+import { type DependencyCycle, type UnknownDependency } from "../domain/DependencyErrors.ts"
 import {
-  type DependencyCycle,
   type InvalidOption,
   type InvalidPayload,
   type KeyConflict,
@@ -16,7 +16,6 @@ import {
   type StoreError,
   TaskNotFound,
   type TaskSuperseded,
-  type UnknownDependency,
   type UnknownTaskType
 } from "../domain/Errors.ts"
 import * as QueueLimits from "../domain/QueueLimits.ts"

@@ -2,7 +2,8 @@
  * What fits: which tasks of a group are new, whether there is room for their bytes, and how much fits into an answer.
  */
 import { type Clock, Effect } from "effect"
-import { DependencyCycle, KeyConflict, QueueFull, type StoreError, UnknownDependency } from "../domain/Errors.ts"
+import { DependencyCycle, UnknownDependency } from "../domain/DependencyErrors.ts"
+import { KeyConflict, QueueFull, type StoreError } from "../domain/Errors.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { AttemptRecord, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import { type Conflict, Draft, type Known, nameOf, type Owner, type Revised, type Writes } from "./Draft.ts"

@@ -19,16 +19,8 @@
  * refused with `InvalidOption`, and nothing was done.
  */
 import { Context, Effect } from "effect"
-import type {
-  DependencyCycle,
-  InvalidOption,
-  KeyConflict,
-  LeaseLost,
-  QueueFull,
-  RecordConflict,
-  StoreError,
-  UnknownDependency
-} from "../domain/Errors.ts"
+import type { DependencyCycle, UnknownDependency } from "../domain/DependencyErrors.ts"
+import type { InvalidOption, KeyConflict, LeaseLost, QueueFull, RecordConflict, StoreError } from "../domain/Errors.ts"
 import type { Settlement } from "../domain/Settlement.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
 import type { Accepted } from "./TaskStore.ts"

@@ -4,16 +4,15 @@
  */
 export { maxAnswerBytes, maxPayloadBytes, maxResultBytes, type Names as OptionNames } from "../domain/Bounds.ts"
 export * as ByteOrder from "../domain/ByteOrder.ts"
+export { DependencyCycle, UnknownDependency } from "../domain/DependencyErrors.ts"
 export {
-  DependencyCycle,
   InvalidOption,
   KeyConflict,
   LeaseLost,
   QueueFull,
   RecordConflict,
   StoreError,
-  StoreIncompatible,
-  UnknownDependency
+  StoreIncompatible
 } from "../domain/Errors.ts"
 export * as Dependencies from "./Dependencies.ts"
 export { OnFailure } from "../domain/Dependencies.ts"

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, DateTime, type Duration, Effect, Exit, Fiber, Layer, Option, Schema } from "effect"
-import { DependencyCycle, DependencyFailed, InvalidOption, UnknownDependency } from "../../src/domain/Errors.ts"
+import { DependencyCycle, DependencyFailed, UnknownDependency } from "../../src/domain/DependencyErrors.ts"
+import { InvalidOption } from "../../src/domain/Errors.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"

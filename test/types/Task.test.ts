@@ -2,9 +2,8 @@
 // @effect-diagnostics floatingEffect:off missingEffectError:off missingLayerContext:off
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, type DateTime, Effect, Exit, type Layer, type Option, Schema, SchemaGetter } from "effect"
+import type { DependencyCycle, DependencyFailed, UnknownDependency } from "../../src/domain/DependencyErrors.ts"
 import type {
-  DependencyCycle,
-  DependencyFailed,
   InvalidOption,
   InvalidPayload,
   KeyConflict,
@@ -18,7 +17,6 @@ import type {
   TaskNotFound,
   TaskQuarantined,
   TaskTimedOut,
-  UnknownDependency,
   UnknownTaskType
 } from "../../src/domain/Errors.ts"
 import * as Engine from "../../src/engine/Engine.ts"

@@ -5,6 +5,7 @@
 import { Schema, SchemaTransformation, Struct } from "effect"
 import { HttpApiSchema } from "effect/http-api"
 import { maxIdLength } from "../../domain/Bounds.ts"
+import * as DependencyErrors from "../../domain/DependencyErrors.ts"
 import * as Errors from "../../domain/Errors.ts"
 import { shortened } from "../../domain/Quoting.ts"
 import * as StepErrors from "../../domain/StepErrors.ts"
@@ -151,7 +152,7 @@ export const SignalConflict = onWire(StepErrors.SignalConflict, {
 })
 
 /** A new task depends on one that is not stored. */
-export const UnknownDependency = onWire(Errors.UnknownDependency, {
+export const UnknownDependency = onWire(DependencyErrors.UnknownDependency, {
   status: 400,
   code: "unknown_dependency",
   description: "A new task depends on one that is not stored",
@@ -159,7 +160,7 @@ export const UnknownDependency = onWire(Errors.UnknownDependency, {
 })
 
 /** New tasks depend on each other in a circle. */
-export const DependencyCycle = onWire(Errors.DependencyCycle, {
+export const DependencyCycle = onWire(DependencyErrors.DependencyCycle, {
   status: 400,
   code: "dependency_cycle",
   description: "New tasks depend on each other in a circle, or one on itself",

@@ -100,9 +100,7 @@ export const NewTaskJson = Schema.Struct({
     description: "The ids of tasks that must have ended before it starts: stored ones, or others of the same request"
   }),
   on_failure: Schema.optionalKey(OnFailure).annotate({
-    description:
-      "What becomes of it when one of these does not complete: it fails at once with the reason (default), it is " +
-      "cancelled, or it runs all the same"
+    description: "What becomes of it when one of these does not complete; it fails with the reason when left out"
   })
 }).check(
   Schema.makeFilter(({ delay, run_at }) =>

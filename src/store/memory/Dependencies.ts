@@ -4,66 +4,13 @@ import { isFinished } from "../../domain/TaskState.ts"
 import { Aftermath, type Edges, maxBefore, maxTold } from "../Dependencies.ts"
 import { Deque } from "../Order.ts"
 import type { Entry } from "./Lists.ts"
-
-/** A task that depends on others, or that others depend on. */
-export class Node {
-  /** The task. Its entry changes when it comes back. */
-  entry: Entry
-  /** What it depends on. */
-  after: ReadonlyArray<Node> = []
-  /** The edges to those that depend on it, of which the first have been told. */
-  readonly edges: Array<Wait> = []
-  told = 0
-  /** What it waits with now. Edges to what it waited with before are void. */
-  wait: Wait | undefined
-  /** So many of the first edges lead to tasks that have ended. */
-  private ended = 0
-
-  constructor(entry: Entry) {
-    this.entry = entry
-  }
-
-  get isOver(): boolean {
-    return this.entry.dead || isFinished(this.entry.state)
-  }
-
-  /** Whether its end has been told to all that depend on it. */
-  get isTold(): boolean {
-    return this.isOver && this.told === this.edges.length
-  }
-
-  /** Whether one that has not ended depends on it. */
-  get isAwaited(): boolean {
-    while (this.ended < this.edges.length && this.edges[this.ended]!.node.isOver) this.ended++
-    return this.ended < this.edges.length
-  }
-
-  /** Whether an edge to that task has not been told. */
-  hasUntold(node: Node): boolean {
-    for (let index = this.told; index < this.edges.length; index++) if (this.edges[index]!.node === node) return true
-    return false
-  }
-
-  /** To be called when one that has ended, and depends on it, has not any more. */
-  reawait(): void {
-    this.ended = 0
-  }
-}
-
-/** One time that a task waits for others: it may do so again when it is run again. */
-class Wait {
-  readonly node: Node
-
-  constructor(node: Node) {
-    this.node = node
-  }
-}
+import { Node, Wait } from "./Node.ts"
 
 /** The dependencies of the tasks of one store. */
 export class Dependencies {
   readonly aftermath = new Aftermath()
   /** Those that have ended and have not told it to all. */
-  private readonly telling = new Deque<Node>()
+  private readonly telling = new Deque<Node<Entry>>()
   private readonly change: (entry: Entry, change: Settlement.Change) => Entry
 
   /** `change` makes a change of a task, and answers its entry after that. */
@@ -93,7 +40,7 @@ export class Dependencies {
   }
 
   /** How many others a task waits for that is run again. To be called right before. */
-  reconnect(node: Node): number {
+  reconnect(node: Node<Entry>): number {
     const wait = new Wait(node)
     let count = 0
     for (const dependency of node.after) {
@@ -108,7 +55,7 @@ export class Dependencies {
   }
 
   /** To be called for a task that has ended. */
-  ended(node: Node): void {
+  ended(node: Node<Entry>): void {
     node.wait = undefined
     if (node.told < node.edges.length) this.telling.push(node)
   }
@@ -127,7 +74,7 @@ export class Dependencies {
     }
   }
 
-  private inform(wait: Wait, { entry: { id, state } }: Node, now: number): void {
+  private inform(wait: Wait<Entry>, { entry: { id, state } }: Node<Entry>, now: number): void {
     const { entry, wait: current } = wait.node
     if (wait !== current) return
     if (state === "completed" && entry.waitsFor > 1) {
@@ -143,7 +90,7 @@ export class Dependencies {
   }
 
   /** What a task depends on and what depends on it. */
-  edgesOf({ after, edges }: Node): Edges {
+  edgesOf({ after, edges }: Node<Entry>): Edges {
     const before = new Set<string>()
     for (let index = edges.length - 1; index >= 0 && before.size < maxBefore; index--) {
       const { entry } = edges[index]!.node
@@ -156,4 +103,4 @@ export class Dependencies {
   }
 }
 
-const nodeOf = (entry: Entry): Node => entry.node ??= new Node(entry)
+const nodeOf = (entry: Entry): Node<Entry> => entry.node ??= new Node(entry)

@@ -4,7 +4,7 @@ import { finished, type FinishedState } from "../../domain/TaskState.ts"
 import type { GatedTask } from "../Lines.ts"
 import { countBefore, Deque, Heap } from "../Order.ts"
 import { keyedForMs, rescuable, type RescueRequest, type Retention } from "../TaskStore.ts"
-import type { Node } from "./Dependencies.ts"
+import type { Node } from "./Node.ts"
 
 /**
  * A task as the memory store holds it: the record itself, changed in place.
@@ -25,7 +25,7 @@ export type Entry =
     /** Removed or replaced: references to it are void. */
     dead: boolean
     /** What it depends on, and what depends on it; nothing for nearly all. */
-    node: Node | undefined
+    node: Node<Entry> | undefined
   }
 
 /** Tasks that one page looks at: a few milliseconds. */

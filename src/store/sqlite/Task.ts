@@ -10,7 +10,6 @@ import { holdAfterLoss } from "../../domain/Uniqueness.ts"
 import type { Decision } from "../Driver.ts"
 import { columns, failureTextOf, historyTextOf, recordOf, type Row, stateCode } from "../TaskRow.ts"
 import { prepare } from "./Database.ts"
-import type { Dependencies } from "./Dependencies.ts"
 import type { Transaction } from "./Writer.ts"
 
 /** Finds tasks and applies decided changes to them. */
@@ -30,7 +29,11 @@ export interface Tasks {
 }
 
 /** Prepares the statements. */
-export const make = (database: DatabaseSync, headStartMs: number, dependencies: Dependencies): Tasks => {
+export const make = (
+  database: DatabaseSync,
+  headStartMs: number,
+  dependencies: { readonly end: (seq: number) => void }
+): Tasks => {
   const select = prepare<Row>(database, `SELECT ${columns} FROM task WHERE id = ?`)
   // every field that a Change may touch; the rank follows from the due time, and a lease ends with its attempt. What returns waits in its line
   const update = prepare<[isUntold: number]>(

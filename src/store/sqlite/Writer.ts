@@ -16,7 +16,6 @@ import * as Coalescer from "../Coalescer.ts"
 import type { TaskStore } from "../TaskStore.ts"
 import { Refusals, type WriteHealth } from "../WriteHealth.ts"
 import { prepare } from "./Database.ts"
-import type { Dependencies } from "./Dependencies.ts"
 import { type FileIdentity, type Missing, noIdentity, Reserve } from "./Disk.ts"
 import * as Failure from "./Failure.ts"
 import type { Lanes } from "./Lanes.ts"
@@ -109,7 +108,7 @@ export const make = Effect.fnUntraced(function*(
   reserve: Reserve = new Reserve(),
   refusals: Refusals = new Refusals(clock),
   findMissing: FileIdentity = noIdentity,
-  dependencies: Pick<Dependencies, "forget"> = { forget: () => {} }
+  dependencies: { readonly forget: () => void } = { forget: () => {} }
 ): Effect.fn.Return<Writer, never, Scope.Scope> {
   const begin = prepare(database, "BEGIN IMMEDIATE")
   const commit = prepare(database, "COMMIT")
