@@ -96,6 +96,11 @@ const tellFunction = (schema: string): string => {
   const released = "h.bad IS NULL AND h.rest <= 0"
   const ended = "unnest(v_deps, v_since, v_until) AS d (seq, since, until)"
   const toldNow = `${isOneOf("e.dependency", "d.seq")} AND e.nr > d.since AND e.nr <= d.until`
+  const without = (heard: string) =>
+    `SELECT array_agg(n.task), array_agg(n.total), array_agg(n.completed), array_agg(n.bad)
+          INTO v_tasks, v_totals, v_completed, v_bad
+          FROM unnest(v_tasks, v_totals, v_completed, v_bad) AS n (task, total, completed, bad)
+          LEFT JOIN unnest(${heard}) AS h (task) ON h.task = n.task WHERE h.task IS NULL;`
   return `CREATE OR REPLACE FUNCTION ${schema}.tell_1(
     p_members bigint[], p_ended bigint[], p_any bool, p_limit int, p_head_start float8,
     OUT out_told int, OUT out_released bool, OUT out_dropped text[], OUT out_more bool
@@ -160,6 +165,23 @@ const tellFunction = (schema: string): string => {
         ) e GROUP BY e.task ORDER BY e.task
       ) n;
       out_told := out_told + v_count;
+      IF 2 * cardinality(v_tasks) <= v_count AND v_states <@ ARRAY[${stateCode.completed}] THEN
+        -- many that a few wait for, as nearly all ends of members do no more than count
+        WITH heard AS MATERIALIZED (
+          SELECT n.task, t.waits_for - n.total AS rest FROM unnest(v_tasks, v_totals) AS n (task, total)
+          JOIN ${schema}.task t ON ${isOneOf("t.seq", "n.task")} FOR NO KEY UPDATE OF t SKIP LOCKED
+        ), counted AS (
+          UPDATE ${schema}.task t SET waits_for = h.rest FROM heard h
+          WHERE ${isOneOf("t.seq", "h.task")} AND h.rest > 0 RETURNING t.seq
+        ) SELECT array_agg(seq) INTO v_heard FROM counted;
+        IF cardinality(v_heard) = cardinality(v_tasks) THEN
+          v_deps := '{}';
+          CONTINUE;
+        END IF;
+        IF v_heard IS NOT NULL THEN
+          ${without("v_heard")}
+        END IF;
+      END IF;
       FOR attempt IN 1 .. 2 LOOP
         EXIT WHEN cardinality(v_tasks) = 0;
         -- the latest of each, also where another session has written it since this began
@@ -206,10 +228,7 @@ const tellFunction = (schema: string): string => {
             VALUES (-v_failed - v_cancelled, -v_released - v_failed - v_cancelled, v_failed, v_cancelled, v_failed, v_cancelled);
         END IF;
         EXIT WHEN cardinality(v_heard) = cardinality(v_tasks);
-        SELECT array_agg(n.task), array_agg(n.total), array_agg(n.completed), array_agg(n.bad)
-          INTO v_tasks, v_totals, v_completed, v_bad
-          FROM unnest(v_tasks, v_totals, v_completed, v_bad) AS n (task, total, completed, bad)
-          LEFT JOIN unnest(v_heard) AS h (task) ON h.task = n.task WHERE h.task IS NULL;
+        ${without("v_heard")}
         IF attempt = 1 AND NOT p_any THEN
           -- mostly another end that is told to the same task, which takes a moment
           v_timeout := current_setting('lock_timeout');
