@@ -10,7 +10,8 @@ import { decideRescue, decideSettle } from "../Driver.ts"
 import { recordOf, type Row } from "../TaskRow.ts"
 import { type ExtendAnswer, rescuable, type TaskStore } from "../TaskStore.ts"
 import { type Database, isOneOf, lookups, number, numbers, texts } from "./Database.ts"
-import * as Dependencies from "./Dependencies.ts"
+import { type Dependencies, type Told, toldColumns } from "./Dependencies.ts"
+import { maxToldTogether } from "./Edges.ts"
 import { endsLock } from "./Passes.ts"
 import { columnsOfDecisions, type Tasks } from "./Task.ts"
 
@@ -18,14 +19,14 @@ import { columnsOfDecisions, type Tasks } from "./Task.ts"
 type Completed = [
   ids: ReadonlyArray<string> | null,
   untold: ReadonlyArray<string> | null,
-  ...told: Dependencies.Told | [told: null, released: null, dropped: null, more: null]
+  ...told: Told | [told: null, released: null, dropped: null, more: null]
 ]
 
 /** Prepares the operations. */
 export const make = (
   database: Database,
   tasks: Tasks,
-  dependencies: Dependencies.Dependencies,
+  dependencies: Dependencies,
   maxCrashes: number,
   headStartMs: number,
   onRoom: Effect.Effect<void>
@@ -218,12 +219,12 @@ export const completeAndTellFunction = (schema: string): string =>
     WITH done AS (
       UPDATE ${schema}.task t SET state = 3, completed_at = v_now, settled_claim = t.claim, result = p.result,
         failure = NULL, lease_until = NULL,
-        told = CASE WHEN t.told = 0 AND t.edges <= ${Dependencies.maxToldTogether} AND p_alone THEN t.edges ELSE t.told END
+        told = CASE WHEN t.told = 0 AND t.edges <= ${maxToldTogether} AND p_alone THEN t.edges ELSE t.told END
       FROM unnest(p_ids, p_claims, p_results) AS p (id, claim, result)
       WHERE ${isOneOf("t.id", "p.id")} AND t.claim = p.claim AND t.state + 0 = 2
       RETURNING t.id, t.gate, t.seq, t.edges, t.told
     ) SELECT array_agg(id), count(*), array_agg(gate) FILTER (WHERE gate IS NOT NULL),
-        array_agg(seq) FILTER (WHERE told = edges AND edges <= ${Dependencies.maxToldTogether}),
+        array_agg(seq) FILTER (WHERE told = edges AND edges <= ${maxToldTogether}),
         array_agg(seq) FILTER (WHERE told < edges)
       INTO v_ids, v_count, v_gates, v_members, v_untold FROM done;
     IF v_count > 0 THEN
@@ -253,12 +254,12 @@ export const completeAndTellFunction = (schema: string): string =>
 const settling = (
   database: Database,
   tasks: Tasks,
-  dependencies: Dependencies.Dependencies,
+  dependencies: Dependencies,
   headStartMs: number,
   onRoom: Effect.Effect<void>
 ): TaskStore["Service"]["settle"] => {
   const { inTransaction, query, schema } = database
-  const completeAll = `SELECT out_ids, out_untold, ${Dependencies.toldColumns}
+  const completeAll = `SELECT out_ids, out_untold, ${toldColumns}
     FROM ${schema}.complete_2($1, $2::float8[]::bigint[], $3, $4, $5)`
 
   /** Completes what it can; answers what it could not. */
@@ -277,7 +278,7 @@ const settling = (
       ),
       ([row]) => {
         const [ids, untold, ...told] = row!
-        if (told[0] !== null) dependencies.note(told as Dependencies.Told)
+        if (told[0] !== null) dependencies.note(told as Told)
         const done = ids === null ? undefined : new Set(ids)
         const left = done === undefined ? [] : settlements.filter(({ id }) => !done.has(id))
         const leave = dependencies.leave((untold ?? []).map(Number))

@@ -9,7 +9,7 @@ import * as PausedQueues from "../PausedQueues.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import { type Database, typeName } from "./Database.ts"
-import * as Dependencies from "./Dependencies.ts"
+import * as Edges from "./Edges.ts"
 import * as Enqueue from "./Enqueue.ts"
 import * as Events from "./Events.ts"
 import * as Failure from "./Failure.ts"
@@ -235,8 +235,8 @@ const shared = (schema: string): ReadonlyArray<string> => [
  * functions that lock are made once more. Instances of earlier versions end tasks and leave it to others to tell.
  */
 const dependencies = (schema: string): ReadonlyArray<string> => [
-  ...Dependencies.tables(schema),
-  ...Dependencies.functions(schema),
+  ...Edges.tables(schema),
+  ...Edges.functions(schema),
   Operate.forgetFunction(schema),
   ...Task.functions(schema),
   ...Attempt.runningFunctions(schema),

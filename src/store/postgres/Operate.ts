@@ -18,7 +18,8 @@ import {
   type TaskStore
 } from "../TaskStore.ts"
 import { type Database, lookups, number, numbers, texts } from "./Database.ts"
-import { type Dependencies, untied } from "./Dependencies.ts"
+import type { Dependencies } from "./Dependencies.ts"
+import { untied } from "./Edges.ts"
 import * as Lines from "./Lines.ts"
 import * as Passes from "./Passes.ts"
 import type { Tally } from "./Tally.ts"

@@ -10,7 +10,8 @@ import { isFinished, type TaskState } from "../../domain/TaskState.ts"
 import type { Decision } from "../Driver.ts"
 import { columns as taskColumns, failureTextOf, historyTextOf, recordOf, type Row, stateCode } from "../TaskRow.ts"
 import { booleans, type Database, isOneOf, lookups, numbers, type Statements, texts } from "./Database.ts"
-import { type Dependencies, maxToldTogether } from "./Dependencies.ts"
+import type { Dependencies } from "./Dependencies.ts"
+import { maxToldTogether } from "./Edges.ts"
 
 /** Of a task that waits for no others there is nothing. */
 const waits = "coalesce(waits_for, 0)"

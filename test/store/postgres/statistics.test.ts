@@ -32,7 +32,7 @@ const driver = new URL("../../../src/store/postgres/", import.meta.url)
 const covered = [
   "Attempt.ts",
   "Claim.ts",
-  "Dependencies.ts",
+  "Edges.ts",
   "Operate.ts",
   "Records.ts",
   "Shared.ts",
