@@ -291,6 +291,7 @@ const tieFunction = (schema: string): string =>
  *   have not ended, and were told of an earlier end, become loose.
  * - `is_awaited_1`: whether one that has not ended depends on a task. Asked after the task is locked, it sees what others have committed
  *   since the statement began.
+ * - `count_awaited_1`: how many finished tasks of each state there are on which such one depends.
  * - `hold_tasks_1`: the numbers of tasks, which nothing can remove until the transaction ends. It waits for none but those who do.
  */
 export const functions = (schema: string): ReadonlyArray<string> => [
@@ -338,6 +339,14 @@ export const functions = (schema: string): ReadonlyArray<string> => [
       SELECT FROM ${schema}.edge e JOIN ${schema}.task t ON ${isOneOf("t.seq", "e.task")}
       WHERE e.dependency = p_seq AND t.state < 3
     );
+  END $function$`,
+  `CREATE OR REPLACE FUNCTION ${schema}.count_awaited_1() RETURNS TABLE (out_state int, out_count float8)
+  LANGUAGE plpgsql ${lookups} AS $function$
+  BEGIN
+    RETURN QUERY SELECT d.state::int, count(*)::float8 FROM (
+      SELECT DISTINCT e.dependency FROM ${schema}.task t JOIN ${schema}.edge e ON ${isOneOf("e.task", "t.seq")}
+      WHERE t.state < 3 AND t.on_failure IS NOT NULL
+    ) n JOIN ${schema}.task d ON ${isOneOf("d.seq", "n.dependency")} WHERE d.state >= 3 GROUP BY d.state;
   END $function$`,
   `CREATE OR REPLACE FUNCTION ${schema}.hold_tasks_1(p_ids text[]) RETURNS TABLE (out_id text, out_seq float8)
   LANGUAGE plpgsql ${lookups} AS $function$

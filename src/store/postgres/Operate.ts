@@ -225,10 +225,7 @@ const pruning = (database: Database, tally: Tally) => {
     removal(stretches([state], () => "(SELECT now FROM clock)", "$1::int"), "$1::int")
   const connected = pruningConnected(database)
   /** No fewer than the tasks of each state that have to stay because of those that wait. */
-  const awaited = `SELECT d.state::int, count(*)::float8 FROM (
-      SELECT DISTINCT e.dependency FROM ${schema}.task t JOIN ${schema}.edge e ON e.task = t.seq
-      WHERE t.state < 3 AND t.on_failure IS NOT NULL
-    ) e JOIN ${schema}.task d ON d.seq = e.dependency WHERE d.state >= 3 GROUP BY d.state`
+  const awaited = `SELECT * FROM ${schema}.count_awaited_1()`
   // the newest stays for ever: it holds the greatest number that a claim has had, see `Server`
   // an array is read once; a subquery of IN may be run once per row, its limit with it
   const forget = `DELETE FROM ${schema}.last_claim WHERE ctid = ANY (ARRAY(
