@@ -16,6 +16,7 @@ import {
   type Rescued,
   type RescueRequest
 } from "../TaskStore.ts"
+import { ends } from "./Connected.ts"
 import { announce } from "./Hints.ts"
 import { lines } from "./Lines.ts"
 import { lanes } from "./Order.ts"
@@ -171,6 +172,7 @@ const countDown = `
       isAny = isAny or edges[index] ~= false
     end
     if isAny then
+      ${ending}
       connected().tell(edges)
       left[#left + 1] = connected().conclude()
     end
@@ -186,7 +188,7 @@ const countDown = `
  * The first write is one that Redis allows when its memory is full, and a script that has written may go on: a full Redis
  * finishes what it has begun.
  */
-const runComplete = script<Telling<number>>(`${prelude}${lanes}${lines}${held}${announce}${ending}
+const runComplete = script<Telling<number>>(`${prelude}${lanes}${lines}${held}${announce}${ends}
 local now, left, refs, states, results, done = int(clock()), {}, {}, {}, {}, {}
 local finished, lists, passes, ids, rests = { ["0"] = {}, ["1"] = {} }, {}, {}, held(1, 3)
 local find, sub, byte, start = string.find, string.sub, string.byte, nil

@@ -27,18 +27,18 @@ const maxInline = 16
 const becauseOf = (state: FinishedState): string =>
   JSON.stringify(failureOf({ id: "\u0001", state })).split("\\u0001").map((piece) => `[==[${piece}]==]`).join(", ")
 
-/** Shared by all scripts in which tasks end: the ids of those that have ended, and how. */
+/** What all scripts have in which tasks end: the ids of those that have ended, how, and what knows of those that depend on them. */
 export const ends = `
-local ended, endedAs = {}, {}
+local ended, endedAs, connected, madeConnected = {}, {}, nil, nil
 `
 
 /**
- * Made where a task has ended that others depend on, or one is met that depends on others: a script pays for each function that it has.
+ * Defines `connected`. A script pays for each function that it has, and most for one that uses many others. So
+ * this stands where it is only come by in a store that has tasks that depend on others, and outside of functions, which would pay the same.
  * `before` comes first in it.
  */
 export const connectedAfter = (before: string): string => `
-local madeConnected
-local function connected()
+function connected()
   if madeConnected then return madeConnected end
   ${before}
   local self, outcome, now = {}, { 0 }, clock()

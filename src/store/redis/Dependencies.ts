@@ -4,6 +4,7 @@ import { defaultOnFailure, isDependent } from "../../domain/Dependencies.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
 import { type Aftermath, type Edges, maxBefore } from "../Dependencies.ts"
+import { ends } from "./Connected.ts"
 import { announce } from "./Hints.ts"
 import { lines } from "./Lines.ts"
 import { lanes, namesOf } from "./Order.ts"
@@ -70,9 +71,10 @@ return { after, call("ZREVRANGE", edges .. ":" .. id, 0, ${maxBefore - 1}) }
  *
  * - Answers: 1 if there may be more, else 0, and what has come of it.
  */
-const runTell = script<Telling<number>>(`${prelude}${freeing}${lanes}${lines}${announce}${ending}
+const runTell = script<Telling<number>>(`${prelude}${freeing}${lanes}${lines}${announce}${ends}
 local telling = root .. ":telling"
 if call("EXISTS", telling) == 0 then return { 0 } end
+${ending}
 local its = connected()
 its.resume()
 its.tell()

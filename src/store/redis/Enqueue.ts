@@ -19,7 +19,7 @@ import * as Merge from "./Merge.ts"
 import { lineOf } from "./Order.ts"
 import { told } from "./Outcome.ts"
 import { maxArguments, rowsOf, type Runner } from "./Runner.ts"
-import { type Answer, run, runConnected, runMerge } from "./Storing.ts"
+import { type Answer, run, runConnected, runMerge, runMergeConnected } from "./Storing.ts"
 import { fieldOf, restOf } from "./Task.ts"
 
 /** Texts in one argument, where there are too many for an argument each. */
@@ -107,7 +107,7 @@ export const make = (
           const group = argumentsOf(fresh, capacity, headStartMs, "allNew", losers)
           return [...before, ...packed(group, maxArguments - before.length)]
         }),
-        (args) => runner("enqueue", runMerge, args)
+        (args) => runner("enqueue", fresh.some(isDependent) ? runMergeConnected : runMerge, args)
       )
       const [at] = told(aftermath, written)
       if (at !== undefined) {

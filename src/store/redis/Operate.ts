@@ -16,6 +16,7 @@ import {
   type RerunAnswer,
   type Retention
 } from "../TaskStore.ts"
+import { ends } from "./Connected.ts"
 import { overtaken } from "./Enqueue.ts"
 import { adoptLines, lines } from "./Lines.ts"
 import * as Merge from "./Merge.ts"
@@ -121,7 +122,11 @@ return ids
 
 /** Removes finished tasks of one set, given as its members, from everywhere. */
 const drop = `${stored}${left}
+${ends}
 local isAnyConnected = call("EXISTS", root .. ":edges", root .. ":depends") > 0
+if isAnyConnected then
+  ${ending}
+end
 
 -- takes the edges that lead to these tasks away, at most so many each; answers the tasks that have none, which may then be removed
 local function detach(refs, limit)
@@ -196,7 +201,7 @@ end
  * - Arguments: ids.
  * - Answers: one for each.
  */
-const runRemove = script<ReadonlyArray<RemoveAnswer>>(`${prelude}${freeing}${lanes}${lines}${standing}${ending}${drop}
+const runRemove = script<ReadonlyArray<RemoveAnswer>>(`${prelude}${freeing}${lanes}${lines}${standing}${drop}
 local answers = {}
 for index, id in ipairs(ARGV) do
   local e = load(id)
@@ -227,7 +232,7 @@ return answers
  * - Answers: how many tasks were removed, and where those looks go on the next time.
  */
 const runPrune = script<readonly [removed: number, bucketCursor: string, kept: string]>(
-  `${prelude}${freeing}${lanes}${lines}${limits}${ending}${drop}${adopt}${adoptLines}
+  `${prelude}${freeing}${lanes}${lines}${limits}${drop}${adopt}${adoptLines}
 -- an older version that still runs writes lanes in its own way
 adopt()
 if call("EXISTS", root .. ":held", root .. ":place") > 0 then adoptLines() end

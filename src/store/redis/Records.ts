@@ -3,7 +3,7 @@
  * due, each with a semicolon, and the document.
  */
 import { Effect } from "effect"
-import { cycleOf } from "../../domain/Dependencies.ts"
+import { cycleOf, isDependent } from "../../domain/Dependencies.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { NewTask, TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
@@ -26,7 +26,7 @@ import { maxArguments, prelude, type Runner, script } from "./Runner.ts"
 import { sharing, spreading } from "./Shared.ts"
 import { type Answer as Stored, storing } from "./Storing.ts"
 import * as Task from "./Task.ts"
-import { changedSize, writes } from "./Writes.ts"
+import { changedSize, connectingWrites, writes } from "./Writes.ts"
 
 /** The keys of a kind, and the number of the next put or take, as `RecordDriver.nextVersion` has it. */
 const records = `${prelude}
@@ -264,7 +264,7 @@ const atomic = (
         return [...before, ...Enqueue.packed(group, maxArguments - before.length)]
       }),
       (args) =>
-        Effect.map(runner(operation, runTogether, args), (answer) => {
+        Effect.map(runner(operation, fresh.some(isDependent) ? runTogetherConnected : runTogether, args), (answer) => {
           if (answer[0] === "written") told<string | number>(aftermath, answer as Telling<string | number>)
           return answer
         })
@@ -349,8 +349,9 @@ const nothing: Group = { accepted: [], fresh: [], losers: [], revised: [], guard
  * - Answers: see {@link Answer}. Storing tasks is the last thing that is looked at and the first that is written, so a refusal
  *   leaves no trace.
  */
-const runTogether = script<Answer>(
-  `${records}${writes}${limits}${Merge.merging}${spreading}${puts}${admitted}${entered}${sharing}
+const togetherOf = (writes: string) =>
+  script<Answer>(
+    `${records}${writes}${limits}${Merge.merging}${spreading}${puts}${admitted}${entered}${sharing}
 local function enqueue(ARGV)
 ${storing}
 end
@@ -391,4 +392,9 @@ for at = 1, #ends, ${changedSize} do change(ends, at, tasks[at]) end
 supersede(guards)
 return { "written", version, now, conclude() }
 `
-)
+  )
+
+const runTogether = togetherOf(writes)
+
+/** The same where new tasks depend on others. */
+const runTogetherConnected = togetherOf(connectingWrites)

@@ -6,7 +6,7 @@ import type { Telling } from "./Outcome.ts"
 import { limits } from "./Passes.ts"
 import { prelude, script } from "./Runner.ts"
 import { maxAlike, sharing } from "./Shared.ts"
-import { changedSize, writes } from "./Writes.ts"
+import { changedSize, connectingWrites, writes } from "./Writes.ts"
 
 /** The clock, how many tasks are unfinished unless all were stored, and three values of each that was known before. */
 export type Answer = readonly [now: number, unfinished: number | "stored", ...known: ReadonlyArray<number | string>]
@@ -246,8 +246,9 @@ return answer
  *   nothing.
  * - Answers: the clock when all was written and what has come of it, or nothing where an owner or a new task is not as it was.
  */
-export const runMerge = script<Telling<string>>(
-  `${prelude}${writes}${Merge.merging}${admitted}${entered}${limits}${sharing}
+const mergeOf = (writes: string) =>
+  script<Telling<string>>(
+    `${prelude}${writes}${Merge.merging}${admitted}${entered}${limits}${sharing}
 local function enqueue(ARGV)
 ${storing}
 end
@@ -274,7 +275,13 @@ for at = 1, #changes, ${changedSize} do change(changes, at, tasks[at]) end
 supersede(guards)
 return { int(now), conclude() }
 `
-)
+  )
+
+/** The same where no new task depends on others. */
+export const runMerge = mergeOf(writes)
+
+/** The same where some do. */
+export const runMergeConnected = mergeOf(connectingWrites)
 
 /** Stores tasks of which none depends on others. */
 export const run = script<Answer>(
@@ -283,7 +290,7 @@ export const run = script<Answer>(
 
 /** Stores tasks of which some depend on others. */
 export const runConnected = script<Telling<number | string>>(
-  `${prelude}${writes}${admitted}${entered}${limits}${sharing}
+  `${prelude}${connectingWrites}${admitted}${entered}${limits}${sharing}
 local function enqueue(ARGV)
 ${storing}
 end

@@ -100,8 +100,8 @@ local function join(e, id, letter)
 end
 `
 
-/** What a script needs in which tasks end and nothing else is made of them. */
-export const ending = `${ends}${connectedAfter(`local headStart\n${standing}${filing}`)}`
+/** What a script needs in which tasks end and nothing else is made of them. To come after `ends`. */
+export const ending = connectedAfter(`local headStart\n${standing}${filing}`)
 
 /**
  * Writes tasks that are as they were read, with the moves between the sorted sets that their states are. A task is given as ten
@@ -110,9 +110,14 @@ export const ending = `${ends}${connectedAfter(`local headStart\n${standing}${fi
  * nothing, or seven lines of a task that is revised: limits and key as they were read, priority, line, costs, hold, and `=` and the
  * payload where that is another one.
  */
-export const writes = `${lanes}${block}${lines}${standing}${announce}${ends}
+const writesOf = (isConnecting: boolean) =>
+  `${lanes}${block}${lines}${standing}${announce}${ends}
 local headStart
-${filing}${connectedAfter("")}
+${filing}
+if ${isConnecting ? "true" : `call("EXISTS", root .. ":edges", root .. ":depends") > 0`} then
+  ${connectedAfter("")}
+end
+
 -- takes a task out of those that wait together, if it is one of them
 local function quitShared(e, ref)
   local name = sharedOf(e.lane)
@@ -196,7 +201,7 @@ local function change(tasks, at, e)
   end
   if letter ~= e.letter then
     quit(e, id)
-    if totals[e.letter] and call("EXISTS", root .. ":edges", root .. ":depends") > 0 and connected().rerun(id) > 0 then
+    if totals[e.letter] and connected and connected().rerun(id) > 0 then
       letter = "A"
     elseif letter == "A" then
       call("HSET", root .. ":waits", id, waits)
@@ -217,7 +222,7 @@ end
 
 -- to be called once all are written; answers what has come of it, if anything has
 local function conclude()
-  if ended[1] and call("EXISTS", root .. ":edges") == 1 then connected().tell() end
+  if ended[1] and connected then connected().tell() end
   for name, amount in pairs(amounts) do count(name, amount) end
   if madeLines then madeLines.conclude() end
   announce(ended)
@@ -225,5 +230,11 @@ local function conclude()
 end
 `
 
-/** How many texts {@link writes} takes of a task. */
+/** The same where no new task depends on others. */
+export const writes = writesOf(false)
+
+/** The same where some do. */
+export const connectingWrites = writesOf(true)
+
+/** How many texts it takes of a task. */
 export const changedSize = 10
