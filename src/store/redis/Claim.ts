@@ -33,12 +33,13 @@ export const make = (
       ),
     expiring(runner, tasks)
   )
-  return (request) =>
-    Effect.flatMap(claim(request), (answer) =>
-      answer.nextDueAt !== telling
-        ? Effect.succeed(answer)
-        // what was claimed is to be answered in any case
-        : Effect.as(Effect.ignore(tell), { ...answer, nextDueAt: answer.now }))
+  return Effect.fnUntraced(function*(request) {
+    const answer = yield* claim(request)
+    if (answer.nextDueAt !== telling) return answer
+    // what was claimed is to be answered in any case
+    yield* Effect.ignore(tell)
+    return { ...answer, nextDueAt: answer.now }
+  })
 }
 
 /** What stands in the place of the next time where ends are to be told. */
