@@ -65,7 +65,9 @@ export type { DebounceOptions, GivenUnique, ThrottleOptions, Uniques } from "./U
 export type { PriorityInput, PriorityName } from "./domain/Priority.ts"
 export type { RetryPolicy, RetryRule } from "./domain/RetryPolicy.ts"
 export type { StepOptions, StepSettings } from "./domain/StepOptions.ts"
+export type { EndedDependency } from "./domain/Dependencies.ts"
 export type { SettleAnswer, Settlement } from "./domain/Settlement.ts"
+export type { Consequences, Dropped as DroppedTask, Edges } from "./store/Dependencies.ts"
 export type { AnyTaskDefinition, PlainSchema, TaskCodec, TaskDefinition } from "./domain/TaskDefinition.ts"
 export type { Fitting as FittingPayload, Versions as PayloadVersions } from "./domain/Versions.ts"
 export type { NewTaskEvent, TaskEvent } from "./domain/TaskEvent.ts"
@@ -92,6 +94,7 @@ export type { StepCodec } from "./flow/StepCodec.ts"
 export type { End as StepEnd } from "./flow/StepRecords.ts"
 export type { StepRunner } from "./flow/StepRunner.ts"
 export type { QueueLimits } from "./domain/QueueLimits.ts"
+export type { DependencyReason } from "./explain/DependencyReasons.ts"
 export type { StepReason } from "./explain/StepReasons.ts"
 export type { Starts } from "./explain/Starts.ts"
 export type { Cause, Verdict, Verdicts } from "./explain/Verdict.ts"
@@ -219,6 +222,7 @@ export type { Refusal as RefusedWrites, WriteHealth } from "./store/WriteHealth.
 export type {
   BatchHandler,
   BatchSettings,
+  EarlierResult,
   EnqueueError,
   EnqueueSettings,
   PlainFields,
@@ -235,6 +239,7 @@ export type { Options as ThreadPoolOptions } from "./threads/ThreadPool.ts"
 export type { BatchingOptions, BatchItem } from "./worker/Batcher.ts"
 export type { Protecting as ProtectingBreaker } from "./worker/AttemptBreakers.ts"
 export type { Handler } from "./worker/HandlerRegistry.ts"
+export type { EarlierTask } from "./worker/EarlierTasks.ts"
 export type { HandlerContext } from "./worker/TaskContext.ts"
 export type { SlotView } from "./worker/SlotView.ts"
 export type { Options as SharesOptions, Share } from "./worker/Shares.ts"

@@ -40,7 +40,7 @@ export const noConsequences: Consequences = { released: false, dropped: [], more
 const maxDropped = 10_000
 
 /** A task that has ended because of another one, as stores know it. */
-type Ended = Pick<TaskRecord, "id" | "type" | "queue" | "state" | "claims" | "failure">
+export type Ended = Pick<TaskRecord, "id" | "type" | "queue" | "state" | "claims" | "failure">
 
 /** What has come of a store's writes since it was asked last. */
 export class Aftermath {

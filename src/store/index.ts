@@ -15,7 +15,8 @@ export {
   StoreIncompatible
 } from "../domain/Errors.ts"
 export * as Dependencies from "./Dependencies.ts"
-export { OnFailure } from "../domain/Dependencies.ts"
+export { type EndedDependency, OnFailure } from "../domain/Dependencies.ts"
+export type { Consequences, Dropped, Edges, Ended as EndedTask } from "./Dependencies.ts"
 export * as Gate from "../domain/Gate.ts"
 export type { Refusal as GateRefusal } from "../domain/Gate.ts"
 export * as Rank from "../domain/Rank.ts"
@@ -43,6 +44,7 @@ export {
   alone,
   asRevised,
   type Besides,
+  type Conflict as GroupConflict,
   type Decided as DecidedGroup,
   type Known,
   nameOf as keyName,

@@ -57,7 +57,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "expiry ends what runs",
-    noticedAt: 18,
+    noticedAt: 52,
     store: but((store) => ({
       expire: (limit) =>
         Effect.flatMap(
@@ -140,7 +140,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 4431,
+    noticedAt: 4622,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -497,7 +497,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of what is written together ignored",
-    noticedAt: 218,
+    noticedAt: 266,
     records: (store) => {
       let calls = 0
       return {
@@ -508,7 +508,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "tasks are stored once more where what was written together is repeated",
-    noticedAt: 218,
+    noticedAt: 352,
     records: (store) => {
       const seen = new Set<string>()
       return {
