@@ -25,6 +25,8 @@ const process = Effect.fnUntraced(function*(workflows: Workflows) {
       get: (target, name) => {
         const value = Reflect.get(target, name) as unknown
         if (typeof value === "function") {
+          // not an effect: what has come of the writes before
+          if (name === "consequences") return () => value.call(target)
           return (...args: Array<unknown>) =>
             Effect.suspend(() => isDead ? Effect.never : value.apply(target, args) as Effect.Effect<unknown>)
         }
