@@ -286,9 +286,13 @@ export class Execution {
         if (sleep.over === true || sleep.until <= (yield* this.storeNow)) return Option.some(Exit.void)
         this.waitsOf.onSleep(sleep.until)
       }
-      const exit = yield* this.asked(ExecutionRecords.deferred(this.id, name))
-      if (exit !== undefined) return Option.some(ExitJson.toExit(exit as ExitJson.ExitJson, true))
+      // before it is asked for: it may come while the answer is on its way
       this.waitsOf.missed.add(name)
+      const exit = yield* this.asked(ExecutionRecords.deferred(this.id, name))
+      if (exit !== undefined) {
+        this.waitsOf.missed.delete(name)
+        return Option.some(ExitJson.toExit(exit as ExitJson.ExitJson, true))
+      }
       if (sleep === undefined) this.waitsOf.onDeferred(name)
       this.waits()
       return Option.none()
