@@ -10,6 +10,7 @@ import { Schemas } from "../store/postgres/fixtures.ts"
 import { connect } from "../store/redis/fixtures.ts"
 import { runsActivities } from "./activities.ts"
 import { explains } from "./explained.ts"
+import { completesByItself } from "./ownDeferreds.ts"
 import { proxies } from "./proxies.ts"
 import { repeats } from "./repeats.ts"
 import { effects, ours, type Subject } from "./subjects.ts"
@@ -31,6 +32,7 @@ const claimsOn = (name: string, driver: Driver) => {
   claims(name, ours(driver))
   describe(name, () => {
     takesOver(driver)
+    completesByItself(driver)
   })
 }
 
