@@ -298,7 +298,9 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   ],
   // what runs is looked up by pass
   (schema) => [...Passes.runningIndexes(schema), ...Passes.functions(schema), ...Shared.functions(schema)],
-  dependencies
+  dependencies,
+  // very many tasks of one gate have a line at once
+  Shared.functions
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

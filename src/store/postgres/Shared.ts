@@ -16,6 +16,9 @@ import { orderedPattern } from "./Take.ts"
 /** Tasks that one claim gives to lines at most, about. Then it answers nothing, and pays to be repeated. */
 export const maxMoved = 2000
 
+/** Tasks of one gate in one write that wait together at most: more have a line at once, which a claim need not give them to. */
+export const maxAlike = 100
+
 /** Tasks that a claim looks at together at most where it has met closed gates. */
 export const maxPage = 1000
 
@@ -27,7 +30,7 @@ const isSimple = (kind: string): string => `(${kind} IS NULL OR ${kind} = 'max')
 
 /**
  * - `rules_1`: the limits of passes, as `limit_of_1` finds them, and whether any key of the name has a limit of its own.
- * - `may_share_1`: which new tasks may wait together. Where there is a line, its new tasks belong to it.
+ * - `may_share_1`: which new tasks may wait together. Where there is a line, its new tasks belong to it, and very many at once make one.
  * - `give_to_lines_1`: gives tasks to their lines, of which the next fold takes note.
  * - `sort_shared_1`: of a page of tasks in the order of work, those that start, and how many were given to lines. Those that
  *   have gates come with them; `p_taken` has the gates of those that the claim has taken before. A limit that has a line stopped,
@@ -61,13 +64,20 @@ export const functions = (schema: string): ReadonlyArray<string> => [
   DECLARE
     v_special text[];
     v_lines bool;
+    v_many text[];
   BEGIN
+    IF cardinality(p_gates) > ${maxAlike} THEN
+      v_many := ARRAY(
+        SELECT g.gate FROM unnest(p_gates) AS g (gate) WHERE g.gate IS NOT NULL GROUP BY g.gate HAVING count(*) > ${maxAlike}
+      );
+    END IF;
     SELECT array_agg(out_pass) INTO v_special FROM ${schema}.rules_1(ARRAY(
       SELECT DISTINCT p.pass FROM unnest(p_gates) AS g (gate), unnest(${schema}.passes_1(g.gate)) AS p (pass)
     )) WHERE NOT ${isSimple("out_kind")};
     v_lines := EXISTS (SELECT FROM ${schema}.line);
     RETURN ARRAY(
       SELECT coalesce(n.gate LIKE '["%"]' AND n.gate NOT LIKE '${orderedPattern}' AND position(E'\\\\' IN n.gate) = 0
+        AND (v_many IS NULL OR n.gate <> ALL (v_many))
         AND (v_special IS NULL OR NOT ${schema}.passes_1(n.gate) && v_special)
         AND (NOT v_lines OR NOT EXISTS (
           SELECT FROM ${schema}.line l WHERE l.type = n.type AND l.queue = n.queue AND l.gate = n.gate
