@@ -32,6 +32,7 @@ import { given, type GivenLimits } from "./Limit.ts"
 import { type BatchSettings, type EnqueueSettings, ofBatch } from "./queue/Batch.ts"
 import { fromOutcome } from "./queue/StoredTask.ts"
 import { fromPayload } from "./queue/Submission.ts"
+import * as TaskDraft from "./queue/TaskDraft.ts"
 import * as Handle from "./queue/TaskHandle.ts"
 import { type Refusal, TaskQueue } from "./queue/TaskQueue.ts"
 import { make as makeScheduled, type Scheduled } from "./schedule/Scheduled.ts"
@@ -44,6 +45,7 @@ import { type HandlerContext, TaskContext } from "./worker/TaskContext.ts"
 
 export type { PlainFields, ToSchema } from "./domain/PlainFields.ts"
 export type { BatchSettings, EnqueueSettings } from "./queue/Batch.ts"
+export { enqueueAll } from "./queue/TaskDraft.ts"
 
 /** What `enqueue` may fail with. */
 export type EnqueueError = Refusal | InvalidPayload
@@ -97,6 +99,11 @@ export interface Task<
     EnqueueError,
     TaskQueue
   >
+  /** A task for `Task.enqueueAll`, which stores tasks of several types in one write, or for a batch. */
+  readonly draft: (
+    payload: Payload["Type"],
+    options?: TaskDraft.DraftOptions
+  ) => TaskDraft.TaskDraft<Success["Type"], Error["Type"], Payload["Type"]>
   /**
    * How those tasks of this type ended that the task of the calling handler depends on, in the order of its `after`. Each end is an `Exit`, which
    * is an effect: a result, or what the handle of that task would fail with.
@@ -297,6 +304,7 @@ const operations = <
       const accepted = yield* queue.submit(submissions, options.whenFull)
       return accepted.map((one) => handleOf(queue, one))
     }),
+    draft: (payload, options) => TaskDraft.make(definition, payload, options),
     results: TaskContext.use(({ earlier }) =>
       Effect.map(earlier, (tasks) =>
         tasks.filter(({ type }) => type === definition.type).map(({ id, outcome }) => ({

@@ -55,7 +55,7 @@ export interface TaskHandle<out Success, out Error, out Payload = unknown> {
 }
 
 /** What a handle knows of the type of its task. */
-interface Definition<Payload, Success, Error> extends AnyTaskDefinition {
+export interface Definition<Payload, Success, Error> extends AnyTaskDefinition {
   readonly codec: TaskCodec<Payload, Success, Error>
 }
 

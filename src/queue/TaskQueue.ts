@@ -86,6 +86,8 @@ export class TaskQueue extends Context.Service<
       submissions: ReadonlyArray<Submission>,
       whenFull?: Intake.WhenFull
     ) => Effect.Effect<ReadonlyArray<Intake.Created>, Refusal>
+    /** An id for a task that is to be enqueued: no other one has it. */
+    readonly newId: Effect.Effect<string>
     /** Waits until a task has finished, in whichever process. */
     readonly outcome: (id: string) => Effect.Effect<StoredOutcome, TaskNotFound | ResultInTransaction>
     /** Waits until one of several tasks has finished, at the cost of one waiter. An id that is not stored fails it. */
@@ -201,6 +203,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   return TaskQueue.of({
     submit: (submissions, whenFull) => Effect.map(enqueue(submissions, whenFull), ({ accepted }) => accepted),
     create: (submissions, whenFull) => Effect.flatMap(enqueue(submissions, whenFull), asStored),
+    newId: random.uuidV7(),
     // No store is asked for a text that it cannot keep: one of them would fail, and with it the callers in the same batch
     outcome: (id) => Bounds.isStorable(id) ? outcome([id]) : Effect.fail(new TaskNotFound({ id })),
     firstOutcome: (ids) => {

@@ -20,6 +20,7 @@ import type {
   UnknownTaskType
 } from "../../src/domain/Errors.ts"
 import * as Engine from "../../src/engine/Engine.ts"
+import type { TaskHandle } from "../../src/queue/TaskHandle.ts"
 import type { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import * as Task from "../../src/Task.ts"
 import type { HandlerRegistry } from "../../src/worker/HandlerRegistry.ts"
@@ -69,6 +70,20 @@ describe("the payload", () => {
     Plain.enqueue(undefined, { delay: "1 second" })
     // @ts-expect-error the type takes no payload
     Plain.enqueue({ to: "ada" })
+  })
+
+  it("is that of each draft, and the handles of a write have the types of its drafts", () => {
+    const drafts = [Email.draft(address), Plain.draft(undefined, { after: [Email.draft(address)] })] as const
+    const handles = Task.enqueueAll(drafts)
+    expectTypeOf<Effect.Success<typeof handles>[0]["result"]>().toEqualTypeOf<
+      TaskHandle<{ readonly messageId: string }, Bounced>["result"]
+    >()
+    expectTypeOf<Effect.Success<typeof handles>[1]["result"]>().toEqualTypeOf<TaskHandle<void, never>["result"]>()
+    expectTypeOf<Effect.Success<typeof handles>["length"]>().toEqualTypeOf<2>()
+    // @ts-expect-error a field is missing
+    Email.draft({ to: "ada" })
+    // @ts-expect-error what is enqueued alone names no draft
+    Plain.enqueue(undefined, { after: [Plain.draft()] })
   })
 
   it("may be any schema, not only a struct", () => {

@@ -122,6 +122,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         (created) => created.map(({ task: _, ...accepted }) => accepted)
       ),
     create,
+    newId: random.uuidV7(),
     outcome,
     firstOutcome: (ids) => Effect.raceAllFirst(ids.map(outcome)),
     results,
