@@ -28,8 +28,11 @@ const uncovered = [
   "test/simulation/**/*.test.ts",
   "test/store/model/**/*.test.ts",
   "test/store/plain.test.ts",
-  "test/store/postgres/pooled.test.ts",
-  "test/store/sqlite/turns.test.ts"
+  "test/store/postgres/{gateCosts,gates,lanes,pages,pooled,sessions,shared,statistics}.test.ts",
+  "test/store/redis/{blocks,closed,cluster,gates,lanes,sharing,together}.test.ts",
+  "test/store/sqlite/turns.test.ts",
+  "test/threads/ThreadPool.test.ts",
+  "test/workflow/{postgres,redis,sqlite}.test.ts"
 ]
 
 export default defineConfig({
@@ -43,13 +46,13 @@ export default defineConfig({
         plugins: [withoutCoverage],
         test: {
           name: "uncovered",
-          include: uncovered,
-          // The many processes that these start compile the same again; what comes from the cache is not covered exactly
-          env: { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules/.cache/compiled") }
+          include: uncovered
         }
       }
     ],
     setupFiles: ["test/randomness.ts"],
+    // Processes and threads that tests start compile the same again. The sources whose coverage is measured do not come from it
+    env: { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules/.cache/compiled") },
     pool: "forks",
     // Many tests wait for servers, processes and clocks: as many files as cores leave a third of the cores idle
     maxWorkers: Math.ceil(availableParallelism() * 1.5),

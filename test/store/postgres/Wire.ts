@@ -81,19 +81,42 @@ class Tapped extends Socket {
 
 /** Cuts a stream of bytes into messages: a letter, a length that includes itself, and a body. */
 class Messages {
-  private rest = Buffer.alloc(0)
+  /** What is held of a message that has not come whole, in order. */
+  private parts: Array<Buffer> = []
+  private held = 0
+  /** Bytes of that message, as far as is known. */
+  private needed = headBytes
 
   add(chunk: Buffer): ReadonlyArray<readonly [type: string, body: Buffer]> {
-    this.rest = Buffer.concat([this.rest, chunk])
     const found: Array<readonly [string, Buffer]> = []
-    while (this.rest.length >= 5 && this.rest.length > this.rest.readInt32BE(1)) {
-      const end = 1 + this.rest.readInt32BE(1)
-      found.push([String.fromCharCode(this.rest[0]!), this.rest.subarray(5, end)])
-      this.rest = this.rest.subarray(end)
+    let rest = chunk
+    // A large message comes in many chunks, and is put together once
+    if (this.held > 0) {
+      this.hold(chunk)
+      if (this.held < this.needed) return found
+      rest = Buffer.concat(this.parts)
     }
+    this.parts = []
+    this.held = 0
+    for (;;) {
+      this.needed = rest.length < headBytes ? headBytes : 1 + rest.readInt32BE(1)
+      if (rest.length < this.needed) break
+      found.push([String.fromCharCode(rest[0]!), rest.subarray(headBytes, this.needed)])
+      rest = rest.subarray(this.needed)
+    }
+    if (rest.length > 0) this.hold(rest)
     return found
   }
+
+  /** A copy: the client may write something else into what it has sent. */
+  private hold(part: Buffer): void {
+    this.parts.push(Buffer.from(part))
+    this.held += part.length
+  }
 }
+
+/** The letter and the length of a message. */
+const headBytes = 5
 
 const statementOf = (body: Buffer): Statement => {
   const nameEnd = body.indexOf(0)
