@@ -49,13 +49,21 @@ export const file = (name) => {
   return join(dir, `${name}.cjs`)
 }
 
-/** What a bundle is built of, as one short text: the sources, the packages that are installed, and what builds them. */
+/** What a bundle is built of, as one short text: the sources with those of the dashboard, the packages that are installed, and what builds them. */
 const fingerprint = () => {
   const hash = createHash("sha256").update(process.version)
   const settings = readdirSync(root).filter((name) => /\.(json|config\.ts)$/.test(name)).sort()
   // While rolldown reads its configuration, a compiled one (.js) lies next to it
   const scripts = filesOf("scripts").filter((path) => !path.endsWith(".js"))
-  for (const path of [...settings, "node_modules/.package-lock.json", ...scripts, ...filesOf("src")]) {
+  for (
+    const path of [
+      ...settings,
+      "node_modules/.package-lock.json",
+      ...scripts,
+      ...filesOf("dashboard"),
+      ...filesOf("src")
+    ]
+  ) {
     const content = read(join(root, path))
     hash.update(`${path}\0${content.length}\0`).update(content)
   }

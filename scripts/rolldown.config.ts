@@ -1,11 +1,18 @@
 import { globSync } from "node:fs"
 import { basename, join } from "node:path"
 import { defineConfig, type Plugin } from "rolldown"
+import { moduleText } from "./PageFiles.mjs"
 
 /** What threads load: each is an entry of its own, found beside the server under the name that it has in the sources. */
 const ofThreads = globSync(["src/threads/ThreadMain.ts", "src/**/*.thread.ts"], {
   cwd: join(import.meta.dirname, "..")
 })
+
+/** The dashboard, built for each bundle, in the place of the empty list that the sources have. */
+const dashboard: Plugin = {
+  name: "dashboard",
+  load: { filter: { id: /[\\/]src[\\/]dashboard[\\/]PageFiles\.ts$/ }, handler: () => moduleText() }
+}
 
 /** V8 keeps a source with a single character beyond Latin-1 at two bytes for each of them. */
 const oneBytePerCharacter: Plugin = {
@@ -35,7 +42,7 @@ export const bundle = (input: Record<string, string>) =>
     external: [/^sharp$/],
     resolve: { conditionNames: ["source", "import", "node", "default"] },
     transform: { define: { "import.meta.env": "undefined" } },
-    plugins: [oneBytePerCharacter],
+    plugins: [dashboard, oneBytePerCharacter],
     output: {
       dir: "dist",
       format: "cjs",

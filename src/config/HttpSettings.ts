@@ -75,6 +75,12 @@ export const httpSettings = {
     about: "Maximum number of open connections, event streams included",
     schema: integer(1)
   }),
+  dashboard: setting({
+    names: ["TASKFORGE_DASHBOARD"],
+    fallback: "1",
+    about: "The dashboard at /; with 0 there is a plain page",
+    schema: flag
+  }),
   requestLog: setting({
     names: ["TASKFORGE_REQUEST_LOG"],
     fallback: "1",

@@ -200,6 +200,7 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   Healthy: healthy,
   Unhealthy: unhealthy,
   Stats: stats,
+  Me: { key: "ci", role: "write", version: "0.1.0", instance: "web-1", time_zone: "Europe/Berlin", timestamp: at },
   Workers: workers,
   NewSlots: { slots: 40 },
   Scaling: scaling,

@@ -1,5 +1,5 @@
 /**
- * The page at `/`: what this is, how it is doing, and where to go on. Plain HTML; a few lines of script keep the counts up
+ * The page at `/` of a server without its dashboard: what this is, how it is doing, and where to go on. Plain HTML; a few lines of script keep the counts up
  * to date. And the picture that browsers show for the server's pages.
  */
 import { Effect, type Layer, Option } from "effect"
@@ -21,10 +21,13 @@ export const favicon = "/favicon.svg"
 /** Where browsers look for it when a page, such as JSON, names none. */
 const usualFavicon = "/favicon.ico"
 
-/** Open to every client: browsers ask for the picture by themselves. */
-export const routes = [path, favicon, usualFavicon].map(publicPage)
+/** Open to every client. */
+export const route = publicPage(path)
 
-/** Serves the page and the picture. */
+/** Open to every client: browsers ask for the picture by themselves. */
+export const pictures = [favicon, usualFavicon].map(publicPage)
+
+/** Serves the page. */
 export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | SystemStatus | TaskCatalog | KeyRing> = HttpRouter
   .use(
     Effect.fnUntraced(function*(router) {
@@ -47,10 +50,16 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | SystemStat
           return HttpServerResponse.text(render(counts, types, request.headers["host"]), { contentType, headers })
         })
       )
-      yield* router.add("GET", favicon, picture)
-      yield* router.add("GET", usualFavicon, picture)
     })
   )
+
+/** Serves the picture. */
+export const layerPictures: Layer.Layer<never, never, HttpRouter.HttpRouter> = HttpRouter.use(
+  Effect.fnUntraced(function*(router) {
+    yield* router.add("GET", favicon, picture)
+    yield* router.add("GET", usualFavicon, picture)
+  })
+)
 
 const hashOf = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`
 

@@ -9,6 +9,7 @@ import { Effect, Layer, type Redacted } from "effect"
 import { HttpMiddleware, HttpRouter } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { IpNetwork } from "effect/net"
+import * as Dashboard from "../dashboard/Dashboard.ts"
 import { maxIdLength } from "../domain/Bounds.ts"
 import * as Access from "./Access.ts"
 import { type GuardedRoute, routesOf } from "./api/NeededRole.ts"
@@ -47,6 +48,8 @@ export interface Options {
   readonly trustedProxies?: ReadonlyArray<IpNetwork.IpNetwork> | undefined
   /** A line of log for each request. */
   readonly logRequests?: boolean | undefined
+  /** The dashboard, a page for people. Default `true`. */
+  readonly dashboard?: boolean | undefined
 }
 
 /**
@@ -59,10 +62,21 @@ export const routerConfig = {
   ignoreTrailingSlash: false
 } as const
 
-/** The API and its pages. Under a path in another router it has no page of its own at `/`. */
+/** Whether the page of the path is the dashboard. The sources alone have none: it is built. */
+export const hasDashboard = ({ dashboard = true }: Options): boolean => dashboard && Dashboard.isBuilt
+
+/**
+ * The API and its pages, the dashboard first. Without the dashboard the first page is a plain one, and under a path in another
+ * router there is none.
+ */
 export const layer = (options: Options, path: string = "") => {
+  const first = hasDashboard(options) ? "dashboard" : path === "" ? "plain" : "none"
   const apiPages = [...ApiDescription.routes, MetricsPage.route]
-  const pages = path === "" ? [...FirstPage.routes, ...apiPages] : apiPages
+  const pages = [
+    ...first === "dashboard" ? Dashboard.routes : first === "plain" ? [FirstPage.route] : [],
+    ...path === "" ? FirstPage.pictures : [],
+    ...apiPages
+  ]
   return Layer.merge(
     Layer.mergeAll(
       HttpApiBuilder.layer(ServedApi).pipe(
@@ -81,7 +95,8 @@ export const layer = (options: Options, path: string = "") => {
         ]),
         Layer.provide(RequestCheckLive.layer)
       ),
-      path === "" ? FirstPage.layer : Layer.empty,
+      first === "dashboard" ? Dashboard.layer : first === "plain" ? FirstPage.layer : Layer.empty,
+      path === "" ? FirstPage.layerPictures : Layer.empty,
       ApiDescription.layer(path),
       MetricsPage.layer,
       methodNotAllowed(pages)

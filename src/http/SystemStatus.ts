@@ -17,10 +17,10 @@ import { Notifier } from "../store/Notifier.ts"
 import { type Stranded, TaskStore } from "../store/TaskStore.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
 import { Api } from "./api/Api.ts"
-import type { HealthJson, StatsJson, WorkersJson } from "./api/SystemApi.ts"
+import type { HealthJson, MeJson, StatsJson, WorkersJson } from "./api/SystemApi.ts"
 import * as SystemApi from "./api/SystemApi.ts"
 import { timestamp } from "./api/TaskJson.ts"
-import { CurrentVisitor } from "./Visitor.ts"
+import { CurrentVisitor, keyOf } from "./Visitor.ts"
 
 /** How long the store may take to answer before health is red. */
 const patience: Duration.Duration = Duration.seconds(2)
@@ -39,6 +39,8 @@ const inTime = <A, E>(read: Effect.Effect<A, E>): Effect.Effect<Option.Option<A>
 export class SystemStatus extends Context.Service<SystemStatus, {
   readonly health: Effect.Effect<HealthJson>
   readonly stats: Effect.Effect<typeof StatsJson.Type, StoreError>
+  /** Who asks. A caller without a key that got this far needs none. */
+  readonly me: Effect.Effect<typeof MeJson.Type>
   /** Slots of this process. */
   readonly slotCount: Effect.Effect<number>
   readonly workers: Effect.Effect<typeof WorkersJson.Type, StoreError>
@@ -115,6 +117,19 @@ export class SystemStatus extends Context.Service<SystemStatus, {
           : { status: "unhealthy" as const, ...facts }
       })
 
+      const time_zone = DateTime.zoneToString(DateTime.zoneMakeLocal())
+      const me = Effect.gen(function*() {
+        const key = keyOf(yield* CurrentVisitor)
+        return {
+          key: key?.name ?? null,
+          role: key?.role ?? "admin" as const,
+          version,
+          instance: pool.instance,
+          time_zone,
+          timestamp: timestamp(utcNow(clock))
+        }
+      })
+
       const stats = Effect.gen(function*() {
         const { capacity, totals, ...by_status } = yield* queue.counts
         const slots = yield* slotCounts
@@ -144,6 +159,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
       return SystemStatus.of({
         health,
         stats,
+        me,
         workers,
         slotCount: Effect.map(slotCounts, (slots) => slots?.count ?? 0),
         counts,
@@ -175,6 +191,7 @@ export const endpoints = HttpApiBuilder.group(
       health: () => health,
       healthV1: () => health,
       stats: () => status.stats,
+      me: () => status.me,
       workers: () => status.workers
     })
   })

@@ -15,7 +15,7 @@
  * ```
  */
 import { ByteSize, Effect, Layer } from "effect"
-import { HttpIncomingMessage, HttpRouter, HttpServer } from "effect/http"
+import { HttpIncomingMessage, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { RateLimiter } from "effect/persistence"
 import type { StoreError } from "../domain/Errors.ts"
 import { EventFeed } from "../events/EventFeed.ts"
@@ -56,14 +56,24 @@ export type Services =
 /** The bytes of a body that is accepted, unless an option says otherwise. */
 export const maxBodyBytes: number = 1024 * 1024
 
-/** Adds the routes. The page at `/` of a TaskForge server is left out. */
+/** Adds the routes. The dashboard is at the path itself, with a slash at its end. */
 export const layer = (options: Options): Layer.Layer<never, StoreError, HttpRouter.HttpRouter | Services> =>
   HttpRouter.use(Effect.fnUntraced(function*(router) {
     const bodySize = yield* HttpIncomingMessage.MaxBodySize
     const routes = yield* standalone(options, options.path)
     const answer = Effect.provideService(Effect.orDie(routes), HttpIncomingMessage.MaxBodySize, bodySize)
-    yield* router.prefixed(options.path).add("*", "*", answer)
+    const complete = Routes.hasDashboard(options) ? withSlash(answer) : answer
+    yield* router.prefixed(options.path).add("*", "*", complete)
   })).pipe(Layer.provide(services(options.maxBodyBytes)))
+
+/** The page loads what is next to it, so its path ends with a slash. Relative, since a proxy in front may add another path. */
+const withSlash = <E, R>(answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+  Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ method, originalUrl, url }) => {
+    const [path = ""] = originalUrl.split(/[?#]/, 1)
+    return method === "GET" && /^\/?([?#]|$)/.test(url) && !path.endsWith("/")
+      ? Effect.succeed(HttpServerResponse.redirect(`${path.slice(path.lastIndexOf("/") + 1)}/`, { status: 308 }))
+      : answer
+  })
 
 /** All routes as one answer to any request, from a router that has nothing else. */
 export const standalone = (options: Routes.Options, path?: string) =>

@@ -63,7 +63,8 @@ const http = (settings: Settings.Settings, { host, requireKeys }: ListenAddress.
         allowedOrigins: settings.allowedOrigins,
         trustedProxies: settings.trustedProxies,
         maxConnections,
-        logRequests: settings.requestLog
+        logRequests: settings.requestLog,
+        dashboard: settings.dashboard
       }))
   )
 

@@ -36,10 +36,11 @@ interface BrowserGlobals {
 }
 
 withServer("the pages in a browser", Chromium.find, (program) => {
-  describe("the first page", () => {
+  describe("the plain first page", () => {
     it.live("fits a phone, and keeps its counts up to date", () =>
       Effect.gen(function*() {
-        const server = yield* Server.start(yield* Server.directory, { TASKFORGE_QUEUES: "elsewhere" })
+        const environment = { TASKFORGE_QUEUES: "elsewhere", TASKFORGE_DASHBOARD: "0" }
+        const server = yield* Server.start(yield* Server.directory, environment)
         const browser = yield* Chromium.start(program)
         const { page, problems } = yield* open(browser, server.url, 360)
         const width = yield* Effect.promise(() =>

@@ -92,6 +92,7 @@ describe("each variable", () => {
       IpNetwork.fromStringUnsafe("192.0.2.7/32")
     ]],
     ["TASKFORGE_MAX_CONNECTIONS", "5", "maxConnections", 5],
+    ["TASKFORGE_DASHBOARD", "0", "dashboard", false],
     ["TASKFORGE_REQUEST_LOG", "off", "requestLog", false],
     ["WORKER_NUM_WORKERS", "100", "workers", 100],
     ["WORKER_COUNT", "1", "workers", 1],
@@ -181,6 +182,7 @@ describe("each variable", () => {
     TASKFORGE_ALLOWED_ORIGINS: ["*", "app.example.com", "https://a.example/", "https://a.example,"],
     TASKFORGE_TRUSTED_PROXIES: ["proxy", "10.0.0.0/99", "10.0.0.1,"],
     TASKFORGE_MAX_CONNECTIONS: ["0", "many"],
+    TASKFORGE_DASHBOARD: ["no way"],
     TASKFORGE_REQUEST_LOG: ["loud"],
     WORKER_NUM_WORKERS: ["0", "-1", "ten"],
     WORKER_COUNT: ["0"],

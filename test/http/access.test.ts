@@ -87,6 +87,15 @@ describe("a server with a key", () => {
       yield* refused(401, "unauthorized", list())
     }).pipe(Effect.provide(server())))
 
+  it.live("says what the key may do, and a server without keys that everyone may do everything", () =>
+    Effect.gen(function*() {
+      const whom = yield* expecting(200, get("/api/v1/me"))
+      assert.deepInclude(whom.json, { key: null, role: "admin" })
+      const { headers, key } = yield* keyed("read")
+      const { json } = yield* expecting(200, send("GET", "/api/v1/me", undefined, headers))
+      assert.deepInclude(json, { key: key.name, role: "read" })
+    }).pipe(Effect.provide(server())))
+
   it.live("takes it in either header, and nothing that is nearly one", () =>
     Effect.gen(function*() {
       const { key, secret } = yield* keyed("read")

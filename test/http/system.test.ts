@@ -318,6 +318,7 @@ describe("the pages", () => {
         "/api/v1/limits/{name}/pause",
         "/api/v1/limits/{name}/release",
         "/api/v1/limits/{name}/resume",
+        "/api/v1/me",
         "/api/v1/queues",
         "/api/v1/queues/{queue}",
         "/api/v1/queues/{queue}/explain",

@@ -1,6 +1,7 @@
 /** What the server says about itself: health, counts, and the slots of all instances. */
 import { DateTime, Duration, Schema, Struct } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { Role } from "../../domain/ApiKey.ts"
 import { TaskState } from "../../domain/TaskState.ts"
 import type { LivingInstance, LivingInstances } from "../../queue/Instances.ts"
 import type { Sizing } from "../../store/InstanceStore.ts"
@@ -141,6 +142,18 @@ export const WorkersJson = Schema.Struct({
   instances: Schema.Array(InstanceJson).annotate({ description: "The oldest first" })
 }).annotate({ identifier: "Workers" })
 
+/** Who asks, and whom. */
+export const MeJson = Schema.Struct({
+  key: Schema.NullOr(Schema.String).annotate({
+    description: "The name of the API key; null where the server asks for none"
+  }),
+  role: Role.annotate({ description: "What the caller may do" }),
+  version: Schema.String.annotate({ description: "The server's" }),
+  instance: Schema.String.annotate({ description: "The one that answers" }),
+  time_zone: Schema.String.annotate({ description: "The server's, as the IANA names it" }),
+  timestamp: Timestamp.annotate({ description: "The server's clock" })
+}).annotate({ identifier: "Me" })
+
 const answersOfHealth = [
   HealthyJson,
   UpJson,
@@ -159,6 +172,9 @@ export class SystemApi extends HttpApiGroup.make("system").add(
     ),
   HttpApiEndpoint.get("healthV1", "/api/v1/health", { success: answersOfHealth }).annotate(NeededRole, "public")
     .annotate(OpenApi.Summary, "The same as /health"),
+  HttpApiEndpoint.get("me", "/api/v1/me", { success: MeJson })
+    .annotate(NeededRole, "read")
+    .annotate(OpenApi.Summary, "Who asks, and whom: the role of the caller, and the server's version and time zone"),
   HttpApiEndpoint.get("stats", "/api/v1/stats", { success: StatsJson, error: ApiErrors.Unavailable })
     .annotate(NeededRole, "read")
     .annotate(OpenApi.Summary, "Counts of tasks and slots"),

@@ -1,0 +1,354 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Server from "../e2e/Server.ts"
+import { withServer } from "../servers/withServer.ts"
+import * as Chromium from "./Chromium.ts"
+import * as Front from "./Front.ts"
+import * as Visit from "./Visit.ts"
+
+/** Text that would be seen, or would run, if it became markup. */
+const markup = `<img src=x onerror="alert(1)"><script>alert(2)</script><b>bold</b>`
+
+const { act } = Visit
+
+withServer("the dashboard in a browser", Chromium.find, (program) => {
+  describe("the list of tasks", () => {
+    it.live("teaches how to enqueue the first task, and shows it as it happens", () =>
+      Effect.gen(function*() {
+        const server = yield* Server.start(yield* Server.directory)
+        const browser = yield* Chromium.start(program)
+        const visit = yield* Visit.open(browser, server.url)
+        yield* act(() => visit.page.getByText("There are no tasks yet").waitFor())
+        assert.include(yield* Visit.text(visit), `curl ${server.url}/api/v1/tasks`)
+        yield* act(() => visit.page.getByText("Live", { exact: true }).waitFor())
+        yield* server.post([{ type: "echo", id: "first", payload: { hello: "you" } }])
+        yield* act(() => visit.page.getByRole("link", { name: "echo first" }).waitFor())
+        yield* act(() => visit.page.locator("tr", { hasText: "completed" }).waitFor())
+        assert.deepStrictEqual(visit.problems, [])
+      }).pipe(Effect.scoped))
+
+    it.live("is filtered by its address, in pages, and every filter is an address", () =>
+      Effect.gen(function*() {
+        const server = yield* Server.start(yield* Server.directory, { TASKFORGE_QUEUES: "elsewhere" })
+        const browser = yield* Chromium.start(program)
+        yield* server.post([
+          ...Array.from({ length: 60 }, (_, index) => ({ type: "echo", id: `echo-${index}` })),
+          { type: "sleep", id: "other", queue: "nights" }
+        ])
+        const visit = yield* Visit.open(browser, server.url)
+        const { page } = visit
+        const rows = page.locator("tbody tr")
+        yield* act(() => page.getByRole("link", { name: "sleep other" }).waitFor())
+        assert.strictEqual(yield* act(() => rows.count()), 50)
+        yield* act(() => page.getByRole("link", { name: "Older" }).click())
+        yield* act(() => page.getByRole("link", { name: "echo-0", exact: false }).first().waitFor())
+        yield* Server.until("the last page", Effect.map(act(() => rows.count()), (count) => count === 11))
+        yield* act(() => page.reload())
+        yield* Server.until("the same page", Effect.map(act(() => rows.count()), (count) => count === 11))
+        yield* act(() => page.getByLabel("Queue").fill("nights"))
+        yield* act(() => page.getByLabel("Queue").press("Enter"))
+        yield* Server.until("the queue", Effect.map(act(() => rows.count()), (count) => count === 1))
+        assert.include(page.url(), "#/tasks?queue=nights")
+        yield* act(() => page.getByRole("link", { name: "completed" }).click())
+        yield* act(() => page.getByText("No task fits").waitFor())
+        assert.include(page.url(), "status=completed")
+        yield* act(() => page.goBack())
+        yield* act(() => page.getByRole("link", { name: "sleep other" }).waitFor())
+        yield* act(() => page.getByLabel("Open a task by its id").fill("echo-7"))
+        yield* act(() => page.getByLabel("Open a task by its id").press("Enter"))
+        yield* act(() => page.getByRole("heading", { name: "echo" }).waitFor())
+        assert.deepStrictEqual(visit.problems, [])
+      }).pipe(Effect.scoped))
+  })
+
+  describe("a task", () => {
+    it.live("shows its life: attempts with the waits between, payload, result, error and logs", () =>
+      Effect.gen(function*() {
+        const server = yield* Server.start(yield* Server.directory)
+        const browser = yield* Chromium.start(program)
+        yield* server.post([
+          { type: "fail", id: "again", payload: { message: markup }, max_retries: 1 },
+          { type: "echo", id: "answered", payload: { text: markup } },
+          { type: "fail", id: "failed", payload: { message: markup }, max_retries: 0 }
+        ])
+        const visit = yield* Visit.open(browser, `${server.url}/#/tasks/again`)
+        yield* act(() => visit.page.getByText("Attempt 1 failed").waitFor())
+        yield* act(() => visit.page.getByText("Failed for good").waitFor())
+        assert.include(yield* Visit.text(visit), markup)
+        yield* act(() => visit.page.goto(`${server.url}/#/tasks/answered`))
+        yield* act(() => visit.page.getByRole("heading", { name: "Result" }).waitFor())
+        yield* act(() => visit.page.goto(`${server.url}/#/tasks/nobody`))
+        yield* act(() => visit.page.getByRole("alert").waitFor())
+        assert.deepStrictEqual(visit.problems.filter((problem) => !problem.includes("404")), [])
+        assert.strictEqual(yield* act(() => visit.page.locator("main img, main script, main pre b").count()), 0)
+      }).pipe(Effect.scoped))
+
+    it.live("says why it waits, is changed, cancelled, run again and removed, each after a question", () =>
+      Effect.gen(function*() {
+        const server = yield* Server.start(yield* Server.directory, { WORKER_NUM_WORKERS: "1" })
+        const browser = yield* Chromium.start(program)
+        yield* server.post([{ type: "sleep", id: "busy", payload: { duration: "10m" } }])
+        yield* Server.until("it runs", Effect.map(server.stats, ({ workers_active }) => workers_active === 1))
+        yield* server.post([{ type: "sleep", id: "waiting", payload: { duration: "1ms" } }])
+        const visit = yield* Visit.open(browser, `${server.url}/#/tasks/waiting`)
+        const { page } = visit
+        yield* act(() => page.locator(".why-summary", { hasText: "slot" }).waitFor())
+        // Changed
+        yield* act(() => page.getByRole("button", { name: "Change …" }).click())
+        yield* act(() => page.getByRole("button", { name: "Change it" }).click())
+        yield* act(() => page.getByText("Nothing is changed yet.").waitFor())
+        yield* act(() => page.getByLabel("Priority").selectOption("3"))
+        yield* act(() => page.getByLabel("Due in").fill("1h"))
+        yield* act(() => page.getByRole("textbox", { name: "Payload" }).fill("{ not JSON"))
+        yield* act(() => page.getByRole("button", { name: "Change it" }).click())
+        yield* act(() => page.getByText("The payload is no JSON").waitFor())
+        yield* act(() => page.getByRole("textbox", { name: "Payload" }).fill(`{"duration":"2ms"}`))
+        yield* act(() => page.getByRole("button", { name: "Change it" }).click())
+        yield* act(() => page.locator(".state", { hasText: "scheduled" }).waitFor())
+        const changed = yield* Server.request<{ payload: unknown; priority: number }>(
+          `${server.url}/api/v1/tasks/waiting`
+        )
+        assert.deepInclude(changed, { payload: { duration: "2ms" }, priority: 3 })
+        // Not cancelled, then cancelled
+        yield* act(() => page.getByRole("button", { name: "Cancel …" }).click())
+        yield* act(() => page.keyboard.press("Escape"))
+        yield* act(() => page.getByRole("dialog").waitFor({ state: "detached" }))
+        yield* act(() => page.getByRole("button", { name: "Cancel …" }).click())
+        yield* act(() => page.getByRole("button", { name: "Cancel the task" }).click())
+        yield* act(() => page.getByText("The task is cancelled: it will never start").waitFor())
+        yield* act(() => page.locator(".task-state .state", { hasText: "cancelled" }).waitFor())
+        // A running one is interrupted
+        yield* act(() => page.goto(`${server.url}/#/tasks/busy`))
+        yield* act(() => page.getByRole("button", { name: "Cancel …" }).click())
+        yield* act(() => page.getByRole("button", { name: "Cancel the task" }).click())
+        yield* act(() => page.locator(".task-state .state", { hasText: "cancelled" }).waitFor())
+        // Run again
+        yield* act(() => page.goto(`${server.url}/#/tasks/waiting`))
+        yield* act(() => page.getByRole("button", { name: "Run again …" }).click())
+        yield* act(() => page.getByRole("button", { name: "Run it again" }).click())
+        yield* act(() => page.locator(".task-state .state", { hasText: "completed" }).waitFor())
+        // Removed
+        yield* act(() => page.getByRole("button", { name: "Remove …" }).click())
+        yield* act(() => page.getByRole("button", { name: "Remove it" }).click())
+        yield* act(() => page.getByText("The task is removed").waitFor())
+        yield* act(() => page.getByRole("link", { name: "sleep busy" }).waitFor())
+        assert.strictEqual(yield* act(() => page.getByRole("link", { name: "sleep waiting" }).count()), 0)
+        assert.deepStrictEqual(visit.problems, [])
+      }).pipe(Effect.scoped))
+  })
+
+  describe("a server with keys", () => {
+    it.live("is signed in to, and a reader is offered nothing that changes anything", () =>
+      Effect.gen(function*() {
+        const adminKey = "a-key-of-the-admin-with-40-characters-ab"
+        const directory = yield* Server.directory
+        const server = yield* Server.start(directory, { TASKFORGE_ADMIN_KEY: adminKey, SERVER_HOST: "127.0.0.1" })
+        const browser = yield* Chromium.start(program)
+        const visit = yield* Visit.open(browser, `${server.url}/#/tasks`)
+        const { page } = visit
+        yield* act(() => page.getByRole("heading", { name: "Sign in" }).waitFor())
+        yield* act(() => page.getByLabel("API key").fill("not-the-key"))
+        yield* act(() => page.getByRole("button", { name: "Sign in" }).click())
+        yield* act(() => page.getByText("The server does not know this key.").waitFor())
+        yield* act(() => page.getByLabel("API key").fill(adminKey))
+        yield* act(() => page.getByRole("button", { name: "Sign in" }).click())
+        yield* act(() => page.getByText("There are no tasks yet").waitFor())
+        yield* act(() => page.getByText("Live", { exact: true }).waitFor())
+        // The key is kept for the tab, and forgotten when the person leaves
+        yield* act(() => page.reload())
+        yield* act(() => page.getByText("There are no tasks yet").waitFor())
+        yield* act(() => page.getByRole("button", { name: "Sign out" }).click())
+        yield* act(() => page.getByRole("heading", { name: "Sign in" }).waitFor())
+        assert.deepStrictEqual(visit.asked.filter((url) => url.includes(adminKey)), [])
+        assert.deepStrictEqual(visit.problems.filter((problem) => !problem.includes("401")), [])
+
+        const reader = yield* Front.keyOf(server, directory, "read")
+        yield* act(() =>
+          fetch(`${server.url}/api/v1/tasks`, {
+            method: "POST",
+            headers: { "authorization": `Bearer ${adminKey}`, "content-type": "application/json" },
+            body: JSON.stringify({ type: "sleep", id: "seen", payload: { duration: "10m" } })
+          })
+        )
+        yield* act(() => page.getByLabel("API key").fill(reader))
+        yield* act(() => page.getByRole("button", { name: "Sign in" }).click())
+        yield* act(() => page.getByRole("link", { name: "sleep seen" }).click())
+        yield* act(() => page.getByText("read", { exact: false }).first().waitFor())
+        yield* act(() => page.getByRole("heading", { name: "Payload" }).waitFor())
+        assert.strictEqual(
+          yield* act(() => page.locator("main button", { hasText: /Cancel|Change|Run|Remove/ }).count()),
+          0
+        )
+      }).pipe(Effect.scoped))
+  })
+
+  describe("the connection", () => {
+    it.live("is honest about a server that is gone, and is there again by itself once it is back", () =>
+      Effect.gen(function*() {
+        const directory = yield* Server.directory
+        const first = yield* Server.start(directory)
+        const browser = yield* Chromium.start(program)
+        const visit = yield* Visit.open(browser, first.url)
+        const { page } = visit
+        yield* act(() => page.getByText("Live", { exact: true }).waitFor())
+        yield* Server.stop(first)
+        yield* act(() => page.getByText("No connection").waitFor())
+        yield* act(() => page.getByText("The server has not answered for").waitFor())
+        const second = yield* Server.start(directory, { SERVER_PORT: new URL(first.url).port })
+        yield* act(() => page.getByText("Live", { exact: true }).waitFor())
+        yield* second.post([{ type: "echo", id: "after" }])
+        yield* act(() => page.getByRole("link", { name: "echo after" }).waitFor())
+        assert.strictEqual(yield* act(() => page.getByText("The server has not answered for").count()), 0)
+      }).pipe(Effect.scoped))
+
+    it.live("is opened again after a proxy's 502, from the last event, and polls until then", () =>
+      Effect.gen(function*() {
+        const server = yield* Server.start(yield* Server.directory)
+        const front = yield* Front.start(server.url)
+        const browser = yield* Chromium.start(program)
+        const visit = yield* Visit.open(browser, `${front.url}/`)
+        const { page } = visit
+        yield* act(() => page.getByText("Live", { exact: true }).waitFor())
+        yield* server.post([{ type: "echo", id: "before" }])
+        yield* act(() => page.getByRole("link", { name: "echo before" }).waitFor())
+        front.breakStreams(true)
+        yield* act(() => page.getByText("Every 3 s", { exact: true }).waitFor())
+        yield* server.post([{ type: "echo", id: "between" }])
+        yield* act(() => page.getByRole("link", { name: "echo between" }).waitFor())
+        front.breakStreams(false)
+        yield* act(() => page.getByText("Live", { exact: true }).waitFor())
+        const places = front.streams.map(({ headers }) => headers["last-event-id"])
+        assert.strictEqual(places[0], undefined)
+        assert.match(String(places.at(-1)), /^\d+$/)
+      }).pipe(Effect.scoped))
+  })
+
+  describe("under a path", () => {
+    it.live("works behind a proxy that adds one", () =>
+      Effect.gen(function*() {
+        const server = yield* Server.start(yield* Server.directory)
+        const front = yield* Front.start(server.url, "/ops/tasks")
+        const browser = yield* Chromium.start(program)
+        yield* server.post([{ type: "echo", id: "one" }])
+        const visit = yield* Visit.open(browser, `${front.url}/ops/tasks/`)
+        yield* act(() => visit.page.getByRole("link", { name: "echo one" }).click())
+        yield* act(() => visit.page.getByRole("heading", { name: "Payload" }).waitFor())
+        assert.deepStrictEqual(visit.problems, [])
+        assert.deepStrictEqual(visit.asked.filter((url) => !url.startsWith(`${front.url}/ops/tasks/`)), [])
+      }).pipe(Effect.scoped))
+
+    it.live("works in an application's own router, next to its pages", () =>
+      Effect.gen(function*() {
+        const server = yield* Server.start(yield* Server.directory, {}, yield* Front.application)
+        const browser = yield* Chromium.start(program)
+        const visit = yield* Visit.open(browser, `${server.url}/work/tasks`)
+        assert.strictEqual(visit.page.url(), `${server.url}/work/tasks/`)
+        yield* act(() => visit.page.getByText("There are no tasks yet").waitFor())
+        yield* act(() => visit.page.getByText("Live", { exact: true }).waitFor())
+        assert.deepStrictEqual(visit.problems, [])
+        const home = yield* act(() => fetch(server.url))
+        assert.strictEqual(yield* act(() => home.text()), "home")
+      }).pipe(Effect.scoped))
+  })
+
+  describe("the page", () => {
+    it.live("is small, kept by browsers, compressed, asks no other host and runs no script of others", () =>
+      Effect.gen(function*() {
+        const server = yield* Server.start(yield* Server.directory)
+        const browser = yield* Chromium.start(program)
+        const visit = yield* Visit.open(browser, server.url)
+        yield* act(() => visit.page.getByText("There are no tasks yet").waitFor())
+        assert.deepStrictEqual(visit.asked.filter((url) => new URL(url).origin !== server.url), [])
+        const own = visit.asked.filter((url) => url === `${server.url}/` || url.includes("/assets/"))
+        assert.isAtLeast(own.length, 3)
+        for (const encoding of ["br", "gzip", "gzip;q=0.5, br;q=0", "identity"]) {
+          let bytes = 0
+          for (const url of new Set(own)) {
+            const answer = yield* act(() => fetch(url, { headers: { "accept-encoding": encoding } }))
+            const { headers } = answer
+            const taken = encoding === "br" ? "br" : encoding === "identity" ? null : "gzip"
+            assert.strictEqual(headers.get("content-encoding"), taken)
+            assert.match(
+              headers.get("content-security-policy") ?? "",
+              /default-src 'none'; script-src 'self'; style-src 'self'/
+            )
+            assert.strictEqual(headers.get("vary"), "accept-encoding")
+            assert.match(headers.get("cache-control") ?? "", url.includes("/assets/") ? /immutable/ : /^no-cache$/)
+            bytes += Number(headers.get("content-length"))
+            const again = yield* act(() => fetch(url, { headers: { "if-none-match": headers.get("etag")! } }))
+            assert.strictEqual(again.status, 304)
+          }
+          if (encoding !== "identity") assert.isBelow(bytes, 150_000)
+        }
+      }).pipe(Effect.scoped))
+
+    it.live("is not there when it is turned off", () =>
+      Effect.gen(function*() {
+        const server = yield* Server.start(yield* Server.directory, { TASKFORGE_DASHBOARD: "0" })
+        const page = yield* act(async () => (await fetch(server.url)).text())
+        assert.include(page, "Your first task")
+      }).pipe(Effect.scoped))
+
+    it.live("fits a phone, and can be read by everyone, dark and light", () =>
+      Effect.gen(function*() {
+        const server = yield* Server.start(yield* Server.directory, { WORKER_NUM_WORKERS: "1" })
+        const browser = yield* Chromium.start(program)
+        yield* server.post([
+          { type: "fail", id: "failed", payload: { message: "x".repeat(500) }, max_retries: 0 },
+          { type: "echo", id: "a".repeat(200), queue: "q".repeat(100), payload: { text: "y".repeat(500) } },
+          { type: "sleep", id: "busy", payload: { duration: "10m" } },
+          { type: "echo", id: "last" }
+        ])
+        const pages = [
+          "",
+          "#/tasks",
+          "#/tasks?status=expired",
+          "#/tasks/failed",
+          "#/tasks/busy",
+          "#/tasks/last",
+          "#/nowhere"
+        ]
+        for (const place of pages) {
+          for (const look of [{ width: 360, theme: "dark" }, { width: 1280, theme: "light" }] as const) {
+            yield* Effect.scoped(Effect.gen(function*() {
+              const visit = yield* Visit.open(browser, `${server.url}/${place}`, look)
+              yield* act(() => visit.page.locator("main h1, main h2").first().waitFor())
+              yield* act(() => visit.page.locator(".loading").waitFor({ state: "detached" }))
+              assert.strictEqual(yield* Visit.overflow(visit), 0, `${place} at ${look.width}`)
+              assert.deepStrictEqual(yield* Visit.faults(visit), [], `${place}, ${look.theme}`)
+            }))
+          }
+        }
+      }).pipe(Effect.scoped))
+
+    it.live("is used with the keyboard alone", () =>
+      Effect.gen(function*() {
+        const server = yield* Server.start(yield* Server.directory, { WORKER_NUM_WORKERS: "1" })
+        const browser = yield* Chromium.start(program)
+        yield* server.post([{ type: "sleep", id: "busy", payload: { duration: "10m" } }])
+        const visit = yield* Visit.open(browser, `${server.url}/#/tasks`)
+        const { keyboard } = visit.page
+        yield* act(() => visit.page.getByRole("link", { name: "sleep busy" }).waitFor())
+        const focused = () => visit.page.locator(":focus").innerText()
+        yield* Server.until(
+          "the task has the focus",
+          Effect.map(act(() => keyboard.press("Tab").then(focused)), (text) => text.includes("busy"))
+        )
+        yield* act(() => keyboard.press("Enter"))
+        yield* act(() => visit.page.getByRole("button", { name: "Cancel …" }).waitFor())
+        yield* Server.until(
+          "the button has the focus",
+          Effect.map(act(() => keyboard.press("Tab").then(focused)), (text) => text.includes("Cancel …"))
+        )
+        yield* act(() => keyboard.press("Enter"))
+        yield* act(() => visit.page.getByRole("dialog").waitFor())
+        yield* Server.until(
+          "the verb has the focus",
+          Effect.map(act(() => keyboard.press("Tab").then(focused)), (text) => text.includes("Cancel the task"))
+        )
+        yield* act(() => keyboard.press("Enter"))
+        yield* act(() => visit.page.locator(".task-state .state", { hasText: "cancelled" }).waitFor())
+        assert.deepStrictEqual(visit.problems, [])
+      }).pipe(Effect.scoped))
+  })
+})
