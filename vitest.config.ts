@@ -18,6 +18,7 @@ const uncovered = [
   "test/cli/processes.test.ts",
   "test/docs/readme.test.ts",
   "test/docs/typescript.test.ts",
+  "test/domain/Timetable.properties.test.ts",
   "test/e2e/**/*.test.ts",
   "test/embedding/**/*.test.ts",
   "test/examples.test.ts",

@@ -84,16 +84,25 @@ export const ticksBetween = (spec: Spec, zone: string, from: number, until: numb
   return ticks
 }
 
-/** The days, by their first instants in UTC, on which the clock of a zone is set, between two years. */
+/**
+ * The days, by their first instants in UTC, on which the clock of a zone is set, between two years. Weeks that begin and end
+ * alike are taken for weeks in which it is not set.
+ */
 export const daysOfChange = (zone: string, from: number, until: number): ReadonlyArray<number> => {
   const show = clockOf(zone)
+  const offsetAt = (instant: number) => show(instant) - instant / minuteMillis
+  const dayMillis = dayMinutes * minuteMillis
   const days: Array<number> = []
-  const end = Date.UTC(until, 0)
-  let before: number | undefined
-  for (let day = Date.UTC(from, 0); day < end; day += dayMinutes * minuteMillis) {
-    const offset = show(day) - day / minuteMillis
-    if (before !== undefined && before !== offset) days.push(day - dayMinutes * minuteMillis)
-    before = offset
+  const end = Date.UTC(until, 0) - dayMillis
+  let before = offsetAt(Date.UTC(from, 0))
+  for (let week = Date.UTC(from, 0); week < end; week += 7 * dayMillis) {
+    const last = Math.min(week + 7 * dayMillis, end)
+    if (offsetAt(last) === before) continue
+    for (let day = week; day < last; day += dayMillis) {
+      const after = offsetAt(day + dayMillis)
+      if (after !== before) days.push(day)
+      before = after
+    }
   }
   return days
 }
