@@ -121,12 +121,6 @@ const withScheme = (url: string): string =>
   /^(localhost|\[[\da-f:.]+\]|[\w-]+(\.[\w-]+)+|[\w-]+(?=:\d))(:\d+)?(\/|$)/i.test(url) ? `http://${url}` : url
 
 const onStore = Effect.fnUntraced(function*(url: string) {
-  if (StoreUrl.parse(url) === undefined) {
-    return yield* usage(
-      `${Redaction.url(url)} is not the URL of a store`,
-      "It looks like sqlite:data/taskforge.db; a server is named with --server."
-    )
-  }
   const { name, settings } = yield* storeOf(Option.some(url), false)
   return make(name, { url: localUrl }).pipe(
     Layer.provide(localClient),
@@ -162,6 +156,12 @@ const variable = (name: string): Effect.Effect<string | undefined, Failure> =>
  * It is one that a command can open, and that is there unless the command `creates` it.
  */
 export const storeOf = Effect.fnUntraced(function*(given: Option.Option<string>, creates: boolean) {
+  if (Option.isSome(given) && StoreUrl.parse(given.value) === undefined) {
+    return yield* usage(
+      `--store ${Redaction.url(given.value)} is not the URL of a store`,
+      "It looks like sqlite:data/taskforge.db or postgres://app@localhost/tasks; a server is named with --server."
+    )
+  }
   const environment = yield* ConfigProvider.ConfigProvider
   const provider = Option.match(given, {
     onNone: () => environment,

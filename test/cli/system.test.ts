@@ -586,7 +586,13 @@ describe("a store without a server", () => {
         ready: true
       })
       assert.include(yield* failing(64, taskforge(["migrate", "--store", "memory:"])), "lives in one process")
-      assert.include(yield* failing(78, taskforge(["migrate", "--store", "file.db"])), "STORE_URL=file.db")
+      for (const command of [["migrate"], ["keys", "list"]]) {
+        const problem = yield* failing(64, taskforge([...command, "--store", "foo://x"]))
+        assert.include(problem, "--store foo://x is not the URL of a store")
+        assert.notInclude(problem, "STORE_URL")
+      }
+      const elsewhere = { environment: { STORE_URL: "file.db" } }
+      assert.include(yield* failing(78, taskforge(["migrate"], elsewhere)), "STORE_URL=file.db")
       assert.include(
         yield* failing(69, taskforge(["migrate", "--store", "sqlite:/dev/null/tasks.db"])),
         "cannot be opened"
