@@ -25,7 +25,7 @@ export interface Dropped extends Pick<TaskRecord, "id" | "type" | "queue"> {
 
 /** What writes have made of tasks that depended on others. */
 export interface Consequences {
-  /** Whether one of them waits for no other any more. */
+  /** Whether there is work: one of them waits for no other any more, or others may start because a limit has room again. */
   readonly released: boolean
   /** Those that have ended. */
   readonly dropped: ReadonlyArray<Dropped>

@@ -174,7 +174,7 @@ const countDown = `
     if isAny then
       ${ending}
       connected().tell(edges)
-      left[#left + 1] = connected().conclude()
+      connected().conclude()
     end
   end
 `
@@ -191,7 +191,7 @@ const countDown = `
 const runComplete = script<Telling<number>>(`${prelude}${lanes}${lines}${held}${announce}${ends}
 local now, left, refs, states, results, done = int(clock()), {}, {}, {}, {}, {}
 local finished, lists, passes, ids, rests = { ["0"] = {}, ["1"] = {} }, {}, {}, held(1, 3)
-local find, sub, byte, start = string.find, string.sub, string.byte, nil
+local find, sub, byte, start, isLast = string.find, string.sub, string.byte, nil, nil
 for index, rest in ipairs(rests) do
   local id = ids[index]
   if rest and not done[id] then
@@ -199,15 +199,19 @@ for index, rest in ipairs(rests) do
     -- nearly all lines are of the lane of the one before, and have one pass: what follows it is known
     local _, last, after
     if start then _, last = find(rest, start, 1, true) end
-    after = last and find(rest, "\\\\", last + 1, true)
+    after = last and not isLast and find(rest, "\\\\", last + 1, true)
     if after and byte(rest, after + 5) == 10 then
       only = sub(rest, last + 1, after - 1)
-    else
+    elseif not (last and isLast) then
       local from = find(rest, "\\n", 1, true) + 1
       local line = sub(rest, from, find(rest, "\\n", from, true) - 1)
       lane = laneOf(line)
-      only = line ~= lane and onlyPassOf(line, lane)
-      if line ~= lane and not only then gated().count(line, -1) end
+      if line ~= lane then
+        -- where no task runs any more and none waits for a pass, nothing has to be known of passes
+        if isLast == nil then isLast = call("ZCARD", root .. ":running") == #ids and call("EXISTS", root .. ":groups") == 0 end
+        only = not isLast and onlyPassOf(line, lane)
+        if not only and not isLast then gated().count(line, -1) end
+      end
       if lastStart then start = "\\n" .. lastStart .. '\\\\"' end
     end
     if only then passes[#passes + 1] = only end
@@ -233,6 +237,14 @@ each("HSET", root .. ":state", states)
 each("HSET", root .. ":result", results)
 for keyed, set in pairs(finished) do each("ZADD", root .. ":finished:C" .. keyed, set) end
 for lane, list in pairs(lists) do each("ZADD", root .. ":list:C:" .. lane, list) end
+if isLast and left[1] == nil then
+  call("DEL", root .. ":held")
+elseif isLast then
+  for index = 2, #states, 2 do
+    local line = string.match(states[index], "\\n([^\\n]*)")
+    if laneOf(line) ~= line then gated().count(line, -1) end
+  end
+end
 if passes[1] then runs().leave(passes) end
 if madeRuns then madeRuns.conclude() end
 if madeLines then madeLines.conclude() end
@@ -243,6 +255,7 @@ end
 count("unfinished", -#refs)
 count("completed", #refs)
 announce(ended)
+left[#left + 1] = outcomeOf()
 return left
 `)
 

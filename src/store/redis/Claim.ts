@@ -283,11 +283,11 @@ end
 if madeShared then madeShared.conclude() end
 
 -- what waited together was read already
-local ids, refs, tasks, texts, firsts, seconds = {}, {}, nil, nil, nil, nil
+local ids, refs, tasks, texts, heads, passes, perPass, before = {}, {}, nil, nil, nil, nil, 1, nil
 local isRead = pieces[1] ~= nil and pieces[2] == nil and pieces[1].tasks
 if isRead then
   refs, ids, tasks, texts = pieces[1], pieces[1].ids, pieces[1].tasks, pieces[1].states
-  firsts, seconds = refs.firsts, refs.seconds
+  heads, passes, perPass, before = refs.heads, refs.passes, refs.each, refs.before
 else
   for _, piece in ipairs(pieces) do
     for _, ref in ipairs(piece) do ids[#ids + 1], refs[#refs + 1] = string.sub(ref, 13), ref end
@@ -312,9 +312,12 @@ for index, id in ipairs(ids) do
     local numbers, claims, more, lane = string.match(text, claimed)
     text = "R" .. number .. ";;" .. numbers .. int(claims + 1) .. more .. started .. lane .. instance
     answer[at + 3] = text
+  elseif heads then
+    -- its line is put together of what was cut out of its text: one more piece would be another text to be kept for a while
+    text = "R" .. number .. ";;" .. heads[index] .. ";" .. started .. before .. passes[(index - 1) * perPass + 1] .. '\\\\"]"]\\n' .. instance
   else
-    local head = firsts and firsts[index] or find(task, "\\n", 1, true)
-    local lane = seconds and seconds[index] or find(task, "\\n", head + 1, true)
+    local head = find(task, "\\n", 1, true)
+    local lane = find(task, "\\n", head + 1, true)
     local since = ordered[id] and ";" .. string.match(task, "^%d+", lane + 1) or ""
     text = "R" .. number .. ";;" .. sub(task, 1, head - 1) .. ";" .. started .. since .. sub(task, head, lane) .. instance
   end

@@ -27,9 +27,22 @@ const maxInline = 16
 const becauseOf = (state: FinishedState): string =>
   JSON.stringify(failureOf({ id: "\u0001", state })).split("\\u0001").map((piece) => `[==[${piece}]==]`).join(", ")
 
-/** What all scripts have in which tasks end: the ids of those that have ended, how, and what knows of those that depend on them. */
+/**
+ * What all scripts have in which tasks end: the ids of those that have ended, how, what knows of those that depend on them, and what has come
+ * of it. To come after `lines`.
+ */
 export const ends = `
 local ended, endedAs, connected, madeConnected = {}, {}, nil, nil
+
+-- to be called after all; nothing if nothing has come of it
+local function outcomeOf()
+  local outcome = madeConnected and madeConnected.outcome() or nil
+  if madeLines and madeLines.hasOpened() then
+    outcome = outcome or {}
+    outcome[1] = 1
+  end
+  return outcome
+end
 `
 
 /**

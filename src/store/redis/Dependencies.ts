@@ -78,7 +78,7 @@ ${ending}
 local its = connected()
 its.resume()
 its.tell()
-local outcome = its.conclude()
+its.conclude()
 announce(ended)
-return { call("EXISTS", telling), outcome }
+return { call("EXISTS", telling), outcomeOf() }
 `)

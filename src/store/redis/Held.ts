@@ -13,7 +13,17 @@ local function runs()
   -- what is to be written, of which the last counts where a pass comes several times
   local self, held, amounts, counted, freed, come = {}, {}, {}, {}, {}, {}
   madeRuns = self
+  -- whether no task runs with any pass, where that was looked up
+  local isNone
   local longField = string.rep("-", 65)
+
+  -- whether a task runs with any pass, or was entered: if none runs, none is asked for
+  function self.hasAny()
+    if isNone == nil then isNone = call("EXISTS", root .. ":held") == 0 end
+    return not isNone or next(held) ~= nil or next(amounts) ~= nil
+  end
+
+  local function read(passes) return isNone and {} or hmget(root .. ":held", passes) end
 
   local function note(passes, texts, first)
     for index = first, #passes do
@@ -23,7 +33,7 @@ local function runs()
   end
 
   -- reads the numbers of these passes, of which some may come twice
-  function self.load(passes) note(passes, hmget(root .. ":held", passes), 1) end
+  function self.load(passes) note(passes, read(passes), 1) end
 
   function self.of(pass)
     if held[pass] == nil then self.load({ pass }) end
@@ -40,10 +50,9 @@ local function runs()
     return true
   end
 
-  -- reads the numbers of these passes and enters the first ones, up to so many, as long as they begin with that text and fewer tasks run
-  -- than may; answers how many
-  function self.enterAll(passes, most, start, max)
-    local texts, at, entered, find = hmget(root .. ":held", passes), #come, 0, string.find
+  -- reads the numbers of these passes and enters the first ones, up to so many, as long as fewer tasks run than may; answers how many
+  function self.enterAll(passes, most, max)
+    local texts, at, entered = read(passes), #come, 0
     if next(amounts) then most = 0 end
     for index = 1, math.min(#passes, most) do
       local pass = passes[index]
@@ -52,7 +61,7 @@ local function runs()
         local text = texts[index]
         number = text and tonumber(text) or 0
       end
-      if number >= max or find(pass, start, 1, true) ~= 1 then break end
+      if number >= max then break end
       held[pass], entered = number + 1, index
       come[at + 1], come[at + 2] = pass, number == 0 and "1" or int(number + 1)
       at = at + 2
@@ -61,9 +70,21 @@ local function runs()
     return entered
   end
 
+  -- enters passes where there are none: how many tasks run with each, and the same as it is written, each pass before its number
+  function self.enterNew(amountOf, numbers) held, come = amountOf, numbers end
+
   -- to be called once, with the passes of tasks that run no more and have one each
   function self.leave(passes)
-    local texts, last = hmget(root .. ":held", passes), {}
+    freed = passes
+    local texts, isLastOfEach = hmget(root .. ":held", passes), true
+    for index = 1, #passes do
+      if texts[index] ~= "1" then
+        isLastOfEach = false
+        break
+      end
+    end
+    if isLastOfEach then return each("HDEL", root .. ":held", passes) end
+    local last = {}
     for index = 1, #passes do
       local pass, text = passes[index], texts[index]
       local number = held[pass]
@@ -74,7 +95,6 @@ local function runs()
       end
     end
     each("HDEL", root .. ":held", last)
-    freed = passes
   end
 
   -- each pass once, though it may come several times
@@ -114,7 +134,7 @@ local function runs()
     end
     each("HDEL", root .. ":held", gone)
     if (gone[1] or freed[1]) and call("HLEN", root .. ":held") == 1 then call("HDEL", root .. ":held", longField) end
-    amounts, counted, freed, come = {}, {}, {}, {}
+    amounts, counted, freed, come, isNone = {}, {}, {}, {}, nil
     for _, passes in ipairs(ended) do
       if passes[1] and call("EXISTS", root .. ":groups") == 1 then
         for _, pass in ipairs(passes) do gated().open(pass) end

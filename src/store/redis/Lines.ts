@@ -38,8 +38,8 @@ function gated()
   local lanesTouched, groupsTouched, shutting, emptied = {}, {}, {}, {}
   -- lanes that have a new group: its lines may have been parked at once
   local founded = {}
-  -- passes to be opened
-  local opening = {}
+  -- passes to be opened, and whether a group was shut that is not any more: what waits in it may start
+  local opening, hasOpened = {}, false
 
   local function num(rank) return rank % 1 == 0 and int(rank) or string.format("%.17g", rank) end
   self.num = num
@@ -211,7 +211,10 @@ function gated()
       end
     end
     each("ZREM", root .. ":until", opened)
+    hasOpened = hasOpened or opened[1] ~= nil
   end
+
+  function self.hasOpened() return hasOpened end
 
   -- groups whose passes are in a range of names
   local function openRange(first, last)

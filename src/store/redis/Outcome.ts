@@ -5,8 +5,9 @@ import { namesOf } from "./Order.ts"
 import { rowsOf } from "./Runner.ts"
 
 /**
- * What has come of a script's writes: whether a task waits for no other any more, then of each that has ended because of another one its id,
- * its line, the letter of its state, the number of its claims and its failure.
+ * What has come of a script's writes: whether there is work, because a task waits for no other any more or what waited for a limit or for its
+ * turn may start. Then of each that has ended because of another one its id, its line, the letter of its state, the number of its claims and
+ * its failure.
  */
 export type Outcome = readonly [released: number, ...dropped: ReadonlyArray<string>]
 

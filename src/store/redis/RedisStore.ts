@@ -182,6 +182,7 @@ const make = Effect.fnUntraced(function*(
       max: shareSize
     }),
     stranded: (runnable, limit) => Effect.andThen(claim(promotion), lanes.stranded(runnable, limit)),
+    announcesRoom: true,
     writeHealth: Server.writeHealth(runner, root, refusals),
     laneCounts: lanes.laneCounts
   })

@@ -196,20 +196,61 @@ local function shared()
     return given
   end
 
-  -- the gates of tasks: the pass, or an empty text and a list of passes, or nothing where a task does not wait. And all passes, which
-  -- are the gates where each task waits with one; then the first and the second line feed is known too
-  local function gatesOf(name, texts, states)
-    -- where a pass begins after the first line feed, if it is the only one
-    local skip, gates, list, passes, firsts, seconds = #ownerOf(name) + 5, {}, {}, nil, {}, {}
+  -- what is between the first line feed and a pass, if it is the only one
+  local function beforePass(name) return "\\n" .. string.sub(ownerOf(name), 1, -2) .. ',"[\\\\"' end
+
+  -- nearly all tasks wait with one pass, of the limit of the one before. If all of these do, no task runs with any pass, and there is room for
+  -- all, nothing else is to be known: enters them, and answers what each text has before the first line feed, and its passes, each before
+  -- a number
+  local function enterAlike(name, texts, states)
     local find, sub, byte = string.find, string.sub, string.byte
+    local before = beforePass(name)
+    local from = texts[2] and not runs.hasAny() and find(texts[1] or "", "=", 1, true)
+    local start = from and sub(texts[1], find(texts[1], "\\n", 1, true), from)
+    if not start or sub(start, 1, #before) ~= before then return nil end
+    local own, max = limits.boundOf(sub(start, #before + 1))
+    if not max or max < 1 or before .. own ~= start then return nil end
+    local skip, heads, numbers, amountOf = #before, {}, {}, {}
+    for index = 1, #texts do
+      local text = texts[index]
+      if not text or states[index] then return nil end
+      local first, last = find(text, start, 1, true)
+      local after = first and find(text, "\\\\", last + 1, true)
+      if not after or byte(text, after + 5) ~= 10 then return nil end
+      local pass = sub(text, first + skip, after - 1)
+      local amount = (amountOf[pass] or 0) + 1
+      if amount > max then return nil end
+      amountOf[pass], heads[index] = amount, sub(text, 1, first - 1)
+      numbers[2 * index - 1], numbers[2 * index] = pass, amount == 1 and "1" or int(amount)
+    end
+    runs.enterNew(amountOf, numbers)
+    return heads, numbers
+  end
+
+  -- the gates of tasks: the pass, or an empty text and a list of passes, or nothing where a task does not wait. And all passes, which
+  -- are the gates where each task waits with one; then it is known what each text has before the first line feed, and of how many tasks at the
+  -- front the passes are of one limit
+  local function gatesOf(name, texts, states)
+    local skip, gates, list, passes, heads = #beforePass(name), {}, {}, nil, {}
+    local find, sub, byte = string.find, string.sub, string.byte
+    -- what is between the first line feed and the key of nearly all of them, and of how many tasks that is known
+    local start, alike, isAlike = nil, 0, true
     for index = 1, #texts do
       local text, state, gate = texts[index], states[index], false
       -- an earlier version may have ended it
       if text and not (state and byte(state) ~= 87) then
-        local at = find(text, "\\n", 1, true) + skip
-        local after = find(text, "\\\\", at, true)
+        local first, last, after
+        if start then first, last = find(text, start, 1, true) end
+        if first == nil then
+          isAlike = index == 1
+          first = find(text, "\\n", 1, true)
+          last = first + skip - 1
+        end
+        after = find(text, "\\\\", last + 1, true)
         if after and byte(text, after + 5) == 10 then
-          gate, firsts[index], seconds[index] = sub(text, at, after - 1), at - skip, after + 5
+          gate, heads[index] = sub(text, first + skip, after - 1), sub(text, 1, first - 1)
+          if index == 1 then start = sub(text, first, find(text, "=", last + 1, true)) end
+          if isAlike then alike = index end
         else
           gate, list[index], passes = "", gated().passesOf(lineIn(text)), {}
         end
@@ -218,7 +259,7 @@ local function shared()
       end
       gates[index] = gate
     end
-    if passes == nil then return gates, list, gates, firsts, seconds end
+    if passes == nil then return gates, list, gates, heads, alike end
     for index = 1, #texts do
       for _, pass in ipairs(list[index] or { gates[index] or nil }) do passes[#passes + 1] = pass end
     end
@@ -243,12 +284,20 @@ local function shared()
     local refs = isAhead and peek(name, page, members, head) or take(name, amount, members, head)
     for index = 1, #refs do ids[index] = string.sub(refs[index], 13) end
     local texts, states = hmget(root .. ":task", ids), hmget(root .. ":state", ids)
-    local gates, list, passes, firsts, seconds = gatesOf(name, texts, states)
+    if not isAhead then
+      local heads, numbers = enterAlike(name, texts, states)
+      if heads then
+        refs.ids, refs.tasks, refs.states, refs.heads, refs.passes, refs.each = ids, texts, states, heads, numbers, 2
+        refs.before = beforePass(name)
+        return refs, #refs == amount
+      end
+    end
+    local gates, list, passes, heads, alike = gatesOf(name, texts, states)
     limits.load(passes)
     local start, max, refused, isMissing = nil, nil, nil, false
     -- nearly all have one limit, which is that of the one before, and room
     if gates == passes and gates[1] then start, max = limits.boundOf(gates[1]) end
-    if max then n = runs.enterAll(gates, amount, start, max) else runs.load(passes) end
+    if max then n = runs.enterAll(gates, math.min(amount, alike), max) else runs.load(passes) end
     last = n
     for index = n + 1, n < amount and #refs or 0 do
       local gate = gates[index]
@@ -275,7 +324,8 @@ local function shared()
     if isAhead then refs = take(name, last, members) end
     if refused and n == 0 then page = math.min(${maxPage}, 4 * math.max(page, amount)) end
     if not refused and not isMissing and not isAhead then
-      refs.ids, refs.tasks, refs.states, refs.firsts, refs.seconds = ids, texts, states, firsts, seconds
+      refs.ids, refs.tasks, refs.states, refs.heads, refs.passes, refs.each = ids, texts, states, heads, gates, 1
+      refs.before = beforePass(name)
       return refs, last == amount
     end
     return sort(name, refs, ids, texts, states, gates, refused or {}), last > 0

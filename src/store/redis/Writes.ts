@@ -226,7 +226,7 @@ local function conclude()
   for name, amount in pairs(amounts) do count(name, amount) end
   if madeLines then madeLines.conclude() end
   announce(ended)
-  return madeConnected and madeConnected.outcome() or nil
+  return outcomeOf()
 end
 `
 

@@ -120,6 +120,66 @@ await withServer("Redis", Redis.find, async (server) => {
         assert.strictEqual(yield* redis.send("EXISTS", `${root}:held`), 0)
       })))
 
+    it.live("are not counted where nothing runs any more, and are where an end does not count", () =>
+      inStore(Effect.fnUntraced(function*(root) {
+        const { settle } = yield* TaskStore
+        const held = Effect.suspend(() =>
+          redis.send<Array<string | null>>("HMGET", `${root}:held`, "tenant=1", "tenant=2", "other=1")
+        )
+        yield* setLimit("tenant", { max: 3 })
+        yield* setLimit("other", { max: 3 })
+        yield* add(through("tenant=1"), through("tenant=2", "other=1"), ...perKey(20, 2))
+        const [first, second] = yield* take({ limit: 2 })
+        yield* settle([complete(first!), complete({ ...second!, claim: second!.claim + 1 })])
+        assert.deepStrictEqual(yield* held, [null, "1", "1"])
+        yield* settle([complete(second!)])
+        assert.strictEqual(yield* redis.send("EXISTS", `${root}:held`), 0)
+        const claimed = yield* take({ limit: 3 })
+        assert.strictEqual(claimed.length, 3)
+        yield* settle(claimed.map((one) => complete(one)))
+        assert.strictEqual(yield* redis.send("EXISTS", `${root}:held`), 0)
+      })))
+
+    it.live("are counted together where a claim takes those of several types with one limit", () =>
+      inStore(Effect.fnUntraced(function*(root) {
+        yield* setLimit("tenant", { max: 2 })
+        const other = (pass: Gate.Pass) => ({ ...through(pass), type: "other" })
+        const [a, b, , c, d] = yield* add(
+          ...["tenant=1", "tenant=1", "tenant=1"].map((pass) => through(pass)),
+          ...["tenant=2", "tenant=3", "tenant=1"].map(other)
+        )
+        assert.deepStrictEqual(yield* takeIds({ types: ["work", "other"], limit: 10 }), [a!, b!, c!, d!])
+        assert.deepStrictEqual(
+          yield* redis.send("HMGET", `${root}:held`, "tenant=1", "tenant=2", "tenant=3"),
+          ["2", "1", "1"]
+        )
+        const [e, f] = yield* add(...["tenant=2", "tenant=3"].map((pass) => through(pass)))
+        yield* add(other("tenant=3"))
+        assert.deepStrictEqual(yield* takeIds({ types: ["work", "other"], limit: 10 }), [e!, f!])
+      })))
+
+    it.live("tell that there is work where an end lets others start, and only there", () =>
+      inStore(Effect.fnUntraced(function*() {
+        const { consequences, settle } = yield* TaskStore
+        yield* setLimit("tenant", { max: 1 })
+        yield* add(...perKey(6, 2))
+        const isTold = Effect.fnUntraced(function*(...ended: Parameters<typeof settle>[0]) {
+          consequences()
+          yield* settle(ended)
+          return consequences().released
+        })
+        const [one, two] = yield* take({ limit: 2 })
+        // no claim has found a key full yet
+        assert.isFalse(yield* isTold(complete(one!)))
+        assert.isFalse(yield* isTold(complete(two!)))
+        const [three, four] = yield* take({ limit: 3 })
+        assert.isTrue(yield* isTold(complete(three!)))
+        assert.isTrue(yield* isTold({ _tag: "Cancel", id: four!.id, claim: four!.claim }))
+        // nothing waits for these
+        const [five, six] = yield* take({ limit: 3 })
+        assert.isFalse(yield* isTold(complete(five!), complete(six!)))
+      })))
+
     it.live("stay so until a gate is closed, and then the tasks that it stops alone have lines", () =>
       inStore(Effect.fnUntraced(function*(root) {
         yield* setLimit("tenant", { max: 1 })
