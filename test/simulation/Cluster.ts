@@ -276,7 +276,9 @@ export class Cluster {
     if (fault.do === "store clock") {
       return this.setStoreClock(fault.byMs, fault.rightAfter)
     }
-    const process = this.running(fault.instance)
+    // Those that a small cluster has no instance for hit another one
+    const instance = fault.instance % this.scenario.instances.length
+    const process = this.running(instance)
     if (process === undefined) return
     const { machine } = process
     switch (fault.do) {
@@ -284,7 +286,7 @@ export class Cluster {
         machine.interject(fault.turns, () => this.healed || this.kill(process, fault.backAfter))
         break
       case "deploy":
-        this.close(process, () => this.restart(fault.instance, fault.backAfter))
+        this.close(process, () => this.restart(instance, fault.backAfter))
         break
       case "freeze":
         machine.interject(fault.turns, () => {

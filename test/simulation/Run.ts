@@ -94,12 +94,13 @@ const play = Effect.fnUntraced(function*(
   for (const fault of scenario.faults) world.after(fault.at, () => cluster.inflict(fault))
   for (const { action, at, instance } of scenario.steps) world.after(at, () => cluster.call(instance, action))
   world.after(healsAt, () => cluster.heal())
-  for (const { action, at, instance } of afterwards(calmAt(scenario))) {
+  for (const { action, at, instance } of afterwards(scenario)) {
     world.after(at, () => cluster.call(instance, action))
   }
 
   const deadline = healsAt + boundMs
-  let doubts = doubtsOf(cluster)
+  const settledAt = calmAt(scenario) + (scenario.hanging > 0 ? 1200 : 0)
+  let doubts: ReadonlyArray<string> = []
   // Long enough for each idle process to ask for work once more, while no late message brings new work.
   for (let quietSince = Infinity; world.now < deadline && violations.length < most;) {
     yield* Effect.sleep(250)
@@ -109,9 +110,9 @@ const play = Effect.fnUntraced(function*(
       for (const action of stillClosed(ledger.gates)) cluster.call(0, action)
       for (const token of awaited(ledger)) cluster.call(0, { do: "signal", of: { token }, by: 3 })
     }
+    if (world.now < settledAt) continue
     doubts = doubtsOf(cluster)
-    if (world.now < calmAt(scenario) + 1200 || doubts.length > 0) quietSince = Infinity
-    else quietSince = Math.min(quietSince, world.now)
+    quietSince = doubts.length > 0 ? Infinity : Math.min(quietSince, world.now)
     if (world.now - quietSince >= pollMs + 250) break
   }
 
@@ -121,7 +122,8 @@ const play = Effect.fnUntraced(function*(
 })
 
 /** What is done in calm: tasks that hang are cancelled. */
-const afterwards = (calm: number): ReadonlyArray<Step> => {
+const afterwards = (scenario: Scenario): ReadonlyArray<Step> => {
+  const calm = calmAt(scenario)
   const hanging = (id: string): Action => ({
     do: "enqueue",
     tasks: [{
@@ -142,10 +144,10 @@ const afterwards = (calm: number): ReadonlyArray<Step> => {
   })
   return [
     { at: calm + 100, instance: 0, action: hanging("calm0") },
+    { at: calm + 800, instance: 1, action: { do: "cancel" as const, id: "calm0" } },
     { at: calm + 100, instance: 1, action: hanging("calm1") },
-    { at: calm + 800, instance: 1, action: { do: "cancel", id: "calm0" } },
-    { at: calm + 900, instance: 2, action: { do: "cancel", id: "calm1" } }
-  ]
+    { at: calm + 900, instance: 2, action: { do: "cancel" as const, id: "calm1" } }
+  ].slice(0, 2 * scenario.hanging)
 }
 
 /** What an operator does about gates that are closed: one by one, tasks would take longer than a run. */

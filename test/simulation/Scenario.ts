@@ -224,6 +224,8 @@ export interface Scenario {
   readonly hasBreaker: boolean
   /** Whether hints stay lost after that, so that polling alone must do. */
   readonly silent: boolean
+  /** Tasks that hang in the calm after all faults, until somebody cancels them: two at most. */
+  readonly hanging: number
 }
 
 /** How long a lease holds. Everything else is measured by it. */
@@ -236,32 +238,145 @@ export const pollMs = 1000
 export const calmAt = ({ healsAt, network }: Pick<Scenario, "healsAt" | "network">): number =>
   healsAt + Math.max(leaseMs * 2 / 3 + 500, network.patienceMs + 100)
 
-/** Draws the scenario of a seed. */
-export const fromSeed = (seed: number): Scenario => {
+/** How much there is in a scenario: numbers of which one is drawn, and probabilities. */
+interface Size {
+  readonly instances: ReadonlyArray<number>
+  readonly stores: ReadonlyArray<Scenario["store"]>
+  readonly healsAt: ReadonlyArray<number>
+  readonly faults: ReadonlyArray<number>
+  readonly clocks: ReadonlyArray<number>
+  readonly tasks: ReadonlyArray<number>
+  /** How likely a task has an end that cannot be stored. */
+  readonly odd: number
+  /** How likely tasks should start within a time. */
+  readonly deadlines: number
+  readonly records: ReadonlyArray<number>
+  readonly unique: readonly [probability: number, counts: ReadonlyArray<number>]
+  readonly flows: readonly [probability: number, counts: ReadonlyArray<number>]
+  readonly schedules: readonly [probability: number, counts: ReadonlyArray<number>]
+  readonly takeovers: number
+  readonly breaker: number
+  readonly gates: readonly [probability: number, counts: ReadonlyArray<number>]
+  readonly hanging: ReadonlyArray<number>
+  /** How long callers wait for the store. */
+  readonly patienceMs: ReadonlyArray<number>
+  /** How long attempts work, and how long they may. */
+  readonly workMs: ReadonlyArray<number>
+  readonly timeoutMs: ReadonlyArray<number>
+}
+
+/** A bit of everything, for long enough that it meets. */
+const wholeSize: Size = {
+  instances: [3],
+  stores: ["memory", "memory", "sqlite"],
+  healsAt: [2500, 5000, 8000],
+  faults: [0, 1, 2, 4, 7],
+  clocks: [0, 0, 1, 2],
+  tasks: [4, 10, 20],
+  odd: 0.1,
+  deadlines: 0.35,
+  records: [0, 0, 4, 10],
+  unique: [0.35, [6, 15, 30]],
+  flows: [0.25, [4, 8, 16]],
+  schedules: [0.25, [2, 4, 8]],
+  takeovers: 0.2,
+  breaker: 0.2,
+  gates: [0.6, [0, 3, 8]],
+  hanging: [2],
+  patienceMs: [400, 400, 400, 4000],
+  workMs: [0, 5, 100, 600, 1500, 4000],
+  timeoutMs: [2000, 2000, 7000]
+}
+
+/** What most seeds are about: little of one or two things. */
+const themes: ReadonlyArray<Partial<Size>> = [
+  {},
+  {},
+  // many tasks for one instance, so that their order matters
+  { tasks: [10, 16], deadlines: 0.7, instances: [1], healsAt: [500, 1500], faults: [0, 0, 1] },
+  { gates: [1, [0, 2, 4]], tasks: [4, 8, 12] },
+  { gates: [0.5, [0, 2]], breaker: 0.5, tasks: [3, 6] },
+  { unique: [1, [4, 8, 12]], tasks: [0, 2], gates: [0.3, [0, 2]] },
+  { flows: [1, [4, 6, 8]], tasks: [0, 2] },
+  { schedules: [1, [1, 2, 3]], tasks: [0, 2] },
+  { records: [4, 6], tasks: [0, 2] }
+]
+
+/** What needs three instances, and its time. */
+const takeovers: Partial<Size> = {
+  takeovers: 1,
+  healsAt: [8000],
+  instances: [3],
+  tasks: [0],
+  faults: [0],
+  clocks: [0]
+}
+
+/** How much there is in most seeds: a few tasks, and what can go wrong with those. */
+const smallSize: Size = {
+  instances: [1, 2, 2],
+  stores: ["memory", "memory", "memory", "memory", "memory", "sqlite"],
+  healsAt: [500, 1500, 1500, 2500, 5000],
+  faults: [0, 1, 1, 2, 4],
+  clocks: [0, 0, 0, 1],
+  tasks: [2, 4, 8],
+  odd: 0.2,
+  deadlines: 0.35,
+  records: [0],
+  unique: [0, []],
+  flows: [0, []],
+  schedules: [0, []],
+  takeovers: 0,
+  breaker: 0,
+  gates: [0, []],
+  hanging: [0, 0, 1],
+  patienceMs: [400, 400, 400, 400, 400, 400, 400, 4000],
+  workMs: [0, 5, 100, 600, 1500],
+  timeoutMs: [2000, 2000, 2000, 7000]
+}
+
+/** One seed in so many has all of {@link wholeSize}, and as many have {@link takeovers}. */
+const wholeOneIn = 20
+
+const drawSize = (random: SeededRandom): Size =>
+  random.chance(1 / wholeOneIn)
+    ? wholeSize
+    : { ...smallSize, ...random.chance(1 / wholeOneIn) ? takeovers : random.pick(themes) }
+
+/** Draws the scenario of a seed, with a bit of everything. */
+export const fromSeed = (seed: number): Scenario => draw(seed, wholeSize)
+
+/** Draws a scenario that is small for most seeds: it takes less than half the time. */
+export const smallFromSeed = (seed: number): Scenario => draw(seed, drawSize(new SeededRandom(seed, "size")))
+
+const draw = (seed: number, size: Size): Scenario => {
   const random = new SeededRandom(seed, "scenario")
-  const instances = Array.from({ length: 3 }, (): InstanceOptions => ({
-    concurrency: random.pick([1, 2, 4]),
-    offsetMs: random.pick([0, 0, -30_000, 45_000, 3_600_000]),
-    drift: random.pick([1, 1, 1, 0.98, 1.03])
-  }))
-  const healsAt = random.pick([2500, 5000, 8000])
-  const takeovers = drawTakeovers(new SeededRandom(seed, "takeovers"), healsAt)
+  const instances = Array.from(
+    { length: new SeededRandom(seed, "instances").pick(size.instances) },
+    (): InstanceOptions => ({
+      concurrency: random.pick([1, 2, 4]),
+      offsetMs: random.pick([0, 0, -30_000, 45_000, 3_600_000]),
+      drift: random.pick([1, 1, 1, 0.98, 1.03])
+    })
+  )
+  const healsAt = random.pick(size.healsAt)
+  const taken = drawTakeovers(new SeededRandom(seed, "takeovers"), size, healsAt)
   const faults = [
-    ...drawFaults(new SeededRandom(seed, "faults"), healsAt),
-    ...drawClocks(new SeededRandom(seed, "clocks"), healsAt),
-    ...takeovers.faults
+    ...drawFaults(new SeededRandom(seed, "faults"), size, healsAt),
+    ...drawClocks(new SeededRandom(seed, "clocks"), size, healsAt),
+    ...taken.faults
   ].sort((a, b) => a.at - b.at)
   const level = random.pick([0, 0.02, 0.08])
   const breakers = new SeededRandom(seed, "breaker")
-  const hasBreaker = breakers.chance(0.2)
+  const hasBreaker = breakers.chance(size.breaker)
   return {
     seed,
     hasBreaker,
-    store: random.pick(["memory", "memory", "sqlite"]),
+    store: random.pick(size.stores),
     capacity: random.pick([6, 20, 1000]),
     maxCrashes: random.pick([1, 2, 5]),
     headStartMs: random.pick([1000, 300_000]),
-    timeoutMs: random.pick([2000, 2000, 7000]),
+    timeoutMs: random.pick(size.timeoutMs),
     keepFinishedMs: random.pick([2000, 86_400_000]),
     keepFailedMs: random.pick([4000, 86_400_000]),
     maxFinished: random.pick([3, 1000]),
@@ -273,7 +388,7 @@ export const fromSeed = (seed: number): Scenario => {
       duplicated: random.chance(0.7) ? level : 0,
       late: random.pick([0, 0, 0.02]),
       lostHint: random.pick([0, 0.1, 0.5, 1]),
-      patienceMs: random.pick([400, 400, 400, 4000])
+      patienceMs: random.pick(size.patienceMs)
     },
     healsAt,
     faults,
@@ -282,26 +397,28 @@ export const fromSeed = (seed: number): Scenario => {
         new SeededRandom(seed, "steps"),
         new SeededRandom(seed, "odd"),
         new SeededRandom(seed, "chains"),
+        size,
         healsAt
       ),
-      ...drawRecords(new SeededRandom(seed, "records"), healsAt),
-      ...drawUnique(new SeededRandom(seed, "unique"), healsAt)
+      ...drawRecords(new SeededRandom(seed, "records"), size, healsAt),
+      ...drawUnique(new SeededRandom(seed, "unique"), size, healsAt)
     ].map(withPasses(new SeededRandom(seed, "passes"))).map(withExpiry(new SeededRandom(seed, "expiry"))).map(
-      withDeadlines(new SeededRandom(seed, "deadlines"))
+      withDeadlines(new SeededRandom(seed, "deadlines"), size.deadlines)
     ).concat(
-      drawGates(new SeededRandom(seed, "gates"), healsAt)
+      drawGates(new SeededRandom(seed, "gates"), size, healsAt)
     )
       .map(hasBreaker ? withBreaker(breakers) : (step) => step)
       .concat(hasBreaker ? drawBreaker(breakers, healsAt) : [])
-      .concat(drawSchedules(new SeededRandom(seed, "schedules"), healsAt))
-      .concat(drawFlows(new SeededRandom(seed, "flows"), healsAt))
-      .concat(takeovers.steps),
-    silent: random.chance(0.3)
+      .concat(drawSchedules(new SeededRandom(seed, "schedules"), size, healsAt))
+      .concat(drawFlows(new SeededRandom(seed, "flows"), size, healsAt))
+      .concat(taken.steps),
+    silent: random.chance(0.3),
+    hanging: new SeededRandom(seed, "hanging").pick(size.hanging)
   }
 }
 
-const drawFaults = (random: SeededRandom, healsAt: number): ReadonlyArray<Fault> => {
-  const count = random.pick([0, 1, 2, 4, 7])
+const drawFaults = (random: SeededRandom, size: Size, healsAt: number): ReadonlyArray<Fault> => {
+  const count = random.pick(size.faults)
   const kinds = ["crash", "crash", "deploy", "freeze", "freeze", "clock", "cut", "outage"] as const
   return Array.from({ length: count }, (): Fault => {
     const at = random.int(healsAt)
@@ -325,8 +442,8 @@ const drawFaults = (random: SeededRandom, healsAt: number): ReadonlyArray<Fault>
 }
 
 /** What happens to the clocks of all, during the other faults and in the calm after them. */
-const drawClocks = (random: SeededRandom, healsAt: number): ReadonlyArray<Fault> =>
-  Array.from({ length: random.pick([0, 0, 1, 2]) }, (): ReadonlyArray<Fault> => {
+const drawClocks = (random: SeededRandom, size: Size, healsAt: number): ReadonlyArray<Fault> =>
+  Array.from({ length: random.pick(size.clocks) }, (): ReadonlyArray<Fault> => {
     const at = random.int(healsAt + 6000)
     if (random.chance(0.3)) {
       const duration = random.pick([1500, 4000, 7000])
@@ -347,9 +464,10 @@ const drawSteps = (
   random: SeededRandom,
   odd: SeededRandom,
   chains: SeededRandom,
+  size: Size,
   healsAt: number
 ): ReadonlyArray<Step> => {
-  const count = random.pick([4, 10, 20])
+  const count = random.pick(size.tasks)
   let nextId = 0
   const ids: Array<string> = []
   const submission = (bulk: boolean): Submission => {
@@ -360,8 +478,8 @@ const drawSteps = (
     return {
       id,
       type,
-      script: withChain(chains, withOdd(odd, drawScript(random))),
-      ms: random.pick(type === "mail" ? [0, 5, 100, 600] : [0, 5, 100, 600, 1500, 4000]),
+      script: withChain(chains, withOdd(odd, size.odd, drawScript(random))),
+      ms: random.pick(type === "mail" ? [0, 5, 100, 600] : size.workMs),
       // Tasks with few keys and equal payloads meet often; bulk ones take part as well.
       key: random.chance(bulk ? 0.1 : 0.25) ? `k${random.int(3)}` : undefined,
       priority: random.pick([0, 1, 1, 2, 3, 9]),
@@ -442,8 +560,9 @@ const drawRule = (random: SeededRandom): Unique => {
 }
 
 /** In a third of the seeds: many tasks of few keys, and what else is done to them. */
-const drawUnique = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> => {
-  if (!random.chance(0.35)) return []
+const drawUnique = (random: SeededRandom, size: Size, healsAt: number): ReadonlyArray<Step> => {
+  const [probability, counts] = size.unique
+  if (!random.chance(probability)) return []
   const types = random.pick([["work"], ["work"], ["work", "mail"]] as const)
   const rule = random.chance(0.6) ? drawRule(random) : undefined
   const idOf = () => `u${random.int(12)}`
@@ -484,14 +603,15 @@ const drawUnique = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> 
         }
     }
   }
-  return Array.from({ length: random.pick([6, 15, 30]) }, () => random.int(healsAt + 1000))
+  return Array.from({ length: random.pick(counts) }, () => random.int(healsAt + 1000))
     .sort((a, b) => a - b)
     .map((at): Step => ({ at, instance: random.int(3), action: action() }))
 }
 
 /** In a quarter of the seeds: tasks with steps, and who completes what they wait for, more than once and too late. */
-const drawFlows = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> => {
-  if (!random.chance(0.25)) return []
+const drawFlows = (random: SeededRandom, size: Size, healsAt: number): ReadonlyArray<Step> => {
+  const [probability, counts] = size.flows
+  if (!random.chance(probability)) return []
   const idOf = () => `f${random.int(6)}`
   const eventOf = () => `e${random.int(2)}`
   const action = (): Action => {
@@ -523,7 +643,7 @@ const drawFlows = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> =
         return { do: random.pick(["cancel", "rerun", "rerun", "remove"]), id: idOf() }
     }
   }
-  return Array.from({ length: random.pick([4, 8, 16]) }, (): Step => ({
+  return Array.from({ length: random.pick(counts) }, (): Step => ({
     at: random.int(healsAt + 1000),
     instance: random.int(3),
     action: action()
@@ -536,9 +656,10 @@ const drawFlows = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> =
  */
 const drawTakeovers = (
   random: SeededRandom,
+  size: Size,
   healsAt: number
 ): { readonly faults: ReadonlyArray<Fault>; readonly steps: ReadonlyArray<Step> } => {
-  if (healsAt < 8000 || !random.chance(0.2)) return { faults: [], steps: [] }
+  if (healsAt < 8000 || !random.chance(size.takeovers)) return { faults: [], steps: [] }
   const at = random.int(1000)
   const duration = random.pick([4000, 4500, 5000, 5500, 6000, 6500])
   const spared = random.int(3)
@@ -568,8 +689,9 @@ const drawTakeovers = (
 }
 
 /** In a quarter of the seeds: schedules that tick each second or so. */
-const drawSchedules = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> => {
-  if (!random.chance(0.25)) return []
+const drawSchedules = (random: SeededRandom, size: Size, healsAt: number): ReadonlyArray<Step> => {
+  const [probability, counts] = size.schedules
+  if (!random.chance(probability)) return []
   const action = (): ScheduleStep => {
     const name = `c${random.int(3)}`
     const what = random.pick(["schedule", "schedule", "pause schedule", "resume schedule", "run schedule"] as const)
@@ -584,7 +706,7 @@ const drawSchedules = (random: SeededRandom, healsAt: number): ReadonlyArray<Ste
       ms: random.pick([0, 100, 1500])
     }
   }
-  return Array.from({ length: random.pick([2, 4, 8]) }, (): Step => ({
+  return Array.from({ length: random.pick(counts) }, (): Step => ({
     at: random.int(healsAt),
     instance: random.int(3),
     action: action()
@@ -592,8 +714,8 @@ const drawSchedules = (random: SeededRandom, healsAt: number): ReadonlyArray<Ste
 }
 
 /** What is done with records: few of them, so that many want the same at the same time. */
-const drawRecords = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> =>
-  Array.from({ length: random.pick([0, 0, 4, 10]) }, (): Step => ({
+const drawRecords = (random: SeededRandom, size: Size, healsAt: number): ReadonlyArray<Step> =>
+  Array.from({ length: random.pick(size.records) }, (): Step => ({
     at: random.int(healsAt + 1000),
     instance: random.int(3),
     action: random.chance(0.5)
@@ -638,9 +760,9 @@ const withExpiry = (random: SeededRandom) => {
       }
 }
 
-/** In a third of the seeds some tasks should start within a time. */
-const withDeadlines = (random: SeededRandom) => {
-  const areTimed = random.chance(0.35)
+/** In some of the seeds some tasks should start within a time. */
+const withDeadlines = (random: SeededRandom, probability: number) => {
+  const areTimed = random.chance(probability)
   return ({ action, ...step }: Step): Step => {
     if (areTimed && action.do === "reschedule") {
       return { ...step, action: { ...action, startWithinMs: random.pick([undefined, 1, 2000]) } }
@@ -703,8 +825,9 @@ const drawBreaker = (random: SeededRandom, healsAt: number): ReadonlyArray<Step>
   }))
 
 /** Limits from the beginning, and what operators change of them. */
-const drawGates = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> => {
-  const isGated = random.chance(0.6)
+const drawGates = (random: SeededRandom, size: Size, healsAt: number): ReadonlyArray<Step> => {
+  const [probability, counts] = size.gates
+  const isGated = random.chance(probability)
   const ids = Object.keys(limits) as Array<keyof typeof limits>
   const limit = (id: keyof typeof limits): GateStep => ({
     do: "gate",
@@ -720,7 +843,7 @@ const drawGates = (random: SeededRandom, healsAt: number): ReadonlyArray<Step> =
   }
   return [
     ...ids.map((id): Step => ({ at: random.int(300), instance: random.int(3), action: limit(id) })),
-    ...Array.from({ length: random.pick([0, 3, 8]) }, (): Step => ({
+    ...Array.from({ length: isGated ? random.pick(counts) : 0 }, (): Step => ({
       at: random.int(healsAt + 1000),
       instance: random.int(3),
       action: change()
@@ -756,8 +879,12 @@ const withChain = (random: SeededRandom, script: ReadonlyArray<Behaviour>): Read
   random.chance(0.35) ? script.toSpliced(random.int(script.length), 0, "chain") : script
 
 /** Some scripts have an end that cannot be stored. It has random numbers of its own, so that all else stays as it was. */
-const withOdd = (random: SeededRandom, script: ReadonlyArray<Behaviour>): ReadonlyArray<Behaviour> => {
-  if (!random.chance(0.1)) return script
+const withOdd = (
+  random: SeededRandom,
+  probability: number,
+  script: ReadonlyArray<Behaviour>
+): ReadonlyArray<Behaviour> => {
+  if (!random.chance(probability)) return script
   // Not the last word: an error may be tried again for ever
   return script.toSpliced(
     random.int(script.length),

@@ -1,11 +1,13 @@
 /** Runs the seeds that its parent sends it; every tenth one twice, and compares what they did. */
 import { run, type Violation } from "./Run.ts"
-import { fromSeed } from "./Scenario.ts"
+import { fromSeed, smallFromSeed } from "./Scenario.ts"
 
 /** Seeds to be run. */
 export interface Batch {
   readonly from: number
   readonly count: number
+  /** Whether most scenarios are to be small. */
+  readonly small?: boolean
 }
 
 /** A seed that must not be passed over. */
@@ -22,15 +24,16 @@ export interface Report {
 }
 
 /** Runs a batch. */
-export const search = ({ count, from }: Batch): Report => {
+export const search = ({ count, from, small = false }: Batch): Report => {
+  const scenarioOf = small ? smallFromSeed : fromSeed
   const failures: Array<Failure> = []
   let repeated = 0
   for (let seed = from; seed < from + count; seed++) {
-    const { digest, violations } = run(fromSeed(seed))
+    const { digest, violations } = run(scenarioOf(seed))
     if (violations.length > 0) failures.push({ seed, violations })
     if (seed % 10 !== 0) continue
     repeated++
-    const again = run(fromSeed(seed)).digest
+    const again = run(scenarioOf(seed)).digest
     if (again !== digest) {
       const how = `two runs of one seed differ: ${digest} and ${again}`
       failures.push({ seed, violations: [{ invariant: "deterministic", at: 0, how }] })

@@ -1,7 +1,7 @@
 /** Makes a failing scenario smaller: what can be left out without the failure going away is left out. */
 import type { Mutant } from "./Mutant.ts"
 import { run, type Verdict } from "./Run.ts"
-import { fromSeed, type Network, type Scenario } from "./Scenario.ts"
+import type { Network, Scenario } from "./Scenario.ts"
 
 /** The parts of the network's behaviour that can be left out. */
 const networkParts: ReadonlyArray<keyof Network> = [
@@ -20,9 +20,8 @@ export const partsOf = (scenario: Scenario): ReadonlyArray<string> => [
   ...scenario.steps.map((_, index) => `s${index}`)
 ]
 
-/** The scenario of a seed without some of its parts. */
-export const without = (seed: number, parts: ReadonlySet<string>): Scenario => {
-  const scenario = fromSeed(seed)
+/** A scenario without some of its parts. */
+export const without = (scenario: Scenario, parts: ReadonlySet<string>): Scenario => {
   const network = { ...scenario.network }
   for (const part of networkParts) if (parts.has(part)) network[part] = 0
   return {
@@ -33,7 +32,7 @@ export const without = (seed: number, parts: ReadonlySet<string>): Scenario => {
   }
 }
 
-/** What a failing seed was shrunk to. */
+/** What a failing scenario was shrunk to. */
 export interface Shrunk {
   /** What was left out. */
   readonly parts: ReadonlySet<string>
@@ -41,16 +40,16 @@ export interface Shrunk {
   readonly runs: number
 }
 
-/** Leaves out as much of a failing seed as possible; one of the invariants that failed has to fail still. */
-export const shrink = (seed: number, mutant?: Mutant): Shrunk => {
+/** Leaves out as much of a failing scenario as possible; one of the invariants that failed has to fail still. */
+export const shrink = (scenario: Scenario, mutant?: Mutant): Shrunk => {
   let parts: ReadonlySet<string> = new Set()
-  let verdict = run(without(seed, parts), mutant)
+  let verdict = run(without(scenario, parts), mutant)
   let runs = 1
   const names = new Set(verdict.violations.map(({ invariant }) => invariant))
 
   const tryWithout = (more: ReadonlyArray<string>): boolean => {
     const candidate = new Set([...parts, ...more])
-    const result = run(without(seed, candidate), mutant)
+    const result = run(without(scenario, candidate), mutant)
     runs++
     if (!result.violations.some(({ invariant }) => names.has(invariant))) return false
     parts = candidate
@@ -60,7 +59,7 @@ export const shrink = (seed: number, mutant?: Mutant): Shrunk => {
 
   /** Leaves out pieces of so many parts; answers whether any could go. */
   const pass = (size: number): boolean => {
-    const left = partsOf(fromSeed(seed)).filter((part) => !parts.has(part))
+    const left = partsOf(scenario).filter((part) => !parts.has(part))
     let progress = false
     for (let start = 0; start < left.length; start += size) {
       if (tryWithout(left.slice(start, start + size))) progress = true
@@ -69,7 +68,7 @@ export const shrink = (seed: number, mutant?: Mutant): Shrunk => {
   }
 
   // Halves first, then smaller pieces, until no single part can go.
-  const all = partsOf(fromSeed(seed)).length
+  const all = partsOf(scenario).length
   for (let size = Math.ceil(all / 2); size > 1; size = Math.ceil(size / 2)) pass(size)
   while (pass(1));
   return { parts, verdict, runs }

@@ -6,6 +6,7 @@
  * npm run simulate -- --seconds 120             # as many as fit
  * npm run simulate -- --seed 42                 # one seed, with its trace
  * npm run simulate -- --seed 42 --without f0,s3 # the same with less in it
+ * npm run simulate -- --small --seconds 120     # scenarios most of which are small; --seed 42 --small is one of them
  * ```
  */
 import { type ChildProcess, fork } from "node:child_process"
@@ -14,6 +15,7 @@ import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { run, type Verdict } from "./Run.ts"
+import { fromSeed, smallFromSeed } from "./Scenario.ts"
 import type { Batch, Failure, Report } from "./searcher.ts"
 import { shrink, without } from "./shrink.ts"
 
@@ -24,15 +26,18 @@ const { values } = parseArgs({
     seconds: { type: "string" },
     workers: { type: "string" },
     seed: { type: "string" },
-    without: { type: "string" }
+    without: { type: "string" },
+    small: { type: "boolean", default: false }
   }
 })
+
+const scenarioOf = values.small ? smallFromSeed : fromSeed
 
 /** Seeds that a worker is given at a time. */
 const batchSize = 50
 
 const replay = (seed: number, parts: ReadonlySet<string>): void => {
-  const verdict = run(without(seed, parts))
+  const verdict = run(without(scenarioOf(seed), parts))
   console.log(verdict.trace.join("\n"))
   tell(verdict)
   process.exitCode = verdict.violations.length > 0 ? 1 : 0
@@ -48,10 +53,10 @@ const explain = ({ seed, violations }: Failure): void => {
   console.log(`\nseed ${seed} fails:`)
   for (const { at, how, invariant } of violations) console.log(`  at ${at} ms, ${invariant}: ${how}`)
   if (violations.some(({ invariant }) => invariant === "deterministic")) return
-  const { parts, runs, verdict } = shrink(seed)
+  const { parts, runs, verdict } = shrink(scenarioOf(seed))
   console.log(`shrunk in ${runs} runs, ${parts.size} parts are left out; how it ends:`)
   console.log(verdict.trace.slice(-60).map((line) => `  ${line}`).join("\n"))
-  const option = parts.size === 0 ? "" : ` --without ${[...parts].join(",")}`
+  const option = `${values.small ? " --small" : ""}${parts.size === 0 ? "" : ` --without ${[...parts].join(",")}`}`
   console.log(`\nReplay it with its whole trace:\n  npm run simulate -- --seed ${seed}${option}`)
 }
 
@@ -98,7 +103,7 @@ const searchAll = (from: number, count: number, seconds: number, workers: number
           searcher.disconnect()
           return
         }
-        const batch: Batch = { from: next, count: Math.min(batchSize, left) }
+        const batch: Batch = { from: next, count: Math.min(batchSize, left), small: values.small }
         next += batch.count
         searcher.send(batch)
       })

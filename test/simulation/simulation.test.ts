@@ -7,9 +7,9 @@ import { fromSeed } from "./Scenario.ts"
 import { search } from "./searcher.ts"
 import { partsOf, shrink, without } from "./shrink.ts"
 
-const keeps = (from: number, count: number): void => {
-  const { failures } = search({ from, count })
-  assert.deepStrictEqual(failures, [], `npm run simulate -- --seed ${failures[0]?.seed}`)
+const keeps = (from: number, count: number, small = false): void => {
+  const { failures } = search({ from, count, small })
+  assert.deepStrictEqual(failures, [], `npm run simulate --${small ? " --small" : ""} --seed ${failures[0]?.seed}`)
 }
 
 describe("a simulated cluster keeps every invariant", () => {
@@ -17,6 +17,8 @@ describe("a simulated cluster keeps every invariant", () => {
     "under 300 seeds that are always the same, every tenth run twice with the same digest",
     () => keeps(0, 300)
   )
+
+  it("under 30 seeds most of whose scenarios are small", () => keeps(0, 30, true))
 
   it.each(regressions.map(({ reason, seed }) => [seed, reason]))(
     "under seed %i, where once %s",
@@ -29,10 +31,11 @@ describe("a failing seed", () => {
     const mutant = mutants.find(({ name }) => name.startsWith("nonce ignored"))!
     let seed = mutant.noticedAt ?? 0
     while (run(fromSeed(seed), mutant).violations.length === 0) seed++
-    const { parts, verdict } = shrink(seed, mutant)
+    const scenario = fromSeed(seed)
+    const { parts, verdict } = shrink(scenario, mutant)
     assert.isAbove(verdict.violations.length, 0)
-    const left = partsOf(fromSeed(seed)).filter((part) => !parts.has(part))
-    assert.isBelow(left.length, partsOf(fromSeed(seed)).length / 2)
-    assert.deepStrictEqual(run(without(seed, parts), mutant).digest, verdict.digest)
+    const left = partsOf(scenario).filter((part) => !parts.has(part))
+    assert.isBelow(left.length, partsOf(scenario).length / 2)
+    assert.deepStrictEqual(run(without(scenario, parts), mutant).digest, verdict.digest)
   })
 })
