@@ -2,7 +2,12 @@
 import { effect } from "@preact/signals"
 import { useEffect, useRef } from "preact/hooks"
 import * as Live from "./Live.ts"
+import { Instances } from "./pages/Instances.tsx"
+import { Limits } from "./pages/Limits.tsx"
 import { Login } from "./pages/Login.tsx"
+import { Overview } from "./pages/Overview.tsx"
+import { Queues } from "./pages/Queues.tsx"
+import { Schedules } from "./pages/Schedules.tsx"
 import { Task } from "./pages/Task.tsx"
 import { Tasks } from "./pages/Tasks.tsx"
 import { Icon, type IconName } from "./parts/Icon.tsx"
@@ -21,7 +26,12 @@ interface Page {
 }
 
 const pages: ReadonlyArray<Page> = [
-  { path: "tasks", name: "Tasks", icon: "tasks" }
+  { path: "overview", name: "Overview", icon: "overview" },
+  { path: "tasks", name: "Tasks", icon: "tasks" },
+  { path: "queues", name: "Queues", icon: "queues" },
+  { path: "schedules", name: "Schedules", icon: "schedules" },
+  { path: "limits", name: "Limits", icon: "limits" },
+  { path: "instances", name: "Instances", icon: "instances" }
 ]
 
 /** How often the server is asked who the caller is: its clock, and a new version, show then. */
@@ -80,8 +90,19 @@ const focusMain = (event: Event): void => {
 const Content = () => {
   const { path: [page, id], query } = place.value
   useTitle(id ?? page)
-  if (page === undefined || page === "tasks") {
-    return id === undefined ? <Tasks query={query} /> : <Task key={id} id={id} />
+  switch (page ?? "overview") {
+    case "overview":
+      return <Overview />
+    case "tasks":
+      return id === undefined ? <Tasks query={query} /> : <Task key={id} id={id} />
+    case "queues":
+      return <Queues />
+    case "schedules":
+      return <Schedules />
+    case "limits":
+      return <Limits />
+    case "instances":
+      return <Instances />
   }
   return (
     <div class="empty">

@@ -75,3 +75,6 @@ export const priority = (value: number): string => names[value] ?? String(value)
 
 /** The server's zone, in short. */
 export const zoneName = (): string => timeZone.value
+
+/** `1.2`, with one digit at most. */
+export const decimal = (value: number): string => rounded.format(value)

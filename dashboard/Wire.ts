@@ -1,11 +1,16 @@
 /** What the API answers, by the types of its own definitions. Only types: nothing of the server is in the page. */
+import type { BreakerPageJson } from "../src/http/api/BreakersApi.ts"
 import type { TaskEventJson } from "../src/http/api/EventsApi.ts"
 import type { ExplanationJson } from "../src/http/api/ExplanationJson.ts"
+import type { ScalingJson } from "../src/http/api/InstancesApi.ts"
+import type { LimitPageJson } from "../src/http/api/LimitsApi.ts"
 import type { TaskLogsJson } from "../src/http/api/LogsJson.ts"
 import type { QueuePageJson, TypePageJson } from "../src/http/api/QueuesApi.ts"
+import type { PreviewJson, SchedulePageJson } from "../src/http/api/ScheduleJson.ts"
 import type { TaskStepsJson } from "../src/http/api/StepsJson.ts"
-import type { MeJson, StatsJson } from "../src/http/api/SystemApi.ts"
+import type { MeJson, StatsJson, WorkersJson } from "../src/http/api/SystemApi.ts"
 import type { TaskJson, TaskPageJson } from "../src/http/api/TaskJson.ts"
+import type { VerdictJson } from "../src/http/api/VerdictJson.ts"
 
 /** A task. */
 export type Task = TaskJson
@@ -31,6 +36,22 @@ export type Stats = typeof StatsJson.Type
 export type QueuePage = typeof QueuePageJson.Type
 /** A page of types. */
 export type TypePage = typeof TypePageJson.Type
+/** Every instance with its slots. */
+export type Instances = typeof WorkersJson.Type
+/** How many slots what waits needs. */
+export type Scaling = typeof ScalingJson.Type
+/** What holds tasks up. */
+export type Verdict = typeof VerdictJson.Type
+/** A page of schedules. */
+export type SchedulePage = typeof SchedulePageJson.Type
+/** A schedule. */
+export type Schedule = SchedulePage["schedules"][number]
+/** The ticks that come next. */
+export type Preview = typeof PreviewJson.Type
+/** A page of limits, and what is paused. */
+export type LimitPage = typeof LimitPageJson.Type
+/** A page of breakers. */
+export type BreakerPage = typeof BreakerPageJson.Type
 /** What a key may do. */
 export type Role = Me["role"]
 

@@ -17,7 +17,7 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory)
         const browser = yield* Chromium.start(program)
-        const visit = yield* Visit.open(browser, server.url)
+        const visit = yield* Visit.open(browser, `${server.url}/#/tasks`)
         yield* act(() => visit.page.getByText("There are no tasks yet").waitFor())
         assert.include(yield* Visit.text(visit), `curl ${server.url}/api/v1/tasks`)
         yield* act(() => visit.page.getByText("Live", { exact: true }).waitFor())
@@ -35,7 +35,7 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
           ...Array.from({ length: 60 }, (_, index) => ({ type: "echo", id: `echo-${index}` })),
           { type: "sleep", id: "other", queue: "nights" }
         ])
-        const visit = yield* Visit.open(browser, server.url)
+        const visit = yield* Visit.open(browser, `${server.url}/#/tasks`)
         const { page } = visit
         const rows = page.locator("tbody tr")
         yield* act(() => page.getByRole("link", { name: "sleep other" }).waitFor())
@@ -137,6 +137,46 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
       }).pipe(Effect.scoped))
   })
 
+  describe("the system", () => {
+    it.live("is told in a sentence, with figures, queues and slots; queues are paused, and schedules run, from here", () =>
+      Effect.gen(function*() {
+        const server = yield* Server.start(yield* Server.directory, { WORKER_NUM_WORKERS: "1" })
+        const browser = yield* Chromium.start(program)
+        yield* server.post([
+          { type: "sleep", id: "busy", payload: { duration: "10m" } },
+          { type: "echo", id: "done", queue: markup }
+        ])
+        yield* act(() =>
+          fetch(`${server.url}/api/v1/schedules/nightly`, {
+            method: "PUT",
+            headers: { "content-type": "application/json" },
+            body: JSON.stringify({ cron: "30 2 * * *", task: { type: "echo" } })
+          })
+        )
+        const visit = yield* Visit.open(browser, server.url)
+        const { page } = visit
+        yield* act(() => page.getByRole("link", { name: /Slot 1 runs sleep busy/ }).waitFor())
+        yield* act(() => page.locator(".verdict-summary").waitFor())
+        yield* act(() => page.getByRole("link", { name: /^1\s*running$/ }).waitFor())
+        // Pauses a queue, for a reason that is shown
+        yield* act(() => page.getByRole("link", { name: "Queues" }).click())
+        yield* act(() => page.getByRole("button", { name: `Pause the queue default` }).click())
+        yield* act(() => page.getByLabel("Reason").fill(markup))
+        yield* act(() => page.getByRole("button", { name: "Pause it" }).click())
+        yield* act(() => page.getByText(`paused: ${markup}`).waitFor())
+        yield* act(() => page.getByRole("button", { name: `Resume the queue default` }).click())
+        yield* act(() => page.getByRole("button", { name: "Resume it" }).click())
+        yield* act(() => page.getByRole("button", { name: `Pause the queue default` }).waitFor())
+        // Runs a schedule
+        yield* act(() => page.getByRole("link", { name: "Schedules" }).click())
+        yield* act(() => page.getByRole("button", { name: "Run the schedule nightly now" }).click())
+        yield* act(() => page.getByRole("button", { name: "Run it now" }).click())
+        yield* act(() => page.getByText(/^The task .+ is made$/).waitFor())
+        assert.strictEqual(yield* act(() => page.locator("main img, main script").count()), 0)
+        assert.deepStrictEqual(visit.problems, [])
+      }).pipe(Effect.scoped))
+  })
+
   describe("a server with keys", () => {
     it.live("is signed in to, and a reader is offered nothing that changes anything", () =>
       Effect.gen(function*() {
@@ -188,7 +228,7 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         const directory = yield* Server.directory
         const first = yield* Server.start(directory)
         const browser = yield* Chromium.start(program)
-        const visit = yield* Visit.open(browser, first.url)
+        const visit = yield* Visit.open(browser, `${first.url}/#/tasks`)
         const { page } = visit
         yield* act(() => page.getByText("Live", { exact: true }).waitFor())
         yield* Server.stop(first)
@@ -206,7 +246,7 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         const server = yield* Server.start(yield* Server.directory)
         const front = yield* Front.start(server.url)
         const browser = yield* Chromium.start(program)
-        const visit = yield* Visit.open(browser, `${front.url}/`)
+        const visit = yield* Visit.open(browser, `${front.url}/#/tasks`)
         const { page } = visit
         yield* act(() => page.getByText("Live", { exact: true }).waitFor())
         yield* server.post([{ type: "echo", id: "before" }])
@@ -230,7 +270,7 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         const front = yield* Front.start(server.url, "/ops/tasks")
         const browser = yield* Chromium.start(program)
         yield* server.post([{ type: "echo", id: "one" }])
-        const visit = yield* Visit.open(browser, `${front.url}/ops/tasks/`)
+        const visit = yield* Visit.open(browser, `${front.url}/ops/tasks/#/tasks`)
         yield* act(() => visit.page.getByRole("link", { name: "echo one" }).click())
         yield* act(() => visit.page.getByRole("heading", { name: "Payload" }).waitFor())
         assert.deepStrictEqual(visit.problems, [])
@@ -241,8 +281,8 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory, {}, yield* Front.application)
         const browser = yield* Chromium.start(program)
-        const visit = yield* Visit.open(browser, `${server.url}/work/tasks`)
-        assert.strictEqual(visit.page.url(), `${server.url}/work/tasks/`)
+        const visit = yield* Visit.open(browser, `${server.url}/work/tasks#/tasks`)
+        assert.strictEqual(visit.page.url(), `${server.url}/work/tasks/#/tasks`)
         yield* act(() => visit.page.getByText("There are no tasks yet").waitFor())
         yield* act(() => visit.page.getByText("Live", { exact: true }).waitFor())
         assert.deepStrictEqual(visit.problems, [])
@@ -256,7 +296,7 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory)
         const browser = yield* Chromium.start(program)
-        const visit = yield* Visit.open(browser, server.url)
+        const visit = yield* Visit.open(browser, `${server.url}/#/tasks`)
         yield* act(() => visit.page.getByText("There are no tasks yet").waitFor())
         assert.deepStrictEqual(visit.asked.filter((url) => new URL(url).origin !== server.url), [])
         const own = visit.asked.filter((url) => url === `${server.url}/` || url.includes("/assets/"))
@@ -302,6 +342,10 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         const pages = [
           "",
           "#/tasks",
+          "#/queues",
+          "#/schedules",
+          "#/limits",
+          "#/instances",
           "#/tasks?status=expired",
           "#/tasks/failed",
           "#/tasks/busy",

@@ -1,0 +1,124 @@
+/** Limits, and the breakers in front of what tasks need: what holds, who set it, and what is open. */
+import { Empty } from "../parts/Empty.tsx"
+import { Loaded } from "../parts/Loaded.tsx"
+import { PauseButton, Paused } from "../parts/PauseButton.tsx"
+import { Ago } from "../parts/Time.tsx"
+import { get } from "../Requests.ts"
+import { useResource } from "../Resource.ts"
+import { may } from "../Session.ts"
+import * as Texts from "../Texts.ts"
+import type { BreakerPage, LimitPage } from "../Wire.ts"
+
+/** The page. */
+export const Limits = () => {
+  const limits = useResource("limits", (ended) => get<LimitPage>("api/v1/limits?limit=200", ended))
+  const breakers = useResource("breakers", (ended) => get<BreakerPage>("api/v1/breakers?limit=100", ended))
+  return (
+    <div class="page">
+      <div class="page-head">
+        <h1>Limits</h1>
+      </div>
+      <Loaded resource={limits}>
+        {(found) => (
+          <>
+            {found.paused_types.map(({ type, ...pause }) => (
+              <div key={type} class="card card-head">
+                <span>
+                  The type <b>{type}</b> <Paused pause={pause} />
+                </span>
+                {may("admin") && (
+                  <PauseButton
+                    kind="type"
+                    name={type}
+                    path={`api/v1/types/${encodeURIComponent(type)}`}
+                    isPaused
+                    onChanged={limits.refresh}
+                  />
+                )}
+              </div>
+            ))}
+            {found.limits.length === 0
+              ? (
+                <Empty icon="limits" title="There are no limits">
+                  <p>
+                    A type says with <code>limits</code>{" "}
+                    how many of its tasks run or start, for each key, over all instances. Its limits are here once an
+                    instance runs it.
+                  </p>
+                </Empty>
+              )
+              : (
+                <div class="table-box scrolling" tabIndex={0} role="group" aria-label="Limits">
+                  <table>
+                    <thead>
+                      <tr>
+                        <th scope="col">Limit</th>
+                        <th scope="col">Key</th>
+                        <th scope="col">Holds</th>
+                        <th scope="col">Set by</th>
+                      </tr>
+                    </thead>
+                    <tbody>
+                      {found.limits.map(({ by, key, name, reason, set_by, setting }) => (
+                        <tr key={`${name} ${key}`}>
+                          <th scope="row">{name}</th>
+                          <td>{key === null ? <span class="soft">each</span> : <code>{key}</code>}</td>
+                          <td>{words(setting)}</td>
+                          <td>
+                            {set_by === "definition" ? "its type" : by ?? "an operator"}
+                            {reason === null ? "" : `: ${reason}`}
+                          </td>
+                        </tr>
+                      ))}
+                    </tbody>
+                  </table>
+                </div>
+              )}
+          </>
+        )}
+      </Loaded>
+      {breakers.data.value !== undefined && breakers.data.value.breakers.length > 0 && (
+        <section class="card">
+          <h2>Breakers</h2>
+          <ul class="breakers">
+            {breakers.data.value.breakers.map(({ keys, name, state }) => (
+              <li key={name}>
+                <b>{name}</b> <span class={`mark breaker-${state}`}>{state.replace("_", " ")}</span>
+                {keys.map(({ failures, key, last_failure, until }) => (
+                  <p key={key} class="soft">
+                    {key !== "" && <code>{key}</code>} {Texts.counted(failures, "failure")}
+                    {until !== null && (
+                      <>
+                        , a task may try <Ago at={until} />
+                      </>
+                    )}
+                    {last_failure !== null && (
+                      <>
+                        , the last: <span class="error-text">{last_failure.message}</span>
+                      </>
+                    )}
+                  </p>
+                ))}
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
+    </div>
+  )
+}
+
+const words = (setting: LimitPage["limits"][number]["setting"]): string => {
+  switch (setting.kind) {
+    case "concurrency":
+      return `${Texts.count(setting.max)} at a time`
+    case "rate":
+      return `${Texts.count(setting.max)} in ${Texts.duration(setting.per_ms)}, ${Texts.count(setting.burst)} at once`
+    case "order":
+      return setting.on_failure === "block" ? "in order; a failure holds up the next" : "in order"
+    case "fair":
+      return `fair turns, weight ${setting.weight}`
+    case "lifted":
+      return "lifted: no limit"
+  }
+}
