@@ -2,6 +2,7 @@
 import { TestClock } from "effect/testing"
 import * as SqliteStore from "../../../src/store/sqlite/SqliteStore.ts"
 import type { Driver } from "../conformance/driver.ts"
+import { dependencyDifferential } from "./dependencies.ts"
 import { model } from "./property.ts"
 import { recordDifferential, recordModel } from "./records.ts"
 
@@ -13,3 +14,4 @@ const driver: Driver = {
 model("The SQLite store", driver, { runs: 400 })
 recordModel("The SQLite store", driver, { runs: 100 })
 recordDifferential("The SQLite store", driver, { runs: 100 })
+dependencyDifferential("The SQLite store", driver, { runs: 150 })
