@@ -138,7 +138,7 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
   })
 
   describe("the system", () => {
-    it.live("is told in a sentence, with figures, queues and slots; queues are paused, and schedules run, from here", () =>
+    it.live("is told in a sentence, with figures, queues and slots; queues are paused, schedules run and instances drained from here", () =>
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory, { WORKER_NUM_WORKERS: "1" })
         const browser = yield* Chromium.start(program)
@@ -172,6 +172,16 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         yield* act(() => page.getByRole("button", { name: "Run the schedule nightly now" }).click())
         yield* act(() => page.getByRole("button", { name: "Run it now" }).click())
         yield* act(() => page.getByText(/^The task .+ is made$/).waitFor())
+        yield* act(() => page.getByRole("button", { name: "Pause the schedule nightly" }).click())
+        yield* act(() => page.getByRole("button", { name: "Pause it" }).click())
+        yield* act(() => page.getByRole("button", { name: "Resume the schedule nightly" }).waitFor())
+        // Drains the instance
+        yield* act(() => page.getByRole("link", { name: "Instances" }).click())
+        yield* act(() => page.getByRole("button", { name: /^Drain / }).click())
+        yield* act(() => page.getByRole("button", { name: "Drain it" }).click())
+        yield* act(() => page.getByRole("button", { name: /^Resume / }).waitFor())
+        yield* act(() => page.getByRole("link", { name: "Limits" }).click())
+        yield* act(() => page.getByText("There are no limits").waitFor())
         assert.strictEqual(yield* act(() => page.locator("main img, main script").count()), 0)
         assert.deepStrictEqual(visit.problems, [])
       }).pipe(Effect.scoped))
