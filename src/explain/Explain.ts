@@ -132,7 +132,9 @@ const ongoing = (task: TaskRecord, roll: Roll): string => {
     case "completed":
       return "It has completed."
     case "cancelled":
-      return "It was cancelled. A rerun starts it again."
+      return task.failure?.kind === "dependency"
+        ? `It was cancelled: ${sentence(task.failure.message)} A rerun starts it again.`
+        : "It was cancelled. A rerun starts it again."
     case "expired":
       return `It expired at ${timeText(task.expiresAt ?? task.completedAt!)}, before it could start${
         task.claims === 0 ? "" : " again"

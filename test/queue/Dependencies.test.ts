@@ -153,6 +153,7 @@ describe("a task that depends on others", () => {
         const open = yield* Other.enqueueAll([undefined, undefined], { delay: "1 hour" })
         const ids = open.map(({ id }) => id)
         const waits = yield* Sum.enqueue(undefined, { after: open })
+        const gone = yield* Sum.enqueue(undefined, { after: open, onFailure: "cancel" })
         const { reasons, state, summary } = yield* explain(waits.id)
         assert.strictEqual(state, "scheduled")
         assert.deepInclude(reasons[0], { code: "dependency_open", open: 2, tasks: ids })
@@ -160,6 +161,8 @@ describe("a task that depends on others", () => {
         yield* open[0]!.cancel
         const { summary: failed } = yield* explain(waits.id)
         assert.include(failed, `It failed: The task ${ids[0]}, which this one depends on, was cancelled.`)
+        const { summary: cancelled } = yield* explain(gone.id)
+        assert.include(cancelled, `It was cancelled: The task ${ids[0]}, which this one depends on, was cancelled.`)
       })
     ))
 
