@@ -219,6 +219,7 @@ const readsWallClock = new RegExp(
     "http/SystemStatus",
     "observability/Supervisor",
     "store/(?:WriteHealth|memory/(?:Events|MemoryStore|Records)|sqlite/(?:Instances|SqliteStore|Writer))",
+    "worker/Claimer",
     "testing/\\w+",
     "workflow/(?:Activities|Execution)"
   ].join("|") + ")\\.ts$"

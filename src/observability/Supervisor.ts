@@ -2,14 +2,14 @@
  * Keeps the engine's loops alive and knows which of them is in trouble.
  *
  * A loop's step that fails is logged, counted and tried again with backoff; until it succeeds, health is red and
- * names the loop and the reason.
+ * names the loop and the reason. A part whose steps do not fail may stand still all the same: it is asked each time troubles are read.
  */
 import {
   Cause,
   Clock,
   Context,
   type DateTime,
-  type Duration,
+  Duration,
   Effect,
   Exit,
   Layer,
@@ -18,7 +18,7 @@ import {
   type Scope
 } from "effect"
 import { StoreError } from "../domain/Errors.ts"
-import { utcNow } from "../domain/StoredTime.ts"
+import { utc, utcNow } from "../domain/StoredTime.ts"
 import * as Metrics from "./Metrics.ts"
 
 /** A part of the engine that does not work at the moment. */
@@ -32,6 +32,14 @@ export interface Trouble {
   readonly since: DateTime.Utc
   /** Failed steps in a row. */
   readonly failures: number
+}
+
+/** That a part does not get on, although none of its steps fails. */
+export interface Stall {
+  readonly reason: string
+  readonly advice: string
+  /** How long it has not. */
+  readonly lasts: Duration.Duration
 }
 
 const failedSteps = Metrics.counters("taskforge_loop_failures_total", "Steps of background loops that failed")
@@ -51,7 +59,12 @@ export class Supervisor extends Context.Service<Supervisor, {
   readonly warn: (
     trouble: { readonly part: string; readonly reason: string; readonly advice: string }
   ) => Effect.Effect<void>
-  /** The loops whose last step failed, and the troubles that stay. */
+  /**
+   * Asks a part whether it gets on, each time troubles are read, until the scope closes. A loop of the same name whose steps fail
+   * is told of instead.
+   */
+  readonly watch: (part: string, look: () => Stall | undefined) => Effect.Effect<void, never, Scope.Scope>
+  /** The loops whose last step failed, the parts that stand still, and the troubles that stay. */
   readonly troubles: Effect.Effect<ReadonlyArray<Trouble>>
 }>()("taskforge/observability/Supervisor") {
   /** The one supervisor of an engine. */
@@ -60,6 +73,9 @@ export class Supervisor extends Context.Service<Supervisor, {
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const troubles = new Map<string, Trouble>()
+      const watches = new Map<string, () => Stall | undefined>()
+      /** Parts that stood still when troubles were read last. */
+      const stalled = new Set<string>()
 
       const failed = Effect.fnUntraced(function*(part: string, cause: Cause.Cause<unknown>) {
         const before = troubles.get(part)
@@ -81,6 +97,21 @@ export class Supervisor extends Context.Service<Supervisor, {
       })
 
       const recovered = (part: string) => troubles.delete(part) ? Effect.logInfo(`${part} works again`) : Effect.void
+
+      const stallOf = Effect.fnUntraced(function*(part: string, look: () => Stall | undefined) {
+        const stall = troubles.has(part) ? undefined : look()
+        if (stall === undefined) {
+          if (stalled.delete(part)) yield* Effect.logInfo(`${part} works again`)
+          return []
+        }
+        const { advice, lasts, reason } = stall
+        if (!stalled.has(part)) {
+          stalled.add(part)
+          yield* Effect.logError(`${part} stands still: ${reason}. What to do: ${advice}`)
+        }
+        const since = utc(clock.currentTimeMillisUnsafe() - Duration.toMillis(lasts))
+        return [{ part, reason, advice, since, failures: 1 }]
+      })
 
       return Supervisor.of({
         loop: Effect.fnUntraced(function*<E, R>(
@@ -107,7 +138,17 @@ export class Supervisor extends Context.Service<Supervisor, {
             troubles.set(trouble.part, { ...trouble, since: utcNow(clock), failures: 1 })
             return Effect.logWarning(`${trouble.reason}. What to do: ${trouble.advice}`)
           }),
-        troubles: Effect.sync(() => [...troubles.values()])
+        watch: (part, look) =>
+          Effect.acquireRelease(
+            Effect.sync(() => void watches.set(part, look)),
+            () => Effect.sync(() => void watches.delete(part))
+          ),
+        troubles: Effect.suspend(() =>
+          Effect.map(
+            Effect.forEach([...watches], ([part, look]) => stallOf(part, look)),
+            (stalls) => [...troubles.values(), ...stalls.flat()]
+          )
+        )
       })
     })
   )

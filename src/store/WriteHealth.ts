@@ -17,8 +17,16 @@ export interface Refusal {
   readonly failures: number
 }
 
+/** How many bytes are free where a store writes, and how many there are. */
+export interface Room {
+  readonly free: number
+  readonly total: number
+}
+
 /** Whether a store takes writes. */
 export interface WriteHealth {
+  /** What it still has room for, where that can be known at once; `undefined` where it cannot. */
+  readonly room?: (() => Room | undefined) | undefined
   /** What it knows without trying a write. */
   readonly refusal: Effect.Effect<Refusal | undefined>
   /**

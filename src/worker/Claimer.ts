@@ -2,7 +2,7 @@
  * Claims tasks for the slots that are free, never more than can run now, and starts them. Woken by
  * hints, by the next task's due time, or by the poll interval.
  */
-import { type Duration, Effect, Fiber, type Latch, Schedule } from "effect"
+import { type Clock, Duration, Effect, Fiber, type Latch, Schedule } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import type { Settlement } from "../domain/Settlement.ts"
@@ -34,6 +34,12 @@ const maxNextClaim = (tasks: ReadonlyArray<ClaimedTask>, mayAsk: number): number
   return Math.max(1, Math.min(mayAsk * 2, Math.floor(Bounds.maxClaimSize / Math.max(perTask, 1))))
 }
 
+/** How long a claim may be on its way before the pool is said to stand still, in milliseconds. */
+const maxStallMs = 30_000
+
+/** How far the machine's clock may be from the store's, in milliseconds. */
+export const maxClockOffMs = 60_000
+
 /** Starts claiming; closing the scope stops it, waiting `answerFor` for a claim that is on its way. */
 export const start = Effect.fnUntraced(function*(options: {
   readonly store: TaskStore["Service"]
@@ -50,6 +56,7 @@ export const start = Effect.fnUntraced(function*(options: {
   readonly firstNonce: number
   readonly pollMs: number
   readonly monotonicMs: () => number
+  readonly clock: Clock.Clock
   readonly answerFor: Duration.Input
   /** Has to be done before each claim. */
   readonly beforeClaim: Effect.Effect<void, StoreError>
@@ -63,6 +70,10 @@ export const start = Effect.fnUntraced(function*(options: {
   let mayAsk = maxFirstClaim
   let claiming: Fiber.Fiber<number, StoreError> | undefined
   let alarm: Fiber.Fiber<unknown> | undefined
+  /** Since when it has been looking for work. */
+  let lookingSince = options.monotonicMs()
+  /** How far the clock was off when the last claim was answered, and since when it is too far. */
+  let off = { ms: 0, since: Infinity }
 
   /** One claim for slots that are free; answers how long to wait when there is nothing more. */
   const claim = Effect.gen(function*() {
@@ -86,6 +97,7 @@ export const start = Effect.fnUntraced(function*(options: {
       // Perhaps it was too much to be answered
       () => Effect.sync(() => mayAsk = Math.max(1, mayAsk >> 1))
     )
+    noteClock(now - options.clock.currentTimeMillisUnsafe(), options.monotonicMs() - lookingSince)
     const held = yield* stillHeld(tasks, since)
     // A claim that failed keeps its nonce: if only its answer was lost, the next one gets the same tasks.
     nonce++
@@ -113,6 +125,12 @@ export const start = Effect.fnUntraced(function*(options: {
     load.exhausted(since)
     return wait
   })
+
+  /** Any part of the time that the claim took may be what the clocks seem to differ by. */
+  const noteClock = (ms: number, tookMs: number): void => {
+    const isFar = Math.abs(ms) - tookMs > maxClockOffMs
+    off = { ms, since: isFar ? Math.min(off.since, options.monotonicMs()) : Infinity }
+  }
 
   /**
    * An answer may be so late that the leases in it have run out, and the tasks have been given to others or cancelled:
@@ -155,10 +173,27 @@ export const start = Effect.fnUntraced(function*(options: {
     })
   )
 
+  yield* options.supervisor.watch("claimer", () => {
+    const forMs = options.monotonicMs() - lookingSince
+    return slots.free === 0 || registry.types().length === 0 || forMs < options.pollMs + maxStallMs ? undefined : {
+      reason: "slots are free, and the store has not answered a claim",
+      advice: "see whether the store answers; start this instance again if others have work",
+      lasts: Duration.millis(forMs)
+    }
+  })
+  yield* options.supervisor.watch("clock", () => {
+    const seconds = Math.round(Math.abs(off.ms) / 1000)
+    return off.since === Infinity ? undefined : {
+      reason: `the clock of this machine is ${seconds} s ${off.ms > 0 ? "behind" : "ahead of"} the store's`,
+      advice: "set the clocks of both machines by a time server",
+      lasts: Duration.millis(options.monotonicMs() - off.since)
+    }
+  })
   yield* options.supervisor.loop(
     "claimer",
     Effect.gen(function*() {
       yield* slots.awaitFree
+      lookingSince = options.monotonicMs()
       // Closed before claiming: work announced from here on opens the latch again.
       work.closeUnsafe()
       // In a fiber of its own, so that its answer is not lost when this loop is interrupted.

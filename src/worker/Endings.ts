@@ -77,6 +77,11 @@ export class Endings {
     return this.some.await
   }
 
+  /** The one that has waited longest. */
+  get first(): Ending | undefined {
+    return this.waiting[0]
+  }
+
   /** Takes as many as there are, up to `max`. */
   take(max: number): ReadonlyArray<Ending> {
     const taken = this.waiting.slice(0, max)

@@ -6,7 +6,7 @@
  * A batch that the store refuses for what is in it is taken apart, because trying it again would never help: the ending
  * that the store cannot keep becomes a failure with the store's reason, and all others are settled as they are.
  */
-import { Cause, Effect, Schedule } from "effect"
+import { Cause, Duration, Effect, Schedule } from "effect"
 import { StoreError } from "../domain/Errors.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import * as Thrown from "../domain/Thrown.ts"
@@ -47,6 +47,9 @@ const maxBatch = 1024
 /** Characters of results that they have together at most, unless a single one has more. */
 const maxBatchSize = 4 * 1024 * 1024
 
+/** How long an ending may wait to be stored before the pool is said to stand still, in milliseconds. */
+const maxStallMs = 30_000
+
 /** Waits between attempts to flush a batch at shutdown: doubling from 20 ms to 500 ms. */
 const flushBackoff = Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("500 millis")])
 
@@ -59,6 +62,7 @@ export const start = Effect.fnUntraced(function*(options: {
   /** The longest wait before a batch that was refused is tried again, in milliseconds. */
   readonly retryWithinMs: number
   readonly flushForMs: number
+  readonly monotonicMs: () => number
   readonly onSettled: (batch: ReadonlyArray<Ending>, answers: ReadonlyArray<SettleAnswer>) => Effect.Effect<void>
 }) {
   const { attempts, endings, store } = options
@@ -158,6 +162,15 @@ export const start = Effect.fnUntraced(function*(options: {
       Effect.interruptible
     )
   )
+  yield* options.supervisor.watch("settler", () => {
+    const oldest = taken[0] ?? endings.first
+    const forMs = oldest === undefined ? 0 : options.monotonicMs() - oldest.attempt.endedAt
+    return forMs < maxStallMs ? undefined : {
+      reason: `${attempts.unsettled} attempts have ended, and the store has not taken what became of them`,
+      advice: "see whether the store takes writes; slots stay busy once too many wait",
+      lasts: Duration.millis(forMs)
+    }
+  })
   yield* options.supervisor.loop("settler", step, options.retryWithinMs)
 })
 

@@ -195,6 +195,7 @@ const startClaiming = Effect.fnUntraced(
       firstNonce: yield* random.intBetween(0, 2 ** 31),
       pollMs,
       monotonicMs: now,
+      clock: pool.clock,
       answerFor: flushPeriod,
       beforeClaim: LimitRegistrar.make(registry, yield* RecordStore, pool.limitsOfQueues),
       begin
@@ -257,8 +258,20 @@ type Watch = Effect.Success<ReturnType<typeof startWatching>>
 
 /** Writes the ends of attempts to the store, in batches. */
 const startSettling = (
-  { attempts, endings, flushPeriod, leaseForMs, log, notifier, limitsOfQueues, recorder, slots, store, supervisor }:
-    Pool
+  {
+    attempts,
+    endings,
+    flushPeriod,
+    leaseForMs,
+    log,
+    notifier,
+    now,
+    limitsOfQueues,
+    recorder,
+    slots,
+    store,
+    supervisor
+  }: Pool
 ) =>
   Settler.start({
     store,
@@ -266,6 +279,7 @@ const startSettling = (
     attempts,
     endings,
     retryWithinMs: Math.min(5000, leaseForMs / 3),
+    monotonicMs: now,
     flushForMs: Duration.toMillis(flushPeriod) * (1 - LogKeeper.shareOfFlush),
     onSettled: (batch, answers) => {
       recorder.settled(Settler.endsOf(batch, answers))

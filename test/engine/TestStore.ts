@@ -49,6 +49,8 @@ class Faults {
   private readonly counts = new Map<Operation, number>()
   private readonly hanging = new Set<Latch.Latch>()
   private readonly silenced = new Set<Hint["_tag"]>()
+  /** How far the time that claims answer is ahead of the machine's. */
+  aheadMs = 0
 
   /** From now on these operations fail, or all of them. */
   down(...operations: ReadonlyArray<Operation>): void {
@@ -158,7 +160,8 @@ const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Servi
     inTransaction: store.inTransaction,
     afterCommit: store.afterCommit,
     enqueue: (groups) => guard("enqueue", store.enqueue(groups)),
-    claim: (request) => guard("claim", store.claim(request)),
+    claim: (request) =>
+      guard("claim", Effect.map(store.claim(request), (answer) => ({ ...answer, now: answer.now + faults.aheadMs }))),
     extend: (refs, leaseForMs) => guard("extend", store.extend(refs, leaseForMs)),
     settle: (settlements) => guard("settle", store.settle(settlements)),
     report: (reports) => guard("report", store.report(reports)),

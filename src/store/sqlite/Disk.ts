@@ -6,6 +6,7 @@ import { Effect, type Scope } from "effect"
 import { createCipheriv } from "node:crypto"
 import { closeSync, fstatSync, ftruncateSync, openSync, statfsSync, statSync, writeSync } from "node:fs"
 import { dirname } from "node:path"
+import type { Room } from "../WriteHealth.ts"
 
 /**
  * Whether the files that are open are still those that their names lead to: answers the first that was deleted or replaced
@@ -124,11 +125,21 @@ export class Reserve {
     return fits
   }
 
+  /** What is free of the disk, and how large it is. */
+  room(): Room | undefined {
+    if (this.path === undefined) return undefined
+    try {
+      const { bavail, blocks, bsize } = statfsSync(dirname(this.path))
+      return { free: bavail * bsize, total: blocks * bsize }
+    } catch {
+      return undefined
+    }
+  }
+
   /** Whether a database of so many bytes would fit. */
   fits(size: number): boolean {
     if (this.path === undefined) return true
-    const { bavail, bsize } = statfsSync(dirname(this.path))
-    return size - statSync(this.path).size <= bavail * bsize
+    return size - statSync(this.path).size <= (this.room()?.free ?? 0)
   }
 
   /** Appends until the file has the size. What fits stays, so that no other program gets it. */

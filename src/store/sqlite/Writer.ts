@@ -338,7 +338,7 @@ export const make = Effect.fnUntraced(function*(
     writeVolatile: (name, operation, room = "neither") =>
       add(name, (transaction) => [operation(transaction)], false, room),
     writeShared: (name, operation, inputs, room, onCommit) => add(name, operation, true, room, inputs, onCommit),
-    health: { refusal: Effect.map(look, () => refusals.current), probe },
+    health: { refusal: Effect.map(look, () => refusals.current), probe, room: () => reserve.room() },
     read: <A>(name: string, query: (now: number) => A) =>
       Effect.suspend(() =>
         closed
