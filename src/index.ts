@@ -1,4 +1,5 @@
 export * as ApiKeys from "./access/ApiKeys.ts"
+export * as Batch from "./Batch.ts"
 export * as Breaker from "./Breaker.ts"
 export * as Engine from "./engine/Engine.ts"
 export * as Errors from "./domain/Errors.ts"
@@ -31,9 +32,16 @@ export { ThreadModulesMissing, ThreadPool } from "./threads/ThreadPool.ts"
 
 // What the signatures above show, by name: the compiler writes these names into the declarations of a program
 export * from "./domain/Errors.ts"
+export * from "./domain/BatchErrors.ts"
 export * from "./domain/StepErrors.ts"
 export { type Created as CreatedKey, InvalidKeyName, KeyNotFound } from "./access/ApiKeys.ts"
 export type { ApiKey, Role, StoredKey } from "./domain/ApiKey.ts"
+export type {
+  Batch as TaskBatch,
+  MakeError as BatchMakeError,
+  Options as BatchOptions,
+  Summary as BatchSummary
+} from "./Batch.ts"
 export type { Breaker as TaskBreaker } from "./Breaker.ts"
 export type {
   Options as BreakerOptions,
@@ -143,6 +151,8 @@ export type {
   TypePage,
   Unfinished
 } from "./queue/Queues.ts"
+export type { AddError, AddOptions, BatchError, Batches, NewBatch } from "./queue/Batches.ts"
+export type { BatchPage, BatchView } from "./queue/BatchViews.ts"
 export type { ListOptions, Page as TaskPage } from "./queue/Listing.ts"
 export type { EnqueueOptions, Submission } from "./queue/Submission.ts"
 export type { OneOrMany } from "./queue/OneOrMany.ts"

@@ -5,6 +5,7 @@ import { CliConfig, type CliError, CliOutput, Command, GlobalFlag, TerminalCapab
 import { nearest } from "../domain/Quoting.ts"
 import * as PooledRandom from "../engine/PooledRandom.ts"
 import { version } from "../store/InstanceStore.ts"
+import * as Batches from "./commands/Batches.ts"
 import * as Breakers from "./commands/Breakers.ts"
 import * as CancelRerunRemove from "./commands/CancelRerunRemove.ts"
 import * as DeadLetters from "./commands/DeadLetters.ts"
@@ -47,6 +48,7 @@ export const command = Command.make("taskforge").pipe(
         Reschedule.command,
         Signals.command,
         CancelRerunRemove.remove,
+        Batches.command,
         DeadLetters.command
       ]
     },

@@ -6,6 +6,7 @@
 import { Cause, Option, Runtime, Schema } from "effect"
 import { HttpClientError } from "effect/http"
 import { InvalidSettings } from "../config/InvalidSettings.ts"
+import * as BatchErrors from "../domain/BatchErrors.ts"
 import * as DependencyErrors from "../domain/DependencyErrors.ts"
 import * as Errors from "../domain/Errors.ts"
 import { nearest, quoted } from "../domain/Quoting.ts"
@@ -116,6 +117,10 @@ export const failureOf = (error: unknown, target: string): Failure => {
     return failure("unknown", "schedule_not_found", error.message, advice)
   }
   if (error instanceof Errors.InvalidTimetable) return failure("input", "invalid_timetable", error.message)
+  if (error instanceof BatchErrors.BatchNotFound) {
+    return failure("unknown", "batch_not_found", error.message, "taskforge batches list shows the batches there are.")
+  }
+  if (error instanceof BatchErrors.BatchFinished) return failure("failed", "batch_finished", error.message)
   if (error instanceof SignalNotFound) {
     const advice =
       "Tokens are handed out by their tasks, and go with them; an event is named NAME:KEY, or with --event KEY.\n" +

@@ -34,7 +34,7 @@ const withChecksum = (text: string, list: string): string =>
   `${text}.${(Hash.string(`${list} ${text}`) >>> 0).toString(36)}`
 
 /** What lists of names are of; a token of one is none of the other. */
-export type Named = "queue" | "type" | "limit" | "breaker" | "schedule"
+export type Named = "queue" | "type" | "limit" | "breaker" | "schedule" | "batch"
 
 /** A limit of a key has the name of the limit and the key in its name. */
 const maxLength = {
@@ -42,7 +42,8 @@ const maxLength = {
   type: Bounds.maxNameLength,
   limit: 2 * Bounds.maxNameLength,
   breaker: Bounds.maxNameLength,
-  schedule: Bounds.maxNameLength
+  schedule: Bounds.maxNameLength,
+  batch: Bounds.maxIdLength
 }
 
 /** The token for the page after the queue or the type with this name. */

@@ -9,6 +9,7 @@ import type { PauseJson, QueueJson, QueuePageJson, TypeCountsJson } from "./api/
 import type { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./api/SystemApi.ts"
 import type { TaskJson, TaskPageJson, TaskResultJson } from "./api/TaskJson.ts"
 import type { VerdictJson } from "./api/VerdictJson.ts"
+import * as BatchTexts from "./BatchTexts.ts"
 import * as BreakerTexts from "./BreakerTexts.ts"
 import * as LimitTexts from "./LimitTexts.ts"
 import * as ScheduleTexts from "./ScheduleTexts.ts"
@@ -208,6 +209,7 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   NewPause: { reason: "The database is being moved", for: "2h" },
   Pause: pause,
   ...LimitTexts.examples(pause),
+  ...BatchTexts.examples,
   ...BreakerTexts.examples,
   ...ScheduleTexts.examples,
   ...SignalTexts.examples,

@@ -3,6 +3,7 @@ import { maxIdLength, maxNameLength } from "../domain/Bounds.ts"
 import { names } from "../domain/Priority.ts"
 import { all } from "../domain/TaskState.ts"
 import { pageSize } from "./api/RequestValues.ts"
+import * as BatchTexts from "./BatchTexts.ts"
 import * as BreakerTexts from "./BreakerTexts.ts"
 import * as LimitTexts from "./LimitTexts.ts"
 import * as ScheduleTexts from "./ScheduleTexts.ts"
@@ -58,6 +59,7 @@ const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>
   "tasks.logs": TaskTexts.logParameters,
   ...LimitTexts.parameters,
   "limits.list": { limit: limitOf("limits") },
+  ...BatchTexts.parameters,
   ...BreakerTexts.parameters,
   "breakers.list": { limit: limitOf("breakers") },
   ...ScheduleTexts.parameters,

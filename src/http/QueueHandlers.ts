@@ -209,7 +209,7 @@ const readNewTasks = RequestCheckLive.readBody(NewTasksJson)
 const readReschedule = RequestCheckLive.readBody(RescheduleJson)
 
 /** All posted tasks as submissions, or the first one that is wrong: their types are looked up and their payloads checked. */
-const toSubmissions = (
+export const toSubmissions = (
   catalog: TaskCatalog["Service"],
   tasks: ReadonlyArray<NewTaskJson>
 ): Exit.Exit<ReadonlyArray<Submission>, UnknownTaskType | InvalidPayload> => {

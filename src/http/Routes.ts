@@ -14,6 +14,7 @@ import { maxIdLength } from "../domain/Bounds.ts"
 import * as Access from "./Access.ts"
 import { type GuardedRoute, routesOf } from "./api/NeededRole.ts"
 import * as ApiDescription from "./ApiDescription.ts"
+import * as BatchHandlers from "./BatchHandlers.ts"
 import * as BreakerHandlers from "./BreakerHandlers.ts"
 import { ServedApi } from "./compat/OlderApi.ts"
 import * as OlderRoutes from "./compat/OlderRoutes.ts"
@@ -83,6 +84,7 @@ export const layer = (options: Options, path: string = "") => {
         Layer.provide([
           QueueHandlers.tasks,
           QueueHandlers.queues,
+          BatchHandlers.batches,
           InstanceHandlers.layer,
           LimitHandlers.limits,
           BreakerHandlers.breakers,

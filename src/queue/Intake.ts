@@ -113,5 +113,34 @@ export const make = (
     })
   }
 
-  return { enqueue, asStored }
+  return {
+    enqueue,
+    asStored,
+    /** The tasks that submissions become, once they have been checked. */
+    prepare: (
+      submissions: ReadonlyArray<Submission>,
+      whenFull: WhenFull = "fail"
+    ): Effect.Effect<ReadonlyArray<NewTask>, InvalidOption> =>
+      Effect.suspend(() => {
+        const invalid = invalidOption(submissions, whenFull) ?? QueueLimits.tooLarge(submissions, defaults.limits)
+        return invalid === undefined ? toNewTasks(submissions) : Effect.fail(invalid)
+      }),
+    /** Counts tasks that something else has stored. */
+    count: (tasks: ReadonlyArray<NewTask>, accepted: ReadonlyArray<Accepted>): void =>
+      tasks.forEach(({ type }, index) => accepted[index]!.duplicate || recorder.created(type, 1)),
+    /** Does something that stores tasks, where `whenFull` says so as soon as there is room. */
+    whenRoom: <A, E extends { readonly _tag: string }, R>(
+      stored: Effect.Effect<A, E | QueueFull, R>,
+      whenFull: WhenFull = "fail"
+    ): Effect.Effect<A, E | QueueFull, R> =>
+      whenFull === "fail"
+        ? stored
+        : Effect.retry(stored, {
+          schedule: roomBackoff,
+          while: (error) => error._tag === "QueueFull" && (error as QueueFull).mayFitLater
+        })
+  }
 }
+
+/** What a queue takes its tasks in with. */
+export type Intake = ReturnType<typeof make>

@@ -69,7 +69,7 @@ export const enqueueAll = Effect.fnUntraced(function*<const Drafts extends Reado
 })
 
 /** The drafts as they are submitted. Those that others name have ids from here on. */
-const submissionsOf = Effect.fnUntraced(function*(
+export const submissionsOf = Effect.fnUntraced(function*(
   drafts: ReadonlyArray<AnyTaskDraft>,
   newId: Effect.Effect<string>
 ): Effect.fn.Return<ReadonlyArray<Submission>, InvalidPayload | InvalidOption> {

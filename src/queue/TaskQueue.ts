@@ -30,6 +30,7 @@ import { InstanceStore } from "../store/InstanceStore.ts"
 import { Notifier } from "../store/Notifier.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import { type Accepted, type CancelAnswer, type RemoveAnswer, type RerunAnswer, TaskStore } from "../store/TaskStore.ts"
+import * as Batches from "./Batches.ts"
 import * as DeadLetters from "./DeadLetters.ts"
 import * as Instances from "./Instances.ts"
 import * as Intake from "./Intake.ts"
@@ -115,6 +116,8 @@ export class TaskQueue extends Context.Service<
     readonly explain: (id: string) => Effect.Effect<Explain.Explanation, TaskNotFound | StoreError>
     /** What its handler has logged, attempt by attempt, also while it runs: the first and the latest lines of each. */
     readonly logs: (id: string) => Effect.Effect<ReadonlyArray<TaskLogs.LoggedAttempt>, TaskNotFound | StoreError>
+    /** Many tasks with what follows when they have ended: `Batch` has them with the types of their tasks. */
+    readonly batches: Batches.Batches
     /** The tasks that have failed: by reason, searched, run again and discarded. */
     readonly deadLetters: DeadLetters.DeadLetters
     /** A page of tasks. A cursor that no page gave, or one of another filter, is refused. */
@@ -178,7 +181,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     supervisor,
     pollInterval: options.pollInterval ?? Duration.seconds(1)
   })
-  const { asStored, enqueue } = Intake.make(store, random.uuidV7(), defaults, recorder)
+  const intake = Intake.make(store, random.uuidV7(), defaults, recorder)
+  const { asStored, enqueue } = intake
 
   const recordOf = Effect.fnUntraced(function*(id: string) {
     const record = Bounds.isStorable(id) ? yield* store.get(id) : undefined
@@ -230,6 +234,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         : Effect.fail(new TaskNotFound({ id })),
     logs: (id) =>
       Effect.flatMap(recordOf(id), (task) => Effect.provideService(TaskLogs.read(task), RecordStore, records)),
+    batches: Batches.make({ tasks: store, records }, random.uuidV7(), intake),
     deadLetters: DeadLetters.make(store, remove),
     list: listOf(store),
     cancel: OneOrMany.cancel(OneOrMany.each(Bounds.isStorable, "unknown", store.cancel)),

@@ -1,5 +1,6 @@
 /** The handlers that ship with the server, and what they stand on. */
 import { Layer } from "effect"
+import * as Batch from "../Batch.ts"
 import type { handlerSettings } from "../config/HandlerSettings.ts"
 import type { Settings } from "../config/Settings.ts"
 import { Folders } from "../handlers/files/Folders.ts"
@@ -29,11 +30,11 @@ const passedOn = new Set([
 const harmlessOf = ({ env }: NodeJS.Process): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(env).filter(([name]) => passedOn.has(name.toUpperCase())))
 
-/** All handlers with their services. */
+/** All handlers with their services, and what batches need. */
 export const layer = (
   { folders: [home = ".", ...others], ...settings }: Pick<Settings, keyof typeof handlerSettings>
 ) =>
-  Handlers.layer.pipe(
+  Layer.merge(Handlers.layer, Batch.layer).pipe(
     Layer.provide([
       ThreadPool.layer({ size: settings.threads, memoryMiB: settings.threadMemory, env: harmlessOf(process) }),
       Folders.layer([home, ...others]),

@@ -10,9 +10,11 @@ import type { RequestIssue } from "../../src/http/api/RequestCheck.ts"
 import { TaskJson, TaskPageJson } from "../../src/http/api/TaskJson.ts"
 import { TaskCatalog } from "../../src/http/TaskCatalog.ts"
 import * as TaskServer from "../../src/http/TaskServer.ts"
+import type { Supervisor } from "../../src/observability/Supervisor.ts"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import type { Notifier } from "../../src/store/Notifier.ts"
+import type { RecordStore } from "../../src/store/RecordStore.ts"
 import type { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
 import type { HandlerRegistry } from "../../src/worker/HandlerRegistry.ts"
@@ -33,7 +35,7 @@ export const definitions: ReadonlyArray<AnyTaskDefinition> = [Echo, Count, Tick]
 export interface Options {
   readonly store?: Layer.Layer<TaskStore | Notifier | InstanceStore>
   /** With handlers the server runs tasks; without, it only takes them. */
-  readonly handlers?: Layer.Layer<never, never, HandlerRegistry>
+  readonly handlers?: Layer.Layer<never, never, HandlerRegistry | RecordStore | Supervisor | TaskStore>
   readonly http?: TaskServer.Options
   /** The types that the server accepts. */
   readonly definitions?: ReadonlyArray<AnyTaskDefinition>

@@ -1,5 +1,6 @@
 /** The HTTP API: definitions only, for the server and for any client. */
 import { HttpApi, OpenApi } from "effect/http-api"
+import { BatchesApi } from "./BatchesApi.ts"
 import { BreakersApi } from "./BreakersApi.ts"
 import { DeadLettersApi } from "./DeadLettersApi.ts"
 import { EventsApi } from "./EventsApi.ts"
@@ -24,6 +25,7 @@ import { TasksApi } from "./TasksApi.ts"
 export class Api extends HttpApi.make("taskforge")
   .add(
     TasksApi,
+    BatchesApi,
     DeadLettersApi,
     EventsApi,
     QueuesApi,

@@ -4,6 +4,7 @@
  */
 import { Schema, SchemaTransformation, Struct } from "effect"
 import { HttpApiSchema } from "effect/http-api"
+import * as BatchErrors from "../../domain/BatchErrors.ts"
 import { maxIdLength } from "../../domain/Bounds.ts"
 import * as DependencyErrors from "../../domain/DependencyErrors.ts"
 import * as Errors from "../../domain/Errors.ts"
@@ -149,6 +150,23 @@ export const SignalConflict = onWire(StepErrors.SignalConflict, {
   facts: { token: Schema.String, kept: EndedJson },
   decode: ({ kept, token }) => new StepErrors.SignalConflict({ token, kept: endedFromJson(kept) }),
   encode: ({ kept, token }) => ({ token, kept: endedJson(kept) })
+})
+
+/** No batch has the id. */
+export const BatchNotFound = onWire(BatchErrors.BatchNotFound, {
+  status: 404,
+  code: "batch_not_found",
+  description: "No batch has this id",
+  facts: { batch: Schema.String },
+  encode: ({ batch }) => ({ batch: shortened(batch, maxIdLength) })
+})
+
+/** The batch takes no members any more. */
+export const BatchFinished = onWire(BatchErrors.BatchFinished, {
+  status: 409,
+  code: "batch_finished",
+  description: "The batch has finished or was cancelled, and takes no more members",
+  facts: { batch: Schema.String, reason: Schema.Literals(["finished", "cancelled"]) }
 })
 
 /** A new task depends on one that is not stored. */

@@ -39,7 +39,7 @@ export const make = ({ apiKey, url }: Options): Effect.Effect<ApiClient, never, 
   })
 
 /** Waits while a full queue has no room: doubling from 100 ms to 2 s. */
-const roomBackoff = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")]).pipe(
+export const roomBackoff = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")]).pipe(
   Schedule.jittered
 )
 

@@ -40,6 +40,7 @@ import { maxResults, type NewTaskJson } from "../api/TasksApi.ts"
 import { verdictFromJson } from "../api/VerdictJson.ts"
 import * as ApiClient from "./ApiClient.ts"
 import type { Options } from "./ApiClient.ts"
+import * as RemoteBatches from "./RemoteBatches.ts"
 import * as RemoteBreakers from "./RemoteBreakers.ts"
 import * as RemoteLimits from "./RemoteLimits.ts"
 import * as RemoteResults from "./RemoteResults.ts"
@@ -56,7 +57,7 @@ export const layerHttpClient = (options: Options): Layer.Layer<TaskQueue, never,
   Layer.effect(TaskQueue, make(options)).pipe(Layer.provide(PooledRandom.layer))
 
 const make = Effect.fnUntraced(function*(options: Options) {
-  const { breakers, deadLetters, instances, limits, queues, system, tasks } = yield* ApiClient.make(options)
+  const { batches, breakers, deadLetters, instances, limits, queues, system, tasks } = yield* ApiClient.make(options)
   const random = yield* SecureRandom.SecureRandom
   const repeatable = ApiClient.repeatable(options.retry)
   const again = <A, E extends { readonly _tag: string }>(operation: string, request: Effect.Effect<A, E>) =>
@@ -129,6 +130,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     get,
     explain,
     logs,
+    batches: RemoteBatches.make(batches, random.uuidV7(), newTaskOf, { again, refusedOption }),
     deadLetters: {
       groups: Effect.fnUntraced(function*(filter = {}) {
         yield* DeadLetters.check(filter)
