@@ -127,7 +127,7 @@ export const enqueue = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Batch, MakeError, TaskQueue> {
   const { batch, duplicate } = yield* made(options)
   // what was sealed has all of them
-  if (duplicate && (yield* batch.progress).status !== "open") return batch
+  if (duplicate && (yield* batch.progress).state !== "open") return batch
   yield* batch.add(drafts, { addition: "first", whenFull })
   yield* batch.seal
   return batch

@@ -34,7 +34,7 @@ const withChecksum = (text: string, list: string): string =>
   `${text}.${(Hash.string(`${list} ${text}`) >>> 0).toString(36)}`
 
 /** What lists of names are of; a token of one is none of the other. */
-export type Named = "queue" | "type" | "limit" | "breaker" | "schedule" | "batch"
+export type Named = "queue" | "type" | "limit" | "breaker" | "schedule" | "batch" | "dependency"
 
 /** A limit of a key has the name of the limit and the key in its name. */
 const maxLength = {
@@ -43,7 +43,8 @@ const maxLength = {
   limit: 2 * Bounds.maxNameLength,
   breaker: Bounds.maxNameLength,
   schedule: Bounds.maxNameLength,
-  batch: Bounds.maxIdLength
+  batch: Bounds.maxIdLength,
+  dependency: Bounds.maxNameLength
 }
 
 /** The token for the page after the queue or the type with this name. */

@@ -56,13 +56,10 @@ export const addition: Bounds.Bound<string> = {
 /** When it is looked again whether the batch is still there, in milliseconds. */
 const checkInMs = 60 * 60 * 1000
 
-/** What the engine's own tasks of a batch do. */
-const Role = Schema.Literals(["end", "failure", "part", "watch", "alarm", "cancel"])
-
 /** The payload of such a task. */
 export const Input = Schema.Struct({
   batch: Schema.String,
-  role: Role,
+  role: Schema.Literals(["end", "failure", "part", "watch", "alarm", "cancel"]),
   /** The key of a part, for those that belong to one. */
   part: Schema.optionalKey(Schema.String)
 })
@@ -163,9 +160,6 @@ const decodePart = Schema.decodeUnknownExit(Schema.fromJsonString(Part))
 
 /** The id of the task that makes the failure task's callback start. */
 export const failureId = (batch: string): string => `${batch}/failure`
-
-/** The id of the task that cancels the members. */
-export const cancelId = (batch: string): string => `${batch}/cancel`
 
 /** The id of the record and of the task of a part. */
 export const partId = (batch: string, part: string): string => `${batch}/${part}`

@@ -53,7 +53,7 @@ export const batches = HttpApiBuilder.group(
         "InvalidOption",
         refused
       )
-      const isComplete = duplicate && (yield* batches.get(id)).status !== "open"
+      const isComplete = duplicate && (yield* batches.get(id)).state !== "open"
       if (!isComplete && tasks !== undefined) {
         yield* Effect.catchTag(batches.add(id, members, { addition: "first" }), "InvalidOption", refused)
         if (open !== true) yield* batches.seal(id)

@@ -19,6 +19,7 @@ import * as BreakerHandlers from "./BreakerHandlers.ts"
 import { ServedApi } from "./compat/OlderApi.ts"
 import * as OlderRoutes from "./compat/OlderRoutes.ts"
 import * as DeadLettersHandlers from "./DeadLettersHandlers.ts"
+import * as DependencyHandlers from "./DependencyHandlers.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
 import * as EventsHandlers from "./EventsHandlers.ts"
 import * as FirstPage from "./FirstPage.ts"
@@ -84,6 +85,7 @@ export const layer = (options: Options, path: string = "") => {
         Layer.provide([
           QueueHandlers.tasks,
           QueueHandlers.queues,
+          DependencyHandlers.dependencies,
           BatchHandlers.batches,
           InstanceHandlers.layer,
           LimitHandlers.limits,

@@ -40,7 +40,7 @@ export const logs: typeof TaskLogsJson.Type = {
 }
 
 /** Failed tasks by reason. */
-export const deadLetterGroups: typeof DeadLetterGroupsJson.Type = {
+const deadLetterGroups: typeof DeadLetterGroupsJson.Type = {
   groups: [{
     type: "email",
     kind: "error",
@@ -57,10 +57,10 @@ export const deadLetterGroups: typeof DeadLetterGroupsJson.Type = {
 }
 
 /** What was done to failed tasks. */
-export const deadLettersDone: typeof DeadLettersDoneJson.Type = { looked: 131, matched: 128, done: 128, next: null }
+const deadLettersDone: typeof DeadLettersDoneJson.Type = { looked: 131, matched: 128, done: 128, next: null }
 
 /** Which failed tasks are meant. */
-export const deadLetterPart: typeof DeadLetterPartJson.Encoded = { type: ["email"], tag: ["Refused"], limit: 100 }
+const deadLetterPart: typeof DeadLetterPartJson.Encoded = { type: ["email"], tag: ["Refused"], limit: 100 }
 
 /** The parameters by which failed tasks are chosen. */
 export const deadLetterParameters = {
@@ -74,6 +74,22 @@ export const deadLetterParameters = {
 export const logParameters = {
   attempt: { description: "Only what this attempt has logged", schema: { type: "integer", minimum: 1 } },
   level: { description: "Only lines of this level and those above it", schema: { type: "string", enum: levels } }
+}
+
+const linked = { id: "fetch-1", type: "echo", status: "completed", waits_for: 0 }
+
+/** What a task waits for, and what waits for it. */
+const links = {
+  LinkedTask: linked,
+  Dependencies: {
+    id: "sum",
+    on_failure: "fail",
+    waits_for: 1,
+    total: 2,
+    tasks: [linked, { ...linked, id: "fetch-2", status: "running" }],
+    next: null
+  },
+  Dependents: { id: "fetch-1", tasks: [{ ...linked, id: "sum", status: "scheduled", waits_for: 1 }], complete: true }
 }
 
 /** Errors about what a task depends on. */
@@ -95,4 +111,12 @@ export const dependencyErrors = {
       index: 0
     }
   }
+}
+
+/** Examples by the name of a schema. */
+export const examples = {
+  ...links,
+  DeadLetterGroups: deadLetterGroups,
+  DeadLettersDone: deadLettersDone,
+  DeadLetterPart: deadLetterPart
 }

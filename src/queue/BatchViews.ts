@@ -17,7 +17,7 @@ export interface BatchView extends BatchRecords.Ends {
    * - `sealed`: it finishes when its members have ended, and takes more until then
    * - `completed`, `failed`, `cancelled`: it has finished
    */
-  readonly status: "open" | "sealed" | "completed" | "failed" | "cancelled"
+  readonly state: "open" | "sealed" | "completed" | "failed" | "cancelled"
   /** Members that have been added. */
   readonly total: number
   /** Members that have ended, in per cent, rounded down: 100 means all. Of a batch without members 0, and 100 once it has finished. */
@@ -41,7 +41,7 @@ const maxLooked = 1000
 /** Parts that are read at a time. */
 const concurrency = 10
 
-/** How often a batch is read again that others change meanwhile. */
+/** How often a batch is read again that others change in between. */
 const maxReads = 5
 
 /** Ends of members of a part that is open. */
@@ -78,7 +78,7 @@ export const read = Effect.fnUntraced(function*(
   let known = yield* BatchRecords.read(id)
   if (known === undefined) return undefined
   let ends = BatchRecords.noEnds
-  // a part that is counted meanwhile would be missing, or be there twice
+  // a part that is counted in between would be missing, or be there twice
   for (let reads = 0; reads < maxReads && known.batch.openParts > 0; reads++) {
     ends = yield* endsOfOpenParts(id)
     const again: BatchRecords.Read | undefined = yield* BatchRecords.read(id)
@@ -105,7 +105,7 @@ const viewOf = Effect.fnUntraced(function*(
   return {
     id,
     name,
-    status: state === "completed" || state === "failed" || state === "cancelled"
+    state: state === "completed" || state === "failed" || state === "cancelled"
       ? state
       : isSealed
       ? "sealed" as const

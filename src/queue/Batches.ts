@@ -1,6 +1,6 @@
 /**
  * Batches: many tasks of any types, and tasks that start once these have ended or one of them has not completed. How they are kept
- * says `flow/BatchRecords`; what runs their own tasks is `worker/BatchTasks`.
+ * says `flow/BatchRecords`; what runs their own tasks is `BatchTasks`.
  */
 import { Context, Effect } from "effect"
 import { BatchFinished, BatchNotFound } from "../domain/BatchErrors.ts"
@@ -293,7 +293,10 @@ export const make = (
       const { batch, version } = yield* find(id)
       if (batch.isFinished || batch.isCancelled) return
       const last = lastPart(id, { ...batch, isSealed: true, isCancelled: true }, String(batch.parts + 1))
-      const cancels = BatchRecords.ownTask(batch.queue, BatchRecords.cancelId(id), { batch: id, role: "cancel" })
+      const cancels = BatchRecords.ownTask(batch.queue, BatchRecords.partId(id, "cancel"), {
+        batch: id,
+        role: "cancel"
+      })
       yield* ownTogether({
         changes: [BatchRecords.changeOf(id, version, last.batch), ...last.changes],
         tasks: [...last.tasks, cancels]

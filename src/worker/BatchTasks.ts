@@ -171,7 +171,7 @@ const count = Effect.fnUntraced(function*(
   if (batch?.isFinished === true) yield* finish(id, batch)
 })
 
-/** Starts what waits for the end of a batch. Whoever counted the last part does so, again if it crashed in between. */
+/** Starts what waits for the end of a batch. The attempt that counted the last part does so, or the next one. */
 const finish = Effect.fnUntraced(function*(id: string, batch: BatchRecords.Batch) {
   const tasks = yield* TaskStore
   const { callbacks, ends, isCancelled, members, queue } = batch

@@ -116,7 +116,7 @@ export const keepsBatches = (name: string, driver: Driver) =>
         assert.deepStrictEqual(yield* drain(), [])
         assert.deepInclude(yield* view, {
           name: "letters",
-          status: "open",
+          state: "open",
           total: 2,
           completed: 2,
           percent: 100,
@@ -128,7 +128,7 @@ export const keepsBatches = (name: string, driver: Driver) =>
         yield* seal
         assert.sameMembers(yield* drain(), ["success", "finished"])
         assert.deepStrictEqual(yield* states(...everyCallback), ["completed", "cancelled", "completed"])
-        assert.deepInclude(yield* view, { status: "completed", total: 3, completed: 3, failed: 0, percent: 100 })
+        assert.deepInclude(yield* view, { state: "completed", total: 3, completed: 3, failed: 0, percent: 100 })
         assert.isNotNull((yield* view).finishedAt)
         assert.deepStrictEqual(JSON.parse((yield* record("b")).result!), {
           batch: "b",
@@ -147,12 +147,12 @@ export const keepsBatches = (name: string, driver: Driver) =>
         yield* add(failing({ id: "bad" }), failing({ id: "worse" }), member({ id: "slow", delay: "1 hour" }))
         yield* seal
         assert.deepStrictEqual(yield* drain(), ["failure"])
-        assert.deepInclude(yield* view, { status: "sealed", total: 3, failed: 2, completed: 0, percent: 66 })
+        assert.deepInclude(yield* view, { state: "sealed", total: 3, failed: 2, completed: 0, percent: 66 })
         assert.deepStrictEqual(yield* states(...everyCallback), ["scheduled", "completed", "scheduled"])
         yield* driver.advance("1 hour")
         assert.deepStrictEqual(yield* drain(), ["finished"])
         assert.deepStrictEqual(yield* states(...everyCallback), ["cancelled", "completed", "completed"])
-        assert.deepInclude(yield* view, { status: "failed", total: 3, completed: 1, failed: 2, percent: 100 })
+        assert.deepInclude(yield* view, { state: "failed", total: 3, completed: 1, failed: 2, percent: 100 })
         assert.strictEqual((yield* record("success")).failure?.dependency?.id, "b")
       }))
 
@@ -173,17 +173,17 @@ export const keepsBatches = (name: string, driver: Driver) =>
         const started = yield* drain()
         assert.include(started, "finished")
         const ends = { total: 5, completed: 1, failed: 2, cancelled: 1, expired: 1 }
-        assert.deepInclude(yield* view, { status: "failed", ...ends, percent: 100 })
+        assert.deepInclude(yield* view, { state: "failed", ...ends, percent: 100 })
         assert.deepInclude((yield* record("b")).failure, { kind: "error" })
       }))
 
     scenario("finishes at once when it is sealed without members", () =>
       Effect.gen(function*() {
         yield* create(callbacks)
-        assert.deepInclude(yield* view, { status: "open", total: 0, percent: 0 })
+        assert.deepInclude(yield* view, { state: "open", total: 0, percent: 0 })
         yield* seal
         assert.sameMembers(yield* drain(), ["success", "finished"])
-        assert.deepInclude(yield* view, { status: "completed", total: 0, percent: 100 })
+        assert.deepInclude(yield* view, { state: "completed", total: 0, percent: 100 })
       }))
 
     scenario("takes members until it has finished, and waits for all of them", () =>
@@ -261,7 +261,7 @@ export const keepsBatches = (name: string, driver: Driver) =>
           for (const task of tasks.filter(({ type }) => type !== BatchRecords.type)) yield* attempt(task)
         }
         assert.sameMembers(started, ["failure", "finished"])
-        assert.deepInclude(yield* view, { status: "failed", total: 2, completed: 1, failed: 1 })
+        assert.deepInclude(yield* view, { state: "failed", total: 2, completed: 1, failed: 1 })
       }))
 
     scenario("waits for members that are run again before it has finished", () =>
@@ -274,9 +274,9 @@ export const keepsBatches = (name: string, driver: Driver) =>
         assert.deepStrictEqual(yield* rerun("again"), { _tag: "rerun" })
         const [part] = yield* claim(({ type }) => type !== "member")
         yield* attempt(part!)
-        assert.deepInclude(yield* view, { status: "sealed", total: 2, completed: 1, percent: 50 })
+        assert.deepInclude(yield* view, { state: "sealed", total: 2, completed: 1, percent: 50 })
         assert.deepStrictEqual(yield* drain(), ["success"])
-        assert.deepInclude(yield* view, { status: "completed", total: 2, completed: 2 })
+        assert.deepInclude(yield* view, { state: "completed", total: 2, completed: 2 })
       }))
 
     scenario("is cancelled with its members, and takes no more", () =>
@@ -299,7 +299,7 @@ export const keepsBatches = (name: string, driver: Driver) =>
         yield* settled(stop(runs!))
         assert.sameMembers(yield* drain(), ["finished"])
         assert.deepInclude(yield* view, {
-          status: "cancelled",
+          state: "cancelled",
           total: 4,
           completed: 1,
           cancelled: 3,
@@ -314,7 +314,7 @@ export const keepsBatches = (name: string, driver: Driver) =>
         yield* create(callbacks)
         yield* Effect.flatMap(batches, (all) => all.cancel("b"))
         assert.deepStrictEqual(yield* drain(), ["finished"])
-        assert.deepInclude(yield* view, { status: "cancelled", total: 0 })
+        assert.deepInclude(yield* view, { state: "cancelled", total: 0 })
         assert.deepStrictEqual(yield* states(...everyCallback), ["cancelled", "cancelled", "completed"])
       }))
 
@@ -336,7 +336,7 @@ export const keepsBatches = (name: string, driver: Driver) =>
         assert.deepInclude(yield* view, { total: 1500, percent: 0 })
         yield* drain()
         yield* all.add("b", many, { addition: "file" })
-        assert.deepInclude(yield* view, { total: 1500, completed: 1500, status: "open" })
+        assert.deepInclude(yield* view, { total: 1500, completed: 1500, state: "open" })
         yield* seal
         assert.sameMembers(yield* drain(), ["success", "finished"])
       }), { capacity: 10_000 })

@@ -133,7 +133,7 @@ describe("a program whose queue is a server's", () => {
       const [one] = yield* batch.add([Double.draft({ n: 21 })])
       yield* batch.add([Double.draft({ n: 1 }, { id: "same" })], { addition: "part" })
       yield* batch.add([Double.draft({ n: 1 }, { id: "same" })], { addition: "part" })
-      assert.deepInclude(yield* batch.progress, { name: "Remote", total: 2, status: "open" })
+      assert.deepInclude(yield* batch.progress, { name: "Remote", total: 2, state: "open" })
       yield* batch.seal
       assert.deepInclude(yield* batch.result, { batch: "remote", total: 2, completed: 2 })
       assert.strictEqual(yield* one!.result, 42)

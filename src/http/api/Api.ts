@@ -3,6 +3,7 @@ import { HttpApi, OpenApi } from "effect/http-api"
 import { BatchesApi } from "./BatchesApi.ts"
 import { BreakersApi } from "./BreakersApi.ts"
 import { DeadLettersApi } from "./DeadLettersApi.ts"
+import { DependenciesApi } from "./DependenciesApi.ts"
 import { EventsApi } from "./EventsApi.ts"
 import { InstancesApi } from "./InstancesApi.ts"
 import { LimitsApi } from "./LimitsApi.ts"
@@ -25,6 +26,7 @@ import { TasksApi } from "./TasksApi.ts"
 export class Api extends HttpApi.make("taskforge")
   .add(
     TasksApi,
+    DependenciesApi,
     BatchesApi,
     DeadLettersApi,
     EventsApi,

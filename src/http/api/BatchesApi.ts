@@ -162,9 +162,10 @@ export class BatchesApi extends HttpApiGroup.make("batches").add(
 
 /** A batch, on the wire. */
 export const batchJson = (
-  { callbacks, createdAt, finishedAt, ...batch }: BatchView
+  { callbacks, createdAt, finishedAt, state: status, ...batch }: BatchView
 ): BatchJson => ({
   ...batch,
+  status,
   on_success: callbacks.onSuccess,
   on_failure: callbacks.onFailure,
   on_finished: callbacks.onFinished,
@@ -180,10 +181,12 @@ export const batchFromJson = (
     on_failure: onFailure,
     on_finished: onFinished,
     on_success: onSuccess,
+    status: state,
     ...batch
   }: BatchJson
 ): BatchView => ({
   ...batch,
+  state,
   callbacks: { onSuccess, onFailure, onFinished },
   createdAt: instant(createdAt),
   finishedAt: instantOrNull(finishedAt)

@@ -1,0 +1,60 @@
+/** The endpoints of dependencies between tasks: read from the store, page by page. */
+import { Effect } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import * as Bounds from "../domain/Bounds.ts"
+import * as Cursor from "../domain/Cursor.ts"
+import { TaskNotFound } from "../domain/Errors.ts"
+import { maxBefore } from "../store/Dependencies.ts"
+import { TaskStore } from "../store/TaskStore.ts"
+import { Api } from "./api/Api.ts"
+import { defaultPage } from "./api/DependenciesApi.ts"
+
+/** Tasks that are read at a time. */
+const concurrency = 10
+
+/** Handles the endpoints of {@link Api}'s dependencies. */
+export const dependencies = HttpApiBuilder.group(
+  Api,
+  "dependencies",
+  Effect.fnUntraced(function*(handlers) {
+    const store = yield* TaskStore
+
+    const edgesOf = Effect.fnUntraced(function*(id: string) {
+      const edges = Bounds.isStorable(id) ? yield* store.edges(id) : undefined
+      return edges ?? (yield* new TaskNotFound({ id }))
+    })
+
+    const linked = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
+      const tasks = yield* Effect.forEach(ids, store.get, { concurrency })
+      // one that was removed in between is left out
+      return tasks.flatMap((task) =>
+        task === undefined ? [] : [{ id: task.id, type: task.type, status: task.state, waits_for: task.waitsFor }]
+      )
+    })
+
+    return handlers.handleAll({
+      after: Effect.fnUntraced(function*({ params: { id }, query: { cursor, limit = defaultPage } }) {
+        const { after } = yield* edgesOf(id)
+        const task = yield* store.get(id)
+        const start = cursor === undefined ? 0 : Number(Cursor.decodeName("dependency", cursor))
+        const end = start + limit
+        return {
+          id,
+          on_failure: task?.onFailure ?? null,
+          waits_for: task?.waitsFor ?? 0,
+          total: after.length,
+          tasks: yield* linked(after.slice(start, end).map(({ id }) => id)),
+          next: end < after.length ? Cursor.encodeName("dependency", String(end)) : null
+        }
+      }),
+      before: Effect.fnUntraced(function*({ params: { id }, query: { limit = defaultPage } }) {
+        const { before } = yield* edgesOf(id)
+        return {
+          id,
+          tasks: yield* linked(before.slice(0, limit)),
+          complete: before.length <= limit && before.length < maxBefore
+        }
+      })
+    })
+  })
+)
