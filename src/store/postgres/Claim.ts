@@ -73,6 +73,15 @@ export const enterFunction = (schema: string): string =>
     RETURN ${schema}.now_ms();
   END $function$`
 
+/** The same, and answers whether there are news by then. */
+export const enterAndLookFunction = (schema: string): string =>
+  `CREATE OR REPLACE FUNCTION ${schema}.enter_gates_2(OUT out_now bigint, OUT out_news bool)
+  LANGUAGE plpgsql SET plan_cache_mode TO force_generic_plan AS $function$
+  BEGIN
+    out_now := ${schema}.enter_gates_1();
+    out_news := ${someNews(schema)};
+  END $function$`
+
 /**
  * - Rows come in the order of work, each with the clock and the next due time; a claim that gives nothing answers one
  *   row without a task.
@@ -249,10 +258,14 @@ export const claimFunction = (schema: string): string =>
         v_seqs := v_seqs || v_page[1 : p_limit - cardinality(v_seqs)];
       ELSE
         IF NOT v_entered THEN
-          v_now := ${schema}.enter_gates_1();
+          SELECT e.out_now, e.out_news INTO v_now, v_gated FROM ${schema}.enter_gates_2() e;
           v_entered := true;
-          v_gated := ${someNews(schema)};
           IF v_gated THEN PERFORM ${schema}.fold_lines_1(v_now); END IF;
+        END IF;
+        IF ${schema}.open_shared_1(v_now, v_gates, v_shared, v_taken) THEN
+          v_seqs := v_seqs || v_page[1 : p_limit - cardinality(v_seqs)];
+          -- as many as were asked for, or all that there are
+          EXIT;
         END IF;
         SELECT v_seqs || o.out_seqs, v_taken || o.out_gates, v_given + o.out_given, o.out_spread
           INTO v_seqs, v_taken, v_given, v_spread

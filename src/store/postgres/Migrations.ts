@@ -300,7 +300,9 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   (schema) => [...Passes.runningIndexes(schema), ...Passes.functions(schema), ...Shared.functions(schema)],
   dependencies,
   // very many tasks of one gate have a line at once
-  Shared.functions
+  Shared.functions,
+  // whether all that wait together may start is decided at once
+  (schema) => [...Shared.functions(schema), Claim.enterAndLookFunction(schema), Claim.claimFunction(schema)]
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

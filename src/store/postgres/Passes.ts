@@ -21,7 +21,7 @@ const perMs = between(Gate.perMsBounds)
 export const endsLock = (schema: string): string => `hashtextextended('taskforge ends ${schema}', 0)`
 
 /** Whether a gate is more than one pass without escapes, which is looked up as it is written. */
-const isOdd = "(position('\",\"' IN gate) > 0 OR position(E'\\\\' IN gate) > 0)"
+export const isOdd = "(position('\",\"' IN gate) > 0 OR position(E'\\\\' IN gate) > 0)"
 
 /**
  * Tasks that run, by gate: how many have a pass is looked up. What a gate with several passes counts for is not found so; these have an

@@ -10,7 +10,7 @@
  */
 import * as Gates from "../Gates.ts"
 import { lookups } from "./Database.ts"
-import { endsLock } from "./Passes.ts"
+import { endsLock, isOdd } from "./Passes.ts"
 import { orderedPattern } from "./Take.ts"
 
 /** Tasks that one claim gives to lines at most, about. Then it answers nothing, and pays to be repeated. */
@@ -28,14 +28,24 @@ const settings = "SET jit TO off SET enable_seqscan TO off SET enable_bitmapscan
 /** Whether tasks with limits of this kind can wait together. */
 const isSimple = (kind: string): string => `(${kind} IS NULL OR ${kind} = 'max')`
 
+/** Whether a pass may be closed by something else than the limit of its name: a limit of its own, the pause of its key, or a line that it has stopped. */
+const mayClose = (schema: string): string =>
+  `v_has_own AND position('=' IN p.pass) > 0
+          AND EXISTS (SELECT FROM ${schema}.record c WHERE c.kind = '${Gates.limitKind}' AND c.id = p.pass)
+        OR v_paused AND EXISTS (SELECT FROM ${schema}.record c WHERE c.kind = '${Gates.pausedKeyKind}' AND c.id = p.pass)
+        OR v_parked AND EXISTS (SELECT FROM ${schema}.line l WHERE l.closed_by = p.pass)`
+
 /**
  * - `rules_1`: the limits of passes, as `limit_of_1` finds them, and whether any key of the name has a limit of its own.
  * - `may_share_1`: which new tasks may wait together. Where there is a line, its new tasks belong to it, and very many at once make one.
  * - `give_to_lines_1`: gives tasks to their lines, of which the next fold takes note.
- * - `sort_shared_1`: of a page of tasks in the order of work, those that start, and how many were given to lines. Those that
- *   have gates come with them; `p_taken` has the gates of those that the claim has taken before. A limit that has a line stopped,
- *   or a key that is paused, sends all to their lines, so that these decide. In doubt a task goes to its line too: `Take` looks at it
- *   once more.
+ * - `open_shared_1`: whether all of a page of tasks in the order of work may start together, next to what runs. `p_gates` has a gate for each, and
+ *   `NULL` for those without, `p_shared` is how many have one, and `p_taken` has the gates of those that the claim has taken before. It is asked by
+ *   each claim, and nearly always finds one limit, with one pass a task: then gates are compared as they are written.
+ * - `open_several_1`: the same where tasks have several passes, or several limits, or their limit is no plain number.
+ * - `sort_shared_1`: where not all may start, those that do, and how many were given to lines. The gates of those that start
+ *   come with them. A limit that has a line stopped, or a key that is paused, sends all to their lines, so that these decide. In
+ *   doubt a task goes to its line too: `Take` looks at it once more.
  */
 export const functions = (schema: string): ReadonlyArray<string> => [
   `CREATE OR REPLACE FUNCTION ${schema}.rules_1(p_passes text[]) RETURNS TABLE (
@@ -92,6 +102,109 @@ export const functions = (schema: string): ReadonlyArray<string> => [
       RETURNING type, queue, gate
     ) INSERT INTO ${schema}.line_news (type, queue, gate, changed) SELECT DISTINCT type, queue, gate, false FROM given;
   END $function$`,
+  `CREATE OR REPLACE FUNCTION ${schema}.open_shared_1(
+    p_now bigint, p_gates text[], p_shared int, p_taken text[]
+  ) RETURNS bool LANGUAGE plpgsql ${settings} AS $function$
+  DECLARE
+    -- no gate that waits with others has an escape: its passes end where a quotation mark is
+    v_text text := array_to_string(p_gates || p_taken, ',');
+    v_first text := split_part(v_text, '=', 1) || '=';
+    v_name text := substr(v_first, 3, length(v_first) - 3);
+    v_count int := p_shared + cardinality(p_taken);
+    v_document text;
+    v_max text;
+    v_has_own bool;
+    v_paused bool;
+    v_parked bool;
+    v_odd bool;
+    v_busy text[];
+  BEGIN
+    IF position('","' IN v_text) > 0
+      OR octet_length(v_text) - octet_length(replace(v_text, v_first, '')) <> v_count * octet_length(v_first) THEN
+      RETURN ${schema}.open_several_1(p_now, p_gates, p_taken);
+    END IF;
+    SELECT (SELECT document FROM ${schema}.record WHERE kind = '${Gates.limitKind}' AND id = v_name),
+        EXISTS (SELECT FROM ${schema}.record
+          WHERE kind = '${Gates.limitKind}' AND id >= v_name || '=' AND id < v_name || '>'),
+        EXISTS (SELECT FROM ${schema}.record WHERE kind = '${Gates.pausedKeyKind}'),
+        EXISTS (SELECT FROM ${schema}.line WHERE closed_by IS NOT NULL),
+        EXISTS (SELECT FROM ${schema}.task WHERE state = 2 AND gate >= '' AND ${isOdd})
+      INTO v_document, v_has_own, v_paused, v_parked, v_odd;
+    -- as nearly all are written, see limit_1
+    v_max := split_part(split_part(substr(v_document, 8), ',', 1), '}', 1);
+    IF v_odd OR v_document NOT LIKE '{"max":%}' OR position('"notBefore"' IN v_document) > 0
+      OR length(v_max) NOT BETWEEN 1 AND 15 OR translate(v_max, '0123456789', '') <> '' THEN
+      RETURN ${schema}.open_several_1(p_now, p_gates, p_taken);
+    END IF;
+    IF v_has_own OR v_paused OR v_parked THEN
+      IF EXISTS (
+        SELECT FROM (
+          SELECT DISTINCT substr(g.gate, 3, length(g.gate) - 4) AS pass FROM unnest(p_gates) AS g (gate)
+          WHERE g.gate IS NOT NULL
+        ) p WHERE ${mayClose(schema)}
+      ) THEN
+        RETURN false;
+      END IF;
+    END IF;
+    IF v_max IS NULL THEN RETURN true; END IF;
+    v_busy := ARRAY(SELECT gate FROM ${schema}.task WHERE state = 2 AND gate >= '' LIMIT 4 * v_count);
+    IF cardinality(v_busy) = 4 * v_count THEN
+      -- many run, of which few have these passes
+      RETURN NOT EXISTS (
+        SELECT FROM (
+          SELECT g.gate, count(*) AS tasks FROM unnest(p_gates || p_taken) AS g (gate) WHERE g.gate IS NOT NULL
+          GROUP BY g.gate
+        ) g WHERE g.tasks + (SELECT count(*) FROM ${schema}.task t WHERE t.state = 2 AND t.gate = g.gate) > v_max::bigint
+      );
+    END IF;
+    IF v_count + cardinality(v_busy) <= v_max::bigint THEN RETURN true; END IF;
+    RETURN NOT EXISTS (
+      SELECT FROM unnest(p_gates || p_taken || v_busy) AS g (gate) WHERE starts_with(g.gate, v_first)
+      GROUP BY g.gate HAVING count(*) > v_max::bigint
+    );
+  END $function$`,
+  `CREATE OR REPLACE FUNCTION ${schema}.open_several_1(p_now bigint, p_gates text[], p_taken text[])
+  RETURNS bool LANGUAGE plpgsql ${settings} AS $function$
+  DECLARE
+    v_text text := replace(array_to_string(p_gates || p_taken, ','), '"],["', '","');
+    v_given text[] := string_to_array(substr(v_text, 3, length(v_text) - 4), '","');
+    v_passes text[];
+    v_tasks bigint[];
+    v_busy text[];
+    v_open bool;
+    v_has_own bool;
+    v_paused bool := EXISTS (SELECT FROM ${schema}.record WHERE kind = '${Gates.pausedKeyKind}');
+    v_parked bool := EXISTS (SELECT FROM ${schema}.line WHERE closed_by IS NOT NULL);
+    v_least float8;
+    v_enough bigint := 2 * cardinality(v_given);
+  BEGIN
+    SELECT bool_and(${
+    isSimple("out_kind")
+  } AND (out_per_ms IS NULL OR out_per_ms <= p_now)), min(out_most), bool_or(out_has_own)
+      INTO v_open, v_least, v_has_own
+      FROM ${schema}.rules_1(ARRAY(SELECT DISTINCT split_part(p.pass, '=', 1) FROM unnest(v_given) AS p (pass)));
+    IF NOT v_open OR (v_has_own OR v_paused OR v_parked) AND EXISTS (
+      SELECT FROM (SELECT DISTINCT pass FROM unnest(v_given) AS p (pass)) p WHERE ${mayClose(schema)}
+    ) THEN
+      RETURN false;
+    END IF;
+    IF v_least IS NULL THEN RETURN true; END IF;
+    v_busy := ARRAY(SELECT gate FROM ${schema}.task WHERE state = 2 AND gate >= '' LIMIT v_enough);
+    IF cardinality(v_busy) = v_enough OR position(E'\\\\' IN array_to_string(v_busy, '')) > 0 THEN
+      -- many run, of which few have these passes
+      SELECT array_agg(pass), array_agg(tasks) INTO v_passes, v_tasks FROM (
+        SELECT pass, count(*) AS tasks FROM unnest(v_given) AS p (pass) GROUP BY pass
+      ) p;
+      RETURN NOT EXISTS (
+        SELECT FROM unnest(v_tasks, ${schema}.running_1(v_passes)) AS n (tasks, running) WHERE n.tasks + n.running > v_least
+      );
+    END IF;
+    v_text := replace(array_to_string(p_gates || p_taken || v_busy, ','), '"],["', '","');
+    v_given := string_to_array(substr(v_text, 3, length(v_text) - 4), '","');
+    RETURN cardinality(v_given) <= v_least OR NOT EXISTS (
+      SELECT FROM unnest(v_given) AS p (pass) GROUP BY pass HAVING count(*) > v_least
+    );
+  END $function$`,
   `CREATE OR REPLACE FUNCTION ${schema}.sort_shared_1(
     p_now bigint, p_seqs bigint[], p_gates text[], p_limit int, p_taken text[],
     OUT out_seqs bigint[], OUT out_gates text[], OUT out_given int, OUT out_spread bool
@@ -99,59 +212,11 @@ export const functions = (schema: string): ReadonlyArray<string> => [
   DECLARE
     v_paused bool := EXISTS (SELECT FROM ${schema}.record WHERE kind = '${Gates.pausedKeyKind}');
     v_parked bool := EXISTS (SELECT FROM ${schema}.line WHERE closed_by IS NOT NULL);
-    -- no gate that waits with others has an escape: as one text their passes are split at once
-    v_text text := replace(array_to_string(p_gates || p_taken, ','), '"],["', '","');
-    v_given text[] := string_to_array(substr(v_text, 3, length(v_text) - 4), '","');
-    v_name text := split_part(v_given[1], '=', 1);
-    v_passes text[];
-    v_tasks bigint[];
-    v_busy text[];
-    v_open bool;
-    v_has_own bool;
-    v_least float8;
-    v_enough bigint := 2 * cardinality(v_given);
     v_refused bigint[];
     v_special bigint[];
   BEGIN
     out_given := 0;
     out_spread := false;
-    -- nearly always nothing can be in the way
-    SELECT bool_and(${
-    isSimple("out_kind")
-  } AND (out_per_ms IS NULL OR out_per_ms <= p_now)), min(out_most), bool_or(out_has_own)
-      INTO v_open, v_least, v_has_own FROM ${schema}.rules_1(
-        CASE WHEN cardinality(string_to_array(v_text, '"' || v_name || '=')) = cardinality(v_given) + 1 THEN ARRAY[v_name]
-          ELSE ARRAY(SELECT DISTINCT split_part(p.pass, '=', 1) FROM unnest(v_given) AS p (pass)) END);
-    IF v_open AND (v_has_own OR v_paused OR v_parked) THEN
-      v_open := NOT EXISTS (SELECT FROM (SELECT DISTINCT pass FROM unnest(v_given) AS p (pass)) p WHERE
-        v_has_own AND position('=' IN p.pass) > 0
-          AND EXISTS (SELECT FROM ${schema}.record c WHERE c.kind = '${Gates.limitKind}' AND c.id = p.pass)
-        OR v_paused AND EXISTS (SELECT FROM ${schema}.record c WHERE c.kind = '${Gates.pausedKeyKind}' AND c.id = p.pass)
-        OR v_parked AND EXISTS (SELECT FROM ${schema}.line l WHERE l.closed_by = p.pass));
-    END IF;
-    IF v_open AND v_least IS NOT NULL THEN
-      v_busy := ARRAY(SELECT gate FROM ${schema}.task WHERE state = 2 AND gate >= '' LIMIT v_enough);
-      IF cardinality(v_busy) = v_enough OR position(E'\\\\' IN array_to_string(v_busy, '')) > 0 THEN
-        -- many run, of which few have these passes
-        SELECT array_agg(pass), array_agg(tasks) INTO v_passes, v_tasks FROM (
-          SELECT pass, count(*) AS tasks FROM unnest(v_given) AS p (pass) GROUP BY pass
-        ) p;
-        v_open := NOT EXISTS (
-          SELECT FROM unnest(v_tasks, ${schema}.running_1(v_passes)) AS n (tasks, running) WHERE n.tasks + n.running > v_least
-        );
-      ELSE
-        v_text := replace(array_to_string(p_gates || p_taken || v_busy, ','), '"],["', '","');
-        v_given := string_to_array(substr(v_text, 3, length(v_text) - 4), '","');
-        IF cardinality(v_given) > v_least THEN
-          v_open := v_least >= (SELECT max(tasks) FROM (SELECT count(*) AS tasks FROM unnest(v_given) AS p (pass) GROUP BY pass) c);
-        END IF;
-      END IF;
-    END IF;
-    IF v_open THEN
-      out_seqs := p_seqs[1 : p_limit];
-      out_gates := array_remove(p_gates[1 : p_limit], NULL);
-      RETURN;
-    END IF;
     FOR attempt IN 1 .. 2 LOOP
       WITH wanted AS MATERIALIZED (
         SELECT c.place, p.pass FROM unnest(p_gates) WITH ORDINALITY AS c (gate, place),
