@@ -36,12 +36,8 @@ export * from "./domain/BatchErrors.ts"
 export * from "./domain/StepErrors.ts"
 export { type Created as CreatedKey, InvalidKeyName, KeyNotFound } from "./access/ApiKeys.ts"
 export type { ApiKey, Role, StoredKey } from "./domain/ApiKey.ts"
-export type {
-  Batch as TaskBatch,
-  MakeError as BatchMakeError,
-  Options as BatchOptions,
-  Summary as BatchSummary
-} from "./Batch.ts"
+export type { Batch as TaskBatch, MakeError as BatchMakeError, Options as BatchOptions } from "./Batch.ts"
+export type { Callbacks as BatchCallbacks, Ends as BatchEnds, Summary as BatchSummary } from "./flow/BatchRecords.ts"
 export type { Breaker as TaskBreaker } from "./Breaker.ts"
 export type {
   Options as BreakerOptions,
@@ -111,7 +107,7 @@ export type { LogLine } from "./logs/LogLine.ts"
 export type { Level as LogLevelName, LoggedAttempt, LoggedLine } from "./logs/TaskLogs.ts"
 export type { Options as RetentionOptions } from "./maintenance/Pruner.ts"
 export type { Options as RescuerOptions } from "./maintenance/Rescuer.ts"
-export type { Trouble } from "./observability/Supervisor.ts"
+export type { Stall, Trouble } from "./observability/Supervisor.ts"
 export type {
   DeadLetterFilter,
   DeadLetterGroup,
@@ -160,7 +156,7 @@ export type { Instances, LivingInstance, LivingInstances, RunningNow } from "./q
 export type { Scales, Scaling, ScalingOptions } from "./queue/Scaling.ts"
 export type { StoredAttempt, StoredFailure, StoredOutcome, StoredTask } from "./queue/StoredTask.ts"
 export type { AnyTaskDraft, DraftOptions, HandlesOf, TaskDraft } from "./queue/TaskDraft.ts"
-export type { TaskHandle, Unsuccessful } from "./queue/TaskHandle.ts"
+export type { Definition as HandleDefinition, TaskHandle, Unsuccessful } from "./queue/TaskHandle.ts"
 export type { Created as CreatedTask, Options as TaskQueueOptions, Refusal, WhenFull } from "./queue/TaskQueue.ts"
 export type { Declared as DeclaredSchedules } from "./schedule/Declared.ts"
 export type { Scheduled } from "./schedule/Scheduled.ts"
@@ -229,7 +225,7 @@ export type {
   Retention,
   Stranded
 } from "./store/TaskStore.ts"
-export type { Refusal as RefusedWrites, WriteHealth } from "./store/WriteHealth.ts"
+export type { Refusal as RefusedWrites, Room, WriteHealth } from "./store/WriteHealth.ts"
 export type {
   BatchHandler,
   BatchSettings,

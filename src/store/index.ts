@@ -157,4 +157,4 @@ export {
   type Stranded,
   TaskStore
 } from "./TaskStore.ts"
-export { probeBytes, type Refusal as RefusedWrites, Refusals, type WriteHealth } from "./WriteHealth.ts"
+export { probeBytes, type Refusal as RefusedWrites, Refusals, type Room, type WriteHealth } from "./WriteHealth.ts"
