@@ -1,8 +1,10 @@
-/** Which of the tasks that one depends on have not ended. */
+/** Which of the tasks that one depends on have not ended, and what a batch waits for. */
 import { Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
+import * as BatchRecords from "../flow/BatchRecords.ts"
+import type { RecordStore } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 
 /** Why a task waits that depends on others. */
@@ -45,3 +47,18 @@ export const dependencyReason = Effect.fnUntraced(function*(
 })
 
 const counted = (count: number): string => count === 1 ? "1 task" : `${count} tasks`
+
+/** Why the end of a batch waits: it is open, or members have not ended. `undefined` for all other tasks. */
+export const batchReason = Effect.fnUntraced(function*(
+  { id, type }: Pick<TaskRecord, "id" | "type">
+): Effect.fn.Return<DependencyReason | undefined, StoreError, RecordStore> {
+  if (type !== BatchRecords.type || id !== BatchRecords.batchOf(id)) return undefined
+  const known = yield* BatchRecords.read(id)
+  if (known === undefined) return undefined
+  const { ends, isSealed, members, openParts } = known.batch
+  const ended = `${BatchRecords.countOf(ends)} of its ${members} members have been counted as ended`
+  const text = isSealed
+    ? `It is a batch and waits until its members have ended: ${ended}.`
+    : `It is a batch that takes more members and waits until it is sealed: ${ended}.`
+  return { code: "dependency_open", text, open: openParts, tasks: [] }
+})

@@ -4,7 +4,7 @@
  *
  * | code | the claim takes the task when |
  * |---|---|
- * | `dependency_open` | the tasks that it depends on have ended |
+ * | `dependency_open` | the tasks that it depends on have ended, or the members of the batch that it is |
  * | `not_due` | its time has come |
  * | `asleep` | its handler's sleep is over |
  * | `waits_for_signal` | the signal is completed, or the time for it has passed |
@@ -33,7 +33,7 @@ import type { InstanceRecord, InstanceStore, Roll } from "../store/InstanceStore
 import * as PausedQueues from "../store/PausedQueues.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
-import { type DependencyReason, dependencyReason } from "./DependencyReasons.ts"
+import { batchReason, type DependencyReason, dependencyReason } from "./DependencyReasons.ts"
 import { type GateReason, gateReasons, type PauseFacts, pauseFacts, sentence, timeText } from "./GateReasons.ts"
 import { canRun, roomOf, shareOf } from "./Instances.ts"
 import { type StepReason, stepReason } from "./StepReasons.ts"
@@ -113,8 +113,9 @@ export const explain = Effect.fnUntraced(function*(
   const dependency = yield* dependencyReason(tasks, task)
   const reasons: Array<Reason> = dependency === undefined ? [] : [dependency]
   if (state === "scheduled" && task.dueAt > roll.now) {
+    const batch = yield* Effect.provideService(batchReason(task), RecordStore, records)
     const step = yield* Effect.provideService(stepReason(task, roll.now), RecordStore, records)
-    reasons.push(step ?? notDue(task, now))
+    reasons.push(batch ?? step ?? notDue(task, now))
   }
   if (pause !== null) {
     const facts = pauseFacts(`Its queue ${JSON.stringify(pause.queue)}`, pause, roll.now)

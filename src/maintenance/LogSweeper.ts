@@ -33,11 +33,11 @@ export const layer = (
     const againInMs = Math.max(1000, Math.ceil(Math.min(keepForMs, Duration.toMillis(again))))
     const maxMs = Math.max(Duration.toMillis(shortest), Duration.toMillis(interval))
     const sweep = Effect.provideContext(TaskLogs.sweep(tasks, { againInMs, keepForMs }), onRecords)
-    yield* supervisor.loop(
+    yield* supervisor.rounds(
       "log sweeper",
       Effect.gen(function*() {
         const nextInMs = (yield* leader.leads) ? (yield* sweep).nextInMs : Infinity
-        yield* nextInMs === 0 ? Effect.yieldNow : Effect.sleep(Math.min(maxMs, nextInMs))
+        return Math.min(maxMs, nextInMs)
       })
     )
   }))

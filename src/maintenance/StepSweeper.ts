@@ -34,11 +34,11 @@ export const layer: Layer.Layer<never, never, TaskStore | RecordStore | Supervis
     const maxMs = Duration.toMillis(yield* Interval)
     const onRecords = yield* Effect.context<RecordStore>()
     const sweep = Effect.provideContext(StepRecords.sweep(tasks, Duration.toMillis(againIn)), onRecords)
-    yield* supervisor.loop(
+    yield* supervisor.rounds(
       "step sweeper",
       Effect.gen(function*() {
         const nextInMs = (yield* leader.leads) ? (yield* sweep).nextInMs : Infinity
-        yield* nextInMs === 0 ? Effect.yieldNow : Effect.sleep(Math.min(maxMs, nextInMs))
+        return Math.min(maxMs, nextInMs)
       })
     )
   })

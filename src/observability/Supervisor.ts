@@ -55,6 +55,14 @@ export class Supervisor extends Context.Service<Supervisor, {
     step: Effect.Effect<unknown, E, R>,
     maxBackoff?: Duration.Input
   ) => Effect.Effect<void, never, R | Scope.Scope>
+  /**
+   * The same for a step that answers how many milliseconds to wait before the next one. Its trouble ends when its work is done,
+   * and not an hour later, when that wait is over.
+   */
+  readonly rounds: <E, R>(
+    part: string,
+    round: Effect.Effect<number, E, R>
+  ) => Effect.Effect<void, never, R | Scope.Scope>
   /** Reports a trouble that stays until the process is started again, and warns of it in the log. */
   readonly warn: (
     trouble: { readonly part: string; readonly reason: string; readonly advice: string }
@@ -113,26 +121,31 @@ export class Supervisor extends Context.Service<Supervisor, {
         return [{ part, reason, advice, since, failures: 1 }]
       })
 
+      /** Repeats a step, and waits after each good one as it answers. */
+      const repeat = Effect.fnUntraced(function*<E, R>(
+        part: string,
+        step: Effect.Effect<Effect.Effect<void>, E, R>,
+        maxBackoff: Duration.Input
+      ) {
+        yield* Metric.update(failedSteps({ part }), 0)
+        const attempt = Effect.exit(step).pipe(
+          Effect.flatMap((exit) =>
+            Exit.isSuccess(exit)
+              ? Effect.andThen(Effect.suspend(() => recovered(part)), exit.value)
+              : Effect.andThen(failed(part, exit.cause), Effect.fail(exit.cause))
+          )
+        )
+        yield* attempt.pipe(
+          Effect.retry(Schedule.min([backoff, Schedule.spaced(maxBackoff)])),
+          Effect.forever,
+          Effect.forkScoped
+        )
+      })
+
       return Supervisor.of({
-        loop: Effect.fnUntraced(function*<E, R>(
-          part: string,
-          step: Effect.Effect<unknown, E, R>,
-          maxBackoff: Duration.Input = "5 seconds"
-        ) {
-          yield* Metric.update(failedSteps({ part }), 0)
-          const attempt = Effect.exit(step).pipe(
-            Effect.flatMap((exit) =>
-              Exit.isSuccess(exit)
-                ? Effect.suspend(() => recovered(part))
-                : Effect.andThen(failed(part, exit.cause), Effect.fail(exit.cause))
-            )
-          )
-          yield* attempt.pipe(
-            Effect.retry(Schedule.min([backoff, Schedule.spaced(maxBackoff)])),
-            Effect.forever,
-            Effect.forkScoped
-          )
-        }),
+        loop: (part, step, maxBackoff = "5 seconds") => repeat(part, Effect.as(step, Effect.void), maxBackoff),
+        rounds: (part, round) =>
+          repeat(part, Effect.map(round, (ms) => ms === 0 ? Effect.yieldNow : Effect.sleep(ms)), "5 seconds"),
         warn: (trouble) =>
           Effect.suspend(() => {
             troubles.set(trouble.part, { ...trouble, since: utcNow(clock), failures: 1 })

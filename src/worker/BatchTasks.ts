@@ -29,12 +29,9 @@ const sweeper = Effect.gen(function*() {
   const supervisor = yield* Supervisor
   const onRecords = yield* Effect.context<RecordStore>()
   const sweep = Effect.provideContext(BatchRecords.sweep(tasks, Duration.toMillis(againIn)), onRecords)
-  yield* supervisor.loop(
+  yield* supervisor.rounds(
     "batch sweeper",
-    Effect.gen(function*() {
-      const nextInMs = yield* sweep
-      yield* nextInMs === 0 ? Effect.yieldNow : Effect.sleep(Math.min(Duration.toMillis(sweepEvery), nextInMs))
-    })
+    Effect.map(sweep, (nextInMs) => Math.min(Duration.toMillis(sweepEvery), nextInMs))
   )
 })
 

@@ -1,6 +1,6 @@
 /** What must hold of batches on every store: attempts are made by hand, in every order, and again after a crash. */
 import { assert, describe } from "@effect/vitest"
-import { Effect, Exit, Layer, Schema } from "effect"
+import { Effect, Exit, Layer, Option, Schema } from "effect"
 import { BatchFinished, BatchNotFound } from "../../src/domain/BatchErrors.ts"
 import type { ClaimedTask } from "../../src/domain/TaskRecord.ts"
 import * as PooledRandom from "../../src/engine/PooledRandom.ts"
@@ -177,6 +177,24 @@ export const keepsBatches = (name: string, driver: Driver) =>
         assert.deepInclude((yield* record("b")).failure, { kind: "error" })
       }))
 
+    scenario("is explained by what it waits for", () =>
+      Effect.gen(function*() {
+        const explained = Effect.gen(function*() {
+          const { mayStartAt, reasons: [reason] } = yield* TaskQueue.use((queue) =>
+            queue.explain("b")
+          )
+          assert.isTrue(Option.isNone(mayStartAt))
+          return reason
+        })
+        yield* create()
+        yield* add(...members(3))
+        const open = yield* explained
+        assert.deepInclude(open, { code: "dependency_open", open: 1, tasks: [] })
+        assert.match(open!.text, /waits until it is sealed: 0 of its 3 members/)
+        yield* seal
+        assert.match((yield* explained)!.text, /waits until its members have ended: 0 of its 3 members/)
+      }))
+
     scenario("finishes at once when it is sealed without members", () =>
       Effect.gen(function*() {
         yield* create(callbacks)
@@ -195,9 +213,7 @@ export const keepsBatches = (name: string, driver: Driver) =>
         // as its handler does
         yield* add(member({ id: "second" }))
         yield* attempt(first!)
-        const [part] = yield* claim(({ type }) =>
-          type !== "member"
-        )
+        const [part] = yield* claim(({ type }) => type !== "member")
         yield* add(member({ id: "third" }))
         yield* attempt(part!)
         assert.deepStrictEqual(yield* states("finished", "second", "third"), ["scheduled", "pending", "pending"])

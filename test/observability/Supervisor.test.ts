@@ -96,6 +96,25 @@ describe("a supervised loop", () => {
       })
     ))
 
+  it.effect("is out of trouble once its work is done, however long it waits for the next", () =>
+    supervised((supervisor) =>
+      Effect.gen(function*() {
+        const outcomes = [bad, bad, Effect.succeed(3_600_000), Effect.succeed(0), Effect.succeed(3_600_000)]
+        const rounds: Array<number> = []
+        const round = Effect.gen(function*() {
+          rounds.push(yield* Clock.currentTimeMillis)
+          return yield* outcomes.shift()!
+        })
+        yield* supervisor.rounds("sweeper", round)
+        yield* pass("60 millis")
+        assert.deepStrictEqual((yield* supervisor.troubles).map(({ part }) => part), ["sweeper"])
+        yield* pass("1 second")
+        assert.deepStrictEqual(yield* supervisor.troubles, [])
+        yield* pass("1 hour")
+        assert.deepStrictEqual(rounds, [0, 50, 150, 3_600_150, 3_600_150])
+      })
+    ))
+
   it.effect("does not disturb other loops", () =>
     supervised((supervisor) =>
       Effect.gen(function*() {
