@@ -56,7 +56,7 @@ export class Supervisor extends Context.Service<Supervisor, {
     maxBackoff?: Duration.Input
   ) => Effect.Effect<void, never, R | Scope.Scope>
   /**
-   * The same for a step that answers how many milliseconds to wait before the next one. Its trouble ends when its work is done,
+   * The same for a step that answers how many milliseconds to wait before the next one, `Infinity` where there is none. Its trouble ends when its work is done,
    * and not an hour later, when that wait is over.
    */
   readonly rounds: <E, R>(
@@ -145,7 +145,11 @@ export class Supervisor extends Context.Service<Supervisor, {
       return Supervisor.of({
         loop: (part, step, maxBackoff = "5 seconds") => repeat(part, Effect.as(step, Effect.void), maxBackoff),
         rounds: (part, round) =>
-          repeat(part, Effect.map(round, (ms) => ms === 0 ? Effect.yieldNow : Effect.sleep(ms)), "5 seconds"),
+          repeat(
+            part,
+            Effect.map(round, (ms) => ms === 0 ? Effect.yieldNow : ms === Infinity ? Effect.never : Effect.sleep(ms)),
+            "5 seconds"
+          ),
         warn: (trouble) =>
           Effect.suspend(() => {
             troubles.set(trouble.part, { ...trouble, since: utcNow(clock), failures: 1 })

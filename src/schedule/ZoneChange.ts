@@ -63,7 +63,7 @@ export const layer: Layer.Layer<never, never, RecordStore | Supervisor> = Layer.
   Effect.gen(function*() {
     const supervisor = yield* Supervisor
     const store = yield* RecordStore
-    yield* supervisor.loop(
+    yield* supervisor.rounds(
       "zones of schedules",
       Effect.gen(function*() {
         const names = yield* Effect.provideService(renewed, RecordStore, store)
@@ -72,7 +72,7 @@ export const layer: Layer.Layer<never, never, RecordStore | Supervisor> = Layer.
             `the next ticks of ${names.length} schedules are others by the zone data ${zoneDataVersion}`
           )
         }
-        return yield* Effect.never
+        return Infinity
       })
     )
   })

@@ -21,7 +21,9 @@ export const environment = { PATH: [dirname(process.execPath), process.env["PATH
 export const make = (files: Files): Effect.Effect<string, never, Scope.Scope> =>
   Effect.tap(Server.directory, (directory) =>
     Effect.sync(() => {
-      cpSync(join(root, "scripts"), join(directory, "scripts"), { recursive: true })
+      for (const folder of ["dashboard", "scripts"]) {
+        cpSync(join(root, folder), join(directory, folder), { recursive: true })
+      }
       const { scripts, type } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
       write(directory, { "package.json": JSON.stringify({ type, scripts }), "package-lock.json": "{}", ...files })
       mkdirSync(join(directory, "node_modules/.bin"), { recursive: true })
