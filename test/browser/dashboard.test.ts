@@ -261,6 +261,9 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         yield* act(() => page.getByText("Live", { exact: true }).waitFor())
         yield* server.post([{ type: "echo", id: "before" }])
         yield* act(() => page.getByRole("link", { name: "echo before" }).waitFor())
+        // The first may be on the list that is read when the stream opens; the next one comes by its event
+        yield* server.post([{ type: "echo", id: "next" }])
+        yield* act(() => page.getByRole("link", { name: "echo next" }).waitFor())
         front.breakStreams(true)
         yield* act(() => page.getByText("Every 3 s", { exact: true }).waitFor())
         yield* server.post([{ type: "echo", id: "between" }])
