@@ -2,7 +2,7 @@
 import { TestClock } from "effect/testing"
 import * as SqliteStore from "../../../src/store/sqlite/SqliteStore.ts"
 import type { Driver } from "../conformance/driver.ts"
-import { dependencyDifferential } from "./dependencies.ts"
+import { dependencyDifferential } from "../differential/dependencies.ts"
 import { model } from "./property.ts"
 import { recordDifferential, recordModel } from "./records.ts"
 

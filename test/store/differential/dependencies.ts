@@ -8,7 +8,7 @@ import { MemoryStore } from "taskforge"
 import { type ClaimRef, type NewTask, type Settlement, TaskStore } from "taskforge/store"
 import type { Driver } from "../conformance/driver.ts"
 import { anyTime, retention, task } from "../conformance/fixtures.ts"
-import { check, type Step } from "./check.ts"
+import { check, type Step } from "../model/check.ts"
 
 const ids = ["t0", "t1", "t2", "t3", "t4", "t5"] as const
 const someIds = Schema.Array(Schema.Literals(ids)).check(Schema.isMinLength(1), Schema.isMaxLength(3))
