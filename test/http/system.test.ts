@@ -300,6 +300,11 @@ describe("the pages", () => {
       const document = (yield* expecting(200, get("/openapi.json"))).json as OpenApi.OpenAPISpec
       assert.deepStrictEqual(Object.keys(document.paths).toSorted(), [
         "/api/metrics",
+        "/api/v1/batches",
+        "/api/v1/batches/{batch}",
+        "/api/v1/batches/{batch}/cancel",
+        "/api/v1/batches/{batch}/members",
+        "/api/v1/batches/{batch}/seal",
         "/api/v1/breakers",
         "/api/v1/breakers/{name}",
         "/api/v1/cancel",
@@ -341,6 +346,8 @@ describe("the pages", () => {
         "/api/v1/tasks",
         "/api/v1/tasks/{id}",
         "/api/v1/tasks/{id}/cancel",
+        "/api/v1/tasks/{id}/dependencies",
+        "/api/v1/tasks/{id}/dependents",
         "/api/v1/tasks/{id}/events",
         "/api/v1/tasks/{id}/explain",
         "/api/v1/tasks/{id}/logs",
