@@ -8,7 +8,7 @@ const conditions = ["source", "module", "node", "development|production"]
 
 /**
  * They run without coverage, to which they add no line: what they try runs in other processes, or does many times over
- * what others do once. Coverage doubles what the CPU has to do.
+ * what others do once. Coverage takes half as much CPU time again.
  */
 const uncovered = [
   "test/architecture.test.ts",

@@ -63,7 +63,7 @@ describe("a pool that stands still", () => {
     withEngine(
       { handlers, worker: { pollInterval: "1 hour" } },
       Effect.gen(function*() {
-        for (let times = 0; times < 20; times++) {
+        for (let times = 0; times < 10; times++) {
           yield* pass("7 minutes")
           assert.deepStrictEqual(yield* parts, [])
         }
