@@ -19,6 +19,7 @@ import {
   type ClaimRequest,
   coverageOf,
   created,
+  decideCancel,
   type DecidedGroup,
   decideExpire,
   decideRerun,
@@ -59,6 +60,7 @@ import {
   type RescueRequest,
   type Retention,
   type Runnable,
+  Seen,
   settingNames,
   Settlement,
   startOf,
@@ -71,6 +73,7 @@ import {
   type TaskEvent,
   type TaskListRequest,
   type TaskRecord,
+  type TaskRef,
   TaskState,
   TaskStore,
   Uniqueness,
@@ -153,22 +156,19 @@ const taskStore = (clock: Clock.Clock, tasks: Tasks): TaskStore["Service"] => {
       }),
     rescue: (request) => at((now) => ({ now, rescued: tasks.rescue(request, now) })),
     expire: (limit) => at((now) => tasks.expire(limit, now)),
-    cancel: (ids) =>
+    cancel: (refs) =>
       at((now) =>
-        ids.map((id) => {
-          const task = tasks.byId.get(id)
-          if (task === undefined) return "unknown"
-          const change = Settlement.cancel(task, now)
-          if (change === undefined) return "finished"
-          return tasks.apply(task, change).state === "running" ? "requested" : "cancelled"
+        refs.map((ref) => {
+          const task = tasks.byId.get(Seen.idOf(ref))
+          return task === undefined ? "unknown" : tasks.decided(task, decideCancel(task, now, ref))
         })
       ),
-    rerun: (ids) =>
+    rerun: (refs) =>
       at((now) =>
-        ids.map((id) => {
-          const task = tasks.byId.get(id)
+        refs.map((ref) => {
+          const task = tasks.byId.get(Seen.idOf(ref))
           if (task === undefined) return { _tag: "unknown" }
-          return tasks.decided(task, tasks.decideRerun(task, now))
+          return tasks.decided(task, tasks.decideRerun(task, now, ref))
         })
       ),
     reschedule: (requests) =>
@@ -180,11 +180,12 @@ const taskStore = (clock: Clock.Clock, tasks: Tasks): TaskStore["Service"] => {
             : tasks.decided(task, decideReschedule(task, request, now))
         })
       ),
-    remove: (ids) =>
+    remove: (refs) =>
       Effect.sync(() =>
-        ids.map((id) => {
+        refs.map((ref) => {
+          const id = Seen.idOf(ref)
           const task = tasks.byId.get(id)
-          if (task === undefined) return "unknown"
+          if (task === undefined || !Seen.isAsSeen(task, ref)) return "unknown"
           if (!TaskState.isFinished(task.state)) return "unfinished"
           if (tasks.isAwaited(id)) return "awaited"
           tasks.byId.delete(id)
@@ -349,9 +350,9 @@ class Tasks {
   }
 
   /** A task that is run again waits for what has not ended. */
-  decideRerun(task: TaskRecord, now: number): Decision<RerunAnswer> {
+  decideRerun(task: TaskRecord, now: number, ref: TaskRef): Decision<RerunAnswer> {
     const open = (this.after.get(task.id) ?? []).filter((id) => !this.isOver(id))
-    const decision = decideRerun(task, now, open.length)
+    const decision = decideRerun(task, now, open.length, ref)
     if (decision[1] !== undefined && open.length > 0) this.open.set(task.id, new Set(open))
     return decision
   }

@@ -5,6 +5,7 @@
  */
 import { Clock, Context, Effect, Layer } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
+import { idOf, type TaskRef } from "../domain/Seen.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { NewTaskEvent } from "../domain/TaskEvent.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
@@ -105,13 +106,13 @@ const recorded = (
 
   /** What is done to tasks from outside. How they were before says what that comes after, and who they are. */
   const operating = <A>(
-    ids: ReadonlyArray<string>,
+    refs: ReadonlyArray<TaskRef>,
     operation: Effect.Effect<ReadonlyArray<A>, StoreError>,
     eventOf: (answer: A, before: TaskRecord, isRecent: boolean) => Omit<NewTaskEvent, keyof Subject> | undefined
   ): Effect.Effect<ReadonlyArray<A>, StoreError> =>
     Effect.suspend(() => {
       if (!recorder.isAttended()) return operation
-      return Effect.matchEffect(Effect.forEach(ids, store.get), {
+      return Effect.matchEffect(Effect.forEach(refs, (ref) => store.get(idOf(ref))), {
         onFailure: () => Effect.tap(operation, () => Effect.sync(recorder.lost)),
         onSuccess: (before) => {
           const recent = before.map((task) => task !== undefined && isRecent(task, clock.currentTimeMillisUnsafe()))

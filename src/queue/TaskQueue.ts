@@ -19,6 +19,7 @@ import {
   type UnknownTaskType
 } from "../domain/Errors.ts"
 import * as QueueLimits from "../domain/QueueLimits.ts"
+import { idOf, type TaskRef } from "../domain/Seen.ts"
 import * as Explain from "../explain/Explain.ts"
 import * as Verdict from "../explain/Verdict.ts"
 import * as StepRecords from "../flow/StepRecords.ts"
@@ -192,11 +193,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const get = (id: string) => Effect.map(recordOf(id), fromRecord)
 
   /** Where their logs and steps stay although they are removed, the sweepers find them. */
-  const remove = (ids: ReadonlyArray<string>) =>
+  const remove = (tasks: ReadonlyArray<TaskRef>) =>
     Effect.tap(
-      store.remove(ids),
+      store.remove(tasks),
       (answers) => {
-        const removed = ids.filter((_, index) => answers[index] === "removed")
+        const removed = tasks.map(idOf).filter((_, index) => answers[index] === "removed")
         return Effect.andThen(TaskLogs.remove(removed), StepRecords.remove(removed)).pipe(
           Effect.provideService(RecordStore, records),
           Effect.ignore

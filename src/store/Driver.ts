@@ -9,6 +9,7 @@ import * as DurationText from "../domain/DurationText.ts"
 import { type StoreError, StoreIncompatible } from "../domain/Errors.ts"
 import { isOrdered } from "../domain/Gate.ts"
 import * as Rank from "../domain/Rank.ts"
+import { isAsSeen, restored, type TaskRef } from "../domain/Seen.ts"
 import * as Settlement from "../domain/Settlement.ts"
 import { dueAtOf, type TaskRecord } from "../domain/TaskRecord.ts"
 import { isFinished } from "../domain/TaskState.ts"
@@ -137,7 +138,8 @@ export const refuseReading = (store: string, found: number, latest: number): Sto
 export type Decision<A> = readonly [answer: A, change?: Settlement.Change | undefined, counts?: "retried" | "crashed"]
 
 /** What `cancel` answers about a stored task, and what it makes of it. */
-export const decideCancel = (task: Settlement.Current, now: number): Decision<CancelAnswer> => {
+export const decideCancel = (task: Settlement.Current, now: number, ref?: TaskRef): Decision<CancelAnswer> => {
+  if (ref !== undefined && !isAsSeen(task, ref)) return ["unknown"]
   const change = Settlement.cancel(task, now)
   if (change === undefined) return ["finished"]
   return [change.state === "running" ? "requested" : "cancelled", change]
@@ -147,10 +149,13 @@ export const decideCancel = (task: Settlement.Current, now: number): Decision<Ca
 export const decideRerun = (
   task: Settlement.Current & Pick<TaskRecord, "hold">,
   now: number,
-  waitsFor = 0
+  waitsFor = 0,
+  ref: TaskRef = ""
 ): Decision<RerunAnswer> => {
+  if (!isAsSeen(task, ref)) return [{ _tag: "unknown" }]
   if (task.hold === superseded) return [{ _tag: "superseded" }]
-  const change = Settlement.rerun(task, now, waitsFor)
+  const restores = typeof ref !== "string" && ref.restores === true
+  const change = restores ? restored(task, now, waitsFor) : Settlement.rerun(task, now, waitsFor)
   return change === undefined ? [{ _tag: "conflict", state: task.state }] : [{ _tag: "rerun" }, change]
 }
 
@@ -213,8 +218,9 @@ export const decideReschedule = (
   request: RescheduleRequest,
   now: number
 ): Decision<RescheduleAnswer> => {
-  const { costs, delayMs, gate, payload, priority, queue, runAt = null, startWithinMs, type } = request
+  const { costs, delayMs, gate, payload, priority, queue, runAt = null, seen, startWithinMs, type } = request
   if (task.type !== type || task.queue !== queue) return [{ _tag: "unknown" }]
+  if (seen !== undefined && !isAsSeen(task, { id: request.id, seen })) return [{ _tag: "unknown" }]
   const fields = {
     ...(payload === undefined ? {} : { payload }),
     ...(gate === undefined ? {} : { gate, costs: costs ?? null }),

@@ -3,6 +3,7 @@
  * these tasks have finished. A hint is never needed for correctness; losing one costs one poll interval.
  */
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
+import { idOf } from "../domain/Seen.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import { isFinished } from "../domain/TaskState.ts"
 import { type Consequences, noConsequences } from "./Dependencies.ts"
@@ -94,8 +95,9 @@ export const announcing = (
     claim: (request) => afterwards(store.claim(request), ({ expired = none }) => hintsOfExpired(expired)),
     expire: (limit) => afterwards(store.expire(limit), hintsOfExpired),
     tell: afterwards(store.tell, () => none),
-    cancel: (ids) =>
-      afterwards(store.cancel(ids), (answers) => {
+    cancel: (tasks) =>
+      afterwards(store.cancel(tasks), (answers) => {
+        const ids = tasks.map(idOf)
         const running = ids.filter((_, index) => answers[index] === "requested")
         const ended = ids.filter((_, index) => answers[index] === "cancelled" || answers[index] === "finished")
         return [

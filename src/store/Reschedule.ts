@@ -1,6 +1,7 @@
 /** What is asked to become of a waiting task, and what becomes of it. */
 import type { Effect } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
+import type { Seen } from "../domain/Seen.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
 import type { TaskState } from "../domain/TaskState.ts"
 
@@ -13,6 +14,8 @@ export interface RescheduleRequest
   readonly type: string
   readonly version?: number | undefined
   readonly queue: string
+  /** The task is only changed as it was seen: it is `unknown` otherwise. */
+  readonly seen?: Seen | undefined
 }
 
 /**

@@ -24,6 +24,7 @@
 import { Context, type Effect } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
 import type { Pass } from "../domain/Gate.ts"
+import type { TaskRef } from "../domain/Seen.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { FinishedState, TaskState } from "../domain/TaskState.ts"
@@ -252,17 +253,17 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly rescue: (request: RescueRequest) => Effect.Effect<RescueAnswer, StoreError>
   /** Ends up to `limit` waiting tasks that have expired, whatever keeps them from starting. */
   readonly expire: (limit: number) => Effect.Effect<ReadonlyArray<Expired>, StoreError>
-  /** Cancels waiting tasks at once and asks running ones to stop; one answer per id. */
-  readonly cancel: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError>
+  /** Cancels waiting tasks at once and asks running ones to stop; one answer each. One that is not as it was seen is `unknown`, here and below. */
+  readonly cancel: (tasks: ReadonlyArray<TaskRef>) => Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError>
   /**
-   * Makes failed, cancelled or expired tasks due now with fresh budgets; one answer per id. One that depends on others waits for those of
+   * Makes failed, cancelled or expired tasks due now with fresh budgets; one answer each. One that depends on others waits for those of
    * them that have not ended when its turn comes; the others count, however they ended.
    */
-  readonly rerun: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError>
+  readonly rerun: (tasks: ReadonlyArray<TaskRef>) => Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError>
   /** Changes what waits. */
   readonly reschedule: Reschedule
-  /** Removes finished tasks that none that has not ended depends on; one answer per id. */
-  readonly remove: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError>
+  /** Removes finished tasks that none that has not ended depends on; one answer each. */
+  readonly remove: (tasks: ReadonlyArray<TaskRef>) => Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError>
   /** Removes up to `limit` finished tasks that retention no longer keeps; answers how many. */
   readonly prune: (retention: Retention, limit: number) => Effect.Effect<number, StoreError>
   /** One task, or `undefined`. */

@@ -3,6 +3,7 @@
  * and at each process, when an answer has reached it.
  */
 import { Effect, Exit, Result } from "effect"
+import { idOf } from "../../src/domain/Seen.ts"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
 import type { RecordStore, Together, Written } from "../../src/store/RecordStore.ts"
 import type { ClaimAnswer, ClaimRequest, TaskStore } from "../../src/store/TaskStore.ts"
@@ -72,11 +73,11 @@ export class Witness {
       report: (reports) => watch(store.report(reports), () => ({ op: "report", reports })),
       rescue: (request) => watch(store.rescue(request), ({ rescued }) => ({ op: "rescue", request, rescued })),
       expire: (limit) => watch(store.expire(limit), (expired) => ({ op: "expire", limit, expired })),
-      cancel: (ids) => watch(store.cancel(ids), (answers) => ({ op: "cancel", ids, answers })),
-      rerun: (ids) => watch(store.rerun(ids), (answers) => ({ op: "rerun", ids, answers })),
+      cancel: (ids) => watch(store.cancel(ids), (answers) => ({ op: "cancel", ids: ids.map(idOf), answers })),
+      rerun: (ids) => watch(store.rerun(ids), (answers) => ({ op: "rerun", ids: ids.map(idOf), answers })),
       reschedule: (requests) =>
         watch(store.reschedule(requests), (answers) => ({ op: "reschedule", requests, answers })),
-      remove: (ids) => watch(store.remove(ids), (answers) => ({ op: "remove", ids, answers })),
+      remove: (ids) => watch(store.remove(ids), (answers) => ({ op: "remove", ids: ids.map(idOf), answers })),
       prune: (retention, limit) =>
         this.alone(Effect.flatMap(store.prune(retention, limit), (count) => {
           const ids = count === 0 ? [] : finished()

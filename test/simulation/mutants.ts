@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
+import { idOf } from "../../src/domain/Seen.ts"
 import type { SettleAnswer, Settlement } from "../../src/domain/Settlement.ts"
 import type { ClaimedTask, NewTask } from "../../src/domain/TaskRecord.ts"
 import * as PausedQueues from "../../src/store/PausedQueues.ts"
@@ -338,7 +339,7 @@ export const mutants: ReadonlyArray<Mutant> = [
         Effect.forEach(
           ids,
           (id) =>
-            Effect.flatMap(store.get(id), (task) =>
+            Effect.flatMap(store.get(idOf(id)), (task) =>
               task?.state === "pending" || task?.state === "scheduled"
                 ? Effect.succeed("cancelled" as const)
                 : Effect.map(store.cancel([id]), ([answer]) => answer!))

@@ -1,6 +1,7 @@
 /**
  * What operators do to tasks and queues, and what retention does for them.
  */
+import { idOf, isAsSeen } from "../../domain/Seen.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import { decideCancel, decideRerun, decideReschedule } from "../Driver.ts"
 import type { RescheduleAnswer } from "../Reschedule.ts"
@@ -17,15 +18,16 @@ export const make = (
 ): Pick<TaskStore["Service"], "expire" | "cancel" | "rerun" | "reschedule" | "remove" | "prune"> => ({
   expire: (limit) => at((now) => tasks.expire(limit, now)),
 
-  cancel: (ids) => at((now) => ids.map((id) => tasks.change(id, "unknown", (entry) => decideCancel(entry, now)))),
+  cancel: (refs) =>
+    at((now) => refs.map((ref) => tasks.change(idOf(ref), "unknown", (entry) => decideCancel(entry, now, ref)))),
 
-  rerun: (ids) =>
+  rerun: (refs) =>
     at((now) =>
-      ids.map((id) =>
-        tasks.change<RerunAnswer>(id, { _tag: "unknown" }, (entry) => {
-          const [answer] = decideRerun(entry, now)
-          if (answer._tag !== "rerun" || entry.node === undefined) return decideRerun(entry, now)
-          return decideRerun(entry, now, tasks.dependencies.reconnect(entry.node))
+      refs.map((ref) =>
+        tasks.change<RerunAnswer>(idOf(ref), { _tag: "unknown" }, (entry) => {
+          const decision = decideRerun(entry, now, 0, ref)
+          if (decision[0]._tag !== "rerun" || entry.node === undefined) return decision
+          return decideRerun(entry, now, tasks.dependencies.reconnect(entry.node), ref)
         })
       )
     ),
@@ -41,11 +43,11 @@ export const make = (
       )
     ),
 
-  remove: (ids) =>
+  remove: (refs) =>
     at(() =>
-      ids.map((id) => {
-        const entry = tasks.log.get(id)
-        if (entry === undefined) return "unknown"
+      refs.map((ref) => {
+        const entry = tasks.log.get(idOf(ref))
+        if (entry === undefined || !isAsSeen(entry, ref)) return "unknown"
         if (!isFinished(entry.state)) return "unfinished"
         if (entry.node?.isAwaited === true) return "awaited"
         tasks.remove(entry)

@@ -3,6 +3,7 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
+import { idOf, isAsSeen, type TaskRef } from "../../domain/Seen.ts"
 import { finished, type FinishedState, isFinished } from "../../domain/TaskState.ts"
 import type { Budget } from "../Admission.ts"
 import { maxTold } from "../Dependencies.ts"
@@ -34,8 +35,9 @@ export const make = (
   tally: Tally
 ): Pick<TaskStore["Service"], "expire" | "cancel" | "rerun" | "reschedule" | "remove" | "prune"> => {
   const { once, query, schema } = database
-  const lockToRemove = `SELECT id, state, seq::float8, ${schema}.is_awaited_1(seq) FROM (
-      SELECT id, state, seq FROM ${schema}.task WHERE id = ANY ($1) ORDER BY seq + 0 FOR UPDATE
+  const lockToRemove =
+    `SELECT id, state, seq::float8, ${schema}.is_awaited_1(seq), claim::float8, completed_at::float8 FROM (
+      SELECT id, state, seq, claim, completed_at FROM ${schema}.task WHERE id = ANY ($1) ORDER BY seq + 0 FOR UPDATE
     ) t`
   const remove = `WITH untied AS (
       ${untied(schema, "$1::float8[]::bigint[]")}
@@ -47,10 +49,17 @@ export const make = (
   return {
     expire: expiring(database, tasks, dependencies),
 
-    cancel: (ids) => tasks.change(once, "cancel", ids, "unknown", decideCancel),
+    cancel: (refs) =>
+      tasks.change(
+        once,
+        "cancel",
+        refs.map(idOf),
+        "unknown",
+        (task, now, place) => decideCancel(task, now, refs[place])
+      ),
 
-    rerun: (ids) =>
-      rerunning(database, tasks, dependencies)(ids).pipe(
+    rerun: (refs) =>
+      rerunning(database, tasks, dependencies)(refs).pipe(
         // They are unfinished again, which the count of this process would not know for a second
         Effect.tap((answers) => Effect.sync(() => capacity.add(answers.filter(({ _tag }) => _tag === "rerun").length)))
       ),
@@ -64,22 +73,21 @@ export const make = (
         (task, now, place) => decideReschedule(task, requests[place]!, now)
       ),
 
-    remove: (ids) =>
-      ids.length === 0 ? Effect.succeed([]) : once.transaction(
+    remove: (refs) =>
+      refs.length === 0 ? Effect.succeed([]) : once.transaction(
         "remove",
         Effect.gen(function*() {
-          const rows = yield* query<[id: string, state: number, seq: number, isAwaited: boolean]>(
-            "remove",
-            lockToRemove,
-            [texts(ids)]
-          )
+          const rows = yield* query<ToRemove>("remove", lockToRemove, [texts(refs.map(idOf))])
           const found = new Map(rows.map((row) => [row[0], row]))
           const gone: Array<number> = []
-          const answers = ids.map((id) => {
+          const answers = refs.map((ref) => {
+            const id = idOf(ref)
             const task = found.get(id)
             if (task === undefined) return "unknown"
-            const [, state, seq, isAwaited] = task
-            if (!isFinished(stateOf(state))) return "unfinished"
+            const [, code, seq, isAwaited, claim, completedAt] = task
+            const state = stateOf(code)
+            if (!isAsSeen({ state, claim, completedAt, dueAt: 0, cancelRequested: false }, ref)) return "unknown"
+            if (!isFinished(state)) return "unfinished"
             if (isAwaited) return "awaited"
             found.delete(id)
             gone.push(seq)
@@ -94,19 +102,32 @@ export const make = (
   }
 }
 
+type ToRemove = readonly [
+  id: string,
+  state: number,
+  seq: number,
+  isAwaited: boolean,
+  claim: number,
+  completedAt: number | null
+]
+
 /** Runs tasks again. Those that depend on others wait for such of them as have not ended. */
 const rerunning = ({ once, query, schema }: Database, tasks: Tasks, dependencies: Dependencies) => {
   const reconnect = `SELECT * FROM ${schema}.reconnect_1($1::float8[]::bigint[])`
   type Reconnected = [tasks: ReadonlyArray<string>, waits: ReadonlyArray<string>, loose: ReadonlyArray<string>]
-  return (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
-    ids.length === 0 ? Effect.succeed([]) : dependencies.write(
+  return (refs: ReadonlyArray<TaskRef>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
+    refs.length === 0 ? Effect.succeed([]) : dependencies.write(
       once,
       "rerun",
       Effect.gen(function*() {
+        const ids = refs.map(idOf)
         const found = yield* tasks.lock("rerun", ids)
-        const dependent = [...found.values()].filter((task) =>
-          task.onFailure !== null && decideRerun(task, 0)[0]._tag === "rerun"
-        )
+        const dependent = refs.flatMap((ref) => {
+          const task = found.get(idOf(ref))
+          return task !== undefined && task.onFailure !== null && decideRerun(task, 0, 0, ref)[0]._tag === "rerun"
+            ? [task]
+            : []
+        })
         const waits = new Map<number, number>()
         if (dependent.length > 0) {
           const [row] = yield* query<Reconnected>("rerun", reconnect, [numbers(dependent.map(({ seq }) => seq))])
@@ -119,7 +140,7 @@ const rerunning = ({ once, query, schema }: Database, tasks: Tasks, dependencies
           "rerun",
           ids,
           { _tag: "unknown" },
-          (task, now) => decideRerun(task, now, waits.get(task.seq))
+          (task, now, place) => decideRerun(task, now, waits.get(task.seq), refs[place])
         )
       })
     )

@@ -3,6 +3,7 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
+import { idOf, type TaskRef } from "../../domain/Seen.ts"
 import { finished } from "../../domain/TaskState.ts"
 import { maxTold } from "../Dependencies.ts"
 import { decideCancel, decideExpire, decideRerun, decideReschedule, type Decision } from "../Driver.ts"
@@ -42,12 +43,22 @@ export const make = (runner: Runner, tasks: Tasks) => {
   return {
     expire: expiring(runner, tasks),
 
-    cancel: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError> =>
-      tasks.change("cancel", ids, "unknown", decideCancel),
+    cancel: (refs: ReadonlyArray<TaskRef>): Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError> =>
+      tasks.change(
+        "cancel",
+        refs.map(idOf),
+        "unknown",
+        (task, now, place) => decideCancel(task, now, refs[place])
+      ),
 
-    rerun: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
+    rerun: (refs: ReadonlyArray<TaskRef>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
       // the script that writes it says for how many others a task waits
-      tasks.change<RerunAnswer>("rerun", ids, { _tag: "unknown" }, (task, now) => decideRerun(task, now)),
+      tasks.change<RerunAnswer>(
+        "rerun",
+        refs.map(idOf),
+        { _tag: "unknown" },
+        (task, now, place) => decideRerun(task, now, 0, refs[place])
+      ),
 
     reschedule: Effect.fnUntraced(function*(
       requests: ReadonlyArray<RescheduleRequest>
@@ -73,8 +84,8 @@ export const make = (runner: Runner, tasks: Tasks) => {
       return answers
     }),
 
-    remove: (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError> =>
-      runner("remove", runRemove, ids),
+    remove: (refs: ReadonlyArray<TaskRef>): Effect.Effect<ReadonlyArray<RemoveAnswer>, StoreError> =>
+      runner("remove", runRemove, refs.flatMap((ref) => [idOf(ref), ...sightOf(ref)])),
 
     prune: (
       { forMs, max, maxKeyed }: Retention,
@@ -96,6 +107,13 @@ export const make = (runner: Runner, tasks: Tasks) => {
         }
       )
   }
+}
+
+/** How a task has to be that is removed: what is not finished has no such letter. */
+const sightOf = (ref: TaskRef): readonly [seen: string, last: string] => {
+  if (typeof ref === "string") return ["", ""]
+  const { at, claim, state } = ref.seen
+  return [`${state === "waiting" || state === "running" ? "-" : letters[state]}${claim}`, String(at)]
 }
 
 /** Ends waiting tasks that have expired. */
@@ -198,14 +216,15 @@ end
 /**
  * Removes finished tasks; their ids and keys are free.
  *
- * - Arguments: ids.
+ * - Arguments: of each its id, and the letter and claim that it has to have and the time until which it has to have ended, or nothing twice.
  * - Answers: one for each.
  */
 const runRemove = script<ReadonlyArray<RemoveAnswer>>(`${prelude}${freeing}${lanes}${lines}${standing}${drop}
 local answers = {}
-for index, id in ipairs(ARGV) do
+for at = 1, #ARGV, 3 do
+  local id, seen, last, index = ARGV[at], ARGV[at + 1], ARGV[at + 2], (at + 2) / 3
   local e = load(id)
-  if e == nil then
+  if e == nil or (seen ~= "" and (seen ~= e.letter .. e.claim or (tonumber(e.completed) or 0) > tonumber(last))) then
     answers[index] = "unknown"
   elseif e.letter == "W" or e.letter == "R" then
     answers[index] = "unfinished"

@@ -2,6 +2,7 @@
  * What operators do to tasks and queues, and what retention does for them.
  */
 import type { DatabaseSync } from "node:sqlite"
+import { idOf, isAsSeen } from "../../domain/Seen.ts"
 import { finished, type FinishedState, isFinished } from "../../domain/TaskState.ts"
 import { maxTold } from "../Dependencies.ts"
 import { decideCancel, decideExpire, decideRerun, decideReschedule } from "../Driver.ts"
@@ -24,15 +25,16 @@ export const make = (
   return {
     expire: expiring(database, tasks),
 
-    cancel: (transaction, ids) => ids.map((id) => tasks.change(transaction, id, "unknown", decideCancel)),
+    cancel: (transaction, refs) =>
+      refs.map((ref) => tasks.change(transaction, idOf(ref), "unknown", (task, now) => decideCancel(task, now, ref))),
 
-    rerun: (transaction, ids) =>
-      ids.map((id) =>
-        tasks.change<RerunAnswer>(transaction, id, { _tag: "unknown" }, (task, now) => {
-          const decision = decideRerun(task, now)
+    rerun: (transaction, refs) =>
+      refs.map((ref) =>
+        tasks.change<RerunAnswer>(transaction, idOf(ref), { _tag: "unknown" }, (task, now) => {
+          const decision = decideRerun(task, now, 0, ref)
           return decision[0]._tag !== "rerun" || task.onFailure === null
             ? decision
-            : decideRerun(task, now, dependencies.reconnect(task))
+            : decideRerun(task, now, dependencies.reconnect(task), ref)
         })
       ),
 
@@ -46,10 +48,10 @@ export const make = (
         )
       ),
 
-    remove: ({ lanes, tally }, ids) =>
-      ids.map((id) => {
-        const task = tasks.find(id)
-        if (task === undefined) return "unknown"
+    remove: ({ lanes, tally }, refs) =>
+      refs.map((ref) => {
+        const task = tasks.find(idOf(ref))
+        if (task === undefined || !isAsSeen(task, ref)) return "unknown"
         if (!isFinished(task.state)) return "unfinished"
         if (dependencies.isAwaited(task.seq)) return "awaited"
         dependencies.disconnect(task.seq, Number.MAX_SAFE_INTEGER)

@@ -35,6 +35,7 @@ import { rerunning } from "./rerunning.ts"
 import { rescheduling } from "./rescheduling.ts"
 import { rescuing } from "./rescuing.ts"
 import { scheduling } from "./scheduling.ts"
+import { seeing } from "./seeing.ts"
 import { settling } from "./settling.ts"
 import { sizes } from "./sizes.ts"
 import { together } from "./together.ts"
@@ -48,6 +49,7 @@ const areas = [
   uniqueness,
   versions,
   rescheduling,
+  seeing,
   capacity,
   bytes,
   claiming,
