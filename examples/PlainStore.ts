@@ -200,6 +200,7 @@ const taskStore = (clock: Clock.Clock, tasks: Tasks): TaskStore["Service"] => {
     list: (request) => Effect.sync(() => tasks.list(request)),
     stranded: (runnable, limit) => at((now) => tasks.stranded(runnable, limit, now)),
     edges: (id) => Effect.sync(() => tasks.edges(id)),
+    links: (request) => Effect.sync(() => tasks.links(request)),
     tell: Effect.map(at(() => {}), () => tasks.hasUntold),
     consequences: () => tasks.aftermath.take(),
     counts: Effect.sync(() => tasks.counts()),
@@ -365,6 +366,17 @@ class Tasks {
     })
     const before = this.all((task) => this.after.get(task.id)?.includes(id) === true).slice(0, Dependencies.maxBefore)
     return { after, before: before.map((task) => task.id) }
+  }
+
+  links({ from = { index: 0, place: 0 }, ids, limit, towards }: Dependencies.LinksRequest): Dependencies.Links {
+    const found = ids.flatMap((id, of) =>
+      (towards === "dependencies"
+        ? (this.after.get(id) ?? []).flatMap((other) => this.byId.get(other) ?? [])
+        : this.all((task) => this.after.get(task.id)?.includes(id) === true))
+        .map(({ id, type }, place): Dependencies.PlacedLink => ({ of, place, id, type }))
+    )
+    const left = found.filter(({ of, place }) => of > from.index || (of === from.index && place >= from.place))
+    return Dependencies.pageOfLinks(left, limit)
   }
 
   /** Whether one that has not ended depends on a task. */

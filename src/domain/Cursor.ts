@@ -34,7 +34,7 @@ const withChecksum = (text: string, list: string): string =>
   `${text}.${(Hash.string(`${list} ${text}`) >>> 0).toString(36)}`
 
 /** What lists of names are of; a token of one is none of the other. */
-export type Named = "queue" | "type" | "limit" | "breaker" | "schedule" | "batch" | "dependency"
+export type Named = "queue" | "type" | "limit" | "breaker" | "schedule" | "batch" | "dependency" | "dependent"
 
 /** A limit of a key has the name of the limit and the key in its name. */
 const maxLength = {
@@ -44,7 +44,8 @@ const maxLength = {
   breaker: Bounds.maxNameLength,
   schedule: Bounds.maxNameLength,
   batch: Bounds.maxIdLength,
-  dependency: Bounds.maxNameLength
+  dependency: Bounds.maxNameLength,
+  dependent: Bounds.maxNameLength
 }
 
 /** The token for the page after the queue or the type with this name. */

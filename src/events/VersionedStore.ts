@@ -61,6 +61,7 @@ export const versioned = (store: TaskStore["Service"]): TaskStore["Service"] => 
       : { ...consequences, dropped: readAll(consequences.dropped) }
   },
   edges: (id) => Effect.map(store.edges(id), (edges) => edges && { ...edges, after: readAll(edges.after) }),
+  links: (request) => Effect.map(store.links(request), (answer) => ({ ...answer, links: readAll(answer.links) })),
   get: (id) => Effect.map(store.get(id), (task) => task && read(task)),
   list: (request) =>
     Effect.map(

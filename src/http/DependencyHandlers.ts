@@ -4,7 +4,6 @@ import { HttpApiBuilder } from "effect/http-api"
 import * as Bounds from "../domain/Bounds.ts"
 import * as Cursor from "../domain/Cursor.ts"
 import { TaskNotFound } from "../domain/Errors.ts"
-import { maxBefore } from "../store/Dependencies.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import { Api } from "./api/Api.ts"
 import { defaultPage } from "./api/DependenciesApi.ts"
@@ -47,12 +46,20 @@ export const dependencies = HttpApiBuilder.group(
           next: end < after.length ? Cursor.encodeName("dependency", String(end)) : null
         }
       }),
-      before: Effect.fnUntraced(function*({ params: { id }, query: { limit = defaultPage } }) {
-        const { before } = yield* edgesOf(id)
+      before: Effect.fnUntraced(function*({ params: { id }, query: { cursor, limit = defaultPage } }) {
+        if (!Bounds.isStorable(id) || (yield* store.get(id)) === undefined) return yield* new TaskNotFound({ id })
+        const place = cursor === undefined ? 0 : Number(Cursor.decodeName("dependent", cursor))
+        const { links, next } = yield* store.links({
+          ids: [id],
+          towards: "dependents",
+          from: { index: 0, place },
+          limit
+        })
         return {
           id,
-          tasks: yield* linked(before.slice(0, limit)),
-          complete: before.length <= limit && before.length < maxBefore
+          tasks: yield* linked(links.map(({ id }) => id)),
+          complete: next === undefined,
+          next: next === undefined ? null : Cursor.encodeName("dependent", String(next.place))
         }
       })
     })

@@ -6,6 +6,8 @@
  * lead to it and have not been told. What is told, and what comes of it, is part of the write that ends the task, up to
  * {@link maxTold} edges; the next writes go on with the rest.
  */
+import type { Effect } from "effect"
+import type { StoreError } from "../domain/Errors.ts"
 import type { TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { FinishedState } from "../domain/TaskState.ts"
 
@@ -79,3 +81,55 @@ export interface Edges {
 
 /** Ids in {@link Edges.before} at most. */
 export const maxBefore = 1000
+
+/** What is asked about the tasks that some are connected with. */
+export interface LinksRequest {
+  /** Of unknown ones nothing is told. */
+  readonly ids: ReadonlyArray<string>
+  /** What they depend on, or what depends on them. */
+  readonly towards: "dependencies" | "dependents"
+  /** Where the page begins: the answer of the one before, for the same ids. */
+  readonly from?: LinkPlace | undefined
+  readonly limit: number
+}
+
+/** A place among the links of some tasks. */
+export interface LinkPlace {
+  /** Of the task, in the ids. */
+  readonly index: number
+  /** Among its links, counted by the store. */
+  readonly place: number
+}
+
+/** A task that depends on another one, or that another one depends on. */
+export interface Link extends Pick<TaskRecord, "id" | "type" | "version"> {
+  /** That other one, by its place in the ids. */
+  readonly of: number
+}
+
+/** A page of links, in the order of the ids. Those from one task to what it depends on have the order given. */
+export interface Links {
+  readonly links: ReadonlyArray<Link>
+  /** `undefined` on the last page. */
+  readonly next: LinkPlace | undefined
+}
+
+/**
+ * Reads such a page. A task that is run again between two pages may be on both. A page costs what it takes to look for the ids and to read
+ * its links.
+ */
+export type ReadLinks = (request: LinksRequest) => Effect.Effect<Links, StoreError>
+
+/** A link with its place, as stores find it. */
+export interface PlacedLink extends Link {
+  readonly place: number
+}
+
+/** The page of links that were found from a place on, where there may be one more than asked for. */
+export const pageOfLinks = (found: ReadonlyArray<PlacedLink>, limit: number): Links => {
+  const more = found[limit]
+  return {
+    links: found.slice(0, limit).map(({ place: _, ...link }) => link),
+    next: more && { index: more.of, place: more.place }
+  }
+}

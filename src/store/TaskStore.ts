@@ -29,7 +29,7 @@ import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { FinishedState, TaskState } from "../domain/TaskState.ts"
 import type { Counts } from "./Counts.ts"
-import type { Consequences, Edges } from "./Dependencies.ts"
+import type { Consequences, Edges, ReadLinks } from "./Dependencies.ts"
 import type { EnqueueAnswer } from "./EnqueueAnswer.ts"
 import type { Charge, PassState } from "./Gates.ts"
 import type { CountedLanes, LaneRange, Runnable } from "./Lanes.ts"
@@ -288,6 +288,8 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly list: (request: ListRequest) => Effect.Effect<Listed, StoreError>
   /** What a task depends on and what depends on it, up to `maxBefore`; `undefined` for an unknown one. */
   readonly edges: (id: string) => Effect.Effect<Edges | undefined, StoreError>
+  /** A page of what some tasks depend on, or of what depends on them. */
+  readonly links: ReadLinks
   /**
    * Tells further tasks of the ends of those that they depend on, where a write has left some: up to `maxTold`. Answers
    * whether there may be more. Claims do so too.

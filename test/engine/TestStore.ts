@@ -181,6 +181,7 @@ const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Servi
     list: (request) => guard("list", store.list(request)),
     stranded: (runnable, limit) => guard("stranded", store.stranded(runnable, limit)),
     edges: (id) => guard("edges", store.edges(id)),
+    links: (request) => guard("links", store.links(request)),
     tell: guard("tell", store.tell),
     consequences: store.consequences,
     counts: guard("counts", store.counts),

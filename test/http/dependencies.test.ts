@@ -17,7 +17,12 @@ const dependencies = (id: string, query = "") =>
 const dependents = (id: string, query = "") =>
   Effect.map(
     expecting(200, get(`/api/v1/tasks/${id}/dependents${query}`)),
-    ({ json }) => json as { readonly tasks: ReadonlyArray<{ readonly id: string }>; readonly complete: boolean }
+    ({ json }) =>
+      json as {
+        readonly tasks: ReadonlyArray<{ readonly id: string }>
+        readonly complete: boolean
+        readonly next: string | null
+      }
   )
 
 describe("tasks that wait for others, over HTTP", () => {
@@ -117,12 +122,16 @@ describe("tasks that wait for others, over HTTP", () => {
       const some = yield* dependents("a", "?limit=1")
       assert.lengthOf(some.tasks, 1)
       assert.isFalse(some.complete)
-      assert.deepStrictEqual(yield* dependents("c"), { id: "c", tasks: [], complete: true } as never)
+      const rest = yield* dependents("a", `?limit=1&cursor=${some.next}`)
+      assert.sameMembers([...some.tasks, ...rest.tasks].map(({ id }) => id), ["b", "c"])
+      assert.deepInclude(rest, { complete: true, next: null })
+      assert.deepStrictEqual(yield* dependents("c"), { id: "c", tasks: [], complete: true, next: null } as never)
       for (const path of ["dependencies", "dependents"]) {
         yield* refused(404, "task_not_found", get(`/api/v1/tasks/nothing/${path}`))
         yield* refused(404, "task_not_found", get(`/api/v1/tasks/%00/${path}`))
         yield* refused(400, "invalid_request", get(`/api/v1/tasks/a/${path}?limit=none`))
       }
       yield* refused(400, "invalid_request", get("/api/v1/tasks/a/dependencies?cursor=1"))
+      yield* refused(400, "invalid_request", get("/api/v1/tasks/a/dependents?cursor=1"))
     }).pipe(Effect.provide(idle)))
 })

@@ -81,6 +81,7 @@ export class FaultyNetwork {
       list: (request) => call("list", store.list(request)),
       stranded: (runnable, limit) => call("stranded", store.stranded(runnable, limit)),
       edges: (id) => call("edges", store.edges(id)),
+      links: (request) => call("links", store.links(request)),
       tell: call("tell", store.tell),
       consequences: store.consequences,
       counts: call("counts", store.counts),

@@ -34,7 +34,8 @@ const DependenciesJson = Schema.Struct({
 const DependentsJson = Schema.Struct({
   id: Schema.String,
   tasks: Schema.Array(LinkedJson).annotate({ description: "Those that are stored, in no order" }),
-  complete: Schema.Boolean.annotate({ description: "Whether these are all: up to 1000 are looked at" })
+  complete: Schema.Boolean.annotate({ description: "Whether no page follows" }),
+  next: Schema.NullOr(Schema.String).annotate({ description: "The cursor of the next page, null on the last" })
 }).annotate({ identifier: "Dependents" })
 
 const params = { id: Schema.String }
@@ -55,11 +56,14 @@ export class DependenciesApi extends HttpApiGroup.make("dependencies").add(
   })),
   HttpApiEndpoint.get("before", "/tasks/:id/dependents", {
     params,
-    query: { limit: Schema.optionalKey(PageSize) },
+    query: {
+      limit: Schema.optionalKey(PageSize),
+      cursor: Schema.optionalKey(cursorText((text) => Cursor.decodeName("dependent", text) !== undefined))
+    },
     success: DependentsJson,
     error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
   }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
     summary: "List the tasks that depend on a task, and how they are",
-    description: "As many as limit says, 100 when left out: complete says whether there are others."
+    description: "In pages. One that is run again between two pages may be on both."
   }))
 ).prefix("/api/v1") {}

@@ -1,7 +1,7 @@
 /** Which tasks in memory depend on which: see `store/Dependencies`. */
 import * as Settlement from "../../domain/Settlement.ts"
 import { isFinished } from "../../domain/TaskState.ts"
-import { Aftermath, type Edges, maxBefore, maxTold } from "../Dependencies.ts"
+import { Aftermath, type Edges, maxBefore, maxTold, type PlacedLink } from "../Dependencies.ts"
 import { Deque } from "../Order.ts"
 import type { Entry } from "./Lists.ts"
 import { Node, Wait } from "./Node.ts"
@@ -28,7 +28,7 @@ export class Dependencies {
     const node = nodeOf(entry)
     const wait = new Wait(node)
     node.after = after.map(nodeOf)
-    node.wait = wait
+    node.wait = node.first = wait
     for (const dependency of node.after) {
       // told at once where it has ended, unless others are to be told before
       const isTold = dependency.isTold
@@ -48,6 +48,7 @@ export class Dependencies {
       // it counts as it is, unless it has not been told here yet
       if (dependency.isOver && !dependency.hasUntold(node)) continue
       dependency.edges.push(wait)
+      node.place(dependency, wait)
       count++
     }
     node.wait = count === 0 ? undefined : wait
@@ -101,6 +102,25 @@ export class Dependencies {
       before: [...before]
     }
   }
+}
+
+/** What a task is connected with, from a place on, and no more than a number of them. */
+export const linksOf = (
+  node: Node<Entry>,
+  towards: "dependencies" | "dependents",
+  of: number,
+  from: number,
+  limit: number
+): ReadonlyArray<PlacedLink> => {
+  const found: Array<PlacedLink> = []
+  const { after, edges } = node
+  const amount = towards === "dependencies" ? after.length : edges.length
+  for (let place = from; place < amount && found.length < limit; place++) {
+    const other = towards === "dependencies" ? after[place]! : edges[place]!.node
+    if (other.entry.dead || (towards === "dependents" && !other.isPlaced(node, edges[place]!))) continue
+    found.push({ of, place, id: other.entry.id, type: other.entry.type })
+  }
+  return found
 }
 
 const nodeOf = (entry: Entry): Node<Entry> => entry.node ??= new Node(entry)

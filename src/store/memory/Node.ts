@@ -19,6 +19,10 @@ export class Node<Entry extends Place> {
   told = 0
   /** What it waits with now. Edges to what it waited with before are void. */
   wait: Wait<Entry> | undefined
+  /** What it waited with first: its edges lead from all that it depends on, but those that are in `placed`. */
+  first: Wait<Entry> | undefined
+  /** What it waited with last, by what it depends on, where it was run again and waited once more. */
+  private placed: Map<Node<Entry>, Wait<Entry>> | undefined
   /** So many of the first edges lead to tasks that have ended. */
   private ended = 0
 
@@ -45,6 +49,17 @@ export class Node<Entry extends Place> {
   hasUntold(node: Node<Entry>): boolean {
     for (let index = this.told; index < this.edges.length; index++) if (this.edges[index]!.node === node) return true
     return false
+  }
+
+  /** To be called when it waits once more for one that it depends on: an edge to what it waited with before does not count any more. */
+  place(dependency: Node<Entry>, wait: Wait<Entry>): void {
+    this.placed ??= new Map()
+    this.placed.set(dependency, wait)
+  }
+
+  /** Whether that is the edge that leads to it from a task. */
+  isPlaced(dependency: Node<Entry>, wait: Wait<Entry>): boolean {
+    return (this.placed?.get(dependency) ?? this.first) === wait
   }
 
   /** To be called when one that has ended, and depends on it, has not any more. */

@@ -5,9 +5,10 @@ import * as Bounds from "../../domain/Bounds.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import { bytesOf, fitting } from "../Admission.ts"
-import type { Edges } from "../Dependencies.ts"
+import { type Edges, pageOfLinks, type PlacedLink } from "../Dependencies.ts"
 import { type CountedLanes, type LaneCounts, type LaneRange, nameOf } from "../Lanes.ts"
 import type { Listed, ListRequest, Outcome, TaskStore } from "../TaskStore.ts"
+import { linksOf } from "./Dependencies.ts"
 import type { Entry } from "./Lists.ts"
 import type { AtOnce, Tasks } from "./Task.ts"
 
@@ -15,7 +16,7 @@ import type { AtOnce, Tasks } from "./Task.ts"
 export const make = (
   tasks: Tasks,
   at: AtOnce
-): Pick<TaskStore["Service"], "get" | "results" | "awaitResults" | "list" | "laneCounts" | "edges"> => {
+): Pick<TaskStore["Service"], "get" | "results" | "awaitResults" | "list" | "laneCounts" | "edges" | "links"> => {
   const outcomeOf = (id: string): Outcome | undefined | null => {
     const entry = tasks.log.get(id)
     if (entry === undefined) return null
@@ -41,6 +42,16 @@ export const make = (
       at(() => {
         const entry = tasks.log.get(id)
         return entry && (entry.node === undefined ? noEdges : tasks.dependencies.edgesOf(entry.node))
+      }),
+    links: ({ from = { index: 0, place: 0 }, ids, limit, towards }) =>
+      at(() => {
+        const found: Array<PlacedLink> = []
+        for (let index = from.index; index < ids.length && found.length <= limit; index++) {
+          const node = tasks.log.get(ids[index]!)?.node
+          const place = index === from.index ? from.place : 0
+          if (node !== undefined) found.push(...linksOf(node, towards, index, place, limit + 1 - found.length))
+        }
+        return pageOfLinks(found, limit)
       }),
     results,
     // Its own process hears of every end

@@ -306,6 +306,7 @@ const make = Effect.fnUntraced(function*(
     claim,
     announcesRoom: true,
     edges: dependencies.edges,
+    links: dependencies.links,
     tell: dependencies.tell,
     consequences: () => dependencies.aftermath.take(),
     inTransaction: database.inTransaction,

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { defaultOnFailure, isDependent } from "../../domain/Dependencies.ts"
 import type { StoreError } from "../../domain/Errors.ts"
 import type { NewTask } from "../../domain/TaskRecord.ts"
-import { type Aftermath, type Edges, maxBefore } from "../Dependencies.ts"
+import { type Aftermath, type Edges, maxBefore, pageOfLinks, type ReadLinks } from "../Dependencies.ts"
 import { ends } from "./Connected.ts"
 import { announce } from "./Hints.ts"
 import { lines } from "./Lines.ts"
@@ -35,6 +35,27 @@ export const make = (runner: Runner, aftermath: Aftermath) => ({
         }
     ),
 
+  links: (({ from = { index: 0, place: 0 }, ids, limit, towards }) =>
+    Effect.map(
+      runner("read dependencies", runLinks, [
+        towards,
+        String(from.place),
+        String(limit + 1),
+        String(from.index),
+        ...ids.slice(from.index)
+      ]),
+      (found) =>
+        pageOfLinks(
+          rowsOf(found, 4).map(([of, place, id, line]) => ({
+            of: Number(of),
+            place: Number(place),
+            id: id!,
+            type: namesOf(line!)[1]
+          })),
+          limit
+        )
+    )) satisfies ReadLinks,
+
   tell: Effect.map(
     Effect.suspend(() => runner("tell of ends", runTell, [])),
     (answer) => told(aftermath, answer)[0] === 1
@@ -64,6 +85,54 @@ text = call("HGET", edges, id)
 if not text then return { after, {} } end
 if string.byte(text) == 61 then return { after, { string.sub(text, 2) } } end
 return { after, call("ZREVRANGE", edges .. ":" .. id, 0, ${maxBefore - 1}) }
+`)
+
+/**
+ * A page of what tasks depend on, or of what depends on them.
+ *
+ * - Arguments: which of these, the place among those of the first task where the page begins, how many, the index of the first task, ids.
+ * - Answers: of each link the index of the task, the place, and the id and the line of the other task.
+ */
+const runLinks = script<ReadonlyArray<string>>(`${prelude}${lanes}${standing}
+local from, room, edges, answers = tonumber(ARGV[2]), tonumber(ARGV[3]), root .. ":edges", {}
+local function add(index, place, other)
+  local e = load(other)
+  if not e then return end
+  local at = #answers
+  answers[at + 1], answers[at + 2], answers[at + 3], answers[at + 4] = int(index), int(place), other, e.line
+  room = room - 1
+end
+for at = 5, #ARGV do
+  if room <= 0 then break end
+  local id, index, text = ARGV[at], ARGV[4] + at - 5, nil
+  if ARGV[1] == "dependents" then
+    text = call("HGET", edges, id)
+    if text and string.byte(text) == 61 then
+      if from <= 1 then add(index, 1, string.sub(text, 2)) end
+    elseif text then
+      local found = call("ZRANGEBYSCORE", edges .. ":" .. id, int(from), "+inf", "WITHSCORES", "LIMIT", 0, room)
+      for at = 1, #found, 2 do add(index, tonumber(found[at + 1]), found[at]) end
+    end
+  elseif textOf(id) then
+    text = call("HGET", root .. ":depends", id)
+    local few = text and #text > 1 and cjson.decode(string.sub(text, 2))
+    while text and room > 0 do
+      local part = few or call("LRANGE", root .. ":after:" .. id, from, from + room - 1)
+      if not part[1] then break end
+      for place, edge in ipairs(hmget(edges, part)) do
+        local other, number = part[place], few and place - 1 or from + place - 1
+        if edge and number >= from and room > 0 and
+          (edge == "=" .. id or (string.byte(edge) == 42 and call("ZSCORE", edges .. ":" .. other, id))) then
+          add(index, number, other)
+        end
+      end
+      if few then break end
+      from = from + #part
+    end
+  end
+  from = 0
+end
+return answers
 `)
 
 /**

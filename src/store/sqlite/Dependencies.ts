@@ -4,7 +4,7 @@ import { type EndedDependency, isDependent } from "../../domain/Dependencies.ts"
 import * as Settlement from "../../domain/Settlement.ts"
 import type { NewTask, TaskRecord } from "../../domain/TaskRecord.ts"
 import { type FinishedState, isFinished } from "../../domain/TaskState.ts"
-import { Aftermath, type Edges, maxBefore, maxTold } from "../Dependencies.ts"
+import { Aftermath, type Edges, maxBefore, maxTold, type PlacedLink } from "../Dependencies.ts"
 import { columns, recordOf, type Row, stateOf } from "../TaskRow.ts"
 import { prepare } from "./Database.ts"
 import type { Tasks } from "./Task.ts"
@@ -39,6 +39,7 @@ export class Dependencies {
   private readonly dependentsOf
   private readonly after
   private readonly before
+  private readonly linked
   private readonly awaits
   private readonly forgetFrom
   private readonly forgetTo
@@ -85,6 +86,17 @@ export class Dependencies {
       `SELECT task.id FROM edge JOIN task ON task.seq = edge.task WHERE edge.dependency = ? ORDER BY edge.nr DESC
         LIMIT ${maxBefore}`
     )
+    const linked = (from: string, to: string, place: string) =>
+      prepare<[place: number, id: string, type: string]>(
+        database,
+        `SELECT edge.${place}, other.id, other.type FROM task JOIN edge ON edge.${from} = task.seq
+          JOIN task AS other ON other.seq = edge.${to} WHERE task.id = ? AND edge.${place} >= ?
+          ORDER BY edge.${place} LIMIT ?`
+      )
+    this.linked = {
+      dependencies: linked("task", "dependency", "place"),
+      dependents: linked("dependency", "task", "nr")
+    }
     this.awaits = prepare<[one: number]>(
       database,
       "SELECT 1 FROM edge JOIN task ON task.seq = edge.task WHERE edge.dependency = ? AND task.state < 3 LIMIT 1"
@@ -227,6 +239,17 @@ export class Dependencies {
       after: this.after.all(seq).map(([id, type]) => ({ id, type })),
       before: this.before.all(seq).map(([id]) => id)
     }
+  }
+
+  /** What a task is connected with, from a place on, and no more than a number of them. */
+  linksOf(
+    id: string,
+    towards: "dependencies" | "dependents",
+    of: number,
+    from: number,
+    limit: number
+  ): ReadonlyArray<PlacedLink> {
+    return this.linked[towards].all(id, from, limit).map(([place, id, type]) => ({ of, place, id, type }))
   }
 
   /** Whether one that has not ended depends on a task. */

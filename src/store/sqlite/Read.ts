@@ -7,7 +7,7 @@ import * as ByteOrder from "../../domain/ByteOrder.ts"
 import type { TaskRecord } from "../../domain/TaskRecord.ts"
 import { all as allStates, isFinished, type TaskState } from "../../domain/TaskState.ts"
 import { fitting } from "../Admission.ts"
-import type { Edges } from "../Dependencies.ts"
+import { type Edges, type Links, type LinksRequest, pageOfLinks, type PlacedLink } from "../Dependencies.ts"
 import { columns, failureOf, recordOf, type Row, stateCode, stateOf } from "../TaskRow.ts"
 import type { Listed, ListRequest, Outcome } from "../TaskStore.ts"
 import { nextListed } from "./CountedLanes.ts"
@@ -176,6 +176,15 @@ export const make = (database: DatabaseSync, tasks: Tasks, dependencies: Depende
     edges: (id: string): Edges | undefined => {
       const task = tasks.find(id)
       return task && dependencies.edgesOf(task.seq)
+    },
+
+    links: ({ from = { index: 0, place: 0 }, ids, limit, towards }: LinksRequest): Links => {
+      const found: Array<PlacedLink> = []
+      for (let index = from.index; index < ids.length && found.length <= limit; index++) {
+        const place = index === from.index ? from.place : 0
+        found.push(...dependencies.linksOf(ids[index]!, towards, index, place, limit + 1 - found.length))
+      }
+      return pageOfLinks(found, limit)
     },
 
     list: (asked: ListRequest): Listed => {

@@ -164,6 +164,7 @@ const make = Effect.fnUntraced(function*(
     // What ends in this process is told to it anyway, and nothing carries hints to another
     awaitResults: results,
     edges: (id) => read("read dependencies", () => queries.edges(id)),
+    links: (request) => read("read dependencies", () => queries.links(request)),
     tell: writeVolatile("tell of ends", (transaction) => {
       tell(transaction)
       return dependencies.hasMore(transaction)

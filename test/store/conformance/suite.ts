@@ -1,6 +1,7 @@
 /** The claims that every storage driver has to keep, area by area. */
 import { describe } from "@effect/vitest"
 import { atomically } from "./atomically.ts"
+import { branches } from "./branches.ts"
 import { breakers } from "./breakers.ts"
 import { bytes } from "./bytes.ts"
 import { cancelling } from "./cancelling.ts"
@@ -75,6 +76,7 @@ const areas = [
   fairness,
   pruning,
   dependencies,
+  branches,
   reading,
   counting,
   laneCounts,

@@ -133,10 +133,13 @@ const seen = Effect.gen(function*() {
           before: found.before.toSorted()
         })
   )
+  const down = yield* store.links({ ids, towards: "dependents", limit: 100 })
+  const up = yield* store.links({ ids, towards: "dependencies", limit: 100 })
   const { released, dropped, more } = store.consequences()
   return {
     tasks: tasks.map(({ claim: _, history: __, seq: ___, settledClaim: ____, ...rest }) => rest),
     edges,
+    links: [down.links.map(({ id, of }) => `${of} ${id}`).toSorted(), up.links, down.next, up.next],
     counts: yield* store.counts,
     stranded: yield* store.stranded([], 10),
     after: { released, more, dropped: dropped.map(({ id, state }) => `${id} ${state}`).toSorted() }
