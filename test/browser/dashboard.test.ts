@@ -110,7 +110,9 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         )
         assert.deepInclude(changed, { payload: { duration: "2ms" }, priority: 3 })
         // Not cancelled, then cancelled
+        yield* act(() => page.getByRole("dialog").waitFor({ state: "detached" }))
         yield* act(() => page.getByRole("button", { name: "Cancel …" }).click())
+        yield* act(() => page.getByRole("dialog").waitFor())
         yield* act(() => page.keyboard.press("Escape"))
         yield* act(() => page.getByRole("dialog").waitFor({ state: "detached" }))
         yield* act(() => page.getByRole("button", { name: "Cancel …" }).click())
@@ -365,15 +367,16 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
           "#/tasks/last",
           "#/nowhere"
         ]
-        for (const place of pages) {
-          for (const look of [{ width: 360, theme: "dark" }, { width: 1280, theme: "light" }] as const) {
-            yield* Effect.scoped(Effect.gen(function*() {
-              const visit = yield* Visit.open(browser, `${server.url}/${place}`, look)
-              yield* act(() => visit.page.locator("main h1, main h2").first().waitFor())
-              yield* act(() => visit.page.locator(".loading").waitFor({ state: "detached" }))
-              assert.strictEqual(yield* Visit.overflow(visit), 0, `${place} at ${look.width}`)
-              assert.deepStrictEqual(yield* Visit.faults(visit), [], `${place}, ${look.theme}`)
-            }))
+        for (const look of [{ width: 360, theme: "dark" }, { width: 1280, theme: "light" }] as const) {
+          const visit = yield* Visit.open(browser, `${server.url}/`, look)
+          for (const place of pages) {
+            // As it is opened, and not as the page before it becomes it
+            yield* act(() => visit.page.goto("about:blank"))
+            yield* act(() => visit.page.goto(`${server.url}/${place}`))
+            yield* act(() => visit.page.locator("main h1, main h2").first().waitFor())
+            yield* act(() => visit.page.locator(".loading").waitFor({ state: "detached" }))
+            assert.strictEqual(yield* Visit.overflow(visit), 0, `${place} at ${look.width}`)
+            assert.deepStrictEqual(yield* Visit.faults(visit), [], `${place}, ${look.theme}`)
           }
         }
       }).pipe(Effect.scoped))

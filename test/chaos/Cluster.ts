@@ -79,6 +79,7 @@ export const start = Effect.fnUntraced(function*(options: {
   yield* Effect.forEach(members, launch, { concurrency: "unbounded" })
 
   let turn = 0
+  let lastTroubles: ReadonlyArray<string> = []
   const available = () => members.filter(({ frozen, server }) => server !== undefined && !frozen)
   const anyone = Effect.suspend(() => {
     const choice = available()
@@ -137,11 +138,13 @@ export const start = Effect.fnUntraced(function*(options: {
       }
       return found
     }),
-    complaints: () =>
-      members.flatMap(({ number, server }) =>
+    complaints: () => [
+      ...lastTroubles,
+      ...members.flatMap(({ number, server }) =>
         (server?.log ?? []).filter(({ level }) => level !== "info").slice(-8)
           .map((line) => `server ${number}: ${JSON.stringify(line).slice(0, 600)}`)
-      ),
+      )
+    ],
     troubles: Effect.map(
       Effect.forEach(members, ({ number, server }) =>
         server === undefined || server.isEnded()
@@ -150,7 +153,7 @@ export const start = Effect.fnUntraced(function*(options: {
             onSuccess: () => [],
             onFailure: ({ reason }) => [`server ${number}: ${reason}`]
           }), { concurrency: "unbounded" }),
-      (troubles) => troubles.flat()
+      (troubles) => lastTroubles = troubles.flat()
     )
   }
 })

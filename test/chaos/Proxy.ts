@@ -43,18 +43,18 @@ export const make = (target: number): Effect.Effect<Proxy, never, Scope.Scope> =
     }
 
     const pump = (link: Link, from: Socket, to: Socket) => {
-      // In order: nothing overtakes what is on its way, also when the delay ends
-      let onTheWay = 0
+      // In order: nothing overtakes what is on its way, also when the delay ends, and whichever of two timers goes off first
+      const onTheWay: Array<Buffer> = []
       let lastArrival = 0
       from.on("data", (data) => {
         if (from === link.sockets[0] && now.lastWords !== undefined) link.forgotten ||= data.includes(now.lastWords)
         if (link.forgotten) return
-        if (now.delayMs === 0 && onTheWay === 0) return void to.write(data)
-        onTheWay++
+        if (now.delayMs === 0 && onTheWay.length === 0) return void to.write(data)
+        onTheWay.push(data)
         const arrivesAt = lastArrival = Math.max(lastArrival, performance.now() + now.delayMs)
         setTimeout(() => {
-          onTheWay--
-          if (!link.forgotten && !to.destroyed) to.write(data)
+          const next = onTheWay.shift()!
+          if (!link.forgotten && !to.destroyed) to.write(next)
         }, arrivesAt - performance.now())
       })
       from.on("close", () => {
