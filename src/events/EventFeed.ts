@@ -199,8 +199,6 @@ const make = Effect.gen(function*() {
   yield* supervisor.loop(
     "event feed",
     Effect.gen(function*() {
-      yield* someone.await
-      yield* Effect.timeoutOption(news.await, pollMs)
       news.closeUnsafe()
       if (subscribers.size === 0) return void someone.closeUnsafe()
       yield* attendStill
@@ -208,7 +206,8 @@ const make = Effect.gen(function*() {
       if (now() - idleSince < idleAfterMs) return
       idleSince = now()
       for (const subscriber of subscribers) offer(subscriber, "idle")
-    })
+    }),
+    { when: Effect.andThen(someone.await, Effect.timeoutOption(news.await, pollMs)) }
   )
   yield* notifier.listen((hint) => {
     if (hint._tag === "Events" && subscribers.size > 0) news.openUnsafe()

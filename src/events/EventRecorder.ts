@@ -133,36 +133,34 @@ export const make = Effect.fnUntraced(function*(
   )
   yield* supervisor.loop(
     "events",
-    some.await.pipe(
-      Effect.andThen(Effect.sleep(gatherFor)),
-      Effect.andThen(Effect.suspend(() => {
-        some.closeUnsafe()
-        return Effect.onError(append, () => some.open)
-      }))
-    )
+    Effect.suspend(() => {
+      some.closeUnsafe()
+      return append
+    }),
+    { when: Effect.andThen(some.await, Effect.sleep(gatherFor)) }
   )
   yield* supervisor.loop(
     "order of events",
-    someHeld.await.pipe(
-      Effect.andThen(Effect.sleep(gatherFor)),
-      Effect.andThen(follow(lookAfterMs)),
-      Effect.ensuring(Effect.sync(() => {
+    Effect.ensuring(
+      follow(lookAfterMs),
+      Effect.sync(() => {
         order.expire()
         if (!order.holdsFor(0)) someHeld.closeUnsafe()
-      }))
-    )
+      })
+    ),
+    { when: Effect.andThen(someHeld.await, Effect.sleep(gatherFor)) }
   )
   yield* supervisor.loop(
     "attendance",
     Effect.gen(function*() {
-      yield* ask.await
       ask.closeUnsafe()
       askedAt = now()
-      const since = yield* Effect.onError(log.attended, () => ask.open)
+      const since = yield* log.attended
       // What was left out since a reader came
       if (!attended && since !== undefined && skippedAt > now() - since) lost()
       attended = since !== undefined
-    })
+    }),
+    { when: ask.await }
   )
   yield* notifier.listen((hint) => {
     if (hint._tag === "Events" && !attended) ask.openUnsafe()

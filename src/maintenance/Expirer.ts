@@ -27,15 +27,15 @@ export const layer: Layer.Layer<never, never, TaskStore | Supervisor | Leader> =
     const store = yield* TaskStore
     const supervisor = yield* Supervisor
     const leader = yield* Leader
-    const interval = yield* Interval
-    yield* supervisor.loop(
+    const intervalMs = Duration.toMillis(yield* Interval)
+    yield* supervisor.rounds(
       "expirer",
       Effect.gen(function*() {
         const leads = yield* leader.leads
         const expired = leads ? yield* store.expire(maxExpired) : []
         // what claims would tell, where none come
         const more = leads && (yield* store.tell)
-        yield* expired.length < maxExpired && !more ? Effect.sleep(interval) : Effect.yieldNow
+        return expired.length < maxExpired && !more ? intervalMs : 0
       })
     )
   })

@@ -39,7 +39,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const now = () => MonotonicClock.millis(clock)
   let leadsUntil = 0
 
-  yield* supervisor.loop(
+  yield* supervisor.rounds(
     "leader",
     Effect.gen(function*() {
       // Counted from before the request: the store counts from later, so this instance never thinks it leads longer
@@ -48,9 +48,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
       const led = leadsUntil > now()
       leadsUntil = leads ? askedAt + leaseMs : 0
       if (leads && !led) yield* Effect.logDebug("this instance does the chores now")
-      yield* Effect.sleep(leaseMs / 3)
+      return leaseMs / 3
     }),
-    leaseMs / 3
+    { maxBackoff: leaseMs / 3 }
   )
   return Leader.of({ leads: Effect.sync(() => leadsUntil > now()) })
 })

@@ -118,9 +118,10 @@ export const layer = (
     const supervisor = yield* Supervisor
     const leader = yield* Leader
     const retention = retentionOf(options)
+    const intervalMs = Duration.toMillis(options.interval ?? defaults.interval)
     let forgetAt = -Infinity
     let breakersAt = -Infinity
-    yield* supervisor.loop(
+    yield* supervisor.rounds(
       "pruner",
       Effect.gen(function*() {
         const leads = yield* leader.leads
@@ -131,7 +132,7 @@ export const layer = (
           const forgotten = yield* Effect.provideService(BreakerRecords.forgetOld, RecordStore, records)
           if (forgotten < maxRecords) breakersAt = now + breakersEveryMs
         }
-        yield* removed < batchSize ? Effect.sleep(options.interval ?? defaults.interval) : Effect.yieldNow
+        return removed < batchSize ? intervalMs : 0
       })
     )
   }))

@@ -102,7 +102,7 @@ export const layer = (options: Options = {}): Layer.Layer<never, never, TaskStor
       )
     )
 
-    yield* supervisor.loop("rescuer", Effect.andThen(rescueAll, Effect.sleep(intervalMs)))
+    yield* supervisor.rounds("rescuer", Effect.as(rescueAll, intervalMs))
   }))
 
 const report = (task: Rescued): Effect.Effect<void> =>

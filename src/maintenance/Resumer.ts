@@ -45,11 +45,11 @@ export const layer: Layer.Layer<never, never, RecordStore | Supervisor | Leader>
     const supervisor = yield* Supervisor
     const maxMs = Duration.toMillis(yield* Interval)
     const resume = Effect.provideContext(resumeDue, yield* Effect.context<RecordStore>())
-    yield* supervisor.loop(
+    yield* supervisor.rounds(
       "resumer",
       Effect.gen(function*() {
         const nextInMs = (yield* leader.leads) ? yield* resume : Infinity
-        yield* Effect.sleep(Math.min(maxMs, nextInMs))
+        return Math.min(maxMs, nextInMs)
       })
     )
   })

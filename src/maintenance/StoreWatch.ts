@@ -15,8 +15,8 @@ const [minFreeShare, minFreeBytes] = [0.05, 1024 ** 3]
 
 const mebibytes = (bytes: number): string => `${Math.floor(bytes / 1024 ** 2)} MiB`
 
-/** How often the store is asked. */
-const interval = "1 second"
+/** How often the store is asked, in milliseconds. */
+const intervalMs = 1000
 
 /** Watches until the scope closes. Does nothing for a store that cannot refuse writes. */
 export const layer: Layer.Layer<never, never, TaskStore | Supervisor> = Layer.effectDiscard(
@@ -40,6 +40,6 @@ export const layer: Layer.Layer<never, never, TaskStore | Supervisor> = Layer.ef
         lasts: Duration.millis(now() - since)
       }
     })
-    yield* supervisor.loop(part, Effect.andThen(writeHealth.probe, Effect.sleep(interval)), interval)
+    yield* supervisor.rounds(part, Effect.as(writeHealth.probe, intervalMs), { maxBackoff: intervalMs })
   })
 )

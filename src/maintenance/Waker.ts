@@ -22,11 +22,11 @@ export const layer: Layer.Layer<never, never, TaskStore | RecordStore | Supervis
       Effect.all([Signals.lookAtSignals, Signals.lookAtWaiters, Executions.lookAtExecutions]),
       (nextInMs) => Math.min(...nextInMs)
     ).pipe(Effect.provideContext(stores))
-    yield* supervisor.loop(
+    yield* supervisor.rounds(
       "waker",
       Effect.gen(function*() {
         const nextInMs = (yield* leader.leads) ? yield* look : Infinity
-        yield* nextInMs === 0 ? Effect.yieldNow : Effect.sleep(Math.min(maxMs, nextInMs))
+        return Math.min(maxMs, nextInMs)
       })
     )
   })

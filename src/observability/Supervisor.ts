@@ -49,19 +49,21 @@ const backoff = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced
 
 /** Runs loops and answers what is wrong with them. */
 export class Supervisor extends Context.Service<Supervisor, {
-  /** Repeats `step` until the scope closes, whatever it fails with. A step waits for its next turn by itself. */
+  /**
+   * Repeats `step` until the scope closes, whatever it fails with. `when` is waited for before each step, but not before one that is
+   * tried again: a trouble ends with the work, and does not last until there is some more. `maxBackoff` is the longest wait between failed
+   * steps, 5 s by default.
+   */
   readonly loop: <E, R>(
     part: string,
     step: Effect.Effect<unknown, E, R>,
-    maxBackoff?: Duration.Input
+    options?: { readonly when?: Effect.Effect<unknown> | undefined; readonly maxBackoff?: Duration.Input | undefined }
   ) => Effect.Effect<void, never, R | Scope.Scope>
-  /**
-   * The same for a step that answers how many milliseconds to wait before the next one, `Infinity` where there is none. Its trouble ends when its work is done,
-   * and not an hour later, when that wait is over.
-   */
+  /** The same for a step that answers how many milliseconds to wait before the next one, `Infinity` where there is none. */
   readonly rounds: <E, R>(
     part: string,
-    round: Effect.Effect<number, E, R>
+    round: Effect.Effect<number, E, R>,
+    options?: { readonly maxBackoff?: Duration.Input | undefined }
   ) => Effect.Effect<void, never, R | Scope.Scope>
   /** Reports a trouble that stays until the process is started again, and warns of it in the log. */
   readonly warn: (
@@ -121,35 +123,36 @@ export class Supervisor extends Context.Service<Supervisor, {
         return [{ part, reason, advice, since, failures: 1 }]
       })
 
-      /** Repeats a step, and waits after each good one as it answers. */
-      const repeat = Effect.fnUntraced(function*<E, R>(
+      const loop = Effect.fnUntraced(function*<E, R>(
         part: string,
-        step: Effect.Effect<Effect.Effect<void>, E, R>,
-        maxBackoff: Duration.Input
+        step: Effect.Effect<unknown, E, R>,
+        { maxBackoff = "5 seconds", when = Effect.void }: {
+          readonly when?: Effect.Effect<unknown> | undefined
+          readonly maxBackoff?: Duration.Input | undefined
+        } = {}
       ) {
         yield* Metric.update(failedSteps({ part }), 0)
         const attempt = Effect.exit(step).pipe(
           Effect.flatMap((exit) =>
             Exit.isSuccess(exit)
-              ? Effect.andThen(Effect.suspend(() => recovered(part)), exit.value)
+              ? recovered(part)
               : Effect.andThen(failed(part, exit.cause), Effect.fail(exit.cause))
-          )
+          ),
+          Effect.retry(Schedule.min([backoff, Schedule.spaced(maxBackoff)]))
         )
-        yield* attempt.pipe(
-          Effect.retry(Schedule.min([backoff, Schedule.spaced(maxBackoff)])),
-          Effect.forever,
-          Effect.forkScoped
-        )
+        yield* Effect.forkScoped(Effect.forever(Effect.andThen(when, attempt), { disableYield: true }))
       })
 
       return Supervisor.of({
-        loop: (part, step, maxBackoff = "5 seconds") => repeat(part, Effect.as(step, Effect.void), maxBackoff),
-        rounds: (part, round) =>
-          repeat(
-            part,
-            Effect.map(round, (ms) => ms === 0 ? Effect.yieldNow : ms === Infinity ? Effect.never : Effect.sleep(ms)),
-            "5 seconds"
-          ),
+        loop,
+        rounds: (part, round, options = {}) =>
+          Effect.suspend(() => {
+            let wait: Effect.Effect<void> = Effect.void
+            const step = Effect.map(round, (ms) => {
+              wait = ms === 0 ? Effect.yieldNow : ms === Infinity ? Effect.never : Effect.sleep(ms)
+            })
+            return loop(part, step, { ...options, when: Effect.suspend(() => wait) })
+          }),
         warn: (trouble) =>
           Effect.suspend(() => {
             troubles.set(trouble.part, { ...trouble, since: utcNow(clock), failures: 1 })

@@ -58,24 +58,32 @@ export const make = Effect.fnUntraced(function*(options: {
     }
   })
 
+  const asked = Effect.gen(function*() {
+    if (waiting.size === 0) {
+      yield* some.await
+      polledAt = now()
+    }
+    // Counted from the last poll: hints for some must not put off the poll for the others.
+    const wait = polledAt + pollMs - now()
+    if (wait > 0) yield* Effect.timeoutOption(some.await, wait)
+    // Others of the same turn of the scheduler are read with it
+    yield* Effect.yieldNow
+  })
   yield* options.supervisor.loop(
     "results",
     Effect.gen(function*() {
-      if (waiting.size === 0) {
-        yield* some.await
-        polledAt = now()
-      }
-      // Counted from the last poll: hints for some must not put off the poll for the others.
-      const wait = polledAt + pollMs - now()
-      if (wait > 0) yield* Effect.timeoutOption(some.await, wait)
       const due = now() >= polledAt + pollMs
       some.closeUnsafe()
       const ids = due ? [...waiting.keys()] : [...fresh]
       if (due) polledAt = now()
       fresh.clear()
-      yield* read(ids)
+      yield* Effect.onError(read(ids), () =>
+        Effect.sync(() => {
+          // All are read when it is tried again
+          polledAt = -Infinity
+        }))
     }),
-    pollMs
+    { when: asked, maxBackoff: pollMs }
   )
 
   const leave = (ids: ReadonlyArray<string>, waiter: Waiting): void => {

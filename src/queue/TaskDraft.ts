@@ -59,7 +59,7 @@ export const make = <Payload, Success, Error>(
 export const enqueueAll = Effect.fnUntraced(function*<const Drafts extends ReadonlyArray<AnyTaskDraft>>(
   drafts: Drafts,
   options: { readonly whenFull?: WhenFull | undefined } = {}
-): Effect.fn.Return<HandlesOf<Drafts>, Refusal | InvalidPayload, TaskQueue> {
+): Effect.fn.Return<HandlesOf<Drafts>, Refusal, TaskQueue> {
   const unknown = Bounds.refuseUnknown(options, { whenFull: 1 })
   if (unknown !== undefined) return yield* unknown
   const queue = yield* TaskQueue

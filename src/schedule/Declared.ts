@@ -111,7 +111,7 @@ export const run = Effect.fnUntraced(function*(declared: Declared, defaults: Def
   const plans = yield* plansOf(declared, defaults)
   const supervisor = yield* Supervisor
   const { program } = declared
-  yield* supervisor.loop(
+  yield* supervisor.rounds(
     "declared schedules",
     Effect.gen(function*() {
       const { foreign, removed, set } = yield* reconcile(program, plans)
@@ -127,7 +127,7 @@ export const run = Effect.fnUntraced(function*(declared: Declared, defaults: Def
           advice: "give one of the two another name"
         })
       }
-      return yield* Effect.never
+      return Infinity
     })
   )
 })

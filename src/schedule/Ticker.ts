@@ -285,6 +285,7 @@ export const layer: Layer.Layer<never, never, TaskStore | RecordStore | Supervis
         tickDue,
         yield* Effect.context<TaskStore | RecordStore | SecureRandom.SecureRandom>()
       )
+      // Its wait is part of the step: what could not go on is leased, and looks done when it is tried again at once
       yield* supervisor.loop("ticker", Effect.flatMap(tick, (inMs) => Effect.sleep(Math.min(maxMs, inMs))))
     })
   )

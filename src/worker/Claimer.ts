@@ -189,6 +189,7 @@ export const start = Effect.fnUntraced(function*(options: {
       lasts: Duration.millis(options.monotonicMs() - off.since)
     }
   })
+  let wait: Effect.Effect<void> = Effect.void
   yield* options.supervisor.loop(
     "claimer",
     Effect.gen(function*() {
@@ -198,11 +199,10 @@ export const start = Effect.fnUntraced(function*(options: {
       work.closeUnsafe()
       // In a fiber of its own, so that its answer is not lost when this loop is interrupted.
       claiming = run(claim)
-      const wait = yield* Fiber.join(claiming)
-      if (wait > 0) yield* workWithin(wait)
-      else yield* Effect.yieldNow
+      const ms = yield* Fiber.join(claiming)
+      wait = ms > 0 ? workWithin(ms) : Effect.yieldNow
     }),
     // A store that is back is found as soon as new work is
-    options.pollMs
+    { when: Effect.suspend(() => wait), maxBackoff: options.pollMs }
   )
 })

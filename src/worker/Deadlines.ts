@@ -20,7 +20,7 @@ export const start = Effect.fnUntraced(function*(options: {
   readonly abandon: (attempt: Attempt) => Effect.Effect<void>
 }) {
   const { attempts, clock } = options
-  const earlier = Latch.makeUnsafe(false)
+  const earlier = Latch.makeUnsafe(true)
   let armedFor = Infinity
 
   const step = Effect.gen(function*() {
@@ -37,12 +37,14 @@ export const start = Effect.fnUntraced(function*(options: {
       }
       armedFor = Math.min(armedFor, nextDeadline(attempt))
     }
-    const wait = armedFor - now
-    yield* Number.isFinite(wait)
+  })
+  const due = Effect.suspend(() => {
+    const wait = armedFor - MonotonicClock.exactMillis(clock)
+    return Number.isFinite(wait)
       ? Effect.timeoutOption(earlier.await, Math.max(1, Math.ceil(wait)))
       : earlier.await
   })
-  yield* options.supervisor.loop("deadlines", step)
+  yield* options.supervisor.loop("deadlines", step, { when: due })
 
   /** To be called when an attempt starts: the next deadline may be earlier now. */
   const watch = (attempt: Attempt): void => {

@@ -22,7 +22,7 @@ export const start = Effect.fnUntraced(function*(options: {
   readonly recorder: Recorder
   readonly leaseForMs: number
 }) {
-  const hurry = Latch.makeUnsafe(false)
+  const hurry = Latch.makeUnsafe(true)
   yield* options.supervisor.loop(
     "heartbeat",
     Effect.gen(function*() {
@@ -40,9 +40,8 @@ export const start = Effect.fnUntraced(function*(options: {
           } else if (answer === "cancel") options.deadlines.stop(attempt, "cancelled")
         }
       }
-      yield* Effect.timeoutOption(hurry.await, options.leaseForMs / 3)
     }),
-    options.leaseForMs / 3
+    { when: Effect.timeoutOption(hurry.await, options.leaseForMs / 3), maxBackoff: options.leaseForMs / 3 }
   )
   return (): void => {
     hurry.openUnsafe()

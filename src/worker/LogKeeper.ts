@@ -134,11 +134,10 @@ export const start = Effect.fnUntraced(function*(options: {
   yield* supervisor.loop(
     "logs",
     Effect.gen(function*() {
-      yield* some.await
-      yield* Effect.sleep(interval)
       some.closeUnsafe()
       yield* flush
-    })
+    }),
+    { when: Effect.andThen(some.await, Effect.sleep(interval)) }
   )
   return logger
 })

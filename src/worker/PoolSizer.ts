@@ -96,10 +96,10 @@ export const start = Effect.fnUntraced(function*(options: {
   // What was set before this process began holds from its first claim on
   slots.hold(true)
   const begin = Effect.sync(() => slots.hold(draining))
-  yield* supervisor.loop(
+  yield* supervisor.rounds(
     "instance settings",
-    Effect.andThen(Effect.ensuring(obey, begin), Effect.sleep(options.leaseForMs / 3)),
-    options.leaseForMs / 3
+    Effect.as(Effect.ensuring(obey, begin), options.leaseForMs / 3),
+    { maxBackoff: options.leaseForMs / 3 }
   )
 
   if (min !== undefined) {
@@ -110,7 +110,6 @@ export const start = Effect.fnUntraced(function*(options: {
     yield* supervisor.loop(
       "pool size",
       Effect.gen(function*() {
-        yield* Effect.sleep(PoolSize.lookEveryMs)
         const busy = slots.takePeak()
         const claimed = load.takeMaxWait()
         const delayMs = yield* takeDelay
@@ -126,7 +125,7 @@ export const start = Effect.fnUntraced(function*(options: {
         own = decision.slots
         yield* resize(own, reasonOf(decision.why, waitMs, delayMs))
       }),
-      PoolSize.lookEveryMs
+      { when: Effect.sleep(PoolSize.lookEveryMs), maxBackoff: PoolSize.lookEveryMs }
     )
   }
   return (): Sizing => ({

@@ -24,17 +24,16 @@ export const make = Effect.fnUntraced(function*(options: {
   yield* options.supervisor.loop(
     "progress",
     Effect.gen(function*() {
-      yield* some.await
-      yield* Effect.sleep("200 millis")
       some.closeUnsafe()
       const sent = [...latest]
       const reports: Array<ProgressReport> = []
       for (const [attempt, progress] of sent) {
         if (!attempt.ended) reports.push({ id: attempt.id, claim: attempt.claim, progress })
       }
-      if (reports.length > 0) yield* Effect.tapError(store(reports), () => Effect.sync(() => some.openUnsafe()))
+      if (reports.length > 0) yield* store(reports)
       for (const [attempt, progress] of sent) if (latest.get(attempt) === progress) latest.delete(attempt)
-    })
+    }),
+    { when: Effect.andThen(some.await, Effect.sleep("200 millis")) }
   )
 
   return (attempt: Attempt, progress: number): void => {

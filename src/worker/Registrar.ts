@@ -28,7 +28,7 @@ export const start = Effect.fnUntraced(function*(options: {
   const startedAt = MonotonicClock.exactMillis(clock)
   const upForMs = () => Math.round(MonotonicClock.exactMillis(clock) - startedAt)
   const intervalMs = leaseForMs / 3
-  const news = Latch.makeUnsafe(false)
+  const news = Latch.makeUnsafe(true)
 
   yield* Effect.addFinalizer(() =>
     instances.leave(instance.id).pipe(
@@ -39,14 +39,11 @@ export const start = Effect.fnUntraced(function*(options: {
   )
   yield* options.supervisor.loop(
     "registrar",
-    Effect.andThen(
-      Effect.suspend(() => {
-        news.closeUnsafe()
-        return instances.beat({ ...instance, upForMs: upForMs(), ...options.describe() }, leaseForMs)
-      }),
-      Effect.timeoutOption(news.await, intervalMs)
-    ),
-    intervalMs
+    Effect.suspend(() => {
+      news.closeUnsafe()
+      return instances.beat({ ...instance, upForMs: upForMs(), ...options.describe() }, leaseForMs)
+    }),
+    { when: Effect.timeoutOption(news.await, intervalMs), maxBackoff: intervalMs }
   )
   return (): void => {
     news.openUnsafe()

@@ -171,7 +171,7 @@ export const start = Effect.fnUntraced(function*(options: {
       lasts: Duration.millis(forMs)
     }
   })
-  yield* options.supervisor.loop("settler", step, options.retryWithinMs)
+  yield* options.supervisor.loop("settler", step, { maxBackoff: options.retryWithinMs })
 })
 
 /** The store said that it cannot keep what it was given. */

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, DateTime, Effect, Exit, Schema, Scope } from "effect"
+import { Clock, DateTime, Effect, Exit, Latch, Schema, Scope } from "effect"
 import { Supervisor } from "../../src/observability/Supervisor.ts"
 import { Logs, pass, withStore } from "../engine/TestEngine.ts"
 
@@ -112,6 +112,29 @@ describe("a supervised loop", () => {
         assert.deepStrictEqual(yield* supervisor.troubles, [])
         yield* pass("3 hours")
         assert.deepStrictEqual(rounds, [0, 50, 150, 3_600_150, 3_600_150])
+      })
+    ))
+
+  it.effect("is out of trouble once it has succeeded, though nothing more comes for it to do", () =>
+    supervised((supervisor) =>
+      Effect.gen(function*() {
+        const some = Latch.makeUnsafe(false)
+        const outcomes = [bad, bad, Effect.void]
+        const steps: Array<number> = []
+        const step = Effect.gen(function*() {
+          some.closeUnsafe()
+          steps.push(yield* Clock.currentTimeMillis)
+          yield* outcomes.shift()!
+        })
+        yield* supervisor.loop("writer", step, { when: some.await })
+        yield* pass("1 minute")
+        assert.deepStrictEqual(steps, [])
+        yield* some.open
+        yield* pass("60 millis")
+        assert.deepStrictEqual((yield* supervisor.troubles).map(({ part }) => part), ["writer"])
+        yield* pass("1 hour")
+        assert.deepStrictEqual(steps, [60_000, 60_050, 60_150])
+        assert.deepStrictEqual(yield* supervisor.troubles, [])
       })
     ))
 
