@@ -256,7 +256,7 @@ describe("what anyone may write", () => {
       assert.isDefined(Timetable.next(timetable.success, Date.UTC(2026, 0, 1)))
       assert.isBelow(Timetable.describe(timetable.success).length, 1000)
     },
-    { arbitrary: { runs: 300 } }
+    { arbitrary: { runs: 150 } }
   )
 
   const Part = Schema.Literals([
@@ -299,6 +299,6 @@ describe("what anyone may write", () => {
       }
       assert.isBelow(Timetable.describe(timetable.success).length, 1000)
     },
-    { arbitrary: { runs: 300 } }
+    { arbitrary: { runs: 150 } }
   )
 })

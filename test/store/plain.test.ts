@@ -9,8 +9,8 @@ import * as PlainStore from "../../examples/PlainStore.ts"
 const driver: Driver = { layer: PlainStore.layer, advance: TestClock.adjust }
 
 suite("The plain store", driver)
-model("The plain store", driver, { runs: 100 })
-recordModel("The plain store", driver, { runs: 100 })
+model("The plain store", driver, { runs: 50 })
+recordModel("The plain store", driver, { runs: 50 })
 
 describe("The plain store", () => {
   it.effect("is one that an engine works on", () =>

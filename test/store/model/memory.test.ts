@@ -7,5 +7,5 @@ import { recordModel } from "./records.ts"
 
 const driver: Driver = { layer: MemoryStore.layer, advance: TestClock.adjust }
 
-model("The memory store", driver, { runs: 750 })
-recordModel("The memory store", driver, { runs: 300 })
+model("The memory store", driver, { runs: 300 })
+recordModel("The memory store", driver, { runs: 150 })

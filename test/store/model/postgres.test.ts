@@ -12,8 +12,8 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
   const schemas = new Schemas(server)
   const driver: Driver = { layer: schemas.layerStopped, advance: schemas.advance }
 
-  model("The PostgreSQL store", driver, { runs: 15 })
-  differential("The PostgreSQL store", driver, { runs: 15 })
+  model("The PostgreSQL store", driver, { runs: 8 })
+  differential("The PostgreSQL store", driver, { runs: 8 })
   recordModel("The PostgreSQL store", driver, { runs: 8 })
   recordDifferential("The PostgreSQL store", driver, { runs: 6 })
   // Last, so that all statements of the others have been sent

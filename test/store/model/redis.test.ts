@@ -11,8 +11,8 @@ await withServer("Redis", Redis.find, async (server) => {
   const { advance, layerStopped: layer } = await connect(server)
   const driver: Driver = { layer, advance }
 
-  model("The Redis store", driver, { runs: 40 })
-  differential("The Redis store", driver, { runs: 40 })
+  model("The Redis store", driver, { runs: 20 })
+  differential("The Redis store", driver, { runs: 20 })
   recordModel("The Redis store", driver, { runs: 20 })
-  recordDifferential("The Redis store", driver, { runs: 15 })
+  recordDifferential("The Redis store", driver, { runs: 10 })
 })

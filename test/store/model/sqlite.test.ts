@@ -11,7 +11,7 @@ const driver: Driver = {
   advance: TestClock.adjust
 }
 
-model("The SQLite store", driver, { runs: 400 })
-recordModel("The SQLite store", driver, { runs: 100 })
-recordDifferential("The SQLite store", driver, { runs: 100 })
-dependencyDifferential("The SQLite store", driver, { runs: 150 })
+model("The SQLite store", driver, { runs: 150 })
+recordModel("The SQLite store", driver, { runs: 60 })
+recordDifferential("The SQLite store", driver, { runs: 50 })
+dependencyDifferential("The SQLite store", driver, { runs: 60 })

@@ -45,4 +45,4 @@ const driver: Driver = {
 }
 
 for (const area of [lanes, claiming, order, scheduling, rescuing, cancelling, rerunning, pausing]) area(driver)
-model("A SQLite file that two stores share", driver, { runs: 60 })
+model("A SQLite file that two stores share", driver, { runs: 30 })
