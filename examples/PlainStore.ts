@@ -22,6 +22,7 @@ import {
   decideCancel,
   type DecidedGroup,
   decideExpire,
+  decideReopen,
   decideRerun,
   decideReschedule,
   decideSettle,
@@ -37,6 +38,7 @@ import {
   Gates,
   type InstanceRecord,
   InstanceStore,
+  isBlocking,
   keptBytes,
   keptEvents,
   keyedForMs,
@@ -54,6 +56,8 @@ import {
   RecordDriver,
   RecordStore,
   refusedGroup,
+  type ReopenAnswer,
+  type ReopenOptions,
   type RerunAnswer,
   rescuable,
   type Rescued,
@@ -169,6 +173,13 @@ const taskStore = (clock: Clock.Clock, tasks: Tasks): TaskStore["Service"] => {
           const task = tasks.byId.get(Seen.idOf(ref))
           if (task === undefined) return { _tag: "unknown" }
           return tasks.decided(task, tasks.decideRerun(task, now, ref))
+        })
+      ),
+    reopen: (ids, options) =>
+      at((now) =>
+        ids.map((id) => {
+          const task = tasks.byId.get(id)
+          return task === undefined ? { _tag: "unknown" } : tasks.decided(task, tasks.decideReopen(task, now, options))
         })
       ),
     reschedule: (requests) =>
@@ -355,6 +366,16 @@ class Tasks {
     const open = (this.after.get(task.id) ?? []).filter((id) => !this.isOver(id))
     const decision = decideRerun(task, now, open.length, ref)
     if (decision[1] !== undefined && open.length > 0) this.open.set(task.id, new Set(open))
+    return decision
+  }
+
+  /** The same as a member of a graph: one that ended without being completed keeps it from that. */
+  decideReopen(task: TaskRecord, now: number, options: ReopenOptions): Decision<ReopenAnswer> {
+    const after = (this.after.get(task.id) ?? []).flatMap((id) => this.byId.get(id) ?? [])
+    const open = after.filter(({ id }) => !this.isOver(id) || this.open.get(task.id)?.has(id) === true)
+    const blocking = after.find(({ state }) => isBlocking(state, task.onFailure))?.id
+    const decision = decideReopen(task, now, options, { open: open.length, blocking })
+    if (decision[1] !== undefined && open.length > 0) this.open.set(task.id, new Set(open.map(({ id }) => id)))
     return decision
   }
 

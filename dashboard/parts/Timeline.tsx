@@ -121,7 +121,8 @@ const outcomes = {
   crashed: "ended with its process",
   released: "was handed back",
   snoozed: "chose to go on later",
-  cancelled: "was cancelled"
+  cancelled: "was cancelled",
+  completed: "completed, and was run again"
 } as const
 
 const Reason = ({ error }: { readonly error: Failure }) => (

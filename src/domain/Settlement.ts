@@ -69,7 +69,8 @@ export type Current =
   & Change
   & Pick<TaskRecord, "claim" | "claims" | "startedAt" | "instance" | "startWithinMs" | "onFailure">
 
-const unchanged = (task: Current): Change => ({
+/** A change that changes nothing. */
+export const unchanged = (task: Current): Change => ({
   state: task.state,
   dueAt: task.dueAt,
   expiresAt: task.expiresAt,
@@ -314,32 +315,28 @@ export const stateAt = (task: Current & Pick<TaskRecord, "createdAt">, now: numb
  * that have not ended, so many; the others count as they are.
  */
 export const rerun = (task: Current, now: number, waitsFor = 0): Change | undefined =>
-  isFinished(task.state) && task.state !== "completed"
-    ? {
-      ...unchanged(task),
-      state: waitsFor > 0 ? "scheduled" : "pending",
-      waitsFor,
-      dueAt: now,
-      expiresAt: null,
-      startBy: task.startWithinMs === null ? null : now + task.startWithinMs,
-      completedAt: null,
-      failures: 0,
-      crashes: 0,
-      cancelRequested: false,
-      failure: null,
-      history: task.claim === 0 || task.history.at(-1)?.claim === task.claim
-        ? task.history
-        : remember(
-          task.history,
-          attempt(
-            task,
-            task.completedAt ?? now,
-            task.state === "failed" ? "failed" : "cancelled",
-            task.failure ?? undefined
-          )
-        )
-    }
-    : undefined
+  isFinished(task.state) && task.state !== "completed" ? startOver(task, now, waitsFor) : undefined
+
+/** The same of any finished task. The result of one that was completed is gone. */
+export const startOver = (task: Current, now: number, waitsFor: number): Change => ({
+  ...unchanged(task),
+  state: waitsFor > 0 ? "scheduled" : "pending",
+  waitsFor,
+  dueAt: now,
+  expiresAt: null,
+  startBy: task.startWithinMs === null ? null : now + task.startWithinMs,
+  completedAt: null,
+  failures: 0,
+  crashes: 0,
+  cancelRequested: false,
+  result: null,
+  failure: null,
+  history: task.claim === 0 || task.history.at(-1)?.claim === task.claim
+    ? task.history
+    : remember(task.history, attempt(task, task.completedAt ?? now, lastOutcome(task), task.failure ?? undefined))
+})
+
+const lastOutcome = ({ state }: Current) => state === "failed" || state === "completed" ? state : "cancelled"
 
 /** A failure as the history keeps it: without large details, which are kept once, in the task's latest failure. */
 export const brief = (failure: TaskFailure): TaskFailure => {

@@ -40,7 +40,7 @@ export type TaskFailure = typeof TaskFailure.Type
 /**
  * How an attempt that did not finish its task ended.
  */
-export const AttemptOutcome = Schema.Literals(["failed", "crashed", "released", "snoozed", "cancelled"])
+export const AttemptOutcome = Schema.Literals(["failed", "crashed", "released", "snoozed", "cancelled", "completed"])
 
 export type AttemptOutcome = typeof AttemptOutcome.Type
 

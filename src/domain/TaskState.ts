@@ -12,6 +12,8 @@
  * scheduled | pending ─too old─► expired, as is what would have to wait again until it is
  * scheduled ─a dependency did not complete─► failed
  * failed | cancelled | expired ─rerun, dependencies open─► scheduled
+ * completed ─rerun of a graph─► pending or scheduled
+ * pending ─a dependency runs again with its graph─► scheduled
  * ```
  */
 import { Schema } from "effect"
@@ -54,9 +56,9 @@ export const isFinished = (state: TaskState): state is FinishedState =>
 
 const moves: Record<TaskState, ReadonlyArray<TaskState>> = {
   scheduled: ["pending", "failed", "cancelled", "expired"],
-  pending: ["running", "cancelled", "expired"],
+  pending: ["running", "cancelled", "expired", "scheduled"],
   running: ["completed", "failed", "cancelled", "expired", "pending", "scheduled"],
-  completed: [],
+  completed: ["pending", "scheduled"],
   failed: ["pending", "scheduled"],
   cancelled: ["pending", "scheduled"],
   expired: ["pending", "scheduled"]

@@ -261,6 +261,11 @@ const recorded = (
         _tag === "rerun"
           ? { event: "rerun", step: stepOf(before.claims, "waiting"), ...afterIf(isRecent, lastStepOf(before)) }
           : undefined),
+    reopen: (ids, options) =>
+      operating(ids, store.reopen(ids, options), ({ _tag }, before, isRecent) =>
+        _tag === "rerun"
+          ? { event: "rerun", step: stepOf(before.claims, "waiting"), ...afterIf(isRecent, lastStepOf(before)) }
+          : undefined),
     reschedule: (requests) =>
       operating(
         requests.map(({ id }) => id),

@@ -115,6 +115,11 @@ export const announcing = (
       ),
     letGo: (passes) => afterwards(store.letGo(passes), () => someWork),
     charge: (charges) => afterwards(store.charge(charges), () => charges.some(givesBack) ? someWork : none),
+    reopen: (ids, options) =>
+      afterwards(
+        store.reopen(ids, options),
+        (answers) => answers.some(({ _tag }) => _tag === "rerun") ? someWork : none
+      ),
     rerun: (ids) =>
       afterwards(store.rerun(ids), (answers) => answers.some(({ _tag }) => _tag === "rerun") ? someWork : none)
   }

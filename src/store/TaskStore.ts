@@ -24,6 +24,7 @@
 import { Context, type Effect } from "effect"
 import type { StoreError } from "../domain/Errors.ts"
 import type { Pass } from "../domain/Gate.ts"
+import type { Reopen } from "../domain/Reopen.ts"
 import type { TaskRef } from "../domain/Seen.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
@@ -260,6 +261,8 @@ export class TaskStore extends Context.Service<TaskStore, {
    * them that have not ended when its turn comes; the others count, however they ended.
    */
   readonly rerun: (tasks: ReadonlyArray<TaskRef>) => Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError>
+  /** Runs finished tasks of a graph again. */
+  readonly reopen: Reopen
   /** Changes what waits. */
   readonly reschedule: Reschedule
   /** Removes finished tasks that none that has not ended depends on; one answer each. */

@@ -115,6 +115,15 @@ export type { PausedQueue, Reason as PauseReason } from "./PausedQueues.ts"
 export type { Ended as EndedPauses, Paused, Pauses as PausesOfKind } from "./PausedRecords.ts"
 export * as Gates from "./Gates.ts"
 export * as PausedQueues from "./PausedQueues.ts"
+export {
+  decideReopen,
+  free,
+  isBlocking,
+  type Reopen,
+  type ReopenAnswer,
+  type ReopenOptions,
+  type Standing
+} from "../domain/Reopen.ts"
 export type { Reschedule, RescheduleAnswer, RescheduleRequest } from "./Reschedule.ts"
 export * as RateLimits from "./RateLimits.ts"
 export * as RecordDriver from "./RecordDriver.ts"

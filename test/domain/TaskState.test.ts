@@ -21,7 +21,10 @@ const chart: ReadonlyArray<readonly [TaskState.TaskState, TaskState.TaskState]> 
   ["scheduled", "failed"],
   ["failed", "scheduled"],
   ["cancelled", "scheduled"],
-  ["expired", "scheduled"]
+  ["expired", "scheduled"],
+  ["completed", "pending"],
+  ["completed", "scheduled"],
+  ["pending", "scheduled"]
 ]
 
 describe("TaskState", () => {

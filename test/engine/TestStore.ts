@@ -172,6 +172,7 @@ const decorate = (store: TaskStore["Service"], faults: Faults): TaskStore["Servi
     expire: (limit) => guard("expire", store.expire(limit)),
     cancel: (ids) => guard("cancel", store.cancel(ids)),
     rerun: (ids) => guard("rerun", store.rerun(ids)),
+    reopen: (ids, options) => guard("rerun", store.reopen(ids, options)),
     reschedule: (requests) => guard("reschedule", store.reschedule(requests)),
     remove: (ids) => guard("remove", store.remove(ids)),
     prune: (retention, limit) => guard("prune", store.prune(retention, limit)),

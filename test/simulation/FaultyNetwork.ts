@@ -72,6 +72,7 @@ export class FaultyNetwork {
       expire: (limit) => call("expire", store.expire(limit)),
       cancel: (ids) => call("cancel", store.cancel(ids)),
       rerun: (ids) => call("rerun", store.rerun(ids)),
+      reopen: (ids, options) => call("rerun", store.reopen(ids, options)),
       reschedule: (requests) => call("reschedule", store.reschedule(requests)),
       remove: (ids) => call("remove", store.remove(ids)),
       prune: (retention, limit) => call("prune", store.prune(retention, limit)),

@@ -1,4 +1,5 @@
 /** Which tasks in memory depend on which: see `store/Dependencies`. */
+import { isBlocking, type Standing } from "../../domain/Reopen.ts"
 import * as Settlement from "../../domain/Settlement.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import { Aftermath, type Edges, maxBefore, maxTold, type PlacedLink } from "../Dependencies.ts"
@@ -37,6 +38,18 @@ export class Dependencies {
       dependency.told++
       this.inform(wait, dependency, now)
     }
+  }
+
+  /** How those are that a task depends on. */
+  standing({ after, entry }: Node<Entry>): Standing {
+    let open = 0
+    let blocking: string | undefined
+    for (const dependency of after) {
+      const { dead, id, state } = dependency.entry
+      if (!dependency.isOver || dependency.hasUntold(entry.node!)) open++
+      if (!dead && isBlocking(state, entry.onFailure)) blocking ??= id
+    }
+    return { open, blocking }
   }
 
   /** How many others a task waits for that is run again. To be called right before. */

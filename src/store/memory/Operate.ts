@@ -1,6 +1,7 @@
 /**
  * What operators do to tasks and queues, and what retention does for them.
  */
+import { decideReopen, free, type ReopenAnswer } from "../../domain/Reopen.ts"
 import { idOf, isAsSeen } from "../../domain/Seen.ts"
 import { isFinished } from "../../domain/TaskState.ts"
 import { decideCancel, decideRerun, decideReschedule } from "../Driver.ts"
@@ -15,7 +16,7 @@ export const make = (
   at: AtOnce,
   leasesNow: () => number,
   lastClaims: LastClaims
-): Pick<TaskStore["Service"], "expire" | "cancel" | "rerun" | "reschedule" | "remove" | "prune"> => ({
+): Pick<TaskStore["Service"], "expire" | "cancel" | "rerun" | "reopen" | "reschedule" | "remove" | "prune"> => ({
   expire: (limit) => at((now) => tasks.expire(limit, now)),
 
   cancel: (refs) =>
@@ -30,6 +31,26 @@ export const make = (
           return decideRerun(entry, now, tasks.dependencies.reconnect(entry.node), ref)
         })
       )
+    ),
+
+  reopen: (ids, options) =>
+    at((now) =>
+      ids.map((id): ReopenAnswer => {
+        const entry = tasks.log.get(id)
+        if (entry === undefined) return { _tag: "unknown" }
+        const { node } = entry
+        const [answer, change] = decideReopen(
+          entry,
+          now,
+          options,
+          node === undefined ? free : tasks.dependencies.standing(node)
+        )
+        if (change === undefined) return answer
+        if (node !== undefined) tasks.dependencies.reconnect(node)
+        if (answer._tag === "waiting") tasks.waitFor(entry, change)
+        else tasks.apply(entry, [answer, change])
+        return answer
+      })
     ),
 
   reschedule: (requests) =>

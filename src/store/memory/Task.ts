@@ -247,10 +247,11 @@ export class Tasks implements Known {
   revise(id: string, { revised, ...change }: Change): void {
     const entry = this.log.get(id)
     if (entry === undefined || revised === undefined) return
-    const { costs, dueAt, gate, priority, startWithinMs, state } = entry
+    const { costs, dueAt, gate, priority, startWithinMs, state, waitsFor } = entry
     const { payload, ...fields } = revised
     const isMoved = dueAt !== change.dueAt || state !== change.state || priority !== fields.priority ||
-      startWithinMs !== fields.startWithinMs || gate !== fields.gate || costs !== fields.costs
+      waitsFor !== change.waitsFor || startWithinMs !== fields.startWithinMs || gate !== fields.gate ||
+      costs !== fields.costs
     const fresh = isMoved ? this.unfile(entry) : entry
     this.weigh(fresh, -1)
     Object.assign(fresh, change, fields, { payload: payload ?? fresh.payload })
@@ -264,6 +265,12 @@ export class Tasks implements Known {
     }
     if (fresh.expiresAt !== null) this.expiring.add(fresh)
     this.file(fresh)
+  }
+
+  /** Lets a waiting task wait for more others. */
+  waitFor(entry: Entry, change: Change): void {
+    const { costs, gate, hold, priority, startWithinMs } = entry
+    this.revise(entry.id, { ...change, revised: { payload: null, costs, gate, hold, priority, startWithinMs } })
   }
 
   /** Takes a waiting task out of its place: the entry that is there is void, and another one takes its part. */

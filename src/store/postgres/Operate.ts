@@ -3,6 +3,7 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
+import { decideReopen, free, type ReopenAnswer, type ReopenOptions, type Standing } from "../../domain/Reopen.ts"
 import { idOf, isAsSeen, type TaskRef } from "../../domain/Seen.ts"
 import { finished, type FinishedState, isFinished } from "../../domain/TaskState.ts"
 import type { Budget } from "../Admission.ts"
@@ -33,7 +34,7 @@ export const make = (
   dependencies: Dependencies,
   capacity: Budget,
   tally: Tally
-): Pick<TaskStore["Service"], "expire" | "cancel" | "rerun" | "reschedule" | "remove" | "prune"> => {
+): Pick<TaskStore["Service"], "expire" | "cancel" | "rerun" | "reopen" | "reschedule" | "remove" | "prune"> => {
   const { once, query, schema } = database
   const lockToRemove =
     `SELECT id, state, seq::float8, ${schema}.is_awaited_1(seq), claim::float8, completed_at::float8 FROM (
@@ -61,6 +62,11 @@ export const make = (
     rerun: (refs) =>
       rerunning(database, tasks, dependencies)(refs).pipe(
         // They are unfinished again, which the count of this process would not know for a second
+        Effect.tap((answers) => Effect.sync(() => capacity.add(answers.filter(({ _tag }) => _tag === "rerun").length)))
+      ),
+
+    reopen: (ids, options) =>
+      reopening(database, tasks, dependencies)(ids, options).pipe(
         Effect.tap((answers) => Effect.sync(() => capacity.add(answers.filter(({ _tag }) => _tag === "rerun").length)))
       ),
 
@@ -112,10 +118,9 @@ type ToRemove = readonly [
 ]
 
 /** Runs tasks again. Those that depend on others wait for such of them as have not ended. */
-const rerunning = ({ once, query, schema }: Database, tasks: Tasks, dependencies: Dependencies) => {
-  const reconnect = `SELECT * FROM ${schema}.reconnect_1($1::float8[]::bigint[])`
-  type Reconnected = [tasks: ReadonlyArray<string>, waits: ReadonlyArray<string>, loose: ReadonlyArray<string>]
-  return (refs: ReadonlyArray<TaskRef>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
+const rerunning =
+  ({ once, query, schema }: Database, tasks: Tasks, dependencies: Dependencies) =>
+  (refs: ReadonlyArray<TaskRef>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
     refs.length === 0 ? Effect.succeed([]) : dependencies.write(
       once,
       "rerun",
@@ -128,13 +133,7 @@ const rerunning = ({ once, query, schema }: Database, tasks: Tasks, dependencies
             ? [task]
             : []
         })
-        const waits = new Map<number, number>()
-        if (dependent.length > 0) {
-          const [row] = yield* query<Reconnected>("rerun", reconnect, [numbers(dependent.map(({ seq }) => seq))])
-          const [waiting, counts, loose] = row!
-          waiting.forEach((seq, index) => waits.set(Number(seq), Number(counts[index])))
-          yield* dependencies.leave([], loose.map(Number))
-        }
+        const waits = yield* reconnecting(query, schema, dependencies, dependent.map(({ seq }) => seq))
         return yield* tasks.change<RerunAnswer>(
           once,
           "rerun",
@@ -144,7 +143,75 @@ const rerunning = ({ once, query, schema }: Database, tasks: Tasks, dependencies
         )
       })
     )
+
+/** Runs tasks of a graph again. They are locked; what they depend on is not, and whatever becomes of it they are told. */
+const reopening = ({ now, once, query, schema }: Database, tasks: Tasks, dependencies: Dependencies) => {
+  const standing = `SELECT n.seq::float8, e.open, e.blocking FROM unnest($1::float8[]::bigint[]) AS n (seq), LATERAL (
+      SELECT (count(*) FILTER (WHERE NOT coalesce(d.state >= 3 AND e.nr <= d.told, false)))::float8 AS open,
+        min(d.id) FILTER (WHERE d.state > ${stateCode.completed}) AS blocking
+      FROM ${schema}.edge e JOIN ${schema}.task d ON d.seq = e.dependency WHERE e.task = n.seq
+    ) e`
+  return (ids: ReadonlyArray<string>, options: ReopenOptions): Effect.Effect<ReadonlyArray<ReopenAnswer>, StoreError> =>
+    ids.length === 0 ? Effect.succeed([]) : dependencies.write(
+      once,
+      "rerun",
+      Effect.gen(function*() {
+        const found = yield* tasks.lock("rerun", ids)
+        const dependent = [...found.values()].filter(({ onFailure }) => onFailure !== null)
+        const standings = new Map<number, Standing>()
+        if (dependent.length > 0) {
+          const rows = yield* query<[seq: number, open: number, blocking: string | null]>("rerun", standing, [
+            numbers(dependent.map(({ seq }) => seq))
+          ])
+          for (const [seq, open, blocking] of rows) standings.set(seq, { open, blocking: blocking ?? undefined })
+        }
+        const at = yield* now("rerun")
+        const decided: Array<Decided> = []
+        const answers = ids.map((id): ReopenAnswer => {
+          const task = found.get(id)
+          if (task === undefined) return { _tag: "unknown" }
+          const { blocking, open } = standings.get(task.seq) ?? free
+          const isHeldUp = task.onFailure !== "run"
+          const [answer, change] = decideReopen(task, at, options, { open, blocking: isHeldUp ? blocking : undefined })
+          if (change !== undefined) decided.push({ task, change })
+          return answer
+        })
+        const waits = yield* reconnecting(
+          query,
+          schema,
+          dependencies,
+          decided.filter(({ task }) => task.onFailure !== null).map(({ task }) => task.seq)
+        )
+        yield* tasks.apply(
+          "rerun",
+          decided.map(({ change, task }) => {
+            const waitsFor = waits.get(task.seq) ?? 0
+            const state = waitsFor > 0 || task.state === "scheduled" ? "scheduled" : "pending"
+            return { task, change: { ...change, waitsFor, state } }
+          })
+        )
+        return answers
+      })
+    )
 }
+
+/** Connects tasks that run again, or wait once more, with those that they depend on; answers for how many each waits. */
+const reconnecting = Effect.fnUntraced(function*(
+  query: Database["query"],
+  schema: string,
+  dependencies: Dependencies,
+  seqs: ReadonlyArray<number>
+) {
+  type Reconnected = [tasks: ReadonlyArray<string>, waits: ReadonlyArray<string>, loose: ReadonlyArray<string>]
+  const waits = new Map<number, number>()
+  if (seqs.length === 0) return waits
+  const reconnect = `SELECT * FROM ${schema}.reconnect_1($1::float8[]::bigint[])`
+  const [row] = yield* query<Reconnected>("rerun", reconnect, [numbers(seqs)])
+  const [waiting, counts, loose] = row!
+  waiting.forEach((seq, index) => waits.set(Number(seq), Number(counts[index])))
+  yield* dependencies.leave([], loose.map(Number))
+  return waits
+})
 
 /** Ends waiting tasks that have expired. Those that another session has locked are left to the next time. */
 const expiring = (database: Database, tasks: Tasks, dependencies: Dependencies) => {

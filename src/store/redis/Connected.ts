@@ -321,6 +321,39 @@ function connected()
     return count
   end
 
+  -- one that a task depends on and that has ended without being completed, unless the task is to run all the same; and how many it would
+  -- wait for that have not ended, or have not told it
+  function self.standing(id)
+    local its, blocking, open = call("HGET", depends, id), nil, 0
+    if not its then return nil, 0 end
+    local after = afterOf(id, its)
+    local texts, states, isTelling = hmget(edges, after), hmget(root .. ":state", after), call("EXISTS", telling) == 1
+    for index, other in ipairs(after) do
+      local text, nr, told, ends = texts[index], nil, 0, isOver(states[index])
+      local only = text and onlyOf(text)
+      if only then
+        nr = only == id and 1 or nil
+      elseif text then
+        told = numbersOf(text)
+        nr = tonumber(call("ZSCORE", edges .. ":" .. other, id) or nil)
+      end
+      if nr then
+        if not ends or (nr > told and isTelling and call("ZSCORE", telling, other)) then open = open + 1 end
+        if ends and string.byte(its) ~= 114 and string.byte(states[index]) ~= 67 then blocking = blocking or other end
+      end
+    end
+    return blocking, open
+  end
+
+  -- to be called for a task that waits, and is in no list: it waits for all that have not ended. Answers how many these are
+  function self.waitAgain(id)
+    local its = call("HGET", depends, id)
+    local count = its and reconnect(id, afterOf(id, its)) or 0
+    if count > 0 then call("HSET", waits, id, int(count)) end
+    hasWaits = nil
+    return count
+  end
+
   -- to be called for a task that is run again; answers how many others it waits for
   function self.rerun(id)
     local text = call("HGET", edges, id)

@@ -3,6 +3,7 @@
  */
 import { Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
+import { decideReopen, type Reopen, type ReopenAnswer } from "../../domain/Reopen.ts"
 import { idOf, type TaskRef } from "../../domain/Seen.ts"
 import { finished } from "../../domain/TaskState.ts"
 import { maxTold } from "../Dependencies.ts"
@@ -19,11 +20,12 @@ import {
 } from "../TaskStore.ts"
 import { ends } from "./Connected.ts"
 import { overtaken } from "./Enqueue.ts"
+import { announce } from "./Hints.ts"
 import { adoptLines, lines } from "./Lines.ts"
 import * as Merge from "./Merge.ts"
 import { adopt, lanes, left, stored } from "./Order.ts"
 import { limits } from "./Passes.ts"
-import { prelude, type Runner, script } from "./Runner.ts"
+import { prelude, rowsOf, type Runner, script } from "./Runner.ts"
 import { freeing } from "./Server.ts"
 import { type Changed, letters, type Tasks } from "./Task.ts"
 import { ending, standing } from "./Writes.ts"
@@ -59,6 +61,8 @@ export const make = (runner: Runner, tasks: Tasks) => {
         { _tag: "unknown" },
         (task, now, place) => decideRerun(task, now, 0, refs[place])
       ),
+
+    reopen: reopening(runner, tasks),
 
     reschedule: Effect.fnUntraced(function*(
       requests: ReadonlyArray<RescheduleRequest>
@@ -115,6 +119,52 @@ const sightOf = (ref: TaskRef): readonly [seen: string, last: string] => {
   const { at, claim, state } = ref.seen
   return [`${state === "waiting" || state === "running" ? "-" : letters[state]}${claim}`, String(at)]
 }
+
+/** Runs tasks of a graph again: decided on what two scripts read, and written by one that looks again at what they depend on. */
+const reopening = (runner: Runner, tasks: Tasks): Reopen =>
+  Effect.fnUntraced(function*(ids, options): Effect.fn.Return<ReadonlyArray<ReopenAnswer>, StoreError> {
+    const answers = new Map<string, ReopenAnswer>()
+    let left = ids
+    for (let repeats = 0; left.length > 0; repeats++) {
+      if (repeats > maxRepeats) return yield* overtaken("rerun")
+      const { now, tasks: found } = yield* tasks.read("rerun", left)
+      const standings = rowsOf(yield* runner("rerun", runStanding, left), 2)
+      const changed: Array<Changed> = []
+      for (const [index, id] of left.entries()) {
+        const read = found.get(id)
+        const [open, blocking] = standings[index]!
+        const [answer, change]: Decision<ReopenAnswer> = read === undefined
+          ? [{ _tag: "unknown" }]
+          : decideReopen(read.task, now, options, {
+            open: Number(open),
+            blocking: blocking === "" ? undefined : blocking!.slice(1)
+          })
+        answers.set(id, answer)
+        // the script that writes it says for how many others it waits
+        if (read !== undefined && change !== undefined) changed.push({ ...read, change, isMember: true })
+      }
+      left = yield* tasks.write("rerun", changed)
+    }
+    return ids.map((id) => answers.get(id)!)
+  })
+
+/**
+ * - Arguments: ids.
+ * - Answers: of each how many it would wait for, and `=` and the id of one that keeps it from running again, or nothing.
+ */
+const runStanding = script<ReadonlyArray<string>>(`${prelude}${freeing}${lanes}${lines}${announce}${ends}
+local answers = {}
+local isConnected = call("EXISTS", root .. ":depends") == 1
+if isConnected then
+  ${ending}
+end
+for index, id in ipairs(ARGV) do
+  local blocking, open = nil, 0
+  if isConnected then blocking, open = connected().standing(id) end
+  answers[2 * index - 1], answers[2 * index] = int(open), blocking and "=" .. blocking or ""
+end
+return answers
+`)
 
 /** Ends waiting tasks that have expired. */
 export const expiring = (runner: Runner, tasks: Tasks) =>

@@ -141,6 +141,8 @@ export interface Read {
   readonly about?: string
   readonly change?: Settlement.Change | undefined
   readonly counts?: Decision<unknown>[2]
+  /** Whether it runs again as a member of a graph: the script says for how many it waits, and whether it may. */
+  readonly isMember?: boolean
 }
 
 /** The same where it is changed. */
@@ -154,14 +156,17 @@ const readOf = (row: Stood): readonly [id: string, read: Read] => [
 ]
 
 /** A change as {@link writes} takes it. */
-export const argumentsOf = ({ about, change, counts, lease, state, task }: Changed): ReadonlyArray<string> => [
+export const argumentsOf = (
+  { about, change, counts, isMember = false, lease, state, task }: Changed
+): ReadonlyArray<string> => [
   task.id,
   state,
   lease,
-  change.waitsFor > 0 ? "A" : letters[change.state],
+  isMember ? "B" : change.waitsFor > 0 ? "A" : letters[change.state],
   stateAfter(task, state, change),
   counts ?? "",
-  change.result === task.result ? "" : `=${change.result}`,
+  // what decisions are made about has no result
+  change.result !== task.result ? `=${change.result}` : task.state === "completed" ? "-" : "",
   change.failure === task.failure ? "" : change.failure === null ? "-" : `=${JSON.stringify(change.failure)}`,
   change.history === task.history ? "" : `=${change.history.map((attempt) => JSON.stringify(attempt)).join("\n")}`,
   change.revised === undefined ? "" : `${about}\n${revisionOf(task, change.revised)}`
@@ -397,7 +402,7 @@ local lost = {}
 headStart = ARGV[1]
 for at = 2, #ARGV, ${changedSize} do
   local e = asRead(ARGV, at)
-  if e then change(ARGV, at, e) else lost[#lost + 1] = ARGV[at] end
+  if not e or change(ARGV, at, e) == false then lost[#lost + 1] = ARGV[at] end
 end
 lost[#lost + 1] = conclude()
 return lost

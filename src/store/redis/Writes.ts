@@ -190,9 +190,20 @@ local function revise(id, revised, after)
   return after
 end
 
--- writes that task
+-- writes that task; answers false where it may not run again as a member of a graph, which the letter B asks for
 local function change(tasks, at, e)
   local id, letter, after, total = tasks[at], tasks[at + 3], tasks[at + 4], tasks[at + 5]
+  if letter == "B" then
+    letter = "P"
+    if connected and e.letter ~= "W" and connected().standing(id) then return false end
+    if e.letter == "W" then
+      if not connected then return false end
+      quit(e, id)
+      join(e, id, connected().waitAgain(id) > 0 and "A" or tonumber(e.due) > clock() and "S" or "P")
+      if e.line ~= e.lane then gated().openAll(e.line) end
+      return true
+    end
+  end
   if tasks[at + 9] ~= "" then after = revise(id, tasks[at + 9], after) end
   local waits = e.letter == "W" and waitsOf(id)
   if e.letter == "W" and string.find("SPA", letter, 1, true) then

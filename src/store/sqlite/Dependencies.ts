@@ -1,6 +1,7 @@
 /** Which tasks in the file depend on which: see `store/Dependencies`. */
 import type { DatabaseSync } from "node:sqlite"
 import { type EndedDependency, isDependent } from "../../domain/Dependencies.ts"
+import { isBlocking, type Standing } from "../../domain/Reopen.ts"
 import * as Settlement from "../../domain/Settlement.ts"
 import type { NewTask, TaskRecord } from "../../domain/TaskRecord.ts"
 import { type FinishedState, isFinished } from "../../domain/TaskState.ts"
@@ -131,6 +132,18 @@ export class Dependencies {
       const of = ended ?? counting
       if (of !== 0) this.change(transaction, tasks, stored, of)
     }
+  }
+
+  /** How those are that a task depends on. */
+  standing({ onFailure, seq }: TaskRecord): Standing {
+    let open = 0
+    let blocking: string | undefined
+    for (const [id, , nr, , code, told] of this.edgesTo.all(seq)) {
+      const state = stateOf(code)
+      if (nr > told || !isFinished(state)) open++
+      if (isBlocking(state, onFailure)) blocking ??= id
+    }
+    return { open, blocking }
   }
 
   /** How many others a task waits for that is run again. To be called right before. */

@@ -2,6 +2,7 @@
  * What operators do to tasks and queues, and what retention does for them.
  */
 import type { DatabaseSync } from "node:sqlite"
+import { decideReopen, free, type ReopenAnswer } from "../../domain/Reopen.ts"
 import { idOf, isAsSeen } from "../../domain/Seen.ts"
 import { finished, type FinishedState, isFinished } from "../../domain/TaskState.ts"
 import { maxTold } from "../Dependencies.ts"
@@ -19,7 +20,7 @@ export const make = (
   database: DatabaseSync,
   tasks: Tasks,
   dependencies: Dependencies
-): Operations<"expire" | "cancel" | "rerun" | "reschedule" | "remove" | "prune"> => {
+): Operations<"expire" | "cancel" | "rerun" | "reopen" | "reschedule" | "remove" | "prune"> => {
   const deleteTask = prepare(database, "DELETE FROM task WHERE seq = ?")
 
   return {
@@ -35,6 +36,16 @@ export const make = (
           return decision[0]._tag !== "rerun" || task.onFailure === null
             ? decision
             : decideRerun(task, now, dependencies.reconnect(task), ref)
+        })
+      ),
+
+    reopen: (transaction, ids, options) =>
+      ids.map((id) =>
+        tasks.change<ReopenAnswer>(transaction, id, { _tag: "unknown" }, (task, now) => {
+          const standing = task.onFailure === null ? free : dependencies.standing(task)
+          const decision = decideReopen(task, now, options, standing)
+          if (decision[1] !== undefined && task.onFailure !== null) dependencies.reconnect(task)
+          return decision
         })
       ),
 

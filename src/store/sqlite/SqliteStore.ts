@@ -155,6 +155,7 @@ const make = Effect.fnUntraced(function*(
     expire: (limit) => writeVolatile("expire", telling((transaction) => operate.expire(transaction, limit)), "frees"),
     cancel: (ids) => write("cancel", telling((transaction) => operate.cancel(transaction, ids)), "frees"),
     rerun: (ids) => write("rerun", (transaction) => operate.rerun(transaction, ids)),
+    reopen: (ids, options) => write("rerun", (transaction) => operate.reopen(transaction, ids, options)),
     reschedule: (requests) => write("reschedule", (transaction) => operate.reschedule(transaction, requests)),
     remove: (ids) => write("remove", (transaction) => operate.remove(transaction, ids), "frees"),
     prune: (retention, limit) =>

@@ -40,6 +40,8 @@ const Operation = Schema.Union([
     })).check(Schema.isMinLength(1), Schema.isMaxLength(3))
   }),
   Schema.Struct({ do: Schema.Literals(["cancel", "rerun", "rerun", "remove"]), ids: someIds }),
+  Schema.Struct({ do: Schema.Literal("reopen"), id: Schema.Literals(ids), completed: Schema.Boolean }),
+  Schema.Struct({ do: Schema.Literal("reopen"), id: Schema.Literals(ids), completed: Schema.Boolean }),
   Schema.Struct({ do: Schema.Literals(["expire", "rescue", "tell", "prune"]) }),
   Schema.Struct({ do: Schema.Literal("reschedule"), id: Schema.Literals(ids), delayMs: Schema.Literals([0, 1000]) }),
   Schema.Struct({ do: Schema.Literal("advance"), ms: Schema.Literals([1, 1000, 6000]) })
@@ -103,6 +105,8 @@ const act = (operation: Exclude<Operation, { readonly do: "advance" }>, refs: Ar
         return yield* store.cancel([...new Set(operation.ids)])
       case "rerun":
         return yield* store.rerun([...new Set(operation.ids)])
+      case "reopen":
+        return yield* store.reopen([operation.id], { completed: operation.completed })
       case "remove":
         return yield* store.remove([...new Set(operation.ids)])
       case "expire":
