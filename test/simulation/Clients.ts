@@ -85,7 +85,8 @@ export const perform = Effect.fnUntraced(function*(
     case "enqueue": {
       const submissions: Array<Submission.Submission> = []
       for (const task of action.tasks) {
-        const { delayMs, expiresInMs, id, key, maxRetries, priority, queue, startWithinMs, unique } = task
+        const { after = [], delayMs, expiresInMs, id, key, maxRetries, onFailure, priority, queue } = task
+        const { startWithinMs, unique } = task
         submissions.push(
           yield* submissionOf(task, {
             id,
@@ -94,6 +95,7 @@ export const perform = Effect.fnUntraced(function*(
             queue,
             expiresIn: expiresInMs,
             startWithin: startWithinMs,
+            ...after.length === 0 ? {} : { after, onFailure },
             ...unique === undefined ? { key, delay: delayMs } : optionsOf(key!, unique, delayMs)
           })
         )

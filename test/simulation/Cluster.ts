@@ -138,6 +138,7 @@ export class Cluster {
     // SQLite answers later, when more may have changed; explanations are read in the same way there
     if (scenario.store === "memory") {
       this.witness.explain = ({ queues, types }, { now }) => this.explained(this.ledger.due(queues, types, now), now)
+      this.witness.lookAtDependents = () => this.dependents()
     }
     this.network = new FaultyNetwork(world, server, scenario.network)
   }
@@ -151,8 +152,24 @@ export class Cluster {
         Effect.map((reasons) => ({ id, codes: reasons.map(({ code }) => code) })),
         Effect.provideService(RecordStore, this.records)
       )
-    const tasks = Effect.runSync(Effect.forEach(left.slice(0, maxExplained), codesOf))
+    // what the claim has released itself comes next
+    const waiting = left.filter((known) => !this.ledger.dependencies.hasChanged(known))
+    const tasks = Effect.runSync(Effect.forEach(waiting.slice(0, maxExplained), codesOf))
     return { _tag: "Explained", at: this.world.now, now, tasks }
+  }
+
+  /** What the store says of tasks that were told of the ends of others. */
+  private dependents(): Event | undefined {
+    const changed = this.ledger.dependencies.takeChanged()
+    if (changed.length === 0) return undefined
+    const tasks = Effect.runSync(Effect.forEach(changed, ({ task: { id } }) => this.store.get(id)))
+    return {
+      _tag: "Told on",
+      at: this.world.now,
+      tasks: tasks.flatMap((task) =>
+        task === undefined ? [] : [{ id: task.id, state: task.state, waitsFor: task.waitsFor }]
+      )
+    }
   }
 
   /** The process of an instance, unless it is dead or closed. */

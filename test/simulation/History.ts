@@ -4,6 +4,7 @@
  */
 import type { SettleAnswer, Settlement } from "../../src/domain/Settlement.ts"
 import type { NewTask } from "../../src/domain/TaskRecord.ts"
+import type { TaskState } from "../../src/domain/TaskState.ts"
 import type { Change, Due, Written } from "../../src/store/RecordStore.ts"
 import type { RescheduleAnswer, RescheduleRequest } from "../../src/store/Reschedule.ts"
 import type {
@@ -157,6 +158,21 @@ export type Event =
     readonly step: string
     readonly value: string
   }
+  /** An attempt has read how the tasks ended that its own depends on. */
+  | {
+    readonly _tag: "Read"
+    readonly at: number
+    readonly process: string
+    readonly id: string
+    readonly claim: number
+    readonly ends: ReadonlyArray<{ readonly id: string; readonly state: string }>
+  }
+  /** After a write that was news for tasks that depend on others: what the store says of them now. */
+  | {
+    readonly _tag: "Told on"
+    readonly at: number
+    readonly tasks: ReadonlyArray<{ readonly id: string; readonly state: TaskState; readonly waitsFor: number }>
+  }
   /** A client's call has returned. */
   | { readonly _tag: "Answered"; readonly at: number; readonly process: string; readonly call: Call }
   | {
@@ -196,6 +212,12 @@ export const describe = (event: Event): string => {
       return `${event.process} runs ${event.step} of ${name(event)}`
     case "Given":
       return `${event.process} is given ${event.value} by ${event.step} of ${name(event)}`
+    case "Read":
+      return `${event.process} reads ${event.ends.map(({ id, state }) => `${id} ${state}`).join(", ")} for ${
+        name(event)
+      }`
+    case "Told on":
+      return event.tasks.map(({ id, state, waitsFor }) => `${id} is ${state} and waits for ${waitsFor}`).join("; ")
     case "Stepped":
       return `the store's clock steps by ${event.byMs} ms`
     case "Answered":

@@ -6,6 +6,7 @@
 import type { NewTask } from "../../src/domain/TaskRecord.ts"
 import type { EnqueueAnswer } from "../../src/store/EnqueueAnswer.ts"
 import type { RescheduleAnswer, RescheduleRequest } from "../../src/store/Reschedule.ts"
+import { type Refusal, refusalOf } from "./DependencyLedger.ts"
 import { isFinished, isOver, type Known } from "./Known.ts"
 
 /** What may be revised of a task that waits. */
@@ -15,10 +16,14 @@ export type Waiting = Pick<
 >
 
 /** A task after the groups before this one, which may be new. */
-type Draft = { -readonly [Field in keyof Waiting]: Waiting[Field] } & { readonly known: Known | undefined }
+type Draft = { -readonly [Field in keyof Waiting]: Waiting[Field] } & {
+  readonly known: Known | undefined
+  /** Of a new one: the ids of those that it depends on. */
+  after?: ReadonlyArray<string>
+}
 
 /** What has to be answered about a group. One that has no conflict may be refused for want of room. */
-export type Expected = Pick<Extract<EnqueueAnswer, { _tag: "Accepted" }>, "_tag" | "tasks"> | Conflict
+export type Expected = Pick<Extract<EnqueueAnswer, { _tag: "Accepted" }>, "_tag" | "tasks"> | Conflict | Refusal
 
 type Conflict = Extract<EnqueueAnswer, { readonly _tag: "Conflict" }>
 
@@ -26,7 +31,7 @@ type Conflict = Extract<EnqueueAnswer, { readonly _tag: "Conflict" }>
 export interface Plan {
   readonly expected: ReadonlyArray<Expected>
   /** The new tasks of accepted groups, as they are stored. */
-  readonly created: ReadonlyArray<Waiting>
+  readonly created: ReadonlyArray<Waiting & { readonly after?: ReadonlyArray<string> }>
   readonly revised: ReadonlyArray<{ readonly known: Known; readonly to: Waiting }>
 }
 
@@ -111,6 +116,8 @@ export class KeyLedger {
         if ("_tag" in answer) return answer
         tasks.push(answer)
       }
+      const refusal = connect(group, tasks, round.drafts, (id) => stored.has(id) || drafts.has(id), answers[index]!)
+      if (refusal !== undefined) return refusal
       if (answers[index]!._tag === "Accepted") ({ drafts, owners } = round)
       return { _tag: "Accepted", tasks }
     })
@@ -208,6 +215,26 @@ export class KeyLedger {
         : (dueAt ?? known.dueAt) + task.startWithinMs
     }]
   }
+}
+
+/** Gives the new tasks of a group the ids of those that they depend on, or says why the group is not stored. */
+const connect = (
+  group: ReadonlyArray<NewTask>,
+  answers: ReadonlyArray<{ readonly id: string; readonly duplicate: boolean }>,
+  drafts: ReadonlyMap<string, Draft>,
+  isStored: (id: string) => boolean,
+  answer: EnqueueAnswer
+): Refusal | undefined => {
+  if (group.every(({ after = [] }) => after.length === 0)) return undefined
+  // where another task has the key of one, that is depended on
+  const owners = new Map(group.map(({ id }, index) => [id, answers[index]!.id]))
+  const fresh = new Map<string, ReadonlyArray<string>>()
+  for (const [index, { after = [], id }] of group.entries()) {
+    if (!answers[index]!.duplicate) fresh.set(id, [...new Set(after.map((other) => owners.get(other) ?? other))])
+  }
+  const refusal = refusalOf(group, fresh, isStored, answer)
+  if (refusal === undefined) { for (const [id, after] of fresh) drafts.get(id)!.after = after }
+  return refusal
 }
 
 const asDraft = (known: Known): Draft => {

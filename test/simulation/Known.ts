@@ -34,6 +34,10 @@ export interface Known {
   result: string | null
   /** How often it finished in each way: an operator may bring it back. */
   readonly ends: { completed: number; failed: number; cancelled: number; expired: number }
+  /** The tasks that it depends on. */
+  after: ReadonlyArray<Known>
+  /** Those of them whose ends it waits for. */
+  readonly open: Set<Known>
   /** The task that had this id before, and is gone: an answer about it may be on its way still. */
   readonly before: Known | undefined
 }

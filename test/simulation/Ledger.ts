@@ -4,6 +4,7 @@
  */
 import * as PausedQueues from "../../src/store/PausedQueues.ts"
 import type { ClaimRequest, EnqueueAnswer } from "../../src/store/TaskStore.ts"
+import { DependencyLedger } from "./DependencyLedger.ts"
 import { FlowLedger } from "./FlowLedger.ts"
 import { GateLedger } from "./GateLedger.ts"
 import type { Ending, Event, Stored } from "./History.ts"
@@ -54,6 +55,7 @@ export class Ledger {
   readonly paused = new Set<string>()
   readonly gates: GateLedger
   readonly keys = new KeyLedger()
+  readonly dependencies = new DependencyLedger()
   readonly totals = { created: 0, completed: 0, failed: 0, cancelled: 0, retried: 0, crashed: 0, expired: 0 }
   readonly attempts = new Map<number, Attempt>()
   readonly processes = new Map<string, KnownProcess>()
@@ -83,8 +85,8 @@ export class Ledger {
   due(queues: ReadonlyArray<string> | undefined, types: ReadonlyArray<string>, now: number): Array<Known> {
     const rank = (known: Known) => this.gates.rankOf(known)
     return [...this.tasks.values()]
-      .filter(({ dueAt, expiresAt, state, task }) =>
-        (state === "pending" || (state === "scheduled" && dueAt <= now)) && expiresAt > now &&
+      .filter(({ dueAt, expiresAt, open, state, task }) =>
+        (state === "pending" || (state === "scheduled" && dueAt <= now && open.size === 0)) && expiresAt > now &&
         !this.paused.has(task.queue) &&
         queues?.includes(task.queue) !== false && types.includes(task.type)
       )
@@ -113,7 +115,11 @@ export class Ledger {
     this.flows.apply(event)
     switch (event._tag) {
       case "Stored":
-        return this.applyOperation(event)
+        this.applyOperation(event)
+        return this.dependencies.tell(
+          (known) => this.release(known, event.now),
+          (known, state) => this.finish(known, state, event.now)
+        )
       case "Told":
         if (event.news === "claimed") {
           for (const { claim } of event.refs) {
@@ -185,7 +191,7 @@ export class Ledger {
         break
       case "claim":
         for (const known of this.tasks.values()) {
-          if (known.state === "scheduled" && known.dueAt <= now) known.state = "pending"
+          if (known.state === "scheduled" && known.dueAt <= now && known.open.size === 0) known.state = "pending"
         }
         for (const { id } of event.answer.expired ?? []) this.expire(id, now)
         this.applyClaim(event)
@@ -261,6 +267,7 @@ export class Ledger {
           known.failures = 0
           known.crashes = 0
           known.cancelRequested = false
+          this.dependencies.again(known)
           this.unfinished++
         }
         break
@@ -336,11 +343,21 @@ export class Ledger {
     const { created, revised } = this.keys.plan(groups, answers, this.tasks, nowOf(answers, now))
     for (const { known, to } of revised) this.revise(known, to)
     for (const task of created) this.create(task)
+    for (const { after = [], task: { id } } of created) {
+      if (after.length > 0) this.dependencies.begin(this.tasks.get(id)!, after.map((other) => this.tasks.get(other)!))
+    }
   }
 
-  private create(task: Waiting): void {
+  private create({ claims, createdAt, dueAt, expiresAt, merged, startBy, state, task }: Waiting): void {
     const known: Known = {
-      ...task,
+      claims,
+      createdAt,
+      dueAt,
+      expiresAt,
+      merged,
+      startBy,
+      state,
+      task,
       seq: this.seq++,
       isGone: false,
       finishedAt: 0,
@@ -352,7 +369,9 @@ export class Ledger {
       settledClaim: 0,
       result: null,
       ends: { completed: 0, failed: 0, cancelled: 0, expired: 0 },
-      before: this.gone.get(task.task.id)
+      after: [],
+      open: new Set(),
+      before: this.gone.get(task.id)
     }
     this.tasks.set(known.task.id, known)
     this.keys.give(known)
@@ -362,7 +381,14 @@ export class Ledger {
 
   private revise(known: Known, { dueAt, expiresAt, merged, startBy, state, task }: Waiting): void {
     const before = { ...known }
-    Object.assign(known, { dueAt, expiresAt, merged, startBy, state, task })
+    Object.assign(known, {
+      dueAt,
+      expiresAt,
+      merged,
+      startBy,
+      state: known.open.size > 0 ? "scheduled" : state,
+      task
+    })
     if (before.state === "pending") this.gates.left(before, this.tasks.values())
   }
 
@@ -374,11 +400,21 @@ export class Ledger {
     known.ends[state]++
     this.unfinished--
     this.totals[state]++
+    this.dependencies.end(known)
   }
 
   private expire(id: string, now: number): void {
     const known = this.tasks.get(id)
     if (known !== undefined && !isFinished(known)) this.finish(known, "expired", now)
+  }
+
+  /** The last one that it waited for has ended: it is due now, or at its own time if that is later. */
+  private release(known: Known, now: number): void {
+    known.dueAt = Math.max(known.dueAt, now)
+    known.state = known.dueAt > now ? "scheduled" : "pending"
+    const { startWithinMs } = known.task
+    const isTimed = startWithinMs !== null && (known.claims === 0 || known.startBy !== null)
+    known.startBy = isTimed ? known.dueAt + startWithinMs : null
   }
 
   /** It runs again, unless somebody asked for its end, or it would be too late. */

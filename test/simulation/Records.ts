@@ -18,7 +18,7 @@ const lookMs = 700
 const leaseMs = 1500
 
 /** A store error is tried again, as the same put. */
-const untilTheStoreAnswers = {
+export const untilTheStoreAnswers = {
   while: (error: { readonly _tag: string }) => error._tag === "StoreError",
   schedule: Schedule.spaced("300 millis")
 }

@@ -2,7 +2,9 @@
  * What happens in one run, as plain data drawn from the seed before it begins: the cluster, what goes wrong when, and
  * what clients and operators do when. Leaving out faults and steps gives a smaller scenario of the same seed.
  */
+import type { OnFailure } from "../../src/domain/Dependencies.ts"
 import { SeededRandom } from "../../src/testing/Simulation.ts"
+import { drawGraphs } from "./Graphs.ts"
 
 /** What an attempt does. The number of the attempt picks the word of the task's script; the last word stays. */
 export const behaviours = [
@@ -20,7 +22,8 @@ export const behaviours = [
   "kill",
   "unfit",
   "cyclic",
-  "refused"
+  "refused",
+  "read"
 ] as const
 
 /** See {@link behaviours}. */
@@ -54,6 +57,9 @@ export interface Submission {
   readonly unique?: Unique | undefined
   /** Another queue than that of its type. */
   readonly queue?: string | undefined
+  /** The tasks that it depends on. */
+  readonly after?: ReadonlyArray<string> | undefined
+  readonly onFailure?: OnFailure | undefined
 }
 
 /** How long a task keeps others with its key away, and what becomes of these. A window may be a number of milliseconds. */
@@ -252,6 +258,7 @@ interface Size {
   readonly deadlines: number
   readonly records: ReadonlyArray<number>
   readonly unique: readonly [probability: number, counts: ReadonlyArray<number>]
+  readonly graphs: readonly [probability: number, counts: ReadonlyArray<number>]
   readonly flows: readonly [probability: number, counts: ReadonlyArray<number>]
   readonly schedules: readonly [probability: number, counts: ReadonlyArray<number>]
   readonly takeovers: number
@@ -277,6 +284,7 @@ const wholeSize: Size = {
   deadlines: 0.35,
   records: [0, 0, 4, 10],
   unique: [0.35, [6, 15, 30]],
+  graphs: [0.3, [4, 10, 16]],
   flows: [0.25, [4, 8, 16]],
   schedules: [0.25, [2, 4, 8]],
   takeovers: 0.2,
@@ -297,6 +305,7 @@ const themes: ReadonlyArray<Partial<Size>> = [
   { gates: [1, [0, 2, 4]], tasks: [4, 8, 12] },
   { gates: [0.5, [0, 2]], breaker: 0.5, tasks: [3, 6] },
   { unique: [1, [4, 8, 12]], tasks: [0, 2], gates: [0.3, [0, 2]] },
+  { graphs: [1, [3, 6, 9]], tasks: [0, 2] },
   { flows: [1, [4, 6, 8]], tasks: [0, 2] },
   { schedules: [1, [1, 2, 3]], tasks: [0, 2] },
   { records: [4, 6], tasks: [0, 2] }
@@ -324,6 +333,7 @@ const smallSize: Size = {
   deadlines: 0.35,
   records: [0],
   unique: [0, []],
+  graphs: [0, []],
   flows: [0, []],
   schedules: [0, []],
   takeovers: 0,
@@ -345,6 +355,12 @@ const drawSize = (random: SeededRandom): Size =>
 
 /** Draws the scenario of a seed, with a bit of everything. */
 export const fromSeed = (seed: number): Scenario => draw(seed, wholeSize)
+
+/** What scenarios had not yet when the first seeds failed. */
+const newParts: Partial<Size> = { graphs: [0, []] }
+
+/** Draws the scenario that a seed had before there were {@link newParts}: what once failed under it stays in it. */
+export const olderFromSeed = (seed: number): Scenario => draw(seed, { ...wholeSize, ...newParts })
 
 /** Draws a scenario that is small for most seeds: it takes less than half the time. */
 export const smallFromSeed = (seed: number): Scenario => draw(seed, drawSize(new SeededRandom(seed, "size")))
@@ -411,6 +427,10 @@ const draw = (seed: number, size: Size): Scenario => {
       .concat(hasBreaker ? drawBreaker(breakers, healsAt) : [])
       .concat(drawSchedules(new SeededRandom(seed, "schedules"), size, healsAt))
       .concat(drawFlows(new SeededRandom(seed, "flows"), size, healsAt))
+      .concat(
+        drawGraphs(new SeededRandom(seed, "graphs"), size.graphs, healsAt)
+          .map(withPasses(new SeededRandom(seed, "passes of graphs")))
+      )
       .concat(taken.steps),
     silent: random.chance(0.3),
     hanging: new SeededRandom(seed, "hanging").pick(size.hanging)

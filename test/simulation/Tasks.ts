@@ -132,6 +132,13 @@ export const handlers = (options: {
         yield* Effect.sleep(ms)
         yield* progress(0.9)
         break
+      case "read": {
+        yield* Effect.sleep(ms)
+        const ended = yield* Effect.orDie(Effect.retry((yield* TaskContext).earlier, Records.untilTheStoreAnswers))
+        const ends = ended.map(({ id, outcome: { state } }) => ({ id, state }))
+        witness.saw({ _tag: "Read", at: options.now(), process, id, claim, ends })
+        break
+      }
       case "early":
         yield* Effect.orDie(complete({ id, claim }))
         yield* Effect.sleep(ms)

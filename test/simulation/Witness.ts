@@ -36,6 +36,9 @@ export class Witness {
   /** Explains, at the store, the tasks that a claim has left; `undefined` where there are none. */
   explain: (request: ClaimRequest, answer: ClaimAnswer) => Event | undefined = () => undefined
 
+  /** Looks, at the store, at tasks that have been told of the ends of others; `undefined` where there are none. */
+  lookAtDependents: () => Event | undefined = () => undefined
+
   /** `measured` is the clock by which the store measures. */
   constructor(world: World, server: Machine, measured: () => number) {
     this.world = world
@@ -214,6 +217,9 @@ export class Witness {
         Effect.callback<A, E>((resume) => {
           entry.answered = () => {
             if (Exit.isSuccess(exit)) { for (const one of [operation(exit.value)].flat()) this.stored(from, one) }
+            // what has arrived since has changed the store, and is not written down yet
+            const event = this.arrived.length === 0 ? this.lookAtDependents() : undefined
+            if (event !== undefined) this.saw(event)
             resume(exit)
           }
           while (this.arrived[0]?.answered !== undefined) this.arrived.shift()!.answered!()

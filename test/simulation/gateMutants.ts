@@ -92,7 +92,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "room for one noticed, and no more: the next of a lot does not follow",
-    noticedAt: 635,
+    noticedAt: 798,
     patch: instead(keeper, "take", (original) =>
       function(this: Keeper, line, task) {
         line.from = undefined

@@ -10,6 +10,7 @@ import type { Counts } from "../../src/store/Counts.ts"
 import type { LaneCounts } from "../../src/store/Lanes.ts"
 import { absent, type StoredRecord } from "../../src/store/RecordStore.ts"
 import type { Expired } from "../../src/store/TaskStore.ts"
+import { dependencyInvariants } from "./dependencyInvariants.ts"
 import { flowInvariants } from "./flowInvariants.ts"
 import { passesOf } from "./GateLedger.ts"
 import type { Call, Event, Operation, Stored } from "./History.ts"
@@ -117,6 +118,7 @@ export const invariants: ReadonlyArray<Invariant> = [
   ...scheduleInvariants,
   ...flowInvariants,
   ...keyInvariants,
+  ...dependencyInvariants,
 
   invariant("whole", "a batch is stored entirely or not at all, and a known id changes nothing", (ledger) => ({
     on: at("enqueue", ({ answers, groups }, violated) =>
@@ -561,33 +563,41 @@ export const invariants: ReadonlyArray<Invariant> = [
     }
   })),
 
-  invariant("retention", "only finished tasks that retention does not keep are pruned", (ledger) => ({
-    on: at("prune", ({ gone, now, retention }, violated) => {
-      const finished = { completed: 0, failed: 0, cancelled: 0, expired: 0 }
-      for (const { state } of ledger.tasks.values()) if (isEnd(state)) finished[state]++
-      const age = (id: string) => now - ledger.tasks.get(id)!.finishedAt
-      const keptForMs = (id: string) => {
-        const { state } = ledger.tasks.get(id)!
-        return isEnd(state) ? retention.forMs[state] : Infinity
-      }
-      // The oldest go first. When the clock was set back, the ages do not say which were.
-      const isAged = (id: string) => Number(age(id) >= keptForMs(id))
-      const order = ledger.disturbedAt > 0
-        ? (a: string, b: string) => isAged(a) - isAged(b)
-        : (a: string, b: string) => age(b) - age(a)
-      for (const id of gone.toSorted(order)) {
-        const known = ledger.tasks.get(id)!
-        const { state } = known
-        if (!isEnd(state)) {
-          violated(`${id} was ${state}`)
-          continue
+  invariant("retention", "only finished tasks that retention does not keep are pruned", (ledger) => {
+    // they would have gone, but others waited for them: they go once that is so, whatever the clock shows then
+    const spared = new Set<Known>()
+    return {
+      on: at("prune", ({ gone, now, retention }, violated) => {
+        const finished = { completed: 0, failed: 0, cancelled: 0, expired: 0 }
+        for (const { state } of ledger.tasks.values()) if (isEnd(state)) finished[state]++
+        const ageOf = ({ finishedAt }: Known) => now - finishedAt
+        // The oldest go first. When the clock was set back, the ages do not say which were.
+        const isAged = (known: Known) => ageOf(known) >= (isEnd(known.state) ? retention.forMs[known.state] : Infinity)
+        const order = ledger.disturbedAt > 0
+          ? (a: Known, b: Known) => Number(isAged(a)) - Number(isAged(b))
+          : (a: Known, b: Known) => ageOf(b) - ageOf(a)
+        for (const known of gone.map((id) => ledger.tasks.get(id)!).toSorted(order)) {
+          const { state, task: { id, key } } = known
+          if (!isEnd(state)) {
+            violated(`${id} was ${state}`)
+            continue
+          }
+          const max = Math.max(retention.max[state], key === null ? 0 : retention.maxKeyed)
+          if (!isAged(known) && finished[state] <= max && !spared.delete(known)) {
+            violated(`${id} was pruned ${ageOf(known)} ms after its end`)
+          }
+          finished[state]--
         }
-        const max = Math.max(retention.max[state], known.task.key === null ? 0 : retention.maxKeyed)
-        if (isAged(id) === 0 && finished[state] <= max) violated(`${id} was pruned ${age(id)} ms after its end`)
-        finished[state]--
-      }
-    })
-  })),
+        for (const known of ledger.tasks.values()) {
+          const { state } = known
+          if (!isEnd(state)) spared.delete(known)
+          else if (isAged(known) || finished[state] > retention.max[state]) {
+            if (ledger.dependencies.isAwaited(known)) spared.add(known)
+          }
+        }
+      })
+    }
+  }),
 
   invariant("leader", "chores have one leader at a time", (ledger) => ({
     on: at("lead", ({ id, leads, measured }, violated) => {

@@ -168,7 +168,7 @@ export const keyMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a task that is changed and has started runs its retries with the new payload",
-    noticedAt: 270,
+    noticedAt: 305,
     store: withRunning({ _tag: "conflict", state: "running" })
   },
   {
@@ -185,7 +185,7 @@ export const keyMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a new priority of a waiting task forgotten",
-    noticedAt: 49,
+    noticedAt: 75,
     store: but((store) => ({
       reschedule: (requests) => store.reschedule(requests.map(({ priority: _, ...request }) => request))
     }))

@@ -11,6 +11,7 @@ import * as PausedQueues from "../../src/store/PausedQueues.ts"
 import { absent, type Change, type RecordStore } from "../../src/store/RecordStore.ts"
 import type { EnqueueAnswer, TaskStore } from "../../src/store/TaskStore.ts"
 import { Slots } from "../../src/worker/Slots.ts"
+import { dependencyMutants } from "./dependencyMutants.ts"
 import { flowMutants } from "./flowMutants.ts"
 import { gateMutants } from "./gateMutants.ts"
 import { keyMutants } from "./keyMutants.ts"
@@ -125,7 +126,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "settlement not retried: a store error is taken for an answer",
-    noticedAt: 22,
+    noticedAt: 33,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.orElseSucceed(store.settle(settlements), () => settlements.map((): SettleAnswer => "applied"))
@@ -133,7 +134,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal taken for an outage: the same batch is sent for ever",
-    noticedAt: 22,
+    noticedAt: 26,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.mapError(store.settle(settlements), ({ operation, reason }) => new StoreError({ operation, reason }))
@@ -141,7 +142,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 4622,
+    noticedAt: 5150,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -164,7 +165,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 467,
+    noticedAt: 489,
     store: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.flatMap(
@@ -177,7 +178,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "lost lease ignored",
-    noticedAt: 2870,
+    noticedAt: 2910,
     engine: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.map(
@@ -246,7 +247,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "key checked outside the transaction",
-    noticedAt: 0,
+    noticedAt: 4,
     store: (store) => {
       const seen = new Set<string>()
       const keyOf = ({ key, type }: NewTask) => `${type}/${key}`
@@ -266,7 +267,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce ignored",
-    noticedAt: 74,
+    noticedAt: 82,
     store: (store) => {
       let nonce = 0
       return { ...store, claim: (request) => store.claim({ ...request, nonce: ++nonce }) }
@@ -498,7 +499,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of what is written together ignored",
-    noticedAt: 266,
+    noticedAt: 270,
     records: (store) => {
       let calls = 0
       return {
@@ -509,7 +510,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "tasks are stored once more where what was written together is repeated",
-    noticedAt: 352,
+    noticedAt: 430,
     records: (store) => {
       const seen = new Set<string>()
       return {
@@ -551,7 +552,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "taken not fenced: who had a record before may put it",
-    noticedAt: 143,
+    noticedAt: 148,
     records: (store) => {
       const taken = new Map<string, string>()
       return {
@@ -592,5 +593,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   ...gateMutants,
   ...scheduleMutants,
   ...flowMutants,
-  ...keyMutants
+  ...keyMutants,
+  ...dependencyMutants
 ]

@@ -1,4 +1,7 @@
-/** Seeds under which the engine, or the simulation itself, once failed. They are run for ever. */
+/**
+ * Seeds under which the engine, or the simulation itself, once failed. They are run for ever, with the scenarios that they had then: without
+ * what was added later.
+ */
 export const regressions: ReadonlyArray<{
   readonly seed: number
   /** What was wrong. */

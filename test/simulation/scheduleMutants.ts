@@ -32,7 +32,7 @@ const movedBy = (everies: number) => (change: Change): Change => {
 export const scheduleMutants: ReadonlyArray<Mutant> = [
   {
     name: "ticks without a fence: what another instance has made is made again",
-    noticedAt: 30390,
+    noticedAt: 30459,
     sends: writing((store, changes, tasks) =>
       Effect.map(
         Effect.orDie(store.get("schedule", changes.map(({ id }) => id))),
@@ -45,18 +45,22 @@ export const scheduleMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a schedule goes on without the task of its tick",
+    noticedAt: 4,
     sends: writing((_, changes) => Effect.succeed({ changes }))
   },
   {
     name: "a task is made, and its schedule does not go on",
+    noticedAt: 4,
     sends: writing((_, __, tasks) => Effect.succeed({ tasks }))
   },
   {
     name: "a tick is left out without a word",
+    noticedAt: 4,
     sends: writing((_, changes, tasks) => Effect.succeed({ changes: changes.map(movedBy(1)), tasks }))
   },
   {
     name: "a tick is dealt with again",
+    noticedAt: 4,
     sends: writing((_, changes, tasks) => Effect.succeed({ changes: changes.map(movedBy(-1)), tasks }))
   }
 ]
