@@ -19,6 +19,7 @@ export { InstanceStore } from "./store/InstanceStore.ts"
 export { Notifier } from "./store/Notifier.ts"
 export { RecordStore } from "./store/RecordStore.ts"
 export { Schedules } from "./schedule/Schedules.ts"
+export { Statistics } from "./statistics/Statistics.ts"
 export { TaskStore } from "./store/TaskStore.ts"
 export { Supervisor } from "./observability/Supervisor.ts"
 export { HandlerRegistry } from "./worker/HandlerRegistry.ts"
@@ -93,6 +94,16 @@ export type {
 } from "./Signal.ts"
 export type { SignalEnd } from "./flow/SignalRecords.ts"
 export type { Signal as StoredSignal } from "./flow/Signals.ts"
+export type { StatisticsOptions, StatisticsView } from "./statistics/Statistics.ts"
+export type {
+  Counts as StatisticsCounts,
+  Depths as StatisticsDepths,
+  InstanceSeries,
+  Quantiles as StatisticsQuantiles,
+  Series as StatisticsSeries,
+  TypeSeries
+} from "./statistics/Series.ts"
+export type { Counted as StatisticsCounted } from "./observability/Tally.ts"
 export type { Given as GivenOfStep, RunOptions as StepRunOptions, WaitOptions as StepWaitOptions } from "./Step.ts"
 export type { StepCodec } from "./flow/StepCodec.ts"
 export type { End as StepEnd } from "./flow/StepRecords.ts"

@@ -23,6 +23,7 @@ import * as Scaling from "./commands/Scaling.ts"
 import * as Schedules from "./commands/Schedules.ts"
 import * as Serve from "./commands/Serve.ts"
 import * as Signals from "./commands/Signals.ts"
+import * as Statistics from "./commands/Statistics.ts"
 import * as Stats from "./commands/Stats.ts"
 import * as Steps from "./commands/Steps.ts"
 import * as Store from "./commands/Store.ts"
@@ -57,6 +58,7 @@ export const command = Command.make("taskforge").pipe(
       commands: [
         Watch.command,
         Stats.command,
+        Statistics.command,
         Queues.queues,
         Queues.types,
         Instances.command,

@@ -8,7 +8,7 @@ import { handlerSettings } from "./HandlerSettings.ts"
 import { httpSettings } from "./HttpSettings.ts"
 import * as QueueSettings from "./QueueSettings.ts"
 import { optional, setting } from "./Setting.ts"
-import { duration, integer, list, logLevel, word } from "./SettingSchemas.ts"
+import { duration, flag, integer, list, logLevel, word } from "./SettingSchemas.ts"
 import { StoreUrl } from "./StoreUrl.ts"
 
 /** The settings by name. */
@@ -221,6 +221,12 @@ export const table = {
     fallback: "1000000",
     about: "Maximum number of tasks of each final state, with or without a key",
     schema: integer(0)
+  }),
+  statistics: setting({
+    names: ["TASKFORGE_STATISTICS"],
+    fallback: "1",
+    about: "What the dashboard shows of the last 31 days; 0 counts nothing in this process",
+    schema: flag
   }),
   ...handlerSettings
 } as const

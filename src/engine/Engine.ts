@@ -23,11 +23,15 @@ import * as StepSweeper from "../maintenance/StepSweeper.ts"
 import * as StoreWatch from "../maintenance/StoreWatch.ts"
 import * as Waker from "../maintenance/Waker.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
+import { CurrentTally, Tally } from "../observability/Tally.ts"
 import * as Queue from "../queue/TaskQueue.ts"
 import * as Declared from "../schedule/Declared.ts"
 import { defaultsOf, Schedules } from "../schedule/Schedules.ts"
 import * as Ticker from "../schedule/Ticker.ts"
 import * as ZoneChange from "../schedule/ZoneChange.ts"
+import * as RollUp from "../statistics/RollUp.ts"
+import { Statistics } from "../statistics/Statistics.ts"
+import * as StatisticsRecorder from "../statistics/StatisticsRecorder.ts"
 import type { EventLog } from "../store/EventLog.ts"
 import { Instance, type InstanceStore } from "../store/InstanceStore.ts"
 import type { Notifier } from "../store/Notifier.ts"
@@ -45,6 +49,8 @@ export interface Options {
   readonly worker?: Omit<Pool.Options, keyof typeof Pool.ofEngine> | undefined
   readonly rescuer?: Omit<Rescuer.Options, "lease"> | undefined
   readonly retention?: Pruner.Options | undefined
+  /** Whether this process counts what it sees, and keeps it in the store for `Statistics`. Default `true`. */
+  readonly statistics?: boolean | undefined
   /**
    * Schedules that this program declares. They are stored when it starts; those that it declared before and declares no more are removed.
    *
@@ -68,6 +74,7 @@ const names: Bounds.Names<Options> = {
   worker: 1,
   rescuer: 1,
   retention: 1,
+  statistics: 1,
   schedules: 1,
   shutdown: 1
 }
@@ -111,6 +118,10 @@ export const shutdownPlan = (shutdown: Duration.Input) => {
   return Record.map({ http, grace: total - http - flush - resist, resist, flush }, (ms) => Duration.millis(ms))
 }
 
+/** What counts for statistics; nothing where they are turned off. */
+const tally = ({ statistics = true }: Options): Layer.Layer<never> =>
+  statistics ? Layer.effect(CurrentTally, Effect.sync(() => new Tally())) : Layer.empty
+
 /** What the program declares, stored. Bad options are thrown, as others are. */
 const declared = ({ queue, schedules }: Options): Layer.Layer<never, never, RecordStore | Supervisor> =>
   schedules === undefined
@@ -121,7 +132,7 @@ const declared = ({ queue, schedules }: Options): Layer.Layer<never, never, Reco
 export const layerProducer = (
   options: Options = {}
 ): Layer.Layer<
-  Queue.TaskQueue | Schedules | Signals | Supervisor | Pool.WorkerPool,
+  Queue.TaskQueue | Schedules | Signals | Statistics | Supervisor | Pool.WorkerPool,
   never,
   TaskStore | RecordStore | Notifier | InstanceStore | EventLog
 > => {
@@ -130,13 +141,16 @@ export const layerProducer = (
     Queue.TaskQueue.layer(options.queue),
     Schedules.layer(options.queue),
     Signals.layer,
+    Statistics.layer,
+    StatisticsRecorder.layerProducer,
     declared(options),
     StoreWatch.layer,
     Pool.WorkerPool.layerNone
   ).pipe(
     Layer.provide(RecordedStore.layer),
     Layer.provideMerge(Supervisor.layer),
-    Layer.provide(PooledRandom.layer)
+    Layer.provide(PooledRandom.layer),
+    Layer.provide(tally(options))
   )
 }
 
@@ -161,6 +175,7 @@ export const layer = <E, R>(
   Bounds.demand("shutdown", Bounds.delay, options.shutdown)
   const plan = shutdownPlan(options.shutdown ?? defaultShutdown)
   const lease = options.worker?.lease
+  const leader = Leader.layer({ lease })
   return Layer.mergeAll(
     Pool.WorkerPool.layer({
       ...options.worker,
@@ -181,8 +196,9 @@ export const layer = <E, R>(
       LogSweeper.layer(options.retention),
       StepSweeper.layer,
       Waker.layer,
-      Resumer.layer
-    ).pipe(Layer.provide(Leader.layer({ lease })))
+      Resumer.layer,
+      RollUp.layer
+    ).pipe(Layer.provide(leader))
   ).pipe(
     Layer.provide(handlers),
     Layer.provideMerge(
@@ -190,12 +206,16 @@ export const layer = <E, R>(
         Queue.TaskQueue.layer(options.queue),
         Schedules.layer(options.queue),
         Signals.layer,
+        Statistics.layer,
+        // Below the pool, so that it sees how the last attempts end
+        Layer.provide(StatisticsRecorder.layer, leader),
         HandlerRegistry.layer
       )
     ),
     Layer.provide(Instance.layer(options.instance)),
     Layer.provide(RecordedStore.layer),
     Layer.provideMerge(Supervisor.layer),
-    Layer.provide(PooledRandom.layer)
+    Layer.provide(PooledRandom.layer),
+    Layer.provide(tally(options))
   )
 }

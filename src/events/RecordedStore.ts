@@ -10,7 +10,9 @@ import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { NewTaskEvent } from "../domain/TaskEvent.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
 import * as StoreMetrics from "../observability/StoreMetrics.ts"
+import { tallied } from "../observability/StoreTally.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
+import { CurrentTally } from "../observability/Tally.ts"
 import { noConsequences } from "../store/Dependencies.ts"
 import { EventLog } from "../store/EventLog.ts"
 import { announcing, announcingRecords, Notifier } from "../store/Notifier.ts"
@@ -48,10 +50,12 @@ export const layer: Layer.Layer<
     const store = yield* TaskStore
     const log = yield* EventLog
     const { publish } = yield* Notifier
-    const own = yield* StoreMetrics.measured({
+    const measured = yield* StoreMetrics.measured({
       tasks: versioned(store),
       records: versionedRecords(yield* RecordStore)
     })
+    const tally = yield* CurrentTally
+    const own = tally === undefined ? measured : tallied(measured, tally)
     const { records, tasks } = log === EventLog.none
       ? own
       : recorded(own, yield* EventRecorder.make(log), yield* Clock.Clock)

@@ -14,6 +14,7 @@ import * as BreakerTexts from "./BreakerTexts.ts"
 import * as LimitTexts from "./LimitTexts.ts"
 import * as ScheduleTexts from "./ScheduleTexts.ts"
 import * as SignalTexts from "./SignalTexts.ts"
+import * as StatisticsHandlers from "./StatisticsHandlers.ts"
 import * as TaskTexts from "./TaskTexts.ts"
 
 const id = "01a20f46-60fe-779b-a926-cef2c43ec95c"
@@ -211,6 +212,7 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   ...BreakerTexts.examples,
   ...ScheduleTexts.examples,
   ...SignalTexts.examples,
+  ...StatisticsHandlers.examples,
   Queue: mail,
   QueuePage: queuePage,
   QueueDetail: { ...mail, next: null, timestamp: at },
@@ -272,9 +274,7 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   BodyTooLarge: error(
     "body_too_large",
     "The body is larger than 1048576 bytes; send fewer or smaller tasks per request",
-    {
-      limit: 1_048_576
-    }
+    { limit: 1_048_576 }
   ),
   UnsupportedMediaType: error(
     "unsupported_media_type",

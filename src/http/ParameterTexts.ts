@@ -8,6 +8,7 @@ import * as BreakerTexts from "./BreakerTexts.ts"
 import * as LimitTexts from "./LimitTexts.ts"
 import * as ScheduleTexts from "./ScheduleTexts.ts"
 import * as SignalTexts from "./SignalTexts.ts"
+import * as StatisticsHandlers from "./StatisticsHandlers.ts"
 import * as TaskTexts from "./TaskTexts.ts"
 
 /** What is said about one parameter. */
@@ -64,6 +65,7 @@ const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>
   "breakers.list": { limit: limitOf("breakers") },
   ...ScheduleTexts.parameters,
   ...SignalTexts.parameters,
+  ...StatisticsHandlers.parameters,
   "schedules.list": { limit: limitOf("schedules") },
   "deadLetters.groups": TaskTexts.deadLetterParameters,
   "deadLetters.list": TaskTexts.deadLetterParameters,

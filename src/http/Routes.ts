@@ -33,6 +33,7 @@ import * as RequestBoundary from "./RequestBoundary.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
 import * as ScheduleHandlers from "./ScheduleHandlers.ts"
 import * as SignalHandlers from "./SignalHandlers.ts"
+import * as StatisticsHandlers from "./StatisticsHandlers.ts"
 import * as SystemStatus from "./SystemStatus.ts"
 
 /** What is between a request and its route. */
@@ -94,6 +95,7 @@ export const layer = (options: Options, path: string = "") => {
           SignalHandlers.signals,
           DeadLettersHandlers.deadLetters,
           EventsHandlers.layer,
+          StatisticsHandlers.layer,
           SystemStatus.endpoints,
           OlderRoutes.layer
         ]),

@@ -23,6 +23,7 @@ import type { Signals } from "../flow/Signals.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { TaskQueue } from "../queue/TaskQueue.ts"
 import type { Schedules } from "../schedule/Schedules.ts"
+import type { Statistics } from "../statistics/Statistics.ts"
 import type { EventLog } from "../store/EventLog.ts"
 import type { Notifier } from "../store/Notifier.ts"
 import type { RecordStore } from "../store/RecordStore.ts"
@@ -44,6 +45,7 @@ export type Services =
   | TaskQueue
   | Schedules
   | Signals
+  | Statistics
   | TaskStore
   | Supervisor
   | TaskCatalog

@@ -40,6 +40,7 @@ export const layer = (
       maxExpired: settings.maxExpired,
       maxKeyedFinished: settings.maxKeyedFinished
     },
+    statistics: settings.statistics,
     shutdown: settings.shutdown
   })
 

@@ -145,11 +145,9 @@ const unhurried = Layer.mergeAll(
   Layer.succeed(Ticker.Interval, Duration.hours(1))
 )
 
-/**
- * The test engine tells the pool of all work, so nothing has to look for it by itself: a day of the test's time would be
- * hundreds of thousands of looks.
- */
+/** The test engine tells the pool of all work: by itself it would look for it hundreds of thousands of times in a day of the test's time. */
 const quiet = ({ store: _store, ...options }: Options): Engine.Options => ({
+  statistics: false,
   ...options,
   worker: { pollInterval: "1 hour", lease: "15 minutes", ...options.worker },
   queue: { pollInterval: "1 hour", ...options.queue },

@@ -9,6 +9,7 @@ import type { Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
 import type { Recorder } from "../observability/Metrics.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
+import type { Tally } from "../observability/Tally.ts"
 import type { ClaimRequest, TaskStore } from "../store/TaskStore.ts"
 import type { HandlerRegistry } from "./HandlerRegistry.ts"
 import * as Heartbeat from "./Heartbeat.ts"
@@ -46,6 +47,7 @@ export const start = Effect.fnUntraced(function*(options: {
   readonly supervisor: Supervisor["Service"]
   readonly registry: HandlerRegistry["Service"]
   readonly recorder: Recorder
+  readonly tally: Tally | undefined
   readonly load: PoolLoad
   readonly slots: Slots
   /** Open while there may be work. */
@@ -63,7 +65,7 @@ export const start = Effect.fnUntraced(function*(options: {
   /** Starts tasks in free slots. */
   readonly begin: (claimed: ReadonlyArray<Runnable>) => void
 }) {
-  const { load, recorder, registry, request, shares, slots, store, work } = options
+  const { load, recorder, registry, request, shares, slots, store, tally, work } = options
   let nonce = options.firstNonce
   let asking: { readonly since: number; readonly ask: Ask } | undefined
   let closing = false
@@ -112,6 +114,7 @@ export const start = Effect.fnUntraced(function*(options: {
         orphans.push({ _tag: "Release", id: task.id, claim: task.claim })
       } else {
         recorder.claimed(task.type, now - task.dueAt)
+        tally?.started(task.queue, task.type, now - task.dueAt)
         if (task.startBy !== null) recorder.started(task.queue, task.type, now > task.startBy)
         load.claimed(load.waitForSlot(now - task.dueAt, since))
         runnable.push({ task, handler })

@@ -41,6 +41,7 @@ import { PoolBreakers } from "./PoolBreakers.ts"
 import { PoolLoad } from "./PoolLoad.ts"
 import { defaults, demandBounds, type Options } from "./PoolOptions.ts"
 import * as PoolSizer from "./PoolSizer.ts"
+import * as PoolTally from "./PoolTally.ts"
 import * as ProgressReporter from "./ProgressReporter.ts"
 import * as Registrar from "./Registrar.ts"
 import * as Runner from "./Runner.ts"
@@ -124,6 +125,7 @@ const setUp = Effect.fnUntraced(function*(options: Options) {
   const slots = new Slots(size, shares)
   const load = new PoolLoad()
   const attempts = new Attempts(load)
+  const now = () => MonotonicClock.exactMillis(clock)
   return {
     store,
     clock,
@@ -144,9 +146,10 @@ const setUp = Effect.fnUntraced(function*(options: Options) {
     /** Says to the others at once that the pool is another one. */
     news: { tell: () => {} },
     recorder: new Metrics.Recorder(yield* Effect.context<never>()),
+    tally: yield* PoolTally.attached(attempts, slots, now),
     breakers: yield* PoolBreakers.make,
     log: yield* AttemptLog.make(options.logCompletions ?? defaults.logCompletions),
-    now: () => MonotonicClock.exactMillis(clock),
+    now,
     // A task's way through the pool: claimed for a free slot, attempted, and its ending kept to be settled
     work,
     /** There may be work that was not there before. */
@@ -186,6 +189,7 @@ const startClaiming = Effect.fnUntraced(
       supervisor: pool.supervisor,
       registry,
       recorder,
+      tally: pool.tally,
       load: pool.load,
       slots: pool.slots,
       work,
@@ -270,7 +274,8 @@ const startSettling = (
     recorder,
     slots,
     store,
-    supervisor
+    supervisor,
+    tally
   }: Pool
 ) =>
   Settler.start({
@@ -283,6 +288,7 @@ const startSettling = (
     flushForMs: Duration.toMillis(flushPeriod) * (1 - LogKeeper.shareOfFlush),
     onSettled: (batch, answers) => {
       recorder.settled(Settler.endsOf(batch, answers))
+      if (tally !== undefined) PoolTally.add(tally, batch, answers)
       recorder.slots(slots.size, attempts.active)
       const settled = log.settled(batch, answers)
       return store.announcesRoom !== true && LimitRegistrar.haveMadeRoom(batch, limitsOfQueues)

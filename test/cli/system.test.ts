@@ -413,6 +413,22 @@ describe("taskforge stats and instances", () => {
       assert.include(yield* failing(64, onServer(["scaling", "--within", "soon"])), "--within")
     }).pipe(Effect.provide(working)))
 
+  it.effect("tell what happened in a time", () =>
+    Effect.gen(function*() {
+      const nothing = yield* succeeding(onServer(["statistics"]))
+      assert.match(nothing.stdout, /^enqueued +0 +0\.00\/s/m)
+      yield* TestClock.adjust("1 second")
+      for (let task = 0; task < 3; task++) yield* onServer(["enqueue", "tick"])
+      yield* TestClock.adjust("19 seconds")
+      const { stdout } = yield* succeeding(onServer(["statistics", "--last", "20s"]))
+      assert.match(stdout, /^enqueued +3 +0\.15\/s  █·$/m)
+      assert.match(stdout, /^default +tick +3 /m)
+      const [json] = jsonOf(yield* succeeding(onServer(["statistics", "--last", "20s", "--json"])))
+      assert.deepInclude(json, { step_ms: 10_000 })
+      assert.include(yield* failing(64, onServer(["statistics", "--last", "soon"])), "--last")
+      assert.include(yield* failing(65, onServer(["statistics", "--from", "2099-01-31T12:00:00Z"])), "--from")
+    }).pipe(Effect.provide(working)))
+
   it.live("say what to do when nobody runs tasks", () =>
     Effect.gen(function*() {
       yield* onServer(["enqueue", "echo"])

@@ -93,6 +93,7 @@ describe("each variable", () => {
     ]],
     ["TASKFORGE_MAX_CONNECTIONS", "5", "maxConnections", 5],
     ["TASKFORGE_DASHBOARD", "0", "dashboard", false],
+    ["TASKFORGE_STATISTICS", "0", "statistics", false],
     ["TASKFORGE_REQUEST_LOG", "off", "requestLog", false],
     ["WORKER_NUM_WORKERS", "100", "workers", 100],
     ["WORKER_COUNT", "1", "workers", 1],

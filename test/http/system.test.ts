@@ -342,6 +342,7 @@ describe("the pages", () => {
         "/api/v1/schedules/{name}/run",
         "/api/v1/signals/{name}/events/{key}",
         "/api/v1/signals/{token}",
+        "/api/v1/statistics",
         "/api/v1/stats",
         "/api/v1/tasks",
         "/api/v1/tasks/{id}",

@@ -11,6 +11,7 @@ import { QueuesApi } from "./QueuesApi.ts"
 import { RequestCheck } from "./RequestCheck.ts"
 import { SchedulesApi } from "./SchedulesApi.ts"
 import { SignalsApi } from "./SignalsApi.ts"
+import { StatisticsApi } from "./StatisticsApi.ts"
 import { SystemApi } from "./SystemApi.ts"
 import { TasksApi } from "./TasksApi.ts"
 
@@ -36,6 +37,7 @@ export class Api extends HttpApi.make("taskforge")
     BreakersApi,
     SchedulesApi,
     SignalsApi,
+    StatisticsApi,
     SystemApi
   )
   .middleware(RequestCheck)

@@ -1,0 +1,155 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Layer } from "effect"
+import { StoreError } from "../../src/domain/Errors.ts"
+import { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import { Statistics, type StatisticsOptions } from "../../src/statistics/Statistics.ts"
+import * as StatisticsRecords from "../../src/statistics/StatisticsRecords.ts"
+import { all, RecordStore } from "../../src/store/RecordStore.ts"
+import * as Task from "../../src/Task.ts"
+import { pass, quiesce, start, withStore } from "../engine/TestEngine.ts"
+
+const Mail = Task.make("mail", { retry: { times: 0 } })
+const Slow = Task.make("slow", { queue: "nights" })
+const Bad = Task.make("bad", { retry: { times: 0 } })
+const handlers = Layer.mergeAll(
+  Mail.toLayer(() => Effect.void),
+  Slow.toLayer(() => Effect.sleep("15 seconds")),
+  Bad.toLayer(() => Effect.die("bad"))
+)
+
+const read = (options?: StatisticsOptions) => Statistics.use((statistics) => statistics.read(options))
+const sum = (numbers: ReadonlyArray<number>) => numbers.reduce((total, number) => total + number, 0)
+const records = Effect.map(all(StatisticsRecords.kind), (found) => found.filter(({ id }) => id.startsWith("0/")))
+
+describe("statistics of engines", () => {
+  it.effect("say what happened by queue and type, how long it took, and how busy the slots were", () =>
+    withStore(
+      {},
+      Effect.gen(function*() {
+        const engine = yield* start({ handlers, instance: "one", worker: { concurrency: 2 } })
+        yield* pass("5 seconds")
+        yield* Effect.provide(
+          Effect.all([Mail.enqueue(), Mail.enqueue(), Bad.enqueue(), Slow.enqueue()]),
+          engine.context
+        )
+        yield* quiesce
+        yield* pass("25 seconds")
+        const found = yield* Effect.provide(read({ instance: "one", last: "30 seconds" }), engine.context)
+        assert.strictEqual(Duration.toMillis(found.step), 10_000)
+        assert.strictEqual(sum(found.counts.enqueued), 4)
+        assert.strictEqual(sum(found.counts.started), 4)
+        assert.strictEqual(sum(found.counts.completed), 3)
+        assert.strictEqual(sum(found.counts.failed), 1)
+        const slow = found.types.find(({ type }) => type === "slow")!
+        assert.strictEqual(slow.queue, "nights")
+        assert.approximately(slow.run.p50!, 15_000, 15_000 * 0.1)
+        assert.strictEqual(slow.running, 0)
+        // One of two slots for 5 s of the first ten seconds, and for ten of the next
+        const [one] = found.instances
+        assert.deepStrictEqual([one!.id, one!.busy.slice(-3)], ["one", [0.25, 0.5, 0]])
+        assert.strictEqual(one!.slots!.length, 2)
+        assert.deepStrictEqual(one!.slots!.map((slot) => Math.max(...slot.map(Number))).sort(), [0, 1])
+        yield* engine.close
+      })
+    ))
+
+  it.effect("are the same from every instance, and after all of them were started again", () =>
+    withStore(
+      {},
+      Effect.gen(function*() {
+        const one = yield* start({ handlers, instance: "one" })
+        const two = yield* start({ instance: "two" })
+        yield* pass("1 second")
+        yield* Effect.provide(Mail.enqueue(), one.context)
+        yield* Effect.provide(Mail.enqueue(), two.context)
+        yield* pass("10 seconds")
+        const before = yield* Effect.provide(read(), one.context)
+        assert.deepStrictEqual(yield* Effect.provide(read(), two.context), before)
+        assert.deepStrictEqual(
+          [sum(before.counts.enqueued), sum(before.counts.started), sum(before.counts.completed)],
+          [2, 2, 2]
+        )
+        assert.deepStrictEqual(before.instances.map(({ id }) => id), ["one", "two"])
+        yield* Effect.provide(Mail.enqueue(), two.context)
+        yield* quiesce
+        yield* one.close
+        yield* two.close
+        // What happened right before they ended is known as well
+        const again = yield* start({ instance: "one" })
+        const after = yield* Effect.provide(read(), again.context)
+        assert.deepStrictEqual([sum(after.counts.enqueued), sum(after.counts.completed)], [3, 3])
+        yield* again.close
+      })
+    ))
+
+  it.effect("know how many tasks wait, and for how long the first of them has", () =>
+    withStore(
+      {},
+      Effect.gen(function*() {
+        const engine = yield* start({ handlers })
+        yield* pass("5 seconds")
+        yield* Effect.provide(Effect.andThen(TaskQueue, (queue) => queue.pause("nights")), engine.context)
+        yield* Effect.provide(Effect.all([Slow.enqueue(), Slow.enqueue()]), engine.context)
+        yield* pass("25 seconds")
+        const { depth, oldestMs, types } = yield* Effect.provide(read({ last: "20 seconds" }), engine.context)
+        assert.deepStrictEqual(depth.pending, [2, 2])
+        assert.deepStrictEqual(oldestMs, [15_000, 25_000])
+        assert.deepInclude(types[0], { queue: "nights", type: "slow", pending: 2, oldestMs: 25_000, drainMs: null })
+        yield* engine.close
+      })
+    ))
+
+  it.effect("have a record a minute of an instance, and none where they are turned off", () =>
+    withStore(
+      {},
+      Effect.gen(function*() {
+        const off = yield* start({ handlers, statistics: false })
+        yield* pass("1 second")
+        yield* Effect.provide(Mail.enqueue(), off.context)
+        yield* pass("2 minutes")
+        yield* off.close
+        assert.deepStrictEqual(yield* all(StatisticsRecords.kind), [])
+        const idle = yield* start({ handlers })
+        yield* pass("5 minutes")
+        yield* idle.close
+        const found = yield* records
+        // The last one is of the time in which it ended
+        assert.isTrue(found.length === 5 || found.length === 6, `${found.length} records`)
+      })
+    ))
+
+  it.effect("count nothing twice when replies of the store are lost, and wait for a store that is down", () =>
+    withStore(
+      {},
+      Effect.gen(function*() {
+        const store = yield* RecordStore
+        let fault: "none" | "lost" | "down" = "none"
+        let puts = 0
+        const lost = new StoreError({ operation: "put", reason: "no reply" })
+        const flaky: RecordStore["Service"] = {
+          ...store,
+          put: (changes, nonce) => {
+            if (!changes.some(({ kind }) => kind === StatisticsRecords.kind)) return store.put(changes, nonce)
+            puts++
+            return fault === "down"
+              ? Effect.fail(lost)
+              : Effect.tap(store.put(changes, nonce), () => fault === "lost" ? Effect.fail(lost) : Effect.void)
+          }
+        }
+        const engine = yield* Effect.provideService(start({ handlers }), RecordStore, flaky)
+        const send = Effect.provide(Mail.enqueue(), engine.context)
+        yield* pass("5 seconds")
+        for (const now of ["lost", "down", "lost", "none"] as const) {
+          fault = now
+          yield* send
+          yield* pass("10 seconds")
+        }
+        yield* pass("30 seconds")
+        assert.isAtLeast(puts, 4)
+        const { counts } = yield* Effect.provide(read({ last: "2 minutes" }), engine.context)
+        assert.deepStrictEqual(counts.enqueued.filter((count) => count > 0), [1, 1, 1, 1])
+        assert.strictEqual(sum(counts.completed), 4)
+        yield* engine.close
+      })
+    ))
+})
