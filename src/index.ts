@@ -72,7 +72,17 @@ export type { RetryPolicy, RetryRule } from "./domain/RetryPolicy.ts"
 export type { StepOptions, StepSettings } from "./domain/StepOptions.ts"
 export type { EndedDependency } from "./domain/Dependencies.ts"
 export type { SettleAnswer, Settlement } from "./domain/Settlement.ts"
-export type { Consequences, Dropped as DroppedTask, Edges } from "./store/Dependencies.ts"
+export type {
+  Consequences,
+  Dropped as DroppedTask,
+  Edges,
+  Link,
+  LinkPlace,
+  Links,
+  LinksRequest,
+  ReadLinks
+} from "./store/Dependencies.ts"
+export type { Reopen, ReopenAnswer, ReopenOptions } from "./domain/Reopen.ts"
 export type { AnyTaskDefinition, PlainSchema, TaskCodec, TaskDefinition } from "./domain/TaskDefinition.ts"
 export type { Fitting as FittingPayload, Versions as PayloadVersions } from "./domain/Versions.ts"
 export type { NewTaskEvent, TaskEvent } from "./domain/TaskEvent.ts"
@@ -159,6 +169,16 @@ export type {
   Unfinished
 } from "./queue/Queues.ts"
 export type { AddError, AddOptions, BatchError, Batches, NewBatch } from "./queue/Batches.ts"
+export type {
+  BranchCancelled,
+  BranchError,
+  Branches,
+  BranchOptions,
+  BranchRerun,
+  BranchSize,
+  RerunBranchOptions,
+  Scope as BranchScope
+} from "./queue/Branches.ts"
 export type { BatchPage, BatchView } from "./queue/BatchViews.ts"
 export type { ListOptions, Page as TaskPage } from "./queue/Listing.ts"
 export type { EnqueueOptions, Submission } from "./queue/Submission.ts"

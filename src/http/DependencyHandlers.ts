@@ -3,10 +3,12 @@ import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Bounds from "../domain/Bounds.ts"
 import * as Cursor from "../domain/Cursor.ts"
-import { TaskNotFound } from "../domain/Errors.ts"
+import { type InvalidOption, TaskNotFound } from "../domain/Errors.ts"
+import { TaskQueue } from "../queue/TaskQueue.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import { Api } from "./api/Api.ts"
 import { defaultPage } from "./api/DependenciesApi.ts"
+import * as AuditLog from "./AuditLog.ts"
 
 /** Tasks that are read at a time. */
 const concurrency = 10
@@ -31,7 +33,28 @@ export const dependencies = HttpApiBuilder.group(
       )
     })
 
+    const queue = yield* TaskQueue
+    // no query has an option that the queue does not know
+    const checked = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
+      Effect.catchIf(effect, (error): error is Extract<E, InvalidOption> => error._tag === "InvalidOption", Effect.die)
+
     return handlers.handleAll({
+      branch: ({ params: { id }, query }) =>
+        Effect.map(
+          checked(queue.branches.size(id, query)),
+          ({ isComplete, ...size }) => ({ ...size, complete: isComplete })
+        ),
+      cancelBranch: ({ params: { id }, query }) =>
+        AuditLog.recorded("cancel_branch", { task: id }, checked(queue.branches.cancel(id, query))),
+      rerunBranch: ({ params: { id }, query: { completed, ended_before: endedBefore, scope } }) =>
+        AuditLog.recorded(
+          "rerun_branch",
+          { task: id },
+          Effect.map(
+            checked(queue.branches.rerun(id, { scope, completed: completed === "true", endedBefore })),
+            ({ blockedBy, ...counts }) => ({ ...counts, blocked_by: blockedBy })
+          )
+        ),
       after: Effect.fnUntraced(function*({ params: { id }, query: { cursor, limit = defaultPage } }) {
         const { after } = yield* edgesOf(id)
         const task = yield* store.get(id)

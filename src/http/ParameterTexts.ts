@@ -45,6 +45,7 @@ const common: Readonly<Record<string, Parameter>> = {
   },
   limit: limitOf("tasks"),
   cursor: { description: "The field next of the previous page" },
+  scope: { description: "branch, or graph" },
   only: { description: "finished: an unfinished task is not cancelled but answered with 409" },
   wait: { description: "How long to wait for the result: 500ms, 10s; 30s at most", example: "10s" },
   after: {
@@ -56,6 +57,10 @@ const common: Readonly<Record<string, Parameter>> = {
 
 /** By operation, where a name means something else there. */
 const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>> = {
+  "dependencies.rerunBranch": {
+    completed: { description: "Whether completed tasks run again too: true or false" },
+    ended_before: { description: "Only tasks that had ended before this time" }
+  },
   "tasks.list": { cursor: { description: "The field next of the previous page, which had the same filter" } },
   "tasks.logs": TaskTexts.logParameters,
   ...LimitTexts.parameters,

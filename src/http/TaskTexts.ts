@@ -89,7 +89,27 @@ const links = {
     tasks: [linked, { ...linked, id: "fetch-2", status: "running" }],
     next: null
   },
-  Dependents: { id: "fetch-1", tasks: [{ ...linked, id: "sum", status: "scheduled", waits_for: 1 }], complete: true }
+  Dependents: {
+    id: "fetch-1",
+    tasks: [{ ...linked, id: "sum", status: "scheduled", waits_for: 1 }],
+    complete: true,
+    next: null
+  },
+  Branch: { members: 5, own: 0, complete: true },
+  BranchCancelled: { members: 5, cancelled: 4, requested: 1, finished: 0, unknown: 0, own: 0 },
+  BranchRerun: {
+    members: 5,
+    rerun: 3,
+    waiting: 0,
+    running: 0,
+    completed: 0,
+    recent: 0,
+    blocked: 2,
+    blocked_by: ["fetch-1"],
+    superseded: 0,
+    unknown: 0,
+    own: 0
+  }
 }
 
 /** Errors about what a task depends on. */

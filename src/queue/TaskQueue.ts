@@ -32,6 +32,7 @@ import { Notifier } from "../store/Notifier.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import { type Accepted, type CancelAnswer, type RemoveAnswer, type RerunAnswer, TaskStore } from "../store/TaskStore.ts"
 import * as Batches from "./Batches.ts"
+import * as Branches from "./Branches.ts"
 import * as DeadLetters from "./DeadLetters.ts"
 import * as Instances from "./Instances.ts"
 import * as Intake from "./Intake.ts"
@@ -119,6 +120,8 @@ export class TaskQueue extends Context.Service<
     readonly logs: (id: string) => Effect.Effect<ReadonlyArray<TaskLogs.LoggedAttempt>, TaskNotFound | StoreError>
     /** Many tasks with what follows when they have ended: `Batch` has them with the types of their tasks. */
     readonly batches: Batches.Batches
+    /** A task with all that depend on it, or all that are connected: cancelled or run again together. */
+    readonly branches: Branches.Branches
     /** The tasks that have failed: by reason, searched, run again and discarded. */
     readonly deadLetters: DeadLetters.DeadLetters
     /** A page of tasks. A cursor that no page gave, or one of another filter, is refused. */
@@ -236,6 +239,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     logs: (id) =>
       Effect.flatMap(recordOf(id), (task) => Effect.provideService(TaskLogs.read(task), RecordStore, records)),
     batches: Batches.make({ tasks: store, records }, random.uuidV7(), intake),
+    branches: Branches.make(store),
     deadLetters: DeadLetters.make(store, remove),
     list: listOf(store),
     cancel: OneOrMany.cancel(OneOrMany.each(Bounds.isStorable, "unknown", store.cancel)),

@@ -16,7 +16,18 @@ export {
 } from "../domain/Errors.ts"
 export * as Dependencies from "./Dependencies.ts"
 export { type EndedDependency, OnFailure } from "../domain/Dependencies.ts"
-export type { Consequences, Dropped, Edges, Ended as EndedTask } from "./Dependencies.ts"
+export type {
+  Consequences,
+  Dropped,
+  Edges,
+  Ended as EndedTask,
+  Link,
+  LinkPlace,
+  Links,
+  LinksRequest,
+  PlacedLink,
+  ReadLinks
+} from "./Dependencies.ts"
 export * as Gate from "../domain/Gate.ts"
 export type { Refusal as GateRefusal } from "../domain/Gate.ts"
 export * as Rank from "../domain/Rank.ts"

@@ -57,6 +57,30 @@ describe("taskforge cancel, retry and remove", () => {
       assert.include(yield* failing(66, onServer(["get", "b"])), "No task has the id b")
     }).pipe(Effect.provide(idle)))
 
+  it.live("take a task with all that depend on it, or are connected", () =>
+    Effect.gen(function*() {
+      yield* succeeding(onServer(["enqueue", "echo", "--id", "a"]))
+      yield* succeeding(onServer(["enqueue", "echo", "--id", "b", "--after", "a"]))
+      yield* succeeding(onServer(["enqueue", "echo", "--id", "c", "--after", "b", "--on-failure", "run"]))
+      const cancelled = yield* succeeding(onServer(["cancel", "b", "--scope", "branch"]))
+      assert.strictEqual(cancelled.stdout, "b  2 tasks, 2 cancelled\n")
+      assert.deepInclude(jsonOf(yield* succeeding(onServer(["cancel", "c", "--scope", "graph", "--json"])))[0], {
+        id: "c",
+        members: 3,
+        cancelled: 1,
+        finished: 2
+      })
+      const blocked = yield* succeeding(onServer(["rerun", "b", "--scope", "branch"]))
+      assert.strictEqual(
+        blocked.stdout,
+        "b  2 tasks, 1 rerun, 1 blocked\n  blocked by a: run these again first\n"
+      )
+      const again = yield* succeeding(onServer(["rerun", "b", "--scope", "graph", "--completed"]))
+      assert.strictEqual(again.stdout, "b  3 tasks, 2 rerun, 1 waiting\n")
+      assert.include(yield* failing(66, onServer(["cancel", "none", "--scope", "graph"])), "No task has the id none")
+      assert.include(yield* failing(64, onServer(["cancel", "--scope", "graph", "--status", "pending"])), "--scope")
+    }).pipe(Effect.provide(idle)))
+
   it("name what was typed where a server refuses what was made of it", () => {
     const refused = (path: ReadonlyArray<string | number>) =>
       failureOf(new InvalidRequest({ issues: [{ path, message: "Too long" }] }), "a server").problem

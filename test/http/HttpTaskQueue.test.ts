@@ -156,6 +156,32 @@ for (const [place, layer] of Object.entries(places)) {
         assert.instanceOf(yield* Effect.flip(get(id)), TaskNotFound)
       }).pipe(Effect.provide(layer)))
 
+    it.live("cancels and reruns what depends on a task with it", () =>
+      Effect.gen(function*() {
+        const { branches, get } = yield* TaskQueue
+        const first = yield* Shout.enqueue({ text: "one", at }, { delay: "1 hour" })
+        const next = yield* Shout.enqueue({ text: "two", at }, { after: [first] })
+        assert.deepStrictEqual(yield* branches.size(next.id), { members: 1, own: 0, isComplete: true })
+        assert.deepStrictEqual(yield* branches.size(next.id, { scope: "graph" }), {
+          members: 2,
+          own: 0,
+          isComplete: true
+        })
+        const cancelled = { members: 2, cancelled: 2, requested: 0, finished: 0, unknown: 0, own: 0 }
+        assert.deepStrictEqual(yield* branches.cancel(first.id), cancelled)
+        const blocked = yield* branches.rerun(next.id)
+        assert.deepInclude(blocked, { members: 1, blocked: 1, blockedBy: [first.id] })
+        const { completedAt } = yield* get(next.id)
+        const endedBefore = DateTime.subtract(completedAt!, { hours: 1 })
+        assert.deepInclude(yield* branches.rerun(first.id, { endedBefore }), { recent: 2, rerun: 0 })
+        const again = yield* branches.rerun(first.id, { completed: true })
+        assert.deepInclude(again, { members: 2, rerun: 2, blockedBy: [] })
+        assert.instanceOf(yield* Effect.flip(branches.cancel("nothing")), TaskNotFound)
+        assert.instanceOf(yield* Effect.flip(branches.rerun("a\u0000")), TaskNotFound)
+        assert.instanceOf(yield* Effect.flip(branches.size(first.id, { scope: "all" as never })), InvalidOption)
+        yield* branches.cancel(first.id)
+      }).pipe(Effect.provide(layer)))
+
     it.live("reads what its tasks have logged", () =>
       Effect.gen(function*() {
         const queue = yield* TaskQueue

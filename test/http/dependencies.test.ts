@@ -134,4 +134,49 @@ describe("tasks that wait for others, over HTTP", () => {
       yield* refused(400, "invalid_request", get("/api/v1/tasks/a/dependencies?cursor=1"))
       yield* refused(400, "invalid_request", get("/api/v1/tasks/a/dependents?cursor=1"))
     }).pipe(Effect.provide(idle)))
+
+  it.live("are cancelled and run again with all that depend on them, or are connected", () =>
+    Effect.gen(function*() {
+      yield* postedAll([
+        work("a"),
+        work("b", "a"),
+        { ...work("c", "b"), on_failure: "run" },
+        work("other", "b", "alone"),
+        work("alone")
+      ])
+      const branch = (method: "GET" | "POST", path: string) =>
+        Effect.map(expecting(200, send(method, `/api/v1/tasks/${path}`)), ({ json }) => json)
+      assert.deepStrictEqual(yield* branch("GET", "b/branch"), { members: 3, own: 0, complete: true })
+      assert.deepStrictEqual(yield* branch("GET", "b/branch?scope=graph"), { members: 5, own: 0, complete: true })
+      assert.deepStrictEqual(yield* branch("POST", "b/branch/cancel"), {
+        members: 3,
+        cancelled: 3,
+        requested: 0,
+        finished: 0,
+        unknown: 0,
+        own: 0
+      })
+      const { json: a } = yield* get("/api/v1/tasks/a")
+      assert.deepInclude(a, { status: "pending" })
+      assert.deepInclude(yield* branch("POST", "a/branch/cancel?scope=graph"), { cancelled: 2, finished: 3 })
+      assert.deepInclude(yield* branch("POST", "b/branch/rerun"), { rerun: 1, blocked: 2, blocked_by: ["a", "b"] })
+      assert.deepInclude(yield* branch("POST", "a/branch/rerun?scope=graph&completed=true"), {
+        members: 5,
+        rerun: 4,
+        waiting: 1,
+        blocked: 0
+      })
+      const { json: c } = yield* get("/api/v1/tasks/c")
+      assert.deepInclude(c, { status: "scheduled", waits_for: 1 })
+      yield* branch("POST", "a/branch/cancel?scope=graph")
+      const before = "2020-01-01T00:00:00Z"
+      assert.deepInclude(yield* branch("POST", `a/branch/rerun?ended_before=${before}`), { rerun: 0, recent: 4 })
+      for (const path of ["branch/cancel", "branch/rerun"]) {
+        yield* refused(404, "task_not_found", send("POST", `/api/v1/tasks/nothing/${path}`))
+        yield* refused(404, "task_not_found", send("POST", `/api/v1/tasks/%00/${path}`))
+        yield* refused(400, "invalid_request", send("POST", `/api/v1/tasks/a/${path}?scope=all`))
+      }
+      yield* refused(400, "invalid_request", send("POST", "/api/v1/tasks/a/branch/rerun?completed=1"))
+      yield* refused(400, "invalid_request", send("POST", "/api/v1/tasks/a/branch/rerun?ended_before=now"))
+    }).pipe(Effect.provide(idle)))
 })

@@ -1,10 +1,11 @@
 /** The commands that change tasks: some by their ids, or all that match. */
-import { Effect } from "effect"
-import { Argument, Command } from "effect/cli"
+import { Effect, Option } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
 import type { TaskState } from "../../domain/TaskState.ts"
 import { pageSize } from "../../http/api/RequestValues.ts"
 import type { TaskPageJson } from "../../http/api/TaskJson.ts"
 import { Failure, usage } from "../Failure.ts"
+import * as Input from "../Input.ts"
 import * as Listing from "../Listing.ts"
 import * as Progress from "../Progress.ts"
 import * as Screen from "../Screen.ts"
@@ -12,7 +13,10 @@ import * as Target from "../Target.ts"
 import * as Words from "../Words.ts"
 
 /** Stops tasks. */
-export const cancel = changing("cancel", {
+export const cancel = changingBranches("cancel", {}, ({ api, repeatable }, id, { scope }) => {
+  const request = { params: { id }, query: { scope } }
+  return Effect.map(repeatable(api.dependencies.cancelBranch(request)), (counts) => ({ ...counts, blocked_by: [] }))
+}, {
   doing: "Cancelling",
   selectable: ["scheduled", "pending", "running"],
   one: ({ api, repeatable }, id) =>
@@ -28,12 +32,18 @@ export const cancel = changing("cancel", {
   Command.withShortDescription("Stop tasks, waiting or running"),
   Command.withExamples([
     { command: "taskforge cancel 01a20f47-7cd7-71dc-9fb0-f0ff6cbf4cae", description: "One task" },
-    { command: "taskforge cancel --status pending --type email", description: "All waiting tasks of one type" }
+    { command: "taskforge cancel --status pending --type email", description: "All waiting tasks of one type" },
+    { command: "taskforge cancel load-42 --scope branch", description: "A task and all that depend on it" }
   ])
 )
 
 /** Runs finished tasks again. */
-export const rerun = changing("rerun", {
+export const rerun = changingBranches("rerun", {
+  completed: Input.toggleFlag("completed", "With --scope: completed tasks run again too, and lose their results")
+}, ({ api }, id, { completed, scope }) => {
+  const query = { scope, completed: completed ? "true" as const : "false" as const }
+  return api.dependencies.rerunBranch({ params: { id }, query })
+}, {
   doing: "Rerunning",
   selectable: ["failed", "cancelled", "expired"],
   one: ({ api }, id) => Effect.as(api.tasks.rerun({ params: { id } }), "rerun"),
@@ -44,7 +54,11 @@ export const rerun = changing("rerun", {
   Command.withShortDescription("Run failed, cancelled or expired tasks again"),
   Command.withExamples([
     { command: "taskforge rerun 01a20f47-7cd7-71dc-9fb0-f0ff6cbf4cae", description: "One task" },
-    { command: "taskforge rerun --status failed --type email", description: "All failed tasks of one type" }
+    { command: "taskforge rerun --status failed --type email", description: "All failed tasks of one type" },
+    {
+      command: "taskforge rerun load-42 --scope branch",
+      description: "A task and all that depend on it, each in its turn"
+    }
   ])
 )
 
@@ -67,6 +81,68 @@ export const remove = changing("remove", {
 function changing<Answer extends string, E>(name: string, action: Action<Answer, E>) {
   return Target.command(name, flags(action.selectable), (given) => each(given, action))
 }
+
+/** The same for a command that may also do it to all tasks that are connected with one. */
+function changingBranches<Answer extends string, E, BranchError, More extends Command.Command.Config>(
+  name: string,
+  more: More,
+  act: (
+    target: Target.Target["Service"],
+    id: string,
+    given: { readonly scope: "branch" | "graph" } & Target.Given<More>
+  ) => Effect.Effect<BranchAnswer, BranchError>,
+  action: Action<Answer, E>
+) {
+  const scope = Flag.Literals("scope", ["branch", "graph"]).pipe(
+    Flag.withDescription(
+      "Which tasks are meant with it: branch, all that depend on it, directly or not; graph, all that are connected"
+    ),
+    Flag.optional
+  )
+  return Target.command(name, { ...flags(action.selectable), scope, ...more }, (all) => {
+    const given = all as Given & { readonly scope: Option.Option<"branch" | "graph"> } & Target.Given<More>
+    const scope = Option.getOrUndefined(given.scope)
+    return scope === undefined
+      ? each(given, action)
+      : branches(given, (target, id) => act(target, id, { ...given, scope }))
+  })
+}
+
+/** What became of a branch: how many members it has, and how many of them ended up how. */
+interface BranchAnswer extends Readonly<Record<string, number | ReadonlyArray<string>>> {
+  readonly members: number
+  readonly own: number
+  readonly blocked_by: ReadonlyArray<string>
+}
+
+/** Does it to the branches of the tasks that are named. */
+const branches = Effect.fnUntraced(function*<E>(
+  { ids, json, queue, status, type }: Given,
+  act: (target: Target.Target["Service"], id: string) => Effect.Effect<BranchAnswer, E>
+) {
+  if (ids.length === 0 || status.length + type.length + queue.length > 0) {
+    return yield* usage("Whose branch or graph?", "Give the ids of tasks, and no other filter, with --scope.")
+  }
+  const target = yield* Target.Target
+  const paint = yield* Screen.paint
+  for (const id of ids) {
+    const { blocked_by: blockedBy, members, own, ...counts } = yield* Effect.mapError(act(target, id), target.problem)
+    if (json) {
+      yield* Screen.json({ id, members, own, ...counts, ...blockedBy.length === 0 ? {} : { blocked_by: blockedBy } })
+      continue
+    }
+    const parts = Object.entries(counts).flatMap(([answer, count]) =>
+      typeof count === "number" && count > 0 ? [`${Words.count(count)} ${answer}`] : []
+    )
+    yield* Screen.line(`${paint.bold(Screen.plain(id))}  ${[Words.counted(members, "task"), ...parts].join(", ")}`)
+    if (blockedBy.length > 0) {
+      yield* Screen.line(`  blocked by ${blockedBy.map(Screen.plain).join(", ")}: run these again first`)
+    }
+    if (own > 0) {
+      yield* Screen.line(`  ${Words.counted(own, "task")} of batches left alone: see taskforge batches`)
+    }
+  }
+})
 
 /** The flags that name tasks; `states` are those in which there is something to do. */
 function flags(states: ReadonlyArray<TaskState>) {

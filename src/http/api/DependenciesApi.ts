@@ -1,12 +1,15 @@
 /** What tasks wait for and what waits for them, over HTTP. */
-import { Schema } from "effect"
+import { DateTime, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import * as Bounds from "../../domain/Bounds.ts"
 import * as Cursor from "../../domain/Cursor.ts"
 import { OnFailure } from "../../domain/Dependencies.ts"
+import { Rfc3339 } from "../../domain/Rfc3339.ts"
 import { TaskState } from "../../domain/TaskState.ts"
+import type { BranchRerun, BranchSize, RerunBranchOptions } from "../../queue/Branches.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { NeededRole } from "./NeededRole.ts"
-import { cursorText, PageSize } from "./RequestValues.ts"
+import { cursorText, PageSize, within } from "./RequestValues.ts"
 
 /** Tasks on a page unless it is said: each is read. */
 export const defaultPage = 100
@@ -38,7 +41,70 @@ const DependentsJson = Schema.Struct({
   next: Schema.NullOr(Schema.String).annotate({ description: "The cursor of the next page, null on the last" })
 }).annotate({ identifier: "Dependents" })
 
+const counted = (description: string) => Schema.Int.annotate({ description })
+const members = counted("How many tasks are meant")
+const own = counted(
+  "Tasks of the engine's own that belong to batches, which are left alone with what they alone connect"
+)
+
+/** How large a branch is. */
+const BranchJson = Schema.Struct({
+  members,
+  own,
+  complete: Schema.Boolean.annotate({ description: "Whether these are all: up to 10000 are looked at" })
+}).annotate({ identifier: "Branch" })
+
+/** What became of a branch that was cancelled. */
+const BranchCancelledJson = Schema.Struct({
+  members,
+  cancelled: counted("They waited, and will never start"),
+  requested: counted("They ran, and are being interrupted"),
+  finished: counted("There was nothing left to cancel"),
+  unknown: counted("They were removed in between"),
+  own
+}).annotate({ identifier: "BranchCancelled" })
+
+/** What became of a branch that runs again. */
+const BranchRerunJson = Schema.Struct({
+  members,
+  rerun: counted("They are due now, or wait for others that have not ended"),
+  waiting: counted("They had not started, and wait for those before them that run again"),
+  running: counted("They run, and are left as they are"),
+  completed: counted("They stay completed"),
+  recent: counted("They have ended since, and are left as they are"),
+  blocked: counted("They stay as they are: one that they depend on has ended without being completed"),
+  blocked_by: Schema.Array(Schema.String).annotate({ description: "Some of those that block others" }),
+  superseded: counted("A later task has their key"),
+  unknown: counted("They were removed in between"),
+  own
+}).annotate({ identifier: "BranchRerun" })
+
+const Scope = Schema.optionalKey(Schema.Literals(["branch", "graph"]))
+
+/** What runs again of it. */
+export const rerunQuery = ({ completed, endedBefore, scope }: RerunBranchOptions) => ({
+  ...scope === undefined ? {} : { scope },
+  ...completed === undefined ? {} : { completed: completed ? "true" as const : "false" as const },
+  ...endedBefore === undefined ? {} : { ended_before: DateTime.toUtc(endedBefore) }
+})
+
+/** How large a branch is, as the queue has it. */
+export const sizeFromJson = ({ complete, ...size }: typeof BranchJson.Type): BranchSize => ({
+  ...size,
+  isComplete: complete
+})
+
+/** What became of a branch that runs again, as the queue has it. */
+export const rerunFromJson = ({ blocked_by: blockedBy, ...counts }: typeof BranchRerunJson.Type): BranchRerun => ({
+  ...counts,
+  blockedBy
+})
+
 const params = { id: Schema.String }
+const branchErrors = [ApiErrors.TaskNotFound, ApiErrors.Unavailable] as const
+const meant =
+  "scope=branch, the default: the task and all that depend on it, directly or not. scope=graph: all tasks " +
+  "that are connected with it. "
 
 /** The endpoints of dependencies between tasks. */
 export class DependenciesApi extends HttpApiGroup.make("dependencies").add(
@@ -65,5 +131,40 @@ export class DependenciesApi extends HttpApiGroup.make("dependencies").add(
   }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
     summary: "List the tasks that depend on a task, and how they are",
     description: "In pages. One that is run again between two pages may be on both."
+  })),
+  HttpApiEndpoint.get("branch", "/tasks/:id/branch", {
+    params,
+    query: { scope: Scope },
+    success: BranchJson,
+    error: branchErrors
+  }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
+    summary: "Count the tasks that are connected with a task",
+    description: meant
+  })),
+  HttpApiEndpoint.post("cancelBranch", "/tasks/:id/branch/cancel", {
+    params,
+    query: { scope: Scope },
+    success: BranchCancelledJson,
+    error: branchErrors
+  }).annotate(NeededRole, "write").annotateMerge(OpenApi.annotations({
+    summary: "Cancel a task and all that depend on it",
+    description: `${meant}The last are cancelled first, so none starts because of it. It can be repeated.`
+  })),
+  HttpApiEndpoint.post("rerunBranch", "/tasks/:id/branch/rerun", {
+    params,
+    query: {
+      scope: Scope,
+      completed: Schema.optionalKey(Schema.Literals(["true", "false"])),
+      ended_before: Schema.optionalKey(Rfc3339.check(within(Bounds.runAt)))
+    },
+    success: BranchRerunJson,
+    error: branchErrors
+  }).annotate(NeededRole, "write").annotateMerge(OpenApi.annotations({
+    summary: "Run a task and all that depend on it again",
+    description:
+      `${meant}Those that have failed, were cancelled or have expired run again, with completed=true also those ` +
+      "that were completed. Each waits for those that it depends on, and stays as it is where one of these has not been " +
+      "completed and does not run again. With ended_before only those that had ended before: to repeat a request whose " +
+      "answer was lost, give the time of the first one."
   }))
 ).prefix("/api/v1") {}

@@ -57,7 +57,8 @@ export const layerHttpClient = (options: Options): Layer.Layer<TaskQueue, never,
   Layer.effect(TaskQueue, make(options)).pipe(Layer.provide(PooledRandom.layer))
 
 const make = Effect.fnUntraced(function*(options: Options) {
-  const { batches, breakers, deadLetters, instances, limits, queues, system, tasks } = yield* ApiClient.make(options)
+  const { batches, breakers, deadLetters, dependencies, instances, limits, queues, system, tasks } = yield* ApiClient
+    .make(options)
   const random = yield* SecureRandom.SecureRandom
   const repeatable = ApiClient.repeatable(options.retry)
   const again = <A, E extends { readonly _tag: string }>(operation: string, request: Effect.Effect<A, E>) =>
@@ -101,20 +102,23 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const outcome = (id: string) => canBeAsked(id) ? awaited(id) : Effect.fail(new TaskNotFound({ id }))
 
+  const inPath = (id: string) =>
+    Bounds.id.accepts(id) ? Effect.succeed({ params: { id } }) : Effect.fail(new TaskNotFound({ id }))
+
   const get = (id: string) =>
-    Bounds.id.accepts(id)
-      ? Effect.map(again("read a task", tasks.get({ params: { id } })), TaskJson.fromJson)
-      : Effect.fail(new TaskNotFound({ id }))
+    Effect.flatMap(inPath(id), (request) => Effect.map(again("read a task", tasks.get(request)), TaskJson.fromJson))
 
   const explain = (id: string) =>
-    Bounds.id.accepts(id)
-      ? Effect.map(again("explain a task", tasks.explain({ params: { id } })), explanationFromJson)
-      : Effect.fail(new TaskNotFound({ id }))
+    Effect.flatMap(
+      inPath(id),
+      (request) => Effect.map(again("explain a task", tasks.explain(request)), explanationFromJson)
+    )
 
   const logs = (id: string) =>
-    Bounds.id.accepts(id)
-      ? Effect.map(again("read the log of a task", tasks.logs({ params: { id }, query: {} })), logsFromJson)
-      : Effect.fail(new TaskNotFound({ id }))
+    Effect.flatMap(
+      inPath(id),
+      ({ params }) => Effect.map(again("read the log of a task", tasks.logs({ params, query: {} })), logsFromJson)
+    )
 
   return TaskQueue.of({
     submit: (submissions, whenFull) =>
@@ -131,6 +135,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     explain,
     logs,
     batches: RemoteBatches.make(batches, random.uuidV7(), newTaskOf, { again, refusedOption }),
+    branches: RemoteBatches.branches(dependencies, { again, refusedOption }),
     deadLetters: {
       groups: Effect.fnUntraced(function*(filter = {}) {
         yield* DeadLetters.check(filter)

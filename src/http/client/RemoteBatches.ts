@@ -1,16 +1,19 @@
-/** The part of a remote `TaskQueue` that is about batches. */
+/** The parts of a remote `TaskQueue` that are about many tasks together: batches and branches. */
 import { Effect } from "effect"
 import { BatchNotFound } from "../../domain/BatchErrors.ts"
-import { QueueFull } from "../../domain/Errors.ts"
+import * as Bounds from "../../domain/Bounds.ts"
+import { QueueFull, TaskNotFound } from "../../domain/Errors.ts"
 import * as BatchRecords from "../../flow/BatchRecords.ts"
 import * as Batches from "../../queue/Batches.ts"
+import * as Branches from "../../queue/Branches.ts"
 import * as Queues from "../../queue/Queues.ts"
 import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import type { Accepted } from "../../store/TaskStore.ts"
 import * as BatchesApi from "../api/BatchesApi.ts"
+import * as DependenciesApi from "../api/DependenciesApi.ts"
 import type { NewTaskJson } from "../api/TasksApi.ts"
 import * as ApiClient from "./ApiClient.ts"
-import type { Sending } from "./Sending.ts"
+import { type Sending, unsent } from "./Sending.ts"
 
 /** These operations on a server. Ids and names are chosen here, so that what is sent again changes nothing. */
 export const make = (
@@ -104,6 +107,31 @@ export const make = (
       const query = { limit: Queues.sizeOf(options), ...cursor !== undefined && { cursor } }
       const { batches, next } = yield* again("list the batches", api.list({ query }))
       return { batches: batches.map(BatchesApi.batchFromJson), next }
+    })
+  }
+}
+
+/** Operations on branches of a server. */
+export const branches = (api: ApiClient.ApiClient["dependencies"], { again }: Sending): Branches.Branches => {
+  const asked = ({ scope }: Branches.BranchOptions, id: string) =>
+    Bounds.id.accepts(id)
+      ? Effect.succeed({ params: { id }, query: scope === undefined ? {} : { scope } })
+      : Effect.fail(new TaskNotFound({ id }))
+  return {
+    size: Effect.fnUntraced(function*(id, options = {}) {
+      yield* Branches.check(options)
+      return DependenciesApi.sizeFromJson(yield* again("read a branch", api.branch(yield* asked(options, id))))
+    }),
+    cancel: Effect.fnUntraced(function*(id, options = {}) {
+      yield* Branches.check(options)
+      return yield* again("cancel a branch", api.cancelBranch(yield* asked(options, id)))
+    }),
+    // not sent again: what has ended since would run once more
+    rerun: Effect.fnUntraced(function*(id, options = {}) {
+      yield* Branches.checkRerun(options)
+      const { params } = yield* asked(options, id)
+      const request = api.rerunBranch({ params, query: DependenciesApi.rerunQuery(options) })
+      return DependenciesApi.rerunFromJson(yield* unsent("rerun a branch", request))
     })
   }
 }
