@@ -137,6 +137,17 @@ export type {
   DeadLetters,
   DeadLettersDone
 } from "./queue/DeadLetters.ts"
+export { OperationNotFound, OperationRefused } from "./domain/Operation.ts"
+export type { Action as OperationAction, OperationRefusal, OperationState } from "./domain/Operation.ts"
+export type { StoredFilter as StoredTaskFilter, TaskFilter } from "./operation/TaskFilter.ts"
+export type { DeedOptions as OperationDeed, NewOperation, Wanted as WantedOperation } from "./queue/NewOperation.ts"
+export type {
+  OperationError,
+  OperationPage,
+  Operations,
+  OperationView,
+  Preview as OperationPreview
+} from "./queue/Operations.ts"
 export type {
   BreakerError,
   BreakerKey as BreakerKeyState,

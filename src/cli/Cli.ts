@@ -17,6 +17,7 @@ import * as Keys from "./commands/Keys.ts"
 import * as Limits from "./commands/Limits.ts"
 import * as ListTasks from "./commands/List.ts"
 import * as Logs from "./commands/Logs.ts"
+import * as Operations from "./commands/Operations.ts"
 import * as Queues from "./commands/Queues.ts"
 import * as Reschedule from "./commands/Reschedule.ts"
 import * as Scaling from "./commands/Scaling.ts"
@@ -50,7 +51,8 @@ export const command = Command.make("taskforge").pipe(
         Signals.command,
         CancelRerunRemove.remove,
         Batches.command,
-        DeadLetters.command
+        DeadLetters.command,
+        Operations.command
       ]
     },
     {

@@ -9,6 +9,7 @@ import { InvalidSettings } from "../config/InvalidSettings.ts"
 import * as BatchErrors from "../domain/BatchErrors.ts"
 import * as DependencyErrors from "../domain/DependencyErrors.ts"
 import * as Errors from "../domain/Errors.ts"
+import * as Operation from "../domain/Operation.ts"
 import { nearest, quoted } from "../domain/Quoting.ts"
 import { SignalConflict, SignalNotFound } from "../domain/StepErrors.ts"
 import { BodyTooLarge, InvalidRequest } from "../http/api/RequestCheck.ts"
@@ -120,6 +121,15 @@ export const failureOf = (error: unknown, target: string): Failure => {
   if (error instanceof BatchErrors.BatchNotFound) {
     return failure("unknown", "batch_not_found", error.message, "taskforge batches list shows the batches there are.")
   }
+  if (error instanceof Operation.OperationNotFound) {
+    return failure(
+      "unknown",
+      "operation_not_found",
+      error.message,
+      "taskforge ops list shows the operations there are."
+    )
+  }
+  if (error instanceof Operation.OperationRefused) return failure("failed", "operation_refused", error.message)
   if (error instanceof BatchErrors.BatchFinished) return failure("failed", "batch_finished", error.message)
   if (error instanceof SignalNotFound) {
     const advice =

@@ -5,6 +5,7 @@ import { FetchHttpClient, type HttpClient, HttpEffect } from "effect/http"
 import { existsSync } from "node:fs"
 import * as Settings from "../config/Settings.ts"
 import * as StoreUrl from "../config/StoreUrl.ts"
+import type { StoreError } from "../domain/Errors.ts"
 import { quoted } from "../domain/Quoting.ts"
 import * as Redaction from "../domain/Redaction.ts"
 import * as Engine from "../engine/Engine.ts"
@@ -13,6 +14,7 @@ import * as Handlers from "../handlers/index.ts"
 import * as ApiClient from "../http/client/ApiClient.ts"
 import { TaskCatalog } from "../http/TaskCatalog.ts"
 import * as TaskRoutes from "../http/TaskRoutes.ts"
+import { TaskQueue } from "../queue/TaskQueue.ts"
 import * as SelectedStore from "../server/SelectedStore.ts"
 import { Failure, failureOf, failureToOpen, usage } from "./Failure.ts"
 import * as Input from "./Input.ts"
@@ -53,6 +55,8 @@ export class Target extends Context.Service<Target, {
   readonly ask: <A, E, R>(request: Effect.Effect<A, E, R>) => Effect.Effect<A, Failure, R>
   /** {@link repeatable} for a command that has come far: it outlasts the restart of a server. */
   readonly patient: <A, E, R>(request: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Goes on with operations on many tasks, where there may be no server that does; answers how many milliseconds there is nothing to do. */
+  readonly goOn: Effect.Effect<number, Failure>
   /** Words an error of the API for people. */
   readonly problem: (error: unknown) => Failure
 }>()("taskforge/cli/Target") {}
@@ -122,7 +126,7 @@ const withScheme = (url: string): string =>
 
 const onStore = Effect.fnUntraced(function*(url: string) {
   const { name, settings } = yield* storeOf(Option.some(url), false)
-  return make(name, { url: localUrl }).pipe(
+  return Layer.unwrap(Effect.map(TaskQueue, ({ operations }) => make(name, { url: localUrl }, operations.goOn))).pipe(
     Layer.provide(localClient),
     Layer.provide(TaskCatalog.layer(Handlers.definitions)),
     Layer.provide(Engine.layerProducer({ queue: { maxRetries: settings.retryAttempts } })),
@@ -133,7 +137,8 @@ const onStore = Effect.fnUntraced(function*(url: string) {
 
 const make = (
   name: string,
-  options: ApiClient.Options
+  options: ApiClient.Options,
+  goOn: Effect.Effect<number, StoreError> = Effect.succeed(Infinity)
 ): Layer.Layer<Target, never, HttpClient.HttpClient> =>
   Layer.effect(
     Target,
@@ -141,7 +146,15 @@ const make = (
       const repeatable = ApiClient.repeatable(impatient)
       const problem = (error: unknown) => failureOf(error, name)
       const ask = <A, E, R>(request: Effect.Effect<A, E, R>) => Effect.mapError(repeatable(request), problem)
-      return Target.of({ api, name, repeatable, ask, patient: ApiClient.repeatable(), problem })
+      return Target.of({
+        api,
+        name,
+        repeatable,
+        ask,
+        patient: ApiClient.repeatable(),
+        goOn: Effect.mapError(goOn, problem),
+        problem
+      })
     })
   )
 

@@ -34,7 +34,16 @@ const withChecksum = (text: string, list: string): string =>
   `${text}.${(Hash.string(`${list} ${text}`) >>> 0).toString(36)}`
 
 /** What lists of names are of; a token of one is none of the other. */
-export type Named = "queue" | "type" | "limit" | "breaker" | "schedule" | "batch" | "dependency" | "dependent"
+export type Named =
+  | "queue"
+  | "type"
+  | "limit"
+  | "breaker"
+  | "schedule"
+  | "batch"
+  | "dependency"
+  | "dependent"
+  | "operation"
 
 /** A limit of a key has the name of the limit and the key in its name. */
 const maxLength = {
@@ -45,7 +54,8 @@ const maxLength = {
   schedule: Bounds.maxNameLength,
   batch: Bounds.maxIdLength,
   dependency: Bounds.maxNameLength,
-  dependent: Bounds.maxNameLength
+  dependent: Bounds.maxNameLength,
+  operation: Bounds.maxIdLength
 }
 
 /** The token for the page after the queue or the type with this name. */

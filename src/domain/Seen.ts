@@ -27,7 +27,8 @@ export interface SeenTask {
 /** A task, however it is, or as it was seen. */
 export type TaskRef = string | SeenTask
 
-type Looked = Pick<TaskRecord, "state" | "claim" | "dueAt" | "completedAt">
+/** What tells how a task is. */
+export type Looked = Pick<TaskRecord, "state" | "claim" | "dueAt" | "completedAt">
 
 /** How a task is. */
 export const seenOf = ({ claim, completedAt, dueAt, state }: Looked): Seen =>

@@ -16,6 +16,7 @@ import { Signals } from "../flow/Signals.ts"
 import * as Expirer from "../maintenance/Expirer.ts"
 import { Leader } from "../maintenance/Leader.ts"
 import * as LogSweeper from "../maintenance/LogSweeper.ts"
+import * as Operator from "../maintenance/Operator.ts"
 import * as Pruner from "../maintenance/Pruner.ts"
 import * as Rescuer from "../maintenance/Rescuer.ts"
 import * as Resumer from "../maintenance/Resumer.ts"
@@ -197,7 +198,8 @@ export const layer = <E, R>(
       StepSweeper.layer,
       Waker.layer,
       Resumer.layer,
-      RollUp.layer
+      RollUp.layer,
+      Operator.layer
     ).pipe(Layer.provide(leader))
   ).pipe(
     Layer.provide(handlers),

@@ -8,10 +8,10 @@ import type { ScalingJson } from "./api/InstancesApi.ts"
 import type { PauseJson, QueueJson, QueuePageJson, TypeCountsJson } from "./api/QueuesApi.ts"
 import type { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./api/SystemApi.ts"
 import type { TaskJson, TaskPageJson, TaskResultJson } from "./api/TaskJson.ts"
-import type { VerdictJson } from "./api/VerdictJson.ts"
 import * as BatchTexts from "./BatchTexts.ts"
 import * as BreakerTexts from "./BreakerTexts.ts"
 import * as LimitTexts from "./LimitTexts.ts"
+import * as OperationTexts from "./OperationTexts.ts"
 import * as ScheduleTexts from "./ScheduleTexts.ts"
 import * as SignalTexts from "./SignalTexts.ts"
 import * as StatisticsHandlers from "./StatisticsHandlers.ts"
@@ -143,26 +143,6 @@ const scaling: typeof ScalingJson.Type = {
   timestamp: at
 }
 
-const verdict: typeof VerdictJson.Type = {
-  queue: "mail",
-  summary: "40 tasks wait; 4 run, and 3 are due later. All 20 slots are busy.",
-  action: "Add slots or instances: taskforge scaling says how many",
-  causes: [{
-    code: "behind",
-    text: "All 20 slots are busy.",
-    tasks: 40,
-    action: "Add slots or instances: taskforge scaling says how many"
-  }],
-  scheduled: 3,
-  pending: 40,
-  running: 4,
-  waiting_since: "2026-01-31T11:59:12.000Z",
-  starts: { timed: 0, late: 0, max_late_ms: 0 },
-  slots: 20,
-  slots_active: 20,
-  timestamp: at
-}
-
 const emails: typeof TypeCountsJson.Type = {
   type: "email",
   scheduled: 3,
@@ -194,7 +174,7 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   TaskResult: result,
   TaskEvent: event,
   Explanation: TaskTexts.explanation,
-  Verdict: verdict,
+  Verdict: TaskTexts.verdict,
   TaskLogs: TaskTexts.logs,
   ...TaskTexts.examples,
   Healthy: healthy,
@@ -210,6 +190,7 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   ...LimitTexts.examples(pause),
   ...BatchTexts.examples,
   ...BreakerTexts.examples,
+  ...OperationTexts.examples,
   ...ScheduleTexts.examples,
   ...SignalTexts.examples,
   ...StatisticsHandlers.examples,

@@ -6,6 +6,7 @@ import { pageSize } from "./api/RequestValues.ts"
 import * as BatchTexts from "./BatchTexts.ts"
 import * as BreakerTexts from "./BreakerTexts.ts"
 import * as LimitTexts from "./LimitTexts.ts"
+import * as OperationTexts from "./OperationTexts.ts"
 import * as ScheduleTexts from "./ScheduleTexts.ts"
 import * as SignalTexts from "./SignalTexts.ts"
 import * as StatisticsHandlers from "./StatisticsHandlers.ts"
@@ -68,6 +69,7 @@ const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>
   ...BatchTexts.parameters,
   ...BreakerTexts.parameters,
   "breakers.list": { limit: limitOf("breakers") },
+  ...OperationTexts.parameters,
   ...ScheduleTexts.parameters,
   ...SignalTexts.parameters,
   ...StatisticsHandlers.parameters,

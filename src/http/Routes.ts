@@ -27,6 +27,7 @@ import * as InstanceHandlers from "./InstanceHandlers.ts"
 import { KeyRing } from "./KeyRing.ts"
 import * as LimitHandlers from "./LimitHandlers.ts"
 import * as MetricsPage from "./MetricsPage.ts"
+import * as OperationHandlers from "./OperationHandlers.ts"
 import * as QueueHandlers from "./QueueHandlers.ts"
 import * as RateLimits from "./RateLimits.ts"
 import * as RequestBoundary from "./RequestBoundary.ts"
@@ -94,6 +95,7 @@ export const layer = (options: Options, path: string = "") => {
           ScheduleHandlers.schedules,
           SignalHandlers.signals,
           DeadLettersHandlers.deadLetters,
+          OperationHandlers.operations,
           EventsHandlers.layer,
           StatisticsHandlers.layer,
           SystemStatus.endpoints,

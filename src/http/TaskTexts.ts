@@ -2,6 +2,7 @@
 import type { DeadLetterGroupsJson, DeadLetterPartJson, DeadLettersDoneJson } from "./api/DeadLettersApi.ts"
 import type { ExplanationJson } from "./api/ExplanationJson.ts"
 import { levels, type TaskLogsJson } from "./api/LogsJson.ts"
+import type { VerdictJson } from "./api/VerdictJson.ts"
 
 const id = "01a20f46-60fe-779b-a926-cef2c43ec95c"
 const behind = "It is due, and waits for one of 4 slots, which are all busy; 40 due tasks of its queue and type wait."
@@ -139,4 +140,25 @@ export const examples = {
   DeadLetterGroups: deadLetterGroups,
   DeadLettersDone: deadLettersDone,
   DeadLetterPart: deadLetterPart
+}
+
+/** What holds up a queue. */
+export const verdict: typeof VerdictJson.Type = {
+  queue: "mail",
+  summary: "40 tasks wait; 4 run, and 3 are due later. All 20 slots are busy.",
+  action: "Add slots or instances: taskforge scaling says how many",
+  causes: [{
+    code: "behind",
+    text: "All 20 slots are busy.",
+    tasks: 40,
+    action: "Add slots or instances: taskforge scaling says how many"
+  }],
+  scheduled: 3,
+  pending: 40,
+  running: 4,
+  waiting_since: "2026-01-31T11:59:12.000Z",
+  starts: { timed: 0, late: 0, max_late_ms: 0 },
+  slots: 20,
+  slots_active: 20,
+  timestamp: "2026-01-31T12:00:00.000Z"
 }

@@ -7,10 +7,10 @@ import { Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as Cursor from "../domain/Cursor.ts"
 import type { InvalidOption, StoreError } from "../domain/Errors.ts"
+import { seenOf, type SeenTask } from "../domain/Seen.ts"
 import { utc } from "../domain/StoredTime.ts"
 import type { FailureKind, TaskRecord } from "../domain/TaskRecord.ts"
-import * as Thrown from "../domain/Thrown.ts"
-import { bytesOf } from "../store/Admission.ts"
+import * as TaskFilter from "../operation/TaskFilter.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 import { fromRecord, type StoredTask } from "./StoredTask.ts"
 
@@ -137,95 +137,59 @@ const listOf = ({ before, queues, since, tags = [], text, types }: DeadLetterFil
   queues
 })
 
-/** What a store is asked, and what is looked for in its answer. */
-const matcherOf = ({ before, since, tags, text }: DeadLetterFilter) => {
-  const wanted = tags === undefined ? undefined : new Set(tags)
-  const part = text?.toLowerCase()
-  return ({ completedAt, failure }: TaskRecord): boolean =>
-    (wanted === undefined || wanted.has(failure?.tag ?? "")) &&
-    (part === undefined || failure !== null && hasText(failure.message, part)) &&
-    (since === undefined || completedAt! >= since.epochMilliseconds) &&
-    (before === undefined || completedAt! < before.epochMilliseconds)
-}
-
-const hasText = (message: string, part: string): boolean =>
-  message.toLowerCase().includes(part) || commonOf(message).toLowerCase().includes(part)
-
-/** Characters of a message by which dead letters are grouped. */
-const maxCommon = 200
-
-/** A message without what differs from task to task: ids and numbers. */
-const commonOf = (message: string): string =>
-  Thrown.cut(
-    message.replace(/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}|\b(?=[a-f]*\d)[\da-f]{12,}\b|\d+/gi, "#"),
-    maxCommon
-  )
+/** The tasks that are meant. */
+const filterOf = ({ before, queues, since, tags, text, types }: DeadLetterFilter): TaskFilter.StoredFilter =>
+  TaskFilter.stored({ states: ["failed"], types, queues, tags, text, endedSince: since, endedBefore: before })
 
 /** The dead letters of a store. */
 export const make = (
-  store: Pick<TaskStore["Service"], "list" | "rerun">,
+  store: Pick<TaskStore["Service"], "list" | "get" | "rerun">,
   remove: TaskStore["Service"]["remove"]
 ): DeadLetters => {
-  const page = ({ queues, types }: DeadLetterFilter, before: number | undefined, limit: number) =>
-    store.list({
-      states: ["failed"],
-      types: types?.filter(Bounds.isStorable),
-      queues: queues?.filter(Bounds.isStorable),
-      before,
-      limit
-    })
-
   const positionOf = (part: DeadLetterPart): number | undefined =>
     part.cursor === undefined ? undefined : Cursor.decode(part.cursor, listOf(part))
 
   /** The first of those that are meant, and where the next part begins. */
   const select = Effect.fnUntraced(function*(part: DeadLetterPart, looks: number) {
-    const isMeant = matcherOf(part)
     const limit = part.limit ?? defaultPart
-    const found: Array<TaskRecord> = []
-    let looked = 0
-    let bytes = 0
-    let next = positionOf(part)
-    for (let look = 0; look < looks && found.length < limit && bytes < Bounds.maxAnswerBytes; look++) {
-      const { next: after, tasks } = yield* page(part, next, maxPart)
-      for (const task of tasks) {
-        looked++
-        next = task.seq
-        if (!isMeant(task)) continue
-        found.push(task)
-        bytes += bytesOf(task)
-        if (found.length === limit || bytes >= Bounds.maxAnswerBytes) break
-      }
-      const isCutShort = next !== undefined && tasks.length > 0 && next !== tasks.at(-1)!.seq
-      if (!isCutShort) next = after
-      if (next === undefined) break
-    }
+    const { found, looked, next } = yield* TaskFilter.select(store, filterOf(part), {
+      before: positionOf(part),
+      limit,
+      looks
+    })
     return { found, looked, next: next === undefined ? null : Cursor.encode(next, listOf(part)) }
   })
 
+  /** Changes them as they were seen: what another one has changed since is left alone. */
   const doing = (
-    change: (ids: ReadonlyArray<string>) => Effect.Effect<number, StoreError>
+    change: (tasks: ReadonlyArray<SeenTask>) => Effect.Effect<number, StoreError>
   ): DeadLetters["rerun"] =>
     Effect.fnUntraced(function*(part = {}) {
       yield* check(part)
       const { found, looked, next } = yield* select(part, 1)
-      const done = found.length === 0 ? 0 : yield* change(found.map(({ id }) => id))
+      const done = found.length === 0
+        ? 0
+        : yield* change(found.map((task) => ({ id: task.id, seen: seenOf(task) })))
       return { looked, matched: found.length, done, next }
     })
 
   return {
     groups: Effect.fnUntraced(function*(filter = {}) {
       yield* check(filter)
-      const isMeant = matcherOf(filter)
+      const meant = filterOf(filter)
       const groups = new Map<string, DeadLetterGroup>()
       let looked = 0
       let next: number | undefined
       let isComplete = false
       for (let look = 0; look < maxLooks && looked < maxLooked && !isComplete; look++) {
-        const listed = yield* page(filter, next, maxPart)
-        looked += listed.tasks.length
-        for (const task of listed.tasks) if (isMeant(task)) addTo(groups, task)
-        next = listed.next
+        const found: TaskFilter.Looked = yield* TaskFilter.select(store, meant, {
+          before: next,
+          limit: maxPart,
+          looks: 1
+        })
+        looked += found.looked
+        for (const task of found.found) addTo(groups, task)
+        next = found.next
         isComplete = next === undefined
       }
       const all = [...groups.values()].sort((a, b) => b.count - a.count)
@@ -236,18 +200,18 @@ export const make = (
       const { found, next } = yield* select(part, 10)
       return { tasks: found.map(fromRecord), next }
     }),
-    rerun: doing((ids) =>
-      Effect.map(store.rerun(ids), (answers) => answers.filter(({ _tag }) => _tag === "rerun").length)
+    rerun: doing((tasks) =>
+      Effect.map(store.rerun(tasks), (answers) => answers.filter(({ _tag }) => _tag === "rerun").length)
     ),
-    discard: doing((ids) =>
-      Effect.map(remove(ids), (answers) => answers.filter((answer) => answer === "removed").length)
+    discard: doing((tasks) =>
+      Effect.map(remove(tasks), (answers) => answers.filter((answer) => answer === "removed").length)
     )
   }
 }
 
 const addTo = (groups: Map<string, DeadLetterGroup>, { completedAt, failure, id, type }: TaskRecord): void => {
   const { kind = "defect", message = "", tag = "unknown" } = failure ?? {}
-  const common = commonOf(message)
+  const common = TaskFilter.commonOf(message)
   const name = JSON.stringify([type, kind, tag, common])
   const known = groups.get(name)
   const at = utc(completedAt ?? 0)

@@ -19,13 +19,12 @@ import {
   type UnknownTaskType
 } from "../domain/Errors.ts"
 import * as QueueLimits from "../domain/QueueLimits.ts"
-import { idOf, type TaskRef } from "../domain/Seen.ts"
 import * as Explain from "../explain/Explain.ts"
 import * as Verdict from "../explain/Verdict.ts"
-import * as StepRecords from "../flow/StepRecords.ts"
 import * as TaskLogs from "../logs/TaskLogs.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
+import { removing } from "../operation/Changing.ts"
 import type { Counts } from "../store/Counts.ts"
 import { InstanceStore } from "../store/InstanceStore.ts"
 import { Notifier } from "../store/Notifier.ts"
@@ -39,6 +38,7 @@ import * as Intake from "./Intake.ts"
 import * as Limits from "./Limits.ts"
 import { listOf, type ListOptions, type Page } from "./Listing.ts"
 import * as OneOrMany from "./OneOrMany.ts"
+import * as Operations from "./Operations.ts"
 import * as Queues from "./Queues.ts"
 import * as Reschedule from "./Reschedule.ts"
 import * as ResultWaiter from "./ResultWaiter.ts"
@@ -124,6 +124,8 @@ export class TaskQueue extends Context.Service<
     readonly branches: Branches.Branches
     /** The tasks that have failed: by reason, searched, run again and discarded. */
     readonly deadLetters: DeadLetters.DeadLetters
+    /** What is done to many tasks at once: previewed, at a bounded rate, in the background, and taken back. */
+    readonly operations: Operations.Operations
     /** A page of tasks. A cursor that no page gave, or one of another filter, is refused. */
     readonly list: (options?: ListOptions) => Effect.Effect<Page, InvalidOption | StoreError>
     /**
@@ -195,18 +197,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const get = (id: string) => Effect.map(recordOf(id), fromRecord)
 
-  /** Where their logs and steps stay although they are removed, the sweepers find them. */
-  const remove = (tasks: ReadonlyArray<TaskRef>) =>
-    Effect.tap(
-      store.remove(tasks),
-      (answers) => {
-        const removed = tasks.map(idOf).filter((_, index) => answers[index] === "removed")
-        return Effect.andThen(TaskLogs.remove(removed), StepRecords.remove(removed)).pipe(
-          Effect.provideService(RecordStore, records),
-          Effect.ignore
-        )
-      }
-    )
+  const remove = removing(store, records)
 
   return TaskQueue.of({
     submit: (submissions, whenFull) => Effect.map(enqueue(submissions, whenFull), ({ accepted }) => accepted),
@@ -241,6 +232,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     batches: Batches.make({ tasks: store, records }, random.uuidV7(), intake),
     branches: Branches.make(store),
     deadLetters: DeadLetters.make(store, remove),
+    operations: Operations.make(store, records, random.uuidV7()),
     list: listOf(store),
     cancel: OneOrMany.cancel(OneOrMany.each(Bounds.isStorable, "unknown", store.cancel)),
     rerun: OneOrMany.rerun(OneOrMany.each(Bounds.isStorable, { _tag: "unknown" }, store.rerun)),

@@ -49,7 +49,7 @@ export {
 } from "../domain/TaskRecord.ts"
 export * as StoredType from "../domain/StoredType.ts"
 export * as Seen from "../domain/Seen.ts"
-export type { Seen as SeenState, SeenTask, TaskRef } from "../domain/Seen.ts"
+export type { Looked as LookedTask, Seen as SeenState, SeenTask, TaskRef } from "../domain/Seen.ts"
 export * as TaskState from "../domain/TaskState.ts"
 export { bytesOf, fitting, type Texts } from "./Admission.ts"
 export { type Admission, admit, Budget, offeredBytes, writtenBytes } from "./Admission.ts"

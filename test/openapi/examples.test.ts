@@ -65,6 +65,8 @@ describe("the examples of the API's description", () => {
           yield* BreakerRecords.register(new Map([["smtp", { ...settings, keyed: false }]]))
           yield* send("PUT", "/api/v1/schedules/nightly", { every: "1h", task: { type: "echo" } })
           yield* send("POST", "/api/v1/batches", { id: "open" })
+          const cancels = { action: "cancel", filter: { type: ["echo"] }, why: "An example" }
+          const begun = (yield* send("POST", "/api/v1/operations", cancels)).json as { readonly id: string }
           const expected = Object.entries(operation.responses).filter(([status]) => status < "300")
           const waiting = path === "/api/v1/tasks/{id}" ? yield* stored : ""
           for (const body of examplesOf(request)) {
@@ -77,6 +79,7 @@ describe("the examples of the API's description", () => {
                 .replace("/breakers/{name}", "/breakers/smtp")
                 .replace("/schedules/{name}", "/schedules/nightly")
                 .replace("/batches/{batch}", "/batches/open")
+                .replace("/operations/{operation}", `/operations/${begun.id}`)
                 .replace("/signals/{token}", "/signals/paid:invoice-42")
                 .replace("/signals/{name}/events/{key}", "/signals/paid/events/invoice-43"),
               body
@@ -86,10 +89,10 @@ describe("the examples of the API's description", () => {
             const content = answer!.content?.["application/json"]
             // An answer without a body
             if (content === undefined) continue
-            // What is answered about ids, dead letters, open breakers, ticks, signals and batches depends on what is stored; that it fits is seen below
+            // What is answered about ids, dead letters, open breakers, ticks, signals, batches and operations depends on what is stored; that it fits is seen below
             if (
               "ids" in (body as object) ||
-              /^\/api\/v1\/(?:dead-letters|breakers|schedules|timetables|signals|batches)(?:\/|$)/.test(path)
+              /^\/api\/v1\/(?:dead-letters|breakers|schedules|timetables|signals|batches|operations)(?:\/|$)/.test(path)
             ) continue
             const shown = examplesOf(content).map(withoutVarying)
             assert.deepInclude(shown, withoutVarying(json) as object)

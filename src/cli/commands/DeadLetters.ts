@@ -1,21 +1,18 @@
 /** The commands for failed tasks: by reason, searched, and run again or discarded at a bounded rate. */
-import { Clock, DateTime, Duration, Effect, Option } from "effect"
+import { Clock, DateTime, type Duration, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Bounds from "../../domain/Bounds.ts"
-import * as MonotonicClock from "../../domain/MonotonicClock.ts"
-import type { DeadLetterGroupsJson, DeadLettersDoneJson } from "../../http/api/DeadLettersApi.ts"
-import { pageSize } from "../../http/api/RequestValues.ts"
+import type { DeadLetterGroupsJson } from "../../http/api/DeadLettersApi.ts"
 import type { TaskJson } from "../../http/api/TaskJson.ts"
-import type * as ApiClient from "../../http/client/ApiClient.ts"
 import { usage } from "../Failure.ts"
 import * as Input from "../Input.ts"
 import * as Listing from "../Listing.ts"
-import * as Progress from "../Progress.ts"
 import * as Screen from "../Screen.ts"
 import * as Table from "../Table.ts"
 import * as Target from "../Target.ts"
 import * as TaskText from "../TaskText.ts"
 import * as Words from "../Words.ts"
+import * as Operations from "./Operations.ts"
 
 const { queue, type } = Listing.filters(["failed"], "Only tasks", "Only tasks")
 
@@ -39,18 +36,19 @@ const filters = {
 
 type Filters = Target.Given<typeof filters>
 
-const positive = (name: string, metavar: string, description: string) =>
+const positive = (name: string, description: string, max: number) =>
   Flag.Int(name).pipe(
-    Flag.withMetavar(metavar),
+    Flag.withMetavar("NUMBER"),
     Flag.withDescription(description),
-    Flag.filter((value) => value > 0, (value) => `Expected at least 1, got ${value}`)
+    Flag.filter((value) => value > 0 && value <= max, (value) => `Expected from 1 to ${max}, got ${value}`)
   )
 
 const changes = {
   ...filters,
   all: Input.toggleFlag("all", "All failed tasks, whatever they are"),
-  rate: positive("rate", "NUMBER", "Tasks in a second at most").pipe(Flag.withDefault(100)),
-  max: positive("max", "NUMBER", "Ends after so many tasks").pipe(Flag.optional)
+  rate: positive("rate", "Tasks in a second at most", 10_000).pipe(Flag.withDefault(100)),
+  max: positive("max", "Ends after so many tasks", Number.MAX_SAFE_INTEGER).pipe(Flag.optional),
+  why: Input.textFlag("why", "TEXT", "Why it is done. It is kept with the operation")
 }
 
 const list = Target.command("list", filters, (given) => showGroups(given)).pipe(
@@ -75,7 +73,7 @@ const tasks = Target.command(
 const rerun = Target.command(
   "rerun",
   changes,
-  (given) => changeAll(given, "Rerunning", "rerun", (api, payload) => api.deadLetters.rerun({ payload }))
+  (given) => changeAll(given, "rerun", "Rerunning", "rerun")
 ).pipe(
   Command.withDescription("Run failed tasks again, with all their retries, at a bounded rate"),
   Command.withShortDescription("Run failed tasks again"),
@@ -88,7 +86,7 @@ const rerun = Target.command(
 const discard = Target.command(
   "discard",
   changes,
-  (given) => changeAll(given, "Discarding", "discarded", (api, payload) => api.deadLetters.discard({ payload }))
+  (given) => changeAll(given, "discard", "Discarding", "discarded")
 ).pipe(
   Command.withDescription("Remove failed tasks, at a bounded rate"),
   Command.withShortDescription("Remove failed tasks"),
@@ -167,43 +165,39 @@ const showTasks = Effect.fnUntraced(function*(given: Target.Given<typeof filters
   })
 })
 
-type Part = Parameters<ApiClient.ApiClient["deadLetters"]["rerun"]>[0]["payload"]
-
-const changeAll = Effect.fnUntraced(function*<E>(
+/** Begins an operation over them, and waits for its end. Ended before that, the command leaves it to the server. */
+const changeAll = Effect.fnUntraced(function*(
   given: Target.Given<typeof changes>,
+  action: "rerun" | "discard",
   doing: string,
-  done: string,
-  change: (api: ApiClient.ApiClient, part: Part) => Effect.Effect<typeof DeadLettersDoneJson.Type, E>
+  done: string
 ) {
   const { api, problem } = yield* Target.Target
-  const filter = yield* filterOf(given)
-  if (given.all === (Object.keys(filter).length > 0)) {
+  const { before, since, ...filter } = yield* filterOf(given)
+  if (given.all === (Object.keys(filter).length > 0 || before !== undefined || since !== undefined)) {
     return yield* usage("Which failed tasks?", "Say what they have in common, or --all for all of them.")
   }
-  const progress = yield* Progress.make(doing)
-  const max = Option.getOrElse(given.max, () => Infinity)
-  let matched = 0
-  let changed = 0
-  let cursor: string | null = null
-  do {
-    const startedAt = yield* MonotonicClock.now
-    const limit = Math.min(pageSize.max, given.rate, max - matched)
-    const part: Part = { ...filter, limit, ...cursor !== null && { cursor } }
-    const answer: typeof DeadLettersDoneJson.Type = yield* Effect.mapError(change(api, part), problem)
-    matched += answer.matched
-    changed += answer.done
-    cursor = answer.next
-    yield* progress.update(matched)
-    const restMs = answer.matched / given.rate * 1000 - ((yield* MonotonicClock.now) - startedAt)
-    if (cursor !== null && matched < max && restMs > 0) yield* Effect.sleep(Duration.millis(restMs))
-  } while (cursor !== null && matched < max)
-  yield* progress.clear
-  if (given.json) return yield* Screen.json({ matched, [done]: changed })
+  const payload = {
+    action,
+    filter: {
+      status: ["failed" as const],
+      ...filter,
+      ...since !== undefined && { ended_since: since },
+      ...before !== undefined && { ended_before: before }
+    },
+    why: Option.getOrElse(given.why, () => `taskforge dead-letters ${action}`),
+    rate: given.rate,
+    ...Option.isSome(given.max) && { max: given.max.value }
+  }
+  const begun = yield* Effect.mapError(api.operations.start({ payload }), problem)
+  const { done: changed, matched, unsure } = yield* Operations.follow(begun, doing)
+  if (given.json) return yield* Screen.json({ matched, [done]: changed, operation: begun.id })
+  const others = matched - changed - unsure
   yield* Screen.line(
     matched === 0
       ? "No task that has failed matches."
       : `${Words.counted(matched, "task")}: ${Words.count(changed)} ${done}${
-        matched === changed ? "" : `, ${Words.count(matched - changed)} gone`
+        others === 0 ? "" : `, ${Words.count(others)} gone`
       }`
   )
 })

@@ -7,6 +7,7 @@ import { DependenciesApi } from "./DependenciesApi.ts"
 import { EventsApi } from "./EventsApi.ts"
 import { InstancesApi } from "./InstancesApi.ts"
 import { LimitsApi } from "./LimitsApi.ts"
+import { OperationsApi } from "./OperationsApi.ts"
 import { QueuesApi } from "./QueuesApi.ts"
 import { RequestCheck } from "./RequestCheck.ts"
 import { SchedulesApi } from "./SchedulesApi.ts"
@@ -30,6 +31,7 @@ export class Api extends HttpApi.make("taskforge")
     DependenciesApi,
     BatchesApi,
     DeadLettersApi,
+    OperationsApi,
     EventsApi,
     QueuesApi,
     InstancesApi,

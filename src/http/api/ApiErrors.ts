@@ -8,6 +8,7 @@ import * as BatchErrors from "../../domain/BatchErrors.ts"
 import { maxIdLength } from "../../domain/Bounds.ts"
 import * as DependencyErrors from "../../domain/DependencyErrors.ts"
 import * as Errors from "../../domain/Errors.ts"
+import * as Operation from "../../domain/Operation.ts"
 import { shortened } from "../../domain/Quoting.ts"
 import * as StepErrors from "../../domain/StepErrors.ts"
 import { TaskState } from "../../domain/TaskState.ts"
@@ -159,6 +160,23 @@ export const BatchNotFound = onWire(BatchErrors.BatchNotFound, {
   description: "No batch has this id",
   facts: { batch: Schema.String },
   encode: ({ batch }) => ({ batch: shortened(batch, maxIdLength) })
+})
+
+/** No operation has the id. */
+export const OperationNotFound = onWire(Operation.OperationNotFound, {
+  status: 404,
+  code: "operation_not_found",
+  description: "No operation has this id",
+  facts: { operation: Schema.String },
+  encode: ({ operation }) => ({ operation: shortened(operation, maxIdLength) })
+})
+
+/** The operation does not take that, as it is. */
+export const OperationRefused = onWire(Operation.OperationRefused, {
+  status: 409,
+  code: "operation_refused",
+  description: "The operation cannot begin, has ended, or cannot be taken back",
+  facts: { operation: Schema.String, reason: Operation.OperationRefusal }
 })
 
 /** The batch takes no members any more. */

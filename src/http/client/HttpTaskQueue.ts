@@ -43,6 +43,7 @@ import type { Options } from "./ApiClient.ts"
 import * as RemoteBatches from "./RemoteBatches.ts"
 import * as RemoteBreakers from "./RemoteBreakers.ts"
 import * as RemoteLimits from "./RemoteLimits.ts"
+import * as RemoteOperations from "./RemoteOperations.ts"
 import * as RemoteResults from "./RemoteResults.ts"
 import { refusedOption, unsent } from "./Sending.ts"
 
@@ -57,8 +58,8 @@ export const layerHttpClient = (options: Options): Layer.Layer<TaskQueue, never,
   Layer.effect(TaskQueue, make(options)).pipe(Layer.provide(PooledRandom.layer))
 
 const make = Effect.fnUntraced(function*(options: Options) {
-  const { batches, breakers, deadLetters, dependencies, instances, limits, queues, system, tasks } = yield* ApiClient
-    .make(options)
+  const api = yield* ApiClient.make(options)
+  const { batches, breakers, deadLetters, dependencies, instances, limits, queues, system, tasks } = api
   const random = yield* SecureRandom.SecureRandom
   const repeatable = ApiClient.repeatable(options.retry)
   const again = <A, E extends { readonly _tag: string }>(operation: string, request: Effect.Effect<A, E>) =>
@@ -157,6 +158,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         return yield* unsent("discard dead letters", deadLetters.discard({ payload: partJson(part) }))
       })
     },
+    operations: RemoteOperations.make(api.operations, { again }),
     list: Effect.fnUntraced(function*(options = {}) {
       yield* checkList(options)
       const { cursor, limit, queues, states, types } = options
