@@ -62,7 +62,10 @@ const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>
     completed: { description: "Whether completed tasks run again too: true or false" },
     ended_before: { description: "Only tasks that had ended before this time" }
   },
-  "tasks.list": { cursor: { description: "The field next of the previous page, which had the same filter" } },
+  "tasks.list": {
+    ...TaskTexts.filterParameters,
+    cursor: { description: "The field next of the previous page, which had the same filter" }
+  },
   "tasks.logs": TaskTexts.logParameters,
   ...LimitTexts.parameters,
   "limits.list": { limit: limitOf("limits") },

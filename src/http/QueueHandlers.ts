@@ -23,6 +23,7 @@ import { logsJson } from "./api/LogsJson.ts"
 import * as QueuesApi from "./api/QueuesApi.ts"
 import { pageSize } from "./api/RequestValues.ts"
 import { defaultSteps, stepsJson } from "./api/StepsJson.ts"
+import { filterOfQuery } from "./api/TaskFilterJson.ts"
 import * as TaskJson from "./api/TaskJson.ts"
 import { type NewTaskJson, NewTasksJson, RescheduleJson } from "./api/TasksApi.ts"
 import { verdictJson } from "./api/VerdictJson.ts"
@@ -101,13 +102,10 @@ export const tasks = HttpApiBuilder.group(
         readReschedule(request, (change) => AuditLog.recorded("reschedule", { task: id }, reschedule(id)(change)))
     ).handleAll({
       list: Effect.fnUntraced(function*({ query }) {
-        const { next, tasks } = yield* queue.list({
-          states: query.status,
-          types: query.type,
-          queues: query.queue,
-          limit: query.limit ?? pageSize.default,
-          cursor: query.cursor
-        }).pipe(Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")))
+        const { cursor, limit = pageSize.default, ...filter } = query
+        const { next, tasks } = yield* queue.list({ ...filterOfQuery(filter), limit, cursor }).pipe(
+          Effect.catchTag("InvalidOption", RequestCheckLive.refused("query"))
+        )
         return { tasks: tasks.map(TaskJson.toJson), next }
       }),
       get: ({ params }) => view(params.id),

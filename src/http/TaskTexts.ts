@@ -1,4 +1,5 @@
 /** What the API's description says of why tasks wait, why they failed and what they have logged: examples, and what parameters mean. */
+import { FailureKind } from "../domain/TaskRecord.ts"
 import type { DeadLetterGroupsJson, DeadLetterPartJson, DeadLettersDoneJson } from "./api/DeadLettersApi.ts"
 import type { ExplanationJson } from "./api/ExplanationJson.ts"
 import { levels, type TaskLogsJson } from "./api/LogsJson.ts"
@@ -64,6 +65,36 @@ const deadLettersDone: typeof DeadLettersDoneJson.Type = { looked: 131, matched:
 const deadLetterPart: typeof DeadLetterPartJson.Encoded = { type: ["email"], tag: ["Refused"], limit: 100 }
 
 /** The parameters by which failed tasks are chosen. */
+export const filterParameters = {
+  key: { description: "Only tasks with this idempotency key", schema: { type: "string" } },
+  instance: { description: "Only tasks that this instance has claimed last", schema: { type: "string" } },
+  tag: {
+    description: "Only tasks whose latest error has one of these tags",
+    schema: { type: "array", items: { type: "string" } }
+  },
+  kind: {
+    description: "Only tasks whose latest failure is one of these kinds",
+    schema: { type: "array", items: { type: "string", enum: FailureKind.literals } }
+  },
+  text: {
+    description: "Only tasks whose latest error's message has this part; a # stands for a number",
+    schema: { type: "string", minLength: 1, maxLength: 200 }
+  },
+  payload: {
+    description: "Only tasks whose payload has this field: a path, an equals sign and a text; repeated for others",
+    schema: { type: "array", items: { type: "string" } },
+    example: "user.id=42"
+  },
+  created_since: {
+    description: "Only tasks that were made then or later",
+    schema: { type: "string", format: "date-time" }
+  },
+  created_before: { description: "Only tasks that were made earlier", schema: { type: "string", format: "date-time" } },
+  ended_since: { description: "Only tasks that ended then or later", schema: { type: "string", format: "date-time" } },
+  ended_before: { description: "Only tasks that ended earlier", schema: { type: "string", format: "date-time" } }
+}
+
+/** Parameters of dead letters. */
 export const deadLetterParameters = {
   tag: { description: "Only errors with these tags; repeated, or separated by commas" },
   text: { description: "Only errors whose message has this part; a # stands for a number" },

@@ -63,7 +63,7 @@ export const StoredFilter = Schema.Struct({
 export type StoredFilter = typeof StoredFilter.Type
 
 /** The names of {@link TaskFilter}. */
-const names: Bounds.Names<TaskFilter> = {
+export const names: Bounds.Names<TaskFilter> = {
   ids: 1,
   states: 1,
   types: 1,

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as Cursor from "../domain/Cursor.ts"
 import type { InvalidOption, StoreError } from "../domain/Errors.ts"
+import * as TaskFilter from "../operation/TaskFilter.ts"
 import type { ListRequest, TaskStore } from "../store/TaskStore.ts"
 import { fromRecord, type StoredTask } from "./StoredTask.ts"
 
@@ -13,8 +14,8 @@ export interface Page {
   readonly next: string | null
 }
 
-/** What `TaskQueue` lists. */
-export interface ListOptions extends Omit<ListRequest, "before" | "limit"> {
+/** What `TaskQueue` lists: tasks that fit all that is said. For all but states, types and queues each task is looked at. */
+export interface ListOptions extends Omit<TaskFilter.TaskFilter, "ids">, Pick<ListRequest, "maxBytes"> {
   /** From the page before. */
   readonly cursor?: string | undefined
   /** Default 50, at most 1,000. */
@@ -22,19 +23,28 @@ export interface ListOptions extends Omit<ListRequest, "before" | "limit"> {
 }
 
 /** The names of {@link ListOptions}. */
-const listNames: Bounds.Names<ListOptions> = {
-  cursor: 1,
-  limit: 1,
-  maxBytes: 1,
-  queues: 1,
-  states: 1,
-  types: 1
+const { ids: _, ...filterNames } = TaskFilter.names
+const listNames: Bounds.Names<ListOptions> = { ...filterNames, cursor: 1, limit: 1, maxBytes: 1 }
+
+/** What a store does not look up. */
+const restOf = ({ cursor: _, limit: _l, maxBytes: _m, queues: _q, states: _s, types: _t, ...rest }: ListOptions) =>
+  TaskFilter.stored(rest)
+
+/** The list that cursors of a filter belong to. */
+const cursorsOf = ({ queues, states, types, ...options }: ListOptions): Cursor.Filter => {
+  const rest = Object.entries(restOf(options)).sort()
+  return rest.length === 0
+    ? { states, types, queues }
+    : { states: [...states ?? [], `besides ${JSON.stringify(rest)}`], types, queues }
 }
 
-/** Fails with the first of a list's options that is unknown, or is a cursor that no page of this filter gave. */
+/** Fails with the first of a list's options that is unknown or out of bounds, or is a cursor that no page of this filter gave. */
 export const checkList = (options: ListOptions): Effect.Effect<void, InvalidOption> => {
-  const invalid = Bounds.refuseUnknown(options, listNames)
-  return invalid === undefined ? Bounds.check("cursor", Cursor.boundOf(options), options.cursor) : Effect.fail(invalid)
+  const { cursor, limit: _, maxBytes: _m, queues: _q, states: _s, types: _t, ...rest } = options
+  const invalid = Bounds.refuseUnknown(options, listNames) ?? TaskFilter.refuse(rest)
+  return invalid === undefined
+    ? Bounds.check("cursor", Cursor.boundOf(cursorsOf(options)), cursor)
+    : Effect.fail(invalid)
 }
 
 /** Tasks on a page at most. */
@@ -43,21 +53,37 @@ const maxPage = 1000
 /** How often a store is asked for a page with a task on it: each time it looks at a bounded number of tasks. */
 const maxLooks = 100
 
+/** The same where each of them has to be looked at. */
+const maxLooksAtEach = 20
+
 /** Lists the tasks of a store. */
 export const listOf = (store: TaskStore["Service"]) =>
   Effect.fnUntraced(function*(options: ListOptions = {}): Effect.fn.Return<Page, InvalidOption | StoreError> {
     yield* checkList(options)
-    const { cursor, limit = 50, states, ...names } = options
+    const { cursor, limit = 50, queues, states, types } = options
+    const list = cursorsOf(options)
     const size = Math.min(Math.max(1, Math.trunc(limit) || 1), maxPage)
-    const before = cursor === undefined ? undefined : Cursor.decode(cursor, options)
-    const types = names.types?.filter(Bounds.isStorable)
-    const queues = names.queues?.filter(Bounds.isStorable)
-    let page = yield* store.list({ states, types, queues, before, limit: size })
-    for (let looks = 1; page.tasks.length === 0 && page.next !== undefined && looks < maxLooks; looks++) {
-      page = yield* store.list({ states, types, queues, before: page.next, limit: size })
+    const before = cursor === undefined ? undefined : Cursor.decode(cursor, list)
+    const filter: TaskFilter.StoredFilter = {
+      ...restOf(options),
+      ...states !== undefined && { states },
+      ...types !== undefined && { types },
+      ...queues !== undefined && { queues }
+    }
+    // Where each has to be looked at, a page looks at a part of them
+    const isLookedUp = Object.keys(restOf(options)).length === 0
+    const looks = isLookedUp ? maxLooks : maxLooksAtEach
+    let page: TaskFilter.Looked = yield* TaskFilter.select(store, filter, { before, limit: size, looks: 1 })
+    for (let look = 1; page.found.length < (isLookedUp ? 1 : size) && page.next !== undefined && look < looks; look++) {
+      const more: TaskFilter.Looked = yield* TaskFilter.select(store, filter, {
+        before: page.next,
+        limit: size - page.found.length,
+        looks: 1
+      })
+      page = { ...more, found: [...page.found, ...more.found] }
     }
     return {
-      tasks: page.tasks.map(fromRecord),
-      next: page.next === undefined ? null : Cursor.encode(page.next, options)
+      tasks: page.found.map(fromRecord),
+      next: page.next === undefined ? null : Cursor.encode(page.next, list)
     }
   })

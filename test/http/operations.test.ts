@@ -12,7 +12,7 @@ import * as Task from "../../src/Task.ts"
 import { failing, jsonOf, onServer, succeeding, taskforge } from "../cli/CommandLine.ts"
 import { until } from "../e2e/Server.ts"
 import { file } from "../store/sqlite/fixtures.ts"
-import { decoded, expecting, get, layer, postedAll, refused, send, task } from "./TestServer.ts"
+import { decoded, expecting, get, layer, page, postedAll, refused, send, task } from "./TestServer.ts"
 
 const Letter = Task.make("letter", { payload: { user: Schema.Struct({ id: Schema.Int }) } })
 const Broken = Task.make("broken", { retry: { times: 0 } })
@@ -66,9 +66,9 @@ describe("operations over HTTP", () => {
       assert.strictEqual((yield* task(first!.id)).status, "scheduled")
       yield* expecting(200, send("POST", `${path}/${begun.id}/undo`, { by: "bob" }))
       assert.deepInclude(yield* rested(begun.id), { status: "undone", restored: 3, undo: null })
-      const page = (yield* expecting(200, get(path))).json as { operations: ReadonlyArray<object>; next: null }
-      assert.strictEqual(page.operations.length, 1)
-      assert.deepInclude((page.operations[0] as { undone: object }).undone, { by: "bob" })
+      const listed = (yield* expecting(200, get(path))).json as { operations: ReadonlyArray<object>; next: null }
+      assert.strictEqual(listed.operations.length, 1)
+      assert.deepInclude((listed.operations[0] as { undone: object }).undone, { by: "bob" })
       const again = yield* refused(409, "operation_refused", send("POST", `${path}/${begun.id}/undo`, {}))
       assert.deepInclude(again, { reason: "undone" })
       const slow = yield* start({ ...cancelLetters, rate: 1 })
@@ -84,6 +84,37 @@ describe("operations over HTTP", () => {
         max: 1
       })
       assert.deepInclude(yield* rested(moved.id), { run_at: at, priority: 2, done: 1, undo: null })
+    }).pipe(Effect.provide(working)))
+
+  it.live("mean what a list shows: by errors, fields of payloads, keys and times", () =>
+    Effect.gen(function*() {
+      yield* postedAll([
+        ...letters(3),
+        { type: "letter", payload: { user: { id: 42 } }, delay: "1h", key: "a=b", id: "one" },
+        { type: "broken", id: "dead" }
+      ])
+      yield* until(
+        "it has failed",
+        Effect.map(get("/api/v1/tasks?kind=defect,timeout"), ({ json }) => JSON.stringify(json).includes("dead"))
+      )
+      const idsOf = (query: string) => Effect.map(page(query), ({ tasks }) => tasks.map(({ id }) => id))
+      assert.deepStrictEqual(yield* idsOf("?payload=user.id%3D42"), ["one"])
+      assert.deepStrictEqual(yield* idsOf("?key=a%3Db&type=letter"), ["one"])
+      assert.deepStrictEqual(yield* idsOf("?kind=defect&text=BROKEN&instance=w&ended_since=2020-01-31T12:00:00Z"), [
+        "dead"
+      ])
+      assert.deepStrictEqual(yield* idsOf("?created_before=2020-01-31T12:00:00Z"), [])
+      const first = yield* page("?created_since=2020-01-31T12:00:00Z&limit=2")
+      assert.lengthOf(first.tasks, 2)
+      const second = yield* page(`?created_since=2020-01-31T12:00:00Z&limit=3&cursor=${first.next}`)
+      assert.lengthOf(second.tasks, 3)
+      yield* refused(
+        400,
+        "invalid_request",
+        get(`/api/v1/tasks?created_since=2021-01-31T12:00:00Z&cursor=${first.next}`)
+      )
+      yield* refused(400, "invalid_request", get("/api/v1/tasks?payload=user"))
+      yield* refused(400, "invalid_request", get("/api/v1/tasks?kind=sad"))
     }).pipe(Effect.provide(working)))
 
   it.live("are refused with what helps, and change nothing then", () =>
@@ -174,6 +205,8 @@ describe("a program whose queue is a server's", () => {
         yield* Letter.enqueue({ user: { id: 1 } }, { delay: "1 hour" })
         const createdBefore = DateTime.makeUnsafe("2099-01-31T12:00:00Z")
         const filter = { types: ["letter"], states: ["scheduled"] as const, createdBefore, payload: { "user.id": "1" } }
+        const listed = yield* TaskQueue.use(({ list }) => list(filter))
+        assert.lengthOf(listed.tasks, 1)
         const preview = yield* operations.preview({ action: "cancel", filter })
         assert.deepInclude(preview, { count: 1, isComplete: true, canUndo: true })
         assert.strictEqual(preview.sample[0]?.type, "letter")

@@ -5,7 +5,7 @@ import { Rfc3339 } from "../../domain/Rfc3339.ts"
 import { FailureKind } from "../../domain/TaskRecord.ts"
 import { TaskState } from "../../domain/TaskState.ts"
 import type { StoredFilter, TaskFilter } from "../../operation/TaskFilter.ts"
-import { Name, within } from "./RequestValues.ts"
+import { listOf, Name, within } from "./RequestValues.ts"
 import { instant, Timestamp, timestamp } from "./TaskJson.ts"
 
 const several = <S extends Schema.Constraint>(item: S) =>
@@ -43,6 +43,30 @@ export const TaskFilterJson = Schema.Struct({
 
 const Texts = Schema.optionalKey(Schema.Array(Schema.String))
 const Time = Schema.optionalKey(Timestamp)
+
+/** A field of a payload in a query: `user.id=42`. */
+const PayloadField = Schema.String.check(
+  Schema.makeFilter((text: string) => text.indexOf("=") > 0 ? undefined : "Expected a path, an equals sign and a value")
+)
+
+/** The same in the query of a list. */
+export const filterQuery = {
+  status: Schema.optionalKey(listOf(TaskState)),
+  type: Schema.optionalKey(listOf(Schema.String)),
+  queue: Schema.optionalKey(listOf(Schema.String)),
+  key: TaskFilterJson.fields.key,
+  instance: TaskFilterJson.fields.instance,
+  tag: Schema.optionalKey(listOf(Schema.String)),
+  kind: Schema.optionalKey(listOf(FailureKind)),
+  text: TaskFilterJson.fields.text,
+  payload: Schema.optionalKey(Schema.Array(PayloadField)),
+  created_since: Schema.optionalKey(Instant),
+  created_before: Schema.optionalKey(Instant),
+  ended_since: Schema.optionalKey(Instant),
+  ended_before: Schema.optionalKey(Instant)
+}
+
+type FilterQuery = Schema.Struct.Type<typeof filterQuery>
 
 /** A filter as an answer has it. */
 export const ShownFilterJson = Schema.Struct({
@@ -114,3 +138,27 @@ export const shownFilterJson = (filter: StoredFilter): ShownFilterJson =>
 /** The same as it was on the wire. */
 export const shownFilterFromJson = (json: ShownFilterJson): StoredFilter =>
   renamed(json, 0, (text: string) => instant(text).epochMilliseconds)
+
+/** The filter of a query. */
+export const filterOfQuery = ({ payload, ...query }: FilterQuery): Omit<TaskFilter, "ids"> =>
+  renamed(
+    {
+      ...query,
+      ...payload !== undefined && {
+        payload: Object.fromEntries(payload.map((text) => {
+          const at = text.indexOf("=")
+          return [text.slice(0, at), text.slice(at + 1)]
+        }))
+      }
+    },
+    0,
+    (time) => time
+  )
+
+/** A filter as the query of a list. */
+export const filterQueryOf = (filter: TaskFilter): FilterQuery => {
+  const { id: _, payload, ...query } = filterJson(filter)
+  return payload === undefined
+    ? query
+    : { ...query, payload: Object.entries(payload).map(([path, value]) => `${path}=${value}`) }
+}

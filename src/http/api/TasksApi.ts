@@ -12,8 +12,9 @@ import * as ApiErrors from "./ApiErrors.ts"
 import { ExplanationJson } from "./ExplanationJson.ts"
 import { LogsQuery, TaskLogsJson } from "./LogsJson.ts"
 import { NeededRole } from "./NeededRole.ts"
-import { JsonValue, listOf, MillisOrText, Name, PageSize, TaskCursor, within } from "./RequestValues.ts"
+import { JsonValue, MillisOrText, Name, PageSize, TaskCursor, within } from "./RequestValues.ts"
 import { StepsQuery, TaskStepsJson } from "./StepsJson.ts"
+import { filterQuery } from "./TaskFilterJson.ts"
 import { CreatedTaskJson, KnownTaskJson, TaskJson, TaskPageJson, TaskResultJson, TaskResultsJson } from "./TaskJson.ts"
 
 /** Tasks in one request at most. */
@@ -212,9 +213,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
   })),
   HttpApiEndpoint.get("list", "/tasks", {
     query: {
-      status: Schema.optionalKey(listOf(TaskState)),
-      type: Schema.optionalKey(listOf(Schema.String)),
-      queue: Schema.optionalKey(listOf(Schema.String)),
+      ...filterQuery,
       limit: Schema.optionalKey(PageSize),
       cursor: Schema.optionalKey(TaskCursor)
     },
@@ -225,7 +224,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
       summary: "List tasks",
       description:
         "Newest first, in pages. A page with large tasks ends early, and so does one whose filter matches little: " +
-        "the last one is that whose next is null."
+        "the last one is that whose next is null. Stores look up states, types and queues; for the rest, a page looks at 20000 tasks at most."
     })
   ),
   HttpApiEndpoint.get("get", "/tasks/:id", {

@@ -35,6 +35,7 @@ import * as InstancesApi from "../api/InstancesApi.ts"
 import { logsFromJson } from "../api/LogsJson.ts"
 import * as QueuesApi from "../api/QueuesApi.ts"
 import * as SystemApi from "../api/SystemApi.ts"
+import { filterQueryOf } from "../api/TaskFilterJson.ts"
 import * as TaskJson from "../api/TaskJson.ts"
 import { maxResults, type NewTaskJson } from "../api/TasksApi.ts"
 import { verdictFromJson } from "../api/VerdictJson.ts"
@@ -161,11 +162,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
     operations: RemoteOperations.make(api.operations, { again }),
     list: Effect.fnUntraced(function*(options = {}) {
       yield* checkList(options)
-      const { cursor, limit, queues, states, types } = options
+      const { cursor, limit, maxBytes: _, ...filter } = options
       const query = {
-        ...(states === undefined ? {} : { status: states }),
-        ...(types === undefined ? {} : { type: types }),
-        ...(queues === undefined ? {} : { queue: queues }),
+        ...filterQueryOf(filter),
         ...(limit === undefined ? {} : { limit }),
         ...(cursor === undefined ? {} : { cursor })
       }
