@@ -7,6 +7,7 @@ import type { LimitPageJson } from "../src/http/api/LimitsApi.ts"
 import type { TaskLogsJson } from "../src/http/api/LogsJson.ts"
 import type { QueuePageJson, TypePageJson } from "../src/http/api/QueuesApi.ts"
 import type { PreviewJson, SchedulePageJson } from "../src/http/api/ScheduleJson.ts"
+import type { StatisticsJson } from "../src/http/api/StatisticsApi.ts"
 import type { TaskStepsJson } from "../src/http/api/StepsJson.ts"
 import type { MeJson, StatsJson, WorkersJson } from "../src/http/api/SystemApi.ts"
 import type { TaskJson, TaskPageJson } from "../src/http/api/TaskJson.ts"
@@ -42,6 +43,8 @@ export type Instances = typeof WorkersJson.Type
 export type Scaling = typeof ScalingJson.Type
 /** What holds tasks up. */
 export type Verdict = typeof VerdictJson.Type
+/** What happened in a time. */
+export type Statistics = typeof StatisticsJson.Type
 /** A page of schedules. */
 export type SchedulePage = typeof SchedulePageJson.Type
 /** A schedule. */

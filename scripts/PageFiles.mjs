@@ -55,10 +55,13 @@ const scriptText = async () => {
   return output[0].code
 }
 
-/** The style sheets in the order of their names, without comments and indentation. */
+/** The style sheets in the order of their names, behind that of the charts, without comments and indentation. */
 const styleText = () =>
-  globSync("styles/*.css", { cwd: folder }).sort()
-    .map((name) => readFileSync(join(folder, name), "utf8"))
+  [
+    fileURLToPath(import.meta.resolve("uplot/dist/uPlot.min.css")),
+    ...globSync("styles/*.css", { cwd: folder }).sort().map((name) => join(folder, name))
+  ]
+    .map((path) => readFileSync(path, "utf8"))
     .join("\n")
     .replace(/\/\*[^]*?\*\//g, "")
     .replace(/\s*\n\s*/g, "\n")

@@ -1,9 +1,9 @@
 /** How the system does: one sentence that says what is wrong and what helps, then the figures. */
 import type { ComponentChildren } from "preact"
+import { History } from "../parts/History.tsx"
 import { Icon } from "../parts/Icon.tsx"
 import { Loaded } from "../parts/Loaded.tsx"
 import { QueueTable } from "../parts/QueueTable.tsx"
-import { Rates } from "../parts/Rates.tsx"
 import { Slots } from "../parts/Slots.tsx"
 import { get } from "../Requests.ts"
 import { useResource } from "../Resource.ts"
@@ -26,27 +26,22 @@ export const Overview = () => {
     <div class="page overview">
       <h1 class="hidden">Overview</h1>
       <Loaded resource={verdict} lines={1}>{(found) => <Sentence verdict={found} />}</Loaded>
+      {verdict.data.value !== undefined && <Homeless causes={verdict.data.value.causes} />}
       <Loaded resource={stats} lines={2}>
         {(found) => (
-          <>
-            <ul class="figures" aria-label="Tasks by state">
-              {states.map((state) => (
-                <li key={state}>
-                  <a class={`figure state-${state}`} href={link(["tasks"], { status: state })}>
-                    <b class="number">{Texts.compact(found.by_status[state])}</b>
-                    <span>
-                      <i aria-hidden="true" />
-                      {state}
-                    </span>
-                  </a>
-                </li>
-              ))}
-            </ul>
-            <section class="card">
-              <h2>Tasks a second</h2>
-              <Rates stats={found} />
-            </section>
-          </>
+          <ul class="figures" aria-label="Tasks by state">
+            {states.map((state) => (
+              <li key={state}>
+                <a class={`figure state-${state}`} href={link(["tasks"], { status: state })}>
+                  <b class="number">{Texts.compact(found.by_status[state])}</b>
+                  <span>
+                    <i aria-hidden="true" />
+                    {state}
+                  </span>
+                </a>
+              </li>
+            ))}
+          </ul>
         )}
       </Loaded>
       {need !== undefined && (
@@ -66,9 +61,10 @@ export const Overview = () => {
           <Need name="Slots wanted">{Texts.count(need.slots_wanted)}</Need>
         </dl>
       )}
+      <History />
       {instances.data.value !== undefined && instances.data.value.instances.length > 0 && (
         <section class="card">
-          <h2>Slots</h2>
+          <h2>What slots run now</h2>
           {instances.data.value.instances.slice(0, 20).map(({ id }) => (
             <div key={id} class="slot-row">
               <a href={link(["instances"])}>
@@ -96,6 +92,23 @@ const Sentence = ({ verdict: { action, causes, summary } }: { readonly verdict: 
     </div>
   </section>
 )
+
+/** Types that nobody can run, however long they wait. */
+const Homeless = ({ causes }: Pick<Verdict, "causes">) => {
+  const found = causes.filter(({ code }) => code === "no_handler")
+  return found.length === 0 || causes.length === 1 ? null : (
+    <section class="card homeless">
+      <h2>Nobody can run</h2>
+      <ul>
+        {found.map(({ action, text }, index) => (
+          <li key={index}>
+            {text} {action !== null && <span class="soft">{action}</span>}
+          </li>
+        ))}
+      </ul>
+    </section>
+  )
+}
 
 const Need = ({ children, name }: { readonly name: string; readonly children: ComponentChildren }) => (
   <div>

@@ -2,14 +2,13 @@
 import { useSignal } from "@preact/signals"
 import { useEffect, useId } from "preact/hooks"
 import * as Live from "../Live.ts"
-import { Command, Empty } from "../parts/Empty.tsx"
+import { Empty, FirstCommand } from "../parts/Empty.tsx"
 import { Icon } from "../parts/Icon.tsx"
 import { Loaded } from "../parts/Loaded.tsx"
 import { TaskTable } from "../parts/TaskTable.tsx"
 import { address, get } from "../Requests.ts"
 import { useResource } from "../Resource.ts"
 import { go, link } from "../Router.ts"
-import { key } from "../Session.ts"
 import * as Texts from "../Texts.ts"
 import { type QueuePage, type State, states, type Stats, type TaskPage, type TypePage } from "../Wire.ts"
 
@@ -98,11 +97,7 @@ const describe = ({ queue, status, type }: Query): string =>
 const First = () => (
   <Empty icon="tasks" title="There are no tasks yet">
     <p>A task is a type and a payload. This one only answers with its payload, and appears here at once:</p>
-    <Command
-      text={`curl ${new URL("api/v1/tasks", location.href.split("#")[0])} \\\n${
-        key.value === undefined ? "" : `  -H "authorization: Bearer $TASKFORGE_API_KEY" \\\n`
-      }  -H 'content-type: application/json' \\\n  -d '{"type": "echo", "payload": {"hello": "world"}}'`}
-    />
+    <FirstCommand />
     <p>
       Programs enqueue with <code>Task.enqueue</code>, the command line with{" "}
       <code>taskforge enqueue</code>. All routes are in <a href="docs">the reference</a>.

@@ -1,5 +1,6 @@
 /** A place where nothing is yet: it says what would be there, and how to get it there. */
 import type { ComponentChildren } from "preact"
+import { key } from "../Session.ts"
 import { Copy } from "./Copy.tsx"
 import { Icon, type IconName } from "./Icon.tsx"
 
@@ -14,6 +15,15 @@ export const Empty = ({ children, icon, title }: {
     <h2>{title}</h2>
     {children}
   </div>
+)
+
+/** The command that enqueues a first task. */
+export const FirstCommand = () => (
+  <Command
+    text={`curl ${new URL("api/v1/tasks", location.href.split("#")[0])} \\\n${
+      key.value === undefined ? "" : `  -H "authorization: Bearer $TASKFORGE_API_KEY" \\\n`
+    }  -H 'content-type: application/json' \\\n  -d '{"type": "echo", "payload": {"hello": "world"}}'`}
+  />
 )
 
 /** A command to copy. */

@@ -50,11 +50,11 @@ export interface TypeSeries {
   readonly counts: { readonly [What in Counted]: number }
   readonly wait: Quantiles<number | null>
   readonly run: Quantiles<number | null>
-  /** Those that waited, and that were due later, when they were counted last; `null` where they never were. */
+  /** Those that waited, on average in the last point in which they were counted; `null` where they never were. */
   readonly pending: number | null
   readonly scheduled: number | null
   readonly running: number | null
-  /** How long the first of those that waited had waited then. */
+  /** How long the first of those that waited had waited then, at most. */
   readonly oldestMs: number | null
   /** How long it would take to start those that waited, if no other came and as many started as in the last columns. */
   readonly drainMs: number | null

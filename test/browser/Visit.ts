@@ -18,13 +18,15 @@ export interface Options {
   readonly width?: number
   readonly height?: number
   readonly theme?: "light" | "dark"
+  /** What is answered instead of the server, by a pattern of the address. */
+  readonly answers?: Readonly<Record<string, unknown>>
 }
 
 /** Opens a page in a browser of its own storage. It is closed with the scope. */
 export const open = Effect.fnUntraced(function*(
   browser: Browser,
   url: string,
-  { height = 800, theme = "light", width = 1280 }: Options = {}
+  { answers = {}, height = 800, theme = "light", width = 1280 }: Options = {}
 ): Effect.fn.Return<Visit, never, Scope.Scope> {
   const context = yield* Effect.acquireRelease(
     Effect.promise(() => browser.newContext({ viewport: { width, height }, colorScheme: theme })),
@@ -46,6 +48,9 @@ export const open = Effect.fnUntraced(function*(
     problems.push(`A dialog was opened: ${dialog.message()}`)
     void dialog.dismiss()
   })
+  for (const [pattern, json] of Object.entries(answers)) {
+    yield* Effect.promise(() => page.route(pattern, (route) => route.fulfill({ json })))
+  }
   yield* Effect.promise(() => page.goto(url))
   return { page, problems, asked }
 })

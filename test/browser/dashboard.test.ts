@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { examples } from "../../src/http/StatisticsHandlers.ts"
 import * as Server from "../e2e/Server.ts"
 import { withServer } from "../servers/withServer.ts"
 import * as Chromium from "./Chromium.ts"
@@ -8,6 +9,13 @@ import * as Visit from "./Visit.ts"
 
 /** Text that would be seen, or would run, if it became markup. */
 const markup = `<img src=x onerror="alert(1)"><script>alert(2)</script><b>bold</b>`
+
+/** What happened, for charts that need not be waited for. */
+const statistics = {
+  ...examples.Statistics,
+  instances: [{ ...examples.InstanceStatistics!, slots: [[1, null], [0.2, 1]] }]
+}
+const answers = { "**/api/v1/statistics*": statistics }
 
 const { act } = Visit
 
@@ -160,6 +168,30 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         yield* act(() => page.getByRole("link", { name: /Slot 1 runs sleep busy/ }).waitFor())
         yield* act(() => page.locator(".verdict-summary").waitFor())
         yield* act(() => page.getByRole("link", { name: /^1\s*running$/ }).waitFor())
+        // Looks at another time, walks along a chart, marks a part of it, and opens an instance
+        yield* act(() =>
+          page.route(
+            "**/api/v1/statistics*",
+            (route) =>
+              route.fulfill({ json: /instance=/.test(route.request().url()) ? statistics : examples.Statistics })
+          )
+        )
+        yield* act(() => page.getByRole("link", { name: "15 min" }).click())
+        const chart = page.locator(".chart", { hasText: "Tasks a second" })
+        yield* act(() => chart.getByText("6.7", { exact: true }).waitFor())
+        assert.include(page.url(), "last=15m")
+        yield* act(() => chart.locator(".chart-box").press("ArrowLeft"))
+        yield* act(() => chart.getByText("6.3", { exact: true }).waitFor())
+        yield* act(() => page.getByRole("row", { name: /^email mail 120 117 3/ }).waitFor())
+        const box = (yield* act(() => chart.locator(".u-over").boundingBox()))!
+        yield* act(() => page.mouse.move(box.x + 20, box.y + 50))
+        yield* act(() => page.mouse.down())
+        yield* act(() => page.mouse.move(box.x + 120, box.y + 50, { steps: 4 }))
+        yield* act(() => page.mouse.up())
+        yield* act(() => page.waitForURL(/from=2026-01-31T11%3A59/))
+        yield* act(() => page.getByRole("button", { name: "instance-1a2b3c4d" }).click())
+        yield* act(() => page.waitForURL(/instance=instance-1a2b3c4d/))
+        yield* act(() => page.getByRole("img", { name: "Slot 2 was busy 60 % of the time, 100 % at most" }).waitFor())
         // Pauses a queue, for a reason that is shown
         yield* act(() => page.getByRole("link", { name: "Queues" }).click())
         yield* act(() => page.getByRole("button", { name: `Pause the queue default` }).click())
@@ -368,13 +400,14 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
           "#/nowhere"
         ]
         for (const look of [{ width: 360, theme: "dark" }, { width: 1280, theme: "light" }] as const) {
-          const visit = yield* Visit.open(browser, `${server.url}/`, look)
+          const visit = yield* Visit.open(browser, `${server.url}/`, { ...look, answers })
           for (const place of pages) {
             // As it is opened, and not as the page before it becomes it
             yield* act(() => visit.page.goto("about:blank"))
             yield* act(() => visit.page.goto(`${server.url}/${place}`))
             yield* act(() => visit.page.locator("main h1, main h2").first().waitFor())
-            yield* act(() => visit.page.locator(".loading").waitFor({ state: "detached" }))
+            const loading = act(() => visit.page.locator(".loading").count())
+            yield* Server.until("all is loaded", Effect.map(loading, (count) => count === 0))
             assert.strictEqual(yield* Visit.overflow(visit), 0, `${place} at ${look.width}`)
             assert.deepStrictEqual(yield* Visit.faults(visit), [], `${place}, ${look.theme}`)
           }

@@ -36,7 +36,10 @@ const TypeStatisticsJson = Schema.Struct({
   wait_ms: quantiles(Known),
   run_ms: quantiles(Known),
   scheduled: Known,
-  pending: Known.annotate({ description: "Tasks that waited when they were counted last; null where they were not" }),
+  pending: Known.annotate({
+    description:
+      "Tasks that waited, on average in the last point in which they were counted; null where they never were"
+  }),
   running: Known,
   oldest_ms: Known.annotate({ description: "How long the first of those had waited" }),
   drain_ms: Known.annotate({
