@@ -17,6 +17,7 @@ import {
   type UnknownTaskType
 } from "../domain/Errors.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
+import { cancelMembers } from "../flow/BatchMembers.ts"
 import * as BatchRecords from "../flow/BatchRecords.ts"
 import * as StepRecords from "../flow/StepRecords.ts"
 import { absent, RecordStore, type Together, type Written } from "../store/RecordStore.ts"
@@ -84,9 +85,12 @@ export interface Batches {
     members: ReadonlyArray<Submission>,
     options?: AddOptions
   ) => Effect.Effect<ReadonlyArray<Accepted>, AddError>
-  /** Lets the batch finish when its members have ended. Until then more may be added. */
+  /** Lets the batch finish when its members have ended. Until then more may be added. In a full queue it waits for room. */
   readonly seal: (id: string) => Effect.Effect<void, BatchError>
-  /** Cancels the members that have not ended, bit by bit, and the batch with them. It takes no more members. */
+  /**
+   * Cancels the members that have not ended, bit by bit, and the batch with them. It takes no more members. In a full queue it cancels
+   * members until there is room.
+   */
   readonly cancel: (id: string) => Effect.Effect<void, BatchError>
   readonly get: (id: string) => Effect.Effect<BatchViews.BatchView, BatchError>
   /** A page of all batches, by id: those with ids of the engine's in the order in which they were made. */
@@ -152,9 +156,8 @@ export const make = (
     )
 
   /** The same where all tasks are the engine's own. */
-  const ownTogether = (parts: Together): Effect.Effect<Written, RecordConflict | StoreError> =>
+  const ownTogether = (parts: Together): Effect.Effect<Written, RecordConflict | QueueFull | StoreError> =>
     together(parts).pipe(Effect.catchTags({
-      QueueFull: Effect.die,
       KeyConflict: Effect.die,
       UnknownDependency: Effect.die,
       DependencyCycle: Effect.die
@@ -277,8 +280,12 @@ export const make = (
       tasks: BatchRecords.tasksOfPart(id, key, batch, [])
     }
 
+  /** Does something about a stored batch. Its callers know no full queue: it waits for room. */
+  const changed = (change: Effect.Effect<void, BatchError | RecordConflict | QueueFull>) =>
+    intake.whenRoom(BatchRecords.repeated(change), "wait").pipe(Effect.catchTag("QueueFull", Effect.die))
+
   const seal = (id: string) =>
-    BatchRecords.repeated(Effect.gen(function*(): Effect.fn.Return<void, BatchError | RecordConflict> {
+    changed(Effect.gen(function*(): Effect.fn.Return<void, BatchError | RecordConflict | QueueFull> {
       const { batch, version } = yield* find(id)
       if (batch.isSealed) return
       const last = lastPart(id, { ...batch, isSealed: true }, String(batch.parts + 1))
@@ -289,7 +296,7 @@ export const make = (
     }))
 
   const cancel = (id: string) =>
-    BatchRecords.repeated(Effect.gen(function*(): Effect.fn.Return<void, BatchError | RecordConflict> {
+    changed(Effect.gen(function*(): Effect.fn.Return<void, BatchError | RecordConflict | QueueFull> {
       const { batch, version } = yield* find(id)
       if (batch.isFinished || batch.isCancelled) return
       const last = lastPart(id, { ...batch, isSealed: true, isCancelled: true }, String(batch.parts + 1))
@@ -300,7 +307,10 @@ export const make = (
       yield* ownTogether({
         changes: [BatchRecords.changeOf(id, version, last.batch), ...last.changes],
         tasks: [...last.tasks, cancels]
-      })
+      }).pipe(
+        // it may be its own members that fill the queue
+        Effect.tapErrorTag("QueueFull", () => on(cancelMembers(id)))
+      )
     }))
 
   return {

@@ -3,6 +3,7 @@ import { Duration, Effect, Layer } from "effect"
 import { BatchFailed } from "../domain/BatchErrors.ts"
 import * as Bounds from "../domain/Bounds.ts"
 import type { RecordConflict, StoreError } from "../domain/Errors.ts"
+import { cancelMembers } from "../flow/BatchMembers.ts"
 import * as BatchRecords from "../flow/BatchRecords.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { absent, type Change, RecordStore } from "../store/RecordStore.ts"
@@ -177,20 +178,4 @@ const finish = Effect.fnUntraced(function*(id: string, batch: BatchRecords.Batch
     yield* ends.completed < members ? makeDue(failure, queue) : tasks.cancel([failure])
   }
   yield* isCancelled ? tasks.cancel([id]) : makeDue(id, queue)
-})
-
-/** Cancels the members of a batch, part by part. */
-const cancelMembers = Effect.fnUntraced(function*(id: string) {
-  const tasks = yield* TaskStore
-  let after: string | undefined
-  for (let more = true; more;) {
-    const page = yield* BatchRecords.listParts(id, after)
-    for (const record of page.records) {
-      if (BatchRecords.partOfRecord(record)?.isCounted === true) continue
-      const members = (yield* tasks.edges(record.id))?.after ?? []
-      yield* tasks.cancel(members.map(({ id }) => id))
-    }
-    after = page.records.at(-1)?.id
-    more = page.more
-  }
 })

@@ -1,6 +1,6 @@
 /** What must hold of batches on every store: attempts are made by hand, in every order, and again after a crash. */
 import { assert, describe } from "@effect/vitest"
-import { Effect, Exit, Layer, Option, Schema } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, Schema } from "effect"
 import { BatchFinished, BatchNotFound } from "../../src/domain/BatchErrors.ts"
 import type { ClaimedTask } from "../../src/domain/TaskRecord.ts"
 import * as PooledRandom from "../../src/engine/PooledRandom.ts"
@@ -94,6 +94,14 @@ const create = (batch: Parameters<TaskQueue["Service"]["batches"]["create"]>[0] 
 const add = (...members: ReadonlyArray<Submission>) => Effect.flatMap(batches, (all) => all.add("b", members))
 const seal = Effect.flatMap(batches, (all) => all.seal("b"))
 const view = Effect.flatMap(batches, (all) => all.get("b"))
+/** Lets time pass until what waits for room has found some. */
+const whileOpen = Effect.fnUntraced(function*({ advance }: Driver) {
+  for (let round = 0; round < 5000; round++) {
+    if ((yield* view).state !== "open") return
+    yield* advance("1 second")
+  }
+  return assert.fail("It is open still")
+})
 const states = (...ids: ReadonlyArray<string>) => Effect.forEach(ids, stateOf)
 
 export const keepsBatches = (name: string, driver: Driver) =>
@@ -394,13 +402,43 @@ export const keepsBatches = (name: string, driver: Driver) =>
         assert.deepInclude(yield* view, { total: 1500, completed: 1000 })
       }), { capacity: 1200 })
 
+    scenario("is sealed in a full queue as soon as there is room", () =>
+      Effect.gen(function*() {
+        yield* create()
+        yield* add(member())
+        yield* drain()
+        const others = ["other", "another"].map((id) =>
+          member({ id, delay: "1 hour" })
+        )
+        yield* TaskQueue.use((queue) => queue.submit(others))
+        const sealing = yield* Effect.forkChild(seal, { startImmediately: true })
+        assert.deepInclude(yield* view, { state: "open" })
+        yield* TaskQueue.use((queue) => queue.cancel("other"))
+        yield* whileOpen(driver)
+        yield* Fiber.join(sealing)
+        yield* drain()
+        assert.deepInclude(yield* view, { state: "completed" })
+      }), { capacity: 3 })
+
+    scenario("is cancelled although its own members fill the queue", () =>
+      Effect.gen(function*() {
+        yield* create()
+        yield* add(member({ id: "one" }), member({ id: "two" }))
+        const cancelling = yield* Effect.forkChild(Effect.flatMap(batches, (all) => all.cancel("b")), {
+          startImmediately: true
+        })
+        yield* whileOpen(driver)
+        yield* Fiber.join(cancelling)
+        yield* drain()
+        assert.deepStrictEqual(yield* states("one", "two"), ["cancelled", "cancelled"])
+        assert.deepInclude(yield* view, { state: "cancelled" })
+      }), { capacity: 4 })
+
     scenario("sleeps on when its end is brought forward, and finishes all the same", () =>
       Effect.gen(function*() {
         yield* create(callbacks)
         yield* add(member())
-        yield* TaskQueue.use((queue) =>
-          queue.reschedule("b", { delay: 0 })
-        )
+        yield* TaskQueue.use((queue) => queue.reschedule("b", { delay: 0 }))
         assert.deepStrictEqual(yield* drain(), [])
         assert.deepInclude(yield* record("b"), { state: "scheduled" })
         yield* seal

@@ -9,6 +9,7 @@ import { Schedules } from "../../src/schedule/Schedules.ts"
 import * as BreakerRecords from "../../src/store/BreakerRecords.ts"
 import { absent, RecordStore } from "../../src/store/RecordStore.ts"
 import type * as Task from "../../src/Task.ts"
+import { type Callback, callbackId } from "./Batches.ts"
 import type { Process } from "./Cluster.ts"
 import { Denied, Flow, Go } from "./Flows.ts"
 import * as Records from "./Records.ts"
@@ -166,6 +167,33 @@ export const perform = Effect.fnUntraced(function*(
       return yield* Effect.ignore(Effect.retry(Schedules.resume(action.name), untilTheStoreAnswers))
     case "run schedule":
       return yield* Effect.ignore(Effect.retry(Schedules.runNow(action.name), untilTheStoreAnswers))
+    case "batch": {
+      const { id } = action
+      const given: Partial<Record<Callback, Submission.Submission>> = {}
+      for (const callback of action.callbacks) {
+        given[callback] = yield* submissionOf({ type: "work", script: ["ok"], ms: 5, passes: [] }, {
+          id: callbackId(id, callback)
+        })
+      }
+      return yield* Effect.ignore(Effect.retry(queue.batches.create({ id, ...given }), untilTheStoreAnswers))
+    }
+    case "add": {
+      const { addition, batch, whenFull } = action
+      const members = yield* Effect.forEach(action.members, (member) =>
+        submissionOf(member, {
+          id: member.id === "" ? undefined : member.id,
+          delay: member.delayMs,
+          expiresIn: member.expiresInMs,
+          maxRetries: member.maxRetries,
+          priority: member.priority
+        }))
+      const add = queue.batches.add(batch, members, { addition, whenFull })
+      return yield* Effect.ignore(Effect.retry(add, untilTheStoreAnswers))
+    }
+    case "seal":
+      return yield* Effect.ignore(Effect.retry(queue.batches.seal(action.batch), untilTheStoreAnswers))
+    case "cancel batch":
+      return yield* Effect.ignore(Effect.retry(queue.batches.cancel(action.batch), untilTheStoreAnswers))
     case "flow": {
       const { event, id, maxRetries, ms, patienceMs, restMs, script } = action
       const exit = yield* Effect.exit(Effect.retry(

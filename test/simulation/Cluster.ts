@@ -2,7 +2,7 @@
  * The cluster of one run: a store on a machine of its own, and instances of the real engine that reach it through a
  * faulty network, each a process that may die, stand still, be deployed, and come back.
  */
-import { Context, Effect, Exit, Fiber, Layer, Logger, References, Scope } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Logger, References, Scope } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import { gateReasons } from "../../src/explain/GateReasons.ts"
@@ -206,6 +206,7 @@ export class Cluster {
       now: () => world.now,
       attempts: this.attempts,
       hasBreaker: scenario.hasBreaker,
+      hasBatches: scenario.steps.some(({ action }) => action.do === "batch"),
       die: () => this.kill(process, 700)
     })
     const engine = Engine.layer(tasks, {
@@ -342,7 +343,12 @@ export class Cluster {
     const name = `call ${++this.calls}: ${action.do} ${"id" in action ? action.id : ""}`
     process.calls.add(name)
     process.machine.run(Clients.perform(action, name, this.witness, process, () => this.world.now), process.context)
-      .addObserver(() => process.calls.delete(name))
+      .addObserver((exit) => {
+        process.calls.delete(name)
+        if (!Exit.isFailure(exit) || !Cause.hasDies(exit.cause)) return
+        const call = { do: "die", name, of: String(Cause.squash(exit.cause)) } as const
+        this.witness.saw({ _tag: "Answered", at: this.world.now, process: process.name, call })
+      })
   }
 
   /** The machine that all of it runs on stands still: the store and every process. One sleep at a time. */

@@ -193,6 +193,8 @@ export type Call =
   | { readonly do: "enqueue"; readonly ids: ReadonlyArray<string> }
   /** The end that a signal has, as the client knows it, or why the client was refused. */
   | { readonly do: "signal"; readonly token: string; readonly by: number; readonly outcome: string }
+  /** It has ended with a defect. */
+  | { readonly do: "die"; readonly name: string; readonly of: string }
   | { readonly do: "result"; readonly id: string; readonly outcome: string; readonly of: string | undefined }
 
 /** A line for people. */

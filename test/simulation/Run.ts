@@ -108,6 +108,9 @@ const play = Effect.fnUntraced(function*(
     if (world.now > calmAt(scenario)) {
       for (const queue of ledger.paused) cluster.call(0, { do: "resume", queue })
       for (const action of stillClosed(ledger.gates)) cluster.call(0, action)
+      for (const { document, id } of ledger.records.of("batch")) {
+        if (!JSON.parse(document).isSealed) cluster.call(0, { do: "seal", batch: id })
+      }
       for (const token of awaited(ledger)) cluster.call(0, { do: "signal", of: { token }, by: 3 })
     }
     if (world.now < settledAt) continue
@@ -173,6 +176,9 @@ const awaited = ({ flows, tasks }: Ledger): ReadonlySet<string> =>
 const doubtsOf = ({ ledger, processes }: Cluster): ReadonlyArray<string> => [
   ...ledger.records.of("schedule").filter(({ dueAt }) => dueAt !== null).map(({ id }) => `the schedule ${id} goes on`),
   ...ledger.records.of("reminder").map(({ id }) => `the reminder ${id} is not done`),
+  ...ledger.records.of("batch").filter(({ document }) => !JSON.parse(document).isFinished).map(({ id }) =>
+    `the batch ${id} has not finished`
+  ),
   ...[...ledger.tasks.values()].filter((known) => !isFinished(known)).map(({ state, task }) =>
     `${task.id} is ${state}`
   ),

@@ -4,6 +4,7 @@
  */
 import type { OnFailure } from "../../src/domain/Dependencies.ts"
 import { SeededRandom } from "../../src/testing/Simulation.ts"
+import { type BatchStep, drawBatches } from "./Batches.ts"
 import { drawGraphs } from "./Graphs.ts"
 
 /** What an attempt does. The number of the attempt picks the word of the task's script; the last word stays. */
@@ -23,7 +24,8 @@ export const behaviours = [
   "unfit",
   "cyclic",
   "refused",
-  "read"
+  "read",
+  "grow"
 ] as const
 
 /** See {@link behaviours}. */
@@ -144,6 +146,7 @@ export type Action =
   | BreakerStep
   | RescheduleStep
   | ScheduleStep
+  | BatchStep
   | FlowStep
   | SignalStep
   | { readonly do: "look" }
@@ -259,6 +262,7 @@ interface Size {
   readonly records: ReadonlyArray<number>
   readonly unique: readonly [probability: number, counts: ReadonlyArray<number>]
   readonly graphs: readonly [probability: number, counts: ReadonlyArray<number>]
+  readonly batches: readonly [probability: number, counts: ReadonlyArray<number>]
   readonly flows: readonly [probability: number, counts: ReadonlyArray<number>]
   readonly schedules: readonly [probability: number, counts: ReadonlyArray<number>]
   readonly takeovers: number
@@ -285,6 +289,7 @@ const wholeSize: Size = {
   records: [0, 0, 4, 10],
   unique: [0.35, [6, 15, 30]],
   graphs: [0.3, [4, 10, 16]],
+  batches: [0.2, [5, 8, 12]],
   flows: [0.25, [4, 8, 16]],
   schedules: [0.25, [2, 4, 8]],
   takeovers: 0.2,
@@ -306,6 +311,7 @@ const themes: ReadonlyArray<Partial<Size>> = [
   { gates: [0.5, [0, 2]], breaker: 0.5, tasks: [3, 6] },
   { unique: [1, [4, 8, 12]], tasks: [0, 2], gates: [0.3, [0, 2]] },
   { graphs: [1, [3, 6, 9]], tasks: [0, 2] },
+  { batches: [1, [4, 6, 10]], tasks: [0, 2] },
   { flows: [1, [4, 6, 8]], tasks: [0, 2] },
   { schedules: [1, [1, 2, 3]], tasks: [0, 2] },
   { records: [4, 6], tasks: [0, 2] }
@@ -334,6 +340,7 @@ const smallSize: Size = {
   records: [0],
   unique: [0, []],
   graphs: [0, []],
+  batches: [0, []],
   flows: [0, []],
   schedules: [0, []],
   takeovers: 0,
@@ -357,7 +364,7 @@ const drawSize = (random: SeededRandom): Size =>
 export const fromSeed = (seed: number): Scenario => draw(seed, wholeSize)
 
 /** What scenarios had not yet when the first seeds failed. */
-const newParts: Partial<Size> = { graphs: [0, []] }
+const newParts: Partial<Size> = { graphs: [0, []], batches: [0, []] }
 
 /** Draws the scenario that a seed had before there were {@link newParts}: what once failed under it stays in it. */
 export const olderFromSeed = (seed: number): Scenario => draw(seed, { ...wholeSize, ...newParts })
@@ -431,6 +438,7 @@ const draw = (seed: number, size: Size): Scenario => {
         drawGraphs(new SeededRandom(seed, "graphs"), size.graphs, healsAt)
           .map(withPasses(new SeededRandom(seed, "passes of graphs")))
       )
+      .concat(drawBatches(new SeededRandom(seed, "batches"), size.batches, healsAt))
       .concat(taken.steps),
     silent: random.chance(0.3),
     hanging: new SeededRandom(seed, "hanging").pick(size.hanging)

@@ -1,8 +1,10 @@
 /** The task types of the simulated cluster, and handlers that do what a task's script says. */
 import { Cause, Effect, Exit, Layer, Schedule, Schema } from "effect"
+import * as Batch from "../../src/Batch.ts"
 import * as Breaker from "../../src/Breaker.ts"
 import * as Task from "../../src/Task.ts"
 import { Snoozed } from "../../src/worker/Attempt.ts"
+import { HandlerRegistry } from "../../src/worker/HandlerRegistry.ts"
 import { type HandlerContext, TaskContext } from "../../src/worker/TaskContext.ts"
 import { Flow, flow } from "./Flows.ts"
 import type { Ending } from "./History.ts"
@@ -79,6 +81,7 @@ export const handlers = (options: {
   readonly attempts: Map<string, number>
   /** Whether the types have a breaker. */
   readonly hasBreaker: boolean
+  readonly hasBatches: boolean
   /** Ends the process at once. */
   readonly die: () => void
 }) => {
@@ -139,6 +142,16 @@ export const handlers = (options: {
         witness.saw({ _tag: "Read", at: options.now(), process, id, claim, ends })
         break
       }
+      case "grow": {
+        yield* Effect.sleep(ms)
+        // one more for the batch, by whichever attempt; only those know it that it has named
+        const [batch] = id.split("/")
+        if (batch === id) break
+        const more = [types.work.draft({ script: ["ok"], ms: 5 }, { id: `more of ${id}` })]
+        const added = (yield* Batch.handle(batch!)).add(more, { addition: id.replaceAll("/", " ") })
+        yield* Effect.ignore(Effect.retry(added, Records.untilTheStoreAnswers))
+        break
+      }
       case "early":
         yield* Effect.orDie(complete({ id, claim }))
         yield* Effect.sleep(ms)
@@ -180,6 +193,20 @@ export const handlers = (options: {
       () => Effect.map(TaskContext, ({ claim, id }) => ({ id, claim })).pipe(Effect.delay("20 millis"))
     )
 
+  /** Handlers that the engine brings itself, with attempts that are seen. */
+  const seen = Layer.effect(
+    HandlerRegistry,
+    Effect.map(HandlerRegistry, (registry) =>
+      HandlerRegistry.of({
+        ...registry,
+        register: (handler) =>
+          registry.register({
+            ...handler,
+            run: (payload, context) => observed(["ok"], () => handler.run(payload, context))
+          })
+      }))
+  )
+
   const { mail, work } = options.hasBreaker ? breaking : types
   return Layer.mergeAll(
     work.toLayer(run),
@@ -187,6 +214,7 @@ export const handlers = (options: {
     Flow.toLayer((payload) =>
       observed(payload.script, (behaviour) => flow(payload, behaviour, { witness, process, now: options.now, die }))
     ),
+    options.hasBatches ? Layer.provide(Batch.layer, seen) : Layer.empty,
     Child.toLayer(short),
     Next.toLayer(short)
   )

@@ -39,19 +39,19 @@ const withFirstPass = (line: Pick<Line<GatedTask>, "passes" | "standings">): Lin
   }) as Line<GatedTask>
 
 export const gateMutants: ReadonlyArray<Mutant> = [
-  { name: "limits not kept: as many of a key run as there are", noticedAt: 23, patch: blindTo("limit_full") },
+  { name: "limits not kept: as many of a key run as there are", noticedAt: 32, patch: blindTo("limit_full") },
   {
     name: "breakers not kept: what needs something that is down starts",
     patch: blindTo("breaker_open", (until) => until !== null)
   },
   {
     name: "two tasks try at a time what was down",
-    noticedAt: 114,
+    noticedAt: 121,
     patch: blindTo("breaker_open", (until) => until === null)
   },
   {
     name: "what was down is never tried: its time is not noticed",
-    noticedAt: 87,
+    noticedAt: 112,
     patch: instead(keeper, "park", (original) =>
       function(this: Keeper, line, place, refusal) {
         original.call(this, line, place, refusal.code === "breaker_open" ? { ...refusal, until: null } : refusal)
@@ -87,12 +87,12 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "room not noticed: what was refused is never looked at again",
-    noticedAt: 23,
+    noticedAt: 32,
     patch: instead(keeper, "release", () => () => {})
   },
   {
     name: "room for one noticed, and no more: the next of a lot does not follow",
-    noticedAt: 798,
+    noticedAt: 859,
     patch: instead(keeper, "take", (original) =>
       function(this: Keeper, line, task) {
         line.from = undefined
@@ -132,7 +132,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a line behind a closed gate lost: its tasks are forgotten",
-    noticedAt: 23,
+    noticedAt: 32,
     patch: instead(keeper, "park", (original) =>
       function(this: Keeper, line, place, refusal) {
         original.call(this, line, place, { ...refusal, pass: "nowhere=" })

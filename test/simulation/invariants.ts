@@ -10,6 +10,7 @@ import type { Counts } from "../../src/store/Counts.ts"
 import type { LaneCounts } from "../../src/store/Lanes.ts"
 import { absent, type StoredRecord } from "../../src/store/RecordStore.ts"
 import type { Expired } from "../../src/store/TaskStore.ts"
+import { batchInvariants } from "./batchInvariants.ts"
 import { dependencyInvariants } from "./dependencyInvariants.ts"
 import { flowInvariants } from "./flowInvariants.ts"
 import { passesOf } from "./GateLedger.ts"
@@ -119,6 +120,7 @@ export const invariants: ReadonlyArray<Invariant> = [
   ...flowInvariants,
   ...keyInvariants,
   ...dependencyInvariants,
+  ...batchInvariants,
 
   invariant("whole", "a batch is stored entirely or not at all, and a known id changes nothing", (ledger) => ({
     on: at("enqueue", ({ answers, groups }, violated) =>
@@ -540,6 +542,12 @@ export const invariants: ReadonlyArray<Invariant> = [
         began!.behaviour !== "resist" || event.at - began!.at < 5000 / drift
       )
       if (counted.length >= concurrency) violated(`${event.id} is number ${counted.length + 1} of ${concurrency}`)
+    }
+  })),
+
+  invariant("answers", "no call of a client dies", () => ({
+    on: (event, violated) => {
+      if (event._tag === "Answered" && event.call.do === "die") violated(`${event.call.name}: ${event.call.of}`)
     }
   })),
 

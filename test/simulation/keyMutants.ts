@@ -168,7 +168,7 @@ export const keyMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a task that is changed and has started runs its retries with the new payload",
-    noticedAt: 305,
+    noticedAt: 316,
     store: withRunning({ _tag: "conflict", state: "running" })
   },
   {

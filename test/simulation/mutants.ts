@@ -11,6 +11,7 @@ import * as PausedQueues from "../../src/store/PausedQueues.ts"
 import { absent, type Change, type RecordStore } from "../../src/store/RecordStore.ts"
 import type { EnqueueAnswer, TaskStore } from "../../src/store/TaskStore.ts"
 import { Slots } from "../../src/worker/Slots.ts"
+import { batchMutants } from "./batchMutants.ts"
 import { dependencyMutants } from "./dependencyMutants.ts"
 import { flowMutants } from "./flowMutants.ts"
 import { gateMutants } from "./gateMutants.ts"
@@ -113,7 +114,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 704,
+    noticedAt: 724,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -142,7 +143,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 5150,
+    noticedAt: 5283,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -165,7 +166,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 489,
+    noticedAt: 499,
     store: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.flatMap(
@@ -178,7 +179,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "lost lease ignored",
-    noticedAt: 2910,
+    noticedAt: 2921,
     engine: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.map(
@@ -594,5 +595,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   ...scheduleMutants,
   ...flowMutants,
   ...keyMutants,
-  ...dependencyMutants
+  ...dependencyMutants,
+  ...batchMutants
 ]
