@@ -228,47 +228,18 @@ const edgesOf = ({ query, schema }: Database): Dependencies["edges"] => {
     )
 }
 
-/** Behind the places of all edges that have a number are those that are loose, by the task. */
-const looseFrom = 2 ** 31
-
-/** Steps through the ids as far as there is room on the page, and reads no more edges than these. */
 const linksOf = ({ query, schema }: Database): ReadLinks => {
-  const edges = {
-    dependencies: `SELECT place::float8 AS place, dependency AS other FROM ${schema}.edge
-      WHERE task = d.seq AND place >= d.from_place ORDER BY edge.place LIMIT s.room`,
-    dependents: `(SELECT nr::float8 AS place, task AS other FROM ${schema}.edge
-      WHERE dependency = d.seq AND nr >= d.from_place ORDER BY nr LIMIT s.room
-    ) UNION ALL (SELECT ${looseFrom} + task::float8, task FROM ${schema}.edge
-      WHERE dependency = d.seq AND nr IS NULL AND task >= d.from_place - ${looseFrom} ORDER BY task LIMIT s.room
-    ) ORDER BY place LIMIT s.room`
-  }
-  const found = (towards: keyof typeof edges) =>
-    `WITH RECURSIVE step AS (
-      SELECT $2::int - 1 AS index, $4::int AS room, '{}'::text[] AS links
-      UNION ALL
-      SELECT s.index + 1, s.room - cardinality(f.links), f.links FROM step s, LATERAL (
-        SELECT ARRAY(
-          SELECT json_build_array(s.index + 1, e.place, o.id, o.type)::text FROM (
-            SELECT (SELECT seq FROM ${schema}.task WHERE id = ($1::text[])[s.index + 2]) AS seq,
-              CASE WHEN s.index + 1 = $2 THEN $3::float8::bigint ELSE 0 END AS from_place
-          ) d, LATERAL (${edges[towards]}) e JOIN ${schema}.task o ON o.seq = e.other ORDER BY e.place
-        ) AS links
-      ) f WHERE s.room > 0 AND s.index + 1 < cardinality($1)
-    ) SELECT unnest(links) FROM step`
-  const queries = { dependencies: found("dependencies"), dependents: found("dependents") }
+  const links = `SELECT * FROM ${schema}.links_1($1, $2, $3::float8::int, $4::float8, $5::float8::int)`
+  type Row = [of: number, place: number, id: string, type: string]
   return ({ from = { index: 0, place: 0 }, ids, limit, towards }) =>
     Effect.map(
-      query<[link: string]>("read dependencies", queries[towards], [
+      query<Row>("read dependencies", links, [
         texts(ids),
+        towards === "dependencies",
         number(from.index),
         number(from.place),
         number(limit + 1)
       ]),
-      (rows) => pageOfLinks(rows.map(([text]) => placedOf(text)), limit)
+      (rows) => pageOfLinks(rows.map(([of, place, id, type]): PlacedLink => ({ of, place, id, type })), limit)
     )
-}
-
-const placedOf = (text: string): PlacedLink => {
-  const [of, place, id, type] = JSON.parse(text) as [of: number, place: number, id: string, type: string]
-  return { of, place, id, type }
 }

@@ -355,6 +355,61 @@ export const functions = (schema: string): ReadonlyArray<string> => [
   END $function$`
 ]
 
+/** Behind the places of all edges that have a number are those that are loose, by the task. */
+const looseFrom = "2147483648"
+
+/**
+ * What is asked of graphs:
+ *
+ * - `links_1`: a page of what tasks depend on, or of what depends on them. It reads no more edges than the page has.
+ * - `standing_1`: for how many others each of some tasks would wait, and one of those that have ended without being completed.
+ */
+export const graphFunctions = (schema: string): ReadonlyArray<string> => [
+  `CREATE OR REPLACE FUNCTION ${schema}.links_1(p_ids text[], p_up bool, p_index int, p_place float8, p_limit int)
+  RETURNS TABLE (out_index int, out_place float8, out_id text, out_type text) LANGUAGE plpgsql ${lookups} AS $function$
+  DECLARE
+    v_seq bigint;
+    v_from bigint := p_place::bigint;
+    v_left int := p_limit;
+    v_count int;
+  BEGIN
+    FOR i IN p_index + 1 .. cardinality(p_ids) LOOP
+      EXIT WHEN v_left <= 0;
+      SELECT seq INTO v_seq FROM ${schema}.task WHERE id = p_ids[i];
+      IF FOUND AND p_up THEN
+        RETURN QUERY SELECT i - 1, e.place::float8, o.id, o.type FROM (
+          SELECT place, dependency FROM ${schema}.edge WHERE task = v_seq AND place >= v_from ORDER BY place LIMIT v_left
+        ) e JOIN ${schema}.task o ON ${isOneOf("o.seq", "e.dependency")} ORDER BY e.place;
+        GET DIAGNOSTICS v_count = ROW_COUNT;
+        v_left := v_left - v_count;
+      ELSIF FOUND THEN
+        RETURN QUERY SELECT i - 1, e.nr::float8, o.id, o.type FROM (
+          SELECT nr, task FROM ${schema}.edge WHERE dependency = v_seq AND nr >= v_from ORDER BY nr LIMIT v_left
+        ) e JOIN ${schema}.task o ON ${isOneOf("o.seq", "e.task")} ORDER BY e.nr;
+        GET DIAGNOSTICS v_count = ROW_COUNT;
+        v_left := v_left - v_count;
+        RETURN QUERY SELECT i - 1, (e.task + ${looseFrom})::float8, o.id, o.type FROM (
+          SELECT task FROM ${schema}.edge WHERE dependency = v_seq AND nr IS NULL AND task >= v_from - ${looseFrom}
+          ORDER BY task LIMIT v_left
+        ) e JOIN ${schema}.task o ON ${isOneOf("o.seq", "e.task")} ORDER BY e.task;
+        GET DIAGNOSTICS v_count = ROW_COUNT;
+        v_left := v_left - v_count;
+      END IF;
+      v_from := 0;
+    END LOOP;
+  END $function$`,
+  `CREATE OR REPLACE FUNCTION ${schema}.standing_1(p_tasks bigint[])
+  RETURNS TABLE (out_task float8, out_open float8, out_blocking text) LANGUAGE plpgsql ${lookups} AS $function$
+  BEGIN
+    RETURN QUERY SELECT n.seq::float8,
+      (count(*) FILTER (WHERE NOT coalesce(d.state >= ${stateCode.completed} AND e.nr <= d.told, false)))::float8,
+      min(d.id) FILTER (WHERE d.state > ${stateCode.completed})
+    FROM unnest(p_tasks) AS n (seq), LATERAL (
+      SELECT * FROM ${schema}.edge WHERE task = n.seq OFFSET 0
+    ) e JOIN ${schema}.task d ON ${isOneOf("d.seq", "e.dependency")} GROUP BY n.seq;
+  END $function$`
+]
+
 /** Removes all edges from and to tasks, as SQL. */
 export const untied = (schema: string, seqs: string): string =>
   `DELETE FROM ${schema}.edge WHERE dependency = ANY (${seqs}) OR task = ANY (${seqs})`

@@ -302,7 +302,9 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   // very many tasks of one gate have a line at once
   Shared.functions,
   // whether all that wait together may start is decided at once
-  (schema) => [...Shared.functions(schema), Claim.enterAndLookFunction(schema), Claim.claimFunction(schema)]
+  (schema) => [...Shared.functions(schema), Claim.enterAndLookFunction(schema), Claim.claimFunction(schema)],
+  // branches of tasks
+  Edges.graphFunctions
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

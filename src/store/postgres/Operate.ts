@@ -146,11 +146,7 @@ const rerunning =
 
 /** Runs tasks of a graph again. They are locked; what they depend on is not, and whatever becomes of it they are told. */
 const reopening = ({ now, once, query, schema }: Database, tasks: Tasks, dependencies: Dependencies) => {
-  const standing = `SELECT n.seq::float8, e.open, e.blocking FROM unnest($1::float8[]::bigint[]) AS n (seq), LATERAL (
-      SELECT (count(*) FILTER (WHERE NOT coalesce(d.state >= 3 AND e.nr <= d.told, false)))::float8 AS open,
-        min(d.id) FILTER (WHERE d.state > ${stateCode.completed}) AS blocking
-      FROM ${schema}.edge e JOIN ${schema}.task d ON d.seq = e.dependency WHERE e.task = n.seq
-    ) e`
+  const standing = `SELECT * FROM ${schema}.standing_1($1::float8[]::bigint[])`
   return (ids: ReadonlyArray<string>, options: ReopenOptions): Effect.Effect<ReadonlyArray<ReopenAnswer>, StoreError> =>
     ids.length === 0 ? Effect.succeed([]) : dependencies.write(
       once,

@@ -362,6 +362,25 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
     (store) => store.rerun(["last"]),
     (store, few, own) => Effect.andThen(joined(store, few, own), store.cancel(["last"]))
   )
+  for (const towards of ["dependencies", "dependents"] as const) {
+    reads(
+      `a page of ${towards}`,
+      {},
+      (store, { ids }) => store.links({ ids: [...ids, "last"], towards, limit: few }),
+      joined
+    )
+  }
+  reads(
+    "a rerun of members of a graph",
+    {},
+    (store) => store.reopen(["last"], { completed: false }),
+    (store, few, own) =>
+      Effect.andThen(
+        joined(store, few, own),
+        Effect.andThen(store.cancel(["last"]), store.reopen(["last"], { completed: false }))
+      )
+        .pipe(Effect.andThen(store.cancel(["last"])))
+  )
   reads(
     "a removal of tasks that others depended on",
     {},
