@@ -19,8 +19,7 @@ import * as Bounds from "../domain/Bounds.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import * as TaskDefinition from "../domain/TaskDefinition.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
-import * as RecordDriver from "../store/RecordDriver.ts"
-import { type Change, RecordStore, removeUnchanged, type StoredRecord } from "../store/RecordStore.ts"
+import { type Change, RecordStore, type StoredRecord } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 
 /** The kind of the records of batches. One is due when it has to be looked whether the batch is still there. */
@@ -311,39 +310,4 @@ export const endsOf = Effect.fnUntraced(function*(
     read += outcomes.length
   }
   return { ends, unfinished }
-})
-
-/** Batches that are looked at, and parts that are deleted, at a time. */
-const sweepSize = 25
-
-/** Deletes what is kept of a batch that is gone; the parts first, so that nothing is left that no record names. */
-const forget = Effect.fnUntraced(function*(record: StoredRecord) {
-  for (let more = true; more;) {
-    const page = yield* listParts(record.id)
-    yield* removeUnchanged(partKind, page.records)
-    more = page.more
-  }
-  yield* removeUnchanged(kind, [record])
-})
-
-/**
- * Looks at some records that are due: forgets the batches whose end task is gone. The others are due again after `againInMs`. Answers how
- * long nothing is due, in milliseconds; `Infinity` where no record is left.
- */
-export const sweep = Effect.fnUntraced(function*(
-  tasks: Pick<TaskStore["Service"], "results" | "cancel">,
-  againInMs: number
-): Effect.fn.Return<number, StoreError, RecordStore> {
-  const store = yield* RecordStore
-  const taken = yield* Effect.catchTag(store.take(kind, sweepSize, againInMs), "InvalidOption", Effect.die)
-  let left = taken.records
-  while (left.length > 0) {
-    const outcomes = yield* tasks.results(left.map(({ id }) => id), RecordDriver.maxPutBytes)
-    const gone = left.filter((_, index) => outcomes[index] === null)
-    // what would start its callback waits for nothing any more
-    if (gone.length > 0) yield* tasks.cancel(gone.map(({ id }) => failureId(id)))
-    yield* Effect.forEach(gone, forget, { discard: true })
-    left = left.slice(outcomes.length)
-  }
-  return taken.nextDueAt === null ? Infinity : Math.max(0, taken.nextDueAt - taken.now)
 })

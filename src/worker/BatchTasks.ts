@@ -5,6 +5,7 @@ import * as Bounds from "../domain/Bounds.ts"
 import type { RecordConflict, StoreError } from "../domain/Errors.ts"
 import { cancelMembers } from "../flow/BatchMembers.ts"
 import * as BatchRecords from "../flow/BatchRecords.ts"
+import * as BatchSweep from "../flow/BatchSweep.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { absent, type Change, RecordStore } from "../store/RecordStore.ts"
 import { TaskStore } from "../store/TaskStore.ts"
@@ -29,7 +30,7 @@ const sweeper = Effect.gen(function*() {
   const tasks = yield* TaskStore
   const supervisor = yield* Supervisor
   const onRecords = yield* Effect.context<RecordStore>()
-  const sweep = Effect.provideContext(BatchRecords.sweep(tasks, Duration.toMillis(againIn)), onRecords)
+  const sweep = Effect.provideContext(BatchSweep.sweep(tasks, Duration.toMillis(againIn)), onRecords)
   yield* supervisor.rounds(
     "batch sweeper",
     Effect.map(sweep, (nextInMs) => Math.min(Duration.toMillis(sweepEvery), nextInMs))

@@ -5,6 +5,7 @@ import { BatchFinished, BatchNotFound } from "../../src/domain/BatchErrors.ts"
 import type { ClaimedTask } from "../../src/domain/TaskRecord.ts"
 import * as PooledRandom from "../../src/engine/PooledRandom.ts"
 import * as BatchRecords from "../../src/flow/BatchRecords.ts"
+import * as BatchSweep from "../../src/flow/BatchSweep.ts"
 import { Supervisor } from "../../src/observability/Supervisor.ts"
 import { type EnqueueOptions, fromPayload, type Submission } from "../../src/queue/Submission.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
@@ -472,8 +473,30 @@ export const keepsBatches = (name: string, driver: Driver) =>
         yield* drain()
         yield* TaskStore.use((store) => store.remove(["a"]))
         yield* driver.advance("2 hours")
-        yield* TaskStore.use((store) => BatchRecords.sweep(store, hour))
+        yield* TaskStore.use((store) => BatchSweep.sweep(store, hour))
         assert.deepStrictEqual((yield* all.list()).batches.map(({ id }) => id), ["b", "c"])
+      }))
+
+    scenario("finishes in the end, though a task of the engine's own was cancelled by hand", () =>
+      Effect.gen(function*() {
+        yield* create(callbacks)
+        yield* add(member(), member({ id: "late", delay: "1 hour" }))
+        yield* seal
+        const part = "b/1"
+        assert.strictEqual(yield* cancel(part), "cancelled")
+        assert.deepStrictEqual(yield* drain(), [])
+        yield* driver.advance("2 hours")
+        const sweep = TaskStore.use((store) =>
+          BatchSweep.sweep(store, hour)
+        )
+        yield* sweep
+        // it waits for the members that have not ended
+        assert.strictEqual(yield* stateOf(part), "scheduled")
+        assert.deepStrictEqual(yield* drain(), ["success", "finished"])
+        yield* driver.advance("2 hours")
+        yield* sweep
+        assert.deepStrictEqual(yield* drain(), [])
+        assert.deepInclude(yield* view, { state: "completed", completed: 2 })
       }))
 
     for (

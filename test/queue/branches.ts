@@ -253,6 +253,45 @@ export const actsOnBranches = (name: string, driver: Driver, options: { readonly
         assert.deepStrictEqual(yield* drain, odd)
       }))
 
+    scenario(
+      driver,
+      "may be cancelled and run again by several at once, while tasks run",
+      () =>
+        Effect.gen(function*() {
+          const levels = 6
+          const nameOf = (level: number, place: number) => `${level}-${place}`
+          yield* addGroup(Array.from({ length: levels * 10 }, (_, index) => {
+            const [level, place] = [Math.floor(index / 10), index % 10]
+            return {
+              id: nameOf(level, place),
+              after: level === 0 ? [] : [nameOf(level - 1, place), nameOf(level - 1, (place + 1) % 10)]
+            }
+          }))
+          const store = yield* TaskStore
+          const operators = Array.from({ length: 4 }, () => Branches.make(store))
+          const work = Effect.gen(function*() {
+            const claimed = yield* take({ limit: 5 })
+            yield* store.settle(claimed.map((ref, index) => index === 0 ? fail(ref) : complete(ref)))
+            yield* store.tell
+          })
+          for (let round = 0; round < 3; round++) {
+            yield* Effect.all([
+              ...operators.map(({ cancel, rerun }, index) =>
+                index % 2 === 0
+                  ? cancel(nameOf(1, round))
+                  : rerun(nameOf(0, round), { scope: "graph", completed: index === 1 })
+              ),
+              work,
+              work
+            ], { concurrency: "unbounded" })
+          }
+          yield* drain
+          yield* operators[0]!.rerun(nameOf(0, 0), { scope: "graph" })
+          yield* drain
+          assert.deepInclude(yield* counts, { completed: 60, pending: 0, scheduled: 0, running: 0 })
+        })
+    )
+
     scenario(driver, "may be wide and deep", () =>
       Effect.gen(function*() {
         yield* addOne({ id: "top" })
