@@ -5,11 +5,13 @@ import * as Live from "./Live.ts"
 import { Instances } from "./pages/Instances.tsx"
 import { Limits } from "./pages/Limits.tsx"
 import { Login } from "./pages/Login.tsx"
+import { Operations } from "./pages/Operations.tsx"
 import { Overview } from "./pages/Overview.tsx"
 import { Queues } from "./pages/Queues.tsx"
 import { Schedules } from "./pages/Schedules.tsx"
 import { Task } from "./pages/Task.tsx"
 import { Tasks } from "./pages/Tasks.tsx"
+import { Following } from "./parts/Following.tsx"
 import { Icon, type IconName } from "./parts/Icon.tsx"
 import { Notices } from "./parts/Notices.tsx"
 import { now } from "./parts/Time.tsx"
@@ -31,7 +33,8 @@ const pages: ReadonlyArray<Page> = [
   { path: "queues", name: "Queues", icon: "queues" },
   { path: "schedules", name: "Schedules", icon: "schedules" },
   { path: "limits", name: "Limits", icon: "limits" },
-  { path: "instances", name: "Instances", icon: "instances" }
+  { path: "instances", name: "Instances", icon: "instances" },
+  { path: "operations", name: "Operations", icon: "operations" }
 ]
 
 /** How often the server is asked who the caller is: its clock, and a new version, show then. */
@@ -75,6 +78,7 @@ export const Shell = () => {
       </header>
       <main id="main" tabIndex={-1}>
         <Silence />
+        {!isLockedOut.value && current !== "operations" && <Following />}
         {isLockedOut.value ? <Login /> : <Content key={key.value ?? ""} />}
       </main>
       <Notices />
@@ -103,6 +107,8 @@ const Content = () => {
       return <Limits />
     case "instances":
       return <Instances />
+    case "operations":
+      return <Operations query={query} />
   }
   return (
     <div class="empty">

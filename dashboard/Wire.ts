@@ -5,6 +5,7 @@ import type { ExplanationJson } from "../src/http/api/ExplanationJson.ts"
 import type { ScalingJson } from "../src/http/api/InstancesApi.ts"
 import type { LimitPageJson } from "../src/http/api/LimitsApi.ts"
 import type { TaskLogsJson } from "../src/http/api/LogsJson.ts"
+import type { OperationJson, OperationPageJson, OperationPreviewJson } from "../src/http/api/OperationsApi.ts"
 import type { QueuePageJson, TypePageJson } from "../src/http/api/QueuesApi.ts"
 import type { PreviewJson, SchedulePageJson } from "../src/http/api/ScheduleJson.ts"
 import type { StatisticsJson } from "../src/http/api/StatisticsApi.ts"
@@ -55,6 +56,12 @@ export type Preview = typeof PreviewJson.Type
 export type LimitPage = typeof LimitPageJson.Type
 /** A page of breakers. */
 export type BreakerPage = typeof BreakerPageJson.Type
+/** What is done to all tasks that match. */
+export type Operation = OperationJson
+/** What it would do. */
+export type OperationPreview = typeof OperationPreviewJson.Type
+/** A page of operations. */
+export type OperationPage = typeof OperationPageJson.Type
 /** What a key may do. */
 export type Role = Me["role"]
 

@@ -7,6 +7,7 @@ const paths = {
   schedules: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 7v5l3.5 2",
   limits: "M4 15a8 8 0 0 1 16 0M12 15l4-5M4 19h16",
   instances: "M4 4h16v6H4zM4 14h16v6H4zM7.5 7h.01M7.5 17h.01",
+  operations: "M4 7l2 2 3.5-4M4 17l2 2 3.5-4M13 7h8M13 17h8",
   enqueue: "M12 5v14M5 12h14",
   system: "M4 5h16v11H4zM9 20h6M12 16v4",
   light:

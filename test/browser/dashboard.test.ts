@@ -53,8 +53,19 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         yield* Server.until("the last page", Effect.map(act(() => rows.count()), (count) => count === 11))
         yield* act(() => page.reload())
         yield* Server.until("the same page", Effect.map(act(() => rows.count()), (count) => count === 11))
-        yield* act(() => page.getByLabel("Queue").fill("nights"))
-        yield* act(() => page.getByLabel("Queue").press("Enter"))
+        // With the keyboard alone: / leads to the bar, which says what may come next
+        const bar = page.getByRole("combobox", { name: "Search tasks" })
+        yield* act(() => page.keyboard.press("/"))
+        yield* act(() => page.keyboard.type("que"))
+        yield* act(() => page.getByRole("option", { name: /^queue:/ }).waitFor())
+        yield* act(() => page.keyboard.press("ArrowDown"))
+        yield* act(() => page.keyboard.press("Enter"))
+        yield* act(() => page.getByRole("option", { name: "queue:nights" }).waitFor())
+        yield* act(() => page.keyboard.type("night"))
+        yield* act(() => page.keyboard.press("ArrowDown"))
+        yield* act(() => page.keyboard.press("Tab"))
+        assert.strictEqual(yield* act(() => bar.inputValue()), "queue:nights ")
+        yield* act(() => page.keyboard.press("Enter"))
         yield* Server.until("the queue", Effect.map(act(() => rows.count()), (count) => count === 1))
         assert.include(page.url(), "#/tasks?queue=nights")
         yield* act(() => page.getByRole("link", { name: "completed" }).click())
@@ -62,8 +73,15 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         assert.include(page.url(), "status=completed")
         yield* act(() => page.goBack())
         yield* act(() => page.getByRole("link", { name: "sleep other" }).waitFor())
-        yield* act(() => page.getByLabel("Open a task by its id").fill("echo-7"))
-        yield* act(() => page.getByLabel("Open a task by its id").press("Enter"))
+        yield* act(() => bar.fill(`colour:red`))
+        yield* act(() => bar.press("Enter"))
+        yield* act(() => page.getByText(`There is no filter "colour"`).waitFor())
+        yield* act(() => bar.fill(`state:scheduled,pending,completed type:sleep payload.duration:"1 ms" created:<1d`))
+        yield* act(() => bar.press("Enter"))
+        yield* act(() => page.getByText("No task fits").waitFor())
+        assert.include(page.url(), "payload.duration=1+ms")
+        yield* act(() => bar.fill("echo-7"))
+        yield* act(() => bar.press("Enter"))
         yield* act(() => page.getByRole("heading", { name: "echo" }).waitFor())
         assert.deepStrictEqual(visit.problems, [])
       }).pipe(Effect.scoped))
@@ -143,6 +161,59 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         yield* act(() => page.getByText("The task is removed").waitFor())
         yield* act(() => page.getByRole("link", { name: "sleep busy" }).waitFor())
         assert.strictEqual(yield* act(() => page.getByRole("link", { name: "sleep waiting" }).count()), 0)
+        assert.deepStrictEqual(visit.problems, [])
+      }).pipe(Effect.scoped))
+  })
+
+  describe("all tasks that match", () => {
+    it.live("are cancelled after a preview, with a reason and a progress, and wait again after an undo", () =>
+      Effect.gen(function*() {
+        const server = yield* Server.start(yield* Server.directory, { TASKFORGE_QUEUES: "elsewhere" })
+        const browser = yield* Chromium.start(program)
+        yield* server.post([
+          ...Array.from(
+            { length: 12 },
+            (_, index) => ({ type: "echo", id: `echo-${index}`, payload: { user: index % 2 } })
+          ),
+          { type: "sleep", id: markup.slice(0, 40), payload: { duration: "1ms" } }
+        ])
+        const visit = yield* Visit.open(browser, `${server.url}/#/tasks`)
+        const { page } = visit
+        yield* act(() => page.getByRole("link", { name: "echo echo-0" }).waitFor())
+        assert.strictEqual(yield* act(() => page.getByRole("button", { name: "Act on all" }).count()), 0)
+        yield* act(() => page.goto(`${server.url}/#/tasks?type=echo&payload.user=1`))
+        yield* act(() => page.getByRole("button", { name: "Act on all that match …" }).click())
+        yield* act(() => page.getByText("6 tasks would be cancelled").waitFor())
+        yield* act(() => page.getByRole("button", { name: "Cancel: 6 tasks" }).click())
+        yield* act(() => page.getByText("Say why").waitFor())
+        assert.deepStrictEqual(yield* Visit.faults(visit), [])
+        yield* act(() => page.getByLabel("Why").fill(markup))
+        yield* act(() => page.getByRole("button", { name: "Cancel: 6 tasks" }).click())
+        const following = page.getByRole("region", { name: "The operation that was begun last" })
+        yield* act(() => following.getByText("6 tasks cancelled").waitFor())
+        yield* Server.until(
+          "six are cancelled",
+          Effect.map(
+            Server.request<{ tasks: ReadonlyArray<object> }>(`${server.url}/api/v1/tasks?status=cancelled`),
+            ({ tasks }) => tasks.length === 6
+          )
+        )
+        yield* act(() => following.getByRole("button", { name: "Undo" }).click())
+        yield* act(() => following.getByText("Taken back: 6 of 6 tasks wait as before").waitFor())
+        yield* act(() => following.getByRole("link", { name: "All operations" }).click())
+        yield* act(() => page.getByText("Taken back: 6 of 6 tasks wait as before").waitFor())
+        assert.include(yield* Visit.text(visit), markup)
+        yield* act(() => page.getByRole("link", { name: /payload.user:1/ }).click())
+        assert.include(page.url(), "payload.user=1")
+        // Slowly, and ended before its time
+        yield* act(() => page.getByRole("button", { name: "Act on all that match …" }).click())
+        yield* act(() => page.getByText("6 tasks would be cancelled").waitFor())
+        yield* act(() => page.getByLabel("Why").fill("Slowly"))
+        yield* act(() => page.getByLabel("Tasks in a second at most").fill("1"))
+        yield* act(() => page.getByRole("button", { name: "Cancel: 6 tasks" }).click())
+        yield* act(() => following.getByRole("button", { name: "Abort" }).click())
+        yield* act(() => following.getByText(/^Aborted: /).waitFor())
+        assert.strictEqual(yield* act(() => page.locator("main img, main script").count()), 0)
         assert.deepStrictEqual(visit.problems, [])
       }).pipe(Effect.scoped))
   })
@@ -260,7 +331,7 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         yield* act(() => page.getByText("read", { exact: false }).first().waitFor())
         yield* act(() => page.getByRole("heading", { name: "Payload" }).waitFor())
         assert.strictEqual(
-          yield* act(() => page.locator("main button", { hasText: /Cancel|Change|Run|Remove/ }).count()),
+          yield* act(() => page.locator("main button", { hasText: /Cancel|Change|Run|Remove|Act on/ }).count()),
           0
         )
       }).pipe(Effect.scoped))
@@ -386,6 +457,14 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
           { type: "sleep", id: "busy", payload: { duration: "10m" } },
           { type: "echo", id: "last" }
         ])
+        const cancels = { action: "cancel", filter: { type: ["x".repeat(200)] }, why: "y".repeat(500) }
+        yield* act(() =>
+          fetch(`${server.url}/api/v1/operations`, {
+            method: "POST",
+            headers: { "content-type": "application/json" },
+            body: JSON.stringify(cancels)
+          })
+        )
         const pages = [
           "",
           "#/tasks",
@@ -393,6 +472,7 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
           "#/schedules",
           "#/limits",
           "#/instances",
+          "#/operations",
           "#/tasks?status=expired",
           "#/tasks/failed",
           "#/tasks/busy",

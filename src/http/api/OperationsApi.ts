@@ -90,7 +90,7 @@ export const OperationJson = Schema.Struct({
 export type OperationJson = typeof OperationJson.Type
 
 /** A page of operations. */
-const OperationPageJson = Schema.Struct({
+export const OperationPageJson = Schema.Struct({
   operations: Schema.Array(OperationJson),
   next: Schema.NullOr(Schema.String).annotate({ description: "The cursor of the next page, null on the last" })
 }).annotate({ identifier: "OperationPage" })
