@@ -1,6 +1,7 @@
 /** One task: where it stands and why, its attempts, what it was given and what it gave, and what can be done about it. */
 import { useEffect } from "preact/hooks"
 import * as Live from "../Live.ts"
+import { BranchActions } from "../parts/BranchActions.tsx"
 import { Copy } from "../parts/Copy.tsx"
 import { Json } from "../parts/Json.tsx"
 import { Loaded } from "../parts/Loaded.tsx"
@@ -49,6 +50,7 @@ const Shown = ({ onChanged, path, task }: {
       </div>
       <TaskActions task={task} path={path} onChanged={onChanged} />
     </div>
+    <BranchActions path={path} onChanged={onChanged} />
     <div class="task-state">
       <StateMark key={task.status} state={task.status} isCancelling={task.cancel_requested} />
       {task.status === "running" && task.progress !== null && (

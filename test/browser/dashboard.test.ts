@@ -155,7 +155,22 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         yield* act(() => page.getByRole("button", { name: "Run again …" }).click())
         yield* act(() => page.getByRole("button", { name: "Run it again" }).click())
         yield* act(() => page.locator(".task-state .state", { hasText: "completed" }).waitFor())
+        // With all that depend on it
+        yield* server.post([
+          { type: "sleep", id: "top", payload: { duration: "10m" } },
+          { type: "echo", id: "below", after: ["top"] }
+        ])
+        yield* act(() => page.goto(`${server.url}/#/tasks/top`))
+        yield* act(() => page.getByText("1 task depends on it.").waitFor())
+        yield* act(() => page.getByRole("button", { name: "Cancel all …" }).click())
+        yield* act(() => page.getByRole("button", { name: "Cancel them all" }).click())
+        yield* act(() => page.getByText("2 tasks: 1 cancelled").waitFor())
+        yield* act(() => page.locator(".task-state .state", { hasText: "cancelled" }).waitFor())
+        yield* act(() => page.goto(`${server.url}/#/tasks/below`))
+        yield* act(() => page.locator(".task-state .state", { hasText: "cancelled" }).waitFor())
+        assert.strictEqual(yield* act(() => page.getByRole("button", { name: "Cancel all …" }).count()), 0)
         // Removed
+        yield* act(() => page.goto(`${server.url}/#/tasks/waiting`))
         yield* act(() => page.getByRole("button", { name: "Remove …" }).click())
         yield* act(() => page.getByRole("button", { name: "Remove it" }).click())
         yield* act(() => page.getByText("The task is removed").waitFor())

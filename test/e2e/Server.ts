@@ -55,6 +55,7 @@ export interface NewTask {
   readonly id?: string
   readonly payload?: unknown
   readonly max_retries?: number
+  readonly after?: ReadonlyArray<string>
 }
 
 /** A part of `GET /api/v1/stats`. */
