@@ -15,6 +15,23 @@ export const compact = (value: number): string => value < 10_000 ? number.format
 export const counted = (value: number, one: string, several: string = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : several}`
 
+/** How long a task can be put off at most, in milliseconds. What waits without an end is put off by as much. */
+const maxDelayMs = 3650 * 86_400_000
+
+/** What a scheduled task waits for, where that is no time. */
+export const waitsFor = (
+  { created_at: createdAt, due_at: dueAt, waits_for: tasks }: {
+    readonly created_at: string
+    readonly due_at: string
+    readonly waits_for?: number | undefined
+  }
+): string | undefined =>
+  tasks !== undefined
+    ? `waits for ${counted(tasks, "task")}`
+    : Date.parse(dueAt) - Date.parse(createdAt) >= maxDelayMs
+    ? "waits, however long that takes"
+    : undefined
+
 const units = [
   ["d", 86_400_000],
   ["h", 3_600_000],

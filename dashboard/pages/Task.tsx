@@ -133,10 +133,14 @@ const Facts = ({ task }: { readonly task: Found }) => (
     </Fact>
     {!isFinished(task.status) && task.status !== "running" && (
       <Fact name="Due">
-        <Instant at={task.due_at} />{" "}
-        <small>
-          <Ago at={task.due_at} />
-        </small>
+        {(task.status === "scheduled" ? Texts.waitsFor(task) : undefined) ?? (
+          <>
+            <Instant at={task.due_at} />{" "}
+            <small>
+              <Ago at={task.due_at} />
+            </small>
+          </>
+        )}
       </Fact>
     )}
     {task.start_by !== null && (

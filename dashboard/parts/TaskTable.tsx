@@ -80,13 +80,11 @@ const About = ({ task }: { readonly task: Task }) => {
       )}
       {task.status === "scheduled" && (
         <span class="soft">
-          {task.waits_for === undefined
-            ? (
-              <>
-                due <Ago at={task.due_at} />
-              </>
-            )
-            : `waits for ${Texts.counted(task.waits_for, "task")}`}
+          {Texts.waitsFor(task) ?? (
+            <>
+              due <Ago at={task.due_at} />
+            </>
+          )}
         </span>
       )}
       {marks.map((mark) => <span key={mark} class="mark">{mark}</span>)}

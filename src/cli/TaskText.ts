@@ -1,5 +1,6 @@
 /** A task in words: a row of a list, or a card of its own. */
-import { DateTime, type Schema } from "effect"
+import { DateTime, Duration, type Schema } from "effect"
+import * as Bounds from "../domain/Bounds.ts"
 import * as Priority from "../domain/Priority.ts"
 import type { AttemptJson, TaskJson } from "../http/api/TaskJson.ts"
 import * as Screen from "./Screen.ts"
@@ -24,15 +25,26 @@ export const row = (task: TaskJson, paint: Screen.Paint, now: number): ReadonlyA
   detail(task, paint)
 ]
 
+/** What a scheduled task waits for, where that is no time. What waits without an end was put off by as long as a task can be. */
+export const waitsFor = ({ created_at, due_at, status, waits_for = 0 }: TaskJson): string | undefined => {
+  if (status !== "scheduled") return undefined
+  if (waits_for > 0) return `waits for ${Words.counted(waits_for, "task")}`
+  return Date.parse(due_at) - Date.parse(created_at) >= maxDelayMs ? "waits, however long that takes" : undefined
+}
+
+const maxDelayMs = Duration.toMillis(Bounds.maxDelay)
+
 /** The moment that matters for its status. */
 const momentOf = (task: TaskJson): string =>
-  task.status === "scheduled"
+  task.status === "scheduled" && waitsFor(task) === undefined
     ? task.due_at
     : task.completed_at ?? (task.status === "running" ? task.started_at : null) ?? task.created_at
 
 /** What there is to know besides the status, in a few words. */
 export const detail = (task: TaskJson, paint: Screen.Paint): string => {
   const { error, failures, progress, status } = task
+  const waits = waitsFor(task)
+  if (waits !== undefined) return waits
   if (status === "failed") return paint.bad(Screen.plain(error?.message ?? ""))
   if (status === "running") {
     if (task.cancel_requested) return paint.warn("stopping")
@@ -92,7 +104,11 @@ export const card = (task: TaskJson, paint: Screen.Paint, now: number, width: nu
     ...(task.cancel_requested && task.status === "running" ? [field("Cancel", "requested, being stopped")] : []),
     "",
     ...moment("Created", task.created_at),
-    ...(task.status === "scheduled" || task.due_at !== task.created_at ? moment("Due", task.due_at) : []),
+    ...(waitsFor(task) !== undefined
+      ? [field("Due", Screen.plain(`${waitsFor(task)}: taskforge explain ${task.id}`))]
+      : task.status === "scheduled" || task.due_at !== task.created_at
+      ? moment("Due", task.due_at)
+      : []),
     ...moment("Expires", task.expires_at),
     ...moment("Start by", task.start_by, punctuality(task, now)),
     ...moment("Started", task.started_at),

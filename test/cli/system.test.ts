@@ -62,6 +62,14 @@ describe("taskforge cancel, retry and remove", () => {
       yield* succeeding(onServer(["enqueue", "echo", "--id", "a"]))
       yield* succeeding(onServer(["enqueue", "echo", "--id", "b", "--after", "a"]))
       yield* succeeding(onServer(["enqueue", "echo", "--id", "c", "--after", "b", "--on-failure", "run"]))
+      // What waits without an end says no time
+      yield* succeeding(onServer(["batches", "create", "--id", "open"]))
+      const { stdout: listed } = yield* succeeding(onServer(["list"]))
+      assert.match(listed, /^b .*scheduled .* waits for 1 task$/m)
+      assert.match(listed, /^open .*scheduled .* waits, however long that takes$/m)
+      const { stdout: shown } = yield* succeeding(onServer(["get", "open"]))
+      assert.include(shown, "waits, however long that takes: taskforge explain open")
+      assert.notInclude(listed + shown, "364")
       const cancelled = yield* succeeding(onServer(["cancel", "b", "--scope", "branch"]))
       assert.strictEqual(cancelled.stdout, "b  2 tasks, 2 cancelled\n")
       assert.deepInclude(jsonOf(yield* succeeding(onServer(["cancel", "c", "--scope", "graph", "--json"])))[0], {

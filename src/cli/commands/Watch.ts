@@ -199,7 +199,9 @@ const lineOf = Effect.fnUntraced(function*(task: TaskJson, startedAt: number, se
     ...(several ? [paint.dim(Screen.plain(task.id))] : []),
     paint.state(task.status, `${Screen.mark[task.status]} ${task.status.padEnd(9)}`),
     Screen.plain(task.type),
-    ...(task.status === "scheduled" ? [paint.dim(Words.relative(Date.parse(task.due_at), now))] : []),
+    ...(task.status === "scheduled" && TaskText.waitsFor(task) === undefined
+      ? [paint.dim(Words.relative(Date.parse(task.due_at), now))]
+      : []),
     TaskText.detail(task, paint)
   ]
   yield* Screen.line(Table.fit(parts.filter((part) => part !== "").join("  "), yield* screen.columns))
