@@ -2,6 +2,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber } from "effect"
+import type * as Dependencies from "../../../src/store/Dependencies.ts"
 import { maxTold } from "../../../src/store/Dependencies.ts"
 import type { StoreServices } from "../../../src/store/Driver.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
@@ -269,6 +270,34 @@ await withServer("PostgreSQL", Postgres.find, (server) => {
       yield* transaction.commit
       while (yield* store.tell) { /* goes on with it */ }
       assert.deepInclude(yield* counts, { scheduled: 0, pending: maxTold + 501 })
+    })
+  )
+
+  test(
+    "what depends on a task is told in pages also where edges have no number yet, and runs again after an end that was not committed",
+    Effect.gen(function*() {
+      const store = yield* TaskStore
+      const sql = yield* PgClient.PgClient
+      const first = yield* running()
+      const ids = yield* addAll(Array.from({ length: 5 }, () => ({ after: [first.id] })))
+      const schema = yield* schemaOf
+      yield* sql.unsafe(`UPDATE ${schema}.edge SET nr = NULL WHERE nr > 2`)
+      const found: Array<string> = []
+      let from: Dependencies.LinkPlace | undefined
+      do {
+        const page: Dependencies.Links = yield* store.links({ ids: [first.id], towards: "dependents", from, limit: 1 })
+        found.push(...page.links.map(({ id }) => id))
+        from = page.next
+      } while (from !== undefined)
+      assert.sameMembers(found, [...ids])
+      yield* store.cancel(ids)
+      const { commit } = yield* held(settled(complete(first)))
+      const again = yield* soon(store.reopen(ids, { completed: false }))
+      assert.isTrue(again.every(({ _tag }) => _tag === "rerun"))
+      assert.deepInclude(yield* counts, { scheduled: 5, pending: 0 })
+      yield* commit
+      while (yield* store.tell);
+      assert.sameMembers([...yield* takeIds()], [...ids])
     })
   )
 })
