@@ -23,6 +23,11 @@ export interface Wanted {
 
 /** A new operation. */
 export interface NewOperation extends Wanted {
+  /**
+   * An id of your own, so that what is sent again is one operation: a UUID of version 7 in lower case, as `TaskQueue.newId` gives
+   * them, that was made within ten minutes of now.
+   */
+  readonly id?: string | undefined
   /** Why it is done: 1 to 1,000 characters. It is kept. */
   readonly why: string
   /** For people. */
@@ -48,7 +53,7 @@ export const rates = { default: 100, max: 10_000 } as const
 const maxFilterBytes = 128 * 1024
 
 const wantedNames: Bounds.Names<Wanted> = { action: 1, filter: 1, change: 1 }
-const names: Bounds.Names<NewOperation> = { ...wantedNames, why: 1, name: 1, by: 1, rate: 1, max: 1 }
+const names: Bounds.Names<NewOperation> = { ...wantedNames, id: 1, why: 1, name: 1, by: 1, rate: 1, max: 1 }
 const changeNames: Bounds.Names<NonNullable<Wanted["change"]>> = { priority: 1, delay: 1, runAt: 1 }
 const deedNames: Bounds.Names<DeedOptions> = { by: 1 }
 
@@ -64,6 +69,20 @@ const filterSize: Bounds.Bound<TaskFilter.TaskFilter> = {
   expected: `at most ${maxFilterBytes} bytes as JSON`,
   accepts: (filter) => Buffer.byteLength(JSON.stringify(filter)) <= maxFilterBytes
 }
+
+const ids: Bounds.Bound<string> = {
+  expected: "a UUID of version 7 in lower case, that was made within ten minutes of now",
+  accepts: (id) => typeof id === "string" && Records.isId(id) && id[14] === "7"
+}
+
+/** How far from now an id may have been made, in milliseconds: lists are in the order of ids. */
+const maxOffMs = 10 * 60 * 1000
+
+/** Fails where the time in an id is not that of the store's clock. */
+export const checkTime = (id: string | undefined, now: number): Effect.Effect<void, InvalidOption> =>
+  id === undefined || Math.abs(Number.parseInt(id.replace("-", "").slice(0, 12), 16) - now) <= maxOffMs
+    ? Effect.void
+    : Effect.fail(refused("id", Bounds.foundOf(id), ids.expected))
 
 const refuseChange = ({ action, change }: Wanted): InvalidOption | undefined => {
   if (action !== "reschedule") {
@@ -102,7 +121,7 @@ export const checkWanted = (wanted: Wanted): Effect.Effect<void, InvalidOption> 
 /** The same of a new operation. */
 export const check = (operation: NewOperation): Effect.Effect<void, InvalidOption> =>
   failing(
-    Bounds.refuseUnknown(operation, names) ?? refuseWanted(operation) ??
+    Bounds.refuseUnknown(operation, names) ?? Bounds.refuse("id", ids, operation.id) ?? refuseWanted(operation) ??
       Bounds.refuse("why", Bounds.reason, operation.why ?? "") ?? Bounds.refuse("name", Bounds.name, operation.name) ??
       Bounds.refuse("by", Bounds.name, operation.by) ??
       Bounds.refuse("rate", Bounds.whole(1, rates.max), operation.rate) ??

@@ -18,6 +18,7 @@ import {
   changeOf,
   check,
   checkDeed,
+  checkTime,
   checkWanted,
   type DeedOptions,
   filterOf,
@@ -159,9 +160,12 @@ export const make = (
 
   const start: Operations["start"] = Effect.fnUntraced(function*(given) {
     yield* check(given)
-    const id = yield* newId
-    yield* makeRoom(id)
     const now = yield* clock
+    yield* checkTime(given.id, now)
+    const id = given.id ?? (yield* newId)
+    const known = yield* on(Records.read(id))
+    if (known !== undefined) return viewOf(known)
+    yield* makeRoom(id)
     const filter = filterOf(given)
     const { count, isComplete } = yield* TaskFilter.count(tasks, filter, 0)
     const operation: Records.Operation = {
@@ -191,13 +195,14 @@ export const make = (
       restored: 0,
       hasParts: false
     }
-    // the id is new
-    yield* Effect.catchTag(
+    // It may have been sent twice at once
+    const version = yield* Effect.catchTag(
       Records.within(records.put([Records.changeOf(id, absent, operation, 0)])),
       "RecordConflict",
-      Effect.die
+      () => Effect.succeed(absent)
     )
-    return viewOf({ id, version: absent, operation })
+    const first = version === absent ? yield* on(Records.read(id)) : undefined
+    return viewOf(first ?? { id, version, operation })
   })
 
   const updated = Effect.fnUntraced(function*(

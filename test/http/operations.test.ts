@@ -71,7 +71,10 @@ describe("operations over HTTP", () => {
       assert.deepInclude((listed.operations[0] as { undone: object }).undone, { by: "bob" })
       const again = yield* refused(409, "operation_refused", send("POST", `${path}/${begun.id}/undo`, {}))
       assert.deepInclude(again, { reason: "undone" })
-      const slow = yield* start({ ...cancelLetters, rate: 1 })
+      const { newId } = yield* TaskQueue
+      const id = yield* newId
+      const slow = yield* start({ ...cancelLetters, rate: 1, id })
+      assert.deepInclude(yield* start({ ...cancelLetters, rate: 1, id }), { id: slow.id, created_at: slow.created_at })
       yield* expecting(200, send("POST", `${path}/${slow.id}/abort`, {}))
       const aborted = yield* rested(slow.id)
       assert.strictEqual(aborted.status, "aborted")
@@ -147,6 +150,9 @@ describe("operations over HTTP", () => {
       assert.strictEqual(yield* issueOf({ why: "" }), "body.why")
       assert.strictEqual(yield* issueOf({ why: undefined }), "body.why")
       assert.strictEqual(yield* issueOf({ rate: 0 }), "body.rate")
+      for (const id of ["mine", "01a20f46-60fe-479b-a926-cef2c43ec95c", "01000000-0000-779b-a926-cef2c43ec95c"]) {
+        assert.strictEqual(yield* issueOf({ id }), "body.id")
+      }
       assert.strictEqual(yield* issueOf({ change: { priority: 1 } }), "body.change")
       assert.strictEqual(
         yield* issueOf({ action: "reschedule", change: { delay: "1s", run_at: "2099-01-31T12:00:00Z" } }),

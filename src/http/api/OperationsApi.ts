@@ -34,6 +34,10 @@ export const WantedJson = Schema.Struct({
 
 /** A new operation. */
 export const NewOperationJson = Schema.Struct({
+  id: Schema.optionalKey(Schema.String.check(Schema.isNonEmpty(), Schema.isMaxLength(36))).annotate({
+    description:
+      "Your own id, so that a request that is sent again is one operation: a UUID of version 7, made within ten minutes of now"
+  }),
   ...WantedJson.fields,
   why: Schema.String.check(within(Bounds.reason), Schema.isNonEmpty(), Schema.isMaxLength(Bounds.maxReasonLength))
     .annotate({ description: "Why it is done. It is kept" }),
@@ -233,11 +237,12 @@ export const pageJson = ({ next, operations }: OperationPage): typeof OperationP
 
 /** A new operation as requests have it. */
 export const newJson = (
-  { action, by, change, filter, max, name, rate, why }: NewOperation,
+  { action, by, change, filter, id, max, name, rate, why }: NewOperation,
   priority: number | undefined
 ): typeof NewOperationJson.Type => ({
   ...wantedJson({ action, filter, ...change !== undefined && { change } }, priority),
   why,
+  ...id !== undefined && { id },
   ...by !== undefined && { by },
   ...name !== undefined && { name },
   ...rate !== undefined && { rate },

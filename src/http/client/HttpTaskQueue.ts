@@ -159,7 +159,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         return yield* unsent("discard dead letters", deadLetters.discard({ payload: partJson(part) }))
       })
     },
-    operations: RemoteOperations.make(api.operations, { again }),
+    operations: RemoteOperations.make(api.operations, random.uuidV7(), { again }),
     list: Effect.fnUntraced(function*(options = {}) {
       yield* checkList(options)
       const { cursor, limit, maxBytes: _, ...filter } = options

@@ -19,6 +19,7 @@ const priorityOf = ({ change }: NewOperation.Wanted): number | undefined =>
 /** These operations on a server. */
 export const make = (
   api: ApiClient.ApiClient["operations"],
+  newId: Effect.Effect<string>,
   { again }: Pick<Sending, "again">
 ): Operations => {
   /** What cannot be an operation is asked for nowhere. */
@@ -36,12 +37,13 @@ export const make = (
       const read = Effect.catchTag(api.preview({ payload }), "InvalidRequest", refused)
       return OperationsApi.previewFromJson(yield* again("preview an operation", read))
     }),
-    // Sent twice it would be two
     start: Effect.fnUntraced(function*(given) {
       yield* NewOperation.check(given)
-      const payload = OperationsApi.newJson(given, priorityOf(given))
+      // Sent again, it is the same one
+      const id = given.id ?? (yield* newId)
+      const payload = OperationsApi.newJson({ ...given, id }, priorityOf(given))
       const started = Effect.catchTag(api.start({ payload }), "InvalidRequest", refused)
-      return OperationsApi.operationFromJson(yield* unsent("start an operation", started))
+      return OperationsApi.operationFromJson(yield* again("start an operation", started))
     }),
     get: Effect.fnUntraced(function*(id) {
       return OperationsApi.operationFromJson(yield* again("read an operation", api.get(yield* named(id))))
