@@ -8,7 +8,6 @@ import { Effect, Layer, Option, Schema } from "effect"
 import type { InvalidOption, RecordConflict, StoreError } from "../domain/Errors.ts"
 import { Leader } from "../maintenance/Leader.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
-import { CurrentTally } from "../observability/Tally.ts"
 import { absent, RecordStore, removeUnchanged, type StoredRecord } from "../store/RecordStore.ts"
 import * as Bucket from "./Bucket.ts"
 import * as Chunk from "./Chunk.ts"
@@ -28,10 +27,12 @@ export interface Progress {
 const Document = Schema.fromJsonString(Schema.Struct({ until: Schema.Array(Schema.Finite) }))
 const decode = Schema.decodeUnknownOption(Document)
 
-/** Adds up while this instance leads, until the scope closes. */
+/**
+ * Adds up while this instance leads, until the scope closes: also where it records nothing itself, since others may, and what was recorded
+ * before has its time.
+ */
 export const layer: Layer.Layer<never, never, RecordStore | Supervisor | Leader> = Layer.effectDiscard(
   Effect.gen(function*() {
-    if ((yield* CurrentTally) === undefined) return
     const leader = yield* Leader
     const supervisor = yield* Supervisor
     const records = yield* RecordStore
@@ -65,7 +66,10 @@ export const rollUp = (
   Effect.gen(function*() {
     const now = yield* StatisticsRecords.clock(records)
     let done = yield* progress(records)
-    if (done === undefined) return yield* begin(records, now)
+    if (done === undefined) {
+      const first = yield* StatisticsRecords.firstFrom(records, 0, 0)
+      return first === undefined ? undefined : yield* begin(records, StatisticsRecords.startOf(first.id))
+    }
     done = yield* takeBack(records, done, now)
     for (let level = 1; level < Levels.levels.length; level++) {
       for (let more = true; more;) {
@@ -80,9 +84,9 @@ export const rollUp = (
     Effect.catchTag("RecordConflict", () => Effect.void)
   )
 
-const begin = (records: RecordStore["Service"], now: number) =>
+const begin = (records: RecordStore["Service"], firstMs: number) =>
   Effect.asVoid(records.put([
-    changeOf({ untilMs: Levels.levels.map(({ chunkMs }) => Levels.startOf(now, chunkMs)), version: absent })
+    changeOf({ untilMs: Levels.levels.map(({ chunkMs }) => Levels.startOf(firstMs, chunkMs)), version: absent })
   ]))
 
 /**

@@ -224,6 +224,16 @@ describe("the levels", () => {
       assert.isAbove((yield* ofLevel(1)).length, 1)
     }).pipe(Effect.provide(onStore)))
 
+  it.effect("begin with the first record, and are nothing where there is none", () =>
+    Effect.gen(function*() {
+      yield* rollUp
+      assert.deepStrictEqual(yield* all(StatisticsRecords.kind), [])
+      yield* live(40, Effect.void)
+      yield* rollUp
+      yield* rollUp
+      assert.strictEqual((yield* ofLevel(1)).length, 3)
+    }).pipe(Effect.provide(onStore)))
+
   it.effect("refuse times of which nothing is kept, and have a bounded number of points", () =>
     Effect.gen(function*() {
       const { read } = yield* Statistics
