@@ -2,7 +2,7 @@
  * The activities of one attempt at an execution. One that has ended is not run again: how it ended is a step of the task, and every
  * later run of the body is given that. One that was interrupted has not ended.
  */
-import { Cause, Clock, Deferred, Effect, Exit, Schema } from "effect"
+import { Cause, Clock, Deferred, Effect, Exit, Schema, SchemaAST } from "effect"
 import { Workflow, WorkflowEngine } from "effect/workflow"
 import type { Activity } from "effect/workflow"
 import * as Bounds from "../domain/Bounds.ts"
@@ -98,7 +98,11 @@ export class Activities {
         this.execution.waits()
         return exit.value
       }
-      const ended = Exit.isSuccess(exit) ? (exit.value as Workflow.Complete<unknown, unknown>).exit : exit
+      const ended = this.named(
+        activity,
+        step,
+        Exit.isSuccess(exit) ? (exit.value as Workflow.Complete<unknown, unknown>).exit : exit
+      )
       // It was told to stop, and has not ended
       if (Exit.isFailure(ended) && Cause.hasInterruptsOnly(ended.cause)) return yield* exit
       const end = endOf(ended)
@@ -106,6 +110,18 @@ export class Activities {
       yield* this.journal.keep({ name: step, attempt: this.execution.context.attempt, startedAt, ms, end }, restore)
       return end._tag === "Unfit" ? yield* this.stored(activity, step, end) : new Workflow.Complete({ exit: ended })
     })
+  }
+
+  /** The same exit, in which what its own schemas could not encode says of which activity it is. */
+  private named(activity: Activity.Any, step: string, exit: Exit.Exit<unknown, unknown>): Exit.Exit<unknown, unknown> {
+    if (Exit.isSuccess(exit)) return exit
+    const { errorSchema, successSchema } = activity as Activity.Any & Activity.AnyWithProps
+    for (const { defect } of exit.cause.reasons.filter(Cause.isDieReason)) {
+      if (!Schema.isSchemaError(defect)) continue
+      if (isOf(successSchema, defect)) return unfit(this.execution.context.id, step, "result", defect.message)
+      if (isOf(errorSchema, defect)) return unfit(this.execution.context.id, step, "error", defect.message)
+    }
+    return exit
   }
 
   /** What an activity gave before. */
@@ -131,6 +147,10 @@ export class Activities {
     })
   }
 }
+
+/** Whether an error is of encoding by this schema, and not one that the activity met in its work. */
+const isOf = (schema: Schema.Top, { issue }: Schema.SchemaError): boolean =>
+  "ast" in issue && issue.ast === SchemaAST.flip(Schema.toCodecJson(schema).ast)
 
 /** What is kept of how an activity ended. */
 const endOf = (exit: Exit.Exit<unknown, unknown>): StepRecords.End => {

@@ -283,6 +283,43 @@ export const runsActivities = (subject: Subject) => {
       }
     )
 
+    only(
+      subject,
+      "13d: an activity whose result or error does not encode is named, also later; what it met itself is not",
+      () => {
+        const Unfit = Workflow.make("Named", { payload, idempotencyKey, success: Schema.Array(Schema.String) })
+        const wrong = "text" as unknown as number
+        const met = Schema.decodeUnknownEffect(Schema.Struct({ port: Schema.Int }))({ port: "x" })
+        const workflows = Unfit.toLayer(() =>
+          Effect.gen(function*() {
+            const exits: Array<Exit.Exit<unknown, unknown>> = [
+              yield* Effect.exit(Activity.make({ name: "count", success: Schema.Int, execute: Effect.succeed(wrong) })),
+              yield* Effect.exit(Activity.make({
+                name: "measure",
+                success: Schema.Struct({ size: Schema.Int }),
+                execute: Effect.succeed({ size: wrong })
+              })),
+              yield* Effect.exit(Activity.make({ name: "refuse", error: Schema.Int, execute: Effect.fail(wrong) })),
+              yield* Effect.exit(Activity.make({ name: "load", execute: Effect.orDie(Effect.asVoid(met)) }))
+            ]
+            yield* DurableDeferred.await(Go)
+            return exits.map((exit) => String(errorOf(exit)))
+          })
+        )
+        const body = Effect.gen(function*() {
+          const id = yield* Unfit.execute({ id: "1" }, { discard: true })
+          yield* go(Unfit, id)
+          const [count, measure, refuse, load] = yield* Unfit.execute({ id: "1" })
+          assert.match(count!, /The result of step "count\/1" .* does not fit its schema: Expected number/)
+          assert.match(measure!, /The result of step "measure\/1" .*\["size"\]/s)
+          assert.match(refuse!, /The error of step "refuse\/1" .* does not fit its schema/)
+          assert.notInclude(load, "step")
+          assert.include(load, "port")
+        })
+        return { workflows, body }
+      }
+    )
+
     only(subject, "15: a workflow that no instance knows fails at once", () => {
       const Unknown = Workflow.make("Unknown", { payload, idempotencyKey })
       const body = Effect.gen(function*() {
