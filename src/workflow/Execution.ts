@@ -253,8 +253,8 @@ export class Execution {
 
   /** Whether a new activity must not begin: the execution is interrupted, and runs to build its compensations. */
   readonly isInterrupted: Effect.Effect<boolean> = Effect.suspend(() => {
-    // Those of compensations do
-    if (this.instance.interrupted) return Effect.succeed(false)
+    // Those of compensations do, also where the body has failed before the interrupt came
+    if (this.instance.interrupted || this.bodyExit !== undefined) return Effect.succeed(false)
     if (this.interrupt !== null || this.isFresh) {
       this.isFresh = false
       return Effect.succeed(this.interrupt !== null)

@@ -1,5 +1,6 @@
 /** What clients and operators do through an instance, with the patience of real ones: a store error is tried again. */
 import { Cause, DateTime, Effect, Exit, Schedule } from "effect"
+import { DurableDeferred, WorkflowEngine } from "effect/workflow"
 import * as Breaker from "../../src/domain/Breaker.ts"
 import * as Gate from "../../src/domain/Gate.ts"
 import * as Submission from "../../src/queue/Submission.ts"
@@ -11,6 +12,7 @@ import { absent, RecordStore } from "../../src/store/RecordStore.ts"
 import type * as Task from "../../src/Task.ts"
 import { type Callback, callbackId } from "./Batches.ts"
 import type { Process } from "./Cluster.ts"
+import { Approval, Order } from "./Executions.ts"
 import { Denied, Flow, Go } from "./Flows.ts"
 import * as Records from "./Records.ts"
 import {
@@ -194,6 +196,17 @@ export const perform = Effect.fnUntraced(function*(
       return yield* Effect.ignore(Effect.retry(queue.batches.seal(action.batch), untilTheStoreAnswers))
     case "cancel batch":
       return yield* Effect.ignore(Effect.retry(queue.batches.cancel(action.batch), untilTheStoreAnswers))
+    case "execute": {
+      const engine = yield* WorkflowEngine.WorkflowEngine
+      const { id, plan } = action
+      return yield* engine.execute(Order, { executionId: id, payload: { key: id, ...plan }, discard: true })
+    }
+    case "approve": {
+      const token = DurableDeferred.tokenFromExecutionId(Approval, { workflow: Order, executionId: action.id })
+      return yield* DurableDeferred.succeed(Approval, { token, value: action.by })
+    }
+    case "interrupt":
+      return yield* Order.interrupt(action.id)
     case "flow": {
       const { event, id, maxRetries, ms, patienceMs, restMs, script } = action
       const exit = yield* Effect.exit(Effect.retry(

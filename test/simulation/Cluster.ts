@@ -3,6 +3,7 @@
  * faulty network, each a process that may die, stand still, be deployed, and come back.
  */
 import { Cause, Context, Effect, Exit, Fiber, Layer, Logger, References, Scope } from "effect"
+import type { WorkflowEngine } from "effect/workflow"
 import { StoreError } from "../../src/domain/Errors.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import { gateReasons } from "../../src/explain/GateReasons.ts"
@@ -18,6 +19,7 @@ import * as SqliteStore from "../../src/store/sqlite/SqliteStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import type { Machine, World } from "../../src/testing/Simulation.ts"
 import { type WorkerPool } from "../../src/worker/WorkerPool.ts"
+import { TaskForgeWorkflows } from "../../src/workflow/index.ts"
 import * as Clients from "./Clients.ts"
 import { FaultyNetwork } from "./FaultyNetwork.ts"
 import type { Event } from "./History.ts"
@@ -38,7 +40,7 @@ const maxExplained = 10
 const minStepMs = 3000
 
 /** What an instance's process has once its engine has started. */
-export type EngineServices = TaskQueue | Schedules | Signals | WorkerPool | RecordStore
+export type EngineServices = TaskQueue | Schedules | Signals | WorkerPool | RecordStore | WorkflowEngine.WorkflowEngine
 
 /** One process of an instance, from its start to its end. */
 export interface Process {
@@ -200,12 +202,14 @@ export class Cluster {
     const remote = this.network.storeFor(machine, witness.atTheStore(this.inside, name, () => this.ledger.finished()))
     const seen = witness.atTheProcess(remote, name)
     const store = this.mutant?.engine?.(seen) ?? seen
+    const hasExecutions = scenario.steps.some(({ action }) => action.do === "execute")
     const tasks = handlers({
       witness,
       process: name,
       now: () => world.now,
       attempts: this.attempts,
       hasBreaker: scenario.hasBreaker,
+      hasExecutions,
       hasBatches: scenario.steps.some(({ action }) => action.do === "batch"),
       die: () => this.kill(process, 700)
     })
@@ -243,7 +247,10 @@ export class Cluster {
     const reminded = scenario.steps.some(({ action }) => action.do === "remind") ? Records.layer(name) : Layer.empty
     const reached = this.network.recordsFor(machine, witness.recordsAtTheStore(this.recordsInside, name))
     const records = this.mutant?.sends?.(reached) ?? reached
-    const parts = Layer.provideMerge(Layer.merge(engine, reminded), Layer.succeed(RecordStore, records))
+    const client = hasExecutions
+      ? Layer.provide(TaskForgeWorkflows.layerClient, Layer.merge(engine, Layer.succeed(TaskStore, store)))
+      : Layer.empty
+    const parts = Layer.provideMerge(Layer.mergeAll(engine, reminded, client), Layer.succeed(RecordStore, records))
     this.event(process, "started")
     if (this.asleep !== undefined) {
       this.asleep.sleep(machine)
@@ -253,7 +260,8 @@ export class Cluster {
     machine.run(
       Layer.buildWithMemoMap(parts, Layer.makeMemoMapUnsafe(), process.scope).pipe(
         Effect.map((context) => {
-          process.context = context
+          // there is an engine of workflows where clients execute some
+          process.context = context as Context.Context<EngineServices>
           this.event(process, "ready")
         })
       ),

@@ -158,6 +158,16 @@ export type Event =
     readonly step: string
     readonly value: string
   }
+  /** An activity of an execution begins to run, and is to give this value. */
+  | {
+    readonly _tag: "Acted"
+    readonly at: number
+    readonly process: string
+    readonly id: string
+    readonly claim: number
+    readonly step: string
+    readonly value: number
+  }
   /** An attempt has read how the tasks ended that its own depends on. */
   | {
     readonly _tag: "Read"
@@ -214,6 +224,8 @@ export const describe = (event: Event): string => {
       return `${event.process} runs ${event.step} of ${name(event)}`
     case "Given":
       return `${event.process} is given ${event.value} by ${event.step} of ${name(event)}`
+    case "Acted":
+      return `${event.process} runs ${event.step} of ${name(event)} for ${event.value}`
     case "Read":
       return `${event.process} reads ${event.ends.map(({ id, state }) => `${id} ${state}`).join(", ")} for ${
         name(event)

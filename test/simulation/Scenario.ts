@@ -5,6 +5,7 @@
 import type { OnFailure } from "../../src/domain/Dependencies.ts"
 import { SeededRandom } from "../../src/testing/Simulation.ts"
 import { type BatchStep, drawBatches } from "./Batches.ts"
+import { drawExecutions, type ExecutionStep } from "./Executions.ts"
 import { drawGraphs } from "./Graphs.ts"
 
 /** What an attempt does. The number of the attempt picks the word of the task's script; the last word stays. */
@@ -25,7 +26,8 @@ export const behaviours = [
   "cyclic",
   "refused",
   "read",
-  "grow"
+  "grow",
+  "workflow"
 ] as const
 
 /** See {@link behaviours}. */
@@ -33,7 +35,7 @@ export type Behaviour = (typeof behaviours)[number]
 
 /** Ends its task before its handler ends. */
 export const settlesItself = (behaviour: Behaviour | undefined): boolean =>
-  behaviour === "early" || behaviour === "chain"
+  behaviour === "early" || behaviour === "chain" || behaviour === "workflow"
 
 /** Gives a result that is no JSON, or one that the store refuses: that fails the task, and no other one. */
 export const isUnstorable = (behaviour: Behaviour | undefined): boolean =>
@@ -147,6 +149,7 @@ export type Action =
   | RescheduleStep
   | ScheduleStep
   | BatchStep
+  | ExecutionStep
   | FlowStep
   | SignalStep
   | { readonly do: "look" }
@@ -263,6 +266,7 @@ interface Size {
   readonly unique: readonly [probability: number, counts: ReadonlyArray<number>]
   readonly graphs: readonly [probability: number, counts: ReadonlyArray<number>]
   readonly batches: readonly [probability: number, counts: ReadonlyArray<number>]
+  readonly executions: readonly [probability: number, counts: ReadonlyArray<number>]
   readonly flows: readonly [probability: number, counts: ReadonlyArray<number>]
   readonly schedules: readonly [probability: number, counts: ReadonlyArray<number>]
   readonly takeovers: number
@@ -290,6 +294,7 @@ const wholeSize: Size = {
   unique: [0.35, [6, 15, 30]],
   graphs: [0.3, [4, 10, 16]],
   batches: [0.2, [5, 8, 12]],
+  executions: [0.2, [3, 5, 8]],
   flows: [0.25, [4, 8, 16]],
   schedules: [0.25, [2, 4, 8]],
   takeovers: 0.2,
@@ -312,6 +317,7 @@ const themes: ReadonlyArray<Partial<Size>> = [
   { unique: [1, [4, 8, 12]], tasks: [0, 2], gates: [0.3, [0, 2]] },
   { graphs: [1, [3, 6, 9]], tasks: [0, 2] },
   { batches: [1, [4, 6, 10]], tasks: [0, 2] },
+  { executions: [1, [2, 4, 6]], tasks: [0, 2] },
   { flows: [1, [4, 6, 8]], tasks: [0, 2] },
   { schedules: [1, [1, 2, 3]], tasks: [0, 2] },
   { records: [4, 6], tasks: [0, 2] }
@@ -341,6 +347,7 @@ const smallSize: Size = {
   unique: [0, []],
   graphs: [0, []],
   batches: [0, []],
+  executions: [0, []],
   flows: [0, []],
   schedules: [0, []],
   takeovers: 0,
@@ -364,7 +371,7 @@ const drawSize = (random: SeededRandom): Size =>
 export const fromSeed = (seed: number): Scenario => draw(seed, wholeSize)
 
 /** What scenarios had not yet when the first seeds failed. */
-const newParts: Partial<Size> = { graphs: [0, []], batches: [0, []] }
+const newParts: Partial<Size> = { graphs: [0, []], batches: [0, []], executions: [0, []] }
 
 /** Draws the scenario that a seed had before there were {@link newParts}: what once failed under it stays in it. */
 export const olderFromSeed = (seed: number): Scenario => draw(seed, { ...wholeSize, ...newParts })
@@ -372,7 +379,17 @@ export const olderFromSeed = (seed: number): Scenario => draw(seed, { ...wholeSi
 /** Draws a scenario that is small for most seeds: it takes less than half the time. */
 export const smallFromSeed = (seed: number): Scenario => draw(seed, drawSize(new SeededRandom(seed, "size")))
 
-const draw = (seed: number, size: Size): Scenario => {
+/**
+ * The tasks of two batches fill the smallest store, and then neither can be sealed: there is one in it.
+ */
+const withRoom = (scenario: Scenario): Scenario =>
+  scenario.capacity > 6
+    ? scenario
+    : { ...scenario, steps: scenario.steps.filter(({ action }) => action.do !== "batch" || action.id === "b0") }
+
+const draw = (seed: number, size: Size): Scenario => withRoom(drawAll(seed, size))
+
+const drawAll = (seed: number, size: Size): Scenario => {
   const random = new SeededRandom(seed, "scenario")
   const instances = Array.from(
     { length: new SeededRandom(seed, "instances").pick(size.instances) },
@@ -439,6 +456,7 @@ const draw = (seed: number, size: Size): Scenario => {
           .map(withPasses(new SeededRandom(seed, "passes of graphs")))
       )
       .concat(drawBatches(new SeededRandom(seed, "batches"), size.batches, healsAt))
+      .concat(drawExecutions(new SeededRandom(seed, "executions"), size.executions, healsAt))
       .concat(taken.steps),
     silent: random.chance(0.3),
     hanging: new SeededRandom(seed, "hanging").pick(size.hanging)

@@ -6,6 +6,8 @@ import * as Task from "../../src/Task.ts"
 import { Snoozed } from "../../src/worker/Attempt.ts"
 import { HandlerRegistry } from "../../src/worker/HandlerRegistry.ts"
 import { type HandlerContext, TaskContext } from "../../src/worker/TaskContext.ts"
+import { TaskForgeWorkflows } from "../../src/workflow/index.ts"
+import * as Executions from "./Executions.ts"
 import { Flow, flow } from "./Flows.ts"
 import type { Ending } from "./History.ts"
 import * as Records from "./Records.ts"
@@ -82,6 +84,7 @@ export const handlers = (options: {
   /** Whether the types have a breaker. */
   readonly hasBreaker: boolean
   readonly hasBatches: boolean
+  readonly hasExecutions: boolean
   /** Ends the process at once. */
   readonly die: () => void
 }) => {
@@ -202,7 +205,11 @@ export const handlers = (options: {
         register: (handler) =>
           registry.register({
             ...handler,
-            run: (payload, context) => observed(["ok"], () => handler.run(payload, context))
+            run: (payload, context) =>
+              observed(
+                [handler.definition.type.startsWith("workflow:") ? "workflow" : "ok"],
+                () => handler.run(payload, context)
+              )
           })
       }))
   )
@@ -214,6 +221,9 @@ export const handlers = (options: {
     Flow.toLayer((payload) =>
       observed(payload.script, (behaviour) => flow(payload, behaviour, { witness, process, now: options.now, die }))
     ),
+    options.hasExecutions
+      ? Executions.layer(options).pipe(Layer.provide(TaskForgeWorkflows.layer), Layer.provide(seen))
+      : Layer.empty,
     options.hasBatches ? Layer.provide(Batch.layer, seen) : Layer.empty,
     Child.toLayer(short),
     Next.toLayer(short)

@@ -71,13 +71,15 @@ export const flowInvariants: ReadonlyArray<Invariant> = [
   {
     name: "kept steps",
     says: "only the latest attempt that began a step keeps ends, and no end is changed or lost",
-    watch: ({ flows }, scenario) => ({
+    watch: ({ attempts, flows }, scenario) => ({
       on: (event, violated) => {
         if (event._tag !== "Stored" || event.op !== "put records") return
+        const behaviourOf = (claim: number) => attempts.get(claim)?.began?.behaviour
         for (const { document, id, kind } of event.changes) {
           if (kind !== "step" || document === null) continue
           const { claim, steps: entries } = JSON.parse(document) as Document
           const life = flows.ofClaim.get(claim)
+          if (life === undefined && behaviourOf(claim) === "workflow") continue
           if (life === undefined) {
             violated(`the steps of ${id} are written by #${claim}, which was never claimed`)
             continue

@@ -74,7 +74,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "only the first of several limits kept",
-    noticedAt: 53,
+    noticedAt: 87,
     patch: instead(keeper, "refusalOf", (original) =>
       function(this: Keeper, line, task) {
         return original.call(this, withFirstPass(line), task)

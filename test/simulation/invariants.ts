@@ -12,6 +12,7 @@ import { absent, type StoredRecord } from "../../src/store/RecordStore.ts"
 import type { Expired } from "../../src/store/TaskStore.ts"
 import { batchInvariants } from "./batchInvariants.ts"
 import { dependencyInvariants } from "./dependencyInvariants.ts"
+import { executionInvariants } from "./executionInvariants.ts"
 import { flowInvariants } from "./flowInvariants.ts"
 import { passesOf } from "./GateLedger.ts"
 import type { Call, Event, Operation, Stored } from "./History.ts"
@@ -77,7 +78,8 @@ const sweptMs = leaseMs + pollMs * 3
 const invariant = (name: string, says: string, watch: Invariant["watch"]): Invariant => ({ name, says, watch })
 
 /** Whether an attempt may go on after its end: it resists interruption, or it completed its task before. */
-const outlasts = ({ began }: Attempt): boolean => began?.behaviour === "resist" || began?.behaviour === "early"
+const outlasts = ({ began }: Attempt): boolean =>
+  began?.behaviour === "resist" || began?.behaviour === "early" || began?.behaviour === "workflow"
 
 /** The same of what has to be stopped, and may have settled its task before. */
 const mayEndLater = (attempt: Attempt): boolean => outlasts(attempt) || settlesItself(attempt.began?.behaviour)
@@ -121,6 +123,7 @@ export const invariants: ReadonlyArray<Invariant> = [
   ...keyInvariants,
   ...dependencyInvariants,
   ...batchInvariants,
+  ...executionInvariants,
 
   invariant("whole", "a batch is stored entirely or not at all, and a known id changes nothing", (ledger) => ({
     on: at("enqueue", ({ answers, groups }, violated) =>
@@ -479,6 +482,8 @@ export const invariants: ReadonlyArray<Invariant> = [
 
   invariant("told truly", "an attempt is settled as its handler ended, or as it was interrupted", (ledger) => {
     const fits = (settlement: Settlement, attempt: Attempt): boolean => {
+      // an execution is told by its activities: see there
+      if (attempt.began?.behaviour === "workflow") return true
       const how = attempt.ended?.how
       switch (settlement._tag) {
         case "Complete":

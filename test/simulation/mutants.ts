@@ -13,6 +13,7 @@ import type { EnqueueAnswer, TaskStore } from "../../src/store/TaskStore.ts"
 import { Slots } from "../../src/worker/Slots.ts"
 import { batchMutants } from "./batchMutants.ts"
 import { dependencyMutants } from "./dependencyMutants.ts"
+import { executionMutants } from "./executionMutants.ts"
 import { flowMutants } from "./flowMutants.ts"
 import { gateMutants } from "./gateMutants.ts"
 import { keyMutants } from "./keyMutants.ts"
@@ -596,5 +597,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   ...flowMutants,
   ...keyMutants,
   ...dependencyMutants,
-  ...batchMutants
+  ...batchMutants,
+  ...executionMutants
 ]

@@ -161,6 +161,24 @@ export const waits = (subject: Subject) => {
       }
     )
 
+    only(subject, "7d: an interrupt that comes once the body has failed leaves its compensations alone", () => {
+      const calls: Array<string> = []
+      const Late = Workflow.make("Late", { payload, idempotencyKey, error: Schema.String })
+      const workflows = Late.toLayer((_, id) =>
+        Effect.gen(function*() {
+          yield* noted(calls, "do").pipe(Late.withCompensation(() => Effect.asVoid(noted(calls, "undo"))))
+          yield* Late.interrupt(id)
+          return yield* Effect.fail("refused")
+        })
+      )
+      const body = Effect.gen(function*() {
+        const id = yield* Late.execute({ id: "late" }, { discard: true })
+        assert.deepStrictEqual(yield* endOf(Late, id), Exit.fail("refused"))
+        assert.deepStrictEqual(calls, ["do", "undo"])
+      })
+      return { workflows, body }
+    })
+
     both(subject, "7b: an interrupt of a sleep or a wait takes effect at once, and is compensated", () => {
       const calls: Array<string> = []
       const Undoes = Workflow.make("Undoes", { payload, idempotencyKey })
