@@ -5,6 +5,7 @@ import type { Action } from "../domain/Operation.ts"
 import { FailureKind } from "../domain/TaskRecord.ts"
 import { all as allStates, type TaskState } from "../domain/TaskState.ts"
 import { NewOperationJson } from "../http/api/OperationsApi.ts"
+import { filterOf as wireFilterOf, filterQueryOf, TaskFilterJson } from "../http/api/TaskFilterJson.ts"
 import { invalidRequest, usage } from "./Failure.ts"
 import * as Input from "./Input.ts"
 import * as Listing from "./Listing.ts"
@@ -27,7 +28,8 @@ const positive = (name: string, description: string) =>
 
 const { queue, type } = Listing.filters(allStates, "Only tasks", "Only tasks")
 
-const filters = (states: ReadonlyArray<TaskState>) => ({
+/** The flags that say which tasks. */
+export const filters = (states: ReadonlyArray<TaskState>) => ({
   id: several("id", "ID", "Only this task"),
   status: Listing.filters(states, "Only tasks", "Only tasks").status,
   type,
@@ -80,15 +82,15 @@ const decode = Schema.decodeUnknownEffect(NewOperationJson, { onExcessProperty: 
 
 const optional = <A>(name: string, value: Option.Option<A>) => Option.isNone(value) ? {} : { [name]: value.value }
 
-/** What was given, as the API takes it. Ages are counted from the clock of this machine. */
-export const requestOf = Effect.fnUntraced(function*(action: Action, given: Given, change: Change, why: string) {
+/** What was given of {@link filters}, as the API takes it. Ages are counted from the clock of this machine. */
+const filterOf = Effect.fnUntraced(function*(given: Target.Given<ReturnType<typeof filters>>) {
   const now = yield* DateTime.now
   const ago = (name: string, age: Option.Option<Duration.Duration>) =>
     Option.isNone(age) ? {} : { [name]: DateTime.formatIso(DateTime.subtractDuration(now, age.value)) }
   const fields = given.payload.map((
     text
   ) => [text.slice(0, Math.max(0, text.indexOf("="))), text.slice(text.indexOf("=") + 1)])
-  const filter = {
+  return {
     ...given.id.length > 0 && { id: given.id },
     ...Listing.filterOf(given),
     ...optional("key", given.key),
@@ -102,6 +104,22 @@ export const requestOf = Effect.fnUntraced(function*(action: Action, given: Give
     ...ago("ended_before", given.endedBefore),
     ...ago("ended_since", given.endedSince)
   }
+})
+
+/** The same as the query of a list, which takes no ids. */
+export const queryOf = Effect.fnUntraced(function*(given: Target.Given<ReturnType<typeof filters>>) {
+  const { id: _, ...filter } = yield* filterOf(given)
+  return filterQueryOf(wireFilterOf(yield* Effect.mapError(decodeFilter(filter), refusedFlag)))
+})
+
+const decodeFilter = Schema.decodeUnknownEffect(TaskFilterJson, { onExcessProperty: "error" })
+
+const refusedFlag = (error: Schema.SchemaError) =>
+  invalidRequest(error, (field) => `--${field.split(".").at(-1)!.replaceAll("_", "-")}`, undefined)
+
+/** What was given, as the API takes it. */
+export const requestOf = Effect.fnUntraced(function*(action: Action, given: Given, change: Change, why: string) {
+  const filter = yield* filterOf(given)
   if (Object.keys(filter).length === 0) {
     return yield* usage("Which tasks?", "Say what they have in common: --type, --queue, --status, --tag, --payload …")
   }
@@ -121,6 +139,6 @@ export const requestOf = Effect.fnUntraced(function*(action: Action, given: Give
       ...optional("rate", given.rate),
       ...optional("max", given.max)
     }),
-    (error) => invalidRequest(error, (field) => `--${field.split(".").at(-1)!.replaceAll("_", "-")}`, undefined)
+    refusedFlag
   )
 })

@@ -258,6 +258,12 @@ describe("taskforge ops", () => {
       assert.include(shown.stdout, "The newest 10.")
       const [preview] = jsonOf(yield* succeeding(onServer(["ops", "cancel", "--payload", "user.id=1", "--json"])))
       assert.deepInclude(preview, { count: 12, complete: true })
+      const listed = yield* succeeding(
+        onServer(["list", "--payload", "user.id=1", "--newer-than", "1d", "--limit", "3", "--json"])
+      )
+      assert.lengthOf(listed.lines, 3)
+      assert.include((yield* succeeding(onServer(["list", "--payload", "user.id=2"]))).stdout, "No task matches.")
+      yield* failing(65, onServer(["list", "--text", "x".repeat(201)]))
       const args = ["ops", "cancel", "--type", "letter", "--yes", "--why", "A \u001b[31mtest", "--rate", "1000"]
       const done = yield* succeeding(onServer(args))
       assert.include(done.stdout, "12 tasks: 12 cancelled")

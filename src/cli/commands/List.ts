@@ -3,11 +3,14 @@ import { Command } from "effect/cli"
 import { all as states } from "../../domain/TaskState.ts"
 import type { TaskJson } from "../../http/api/TaskJson.ts"
 import * as Listing from "../Listing.ts"
+import * as OperationFlags from "../OperationFlags.ts"
 import * as Target from "../Target.ts"
 import * as TaskText from "../TaskText.ts"
 
+const { id: _, ...filters } = OperationFlags.filters(states)
+
 const flags = {
-  ...Listing.filters(states, "Only tasks", "Only tasks"),
+  ...filters,
   ...Listing.flags(20, "Shows every task that matches, however many there are")
 }
 
@@ -18,6 +21,7 @@ export const command = Target.command("list", flags, (given) => list(given)).pip
   Command.withExamples([
     { command: "taskforge list --status failed", description: "What went wrong" },
     { command: "taskforge list --status running --status pending", description: "What is going on" },
+    { command: "taskforge list --payload user.id=42 --newer-than 1d", description: "What a user was sent today" },
     {
       command: "taskforge list --all --json | jq .type | sort | uniq -c",
       description: "How many there are of each type"
@@ -25,9 +29,9 @@ export const command = Target.command("list", flags, (given) => list(given)).pip
   ])
 )
 
-const list = (input: Target.Given<typeof flags>) => {
-  const filter = Listing.filterOf(input)
-  return Listing.show<TaskJson>(input, {
+const list = Effect.fnUntraced(function*(input: Target.Given<typeof flags>) {
+  const filter = yield* OperationFlags.queryOf({ ...input, id: [] })
+  yield* Listing.show<TaskJson>(input, {
     read: ({ api, ask }, query) =>
       Effect.zipWith(
         ask(api.tasks.list({ query: { ...filter, ...query } })),
@@ -42,4 +46,4 @@ const list = (input: Target.Given<typeof flags>) => {
         : `No task matches. ${paint.accent("taskforge list")} shows them all.`,
     shown: (count) => `The latest ${count}`
   })
-}
+})
