@@ -87,7 +87,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "room not noticed: what was refused is never looked at again",
-    noticedAt: 32,
+    noticedAt: 77,
     patch: instead(keeper, "release", () => () => {})
   },
   {
@@ -132,7 +132,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a line behind a closed gate lost: its tasks are forgotten",
-    noticedAt: 32,
+    noticedAt: 77,
     patch: instead(keeper, "park", (original) =>
       function(this: Keeper, line, place, refusal) {
         original.call(this, line, place, { ...refusal, pass: "nowhere=" })

@@ -115,7 +115,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "fencing removed: whoever settles a running task settles it",
-    noticedAt: 724,
+    noticedAt: 738,
     store: but((store) => ({
       settle: (settlements) =>
         Effect.flatMap(
@@ -180,7 +180,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "lost lease ignored",
-    noticedAt: 2921,
+    noticedAt: 2940,
     engine: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.map(
@@ -501,7 +501,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of what is written together ignored",
-    noticedAt: 270,
+    noticedAt: 317,
     records: (store) => {
       let calls = 0
       return {
@@ -512,7 +512,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "tasks are stored once more where what was written together is repeated",
-    noticedAt: 430,
+    noticedAt: 461,
     records: (store) => {
       const seen = new Set<string>()
       return {
