@@ -2,7 +2,7 @@
  * Adds up what this process sees happen to tasks, by queue and type, until it is asked: what statistics are made of. Plain calls,
  * because they run for every task. Where statistics are turned off there is no tally, and nothing is added up.
  */
-import { Context } from "effect"
+import { Context, Latch } from "effect"
 import { add, type LogHistogram } from "./LogHistogram.ts"
 
 /** What is counted of the tasks of a queue and type. */
@@ -94,6 +94,9 @@ export class Tally {
   private bySlot: Array<number> = []
   private pool: (() => Pool) | undefined
 
+  /** Open as long as something was counted that was not taken. */
+  readonly some: Latch.Latch = Latch.makeUnsafe(false)
+
   /** Counts tasks of a queue and type. */
   count(queue: string, type: string, what: Counted, number = 1): void {
     this.of(queue, type)[what] += number
@@ -115,11 +118,13 @@ export class Tally {
   /** Waiting tasks were cancelled. */
   cancelled(count: number): void {
     this.cancelledCount += count
+    if (count > 0) this.some.openUnsafe()
   }
 
   /** Leases ran out. */
   crashed(count: number): void {
     this.crashedCount += count
+    if (count > 0) this.some.openUnsafe()
   }
 
   /** Where its slots are asked about, from a time of the monotonic clock on. */
@@ -134,6 +139,7 @@ export class Tally {
     const lanes = [...this.lanes.values()].flatMap((byType) => [...byType.values()])
     const taken = { lanes, cancelled: this.cancelledCount, crashed: this.crashedCount, slots }
     this.lanes = new Map()
+    this.some.closeUnsafe()
     this.laneCount = 0
     this.last = undefined
     this.cancelledCount = 0
@@ -180,7 +186,7 @@ export class Tally {
     const lane = emptyLane(queue, type)
     if (byType === undefined) this.lanes.set(queue, new Map([[type, lane]]))
     else byType.set(type, lane)
-    this.laneCount++
+    if (this.laneCount++ === 0) this.some.openUnsafe()
     return lane
   }
 }

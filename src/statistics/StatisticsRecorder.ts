@@ -1,5 +1,5 @@
 /**
- * Writes what this process has seen into the store, every ten seconds; without slots, only where it has seen something. A record has the buckets of a minute and is written again with each of them: it always says all that is known of its minute, so
+ * Writes what this process has seen into the store, every ten seconds; without slots, only when it has seen something. A record has the buckets of a minute and is written again with each of them: it always says all that is known of its minute, so
  * writing it twice, after a lost reply, counts nothing twice. Its id has a part that no other process has, nor this one after a restart.
  *
  * Statistics hold nothing up: while the store does not take them, they are kept for ten minutes.
@@ -167,10 +167,10 @@ const make = (
 
   return {
     step: Effect.gen(function*() {
-      if (aheadMs === undefined) {
-        yield* askClock
-        startMs = Levels.startOf(storeNow(), stepMs)
-      }
+      // Without slots there is nothing to tell until something happens
+      if (instance === "" && pages.every(({ isWritten }) => isWritten)) yield* tally.some.await
+      if (aheadMs === undefined) yield* askClock
+      if (storeNow() >= startMs + stepMs) startMs = Levels.startOf(storeNow(), stepMs)
       yield* Effect.sleep(Math.max(1, startMs + stepMs - storeNow()))
       // Where the sleep was short by a fraction of a millisecond, the bucket goes on
       if (storeNow() >= startMs + stepMs - 1) yield* flush
