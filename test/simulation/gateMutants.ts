@@ -39,7 +39,7 @@ const withFirstPass = (line: Pick<Line<GatedTask>, "passes" | "standings">): Lin
   }) as Line<GatedTask>
 
 export const gateMutants: ReadonlyArray<Mutant> = [
-  { name: "limits not kept: as many of a key run as there are", noticedAt: 32, patch: blindTo("limit_full") },
+  { name: "limits not kept: as many of a key run as there are", noticedAt: 107, patch: blindTo("limit_full") },
   {
     name: "breakers not kept: what needs something that is down starts",
     patch: blindTo("breaker_open", (until) => until !== null)
