@@ -55,6 +55,9 @@ export const addition: Bounds.Bound<string> = {
 /** When it is looked again whether the batch is still there, in milliseconds. */
 const checkInMs = 60 * 60 * 1000
 
+/** The same where something else has to follow, which a crash would leave undone. */
+export const soonMs = 60 * 1000
+
 /** The payload of such a task. */
 export const Input = Schema.Struct({
   batch: Schema.String,
@@ -179,7 +182,7 @@ export interface Read {
 }
 
 /** The batch of a record; nothing where a later version has written it. */
-const ofRecord = ({ document, version }: StoredRecord): Read | undefined => {
+export const ofRecord = ({ document, version }: StoredRecord): Read | undefined => {
   const batch = decodeBatch(document)
   return Exit.isSuccess(batch) ? { version, batch: batch.value } : undefined
 }
@@ -218,12 +221,12 @@ export const listParts = (batch: string, after?: string) =>
   )
 
 /** The change that writes a batch. */
-export const changeOf = (id: string, expects: number, batch: Batch): Change => ({
+export const changeOf = (id: string, expects: number, batch: Batch, dueInMs = checkInMs): Change => ({
   kind,
   id,
   expects,
   document: JSON.stringify(batch),
-  dueInMs: checkInMs
+  dueInMs
 })
 
 /** The change that writes a part. */

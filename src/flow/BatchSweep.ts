@@ -4,10 +4,12 @@ import * as Bounds from "../domain/Bounds.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import * as RecordDriver from "../store/RecordDriver.ts"
 import { RecordStore, removeUnchanged, type StoredRecord } from "../store/RecordStore.ts"
-import type { TaskStore } from "../store/TaskStore.ts"
+import { TaskStore } from "../store/TaskStore.ts"
+import * as BatchEnd from "./BatchEnd.ts"
+import { cancelMembers } from "./BatchMembers.ts"
 import * as BatchRecords from "./BatchRecords.ts"
 
-type Tasks = Pick<TaskStore["Service"], "results" | "cancel" | "rerun">
+type Tasks = TaskStore["Service"]
 
 /** Batches that are looked at, and parts that are deleted, at a time. */
 const sweepSize = 25
@@ -41,10 +43,17 @@ const mend = Effect.fnUntraced(function*(tasks: Tasks, batch: string) {
   }
 })
 
+/** Does for a batch that has not ended what a process that died has not done, or what an operator has ended by hand. */
+const goOn = Effect.fnUntraced(function*(tasks: Tasks, record: StoredRecord) {
+  const batch = BatchRecords.ofRecord(record)?.batch
+  if (batch?.isFinished === true) return yield* BatchEnd.finish(tasks, record.id, batch)
+  if (batch?.isCancelled === true) yield* Effect.provideService(cancelMembers(record.id), TaskStore, tasks)
+  yield* mend(tasks, record.id)
+})
+
 /**
- * Looks at some records that are due: forgets the batches whose end task is gone, and mends those of which a task of the engine's own was
- * cancelled. The others are due again after `againInMs`. Answers how
- * long nothing is due, in milliseconds; `Infinity` where no record is left.
+ * Looks at some records that are due: forgets the batches whose end task is gone, and lets those go on that have not ended. They are due
+ * again after `againInMs`. Answers how long nothing is due, in milliseconds; `Infinity` where no record is left.
  */
 export const sweep = Effect.fnUntraced(function*(
   tasks: Tasks,
@@ -59,8 +68,8 @@ export const sweep = Effect.fnUntraced(function*(
     // what would start its callback waits for nothing any more
     if (gone.length > 0) yield* tasks.cancel(gone.map(({ id }) => BatchRecords.failureId(id)))
     yield* Effect.forEach(gone, forget, { discard: true })
-    for (const [index, { id }] of left.entries()) {
-      if (index < outcomes.length && outcomes[index] === undefined) yield* mend(tasks, id)
+    for (const [index, record] of left.entries()) {
+      if (index < outcomes.length && outcomes[index] === undefined) yield* goOn(tasks, record)
     }
     left = left.slice(outcomes.length)
   }

@@ -17,6 +17,7 @@ import {
   type UnknownTaskType
 } from "../domain/Errors.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
+import * as BatchEnd from "../flow/BatchEnd.ts"
 import { cancelMembers } from "../flow/BatchMembers.ts"
 import * as BatchRecords from "../flow/BatchRecords.ts"
 import * as StepRecords from "../flow/StepRecords.ts"
@@ -85,11 +86,11 @@ export interface Batches {
     members: ReadonlyArray<Submission>,
     options?: AddOptions
   ) => Effect.Effect<ReadonlyArray<Accepted>, AddError>
-  /** Lets the batch finish when its members have ended. Until then more may be added. In a full queue it waits for room. */
+  /** Lets the batch finish when its members have ended. Until then more may be added. */
   readonly seal: (id: string) => Effect.Effect<void, BatchError>
   /**
-   * Cancels the members that have not ended, bit by bit, and the batch with them. It takes no more members. In a full queue it cancels
-   * members until there is room.
+   * Cancels the members that have not ended, bit by bit, and the batch with them. It takes no more members. In a full queue it has cancelled
+   * them when it returns.
    */
   readonly cancel: (id: string) => Effect.Effect<void, BatchError>
   readonly get: (id: string) => Effect.Effect<BatchViews.BatchView, BatchError>
@@ -272,44 +273,49 @@ export const make = (
     return accepted
   })
 
-  /** A part without members, which finishes a batch that has no open one. */
-  const lastPart = (id: string, batch: BatchRecords.Batch, key: string) =>
-    batch.openParts > 0 ? { batch, changes: [], tasks: [] } : {
-      batch: { ...batch, parts: batch.parts + 1, openParts: 1 },
-      changes: [BatchRecords.partChange(id, key, absent, { members: 0 })],
-      tasks: BatchRecords.tasksOfPart(id, key, batch, [])
-    }
+  /**
+   * Writes the next version of a batch of which nothing is open, and starts what waits for its end. No task is stored for it: it works in a
+   * full queue, too.
+   */
+  const finish = Effect.fnUntraced(function*(id: string, version: number, batch: BatchRecords.Batch) {
+    const finished = { ...batch, isFinished: true }
+    yield* ownTogether({ changes: [BatchRecords.changeOf(id, version, finished, BatchRecords.soonMs)], tasks: [] })
+    yield* BatchEnd.finish(tasks, id, finished)
+  })
 
-  /** Does something about a stored batch. Its callers know no full queue: it waits for room. */
+  /** Does something about a stored batch for which it stores no task: a full queue refuses nothing. */
   const changed = (change: Effect.Effect<void, BatchError | RecordConflict | QueueFull>) =>
-    intake.whenRoom(BatchRecords.repeated(change), "wait").pipe(Effect.catchTag("QueueFull", Effect.die))
+    Effect.catchTag(BatchRecords.repeated(change), "QueueFull", Effect.die)
 
   const seal = (id: string) =>
     changed(Effect.gen(function*(): Effect.fn.Return<void, BatchError | RecordConflict | QueueFull> {
       const { batch, version } = yield* find(id)
       if (batch.isSealed) return
-      const last = lastPart(id, { ...batch, isSealed: true }, String(batch.parts + 1))
-      yield* ownTogether({
-        changes: [BatchRecords.changeOf(id, version, last.batch), ...last.changes],
-        tasks: last.tasks
-      })
+      const sealed = { ...batch, isSealed: true }
+      if (batch.openParts === 0) return yield* finish(id, version, sealed)
+      yield* ownTogether({ changes: [BatchRecords.changeOf(id, version, sealed)], tasks: [] })
     }))
 
   const cancel = (id: string) =>
     changed(Effect.gen(function*(): Effect.fn.Return<void, BatchError | RecordConflict | QueueFull> {
       const { batch, version } = yield* find(id)
       if (batch.isFinished || batch.isCancelled) return
-      const last = lastPart(id, { ...batch, isSealed: true, isCancelled: true }, String(batch.parts + 1))
+      const cancelled = { ...batch, isSealed: true, isCancelled: true }
+      if (batch.openParts === 0) return yield* finish(id, version, cancelled)
       const cancels = BatchRecords.ownTask(batch.queue, BatchRecords.partId(id, "cancel"), {
         batch: id,
         role: "cancel"
       })
-      yield* ownTogether({
-        changes: [BatchRecords.changeOf(id, version, last.batch), ...last.changes],
-        tasks: [...last.tasks, cancels]
-      }).pipe(
-        // it may be its own members that fill the queue
-        Effect.tapErrorTag("QueueFull", () => on(cancelMembers(id)))
+      yield* ownTogether({ changes: [BatchRecords.changeOf(id, version, cancelled)], tasks: [cancels] }).pipe(
+        // Nothing is left to a task where the queue takes none, perhaps because of these members
+        Effect.catchTag("QueueFull", () =>
+          Effect.andThen(
+            ownTogether({
+              changes: [BatchRecords.changeOf(id, version, cancelled, BatchRecords.soonMs)],
+              tasks: []
+            }),
+            on(cancelMembers(id))
+          ))
       )
     }))
 

@@ -3,6 +3,7 @@ import { Duration, Effect, Layer } from "effect"
 import { BatchFailed } from "../domain/BatchErrors.ts"
 import * as Bounds from "../domain/Bounds.ts"
 import type { RecordConflict, StoreError } from "../domain/Errors.ts"
+import * as BatchEnd from "../flow/BatchEnd.ts"
 import { cancelMembers } from "../flow/BatchMembers.ts"
 import * as BatchRecords from "../flow/BatchRecords.ts"
 import * as BatchSweep from "../flow/BatchSweep.ts"
@@ -83,17 +84,13 @@ const end = Effect.fnUntraced(function*(id: string, { snooze }: Own) {
   return summary
 })
 
-/** Makes the task due that the callback for failures waits for. A task that does not wait has been made due before. */
-const makeDue = (id: string, queue: string) =>
-  TaskStore.use((tasks) => tasks.reschedule([{ id, type: BatchRecords.type, queue, delayMs: 0 }]))
-
 /** Looks why it runs: a member has not completed, or all of its part have. */
 const alarm = Effect.fnUntraced(function*(id: string, part: string) {
   const known = yield* BatchRecords.read(id)
   const tasks = yield* TaskStore
   const [watch] = yield* tasks.results([BatchRecords.watchId(id, part)])
   if (known !== undefined && watch?.state !== "completed") {
-    yield* makeDue(BatchRecords.failureId(id), known.batch.queue)
+    yield* BatchEnd.makeDue(tasks, BatchRecords.failureId(id), known.batch.queue)
   }
 })
 
@@ -167,16 +164,5 @@ const count = Effect.fnUntraced(function*(
     )
     return next
   }))
-  if (batch?.isFinished === true) yield* finish(id, batch)
-})
-
-/** Starts what waits for the end of a batch. The attempt that counted the last part does so, or the next one. */
-const finish = Effect.fnUntraced(function*(id: string, batch: BatchRecords.Batch) {
-  const tasks = yield* TaskStore
-  const { callbacks, ends, isCancelled, members, queue } = batch
-  if (callbacks.onFailure !== null) {
-    const failure = BatchRecords.failureId(id)
-    yield* ends.completed < members ? makeDue(failure, queue) : tasks.cancel([failure])
-  }
-  yield* isCancelled ? tasks.cancel([id]) : makeDue(id, queue)
+  if (batch?.isFinished === true) yield* BatchEnd.finish(tasks, id, batch)
 })

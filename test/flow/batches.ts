@@ -1,6 +1,6 @@
 /** What must hold of batches on every store: attempts are made by hand, in every order, and again after a crash. */
 import { assert, describe } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Option, Schema } from "effect"
+import { Effect, Exit, Layer, Option, Schema } from "effect"
 import { BatchFinished, BatchNotFound } from "../../src/domain/BatchErrors.ts"
 import type { ClaimedTask } from "../../src/domain/TaskRecord.ts"
 import * as PooledRandom from "../../src/engine/PooledRandom.ts"
@@ -9,6 +9,7 @@ import * as BatchSweep from "../../src/flow/BatchSweep.ts"
 import { Supervisor } from "../../src/observability/Supervisor.ts"
 import { type EnqueueOptions, fromPayload, type Submission } from "../../src/queue/Submission.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
+import type { StoreServices } from "../../src/store/Driver.ts"
 import { RecordStore } from "../../src/store/RecordStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
@@ -95,21 +96,13 @@ const create = (batch: Parameters<TaskQueue["Service"]["batches"]["create"]>[0] 
 const add = (...members: ReadonlyArray<Submission>) => Effect.flatMap(batches, (all) => all.add("b", members))
 const seal = Effect.flatMap(batches, (all) => all.seal("b"))
 const view = Effect.flatMap(batches, (all) => all.get("b"))
-/** Lets time pass until what waits for room has found some. */
-const whileOpen = Effect.fnUntraced(function*({ advance }: Driver) {
-  for (let round = 0; round < 5000; round++) {
-    if ((yield* view).state !== "open") return
-    yield* advance("1 second")
-  }
-  return assert.fail("It is open still")
-})
 const states = (...ids: ReadonlyArray<string>) => Effect.forEach(ids, stateOf)
 
 export const keepsBatches = (name: string, driver: Driver) =>
   describe(name, () => {
     const scenario = (
       title: string,
-      body: () => Effect.Effect<void, unknown, TaskQueue | TaskStore | RecordStore>,
+      body: () => Effect.Effect<void, unknown, TaskQueue | StoreServices>,
       settings = {}
     ) =>
       onDriver(driver, title, () =>
@@ -403,7 +396,7 @@ export const keepsBatches = (name: string, driver: Driver) =>
         assert.deepInclude(yield* view, { total: 1500, completed: 1000 })
       }), { capacity: 1200 })
 
-    scenario("is sealed in a full queue as soon as there is room", () =>
+    scenario("is sealed in a full queue, whatever fills it", () =>
       Effect.gen(function*() {
         yield* create()
         yield* add(member())
@@ -412,24 +405,18 @@ export const keepsBatches = (name: string, driver: Driver) =>
           member({ id, delay: "1 hour" })
         )
         yield* TaskQueue.use((queue) => queue.submit(others))
-        const sealing = yield* Effect.forkChild(seal, { startImmediately: true })
-        assert.deepInclude(yield* view, { state: "open" })
-        yield* TaskQueue.use((queue) => queue.cancel("other"))
-        yield* whileOpen(driver)
-        yield* Fiber.join(sealing)
+        yield* seal
+        yield* seal
         yield* drain()
-        assert.deepInclude(yield* view, { state: "completed" })
+        assert.deepInclude(yield* view, { state: "completed", total: 1 })
+        assert.deepStrictEqual(yield* states("other", "another"), ["scheduled", "scheduled"])
       }), { capacity: 3 })
 
     scenario("is cancelled although its own members fill the queue", () =>
       Effect.gen(function*() {
         yield* create()
         yield* add(member({ id: "one" }), member({ id: "two" }))
-        const cancelling = yield* Effect.forkChild(Effect.flatMap(batches, (all) => all.cancel("b")), {
-          startImmediately: true
-        })
-        yield* whileOpen(driver)
-        yield* Fiber.join(cancelling)
+        yield* Effect.flatMap(batches, (all) => all.cancel("b"))
         yield* drain()
         assert.deepStrictEqual(yield* states("one", "two"), ["cancelled", "cancelled"])
         assert.deepInclude(yield* view, { state: "cancelled" })
@@ -476,6 +463,32 @@ export const keepsBatches = (name: string, driver: Driver) =>
         yield* TaskStore.use((store) => BatchSweep.sweep(store, hour))
         assert.deepStrictEqual((yield* all.list()).batches.map(({ id }) => id), ["b", "c"])
       }))
+
+    for (
+      const [what, ends, state] of [["sealed", "seal", "completed"], ["cancelled", "cancel", "cancelled"]] as const
+    ) {
+      scenario(`finishes in the end, though who has ${what} it died right then`, () =>
+        Effect.gen(function*() {
+          yield* create({ onFinished: callbacks.onFinished })
+          yield* add(member())
+          yield* drain()
+          const killed = () => Effect.die("killed")
+          const dying = Layer.effect(
+            TaskStore,
+            Effect.map(TaskStore, (store) => TaskStore.of({ ...store, cancel: killed, reschedule: killed }))
+          )
+          const exit = yield* Effect.exit(Effect.provide(
+            Effect.flatMap(batches, (all) => all[ends]("b")),
+            TaskQueue.layer().pipe(Layer.provide([Supervisor.layer, PooledRandom.layer, dying]), Layer.fresh)
+          ))
+          assert.isTrue(Exit.hasDies(exit))
+          assert.deepStrictEqual(yield* drain(), [])
+          yield* driver.advance("2 minutes")
+          yield* TaskStore.use((store) => BatchSweep.sweep(store, hour))
+          assert.deepStrictEqual(yield* drain(), ["finished"])
+          assert.deepInclude(yield* view, { state, total: 1, completed: 1 })
+        }))
+    }
 
     scenario("finishes in the end, though a task of the engine's own was cancelled by hand", () =>
       Effect.gen(function*() {

@@ -379,17 +379,7 @@ export const olderFromSeed = (seed: number): Scenario => draw(seed, { ...wholeSi
 /** Draws a scenario that is small for most seeds: it takes less than half the time. */
 export const smallFromSeed = (seed: number): Scenario => draw(seed, drawSize(new SeededRandom(seed, "size")))
 
-/**
- * The tasks of two batches fill the smallest store, and then neither can be sealed: there is one in it.
- */
-const withRoom = (scenario: Scenario): Scenario =>
-  scenario.capacity > 6
-    ? scenario
-    : { ...scenario, steps: scenario.steps.filter(({ action }) => action.do !== "batch" || action.id === "b0") }
-
-const draw = (seed: number, size: Size): Scenario => withRoom(drawAll(seed, size))
-
-const drawAll = (seed: number, size: Size): Scenario => {
+const draw = (seed: number, size: Size): Scenario => {
   const random = new SeededRandom(seed, "scenario")
   const instances = Array.from(
     { length: new SeededRandom(seed, "instances").pick(size.instances) },

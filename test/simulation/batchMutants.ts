@@ -58,7 +58,7 @@ export const batchMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a batch finishes with the first of its parts",
-    noticedAt: 9,
+    noticedAt: 31,
     sends: writing((batch, changes) => isCount(changes) && batch.isSealed ? { ...batch, isFinished: true } : batch)
   },
   {

@@ -144,7 +144,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 5283,
+    noticedAt: 5440,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -554,7 +554,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "taken not fenced: who had a record before may put it",
-    noticedAt: 148,
+    noticedAt: 180,
     records: (store) => {
       const taken = new Map<string, string>()
       return {
