@@ -331,10 +331,11 @@ export class Execution {
     Effect.map(asking(this.host.records.due(StepRecords.clockKind, 1)), ({ now }) => now)
   )
 
-  /** It waits for the end of another execution. */
-  readonly waitsForChild = (child: TaskRecord): Effect.Effect<void> =>
+  /** It waits for the end of another execution, or for room for one in a full queue: others have its slot until then. */
+  readonly waitsForChild = (child: TaskRecord | "room"): Effect.Effect<void> =>
     Effect.map(this.storeNow, (now) => {
-      this.waitsOf.onChild(child, now)
+      if (child === "room") this.waitsOf.onFull(now)
+      else this.waitsOf.onChild(child, now)
       this.waits()
     })
 }

@@ -204,10 +204,21 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
         : { payload: payload as Schema.Json, parent: parent.address }
       yield* demandKnown(definition)
       const submission = yield* Effect.orDie(fromPayload(definition.task, input, { id }, 0))
-      const [accepted] = yield* asking(
-        queue.submit([submission], "wait") as Effect.Effect<ReadonlyArray<{ readonly duplicate: boolean }>, any>
-      )
-      if (accepted!.duplicate) yield* definition.demandSame(yield* asked(tasks.get(id)), input)
+      type Submitted = Effect.Effect<ReadonlyArray<{ readonly duplicate: boolean }>, any>
+      const submitted = parent === undefined
+        ? yield* asking(queue.submit([submission], "wait") as Submitted)
+        // it may be the slot of the parent that those need which fill the queue
+        : yield* asking(
+          Effect.catchTag(queue.submit([submission]), "QueueFull", () => Effect.undefined) as Effect.Effect<
+            Effect.Success<Submitted> | undefined,
+            any
+          >
+        )
+      if (submitted === undefined) {
+        yield* parent!.waitsForChild("room")
+        return options.discard ? yield* Workflow.suspend(options.parent!) : new Workflow.Suspended({})
+      }
+      if (submitted[0]!.duplicate) yield* definition.demandSame(yield* asked(tasks.get(id)), input)
       if (options.discard) return
       if (parent !== undefined) return yield* child(definition, id, parent)
       const outcome = yield* Effect.orDie(queue.outcome(id))

@@ -10,6 +10,9 @@ import * as StepRecords from "../flow/StepRecords.ts"
 const minChildMs = 10_000
 const maxChildMs = 3_600_000
 
+/** When an execution looks again whether a full queue has room for a child, in milliseconds. */
+const roomMs = 1000
+
 /** What begins the names of the deferreds that Effect makes for races: these wait for what their effects wait for. */
 const racePrefix = "raceAll/"
 
@@ -41,6 +44,11 @@ export class Waits {
   onChild({ createdAt, id, type }: Pick<TaskRecord, "id" | "type" | "createdAt">, now: number): void {
     this.keep({ _tag: "Child", id, workflow: type.slice(ExecutionRecords.typePrefix.length) })
     this.looksAt = Math.min(this.looksAt, now + Math.min(Math.max(now - createdAt, minChildMs), maxChildMs))
+  }
+
+  /** A child for which the queue has no room. */
+  onFull(now: number): void {
+    this.looksAt = Math.min(this.looksAt, now + roomMs)
   }
 
   /** For how long the execution has nothing to do, unless something comes. */
