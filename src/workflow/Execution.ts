@@ -3,7 +3,7 @@
  * sleeps are steps of the task, fenced by its claim. Where it has to wait, the attempt ends and gives its slot back, in the same write
  * that says so; if something came since the attempt began, it is run again instead.
  */
-import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Option, Scope } from "effect"
+import { Clock, Context, Duration, Effect, Exit, Fiber, Option, Scope } from "effect"
 import { Workflow, WorkflowEngine } from "effect/workflow"
 import type { Activity, DurableClock } from "effect/workflow"
 import * as Bounds from "../domain/Bounds.ts"
@@ -18,6 +18,7 @@ import { Attempt } from "../worker/Attempt.ts"
 import type { TaskContext } from "../worker/TaskContext.ts"
 import { Activities } from "./Activities.ts"
 import * as ExitJson from "./ExitJson.ts"
+import { type Run, runOf } from "./Run.ts"
 import { Waits } from "./Waits.ts"
 
 type Instance = WorkflowEngine.WorkflowInstance["Service"]
@@ -31,12 +32,6 @@ export interface ExecutionHost extends StepHost {
   readonly engine: () => WorkflowEngine.WorkflowEngine["Service"]
   readonly deferredState: WorkflowEngine.DeferredState
 }
-
-/** How a run of the body ended: with an exit, or it waits, or something came that it has to see. */
-type Run =
-  | { readonly _tag: "Ended"; readonly exit: Exit.Exit<unknown, unknown> }
-  | { readonly _tag: "Waits"; readonly failed: ExecutionRecords.Document["failed"] }
-  | { readonly _tag: "Again" }
 
 /** An execution while it runs in this process. */
 export class Execution {
@@ -130,7 +125,9 @@ export class Execution {
           Effect.onInterrupt(() => this.abandon(fiber)),
           Effect.ensuring(Scope.close(this.scope, Exit.void))
         )
-        return this.judge(instance, exit)
+        return this.waitsInCompensation
+          ? { _tag: "Waits", failed: null }
+          : runOf(instance, exit, this.bodyExit, this.again)
       })
     )
   }
@@ -163,34 +160,23 @@ export class Execution {
       this.bodyExit = Exit.interrupt()
       instance.interrupted = true
       instance.suspended = false
-      return Effect.withFiber((fiber) => Effect.interruptible(Fiber.interrupt(fiber)))
+      return Effect.andThen(
+        this.interruptTakesEffect,
+        Effect.withFiber((fiber) => Effect.interruptible(Fiber.interrupt(fiber)))
+      )
     })
   }
 
-  private judge(instance: Instance, exit: Exit.Exit<Result, never>): Run {
-    if (this.waitsInCompensation) return { _tag: "Waits", failed: null }
-    if (Exit.isSuccess(exit)) {
-      if (exit.value._tag === "Complete") return { _tag: "Ended", exit: exit.value.exit }
-      if (this.again) return { _tag: "Again" }
-      const { cause, failed } = exit.value
-      return {
-        _tag: "Waits",
-        failed: failed === true ? { cause: cause === undefined ? [] : ExitJson.ofCause(cause) } : null
-      }
-    }
-    if (instance.suspended && Cause.hasInterruptsOnly(exit.cause)) return { _tag: "Again" }
-    // A compensation died, or defects are not captured: both are final, and shown
-    const first = this.bodyExit !== undefined && Exit.isFailure(this.bodyExit) ? this.bodyExit.cause.reasons : []
-    const more = exit.cause.reasons.filter((reason) =>
-      reason._tag === "Die" && !first.some((one) => isSame(one, reason))
-    )
-    return {
-      _tag: "Ended",
-      exit: Exit.failCause(
-        Cause.fromReasons([...first, ...more.length + first.length === 0 ? exit.cause.reasons : more])
-      )
-    }
-  }
+  /** It is undone from now on, also by another attempt for which what it waited for has come. */
+  private readonly interruptTakesEffect: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.interrupt === "now") return Effect.void
+    this.interrupt = "now"
+    const told = ExecutionRecords.tell(this.id, (known) => ({ ...known, interrupt: "now" }))
+    return Effect.map(this.asked(told), (versions) => {
+      if (versions?.before !== this.read.version) return
+      this.read = { version: versions.after, document: { ...this.read.document, interrupt: "now" } }
+    })
+  })
 
   /** Ends the attempt in the write that says what it waits for. Answers for how long, or nothing where something came. */
   private suspend(failed: ExecutionRecords.Document["failed"]): Effect.Effect<number | undefined> {
@@ -342,6 +328,3 @@ export class Execution {
 
 /** The step that a sleep is; those of activities end with a number. */
 const sleepStep = (deferred: string): string => `${deferred}/clock`
-
-const isSame = (one: Cause.Reason<unknown>, other: Cause.Reason<unknown>): boolean =>
-  one._tag === "Die" && other._tag === "Die" && one.defect === other.defect

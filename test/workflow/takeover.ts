@@ -95,6 +95,49 @@ export const takesOver = (driver: Driver) => {
     )
 
     claim(
+      "7e: an interrupt that has taken effect holds, though what it came upon has come before all is undone",
+      () => {
+        const calls: Array<string> = []
+        const Undoes = Workflow.make("Undoes", { payload, idempotencyKey })
+        const layerOf = (process: string, hangs: boolean) =>
+          Undoes.toLayer(() =>
+            Effect.gen(function*() {
+              yield* Activity.make({ name: "do", execute: Effect.sync(() => calls.push("do")) }).pipe(
+                Undoes.withCompensation(() =>
+                  Effect.andThen(
+                    Effect.sync(() => calls.push(`undo in ${process}`)),
+                    hangs ? Effect.never : Effect.void
+                  )
+                )
+              )
+              yield* DurableDeferred.await(Go)
+            })
+          )
+        return Effect.gen(function*() {
+          const one = yield* process(layerOf("one", true))
+          const id = yield* one.run(Undoes.execute({ id: "1" }, { discard: true }))
+          yield* until(
+            Effect.map(one.run(Undoes.poll(id)), (poll) => Option.isSome(poll) && poll.value._tag === "Suspended")
+          )
+          yield* one.run(Undoes.interrupt(id))
+          yield* until(Effect.sync(() => calls.length === 2))
+          yield* one.kill
+          const two = yield* process(layerOf("two", false))
+          const token = DurableDeferred.tokenFromExecutionId(Go, { workflow: Undoes, executionId: id })
+          yield* two.run(DurableDeferred.done(Go, { token, exit: Exit.void }))
+          const ended = Effect.map(
+            two.run(Undoes.poll(id)),
+            (poll) => Option.isSome(poll) && poll.value._tag === "Complete" ? poll.value.exit : undefined
+          )
+          yield* until(Effect.map(ended, (exit) => exit !== undefined))
+          const exit = (yield* ended)!
+          assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+          assert.deepStrictEqual(calls, ["do", "undo in one", "undo in two"])
+        })
+      }
+    )
+
+    claim(
       "14c: after a kill, an instance that starts goes on by itself: the half-done activity is the same attempt",
       () => {
         const calls: Array<string> = []
