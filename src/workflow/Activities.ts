@@ -79,6 +79,9 @@ export class Activities {
         return yield* Effect.die(new StepRefused({ id: this.execution.context.id, step, reason }))
       }
       yield* restore(this.journal.taken)
+      // An attempt that did not know that it had lost the task may have ended it until then
+      const ended = this.journal.ends.get(step)
+      if (ended !== undefined) return yield* this.stored(activity, step, ended)
       const instance = WorkflowEngine.WorkflowInstance.initial(this.execution.workflow, this.execution.context.id)
       instance.interrupted = outer.interrupted
       this.instances.add(instance)
@@ -98,17 +101,17 @@ export class Activities {
         this.execution.waits()
         return exit.value
       }
-      const ended = this.named(
+      const own = this.named(
         activity,
         step,
         Exit.isSuccess(exit) ? (exit.value as Workflow.Complete<unknown, unknown>).exit : exit
       )
       // It was told to stop, and has not ended
-      if (Exit.isFailure(ended) && Cause.hasInterruptsOnly(ended.cause)) return yield* exit
-      const end = endOf(ended)
+      if (Exit.isFailure(own) && Cause.hasInterruptsOnly(own.cause)) return yield* exit
+      const end = endOf(own)
       const ms = Math.round((MonotonicClock.exactMillis(clock) - begin) * 1000) / 1000
       yield* this.journal.keep({ name: step, attempt: this.execution.context.attempt, startedAt, ms, end }, restore)
-      return end._tag === "Unfit" ? yield* this.stored(activity, step, end) : new Workflow.Complete({ exit: ended })
+      return end._tag === "Unfit" ? yield* this.stored(activity, step, end) : new Workflow.Complete({ exit: own })
     })
   }
 

@@ -298,6 +298,10 @@ export class Execution {
         let known = this.journal.ends.get(step)
         if (known === undefined) {
           yield* restore(this.journal.taken)
+          // An attempt that did not know that it had lost the task may have begun it until then
+          known = this.journal.ends.get(step)
+        }
+        if (known === undefined) {
           const startedAt = yield* Clock.currentTimeMillis
           known = { _tag: "Sleep", until: now + Math.ceil(Duration.toMillis(clock.duration)) }
           yield* this.journal.keep({ name: step, attempt: this.context.attempt, startedAt, ms: 0, end: known }, restore)

@@ -1,6 +1,6 @@
 /** What must hold when a process that runs executions is gone, and others go on. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Fiber, Layer, Option, Schema, Scope } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Latch, Layer, Option, Schema, Scope } from "effect"
 import { Activity, DurableClock, DurableDeferred, Workflow, type WorkflowEngine } from "effect/workflow"
 import { RecordStore } from "../../src/store/RecordStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
@@ -90,6 +90,55 @@ export const takesOver = (driver: Driver) => {
           assert.isBelow(performance.now() - begin, 8 * leaseMs)
           assert.deepStrictEqual(calls, ["first in one", "half in one", "half in two"])
           assert.isTrue(Option.isSome(yield* two.run(Long.poll(id))))
+        })
+      }
+    )
+
+    claim(
+      "14g: what an attempt keeps that has lost its task, until another one has taken over, is not done again",
+      () => {
+        const calls: Array<string> = []
+        const Late = Workflow.make("Late", { payload, idempotencyKey, success: Schema.String })
+        const layerOf = (process: string) =>
+          Late.toLayer(() =>
+            Activity.make({
+              name: "first",
+              success: Schema.String,
+              execute: Effect.sync(() => {
+                calls.push(`first in ${process}`)
+                return process
+              })
+            })
+          )
+        const isStep = (changes: Parameters<RecordStore["Service"]["put"]>[0]) =>
+          changes.some(({ kind }) => kind === "step")
+        return Effect.gen(function*() {
+          const records = yield* RecordStore
+          const takesOver = Latch.makeUnsafe(false)
+          const kept = Latch.makeUnsafe(false)
+          let puts = 0
+          // The first step is taken, and its end comes late
+          const late = RecordStore.of({
+            ...records,
+            put: (changes) =>
+              isStep(changes) && ++puts > 1
+                ? takesOver.await.pipe(Effect.andThen(records.put(changes)), Effect.ensuring(kept.open))
+                : records.put(changes)
+          })
+          const early = RecordStore.of({
+            ...records,
+            put: (changes) =>
+              isStep(changes)
+                ? takesOver.open.pipe(Effect.andThen(kept.await), Effect.andThen(records.put(changes)))
+                : records.put(changes)
+          })
+          const one = yield* Effect.provideService(process(layerOf("one")), RecordStore, late)
+          yield* one.run(Late.execute({ id: "1" }, { discard: true }))
+          yield* until(Effect.sync(() => calls.length === 1))
+          yield* one.kill
+          const two = yield* Effect.provideService(process(layerOf("two")), RecordStore, early)
+          assert.strictEqual(yield* two.run(Late.execute({ id: "1" })), "one")
+          assert.deepStrictEqual(calls, ["first in one"])
         })
       }
     )
