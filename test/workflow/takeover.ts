@@ -116,12 +116,11 @@ export const takesOver = (driver: Driver) => {
           const records = yield* RecordStore
           const takesOver = Latch.makeUnsafe(false)
           const kept = Latch.makeUnsafe(false)
-          let puts = 0
           // The first step is taken, and its end comes late
           const late = RecordStore.of({
             ...records,
             put: (changes) =>
-              isStep(changes) && ++puts > 1
+              isStep(changes)
                 ? takesOver.await.pipe(Effect.andThen(records.put(changes)), Effect.ensuring(kept.open))
                 : records.put(changes)
           })
