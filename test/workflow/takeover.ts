@@ -116,7 +116,7 @@ export const takesOver = (driver: Driver) => {
           const records = yield* RecordStore
           const takesOver = Latch.makeUnsafe(false)
           const kept = Latch.makeUnsafe(false)
-          // The first step is taken, and its end comes late
+          // The end of its first step comes late
           const late = RecordStore.of({
             ...records,
             put: (changes) =>
