@@ -37,3 +37,9 @@ export const namesOf = (stored: ReadonlyArray<string>): ReadonlyArray<string> =>
 /** The versions of a type among stored types, the lowest first. */
 export const versionsIn = (stored: ReadonlyArray<string>, type: string): ReadonlyArray<number> =>
   stored.filter((one) => typeOf(one) === type).map(versionOf).sort((a, b) => a - b)
+
+/** The type of the tasks that batches have besides their members and callbacks: see `flow/BatchRecords`. */
+export const ownBatch = "taskforge.batch"
+
+/** Whether a task is the engine's own. Others would wait for ever if one of these were given up. */
+export const isOwn = (type: string): boolean => type === ownBatch

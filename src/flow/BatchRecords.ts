@@ -17,6 +17,7 @@ import { Effect, Exit, Schedule, Schema } from "effect"
 import { BatchFailed } from "../domain/BatchErrors.ts"
 import * as Bounds from "../domain/Bounds.ts"
 import type { StoreError } from "../domain/Errors.ts"
+import * as StoredType from "../domain/StoredType.ts"
 import * as TaskDefinition from "../domain/TaskDefinition.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
 import { type Change, RecordStore, type StoredRecord } from "../store/RecordStore.ts"
@@ -29,7 +30,7 @@ export const kind = "batch"
 export const partKind = "batch-part"
 
 /** The type of the tasks that batches have besides their members and callbacks. */
-export const type = "taskforge.batch"
+export const type = StoredType.ownBatch
 
 /** Members of a part at most: they come in one write. */
 export const maxPart = 1000

@@ -11,6 +11,7 @@ import { isOrdered } from "../domain/Gate.ts"
 import * as Rank from "../domain/Rank.ts"
 import { isAsSeen, restored, type TaskRef } from "../domain/Seen.ts"
 import * as Settlement from "../domain/Settlement.ts"
+import * as StoredType from "../domain/StoredType.ts"
 import { dueAtOf, type TaskRecord } from "../domain/TaskRecord.ts"
 import { isFinished } from "../domain/TaskState.ts"
 import { superseded } from "../domain/Uniqueness.ts"
@@ -201,13 +202,16 @@ export const decideSettle = (
   return settlement._tag === "Retry" && !isFinished(change.state) ? [answer, change, "retried"] : [answer, change]
 }
 
-/** What a rescue answers about a task whose lease has run out, and what it makes of it. */
+/**
+ * What a rescue answers about a task whose lease has run out, and what it makes of it. The engine's own tasks crash no process, they are
+ * in one that dies of something else: they run again as often as it takes.
+ */
 export const decideRescue = (
   task: Settlement.Current & Pick<TaskRecord, "id" | "type">,
   maxCrashes: number,
   now: number
 ): readonly [Rescued, Settlement.Change, "crashed"] => {
-  const change = Settlement.rescue(task, maxCrashes, now)
+  const change = Settlement.rescue(task, StoredType.isOwn(task.type) ? Bounds.unlimitedRetries : maxCrashes, now)
   const { crashes, state } = change
   return [{ id: task.id, type: task.type, state, crashes, attempt: task.claims }, change, "crashed"]
 }

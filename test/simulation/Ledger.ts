@@ -241,7 +241,8 @@ export class Ledger {
           if (known === undefined) continue
           this.totals.crashed++
           if (!known.cancelRequested) known.crashes++
-          if (!known.cancelRequested && known.crashes > this.rules.maxCrashes) this.finish(known, "failed", now)
+          const mayFail = known.task.type !== "taskforge.batch" && !known.cancelRequested
+          if (mayFail && known.crashes > this.rules.maxCrashes) this.finish(known, "failed", now)
           else this.again(known, now + crashDelay(known.crashes), now)
         }
         break

@@ -192,6 +192,20 @@ export const rescuing = (driver: Driver) =>
         }
       }), { maxCrashes: -1 })
 
+    scenario(driver, "quarantines none of the engine's own tasks", () =>
+      Effect.gen(function*() {
+        const id = yield* addOne({ type: "taskforge.batch" })
+        for (let crashes = 1; crashes <= 3; crashes++) {
+          yield* takeOne({ types: ["taskforge.batch"], leaseForMs: second })
+          yield* driver.advance("10 seconds")
+          assert.deepStrictEqual((yield* rescue()).map(({ crashes, state }) => ({ crashes, state })), [
+            { crashes, state: crashes === 1 ? "pending" : "scheduled" }
+          ])
+          yield* driver.advance("2 minutes")
+        }
+        assert.deepInclude(yield* record(id), { crashes: 3, failure: null })
+      }), { maxCrashes: 1 })
+
     scenario(driver, "quarantines a task that has crashed too often", () =>
       Effect.gen(function*() {
         const id = yield* addOne()
