@@ -65,7 +65,7 @@ export const dependencyInvariants: ReadonlyArray<Invariant> = [
       atEnd: ({ records }, violated) => {
         for (const { id, state, waitsFor } of records) {
           const { after = [] } = ledger.tasks.get(id) ?? {}
-          if (state === "scheduled" && after.length > 0 && after.every((other) => other.isGone || isFinished(other))) {
+          if (state === "scheduled" && waitsFor > 0 && after.every((other) => other.isGone || isFinished(other))) {
             violated(`${id} waits for ${waitsFor}, and all that it depends on have ended`)
           }
         }
