@@ -110,9 +110,9 @@ export const failureTextOf = ({ failure }: Change): string | null => failure ===
 export const historyTextOf = ({ history }: Change): string | null =>
   history.length === 0 ? null : JSON.stringify(history)
 
-/** The columns of a {@link ClaimedRow}, in its order. */
-export const claimedColumns =
-  "id, type, queue, payload, priority, max_retries, timeout_ms, due_at, failures, crashes, gate, costs, start_by, claims, claim"
+/** The columns of a {@link ClaimedRow}, in its order, but for the last two: how often it has been claimed, and the claim. */
+export const claimedFacts =
+  "task.id, task.type, queue, payload, priority, max_retries, timeout_ms, due_at, failures, crashes, gate, costs, start_by"
 
 /** What a claim reads of a task. */
 export type ClaimedRow = [
