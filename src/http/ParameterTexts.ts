@@ -86,6 +86,7 @@ const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>
   },
   "queues.explain": { queue: { description: "The queue; tasks without one are in default", example: "default" } },
   "queues.types": { limit: limitOf("types") },
+  "queues.definition": { type: { description: "The type", schema: nameSchema, example: "sleep" } },
   "queues.pause": { queue: { description: "The queue; tasks without one are in default", example: "default" } },
   "queues.resume": { queue: { description: "The queue; tasks without one are in default", example: "default" } },
   "instances.scaling": {

@@ -156,6 +156,7 @@ export const queues = HttpApiBuilder.group(
   "queues",
   Effect.fnUntraced(function*(handlers) {
     const queue = yield* TaskQueue
+    const catalog = yield* TaskCatalog
     const change = (action: string, name: string, done: Effect.Effect<void, InvalidOption | StoreError>) =>
       AuditLog.recorded(
         action,
@@ -187,6 +188,16 @@ export const queues = HttpApiBuilder.group(
           Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")),
           Effect.map(verdictJson)
         ),
+      definitions: () =>
+        Effect.succeed({
+          definitions: catalog.definitions.map(({ description = null, type }) => ({ type, description }))
+        }),
+      definition: ({ params: { type } }) => {
+        const definition = catalog.find(type)
+        return definition === undefined
+          ? Effect.fail(new UnknownTaskType({ type, known: catalog.types, index: 0 }))
+          : Effect.succeed(QueuesApi.definitionJson(definition))
+      },
       types: ({ query }) =>
         queue.types(query).pipe(
           Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")),

@@ -3,6 +3,7 @@ import { FailureKind } from "../domain/TaskRecord.ts"
 import type { DeadLetterGroupsJson, DeadLetterPartJson, DeadLettersDoneJson } from "./api/DeadLettersApi.ts"
 import type { ExplanationJson } from "./api/ExplanationJson.ts"
 import { levels, type TaskLogsJson } from "./api/LogsJson.ts"
+import type { DefinitionJson } from "./api/QueuesApi.ts"
 import type { VerdictJson } from "./api/VerdictJson.ts"
 
 const id = "01a20f46-60fe-779b-a926-cef2c43ec95c"
@@ -165,9 +166,22 @@ export const dependencyErrors = {
   }
 }
 
+const definition: typeof DefinitionJson.Type = {
+  type: "sleep",
+  description: "Waits for the given duration, 1s unless said, at most 1h",
+  version: 1,
+  queue: "default",
+  priority: 1,
+  timeout_ms: null,
+  payload: { type: "object", properties: { duration: { type: "string", default: "1s" } } },
+  result: { type: "object", properties: { slept: { type: "string" } }, required: ["slept"] }
+}
+
 /** Examples by the name of a schema. */
 export const examples = {
   ...links,
+  Definition: definition,
+  DefinitionList: { definitions: [{ type: "sleep", description: definition.description }] },
   DeadLetterGroups: deadLetterGroups,
   DeadLettersDone: deadLettersDone,
   DeadLetterPart: deadLetterPart

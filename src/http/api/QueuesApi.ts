@@ -1,8 +1,10 @@
-/** Queues and types over HTTP, in snake_case: what waits and runs in them. */
+/** Queues and types over HTTP, in snake_case: what waits and runs in them, and what the types take. */
 import { DateTime, Duration, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Bounds from "../../domain/Bounds.ts"
+import * as PayloadSchema from "../../domain/PayloadSchema.ts"
 import { Rfc3339 } from "../../domain/Rfc3339.ts"
+import type { AnyTaskDefinition } from "../../domain/TaskDefinition.ts"
 import type { Pause, PausedQueue, PauseOptions } from "../../queue/Pauses.ts"
 import type { QueueCounts, QueueDetail, QueuePage, TypeCounts, TypePage } from "../../queue/Queues.ts"
 import * as ApiErrors from "./ApiErrors.ts"
@@ -102,6 +104,30 @@ export const TypePageJson = Schema.Struct({
   timestamp: storeTime
 }).annotate({ identifier: "TypePage" })
 
+const description = Schema.NullOr(Schema.String).annotate({ description: "One line for people, where there is one" })
+const JsonSchema = Schema.Record(Schema.String, Schema.Unknown)
+
+/** Every type that the server accepts. */
+export const DefinitionListJson = Schema.Struct({
+  definitions: Schema.Array(Schema.Struct({ type: Schema.String, description })).annotate({
+    description: "By type, in alphabetical order"
+  })
+}).annotate({ identifier: "DefinitionList" })
+
+/** What a type takes and gives, and what holds for its tasks unless one says otherwise. */
+export const DefinitionJson = Schema.Struct({
+  type: Schema.String,
+  description,
+  version: Schema.Int.annotate({ description: "The version of its payloads that the schema is of" }),
+  queue: Schema.String,
+  priority: Schema.Int,
+  timeout_ms: Schema.NullOr(Schema.Finite).annotate({
+    description: "Time limit of one attempt; null where it is the instance's"
+  }),
+  payload: JsonSchema.annotate({ description: "A JSON Schema, with the defaults of fields that may be left out" }),
+  result: JsonSchema.annotate({ description: "A JSON Schema" })
+}).annotate({ identifier: "Definition" })
+
 const params = { queue: Name }
 const pageOfTypes = { limit: Schema.optionalKey(PageSize), cursor: Schema.optionalKey(TypeCursor) }
 
@@ -149,6 +175,19 @@ export class QueuesApi extends HttpApiGroup.make("queues").add(
     description:
       "By name: those that have tasks, whatever their status, with exact counts of what waits and runs in all " +
       "queues. It takes as long as there are queues and types with tasks."
+  })),
+  HttpApiEndpoint.get("definitions", "/definitions", { success: DefinitionListJson })
+    .annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
+      summary: "List the types that the server accepts",
+      description: "Whether or not there are tasks of them, or an instance that runs them."
+    })),
+  HttpApiEndpoint.get("definition", "/definitions/:type", {
+    params: { type: Name },
+    success: DefinitionJson,
+    error: ApiErrors.UnknownTaskType
+  }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
+    summary: "Get what a type takes",
+    description: "The JSON Schemas of its payload and its result, and what holds for tasks that do not say otherwise."
   })),
   HttpApiEndpoint.post("pause", "/queues/:queue/pause", {
     params,
@@ -273,3 +312,18 @@ export const typesFromJson = ({ next, timestamp, types }: typeof TypePageJson.Ty
   next,
   now: instant(timestamp)
 })
+
+/** A definition on the wire. */
+export const definitionJson = (definition: AnyTaskDefinition): typeof DefinitionJson.Type => {
+  const { description = null, priority, queue, success, timeoutMs = null, type, version } = definition
+  return {
+    type,
+    description,
+    version,
+    queue,
+    priority,
+    timeout_ms: timeoutMs,
+    payload: PayloadSchema.payloadSchemaOf(definition),
+    result: PayloadSchema.schemaOf(success)
+  }
+}
