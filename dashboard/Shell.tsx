@@ -2,6 +2,7 @@
 import { effect } from "@preact/signals"
 import { useEffect, useRef } from "preact/hooks"
 import * as Live from "./Live.ts"
+import { Enqueue } from "./pages/Enqueue.tsx"
 import { Instances } from "./pages/Instances.tsx"
 import { Limits } from "./pages/Limits.tsx"
 import { Login } from "./pages/Login.tsx"
@@ -99,6 +100,8 @@ const Content = () => {
       return <Overview />
     case "tasks":
       return id === undefined ? <Tasks query={query} /> : <Task key={id} id={id} />
+    case "enqueue":
+      return <Enqueue query={query} />
     case "queues":
       return <Queues />
     case "schedules":

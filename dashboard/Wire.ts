@@ -6,7 +6,7 @@ import type { ScalingJson } from "../src/http/api/InstancesApi.ts"
 import type { LimitPageJson } from "../src/http/api/LimitsApi.ts"
 import type { TaskLogsJson } from "../src/http/api/LogsJson.ts"
 import type { OperationJson, OperationPageJson, OperationPreviewJson } from "../src/http/api/OperationsApi.ts"
-import type { QueuePageJson, TypePageJson } from "../src/http/api/QueuesApi.ts"
+import type { DefinitionJson, DefinitionListJson, QueuePageJson, TypePageJson } from "../src/http/api/QueuesApi.ts"
 import type { PreviewJson, SchedulePageJson } from "../src/http/api/ScheduleJson.ts"
 import type { StatisticsJson } from "../src/http/api/StatisticsApi.ts"
 import type { TaskStepsJson } from "../src/http/api/StepsJson.ts"
@@ -38,6 +38,10 @@ export type Stats = typeof StatsJson.Type
 export type QueuePage = typeof QueuePageJson.Type
 /** A page of types. */
 export type TypePage = typeof TypePageJson.Type
+/** A type that the server accepts, with its schemas. */
+export type Definition = typeof DefinitionJson.Type
+/** Every type that the server accepts. */
+export type DefinitionList = typeof DefinitionListJson.Type
 /** Every instance with its slots. */
 export type Instances = typeof WorkersJson.Type
 /** How many slots what waits needs. */

@@ -10,6 +10,7 @@ import { TaskTable } from "../parts/TaskTable.tsx"
 import { get } from "../Requests.ts"
 import { useResource } from "../Resource.ts"
 import { link } from "../Router.ts"
+import { may } from "../Session.ts"
 import * as Terms from "../Terms.ts"
 import * as Texts from "../Texts.ts"
 import { type State, states, type Stats, type TaskPage } from "../Wire.ts"
@@ -47,7 +48,14 @@ export const Tasks = ({ query }: { readonly query: Terms.Query }) => {
     <div class="page">
       <div class="page-head">
         <h1>Tasks</h1>
-        <ActOnAll query={query} />
+        <div class="buttons">
+          <ActOnAll query={query} />
+          {may("write") && (
+            <a class="button" href={link(["enqueue"])}>
+              <Icon name="enqueue" size={15} />New task
+            </a>
+          )}
+        </div>
       </div>
       <SearchBar query={query} />
       <States

@@ -23,6 +23,7 @@ export const TaskActions = ({ onChanged, path, task }: {
   const isWaiting = status === "pending" || status === "scheduled"
   return (
     <div class="buttons">
+      <a class="button" href={link(["enqueue"], { type: task.type, like: task.id })}>Enqueue a copy …</a>
       {isWaiting && (
         <button
           type="button"

@@ -346,9 +346,13 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         yield* act(() => page.getByText("read", { exact: false }).first().waitFor())
         yield* act(() => page.getByRole("heading", { name: "Payload" }).waitFor())
         assert.strictEqual(
-          yield* act(() => page.locator("main button", { hasText: /Cancel|Change|Run|Remove|Act on/ }).count()),
+          yield* act(() =>
+            page.locator("main button, main .button", { hasText: /Cancel|Change|Run|Remove|Act on|copy/ }).count()
+          ),
           0
         )
+        yield* act(() => page.goto(`${server.url}/#/enqueue?type=echo`))
+        yield* act(() => page.getByText("This key may not make tasks").waitFor())
       }).pipe(Effect.scoped))
   })
 
@@ -488,6 +492,8 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
           "#/limits",
           "#/instances",
           "#/operations",
+          "#/enqueue",
+          "#/enqueue?type=email",
           "#/tasks?status=expired",
           "#/tasks/failed",
           "#/tasks/busy",
