@@ -71,6 +71,42 @@ export class Aftermath {
   }
 }
 
+/**
+ * The order in which one write runs tasks again, as places in their ids: each comes after those of them that it depends on, and so waits
+ * for these. `after` answers what a task depends on.
+ */
+export const dependenciesFirst = (
+  ids: ReadonlyArray<string>,
+  after: (id: string) => Iterable<string>
+): ReadonlyArray<number> => {
+  const left = new Map<string, Array<number>>()
+  for (const [place, id] of ids.entries()) {
+    const places = left.get(id)
+    if (places === undefined) left.set(id, [place])
+    else places.push(place)
+  }
+  const order: Array<number> = []
+  for (const [first] of left) {
+    const path: Array<{ readonly places: ReadonlyArray<number>; readonly rest: Iterator<string> }> = []
+    const enter = (id: string) => {
+      const places = left.get(id)
+      // taken when it is come by: what was read while others wrote may seem to form a circle
+      if (places !== undefined && left.delete(id)) path.push({ places, rest: after(id)[Symbol.iterator]() })
+    }
+    enter(first)
+    for (let last = path.at(-1); last !== undefined; last = path.at(-1)) {
+      const next = last.rest.next()
+      if (next.done !== true) {
+        enter(next.value)
+      } else {
+        order.push(...last.places)
+        path.pop()
+      }
+    }
+  }
+  return order
+}
+
 /** What a task depends on, and what depends on it. */
 export interface Edges {
   /** Those that it depends on and that are stored, in the order given, with their types. */

@@ -258,7 +258,7 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly cancel: (tasks: ReadonlyArray<TaskRef>) => Effect.Effect<ReadonlyArray<CancelAnswer>, StoreError>
   /**
    * Makes failed, cancelled or expired tasks due now with fresh budgets; one answer each. One that depends on others waits for those of
-   * them that have not ended when its turn comes; the others count, however they ended.
+   * them that have not ended or are run again in the same call, in whatever order they are named; the others count, however they ended.
    */
   readonly rerun: (tasks: ReadonlyArray<TaskRef>) => Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError>
   /** Runs finished tasks of a graph again. */

@@ -268,8 +268,12 @@ export class Ledger {
           known.failures = 0
           known.crashes = 0
           known.cancelRequested = false
-          this.dependencies.again(known)
           this.unfinished++
+        }
+        // all of them, before what they depend on is looked at: those that are run again with it have not ended
+        for (const [index, id] of event.ids.entries()) {
+          const known = this.tasks.get(id)
+          if (known !== undefined && event.answers[index]!._tag === "rerun") this.dependencies.again(known)
         }
         break
       case "reschedule":

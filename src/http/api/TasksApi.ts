@@ -335,7 +335,8 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
     "/rerun",
     ["rerun", "conflict", "superseded", "unknown"],
     "Run several failed or cancelled tasks again, with all their retries",
-    "rerun: it is due now. conflict: it is neither failed nor cancelled. superseded: a later task has its key. " +
+    "rerun: it is due now, or waits for those that it depends on and that have not ended or are run again with it. " +
+      "conflict: it is neither failed nor cancelled. superseded: a later task has its key. " +
       "unknown: no task has this id."
   ),
   operation(

@@ -117,6 +117,11 @@ export class Dependencies {
   }
 }
 
+/** The ids of those that a task depends on and that are stored. */
+export function* afterOf(node: Node<Entry> | undefined): Iterable<string> {
+  for (const { entry } of node?.after ?? []) if (!entry.dead) yield entry.id
+}
+
 /** What a task is connected with, from a place on, and no more than a number of them. */
 export const linksOf = (
   node: Node<Entry>,

@@ -4,10 +4,12 @@
 import { decideReopen, free, type ReopenAnswer } from "../../domain/Reopen.ts"
 import { idOf, isAsSeen } from "../../domain/Seen.ts"
 import { isFinished } from "../../domain/TaskState.ts"
+import { dependenciesFirst } from "../Dependencies.ts"
 import { decideCancel, decideRerun, decideReschedule } from "../Driver.ts"
 import type { RescheduleAnswer } from "../Reschedule.ts"
 import { lastClaimForMs, type RerunAnswer, type TaskStore } from "../TaskStore.ts"
 import type { LastClaims } from "./Claim.ts"
+import { afterOf } from "./Dependencies.ts"
 import type { AtOnce, Tasks } from "./Task.ts"
 
 /** The operations. */
@@ -23,15 +25,18 @@ export const make = (
     at((now) => refs.map((ref) => tasks.change(idOf(ref), "unknown", (entry) => decideCancel(entry, now, ref)))),
 
   rerun: (refs) =>
-    at((now) =>
-      refs.map((ref) =>
-        tasks.change<RerunAnswer>(idOf(ref), { _tag: "unknown" }, (entry) => {
+    at((now) => {
+      const answers = refs.map((): RerunAnswer => ({ _tag: "unknown" }))
+      for (const place of dependenciesFirst(refs.map(idOf), (id) => afterOf(tasks.find(id)?.node))) {
+        const ref = refs[place]!
+        answers[place] = tasks.change<RerunAnswer>(idOf(ref), { _tag: "unknown" }, (entry) => {
           const decision = decideRerun(entry, now, 0, ref)
           if (decision[0]._tag !== "rerun" || entry.node === undefined) return decision
           return decideRerun(entry, now, tasks.dependencies.reconnect(entry.node), ref)
         })
-      )
-    ),
+      }
+      return answers
+    }),
 
   reopen: (ids, options) =>
     at((now) =>

@@ -285,10 +285,35 @@ const tieFunction = (schema: string): string =>
   END $function$`
 
 /**
+ * How many others each of some tasks waits for that is run again. It is locked, and has ended. Those of `p_again` are about to be run again,
+ * and so have not ended. Edges to those that have not ended, and were told of an earlier end, become loose.
+ */
+export const reconnectFunction = (schema: string): string =>
+  `CREATE OR REPLACE FUNCTION ${schema}.reconnect_2(
+    p_tasks bigint[], p_again bigint[], OUT out_tasks text[], OUT out_waits text[], OUT out_dependencies text[]
+  ) LANGUAGE plpgsql ${joins} AS $function$
+  BEGIN
+    WITH found AS MATERIALIZED (
+      SELECT e.*, d.state >= 3 AND a.seq IS NULL AS is_over, e.nr <= d.told AS is_told FROM unnest(p_tasks) AS n (seq), LATERAL (
+        SELECT * FROM ${schema}.edge e WHERE e.task = n.seq OFFSET 0
+      ) e JOIN ${schema}.task d ON ${
+    isOneOf("d.seq", "e.dependency")
+  } LEFT JOIN unnest(p_again) AS a (seq) ON a.seq = d.seq
+    ), loosened AS (
+      UPDATE ${schema}.edge e SET nr = NULL FROM found f
+      WHERE f.is_told AND NOT f.is_over AND ${isOneOf("e.task", "f.task")} AND ${isOneOf("e.place", "f.place")}
+      RETURNING e.dependency
+    ), counted AS (
+      SELECT task, count(*) AS waits FROM found WHERE NOT coalesce(is_told AND is_over, false) GROUP BY task
+    ) SELECT coalesce(array_agg(task::text), '{}'), coalesce(array_agg(waits::text), '{}'),
+        (SELECT coalesce(array_agg(DISTINCT dependency::text), '{}') FROM loosened)
+      INTO out_tasks, out_waits, out_dependencies FROM counted;
+  END $function$`
+
+/**
  * - `tell_more_1`: ties loose edges of some dependencies, and tells the ends of these and of others; or without them whatever
  *   there is to tie and to tell. Answers also how much was done, and where to go on.
- * - `reconnect_1`: how many others each of some tasks waits for that is run again. It is locked, and has ended. Edges to those that
- *   have not ended, and were told of an earlier end, become loose.
+ * - `reconnect_1`: as `reconnect_2`, for instances of earlier versions, which run tasks again one after the other.
  * - `is_awaited_1`: whether one that has not ended depends on a task. Asked after the task is locked, it sees what others have committed
  *   since the statement began.
  * - `count_awaited_1`: how many finished tasks of each state there are on which such one depends.
@@ -317,22 +342,11 @@ export const functions = (schema: string): ReadonlyArray<string> => [
   END $function$`,
   `CREATE OR REPLACE FUNCTION ${schema}.reconnect_1(
     p_tasks bigint[], OUT out_tasks text[], OUT out_waits text[], OUT out_dependencies text[]
-  ) LANGUAGE plpgsql ${joins} AS $function$
+  ) LANGUAGE plpgsql AS $function$
   BEGIN
-    WITH found AS MATERIALIZED (
-      SELECT e.*, d.state >= 3 AS is_over, e.nr <= d.told AS is_told FROM unnest(p_tasks) AS n (seq), LATERAL (
-        SELECT * FROM ${schema}.edge e WHERE e.task = n.seq OFFSET 0
-      ) e JOIN ${schema}.task d ON ${isOneOf("d.seq", "e.dependency")}
-    ), loosened AS (
-      UPDATE ${schema}.edge e SET nr = NULL FROM found f
-      WHERE f.is_told AND NOT f.is_over AND ${isOneOf("e.task", "f.task")} AND ${isOneOf("e.place", "f.place")}
-      RETURNING e.dependency
-    ), counted AS (
-      SELECT task, count(*) AS waits FROM found WHERE NOT coalesce(is_told AND is_over, false) GROUP BY task
-    ) SELECT coalesce(array_agg(task::text), '{}'), coalesce(array_agg(waits::text), '{}'),
-        (SELECT coalesce(array_agg(DISTINCT dependency::text), '{}') FROM loosened)
-      INTO out_tasks, out_waits, out_dependencies FROM counted;
+    SELECT o.* INTO out_tasks, out_waits, out_dependencies FROM ${schema}.reconnect_2(p_tasks, '{}') o;
   END $function$`,
+  reconnectFunction(schema),
   `CREATE OR REPLACE FUNCTION ${schema}.is_awaited_1(p_seq bigint) RETURNS bool LANGUAGE plpgsql ${lookups} AS $function$
   BEGIN
     RETURN EXISTS (
@@ -362,7 +376,7 @@ const looseFrom = "2147483648"
  * What is asked of graphs:
  *
  * - `links_1`: a page of what tasks depend on, or of what depends on them. It reads no more edges than the page has.
- * - `standing_1`: for how many others each of some tasks would wait, and one of those that have ended without being completed.
+ * - `standing_1`: for how many others each of some tasks would wait, and the first of those that have ended without being completed.
  */
 export const graphFunctions = (schema: string): ReadonlyArray<string> => [
   `CREATE OR REPLACE FUNCTION ${schema}.links_1(p_ids text[], p_up bool, p_index int, p_place float8, p_limit int)
@@ -401,12 +415,16 @@ export const graphFunctions = (schema: string): ReadonlyArray<string> => [
   `CREATE OR REPLACE FUNCTION ${schema}.standing_1(p_tasks bigint[])
   RETURNS TABLE (out_task float8, out_open float8, out_blocking text) LANGUAGE plpgsql ${lookups} AS $function$
   BEGIN
-    RETURN QUERY SELECT n.seq::float8,
-      (count(*) FILTER (WHERE NOT coalesce(d.state >= ${stateCode.completed} AND e.nr <= d.told, false)))::float8,
-      min(d.id) FILTER (WHERE d.state > ${stateCode.completed})
-    FROM unnest(p_tasks) AS n (seq), LATERAL (
-      SELECT * FROM ${schema}.edge WHERE task = n.seq OFFSET 0
-    ) e JOIN ${schema}.task d ON ${isOneOf("d.seq", "e.dependency")} GROUP BY n.seq;
+    RETURN QUERY SELECT s.seq::float8, s.open::float8, (
+      SELECT d.id FROM ${schema}.edge e JOIN ${schema}.task d ON d.seq = e.dependency
+      WHERE e.task = s.seq AND e.place = s.first
+    ) FROM (
+      SELECT n.seq, count(*) FILTER (WHERE NOT coalesce(d.state >= ${stateCode.completed} AND e.nr <= d.told, false)) AS open,
+        min(e.place) FILTER (WHERE d.state > ${stateCode.completed}) AS first
+      FROM unnest(p_tasks) AS n (seq), LATERAL (
+        SELECT * FROM ${schema}.edge WHERE task = n.seq OFFSET 0
+      ) e JOIN ${schema}.task d ON ${isOneOf("d.seq", "e.dependency")} GROUP BY n.seq
+    ) s;
   END $function$`
 ]
 

@@ -311,7 +311,9 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   // whether all that wait together may start is decided at once
   (schema) => [...Shared.functions(schema), Claim.enterAndLookFunction(schema), Claim.claimFunction(schema)],
   // branches of tasks
-  Edges.graphFunctions
+  Edges.graphFunctions,
+  // tasks that depend on each other are run again together
+  (schema) => [Edges.reconnectFunction(schema), ...Edges.graphFunctions(schema)]
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

@@ -117,7 +117,7 @@ type ToRemove = readonly [
   completedAt: number | null
 ]
 
-/** Runs tasks again. Those that depend on others wait for such of them as have not ended. */
+/** Runs tasks again. Those that depend on others wait for such of them as have not ended, or are run again too. */
 const rerunning =
   ({ once, query, schema }: Database, tasks: Tasks, dependencies: Dependencies) =>
   (refs: ReadonlyArray<TaskRef>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
@@ -127,13 +127,18 @@ const rerunning =
       Effect.gen(function*() {
         const ids = refs.map(idOf)
         const found = yield* tasks.lock("rerun", ids)
-        const dependent = refs.flatMap((ref) => {
+        const again = new Set(refs.flatMap((ref) => {
           const task = found.get(idOf(ref))
-          return task !== undefined && task.onFailure !== null && decideRerun(task, 0, 0, ref)[0]._tag === "rerun"
-            ? [task]
-            : []
-        })
-        const waits = yield* reconnecting(query, schema, dependencies, dependent.map(({ seq }) => seq))
+          return task !== undefined && decideRerun(task, 0, 0, ref)[0]._tag === "rerun" ? [task] : []
+        }))
+        const dependent = [...again].filter(({ onFailure }) => onFailure !== null)
+        const waits = yield* reconnecting(
+          query,
+          schema,
+          dependencies,
+          dependent.map(({ seq }) => seq),
+          Array.from(again, ({ seq }) => seq)
+        )
         return yield* tasks.change<RerunAnswer>(
           once,
           "rerun",
@@ -176,7 +181,8 @@ const reopening = ({ now, once, query, schema }: Database, tasks: Tasks, depende
           query,
           schema,
           dependencies,
-          decided.filter(({ task }) => task.onFailure !== null).map(({ task }) => task.seq)
+          decided.filter(({ task }) => task.onFailure !== null).map(({ task }) => task.seq),
+          []
         )
         yield* tasks.apply(
           "rerun",
@@ -191,18 +197,22 @@ const reopening = ({ now, once, query, schema }: Database, tasks: Tasks, depende
     )
 }
 
-/** Connects tasks that run again, or wait once more, with those that they depend on; answers for how many each waits. */
+/**
+ * Connects tasks that run again, or wait once more, with those that they depend on; answers for how many each waits. Those of `again` are
+ * about to be run again, and so have not ended.
+ */
 const reconnecting = Effect.fnUntraced(function*(
   query: Database["query"],
   schema: string,
   dependencies: Dependencies,
-  seqs: ReadonlyArray<number>
+  seqs: ReadonlyArray<number>,
+  again: ReadonlyArray<number>
 ) {
   type Reconnected = [tasks: ReadonlyArray<string>, waits: ReadonlyArray<string>, loose: ReadonlyArray<string>]
   const waits = new Map<number, number>()
   if (seqs.length === 0) return waits
-  const reconnect = `SELECT * FROM ${schema}.reconnect_1($1::float8[]::bigint[])`
-  const [row] = yield* query<Reconnected>("rerun", reconnect, [numbers(seqs)])
+  const reconnect = `SELECT * FROM ${schema}.reconnect_2($1::float8[]::bigint[], $2::float8[]::bigint[])`
+  const [row] = yield* query<Reconnected>("rerun", reconnect, [numbers(seqs), numbers(again)])
   const [waiting, counts, loose] = row!
   waiting.forEach((seq, index) => waits.set(Number(seq), Number(counts[index])))
   yield* dependencies.leave([], loose.map(Number))

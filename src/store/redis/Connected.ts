@@ -345,6 +345,16 @@ function connected()
     return blocking, open
   end
 
+  -- whether a task depends on one of these ids
+  function self.follows(id, others)
+    local its, isOne = call("HGET", depends, id), {}
+    for _, other in ipairs(others) do isOne[other] = true end
+    for _, other in ipairs(its and afterOf(id, its) or {}) do
+      if isOne[other] then return true end
+    end
+    return false
+  end
+
   -- to be called for a task that waits, and is in no list: it waits for all that have not ended. Answers how many these are
   function self.waitAgain(id)
     local its = call("HGET", depends, id)

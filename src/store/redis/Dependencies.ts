@@ -64,6 +64,52 @@ export const make = (runner: Runner, aftermath: Aftermath) => ({
   consequences: () => aftermath.take()
 })
 
+/** Which of these tasks each of them depends on, where it depends on some. */
+export const among = (
+  runner: Runner,
+  ids: ReadonlyArray<string>
+): Effect.Effect<ReadonlyMap<string, ReadonlyArray<string>>, StoreError> =>
+  ids.length < 2 ? Effect.succeed(new Map()) : Effect.map(
+    runner("read dependencies", runAmong, ids),
+    (found) => {
+      const after = new Map<string, Array<string>>()
+      for (const [id, other] of rowsOf(found, 2)) {
+        const others = after.get(id!)
+        if (others === undefined) after.set(id!, [other!])
+        else others.push(other!)
+      }
+      return after
+    }
+  )
+
+/**
+ * - Arguments: ids.
+ * - Answers: of each of them that depends on another one its id and that one's.
+ */
+const runAmong = script<ReadonlyArray<string>>(`${prelude}
+local depends, edges, given, answers = root .. ":depends", root .. ":edges", {}, {}
+if call("EXISTS", depends) == 0 then return answers end
+for _, id in ipairs(ARGV) do given[id] = true end
+local texts = hmget(edges, ARGV)
+for index, text in ipairs(hmget(depends, ARGV)) do
+  local id = ARGV[index]
+  if text and #text > 1 then
+    for _, other in ipairs(cjson.decode(string.sub(text, 2))) do
+      if given[other] then answers[#answers + 1], answers[#answers + 2] = id, other end
+    end
+  elseif text then
+    -- it depends on very many: those that are given are fewer
+    for place, edge in ipairs(texts) do
+      local other = ARGV[place]
+      if edge and (edge == "=" .. id or (string.byte(edge) == 42 and call("ZSCORE", edges .. ":" .. other, id))) then
+        answers[#answers + 1], answers[#answers + 2] = id, other
+      end
+    end
+  end
+end
+return answers
+`)
+
 /**
  * - Arguments: the id of a task.
  * - Answers: the id and the line of each that it depends on, and the ids of those that depend on it; nothing for an unknown one.

@@ -6,7 +6,7 @@ import type { StoreError } from "../../domain/Errors.ts"
 import { decideReopen, type Reopen, type ReopenAnswer } from "../../domain/Reopen.ts"
 import { idOf, type TaskRef } from "../../domain/Seen.ts"
 import { finished } from "../../domain/TaskState.ts"
-import { maxTold } from "../Dependencies.ts"
+import { dependenciesFirst, maxTold } from "../Dependencies.ts"
 import { decideCancel, decideExpire, decideRerun, decideReschedule, type Decision } from "../Driver.ts"
 import type { RescheduleAnswer, RescheduleRequest } from "../Reschedule.ts"
 import {
@@ -19,6 +19,7 @@ import {
   type Retention
 } from "../TaskStore.ts"
 import { ends } from "./Connected.ts"
+import { among } from "./Dependencies.ts"
 import { overtaken } from "./Enqueue.ts"
 import { announce } from "./Hints.ts"
 import { adoptLines, lines } from "./Lines.ts"
@@ -53,14 +54,22 @@ export const make = (runner: Runner, tasks: Tasks) => {
         (task, now, place) => decideCancel(task, now, refs[place])
       ),
 
-    rerun: (refs: ReadonlyArray<TaskRef>): Effect.Effect<ReadonlyArray<RerunAnswer>, StoreError> =>
+    rerun: Effect.fnUntraced(function*(
+      refs: ReadonlyArray<TaskRef>
+    ): Effect.fn.Return<ReadonlyArray<RerunAnswer>, StoreError> {
+      const ids = refs.map(idOf)
+      const after = yield* among(runner, ids)
+      const order = dependenciesFirst(ids, (id) => after.get(id) ?? [])
       // the script that writes it says for how many others a task waits
-      tasks.change<RerunAnswer>(
+      const answers = yield* tasks.change<RerunAnswer>(
         "rerun",
-        refs.map(idOf),
+        order.map((place) => ids[place]!),
         { _tag: "unknown" },
-        (task, now, place) => decideRerun(task, now, 0, refs[place])
-      ),
+        (task, now, place) => decideRerun(task, now, 0, refs[order[place]!])
+      )
+      const byPlace = new Map(order.map((place, index) => [place, answers[index]!]))
+      return refs.map((_, place) => byPlace.get(place)!)
+    }),
 
     reopen: reopening(runner, tasks),
 

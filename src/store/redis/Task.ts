@@ -401,8 +401,10 @@ const runWrite = script<Telling<string>>(`${prelude}${freeing}${writes}
 local lost = {}
 headStart = ARGV[1]
 for at = 2, #ARGV, ${changedSize} do
-  local e = asRead(ARGV, at)
-  if not e or change(ARGV, at, e) == false then lost[#lost + 1] = ARGV[at] end
+  local e, id = asRead(ARGV, at), ARGV[at]
+  -- what is run again with another one, which has changed, is decided again with it
+  local isEarly = e and lost[1] and totals[e.letter] and connected and connected().follows(id, lost)
+  if not e or isEarly or change(ARGV, at, e) == false then lost[#lost + 1] = id end
 end
 lost[#lost + 1] = conclude()
 return lost

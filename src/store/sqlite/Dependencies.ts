@@ -37,6 +37,7 @@ export class Dependencies {
   private readonly untold
   private readonly countDown
   private readonly bySeq
+  private readonly edgesAmong
   private readonly dependentsOf
   private readonly after
   private readonly before
@@ -73,6 +74,12 @@ export class Dependencies {
     )
     this.countDown = prepare(database, "UPDATE task SET waits_for = waits_for - ? WHERE seq = ? AND waits_for > ?")
     this.bySeq = prepare<Row>(database, `SELECT ${columns} FROM task WHERE seq = ?`)
+    this.edgesAmong = prepare<[task: string, dependency: string]>(
+      database,
+      `SELECT task.id, other.id FROM json_each(?1) AS given CROSS JOIN task ON task.id = given.value
+        CROSS JOIN edge ON edge.task = task.seq CROSS JOIN task AS other ON other.seq = edge.dependency
+        WHERE task.dependencies > 0 AND other.id IN (SELECT value FROM json_each(?1))`
+    )
     this.dependentsOf = prepare<[task: number, count: number]>(
       database,
       `SELECT edge.task, count(*) FROM json_each(?) AS ended CROSS JOIN edge ON edge.dependency = ended.value
@@ -144,6 +151,18 @@ export class Dependencies {
       if (isBlocking(state, onFailure)) blocking ??= id
     }
     return { open, blocking }
+  }
+
+  /** Which of these tasks each of them depends on, where it depends on some. */
+  among(ids: ReadonlyArray<string>): ReadonlyMap<string, ReadonlyArray<string>> {
+    const after = new Map<string, Array<string>>()
+    if (ids.length < 2) return after
+    for (const [id, other] of this.edgesAmong.all(JSON.stringify(ids))) {
+      const others = after.get(id)
+      if (others === undefined) after.set(id, [other])
+      else others.push(other)
+    }
+    return after
   }
 
   /** How many others a task waits for that is run again. To be called right before. */

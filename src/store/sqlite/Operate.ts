@@ -5,7 +5,7 @@ import type { DatabaseSync } from "node:sqlite"
 import { decideReopen, free, type ReopenAnswer } from "../../domain/Reopen.ts"
 import { idOf, isAsSeen } from "../../domain/Seen.ts"
 import { finished, type FinishedState, isFinished } from "../../domain/TaskState.ts"
-import { maxTold } from "../Dependencies.ts"
+import { dependenciesFirst, maxTold } from "../Dependencies.ts"
 import { decideCancel, decideExpire, decideRerun, decideReschedule } from "../Driver.ts"
 import type { RescheduleAnswer } from "../Reschedule.ts"
 import { columns, recordOf, type Row, stateCode } from "../TaskRow.ts"
@@ -29,15 +29,21 @@ export const make = (
     cancel: (transaction, refs) =>
       refs.map((ref) => tasks.change(transaction, idOf(ref), "unknown", (task, now) => decideCancel(task, now, ref))),
 
-    rerun: (transaction, refs) =>
-      refs.map((ref) =>
-        tasks.change<RerunAnswer>(transaction, idOf(ref), { _tag: "unknown" }, (task, now) => {
+    rerun: (transaction, refs) => {
+      const answers = refs.map((): RerunAnswer => ({ _tag: "unknown" }))
+      const ids = refs.map(idOf)
+      const after = dependencies.among(ids)
+      for (const place of dependenciesFirst(ids, (id) => after.get(id) ?? [])) {
+        const ref = refs[place]!
+        answers[place] = tasks.change<RerunAnswer>(transaction, idOf(ref), { _tag: "unknown" }, (task, now) => {
           const decision = decideRerun(task, now, 0, ref)
           return decision[0]._tag !== "rerun" || task.onFailure === null
             ? decision
             : decideRerun(task, now, dependencies.reconnect(task), ref)
         })
-      ),
+      }
+      return answers
+    },
 
     reopen: (transaction, ids, options) =>
       ids.map((id) =>

@@ -628,6 +628,113 @@ export const dependencies = (driver: Driver) => {
         })
     )
 
+    for (const order of [["a", "b", "c", "d"], ["d", "c", "b", "a"], ["b", "d", "a", "c"]]) {
+      scenario(
+        driver,
+        `runs again after those that are run again in the same write, named as ${order.join(", ")}`,
+        () =>
+          Effect.gen(function*() {
+            const store = yield* TaskStore
+            yield* add(
+              { id: "a" },
+              { id: "b", after: ["a"] },
+              { id: "c", after: ["a"], onFailure: "run" },
+              { id: "d", after: ["b", "c"], onFailure: "cancel" }
+            )
+            yield* cancel("c")
+            yield* ends.failed("a")
+            assert.deepStrictEqual(yield* statesOf(["a", "b", "c", "d"]), [
+              "failed",
+              "failed",
+              "cancelled",
+              "cancelled"
+            ])
+            assert.deepStrictEqual(yield* store.rerun(order), order.map(() => ({ _tag: "rerun" })))
+            assert.deepStrictEqual(yield* Effect.forEach(["a", "b", "c", "d"], waitsFor), [0, 1, 1, 2])
+            assert.deepInclude(yield* counts, { pending: 1, scheduled: 3, failed: 0, cancelled: 0 })
+            yield* ends.completed("a")
+            const [b, c] = yield* take()
+            assert.sameMembers([b!.id, c!.id], ["b", "c"])
+            yield* settled(complete(b!))
+            yield* settled(complete(c!))
+            yield* ends.completed("d")
+            assert.deepStrictEqual(yield* takeIds(), [])
+            assert.deepStrictEqual(yield* after("d"), ["b", "c"])
+            assert.sameMembers([...(yield* edges("a"))!.before], ["b", "c"])
+          })
+      )
+    }
+
+    scenario(
+      driver,
+      "fails again with one that is run again in the same write and fails again",
+      () =>
+        Effect.gen(function*() {
+          const store = yield* TaskStore
+          yield* add({ id: "a" }, { id: "b", after: ["a"] })
+          yield* ends.failed("a")
+          yield* store.rerun(["b", "a"])
+          yield* ends.failed("a")
+          assert.strictEqual(yield* stateOf("b"), "failed")
+          assert.deepStrictEqual(yield* takeIds(), [])
+        })
+    )
+
+    scenario(driver, "waits for none that is named with it and is not run again", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        yield* add({ id: "a" }, { id: "b" }, { id: "c", after: ["a", "b"] })
+        const [first, second] = yield* take()
+        yield* settled(complete(first!))
+        yield* settled(fail(second!))
+        assert.deepStrictEqual(
+          yield* store.rerun(["c", "none", "a", "c"]),
+          [
+            { _tag: "rerun" },
+            { _tag: "unknown" },
+            { _tag: "conflict", state: "completed" },
+            { _tag: "conflict", state: "pending" }
+          ]
+        )
+        assert.deepStrictEqual(yield* takeIds(), ["c"])
+      }))
+
+    scenario(
+      driver,
+      "waits once for each that is run again, however often both are named",
+      () =>
+        Effect.gen(function*() {
+          const store = yield* TaskStore
+          yield* add({ id: "a" }, { id: "b", after: ["a"] })
+          yield* ends.failed("a")
+          const answers = yield* store.rerun(["b", "a", "b", "a"])
+          assert.deepStrictEqual(answers.map(({ _tag }) => _tag), ["rerun", "rerun", "conflict", "conflict"])
+          assert.strictEqual(yield* waitsFor("b"), 1)
+          yield* ends.completed("a")
+          yield* ends.completed("b")
+        })
+    )
+
+    scenario(
+      driver,
+      "is one of very many that are run again with the one that they depend on",
+      () =>
+        Effect.gen(function*() {
+          const store = yield* TaskStore
+          yield* addOne({ id: "top" })
+          const many = yield* addAll(Array.from({ length: 999 }, () => ({ after: ["top"] })))
+          yield* ends.failed("top")
+          yield* tellAll
+          const answers = yield* store.rerun([...many, "top"])
+          assert.isTrue(answers.every(({ _tag }) => _tag === "rerun"))
+          assert.deepInclude(yield* counts, { pending: 1, scheduled: 999, failed: 0 })
+          yield* ends.completed("top")
+          yield* tellAll
+          assert.deepInclude(yield* counts, { pending: 999, scheduled: 0 })
+        }),
+      { capacity: 10_000 }
+    )
+
     scenario(
       driver,
       "is not told again of one that counted, was run again and ends once more",

@@ -21,6 +21,7 @@ import {
   fail,
   idsOf,
   record,
+  rerun,
   rescue,
   running,
   second,
@@ -116,6 +117,21 @@ await withServer("Redis", Redis.find, async (server) => {
         const states = yield* here(Effect.forEach([a, b, c], ({ id }) => Effect.map(record(id), ({ state }) => state)))
         assert.deepStrictEqual(states, ["completed", "cancelled", "scheduled"])
         assert.strictEqual((yield* here(record(c.id))).history.length, 1)
+        assert.strictEqual(yield* scripts, 2)
+      }))
+
+    it.live("decides again about a task that is run again with one that has changed", () =>
+      Effect.gen(function*() {
+        const { here, interrupt, scripts } = yield* two
+        yield* here(add({ id: "first" }, { id: "second", after: ["first"] }, { id: "other" }))
+        yield* here(cancel("first"))
+        yield* here(cancel("other"))
+        const meanwhile = Effect.andThen(rerun("first"), cancel("first"))
+        yield* interrupt(writing, meanwhile)
+        const answers = yield* here(TaskStore.use((store) => store.rerun(["second", "first", "other"])))
+        assert.deepStrictEqual(answers.map(({ _tag }) => _tag), ["rerun", "rerun", "rerun"])
+        assert.deepInclude(yield* here(record("second")), { state: "scheduled", waitsFor: 1 })
+        assert.deepInclude(yield* here(record("other")), { state: "pending" })
         assert.strictEqual(yield* scripts, 2)
       }))
 
