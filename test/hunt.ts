@@ -25,7 +25,7 @@ const testsWith = (pattern: RegExp): ReadonlyArray<string> =>
   globSync("test/**/*.test.ts", { cwd: root }).filter((path) => pattern.test(readFileSync(root + path, "utf8"))).sort()
 
 const properties = testsWith(/\bit\.(effect\.)?prop\(/)
-const stores = testsWith(/^\s*(model|differential)\(/m)
+const stores = testsWith(/^\s*(model|differential|dependencyDifferential)\(/m)
 
 /** Runs Node until it ends or the time is over; answers whether it failed. */
 const fails = (args: ReadonlyArray<string>, seed: number): boolean => {
@@ -43,7 +43,7 @@ let rounds = 0
 while (left() > 0 && process.exitCode === undefined) {
   rounds++
   const seed = randomInt(2 ** 31)
-  const tests = [[...vitest, ...properties], [...vitest, ...stores, "-t", "whatever is done"]]
+  const tests = [[...vitest, ...properties], [...vitest, ...stores, "-t", "whatever"]]
   const seconds = String(Math.ceil(Math.min(simulateForMs, left()) / 1000))
   const found = fails([...simulation, "--seconds", seconds], seed)
   const failed = found ? undefined : tests.find((args) => fails(args, seed))

@@ -176,6 +176,16 @@ export const branches = (driver: Driver) => {
         })
     )
 
+    scenario(driver, "is blocked by the first of those that it names", () =>
+      Effect.gen(function*() {
+        const store = yield* TaskStore
+        yield* add({ id: "a" }, { id: "b" }, { id: "c" }, { id: "d", after: ["c", "b", "a"] })
+        yield* store.cancel(["a", "b", "c"])
+        assert.deepStrictEqual(yield* reopen(["d"]), [{ _tag: "blocked", by: "c" }])
+        yield* reopened("c")
+        assert.deepStrictEqual(yield* reopen(["d"]), [{ _tag: "blocked", by: "b" }])
+      }))
+
     scenario(
       driver,
       "runs whatever has become of those before it, if it is to run all the same",

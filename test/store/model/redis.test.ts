@@ -2,6 +2,7 @@
 import * as Redis from "../../servers/Redis.ts"
 import { withServer } from "../../servers/withServer.ts"
 import type { Driver } from "../conformance/driver.ts"
+import { dependencyDifferential } from "../differential/dependencies.ts"
 import { differential } from "../differential/differential.ts"
 import { connect } from "../redis/fixtures.ts"
 import { model } from "./property.ts"
@@ -15,4 +16,5 @@ await withServer("Redis", Redis.find, async (server) => {
   differential("The Redis store", driver, { runs: 20 })
   recordModel("The Redis store", driver, { runs: 20 })
   recordDifferential("The Redis store", driver, { runs: 10 })
+  dependencyDifferential("The Redis store", driver, { runs: 20 })
 })
