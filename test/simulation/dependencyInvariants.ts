@@ -133,8 +133,14 @@ export const dependencyInvariants: ReadonlyArray<Invariant> = [
     watch: (ledger) => {
       /** When they were run again last. */
       const rerunAt = new Map<Known, number>()
+      /** Those that had not ended when an attempt began: it may have asked before they did. */
+      const openAtStart = new Map<number, ReadonlySet<Known>>()
       return {
         on: (event, violated) => {
+          if (event._tag === "Began") {
+            const open = ledger.held(event.claim)?.after.filter((other) => !isFinished(other)) ?? []
+            if (open.length > 0) openAtStart.set(event.claim, new Set(open))
+          }
           if (event._tag === "Stored" && event.op === "rerun") {
             for (const [index, id] of event.ids.entries()) {
               const known = ledger.tasks.get(id)
@@ -156,7 +162,8 @@ export const dependencyInvariants: ReadonlyArray<Invariant> = [
             if (end === undefined) {
               // removed before the task itself was run again
               if (other.isGone) continue
-              const isRunAgain = !isFinished(other) || (rerunAt.get(other) ?? -1) >= began
+              const isRunAgain = !isFinished(other) || openAtStart.get(event.claim)?.has(other) === true ||
+                (rerunAt.get(other) ?? -1) >= began
               if (!isRunAgain) violated(`${name} reads nothing of ${other.task.id}, which is ${other.state}`)
             } else if (!hasEnded(other, end.state)) {
               violated(`${name} reads that ${end.id} is ${end.state}, which it never was`)
