@@ -35,6 +35,7 @@ const longest = [
   "test/threads",
   "test/store/postgres",
   "test/store/redis",
+  "test/deploy",
   "test/http/budgets.test.ts",
   "test/browser",
   "test/cli/system.test.ts",

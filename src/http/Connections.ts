@@ -4,7 +4,7 @@
  */
 import { Duration, Effect } from "effect"
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
-import type { Socket } from "node:net"
+import { Server as Listener, type Socket } from "node:net"
 import type { Duplex } from "node:stream"
 
 /**
@@ -102,25 +102,61 @@ const unservedHeaders = {
 }
 
 /**
- * How clients leave a server that stops. Connections are kept for many requests, so a busy client would go on sending
- * until it is cut off in the middle of one. Instead, every answer to what comes now says that it is the last of its
- * connection; what is idle a moment later is closed. To be called before the server's requests have a listener. The effect
- * begins the farewell, and takes so long unless no client is connected: the time that busy clients have to meet the last
- * answer of their connection.
+ * How clients leave a server that stops. It listens no more: who connects is refused, and may try another server. Connections
+ * are kept for many requests, so a busy client would go on sending until it is cut off in the middle of one. Instead, every
+ * answer to what comes now says that it is the last of its connection; what is idle a moment later is closed. To be called
+ * before the server's requests have a listener. The effect begins the farewell, and ends once no request has come for as
+ * long as `quiet`, after `max` at the latest, and at once when no client is connected.
  */
-export const farewell = (server: Server, within: Duration.Duration): Effect.Effect<void> => {
+export const farewell = (
+  server: Server,
+  { max, quiet }: { readonly quiet: Duration.Duration; readonly max: Duration.Duration }
+): Effect.Effect<void> => {
   let isLast = false
+  let answered = 0
   server.on("request", (_request, response) => {
-    if (isLast) response.setHeader("connection", "close")
+    if (!isLast) return
+    answered++
+    response.setHeader("connection", "close")
   })
   const connections = Effect.callback<number>((resume) => {
     server.getConnections((error, count) => resume(Effect.succeed(error === null ? count : 0)))
   })
   return Effect.gen(function*() {
+    yield* stopListening(server)
     isLast = true
-    if (!Duration.isZero(within) && (yield* connections) > 0) yield* Effect.sleep(within)
+    if (Duration.isZero(quiet)) return
+    for (let left = Duration.toMillis(max); left > 0 && (yield* connections) > 0; left -= Duration.toMillis(quiet)) {
+      const before = answered
+      yield* Effect.sleep(Duration.min(quiet, Duration.millis(left)))
+      if (answered === before) return
+    }
   })
 }
+
+/**
+ * Stops listening while connections go on. The system resets connections that wait to be accepted, with the requests they
+ * carry, and a proxy does not repeat a POST that it has sent. So this comes before clients are told to connect again, and
+ * right after the loop has accepted what was there. Bun's servers listen in another way.
+ */
+const stopListening = (server: Server): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    if (!(server instanceof Listener) || !server.listening) return
+    yield* Effect.yieldNow
+    const closeRest = server.close.bind(server)
+    let isClosed = false
+    server.once("close", () => {
+      isClosed = true
+    })
+    Listener.prototype.close.call(server)
+    // Who closes the server waits for the last connection, as if it had listened until then
+    Object.defineProperty(server, "listening", { configurable: true, get: () => !isClosed })
+    server.close = (callback) => {
+      if (isClosed) callback?.()
+      else server.once("close", () => callback?.())
+      return closeRest()
+    }
+  })
 
 /**
  * Ends, at once, the connections that are left when a server has waited long enough. Node closes those of HTTP, but not

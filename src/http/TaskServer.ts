@@ -19,8 +19,9 @@ export interface Options extends Routes.Options {
   /** Default 8080; 0 is any free port, see `HttpServer.address`. */
   readonly port?: number | undefined
   /**
-   * How long a stopping server still answers, with `Connection: close`, so that no client is cut off between two requests.
-   * Counts towards `gracefulShutdown`, half of it at most. Default 100 ms; a server without connections does not wait.
+   * How long clients have to be silent before a stopping server closes their connections. Until then it answers, with
+   * `Connection: close`, so that no client is cut off between two requests. While requests come, it waits up to five times as
+   * long. Counts towards `gracefulShutdown`, half of it at most. Default 100 ms; a server without connections does not wait.
    */
   readonly farewell?: Duration.Input | undefined
   /** How long open requests may take once the server stops. Default 2 s. */
@@ -75,11 +76,11 @@ export const layer = (
 > => {
   const gracefulShutdown = Duration.fromInputUnsafe(options.gracefulShutdown ?? defaults.gracefulShutdown)
   const farewellFor = Duration.fromInputUnsafe(options.farewell ?? defaults.farewell)
-  const within = Duration.min(farewellFor, Duration.times(gracefulShutdown, 0.5))
+  const max = Duration.min(Duration.times(farewellFor, 5), Duration.times(gracefulShutdown, 0.5))
   const listen = {
     host: options.host ?? defaults.host,
     port: options.port ?? defaults.port,
-    gracefulShutdownTimeout: Duration.subtract(gracefulShutdown, within),
+    gracefulShutdownTimeout: Duration.subtract(gracefulShutdown, max),
     websocket: { maxPayload: maxMessageBytes }
   }
   return Layer.suspend(() => {
@@ -87,7 +88,7 @@ export const layer = (
     server.maxConnections = options.maxConnections ?? defaults.maxConnections
     server.on("clientError", Connections.answerMalformed)
     server.on("checkExpectation", Connections.refuseExpectation)
-    const farewell = Connections.farewell(server, within)
+    const farewell = Connections.farewell(server, { quiet: Duration.min(farewellFor, max), max })
     Connections.answerUnserved(server)
     const cutOff = Connections.cutOff(server)
     // Runs after the wait for open requests and before the one for the last connection to end, which has no limit

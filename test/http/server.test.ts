@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Latch, Layer, Scope } from "effect"
+import { Effect, Exit, Fiber, Latch, Layer, Schedule, Scope } from "effect"
 import { HttpServer as Listener } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Agent, request as post } from "node:http"
@@ -135,6 +135,30 @@ describe("a server", () => {
       yield* passing(closing)
       assert.deepStrictEqual(ends, ["close", "close", "close", "close"])
       assert.deepStrictEqual(new Set(statuses), new Set([201]))
+    }))
+
+  it.effect("listens no more when it tells clients to connect again: what waited to be accepted would be reset", () =>
+    Effect.gen(function*() {
+      const { close, url } = yield* open({ http: { farewell: "500 millis" } })
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+      const connection = Effect.callback<string | undefined>((resume) => {
+        post(`${url}/health`, { agent, method: "GET" })
+          .on(
+            "response",
+            (response) => response.resume().on("end", () => resume(Effect.succeed(response.headers.connection)))
+          )
+          .end()
+      })
+      assert.strictEqual(yield* connection, "keep-alive")
+      const closing = yield* Effect.forkChild(close)
+      // No time passes: it still answers on the connection that it has
+      yield* TestClock.withLive(Effect.retry(
+        Effect.filterOrFail(isRefused(url), (refused) => refused, () => "it takes connections"),
+        Schedule.upTo(Schedule.spaced("5 millis"), { duration: "10 seconds" })
+      ))
+      assert.strictEqual(yield* connection, "close")
+      agent.destroy()
+      yield* passing(closing)
     }))
 
   it.effect("does not wait for clients that keep it waiting", () =>
